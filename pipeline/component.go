@@ -1,0 +1,171 @@
+package pipeline
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// A Source is where records come from.
+//
+// Open comes once, before the first Read, and may block while it connects. Read
+// and Close are called by one goroutine, never at the same time. Commit is called
+// by one goroutine at a time, beside Read.
+type Source interface {
+	// Open prepares the source. Lanes may be opened through e from here on, also
+	// from goroutines of the source's own.
+	Open(ctx context.Context, e Engine) error
+
+	// Read blocks until there is a batch. io.EOF ends a finite source, possibly
+	// together with the last batch. Read retries inside whatever may pass; any
+	// other error stops the pipeline with that error. When ctx ends it returns
+	// ctx.Err() promptly; bytes taken for a batch that is not returned are given
+	// back by the source.
+	Read(ctx context.Context) (*Batch, error)
+
+	// Commit says that everything before each mark needs no redelivery. Marks of a
+	// lane never go back. An error is reported and the marks are tried again at the
+	// next tick; for a lane that the broker has fenced the source ends the lane.
+	Commit(ctx context.Context, marks []Mark) error
+
+	// Close releases what Open took. It comes after the last Read and Commit.
+	Close(ctx context.Context) error
+}
+
+// An Engine is what a source sees of the pipeline that it feeds. All methods may
+// be called from several goroutines.
+type Engine interface {
+	// Lane opens one run of records in order, named for people and logs:
+	// "flights/3". committed is where the source would start reading; from is where
+	// it must: the same, unless the pipeline's Transactor has stored another.
+	Lane(ctx context.Context, name string, committed int64) (l *Lane, from int64, err error)
+
+	// Room receives when the room of some lane has grown. It has capacity one: one
+	// receiver, which looks at all its lanes after each receive.
+	Room() <-chan struct{}
+}
+
+// A Mark says that every record of the lane before Next has an outcome: Kafka's
+// meaning of a committed offset.
+type Mark struct {
+	Lane *Lane
+	Next int64
+}
+
+// A Batch is a run of one lane, in offset order, that the source hands over.
+//
+// Next is the first offset after the run: past compaction gaps, control records
+// and aborted records. A batch may have no records; its Next still moves the mark.
+// Charge holds the bytes taken for it from the lane and may be nil. A batch has
+// any number of records; the engine cuts it to the size in which records travel.
+//
+// Free, when not nil, is called once, when the last record of the batch has its
+// outcome: the records and every byte they point to may be used again. It must not
+// block.
+type Batch struct {
+	Lane    *Lane
+	Records []Record
+	Next    int64
+	Charge  *Charge
+	Free    func()
+}
+
+// A Stage works on one record.
+type Stage interface {
+	// Process edits rec in place, or returns an error: Filtered ends the record on
+	// purpose, Permanent rejects it, and see the error functions of this package
+	// for the rest. It may run concurrently with other records. It must not keep
+	// rec or any of its bytes after returning. ctx ends with the attempt's timeout
+	// and when the pipeline gives up; in a step that does not wait it ends only
+	// when the pipeline gives up.
+	Process(ctx context.Context, rec *Record) error
+}
+
+// A Splitter makes several records of one. They share its position and finish
+// together.
+type Splitter interface {
+	// Split calls emit for each part, in order. emit copies the record: part may be
+	// used again for the next. Emitting nothing filters the record. When Split
+	// returns an error, no part of it goes on. Bytes set on a part must stay valid
+	// until the record has its outcome; slices of rec's own value do.
+	Split(ctx context.Context, rec *Record, emit func(part *Record)) error
+}
+
+// A Sink stores records.
+type Sink interface {
+	// Write stores recs, which are of one lane, in order per destination (a Kafka
+	// partition, a file). A nil error says that all are durable. A *WriteError
+	// names, in ascending order, those that are not; all others are durable and
+	// will not be written again. After a failed record nothing later for its
+	// destination has been stored, and what was held back for that reason is listed
+	// too, as transient. Any other error: none is durable.
+	//
+	// Write is serial per lane; lanes may be written concurrently. It reads
+	// records, never edits or keeps them. It returns soon after ctx ends.
+	Write(ctx context.Context, recs []*Record) error
+
+	// Close flushes nothing, because Write has: it releases what the sink holds.
+	Close(ctx context.Context) error
+}
+
+// A Transactor makes the writes of a pipeline and its progress one step. There is
+// one per pipeline; its sinks and its dead letters write through it. Write then
+// means accepted, and marks move at Commit.
+type Transactor interface {
+	// Bind comes once, before the source is opened.
+	Bind(src Source) error
+	// Stored is asked when a lane opens. ok is false when nothing is stored for it.
+	Stored(ctx context.Context, lane string) (next int64, ok bool, err error)
+	Begin(ctx context.Context) error
+	// Commit makes everything since Begin visible, together with marks. Before it,
+	// the engine stops each lane's writes at a cut where everything earlier has an
+	// outcome; steps go on; records after the cut wait for the next Begin. An error
+	// is ambiguous: Abort follows.
+	Commit(ctx context.Context, marks []Mark) error
+	// Abort undoes what has not been committed. All lanes end; the source reopens
+	// them at their committed offset.
+	Abort(ctx context.Context) error
+}
+
+// A Pinger can be probed at start-up and by `penstock check --connect`. The error
+// says what was tried, against which address, and what to do.
+type Pinger interface {
+	Ping(ctx context.Context) error
+}
+
+// An Attacher emits events of its own. Attach comes once, before use; the emitter
+// already stamps the pipeline and the step or sink.
+type Attacher interface {
+	Attach(e *event.Emitter)
+}
+
+// A Reporter adds figures to the snapshots of its step, sink or source. Report may
+// be called at any time between creation and the end of the process.
+type Reporter interface {
+	Report() Report
+}
+
+// A Report is what a component knows of itself. A zero field is left out.
+type Report struct {
+	CacheHits, CacheMisses int64         // since the start
+	ThrottleWait           time.Duration // since the start
+	Circuit                string        // closed, open, half_open
+	Partitions             []PartitionReport
+	Generation             int64 // of a group member
+	Connected              bool  // of a source: the group is joined, or the files are open
+}
+
+// A PartitionReport is the state of one partition that a source reads. Offsets
+// that are not known are -1.
+type PartitionReport struct {
+	Topic         string
+	Partition     int32
+	Generation    int64
+	Committed     int64     // the last committed offset
+	Fetched       int64     // the next offset to fetch
+	HighWatermark int64     // the end that a committed reader may see
+	Oldest        time.Time // the time of the oldest uncommitted record, if known
+	CommittedAt   time.Time
+	Paused        bool
+}

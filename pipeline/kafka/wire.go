@@ -1,0 +1,253 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"sync/atomic"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// A writer appends the primitive types of Kafka's protocol. The compact forms are
+// those of flexible versions (KIP-482).
+type writer struct{ b []byte }
+
+func (w *writer) int8(v int8)   { w.b = append(w.b, byte(v)) }
+func (w *writer) int16(v int16) { w.b = binary.BigEndian.AppendUint16(w.b, uint16(v)) }
+func (w *writer) int32(v int32) { w.b = binary.BigEndian.AppendUint32(w.b, uint32(v)) }
+func (w *writer) int64(v int64) { w.b = binary.BigEndian.AppendUint64(w.b, uint64(v)) }
+func (w *writer) bool(v bool) {
+	if v {
+		w.int8(1)
+	} else {
+		w.int8(0)
+	}
+}
+func (w *writer) uvarint(v uint64) { w.b = binary.AppendUvarint(w.b, v) }
+func (w *writer) uuid(v [16]byte)  { w.b = append(w.b, v[:]...) }
+func (w *writer) string(s string) {
+	w.int16(int16(len(s)))
+	w.b = append(w.b, s...)
+}
+
+// nullable writes "" as null.
+func (w *writer) nullable(s string) {
+	if s == "" {
+		w.int16(-1)
+		return
+	}
+	w.string(s)
+}
+func (w *writer) bytes(p []byte) {
+	w.int32(int32(len(p)))
+	w.b = append(w.b, p...)
+}
+func (w *writer) array(n int) { w.int32(int32(n)) }
+func (w *writer) compactString(s string) {
+	w.uvarint(uint64(len(s)) + 1)
+	w.b = append(w.b, s...)
+}
+
+// compactNullable writes "" as null.
+func (w *writer) compactNullable(s string) {
+	if s == "" {
+		w.uvarint(0)
+		return
+	}
+	w.compactString(s)
+}
+func (w *writer) compactArray(n int) { w.uvarint(uint64(n) + 1) }
+func (w *writer) tags()              { w.uvarint(0) }
+
+var errShort = errors.New("response ends early")
+
+// A reader takes the primitive types off a response. After the first error, which
+// stays in err, every method returns zero.
+type reader struct {
+	b   []byte
+	err error
+}
+
+func (r *reader) fail(err error) {
+	if r.err == nil {
+		r.err = err
+	}
+	r.b = nil
+}
+
+func (r *reader) take(n int) []byte {
+	if n < 0 || n > len(r.b) {
+		r.fail(errShort)
+		return nil
+	}
+	p := r.b[:n:n]
+	r.b = r.b[n:]
+	return p
+}
+
+func (r *reader) int8() int8 {
+	if p := r.take(1); p != nil {
+		return int8(p[0])
+	}
+	return 0
+}
+func (r *reader) int16() int16 {
+	if p := r.take(2); p != nil {
+		return int16(binary.BigEndian.Uint16(p))
+	}
+	return 0
+}
+func (r *reader) int32() int32 {
+	if p := r.take(4); p != nil {
+		return int32(binary.BigEndian.Uint32(p))
+	}
+	return 0
+}
+func (r *reader) int64() int64 {
+	if p := r.take(8); p != nil {
+		return int64(binary.BigEndian.Uint64(p))
+	}
+	return 0
+}
+func (r *reader) bool() bool { return r.int8() != 0 }
+func (r *reader) uuid() (id [16]byte) {
+	copy(id[:], r.take(16))
+	return id
+}
+func (r *reader) uvarint() uint64 {
+	v, n := binary.Uvarint(r.b)
+	if n <= 0 {
+		r.fail(errShort)
+		return 0
+	}
+	r.b = r.b[n:]
+	return v
+}
+
+// string reads a string; null reads as "".
+func (r *reader) string() string { return string(r.take(max(int(r.int16()), 0))) }
+
+// bytes reads bytes; null reads as nil. It does not copy.
+func (r *reader) bytes() []byte {
+	n := r.int32()
+	if n < 0 {
+		return nil
+	}
+	return r.take(int(n))
+}
+
+// array reads the number of elements; null reads as 0. An element takes at least one
+// byte, which bounds what a caller may allocate for it.
+func (r *reader) array() int {
+	n := r.int32()
+	if int(n) > len(r.b) {
+		r.fail(errShort)
+		return 0
+	}
+	return max(int(n), 0)
+}
+func (r *reader) compactString() string {
+	n := r.uvarint()
+	if n > math.MaxInt32 {
+		r.fail(errShort)
+		return ""
+	}
+	return string(r.take(max(int(n)-1, 0)))
+}
+func (r *reader) compactArray() int {
+	n := r.uvarint()
+	if n > uint64(len(r.b))+1 {
+		r.fail(errShort)
+		return 0
+	}
+	return max(int(n)-1, 0)
+}
+
+// tags skips a tag section.
+func (r *reader) tags() {
+	for n := r.uvarint(); n > 0 && r.err == nil; n-- {
+		r.uvarint()
+		r.take(int(min(r.uvarint(), math.MaxInt32)))
+	}
+}
+
+// maxResponse bounds the length prefix of a response other than a fetch, before
+// anything is allocated for it.
+const maxResponse = 64 << 20
+
+// An exchange is one request and its answer, in a version of our choosing, sent to
+// the broker with the given node id through kafka-go's Transport.
+type exchange struct {
+	key      protocol.ApiKey
+	version  int16
+	flexible bool
+	broker   int32 // node id; -1: any
+	clientID string
+	body     func(*writer)
+	// read takes the answer's body: size bytes from r. nil: the body is kept whole
+	// in answer.
+	read   func(r io.Reader, size int) error
+	answer []byte
+}
+
+var correlation atomic.Int32
+
+// ApiKey and the methods below make an exchange a request to kafka-go.
+func (x *exchange) ApiKey() protocol.ApiKey { return x.key }
+
+// Required asks for the bare connection.
+func (x *exchange) Required(map[protocol.ApiKey]int16) bool { return true }
+
+// Broker routes the request.
+func (x *exchange) Broker(c protocol.Cluster) (protocol.Broker, error) {
+	if x.broker < 0 {
+		for _, b := range c.Brokers {
+			return b, nil
+		}
+		return protocol.Broker{}, errors.New("no broker known")
+	}
+	b, ok := c.Brokers[x.broker]
+	if !ok {
+		return protocol.Broker{}, fmt.Errorf("broker %d is not known", x.broker)
+	}
+	return b, nil
+}
+
+// RawExchange writes the request, header included, and reads the answer. An error
+// closes the connection.
+func (x *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	id := correlation.Add(1)
+	w := &writer{b: make([]byte, 4, 512)}
+	w.int16(int16(x.key))
+	w.int16(x.version)
+	w.int32(id)
+	w.nullable(x.clientID)
+	if x.flexible {
+		w.tags()
+	}
+	x.body(w)
+	binary.BigEndian.PutUint32(w.b, uint32(len(w.b)-4))
+	if _, err := rw.Write(w.b); err != nil {
+		return nil, err
+	}
+	var head [8]byte
+	if _, err := io.ReadFull(rw, head[:]); err != nil {
+		return nil, err
+	}
+	size := int(int32(binary.BigEndian.Uint32(head[:4]))) - 4
+	if got := int32(binary.BigEndian.Uint32(head[4:])); got != id {
+		return nil, fmt.Errorf("answer %d to request %d", got, id)
+	}
+	if size < 0 || (x.read == nil && size > maxResponse) {
+		return nil, fmt.Errorf("answer of %d bytes", size)
+	}
+	if x.read != nil {
+		return x, x.read(rw, size)
+	}
+	x.answer = make([]byte, size)
+	_, err := io.ReadFull(rw, x.answer)
+	return x, err
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kafkatest gives tests, the demo and `penstock dev` a broker: kfake in
+// process on loopback or, for tests, the real Apache Kafka named by
+// PENSTOCK_TEST_KAFKA; and an independent client, franz-go, as the referee of what
+// is in it.
+package kafkatest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// Env names the environment variable that holds the real broker's addresses,
+// host:port,host:port. `make test-real` sets it.
+const Env = "PENSTOCK_TEST_KAFKA"
+
+// patience bounds every wait of the referee, so that a broken test ends.
+const patience = 60 * time.Second
+
+// T is the part of testing.TB that this package needs.
+type T interface {
+	Helper()
+	Name() string
+	Cleanup(func())
+	Fatalf(format string, args ...any)
+}
+
+// A Cluster is a broker, or several, that tests may use. Its methods are safe for
+// concurrent use; those that take a T fail the test on any error.
+type Cluster struct {
+	addrs []string
+	fake  *kfake.Cluster
+
+	once  sync.Once
+	admin *kadm.Client
+}
+
+// An Option changes how a fake cluster is started. A real one is as it is.
+type Option func(*settings)
+
+type settings struct {
+	brokers int
+	fake    []kfake.Opt
+}
+
+// Brokers is the number of brokers of a fake cluster; 1 by default.
+func Brokers(n int) Option { return func(s *settings) { s.brokers = n } }
+
+// Fake passes options to kfake.
+func Fake(o ...kfake.Opt) Option { return func(s *settings) { s.fake = append(s.fake, o...) } }
+
+// Start gives the cluster that tests run against: kfake, or the real one when the
+// environment names it. Topics and groups of a test come from Topic and Group, so
+// that tests do not meet. It is closed by the test's cleanup.
+func Start(t T, o ...Option) *Cluster {
+	t.Helper()
+	env := os.Getenv(Env)
+	if env == "" {
+		return StartFake(t, o...)
+	}
+	c := &Cluster{addrs: strings.Split(env, ",")}
+	t.Cleanup(c.close)
+	return c
+}
+
+// StartFake gives a kfake cluster, whatever the environment says: for faults that
+// only kfake can produce, and for sessions below a real broker's minimum.
+func StartFake(t T, o ...Option) *Cluster {
+	t.Helper()
+	s := settings{brokers: 1}
+	for _, f := range o {
+		f(&s)
+	}
+	fake, err := kfake.NewCluster(append([]kfake.Opt{
+		kfake.NumBrokers(s.brokers), kfake.GroupMinSessionTimeout(50 * time.Millisecond),
+	}, s.fake...)...)
+	if err != nil {
+		t.Fatalf("starting the fake broker: %v", err)
+	}
+	c := &Cluster{addrs: fake.ListenAddrs(), fake: fake}
+	t.Cleanup(c.close)
+	return c
+}
+
+func (c *Cluster) close() {
+	if c.admin != nil {
+		c.admin.Close()
+	}
+	if c.fake != nil {
+		c.fake.Close()
+	}
+}
+
+// Addrs are the brokers' addresses, host:port.
+func (c *Cluster) Addrs() []string { return c.addrs }
+
+// Fake is the kfake cluster, for its faults and moves; nil when the cluster is real.
+func (c *Cluster) Fake() *kfake.Cluster { return c.fake }
+
+// Real says whether this is a real Apache Kafka.
+func (c *Cluster) Real() bool { return c.fake == nil }
+
+// Name gives a name that no other test has, made from the test's.
+func (c *Cluster) Name(t T) string {
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, t.Name())
+	return fmt.Sprintf("%.100s-%08x", clean, rand.Uint32())
+}
+
+// Group gives a group name of the test's own.
+func (c *Cluster) Group(t T) string { return c.Name(t) }
+
+// Topic creates a topic of the test's own and gives its name. Configs are name=value.
+func (c *Cluster) Topic(t T, partitions int32, configs ...string) string {
+	t.Helper()
+	name := c.Name(t)
+	c.CreateTopic(t, name, partitions, configs...)
+	return name
+}
+
+// CreateTopic creates a topic and waits until every broker knows it. The test's
+// cleanup deletes it.
+func (c *Cluster) CreateTopic(t T, name string, partitions int32, configs ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	set := map[string]*string{}
+	for _, kv := range configs {
+		k, v, _ := strings.Cut(kv, "=")
+		set[k] = &v
+	}
+	adm := c.Admin(t)
+	r, err := adm.CreateTopic(ctx, partitions, int16(min(len(c.addrs), 3)), set, name)
+	if err == nil {
+		err = r.Err
+	}
+	if err != nil {
+		t.Fatalf("creating topic %s: %v", name, err)
+	}
+	c.waitPartitions(ctx, t, name, partitions)
+	if c.Real() {
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			_, _ = adm.DeleteTopics(ctx, name)
+		})
+	}
+}
+
+// AddPartitions makes the topic have n partitions.
+func (c *Cluster) AddPartitions(t T, topic string, n int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	r, err := c.Admin(t).UpdatePartitions(ctx, n, topic)
+	if err == nil {
+		err = r.Error()
+	}
+	if err != nil {
+		t.Fatalf("adding partitions to %s: %v", topic, err)
+	}
+	c.waitPartitions(ctx, t, topic, int32(n))
+}
+
+// waitPartitions asks each broker until it knows n partitions with a leader.
+func (c *Cluster) waitPartitions(ctx context.Context, t T, topic string, n int32) {
+	t.Helper()
+	for _, addr := range c.addrs {
+		cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.MetadataMinAge(10*time.Millisecond))
+		if err != nil {
+			t.Fatalf("connecting to %s: %v", addr, err)
+		}
+		for {
+			m, err := kadm.NewClient(cl).Metadata(ctx, topic)
+			led := int32(0)
+			for _, p := range m.Topics[topic].Partitions {
+				if p.Err == nil && p.Leader >= 0 {
+					led++
+				}
+			}
+			if err == nil && led == n {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				t.Fatalf("waiting for topic %s on %s: %d of %d partitions, %v", topic, addr, led, n, err)
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+		cl.Close()
+	}
+}
+
+// Admin gives the referee's administration client, closed with the cluster.
+func (c *Cluster) Admin(t T) *kadm.Client {
+	t.Helper()
+	c.once.Do(func() {
+		cl, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.MetadataMinAge(10*time.Millisecond))
+		if err != nil {
+			t.Fatalf("connecting to %v: %v", c.addrs, err)
+		}
+		c.admin = kadm.NewClient(cl)
+	})
+	return c.admin
+}
+
+// Client gives a franz-go client of the test's own, closed by the test's cleanup.
+func (c *Cluster) Client(t T, o ...kgo.Opt) *kgo.Client {
+	t.Helper()
+	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.addrs...)}, o...)...)
+	if err != nil {
+		t.Fatalf("connecting to %v: %v", c.addrs, err)
+	}
+	t.Cleanup(cl.Close)
+	return cl
+}

@@ -1,0 +1,32 @@
+# penstock. `make` alone prints this help.
+GO ?= go
+PACKAGES ?= ./...
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check test-real bench build
+
+help: ## print this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## 10,000 real flights through an embedded broker, checked (KEEP=1 leaves the broker up)
+	CGO_ENABLED=0 $(GO) run ./cmd/demo $(if $(KEEP),--keep)
+
+test: ## every test that needs nothing but Go
+	CGO_ENABLED=0 $(GO) test $(PACKAGES)
+
+check: ## format, vet, staticcheck, tidiness, and the tests under the race detector (a C compiler)
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GO) vet -tags real ./...
+	$(GO) tool staticcheck ./...
+	CGO_ENABLED=1 $(GO) test -race $(PACKAGES)
+
+test-real: ## the Kafka and PostgreSQL tests against the real ones, installed and started here (Java 17, Maven)
+	testdata/real/run.sh $(GO)
+
+bench: ## the benchmarks, each a ratio to a limit measured in the same run
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+build: ## the daemon, as bin/penstock
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/penstock ./cmd/penstock

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command penstock runs, checks, replays and tests pipelines.
+//
+// Data goes to stdout, logs and progress to stderr. The exit code says what kind of
+// end it was; see the constants of this package. No other package ends the process.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// Exit codes.
+const (
+	exitDone        = 0 // also after a clean drain on a signal
+	exitFailed      = 1 // failed while running
+	exitUsage       = 2 // usage or configuration
+	exitEnvironment = 3 // broker, database, port, credentials
+	exitExpectation = 4 // an expectation was not met
+	exitAbandoned   = 5 // the drain budget ran out
+	exitInterrupt   = 130
+	exitTerminate   = 143
+)
+
+// An exitError ends the process with a code of its own. A nil Err prints nothing:
+// what there is to say has been said.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+func (e *exitError) Unwrap() error { return e.err }
+
+// usagef is an error of the one who typed the command.
+func usagef(format string, args ...any) error {
+	return &exitError{code: exitUsage, err: fmt.Errorf(format, args...)}
+}
+
+// streams are where a command reads and writes.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// globals are the streams, and the flags that every command has.
+type globals struct {
+	streams
+	logLevel  string
+	logFormat string
+	set       []string
+
+	running bool // arguments and flags were right; errors are of the command
+}
+
+func main() {
+	os.Exit(execute(context.Background(), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+}
+
+// execute runs one command line, prints its error, and gives the exit code.
+func execute(ctx context.Context, args []string, s streams) int {
+	root, g := newRootGlobals(s)
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	var exit *exitError
+	if !errors.As(err, &exit) || exit.err != nil {
+		fmt.Fprintf(s.err, "penstock: %v\n", err)
+	}
+	if !g.running {
+		fmt.Fprintf(s.err, "see: penstock --help\n")
+		return exitUsage
+	}
+	return exitCode(err)
+}
+
+// exitCode classifies the error of a command.
+func exitCode(err error) int {
+	var (
+		exit      *exitError
+		abandoned *pipeline.AbandonedError
+		env       *pipeline.EnvironmentError
+	)
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &exit):
+		return exit.code
+	case errors.As(err, &abandoned):
+		return exitAbandoned
+	case errors.As(err, &env):
+		return exitEnvironment
+	}
+	return exitFailed
+}
+
+// newRoot makes the command tree.
+func newRoot(s streams) *cobra.Command {
+	root, _ := newRootGlobals(s)
+	return root
+}
+
+func newRootGlobals(s streams) (*cobra.Command, *globals) {
+	g := &globals{streams: s}
+	root := &cobra.Command{
+		Use:           "penstock",
+		Short:         "Ordered, parallel, bounded pipelines from Kafka through stages to sinks",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRun: func(*cobra.Command, []string) {
+			g.running = true
+		},
+	}
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	flags := root.PersistentFlags()
+	flags.StringVar(&g.logLevel, "log-level", "", "level of the free log lines: debug, info, warn, error, disabled")
+	flags.StringVar(&g.logFormat, "log-format", "", "form of the log: auto, json, console")
+	flags.StringArrayVar(&g.set, "set", nil, "override a setting of the file: path=value (stages.weather.workers=8); may be repeated")
+	root.AddCommand(
+		newCheck(g),
+		newVersion(g),
+	)
+	return root, g
+}

@@ -1,0 +1,31 @@
+package pipeline
+
+// A Field is one entry of Fields.
+type Field[T any] struct {
+	Name  string
+	Value T
+}
+
+// Fields is a mapping in a pipeline file that keeps the order in which it was
+// written: the fields that a stage sets, the parameters that it binds. A name stands
+// in it once.
+type Fields[T any] []Field[T]
+
+// Add appends an entry with the zero value and gives a pointer to that value, a *T,
+// which is valid until the next Add. The configuration fills it in.
+func (f *Fields[T]) Add(name string) any {
+	*f = append(*f, Field[T]{Name: name})
+	return &(*f)[len(*f)-1].Value
+}
+
+// A FieldError is what the method Validate of a component's settings returns for a
+// value that is wrong in itself or beside another: Field is the yaml name ("table.key"
+// for one in a nested struct), so that the configuration can point at it. errors.Join
+// reports several.
+type FieldError struct {
+	Field string
+	Err   error
+}
+
+func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
+func (e *FieldError) Unwrap() error { return e.Err }

@@ -5,16 +5,30 @@
 //
 // Events are flat JSON objects, one a line. They pass whatever the level of
 // ordinary logging says, and never touch zerolog's process-wide variables.
+//
+// The [Registry] is the one source: the JSON Schema ([Schema]), the reference page
+// ([Reference]) and the check of a line ([Validate]) are made from it.
 package event
 
 import (
+	"fmt"
 	"io"
+	"os"
+	"reflect"
+	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 )
 
 // SchemaVersion is stamped on every line.
 const SchemaVersion = "1.0"
+
+// Free is the event_name of a line for people, which is no event of the contract.
+const Free = "log"
+
+// Other stands for everything beyond the bound of a set of values.
+const Other = "_other"
 
 // A Level is how serious an event is.
 type Level string
@@ -28,38 +42,179 @@ const (
 
 // A Definition is one row of the Registry.
 type Definition struct {
-	Name   string
-	Level  Level
-	When   string
-	Struct any
+	Name    string
+	Level   Level
+	When    string
+	Says    string // the message when none is given; "": made from the figures
+	Limited bool   // passes the keyed limiter
+	Struct  any
 }
 
 // Options are the settings of an Emitter.
 type Options struct {
 	Service  string // service_name; "": penstock
-	Instance string // service_instance_id
-	// Log is where free lines go, stamped with the same envelope.
+	Instance string // service_instance_id; "": the host's name and the process id
+	// Log is the lowest level of free lines. Events pass whatever it says.
 	Log zerolog.Level
+	// EventsOff leaves the events out and keeps the free lines.
+	EventsOff bool
+	// Console writes lines for people instead of JSON. Color adds colour to them.
+	Console, Color bool
+	// Now gives the time of a line. nil: time.Now.
+	Now func() time.Time
 }
 
 // An Emitter writes events. It is safe for concurrent use; a nil Emitter discards.
-type Emitter struct{}
+type Emitter struct {
+	out      *output
+	pipeline string
+	step     string
+	log      zerolog.Logger
+}
 
-// New makes an emitter that writes one whole line a call to w.
-func New(w io.Writer, o Options) *Emitter { return &Emitter{} }
+// output is what an emitter shares with those derived from it.
+type output struct {
+	opts    Options
+	service string // `,"service_name":…,"service_instance_id":…`
+	limit   *limiter
+
+	mu  sync.Mutex // guards w and buf: one whole line a Write
+	w   io.Writer
+	buf []byte
+}
+
+// New makes an emitter that writes one whole line a call to w. Errors of w are
+// ignored: there is nowhere left to report them. Close it to have the last held
+// back lines counted.
+func New(w io.Writer, o Options) *Emitter {
+	if o.Service == "" {
+		o.Service = "penstock"
+	}
+	if o.Instance == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			host = "unknown"
+		}
+		o.Instance = fmt.Sprintf("%s-%d", host, os.Getpid())
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	out := &output{opts: o, w: w}
+	b := appendString(append([]byte(nil), `,"service_name":`...), o.Service, maxString)
+	out.service = string(appendString(append(b, `,"service_instance_id":`...), o.Instance, maxString))
+	out.limit = newLimiter(out.suppressed)
+	return out.emitter("", "")
+}
+
+func (o *output) emitter(pipeline, step string) *Emitter {
+	e := &Emitter{out: o, pipeline: pipeline, step: step}
+	e.log = zerolog.New(&freeLines{e}).Level(o.opts.Log)
+	return e
+}
 
 // Pipeline gives an emitter that stamps the pipeline.
-func (e *Emitter) Pipeline(name string) *Emitter { return e }
+func (e *Emitter) Pipeline(name string) *Emitter {
+	if e == nil {
+		return nil
+	}
+	return e.out.emitter(name, e.step)
+}
 
 // Step gives an emitter that fills in the step or sink of events that leave it
-// empty.
-func (e *Emitter) Step(name string) *Emitter { return e }
+// empty, and stamps it as step on free lines.
+func (e *Emitter) Step(name string) *Emitter {
+	if e == nil {
+		return nil
+	}
+	return e.out.emitter(e.pipeline, name)
+}
 
 // Emit writes an event: a struct of the Registry, or a pointer to one. Anything
 // else panics. message is for people and not part of the contract; "" writes the
 // event's own words. Events of a kind that the contract calls limited (those with an
 // error of a record) pass the keyed limiter.
-func (e *Emitter) Emit(ev any, message string) {}
+func (e *Emitter) Emit(ev any, message string) {
+	if e == nil {
+		return
+	}
+	p, v := planOf(ev)
+	if e.out.opts.EventsOff {
+		return
+	}
+	if p.def.Limited {
+		key := limitKey{event: p.def.Name, pipeline: e.pipeline, step: p.text(v, p.step), errorType: p.text(v, p.errorType)}
+		if key.step == "" {
+			key.step = e.step
+		}
+		if !e.out.limit.pass(key, e.out.opts.Now()) {
+			return
+		}
+	}
+	e.write(p, v, message)
+}
 
-// Log gives the logger for free lines (event_name: log), for people.
-func (e *Emitter) Log() *zerolog.Logger { l := zerolog.Nop(); return &l }
+// write writes one event, past the limiter.
+func (e *Emitter) write(p *plan, v reflect.Value, message string) {
+	o := e.out
+	if message == "" {
+		message = p.words(v, e.step)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.opts.Now()
+	if o.opts.Console {
+		o.buf = appendConsole(o.buf[:0], now, string(p.def.Level), e.pipeline, message, p.details(v, e.step), o.opts.Color)
+	} else {
+		o.buf = o.envelope(o.buf[:0], now, string(p.def.Level), p.def.Name, e.pipeline, message)
+		o.buf = append(p.append(o.buf, v, e.step), '}', '\n')
+	}
+	_, _ = o.w.Write(o.buf)
+}
+
+// envelope starts a line with the keys that every line has.
+func (o *output) envelope(b []byte, now time.Time, level, name, pipeline, message string) []byte {
+	b = append(b, `{"timestamp":"`...)
+	b = now.UTC().AppendFormat(b, timestampLayout)
+	b = append(b, `","level":"`...)
+	b = append(b, level...)
+	b = append(b, `","event_name":"`...)
+	b = append(b, name...)
+	b = append(b, `","schema_version":"`+SchemaVersion+`"`...)
+	b = append(b, o.service...)
+	if pipeline != "" {
+		b = appendString(append(b, `,"pipeline":`...), pipeline, maxString)
+	}
+	return appendString(append(b, `,"message":`...), message, maxString)
+}
+
+// suppressed writes what the limiter held back.
+func (o *output) suppressed(k limitKey, count int64) {
+	p, v := planOf(LogSuppressed{SuppressedEvent: k.event, Step: k.step, ErrorType: k.errorType, Count: count})
+	o.emitter(k.pipeline, "").write(p, v, "")
+}
+
+// Log gives the logger for free lines (event_name: log), for people. Its lines
+// carry the same envelope, and its level is that of the options.
+func (e *Emitter) Log() *zerolog.Logger {
+	if e == nil {
+		l := zerolog.Nop()
+		return &l
+	}
+	return &e.log
+}
+
+// Flush writes what the limiter has held back so far, as log.suppressed.
+func (e *Emitter) Flush() {
+	if e != nil {
+		e.out.limit.flush()
+	}
+}
+
+// Close is Flush, and from then on nothing is held back and no timer is armed. It
+// does not close the writer.
+func (e *Emitter) Close() {
+	if e != nil {
+		e.out.limit.close()
+	}
+}

@@ -1,7 +1,15 @@
 package event
 
 // The events of schema 1.0. A struct is one event, its comment says when it is
-// emitted, its json tags are the keys.
+// emitted, its json tags are the keys. An int64 is always written, a string when it
+// is not empty, a float64 when it is a number. Further tags:
+//
+//   - required: the key is always there; an empty error_type is written as _other
+//   - enum: the values that a string may have
+//   - max: the most bytes of a string, cut at a whole character
+//   - with: written only when that other field of the event is
+//   - unknown: the value that stands for not known; the key is then left out
+//   - since: the schema that brought the field; none: 1.0
 
 // ProcessStarted is process.started: once, at start-up.
 type ProcessStarted struct {
@@ -11,6 +19,7 @@ type ProcessStarted struct {
 	ConfigHash     string `json:"config_hash"`
 	ConfigPath     string `json:"config_path"`
 	AdminAddr      string `json:"admin_addr"`
+	Pipelines      int64  `json:"pipelines"`
 }
 
 // ProcessReady is process.ready: the pipelines are connected and may make progress.
@@ -25,7 +34,7 @@ type ProcessUnready struct {
 
 // ProcessStopping is process.stopping: the first signal, or the end of the pipelines.
 type ProcessStopping struct {
-	Reason         string `json:"reason"`
+	Reason         string `json:"reason" required:"true" enum:"signal,completed,failed"`
 	Signal         string `json:"signal"`
 	DrainTimeoutMs int64  `json:"drain_timeout_ms"`
 	Inflight       int64  `json:"inflight"`
@@ -34,7 +43,7 @@ type ProcessStopping struct {
 // ProcessStopped is process.stopped: the last line.
 type ProcessStopped struct {
 	ExitCode        int64  `json:"exit_code"`
-	Reason          string `json:"reason"`
+	Reason          string `json:"reason" required:"true" enum:"completed,signal,drain_timeout,failed,environment,expectation,forced"`
 	UptimeMs        int64  `json:"uptime_ms"`
 	DrainMs         int64  `json:"drain_ms"`
 	RecordsInTotal  int64  `json:"records_in_total"`
@@ -42,22 +51,23 @@ type ProcessStopped struct {
 	FilteredTotal   int64  `json:"filtered_total"`
 	RejectedTotal   int64  `json:"rejected_total"`
 	Abandoned       int64  `json:"abandoned"`
+	ErrorMessage    string `json:"error_message" max:"512"`
 }
 
 // ConfigApplied is config.applied: start, and reload.
 type ConfigApplied struct {
-	ConfigHash     string `json:"config_hash"`
+	ConfigHash     string `json:"config_hash" required:"true"`
 	ConfigHashPrev string `json:"config_hash_prev"`
-	Trigger        string `json:"trigger"`
+	Trigger        string `json:"trigger" required:"true" enum:"start,sighup,api,watch"`
 	ChangedSteps   string `json:"changed_steps"`
 }
 
 // ConfigRejected is config.rejected: a file with errors was refused.
 type ConfigRejected struct {
 	ConfigHash string `json:"config_hash"`
-	Trigger    string `json:"trigger"`
+	Trigger    string `json:"trigger" required:"true" enum:"start,sighup,api,watch"`
 	ErrorCount int64  `json:"error_count"`
-	ErrorFirst string `json:"error_first"`
+	ErrorFirst string `json:"error_first" required:"true" max:"512"`
 }
 
 // SourceAssigned is source.assigned: partitions came with a generation.
@@ -65,7 +75,7 @@ type SourceAssigned struct {
 	ConsumerGroup string `json:"consumer_group"`
 	Generation    int64  `json:"generation"`
 	Partitions    int64  `json:"partitions"`
-	PartitionList string `json:"partition_list"`
+	PartitionList string `json:"partition_list" max:"8192"`
 	MemberID      string `json:"member_id"`
 }
 
@@ -74,7 +84,7 @@ type SourceRevoked struct {
 	ConsumerGroup    string `json:"consumer_group"`
 	Generation       int64  `json:"generation"`
 	Partitions       int64  `json:"partitions"`
-	PartitionList    string `json:"partition_list"`
+	PartitionList    string `json:"partition_list" max:"8192"`
 	Reason           string `json:"reason"`
 	InflightAtRevoke int64  `json:"inflight_at_revoke"`
 	Drained          int64  `json:"drained"`
@@ -83,56 +93,56 @@ type SourceRevoked struct {
 
 // SourceConnected is source.connected: the broker answers again.
 type SourceConnected struct {
-	Broker string `json:"broker"`
+	Broker string `json:"broker" required:"true"`
 	DownMs int64  `json:"down_ms"`
 }
 
 // SourceDisconnected is source.disconnected: the broker does not answer.
 type SourceDisconnected struct {
-	Broker       string `json:"broker"`
-	ErrorType    string `json:"error_type"`
-	ErrorMessage string `json:"error_message"`
+	Broker       string `json:"broker" required:"true"`
+	ErrorType    string `json:"error_type" required:"true"`
+	ErrorMessage string `json:"error_message" max:"512"`
 }
 
 // SourcePartitionStats is source.partition.stats: every 60 s, each partition.
 type SourcePartitionStats struct {
-	Topic           string `json:"topic"`
+	Topic           string `json:"topic" required:"true"`
 	Partition       int64  `json:"partition"`
 	Generation      int64  `json:"generation"`
-	OffsetCommitted int64  `json:"offset_committed"`
-	OffsetFetched   int64  `json:"offset_fetched"`
-	OffsetHWM       int64  `json:"offset_hwm"`
-	Lag             int64  `json:"lag"`
-	LagAgeMs        int64  `json:"lag_age_ms"`
-	Uncommitted     int64  `json:"uncommitted"`
-	CommitAgeMs     int64  `json:"commit_age_ms"`
+	OffsetCommitted int64  `json:"offset_committed" unknown:"-1"`
+	OffsetFetched   int64  `json:"offset_fetched" unknown:"-1"`
+	OffsetHWM       int64  `json:"offset_hwm" unknown:"-1"`
+	Lag             int64  `json:"lag" unknown:"-1"`
+	LagAgeMs        int64  `json:"lag_age_ms" unknown:"-1"`
+	Uncommitted     int64  `json:"uncommitted" unknown:"-1"`
+	CommitAgeMs     int64  `json:"commit_age_ms" unknown:"-1"`
 	Paused          bool   `json:"paused"`
 }
 
 // SourceGap is source.gap: offsets that were committed or expected do not exist.
 type SourceGap struct {
-	Topic      string `json:"topic"`
+	Topic      string `json:"topic" required:"true"`
 	Partition  int64  `json:"partition"`
 	OffsetFrom int64  `json:"offset_from"`
 	OffsetTo   int64  `json:"offset_to"`
-	Reason     string `json:"reason"`
+	Reason     string `json:"reason" required:"true"`
 	Policy     string `json:"policy"`
 }
 
 // SourceCorrupt is source.corrupt: a batch that cannot be read.
 type SourceCorrupt struct {
-	Topic      string `json:"topic"`
+	Topic      string `json:"topic" required:"true"`
 	Partition  int64  `json:"partition"`
 	OffsetFrom int64  `json:"offset_from"`
 	OffsetTo   int64  `json:"offset_to"`
-	Reason     string `json:"reason"`
+	Reason     string `json:"reason" required:"true"`
 	Policy     string `json:"policy"`
 }
 
 // PipelineStats is pipeline.stats: every stats interval and once at the end.
 type PipelineStats struct {
 	IntervalMs       int64   `json:"interval_ms"`
-	State            string  `json:"state"`
+	State            string  `json:"state" required:"true" enum:"starting,running,paused,draining,stopped"`
 	RecordsIn        int64   `json:"records_in"`
 	RecordsOut       int64   `json:"records_out"`
 	Created          int64   `json:"created"`
@@ -159,11 +169,11 @@ type PipelineStats struct {
 	E2EP95Ms         float64 `json:"e2e_p95_ms"`
 	E2EP99Ms         float64 `json:"e2e_p99_ms"`
 	E2EMaxMs         float64 `json:"e2e_max_ms"`
-	LagSum           int64   `json:"lag_sum"`
-	LagMax           int64   `json:"lag_max"`
+	LagSum           int64   `json:"lag_sum" unknown:"-1"`
+	LagMax           int64   `json:"lag_max" unknown:"-1"`
 	CommitAgeMaxMs   int64   `json:"commit_age_max_ms"`
 	OldestInflightMs int64   `json:"oldest_inflight_ms"`
-	Backpressure     string  `json:"backpressure"`
+	Backpressure     string  `json:"backpressure" enum:"ok,low,high"`
 	BottleneckStep   string  `json:"bottleneck_step"`
 	ConfigHash       string  `json:"config_hash"`
 	Goroutines       int64   `json:"goroutines"`
@@ -172,8 +182,8 @@ type PipelineStats struct {
 
 // StepStats is step.stats: every stats interval and once at the end, each step.
 type StepStats struct {
-	Step              string  `json:"step"`
-	StepKind          string  `json:"step_kind"`
+	Step              string  `json:"step" required:"true"`
+	StepKind          string  `json:"step_kind" required:"true"`
 	StepIndex         int64   `json:"step_index"`
 	IntervalMs        int64   `json:"interval_ms"`
 	RecordsIn         int64   `json:"records_in"`
@@ -216,8 +226,8 @@ type StepStats struct {
 
 // SinkStats is sink.stats: every stats interval and once at the end, each sink.
 type SinkStats struct {
-	Sink            string  `json:"sink"`
-	SinkKind        string  `json:"sink_kind"`
+	Sink            string  `json:"sink" required:"true"`
+	SinkKind        string  `json:"sink_kind" required:"true"`
 	IntervalMs      int64   `json:"interval_ms"`
 	RecordsIn       int64   `json:"records_in"`
 	RecordsOut      int64   `json:"records_out"`
@@ -239,97 +249,98 @@ type SinkStats struct {
 	WriteP50Ms      float64 `json:"write_p50_ms"`
 	WriteP99Ms      float64 `json:"write_p99_ms"`
 	Retries         int64   `json:"retries"`
-	Circuit         string  `json:"circuit"`
+	Circuit         string  `json:"circuit" enum:"closed,open,half_open"`
 }
 
-// ErrorStats is error.stats: every stats interval, each step or sink and error type that had errors.
+// ErrorStats is error.stats: every stats interval, each step or sink and error type that had errors
+// (20 types at most, the rest as _other).
 type ErrorStats struct {
-	Step            string `json:"step"`
-	ErrorType       string `json:"error_type"`
+	Step            string `json:"step" required:"true"`
+	ErrorType       string `json:"error_type" required:"true"`
 	Count           int64  `json:"count"`
 	CountTotal      int64  `json:"count_total"`
-	SampleMessage   string `json:"sample_message"`
+	SampleMessage   string `json:"sample_message" max:"256"`
 	SampleTopic     string `json:"sample_topic"`
-	SamplePartition int64  `json:"sample_partition"`
-	SampleOffset    int64  `json:"sample_offset"`
+	SamplePartition int64  `json:"sample_partition" with:"sample_topic"`
+	SampleOffset    int64  `json:"sample_offset" with:"sample_topic"`
 }
 
 // RecordRejected is record.rejected: a record was rejected; limited.
 type RecordRejected struct {
-	Step         string `json:"step"`
-	Reason       string `json:"reason"`
-	ErrorType    string `json:"error_type"`
-	ErrorMessage string `json:"error_message"`
+	Step         string `json:"step" required:"true"`
+	Reason       string `json:"reason" required:"true"`
+	ErrorType    string `json:"error_type" required:"true"`
+	ErrorMessage string `json:"error_message" max:"512"`
 	Attempt      int64  `json:"attempt"`
 	Topic        string `json:"topic"`
-	Partition    int64  `json:"partition"`
-	Offset       int64  `json:"offset"`
+	Partition    int64  `json:"partition" with:"topic"`
+	Offset       int64  `json:"offset" with:"topic"`
 	KeyHash      string `json:"key_hash"`
 	DeadLetter   string `json:"dead_letter"`
 }
 
 // StepStalled is step.stalled: a record makes no progress in a step.
 type StepStalled struct {
-	Step             string `json:"step"`
+	Step             string `json:"step" required:"true"`
 	StalledMs        int64  `json:"stalled_ms"`
 	OldestInflightMs int64  `json:"oldest_inflight_ms"`
 	Topic            string `json:"topic"`
-	Partition        int64  `json:"partition"`
-	Offset           int64  `json:"offset"`
+	Partition        int64  `json:"partition" with:"topic"`
+	Offset           int64  `json:"offset" with:"topic"`
 	Attempt          int64  `json:"attempt"`
 	Holder           string `json:"holder"`
 }
 
 // StepRecovered is step.recovered: it goes on.
 type StepRecovered struct {
-	Step             string `json:"step"`
+	Step             string `json:"step" required:"true"`
 	StalledMs        int64  `json:"stalled_ms"`
 	OldestInflightMs int64  `json:"oldest_inflight_ms"`
 	Topic            string `json:"topic"`
-	Partition        int64  `json:"partition"`
-	Offset           int64  `json:"offset"`
+	Partition        int64  `json:"partition" with:"topic"`
+	Offset           int64  `json:"offset" with:"topic"`
 	Attempt          int64  `json:"attempt"`
 	Holder           string `json:"holder"`
 }
 
 // SinkStalled is sink.stalled: a write makes no progress.
 type SinkStalled struct {
-	Sink             string `json:"sink"`
+	Sink             string `json:"sink" required:"true"`
 	StalledMs        int64  `json:"stalled_ms"`
 	OldestInflightMs int64  `json:"oldest_inflight_ms"`
 	Topic            string `json:"topic"`
-	Partition        int64  `json:"partition"`
-	Offset           int64  `json:"offset"`
+	Partition        int64  `json:"partition" with:"topic"`
+	Offset           int64  `json:"offset" with:"topic"`
 	Attempt          int64  `json:"attempt"`
 	Holder           string `json:"holder"`
 	ErrorType        string `json:"error_type"`
-	ErrorMessage     string `json:"error_message"`
+	ErrorMessage     string `json:"error_message" max:"512"`
 }
 
 // SinkRecovered is sink.recovered: it goes on.
 type SinkRecovered struct {
-	Sink             string `json:"sink"`
+	Sink             string `json:"sink" required:"true"`
 	StalledMs        int64  `json:"stalled_ms"`
 	OldestInflightMs int64  `json:"oldest_inflight_ms"`
 	Topic            string `json:"topic"`
-	Partition        int64  `json:"partition"`
-	Offset           int64  `json:"offset"`
+	Partition        int64  `json:"partition" with:"topic"`
+	Offset           int64  `json:"offset" with:"topic"`
 	Attempt          int64  `json:"attempt"`
 	Holder           string `json:"holder"`
 }
 
 // BackpressureChanged is backpressure.changed: a step's queue fills or empties.
 type BackpressureChanged struct {
-	Step           string  `json:"step"`
-	State          string  `json:"state"`
+	Step           string  `json:"step" required:"true"`
+	State          string  `json:"state" required:"true" enum:"free,filling,full"`
 	QueueFillRatio float64 `json:"queue_fill_ratio"`
 }
 
 // CircuitChanged is circuit.changed: a circuit breaker opens or closes.
 type CircuitChanged struct {
-	Step       string `json:"step"`
-	Target     string `json:"target"`
-	State      string `json:"state"`
+	Step       string `json:"step" required:"true"`
+	Target     string `json:"target" required:"true"`
+	State      string `json:"state" required:"true" enum:"closed,open,half_open"`
 	ErrorType  string `json:"error_type"`
 	ErrorCount int64  `json:"error_count"`
 }
@@ -337,40 +348,40 @@ type CircuitChanged struct {
 // CommitFailed is commit.failed: marks could not be committed; they are tried again.
 type CommitFailed struct {
 	Topic        string `json:"topic"`
-	Partition    int64  `json:"partition"`
-	Offset       int64  `json:"offset"`
+	Partition    int64  `json:"partition" with:"topic"`
+	Offset       int64  `json:"offset" with:"topic"`
 	Generation   int64  `json:"generation"`
-	ErrorType    string `json:"error_type"`
-	ErrorMessage string `json:"error_message"`
+	ErrorType    string `json:"error_type" required:"true"`
+	ErrorMessage string `json:"error_message" max:"512"`
 	Attempt      int64  `json:"attempt"`
 }
 
 // TransactionAborted is transaction.aborted: a transaction was given up.
 type TransactionAborted struct {
 	Topic        string `json:"topic"`
-	Partition    int64  `json:"partition"`
-	Offset       int64  `json:"offset"`
+	Partition    int64  `json:"partition" with:"topic"`
+	Offset       int64  `json:"offset" with:"topic"`
 	Generation   int64  `json:"generation"`
-	ErrorType    string `json:"error_type"`
-	ErrorMessage string `json:"error_message"`
+	ErrorType    string `json:"error_type" required:"true"`
+	ErrorMessage string `json:"error_message" max:"512"`
 	Attempt      int64  `json:"attempt"`
 }
 
 // PanicRecovered is panic.recovered: a stage or sink panicked; limited.
 type PanicRecovered struct {
-	Step         string `json:"step"`
-	ErrorMessage string `json:"error_message"`
+	Step         string `json:"step" required:"true"`
+	ErrorMessage string `json:"error_message" max:"512"`
 	StackHash    string `json:"stack_hash"`
 	Topic        string `json:"topic"`
-	Partition    int64  `json:"partition"`
-	Offset       int64  `json:"offset"`
+	Partition    int64  `json:"partition" with:"topic"`
+	Offset       int64  `json:"offset" with:"topic"`
 }
 
 // LogSuppressed is log.suppressed: lines that the limiter held back.
 type LogSuppressed struct {
-	SuppressedEvent string `json:"suppressed_event"`
+	SuppressedEvent string `json:"suppressed_event" required:"true"`
 	Step            string `json:"step"`
-	ErrorType       string `json:"error_type"`
+	ErrorType       string `json:"error_type" required:"true"`
 	Count           int64  `json:"count"`
 }
 
@@ -378,16 +389,16 @@ type LogSuppressed struct {
 type ReplayProgress struct {
 	Fixture         string  `json:"fixture"`
 	RecordsDone     int64   `json:"records_done"`
-	RecordsExpected int64   `json:"records_expected"`
+	RecordsExpected int64   `json:"records_expected" unknown:"-1"`
 	RateIn          float64 `json:"rate_in"`
-	EtaMs           int64   `json:"eta_ms"`
+	EtaMs           int64   `json:"eta_ms" unknown:"-1"`
 }
 
 // ReplayFinished is replay.finished: once.
 type ReplayFinished struct {
 	Fixture         string  `json:"fixture"`
 	RecordsDone     int64   `json:"records_done"`
-	RecordsExpected int64   `json:"records_expected"`
+	RecordsExpected int64   `json:"records_expected" unknown:"-1"`
 	RateIn          float64 `json:"rate_in"`
 	Mismatches      int64   `json:"mismatches"`
 	DurationMs      int64   `json:"duration_ms"`
@@ -395,35 +406,35 @@ type ReplayFinished struct {
 
 // Registry lists every event, in the order of the reference page.
 var Registry = []Definition{
-	{Name: "process.started", Level: Info, When: "once, at start-up", Struct: ProcessStarted{}},
-	{Name: "process.ready", Level: Info, When: "the pipelines are connected and may make progress", Struct: ProcessReady{}},
-	{Name: "process.unready", Level: Warn, When: "a pipeline that was ready is not any more", Struct: ProcessUnready{}},
-	{Name: "process.stopping", Level: Info, When: "the first signal, or the end of the pipelines", Struct: ProcessStopping{}},
-	{Name: "process.stopped", Level: Info, When: "the last line", Struct: ProcessStopped{}},
-	{Name: "config.applied", Level: Info, When: "start, and reload", Struct: ConfigApplied{}},
-	{Name: "config.rejected", Level: Error, When: "a file with errors was refused", Struct: ConfigRejected{}},
-	{Name: "source.assigned", Level: Info, When: "partitions came with a generation", Struct: SourceAssigned{}},
-	{Name: "source.revoked", Level: Info, When: "partitions went", Struct: SourceRevoked{}},
-	{Name: "source.connected", Level: Info, When: "the broker answers again", Struct: SourceConnected{}},
-	{Name: "source.disconnected", Level: Warn, When: "the broker does not answer", Struct: SourceDisconnected{}},
-	{Name: "source.partition.stats", Level: Info, When: "every 60 s, each partition", Struct: SourcePartitionStats{}},
-	{Name: "source.gap", Level: Error, When: "offsets that were committed or expected do not exist", Struct: SourceGap{}},
-	{Name: "source.corrupt", Level: Error, When: "a batch that cannot be read", Struct: SourceCorrupt{}},
+	{Name: "process.started", Level: Info, When: "once, at start-up", Says: "starting", Struct: ProcessStarted{}},
+	{Name: "process.ready", Level: Info, When: "the pipelines are connected and may make progress", Says: "ready", Struct: ProcessReady{}},
+	{Name: "process.unready", Level: Warn, When: "a pipeline that was ready is not any more", Says: "not ready", Struct: ProcessUnready{}},
+	{Name: "process.stopping", Level: Info, When: "the first signal, or the end of the pipelines", Says: "stopping", Struct: ProcessStopping{}},
+	{Name: "process.stopped", Level: Info, When: "the last line", Says: "stopped", Struct: ProcessStopped{}},
+	{Name: "config.applied", Level: Info, When: "start, and reload", Says: "configuration applied", Struct: ConfigApplied{}},
+	{Name: "config.rejected", Level: Error, When: "a file with errors was refused", Says: "configuration refused", Struct: ConfigRejected{}},
+	{Name: "source.assigned", Level: Info, When: "partitions came with a generation", Says: "partitions assigned", Struct: SourceAssigned{}},
+	{Name: "source.revoked", Level: Info, When: "partitions went", Says: "partitions revoked", Struct: SourceRevoked{}},
+	{Name: "source.connected", Level: Info, When: "the broker answers again", Says: "broker connected", Struct: SourceConnected{}},
+	{Name: "source.disconnected", Level: Warn, When: "the broker does not answer", Says: "broker does not answer", Struct: SourceDisconnected{}},
+	{Name: "source.partition.stats", Level: Info, When: "every 60 s, each partition", Says: "partition", Struct: SourcePartitionStats{}},
+	{Name: "source.gap", Level: Error, When: "offsets that were committed or expected do not exist", Says: "offsets are missing", Struct: SourceGap{}},
+	{Name: "source.corrupt", Level: Error, When: "a batch that cannot be read", Says: "a batch cannot be read", Struct: SourceCorrupt{}},
 	{Name: "pipeline.stats", Level: Info, When: "every stats interval and once at the end", Struct: PipelineStats{}},
 	{Name: "step.stats", Level: Info, When: "every stats interval and once at the end, each step", Struct: StepStats{}},
 	{Name: "sink.stats", Level: Info, When: "every stats interval and once at the end, each sink", Struct: SinkStats{}},
-	{Name: "error.stats", Level: Warn, When: "every stats interval, each step or sink and error type that had errors", Struct: ErrorStats{}},
-	{Name: "record.rejected", Level: Warn, When: "a record was rejected; limited", Struct: RecordRejected{}},
-	{Name: "step.stalled", Level: Error, When: "a record makes no progress in a step", Struct: StepStalled{}},
-	{Name: "step.recovered", Level: Info, When: "it goes on", Struct: StepRecovered{}},
-	{Name: "sink.stalled", Level: Error, When: "a write makes no progress", Struct: SinkStalled{}},
-	{Name: "sink.recovered", Level: Info, When: "it goes on", Struct: SinkRecovered{}},
-	{Name: "backpressure.changed", Level: Info, When: "a step's queue fills or empties", Struct: BackpressureChanged{}},
-	{Name: "circuit.changed", Level: Warn, When: "a circuit breaker opens or closes", Struct: CircuitChanged{}},
-	{Name: "commit.failed", Level: Error, When: "marks could not be committed; they are tried again", Struct: CommitFailed{}},
-	{Name: "transaction.aborted", Level: Error, When: "a transaction was given up", Struct: TransactionAborted{}},
-	{Name: "panic.recovered", Level: Error, When: "a stage or sink panicked; limited", Struct: PanicRecovered{}},
+	{Name: "error.stats", Level: Warn, When: "every stats interval, each step or sink and error type that had errors; 20 types at most, the rest as _other", Struct: ErrorStats{}},
+	{Name: "record.rejected", Level: Warn, When: "a record was rejected; limited", Says: "record rejected", Limited: true, Struct: RecordRejected{}},
+	{Name: "step.stalled", Level: Error, When: "a record makes no progress in a step", Says: "a record makes no progress", Struct: StepStalled{}},
+	{Name: "step.recovered", Level: Info, When: "the record that stalled goes on", Says: "records move again", Struct: StepRecovered{}},
+	{Name: "sink.stalled", Level: Error, When: "a write makes no progress", Says: "a write makes no progress", Struct: SinkStalled{}},
+	{Name: "sink.recovered", Level: Info, When: "the write that stalled goes on", Says: "writes succeed again", Struct: SinkRecovered{}},
+	{Name: "backpressure.changed", Level: Info, When: "a step's queue fills or empties", Says: "queue changed", Struct: BackpressureChanged{}},
+	{Name: "circuit.changed", Level: Warn, When: "a circuit breaker opens or closes", Says: "circuit changed", Struct: CircuitChanged{}},
+	{Name: "commit.failed", Level: Error, When: "marks could not be committed; they are tried again; limited", Says: "commit failed; it is tried again", Limited: true, Struct: CommitFailed{}},
+	{Name: "transaction.aborted", Level: Error, When: "a transaction was given up; limited", Says: "transaction aborted", Limited: true, Struct: TransactionAborted{}},
+	{Name: "panic.recovered", Level: Error, When: "a stage or sink panicked; limited", Says: "recovered from a panic", Limited: true, Struct: PanicRecovered{}},
 	{Name: "log.suppressed", Level: Info, When: "lines that the limiter held back", Struct: LogSuppressed{}},
 	{Name: "replay.progress", Level: Info, When: "every second of a replay", Struct: ReplayProgress{}},
-	{Name: "replay.finished", Level: Info, When: "once", Struct: ReplayFinished{}},
+	{Name: "replay.finished", Level: Info, When: "once, at the end of a replay", Says: "replay finished", Struct: ReplayFinished{}},
 }

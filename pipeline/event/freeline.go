@@ -1,0 +1,163 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/rs/zerolog"
+)
+
+// freeLines is what a logger for free lines writes to: it puts the envelope around
+// what zerolog made, so that the names and formats in zerolog's process-wide
+// variables do not matter.
+type freeLines struct{ e *Emitter }
+
+// Write takes lines of loggers that name no level.
+func (f *freeLines) Write(p []byte) (int, error) { return f.WriteLevel(zerolog.NoLevel, p) }
+
+// WriteLevel writes one line: flat, no key twice, none that the envelope has.
+func (f *freeLines) WriteLevel(level zerolog.Level, p []byte) (int, error) {
+	message, pairs := parseFree(p)
+	if f.e.step != "" && !hasKey(pairs, "step") {
+		pairs = append([]pair{{"step", string(appendString(nil, f.e.step, maxString))}}, pairs...)
+	}
+	o := f.e.out
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	now := o.opts.Now()
+	if o.opts.Console {
+		o.buf = appendConsole(o.buf[:0], now, levelName(level), f.e.pipeline, message, pairs, o.opts.Color)
+	} else {
+		o.buf = o.envelope(o.buf[:0], now, levelName(level), Free, f.e.pipeline, message)
+		for _, kv := range pairs {
+			o.buf = appendString(append(o.buf, ','), kv.key, maxString)
+			o.buf = append(append(o.buf, ':'), kv.value...)
+		}
+		o.buf = append(o.buf, '}', '\n')
+	}
+	if _, err := o.w.Write(o.buf); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func levelName(l zerolog.Level) string {
+	switch {
+	case l == zerolog.TraceLevel:
+		return "trace"
+	case l == zerolog.DebugLevel:
+		return "debug"
+	case l == zerolog.WarnLevel:
+		return "warn"
+	case l == zerolog.ErrorLevel:
+		return "error"
+	case l == zerolog.FatalLevel || l == zerolog.PanicLevel:
+		return "fatal"
+	}
+	return "info"
+}
+
+// A pair is a key and a JSON value.
+type pair struct{ key, value string }
+
+func hasKey(pairs []pair, key string) bool {
+	for _, p := range pairs {
+		if p.key == key {
+			return true
+		}
+	}
+	return false
+}
+
+// parseFree takes a line of zerolog apart. A key that the envelope has, or that ECS
+// takes for an object, gets an underscore; of a key that comes twice the last counts;
+// objects and arrays become strings; what is not a number is left out.
+func parseFree(line []byte) (message string, pairs []pair) {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.UseNumber()
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return strings.TrimSpace(string(line)), nil
+	}
+	for dec.More() {
+		t, err := dec.Token()
+		key, ok := t.(string)
+		var raw json.RawMessage
+		if err != nil || !ok || dec.Decode(&raw) != nil {
+			break // what zerolog could not encode
+		}
+		switch key {
+		case zerolog.MessageFieldName:
+			_ = json.Unmarshal(raw, &message)
+			continue
+		case zerolog.LevelFieldName, zerolog.TimestampFieldName:
+			continue
+		}
+		value, ok := freeValue(raw)
+		if !ok {
+			continue
+		}
+		if envelopeKeys[key] || ecsObjects[key] {
+			key += "_"
+		}
+		at := len(pairs)
+		for i := range pairs {
+			if pairs[i].key == key {
+				at = i
+			}
+		}
+		if at == len(pairs) {
+			pairs = append(pairs, pair{key: key})
+		}
+		pairs[at].value = value
+	}
+	return message, pairs
+}
+
+// freeValue makes a value flat: text of at most a line's length, floats with three
+// decimals.
+func freeValue(raw []byte) (string, bool) {
+	switch raw[0] {
+	case '{', '[':
+		return string(appendString(nil, string(raw), maxString)), true
+	case '"':
+		var s string
+		if json.Unmarshal(raw, &s) != nil || notNumber(s) {
+			return "", false
+		}
+		return string(appendString(nil, s, maxString)), true
+	case 'n':
+		return "", false
+	}
+	if bytes.ContainsAny(raw, ".eE") && raw[0] != 't' && raw[0] != 'f' {
+		f, err := strconv.ParseFloat(string(raw), 64)
+		if err != nil || math.IsInf(f, 0) {
+			return "", false
+		}
+		return string(appendFloat(nil, f)), true
+	}
+	return string(raw), true
+}
+
+// notNumber says whether s is how zerolog writes what is not a number.
+func notNumber(s string) bool { return s == "NaN" || s == "+Inf" || s == "-Inf" }
+
+var envelopeKeys = set("timestamp", "level", "event_name", "schema_version", "service_name",
+	"service_instance_id", "pipeline", "message")
+
+// ecsObjects are names that ECS defines as objects: a value there makes Elasticsearch
+// refuse the document.
+var ecsObjects = set("agent", "client", "cloud", "container", "destination", "dns", "ecs", "error", "event", "file",
+	"group", "host", "http", "labels", "log", "network", "observer", "organization", "orchestrator", "package",
+	"process", "registry", "related", "rule", "server", "service", "source", "threat", "tls", "trace", "tracing",
+	"transaction", "url", "user", "user_agent", "vulnerability")
+
+func set(names ...string) map[string]bool {
+	m := make(map[string]bool, len(names))
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}

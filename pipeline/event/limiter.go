@@ -1,0 +1,130 @@
+package event
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	limitWindow = 10 * time.Second
+	limitBurst  = 5    // lines of a key in its first window
+	limitKeys   = 1024 // keys remembered; the rest share one
+)
+
+// limitKey names lines that are alike: never the message, which may differ each
+// time.
+type limitKey struct {
+	event, pipeline, step, errorType string
+}
+
+// A limiter lets the first lines of a key pass, then one a window, until a window
+// goes by in which nothing was held back. What it holds back it counts and reports
+// by a timer, which is armed only while there is something to report.
+type limiter struct {
+	report func(limitKey, int64)
+
+	mu     sync.Mutex
+	keys   map[limitKey]*limitState
+	timer  *time.Timer
+	closed bool
+}
+
+type limitState struct {
+	start   time.Time // of the window
+	allowed int
+	passed  int
+	noisy   bool  // something was held back in this window
+	held    int64 // not reported yet
+}
+
+func newLimiter(report func(limitKey, int64)) *limiter {
+	return &limiter{report: report, keys: map[limitKey]*limitState{}}
+}
+
+// pass says whether a line of key may be written now.
+func (l *limiter) pass(key limitKey, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return true
+	}
+	s := l.state(key, now)
+	if age := now.Sub(s.start); age >= limitWindow || age < 0 {
+		s.allowed = 1
+		if !s.noisy || age >= 2*limitWindow {
+			s.allowed = limitBurst
+		}
+		s.start, s.passed, s.noisy = now, 0, false
+	}
+	if s.passed < s.allowed {
+		s.passed++
+		return true
+	}
+	s.held++
+	s.noisy = true
+	if l.timer == nil {
+		l.timer = time.AfterFunc(limitWindow, l.flush)
+	}
+	return false
+}
+
+// state gives what is known of key, which shares the state of all others when too
+// many keys are in use.
+func (l *limiter) state(key limitKey, now time.Time) *limitState {
+	if s := l.keys[key]; s != nil {
+		return s
+	}
+	if len(l.keys) >= limitKeys {
+		for k, s := range l.keys {
+			if s.held == 0 && now.Sub(s.start) >= 2*limitWindow {
+				delete(l.keys, k)
+			}
+		}
+	}
+	if len(l.keys) >= limitKeys {
+		key = limitKey{event: key.event, step: Other, errorType: Other}
+		if s := l.keys[key]; s != nil {
+			return s
+		}
+	}
+	s := &limitState{start: now, allowed: limitBurst}
+	l.keys[key] = s
+	return s
+}
+
+// flush reports what was held back and disarms the timer.
+func (l *limiter) flush() {
+	type held struct {
+		key   limitKey
+		count int64
+	}
+	var all []held
+	l.mu.Lock()
+	if l.timer != nil {
+		l.timer.Stop()
+		l.timer = nil
+	}
+	for k, s := range l.keys {
+		if s.held > 0 {
+			all = append(all, held{k, s.held})
+			s.held = 0
+		}
+	}
+	l.mu.Unlock()
+	slices.SortFunc(all, func(a, b held) int {
+		return cmp.Or(cmp.Compare(a.key.event, b.key.event), cmp.Compare(a.key.pipeline, b.key.pipeline),
+			cmp.Compare(a.key.step, b.key.step), cmp.Compare(a.key.errorType, b.key.errorType))
+	})
+	for _, h := range all {
+		l.report(h.key, h.count)
+	}
+}
+
+func (l *limiter) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.flush()
+}

@@ -1,0 +1,90 @@
+package event
+
+import (
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// words gives the message of an event that was given none.
+func (p *plan) words(v reflect.Value, step string) string {
+	switch ev := v.Interface().(type) {
+	case PipelineStats:
+		return fmt.Sprintf("%s: %d in (%s), %d out (%s)%s, %d in flight, p99 %s%s", ev.State, ev.RecordsInTotal, rate(ev.RateIn),
+			ev.RecordsOutTotal, rate(ev.RateOut), outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
+			ev.Inflight, ms(ev.E2EP99Ms), lag(ev.LagSum))
+	case StepStats:
+		return fmt.Sprintf("%s: %d in (%s), %d out%s, queue %d/%d, busy %.0f %%, blocked %.0f %%, p99 %s", or(ev.Step, step),
+			ev.RecordsInTotal, rate(ev.RateIn), ev.RecordsOutTotal, outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
+			ev.QueueLen, ev.QueueCap, 100*ev.BusyRatio, 100*ev.BlockedRatio, ms(ev.LatP99Ms))
+	case SinkStats:
+		return fmt.Sprintf("%s: %d in, %d out%s, %d writes, p99 %s", or(ev.Sink, step), ev.RecordsInTotal, ev.RecordsOutTotal,
+			outcomes(0, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal), ev.Batches, ms(ev.WriteP99Ms))
+	case ErrorStats:
+		return fmt.Sprintf("%s: %d errors %s, %d in total: %s", or(ev.Step, step), ev.Count, token(ev.ErrorType), ev.CountTotal, ev.SampleMessage)
+	case SourcePartitionStats:
+		return fmt.Sprintf("%s/%d: committed %d, fetched %d%s", ev.Topic, ev.Partition, ev.OffsetCommitted, ev.OffsetFetched, lag(ev.Lag))
+	case LogSuppressed:
+		return fmt.Sprintf("%d lines like this were not printed (records unaffected, counters exact)", ev.Count)
+	case ReplayProgress:
+		return fmt.Sprintf("%s: %d records (%s)", ev.Fixture, ev.RecordsDone, rate(ev.RateIn))
+	case ProcessStopped:
+		if ev.ErrorMessage != "" {
+			return p.def.Says + ": " + ev.ErrorMessage
+		}
+	}
+	return p.def.Says
+}
+
+// outcomes names those figures that are not zero.
+func outcomes(created, filtered, rejected, abandoned int64) string {
+	var b strings.Builder
+	for _, c := range []struct {
+		n    int64
+		name string
+	}{{created, "created"}, {filtered, "filtered"}, {rejected, "rejected"}, {abandoned, "abandoned"}} {
+		if c.n != 0 {
+			fmt.Fprintf(&b, ", %d %s", c.n, c.name)
+		}
+	}
+	return b.String()
+}
+
+func lag(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", lag %d", n)
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func ms(f float64) string {
+	if !isNumber(f) || f < 0 {
+		return "unknown"
+	}
+	d := time.Duration(f * float64(time.Millisecond))
+	switch {
+	case d >= 10*time.Second:
+		return d.Round(100 * time.Millisecond).String()
+	case d >= time.Second:
+		return d.Round(10 * time.Millisecond).String()
+	case d >= time.Millisecond:
+		return d.Round(100 * time.Microsecond).String()
+	}
+	return d.Round(time.Microsecond).String()
+}
+
+func rate(f float64) string {
+	if !isNumber(f) {
+		return "unknown"
+	}
+	return strconv.FormatFloat(f, 'f', 1, 64) + "/s"
+}

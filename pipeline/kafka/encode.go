@@ -1,0 +1,167 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"math/bits"
+)
+
+// Offsets of fields in the header of a record batch, magic 2.
+const (
+	batchLength        = 8  // int32: bytes after this field
+	batchLeaderEpoch   = 12 // int32, the broker's
+	batchMagic         = 16 // int8
+	batchCRC           = 17 // uint32: CRC-32C of everything from batchAttributes on
+	batchAttributes    = 21 // int16
+	batchLastDelta     = 23 // int32
+	batchFirstTime     = 27 // int64
+	batchMaxTime       = 35 // int64
+	batchProducerID    = 43 // int64
+	batchProducerEpoch = 51 // int16
+	batchSequence      = 53 // int32
+	batchCount         = 57 // int32
+	batchRecords       = 61 // the records begin, compressed or not
+)
+
+// transactionalBit is the attribute of batches within a transaction.
+const transactionalBit = 0x10
+
+// noTime stands for a message without a timestamp; it gets the time of encoding.
+const noTime = math.MinInt64
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// A producerID names an idempotent producer to the brokers: id and epoch.
+type producerID struct {
+	id    int64
+	epoch int16
+}
+
+// none says that no id has been given out.
+var noProducer = producerID{id: -1, epoch: -1}
+
+// errNoProducer is returned for a batch that would carry a sequence but no producer
+// id: brokers take such a batch as not idempotent, and a repeat of it is a duplicate.
+var errNoProducer = errors.New("sealing a record batch: no producer id")
+
+// appendBatch appends one record batch, magic 2, with msgs, which are one or more,
+// compressed by codec. The batch belongs to no producer yet: seal it before sending.
+// Messages without a time get now, in milliseconds. scratch is room for the records
+// before compression; what it has grown to is returned with dst.
+func appendBatch(dst, scratch []byte, msgs []*Message, codec Codec, now int64) (batch, room []byte, err error) {
+	start := len(dst)
+	dst = append(dst, make([]byte, batchRecords)...)
+	first, last := msgs[0].time(now), int64(math.MinInt64)
+	if codec == CodecNone {
+		for i, m := range msgs {
+			t := m.time(now)
+			last = max(last, t)
+			dst = appendRecord(dst, m, int64(i), t-first)
+		}
+	} else {
+		scratch = scratch[:0]
+		for i, m := range msgs {
+			t := m.time(now)
+			last = max(last, t)
+			scratch = appendRecord(scratch, m, int64(i), t-first)
+		}
+		if dst, err = compress(codec, dst, scratch); err != nil {
+			return dst[:start], scratch, fmt.Errorf("compressing %d records: %w", len(msgs), err)
+		}
+	}
+	if len(dst)-start > math.MaxInt32 {
+		return dst[:start], scratch, fmt.Errorf("encoding %d records: %d bytes are too many for one batch", len(msgs), len(dst)-start)
+	}
+	h := dst[start:]
+	binary.BigEndian.PutUint32(h[batchLength:], uint32(len(h)-batchLeaderEpoch))
+	binary.BigEndian.PutUint32(h[batchLeaderEpoch:], math.MaxUint32) // -1
+	h[batchMagic] = 2
+	binary.BigEndian.PutUint16(h[batchAttributes:], uint16(codec))
+	binary.BigEndian.PutUint32(h[batchLastDelta:], uint32(len(msgs)-1))
+	binary.BigEndian.PutUint64(h[batchFirstTime:], uint64(first))
+	binary.BigEndian.PutUint64(h[batchMaxTime:], uint64(last))
+	binary.BigEndian.PutUint32(h[batchCount:], uint32(len(msgs)))
+	return dst, scratch, nil
+}
+
+// sealBatch makes batch, as appended by appendBatch, the one with the given sequence
+// of a producer, and sets its checksum. It may be called again, for another producer
+// or sequence. It refuses a producer without an id.
+func sealBatch(batch []byte, p producerID, sequence int32, transactional bool) error {
+	if p.id < 0 || p.epoch < 0 || sequence < 0 {
+		return errNoProducer
+	}
+	batch[batchAttributes+1] &^= transactionalBit
+	if transactional {
+		batch[batchAttributes+1] |= transactionalBit
+	}
+	binary.BigEndian.PutUint64(batch[batchProducerID:], uint64(p.id))
+	binary.BigEndian.PutUint16(batch[batchProducerEpoch:], uint16(p.epoch))
+	binary.BigEndian.PutUint32(batch[batchSequence:], uint32(sequence))
+	binary.BigEndian.PutUint32(batch[batchCRC:], crc32.Checksum(batch[batchAttributes:], castagnoli))
+	return nil
+}
+
+// appendRecord appends one record of a batch.
+func appendRecord(b []byte, m *Message, offset, time int64) []byte {
+	size := 1 + sizeVarint(time) + sizeVarint(offset) + sizeBytes(m.Key) + sizeBytes(m.Value) +
+		sizeVarint(int64(len(m.Headers)))
+	for i := range m.Headers {
+		h := &m.Headers[i]
+		size += sizeVarint(int64(len(h.Name))) + len(h.Name) + sizeBytes(h.Value)
+	}
+	b = appendVarint(b, int64(size))
+	b = append(b, 0) // attributes
+	b = appendVarint(b, time)
+	b = appendVarint(b, offset)
+	b = appendBytes(b, m.Key)
+	b = appendBytes(b, m.Value)
+	b = appendVarint(b, int64(len(m.Headers)))
+	for i := range m.Headers {
+		h := &m.Headers[i]
+		b = appendVarint(b, int64(len(h.Name)))
+		b = append(b, h.Name...)
+		b = appendBytes(b, h.Value)
+	}
+	return b
+}
+
+// recordBound is at least the bytes that m takes in a batch before compression.
+func recordBound(m *Message) int {
+	n := 36 + len(m.Key) + len(m.Value)
+	for i := range m.Headers {
+		n += 10 + len(m.Headers[i].Name) + len(m.Headers[i].Value)
+	}
+	return n
+}
+
+// appendBytes appends length and bytes; nil is null, which is not empty.
+func appendBytes(b, p []byte) []byte {
+	if p == nil {
+		return append(b, 1) // -1
+	}
+	return append(appendVarint(b, int64(len(p))), p...)
+}
+
+func appendVarint(b []byte, v int64) []byte {
+	u := uint64(v)<<1 ^ uint64(v>>63)
+	if u < 0x80 {
+		return append(b, byte(u))
+	}
+	return binary.AppendUvarint(b, u)
+}
+
+func sizeVarint(v int64) int {
+	u := uint64(v)<<1 ^ uint64(v>>63)
+	return (bits.Len64(u|1) + 6) / 7
+}
+
+func sizeBytes(p []byte) int {
+	if p == nil {
+		return 1
+	}
+	return sizeVarint(int64(len(p))) + len(p)
+}

@@ -25,6 +25,10 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
+// roleEnv makes the test binary, run again as a child, one of the programs that the
+// tests need beside the daemon.
+const roleEnv = "PENSTOCK_TEST_ROLE"
+
 // binary builds the daemon once for all tests of a run.
 var binary = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "penstock-bin-")

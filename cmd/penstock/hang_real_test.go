@@ -20,10 +20,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
-// roleEnv makes the test binary a webhook server instead: it prints its address, then
-// one line a record that it accepts, after it has answered.
-const roleEnv = "PENSTOCK_TEST_ROLE"
-
+// The test binary run again is a webhook server: it prints its address, then one line
+// a record that it accepts.
 func init() {
 	if os.Getenv(roleEnv) == "webhook" {
 		serveWebhook()

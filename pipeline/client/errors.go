@@ -1,0 +1,214 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// Types of an [Error]: the closed set that appears as error_type in events.
+const (
+	TypeTimeout   = "timeout"    // the attempt's time ran out
+	TypeCanceled  = "canceled"   // the pipeline gave the call up
+	TypeNetwork   = "network"    // no connection, or it broke
+	TypeTLS       = "tls"        // the server's certificate or protocol was refused
+	TypeRedirect  = "redirect"   // a redirect that is not followed
+	TypeTooLarge  = "too_large"  // the answer, or the request, is larger than allowed
+	TypeBadAnswer = "bad_answer" // the answer is not what its headers say
+	TypeRequest   = "request"    // the request cannot be made from this record
+	TypeSQL       = "sql"        // the database refused the statement or its values
+	Type3xx       = "http_3xx"
+	Type4xx       = "http_4xx"
+	Type429       = "http_429"
+	Type5xx       = "http_5xx"
+)
+
+// An Error is a call that did not succeed. Its text names the server and never a
+// value of a record.
+type Error struct {
+	Type   string // one of the Type constants
+	Status int    // of an HTTP answer, else 0
+	text   string
+	cause  error
+}
+
+func (e *Error) Error() string { return e.text }
+func (e *Error) Unwrap() error { return e.cause }
+
+// ErrorType gives Type, for events and counters.
+func (e *Error) ErrorType() string { return e.Type }
+
+// NewError makes an Error of type typ. cause may be nil; its text is not repeated.
+func NewError(typ, text string, cause error) *Error {
+	return &Error{Type: typ, text: text, cause: cause}
+}
+
+// target gives the part of a URL that may be shown: what follows the host comes
+// from records.
+func target(u *url.URL) string { return u.Scheme + "://" + u.Host }
+
+// transportError classifies what net/http returned. All of it is transient but a
+// redirect that is not followed.
+func transportError(ctx context.Context, what string, err error) error {
+	var ue *url.Error
+	if errors.As(err, &ue) {
+		err = ue.Err // its text quotes the whole URL
+	}
+	var refused *redirectError
+	if errors.As(err, &refused) {
+		return pipeline.Reject(TypeRedirect, NewError(TypeRedirect, what+": "+refused.why, nil))
+	}
+	typ := TypeNetwork
+	var (
+		timeout   net.Error
+		unknown   x509.UnknownAuthorityError
+		host      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		verify    *tls.CertificateVerificationError
+		record    tls.RecordHeaderError
+		alert     tls.AlertError
+		cancelled = errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled)
+	)
+	switch {
+	case cancelled:
+		typ = TypeCanceled
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(), ctx.Err() != nil:
+		typ = TypeTimeout
+	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify),
+		errors.As(err, &record), errors.As(err, &alert):
+		typ = TypeTLS
+	}
+	return NewError(typ, what+": "+shorten(err.Error()), err)
+}
+
+// shorten bounds text that others wrote.
+func shorten(s string) string {
+	s = strings.ToValidUTF8(s, "?")
+	if len(s) > 300 {
+		s = strings.ToValidUTF8(s[:300], "") + "…"
+	}
+	return s
+}
+
+// MaxRetryAfter is the longest wait that a server may ask for.
+const MaxRetryAfter = 5 * time.Minute
+
+// retryAfter reads the header: seconds, or an HTTP date. What is absurd is capped,
+// what is negative or no time at all gives 0.
+func retryAfter(value string, now time.Time) time.Duration {
+	value = strings.TrimSpace(value)
+	if value == "" {
+		return 0
+	}
+	if s, err := strconv.ParseFloat(value, 64); err == nil {
+		switch {
+		case !(s > 0):
+			return 0
+		case s >= MaxRetryAfter.Seconds():
+			return MaxRetryAfter
+		}
+		return time.Duration(s * float64(time.Second))
+	}
+	if strings.Trim(value, "0123456789") == "" {
+		return MaxRetryAfter
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return min(max(at.Sub(now), 0), MaxRetryAfter)
+}
+
+// Statuses is a list of HTTP status codes.
+type Statuses []StatusRange
+
+// A StatusRange is one status or a run of them, written 404, 5xx or 500-503.
+type StatusRange struct{ From, To int }
+
+// UnmarshalText reads one status or a run of them.
+func (r *StatusRange) UnmarshalText(text []byte) error {
+	s := strings.TrimSpace(string(text))
+	if c, ok := strings.CutSuffix(strings.ToLower(s), "xx"); ok && len(c) == 1 && c[0] >= '1' && c[0] <= '5' {
+		from := int(c[0]-'0') * 100
+		*r = StatusRange{from, from + 99}
+		return nil
+	}
+	a, b, run := strings.Cut(s, "-")
+	if !run {
+		b = a
+	}
+	from, err1 := strconv.Atoi(strings.TrimSpace(a))
+	to, err2 := strconv.Atoi(strings.TrimSpace(b))
+	if err1 != nil || err2 != nil || from < 100 || to > 599 || from > to {
+		return fmt.Errorf("%q is no HTTP status: write 404, 5xx or 500-503", s)
+	}
+	*r = StatusRange{from, to}
+	return nil
+}
+
+// String is the reverse of UnmarshalText.
+func (r StatusRange) String() string {
+	switch {
+	case r.From == r.To:
+		return strconv.Itoa(r.From)
+	case r.From%100 == 0 && r.To == r.From+99:
+		return strconv.Itoa(r.From/100) + "xx"
+	}
+	return strconv.Itoa(r.From) + "-" + strconv.Itoa(r.To)
+}
+
+// MarshalText is the reverse of UnmarshalText.
+func (r StatusRange) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
+// Has says whether status is in the list.
+func (s Statuses) Has(status int) bool {
+	for _, r := range s {
+		if r.From <= status && status <= r.To {
+			return true
+		}
+	}
+	return false
+}
+
+// TransientStatuses are those that another attempt may cure.
+var TransientStatuses = Statuses{{408, 408}, {425, 425}, {429, 429}, {500, 599}}
+
+// StatusError is the error of an answer that is no success: transient, with what
+// Retry-After asks for, when retry has its status, else permanent, with the error's
+// type as reason. what says what was being done.
+func StatusError(what string, a *Answer, retry Statuses) error {
+	err := &Error{Type: statusType(a.Status), Status: a.Status,
+		text: what + ": answered status " + strconv.Itoa(a.Status)}
+	if !retry.Has(a.Status) {
+		if a.Status >= 300 && a.Status < 400 {
+			err.text += ", a redirect that is not followed: put the final address into url"
+		}
+		return pipeline.Reject(err.Type, err)
+	}
+	if d := retryAfter(a.Header.Get("Retry-After"), time.Now()); d > 0 {
+		return pipeline.RetryAfter(d, err)
+	}
+	return err
+}
+
+func statusType(status int) string {
+	switch {
+	case status == 429:
+		return Type429
+	case status >= 500:
+		return Type5xx
+	case status >= 400:
+		return Type4xx
+	}
+	return Type3xx
+}

@@ -1,0 +1,255 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// HTTPOptions are the settings of an HTTP client. Zero stands for the default.
+type HTTPOptions struct {
+	// Slots is how many calls run at once, and so the most connections to a host;
+	// all of them are kept open between calls. 0: 64
+	Slots int
+	// MaxBytes is the most bytes of an answer, decoded. 0: 1 MiB
+	MaxBytes int64
+	// Header goes with every request, unless the request sets a field itself. It is
+	// left out when a redirect leads to another host.
+	Header http.Header
+	// AnyHost lets a redirect of a request without a body lead to another host. False:
+	// only to the same one.
+	AnyHost bool
+	// Gzip asks for compressed answers. One that comes unasked is decoded too.
+	Gzip bool
+	TLS  *tls.Config // nil: the system's authorities, TLS 1.2 or later
+	// Proxy is used when it is set; variables of the environment never are.
+	Proxy *url.URL
+	// HeaderTimeout is how long the head of an answer may take where the caller's ctx
+	// allows more. 0: 5 minutes
+	HeaderTimeout time.Duration
+	Agent         string // User-Agent. "": penstock
+}
+
+// An HTTP is a client with connections of its own. It is safe for concurrent use.
+type HTTP struct {
+	options   HTTPOptions
+	transport *http.Transport
+	client    *http.Client
+	gunzip    sync.Pool // of *gzip.Reader
+}
+
+const maxRedirects = 5
+
+// NewHTTP makes a client. It connects when it is first used. The caller closes it.
+func NewHTTP(o HTTPOptions) (*HTTP, error) {
+	o.Slots = max(orElse(o.Slots, 64), 1)
+	o.MaxBytes = orElse(o.MaxBytes, 1<<20)
+	o.HeaderTimeout = orElse(o.HeaderTimeout, 5*time.Minute)
+	o.Agent = orElse(o.Agent, "penstock")
+	for name, values := range o.Header {
+		for _, v := range values {
+			if err := CheckHeader(name, v); err != nil {
+				return nil, err
+			}
+		}
+	}
+	t := &http.Transport{
+		DialContext: (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		// The default of two idle connections a host opens and closes one for nearly
+		// every call of a pool of 64.
+		MaxIdleConns:           0,
+		MaxIdleConnsPerHost:    o.Slots,
+		MaxConnsPerHost:        o.Slots,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  o.HeaderTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true, // decoded here, within MaxBytes
+		ForceAttemptHTTP2:      true,
+		TLSClientConfig:        tlsConfig(o.TLS),
+	}
+	if o.Proxy != nil {
+		t.Proxy = http.ProxyURL(o.Proxy)
+	}
+	h := &HTTP{options: o, transport: t}
+	h.client = &http.Client{Transport: t, CheckRedirect: h.redirect}
+	return h, nil
+}
+
+func tlsConfig(c *tls.Config) *tls.Config {
+	if c == nil {
+		return &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	c = c.Clone()
+	c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
+	return c
+}
+
+// Close closes the idle connections. Calls under way go on and close theirs.
+func (h *HTTP) Close() { h.transport.CloseIdleConnections() }
+
+// A Request is one call. Its Body must not be changed until the client is closed:
+// the transport may still be sending it when Do has returned.
+type Request struct {
+	Method string
+	URL    string
+	Header http.Header // added to the client's; may be nil
+	Body   []byte      // nil: none
+	// Discard leaves the answer's body out: it is read only as far as it takes to
+	// use the connection again, and trouble in it is no error.
+	Discard bool
+}
+
+// An Answer is what the server said, whatever the status.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte // decoded; the caller's
+}
+
+// Do makes one call. It ends when ctx does. An error is an *Error, marked for the
+// engine: transient, but for an answer above the limit, an answer that cannot be
+// decoded, a redirect that is not followed, and a request that cannot be made.
+func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
+	req, err := h.request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	what := "calling " + r.Method + " " + target(req.URL)
+	resp, err := h.client.Do(req)
+	if err != nil {
+		return nil, transportError(ctx, what, err)
+	}
+	defer resp.Body.Close()
+	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
+	if r.Discard || a.Status < 200 || a.Status > 299 {
+		drain(resp.Body)
+		return a, nil
+	}
+	if a.Body, err = h.read(ctx, what, resp); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// drain reads what is left of a body, so that its connection can be used again,
+// unless it is long: then a new connection is cheaper.
+func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 64<<10) }
+
+func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
+	var body io.Reader
+	if r.Body != nil {
+		body = bytes.NewReader(r.Body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, body)
+	if err != nil {
+		return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: its URL is not valid", nil))
+	}
+	if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
+		return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: its URL is no http or https address", nil))
+	}
+	for name, values := range h.options.Header {
+		setHeader(req, name, values)
+	}
+	for name, values := range r.Header {
+		for _, v := range values {
+			if err := CheckHeader(name, v); err != nil {
+				return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: "+err.Error(), nil))
+			}
+		}
+		setHeader(req, name, values)
+	}
+	if _, ok := req.Header["User-Agent"]; !ok {
+		req.Header.Set("User-Agent", h.options.Agent)
+	}
+	if h.options.Gzip {
+		req.Header.Set("Accept-Encoding", "gzip")
+	}
+	return req, nil
+}
+
+func setHeader(req *http.Request, name string, values []string) {
+	name = http.CanonicalHeaderKey(name)
+	if name == "Host" && len(values) > 0 {
+		req.Host = values[0]
+		return
+	}
+	req.Header[name] = values
+}
+
+// read takes the body within the limit. The limit is on decoded bytes.
+func (h *HTTP) read(ctx context.Context, what string, resp *http.Response) ([]byte, error) {
+	tooLarge := func() error {
+		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer is larger than max_bytes ("+
+			pipeline.Size(h.options.MaxBytes).String()+")", nil))
+	}
+	var src io.Reader = resp.Body
+	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
+	case "", "identity":
+		if resp.ContentLength > h.options.MaxBytes {
+			return nil, tooLarge()
+		}
+	case "gzip", "x-gzip":
+		zr, err := h.gzip(resp.Body)
+		if errors.Is(err, io.EOF) { // nothing at all, compressed or not
+			return []byte{}, nil
+		}
+		if err != nil {
+			return nil, answerError(ctx, what, err)
+		}
+		defer h.gunzip.Put(zr)
+		src = zr
+	default:
+		return nil, pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer comes in an encoding that was not asked for", nil))
+	}
+	size := resp.ContentLength
+	if size < 0 || src != resp.Body {
+		size = 512
+	}
+	// One byte past the limit tells a full answer from a cut one.
+	buf := bytes.NewBuffer(make([]byte, 0, min(size, h.options.MaxBytes)+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(src, h.options.MaxBytes+1))
+	if err != nil {
+		return nil, answerError(ctx, what, err)
+	}
+	if n > h.options.MaxBytes {
+		return nil, tooLarge()
+	}
+	drain(resp.Body)
+	return buf.Bytes(), nil
+}
+
+// CheckHeader refuses a header that would change the request's structure.
+func CheckHeader(name, value string) error {
+	if name == "" {
+		return errors.New("a header has no name")
+	}
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
+			return fmt.Errorf("the header name %s holds a character that HTTP does not allow", strconv.Quote(name))
+		}
+	}
+	switch http.CanonicalHeaderKey(name) {
+	case "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade", "Te", "Accept-Encoding":
+		return fmt.Errorf("the header %s is set by the client itself", name)
+	}
+	for i := 0; i < len(value); i++ {
+		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
+			return fmt.Errorf("the value of the header %s holds a line break or another control character", name)
+		}
+	}
+	return nil
+}

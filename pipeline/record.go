@@ -55,6 +55,7 @@ type Record struct {
 	state jsonState
 	edits []edit
 	came  original
+	eng   engineState // the engine's own
 }
 
 // original is what a dead letter needs: the record as the source gave it.

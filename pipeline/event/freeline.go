@@ -99,7 +99,10 @@ func parseFree(line []byte) (message string, pairs []pair) {
 		if !ok {
 			continue
 		}
-		if envelopeKeys[key] || ecsObjects[key] {
+		switch {
+		case key == zerolog.ErrorFieldName:
+			key = "error_message"
+		case envelopeKeys[key] || ecsObjects[key]:
 			key += "_"
 		}
 		at := len(pairs)
@@ -144,8 +147,7 @@ func freeValue(raw []byte) (string, bool) {
 // notNumber says whether s is how zerolog writes what is not a number.
 func notNumber(s string) bool { return s == "NaN" || s == "+Inf" || s == "-Inf" }
 
-var envelopeKeys = set("timestamp", "level", "event_name", "schema_version", "service_name",
-	"service_instance_id", "pipeline", "message")
+var envelopeKeys = set(envelopeOrder...)
 
 // ecsObjects are names that ECS defines as objects: a value there makes Elasticsearch
 // refuse the document.

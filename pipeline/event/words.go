@@ -27,7 +27,11 @@ func (p *plan) words(v reflect.Value, step string) string {
 	case SourcePartitionStats:
 		return fmt.Sprintf("%s/%d: committed %d, fetched %d%s", ev.Topic, ev.Partition, ev.OffsetCommitted, ev.OffsetFetched, lag(ev.Lag))
 	case LogSuppressed:
-		return fmt.Sprintf("%d lines like this were not printed (records unaffected, counters exact)", ev.Count)
+		of := ""
+		if ev.Step != "" {
+			of = " of " + ev.Step
+		}
+		return fmt.Sprintf("%d more %s%s (%s) not printed; records unaffected, counters exact", ev.Count, ev.SuppressedEvent, of, token(ev.ErrorType))
 	case ReplayProgress:
 		return fmt.Sprintf("%s: %d records (%s)", ev.Fixture, ev.RecordsDone, rate(ev.RateIn))
 	case ProcessStopped:

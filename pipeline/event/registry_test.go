@@ -1,0 +1,237 @@
+package event
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// TestEventsReference keeps the reference page current: -update rewrites it.
+func TestEventsReference(t *testing.T) {
+	path := filepath.Join("..", "..", "docs", "reference", "events.md")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, Reference(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, Reference()) {
+		t.Errorf("%s is not current: go test ./pipeline/event -run Events -update", path)
+	}
+}
+
+// TestRegistryKeepsTheRules checks what logs.md asks of every event and key.
+func TestRegistryKeepsTheRules(t *testing.T) {
+	kinds := map[string]reflect.Kind{}
+	used := map[string]bool{}
+	names := map[string]bool{}
+	for i := range Registry {
+		def := &Registry[i]
+		if names[def.Name] {
+			t.Errorf("%s stands there twice", def.Name)
+		}
+		names[def.Name] = true
+		p := planNames[def.Name]
+		if def.Says == "" && !statsEvents[def.Name] {
+			t.Errorf("%s has no words of its own", def.Name)
+		}
+		if len(p.keys) != len(p.fields) {
+			t.Errorf("%s has a key twice", def.Name)
+		}
+		for j := range p.fields {
+			f := &p.fields[j]
+			where := def.Name + "." + f.key
+			used[f.key] = true
+			switch {
+			case typeNames[f.kind] == "":
+				t.Errorf("%s is a %s", where, f.kind)
+			case f.key == "" || token(f.key) != f.key:
+				t.Errorf("%s is no key", where)
+			case envelopeKeys[f.key] || ecsObjects[f.key]:
+				t.Errorf("%s is taken", where)
+			case meanings[f.key] == "":
+				t.Errorf("%s has no meaning", where)
+			}
+			if k, ok := kinds[f.key]; ok && k != f.kind {
+				t.Errorf("%s is a %s here and a %s elsewhere", where, f.kind, k)
+			}
+			kinds[f.key] = f.kind
+			if f.kind == reflect.Float64 && unit(f.key) == "" {
+				t.Errorf("%s is a float without a unit", where)
+			}
+			if f.required && f.kind != reflect.String || f.unknown && f.kind != reflect.Int64 {
+				t.Errorf("%s has a tag that its type does not take", where)
+			}
+			if with := p.typ.Field(j).Tag.Get("with"); with != "" && f.with < 0 {
+				t.Errorf("%s goes with %s, which is not there", where, with)
+			}
+			if def.Limited && def.Says == "" {
+				t.Errorf("%s is limited and has no words", where)
+			}
+		}
+	}
+	for key := range meanings {
+		if !used[key] && !envelopeKeys[key] {
+			t.Errorf("%s has a meaning and no event", key)
+		}
+	}
+}
+
+// TestGoldenLinesFitTheSchema has another implementation read the golden lines.
+func TestGoldenLinesFitTheSchema(t *testing.T) {
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	if err := c.AddResource("log.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("log.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, file := range []string{"lines.golden.jsonl", "free.golden.jsonl"} {
+		b, err := os.ReadFile(filepath.Join("testdata", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(b) {
+			v, err := jsonschema.UnmarshalJSON(bytes.NewReader(line))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := schema.Validate(v); err != nil {
+				t.Errorf("%v\n%s", err, line)
+			}
+			seen++
+			v.(map[string]any)["workers_of_mine"] = []any{}
+			if schema.Validate(v) == nil {
+				t.Errorf("an array under an unknown key fits: %s", line)
+			}
+		}
+	}
+	if seen < len(Registry) {
+		t.Errorf("%d lines for %d events", seen, len(Registry))
+	}
+}
+
+// released is the schema that the last release promised.
+const released = "testdata/schema-1.0.json"
+
+var release = flag.Bool("release", false, "promise the present schema: a release does that")
+
+func TestTheReleasedSchemaIsKept(t *testing.T) {
+	if *release {
+		if err := os.WriteFile(released, Schema(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := os.ReadFile(released)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range incompatible(t, old, Schema()) {
+		t.Error(p)
+	}
+}
+
+type eventSchema struct {
+	Properties map[string]struct {
+		Type  any   `json:"type"`
+		Const any   `json:"const"`
+		Enum  []any `json:"enum"`
+		Unit  any   `json:"x-unit"`
+	} `json:"properties"`
+	Required []string `json:"required"`
+}
+
+// incompatible names what of the old schema the new one breaks: additions are
+// allowed, and nothing else.
+func incompatible(t *testing.T, old, now []byte) (problems []string) {
+	t.Helper()
+	var a, b struct {
+		Defs map[string]eventSchema `json:"$defs"`
+	}
+	for _, x := range []struct {
+		text []byte
+		into any
+	}{{old, &a}, {now, &b}} {
+		if err := json.Unmarshal(x.text, x.into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fail := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
+	for name, was := range a.Defs {
+		is, ok := b.Defs[name]
+		if !ok {
+			fail("%s is gone", name)
+			continue
+		}
+		for key, f := range was.Properties {
+			g, ok := is.Properties[key]
+			switch {
+			case !ok:
+				fail("%s.%s is gone", name, key)
+			case !reflect.DeepEqual(f.Type, g.Type):
+				fail("%s.%s was a %v and is a %v", name, key, f.Type, g.Type)
+			case !reflect.DeepEqual(f.Unit, g.Unit):
+				fail("%s.%s was in %v and is in %v", name, key, f.Unit, g.Unit)
+			case key != "schema_version" && !reflect.DeepEqual(f.Const, g.Const):
+				fail("%s.%s was %v and is %v", name, key, f.Const, g.Const)
+			}
+			if f.Enum == nil && g.Enum != nil {
+				fail("%s.%s has become an enum", name, key)
+			}
+			for _, v := range f.Enum {
+				if g.Enum != nil && !slices.Contains(g.Enum, v) {
+					fail("%s.%s can no longer be %v", name, key, v)
+				}
+			}
+		}
+		for _, key := range was.Required {
+			if !slices.Contains(is.Required, key) {
+				fail("%s.%s was always there and no longer is", name, key)
+			}
+		}
+	}
+	return problems
+}
+
+func TestBreakingTheSchemaIsSeen(t *testing.T) {
+	now := string(Schema())
+	for _, c := range []struct{ from, to, want string }{
+		{`"step.stats": {`, `"stage.stats": {`, "step.stats is gone"},
+		{`"busy_ratio": {`, `"busy": {`, "busy_ratio is gone"},
+		{`"const": "warn"`, `"const": "info"`, "was warn and is info"},
+		{`"half_open"`, `"half-open"`, "can no longer be half_open"},
+	} {
+		changed := strings.Replace(now, c.from, c.to, 1)
+		if changed == now {
+			t.Errorf("%s is not in the schema", c.from)
+		}
+		if got := strings.Join(incompatible(t, []byte(now), []byte(changed)), "; "); !strings.Contains(got, c.want) {
+			t.Errorf("%s to %s: got %q, want %q", c.from, c.to, got, c.want)
+		}
+	}
+	if p := incompatible(t, []byte(now), []byte(now)); len(p) > 0 {
+		t.Errorf("against itself: %v", p)
+	}
+}

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/fixture"
+)
+
+// ReplaySettings are the settings of a Replay.
+type ReplaySettings struct {
+	Files []pipeline.Path `yaml:"files" required:"true" doc:"fixture files, read one after another"`
+	As    string          `yaml:"as" enum:"fixture,value" doc:"fixture (default): a fixture line a record; value: each line is a value as it stands"`
+	Key   *expr.Expr      `yaml:"key" doc:"expression that gives the key of a record, with as: value"`
+}
+
+// Validate implements the check of settings.
+func (s *ReplaySettings) Validate() error {
+	var errs []error
+	wrong := func(field, text string) {
+		errs = append(errs, &pipeline.FieldError{Field: field, Err: errors.New(text)})
+	}
+	if len(s.Files) == 0 {
+		wrong("files", "no file to replay")
+	}
+	for i, f := range s.Files {
+		for _, g := range s.Files[:i] {
+			if f == g {
+				wrong("files", fmt.Sprintf("%s stands twice", filepath.Base(string(f))))
+			}
+		}
+	}
+	if s.As != "" && s.As != "fixture" && s.As != "value" {
+		wrong("as", fmt.Sprintf("%q is neither fixture nor value", s.As))
+	}
+	if s.Key != nil && s.As != "value" {
+		wrong("key", "a fixture line carries its own key; write as: value, or leave key out")
+	}
+	return errors.Join(errs...)
+}
+
+// ReplayOptions say how a Replay reads.
+type ReplayOptions struct {
+	// Speed is how fast time passes between the records, by their own times: 1 as it
+	// did, 10 ten times as fast. 0: as fast as the pipeline takes them. A record without
+	// a time, or with an earlier one than those before it, is due at once.
+	Speed float64
+	// Count has Open count the records of regular files, for Progress.
+	Count bool
+}
+
+// Of a batch, as records travel; see pipeline.Batch.
+const (
+	replayRecords = 256
+	replayBytes   = 256 << 10
+)
+
+// A Replay reads fixture files, one after another. Each is one lane, named by the file,
+// whose offset is the line number. What a record says of itself (topic, partition,
+// offset, time) comes from its line; where the line is silent, the topic is the file's
+// name, the partition 0 and the offset the line number. The name is the last part of
+// the path, or as many as tell the files apart. A line that is no fixture ends the
+// source with an error that names file and line; the records before it are handed over.
+// The file "-" is standard input.
+//
+// Nothing is kept between runs: a replay starts at line 1, or where the pipeline's
+// Transactor says.
+type Replay struct {
+	key    func(*pipeline.Record) ([]byte, error)
+	values bool
+	o      ReplayOptions
+	engine pipeline.Engine
+	spare  chan []pipeline.Record
+	clock  pace
+
+	mu    sync.Mutex // guards files' fields that Commit and Report use
+	files []*replayFile
+	at    int // the file that is read
+
+	done, expected atomic.Int64
+	open           atomic.Bool
+}
+
+type replayFile struct {
+	path, name string
+	lane       *pipeline.Lane
+	f          io.ReadCloser
+	r          *fixture.Reader
+	pending    *pipeline.Record // read, and not handed over yet
+	line       int64            // of pending
+	size       int64            // of pending: the bytes of its line
+	next       int64            // the first line that has not been handed over
+	lines      int64            // of the whole file, if counted
+	committed  int64
+	committedA time.Time
+	end        bool
+	err        error // what comes behind the records handed over
+}
+
+// NewReplay makes a Replay.
+func NewReplay(s ReplaySettings, o ReplayOptions) (*Replay, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	if o.Speed < 0 {
+		return nil, fmt.Errorf("replaying at speed %v: a speed is 0 (as fast as possible) or above", o.Speed)
+	}
+	r := &Replay{
+		values: s.As == "value", o: o, clock: pace{speed: o.Speed},
+		spare: make(chan []pipeline.Record, 16),
+	}
+	if s.Key != nil {
+		r.key = s.Key.Bytes
+	}
+	for i, name := range shortNames(s.Files) {
+		r.files = append(r.files, &replayFile{path: string(s.Files[i]), name: name, committed: 1, next: 1})
+	}
+	return r, nil
+}
+
+// shortNames gives the last part of each path, or as many as tell it from the others.
+func shortNames(paths []pipeline.Path) []string {
+	names := make([]string, len(paths))
+	for parts := 1; ; parts++ {
+		seen := map[string]int{}
+		whole := true
+		for i, p := range paths {
+			all := strings.Split(filepath.ToSlash(string(p)), "/")
+			if parts < len(all) {
+				all, whole = all[len(all)-parts:], false
+			}
+			names[i] = strings.Join(all, "/")
+			seen[names[i]]++
+		}
+		if whole || len(seen) == len(paths) {
+			return names
+		}
+	}
+}
+
+// Open implements pipeline.Source: it opens all files, so that one that is missing is
+// known at once, and a lane for each.
+func (r *Replay) Open(ctx context.Context, e pipeline.Engine) error {
+	r.engine = e
+	for _, f := range r.files {
+		if err := r.openFile(f); err != nil {
+			return errors.Join(err, r.Close(ctx))
+		}
+		if r.o.Count {
+			records, lines, err := f.count()
+			if err != nil {
+				return errors.Join(err, r.Close(ctx))
+			}
+			r.expected.Add(records)
+			r.mu.Lock()
+			f.lines = lines
+			r.mu.Unlock()
+		}
+	}
+	for _, f := range r.files {
+		if err := r.openLane(ctx, f); err != nil {
+			return errors.Join(err, r.Close(ctx))
+		}
+	}
+	r.open.Store(true)
+	return nil
+}
+
+// Ping implements pipeline.Pinger: every file can be opened.
+func (r *Replay) Ping(context.Context) error {
+	for _, f := range r.files {
+		g, err := openFixture(f.path)
+		if err != nil {
+			return err
+		}
+		_ = g.Close() // nothing was written
+	}
+	return nil
+}
+
+func openFixture(path string) (io.ReadCloser, error) {
+	if path == "-" {
+		return io.NopCloser(os.Stdin), nil
+	}
+	g, err := os.Open(path)
+	if err != nil {
+		return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("opening a fixture: %w", err)}
+	}
+	if info, err := g.Stat(); err == nil && info.IsDir() {
+		_ = g.Close()
+		return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("opening a fixture: %s is a folder", path)}
+	}
+	return g, nil
+}
+
+func (r *Replay) openFile(f *replayFile) error {
+	g, err := openFixture(f.path)
+	if err != nil {
+		return err
+	}
+	if f.f != nil {
+		_ = f.f.Close() // nothing was written
+	}
+	f.f = g
+	if r.values {
+		f.r = fixture.NewValueReader(g, f.name, r.key)
+	} else {
+		f.r = fixture.NewReader(g, f.name)
+	}
+	f.pending, f.end, f.err = nil, false, nil
+	return nil
+}
+
+// openLane opens the file's lane and goes to the line where it has to start.
+func (r *Replay) openLane(ctx context.Context, f *replayFile) error {
+	r.mu.Lock()
+	committed := f.committed
+	r.mu.Unlock()
+	lane, from, err := r.engine.Lane(ctx, f.name, committed)
+	if err != nil {
+		return fmt.Errorf("opening lane %s: %w", f.name, err)
+	}
+	lane.Tag = f
+	r.mu.Lock()
+	f.lane, f.committed, f.next = lane, from, from
+	r.mu.Unlock()
+	for !f.end && f.err == nil && (f.pending == nil || f.line < from) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f.advance()
+		if from <= 1 {
+			break
+		}
+	}
+	return nil
+}
+
+// advance reads the next record of the file into pending, or finds its end or error.
+func (f *replayFile) advance() {
+	rec := new(pipeline.Record)
+	line, err := f.r.Next(rec)
+	switch {
+	case err == nil:
+		f.pending, f.line, f.size = rec, line, f.r.Bytes()
+	case err == io.EOF:
+		f.pending, f.end = nil, true
+	default:
+		var at *fixture.Error
+		if errors.As(err, &at) {
+			at.File = f.path
+		}
+		f.pending, f.err = nil, fmt.Errorf("replaying: %w", err)
+	}
+}
+
+// count gives the number of lines, and of those that are not blank, and goes back to
+// the start. What is no regular file counts as nothing.
+func (f *replayFile) count() (records, lines int64, err error) {
+	g, ok := f.f.(*os.File)
+	if !ok {
+		return 0, 0, nil
+	}
+	if info, err := g.Stat(); err != nil || !info.Mode().IsRegular() {
+		return 0, 0, err
+	}
+	buf := make([]byte, 256<<10)
+	blank := true
+	for {
+		n, err := g.Read(buf)
+		for _, c := range buf[:n] {
+			switch c {
+			case '\n':
+				if lines++; !blank {
+					records++
+				}
+				blank = true
+			case ' ', '\t', '\r':
+			default:
+				blank = false
+			}
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return 0, 0, fmt.Errorf("counting the records of %s: %w", f.path, err)
+		}
+	}
+	if !blank {
+		lines, records = lines+1, records+1
+	}
+	_, err = g.Seek(0, io.SeekStart)
+	return records, lines, err
+}
+
+// Progress gives the records handed over so far and, if they were counted, how many
+// there are in all.
+func (r *Replay) Progress() (done, expected int64) { return r.done.Load(), r.expected.Load() }

@@ -1,0 +1,200 @@
+package source
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// Read implements pipeline.Source.
+func (r *Replay) Read(ctx context.Context) (*pipeline.Batch, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := r.reopen(ctx); err != nil {
+			return nil, err
+		}
+		if r.at == len(r.files) {
+			return nil, io.EOF
+		}
+		f := r.files[r.at]
+		if f.err != nil {
+			return nil, f.err
+		}
+		if f.end {
+			r.at++
+			continue
+		}
+		b, err := r.batch(ctx, f)
+		if b != nil || err != nil {
+			return b, err
+		}
+	}
+}
+
+// reopen opens the lanes that the engine has ended anew, at their committed line, and
+// goes back to the first of their files.
+func (r *Replay) reopen(ctx context.Context) error {
+	for i, f := range r.files {
+		select {
+		case <-f.lane.Ended():
+		default:
+			continue
+		}
+		if err := r.openFile(f); err != nil {
+			return err
+		}
+		handed := f.next
+		if err := r.openLane(ctx, f); err != nil {
+			return err
+		}
+		if f.next < handed {
+			r.at = min(r.at, i)
+		}
+	}
+	return nil
+}
+
+// batch hands over what is due, waiting for the first record. It gives nothing when
+// the file turns out to be at its end, or broken, or the lane to be over.
+func (r *Replay) batch(ctx context.Context, f *replayFile) (*pipeline.Batch, error) {
+	if f.pending == nil {
+		if f.advance(); f.pending == nil {
+			return nil, nil
+		}
+	}
+	if err := r.clock.wait(ctx, f.pending.Time); err != nil {
+		return nil, err
+	}
+	charge, err := f.lane.Take(ctx, replayBytes)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		select {
+		case <-f.lane.Ended():
+			return nil, nil
+		default:
+			return nil, err
+		}
+	}
+	recs := r.slab()
+	size, next := int64(0), int64(0)
+	for f.pending != nil && len(recs) < replayRecords && (len(recs) == 0 || size < replayBytes) {
+		if len(recs) > 0 && r.clock.until(f.pending.Time) > 0 {
+			break
+		}
+		size += f.size
+		recs = append(recs, *f.pending)
+		next = f.line + 1
+		f.advance()
+	}
+	charge.Resize(size)
+	r.mu.Lock()
+	f.next = next
+	r.mu.Unlock()
+	r.done.Add(int64(len(recs)))
+	return &pipeline.Batch{
+		Lane: f.lane, Records: recs, Next: next, Charge: charge,
+		Free: func() {
+			select {
+			case r.spare <- recs:
+			default:
+			}
+		},
+	}, nil
+}
+
+func (r *Replay) slab() []pipeline.Record {
+	select {
+	case recs := <-r.spare:
+		clear(recs) // what they pointed to is free from here on
+		return recs[:0]
+	default:
+		return make([]pipeline.Record, 0, replayRecords)
+	}
+}
+
+// Commit implements pipeline.Source. It remembers the marks for lanes that have to be
+// opened again.
+func (r *Replay) Commit(_ context.Context, marks []pipeline.Mark) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, m := range marks {
+		if f, ok := m.Lane.Tag.(*replayFile); ok && f.lane == m.Lane {
+			f.committed, f.committedA = m.Next, time.Now()
+		}
+	}
+	return nil
+}
+
+// Close implements pipeline.Source.
+func (r *Replay) Close(context.Context) error {
+	r.open.Store(false)
+	for _, f := range r.files {
+		if f.f != nil {
+			_ = f.f.Close() // nothing was written
+			f.f = nil
+		}
+	}
+	return nil
+}
+
+// Report implements pipeline.Reporter: a file is shown as a partition, with line
+// numbers for offsets.
+func (r *Replay) Report() pipeline.Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rep := pipeline.Report{Connected: r.open.Load()}
+	for _, f := range r.files {
+		p := pipeline.PartitionReport{
+			Topic: f.name, Committed: f.committed, Fetched: f.next, HighWatermark: -1, CommittedAt: f.committedA,
+		}
+		if r.o.Count {
+			p.HighWatermark = f.lines + 1
+		}
+		rep.Partitions = append(rep.Partitions, p)
+	}
+	return rep
+}
+
+// A pace turns the times of records into times at which they are due.
+type pace struct {
+	speed float64 // 0: everything is due at once
+	begun bool
+	start time.Time // when the first record with a time was due
+	first int64     // its time
+}
+
+// until gives how long a record of time t has to wait.
+func (p *pace) until(t int64) time.Duration {
+	if p.speed == 0 || t == pipeline.NoTime {
+		return 0
+	}
+	if !p.begun {
+		p.begun, p.start, p.first = true, time.Now(), t
+	}
+	after := float64(t-p.first) * float64(time.Millisecond) / p.speed
+	if after > float64(1<<62) {
+		after = float64(1 << 62)
+	}
+	return time.Until(p.start.Add(time.Duration(after)))
+}
+
+func (p *pace) wait(ctx context.Context, t int64) error {
+	d := p.until(t)
+	if d <= 0 {
+		return ctx.Err()
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,169 @@
+package sinks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"reflect"
+	"syscall"
+	"testing"
+	"testing/synctest"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+func rec(offset int64, value string) *pipeline.Record {
+	var r pipeline.Record
+	r.Init(pipeline.Position{Topic: "t", Offset: offset}, nil, []byte(value), nil, pipeline.NoTime)
+	return &r
+}
+
+func tombstone(offset int64) *pipeline.Record {
+	var r pipeline.Record
+	r.Init(pipeline.Position{Topic: "t", Offset: offset}, nil, nil, nil, pipeline.NoTime)
+	return &r
+}
+
+// failures gives index and reason of each record that a write has not stored.
+func failures(t *testing.T, err error) map[int]string {
+	t.Helper()
+	if err == nil {
+		return nil
+	}
+	var w *pipeline.WriteError
+	if !errors.As(err, &w) {
+		t.Fatalf("not a *WriteError: %v", err)
+	}
+	got := map[int]string{}
+	last := -1
+	for _, f := range w.Failed {
+		if f.Index <= last {
+			t.Errorf("index %d behind %d", f.Index, last)
+		}
+		last = f.Index
+		reason, _ := pipeline.IsPermanent(f.Err)
+		if pipeline.IsFatal(f.Err) {
+			reason = "fatal"
+		}
+		got[f.Index] = reason
+	}
+	return got
+}
+
+func TestStdoutLines(t *testing.T) {
+	recs := []*pipeline.Record{
+		rec(1, `{"a": 1}`), rec(2, "{\n \"a\": [1,\r\n 2.50]\n}"), tombstone(3), rec(4, "plain"), rec(5, "two\nlines"), rec(6, ""), rec(7, `{"b":2}`),
+	}
+	var out bytes.Buffer
+	s, err := NewStdout(StdoutSettings{}, &out, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := failures(t, s.Write(t.Context(), recs)), map[int]string{4: ReasonNotOneLine}; !reflect.DeepEqual(got, want) {
+		t.Errorf("failures %v, want %v", got, want)
+	}
+	if got, want := out.String(), "{\"a\": 1}\n{\"a\":[1,2.50]}\nnull\nplain\n\n{\"b\":2}\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+
+	out.Reset()
+	if s, err = NewStdout(StdoutSettings{As: "fixture"}, &out, "severe"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Write(t.Context(), recs[4:5]); err != nil {
+		t.Error(err)
+	}
+	if got, want := out.String(), `{"topic":"t","partition":0,"offset":5,"payload":"two\nlines","sink":"severe"}`+"\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if _, err := NewStdout(StdoutSettings{As: "json"}, &out, ""); err == nil {
+		t.Error("as: json is taken")
+	}
+}
+
+// short takes n bytes, then fails with err, then takes everything.
+type short struct {
+	bytes.Buffer
+	n   int
+	err error
+}
+
+func (w *short) Write(p []byte) (int, error) {
+	if w.err == nil {
+		return w.Buffer.Write(p)
+	}
+	n, _ := w.Buffer.Write(p[:min(w.n, len(p))])
+	err := w.err
+	w.err = nil
+	return n, err
+}
+
+func TestStdoutTornLineIsFinished(t *testing.T) {
+	for n := 0; n <= 9; n++ {
+		w := &short{n: n, err: syscall.EIO}
+		s, _ := NewStdout(StdoutSettings{}, w, "")
+		recs := []*pipeline.Record{rec(1, "one"), rec(2, "x\ny"), rec(3, "four")}
+		failed := failures(t, s.Write(t.Context(), recs))
+		if _, again := failed[0]; again == (n >= 4) {
+			t.Errorf("%d bytes: record 0 not stored: %v", n, again)
+		}
+		if failed[1] != ReasonNotOneLine {
+			t.Errorf("%d bytes: record 1: %q", n, failed[1])
+		}
+		if _, again := failed[2]; again == (n >= 9) {
+			t.Errorf("%d bytes: record 2 not stored: %v", n, again)
+		}
+		// A second failure within the rest of the line.
+		w.n, w.err = 1, syscall.EIO
+		if got := failures(t, s.Write(t.Context(), recs[:1])); len(got) != 1 {
+			t.Errorf("%d bytes: second write: %v", n, got)
+		}
+		if err := s.Write(t.Context(), recs[:1]); err != nil {
+			t.Error(err)
+		}
+		for i, line := range bytes.Split(bytes.TrimSuffix(w.Bytes(), []byte("\n")), []byte("\n")) {
+			if string(line) != "one" && string(line) != "four" {
+				t.Errorf("%d bytes: line %d is %q in %q", n, i, line, w.String())
+			}
+		}
+	}
+}
+
+func TestStdoutBrokenPipe(t *testing.T) {
+	for _, err := range []error{syscall.EPIPE, io.ErrClosedPipe} {
+		s, _ := NewStdout(StdoutSettings{}, &short{err: err}, "")
+		if got := failures(t, s.Write(t.Context(), []*pipeline.Record{rec(1, "a")})); got[0] != "fatal" {
+			t.Errorf("%v: %v", err, got)
+		}
+	}
+}
+
+func TestStdoutThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		s, _ := NewStdout(StdoutSettings{}, w, "")
+		for range 2 { // the second waits for the first
+			ctx, cancel := context.WithCancel(t.Context())
+			result := make(chan error, 1)
+			go func() { result <- s.Write(ctx, []*pipeline.Record{rec(1, "a")}) }()
+			synctest.Wait()
+			cancel()
+			if err := <-result; !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		}
+		got := make(chan string)
+		go func() {
+			b, _ := io.ReadAll(r)
+			got <- string(b)
+		}()
+		if err := s.Write(t.Context(), []*pipeline.Record{rec(2, "b")}); err != nil {
+			t.Error(err)
+		}
+		_ = w.Close()
+		if text := <-got; text != "a\nb\n" {
+			t.Errorf("got %q", text)
+		}
+	})
+}

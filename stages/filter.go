@@ -1,0 +1,35 @@
+package stages
+
+import (
+	"context"
+	"errors"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// FilterSettings are the settings of a Filter.
+type FilterSettings struct {
+	When expr.Condition `yaml:"when" required:"true" doc:"condition under which a record goes on"`
+}
+
+// A Filter lets a record pass when its condition holds, and ends it on purpose when it
+// does not. Nothing (a missing field, a tombstone's fields) counts as false.
+type Filter struct{ when expr.Condition }
+
+// NewFilter makes a Filter.
+func NewFilter(s FilterSettings) (*Filter, error) {
+	if s.When.String() == "" {
+		return nil, errors.New("making a filter: it has no condition")
+	}
+	return &Filter{when: s.When}, nil
+}
+
+// Process implements pipeline.Stage.
+func (f *Filter) Process(_ context.Context, rec *pipeline.Record) error {
+	ok, err := f.when.Condition(rec)
+	if err == nil && !ok {
+		return pipeline.Filtered
+	}
+	return err
+}

@@ -1,0 +1,83 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// StaticHost gives scheme and host of an address that may have {…} parts, and
+// refuses one whose host a record could choose: calls go where the file says.
+func StaticHost(template string) (string, error) {
+	if template == "" {
+		return "", errors.New("the address is empty: write http://host:port/path")
+	}
+	scheme, rest, ok := strings.Cut(template, "://")
+	if !ok || (scheme != "http" && scheme != "https") {
+		return "", errors.New("the address must begin with http:// or https://")
+	}
+	host := rest
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		host = rest[:i]
+	}
+	switch {
+	case strings.ContainsAny(host, "{}"):
+		return "", errors.New("the host must stand in the file: a part may come only behind http://host/")
+	case strings.Contains(host, "@"):
+		return "", errors.New("the address holds a user name or password: put Authorization under secret_headers")
+	}
+	u, err := url.Parse(scheme + "://" + host)
+	if err != nil || u.Hostname() == "" {
+		return "", errors.New("the address names no host: write http://host:port/path")
+	}
+	return target(u), nil
+}
+
+// secretNames are headers that belong under secret_headers.
+var secretNames = map[string]bool{
+	"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "X-Api-Key": true, "X-Auth-Token": true,
+}
+
+// Headers makes the header that goes with every request, and refuses what would
+// change a request's structure or show a secret. Values of secrets stay out of
+// errors.
+func Headers(fixed map[string]string, secret map[string]pipeline.Secret) (http.Header, error) {
+	h := http.Header{}
+	var errs []error
+	add := func(name, value string) {
+		if err := CheckHeader(name, value); err != nil {
+			errs = append(errs, err)
+			return
+		}
+		if _, ok := h[http.CanonicalHeaderKey(name)]; ok {
+			errs = append(errs, fmt.Errorf("the header %s is given twice", name))
+		}
+		h.Set(name, value)
+	}
+	for name, value := range fixed {
+		if secretNames[http.CanonicalHeaderKey(name)] {
+			errs = append(errs, fmt.Errorf("%s is a secret: put it under secret_headers, where it never shows", name))
+		}
+		add(name, value)
+	}
+	for name, value := range secret {
+		add(name, value.Reveal())
+	}
+	return h, errors.Join(errs...)
+}
+
+// ParseProxy reads the address of a proxy; "" is none.
+func ParseProxy(address string) (*url.URL, error) {
+	if address == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https" && u.Scheme != "socks5") {
+		return nil, errors.New("the address is not valid: write http://host:port")
+	}
+	return u, nil
+}

@@ -188,37 +188,16 @@ type exchange struct {
 	clientID string
 	body     func(*writer)
 	// read takes the answer's body: size bytes from r. nil: the body is kept whole
-	// in answer.
+	// in answer. A flexible response header's tags are gone from both.
 	read   func(r io.Reader, size int) error
 	answer []byte
 }
 
 var correlation atomic.Int32
 
-// ApiKey and the methods below make an exchange a request to kafka-go.
-func (x *exchange) ApiKey() protocol.ApiKey { return x.key }
-
-// Required asks for the bare connection.
-func (x *exchange) Required(map[protocol.ApiKey]int16) bool { return true }
-
-// Broker routes the request.
-func (x *exchange) Broker(c protocol.Cluster) (protocol.Broker, error) {
-	if x.broker < 0 {
-		for _, b := range c.Brokers {
-			return b, nil
-		}
-		return protocol.Broker{}, errors.New("no broker known")
-	}
-	b, ok := c.Brokers[x.broker]
-	if !ok {
-		return protocol.Broker{}, fmt.Errorf("broker %d is not known", x.broker)
-	}
-	return b, nil
-}
-
-// RawExchange writes the request, header included, and reads the answer. An error
-// closes the connection.
-func (x *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+// roundTrip writes the request, header included, and reads the answer. After an
+// error the connection is of no further use.
+func (x *exchange) roundTrip(rw io.ReadWriter) error {
 	id := correlation.Add(1)
 	w := &writer{b: make([]byte, 4, 512)}
 	w.int16(int16(x.key))
@@ -231,23 +210,68 @@ func (x *exchange) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	x.body(w)
 	binary.BigEndian.PutUint32(w.b, uint32(len(w.b)-4))
 	if _, err := rw.Write(w.b); err != nil {
-		return nil, err
+		return err
 	}
 	var head [8]byte
 	if _, err := io.ReadFull(rw, head[:]); err != nil {
-		return nil, err
+		return err
 	}
 	size := int(int32(binary.BigEndian.Uint32(head[:4]))) - 4
 	if got := int32(binary.BigEndian.Uint32(head[4:])); got != id {
-		return nil, fmt.Errorf("answer %d to request %d", got, id)
+		return fmt.Errorf("answer %d to request %d", got, id)
+	}
+	if x.flexible && x.key != protocol.ApiVersions {
+		n, err := skipTags(rw, size)
+		if err != nil {
+			return err
+		}
+		size -= n
 	}
 	if size < 0 || (x.read == nil && size > maxResponse) {
-		return nil, fmt.Errorf("answer of %d bytes", size)
+		return fmt.Errorf("answer of %d bytes", size)
 	}
 	if x.read != nil {
-		return x, x.read(rw, size)
+		return x.read(rw, size)
 	}
 	x.answer = make([]byte, size)
 	_, err := io.ReadFull(rw, x.answer)
-	return x, err
+	return err
+}
+
+// skipTags takes the tag section of a flexible response header off r, which holds
+// size bytes of the response, and gives its length.
+func skipTags(r io.Reader, size int) (int, error) {
+	n := 0
+	uvarint := func() (v uint64, err error) {
+		var b [1]byte
+		for shift := 0; shift < 35; shift += 7 {
+			if n++; n > size {
+				return 0, errShort
+			}
+			if _, err := io.ReadFull(r, b[:]); err != nil {
+				return 0, err
+			}
+			v |= uint64(b[0]&0x7f) << shift
+			if b[0] < 0x80 {
+				return v, nil
+			}
+		}
+		return 0, errShort
+	}
+	count, err := uvarint()
+	for ; count > 0 && err == nil; count-- {
+		if _, err = uvarint(); err != nil {
+			break
+		}
+		var length uint64
+		if length, err = uvarint(); err != nil {
+			break
+		}
+		if length > uint64(size-n) {
+			return 0, errShort
+		}
+		n += int(length)
+		_, err = io.CopyN(io.Discard, r, int64(length))
+	}
+	return n, err
 }

@@ -1,0 +1,235 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// A node is one broker's address with its connections. Each has Transports of its
+// own, whose only address it is: requests then need no layout of kafka-go's to find
+// their broker, and errors of the connection are told as they are.
+type node struct {
+	address string
+	addr    net.Addr
+	config  *Config
+	make    func() *kafkago.Transport
+	seed    bool // named in the configuration: stays when brokers move
+
+	mu     sync.Mutex
+	closed bool
+	data   *kafkago.Transport
+	fetch  *kafkago.Transport
+}
+
+func (c *Client) newNode(address string) (*node, error) {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		if strings.Contains(err.Error(), "missing port") {
+			address = net.JoinHostPort(strings.Trim(address, "[]"), "9092")
+		} else {
+			return nil, fmt.Errorf("connecting to Kafka: %q is no address: write host:port", address)
+		}
+	}
+	return &node{address: address, addr: kafkago.TCP(address), config: &c.config, make: c.newTransport}, nil
+}
+
+func (n *node) transport(fetch bool) (*kafkago.Transport, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.closed {
+		return nil, errors.New("the broker has moved to another address")
+	}
+	t := &n.data
+	if fetch {
+		t = &n.fetch
+	}
+	if *t == nil {
+		*t = n.make()
+	}
+	return *t, nil
+}
+
+// drop forgets a Transport whose connections do not come about, so that the next
+// request starts anew.
+func (n *node) drop(t *kafkago.Transport) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.data == t {
+		n.data = nil
+	}
+	if n.fetch == t {
+		n.fetch = nil
+	}
+	t.CloseIdleConnections()
+}
+
+// close lets connections in use finish their request.
+func (n *node) close() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.closed = true
+	for _, t := range []*kafkago.Transport{n.data, n.fetch} {
+		if t != nil {
+			t.CloseIdleConnections()
+		}
+	}
+	n.data, n.fetch = nil, nil
+}
+
+func (n *node) send(ctx context.Context, x *exchange, fetch bool) error {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+	}
+	t, err := n.transport(fetch)
+	if err != nil {
+		return &BrokerError{n.address, err}
+	}
+	a := &attempt{x: x, ctx: ctx, done: make(chan struct{})}
+	_, err = t.RoundTrip(ctx, n.addr, a)
+	if err == nil {
+		return nil
+	}
+	begun := a.giveUp()
+	if begun {
+		<-a.done // ctx has ended or the exchange has: it does not wait for the network
+	}
+	if !begun || ctx.Err() == nil {
+		n.drop(t) // other idle connections are as likely to be dead
+	}
+	return &BrokerError{n.address, explain(err, begun, n.config)}
+}
+
+// An attempt is an exchange on its way: the message that kafka-go sees. It ends the
+// exchange as soon as ctx ends, which kafka-go itself does not.
+type attempt struct {
+	x     *exchange
+	ctx   context.Context
+	state atomic.Int32 // 0 waiting for a connection, 1 on it, 2 given up
+	done  chan struct{}
+}
+
+var _ protocol.RawExchanger = (*attempt)(nil)
+
+func (a *attempt) ApiKey() protocol.ApiKey { return a.x.key }
+
+// Required asks for the bare connection.
+func (a *attempt) Required(map[protocol.ApiKey]int16) bool { return true }
+
+// giveUp keeps an exchange that has not begun from beginning, and says whether it
+// had begun.
+func (a *attempt) giveUp() (begun bool) { return !a.state.CompareAndSwap(0, 2) }
+
+// RawExchange is called by kafka-go with the authenticated connection.
+func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	if !a.state.CompareAndSwap(0, 1) {
+		return nil, context.Canceled
+	}
+	defer close(a.done)
+	if conn, ok := rw.(net.Conn); ok {
+		var mu sync.Mutex
+		over := false
+		stop := context.AfterFunc(a.ctx, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			if !over {
+				_ = conn.SetDeadline(time.Unix(1, 0))
+			}
+		})
+		defer func() {
+			stop()
+			mu.Lock()
+			over = true
+			mu.Unlock()
+		}()
+	}
+	if err := a.x.roundTrip(rw); err != nil {
+		if a.ctx.Err() != nil {
+			err = a.ctx.Err()
+		}
+		return nil, err
+	}
+	return a, nil
+}
+
+// A connSet knows every open connection of a client, so that Close can end and await
+// them.
+type connSet struct {
+	dialer func(ctx context.Context, network, address string) (net.Conn, error)
+	mu     sync.Mutex
+	open   map[*conn]struct{}
+	closed bool
+	empty  chan struct{}
+}
+
+type conn struct {
+	net.Conn
+	set  *connSet
+	once sync.Once
+}
+
+func (s *connSet) init(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	s.dialer, s.open, s.empty = dial, map[*conn]struct{}{}, make(chan struct{})
+}
+
+func (s *connSet) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := s.dialer(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		_ = c.Close()
+		return nil, ErrClosed
+	}
+	t := &conn{Conn: c, set: s}
+	s.open[t] = struct{}{}
+	return t, nil
+}
+
+func (c *conn) Close() error {
+	err := c.Conn.Close()
+	c.once.Do(func() {
+		s := c.set
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.open, c)
+		if s.closed && len(s.open) == 0 {
+			close(s.empty)
+		}
+	})
+	return err
+}
+
+// close ends all connections and waits until kafka-go has let go of them.
+func (s *connSet) close(patience time.Duration) bool {
+	s.mu.Lock()
+	s.closed = true
+	if len(s.open) == 0 {
+		s.mu.Unlock()
+		return true
+	}
+	for c := range s.open {
+		_ = c.Conn.Close()
+	}
+	s.mu.Unlock()
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-s.empty:
+		return true
+	case <-timer.C:
+		return false
+	}
+}

@@ -1,0 +1,370 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// metadata is what we know of the cluster. Client.mu guards it.
+type metadata struct {
+	ranges    map[protocol.ApiKey][2]int16 // from ApiVersions; nil: not asked yet
+	topics    map[string]*topicMeta
+	wanted    map[string]struct{} // every topic that anybody asked for
+	at        time.Time           // of the last answer
+	tried     time.Time           // of the last question
+	failures  int                 // refreshes since the last that cured something
+	refreshes chan struct{}       // one refresh at a time
+	behind    bool                // a refresh in the background is on its way
+}
+
+type topicMeta struct {
+	err        error
+	id         TopicID
+	partitions []partitionMeta
+}
+
+type partitionMeta struct {
+	err           error
+	leader, epoch int32 // leader -1: none
+	doubtful      bool
+}
+
+func (m *metadata) init() {
+	m.topics, m.wanted = map[string]*topicMeta{}, map[string]struct{}{}
+	m.refreshes = make(chan struct{}, 1)
+}
+
+// Leader gives the broker that leads a partition and the leader's epoch (-1 when
+// unknown). It asks the cluster when it does not know or Invalidate has been called,
+// at most every 20 to 200 ms; the error is an Error, a *BrokerError, or that of ctx.
+func (c *Client) Leader(ctx context.Context, tp TopicPartition) (broker, epoch int32, err error) {
+	for try := 0; ; try++ {
+		c.mu.Lock()
+		p, err := c.meta.partition(tp)
+		stale := p != nil && time.Since(c.meta.at) > c.config.Refresh
+		if stale {
+			c.refreshBehind()
+		}
+		c.mu.Unlock()
+		if p != nil && err == nil && (!p.doubtful || try > 0) {
+			return p.leader, p.epoch, nil
+		}
+		if try > 0 {
+			return -1, -1, err
+		}
+		if err := c.refresh(ctx, tp.Topic); err != nil {
+			return -1, -1, err
+		}
+	}
+}
+
+// partition looks a partition up: nil when nothing is known of it.
+func (m *metadata) partition(tp TopicPartition) (*partitionMeta, error) {
+	t := m.topics[tp.Topic]
+	switch {
+	case t == nil:
+		return nil, UnknownTopicOrPartition
+	case t.err != nil:
+		return nil, t.err
+	case int(tp.Partition) >= len(t.partitions) || tp.Partition < 0:
+		return nil, UnknownTopicOrPartition
+	}
+	p := &t.partitions[tp.Partition]
+	if p.leader < 0 {
+		err := p.err
+		if err == nil {
+			err = LeaderNotAvailable
+		}
+		return nil, err
+	}
+	copied := *p
+	return &copied, nil
+}
+
+// Invalidate makes the next Leader of these partitions ask the cluster. Call it on
+// the codes for which a leader may have moved, and when the leader cannot be reached.
+func (c *Client) Invalidate(tps ...TopicPartition) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, tp := range tps {
+		if t := c.meta.topics[tp.Topic]; t != nil && int(tp.Partition) < len(t.partitions) && tp.Partition >= 0 {
+			t.partitions[tp.Partition].doubtful = true
+		}
+	}
+}
+
+// Partitions gives the number of partitions of a topic, from the last answer.
+func (c *Client) Partitions(ctx context.Context, topic string) (int32, error) {
+	t, err := c.topic(ctx, topic)
+	return int32(len(t.partitions)), err
+}
+
+// TopicID gives the id of a topic, from the last answer.
+func (c *Client) TopicID(ctx context.Context, topic string) (TopicID, error) {
+	t, err := c.topic(ctx, topic)
+	return t.id, err
+}
+
+// Refresh asks the cluster for the given topics, and all known before, now.
+func (c *Client) Refresh(ctx context.Context, topics ...string) error {
+	return c.refresh(ctx, topics...)
+}
+
+func (c *Client) topic(ctx context.Context, topic string) (topicMeta, error) {
+	for try := 0; ; try++ {
+		c.mu.Lock()
+		t := c.meta.topics[topic]
+		if t != nil && t.err == nil {
+			copied := *t
+			c.mu.Unlock()
+			return copied, nil
+		}
+		c.mu.Unlock()
+		if try > 0 {
+			if t == nil {
+				return topicMeta{}, UnknownTopicOrPartition
+			}
+			return topicMeta{}, t.err
+		}
+		if err := c.refresh(ctx, topic); err != nil {
+			return topicMeta{}, err
+		}
+	}
+}
+
+// refreshBehind starts a refresh in the background unless one runs. The caller holds
+// c.mu.
+func (c *Client) refreshBehind() {
+	if c.meta.behind || c.closed || time.Since(c.meta.tried) < time.Second {
+		return
+	}
+	c.meta.behind = true
+	c.calls.Add(1)
+	go func() {
+		defer c.calls.Done()
+		ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
+		defer cancel()
+		_ = c.refresh(ctx) // what is cached stays good; the next look-up tries again
+		c.mu.Lock()
+		c.meta.behind = false
+		c.mu.Unlock()
+	}()
+}
+
+// refresh asks for all topics ever wanted and these. Callers that come while another
+// asks share its answer when it covers their topics.
+func (c *Client) refresh(ctx context.Context, topics ...string) error {
+	asked := time.Now()
+	c.mu.Lock()
+	fresh := true
+	for _, t := range topics {
+		if _, ok := c.meta.wanted[t]; !ok {
+			c.meta.wanted[t] = struct{}{}
+			fresh = false
+		}
+	}
+	c.mu.Unlock()
+	select {
+	case c.meta.refreshes <- struct{}{}:
+		defer func() { <-c.meta.refreshes }()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the cluster's metadata: %w", ctx.Err())
+	case <-c.ctx.Done():
+		return ErrClosed
+	}
+	c.mu.Lock()
+	if fresh && c.meta.at.After(asked) {
+		c.mu.Unlock()
+		return nil
+	}
+	pause := min(20*time.Millisecond<<min(c.meta.failures, 4), 200*time.Millisecond) - time.Since(c.meta.tried)
+	names := slices.Sorted(maps.Keys(c.meta.wanted))
+	c.mu.Unlock()
+	if fresh && !sleep(ctx, pause) {
+		return fmt.Errorf("waiting for the cluster's metadata: %w", ctx.Err())
+	}
+	err := c.askMetadata(ctx, names)
+	c.mu.Lock()
+	c.meta.tried = time.Now()
+	if err == nil {
+		c.meta.at = c.meta.tried
+	}
+	if err == nil && c.meta.whole() {
+		c.meta.failures = 0
+	} else {
+		c.meta.failures++
+	}
+	c.mu.Unlock()
+	return err
+}
+
+// whole says whether every topic and partition has a leader that nobody doubts.
+func (m *metadata) whole() bool {
+	for _, t := range m.topics {
+		if t.err != nil {
+			return false
+		}
+		for i := range t.partitions {
+			if t.partitions[i].leader < 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// sleep waits for d, and says false when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *Client) askMetadata(ctx context.Context, names []string) error {
+	x, err := c.metadataRequest(ctx, names)
+	if err != nil {
+		return err
+	}
+	if err := c.do(ctx, x); err != nil {
+		return fmt.Errorf("asking for the cluster's metadata: %w", err)
+	}
+	m, err := parseMetadata(x.answer, x.flexible)
+	if err != nil {
+		return fmt.Errorf("reading the cluster's metadata: %w", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range m.brokers {
+		c.setNode(b.id, b.host, b.port)
+	}
+	for _, name := range names {
+		if t := m.topics[name]; t != nil {
+			c.meta.topics[name] = t
+		}
+	}
+	return nil
+}
+
+// metadataRequest asks for topics by name; nil asks for all, none for the brokers
+// alone.
+func (c *Client) metadataRequest(ctx context.Context, names []string) (*exchange, error) {
+	_, most, err := c.versions(ctx, protocol.Metadata)
+	if err != nil {
+		return nil, err
+	}
+	if most < 7 {
+		return nil, fmt.Errorf("connecting to Kafka: the broker speaks Metadata up to version %d; Kafka 2.1 or later is needed", most)
+	}
+	x := &exchange{key: protocol.Metadata, version: 7, broker: -1, clientID: c.config.ClientID}
+	if most < 10 {
+		x.body = func(w *writer) {
+			if names == nil {
+				w.int32(-1)
+			} else {
+				w.array(len(names))
+			}
+			for _, n := range names {
+				w.string(n)
+			}
+			w.bool(false) // create no topic
+		}
+		return x, nil
+	}
+	x.version, x.flexible = 10, true
+	x.body = func(w *writer) {
+		if names == nil {
+			w.uvarint(0)
+		} else {
+			w.compactArray(len(names))
+		}
+		for _, n := range names {
+			w.uuid(TopicID{})
+			w.compactString(n)
+			w.tags()
+		}
+		w.bool(false) // create no topic
+		w.bool(false)
+		w.bool(false)
+		w.tags()
+	}
+	return x, nil
+}
+
+type brokerAddress struct {
+	id   int32
+	host string
+	port int32
+}
+
+type metadataAnswer struct {
+	brokers    []brokerAddress
+	controller int32
+	topics     map[string]*topicMeta
+}
+
+// parseMetadata reads version 7, or 10 when flexible.
+func parseMetadata(b []byte, flexible bool) (*metadataAnswer, error) {
+	r := &reader{b: b}
+	str, arr, tags := r.string, r.array, func() {}
+	if flexible {
+		str, arr, tags = r.compactString, r.compactArray, r.tags
+	}
+	m := &metadataAnswer{topics: map[string]*topicMeta{}}
+	r.int32() // throttle
+	for n := arr(); n > 0 && r.err == nil; n-- {
+		m.brokers = append(m.brokers, brokerAddress{r.int32(), str(), r.int32()})
+		str() // rack
+		tags()
+	}
+	str() // cluster id
+	m.controller = r.int32()
+	for n := arr(); n > 0 && r.err == nil; n-- {
+		t := &topicMeta{err: codeError(r.int16())}
+		name := str()
+		if flexible {
+			t.id = r.uuid()
+		}
+		r.bool() // internal
+		for p := arr(); p > 0 && r.err == nil; p-- {
+			err, index := codeError(r.int16()), r.int32()
+			part := partitionMeta{err: err, leader: r.int32(), epoch: r.int32()}
+			for range 3 { // replicas, in sync, offline
+				r.take(4 * arr())
+			}
+			tags()
+			t.set(index, part)
+		}
+		if flexible {
+			r.int32()
+		}
+		tags()
+		m.topics[name] = t
+	}
+	return m, r.err
+}
+
+// maxPartitions bounds what an answer may make us allocate for a topic.
+const maxPartitions = 1 << 20
+
+func (t *topicMeta) set(index int32, p partitionMeta) {
+	if index < 0 || index >= maxPartitions {
+		return
+	}
+	for int(index) >= len(t.partitions) {
+		t.partitions = append(t.partitions, partitionMeta{leader: -1, epoch: -1})
+	}
+	t.partitions[index] = p
+}

@@ -47,43 +47,45 @@ var noProducer = producerID{id: -1, epoch: -1}
 // id: brokers take such a batch as not idempotent, and a repeat of it is a duplicate.
 var errNoProducer = errors.New("sealing a record batch: no producer id")
 
-// appendBatch appends one record batch, magic 2, with msgs, which are one or more,
-// compressed by codec. The batch belongs to no producer yet: seal it before sending.
+// appendBatch appends one record batch, magic 2, with those of msgs that idx names,
+// one or more, compressed by codec. The batch belongs to no producer yet: seal it before sending.
 // Messages without a time get now, in milliseconds. scratch is room for the records
 // before compression; what it has grown to is returned with dst.
-func appendBatch(dst, scratch []byte, msgs []*Message, codec Codec, now int64) (batch, room []byte, err error) {
+func appendBatch(dst, scratch []byte, msgs []Message, idx []int32, codec Codec, now int64) (batch, room []byte, err error) {
 	start := len(dst)
 	dst = append(dst, make([]byte, batchRecords)...)
-	first, last := msgs[0].time(now), int64(math.MinInt64)
+	first, last := msgs[idx[0]].time(now), int64(math.MinInt64)
 	if codec == CodecNone {
-		for i, m := range msgs {
+		for i, x := range idx {
+			m := &msgs[x]
 			t := m.time(now)
 			last = max(last, t)
 			dst = appendRecord(dst, m, int64(i), t-first)
 		}
 	} else {
 		scratch = scratch[:0]
-		for i, m := range msgs {
+		for i, x := range idx {
+			m := &msgs[x]
 			t := m.time(now)
 			last = max(last, t)
 			scratch = appendRecord(scratch, m, int64(i), t-first)
 		}
 		if dst, err = compress(codec, dst, scratch); err != nil {
-			return dst[:start], scratch, fmt.Errorf("compressing %d records: %w", len(msgs), err)
+			return dst[:start], scratch, fmt.Errorf("compressing %d records: %w", len(idx), err)
 		}
 	}
 	if len(dst)-start > math.MaxInt32 {
-		return dst[:start], scratch, fmt.Errorf("encoding %d records: %d bytes are too many for one batch", len(msgs), len(dst)-start)
+		return dst[:start], scratch, fmt.Errorf("encoding %d records: %d bytes are too many for one batch", len(idx), len(dst)-start)
 	}
 	h := dst[start:]
 	binary.BigEndian.PutUint32(h[batchLength:], uint32(len(h)-batchLeaderEpoch))
 	binary.BigEndian.PutUint32(h[batchLeaderEpoch:], math.MaxUint32) // -1
 	h[batchMagic] = 2
 	binary.BigEndian.PutUint16(h[batchAttributes:], uint16(codec))
-	binary.BigEndian.PutUint32(h[batchLastDelta:], uint32(len(msgs)-1))
+	binary.BigEndian.PutUint32(h[batchLastDelta:], uint32(len(idx)-1))
 	binary.BigEndian.PutUint64(h[batchFirstTime:], uint64(first))
 	binary.BigEndian.PutUint64(h[batchMaxTime:], uint64(last))
-	binary.BigEndian.PutUint32(h[batchCount:], uint32(len(msgs)))
+	binary.BigEndian.PutUint32(h[batchCount:], uint32(len(idx)))
 	return dst, scratch, nil
 }
 

@@ -1,0 +1,379 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A ProducerConfig says how a Producer sends. The zero value works.
+type ProducerConfig struct {
+	Codec Codec
+	// MaxBatch bounds the records of one batch, in bytes before compression; a
+	// larger record travels alone. 0: 900,000, below the 1,048,588 that brokers
+	// accept by default.
+	MaxBatch int
+	// Timeout is how long a broker may wait for its replicas. 0: 10s.
+	Timeout time.Duration
+	// InFlight is the number of requests under way to one broker, each with other
+	// partitions. 0: 8.
+	InFlight int
+}
+
+const (
+	defaultMaxBatch = 900_000
+	defaultTimeout  = 10 * time.Second
+	defaultInFlight = 8
+	// maxRequest bounds the batches that share a request; one is always taken.
+	maxRequest = 8 << 20
+	// maxRecord is what no broker takes (socket.request.max.bytes is 100 MiB unless
+	// set): it closes the connection without an answer, so such a record is refused
+	// here.
+	maxRecord = 100_000_000
+	// answerMargin is how long after Timeout an answer may come.
+	answerMargin = 5 * time.Second
+)
+
+// A MessageError is one message that was not stored, by its index.
+type MessageError struct {
+	Index int
+	Err   error
+}
+
+// A ProduceError lists the messages that were not stored, in ascending order. All
+// others were, in order. A message with a *RefusedError will never be stored; apart
+// from these, no message behind a listed one of the same partition was stored.
+type ProduceError struct {
+	Failed []MessageError
+}
+
+func (e *ProduceError) Error() string {
+	if len(e.Failed) == 1 {
+		return e.Failed[0].Err.Error()
+	}
+	return fmt.Sprintf("%d messages not stored, the first: %v", len(e.Failed), e.Failed[0].Err)
+}
+
+// Unwrap gives the first error.
+func (e *ProduceError) Unwrap() error { return e.Failed[0].Err }
+
+// Reasons of a RefusedError.
+const (
+	RefusedTooLarge  = "too_large"
+	RefusedInvalid   = "invalid_record"
+	RefusedTimestamp = "invalid_timestamp"
+)
+
+// A RefusedError says that the topic does not take this message, whenever it is
+// sent; Reason is one of the constants above.
+type RefusedError struct {
+	Reason string
+	Err    error
+}
+
+func (e *RefusedError) Error() string { return e.Err.Error() }
+func (e *RefusedError) Unwrap() error { return e.Err }
+
+// errHeldBack is the error of messages that were not sent because one in front of
+// them was not stored.
+var errHeldBack = errors.New("held back: a record in front of it was not stored")
+
+// A Producer stores messages idempotently: with acks from all replicas in sync, one
+// batch under way per partition, each numbered, so that one that is sent again
+// because its answer was lost is stored once. It is safe for concurrent use and
+// shared by everybody who writes to a cluster.
+type Producer struct {
+	client *Client
+	config ProducerConfig
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	work   sync.WaitGroup // requests, look-ups and timers
+
+	mu      sync.Mutex
+	closed  bool
+	outputs map[TopicPartition]*output
+	brokers map[int32]*broker
+	id      producerID
+	asking  bool  // a goroutine asks for an id
+	idErr   error // why there is none yet
+	free    [][]byte
+	scratch [][]byte
+}
+
+// An output is one partition that is written to.
+type output struct {
+	TopicPartition
+	leader  int32 // -1: not known
+	id      producerID
+	next    int32    // sequence of the next batch
+	busy    bool     // queue[0] is looked after: on its way, or waiting for its turn
+	queue   []*batch // in the order in which they are stored
+	orphans []*orphan
+}
+
+// A broker is where batches of several outputs share requests.
+type broker struct {
+	node     int32
+	inFlight int
+	ready    []*batch
+}
+
+// NewProducer makes a producer on client, which it does not close. It sends nothing
+// until the first Produce.
+func NewProducer(client *Client, config ProducerConfig) *Producer {
+	if config.MaxBatch <= 0 {
+		config.MaxBatch = defaultMaxBatch
+	}
+	if config.Timeout <= 0 {
+		config.Timeout = defaultTimeout
+	}
+	if config.InFlight <= 0 {
+		config.InFlight = defaultInFlight
+	}
+	p := &Producer{client: client, config: config, outputs: map[TopicPartition]*output{},
+		brokers: map[int32]*broker{}, id: noProducer}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
+	return p
+}
+
+// Produce stores msgs, each in its partition, in order per partition. It returns nil
+// when all are stored, else a *ProduceError. Whatever may pass is tried again until
+// ctx ends.
+//
+// The messages of one source partition must come from one caller at a time. They are
+// not kept after Produce returns. When ctx ends while a batch is under way its
+// outcome is unknown: its messages are listed, the batch keeps its partition closed
+// to all others until its outcome is known, and if the caller sends the same messages
+// again, the batch counts as theirs and nothing is stored twice.
+func (p *Producer) Produce(ctx context.Context, msgs []Message) error {
+	if len(msgs) == 0 {
+		return nil
+	}
+	c := &call{msgs: msgs, left: 1, done: make(chan struct{})} // 1: until all batches are queued
+	batches, err := p.prepare(c)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return everyMessage(len(msgs), ErrClosed)
+	}
+	c.left += len(batches)
+	for _, b := range batches {
+		b.out.queue = append(b.out.queue, b)
+	}
+	for _, b := range batches {
+		p.advance(b.out)
+	}
+	p.pumpAll()
+	c.finish()
+	p.mu.Unlock()
+	select {
+	case <-c.done:
+	case <-ctx.Done():
+		p.leave(c, ctx.Err())
+	}
+	return c.result()
+}
+
+// Close ends what is under way and waits until nothing of the producer runs any
+// more. Calls of Produce return ErrClosed for what is not stored.
+func (p *Producer) Close() {
+	p.mu.Lock()
+	p.closed = true
+	for _, o := range p.outputs {
+		for _, b := range o.queue {
+			if b.timer != nil && b.timer.Stop() {
+				p.work.Done()
+			}
+			b.timer = nil
+		}
+	}
+	p.mu.Unlock()
+	p.cancel()
+	p.work.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.outputs {
+		for len(o.queue) > 0 {
+			b := o.queue[0]
+			o.queue = o.queue[1:]
+			p.settle(b, ErrClosed)
+		}
+	}
+}
+
+// A call is one Produce.
+type call struct {
+	msgs []Message
+	errs []error // nil until one fails
+	left int     // batches without an outcome
+	done chan struct{}
+}
+
+// fail notes the outcome of the messages idx.
+func (c *call) fail(idx []int32, err error) {
+	if c.errs == nil {
+		c.errs = make([]error, len(c.msgs))
+	}
+	for _, i := range idx {
+		c.errs[i] = err
+	}
+}
+
+func (c *call) finish() {
+	if c.left--; c.left == 0 {
+		close(c.done)
+	}
+}
+
+func (c *call) result() error {
+	if c.errs == nil {
+		return nil
+	}
+	var failed []MessageError
+	for i, err := range c.errs {
+		if err != nil {
+			failed = append(failed, MessageError{i, err})
+		}
+	}
+	return &ProduceError{failed}
+}
+
+func everyMessage(n int, err error) error {
+	failed := make([]MessageError, n)
+	for i := range failed {
+		failed[i] = MessageError{i, err}
+	}
+	return &ProduceError{failed}
+}
+
+// prepare sorts the messages by partition, finds batches that were left behind and
+// hold some of them, and encodes the rest.
+func (p *Producer) prepare(c *call) ([]*batch, error) {
+	var groups []group
+	where := map[*output]int{}
+	var last *output
+	at := -1
+	p.mu.Lock()
+	for i := range c.msgs {
+		m := &c.msgs[i]
+		if last == nil || last.Partition != m.Partition || last.Topic != m.Topic {
+			last = p.output(m.TopicPartition)
+			var ok bool
+			if at, ok = where[last]; !ok {
+				at = len(groups)
+				where[last] = at
+				groups = append(groups, group{out: last})
+			}
+		}
+		groups[at].idx = append(groups[at].idx, int32(i))
+	}
+	for i := range groups {
+		groups[i].idx = p.adopt(c, groups[i].out, groups[i].idx)
+	}
+	p.mu.Unlock()
+	var batches []*batch
+	now := time.Now().UnixMilli()
+	for _, g := range groups {
+		var err error
+		if batches, err = p.encodeAll(c, g, now, batches); err != nil {
+			p.leave(c, err)
+			return nil, everyMessage(len(c.msgs), err)
+		}
+	}
+	return batches, nil
+}
+
+type group struct {
+	out *output
+	idx []int32
+}
+
+func (p *Producer) output(tp TopicPartition) *output {
+	o := p.outputs[tp]
+	if o == nil {
+		o = &output{TopicPartition: tp, leader: -1, id: noProducer}
+		p.outputs[tp] = o
+	}
+	return o
+}
+
+// encodeAll cuts the messages of one partition into batches. A message that no
+// broker takes fails here, alone.
+func (p *Producer) encodeAll(c *call, g group, now int64, batches []*batch) ([]*batch, error) {
+	for idx := g.idx; len(idx) > 0; {
+		n, size := 0, 0
+		for n < len(idx) {
+			s := recordBound(&c.msgs[idx[n]])
+			if s > maxRecord {
+				break
+			}
+			if n > 0 && size+s > p.config.MaxBatch {
+				break
+			}
+			size += s
+			n++
+		}
+		if n == 0 {
+			p.mu.Lock()
+			c.fail(idx[:1], &RefusedError{RefusedTooLarge, fmt.Errorf("producing to %v: the record is larger than any broker accepts", g.out)})
+			p.mu.Unlock()
+			idx = idx[1:]
+			continue
+		}
+		b := &batch{out: g.out, call: c, idx: idx[:n:n]}
+		if err := p.encode(b, now); err != nil {
+			return batches, err
+		}
+		batches = append(batches, b)
+		idx = idx[n:]
+	}
+	return batches, nil
+}
+
+// leave takes the call's batches away when its caller goes: those that cannot have
+// been stored are forgotten, the others stay as orphans.
+func (p *Producer) leave(c *call, reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.left == 0 {
+		return
+	}
+	for _, o := range p.outputs {
+		if !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.call == c }) {
+			continue
+		}
+		p.leaveOutput(c, o, reason)
+	}
+	p.pumpAll()
+}
+
+func (p *Producer) leaveOutput(c *call, o *output, reason error) {
+	kept := o.queue[:0:0]
+	for i, b := range o.queue {
+		if b.call != c {
+			kept = append(kept, b)
+			continue
+		}
+		c.fail(b.idx, b.why(reason))
+		if b.sending || b.maybe {
+			p.orphan(b)
+			kept = append(kept, b)
+		} else {
+			if i == 0 {
+				p.unready(b)
+				o.busy = false
+			}
+			b.call = nil
+			p.recycle(b)
+		}
+		c.finish()
+	}
+	o.queue = kept
+	p.advance(o)
+}

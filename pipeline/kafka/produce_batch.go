@@ -1,0 +1,304 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// A batch is messages of one call for one output, encoded.
+type batch struct {
+	out  *output
+	call *call   // nil: its caller has left
+	idx  []int32 // its messages in the call
+	n    int32   // how many they are
+	data []byte
+
+	sealed   producerID // none: not yet
+	sequence int32
+	unsealed bool // the data does not carry them yet
+	sending  bool // a request with it is under way
+	maybe    bool // an earlier request may have stored it
+	attempts int
+	restarts int   // of its producer id
+	last     error // of the last attempt
+	timer    *time.Timer
+	orphan   *orphan
+	leftAt   time.Time // when its caller left
+}
+
+// why joins what kept the batch from being stored with why nobody waits any longer.
+func (b *batch) why(reason error) error {
+	switch {
+	case b.sending && b.last == nil:
+		return fmt.Errorf("producing to %v: no answer yet: %w", b.out, reason)
+	case b.last == nil:
+		return fmt.Errorf("producing to %v: waiting behind another batch: %w", b.out, reason)
+	}
+	return fmt.Errorf("producing to %v: %w: %w", b.out, b.last, reason)
+}
+
+// encode fills b.data from its messages, with buffers kept for it. It takes p.mu.
+func (p *Producer) encode(b *batch, now int64) error {
+	p.mu.Lock()
+	var data, scratch []byte
+	if n := len(p.free); n > 0 {
+		data, p.free = p.free[n-1][:0], p.free[:n-1]
+	}
+	if n := len(p.scratch); n > 0 {
+		scratch, p.scratch = p.scratch[n-1], p.scratch[:n-1]
+	}
+	p.mu.Unlock()
+	scratch, err := p.encodeInto(b, now, data, scratch)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if cap(scratch) > 0 && cap(scratch) <= maxKept && len(p.scratch) < maxFree {
+		p.scratch = append(p.scratch, scratch)
+	}
+	return err
+}
+
+func (p *Producer) encodeInto(b *batch, now int64, data, scratch []byte) ([]byte, error) {
+	data, scratch, err := appendBatch(data, scratch, b.call.msgs, b.idx, p.config.Codec, now)
+	if err != nil {
+		return scratch, fmt.Errorf("producing to %v: %w", b.out, err)
+	}
+	b.data, b.n, b.sealed = data, int32(len(b.idx)), noProducer
+	return scratch, nil
+}
+
+// maxFree bounds the buffers that are kept for reuse, and maxKept the size of each.
+const (
+	maxFree = 64
+	maxKept = 4 << 20
+)
+
+func (p *Producer) recycle(b *batch) {
+	if len(p.free) < maxFree && cap(b.data) <= maxKept {
+		p.free = append(p.free, b.data)
+	}
+	b.data = nil
+}
+
+// advance looks after the first batch of an output. The caller holds p.mu, and pumps
+// afterwards.
+func (p *Producer) advance(o *output) {
+	if o.busy || len(o.queue) == 0 || p.closed {
+		return
+	}
+	o.busy = true
+	p.place(o.queue[0])
+}
+
+// place gives b to the broker that leads its output, asking who that is when it is
+// not known. The caller holds p.mu.
+func (p *Producer) place(b *batch) {
+	if p.closed {
+		return
+	}
+	if b.out.leader >= 0 {
+		br := p.brokers[b.out.leader]
+		if br == nil {
+			br = &broker{node: b.out.leader}
+			p.brokers[br.node] = br
+		}
+		br.ready = append(br.ready, b)
+		return
+	}
+	p.work.Go(func() {
+		ctx, cancel := context.WithTimeout(p.ctx, p.config.Timeout)
+		defer cancel()
+		leader, _, err := p.client.Leader(ctx, b.out.TopicPartition)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if !b.current() {
+			return
+		}
+		if err != nil {
+			b.last = err
+			p.again(b)
+			return
+		}
+		b.out.leader = leader
+		p.place(b)
+		p.pumpAll()
+	})
+}
+
+// current says whether b is still the batch that its output is busy with: it may
+// have been taken away while a look-up or timer ran.
+func (b *batch) current() bool { return len(b.out.queue) > 0 && b.out.queue[0] == b && b.out.busy }
+
+// unready takes b out of its broker's list and stops its timer.
+func (p *Producer) unready(b *batch) {
+	if b.timer != nil && b.timer.Stop() {
+		p.work.Done()
+	}
+	b.timer = nil
+	for _, br := range p.brokers {
+		for i, r := range br.ready {
+			if r == b {
+				br.ready = append(br.ready[:i], br.ready[i+1:]...)
+				return
+			}
+		}
+	}
+}
+
+const (
+	firstBackoff = 20 * time.Millisecond
+	lastBackoff  = 500 * time.Millisecond
+	// orphanPatience is how long a batch that nobody waits for is tried again.
+	orphanPatience = 2 * time.Minute
+)
+
+// again tries b once more after a while. The caller holds p.mu.
+func (p *Producer) again(b *batch) {
+	if p.closed {
+		return
+	}
+	if b.call == nil && time.Since(b.leftAt) > orphanPatience {
+		// Its outcome stays unknown: another producer id keeps it apart from what
+		// comes after.
+		p.renew(b.out)
+		p.settle(b, b.last)
+		p.next(b.out)
+		return
+	}
+	wait := min(firstBackoff<<min(b.attempts, 10), lastBackoff)
+	b.attempts++
+	wait = wait/2 + rand.N(wait/2+1)
+	p.work.Add(1)
+	var t *time.Timer
+	t = time.AfterFunc(wait, func() {
+		defer p.work.Done()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if b.timer != t || !b.current() {
+			return
+		}
+		b.timer = nil
+		p.place(b)
+		p.pumpAll()
+	})
+	b.timer = t
+}
+
+// next takes the first batch of an output off and looks after the one behind it.
+func (p *Producer) next(o *output) {
+	o.queue[0] = nil
+	o.queue = o.queue[1:]
+	o.busy = false
+	p.advance(o)
+}
+
+// settle tells the batch's caller, or its orphan, the outcome. It does not touch the
+// queue.
+func (p *Producer) settle(b *batch, err error) {
+	if b.orphan != nil {
+		b.orphan.settled, b.orphan.stored, b.orphan.batch = true, err == nil, nil
+	}
+	if b.call != nil {
+		if err != nil {
+			b.call.fail(b.idx, err)
+		}
+		b.call.finish()
+		b.call = nil
+	}
+	p.recycle(b)
+}
+
+// stored is the end of a batch that the broker has.
+func (p *Producer) stored(b *batch) {
+	o := b.out
+	o.next = int32((int64(b.sequence) + int64(b.n)) & 0x7fffffff)
+	p.settle(b, nil)
+	p.next(o)
+}
+
+// giveUp is the end of a batch that the broker has refused and may take later. What
+// its caller wants stored behind it is held back.
+func (p *Producer) giveUp(b *batch, err error) {
+	o, c := b.out, b.call
+	p.settle(b, fmt.Errorf("producing to %v: %w", o, err))
+	if c != nil {
+		kept := o.queue[:1]
+		for _, q := range o.queue[1:] {
+			if q.call == c {
+				p.settle(q, fmt.Errorf("producing to %v: %w", o, errHeldBack))
+				continue
+			}
+			kept = append(kept, q)
+		}
+		clear(o.queue[len(kept):])
+		o.queue = kept
+	}
+	p.next(o)
+}
+
+// refuse handles a batch that the broker will never take as it is. bad are the
+// messages at fault, as indices into the batch; none: the batch is halved until
+// those at fault are alone.
+func (p *Producer) refuse(b *batch, reason string, bad []int32, err error) {
+	o, c := b.out, b.call
+	if c == nil {
+		// Nobody has the messages any more; they come again in a call of their own.
+		p.settle(b, err)
+		p.next(o)
+		return
+	}
+	refusal := &RefusedError{reason, fmt.Errorf("producing to %v: %w", o, err)}
+	var parts [][]int32
+	switch {
+	case b.n == 1:
+		c.fail(b.idx, refusal)
+	case len(bad) > 0:
+		isBad := make([]bool, b.n)
+		for _, i := range bad {
+			if i >= 0 && i < b.n {
+				isBad[i] = true
+			}
+		}
+		var rest []int32
+		for i, x := range b.idx {
+			if isBad[i] {
+				c.fail([]int32{x}, refusal)
+			} else {
+				rest = append(rest, x)
+			}
+		}
+		if len(rest) > 0 {
+			parts = [][]int32{rest}
+		}
+	default:
+		parts = [][]int32{b.idx[:b.n/2], b.idx[b.n/2:]}
+	}
+	p.replace(b, parts)
+}
+
+// replace puts batches of parts of b's messages in its place. They are encoded under
+// the lock: the caller, whose messages they are, cannot leave meanwhile.
+func (p *Producer) replace(b *batch, parts [][]int32) {
+	o, c := b.out, b.call
+	now := time.Now().UnixMilli()
+	made := make([]*batch, 0, len(parts)+len(o.queue)-1)
+	for _, idx := range parts {
+		n := &batch{out: o, call: c, idx: idx, restarts: b.restarts}
+		if _, err := p.encodeInto(n, now, nil, nil); err != nil {
+			p.giveUp(b, err)
+			return
+		}
+		made = append(made, n)
+	}
+	c.left += len(parts)
+	o.queue = append(made, o.queue[1:]...)
+	o.busy = false
+	c.finish()
+	b.call = nil
+	p.recycle(b)
+	p.advance(o)
+}
+
+var errNoAnswer = errors.New("the broker's answer leaves this partition out")

@@ -1,0 +1,335 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// pumpAll sends what is ready. The caller holds p.mu.
+func (p *Producer) pumpAll() {
+	for _, br := range p.brokers {
+		p.pump(br)
+	}
+}
+
+func (p *Producer) pump(br *broker) {
+	for len(br.ready) > 0 && br.inFlight < p.config.InFlight && !p.closed {
+		if p.id == noProducer {
+			p.askID()
+			return
+		}
+		n, size := 0, 0
+		for n < len(br.ready) && (n == 0 || size+len(br.ready[n].data) <= maxRequest) {
+			size += len(br.ready[n].data)
+			n++
+		}
+		batches := make([]*batch, n)
+		copy(batches, br.ready)
+		br.ready = append(br.ready[:0], br.ready[n:]...)
+		for _, b := range batches {
+			p.number(b)
+		}
+		br.inFlight++
+		p.work.Go(func() { p.request(br, batches) })
+	}
+}
+
+// number gives b its producer id and sequence, and marks it as under way. One that
+// has been sent before keeps them, unless its output has taken another id since.
+func (p *Producer) number(b *batch) {
+	o := b.out
+	if o.id == noProducer {
+		o.id, o.next = p.id, 0
+	}
+	b.sending = true
+	if b.sealed != o.id {
+		b.sealed, b.sequence, b.unsealed = o.id, o.next, true
+	}
+}
+
+// request sends batches, which are of as many outputs, to the broker that leads them.
+func (p *Producer) request(br *broker, batches []*batch) {
+	var err error
+	for _, b := range batches {
+		if b.unsealed {
+			err = errors.Join(err, sealBatch(b.data, b.sealed, b.sequence, false))
+			b.unsealed = false
+		}
+	}
+	var begun atomic.Bool
+	answers := make([]produceAnswer, len(batches))
+	if err == nil {
+		x := p.exchange(br.node, batches, &begun)
+		ctx, cancel := context.WithTimeout(p.ctx, p.config.Timeout+answerMargin)
+		err = p.client.do(ctx, x)
+		cancel()
+		if err == nil {
+			err = readProduceAnswer(x.answer, batches, answers)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	br.inFlight--
+	for i, b := range batches {
+		b.sending = false
+		switch {
+		case err != nil:
+			p.lost(b, err, begun.Load())
+		case !answers[i].found:
+			p.lost(b, errNoAnswer, true)
+		default:
+			p.answered(b, answers[i])
+		}
+	}
+	p.pumpAll()
+}
+
+// exchange is Produce version 8.
+func (p *Producer) exchange(node int32, batches []*batch, begun *atomic.Bool) *exchange {
+	return &exchange{
+		key: protocol.Produce, version: 8, broker: node, clientID: p.client.config.ClientID,
+		body: func(w *writer) {
+			begun.Store(true)
+			w.nullable("")
+			w.int16(-1) // acks: all replicas in sync
+			w.int32(int32(p.config.Timeout / time.Millisecond))
+			topics := 0
+			for i, b := range batches {
+				if firstOfTopic(batches, i) {
+					topics++
+				}
+				_ = b
+			}
+			w.array(topics)
+			for i, b := range batches {
+				if !firstOfTopic(batches, i) {
+					continue
+				}
+				w.string(b.out.Topic)
+				n := 0
+				for _, other := range batches[i:] {
+					if other.out.Topic == b.out.Topic {
+						n++
+					}
+				}
+				w.array(n)
+				for _, other := range batches[i:] {
+					if other.out.Topic == b.out.Topic {
+						w.int32(other.out.Partition)
+						w.bytes(other.data)
+					}
+				}
+			}
+		},
+	}
+}
+
+func firstOfTopic(batches []*batch, i int) bool {
+	for _, b := range batches[:i] {
+		if b.out.Topic == batches[i].out.Topic {
+			return false
+		}
+	}
+	return true
+}
+
+// A produceAnswer is what the broker says of one batch.
+type produceAnswer struct {
+	found   bool
+	code    Error
+	bad     []int32 // records at fault, when it names any
+	message string
+}
+
+func readProduceAnswer(b []byte, batches []*batch, answers []produceAnswer) error {
+	r := &reader{b: b}
+	for topics := r.array(); topics > 0 && r.err == nil; topics-- {
+		topic := r.string()
+		for parts := r.array(); parts > 0 && r.err == nil; parts-- {
+			partition := r.int32()
+			a := produceAnswer{found: true, code: Error(r.int16())}
+			r.int64() // base offset
+			r.int64() // log append time
+			r.int64() // log start offset
+			for n := r.array(); n > 0 && r.err == nil; n-- {
+				a.bad = append(a.bad, r.int32())
+				if text := r.string(); a.message == "" {
+					a.message = text
+				}
+			}
+			if text := r.string(); text != "" {
+				a.message = text
+			}
+			for i, b := range batches {
+				if b.out.Partition == partition && b.out.Topic == topic {
+					answers[i] = a
+				}
+			}
+		}
+	}
+	if r.err != nil {
+		return fmt.Errorf("reading the answer to a produce request: %w", r.err)
+	}
+	return nil
+}
+
+// lost handles a batch whose request has no answer. begun says whether the request
+// may have reached the broker.
+func (p *Producer) lost(b *batch, err error, begun bool) {
+	if errors.Is(err, errNoProducer) || errors.Is(err, ErrClosed) || p.closed {
+		if !p.closed {
+			p.giveUp(b, err)
+		}
+		return
+	}
+	b.maybe = b.maybe || begun
+	b.last = err
+	p.client.Invalidate(b.out.TopicPartition)
+	b.out.leader = -1
+	p.again(b)
+}
+
+// answered handles a batch that the broker has given its word on.
+func (p *Producer) answered(b *batch, a produceAnswer) {
+	if p.closed {
+		return // Close settles it
+	}
+	var err error = a.code
+	if a.message != "" && !strings.EqualFold(a.message, a.code.Name()) {
+		err = fmt.Errorf("%w: %s", a.code, a.message)
+	}
+	b.last = err
+	switch a.code {
+	case 0, DuplicateSequence:
+		p.stored(b)
+		return
+	case MessageTooLarge, RecordListTooLarge:
+		p.refuse(b, RefusedTooLarge, nil, err)
+		return
+	case InvalidRecord:
+		p.refuse(b, RefusedInvalid, a.bad, err)
+		return
+	case InvalidTimestamp:
+		p.refuse(b, RefusedTimestamp, a.bad, err)
+		return
+	case OutOfOrderSequence, UnknownProducerID, InvalidProducerEpoch, ProducerFenced, invalidProducerIDMapping:
+		// The partition's leader has lost track of this producer, and of the batch: had
+		// it been stored by an earlier request, this one would be a duplicate.
+		p.renew(b.out)
+		b.maybe = false
+		if b.restarts++; b.restarts > 1 {
+			p.again(b)
+		} else {
+			p.place(b)
+		}
+		return
+	case RequestTimedOut, NotEnoughReplicasAfter, UnknownServerError, NetworkException:
+		b.maybe = true
+	}
+	switch {
+	case a.code.leaderMoved() || a.code == RequestTimedOut || a.code == NetworkException:
+		p.client.Invalidate(b.out.TopicPartition)
+		b.out.leader = -1
+		if b.attempts == 0 {
+			b.attempts = 1
+			p.place(b) // the look-up waits if it must
+			return
+		}
+		p.again(b)
+	case b.maybe || a.code.Temporary() || a.code == CorruptMessage:
+		p.again(b)
+	default:
+		p.giveUp(b, err)
+	}
+}
+
+const invalidProducerIDMapping Error = 49
+
+// renew makes an output take another producer id, with sequences from 0, because its
+// leader has lost track of the one it has.
+func (p *Producer) renew(o *output) {
+	if o.id == p.id {
+		p.id = noProducer
+	}
+	o.id, o.next = noProducer, 0
+}
+
+// askID gets a producer id in the background and sends what waits for it.
+func (p *Producer) askID() {
+	if p.asking || p.closed {
+		return
+	}
+	p.asking = true
+	p.work.Go(func() {
+		wait := firstBackoff
+		for {
+			id, err := p.initProducerID()
+			p.mu.Lock()
+			if err == nil || p.closed {
+				p.id, p.asking = id, false
+				p.pumpAll()
+				p.mu.Unlock()
+				return
+			}
+			waiting := false
+			for _, br := range p.brokers {
+				for _, b := range br.ready {
+					b.last = err
+					waiting = true
+				}
+			}
+			if !waiting {
+				p.asking = false
+				p.mu.Unlock()
+				return
+			}
+			p.mu.Unlock()
+			if !sleep(p.ctx, wait) {
+				continue // closed: the next round ends
+			}
+			limit := lastBackoff
+			var code Error
+			if errors.As(err, &code) && (code.coordinatorMoved() || code == ConcurrentTransactions) {
+				limit = 50 * time.Millisecond
+			}
+			wait = min(2*wait, limit)
+		}
+	})
+}
+
+// initProducerID is InitProducerID version 1, without a transactional id.
+func (p *Producer) initProducerID() (producerID, error) {
+	x := &exchange{
+		key: protocol.InitProducerId, version: 1, broker: -1, clientID: p.client.config.ClientID,
+		body: func(w *writer) {
+			w.nullable("")
+			w.int32(math.MaxInt32) // transaction timeout, of no meaning here
+		},
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, p.config.Timeout)
+	defer cancel()
+	if err := p.client.do(ctx, x); err != nil {
+		return noProducer, fmt.Errorf("asking for a producer id: %w", err)
+	}
+	r := &reader{b: x.answer}
+	r.int32() // throttle
+	code := codeError(r.int16())
+	id := producerID{r.int64(), r.int16()}
+	if code == nil {
+		code = r.err
+	}
+	if code == nil && id.id < 0 {
+		code = errNoProducer
+	}
+	if code != nil {
+		return noProducer, fmt.Errorf("asking for a producer id: %w", code)
+	}
+	return id, nil
+}

@@ -1,26 +1,17 @@
 package stages
 
-import "fmt"
+import "github.com/penstockio/penstock/pipeline/client"
 
 // OnMiss says what a look-up without a result does to its record.
-type OnMiss string
+type OnMiss = client.OnMiss
 
 // What a miss does.
 const (
-	MissNull   OnMiss = "null"   // the field becomes null
-	MissReject OnMiss = "reject" // the record is rejected, with reason no_match
-	MissFilter OnMiss = "filter" // the record is filtered
+	MissNull   = client.MissNull
+	MissReject = client.MissReject
+	MissFilter = client.MissFilter
 )
 
-// ReasonNoMatch is the reason of a record that a look-up has rejected for want of a
-// result.
-const ReasonNoMatch = "no_match"
-
-// Validate refuses any other word.
-func (m OnMiss) Validate() error {
-	switch m {
-	case MissNull, MissReject, MissFilter:
-		return nil
-	}
-	return fmt.Errorf("%q is none: write null, reject or filter", string(m))
-}
+// ReasonNoMatch is the reason of a record that was rejected because its look-up has
+// no result.
+const ReasonNoMatch = client.ReasonNoMatch

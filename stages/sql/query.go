@@ -1,0 +1,191 @@
+package sql
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// part looks like a template's {EXPR}: what people write who expect values to be put
+// into the text. '{}' and '{"a": 1}' are values of the database's own.
+var part = regexp.MustCompile(`\{\s*[A-Za-z_$][^{},:"']*\}`)
+
+// checkQuery refuses what is not one reading statement with as many parameters as
+// there are args.
+func checkQuery(query, driver string, args int) error {
+	if strings.TrimSpace(query) == "" {
+		return errors.New("the query is empty: write a SELECT")
+	}
+	if p := part.FindString(query); p != "" {
+		mark := "?"
+		if driver == "postgres" {
+			mark = "$1"
+		}
+		return fmt.Errorf("values are never put into the text of a query: write %s in place of %s and the expression under args", mark, p)
+	}
+	s := scanner{text: query, postgres: driver == "postgres"}
+	if err := s.scan(); err != nil {
+		return err
+	}
+	switch s.first {
+	case "SELECT", "WITH", "VALUES", "TABLE":
+	default:
+		return fmt.Errorf("a look-up only reads: the query must begin with SELECT or WITH, not %s", s.first)
+	}
+	if s.parameters != args {
+		return fmt.Errorf("the query has %d parameters and args has %d values", s.parameters, args)
+	}
+	return nil
+}
+
+// A scanner finds a statement's first word, its end and its parameters, past quotes
+// and comments. It does not understand SQL: the database does.
+type scanner struct {
+	text     string
+	postgres bool
+
+	first      string
+	parameters int
+}
+
+func (s *scanner) scan() error {
+	t, ended := s.text, false
+	for i := 0; i < len(t); {
+		n, meaning, err := s.token(i)
+		if err != nil {
+			return err
+		}
+		switch {
+		case !meaning:
+		case ended:
+			return errors.New("the query holds more than one statement")
+		case t[i] == ';':
+			ended = true
+		case s.first == "" && t[i] != '(':
+			s.first = strings.ToUpper(t[i : i+n])
+		}
+		i += n
+	}
+	return nil
+}
+
+// token gives the length of the token at i and whether it is more than white space
+// or a comment. It counts parameters.
+func (s *scanner) token(i int) (n int, meaning bool, err error) {
+	t := s.text[i:]
+	switch c := t[0]; {
+	case c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f':
+		return 1, false, nil
+	case strings.HasPrefix(t, "--"):
+		if end := strings.IndexByte(t, '\n'); end >= 0 {
+			return end + 1, false, nil
+		}
+		return len(t), false, nil
+	case strings.HasPrefix(t, "/*"):
+		n, err = s.comment(t)
+		return n, false, err
+	case c == '\'' || c == '"' || c == '`' && !s.postgres:
+		escapes := s.postgres && c == '\'' && i > 0 && (s.text[i-1] == 'E' || s.text[i-1] == 'e') && (i == 1 || !word(s.text[i-2]))
+		n, err = quoted(t, c, escapes)
+		return n, true, err
+	case c == '$' && s.postgres:
+		n, err = s.dollar(t)
+		return n, true, err
+	case c == '?' && !s.postgres:
+		return s.question(t), true, nil
+	case (c == ':' || c == '@' || c == '$') && !s.postgres && len(t) > 1 && word(t[1]):
+		return 0, true, fmt.Errorf("named parameters are not supported: write ? in place of %s", t[:1+wordLen(t[1:])])
+	case word(c):
+		return wordLen(t), true, nil
+	}
+	return 1, true, nil
+}
+
+func word(c byte) bool {
+	return c == '_' || c >= 0x80 || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
+}
+
+func wordLen(t string) int {
+	n := 0
+	for n < len(t) && (word(t[n]) || n > 0 && t[n] == '$') {
+		n++
+	}
+	return n
+}
+
+// comment gives the length of a block comment; PostgreSQL's nest.
+func (s *scanner) comment(t string) (int, error) {
+	depth := 0
+	for i := 0; i+1 < len(t); i++ {
+		switch {
+		case t[i:i+2] == "/*" && (depth == 0 || s.postgres):
+			depth++
+			i++
+		case t[i:i+2] == "*/":
+			i++
+			if depth--; depth == 0 {
+				return i + 1, nil
+			}
+		}
+	}
+	if !s.postgres { // SQLite ends one with the text
+		return len(t), nil
+	}
+	return 0, errors.New("a comment of the query is not closed")
+}
+
+func quoted(t string, quote byte, escapes bool) (int, error) {
+	for i := 1; i < len(t); i++ {
+		switch {
+		case escapes && t[i] == '\\':
+			i++
+		case t[i] == quote && i+1 < len(t) && t[i+1] == quote:
+			i++
+		case t[i] == quote:
+			return i + 1, nil
+		}
+	}
+	return 0, errors.New("a quote of the query is not closed")
+}
+
+// dollar reads $1 and $tag$…$tag$.
+func (s *scanner) dollar(t string) (int, error) {
+	n := 1
+	for n < len(t) && '0' <= t[n] && t[n] <= '9' {
+		n++
+	}
+	if n > 1 {
+		p, err := strconv.Atoi(t[1:n])
+		if err != nil || p < 1 || p > 65535 {
+			return 0, fmt.Errorf("the parameter %s is out of range", t[:n])
+		}
+		s.parameters = max(s.parameters, p)
+		return n, nil
+	}
+	end := strings.IndexByte(t[1:], '$')
+	if end < 0 || wordLen(t[1:1+end]) != end {
+		return 1, nil
+	}
+	tag := t[:end+2]
+	closing := strings.Index(t[len(tag):], tag)
+	if closing < 0 {
+		return 0, errors.New("a quote of the query is not closed")
+	}
+	return len(tag) + closing + len(tag), nil
+}
+
+// question reads ? and ?3.
+func (s *scanner) question(t string) int {
+	n := 1
+	for n < len(t) && '0' <= t[n] && t[n] <= '9' {
+		n++
+	}
+	if p, err := strconv.Atoi(t[1:n]); err == nil {
+		s.parameters = max(s.parameters, p)
+	} else {
+		s.parameters++
+	}
+	return n
+}

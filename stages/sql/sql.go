@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sql is the stage that looks a record up in a database: SQLite or
+// PostgreSQL. It is a package of its own because the drivers are heavy.
+package sql
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// Settings are the settings of the sql stage.
+type Settings struct {
+	Driver   string          `yaml:"driver" doc:"kind of database" enum:"sqlite|postgres" required:"true"`
+	Path     pipeline.Path   `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
+	DSN      pipeline.Secret `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
+	Query    string          `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
+	Args     []expr.Expr     `yaml:"args" doc:"values of the parameters, in order; they are bound, never put into the text"`
+	Into     string          `yaml:"into" doc:"field that takes the result: an object of the columns by name" required:"true"`
+	Rows     string          `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
+	OnMiss   client.OnMiss   `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
+	MaxRows  int             `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
+	MaxBytes pipeline.Size   `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
+	MaxConns int             `yaml:"max_conns" doc:"most connections of this step" min:"1"`
+}
+
+// Default gives the settings of an sql stage before a file is read.
+func Default() Settings {
+	return Settings{Rows: "first", OnMiss: client.MissNull, MaxRows: 1000, MaxBytes: 1 << 20, MaxConns: 8}
+}
+
+// Validate checks what can be known without a database. It joins several errors.
+func (s *Settings) Validate() error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+	}
+	switch s.Driver {
+	case "sqlite":
+		if s.Path == "" {
+			bad("path", "sqlite needs the path of its database file")
+		}
+		if s.DSN != "" {
+			bad("dsn", "sqlite has none: write path")
+		}
+	case "postgres":
+		if s.DSN == "" {
+			bad("dsn", "postgres needs its address: write dsn: postgres://user:password@host:port/database")
+		} else if _, err := postgresConfig(s.DSN); err != nil {
+			bad("dsn", "%w", err)
+		}
+		if s.Path != "" {
+			bad("path", "postgres has none: write dsn")
+		}
+	default:
+		bad("driver", "%q is none: write sqlite or postgres", s.Driver)
+	}
+	if err := checkQuery(s.Query, s.Driver, len(s.Args)); err != nil {
+		bad("query", "%w", err)
+	}
+	if s.Into == "" {
+		bad("into", "name the field that takes the result")
+	}
+	if s.Rows != "first" && s.Rows != "all" {
+		bad("rows", "%q is none: write first or all", s.Rows)
+	}
+	if err := s.OnMiss.Validate(); err != nil {
+		bad("on_miss", "%w", err)
+	}
+	if s.MaxRows < 1 {
+		bad("max_rows", "it must be at least 1")
+	}
+	if s.MaxBytes < 1 || s.MaxBytes > 1<<30 {
+		bad("max_bytes", "%v is out of range: write a size from 1B to 1GiB", s.MaxBytes)
+	}
+	if s.MaxConns < 1 {
+		bad("max_conns", "it must be at least 1")
+	}
+	return errors.Join(errs...)
+}
+
+// A Stage puts what a query finds into a field of the record. It belongs into a
+// waiting step.
+//
+// The text of the query is the file's; values of records are bound. The database is
+// opened for reading. Look-ups that are equal and run at the same time share one
+// query, which ends when nobody waits for it any more.
+//
+// Integers and numerics keep every digit, times are RFC 3339 in UTC (a time without
+// a zone is taken as UTC), bytes are base64, json columns are put in as JSON, NULL is
+// null. A value that is no object is rejected without a query, a tombstone passes
+// without one.
+type Stage struct {
+	settings Settings
+	dialect  dialect
+	flights  flights
+
+	mu     sync.Mutex
+	db     *dbsql.DB
+	stmt   *dbsql.Stmt // nil: not yet, or the dialect keeps its own
+	closed bool
+}
+
+// A dialect is what differs between databases.
+type dialect interface {
+	open(limits client.SQLLimits) (*dbsql.DB, error)
+	where() string                 // for errors: which database, without secrets
+	prepares() bool                // whether the stage keeps a prepared statement
+	bind(text []byte) (any, error) // a parameter from JSON text, nil for NULL
+	classify(err error) (permanent bool, text string, known bool)
+}
+
+// New makes the stage. It connects with the first query.
+func New(s Settings, workers int) (*Stage, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	st := &Stage{settings: s}
+	switch s.Driver {
+	case "sqlite":
+		st.dialect = sqlite{path: string(s.Path)}
+	case "postgres":
+		config, err := postgresConfig(s.DSN)
+		if err != nil {
+			return nil, err
+		}
+		st.dialect = postgres{config}
+	}
+	var err error
+	st.db, err = st.dialect.open(client.SQLLimits{Conns: min(s.MaxConns, max(workers, 1))})
+	return st, err
+}
+
+// Process implements pipeline.Stage.
+func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
+	if rec.Tombstone() {
+		return nil
+	}
+	key, args, bad := s.args(rec)
+	// Before the query, so that a value that takes no field costs none.
+	if err := rec.Set(s.settings.Into, nil); err != nil {
+		return err
+	}
+	if bad != nil {
+		return bad
+	}
+	res, err := s.flights.do(ctx, key, func(ctx context.Context) (result, error) { return s.query(ctx, args) })
+	if err != nil {
+		return s.failed(err)
+	}
+	if res.rows == 0 && s.settings.OnMiss != client.MissNull {
+		if s.settings.OnMiss == client.MissFilter {
+			return pipeline.Filtered
+		}
+		return pipeline.Reject(client.ReasonNoMatch, client.NewError(client.ReasonNoMatch, s.what()+": no row", nil))
+	}
+	return rec.Set(s.settings.Into, res.json)
+}
+
+func (s *Stage) what() string { return "querying " + s.dialect.where() }
+
+// args evaluates the parameters. key is equal for equal parameters alone.
+func (s *Stage) args(rec *pipeline.Record) (key string, args []any, err error) {
+	var buf [256]byte
+	k := buf[:0]
+	for i := range s.settings.Args {
+		text, err := s.settings.Args[i].JSON(rec)
+		if err != nil {
+			return "", nil, err
+		}
+		k = appendKey(k, text)
+		v, err := s.dialect.bind(text)
+		if err != nil {
+			return "", nil, err
+		}
+		args = append(args, v)
+	}
+	return string(k), args, nil
+}
+
+// statement prepares once; database/sql prepares again on each connection.
+func (s *Stage) statement(ctx context.Context) (*dbsql.Stmt, error) {
+	s.mu.Lock()
+	stmt := s.stmt
+	s.mu.Unlock()
+	if stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := s.db.PrepareContext(ctx, s.settings.Query)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stmt != nil { // another was faster
+		return s.stmt, stmt.Close()
+	}
+	s.stmt = stmt
+	return stmt, nil
+}
+
+func (s *Stage) query(ctx context.Context, args []any) (result, error) {
+	var rows *dbsql.Rows
+	if s.dialect.prepares() {
+		stmt, err := s.statement(ctx)
+		if err != nil {
+			return result{}, err
+		}
+		if rows, err = stmt.QueryContext(ctx, args...); err != nil {
+			return result{}, err
+		}
+	} else {
+		var err error
+		if rows, err = s.db.QueryContext(ctx, s.settings.Query, args...); err != nil {
+			return result{}, err
+		}
+	}
+	res, err := read(rows, s.settings)
+	return res, errors.Join(err, rows.Close())
+}
+
+// failed classifies an error of a query. Nothing of it quotes a value.
+func (s *Stage) failed(err error) error {
+	var own *client.Error
+	var crash *pipeline.PanicError
+	switch {
+	case errors.As(err, &own), errors.As(err, &crash):
+		return err
+	case errors.Is(err, context.DeadlineExceeded):
+		return client.NewError(client.TypeTimeout, s.what()+": no answer in time", err)
+	case errors.Is(err, context.Canceled):
+		return client.NewError(client.TypeCanceled, s.what()+": given up", err)
+	}
+	permanent, text, known := s.dialect.classify(err)
+	switch {
+	case !known:
+		return client.NewError(client.TypeNetwork, s.what()+": "+text, err)
+	case permanent:
+		return pipeline.Reject(client.TypeSQL, client.NewError(client.TypeSQL, s.what()+": "+text, err))
+	}
+	return client.NewError(client.TypeSQL, s.what()+": "+text, err)
+}
+
+// Ping implements pipeline.Pinger: it connects and has the database check the query.
+func (s *Stage) Ping(ctx context.Context) error {
+	stmt, err := s.db.PrepareContext(ctx, s.settings.Query)
+	if err == nil {
+		err = stmt.Close()
+	}
+	if err != nil {
+		return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.failed(err), s.hint())}
+	}
+	return nil
+}
+
+func (s *Stage) hint() string {
+	if s.settings.Driver == "sqlite" {
+		return "is the file there, and does the query fit its tables?"
+	}
+	return "is the server up, are the credentials right, and does the query fit its tables?"
+}
+
+// Close implements io.Closer. It waits for queries that nobody waits for any more.
+func (s *Stage) Close() error {
+	s.flights.wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	var err error
+	if s.stmt != nil {
+		err = s.stmt.Close()
+	}
+	return errors.Join(err, s.db.Close())
+}

@@ -1,0 +1,347 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+const (
+	abortAfter   = 2 * time.Second // beyond the drain budget: then what still runs is aborted
+	forceAfter   = 2 * time.Second // beyond an abort: then the process ends without waiting
+	readyEvery   = 100 * time.Millisecond
+	unreadyEvery = time.Second
+)
+
+// A member is one pipeline of a process.
+type member struct {
+	name    string
+	runner  pipeline.Runner
+	events  *event.Emitter // stamps the pipeline
+	reports bool           // its source says whether it is connected
+	locate  func(error) string
+
+	ended bool
+	err   error // of Run
+}
+
+// A process runs pipelines until they end, one of them fails, or a signal comes, and
+// says so in process.* events. It never waits longer than the drain budget and a few
+// seconds, whatever a sink does.
+type process struct {
+	events  *event.Emitter
+	members []*member
+	drain   time.Duration
+	signals <-chan os.Signal
+	started time.Time
+	expect  func() error // asked when all has gone well: nil, or what was not met
+
+	ready    atomic.Bool
+	dumping  atomic.Bool
+	stopping time.Time // zero: not yet
+	signal   os.Signal // the first one
+	forced   os.Signal // the second one
+	limit    *time.Timer
+	aborted  bool
+}
+
+// caught gives the signals that a process handles.
+func caught() (<-chan os.Signal, func()) {
+	c := make(chan os.Signal, 8)
+	signal.Notify(c, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, syscall.SIGUSR1)
+	return c, func() { signal.Stop(c) }
+}
+
+type ending struct {
+	m   *member
+	err error
+}
+
+// run blocks until everything has ended, or has been given up, and gives the exit
+// code.
+func (p *process) run(ctx context.Context) int {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ends := make(chan ending, len(p.members)) // room for all: who is given up does not hang
+	for _, m := range p.members {
+		go func() { ends <- ending{m, m.runner.Run(ctx)} }()
+	}
+	watching := make(chan struct{})
+	go p.watch(ctx, watching)
+
+	p.limit = time.NewTimer(time.Hour)
+	p.limit.Stop()
+	defer p.limit.Stop()
+	for left := len(p.members); left > 0; {
+		select {
+		case e := <-ends:
+			left--
+			p.memberEnded(e, left, cancel)
+		case s := <-p.signals:
+			p.handle(s, cancel)
+		case <-p.limit.C:
+			if p.aborted {
+				left = 0
+				break
+			}
+			p.abort()
+		}
+	}
+	cancel()
+	<-watching
+	return p.stopped()
+}
+
+func (p *process) memberEnded(e ending, left int, cancel func()) {
+	if errors.Is(e.err, context.Canceled) && !p.stopping.IsZero() {
+		e.err = nil // a drain that had nothing to do
+	}
+	e.m.ended, e.m.err = true, e.err
+	switch {
+	case e.err != nil:
+		p.stop("failed", cancel)
+	case left == 0:
+		p.stop("completed", cancel)
+	}
+}
+
+// stop begins the drain of what still runs.
+func (p *process) stop(reason string, cancel func()) {
+	if !p.stopping.IsZero() {
+		return
+	}
+	p.stopping = time.Now()
+	name := ""
+	if reason == "signal" {
+		name = signalName(p.signal)
+	}
+	healthy := true
+	for _, m := range p.members {
+		healthy = healthy && m.err == nil
+	}
+	if reason == "completed" && healthy && p.ready.CompareAndSwap(false, true) {
+		p.sayReady()
+	}
+	ev := event.ProcessStopping{Reason: reason, Signal: name, DrainTimeoutMs: p.drain.Milliseconds(), Inflight: p.totals().InFlight}
+	p.say(func() { p.events.Emit(ev, "") })
+	p.limit.Reset(p.drain + abortAfter)
+	cancel()
+}
+
+func (p *process) handle(s os.Signal, cancel func()) {
+	switch s {
+	case syscall.SIGHUP:
+		go p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
+	case syscall.SIGUSR1:
+		if p.dumping.CompareAndSwap(false, true) {
+			go func() {
+				defer p.dumping.Store(false)
+				for _, m := range p.members {
+					dumpInFlight(m)
+				}
+			}()
+		}
+	default:
+		switch {
+		case p.signal == nil:
+			p.signal = s
+			p.stop("signal", cancel)
+		case p.forced == nil:
+			p.forced = s
+			p.abort()
+		}
+	}
+}
+
+// abort ends what still runs, now.
+func (p *process) abort() {
+	p.aborted = true
+	p.limit.Reset(forceAfter)
+	for _, m := range p.members {
+		go m.runner.Abort()
+	}
+}
+
+// stopped classifies the end and writes the last line.
+func (p *process) stopped() int {
+	code, cause := p.exit()
+	for _, m := range p.members {
+		if m.err != nil {
+			p.say(func() { m.events.Log().Error().Msg(m.locate(m.err)) })
+		}
+	}
+	if cause != nil && code == exitExpectation {
+		p.say(func() { p.events.Log().Error().Msg(cause.Error()) })
+	}
+	t := p.totals()
+	ev := event.ProcessStopped{
+		ExitCode: int64(code), Reason: p.reason(code),
+		UptimeMs: time.Since(p.started).Milliseconds(), DrainMs: time.Since(p.stopping).Milliseconds(),
+		RecordsInTotal: t.In, RecordsOutTotal: t.Out, FilteredTotal: t.Filtered, RejectedTotal: t.Rejected,
+		Abandoned: t.Abandoned,
+	}
+	if cause != nil {
+		ev.ErrorMessage = cause.Error()
+	}
+	p.say(func() { p.events.Close(); p.events.Emit(ev, "") })
+	return code
+}
+
+// exit gives the exit code of the worst end, and its error.
+func (p *process) exit() (code int, cause error) {
+	for _, m := range p.members {
+		err := m.err
+		if !m.ended {
+			err = &pipeline.AbandonedError{Forced: p.forced != nil, Running: 1}
+		}
+		if c := exitCode(err); badness(c) > badness(code) {
+			code, cause = c, err
+		}
+	}
+	switch {
+	case p.forced == syscall.SIGTERM:
+		return exitTerminate, cause
+	case p.forced != nil:
+		return exitInterrupt, cause
+	case code == exitDone && p.signal == nil && p.expect != nil:
+		cause = p.expect()
+		return exitCode(cause), cause
+	}
+	return code, cause
+}
+
+// badness puts exit codes in order: the cause of a stop is worse than what became of
+// the others.
+func badness(code int) int {
+	order := []int{exitDone, exitExpectation, exitAbandoned, exitEnvironment, exitFailed, exitUsage}
+	for i, c := range order {
+		if c == code {
+			return i
+		}
+	}
+	return len(order)
+}
+
+func (p *process) reason(code int) string {
+	switch code {
+	case exitDone:
+		if p.signal != nil {
+			return "signal"
+		}
+		return "completed"
+	case exitAbandoned:
+		return "drain_timeout"
+	case exitEnvironment:
+		return "environment"
+	case exitExpectation:
+		return "expectation"
+	case exitInterrupt, exitTerminate:
+		return "forced"
+	}
+	return "failed"
+}
+
+// totals sums the counts of all pipelines.
+func (p *process) totals() (sum pipeline.Counts) {
+	for _, m := range p.members {
+		s, ok := within(m.runner.Snapshot)
+		if !ok {
+			continue
+		}
+		sum.In += s.In
+		sum.Out += s.Out
+		sum.Filtered += s.Filtered
+		sum.Rejected += s.Rejected
+		sum.Abandoned += s.Abandoned
+		sum.Errors += s.Errors
+		sum.InFlight += s.InFlight
+	}
+	return sum
+}
+
+// watch writes process.ready and process.unready until ctx ends.
+func (p *process) watch(ctx context.Context, done chan<- struct{}) {
+	defer close(done)
+	every := readyEvery
+	for {
+		timer := time.NewTimer(every)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		why, ok := within(p.unready)
+		if !ok || ctx.Err() != nil {
+			continue
+		}
+		every = readyEvery
+		switch was := p.ready.Load(); {
+		case why == "" && !was:
+			p.ready.Store(true)
+			p.sayReady()
+		case why != "" && was:
+			p.ready.Store(false)
+			p.events.Emit(event.ProcessUnready{Reason: why}, "")
+		}
+		if p.ready.Load() {
+			every = unreadyEvery
+		}
+	}
+}
+
+func (p *process) sayReady() {
+	p.events.Emit(event.ProcessReady{StartupMs: time.Since(p.started).Milliseconds()}, "")
+}
+
+// unready says why the process can make no progress, "" when it can.
+func (p *process) unready() string {
+	for _, m := range p.members {
+		s := m.runner.Snapshot()
+		switch {
+		case s.State == "starting":
+			return "starting"
+		case s.State == "running" && m.reports && !s.Source.Connected:
+			return "not_connected"
+		}
+	}
+	return ""
+}
+
+// say writes log lines, and does not wait for a reader of the log who has stopped
+// reading.
+func (p *process) say(write func()) {
+	_, _ = within(func() struct{} { write(); return struct{}{} })
+}
+
+// within calls f and gives up on it after a second.
+func within[T any](f func() T) (v T, ok bool) {
+	c := make(chan T, 1)
+	go func() { c <- f() }()
+	timer := time.NewTimer(time.Second)
+	defer timer.Stop()
+	select {
+	case v = <-c:
+		return v, true
+	case <-timer.C:
+		return v, false
+	}
+}
+
+func signalName(s os.Signal) string {
+	switch s {
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case os.Interrupt:
+		return "SIGINT"
+	}
+	return fmt.Sprint(s)
+}

@@ -13,7 +13,7 @@ import (
 
 // StdoutSettings are the settings of a Stdout.
 type StdoutSettings struct {
-	As string `yaml:"as" enum:"value,fixture" doc:"value (default): the record's value as a line; fixture: the whole record as a fixture line"`
+	As string `yaml:"as" enum:"value|fixture" doc:"value (default): the record's value as a line; fixture: the whole record as a fixture line"`
 }
 
 // Validate implements the check of settings.

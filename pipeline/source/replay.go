@@ -22,7 +22,7 @@ import (
 // ReplaySettings are the settings of a Replay.
 type ReplaySettings struct {
 	Files []pipeline.Path `yaml:"files" required:"true" doc:"fixture files, read one after another"`
-	As    string          `yaml:"as" enum:"fixture,value" doc:"fixture (default): a fixture line a record; value: each line is a value as it stands"`
+	As    string          `yaml:"as" enum:"fixture|value" doc:"fixture (default): a fixture line a record; value: each line is a value as it stands"`
 	Key   *expr.Expr      `yaml:"key" doc:"expression that gives the key of a record, with as: value"`
 }
 

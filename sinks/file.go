@@ -1,0 +1,293 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/sourcegraph/conc/pool"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// ReasonFileName rejects a record whose file name cannot be one.
+const ReasonFileName = "file_name"
+
+// FileSettings are the settings of a File.
+type FileSettings struct {
+	Path expr.Template `yaml:"path" path:"true" required:"true" doc:"file to append to; parts in braces are filled in from the record"`
+	As   string        `yaml:"as" enum:"value|fixture" doc:"value (default, except for dead letters): the record's value as a line; fixture: the whole record as a fixture line"`
+	Open int           `yaml:"open" min:"1" doc:"most files open at once (default 256); others are closed and opened again when needed"`
+}
+
+// DefaultFile gives the settings of a file sink before a file is read.
+func DefaultFile() FileSettings { return FileSettings{Open: 256} }
+
+// Validate implements the check of settings.
+func (s *FileSettings) Validate() error {
+	var errs []error
+	if s.Path.String() == "" {
+		errs = append(errs, &pipeline.FieldError{Field: "path", Err: errors.New("no path")})
+	} else if strings.HasSuffix(s.Path.String(), "/") {
+		errs = append(errs, &pipeline.FieldError{Field: "path", Err: errors.New("it ends in a slash: name a file, not a folder")})
+	}
+	if s.Open < 0 {
+		errs = append(errs, &pipeline.FieldError{Field: "open", Err: errors.New("below zero")})
+	}
+	_, err := newLines(s.As, "")
+	return errors.Join(append(errs, err)...)
+}
+
+// A File appends one line a record to files. Write returns when every file that it
+// touched, and the folder of every file that it made, is on disk (fsync).
+//
+// The path may depend on the record. Its literal folder (what stands before the last
+// slash before the first brace) is made if it is missing; below it nothing, no record
+// and no symbolic link, leads out. Files are made with mode 0640, folders with 0750. A
+// file that has been renamed or removed is made anew.
+//
+// When a file is opened and its last line has no end, a crash has torn it: a whole JSON
+// object or array gets its line end, anything else is cut off (the record comes again,
+// because its mark has not passed). A write that fails leaves no part of itself
+// behind: the file is cut to where the write began, at the latest when it is opened
+// again, and all records of that write for the file come again. One process at a time
+// writes a file; another waits for it with an error.
+//
+// As a value, JSON with line breaks is written on one line, a tombstone as null, and
+// text with line breaks is rejected with not_one_line. A name that no file can have is
+// rejected with file_name.
+type File struct {
+	form   lines
+	path   func(*pipeline.Record) (string, error)
+	base   string // the literal folder
+	cut    int    // length of the literal folder in what path gives
+	static string // the name, when it is the same for all records
+	emit   *event.Emitter
+
+	slots chan struct{} // one is held by whoever uses a file
+
+	mu    sync.Mutex // guards what follows
+	root  *os.Root
+	files map[string]*file
+	idle  []*file         // files with no user, the longest idle first
+	tails map[string]tail // of files whose last write failed
+}
+
+// fileWorkers is how many files one Write works on at a time: the time goes into
+// waiting for the disk, which gathers what comes at once.
+const fileWorkers = 8
+
+// NewFile makes a File.
+func NewFile(s FileSettings) (*File, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	f, err := newFile(s, literal(s.Path.String()), s.Path.Path)
+	if err == nil && s.Path.Static() {
+		f.static = literal(s.Path.String())[f.cut:]
+	}
+	return f, err
+}
+
+func newFile(s FileSettings, prefix string, path func(*pipeline.Record) (string, error)) (*File, error) {
+	form, err := newLines(s.As, "")
+	if err != nil {
+		return nil, err
+	}
+	if s.Open == 0 {
+		s.Open = 256
+	}
+	f := &File{
+		form: form, path: path, slots: make(chan struct{}, s.Open),
+		files: map[string]*file{}, tails: map[string]tail{},
+	}
+	f.cut = strings.LastIndexByte(prefix, '/') + 1
+	f.base = prefix[:f.cut]
+	if f.base == "" {
+		f.base = "."
+	}
+	return f, nil
+}
+
+// literal gives what stands before the first part of a template.
+func literal(template string) string {
+	var b strings.Builder
+	for i := 0; i < len(template); i++ {
+		c := template[i]
+		if c == '{' || c == '}' {
+			if i+1 == len(template) || template[i+1] != c {
+				break
+			}
+			i++
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// Attach implements pipeline.Attacher.
+func (f *File) Attach(e *event.Emitter) { f.emit = e }
+
+// Ping implements pipeline.Pinger: the folder is there, or can be made, and one file for
+// all records is nothing else.
+func (f *File) Ping(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	root, err := f.folder()
+	if err == nil && f.static != "" {
+		if info, failed := root.Stat(f.static); failed == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("looking at %s: %w", filepath.Join(f.base, f.static), errNoFile)
+		}
+	}
+	if err != nil {
+		return &pipeline.EnvironmentError{Err: err}
+	}
+	return nil
+}
+
+// folder opens the literal folder. mu is held.
+func (f *File) folder() (*os.Root, error) {
+	if f.root == nil {
+		if err := makeFolder(f.base); err != nil {
+			return nil, fmt.Errorf("making the folder of the files: %w", err)
+		}
+		root, err := os.OpenRoot(f.base)
+		if err != nil {
+			return nil, fmt.Errorf("opening the folder of the files: %w", err)
+		}
+		f.root = root
+	}
+	return f.root, nil
+}
+
+// A page is what one Write has for one file.
+type page struct {
+	name    string
+	text    []byte
+	records []int // indexes
+	err     error
+}
+
+// Write implements pipeline.Sink.
+func (f *File) Write(ctx context.Context, recs []*pipeline.Record) error {
+	if err := ctx.Err(); err != nil || len(recs) == 0 {
+		return err
+	}
+	pages, failed := f.pages(recs)
+	if len(pages) == 1 {
+		pages[0].err = f.write(ctx, pages[0])
+	} else {
+		workers := pool.New().WithMaxGoroutines(min(fileWorkers, len(pages)+1))
+		for _, p := range pages {
+			workers.Go(func() { p.err = f.write(ctx, p) })
+		}
+		workers.Wait()
+	}
+	for _, p := range pages {
+		if p.err != nil {
+			for _, i := range p.records {
+				failed = append(failed, pipeline.Failure{Index: i, Err: p.err})
+			}
+		}
+	}
+	slices.SortFunc(failed, func(x, y pipeline.Failure) int { return x.Index - y.Index })
+	return stored(failed)
+}
+
+// pages sorts the records by file, in order within each.
+func (f *File) pages(recs []*pipeline.Record) (pages []*page, failed []pipeline.Failure) {
+	byName := map[string]*page{}
+	for i, rec := range recs {
+		name, err := f.name(rec)
+		p := byName[name]
+		if err == nil && p == nil {
+			p = &page{name: name}
+			pages, byName[name] = append(pages, p), p
+		}
+		if err == nil {
+			p.text, err = f.form.add(p.text, rec)
+		}
+		if err != nil {
+			failed = append(failed, pipeline.Failure{Index: i, Err: err})
+			continue
+		}
+		p.records = append(p.records, i)
+	}
+	return slices.DeleteFunc(pages, func(p *page) bool { return len(p.records) == 0 }), failed
+}
+
+// name gives the record's file, as a path below the literal folder.
+func (f *File) name(rec *pipeline.Record) (string, error) {
+	path, err := f.path(rec)
+	if err != nil {
+		return "", err
+	}
+	name := path[min(f.cut, len(path)):]
+	if !filepath.IsLocal(name) || strings.HasSuffix(name, "/") {
+		return "", pipeline.Reject(ReasonFileName, errors.New("naming the file: the name leads out of its folder, or to no file"))
+	}
+	return filepath.Clean(name), nil
+}
+
+// write appends the page to its file and waits for the disk.
+func (f *File) write(ctx context.Context, p *page) error {
+	file, root, err := f.acquire(ctx, p.name)
+	if err == nil {
+		err = f.append(root, file, p.text)
+		f.release(file, err == nil)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist): // the literal folder has been removed: make it anew
+		f.mu.Lock()
+		f.root = nil
+		f.mu.Unlock()
+	case errors.Is(err, errName):
+		return pipeline.Reject(ReasonFileName, f.failed(err))
+	}
+	return f.failed(err)
+}
+
+// failed says where the error is. A name that comes from records is left out.
+func (f *File) failed(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Errorf("writing %s: %w", f.where(), err)
+}
+
+func (f *File) where() string {
+	if f.static == "" {
+		return "a file in " + filepath.Clean(f.base)
+	}
+	return filepath.Join(f.base, f.static)
+}
+
+// Close implements pipeline.Sink.
+func (f *File) Close(context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var errs []error
+	for name, file := range f.files {
+		if file.f != nil {
+			errs = append(errs, file.f.Close())
+		}
+		delete(f.files, name)
+	}
+	f.idle = nil
+	if f.root != nil {
+		errs = append(errs, f.root.Close())
+		f.root = nil
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,351 @@
+package sinks
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A file is one file that is open, or is about to be.
+type file struct {
+	name  string
+	users int           // guarded by File.mu
+	turn  chan struct{} // taken by the one user who reads and writes what follows
+	f     *os.File      // nil: not open
+}
+
+// longestLine bounds how far back the start of a torn line is looked for.
+const longestLine = 64 << 20
+
+// A tail is a file whose last write failed, and the length to cut it to.
+type tail struct {
+	file fs.FileInfo
+	at   int64
+}
+
+var (
+	// errName is in errors that the next try cannot cure: no file can have the name.
+	errName    = errors.New("the name is no good")
+	errEscapes = fmt.Errorf("%w: it leads out of its folder", errName)
+	errNoFile  = fmt.Errorf("%w: there is something else of that name that is no file of lines", errName)
+	errLocked  = errors.New("another process, or another sink, writes it")
+)
+
+// acquire gives the file of that name to one user at a time. It need not be open yet.
+func (f *File) acquire(ctx context.Context, name string) (*file, *os.Root, error) {
+	select {
+	case f.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	f.mu.Lock()
+	root, err := f.folder()
+	if err != nil {
+		f.mu.Unlock()
+		<-f.slots
+		return nil, nil, err
+	}
+	use := f.files[name]
+	if use == nil {
+		// Those in use are fewer than the slots, so that one is idle.
+		for len(f.files) >= cap(f.slots) {
+			f.drop(f.idle[0])
+		}
+		use = &file{name: name, turn: make(chan struct{}, 1)}
+		f.files[name] = use
+	} else if use.users == 0 {
+		f.idle = slices.DeleteFunc(f.idle, func(g *file) bool { return g == use })
+	}
+	use.users++
+	f.mu.Unlock()
+
+	select {
+	case use.turn <- struct{}{}:
+	case <-ctx.Done():
+		f.leave(use, true)
+		return nil, nil, ctx.Err()
+	}
+	if err := ctx.Err(); err != nil {
+		f.release(use, true)
+		return nil, nil, err
+	}
+	return use, root, nil
+}
+
+// release gives the file back. One that failed is closed.
+func (f *File) release(use *file, good bool) {
+	if !good && use.f != nil {
+		_ = use.f.Close() // what it holds is cut off or on disk
+		use.f = nil
+	}
+	<-use.turn
+	f.leave(use, good)
+}
+
+func (f *File) leave(use *file, good bool) {
+	f.mu.Lock()
+	if use.users--; use.users == 0 {
+		f.idle = append(f.idle, use)
+		if !good {
+			f.drop(use)
+		}
+	}
+	f.mu.Unlock()
+	<-f.slots
+}
+
+// drop closes an idle file. mu is held: its name must not be opened meanwhile, because
+// the lock of the old one would be in the way.
+func (f *File) drop(use *file) {
+	if use.f != nil {
+		_ = use.f.Close() // everything in it is on disk
+	}
+	delete(f.files, use.name)
+	f.idle = slices.DeleteFunc(f.idle, func(g *file) bool { return g == use })
+}
+
+// append writes text behind what is there and waits for the disk. After an error
+// nothing of it stays, or tails says what has to be cut before the next write.
+func (f *File) append(root *os.Root, use *file, text []byte) error {
+	if err := f.ready(root, use); err != nil {
+		return err
+	}
+	before, err := use.f.Stat()
+	if err != nil {
+		return err
+	}
+	if _, err = use.f.Write(text); err == nil {
+		// After a failed fsync the kernel may have dropped the bytes and forgotten that
+		// it had to write them: only writing them anew helps.
+		if err = syncFile(use.f); err == nil {
+			return nil
+		}
+	}
+	f.mu.Lock()
+	f.tails[use.name] = tail{before, before.Size()}
+	f.mu.Unlock()
+	if use.f.Truncate(before.Size()) == nil && syncFile(use.f) == nil {
+		f.forget(use.name)
+	}
+	return err
+}
+
+func (f *File) forget(name string) {
+	f.mu.Lock()
+	delete(f.tails, name)
+	f.mu.Unlock()
+}
+
+// syncFile is fsync; a variable so that tests see it fail.
+var syncFile = (*os.File).Sync
+
+// ready opens the file unless it is open and still stands under its name.
+func (f *File) ready(root *os.Root, use *file) error {
+	if use.f != nil {
+		now, err := root.Stat(use.name)
+		if err == nil {
+			var mine fs.FileInfo
+			if mine, err = use.f.Stat(); err == nil && os.SameFile(now, mine) {
+				return nil
+			}
+		}
+		_ = use.f.Close() // everything in it is on disk; somebody has moved it away
+		use.f = nil
+	}
+	return f.open(root, use)
+}
+
+func (f *File) open(root *os.Root, use *file) error {
+	g, err := openOrMake(root, use.name)
+	if err != nil {
+		return nameError(err)
+	}
+	if err := f.prepare(root, use.name, g); err != nil {
+		_ = g.Close() // the error to report is another
+		return err
+	}
+	use.f = g
+	return nil
+}
+
+// prepare makes sure that the file is ours, is on disk under its name, and ends with a
+// whole line that has been acknowledged.
+func (f *File) prepare(root *os.Root, name string, g *os.File) error {
+	info, err := g.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return errNoFile
+	}
+	if err := lockFile(g); err != nil {
+		return err
+	}
+	if err := syncFolder(root, filepath.Dir(name)); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	failed, ok := f.tails[name]
+	f.mu.Unlock()
+	if ok && os.SameFile(info, failed.file) && failed.at < info.Size() {
+		if err := g.Truncate(failed.at); err != nil {
+			return err
+		}
+		if err := syncFile(g); err != nil {
+			return err
+		}
+	}
+	if err := f.mend(g); err != nil {
+		return err
+	}
+	f.forget(name)
+	return nil
+}
+
+func openOrMake(root *os.Root, name string) (g *os.File, err error) {
+	for range 3 {
+		// Not blocking: a pipe of that name must not hold us.
+		g, err = root.OpenFile(name, os.O_RDWR|os.O_APPEND|syscall.O_NONBLOCK, 0)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return g, err
+		}
+		if err = makeBelow(root, filepath.Dir(name)); err != nil {
+			return nil, err
+		}
+		g, err = root.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE|os.O_EXCL, 0o640)
+		if !errors.Is(err, fs.ErrExist) {
+			return g, err
+		}
+	}
+	return nil, err
+}
+
+// nameError marks the errors of opening that come from the name. That of os.Root for
+// one that leads out has no identity of its own.
+func nameError(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) && strings.Contains(p.Err.Error(), "escapes from parent") {
+		return errEscapes
+	}
+	for _, e := range []error{syscall.ENAMETOOLONG, syscall.EISDIR, syscall.ENOTDIR, syscall.EINVAL, syscall.ELOOP} {
+		if errors.Is(err, e) {
+			return fmt.Errorf("%w: %w", errName, e)
+		}
+	}
+	return err
+}
+
+// mend ends or cuts off a last line without an end.
+func (f *File) mend(g *os.File) error {
+	line, start, size, err := lastLine(g)
+	if err != nil || len(line) == 0 {
+		return err
+	}
+	if (line[0] == '{' || line[0] == '[') && json.Valid(line) {
+		if _, err := g.Write([]byte("\n")); err != nil {
+			return err
+		}
+		return syncFile(g)
+	}
+	if err := g.Truncate(start); err != nil {
+		return fmt.Errorf("cutting off a torn last line: %w", err)
+	}
+	f.emit.Log().Warn().Str("file", f.where()).Int64("bytes", size-start).
+		Msg("cut off a last line that a crash had torn")
+	return syncFile(g)
+}
+
+// lastLine gives what stands behind the last line end, and where.
+func lastLine(g *os.File) (line []byte, start, size int64, err error) {
+	if size, err = g.Seek(0, io.SeekEnd); err != nil {
+		return nil, 0, 0, err
+	}
+	buf := make([]byte, 64<<10)
+	start = size
+	for start > 0 {
+		if size-start > longestLine {
+			return nil, 0, 0, fmt.Errorf("%w: its last %v hold no line end", errNoFile, pipeline.Size(longestLine))
+		}
+		part := buf[:min(start, int64(len(buf)))]
+		if _, err := g.ReadAt(part, start-int64(len(part))); err != nil {
+			return nil, 0, 0, err
+		}
+		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
+			start -= int64(len(part) - i - 1)
+			break
+		}
+		start -= int64(len(part))
+	}
+	line = make([]byte, size-start)
+	_, err = io.ReadFull(io.NewSectionReader(g, start, size-start), line)
+	return line, start, size, err
+}
+
+// makeBelow makes a folder and those above it, each on disk before the next.
+func makeBelow(root *os.Root, dir string) error {
+	if dir == "." {
+		return nil
+	}
+	if info, err := root.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	if err := makeBelow(root, filepath.Dir(dir)); err != nil {
+		return err
+	}
+	if err := root.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return syncFolder(root, filepath.Dir(dir))
+}
+
+// makeFolder does the same outside a root.
+func makeFolder(dir string) error {
+	if info, err := os.Stat(dir); err == nil && info.IsDir() {
+		return nil
+	}
+	up := filepath.Dir(filepath.Clean(dir))
+	if up == filepath.Clean(dir) {
+		return nil
+	}
+	if err := makeFolder(up); err != nil {
+		return err
+	}
+	if err := os.Mkdir(dir, 0o750); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	d, err := os.Open(up)
+	if err != nil {
+		return err
+	}
+	return syncAndClose(d)
+}
+
+func syncFolder(root *os.Root, dir string) error {
+	d, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return syncAndClose(d)
+}
+
+// syncAndClose puts the names in a folder on disk. File systems that cannot do so for
+// folders say EINVAL.
+func syncAndClose(d *os.File) error {
+	err := syncFile(d)
+	_ = d.Close() // nothing was written through it
+	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,453 @@
+//go:build unix
+
+package sinks
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// keyed makes a sink that writes into the file that the record's key names.
+func keyed(t *testing.T, dir string, s FileSettings) *File {
+	t.Helper()
+	f, err := newFile(s, dir+"/out/", func(r *pipeline.Record) (string, error) {
+		return dir + "/out/" + string(r.Key), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+func to(file string, offset int64, value string) *pipeline.Record {
+	var r pipeline.Record
+	r.Init(pipeline.Position{Topic: "t", Offset: offset}, []byte(file), []byte(value), nil, pipeline.NoTime)
+	return &r
+}
+
+func content(t *testing.T, dir, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "out", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func put(t *testing.T, dir, file, text string) {
+	t.Helper()
+	path := filepath.Join(dir, "out", file)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func same(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestFileAppends(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "a", "{\"old\":1}\n")
+	f := keyed(t, dir, FileSettings{})
+	got := failures(t, f.Write(t.Context(), []*pipeline.Record{
+		to("a", 1, `{"n": 1}`), to("x/y/b", 2, "{\n\"n\":2}"), to("a", 3, "two\nlines"), to("a", 4, `{"n":4}`),
+	}))
+	if want := map[int]string{2: ReasonNotOneLine}; !reflect.DeepEqual(got, want) {
+		t.Errorf("failures %v, want %v", got, want)
+	}
+	same(t, content(t, dir, "a"), "{\"old\":1}\n{\"n\": 1}\n{\"n\":4}\n")
+	same(t, content(t, dir, "x/y/b"), "{\"n\":2}\n")
+	if err := f.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, "out/x/y/b"))
+	if err != nil || info.Mode().Perm()&^0o640 != 0 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+}
+
+func TestFileMendsTheLastLine(t *testing.T) {
+	for _, c := range []struct{ name, before, after string }{
+		{"whole", "{\"a\":1}\n", "{\"a\":1}\nnew\n"},
+		{"empty", "", "new\n"},
+		{"torn", "{\"a\":1}\n{\"a\":", "{\"a\":1}\nnew\n"},
+		{"torn first line", "{\"a\":", "new\n"},
+		{"whole but for its end", "{\"a\":1}\n{\"a\":2}", "{\"a\":1}\n{\"a\":2}\nnew\n"},
+		{"a number may go on", "12\n34", "12\nnew\n"},
+		{"zeros after a power cut", "12\n\x00\x00\x00", "12\nnew\n"},
+		{"torn across blocks", "12\n" + strings.Repeat("x", 200<<10), "12\nnew\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, dir, "a", c.before)
+			f := keyed(t, dir, FileSettings{})
+			if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "new")}); err != nil {
+				t.Fatal(err)
+			}
+			same(t, content(t, dir, "a"), c.after)
+		})
+	}
+}
+
+// Whatever byte a crash cuts the file at, every line is whole afterwards and no record
+// that is written again is missing.
+func TestFileAfterACrashAtAnyByte(t *testing.T) {
+	lines := []string{`{"a":{"b":[1,2]}}`, `[3]`, `{"c":"}"}`, `plain`}
+	whole := strings.Join(lines, "\n") + "\n"
+	for cut := range len(whole) + 1 {
+		dir := t.TempDir()
+		put(t, dir, "a", whole[:cut])
+		f := keyed(t, dir, FileSettings{})
+		var recs []*pipeline.Record
+		for i, line := range lines {
+			recs = append(recs, to("a", int64(i), line))
+		}
+		if err := f.Write(t.Context(), recs); err != nil {
+			t.Fatal(err)
+		}
+		text := content(t, dir, "a")
+		if !strings.HasSuffix(text, whole) {
+			t.Errorf("cut at %d: %q does not end in what was written", cut, text)
+		}
+		for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
+			if !strings.Contains(whole, line+"\n") || line == "" {
+				t.Errorf("cut at %d: line %q", cut, line)
+			}
+		}
+	}
+}
+
+func TestFileStaysInItsFolder(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "folder/x", "")
+	for link, target := range map[string]string{"away": t.TempDir(), "up": "..", "file": filepath.Join(dir, "secret"), "loop": "loop"} {
+		if err := os.Symlink(target, filepath.Join(dir, "out", link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := syscall.Mkfifo(filepath.Join(dir, "out", "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := keyed(t, dir, FileSettings{})
+	names := []string{
+		"../b", "x/../../b", "/etc/b", "away/b", "up/b", "file", "loop", "folder", "folder/x/y", "pipe", "", ".", "b/", strings.Repeat("n", 300), "nul\x00",
+	}
+	var recs []*pipeline.Record
+	for i, name := range names {
+		recs = append(recs, to(name, int64(i), "x"))
+	}
+	recs = append(recs, to("good", 99, "x"))
+	got := failures(t, f.Write(t.Context(), recs))
+	for i, name := range names {
+		if got[i] != ReasonFileName {
+			t.Errorf("%q: %q", name, got[i])
+		}
+	}
+	if len(got) != len(names) {
+		t.Errorf("failures %v", got)
+	}
+	same(t, content(t, dir, "good"), "x\n")
+	for _, outside := range []string{"b", "secret"} {
+		if _, err := os.Lstat(filepath.Join(dir, outside)); err == nil {
+			t.Errorf("%s was written outside", outside)
+		}
+	}
+}
+
+// failSync makes the n-th fsync from now on fail, counting from 1.
+func failSync(t *testing.T, n int) {
+	t.Helper()
+	real := syncFile
+	t.Cleanup(func() { syncFile = real })
+	var mu sync.Mutex
+	syncFile = func(g *os.File) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if n--; n == 0 {
+			return &os.PathError{Op: "sync", Path: g.Name(), Err: syscall.EIO}
+		}
+		return real(g)
+	}
+}
+
+// An fsync that fails, whichever it is: the write is reported as not stored, and
+// writing again leaves every line once.
+func TestFileFsyncFails(t *testing.T) {
+	for n := 1; n <= 6; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, dir, "a", "{\"old\":1}\n")
+			f := keyed(t, dir, FileSettings{})
+			failSync(t, n)
+			write := func(recs ...*pipeline.Record) {
+				t.Helper()
+				for tries := 0; ; tries++ {
+					err := f.Write(t.Context(), recs)
+					if err == nil {
+						return
+					}
+					if tries > 3 {
+						t.Fatal(err)
+					}
+					var w *pipeline.WriteError
+					if !errors.As(err, &w) {
+						t.Fatalf("not a *WriteError: %v", err)
+					}
+					var again []*pipeline.Record
+					for _, x := range w.Failed {
+						if _, permanent := pipeline.IsPermanent(x.Err); permanent || !errors.Is(x.Err, syscall.EIO) {
+							t.Errorf("got %v", x.Err)
+						}
+						again = append(again, recs[x.Index])
+					}
+					recs = again
+				}
+			}
+			write(to("a", 1, "1"), to("b", 2, "2"), to("a", 3, "3"))
+			write(to("a", 4, "4"))
+			same(t, content(t, dir, "a"), "{\"old\":1}\n1\n3\n4\n")
+			same(t, content(t, dir, "b"), "2\n")
+		})
+	}
+}
+
+// When the cut fails too, it is made up for when the file is opened again, also by
+// another write.
+func TestFileCutIsMadeUpFor(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{})
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "1")}); err != nil {
+		t.Fatal(err)
+	}
+	real := syncFile
+	syncFile = func(*os.File) error { return syscall.EIO }
+	err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
+	syncFile = real
+	if got := failures(t, err); len(got) != 1 {
+		t.Fatalf("failures %v", got)
+	}
+	put(t, dir, "a", "1\n2\n") // as if the cut had not reached the disk
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 3, "3")}); err != nil {
+		t.Fatal(err)
+	}
+	same(t, content(t, dir, "a"), "1\n3\n")
+	if len(f.tails) != 0 {
+		t.Errorf("tails %v", f.tails)
+	}
+}
+
+// A full disk: nothing partial is visible, the records come again and are stored when
+// there is room.
+func TestFileFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{})
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "1")}); err != nil {
+		t.Fatal(err)
+	}
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	limit := old
+	limit.Cur = 100
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", 300)
+	err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, large), to("b", 3, "3")})
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := failures(t, err), map[int]string{0: ""}; !reflect.DeepEqual(got, want) {
+		t.Errorf("failures %v, want %v: %v", got, want, err)
+	}
+	same(t, content(t, dir, "a"), "1\n")
+	same(t, content(t, dir, "b"), "3\n")
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, large)}); err != nil {
+		t.Fatal(err)
+	}
+	same(t, content(t, dir, "a"), "1\n"+large+"\n")
+}
+
+func TestFileThatWasMovedAway(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{})
+	write := func(file, value string) {
+		t.Helper()
+		if err := f.Write(t.Context(), []*pipeline.Record{to(file, 1, value)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("a", "1")
+	out := filepath.Join(dir, "out")
+	if err := os.Rename(filepath.Join(out, "a"), filepath.Join(out, "a.1")); err != nil {
+		t.Fatal(err)
+	}
+	write("a", "2")
+	same(t, content(t, dir, "a.1"), "1\n")
+	same(t, content(t, dir, "a"), "2\n")
+	if err := os.Remove(filepath.Join(out, "a")); err != nil {
+		t.Fatal(err)
+	}
+	write("a", "3")
+	same(t, content(t, dir, "a"), "3\n")
+
+	if err := os.RemoveAll(out); err != nil {
+		t.Fatal(err)
+	}
+	if got := failures(t, f.Write(t.Context(), []*pipeline.Record{to("a", 4, "4")})); len(got) != 1 || got[0] != "" {
+		t.Errorf("failures %v", got)
+	}
+	write("a", "4")
+	same(t, content(t, dir, "a"), "4\n")
+}
+
+// Two processes on one file would cut each other's lines.
+func TestFileHasOneWriter(t *testing.T) {
+	dir := t.TempDir()
+	f, g := keyed(t, dir, FileSettings{}), keyed(t, dir, FileSettings{})
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "1")}); err != nil {
+		t.Fatal(err)
+	}
+	err := g.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
+	if got := failures(t, err); len(got) != 1 || got[0] != "" || !strings.Contains(err.Error(), "another process") {
+		t.Errorf("failures %v: %v", got, err)
+	}
+	if err := f.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")}); err != nil {
+		t.Error(err)
+	}
+	same(t, content(t, dir, "a"), "1\n2\n")
+}
+
+// Many lanes, more files than may be open, each file in order per lane.
+func TestFileManyLanesAndFiles(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{Open: 3})
+	real := syncFile
+	defer func() { syncFile = real }()
+	syncFile = func(*os.File) error { return nil } // the disk is not what is tested here
+	var lanes sync.WaitGroup
+	for lane := range 6 {
+		lanes.Go(func() {
+			for batch := range 10 {
+				var recs []*pipeline.Record
+				for n := range 20 {
+					recs = append(recs, to(fmt.Sprint("f", n%8), int64(batch*20+n), fmt.Sprint(lane, " ", batch*20+n)))
+				}
+				if err := f.Write(context.Background(), recs); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	lanes.Wait()
+	if len(f.files) > 3 || len(f.files) != len(f.idle) || len(f.slots) != 0 {
+		t.Errorf("%d files known, %d idle, %d slots taken", len(f.files), len(f.idle), len(f.slots))
+	}
+	total := 0
+	for n := range 8 {
+		last := map[int]int{}
+		for line := range strings.SplitSeq(strings.TrimSpace(content(t, dir, fmt.Sprint("f", n))), "\n") {
+			var lane, i int
+			if _, err := fmt.Sscan(line, &lane, &i); err != nil || i%20%8 != n {
+				t.Fatalf("line %q in file %d", line, n)
+			}
+			if before, ok := last[lane]; ok && before >= i {
+				t.Errorf("lane %d: %d behind %d", lane, i, before)
+			}
+			last[lane] = i
+			total++
+		}
+	}
+	if total != 6*200 {
+		t.Errorf("%d lines", total)
+	}
+}
+
+func TestFileEndedContext(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{Open: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.Write(ctx, []*pipeline.Record{to("a", 1, "1")}); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "out", "a")); err == nil {
+		t.Error("something was written")
+	}
+	// One that waits for a file.
+	f.slots <- struct{}{}
+	ctx, cancel = context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() { result <- f.Write(ctx, []*pipeline.Record{to("a", 1, "1")}) }()
+	cancel()
+	if err := <-result; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	<-f.slots
+}
+
+func TestFileErrorsNameNoRecord(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "secret/x", "")
+	f := keyed(t, dir, FileSettings{})
+	err := f.Write(t.Context(), []*pipeline.Record{to("secret", 1, "1")})
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLiteral(t *testing.T) {
+	for in, want := range map[string]string{
+		"out/a.jsonl": "out/a.jsonl", "out/{a}/b": "out/", "{a}": "", "o{{u}}t/{a}": "o{u}t/", "o{{{a}": "o{", "": "",
+	} {
+		if got := literal(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestFixtureFile(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{As: "fixture"})
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "x\ny"), tombstoneOf("a", 2)}); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"topic":"t","partition":0,"offset":1,"key":"a","payload":"x\ny"}` + "\n" +
+		`{"topic":"t","partition":0,"offset":2,"key":"a","payload":null}` + "\n"
+	if got := content(t, dir, "a"); !bytes.Equal([]byte(got), []byte(want)) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func tombstoneOf(file string, offset int64) *pipeline.Record {
+	r := tombstone(offset)
+	r.Key = []byte(file)
+	return r
+}

@@ -3,76 +3,162 @@
 // Package expr is the one expression language of a pipeline file: conditions,
 // values and templates over a record's fields, compiled at start-up, unable to run
 // away.
+//
+// The syntax is that of expr-lang, whose parser is used. A name is a top-level field
+// of the record's value, read when it is needed; $env["flight number"] is one that is
+// no identifier; meta.topic, meta.partition, meta.offset, meta.time (milliseconds
+// since 1970), meta.key and header("name") are about the record itself.
+//
+// What is missing is nil: so are a.b of a missing a and an index out of range. nil
+// orders against nothing, counts as false in a condition, and makes arithmetic, + and
+// every function but type and get fail. 64-bit integers stay integers; a value that
+// is passed on keeps its bytes.
 package expr
 
-import "github.com/penstockio/penstock/pipeline"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/penstockio/penstock/pipeline"
+)
 
 // An Expr is a compiled expression over a record. It is read from text, and safe for
 // concurrent use. Errors of evaluation are permanent, with reason expression; they
-// never quote values of the record.
-type Expr struct{ text string }
+// never quote values of the record. A value that is not valid JSON keeps its own
+// reason, invalid_json.
+type Expr struct {
+	text string
+	prog *program
+}
 
-// UnmarshalText compiles. The error carries the column within the text; see Error.
-func (e *Expr) UnmarshalText(text []byte) error { e.text = string(text); return nil }
+// UnmarshalText compiles. The error is an *Error, which carries the column within
+// the text.
+func (e *Expr) UnmarshalText(text []byte) error {
+	p, err := compile(string(text), mAny)
+	if err != nil {
+		return err
+	}
+	e.text, e.prog = string(text), p
+	return nil
+}
 
 // String gives the text that was compiled.
 func (e *Expr) String() string { return e.text }
 
+// IsZero says whether nothing has been compiled into e.
+func (e *Expr) IsZero() bool { return e.prog == nil }
+
 // MarshalText is the reverse of UnmarshalText.
 func (e *Expr) MarshalText() ([]byte, error) { return []byte(e.text), nil }
 
+// Fields gives the names of the top-level fields that e reads, sorted.
+func (e *Expr) Fields() []string {
+	if e.prog == nil {
+		return nil
+	}
+	return slices.Clone(e.prog.fields)
+}
+
 // Condition evaluates e as a condition: nil counts as false, anything else that is
 // no boolean is an error.
-func (e *Expr) Condition(rec *pipeline.Record) (bool, error) { panic("expr") }
+func (e *Expr) Condition(rec *pipeline.Record) (ok bool, err error) {
+	m, err := e.start(rec)
+	if err != nil {
+		return false, err
+	}
+	defer e.end(m, &err)
+	return e.prog.cond(m)
+}
 
 // JSON evaluates to JSON text; nil becomes null, and a bare field's bytes are copied
 // as they stand. The result is the caller's.
-func (e *Expr) JSON(rec *pipeline.Record) ([]byte, error) { panic("expr") }
+func (e *Expr) JSON(rec *pipeline.Record) ([]byte, error) {
+	out, err := e.AppendJSON(nil, rec)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// AppendJSON is JSON into a buffer of the caller's. On an error it gives dst back as
+// it was.
+func (e *Expr) AppendJSON(dst []byte, rec *pipeline.Record) (out []byte, err error) {
+	if e.prog != nil && e.prog.bare {
+		text, err := rec.Field(e.prog.field)
+		switch {
+		case err != nil:
+			return dst, err
+		case text == nil:
+			return append(dst, "null"...), nil
+		}
+		return append(dst, text...), nil
+	}
+	m, err := e.start(rec)
+	if err != nil {
+		return dst, err
+	}
+	out = dst
+	defer e.end(m, &err)
+	v, err := e.prog.run(m)
+	if err != nil {
+		return dst, err
+	}
+	return appendJSON(m, dst, v)
+}
 
 // Bytes evaluates to the plain form for keys and look-ups: a string's own bytes, the
-// JSON text of anything else; nil stays nil.
-func (e *Expr) Bytes(rec *pipeline.Record) ([]byte, error) { panic("expr") }
+// JSON text of anything else; nil stays nil. The result is the caller's.
+func (e *Expr) Bytes(rec *pipeline.Record) (out []byte, err error) {
+	m, err := e.start(rec)
+	if err != nil {
+		return nil, err
+	}
+	defer e.end(m, &err)
+	v, err := e.prog.run(m)
+	if err != nil || v.kind == kNil {
+		return nil, err
+	}
+	return plainForm(m, []byte{}, v)
+}
+
+// plainForm appends the plain form of v.
+func plainForm(m *machine, dst []byte, v value) ([]byte, error) {
+	if v.is(mArray | mObject) {
+		return appendJSON(m, dst, v)
+	}
+	return appendPlain(dst, v), m.step(len(v.text) / 64)
+}
+
+func (e *Expr) start(rec *pipeline.Record) (*machine, error) {
+	if e.prog == nil {
+		return nil, failed("evaluating", "", fault("no expression has been compiled"))
+	}
+	m := machines.Get().(*machine)
+	m.reset(rec, e.prog.vars)
+	return m, nil
+}
+
+// end makes of whatever went wrong, a panic too, an error of the record.
+func (e *Expr) end(m *machine, err *error) {
+	if p := recover(); p != nil {
+		*err = fault(fmt.Sprintf("internal error (%T)", p))
+	}
+	if *err != nil {
+		*err = failed("evaluating", e.text, *err)
+	}
+	m.free()
+}
 
 // A Condition is an Expr that must be able to give a boolean: one whose type is known
 // to be another does not compile.
 type Condition struct{ Expr }
 
-// An Error is a compile error: Column (from 1, in bytes) within the text, what is
-// wrong, and what to do about it ("" if nothing is known).
-type Error struct {
-	Column              int
-	Message, Suggestion string
+// UnmarshalText compiles. The error is an *Error.
+func (c *Condition) UnmarshalText(text []byte) error {
+	p, err := compile(string(text), mBool|mNil)
+	if err != nil {
+		return err
+	}
+	c.text, c.prog = string(text), p
+	return nil
 }
-
-func (e *Error) Error() string { return e.Message }
-
-// A Template is text with {EXPR} parts: "out/{origin}.jsonl". {{ and }} stand for
-// braces. What the parts give is data, never structure: see its methods.
-type Template struct{ text string }
-
-// UnmarshalText compiles.
-func (t *Template) UnmarshalText(text []byte) error { t.text = string(text); return nil }
-
-// String gives the text that was compiled.
-func (t *Template) String() string { return t.text }
-
-// MarshalText is the reverse of UnmarshalText.
-func (t *Template) MarshalText() ([]byte, error) { return []byte(t.text), nil }
-
-// Static says whether the template has no parts.
-func (t *Template) Static() bool { panic("expr") }
-
-// Path renders a file name or topic: in what a part gives, /, \, NUL and a leading dot
-// are percent-encoded; an empty or missing value is an error.
-func (t *Template) Path(rec *pipeline.Record) (string, error) { panic("expr") }
-
-// URL renders a URL: everything reserved in what a part gives is percent-encoded; an
-// empty or missing value is an error.
-func (t *Template) URL(rec *pipeline.Record) (string, error) { panic("expr") }
-
-// JSON renders a JSON document: what a part gives is put in as JSON text (a part
-// within a JSON string, "{a} and {b}", as the escaped characters of its plain form).
-func (t *Template) JSON(rec *pipeline.Record) ([]byte, error) { panic("expr") }
-
-// Text renders plain text; nil parts are empty.
-func (t *Template) Text(rec *pipeline.Record) (string, error) { panic("expr") }

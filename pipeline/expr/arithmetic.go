@@ -1,0 +1,108 @@
+package expr
+
+import (
+	"github.com/expr-lang/expr/ast"
+)
+
+// adds says which pairs of kinds an operator takes, and what it gives.
+func adds(op string, a, b mask) (can mask) {
+	if a&mNumber != 0 && b&mNumber != 0 {
+		can |= 1<<kInt | 1<<kFloat
+	}
+	switch op {
+	case "+":
+		if a&mString != 0 && b&mString != 0 {
+			can |= mString
+		}
+		if a&mTime != 0 && b&mDuration != 0 || a&mDuration != 0 && b&mTime != 0 {
+			can |= mTime
+		}
+		if a&mDuration != 0 && b&mDuration != 0 {
+			can |= mDuration
+		}
+	case "-":
+		if a&mTime != 0 && b&mTime != 0 || a&mDuration != 0 && b&mDuration != 0 {
+			can |= mDuration
+		}
+		if a&mTime != 0 && b&mDuration != 0 {
+			can |= mTime
+		}
+	case "*":
+		if a&mDuration != 0 && b&mInt != 0 || a&mInt != 0 && b&mDuration != 0 {
+			can |= mDuration
+		}
+	}
+	return can
+}
+
+func (c *compiler) arithmetic(n *ast.BinaryNode, a, b code) code {
+	op := n.Operator
+	if op == "^" {
+		op = "**"
+	}
+	can := adds(op, a.can, b.can)
+	if can == 0 {
+		suggestion := ""
+		if op == "+" && (a.can|b.can)&mString != 0 {
+			suggestion = "make it text with string(…)"
+		}
+		c.fail(n, op+" does not go with "+a.can.String()+" and "+b.can.String(), suggestion)
+	}
+	return code{can: can, run: func(m *machine) (value, error) {
+		x, err := a.run(m)
+		if err != nil {
+			return vNil, err
+		}
+		y, err := b.run(m)
+		if err != nil {
+			return vNil, err
+		}
+		return calculate(m, op, x, y)
+	}}
+}
+
+func calculate(m *machine, op string, a, b value) (value, error) {
+	switch {
+	case a.is(mNumber) && b.is(mNumber):
+		return arithmetic(op, a, b)
+	case op == "+" && a.kind == kString && b.kind == kString:
+		return concat(m, a, b)
+	case a.is(mTime|mDuration) && adds(op, 1<<a.kind, 1<<b.kind) != 0,
+		b.is(mTime|mDuration) && adds(op, 1<<a.kind, 1<<b.kind) != 0 && b.kind != kBig:
+		if a.kind == kBig || b.kind == kBig {
+			return vNil, errBig
+		}
+		n, err := integers(op, a.num, b.num)
+		return value{kind: timeKind(op, a.kind, b.kind), num: n}, err
+	case a.kind == kNil || b.kind == kNil:
+		return vNil, faultf("%s on a missing value", op)
+	}
+	return vNil, faultf("%s on %s and %s", op, a.kind.name(), b.kind.name())
+}
+
+func timeKind(op string, a, b kind) kind {
+	if a == kTime && b == kTime || a != kTime && b != kTime {
+		return kDuration
+	}
+	return kTime
+}
+
+// concat joins two strings.
+func concat(m *machine, a, b value) (value, error) {
+	x, err := m.text(a)
+	if err != nil {
+		return vNil, err
+	}
+	y, err := m.text(b)
+	if err != nil {
+		return vNil, err
+	}
+	if err := m.grow(len(x) + len(y)); err != nil {
+		return vNil, err
+	}
+	form := plain
+	if a.form == clean && b.form == clean {
+		form = clean
+	}
+	return value{kind: kString, form: form, text: append(append(make([]byte, 0, len(x)+len(y)), x...), y...)}, nil
+}

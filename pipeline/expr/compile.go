@@ -1,0 +1,312 @@
+package expr
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/parser"
+)
+
+// What a text may be.
+const (
+	maxText  = 16 << 10 // bytes
+	maxNodes = 1000
+	maxRange = 1000 // elements of a range that is built
+)
+
+// An eval is one piece of an expression, ready to run.
+type eval func(m *machine) (value, error)
+
+// A test is one that gives a condition: nil is false.
+type test func(m *machine) (bool, error)
+
+// A program is a compiled expression. It is never changed after compile.
+type program struct {
+	run    eval
+	cond   test
+	vars   int      // slots of machine.vars
+	fields []string // top-level fields that are read
+	field  string   // the name, when bare
+	bare   bool     // the expression is a field and nothing else
+}
+
+// A code is one compiled node.
+type code struct {
+	run   eval
+	test  test // when the node has a form that gives a condition without a value
+	can   mask // what it may give
+	konst *value
+	field string // of a field read
+	bare  bool
+	at    ast.Node
+}
+
+// A compiler turns the tree of one expression into closures, innermost first. Every
+// name and every operation gets its meaning here: nothing of expr-lang runs later.
+type compiler struct {
+	text   string
+	fields map[string]bool
+	lets   []variable // in scope, innermost last
+	preds  []scope    // predicates around the node, innermost last
+	slots  int
+}
+
+type variable struct {
+	name string
+	slot int
+	can  mask
+}
+
+// A scope is the predicate of filter(array, …): where its element and index are.
+type scope struct {
+	element, index int
+	can            mask
+}
+
+// compile gives a program whose result can be one of want.
+func compile(text string, want mask) (p *program, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e, ok := r.(*Error)
+			if !ok {
+				e = &Error{Column: 1, Message: fmt.Sprintf("the expression cannot be compiled (%T)", r)}
+			}
+			p, err = nil, e
+		}
+	}()
+	if strings.TrimSpace(text) == "" {
+		return nil, &Error{Column: 1, Message: "an empty expression", Suggestion: "a text that starts with # or ! needs quotes in YAML"}
+	}
+	if len(text) > maxText {
+		return nil, &Error{Column: maxText, Message: "the expression is longer than 16 KiB"}
+	}
+	config := conf.CreateNew()
+	config.MaxNodes = maxNodes
+	tree, err := parser.ParseWithConfig(text, config)
+	if err != nil {
+		return nil, syntax(text, err)
+	}
+	c := &compiler{text: text, fields: map[string]bool{}}
+	k := c.node(tree.Node)
+	if k.can&want == 0 {
+		c.fail(tree.Node, fmt.Sprintf("the expression gives %s, a condition must give true or false", k.can),
+			"compare it with something, as in delay >= 15")
+	}
+	return &program{
+		run: k.run, cond: c.condition(k), vars: c.slots,
+		fields: slices.Sorted(maps.Keys(c.fields)), field: k.field, bare: k.bare,
+	}, nil
+}
+
+// fail ends the compilation with an error at n.
+func (c *compiler) fail(n ast.Node, message, suggestion string) {
+	panic(&Error{Column: column(c.text, n.Location().From), Message: message, Suggestion: suggestion})
+}
+
+// node compiles n.
+func (c *compiler) node(n ast.Node) code {
+	var k code
+	switch n := n.(type) {
+	case *ast.NilNode:
+		k = constant(vNil)
+	case *ast.BoolNode:
+		k = constant(vBool(n.Value))
+	case *ast.IntegerNode:
+		k = constant(vInt(int64(n.Value)))
+	case *ast.FloatNode:
+		k = constant(vFloat(n.Value))
+	case *ast.StringNode:
+		k = constant(literal(n.Value))
+	case *ast.BytesNode:
+		c.fail(n, `b"…" is not available`, `write "…"`)
+	case *ast.IdentifierNode:
+		k = c.name(n)
+	case *ast.MemberNode:
+		k = c.member(n)
+	case *ast.ChainNode:
+		k = c.node(n.Node)
+	case *ast.SliceNode:
+		k = c.slice(n)
+	case *ast.UnaryNode:
+		k = c.unary(n)
+	case *ast.BinaryNode:
+		k = c.binary(n)
+	case *ast.ConditionalNode:
+		k = c.conditional(n)
+	case *ast.VariableDeclaratorNode:
+		k = c.let(n)
+	case *ast.SequenceNode:
+		k = c.sequence(n)
+	case *ast.ArrayNode:
+		k = c.array(n)
+	case *ast.MapNode:
+		k = c.mapping(n)
+	case *ast.PointerNode:
+		k = c.pointer(n)
+	case *ast.BuiltinNode:
+		k = c.call(n, n.Name, n.Arguments)
+	case *ast.CallNode:
+		callee, ok := n.Callee.(*ast.IdentifierNode)
+		if !ok {
+			c.fail(n, "methods cannot be called", "use a function: lower(name), not name.lower()")
+		}
+		k = c.call(n, callee.Value, n.Arguments)
+	default:
+		c.fail(n, "this is not available", "")
+	}
+	k.at = n
+	return k
+}
+
+// literal is a string that is written in the expression.
+func literal(s string) value {
+	v := vString(s)
+	if string(appendEscaped(nil, v.text)) == s {
+		v.form = clean
+	}
+	return v
+}
+
+func constant(v value) code {
+	return code{run: func(*machine) (value, error) { return v, nil }, can: 1 << v.kind, konst: &v}
+}
+
+// fold evaluates what depends on no record now. A failure is one of the expression.
+func (c *compiler) fold(n ast.Node, k code, parts ...code) code {
+	for _, p := range parts {
+		if p.konst == nil {
+			return k
+		}
+	}
+	var m machine
+	v, err := k.run(&m)
+	if err != nil {
+		c.fail(n, err.Error(), "")
+	}
+	return constant(v)
+}
+
+func (c *compiler) sequence(n *ast.SequenceNode) code {
+	parts := c.nodes(n.Nodes)
+	return code{can: parts[len(parts)-1].can, run: func(m *machine) (v value, err error) {
+		for _, p := range parts {
+			if v, err = p.run(m); err != nil {
+				return vNil, err
+			}
+		}
+		return v, nil
+	}}
+}
+
+func (c *compiler) nodes(in []ast.Node) []code {
+	out := make([]code, len(in))
+	for i, n := range in {
+		out[i] = c.node(n)
+	}
+	return out
+}
+
+// condition gives k as a condition.
+func (c *compiler) condition(k code) test {
+	if k.test != nil {
+		return k.test
+	}
+	run := k.run
+	return func(m *machine) (bool, error) {
+		v, err := run(m)
+		if err != nil {
+			return false, err
+		}
+		return truth(v)
+	}
+}
+
+// truth is v as a condition.
+func truth(v value) (bool, error) {
+	switch v.kind {
+	case kBool:
+		return v.num != 0, nil
+	case kNil:
+		return false, nil
+	}
+	return false, faultf("a condition gives %s, not true or false", v.kind.name())
+}
+
+// must refuses a part whose kinds are known and never fit.
+func (c *compiler) must(k code, want mask, what string) {
+	if k.can&want == 0 {
+		c.fail(k.at, fmt.Sprintf("%s needs %s, this is %s", what, want&^mNil, k.can), "")
+	}
+}
+
+func (c *compiler) conditional(n *ast.ConditionalNode) code {
+	cond, yes, no := c.node(n.Cond), c.node(n.Exp1), c.node(n.Exp2)
+	c.must(cond, mBool|mNil, "a condition")
+	test := c.condition(cond)
+	return code{can: yes.can | no.can, run: func(m *machine) (value, error) {
+		ok, err := test(m)
+		switch {
+		case err != nil:
+			return vNil, err
+		case ok:
+			return yes.run(m)
+		}
+		return no.run(m)
+	}}
+}
+
+func (c *compiler) array(n *ast.ArrayNode) code {
+	parts := c.nodes(n.Nodes)
+	return c.fold(n, code{can: 1 << kList, run: func(m *machine) (value, error) {
+		if err := m.grow(valueBytes * len(parts)); err != nil {
+			return vNil, err
+		}
+		items := make([]value, len(parts))
+		for i, p := range parts {
+			v, err := p.run(m)
+			if err != nil {
+				return vNil, err
+			}
+			items[i] = v
+		}
+		return newList(items), nil
+	}}, parts...)
+}
+
+func (c *compiler) mapping(n *ast.MapNode) code {
+	keys, values := make([]code, len(n.Pairs)), make([]code, len(n.Pairs))
+	for i, p := range n.Pairs {
+		pair := p.(*ast.PairNode)
+		keys[i], values[i] = c.node(pair.Key), c.node(pair.Value)
+		c.must(keys[i], mString, "a field name")
+	}
+	return c.fold(n, code{can: 1 << kMap, run: func(m *machine) (value, error) {
+		if err := m.grow(2 * valueBytes * len(keys)); err != nil {
+			return vNil, err
+		}
+		out := new(built)
+		for i := range keys {
+			name, err := keys[i].run(m)
+			if err != nil {
+				return vNil, err
+			}
+			if name.kind != kString {
+				return vNil, faultf("a field name is %s, not a string", name.kind.name())
+			}
+			text, err := m.text(name)
+			if err != nil {
+				return vNil, err
+			}
+			v, err := values[i].run(m)
+			if err != nil {
+				return vNil, err
+			}
+			out.set(string(text), v)
+		}
+		return value{kind: kMap, built: out}, nil
+	}}, append(keys, values...)...)
+}

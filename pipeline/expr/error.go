@@ -1,0 +1,132 @@
+package expr
+
+import (
+	"errors"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/expr-lang/expr/file"
+)
+
+// An Error is a compile error: Column (from 1, in bytes) within the text, what is
+// wrong, and what to do about it ("" if nothing is known).
+type Error struct {
+	Column              int
+	Message, Suggestion string
+}
+
+func (e *Error) Error() string { return e.Message }
+
+// column turns a place of the parser, which counts characters, into a column.
+func column(text string, characters int) int {
+	at := 0
+	for ; characters > 0 && at < len(text); characters-- {
+		_, n := utf8.DecodeRuneInString(text[at:])
+		at += n
+	}
+	return at + 1
+}
+
+// syntax makes an Error of what the parser says.
+func syntax(text string, err error) *Error {
+	var f *file.Error
+	if !errors.As(err, &f) {
+		return &Error{Column: 1, Message: err.Error()}
+	}
+	e := &Error{Column: column(text, f.From)}
+	switch msg := f.Message; {
+	case strings.Contains(msg, "exceeds maximum allowed nodes"):
+		e.Message = "the expression is too long"
+		e.Suggestion = "compute parts of it in an earlier map stage"
+	case strings.HasPrefix(msg, "unexpected token EOF"):
+		e.Column = len(strings.TrimRight(text, " \t\r\n")) + 1
+		e.Message = "the expression ends too early"
+	case strings.HasPrefix(msg, "unexpected token"):
+		e.Message, e.Suggestion = unexpected(msg)
+	case msg == "literal not terminated":
+		e.Message = "a string without its closing quote"
+	case strings.HasPrefix(msg, "invalid integer literal") || strings.HasPrefix(msg, "integer literal"):
+		e.Message = "an integer beyond 64 bits"
+		e.Suggestion = `compare it as text: string(id) == "…"`
+		if at := longNumber.FindStringIndex(text); at != nil {
+			e.Column = at[0] + 1
+		}
+	case strings.HasPrefix(msg, "Operator ("):
+		e.Message = "?? beside another operator needs parentheses"
+	case strings.Contains(msg, "wrap predicate with brackets"):
+		e.Message = "several expressions in a predicate need { and }"
+	default:
+		e.Message = lowerFirst(strings.TrimPrefix(msg, "compilation failed: "))
+	}
+	return e
+}
+
+var longNumber = regexp.MustCompile(`[0-9][0-9a-fA-FxX_]{15,}`)
+
+// words of the language that are no field names unless written with $env.
+var words = []string{"in", "not", "and", "or", "matches", "contains", "startsWith", "endsWith", "let", "if", "else"}
+
+func unexpected(msg string) (message, suggestion string) {
+	token := msg
+	if i, j := strings.IndexByte(msg, '"'), strings.LastIndexByte(msg, '"'); i >= 0 && j > i {
+		token = msg[i+1 : j]
+	}
+	message = "unexpected " + token
+	switch {
+	case token == "=":
+		suggestion = "write == to compare"
+	case token == "&":
+		suggestion = "write && or and"
+	case slices.Contains(words, token):
+		suggestion = `a field of this name is $env["` + token + `"]`
+	case strings.HasPrefix(msg, "unexpected token Identifier"), strings.HasPrefix(msg, "unexpected token Number"):
+		suggestion = `join two values by an operator; a field name with a space is $env["…"]`
+	}
+	return message, suggestion
+}
+
+func lowerFirst(s string) string {
+	if s == "" {
+		return "invalid expression"
+	}
+	return strings.ToLower(s[:1]) + s[1:]
+}
+
+// nearest gives the candidate that differs least from name, or "" when all differ much.
+func nearest(name string, candidates []string) string {
+	best, least := "", max(2, len(name)/3)+1
+	for _, c := range candidates {
+		if strings.EqualFold(c, name) {
+			return c
+		}
+		if d := distance(name, c); d < least {
+			best, least = c, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete, replace or swap.
+func distance(a, b string) int {
+	prev, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			row[j+1] = min(row[j]+1, last[j+1]+1, last[j]+cost)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], prev[j-1]+1)
+			}
+		}
+		prev, last, row = last, row, prev
+	}
+	return last[len(b)]
+}

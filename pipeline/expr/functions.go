@@ -1,0 +1,163 @@
+package expr
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// A function is one that expressions may call: they depend on nothing but their
+// arguments, and what they build is counted.
+type function struct {
+	params []mask // the last stands for further ones
+	least  int    // arguments
+	most   int    // -1: any number
+	can    mask
+	call   func(m *machine, args []value) (value, error)
+}
+
+// functions are all functions but predicates and header.
+var functions = map[string]function{}
+
+func init() {
+	for _, table := range []map[string]function{
+		textFunctions, numberFunctions, arrayFunctions, timeFunctions,
+	} {
+		maps.Copy(functions, table)
+	}
+}
+
+// Functions gives the names of all functions, sorted.
+func Functions() []string {
+	names := slices.Collect(maps.Keys(functions))
+	names = append(names, "header")
+	for name := range predicates {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// refused are functions of expr-lang that are left out, with what to do instead.
+var refused = map[string]string{
+	"reduce": "use sum, map, filter or join",
+	"repeat": "write the text out",
+	"now":    "use meta.time, the time of the record: a replay then gives the same",
+}
+
+// call compiles name(args…).
+func (c *compiler) call(n ast.Node, name string, args []ast.Node) code {
+	if name == "header" {
+		return c.header(n, args)
+	}
+	if name == "date" {
+		return c.date(n, args)
+	}
+	if name == "sort" {
+		return c.sort(n, args)
+	}
+	if _, ok := predicates[name]; ok && len(args) > 0 {
+		return c.predicate(n, name, args)
+	}
+	f, ok := functions[name]
+	if !ok {
+		c.unknown(n, name)
+	}
+	parts := c.arguments(n, name, f, args)
+	return c.fold(n, code{can: f.can, run: func(m *machine) (value, error) {
+		return invoke(m, name, f, parts)
+	}}, parts...)
+}
+
+func (c *compiler) unknown(n ast.Node, name string) {
+	if instead, ok := refused[name]; ok {
+		c.fail(n, name+" is not available", instead)
+	}
+	suggestion := ""
+	if near := nearest(name, Functions()); near != "" {
+		suggestion = "did you mean " + near + "?"
+	}
+	c.fail(n, "there is no function "+name, suggestion)
+}
+
+// arguments compiles the arguments of a call and checks what is known of them.
+func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Node) []code {
+	if len(args) < f.least || f.most >= 0 && len(args) > f.most {
+		want := fmt.Sprint(f.least)
+		switch {
+		case f.most < 0:
+			want = "at least " + want
+		case f.most > f.least:
+			want = fmt.Sprintf("%d to %d", f.least, f.most)
+		}
+		c.fail(n, fmt.Sprintf("%s takes %s arguments, not %d", name, want, len(args)), "")
+	}
+	parts := c.nodes(args)
+	for i, p := range parts {
+		if want := f.param(i); p.can&want == 0 {
+			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.can), "")
+		}
+	}
+	return parts
+}
+
+func (f function) param(i int) mask { return f.params[min(i, len(f.params)-1)] }
+
+// invoke evaluates the arguments onto the machine's stack and calls f.
+func invoke(m *machine, name string, f function, parts []code) (value, error) {
+	base := len(m.stack)
+	for i, p := range parts {
+		v, err := p.run(m)
+		if err == nil && !v.is(f.param(i)) {
+			err = wrongArgument(name, i, f.param(i), v)
+		}
+		if err != nil {
+			m.stack = m.stack[:base]
+			return vNil, err
+		}
+		m.stack = append(m.stack, v)
+	}
+	v, err := f.call(m, m.stack[base:])
+	m.stack = m.stack[:base]
+	if f, ok := err.(fault); ok {
+		err = faultf("%s: %s", name, f)
+	}
+	return v, err
+}
+
+func wrongArgument(name string, i int, want mask, v value) error {
+	if v.kind == kNil {
+		return faultf("%s: argument %d is missing", name, i+1)
+	}
+	return faultf("%s: argument %d is %s, not %s", name, i+1, v.kind.name(), want)
+}
+
+// header compiles header("name"): the last header of that name, as text.
+func (c *compiler) header(n ast.Node, args []ast.Node) code {
+	f := function{params: []mask{mString}, least: 1, most: 1}
+	name := c.arguments(n, "header", f, args)[0]
+	return code{can: mString | mNil, run: func(m *machine) (value, error) {
+		v, err := name.run(m)
+		if err != nil {
+			return vNil, err
+		}
+		if v.kind != kString {
+			return vNil, wrongArgument("header", 0, mString, v)
+		}
+		want, err := m.text(v)
+		if err != nil {
+			return vNil, err
+		}
+		for i := len(m.rec.Headers) - 1; i >= 0; i-- {
+			if h := m.rec.Headers[i]; h.Name == string(want) {
+				if h.Value == nil {
+					return vNil, nil
+				}
+				return vText(h.Value), nil
+			}
+		}
+		return vNil, m.step(len(m.rec.Headers))
+	}}
+}

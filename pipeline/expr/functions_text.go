@@ -1,0 +1,300 @@
+package expr
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"unicode/utf8"
+)
+
+var textFunctions = map[string]function{
+	"upper":       {[]mask{mString}, 1, 1, mString, onText(bytes.ToUpper)},
+	"lower":       {[]mask{mString}, 1, 1, mString, onText(bytes.ToLower)},
+	"trim":        {[]mask{mString}, 1, 2, mString, cut(bytes.TrimSpace, func(s, set []byte) []byte { return bytes.Trim(s, string(set)) })},
+	"trimPrefix":  {[]mask{mString}, 2, 2, mString, cut(nil, bytes.TrimPrefix)},
+	"trimSuffix":  {[]mask{mString}, 2, 2, mString, cut(nil, bytes.TrimSuffix)},
+	"hasPrefix":   {[]mask{mString}, 2, 2, mBool, onPair(func(a, b []byte) value { return vBool(bytes.HasPrefix(a, b)) })},
+	"hasSuffix":   {[]mask{mString}, 2, 2, mBool, onPair(func(a, b []byte) value { return vBool(bytes.HasSuffix(a, b)) })},
+	"indexOf":     {[]mask{mString}, 2, 2, mInt, onPair(func(a, b []byte) value { return place(a, bytes.Index(a, b)) })},
+	"lastIndexOf": {[]mask{mString}, 2, 2, mInt, onPair(func(a, b []byte) value { return place(a, bytes.LastIndex(a, b)) })},
+	"replace":     {[]mask{mString, mString, mString, mInt}, 3, 4, mString, replace},
+	"split":       {[]mask{mString, mString, mInt}, 2, 3, 1 << kList, split},
+	"join":        {[]mask{mArray, mString}, 1, 2, mString, join},
+	"string":      {[]mask{mAny &^ mNil}, 1, 1, mString, toText},
+	"toJSON":      {[]mask{mAny &^ mNil}, 1, 1, mString, toJSON},
+	"fromJSON":    {[]mask{mString}, 1, 1, mJSON, fromJSON},
+	"toBase64":    {[]mask{mString}, 1, 1, mString, toBase64},
+	"fromBase64":  {[]mask{mString}, 1, 1, mString, fromBase64},
+	"len":         {[]mask{mString | mArray | mObject}, 1, 1, mInt, length},
+	"type":        {[]mask{mAny}, 1, 1, mString, typeOf},
+}
+
+// onText makes a function of one string. What it builds has at most three times the
+// size of what it reads.
+func onText(f func([]byte) []byte) func(*machine, []value) (value, error) {
+	return func(m *machine, args []value) (value, error) {
+		s, err := m.text(args[0])
+		if err != nil {
+			return vNil, err
+		}
+		if err := m.grow(len(s)); err != nil {
+			return vNil, err
+		}
+		return vText(f(s)), m.step(len(s) / 8)
+	}
+}
+
+// texts gives the characters of two strings.
+func texts(m *machine, a, b value) (x, y []byte, err error) {
+	if x, err = m.text(a); err != nil {
+		return nil, nil, err
+	}
+	y, err = m.text(b)
+	return x, y, err
+}
+
+func onPair(f func(a, b []byte) value) func(*machine, []value) (value, error) {
+	return func(m *machine, args []value) (value, error) {
+		a, b, err := texts(m, args[0], args[1])
+		if err != nil {
+			return vNil, err
+		}
+		return f(a, b), m.step(len(a) / 16)
+	}
+}
+
+// cut makes a function that gives a part of a string: with one argument, and with two.
+func cut(one func([]byte) []byte, two func(a, b []byte) []byte) func(*machine, []value) (value, error) {
+	return func(m *machine, args []value) (value, error) {
+		if len(args) == 1 {
+			s, err := m.text(args[0])
+			return vText(one(s)), err
+		}
+		a, b, err := texts(m, args[0], args[1])
+		if err != nil {
+			return vNil, err
+		}
+		if err := m.grow(len(b)); err != nil {
+			return vNil, err
+		}
+		return vText(two(a, b)), m.step(len(a) / 16)
+	}
+}
+
+// place turns a byte index into one of characters.
+func place(s []byte, i int) value {
+	if i < 0 {
+		return vInt(-1)
+	}
+	return vInt(int64(utf8.RuneCount(s[:i])))
+}
+
+func replace(m *machine, args []value) (value, error) {
+	s, old, err := texts(m, args[0], args[1])
+	if err != nil {
+		return vNil, err
+	}
+	by, err := m.text(args[2])
+	if err != nil {
+		return vNil, err
+	}
+	n, err := atMost(args, 3)
+	if err != nil {
+		return vNil, err
+	}
+	times := bytes.Count(s, old)
+	if n >= 0 {
+		times = min(times, n)
+	}
+	// Counted by division first: the product of two lengths may not fit an int.
+	if len(by) > 0 && times > maxResult/len(by) {
+		return vNil, errResult
+	}
+	if err := m.grow(max(len(s)+times*(len(by)-len(old)), 0)); err != nil {
+		return vNil, err
+	}
+	return vText(bytes.Replace(s, old, by, n)), m.step(len(s) / 16)
+}
+
+// atMost reads an optional count; without one it is -1.
+func atMost(args []value, i int) (int, error) {
+	if len(args) <= i {
+		return -1, nil
+	}
+	if args[i].kind != kInt {
+		return 0, errBig
+	}
+	return int(max(-1, min(args[i].num, 1<<31))), nil
+}
+
+func split(m *machine, args []value) (value, error) {
+	s, by, err := texts(m, args[0], args[1])
+	if err != nil {
+		return vNil, err
+	}
+	n, err := atMost(args, 2)
+	if err != nil {
+		return vNil, err
+	}
+	parts := bytes.Count(s, by) + 1
+	if n >= 0 {
+		parts = min(parts, n)
+	}
+	if err := m.grow(parts * (valueBytes + 24)); err != nil {
+		return vNil, err
+	}
+	items := make([]value, 0, parts)
+	for _, part := range bytes.SplitN(s, by, n) {
+		items = append(items, vText(part))
+	}
+	return newList(items), m.step(len(s)/16 + parts)
+}
+
+func join(m *machine, args []value) (value, error) {
+	var glue, out []byte
+	if len(args) > 1 {
+		var err error
+		if glue, err = m.text(args[1]); err != nil {
+			return vNil, err
+		}
+	}
+	it := elements(m, args[0])
+	for i := 0; ; i++ {
+		e, ok, err := it.next()
+		if err != nil {
+			return vNil, err
+		}
+		if !ok {
+			return vText(out), nil
+		}
+		if e.kind != kString {
+			return vNil, faultf("element %d is %s, not a string", i, e.kind.name())
+		}
+		text, err := m.text(e)
+		if err != nil {
+			return vNil, err
+		}
+		if i > 0 {
+			out = append(out, glue...)
+		}
+		if len(out)+len(text) > maxResult {
+			return vNil, errResult
+		}
+		out = append(out, text...)
+		if err := m.grow(len(glue) + len(text)); err != nil {
+			return vNil, err
+		}
+	}
+}
+
+func toText(m *machine, args []value) (value, error) {
+	if v := args[0]; v.kind == kString {
+		return v, nil
+	}
+	out, err := plainForm(m, nil, args[0])
+	if err != nil {
+		return vNil, err
+	}
+	return vText(out), m.grow(len(out))
+}
+
+func toJSON(m *machine, args []value) (value, error) {
+	out, err := appendJSON(m, nil, args[0])
+	if err != nil {
+		return vNil, err
+	}
+	return vText(out), m.grow(len(out))
+}
+
+func fromJSON(m *machine, args []value) (value, error) {
+	text, err := m.text(args[0])
+	if err != nil {
+		return vNil, err
+	}
+	if err := m.step(len(text) / 8); err != nil {
+		return vNil, err
+	}
+	if !json.Valid(text) {
+		return vNil, fault("the text is not valid JSON")
+	}
+	v, ok := parse(text)
+	if !ok {
+		return vNil, fault("the text is not valid JSON")
+	}
+	return v, nil
+}
+
+func toBase64(m *machine, args []value) (value, error) {
+	text, err := m.text(args[0])
+	if err != nil {
+		return vNil, err
+	}
+	if err := m.grow(base64.StdEncoding.EncodedLen(len(text))); err != nil {
+		return vNil, err
+	}
+	return vText(base64.StdEncoding.AppendEncode(nil, text)), nil
+}
+
+func fromBase64(m *machine, args []value) (value, error) {
+	text, err := m.text(args[0])
+	if err != nil {
+		return vNil, err
+	}
+	if err := m.grow(len(text)); err != nil {
+		return vNil, err
+	}
+	out, err := base64.StdEncoding.AppendDecode(nil, text)
+	if err != nil {
+		return vNil, fault("the text is not base64")
+	}
+	return vText(out), nil
+}
+
+func length(m *machine, args []value) (value, error) {
+	switch v := args[0]; v.kind {
+	case kString:
+		text, err := m.text(v)
+		if err != nil {
+			return vNil, err
+		}
+		return vInt(int64(utf8.RuneCount(text))), m.step(len(text) / 64)
+	case kList, kMap:
+		return vInt(int64(len(v.built.items))), nil
+	case kObject:
+		o, err := object(m, v)
+		if err != nil {
+			return vNil, err
+		}
+		return vInt(int64(len(o.items))), nil
+	default:
+		it, n := elements(m, v), int64(0)
+		for ; ; n++ {
+			if _, ok, err := it.next(); err != nil || !ok {
+				return vInt(n), err
+			}
+		}
+	}
+}
+
+func typeOf(_ *machine, args []value) (value, error) {
+	name := "nil"
+	switch v := args[0]; {
+	case v.kind == kBool:
+		name = "bool"
+	case v.is(mInt):
+		name = "int"
+	case v.kind == kFloat:
+		name = "float"
+	case v.kind == kString:
+		name = "string"
+	case v.is(mArray):
+		name = "array"
+	case v.is(mObject):
+		name = "map"
+	case v.kind == kTime:
+		name = "date"
+	case v.kind == kDuration:
+		name = "duration"
+	}
+	return vString(name), nil
+}

@@ -1,0 +1,103 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// What one evaluation may use. A step is about one operation on one element or 64
+// bytes; the bytes are those of strings and containers that the expression builds.
+const (
+	maxSteps  = 1_000_000
+	maxMemory = 16 << 20
+	maxResult = 1 << 20 // of one built string, and of a result
+)
+
+// A fault is why an evaluation failed. Its text never quotes a value.
+type fault string
+
+func (f fault) Error() string { return string(f) }
+
+func faultf(format string, args ...any) error { return fault(fmt.Sprintf(format, args...)) }
+
+const (
+	errSteps  = fault("takes too many steps: test less, or split the array first")
+	errMemory = fault("builds too much: at most 16 MiB in one evaluation")
+	errResult = fault("builds more than 1 MiB")
+	errText   = fault("a field that a stage has set is not valid JSON")
+)
+
+// A machine is the state of one evaluation.
+type machine struct {
+	rec    *pipeline.Record
+	vars   []value // of let, and of the elements of predicates
+	stack  []value // arguments of the calls being made
+	steps  int
+	memory int
+}
+
+// machines hold no channels, so that a bubble of testing/synctest may use them.
+var machines = sync.Pool{New: func() any { return new(machine) }}
+
+func (m *machine) reset(rec *pipeline.Record, vars int) {
+	m.rec, m.steps, m.memory = rec, 0, 0
+	if cap(m.vars) < vars {
+		m.vars = make([]value, vars)
+	}
+	m.vars, m.stack = m.vars[:vars], m.stack[:0]
+}
+
+// free gives m back, without a hold on the record's bytes.
+func (m *machine) free() {
+	m.rec = nil
+	clear(m.vars)
+	clear(m.stack[:cap(m.stack)])
+	machines.Put(m)
+}
+
+// step counts work.
+func (m *machine) step(n int) error {
+	if m.steps += n + 1; m.steps > maxSteps {
+		return errSteps
+	}
+	return nil
+}
+
+// grow counts bytes that are about to be built.
+func (m *machine) grow(n int) error {
+	if n > maxResult {
+		return errResult
+	}
+	if m.memory += n; m.memory > maxMemory {
+		return errMemory
+	}
+	return m.step(n / 64)
+}
+
+// text gives the characters of the string v.
+func (m *machine) text(v value) ([]byte, error) {
+	if v.form != escaped {
+		return v.text, nil
+	}
+	if err := m.grow(len(v.text)); err != nil {
+		return nil, err
+	}
+	return unescape(v.text), nil
+}
+
+// failed makes the error that the pipeline sees. Those of the record itself, like
+// invalid JSON, stay as they are.
+func failed(doing, text string, err error) error {
+	var f fault
+	if !errors.As(err, &f) {
+		return err
+	}
+	const most = 120
+	if len(text) > most {
+		text = text[:most] + "…"
+	}
+	return pipeline.Reject(pipeline.ReasonExpression, fmt.Errorf("%s %s: %s", doing, text, f))
+}

@@ -1,0 +1,290 @@
+package expr
+
+import (
+	"bytes"
+	"regexp"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+func (c *compiler) unary(n *ast.UnaryNode) code {
+	of := c.node(n.Node)
+	switch n.Operator {
+	case "not", "!":
+		c.must(of, mBool|mNil, n.Operator)
+		test := c.condition(of)
+		return c.fold(n, boolean(func(m *machine) (bool, error) {
+			ok, err := test(m)
+			return !ok, err
+		}), of)
+	case "-", "+":
+		c.must(of, mNumber|mDuration, n.Operator)
+		minus := n.Operator == "-"
+		return c.fold(n, code{can: of.can & (mNumber | mDuration), run: func(m *machine) (value, error) {
+			v, err := of.run(m)
+			if err != nil {
+				return vNil, err
+			}
+			return negate(v, minus)
+		}}, of)
+	}
+	c.fail(n, n.Operator+" is not available", "")
+	return code{}
+}
+
+func negate(v value, minus bool) (value, error) {
+	switch {
+	case !v.is(mNumber | mDuration):
+		return vNil, faultf("+ or - before %s", v.kind.name())
+	case !minus:
+		return v, nil
+	case v.kind == kFloat:
+		return vFloat(-v.float()), nil
+	case v.kind == kBig:
+		return vNil, errBig
+	}
+	n, err := integers("-", 0, v.num)
+	return value{kind: v.kind, num: n}, err
+}
+
+// boolean makes a code of a test.
+func boolean(t test) code {
+	return code{can: mBool, test: t, run: func(m *machine) (value, error) {
+		ok, err := t(m)
+		return vBool(ok), err
+	}}
+}
+
+func (c *compiler) binary(n *ast.BinaryNode) code {
+	if n.Operator == ".." {
+		return c.span(n)
+	}
+	a := c.node(n.Left)
+	if r, ok := n.Right.(*ast.BinaryNode); ok && n.Operator == "in" && r.Operator == ".." {
+		return c.within(a, r)
+	}
+	b := c.node(n.Right)
+	switch n.Operator {
+	case "and", "&&", "or", "||":
+		return c.logical(n, a, b)
+	case "==", "!=":
+		return c.fold(n, c.equality(a, b, n.Operator == "!="), a, b)
+	case "<", "<=", ">", ">=":
+		return c.fold(n, c.ordering(n, a, b), a, b)
+	case "??":
+		return c.fold(n, code{can: a.can&^mNil | b.can, run: func(m *machine) (value, error) {
+			if v, err := a.run(m); err != nil || v.kind != kNil {
+				return v, err
+			}
+			return b.run(m)
+		}}, a, b)
+	case "in":
+		c.must(b, mArray|mObject|mNil, "in")
+		return c.fold(n, boolean(pair(a, b, contained)), a, b)
+	case "contains", "startsWith", "endsWith":
+		c.must(a, mString|mNil, n.Operator)
+		c.must(b, mString|mNil, n.Operator)
+		return c.fold(n, boolean(pair(a, b, textTest(n.Operator))), a, b)
+	case "matches":
+		return c.matches(n, a, b)
+	case "+", "-", "*", "/", "%", "**", "^":
+		return c.fold(n, c.arithmetic(n, a, b), a, b)
+	}
+	c.fail(n, n.Operator+" is not available", "")
+	return code{}
+}
+
+// pair makes a test of two values.
+func pair(a, b code, f func(m *machine, a, b value) (bool, error)) test {
+	return func(m *machine) (bool, error) {
+		x, err := a.run(m)
+		if err != nil {
+			return false, err
+		}
+		y, err := b.run(m)
+		if err != nil {
+			return false, err
+		}
+		return f(m, x, y)
+	}
+}
+
+func (c *compiler) logical(n *ast.BinaryNode, a, b code) code {
+	c.must(a, mBool|mNil, n.Operator)
+	c.must(b, mBool|mNil, n.Operator)
+	x, y := c.condition(a), c.condition(b)
+	stop := n.Operator == "or" || n.Operator == "||"
+	return c.fold(n, boolean(func(m *machine) (bool, error) {
+		if ok, err := x(m); err != nil || ok == stop {
+			return ok, err
+		}
+		return y(m)
+	}), a, b)
+}
+
+// equality is ==, or != when not is set.
+func (c *compiler) equality(a, b code, not bool) code {
+	if a.konst != nil {
+		a, b = b, a
+	}
+	if b.konst == nil {
+		return boolean(pair(a, b, func(m *machine, x, y value) (bool, error) {
+			same, err := equal(m, x, y)
+			return same != not, err
+		}))
+	}
+	k, run := *b.konst, a.run
+	return boolean(func(m *machine) (bool, error) {
+		v, err := run(m)
+		switch {
+		case err != nil:
+			return false, err
+		case v.kind == kString && k.kind == kString && v.form != escaped:
+			return bytes.Equal(v.text, k.text) != not, nil
+		case v.kind == kInt && k.kind == kInt:
+			return (v.num == k.num) != not, nil
+		}
+		same, err := equal(m, v, k)
+		return same != not, err
+	})
+}
+
+func (c *compiler) ordering(n *ast.BinaryNode, a, b code) code {
+	const sorts = mNumber | mString | mTime | mDuration | mNil
+	c.must(a, sorts, n.Operator)
+	c.must(b, sorts, n.Operator)
+	fits := a.can&b.can&^mNil&sorts != 0 || a.can&mNumber != 0 && b.can&mNumber != 0
+	if !fits && a.can&mNil == 0 && b.can&mNil == 0 {
+		c.fail(n, a.can.String()+" cannot be ordered against "+b.can.String(), "compare values of one type")
+	}
+	less, same, more := outcomes(n.Operator)
+	if b.konst != nil && b.konst.kind == kInt {
+		k, run := *b.konst, a.run
+		return boolean(func(m *machine) (bool, error) {
+			v, err := run(m)
+			if err != nil {
+				return false, err
+			}
+			if v.kind == kInt {
+				return v.num < k.num && less || v.num == k.num && same || v.num > k.num && more, nil
+			}
+			return holds(m, v, k, less, same, more)
+		})
+	}
+	return boolean(pair(a, b, func(m *machine, x, y value) (bool, error) {
+		return holds(m, x, y, less, same, more)
+	}))
+}
+
+// outcomes says for which results of a comparison the operator holds.
+func outcomes(op string) (less, same, more bool) {
+	return op[0] == '<', len(op) == 2, op[0] == '>'
+}
+
+func holds(m *machine, a, b value, less, same, more bool) (bool, error) {
+	c, ok, err := ordered(m, a, b)
+	if err != nil || !ok {
+		return false, err
+	}
+	return c < 0 && less || c == 0 && same || c > 0 && more, nil
+}
+
+func textTest(op string) func(m *machine, a, b value) (bool, error) {
+	f := bytes.Contains
+	switch op {
+	case "startsWith":
+		f = bytes.HasPrefix
+	case "endsWith":
+		f = bytes.HasSuffix
+	}
+	return func(m *machine, a, b value) (bool, error) {
+		if a.kind == kNil || b.kind == kNil {
+			return false, nil
+		}
+		if a.kind != kString || b.kind != kString {
+			return false, faultf("%s needs two strings, not %s and %s", op, a.kind.name(), b.kind.name())
+		}
+		x, err := m.text(a)
+		if err != nil {
+			return false, err
+		}
+		y, err := m.text(b)
+		if err != nil {
+			return false, err
+		}
+		return f(x, y), m.step(len(x) / 64)
+	}
+}
+
+// maxPattern bounds a regular expression; those of RE2 take linear time.
+const maxPattern = 1000
+
+func (c *compiler) matches(n *ast.BinaryNode, a, b code) code {
+	c.must(a, mString|mNil, "matches")
+	if b.konst == nil || b.konst.kind != kString {
+		c.fail(n.Right, "matches needs a constant pattern", `write it in quotes: origin matches "^[A-Z]{3}$"`)
+	}
+	pattern := string(b.konst.text)
+	if len(pattern) > maxPattern {
+		c.fail(n.Right, "a pattern of more than 1,000 bytes", "split it into several")
+	}
+	re, err := regexp.Compile(pattern)
+	if err != nil {
+		c.fail(n.Right, "an invalid pattern: "+err.Error(), "patterns are those of RE2: no look-around, no back-references")
+	}
+	return c.fold(n, boolean(func(m *machine) (bool, error) {
+		v, err := a.run(m)
+		if err != nil || v.kind == kNil {
+			return false, err
+		}
+		if v.kind != kString {
+			return false, faultf("matches needs a string, not %s", v.kind.name())
+		}
+		text, err := m.text(v)
+		if err != nil {
+			return false, err
+		}
+		return re.Match(text), m.step(len(text) / 8)
+	}), a)
+}
+
+// ends gives the constant bounds of a range.
+func (c *compiler) ends(n *ast.BinaryNode) (from, to int64) {
+	a, b := c.node(n.Left), c.node(n.Right)
+	if a.konst == nil || b.konst == nil || a.konst.kind != kInt || b.konst.kind != kInt {
+		c.fail(n, "a range needs two constant integers", "compare instead: x >= a and x <= b")
+	}
+	return a.konst.num, b.konst.num
+}
+
+// span compiles from..to as an array.
+func (c *compiler) span(n *ast.BinaryNode) code {
+	from, to := c.ends(n)
+	if to >= from && uint64(to)-uint64(from) >= maxRange {
+		c.fail(n, "a range of more than 1,000 integers", "compare instead: x >= a and x <= b")
+	}
+	var items []value
+	for i := from; i <= to; i++ {
+		items = append(items, vInt(i))
+	}
+	return constant(newList(items))
+}
+
+// within compiles x in from..to, without making the array.
+func (c *compiler) within(a code, n *ast.BinaryNode) code {
+	from, to := c.ends(n)
+	return boolean(func(m *machine) (bool, error) {
+		v, err := a.run(m)
+		if err != nil {
+			return false, err
+		}
+		switch {
+		case v.kind == kInt:
+			return v.num >= from && v.num <= to, nil
+		case v.kind == kFloat:
+			f := v.float()
+			return f == float64(int64(f)) && compareFloat(f, from) >= 0 && compareFloat(f, to) <= 0, nil
+		}
+		return false, nil
+	})
+}

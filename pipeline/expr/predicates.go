@@ -1,0 +1,322 @@
+package expr
+
+import (
+	"sort"
+
+	"github.com/expr-lang/expr/ast"
+)
+
+// predicates are the functions that run a piece of expression for each element of an
+// array.
+var predicates = map[string]struct {
+	truth    bool // the predicate is a condition
+	optional bool // without one the elements themselves count
+	can      mask
+	open     func() collector
+}{
+	"all":           {true, false, mBool, func() collector { return &verdict{on: false, out: true} }},
+	"any":           {true, false, mBool, func() collector { return &verdict{on: true, out: false} }},
+	"none":          {true, false, mBool, func() collector { return &verdict{on: true, out: true} }},
+	"one":           {true, false, mBool, func() collector { return new(counter) }},
+	"count":         {true, true, mInt, func() collector { return &counter{number: true} }},
+	"filter":        {true, false, 1 << kList, func() collector { return new(keeper) }},
+	"find":          {true, false, mAny, func() collector { return new(finder) }},
+	"findIndex":     {true, false, mInt, func() collector { return &finder{index: true} }},
+	"findLast":      {true, false, mAny, func() collector { return &finder{last: true} }},
+	"findLastIndex": {true, false, mInt, func() collector { return &finder{last: true, index: true} }},
+	"map":           {false, false, 1 << kList, func() collector { return new(mapper) }},
+	"sum":           {false, true, mNumber, func() collector { return &summer{total: vInt(0)} }},
+	"groupBy":       {false, false, 1 << kMap, func() collector { return new(grouper) }},
+	"sortBy":        {false, false, 1 << kList, func() collector { return new(sorter) }},
+}
+
+// A collector makes the result of a predicate function.
+type collector interface {
+	// each takes one element; done ends the walk.
+	each(m *machine, i int64, element, result value) (done bool, err error)
+	end(m *machine) (value, error)
+}
+
+// predicate compiles filter(array, …) and its like.
+func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
+	p := predicates[name]
+	of := c.node(args[0])
+	if of.can&mArray == 0 {
+		c.fail(of.at, name+" needs an array, this is "+of.can.String(), "")
+	}
+	at := scope{element: c.reserve(), index: c.reserve(), can: mAny}
+	body := code{can: mAny, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
+	if len(args) > 1 {
+		pred, ok := args[1].(*ast.PredicateNode)
+		if !ok {
+			c.fail(args[1], name+" needs a predicate", name+"(items, .price > 3)")
+		}
+		c.preds = append(c.preds, at)
+		body = c.node(pred.Node)
+		c.preds = c.preds[:len(c.preds)-1]
+		body.at = pred.Node
+		if p.truth {
+			c.must(body, mBool|mNil, "the predicate of "+name)
+		}
+	} else if !p.optional {
+		c.fail(n, name+" needs a predicate", name+"(items, .price > 3)")
+	}
+	open := p.open
+	if name == "sortBy" && len(args) > 2 {
+		desc := c.descending(c.node(args[2]), args[2])
+		open = func() collector { return &sorter{desc: desc} }
+	}
+	result := body.run
+	if p.truth {
+		test := c.condition(body)
+		result = func(m *machine) (value, error) {
+			ok, err := test(m)
+			return vBool(ok), err
+		}
+	}
+	return code{can: p.can, run: func(m *machine) (value, error) {
+		array, err := of.run(m)
+		if err != nil {
+			return vNil, err
+		}
+		return collect(m, name, array, at, result, open())
+	}}
+}
+
+func collect(m *machine, name string, array value, at scope, result eval, out collector) (value, error) {
+	if array.kind == kNil {
+		return vNil, faultf("%s of a missing array", name)
+	}
+	if !array.is(mArray) {
+		return vNil, faultf("%s of %s, not an array", name, array.kind.name())
+	}
+	it := elements(m, array)
+	for i := int64(0); ; i++ {
+		e, ok, err := it.next()
+		if err != nil {
+			return vNil, err
+		}
+		if !ok {
+			return out.end(m)
+		}
+		m.vars[at.element], m.vars[at.index] = e, vInt(i)
+		r, err := result(m)
+		if err != nil {
+			return vNil, err
+		}
+		done, err := out.each(m, i, e, r)
+		if err != nil {
+			return vNil, err
+		}
+		if done {
+			return out.end(m)
+		}
+	}
+}
+
+// pointer compiles # and #index.
+func (c *compiler) pointer(n *ast.PointerNode) code {
+	if len(c.preds) == 0 {
+		c.fail(n, "# stands outside of a predicate", "")
+	}
+	at := c.preds[len(c.preds)-1]
+	switch n.Name {
+	case "":
+		return code{can: at.can, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
+	case "index":
+		return code{can: mInt, run: func(m *machine) (value, error) { return m.vars[at.index], nil }}
+	}
+	c.fail(n, "there is no #"+n.Name, "a predicate has # and #index")
+	return code{}
+}
+
+// descending reads the order of sort and sortBy.
+func (c *compiler) descending(k code, n ast.Node) bool {
+	if k.konst != nil && k.konst.kind == kString {
+		switch string(k.konst.text) {
+		case "asc":
+			return false
+		case "desc":
+			return true
+		}
+	}
+	c.fail(n, "the order must be asc or desc", `write "asc" or "desc"`)
+	return false
+}
+
+// verdict is all, any and none: the first result that equals on settles it.
+type verdict struct {
+	on  bool
+	out bool // the verdict when no result does
+}
+
+func (v *verdict) each(_ *machine, _ int64, _, r value) (bool, error) {
+	if (r.num != 0) == v.on {
+		v.out = !v.out
+		return true, nil
+	}
+	return false, nil
+}
+
+func (v *verdict) end(*machine) (value, error) { return vBool(v.out), nil }
+
+// counter is count and one.
+type counter struct {
+	n      int64
+	number bool
+}
+
+func (c *counter) each(_ *machine, _ int64, _, r value) (bool, error) {
+	ok, err := truth(r)
+	if ok {
+		c.n++
+	}
+	return !c.number && c.n > 1, err
+}
+
+func (c *counter) end(*machine) (value, error) {
+	if c.number {
+		return vInt(c.n), nil
+	}
+	return vBool(c.n == 1), nil
+}
+
+// keeper is filter.
+type keeper struct{ items []value }
+
+func (k *keeper) each(m *machine, _ int64, e, r value) (bool, error) {
+	if r.num == 0 {
+		return false, nil
+	}
+	k.items = append(k.items, e)
+	return false, m.grow(valueBytes)
+}
+
+func (k *keeper) end(*machine) (value, error) { return newList(k.items), nil }
+
+// mapper is map.
+type mapper struct{ items []value }
+
+func (k *mapper) each(m *machine, _ int64, _, r value) (bool, error) {
+	k.items = append(k.items, r)
+	return false, m.grow(valueBytes)
+}
+
+func (k *mapper) end(*machine) (value, error) { return newList(k.items), nil }
+
+// finder is find and its like. Nothing found is nil, or -1 for an index.
+type finder struct {
+	last, index, found bool
+	at                 int64
+	element            value
+}
+
+func (f *finder) each(_ *machine, i int64, e, r value) (bool, error) {
+	if r.num == 0 {
+		return false, nil
+	}
+	f.found, f.at, f.element = true, i, e
+	return !f.last, nil
+}
+
+func (f *finder) end(*machine) (value, error) {
+	switch {
+	case f.index && !f.found:
+		return vInt(-1), nil
+	case f.index:
+		return vInt(f.at), nil
+	}
+	return f.element, nil
+}
+
+// summer is sum.
+type summer struct{ total value }
+
+func (s *summer) each(_ *machine, _ int64, _, r value) (bool, error) {
+	if !r.is(mNumber) {
+		return false, faultf("sum of %s", r.kind.name())
+	}
+	total, err := arithmetic("+", s.total, r)
+	s.total = total
+	return false, err
+}
+
+func (s *summer) end(*machine) (value, error) { return s.total, nil }
+
+// grouper is groupBy: an object of arrays.
+type grouper struct{ groups built }
+
+func (g *grouper) each(m *machine, _ int64, e, r value) (bool, error) {
+	if r.is(mArray | mObject | mNil) {
+		return false, faultf("grouping by %s", r.kind.name())
+	}
+	name := string(appendPlain(nil, r))
+	i, ok := g.groups.find(name)
+	if !ok {
+		g.groups.set(name, newList(nil))
+		i = len(g.groups.items) - 1
+	}
+	group := g.groups.items[i].built
+	group.items = append(group.items, e)
+	return false, m.grow(valueBytes + len(name))
+}
+
+func (g *grouper) end(*machine) (value, error) { return value{kind: kMap, built: &g.groups}, nil }
+
+// sorter is sortBy.
+type sorter struct {
+	desc        bool
+	items, keys []value
+}
+
+func (s *sorter) each(m *machine, _ int64, e, r value) (bool, error) {
+	s.items, s.keys = append(s.items, e), append(s.keys, r)
+	return false, m.grow(2 * valueBytes)
+}
+
+func (s *sorter) end(m *machine) (value, error) {
+	err := sortValues(m, s.items, s.keys, s.desc)
+	return newList(s.items), err
+}
+
+// sortValues sorts items by keys, in place and stable. Keys that do not order are an
+// error.
+func sortValues(m *machine, items, keys []value, desc bool) error {
+	by := &bySorting{m: m, items: items, keys: keys, desc: desc}
+	sort.Stable(by)
+	return by.err
+}
+
+type bySorting struct {
+	m           *machine
+	items, keys []value
+	desc        bool
+	err         error
+}
+
+func (s *bySorting) Len() int { return len(s.items) }
+
+func (s *bySorting) Swap(i, j int) {
+	s.items[i], s.items[j] = s.items[j], s.items[i]
+	s.keys[i], s.keys[j] = s.keys[j], s.keys[i]
+}
+
+func (s *bySorting) Less(i, j int) bool {
+	if s.err != nil {
+		return false
+	}
+	if s.err = s.m.step(0); s.err != nil {
+		return false
+	}
+	c, ok, err := ordered(s.m, s.keys[i], s.keys[j])
+	switch {
+	case err != nil:
+		s.err = err
+	case !ok:
+		s.err = fault("sorting a missing value")
+	}
+	if s.desc {
+		return c > 0
+	}
+	return c < 0
+}

@@ -1,0 +1,238 @@
+package expr
+
+import (
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A Template is text with {EXPR} parts: "out/{origin}.jsonl". {{ and }} stand for
+// braces. What the parts give is data, never structure, and is never read as a
+// template again: see its methods. It is safe for concurrent use. Errors are those of
+// an Expr.
+type Template struct {
+	text     string
+	pieces   []piece
+	compiled bool
+}
+
+// A piece is text as it stands, or a part.
+type piece struct {
+	static   string
+	part     *Expr // nil: static
+	inString bool  // the part stands within a JSON string
+	inPath   bool  // the part stands before the query of a URL
+}
+
+// UnmarshalText compiles. The error is an *Error, which carries the column within
+// the text.
+func (t *Template) UnmarshalText(text []byte) error {
+	s := scanner{text: string(text)}
+	if err := s.scan(); err != nil {
+		return err
+	}
+	*t = Template{text: string(text), pieces: s.pieces, compiled: true}
+	t.mark()
+	return nil
+}
+
+// String gives the text that was compiled.
+func (t *Template) String() string { return t.text }
+
+// IsZero says whether nothing has been compiled into t.
+func (t *Template) IsZero() bool { return !t.compiled }
+
+// MarshalText is the reverse of UnmarshalText.
+func (t *Template) MarshalText() ([]byte, error) { return []byte(t.text), nil }
+
+// Static says whether the template has no parts.
+func (t *Template) Static() bool {
+	return !slices.ContainsFunc(t.pieces, func(p piece) bool { return p.part != nil })
+}
+
+// Fields gives the names of the top-level fields that the parts read, sorted.
+func (t *Template) Fields() []string {
+	var names []string
+	for _, p := range t.pieces {
+		if p.part != nil {
+			names = append(names, p.part.prog.fields...)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// CheckJSON says whether JSON gives valid JSON, whatever the parts give.
+func (t *Template) CheckJSON() error {
+	var b []byte
+	for _, p := range t.pieces {
+		switch {
+		case p.part == nil:
+			b = append(b, p.static...)
+		case p.inString:
+			b = append(b, 'x')
+		default:
+			b = append(b, "null"...)
+		}
+	}
+	if !json.Valid(b) {
+		return errors.New("the template is not valid JSON: a brace of the document is written {{ or }}, a part is {EXPR}")
+	}
+	return nil
+}
+
+// mark finds out where each part stands.
+func (t *Template) mark() {
+	inString, inPath := false, true
+	for i := range t.pieces {
+		p := &t.pieces[i]
+		p.inString, p.inPath = inString, inPath
+		for j := 0; j < len(p.static); j++ {
+			switch c := p.static[j]; {
+			case c == '\\' && inString:
+				j++
+			case c == '"':
+				inString = !inString
+			}
+		}
+		inPath = inPath && !strings.ContainsAny(p.static, "?#")
+	}
+}
+
+// A scanner takes a template apart.
+type scanner struct {
+	text   string
+	at     int
+	static strings.Builder
+	pieces []piece
+}
+
+func (s *scanner) scan() error {
+	for s.at < len(s.text) {
+		c := s.text[s.at]
+		double := s.at+1 < len(s.text) && s.text[s.at+1] == c
+		switch {
+		case (c == '{' || c == '}') && double:
+			s.static.WriteByte(c)
+			s.at += 2
+		case c == '}':
+			return &Error{Column: s.at + 1, Message: "a } that closes nothing", Suggestion: "write }} for the character"}
+		case c == '{':
+			s.flush()
+			if err := s.part(); err != nil {
+				return err
+			}
+		default:
+			s.static.WriteByte(c)
+			s.at++
+		}
+	}
+	s.flush()
+	return nil
+}
+
+func (s *scanner) flush() {
+	if s.static.Len() > 0 {
+		s.pieces = append(s.pieces, piece{static: s.static.String()})
+		s.static.Reset()
+	}
+}
+
+// part compiles the expression behind the brace at s.at.
+func (s *scanner) part() error {
+	start := s.at + 1
+	end := closing(s.text, start)
+	if end < 0 {
+		return &Error{Column: s.at + 1, Message: "a { without its }", Suggestion: "write {{ for the character"}
+	}
+	text := s.text[start:end]
+	if strings.TrimSpace(text) == "" {
+		return &Error{Column: s.at + 1, Message: "a part without an expression", Suggestion: "write {{}} for two braces"}
+	}
+	e := new(Expr)
+	if err := e.UnmarshalText([]byte(text)); err != nil {
+		var located *Error
+		if errors.As(err, &located) {
+			located.Column += start
+			if located.Suggestion == "" {
+				located.Suggestion = "braces of the text itself are written {{ and }}"
+			}
+		}
+		return err
+	}
+	s.pieces = append(s.pieces, piece{part: e})
+	s.at = end + 1
+	return nil
+}
+
+// closing finds the brace that ends the expression from i on: braces within strings
+// do not count, and pairs of its own are passed over.
+func closing(text string, i int) int {
+	depth := 0
+	for i < len(text) {
+		switch c := text[i]; c {
+		case '"', '\'', '`':
+			if i = quoted(text, i); i < 0 {
+				return -1
+			}
+			continue
+		case '{':
+			depth++
+		case '}':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		}
+		i++
+	}
+	return -1
+}
+
+// quoted gives the index behind the string that starts at i, or -1.
+func quoted(text string, i int) int {
+	quote := text[i]
+	for i++; i < len(text); i++ {
+		switch {
+		case text[i] == quote:
+			return i + 1
+		case text[i] == '\\' && quote != '`':
+			i++
+		}
+	}
+	return -1
+}
+
+// render puts the template together; put appends what one part gives.
+func (t *Template) render(rec *pipeline.Record, put func(m *machine, dst []byte, p piece, v value) ([]byte, error)) (out []byte, err error) {
+	if !t.compiled {
+		return nil, failed("rendering", "", fault("no template has been compiled"))
+	}
+	for _, p := range t.pieces {
+		if p.part == nil {
+			out = append(out, p.static...)
+			continue
+		}
+		if out, err = p.part.put(rec, out, p, put); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// put evaluates a part and appends it.
+func (e *Expr) put(rec *pipeline.Record, dst []byte, p piece, put func(*machine, []byte, piece, value) ([]byte, error)) (out []byte, err error) {
+	m, err := e.start(rec)
+	if err != nil {
+		return nil, err
+	}
+	defer e.end(m, &err)
+	v, err := e.prog.run(m)
+	if err != nil {
+		return nil, err
+	}
+	return put(m, dst, p, v)
+}

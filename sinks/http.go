@@ -1,0 +1,266 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// HTTPSettings are the settings of an HTTP sink.
+type HTTPSettings struct {
+	URL           expr.Template              `yaml:"url" required:"true" doc:"address to send to; its host must stand in the file, what a part gives is percent-encoded"`
+	Method        string                     `yaml:"method" enum:"POST|PUT|PATCH" doc:"method of the requests"`
+	Format        string                     `yaml:"format" enum:"array|ndjson|single" doc:"array: a JSON array of records; ndjson: one a line; single: one record a request, as it stands"`
+	As            string                     `yaml:"as" enum:"value|fixture" doc:"value: the records' values; fixture: whole records with key, headers and position"`
+	Headers       map[string]string          `yaml:"headers" doc:"request headers"`
+	SecretHeaders map[string]pipeline.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
+	MaxRecords    int                        `yaml:"max_records" min:"1" doc:"most records of one request"`
+	MaxBytes      pipeline.Size              `yaml:"max_bytes" min:"1B" doc:"most bytes of one request; a larger record goes alone"`
+	OKStatus      client.Statuses            `yaml:"ok_status" doc:"statuses that say that all records are stored"`
+	RetryStatus   client.Statuses            `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
+	TLS           client.TLS                 `yaml:"tls" doc:"how the server is checked, and who this side is"`
+	Proxy         string                     `yaml:"proxy" doc:"address of a proxy; variables of the environment are ignored"`
+}
+
+// DefaultHTTP gives the settings of an HTTP sink before a file is read.
+func DefaultHTTP() HTTPSettings {
+	return HTTPSettings{
+		Method: http.MethodPost, Format: "array", As: "value", MaxRecords: 1000, MaxBytes: 1 << 20,
+		// 207 says that some are stored, in a body of which there are many forms.
+		OKStatus:    client.Statuses{{From: 200, To: 206}, {From: 208, To: 299}},
+		RetryStatus: slices.Clone(client.TransientStatuses),
+	}
+}
+
+// Validate checks what can be known without calling. It joins several errors.
+func (s *HTTPSettings) Validate() error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+	}
+	if _, err := client.StaticHost(s.URL.String()); err != nil {
+		bad("url", "%w", err)
+	}
+	if !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, s.Method) {
+		bad("method", "%q is none: write POST, PUT or PATCH", s.Method)
+	}
+	if !slices.Contains([]string{"array", "ndjson", "single"}, s.Format) {
+		bad("format", "%q is none: write array, ndjson or single", s.Format)
+	}
+	if s.As != "value" && s.As != "fixture" {
+		bad("as", "%q is neither value nor fixture", s.As)
+	}
+	if s.MaxRecords < 1 {
+		bad("max_records", "it must be at least 1")
+	}
+	if s.MaxBytes < 1 {
+		bad("max_bytes", "it must be at least 1B")
+	}
+	if h, err := client.Headers(s.Headers, s.SecretHeaders); err != nil {
+		bad("headers", "%w", err)
+	} else if h.Get(idempotencyKey) != "" {
+		bad("headers", "%s is made by the sink, from the positions of the records", idempotencyKey)
+	}
+	if err := s.TLS.Validate(); err != nil {
+		bad("tls", "%w", err)
+	}
+	if _, err := client.ParseProxy(s.Proxy); err != nil {
+		bad("proxy", "%w", err)
+	}
+	return errors.Join(errs...)
+}
+
+// HTTP sends records to a webhook, several in a request, one request of a lane after
+// another.
+//
+// Records are stored when the server has said so with a status of ok_status. Every
+// request carries an Idempotency-Key made of the positions of its records, the same
+// when the same records are sent again: a server that was stopped answers, when it
+// wakes, requests that had been given up long before, and one that remembers keys
+// stores their records once. When the outcome of a request is not known, the next
+// attempt sends exactly the same records under the same key.
+//
+// A request that is too large (413) or that the server refuses for what it holds (400,
+// 409, 422 and the like) is split until the record is found: that one is rejected, with
+// too_large or the class of the status. A status that is about the request and not
+// its records (a redirect, 401, 403, 404, 405 and the like) rejects all of them. A 409
+// to a request that is sent again says that the first one is still being worked on,
+// and is transient; where it says that the records are there already, it belongs into
+// ok_status.
+//
+// A value that is no JSON is rejected with invalid_json, but in the format single,
+// which sends any bytes. A tombstone is null.
+type HTTP struct {
+	settings HTTPSettings
+	form     lines
+	client   *client.HTTP
+	host     string
+	scope    string // what makes keys of one sink differ from those of another
+
+	mu      sync.Mutex
+	unknown map[place]request // by partition, the request that must be sent again as it was
+}
+
+// NewHTTP makes an HTTP sink for as many lanes at once as there are slots. scope, the
+// names of pipeline and sink, stands in the keys: two sinks that send the same records
+// to one server do not hide each other's. It connects with the first Write.
+func NewHTTP(s HTTPSettings, scope string, slots int) (*HTTP, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	form, err := newLines(s.As, "")
+	if err != nil {
+		return nil, err
+	}
+	h := &HTTP{settings: s, form: form, scope: scope, unknown: map[place]request{}}
+	if h.host, err = client.StaticHost(s.URL.String()); err != nil {
+		return nil, err
+	}
+	o := client.HTTPOptions{Slots: slots}
+	if o.Header, err = client.Headers(s.Headers, s.SecretHeaders); err != nil {
+		return nil, err
+	}
+	if o.Header.Get("Content-Type") == "" {
+		o.Header.Set("Content-Type", map[string]string{"ndjson": "application/x-ndjson"}[s.Format])
+		if s.Format != "ndjson" {
+			o.Header.Set("Content-Type", "application/json")
+		}
+	}
+	if o.TLS, err = s.TLS.Config(); err != nil {
+		return nil, err
+	}
+	if o.Proxy, err = client.ParseProxy(s.Proxy); err != nil {
+		return nil, err
+	}
+	h.client, err = client.NewHTTP(o)
+	return h, err
+}
+
+// errHeldBack is that of records behind one that was not stored.
+var errHeldBack = client.NewError("held_back", "sending: held back, because a record before it was not stored", nil)
+
+// Write implements pipeline.Sink.
+func (h *HTTP) Write(ctx context.Context, recs []*pipeline.Record) error {
+	for done := 0; done < len(recs); {
+		req, err := h.next(recs[done:])
+		n, failed := 0, 1
+		if err == nil {
+			n, failed, err = h.send(ctx, recs[done:done+req.count], req)
+		}
+		done += n
+		if err == nil {
+			continue
+		}
+		if _, permanent := pipeline.IsPermanent(err); done == 0 && !permanent {
+			return err
+		}
+		return notStored(done, failed, len(recs), err)
+	}
+	return nil
+}
+
+// notStored says that of all records those from first on are not stored: some of them
+// because of err, what is behind them because it was held back.
+func notStored(first, failed, all int, err error) error {
+	w := &pipeline.WriteError{Failed: make([]pipeline.Failure, 0, all-first)}
+	for i := first; i < all; i++ {
+		if i == first+failed {
+			err = errHeldBack
+		}
+		w.Failed = append(w.Failed, pipeline.Failure{Index: i, Err: err})
+	}
+	return w
+}
+
+// send sends recs as one request, or in parts when the server does not take them as
+// one. stored says how many are stored, from the first on; err is what failed then,
+// for as many records as failed says.
+func (h *HTTP) send(ctx context.Context, recs []*pipeline.Record, req request) (stored, failed int, err error) {
+	repeated := h.isUnknown(req)
+	err = h.call(ctx, req, repeated)
+	_, permanent := pipeline.IsPermanent(err)
+	h.remember(req, err != nil && !permanent)
+	var status *client.Error
+	switch {
+	case err == nil:
+		return len(recs), 0, nil
+	case !permanent || !errors.As(err, &status) || aboutRequest(status.Status):
+		return 0, len(recs), err
+	case len(recs) == 1:
+		if status.Status == http.StatusRequestEntityTooLarge {
+			err = pipeline.Reject(pipeline.ReasonTooLarge, status)
+		}
+		return 0, 1, err
+	}
+	half := len(recs) / 2
+	for _, part := range [][]*pipeline.Record{recs[:half], recs[half:]} {
+		req, err := h.exactly(part)
+		if err != nil {
+			return stored, 1, err
+		}
+		n, failed, err := h.send(ctx, part, req)
+		if stored += n; err != nil {
+			return stored, failed, err
+		}
+	}
+	return stored, 0, nil
+}
+
+// aboutRequest says whether a status speaks of the request rather than of the records
+// in it; 0 is no status.
+func aboutRequest(status int) bool {
+	switch status {
+	case 401, 402, 403, 404, 405, 406, 407, 410, 411, 412, 414, 415, 416, 417, 421, 426, 428, 431, 451:
+		return true
+	}
+	return status < 400 || status >= 500
+}
+
+// call makes one request.
+func (h *HTTP) call(ctx context.Context, req request, repeated bool) error {
+	what := "sending " + h.settings.Method + " " + h.host
+	a, err := h.client.Do(ctx, client.Request{
+		Method: h.settings.Method, URL: req.url, Body: req.body, Discard: true,
+		Header: http.Header{idempotencyKey: {req.key}},
+	})
+	switch {
+	case err != nil:
+		return err
+	case h.settings.OKStatus.Has(a.Status):
+		return nil
+	case a.Status == http.StatusConflict && repeated:
+		return client.StatusError(what, a, client.Statuses{{From: 409, To: 409}})
+	case a.Status < 300:
+		return pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer, fmt.Sprintf(
+			"%s: answered status %d, which ok_status does not hold; of a 207 the parts are not read: write format: single",
+			what, a.Status), nil))
+	}
+	return client.StatusError(what, a, h.settings.RetryStatus)
+}
+
+// Ping implements pipeline.Pinger: it connects to the host and sends nothing.
+func (h *HTTP) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.host) }
+
+// Close implements pipeline.Sink.
+func (h *HTTP) Close(context.Context) error {
+	h.client.Close()
+	return nil
+}
+
+// escapeKey keeps what a header may hold and people can read.
+func escapeKey(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r > '~' || r == '"' || r == '\\' {
+			return '_'
+		}
+		return r
+	}, s)
+}

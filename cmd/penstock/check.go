@@ -1,18 +1,150 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/config"
 )
 
-func newCheck(*globals) *cobra.Command {
-	return &cobra.Command{
+// A checked is the answer of check --json.
+type checked struct {
+	OK        bool              `json:"ok"`
+	Pipelines []checkedPipeline `json:"pipelines"`
+	Problems  config.Problems   `json:"problems"`
+	// Connect holds what could not be reached, with --connect.
+	Connect []string `json:"connect,omitempty"`
+}
+
+type checkedPipeline struct {
+	Name string `json:"name"`
+	File string `json:"file"`
+	Hash string `json:"config_hash"`
+}
+
+func newCheck(g *globals) *cobra.Command {
+	var connect, asJSON bool
+	timeout := 15 * time.Second
+	cmd := &cobra.Command{
 		Use:   "check FILE|DIR...",
 		Short: "Report everything that can be known to be wrong without running",
-		Args:  cobra.MinimumNArgs(1),
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("checking: the loader is not linked in")
+		Long: `Reads pipeline files and reports every mistake in them at once, as
+file:line:column with the line and a suggestion. Exits 2 when there is one.
+With --connect it also builds every component and probes what it connects to:
+brokers, databases, servers. Exits 3 when one of them does not answer.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			set, err := g.load(args)
+			var invalid *config.InvalidError
+			if err != nil && !errors.As(err, &invalid) {
+				return err
+			}
+			if err == nil {
+				err = buildAll(cmd.Context(), set, connect, timeout)
+			}
+			if asJSON {
+				return checkJSON(g.out, set, err)
+			}
+			if err != nil {
+				return err
+			}
+			printProblems(g.err, set.Warnings)
+			for _, p := range set.Pipelines {
+				fmt.Fprintf(g.out, "%s: %s is right (config %s)\n", p.File, p.Name, p.Hash)
+			}
+			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&connect, "connect", false, "probe brokers, databases and servers too")
+	cmd.Flags().DurationVar(&timeout, "connect-timeout", timeout, "how long --connect waits for all of them")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return cmd
+}
+
+// buildAll makes the components of every pipeline, probes them if asked to, and closes
+// them.
+func buildAll(ctx context.Context, set *config.Set, connect bool, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var errs []error
+	for _, p := range set.Pipelines {
+		o, err := catalog.Build(p, catalog.Env{Stdout: io.Discard})
+		if err != nil {
+			errs = append(errs, &buildError{fmt.Errorf("%s: %w", p.File, err)})
+			continue
+		}
+		if connect {
+			if err := catalog.Ping(ctx, o); err != nil {
+				errs = append(errs, &pipeline.EnvironmentError{Err: err})
+			}
+		}
+		if err := catalog.Close(context.WithoutCancel(ctx), o); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A buildError is a file that is right by itself, and whose components cannot be made:
+// a table that is not there, a certificate that cannot be read.
+type buildError struct{ err error }
+
+func (e *buildError) Error() string { return e.err.Error() }
+func (e *buildError) Unwrap() error { return e.err }
+
+// checkJSON prints the answer of check --json; the error that it returns says nothing
+// more.
+func checkJSON(w io.Writer, set *config.Set, err error) error {
+	c := checked{OK: err == nil, Pipelines: []checkedPipeline{}, Problems: config.Problems{}}
+	if set != nil {
+		c.Problems = append(c.Problems, set.Warnings...)
+		for _, p := range set.Pipelines {
+			c.Pipelines = append(c.Pipelines, checkedPipeline{p.Name, p.File, p.Hash})
+		}
+	}
+	var invalid *config.InvalidError
+	switch {
+	case errors.As(err, &invalid):
+		c.Problems = invalid.Problems
+	case err != nil:
+		for _, e := range flatten(err) {
+			c.Connect = append(c.Connect, e.Error())
+		}
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if werr := enc.Encode(c); werr != nil {
+		return werr
+	}
+	if err != nil {
+		return &exitError{code: exitCode(err)}
+	}
+	return nil
+}
+
+// flatten gives the errors that were joined.
+func flatten(err error) []error {
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		var all []error
+		for _, e := range many.Unwrap() {
+			all = append(all, flatten(e)...)
+		}
+		return all
+	}
+	var env *pipeline.EnvironmentError
+	if errors.As(err, &env) && env.Err != nil {
+		if _, ok := env.Err.(interface{ Unwrap() []error }); ok {
+			return flatten(env.Err)
+		}
+	}
+	return []error{err}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
 )
 
 // Exit codes.
@@ -78,15 +79,30 @@ func execute(ctx context.Context, args []string, s streams) int {
 	if err == nil {
 		return exitDone
 	}
-	var exit *exitError
-	if !errors.As(err, &exit) || exit.err != nil {
-		fmt.Fprintf(s.err, "penstock: %v\n", err)
-	}
+	printError(s.err, err)
 	if !g.running {
 		fmt.Fprintf(s.err, "see: penstock --help\n")
 		return exitUsage
 	}
 	return exitCode(err)
+}
+
+// printError writes the error of a command: one line each, and all there is to say of a
+// file that cannot be run.
+func printError(w io.Writer, err error) {
+	var (
+		exit    *exitError
+		invalid *config.InvalidError
+	)
+	switch {
+	case errors.As(err, &exit) && exit.err == nil:
+	case errors.As(err, &invalid):
+		printProblems(w, invalid.Problems)
+	default:
+		for _, e := range flatten(err) {
+			fmt.Fprintf(w, "penstock: %v\n", e)
+		}
+	}
 }
 
 // exitCode classifies the error of a command.
@@ -95,6 +111,8 @@ func exitCode(err error) int {
 		exit      *exitError
 		abandoned *pipeline.AbandonedError
 		env       *pipeline.EnvironmentError
+		invalid   *config.InvalidError
+		build     *buildError
 	)
 	switch {
 	case err == nil:
@@ -103,6 +121,8 @@ func exitCode(err error) int {
 		return exit.code
 	case errors.As(err, &abandoned):
 		return exitAbandoned
+	case errors.As(err, &invalid), errors.As(err, &build):
+		return exitUsage
 	case errors.As(err, &env):
 		return exitEnvironment
 	}

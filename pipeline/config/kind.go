@@ -2,9 +2,18 @@
 
 // Package config turns a pipeline file into checked settings; every error has
 // file:line:column, and all of them are reported at once.
+//
+// A [Loader] reads the files, puts variables in, and decodes the nodes of the YAML
+// with a decoder of its own, which knows the place of every value and goes on after
+// every mistake. What it knows about stages, sinks and sources is a table of [Kind]
+// that is an argument: nothing of the catalog is linked in here.
 package config
 
-import "github.com/penstockio/penstock/pipeline"
+import (
+	"io"
+
+	"github.com/penstockio/penstock/pipeline"
+)
 
 // A Section says where in a pipeline file a kind of component may stand.
 type Section string
@@ -20,31 +29,82 @@ const (
 //
 // Settings gives a pointer to a struct filled with defaults. Its exported fields
 // carry yaml tags (`yaml:"into"`), and a doc tag with one sentence for people
-// (`doc:"field that takes the answer"`). `required:"true"` marks what has no default.
-// A struct may have the method Validate() error, called when all its values are in;
-// errors.Join reports several, and a *FieldError names the field.
+// (`doc:"field that takes the answer"`). Further tags, all optional:
+//
+//	required:"true"   has no default and must stand in the file
+//	enum:"a|b|c"      the values that a text may have
+//	min:"1" max:"9"   bounds of a number, a duration (min:"1ms") or a size (max:"1GiB");
+//	                  of a list, a mapping or a text: of its length
+//	path:"true"       an expr.Template or a text that is a file name: made absolute,
+//	                  relative to the folder of the pipeline file, before it is read
+//
+// Types: bool, integers, floats, string, time.Duration, pipeline.Size,
+// pipeline.Secret, pipeline.Path, any encoding.TextUnmarshaler (an *expr.Error is
+// placed within the text), structs, pointers to these, slices, maps by string,
+// pipeline.Fields where the order counts, and any.
+//
+// A struct, nested ones included, may have the method Validate() error, called when
+// all its values are in and right; errors.Join reports several, and a
+// *pipeline.FieldError names the field to point at.
 type Kind struct {
 	Section  Section
 	Name     string
 	Doc      string // one sentence
-	Example  string // YAML of one component that runs
+	Example  string // YAML of one component that runs: an item of stages or sinks, or what stands under source
 	Settings func() any
 	// Short names the field that a bare scalar stands for: filter: delay >= 15.
 	Short string
 	// Waits marks stages that wait for somebody else; retry, timeout, deadline,
 	// window and serial are allowed in these alone.
 	Waits bool
+	// Guarantee says of a sink what a delivered record has behind it, and of a source
+	// what a commit means: a phrase for `graph --guarantees`.
+	Guarantee string
+	// Transactions marks sinks whose writes can be part of one step with the marks, which
+	// exactly_once needs.
+	Transactions bool
+	// Check finds what is wrong between the settings and the rest of the file, without
+	// touching anything outside the process but files that the settings name. nil:
+	// nothing to find. Errors are treated like those of Validate.
+	Check func(settings any, p *Pipeline) error
 	// Build makes the component from checked settings: a pipeline.Source,
-	// pipeline.Stage, pipeline.Splitter or pipeline.Sink.
+	// pipeline.Stage, pipeline.Splitter or pipeline.Sink. It connects to nothing.
 	Build func(settings any, env Env) (any, error)
 }
 
 // An Env is what a component may know of the place it is built for.
 type Env struct {
-	Pipeline   string // name of the pipeline
-	Name       string // name of the step or sink
-	Workers    int    // slots of the step, or of the sink's lanes
-	DeadLetter bool   // the sink is the dead letter sink
-	Source     pipeline.Source
-	Drain      int64 // drain budget in nanoseconds
+	Pipeline       string // name of the pipeline
+	Name           string // name of the step or sink
+	Dir            string // folder of the pipeline file, absolute
+	Workers        int    // slots of the step, or of the sink's lanes
+	DeadLetter     bool   // the sink is the dead letter sink
+	Source         pipeline.Source
+	SourceSettings any   // settings of the source as the file has them, whatever Source is
+	Drain          int64 // drain budget in nanoseconds
+	Stdout         io.Writer
+}
+
+// Kinds is the catalog's table.
+type Kinds []Kind
+
+// Find gives the row of that name in the section, or nil.
+func (k Kinds) Find(s Section, name string) *Kind {
+	for i := range k {
+		if k[i].Section == s && k[i].Name == name {
+			return &k[i]
+		}
+	}
+	return nil
+}
+
+// Names gives the names in the section, in the order of the table.
+func (k Kinds) Names(s Section) []string {
+	var names []string
+	for i := range k {
+		if k[i].Section == s {
+			names = append(names, k[i].Name)
+		}
+	}
+	return names
 }

@@ -1,0 +1,212 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// DeadLetterName is the name under which the dead letter sink stands in logs.
+const DeadLetterName = "dead_letter"
+
+// An Env is what Build takes from the process. The zero value works.
+type Env struct {
+	Budget *pipeline.Budget // shared by the pipelines of the process
+	Events *event.Emitter   // of the process; Build stamps the pipeline
+	Stdout io.Writer        // nil: os.Stdout
+
+	// Source stands in for the file's, which is then not built.
+	Source pipeline.Source
+	// Sink makes what stands in for each sink, the dead letters' included (its name is
+	// DeadLetterName). nil: the file's own.
+	Sink func(name, kind string) (pipeline.Sink, error)
+}
+
+// Build makes the components of a checked file, and the options of its pipeline. It
+// connects to nothing. When it fails, everything made so far has been closed.
+func Build(p *config.Pipeline, env Env) (pipeline.Options, error) {
+	b := builder{p: p, env: env}
+	if b.env.Stdout == nil {
+		b.env.Stdout = os.Stdout
+	}
+	o, err := b.options()
+	if err != nil {
+		return pipeline.Options{}, errors.Join(err, Close(context.Background(), o))
+	}
+	return o, nil
+}
+
+type builder struct {
+	p   *config.Pipeline
+	env Env
+	src pipeline.Source
+}
+
+func (b *builder) options() (pipeline.Options, error) {
+	p := b.p
+	o := pipeline.Options{
+		Name: p.Name, Order: p.Order.Keep, Budget: b.env.Budget,
+		Drain: p.Limits.Drain, StatsEvery: p.Log.StatsEvery, Partitions: p.Log.PartitionsEvery,
+		ConfigHash: p.Hash,
+	}
+	if b.env.Events != nil {
+		o.Events = b.env.Events.Pipeline(p.Name)
+	}
+	if p.Order.Key != nil {
+		o.Key = p.Order.Key.Bytes
+	}
+	var err error
+	if o.Source, err = b.source(); err != nil {
+		return o, err
+	}
+	b.src = o.Source
+	for i := range p.Stages {
+		step, err := b.step(&p.Stages[i])
+		if err != nil {
+			return o, err
+		}
+		o.Steps = append(o.Steps, step)
+	}
+	for i := range p.Sinks {
+		s := &p.Sinks[i]
+		out, err := b.output(s.Name, s.Component, s.OutputSettings, false)
+		if err != nil {
+			return o, err
+		}
+		if s.When != nil {
+			out.When = s.When.Condition
+		}
+		o.Sinks = append(o.Sinks, out)
+	}
+	if d := p.DeadLetter; d != nil {
+		o.DeadLetter, err = b.output(DeadLetterName, d.Component, d.OutputSettings, true)
+	}
+	return o, err
+}
+
+func (b *builder) component(name string, c config.Component, workers int, dead bool) (any, error) {
+	made, err := c.Kind.Build(c.Settings, config.Env{
+		Pipeline: b.p.Name, Name: name, Dir: b.p.Dir, Workers: workers, DeadLetter: dead,
+		Source: b.src, SourceSettings: b.p.Source.Settings,
+		Drain: int64(b.p.Limits.Drain), Stdout: b.env.Stdout,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the %s %s of pipeline %s: %w", c.Kind.Section, name, b.p.Name, err)
+	}
+	return made, nil
+}
+
+func (b *builder) source() (pipeline.Source, error) {
+	if b.env.Source != nil {
+		return b.env.Source, nil
+	}
+	made, err := b.component(b.p.Source.Kind.Name, b.p.Source, 0, false)
+	if err != nil {
+		return nil, err
+	}
+	src, ok := made.(pipeline.Source)
+	if !ok {
+		return nil, fmt.Errorf("making the source %s: %T is no source", b.p.Source.Kind.Name, made)
+	}
+	return src, nil
+}
+
+func (b *builder) step(s *config.Stage) (pipeline.Step, error) {
+	step := pipeline.Step{
+		Name: s.Name, Kind: s.Kind.Name, Workers: s.Workers, OnError: s.OnError,
+		Waits: s.Kind.Waits, Window: s.Window, Timeout: s.Timeout, Deadline: s.Deadline, Serial: s.Serial,
+		Retry: pipeline.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
+	}
+	made, err := b.component(s.Name, s.Component, s.Workers, false)
+	if err != nil {
+		return step, err
+	}
+	switch c := made.(type) {
+	case pipeline.Splitter:
+		step.Splitter = c
+	case pipeline.Stage:
+		step.Stage = c
+	default:
+		return step, fmt.Errorf("making the stage %s: %T is no stage", s.Name, made)
+	}
+	return step, nil
+}
+
+func (b *builder) output(name string, c config.Component, s config.OutputSettings, dead bool) (pipeline.Output, error) {
+	out := pipeline.Output{
+		Name: name, Kind: c.Kind.Name, Records: s.Batch.Records, Bytes: s.Batch.Bytes, Linger: s.Batch.Linger, Timeout: s.Timeout,
+		Retry: pipeline.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
+	}
+	if b.env.Sink != nil {
+		sink, err := b.env.Sink(name, c.Kind.Name)
+		out.Sink = sink
+		return out, err
+	}
+	made, err := b.component(name, c, 0, dead)
+	if err != nil {
+		return out, err
+	}
+	sink, ok := made.(pipeline.Sink)
+	if !ok {
+		return out, fmt.Errorf("making the sink %s: %T is no sink", name, made)
+	}
+	out.Sink = sink
+	return out, nil
+}
+
+// Close closes the components of options that no pipeline has taken over.
+func Close(ctx context.Context, o pipeline.Options) error {
+	var errs []error
+	for _, s := range o.Steps {
+		for _, c := range []any{s.Stage, s.Splitter} {
+			if closer, ok := c.(io.Closer); ok {
+				errs = append(errs, closer.Close())
+			}
+		}
+	}
+	for _, s := range append(o.Sinks, o.DeadLetter) {
+		if s.Sink != nil {
+			errs = append(errs, s.Sink.Close(ctx))
+		}
+	}
+	if o.Source != nil {
+		errs = append(errs, o.Source.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Ping probes every component that can be, and gives all errors, each with the name of
+// its component.
+func Ping(ctx context.Context, o pipeline.Options) error {
+	var errs []error
+	probe := func(what string, c any) {
+		p, ok := c.(pipeline.Pinger)
+		if !ok {
+			return
+		}
+		if err := p.Ping(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", what, err))
+		}
+	}
+	probe("source of "+o.Name, o.Source)
+	for _, s := range o.Steps {
+		if s.Stage != nil {
+			probe("step "+s.Name, s.Stage)
+		} else {
+			probe("step "+s.Name, s.Splitter)
+		}
+	}
+	for _, s := range o.Sinks {
+		probe("sink "+s.Name, s.Sink)
+	}
+	if o.DeadLetter.Sink != nil {
+		probe("sink "+DeadLetterName, o.DeadLetter.Sink)
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,254 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+var (
+	pipelineName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	stepName     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
+)
+
+// reserved names stand for something else in logs, cases and dead letters.
+var reserved = []string{"dead_letter", "source"}
+
+// maxName bounds a name, which becomes part of file names, headers and labels.
+const maxName = 100
+
+// check finds what is wrong between values that are right by themselves, and fills in
+// the defaults that depend on others.
+func (d *decoder) check(p *Pipeline) {
+	if n := d.places["pipeline"]; n != nil && n.kind == scalarNode && !n.null && (!pipelineName.MatchString(p.Name) || len(p.Name) > maxName) {
+		d.errorAt(n, fmt.Sprintf("the name %s is not made of a-z, 0-9 and - alone", n.shown()), "did you mean "+tidyName(p.Name)+"?")
+	}
+	d.names(p)
+	for i := range p.Stages {
+		d.stage(p, &p.Stages[i], fmt.Sprintf("stages[%d]", i))
+	}
+	for i := range p.Sinks {
+		d.output(p, &p.Sinks[i].OutputSettings, fmt.Sprintf("sinks[%d]", i))
+	}
+	if p.DeadLetter != nil {
+		d.output(p, &p.DeadLetter.OutputSettings, "dead_letter")
+	}
+	d.delivery(p)
+	d.admin(p)
+	d.components(p)
+}
+
+var notName = regexp.MustCompile(`[^a-z0-9]+`)
+
+func tidyName(s string) string {
+	if t := strings.Trim(notName.ReplaceAllString(strings.ToLower(s), "-"), "-"); t != "" && len(t) <= maxName {
+		return t
+	}
+	return "my-pipeline"
+}
+
+// names checks the names of steps and sinks, and gives one to those without.
+func (d *decoder) names(p *Pipeline) {
+	taken := map[string]*node{}
+	for i := range p.Stages {
+		d.claim(&p.Stages[i].Name, fmt.Sprintf("stages[%d]", i), taken)
+	}
+	for i := range p.Sinks {
+		d.claim(&p.Sinks[i].Name, fmt.Sprintf("sinks[%d]", i), taken)
+	}
+	give := func(name *string, c Component) {
+		if *name != "" || c.Kind == nil {
+			return
+		}
+		*name = c.Kind.Name
+		for n := 2; taken[*name] != nil; n++ {
+			*name = fmt.Sprintf("%s-%d", c.Kind.Name, n)
+		}
+		taken[*name] = &node{}
+	}
+	for i := range p.Stages {
+		give(&p.Stages[i].Name, p.Stages[i].Component)
+	}
+	for i := range p.Sinks {
+		give(&p.Sinks[i].Name, p.Sinks[i].Component)
+	}
+}
+
+func (d *decoder) claim(name *string, path string, taken map[string]*node) {
+	n := d.places[path+".name"]
+	if n == nil || n.kind != scalarNode || n.null {
+		return
+	}
+	switch first := taken[*name]; {
+	case slices.Contains(reserved, *name):
+		d.errorAt(n, fmt.Sprintf("the name %q is reserved", *name), "it stands for something else in logs and cases; choose another")
+	case !stepName.MatchString(*name) || len(*name) > maxName:
+		d.errorAt(n, fmt.Sprintf("the name %s is not made of a-z, 0-9, - and _ alone", n.shown()), "did you mean "+tidyName(*name)+"?")
+	case first != nil:
+		d.errorAt(n, fmt.Sprintf("the name %q stands twice; first at line %d", *name, first.line), "steps and sinks have one name each: logs and dead letters tell them apart by it")
+	default:
+		taken[*name] = n
+	}
+}
+
+// waitingOnly are the settings that a step which waits for nobody cannot have.
+var waitingOnly = []string{"window", "timeout", "deadline", "serial", "retry"}
+
+func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
+	if s.OnErrorName == "dead_letter" && p.DeadLetter == nil && !d.damaged {
+		d.errorAt(d.at(path+".on_error"), "on_error: dead_letter, and the file has no dead_letter", "add dead_letter: with a sink, or write on_error: stop")
+	}
+	s.OnError = map[string]pipeline.OnError{"stop": pipeline.OnErrorStop, "pass": pipeline.OnErrorPass}[s.OnErrorName]
+	s.Serial = map[string]pipeline.Serial{"key": pipeline.SerialKey, "partition": pipeline.SerialPartition}[s.SerialName]
+	if s.Kind == nil {
+		return
+	}
+	if !s.Kind.Waits {
+		for _, name := range waitingOnly {
+			if d.given(path + "." + name) {
+				d.errorAt(d.where(path+"."+name), fmt.Sprintf("%s has no meaning in %s: it waits for nobody and makes one attempt", name, s.Kind.Name),
+					"remove it"+d.waitingKinds())
+			}
+		}
+		s.Window, s.Timeout, s.Deadline, s.Serial, s.SerialName, s.Retry = 0, 0, 0, 0, "", Retry{}
+		return
+	}
+	d.waiting(p, s, path)
+}
+
+func (d *decoder) waitingKinds() string {
+	var names []string
+	for _, k := range d.kinds {
+		if k.Waits {
+			names = append(names, k.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	return "; steps that wait: " + strings.Join(names, ", ")
+}
+
+// waiting checks a waiting step and fills in its defaults.
+func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
+	if s.Workers == 0 {
+		s.Workers = defaultWaitingWorkers
+	}
+	switch {
+	case s.Window == 0:
+		s.Window = defaultWindowFactor * s.Workers
+	case s.Window < s.Workers:
+		d.errorAt(d.at(path+".window"), fmt.Sprintf("a window of %d cannot keep %d workers busy", s.Window, s.Workers),
+			fmt.Sprintf("a window is at least as large as the pool, better 64 times: %d", defaultWindowFactor*s.Workers))
+	case s.Window > p.Limits.InFlight:
+		d.warn(d.at(path+".window"), fmt.Sprintf("a window of %d never fills: the process has at most %d records in flight", s.Window, p.Limits.InFlight), "see limits.in_flight")
+	}
+	timeout, deadline := d.given(path+".timeout"), d.given(path+".deadline")
+	switch {
+	case timeout && deadline && s.Deadline < s.Timeout:
+		d.errorAt(d.at(path+".deadline"), fmt.Sprintf("the deadline %v is shorter than the timeout %v of one attempt", s.Deadline, s.Timeout), "the deadline is of a record in this step, retries included")
+	case deadline && !timeout:
+		s.Timeout = min(s.Timeout, s.Deadline)
+	case timeout && !deadline:
+		s.Deadline = max(s.Deadline, s.Timeout)
+	}
+	if deadline && s.Deadline > p.Limits.Drain {
+		d.warn(d.at(path+".deadline"), fmt.Sprintf("the deadline %v is above the drain budget of %v: records may be abandoned at a stop", s.Deadline, p.Limits.Drain), "they are read again at the next start; see limits.drain")
+	}
+	d.retry(s.Retry, path)
+}
+
+func (d *decoder) retry(r Retry, path string) {
+	if r.MaxBackoff < r.Backoff && (d.given(path+".retry.backoff") || d.given(path+".retry.max_backoff")) {
+		at := path + ".retry.max_backoff"
+		if !d.given(at) {
+			at = path + ".retry.backoff"
+		}
+		d.errorAt(d.at(at), fmt.Sprintf("max_backoff %v is below backoff %v", r.MaxBackoff, r.Backoff), "backoff doubles from attempt to attempt, up to max_backoff")
+	}
+}
+
+func (d *decoder) output(p *Pipeline, o *OutputSettings, path string) {
+	d.retry(o.Retry, path)
+	if d.given(path+".timeout") && o.Timeout > p.Limits.Drain {
+		d.warn(d.at(path+".timeout"), fmt.Sprintf("the timeout %v is above the drain budget of %v: a write may be cut off at a stop", o.Timeout, p.Limits.Drain), "see limits.drain")
+	}
+	if d.given(path+".batch.linger") && o.Batch.Linger >= p.Limits.Drain {
+		d.errorAt(d.at(path+".batch.linger"), fmt.Sprintf("a linger of %v is not below the drain budget of %v", o.Batch.Linger, p.Limits.Drain), "records would be abandoned at every stop")
+	}
+}
+
+func (d *decoder) warn(n *node, text, suggestion string) {
+	d.report(n.problem(SeverityWarning, text, suggestion))
+}
+
+func (d *decoder) delivery(p *Pipeline) {
+	if p.Delivery != ExactlyOnce {
+		return
+	}
+	at := d.at("delivery")
+	d.errorAt(at, "delivery: exactly_once does not exist yet in this version", "write at_least_once, or remove the line: nothing is lost, and what is delivered twice has the same position")
+	if p.Order.Keep != pipeline.OrderPartition {
+		name := "none"
+		if p.Order.Keep == pipeline.OrderKey {
+			name = "key"
+		}
+		d.errorAt(d.at("order"), fmt.Sprintf("order: %s contradicts delivery: exactly_once", name), "a transaction ends at one offset of each partition: write order: partition")
+	}
+	for i, s := range p.Sinks {
+		if s.Kind != nil && !s.Kind.Transactions {
+			d.errorAt(d.where(fmt.Sprintf("sinks[%d].%s", i, s.Kind.Name)), fmt.Sprintf("the sink %s cannot give exactly_once", s.Kind.Name), "write delivery: at_least_once")
+		}
+	}
+}
+
+// admin checks that the endpoint stays on this machine.
+func (d *decoder) admin(p *Pipeline) {
+	n := d.places["admin.listen"]
+	if n == nil || n.kind != scalarNode || n.null || p.Admin == nil {
+		return
+	}
+	if path, ok := strings.CutPrefix(p.Admin.Listen, "unix:"); ok {
+		if path == "" {
+			d.errorAt(n, "admin.listen names no socket", "write unix:/run/penstock/admin.sock")
+		}
+		return
+	}
+	host, port, err := net.SplitHostPort(p.Admin.Listen)
+	if err != nil || port == "" {
+		d.errorAt(n, fmt.Sprintf("admin.listen takes host:port or unix:/path, not %s", n.shown()), "write 127.0.0.1:9600")
+		return
+	}
+	addr, err := netip.ParseAddr(host)
+	if host != "localhost" && (err != nil || !addr.IsLoopback()) {
+		d.errorAt(n, "admin.listen is reachable from other machines, and the endpoint has no TLS and no token", "write 127.0.0.1:"+port+", or unix:/path")
+	}
+}
+
+// components lets each kind look at its settings beside the rest of the file.
+func (d *decoder) components(p *Pipeline) {
+	look := func(c Component, path string) {
+		if c.Kind == nil || c.Kind.Check == nil || d.faulty(path+"."+c.Kind.Name) {
+			return
+		}
+		d.settle(c.Kind.Check(c.Settings, p), path+"."+c.Kind.Name)
+	}
+	look(p.Source, "source")
+	for i := range p.Stages {
+		look(p.Stages[i].Component, fmt.Sprintf("stages[%d]", i))
+	}
+	for i := range p.Sinks {
+		look(p.Sinks[i].Component, fmt.Sprintf("sinks[%d]", i))
+	}
+	if p.DeadLetter != nil {
+		look(p.DeadLetter.Component, "dead_letter")
+	}
+}
+
+// faulty says whether something within the value at path has been reported.
+func (d *decoder) faulty(path string) bool { return d.bad[path] }

@@ -1,0 +1,345 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A decoder fills structs from nodes, and goes on after every mistake.
+type decoder struct {
+	*reading
+	dir    string           // folder that paths are relative to
+	places map[string]*node // values by path, "stages[2].http.url"
+	keys   map[string]*node // and their keys
+	bad    map[string]bool  // components with a mistake in them, by path
+}
+
+// a nodeDecoder reads itself from a node; the types of this package that are no plain
+// structs do.
+type nodeDecoder interface {
+	decodeNode(d *decoder, n *node, path string) bool
+}
+
+func (d *decoder) errorAt(n *node, text, suggestion string) bool {
+	d.report(n.problem(SeverityError, text, suggestion))
+	return false
+}
+
+// where is the place for what is said about a path as a whole: its key, else its
+// value, else what it stands in.
+func (d *decoder) where(path string) *node {
+	for {
+		if n := d.keys[path]; n != nil {
+			return n
+		}
+		if n := d.places[path]; n != nil {
+			return n
+		}
+		i := strings.LastIndexAny(path, ".[")
+		if i < 0 {
+			return d.places[""]
+		}
+		path = path[:i]
+	}
+}
+
+// at is the place of the value at a path, or where it would stand.
+func (d *decoder) at(path string) *node {
+	if n := d.places[path]; n != nil {
+		return n
+	}
+	return d.where(path)
+}
+
+// given says whether a value stands in the file.
+func (d *decoder) given(path string) bool { return d.places[path] != nil }
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// label is what a message calls the value at path.
+func label(path string) string {
+	if i := strings.LastIndexByte(path, '.'); i >= 0 {
+		return path[i+1:]
+	}
+	return path
+}
+
+// value decodes n into v and says whether all of it was right.
+func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
+	d.places[path] = n
+	if n.kind == brokenNode {
+		return false
+	}
+	if nd, ok := v.Addr().Interface().(nodeDecoder); ok {
+		return nd.decodeNode(d, n, path)
+	}
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		return d.value(n, v.Elem(), t, path)
+	}
+	if _, ok := isOrdered(v.Type()); ok {
+		return d.ordered(n, v, t, path)
+	}
+	if isText(v.Type()) || isScalarKind(v.Type()) {
+		return d.scalarValue(n, v, t, path)
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		return d.structure(n, v, path, container{what: label(path)})
+	case reflect.Slice:
+		return d.list(n, v, t, path)
+	case reflect.Map:
+		return d.dictionary(n, v, t, path)
+	case reflect.Interface:
+		x, ok := d.anything(n)
+		if ok && x != nil {
+			v.Set(reflect.ValueOf(x))
+		}
+		return ok
+	}
+	panic(fmt.Sprintf("config: settings have a field of type %s, which no file can hold", v.Type()))
+}
+
+func isScalarKind(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Bool, reflect.String, reflect.Float32, reflect.Float64,
+		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return true
+	}
+	return false
+}
+
+// A container says what a mapping is, for messages about its keys.
+type container struct {
+	what      string            // "http", "a stage"
+	elsewhere map[string]string // keys that belong elsewhere, with what to say about them
+}
+
+// structure decodes a mapping into a struct.
+func (d *decoder) structure(n *node, v reflect.Value, path string, c container) bool {
+	fields := fieldsOf(v.Type())
+	if n.kind == scalarNode && n.null && n.tag == "" {
+		n = &node{kind: mappingNode, src: n.src, line: n.line, col: n.col}
+	}
+	if n.kind != mappingNode {
+		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", c.what, n.describe()), known(fields))
+	}
+	ok := true
+	for i, key := range n.keys {
+		f := findField(fields, key.text)
+		if f == nil {
+			ok = d.unknownKey(key, fields, c)
+			continue
+		}
+		at := join(path, f.name)
+		d.keys[at] = key
+		if !d.value(n.items[i], v.FieldByIndex(f.index), f.tags, at) {
+			ok = false
+		}
+	}
+	for _, f := range fields {
+		if f.tags.required && n.get(f.name) == nil && !d.damaged {
+			ok = d.missing(n, path, f, c)
+		}
+	}
+	if ok {
+		ok = d.validate(v, path)
+	}
+	return ok
+}
+
+func findField(fields []field, name string) *field {
+	for i := range fields {
+		if fields[i].name == name {
+			return &fields[i]
+		}
+	}
+	return nil
+}
+
+func known(fields []field) string {
+	if len(fields) == 0 {
+		return ""
+	}
+	return "known here: " + strings.Join(fieldNames(fields), ", ")
+}
+
+func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
+	suggestion := c.elsewhere[key.text]
+	if suggestion == "" {
+		suggestion = didYouMean(key.text, fieldNames(fields))
+	}
+	return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, c.what), suggestion)
+}
+
+func (d *decoder) missing(n *node, path string, f field, c container) bool {
+	at := d.keys[path]
+	if at == nil {
+		at = n
+	}
+	what := c.what
+	if path == "" {
+		what = "the file"
+	}
+	suggestion := ""
+	if f.tags.doc != "" {
+		suggestion = f.name + ": " + f.tags.doc
+	}
+	return d.errorAt(at, fmt.Sprintf("%s has no %q, which is required", what, f.name), suggestion)
+}
+
+// validate calls Validate, when v has it, and places what it returns.
+func (d *decoder) validate(v reflect.Value, path string) bool {
+	checker, ok := v.Addr().Interface().(interface{ Validate() error })
+	if !ok {
+		return true
+	}
+	return d.settle(checker.Validate(), path)
+}
+
+// settle reports the errors of Validate or Check about the settings at path, and says
+// whether there were none.
+func (d *decoder) settle(err error, path string) bool {
+	if err == nil {
+		return true
+	}
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			d.settle(e, path)
+		}
+		return false
+	}
+	var at *pipeline.FieldError
+	if errors.As(err, &at) {
+		full := join(path, at.Field)
+		n := d.at(full)
+		return d.errorAt(n, n.conceal(label(path)+": "+err.Error()), "")
+	}
+	n := d.where(path)
+	return d.errorAt(n, n.conceal(label(path)+": "+err.Error()), "")
+}
+
+func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
+	if n.kind != sequenceNode {
+		suggestion := ""
+		if n.kind == scalarNode && !n.null && isScalarKind(v.Type().Elem()) {
+			suggestion = fmt.Sprintf("write %s: [%s]", label(path), n.raw)
+		}
+		return d.errorAt(n, fmt.Sprintf("%s takes a list, not %s", label(path), n.describe()), suggestion)
+	}
+	ok := true
+	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+	for i, item := range n.items {
+		ok = d.value(item, v.Index(i), tags{enum: t.enum, path: t.path}, fmt.Sprintf("%s[%d]", path, i)) && ok
+	}
+	return d.length(n, len(n.items), t, path, "entries") && ok
+}
+
+func (d *decoder) dictionary(n *node, v reflect.Value, t tags, path string) bool {
+	if n.kind != mappingNode {
+		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", label(path), n.describe()), "")
+	}
+	ok := true
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.items)))
+	for i, key := range n.keys {
+		at := join(path, key.text)
+		d.keys[at] = key
+		elem := reflect.New(v.Type().Elem()).Elem()
+		ok = d.value(n.items[i], elem, tags{enum: t.enum, path: t.path}, at) && ok
+		v.SetMapIndex(reflect.ValueOf(key.text).Convert(v.Type().Key()), elem)
+	}
+	return d.length(n, len(n.items), t, path, "entries") && ok
+}
+
+func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
+	if n.kind != mappingNode {
+		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", label(path), n.describe()), "")
+	}
+	v.SetZero()
+	ok := true
+	into := v.Addr().Interface().(adder)
+	for i, key := range n.keys {
+		at := join(path, key.text)
+		d.keys[at] = key
+		ok = d.value(n.items[i], reflect.ValueOf(into.Add(key.text)).Elem(), tags{enum: t.enum, path: t.path}, at) && ok
+	}
+	return d.length(n, len(n.items), t, path, "entries") && ok
+}
+
+// length checks the bounds of how much a list, a mapping or a text holds.
+func (d *decoder) length(n *node, have int, t tags, path, unit string) bool {
+	if t.min != "" {
+		if least, _ := strconv.Atoi(t.min); have < least {
+			return d.errorAt(n, fmt.Sprintf("%s has %d %s; at least %s", label(path), have, unit, t.min), "")
+		}
+	}
+	if t.max != "" {
+		if most, _ := strconv.Atoi(t.max); have > most {
+			return d.errorAt(n, fmt.Sprintf("%s has %d %s; at most %s", label(path), have, unit, t.max), "")
+		}
+	}
+	return true
+}
+
+// anything decodes what the settings leave open.
+func (d *decoder) anything(n *node) (any, bool) {
+	ok := true
+	switch n.kind {
+	case brokenNode:
+		return nil, false
+	case mappingNode:
+		m := make(map[string]any, len(n.keys))
+		for i, k := range n.keys {
+			x, good := d.anything(n.items[i])
+			m[k.text], ok = x, ok && good
+		}
+		return m, ok
+	case sequenceNode:
+		l := make([]any, len(n.items))
+		for i, item := range n.items {
+			x, good := d.anything(item)
+			l[i], ok = x, ok && good
+		}
+		return l, ok
+	}
+	if n.tag != "" && !strings.HasPrefix(n.tag, "!!") {
+		return nil, d.errorAt(n, "the YAML tag "+n.tag+" means nothing here", "quote the text")
+	}
+	switch {
+	case n.null:
+		return nil, true
+	case n.style != plainStyle:
+		return n.text, true
+	case isBool(n.text):
+		return n.text == "true", true
+	}
+	if i, err := strconv.ParseInt(n.text, 10, 64); err == nil {
+		return i, true
+	}
+	if f, err := strconv.ParseFloat(n.text, 64); err == nil && isNumber(n.text) {
+		return f, true
+	}
+	return n.text, true
+}
+
+// absolute makes a file name absolute; - is no file name.
+func (d *decoder) absolute(name string) string {
+	if name == "" || name == "-" || filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(d.dir, name)
+}

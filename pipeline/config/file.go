@@ -1,0 +1,174 @@
+package config
+
+import (
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// A Pipeline is one file, checked, with the defaults that do not depend on the
+// machine filled in.
+type Pipeline struct {
+	Name       string      `yaml:"pipeline" required:"true" doc:"name of the pipeline in logs, metrics and consumer groups: a-z, 0-9 and -"`
+	Source     Component   `yaml:"source" section:"source" required:"true" doc:"where records come from"`
+	Order      Order       `yaml:"order" doc:"what is kept of the order in which records were read: partition, key (the record's key), {key: EXPR}, or none"`
+	Delivery   Delivery    `yaml:"delivery" enum:"at_least_once|exactly_once" doc:"at_least_once: nothing is lost; exactly_once: nothing is duplicated either"`
+	Stages     []Stage     `yaml:"stages" doc:"what is done to each record, one after another"`
+	Sinks      []Sink      `yaml:"sinks" required:"true" min:"1" doc:"where records go; each sink takes all, or those for which its when holds"`
+	DeadLetter *DeadLetter `yaml:"dead_letter" doc:"a sink for rejected records; without it a rejected record stops the pipeline"`
+	Process    `yaml:",inline"`
+
+	File string `yaml:"-"` // as it was given
+	Dir  string `yaml:"-"` // its folder, absolute
+	Hash string `yaml:"-"` // 12 hex digits of the canonical settings, secrets left out
+
+	origins map[string]string // by path, what stands in the file: "" or the variable or --set it comes from
+	secrets []string          // texts that must not be shown
+}
+
+// Process holds the settings that all pipelines of a process share.
+type Process struct {
+	Limits Limits `yaml:"limits" doc:"what the process may hold at once, and how long it may go on when asked to stop"`
+	Admin  *Admin `yaml:"admin" doc:"the HTTP endpoint for health, state and control; without it nothing listens"`
+	Log    Log    `yaml:"log" doc:"log lines and events"`
+}
+
+// Limits bound what a process holds.
+type Limits struct {
+	InFlight      int           `yaml:"in_flight" min:"1" doc:"records read and not finished, in the process"`
+	InFlightBytes pipeline.Size `yaml:"in_flight_bytes" min:"1MiB" doc:"bytes read and not finished, in the process"`
+	Drain         time.Duration `yaml:"drain" min:"1ms" max:"1h" doc:"how long work in flight may go on after a stop or a revoked partition"`
+}
+
+// Admin is the endpoint of a process.
+type Admin struct {
+	Listen string `yaml:"listen" required:"true" doc:"address on this machine, like 127.0.0.1:9600, or unix:/path"`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level           string        `yaml:"level" enum:"debug|info|warn|error|disabled" doc:"least level of free log lines; events are written whatever it says"`
+	Format          string        `yaml:"format" enum:"auto|json|console" doc:"auto: console on a terminal, else json"`
+	StatsEvery      time.Duration `yaml:"stats_every" min:"100ms" max:"1h" doc:"interval of the stats events"`
+	PartitionsEvery time.Duration `yaml:"partitions_every" min:"100ms" max:"1h" doc:"interval of source.partition.stats"`
+	Events          bool          `yaml:"events" doc:"write the events of the log contract"`
+}
+
+// A Delivery is a promise about every record.
+type Delivery string
+
+// The promises.
+const (
+	AtLeastOnce Delivery = "at_least_once"
+	ExactlyOnce Delivery = "exactly_once"
+)
+
+// Order is the setting order. Key is set for {key: EXPR} alone.
+type Order struct {
+	Keep pipeline.Order
+	Key  *expr.Expr
+}
+
+// A Component is a source, stage or sink by name, with its settings: a pointer to the
+// struct that its Kind names.
+type Component struct {
+	Kind     *Kind
+	Settings any
+}
+
+// A Stage is an item of stages. Name is set even when the file has none.
+type Stage struct {
+	StageSettings
+	Component
+}
+
+// StageSettings stand beside the name of a stage.
+type StageSettings struct {
+	Name     string           `yaml:"name" doc:"name of the step in logs and dead letters; default: the kind, or kind-2, …"`
+	Workers  int              `yaml:"workers" min:"1" max:"65536" doc:"size of the step's pool; default: GOMAXPROCS, or 64 in a step that waits"`
+	Window   int              `yaml:"window" min:"1" max:"4194304" doc:"records admitted and not yet released; default: 64 x workers"`
+	Timeout  time.Duration    `yaml:"timeout" min:"1ms" doc:"of one attempt"`
+	Deadline time.Duration    `yaml:"deadline" min:"1ms" doc:"of a record in this step, retries included"`
+	Serial   pipeline.Serial  `yaml:"-"`
+	Retry    Retry            `yaml:"retry" doc:"how often and how fast a failed attempt is repeated"`
+	OnError  pipeline.OnError `yaml:"-"`
+
+	SerialName  string `yaml:"serial" enum:"none|key|partition" doc:"calls that follow one another: none (default), those of one key, those of one partition"`
+	OnErrorName string `yaml:"on_error" enum:"dead_letter|stop|pass" doc:"what becomes of a record that failed: dead_letter (default when there is one), stop, or pass it on unchanged"`
+}
+
+// Retry is the setting retry. Attempts 0 means without end, which only sinks have.
+type Retry struct {
+	Attempts   int           `yaml:"attempts" min:"1" max:"1000000" doc:"attempts in all; a sink without it tries without end"`
+	Backoff    time.Duration `yaml:"backoff" min:"1ms" doc:"longest wait before the second attempt; doubles from there, with full jitter"`
+	MaxBackoff time.Duration `yaml:"max_backoff" min:"1ms" doc:"longest wait between attempts"`
+}
+
+// A Sink is an item of sinks. Name is set even when the file has none.
+type Sink struct {
+	SinkSettings
+	Component
+}
+
+// SinkSettings stand beside the name of a sink.
+type SinkSettings struct {
+	Name           string          `yaml:"name" doc:"name of the sink in logs and dead letters; default: the kind, or kind-2, …"`
+	When           *expr.Condition `yaml:"when" doc:"condition under which a record goes to this sink; default: every record"`
+	OutputSettings `yaml:",inline"`
+}
+
+// OutputSettings are those of sinks and of the dead letters.
+type OutputSettings struct {
+	Batch   Batch         `yaml:"batch" doc:"how records are put together for a write"`
+	Timeout time.Duration `yaml:"timeout" min:"1ms" doc:"of one write"`
+	Retry   Retry         `yaml:"retry" doc:"how a failed write is repeated; without attempts: without end"`
+}
+
+// Batch is the setting batch of a sink.
+type Batch struct {
+	Records int           `yaml:"records" min:"1" max:"1000000" doc:"most records of a write"`
+	Bytes   pipeline.Size `yaml:"bytes" min:"1B" max:"1GiB" doc:"most bytes of a write; one record at least"`
+	Linger  time.Duration `yaml:"linger" max:"1h" doc:"how long a write waits to fill"`
+}
+
+// A DeadLetter is the sink of rejected records.
+type DeadLetter struct {
+	OutputSettings
+	Component
+}
+
+// Default values of the settings that the engine does not own.
+const (
+	defaultWaitingWorkers = 64
+	defaultWindowFactor   = 64
+	defaultTimeout        = 10 * time.Second
+	defaultDeadline       = 20 * time.Second
+	defaultDrain          = 25 * time.Second
+)
+
+func defaultPipeline() *Pipeline {
+	return &Pipeline{Order: Order{Keep: pipeline.OrderPartition}, Delivery: AtLeastOnce, Process: defaultProcess()}
+}
+
+func defaultProcess() Process {
+	return Process{
+		Limits: Limits{InFlight: 100_000, InFlightBytes: 256 << 20, Drain: defaultDrain},
+		Log:    Log{Level: "info", Format: "auto", StatsEvery: 15 * time.Second, PartitionsEvery: time.Minute, Events: true},
+	}
+}
+
+func defaultStage() StageSettings {
+	return StageSettings{
+		Timeout: defaultTimeout, Deadline: defaultDeadline, SerialName: "none",
+		Retry: Retry{Attempts: 5, Backoff: 100 * time.Millisecond, MaxBackoff: 5 * time.Second},
+	}
+}
+
+func defaultOutput() OutputSettings {
+	return OutputSettings{
+		Batch:   Batch{Records: 1000, Bytes: 1 << 20},
+		Timeout: defaultTimeout,
+		Retry:   Retry{Backoff: 100 * time.Millisecond, MaxBackoff: 30 * time.Second},
+	}
+}

@@ -1,0 +1,242 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// A Loader reads pipeline files. The zero value knows no components.
+type Loader struct {
+	Kinds Kinds
+	// Set overrides settings, path=value each: "stages.weather.workers=8", with the
+	// name of a step or its index, "stages[2].workers=8".
+	Set []string
+	// Env looks up variables. nil: the environment of the process.
+	Env func(name string) (string, bool)
+}
+
+// A Set is what one process runs.
+type Set struct {
+	Pipelines []*Pipeline
+	Process   Process // of all of them together; each Pipeline has the same
+	Warnings  Problems
+	Hash      string // of the only pipeline, or of all
+}
+
+// Load reads files, and the files *.yaml and *.yml of folders, and checks each of them
+// and all of them together. The error is an *InvalidError with everything found, when
+// one of them cannot be run.
+func (l *Loader) Load(paths ...string) (*Set, error) {
+	files, problems := expand(paths)
+	set := &Set{}
+	overrides := newOverrides(l.Set)
+	var decoders []*decoder
+	for i, name := range files {
+		d, p := l.read(name, i, overrides)
+		decoders = append(decoders, d)
+		set.Pipelines = append(set.Pipelines, p)
+	}
+	problems = append(problems, overrides.unused(len(files))...)
+	set.Process = mergeProcess(decoders, set.Pipelines)
+	names := map[string]*node{}
+	for i, p := range set.Pipelines {
+		d := decoders[i]
+		if p == nil {
+			problems = append(problems, d.problems...)
+			continue
+		}
+		p.Process = set.Process
+		d.check(p)
+		d.uniqueName(p, names)
+		d.remember(p)
+		problems = append(problems, d.problems...)
+	}
+	problems = problems.sort()
+	if len(problems.Errors()) > 0 || len(files) == 0 {
+		return nil, &InvalidError{Problems: problems}
+	}
+	set.Warnings = problems
+	set.hash()
+	return set, nil
+}
+
+// expand gives the files that paths name.
+func expand(paths []string) ([]string, Problems) {
+	var files []string
+	var problems Problems
+	fail := func(i int, name, text, suggestion string) {
+		problems = append(problems, Problem{File: name, Severity: SeverityError, Text: text, Suggestion: suggestion, order: i})
+	}
+	for i, name := range paths {
+		info, err := os.Stat(name)
+		switch {
+		case err != nil:
+			fail(i, name, fmt.Sprintf("reading the file: %v", unwrapPath(err)), "")
+		case info.IsDir():
+			inside := inFolder(name)
+			if len(inside) == 0 {
+				fail(i, name, "the folder holds no pipeline file", "pipeline files end in .yaml or .yml")
+			}
+			files = append(files, inside...)
+		case !info.Mode().IsRegular() && info.Mode()&os.ModeNamedPipe == 0 && info.Mode()&os.ModeCharDevice == 0:
+			fail(i, name, "reading the file: it is no plain file", "")
+		default:
+			files = append(files, name)
+		}
+	}
+	return files, problems
+}
+
+func inFolder(dir string) []string {
+	var files []string
+	for _, pattern := range []string{"*.yaml", "*.yml"} {
+		found, err := filepath.Glob(filepath.Join(globEscape.Replace(dir), pattern))
+		if err != nil {
+			continue
+		}
+		files = append(files, found...)
+	}
+	slices.Sort(files)
+	return files
+}
+
+var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
+
+// read decodes one file. The pipeline is nil when there was nothing to decode.
+func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *Pipeline) {
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		dir = filepath.Dir(name)
+	}
+	env := l.Env
+	if env == nil {
+		env = os.LookupEnv
+	}
+	text, err := readLimited(name)
+	r := newReading(name, order, text, &variables{env: env, dir: dir}, l.Kinds)
+	d := &decoder{reading: r, dir: dir, places: map[string]*node{}, keys: map[string]*node{}, bad: map[string]bool{}}
+	if err != nil {
+		r.whole(fmt.Sprintf("reading the file: %v", unwrapPath(err)), "")
+		return d, nil
+	}
+	root := r.parse(text)
+	if root == nil {
+		return d, nil
+	}
+	overrides.apply(r, root)
+	p := defaultPipeline()
+	p.File, p.Dir = name, dir
+	if root.kind != mappingNode {
+		d.errorAt(root, "a pipeline file is a mapping that begins with pipeline: NAME, not "+root.describe(), "`penstock init` writes one to begin with")
+		return d, nil
+	}
+	d.structure(root, reflect.ValueOf(p).Elem(), "", container{what: "a pipeline file"})
+	d.places[""] = root
+	return d, p
+}
+
+// readLimited reads at most one byte more than a pipeline file may have.
+func readLimited(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	buf := make([]byte, 0, 16<<10)
+	for len(buf) <= maxFile {
+		if len(buf) == cap(buf) {
+			buf = slices.Grow(buf, len(buf))
+		}
+		n, err := f.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if err != nil {
+			if err.Error() == "EOF" {
+				break
+			}
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return buf, f.Close()
+}
+
+// uniqueName reports a second pipeline of one name.
+func (d *decoder) uniqueName(p *Pipeline, names map[string]*node) {
+	n := d.places["pipeline"]
+	if n == nil || p.Name == "" {
+		return
+	}
+	if first := names[p.Name]; first != nil {
+		d.errorAt(n, fmt.Sprintf("a second pipeline of the name %q; the first is %s:%d", p.Name, first.src.name, first.line), "give each pipeline a name of its own")
+		return
+	}
+	names[p.Name] = n
+}
+
+// remember keeps what show and hash need to know of the file.
+func (d *decoder) remember(p *Pipeline) {
+	p.secrets = d.secrets
+	p.origins = make(map[string]string, len(d.places))
+	for path, n := range d.places {
+		p.origins[path] = n.origin
+	}
+}
+
+// mergeProcess makes one Process out of those of all files, and reports where they
+// contradict one another.
+func mergeProcess(decoders []*decoder, pipelines []*Pipeline) Process {
+	merged := defaultProcess()
+	type seen struct {
+		value any
+		at    *node
+	}
+	first := map[string]seen{}
+	for i, p := range pipelines {
+		if p == nil {
+			continue
+		}
+		d := decoders[i]
+		eachSetting(reflect.ValueOf(&p.Process).Elem(), reflect.ValueOf(&merged).Elem(), "", func(path string, have, into reflect.Value) {
+			n := d.places[path]
+			if n == nil || n.kind != scalarNode {
+				return
+			}
+			before, ok := first[path]
+			if !ok {
+				first[path] = seen{have.Interface(), n}
+				into.Set(have)
+				return
+			}
+			if before.value != have.Interface() {
+				d.errorAt(n, fmt.Sprintf("%s belongs to the process: it is %v here and %v in %s:%d", path, have.Interface(), before.value, before.at.src.name, before.at.line),
+					"write it in one of the files, or the same in all")
+			}
+		})
+	}
+	return merged
+}
+
+// eachSetting calls f for every leaf of two structs of one type. A pointer that is nil
+// in have is passed over, and made in into where it is not.
+func eachSetting(have, into reflect.Value, path string, f func(path string, have, into reflect.Value)) {
+	for _, fd := range fieldsOf(have.Type()) {
+		h, i, at := have.FieldByIndex(fd.index), into.FieldByIndex(fd.index), join(path, fd.name)
+		if h.Kind() == reflect.Pointer {
+			if h.IsNil() {
+				continue
+			}
+			if i.IsNil() {
+				i.Set(reflect.New(i.Type().Elem()))
+			}
+			h, i = h.Elem(), i.Elem()
+		}
+		if h.Kind() == reflect.Struct {
+			eachSetting(h, i, at, f)
+			continue
+		}
+		f(at, h, i)
+	}
+}

@@ -1,0 +1,165 @@
+package config
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+type nodeKind uint8
+
+const (
+	scalarNode nodeKind = iota
+	mappingNode
+	sequenceNode
+	brokenNode // a mistake in it has been reported; nothing more is said about it
+)
+
+// A node is one value of a file, with its place. Aliases and merge keys have been
+// followed and variables put in.
+type node struct {
+	kind      nodeKind
+	src       *source
+	line, col int
+	style     scalarStyle
+	tag       string // as it stands in the file, "!active"; "" for none
+	anchor    bool   // it carries an anchor of its own
+	flow      bool   // it stands within { } or [ ]
+	null      bool   // nothing, ~ or null
+	text      string // of a scalar, variables put in
+	raw       string // of a scalar, as YAML gives it
+	pieces    []piece
+	origin    string  // "": the file; else --set or the variable that it comes from
+	keys      []*node // of a mapping, beside items
+	items     []*node
+}
+
+type scalarStyle uint8
+
+const (
+	plainStyle scalarStyle = iota
+	quotedStyle
+	literalStyle
+	foldedStyle
+)
+
+// get gives the value of a key, or nil.
+func (n *node) get(key string) *node {
+	for i, k := range n.keys {
+		if k.text == key {
+			return n.items[i]
+		}
+	}
+	return nil
+}
+
+// key gives the node of a key, or nil.
+func (n *node) key(key string) *node {
+	for _, k := range n.keys {
+		if k.text == key {
+			return k
+		}
+	}
+	return nil
+}
+
+// describe says what n is, for messages about its type.
+func (n *node) describe() string {
+	switch n.kind {
+	case mappingNode:
+		return "a mapping"
+	case sequenceNode:
+		return "a list"
+	}
+	switch {
+	case n.null:
+		return "nothing"
+	case n.style != plainStyle && len(n.pieces) == 0:
+		return "a text"
+	case isBool(n.text):
+		return "true or false"
+	case isNumber(n.text):
+		return "a number"
+	}
+	return "a text"
+}
+
+func isBool(s string) bool { return s == "true" || s == "false" }
+
+func isNumber(s string) bool {
+	digits := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9':
+			digits++
+		case (c == '-' || c == '+') && i == 0, c == '.', c == '_':
+		default:
+			return false
+		}
+	}
+	return digits > 0
+}
+
+// place gives line and column of the byte at offset of a scalar's raw text, as near
+// as the way in which it is written allows.
+func (n *node) place(offset int) (line, col int) {
+	if n.kind != scalarNode || offset < 0 || offset > len(n.raw) || len(n.pieces) > 0 {
+		return n.line, n.col
+	}
+	before := n.raw[:offset]
+	switch n.style {
+	case literalStyle:
+		return n.placeLiteral(before)
+	case foldedStyle:
+		return n.line, n.col
+	}
+	rest := n.src.line(n.line)
+	rest = rest[byteIndex(rest, n.col):]
+	skip := 0
+	if n.style == quotedStyle {
+		skip = 1
+	}
+	if len(rest) < skip || !strings.HasPrefix(rest[skip:], before) {
+		return n.line, n.col
+	}
+	return n.line, n.col + skip + utf8.RuneCountInString(before)
+}
+
+func (n *node) placeLiteral(before string) (line, col int) {
+	line = n.line + 1 + strings.Count(before, "\n")
+	inLine := before[strings.LastIndexByte(before, '\n')+1:]
+	text := n.src.line(line)
+	indent := len(text) - len(strings.TrimLeft(text, " "))
+	if !strings.HasPrefix(text[indent:], inLine) {
+		return n.line, n.col
+	}
+	return line, 1 + indent + utf8.RuneCountInString(inLine)
+}
+
+// width is how many characters of its line a scalar takes, at least 1.
+func (n *node) width() int {
+	if n.kind != scalarNode {
+		return 1
+	}
+	rest := n.src.line(n.line)
+	rest = rest[byteIndex(rest, n.col):]
+	switch n.style {
+	case plainStyle:
+		if n.tag != "" {
+			return max(1, utf8.RuneCountInString(strings.TrimRight(rest, " \t\r,]}")))
+		}
+		first, _, _ := strings.Cut(n.raw, "\n")
+		if strings.HasPrefix(rest, first) {
+			return max(1, utf8.RuneCountInString(first))
+		}
+	case quotedStyle:
+		if len(rest) > len(n.raw)+1 && strings.HasPrefix(rest[1:], n.raw) {
+			return utf8.RuneCountInString(n.raw) + 2
+		}
+	}
+	return 1
+}
+
+// problem makes a problem at n.
+func (n *node) problem(sev Severity, text, suggestion string) Problem {
+	return n.src.problem(sev, n.line, n.col, n.width(), text, suggestion)
+}

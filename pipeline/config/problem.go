@@ -1,0 +1,176 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Severity says whether a Problem keeps the file from being run.
+type Severity string
+
+// The severities.
+const (
+	SeverityError   Severity = "error"
+	SeverityWarning Severity = "warning"
+)
+
+// A Problem is one thing that is wrong, or doubtful, in a pipeline file.
+type Problem struct {
+	File       string   `json:"file"`   // as it was given, or --set
+	Line       int      `json:"line"`   // from 1; 0: the file as a whole
+	Column     int      `json:"column"` // from 1, in characters
+	Severity   Severity `json:"severity"`
+	Text       string   `json:"text"`
+	Suggestion string   `json:"suggestion,omitempty"`
+	Source     string   `json:"source,omitempty"` // the line, as it stands in the file
+
+	width int // characters that the caret marks
+	order int // of the file among those given
+}
+
+// String gives one line: file:line:column: text.
+func (p Problem) String() string {
+	var b strings.Builder
+	b.WriteString(p.File)
+	if p.Line > 0 {
+		fmt.Fprintf(&b, ":%d:%d", p.Line, p.Column)
+	}
+	b.WriteString(": ")
+	if p.Severity == SeverityWarning {
+		b.WriteString("warning: ")
+	}
+	b.WriteString(p.Text)
+	return b.String()
+}
+
+// Detail gives String, the line with a caret below it, and the suggestion, each on
+// lines of their own, the last one ended by a newline.
+func (p Problem) Detail() string {
+	var b strings.Builder
+	b.WriteString(p.String())
+	b.WriteByte('\n')
+	if p.Line > 0 && p.Source != "" {
+		gutter := fmt.Sprintf("%5d | ", p.Line)
+		line, at, width := clip(p.Source, p.Column, p.width)
+		b.WriteString(gutter + line + "\n")
+		b.WriteString(strings.Repeat(" ", len(gutter)-2) + "| ")
+		for i, r := range []rune(line) {
+			if i >= at-1 {
+				break
+			}
+			if r == '\t' {
+				b.WriteByte('\t')
+			} else {
+				b.WriteByte(' ')
+			}
+		}
+		b.WriteString(strings.Repeat("^", max(width, 1)) + "\n")
+	}
+	if p.Suggestion != "" {
+		b.WriteString("        = " + p.Suggestion + "\n")
+	}
+	return b.String()
+}
+
+// clip keeps the marked part of a line that is too long for a terminal.
+func clip(line string, column, width int) (string, int, int) {
+	const most = 160
+	runes := []rune(line)
+	column = min(max(column, 1), len(runes)+1)
+	width = min(max(width, 1), max(len(runes)-column+1, 1))
+	if len(runes) <= most {
+		return line, column, width
+	}
+	from := max(0, column-1-most/4)
+	to := min(len(runes), from+most)
+	return string(runes[from:to]), column - from, min(width, to-column+1)
+}
+
+// Problems are what a Loader found, in the order of files, lines and columns.
+type Problems []Problem
+
+// Errors gives those that keep the files from being run.
+func (p Problems) Errors() Problems { return p.of(SeverityError) }
+
+// Warnings gives the others.
+func (p Problems) Warnings() Problems { return p.of(SeverityWarning) }
+
+func (p Problems) of(s Severity) Problems {
+	var some Problems
+	for _, q := range p {
+		if q.Severity == s {
+			some = append(some, q)
+		}
+	}
+	return some
+}
+
+// Detail gives Problem.Detail of each.
+func (p Problems) Detail() string {
+	var b strings.Builder
+	for _, q := range p {
+		b.WriteString(q.Detail())
+	}
+	return b.String()
+}
+
+// sort puts problems in order and drops repeats.
+func (p Problems) sort() Problems {
+	slices.SortStableFunc(p, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return slices.CompactFunc(p, func(a, b Problem) bool { return a.String() == b.String() })
+}
+
+// An InvalidError says that files cannot be run. It holds all problems found,
+// warnings too.
+type InvalidError struct {
+	Problems Problems
+}
+
+// Error gives the first error and how many more there are.
+func (e *InvalidError) Error() string {
+	errs := e.Problems.Errors()
+	if len(errs) == 0 {
+		return "checking the configuration: no error"
+	}
+	if len(errs) == 1 {
+		return errs[0].String()
+	}
+	return fmt.Sprintf("%s (and %d more)", errs[0], len(errs)-1)
+}
+
+// a source is a text that nodes come from: a file, or the --set flags.
+type source struct {
+	name  string
+	order int
+	lines []string
+}
+
+func (s *source) line(n int) string {
+	if n < 1 || n > len(s.lines) {
+		return ""
+	}
+	return s.lines[n-1]
+}
+
+// report adds a problem at a place.
+func (s *source) problem(sev Severity, line, col, width int, text, suggestion string) Problem {
+	return Problem{
+		File: s.name, Line: line, Column: col, Severity: sev, Text: text, Suggestion: suggestion,
+		Source: strings.TrimRight(s.line(line), "\r"), width: width, order: s.order,
+	}
+}
+
+// column gives the byte index of a column, which counts characters from 1.
+func byteIndex(line string, column int) int {
+	i := 0
+	for c := 1; c < column && i < len(line); c++ {
+		_, n := utf8.DecodeRuneInString(line[i:])
+		i += n
+	}
+	return i
+}

@@ -1,0 +1,266 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// overrides are the --set flags. They are located as --set:N:column.
+type overrides struct {
+	src   *source
+	sets  []override
+	early Problems // those that are no path=value
+}
+
+type override struct {
+	line     int
+	segments []segment
+	value    string
+	column   int // of the value
+	applied  bool
+	failed   Problem
+}
+
+type segment struct {
+	name   string
+	index  int // in a list; -1: by name
+	column int
+}
+
+var segmentForm = regexp.MustCompile(`^([^\[\]]*)((?:\[[0-9]{1,6}\])*)$`)
+
+func newOverrides(args []string) *overrides {
+	o := &overrides{src: &source{name: "--set", lines: args, order: 1 << 30}}
+	for i, arg := range args {
+		path, value, ok := strings.Cut(arg, "=")
+		segments := splitPath(path)
+		if !ok || segments == nil {
+			o.early = append(o.early, o.src.problem(SeverityError, i+1, 1, utf8.RuneCountInString(path), "this is no path=value", "write --set stages.weather.workers=8"))
+			continue
+		}
+		o.sets = append(o.sets, override{line: i + 1, segments: segments, value: value, column: utf8.RuneCountInString(path) + 2})
+	}
+	return o
+}
+
+// splitPath takes "stages[2].http.url" apart; nil when it is no path.
+func splitPath(path string) []segment {
+	var segments []segment
+	column := 1
+	for part := range strings.SplitSeq(path, ".") {
+		m := segmentForm.FindStringSubmatch(part)
+		if m == nil || part == "" {
+			return nil
+		}
+		if m[1] != "" {
+			segments = append(segments, segment{m[1], -1, column})
+		}
+		for ix := range strings.SplitSeq(strings.Trim(m[2], "[]"), "][") {
+			if n, err := strconv.Atoi(ix); err == nil {
+				segments = append(segments, segment{"", n, column + utf8.RuneCountInString(m[1])})
+			}
+		}
+		column += utf8.RuneCountInString(part) + 1
+	}
+	return segments
+}
+
+// apply puts the overrides into the nodes of a file.
+func (o *overrides) apply(r *reading, root *node) {
+	if root.kind != mappingNode {
+		return
+	}
+	for i := range o.sets {
+		s := &o.sets[i]
+		if p := o.put(r, root, s); p != nil {
+			s.failed = *p
+			continue
+		}
+		s.applied = true
+	}
+}
+
+// unused reports what fits none of the files.
+func (o *overrides) unused(files int) Problems {
+	problems := o.early
+	for _, s := range o.sets {
+		if !s.applied && files > 0 && s.failed.Text != "" {
+			problems = append(problems, s.failed)
+		}
+	}
+	return problems
+}
+
+func (o *overrides) put(r *reading, root *node, s *override) *Problem {
+	at := root
+	fail := func(g segment, text, suggestion string) *Problem {
+		p := o.src.problem(SeverityError, s.line, g.column, max(1, utf8.RuneCountInString(g.name)), text, suggestion)
+		return &p
+	}
+	for i, g := range s.segments {
+		last := i == len(s.segments)-1
+		switch {
+		case at.kind == sequenceNode:
+			names := itemNames(at, root, s.segments[0].name)
+			n := findItem(at, g, names)
+			if n < 0 {
+				return fail(g, fmt.Sprintf("there is no %s", g), didYouMean(g.name, names))
+			}
+			if last {
+				at.items[n] = o.node(r, s)
+				return nil
+			}
+			at = at.items[n]
+		case g.index >= 0:
+			return fail(g, fmt.Sprintf("%s stands behind what is no list", g), "")
+		default:
+			at = o.member(r, at, g, s, last)
+			if last {
+				return nil
+			}
+		}
+	}
+	return nil
+}
+
+func (g segment) String() string {
+	if g.index >= 0 {
+		return fmt.Sprintf("[%d]", g.index)
+	}
+	return g.name
+}
+
+// member gives the value of a key of a mapping, made when it is not there, and replaced
+// by the override's value when it is the last. A short form becomes what it stands for.
+func (o *overrides) member(r *reading, at *node, g segment, s *override, last bool) *node {
+	if at.kind != mappingNode {
+		*at = node{kind: mappingNode, src: at.src, line: at.line, col: at.col, origin: at.origin}
+	}
+	var value *node
+	if last {
+		value = o.node(r, s)
+	}
+	for i, k := range at.keys {
+		if k.text != g.name {
+			continue
+		}
+		if last {
+			at.items[i] = value
+		}
+		return at.items[i]
+	}
+	if value == nil {
+		value = &node{kind: mappingNode, src: o.src, line: s.line, col: g.column, origin: "--set"}
+	}
+	at.keys = append(at.keys, &node{src: o.src, line: s.line, col: g.column, text: g.name, raw: g.name})
+	at.items = append(at.items, value)
+	return value
+}
+
+// node makes the value of an override: a list or a mapping in YAML's flow form, else
+// the text as it stands.
+func (o *overrides) node(r *reading, s *override) *node {
+	if v := strings.TrimSpace(s.value); strings.HasPrefix(v, "[") || strings.HasPrefix(v, "{") {
+		doc, _, err := decodeYAML([]byte(s.value))
+		if err == nil && len(doc.Content) == 1 {
+			n := r.convert(doc.Content[0], 0, true)
+			n.move(o.src, s.line, s.column-1)
+			return n
+		}
+	}
+	n := &node{src: o.src, line: s.line, col: s.column, raw: s.value, origin: "--set"}
+	if s.value == "" {
+		n.style = quotedStyle
+	}
+	var faults []fault
+	n.text, n.pieces, faults = r.vars.substitute(s.value)
+	for _, p := range n.pieces {
+		if p.secret && p.text != "" {
+			r.secrets = append(r.secrets, p.text)
+		}
+	}
+	for _, f := range faults {
+		r.report(o.src.problem(SeverityError, s.line, s.column+utf8.RuneCountInString(s.value[:f.offset]), f.length, f.text, f.suggestion))
+		n.kind = brokenNode
+	}
+	return n
+}
+
+// move places n and all within it into an argument.
+func (n *node) move(src *source, line, columns int) {
+	n.src, n.line, n.col, n.origin = src, line, n.col+columns, "--set"
+	for _, k := range n.keys {
+		k.src, k.line, k.col = src, line, k.col+columns
+	}
+	for _, i := range n.items {
+		i.move(src, line, columns)
+	}
+}
+
+// findItem gives the index of the item that a segment names: by index, by its name, or
+// by its kind as default names count it.
+func findItem(list *node, g segment, names []string) int {
+	if g.index >= 0 {
+		if g.index < len(list.items) {
+			return g.index
+		}
+		return -1
+	}
+	for i, name := range names {
+		if name == g.name {
+			return i
+		}
+	}
+	if n, err := strconv.Atoi(g.name); err == nil && n >= 0 && n < len(list.items) {
+		return n
+	}
+	return -1
+}
+
+// itemNames gives the names of items of stages or sinks, as check will give them.
+func itemNames(list, root *node, section string) []string {
+	names := make([]string, len(list.items))
+	taken := map[string]bool{}
+	if stages := root.get("stages"); section == "sinks" && stages != nil {
+		for _, name := range itemNames(stages, root, "stages") {
+			taken[name] = true
+		}
+	}
+	for i, item := range list.items {
+		if n := item.get("name"); n != nil {
+			names[i] = n.text
+			taken[n.text] = true
+		}
+	}
+	for i, item := range list.items {
+		if names[i] != "" {
+			continue
+		}
+		kind := ""
+		for _, k := range item.keys {
+			if !commonKeys[k.text] {
+				kind = k.text
+				break
+			}
+		}
+		names[i] = kind
+		for n := 2; taken[names[i]]; n++ {
+			names[i] = fmt.Sprintf("%s-%d", kind, n)
+		}
+		taken[names[i]] = true
+	}
+	return names
+}
+
+// commonKeys are those that stand beside a component.
+var commonKeys = func() map[string]bool {
+	keys := map[string]bool{}
+	for _, f := range append(fieldsOf(reflect.TypeFor[StageSettings]()), fieldsOf(reflect.TypeFor[SinkSettings]())...) {
+		keys[f.name] = true
+	}
+	return keys
+}()

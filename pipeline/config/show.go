@@ -1,0 +1,313 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding"
+	"encoding/hex"
+	"fmt"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// Show gives the effective settings as a pipeline file: defaults filled in and marked,
+// variables put in, secrets as ***.
+func (p *Pipeline) Show() ([]byte, error) {
+	s := shower{p: p, origins: true}
+	return s.bytes()
+}
+
+// hash fills in the hashes of a set and its pipelines.
+func (s *Set) hash() {
+	whole := sha256.New()
+	for _, p := range s.Pipelines {
+		sh := shower{p: p, relative: true}
+		text, err := sh.bytes()
+		if err != nil {
+			text = []byte(err.Error())
+		}
+		sum := sha256.Sum256(text)
+		p.Hash = hex.EncodeToString(sum[:])[:12]
+		whole.Write(sum[:])
+	}
+	s.Hash = hex.EncodeToString(whole.Sum(nil))[:12]
+	if len(s.Pipelines) == 1 {
+		s.Hash = s.Pipelines[0].Hash
+	}
+}
+
+// A shower writes a Pipeline back as YAML.
+type shower struct {
+	p        *Pipeline
+	origins  bool // mark defaults, variables and overrides by comments
+	relative bool // file names relative to the file's folder, and nothing of this machine
+}
+
+func (s *shower) bytes() ([]byte, error) {
+	root := &yaml.Node{Kind: yaml.MappingNode}
+	p := s.p
+	s.add(root, "pipeline", "pipeline", s.text("pipeline", p.Name))
+	s.add(root, "source", "source", s.component(p.Source, "source"))
+	s.add(root, "order", "order", s.order())
+	s.add(root, "delivery", "delivery", s.text("delivery", string(p.Delivery)))
+	s.add(root, "stages", "stages", s.sequence(len(p.Stages), func(i int) *yaml.Node { return s.stage(i) }))
+	s.add(root, "sinks", "sinks", s.sequence(len(p.Sinks), func(i int) *yaml.Node { return s.sink(i) }))
+	if p.DeadLetter != nil {
+		n := s.component(p.DeadLetter.Component, "dead_letter")
+		s.fields(n, reflect.ValueOf(p.DeadLetter.OutputSettings), "dead_letter", nil)
+		s.add(root, "dead_letter", "dead_letter", n)
+	}
+	s.fields(root, reflect.ValueOf(p.Process), "", nil)
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(root); err != nil {
+		return nil, fmt.Errorf("writing the settings of %s: %w", p.Name, err)
+	}
+	return b.Bytes(), e.Close()
+}
+
+func (s *shower) add(to *yaml.Node, key, path string, value *yaml.Node) {
+	if value == nil {
+		return
+	}
+	to.Content = append(to.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, value)
+}
+
+func (s *shower) sequence(n int, item func(int) *yaml.Node) *yaml.Node {
+	if n == 0 {
+		return nil
+	}
+	list := &yaml.Node{Kind: yaml.SequenceNode}
+	for i := range n {
+		list.Content = append(list.Content, item(i))
+	}
+	return list
+}
+
+func (s *shower) stage(i int) *yaml.Node {
+	st, path := &s.p.Stages[i], fmt.Sprintf("stages[%d]", i)
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	s.add(n, "name", path, s.text(path+".name", st.Name))
+	n.Content = append(n.Content, s.component(st.Component, path).Content...)
+	skip := []string{"name"}
+	if st.Kind != nil && !st.Kind.Waits {
+		skip = append(skip, waitingOnly...)
+	}
+	if st.Workers == 0 {
+		skip = append(skip, "workers")
+		workers := s.text(path+".workers", "GOMAXPROCS")
+		if !s.relative {
+			workers = s.text(path+".workers", strconv.Itoa(runtime.GOMAXPROCS(0)))
+		}
+		if s.origins {
+			workers.LineComment = "default: GOMAXPROCS"
+		}
+		s.add(n, "workers", path, workers)
+	}
+	s.fields(n, reflect.ValueOf(st.StageSettings), path, skip)
+	return n
+}
+
+func (s *shower) sink(i int) *yaml.Node {
+	sk, path := &s.p.Sinks[i], fmt.Sprintf("sinks[%d]", i)
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	s.add(n, "name", path, s.text(path+".name", sk.Name))
+	if sk.When != nil {
+		s.add(n, "when", path, s.value(reflect.ValueOf(sk.When), path+".when"))
+	}
+	n.Content = append(n.Content, s.component(sk.Component, path).Content...)
+	s.fields(n, reflect.ValueOf(sk.SinkSettings), path, []string{"name", "when"})
+	return n
+}
+
+func (s *shower) component(c Component, path string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	if c.Kind == nil {
+		return n
+	}
+	inner := &yaml.Node{Kind: yaml.MappingNode}
+	s.fields(inner, reflect.ValueOf(c.Settings).Elem(), path+"."+c.Kind.Name, nil)
+	s.add(n, c.Kind.Name, path, inner)
+	return n
+}
+
+func (s *shower) order() *yaml.Node {
+	switch {
+	case s.p.Order.Key != nil:
+		n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+		s.add(n, "key", "order", s.value(reflect.ValueOf(s.p.Order.Key), "order.key"))
+		return n
+	case s.p.Order.Keep == pipeline.OrderKey:
+		return s.text("order", "key")
+	case s.p.Order.Keep == pipeline.OrderNone:
+		return s.text("order", "none")
+	}
+	return s.text("order", "partition")
+}
+
+// fields adds the settings of a struct.
+func (s *shower) fields(to *yaml.Node, v reflect.Value, path string, skip []string) {
+	for _, f := range fieldsOf(v.Type()) {
+		if slices.Contains(skip, f.name) {
+			continue
+		}
+		at := join(path, f.name)
+		s.add(to, f.name, at, s.value(v.FieldByIndex(f.index), at))
+	}
+}
+
+// value gives the node of a value; nil when it is empty and the file does not have it.
+func (s *shower) value(v reflect.Value, path string) *yaml.Node {
+	_, given := s.p.origins[path]
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			return nil
+		}
+		v = v.Elem()
+	}
+	if v.Type() == secretType && v.Len() == 0 {
+		return nil
+	}
+	if m, ok := marshaler(v); ok {
+		text, err := m.MarshalText()
+		if err != nil || len(text) == 0 && !given {
+			return nil
+		}
+		return s.text(path, string(text))
+	}
+	if elem, ok := isOrdered(v.Type()); ok && elem != nil {
+		return s.pairs(v, path)
+	}
+	switch {
+	case v.Type() == durationType:
+		return s.text(path, shortDuration(time.Duration(v.Int())))
+	case v.Kind() == reflect.Struct:
+		n := &yaml.Node{Kind: yaml.MappingNode}
+		s.fields(n, v, path, nil)
+		if len(n.Content) == 0 {
+			return nil
+		}
+		return n
+	case v.Kind() == reflect.Slice:
+		return s.sequence(v.Len(), func(i int) *yaml.Node {
+			if n := s.value(v.Index(i), fmt.Sprintf("%s[%d]", path, i)); n != nil {
+				return n
+			}
+			return s.text(path, "")
+		})
+	case v.Kind() == reflect.Map:
+		return s.dictionary(v, path)
+	case v.Kind() == reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+		return s.value(v.Elem(), path)
+	}
+	if v.IsZero() && !given && v.Kind() != reflect.Bool {
+		return nil
+	}
+	n := s.text(path, fmt.Sprint(v.Interface()))
+	if v.Kind() == reflect.String {
+		n.Tag = "!!str"
+	}
+	return n
+}
+
+func marshaler(v reflect.Value) (encoding.TextMarshaler, bool) {
+	if m, ok := v.Interface().(encoding.TextMarshaler); ok {
+		return m, true
+	}
+	p := reflect.New(v.Type())
+	p.Elem().Set(v)
+	m, ok := p.Interface().(encoding.TextMarshaler)
+	return m, ok
+}
+
+func (s *shower) pairs(v reflect.Value, path string) *yaml.Node {
+	if v.Len() == 0 {
+		return nil
+	}
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for i := range v.Len() {
+		name := v.Index(i).FieldByName("Name").String()
+		s.add(n, name, path, s.value(v.Index(i).FieldByName("Value"), join(path, name)))
+	}
+	return n
+}
+
+func (s *shower) dictionary(v reflect.Value, path string) *yaml.Node {
+	if v.Len() == 0 {
+		return nil
+	}
+	keys := v.MapKeys()
+	sort.Slice(keys, func(i, j int) bool { return keys[i].String() < keys[j].String() })
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	for _, k := range keys {
+		s.add(n, k.String(), path, s.value(v.MapIndex(k), join(path, k.String())))
+	}
+	return n
+}
+
+// text makes a scalar, with what must not be seen taken out, and marked with where it
+// comes from.
+func (s *shower) text(path, text string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: s.conceal(text)}
+	if s.relative {
+		n.Value = strings.ReplaceAll(n.Value, s.p.Dir+string(filepath.Separator), "")
+	}
+	if s.origins {
+		origin, given := s.p.origins[path]
+		switch {
+		case !given && !s.below(path):
+			n.LineComment = "default"
+		case origin != "":
+			n.LineComment = "from " + origin
+		}
+	}
+	return n
+}
+
+// below says whether path lies within a value that the file has as a whole: the field
+// that a bare scalar stands for.
+func (s *shower) below(path string) bool {
+	return strings.HasSuffix(path, "]")
+}
+
+var (
+	userInfo = regexp.MustCompile(`(://[^/@:\s]*):[^@/\s]+@`)
+	password = regexp.MustCompile(`(?i)\b((?:password|passwd|pwd|secret|token|api_?key)\s*=\s*)[^&\s;]+`)
+)
+
+// conceal takes secrets out of a text: what came from ${file:…}, and what looks like a
+// password.
+func (s *shower) conceal(text string) string {
+	for _, secret := range s.p.secrets {
+		text = strings.ReplaceAll(text, secret, "***")
+	}
+	text = userInfo.ReplaceAllString(text, "$1:***@")
+	return password.ReplaceAllString(text, "${1}***")
+}
+
+// shortDuration is Duration.String without parts that are zero: 1m, not 1m0s.
+func shortDuration(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

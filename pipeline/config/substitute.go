@@ -1,0 +1,156 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+)
+
+// maxSecret bounds what ${file:…} reads.
+const maxSecret = 64 << 10
+
+// A piece is what a variable gave: name as it stands in the file, ${NAME}.
+type piece struct {
+	name   string
+	text   string
+	secret bool
+}
+
+// A fault is a mistake in a scalar, at a byte of its raw text.
+type fault struct {
+	offset, length   int
+	text, suggestion string
+}
+
+// variables looks up what ${…} names.
+type variables struct {
+	env func(string) (string, bool)
+	dir string // folder of the file, for ${file:…}
+}
+
+// substitute puts variables into text. The result is never read as YAML again. $${
+// stands for ${.
+func (v *variables) substitute(text string) (string, []piece, []fault) {
+	if !strings.Contains(text, "${") {
+		return text, nil, nil
+	}
+	var (
+		out    strings.Builder
+		pieces []piece
+		faults []fault
+	)
+	for i := 0; i < len(text); {
+		switch {
+		case strings.HasPrefix(text[i:], "$${"):
+			out.WriteString("${")
+			i += 3
+		case strings.HasPrefix(text[i:], "${"):
+			end := strings.IndexByte(text[i:], '}')
+			if end < 0 {
+				faults = append(faults, fault{i, len(text) - i, "a variable that does not end: ${ without }", "close it with }, or write $${ for the two characters"})
+				return out.String(), pieces, faults
+			}
+			name := text[i : i+end+1]
+			p, problem, suggestion := v.lookup(name)
+			if problem != "" {
+				faults = append(faults, fault{i, len(name), problem, suggestion})
+			}
+			pieces = append(pieces, p)
+			out.WriteString(p.text)
+			i += end + 1
+		default:
+			out.WriteByte(text[i])
+			i++
+		}
+	}
+	return out.String(), pieces, faults
+}
+
+// lookup resolves one ${…}.
+func (v *variables) lookup(whole string) (p piece, problem, suggestion string) {
+	p.name = whole
+	inner := whole[2 : len(whole)-1]
+	if file, ok := strings.CutPrefix(inner, "file:"); ok {
+		return v.readFile(p, file)
+	}
+	name, fallback, kind := inner, "", ""
+	if i := strings.Index(inner, ":"); i >= 0 {
+		name = inner[:i]
+		if strings.HasPrefix(inner[i:], ":-") || strings.HasPrefix(inner[i:], ":?") {
+			kind, fallback = inner[i:i+2], inner[i+2:]
+		} else {
+			return p, whole + " is no variable", "write ${NAME}, ${NAME:-default}, ${NAME:?why it is needed} or ${file:/path}; $${ stands for the two characters ${"
+		}
+	}
+	if !isVariable(name) {
+		return p, whole + " is no variable", "write ${NAME}, ${NAME:-default}, ${NAME:?why it is needed} or ${file:/path}; $${ stands for the two characters ${"
+	}
+	value, set := v.env(name)
+	switch {
+	case !utf8.ValidString(value):
+		return p, "the variable " + name + " is no valid UTF-8", ""
+	case kind == ":-" && value == "":
+		p.text = fallback
+	case kind == ":?" && value == "":
+		return p, fmt.Sprintf("the variable %s is not set: %s", name, fallback), "set it in the environment"
+	case !set && kind != ":-":
+		return p, "the variable " + name + " is not set", "set it in the environment, or give a default: ${" + name + ":-…}"
+	default:
+		p.text = value
+	}
+	return p, "", ""
+}
+
+func (v *variables) readFile(p piece, name string) (_ piece, problem, suggestion string) {
+	p.secret = true
+	if name == "" {
+		return p, p.name + " names no file", "write ${file:/path}"
+	}
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(v.dir, name)
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return p, fmt.Sprintf("reading %s: %v", p.name, unwrapPath(err)), ""
+	case !info.Mode().IsRegular():
+		return p, fmt.Sprintf("reading %s: it is no plain file", p.name), ""
+	case info.Size() > maxSecret:
+		return p, fmt.Sprintf("reading %s: the file is larger than %d KiB", p.name, maxSecret>>10), ""
+	}
+	b, err := os.ReadFile(name)
+	switch {
+	case err != nil:
+		return p, fmt.Sprintf("reading %s: %v", p.name, unwrapPath(err)), ""
+	case !utf8.Valid(b):
+		return p, fmt.Sprintf("reading %s: it is no valid UTF-8", p.name), ""
+	}
+	p.text = strings.TrimSuffix(strings.TrimSuffix(string(b), "\n"), "\r")
+	return p, "", ""
+}
+
+func isVariable(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// conceal keeps what variables gave out of a message: their names stand in it instead.
+func (n *node) conceal(message string) string {
+	for _, p := range n.pieces {
+		if p.text == "" {
+			continue
+		}
+		message = strings.ReplaceAll(message, `"`+p.text+`"`, `"`+p.name+`"`)
+		if len(p.text) > 3 || p.secret {
+			message = strings.ReplaceAll(message, p.text, p.name)
+		}
+	}
+	return message
+}

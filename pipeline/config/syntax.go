@@ -1,0 +1,288 @@
+package config
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+)
+
+// statement takes a line apart: indentation and dashes, a key with its colon, and
+// what follows.
+var statement = regexp.MustCompile("^([ \t]*(?:-[ \t]+)*)((?:\"[^\"]*\"|'[^']*'|[^\\s:#{}\\[\\],&*!|>'\"%@`-][^:#]*?)[ \t]*:(?:[ \t]+|$))?(.*)$")
+
+// a syntaxError is where YAML stops, in words.
+type syntaxError struct {
+	line, col, width int
+	text, suggestion string
+	key              string
+	value            int // byte in the line where the value begins
+}
+
+// mend reports what YAML could not read in text, and gives text with that taken out,
+// every other value at its place; nil when there is nothing sensible left to do.
+func (r *reading) mend(text []byte, cause error) []byte {
+	lines := strings.SplitAfter(string(text), "\n")
+	at := failingLine(lines)
+	if at >= len(lines) {
+		r.whole("reading YAML: "+plainWords(cause), "")
+		return nil
+	}
+	e := explain(lines[at], cause)
+	e.line = at + 1
+	if !r.damaged || len(r.problems) < 8 {
+		r.report(r.src.problem(SeverityError, e.line, e.col, e.width, e.text, r.advise(e, lines, at)))
+	}
+	r.takeOut(lines, at, e)
+	return []byte(strings.Join(lines, ""))
+}
+
+// failingLine gives the index of the line at which YAML stops: all before it can be
+// read without it. What the library says about lines is that of an enclosing block.
+func failingLine(lines []string) int {
+	readable := func(n int) bool {
+		_, _, err := decodeYAML([]byte(strings.Join(lines[:n], "")))
+		return err == nil || err.Error() == "EOF"
+	}
+	const step = 64
+	low, high := 0, len(lines)-1
+	for high-low > 3*step {
+		probe := high - step
+		if readable(probe) {
+			low = probe
+			break
+		}
+		high = probe
+	}
+	at := low
+	for n := high; n > low; n-- {
+		if readable(n) {
+			at = n
+			break
+		}
+	}
+	for at < len(lines)-1 && blank(lines[at]) {
+		at++
+	}
+	return at
+}
+
+func blank(line string) bool {
+	t := strings.TrimSpace(line)
+	return t == "" || t[0] == '#'
+}
+
+// plainWords is the library's message without its prefix and its line.
+func plainWords(err error) string {
+	s := strings.TrimPrefix(err.Error(), "yaml: ")
+	if rest, ok := strings.CutPrefix(s, "line "); ok {
+		if _, after, ok := strings.Cut(rest, ": "); ok {
+			s = after
+		}
+	}
+	return s
+}
+
+// explain says in plain words what is wrong with a line.
+func explain(line string, cause error) syntaxError {
+	line = strings.TrimRight(line, "\r\n")
+	m := statement.FindStringSubmatchIndex(line)
+	e := syntaxError{value: len(line)}
+	if m == nil {
+		e.col, e.text = 1, "reading YAML: "+plainWords(cause)
+		return e
+	}
+	if m[4] >= 0 {
+		e.key = strings.Trim(strings.TrimRight(line[m[4]:m[5]], " \t:"), `"'`)
+	}
+	e.value = m[6]
+	value := line[m[6]:]
+	offset, width, text := diagnose(value)
+	switch {
+	case strings.Contains(line[:m[3]], "\t"):
+		e.value = len(line)
+		offset, width, text = strings.IndexByte(line, '\t')-m[6], 1, "a tab in the indentation: YAML wants spaces"
+	case text == "" && value != "":
+		offset, width = 0, utf8.RuneCountInString(strings.TrimRight(value, " \t"))
+	case text == "":
+		offset, width = m[3]-m[6], max(1, utf8.RuneCountInString(e.key))
+	}
+	if text == "" {
+		text = plainWords(cause)
+		if strings.HasPrefix(text, "did not find expected") || strings.HasPrefix(text, "mapping values") {
+			text += " (is the indentation right?)"
+		}
+	}
+	e.text = "reading YAML: " + text
+	e.col, e.width = 1+utf8.RuneCountInString(line[:m[6]+offset]), width
+	return e
+}
+
+// diagnose finds what YAML stumbles over in a value that stands on one line: at which
+// byte, over how many characters, in words; "" when it sees nothing.
+func diagnose(value string) (offset, width int, text string) {
+	if value == "" {
+		return 0, 0, ""
+	}
+	switch c := value[0]; c {
+	case '"', '\'':
+		end := closingQuote(value)
+		if end < 0 {
+			return 0, utf8.RuneCountInString(value), "a text that begins with " + string(c) + " and does not end"
+		}
+		after := strings.TrimLeft(value[end+1:], " \t")
+		if after != "" && after[0] != '#' {
+			return len(value) - len(after), utf8.RuneCountInString(after), "something follows the closing " + string(c)
+		}
+		return 0, 0, ""
+	case '@', '`', '%':
+		return 0, 1, "a value cannot begin with " + string(c)
+	case '*':
+		return 0, utf8.RuneCountInString(value), value + " names no anchor (a value that begins with * is an alias)"
+	case '|', '>':
+		return 0, utf8.RuneCountInString(value), "something follows the " + string(c) + " that begins a block of text"
+	case '{', '[':
+		return diagnoseFlow(value)
+	}
+	if i := strings.Index(value, ": "); i >= 0 {
+		return i, 1, "a colon followed by a space, within a value"
+	}
+	if strings.HasSuffix(value, ":") {
+		return len(value) - 1, 1, "a colon at the end of a value"
+	}
+	if strings.HasPrefix(value, "? ") || strings.HasPrefix(value, "- ") {
+		return 0, 1, "a value cannot begin with " + value[:1] + " and a space"
+	}
+	return 0, 0, ""
+}
+
+// diagnoseFlow looks for a quoted text in { } or [ ] that something follows.
+func diagnoseFlow(value string) (offset, width int, text string) {
+	depth := 0
+	begin := true
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case (c == '"' || c == '\'') && begin:
+			end := closingQuote(value[i:])
+			if end < 0 {
+				return i, 1, "a text that begins with " + string(c) + " and does not end"
+			}
+			after := strings.TrimLeft(value[i+end+1:], " \t")
+			if after != "" && !strings.ContainsRune(",}]:#", rune(after[0])) {
+				return i, end + 1, "something follows the closing " + string(c)
+			}
+			i += end
+			begin = false
+		case c == '{' || c == '[':
+			depth++
+			begin = true
+		case c == '}' || c == ']':
+			depth--
+			begin = false
+			if after := strings.TrimLeft(value[i+1:], " \t"); depth == 0 && after != "" && after[0] != '#' {
+				return len(value) - len(after), utf8.RuneCountInString(after), "something follows the closing " + string(c)
+			}
+		case c == ',' || c == ':':
+			begin = true
+		case c != ' ' && c != '\t':
+			begin = false
+		}
+	}
+	return 0, 0, ""
+}
+
+// closingQuote gives the index of the quote that ends the quoted text s begins with,
+// or -1.
+func closingQuote(s string) int {
+	q := s[0]
+	for i := 1; i < len(s); i++ {
+		switch {
+		case q == '"' && s[i] == '\\':
+			i++
+		case s[i] == q && q == '\'' && i+1 < len(s) && s[i+1] == q:
+			i++
+		case s[i] == q:
+			return i
+		}
+	}
+	return -1
+}
+
+// advise says what to do: mostly, to quote.
+func (r *reading) advise(e syntaxError, lines []string, at int) string {
+	line := strings.TrimRight(lines[at], "\r\n")
+	value := strings.TrimRight(line[min(e.value, len(line)):], " \t")
+	if value == "" || strings.Contains(e.text, "a tab in") {
+		return ""
+	}
+	expression := r.expressionKeys()[e.key] || insideSet(lines, at)
+	switch {
+	case value[0] == '{' || value[0] == '[':
+		return "within { } and [ ], quote every expression that has a quote, a comma, a bracket or a colon in it: '…'"
+	case (value[0] == '"' || value[0] == '\'') && closingQuote(value) < 0:
+		if expression {
+			return "close the text, and quote the whole expression: " + e.key + ": '…'"
+		}
+		return "close the text with " + value[:1]
+	case strings.Contains(e.text, "indentation") && !expression:
+		return ""
+	case e.key != "":
+		return "quote it: " + e.key + ": " + quoted(value)
+	}
+	return "quote it: " + quoted(value)
+}
+
+func quoted(value string) string { return "'" + strings.ReplaceAll(value, "'", "''") + "'" }
+
+// insideSet says whether the line is an entry of a mapping whose values are
+// expressions, below a line that says set:.
+func insideSet(lines []string, at int) bool {
+	indent := indentation(lines[at])
+	for i := at - 1; i >= 0; i-- {
+		if blank(lines[i]) {
+			continue
+		}
+		if in := indentation(lines[i]); in < indent {
+			return strings.HasSuffix(strings.TrimSpace(lines[i]), "set:")
+		}
+	}
+	return false
+}
+
+func indentation(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
+
+// takeOut replaces the value of a line by one that is known to be broken, or, when
+// that does not help, the line; with all lines that belong to it.
+func (r *reading) takeOut(lines []string, at int, e syntaxError) {
+	line := strings.TrimRight(lines[at], "\r\n")
+	end := lines[at][len(line):]
+	head := line[:min(e.value, len(line))]
+	m := statement.FindStringSubmatchIndex(line)
+	indent := indentation(line)
+	if m != nil {
+		indent = m[3]
+	}
+	value := strings.TrimSpace(line[len(head):])
+	for i := at + 1; i < len(lines); i++ {
+		t := strings.TrimSpace(lines[i])
+		in := indentation(lines[i])
+		if t != "" && in <= indent && (in < indent || (t[0] != '}' && t[0] != ']')) {
+			break
+		}
+		lines[i] = lineEnd(lines[i])
+	}
+	if strings.TrimSpace(head) != "" && value != "" && value != "~" {
+		if !strings.HasSuffix(head, " ") && !strings.HasSuffix(head, "\t") {
+			head += " "
+		}
+		lines[at] = head + "~" + end
+		if _, _, err := decodeYAML([]byte(strings.Join(lines[:at+1], ""))); err == nil {
+			r.broken[spot{at + 1, 1 + utf8.RuneCountInString(head)}] = true
+			return
+		}
+	}
+	lines[at] = end
+	r.damaged = true
+}
+
+func lineEnd(line string) string { return line[len(bytes.TrimRight([]byte(line), "\r\n")):] }

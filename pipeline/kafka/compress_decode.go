@@ -1,0 +1,317 @@
+package kafka
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+)
+
+// A Memory gives buffers and takes them back. The Decoder that uses it calls it from
+// one goroutine.
+type Memory interface {
+	// Get gives a slice of length 0 and at least the given capacity.
+	Get(capacity int) []byte
+	// Put takes a slice back that Get gave, or one that grew from it.
+	Put([]byte)
+}
+
+// heap is the Memory of who brings none.
+type heap struct{}
+
+func (heap) Get(n int) []byte { return make([]byte, 0, n) }
+func (heap) Put([]byte)       {}
+
+var (
+	errTooLarge   = errors.New("decompresses to more than the limit")
+	errCompressed = errors.New("the compressed records are damaged")
+)
+
+// A decompressor holds the state of the codecs that have any. It is made where it is
+// used: its zstd decoder holds channels, which must not move between the bubbles of
+// testing/synctest.
+type decompressor struct {
+	gzip  *gzip.Reader
+	src   bytes.Reader
+	zstd  *zstd.Decoder
+	limit int // of zstd
+}
+
+// decode gives what src holds, in a buffer from m, or errTooLarge when that is more
+// than limit bytes. How much it asks m for depends on what src can hold at best, never
+// on what it claims alone.
+func (d *decompressor) decode(codec Codec, src []byte, limit int, m Memory) ([]byte, error) {
+	switch codec {
+	case CodecGzip:
+		return d.gunzip(src, limit, m)
+	case CodecSnappy:
+		return unsnappy(src, limit, m)
+	case CodecLZ4:
+		return unlz4(src, limit, m)
+	case CodecZstd:
+		return d.unzstd(src, limit, m)
+	}
+	return nil, fmt.Errorf("the batch is compressed with codec %d, which does not exist", codec)
+}
+
+func (d *decompressor) gunzip(src []byte, limit int, m Memory) ([]byte, error) {
+	d.src.Reset(src)
+	var err error
+	if d.gzip == nil {
+		d.gzip, err = gzip.NewReader(&d.src)
+	} else {
+		err = d.gzip.Reset(&d.src)
+	}
+	if err != nil {
+		return nil, errCompressed
+	}
+	size := 4 * len(src)
+	if n := len(src); n > 8 { // the last four bytes are the size, modulo 2^32
+		size = min(int(binary.LittleEndian.Uint32(src[n-4:])), 1032*n) + 1
+	}
+	out := m.Get(min(size, limit) + 1)
+	for {
+		if len(out) > limit {
+			m.Put(out)
+			return nil, errTooLarge
+		}
+		if len(out) == cap(out) {
+			grown := m.Get(min(2*cap(out), limit) + 1)
+			grown = append(grown, out...)
+			m.Put(out)
+			out = grown
+		}
+		n, err := d.gzip.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		if err == io.EOF && len(out) <= limit {
+			return out, nil
+		}
+		if err != nil && err != io.EOF {
+			m.Put(out)
+			return nil, errCompressed
+		}
+	}
+}
+
+var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
+
+// unsnappy reads one block, or the framed blocks that Java writes.
+func unsnappy(src []byte, limit int, m Memory) ([]byte, error) {
+	if !bytes.HasPrefix(src, xerial) {
+		n, err := snappySize(src)
+		if err != nil {
+			return nil, err
+		}
+		if n > limit {
+			return nil, errTooLarge
+		}
+		out := m.Get(n)[:n]
+		if _, err := s2.Decode(out, src); err != nil {
+			m.Put(out)
+			return nil, errCompressed
+		}
+		return out, nil
+	}
+	if len(src) < 16 {
+		return nil, errCompressed
+	}
+	src = src[16:]
+	total := 0
+	for rest := src; len(rest) > 0; {
+		block, tail, err := xerialBlock(rest)
+		if err != nil {
+			return nil, err
+		}
+		n, err := snappySize(block)
+		if err != nil {
+			return nil, err
+		}
+		if total += n; total > limit {
+			return nil, errTooLarge
+		}
+		rest = tail
+	}
+	out := m.Get(total)[:total]
+	at := 0
+	for len(src) > 0 {
+		block, tail, _ := xerialBlock(src)
+		n, _ := snappySize(block)
+		if _, err := s2.Decode(out[at:at+n:at+n], block); err != nil {
+			m.Put(out)
+			return nil, errCompressed
+		}
+		at += n
+		src = tail
+	}
+	return out, nil
+}
+
+func xerialBlock(b []byte) (block, rest []byte, err error) {
+	if len(b) < 4 {
+		return nil, nil, errCompressed
+	}
+	n := int(int32(binary.BigEndian.Uint32(b)))
+	if n < 0 || n > len(b)-4 {
+		return nil, nil, errCompressed
+	}
+	return b[4 : 4+n], b[4+n:], nil
+}
+
+// snappySize is the size that a block claims, which the format bounds: 64 bytes for
+// every 3.
+func snappySize(block []byte) (int, error) {
+	n, err := s2.DecodedLen(block)
+	if err != nil || n > 24*len(block)+64 {
+		return 0, errCompressed
+	}
+	return n, nil
+}
+
+const (
+	lz4Magic   = 0x184D2204
+	lz4History = 64 << 10 // how far back a linked block may point
+)
+
+// unlz4 reads one frame. Checksums in it are passed over: the batch has its own.
+func unlz4(src []byte, limit int, m Memory) ([]byte, error) {
+	blocks, linked, blockMax, err := lz4Header(src)
+	if err != nil {
+		return nil, err
+	}
+	trailer := 0
+	if src[4]&0x10 != 0 {
+		trailer = 4
+	}
+	size, err := lz4Bound(blocks, blockMax, trailer)
+	if err != nil {
+		return nil, err
+	}
+	out := m.Get(min(size, limit))
+	for {
+		head := binary.LittleEndian.Uint32(blocks)
+		n := int(head & 0x7fffffff)
+		if n == 0 {
+			return out, nil
+		}
+		block := blocks[4 : 4+n]
+		blocks = blocks[4+n+trailer:]
+		room := min(blockMax, limit-len(out), cap(out)-len(out))
+		switch {
+		case head>>31 != 0 && n <= room:
+			out = append(out, block...)
+			continue
+		case head>>31 != 0:
+			err = errTooLarge
+		default:
+			var dict []byte
+			if linked {
+				dict = out[max(0, len(out)-lz4History):]
+			}
+			var got int
+			got, err = lz4.UncompressBlockWithDict(block, out[len(out):len(out)+room], dict)
+			if err == nil && got >= 0 && got <= room {
+				out = out[:len(out)+got]
+				continue
+			}
+			if room < blockMax { // it had no space for a whole block
+				err = errTooLarge
+			} else {
+				err = errCompressed
+			}
+		}
+		m.Put(out)
+		return nil, err
+	}
+}
+
+func lz4Header(src []byte) (blocks []byte, linked bool, blockMax int, err error) {
+	if len(src) < 7 || binary.LittleEndian.Uint32(src) != lz4Magic || src[4]>>6 != 1 {
+		return nil, false, 0, errCompressed
+	}
+	flags, size := src[4], src[5]>>4&7
+	head := 7
+	if flags&0x08 != 0 {
+		head += 8 // content size
+	}
+	if flags&0x01 != 0 || size < 4 || len(src) < head { // a dictionary is never used
+		return nil, false, 0, errCompressed
+	}
+	return src[head:], flags&0x20 == 0, 64 << 10 << (2 * (size - 4)), nil
+}
+
+// lz4Bound walks the blocks and gives the most that they can hold.
+func lz4Bound(b []byte, blockMax, trailer int) (size int, err error) {
+	for {
+		if len(b) < 4 {
+			return 0, errCompressed
+		}
+		head := binary.LittleEndian.Uint32(b)
+		n := int(head & 0x7fffffff)
+		if n == 0 {
+			return size, nil
+		}
+		if n > len(b)-4-trailer || n > blockMax+blockMax/128+64 {
+			return 0, errCompressed
+		}
+		if head>>31 != 0 {
+			size += n
+		} else {
+			size += min(blockMax, 255*n)
+		}
+		b = b[4+n+trailer:]
+	}
+}
+
+func (d *decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
+	if d.zstd == nil || d.limit != limit {
+		if d.zstd != nil {
+			d.zstd.Close()
+		}
+		var err error
+		d.zstd, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(uint64(max(limit, 1))),
+			zstd.IgnoreChecksum(true), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, err
+		}
+		d.limit = limit
+	}
+	var head zstd.Header
+	if err := head.Decode(src); err != nil {
+		return nil, errCompressed
+	}
+	size := 4 * len(src)
+	if head.HasFCS {
+		if head.FrameContentSize > uint64(limit) {
+			return nil, errTooLarge
+		}
+		size = min(int(head.FrameContentSize), max(64*len(src), 1<<20))
+	}
+	buf := m.Get(min(size, limit))
+	out, err := d.zstd.DecodeAll(src, buf)
+	switch {
+	case err == nil && len(out) <= limit:
+		if cap(out) != cap(buf) {
+			m.Put(buf)
+		}
+		return out, nil
+	case err == nil, errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
+		err = errTooLarge
+	default:
+		err = errCompressed
+	}
+	m.Put(buf)
+	return nil, err
+}
+
+func (d *decompressor) close() {
+	if d.zstd != nil {
+		d.zstd.Close()
+		d.zstd = nil
+	}
+}

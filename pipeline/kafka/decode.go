@@ -1,0 +1,429 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"math"
+	"slices"
+)
+
+const (
+	batchOverhead = batchLeaderEpoch // bytes of base offset and length, which the length does not count
+	minRecord     = 7                // bytes of the smallest record
+
+	attrCodec         = 0x07
+	attrAppendTime    = 0x08
+	attrTransactional = 0x10
+	attrControl       = 0x20
+
+	defaultMaxDecompressed = 64 << 20
+)
+
+// An AbortedTransaction says that the producer's records from First on, up to its
+// next abort marker, are to be left out.
+type AbortedTransaction struct {
+	ProducerID int64
+	First      int64
+}
+
+// Reasons of a CorruptError.
+const (
+	CorruptLength     = "length"     // a batch's length makes no sense
+	CorruptCRC        = "crc"        // a batch does not match its checksum
+	CorruptFormat     = "format"     // a batch of Kafka before 0.11, or of an unknown format
+	CorruptCompressed = "compressed" // compressed records are damaged
+	CorruptTooLarge   = "too_large"  // a batch decompresses past the limit
+	CorruptRecord     = "record"     // a record makes no sense
+)
+
+// A CorruptError says that a batch cannot be read. Everything before From has been
+// read. To is the offset behind the batch, or -1 when its header does not say.
+type CorruptError struct {
+	From, To int64
+	Reason   string
+	Err      error // may be nil
+}
+
+func (e *CorruptError) Error() string {
+	what := map[string]string{
+		CorruptLength: "its length makes no sense", CorruptCRC: "its checksum does not match",
+		CorruptFormat: "its format is not the one of Kafka 0.11 and later", CorruptCompressed: "its compressed records are damaged",
+		CorruptTooLarge: "it decompresses past the limit", CorruptRecord: "a record in it makes no sense",
+	}[e.Reason]
+	if e.Err != nil {
+		what += ": " + e.Err.Error()
+	}
+	return fmt.Sprintf("reading the batch at offset %d: %s", e.From, what)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// ErrorType is the short name under which logs count the error.
+func (e *CorruptError) ErrorType() string { return "corrupt_" + e.Reason }
+
+// A Decoder reads record sets as Fetch returns them. It is not safe for concurrent
+// use. The zero value reads uncommitted records too and allocates from the heap.
+type Decoder struct {
+	// Committed leaves out records of aborted transactions.
+	Committed bool
+	// MaxDecompressed bounds the records of one batch. 0: 64 MiB.
+	MaxDecompressed int
+	// Memory gives the buffers of decompressed records. nil: the heap.
+	Memory Memory
+
+	inner   decompressor
+	batch   RecordBatch
+	aborted []AbortedTransaction // still to begin, by First
+	active  []int64              // producers inside an aborted transaction
+}
+
+// Close frees what the codecs hold. The Decoder can be used again.
+func (d *Decoder) Close() { d.inner.close() }
+
+// A DecodeResult says how far Decode got.
+type DecodeResult struct {
+	// Next is the offset to read on at: past gaps, control and aborted records.
+	Next int64
+	// Need is not 0 when not even the first batch is complete: the bytes it takes.
+	Need int
+}
+
+// Decode reads the batches of a record set that was fetched at offset from, and calls
+// visit for each that has records to deliver. A batch is valid until visit returns,
+// unless visit keeps it by taking over its bytes; see RecordBatch. When visit returns
+// false Decode stops behind that batch. A partial batch at the end is ignored. An
+// error is a *CorruptError or what RecordBatch.Err held when visit returned; what was
+// visited before is good.
+func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, visit func(*RecordBatch) bool) (DecodeResult, error) {
+	d.aborted, d.active = d.aborted[:0], d.active[:0]
+	if d.Committed && len(aborted) > 0 {
+		d.aborted = append(d.aborted, aborted...)
+		slices.SortStableFunc(d.aborted, func(a, b AbortedTransaction) int {
+			switch {
+			case a.First < b.First:
+				return -1
+			case a.First > b.First:
+				return 1
+			}
+			return 0
+		})
+	}
+	next := from
+	for first := true; ; first = false {
+		if len(set) < batchOverhead+5 {
+			return partial(next, first, len(set), batchRecords), nil
+		}
+		length := int(int32(binary.BigEndian.Uint32(set[batchLength:])))
+		if magic := set[batchMagic]; magic != 2 {
+			return DecodeResult{Next: next}, &CorruptError{From: next, To: -1, Reason: CorruptFormat, Err: fmt.Errorf("magic byte %d", magic)}
+		}
+		if length < batchRecords-batchOverhead {
+			return DecodeResult{Next: next}, &CorruptError{From: next, To: -1, Reason: CorruptLength}
+		}
+		if length > len(set)-batchOverhead {
+			return partial(next, first, len(set), length+batchOverhead), nil
+		}
+		raw := set[: batchOverhead+length : batchOverhead+length]
+		set = set[batchOverhead+length:]
+		end, more, err := d.one(raw, next, visit)
+		next = end
+		if err != nil {
+			extend(err, set)
+		}
+		if err != nil || !more {
+			return DecodeResult{Next: next}, err
+		}
+	}
+}
+
+func partial(next int64, first bool, have, need int) DecodeResult {
+	if first && have > 0 {
+		return DecodeResult{Next: next, Need: need}
+	}
+	return DecodeResult{Next: next}
+}
+
+// extend corrects the end of a batch whose header cannot be believed by the start of
+// the batch behind it.
+func extend(err error, rest []byte) {
+	var c *CorruptError
+	if !errors.As(err, &c) || c.Reason != CorruptCRC || len(rest) < batchOverhead+5 || rest[batchMagic] != 2 {
+		return
+	}
+	if base := int64(binary.BigEndian.Uint64(rest)); base > c.From {
+		c.To = base
+	}
+}
+
+// one reads one whole batch. It gives the offset to go on at: behind the batch, or
+// from when there is an error.
+func (d *Decoder) one(raw []byte, from int64, visit func(*RecordBatch) bool) (next int64, more bool, err error) {
+	b := &d.batch
+	if err := b.parse(raw, from); err != nil {
+		return from, false, err
+	}
+	if b.Last < from {
+		return from, true, nil // seen before
+	}
+	deliver, err := d.filter(b)
+	if err != nil {
+		return from, false, err
+	}
+	if !deliver || b.Count == 0 {
+		return b.Last + 1, true, nil
+	}
+	mem := d.Memory
+	if mem == nil {
+		mem = heap{}
+	}
+	if err := d.decompress(b, from, mem); err != nil {
+		return from, false, err
+	}
+	if b.Count > len(b.records)/minRecord {
+		if b.Decompressed != nil {
+			mem.Put(b.Decompressed)
+		}
+		return from, false, b.corrupt(from, CorruptRecord, fmt.Errorf("%d records in %d bytes", b.Count, len(b.records)))
+	}
+	more = visit(b)
+	if b.err != nil {
+		return from, false, b.err
+	}
+	return b.Last + 1, more, nil
+}
+
+func (d *Decoder) decompress(b *RecordBatch, from int64, mem Memory) error {
+	codec := Codec(b.attributes & attrCodec)
+	if codec == CodecNone {
+		return nil
+	}
+	limit := d.MaxDecompressed
+	if limit <= 0 {
+		limit = defaultMaxDecompressed
+	}
+	out, err := d.inner.decode(codec, b.records, limit, mem)
+	switch {
+	case err == errTooLarge:
+		return b.corrupt(from, CorruptTooLarge, fmt.Errorf("the limit is %d bytes", limit))
+	case err != nil:
+		return b.corrupt(from, CorruptCompressed, err)
+	}
+	b.records, b.Decompressed = out, out
+	return nil
+}
+
+// filter keeps the book of aborted transactions and says whether the records of b are
+// to be delivered.
+func (d *Decoder) filter(b *RecordBatch) (bool, error) {
+	for len(d.aborted) > 0 && d.aborted[0].First <= b.Last {
+		d.active = append(d.active, d.aborted[0].ProducerID)
+		d.aborted = d.aborted[1:]
+	}
+	if b.attributes&attrControl == 0 {
+		return b.attributes&attrTransactional == 0 || !slices.Contains(d.active, b.ProducerID), nil
+	}
+	if b.Count > 0 && len(d.active) > 0 {
+		kind, err := b.controlType()
+		if err != nil {
+			return false, err
+		}
+		if i := slices.Index(d.active, b.ProducerID); kind == 0 && i >= 0 {
+			d.active = slices.Delete(d.active, i, i+1)
+		}
+	}
+	return false, nil
+}
+
+// A RecordBatch is one batch of records that were sent together. Next walks them.
+//
+// The bytes of its records are in the record set, or, when the batch was compressed,
+// in Decompressed: a buffer from Decoder.Memory that belongs to the visitor, who puts
+// it back when the records are done with.
+type RecordBatch struct {
+	Base, Last   int64 // first and last offset, records there or not
+	Count        int   // records in it; Next skips those before the offset asked for
+	ProducerID   int64
+	Decompressed []byte
+
+	attributes     uint16
+	firstTs, maxTs int64
+	records        []byte
+	from           int64 // the offset asked for
+	left           int
+	last           int64 // offset of the record before
+	err            error
+}
+
+func (b *RecordBatch) parse(raw []byte, from int64) error {
+	base := int64(binary.BigEndian.Uint64(raw))
+	delta := int32(binary.BigEndian.Uint32(raw[batchLastDelta:]))
+	*b = RecordBatch{
+		Base: base, Last: base + int64(delta),
+		Count:      int(int32(binary.BigEndian.Uint32(raw[batchCount:]))),
+		ProducerID: int64(binary.BigEndian.Uint64(raw[batchProducerID:])),
+		attributes: binary.BigEndian.Uint16(raw[batchAttributes:]),
+		firstTs:    int64(binary.BigEndian.Uint64(raw[batchFirstTime:])),
+		maxTs:      int64(binary.BigEndian.Uint64(raw[batchMaxTime:])),
+		records:    raw[batchRecords:],
+		from:       from,
+		last:       base - 1,
+	}
+	b.left = b.Count
+	sane := base >= 0 && delta >= 0 && base <= math.MaxInt64-1-int64(delta)
+	if crc32.Checksum(raw[batchAttributes:], castagnoli) != binary.BigEndian.Uint32(raw[batchCRC:]) {
+		if !sane || b.Last < from { // the header itself cannot be believed
+			return &CorruptError{From: from, To: -1, Reason: CorruptCRC}
+		}
+		return b.corrupt(from, CorruptCRC, nil)
+	}
+	if !sane || b.Count < 0 {
+		return &CorruptError{From: from, To: -1, Reason: CorruptRecord, Err: fmt.Errorf("base offset %d, last delta %d, %d records", base, delta, b.Count)}
+	}
+	return nil
+}
+
+func (b *RecordBatch) corrupt(from int64, reason string, err error) error {
+	return &CorruptError{From: max(from, b.Base), To: b.Last + 1, Reason: reason, Err: err}
+}
+
+// controlType reads the kind of a control batch: 0 abort, 1 commit.
+func (b *RecordBatch) controlType() (int16, error) {
+	probe := *b
+	probe.from = 0
+	var rec Record
+	if !probe.Next(&rec) || len(rec.Key) < 4 {
+		return 0, b.corrupt(b.from, CorruptRecord, fmt.Errorf("a transaction marker without a type"))
+	}
+	return int16(binary.BigEndian.Uint16(rec.Key[2:])), nil
+}
+
+// A Record is one record of a batch. Its slices point into the batch's bytes; a nil
+// slice is null, which is not empty.
+type Record struct {
+	Offset     int64
+	Time       int64 // milliseconds since 1970 UTC; negative: none
+	Key, Value []byte
+	// Headers is how many there are; EachHeader walks them.
+	Headers int
+	headers []byte
+}
+
+// Next reads the next record into rec. It returns false behind the last one, and when
+// a record makes no sense; Err then says so.
+func (b *RecordBatch) Next(rec *Record) bool {
+	for b.left > 0 {
+		b.left--
+		if !b.read(rec) {
+			b.left = 0
+			return false
+		}
+		if rec.Offset >= b.from {
+			return true
+		}
+	}
+	if len(b.records) > 0 && b.err == nil {
+		b.fail("bytes behind the last record")
+	}
+	return false
+}
+
+// Err is a *CorruptError after Next met a record that makes no sense. None of the
+// batch's records is to be used then.
+func (b *RecordBatch) Err() error { return b.err }
+
+func (b *RecordBatch) fail(text string) bool {
+	if b.err == nil {
+		b.err = b.corrupt(b.from, CorruptRecord, fmt.Errorf("%s", text))
+	}
+	b.records = nil
+	return false
+}
+
+func (b *RecordBatch) read(rec *Record) bool {
+	p := b.records
+	size, n := varint(p)
+	if n <= 0 || size < minRecord-1 || size > int64(len(p)-n) {
+		return b.fail("a record's length")
+	}
+	b.records = p[n+int(size):]
+	p = p[n+1 : n+int(size)] // behind the length and the attributes, which nobody uses
+	ts, n1 := varint(p)
+	if n1 <= 0 {
+		return b.fail("a record's time")
+	}
+	p = p[n1:]
+	delta, n2 := varint(p)
+	if n2 <= 0 || delta < 0 || delta > b.Last-b.Base || b.Base+delta <= b.last {
+		return b.fail("a record's offset")
+	}
+	var ok bool
+	if rec.Key, p, ok = field(p[n2:]); !ok {
+		return b.fail("a record's key")
+	}
+	if rec.Value, p, ok = field(p); !ok {
+		return b.fail("a record's value")
+	}
+	headers, n3 := varint(p)
+	if n3 <= 0 || headers < 0 || headers > int64(len(p)-n3)/2 || headers == 0 && len(p) > n3 {
+		return b.fail("a record's headers")
+	}
+	rec.Headers, rec.headers = int(headers), p[n3:]
+	rec.Offset = b.Base + delta
+	b.last = rec.Offset
+	if b.attributes&attrAppendTime != 0 {
+		rec.Time = b.maxTs
+	} else {
+		rec.Time = b.firstTs + ts
+	}
+	return true
+}
+
+// EachHeader calls yield with every header of the record that Next read last, in
+// order. It returns false when they make no sense; Err then says so.
+func (b *RecordBatch) EachHeader(rec *Record, yield func(name, value []byte)) bool {
+	p := rec.headers
+	for range rec.Headers {
+		name, rest, ok := field(p)
+		if !ok || name == nil {
+			return b.fail("the name of a record's header")
+		}
+		value, rest, ok := field(rest)
+		if !ok {
+			return b.fail("the value of a record's header")
+		}
+		yield(name, value)
+		p = rest
+	}
+	if len(p) > 0 {
+		return b.fail("bytes behind a record's last header")
+	}
+	return true
+}
+
+// field reads a length and that many bytes; length -1 is nil.
+func field(p []byte) (value, rest []byte, ok bool) {
+	size, n := varint(p)
+	if n <= 0 || size > int64(len(p)-n) || size < -1 {
+		return nil, nil, false
+	}
+	if size < 0 {
+		return nil, p[n:], true
+	}
+	end := n + int(size)
+	return p[n:end:end], p[end:], true
+}
+
+// varint reads a zigzag varint; n is 0 when it is cut short or too long.
+func varint(p []byte) (v int64, n int) {
+	if len(p) > 0 && p[0] < 0x80 {
+		return int64(p[0]>>1) ^ -int64(p[0]&1), 1
+	}
+	if len(p) > 1 && p[1] < 0x80 {
+		u := uint64(p[0]&0x7f) | uint64(p[1])<<7
+		return int64(u>>1) ^ -int64(u&1), 2
+	}
+	u, n := binary.Uvarint(p)
+	return int64(u>>1) ^ -int64(u&1), n
+}

@@ -24,7 +24,7 @@ type HTTPSettings struct {
 	URL           expr.Template              `yaml:"url" doc:"address to call; its host must stand in the file, what a part gives is percent-encoded" required:"true"`
 	Into          string                     `yaml:"into" doc:"field that takes the answer: JSON when its type says so, else a string, null when it is empty" required:"true"`
 	Method        string                     `yaml:"method" doc:"GET or POST; a POST may be repeated, so the server must allow that" enum:"GET|POST"`
-	Body          *expr.Template             `yaml:"body" doc:"JSON document that a POST sends; what a part gives is put in as JSON"`
+	Body          *expr.Template             `yaml:"body" doc:"JSON document that a POST sends; what a part gives is put in as JSON, and the braces of the document itself are doubled"`
 	Headers       map[string]expr.Template   `yaml:"headers" doc:"request headers"`
 	SecretHeaders map[string]pipeline.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
 	OnMiss        OnMiss                     `yaml:"on_miss" doc:"what a status of miss_status does to the record: reject, filter, or null as the answer" enum:"reject|filter|null"`
@@ -62,6 +62,8 @@ func (s *HTTPSettings) Validate() error {
 		bad("method", "%q is none: write GET or POST", s.Method)
 	case s.Method == http.MethodGet && s.Body != nil:
 		bad("body", "a GET has none: set method: POST")
+	case s.Body != nil && s.Body.CheckJSON() != nil:
+		bad("body", "%w", s.Body.CheckJSON())
 	}
 	if s.Redirects != "same_host" && s.Redirects != "any_host" {
 		bad("redirects", "%q is none: write same_host or any_host", s.Redirects)

@@ -1,0 +1,458 @@
+package pipelinetest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A SinkUnderTest is a sink with nothing stored, and the means to look behind it.
+// The function that makes it closes what is not the sink's own; the kit closes the
+// sink.
+type SinkUnderTest struct {
+	Sink pipeline.Sink
+
+	// Stored gives the values stored so far, in the order of their destination. Values
+	// of the kit are JSON objects with the numbers "lane" and "n" and a text "pad"; they
+	// may come back in another notation, with further fields, or without pad. What is no
+	// such object is left out of the comparison.
+	Stored func() ([][]byte, error)
+
+	// Reject, when not nil, is a value that the sink must refuse for good.
+	Reject []byte
+
+	// Fail, when not nil, makes every write fail for the time being, until restore.
+	Fail func() (restore func())
+
+	// Hang, when not nil, makes every write block on whoever is behind the sink, until
+	// restore. stuck is closed when a write does.
+	Hang func() (stuck <-chan struct{}, restore func())
+
+	// AtLeastOnce says that Stored may show a record again, also when no write failed.
+	AtLeastOnce bool
+}
+
+// Sink checks the promises of pipeline.Sink. fresh makes a sink of its own for each
+// check.
+func Sink(t *testing.T, fresh func(t *testing.T) SinkUnderTest) {
+	t.Helper()
+	run(t, sinkChecks, func(t *testing.T) SinkUnderTest {
+		c := fresh(t)
+		attach(c.Sink)
+		return c
+	})
+}
+
+var sinkChecks = []check[SinkUnderTest]{
+	{
+		"stores", "A nil error says that all are durable, in order per destination.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			for batch := range 3 {
+				recs, _ := laneBatch(0, batch*10, 10)
+				if err := c.write(ctx, recs); err != nil {
+					return err
+				}
+			}
+			return c.finish(ctx, map[int]int{0: 30})
+		},
+	},
+	{
+		"empty write", "Write of no records stores nothing and is no error.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			if err := c.write(ctx, nil); err != nil {
+				return err
+			}
+			return c.finish(ctx, nil)
+		},
+	},
+	{
+		"keeps nothing", "Write reads records, never keeps them: their bytes are used again when it has returned.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			for batch := range 3 {
+				recs, s := laneBatch(0, batch*10, 10)
+				if err := c.write(ctx, recs); err != nil {
+					return err
+				}
+				s.poison()
+				for i := range recs {
+					recs[i] = nil
+				}
+			}
+			return c.finish(ctx, map[int]int{0: 30})
+		},
+	},
+	{
+		"edits nothing", "Write reads records, never edits them: other sinks read them too.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			recs, _ := laneBatch(0, 0, 10)
+			before := make([]seen, len(recs))
+			for i, rec := range recs {
+				before[i] = see(rec)
+			}
+			if err := c.write(ctx, recs); err != nil {
+				return err
+			}
+			for i, rec := range recs {
+				if what := see(rec).differs(before[i]); what != "" {
+					return fmt.Errorf("the %s of record %d has changed", what, i)
+				}
+			}
+			return c.finish(ctx, map[int]int{0: 10})
+		},
+	},
+	{
+		"edited records", "A record's value is what its edits make of it.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			recs, _ := laneBatch(0, 0, 2)
+			if err := errors.Join(recs[1].Set("n", []byte("2")), recs[1].Set("lane", []byte("1"))); err != nil {
+				return err
+			}
+			if err := c.write(ctx, recs); err != nil {
+				return err
+			}
+			got, err := c.stored()
+			if err != nil {
+				return err
+			}
+			if len(got[0]) != 1 || len(got[1]) != 1 || got[1][0] != 2 {
+				return fmt.Errorf("stored by lane: %v; want n 0 in lane 0 and n 2 in lane 1", got)
+			}
+			return c.close(ctx)
+		},
+	},
+	{
+		"concurrent lanes", "Write is serial per lane; lanes may be written concurrently.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			const lanes, batches, size = 6, 8, 5
+			errs := make([]error, lanes)
+			want := map[int]int{}
+			var all sync.WaitGroup
+			for lane := range lanes {
+				want[lane] = batches * size
+				all.Go(func() {
+					for b := range batches {
+						recs, s := laneBatch(lane, b*size, size)
+						if err := c.write(ctx, recs); err != nil {
+							errs[lane] = errors.Join(errs[lane], err)
+						}
+						s.poison()
+					}
+				})
+			}
+			all.Wait()
+			if err := errors.Join(errs...); err != nil {
+				return err
+			}
+			return c.finish(ctx, want)
+		},
+	},
+	{
+		"odd values", "A record that cannot be stored is named in a *WriteError; all others are durable and will not be written again.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			for i, value := range oddValues() {
+				recs, s := laneBatch(0, i*2, 2)
+				odd := s.record(pipeline.Position{Topic: "kit", Offset: 1 << 40}, []byte("k"), value)
+				if err := c.oddWrite(ctx, []*pipeline.Record{recs[0], odd, recs[1]}, false); err != nil {
+					return fmt.Errorf("a value of %d bytes: %w", len(value), err)
+				}
+			}
+			return c.finish(ctx, map[int]int{0: 2 * len(oddValues())})
+		},
+	},
+	{
+		"rejects", "A permanent error rejects that record alone; its reason is lower case with underscores, and it quotes no value.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			if c.Reject == nil {
+				return c.close(ctx)
+			}
+			recs, s := laneBatch(0, 0, 2)
+			bad := s.record(pipeline.Position{Topic: "kit", Offset: 1 << 40}, []byte("k"), c.Reject)
+			if err := c.oddWrite(ctx, []*pipeline.Record{recs[0], bad, recs[1], bad}, true); err != nil {
+				return err
+			}
+			return c.finish(ctx, map[int]int{0: 2})
+		},
+	},
+	{
+		"fails for the time being", "A record that may be stored later is a transient failure; after it nothing later for its destination has been stored.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			if c.Fail == nil {
+				return c.close(ctx)
+			}
+			recs, _ := laneBatch(0, 0, 10)
+			restore := c.Fail()
+			err := within("Write", func() error { return c.Sink.Write(ctx, recs) })
+			restore()
+			if err == nil {
+				return errors.New("Write gave nil although the world behind the sink fails")
+			}
+			failed, err := failures(recs, err)
+			if err != nil {
+				return err
+			}
+			for i, why := range failed {
+				if _, permanent := pipeline.IsPermanent(why); permanent || pipeline.IsFatal(why) {
+					return fmt.Errorf("record %d: not transient: %w", i, why)
+				}
+			}
+			if err := c.drive(ctx, recs); err != nil {
+				return err
+			}
+			c.AtLeastOnce = true
+			return c.finish(ctx, map[int]int{0: 10})
+		},
+	},
+	{
+		"ended context", "Write returns soon after ctx ends; what it has not stored it does not call stored.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			recs, s := laneBatch(0, 0, 5)
+			if err := within("Write with an ended ctx", func() error { return c.Sink.Write(ended, recs) }); err == nil {
+				got, err := c.stored()
+				if err != nil {
+					return err
+				}
+				if len(got[0]) != 5 {
+					return fmt.Errorf("Write gave nil, and %d of 5 records are stored", len(got[0]))
+				}
+			}
+			s.poison()
+			recs, _ = laneBatch(0, 0, 5)
+			if err := c.drive(ctx, recs); err != nil {
+				return err
+			}
+			c.AtLeastOnce = true
+			return c.finish(ctx, map[int]int{0: 5})
+		},
+	},
+	{
+		"hangs", "Write returns soon after ctx ends, also while it waits for somebody; the bytes are used again then.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			if c.Hang == nil {
+				return c.close(ctx)
+			}
+			stuck, restore := c.Hang()
+			brief, cancel := context.WithCancel(ctx)
+			recs, s := laneBatch(0, 0, 5)
+			err := within("Write", func() error {
+				result := make(chan error, 1)
+				go func() { result <- c.Sink.Write(brief, recs) }()
+				select {
+				case <-stuck:
+					cancel()
+					return <-result
+				case err := <-result:
+					cancel()
+					return err
+				}
+			})
+			s.poison()
+			restore()
+			if err == nil {
+				return errors.New("Write gave nil although the world behind the sink hangs")
+			}
+			recs, _ = laneBatch(0, 0, 5)
+			if err := c.drive(ctx, recs); err != nil {
+				return err
+			}
+			c.AtLeastOnce = true
+			return c.finish(ctx, map[int]int{0: 5})
+		},
+	},
+	{
+		"closes unused", "Close releases what the sink holds; it may come without a Write.",
+		func(ctx context.Context, c SinkUnderTest) error { return c.close(ctx) },
+	},
+}
+
+// oddValues are what a topic may hold beside objects.
+func oddValues() [][]byte {
+	return [][]byte{
+		nil, {}, []byte("null"), []byte("[1,2]"), []byte(`"` + canary + `"`), []byte("17"), []byte(canary + " { "),
+		[]byte("two\n" + canary + "\nlines"), {0xff, 0x00, 0xfe}, []byte("{\n\t\"odd\": true\n}"),
+		[]byte(`{"pad":"` + strings.Repeat("x", 4<<20) + `"}`),
+	}
+}
+
+// laneBatch makes n records of a lane from number first on.
+func laneBatch(lane, first, n int) ([]*pipeline.Record, *slab) {
+	s := new(slab)
+	recs := make([]*pipeline.Record, n)
+	for i := range recs {
+		value := fmt.Appendf(nil, `{"lane":%d,"n":%d,"pad":"é %d"}`, lane, first+i, first+i)
+		pos := pipeline.Position{Topic: "kit", Partition: int32(lane), Offset: int64(first + i)}
+		recs[i] = s.record(pos, fmt.Appendf(nil, "key-%d", lane), value)
+	}
+	return recs, s
+}
+
+func (c SinkUnderTest) write(ctx context.Context, recs []*pipeline.Record) error {
+	if err := within("Write", func() error { return c.Sink.Write(ctx, recs) }); err != nil {
+		return fmt.Errorf("writing %d records: %w", len(recs), err)
+	}
+	return nil
+}
+
+// failures gives the error of each record that is not stored, by index.
+func failures(recs []*pipeline.Record, err error) (map[int]error, error) {
+	failed := map[int]error{}
+	if err == nil {
+		return failed, nil
+	}
+	var w *pipeline.WriteError
+	if !errors.As(err, &w) {
+		for i := range recs {
+			failed[i] = err
+		}
+		return failed, nil
+	}
+	last := -1
+	for _, f := range w.Failed {
+		switch {
+		case f.Index <= last:
+			return nil, fmt.Errorf("index %d stands behind index %d: not ascending", f.Index, last)
+		case f.Index >= len(recs):
+			return nil, fmt.Errorf("index %d of %d records", f.Index, len(recs))
+		case f.Err == nil:
+			return nil, fmt.Errorf("record %d failed without an error", f.Index)
+		}
+		last = f.Index
+		failed[f.Index] = f.Err
+	}
+	if len(failed) == 0 {
+		return nil, errors.New("a *WriteError that names no record")
+	}
+	return failed, nil
+}
+
+// drive writes as the engine does: what failed for the time being again, until
+// everything is stored.
+func (c SinkUnderTest) drive(ctx context.Context, recs []*pipeline.Record) error {
+	for range 20 {
+		failed, err := failures(recs, within("Write", func() error { return c.Sink.Write(ctx, recs) }))
+		if err != nil {
+			return err
+		}
+		var again []*pipeline.Record
+		for i, rec := range recs {
+			if why := failed[i]; why != nil {
+				if _, permanent := pipeline.IsPermanent(why); permanent {
+					return fmt.Errorf("record %d is rejected: %w", i, why)
+				}
+				again = append(again, rec)
+			}
+		}
+		if recs = again; len(recs) == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("%d records are still not stored after 20 writes", len(recs))
+}
+
+// oddWrite writes records of which those beyond the kit's own may be rejected, or must.
+func (c SinkUnderTest) oddWrite(ctx context.Context, recs []*pipeline.Record, must bool) error {
+	for len(recs) > 0 {
+		failed, err := failures(recs, within("Write", func() error { return c.Sink.Write(ctx, recs) }))
+		if err != nil {
+			return err
+		}
+		var again []*pipeline.Record
+		progress := false
+		for i, rec := range recs {
+			odd := rec.Offset == 1<<40
+			why := failed[i]
+			_, permanent := pipeline.IsPermanent(why)
+			switch {
+			case why == nil && odd && must:
+				return errors.New("the record that has to be rejected is stored")
+			case why == nil:
+				progress = true
+			case strings.Contains(why.Error(), canary):
+				return fmt.Errorf("the error quotes the value: %w", why)
+			case permanent && odd:
+				progress = true
+				if err := rejected(why); err != nil {
+					return err
+				}
+			case permanent || pipeline.IsFatal(why):
+				return fmt.Errorf("record %d is good and failed for good: %w", i, why)
+			default:
+				again = append(again, rec)
+			}
+		}
+		if !progress {
+			return fmt.Errorf("no record was stored or rejected: %w", firstOf(failed))
+		}
+		recs = again
+	}
+	return nil
+}
+
+func firstOf(failed map[int]error) error {
+	for _, err := range failed {
+		return err
+	}
+	return nil
+}
+
+// stored gives the numbers stored, by lane, in order.
+func (c SinkUnderTest) stored() (map[int][]int, error) {
+	values, err := c.Stored()
+	if err != nil {
+		return nil, fmt.Errorf("reading back: %w", err)
+	}
+	got := map[int][]int{}
+	for _, v := range values {
+		var is struct{ Lane, N *int }
+		if json.Unmarshal(bytes.TrimSpace(v), &is) == nil && is.Lane != nil && is.N != nil {
+			got[*is.Lane] = append(got[*is.Lane], *is.N)
+		}
+	}
+	return got, nil
+}
+
+// finish closes the sink and checks that the numbers 0 to want[lane] are stored in
+// order, each once, or at least once.
+func (c SinkUnderTest) finish(ctx context.Context, want map[int]int) error {
+	got, err := c.stored()
+	if err != nil {
+		return err
+	}
+	if err := c.close(ctx); err != nil {
+		return err
+	}
+	for lane := range got {
+		if _, ok := want[lane]; !ok {
+			return fmt.Errorf("lane %d is stored, and was never written", lane)
+		}
+	}
+	for lane, n := range want {
+		next := 0
+		for i, is := range got[lane] {
+			if is == next {
+				next++
+			} else if is > next || !c.AtLeastOnce {
+				return fmt.Errorf("lane %d: number %d is stored at place %d, where %d belongs", lane, is, i, next)
+			}
+		}
+		if next != n {
+			return fmt.Errorf("lane %d: %d of %d records are stored", lane, next, n)
+		}
+	}
+	return nil
+}
+
+func (c SinkUnderTest) close(ctx context.Context) error {
+	if err := within("Close", func() error { return c.Sink.Close(ctx) }); err != nil {
+		return fmt.Errorf("closing: %w", err)
+	}
+	return nil
+}

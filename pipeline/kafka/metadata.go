@@ -233,23 +233,35 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-func (c *Client) askMetadata(ctx context.Context, names []string) error {
+// ask sends a Metadata request to a broker, -1 for any.
+func (c *Client) ask(ctx context.Context, broker int32, names []string) (*metadataAnswer, error) {
 	x, err := c.metadataRequest(ctx, names)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	x.broker = broker
 	if err := c.do(ctx, x); err != nil {
-		return fmt.Errorf("asking for the cluster's metadata: %w", err)
+		return nil, fmt.Errorf("asking for the cluster's metadata: %w", err)
 	}
 	m, err := parseMetadata(x.answer, x.flexible)
 	if err != nil {
-		return fmt.Errorf("reading the cluster's metadata: %w", err)
+		return nil, fmt.Errorf("reading the cluster's metadata: %w", err)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, b := range m.brokers {
 		c.setNode(b.id, b.host, b.port)
 	}
+	return m, nil
+}
+
+func (c *Client) askMetadata(ctx context.Context, names []string) error {
+	m, err := c.ask(ctx, -1, names)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	for _, name := range names {
 		if t := m.topics[name]; t != nil {
 			c.meta.topics[name] = t

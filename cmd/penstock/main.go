@@ -156,6 +156,10 @@ func newRootGlobals(s streams) (*cobra.Command, *globals) {
 	flags.StringArrayVar(&g.set, "set", nil, "override a setting of the file: path=value (stages.weather.workers=8); may be repeated")
 	root.AddCommand(
 		newCheck(g),
+		newConfig(g),
+		newGraph(g),
+		newInit(g),
+		newList(g),
 		newVersion(g),
 	)
 	return root, g

@@ -92,6 +92,9 @@ func (d *decoder) looksCommon(key *node, fields []field) bool {
 
 func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 	kinds := d.kinds.Names(it.section)
+	if topKeys[key.text] {
+		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), atMargin(key.text))
+	}
 	if n := nearest(key.text, append(kinds, fieldNames(fields)...)); n != "" {
 		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "did you mean "+n+"?")
 	}

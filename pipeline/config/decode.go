@@ -180,10 +180,26 @@ func known(fields []field) string {
 
 func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
 	suggestion := c.elsewhere[key.text]
+	if suggestion == "" && topKeys[key.text] {
+		suggestion = atMargin(key.text)
+	}
 	if suggestion == "" {
 		suggestion = didYouMean(key.text, fieldNames(fields))
 	}
 	return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, c.what), suggestion)
+}
+
+// topKeys are the keys that a pipeline file begins with.
+var topKeys = func() map[string]bool {
+	keys := map[string]bool{}
+	for _, f := range fieldsOf(reflect.TypeFor[Pipeline]()) {
+		keys[f.name] = true
+	}
+	return keys
+}()
+
+func atMargin(key string) string {
+	return key + ": stands at the left margin of the file: is the indentation right?"
 }
 
 func (d *decoder) missing(n *node, path string, f field, c container) bool {

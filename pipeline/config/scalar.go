@@ -309,7 +309,11 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		if k := d.keys[path]; k != nil && n.raw == "" {
 			at = k
 		}
-		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes an expression", name), "an expression that begins with # or ! must be quoted: "+name+": '…'")
+		suggestion := "an expression that begins with # or ! must be quoted: " + name + ": '…'"
+		if n.flow {
+			suggestion = inFlow
+		}
+		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes an expression", name), suggestion)
 	}
 	text := n.text
 	if t.path && v.Type() == templateType && !filepath.IsAbs(text) {
@@ -328,6 +332,8 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	return true
 }
 
+const inFlow = "within { } and [ ], a comma or a bracket ends the text: quote the expression if one belongs to it"
+
 var braces = strings.NewReplacer("{", "{{", "}", "}}")
 
 // hintQuotes adds to a compile error what YAML may have done to the expression.
@@ -341,7 +347,7 @@ func (d *decoder) hintQuotes(n *node, err error) error {
 	case comment:
 		hint = "YAML ends the text where # follows a space: quote the expression if # belongs to it"
 	case n.flow:
-		hint = "within { } and [ ], a comma or a bracket ends the text: quote the expression if one belongs to it"
+		hint = inFlow
 	default:
 		return err
 	}

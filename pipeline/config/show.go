@@ -311,3 +311,55 @@ func shortDuration(d time.Duration) string {
 	}
 	return text
 }
+
+// Summary gives in one line what the file says about a component, secrets as ***: at
+// most most characters.
+func (p *Pipeline) Summary(c Component, most int) string {
+	if c.Kind == nil {
+		return ""
+	}
+	s := shower{p: p, relative: true}
+	n := &yaml.Node{Kind: yaml.MappingNode}
+	fresh := reflect.ValueOf(c.Kind.Settings()).Elem()
+	v := reflect.ValueOf(c.Settings).Elem()
+	fields := fieldsOf(v.Type())
+	for _, f := range fields {
+		have := v.FieldByIndex(f.index)
+		if reflect.DeepEqual(have.Interface(), fresh.FieldByIndex(f.index).Interface()) {
+			continue
+		}
+		s.add(n, f.name, "", s.value(have, ""))
+	}
+	if len(n.Content) == 2 && n.Content[0].Value == c.Kind.Short {
+		n = n.Content[1]
+	}
+	return shorten(flow(n, true), most)
+}
+
+func shorten(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
+}
+
+// flow writes a node on one line, for people.
+func flow(n *yaml.Node, outer bool) string {
+	var parts []string
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			parts = append(parts, n.Content[i].Value+": "+flow(n.Content[i+1], false))
+		}
+		if outer {
+			return strings.Join(parts, ", ")
+		}
+		return "{" + strings.Join(parts, ", ") + "}"
+	case yaml.SequenceNode:
+		for _, c := range n.Content {
+			parts = append(parts, flow(c, false))
+		}
+		return "[" + strings.Join(parts, ", ") + "]"
+	}
+	return strings.Join(strings.Fields(n.Value), " ")
+}

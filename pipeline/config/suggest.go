@@ -67,3 +67,6 @@ func distance(a, b string) int {
 	}
 	return rows[len(x)][len(y)]
 }
+
+// Nearest gives the known name that word was most likely meant to be, or "".
+func Nearest(word string, known []string) string { return nearest(word, known) }

@@ -17,6 +17,22 @@ type syntaxError struct {
 	text, suggestion string
 	key              string
 	value            int // byte in the line where the value begins
+	vague            bool
+}
+
+// valueMatters says whether YAML can read the line once its value is another.
+func valueMatters(lines []string, at int, e syntaxError) bool {
+	line := strings.TrimRight(lines[at], "\r\n")
+	_, _, err := decodeYAML([]byte(strings.Join(lines[:at], "") + line[:min(e.value, len(line))] + " ~\n"))
+	return err == nil
+}
+
+// misplaced says of a line that it, and not its value, is in the wrong place.
+func (e *syntaxError) misplaced(line string) {
+	line = strings.TrimRight(line, "\r\n")
+	indent := indentation(line)
+	e.text = "reading YAML: the line does not fit the indentation of those above"
+	e.col, e.width, e.value = 1+indent, max(1, utf8.RuneCountInString(e.key)), len(line)
 }
 
 // mend reports what YAML could not read in text, and gives text with that taken out,
@@ -29,6 +45,9 @@ func (r *reading) mend(text []byte, cause error) []byte {
 		return nil
 	}
 	e := explain(lines[at], cause)
+	if e.vague && !valueMatters(lines, at, e) {
+		e.misplaced(lines[at])
+	}
 	e.line = at + 1
 	if !r.damaged || len(r.problems) < 8 {
 		r.report(r.src.problem(SeverityError, e.line, e.col, e.width, e.text, r.advise(e, lines, at)))
@@ -109,9 +128,7 @@ func explain(line string, cause error) syntaxError {
 	}
 	if text == "" {
 		text = plainWords(cause)
-		if strings.HasPrefix(text, "did not find expected") || strings.HasPrefix(text, "mapping values") {
-			text += " (is the indentation right?)"
-		}
+		e.vague = true
 	}
 	e.text = "reading YAML: " + text
 	e.col, e.width = 1+utf8.RuneCountInString(line[:m[6]+offset]), width
@@ -142,7 +159,8 @@ func diagnose(value string) (offset, width int, text string) {
 	case '|', '>':
 		return 0, utf8.RuneCountInString(value), "something follows the " + string(c) + " that begins a block of text"
 	case '{', '[':
-		return diagnoseFlow(value)
+		c := diagnoseFlow(value)
+		return c.at, c.width, c.text
 	}
 	if i := strings.Index(value, ": "); i >= 0 {
 		return i, 1, "a colon followed by a space, within a value"
@@ -156,39 +174,77 @@ func diagnose(value string) (offset, width int, text string) {
 	return 0, 0, ""
 }
 
-// diagnoseFlow looks for a quoted text in { } or [ ] that something follows.
-func diagnoseFlow(value string) (offset, width int, text string) {
+// A culprit is a value within { } or [ ] that YAML stumbles over: bytes from and to of
+// the text, and where in it and how wide the trouble is.
+type culprit struct {
+	from, to, at, width int
+	text                string
+}
+
+// diagnoseFlow looks for a value within { } or [ ] that is a quoted text with something
+// behind it, or a variable without quotes.
+func diagnoseFlow(value string) (c culprit) {
 	depth := 0
 	begin := true
 	for i := 0; i < len(value); i++ {
-		switch c := value[i]; {
-		case (c == '"' || c == '\'') && begin:
+		switch ch := value[i]; {
+		case (ch == '"' || ch == '\'') && begin:
 			end := closingQuote(value[i:])
 			if end < 0 {
-				return i, 1, "a text that begins with " + string(c) + " and does not end"
+				return culprit{i, len(value), i, 1, "a text that begins with " + string(ch) + " and does not end"}
 			}
 			after := strings.TrimLeft(value[i+end+1:], " \t")
 			if after != "" && !strings.ContainsRune(",}]:#", rune(after[0])) {
-				return i, end + 1, "something follows the closing " + string(c)
+				return culprit{i, flowEnd(value, i), i, end + 1, "something follows the closing " + string(ch)}
 			}
 			i += end
 			begin = false
-		case c == '{' || c == '[':
+		case strings.HasPrefix(value[i:], "${"):
+			from := 1 + strings.LastIndexAny(value[:i], "{[,:")
+			from += len(value[from:i]) - len(strings.TrimLeft(value[from:i], " \t"))
+			to := flowEnd(value, from)
+			return culprit{from, to, i, 2, "within { } and [ ], a variable must stand in quotes"}
+		case ch == '{' || ch == '[':
 			depth++
 			begin = true
-		case c == '}' || c == ']':
+		case ch == '}' || ch == ']':
 			depth--
 			begin = false
 			if after := strings.TrimLeft(value[i+1:], " \t"); depth == 0 && after != "" && after[0] != '#' {
-				return len(value) - len(after), utf8.RuneCountInString(after), "something follows the closing " + string(c)
+				return culprit{0, len(value), len(value) - len(after), utf8.RuneCountInString(after), "something follows the closing " + string(ch)}
 			}
-		case c == ',' || c == ':':
+		case ch == ',' || ch == ':':
 			begin = true
-		case c != ' ' && c != '\t':
+		case ch != ' ' && ch != '\t':
 			begin = false
 		}
 	}
-	return 0, 0, ""
+	return culprit{to: len(value), width: utf8.RuneCountInString(value)}
+}
+
+// flowEnd gives the end of a value within { } or [ ] that was meant to begin at from.
+func flowEnd(value string, from int) int {
+	depth := 0
+	for i := from; i < len(value); i++ {
+		switch c := value[i]; c {
+		case '"', '\'':
+			if end := closingQuote(value[i:]); end > 0 {
+				i += end
+			}
+		case '{', '[', '(':
+			depth++
+		case '}', ']', ')':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		case ',':
+			if depth == 0 {
+				return i
+			}
+		}
+	}
+	return len(value)
 }
 
 // closingQuote gives the index of the quote that ends the quoted text s begins with,
@@ -212,19 +268,32 @@ func closingQuote(s string) int {
 func (r *reading) advise(e syntaxError, lines []string, at int) string {
 	line := strings.TrimRight(lines[at], "\r\n")
 	value := strings.TrimRight(line[min(e.value, len(line)):], " \t")
+	if strings.Contains(e.text, "the indentation of those above") {
+		return "keys of one mapping, and the dashes of one list, begin in one column"
+	}
 	if value == "" || strings.Contains(e.text, "a tab in") {
 		return ""
 	}
 	expression := r.expressionKeys()[e.key] || insideSet(lines, at)
 	switch {
 	case value[0] == '{' || value[0] == '[':
+		c := diagnoseFlow(value)
+		if strings.HasSuffix(c.text, "does not end") {
+			return "close the text with " + value[c.at:c.at+1]
+		}
+		if c.text != "" && c.to-c.from < len(value) {
+			if strings.HasPrefix(value[c.at:], "${") {
+				return `quote it: "` + strings.TrimSpace(value[c.from:c.to]) + `"`
+			}
+			return "quote it: " + quoted(strings.TrimSpace(value[c.from:c.to]))
+		}
 		return "within { } and [ ], quote every expression that has a quote, a comma, a bracket or a colon in it: '…'"
 	case (value[0] == '"' || value[0] == '\'') && closingQuote(value) < 0:
 		if expression {
 			return "close the text, and quote the whole expression: " + e.key + ": '…'"
 		}
 		return "close the text with " + value[:1]
-	case strings.Contains(e.text, "indentation") && !expression:
+	case strings.Contains(e.text, "indentation"):
 		return ""
 	case e.key != "":
 		return "quote it: " + e.key + ": " + quoted(value)
@@ -263,6 +332,9 @@ func (r *reading) takeOut(lines []string, at int, e syntaxError) {
 		indent = m[3]
 	}
 	value := strings.TrimSpace(line[len(head):])
+	if r.takeOutOfFlow(lines, at, head, line) {
+		return
+	}
 	for i := at + 1; i < len(lines); i++ {
 		t := strings.TrimSpace(lines[i])
 		in := indentation(lines[i])
@@ -283,6 +355,31 @@ func (r *reading) takeOut(lines []string, at int, e syntaxError) {
 	}
 	lines[at] = end
 	r.damaged = true
+}
+
+// takeOutOfFlow replaces one value within { } or [ ], so that the others beside it are
+// checked. It says whether that was enough for the line.
+func (r *reading) takeOutOfFlow(lines []string, at int, head, line string) bool {
+	value := line[len(head):]
+	if value == "" || (value[0] != '{' && value[0] != '[') {
+		return false
+	}
+	c := diagnoseFlow(value)
+	width := utf8.RuneCountInString(value[c.from:c.to])
+	if c.text == "" || c.from == 0 || width == 0 {
+		return false
+	}
+	mended := head + value[:c.from] + "~" + strings.Repeat(" ", width-1) + value[c.to:]
+	old := lines[at]
+	lines[at] = mended + old[len(line):]
+	_, _, err := decodeYAML([]byte(strings.Join(lines[:at+1], "")))
+	further := diagnoseFlow(mended[len(head):])
+	if err != nil && (further.text == "" || further.from <= c.from) {
+		lines[at] = old
+		return false
+	}
+	r.broken[spot{at + 1, 1 + utf8.RuneCountInString(head+value[:c.from])}] = true
+	return true
 }
 
 func lineEnd(line string) string { return line[len(bytes.TrimRight([]byte(line), "\r\n")):] }

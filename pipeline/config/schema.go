@@ -1,0 +1,347 @@
+package config
+
+import (
+	"encoding"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// SchemaID names the schema of pipeline files.
+const SchemaID = "https://penstock.io/schema/pipeline.json"
+
+// An object is a JSON object of a schema.
+type object = map[string]any
+
+// Schema gives the JSON Schema (2020-12) of a pipeline file, made from the structs that
+// the file is read into and the settings of kinds.
+func Schema(kinds Kinds) ([]byte, error) {
+	b := schemaBuilder{kinds: kinds, defs: object{
+		"variable": object{"type": "string", "pattern": `\$\{`, "description": "a text with a variable: ${NAME}, ${NAME:-default}, ${NAME:?why} or ${file:/path}"},
+		"expression": object{
+			"type": []string{"string", "number", "boolean"}, "minLength": 1,
+			"description": "an expression over the record's fields, meta and header(\"name\")",
+		},
+		"template": object{"type": []string{"string", "number"}, "minLength": 1, "description": "text with {EXPRESSION} parts; {{ and }} stand for braces"},
+		"duration": object{"type": "string", "pattern": `^\s*(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+\s*$|\$\{`, "description": "a duration: 500ms, 10s, 1m30s"},
+		"size":     object{"type": "string", "pattern": `^\s*[0-9]+\s*([KMG]i?|k)?B\s*$|\$\{`, "description": "a size: 64KiB, 256MiB"},
+		"text":     object{"type": []string{"string", "number", "boolean"}},
+	}}
+	root := b.structure(reflect.ValueOf(defaultPipeline()).Elem())
+	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["$id"] = SchemaID
+	root["title"] = "penstock pipeline"
+	root["description"] = "A pipeline of penstock: a source, stages, sinks."
+	root["$defs"] = b.defs
+	return json.MarshalIndent(root, "", "  ")
+}
+
+type schemaBuilder struct {
+	kinds Kinds
+	defs  object
+}
+
+func ref(name string) object { return object{"$ref": "#/$defs/" + name} }
+
+// structure gives the schema of a struct whose value holds the defaults.
+func (b *schemaBuilder) structure(v reflect.Value) object {
+	props, required := object{}, []string{}
+	for _, f := range fieldsOf(v.Type()) {
+		props[f.name] = b.field(f, v.FieldByIndex(f.index))
+		if f.tags.required {
+			required = append(required, f.name)
+		}
+	}
+	o := object{"type": "object", "properties": props, "additionalProperties": false}
+	if len(required) > 0 {
+		o["required"] = required
+	}
+	return o
+}
+
+func (b *schemaBuilder) field(f field, v reflect.Value) object {
+	o := b.value(v, f.tags)
+	if f.tags.doc != "" {
+		o["description"] = f.tags.doc
+	}
+	if d, ok := defaultOf(v); ok && !f.tags.required {
+		o["default"] = d
+	}
+	return o
+}
+
+// defaultOf gives a default as it would stand in a file.
+func defaultOf(v reflect.Value) (any, bool) {
+	if v.Kind() == reflect.Bool {
+		return v.Bool(), true
+	}
+	if v.Kind() == reflect.Pointer || v.IsZero() || v.Type() == secretType {
+		return nil, false
+	}
+	if v.Type() == durationType {
+		return shortDuration(time.Duration(v.Int())), true
+	}
+	if m, ok := marshaler(v); ok {
+		text, err := m.MarshalText()
+		return string(text), err == nil && len(text) > 0
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return v.String(), true
+	case reflect.Struct, reflect.Map, reflect.Interface:
+		return nil, false
+	case reflect.Slice:
+		var all []any
+		for i := range v.Len() {
+			d, ok := defaultOf(v.Index(i))
+			if !ok {
+				return nil, false
+			}
+			all = append(all, d)
+		}
+		return all, true
+	}
+	return v.Interface(), true
+}
+
+// value gives the schema of what is read into v.
+func (b *schemaBuilder) value(v reflect.Value, t tags) object {
+	switch v.Interface().(type) {
+	case Component:
+		return b.oneComponent(SourceSection, nil)
+	case Stage:
+		return b.items("stage", StageSection, reflect.ValueOf(defaultStage()))
+	case Sink:
+		return b.items("sink", SinkSection, reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput()}))
+	case DeadLetter:
+		return b.oneComponent(SinkSection, b.structure(reflect.ValueOf(defaultOutput()))["properties"].(object))
+	case Order:
+		return object{"oneOf": []any{
+			object{"enum": []string{"partition", "key", "none"}},
+			object{"type": "object", "properties": object{"key": ref("expression")}, "required": []string{"key"}, "additionalProperties": false},
+		}, "default": "partition"}
+	}
+	typ := v.Type()
+	switch {
+	case typ.Kind() == reflect.Pointer:
+		return b.value(reflect.New(typ.Elem()).Elem(), t)
+	case typ == exprType || typ == conditionType:
+		return ref("expression")
+	case typ == templateType:
+		return ref("template")
+	case typ == durationType:
+		return ref("duration")
+	case typ == sizeType:
+		return ref("size")
+	case isText(typ):
+		return ref("text")
+	}
+	if elem, ok := isOrdered(typ); ok {
+		return bounded(object{"type": "object", "additionalProperties": b.value(reflect.New(elem).Elem(), tags{enum: t.enum})}, t, "Properties")
+	}
+	switch typ.Kind() {
+	case reflect.Struct:
+		o := b.structure(v)
+		if o["required"] == nil {
+			o["type"] = []string{"object", "null"}
+		}
+		return o
+	case reflect.Slice:
+		return bounded(object{"type": "array", "items": b.value(reflect.New(typ.Elem()).Elem(), tags{enum: t.enum})}, t, "Items")
+	case reflect.Map:
+		return bounded(object{"type": "object", "additionalProperties": b.value(reflect.New(typ.Elem()).Elem(), tags{enum: t.enum})}, t, "Properties")
+	case reflect.Interface:
+		return object{}
+	case reflect.String:
+		return texts(t)
+	case reflect.Bool:
+		return object{"anyOf": []any{object{"type": "boolean"}, ref("variable")}}
+	}
+	number := object{"type": "integer"}
+	if typ.Kind() == reflect.Float32 || typ.Kind() == reflect.Float64 {
+		number["type"] = "number"
+	}
+	for _, b := range [][2]string{{t.min, "minimum"}, {t.max, "maximum"}} {
+		if f, err := strconv.ParseFloat(b[0], 64); err == nil {
+			number[b[1]] = f
+		}
+	}
+	return object{"anyOf": []any{number, ref("variable")}}
+}
+
+func texts(t tags) object {
+	if len(t.enum) == 0 {
+		return bounded(ref("text"), t, "Length")
+	}
+	values := []any{}
+	for _, e := range t.enum {
+		values = append(values, e)
+	}
+	if slices.Contains(t.enum, "null") {
+		values = append(values, nil)
+	}
+	return object{"anyOf": []any{object{"enum": values}, ref("variable")}}
+}
+
+// bounded adds minItems and its like.
+func bounded(o object, t tags, what string) object {
+	for _, b := range [][2]string{{t.min, "min"}, {t.max, "max"}} {
+		if n, err := strconv.Atoi(b[0]); err == nil {
+			o[b[1]+what] = n
+		}
+	}
+	return o
+}
+
+// items gives a reference to the schema of an item of stages or sinks.
+func (b *schemaBuilder) items(name string, s Section, common reflect.Value) object {
+	b.defs[name] = b.oneComponent(s, b.structure(common)["properties"].(object))
+	return ref(name)
+}
+
+// oneComponent gives the schema of a mapping of common settings and one component.
+func (b *schemaBuilder) oneComponent(s Section, common object) object {
+	props := object{}
+	for k, v := range common {
+		props[k] = v
+	}
+	var choices []any
+	for i := range b.kinds {
+		k := &b.kinds[i]
+		if k.Section != s {
+			continue
+		}
+		name := string(s) + "." + k.Name
+		b.defs[name] = b.kind(k)
+		props[k.Name] = ref(name)
+		choice := object{"required": []string{k.Name}}
+		if s == StageSection && !k.Waits {
+			never := object{}
+			for _, w := range waitingOnly {
+				never[w] = false
+			}
+			choice["properties"] = never
+		}
+		choices = append(choices, choice)
+	}
+	return object{"type": "object", "properties": props, "additionalProperties": false, "oneOf": choices}
+}
+
+// kind gives the schema of the settings of a component, the short form included.
+func (b *schemaBuilder) kind(k *Kind) object {
+	v := reflect.ValueOf(k.Settings()).Elem()
+	long := b.structure(v)
+	if long["required"] == nil {
+		long["type"] = []string{"object", "null"}
+	}
+	if k.Short == "" {
+		long["description"] = k.Doc
+		return long
+	}
+	f := findField(fieldsOf(v.Type()), k.Short)
+	return object{"description": k.Doc, "anyOf": []any{b.value(v.FieldByIndex(f.index), f.tags), long}}
+}
+
+// A Setting is one line of the reference of a component.
+type Setting struct {
+	Name     string    `json:"name"`
+	Type     string    `json:"type"`
+	Required bool      `json:"required,omitempty"`
+	Default  any       `json:"default,omitempty"`
+	Doc      string    `json:"doc"`
+	Enum     []string  `json:"enum,omitempty"`
+	Inner    []Setting `json:"settings,omitempty"` // of a mapping
+}
+
+// SettingList lists the settings of a component.
+func (k *Kind) SettingList() []Setting { return settingList(reflect.ValueOf(k.Settings()).Elem()) }
+
+// StepSettings lists what may stand beside the component in an item of stages, Waiting
+// only those of steps that wait.
+func StepSettings(waits bool) []Setting {
+	var list []Setting
+	for _, s := range settingList(reflect.ValueOf(defaultStage())) {
+		if waits || !slices.Contains(waitingOnly, s.Name) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// OutputSettingList lists what may stand beside the component in an item of sinks.
+func OutputSettingList() []Setting {
+	return settingList(reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput()}))
+}
+
+func settingList(v reflect.Value) []Setting {
+	var list []Setting
+	for _, f := range fieldsOf(v.Type()) {
+		fv := v.FieldByIndex(f.index)
+		s := Setting{Name: f.name, Type: typeName(f.typ), Required: f.tags.required, Doc: f.tags.doc, Enum: f.tags.enum}
+		if d, ok := defaultOf(fv); ok && !s.Required {
+			s.Default = d
+		}
+		inner := f.typ
+		if inner.Kind() == reflect.Pointer {
+			inner = inner.Elem()
+			fv = reflect.New(inner).Elem()
+		}
+		if inner.Kind() == reflect.Struct && !isText(inner) {
+			s.Inner = settingList(fv)
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// typeName is what a setting of type t looks like, in a word or two.
+func typeName(t reflect.Type) string {
+	switch {
+	case t.Kind() == reflect.Pointer:
+		return typeName(t.Elem())
+	case t == conditionType:
+		return "condition"
+	case t == exprType:
+		return "expression"
+	case t == templateType:
+		return "template"
+	case t == durationType:
+		return "duration"
+	case t == sizeType:
+		return "size"
+	case t == secretType:
+		return "secret"
+	case t == pathType:
+		return "file name"
+	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || isText(t):
+		return "text"
+	}
+	if elem, ok := isOrdered(t); ok {
+		return "mapping of " + plural(typeName(elem))
+	}
+	switch t.Kind() {
+	case reflect.Bool:
+		return "true or false"
+	case reflect.String:
+		return "text"
+	case reflect.Float32, reflect.Float64:
+		return "number"
+	case reflect.Struct, reflect.Interface:
+		return "mapping"
+	case reflect.Slice:
+		return "list of " + plural(typeName(t.Elem()))
+	case reflect.Map:
+		return "mapping of " + plural(typeName(t.Elem()))
+	}
+	return "whole number"
+}
+
+func plural(s string) string {
+	if strings.HasPrefix(s, "list of") || strings.HasPrefix(s, "mapping") {
+		return strings.Replace(strings.Replace(s, "list", "lists", 1), "mapping", "mappings", 1)
+	}
+	return s + "s"
+}

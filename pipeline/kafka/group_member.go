@@ -1,0 +1,310 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// run keeps the member in its group: join, then heartbeats until there is a reason to
+// join again.
+func (m *member) run() {
+	defer close(m.done)
+	var err error
+	for err == nil && m.ctx.Err() == nil {
+		if err = m.join(); err == nil {
+			err = m.serve()
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stopped = true
+	if m.ctx.Err() != nil {
+		m.events.drop()
+		return
+	}
+	lost := sortedPartitions(m.owned)
+	m.life++
+	clear(m.owned)
+	m.emit(Event{Lost: lost, Err: fmt.Errorf("as a member of group %s: %w", m.config.Group, err)})
+	m.events.end()
+}
+
+// errLeft ends the loop when the member leaves.
+var errLeft = errors.New("the member has left")
+
+// pause waits a little longer each time.
+func (m *member) pause(try int) error {
+	wait := min(groupBackoff<<min(try, 8), maxBackoff)
+	if !sleep(m.ctx, wait/2+rand.N(wait/2+1)) {
+		return errLeft
+	}
+	return nil
+}
+
+// join makes the member one of the next generation, however many tries it takes. An
+// error is final.
+func (m *member) join() error {
+	unknown := 0 // answers that say nothing
+	for try := 0; ; try++ {
+		if m.ctx.Err() != nil {
+			return errLeft
+		}
+		err := m.joinOnce()
+		if err == nil {
+			return nil
+		}
+		var code Error
+		if !errors.As(err, &code) {
+			if !Temporary(err) && !errors.Is(err, context.DeadlineExceeded) && m.ctx.Err() == nil {
+				return err
+			}
+			if err := m.pause(try); err != nil {
+				return err
+			}
+			continue
+		}
+		switch code {
+		case MemberIDRequired:
+			continue // joinOnce has noted the id
+		case RebalanceInProgress:
+			try = min(try, 2)
+		case UnknownMemberID:
+			m.lose(true)
+		case IllegalGeneration:
+			m.lose(false)
+		case InconsistentGroupProtocol, groupIDNotFound:
+			return m.otherProtocol(err)
+		case UnknownServerError:
+			if unknown++; unknown >= 5 {
+				return m.otherProtocol(err)
+			}
+		case FencedInstanceID:
+			return fmt.Errorf("another member uses the instance id %q; give each member one of its own: %w", m.config.Instance, err)
+		case InvalidSessionTimeout:
+			return fmt.Errorf("a session timeout of %v is not allowed by the broker (group.min.session.timeout.ms): %w", m.config.Session, err)
+		default:
+			if !code.Temporary() {
+				return err
+			}
+		}
+		if err := m.pause(try); err != nil {
+			return err
+		}
+	}
+}
+
+const groupIDNotFound Error = 69
+
+func (m *member) otherProtocol(err error) error {
+	return fmt.Errorf("the group is used by members of another protocol or assignor than %s; stop them first, or use another group: %w", groupProtocol, err)
+}
+
+// joinOnce is one JoinGroup and SyncGroup.
+func (m *member) joinOnce() error {
+	m.mu.Lock()
+	id := m.id
+	claim := sortedPartitions(m.owned)
+	generation := m.generation
+	m.rejoin, m.beat = false, false
+	m.mu.Unlock()
+	j, err := m.sendJoin(id, subscription{topics: m.config.Topics, owned: claim, generation: generation})
+	if j != nil && j.memberID != "" && (err == nil || errors.Is(err, MemberIDRequired)) {
+		m.mu.Lock()
+		m.id = j.memberID
+		m.mu.Unlock()
+	}
+	if err != nil {
+		return err
+	}
+	if j.protocol != groupProtocol {
+		return m.otherProtocol(InconsistentGroupProtocol)
+	}
+	m.mu.Lock()
+	m.generation = j.generation
+	m.leading = j.leader == j.memberID
+	m.mu.Unlock()
+	var plan map[string][]byte
+	var base map[string]topicState
+	if j.leader == j.memberID {
+		if plan, base, err = m.plan(j); err != nil {
+			return err
+		}
+	}
+	assignment, err := m.sendSync(j, plan)
+	if err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.topics = base
+	m.take(assignment)
+	return nil
+}
+
+// take makes the assignment of a generation the member's. Partitions that it holds
+// and did not get are revoked; those that are being given back stay as they are.
+func (m *member) take(assignment []TopicPartition) {
+	clear(m.assigned)
+	var e Event
+	for _, tp := range assignment {
+		m.assigned[tp] = struct{}{}
+		if _, ok := m.owned[tp]; !ok {
+			m.owned[tp] = false
+			e.Assigned = append(e.Assigned, tp)
+		}
+	}
+	for _, tp := range sortedPartitions(m.owned) {
+		if _, ok := m.assigned[tp]; !ok && !m.owned[tp] {
+			m.owned[tp] = true
+			e.Revoked = append(e.Revoked, tp)
+		}
+	}
+	m.emit(e)
+}
+
+// serve sends heartbeats until the group must be joined again.
+func (m *member) serve() error {
+	watch := m.watch()
+	defer watch.stop()
+	misses := 0
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		m.mu.Lock()
+		rejoin, beat := m.rejoin, m.beat
+		m.beat = false
+		pace := m.config.Heartbeat
+		if time.Since(m.changed) < fastFor {
+			pace = min(pace, fastHeartbeat)
+		}
+		m.mu.Unlock()
+		if rejoin {
+			return nil
+		}
+		if !beat {
+			timer.Reset(pace)
+			select {
+			case <-m.ctx.Done():
+				return errLeft
+			case <-m.wake:
+				continue
+			case <-watch.changed:
+				return nil
+			case <-timer.C:
+			}
+		}
+		again, err := m.heartbeat(&misses)
+		if again || err != nil {
+			return err
+		}
+	}
+}
+
+// heartbeat says whether the group must be joined again. A coordinator that cannot be
+// reached is no reason to give anything up: whether others have taken over is its
+// word to say, and commits are fenced by it.
+func (m *member) heartbeat(misses *int) (again bool, err error) {
+	m.mu.Lock()
+	id, generation := m.id, m.generation
+	m.mu.Unlock()
+	err = m.sendHeartbeat(id, generation)
+	if err == nil {
+		*misses = 0
+		return false, nil
+	}
+	var code Error
+	if errors.As(err, &code) {
+		switch code {
+		case RebalanceInProgress:
+			return true, nil
+		case UnknownMemberID:
+			m.lose(true)
+			return true, nil
+		case IllegalGeneration:
+			m.lose(false)
+			return true, nil
+		case FencedInstanceID:
+			return false, fmt.Errorf("another member has taken the instance id %q: %w", m.config.Instance, err)
+		}
+	}
+	if !Temporary(err) && code != UnknownServerError && m.ctx.Err() == nil {
+		return false, err
+	}
+	*misses++
+	return false, m.pause(*misses)
+}
+
+// A watcher notices when topics change that an assignment is based on.
+type watcher struct {
+	changed chan struct{}
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+// watch looks at the topics from time to time. The leader reports a change at once;
+// the others do when nothing has come of it for three more looks: a leader that was
+// restarted under its instance id does not know that it leads.
+func (m *member) watch() *watcher {
+	ctx, cancel := context.WithCancel(m.ctx)
+	w := &watcher{changed: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	m.mu.Lock()
+	base, leading := m.topics, m.leading
+	m.mu.Unlock()
+	names := m.config.Topics
+	if leading {
+		names = slices.Sorted(maps.Keys(base))
+	}
+	go func() {
+		defer close(w.done)
+		if !leading {
+			base = m.look(ctx, names)
+		}
+		for seen := 0; sleep(ctx, m.config.Watch); {
+			asked, cancel := context.WithTimeout(ctx, requestTimeout)
+			err := m.client.Refresh(asked, names...)
+			cancel()
+			if err != nil {
+				continue
+			}
+			now := m.look(ctx, names)
+			same := true
+			for name, state := range base {
+				same = same && now[name] == state
+			}
+			if same {
+				seen = 0
+			} else if seen++; leading || seen > 3 {
+				w.changed <- struct{}{}
+				return
+			}
+		}
+	}()
+	return w
+}
+
+func (w *watcher) stop() {
+	w.cancel()
+	<-w.done
+}
+
+// look gives the state of topics as the client last heard it; one that is not there
+// has no partitions.
+func (m *member) look(ctx context.Context, names []string) map[string]topicState {
+	out := make(map[string]topicState, len(names))
+	for _, name := range names {
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		var s topicState
+		var err error
+		if s.partitions, err = m.client.Partitions(ctx, name); err == nil {
+			s.id, _ = m.client.TopicID(ctx, name)
+		}
+		cancel()
+		out[name] = s
+	}
+	return out
+}

@@ -272,11 +272,11 @@ func TestFileFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := old
-	limit.Cur = 100
+	limit.Cur = 1 << 20 // far above the log of the test binary itself
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	large := strings.Repeat("x", 300)
+	large := strings.Repeat("x", 1<<20)
 	err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, large), to("b", 3, "3")})
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)

@@ -147,71 +147,75 @@ func NewHTTP(s HTTPSettings, scope string, slots int) (*HTTP, error) {
 // errHeldBack is that of records behind one that was not stored.
 var errHeldBack = client.NewError("held_back", "sending: held back, because a record before it was not stored", nil)
 
-// Write implements pipeline.Sink.
+// Write implements pipeline.Sink. A record that is rejected holds nothing back; what is
+// behind one that may be stored later waits for it.
 func (h *HTTP) Write(ctx context.Context, recs []*pipeline.Record) error {
+	var failed []pipeline.Failure
 	for done := 0; done < len(recs); {
 		req, err := h.next(recs[done:])
-		n, failed := 0, 1
-		if err == nil {
-			n, failed, err = h.send(ctx, recs[done:done+req.count], req)
-		}
-		done += n
-		if err == nil {
+		if err != nil {
+			failed = append(failed, pipeline.Failure{Index: done, Err: err})
+			done++
 			continue
 		}
-		if _, permanent := pipeline.IsPermanent(err); done == 0 && !permanent {
-			return err
+		end := done + req.count
+		n, err := h.send(ctx, recs[done:end], req, func(i int, err error) {
+			failed = append(failed, pipeline.Failure{Index: done + i, Err: err})
+		})
+		if done += n; err == nil {
+			continue
 		}
-		return notStored(done, failed, len(recs), err)
-	}
-	return nil
-}
-
-// notStored says that of all records those from first on are not stored: some of them
-// because of err, what is behind them because it was held back.
-func notStored(first, failed, all int, err error) error {
-	w := &pipeline.WriteError{Failed: make([]pipeline.Failure, 0, all-first)}
-	for i := first; i < all; i++ {
-		if i == first+failed {
-			err = errHeldBack
+		for i := done; i < len(recs); i++ {
+			if i == end {
+				err = errHeldBack
+			}
+			failed = append(failed, pipeline.Failure{Index: i, Err: err})
 		}
-		w.Failed = append(w.Failed, pipeline.Failure{Index: i, Err: err})
+		break
 	}
-	return w
+	return stored(failed)
 }
 
 // send sends recs as one request, or in parts when the server does not take them as
-// one. stored says how many are stored, from the first on; err is what failed then,
-// for as many records as failed says.
-func (h *HTTP) send(ctx context.Context, recs []*pipeline.Record, req request) (stored, failed int, err error) {
-	repeated := h.isUnknown(req)
-	err = h.call(ctx, req, repeated)
+// one. Of the first n records each is stored or was given to reject; err, transient, is
+// what kept the next from being stored.
+func (h *HTTP) send(ctx context.Context, recs []*pipeline.Record, req request, reject func(i int, err error)) (n int, err error) {
+	err = h.call(ctx, req, h.isUnknown(req))
 	_, permanent := pipeline.IsPermanent(err)
 	h.remember(req, err != nil && !permanent)
+	if err == nil {
+		return len(recs), nil
+	}
+	if !permanent {
+		return 0, err
+	}
 	var status *client.Error
-	switch {
-	case err == nil:
-		return len(recs), 0, nil
-	case !permanent || !errors.As(err, &status) || aboutRequest(status.Status):
-		return 0, len(recs), err
-	case len(recs) == 1:
+	if !errors.As(err, &status) || aboutRequest(status.Status) {
+		for i := range recs {
+			reject(i, err)
+		}
+		return len(recs), nil
+	}
+	if len(recs) == 1 {
 		if status.Status == http.StatusRequestEntityTooLarge {
 			err = pipeline.Reject(pipeline.ReasonTooLarge, status)
 		}
-		return 0, 1, err
+		reject(0, err)
+		return 1, nil
 	}
 	half := len(recs) / 2
 	for _, part := range [][]*pipeline.Record{recs[:half], recs[half:]} {
 		req, err := h.exactly(part)
 		if err != nil {
-			return stored, 1, err
+			return n, err
 		}
-		n, failed, err := h.send(ctx, part, req)
-		if stored += n; err != nil {
-			return stored, failed, err
+		before := n
+		sent, err := h.send(ctx, part, req, func(i int, err error) { reject(before+i, err) })
+		if n += sent; err != nil {
+			return n, err
 		}
 	}
-	return stored, 0, nil
+	return n, nil
 }
 
 // aboutRequest says whether a status speaks of the request rather than of the records

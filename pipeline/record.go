@@ -1,14 +1,10 @@
 package pipeline
 
 import (
-	"bytes"
 	"errors"
-	"fmt"
 	"math"
+	"slices"
 	"strconv"
-	"strings"
-
-	"github.com/tidwall/gjson"
 )
 
 // A Position says where a record comes from: topic, partition and offset, or
@@ -46,13 +42,15 @@ type Record struct {
 	Part int32
 	// Key is nil when there is none, which is not the same as empty.
 	Key []byte
-	// Headers are in the order in which they came; names may repeat.
+	// Headers are in the order in which they came; names may repeat. A stage that
+	// changes one puts a new slice here: the old one is what came.
 	Headers []Header
 	// Time is in milliseconds since 1970 UTC, or NoTime.
 	Time int64
 
 	value []byte // as set last, edits not applied; nil: tombstone
 	state jsonState
+	index fieldIndex // where the first fields stand, when state is object
 	edits []edit
 	came  original
 	eng   engineState // the engine's own
@@ -64,28 +62,15 @@ type original struct {
 	headers    []Header
 }
 
-type jsonState uint8
-
-const (
-	unchecked jsonState = iota
-	object
-	noObject
-	invalid
-)
-
-// An edit sets a top-level field to JSON text, or removes it when text is nil.
-type edit struct {
-	name string
-	text []byte
-}
-
 // Init makes r the record that a source has read. It keeps the slices. A nil value
 // is a tombstone; an empty one is not.
 func (r *Record) Init(pos Position, key, value []byte, headers []Header, time int64) {
-	*r = Record{
-		Position: pos, Key: key, Headers: headers, Time: time, value: value,
-		came: original{key: key, value: value, headers: headers},
-	}
+	headers = headers[:len(headers):len(headers)] // what a stage appends goes elsewhere
+	r.Position, r.Part = pos, 0
+	r.Key, r.Headers, r.Time = key, headers, time
+	r.value, r.state, r.edits = value, unchecked, r.edits[:0]
+	r.came = original{key: key, value: value, headers: headers}
+	r.eng = engineState{}
 }
 
 // Tombstone says whether the value is null.
@@ -95,10 +80,18 @@ func (r *Record) Tombstone() bool { return r.value == nil }
 // until the next edit and must not be changed.
 func (r *Record) Value() []byte {
 	if len(r.edits) > 0 {
-		r.value = splice(r.value, r.edits)
-		r.edits = r.edits[:0]
+		out := make([]byte, 0, len(r.value)+growth(r.edits))
+		r.SetValue(r.splice(out))
 	}
 	return r.value
+}
+
+// AppendValue appends what Value gives to dst, without keeping it.
+func (r *Record) AppendValue(dst []byte) []byte {
+	if len(r.edits) > 0 {
+		return r.splice(dst)
+	}
+	return append(dst, r.value...)
 }
 
 // SetValue replaces the value and forgets all edits. It keeps b.
@@ -116,29 +109,12 @@ var (
 	errNotObject   = Reject(ReasonNotObject, errors.New("editing a field: the value is no JSON object"))
 )
 
-func (r *Record) check() error {
-	if r.state == unchecked {
-		switch {
-		case !gjson.ValidBytes(r.value):
-			r.state = invalid
-		case bytes.TrimLeft(r.value, " \t\r\n")[0] == '{':
-			r.state = object
-		default:
-			r.state = noObject
-		}
-	}
-	if r.state == invalid {
-		return errInvalidJSON
-	}
-	return nil
-}
-
 // Field gives the JSON text of a top-level field, nil when it is missing or the
 // value is a tombstone or no object. name is taken literally. Of duplicate keys the
 // first counts. The first call checks the whole value; invalid JSON is a permanent
 // error with ReasonInvalidJSON.
 func (r *Record) Field(name string) ([]byte, error) {
-	for i := len(r.edits) - 1; i >= 0; i-- {
+	for i := range r.edits {
 		if r.edits[i].name == name {
 			return r.edits[i].text, nil
 		}
@@ -146,103 +122,77 @@ func (r *Record) Field(name string) ([]byte, error) {
 	if r.value == nil {
 		return nil, nil
 	}
-	if err := r.check(); err != nil || r.state != object {
-		return nil, err
-	}
-	res := gjson.GetBytes(r.value, escape(name))
-	if !res.Exists() {
-		return nil, nil
-	}
-	return r.value[res.Index : res.Index+len(res.Raw)], nil
-}
-
-// Set sets a top-level field to text, which must be valid JSON and is kept. On a
-// tombstone it does nothing; on a value that is no object it is a permanent error
-// with ReasonNotObject.
-func (r *Record) Set(name string, text []byte) error {
-	if text == nil {
-		text = []byte("null")
-	}
-	return r.edit(name, text)
-}
-
-// Remove removes a top-level field, if it is there. Errors are those of Set.
-func (r *Record) Remove(name string) error { return r.edit(name, nil) }
-
-func (r *Record) edit(name string, text []byte) error {
-	if r.value == nil {
-		return nil
-	}
-	if err := r.check(); err != nil {
-		return err
-	}
 	if r.state != object {
-		return errNotObject
-	}
-	for i := range r.edits {
-		if r.edits[i].name == name {
-			r.edits[i].text = text
-			return nil
+		if err := r.check(); err != nil || r.state != object {
+			return nil, err
 		}
 	}
-	r.edits = append(r.edits, edit{name, text})
-	return nil
+	if s, ok := r.find(name); ok {
+		return r.value[s.text:s.end:s.end], nil
+	}
+	return nil, nil
 }
 
 // Fields calls yield for each top-level field with its JSON text, edits applied,
-// until yield returns false. A tombstone and a value that is no object have none.
+// until yield returns false. A tombstone and a value that is no object have none. Of
+// duplicate keys the first counts. yield may edit r; it goes on seeing the fields as
+// they were.
 func (r *Record) Fields(yield func(name string, text []byte) bool) error {
-	v := r.Value()
-	if v == nil {
+	if r.value == nil {
 		return nil
 	}
 	if err := r.check(); err != nil || r.state != object {
 		return err
 	}
-	gjson.ParseBytes(v).ForEach(func(k, val gjson.Result) bool {
-		return yield(k.String(), []byte(val.Raw))
-	})
+	edits, seen := slices.Clone(r.edits), names{}
+	for it := r.members(); it.next(); {
+		name := it.name()
+		if !seen.add(name) {
+			continue
+		}
+		text := it.value[it.text:it.end:it.end]
+		if i := editOf(edits, name); i >= 0 {
+			if text = edits[i].text; text == nil {
+				continue
+			}
+		}
+		if !yield(name, text) {
+			return nil
+		}
+	}
+	for _, e := range edits {
+		if e.text != nil && seen.add(e.name) && !yield(e.name, e.text) {
+			return nil
+		}
+	}
 	return nil
 }
 
-func escape(name string) string {
-	var b strings.Builder
-	for i := 0; i < len(name); i++ {
-		if c := name[i]; strings.IndexByte(`.*?|#@\!{}[]()=<>%"':`, c) >= 0 {
-			b.WriteByte('\\')
-		}
-		b.WriteByte(name[i])
-	}
-	return b.String()
+// names are those that Fields has met.
+type names struct {
+	few  []string
+	many map[string]bool
 }
 
-// splice writes the object v with edits applied.
-func splice(v []byte, edits []edit) []byte {
-	out := append(make([]byte, 0, len(v)+64), '{')
-	used := make([]bool, len(edits))
-	add := func(key string, text []byte) {
-		if len(out) > 1 {
-			out = append(out, ',')
+// add says whether name is new.
+func (n *names) add(name string) bool {
+	const few = 24 // up to here comparing is cheaper than hashing
+	if n.many == nil {
+		if slices.Contains(n.few, name) {
+			return false
 		}
-		out = append(append(append(out, key...), ':'), text...)
-	}
-	gjson.ParseBytes(v).ForEach(func(k, val gjson.Result) bool {
-		for i, e := range edits {
-			if e.name == k.String() {
-				if e.text != nil && !used[i] {
-					add(k.Raw, e.text)
-				}
-				used[i] = true
-				return true
-			}
+		if n.few = append(n.few, name); len(n.few) <= few {
+			return true
 		}
-		add(k.Raw, []byte(val.Raw))
+		n.many = make(map[string]bool, 4*few)
+		for _, f := range n.few {
+			n.many[f] = true
+		}
 		return true
-	})
-	for i, e := range edits {
-		if !used[i] && e.text != nil {
-			add(fmt.Sprintf("%q", e.name), e.text)
-		}
 	}
-	return append(out, '}')
+	if n.many[name] {
+		return false
+	}
+	n.many[name] = true
+	return true
 }

@@ -1,0 +1,165 @@
+package pipeline
+
+// An edit sets a top-level field to JSON text, or removes it when text is nil. There
+// is one per name.
+type edit struct {
+	name  string
+	text  []byte
+	fresh bool // the value has no field of that name
+}
+
+func editOf(edits []edit, name string) int {
+	for i := range edits {
+		if edits[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Set sets a top-level field to text, which must be valid JSON and is kept. On a
+// tombstone it does nothing; on a value that is no object it is a permanent error
+// with ReasonNotObject.
+func (r *Record) Set(name string, text []byte) error {
+	if len(text) == 0 {
+		text = []byte("null")
+	}
+	ok, err := r.editable()
+	if !ok {
+		return err
+	}
+	if i := editOf(r.edits, name); i >= 0 {
+		r.edits[i].text = text
+		return nil
+	}
+	_, there := r.find(name)
+	r.edits = append(r.edits, edit{name, text, !there})
+	return nil
+}
+
+// Remove removes a top-level field, if it is there. Errors are those of Set.
+func (r *Record) Remove(name string) error {
+	ok, err := r.editable()
+	if !ok {
+		return err
+	}
+	if i := editOf(r.edits, name); i >= 0 {
+		r.edits[i].text = nil
+	} else if _, there := r.find(name); there {
+		r.edits = append(r.edits, edit{name, nil, false})
+	}
+	return nil
+}
+
+// editable is false, without an error, for a tombstone.
+func (r *Record) editable() (bool, error) {
+	if r.value == nil {
+		return false, nil
+	}
+	if err := r.check(); err != nil {
+		return false, err
+	}
+	if r.state != object {
+		return false, errNotObject
+	}
+	return true, nil
+}
+
+// growth is the most that edits add to a value.
+func growth(edits []edit) int {
+	n := 0
+	for i := range edits {
+		n += len(edits[i].name) + len(edits[i].text) + len(`,"":`)
+	}
+	return n
+}
+
+// splice appends the object of r with its edits applied to out. Every byte that no
+// edit is about stays: the order, the space between fields, the text of values. An
+// edited field keeps its place, a new one goes to the end, and a removed one takes one
+// comma with it.
+func (r *Record) splice(out []byte) []byte {
+	it := r.members()
+	copied := 0 // the value is copied up to here
+	kept := -1  // the end of the last field that stays
+	if fresh(r.edits) && !r.index.more {
+		if n := int(r.index.n); n > 0 {
+			it.span = r.index.span(n - 1)
+			kept = it.end
+		}
+	} else {
+		out, copied, kept = r.replace(out, &it)
+	}
+	last := it.end // behind the last field, or the opening brace
+	out = append(out, r.value[copied:max(copied, last)]...)
+	for i := range r.edits {
+		e := &r.edits[i]
+		if !e.fresh || e.text == nil {
+			continue
+		}
+		if kept >= 0 {
+			out = append(out, ',')
+		}
+		out = append(append(appendKey(out, e.name), ':'), e.text...)
+		kept = last
+	}
+	return append(out, r.value[max(copied, last):]...)
+}
+
+func fresh(edits []edit) bool {
+	for i := range edits {
+		if !edits[i].fresh {
+			return false
+		}
+	}
+	return true
+}
+
+// replace goes through the fields of it and copies all that stays and is before one
+// that does not. Of an edited name the first stays.
+func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept int) {
+	v, kept, drop := r.value, -1, false
+	var few [16]bool
+	used := few[:]
+	if len(r.edits) > len(few) {
+		used = make([]bool, len(r.edits))
+	}
+	for it.next() {
+		if drop && kept < 0 {
+			copied = it.key - 1 // all before were dropped, this one comes first now
+		}
+		i := it.edit(r.edits)
+		switch {
+		case i < 0:
+			kept = it.end
+		case used[i] || r.edits[i].text == nil:
+			end := kept
+			if kept < 0 {
+				end = it.key - 1
+			}
+			out = append(out, v[copied:max(copied, end)]...)
+			copied, drop, used[i] = it.end, true, true
+		default:
+			out = append(append(out, v[copied:it.text]...), r.edits[i].text...)
+			copied, kept, used[i] = it.end, it.end, true
+		}
+	}
+	return out, copied, kept
+}
+
+// appendKey appends name as a JSON string.
+func appendKey(out []byte, name string) []byte {
+	const hex = "0123456789abcdef"
+	out = append(out, '"')
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c < ' ':
+			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			out = append(out, c)
+		}
+	}
+	return append(out, '"')
+}

@@ -1,0 +1,238 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"math"
+)
+
+// A jsonState is what is known of a value.
+type jsonState uint8
+
+const (
+	unchecked jsonState = iota
+	object
+	noObject
+	invalid
+)
+
+// A span says where a field stands in the value. key is behind its opening quote,
+// keyEnd at the closing one, text to end is the JSON text.
+type span struct {
+	key, keyEnd, text, end int
+	escapes                bool // the key is written with some
+}
+
+// A fieldIndex holds the spans of the first fields, found while the value is checked.
+// It is part of the record, so that it costs no allocation and goes with every copy.
+type fieldIndex struct {
+	start   uint32 // behind the opening brace
+	escapes uint16 // a bit for each key that is written with some
+	n       uint8
+	more    bool // there are fields behind those
+	at      [16]packedSpan
+}
+
+// A packedSpan is a span within the first 64 KiB.
+type packedSpan struct{ key, keyEnd, text, end uint16 }
+
+// check looks at the whole value, once.
+func (r *Record) check() error {
+	if r.state == unchecked {
+		r.inspect()
+	}
+	if r.state == invalid {
+		return errInvalidJSON
+	}
+	return nil
+}
+
+// inspect checks the value as JSON and indexes the fields of an object.
+func (r *Record) inspect() {
+	v := r.value
+	r.state = invalid
+	i := skipSpace(v, 0)
+	if i >= len(v) || len(v) > math.MaxInt32 {
+		return
+	}
+	if v[i] != '{' {
+		if i = validValue(v, i, 0); i >= 0 && skipSpace(v, i) == len(v) {
+			r.state = noObject
+		}
+		return
+	}
+	x := &r.index
+	x.n, x.more, x.escapes, x.start = 0, false, 0, uint32(i+1)
+	if i = skipSpace(v, i+1); i < len(v) && v[i] == '}' {
+		if skipSpace(v, i+1) == len(v) {
+			r.state = object
+		}
+		return
+	}
+	for {
+		s, ok := readMember(v, i)
+		if !ok {
+			return
+		}
+		x.add(s)
+		i = skipSpace(v, s.end)
+		if i >= len(v) {
+			return
+		}
+		if v[i] == '}' {
+			break
+		}
+		if v[i] != ',' {
+			return
+		}
+		i = skipSpace(v, i+1)
+	}
+	if skipSpace(v, i+1) == len(v) {
+		r.state = object
+	}
+}
+
+// readMember reads the field whose key starts at i, and checks it.
+func readMember(v []byte, i int) (s span, ok bool) {
+	if i >= len(v) || v[i] != '"' {
+		return s, false
+	}
+	s.key = i + 1
+	i, s.escapes = validString(v, s.key)
+	if i < 0 {
+		return s, false
+	}
+	s.keyEnd = i - 1
+	if i < len(v) && v[i] != ':' {
+		i = skipSpace(v, i)
+	}
+	if i >= len(v) || v[i] != ':' {
+		return s, false
+	}
+	if s.text = i + 1; s.text < len(v) && v[s.text] <= ' ' {
+		s.text = skipSpace(v, s.text)
+	}
+	s.end = validValue(v, s.text, 1)
+	return s, s.end >= 0
+}
+
+// add takes s in, unless it is full or s is too far behind.
+func (x *fieldIndex) add(s span) {
+	if int(x.n) == len(x.at) || s.end > math.MaxUint16 || x.more {
+		x.more = true
+		return
+	}
+	x.at[x.n] = packedSpan{uint16(s.key), uint16(s.keyEnd), uint16(s.text), uint16(s.end)}
+	if s.escapes {
+		x.escapes |= 1 << x.n
+	}
+	x.n++
+}
+
+func (x *fieldIndex) span(i int) span {
+	p := &x.at[i]
+	return span{int(p.key), int(p.keyEnd), int(p.text), int(p.end), x.escapes&(1<<i) != 0}
+}
+
+// is says whether the key of s in v is name.
+func (s span) is(v []byte, name string) bool {
+	if s.escapes {
+		return unquote(v[s.key-1:s.keyEnd+1]) == name
+	}
+	return string(v[s.key:s.keyEnd]) == name
+}
+
+// unquote decodes a JSON string with escapes; it is rare in keys.
+func unquote(quoted []byte) string {
+	var s string
+	_ = json.Unmarshal(quoted, &s) // it has been checked
+	return s
+}
+
+// find gives the first field of that name. The value must be a checked object.
+func (r *Record) find(name string) (span, bool) {
+	x := &r.index
+	for i := range x.at[:x.n] {
+		p := &x.at[i]
+		if int(p.keyEnd-p.key) == len(name) && string(r.value[p.key:p.keyEnd]) == name && x.escapes&(1<<i) == 0 {
+			return x.span(i), true
+		}
+		if x.escapes&(1<<i) != 0 && x.span(i).is(r.value, name) {
+			return x.span(i), true
+		}
+	}
+	if !x.more {
+		return span{}, false
+	}
+	for it := r.membersBehind(); it.next(); {
+		if it.is(r.value, name) {
+			return it.span, true
+		}
+	}
+	return span{}, false
+}
+
+// A memberIterator goes through the fields of a checked object. It works on what it
+// has read: the record may change meanwhile.
+type memberIterator struct {
+	span  // of the field at hand; before the first one, end is behind the brace
+	value []byte
+	index fieldIndex
+	i     int // next in the index
+}
+
+func (r *Record) members() memberIterator {
+	return memberIterator{value: r.value, index: r.index, span: span{end: int(r.index.start)}}
+}
+
+// membersBehind starts with the first field that the index does not hold.
+func (r *Record) membersBehind() memberIterator {
+	it := memberIterator{value: r.value, index: fieldIndex{more: true}, span: span{end: int(r.index.start)}}
+	if n := int(r.index.n); n > 0 {
+		it.span = r.index.span(n - 1)
+	}
+	return it
+}
+
+func (it *memberIterator) next() bool {
+	if it.i < int(it.index.n) {
+		it.span = it.index.span(it.i)
+		it.i++
+		return true
+	}
+	if !it.index.more {
+		return false
+	}
+	i := skipSpace(it.value, it.end)
+	if i < len(it.value) && it.value[i] == ',' {
+		i = skipSpace(it.value, i+1)
+	}
+	s, ok := readMember(it.value, i) // fails at the closing brace
+	if !ok {
+		it.index.more = false
+		return false
+	}
+	it.span = s
+	return true
+}
+
+// name gives the key of the field at hand, decoded.
+func (it *memberIterator) name() string {
+	if it.escapes {
+		return unquote(it.value[it.key-1 : it.keyEnd+1])
+	}
+	return string(it.value[it.key:it.keyEnd])
+}
+
+// edit gives the index of the edit for the field at hand, or -1.
+func (it *memberIterator) edit(edits []edit) int {
+	if it.escapes {
+		return editOf(edits, it.name())
+	}
+	key := it.value[it.key:it.keyEnd]
+	for i := range edits {
+		if len(edits[i].name) == len(key) && edits[i].name == string(key) {
+			return i
+		}
+	}
+	return -1
+}

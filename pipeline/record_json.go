@@ -1,0 +1,214 @@
+package pipeline
+
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
+
+// maxJSONDepth is how deep values may be nested. Deeper ones are invalid: they would
+// take the stack of whoever reads them.
+const maxJSONDepth = 10_000
+
+func skipSpace(v []byte, i int) int {
+	for i < len(v) && v[i] <= ' ' {
+		if c := v[i]; c != ' ' && c != '\n' && c != '\r' && c != '\t' {
+			break
+		}
+		i++
+	}
+	return i
+}
+
+// validValue gives the index behind the JSON value that starts at i, -1 when there is
+// none.
+func validValue(v []byte, i, depth int) int {
+	if i >= len(v) || depth > maxJSONDepth {
+		return -1
+	}
+	switch c := v[i]; c {
+	case '"':
+		end, _ := validString(v, i+1)
+		return end
+	case '{':
+		return validObject(v, i, depth)
+	case '[':
+		return validArray(v, i, depth)
+	case 't':
+		return validLiteral(v, i, jsonTrue)
+	case 'f':
+		return validLiteral(v, i, jsonFalse)
+	case 'n':
+		return validLiteral(v, i, jsonNull)
+	default:
+		return validNumber(v, i)
+	}
+}
+
+func validObject(v []byte, i, depth int) int {
+	i = skipSpace(v, i+1)
+	if i < len(v) && v[i] == '}' {
+		return i + 1
+	}
+	for {
+		if i >= len(v) || v[i] != '"' {
+			return -1
+		}
+		if i, _ = validString(v, i+1); i < 0 {
+			return -1
+		}
+		if i = skipSpace(v, i); i >= len(v) || v[i] != ':' {
+			return -1
+		}
+		if i = validValue(v, skipSpace(v, i+1), depth+1); i < 0 {
+			return -1
+		}
+		if i = skipSpace(v, i); i >= len(v) {
+			return -1
+		}
+		if v[i] == '}' {
+			return i + 1
+		}
+		if v[i] != ',' {
+			return -1
+		}
+		i = skipSpace(v, i+1)
+	}
+}
+
+func validArray(v []byte, i, depth int) int {
+	i = skipSpace(v, i+1)
+	if i < len(v) && v[i] == ']' {
+		return i + 1
+	}
+	for {
+		if i = validValue(v, i, depth+1); i < 0 {
+			return -1
+		}
+		if i = skipSpace(v, i); i >= len(v) {
+			return -1
+		}
+		if v[i] == ']' {
+			return i + 1
+		}
+		if v[i] != ',' {
+			return -1
+		}
+		i = skipSpace(v, i+1)
+	}
+}
+
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// special has the high bit of each byte of x set that is a quote, a backslash or a
+// control character; above the lowest such byte there may be false ones.
+func special(x uint64) uint64 {
+	quote, slash := x^('"'*ones), x^('\\'*ones)
+	return ((x-' '*ones)&^x | (quote-ones)&^quote | (slash-ones)&^slash) & highs
+}
+
+// validString gives the index behind the closing quote of the string whose characters
+// start at i, -1 when there is none.
+func validString(v []byte, i int) (end int, escapes bool) {
+	for {
+		for i+8 <= len(v) {
+			m := special(binary.LittleEndian.Uint64(v[i:]))
+			if m == 0 {
+				i += 8
+				continue
+			}
+			i += bits.TrailingZeros64(m) >> 3
+			if v[i] == '"' {
+				return i + 1, escapes
+			}
+			break
+		}
+		for i < len(v) && v[i] >= ' ' && v[i] != '"' && v[i] != '\\' {
+			i++
+		}
+		if i >= len(v) || v[i] < ' ' {
+			return -1, escapes
+		}
+		if v[i] == '"' {
+			return i + 1, escapes
+		}
+		escapes = true
+		if i = validEscape(v, i+1); i < 0 {
+			return -1, true
+		}
+	}
+}
+
+// validEscape gives the index behind the escape whose backslash is before i.
+func validEscape(v []byte, i int) int {
+	if i >= len(v) {
+		return -1
+	}
+	switch v[i] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return i + 1
+	case 'u':
+		if i+5 > len(v) {
+			return -1
+		}
+		for _, c := range v[i+1 : i+5] {
+			if !(c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'f') {
+				return -1
+			}
+		}
+		return i + 5
+	}
+	return -1
+}
+
+func validNumber(v []byte, i int) int {
+	if v[i] == '-' {
+		i++
+	}
+	switch {
+	case i >= len(v):
+		return -1
+	case v[i] == '0':
+		i++
+	case v[i] >= '1' && v[i] <= '9':
+		i = skipDigits(v, i)
+	default:
+		return -1
+	}
+	if i < len(v) && v[i] == '.' {
+		from := i + 1
+		if i = skipDigits(v, from); i == from {
+			return -1
+		}
+	}
+	if i < len(v) && v[i]|0x20 == 'e' {
+		i++
+		if i < len(v) && (v[i] == '+' || v[i] == '-') {
+			i++
+		}
+		from := i
+		if i = skipDigits(v, from); i == from {
+			return -1
+		}
+	}
+	return i
+}
+
+func skipDigits(v []byte, i int) int {
+	for i < len(v) && v[i]-'0' <= 9 {
+		i++
+	}
+	return i
+}
+
+var jsonTrue, jsonFalse, jsonNull = []byte("true"), []byte("false"), []byte("null")
+
+func validLiteral(v []byte, i int, literal []byte) int {
+	if bytes.HasPrefix(v[i:], literal) {
+		return i + len(literal)
+	}
+	return -1
+}

@@ -1,6 +1,16 @@
 package pipeline
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
 
 // A Lane is one run of records within which order holds, opened by the source
 // through [Engine]. Its methods may be called from several goroutines.
@@ -9,6 +19,35 @@ type Lane struct {
 	// Tag is the source's own: set before the first batch, never touched by the
 	// engine.
 	Tag any
+
+	p      *Pipeline
+	member *member
+	holds  atomic.Int32 // places where too much of the lane waits
+
+	ctx     context.Context // of writes: ends when the lane is given up
+	cancel  context.CancelFunc
+	calls   context.Context // of steps: ends then too, and when the pipeline stops early
+	hangUp  context.CancelFunc
+	closing chan struct{} // closed when no further batch is admitted
+	ended   chan struct{} // closed when the lane is over
+
+	bytes   int64 // charged; guarded by the budget, like charges
+	charges int
+
+	mu        sync.Mutex
+	ring      []*piece // that the mark has not passed, in order
+	seq       uint64   // of the next piece
+	read      int64    // the first offset that has not been handed over
+	mark      int64
+	committed int64
+	dirtyAt   time.Time // when a mark moved first after the last commit
+	inFlight  int64     // records without an outcome, counted on their own
+	ending    bool
+	frozen    bool          // outcomes that come now go nowhere (I8)
+	fenced    bool          // and nothing is committed any more
+	idle      chan struct{} // closed when nothing is in flight, made by whoever waits for it
+	cut       uint64        // of a transaction: writes stop behind this piece
+	wrote     uint64        // one more than the highest piece that was written
 }
 
 // Name is what the lane was opened with.
@@ -16,17 +55,44 @@ func (l *Lane) Name() string { return l.name }
 
 // Room is how many bytes the lane may take now. Zero: leave it out of the next
 // fetch; Engine.Room receives when it grows.
-func (l *Lane) Room() int64 { panic("engine") }
+func (l *Lane) Room() int64 {
+	select {
+	case <-l.closing:
+		return 0
+	default:
+	}
+	b := l.p.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.room(l)
+}
 
 // Take waits until bytes may be read for the lane and charges them to the process's
 // budget. A lane with nothing in flight may always take one charge, however large.
 // It fails when ctx or the lane ends.
-func (l *Lane) Take(ctx context.Context, bytes int64) (*Charge, error) { panic("engine") }
+func (l *Lane) Take(ctx context.Context, bytes int64) (*Charge, error) {
+	return l.p.budget.take(ctx, l, bytes)
+}
+
+// hold keeps the source from reading more of the lane until release is called as
+// often.
+func (l *Lane) hold() { l.holds.Add(1) }
+
+func (l *Lane) release() {
+	if l.holds.Add(-1) == 0 {
+		l.p.budget.regrant()
+	}
+}
 
 // Ended is closed when the lane is over: by End, or by the engine. Batches of it
 // that are still handed over are dropped, as abandoned, and freed. When it was the
 // engine, open a new lane at the committed offset.
-func (l *Lane) Ended() <-chan struct{} { panic("engine") }
+func (l *Lane) Ended() <-chan struct{} { return l.ended }
+
+// An EndReport says what became of the records in flight when End was called.
+type EndReport struct {
+	InFlight, Drained, Abandoned int
+}
 
 // End gives the lane up, beside Read and Commit and for several lanes at once. From
 // the call on no further batch of it is admitted. It waits for the outcomes, has
@@ -36,31 +102,158 @@ func (l *Lane) Ended() <-chan struct{} { panic("engine") }
 // a write on its way may still land, its result is ignored. With a ctx already
 // ended (the partition is lost) it commits nothing. Draining a revoked partition is
 // End with the drain budget. The error is that of the last commit.
-func (l *Lane) End(ctx context.Context) (EndReport, error) { panic("engine") }
+func (l *Lane) End(ctx context.Context) (EndReport, error) {
+	l.mu.Lock()
+	if l.fenced {
+		l.mu.Unlock()
+		return EndReport{}, nil
+	}
+	l.close()
+	report := EndReport{InFlight: int(l.inFlight)}
+	idle := l.whenIdle()
+	l.mu.Unlock()
+	l.p.wake()
 
-// An EndReport says what became of the records in flight when End was called.
-type EndReport struct {
-	InFlight, Drained, Abandoned int
+	var err error
+	if ctx.Err() == nil {
+		select {
+		case <-idle:
+			err = l.p.commitLane(ctx, l)
+		case <-ctx.Done():
+		case <-l.ended:
+		}
+	}
+	report.Abandoned = int(l.give(true))
+	report.Drained = report.InFlight - report.Abandoned
+	l.p.forget(l)
+	if err != nil {
+		return report, fmt.Errorf("ending lane %s: %w", l.name, err)
+	}
+	return report, nil
 }
 
-// A Charge is a number of bytes taken from the budget for a lane. It belongs to the
-// source until the batch that holds it is returned by Read, then to the engine.
-type Charge struct{}
+// close admits no further batch. The lane's lock is held.
+func (l *Lane) close() {
+	if !l.ending {
+		l.ending = true
+		close(l.closing)
+	}
+}
 
-// Resize makes the charge n bytes, without waiting: what is given back can be taken
-// at once, growth beyond the budget is allowed and slows the sources down.
-func (c *Charge) Resize(n int64) { panic("engine") }
+// whenIdle gives a channel that is closed when nothing is in flight. The lane's lock
+// is held.
+func (l *Lane) whenIdle() <-chan struct{} {
+	if l.idle == nil {
+		l.idle = make(chan struct{})
+		if l.inFlight == 0 {
+			close(l.idle)
+		}
+	}
+	return l.idle
+}
 
-// Release gives everything back. It is for a charge that no batch took.
-func (c *Charge) Release() { panic("engine") }
+// give gives up what is in flight and says how many records that was: their outcomes
+// go nowhere from here on. With fence nothing is committed any more either (I8).
+func (l *Lane) give(fence bool) int64 {
+	l.mu.Lock()
+	l.close()
+	n := int64(0)
+	if !l.frozen {
+		l.frozen = true
+		n = l.inFlight
+		l.inFlight = 0
+		l.p.meter.count(tally{abandoned: n}, n)
+	}
+	over := fence && !l.fenced
+	if over {
+		l.fenced = true
+		close(l.ended)
+	}
+	l.mu.Unlock()
+	l.cancel()
+	l.hangUp()
+	if n > 0 {
+		l.p.settled()
+	}
+	l.p.budget.regrant() // it holds back nobody any more
+	return n
+}
 
-// A Budget bounds what a process has in flight, in records and in bytes. Several
-// pipelines may share one; each has an equal share for certain, the rest is first
-// come. At most half goes to one lane while another waits.
-type Budget struct{}
+// isFrozen says whether the lane's records need no further work.
+func (l *Lane) isFrozen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.frozen
+}
 
-// NewBudget makes a budget. Zero stands for 100,000 records and 256 MiB.
-func NewBudget(records int, bytes Size) *Budget { panic("engine") }
+// engine is what the source sees of a pipeline.
+type engine struct{ p *Pipeline }
 
-// Use gives what is in flight now.
-func (b *Budget) Use() (records int, bytes int64) { panic("engine") }
+func (e engine) Room() <-chan struct{} { return e.p.member.room }
+
+var errStopping = errors.New("opening a lane: the pipeline stops")
+
+func (e engine) Lane(ctx context.Context, name string, committed int64) (*Lane, int64, error) {
+	p := e.p
+	from := committed
+	if p.opts.Transactor != nil {
+		next, ok, err := p.opts.Transactor.Stored(ctx, name)
+		if err != nil {
+			return nil, 0, fmt.Errorf("opening lane %s: asking for the stored offset: %w", name, err)
+		}
+		if ok {
+			from = next
+		}
+	}
+	l := &Lane{
+		name: name, p: p, member: &p.member,
+		closing: make(chan struct{}), ended: make(chan struct{}),
+		read: from, mark: from, committed: from, cut: noCut,
+	}
+	l.ctx, l.cancel = context.WithCancel(p.work)
+	l.calls, l.hangUp = context.WithCancel(l.ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		l.cancel()
+		l.hangUp()
+		return nil, 0, errStopping
+	}
+	p.lanes = append(p.lanes, l)
+	return l, from, nil
+}
+
+// open gives the lanes that are not over.
+func (p *Pipeline) open() []*Lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lanes)
+}
+
+// forget drops what the pipeline keeps of a lane that is over.
+func (p *Pipeline) forget(l *Lane) {
+	p.mu.Lock()
+	if i := slices.Index(p.lanes, l); i >= 0 {
+		p.lanes = slices.Delete(p.lanes, i, i+1)
+	}
+	p.mu.Unlock()
+	for _, s := range p.steps {
+		s.laneOver(l)
+	}
+	for _, s := range p.sinks {
+		s.laneOver(l)
+	}
+	if p.dead != nil {
+		p.dead.laneOver(l)
+	}
+}
+
+// coordinates are the topic and the partition in the lane's name.
+func (l *Lane) coordinates() (topic string, partition int64) {
+	if i := strings.LastIndexByte(l.name, '/'); i >= 0 {
+		if n, err := strconv.ParseInt(l.name[i+1:], 10, 32); err == nil {
+			return l.name[:i], n
+		}
+	}
+	return l.name, 0
+}

@@ -1,22 +1,25 @@
 package pipeline
 
 import (
+	"slices"
 	"time"
 	"unsafe"
 )
 
 // engineState is what the engine remembers of a record on its way. It is written by
-// the record's owner (I2), and the counters in it under the lock of the lane.
+// the record's owner (I2); refs, queued and the family under the lock of the lane.
 type engineState struct {
 	piece  *piece   // the entry of the mark ring that the record belongs to
 	origin *Record  // of a copy for one of several sinks, and of a dead letter
 	family *family  // of a part of a split
 	fail   *failure // why it is rejected; it then travels on in its place
 	key    uint64   // hash of its key, when an order or a serial step asks for it
-	grown  int32    // bytes beyond what the source charged
-	refs   int16    // sinks that have not finished with it
+	grown  int32    // bytes beyond those that came, as charged
+	index  uint8    // in its piece
+	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one
 	dead   bool     // it is a dead letter
 	queued bool     // its dead letter is under way or written
+	lost   bool     // one of its sinks has abandoned it
 }
 
 // A failure is why a record is rejected, and by whom.
@@ -25,11 +28,69 @@ type failure struct {
 	reason   string
 	err      error
 	attempts int
-	part     int32 // of the failing part, 0 when the record was not split
+	part     int32 // the failing part, 0 when the record was not split
 	parts    int   // how many parts failed
-	stop     bool  // no dead letter: the pipeline stops with it
+	stop     bool  // OnErrorStop: the pipeline ends with it
 	at       time.Time
 }
 
 // recordSize is what a record costs in memory beside its bytes.
 const recordSize = int64(unsafe.Sizeof(Record{}))
+
+// weight is the size of a record's key, value and headers as they came, and of what
+// steps have added.
+func (r *Record) weight() int64 {
+	n := int64(len(r.came.key)+len(r.came.value)) + int64(r.eng.grown)
+	for i := range r.came.headers {
+		n += int64(len(r.came.headers[i].Name) + len(r.came.headers[i].Value))
+	}
+	return n
+}
+
+// regrow notes what a step has added to a record and gives the difference to charge.
+func (r *Record) regrow() int64 {
+	n := int32(0)
+	if len(r.edits) > 0 {
+		for i := range r.edits {
+			n += int32(len(r.edits[i].text))
+		}
+	}
+	if len(r.value) > 0 && (len(r.came.value) == 0 || &r.value[0] != &r.came.value[0]) {
+		n += int32(len(r.value))
+	}
+	d := n - r.eng.grown
+	r.eng.grown = n
+	return int64(d)
+}
+
+// savepoint is a record as it was before an attempt.
+type savepoint struct {
+	rec   Record
+	edits []edit
+	heads []Header
+}
+
+// save remembers r so that restore can undo what an attempt did to it.
+func (s *savepoint) save(r *Record) {
+	s.rec = *r
+	s.edits = append(s.edits[:0], r.edits...)
+	s.heads = append(s.heads[:0], r.Headers...)
+}
+
+// restore makes r what it was when save was called. The engine's state stays.
+func (s *savepoint) restore(r *Record) {
+	eng := r.eng
+	*r = s.rec
+	r.eng = eng
+	r.edits = slices.Clone(s.edits)
+	if len(s.heads) > 0 {
+		r.Headers = slices.Clone(s.heads)
+	}
+}
+
+// share gives a copy of r that another sink may read at the same time.
+func (r *Record) share(to *Record) {
+	*to = *r
+	to.edits = nil
+	to.eng.origin = r
+}

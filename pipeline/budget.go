@@ -1,0 +1,270 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// A Budget bounds what a process has in flight, in records and in bytes (I4).
+// Several pipelines may share one. Half of it is set aside in equal shares, one for
+// each pipeline for certain; the rest is first come. At most half goes to one lane
+// while another waits. A lane with nothing in flight may always take one charge.
+type Budget struct {
+	maxRecords, maxBytes int64
+
+	mu             sync.Mutex
+	records, bytes int64
+	members        []*member
+	waiters        []*waiter // in the order in which they came
+}
+
+// A member is what one pipeline has of a budget. Guarded by the budget.
+type member struct {
+	records, bytes int64
+	blocked        bool          // while grant looks: somebody waits for bytes
+	gone           bool          // the pipeline has ended: what comes back late is not counted
+	room           chan struct{} // told when something was given back
+}
+
+type waiter struct {
+	lane  *Lane
+	bytes int64
+	ready chan struct{}
+}
+
+// NewBudget makes a budget. Zero stands for 100,000 records and 256 MiB.
+func NewBudget(records int, bytes Size) *Budget {
+	b := &Budget{maxRecords: int64(records), maxBytes: int64(bytes)}
+	if b.maxRecords <= 0 {
+		b.maxRecords = 100_000
+	}
+	if b.maxBytes <= 0 {
+		b.maxBytes = 256 << 20
+	}
+	return b
+}
+
+// Use gives what is in flight now.
+func (b *Budget) Use() (records int, bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return int(b.records), b.bytes
+}
+
+func (b *Budget) join(m *member) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.members = append(b.members, m)
+}
+
+// leave takes a pipeline out, with everything that it has not given back.
+func (b *Budget) leave(m *member) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m.gone = true
+	b.records -= m.records
+	b.bytes -= m.bytes
+	for i, o := range b.members {
+		if o == m {
+			b.members = append(b.members[:i], b.members[i+1:]...)
+			break
+		}
+	}
+	b.grant()
+}
+
+// free gives the bytes that a member may take without touching what is set aside for
+// the others. It may be negative.
+func (b *Budget) free(m *member) int64 {
+	share := b.maxBytes / int64(2*max(len(b.members), 1))
+	n := b.maxBytes - b.bytes
+	for _, o := range b.members {
+		if o != m && o.bytes < share {
+			n -= share - o.bytes
+		}
+	}
+	return max(n, share-m.bytes)
+}
+
+// crowded says whether there is no place for further records of a member.
+func (b *Budget) crowded(m *member) bool {
+	return b.records >= b.maxRecords && m.records >= b.maxRecords/int64(2*max(len(b.members), 1))
+}
+
+// room gives the bytes that a lane may take now.
+func (b *Budget) room(l *Lane) int64 {
+	free := b.free(l.member)
+	if l.charges == 0 {
+		return max(free, min(1<<20, b.maxBytes/16), 1)
+	}
+	if l.holds.Load() > 0 || b.crowded(l.member) {
+		return 0
+	}
+	if b.othersWait(l) {
+		free = min(free, b.maxBytes/2-l.bytes)
+	}
+	return max(free, 0)
+}
+
+func (b *Budget) othersWait(l *Lane) bool {
+	for _, w := range b.waiters {
+		if w.lane != l && w.lane.holds.Load() == 0 {
+			return true
+		}
+	}
+	return false
+}
+
+var errLaneEnded = errors.New("taking bytes: the lane has ended")
+
+func (b *Budget) take(ctx context.Context, l *Lane, bytes int64) (*Charge, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case <-l.closing:
+		return nil, errLaneEnded
+	default:
+	}
+	b.mu.Lock()
+	if l.charges == 0 || len(b.waiters) == 0 && b.room(l) >= bytes {
+		b.charge(l, bytes)
+		b.mu.Unlock()
+		return &Charge{lane: l, bytes: bytes}, nil
+	}
+	w := &waiter{lane: l, bytes: bytes, ready: make(chan struct{})}
+	b.waiters = append(b.waiters, w)
+	b.grant()
+	b.mu.Unlock()
+
+	var err error
+	select {
+	case <-w.ready:
+		return &Charge{lane: l, bytes: bytes}, nil
+	case <-ctx.Done():
+		err = ctx.Err()
+	case <-l.closing:
+		err = errLaneEnded
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, o := range b.waiters {
+		if o == w {
+			b.waiters = append(b.waiters[:i], b.waiters[i+1:]...)
+			b.grant()
+			return nil, err
+		}
+	}
+	b.uncharge(l, bytes) // granted meanwhile
+	return nil, err
+}
+
+func (b *Budget) charge(l *Lane, bytes int64) {
+	l.charges++
+	b.add(l, 0, bytes)
+}
+
+func (b *Budget) uncharge(l *Lane, bytes int64) {
+	l.charges--
+	b.add(l, 0, -bytes)
+	b.grant()
+}
+
+func (b *Budget) add(l *Lane, records, bytes int64) {
+	l.bytes += bytes
+	if m := l.member; !m.gone {
+		m.records += records
+		m.bytes += bytes
+		b.records += records
+		b.bytes += bytes
+	}
+}
+
+// grant serves those who wait, in their order. One who waits for bytes lets nobody
+// overtake but those who need nobody's leave: lanes with nothing in flight.
+func (b *Budget) grant() {
+	for _, m := range b.members {
+		m.blocked = false
+	}
+	for i := 0; i < len(b.waiters); {
+		w := b.waiters[i]
+		l := w.lane
+		switch {
+		case l.charges == 0, !l.member.blocked && b.room(l) >= w.bytes:
+			b.waiters = append(b.waiters[:i], b.waiters[i+1:]...)
+			b.charge(l, w.bytes)
+			close(w.ready)
+			continue
+		case l.holds.Load() == 0 && b.free(l.member) < w.bytes:
+			l.member.blocked = true
+		}
+		i++
+	}
+	for _, m := range b.members {
+		select {
+		case m.room <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// regrant looks again at who waits, after a lane has been let go.
+func (b *Budget) regrant() {
+	b.mu.Lock()
+	b.grant()
+	b.mu.Unlock()
+}
+
+// A Charge is a number of bytes taken from the budget for a lane. It belongs to the
+// source until the batch that holds it is returned by Read, then to the engine.
+type Charge struct {
+	lane     *Lane
+	bytes    int64 // guarded by the budget, like the rest
+	records  int64
+	released bool
+}
+
+// Resize makes the charge n bytes, without waiting: what is given back can be taken
+// at once, growth beyond the budget is allowed and slows the sources down.
+func (c *Charge) Resize(n int64) {
+	b := c.lane.p.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !c.released {
+		c.change(b, 0, n-c.bytes)
+	}
+}
+
+// Release gives everything back. It is for a charge that no batch took. A second
+// call does nothing.
+func (c *Charge) Release() {
+	b := c.lane.p.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.released {
+		return
+	}
+	c.released = true
+	c.lane.charges--
+	c.change(b, -c.records, -c.bytes)
+}
+
+// grow adds records and bytes, which may be negative, without waiting.
+func (c *Charge) grow(records, bytes int64) {
+	b := c.lane.p.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !c.released {
+		c.change(b, records, bytes)
+	}
+}
+
+func (c *Charge) change(b *Budget, records, bytes int64) {
+	c.records += records
+	c.bytes += bytes
+	b.add(c.lane, records, bytes)
+	if records < 0 || bytes < 0 {
+		b.grant()
+	}
+}

@@ -1,0 +1,141 @@
+package pipeline
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Records travel in chunks: of one lane, at most this many and this large, unless a
+// single record is larger.
+const (
+	chunkRecords = 256
+	chunkBytes   = 256 << 10
+)
+
+// A chunk is a run of records of one lane on its way between two steps. Whoever
+// received it from a channel owns it (I2).
+type chunk struct {
+	lane   *Lane
+	failed int          // of its records travel on as rejected
+	seq    uint64       // its turn in the channel that it was sent to
+	taken  atomic.Int64 // when a worker took it, in nanoseconds since the start
+
+	mu    sync.Mutex // guards recs against a reader of the whole pipeline
+	recs  []*Record
+	spare []*Record // for the next recs
+
+	place      atomic.Uint32 // index of the step and what happens there
+	prev, next *chunk        // in the roll
+}
+
+// What happens to a chunk at a place.
+const (
+	stateQueued uint32 = iota
+	stateRunning
+	stateTurn
+)
+
+var stateNames = [...]string{"queued", "running", "waiting for its turn"}
+
+func (c *chunk) at(step int, state uint32) { c.place.Store(uint32(step)<<8 | state) }
+
+// A roll holds all chunks that are under way, and those that may be used again.
+type roll struct {
+	mu   sync.Mutex
+	head chunk // of a ring
+	free []*chunk
+}
+
+func (r *roll) init() { r.head.next, r.head.prev = &r.head, &r.head }
+
+// make gives an empty chunk of a lane.
+func (r *roll) make(l *Lane) *chunk {
+	r.mu.Lock()
+	var c *chunk
+	if n := len(r.free); n > 0 {
+		c, r.free = r.free[n-1], r.free[:n-1]
+	} else {
+		c = &chunk{recs: make([]*Record, 0, chunkRecords), spare: make([]*Record, 0, chunkRecords)}
+	}
+	c.lane = l
+	c.prev, c.next = r.head.prev, &r.head
+	c.prev.next, c.next.prev = c, c
+	r.mu.Unlock()
+	return c
+}
+
+// drop takes a chunk back.
+func (r *roll) drop(c *chunk) {
+	c.mu.Lock()
+	clear(c.recs[:cap(c.recs)])
+	clear(c.spare[:cap(c.spare)])
+	c.recs, c.spare, c.lane, c.failed = c.recs[:0], c.spare[:0], nil, 0
+	c.mu.Unlock()
+	r.mu.Lock()
+	c.prev.next, c.next.prev = c.next, c.prev
+	c.prev, c.next = nil, nil
+	if cap(c.recs) == chunkRecords && cap(c.spare) == chunkRecords && len(r.free) < 256 {
+		r.free = append(r.free, c)
+	}
+	r.mu.Unlock()
+}
+
+// set replaces the records of a chunk.
+func (c *chunk) set(recs []*Record) {
+	c.mu.Lock()
+	c.recs, c.spare = recs, c.recs[:0]
+	c.mu.Unlock()
+}
+
+// take empties the chunk. The records it gives are valid until the chunk is dropped.
+func (c *chunk) take() []*Record {
+	recs := c.recs
+	c.set(c.spare[:0])
+	return recs
+}
+
+// A pipe joins two steps. It has one sender at a time, which closes it (I3).
+type pipe struct {
+	ch   chan *chunk
+	seq  uint64 // of the next chunk; the sender's
+	step int    // that receives
+	dead <-chan struct{}
+}
+
+func newPipe(size, step int, dead <-chan struct{}) *pipe {
+	return &pipe{ch: make(chan *chunk, size), step: step, dead: dead}
+}
+
+// send hands a chunk over and says how long that took when it had to wait. It fails
+// when the pipeline has been given up; the chunk is then still the caller's.
+func (q *pipe) send(c *chunk) (waited time.Duration, ok bool) {
+	c.seq = q.seq
+	c.at(q.step, stateQueued)
+	select {
+	case q.ch <- c:
+		q.seq++
+		return 0, true
+	default:
+	}
+	start := time.Now()
+	select {
+	case q.ch <- c:
+		q.seq++
+		return time.Since(start), true
+	case <-q.dead:
+		return time.Since(start), false
+	}
+}
+
+// receive gives the next chunk; false when there will be none.
+func (q *pipe) receive() (*chunk, bool) {
+	select {
+	case c, ok := <-q.ch:
+		return c, ok
+	case <-q.dead:
+		return nil, false
+	}
+}
+
+func (q *pipe) close() { close(q.ch) }

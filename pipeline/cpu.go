@@ -1,0 +1,352 @@
+package pipeline
+
+import (
+	"sync"
+	"time"
+)
+
+// A cpuStep is a step that does not wait: its workers take whole chunks, and the
+// order of the chunks is restored behind them.
+type cpuStep struct {
+	*stepCore
+	queue   turnstile
+	workers []*cpuWorker
+
+	mu    sync.Mutex
+	alive int
+}
+
+func newCPUStep(core *stepCore) *cpuStep {
+	s := &cpuStep{stepCore: core}
+	s.queue.init(s, 2*s.conf.Workers)
+	return s
+}
+
+func (s *cpuStep) start() {
+	s.alive = s.conf.Workers
+	for range s.conf.Workers {
+		w := &cpuWorker{s: s, idleSince: time.Now()}
+		w.emit = w.cut.emit
+		s.workers = append(s.workers, w)
+	}
+	for _, w := range s.workers {
+		(&worker{crew: s.crew, turn: w.turn, trouble: w.trouble, ended: s.workerEnded}).start()
+	}
+}
+
+// workerEnded closes the channel behind the step when its last worker has ended (I3).
+func (s *cpuStep) workerEnded() {
+	s.mu.Lock()
+	s.alive--
+	last := s.alive == 0
+	s.mu.Unlock()
+	if last {
+		s.out.close()
+	}
+}
+
+func (s *cpuStep) laneOver(*Lane) {}
+func (s *cpuStep) stopEarly()     { s.queue.wake() }
+
+// A cpuWorker works on one chunk at a time. The cursor i outlives a panic.
+type cpuWorker struct {
+	s   *cpuStep
+	c   *chunk
+	i   int
+	out []*Record // what goes on, in order
+
+	dropped, lost []*Record
+	failed        int
+	entered       int64
+	t             tally
+	grown         int64
+	grownBy       *intake
+	before        savepoint
+	cut           cutter
+	emit          func(*Record)
+
+	idleSince, since time.Time
+	idle, blocked    time.Duration
+}
+
+// turn takes one chunk through the step, or goes on behind a record that panicked.
+func (w *cpuWorker) turn() bool {
+	if w.c == nil {
+		c, ok := w.s.in.receive()
+		if !ok {
+			return false
+		}
+		w.begin(c)
+	}
+	w.run()
+	w.end()
+	return true
+}
+
+func (w *cpuWorker) begin(c *chunk) {
+	s := w.s
+	now := time.Now()
+	w.since = now
+	idle := now.Sub(w.idleSince)
+	fill := float64(len(s.in.ch)+1) / float64(cap(s.in.ch)+1)
+	w.c, w.i, w.out = c, 0, c.spare[:0]
+	c.taken.Store(int64(now.Sub(s.p.began)))
+	c.at(s.index, stateRunning)
+	w.entered = int64(len(c.recs) - c.failed)
+	s.calls.Add(1)
+
+	m := &s.meter
+	m.mu.Lock()
+	m.idle += idle
+	m.blocked += w.blocked
+	m.fill = max(m.fill, fill)
+	m.counts.In += w.entered
+	m.counts.InFlight += w.entered
+	m.mu.Unlock()
+	w.blocked = 0
+}
+
+// run is the loop over the records. It may be left by a panic, and entered again.
+func (w *cpuWorker) run() {
+	c, s := w.c, w.s
+	recs := c.recs
+	if w.i == 0 && (s.p.cut.Load() || c.lane.isFrozen()) {
+		w.giveUp()
+		return
+	}
+	ctx := c.lane.calls
+	pass := s.conf.OnError == OnErrorPass
+	for ; w.i < len(recs); w.i++ {
+		rec := recs[w.i]
+		if rec.eng.fail != nil {
+			w.out = append(w.out, rec)
+			continue
+		}
+		if pass {
+			w.before.save(rec)
+		}
+		var err error
+		if s.conf.Stage != nil {
+			err = s.conf.Stage.Process(ctx, rec)
+		} else {
+			w.cut.parts = w.cut.parts[:0]
+			err = s.conf.Splitter.Split(ctx, rec, w.emit)
+		}
+		w.take(rec, err)
+	}
+}
+
+// trouble hears of a panic in the record at the cursor.
+func (w *cpuWorker) trouble(err *PanicError) {
+	if w.c == nil || w.i >= len(w.c.recs) {
+		return
+	}
+	rec := w.c.recs[w.i]
+	w.i++
+	w.take(rec, err)
+}
+
+// take puts a record where its result belongs.
+func (w *cpuWorker) take(rec *Record, err error) {
+	if err == nil && w.s.conf.Splitter != nil {
+		w.split(rec)
+		return
+	}
+	if err != nil {
+		j := w.s.judge(rec, err, 1, ReasonPermanent, w.c.lane.calls.Err() != nil, &w.t)
+		switch j.verdict {
+		case drop:
+			w.dropped = append(w.dropped, rec)
+			return
+		case lost:
+			w.lost = append(w.lost, rec)
+			return
+		case fail:
+			rec.eng.fail = j.fail
+			w.failed++
+			w.out = append(w.out, rec)
+			return
+		}
+		if j.restore {
+			w.c.mu.Lock() // somebody may be looking at its position
+			w.before.restore(rec)
+			w.c.mu.Unlock()
+		}
+	}
+	if d := rec.regrow(); d != 0 {
+		w.grow(rec, d)
+	}
+	w.t.out++
+	w.out = append(w.out, rec)
+}
+
+func (w *cpuWorker) split(rec *Record) {
+	weight, ok := w.cut.family(rec)
+	if !ok {
+		w.t.filtered++
+		w.dropped = append(w.dropped, rec)
+		return
+	}
+	n := int64(len(w.cut.parts))
+	w.t.out += n
+	w.t.created += n - 1
+	w.out = append(w.out, w.cut.parts...)
+	w.grow(rec, weight)
+}
+
+// grow charges what records have gained, once for each batch.
+func (w *cpuWorker) grow(rec *Record, d int64) {
+	if in := rec.eng.piece.from; in != w.grownBy {
+		w.charge()
+		w.grownBy = in
+	}
+	w.grown += d
+}
+
+func (w *cpuWorker) charge() {
+	if w.grown != 0 {
+		w.grownBy.charge.grow(0, w.grown)
+	}
+	w.grownBy, w.grown = nil, 0
+}
+
+// giveUp drops the whole chunk.
+func (w *cpuWorker) giveUp() {
+	w.lost = append(w.lost, w.c.recs...)
+	w.i = len(w.c.recs)
+	w.t.abandoned += w.entered
+}
+
+// end hands the chunk on, in its turn.
+func (w *cpuWorker) end() {
+	s, c := w.s, w.c
+	w.charge()
+	now := time.Now()
+	spent := now.Sub(w.since)
+	s.calls.Add(-1)
+	m := &s.meter
+	m.mu.Lock()
+	m.busy += spent
+	if w.entered > 0 {
+		m.lat.add(spent/time.Duration(w.entered), w.entered)
+	}
+	m.add(w.t, w.entered)
+	m.mu.Unlock()
+	w.t = tally{}
+
+	c.set(w.out)
+	c.failed += w.failed
+	w.failed, w.c, w.out = 0, nil, nil
+	c.at(s.index, stateTurn)
+	c.lane.finish(w.dropped, filtered)
+	c.lane.finish(w.lost, abandoned)
+	clear(w.dropped)
+	clear(w.lost)
+	w.dropped, w.lost = w.dropped[:0], w.lost[:0]
+
+	if s.queue.put(c) {
+		w.idleSince = time.Now()
+		w.blocked = w.idleSince.Sub(now)
+	} else {
+		w.idleSince = now
+	}
+}
+
+// A turnstile lets chunks out in the order of their numbers, whichever worker brings
+// them (I1). The worker that brings the next one has the baton: it alone is the
+// sender then, also of those that others leave behind it.
+type turnstile struct {
+	s     *cpuStep
+	mu    sync.Mutex
+	room  sync.Cond
+	ring  []*chunk
+	next  uint64
+	baton bool
+}
+
+func (q *turnstile) init(s *cpuStep, size int) {
+	q.s, q.ring = s, make([]*chunk, size)
+	q.room.L = &q.mu
+}
+
+// put brings a chunk. It blocks while too many wait for an earlier one (I4), and says
+// whether it took time.
+func (q *turnstile) put(c *chunk) (waited bool) {
+	size := uint64(len(q.ring))
+	q.mu.Lock()
+	for c.seq-q.next >= size && !q.s.p.isGone() {
+		q.room.Wait()
+		waited = true
+	}
+	if c.seq-q.next >= size {
+		q.mu.Unlock()
+		q.s.p.lose(c)
+		return true
+	}
+	q.ring[c.seq%size] = c
+	if q.baton {
+		q.mu.Unlock()
+		return waited
+	}
+	q.baton = true
+	for {
+		c := q.ring[q.next%size]
+		if c == nil {
+			break
+		}
+		q.ring[q.next%size] = nil
+		q.next++
+		q.mu.Unlock()
+		if q.send(c) > 0 {
+			waited = true
+		}
+		q.mu.Lock()
+		q.room.Broadcast()
+	}
+	q.baton = false
+	q.mu.Unlock()
+	return waited
+}
+
+// send hands a chunk to the next step: none when it is empty, and several when a
+// split has made it too large.
+func (q *turnstile) send(c *chunk) (waited time.Duration) {
+	p := q.s.p
+	if len(c.recs) == 0 {
+		p.roll.drop(c)
+		return 0
+	}
+	if q.s.conf.Splitter != nil {
+		q.s.number(c.recs)
+	}
+	for len(c.recs) > chunkRecords {
+		head := p.roll.make(c.lane)
+		c.mu.Lock()
+		head.recs = append(head.recs, c.recs[:chunkRecords]...)
+		c.recs = c.recs[chunkRecords:]
+		c.mu.Unlock()
+		for _, rec := range head.recs {
+			if rec.eng.fail != nil {
+				head.failed++
+			}
+		}
+		c.failed -= head.failed
+		waited += q.hand(head)
+	}
+	return waited + q.hand(c)
+}
+
+func (q *turnstile) hand(c *chunk) time.Duration {
+	waited, ok := q.s.out.send(c)
+	if !ok {
+		q.s.p.lose(c)
+	}
+	return waited
+}
+
+// wake lets those go who wait for room when the pipeline is given up.
+func (q *turnstile) wake() {
+	q.mu.Lock()
+	q.room.Broadcast()
+	q.mu.Unlock()
+}

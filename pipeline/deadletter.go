@@ -1,0 +1,61 @@
+package pipeline
+
+import "strconv"
+
+// The headers of a dead letter, behind those that the record came with. They are a
+// public format.
+const (
+	headerPipeline  = "penstock-pipeline"
+	headerStep      = "penstock-step"      // the step or sink that rejected it
+	headerReason    = "penstock-reason"    // see the Reason constants
+	headerError     = "penstock-error"     // the message, at most 1 KiB
+	headerAttempts  = "penstock-attempts"  // how often it was tried
+	headerTopic     = "penstock-topic"     // where it was read
+	headerPartition = "penstock-partition" //
+	headerOffset    = "penstock-offset"    //
+	headerTime      = "penstock-time"      // when it was rejected, RFC 3339 with ms, UTC
+	headerFailures  = "penstock-failures"  // parts of a split that failed, when more than one
+)
+
+// maxError is the most bytes of an error message in a dead letter.
+const maxError = 1 << 10
+
+// letter makes the dead letter of a record of the source: its key, value, headers
+// and position as they came, and why it was rejected. of is the family when it was
+// split.
+func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
+	key, value, came := r.Original()
+	headers := make([]Header, 0, len(came)+10)
+	headers = append(headers, came...)
+	add := func(name, value string) { headers = append(headers, Header{name, []byte(value)}) }
+	add(headerPipeline, p.opts.Name)
+	add(headerStep, why.step)
+	add(headerReason, why.reason)
+	add(headerError, clip(why.err.Error(), maxError))
+	add(headerAttempts, strconv.Itoa(why.attempts))
+	add(headerTopic, r.Topic)
+	add(headerPartition, strconv.Itoa(int(r.Partition)))
+	add(headerOffset, strconv.FormatInt(r.Offset, 10))
+	add(headerTime, why.at.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	if why.parts > 1 {
+		add(headerFailures, strconv.Itoa(why.parts))
+	}
+	d := new(Record)
+	d.Init(r.Position, key, value, headers, r.Time)
+	d.eng = engineState{piece: r.eng.piece, origin: r, family: of, dead: true}
+	return d
+}
+
+// clip cuts a text to at most n bytes, at a character.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && s[n]&0xC0 == 0x80 {
+		n--
+	}
+	return s[:n]
+}
+
+// post sends a dead letter on its way, in the order of its lane.
+func (p *Pipeline) post(l *Lane, d *Record) { p.dead.enqueue(l, []*Record{d}) }

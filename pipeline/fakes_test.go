@@ -1,0 +1,327 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// memory is a source of batches in memory: lanes t/0, t/1, …, records numbered from
+// 0 in each, or as batches say.
+type memory struct {
+	lanes   int
+	records int // of each lane
+	batch   int // records a batch; 0: 10
+	value   func(lane, n int) string
+	key     func(lane, n int) string
+	endless bool // wait for ctx at the end, instead of io.EOF
+	charge  bool // take charges, as Kafka does
+	gap     time.Duration
+	commit  func(marks []Mark) error
+
+	mu      sync.Mutex
+	engine  Engine
+	open    []*Lane
+	next    []int
+	turn    int
+	marks   map[string]int64
+	commits int
+	closed  int
+	freed   int
+	given   int
+}
+
+func (m *memory) Open(ctx context.Context, e Engine) error {
+	m.marks = map[string]int64{}
+	m.next = make([]int, m.lanes)
+	m.engine = e
+	for i := range m.lanes {
+		l, from, err := e.Lane(ctx, "t/"+strconv.Itoa(i), 0)
+		if err != nil {
+			return err
+		}
+		l.Tag = i
+		m.next[i] = int(from)
+		m.open = append(m.open, l)
+	}
+	return nil
+}
+
+func (m *memory) Read(ctx context.Context) (*Batch, error) {
+	if m.gap > 0 {
+		pause(ctx, m.gap)
+	}
+	for range m.lanes {
+		m.mu.Lock()
+		i := m.turn % m.lanes
+		m.turn++
+		l := m.open[i]
+		n := min(or0(m.batch, 10), m.records-m.next[i])
+		m.mu.Unlock()
+		select {
+		case <-l.Ended():
+			continue
+		default:
+		}
+		if n <= 0 {
+			continue
+		}
+		if m.charge && l.Room() == 0 {
+			continue
+		}
+		b := m.make(i, l, n)
+		if m.charge {
+			c, err := l.Take(ctx, int64(n)*100)
+			if err != nil {
+				return nil, err
+			}
+			b.Charge = c
+		}
+		return b, ctx.Err()
+	}
+	if m.endless || m.charge && !m.done() {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-m.engine.Room():
+			return &Batch{Lane: m.open[0], Next: int64(m.next[0])}, nil
+		}
+	}
+	return nil, io.EOF
+}
+
+func (m *memory) done() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i := range m.lanes {
+		if m.next[i] < m.records {
+			return false
+		}
+	}
+	return true
+}
+
+func or0(v, otherwise int) int {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+func (m *memory) make(i int, l *Lane, n int) *Batch {
+	recs := make([]Record, n)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for j := range recs {
+		k := m.next[i]
+		m.next[i]++
+		value, key := fmt.Sprintf(`{"lane":%d,"n":%d}`, i, k), []byte(nil)
+		if m.value != nil {
+			value = m.value(i, k)
+		}
+		if m.key != nil {
+			key = []byte(m.key(i, k))
+		}
+		recs[j].Init(Position{"t", int32(i), int64(k)}, key, []byte(value), nil, int64(k))
+	}
+	m.given++
+	return &Batch{Lane: l, Records: recs, Next: int64(m.next[i]), Free: func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.freed++
+	}}
+}
+
+func (m *memory) Commit(_ context.Context, marks []Mark) error {
+	if m.commit != nil {
+		if err := m.commit(marks); err != nil {
+			return err
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.commits++
+	for _, mark := range marks {
+		if mark.Next < m.marks[mark.Lane.Name()] {
+			panic("a mark went back")
+		}
+		m.marks[mark.Lane.Name()] = mark.Next
+	}
+	return nil
+}
+
+func (m *memory) Close(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed++
+	return nil
+}
+
+func (m *memory) mark(lane int) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.marks["t/"+strconv.Itoa(lane)]
+}
+
+// collect is a sink in memory.
+type collect struct {
+	write func(ctx context.Context, recs []*Record) error // before storing; an error stores nothing
+
+	mu      sync.Mutex
+	got     []stored
+	writing map[string]bool
+	batches []int
+	closed  int
+}
+
+type stored struct {
+	Position
+	part    int32
+	key     string
+	value   string
+	headers map[string]string
+	at      time.Time
+}
+
+func (c *collect) Write(ctx context.Context, recs []*Record) error {
+	lane := recs[0].eng.piece.lane
+	c.mu.Lock()
+	if c.writing == nil {
+		c.writing = map[string]bool{}
+	}
+	if c.writing[lane.name] {
+		c.mu.Unlock()
+		return Fatal(errors.New("two writes of one lane at a time"))
+	}
+	c.writing[lane.name] = true
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		c.writing[lane.name] = false
+		c.mu.Unlock()
+	}()
+	var err error
+	if c.write != nil {
+		err = c.write(ctx, recs)
+	}
+	var partial *WriteError
+	if err != nil && !errors.As(err, &partial) {
+		return err
+	}
+	bad := map[int]bool{}
+	if partial != nil {
+		for _, f := range partial.Failed {
+			bad[f.Index] = true
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.batches = append(c.batches, len(recs))
+	for i, r := range recs {
+		if r.eng.piece.lane != lane {
+			return Fatal(errors.New("records of two lanes in one write"))
+		}
+		if bad[i] {
+			continue
+		}
+		s := stored{r.Position, r.Part, string(r.Key), string(r.Value()), map[string]string{}, time.Now()}
+		for _, h := range r.Headers {
+			s.headers[h.Name] = string(h.Value)
+		}
+		c.got = append(c.got, s)
+	}
+	return err
+}
+
+func (c *collect) Close(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed++
+	return nil
+}
+
+func (c *collect) all() []stored {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return append([]stored(nil), c.got...)
+}
+
+// offsets gives the offsets that came from a lane, in order.
+func (c *collect) offsets(lane int32) []int64 {
+	var out []int64
+	for _, s := range c.all() {
+		if s.Partition == lane {
+			out = append(out, s.Offset)
+		}
+	}
+	return out
+}
+
+// does is a stage made of a function.
+type does func(ctx context.Context, r *Record) error
+
+func (f does) Process(ctx context.Context, r *Record) error { return f(ctx, r) }
+
+// splits is a splitter made of a function.
+type splits func(ctx context.Context, r *Record, emit func(*Record)) error
+
+func (f splits) Split(ctx context.Context, r *Record, emit func(*Record)) error {
+	return f(ctx, r, emit)
+}
+
+func mustNew(t testing.TB, o Options) *Pipeline {
+	t.Helper()
+	p, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// run runs a pipeline to its end.
+func run(t testing.TB, o Options) (*Pipeline, error) {
+	t.Helper()
+	p := mustNew(t, o)
+	err := p.Run(context.Background())
+	balanced(t, p)
+	return p, err
+}
+
+func balanced(t testing.TB, p *Pipeline) {
+	t.Helper()
+	s := p.Snapshot()
+	check := func(name string, c Counts) {
+		if !c.Balanced() {
+			t.Errorf("%s does not balance (I6): %+v", name, c)
+		}
+	}
+	check("the pipeline", s.Counts)
+	for _, st := range s.Steps {
+		check("step "+st.Name, st.Counts)
+	}
+	for _, si := range s.Sinks {
+		check("sink "+si.Name, si.Counts)
+	}
+}
+
+// ascending checks that offsets are 0, 1, 2, … n-1.
+func ascending(t testing.TB, what string, got []int64, n int) {
+	t.Helper()
+	if len(got) != n {
+		t.Fatalf("%s: %d records, want %d", what, len(got), n)
+	}
+	for i, o := range got {
+		if o != int64(i) {
+			t.Fatalf("%s: offset %d at place %d (I1)", what, o, i)
+		}
+	}
+}

@@ -1,0 +1,93 @@
+package pipeline
+
+import (
+	"runtime/debug"
+	"sync"
+
+	"github.com/sourcegraph/conc/pool"
+)
+
+// A crew is a pool of long-lived workers that outlive what they call.
+type crew struct {
+	pool  *pool.Pool
+	alive sync.WaitGroup
+}
+
+func newCrew() *crew { return &crew{pool: pool.New()} }
+
+// wait blocks until every worker has ended. It must not be called while new ones may
+// still be started.
+func (c *crew) wait() {
+	c.alive.Wait()
+	c.pool.Wait()
+}
+
+// A worker calls turn until it gives false. When a turn panics, or ends its
+// goroutine, trouble hears of it and the worker goes on, in another goroutine of the
+// pool in the latter case: a panic that escaped would end a worker of conc silently,
+// until Wait.
+type worker struct {
+	crew    *crew
+	turn    func() bool
+	trouble func(*PanicError)
+	ended   func()
+}
+
+func (w *worker) start() {
+	w.crew.alive.Add(1)
+	w.crew.pool.Go(w.loop)
+}
+
+func (w *worker) loop() {
+	for {
+		more, gone := w.once()
+		if gone {
+			return
+		}
+		if !more {
+			break
+		}
+	}
+	if w.ended != nil {
+		w.ended()
+	}
+	w.crew.alive.Done()
+}
+
+func (w *worker) once() (more, gone bool) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		v := recover()
+		more = true
+		w.trouble(&PanicError{Value: v, Stack: debug.Stack()})
+		if v == nil { // Goexit: this goroutine ends whatever we do
+			gone = true
+			w.crew.pool.Go(w.loop)
+		}
+	}()
+	more = w.turn()
+	returned = true
+	return more, false
+}
+
+// guarded calls f and turns a panic, or the end of the goroutine, into an error. f
+// runs in a goroutine of its own: it is for calls that are rare.
+func guarded(f func() error) (err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		returned := false
+		defer func() {
+			if !returned {
+				err = &PanicError{Value: recover(), Stack: debug.Stack()}
+			}
+		}()
+		err = f()
+		returned = true
+	}()
+	<-done
+	return err
+}

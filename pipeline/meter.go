@@ -1,0 +1,135 @@
+package pipeline
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A tally is what a batch adds to counters.
+type tally struct {
+	out, created, filtered, rejected, abandoned int64
+	errors, retries                             int64
+}
+
+// A meter holds the counters of a step, of a sink or of the pipeline. One lock
+// guards them; they change once a batch, and a snapshot takes the lock (I6).
+type meter struct {
+	mu     sync.Mutex
+	counts Counts
+	sealed bool
+	lat    figures
+
+	busy, idle, blocked time.Duration
+	fill                float64 // highest of the queue in this interval
+	errors              map[string]*errorCount
+}
+
+// enter books records that come in.
+func (m *meter) enter(n int64) {
+	m.mu.Lock()
+	if !m.sealed {
+		m.counts.In += n
+		m.counts.InFlight += n
+	}
+	m.mu.Unlock()
+}
+
+// count books what a batch has come to; left of its records are not in flight any
+// more, which is counted for itself.
+func (m *meter) count(t tally, left int64) {
+	m.mu.Lock()
+	m.add(t, left)
+	m.mu.Unlock()
+}
+
+func (m *meter) add(t tally, left int64) {
+	if m.sealed {
+		return
+	}
+	c := &m.counts
+	c.Out += t.out
+	c.Created += t.created
+	c.Filtered += t.filtered
+	c.Rejected += t.rejected
+	c.Abandoned += t.abandoned
+	c.Errors += t.errors
+	c.Retries += t.retries
+	c.InFlight -= left
+}
+
+// outcome books n records of one outcome, age after they were read.
+func (m *meter) outcome(o outcome, n int64, age time.Duration) {
+	var t tally
+	switch o {
+	case delivered:
+		t.out = n
+	case filtered:
+		t.filtered = n
+	case rejected:
+		t.rejected = n
+	case abandoned:
+		t.abandoned = n
+	}
+	m.mu.Lock()
+	m.add(t, n)
+	m.lat.add(age, n)
+	m.mu.Unlock()
+}
+
+// seal books what is still in flight as abandoned and ends the counting: what comes
+// back late changes nothing.
+func (m *meter) seal() {
+	m.mu.Lock()
+	if !m.sealed {
+		m.counts.Abandoned += m.counts.InFlight
+		m.counts.InFlight = 0
+		m.sealed = true
+	}
+	m.mu.Unlock()
+}
+
+func (m *meter) read() Counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counts
+}
+
+// figures are the latencies, or sizes, of the current interval and of the last one.
+type figures struct {
+	now  *hdrhistogram.Histogram
+	last Latency
+}
+
+// The range of durations is in microseconds: up to a day.
+const longest = int64(24 * time.Hour / time.Microsecond)
+
+func (f *figures) add(d time.Duration, n int64) { f.value(int64(d/time.Microsecond), n) }
+
+func (f *figures) value(v, n int64) {
+	if f.now == nil {
+		f.now = hdrhistogram.New(1, longest, 2)
+	}
+	_ = f.now.RecordValues(min(max(v, 0), longest), n) // cannot be out of range
+}
+
+// summary gives the figures of the current interval in units of unit values.
+func (f *figures) summary(unit float64) Latency {
+	if f.now == nil || f.now.TotalCount() == 0 {
+		return Latency{}
+	}
+	at := func(q float64) float64 { return float64(f.now.ValueAtQuantile(q)) / unit }
+	return Latency{
+		Count: f.now.TotalCount(), P50: at(50), P95: at(95), P99: at(99),
+		Max: float64(f.now.Max()) / unit,
+	}
+}
+
+// turn ends the interval.
+func (f *figures) turn(unit float64) {
+	f.last = f.summary(unit)
+	if f.now != nil {
+		f.now.Reset()
+	}
+}

@@ -1,0 +1,228 @@
+package pipeline
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// A sink is a Sink at work: a queue for each lane, and a writer for each lane that
+// has something in its queue.
+type sink struct {
+	p       *Pipeline
+	conf    Output
+	letters bool // it stores the dead letters
+	crew    *crew
+	events  *event.Emitter
+	meter   meter
+	calls   atomic.Int32 // Writes outstanding
+
+	mu      sync.Mutex
+	queues  map[*Lane]*sinkQueue
+	writing int       // Writes at work
+	since   time.Time // when writing or that changed last
+	busy    time.Duration
+	batches int64
+	sizes   figures
+	stalled bool
+}
+
+func newSink(p *Pipeline, conf Output) *sink {
+	return &sink{
+		p: p, conf: conf, crew: newCrew(), events: p.events.Step(conf.Name),
+		queues: map[*Lane]*sinkQueue{},
+	}
+}
+
+// A lane is left out of the next fetches while this many writes' worth of it wait,
+// and until fewer than the other do.
+const (
+	highWrites = 2
+	lowWrites  = 1
+)
+
+// A sinkQueue holds what one lane has for one sink. Its writer runs while there is
+// something.
+type sinkQueue struct {
+	s *sink
+	l *Lane
+
+	mu      sync.Mutex
+	queue   []*Record
+	head    int
+	weight  int64
+	running bool
+	held    bool // the lane is held back because of this queue
+	arrived time.Time
+	more    chan struct{} // told of arrivals, when the writer lingers
+	linger  bool
+
+	// Of the write at work, under mu too for those who look from outside.
+	batch   []*Record // being written, in order
+	started time.Time // of the Write
+	stuck   time.Time // when the batch made no progress first
+	lastErr error
+	fails   int // attempts without progress
+	call    bool
+
+	w writer
+}
+
+// enqueue adds records of a lane, in order. It does not wait.
+func (s *sink) enqueue(l *Lane, recs []*Record) {
+	s.meter.enter(int64(len(recs)))
+	s.mu.Lock()
+	q := s.queues[l]
+	if q == nil {
+		q = &sinkQueue{s: s, l: l, more: make(chan struct{}, 1)}
+		q.w.init(q)
+		s.queues[l] = q
+	}
+	s.mu.Unlock()
+
+	weight := int64(0)
+	for _, r := range recs {
+		weight += r.weight()
+	}
+	q.mu.Lock()
+	if q.head == len(q.queue) {
+		q.queue, q.head = q.queue[:0], 0
+		q.arrived = time.Now()
+	}
+	q.queue = append(q.queue, recs...)
+	q.weight += weight
+	hold := !q.held && !s.letters && q.over(highWrites)
+	if hold {
+		q.held = true
+	}
+	start := !q.running
+	q.running = true
+	if q.linger {
+		select {
+		case q.more <- struct{}{}:
+		default:
+		}
+	}
+	q.mu.Unlock()
+	if hold {
+		l.hold()
+	}
+	if start {
+		(&worker{crew: s.crew, turn: q.w.turn, trouble: q.w.trouble}).start()
+	}
+}
+
+// over says whether more than n writes' worth waits. The queue's lock is held.
+func (q *sinkQueue) over(n int) bool {
+	return len(q.queue)-q.head > n*q.s.conf.Records || q.weight > int64(n)*int64(q.s.conf.Bytes)
+}
+
+// next takes the records of the next write from the queue. It gives false when there
+// are none, or none that may be written: then the writer ends.
+func (q *sinkQueue) next(into []*Record) ([]*Record, bool) {
+	q.mu.Lock()
+	bytes := int64(0)
+	limit := int64(q.s.conf.Bytes)
+	n := q.head
+	for ; n < len(q.queue) && len(into) < q.s.conf.Records; n++ {
+		rec := q.queue[n]
+		size := int64(len(rec.Value()) + len(rec.Key))
+		if len(into) > 0 && bytes+size > limit {
+			break
+		}
+		if !q.s.p.txn.admits(q.l, rec) {
+			break
+		}
+		bytes += size
+		q.weight -= rec.weight()
+		into = append(into, rec)
+		q.queue[n] = nil
+	}
+	q.head = n
+	if q.head == len(q.queue) {
+		q.queue, q.head, q.weight = q.queue[:0], 0, 0
+	} else if q.head > 4096 && q.head > len(q.queue)/2 {
+		q.queue = q.queue[:copy(q.queue, q.queue[q.head:])]
+		q.head = 0
+	}
+	release := q.held && !q.over(lowWrites)
+	if release {
+		q.held = false
+	}
+	if len(into) == 0 {
+		q.running = false
+	}
+	q.batch = append(q.batch[:0], into...)
+	q.mu.Unlock()
+	if release {
+		q.l.release()
+	}
+	return into, len(into) > 0
+}
+
+// drop gives up what waits in the queue.
+func (q *sinkQueue) drop() []*Record {
+	q.mu.Lock()
+	recs := append([]*Record(nil), q.queue[q.head:]...)
+	clear(q.queue)
+	q.queue, q.head, q.weight = q.queue[:0], 0, 0
+	release := q.held
+	q.held = false
+	q.mu.Unlock()
+	if release {
+		q.l.release()
+	}
+	return recs
+}
+
+// laneOver forgets the queue of a lane that has ended. Its writer, if one is at
+// work, ends by itself.
+func (s *sink) laneOver(l *Lane) {
+	s.mu.Lock()
+	q := s.queues[l]
+	delete(s.queues, l)
+	s.mu.Unlock()
+	if q != nil {
+		s.abandon(l, q.drop())
+	}
+}
+
+// abandon gives up records that the sink had taken in.
+func (s *sink) abandon(l *Lane, recs []*Record) {
+	if len(recs) > 0 {
+		n := int64(len(recs))
+		s.meter.count(tally{abandoned: n}, n)
+		l.finish(recs, abandoned)
+	}
+}
+
+// began and done keep the time during which something is written.
+func (s *sink) began(now time.Time) {
+	s.mu.Lock()
+	s.tick(now)
+	s.writing++
+	s.mu.Unlock()
+	s.calls.Add(1)
+}
+
+func (s *sink) done(now time.Time, records int, took time.Duration) {
+	s.calls.Add(-1)
+	s.mu.Lock()
+	s.tick(now)
+	s.writing--
+	s.batches++
+	s.sizes.value(int64(records), 1)
+	s.mu.Unlock()
+	s.meter.mu.Lock()
+	s.meter.lat.add(took, 1)
+	s.meter.mu.Unlock()
+}
+
+func (s *sink) tick(now time.Time) {
+	if s.writing > 0 {
+		s.busy += now.Sub(s.since)
+	}
+	s.since = now
+}

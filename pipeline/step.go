@@ -1,0 +1,144 @@
+package pipeline
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// stepCore is what steps of both kinds have.
+type stepCore struct {
+	p       *Pipeline
+	conf    Step
+	index   int
+	in, out *pipe
+	crew    *crew
+	events  *event.Emitter
+	meter   meter
+	calls   atomic.Int32 // outstanding in the stage
+}
+
+func (s *stepCore) core() *stepCore { return s }
+
+// A verdict is what a step does with a record after an attempt.
+type verdict uint8
+
+const (
+	pass  verdict = iota
+	drop          // filtered
+	fail          // it travels on as rejected
+	again         // another attempt
+	lost          // the pipeline or the lane gives it up
+)
+
+// A judgement is a verdict with what led to it.
+type judgement struct {
+	verdict verdict
+	restore bool // the record goes on as it came to the step
+	fail    *failure
+	wait    time.Duration // before another attempt
+}
+
+// judge decides what an error of a record's attempt means for a step, counts and
+// reports it. reason is why there can be no other attempt, "" when there can.
+func (s *stepCore) judge(rec *Record, err error, attempts int, reason string, given bool, t *tally) judgement {
+	switch {
+	case err == nil:
+		return judgement{verdict: pass}
+	case err == Filtered || errors.Is(err, Filtered):
+		t.filtered++
+		return judgement{verdict: drop}
+	case IsFatal(err):
+		t.errors++
+		t.abandoned++
+		s.failed(rec, err)
+		s.p.stop(fmt.Errorf("%s: %s: %w", s.conf.Name, rec.Position, err))
+		return judgement{verdict: lost}
+	}
+	why, permanent := IsPermanent(err)
+	if given && !permanent {
+		t.abandoned++
+		return judgement{verdict: lost}
+	}
+	t.errors++
+	s.failed(rec, err)
+	var p *PanicError
+	if errors.As(err, &p) {
+		s.p.panicked(s.conf.Name, rec, p)
+	}
+	switch {
+	case permanent:
+		reason = why
+	case reason == "":
+		t.retries++
+		return judgement{verdict: again}
+	}
+	if s.conf.OnError == OnErrorPass {
+		return judgement{verdict: pass, restore: true}
+	}
+	t.rejected++
+	return judgement{verdict: fail, fail: s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts)}
+}
+
+// failed counts an error by its type.
+func (s *stepCore) failed(rec *Record, err error) { s.meter.failed(rec.Position, err) }
+
+// failure makes the reason for which a record is rejected, and reports it (I9).
+func (p *Pipeline) failure(step string, on OnError, rec *Record, reason string, err error, attempts int) *failure {
+	f := &failure{
+		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
+		stop: on == OnErrorStop || p.dead == nil, at: p.opts.DeadLetterTime(rec),
+	}
+	if !f.stop {
+		p.rejected(f, rec)
+	}
+	return f
+}
+
+// cutter collects the parts that a splitter makes of a record.
+type cutter struct {
+	parts []*Record
+	block []Record
+}
+
+// emit copies a part.
+func (c *cutter) emit(part *Record) {
+	if len(c.block) == cap(c.block) {
+		c.block = make([]Record, 0, 64)
+	}
+	c.block = append(c.block, *part)
+	p := &c.block[len(c.block)-1]
+	p.edits = append([]edit(nil), part.edits...)
+	c.parts = append(c.parts, p)
+}
+
+// family makes the collected parts those of rec. They share its position, its key
+// and its original bytes. weight is what they need in memory. It gives false when
+// there are none.
+func (c *cutter) family(rec *Record) (weight int64, ok bool) {
+	for _, part := range c.parts {
+		part.Position, part.came = rec.Position, rec.came
+		part.eng = engineState{piece: rec.eng.piece, family: rec.eng.family, key: rec.eng.key}
+		weight += recordSize + part.regrow()
+	}
+	return weight, rec.eng.piece.lane.adopt(rec, c.parts)
+}
+
+// number gives the parts of a family their numbers, in the order in which they leave
+// a step that splits.
+func (s *stepCore) number(recs []*Record) {
+	for _, rec := range recs {
+		f := rec.eng.family
+		if f == nil || rec.eng.fail != nil {
+			continue
+		}
+		if f.step != s.index {
+			f.step, f.parts = s.index, 0
+		}
+		f.parts++
+		rec.Part = f.parts
+	}
+}

@@ -1,0 +1,3 @@
+package pipeline
+
+func newWaitStep(core *stepCore) *cpuStep { return newCPUStep(core) }

@@ -1,0 +1,399 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// A writer writes what one lane has for one sink, one Write at a time. Its state
+// outlives a panic in Write.
+type writer struct {
+	q      *sinkQueue
+	batch  []*Record // to be written, in order; the first span of them at a time
+	tries  []int     // attempts, of each
+	span   int
+	wait   time.Duration
+	cancel context.CancelFunc
+	room   []*Record
+	ok     []*Record
+}
+
+func (w *writer) init(q *sinkQueue) { w.q = q }
+
+// turn makes one attempt, and what has to be done before it. It gives false when the
+// queue is empty.
+func (w *writer) turn() bool {
+	q := w.q
+	if len(w.batch) == 0 && !w.begin() {
+		return false
+	}
+	if q.l.isFrozen() {
+		w.giveUp()
+		return true
+	}
+	if w.wait > 0 {
+		pause(q.l.ctx, w.wait)
+		w.wait = 0
+		return true
+	}
+	if !q.s.p.txn.enter(q.l, w.batch[:w.span]) {
+		return true
+	}
+	now := time.Now()
+	q.mu.Lock()
+	q.started, q.call = now, true
+	if q.stuck.IsZero() {
+		q.stuck = now
+	}
+	q.mu.Unlock()
+	q.s.began(now)
+	ctx, cancel := context.WithTimeout(q.l.ctx, q.s.conf.Timeout)
+	w.cancel = cancel
+	err := q.s.conf.Sink.Write(ctx, w.batch[:w.span:w.span])
+	w.end(err)
+	return true
+}
+
+// begin takes the next batch, after the linger.
+func (w *writer) begin() bool {
+	if w.q.s.conf.Linger > 0 {
+		w.linger()
+	}
+	batch, ok := w.q.next(w.room[:0])
+	if !ok {
+		return false
+	}
+	w.room, w.batch, w.span = batch, batch, len(batch)
+	w.tries = append(w.tries[:0], make([]int, len(batch))...)
+	return true
+}
+
+// linger waits until the queue has enough for a full write, or has waited as long as
+// the sink says. A stop ends it.
+func (w *writer) linger() {
+	q, s := w.q, w.q.s
+	timer := time.NewTimer(s.conf.Linger)
+	defer timer.Stop()
+	for {
+		q.mu.Lock()
+		n := len(q.queue) - q.head
+		full := n >= s.conf.Records || q.weight >= int64(s.conf.Bytes)
+		late := time.Since(q.arrived) >= s.conf.Linger
+		q.linger = n > 0 && !full && !late
+		wait := q.linger
+		q.mu.Unlock()
+		if !wait {
+			return
+		}
+		select {
+		case <-q.more:
+		case <-timer.C:
+		case <-s.p.reading.Done():
+			return
+		case <-q.l.ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *writer) trouble(err *PanicError) {
+	if w.cancel != nil {
+		w.end(err)
+	}
+}
+
+// end looks at what came of a Write.
+func (w *writer) end(err error) {
+	q, s := w.q, w.q.s
+	w.cancel()
+	w.cancel = nil
+	now := time.Now()
+	q.mu.Lock()
+	took := now.Sub(q.started)
+	q.call = false
+	q.mu.Unlock()
+	s.done(now, w.span, took)
+	if q.l.isFrozen() { // its result goes nowhere (I8)
+		w.giveUp()
+		return
+	}
+	if err == nil {
+		w.stored(w.advance(w.span))
+		w.span = min(2*w.span, len(w.batch))
+		return
+	}
+	var partial *WriteError
+	if errors.As(err, &partial) && partial.fits(w.span) && !isPanic(err) {
+		w.partly(partial)
+		return
+	}
+	w.whole(err)
+}
+
+// isPanic says whether err comes from a panic, or from the end of a goroutine.
+func isPanic(err error) bool {
+	var p *PanicError
+	return errors.As(err, &p)
+}
+
+// fits says whether the error obeys the contract of Write for n records.
+func (e *WriteError) fits(n int) bool {
+	last := -1
+	for _, f := range e.Failed {
+		if f.Index <= last || f.Index >= n || f.Err == nil {
+			return false
+		}
+		last = f.Index
+	}
+	return len(e.Failed) > 0
+}
+
+// whole handles an error that says that none of the records is durable.
+func (w *writer) whole(err error) {
+	s, first := w.q.s, w.batch[0]
+	s.meter.failed(first.Position, err)
+	s.meter.count(tally{errors: 1}, 0)
+	if IsFatal(err) {
+		w.fatal(first, err)
+		return
+	}
+	if isPanic(err) {
+		var p *PanicError
+		errors.As(err, &p)
+		s.p.panicked(s.conf.Name, first, p)
+	}
+	if reason, ok := IsPermanent(err); ok {
+		if w.span > 1 { // one of them: find out which
+			w.span = (w.span + 1) / 2
+			return
+		}
+		tries := w.tries[0] + 1
+		w.advance(1)
+		w.reject(first, reason, err, tries)
+		w.span = min(2*w.span, len(w.batch))
+		return
+	}
+	for i := range w.tries[:w.span] {
+		w.tries[i]++
+	}
+	if limit := w.limit(); limit > 0 && w.tries[0] >= limit {
+		n := 0
+		for n < w.span && w.tries[n] >= limit {
+			n++
+		}
+		for _, rec := range w.advance(n) {
+			w.reject(rec, ReasonAttempts, err, limit)
+		}
+		w.span = len(w.batch)
+		return
+	}
+	w.later(err)
+}
+
+// A refusal is a record that a sink has not stored and never will.
+type refusal struct {
+	rec    *Record
+	reason string
+	err    error
+	tries  int
+}
+
+// partly handles an error that names the records that are not durable. They alone
+// are written again, in order, and nothing of the lane before them.
+func (w *writer) partly(e *WriteError) {
+	m := &w.q.s.meter
+	for _, f := range e.Failed {
+		if IsFatal(f.Err) {
+			rec := w.batch[f.Index]
+			m.failed(rec.Position, f.Err)
+			m.count(tally{errors: 1}, 0)
+			w.fatal(rec, f.Err)
+			return
+		}
+	}
+	refused, again, kept := w.sort(e)
+	for _, r := range refused {
+		m.failed(r.rec.Position, r.err)
+	}
+	t := tally{errors: int64(len(refused))}
+	if again != nil && kept > 0 {
+		t.errors++
+		m.failed(w.batch[0].Position, again)
+	}
+	m.count(t, 0)
+	moved := len(w.ok)+len(refused) > 0
+	if moved {
+		w.progress()
+	}
+	w.span = len(w.batch)
+	w.show()
+	w.stored(w.ok)
+	for _, r := range refused {
+		w.reject(r.rec, r.reason, r.err, r.tries)
+	}
+	if kept > 0 && len(refused) == 0 {
+		w.later(again)
+	}
+}
+
+// sort takes out of the batch what is stored, into w.ok, and what is refused, and
+// gives the first error of what is left to be tried again: kept records.
+func (w *writer) sort(e *WriteError) (refused []refusal, again error, kept int) {
+	w.ok = w.ok[:0]
+	limit := w.limit()
+	k := 0
+	for i := range w.span {
+		rec := w.batch[i]
+		if k == len(e.Failed) || e.Failed[k].Index != i {
+			w.ok = append(w.ok, rec)
+			continue
+		}
+		err := e.Failed[k].Err
+		k++
+		reason, permanent := IsPermanent(err)
+		tries := w.tries[i] + 1
+		if !permanent && again == nil {
+			again = err
+			if limit > 0 && tries >= limit {
+				reason, permanent = ReasonAttempts, true
+			}
+		}
+		if permanent {
+			refused = append(refused, refusal{rec, reason, err, tries})
+			continue
+		}
+		if limit > 0 { // failed or held back, it cannot be told: it has a try of its own
+			tries = min(tries, limit-1)
+		}
+		w.batch[kept], w.tries[kept] = rec, tries
+		kept++
+	}
+	n := kept + copy(w.batch[kept:], w.batch[w.span:])
+	copy(w.tries[kept:], w.tries[w.span:])
+	w.batch, w.tries = w.batch[:n], w.tries[:n]
+	return refused, again, kept
+}
+
+// limit is how often a record may be tried; 0: without end.
+func (w *writer) limit() int {
+	if w.q.s.letters {
+		return 0
+	}
+	return w.q.s.conf.Retry.Attempts
+}
+
+// later has the batch tried again after a while.
+func (w *writer) later(err error) {
+	q := w.q
+	r := q.s.conf.Retry
+	w.wait = max(r.pause(q.fails), RetryHint(err), 1)
+	q.s.meter.count(tally{retries: 1}, 0)
+	q.mu.Lock()
+	q.fails++
+	q.lastErr = err
+	q.mu.Unlock()
+}
+
+// pause draws the wait after the n-th failed attempt, counted from 0.
+func (r Retry) pause(n int) time.Duration {
+	most := r.MaxBackoff
+	if n < 32 && r.Backoff<<n > 0 {
+		most = min(most, r.Backoff<<n)
+	}
+	return rand.N(most + 1)
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// stored books records as durable.
+func (w *writer) stored(recs []*Record) {
+	if len(recs) == 0 {
+		return
+	}
+	q, s := w.q, w.q.s
+	n := int64(len(recs))
+	s.meter.count(tally{out: n}, n)
+	if s.letters {
+		q.l.finish(recs, rejected)
+	} else {
+		bytes := int64(0)
+		for _, r := range recs {
+			bytes += int64(len(r.Value()) + len(r.Key))
+		}
+		s.p.bytesOut.Add(bytes)
+		q.l.finish(recs, delivered)
+	}
+}
+
+// reject ends a record that the sink refuses for good.
+func (w *writer) reject(rec *Record, reason string, err error, tries int) {
+	s, l := w.q.s, w.q.l
+	if s.letters { // never dropped
+		w.lose(rec)
+		s.p.stop(fmt.Errorf("%s: %s: storing a dead letter: %w", s.conf.Name, rec.Position, err))
+		return
+	}
+	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec, reason, err, tries)
+	if f.stop {
+		w.lose(rec)
+		s.p.stop(f.fatal(rec))
+		return
+	}
+	s.meter.count(tally{rejected: 1}, 1)
+	l.reject(rec, f)
+}
+
+func (w *writer) lose(rec *Record) { w.q.s.abandon(w.q.l, []*Record{rec}) }
+
+// advance takes the first n records off the batch.
+func (w *writer) advance(n int) []*Record {
+	recs := w.batch[:n]
+	w.batch, w.tries = w.batch[n:], w.tries[n:]
+	w.progress()
+	w.show()
+	return recs
+}
+
+// show lets others see what is left of the batch.
+func (w *writer) show() {
+	w.q.mu.Lock()
+	w.q.batch = append(w.q.batch[:0], w.batch...)
+	w.q.mu.Unlock()
+}
+
+// progress ends a row of failures.
+func (w *writer) progress() {
+	q := w.q
+	q.mu.Lock()
+	q.fails, q.lastErr = 0, nil
+	q.stuck = time.Time{}
+	q.mu.Unlock()
+}
+
+// fatal stops the pipeline; the lane's records are abandoned.
+func (w *writer) fatal(rec *Record, err error) {
+	w.q.s.p.stop(fmt.Errorf("%s: %s: %w", w.q.s.conf.Name, rec.Position, err))
+	w.giveUp()
+}
+
+// giveUp abandons the batch and the queue.
+func (w *writer) giveUp() {
+	s, l := w.q.s, w.q.l
+	batch := w.batch
+	w.batch, w.tries, w.wait = nil, nil, 0
+	w.show()
+	w.progress()
+	s.abandon(l, batch)
+	s.abandon(l, w.q.drop())
+}

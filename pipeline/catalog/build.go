@@ -28,6 +28,10 @@ type Env struct {
 	Sink func(name, kind string) (pipeline.Sink, error)
 }
 
+// sinkLanes is how many lanes at once a sink's client is made for. More of them wait
+// for a connection.
+const sinkLanes = 64
+
 // Build makes the components of a checked file, and the options of its pipeline. It
 // connects to nothing. When it fails, everything made so far has been closed.
 func Build(p *config.Pipeline, env Env) (pipeline.Options, error) {
@@ -148,7 +152,7 @@ func (b *builder) output(name string, c config.Component, s config.OutputSetting
 		out.Sink = sink
 		return out, err
 	}
-	made, err := b.component(name, c, 0, dead)
+	made, err := b.component(name, c, sinkLanes, dead)
 	if err != nil {
 		return out, err
 	}

@@ -1,9 +1,63 @@
 package catalog
 
 import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/source"
 	"github.com/penstockio/penstock/sinks"
 )
+
+// fixtureIfDead gives the form of a sink's lines: dead letters are fixture lines, which
+// say why.
+func fixtureIfDead(as string, env config.Env) string {
+	if as == "" && env.DeadLetter {
+		return "fixture"
+	}
+	return as
+}
+
+// checkFile finds another sink, or the source, that has the same file.
+func checkFile(settings any, p *config.Pipeline) error {
+	s := settings.(*sinks.FileSettings)
+	if strings.ContainsAny(s.Path.String(), "{}") {
+		return nil
+	}
+	same := func(what string) error {
+		return &pipeline.FieldError{Field: "path", Err: fmt.Errorf("%s has the same file", what)}
+	}
+	if in, ok := p.Source.Settings.(*source.ReplaySettings); ok {
+		for _, f := range in.Files {
+			if string(f) == filepath.Clean(s.Path.String()) {
+				return same("the source")
+			}
+		}
+	}
+	if p.DeadLetter != nil && p.DeadLetter.Settings == settings {
+		for _, other := range p.Sinks {
+			if writesTo(other.Component, s.Path.String()) {
+				return same("the sink " + other.Name)
+			}
+		}
+	}
+	for _, other := range p.Sinks {
+		if other.Settings == settings {
+			break
+		}
+		if writesTo(other.Component, s.Path.String()) {
+			return same("the sink " + other.Name)
+		}
+	}
+	return nil
+}
+
+func writesTo(c config.Component, path string) bool {
+	f, ok := c.Settings.(*sinks.FileSettings)
+	return ok && filepath.Clean(f.Path.String()) == filepath.Clean(path)
+}
 
 func sinkKinds() config.Kinds {
 	return config.Kinds{
@@ -14,10 +68,32 @@ func sinkKinds() config.Kinds {
 			Settings:  settings(zero[sinks.StdoutSettings]),
 			Guarantee: "once the reader of the pipe has the line; order of each lane kept",
 			Build: build(func(s sinks.StdoutSettings, env config.Env) (*sinks.Stdout, error) {
-				if env.DeadLetter {
-					s.As = "fixture"
-				}
+				s.As = fixtureIfDead(s.As, env)
 				return sinks.NewStdout(s, env.Stdout, env.Name)
+			}),
+		},
+		{
+			Section: config.SinkSection, Name: "file",
+			Doc:       "appends one line a record to files, whose names may depend on the record",
+			Example:   `file: {path: "out/severe-{origin}.jsonl"}`,
+			Settings:  settings(sinks.DefaultFile),
+			Guarantee: "on disk (fsync) before an offset passes, never a torn line; order of each lane kept within a file",
+			Check:     checkFile,
+			Build: build(func(s sinks.FileSettings, env config.Env) (*sinks.File, error) {
+				s.As = fixtureIfDead(s.As, env)
+				return sinks.NewFile(s)
+			}),
+		},
+		{
+			Section: config.SinkSection, Name: "http",
+			Doc: "sends records to a webhook, several in a request, each request under a key of its positions",
+			Example: `http:
+  url: http://127.0.0.1:8080/late
+  format: ndjson`,
+			Settings:  settings(sinks.DefaultHTTP),
+			Guarantee: "the server has said so; a request that is sent again carries the same Idempotency-Key; order of each lane kept",
+			Build: build(func(s sinks.HTTPSettings, env config.Env) (*sinks.HTTP, error) {
+				return sinks.NewHTTP(s, env.Pipeline+"/"+env.Name, env.Workers)
 			}),
 		},
 	}

@@ -81,7 +81,7 @@ func (d *decoder) names(p *Pipeline) {
 
 func (d *decoder) claim(name *string, path string, taken map[string]*node) {
 	n := d.places[path+".name"]
-	if n == nil || n.kind != scalarNode || n.null {
+	if n == nil || n.kind != scalarNode || *name == "" {
 		return
 	}
 	switch first := taken[*name]; {
@@ -236,7 +236,7 @@ func (d *decoder) components(p *Pipeline) {
 		if c.Kind == nil || c.Kind.Check == nil || d.faulty(path+"."+c.Kind.Name) {
 			return
 		}
-		d.settle(c.Kind.Check(c.Settings, p), path+"."+c.Kind.Name)
+		d.settle(c.Kind.Check(c.Settings, p), path+"."+c.Kind.Name, nil)
 	}
 	look(p.Source, "source")
 	for i := range p.Stages {

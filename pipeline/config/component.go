@@ -80,7 +80,7 @@ func (d *decoder) item(n *node, path string, it item) bool {
 		}
 	}
 	if found == "" && !d.damaged {
-		return d.errorAt(d.where(path), fmt.Sprintf("%s names no %s", it.what, it.section), "one of: "+strings.Join(d.kinds.Names(it.section), ", "))
+		return d.errorAt(d.where(path), fmt.Sprintf("no %s is named here", it.section), "one of: "+strings.Join(d.kinds.Names(it.section), ", "))
 	}
 	return ok
 }
@@ -95,13 +95,13 @@ func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 	if topKeys[key.text] {
 		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), atMargin(key.text))
 	}
-	if n := nearest(key.text, append(kinds, fieldNames(fields)...)); n != "" {
-		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "did you mean "+n+"?")
-	}
 	for _, s := range []Section{SourceSection, StageSection, SinkSection} {
 		if s != it.section && d.kinds.Find(s, key.text) != nil {
 			return d.errorAt(key, fmt.Sprintf("%s is a %s, and no %s", key.text, s, it.section), "one of: "+strings.Join(kinds, ", "))
 		}
+	}
+	if n := nearest(key.text, append(kinds, fieldNames(fields)...)); n != "" {
+		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "did you mean "+n+"?")
 	}
 	if it.what == "dead_letter" && (key.text == "when" || key.text == "name") {
 		return d.errorAt(key, "dead_letter has no "+key.text, "it takes every rejected record, and its name is dead_letter")
@@ -131,7 +131,7 @@ func (d *decoder) component(n *node, k *Kind, it item, path string, common []fie
 			return false
 		}
 		d.places[join(path, f.name)] = n
-		return d.validate(v, path)
+		return d.validate(v, path, nil)
 	}
 	elsewhere := map[string]string{}
 	for _, f := range common {

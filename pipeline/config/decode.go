@@ -139,6 +139,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string, c container) 
 		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", c.what, n.describe()), known(fields))
 	}
 	ok := true
+	wrong := map[string]bool{} // fields without a value that is right
 	for i, key := range n.keys {
 		f := findField(fields, key.text)
 		if f == nil {
@@ -148,18 +149,18 @@ func (d *decoder) structure(n *node, v reflect.Value, path string, c container) 
 		at := join(path, f.name)
 		d.keys[at] = key
 		if !d.value(n.items[i], v.FieldByIndex(f.index), f.tags, at) {
-			ok = false
+			ok, wrong[f.name] = false, true
 		}
 	}
 	for _, f := range fields {
-		if f.tags.required && n.get(f.name) == nil && !d.damaged {
-			ok = d.missing(n, path, f, c)
+		if f.tags.required && n.get(f.name) == nil {
+			ok, wrong[f.name] = false, true
+			if !d.damaged {
+				d.missing(n, path, f, c)
+			}
 		}
 	}
-	if ok {
-		ok = d.validate(v, path)
-	}
-	return ok
+	return d.validate(v, path, wrong) && ok
 }
 
 func findField(fields []field, name string) *field {
@@ -218,41 +219,49 @@ func (d *decoder) missing(n *node, path string, f field, c container) bool {
 	return d.errorAt(at, fmt.Sprintf("%s has no %q, which is required", what, f.name), suggestion)
 }
 
-// validate calls Validate, when v has it, and places what it returns.
-func (d *decoder) validate(v reflect.Value, path string) bool {
+// validate calls Validate, when v has it, and places what it returns. Beside fields that
+// are wrong, only what it says of others that stand in the file counts.
+func (d *decoder) validate(v reflect.Value, path string, wrong map[string]bool) bool {
 	checker, ok := v.Addr().Interface().(interface{ Validate() error })
 	if !ok {
 		return true
 	}
-	return d.settle(checker.Validate(), path)
+	return d.settle(checker.Validate(), path, wrong)
 }
 
 // settle reports the errors of Validate or Check about the settings at path, and says
 // whether there were none.
-func (d *decoder) settle(err error, path string) bool {
+func (d *decoder) settle(err error, path string, wrong map[string]bool) bool {
 	if err == nil {
 		return true
 	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range many.Unwrap() {
-			d.settle(e, path)
+			d.settle(e, path, wrong)
 		}
 		return false
 	}
+	n := d.where(path)
 	var at *pipeline.FieldError
 	if errors.As(err, &at) {
-		full := join(path, at.Field)
-		n := d.at(full)
-		return d.errorAt(n, n.conceal(label(path)+": "+err.Error()), "")
+		first, _, _ := strings.Cut(at.Field, ".")
+		if wrong[first] || len(wrong) > 0 && !d.given(join(path, first)) {
+			return false
+		}
+		n = d.at(join(path, at.Field))
+	} else if len(wrong) > 0 {
+		return false
 	}
-	n := d.where(path)
 	return d.errorAt(n, n.conceal(label(path)+": "+err.Error()), "")
 }
 
 func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
+	if n.kind == scalarNode && n.null && n.tag == "" {
+		return d.errorAt(n, label(path)+" is empty: it takes a list", "give it entries, or remove the line")
+	}
 	if n.kind != sequenceNode {
 		suggestion := ""
-		if n.kind == scalarNode && !n.null && isScalarKind(v.Type().Elem()) {
+		if elem := v.Type().Elem(); n.kind == scalarNode && !n.null && (isScalarKind(elem) || isText(elem)) {
 			suggestion = fmt.Sprintf("write %s: [%s]", label(path), n.raw)
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes a list, not %s", label(path), n.describe()), suggestion)

@@ -125,14 +125,14 @@ func (n *node) place(offset int) (line, col int) {
 }
 
 func (n *node) placeLiteral(before string) (line, col int) {
-	line = n.line + 1 + strings.Count(before, "\n")
+	nth := strings.Count(before, "\n")
+	raw := strings.Split(n.raw, "\n")[nth]
 	inLine := before[strings.LastIndexByte(before, '\n')+1:]
-	text := n.src.line(line)
-	indent := len(text) - len(strings.TrimLeft(text, " "))
-	if !strings.HasPrefix(text[indent:], inLine) {
+	text := strings.TrimRight(n.src.line(n.line+1+nth), "\r")
+	if !strings.HasSuffix(text, raw) {
 		return n.line, n.col
 	}
-	return line, 1 + indent + utf8.RuneCountInString(inLine)
+	return n.line + 1 + nth, 1 + utf8.RuneCountInString(text[:len(text)-len(raw)]) + utf8.RuneCountInString(inLine)
 }
 
 // width is how many characters of its line a scalar takes, at least 1.

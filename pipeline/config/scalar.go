@@ -61,6 +61,8 @@ func wanted(t reflect.Type) string {
 		return "a size like 256MiB"
 	case t == pathType:
 		return "a file name"
+	case t == templateType:
+		return "a text"
 	case isExpression(t):
 		return "an expression"
 	}
@@ -336,10 +338,10 @@ const inFlow = "within { } and [ ], a comma or a bracket ends the text: quote th
 
 var braces = strings.NewReplacer("{", "{{", "}", "}}")
 
-// hintQuotes adds to a compile error what YAML may have done to the expression.
+// hintQuotes adds what YAML may have done to an expression that ends too early.
 func (d *decoder) hintQuotes(n *node, err error) error {
 	var compile *expr.Error
-	if !errors.As(err, &compile) || n.style != plainStyle {
+	if !errors.As(err, &compile) || n.style != plainStyle || compile.Suggestion != "" || compile.Column <= len(n.text) {
 		return err
 	}
 	hint := ""
@@ -351,12 +353,7 @@ func (d *decoder) hintQuotes(n *node, err error) error {
 	default:
 		return err
 	}
-	with := *compile
-	if with.Suggestion != "" {
-		hint = with.Suggestion + "; " + hint
-	}
-	with.Suggestion = hint
-	return &with
+	return &expr.Error{Column: compile.Column, Message: compile.Message, Suggestion: hint}
 }
 
 // comment finds a comment behind a plain scalar, on its line, and how many spaces

@@ -148,9 +148,15 @@ func (n *node) conceal(message string) string {
 			continue
 		}
 		message = strings.ReplaceAll(message, `"`+p.text+`"`, `"`+p.name+`"`)
-		if len(p.text) > 3 || p.secret {
-			message = strings.ReplaceAll(message, p.text, p.name)
+		for _, word := range append([]string{p.text}, strings.FieldsFunc(p.text, notWord)...) {
+			if len(word) > 3 || p.secret {
+				message = strings.ReplaceAll(message, word, p.name)
+			}
 		}
 	}
 	return message
+}
+
+func notWord(r rune) bool {
+	return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r < 0x80
 }

@@ -199,6 +199,8 @@ func diagnoseFlow(value string) (c culprit) {
 			}
 			i += end
 			begin = false
+		case begin && strings.IndexByte("!@`%", ch) >= 0 && i+1 < len(value):
+			return culprit{i, flowEnd(value, i), i, 1, "a value cannot begin with " + string(ch)}
 		case strings.HasPrefix(value[i:], "${"):
 			from := 1 + strings.LastIndexAny(value[:i], "{[,:")
 			from += len(value[from:i]) - len(strings.TrimLeft(value[from:i], " \t"))
@@ -338,7 +340,8 @@ func (r *reading) takeOut(lines []string, at int, e syntaxError) {
 	for i := at + 1; i < len(lines); i++ {
 		t := strings.TrimSpace(lines[i])
 		in := indentation(lines[i])
-		if t != "" && in <= indent && (in < indent || (t[0] != '}' && t[0] != ']')) {
+		same := in == indent && t != "" && (t[0] == '}' || t[0] == ']' || value == "" && strings.HasPrefix(t, "- "))
+		if t != "" && in <= indent && !same {
 			break
 		}
 		lines[i] = lineEnd(lines[i])

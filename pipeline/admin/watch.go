@@ -1,0 +1,132 @@
+package admin
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A Watch tells a pipeline that works from one that only lives: it has something to
+// do, is not paused, and nothing has been finished for too long. It knows what it is
+// shown and nothing else: no clock, no goroutine.
+type Watch struct {
+	after time.Duration
+
+	mu    sync.Mutex
+	since map[string]standstill // by pipeline, while it has something to do
+}
+
+// A standstill is a run of observations with work to do and nothing finished.
+type standstill struct {
+	finished int64
+	from     time.Time
+}
+
+// NewWatch makes a Watch that allows a standstill for after. 0: 5 minutes.
+func NewWatch(after time.Duration) *Watch {
+	if after <= 0 {
+		after = 5 * time.Minute
+	}
+	return &Watch{after: after, since: map[string]standstill{}}
+}
+
+// Check looks at all pipelines of the process. The error names each that has stood
+// still for too long, with the record that holds its mark. inFlight is asked about
+// those alone, and may be nil.
+//
+// A standstill is measured from the first look at it: call Check at regular intervals,
+// or it is seen late. It is never seen too early: what is finished, paused or without
+// work at one look starts it anew.
+func (w *Watch) Check(all []pipeline.Snapshot, inFlight func(pipeline string) []pipeline.InFlight) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	seen := make(map[string]standstill, len(all))
+	var errs []error
+	for i := range all {
+		s := &all[i]
+		lag, work := workOf(s)
+		if !work {
+			continue
+		}
+		now := standstill{finished: s.Out + s.Filtered + s.Rejected, from: s.At}
+		if was, ok := w.since[s.Pipeline]; ok && was.finished == now.finished && was.from.Before(now.from) {
+			now.from = was.from
+		}
+		seen[s.Pipeline] = now
+		if still := s.At.Sub(now.from); still >= w.after {
+			var records []pipeline.InFlight
+			if inFlight != nil {
+				records = inFlight(s.Pipeline)
+			}
+			errs = append(errs, stuck(s, lag, still, records))
+		}
+	}
+	w.since = seen
+	return errors.Join(errs...)
+}
+
+// workOf gives the lag of the partitions that are not paused, and whether the pipeline
+// has something to do: records in flight, or records to be read. A mark that trails
+// behind an end that was reached is a matter of commits, not of records.
+func workOf(s *pipeline.Snapshot) (lag int64, work bool) {
+	if s.State != "running" {
+		return 0, false
+	}
+	paused := len(s.Source.Partitions) > 0
+	for _, p := range s.Source.Partitions {
+		if p.Paused {
+			continue
+		}
+		paused = false
+		read := max(p.Fetched, p.Committed)
+		work = work || read >= 0 && p.HighWatermark > read
+		if p.Committed >= 0 {
+			read = p.Committed
+		}
+		if read >= 0 {
+			lag += max(p.HighWatermark-read, 0)
+		}
+	}
+	return lag, !paused && (work || s.InFlight > 0)
+}
+
+// stuck says what stands still, and at which record.
+func stuck(s *pipeline.Snapshot, lag int64, still time.Duration, records []pipeline.InFlight) error {
+	text := fmt.Sprintf("pipeline %s: nothing finished for %v, %d in flight, lag %d", s.Pipeline, still.Round(time.Second), s.InFlight, lag)
+	r, ok := holder(records)
+	if !ok {
+		return errors.New(text)
+	}
+	return fmt.Errorf("%s; %v holds the mark: %s in %s, attempt %d, for %v", text, r.Position, r.State, r.Where, r.Attempt,
+		r.Age.Round(time.Second))
+}
+
+// holder gives the record that holds a mark for longest: the first of its lane.
+func holder(records []pipeline.InFlight) (pipeline.InFlight, bool) {
+	first := map[string]pipeline.InFlight{}
+	for _, r := range records {
+		if f, ok := first[r.Lane]; !ok || r.Offset < f.Offset {
+			first[r.Lane] = r
+		}
+	}
+	var all []pipeline.InFlight
+	for _, r := range first {
+		all = append(all, r)
+	}
+	if len(all) == 0 {
+		return pipeline.InFlight{}, false
+	}
+	return slices.MaxFunc(all, func(a, b pipeline.InFlight) int {
+		return cmp.Or(cmp.Compare(a.Age, b.Age), cmp.Compare(b.Lane, a.Lane))
+	}), true
+}
+
+// silent drops what net/http says about callers that misbehave.
+func silent() *log.Logger { return log.New(io.Discard, "", 0) }

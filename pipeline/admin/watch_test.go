@@ -1,0 +1,107 @@
+package admin
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+var t0 = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
+
+// A look is one observation of a pipeline.
+type look struct {
+	at       time.Duration
+	state    string // "": running
+	finished int64
+	inFlight int64
+	lag      int64 // records that are not read yet
+	paused   bool
+	want     bool // Check fails
+}
+
+func (l look) snapshot() pipeline.Snapshot {
+	s := pipeline.Snapshot{Pipeline: "p", State: "running", At: t0.Add(l.at)}
+	if l.state != "" {
+		s.State = l.state
+	}
+	s.Filtered, s.InFlight = l.finished, l.inFlight
+	s.Source.Partitions = []pipeline.PartitionReport{{
+		Topic: "t", Committed: 10, Fetched: 10 + l.inFlight, HighWatermark: 10 + l.inFlight + l.lag, Paused: l.paused,
+	}}
+	return s
+}
+
+func TestWatch(t *testing.T) {
+	const m = time.Minute
+	for name, looks := range map[string][]look{
+		"progress":           {{at: 0, finished: 1, lag: 9}, {at: 6 * m, finished: 2, lag: 9}, {at: 12 * m, finished: 3, lag: 9}},
+		"stands still":       {{at: 0, lag: 9}, {at: 4 * m, lag: 9}, {at: 5 * m, lag: 9, want: true}, {at: 9 * m, lag: 9, want: true}},
+		"goes on again":      {{at: 0, lag: 9}, {at: 6 * m, lag: 9, want: true}, {at: 7 * m, finished: 1, lag: 8}, {at: 11 * m, finished: 1, lag: 8}},
+		"in flight, no lag":  {{at: 0, inFlight: 1}, {at: 5 * m, inFlight: 1, want: true}},
+		"idle":               {{at: 0}, {at: time.Hour}, {at: 2 * time.Hour}},
+		"idle, then a burst": {{at: 0}, {at: time.Hour, lag: 5}, {at: time.Hour + 4*m, lag: 5}, {at: time.Hour + 5*m, lag: 5, want: true}},
+		"paused":             {{at: 0, lag: 9, paused: true}, {at: time.Hour, lag: 9, paused: true}},
+		"paused, then not":   {{at: 0, lag: 9, paused: true}, {at: time.Hour, lag: 9}, {at: time.Hour + m, lag: 9}},
+		"starting":           {{at: 0, lag: 9, state: "starting"}, {at: time.Hour, lag: 9, state: "starting"}},
+		"draining":           {{at: 0, lag: 9}, {at: time.Hour, lag: 9, state: "draining"}},
+		"seldom looked at":   {{at: 0, finished: 1, lag: 9}, {at: time.Hour, finished: 1, lag: 9, want: true}},
+	} {
+		w := NewWatch(0)
+		for _, l := range looks {
+			if err := w.Check([]pipeline.Snapshot{l.snapshot()}, nil); (err != nil) != l.want {
+				t.Errorf("%s, at %v: %v", name, l.at, err)
+			}
+		}
+	}
+}
+
+// A mark behind an end that was reached, and a lag that nobody knows, are no work.
+func TestWatchKnowsWhatIsNoWork(t *testing.T) {
+	for name, p := range map[string]pipeline.PartitionReport{
+		"a commit that trails": {Committed: 5, Fetched: 9, HighWatermark: 9},
+		"unknown":              {Committed: -1, Fetched: -1, HighWatermark: 100},
+		"a truncated log":      {Committed: 50, Fetched: 50, HighWatermark: 9},
+	} {
+		w := NewWatch(time.Minute)
+		for i := range 3 {
+			s := pipeline.Snapshot{Pipeline: "p", State: "running", At: t0.Add(time.Duration(i) * time.Hour)}
+			s.Source.Partitions = []pipeline.PartitionReport{p}
+			if err := w.Check([]pipeline.Snapshot{s}, nil); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	}
+}
+
+func TestWatchNamesTheRecord(t *testing.T) {
+	w := NewWatch(time.Minute)
+	at := func(lane string, offset int64, age time.Duration, attempt int) pipeline.InFlight {
+		return pipeline.InFlight{Position: pipeline.Position{Topic: "flights", Partition: 3, Offset: offset}, Lane: lane, Where: "weather",
+			State: "running", Attempt: attempt, Age: age}
+	}
+	// 7 is the oldest of all, but behind 5 in its lane; the other lane's first is younger.
+	inFlight := func(name string) []pipeline.InFlight {
+		if name != "p" {
+			t.Errorf("asked about %s, which stands by no means still", name)
+		}
+		return []pipeline.InFlight{at("flights/3", 7, 9*time.Minute, 1), at("flights/3", 5, 8*time.Minute, 2), at("flights/4", 1, time.Minute, 3)}
+	}
+	both := func(d time.Duration, finished int64) []pipeline.Snapshot {
+		other := look{at: d, finished: finished, lag: 3}.snapshot()
+		other.Pipeline = "other"
+		return []pipeline.Snapshot{look{at: d, lag: 9, inFlight: 3}.snapshot(), other}
+	}
+	if err := w.Check(both(0, 1), inFlight); err != nil {
+		t.Fatal(err)
+	}
+	err := w.Check(both(8*time.Minute, 2), inFlight)
+	want := "pipeline p: nothing finished for 8m0s, 3 in flight, lag 12; flights/3@5 holds the mark: running in weather, attempt 2, for 8m0s"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want\n%s", err, want)
+	}
+	if err := w.Check(both(9*time.Minute, 3), func(string) []pipeline.InFlight { return nil }); err == nil || strings.Contains(err.Error(), "mark") {
+		t.Error(err)
+	}
+}

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -77,9 +76,17 @@ type RefusedError struct {
 func (e *RefusedError) Error() string { return e.Err.Error() }
 func (e *RefusedError) Unwrap() error { return e.Err }
 
+// ErrorType is the short name under which logs count the error.
+func (e *RefusedError) ErrorType() string { return e.Reason }
+
 // errHeldBack is the error of messages that were not sent because one in front of
 // them was not stored.
-var errHeldBack = errors.New("held back: a record in front of it was not stored")
+var errHeldBack error = heldBack{}
+
+type heldBack struct{}
+
+func (heldBack) Error() string     { return "held back, because a record in front of it was not stored" }
+func (heldBack) ErrorType() string { return "held_back" }
 
 // A Producer stores messages idempotently: with acks from all replicas in sync, one
 // batch under way per partition, each numbered, so that one that is sent again

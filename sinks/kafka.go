@@ -1,0 +1,327 @@
+package sinks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+// KafkaSettings are the settings of a Kafka sink.
+type KafkaSettings struct {
+	Topic       expr.Template `yaml:"topic" required:"true" doc:"topic to write to; it must exist"`
+	Key         *expr.Expr    `yaml:"key" doc:"expression that gives the key; without it the record's own key is kept"`
+	Partitioner string        `yaml:"partitioner" enum:"murmur2|source" doc:"murmur2: by the key, as Java's clients do, and in runs of 1,000 records where there is none; source: the partition that the record came from"`
+	Compression string        `yaml:"compression" enum:"lz4|none|gzip|snappy|zstd" doc:"codec of the batches"`
+	Brokers     []string      `yaml:"brokers" doc:"addresses, host:port, when the cluster is not the source's"`
+	TLS         *client.TLS   `yaml:"tls" doc:"how brokers are checked, and who this side is; with brokers"`
+	SASL        *KafkaSASL    `yaml:"sasl" doc:"credentials; with brokers"`
+}
+
+// KafkaSASL are the credentials of a Kafka sink.
+type KafkaSASL struct {
+	Mechanism string          `yaml:"mechanism" enum:"plain|scram-sha-256|scram-sha-512" required:"true" doc:"how the password is proved"`
+	Username  string          `yaml:"username" required:"true" doc:"name of the user"`
+	Password  pipeline.Secret `yaml:"password" required:"true" doc:"password, from ${file:…} or a variable"`
+	Plaintext bool            `yaml:"plaintext" doc:"allow credentials on connections that are not encrypted and leave this machine"`
+}
+
+// DefaultKafka gives the settings of a Kafka sink before a file is read.
+func DefaultKafka() KafkaSettings {
+	return KafkaSettings{Partitioner: "murmur2", Compression: "lz4"}
+}
+
+// Validate checks what can be known without connecting. It joins several errors.
+func (s *KafkaSettings) Validate() error {
+	var errs []error
+	bad := func(field string, err error) { errs = append(errs, &pipeline.FieldError{Field: field, Err: err}) }
+	if name := s.Topic.String(); s.Topic.Static() {
+		if err := topicName(name); err != nil {
+			bad("topic", err)
+		}
+	}
+	if s.Partitioner != "murmur2" && s.Partitioner != "source" {
+		bad("partitioner", fmt.Errorf("%q is none: write murmur2 or source", s.Partitioner))
+	}
+	if _, err := kafka.ParseCodec(s.Compression); err != nil {
+		bad("compression", err)
+	}
+	if len(s.Brokers) == 0 && s.TLS != nil {
+		bad("tls", errors.New("it goes with brokers; without them the source's connection is used"))
+	}
+	if len(s.Brokers) == 0 && s.SASL != nil {
+		bad("sasl", errors.New("it goes with brokers; without them the source's connection is used"))
+	}
+	if s.TLS != nil {
+		if err := s.TLS.Validate(); err != nil {
+			bad("tls", err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// A KafkaSource is a source whose connection a Kafka sink may share. If it also has the
+// method KafkaTopics() []string, the partitioner source is checked at start-up.
+type KafkaSource interface {
+	KafkaConfig() kafka.Config
+}
+
+// Kafka writes records to topics, idempotently and with acks of all replicas in sync:
+// a stored record survives the loss of a broker, and one that is sent again because
+// the answer was lost is stored once.
+//
+// Headers and time of a record are kept, and its key unless the settings give
+// another; a tombstone stays null. The order within each output partition is that of
+// the writes. Topics are never created: a record whose templated topic does not exist
+// is rejected with unknown_topic; a fixed topic that has gone away is waited for. A
+// record that the topic does not take is rejected with too_large, invalid_record or
+// invalid_timestamp.
+type Kafka struct {
+	settings KafkaSettings
+	client   *kafka.Client
+	producer *kafka.Producer
+	source   KafkaSource // nil: the source is another
+	log      *event.Emitter
+	work     sync.WaitGroup
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+
+	mu        sync.Mutex
+	topics    map[string]int32     // partitions
+	unknown   map[string]time.Time // topics that were not there, and when
+	refreshed time.Time
+	spare     []*kafkaBatch
+}
+
+// NewKafka makes a Kafka sink. Without brokers in the settings it goes to the cluster
+// of src, which must then be a KafkaSource. It connects with Ping or the first Write.
+func NewKafka(s KafkaSettings, src pipeline.Source) (*Kafka, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	config, err := s.config(src)
+	if err != nil {
+		return nil, err
+	}
+	c, err := kafka.NewClient(config)
+	if err != nil {
+		return nil, err
+	}
+	codec, err := kafka.ParseCodec(s.Compression)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kafka{
+		settings: s, client: c, producer: kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec}),
+		topics: map[string]int32{}, unknown: map[string]time.Time{}, refreshed: time.Now(),
+	}
+	k.source, _ = src.(KafkaSource)
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	return k, nil
+}
+
+func (s *KafkaSettings) config(src pipeline.Source) (kafka.Config, error) {
+	if len(s.Brokers) == 0 {
+		if from, ok := src.(KafkaSource); ok {
+			return from.KafkaConfig(), nil
+		}
+		return kafka.Config{}, &pipeline.FieldError{Field: "brokers", Err: errors.New("the source is not Kafka, so the sink needs addresses of its own, like 127.0.0.1:9092")}
+	}
+	c := kafka.Config{Brokers: s.Brokers}
+	var t *kafka.TLS
+	if s.TLS != nil {
+		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName}
+	}
+	var sasl *kafka.SASL
+	if s.SASL != nil {
+		sasl = &kafka.SASL{Mechanism: s.SASL.Mechanism, Username: s.SASL.Username, Password: s.SASL.Password.Reveal(), Plaintext: s.SASL.Plaintext}
+	}
+	if err := c.Secure(t, sasl); err != nil {
+		return c, &pipeline.EnvironmentError{Err: err}
+	}
+	return c, nil
+}
+
+// Attach implements pipeline.Attacher.
+func (k *Kafka) Attach(e *event.Emitter) { k.log = e }
+
+// Ping implements pipeline.Pinger: brokers, credentials, the topic if it is a fixed
+// one, and that it has the partitions that the partitioner needs.
+func (k *Kafka) Ping(ctx context.Context) error {
+	var topics []string
+	if k.settings.Topic.Static() {
+		topics = []string{k.settings.Topic.String()}
+	}
+	err := k.client.Check(ctx, topics...)
+	if err == nil {
+		err = k.pingSource(ctx)
+	}
+	if err != nil {
+		return &pipeline.EnvironmentError{Err: err}
+	}
+	return nil
+}
+
+// isUnknownTopic says whether the broker denies a topic.
+func isUnknownTopic(err error) bool { return errors.Is(err, kafka.UnknownTopicOrPartition) }
+
+// pingSource checks that a fixed topic has a partition for each of those of the
+// source, when records keep theirs.
+func (k *Kafka) pingSource(ctx context.Context) error {
+	from, ok := k.source.(interface{ KafkaTopics() []string })
+	if !ok || k.settings.Partitioner != "source" || !k.settings.Topic.Static() {
+		return nil
+	}
+	c := k.client
+	if len(k.settings.Brokers) > 0 {
+		var err error
+		if c, err = kafka.NewClient(k.source.KafkaConfig()); err != nil {
+			return err
+		}
+		defer func() { _ = c.Close() }()
+	}
+	name := k.settings.Topic.String()
+	have, err := k.client.Partitions(ctx, name)
+	for _, topic := range from.KafkaTopics() {
+		if err != nil {
+			break
+		}
+		var n int32
+		if n, err = c.Partitions(ctx, topic); n > have {
+			err = fmt.Errorf("topic %s has %d partitions, and topic %s, whose records keep theirs, has %d; add partitions, or use the partitioner murmur2", name, have, topic, n)
+		}
+	}
+	return err
+}
+
+// A kafkaBatch is the room of one Write.
+type kafkaBatch struct {
+	msgs    []kafka.Message
+	at      []int // index of each message's record
+	headers []kafka.Header
+	failed  []pipeline.Failure
+}
+
+func (k *Kafka) room() *kafkaBatch {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if n := len(k.spare); n > 0 {
+		b := k.spare[n-1]
+		k.spare = k.spare[:n-1]
+		return b
+	}
+	return new(kafkaBatch)
+}
+
+// giveBack forgets what the room points to.
+func (k *Kafka) giveBack(b *kafkaBatch) {
+	clear(b.msgs)
+	clear(b.headers)
+	b.msgs, b.at, b.headers, b.failed = b.msgs[:0], b.at[:0], b.headers[:0], nil
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.spare) < 64 && cap(b.msgs) <= 1<<14 {
+		k.spare = append(k.spare, b)
+	}
+}
+
+// Write implements pipeline.Sink.
+func (k *Kafka) Write(ctx context.Context, recs []*pipeline.Record) error {
+	b := k.room()
+	defer k.giveBack(b)
+	held := false
+	for i, rec := range recs {
+		if held {
+			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: errHeldBack})
+			continue
+		}
+		m, err := k.message(ctx, rec, b)
+		if err != nil {
+			_, permanent := pipeline.IsPermanent(err)
+			held = !permanent // its topic cannot be known to be another than theirs
+			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: err})
+			continue
+		}
+		b.msgs, b.at = append(b.msgs, m), append(b.at, i)
+	}
+	k.refresh()
+	var lost *kafka.ProduceError
+	if err := k.producer.Produce(ctx, b.msgs); errors.As(err, &lost) {
+		for _, f := range lost.Failed {
+			b.failed = append(b.failed, pipeline.Failure{Index: b.at[f.Index], Err: k.class(f.Err)})
+		}
+	} else if err != nil {
+		return err
+	}
+	if len(b.failed) == 0 {
+		return nil
+	}
+	slices.SortFunc(b.failed, func(x, y pipeline.Failure) int { return x.Index - y.Index })
+	return &pipeline.WriteError{Failed: b.failed}
+}
+
+// class tells the engine what to do about an error of the producer.
+func (k *Kafka) class(err error) error {
+	var refused *kafka.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		return pipeline.Reject(refused.Reason, err)
+	case errors.Is(err, kafka.UnsupportedCompression):
+		return pipeline.Fatal(fmt.Errorf("%w; choose another compression", err))
+	}
+	return err
+}
+
+// message makes of a record what is sent. An error is the record's own.
+func (k *Kafka) message(ctx context.Context, rec *pipeline.Record, b *kafkaBatch) (kafka.Message, error) {
+	m := kafka.Message{
+		Key: rec.Key, Value: rec.Value(), Time: rec.Time,
+		Origin: kafka.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: rec.Part},
+	}
+	var err error
+	if k.settings.Key != nil {
+		if m.Key, err = k.settings.Key.Bytes(rec); err != nil {
+			return m, fmt.Errorf("making the key: %w", err)
+		}
+	}
+	var partitions int32
+	if m.Topic, partitions, err = k.topic(ctx, rec); err != nil {
+		return m, err
+	}
+	switch {
+	case k.settings.Partitioner == "source":
+		if m.Partition = rec.Partition; m.Partition >= partitions {
+			return m, fmt.Errorf("keeping the partition of the source: topic %s has %d partitions; add some", m.Topic, partitions)
+		}
+	case m.Key == nil:
+		m.Partition = kafka.PartitionForOrigin(m.Origin, partitions)
+	default:
+		m.Partition = kafka.PartitionForKey(m.Key, partitions)
+	}
+	if len(rec.Headers) > 0 {
+		from := len(b.headers)
+		for _, h := range rec.Headers {
+			b.headers = append(b.headers, kafka.Header(h))
+		}
+		m.Headers = b.headers[from:len(b.headers):len(b.headers)]
+	}
+	return m, nil
+}
+
+// Close implements pipeline.Sink.
+func (k *Kafka) Close(context.Context) error {
+	k.mu.Lock()
+	k.cancel()
+	k.mu.Unlock()
+	k.producer.Close()
+	k.work.Wait()
+	return k.client.Close()
+}

@@ -19,7 +19,7 @@ type Filter struct{ when expr.Condition }
 
 // NewFilter makes a Filter.
 func NewFilter(s FilterSettings) (*Filter, error) {
-	if s.When.String() == "" {
+	if s.When.IsZero() {
 		return nil, errors.New("making a filter: it has no condition")
 	}
 	return &Filter{when: s.When}, nil

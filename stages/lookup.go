@@ -1,0 +1,179 @@
+package stages
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// LookupSettings are the settings of a Lookup.
+type LookupSettings struct {
+	Table   TableSettings `yaml:"table" required:"true" doc:"the table: a file held in memory, read again when it changes"`
+	On      expr.Expr     `yaml:"on" required:"true" doc:"expression that gives the key to look for; a number is looked for as it is written"`
+	Into    string        `yaml:"into" required:"true" doc:"field that takes the row, as an object"`
+	Columns []string      `yaml:"columns" doc:"columns (fields) of the row that are put in; left out: all"`
+	OnMiss  OnMiss        `yaml:"on_miss" enum:"null|reject|filter" doc:"what a key that is not in the table does: null as the row, or reject or filter the record"`
+}
+
+// TableSettings say where the table is.
+type TableSettings struct {
+	File     pipeline.Path `yaml:"file" required:"true" doc:"file with the rows"`
+	Key      string        `yaml:"key" required:"true" doc:"column (field) by which rows are found; each value stands once"`
+	Format   string        `yaml:"format" enum:"csv|jsonl" doc:"csv: a header line, then rows, all values text; jsonl: an object a line; left out: by the file's ending"`
+	MaxBytes pipeline.Size `yaml:"max_bytes" min:"1B" doc:"largest file that is taken into memory"`
+}
+
+// DefaultLookup gives the settings of a Lookup before a file is read.
+func DefaultLookup() LookupSettings {
+	return LookupSettings{OnMiss: MissNull, Table: TableSettings{MaxBytes: 256 << 20}}
+}
+
+// Validate implements the check of settings.
+func (s *LookupSettings) Validate() error {
+	var errs []error
+	wrong := func(field string, err error) {
+		if err != nil {
+			errs = append(errs, &pipeline.FieldError{Field: field, Err: err})
+		}
+	}
+	if s.Into == "" {
+		wrong("into", errors.New("name the field that takes the row"))
+	}
+	if s.Table.File == "" {
+		wrong("table.file", errors.New("no file"))
+	} else if _, err := s.Table.format(); err != nil {
+		wrong("table.format", err)
+	}
+	if s.Table.Key == "" {
+		wrong("table.key", errors.New("name the column by which rows are found"))
+	}
+	wrong("on_miss", s.OnMiss.Validate())
+	return errors.Join(errs...)
+}
+
+// Check reads the table, to find out whether it is good.
+func (s *LookupSettings) Check() error {
+	_, err := readTable(*s)
+	return err
+}
+
+// lookEvery is how often the file is looked at while records flow.
+const lookEvery = time.Second
+
+// A Lookup puts the row of a table into a record. The table is a file held in memory.
+// While records flow the file is looked at every second; when it has changed, and then
+// stayed the same for a second, it is read again: a file that is being written is left
+// alone. A new file that is broken changes nothing but the log.
+//
+// A key that is not in the table (none at all is not in it either) gives null, or
+// rejects the record with no_match, or filters it. Tombstones pass unchanged; a value
+// that is no object is rejected with not_object when the field would be set.
+type Lookup struct {
+	s    LookupSettings
+	emit *event.Emitter
+
+	rows         atomic.Pointer[table]
+	hits, misses atomic.Int64
+
+	due  atomic.Int64 // when to look at the file, in ns since 1970
+	mu   sync.Mutex   // held by who looks
+	seen stamp        // of the file when it was looked at last
+	bad  stamp        // of a file that is broken
+}
+
+// NewLookup makes a Lookup and reads its table.
+func NewLookup(s LookupSettings) (*Lookup, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	if s.On.IsZero() {
+		return nil, &pipeline.FieldError{Field: "on", Err: errors.New("no expression")}
+	}
+	t, err := readTable(s)
+	if err != nil {
+		return nil, err
+	}
+	l := &Lookup{s: s, seen: t.stamp}
+	l.rows.Store(t)
+	l.due.Store(time.Now().Add(lookEvery).UnixNano())
+	return l, nil
+}
+
+// Attach implements pipeline.Attacher.
+func (l *Lookup) Attach(e *event.Emitter) { l.emit = e }
+
+// Report implements pipeline.Reporter.
+func (l *Lookup) Report() pipeline.Report {
+	return pipeline.Report{CacheHits: l.hits.Load(), CacheMisses: l.misses.Load()}
+}
+
+var errNoMatch = pipeline.Reject(ReasonNoMatch, errors.New("looking up: the key is not in the table"))
+
+// Process implements pipeline.Stage.
+func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
+	if rec.Tombstone() {
+		return nil
+	}
+	l.refresh()
+	key, err := l.s.On.Bytes(rec)
+	if err != nil {
+		return err
+	}
+	row, ok := l.rows.Load().rows[string(key)]
+	if ok && key != nil {
+		l.hits.Add(1)
+		return rec.Set(l.s.Into, row)
+	}
+	l.misses.Add(1)
+	switch l.s.OnMiss {
+	case MissReject:
+		return errNoMatch
+	case MissFilter:
+		return pipeline.Filtered
+	}
+	return rec.Set(l.s.Into, []byte("null"))
+}
+
+// refresh looks at the file when it is time, one caller alone.
+func (l *Lookup) refresh() {
+	now := time.Now().UnixNano()
+	due := l.due.Load()
+	if now < due || !l.due.CompareAndSwap(due, now+int64(lookEvery)) || !l.mu.TryLock() {
+		return
+	}
+	defer l.mu.Unlock()
+	is, err := stampOf(string(l.s.Table.File))
+	if err != nil {
+		l.broken(stamp{missing: true}, fmt.Errorf("looking at the table: %w", withoutPath(err)))
+		return
+	}
+	settled := is.same(l.seen)
+	l.seen = is
+	if !settled || is.same(l.rows.Load().stamp) || is.same(l.bad) {
+		return
+	}
+	t, err := readTable(l.s)
+	if err != nil {
+		l.broken(is, err)
+		return
+	}
+	l.rows.Store(t)
+	l.bad = stamp{}
+	l.emit.Log().Info().Str("file", string(l.s.Table.File)).Int("rows", len(t.rows)).Msg("read the changed table")
+}
+
+// broken logs, once for each state of the file.
+func (l *Lookup) broken(is stamp, err error) {
+	if is.same(l.bad) {
+		return
+	}
+	l.bad = is
+	l.emit.Log().Warn().Err(err).Str("file", string(l.s.Table.File)).Msg("cannot read the changed table; the one in memory stays")
+}

@@ -1,0 +1,300 @@
+package stages
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// How says what a Redact puts in place of a value.
+type How string
+
+// The ways to redact.
+const (
+	HowMask   How = "mask"   // the same text for everything
+	HowHash   How = "hash"   // HMAC-SHA-256 under a secret, in hexadecimal: equal values stay equal
+	HowRemove How = "remove" // nothing
+)
+
+// RedactSettings are the settings of a Redact.
+type RedactSettings struct {
+	Fields  []string        `yaml:"fields" doc:"fields to redact; a.b is b inside a, * is any name, \\. a dot within a name; arrays are gone through"`
+	Headers []string        `yaml:"headers" doc:"headers to redact, in upper or lower case"`
+	Key     bool            `yaml:"key" doc:"redact the record's key too"`
+	How     How             `yaml:"how" enum:"mask|hash|remove" doc:"mask: put the mask in place; hash: a keyed hash, equal for equal values; remove: leave it out"`
+	Mask    string          `yaml:"mask" doc:"text that a mask puts in place"`
+	Secret  pipeline.Secret `yaml:"secret" doc:"key of the hash, at least 16 bytes"`
+}
+
+// DefaultRedact gives the settings of a Redact before a file is read.
+func DefaultRedact() RedactSettings { return RedactSettings{How: HowMask, Mask: "***"} }
+
+// Validate implements the check of settings.
+func (s *RedactSettings) Validate() error {
+	var errs []error
+	wrong := func(field, format string, args ...any) {
+		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+	}
+	if len(s.Fields) == 0 && len(s.Headers) == 0 && !s.Key {
+		errs = append(errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
+	}
+	for _, f := range s.Fields {
+		if slices.Contains(segments(f), "") {
+			wrong("fields", "%q has an empty part", f)
+		}
+	}
+	switch s.How {
+	case HowMask, HowRemove:
+		if s.Secret != "" {
+			wrong("secret", "only how: hash needs a secret")
+		}
+	case HowHash:
+		if len(s.Secret.Reveal()) < 16 {
+			wrong("secret", "a hash needs a secret of at least 16 bytes: what has few possible values can be found by trying them")
+		}
+	default:
+		wrong("how", "%q is none: write mask, hash or remove", string(s.How))
+	}
+	return errors.Join(errs...)
+}
+
+// segments takes a path apart at its dots.
+func segments(path string) []string {
+	var parts []string
+	var part strings.Builder
+	for i := 0; i < len(path); i++ {
+		switch {
+		case path[i] == '\\' && i+1 < len(path):
+			i++
+			part.WriteByte(path[i])
+		case path[i] == '.':
+			parts = append(parts, part.String())
+			part.Reset()
+		default:
+			part.WriteByte(path[i])
+		}
+	}
+	return append(parts, part.String())
+}
+
+// A Redact takes values out of records: fields wherever they stand below their path,
+// every one of a name that stands twice, headers and the key. A null stays null, which
+// tells nothing. It fails closed: with fields to redact, a value that is no JSON, or
+// no UTF-8, or too deep, is rejected with invalid_json, and one that is neither an
+// object nor an array with not_object. Tombstones have no fields.
+//
+// It cannot reach the dead letters: they hold a record as it came.
+type Redact struct {
+	s       RedactSettings
+	root    *redactNode // nil: no fields
+	mask    []byte      // as JSON text
+	headers []string    // in lower case
+}
+
+// A redactNode is one step of the paths.
+type redactNode struct {
+	next map[string]*redactNode
+	leaf bool
+}
+
+// NewRedact makes a Redact.
+func NewRedact(s RedactSettings) (*Redact, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	r := &Redact{s: s, mask: quote(s.Mask)}
+	for _, path := range s.Fields {
+		if r.root == nil {
+			r.root = new(redactNode)
+		}
+		n := r.root
+		for _, name := range segments(path) {
+			if n.next == nil {
+				n.next = map[string]*redactNode{}
+			}
+			if n.next[name] == nil {
+				n.next[name] = new(redactNode)
+			}
+			n = n.next[name]
+		}
+		n.leaf = true
+	}
+	for _, h := range s.Headers {
+		r.headers = append(r.headers, strings.ToLower(h))
+	}
+	return r, nil
+}
+
+// Process implements pipeline.Stage.
+func (r *Redact) Process(_ context.Context, rec *pipeline.Record) error {
+	if r.root != nil && !rec.Tombstone() {
+		if err := r.fields(rec); err != nil {
+			return err
+		}
+	}
+	if r.s.Key && rec.Key != nil {
+		rec.Key = r.bytes(rec.Key)
+	}
+	if len(r.headers) > 0 && slices.ContainsFunc(rec.Headers, r.hides) {
+		headers := make([]pipeline.Header, 0, len(rec.Headers)) // those of the record as it came stay
+		for _, h := range rec.Headers {
+			if r.hides(h) {
+				if r.s.How == HowRemove {
+					continue
+				}
+				if h.Value != nil {
+					h.Value = r.bytes(h.Value)
+				}
+			}
+			headers = append(headers, h)
+		}
+		rec.Headers = headers
+	}
+	return nil
+}
+
+func (r *Redact) hides(h pipeline.Header) bool {
+	return slices.Contains(r.headers, strings.ToLower(h.Name))
+}
+
+// bytes gives what stands in place of a key or a header's value.
+func (r *Redact) bytes(b []byte) []byte {
+	switch r.s.How {
+	case HowRemove:
+		return nil
+	case HowHash:
+		return r.hash(b)
+	}
+	return []byte(r.s.Mask)
+}
+
+func (r *Redact) hash(b []byte) []byte {
+	mac := hmac.New(sha256.New, []byte(r.s.Secret.Reveal()))
+	mac.Write(b)
+	return hex.AppendEncode(nil, mac.Sum(nil))
+}
+
+var (
+	errNotUTF8 = pipeline.Reject(pipeline.ReasonInvalidJSON, errors.New("redacting: the value is not valid UTF-8"))
+	errTooDeep = pipeline.Reject(pipeline.ReasonInvalidJSON, errors.New("redacting: the value is nested too deep"))
+)
+
+func (r *Redact) fields(rec *pipeline.Record) error {
+	if _, err := rec.Field(""); err != nil {
+		return err
+	}
+	v := rec.Value()
+	if !utf8.Valid(v) {
+		return errNotUTF8
+	}
+	text := bytes.TrimSpace(v)
+	if text[0] != '{' && text[0] != '[' {
+		return errNotObject
+	}
+	w := redaction{r: r, out: make([]byte, 0, len(v)+64)}
+	if err := w.value(text, []*redactNode{r.root}, 0); err != nil {
+		return err
+	}
+	if w.changed {
+		rec.SetValue(w.out)
+	}
+	return nil
+}
+
+// A redaction writes one value anew.
+type redaction struct {
+	r       *Redact
+	out     []byte
+	changed bool
+}
+
+// deepest bounds the recursion.
+const deepest = 1000
+
+// value writes text, to which the nodes apply.
+func (w *redaction) value(text []byte, nodes []*redactNode, depth int) (err error) {
+	if depth > deepest {
+		return errTooDeep
+	}
+	begin := len(w.out)
+	switch text[0] {
+	case '{':
+		w.out = append(w.out, '{')
+		members(text, func(name, value []byte) bool {
+			err = w.member(name, value, nodes, depth)
+			return err == nil
+		})
+		w.out = append(w.out, '}')
+	case '[':
+		w.out = append(w.out, '[')
+		elements(text, func(e []byte) bool {
+			if len(w.out) > begin+1 {
+				w.out = append(w.out, ',')
+			}
+			err = w.value(e, nodes, depth+1)
+			return err == nil
+		})
+		w.out = append(w.out, ']')
+	default:
+		w.out = append(w.out, text...)
+	}
+	return err
+}
+
+func (w *redaction) member(name, value []byte, nodes []*redactNode, depth int) error {
+	var below []*redactNode
+	leaf := false
+	is := unquote(name)
+	for _, n := range nodes {
+		for _, m := range [...]*redactNode{n.next[is], n.next["*"]} {
+			if m != nil {
+				leaf = leaf || m.leaf
+				below = append(below, m)
+			}
+		}
+	}
+	if leaf {
+		w.changed = true
+		if w.r.s.How == HowRemove {
+			return nil
+		}
+		if value[0] != 'n' {
+			value = w.replace(value)
+		}
+		w.out = appendField(w.out, name, value)
+		return nil
+	}
+	if len(below) == 0 {
+		w.out = appendField(w.out, name, value)
+		return nil
+	}
+	w.out = appendField(w.out, name, nil)
+	return w.value(value, below, depth+1)
+}
+
+// replace gives what stands in place of a value. Strings are hashed by their
+// characters, however they are written; anything else by its text without white space.
+func (w *redaction) replace(value []byte) []byte {
+	if w.r.s.How == HowMask {
+		return w.r.mask
+	}
+	is := []byte(plain(value))
+	if value[0] == '{' || value[0] == '[' {
+		var compact bytes.Buffer
+		_ = json.Compact(&compact, value) // too deep for it: the text as it stands
+		if compact.Len() > 0 {
+			is = compact.Bytes()
+		}
+	}
+	return quote(string(w.r.hash(is)))
+}

@@ -1,0 +1,199 @@
+package stages
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+func redact(t *testing.T, edit func(*RedactSettings)) *Redact {
+	t.Helper()
+	s := DefaultRedact()
+	edit(&s)
+	r, err := NewRedact(s)
+	return must(t, r, err)
+}
+
+func TestRedactFields(t *testing.T) {
+	mask := redact(t, func(s *RedactSettings) {
+		s.Fields = []string{"email", "card.number", "people.*.phone", `dotted\.name`, "tags"}
+	})
+	processes(t, mask, []row{
+		{`{"email":"a@b","x": 1.0}`, `{"email":"***","x":1.0}`},
+		{`{"em\u0061il":1,"email":{"a":[1]},"email":"again"}`, `{"em\u0061il":"***","email":"***","email":"***"}`},
+		{`{"card":{"number":"4","type":"v"},"number":1}`, `{"card":{"number":"***","type":"v"},"number":1}`},
+		{`{"card":[{"number":1},[{"number":2}],3,"number"]}`, `{"card":[{"number":"***"},[{"number":"***"}],3,"number"]}`},
+		{`{"people":{"a":{"phone":1,"x":2},"b":{"phone":[3]}}}`, `{"people":{"a":{"phone":"***","x":2},"b":{"phone":"***"}}}`},
+		{`{"dotted.name":1,"dotted":{"name":2}}`, `{"dotted.name":"***","dotted":{"name":2}}`},
+		{`{"tags":["a","b"]}`, `{"tags":"***"}`},
+		{`{"email":null}`, `{"email":null}`},
+		{`[{"email":1},2]`, `[{"email":"***"},2]`},
+		{` {"nothing" : "here"}`, ` {"nothing" : "here"}`},
+		{`"email"`, "rejected: not_object"},
+		{`null`, "rejected: not_object"},
+		{`{"email":"a`, "rejected: invalid_json"},
+		{"{\"email\":\"\xff\"}", "rejected: invalid_json"},
+		{`{"card":` + strings.Repeat(`[`, 2000) + strings.Repeat(`]`, 2000) + `}`, "rejected: invalid_json"},
+		{"tombstone", "tombstone"},
+	})
+	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = []string{"a.b", "c"}, HowRemove }), []row{
+		{`{"a":{"b":1,"d":2},"c":3,"e":4}`, `{"a":{"d":2},"e":4}`},
+		{`{"c":3,"a":{"b":1}}`, `{"a":{}}`},
+	})
+	// Only the key is redacted: the value may be anything.
+	processes(t, redact(t, func(s *RedactSettings) { s.Key = true }), []row{{`no JSON`, `no JSON`}})
+}
+
+func TestRedactHash(t *testing.T) {
+	hash := func(secret string) *Redact {
+		return redact(t, func(s *RedactSettings) {
+			s.Fields, s.Key, s.How, s.Secret = []string{"a", "b"}, true, HowHash, pipeline.Secret(secret)
+		})
+	}
+	fields := func(r *Redact, in string) (a, b, key string) {
+		rec := value(in)
+		if err := r.Process(t.Context(), rec); err != nil {
+			t.Fatal(err)
+		}
+		var got struct{ A, B string }
+		if err := json.Unmarshal(rec.Value(), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got.A, got.B, string(rec.Key)
+	}
+	r := hash("0123456789abcdef")
+	a, b, key := fields(r, `{"a":"\u006b","b":"k"}`)
+	// echo -n k | openssl dgst -sha256 -hmac 0123456789abcdef
+	const want = "e51aafa1d4392040fcc4f20192c9dad2ac19262d236b87c4595a1aaf2af1e518"
+	if a != want || b != want || key != want {
+		t.Errorf("got %q %q %q, want %q", a, b, key, want)
+	}
+	if o, p, _ := fields(r, `{"a":{"x": [1, 2]},"b":{"x":[1,2]}}`); o != p || o == a {
+		t.Errorf("equal objects: %q %q", o, p)
+	}
+	if other, _, _ := fields(hash("fedcba9876543210"), `{"a":"k"}`); other == a {
+		t.Error("another secret gives the same hash")
+	}
+}
+
+func TestRedactKeyAndHeaders(t *testing.T) {
+	headers := []pipeline.Header{{Name: "Authorization", Value: []byte("Bearer x")}, {Name: "trace", Value: []byte("1")}, {Name: "AUTHORIZATION"}}
+	for how, want := range map[How]string{
+		HowMask:   `key "***" [Authorization="***" trace="1" AUTHORIZATION=nil]`,
+		HowRemove: `key nil [trace="1"]`,
+	} {
+		var rec pipeline.Record
+		rec.Init(pipeline.Position{}, []byte("secret"), nil, headers, 0)
+		r := redact(t, func(s *RedactSettings) { s.Key, s.Headers, s.How = true, []string{"authorization"}, how })
+		if err := r.Process(t.Context(), &rec); err != nil {
+			t.Fatal(err)
+		}
+		text := func(b []byte) string {
+			if b == nil {
+				return "nil"
+			}
+			return fmt.Sprintf("%q", b)
+		}
+		var list []string
+		for _, h := range rec.Headers {
+			list = append(list, h.Name+"="+text(h.Value))
+		}
+		if got := fmt.Sprintf("key %s %v", text(rec.Key), list); got != want {
+			t.Errorf("%s: got %s", how, got)
+		}
+		if key, _, came := rec.Original(); string(key) != "secret" || string(came[0].Value) != "Bearer x" || len(came) != 3 {
+			t.Error("the record as it came has changed")
+		}
+	}
+}
+
+func TestRedactSettings(t *testing.T) {
+	for _, c := range []struct {
+		s    RedactSettings
+		want []string
+	}{
+		{RedactSettings{How: HowMask}, []string{""}},
+		{RedactSettings{Key: true, How: "blur"}, []string{"how"}},
+		{RedactSettings{Key: true, How: HowHash, Secret: "short"}, []string{"secret"}},
+		{RedactSettings{Key: true, How: HowMask, Secret: "s"}, []string{"secret"}},
+		{RedactSettings{Fields: []string{"a..b", ""}, How: HowRemove}, []string{"fields", "fields"}},
+	} {
+		if got := names(c.s.Validate()); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%+v: got %v, want %v", c.s, got, c.want)
+		}
+	}
+}
+
+// Whatever the value looks like, nothing of a redacted name stays, and the rest is the
+// same JSON.
+func TestRedactLeavesNothing(t *testing.T) {
+	r := redact(t, func(s *RedactSettings) { s.Fields = []string{"*.secret", "secret", "*.*.secret"} })
+	rapid.Check(t, func(t *rapid.T) {
+		var tree func(depth int) any
+		tree = func(depth int) any {
+			switch k := rapid.IntRange(0, 5).Draw(t, "kind"); {
+			case k < 2 && depth > 0 && depth < 3 || depth == 0:
+				m := map[string]any{}
+				for range rapid.IntRange(0, 3).Draw(t, "size") {
+					m[rapid.SampledFrom([]string{"a", "secret", `q"\`, "é", "b"}).Draw(t, "name")] = tree(depth + 1)
+				}
+				return m
+			case k == 2 && depth < 5:
+				return []any{tree(depth), "x"}
+			case k == 3:
+				return rapid.String().Draw(t, "text")
+			default:
+				return 17.5
+			}
+		}
+		in := tree(0)
+		text, err := json.MarshalIndent(in, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := value(string(text))
+		if err := r.Process(context.Background(), rec); err != nil {
+			t.Fatalf("%v: %s", err, text)
+		}
+		var out any
+		if err := json.Unmarshal(rec.Value(), &out); err != nil {
+			t.Fatalf("%v: %s", err, rec.Value())
+		}
+		want, _ := json.Marshal(masked(in, 0))
+		got, _ := json.Marshal(out)
+		if !bytes.Equal(got, want) {
+			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	})
+}
+
+// masked is the same said another way.
+func masked(v any, depth int) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for k, e := range v {
+			if k == "secret" && depth < 3 {
+				out[k] = "***"
+			} else {
+				out[k] = masked(e, depth+1)
+			}
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, e := range v {
+			out[i] = masked(e, depth)
+		}
+		return out
+	}
+	return v
+}

@@ -53,6 +53,7 @@ type compiler struct {
 	lets   []variable // in scope, innermost last
 	preds  []scope    // predicates around the node, innermost last
 	slots  int
+	count  int // nodes compiled
 }
 
 type variable struct {
@@ -61,10 +62,11 @@ type variable struct {
 	can  mask
 }
 
-// A scope is the predicate of filter(array, …): where its element and index are.
+// A scope is the predicate of filter(array, …): where its element and index are, and
+// the steps that it takes.
 type scope struct {
-	element, index int
-	can            mask
+	element, index, cost int
+	can                  mask
 }
 
 // compile gives a program whose result can be one of want.
@@ -88,7 +90,7 @@ func compile(text string, want mask) (p *program, err error) {
 	config.MaxNodes = maxNodes
 	tree, err := parser.ParseWithConfig(text, config)
 	if err != nil {
-		return nil, syntax(text, err)
+		return nil, syntaxError(text, err)
 	}
 	c := &compiler{text: text, fields: map[string]bool{}}
 	k := c.node(tree.Node)
@@ -110,6 +112,7 @@ func (c *compiler) fail(n ast.Node, message, suggestion string) {
 // node compiles n.
 func (c *compiler) node(n ast.Node) code {
 	var k code
+	c.count++
 	switch n := n.(type) {
 	case *ast.NilNode:
 		k = constant(vNil)

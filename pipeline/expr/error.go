@@ -29,8 +29,8 @@ func column(text string, characters int) int {
 	return at + 1
 }
 
-// syntax makes an Error of what the parser says.
-func syntax(text string, err error) *Error {
+// syntaxError makes an Error of what the parser says.
+func syntaxError(text string, err error) *Error {
 	var f *file.Error
 	if !errors.As(err, &f) {
 		return &Error{Column: 1, Message: err.Error()}

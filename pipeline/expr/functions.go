@@ -150,6 +150,9 @@ func (c *compiler) header(n ast.Node, args []ast.Node) code {
 		if err != nil {
 			return vNil, err
 		}
+		if err := m.step(len(m.rec.Headers)); err != nil {
+			return vNil, err
+		}
 		for i := len(m.rec.Headers) - 1; i >= 0; i-- {
 			if h := m.rec.Headers[i]; h.Name == string(want) {
 				if h.Value == nil {
@@ -158,6 +161,6 @@ func (c *compiler) header(n ast.Node, args []ast.Node) code {
 				return vText(h.Value), nil
 			}
 		}
-		return vNil, m.step(len(m.rec.Headers))
+		return vNil, nil
 	}}
 }

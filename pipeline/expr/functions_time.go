@@ -26,7 +26,7 @@ func duration(m *machine, args []value) (value, error) {
 
 // layouts are tried in turn when date gets none.
 var layouts = []string{
-	time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02T15:04:05", time.TimeOnly, time.RFC822, time.RFC850, time.RFC1123,
+	time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02T15:04:05", time.RFC822, time.RFC850, time.RFC1123,
 }
 
 // date compiles date(text), date(text, layout), date(text, layout, zone) and

@@ -31,7 +31,7 @@ func (c *compiler) name(n *ast.IdentifierNode) code {
 // field compiles the read of a top-level field.
 func (c *compiler) field(name string) code {
 	c.fields[name] = true
-	return code{can: mJSON, field: name, bare: true, run: func(m *machine) (value, error) {
+	read := func(m *machine) (value, error) {
 		text, err := m.rec.Field(name)
 		if err != nil || text == nil {
 			return vNil, err
@@ -41,7 +41,26 @@ func (c *compiler) field(name string) code {
 			return vNil, errText
 		}
 		return v, nil
-	}}
+	}
+	if len(c.preds) > 0 {
+		read = c.once(read)
+	}
+	return code{can: mJSON, field: name, bare: true, run: read}
+}
+
+// once reads at most once an evaluation: looking a field up for each element of a
+// large array would be quadratic.
+func (c *compiler) once(read eval) eval {
+	slot, known := c.reserve(), c.reserve() // nil at the start of each evaluation
+	return func(m *machine) (v value, err error) {
+		if m.vars[known].kind == kNil {
+			if m.vars[slot], err = read(m); err != nil {
+				return vNil, err
+			}
+			m.vars[known] = vTrue
+		}
+		return m.vars[slot], nil
+	}
 }
 
 // reserve takes a slot of machine.vars.

@@ -3,6 +3,7 @@ package expr
 import (
 	"bytes"
 	"regexp"
+	"regexp/syntax"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -232,6 +233,7 @@ func (c *compiler) matches(n *ast.BinaryNode, a, b code) code {
 	if err != nil {
 		c.fail(n.Right, "an invalid pattern: "+err.Error(), "patterns are those of RE2: no look-around, no back-references")
 	}
+	states := patternSize(pattern)
 	return c.fold(n, boolean(func(m *machine) (bool, error) {
 		v, err := a.run(m)
 		if err != nil || v.kind == kNil {
@@ -244,8 +246,25 @@ func (c *compiler) matches(n *ast.BinaryNode, a, b code) code {
 		if err != nil {
 			return false, err
 		}
-		return re.Match(text), m.step(len(text) / 8)
+		if err := m.step(len(text) * states / 64); err != nil {
+			return false, err
+		}
+		return re.Match(text), nil
 	}), a)
+}
+
+// patternSize is the number of states of a pattern: matching takes at most so many
+// operations a byte.
+func patternSize(pattern string) int {
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return len(pattern)
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		return len(pattern)
+	}
+	return len(prog.Inst)
 }
 
 // ends gives the constant bounds of a range.

@@ -45,6 +45,7 @@ func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
 		c.fail(of.at, name+" needs an array, this is "+of.can.String(), "")
 	}
 	at := scope{element: c.reserve(), index: c.reserve(), can: mAny}
+	before := c.count
 	body := code{can: mAny, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
 	if len(args) > 1 {
 		pred, ok := args[1].(*ast.PredicateNode)
@@ -74,6 +75,7 @@ func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
 			return vBool(ok), err
 		}
 	}
+	at.cost = (c.count - before) / 4
 	return code{can: p.can, run: func(m *machine) (value, error) {
 		array, err := of.run(m)
 		if err != nil {
@@ -98,6 +100,9 @@ func collect(m *machine, name string, array value, at scope, result eval, out co
 		}
 		if !ok {
 			return out.end(m)
+		}
+		if err := m.step(at.cost); err != nil {
+			return vNil, err
 		}
 		m.vars[at.element], m.vars[at.index] = e, vInt(i)
 		r, err := result(m)

@@ -1,0 +1,58 @@
+package expr
+
+import (
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// BenchmarkCondition evaluates conditions on a flight. Each record is fresh: its check
+// as JSON is in the figure, in "again" it is not.
+func BenchmarkCondition(b *testing.B) {
+	value := []byte(flight)
+	for _, text := range []string{
+		`delay >= 15`,
+		`delay >= 15 and origin == "DTW"`,
+		`delay >= 15 and distance > 1000 and origin in ["DTW", "HNL"] and destination startsWith "L"`,
+	} {
+		var c Condition
+		if err := c.UnmarshalText([]byte(text)); err != nil {
+			b.Fatal(err)
+		}
+		var rec pipeline.Record
+		b.Run("fresh/"+text, func(b *testing.B) {
+			b.ReportAllocs()
+			for range b.N {
+				rec.Init(pipeline.Position{}, nil, value, nil, 0)
+				if ok, err := c.Condition(&rec); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
+		b.Run("again/"+text, func(b *testing.B) {
+			b.ReportAllocs()
+			for range b.N {
+				if ok, err := c.Condition(&rec); !ok || err != nil {
+					b.Fatal(ok, err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkJSON(b *testing.B) {
+	rec := record(flight)
+	for _, text := range []string{`delay`, `origin + "-" + destination`, `upper(origin)`} {
+		e := mustCompile(b, text)
+		b.Run(text, func(b *testing.B) {
+			b.ReportAllocs()
+			var buf []byte
+			for range b.N {
+				var err error
+				if buf, err = e.AppendJSON(buf[:0], rec); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

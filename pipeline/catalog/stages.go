@@ -31,6 +31,48 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
+			Section: config.StageSection, Name: "split", Short: "field",
+			Doc:      "makes one record of each element of an array",
+			Example:  "split: {field: legs, into: leg}",
+			Settings: settings(stages.DefaultSplit),
+			Build: build(func(s stages.SplitSettings, _ config.Env) (*stages.Split, error) {
+				return stages.NewSplit(s)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "redact",
+			Doc:      "takes values out of fields, headers and the key; dead letters still hold a record as it came",
+			Example:  "redact: {fields: [passenger.email, card.number], headers: [authorization]}",
+			Settings: settings(stages.DefaultRedact),
+			Build: build(func(s stages.RedactSettings, _ config.Env) (*stages.Redact, error) {
+				return stages.NewRedact(s)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "dedupe", Short: "key", OneByOne: true,
+			Doc:      "filters a record whose key another record has had before, as far as memory goes",
+			Example:  "dedupe: {key: id, size: 100000, ttl: 1h}",
+			Settings: settings(stages.DefaultDedupe),
+			Build: build(func(s stages.DedupeSettings, _ config.Env) (*stages.Dedupe, error) {
+				return stages.NewDedupe(s)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "lookup",
+			Doc: "puts the row of a table held in memory into a field; the table is read again when its file changes",
+			Example: `lookup:
+  table: {file: airports.csv, key: iata}
+  on: origin
+  into: from`,
+			Settings: settings(stages.DefaultLookup),
+			Check: func(settings any, _ *config.Pipeline) error {
+				return settings.(*stages.LookupSettings).Check()
+			},
+			Build: build(func(s stages.LookupSettings, _ config.Env) (*stages.Lookup, error) {
+				return stages.NewLookup(s)
+			}),
+		},
+		{
 			Section: config.StageSection, Name: "http", Waits: true,
 			Doc: "calls a server for each record and puts the answer into a field",
 			Example: `http:

@@ -108,6 +108,12 @@ func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
 	if s.Kind == nil {
 		return
 	}
+	if s.Kind.OneByOne {
+		if s.Workers > 1 {
+			d.errorAt(d.at(path+".workers"), fmt.Sprintf("%s has one worker: it remembers, so its records come one after another", s.Kind.Name), "remove workers")
+		}
+		s.Workers = 1
+	}
 	if !s.Kind.Waits {
 		for _, name := range waitingOnly {
 			if d.given(path + "." + name) {

@@ -57,6 +57,9 @@ type Kind struct {
 	// Waits marks stages that wait for somebody else; retry, timeout, deadline,
 	// window and serial are allowed in these alone.
 	Waits bool
+	// OneByOne marks stages that remember: their records come in order, one at a time, so
+	// the step has one worker.
+	OneByOne bool
 	// Guarantee says of a sink what a delivered record has behind it, and of a source
 	// what a commit means: a phrase for `graph --guarantees`.
 	Guarantee string

@@ -23,6 +23,7 @@ type chunk struct {
 
 	mu    sync.Mutex // guards recs against a reader of the whole pipeline
 	recs  []*Record
+	from  int       // where the rest begins, when it is taken one by one
 	spare []*Record // for the next recs
 
 	place      atomic.Uint32 // index of the step and what happens there
@@ -70,7 +71,7 @@ func (r *roll) drop(c *chunk) {
 	c.mu.Lock()
 	clear(c.recs[:cap(c.recs)])
 	clear(c.spare[:cap(c.spare)])
-	c.recs, c.spare, c.lane, c.failed = c.recs[:0], c.spare[:0], nil, 0
+	c.recs, c.spare, c.lane, c.failed, c.from = c.recs[:0], c.spare[:0], nil, 0, 0
 	c.mu.Unlock()
 	r.mu.Lock()
 	c.prev.next, c.next.prev = c.next, c.prev

@@ -230,6 +230,12 @@ func (p *Pipeline) open() []*Lane {
 	return slices.Clone(p.lanes)
 }
 
+func (p *Pipeline) laneCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.lanes)
+}
+
 // forget drops what the pipeline keeps of a lane that is over.
 func (p *Pipeline) forget(l *Lane) {
 	p.mu.Lock()

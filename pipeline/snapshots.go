@@ -135,7 +135,7 @@ func (p *Pipeline) InFlight() []InFlight {
 		if where < len(p.steps) {
 			name = p.steps[where].core().conf.Name
 		}
-		for _, rec := range c.recs {
+		for _, rec := range c.recs[c.from:] {
 			add(InFlight{
 				Position: rec.Position, Lane: c.lane.name, Where: name, State: state, Attempt: 1,
 				Age: now.Sub(rec.eng.piece.read),

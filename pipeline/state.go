@@ -77,6 +77,13 @@ func (s *savepoint) save(r *Record) {
 	s.heads = append(s.heads[:0], r.Headers...)
 }
 
+// forget lets go of the record's bytes and keeps the room for others.
+func (s *savepoint) forget() {
+	clear(s.edits)
+	clear(s.heads)
+	*s = savepoint{edits: s.edits[:0], heads: s.heads[:0]}
+}
+
 // restore makes r what it was when save was called. The engine's state stays.
 func (s *savepoint) restore(r *Record) {
 	eng := r.eng

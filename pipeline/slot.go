@@ -1,0 +1,218 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// A slot runs one call at a time.
+type slot struct {
+	s    *waitStep
+	c    *call
+	cut  cutter
+	emit func(*Record)
+	stop context.CancelFunc
+}
+
+// turn runs one attempt; false when there will be no further call.
+func (sl *slot) turn() bool {
+	s, w := sl.s, &sl.s.win
+	w.mu.Lock()
+	var c *call
+	for {
+		if w.over {
+			break
+		}
+		if c = w.pick(s.admitted); c != nil {
+			break
+		}
+		if w.done() {
+			break
+		}
+		w.idlers++
+		w.work.Wait()
+		w.idlers--
+	}
+	if c == nil {
+		w.mu.Unlock()
+		return false
+	}
+	now := time.Now()
+	s.tick(now)
+	w.running++
+	c.state, c.started = callRunning, now
+	if c.attempts == 0 {
+		c.began, c.deadline = now, now.Add(s.conf.Deadline)
+	}
+	c.attempts++
+	w.mu.Unlock()
+
+	sl.c = c
+	s.calls.Add(1)
+	sl.end(sl.attempt(now))
+	return true
+}
+
+var errTooLate = errors.New("waiting for another attempt: the deadline has passed")
+
+func (sl *slot) attempt(now time.Time) error {
+	c, s := sl.c, sl.s
+	limit := c.deadline
+	if !now.Before(limit) {
+		if c.err != nil {
+			return c.err
+		}
+		return errTooLate
+	}
+	if t := now.Add(s.conf.Timeout); t.Before(limit) {
+		limit = t
+	}
+	if c.attempts == 1 && (s.conf.Retry.Attempts > 1 || s.conf.OnError == OnErrorPass) {
+		c.saved.save(c.rec)
+	}
+	ctx, cancel := context.WithDeadline(c.wl.lane.calls, limit)
+	sl.stop = cancel
+	if s.conf.Stage != nil {
+		return s.conf.Stage.Process(ctx, c.rec)
+	}
+	sl.cut.parts = sl.cut.parts[:0]
+	return s.conf.Splitter.Split(ctx, c.rec, sl.emit)
+}
+
+func (sl *slot) trouble(err *PanicError) {
+	if sl.c == nil {
+		sl.s.broken(err)
+		return
+	}
+	sl.end(err)
+}
+
+// end looks at what came of an attempt.
+func (sl *slot) end(err error) {
+	c, s := sl.c, sl.s
+	if sl.stop != nil {
+		sl.stop()
+		sl.stop = nil
+	}
+	s.calls.Add(-1)
+	now := time.Now()
+	reason, wait := s.another(c, err, now)
+	var t tally
+	j := s.judge(c.rec, err, c.attempts, reason, c.wl.lane.calls.Err() != nil, &t)
+	switch {
+	case j.restore, j.verdict == again:
+		c.saved.restore(c.rec)
+	case j.verdict == fail:
+		c.rec.eng.fail = j.fail
+	}
+	if j.verdict == pass {
+		sl.grow(&j, &t, err == nil)
+	}
+	if j.verdict == again {
+		c.err = err
+	}
+	sl.c = nil
+	s.book(c, j, t, now, wait)
+}
+
+// another says after which wait there may be another attempt, or why there is none.
+func (s *waitStep) another(c *call, err error, now time.Time) (reason string, wait time.Duration) {
+	if err == nil {
+		return "", 0
+	}
+	wait = max(s.conf.Retry.pause(c.attempts-1), RetryHint(err))
+	switch {
+	case !now.Before(c.deadline):
+		return ReasonDeadline, 0
+	case c.attempts >= s.conf.Retry.Attempts:
+		return ReasonAttempts, 0
+	case !now.Add(wait).Before(c.deadline):
+		return ReasonDeadline, 0
+	}
+	return "", wait
+}
+
+// grow charges what a record that goes on has gained, and makes its parts.
+func (sl *slot) grow(j *judgement, t *tally, answered bool) {
+	c := sl.c
+	var d int64
+	if sl.s.conf.Splitter != nil && answered {
+		var ok bool
+		if d, ok = sl.cut.family(c.rec); !ok {
+			j.verdict = drop
+			t.filtered++
+			return
+		}
+		c.parts = append([]*Record(nil), sl.cut.parts...)
+	} else {
+		d = c.rec.regrow()
+	}
+	if d != 0 {
+		c.rec.eng.piece.from.charge.grow(0, d)
+	}
+}
+
+// book writes down the result of an attempt, and what follows from it.
+func (s *waitStep) book(c *call, j judgement, t tally, now time.Time, wait time.Duration) {
+	rec, wl, w := c.rec, c.wl, &s.win
+	parts, spent := c.parts, now.Sub(c.began)     // c may be another record's soon
+	left := t.filtered + t.rejected + t.abandoned // of this record, released or not
+
+	w.mu.Lock()
+	s.tick(now)
+	w.running--
+	gone := wl.gone || w.over
+	switch {
+	case gone:
+		if left == 0 { // it would have gone on, or been tried again
+			t.abandoned, left = 1, 1
+		}
+		if c.state != callGone {
+			c.state = callGone
+			w.unsolved--
+			delete(wl.calls, c)
+			w.free(wl, 1)
+		}
+	case j.verdict == again:
+		c.state, c.timed = callRetrying, true
+		c.timer = time.AfterFunc(wait, func() { s.due(c) })
+	default:
+		c.result = j.verdict
+		w.answered(c)
+		if w.done() {
+			w.work.Broadcast()
+			w.exit.Broadcast()
+		}
+	}
+	w.mu.Unlock()
+
+	s.meter.mu.Lock()
+	s.meter.add(t, left)
+	if j.verdict != again {
+		s.meter.lat.add(spent, 1)
+	}
+	s.meter.mu.Unlock()
+	l := rec.eng.piece.lane
+	switch {
+	case j.verdict == drop:
+		l.finish([]*Record{rec}, filtered)
+	case j.verdict == lost, gone && parts == nil:
+		l.finish([]*Record{rec}, abandoned)
+	case gone:
+		l.finish(parts, abandoned)
+	}
+}
+
+// due puts a call whose wait is over ahead of the new ones.
+func (s *waitStep) due(c *call) {
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.state != callRetrying {
+		return
+	}
+	c.state = callDue
+	w.again.push(c)
+	w.wakeWorkers(1)
+}

@@ -1,0 +1,385 @@
+package pipeline
+
+import (
+	"sync"
+	"time"
+)
+
+// A call is a record in the window of a waiting step: admitted, and not yet released.
+type call struct {
+	rec      *Record
+	wl       *waitLane
+	at       Position // for those who look from outside, like piece
+	piece    *piece
+	state    callState
+	attempts int       // begun
+	began    time.Time // the first attempt
+	started  time.Time // the attempt at work
+	deadline time.Time
+	err      error // of the attempt before
+	timer    *time.Timer
+	timed    bool // a timer has known it: it is not used again
+	saved    savepoint
+
+	result verdict
+	parts  []*Record // what goes on in its place, when the step splits
+	failed bool      // it came as a rejected record, and only keeps its place
+}
+
+type callState uint8
+
+const (
+	callParked   callState = iota // until the call before it of its key has left
+	callDue                       // waits for a slot
+	callRunning                   // in a slot
+	callRetrying                  // waits for another attempt
+	callAnswered                  // waits for its turn to be released
+	callGone                      // given up
+)
+
+var callStates = [...]string{"waiting for its turn", "queued", "running", "retrying", "waiting for its turn", "abandoned"}
+
+// A waitLane is what a waiting step has of one lane. Guarded by the window.
+type waitLane struct {
+	lane    *Lane
+	pending fifo[*chunk] // not admitted
+	waiting int          // records in pending
+	queued  bool         // in the queue of lanes with pending records
+	held    int          // places in the window
+	back    bool         // the lane is held back because of this step
+	gone    bool
+
+	calls  map[*call]struct{}
+	order  fifo[*call]             // for OrderPartition
+	keys   map[uint64]*fifo[*call] // for OrderKey
+	serial map[uint64]*fifo[*call] // the call at work, and those that wait for it
+
+	out   fifo[released]
+	ready bool // in the queue of lanes with something to send
+}
+
+// A released record waits to be sent to the next step. places is what it gives back
+// of the window, counted says that the step has booked its end already.
+type released struct {
+	rec     *Record
+	places  int
+	counted bool
+}
+
+// A window holds the records of a waiting step: those that wait to be admitted, those
+// admitted in order and not yet released, and those to be sent on (I1, I4).
+type window struct {
+	order   Order
+	serial  Serial
+	size    int // most places
+	backlog int // most records that wait to be admitted
+
+	mu       sync.Mutex
+	work     sync.Cond // workers wait for a call
+	space    sync.Cond // the receiver waits until less is pending
+	exit     sync.Cond // the sender waits for released records
+	idlers   int       // workers that wait
+	lanes    map[*Lane]*waitLane
+	turns    fifo[*waitLane] // with pending records, in turn
+	waiting  int             // records pending
+	away     int             // of these, of lanes that are held back
+	held     int             // places taken
+	unsolved int             // calls without an answer
+	running  int
+	again    fifo[*call] // retries that are due
+	next     fifo[*call] // whose turn has come, of those in series
+	ready    fifo[*waitLane]
+	spare    []*call
+	closed   bool // nothing more will come
+	over     bool // the pipeline is given up
+}
+
+func (w *window) init(size, backlog int, order Order, serial Serial) {
+	w.size, w.backlog, w.order, w.serial = size, backlog, order, serial
+	w.lanes = map[*Lane]*waitLane{}
+	w.work.L, w.space.L, w.exit.L = &w.mu, &w.mu, &w.mu
+}
+
+// lane gives what the window has of a lane.
+func (w *window) lane(l *Lane) *waitLane {
+	wl := w.lanes[l]
+	if wl == nil {
+		wl = &waitLane{lane: l, calls: map[*call]struct{}{}}
+		if w.order == OrderKey {
+			wl.keys = map[uint64]*fifo[*call]{}
+		}
+		if w.serial != SerialNone {
+			wl.serial = map[uint64]*fifo[*call]{}
+		}
+		w.lanes[l] = wl
+	}
+	return wl
+}
+
+// full says whether the receiver has to wait. What lanes wait that are held back does
+// not count, as long as there are others: their sources send no more of it.
+func (w *window) full(lanes int) bool {
+	n := w.waiting
+	if lanes > 1 {
+		n -= w.away
+	}
+	return n >= w.backlog
+}
+
+// add puts a chunk behind what is pending of its lane.
+func (w *window) add(c *chunk) {
+	wl := w.lane(c.lane)
+	n := len(c.recs)
+	wl.pending.push(c)
+	wl.waiting += n
+	w.waiting += n
+	if wl.back {
+		w.away += n
+	} else if wl.waiting >= w.backlog/2 {
+		wl.back = true
+		w.away += wl.waiting
+		wl.lane.hold()
+	}
+	if !wl.queued {
+		wl.queued = true
+		w.turns.push(wl)
+	}
+	w.wakeWorkers(n)
+}
+
+// wakeWorkers wakes as many workers as there may be work for.
+func (w *window) wakeWorkers(n int) {
+	for range min(n, w.idlers) {
+		w.work.Signal()
+	}
+}
+
+// pick gives the next call for a free slot: retries first, then whose turn in a
+// series has come, then what can be admitted.
+func (w *window) pick(make func(*waitLane, *Record) *call) *call {
+	for {
+		var c *call
+		switch {
+		case w.again.len() > 0:
+			c = w.again.pop()
+		case w.next.len() > 0:
+			c = w.next.pop()
+		case w.held < w.size:
+			if c = w.admit(make); c == nil {
+				return nil
+			}
+		default:
+			return nil
+		}
+		if c.state == callDue {
+			return c
+		}
+	}
+}
+
+// turn gives the lane to admit from. No lane takes more than half of the window while
+// another waits.
+func (w *window) turn() *waitLane {
+	for range w.turns.len() {
+		wl := w.turns.pop()
+		if wl.waiting == 0 || wl.gone {
+			wl.queued = false
+			continue
+		}
+		w.turns.push(wl)
+		if 2*wl.held < w.size || !w.others(wl) {
+			return wl
+		}
+	}
+	return nil
+}
+
+// others says whether another lane has less than half of the window and waits.
+func (w *window) others(wl *waitLane) bool {
+	for _, o := range w.turns.rest() {
+		if o != wl && o.waiting > 0 && !o.gone && 2*o.held < w.size {
+			return true
+		}
+	}
+	return false
+}
+
+// admit gives the next pending record its place. It gives nil when none is pending;
+// the state of the call says whether it may run.
+func (w *window) admit(make func(*waitLane, *Record) *call) *call {
+	wl := w.turn()
+	if wl == nil {
+		return nil
+	}
+	ch := wl.pending.peek()
+	rec := ch.recs[ch.from]
+	ch.mu.Lock()
+	ch.from++
+	ch.mu.Unlock()
+	if rec.eng.fail != nil {
+		ch.failed--
+	}
+	wl.waiting--
+	w.waiting--
+	if wl.back {
+		w.away--
+		if wl.waiting <= w.backlog/4 {
+			wl.back = false
+			w.away -= wl.waiting
+			wl.lane.release()
+		}
+	}
+	w.space.Signal()
+	c := make(wl, rec)
+	w.held++
+	wl.held++
+	w.unsolved++
+	wl.calls[c] = struct{}{}
+	switch w.order {
+	case OrderPartition:
+		wl.order.push(c)
+	case OrderKey:
+		push(wl.keys, rec.eng.key, c)
+	}
+	switch {
+	case rec.eng.fail != nil: // it keeps its place, and asks for nothing
+		c.failed, c.result = true, fail
+		w.answered(c)
+	case w.serial != SerialNone && !push(wl.serial, w.series(rec), c):
+		c.state = callParked
+	default:
+		c.state = callDue
+	}
+	return c
+}
+
+// series is the key of the calls that follow one another.
+func (w *window) series(rec *Record) uint64 {
+	if w.serial == SerialKey {
+		return rec.eng.key
+	}
+	return 0
+}
+
+// push appends a call to its key's queue and says whether it is the first.
+func push(m map[uint64]*fifo[*call], key uint64, c *call) (first bool) {
+	q := m[key]
+	if q == nil {
+		q = &fifo[*call]{}
+		m[key] = q
+	}
+	q.push(c)
+	return q.len() == 1
+}
+
+// answered notes that a call has its result, lets the next of its series begin, and
+// releases what has its turn.
+func (w *window) answered(c *call) {
+	wl := c.wl
+	c.state = callAnswered
+	w.unsolved--
+	if w.serial != SerialNone && !c.failed {
+		w.nextInSeries(wl, w.series(c.rec))
+	}
+	switch w.order {
+	case OrderPartition:
+		w.releaseFrom(&wl.order)
+	case OrderKey:
+		key := c.rec.eng.key
+		if q := wl.keys[key]; q != nil {
+			if w.releaseFrom(q); q.len() == 0 {
+				delete(wl.keys, key)
+			}
+		}
+	case OrderNone:
+		w.release(c)
+	}
+}
+
+func (w *window) nextInSeries(wl *waitLane, key uint64) {
+	q := wl.serial[key]
+	if q == nil {
+		return
+	}
+	q.pop()
+	if q.len() == 0 {
+		delete(wl.serial, key)
+		return
+	}
+	c := q.peek()
+	c.state = callDue
+	w.next.push(c)
+	w.wakeWorkers(1)
+}
+
+// releaseFrom releases the calls at the head of a queue that have their result (I1).
+func (w *window) releaseFrom(q *fifo[*call]) {
+	for q.len() > 0 && q.peek().state == callAnswered {
+		w.release(q.pop())
+	}
+}
+
+// release takes a call out of its order and puts what goes on where it is sent from.
+func (w *window) release(c *call) {
+	wl := c.wl
+	delete(wl.calls, c)
+	switch {
+	case c.result == pass && c.parts != nil:
+		for i, part := range c.parts {
+			r := released{rec: part}
+			if i == len(c.parts)-1 {
+				r.places = 1
+			}
+			wl.out.push(r)
+		}
+	case c.result == pass:
+		wl.out.push(released{rec: c.rec, places: 1})
+	case c.result == fail:
+		wl.out.push(released{rec: c.rec, places: 1, counted: true})
+	default:
+		w.free(wl, 1)
+	}
+	if wl.out.len() > 0 && !wl.ready {
+		wl.ready = true
+		w.ready.push(wl)
+		w.exit.Signal()
+	}
+	w.recycle(c)
+}
+
+// free gives places of the window back.
+func (w *window) free(wl *waitLane, places int) {
+	wl.held -= places
+	w.held -= places
+	if w.waiting > 0 {
+		w.wakeWorkers(places)
+	}
+	if w.done() {
+		w.work.Broadcast()
+		w.exit.Broadcast()
+	}
+}
+
+// done says whether nothing is left and nothing will come.
+func (w *window) done() bool {
+	return w.over || w.closed && w.waiting == 0 && w.unsolved == 0
+}
+
+func (w *window) recycle(c *call) {
+	if c.timed || len(w.spare) >= w.size {
+		return
+	}
+	saved := c.saved
+	saved.forget()
+	*c = call{saved: saved}
+	w.spare = append(w.spare, c)
+}
+
+func (w *window) newCall() *call {
+	if n := len(w.spare); n > 0 {
+		c := w.spare[n-1]
+		w.spare = w.spare[:n-1]
+		return c
+	}
+	return &call{}
+}

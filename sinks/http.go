@@ -19,7 +19,7 @@ type HTTPSettings struct {
 	URL           expr.Template              `yaml:"url" required:"true" doc:"address to send to; its host must stand in the file, what a part gives is percent-encoded"`
 	Method        string                     `yaml:"method" enum:"POST|PUT|PATCH" doc:"method of the requests"`
 	Format        string                     `yaml:"format" enum:"array|ndjson|single" doc:"array: a JSON array of records; ndjson: one a line; single: one record a request, as it stands"`
-	As            string                     `yaml:"as" enum:"value|fixture" doc:"value: the records' values; fixture: whole records with key, headers and position"`
+	As            string                     `yaml:"as" enum:"value|fixture" doc:"value (default, but for dead letters): the records' values; fixture: whole records with key, headers and position"`
 	Headers       map[string]string          `yaml:"headers" doc:"request headers"`
 	SecretHeaders map[string]pipeline.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
 	MaxRecords    int                        `yaml:"max_records" min:"1" doc:"most records of one request"`
@@ -33,7 +33,7 @@ type HTTPSettings struct {
 // DefaultHTTP gives the settings of an HTTP sink before a file is read.
 func DefaultHTTP() HTTPSettings {
 	return HTTPSettings{
-		Method: http.MethodPost, Format: "array", As: "value", MaxRecords: 1000, MaxBytes: 1 << 20,
+		Method: http.MethodPost, Format: "array", MaxRecords: 1000, MaxBytes: 1 << 20,
 		// 207 says that some are stored, in a body of which there are many forms.
 		OKStatus:    client.Statuses{{From: 200, To: 206}, {From: 208, To: 299}},
 		RetryStatus: slices.Clone(client.TransientStatuses),
@@ -55,7 +55,7 @@ func (s *HTTPSettings) Validate() error {
 	if !slices.Contains([]string{"array", "ndjson", "single"}, s.Format) {
 		bad("format", "%q is none: write array, ndjson or single", s.Format)
 	}
-	if s.As != "value" && s.As != "fixture" {
+	if s.As != "" && s.As != "value" && s.As != "fixture" {
 		bad("as", "%q is neither value nor fixture", s.As)
 	}
 	if s.MaxRecords < 1 {

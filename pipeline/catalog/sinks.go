@@ -93,6 +93,7 @@ func sinkKinds() config.Kinds {
 			Settings:  settings(sinks.DefaultHTTP),
 			Guarantee: "the server has said so; a request that is sent again carries the same Idempotency-Key; order of each lane kept",
 			Build: build(func(s sinks.HTTPSettings, env config.Env) (*sinks.HTTP, error) {
+				s.As = fixtureIfDead(s.As, env)
 				return sinks.NewHTTP(s, env.Pipeline+"/"+env.Name, env.Workers)
 			}),
 		},

@@ -30,7 +30,7 @@ func (d sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	return client.OpenSQL(c, limits), nil
 }
 
-func (d sqlite) where() string { return "sqlite " + d.path }
+func (d sqlite) where() string { return "sqlite " + filepath.Base(d.path) }
 
 func (d sqlite) prepares() bool { return true }
 

@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+)
+
+// A flight is a decoded record.
+type flight map[string]any
+
+// byOrigin are flights in order, by origin.
+type byOrigin map[string][]flight
+
+// expected works out, from the input alone and with none of penstock's code, what the
+// pipeline must have made of it.
+func expected(flights, airports string) (all, severe byOrigin, err error) {
+	table, err := readAirports(airports)
+	if err != nil {
+		return nil, nil, err
+	}
+	lines, err := readLines(flights)
+	if err != nil {
+		return nil, nil, err
+	}
+	all, severe = byOrigin{}, byOrigin{}
+	for _, f := range lines {
+		delay := f["delay"].(float64)
+		if delay < 15 {
+			continue
+		}
+		origin, destination := f["origin"].(string), f["destination"].(string)
+		delete(f, "delay")
+		f["late_minutes"] = delay
+		f["route"] = origin + "-" + destination
+		f["from"], f["to"] = table[origin], table[destination]
+		f["weather"] = map[string]any{"station": origin, "sky": sky(origin)}
+		all[origin] = append(all[origin], f)
+		if delay >= 120 {
+			severe[origin] = append(severe[origin], f)
+		}
+	}
+	return all, severe, nil
+}
+
+func readAirports(name string) (map[string]any, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	table := map[string]any{}
+	for _, row := range rows[1:] {
+		m := map[string]any{}
+		for i, name := range rows[0] {
+			m[name] = row[i]
+		}
+		table[row[0]] = m
+	}
+	return table, nil
+}
+
+func readLines(name string) ([]flight, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var all []flight
+	for s := bufio.NewScanner(f); s.Scan(); {
+		one := flight{}
+		if err := json.Unmarshal(s.Bytes(), &one); err != nil {
+			return nil, fmt.Errorf("reading %s: line %d: %w", name, len(all)+1, err)
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// readTopic reads a topic to its end with a client that is not ours.
+func readTopic(ctx context.Context, addrs []string, topic string, want int) (byOrigin, int, error) {
+	client, err := kgo.NewClient(kgo.SeedBrokers(addrs...), kgo.ConsumeTopics(topic), kgo.FetchIsolationLevel(kgo.ReadCommitted()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	if err != nil {
+		return nil, 0, err
+	}
+	defer client.Close()
+	found, n := byOrigin{}, 0
+	// What is too much must show as well: after the last one expected, wait a moment.
+	limit := 10 * time.Second
+	for {
+		ctx, cancel := context.WithTimeout(ctx, limit)
+		fetches := client.PollFetches(ctx)
+		ended := ctx.Err() != nil
+		cancel()
+		if ended {
+			return found, n, nil
+		}
+		var bad error
+		fetches.EachRecord(func(r *kgo.Record) {
+			one := flight{}
+			if err := json.Unmarshal(r.Value, &one); err != nil {
+				bad = fmt.Errorf("reading %s/%d@%d: %w", topic, r.Partition, r.Offset, err)
+				return
+			}
+			origin, _ := one["origin"].(string)
+			if origin != string(r.Key) {
+				bad = fmt.Errorf("reading %s/%d@%d: the key is not the origin", topic, r.Partition, r.Offset)
+			}
+			found[origin] = append(found[origin], one)
+			n++
+		})
+		if bad != nil {
+			return nil, 0, bad
+		}
+		if n >= want {
+			limit = 300 * time.Millisecond
+		}
+	}
+}
+
+func readFiles(dir string) (byOrigin, int, error) {
+	names, err := filepath.Glob(filepath.Join(dir, "severe-*.jsonl"))
+	if err != nil {
+		return nil, 0, err
+	}
+	found, n := byOrigin{}, 0
+	for _, name := range names {
+		flights, err := readLines(name)
+		if err != nil {
+			return nil, 0, err
+		}
+		for _, f := range flights {
+			origin, _ := f["origin"].(string)
+			found[origin] = append(found[origin], f)
+			n++
+		}
+	}
+	return found, n, nil
+}
+
+// differ says where found is not what was expected, in content, number and order per
+// origin; "" when it is.
+func differ(found, want byOrigin) string {
+	for origin, flights := range want {
+		got := found[origin]
+		for i, f := range flights {
+			if i >= len(got) {
+				return fmt.Sprintf("%s: %d flights, want %d", origin, len(got), len(flights))
+			}
+			if !reflect.DeepEqual(map[string]any(got[i]), map[string]any(f)) {
+				return fmt.Sprintf("%s, flight %d: got %v, want %v", origin, i+1, got[i], f)
+			}
+		}
+		if len(got) > len(flights) {
+			return fmt.Sprintf("%s: %d flights, want %d", origin, len(got), len(flights))
+		}
+	}
+	for origin := range maps.Keys(found) {
+		if want[origin] == nil {
+			return fmt.Sprintf("%s: flights that should not be there", origin)
+		}
+	}
+	return ""
+}
+
+func count(b byOrigin) (n int) {
+	for _, f := range b {
+		n += len(f)
+	}
+	return n
+}

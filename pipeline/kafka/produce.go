@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -101,7 +102,7 @@ type Producer struct {
 
 	mu      sync.Mutex
 	closed  bool
-	outputs map[TopicPartition]*output
+	outputs map[string][]*output // by topic and partition; nil: not written to yet
 	brokers map[int32]*broker
 	id      producerID
 	asking  bool  // a goroutine asks for an id
@@ -119,6 +120,8 @@ type output struct {
 	busy    bool     // queue[0] is looked after: on its way, or waiting for its turn
 	queue   []*batch // in the order in which they are stored
 	orphans []*orphan
+	call    *call // that is being prepared, and its group
+	group   int
 }
 
 // A broker is where batches of several outputs share requests.
@@ -140,7 +143,7 @@ func NewProducer(client *Client, config ProducerConfig) *Producer {
 	if config.InFlight <= 0 {
 		config.InFlight = defaultInFlight
 	}
-	p := &Producer{client: client, config: config, outputs: map[TopicPartition]*output{},
+	p := &Producer{client: client, config: config, outputs: map[string][]*output{},
 		brokers: map[int32]*broker{}, id: noProducer}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
@@ -192,7 +195,7 @@ func (p *Producer) Produce(ctx context.Context, msgs []Message) error {
 func (p *Producer) Close() {
 	p.mu.Lock()
 	p.closed = true
-	for _, o := range p.outputs {
+	for o := range p.all() {
 		for _, b := range o.queue {
 			if b.timer != nil && b.timer.Stop() {
 				p.work.Done()
@@ -205,7 +208,7 @@ func (p *Producer) Close() {
 	p.work.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, o := range p.outputs {
+	for o := range p.all() {
 		for len(o.queue) > 0 {
 			b := o.queue[0]
 			o.queue = o.queue[1:]
@@ -263,22 +266,27 @@ func everyMessage(n int, err error) error {
 // hold some of them, and encodes the rest.
 func (p *Producer) prepare(c *call) ([]*batch, error) {
 	var groups []group
-	where := map[*output]int{}
-	var last *output
-	at := -1
+	var outputs []*output // of topic
+	topic := ""
 	p.mu.Lock()
 	for i := range c.msgs {
 		m := &c.msgs[i]
-		if last == nil || last.Partition != m.Partition || last.Topic != m.Topic {
-			last = p.output(m.TopicPartition)
-			var ok bool
-			if at, ok = where[last]; !ok {
-				at = len(groups)
-				where[last] = at
-				groups = append(groups, group{out: last})
-			}
+		if i == 0 || m.Topic != topic {
+			topic, outputs = m.Topic, p.outputs[m.Topic]
 		}
-		groups[at].idx = append(groups[at].idx, int32(i))
+		if int(m.Partition) >= len(outputs) || outputs[m.Partition] == nil {
+			outputs = p.output(m.TopicPartition)
+		}
+		o := outputs[m.Partition]
+		if o.call != c {
+			o.call, o.group = c, len(groups)
+			groups = append(groups, group{out: o})
+		}
+		g := &groups[o.group]
+		g.idx = append(g.idx, int32(i))
+	}
+	for _, g := range groups {
+		g.out.call = nil
 	}
 	for i := range groups {
 		groups[i].idx = p.adopt(c, groups[i].out, groups[i].idx)
@@ -301,13 +309,28 @@ type group struct {
 	idx []int32
 }
 
-func (p *Producer) output(tp TopicPartition) *output {
-	o := p.outputs[tp]
-	if o == nil {
-		o = &output{TopicPartition: tp, leader: -1, id: noProducer}
-		p.outputs[tp] = o
+// output makes the output of a partition, and gives all of its topic.
+func (p *Producer) output(tp TopicPartition) []*output {
+	list := p.outputs[tp.Topic]
+	for int(tp.Partition) >= len(list) {
+		list = append(list, nil)
 	}
-	return o
+	list[tp.Partition] = &output{TopicPartition: tp, leader: -1, id: noProducer}
+	p.outputs[tp.Topic] = list
+	return list
+}
+
+// all are the outputs that there are.
+func (p *Producer) all() iter.Seq[*output] {
+	return func(yield func(*output) bool) {
+		for _, list := range p.outputs {
+			for _, o := range list {
+				if o != nil && !yield(o) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // encodeAll cuts the messages of one partition into batches. A message that no
@@ -351,7 +374,7 @@ func (p *Producer) leave(c *call, reason error) {
 	if c.left == 0 {
 		return
 	}
-	for _, o := range p.outputs {
+	for o := range p.all() {
 		if !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.call == c }) {
 			continue
 		}

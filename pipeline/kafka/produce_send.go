@@ -101,11 +101,10 @@ func (p *Producer) exchange(node int32, batches []*batch, begun *atomic.Bool) *e
 			w.int16(-1) // acks: all replicas in sync
 			w.int32(int32(p.config.Timeout / time.Millisecond))
 			topics := 0
-			for i, b := range batches {
+			for i := range batches {
 				if firstOfTopic(batches, i) {
 					topics++
 				}
-				_ = b
 			}
 			w.array(topics)
 			for i, b := range batches {
@@ -123,7 +122,7 @@ func (p *Producer) exchange(node int32, batches []*batch, begun *atomic.Bool) *e
 				for _, other := range batches[i:] {
 					if other.out.Topic == b.out.Topic {
 						w.int32(other.out.Partition)
-						w.bytes(other.data)
+						w.attach(other.data)
 					}
 				}
 			}

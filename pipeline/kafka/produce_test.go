@@ -346,7 +346,7 @@ func (p *Producer) waitIdle(t testing.TB) {
 	for {
 		p.mu.Lock()
 		n := 0
-		for _, o := range p.outputs {
+		for o := range p.all() {
 			n += len(o.queue)
 		}
 		p.mu.Unlock()
@@ -376,7 +376,7 @@ func TestOtherLanesWaitForAnUnknownOutcome(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- p.Produce(soon(t), other) }()
 	p.mu.Lock()
-	for o := p.outputs[TopicPartition{topic, 0}]; len(o.queue) < 2; {
+	for o := p.outputs[topic][0]; len(o.queue) < 2; {
 		p.mu.Unlock()
 		sleep(ctx, time.Millisecond)
 		p.mu.Lock()
@@ -484,7 +484,7 @@ func TestLostSequencesTakeAnotherProducerID(t *testing.T) {
 			if p.id == before {
 				t.Error("the producer id is the same")
 			}
-			if a := p.outputs[TopicPartition{topic, 0}]; a.id != before {
+			if a := p.outputs[topic][0]; a.id != before {
 				t.Error("the partition without trouble has another id")
 			}
 			wantNumbers(t, values(t, c, topic, 0), 15)

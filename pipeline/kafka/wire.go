@@ -13,7 +13,16 @@ import (
 
 // A writer appends the primitive types of Kafka's protocol. The compact forms are
 // those of flexible versions (KIP-482).
-type writer struct{ b []byte }
+type writer struct {
+	b        []byte
+	attached []attachment
+}
+
+// An attachment is bytes that stand in front of b[at] without being copied there.
+type attachment struct {
+	at int
+	p  []byte
+}
 
 func (w *writer) int8(v int8)   { w.b = append(w.b, byte(v)) }
 func (w *writer) int16(v int16) { w.b = binary.BigEndian.AppendUint16(w.b, uint16(v)) }
@@ -45,6 +54,48 @@ func (w *writer) bytes(p []byte) {
 	w.int32(int32(len(p)))
 	w.b = append(w.b, p...)
 }
+
+// attach is bytes, without the copy where that pays: p must stay as it is until the
+// request has been written.
+func (w *writer) attach(p []byte) {
+	if len(p) < minAttached {
+		w.bytes(p)
+		return
+	}
+	w.int32(int32(len(p)))
+	w.attached = append(w.attached, attachment{len(w.b), p})
+}
+
+// minAttached is the size from which a call of the kernel is cheaper than a copy.
+const minAttached = 16 << 10
+
+// size is the length of all that has been written.
+func (w *writer) size() int {
+	n := len(w.b)
+	for _, a := range w.attached {
+		n += len(a.p)
+	}
+	return n
+}
+
+func (w *writer) writeTo(out io.Writer) error {
+	from := 0
+	for _, a := range w.attached {
+		if _, err := out.Write(w.b[from:a.at]); err != nil {
+			return err
+		}
+		if _, err := out.Write(a.p); err != nil {
+			return err
+		}
+		from = a.at
+	}
+	if from == len(w.b) {
+		return nil
+	}
+	_, err := out.Write(w.b[from:])
+	return err
+}
+
 func (w *writer) array(n int) { w.int32(int32(n)) }
 func (w *writer) compactString(s string) {
 	w.uvarint(uint64(len(s)) + 1)
@@ -208,8 +259,8 @@ func (x *exchange) roundTrip(rw io.ReadWriter) error {
 		w.tags()
 	}
 	x.body(w)
-	binary.BigEndian.PutUint32(w.b, uint32(len(w.b)-4))
-	if _, err := rw.Write(w.b); err != nil {
+	binary.BigEndian.PutUint32(w.b, uint32(w.size()-4))
+	if err := w.writeTo(rw); err != nil {
 		return err
 	}
 	var head [8]byte

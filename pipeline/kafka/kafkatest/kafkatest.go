@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -38,8 +39,9 @@ type T interface {
 // A Cluster is a broker, or several, that tests may use. Its methods are safe for
 // concurrent use; those that take a T fail the test on any error.
 type Cluster struct {
-	addrs []string
-	fake  *kfake.Cluster
+	addrs   []string
+	fake    *kfake.Cluster
+	network *kfake.VirtualNetwork // nil: the machine's
 
 	once  sync.Once
 	admin *kadm.Client
@@ -51,10 +53,20 @@ type Option func(*settings)
 type settings struct {
 	brokers int
 	fake    []kfake.Opt
+	network *kfake.VirtualNetwork
 }
 
 // Brokers is the number of brokers of a fake cluster; 1 by default.
 func Brokers(n int) Option { return func(s *settings) { s.brokers = n } }
+
+// Virtual puts a fake cluster on a network within the process, for tests in virtual
+// time: start it inside the bubble, and dial with Dial.
+func Virtual() Option {
+	return func(s *settings) {
+		s.network = new(kfake.VirtualNetwork)
+		s.fake = append(s.fake, kfake.ListenFn(s.network.Listen))
+	}
+}
 
 // Fake passes options to kfake.
 func Fake(o ...kfake.Opt) Option { return func(s *settings) { s.fake = append(s.fake, o...) } }
@@ -87,7 +99,7 @@ func StartFake(t T, o ...Option) *Cluster {
 	if err != nil {
 		t.Fatalf("starting the fake broker: %v", err)
 	}
-	c := &Cluster{addrs: fake.ListenAddrs(), fake: fake}
+	c := &Cluster{addrs: fake.ListenAddrs(), fake: fake, network: s.network}
 	t.Cleanup(c.close)
 	return c
 }
@@ -99,6 +111,19 @@ func (c *Cluster) close() {
 	if c.fake != nil {
 		c.fake.Close()
 	}
+}
+
+// Dial connects to a broker of a Virtual cluster; any other is dialled as usual.
+func (c *Cluster) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if c.network != nil {
+		return c.network.DialContext(ctx, network, address)
+	}
+	return new(net.Dialer).DialContext(ctx, network, address)
+}
+
+// franz makes a client of the referee's.
+func (c *Cluster) franz(o ...kgo.Opt) (*kgo.Client, error) {
+	return kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.addrs...), kgo.Dialer(c.Dial)}, o...)...)
 }
 
 // Addrs are the brokers' addresses, host:port.
@@ -180,7 +205,7 @@ func (c *Cluster) AddPartitions(t T, topic string, n int) {
 func (c *Cluster) waitPartitions(ctx context.Context, t T, topic string, n int32) {
 	t.Helper()
 	for _, addr := range c.addrs {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.MetadataMinAge(10*time.Millisecond))
+		cl, err := c.franz(kgo.SeedBrokers(addr), kgo.MetadataMinAge(10*time.Millisecond))
 		if err != nil {
 			t.Fatalf("connecting to %s: %v", addr, err)
 		}
@@ -209,7 +234,7 @@ func (c *Cluster) waitPartitions(ctx context.Context, t T, topic string, n int32
 func (c *Cluster) Admin(t T) *kadm.Client {
 	t.Helper()
 	c.once.Do(func() {
-		cl, err := kgo.NewClient(kgo.SeedBrokers(c.addrs...), kgo.MetadataMinAge(10*time.Millisecond))
+		cl, err := c.franz(kgo.MetadataMinAge(10 * time.Millisecond))
 		if err != nil {
 			t.Fatalf("connecting to %v: %v", c.addrs, err)
 		}
@@ -221,7 +246,7 @@ func (c *Cluster) Admin(t T) *kadm.Client {
 // Client gives a franz-go client of the test's own, closed by the test's cleanup.
 func (c *Cluster) Client(t T, o ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	cl, err := kgo.NewClient(append([]kgo.Opt{kgo.SeedBrokers(c.addrs...)}, o...)...)
+	cl, err := c.franz(o...)
 	if err != nil {
 		t.Fatalf("connecting to %v: %v", c.addrs, err)
 	}

@@ -45,30 +45,74 @@ type redirectError struct{ why string }
 
 func (e *redirectError) Error() string { return e.why }
 
-// redirect decides about one hop. A redirect that would turn the method into
-// another is not followed: the 3xx itself is then the answer.
-func (h *HTTP) redirect(req *http.Request, via []*http.Request) error {
-	first := via[0]
-	if req.Method != first.Method {
-		return http.ErrUseLastResponse
+// follow makes the call and follows redirects. net/http's own client would do that
+// too, at the price of a copy of every header of every call.
+func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
+	req := first
+	for hops := 0; ; hops++ {
+		resp, err := h.transport.RoundTrip(req)
+		if err != nil {
+			return nil, err
+		}
+		location := resp.Header.Get("Location")
+		if location == "" || !redirects(first.Method, resp.StatusCode) {
+			return resp, nil
+		}
+		drain(resp.Body)
+		if err := resp.Body.Close(); err != nil {
+			return nil, err
+		}
+		if req, err = h.hop(first, req.URL, location, hops); err != nil {
+			return nil, err
+		}
 	}
-	if len(via) > maxRedirects {
-		return &redirectError{fmt.Sprintf("stopped after %d redirects", maxRedirects)}
+}
+
+// redirects says whether a status asks for the same request elsewhere. One that would
+// turn the method into another is not followed: it is the answer then.
+func redirects(method string, status int) bool {
+	switch status {
+	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+		return method == http.MethodGet
 	}
-	if req.URL.Scheme != first.URL.Scheme && req.URL.Scheme != "https" {
-		return &redirectError{"a redirect leads from https to " + shorten(req.URL.Scheme)}
+	return false
+}
+
+// hop makes the next request, or says why there is none.
+func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int) (*http.Request, error) {
+	to, err := from.Parse(location)
+	switch {
+	case err != nil:
+		return nil, &redirectError{"a redirect leads to an address that is not valid"}
+	case hops >= maxRedirects:
+		return nil, &redirectError{fmt.Sprintf("stopped after %d redirects", maxRedirects)}
+	case to.Scheme != first.URL.Scheme && to.Scheme != "https", to.Host == "":
+		return nil, &redirectError{"a redirect leads from " + first.URL.Scheme + " to " + shorten(to.Scheme)}
 	}
-	if sameHost(req.URL, first.URL) {
-		return nil
+	same := sameHost(to, first.URL)
+	if !same && (!h.options.AnyHost || first.GetBody != nil) {
+		return nil, &redirectError{"a redirect leads to another host, " + shorten(to.Host)}
 	}
-	if !h.options.AnyHost || (first.Body != nil && first.Body != http.NoBody) {
-		return &redirectError{"a redirect leads to another host, " + shorten(req.URL.Host)}
+	var body io.Reader
+	if first.GetBody != nil {
+		if body, err = first.GetBody(); err != nil {
+			return nil, err
+		}
 	}
-	// net/http takes off Authorization and Cookie; a key may stand in any field.
-	agent := req.Header.Get("User-Agent")
-	clear(req.Header)
-	req.Header.Set("User-Agent", agent)
-	return nil
+	to.User = nil
+	req, err := http.NewRequestWithContext(first.Context(), first.Method, to.String(), body)
+	if err != nil {
+		return nil, &redirectError{"a redirect leads to an address that is not valid"}
+	}
+	if same {
+		req.Header, req.ContentLength, req.GetBody = first.Header, first.ContentLength, first.GetBody
+		return req, nil
+	}
+	// A key may stand in any field.
+	req.Header.Set("User-Agent", h.header.Get("User-Agent"))
+	return req, nil
 }
 
 // sameHost allows http to https on the standard ports beside plain equality.

@@ -36,18 +36,17 @@ type HTTPOptions struct {
 	TLS  *tls.Config // nil: the system's authorities, TLS 1.2 or later
 	// Proxy is used when it is set; variables of the environment never are.
 	Proxy *url.URL
-	// HeaderTimeout is how long the head of an answer may take where the caller's ctx
-	// allows more. 0: 5 minutes
-	HeaderTimeout time.Duration
-	Agent         string // User-Agent. "": penstock
+	// Timeout bounds a call whose ctx has no deadline. 0: 5 minutes
+	Timeout time.Duration
+	Agent   string // User-Agent. "": penstock
 }
 
 // An HTTP is a client with connections of its own. It is safe for concurrent use.
 type HTTP struct {
 	options   HTTPOptions
 	transport *http.Transport
-	client    *http.Client
-	gunzip    sync.Pool // of *gzip.Reader
+	header    http.Header // of every request; never changed
+	gunzip    sync.Pool   // of *gzip.Reader
 }
 
 const maxRedirects = 5
@@ -56,14 +55,18 @@ const maxRedirects = 5
 func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	o.Slots = max(orElse(o.Slots, 64), 1)
 	o.MaxBytes = orElse(o.MaxBytes, 1<<20)
-	o.HeaderTimeout = orElse(o.HeaderTimeout, 5*time.Minute)
-	o.Agent = orElse(o.Agent, "penstock")
+	o.Timeout = orElse(o.Timeout, 5*time.Minute)
+	header := http.Header{"User-Agent": {orElse(o.Agent, "penstock")}}
 	for name, values := range o.Header {
 		for _, v := range values {
 			if err := CheckHeader(name, v); err != nil {
 				return nil, err
 			}
 		}
+		header[http.CanonicalHeaderKey(name)] = values
+	}
+	if o.Gzip {
+		header.Set("Accept-Encoding", "gzip")
 	}
 	t := &http.Transport{
 		DialContext: (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
@@ -74,7 +77,6 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 		MaxConnsPerHost:        o.Slots,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  o.HeaderTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // decoded here, within MaxBytes
 		ForceAttemptHTTP2:      true,
@@ -83,9 +85,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	if o.Proxy != nil {
 		t.Proxy = http.ProxyURL(o.Proxy)
 	}
-	h := &HTTP{options: o, transport: t}
-	h.client = &http.Client{Transport: t, CheckRedirect: h.redirect}
-	return h, nil
+	return &HTTP{options: o, transport: t, header: header}, nil
 }
 
 func tlsConfig(c *tls.Config) *tls.Config {
@@ -123,14 +123,18 @@ type Answer struct {
 // engine: transient, but for an answer above the limit, an answer that cannot be
 // decoded, a redirect that is not followed, and a request that cannot be made.
 func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, h.options.Timeout)
+		defer cancel()
+	}
 	req, err := h.request(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	what := "calling " + r.Method + " " + target(req.URL)
-	resp, err := h.client.Do(req)
+	resp, err := h.follow(req)
 	if err != nil {
-		return nil, transportError(ctx, what, err)
+		return nil, transportError(ctx, calling(req), err)
 	}
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
@@ -138,11 +142,14 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		drain(resp.Body)
 		return a, nil
 	}
-	if a.Body, err = h.read(ctx, what, resp); err != nil {
+	if a.Body, err = h.read(ctx, req, resp); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
+
+// calling says what was being done, for errors.
+func calling(req *http.Request) string { return "calling " + req.Method + " " + target(req.URL) }
 
 // drain reads what is left of a body, so that its connection can be used again,
 // unless it is long: then a new connection is cheaper.
@@ -160,8 +167,9 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 	if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
 		return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: its URL is no http or https address", nil))
 	}
-	for name, values := range h.options.Header {
-		setHeader(req, name, values)
+	req.Header = h.header
+	if len(r.Header) > 0 {
+		req.Header = h.header.Clone()
 	}
 	for name, values := range r.Header {
 		for _, v := range values {
@@ -169,30 +177,18 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 				return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: "+err.Error(), nil))
 			}
 		}
-		setHeader(req, name, values)
+		req.Header[http.CanonicalHeaderKey(name)] = values
 	}
-	if _, ok := req.Header["User-Agent"]; !ok {
-		req.Header.Set("User-Agent", h.options.Agent)
-	}
-	if h.options.Gzip {
-		req.Header.Set("Accept-Encoding", "gzip")
+	if host := req.Header.Get("Host"); host != "" {
+		req.Host = host
 	}
 	return req, nil
 }
 
-func setHeader(req *http.Request, name string, values []string) {
-	name = http.CanonicalHeaderKey(name)
-	if name == "Host" && len(values) > 0 {
-		req.Host = values[0]
-		return
-	}
-	req.Header[name] = values
-}
-
 // read takes the body within the limit. The limit is on decoded bytes.
-func (h *HTTP) read(ctx context.Context, what string, resp *http.Response) ([]byte, error) {
+func (h *HTTP) read(ctx context.Context, req *http.Request, resp *http.Response) ([]byte, error) {
 	tooLarge := func() error {
-		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer is larger than max_bytes ("+
+		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, calling(req)+": the answer is larger than max_bytes ("+
 			pipeline.Size(h.options.MaxBytes).String()+")", nil))
 	}
 	var src io.Reader = resp.Body
@@ -207,12 +203,12 @@ func (h *HTTP) read(ctx context.Context, what string, resp *http.Response) ([]by
 			return []byte{}, nil
 		}
 		if err != nil {
-			return nil, answerError(ctx, what, err)
+			return nil, answerError(ctx, calling(req), err)
 		}
 		defer h.gunzip.Put(zr)
 		src = zr
 	default:
-		return nil, pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer comes in an encoding that was not asked for", nil))
+		return nil, pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, calling(req)+": the answer comes in an encoding that was not asked for", nil))
 	}
 	size := resp.ContentLength
 	if size < 0 || src != resp.Body {
@@ -222,12 +218,14 @@ func (h *HTTP) read(ctx context.Context, what string, resp *http.Response) ([]by
 	buf := bytes.NewBuffer(make([]byte, 0, min(size, h.options.MaxBytes)+bytes.MinRead))
 	n, err := buf.ReadFrom(io.LimitReader(src, h.options.MaxBytes+1))
 	if err != nil {
-		return nil, answerError(ctx, what, err)
+		return nil, answerError(ctx, calling(req), err)
 	}
 	if n > h.options.MaxBytes {
 		return nil, tooLarge()
 	}
-	drain(resp.Body)
+	if src != resp.Body {
+		drain(resp.Body) // what stands behind the compressed part
+	}
 	return buf.Bytes(), nil
 }
 

@@ -31,7 +31,7 @@ import (
 
 // patience is how long a kit waits for a call that has to return: long enough never to
 // be the cause of a failure by itself.
-const patience = 30 * time.Second
+var patience = 30 * time.Second
 
 // A check is one row of a kit.
 type check[T any] struct {

@@ -23,10 +23,13 @@ type Config struct {
 	TLS      *tls.Config
 	SASL     sasl.Mechanism
 	// Dial replaces the dialer, for tests in virtual time.
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	Dial DialFunc
 	// Refresh is how often leaders are asked for anew without a reason. 0: 5 minutes.
 	Refresh time.Duration
 }
+
+// A DialFunc opens a connection.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // A TopicPartition names one partition.
 type TopicPartition struct {
@@ -242,6 +245,16 @@ func (c *Client) node(ctx context.Context, id int32) (*node, error) {
 			return nil, err
 		}
 	}
+}
+
+// Address gives the address of a broker, for people.
+func (c *Client) Address(broker int32) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.nodes[broker]; n != nil {
+		return n.address
+	}
+	return fmt.Sprintf("broker %d", broker)
 }
 
 var errNoSuchBroker = errors.New("the cluster does not list it; it may be down")

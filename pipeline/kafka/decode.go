@@ -236,6 +236,22 @@ func (d *Decoder) filter(b *RecordBatch) (bool, error) {
 	return false, nil
 }
 
+// Count gives the number of records that the batches of a set say they have, which may
+// be more than Decode delivers. It is a hint, never more than the set could hold if
+// its records were compressed to a fiftieth.
+func Count(set []byte) int {
+	n, most := 0, 50*len(set)/minRecord
+	for len(set) >= batchRecords {
+		length := int(int32(binary.BigEndian.Uint32(set[batchLength:]))) + batchOverhead
+		if length < batchRecords || length > len(set) {
+			break
+		}
+		n += max(int(int32(binary.BigEndian.Uint32(set[batchCount:]))), 0)
+		set = set[length:]
+	}
+	return min(n, most)
+}
+
 // A RecordBatch is one batch of records that were sent together. Next walks them.
 //
 // The bytes of its records are in the record set, or, when the batch was compressed,
@@ -245,6 +261,7 @@ type RecordBatch struct {
 	Base, Last   int64 // first and last offset, records there or not
 	Count        int   // records in it; Next skips those before the offset asked for
 	ProducerID   int64
+	Size         int // bytes of the batch as it came
 	Decompressed []byte
 
 	attributes     uint16
@@ -266,6 +283,7 @@ func (b *RecordBatch) parse(raw []byte, from int64) error {
 		attributes: binary.BigEndian.Uint16(raw[batchAttributes:]),
 		firstTs:    int64(binary.BigEndian.Uint64(raw[batchFirstTime:])),
 		maxTs:      int64(binary.BigEndian.Uint64(raw[batchMaxTime:])),
+		Size:       len(raw),
 		records:    raw[batchRecords:],
 		from:       from,
 		last:       base - 1,

@@ -86,6 +86,21 @@ func (m *metadata) partition(tp TopicPartition) (*partitionMeta, error) {
 	return &copied, nil
 }
 
+// Known is Leader without asking: ok is false when nothing is known for certain. id is
+// the topic's.
+func (c *Client) Known(tp TopicPartition) (broker, epoch int32, id TopicID, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p, err := c.meta.partition(tp)
+	if err != nil || p.doubtful {
+		return -1, -1, TopicID{}, false
+	}
+	if time.Since(c.meta.at) > c.config.Refresh {
+		c.refreshBehind()
+	}
+	return p.leader, p.epoch, c.meta.topics[tp.Topic].id, true
+}
+
 // Invalidate makes the next Leader of these partitions ask the cluster. Call it on
 // the codes for which a leader may have moved, and when the leader cannot be reached.
 func (c *Client) Invalidate(tps ...TopicPartition) {

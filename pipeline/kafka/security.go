@@ -106,7 +106,7 @@ func (c *Config) Secure(t *TLS, s *SASL) (err error) {
 	}
 	if t == nil && !s.Plaintext {
 		for _, b := range c.Brokers {
-			if !isLoopback(b) {
+			if !Loopback(b) {
 				return fmt.Errorf("setting up SASL: without tls the password would go to %s unencrypted; add tls, or sasl.plaintext: true if you mean it", b)
 			}
 		}
@@ -114,7 +114,8 @@ func (c *Config) Secure(t *TLS, s *SASL) (err error) {
 	return nil
 }
 
-func isLoopback(address string) bool {
+// Loopback says whether a broker address is on this machine.
+func Loopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		host = address

@@ -1,0 +1,353 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+// KafkaOptions are what a Kafka source must know of its pipeline.
+type KafkaOptions struct {
+	Pipeline string        // its name: the group's, unless the settings name one
+	Drain    time.Duration // how long a revoked partition may finish what is in flight. 0: 25s
+	// Dial replaces the dialer, for tests.
+	Dial kafka.DialFunc
+}
+
+const (
+	kafkaQueue   = 64               // batches between the fetch loops and Read
+	kafkaDrain   = 25 * time.Second // default of KafkaOptions.Drain
+	kafkaMargin  = 15 * time.Second // of the rebalance timeout above the drain budget
+	kafkaTidy    = 5 * time.Second  // for what Close has to say to the group
+	kafkaBackoff = 20 * time.Millisecond
+	kafkaMaxWait = time.Second
+)
+
+// A Kafka reads topics as a member of a consumer group. Each partition that the group
+// assigns is one lane, named topic/partition; a commit stores the lane's mark with the
+// group. Batches come from one fetch loop a broker, which has one request under way
+// for all its partitions that have room.
+type Kafka struct {
+	s      KafkaSettings
+	o      KafkaOptions
+	events *event.Emitter
+	mem    memory
+	out    chan kafkaItem
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup
+
+	client *kafka.Client
+	group  kafka.Group
+	engine pipeline.Engine
+	stop   *kafkaStop // nil: reads without end
+
+	mu         sync.Mutex
+	checked    bool
+	joined     bool
+	closed     bool
+	generation int64
+	memberID   string
+	parts      map[kafka.TopicPartition]*kafkaPartition
+	loops      map[int32]*fetchLoop
+	widest     int64 // the most room that a lane has had
+}
+
+// A kafkaItem is a batch on its way to Read, or the end.
+type kafkaItem struct {
+	part  *kafkaPartition
+	batch *pipeline.Batch
+	err   error
+}
+
+// NewKafka makes a Kafka source. It connects to nothing.
+func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
+	s.fill()
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("making a Kafka source: %w", err)
+	}
+	if s.Group == "" {
+		s.Group = o.Pipeline
+	}
+	if s.Group == "" {
+		return nil, errors.New("making a Kafka source: it needs a group")
+	}
+	if o.Drain <= 0 {
+		o.Drain = kafkaDrain
+	}
+	s.Rebalance = max(s.Rebalance, o.Drain+kafkaMargin)
+	s.Topics = slices.Clone(s.Topics)
+	k := &Kafka{
+		s: s, o: o, out: make(chan kafkaItem, kafkaQueue),
+		parts: map[kafka.TopicPartition]*kafkaPartition{}, loops: map[int32]*fetchLoop{},
+	}
+	k.ctx, k.cancel = context.WithCancel(context.Background())
+	return k, nil
+}
+
+// Attach implements pipeline.Attacher.
+func (k *Kafka) Attach(e *event.Emitter) { k.events = e }
+
+// Group is the consumer group's name.
+func (k *Kafka) Group() string { return k.s.Group }
+
+// Settings gives the settings with all defaults filled in.
+func (k *Kafka) Settings() KafkaSettings { return k.s }
+
+// connect makes the client, once.
+func (k *Kafka) connect() (*kafka.Client, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return nil, kafka.ErrClosed
+	}
+	if k.client != nil {
+		return k.client, nil
+	}
+	config, err := k.s.config()
+	if err != nil {
+		return nil, err
+	}
+	config.Dial = k.o.Dial
+	c, err := kafka.NewClient(config)
+	if err != nil {
+		return nil, &pipeline.EnvironmentError{Err: err}
+	}
+	k.client = c
+	return c, nil
+}
+
+// Ping implements pipeline.Pinger: it reaches the cluster, with rights to the topics
+// and the group.
+func (k *Kafka) Ping(ctx context.Context) error {
+	c, err := k.connect()
+	if err != nil {
+		return err
+	}
+	if err := c.Check(ctx, k.s.Topics...); err != nil {
+		return &pipeline.EnvironmentError{Err: err}
+	}
+	if err := c.CheckGroup(ctx, k.s.Group); err != nil {
+		return &pipeline.EnvironmentError{Err: err}
+	}
+	k.mu.Lock()
+	k.checked = true
+	k.mu.Unlock()
+	return nil
+}
+
+// Open implements pipeline.Source: it joins the group.
+func (k *Kafka) Open(ctx context.Context, e pipeline.Engine) error {
+	k.mu.Lock()
+	checked := k.checked
+	k.mu.Unlock()
+	if !checked {
+		if err := k.Ping(ctx); err != nil {
+			return err
+		}
+	}
+	k.engine = e
+	var err error
+	if k.stop, err = k.findStop(ctx); err != nil {
+		return err
+	}
+	k.group, err = kafka.NewGroup(k.client, kafka.GroupConfig{
+		Group: k.s.Group, Topics: k.s.Topics, Instance: k.s.Instance,
+		Session: k.s.Session, Heartbeat: k.s.Heartbeat, Rebalance: k.s.Rebalance,
+	})
+	if err != nil {
+		return fmt.Errorf("opening the Kafka source: %w", err)
+	}
+	k.start(k.follow)
+	k.start(k.listen)
+	if k.stop != nil {
+		k.start(k.watchStop)
+	}
+	return nil
+}
+
+// start runs f in a goroutine that Close waits for.
+func (k *Kafka) start(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.closed {
+		return
+	}
+	k.tasks.Go(f)
+}
+
+// listen wakes the fetch loops when a lane has got room.
+func (k *Kafka) listen() {
+	for {
+		select {
+		case <-k.engine.Room():
+			k.mu.Lock()
+			for _, l := range k.loops {
+				l.poke()
+			}
+			k.mu.Unlock()
+		case <-k.ctx.Done():
+			return
+		}
+	}
+}
+
+// Read implements pipeline.Source.
+func (k *Kafka) Read(ctx context.Context) (*pipeline.Batch, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		select {
+		case item := <-k.out:
+			if item.err != nil {
+				return nil, item.err
+			}
+			if item.part.isGone() {
+				drop(item.batch)
+				continue
+			}
+			return item.batch, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// drop gives back what a batch holds that nobody will read.
+func drop(b *pipeline.Batch) {
+	if b.Charge != nil {
+		b.Charge.Release()
+	}
+	if b.Free != nil {
+		b.Free()
+	}
+}
+
+// fail ends the source with an error, behind the batches that wait for Read.
+func (k *Kafka) fail(err error) {
+	select {
+	case k.out <- kafkaItem{err: err}:
+	case <-k.ctx.Done():
+	}
+}
+
+// finish ends a finite source.
+func (k *Kafka) finish() { k.fail(io.EOF) }
+
+// Commit implements pipeline.Source. Marks of a lane that the group has given to
+// somebody else are refused, and the lane ends.
+func (k *Kafka) Commit(ctx context.Context, marks []pipeline.Mark) error {
+	byLife := map[int][]pipeline.Mark{}
+	for _, m := range marks {
+		p := m.Lane.Tag.(*kafkaLane)
+		byLife[p.life] = append(byLife[p.life], m)
+	}
+	var errs []error
+	for life, some := range byLife {
+		err := k.commit(ctx, life, some)
+		if errors.Is(err, kafka.ErrFenced) && len(some) > 1 {
+			for _, m := range some { // some of them may still be ours
+				errs = append(errs, k.commit(ctx, life, []pipeline.Mark{m}))
+			}
+			continue
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (k *Kafka) commit(ctx context.Context, life int, marks []pipeline.Mark) error {
+	offsets := make(map[kafka.TopicPartition]int64, len(marks))
+	for _, m := range marks {
+		offsets[m.Lane.Tag.(*kafkaLane).part.tp] = m.Next
+	}
+	err := k.group.Commit(ctx, life, offsets)
+	switch {
+	case err == nil:
+		now := time.Now().UnixNano()
+		for _, m := range marks {
+			p := m.Lane.Tag.(*kafkaLane).part
+			p.committed.Store(m.Next)
+			p.committedAt.Store(now)
+		}
+	case errors.Is(err, kafka.ErrFenced) && len(marks) == 1:
+		lane := marks[0].Lane
+		k.start(func() { _, _ = lane.End(over()) })
+	}
+	return err
+}
+
+// over is a context that has ended.
+func over() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// Close implements pipeline.Source: it stops reading, leaves the group (a static
+// member keeps its place) and closes all connections.
+func (k *Kafka) Close(ctx context.Context) error {
+	k.mu.Lock()
+	if k.closed {
+		k.mu.Unlock()
+		return nil
+	}
+	k.closed = true
+	k.joined = false
+	client, group := k.client, k.group
+	k.mu.Unlock()
+	k.cancel()
+	var errs []error
+	if group != nil {
+		leave, cancel := context.WithTimeout(ctx, kafkaTidy)
+		errs = append(errs, group.Leave(leave, k.s.Instance != ""))
+		cancel()
+	}
+	k.tasks.Wait()
+	for {
+		select {
+		case item := <-k.out:
+			if item.batch != nil {
+				drop(item.batch)
+			}
+			continue
+		default:
+		}
+		break
+	}
+	if client != nil {
+		errs = append(errs, client.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Report implements pipeline.Reporter.
+func (k *Kafka) Report() pipeline.Report {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	r := pipeline.Report{Generation: k.generation, Connected: k.joined}
+	for _, p := range k.parts {
+		report := pipeline.PartitionReport{
+			Topic: p.tp.Topic, Partition: p.tp.Partition, Generation: k.generation,
+			Committed: p.committed.Load(), Fetched: p.fetched.Load(), HighWatermark: p.end.Load(),
+		}
+		if at := p.committedAt.Load(); at != 0 {
+			report.CommittedAt = time.Unix(0, at)
+		}
+		r.Partitions = append(r.Partitions, report)
+	}
+	slices.SortFunc(r.Partitions, func(a, b pipeline.PartitionReport) int {
+		return comparePartitions(kafka.TopicPartition{Topic: a.Topic, Partition: a.Partition}, kafka.TopicPartition{Topic: b.Topic, Partition: b.Partition})
+	})
+	return r
+}

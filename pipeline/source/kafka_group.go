@@ -1,0 +1,355 @@
+package source
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+// A kafkaPartition is one partition during one assignment. It has one holder at a
+// time, who alone reads and moves next: the fetch loop of its leader, or the goroutine
+// that opens or mends it.
+type kafkaPartition struct {
+	tp   kafka.TopicPartition
+	life int
+	id   kafka.TopicID
+
+	next  int64         // where to read on
+	need  int           // bytes that the first batch takes, when it did not fit
+	small int           // polls that brought a part of it alone
+	ratio int           // bytes after decompression per byte fetched, as last seen
+	fails int           // answers in a row that were errors
+	quit  chan struct{} // closed when the partition is given up
+	bound atomic.Int64  // stop in front of this offset; -1: never
+
+	committed, fetched, end atomic.Int64 // for reports; end is that of the isolation
+	committedAt             atomic.Int64 // nanoseconds since 1970; 0: never
+
+	mu   sync.Mutex
+	gone bool
+	lane *pipeline.Lane
+}
+
+// A kafkaLane is the tag of a lane.
+type kafkaLane struct {
+	part *kafkaPartition
+	life int // of the group when the partition was assigned (I8)
+}
+
+func (p *kafkaPartition) isGone() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+// giveUp ends the reading and gives the lane.
+func (p *kafkaPartition) giveUp() *pipeline.Lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.gone {
+		p.gone = true
+		close(p.quit)
+	}
+	return p.lane
+}
+
+// follow does what the group says until it has stopped.
+func (k *Kafka) follow() {
+	for e := range k.group.Events() {
+		life := k.group.Life()
+		k.mu.Lock()
+		k.generation, k.memberID = int64(e.Generation), e.MemberID
+		k.joined = e.Err == nil && !k.closed
+		k.mu.Unlock()
+		if len(e.Lost) > 0 {
+			k.lose(e)
+		}
+		if len(e.Revoked) > 0 {
+			k.revoke(e)
+		}
+		if len(e.Assigned) > 0 {
+			if err := k.assign(e, life); err != nil && k.ctx.Err() == nil {
+				k.fail(err)
+			}
+		}
+		if e.Err != nil && k.ctx.Err() == nil {
+			k.fail(fmt.Errorf("being a member of group %s: %w", k.s.Group, e.Err))
+		}
+	}
+}
+
+// assign opens a lane for each partition and begins to read it.
+func (k *Kafka) assign(e kafka.Event, life int) error {
+	from, err := k.group.Committed(k.ctx, e.Assigned)
+	if err != nil {
+		return fmt.Errorf("starting to read %s: %w", list(e.Assigned), err)
+	}
+	fresh := map[kafka.TopicPartition]int64{}
+	for tp, offset := range from {
+		if offset < 0 {
+			fresh[tp] = startOf(k.s.Start)
+		}
+	}
+	if err := k.begin(fresh, life); err != nil {
+		return fmt.Errorf("starting to read %s: %w", list(e.Assigned), err)
+	}
+	if k.group.Life() != life {
+		return nil // lost again already
+	}
+	k.emit(event.SourceAssigned{
+		ConsumerGroup: k.s.Group, Generation: int64(e.Generation), MemberID: e.MemberID,
+		Partitions: int64(len(e.Assigned)), PartitionList: list(e.Assigned),
+	})
+	opened := make([]*kafkaPartition, 0, len(e.Assigned))
+	for _, tp := range e.Assigned {
+		committed, at := from[tp], from[tp]
+		if committed < 0 {
+			at = fresh[tp]
+		}
+		id, _ := k.client.TopicID(k.ctx, tp.Topic) // else the fetch loop notes it later
+		p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, quit: make(chan struct{})}
+		k.stop.begin(tp)
+		p.bound.Store(-1)
+		p.committed.Store(committed)
+		p.end.Store(-1)
+		if err := k.open(p, at); err != nil {
+			return err
+		}
+		k.mu.Lock()
+		k.parts[tp] = p
+		k.mu.Unlock()
+		p.bound.Store(k.stop.bound(tp)) // which may have become known meanwhile
+		opened = append(opened, p)
+	}
+	for _, p := range opened {
+		k.route(p)
+	}
+	return nil
+}
+
+// begin replaces the places to start at by offsets. Unless that is the beginning, they
+// are committed at once: a member that dies before its first commit must not begin
+// anew further back or further on.
+func (k *Kafka) begin(at map[kafka.TopicPartition]int64, life int) error {
+	if len(at) == 0 {
+		return nil
+	}
+	committed := k.s.Isolation == "read_committed"
+	found, err := k.offsets(at, committed)
+	if err != nil {
+		return err
+	}
+	none := map[kafka.TopicPartition]int64{} // nothing as late as the time to start at
+	for tp, offset := range found {
+		at[tp] = offset
+		if offset < 0 {
+			none[tp] = kafka.Latest
+		}
+	}
+	if found, err = k.offsets(none, committed); err != nil {
+		return err
+	}
+	for tp, offset := range found {
+		at[tp] = offset
+	}
+	if k.s.Start == "earliest" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(k.ctx, kafkaTidy)
+	defer cancel()
+	if err := k.group.Commit(ctx, life, at); err != nil {
+		k.events.Log().Warn().Err(err).Msg("the offsets to start at could not be committed; the first commit will")
+	}
+	return nil
+}
+
+// offsets is ListOffsets for as long as it takes.
+func (k *Kafka) offsets(at map[kafka.TopicPartition]int64, committed bool) (map[kafka.TopicPartition]int64, error) {
+	for {
+		found, err := k.client.ListOffsets(k.ctx, at, committed)
+		if err == nil || k.ctx.Err() != nil || !kafka.Temporary(err) {
+			return found, err
+		}
+		k.events.Log().Warn().Err(err).Msg("asking for offsets goes on")
+	}
+}
+
+// open gives a partition a lane that begins at an offset. The caller holds p.
+func (k *Kafka) open(p *kafkaPartition, at int64) error {
+	lane, from, err := k.engine.Lane(k.ctx, p.tp.String(), at)
+	if err != nil {
+		return fmt.Errorf("starting to read %v: %w", p.tp, err)
+	}
+	lane.Tag = &kafkaLane{part: p, life: p.life}
+	p.next = from
+	p.fetched.Store(from)
+	p.mu.Lock()
+	p.lane = lane
+	gone := p.gone
+	p.mu.Unlock()
+	if gone {
+		_, _ = lane.End(over())
+	}
+	return nil
+}
+
+// take removes partitions from what is read.
+func (k *Kafka) take(tps []kafka.TopicPartition) []*kafkaPartition {
+	var taken []*kafkaPartition
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, tp := range tps {
+		if p := k.parts[tp]; p != nil {
+			taken = append(taken, p)
+			delete(k.parts, tp)
+		}
+	}
+	return taken
+}
+
+// revoke drains partitions, all at once, and gives each back when its work is done.
+func (k *Kafka) revoke(e kafka.Event) {
+	parts := k.take(e.Revoked)
+	k.start(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(k.ctx), k.o.Drain)
+		defer cancel()
+		k.end(ctx, parts, e, "rebalance", func(p *kafkaPartition) { k.group.Released([]kafka.TopicPartition{p.tp}) })
+		var rest []kafka.TopicPartition
+		for _, tp := range e.Revoked {
+			if !slices.ContainsFunc(parts, func(p *kafkaPartition) bool { return p.tp == tp }) {
+				rest = append(rest, tp) // never opened: there is nothing to finish
+			}
+		}
+		if len(rest) > 0 {
+			k.group.Released(rest)
+		}
+	})
+}
+
+// lose drops partitions that somebody else has, or may have.
+func (k *Kafka) lose(e kafka.Event) {
+	e.Revoked = e.Lost
+	k.end(over(), k.take(e.Lost), e, "lost", func(*kafkaPartition) {})
+}
+
+// end ends the lanes of partitions and tells about it. done is called for each.
+func (k *Kafka) end(ctx context.Context, parts []*kafkaPartition, e kafka.Event, reason string, done func(*kafkaPartition)) {
+	var mu sync.Mutex
+	var all pipeline.EndReport
+	var wait sync.WaitGroup
+	for _, p := range parts {
+		lane := p.giveUp()
+		wait.Go(func() {
+			report, err := lane.End(ctx)
+			done(p)
+			mu.Lock()
+			defer mu.Unlock()
+			all.InFlight += report.InFlight
+			all.Drained += report.Drained
+			all.Abandoned += report.Abandoned
+			if err != nil && ctx.Err() == nil {
+				k.events.Log().Warn().Err(err).Msg("a partition was given back without its last commit; what was not committed will be read again")
+			}
+		})
+	}
+	wait.Wait()
+	k.emit(event.SourceRevoked{
+		ConsumerGroup: k.s.Group, Generation: int64(e.Generation), Partitions: int64(len(e.Revoked)),
+		PartitionList: list(e.Revoked), Reason: reason,
+		InflightAtRevoke: int64(all.InFlight), Drained: int64(all.Drained), Abandoned: int64(all.Abandoned),
+	})
+}
+
+// reopen gives a partition whose lane the engine has ended a new one, at the committed
+// offset. The caller holds p.
+func (k *Kafka) reopen(p *kafkaPartition) {
+	k.start(func() {
+		at, err := k.group.Committed(k.ctx, []kafka.TopicPartition{p.tp})
+		if err != nil {
+			if k.ctx.Err() == nil && !p.isGone() {
+				k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
+			}
+			return
+		}
+		from := map[kafka.TopicPartition]int64{}
+		if at[p.tp] < 0 {
+			from[p.tp] = startOf(k.s.Start)
+			if err := k.begin(from, p.life); err != nil {
+				k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
+				return
+			}
+			at[p.tp] = from[p.tp]
+		}
+		if err := k.open(p, at[p.tp]); err != nil {
+			if k.ctx.Err() == nil && !p.isGone() {
+				k.fail(err)
+			}
+			return
+		}
+		k.route(p)
+	})
+}
+
+// emit writes an event.
+func (k *Kafka) emit(ev any) { k.events.Emit(ev, "") }
+
+func comparePartitions(a, b kafka.TopicPartition) int {
+	return cmp.Or(strings.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+}
+
+// list writes partitions like orders:0-3,7 flights:1.
+func list(tps []kafka.TopicPartition) string {
+	tps = slices.SortedFunc(slices.Values(tps), comparePartitions)
+	var b strings.Builder
+	for i := 0; i < len(tps); i++ {
+		switch {
+		case i == 0:
+			b.WriteString(tps[i].Topic + ":")
+		case tps[i].Topic != tps[i-1].Topic:
+			b.WriteString(" " + tps[i].Topic + ":")
+		default:
+			b.WriteString(",")
+		}
+		first := i
+		for i+1 < len(tps) && tps[i+1].Topic == tps[i].Topic && tps[i+1].Partition == tps[i].Partition+1 {
+			i++
+		}
+		fmt.Fprint(&b, tps[first].Partition)
+		if i > first {
+			fmt.Fprintf(&b, "-%d", tps[i].Partition)
+		}
+	}
+	return b.String()
+}
+
+// errorType is the short name under which logs count an error.
+func errorType(err error) string {
+	var t interface{ ErrorType() string }
+	if errors.As(err, &t) {
+		return t.ErrorType()
+	}
+	return "unknown"
+}
+
+// wait sleeps, and says false when the partition is given up or the source closes.
+func (k *Kafka) wait(p *kafkaPartition, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-p.quit:
+	case <-k.ctx.Done():
+	}
+	return false
+}

@@ -1,0 +1,163 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+// Reasons of source.gap.
+const (
+	gapDeleted   = "deleted"         // by retention, or by hand, before they were read
+	gapBeyond    = "beyond_the_end"  // the log is shorter than what was read: it was cut
+	gapRecreated = "topic_recreated" // the topic is another one of the same name
+)
+
+// mend sees to a partition for which a broker answered an error. It does not wait; the
+// caller gives p away.
+func (k *Kafka) mend(p *kafkaPartition, err error) {
+	var code kafka.Error
+	errors.As(err, &code)
+	p.fails++
+	pause := min(kafkaBackoff<<min(p.fails-1, 6), kafkaMaxWait)
+	switch {
+	case code == kafka.OffsetOutOfRange:
+		k.start(func() { k.mendRange(p, pause) })
+	case code == kafka.CorruptMessage:
+		c := &kafka.CorruptError{From: p.next, To: -1, Reason: kafka.CorruptCRC, Err: code}
+		k.corrupt(p, c)
+		k.fail(k.corruptError(p, c))
+	case code.Temporary():
+		k.client.Invalidate(p.tp)
+		k.start(func() {
+			if p.fails == 1 || k.wait(p, pause) {
+				k.findLeader(p)
+			}
+		})
+	default:
+		k.fail(k.readError(p, err))
+	}
+}
+
+func (k *Kafka) readError(p *kafkaPartition, err error) error {
+	return fmt.Errorf("reading %v: %w", p.tp, err)
+}
+
+// edges gives the first offset of a partition and the one behind its last record.
+func (k *Kafka) edges(p *kafkaPartition) (start, end int64, err error) {
+	starts, err := k.offsets(map[kafka.TopicPartition]int64{p.tp: kafka.Earliest}, false)
+	if err != nil {
+		return 0, 0, err
+	}
+	ends, err := k.offsets(map[kafka.TopicPartition]int64{p.tp: kafka.Latest}, false)
+	return starts[p.tp], ends[p.tp], err
+}
+
+// mendRange deals with an offset that the broker says is not there.
+func (k *Kafka) mendRange(p *kafkaPartition, pause time.Duration) {
+	start, end, err := k.edges(p)
+	switch {
+	case err != nil:
+		if k.ctx.Err() == nil {
+			k.fail(k.readError(p, err))
+		}
+	case p.next >= start && p.next <= end: // it was a replica that lags, or the leader has moved
+		k.client.Invalidate(p.tp)
+		if k.wait(p, pause) {
+			k.findLeader(p)
+		}
+	case p.next < start:
+		k.gap(p, gapDeleted, start, end)
+	default:
+		k.gap(p, gapBeyond, start, end)
+	}
+}
+
+// mendRecreated deals with a topic that has got another id.
+func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
+	p.id = id
+	start, end, err := k.edges(p)
+	if err != nil {
+		if k.ctx.Err() == nil {
+			k.fail(k.readError(p, err))
+		}
+		return
+	}
+	k.gap(p, gapRecreated, start, end)
+}
+
+// gap applies the policy for offsets that do not exist: it stops the source, or drains
+// the lane and begins another one where there are records.
+func (k *Kafka) gap(p *kafkaPartition, reason string, start, end int64) {
+	from, to := p.next, start
+	if k.s.OnGap == "latest" {
+		to = end
+	}
+	k.emit(event.SourceGap{
+		Topic: p.tp.Topic, Partition: int64(p.tp.Partition), OffsetFrom: from, OffsetTo: to, Reason: reason, Policy: k.s.OnGap,
+	})
+	if k.s.OnGap == "stop" {
+		k.fail(k.readError(p, fmt.Errorf("offset %d is not there: %s (the partition has %d to %d); "+
+			"set on_gap: earliest or latest to go on from there", from, gapText(reason), start, end)))
+		return
+	}
+	p.mu.Lock()
+	lane := p.lane
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(k.ctx, k.o.Drain)
+	_, err := lane.End(ctx)
+	cancel()
+	if err != nil {
+		k.events.Log().Warn().Err(err).Msg("a lane ended without its last commit, at a gap")
+	}
+	if p.isGone() || k.ctx.Err() != nil {
+		return
+	}
+	ctx, cancel = context.WithTimeout(k.ctx, kafkaTidy)
+	err = k.group.Commit(ctx, p.life, map[kafka.TopicPartition]int64{p.tp: to})
+	cancel()
+	if err != nil {
+		k.events.Log().Warn().Err(err).Msg("the offset behind a gap could not be committed; the next commit will")
+	}
+	if err := k.open(p, to); err != nil {
+		k.fail(err)
+		return
+	}
+	k.route(p)
+}
+
+func gapText(reason string) string {
+	switch reason {
+	case gapDeleted:
+		return "the broker has deleted it before it was read"
+	case gapBeyond:
+		return "the log ends before it, so it was cut off or is another one"
+	}
+	return "the topic was deleted and created again"
+}
+
+// corrupt tells about a batch that cannot be read and gives the offset to go on at:
+// behind it when the policy is to skip and its end is known, else where it begins.
+func (k *Kafka) corrupt(p *kafkaPartition, c *kafka.CorruptError) int64 {
+	k.emit(event.SourceCorrupt{
+		Topic: p.tp.Topic, Partition: int64(p.tp.Partition), OffsetFrom: c.From, OffsetTo: c.To, Reason: c.Reason, Policy: k.s.OnCorrupt,
+	})
+	if k.s.OnCorrupt == "skip" && c.To > c.From {
+		return c.To
+	}
+	return c.From
+}
+
+func (k *Kafka) corruptError(p *kafkaPartition, c *kafka.CorruptError) error {
+	hint := "set on_corrupt: skip to go on behind it"
+	if c.Reason == kafka.CorruptTooLarge {
+		hint = "raise fetch.decompressed, or set on_corrupt: skip to go on behind it"
+	} else if c.To < 0 {
+		hint = "where it ends cannot be told, so it cannot be skipped: move the group's offset"
+	}
+	return k.readError(p, fmt.Errorf("%w; %s", c, hint))
+}

@@ -1,0 +1,221 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+// kafkaStopLook is how often a finite source looks whether the rest of its group has
+// come to the end.
+const kafkaStopLook = 500 * time.Millisecond
+
+// A kafkaStop is where a finite source ends: when its own partitions have been read up
+// to an offset each, and the other members have committed those of theirs. A nil one
+// never ends.
+type kafkaStop struct {
+	at    time.Time // of a time still to come; zero: bounds are known
+	check chan struct{}
+
+	mu     sync.Mutex
+	known  bool
+	bounds map[kafka.TopicPartition]int64
+	done   map[kafka.TopicPartition]bool
+}
+
+// findStop notes where to stop; nil: never.
+func (k *Kafka) findStop(ctx context.Context) (*kafkaStop, error) {
+	if k.s.Stop == "never" {
+		return nil, nil
+	}
+	s := &kafkaStop{check: make(chan struct{}, 1), done: map[kafka.TopicPartition]bool{}}
+	if at, err := time.Parse(time.RFC3339, k.s.Stop); err == nil && at.After(time.Now()) {
+		s.at = at
+		return s, nil
+	}
+	bounds, err := k.findBounds(ctx)
+	if err != nil {
+		return nil, &pipeline.EnvironmentError{Err: err}
+	}
+	s.known, s.bounds = true, bounds
+	return s, nil
+}
+
+// findBounds asks for the offset to stop at in every partition. Where there is nothing
+// to read it is 0.
+func (k *Kafka) findBounds(ctx context.Context) (map[kafka.TopicPartition]int64, error) {
+	at, moment := map[kafka.TopicPartition]int64{}, map[kafka.TopicPartition]int64{}
+	for _, topic := range k.s.Topics {
+		n, err := k.client.Partitions(ctx, topic)
+		if err != nil {
+			return nil, fmt.Errorf("finding where to stop in %s: %w", topic, err)
+		}
+		for p := range n {
+			tp := kafka.TopicPartition{Topic: topic, Partition: p}
+			at[tp] = kafka.Latest
+			if k.s.Stop != "end" {
+				moment[tp] = startOf(k.s.Stop)
+			}
+		}
+	}
+	committed := k.s.Isolation == "read_committed"
+	bounds, err := k.client.ListOffsets(ctx, at, committed)
+	if err != nil {
+		return nil, fmt.Errorf("finding where to stop: %w", err)
+	}
+	until, err := k.client.ListOffsets(ctx, moment, committed)
+	if err != nil {
+		return nil, fmt.Errorf("finding where to stop: %w", err)
+	}
+	for tp, offset := range until {
+		if offset >= 0 {
+			bounds[tp] = min(bounds[tp], offset)
+		}
+	}
+	for tp := range at {
+		at[tp] = kafka.Earliest
+	}
+	starts, err := k.client.ListOffsets(ctx, at, committed)
+	if err != nil {
+		return nil, fmt.Errorf("finding where to stop: %w", err)
+	}
+	for tp, start := range starts {
+		if bounds[tp] <= start {
+			bounds[tp] = 0
+		}
+	}
+	return bounds, nil
+}
+
+// begin notes that a partition is to be read.
+func (s *kafkaStop) begin(tp kafka.TopicPartition) {
+	if s != nil {
+		s.mu.Lock()
+		delete(s.done, tp)
+		s.mu.Unlock()
+	}
+}
+
+// bound gives the offset to stop at; -1: none, or not known yet. A partition that came
+// later has none to read.
+func (s *kafkaStop) bound(tp kafka.TopicPartition) int64 {
+	if s == nil {
+		return -1
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.known {
+		return -1
+	}
+	return s.bounds[tp]
+}
+
+// reached notes that a partition has been read up to its bound.
+func (s *kafkaStop) reached(tp kafka.TopicPartition) {
+	s.mu.Lock()
+	s.done[tp] = true
+	s.mu.Unlock()
+	select {
+	case s.check <- struct{}{}:
+	default:
+	}
+}
+
+// watchStop ends the source when everything has been read.
+func (k *Kafka) watchStop() {
+	s := k.stop
+	if !s.at.IsZero() && !k.findLate() {
+		return
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.check:
+		case <-timer.C:
+		case <-k.ctx.Done():
+			return
+		}
+		if k.allRead() {
+			k.finish()
+			return
+		}
+		timer.Reset(kafkaStopLook)
+	}
+}
+
+// findLate waits for a time to come, and gives the partitions their bounds then.
+func (k *Kafka) findLate() bool {
+	timer := time.NewTimer(time.Until(k.stop.at))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-k.ctx.Done():
+		return false
+	}
+	bounds, err := k.findBounds(k.ctx)
+	if err != nil {
+		if k.ctx.Err() == nil {
+			k.fail(err)
+		}
+		return false
+	}
+	k.stop.mu.Lock()
+	k.stop.known, k.stop.bounds = true, bounds
+	k.stop.mu.Unlock()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for tp, p := range k.parts {
+		p.bound.Store(bounds[tp])
+	}
+	for _, l := range k.loops {
+		l.poke()
+	}
+	return true
+}
+
+// allRead says whether this member has read its partitions to the end and the others
+// have committed theirs.
+func (k *Kafka) allRead() bool {
+	k.mu.Lock()
+	joined := k.joined
+	mine := make(map[kafka.TopicPartition]bool, len(k.parts))
+	for tp := range k.parts {
+		mine[tp] = true
+	}
+	k.mu.Unlock()
+	if !joined {
+		return false
+	}
+	var others []kafka.TopicPartition
+	k.stop.mu.Lock()
+	for tp := range mine {
+		if !k.stop.done[tp] {
+			k.stop.mu.Unlock()
+			return false
+		}
+	}
+	for tp, bound := range k.stop.bounds {
+		if !mine[tp] && bound > 0 {
+			others = append(others, tp)
+		}
+	}
+	k.stop.mu.Unlock()
+	if len(others) == 0 {
+		return true
+	}
+	committed, err := k.group.Committed(k.ctx, others)
+	if err != nil {
+		return false
+	}
+	for _, tp := range others {
+		if committed[tp] < k.stop.bound(tp) {
+			return false
+		}
+	}
+	return true
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -305,7 +306,11 @@ func (k *Kafka) Close(ctx context.Context) error {
 	k.closed = true
 	k.joined = false
 	client, group := k.client, k.group
+	e := kafka.Event{Generation: int32(k.generation), Revoked: slices.Collect(maps.Keys(k.parts))}
 	k.mu.Unlock()
+	if parts := k.take(e.Revoked); len(parts) > 0 { // the pipeline has ended their lanes
+		k.end(over(), parts, e, "closed", func(*kafkaPartition) {})
+	}
 	k.cancel()
 	var errs []error
 	if group != nil {

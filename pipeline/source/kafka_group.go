@@ -221,7 +221,7 @@ func (k *Kafka) take(tps []kafka.TopicPartition) []*kafkaPartition {
 func (k *Kafka) revoke(e kafka.Event) {
 	parts := k.take(e.Revoked)
 	k.start(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(k.ctx), k.o.Drain)
+		ctx, cancel := context.WithTimeout(k.ctx, k.o.Drain)
 		defer cancel()
 		k.end(ctx, parts, e, "rebalance", func(p *kafkaPartition) { k.group.Released([]kafka.TopicPartition{p.tp}) })
 		var rest []kafka.TopicPartition

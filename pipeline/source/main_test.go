@@ -4,6 +4,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+type cluster struct{ m *testing.M }
+
+func (c cluster) Run() int { return kafkatest.RunMain(c.m) }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(cluster{m}) }

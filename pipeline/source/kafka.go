@@ -39,6 +39,7 @@ const (
 type Kafka struct {
 	s      KafkaSettings
 	o      KafkaOptions
+	config kafka.Config
 	events *event.Emitter
 	mem    memory
 	out    chan kafkaItem
@@ -70,7 +71,7 @@ type kafkaItem struct {
 	err   error
 }
 
-// NewKafka makes a Kafka source. It connects to nothing.
+// NewKafka makes a Kafka source. It reads the files of tls and connects to nothing.
 func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 	s.fill()
 	if err := s.Validate(); err != nil {
@@ -91,6 +92,11 @@ func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 		s: s, o: o, out: make(chan kafkaItem, kafkaQueue),
 		parts: map[kafka.TopicPartition]*kafkaPartition{}, loops: map[int32]*fetchLoop{},
 	}
+	var err error
+	if k.config, err = s.config(); err != nil {
+		return nil, fmt.Errorf("making a Kafka source: %w", err)
+	}
+	k.config.Dial = o.Dial
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
 }
@@ -104,6 +110,12 @@ func (k *Kafka) Group() string { return k.s.Group }
 // Settings gives the settings with all defaults filled in.
 func (k *Kafka) Settings() KafkaSettings { return k.s }
 
+// KafkaConfig says how the cluster is reached, for a sink that writes to it.
+func (k *Kafka) KafkaConfig() kafka.Config { return k.config }
+
+// KafkaTopics are the topics that are read.
+func (k *Kafka) KafkaTopics() []string { return slices.Clone(k.s.Topics) }
+
 // connect makes the client, once.
 func (k *Kafka) connect() (*kafka.Client, error) {
 	k.mu.Lock()
@@ -114,12 +126,7 @@ func (k *Kafka) connect() (*kafka.Client, error) {
 	if k.client != nil {
 		return k.client, nil
 	}
-	config, err := k.s.config()
-	if err != nil {
-		return nil, err
-	}
-	config.Dial = k.o.Dial
-	c, err := kafka.NewClient(config)
+	c, err := kafka.NewClient(k.config)
 	if err != nil {
 		return nil, &pipeline.EnvironmentError{Err: err}
 	}

@@ -22,8 +22,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
 
-// A run is a pipeline from a Kafka source to memory.
-type run struct {
+// A kafkaRun is a pipeline from a Kafka source to memory.
+type kafkaRun struct {
 	t      *testing.T
 	p      *pipeline.Pipeline
 	k      *Kafka
@@ -68,13 +68,13 @@ func (l *lines) named(name string) (out []map[string]any) {
 const patience = 60 * time.Second
 
 // startRun runs a pipeline; change may edit the options before.
-func startRun(t *testing.T, s KafkaSettings, change ...func(*pipeline.Options)) *run {
+func startRun(t *testing.T, s KafkaSettings, change ...func(*pipeline.Options)) *kafkaRun {
 	t.Helper()
 	k, err := NewKafka(s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &run{t: t, k: k, sink: &pipelinetest.Memory{}, log: &lines{}, done: make(chan error, 1)}
+	r := &kafkaRun{t: t, k: k, sink: &pipelinetest.Memory{}, log: &lines{}, done: make(chan error, 1)}
 	r.budget = pipeline.NewBudget(0, 0)
 	o := pipeline.Options{
 		Name: "test", Source: k, Budget: r.budget, Drain: 10 * time.Second, CommitEvery: 50 * time.Millisecond,
@@ -96,7 +96,7 @@ func startRun(t *testing.T, s KafkaSettings, change ...func(*pipeline.Options)) 
 }
 
 // end waits for the end of the run.
-func (r *run) end() error {
+func (r *kafkaRun) end() error {
 	r.t.Helper()
 	select {
 	case err := <-r.done:
@@ -109,7 +109,7 @@ func (r *run) end() error {
 }
 
 // stop ends the run and wants it clean.
-func (r *run) stop() {
+func (r *kafkaRun) stop() {
 	r.t.Helper()
 	r.cancel()
 	if err := r.end(); err != nil {
@@ -118,7 +118,7 @@ func (r *run) stop() {
 }
 
 // until waits for something to come true.
-func (r *run) until(what string, ok func() bool) {
+func (r *kafkaRun) until(what string, ok func() bool) {
 	r.t.Helper()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -138,7 +138,7 @@ func (r *run) until(what string, ok func() bool) {
 	}
 }
 
-func (r *run) has(n int) {
+func (r *kafkaRun) has(n int) {
 	r.t.Helper()
 	r.until(fmt.Sprintf("%d records are there", n), func() bool { return len(r.sink.Records()) >= n })
 }

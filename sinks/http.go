@@ -27,7 +27,7 @@ type HTTPSettings struct {
 	OKStatus      client.Statuses            `yaml:"ok_status" doc:"statuses that say that all records are stored"`
 	RetryStatus   client.Statuses            `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
 	TLS           client.TLS                 `yaml:"tls" doc:"how the server is checked, and who this side is"`
-	Proxy         string                     `yaml:"proxy" doc:"address of a proxy; variables of the environment are ignored"`
+	Proxy         pipeline.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
 }
 
 // DefaultHTTP gives the settings of an HTTP sink before a file is read.
@@ -72,7 +72,7 @@ func (s *HTTPSettings) Validate() error {
 	if err := s.TLS.Validate(); err != nil {
 		bad("tls", "%w", err)
 	}
-	if _, err := client.ParseProxy(s.Proxy); err != nil {
+	if _, err := client.ParseProxy(s.Proxy.Reveal()); err != nil {
 		bad("proxy", "%w", err)
 	}
 	return errors.Join(errs...)
@@ -137,7 +137,7 @@ func NewHTTP(s HTTPSettings, scope string, slots int) (*HTTP, error) {
 	if o.TLS, err = s.TLS.Config(); err != nil {
 		return nil, err
 	}
-	if o.Proxy, err = client.ParseProxy(s.Proxy); err != nil {
+	if o.Proxy, err = client.ParseProxy(s.Proxy.Reveal()); err != nil {
 		return nil, err
 	}
 	h.client, err = client.NewHTTP(o)

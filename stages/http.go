@@ -34,7 +34,7 @@ type HTTPSettings struct {
 	Gzip          bool                       `yaml:"gzip" doc:"ask for compressed answers"`
 	Redirects     string                     `yaml:"redirects" doc:"follow up to five redirects: to the same_host, or to any_host, which is not sent the headers" enum:"same_host|any_host"`
 	TLS           client.TLS                 `yaml:"tls" doc:"how the server is checked, and who this side is"`
-	Proxy         string                     `yaml:"proxy" doc:"address of a proxy; variables of the environment are ignored"`
+	Proxy         pipeline.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
 }
 
 // DefaultHTTP gives the settings of an http stage before a file is read.
@@ -80,7 +80,7 @@ func (s *HTTPSettings) Validate() error {
 	if err := s.TLS.Validate(); err != nil {
 		bad("tls", "%w", err)
 	}
-	if _, err := client.ParseProxy(s.Proxy); err != nil {
+	if _, err := client.ParseProxy(s.Proxy.Reveal()); err != nil {
 		bad("proxy", "%w", err)
 	}
 	return errors.Join(errs...)
@@ -139,7 +139,7 @@ func NewHTTP(s HTTPSettings, workers int) (*HTTP, error) {
 	if o.TLS, err = s.TLS.Config(); err != nil {
 		return nil, err
 	}
-	if o.Proxy, err = client.ParseProxy(s.Proxy); err != nil {
+	if o.Proxy, err = client.ParseProxy(s.Proxy.Reveal()); err != nil {
 		return nil, err
 	}
 	if h.host, err = client.StaticHost(s.URL.String()); err != nil {

@@ -77,6 +77,7 @@ func transportError(ctx context.Context, what string, err error) error {
 		verify    *tls.CertificateVerificationError
 		record    tls.RecordHeaderError
 		alert     tls.AlertError
+		op        *net.OpError
 		cancelled = errors.Is(err, context.Canceled) || errors.Is(ctx.Err(), context.Canceled)
 	)
 	switch {
@@ -85,7 +86,7 @@ func transportError(ctx context.Context, what string, err error) error {
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout(), ctx.Err() != nil:
 		typ = TypeTimeout
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &invalid), errors.As(err, &verify),
-		errors.As(err, &record), errors.As(err, &alert):
+		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &op) && op.Op == "remote error": // crypto/tls: an alert
 		typ = TypeTLS
 	}
 	return NewError(typ, what+": "+shorten(err.Error()), err)

@@ -97,9 +97,10 @@ type Sink interface {
 	// Write stores recs, which are of one lane, in order per destination (a Kafka
 	// partition, a file). A nil error says that all are durable. A *WriteError
 	// names, in ascending order, those that are not; all others are durable and
-	// will not be written again. After a failed record nothing later for its
-	// destination has been stored, and what was held back for that reason is listed
-	// too, as transient. Any other error: none is durable.
+	// will not be written again. After a record that may be tried again nothing later
+	// for its destination has been stored, and what was held back for that reason is
+	// listed too, as transient; one that is rejected for good holds nothing back. Any
+	// other error: none is durable.
 	//
 	// Write is serial per lane; lanes may be written concurrently. It reads
 	// records, never edits or keeps them. It returns soon after ctx ends.

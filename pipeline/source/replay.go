@@ -98,11 +98,12 @@ type replayFile struct {
 	lane       *pipeline.Lane
 	f          io.ReadCloser
 	r          *fixture.Reader
-	pending    *pipeline.Record // read, and not handed over yet
-	line       int64            // of pending
-	size       int64            // of pending: the bytes of its line
-	next       int64            // the first line that has not been handed over
-	lines      int64            // of the whole file, if counted
+	pending    pipeline.Record // read, and not handed over yet
+	ready      bool            // pending is there
+	line       int64           // of pending
+	size       int64           // of pending: the bytes of its line
+	next       int64           // the first line that has not been handed over
+	lines      int64           // of the whole file, if counted
 	committed  int64
 	committedA time.Time
 	end        bool
@@ -219,7 +220,7 @@ func (r *Replay) openFile(f *replayFile) error {
 	} else {
 		f.r = fixture.NewReader(g, f.name)
 	}
-	f.pending, f.end, f.err = nil, false, nil
+	f.ready, f.end, f.err = false, false, nil
 	return nil
 }
 
@@ -236,7 +237,7 @@ func (r *Replay) openLane(ctx context.Context, f *replayFile) error {
 	r.mu.Lock()
 	f.lane, f.committed, f.next = lane, from, from
 	r.mu.Unlock()
-	for !f.end && f.err == nil && (f.pending == nil || f.line < from) {
+	for !f.end && f.err == nil && (!f.ready || f.line < from) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -250,19 +251,19 @@ func (r *Replay) openLane(ctx context.Context, f *replayFile) error {
 
 // advance reads the next record of the file into pending, or finds its end or error.
 func (f *replayFile) advance() {
-	rec := new(pipeline.Record)
-	line, err := f.r.Next(rec)
+	line, err := f.r.Next(&f.pending)
+	f.ready = err == nil
 	switch {
 	case err == nil:
-		f.pending, f.line, f.size = rec, line, f.r.Bytes()
+		f.line, f.size = line, f.r.Bytes()
 	case err == io.EOF:
-		f.pending, f.end = nil, true
+		f.end = true
 	default:
 		var at *fixture.Error
 		if errors.As(err, &at) {
 			at.File = f.path
 		}
-		f.pending, f.err = nil, fmt.Errorf("replaying: %w", err)
+		f.err = fmt.Errorf("replaying: %w", err)
 	}
 }
 

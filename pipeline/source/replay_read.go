@@ -61,8 +61,8 @@ func (r *Replay) reopen(ctx context.Context) error {
 // batch hands over what is due, waiting for the first record. It gives nothing when
 // the file turns out to be at its end, or broken, or the lane to be over.
 func (r *Replay) batch(ctx context.Context, f *replayFile) (*pipeline.Batch, error) {
-	if f.pending == nil {
-		if f.advance(); f.pending == nil {
+	if !f.ready {
+		if f.advance(); !f.ready {
 			return nil, nil
 		}
 	}
@@ -83,12 +83,12 @@ func (r *Replay) batch(ctx context.Context, f *replayFile) (*pipeline.Batch, err
 	}
 	recs := r.slab()
 	size, next := int64(0), int64(0)
-	for f.pending != nil && len(recs) < replayRecords && (len(recs) == 0 || size < replayBytes) {
+	for f.ready && len(recs) < replayRecords && (len(recs) == 0 || size < replayBytes) {
 		if len(recs) > 0 && r.clock.until(f.pending.Time) > 0 {
 			break
 		}
 		size += f.size
-		recs = append(recs, *f.pending)
+		recs = append(recs, f.pending)
 		next = f.line + 1
 		f.advance()
 	}

@@ -80,7 +80,12 @@ func Start(t T, o ...Option) *Cluster {
 	if env == "" {
 		return StartFake(t, o...)
 	}
-	c := &Cluster{addrs: strings.Split(env, ",")}
+	return At(t, strings.Split(env, ",")...)
+}
+
+// At gives the cluster at these addresses, which somebody else has started.
+func At(t T, addrs ...string) *Cluster {
+	c := &Cluster{addrs: addrs}
 	t.Cleanup(c.close)
 	return c
 }

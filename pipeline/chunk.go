@@ -26,6 +26,7 @@ type chunk struct {
 	from  int       // where the rest begins, when it is taken one by one
 	spare []*Record // for the next recs
 
+	cursor     atomic.Int32  // the record at work, or a little before
 	place      atomic.Uint32 // index of the step and what happens there
 	prev, next *chunk        // in the roll
 }

@@ -63,6 +63,7 @@ type cpuWorker struct {
 	grownBy       *intake
 	before        savepoint
 	cut           cutter
+	mask          int // how often the cursor is shown
 	emit          func(*Record)
 
 	idleSince, since time.Time
@@ -117,6 +118,9 @@ func (w *cpuWorker) run() {
 	ctx := c.lane.calls
 	pass := s.conf.OnError == OnErrorPass
 	for ; w.i < len(recs); w.i++ {
+		if w.i&w.mask == 0 {
+			c.cursor.Store(int32(w.i))
+		}
 		rec := recs[w.i]
 		if rec.eng.fail != nil {
 			w.out = append(w.out, rec)
@@ -233,6 +237,10 @@ func (w *cpuWorker) end() {
 	m.add(w.t, w.entered)
 	m.mu.Unlock()
 	w.t = tally{}
+	w.mask = 15
+	if spent > time.Duration(len(c.recs))*time.Microsecond {
+		w.mask = 0 // worth to be told exactly
+	}
 
 	c.set(w.out)
 	c.failed += w.failed

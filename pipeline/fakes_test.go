@@ -60,50 +60,63 @@ func (m *memory) Read(ctx context.Context) (*Batch, error) {
 	if m.gap > 0 {
 		pause(ctx, m.gap)
 	}
-	for range m.lanes {
-		m.mu.Lock()
-		i := m.turn % m.lanes
-		m.turn++
-		l := m.open[i]
-		n := min(or0(m.batch, 10), m.records-m.next[i])
-		m.mu.Unlock()
-		select {
-		case <-l.Ended():
-			continue
-		default:
-		}
-		if n <= 0 {
-			continue
-		}
-		if m.charge && l.Room() == 0 {
-			continue
-		}
-		b := m.make(i, l, n)
-		if m.charge {
-			c, err := l.Take(ctx, int64(n)*100)
-			if err != nil {
-				return nil, err
+	for {
+		for range m.lanes {
+			if b, err := m.one(ctx); b != nil || err != nil {
+				return b, err
 			}
-			b.Charge = c
 		}
-		return b, ctx.Err()
-	}
-	if m.endless || m.charge && !m.done() {
+		if !m.endless && m.done() {
+			return nil, io.EOF
+		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-m.engine.Room():
-			return &Batch{Lane: m.open[0], Next: int64(m.next[0])}, nil
 		}
 	}
-	return nil, io.EOF
 }
 
+// one gives a batch of the lane whose turn it is, if it has one and room for it.
+func (m *memory) one(ctx context.Context) (*Batch, error) {
+	m.mu.Lock()
+	i := m.turn % m.lanes
+	m.turn++
+	l := m.open[i]
+	n := min(or0(m.batch, 10), m.records-m.next[i])
+	m.mu.Unlock()
+	if over(l) || n <= 0 || m.charge && l.Room() == 0 {
+		return nil, nil
+	}
+	var c *Charge
+	if m.charge {
+		var err error
+		if c, err = l.Take(ctx, int64(n)*100); errors.Is(err, errLaneEnded) {
+			return nil, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	b := m.make(i, l, n)
+	b.Charge = c
+	return b, nil
+}
+
+func over(l *Lane) bool {
+	select {
+	case <-l.Ended():
+		return true
+	default:
+		return false
+	}
+}
+
+// done says whether every lane has been read to its end, or is over.
 func (m *memory) done() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for i := range m.lanes {
-		if m.next[i] < m.records {
+	for i, l := range m.open {
+		if m.next[i] < m.records && !over(l) {
 			return false
 		}
 	}
@@ -186,6 +199,7 @@ type collect struct {
 type stored struct {
 	Position
 	part    int32
+	dest    uint8 // for sinks that store some of a batch
 	key     string
 	value   string
 	headers map[string]string
@@ -233,7 +247,7 @@ func (c *collect) Write(ctx context.Context, recs []*Record) error {
 		if bad[i] {
 			continue
 		}
-		s := stored{r.Position, r.Part, string(r.Key), string(r.Value()), map[string]string{}, time.Now()}
+		s := stored{r.Position, r.Part, r.eng.index % 3, string(r.Key), string(r.Value()), map[string]string{}, time.Now()}
 		for _, h := range r.Headers {
 			s.headers[h.Name] = string(h.Value)
 		}

@@ -46,8 +46,8 @@ type Lane struct {
 	frozen    bool          // outcomes that come now go nowhere (I8)
 	fenced    bool          // and nothing is committed any more
 	idle      chan struct{} // closed when nothing is in flight, made by whoever waits for it
-	cut       uint64        // of a transaction: writes stop behind this piece
-	wrote     uint64        // one more than the highest piece that was written
+	cut       uint64        // writes stop before this piece; guarded by transactions
+	wrote     uint64        // one more than the highest piece that was written; likewise
 }
 
 // Name is what the lane was opened with.
@@ -173,6 +173,7 @@ func (l *Lane) give(fence bool) int64 {
 	l.cancel()
 	l.hangUp()
 	if n > 0 {
+		l.p.txn.spoil(l)
 		l.p.settled()
 	}
 	l.p.budget.regrant() // it holds back nobody any more
@@ -208,7 +209,7 @@ func (e engine) Lane(ctx context.Context, name string, committed int64) (*Lane, 
 	l := &Lane{
 		name: name, p: p, member: &p.member,
 		closing: make(chan struct{}), ended: make(chan struct{}),
-		read: from, mark: from, committed: from, cut: noCut,
+		read: from, mark: from, committed: from,
 	}
 	l.ctx, l.cancel = context.WithCancel(p.work)
 	l.calls, l.hangUp = context.WithCancel(l.ctx)

@@ -22,7 +22,7 @@ type meter struct {
 	lat    figures
 
 	busy, idle, blocked time.Duration
-	fill                float64 // highest of the queue in this interval
+	fill, lastFill      float64 // highest of the queue in this interval, and in the last
 	errors              map[string]*errorCount
 }
 
@@ -98,8 +98,9 @@ func (m *meter) read() Counts {
 
 // figures are the latencies, or sizes, of the current interval and of the last one.
 type figures struct {
-	now  *hdrhistogram.Histogram
-	last Latency
+	now    *hdrhistogram.Histogram
+	last   Latency
+	turned bool // an interval has ended
 }
 
 // The range of durations is in microseconds: up to a day.
@@ -128,8 +129,16 @@ func (f *figures) summary(unit float64) Latency {
 
 // turn ends the interval.
 func (f *figures) turn(unit float64) {
-	f.last = f.summary(unit)
+	f.last, f.turned = f.summary(unit), true
 	if f.now != nil {
 		f.now.Reset()
 	}
+}
+
+// latest gives the figures of the last interval, or of the first one so far.
+func (f *figures) latest(unit float64) Latency {
+	if !f.turned {
+		return f.summary(unit)
+	}
+	return f.last
 }

@@ -54,6 +54,7 @@ type Pipeline struct {
 	commits   commits
 	txn       *transactions
 	stats     stats
+	watch     watch
 	bytesIn   atomic.Int64
 	bytesOut  atomic.Int64
 	readBlock atomic.Int64 // nanoseconds that the reader waited to hand over
@@ -66,6 +67,9 @@ type stepper interface {
 	laneOver(l *Lane)
 	stopEarly()
 	snapshot(now time.Time) StepSnapshot
+	load(now time.Time) load
+	holdup(now time.Time) holdup
+	fill() float64
 	inFlight(now time.Time, add func(InFlight))
 }
 
@@ -104,6 +108,7 @@ func New(o Options) (*Pipeline, error) {
 	}
 	p.route = newRouter(p, in)
 	p.stats.init(p)
+	p.watch.init(p)
 	return p, nil
 }
 

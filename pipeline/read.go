@@ -96,6 +96,9 @@ func (r *reader) admit(b *Batch) error {
 		return nil
 	}
 	r.p.bytesIn.Add(weight)
+	if r.p.events != nil {
+		r.p.watch.wake()
+	}
 	if len(b.Records) > 0 {
 		r.pieces, r.records = pieces, b.Records
 	}

@@ -87,16 +87,19 @@ func within(d time.Duration, done <-chan error) error {
 // begin starts everything, and gives a channel that is closed when the source has
 // ended and everything that it handed over has its outcome.
 func (p *Pipeline) begin() <-chan struct{} {
-	for _, s := range p.sinks {
+	for _, s := range p.allSinks() {
 		s.since = p.began
 	}
 	p.route.start()
 	for _, s := range p.steps {
 		s.start()
 	}
-	go p.commitLoop()
+	if p.txn == nil {
+		go p.commitLoop()
+	}
 	p.txn.start()
 	p.stats.start()
+	p.watch.start()
 
 	r := &reader{p: p, seed: maphash.MakeSeed(), keys: p.needKeys()}
 	w := &worker{crew: p.readers, turn: r.turn, trouble: r.trouble, ended: func() {
@@ -216,7 +219,6 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	}
 	running = p.calm(e)
 	close(p.commits.stop)
-	p.txn.stop()
 
 	// The last commit also comes when work was given up or a sink hangs (I7).
 	ctx, cancel := context.WithDeadline(context.Background(), e.by)
@@ -224,11 +226,14 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	go func() { last <- p.commit(ctx, p.open()) }()
 	commitErr := within(time.Until(e.by), last)
 	cancel()
+	p.txn.stop(e.by)
 	for _, l := range p.open() {
 		lost += l.give(true) // nothing, unless it came in meanwhile
 		p.forget(l)
 	}
 	p.finishClosed()
+	p.watch.stop()
+	p.setState("stopped")
 	p.stats.stop()
 	closeErr := p.closeAll(max(time.Until(e.by), p.reserve()))
 	p.giveUp()

@@ -26,7 +26,8 @@ type sink struct {
 	busy    time.Duration
 	batches int64
 	sizes   figures
-	stalled bool
+	held    int           // lanes held back
+	holding time.Duration // while there were, in share of the lanes
 }
 
 func newSink(p *Pipeline, conf Output) *sink {
@@ -108,9 +109,10 @@ func (s *sink) enqueue(l *Lane, recs []*Record) {
 	q.mu.Unlock()
 	if hold {
 		l.hold()
+		s.hold(1)
 	}
 	if start {
-		(&worker{crew: s.crew, turn: q.w.turn, trouble: q.w.trouble}).start()
+		q.start()
 	}
 }
 
@@ -122,25 +124,31 @@ func (q *sinkQueue) over(n int) bool {
 // next takes the records of the next write from the queue. It gives false when there
 // are none, or none that may be written: then the writer ends.
 func (q *sinkQueue) next(into []*Record) ([]*Record, bool) {
+	txn := q.s.p.txn
+	txn.lock()
+	defer txn.unlock()
 	q.mu.Lock()
 	bytes := int64(0)
 	limit := int64(q.s.conf.Bytes)
 	n := q.head
+	back := q.queue[:0:0] // that may not be written yet
 	for ; n < len(q.queue) && len(into) < q.s.conf.Records; n++ {
 		rec := q.queue[n]
+		if !txn.admits(rec) {
+			back = append(back, rec)
+			continue
+		}
 		size := int64(len(rec.Value()) + len(rec.Key))
 		if len(into) > 0 && bytes+size > limit {
-			break
-		}
-		if !q.s.p.txn.admits(q.l, rec) {
 			break
 		}
 		bytes += size
 		q.weight -= rec.weight()
 		into = append(into, rec)
-		q.queue[n] = nil
 	}
-	q.head = n
+	clear(q.queue[q.head:n])
+	q.head = n - copy(q.queue[n-len(back):n], back)
+	txn.took(into)
 	if q.head == len(q.queue) {
 		q.queue, q.head, q.weight = q.queue[:0], 0, 0
 	} else if q.head > 4096 && q.head > len(q.queue)/2 {
@@ -158,6 +166,7 @@ func (q *sinkQueue) next(into []*Record) ([]*Record, bool) {
 	q.mu.Unlock()
 	if release {
 		q.l.release()
+		q.s.hold(-1)
 	}
 	return into, len(into) > 0
 }
@@ -173,6 +182,7 @@ func (q *sinkQueue) drop() []*Record {
 	q.mu.Unlock()
 	if release {
 		q.l.release()
+		q.s.hold(-1)
 	}
 	return recs
 }
@@ -187,6 +197,29 @@ func (s *sink) laneOver(l *Lane) {
 	if q != nil {
 		s.abandon(l, q.drop())
 	}
+}
+
+// kick starts the writers of all queues that have something.
+func (s *sink) kick() {
+	s.mu.Lock()
+	queues := make([]*sinkQueue, 0, len(s.queues))
+	for _, q := range s.queues {
+		queues = append(queues, q)
+	}
+	s.mu.Unlock()
+	for _, q := range queues {
+		q.mu.Lock()
+		start := !q.running && q.head < len(q.queue)
+		q.running = q.running || start
+		q.mu.Unlock()
+		if start {
+			q.start()
+		}
+	}
+}
+
+func (q *sinkQueue) start() {
+	(&worker{crew: q.s.crew, turn: q.w.turn, trouble: q.w.trouble}).start()
 }
 
 // abandon gives up records that the sink had taken in.
@@ -220,9 +253,21 @@ func (s *sink) done(now time.Time, records int, took time.Duration) {
 	s.meter.mu.Unlock()
 }
 
+// hold counts the lanes that are held back because of the sink.
+func (s *sink) hold(n int) {
+	s.mu.Lock()
+	s.tick(time.Now())
+	s.held += n
+	s.mu.Unlock()
+}
+
 func (s *sink) tick(now time.Time) {
+	d := now.Sub(s.since)
 	if s.writing > 0 {
-		s.busy += now.Sub(s.since)
+		s.busy += d
+	}
+	if s.held > 0 {
+		s.holding += d * time.Duration(s.held) / time.Duration(max(s.p.laneCount(), s.held))
 	}
 	s.since = now
 }

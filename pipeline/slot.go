@@ -193,7 +193,7 @@ func (s *waitStep) book(c *call, j judgement, t tally, now time.Time, wait time.
 		s.meter.lat.add(spent, 1)
 	}
 	s.meter.mu.Unlock()
-	l := rec.eng.piece.lane
+	l := wl.lane
 	switch {
 	case j.verdict == drop:
 		l.finish([]*Record{rec}, filtered)

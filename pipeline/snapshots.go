@@ -16,7 +16,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 	lanes := append([]*Lane(nil), p.lanes...)
 	p.mu.Unlock()
 	p.meter.mu.Lock()
-	s.Counts, s.Latency = p.meter.counts, p.meter.lat.last
+	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
 	p.meter.mu.Unlock()
 	p.budget.mu.Lock()
 	if !p.member.gone {
@@ -85,7 +85,7 @@ func (s *stepCore) snap() StepSnapshot {
 	defer s.meter.mu.Unlock()
 	out.Counts = s.meter.counts
 	out.Busy, out.Idle, out.Blocked = s.meter.busy, s.meter.idle, s.meter.blocked
-	out.Latency = s.meter.lat.last
+	out.Latency = s.meter.lat.latest(1000)
 	return out
 }
 
@@ -103,11 +103,11 @@ func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
 func (s *sink) snapshot(now time.Time) SinkSnapshot {
 	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: reportOf(s.conf.Sink)}
 	s.mu.Lock()
-	out.Batches, out.BatchRecords = s.batches, s.sizes.last
+	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
 	s.mu.Unlock()
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
-	out.Counts, out.Write = s.meter.counts, s.meter.lat.last
+	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
 	return out
 }
 

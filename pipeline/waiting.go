@@ -15,8 +15,9 @@ type waitStep struct {
 
 	// Slots in each state, for the share of busy, idle and blocked. Guarded by the
 	// window.
-	since time.Time
-	spent [3]time.Duration // running, idle, blocked
+	since   time.Time
+	spent   [3]time.Duration // running, idle, blocked
+	holding time.Duration    // while lanes were held back, in share of the lanes
 }
 
 func newWaitStep(core *stepCore) *waitStep {
@@ -90,6 +91,9 @@ func (s *waitStep) tick(now time.Time) {
 	d := now.Sub(s.since)
 	s.since = now
 	w := &s.win
+	if w.back > 0 {
+		s.holding += d * time.Duration(w.back) / time.Duration(max(len(w.lanes), w.back))
+	}
 	s.spent[0] += d * time.Duration(w.running)
 	free := d * time.Duration(s.conf.Workers-w.running)
 	if w.held >= w.size && w.waiting > 0 {
@@ -205,6 +209,7 @@ func (s *waitStep) clear(wl *waitLane) (recs []*Record, t tally, left int64) {
 	w.waiting -= wl.waiting
 	if wl.back {
 		wl.back = false
+		w.back--
 		w.away -= wl.waiting
 		wl.lane.release()
 	}

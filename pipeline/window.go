@@ -83,6 +83,7 @@ type window struct {
 	turns    fifo[*waitLane] // with pending records, in turn
 	waiting  int             // records pending
 	away     int             // of these, of lanes that are held back
+	back     int             // lanes held back
 	held     int             // places taken
 	unsolved int             // calls without an answer
 	running  int
@@ -137,6 +138,7 @@ func (w *window) add(c *chunk) {
 		w.away += n
 	} else if wl.waiting >= w.backlog/2 {
 		wl.back = true
+		w.back++
 		w.away += wl.waiting
 		wl.lane.hold()
 	}
@@ -225,6 +227,7 @@ func (w *window) admit(make func(*waitLane, *Record) *call) *call {
 		w.away--
 		if wl.waiting <= w.backlog/4 {
 			wl.back = false
+			w.back--
 			w.away -= wl.waiting
 			wl.lane.release()
 		}

@@ -15,6 +15,7 @@ type writer struct {
 	batch  []*Record // to be written, in order; the first span of them at a time
 	tries  []int     // attempts, of each
 	span   int
+	taken  bool // a batch from the queue
 	wait   time.Duration
 	cancel context.CancelFunc
 	room   []*Record
@@ -39,9 +40,6 @@ func (w *writer) turn() bool {
 		w.wait = 0
 		return true
 	}
-	if !q.s.p.txn.enter(q.l, w.batch[:w.span]) {
-		return true
-	}
 	now := time.Now()
 	q.mu.Lock()
 	q.started, q.call = now, true
@@ -59,6 +57,7 @@ func (w *writer) turn() bool {
 
 // begin takes the next batch, after the linger.
 func (w *writer) begin() bool {
+	w.resolved()
 	if w.q.s.conf.Linger > 0 {
 		w.linger()
 	}
@@ -67,8 +66,17 @@ func (w *writer) begin() bool {
 		return false
 	}
 	w.room, w.batch, w.span = batch, batch, len(batch)
+	w.taken = true
 	w.tries = append(w.tries[:0], make([]int, len(batch))...)
 	return true
+}
+
+// resolved says that there is nothing left of the batch that was taken.
+func (w *writer) resolved() {
+	if w.taken {
+		w.taken = false
+		w.q.s.p.txn.resolved()
+	}
 }
 
 // linger waits until the queue has enough for a full write, or has waited as long as
@@ -396,4 +404,5 @@ func (w *writer) giveUp() {
 	w.progress()
 	s.abandon(l, batch)
 	s.abandon(l, w.q.drop())
+	w.resolved()
 }

@@ -155,6 +155,9 @@ func newRootGlobals(s streams) (*cobra.Command, *globals) {
 	flags.StringVar(&g.logFormat, "log-format", "", "form of the log: auto, json, console")
 	flags.StringArrayVar(&g.set, "set", nil, "override a setting of the file: path=value (stages.weather.workers=8); may be repeated")
 	root.AddCommand(
+		newRun(g),
+		newReplay(g),
+		newTest(g),
 		newCheck(g),
 		newConfig(g),
 		newGraph(g),

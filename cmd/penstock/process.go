@@ -43,6 +43,7 @@ type process struct {
 	signals <-chan os.Signal
 	started time.Time
 	expect  func() error // asked when all has gone well: nil, or what was not met
+	atEnd   func()       // called before the last line
 
 	ready    atomic.Bool
 	dumping  atomic.Bool
@@ -105,6 +106,9 @@ func (p *process) memberEnded(e ending, left int, cancel func()) {
 		e.err = nil // a drain that had nothing to do
 	}
 	e.m.ended, e.m.err = true, e.err
+	if e.err != nil {
+		p.say(func() { e.m.events.Log().Error().Msg(e.m.locate(e.err)) })
+	}
 	switch {
 	case e.err != nil:
 		p.stop("failed", cancel)
@@ -132,7 +136,9 @@ func (p *process) stop(reason string, cancel func()) {
 	}
 	ev := event.ProcessStopping{Reason: reason, Signal: name, DrainTimeoutMs: p.drain.Milliseconds(), Inflight: p.totals().InFlight}
 	p.say(func() { p.events.Emit(ev, "") })
-	p.limit.Reset(p.drain + abortAfter)
+	if p.limit != nil {
+		p.limit.Reset(p.drain + abortAfter)
+	}
 	cancel()
 }
 
@@ -164,7 +170,9 @@ func (p *process) handle(s os.Signal, cancel func()) {
 // abort ends what still runs, now.
 func (p *process) abort() {
 	p.aborted = true
-	p.limit.Reset(forceAfter)
+	if p.limit != nil {
+		p.limit.Reset(forceAfter)
+	}
 	for _, m := range p.members {
 		go m.runner.Abort()
 	}
@@ -174,8 +182,8 @@ func (p *process) abort() {
 func (p *process) stopped() int {
 	code, cause := p.exit()
 	for _, m := range p.members {
-		if m.err != nil {
-			p.say(func() { m.events.Log().Error().Msg(m.locate(m.err)) })
+		if !m.ended {
+			p.say(func() { m.events.Log().Error().Msg(m.locate(p.hung())) })
 		}
 	}
 	if cause != nil && code == exitExpectation {
@@ -191,6 +199,9 @@ func (p *process) stopped() int {
 	if cause != nil {
 		ev.ErrorMessage = cause.Error()
 	}
+	if p.atEnd != nil {
+		p.say(p.atEnd)
+	}
 	p.say(func() { p.events.Close(); p.events.Emit(ev, "") })
 	return code
 }
@@ -200,7 +211,7 @@ func (p *process) exit() (code int, cause error) {
 	for _, m := range p.members {
 		err := m.err
 		if !m.ended {
-			err = &pipeline.AbandonedError{Forced: p.forced != nil, Running: 1}
+			err = p.hung()
 		}
 		if c := exitCode(err); badness(c) > badness(code) {
 			code, cause = c, err
@@ -216,6 +227,11 @@ func (p *process) exit() (code int, cause error) {
 		return exitCode(cause), cause
 	}
 	return code, cause
+}
+
+// hung is the error of a pipeline that did not even end when it was aborted.
+func (p *process) hung() error {
+	return fmt.Errorf("waiting for the pipeline to end: %w", &pipeline.AbandonedError{Forced: p.forced != nil, Running: 1})
 }
 
 // badness puts exit codes in order: the cause of a stop is worse than what became of

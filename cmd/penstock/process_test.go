@@ -271,7 +271,7 @@ func TestOneFailureStopsTheOthers(t *testing.T) {
 		if code != exitFailed || took != time.Minute+2*time.Second {
 			t.Errorf("exit code %d after %v", code, took)
 		}
-		want := "process.ready process.stopping log(p1.yaml:3:5: writing: the disk is full) " +
+		want := "process.ready log(p1.yaml:3:5: writing: the disk is full) process.stopping " +
 			"log(p2.yaml:3:5: abandoned 1 records in flight; they are uncommitted and will be read again) process.stopped"
 		if got := s.log.events(t); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"strings"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -25,6 +26,22 @@ type Pipeline struct {
 
 	origins map[string]string // by path, what stands in the file: "" or the variable or --set it comes from
 	secrets []string          // texts that must not be shown
+	places  map[string]string // by path, line:column
+}
+
+// Place gives file:line:column of what stands at a path: "source", "stages[2].http",
+// "sinks[0]". What does not stand in the file has the place of what it would stand in.
+func (p *Pipeline) Place(path string) string {
+	for {
+		if at, ok := p.places[path]; ok {
+			return p.File + ":" + at
+		}
+		i := strings.LastIndexAny(path, ".[")
+		if i < 0 {
+			return p.File
+		}
+		path = path[:i]
+	}
 }
 
 // Process holds the settings that all pipelines of a process share.

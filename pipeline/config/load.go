@@ -183,6 +183,14 @@ func (d *decoder) remember(p *Pipeline) {
 	for path, n := range d.places {
 		p.origins[path] = n.origin
 	}
+	p.places = make(map[string]string, len(d.places))
+	for _, nodes := range []map[string]*node{d.places, d.keys} { // keys win, where both are known
+		for path, n := range nodes {
+			if n.line > 0 {
+				p.places[path] = fmt.Sprintf("%d:%d", n.line, n.col)
+			}
+		}
+	}
 }
 
 // mergeProcess makes one Process out of those of all files, and reports where they

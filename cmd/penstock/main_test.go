@@ -1,0 +1,81 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// TestMain makes this test binary, under the name penstock, the command itself: for
+// scripts, and for tests that start a process.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"penstock": main})
+}
+
+// TestScripts runs testdata/script/*.txtar. Beside testscript's own commands there are
+//
+//	exits CODE PROGRAM ARG...   run a program, which must end with this exit code
+//	logs [FILE]                 each line of stderr, or of the file, is a valid log line
+//	                            of the contract; the lines of FILE that are none fail
+//
+// and $FLIGHTS is the folder of the flights.
+func TestScripts(t *testing.T) {
+	flights, err := filepath.Abs(filepath.Join(repo, "testdata", "flights"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join(repo, "testdata", "script"),
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("FLIGHTS", flights)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exitsCommand, "logs": logsCommand},
+	})
+}
+
+func exitsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		got = exit.ExitCode()
+	case err != nil:
+		ts.Fatalf("%v", err)
+	}
+	if got != want {
+		ts.Fatalf("%s ended with exit code %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+func logsCommand(ts *testscript.TestScript, neg bool, args []string) {
+	file := "stderr"
+	if len(args) == 1 {
+		file = args[0]
+	}
+	text := ts.ReadFile(file)
+	err := event.ValidateAll([]byte(text))
+	if err == nil && text == "" {
+		err = fmt.Errorf("%s holds no log line", file)
+	}
+	if neg != (err != nil) {
+		ts.Fatalf("logs %s: %v", file, err)
+	}
+}

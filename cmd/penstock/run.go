@@ -1,0 +1,229 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+func newRun(g *globals) *cobra.Command {
+	drain := time.Duration(0)
+	cmd := &cobra.Command{
+		Use:   "run FILE|DIR...",
+		Short: "Run one or several pipelines until they end or a signal comes",
+		Long: `Run one or several pipelines in one process, until all their sources have ended or a signal comes.
+
+SIGTERM and SIGINT stop reading, finish what is in flight within the drain budget, commit, and exit with 0.
+A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if drain < 0 {
+				return usagef("--drain %v: it is a time like 25s", drain)
+			}
+			return runDaemon(cmd.Context(), g, args, drain)
+		},
+	}
+	cmd.Flags().DurationVar(&drain, "drain", 0, "how long work in flight may go on after a signal (default: limits.drain of the file)")
+	return cmd
+}
+
+// runDaemon runs files until they end. All that goes wrong is said in the log: the
+// error holds the exit code alone.
+func runDaemon(ctx context.Context, g *globals, files []string, drain time.Duration) error {
+	signals, release := caught()
+	defer release()
+	set, events, err := loadDaemon(g, files)
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	if drain > 0 {
+		set.Process.Limits.Drain = drain
+		for _, p := range set.Pipelines {
+			p.Limits.Drain = drain
+		}
+	}
+	return endedWith(daemon(ctx, set, events, signals))
+}
+
+// endedWith is the error of a command that has said all there is to say.
+func endedWith(code int) error {
+	if code == exitDone {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+// loadDaemon loads files and reports all that is wrong with them.
+func loadDaemon(g *globals, files []string) (*config.Set, *event.Emitter, error) {
+	set, err := g.load(files)
+	if err != nil {
+		return nil, nil, rejectConfig(g, err)
+	}
+	events, err := newEvents(g, g.err, set.Process.Log)
+	return set, events, err
+}
+
+// rejectConfig reports what is wrong with the files: in JSON as log lines, to people
+// with the lines that are meant.
+func rejectConfig(g *globals, err error) error {
+	var invalid *config.InvalidError
+	file, _ := g.err.(*os.File)
+	if console, _ := event.ConsoleFor(g.logFormat, file); console || !errors.As(err, &invalid) {
+		return err // for people: printed with the lines that are meant
+	}
+	l := config.Log{Level: "info", Format: "json", Events: true}
+	g.logFlags(&l)
+	events, optErr := newEvents(g, g.err, l)
+	if optErr != nil {
+		return optErr
+	}
+	defer events.Close()
+	logProblems(events, invalid.Problems)
+	errs := invalid.Problems.Errors()
+	first := ""
+	if len(errs) > 0 {
+		first = errs[0].String()
+	}
+	events.Emit(event.ConfigRejected{Trigger: "start", ErrorCount: int64(len(errs)), ErrorFirst: first}, "")
+	return &exitError{code: exitUsage}
+}
+
+// logProblems writes a free line for each.
+func logProblems(events *event.Emitter, problems config.Problems) {
+	for _, p := range problems {
+		line := events.Log().Error()
+		if p.Severity == config.SeverityWarning {
+			line = events.Log().Warn()
+		}
+		if p.Suggestion != "" {
+			line = line.Str("suggestion", p.Suggestion)
+		}
+		line.Msg(p.String())
+	}
+}
+
+// daemon builds what was loaded, probes what it needs, runs it, and gives the exit
+// code.
+func daemon(ctx context.Context, set *config.Set, events *event.Emitter, signals <-chan os.Signal) int {
+	p := &process{events: events, drain: set.Process.Limits.Drain, signals: signals, started: time.Now()}
+	announce(events, set)
+	tuneMemory(int64(set.Process.Limits.InFlightBytes))
+	logProblems(events, set.Warnings)
+	events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
+
+	all, err := assembleAll(set, events, standIns{})
+	if err == nil {
+		err = p.prepare(ctx, all)
+	}
+	if err == nil && p.signal == nil {
+		err = p.addMembers(all)
+	}
+	if err != nil || p.signal != nil {
+		for _, a := range all {
+			a.discard()
+		}
+		return p.neverRan(err)
+	}
+	return p.run(ctx)
+}
+
+func announce(events *event.Emitter, set *config.Set) {
+	b := buildInfo()
+	var files []string
+	for _, p := range set.Pipelines {
+		files = append(files, p.File)
+	}
+	listen := ""
+	if set.Process.Admin != nil {
+		listen = set.Process.Admin.Listen
+	}
+	events.Emit(event.ProcessStarted{
+		ServiceVersion: b.Version, VCSRevision: b.Revision, GoVersion: b.Go, ConfigHash: set.Hash,
+		ConfigPath: strings.Join(files, ","), AdminAddr: listen, Pipelines: int64(len(files)),
+	}, "")
+}
+
+// assembleAll builds all pipelines of a process, with one budget.
+func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*assembled, err error) {
+	limits := set.Process.Limits
+	budget := pipeline.NewBudget(limits.InFlight, limits.InFlightBytes)
+	for _, file := range set.Pipelines {
+		a, err := assemble(file, events, budget, in)
+		if err != nil {
+			for _, b := range all {
+				b.discard()
+			}
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// prepare probes what the pipelines need. A signal ends it.
+func (p *process) prepare(ctx context.Context, all []*assembled) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	probed := make(chan error, 1)
+	go func() { probed <- pingAll(ctx, all) }()
+	for {
+		select {
+		case err := <-probed:
+			return err
+		case s := <-p.signals:
+			if p.handle(s, cancel); p.signal != nil {
+				return nil
+			}
+		}
+	}
+}
+
+// addMembers makes the pipelines.
+func (p *process) addMembers(all []*assembled) error {
+	for _, a := range all {
+		m, err := a.member()
+		if err != nil {
+			return err
+		}
+		p.members = append(p.members, m)
+	}
+	return nil
+}
+
+// neverRan writes the last lines of a process whose pipelines did not start: err says
+// why, nil means a signal.
+func (p *process) neverRan(err error) int {
+	code := exitCode(err)
+	if err != nil {
+		p.say(func() { p.events.Log().Error().Msg(err.Error()) })
+		p.stop("failed", func() {})
+	}
+	ev := event.ProcessStopped{ExitCode: int64(code), Reason: p.reason(code), UptimeMs: time.Since(p.started).Milliseconds(),
+		ErrorMessage: cause(err)}
+	p.say(func() { p.events.Close(); p.events.Emit(ev, "") })
+	return code
+}
+
+// cause is an error without its place, which is said once.
+func cause(err error) string {
+	var exit *exitError
+	if errors.As(err, &exit) && exit.err != nil {
+		if inner := errors.Unwrap(exit.err); inner != nil {
+			return inner.Error()
+		}
+		return exit.err.Error()
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}

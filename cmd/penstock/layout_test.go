@@ -55,7 +55,8 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/kafka"}, own: []string{"pipeline/event"},
 		others: []string{kafkaGo, "github.com/klauspost/compress", "github.com/pierrec/lz4/v4"}},
 	{packages: []string{"pipeline/event"}, others: []string{zero}},
-	{packages: []string{"pipeline"}, own: []string{"pipeline/event"}, others: []string{conc, zero, "github.com/tidwall/gjson"}},
+	{packages: []string{"pipeline"}, own: []string{"pipeline/event"}, others: []string{conc, zero, "github.com/tidwall/gjson",
+		"github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures: libraries.md
 }
 
 // covers says whether a rule is about the package, or about one that it is part of.

@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// A holding server takes requests and answers none before it is told to.
+type holding struct {
+	*httptest.Server
+	asked  chan string
+	answer chan struct{}
+}
+
+func startHolding(t *testing.T) *holding {
+	h := &holding{asked: make(chan string, 100), answer: make(chan struct{})}
+	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.asked <- r.URL.Path
+		select {
+		case <-h.answer:
+			fmt.Fprint(w, `"clear"`)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(func() { h.CloseClientConnections(); h.Close() })
+	return h
+}
+
+// A running is the command in a process of its own, with its log.
+type running struct {
+	t       *testing.T
+	command *exec.Cmd
+	lines   *bufio.Scanner
+	log     bytes.Buffer
+	stdout  bytes.Buffer
+}
+
+// startRun runs a pipeline of three records, each of which waits for the server.
+func startRun(t *testing.T, h *holding, drain string) *running {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"input.jsonl": `{"topic":"flights","partition":3,"offset":7,"payload":"{\"o\":\"a\"}"}` + "\n" +
+			`{"topic":"flights","partition":3,"offset":8,"payload":"{\"o\":\"b\"}"}` + "\n" +
+			`{"topic":"flights","partition":3,"offset":9,"payload":"{\"o\":\"c\"}"}` + "\n",
+		"p.yaml": fmt.Sprintf(`pipeline: p
+source:
+  replay: {files: [input.jsonl]}
+stages:
+  - http: {url: "%s/{o}", into: weather}
+    timeout: 10m
+    deadline: 10m
+sinks:
+  - stdout: {}
+limits: {drain: %s}
+log: {format: json}
+`, h.URL, drain),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := &running{t: t, command: exec.CommandContext(t.Context(), "penstock", "run", filepath.Join(dir, "p.yaml"))}
+	r.command.Stdout = &r.stdout
+	stderr, err := r.command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.lines = bufio.NewScanner(stderr)
+	if err := r.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		<-h.asked
+	}
+	return r
+}
+
+// read reads log lines up to one that holds text, "": to the end.
+func (r *running) read(text string) string {
+	r.t.Helper()
+	for r.lines.Scan() {
+		r.log.Write(append(r.lines.Bytes(), '\n'))
+		if text != "" && strings.Contains(r.lines.Text(), text) {
+			return r.lines.Text()
+		}
+	}
+	if text != "" {
+		r.t.Fatalf("the log ended before %s:\n%s", text, r.log.String())
+	}
+	return ""
+}
+
+func (r *running) signal(s os.Signal) {
+	r.t.Helper()
+	if err := r.command.Process.Signal(s); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// end waits for the end of the process, checks its log, and gives the exit code.
+func (r *running) end() int {
+	r.t.Helper()
+	r.read("")
+	err := r.command.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		r.t.Fatal(err)
+	}
+	if err := event.ValidateAll(r.log.Bytes()); err != nil {
+		r.t.Error(err)
+	}
+	return r.command.ProcessState.ExitCode()
+}
+
+// TestSignals covers what a signal does to a real process with records in flight.
+func TestSignals(t *testing.T) {
+	for _, s := range []os.Signal{syscall.SIGTERM, os.Interrupt} {
+		t.Run("drain on "+s.String(), func(t *testing.T) {
+			h := startHolding(t)
+			r := startRun(t, h, "1h")
+			r.signal(s)
+			r.read(`"event_name":"process.stopping"`)
+			close(h.answer)
+			if code := r.end(); code != exitDone {
+				t.Errorf("exit code %d\n%s", code, r.log.String())
+			}
+			if n := strings.Count(r.stdout.String(), `"weather":"clear"`); n != 3 {
+				t.Errorf("%d records came out\n%s", n, r.stdout.String())
+			}
+		})
+	}
+
+	t.Run("the drain budget runs out", func(t *testing.T) {
+		h := startHolding(t)
+		r := startRun(t, h, "100ms")
+		r.signal(syscall.SIGTERM)
+		if code := r.end(); code != exitAbandoned {
+			t.Errorf("exit code %d\n%s", code, r.log.String())
+		}
+		if !strings.Contains(r.log.String(), `"reason":"drain_timeout"`) || !strings.Contains(r.log.String(), `"abandoned":3`) {
+			t.Errorf("the log does not say so:\n%s", r.log.String())
+		}
+		if r.stdout.Len() > 0 {
+			t.Errorf("records came out: %s", r.stdout.String())
+		}
+	})
+
+	for s, want := range map[os.Signal]int{syscall.SIGTERM: exitTerminate, os.Interrupt: exitInterrupt} {
+		t.Run("forced by "+s.String(), func(t *testing.T) {
+			h := startHolding(t)
+			r := startRun(t, h, "1h")
+			r.signal(syscall.SIGTERM)
+			r.read(`"event_name":"process.stopping"`)
+			r.signal(s)
+			if code := r.end(); code != want {
+				t.Errorf("exit code %d, want %d\n%s", code, want, r.log.String())
+			}
+		})
+	}
+
+	t.Run("hangup and dump", func(t *testing.T) {
+		h := startHolding(t)
+		r := startRun(t, h, "1h")
+		r.signal(syscall.SIGHUP)
+		r.read("reloading does not exist yet")
+		r.signal(syscall.SIGUSR1)
+		for _, offset := range []string{"7", "8", "9"} {
+			line := r.read(`"message":"in flight","topic":"flights","partition":3,"offset":` + offset)
+			if !strings.Contains(line, `"step":"http"`) || strings.Contains(line, `"o"`) {
+				t.Errorf("in flight: %s", line)
+			}
+		}
+		close(h.answer)
+		if code := r.end(); code != exitDone {
+			t.Errorf("exit code %d\n%s", code, r.log.String())
+		}
+	})
+}

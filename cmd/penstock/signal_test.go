@@ -30,7 +30,7 @@ func startHolding(t *testing.T) *holding {
 		h.asked <- r.URL.Path
 		select {
 		case <-h.answer:
-			fmt.Fprint(w, `"clear"`)
+			fmt.Fprint(w, "clear")
 		case <-r.Context().Done():
 		}
 	}))

@@ -56,7 +56,12 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 		d.remember(p)
 		problems = append(problems, d.problems...)
 	}
+	var secrets []string
+	for _, d := range decoders {
+		secrets = append(secrets, d.secrets...)
+	}
 	problems = problems.sort()
+	problems.concealAll(secrets)
 	if len(problems.Errors()) > 0 || len(files) == 0 {
 		return nil, &InvalidError{Problems: problems}
 	}

@@ -142,6 +142,9 @@ func (d *decoder) plain(n *node, v reflect.Value, t tags, name string) bool {
 			return d.errorAt(n, fmt.Sprintf("%s is one of %s, not %s", name, strings.Join(t.enum, ", "), n.shown()), didYouMeanOnly(n.text, t.enum))
 		}
 		v.SetString(n.text)
+		if v.Type() == secretType {
+			d.secrets = append(d.secrets, n.raw, n.text)
+		}
 	case reflect.Bool:
 		if !isBool(n.text) {
 			return wrong("write true or false")

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"runtime"
 	"slices"
 	"sort"
@@ -263,7 +262,7 @@ func (s *shower) dictionary(v reflect.Value, path string) *yaml.Node {
 // text makes a scalar, with what must not be seen taken out, and marked with where it
 // comes from.
 func (s *shower) text(path, text string) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.ScalarNode, Value: s.conceal(text)}
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: conceal(text, s.p.secrets)}
 	if s.relative {
 		n.Value = strings.ReplaceAll(n.Value, s.p.Dir+string(filepath.Separator), "")
 	}
@@ -283,21 +282,6 @@ func (s *shower) text(path, text string) *yaml.Node {
 // that a bare scalar stands for.
 func (s *shower) below(path string) bool {
 	return strings.HasSuffix(path, "]")
-}
-
-var (
-	userInfo = regexp.MustCompile(`(://[^/@:\s]*):[^@/\s]+@`)
-	password = regexp.MustCompile(`(?i)\b((?:password|passwd|pwd|secret|token|api_?key)\s*=\s*)[^&\s;]+`)
-)
-
-// conceal takes secrets out of a text: what came from ${file:…}, and what looks like a
-// password.
-func (s *shower) conceal(text string) string {
-	for _, secret := range s.p.secrets {
-		text = strings.ReplaceAll(text, secret, "***")
-	}
-	text = userInfo.ReplaceAllString(text, "$1:***@")
-	return password.ReplaceAllString(text, "${1}***")
 }
 
 // shortDuration is Duration.String without parts that are zero: 1m, not 1m0s.

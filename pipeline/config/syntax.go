@@ -11,6 +11,8 @@ import (
 // what follows.
 var statement = regexp.MustCompile("^([ \t]*(?:-[ \t]+)*)((?:\"[^\"]*\"|'[^']*'|[^\\s:#{}\\[\\],&*!|>'\"%@`-][^:#]*?)[ \t]*:(?:[ \t]+|$))?(.*)$")
 
+const readingYAML = "reading YAML: "
+
 // a syntaxError is where YAML stops, in words.
 type syntaxError struct {
 	line, col, width int
@@ -31,7 +33,7 @@ func valueMatters(lines []string, at int, e syntaxError) bool {
 func (e *syntaxError) misplaced(line string) {
 	line = strings.TrimRight(line, "\r\n")
 	indent := indentation(line)
-	e.text = "reading YAML: the line does not fit the indentation of those above"
+	e.text = readingYAML + "the line does not fit the indentation of those above"
 	e.col, e.width, e.value = 1+indent, max(1, utf8.RuneCountInString(e.key)), len(line)
 }
 
@@ -41,7 +43,7 @@ func (r *reading) mend(text []byte, cause error) []byte {
 	lines := strings.SplitAfter(string(text), "\n")
 	at := failingLine(lines)
 	if at >= len(lines) {
-		r.whole("reading YAML: "+plainWords(cause), "")
+		r.whole(readingYAML+plainWords(cause), "")
 		return nil
 	}
 	e := explain(lines[at], cause)
@@ -108,7 +110,7 @@ func explain(line string, cause error) syntaxError {
 	m := statement.FindStringSubmatchIndex(line)
 	e := syntaxError{value: len(line)}
 	if m == nil {
-		e.col, e.text = 1, "reading YAML: "+plainWords(cause)
+		e.col, e.text = 1, readingYAML+plainWords(cause)
 		return e
 	}
 	if m[4] >= 0 {
@@ -130,7 +132,7 @@ func explain(line string, cause error) syntaxError {
 		text = plainWords(cause)
 		e.vague = true
 	}
-	e.text = "reading YAML: " + text
+	e.text = readingYAML + text
 	e.col, e.width = 1+utf8.RuneCountInString(line[:m[6]+offset]), width
 	return e
 }

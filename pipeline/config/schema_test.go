@@ -1,0 +1,179 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/config"
+)
+
+func compileSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	text, err := config.Schema(catalog.Kinds())
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.DefaultDraft(jsonschema.Draft2020)
+	if err := c.AddResource(config.SchemaID, doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile(config.SchemaID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// read gives a file as a validator sees it.
+func read(t *testing.T, text []byte) any {
+	t.Helper()
+	var doc any
+	if err := yaml.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	b, err := json.Marshal(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// Every good file is right by the schema, and none is with a key that nobody knows,
+// wherever it stands.
+func TestSchemaTakesGoodFiles(t *testing.T) {
+	s := compileSchema(t)
+	files, err := filepath.Glob(filepath.Join(testdata, "*.good.yaml"))
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v := read(t, text)
+		if err := s.Validate(v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, at := range []string{"", "source", "source.replay", "stages.0", "sinks.0", "limits", "log", "admin", "sinks.0.batch", "stages.0.retry", "stages.0.http"} {
+			spoilt := read(t, text)
+			if !spoil(spoilt, at) {
+				continue
+			}
+			if s.Validate(spoilt) == nil {
+				t.Errorf("%s: the schema takes an unknown key in %q", name, at)
+			}
+		}
+	}
+}
+
+// spoil puts an unknown key into the mapping at a path, if there is one.
+func spoil(v any, at string) bool {
+	if at != "" {
+		for part := range strings.SplitSeq(at, ".") {
+			switch x := v.(type) {
+			case map[string]any:
+				v = x[part]
+			case []any:
+				if part != "0" || len(x) == 0 {
+					return false
+				}
+				v = x[0]
+			}
+		}
+	}
+	m, ok := v.(map[string]any)
+	if ok {
+		m["nobody_knows_this"] = "x"
+	}
+	return ok
+}
+
+// The schema refuses what an editor can see to be wrong.
+func TestSchemaRefuses(t *testing.T) {
+	s := compileSchema(t)
+	for _, change := range [][2]string{
+		{"drain: 25s", "drain: 25"}, {"in_flight_bytes: 256MiB", "in_flight_bytes: 256"}, {"in_flight: 100000", "in_flight: 0"},
+		{"workers: 64", "workers: many"}, {"serial: key", "serial: keys"}, {"order: {key: origin}", "order: kye"},
+		{"delivery: at_least_once", "delivery: twice"}, {"- filter: delay >= 15\n", "- filter: delay >= 15\n    timeout: 5s\n"},
+		{"- filter: delay >= 15\n", "- filter: delay >= 15\n    map: {remove: [a]}\n"}, {"into: weather", "method: POST"},
+		{"- stdout:\n", "- name: x\n"}, {"pipeline: late-flights", "# none"}, {"on_miss: null", "on_miss: maybe"}, {"level: info", "level: loud"},
+	} {
+		text, err := os.ReadFile(filepath.Join(testdata, "whole.good.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := strings.Replace(string(text), change[0], change[1], 1)
+		if changed == string(text) {
+			t.Fatalf("%q is not in the file", change[0])
+		}
+		if s.Validate(read(t, []byte(changed))) == nil {
+			t.Errorf("the schema takes %q", change[1])
+		}
+	}
+}
+
+// Defaults and words for people stand in the schema.
+func TestSchemaExplains(t *testing.T) {
+	text, err := config.Schema(catalog.Kinds())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc struct {
+		Schema     string `json:"$schema"`
+		Properties map[string]struct {
+			Description string
+			Properties  map[string]struct {
+				Description string
+				Default     any
+			}
+		}
+		Defs map[string]struct {
+			Description string
+			Properties  map[string]struct {
+				Description string
+				Default     any
+			}
+		} `json:"$defs"`
+	}
+	if err := json.Unmarshal(text, &doc); err != nil {
+		t.Fatal(err)
+	}
+	if doc.Schema != "https://json-schema.org/draft/2020-12/schema" {
+		t.Errorf("schema of %s", doc.Schema)
+	}
+	for name, p := range doc.Properties {
+		if p.Description == "" {
+			t.Errorf("%s has no description", name)
+		}
+	}
+	limits := doc.Properties["limits"].Properties
+	if limits["drain"].Default != "25s" || limits["in_flight"].Default != 100000.0 || limits["in_flight_bytes"].Default != "256MiB" {
+		t.Errorf("defaults of limits: %+v", limits)
+	}
+	if s := doc.Defs["stage"].Properties; s["deadline"].Default != "20s" || s["timeout"].Default != "10s" || s["deadline"].Description == "" {
+		t.Errorf("defaults of a stage: %+v", s)
+	}
+	for _, k := range catalog.Kinds() {
+		if doc.Defs[string(k.Section)+"."+k.Name].Description != k.Doc {
+			t.Errorf("%s %s has no description", k.Section, k.Name)
+		}
+	}
+}

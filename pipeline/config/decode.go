@@ -78,7 +78,7 @@ func label(path string) string {
 // value decodes n into v and says whether all of it was right.
 func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
 	d.places[path] = n
-	if n.kind == brokenNode {
+	if n.kind == brokenNode || len(d.problems) > maxProblems {
 		return false
 	}
 	if nd, ok := v.Addr().Interface().(nodeDecoder); ok {
@@ -180,6 +180,9 @@ func known(fields []field) string {
 }
 
 func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
+	if len(d.problems) > maxProblems {
+		return false
+	}
 	suggestion := c.elsewhere[key.text]
 	if suggestion == "" && topKeys[key.text] {
 		suggestion = atMargin(key.text)
@@ -266,12 +269,15 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes a list, not %s", label(path), n.describe()), suggestion)
 	}
+	if !d.length(n, len(n.items), t, path, "entries") {
+		return false
+	}
 	ok := true
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
 	for i, item := range n.items {
 		ok = d.value(item, v.Index(i), tags{enum: t.enum, path: t.path}, fmt.Sprintf("%s[%d]", path, i)) && ok
 	}
-	return d.length(n, len(n.items), t, path, "entries") && ok
+	return ok
 }
 
 func (d *decoder) dictionary(n *node, v reflect.Value, t tags, path string) bool {

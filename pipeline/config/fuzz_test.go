@@ -46,7 +46,10 @@ func FuzzLoad(f *testing.F) {
 		if !errors.As(err, &invalid) || len(invalid.Problems.Errors()) == 0 {
 			t.Fatalf("refused without a reason: %v", err)
 		}
-		lines := strings.Count(string(text), "\n") + 1
+		lines := 1
+		for _, end := range []string{"\n", "\r", "\u0085", "\u2028", "\u2029"} {
+			lines += strings.Count(string(text), end)
+		}
 		for _, p := range invalid.Problems {
 			if p.Text == "" || p.Line < 0 || p.Line > lines || p.Column < 0 || (p.Line > 0) != (p.Column > 0) {
 				t.Errorf("problem %+v in %d lines", p, lines)

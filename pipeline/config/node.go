@@ -128,7 +128,7 @@ func (n *node) placeLiteral(before string) (line, col int) {
 	nth := strings.Count(before, "\n")
 	raw := strings.Split(n.raw, "\n")[nth]
 	inLine := before[strings.LastIndexByte(before, '\n')+1:]
-	text := strings.TrimRight(n.src.line(n.line+1+nth), "\r")
+	text := n.src.line(n.line + 1 + nth)
 	if !strings.HasSuffix(text, raw) {
 		return n.line, n.col
 	}

@@ -13,9 +13,12 @@ import (
 )
 
 const (
-	maxFile  = 1 << 20 // bytes of a pipeline file
-	maxNodes = 50_000  // values in it, aliases followed
-	maxDepth = 64
+	maxFile     = 1 << 20 // bytes of a pipeline file
+	maxLine     = 32 << 10
+	maxNodes    = 50_000 // values in it, aliases followed
+	maxDepth    = 64
+	maxProblems = 200
+	maxProbed   = 8 << 20 // bytes read again and again to find where YAML stops
 )
 
 // A reading is one file on its way from text to nodes.
@@ -29,20 +32,33 @@ type reading struct {
 	over     bool          // maxNodes has been reported
 	broken   map[spot]bool // values that were taken out because YAML could not read them
 	damaged  bool          // whole lines were taken out: what is missing may stand there
+	probed   int           // see maxProbed
 }
 
 type spot struct{ line, col int }
 
 func newReading(name string, order int, text []byte, vars *variables, kinds Kinds) *reading {
+	lines := splitLines(strings.TrimPrefix(string(text), "\ufeff"))
+	for i := range lines {
+		lines[i] = withoutEnd(lines[i])
+	}
 	return &reading{
-		src:    &source{name: name, order: order, lines: strings.Split(string(text), "\n")},
+		src:    &source{name: name, order: order, lines: lines},
 		vars:   vars,
 		kinds:  kinds,
 		broken: map[spot]bool{},
 	}
 }
 
-func (r *reading) report(p Problem) { r.problems = append(r.problems, p) }
+func (r *reading) report(p Problem) {
+	switch {
+	case len(r.problems) < maxProblems:
+		r.problems = append(r.problems, p)
+	case len(r.problems) == maxProblems:
+		r.problems = append(r.problems, Problem{File: r.src.name, order: r.src.order, Line: len(r.src.lines), Column: 1, Severity: SeverityError,
+			Text: fmt.Sprintf("more than %d problems: the rest is left out", maxProblems)})
+	}
+}
 
 func (r *reading) whole(text, suggestion string) {
 	r.report(r.src.problem(SeverityError, 0, 0, 0, text, suggestion))
@@ -53,6 +69,12 @@ func (r *reading) parse(text []byte) *node {
 	if len(text) > maxFile {
 		r.whole(fmt.Sprintf("the file has %d bytes; a pipeline file has at most %d", len(text), maxFile), "")
 		return nil
+	}
+	for i, line := range r.src.lines {
+		if len(line) > maxLine {
+			r.report(r.src.problem(SeverityError, i+1, 1, 1, fmt.Sprintf("the line has %d bytes; a line of a pipeline file has at most %d", len(line), maxLine), "break it"))
+			return nil
+		}
 	}
 	if !utf8.Valid(text) {
 		r.notUTF8(text)
@@ -136,8 +158,9 @@ func (r *reading) empty() {
 
 func (r *reading) secondDocument(text []byte) {
 	content := false
-	for i, line := range strings.Split(string(text), "\n") {
-		if content && (line == "---" || strings.HasPrefix(line, "--- ") || line == "---\r") {
+	for i, line := range splitLines(string(text)) {
+		line = withoutEnd(line)
+		if content && (line == "---" || strings.HasPrefix(line, "--- ")) {
 			r.report(r.src.problem(SeverityError, i+1, 1, 3, "a second document begins here; a file holds one pipeline",
 				"give it a file of its own and run both: penstock run FILE FILE"))
 			return
@@ -231,6 +254,7 @@ func (r *reading) scalar(n *node, y *yaml.Node) {
 
 func (r *reading) mapping(n *node, y *yaml.Node, depth int, flow bool) {
 	var merges []*node
+	first := map[string]*node{}
 	for i := 0; i+1 < len(y.Content) && !r.over; i += 2 {
 		k := y.Content[i]
 		for k.Kind == yaml.AliasNode && k.Alias != nil {
@@ -249,10 +273,11 @@ func (r *reading) mapping(n *node, y *yaml.Node, depth int, flow bool) {
 			merges = append(merges, value)
 			continue
 		}
-		if first := n.key(key.text); first != nil {
-			r.report(key.problem(SeverityError, fmt.Sprintf("the key %q stands twice", key.text), fmt.Sprintf("it stands at line %d already: remove one of them", first.line)))
+		if before := first[key.text]; before != nil {
+			r.report(key.problem(SeverityError, fmt.Sprintf("the key %q stands twice", key.text), fmt.Sprintf("it stands at line %d already: remove one of them", before.line)))
 			continue
 		}
+		first[key.text] = key
 		n.keys, n.items = append(n.keys, key), append(n.items, value)
 	}
 	for _, m := range merges {

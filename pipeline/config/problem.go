@@ -25,9 +25,10 @@ type Problem struct {
 	Severity   Severity `json:"severity"`
 	Text       string   `json:"text"`
 	Suggestion string   `json:"suggestion,omitempty"`
-	Source     string   `json:"source,omitempty"` // the line, as it stands in the file
+	Source     string   `json:"source,omitempty"` // the line, without secrets; of a very long one a part
 
 	width int // characters that the caret marks
+	from  int // characters of the line that Source leaves out at its beginning
 	order int // of the file among those given
 }
 
@@ -54,7 +55,7 @@ func (p Problem) Detail() string {
 	b.WriteByte('\n')
 	if p.Line > 0 && p.Source != "" {
 		gutter := fmt.Sprintf("%5d | ", p.Line)
-		line, at, width := clip(p.Source, p.Column, p.width)
+		line, at, width := clip(p.Source, p.Column-p.from, p.width)
 		b.WriteString(gutter + line + "\n")
 		b.WriteString(strings.Repeat(" ", len(gutter)-2) + "| ")
 		for i, r := range []rune(line) {
@@ -157,12 +158,25 @@ func (s *source) line(n int) string {
 	return s.lines[n-1]
 }
 
-// report adds a problem at a place.
+// problem makes a problem at a place.
 func (s *source) problem(sev Severity, line, col, width int, text, suggestion string) Problem {
+	shown, from := excerpt(s.line(line), col)
 	return Problem{
 		File: s.name, Line: line, Column: col, Severity: sev, Text: text, Suggestion: suggestion,
-		Source: strings.TrimRight(s.line(line), "\r"), width: width, order: s.order,
+		Source: shown, width: width, from: from, order: s.order,
 	}
+}
+
+// excerpt keeps what stands around the column of a very long line, and says how many
+// characters it left out before.
+func excerpt(line string, column int) (string, int) {
+	const most = 600
+	if len(line) <= most {
+		return line, 0
+	}
+	from := max(0, column-most/4)
+	rest := line[byteIndex(line, from+1):]
+	return rest[:byteIndex(rest, most+1)], from
 }
 
 // column gives the byte index of a column, which counts characters from 1.
@@ -174,3 +188,26 @@ func byteIndex(line string, column int) int {
 	}
 	return i
 }
+
+// splitLines parts a text where YAML ends lines: behind \n, \r\n, \r and the three of
+// Unicode. The ends stay.
+func splitLines(text string) []string {
+	var lines []string
+	from := 0
+	for i := 0; i < len(text); {
+		r, n := utf8.DecodeRuneInString(text[i:])
+		i += n
+		if r == '\r' && i < len(text) && text[i] == '\n' {
+			i++
+		}
+		if r == '\n' || r == '\r' || r == '\u0085' || r == '\u2028' || r == '\u2029' {
+			lines, from = append(lines, text[from:i]), i
+		}
+	}
+	return append(lines, text[from:])
+}
+
+// withoutEnd takes the end off a line.
+func withoutEnd(line string) string { return strings.TrimRight(line, lineEnds) }
+
+const lineEnds = "\r\n\u0085\u2028\u2029"

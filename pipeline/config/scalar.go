@@ -258,13 +258,14 @@ func (d *decoder) textError(n *node, err error, path, suggestion string) bool {
 	offset := max(compile.Column-1, 0)
 	if offset > 0 && offset <= len(n.raw) {
 		p.Line, p.Column = n.place(offset)
-		p.Source = strings.TrimRight(n.src.line(p.Line), "\r")
+		p.Source, p.from = excerpt(n.src.line(p.Line), p.Column)
 		if p.Line != n.line || p.Column != n.col {
 			p.width = wordWidth(n.raw[offset:])
 		}
 	} else if w := wordWidth(n.raw); offset == 0 && len(n.pieces) == 0 && n.style != foldedStyle {
 		p.Line, p.Column = n.place(0)
-		p.Source, p.width = strings.TrimRight(n.src.line(p.Line), "\r"), w
+		p.Source, p.from = excerpt(n.src.line(p.Line), p.Column)
+		p.width = w
 	}
 	d.report(p)
 	return false
@@ -285,7 +286,7 @@ func wordWidth(s string) int {
 // sourceText is what stands on n's line from its beginning to the end of the value,
 // as near as can be told.
 func (n *node) sourceText() string {
-	line := strings.TrimRight(n.src.line(n.line), "\r")
+	line := n.src.line(n.line)
 	rest := line[byteIndex(line, n.col):]
 	if before, _, ok := strings.Cut(rest, " #"); ok {
 		rest = before

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -24,14 +23,14 @@ type syntaxError struct {
 
 // valueMatters says whether YAML can read the line once its value is another.
 func valueMatters(lines []string, at int, e syntaxError) bool {
-	line := strings.TrimRight(lines[at], "\r\n")
+	line := withoutEnd(lines[at])
 	_, _, err := decodeYAML([]byte(strings.Join(lines[:at], "") + line[:min(e.value, len(line))] + " ~\n"))
 	return err == nil
 }
 
 // misplaced says of a line that it, and not its value, is in the wrong place.
 func (e *syntaxError) misplaced(line string) {
-	line = strings.TrimRight(line, "\r\n")
+	line = withoutEnd(line)
 	indent := indentation(line)
 	e.text = readingYAML + "the line does not fit the indentation of those above"
 	e.col, e.width, e.value = 1+indent, max(1, utf8.RuneCountInString(e.key)), len(line)
@@ -40,8 +39,15 @@ func (e *syntaxError) misplaced(line string) {
 // mend reports what YAML could not read in text, and gives text with that taken out,
 // every other value at its place; nil when there is nothing sensible left to do.
 func (r *reading) mend(text []byte, cause error) []byte {
-	lines := strings.SplitAfter(string(text), "\n")
-	at := failingLine(lines)
+	lines := splitLines(string(text))
+	at := -1
+	if !strings.Contains(cause.Error(), "exceeded max depth") { // which takes its time to find out
+		at = r.failingLine(lines)
+	}
+	if at < 0 {
+		r.whole(readingYAML+plainWords(cause), "about here, as the YAML library counts: "+cause.Error())
+		return nil
+	}
 	if at >= len(lines) {
 		r.whole(readingYAML+plainWords(cause), "")
 		return nil
@@ -60,8 +66,15 @@ func (r *reading) mend(text []byte, cause error) []byte {
 
 // failingLine gives the index of the line at which YAML stops: all before it can be
 // read without it. What the library says about lines is that of an enclosing block.
-func failingLine(lines []string) int {
+// It is negative when that takes too long.
+func (r *reading) failingLine(lines []string) int {
 	readable := func(n int) bool {
+		for _, l := range lines[:n] {
+			r.probed += len(l)
+		}
+		if r.probed > maxProbed {
+			return true
+		}
 		_, _, err := decodeYAML([]byte(strings.Join(lines[:n], "")))
 		return err == nil || err.Error() == "EOF"
 	}
@@ -81,6 +94,9 @@ func failingLine(lines []string) int {
 			at = n
 			break
 		}
+	}
+	if r.probed > maxProbed {
+		return -1
 	}
 	for at < len(lines)-1 && blank(lines[at]) {
 		at++
@@ -106,7 +122,7 @@ func plainWords(err error) string {
 
 // explain says in plain words what is wrong with a line.
 func explain(line string, cause error) syntaxError {
-	line = strings.TrimRight(line, "\r\n")
+	line = withoutEnd(line)
 	m := statement.FindStringSubmatchIndex(line)
 	e := syntaxError{value: len(line)}
 	if m == nil {
@@ -270,7 +286,7 @@ func closingQuote(s string) int {
 
 // advise says what to do: mostly, to quote.
 func (r *reading) advise(e syntaxError, lines []string, at int) string {
-	line := strings.TrimRight(lines[at], "\r\n")
+	line := withoutEnd(lines[at])
 	value := strings.TrimRight(line[min(e.value, len(line)):], " \t")
 	if strings.Contains(e.text, "the indentation of those above") {
 		return "keys of one mapping, and the dashes of one list, begin in one column"
@@ -327,7 +343,7 @@ func indentation(line string) int { return len(line) - len(strings.TrimLeft(line
 // takeOut replaces the value of a line by one that is known to be broken, or, when
 // that does not help, the line; with all lines that belong to it.
 func (r *reading) takeOut(lines []string, at int, e syntaxError) {
-	line := strings.TrimRight(lines[at], "\r\n")
+	line := withoutEnd(lines[at])
 	end := lines[at][len(line):]
 	head := line[:min(e.value, len(line))]
 	m := statement.FindStringSubmatchIndex(line)
@@ -387,4 +403,4 @@ func (r *reading) takeOutOfFlow(lines []string, at int, head, line string) bool 
 	return true
 }
 
-func lineEnd(line string) string { return line[len(bytes.TrimRight([]byte(line), "\r\n")):] }
+func lineEnd(line string) string { return line[len(withoutEnd(line)):] }

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -61,6 +62,26 @@ func writesTo(c config.Component, path string) bool {
 
 func sinkKinds() config.Kinds {
 	return config.Kinds{
+		{
+			Section: config.SinkSection, Name: "kafka",
+			Doc: "writes to topics, idempotently, with acks of all replicas in sync",
+			Example: `kafka:
+  topic: late-flights
+  key: origin
+  brokers: [127.0.0.1:9092]`,
+			Settings:  settings(sinks.DefaultKafka),
+			Guarantee: "on all replicas in sync, stored once however often it is sent again; order of each lane kept within an output partition",
+			Check: func(settings any, p *config.Pipeline) error {
+				_, kafka := p.Source.Settings.(*source.KafkaSettings)
+				if len(settings.(*sinks.KafkaSettings).Brokers) > 0 || kafka || p.Source.Kind == nil {
+					return nil
+				}
+				return errors.New("the source is not Kafka, so the sink needs brokers of its own: brokers: [127.0.0.1:9092]")
+			},
+			Build: build(func(s sinks.KafkaSettings, env config.Env) (*sinks.Kafka, error) {
+				return sinks.NewKafka(s, env.Source)
+			}),
+		},
 		{
 			Section: config.SinkSection, Name: "stdout",
 			Doc:       "writes one line a record to standard output",

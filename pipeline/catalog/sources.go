@@ -1,11 +1,24 @@
 package catalog
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/source"
 )
+
+// checkKafkaSource finds a rebalance that is over before a revoked partition has been
+// finished. The default grows with the drain budget.
+func checkKafkaSource(settings any, p *config.Pipeline) error {
+	s := settings.(*source.KafkaSettings)
+	const margin = 15 * time.Second
+	if least := p.Limits.Drain + margin; s.Rebalance < least && s.Rebalance != source.DefaultKafka().Rebalance {
+		return &pipeline.FieldError{Field: "rebalance", Err: fmt.Errorf("%v is below the drain budget and 15s, which is %v", s.Rebalance, least)}
+	}
+	return nil
+}
 
 func sourceKinds() config.Kinds {
 	return config.Kinds{
@@ -15,6 +28,12 @@ func sourceKinds() config.Kinds {
 			Example:   "kafka: {brokers: [127.0.0.1:9092], topics: [flights]}",
 			Settings:  settings(source.DefaultKafka),
 			Guarantee: "at least once; a commit stores the mark of a partition with the group",
+			Fill: func(settings any, p *config.Pipeline) {
+				if s := settings.(*source.KafkaSettings); s.Group == "" {
+					s.Group = p.Name
+				}
+			},
+			Check: checkKafkaSource,
 			Build: build(func(s source.KafkaSettings, env config.Env) (*source.Kafka, error) {
 				return source.NewKafka(s, source.KafkaOptions{Pipeline: env.Pipeline, Drain: time.Duration(env.Drain)})
 			}),

@@ -239,7 +239,13 @@ func (d *decoder) admin(p *Pipeline) {
 // components lets each kind look at its settings beside the rest of the file.
 func (d *decoder) components(p *Pipeline) {
 	look := func(c Component, path string) {
-		if c.Kind == nil || c.Kind.Check == nil || d.faulty(path+"."+c.Kind.Name) {
+		if c.Kind == nil || d.faulty(path+"."+c.Kind.Name) {
+			return
+		}
+		if c.Kind.Fill != nil {
+			c.Kind.Fill(c.Settings, p)
+		}
+		if c.Kind.Check == nil {
 			return
 		}
 		d.settle(c.Kind.Check(c.Settings, p), path+"."+c.Kind.Name, nil)

@@ -66,6 +66,9 @@ type Kind struct {
 	// Transactions marks sinks whose writes can be part of one step with the marks, which
 	// exactly_once needs.
 	Transactions bool
+	// Fill puts in what the file leaves out and the rest of it decides: a group's name. It
+	// comes before Check. nil: nothing to fill in.
+	Fill func(settings any, p *Pipeline)
 	// Check finds what is wrong between the settings and the rest of the file, without
 	// touching anything outside the process but files that the settings name. nil:
 	// nothing to find. Errors are treated like those of Validate.

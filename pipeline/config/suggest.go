@@ -16,12 +16,21 @@ func nearest(word string, known []string) string {
 	}
 	if best == "" && len(word) >= 3 {
 		for _, k := range known {
-			if strings.HasPrefix(k, word) || (len(k) >= 3 && strings.HasPrefix(word, k)) {
+			if n := shared(k, word); n == len(word) || n == len(k) && n >= 3 || n >= 4 && 2*n >= len(k) && 3*n >= len(word) {
 				return k
 			}
 		}
 	}
 	return best
+}
+
+// shared counts the bytes with which both begin.
+func shared(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // didYouMean gives a suggestion out of known names: the nearest, or all of them.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka"
@@ -22,16 +22,25 @@ type KafkaSettings struct {
 	Partitioner string        `yaml:"partitioner" enum:"murmur2|source" doc:"murmur2: by the key, as Java's clients do, and in runs of 1,000 records where there is none; source: the partition that the record came from"`
 	Compression string        `yaml:"compression" enum:"lz4|none|gzip|snappy|zstd" doc:"codec of the batches"`
 	Brokers     []string      `yaml:"brokers" doc:"addresses, host:port, when the cluster is not the source's"`
-	TLS         *client.TLS   `yaml:"tls" doc:"how brokers are checked, and who this side is; with brokers"`
+	TLS         *KafkaTLS     `yaml:"tls" doc:"encrypt the connections; with brokers"`
 	SASL        *KafkaSASL    `yaml:"sasl" doc:"credentials; with brokers"`
 }
 
-// KafkaSASL are the credentials of a Kafka sink.
+// KafkaTLS says how connections to brokers are encrypted.
+type KafkaTLS struct {
+	CA         pipeline.Path `yaml:"ca" doc:"PEM file of the authorities to trust in place of the system's"`
+	Cert       pipeline.Path `yaml:"cert" doc:"PEM file of the certificate that this side shows"`
+	Key        pipeline.Path `yaml:"key" doc:"PEM file of the key that belongs to cert"`
+	ServerName string        `yaml:"server_name" doc:"name that the brokers' certificates must carry, when it is not the one in the address"`
+	Insecure   bool          `yaml:"insecure" doc:"accept any certificate: anybody in between can read and change everything"`
+}
+
+// KafkaSASL says who writes.
 type KafkaSASL struct {
-	Mechanism string          `yaml:"mechanism" enum:"plain|scram-sha-256|scram-sha-512" required:"true" doc:"how the password is proved"`
+	Mechanism string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
 	Username  string          `yaml:"username" required:"true" doc:"name of the user"`
-	Password  pipeline.Secret `yaml:"password" required:"true" doc:"password, from ${file:…} or a variable"`
-	Plaintext bool            `yaml:"plaintext" doc:"allow credentials on connections that are not encrypted and leave this machine"`
+	Password  pipeline.Secret `yaml:"password" required:"true" doc:"password of the user"`
+	Plaintext bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
 }
 
 // DefaultKafka gives the settings of a Kafka sink before a file is read.
@@ -60,9 +69,19 @@ func (s *KafkaSettings) Validate() error {
 	if len(s.Brokers) == 0 && s.SASL != nil {
 		bad("sasl", errors.New("it goes with brokers; without them the source's connection is used"))
 	}
-	if s.TLS != nil {
-		if err := s.TLS.Validate(); err != nil {
-			bad("tls", err)
+	if s.TLS != nil && (s.TLS.Cert == "") != (s.TLS.Key == "") {
+		bad("tls", errors.New("cert and key belong together: give both or none"))
+	}
+	if s.SASL != nil {
+		if !slices.Contains(kafka.Mechanisms, s.SASL.Mechanism) {
+			bad("sasl.mechanism", fmt.Errorf("%q is none: write %s", s.SASL.Mechanism, strings.Join(kafka.Mechanisms, ", ")))
+		}
+		if s.SASL.Username == "" {
+			bad("sasl.username", errors.New("it is missing"))
+		}
+		open := slices.IndexFunc(s.Brokers, func(b string) bool { return !kafka.Loopback(b) })
+		if open >= 0 && s.TLS == nil && !s.SASL.Plaintext {
+			bad("sasl", fmt.Errorf("without tls the password would go to %s unencrypted: add tls, or plaintext: true if you mean it", s.Brokers[open]))
 		}
 	}
 	return errors.Join(errs...)
@@ -138,7 +157,7 @@ func (s *KafkaSettings) config(src pipeline.Source) (kafka.Config, error) {
 	c := kafka.Config{Brokers: s.Brokers}
 	var t *kafka.TLS
 	if s.TLS != nil {
-		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName}
+		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName, Insecure: s.TLS.Insecure}
 	}
 	var sasl *kafka.SASL
 	if s.SASL != nil {

@@ -257,11 +257,20 @@ func TestKafkaSettingsAreChecked(t *testing.T) {
 	if _, err := NewKafka(KafkaSettings{Topic: good, Partitioner: "murmur2", Compression: "lz4"}, nil); err == nil || !strings.Contains(err.Error(), "brokers") {
 		t.Errorf("no brokers and no Kafka source: %v", err)
 	}
-	s := KafkaSettings{Topic: bad, Partitioner: "x", Compression: "y", SASL: &KafkaSASL{}}
+	s := KafkaSettings{Topic: bad, Partitioner: "x", Compression: "y", SASL: &KafkaSASL{}, TLS: &KafkaTLS{Cert: "c"}}
 	err := s.Validate()
-	for _, field := range []string{"topic", "partitioner", "compression", "sasl"} {
+	for _, field := range []string{"topic", "partitioner", "compression", "sasl", "sasl.mechanism", "sasl.username", "tls"} {
 		if err == nil || !strings.Contains(err.Error(), field+":") {
 			t.Errorf("%s is not found: %v", field, err)
 		}
+	}
+	far := KafkaSettings{Topic: good, Partitioner: "murmur2", Compression: "lz4", Brokers: []string{"kafka.example:9092"},
+		SASL: &KafkaSASL{Mechanism: "plain", Username: "u", Password: "secret"}}
+	if err := far.Validate(); err == nil || !strings.Contains(err.Error(), "unencrypted") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("a password over the open network: %v", err)
+	}
+	far.SASL.Plaintext = true
+	if err := far.Validate(); err != nil {
+		t.Error(err)
 	}
 }

@@ -177,6 +177,7 @@ func (m *member) serve() error {
 	for {
 		m.mu.Lock()
 		rejoin, beat := m.rejoin, m.beat
+		draining := rejoin && slices.Contains(slices.Collect(maps.Values(m.owned)), true)
 		m.beat = false
 		pace := m.config.Heartbeat
 		if time.Since(m.changed) < fastFor {
@@ -184,6 +185,11 @@ func (m *member) serve() error {
 		}
 		m.mu.Unlock()
 		if rejoin {
+			if draining {
+				// Partitions are often released one after another; a short wait spares the
+				// group a rebalance for each.
+				_ = sleep(m.ctx, releaseSettle)
+			}
 			return nil
 		}
 		if !beat {

@@ -66,7 +66,6 @@ func (p *kafkaPartition) giveUp() *pipeline.Lane {
 // follow does what the group says until it has stopped.
 func (k *Kafka) follow() {
 	for e := range k.group.Events() {
-		life := k.group.Life()
 		k.mu.Lock()
 		k.generation, k.memberID = int64(e.Generation), e.MemberID
 		k.joined = e.Err == nil && !k.closed
@@ -78,7 +77,7 @@ func (k *Kafka) follow() {
 			k.revoke(e)
 		}
 		if len(e.Assigned) > 0 {
-			if err := k.assign(e, life); err != nil && k.ctx.Err() == nil {
+			if err := k.assign(e, e.Life); err != nil && k.ctx.Err() == nil {
 				k.fail(err)
 			}
 		}

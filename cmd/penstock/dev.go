@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/source"
+	"github.com/penstockio/penstock/sinks"
+)
+
+// A devSession is what `penstock dev` adds to a run.
+type devSession struct {
+	loads      []string // topic=file
+	as, key    string
+	partitions int32
+	port       int
+	keep       bool
+}
+
+func newDev(g *globals) *cobra.Command {
+	var d devSession
+	cmd := &cobra.Command{
+		Use:   "dev FILE",
+		Short: "Run a pipeline with everything on this machine: an embedded broker, its topics, fixtures",
+		Long: `Run a pipeline as the daemon does, against a broker inside this process: the topics of its Kafka source and
+sinks are made, fixtures are loaded, logs are for people. Nothing that the file says of brokers, TLS or SASL is used.
+The broker keeps everything in memory and goes with the process.`,
+		Example: "  penstock dev late-flights.yaml --load flights=flights.jsonl --as value --key origin --keep",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if g.logFormat == "" {
+				g.logFormat = "console"
+			}
+			return d.run(cmd.Context(), g, args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&d.loads, "load", nil, "topic=file: load a fixture file into a topic before the start; may be repeated")
+	f.StringVar(&d.as, "as", "fixture", "what a line of these files is: fixture, or value (a value as it stands)")
+	f.StringVar(&d.key, "key", "", "expression that gives the key of a record, with --as value")
+	f.Int32Var(&d.partitions, "partitions", 4, "partitions of the topics that are made")
+	f.IntVar(&d.port, "port", 0, "port of the broker (default: a free one)")
+	f.BoolVar(&d.keep, "keep", false, "leave the broker up after the pipeline has ended, until interrupted")
+	return cmd
+}
+
+func (d *devSession) run(ctx context.Context, g *globals, file string) error {
+	if d.partitions < 1 {
+		return usagef("--partitions %d: a topic has at least one", d.partitions)
+	}
+	signals, release := caught()
+	defer release()
+	set, events, err := loadDaemon(g, []string{file})
+	if err != nil {
+		return err
+	}
+	defer events.Close()
+	p := set.Pipelines[0]
+	broker, err := kafkatest.Embedded(kafkatest.Settings{Port: d.port})
+	if err != nil {
+		return &pipeline.EnvironmentError{Err: err}
+	}
+	defer broker.Close()
+	topics, open := redirect(p, broker.Addrs())
+	for _, l := range d.loads {
+		topic, _, ok := strings.Cut(l, "=")
+		if !ok || topic == "" {
+			return usagef("--load %s: write topic=file", l)
+		}
+		if !slices.Contains(topics, topic) {
+			topics = append(topics, topic)
+		}
+	}
+	for _, t := range topics {
+		if err := broker.CreateTopic(t, d.partitions); err != nil {
+			return err
+		}
+	}
+	addr := broker.Addrs()[0]
+	events.Log().Info().Msgf("embedded broker on %s with topics %s, %d partitions each", addr, strings.Join(topics, ", "), d.partitions)
+	if len(open) > 0 {
+		events.Log().Warn().Msgf("the topics of %s depend on the record and are not made: name them with --load, or make them with another client", strings.Join(open, ", "))
+	}
+	if err := d.load(ctx, events, broker.Addrs()); err != nil {
+		return err
+	}
+	code := daemon(ctx, set, events, signals)
+	if d.keep && code == exitDone {
+		events.Log().Info().Msgf("the broker stays up on %s until interrupted; read a topic with: kcat -C -e -b %s -t TOPIC", addr, addr)
+		select {
+		case <-signals:
+		case <-ctx.Done():
+		}
+	}
+	return endedWith(code)
+}
+
+// redirect points the Kafka components of a pipeline at other brokers. It gives the
+// topics that they name, and the names of the sinks whose topics depend on the record.
+func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
+	add := func(names ...string) {
+		for _, n := range names {
+			if !slices.Contains(topics, n) {
+				topics = append(topics, n)
+			}
+		}
+	}
+	if s, ok := p.Source.Settings.(*source.KafkaSettings); ok {
+		s.Brokers, s.TLS, s.SASL = addrs, nil, nil
+		add(s.Topics...)
+	}
+	all := p.Sinks
+	if p.DeadLetter != nil {
+		all = append(slices.Clone(all), config.Sink{SinkSettings: config.SinkSettings{Name: "dead_letter"}, Component: p.DeadLetter.Component})
+	}
+	for _, sink := range all {
+		s, ok := sink.Settings.(*sinks.KafkaSettings)
+		if !ok {
+			continue
+		}
+		if len(s.Brokers) > 0 {
+			s.Brokers, s.TLS, s.SASL = addrs, nil, nil
+		}
+		if s.Topic.Static() {
+			add(s.Topic.String())
+		} else {
+			open = append(open, sink.Name)
+		}
+	}
+	return topics, open
+}
+
+// load writes the fixtures into their topics, through a pipeline of their own.
+func (d *devSession) load(ctx context.Context, events *event.Emitter, addrs []string) error {
+	for _, l := range d.loads {
+		topic, file, _ := strings.Cut(l, "=")
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return usagef("--load %s: %w", l, err)
+		}
+		n, err := loadFixture(ctx, addrs, topic, path, d.as, d.key)
+		if err != nil {
+			return fmt.Errorf("loading %s into topic %s: %w", file, topic, err)
+		}
+		events.Log().Info().Msgf("loaded %d records of %s into topic %s", n, file, topic)
+	}
+	return nil
+}
+
+func loadFixture(ctx context.Context, addrs []string, topic, path, as, key string) (int64, error) {
+	settings := source.ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}, As: as}
+	if key != "" {
+		settings.Key = new(expr.Expr)
+		if err := settings.Key.UnmarshalText([]byte(key)); err != nil {
+			return 0, usagef("--key %s: %w", key, err)
+		}
+	}
+	src, err := source.NewReplay(settings, source.ReplayOptions{})
+	if err != nil {
+		return 0, usagef("%w", err)
+	}
+	out := sinks.DefaultKafka()
+	out.Brokers = addrs
+	if err := out.Topic.UnmarshalText([]byte(topic)); err != nil {
+		return 0, usagef("topic %s: %w", topic, err)
+	}
+	sink, err := sinks.NewKafka(out, nil)
+	if err != nil {
+		return 0, err
+	}
+	p, err := pipeline.New(pipeline.Options{
+		Name: "load", Source: src, Sinks: []pipeline.Output{{Name: "kafka", Kind: "kafka", Sink: sink}}, Drain: 5 * time.Second,
+	})
+	if err != nil {
+		return 0, errors.Join(err, sink.Close(ctx))
+	}
+	if err := p.Run(ctx); err != nil {
+		return 0, err
+	}
+	return p.Snapshot().Out, nil
+}

@@ -175,7 +175,7 @@ func printLag(w io.Writer, lines []lagLine, asJSON bool) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t\n", l.Pipeline, l.Group, l.Topic, l.Partition, committed, l.End, l.Lag)
 		total += l.Lag
 	}
-	return errors.Join(t.Flush(), second(fmt.Fprintf(w, "%d records behind in %d partitions\n", total, len(lines))))
+	return errors.Join(t.Flush(), wrote(fmt.Fprintf(w, "%d records behind in %d partitions\n", total, len(lines))))
 }
 
-func second(_ int, err error) error { return err }
+func wrote(_ int, err error) error { return err }

@@ -164,6 +164,8 @@ func newRootGlobals(s streams) (*cobra.Command, *globals) {
 		newInit(g),
 		newList(g),
 		newVersion(g),
+		newLag(g),
+		newDev(g),
 	)
 	return root, g
 }

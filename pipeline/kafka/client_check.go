@@ -24,6 +24,7 @@ func (e *CheckError) Unwrap() error { return e.Err }
 const (
 	checkTimeout = 12 * time.Second
 	checkSettle  = 2 * time.Second // for topics that were made a moment ago
+	checkLeaders = 9 * time.Second // for leaders to be chosen in place of those that are down
 )
 
 // Check finds out whether the cluster can be reached with our credentials, speaks
@@ -48,7 +49,7 @@ func (c *Client) Check(ctx context.Context, topics ...string) error {
 			return joinErrors(errs)
 		}
 		err = c.checkLeaders(ctx, topics)
-		if err == nil || !Temporary(err) || !sleep(ctx, 200*time.Millisecond) || time.Until(settle) < checkSettle-checkTimeout/2 {
+		if err == nil || !Temporary(err) || !sleep(ctx, 200*time.Millisecond) || time.Until(settle) < checkSettle-checkLeaders {
 			return err
 		}
 	}

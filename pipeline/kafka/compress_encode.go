@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
-	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -50,21 +49,9 @@ func ParseCodec(name string) (Codec, error) {
 // the zstd encoder holds channels, which must not move between the bubbles of
 // testing/synctest.
 type compressor struct {
-	lz4  lz4.Compressor
+	lz4  *lz4.Compressor
 	gzip *gzip.Writer
 	zstd *zstd.Encoder
-}
-
-// spare holds compressors without a zstd encoder.
-var spare = sync.Pool{New: func() any { return new(compressor) }}
-
-// compress appends src, compressed, to dst.
-func compress(codec Codec, dst, src []byte) ([]byte, error) {
-	c := spare.Get().(*compressor)
-	dst, err := c.append(codec, dst, src)
-	c.zstd = nil
-	spare.Put(c)
-	return dst, err
 }
 
 // append appends src, compressed, to dst.
@@ -121,6 +108,9 @@ const lz4Block = 64 << 10
 // appendLZ4 writes one frame of independent blocks without checksums: version 1,
 // blocks of 64 KiB, and the header's own checksum.
 func (c *compressor) appendLZ4(dst, src []byte) ([]byte, error) {
+	if c.lz4 == nil {
+		c.lz4 = new(lz4.Compressor)
+	}
 	dst = binary.LittleEndian.AppendUint32(dst, lz4Magic)
 	dst = append(dst, 0x60, 0x40, 0x82)
 	for len(src) > 0 {

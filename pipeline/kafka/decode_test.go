@@ -37,7 +37,7 @@ func (c crafted) bytes(t testing.TB) []byte {
 	}
 	if c.codec != CodecNone {
 		var err error
-		if records, err = compress(c.codec, nil, records); err != nil {
+		if records, err = new(compressor).append(c.codec, nil, records); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -52,6 +52,11 @@ var errNoProducer = errors.New("sealing a record batch: no producer id")
 // Messages without a time get now, in milliseconds. scratch is room for the records
 // before compression; what it has grown to is returned with dst.
 func appendBatch(dst, scratch []byte, msgs []Message, idx []int32, codec Codec, now int64) (batch, room []byte, err error) {
+	return new(compressor).appendBatch(dst, scratch, msgs, idx, codec, now)
+}
+
+// appendBatch is appendBatch with a compressor that is kept.
+func (c *compressor) appendBatch(dst, scratch []byte, msgs []Message, idx []int32, codec Codec, now int64) (batch, room []byte, err error) {
 	start := len(dst)
 	dst = append(dst, make([]byte, batchRecords)...)
 	first, last := msgs[idx[0]].time(now), int64(math.MinInt64)
@@ -70,7 +75,7 @@ func appendBatch(dst, scratch []byte, msgs []Message, idx []int32, codec Codec, 
 			last = max(last, t)
 			scratch = appendRecord(scratch, m, int64(i), t-first)
 		}
-		if dst, err = compress(codec, dst, scratch); err != nil {
+		if dst, err = c.append(codec, dst, scratch); err != nil {
 			return dst[:start], scratch, fmt.Errorf("compressing %d records: %w", len(idx), err)
 		}
 	}

@@ -109,6 +109,7 @@ type Producer struct {
 	idErr   error // why there is none yet
 	free    [][]byte
 	scratch [][]byte
+	packs   []*compressor
 }
 
 // An output is one partition that is written to.

@@ -50,18 +50,25 @@ func (p *Producer) encode(b *batch, now int64) error {
 	if n := len(p.scratch); n > 0 {
 		scratch, p.scratch = p.scratch[n-1], p.scratch[:n-1]
 	}
+	pack := new(compressor)
+	if n := len(p.packs); n > 0 {
+		pack, p.packs = p.packs[n-1], p.packs[:n-1]
+	}
 	p.mu.Unlock()
-	scratch, err := p.encodeInto(b, now, data, scratch)
+	scratch, err := p.encodeInto(b, now, data, scratch, pack)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.config.Codec != CodecNone && len(p.packs) < maxPacks {
+		p.packs = append(p.packs, pack)
+	}
 	if cap(scratch) > 0 && cap(scratch) <= maxKept && len(p.scratch) < maxFree {
 		p.scratch = append(p.scratch, scratch)
 	}
 	return err
 }
 
-func (p *Producer) encodeInto(b *batch, now int64, data, scratch []byte) ([]byte, error) {
-	data, scratch, err := appendBatch(data, scratch, b.call.msgs, b.idx, p.config.Codec, now)
+func (p *Producer) encodeInto(b *batch, now int64, data, scratch []byte, pack *compressor) ([]byte, error) {
+	data, scratch, err := pack.appendBatch(data, scratch, b.call.msgs, b.idx, p.config.Codec, now)
 	if err != nil {
 		return scratch, fmt.Errorf("producing to %v: %w", b.out, err)
 	}
@@ -69,10 +76,12 @@ func (p *Producer) encodeInto(b *batch, now int64, data, scratch []byte) ([]byte
 	return scratch, nil
 }
 
-// maxFree bounds the buffers that are kept for reuse, and maxKept the size of each.
+// maxFree bounds the buffers that are kept for reuse, and maxKept the size of each;
+// maxPacks bounds the compressors.
 const (
-	maxFree = 64
-	maxKept = 4 << 20
+	maxFree  = 64
+	maxKept  = 4 << 20
+	maxPacks = 8
 )
 
 func (p *Producer) recycle(b *batch) {
@@ -286,7 +295,7 @@ func (p *Producer) replace(b *batch, parts [][]int32) {
 	made := make([]*batch, 0, len(parts)+len(o.queue)-1)
 	for _, idx := range parts {
 		n := &batch{out: o, call: c, idx: idx, restarts: b.restarts}
-		if _, err := p.encodeInto(n, now, nil, nil); err != nil {
+		if _, err := p.encodeInto(n, now, nil, nil, new(compressor)); err != nil {
 			p.giveUp(b, err)
 			return
 		}

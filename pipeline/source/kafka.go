@@ -28,6 +28,7 @@ const (
 	kafkaDrain   = 25 * time.Second // default of KafkaOptions.Drain
 	kafkaMargin  = 15 * time.Second // of the rebalance timeout above the drain budget
 	kafkaTidy    = 5 * time.Second  // for what Close has to say to the group
+	kafkaPing    = 14 * time.Second // of the check at start-up
 	kafkaBackoff = 20 * time.Millisecond
 	kafkaMaxWait = time.Second
 )
@@ -141,6 +142,8 @@ func (k *Kafka) Ping(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	ctx, cancel := context.WithTimeout(ctx, kafkaPing)
+	defer cancel()
 	if err := c.Check(ctx, k.s.Topics...); err != nil {
 		return &pipeline.EnvironmentError{Err: err}
 	}

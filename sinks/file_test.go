@@ -41,15 +41,6 @@ func to(file string, offset int64, value string) *pipeline.Record {
 	return &r
 }
 
-func content(t *testing.T, dir, file string) string {
-	t.Helper()
-	b, err := os.ReadFile(filepath.Join(dir, "out", file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
 func put(t *testing.T, dir, file, text string) {
 	t.Helper()
 	path := filepath.Join(dir, "out", file)
@@ -58,13 +49,6 @@ func put(t *testing.T, dir, file, text string) {
 	}
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
-	}
-}
-
-func same(t *testing.T, got, want string) {
-	t.Helper()
-	if got != want {
-		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

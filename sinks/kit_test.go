@@ -132,3 +132,19 @@ func TestFilePathOfARecord(t *testing.T) {
 		t.Error("a folder of the file's name is no problem")
 	}
 }
+
+func content(t *testing.T, dir, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "out", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func same(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

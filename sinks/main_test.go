@@ -1,6 +1,8 @@
 package sinks
 
 import (
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,4 +14,10 @@ type broker struct{ m *testing.M }
 
 func (b broker) Run() int { return kafkatest.RunMain(b.m) }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(broker{m}) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(childFolder); dir != "" {
+		fmt.Fprintln(os.Stderr, writeUntilKilled(dir))
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(broker{m})
+}

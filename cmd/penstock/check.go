@@ -82,7 +82,7 @@ func buildAll(ctx context.Context, set *config.Set, connect bool, timeout time.D
 			continue
 		}
 		if connect {
-			if err := catalog.Ping(ctx, o); err != nil {
+			if err := catalog.Ping(ctx, p, o); err != nil {
 				errs = append(errs, &pipeline.EnvironmentError{Err: err})
 			}
 		}

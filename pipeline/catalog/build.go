@@ -184,33 +184,3 @@ func Close(ctx context.Context, o pipeline.Options) error {
 	}
 	return errors.Join(errs...)
 }
-
-// Ping probes every component that can be, and gives all errors, each with the name of
-// its component.
-func Ping(ctx context.Context, o pipeline.Options) error {
-	var errs []error
-	probe := func(what string, c any) {
-		p, ok := c.(pipeline.Pinger)
-		if !ok {
-			return
-		}
-		if err := p.Ping(ctx); err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", what, err))
-		}
-	}
-	probe("source of "+o.Name, o.Source)
-	for _, s := range o.Steps {
-		if s.Stage != nil {
-			probe("step "+s.Name, s.Stage)
-		} else {
-			probe("step "+s.Name, s.Splitter)
-		}
-	}
-	for _, s := range o.Sinks {
-		probe("sink "+s.Name, s.Sink)
-	}
-	if o.DeadLetter.Sink != nil {
-		probe("sink "+DeadLetterName, o.DeadLetter.Sink)
-	}
-	return errors.Join(errs...)
-}

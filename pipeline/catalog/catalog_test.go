@@ -257,7 +257,7 @@ func TestBuildWithOthers(t *testing.T) {
 	if got := strings.Join(names, ", "); got != "stdout stdout, file file, dead_letter file" {
 		t.Errorf("sinks made: %s", got)
 	}
-	if err := catalog.Ping(context.Background(), o); err == nil || !strings.Contains(err.Error(), "source of whole: dialling nowhere") {
+	if err := catalog.Ping(context.Background(), set.Pipelines[0], o); err == nil || !strings.Contains(err.Error(), "p.yaml:3:3: source replay: dialling nowhere") {
 		t.Errorf("ping: %v", err)
 	}
 	if err := catalog.Close(context.Background(), o); err != nil || closed != 4 {

@@ -1,0 +1,78 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
+)
+
+// pingGrace is how long a probe may go on after its ctx has ended.
+const pingGrace = 500 * time.Millisecond
+
+// A probe is a component that can be asked whether it would work, and where it stands.
+type probe struct {
+	pinger      pipeline.Pinger
+	place, name string
+}
+
+// Ping probes all components of a pipeline that can be probed, at once, and gives all
+// errors in the order of the file, each with its place. It returns soon after ctx ends.
+func Ping(ctx context.Context, p *config.Pipeline, o pipeline.Options) error {
+	probes := probesOf(p, o)
+	answers := make([]chan error, len(probes))
+	for i, q := range probes {
+		answers[i] = make(chan error, 1)
+		go func() { answers[i] <- q.pinger.Ping(ctx) }()
+	}
+	var errs []error
+	for i, q := range probes {
+		if err := answer(ctx, answers[i]); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s: %w", q.place, q.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func answer(ctx context.Context, from chan error) error {
+	select {
+	case err := <-from:
+		return err
+	case <-ctx.Done():
+	}
+	late := time.NewTimer(pingGrace)
+	defer late.Stop()
+	select {
+	case err := <-from:
+		return err
+	case <-late.C:
+		return errors.New("probing: no answer in time")
+	}
+}
+
+func probesOf(p *config.Pipeline, o pipeline.Options) []probe {
+	var probes []probe
+	add := func(c any, path, kind, name string) {
+		if pinger, ok := c.(pipeline.Pinger); ok {
+			probes = append(probes, probe{pinger, p.Place(path + "." + kind), name})
+		}
+	}
+	add(o.Source, "source", p.Source.Kind.Name, "source "+p.Source.Kind.Name)
+	for i, s := range o.Steps {
+		var c any = s.Stage
+		if s.Stage == nil {
+			c = s.Splitter
+		}
+		add(c, fmt.Sprintf("stages[%d]", i), s.Kind, "step "+s.Name)
+	}
+	for i, s := range o.Sinks {
+		add(s.Sink, fmt.Sprintf("sinks[%d]", i), s.Kind, "sink "+s.Name)
+	}
+	if o.DeadLetter.Sink != nil {
+		add(o.DeadLetter.Sink, "dead_letter", o.DeadLetter.Kind, DeadLetterName)
+	}
+	return probes
+}

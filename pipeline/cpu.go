@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -50,10 +51,11 @@ func (s *cpuStep) stopEarly()     { s.queue.wake() }
 
 // A cpuWorker works on one chunk at a time. The cursor i outlives a panic.
 type cpuWorker struct {
-	s   *cpuStep
-	c   *chunk
-	i   int
-	out []*Record // what goes on, in order
+	s     *cpuStep
+	c     *chunk
+	i     int
+	moved bool      // a record has left the chunk, or has become several
+	out   []*Record // what goes on then, in order
 
 	dropped, lost []*Record
 	failed        int
@@ -90,7 +92,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	w.since = now
 	idle := now.Sub(w.idleSince)
 	fill := float64(len(s.in.ch)+1) / float64(cap(s.in.ch)+1)
-	w.c, w.i, w.out = c, 0, c.spare[:0]
+	w.c, w.i, w.moved, w.out = c, 0, false, c.spare[:0]
 	c.taken.Store(int64(now.Sub(s.p.began)))
 	c.at(s.index, stateRunning)
 	w.entered = int64(len(c.recs) - c.failed)
@@ -116,28 +118,47 @@ func (w *cpuWorker) run() {
 		return
 	}
 	ctx := c.lane.calls
-	pass := s.conf.OnError == OnErrorPass
+	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || c.failed > 0
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
 			c.cursor.Store(int32(w.i))
 		}
 		rec := recs[w.i]
-		if rec.eng.fail != nil {
-			w.out = append(w.out, rec)
+		if slow {
+			w.slowly(ctx, rec)
 			continue
 		}
-		if pass {
-			w.before.save(rec)
+		if err := s.conf.Stage.Process(ctx, rec); err != nil {
+			w.take(rec, err)
+			continue
 		}
-		var err error
-		if s.conf.Stage != nil {
-			err = s.conf.Stage.Process(ctx, rec)
-		} else {
-			w.cut.parts = w.cut.parts[:0]
-			err = s.conf.Splitter.Split(ctx, rec, w.emit)
+		if d := rec.regrow(); d != 0 {
+			w.grow(rec, d)
 		}
-		w.take(rec, err)
+		if w.moved {
+			w.out = append(w.out, rec)
+		}
 	}
+}
+
+// slowly is the rarer work on a record.
+func (w *cpuWorker) slowly(ctx context.Context, rec *Record) {
+	s := w.s
+	if rec.eng.fail != nil {
+		w.keep(rec)
+		return
+	}
+	if s.conf.OnError == OnErrorPass {
+		w.before.save(rec)
+	}
+	var err error
+	if s.conf.Stage != nil {
+		err = s.conf.Stage.Process(ctx, rec)
+	} else {
+		w.cut.parts = w.cut.parts[:0]
+		err = s.conf.Splitter.Split(ctx, rec, w.emit)
+	}
+	w.take(rec, err)
 }
 
 // trouble hears of a panic in the record at the cursor.
@@ -146,8 +167,8 @@ func (w *cpuWorker) trouble(err *PanicError) {
 		return
 	}
 	rec := w.c.recs[w.i]
-	w.i++
 	w.take(rec, err)
+	w.i++
 }
 
 // take puts a record where its result belongs.
@@ -160,15 +181,17 @@ func (w *cpuWorker) take(rec *Record, err error) {
 		j := w.s.judge(rec, err, 1, ReasonPermanent, w.c.lane.calls.Err() != nil, &w.t)
 		switch j.verdict {
 		case drop:
+			w.remove()
 			w.dropped = append(w.dropped, rec)
 			return
 		case lost:
+			w.remove()
 			w.lost = append(w.lost, rec)
 			return
 		case fail:
 			rec.eng.fail = j.fail
 			w.failed++
-			w.out = append(w.out, rec)
+			w.keep(rec)
 			return
 		}
 		if j.restore {
@@ -180,20 +203,33 @@ func (w *cpuWorker) take(rec *Record, err error) {
 	if d := rec.regrow(); d != 0 {
 		w.grow(rec, d)
 	}
-	w.t.out++
-	w.out = append(w.out, rec)
+	w.keep(rec)
+}
+
+// keep lets a record go on. As long as all do, the chunk stays as it is.
+func (w *cpuWorker) keep(rec *Record) {
+	if w.moved {
+		w.out = append(w.out, rec)
+	}
+}
+
+// remove takes the record at the cursor out of the chunk.
+func (w *cpuWorker) remove() {
+	if !w.moved {
+		w.moved = true
+		w.out = append(w.c.spare[:0], w.c.recs[:w.i]...)
+	}
 }
 
 func (w *cpuWorker) split(rec *Record) {
+	w.remove()
 	weight, ok := w.cut.family(rec)
 	if !ok {
 		w.t.filtered++
 		w.dropped = append(w.dropped, rec)
 		return
 	}
-	n := int64(len(w.cut.parts))
-	w.t.out += n
-	w.t.created += n - 1
+	w.t.created += int64(len(w.cut.parts) - 1)
 	w.out = append(w.out, w.cut.parts...)
 	w.grow(rec, weight)
 }
@@ -217,7 +253,7 @@ func (w *cpuWorker) charge() {
 // giveUp drops the whole chunk.
 func (w *cpuWorker) giveUp() {
 	w.lost = append(w.lost, w.c.recs...)
-	w.i = len(w.c.recs)
+	w.i, w.moved, w.c.failed = len(w.c.recs), true, 0
 	w.t.abandoned += w.entered
 }
 
@@ -228,6 +264,11 @@ func (w *cpuWorker) end() {
 	now := time.Now()
 	spent := now.Sub(w.since)
 	s.calls.Add(-1)
+	gone := len(c.recs)
+	if w.moved {
+		gone = len(w.out)
+	}
+	w.t.out = int64(gone - c.failed - w.failed)
 	m := &s.meter
 	m.mu.Lock()
 	m.busy += spent
@@ -242,7 +283,9 @@ func (w *cpuWorker) end() {
 		w.mask = 0 // worth to be told exactly
 	}
 
-	c.set(w.out)
+	if w.moved {
+		c.set(w.out)
+	}
 	c.failed += w.failed
 	w.failed, w.c, w.out = 0, nil, nil
 	c.at(s.index, stateTurn)

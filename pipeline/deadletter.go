@@ -43,6 +43,7 @@ func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
 	d := new(Record)
 	d.Init(r.Position, key, value, headers, r.Time)
 	d.eng = engineState{piece: r.eng.piece, origin: r, family: of, dead: true}
+	d.measure()
 	return d
 }
 

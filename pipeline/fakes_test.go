@@ -41,6 +41,8 @@ type memory struct {
 }
 
 func (m *memory) Open(ctx context.Context, e Engine) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.marks = map[string]int64{}
 	m.next = make([]int, m.lanes)
 	m.engine = e

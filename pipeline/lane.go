@@ -37,7 +37,7 @@ type Lane struct {
 	mu        sync.Mutex
 	ring      []*piece // that the mark has not passed, in order
 	seq       uint64   // of the next piece
-	read      int64    // the first offset that has not been handed over
+	read      int64    // the first offset that has not been handed over; the reader's
 	mark      int64
 	committed int64
 	dirtyAt   time.Time // when a mark moved first after the last commit

@@ -8,13 +8,14 @@ import (
 // A piece is an entry of a lane's ring of marks: a run of records that left the
 // source together, at most as many as travel together. Guarded by the lane.
 type piece struct {
-	lane *Lane
-	seq  uint64                    // counts the pieces of the lane
-	next int64                     // the mark once it and all before it are done; -1: none of its own
-	left int                       // records, as the source counts them, that are on their way
-	lost bool                      // one was abandoned: no mark passes it (I5)
-	done [chunkRecords / 64]uint64 // which have another outcome, unless all have
-	size int
+	lane   *Lane
+	seq    uint64                    // counts the pieces of the lane
+	next   int64                     // the mark once it and all before it are done; -1: none of its own
+	left   int                       // records, as the source counts them, that are on their way
+	shared bool                      // parts or dead letters are of it
+	lost   bool                      // one was abandoned: no mark passes it (I5)
+	done   [chunkRecords / 64]uint64 // which have another outcome, unless all have
+	size   int
 	// Where its records stand, when that is known: from first without a gap, or at.
 	first int64
 	at    []int64
@@ -69,8 +70,7 @@ type family struct {
 	failed int     // parts that were rejected
 	lost   bool    // a part was abandoned
 	fail   *failure
-	step   int   // that numbered the parts last
-	parts  int32 // that it has numbered
+	parts  []int32 // that each step has numbered; of the one that sends behind it
 }
 
 // An outcome is what a record ends in.
@@ -83,12 +83,24 @@ const (
 	abandoned
 )
 
-// A closing is what a call of finish has led to, to be done without the lane's lock.
+// A closing is what a call of finish has led to: the outcomes, booked at once, and
+// what is to be done without the lane's lock.
 type closing struct {
+	now     time.Time
 	freed   []*intake
 	letters []*Record
 	moved   bool
 	ended   int64
+
+	t    tally
+	runs [4]ageRun // of records read at the same time
+	used int
+}
+
+// An ageRun is a number of records that were read at one time.
+type ageRun struct {
+	read time.Time
+	n    int64
 }
 
 // finish gives records of the lane their outcome, or that of one of their sinks. The
@@ -97,37 +109,78 @@ func (l *Lane) finish(recs []*Record, o outcome) {
 	if len(recs) == 0 {
 		return
 	}
-	var c closing
-	now := time.Now()
+	c := closing{now: time.Now()}
 	l.mu.Lock()
 	for i := 0; i < len(recs); {
-		e := &recs[i].eng
-		if e.origin != nil || e.family != nil || e.refs != 0 {
-			l.finishOne(recs[i], o, now, &c)
+		pc := recs[i].eng.piece
+		if n := l.whole(recs[i:], pc); n > 0 && o != abandoned { // one acknowledgement
+			l.count(o, int64(n), pc.read, &c)
+			l.passed(pc, recs[i:i+n], o, &c)
+			i += n
+			continue
+		}
+		if recs[i].eng.shared() {
+			l.finishOne(recs[i], o, &c)
 			i++
 			continue
 		}
-		// A run of records of one piece: one acknowledgement.
-		first, pc := i, e.piece
+		first := i
 		for i++; i < len(recs); i++ {
-			if e := &recs[i].eng; e.piece != pc || e.origin != nil || e.family != nil || e.refs != 0 {
+			if e := &recs[i].eng; e.piece != pc || e.shared() {
 				break
 			}
 		}
-		l.count(o, int64(i-first), now.Sub(pc.read), &c)
+		l.count(o, int64(i-first), pc.read, &c)
 		l.passed(pc, recs[first:i], o, &c)
 	}
-	l.settle(&c, now)
+	l.settle(&c)
 }
 
-// count books n outcomes in the pipeline's counters.
-func (l *Lane) count(o outcome, n int64, age time.Duration, c *closing) {
+// shared says whether others have to do with the record's outcome.
+func (e *engineState) shared() bool {
+	return e.refs != 0 || e.family != nil || e.origin != nil
+}
+
+// whole says how many of the records at the head are all that is left of a piece,
+// when that can be told without looking at each: with one sink, and the order of the
+// lane, they stand together. What is abandoned comes in any order.
+func (l *Lane) whole(recs []*Record, pc *piece) int {
+	n := pc.left
+	if pc.shared || !l.p.simple || n > len(recs) || recs[n-1].eng.piece != pc {
+		return 0
+	}
+	return n
+}
+
+// count books n outcomes of records read at one time.
+func (l *Lane) count(o outcome, n int64, read time.Time, c *closing) {
 	if l.frozen {
 		return
 	}
 	l.inFlight -= n
 	c.ended += n
-	l.p.meter.outcome(o, n, age)
+	switch o {
+	case delivered:
+		c.t.out += n
+	case filtered:
+		c.t.filtered += n
+	case rejected:
+		c.t.rejected += n
+	case abandoned:
+		c.t.abandoned += n
+	}
+	for i := range c.runs[:c.used] {
+		if c.runs[i].read.Equal(read) {
+			c.runs[i].n += n
+			return
+		}
+	}
+	if c.used == len(c.runs) { // too many to be told apart
+		c.runs[c.used-1].n += n
+		return
+	}
+	c.runs[c.used] = ageRun{read, n}
+	c.used++
 }
 
 // passed takes records of a piece off their way.
@@ -149,7 +202,7 @@ func (l *Lane) passed(pc *piece, recs []*Record, o outcome, c *closing) {
 }
 
 // finishOne does what finish does for a record that several sinks or parts share.
-func (l *Lane) finishOne(rec *Record, o outcome, now time.Time, c *closing) {
+func (l *Lane) finishOne(rec *Record, o outcome, c *closing) {
 	r, f := rec, rec.eng.family
 	if r.eng.origin != nil {
 		r = r.eng.origin
@@ -168,20 +221,20 @@ func (l *Lane) finishOne(rec *Record, o outcome, now time.Time, c *closing) {
 	case r.eng.queued:
 		o = rejected
 	}
-	age := now.Sub(r.eng.piece.read)
+	read := r.eng.piece.read
 	switch {
 	case f == nil:
-		l.count(o, 1, age, c)
+		l.count(o, 1, read, c)
 		l.passed(r.eng.piece, []*Record{r}, o, c)
 	case rec.eng.dead: // of the whole family
-		l.count(o, int64(f.failed), age, c)
+		l.count(o, int64(f.failed), read, c)
 		if f.lost {
 			o = abandoned
 		}
 		l.passed(r.eng.piece, []*Record{r}, o, c)
 	default:
 		if o != rejected { // the failed ones are counted when their dead letter is durable
-			l.count(o, 1, age, c)
+			l.count(o, 1, read, c)
 		}
 		f.lost = f.lost || o == abandoned
 		f.left--
@@ -209,8 +262,7 @@ func (l *Lane) familyDone(f *family, c *closing) {
 // sinks: its dead letter is sent on its way, and the one who rejects it is done with
 // it.
 func (l *Lane) reject(rec *Record, why *failure) {
-	var c closing
-	now := time.Now()
+	c := closing{now: time.Now()}
 	l.mu.Lock()
 	r := rec
 	if r.eng.origin != nil {
@@ -218,6 +270,7 @@ func (l *Lane) reject(rec *Record, why *failure) {
 	}
 	if !r.eng.queued && !l.frozen {
 		r.eng.queued = true
+		r.eng.piece.shared = true
 		if f := r.eng.family; f != nil {
 			why.part = r.Part
 			f.failed++
@@ -229,8 +282,8 @@ func (l *Lane) reject(rec *Record, why *failure) {
 			c.letters = append(c.letters, l.p.letter(r, why, nil))
 		}
 	}
-	l.finishOne(rec, rejected, now, &c)
-	l.settle(&c, now)
+	l.finishOne(rec, rejected, &c)
+	l.settle(&c)
 }
 
 // adopt makes the parts of a split members of one family. parts of a part join the
@@ -243,8 +296,9 @@ func (l *Lane) adopt(r *Record, parts []*Record) bool {
 	l.mu.Lock()
 	f := r.eng.family
 	n := len(parts) - 1
+	r.eng.piece.shared = true
 	if f == nil {
-		f = &family{record: r, left: len(parts), step: -1}
+		f = &family{record: r, left: len(parts), parts: make([]int32, len(l.p.steps))}
 	} else {
 		f.left += n
 	}
@@ -260,7 +314,10 @@ func (l *Lane) adopt(r *Record, parts []*Record) bool {
 }
 
 // settle moves the mark, gives up the lane's lock, and does what came of it.
-func (l *Lane) settle(c *closing, now time.Time) {
+func (l *Lane) settle(c *closing) {
+	if c.ended > 0 {
+		l.p.meter.outcomes(c)
+	}
 	if !l.frozen {
 		n := 0
 		for n < len(l.ring) && l.ring[n].left == 0 && !l.ring[n].lost {
@@ -274,7 +331,7 @@ func (l *Lane) settle(c *closing, now time.Time) {
 		l.ring = l.ring[n:]
 	}
 	if c.moved && l.dirtyAt.IsZero() {
-		l.dirtyAt = now
+		l.dirtyAt = c.now
 	}
 	if l.inFlight == 0 && l.idle != nil && c.ended > 0 {
 		select {

@@ -59,22 +59,13 @@ func (m *meter) add(t tally, left int64) {
 	c.InFlight -= left
 }
 
-// outcome books n records of one outcome, age after they were read.
-func (m *meter) outcome(o outcome, n int64, age time.Duration) {
-	var t tally
-	switch o {
-	case delivered:
-		t.out = n
-	case filtered:
-		t.filtered = n
-	case rejected:
-		t.rejected = n
-	case abandoned:
-		t.abandoned = n
-	}
+// outcomes books what a call of finish has come to.
+func (m *meter) outcomes(c *closing) {
 	m.mu.Lock()
-	m.add(t, n)
-	m.lat.add(age, n)
+	m.add(c.t, c.ended)
+	for _, r := range c.runs[:c.used] {
+		m.lat.add(c.now.Sub(r.read), r.n)
+	}
 	m.mu.Unlock()
 }
 

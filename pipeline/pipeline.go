@@ -29,6 +29,7 @@ type Pipeline struct {
 	route *router
 
 	readers *crew // the one reader
+	simple  bool  // records reach the one sink in the order of their lane
 	first   *pipe
 	roll    roll
 	meter   meter
@@ -107,6 +108,7 @@ func New(o Options) (*Pipeline, error) {
 		p.dead.letters = true
 	}
 	p.route = newRouter(p, in)
+	p.simple = len(p.sinks) == 1 && o.Order == OrderPartition
 	p.stats.init(p)
 	p.watch.init(p)
 	return p, nil

@@ -312,19 +312,18 @@ func (w *world) run() {
 		helpers.Go(func() {
 			pause(context.Background(), w.upTo(500*time.Millisecond))
 			w.src.mu.Lock()
-			opened := len(w.src.open) > i
-			w.src.mu.Unlock()
-			if !opened {
+			if len(w.src.open) <= i {
+				w.src.mu.Unlock()
 				return
 			}
+			lane := w.src.open[i]
+			w.src.mu.Unlock()
 			ectx, stop := context.WithTimeout(context.Background(), w.upTo(time.Second))
 			defer stop()
-			before := w.src.mark(i)
-			report, err := w.src.open[i].End(ectx)
+			report, err := lane.End(ectx)
 			if report.Drained+report.Abandoned != report.InFlight && err == nil {
 				w.t.Errorf("end of a lane: %+v", report)
 			}
-			_ = before
 			after := w.src.mark(i)
 			pause(context.Background(), 10*time.Second)
 			if late := w.src.mark(i); late != after {

@@ -15,7 +15,7 @@ type reader struct {
 	seed    maphash.Seed
 	keys    bool // records need their keys' hash
 	inRead  bool
-	pieces  []piece // of the batch at hand, not sent yet
+	pieces  []*piece // of the batch at hand, not sent yet
 	records []Record
 	c       *chunk // being made of the first piece
 	hashed  int    // records of it that have their key's hash
@@ -66,17 +66,14 @@ func (r *reader) trouble(err *PanicError) {
 	r.hashed++
 }
 
-// admit takes a batch into its lane and sends its records down in chunks.
+// admit takes a batch into its lane.
 func (r *reader) admit(b *Batch) error {
 	l := b.Lane
 	if l == nil || l.p != r.p {
 		return errors.New("the batch is of no lane of this pipeline")
 	}
-	weight := int64(0)
-	for i := range b.Records {
-		weight += b.Records[i].weight()
-	}
 	in := &intake{records: int64(len(b.Records)), charge: b.Charge, free: b.Free}
+	pieces, weight := l.pieces(b, in)
 	if in.charge == nil && len(b.Records) > 0 {
 		start := time.Now()
 		charge, err := l.Take(r.p.reading, weight)
@@ -90,8 +87,7 @@ func (r *reader) admit(b *Batch) error {
 	if len(b.Records) > 0 {
 		in.charge.grow(in.records, in.records*recordSize)
 	}
-	pieces, ok := l.admit(b, in)
-	if !ok {
+	if !l.admit(b.Next, in, pieces) {
 		r.refuse(in, false)
 		return nil
 	}
@@ -114,100 +110,97 @@ func (r *reader) refuse(in *intake, unread bool) {
 	in.release()
 }
 
-// admit puts a batch into the ring of marks. It fails when the lane takes no more.
-func (l *Lane) admit(b *Batch, in *intake) ([]piece, bool) {
-	exact := l.exact(b)
+// pieces cuts a batch into the pieces in which its records travel, and weighs it. It
+// touches each record once.
+func (l *Lane) pieces(b *Batch, in *intake) (pieces []*piece, weight int64) {
+	n := len(b.Records)
+	block := make([]piece, 0, n/chunkRecords+1)
 	now := time.Now()
-	var cuts []int // where a piece ends
-	size := int64(0)
-	for i, n := 0, 0; i < len(b.Records); i++ {
-		w := b.Records[i].weight()
-		if n > 0 && (n == chunkRecords || size+w > chunkBytes) {
-			cuts = append(cuts, i)
-			n, size = 0, 0
+	var pc *piece
+	size := int64(0) // of the piece
+	last := l.read - 1
+	exact := true
+	for i := range b.Records {
+		rec := &b.Records[i]
+		rec.eng = engineState{}
+		w := rec.measure()
+		weight += w
+		if pc == nil || pc.size == chunkRecords || size+w > chunkBytes {
+			if len(block) == cap(block) {
+				block = make([]piece, 0, 16)
+			}
+			block = append(block, piece{lane: l, next: -1, from: in, read: now, first: rec.Offset})
+			if pc != nil {
+				pc.next = rec.Offset
+			}
+			pc = &block[len(block)-1]
+			pieces = append(pieces, pc)
+			size = 0
 		}
-		n++
 		size += w
+		pc.put(rec, last)
+		exact = exact && rec.Offset > last
+		last = rec.Offset
 	}
-	cuts = append(cuts, len(b.Records))
+	if pc == nil {
+		pc = &piece{lane: l, from: in, read: now, first: -1}
+		pieces = append(pieces, pc)
+	}
+	if !exact || last >= b.Next { // a fixture's records carry offsets from elsewhere
+		for _, pc := range pieces {
+			pc.next, pc.first, pc.at = -1, -1, nil
+		}
+	}
+	pc.next = b.Next
+	return pieces, weight
+}
 
+// put adds a record to a piece that is being made. last is the offset before it.
+func (pc *piece) put(rec *Record, last int64) {
+	if pc.size > 0 && rec.Offset != last+1 && pc.at == nil { // a gap
+		pc.at = make([]int64, pc.size, chunkRecords)
+		for i := range pc.at {
+			pc.at[i] = pc.first + int64(i)
+		}
+	}
+	if pc.at != nil {
+		pc.at = append(pc.at, rec.Offset)
+	}
+	rec.eng.piece, rec.eng.index = pc, uint8(pc.size)
+	pc.size++
+}
+
+// admit puts the pieces of a batch into the ring of marks. It fails when the lane
+// takes no more.
+func (l *Lane) admit(next int64, in *intake, pieces []*piece) bool {
+	c := closing{now: time.Now()}
 	l.mu.Lock()
 	if l.ending {
 		l.mu.Unlock()
-		return nil, false
+		return false
 	}
-	pieces := make([]piece, len(cuts))
-	begin := 0
-	for i, end := range cuts {
-		pc := &pieces[i]
-		*pc = piece{
-			lane: l, seq: l.seq, next: -1, left: end - begin, from: in, read: now,
-			size: end - begin, first: -1,
-		}
-		switch {
-		case i == len(cuts)-1:
-			pc.next = b.Next
-		case exact:
-			pc.next = b.Records[end].Offset
-		}
-		for j := begin; j < end; j++ {
-			b.Records[j].eng = engineState{piece: pc, index: uint8(j - begin)}
-		}
-		if exact {
-			pc.place(b.Records[begin:end])
-		}
+	for _, pc := range pieces {
+		pc.seq, pc.left = l.seq, pc.size
 		l.seq++
-		l.ring = append(l.ring, pc)
-		begin = end
 	}
-	l.read = b.Next
-	var c closing
-	if len(b.Records) > 0 {
+	l.ring = append(l.ring, pieces...)
+	l.read = next
+	if in.records > 0 {
 		in.pieces = len(pieces)
 		l.inFlight += in.records
 		l.p.meter.enter(in.records)
 	} else {
 		c.freed = append(c.freed, in)
 	}
-	l.settle(&c, now)
-	return pieces, true
-}
-
-// place notes where the records of a piece stand.
-func (pc *piece) place(recs []Record) {
-	n := len(recs)
-	if n == 0 {
-		return
-	}
-	pc.first = recs[0].Offset
-	if recs[n-1].Offset == pc.first+int64(n-1) {
-		return
-	}
-	pc.at = make([]int64, n)
-	for i := range recs {
-		pc.at[i] = recs[i].Offset
-	}
-}
-
-// exact says whether the offsets of a batch's records are those of the lane, so that
-// a mark may stand between two of them: a fixture's records carry the offsets of
-// where they were recorded.
-func (l *Lane) exact(b *Batch) bool {
-	last := l.read - 1
-	for i := range b.Records {
-		if b.Records[i].Offset <= last {
-			return false
-		}
-		last = b.Records[i].Offset
-	}
-	return last < b.Next
+	l.settle(&c)
+	return true
 }
 
 // send sends the records of the first piece to the first step.
 func (r *reader) send() {
-	p, pc := r.p, &r.pieces[0]
+	p, pc := r.p, r.pieces[0]
 	if r.c == nil {
-		n := pc.left
+		n := pc.size
 		r.c, r.hashed = p.roll.make(pc.lane), 0
 		r.c.mu.Lock()
 		for i := range r.records[:n] {

@@ -134,18 +134,18 @@ func (q *sinkQueue) next(into []*Record) ([]*Record, bool) {
 	back := q.queue[:0:0] // that may not be written yet
 	for ; n < len(q.queue) && len(into) < q.s.conf.Records; n++ {
 		rec := q.queue[n]
-		if !txn.admits(rec) {
+		if txn != nil && !txn.admits(rec) {
 			back = append(back, rec)
 			continue
 		}
-		size := int64(len(rec.Value()) + len(rec.Key))
+		size := rec.weight()
 		if len(into) > 0 && bytes+size > limit {
 			break
 		}
 		bytes += size
-		q.weight -= rec.weight()
 		into = append(into, rec)
 	}
+	q.weight -= bytes
 	clear(q.queue[q.head:n])
 	q.head = n - copy(q.queue[n-len(back):n], back)
 	txn.took(into)

@@ -14,7 +14,9 @@ type engineState struct {
 	family *family  // of a part of a split
 	fail   *failure // why it is rejected; it then travels on in its place
 	key    uint64   // hash of its key, when an order or a serial step asks for it
-	grown  int32    // bytes beyond those that came, as charged
+	raw    *byte    // where the value as it came begins
+	weight int32    // bytes, with
+	grown  int32    // those beyond what came, as charged
 	index  uint8    // in its piece
 	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one
 	dead   bool     // it is a dead letter
@@ -37,29 +39,39 @@ type failure struct {
 // recordSize is what a record costs in memory beside its bytes.
 const recordSize = int64(unsafe.Sizeof(Record{}))
 
-// weight is the size of a record's key, value and headers as they came, and of what
-// steps have added.
-func (r *Record) weight() int64 {
-	n := int64(len(r.came.key)+len(r.came.value)) + int64(r.eng.grown)
+// measure notes how large a record is as it came.
+func (r *Record) measure() int64 {
+	n := len(r.came.key) + len(r.came.value)
 	for i := range r.came.headers {
-		n += int64(len(r.came.headers[i].Name) + len(r.came.headers[i].Value))
+		n += len(r.came.headers[i].Name) + len(r.came.headers[i].Value)
 	}
-	return n
+	r.eng.raw, r.eng.weight, r.eng.grown = unsafe.SliceData(r.came.value), int32(n), 0
+	return int64(n)
 }
+
+// weight is the size of a record's key, value and headers as they came, and of what
+// steps have added. It is at least what its value takes when written.
+func (r *Record) weight() int64 { return int64(r.eng.weight) }
 
 // regrow notes what a step has added to a record and gives the difference to charge.
 func (r *Record) regrow() int64 {
-	n := int32(0)
-	if len(r.edits) > 0 {
-		for i := range r.edits {
-			n += int32(len(r.edits[i].text))
-		}
+	if len(r.edits) == 0 && r.eng.grown == 0 && unsafe.SliceData(r.value) == r.eng.raw {
+		return 0
 	}
-	if len(r.value) > 0 && (len(r.came.value) == 0 || &r.value[0] != &r.came.value[0]) {
-		n += int32(len(r.value))
+	return r.measureAgain()
+}
+
+func (r *Record) measureAgain() int64 {
+	n := 0
+	for i := range r.edits {
+		n += len(r.edits[i].name) + len(r.edits[i].text) + len(`,"":`)
 	}
-	d := n - r.eng.grown
-	r.eng.grown = n
+	if unsafe.SliceData(r.value) != r.eng.raw {
+		n += len(r.value)
+	}
+	d := int32(n) - r.eng.grown
+	r.eng.grown += d
+	r.eng.weight += d
 	return int64(d)
 }
 

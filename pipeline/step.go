@@ -122,6 +122,7 @@ func (c *cutter) family(rec *Record) (weight int64, ok bool) {
 	for _, part := range c.parts {
 		part.Position, part.came = rec.Position, rec.came
 		part.eng = engineState{piece: rec.eng.piece, family: rec.eng.family, key: rec.eng.key}
+		part.measure()
 		weight += recordSize + part.regrow()
 	}
 	return weight, rec.eng.piece.lane.adopt(rec, c.parts)
@@ -135,10 +136,7 @@ func (s *stepCore) number(recs []*Record) {
 		if f == nil || rec.eng.fail != nil {
 			continue
 		}
-		if f.step != s.index {
-			f.step, f.parts = s.index, 0
-		}
-		f.parts++
-		rec.Part = f.parts
+		f.parts[s.index]++
+		rec.Part = f.parts[s.index]
 	}
 }

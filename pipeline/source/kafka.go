@@ -220,6 +220,9 @@ func (k *Kafka) Read(ctx context.Context) (*pipeline.Batch, error) {
 		}
 		select {
 		case item := <-k.out:
+			if item.err == io.EOF && k.revive() {
+				continue
+			}
 			if item.err != nil {
 				return nil, item.err
 			}

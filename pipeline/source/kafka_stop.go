@@ -178,6 +178,35 @@ func (k *Kafka) findLate() bool {
 	return true
 }
 
+// revive opens the lanes anew that the engine has ended after they were read to the
+// end, and says whether there are any: the source has not come to its end then.
+func (k *Kafka) revive() bool {
+	k.mu.Lock()
+	var ended []*kafkaPartition
+	for _, p := range k.parts {
+		p.mu.Lock()
+		lane, gone := p.lane, p.gone
+		p.mu.Unlock()
+		if gone || lane == nil {
+			continue
+		}
+		select {
+		case <-lane.Ended():
+			ended = append(ended, p)
+		default:
+		}
+	}
+	k.mu.Unlock()
+	for _, p := range ended {
+		k.stop.begin(p.tp)
+		k.reopen(p)
+	}
+	if len(ended) > 0 {
+		k.start(k.watchStop)
+	}
+	return len(ended) > 0
+}
+
 // allRead says whether this member has read its partitions to the end and the others
 // have committed theirs.
 func (k *Kafka) allRead() bool {

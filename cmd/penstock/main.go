@@ -73,7 +73,7 @@ func main() {
 
 // execute runs one command line, prints its error, and gives the exit code.
 func execute(ctx context.Context, args []string, s streams) int {
-	root, g := newRootGlobals(s)
+	root, g := newRoot(s)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
@@ -129,13 +129,8 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// newRoot makes the command tree.
-func newRoot(s streams) *cobra.Command {
-	root, _ := newRootGlobals(s)
-	return root
-}
-
-func newRootGlobals(s streams) (*cobra.Command, *globals) {
+// newRoot makes the command tree, and the globals that its flags set.
+func newRoot(s streams) (*cobra.Command, *globals) {
 	g := &globals{streams: s}
 	root := &cobra.Command{
 		Use:           "penstock",

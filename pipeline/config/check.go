@@ -163,7 +163,7 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	case timeout && !deadline:
 		s.Deadline = max(s.Deadline, s.Timeout)
 	}
-	if deadline && s.Deadline > p.Limits.Drain {
+	if s.Deadline > p.Limits.Drain {
 		d.warn(d.at(path+".deadline"), fmt.Sprintf("the deadline %v is above the drain budget of %v: records may be abandoned at a stop", s.Deadline, p.Limits.Drain), "they are read again at the next start; see limits.drain")
 	}
 	d.retry(s.Retry, path)

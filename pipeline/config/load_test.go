@@ -108,10 +108,39 @@ func TestWhatIsNoFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := loader().Load(empty, filepath.Join(dir, "big.yaml"), filepath.Join(dir, "latin.yaml"))
-	want := "empty: the folder holds no pipeline file\nbig.yaml: the file has 1048577 bytes; a pipeline file has at most 1048576\nlatin.yaml:1:14: the file is no valid UTF-8 here"
 	got := found(dir, err)
-	if !strings.Contains(got, "the folder holds no pipeline file") || !strings.Contains(got, "a pipeline file has at most 1048576") || !strings.Contains(got, "latin.yaml:1:14: the file is no valid UTF-8 here") {
-		t.Errorf("found\n%s\nwant about\n%s", got, want)
+	for _, want := range []string{
+		"empty: the folder holds no pipeline file",
+		"big.yaml: the file has 1048660 bytes; a pipeline file has at most 1048576",
+		"latin.yaml:1:14: the file is no valid UTF-8 here",
+	} {
+		if !strings.Contains(got+"\n", want+"\n") {
+			t.Errorf("found\n%s\nwant in it\n%s", got, want)
+		}
+	}
+}
+
+// A file says how large it may be, and how long its lines.
+func TestLongLine(t *testing.T) {
+	dir := put(t, map[string]string{"a.yaml": named("a") + "# " + strings.Repeat("x", 40<<10) + "\n"})
+	_, err := loader().Load(filepath.Join(dir, "a.yaml"))
+	if got, want := found(dir, err), "a.yaml:6:1: the line has 40962 bytes; a line of a pipeline file has at most 32768"; got != want {
+		t.Errorf("found %s\nwant %s", got, want)
+	}
+}
+
+// What is reported of one file has an end.
+func TestManyProblems(t *testing.T) {
+	var b strings.Builder
+	b.WriteString(named("a"))
+	for i := range 5000 {
+		fmt.Fprintf(&b, "key%d: 1\n", i)
+	}
+	dir := put(t, map[string]string{"a.yaml": b.String()})
+	_, err := loader().Load(filepath.Join(dir, "a.yaml"))
+	var invalid *config.InvalidError
+	if !errors.As(err, &invalid) || len(invalid.Problems) != 201 || !strings.Contains(invalid.Problems[200].Text, "more than 200 problems") {
+		t.Errorf("%d problems, the last: %s", len(invalid.Problems), invalid.Problems[len(invalid.Problems)-1])
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // SchemaID names the schema of pipeline files.
-const SchemaID = "https://penstock.io/schema/pipeline.json"
+const SchemaID = "https://github.com/penstockio/penstock/pipeline.schema.json"
 
 // An object is a JSON object of a schema.
 type object = map[string]any

@@ -15,7 +15,7 @@ const readingYAML = "reading YAML: "
 // a syntaxError is where YAML stops, in words.
 type syntaxError struct {
 	line, col, width int
-	text, suggestion string
+	text             string
 	key              string
 	value            int // byte in the line where the value begins
 	vague            bool

@@ -177,7 +177,8 @@ var fileRules = []struct {
 	where func(file string) bool
 }{
 	{module + "/pipeline/kafka", func(f string) bool {
-		return path.Base(f) == "kafka.go" || strings.HasPrefix(f, "cmd/") || strings.HasPrefix(f, "pipeline/kafka/")
+		base := path.Base(f) // a component of several files keeps its name in front
+		return base == "kafka.go" || strings.HasPrefix(base, "kafka_") || strings.HasPrefix(f, "cmd/") || strings.HasPrefix(f, "pipeline/kafka/")
 	}},
 	{module + "/pipeline/kafka/kafkatest", isDevFile},
 	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},

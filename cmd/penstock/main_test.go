@@ -15,6 +15,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
+// quickRace keeps a process under the race detector from sleeping a second at its end.
+const quickRace = "atexit_sleep_ms=0"
+
 // TestMain makes this test binary, under the name penstock, the command itself: for
 // scripts, and for tests that start a process.
 func TestMain(m *testing.M) {
@@ -39,6 +42,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("FLIGHTS", flights)
+			e.Setenv("GORACE", quickRace)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exitsCommand, "logs": logsCommand},

@@ -72,8 +72,9 @@ log: {format: json}
 			t.Fatal(err)
 		}
 	}
-	r := &running{t: t, command: exec.CommandContext(t.Context(), "penstock", "run", filepath.Join(dir, "p.yaml"))}
+	r := &running{t: t, command: exec.Command("penstock", "run", filepath.Join(dir, "p.yaml"))}
 	r.command.Stdout = &r.stdout
+	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	stderr, err := r.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -82,6 +83,7 @@ log: {format: json}
 	if err := r.command.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { _ = r.command.Process.Kill() }) // it has ended, unless the test failed
 	for range 3 {
 		<-h.asked
 	}
@@ -177,11 +179,18 @@ func TestSignals(t *testing.T) {
 		r.signal(syscall.SIGHUP)
 		r.read("reloading does not exist yet")
 		r.signal(syscall.SIGUSR1)
-		for _, offset := range []string{"7", "8", "9"} {
-			line := r.read(`"message":"in flight","topic":"flights","partition":3,"offset":` + offset)
+		dumped := map[string]bool{}
+		for range 3 {
+			line := r.read(`"message":"in flight","topic":"flights","partition":3,"offset":`)
+			_, rest, _ := strings.Cut(line, `"offset":`)
+			offset, _, _ := strings.Cut(rest, ",")
+			dumped[offset] = true
 			if !strings.Contains(line, `"step":"http"`) || strings.Contains(line, `"o"`) {
 				t.Errorf("in flight: %s", line)
 			}
+		}
+		if !dumped["7"] || !dumped["8"] || !dumped["9"] {
+			t.Errorf("dumped were %v", dumped)
 		}
 		close(h.answer)
 		if code := r.end(); code != exitDone {

@@ -48,6 +48,9 @@ func (k *Kafka) topic(ctx context.Context, rec *pipeline.Record) (string, int32,
 		return name, n, nil
 	case fixed:
 		n, err := k.client.Partitions(ctx, name)
+		if err == nil && n == 0 {
+			err = errNoPartitions
+		}
 		if err != nil {
 			return "", 0, fmt.Errorf("looking topic %s up: %w", name, err)
 		}
@@ -67,11 +70,16 @@ func (k *Kafka) topic(ctx context.Context, rec *pipeline.Record) (string, int32,
 
 var errUnknownTopic = pipeline.Reject(reasonNoTopic, errors.New("looking the record's topic up: there is no topic of this name, and none is created"))
 
+var errNoPartitions = errors.New("it has no partitions yet")
+
 // lookUp asks for a topic that a record names, a few times: brokers learn of a new
 // topic one after another.
 func (k *Kafka) lookUp(ctx context.Context, name string) (int32, error) {
 	for try := 0; ; try++ {
 		n, err := k.client.Partitions(ctx, name)
+		if err == nil && n == 0 {
+			err = errNoPartitions
+		}
 		if err == nil {
 			k.learn(name, n)
 			return n, nil
@@ -123,7 +131,7 @@ func (k *Kafka) refresh() {
 			return // what is known stays good
 		}
 		for _, name := range names {
-			if n, err := k.client.Partitions(ctx, name); err == nil {
+			if n, err := k.client.Partitions(ctx, name); err == nil && n > 0 {
 				k.learn(name, n)
 			}
 		}

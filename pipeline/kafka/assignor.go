@@ -40,7 +40,7 @@ func (m *member) topicStates(names []string, members []groupMember) (map[string]
 			used[tp.Topic] = true
 		}
 	}
-	ctx, cancel := context.WithTimeout(m.ctx, m.config.Rebalance/2)
+	ctx, cancel := context.WithTimeout(m.ctx, min(m.config.Rebalance, m.config.Session)/2)
 	defer cancel()
 	for try := 0; ; try++ {
 		err := m.client.Refresh(ctx, names...)

@@ -407,6 +407,23 @@ func TestStaticMemberKeepsItsPartitionsOverARestart(t *testing.T) {
 	third.untilServing(2)
 }
 
+// A real broker does not tell a static member that comes back that it leads.
+func TestStaticLeaderThatWasRestartedNoticesNewPartitions(t *testing.T) {
+	c := kafkatest.Start(t)
+	topic := c.Topic(t, 2)
+	config := quick(c, t, topic)
+	config.Instance = "one"
+	a := follow(t, c, config, false)
+	a.untilServing(2)
+	if err := a.Leave(soon(t), true); err != nil {
+		t.Fatal(err)
+	}
+	again := follow(t, c, config, false)
+	again.untilServing(2)
+	c.AddPartitions(t, topic, 5)
+	again.untilServing(5)
+}
+
 func TestMoreMembersThanPartitionsSettle(t *testing.T) {
 	c := kafkatest.Start(t)
 	topic := c.Topic(t, 4)

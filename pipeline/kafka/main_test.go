@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -12,4 +13,9 @@ type cluster struct{ m *testing.M }
 
 func (c cluster) Run() int { return kafkatest.RunMain(c.m) }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(cluster{m}) }
+func TestMain(m *testing.M) {
+	if os.Getenv(benchBrokerEnv) != "" {
+		os.Exit(serveBenchBroker())
+	}
+	goleak.VerifyTestMain(cluster{m})
+}

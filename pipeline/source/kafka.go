@@ -220,7 +220,8 @@ func (k *Kafka) Read(ctx context.Context) (*pipeline.Batch, error) {
 		}
 		select {
 		case item := <-k.out:
-			if item.err == io.EOF && k.revive() {
+			if item.err == io.EOF && k.readAgain() {
+				k.start(k.watchStop)
 				continue
 			}
 			if item.err != nil {

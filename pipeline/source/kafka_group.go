@@ -52,6 +52,13 @@ func (p *kafkaPartition) isGone() bool {
 	return p.gone
 }
 
+// current is the lane that is read into.
+func (p *kafkaPartition) current() *pipeline.Lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.lane
+}
+
 // giveUp ends the reading and gives the lane.
 func (p *kafkaPartition) giveUp() *pipeline.Lane {
 	p.mu.Lock()

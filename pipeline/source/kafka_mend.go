@@ -105,11 +105,8 @@ func (k *Kafka) gap(p *kafkaPartition, reason string, start, end int64) {
 			"set on_gap: earliest or latest to go on from there", from, gapText(reason), start, end)))
 		return
 	}
-	p.mu.Lock()
-	lane := p.lane
-	p.mu.Unlock()
 	ctx, cancel := context.WithTimeout(k.ctx, k.o.Drain)
-	_, err := lane.End(ctx)
+	_, err := p.current().End(ctx)
 	cancel()
 	if err != nil {
 		k.events.Log().Warn().Err(err).Msg("a lane ended without its last commit, at a gap")

@@ -128,7 +128,10 @@ func (s *kafkaStop) reached(tp kafka.TopicPartition) {
 // watchStop ends the source when everything has been read.
 func (k *Kafka) watchStop() {
 	s := k.stop
-	if !s.at.IsZero() && !k.findLate() {
+	s.mu.Lock()
+	known := s.known
+	s.mu.Unlock()
+	if !known && !k.findLate() {
 		return
 	}
 	timer := time.NewTimer(0)
@@ -140,7 +143,7 @@ func (k *Kafka) watchStop() {
 		case <-k.ctx.Done():
 			return
 		}
-		if k.allRead() {
+		if !k.readAgain() && k.allRead() {
 			k.finish()
 			return
 		}
@@ -178,33 +181,29 @@ func (k *Kafka) findLate() bool {
 	return true
 }
 
-// revive opens the lanes anew that the engine has ended after they were read to the
-// end, and says whether there are any: the source has not come to its end then.
-func (k *Kafka) revive() bool {
+// readAgain has partitions read again that had come to their end when the engine ended
+// their lanes, and says whether there are any.
+func (k *Kafka) readAgain() bool {
+	var again []*kafkaPartition
 	k.mu.Lock()
-	var ended []*kafkaPartition
-	for _, p := range k.parts {
-		p.mu.Lock()
-		lane, gone := p.lane, p.gone
-		p.mu.Unlock()
-		if gone || lane == nil {
+	k.stop.mu.Lock()
+	for tp, p := range k.parts {
+		if !k.stop.done[tp] {
 			continue
 		}
 		select {
-		case <-lane.Ended():
-			ended = append(ended, p)
+		case <-p.current().Ended():
+			delete(k.stop.done, tp)
+			again = append(again, p)
 		default:
 		}
 	}
+	k.stop.mu.Unlock()
 	k.mu.Unlock()
-	for _, p := range ended {
-		k.stop.begin(p.tp)
+	for _, p := range again {
 		k.reopen(p)
 	}
-	if len(ended) > 0 {
-		k.start(k.watchStop)
-	}
-	return len(ended) > 0
+	return len(again) > 0
 }
 
 // allRead says whether this member has read its partitions to the end and the others

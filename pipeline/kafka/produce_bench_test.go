@@ -24,7 +24,7 @@ import (
 const benchBrokerEnv = "PENSTOCK_BENCH_BROKER"
 
 func serveBenchBroker() int {
-	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(benchPartitions, "t"), kfake.BlackholeProduce())
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.SeedTopics(producePartitions, "t"), kfake.BlackholeProduce())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -61,13 +61,13 @@ func benchBroker(b *testing.B) string {
 }
 
 const (
-	benchPartitions = 4
-	benchLanes      = 4
-	benchRecords    = 400_000
-	benchRounds     = 5
+	producePartitions = 4
+	produceLanes      = 4
+	producedRecords   = 400_000
+	produceRounds     = 5
 )
 
-func benchKeys() [][]byte {
+func produceKeys() [][]byte {
 	keys := make([][]byte, 300)
 	for i := range keys {
 		keys[i] = fmt.Appendf(nil, "K%02d", i)
@@ -78,9 +78,9 @@ func benchKeys() [][]byte {
 // lanes runs f for each lane's first record and number of records.
 func lanes(f func(lane, records int) error) error {
 	var wg sync.WaitGroup
-	errs := make([]error, benchLanes)
-	for lane := range benchLanes {
-		wg.Go(func() { errs[lane] = f(lane, benchRecords/benchLanes) })
+	errs := make([]error, produceLanes)
+	for lane := range produceLanes {
+		wg.Go(func() { errs[lane] = f(lane, producedRecords/produceLanes) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -91,7 +91,7 @@ func lanes(f func(lane, records int) error) error {
 	return nil
 }
 
-func benchOurs(addr string, keys [][]byte, value []byte) error {
+func produceByUs(addr string, keys [][]byte, value []byte) error {
 	client, err := NewClient(Config{Brokers: []string{addr}})
 	if err != nil {
 		return err
@@ -105,7 +105,7 @@ func benchOurs(addr string, keys [][]byte, value []byte) error {
 			for i := range msgs {
 				key := keys[(n+i*31)%len(keys)]
 				msgs[i] = Message{
-					TopicPartition: TopicPartition{"t", PartitionForKey(key, benchPartitions)}, Key: key, Value: value,
+					TopicPartition: TopicPartition{"t", PartitionForKey(key, producePartitions)}, Key: key, Value: value,
 					Time: int64(n + i), Origin: Origin{Topic: "in", Partition: int32(lane), Offset: int64(n + i)},
 				}
 			}
@@ -117,7 +117,7 @@ func benchOurs(addr string, keys [][]byte, value []byte) error {
 	})
 }
 
-func benchFranz(addr string, keys [][]byte, value []byte) error {
+func produceByFranz(addr string, keys [][]byte, value []byte) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.MaxBufferedRecords(20_000))
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func benchFranz(addr string, keys [][]byte, value []byte) error {
 	return failed
 }
 
-func benchWriter(addr string, keys [][]byte, value []byte) error {
+func produceByWriter(addr string, keys [][]byte, value []byte) error {
 	transport := &kafkago.Transport{}
 	defer transport.CloseIdleConnections()
 	w := &kafkago.Writer{Addr: kafkago.TCP(addr), Topic: "t", Balancer: kafkago.Murmur2Balancer{}, Transport: transport,
@@ -168,26 +168,26 @@ func benchWriter(addr string, keys [][]byte, value []byte) error {
 // idempotently to four partitions by four lanes, beside franz-go (target: at most half)
 // and kafka-go's Writer (at most 0.35), which is not idempotent.
 func BenchmarkProduce(b *testing.B) {
-	addr, keys, value := benchBroker(b), benchKeys(), []byte(strings.Repeat("0123456789", 20))
+	addr, keys, value := benchBroker(b), produceKeys(), []byte(strings.Repeat("0123456789", 20))
 	kinds := []struct {
 		name string
 		run  func(string, [][]byte, []byte) error
-	}{{"ours", benchOurs}, {"control", benchOurs}, {"franz", benchFranz}, {"writer", benchWriter}}
+	}{{"ours", produceByUs}, {"control", produceByUs}, {"franz", produceByFranz}, {"writer", produceByWriter}}
 	for range b.N {
 		used := make([][]float64, len(kinds))
-		for range benchRounds {
+		for range produceRounds {
 			for i, k := range kinds {
 				before := cpuTime(b)
 				if err := k.run(addr, keys, value); err != nil {
 					b.Fatal(err)
 				}
-				used[i] = append(used[i], float64(cpuTime(b)-before)/benchRecords)
+				used[i] = append(used[i], float64(cpuTime(b)-before)/producedRecords)
 			}
 		}
 		median := make([]float64, len(kinds))
 		for i := range used {
 			slices.Sort(used[i])
-			median[i] = used[i][benchRounds/2]
+			median[i] = used[i][produceRounds/2]
 			b.ReportMetric(median[i], kinds[i].name+"-cpu-ns/record")
 		}
 		b.ReportMetric(median[0]/median[1], "x-control")

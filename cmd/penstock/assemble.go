@@ -52,7 +52,7 @@ func assemble(p *config.Pipeline, events *event.Emitter, budget *pipeline.Budget
 		if errors.As(err, &env) {
 			code = exitEnvironment
 		}
-		return nil, &exitError{code, fmt.Errorf("%s: %w", p.File, err)}
+		return nil, &exitError{code, err}
 	}
 	o.DeadLetterTime = in.deadLetterTime
 	return &assembled{p, o}, nil

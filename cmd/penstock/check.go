@@ -38,8 +38,8 @@ func newCheck(g *globals) *cobra.Command {
 		Short: "Report everything that can be known to be wrong without running",
 		Long: `Reads pipeline files and reports every mistake in them at once, as
 file:line:column with the line and a suggestion. Exits 2 when there is one.
-With --connect it also builds every component and probes what it connects to:
-brokers, databases, servers. Exits 3 when one of them does not answer.`,
+With --connect it also probes what the components connect to: brokers, databases,
+servers. Exits 3 when one of them does not answer.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := g.load(args)
@@ -78,7 +78,11 @@ func buildAll(ctx context.Context, set *config.Set, connect bool, timeout time.D
 	for _, p := range set.Pipelines {
 		o, err := catalog.Build(p, catalog.Env{Stdout: io.Discard})
 		if err != nil {
-			errs = append(errs, &buildError{fmt.Errorf("%s: %w", p.File, err)})
+			var env *pipeline.EnvironmentError
+			if !errors.As(err, &env) {
+				err = &buildError{err}
+			}
+			errs = append(errs, err)
 			continue
 		}
 		if connect {
@@ -93,8 +97,8 @@ func buildAll(ctx context.Context, set *config.Set, connect bool, timeout time.D
 	return errors.Join(errs...)
 }
 
-// A buildError is a file that is right by itself, and whose components cannot be made:
-// a table that is not there, a certificate that cannot be read.
+// A buildError is a file that is right by itself, and whose components cannot be made,
+// for a reason that lies in the file.
 type buildError struct{ err error }
 
 func (e *buildError) Error() string { return e.err.Error() }

@@ -33,7 +33,8 @@ type Env struct {
 const sinkLanes = 64
 
 // Build makes the components of a checked file, and the options of its pipeline. It
-// connects to nothing. When it fails, everything made so far has been closed.
+// connects to nothing. When it fails, everything made so far has been closed; the error
+// begins with file:line:column.
 func Build(p *config.Pipeline, env Env) (pipeline.Options, error) {
 	b := builder{p: p, env: env}
 	if b.env.Stdout == nil {
@@ -71,7 +72,7 @@ func (b *builder) options() (pipeline.Options, error) {
 	}
 	b.src = o.Source
 	for i := range p.Stages {
-		step, err := b.step(&p.Stages[i])
+		step, err := b.step(fmt.Sprintf("stages[%d]", i), &p.Stages[i])
 		if err != nil {
 			return o, err
 		}
@@ -79,7 +80,7 @@ func (b *builder) options() (pipeline.Options, error) {
 	}
 	for i := range p.Sinks {
 		s := &p.Sinks[i]
-		out, err := b.output(s.Name, s.Component, s.OutputSettings, false)
+		out, err := b.output(fmt.Sprintf("sinks[%d]", i), s.Name, s.Component, s.OutputSettings, false)
 		if err != nil {
 			return o, err
 		}
@@ -89,19 +90,19 @@ func (b *builder) options() (pipeline.Options, error) {
 		o.Sinks = append(o.Sinks, out)
 	}
 	if d := p.DeadLetter; d != nil {
-		o.DeadLetter, err = b.output(DeadLetterName, d.Component, d.OutputSettings, true)
+		o.DeadLetter, err = b.output("dead_letter", DeadLetterName, d.Component, d.OutputSettings, true)
 	}
 	return o, err
 }
 
-func (b *builder) component(name string, c config.Component, workers int, dead bool) (any, error) {
+func (b *builder) component(path, name string, c config.Component, workers int, dead bool) (any, error) {
 	made, err := c.Kind.Build(c.Settings, config.Env{
 		Pipeline: b.p.Name, Name: name, Dir: b.p.Dir, Workers: workers, DeadLetter: dead,
 		Source: b.src, SourceSettings: b.p.Source.Settings,
 		Drain: int64(b.p.Limits.Drain), Stdout: b.env.Stdout,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("making the %s %s of pipeline %s: %w", c.Kind.Section, name, b.p.Name, err)
+		return nil, fmt.Errorf("%s: making the %s %s: %w", b.p.Place(path+"."+c.Kind.Name), c.Kind.Section, name, err)
 	}
 	return made, nil
 }
@@ -110,7 +111,7 @@ func (b *builder) source() (pipeline.Source, error) {
 	if b.env.Source != nil {
 		return b.env.Source, nil
 	}
-	made, err := b.component(b.p.Source.Kind.Name, b.p.Source, 0, false)
+	made, err := b.component("source", b.p.Source.Kind.Name, b.p.Source, 0, false)
 	if err != nil {
 		return nil, err
 	}
@@ -121,13 +122,13 @@ func (b *builder) source() (pipeline.Source, error) {
 	return src, nil
 }
 
-func (b *builder) step(s *config.Stage) (pipeline.Step, error) {
+func (b *builder) step(path string, s *config.Stage) (pipeline.Step, error) {
 	step := pipeline.Step{
 		Name: s.Name, Kind: s.Kind.Name, Workers: s.Workers, OnError: s.OnError,
 		Waits: s.Kind.Waits, Window: s.Window, Timeout: s.Timeout, Deadline: s.Deadline, Serial: s.Serial,
 		Retry: pipeline.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
 	}
-	made, err := b.component(s.Name, s.Component, s.Workers, false)
+	made, err := b.component(path, s.Name, s.Component, s.Workers, false)
 	if err != nil {
 		return step, err
 	}
@@ -142,7 +143,7 @@ func (b *builder) step(s *config.Stage) (pipeline.Step, error) {
 	return step, nil
 }
 
-func (b *builder) output(name string, c config.Component, s config.OutputSettings, dead bool) (pipeline.Output, error) {
+func (b *builder) output(path, name string, c config.Component, s config.OutputSettings, dead bool) (pipeline.Output, error) {
 	out := pipeline.Output{
 		Name: name, Kind: c.Kind.Name, Records: s.Batch.Records, Bytes: s.Batch.Bytes, Linger: s.Batch.Linger, Timeout: s.Timeout,
 		Retry: pipeline.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
@@ -152,7 +153,7 @@ func (b *builder) output(name string, c config.Component, s config.OutputSetting
 		out.Sink = sink
 		return out, err
 	}
-	made, err := b.component(name, c, sinkLanes, dead)
+	made, err := b.component(path, name, c, sinkLanes, dead)
 	if err != nil {
 		return out, err
 	}

@@ -275,6 +275,16 @@ func TestBuildWithOthers(t *testing.T) {
 	}
 }
 
+// What cannot be made is named with its place.
+func TestBuildError(t *testing.T) {
+	set := load(t, write(t, "pipeline: p\nsource:\n  kafka: {brokers: [a:1], topics: [t], tls: {ca: nowhere.pem}}\nsinks:\n  - stdout: {}\n"))
+	_, err := catalog.Build(set.Pipelines[0], catalog.Env{Stdout: io.Discard})
+	var env *pipeline.EnvironmentError
+	if err == nil || !strings.Contains(err.Error(), "p.yaml:3:3: making the source kafka: ") || !errors.As(err, &env) {
+		t.Errorf("error %v", err)
+	}
+}
+
 // Dead letters to stdout and files are fixture lines, whatever the sinks are.
 func TestDeadLetterForm(t *testing.T) {
 	set := load(t, write(t, strings.Replace(whole, "  file: {path: rejected.jsonl}", "  stdout: {}", 1)))

@@ -1,0 +1,218 @@
+package kafka
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math"
+)
+
+// Count gives the number of records that the batches of a set say they have, which may
+// be more than Decode delivers. It is a hint, never more than the set could hold if
+// its records were compressed to a fiftieth.
+func Count(set []byte) int {
+	n, most := 0, 50*len(set)/minRecord
+	for len(set) >= batchRecords {
+		length := int(int32(binary.BigEndian.Uint32(set[batchLength:]))) + batchOverhead
+		if length < batchRecords || length > len(set) {
+			break
+		}
+		n += max(int(int32(binary.BigEndian.Uint32(set[batchCount:]))), 0)
+		set = set[length:]
+	}
+	return min(n, most)
+}
+
+// A RecordBatch is one batch of records that were sent together. Next walks them.
+//
+// The bytes of its records are in the record set, or, when the batch was compressed,
+// in Decompressed: a buffer from Decoder.Memory that belongs to the visitor, who puts
+// it back when the records are done with.
+type RecordBatch struct {
+	Base, Last   int64 // first and last offset, records there or not
+	Count        int   // records in it; Next skips those before the offset asked for
+	ProducerID   int64
+	Size         int // bytes of the batch as it came
+	Decompressed []byte
+
+	attributes     uint16
+	firstTs, maxTs int64
+	records        []byte
+	from           int64 // the offset asked for
+	left           int
+	last           int64 // offset of the record before
+	err            error
+}
+
+func (b *RecordBatch) parse(raw []byte, from int64) error {
+	base := int64(binary.BigEndian.Uint64(raw))
+	delta := int32(binary.BigEndian.Uint32(raw[batchLastDelta:]))
+	*b = RecordBatch{
+		Base: base, Last: base + int64(delta),
+		Count:      int(int32(binary.BigEndian.Uint32(raw[batchCount:]))),
+		ProducerID: int64(binary.BigEndian.Uint64(raw[batchProducerID:])),
+		attributes: binary.BigEndian.Uint16(raw[batchAttributes:]),
+		firstTs:    int64(binary.BigEndian.Uint64(raw[batchFirstTime:])),
+		maxTs:      int64(binary.BigEndian.Uint64(raw[batchMaxTime:])),
+		Size:       len(raw),
+		records:    raw[batchRecords:],
+		from:       from,
+		last:       base - 1,
+	}
+	b.left = b.Count
+	sane := base >= 0 && delta >= 0 && base <= math.MaxInt64-1-int64(delta)
+	if crc32.Checksum(raw[batchAttributes:], castagnoli) != binary.BigEndian.Uint32(raw[batchCRC:]) {
+		if !sane || b.Last < from { // the header itself cannot be believed
+			return &CorruptError{From: from, To: -1, Reason: CorruptCRC}
+		}
+		return b.corrupt(from, CorruptCRC, nil)
+	}
+	if !sane || b.Count < 0 {
+		return &CorruptError{From: from, To: -1, Reason: CorruptRecord, Err: fmt.Errorf("base offset %d, last delta %d, %d records", base, delta, b.Count)}
+	}
+	return nil
+}
+
+func (b *RecordBatch) corrupt(from int64, reason string, err error) error {
+	return &CorruptError{From: max(from, b.Base), To: b.Last + 1, Reason: reason, Err: err}
+}
+
+// controlType reads the kind of a control batch: 0 abort, 1 commit.
+func (b *RecordBatch) controlType() (int16, error) {
+	probe := *b
+	probe.from = 0
+	var rec Record
+	if !probe.Next(&rec) || len(rec.Key) < 4 {
+		return 0, b.corrupt(b.from, CorruptRecord, fmt.Errorf("a transaction marker without a type"))
+	}
+	return int16(binary.BigEndian.Uint16(rec.Key[2:])), nil
+}
+
+// A Record is one record of a batch. Its slices point into the batch's bytes; a nil
+// slice is null, which is not empty.
+type Record struct {
+	Offset     int64
+	Time       int64 // milliseconds since 1970 UTC; negative: none
+	Key, Value []byte
+	// Headers is how many there are; EachHeader walks them.
+	Headers int
+	headers []byte
+}
+
+// Next reads the next record into rec. It returns false behind the last one, and when
+// a record makes no sense; Err then says so.
+func (b *RecordBatch) Next(rec *Record) bool {
+	for b.left > 0 {
+		b.left--
+		if !b.read(rec) {
+			b.left = 0
+			return false
+		}
+		if rec.Offset >= b.from {
+			return true
+		}
+	}
+	if len(b.records) > 0 && b.err == nil {
+		b.fail("bytes behind the last record")
+	}
+	return false
+}
+
+// Err is a *CorruptError after Next met a record that makes no sense. None of the
+// batch's records is to be used then.
+func (b *RecordBatch) Err() error { return b.err }
+
+func (b *RecordBatch) fail(text string) bool {
+	if b.err == nil {
+		b.err = b.corrupt(b.from, CorruptRecord, fmt.Errorf("%s", text))
+	}
+	b.records = nil
+	return false
+}
+
+func (b *RecordBatch) read(rec *Record) bool {
+	p := b.records
+	size, n := varint(p)
+	if n <= 0 || size < minRecord-1 || size > int64(len(p)-n) {
+		return b.fail("a record's length")
+	}
+	b.records = p[n+int(size):]
+	p = p[n+1 : n+int(size)] // behind the length and the attributes, which nobody uses
+	ts, n1 := varint(p)
+	if n1 <= 0 {
+		return b.fail("a record's time")
+	}
+	p = p[n1:]
+	delta, n2 := varint(p)
+	if n2 <= 0 || delta < 0 || delta > b.Last-b.Base || b.Base+delta <= b.last {
+		return b.fail("a record's offset")
+	}
+	var ok bool
+	if rec.Key, p, ok = field(p[n2:]); !ok {
+		return b.fail("a record's key")
+	}
+	if rec.Value, p, ok = field(p); !ok {
+		return b.fail("a record's value")
+	}
+	headers, n3 := varint(p)
+	if n3 <= 0 || headers < 0 || headers > int64(len(p)-n3)/2 || headers == 0 && len(p) > n3 {
+		return b.fail("a record's headers")
+	}
+	rec.Headers, rec.headers = int(headers), p[n3:]
+	rec.Offset = b.Base + delta
+	b.last = rec.Offset
+	if b.attributes&attrAppendTime != 0 {
+		rec.Time = b.maxTs
+	} else {
+		rec.Time = b.firstTs + ts
+	}
+	return true
+}
+
+// EachHeader calls yield with every header of the record that Next read last, in
+// order. It returns false when they make no sense; Err then says so.
+func (b *RecordBatch) EachHeader(rec *Record, yield func(name, value []byte)) bool {
+	p := rec.headers
+	for range rec.Headers {
+		name, rest, ok := field(p)
+		if !ok || name == nil {
+			return b.fail("the name of a record's header")
+		}
+		value, rest, ok := field(rest)
+		if !ok {
+			return b.fail("the value of a record's header")
+		}
+		yield(name, value)
+		p = rest
+	}
+	if len(p) > 0 {
+		return b.fail("bytes behind a record's last header")
+	}
+	return true
+}
+
+// field reads a length and that many bytes; length -1 is nil.
+func field(p []byte) (value, rest []byte, ok bool) {
+	size, n := varint(p)
+	if n <= 0 || size > int64(len(p)-n) || size < -1 {
+		return nil, nil, false
+	}
+	if size < 0 {
+		return nil, p[n:], true
+	}
+	end := n + int(size)
+	return p[n:end:end], p[end:], true
+}
+
+// varint reads a zigzag varint; n is 0 when it is cut short or too long.
+func varint(p []byte) (v int64, n int) {
+	if len(p) > 0 && p[0] < 0x80 {
+		return int64(p[0]>>1) ^ -int64(p[0]&1), 1
+	}
+	if len(p) > 1 && p[1] < 0x80 {
+		u := uint64(p[0]&0x7f) | uint64(p[1])<<7
+		return int64(u>>1) ^ -int64(u&1), 2
+	}
+	u, n := binary.Uvarint(p)
+	return int64(u>>1) ^ -int64(u&1), n
+}

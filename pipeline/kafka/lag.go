@@ -1,0 +1,152 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// A PartitionLag is how far a group has come in a partition.
+type PartitionLag struct {
+	TopicPartition
+	Committed int64 // -1: nothing
+	Start     int64 // the first offset there is
+	End       int64 // the offset behind the last record that the isolation shows
+	Lag       int64 // records at most that are still to be read
+}
+
+// Lag tells how far a group has come, partition by partition, in order. Without
+// topics: in all partitions for which the group has committed. With committed, the
+// end is the last stable offset.
+func (c *Client) Lag(ctx context.Context, group string, topics []string, committed bool) ([]PartitionLag, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var tps []TopicPartition
+	for _, t := range topics {
+		n, err := c.Partitions(ctx, t)
+		if err != nil {
+			return nil, fmt.Errorf("looking at topic %s: %w", t, err)
+		}
+		for p := range n {
+			tps = append(tps, TopicPartition{t, p})
+		}
+	}
+	offsets, err := c.CommittedOffsets(ctx, group, tps)
+	if err != nil {
+		return nil, err
+	}
+	at := map[TopicPartition]int64{}
+	for tp := range offsets {
+		at[tp] = Earliest
+	}
+	starts, err := c.ListOffsets(ctx, at, committed)
+	if err != nil {
+		return nil, err
+	}
+	for tp := range at {
+		at[tp] = Latest
+	}
+	ends, err := c.ListOffsets(ctx, at, committed)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]PartitionLag, 0, len(at))
+	for tp, offset := range offsets {
+		l := PartitionLag{TopicPartition: tp, Committed: offset, Start: starts[tp], End: ends[tp]}
+		l.Lag = max(l.End-max(l.Committed, l.Start), 0)
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b PartitionLag) int {
+		if a.Topic != b.Topic {
+			if a.Topic < b.Topic {
+				return -1
+			}
+			return 1
+		}
+		return int(a.Partition - b.Partition)
+	})
+	return out, nil
+}
+
+// CommittedOffsets gives the offsets that a group has committed for partitions, -1
+// for none; without partitions, all that it has. It waits while a transaction is
+// about to move one of them.
+func (c *Client) CommittedOffsets(ctx context.Context, group string, tps []TopicPartition) (map[TopicPartition]int64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	var found map[TopicPartition]int64
+	err := retry(ctx, func() (err error) {
+		found, err = c.committedOffsets(ctx, group, tps)
+		var code Error
+		if errors.As(err, &code) && code.coordinatorMoved() || err != nil && Temporary(err) {
+			c.DropCoordinator(group)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the offsets of group %s: %w", group, err)
+	}
+	return found, nil
+}
+
+func (c *Client) committedOffsets(ctx context.Context, group string, tps []TopicPartition) (map[TopicPartition]int64, error) {
+	broker, err := c.Coordinator(ctx, group)
+	if err != nil {
+		return nil, err
+	}
+	byTopic := map[string][]int32{}
+	for _, tp := range tps {
+		byTopic[tp.Topic] = append(byTopic[tp.Topic], tp.Partition)
+	}
+	x := &exchange{key: protocol.OffsetFetch, version: 7, flexible: true, broker: broker, clientID: c.config.ClientID, body: func(w *writer) {
+		w.compactString(group)
+		if len(tps) == 0 {
+			w.uvarint(0) // all
+		} else {
+			w.compactArray(len(byTopic))
+		}
+		for topic, ps := range byTopic {
+			w.compactString(topic)
+			w.compactArray(len(ps))
+			for _, p := range ps {
+				w.int32(p)
+			}
+			w.tags()
+		}
+		w.bool(true) // stable
+		w.tags()
+	}}
+	one, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := c.do(one, x); err != nil {
+		return nil, err
+	}
+	r := &reader{b: x.answer}
+	r.int32() // throttle
+	found := map[TopicPartition]int64{}
+	var failed error
+	for n := r.compactArray(); n > 0 && r.err == nil; n-- {
+		topic := r.compactString()
+		for p := r.compactArray(); p > 0 && r.err == nil; p-- {
+			tp, offset := TopicPartition{topic, r.int32()}, r.int64()
+			r.int32()         // leader epoch
+			r.compactString() // metadata
+			if err := codeError(r.int16()); err != nil && failed == nil {
+				failed = fmt.Errorf("%v: %w", tp, err)
+			}
+			r.tags()
+			found[tp] = max(offset, -1)
+		}
+		r.tags()
+	}
+	if err := codeError(r.int16()); err != nil {
+		failed = err
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	return found, failed
+}

@@ -138,7 +138,7 @@ func (k *Kafka) refresh() {
 	})
 }
 
-const nameRule = "a topic's name has 1 to 249 of the characters a-z A-Z 0-9 . _ - and is not . or .."
+const nameRule = "the name of a topic has 1 to 249 letters, digits, dots, underscores and dashes, and more than one or two dots"
 
 func topicName(name string) error {
 	legal := func(r rune) bool {

@@ -37,58 +37,6 @@ const (
 	answerMargin = 5 * time.Second
 )
 
-// A MessageError is one message that was not stored, by its index.
-type MessageError struct {
-	Index int
-	Err   error
-}
-
-// A ProduceError lists the messages that were not stored, in ascending order. All
-// others were, in order. A message with a *RefusedError will never be stored; apart
-// from these, no message behind a listed one of the same partition was stored.
-type ProduceError struct {
-	Failed []MessageError
-}
-
-func (e *ProduceError) Error() string {
-	if len(e.Failed) == 1 {
-		return e.Failed[0].Err.Error()
-	}
-	return fmt.Sprintf("%d messages not stored, the first: %v", len(e.Failed), e.Failed[0].Err)
-}
-
-// Unwrap gives the first error.
-func (e *ProduceError) Unwrap() error { return e.Failed[0].Err }
-
-// Reasons of a RefusedError.
-const (
-	RefusedTooLarge  = "too_large"
-	RefusedInvalid   = "invalid_record"
-	RefusedTimestamp = "invalid_timestamp"
-)
-
-// A RefusedError says that the topic does not take this message, whenever it is
-// sent; Reason is one of the constants above.
-type RefusedError struct {
-	Reason string
-	Err    error
-}
-
-func (e *RefusedError) Error() string { return e.Err.Error() }
-func (e *RefusedError) Unwrap() error { return e.Err }
-
-// ErrorType is the short name under which logs count the error.
-func (e *RefusedError) ErrorType() string { return e.Reason }
-
-// errHeldBack is the error of messages that were not sent because one in front of
-// them was not stored.
-var errHeldBack error = heldBack{}
-
-type heldBack struct{}
-
-func (heldBack) Error() string     { return "held back, because a record in front of it was not stored" }
-func (heldBack) ErrorType() string { return "held_back" }
-
 // A Producer stores messages idempotently: with acks from all replicas in sync, one
 // batch under way per partition, each numbered, so that one that is sent again
 // because its answer was lost is stored once. It is safe for concurrent use and
@@ -105,8 +53,7 @@ type Producer struct {
 	outputs map[string][]*output // by topic and partition; nil: not written to yet
 	brokers map[int32]*broker
 	id      producerID
-	asking  bool  // a goroutine asks for an id
-	idErr   error // why there is none yet
+	asking  bool // a goroutine asks for an id
 	free    [][]byte
 	scratch [][]byte
 	packs   []*compressor

@@ -102,14 +102,6 @@ func (w *writer) compactString(s string) {
 	w.b = append(w.b, s...)
 }
 
-// compactNullable writes "" as null.
-func (w *writer) compactNullable(s string) {
-	if s == "" {
-		w.uvarint(0)
-		return
-	}
-	w.compactString(s)
-}
 func (w *writer) compactArray(n int) { w.uvarint(uint64(n) + 1) }
 func (w *writer) tags()              { w.uvarint(0) }
 

@@ -103,81 +103,23 @@ func (a *assembled) locate(err error) string {
 	return a.file.File + ": " + err.Error()
 }
 
-// A probe is a component that can be pinged, and its place in the file.
-type probe struct {
-	component pipeline.Pinger
-	place     string
-	err       error
-}
-
-// probes gives those of one pipeline, in the order of the file.
-func (a *assembled) probes() (all []*probe) {
-	add := func(component any, path, kind string) {
-		if p, ok := component.(pipeline.Pinger); ok {
-			all = append(all, &probe{component: p, place: a.file.Place(path + "." + kind)})
-		}
-	}
-	o := a.options
-	add(o.Source, "source", a.file.Source.Kind.Name)
-	for i, s := range o.Steps {
-		if s.Stage != nil {
-			add(s.Stage, fmt.Sprintf("stages[%d]", i), s.Kind)
-		} else {
-			add(s.Splitter, fmt.Sprintf("stages[%d]", i), s.Kind)
-		}
-	}
-	for i, s := range o.Sinks {
-		add(s.Sink, fmt.Sprintf("sinks[%d]", i), s.Kind)
-	}
-	add(o.DeadLetter.Sink, "dead_letter", o.DeadLetter.Kind)
-	return all
-}
-
 // pingAll pings all components of all pipelines at once. The error is the first in the
-// order of the files, with its place.
+// order of the files, with its place: what does not answer is often the same server.
 func pingAll(ctx context.Context, all []*assembled) error {
 	ctx, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()
-	var probes []*probe
-	for _, a := range all {
-		probes = append(probes, a.probes()...)
-	}
+	errs := make([]error, len(all))
 	var wg sync.WaitGroup
-	for _, p := range probes {
-		wg.Go(func() {
-			err, ok := answered(ctx, func() error { return p.component.Ping(ctx) })
-			if !ok {
-				err = fmt.Errorf("probing: no answer within %v", pingLimit)
-			}
-			p.err = err
-		})
+	for i, a := range all {
+		wg.Go(func() { errs[i] = catalog.Ping(ctx, a.file, a.options) })
 	}
 	wg.Wait()
-	for _, p := range probes {
-		if p.err != nil {
-			return &exitError{exitEnvironment, fmt.Errorf("%s: %w", p.place, p.err)}
+	for _, err := range errs {
+		if err != nil {
+			return &exitError{exitEnvironment, flatten(err)[0]}
 		}
 	}
 	return nil
-}
-
-// answered calls f and gives up on it half a second after ctx has ended.
-func answered(ctx context.Context, f func() error) (err error, ok bool) {
-	c := make(chan error, 1)
-	go func() { c <- f() }()
-	select {
-	case err = <-c:
-		return err, true
-	case <-ctx.Done():
-	}
-	timer := time.NewTimer(500 * time.Millisecond)
-	defer timer.Stop()
-	select {
-	case err = <-c:
-		return err, true
-	case <-timer.C:
-		return nil, false
-	}
 }
 
 // newEvents makes the emitter of a process. w is standard error, or what stands before

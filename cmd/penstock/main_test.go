@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,7 +29,9 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE PROGRAM ARG...   run a program, which must end with this exit code
 //	logs [FILE]                 each line of stderr, or of the file, is a valid log line
-//	                            of the contract; the lines of FILE that are none fail
+//	                            of the contract
+//	holdport                    listen on a port of this machine until the script ends,
+//	                            and name it in $HELD
 //
 // and $FLIGHTS is the folder of the flights.
 func TestScripts(t *testing.T) {
@@ -45,7 +48,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("GORACE", quickRace)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exitsCommand, "logs": logsCommand},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exitsCommand, "logs": logsCommand, "holdport": holdportCommand},
 	})
 }
 
@@ -82,4 +85,11 @@ func logsCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg != (err != nil) {
 		ts.Fatalf("logs %s: %v", file, err)
 	}
+}
+
+func holdportCommand(ts *testscript.TestScript, _ bool, _ []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { _ = l.Close() }) // nothing was accepted
+	ts.Setenv("HELD", l.Addr().String())
 }

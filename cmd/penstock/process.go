@@ -45,7 +45,10 @@ type process struct {
 	expect  func() error // asked when all has gone well: nil, or what was not met
 	atEnd   func()       // called before the last line
 
+	look func() error // looks whether there is progress; nil: nobody wants to know
+
 	ready    atomic.Bool
+	draining atomic.Bool // what stopping says, for other goroutines
 	dumping  atomic.Bool
 	stopping time.Time // zero: not yet
 	signal   os.Signal // the first one
@@ -123,6 +126,7 @@ func (p *process) stop(reason string, cancel func()) {
 		return
 	}
 	p.stopping = time.Now()
+	p.draining.Store(true)
 	name := ""
 	if reason == "signal" {
 		name = signalName(p.signal)
@@ -287,6 +291,7 @@ func (p *process) totals() (sum pipeline.Counts) {
 func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	every := readyEvery
+	looked := time.Now()
 	for {
 		timer := time.NewTimer(every)
 		select {
@@ -294,6 +299,10 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 			timer.Stop()
 			return
 		case <-timer.C:
+		}
+		if p.look != nil && time.Since(looked) >= lookEvery {
+			_, _ = within(p.look) // a standstill is measured from the first look at it
+			looked = time.Now()
 		}
 		why, ok := within(p.unready)
 		if !ok || ctx.Err() != nil {

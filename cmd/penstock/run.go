@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -127,12 +128,17 @@ func daemon(ctx context.Context, set *config.Set, events *event.Emitter, signals
 	if err == nil && p.signal == nil {
 		err = p.addMembers(all)
 	}
+	var endpoint *admin.Server
+	if err == nil && p.signal == nil {
+		endpoint, err = p.serve(set)
+	}
 	if err != nil || p.signal != nil {
 		for _, a := range all {
 			a.discard()
 		}
 		return p.neverRan(err)
 	}
+	defer shut(endpoint)
 	return p.run(ctx)
 }
 

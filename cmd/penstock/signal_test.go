@@ -3,13 +3,17 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -42,6 +46,7 @@ func startHolding(t *testing.T) *holding {
 type running struct {
 	t       *testing.T
 	command *exec.Cmd
+	socket  string // of the administration endpoint
 	lines   *bufio.Scanner
 	log     bytes.Buffer
 	stdout  bytes.Buffer
@@ -51,6 +56,7 @@ type running struct {
 func startRun(t *testing.T, h *holding, drain string) *running {
 	t.Helper()
 	dir := t.TempDir()
+	socket := filepath.Join(dir, "s")
 	for name, text := range map[string]string{
 		"input.jsonl": `{"topic":"flights","partition":3,"offset":7,"payload":"{\"o\":\"a\"}"}` + "\n" +
 			`{"topic":"flights","partition":3,"offset":8,"payload":"{\"o\":\"b\"}"}` + "\n" +
@@ -65,14 +71,15 @@ stages:
 sinks:
   - stdout: {}
 limits: {drain: %s}
+admin: {listen: "unix:%s"}
 log: {format: json}
-`, h.URL, drain),
+`, h.URL, drain, socket),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	r := &running{t: t, command: exec.Command("penstock", "run", filepath.Join(dir, "p.yaml"))}
+	r := &running{t: t, socket: socket, command: exec.Command("penstock", "run", filepath.Join(dir, "p.yaml"))}
 	r.command.Stdout = &r.stdout
 	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	stderr, err := r.command.StderrPipe()
@@ -125,6 +132,50 @@ func (r *running) end() int {
 		r.t.Error(err)
 	}
 	return r.command.ProcessState.ExitCode()
+}
+
+// get asks the administration endpoint.
+func (r *running) get(path string) (status int, body string) {
+	r.t.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", r.socket)
+	}}}
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodGet, "http://localhost"+path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	resp, err := c.Do(req)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+// TestEndpoint asks a real process how it is, running and draining.
+func TestEndpoint(t *testing.T) {
+	h := startHolding(t)
+	r := startRun(t, h, "1h")
+	r.read(`"event_name":"process.ready"`)
+	for path, want := range map[string]string{"/livez": "", "/readyz": "", "/version": `"service": ?"penstock"`, "/api/v1/stats": `"in_?flight": ?3`} {
+		status, body := r.get(path)
+		if ok, err := regexp.MatchString(want, body); status != http.StatusOK || err != nil || !ok {
+			t.Errorf("%s: %d %s", path, status, body)
+		}
+	}
+	r.signal(syscall.SIGTERM)
+	r.read(`"event_name":"process.stopping"`)
+	if status, body := r.get("/readyz"); status != http.StatusServiceUnavailable {
+		t.Errorf("/readyz while draining: %d %s", status, body)
+	}
+	close(h.answer)
+	if code := r.end(); code != exitDone {
+		t.Errorf("exit code %d\n%s", code, r.log.String())
+	}
 }
 
 // TestSignals covers what a signal does to a real process with records in flight.

@@ -19,7 +19,7 @@ const (
 )
 
 // errorType gives the type of an error: what it says of itself by a method
-// ErrorType() string, or a word for what it is.
+// ErrorType() string, a word for what it is, or the reason that it was rejected with.
 func errorType(err error) string {
 	var typed interface{ ErrorType() string }
 	var p *PanicError
@@ -39,7 +39,10 @@ func errorType(err error) string {
 		}
 		return "network"
 	}
-	return "other"
+	if reason, ok := IsPermanent(err); ok && reason != ReasonPermanent {
+		return reason
+	}
+	return event.Other
 }
 
 // An errorCount counts the errors of one type in a step or sink, with a sample.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,6 +43,7 @@ A second one ends the process at once. SIGUSR1 writes one log line for each reco
 func runDaemon(ctx context.Context, g *globals, files []string, drain time.Duration) error {
 	signals, release := caught()
 	defer release()
+	signal.Ignore(syscall.SIGPIPE) // who reads the log or the output may go: that is an error of the write
 	set, events, err := loadDaemon(g, files)
 	if err != nil {
 		return err

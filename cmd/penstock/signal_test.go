@@ -49,7 +49,8 @@ type running struct {
 	socket  string // of the administration endpoint
 	lines   *bufio.Scanner
 	log     bytes.Buffer
-	stdout  bytes.Buffer
+	out     io.ReadCloser // standard output
+	stdout  []byte        // what came out, at the end
 }
 
 // startRun runs a pipeline of three records, each of which waits for the server.
@@ -80,7 +81,10 @@ log: {format: json}
 		}
 	}
 	r := &running{t: t, socket: socket, command: exec.Command("penstock", "run", filepath.Join(dir, "p.yaml"))}
-	r.command.Stdout = &r.stdout
+	var err error
+	if r.out, err = r.command.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
 	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	stderr, err := r.command.StderrPipe()
 	if err != nil {
@@ -123,6 +127,7 @@ func (r *running) signal(s os.Signal) {
 func (r *running) end() int {
 	r.t.Helper()
 	r.read("")
+	r.stdout, _ = io.ReadAll(r.out) // nothing, when it has been closed
 	err := r.command.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -190,8 +195,8 @@ func TestSignals(t *testing.T) {
 			if code := r.end(); code != exitDone {
 				t.Errorf("exit code %d\n%s", code, r.log.String())
 			}
-			if n := strings.Count(r.stdout.String(), `"weather":"clear"`); n != 3 {
-				t.Errorf("%d records came out\n%s", n, r.stdout.String())
+			if n := strings.Count(string(r.stdout), `"weather":"clear"`); n != 3 {
+				t.Errorf("%d records came out\n%s", n, string(r.stdout))
 			}
 		})
 	}
@@ -206,8 +211,8 @@ func TestSignals(t *testing.T) {
 		if !strings.Contains(r.log.String(), `"reason":"drain_timeout"`) || !strings.Contains(r.log.String(), `"abandoned":3`) {
 			t.Errorf("the log does not say so:\n%s", r.log.String())
 		}
-		if r.stdout.Len() > 0 {
-			t.Errorf("records came out: %s", r.stdout.String())
+		if len(r.stdout) > 0 {
+			t.Errorf("records came out: %s", string(r.stdout))
 		}
 	})
 
@@ -248,4 +253,21 @@ func TestSignals(t *testing.T) {
 			t.Errorf("exit code %d\n%s", code, r.log.String())
 		}
 	})
+}
+
+// TestAReaderThatGoesAway: a closed pipe is an error of the write, and the process ends
+// in order.
+func TestAReaderThatGoesAway(t *testing.T) {
+	h := startHolding(t)
+	r := startRun(t, h, "1h")
+	if err := r.out.Close(); err != nil {
+		t.Fatal(err)
+	}
+	close(h.answer)
+	if code := r.end(); code != exitFailed {
+		t.Errorf("exit code %d\n%s", code, r.log.String())
+	}
+	if !strings.Contains(r.log.String(), `"reason":"failed"`) {
+		t.Errorf("the log does not say so:\n%s", r.log.String())
+	}
 }

@@ -80,12 +80,23 @@ log: {format: json}
 			t.Fatal(err)
 		}
 	}
-	r := &running{t: t, socket: socket, command: exec.Command("penstock", "run", filepath.Join(dir, "p.yaml"))}
+	r := startDaemon(t, filepath.Join(dir, "p.yaml"))
+	r.socket = socket
+	for range 3 {
+		<-h.asked
+	}
+	return r
+}
+
+// startDaemon runs a file as a process of its own.
+func startDaemon(t *testing.T, file string) *running {
+	t.Helper()
+	r := &running{t: t, command: exec.Command("penstock", "run", file)}
+	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	var err error
 	if r.out, err = r.command.StdoutPipe(); err != nil {
 		t.Fatal(err)
 	}
-	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	stderr, err := r.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -95,25 +106,28 @@ log: {format: json}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.command.Process.Kill() }) // it has ended, unless the test failed
-	for range 3 {
-		<-h.asked
-	}
 	return r
 }
 
-// read reads log lines up to one that holds text, "": to the end.
+// read reads log lines up to one that holds text, which must come; "": to the end.
 func (r *running) read(text string) string {
 	r.t.Helper()
+	line, found := r.follow(text)
+	if text != "" && !found {
+		r.t.Fatalf("the log ended before %s:\n%s", text, r.log.String())
+	}
+	return line
+}
+
+// follow reads log lines up to one that holds text, or to the end.
+func (r *running) follow(text string) (line string, found bool) {
 	for r.lines.Scan() {
 		r.log.Write(append(r.lines.Bytes(), '\n'))
 		if text != "" && strings.Contains(r.lines.Text(), text) {
-			return r.lines.Text()
+			return r.lines.Text(), true
 		}
 	}
-	if text != "" {
-		r.t.Fatalf("the log ended before %s:\n%s", text, r.log.String())
-	}
-	return ""
+	return "", false
 }
 
 func (r *running) signal(s os.Signal) {

@@ -181,6 +181,12 @@ func (m *memory) Close(context.Context) error {
 	return nil
 }
 
+func (m *memory) lane(i int) *Lane {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.open[i]
+}
+
 func (m *memory) mark(lane int) int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -41,6 +41,7 @@ func (sl *slot) turn() bool {
 	now := time.Now()
 	s.tick(now)
 	w.running++
+	c.wl.running++
 	c.state, c.started = callRunning, now
 	if c.attempts == 0 {
 		c.began, c.deadline = now, now.Add(s.conf.Deadline)
@@ -162,6 +163,7 @@ func (s *waitStep) book(c *call, j judgement, t tally, now time.Time, wait time.
 	w.mu.Lock()
 	s.tick(now)
 	w.running--
+	wl.running--
 	gone := wl.gone || w.over
 	switch {
 	case gone:

@@ -24,7 +24,8 @@ func newWaitStep(core *stepCore) *waitStep {
 	s := &waitStep{stepCore: core}
 	c := core.conf
 	backlog := min(max(c.Window, chunkRecords), max(8*c.Workers, 2*chunkRecords))
-	s.win.init(c.Window, backlog, core.p.opts.Order, c.Serial)
+	s.win.init(c.Window, backlog, c.Workers, core.p.opts.Order, c.Serial)
+	s.win.several = func() bool { return core.p.laneCount() > 1 }
 	return s
 }
 
@@ -61,7 +62,7 @@ func (s *waitStep) receive() bool {
 
 	w := &s.win
 	w.mu.Lock()
-	for w.full(s.p.laneCount()) && !w.over && !s.p.cut.Load() && !c.lane.isFrozen() {
+	for w.full() && !w.over && !s.p.cut.Load() && !c.lane.isFrozen() {
 		w.space.Wait()
 	}
 	lost := w.over || s.p.cut.Load() || c.lane.isFrozen()

@@ -66,6 +66,9 @@ func (w *watch) start() {
 func (w *watch) stop() {
 	close(w.quit)
 	<-w.ended
+	if w.p.events != nil {
+		w.round(time.Now(), false) // what has recovered at the end
+	}
 }
 
 // wake says that there is something to watch.

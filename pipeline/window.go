@@ -46,7 +46,8 @@ type waitLane struct {
 	waiting int          // records in pending
 	queued  bool         // in the queue of lanes with pending records
 	held    int          // places in the window
-	back    bool         // the lane is held back because of this step
+	running int
+	back    bool // the lane is held back because of this step
 	gone    bool
 
 	calls  map[*call]struct{}
@@ -73,6 +74,8 @@ type window struct {
 	serial  Serial
 	size    int // most places
 	backlog int // most records that wait to be admitted
+	slots   int
+	several func() bool // more than one lane is open
 
 	mu       sync.Mutex
 	work     sync.Cond // workers wait for a call
@@ -95,8 +98,8 @@ type window struct {
 	over     bool // the pipeline is given up
 }
 
-func (w *window) init(size, backlog int, order Order, serial Serial) {
-	w.size, w.backlog, w.order, w.serial = size, backlog, order, serial
+func (w *window) init(size, backlog, slots int, order Order, serial Serial) {
+	w.size, w.backlog, w.slots, w.order, w.serial = size, backlog, slots, order, serial
 	w.lanes = map[*Lane]*waitLane{}
 	w.work.L, w.space.L, w.exit.L = &w.mu, &w.mu, &w.mu
 }
@@ -119,9 +122,9 @@ func (w *window) lane(l *Lane) *waitLane {
 
 // full says whether the receiver has to wait. What lanes wait that are held back does
 // not count, as long as there are others: their sources send no more of it.
-func (w *window) full(lanes int) bool {
+func (w *window) full() bool {
 	n := w.waiting
-	if lanes > 1 {
+	if w.several() {
 		n -= w.away
 	}
 	return n >= w.backlog
@@ -136,17 +139,31 @@ func (w *window) add(c *chunk) {
 	w.waiting += n
 	if wl.back {
 		w.away += n
-	} else if wl.waiting >= w.backlog/2 {
-		wl.back = true
-		w.back++
-		w.away += wl.waiting
-		wl.lane.hold()
 	}
+	w.restrain(wl)
 	if !wl.queued {
 		wl.queued = true
 		w.turns.push(wl)
 	}
 	w.wakeWorkers(n)
+}
+
+// restrain holds the lane back at its source while too much of it waits, or while it
+// has half of a window that others need too.
+func (w *window) restrain(wl *waitLane) {
+	switch {
+	case wl.gone:
+	case !wl.back && (wl.waiting >= w.backlog/2 || len(w.lanes) > 1 && 2*wl.held >= w.size):
+		wl.back = true
+		w.back++
+		w.away += wl.waiting
+		wl.lane.hold()
+	case wl.back && wl.waiting <= w.backlog/4 && (len(w.lanes) == 1 || 8*wl.held < 3*w.size):
+		wl.back = false
+		w.back--
+		w.away -= wl.waiting
+		wl.lane.release()
+	}
 }
 
 // wakeWorkers wakes as many workers as there may be work for.
@@ -179,8 +196,9 @@ func (w *window) pick(make func(*waitLane, *Record) *call) *call {
 	}
 }
 
-// turn gives the lane to admit from. No lane takes more than half of the window while
-// another waits.
+// turn gives the lane to admit from. No lane takes more than half of the window, or
+// of the slots, while another waits; and where there are several, none takes the last
+// places, so that one that is stuck leaves room for those that come.
 func (w *window) turn() *waitLane {
 	for range w.turns.len() {
 		wl := w.turns.pop()
@@ -189,17 +207,25 @@ func (w *window) turn() *waitLane {
 			continue
 		}
 		w.turns.push(wl)
-		if 2*wl.held < w.size || !w.others(wl) {
+		if wl.held >= 7*(w.size-w.held) && w.several() {
+			continue
+		}
+		if !w.greedy(wl) || !w.others(wl) {
 			return wl
 		}
 	}
 	return nil
 }
 
-// others says whether another lane has less than half of the window and waits.
+// greedy says whether a lane has half of the window, or of the slots.
+func (w *window) greedy(wl *waitLane) bool {
+	return 2*wl.held >= w.size || 2*wl.running >= w.slots
+}
+
+// others says whether another lane waits that has less than half.
 func (w *window) others(wl *waitLane) bool {
 	for _, o := range w.turns.rest() {
-		if o != wl && o.waiting > 0 && !o.gone && 2*o.held < w.size {
+		if o != wl && o.waiting > 0 && !o.gone && !w.greedy(o) {
 			return true
 		}
 	}
@@ -225,18 +251,13 @@ func (w *window) admit(make func(*waitLane, *Record) *call) *call {
 	w.waiting--
 	if wl.back {
 		w.away--
-		if wl.waiting <= w.backlog/4 {
-			wl.back = false
-			w.back--
-			w.away -= wl.waiting
-			wl.lane.release()
-		}
 	}
 	w.space.Signal()
 	c := make(wl, rec)
 	w.held++
 	wl.held++
 	w.unsolved++
+	w.restrain(wl)
 	wl.calls[c] = struct{}{}
 	switch w.order {
 	case OrderPartition:
@@ -354,6 +375,7 @@ func (w *window) release(c *call) {
 func (w *window) free(wl *waitLane, places int) {
 	wl.held -= places
 	w.held -= places
+	w.restrain(wl)
 	if w.waiting > 0 {
 		w.wakeWorkers(places)
 	}

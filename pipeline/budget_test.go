@@ -1,0 +1,232 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// fits makes a pipeline that takes part in a budget, without running it.
+func sharer(t *testing.T, b *Budget, lanes int) []*Lane {
+	t.Helper()
+	p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Budget: b})
+	b.join(&p.member)
+	var out []*Lane
+	for range lanes {
+		l, _, err := engine{p}.Lane(t.Context(), "t/0", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, l)
+	}
+	return out
+}
+
+// try takes bytes if that is possible at once.
+func try(t *testing.T, l *Lane, bytes int64) *Charge {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	c, err := l.Take(ctx, bytes)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+func TestBudgetIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1000)
+		l := sharer(t, b, 2)
+		c := try(t, l[0], 600)
+		if c == nil || try(t, l[0], 500) != nil {
+			t.Fatal("more than the budget was given")
+		}
+		if l[0].Room() != 400 {
+			t.Errorf("room %d", l[0].Room())
+		}
+		if try(t, l[1], 5000) == nil {
+			t.Error("a lane with nothing in flight may always take one charge, however large")
+		}
+		if _, n := b.Use(); n != 5600 {
+			t.Errorf("%d bytes in use", n)
+		}
+		if l[0].Room() != 0 || try(t, l[0], 1) != nil {
+			t.Error("room beyond the budget")
+		}
+		c.Resize(10)
+		c.Release()
+		c.Release()
+		if _, n := b.Use(); n != 5000 {
+			t.Errorf("%d bytes in use", n)
+		}
+	})
+}
+
+func TestBudgetOfRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(100, 1<<20)
+		l := sharer(t, b, 1)[0]
+		c := try(t, l, 10)
+		c.grow(100, 0)
+		if l.Room() != 0 || try(t, l, 1) != nil {
+			t.Error("room beyond the records of the budget")
+		}
+		c.Release()
+		if l.Room() == 0 {
+			t.Error("no room after the release")
+		}
+	})
+}
+
+// A waiter is served as soon as there is room, in turn, and the source is told.
+func TestTakeWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1000)
+		l := sharer(t, b, 2)
+		first := try(t, l[0], 900)
+		small := try(t, l[1], 100)
+		var got []string
+		done := make(chan string)
+		for _, w := range []struct {
+			name  string
+			lane  *Lane
+			bytes int64
+		}{{"large", l[0], 500}, {"small", l[1], 10}} {
+			go func() {
+				if _, err := w.lane.Take(t.Context(), w.bytes); err == nil {
+					done <- w.name
+				}
+			}()
+			synctest.Wait()
+		}
+		select {
+		case <-l[0].p.member.room:
+		default:
+		}
+		first.Resize(600)
+		synctest.Wait()
+		select {
+		case name := <-done:
+			t.Fatalf("%s overtook", name)
+		case <-l[0].p.member.room:
+		}
+		small.Release()
+		got = append(got, <-done) // its lane has nothing in flight
+		first.Release()
+		got = append(got, <-done)
+		if got[0] != "small" || got[1] != "large" {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestHalfToOneLaneWhileAnotherWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1000)
+		l := sharer(t, b, 2)
+		a, c := try(t, l[0], 400), try(t, l[1], 400)
+		go func() { _, _ = l[1].Take(t.Context(), 300) }()
+		synctest.Wait()
+		if l[0].Room() > 100 {
+			t.Errorf("lane 0 has room for %d beside its 400, while lane 1 waits", l[0].Room())
+		}
+		c.Release()
+		a.Release()
+		synctest.Wait()
+	})
+}
+
+func TestEqualSharesOfPipelines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1000)
+		one, two := sharer(t, b, 2), sharer(t, b, 2)
+		if try(t, one[0], 600) == nil || try(t, one[0], 200) != nil {
+			t.Error("a pipeline took of the share of the other, or could not take the rest")
+		}
+		if try(t, two[0], 100) == nil || try(t, two[0], 150) == nil {
+			t.Error("the share of the second is not there")
+		}
+		b.leave(&two[0].p.member)
+		if try(t, one[0], 200) == nil {
+			t.Error("what a pipeline had is not given back at its end")
+		}
+	})
+}
+
+func TestHeldLaneHasNoRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1000)
+		l := sharer(t, b, 1)[0]
+		c := try(t, l, 10)
+		l.hold()
+		if l.Room() != 0 || try(t, l, 1) != nil {
+			t.Error("a lane that is held back has room")
+		}
+		got := make(chan error)
+		go func() {
+			_, err := l.Take(t.Context(), 1)
+			got <- err
+		}()
+		synctest.Wait()
+		l.release()
+		if err := <-got; err != nil {
+			t.Error(err)
+		}
+		_ = c
+		l.hold()
+		go func() {
+			_, err := l.Take(t.Context(), 1)
+			got <- err
+		}()
+		synctest.Wait()
+		l.give(true)
+		if err := <-got; !errors.Is(err, errLaneEnded) {
+			t.Errorf("Take of a lane that ends: %v", err)
+		}
+	})
+}
+
+// What steps add is charged, without waiting, and given back.
+func TestGrowthIsCharged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1<<20)
+		src := &memory{lanes: 1, records: 10}
+		var most int64
+		out := &collect{write: func(context.Context, []*Record) error {
+			_, n := b.Use()
+			most = max(most, n)
+			return nil
+		}}
+		_, err := run(t, Options{
+			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, Budget: b,
+			Steps: []Step{
+				{Name: "add", Workers: 1, Stage: does(func(_ context.Context, r *Record) error {
+					return r.Set("more", append(append([]byte{'"'}, make10k()...), '"'))
+				})},
+				{Name: "ask", Waits: true, Stage: does(func(_ context.Context, r *Record) error {
+					r.SetValue(append([]byte(nil), r.Value()...))
+					return nil
+				})},
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if most < 10*(10_000+recordSize) {
+			t.Errorf("%d bytes charged for ten records of 10 kB", most)
+		}
+		if r, n := b.Use(); r != 0 || n != 0 {
+			t.Errorf("%d records, %d bytes are not given back", r, n)
+		}
+	})
+}
+
+func make10k() []byte {
+	b := make([]byte, 10_000)
+	for i := range b {
+		b[i] = 'x'
+	}
+	return b
+}

@@ -1,0 +1,216 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// testLane gives a lane of a pipeline that does not run.
+func testLane(t testing.TB, order Order) *Lane {
+	p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Order: order})
+	p.budget.join(&p.member)
+	l, _, err := engine{p}.Lane(context.Background(), "t/0", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// A model of the ring of marks: whatever is finished in whatever order, the mark is
+// the first offset of which not everything before has an outcome (I5).
+func TestMarkModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		order := Order(rapid.IntRange(0, 2).Draw(rt, "order"))
+		l := testLane(t, order)
+		next := int64(0)
+		type one struct {
+			rec  *Record
+			lost bool
+		}
+		var flight []*Record
+		open := map[int64]bool{} // offsets without an outcome, or abandoned
+		starts := map[int64]bool{}
+		freed, given := 0, 0
+		admit := func() {
+			n := rapid.IntRange(0, 600).Draw(rt, "n")
+			gaps := rapid.Bool().Draw(rt, "gaps")
+			recs := make([]Record, n)
+			for i := range recs {
+				if gaps && i%3 == 2 {
+					next += int64(i % 5)
+				}
+				recs[i].Init(Position{"t", 0, next}, nil, []byte("x"), nil, 0)
+				open[next] = true
+				next++
+			}
+			next += int64(rapid.IntRange(0, 3).Draw(rt, "tail"))
+			in := &intake{records: int64(n), free: func() { freed++ }}
+			pieces, _ := l.pieces(&Batch{Lane: l, Records: recs, Next: next}, in)
+			if !l.admit(next, in, pieces) {
+				rt.Fatal("not admitted")
+			}
+			given++
+			starts[next] = true
+			for i := range recs {
+				flight = append(flight, &recs[i])
+			}
+		}
+		finish := func() {
+			if len(flight) == 0 {
+				return
+			}
+			n := rapid.IntRange(1, min(len(flight), 300)).Draw(rt, "done")
+			from := rapid.IntRange(0, len(flight)-n).Draw(rt, "from")
+			o := []outcome{delivered, filtered, delivered, abandoned}[rapid.IntRange(0, 3).Draw(rt, "outcome")]
+			part := append([]*Record(nil), flight[from:from+n]...)
+			if order != OrderPartition {
+				part = rapid.Permutation(part).Draw(rt, "mixed")
+			}
+			for _, r := range part {
+				if o != abandoned {
+					delete(open, r.Offset)
+				}
+			}
+			flight = append(flight[:from:from], flight[from+n:]...)
+			l.finish(part, o)
+		}
+		for range rapid.IntRange(1, 30).Draw(rt, "steps") {
+			if rapid.Bool().Draw(rt, "admit") {
+				admit()
+			} else {
+				finish()
+			}
+			m, _ := l.unsaved()
+			first := next
+			for o := range open {
+				first = min(first, o)
+			}
+			if m.Next > first {
+				rt.Fatalf("mark %d, but %d has no outcome (I5)", m.Next, first)
+			}
+			// It may stay behind only where the next record stands after a gap.
+			for o := m.Next; o < first; o++ {
+				if starts[o] && o > m.Next {
+					rt.Fatalf("mark %d, but everything before %d is done", m.Next, o)
+				}
+			}
+			if int(l.inFlight) != len(flight) {
+				rt.Fatalf("%d in flight, want %d", l.inFlight, len(flight))
+			}
+		}
+		if len(flight) == 0 && freed != given {
+			rt.Fatalf("%d batches freed of %d", freed, given)
+		}
+	})
+}
+
+func TestMarkPassesGapsAndEmptyBatches(t *testing.T) {
+	l := testLane(t, OrderPartition)
+	put := func(next int64, offsets ...int64) []*Record {
+		recs := make([]Record, len(offsets))
+		var refs []*Record
+		for i, o := range offsets {
+			recs[i].Init(Position{"t", 0, o}, nil, []byte("x"), nil, 0)
+			refs = append(refs, &recs[i])
+		}
+		in := &intake{records: int64(len(offsets))}
+		pieces, _ := l.pieces(&Batch{Lane: l, Records: recs, Next: next}, in)
+		l.admit(next, in, pieces)
+		return refs
+	}
+	want := func(next int64) {
+		t.Helper()
+		if m, _ := l.unsaved(); m.Next != next {
+			t.Errorf("mark %d, want %d", m.Next, next)
+		}
+	}
+	a := put(100, 3, 7, 50)
+	put(120) // control records only
+	b := put(130, 125)
+	l.finish(b, delivered)
+	want(0)
+	l.finish(a[:1], delivered)
+	want(7)
+	l.finish(a[1:2], filtered)
+	want(50)
+	l.finish(a[2:], delivered)
+	want(130)
+	put(140)
+	want(140)
+	c := put(150, 140, 141, 142)
+	l.finish(c[1:], delivered)
+	want(140)
+	l.finish(c[:1], abandoned)
+	want(140)
+}
+
+// Records of a fixture carry offsets from elsewhere: no mark is made of them.
+func TestMarksOfForeignOffsets(t *testing.T) {
+	l := testLane(t, OrderPartition)
+	recs := make([]Record, 3)
+	for i, o := range []int64{900, 901, 902} {
+		recs[i].Init(Position{"flights", 3, o}, nil, []byte("x"), nil, 0)
+	}
+	in := &intake{records: 3}
+	pieces, _ := l.pieces(&Batch{Lane: l, Records: recs, Next: 4}, in)
+	l.admit(4, in, pieces)
+	l.finish([]*Record{&recs[0], &recs[1]}, delivered)
+	if m, ok := l.unsaved(); ok {
+		t.Errorf("mark %d within a batch of foreign offsets", m.Next)
+	}
+	l.finish([]*Record{&recs[2]}, delivered)
+	if m, _ := l.unsaved(); m.Next != 4 {
+		t.Errorf("mark %d", m.Next)
+	}
+}
+
+func TestCommitsAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &memory{lanes: 1, records: 3000, gap: 10 * time.Millisecond}
+		fails := 0
+		src.commit = func([]Mark) error {
+			if fails++; fails < 4 {
+				return errors.New("committing: the coordinator is away")
+			}
+			return nil
+		}
+		log := &lines{}
+		_, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Events: log.emitter(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := src.mark(0); m != 3000 {
+			t.Errorf("mark %d", m)
+		}
+		got := log.named("commit.failed")
+		if len(got) != 3 || got[2]["attempt"] != 3.0 || got[0]["topic"] != "t" || got[0]["error_type"] != "other" {
+			t.Errorf("commit.failed: %v", got)
+		}
+	})
+}
+
+// A commit that takes long holds up nothing.
+func TestSlowCommitsHoldUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &memory{lanes: 1, records: 1000, gap: 10 * time.Millisecond}
+		src.commit = func([]Mark) error { time.Sleep(time.Minute); return nil }
+		out := &collect{}
+		began := time.Now()
+		var last time.Duration
+		out.write = func(context.Context, []*Record) error { last = time.Since(began); return nil }
+		if _, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}, Drain: 10 * time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+		if last > 2*time.Second {
+			t.Errorf("the last record came after %s", last)
+		}
+		if m := src.mark(0); m != 1000 {
+			t.Errorf("mark %d", m)
+		}
+	})
+}

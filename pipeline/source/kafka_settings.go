@@ -172,7 +172,7 @@ func checkTopic(name string) error {
 	case i >= 0:
 		return fmt.Errorf("%q is no topic: a name has letters, digits, dots, underscores and dashes alone", name)
 	case len(name) > 249, name == ".", name == "..":
-		return fmt.Errorf("%q is no topic: a name has 1 to 249 characters and is not . or ..", name)
+		return fmt.Errorf("%q is no topic: a name has 1 to 249 characters, and not only dots", name)
 	}
 	return nil
 }

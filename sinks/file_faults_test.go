@@ -1,0 +1,131 @@
+//go:build unix
+
+package sinks
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// failSync makes the n-th fsync from now on fail, counting from 1.
+func failSync(t *testing.T, n int) {
+	t.Helper()
+	real := syncFile
+	t.Cleanup(func() { syncFile = real })
+	var mu sync.Mutex
+	syncFile = func(g *os.File) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if n--; n == 0 {
+			return &os.PathError{Op: "sync", Path: g.Name(), Err: syscall.EIO}
+		}
+		return real(g)
+	}
+}
+
+// An fsync that fails, whichever it is: the write is reported as not stored, and
+// writing again leaves every line once.
+func TestFileFsyncFails(t *testing.T) {
+	for n := 1; n <= 6; n++ {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, dir, "a", "{\"old\":1}\n")
+			f := keyed(t, dir, FileSettings{})
+			failSync(t, n)
+			write := func(recs ...*pipeline.Record) {
+				t.Helper()
+				for tries := 0; ; tries++ {
+					err := f.Write(t.Context(), recs)
+					if err == nil {
+						return
+					}
+					if tries > 3 {
+						t.Fatal(err)
+					}
+					var w *pipeline.WriteError
+					if !errors.As(err, &w) {
+						t.Fatalf("not a *WriteError: %v", err)
+					}
+					var again []*pipeline.Record
+					for _, x := range w.Failed {
+						if _, permanent := pipeline.IsPermanent(x.Err); permanent || !errors.Is(x.Err, syscall.EIO) {
+							t.Errorf("got %v", x.Err)
+						}
+						again = append(again, recs[x.Index])
+					}
+					recs = again
+				}
+			}
+			write(to("a", 1, "1"), to("b", 2, "2"), to("a", 3, "3"))
+			write(to("a", 4, "4"))
+			same(t, content(t, dir, "a"), "{\"old\":1}\n1\n3\n4\n")
+			same(t, content(t, dir, "b"), "2\n")
+		})
+	}
+}
+
+// When the cut fails too, it is made up for when the file is opened again, also by
+// another write.
+func TestFileCutIsMadeUpFor(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{})
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "1")}); err != nil {
+		t.Fatal(err)
+	}
+	real := syncFile
+	syncFile = func(*os.File) error { return syscall.EIO }
+	err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
+	syncFile = real
+	if got := failures(t, err); len(got) != 1 {
+		t.Fatalf("failures %v", got)
+	}
+	put(t, dir, "a", "1\n2\n") // as if the cut had not reached the disk
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 3, "3")}); err != nil {
+		t.Fatal(err)
+	}
+	same(t, content(t, dir, "a"), "1\n3\n")
+	if len(f.tails) != 0 {
+		t.Errorf("tails %v", f.tails)
+	}
+}
+
+// A full disk: nothing partial is visible, the records come again and are stored when
+// there is room.
+func TestFileFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{})
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "1")}); err != nil {
+		t.Fatal(err)
+	}
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	limit := old
+	limit.Cur = 1 << 20 // far above the log of the test binary itself
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("x", 1<<20)
+	err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, large), to("b", 3, "3")})
+	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := failures(t, err), map[int]string{0: ""}; !reflect.DeepEqual(got, want) {
+		t.Errorf("failures %v, want %v: %v", got, want, err)
+	}
+	same(t, content(t, dir, "a"), "1\n")
+	same(t, content(t, dir, "b"), "3\n")
+	if err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, large)}); err != nil {
+		t.Fatal(err)
+	}
+	same(t, content(t, dir, "a"), "1\n"+large+"\n")
+}

@@ -188,7 +188,7 @@ func TestCommitsAreTriedAgain(t *testing.T) {
 			t.Errorf("mark %d", m)
 		}
 		got := log.named("commit.failed")
-		if len(got) != 3 || got[2]["attempt"] != 3.0 || got[0]["topic"] != "t" || got[0]["error_type"] != "other" {
+		if len(got) != 3 || got[2]["attempt"] != 3.0 || got[0]["topic"] != "t" || got[0]["error_type"] != "_other" {
 			t.Errorf("commit.failed: %v", got)
 		}
 	})

@@ -142,7 +142,7 @@ func TestASinkIsRetriedWithoutEnd(t *testing.T) {
 		balanced(t, p)
 		ascending(t, "lane 0", out.offsets(0), 50)
 		up, well := log.named("sink.stalled"), log.named("sink.recovered")
-		if len(up) != 1 || len(well) != 1 || up[0]["error_type"] != "other" || up[0]["holder"] != "t/0" || up[0]["error_message"] != down.Error() {
+		if len(up) != 1 || len(well) != 1 || up[0]["error_type"] != "_other" || up[0]["holder"] != "t/0" || up[0]["error_message"] != down.Error() {
 			t.Errorf("stalled %v, recovered %v", up, well)
 		}
 	})

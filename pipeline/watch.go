@@ -23,7 +23,8 @@ type watched struct {
 	look    func(now time.Time) holdup
 	fill    func() float64 // nil: no queue to speak of
 	stalled bool
-	last    holdup
+	said    holdup        // the one that was reported
+	last    time.Duration // its age when it was seen last
 
 	state, next string // of the queue, and what it is about to become
 	nextSince   time.Time
@@ -109,15 +110,13 @@ func (w *watch) round(now time.Time, busy bool) {
 		h := pl.look(now)
 		switch {
 		case !pl.stalled && h.age >= w.p.opts.Stalled:
-			pl.stalled = true
+			pl.stalled, pl.said = true, h
 			w.p.stalled(pl, h)
 		case pl.stalled && h.age < w.p.opts.Stalled:
 			pl.stalled = false
 			w.p.recovered(pl, h)
 		}
-		if h.age > 0 {
-			pl.last = h
-		}
+		pl.last = h.age
 		if pl.fill != nil {
 			w.queue(pl, now, busy)
 		}
@@ -166,7 +165,7 @@ func (p *Pipeline) stalled(pl *watched, h holdup) {
 }
 
 func (p *Pipeline) recovered(pl *watched, h holdup) {
-	ms, oldest, l := pl.last.age.Milliseconds(), h.age.Milliseconds(), pl.last
+	ms, oldest, l := pl.last.Milliseconds(), h.age.Milliseconds(), pl.said
 	if !pl.sink {
 		p.events.Emit(event.StepRecovered{
 			Step: pl.name, StalledMs: ms, OldestInflightMs: oldest, Topic: l.at.Topic,

@@ -213,16 +213,25 @@ type refusal struct {
 // are written again, in order, and nothing of the lane before them.
 func (w *writer) partly(e *WriteError) {
 	m := &w.q.s.meter
+	var end *refusal
 	for _, f := range e.Failed {
 		if IsFatal(f.Err) {
-			rec := w.batch[f.Index]
-			m.failed(rec.Position, f.Err)
-			m.count(tally{errors: 1}, 0)
-			w.fatal(rec, f.Err)
-			return
+			end = &refusal{rec: w.batch[f.Index], err: f.Err}
+			break
 		}
 	}
 	refused, again, kept := w.sort(e)
+	if end != nil { // what is stored counts, the rest is read again
+		for _, r := range refused {
+			w.lose(r.rec)
+		}
+		m.failed(end.rec.Position, end.err)
+		m.count(tally{errors: 1}, 0)
+		w.show()
+		w.stored(w.ok)
+		w.fatal(end.rec, end.err)
+		return
+	}
 	for _, r := range refused {
 		m.failed(r.rec.Position, r.err)
 	}

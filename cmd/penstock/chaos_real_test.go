@@ -96,7 +96,7 @@ func TestMembersComeAndGo(t *testing.T) {
 	time.Sleep(8 * time.Second)
 	three := start(t, "three", text)
 	time.Sleep(8 * time.Second)
-	for _, d := range []*daemon{one, two} {
+	for _, d := range []*subject{one, two} {
 		if exit, _ := d.stop(syscall.SIGTERM, 30*time.Second); exit != 0 {
 			t.Errorf("%s: exit code %d", d.name, exit)
 		}
@@ -120,7 +120,7 @@ func TestSixMembersSettle(t *testing.T) {
 	f := newFeed(t, k.Addrs(), "in", 4, 200)
 	f.begin(1000)
 	text := copyPipeline("six", k.Addrs(), "")
-	var all []*daemon
+	var all []*subject
 	for i := range 6 {
 		all = append(all, start(t, fmt.Sprintf("member-%d", i), text))
 	}

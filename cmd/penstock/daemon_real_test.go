@@ -43,8 +43,8 @@ var binary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// A daemon is `penstock run` in a process of its own.
-type daemon struct {
+// A subject is `penstock run` in a process of its own.
+type subject struct {
 	t       *testing.T
 	name    string
 	command *exec.Cmd
@@ -63,7 +63,7 @@ type line map[string]any
 func (l line) event() string { s, _ := l["event_name"].(string); return s }
 
 // start runs the pipeline file text, written to dir, as a daemon.
-func start(t *testing.T, name, text string, args ...string) *daemon {
+func start(t *testing.T, name, text string, args ...string) *subject {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
@@ -73,7 +73,7 @@ func start(t *testing.T, name, text string, args ...string) *daemon {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d := &daemon{t: t, name: name, done: make(chan struct{}), change: make(chan struct{})}
+	d := &subject{t: t, name: name, done: make(chan struct{}), change: make(chan struct{})}
 	d.command = exec.Command(path, append([]string{"run", "--log-format", "json", file}, args...)...)
 	stderr, err := d.command.StderrPipe()
 	if err != nil {
@@ -87,7 +87,7 @@ func start(t *testing.T, name, text string, args ...string) *daemon {
 	return d
 }
 
-func (d *daemon) follow(r *bufio.Reader) {
+func (d *subject) follow(r *bufio.Reader) {
 	defer close(d.done)
 	for {
 		text, err := r.ReadString('\n')
@@ -112,10 +112,10 @@ func (d *daemon) follow(r *bufio.Reader) {
 	}
 }
 
-func (d *daemon) signal(s os.Signal) { _ = d.command.Process.Signal(s) }
+func (d *subject) signal(s os.Signal) { _ = d.command.Process.Signal(s) }
 
 // await waits for a line of the event that ok accepts, from the first line on.
-func (d *daemon) await(event string, limit time.Duration, ok func(line) bool) line {
+func (d *subject) await(event string, limit time.Duration, ok func(line) bool) line {
 	d.t.Helper()
 	timeout := time.After(limit)
 	for seen := 0; ; {
@@ -138,7 +138,7 @@ func (d *daemon) await(event string, limit time.Duration, ok func(line) bool) li
 }
 
 // count counts the lines of the event, from the line numbered from on.
-func (d *daemon) count(event string, from int) (n, next int) {
+func (d *subject) count(event string, from int) (n, next int) {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	for _, l := range d.lines[from:] {
@@ -149,14 +149,14 @@ func (d *daemon) count(event string, from int) (n, next int) {
 	return n, len(d.lines)
 }
 
-func (d *daemon) tail(n int) string {
+func (d *subject) tail(n int) string {
 	d.mutex.Lock()
 	defer d.mutex.Unlock()
 	return strings.Join(d.raw[max(0, len(d.raw)-n):], "\n")
 }
 
 // stop sends s and waits for the end.
-func (d *daemon) stop(s os.Signal, limit time.Duration) (exit int, took time.Duration) {
+func (d *subject) stop(s os.Signal, limit time.Duration) (exit int, took time.Duration) {
 	d.t.Helper()
 	begin := time.Now()
 	d.signal(s)
@@ -169,7 +169,7 @@ func (d *daemon) stop(s os.Signal, limit time.Duration) (exit int, took time.Dur
 }
 
 // rss gives the resident memory in bytes.
-func (d *daemon) rss() int64 {
+func (d *subject) rss() int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
 	if err != nil {
 		return 0

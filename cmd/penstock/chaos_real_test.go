@@ -16,7 +16,7 @@ import (
 func TestStopsUnderLoad(t *testing.T) {
 	const rate = 8000
 	k := cluster(t, kafkatest.RealOptions{Throughput: true})
-	a := admin(t, k.Addrs())
+	a := adminOf(t, k.Addrs())
 	topics(t, a, 4, 1, "in", "out")
 	f := newFeed(t, k.Addrs(), "in", 4, 200)
 	r := newReferee(t, k.Addrs(), "out")
@@ -84,7 +84,7 @@ func TestStopsUnderLoad(t *testing.T) {
 // Members come and go while records flow: nothing is lost, order per partition holds.
 func TestMembersComeAndGo(t *testing.T) {
 	k := cluster(t, kafkatest.RealOptions{Throughput: true})
-	a := admin(t, k.Addrs())
+	a := adminOf(t, k.Addrs())
 	topics(t, a, 4, 1, "in", "out")
 	f := newFeed(t, k.Addrs(), "in", 4, 200)
 	r := newReferee(t, k.Addrs(), "out")
@@ -115,7 +115,7 @@ func TestMembersComeAndGo(t *testing.T) {
 // Six members on four partitions come to rest: no rebalance in the second minute.
 func TestSixMembersSettle(t *testing.T) {
 	k := cluster(t, kafkatest.RealOptions{})
-	a := admin(t, k.Addrs())
+	a := adminOf(t, k.Addrs())
 	topics(t, a, 4, 1, "in", "out")
 	f := newFeed(t, k.Addrs(), "in", 4, 200)
 	f.begin(1000)

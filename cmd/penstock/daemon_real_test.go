@@ -196,7 +196,7 @@ func cluster(t *testing.T, o kafkatest.RealOptions) *kafkatest.Real {
 	return r
 }
 
-func admin(t *testing.T, addrs []string) *kadm.Client {
+func adminOf(t *testing.T, addrs []string) *kadm.Client {
 	t.Helper()
 	c, err := kgo.NewClient(kgo.SeedBrokers(addrs...))
 	if err != nil {

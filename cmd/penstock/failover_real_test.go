@@ -16,7 +16,7 @@ import (
 // killed under load: nothing is lost, order holds.
 func TestBrokersDie(t *testing.T) {
 	k := cluster(t, kafkatest.RealOptions{Nodes: 3})
-	a := admin(t, k.Addrs())
+	a := adminOf(t, k.Addrs())
 	topics(t, a, 4, 3, "in", "out")
 	f := newFeed(t, k.Addrs(), "in", 4, 200)
 	r := newReferee(t, k.Addrs(), "out")
@@ -68,7 +68,7 @@ func TestBrokersDie(t *testing.T) {
 // connection is one located line and exit code 3 within 15 s.
 func TestSecurity(t *testing.T) {
 	k := cluster(t, kafkatest.RealOptions{})
-	a := admin(t, k.Addrs())
+	a := adminOf(t, k.Addrs())
 	topics(t, a, 4, 1, "in", "out", "denied")
 	denyTopic(t, a, "denied", "User:"+kafkatest.User)
 	f := newFeed(t, k.Addrs(), "in", 4, 200)

@@ -137,7 +137,7 @@ func (w *webhook) hasAllBefore(p, n int64) bool {
 func TestSinkHangs(t *testing.T) {
 	const budget, records, size = 256 << 20, 270_000, 4096
 	k := cluster(t, kafkatest.RealOptions{Throughput: true, Heap: "1g"})
-	a := admin(t, k.Addrs())
+	a := adminOf(t, k.Addrs())
 	topics(t, a, 4, 1, "in")
 	f := newFeed(t, k.Addrs(), "in", 4, size)
 	f.load(records)

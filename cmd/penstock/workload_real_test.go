@@ -221,7 +221,7 @@ func median(runs []run, f func(run) float64) float64 {
 func TestWorkloads(t *testing.T) {
 	const rounds, records, slow = 3, 1_000_000, 20_000
 	k := cluster(t, kafkatest.RealOptions{Throughput: true, Heap: "1g"})
-	a := admin(t, k.Addrs())
+	a := adminOf(t, k.Addrs())
 	broker := k.Addrs()[0]
 	topics(t, a, 8, 1, "flights")
 	topics(t, a, 1, 1, "flights1")

@@ -3,7 +3,7 @@ GO ?= go
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-real bench build
+.PHONY: help demo test check test-real chaos workloads bench build
 
 help: ## print this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +24,12 @@ check: ## format, vet, staticcheck, tidiness, and the tests under the race detec
 
 test-real: ## the Kafka and PostgreSQL tests against the real ones, installed and started here (Java 17, Maven)
 	testdata/real/run.sh $(GO)
+
+chaos: ## real brokers, daemons killed and stopped, members that come and go, a hanging sink (not in make test; 20 minutes)
+	testdata/real/run.sh $(GO) real,chaos -v -run 'Stops|Members|Hangs|BrokersDie|Security' ./cmd/penstock
+
+workloads: ## W1, W2 and W3a on a real broker beside a loop written by hand (not in make test; wants a quiet machine)
+	testdata/real/run.sh $(GO) real,workload -v -run Workloads ./cmd/penstock
 
 bench: ## the benchmarks, each a ratio to a limit measured in the same run
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...

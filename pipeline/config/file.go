@@ -14,7 +14,7 @@ type Pipeline struct {
 	Name       string      `yaml:"pipeline" required:"true" doc:"name of the pipeline in logs, metrics and consumer groups: a-z, 0-9 and -"`
 	Source     Component   `yaml:"source" section:"source" required:"true" doc:"where records come from"`
 	Order      Order       `yaml:"order" doc:"what is kept of the order in which records were read: partition, key (the record's key), {key: EXPR}, or none"`
-	Delivery   Delivery    `yaml:"delivery" enum:"at_least_once|exactly_once" doc:"at_least_once: nothing is lost; exactly_once: nothing is duplicated either"`
+	Delivery   Delivery    `yaml:"delivery" enum:"at_least_once|exactly_once" doc:"at_least_once: nothing is lost; exactly_once: nothing is duplicated either (refused until it exists)"`
 	Stages     []Stage     `yaml:"stages" max:"500" doc:"what is done to each record, one after another"`
 	Sinks      []Sink      `yaml:"sinks" required:"true" min:"1" max:"500" doc:"where records go; each sink takes all, or those for which its when holds"`
 	DeadLetter *DeadLetter `yaml:"dead_letter" doc:"a sink for rejected records; without it a rejected record stops the pipeline"`

@@ -276,6 +276,23 @@ func OutputSettingList() []Setting {
 	return settingList(reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput()}))
 }
 
+// FileSettingList lists what may stand at the top of a pipeline file. What stands within
+// source, stages, sinks and dead_letter is told by the other lists.
+func FileSettingList() []Setting {
+	list := settingList(reflect.ValueOf(defaultPipeline()).Elem())
+	for i := range list {
+		switch s := &list[i]; s.Name {
+		case "source", "dead_letter":
+			s.Type, s.Inner = "component", nil
+		case "stages", "sinks":
+			s.Type, s.Inner = "list of components", nil
+		case "order":
+			s.Type, s.Inner, s.Default = "order", nil, "partition"
+		}
+	}
+	return list
+}
+
 func settingList(v reflect.Value) []Setting {
 	var list []Setting
 	for _, f := range fieldsOf(v.Type()) {

@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
+# run.sh [GO [TAGS [PACKAGES and flags of go test]]]
 # Runs the tests with the build tag `real`: against Apache Kafka's own jars, fetched with Maven and started by the
 # tests, and against a PostgreSQL started here. Installs what is missing where it may (Debian, root); else says so
 # and fails. It never passes by skipping.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 go=${1:-go}
+tags=${2:-real}
+packages=("${@:3}")
+[ $# -gt 2 ] || packages=(./pipeline/kafka/... ./pipeline/source/... ./sinks/... ./stages/... ./cmd/...)
 here=testdata/real
 
 need() { # need COMMAND PACKAGE...
@@ -40,4 +44,4 @@ if [ "$(id -u)" = 0 ]; then as=(runuser -u postgres --); chown postgres "$work";
 export PENSTOCK_TEST_POSTGRES="postgres://penstock@127.0.0.1:$port/postgres?sslmode=disable"
 
 # One package after another: each starts a broker of its own.
-"$go" test -tags real -count=1 -p 1 -timeout 20m ./pipeline/kafka/... ./pipeline/source/... ./sinks/... ./stages/... ./cmd/...
+"$go" test -tags "$tags" -count=1 -p 1 -timeout 30m "${packages[@]}"

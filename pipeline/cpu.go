@@ -69,7 +69,7 @@ type cpuWorker struct {
 	emit          func(*Record)
 
 	idleSince, since time.Time
-	idle, blocked    time.Duration
+	blocked          time.Duration
 }
 
 // turn takes one chunk through the step, or goes on behind a record that panicked.

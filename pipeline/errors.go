@@ -8,6 +8,8 @@ import (
 
 // Filtered is returned by a Stage to end a record on purpose. It is an outcome,
 // not a failure.
+//
+//lint:ignore ST1012 it is no error of anything: stages say return pipeline.Filtered
 var Filtered = errors.New("filtered")
 
 // Reasons for which a record is rejected. They appear in dead letters, in events

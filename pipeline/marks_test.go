@@ -28,10 +28,6 @@ func TestMarkModel(t *testing.T) {
 		order := Order(rapid.IntRange(0, 2).Draw(rt, "order"))
 		l := testLane(t, order)
 		next := int64(0)
-		type one struct {
-			rec  *Record
-			lost bool
-		}
 		var flight []*Record
 		open := map[int64]bool{} // offsets without an outcome, or abandoned
 		starts := map[int64]bool{}

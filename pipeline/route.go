@@ -3,7 +3,6 @@ package pipeline
 import (
 	"errors"
 	"fmt"
-	"sync/atomic"
 )
 
 // A router stands behind the last step and puts each record into the queues of the
@@ -23,8 +22,6 @@ type router struct {
 	lists [][]*Record // for each sink
 	none  []*Record   // that no sink wants
 	lost  []*Record
-
-	calls atomic.Int32
 }
 
 func newRouter(p *Pipeline, in *pipe) *router {

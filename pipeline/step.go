@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -39,7 +38,6 @@ type judgement struct {
 	verdict verdict
 	restore bool // the record goes on as it came to the step
 	fail    *failure
-	wait    time.Duration // before another attempt
 }
 
 // judge decides what an error of a record's attempt means for a step, counts and

@@ -220,7 +220,7 @@ func (w *writer) partly(e *WriteError) {
 			break
 		}
 	}
-	refused, again, kept := w.sort(e)
+	refused, kept, again := w.sort(e)
 	if end != nil { // what is stored counts, the rest is read again
 		for _, r := range refused {
 			w.lose(r.rec)
@@ -256,9 +256,9 @@ func (w *writer) partly(e *WriteError) {
 	}
 }
 
-// sort takes out of the batch what is stored, into w.ok, and what is refused, and
-// gives the first error of what is left to be tried again: kept records.
-func (w *writer) sort(e *WriteError) (refused []refusal, again error, kept int) {
+// sort takes out of the batch what is stored, into w.ok, and what is refused. It
+// gives how many are left to be tried again, and the first error of these.
+func (w *writer) sort(e *WriteError) (refused []refusal, kept int, again error) {
 	w.ok = w.ok[:0]
 	limit := w.limit()
 	k := 0
@@ -291,7 +291,7 @@ func (w *writer) sort(e *WriteError) (refused []refusal, again error, kept int) 
 	n := kept + copy(w.batch[kept:], w.batch[w.span:])
 	copy(w.tries[kept:], w.tries[w.span:])
 	w.batch, w.tries = w.batch[:n], w.tries[:n]
-	return refused, again, kept
+	return refused, kept, again
 }
 
 // limit is how often a record may be tried; 0: without end.

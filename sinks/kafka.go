@@ -227,6 +227,21 @@ type kafkaBatch struct {
 	at      []int // index of each message's record
 	headers []kafka.Header
 	failed  []pipeline.Failure
+
+	fixed      string // the topic that all records go to, once it is known
+	partitions int32
+}
+
+// topic gives a record's topic, and looks a fixed one up once a Write.
+func (b *kafkaBatch) topic(ctx context.Context, k *Kafka, rec *pipeline.Record) (string, int32, error) {
+	if b.partitions > 0 {
+		return b.fixed, b.partitions, nil
+	}
+	name, n, err := k.topic(ctx, rec)
+	if err == nil && k.settings.Topic.Static() {
+		b.fixed, b.partitions = name, n
+	}
+	return name, n, err
 }
 
 func (k *Kafka) room() *kafkaBatch {
@@ -244,7 +259,7 @@ func (k *Kafka) room() *kafkaBatch {
 func (k *Kafka) giveBack(b *kafkaBatch) {
 	clear(b.msgs)
 	clear(b.headers)
-	b.msgs, b.at, b.headers, b.failed = b.msgs[:0], b.at[:0], b.headers[:0], nil
+	b.msgs, b.at, b.headers, b.failed, b.partitions = b.msgs[:0], b.at[:0], b.headers[:0], nil, 0
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.spare) < 64 && cap(b.msgs) <= 1<<14 {
@@ -312,7 +327,7 @@ func (k *Kafka) message(ctx context.Context, rec *pipeline.Record, b *kafkaBatch
 		}
 	}
 	var partitions int32
-	if m.Topic, partitions, err = k.topic(ctx, rec); err != nil {
+	if m.Topic, partitions, err = b.topic(ctx, k, rec); err != nil {
 		return m, err
 	}
 	switch {

@@ -169,13 +169,16 @@ func (d *subject) stop(s os.Signal, limit time.Duration) (exit int, took time.Du
 }
 
 // rss gives the resident memory in bytes.
-func (d *subject) rss() int64 {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.command.Process.Pid))
+func (d *subject) rss() int64 { return memory(d.command.Process.Pid, "VmRSS:") }
+
+// memory gives a figure of /proc/PID/status in bytes, 0 when the process has gone.
+func memory(pid int, field string) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
 	}
 	for l := range strings.Lines(string(text)) {
-		if kb, ok := strings.CutPrefix(l, "VmRSS:"); ok {
+		if kb, ok := strings.CutPrefix(l, field); ok {
 			n, _ := strconv.ParseInt(strings.Fields(kb)[0], 10, 64)
 			return n << 10
 		}

@@ -48,12 +48,15 @@ type Record struct {
 	// Time is in milliseconds since 1970 UTC, or NoTime.
 	Time int64
 
+	// What every step looks at stands together: it is the cache that counts.
 	value []byte // as set last, edits not applied; nil: tombstone
-	state jsonState
-	index fieldIndex // where the first fields stand, when state is object
 	edits []edit
-	came  original
 	eng   engineState // the engine's own
+	state jsonState
+	came  original
+	index fieldIndex // where the first fields stand, when state is object
+
+	_ [24]byte // fills up to whole cache lines: neighbours in a slab share none
 }
 
 // original is what a dead letter needs: the record as the source gave it.

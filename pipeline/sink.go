@@ -162,7 +162,7 @@ func (q *sinkQueue) next(into []*Record) ([]*Record, bool) {
 	if len(into) == 0 {
 		q.running = false
 	}
-	q.batch = append(q.batch[:0], into...)
+	q.batch = into
 	q.mu.Unlock()
 	if release {
 		q.l.release()

@@ -9,14 +9,15 @@ import (
 // engineState is what the engine remembers of a record on its way. It is written by
 // the record's owner (I2); refs, queued and the family under the lock of the lane.
 type engineState struct {
+	// First what every record needs in every step.
 	piece  *piece   // the entry of the mark ring that the record belongs to
-	origin *Record  // of a copy for one of several sinks, and of a dead letter
-	family *family  // of a part of a split
 	fail   *failure // why it is rejected; it then travels on in its place
-	key    uint64   // hash of its key, when an order or a serial step asks for it
-	raw    *byte    // where the value as it came begins
+	raw    *byte    // where the value began before the first step
 	weight int32    // bytes, with
 	grown  int32    // those beyond what came, as charged
+	origin *Record  // of a copy for one of several sinks, and of a dead letter
+	family *family  // of a part of a split
+	key    uint64   // hash of its key, when an order or a serial step asks for it
 	index  uint8    // in its piece
 	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one
 	dead   bool     // it is a dead letter
@@ -39,13 +40,13 @@ type failure struct {
 // recordSize is what a record costs in memory beside its bytes.
 const recordSize = int64(unsafe.Sizeof(Record{}))
 
-// measure notes how large a record is as it came.
+// measure notes how large a record is before the first step.
 func (r *Record) measure() int64 {
-	n := len(r.came.key) + len(r.came.value)
-	for i := range r.came.headers {
-		n += len(r.came.headers[i].Name) + len(r.came.headers[i].Value)
+	n := len(r.Key) + len(r.value)
+	for i := range r.Headers {
+		n += len(r.Headers[i].Name) + len(r.Headers[i].Value)
 	}
-	r.eng.raw, r.eng.weight, r.eng.grown = unsafe.SliceData(r.came.value), int32(n), 0
+	r.eng.raw, r.eng.weight, r.eng.grown = unsafe.SliceData(r.value), int32(n), 0
 	return int64(n)
 }
 

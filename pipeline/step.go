@@ -120,8 +120,7 @@ func (c *cutter) family(rec *Record) (weight int64, ok bool) {
 	for _, part := range c.parts {
 		part.Position, part.came = rec.Position, rec.came
 		part.eng = engineState{piece: rec.eng.piece, family: rec.eng.family, key: rec.eng.key}
-		part.measure()
-		weight += recordSize + part.regrow()
+		weight += recordSize + part.measure() + part.regrow()
 	}
 	return weight, rec.eng.piece.lane.adopt(rec, c.parts)
 }

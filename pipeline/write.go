@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -18,7 +19,8 @@ type writer struct {
 	taken  bool // a batch from the queue
 	wait   time.Duration
 	cancel context.CancelFunc
-	room   []*Record
+	room   []*Record // for the next batch
+	counts []int     // for its tries
 	ok     []*Record
 }
 
@@ -66,8 +68,10 @@ func (w *writer) begin() bool {
 		return false
 	}
 	w.room, w.batch, w.span = batch, batch, len(batch)
+	w.counts = slices.Grow(w.counts[:0], len(batch))[:len(batch)]
+	clear(w.counts)
 	w.taken = true
-	w.tries = append(w.tries[:0], make([]int, len(batch))...)
+	w.tries = w.counts
 	return true
 }
 
@@ -262,6 +266,8 @@ func (w *writer) sort(e *WriteError) (refused []refusal, kept int, again error) 
 	w.ok = w.ok[:0]
 	limit := w.limit()
 	k := 0
+	w.q.mu.Lock() // others may be looking at the batch
+	defer w.q.mu.Unlock()
 	for i := range w.span {
 		rec := w.batch[i]
 		if k == len(e.Failed) || e.Failed[k].Index != i {
@@ -291,6 +297,7 @@ func (w *writer) sort(e *WriteError) (refused []refusal, kept int, again error) 
 	n := kept + copy(w.batch[kept:], w.batch[w.span:])
 	copy(w.tries[kept:], w.tries[w.span:])
 	w.batch, w.tries = w.batch[:n], w.tries[:n]
+	w.q.batch = w.batch
 	return refused, kept, again
 }
 
@@ -385,7 +392,7 @@ func (w *writer) advance(n int) []*Record {
 // show lets others see what is left of the batch.
 func (w *writer) show() {
 	w.q.mu.Lock()
-	w.q.batch = append(w.q.batch[:0], w.batch...)
+	w.q.batch = w.batch
 	w.q.mu.Unlock()
 }
 
@@ -408,7 +415,7 @@ func (w *writer) fatal(rec *Record, err error) {
 func (w *writer) giveUp() {
 	s, l := w.q.s, w.q.l
 	batch := w.batch
-	w.batch, w.tries, w.wait = nil, nil, 0
+	w.batch, w.tries, w.room, w.wait = nil, nil, nil, 0
 	w.show()
 	w.progress()
 	s.abandon(l, batch)

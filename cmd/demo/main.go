@@ -194,14 +194,25 @@ func summarize(s pipeline.Snapshot, w *weatherServer) {
 	fmt.Printf("\n%-22s %d in, %d out, %d filtered, %d rejected in %.1f s (%.0f records/s)\n", "records", s.In, s.Out, s.Filtered, s.Rejected,
 		seconds, float64(s.In)/max(seconds, 0.001))
 	for _, step := range s.Steps {
-		fmt.Printf("%-22s %6d in %6d out   p50 %8.3f ms   p99 %8.3f ms   %d retries\n", "step "+step.Name, step.In, step.Out,
-			step.Latency.P50, step.Latency.P99, step.Retries)
+		fmt.Printf("%-22s %6d in %6d out   p50 %9s   p99 %9s   %d retries\n", "step "+step.Name, step.In, step.Out,
+			took(step.Latency.P50), took(step.Latency.P99), step.Retries)
 	}
 	for _, sink := range s.Sinks {
-		fmt.Printf("%-22s %6d in %6d out   p50 %8.3f ms   p99 %8.3f ms   %d writes\n", "sink "+sink.Name, sink.In, sink.Out,
-			sink.Write.P50, sink.Write.P99, sink.Batches)
+		fmt.Printf("%-22s %6d in %6d out   p50 %9s   p99 %9s   %d writes\n", "sink "+sink.Name, sink.In, sink.Out,
+			took(sink.Write.P50), took(sink.Write.P99), sink.Batches)
 	}
 	fmt.Printf("%-22s %d calls, %d told to come back (429), up to %d at once\n", "weather server", w.calls.Load(), w.refused.Load(), w.most.Load())
+}
+
+// took prints milliseconds.
+func took(ms float64) string {
+	switch {
+	case ms < 0.001:
+		return "< 1 µs"
+	case ms < 1:
+		return fmt.Sprintf("%.0f µs", ms*1000)
+	}
+	return fmt.Sprintf("%.1f ms", ms)
 }
 
 // check compares the result, as others read it, with what it must be.

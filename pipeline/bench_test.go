@@ -28,8 +28,7 @@ type slabs struct {
 	next    int64
 }
 
-func newSlabs(records, size int, make func(i int, r *Record)) *slabs {
-	const slots = 8
+func newSlabs(records, slots, size int, make func(i int, r *Record)) *slabs {
 	s := &slabs{free: make2(slots), left: records}
 	for i := range slots {
 		b := &Batch{Records: recordsOf(size, make)}
@@ -156,7 +155,7 @@ func BenchmarkP1(b *testing.B) {
 		plain += float64(time.Since(began)) / n
 
 		sink := &count{}
-		o := Options{Source: newSlabs(n, 1024, init), Sinks: []Output{{Name: "out", Sink: sink}}}
+		o := Options{Source: newSlabs(n, 8, 1024, init), Sinks: []Output{{Name: "out", Sink: sink}}}
 		for i, s := range cheap() {
 			o.Steps = append(o.Steps, Step{Name: "s" + strconv.Itoa(i), Stage: s})
 		}
@@ -238,7 +237,7 @@ func streamed(slots int, lat []time.Duration) time.Duration {
 func enriched(b *testing.B, slots, window int, lat []time.Duration, order Order, key func(i int) []byte) time.Duration {
 	sink := &count{}
 	o := Options{
-		Source: newSlabs(len(lat), 256, func(i int, r *Record) {
+		Source: newSlabs(len(lat), slots, 256, func(i int, r *Record) {
 			r.Init(Position{"t", 0, int64(i)}, nil, payload, nil, 0)
 		}),
 		Sinks: []Output{{Name: "out", Sink: sink}}, Order: order,

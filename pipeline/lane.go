@@ -42,6 +42,7 @@ type Lane struct {
 	committed int64
 	dirtyAt   time.Time // when a mark moved first after the last commit
 	inFlight  int64     // records without an outcome, counted on their own
+	lost      int64     // that were given up with the lane
 	ending    bool
 	frozen    bool          // outcomes that come now go nowhere (I8)
 	fenced    bool          // and nothing is committed any more
@@ -123,7 +124,10 @@ func (l *Lane) End(ctx context.Context) (EndReport, error) {
 		case <-l.ended:
 		}
 	}
-	report.Abandoned = int(l.give(true))
+	l.give(true)
+	l.mu.Lock()
+	report.Abandoned = int(l.lost) // also when the engine was first
+	l.mu.Unlock()
 	report.Drained = report.InFlight - report.Abandoned
 	l.p.forget(l)
 	if err != nil {
@@ -161,7 +165,7 @@ func (l *Lane) give(fence bool) int64 {
 	if !l.frozen {
 		l.frozen = true
 		n = l.inFlight
-		l.inFlight = 0
+		l.lost, l.inFlight = n, 0
 		l.p.meter.count(tally{abandoned: n}, n)
 	}
 	over := fence && !l.fenced

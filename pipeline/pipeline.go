@@ -61,6 +61,8 @@ type Pipeline struct {
 	readBlock atomic.Int64 // nanoseconds that the reader waited to hand over
 }
 
+var _ Runner = (*Pipeline)(nil)
+
 // A stepper is a step at work.
 type stepper interface {
 	core() *stepCore

@@ -51,6 +51,9 @@ func findCases(paths []string) (cases []*testCase, err error) {
 			cases = append(cases, &testCase{dir: path, name: filepath.ToSlash(name)})
 			return fs.SkipDir
 		})
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, usagef("looking for cases: there is no %s", root)
+		}
 		if err != nil {
 			return nil, usagef("looking for cases: %w", err)
 		}

@@ -40,7 +40,7 @@ func newCheck(g *globals) *cobra.Command {
 file:line:column with the line and a suggestion. Exits 2 when there is one.
 With --connect it also probes what the components connect to: brokers, databases,
 servers. Exits 3 when one of them does not answer.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			set, err := g.load(args)
 			var invalid *config.InvalidError

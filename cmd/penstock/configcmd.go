@@ -26,7 +26,7 @@ func newConfigShow(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show FILE|DIR...",
 		Short: "Print the effective settings: defaults filled in and marked, secrets as ***",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  takes(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			set, err := g.load(args)
 			if err != nil {
@@ -54,7 +54,7 @@ func newConfigSchema(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema",
 		Short: "Print the JSON Schema of pipeline files",
-		Args:  cobra.NoArgs,
+		Args:  takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			schema, err := config.Schema(catalog.Kinds())
 			if err != nil {

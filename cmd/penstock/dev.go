@@ -39,7 +39,7 @@ func newDev(g *globals) *cobra.Command {
 sinks are made, fixtures are loaded, logs are for people. Nothing that the file says of brokers, TLS or SASL is used.
 The broker keeps everything in memory and goes with the process.`,
 		Example: "  penstock dev late-flights.yaml --load flights=flights.jsonl --as value --key origin --keep",
-		Args:    cobra.ExactArgs(1),
+		Args:    takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if g.logFormat == "" {
 				g.logFormat = "console"
@@ -74,11 +74,18 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 		return &pipeline.EnvironmentError{Err: err}
 	}
 	defer broker.Close()
+	var read []string
+	if s, ok := p.Source.Settings.(*source.KafkaSettings); ok {
+		read = s.Topics
+	}
 	topics, open := redirect(p, broker.Addrs())
 	for _, l := range d.loads {
 		topic, _, ok := strings.Cut(l, "=")
 		if !ok || topic == "" {
 			return usagef("--load %s: write topic=file", l)
+		}
+		if !slices.Contains(read, topic) {
+			events.Log().Warn().Msgf("--load %s: nothing reads the topic %s: the source of %s %s", l, topic, file, reads(read))
 		}
 		if !slices.Contains(topics, topic) {
 			topics = append(topics, topic)
@@ -106,6 +113,14 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 		}
 	}
 	return endedWith(code)
+}
+
+// reads says what a source reads, to people.
+func reads(topics []string) string {
+	if len(topics) == 0 {
+		return "is not Kafka"
+	}
+	return "reads " + strings.Join(topics, ", ")
 }
 
 // redirect points the Kafka components of a pipeline at other brokers. It gives the

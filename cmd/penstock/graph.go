@@ -19,7 +19,7 @@ func newGraph(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "graph FILE|DIR...",
 		Short: "Draw pipelines as text, mermaid, dot or svg",
-		Args:  cobra.MinimumNArgs(1),
+		Args:  takes(1, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			draw := map[string]func(io.Writer, drawing) error{"text": drawText, "mermaid": drawMermaid, "dot": drawDot, "svg": drawSVG}[format]
 			if draw == nil {

@@ -25,7 +25,7 @@ func newInit(g *globals) *cobra.Command {
 	return &cobra.Command{
 		Use:   "init [FILE]",
 		Short: "Write a commented pipeline file to begin with (pipeline.yaml), and the schema that editors use",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  takes(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := "pipeline.yaml"
 			if len(args) == 1 {

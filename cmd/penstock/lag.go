@@ -31,7 +31,7 @@ func newLag(g *globals) *cobra.Command {
 		Short: "Show how far the consumer groups of pipelines have come, partition by partition",
 		Long: `Show for each partition that a pipeline reads from Kafka the group's committed offset, the end of what it may
 see, and the records between them. The brokers are asked, so it works whether or not the pipeline runs.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if every <= 0 {
 				return usagef("--every %v: it is a time like 2s", every)

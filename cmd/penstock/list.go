@@ -29,7 +29,7 @@ func newList(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [NAME]",
 		Short: "List sources, stages and sinks, or one with its settings and an example",
-		Args:  cobra.MaximumNArgs(1),
+		Args:  takes(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			kinds := catalog.Kinds()
 			if len(args) == 1 {

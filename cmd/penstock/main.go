@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -75,13 +76,13 @@ func main() {
 func execute(ctx context.Context, args []string, s streams) int {
 	root, g := newRoot(s)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitDone
 	}
 	printError(s.err, err)
 	if !g.running {
-		fmt.Fprintf(s.err, "see: penstock --help\n")
+		fmt.Fprintf(s.err, "see: %s --help\n", cmd.CommandPath())
 		return exitUsage
 	}
 	return exitCode(err)
@@ -129,12 +130,43 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
+// takes is the check of a command's arguments: at least least of what its usage line
+// names, and at most most; -1: any number.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if n := len(args); n >= least && (n <= most || most < 0) {
+			return nil
+		}
+		name := strings.TrimPrefix(cmd.CommandPath(), "penstock ")
+		_, what, _ := strings.Cut(cmd.Use, " ")
+		switch n := len(args); {
+		case what == "":
+			return fmt.Errorf("%s takes no arguments, and got %d", name, n)
+		case n == 0:
+			return fmt.Errorf("%s takes %s, and got nothing", name, what)
+		case n == 1:
+			return fmt.Errorf("%s takes %s, and got one argument", name, what)
+		default:
+			return fmt.Errorf("%s takes %s, and got %d arguments", name, what, n)
+		}
+	}
+}
+
 // newRoot makes the command tree, and the globals that its flags set.
 func newRoot(s streams) (*cobra.Command, *globals) {
 	g := &globals{streams: s}
 	root := &cobra.Command{
-		Use:           "penstock",
-		Short:         "Ordered, parallel, bounded pipelines from Kafka through stages to sinks",
+		Use:   "penstock",
+		Short: "Ordered, parallel, bounded pipelines from Kafka through stages to sinks",
+		Long: `Ordered, parallel, bounded pipelines from Kafka through stages to sinks.
+
+Data goes to standard output, logs and progress to standard error.
+Exit codes: 0 done, also after a clean stop by a signal; 1 failed while running; 2 usage or configuration; 3 the
+environment (broker, database, port, credentials); 4 an expectation was not met; 5 the drain budget ran out.`,
+		Example: `  penstock init late-flights.yaml                 a file to begin with
+  penstock check late-flights.yaml                every mistake in it, at line and column
+  penstock replay late-flights.yaml input.jsonl   over recorded records, without a broker
+  penstock run late-flights.yaml                  the daemon`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -149,18 +181,19 @@ func newRoot(s streams) (*cobra.Command, *globals) {
 	flags.StringVar(&g.logLevel, "log-level", "", "level of the free log lines: debug, info, warn, error, disabled")
 	flags.StringVar(&g.logFormat, "log-format", "", "form of the log: auto, json, console")
 	flags.StringArrayVar(&g.set, "set", nil, "override a setting of the file: path=value (stages.weather.workers=8); may be repeated")
-	root.AddCommand(
-		newRun(g),
-		newReplay(g),
-		newTest(g),
-		newCheck(g),
-		newConfig(g),
-		newGraph(g),
-		newInit(g),
-		newList(g),
-		newVersion(g),
-		newLag(g),
-		newDev(g),
-	)
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Run", []*cobra.Command{newRun(g), newDev(g), newReplay(g)}},
+		{"Write and check", []*cobra.Command{newInit(g), newCheck(g), newTest(g), newList(g), newConfig(g), newGraph(g)}},
+		{"Look", []*cobra.Command{newLag(g), newVersion(g)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})
+		for _, c := range group.commands {
+			c.GroupID = group.title
+			root.AddCommand(c)
+		}
+	}
 	return root, g
 }

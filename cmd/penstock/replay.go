@@ -40,7 +40,7 @@ one fixture line a record, with the name of the sink in "sink". Rejected records
 are printed with sink "dead_letter". No broker is needed; steps that call a server call it. FIXTURE - is standard
 input. Logs and progress go to standard error.`,
 		Example: `  penstock replay late-flights.yaml testdata/flights/flights.jsonl --as value --key origin --values | head`,
-		Args:    cobra.MinimumNArgs(2),
+		Args:    takes(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runReplay(cmd.Context(), g, f, args[0], args[1:])
 		},

@@ -26,7 +26,7 @@ func newRun(g *globals) *cobra.Command {
 
 SIGTERM and SIGINT stop reading, finish what is in flight within the drain budget, commit, and exit with 0.
 A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.`,
-		Args: cobra.MinimumNArgs(1),
+		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if drain < 0 {
 				return usagef("--drain %v: it is a time like 25s", drain)

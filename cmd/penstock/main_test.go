@@ -14,15 +14,21 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
 // quickRace keeps a process under the race detector from sleeping a second at its end.
 const quickRace = "atexit_sleep_ms=0"
 
+// A broker runs the tests beside a broker, when they were built for a real one.
+type broker struct{ m *testing.M }
+
+func (b broker) Run() int { return kafkatest.RunMain(b.m) }
+
 // TestMain makes this test binary, under the name penstock, the command itself: for
 // scripts, and for tests that start a process.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"penstock": main})
+	testscript.Main(broker{m}, map[string]func(){"penstock": main})
 }
 
 // TestScripts runs testdata/script/*.txtar. Beside testscript's own commands there are

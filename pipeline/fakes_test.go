@@ -325,6 +325,9 @@ func balanced(t testing.TB, p *Pipeline) {
 		if !c.Balanced() {
 			t.Errorf("%s does not balance (I6): %+v", name, c)
 		}
+		if c.InFlight < 0 || c.Out < 0 || c.Created < 0 {
+			t.Errorf("%s counts less than nothing: %+v", name, c)
+		}
 	}
 	check("the pipeline", s.Counts)
 	for _, st := range s.Steps {

@@ -145,6 +145,39 @@ func TestMarkPassesGapsAndEmptyBatches(t *testing.T) {
 	want(140)
 }
 
+// A lane that was given up has no mark to commit, and late outcomes go nowhere (I8).
+func TestAFencedLaneHasNoMark(t *testing.T) {
+	l := testLane(t, OrderPartition)
+	recs := make([]Record, 10)
+	var refs []*Record
+	for i := range recs {
+		recs[i].Init(Position{"t", 0, int64(i)}, nil, []byte("x"), nil, 0)
+		refs = append(refs, &recs[i])
+	}
+	in := &intake{records: 10}
+	pieces, _ := l.pieces(&Batch{Lane: l, Records: recs, Next: 10}, in)
+	l.admit(10, in, pieces)
+	l.finish(refs[:4], delivered)
+	if n := l.give(false); n != 6 {
+		t.Errorf("%d given up", n)
+	}
+	l.finish(refs[4:6], delivered)
+	l.finish(refs[6:], abandoned)
+	if m, ok := l.unsaved(); !ok || m.Next != 4 {
+		t.Errorf("mark %d: what was earned before counts, nothing after", m.Next)
+	}
+	if c := l.p.meter.read(); c.Out != 4 || c.Abandoned != 6 || c.InFlight != 0 {
+		t.Errorf("%+v", c)
+	}
+	l.give(true)
+	if m, ok := l.unsaved(); ok {
+		t.Errorf("mark %d of a fenced lane", m.Next)
+	}
+	if in.pieces != 0 {
+		t.Error("the batch is not freed")
+	}
+}
+
 // Records of a fixture carry offsets from elsewhere: no mark is made of them.
 func TestMarksOfForeignOffsets(t *testing.T) {
 	l := testLane(t, OrderPartition)

@@ -17,7 +17,7 @@ import (
 
 var (
 	seedFlag = flag.Uint64("seed", 0, "the seed of the one random run to make; also PENSTOCK_SEED")
-	runsFlag = flag.Int("runs", 60, "how many random runs to make")
+	runsFlag = flag.Int("runs", 40, "how many random runs to make")
 )
 
 // TestRandom runs pipelines of random shape through random faults and checks order

@@ -49,7 +49,7 @@ type StepSnapshot struct {
 	Index      int
 	Counts
 	Workers              int
-	QueueLen, QueueCap   int
+	QueueLen, QueueCap   int // batches; records in a step that waits
 	WindowLen, WindowCap int
 	Busy, Idle, Blocked  time.Duration // summed over workers, since the start
 	Latency              Latency

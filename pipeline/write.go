@@ -278,6 +278,9 @@ func (w *writer) sort(e *WriteError) (refused []refusal, kept int, again error) 
 		k++
 		reason, permanent := IsPermanent(err)
 		tries := w.tries[i] + 1
+		if !permanent && len(refused) > 0 { // held back, perhaps: the next write tells
+			tries--
+		}
 		if !permanent && again == nil {
 			again = err
 			if limit > 0 && tries >= limit {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -74,6 +76,9 @@ func (f *replayFlags) check(fixtures []string) (s source.ReplaySettings, o sourc
 			return s, o, usagef("--speed %s: it is max, or a factor like 1x or 10x", f.speed)
 		}
 	}
+	if f.as != "fixture" && f.as != "value" {
+		return s, o, usagef("--as %s: it is fixture or value", f.as)
+	}
 	s.As = f.as
 	if f.key != "" {
 		s.Key = new(expr.Expr)
@@ -82,6 +87,9 @@ func (f *replayFlags) check(fixtures []string) (s source.ReplaySettings, o sourc
 		}
 	}
 	for _, name := range fixtures {
+		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && name != "-" {
+			return s, o, &exitError{exitEnvironment, fmt.Errorf("replaying: there is no %s", name)}
+		}
 		s.Files = append(s.Files, pipeline.Path(name))
 	}
 	if err := s.Validate(); err != nil {

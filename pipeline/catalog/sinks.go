@@ -71,7 +71,7 @@ func sinkKinds() config.Kinds {
   brokers: [127.0.0.1:9092]`,
 			Settings:     settings(sinks.DefaultKafka),
 			Transactions: true,
-			Guarantee:    "on all replicas in sync, stored once however often it is sent again; order of each lane kept within an output partition",
+			Guarantee:    "on all replicas in sync; what this process sends again is stored once; order of each lane kept within an output partition",
 			Check: func(settings any, p *config.Pipeline) error {
 				_, kafka := p.Source.Settings.(*source.KafkaSettings)
 				if len(settings.(*sinks.KafkaSettings).Brokers) > 0 || kafka || p.Source.Kind == nil {

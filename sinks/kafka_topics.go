@@ -138,7 +138,7 @@ func (k *Kafka) refresh() {
 	})
 }
 
-const nameRule = "the name of a topic has 1 to 249 letters, digits, dots, underscores and dashes, and is neither . nor .."
+const nameRule = "the name of a topic has 1 to 249 letters, digits, dots, underscores and dashes, and is not just one or two dots"
 
 func topicName(name string) error {
 	legal := func(r rune) bool {

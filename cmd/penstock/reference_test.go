@@ -130,3 +130,32 @@ func settingRows(b *bytes.Buffer, prefix string, list []config.Setting) {
 		settingRows(b, prefix+s.Name+".", s.Inner)
 	}
 }
+
+// TestPipelineFilesInTheDocumentsAreRight checks every whole file that a page shows.
+func TestPipelineFilesInTheDocumentsAreRight(t *testing.T) {
+	checked := 0
+	for _, page := range documents(t) {
+		text, err := os.ReadFile(filepath.Join(repo, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+			file, _, _ := strings.Cut(block, "```")
+			if !strings.HasPrefix(file, "pipeline: ") {
+				continue
+			}
+			checked++
+			name := filepath.Join(t.TempDir(), "pipeline.yaml")
+			if err := os.WriteFile(name, []byte(file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			loader := config.Loader{Kinds: catalog.Kinds()}
+			if _, err := loader.Load(name); err != nil {
+				t.Errorf("%s shows a file that is not right: %v", page, err)
+			}
+		}
+	}
+	if checked == 0 {
+		t.Error("no page shows a pipeline file")
+	}
+}

@@ -6,7 +6,7 @@ PACKAGES ?= ./...
 .PHONY: help demo test check test-real chaos workloads bench build
 
 help: ## print this help
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-10s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
 
 demo: ## 10,000 real flights through an embedded broker, checked (KEEP=1 leaves the broker up)
 	CGO_ENABLED=0 $(GO) run ./cmd/demo $(if $(KEEP),--keep)

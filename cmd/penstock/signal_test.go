@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -51,7 +52,12 @@ type running struct {
 	log     bytes.Buffer
 	out     io.ReadCloser // standard output
 	stdout  []byte        // what came out, at the end
+	stuck   chan struct{} // closed when it has been made to show its goroutines
 }
+
+// patience is how long a process may take for a test. Then SIGQUIT makes it write where
+// it hangs, and end: the test fails with that instead of waiting for ever.
+const patience = 2 * time.Minute
 
 // startRun runs a pipeline of three records, each of which waits for the server.
 func startRun(t *testing.T, h *holding, drain string) *running {
@@ -83,7 +89,11 @@ log: {format: json}
 	r := startDaemon(t, filepath.Join(dir, "p.yaml"))
 	r.socket = socket
 	for range 3 {
-		<-h.asked
+		select {
+		case <-h.asked:
+		case <-r.stuck:
+			r.read("a third request")
+		}
 	}
 	return r
 }
@@ -91,7 +101,7 @@ log: {format: json}
 // startDaemon runs a file as a process of its own.
 func startDaemon(t *testing.T, file string) *running {
 	t.Helper()
-	r := &running{t: t, command: exec.Command("penstock", "run", file)}
+	r := &running{t: t, command: exec.Command("penstock", "run", file), stuck: make(chan struct{})}
 	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	var err error
 	if r.out, err = r.command.StdoutPipe(); err != nil {
@@ -105,7 +115,14 @@ func startDaemon(t *testing.T, file string) *running {
 	if err := r.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.command.Process.Kill() }) // it has ended, unless the test failed
+	guard := time.AfterFunc(patience, func() {
+		_ = r.command.Process.Signal(syscall.SIGQUIT)
+		close(r.stuck)
+	})
+	t.Cleanup(func() {
+		guard.Stop()
+		_ = r.command.Process.Kill() // it has ended, unless the test failed
+	})
 	return r
 }
 

@@ -12,13 +12,15 @@ import (
 // mostDumped bounds the lines of one dump of one pipeline.
 const mostDumped = 200
 
-// dumpInFlight writes one free line for each record in flight, oldest first, without
-// keys and values. It was asked for, so it passes at any level but disabled.
+// dumpInFlight writes one free line for each record in flight, oldest first and in the
+// order of their lane, without keys and values. It was asked for, so it passes at any level but disabled.
 func dumpInFlight(m *member) {
 	all := m.runner.InFlight()
 	log := m.events.Log().Level(zerolog.InfoLevel)
 	log.Info().Int("inflight", len(all)).Msg("records in flight, oldest first")
-	slices.SortStableFunc(all, func(a, b pipeline.InFlight) int { return cmp.Compare(b.Age, a.Age) })
+	slices.SortStableFunc(all, func(a, b pipeline.InFlight) int {
+		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))
+	})
 	for i, r := range all {
 		if i == mostDumped {
 			log.Info().Int("inflight", len(all)-i).Msg("and as many more")

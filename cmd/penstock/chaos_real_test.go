@@ -26,7 +26,7 @@ func TestStopsUnderLoad(t *testing.T) {
 	for round := range 3 {
 		d := start(t, fmt.Sprintf("clean-%d", round), text)
 		d.await("process.ready", time.Minute, nil)
-		time.Sleep(8 * time.Second)
+		pass(t, 8*time.Second)
 		exit, took := d.stop(syscall.SIGTERM, 30*time.Second)
 		if exit != 0 {
 			t.Errorf("round %d: exit code %d after SIGTERM, want 0\n%s", round, exit, d.tail(10))
@@ -52,7 +52,7 @@ func TestStopsUnderLoad(t *testing.T) {
 		d.await("process.ready", time.Minute, nil)
 		// A killed member's partitions come back when its session has ended.
 		d.await("pipeline.stats", 30*time.Second, func(l line) bool { n, _ := l["records_out_total"].(float64); return n > 0 })
-		time.Sleep(5 * time.Second)
+		pass(t, 5*time.Second)
 		d.stop(syscall.SIGKILL, 10*time.Second)
 		r.toEnd(a, "out")
 		bound := r.beyond(committed(t, a, "stops", "in"))
@@ -93,14 +93,14 @@ func TestMembersComeAndGo(t *testing.T) {
 	one, two := start(t, "one", text), start(t, "two", text)
 	one.await("process.ready", time.Minute, nil)
 	two.await("process.ready", time.Minute, nil)
-	time.Sleep(8 * time.Second)
+	pass(t, 8*time.Second)
 	three := start(t, "three", text)
-	time.Sleep(8 * time.Second)
+	pass(t, 8*time.Second)
 	for _, d := range []*subject{one, two} {
 		if exit, _ := d.stop(syscall.SIGTERM, 30*time.Second); exit != 0 {
 			t.Errorf("%s: exit code %d", d.name, exit)
 		}
-		time.Sleep(4 * time.Second)
+		pass(t, 4*time.Second)
 	}
 	f.end()
 	r.until(f.total(), time.Minute)
@@ -124,14 +124,14 @@ func TestSixMembersSettle(t *testing.T) {
 	for i := range 6 {
 		all = append(all, start(t, fmt.Sprintf("member-%d", i), text))
 	}
-	time.Sleep(time.Minute)
+	pass(t, time.Minute)
 	marks := make([]int, len(all))
 	for i, d := range all {
 		_, marks[i] = d.count("", 0)
 	}
 	generation := func() string { return groupState(t, a, "six") }
 	before := generation()
-	time.Sleep(time.Minute)
+	pass(t, time.Minute)
 	moves := 0
 	for i, d := range all {
 		n, _ := d.count("source.assigned", marks[i])

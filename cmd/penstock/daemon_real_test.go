@@ -171,6 +171,14 @@ func (d *subject) stop(s os.Signal, limit time.Duration) (exit int, took time.Du
 // rss gives the resident memory in bytes.
 func (d *subject) rss() int64 { return memory(d.command.Process.Pid, "VmRSS:") }
 
+// pass lets real time go by, or the test end.
+func pass(t *testing.T, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
+	}
+}
+
 // memory gives a figure of /proc/PID/status in bytes, 0 when the process has gone.
 func memory(pid int, field string) int64 {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -45,11 +45,11 @@ func TestBrokersDie(t *testing.T) {
 		before := f.total()
 		r.until(before+6000, 2*time.Minute)
 		t.Logf("kill -9 of broker %d, the %s: 6,000 later records out after %v", id, kill.what, time.Since(begin).Round(100*time.Millisecond))
-		time.Sleep(3 * time.Second)
+		pass(t, 3*time.Second)
 		if err := k.Restart(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(8 * time.Second)
+		pass(t, 8*time.Second)
 	}
 	f.end()
 	r.until(f.total(), 2*time.Minute)

@@ -161,7 +161,7 @@ log: {format: json, stats_every: 5s}
 	w.signal(syscall.SIGSTOP)
 	var samples []int64
 	for range 60 {
-		time.Sleep(time.Second)
+		pass(t, time.Second)
 		samples = append(samples, d.rss())
 	}
 	peak, late, early := int64(0), int64(0), int64(0)
@@ -198,7 +198,7 @@ log: {format: json, stats_every: 5s}
 		if time.Now().After(deadline) {
 			t.Fatalf("%d of %d delivered 4 minutes after the hang; last lines:\n%s", n, f.total(), d.tail(10))
 		}
-		time.Sleep(200 * time.Millisecond)
+		pass(t, 200*time.Millisecond)
 	}
 	_, twice := w.counts()
 	t.Logf("after the hang: all %d delivered, %d of them twice, out of order %d", f.total(), twice, w.misordered)
@@ -211,7 +211,7 @@ log: {format: json, stats_every: 5s}
 	d.await("sink.stalled", 2*time.Minute, nil)
 	exit, took := d.stop(syscall.SIGTERM, 20*time.Second)
 	w.signal(syscall.SIGCONT)
-	time.Sleep(2 * time.Second) // the server answers what it had already received
+	pass(t, 2*time.Second) // the server answers what it had already received
 	sound := true
 	for p, next := range committed(t, a, "hangs", "in") {
 		sound = sound && w.hasAllBefore(int64(p), next)

@@ -59,7 +59,7 @@ func slowServer() {
 			if calls.Add(1)%50 == 0 {
 				wait = 500 * time.Millisecond
 			}
-			time.Sleep(wait)
+			<-time.After(wait)
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"sky":"clear"}`)
 			spent.Add(int64(time.Since(begin)))
@@ -191,7 +191,7 @@ func timed(t *testing.T, a *kadm.Client, c *exec.Cmd, out string, in, want int64
 			_ = c.Process.Kill()
 			t.Fatalf("%d of %d records out after 3 minutes\n%s", n, want, stderr.String()[max(0, stderr.Len()-4000):])
 		}
-		time.Sleep(5 * time.Millisecond)
+		pass(t, 5*time.Millisecond)
 	}
 	seconds := time.Since(first).Seconds()
 	// Not from the child's accounting: that begins with its parent's memory.

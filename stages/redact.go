@@ -230,14 +230,14 @@ func (w *redaction) value(text []byte, nodes []*redactNode, depth int) (err erro
 	switch text[0] {
 	case '{':
 		w.out = append(w.out, '{')
-		members(text, func(name, value []byte) bool {
+		pipeline.JSONMembers(text, func(name, value []byte) bool {
 			err = w.member(name, value, nodes, depth)
 			return err == nil
 		})
 		w.out = append(w.out, '}')
 	case '[':
 		w.out = append(w.out, '[')
-		elements(text, func(e []byte) bool {
+		pipeline.JSONElements(text, func(e []byte) bool {
 			if len(w.out) > begin+1 {
 				w.out = append(w.out, ',')
 			}

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -142,7 +143,7 @@ func (p *Pipeline) stop(err error) {
 		p.err = err
 		close(p.failed)
 	}
-	lanes := p.lanes
+	lanes := slices.Clone(p.lanes) // others may end meanwhile
 	p.mu.Unlock()
 	if !first {
 		return

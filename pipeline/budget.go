@@ -264,7 +264,7 @@ func (c *Charge) change(b *Budget, records, bytes int64) {
 	c.records += records
 	c.bytes += bytes
 	b.add(c.lane, records, bytes)
-	if records < 0 || bytes < 0 {
+	if records < 0 || bytes < 0 || c.released { // also of a charge that held nothing any more
 		b.grant()
 	}
 }

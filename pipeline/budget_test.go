@@ -230,3 +230,26 @@ func make10k() []byte {
 	}
 	return b
 }
+
+// Whoever waits is served when the lane's last charge comes back, also when that one
+// held no bytes any more.
+func TestAnEmptyChargeComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1000)
+		l := sharer(t, b, 1)[0]
+		c := try(t, l, 600)
+		c.Resize(0)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		got := make(chan error, 1)
+		go func() {
+			_, err := l.Take(ctx, 5000)
+			got <- err
+		}()
+		synctest.Wait()
+		c.Release()
+		if err := <-got; err != nil {
+			t.Error("nothing is in flight, and the lane gets nothing:", err)
+		}
+	})
+}

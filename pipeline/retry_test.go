@@ -337,3 +337,29 @@ func TestADeafCallIsReported(t *testing.T) {
 		}
 	})
 }
+
+// A record whose deadline passes while it waits for a slot was not tried once more.
+func TestAttemptsAreThoseThatWereMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := &collect{}
+		stage := does(func(ctx context.Context, r *Record) error {
+			if r.Offset == 0 {
+				return RetryAfter(900*time.Millisecond, errors.New("asking: later"))
+			}
+			time.Sleep(2 * time.Second) // it ignores its ctx
+			return nil
+		})
+		_, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 2}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
+			DeadLetter: Output{Sink: dead},
+			Steps:      []Step{{Name: "ask", Waits: true, Workers: 1, Stage: stage, Deadline: time.Second, Retry: Retry{Backoff: time.Microsecond}}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := dead.all()
+		if len(got) != 1 || got[0].headers["penstock-attempts"] != "1" || got[0].headers["penstock-reason"] != ReasonDeadline {
+			t.Errorf("%+v", got)
+		}
+	})
+}

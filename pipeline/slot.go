@@ -62,6 +62,7 @@ func (sl *slot) attempt(now time.Time) error {
 	limit := c.deadline
 	if !now.Before(limit) {
 		if c.err != nil {
+			c.attempts-- // this is none
 			return c.err
 		}
 		return errTooLate

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
 
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
@@ -23,7 +24,20 @@ const quickRace = "atexit_sleep_ms=0"
 // A broker runs the tests beside a broker, when they were built for a real one.
 type broker struct{ m *testing.M }
 
-func (b broker) Run() int { return kafkatest.RunMain(b.m) }
+func (b broker) Run() int {
+	code := kafkatest.RunMain(b.m)
+	if code == 0 {
+		if err := goleak.Find(lockedUp); err != nil {
+			fmt.Fprintln(os.Stderr, "a test left goroutines behind:", err)
+			code = 1
+		}
+	}
+	return code
+}
+
+// kfake locks itself up, now and then, when it is closed while a control function that
+// slept goes on: a goroutine of the fake broker's own.
+var lockedUp = goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*Cluster).continueSleptControl")
 
 // TestMain makes this test binary, under the name penstock, the command itself: for
 // scripts, and for tests that start a process.

@@ -4,15 +4,16 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"slices"
 	"unicode/utf8"
 )
 
 var textFunctions = map[string]function{
 	"upper":       {[]mask{mString}, 1, 1, mString, onText(bytes.ToUpper)},
 	"lower":       {[]mask{mString}, 1, 1, mString, onText(bytes.ToLower)},
-	"trim":        {[]mask{mString}, 1, 2, mString, cut(bytes.TrimSpace, func(s, set []byte) []byte { return bytes.Trim(s, string(set)) })},
-	"trimPrefix":  {[]mask{mString}, 2, 2, mString, cut(nil, bytes.TrimPrefix)},
-	"trimSuffix":  {[]mask{mString}, 2, 2, mString, cut(nil, bytes.TrimSuffix)},
+	"trim":        {[]mask{mString}, 1, 2, mString, cut(bytes.TrimSpace, trimSet)},
+	"trimPrefix":  {[]mask{mString}, 2, 2, mString, cut(nil, cheap(bytes.TrimPrefix))},
+	"trimSuffix":  {[]mask{mString}, 2, 2, mString, cut(nil, cheap(bytes.TrimSuffix))},
 	"hasPrefix":   {[]mask{mString}, 2, 2, mBool, onPair(func(a, b []byte) value { return vBool(bytes.HasPrefix(a, b)) })},
 	"hasSuffix":   {[]mask{mString}, 2, 2, mBool, onPair(func(a, b []byte) value { return vBool(bytes.HasSuffix(a, b)) })},
 	"indexOf":     {[]mask{mString}, 2, 2, mInt, onPair(func(a, b []byte) value { return place(a, bytes.Index(a, b)) })},
@@ -64,7 +65,7 @@ func onPair(f func(a, b []byte) value) func(*machine, []value) (value, error) {
 }
 
 // cut makes a function that gives a part of a string: with one argument, and with two.
-func cut(one func([]byte) []byte, two func(a, b []byte) []byte) func(*machine, []value) (value, error) {
+func cut(one func([]byte) []byte, two func(m *machine, a, b []byte) (value, error)) func(*machine, []value) (value, error) {
 	return func(m *machine, args []value) (value, error) {
 		if len(args) == 1 {
 			s, err := m.text(args[0])
@@ -77,8 +78,27 @@ func cut(one func([]byte) []byte, two func(a, b []byte) []byte) func(*machine, [
 		if err := m.grow(len(b)); err != nil {
 			return vNil, err
 		}
-		return vText(two(a, b)), m.step(len(a) / 16)
+		if err := m.step(len(a) / 16); err != nil {
+			return vNil, err
+		}
+		return two(m, a, b)
 	}
+}
+
+// cheap makes a part of cut of what takes no longer than its string.
+func cheap(f func(a, b []byte) []byte) func(*machine, []byte, []byte) (value, error) {
+	return func(_ *machine, a, b []byte) (value, error) { return vText(f(a, b)), nil }
+}
+
+// trimSet cuts the characters of set off both ends of s. In a set that is not ASCII
+// every character of s is looked for from its start on.
+func trimSet(m *machine, s, set []byte) (value, error) {
+	if slices.ContainsFunc(set, func(c byte) bool { return c >= utf8.RuneSelf }) {
+		if err := m.step(len(s) / 64 * len(set)); err != nil {
+			return vNil, err
+		}
+	}
+	return vText(bytes.Trim(s, string(set))), nil
 }
 
 // place turns a byte index into one of characters.

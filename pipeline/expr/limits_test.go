@@ -13,7 +13,7 @@ import (
 
 // TestLimits: what would run away is an error, when it is compiled or of the record.
 func TestLimits(t *testing.T) {
-	long := `{"s":"` + strings.Repeat("x", 600<<10) + `","a":[` + strings.Repeat("1,", 20000) + `1],"n":3}`
+	long := `{"s":"` + strings.Repeat("x", 600<<10) + `","set":"` + strings.Repeat("é", 200<<10) + `x","a":[` + strings.Repeat("1,", 20000) + `1],"n":3}`
 	doubling := `let a0 = s;`
 	pairs := `let a0 = [s, s];`
 	for i := range 40 {
@@ -26,6 +26,7 @@ func TestLimits(t *testing.T) {
 		{pairs + " a40 == a40", "too many steps"},
 		{pairs + " string(a40)", "more than 1 MiB"},
 		{pairs + " flatten(a40)", "flatten: takes too many steps"},
+		{`trim(s, set)`, "trim: takes too many steps"},
 		{`join([s, s])`, "more than 1 MiB"},
 		{`s + s`, "more than 1 MiB"},
 		{`replace(s, "x", "yyyy")`, "more than 1 MiB"},
@@ -49,7 +50,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	// A record's own bytes are never too many, and an honest walk through them is not either.
-	for text, want := range map[string]int{`s`: 600<<10 + 2, `a`: 40003, `[s]`: 600<<10 + 4, `sum(a)`: 5, `len(s)`: 6, `count(a, # == 1 and n == 3)`: 5} {
+	for text, want := range map[string]int{`trim(s, "x")`: 2, `trim(s, "éx")`: 2, `s`: 600<<10 + 2, `a`: 40003, `[s]`: 600<<10 + 4, `sum(a)`: 5, `len(s)`: 6, `count(a, # == 1 and n == 3)`: 5} {
 		if got, err := mustCompile(t, text).JSON(record(long)); err != nil || len(got) != want {
 			t.Errorf("%s gives %d bytes, %v; want %d", text, len(got), err, want)
 		}

@@ -87,6 +87,11 @@ func (d postgres) classify(err error) (permanent bool, text string, known bool) 
 		return true, fmt.Sprintf("the server refused the values (SQLSTATE %s)", e.Code), true
 	case "42", "25":
 		permanent = true
+		// What has no place in the text of the query comes from a value, and quotes it: a
+		// word for a text search, a name for regclass. Rights (42501) are about tables.
+		if isBound(err) && e.Code[:2] == "42" && e.Position == 0 && e.Code != "42501" {
+			return true, fmt.Sprintf("the server refused the query with these values (SQLSTATE %s)", e.Code), true
+		}
 	}
 	// 0A000 and 26000 come when a cached plan no longer fits: the next attempt prepares
 	// anew.

@@ -126,6 +126,8 @@ func TestPostgresErrors(t *testing.T) {
 		"WITH x AS (INSERT INTO e VALUES (1) RETURNING i) SELECT i FROM x WHERE $1::text = 'x'": true,  // 25006
 		"SELECT 1/0 WHERE $1::text <> ''":                                                       true,  // 22012
 		"SELECT pg_terminate_backend(pg_backend_pid()) WHERE $1::text <> ''":                    false, // 57P01
+		"SELECT 1 WHERE to_tsvector('a') @@ to_tsquery($1 || ' b')":                             true,  // 42601: of the value
+		"SELECT $1::text::regclass::text AS t":                                                  true,  // 42P01: of the value
 		"SELECT 'a' || E'\\xff' || $1":                                                          true,  // 22021
 	} {
 		st := pgStage(t, dsn, query, nil, "v")

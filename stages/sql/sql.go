@@ -214,16 +214,31 @@ func (s *Stage) query(ctx context.Context, args []any) (result, error) {
 			return result{}, err
 		}
 		if rows, err = stmt.QueryContext(ctx, args...); err != nil {
-			return result{}, err
+			return result{}, &boundError{err}
 		}
 	} else {
 		var err error
 		if rows, err = s.db.QueryContext(ctx, s.settings.Query, args...); err != nil {
-			return result{}, err
+			return result{}, &boundError{err}
 		}
 	}
 	res, err := read(rows, s.settings)
-	return res, errors.Join(err, rows.Close())
+	if err = errors.Join(err, rows.Close()); err != nil {
+		return res, &boundError{err}
+	}
+	return res, nil
+}
+
+// A boundError comes from a statement that had its parameters: the database's text may
+// quote them.
+type boundError struct{ err error }
+
+func (e *boundError) Error() string { return e.err.Error() }
+func (e *boundError) Unwrap() error { return e.err }
+
+func isBound(err error) bool {
+	var b *boundError
+	return errors.As(err, &b)
 }
 
 // failed classifies an error of a query. Nothing of it quotes a value.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -186,6 +187,33 @@ func TestSQLiteValues(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: the error quotes a value: %v", query, err)
+		}
+	}
+}
+
+// What a database says of a bound value may hold that value.
+func TestErrorsQuoteNoBoundValue(t *testing.T) {
+	path := database(t, `CREATE TABLE v (j TEXT)`, `INSERT INTO v VALUES ('{}')`, `CREATE VIRTUAL TABLE f USING fts5(w)`)
+	for _, query := range []string{"SELECT json_extract(j, ?) AS x FROM v", "SELECT w FROM f WHERE f MATCH ?"} {
+		err := stage(t, path, query, nil, "secret").Process(t.Context(), record(`{"secret":"x-canary"}`))
+		if reason, _ := pipeline.IsPermanent(err); reason != client.TypeSQL || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: %v", query, err)
+		}
+	}
+	p := postgres{}
+	for _, c := range []struct {
+		err   error
+		shown bool
+	}{
+		{&boundError{&pgconn.PgError{Code: "42601", Message: `syntax error in tsquery: "x canary"`}}, false},
+		{&boundError{&pgconn.PgError{Code: "42P01", Message: `relation "canary" does not exist`}}, false},
+		{&boundError{&pgconn.PgError{Code: "42P01", Position: 15, Message: `relation "canary" does not exist`}}, true},
+		{&boundError{&pgconn.PgError{Code: "42501", Message: `permission denied for table canary`}}, true},
+		{&pgconn.PgError{Code: "42P18", Message: `no type for canary`}, true}, // nothing is bound when Ping prepares
+	} {
+		permanent, text, known := p.classify(c.err)
+		if !permanent || !known || strings.Contains(text, "canary") != c.shown {
+			t.Errorf("%v: %s", c.err, text)
 		}
 	}
 }

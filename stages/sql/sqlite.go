@@ -4,6 +4,7 @@ import (
 	dbsql "database/sql"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"strconv"
@@ -60,6 +61,9 @@ func (d sqlite) classify(err error) (permanent bool, text string, known bool) {
 	switch e.Code() & 0xff {
 	case sqlitelib.SQLITE_ERROR, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_TOOBIG, sqlitelib.SQLITE_CONSTRAINT,
 		sqlitelib.SQLITE_MISMATCH, sqlitelib.SQLITE_MISUSE, sqlitelib.SQLITE_RANGE, sqlitelib.SQLITE_AUTH:
+		if isBound(err) { // "bad JSON path: …", "no such column: …" of a full-text search
+			return true, fmt.Sprintf("sqlite refused the query with these values (%s)", sqlitedriver.ErrorCodeString[e.Code()&0xff]), true
+		}
 		return true, e.Error(), true
 	}
 	return false, e.Error(), true

@@ -252,6 +252,11 @@ func (p *Producer) giveUp(b *batch, err error) {
 // those at fault are alone.
 func (p *Producer) refuse(b *batch, reason string, bad []int32, err error) {
 	o, c := b.out, b.call
+	if b.maybe {
+		// An earlier request may have stored it. What comes next must not have its
+		// sequence: the broker would take it for a repeat and drop it.
+		p.renew(o)
+	}
 	if c == nil {
 		// Nobody has the messages any more; they come again in a call of their own.
 		p.settle(b, err)

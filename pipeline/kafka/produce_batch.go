@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -264,6 +265,8 @@ func (p *Producer) refuse(b *batch, reason string, bad []int32, err error) {
 		return
 	}
 	refusal := &RefusedError{reason, fmt.Errorf("producing to %v: %w", o, err)}
+	// A broker that names records that are not there has named none.
+	bad = slices.DeleteFunc(bad, func(i int32) bool { return i < 0 || i >= b.n })
 	var parts [][]int32
 	switch {
 	case b.n == 1:
@@ -271,9 +274,7 @@ func (p *Producer) refuse(b *batch, reason string, bad []int32, err error) {
 	case len(bad) > 0:
 		isBad := make([]bool, b.n)
 		for _, i := range bad {
-			if i >= 0 && i < b.n {
-				isBad[i] = true
-			}
+			isBad[i] = true
 		}
 		var rest []int32
 		for i, x := range b.idx {

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -60,4 +61,26 @@ func refuseSecond(fake *kfake.Cluster, topic string) {
 		}
 		return nil, nil, false
 	})
+}
+
+func TestRefusalThatNamesNoRecordOfTheBatchIsNarrowedDown(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	topic := c.Topic(t, 1)
+	fake := c.Fake()
+	ctx, cancel := context.WithCancel(soon(t))
+	n := 0
+	fake.ControlKey(int16(kmsg.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		fake.KeepControl()
+		if n++; n > 20 {
+			cancel()
+		}
+		return produceAnswered(req, topic, kerr.InvalidRecord.Code, 99, -1), nil, true
+	})
+	p := testProducer(t, c, ProducerConfig{})
+	err := p.Produce(ctx, numbered(topic, 0, 0, 4))
+	var failed *ProduceError
+	var refused *RefusedError
+	if !errors.As(err, &failed) || len(failed.Failed) != 4 || !errors.As(err, &refused) {
+		t.Fatalf("producing: %v", err)
+	}
 }

@@ -52,14 +52,14 @@ func (p *kafkaPartition) isGone() bool {
 	return p.gone
 }
 
-// current is the lane that is read into.
+// current is the lane that is read into; nil: where to begin is not known yet.
 func (p *kafkaPartition) current() *pipeline.Lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lane
 }
 
-// giveUp ends the reading and gives the lane.
+// giveUp ends the reading and gives the lane, nil when there is none yet.
 func (p *kafkaPartition) giveUp() *pipeline.Lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -100,15 +100,6 @@ func (k *Kafka) assign(e kafka.Event, life int) error {
 	if err != nil {
 		return fmt.Errorf("starting to read %s: %w", list(e.Assigned), err)
 	}
-	fresh := map[kafka.TopicPartition]int64{}
-	for tp, offset := range from {
-		if offset < 0 {
-			fresh[tp] = startOf(k.s.Start)
-		}
-	}
-	if err := k.begin(fresh, life); err != nil {
-		return fmt.Errorf("starting to read %s: %w", list(e.Assigned), err)
-	}
 	if k.group.Life() != life {
 		return nil // lost again already
 	}
@@ -117,41 +108,59 @@ func (k *Kafka) assign(e kafka.Event, life int) error {
 		Partitions: int64(len(e.Assigned)), PartitionList: list(e.Assigned),
 	})
 	opened := make([]*kafkaPartition, 0, len(e.Assigned))
+	var fresh []*kafkaPartition
 	for _, tp := range e.Assigned {
-		committed, at := from[tp], from[tp]
-		if committed < 0 {
-			at = fresh[tp]
+		p := k.newPartition(tp, life, from[tp])
+		if from[tp] < 0 {
+			fresh = append(fresh, p)
+			continue
 		}
-		id, _ := k.client.TopicID(k.ctx, tp.Topic) // else the fetch loop notes it later
-		p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, quit: make(chan struct{})}
-		k.stop.begin(tp)
-		p.bound.Store(-1)
-		p.committed.Store(committed)
-		p.end.Store(-1)
-		if err := k.open(p, at); err != nil {
+		if err := k.open(p, from[tp]); err != nil {
 			return err
 		}
-		k.mu.Lock()
-		k.parts[tp] = p
-		k.mu.Unlock()
-		p.bound.Store(k.stop.bound(tp)) // which may have become known meanwhile
+		k.adopt(p)
 		opened = append(opened, p)
 	}
 	for _, p := range opened {
 		k.route(p)
 	}
+	if len(fresh) > 0 {
+		for _, p := range fresh {
+			k.adopt(p)
+		}
+		k.start(func() { k.openFresh(fresh) })
+	}
 	return nil
+}
+
+// newPartition makes a partition without a lane.
+func (k *Kafka) newPartition(tp kafka.TopicPartition, life int, committed int64) *kafkaPartition {
+	id, _ := k.client.TopicID(k.ctx, tp.Topic) // else the fetch loop notes it later
+	p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, quit: make(chan struct{})}
+	k.stop.begin(tp)
+	p.bound.Store(-1)
+	p.committed.Store(committed)
+	p.end.Store(-1)
+	return p
+}
+
+// adopt makes p the one that is revoked, lost and reported.
+func (k *Kafka) adopt(p *kafkaPartition) {
+	k.mu.Lock()
+	k.parts[p.tp] = p
+	k.mu.Unlock()
+	p.bound.Store(k.stop.bound(p.tp)) // which may have become known meanwhile
 }
 
 // begin replaces the places to start at by offsets. Unless that is the beginning, they
 // are committed at once: a member that dies before its first commit must not begin
 // anew further back or further on.
-func (k *Kafka) begin(at map[kafka.TopicPartition]int64, life int) error {
+func (k *Kafka) begin(ctx context.Context, at map[kafka.TopicPartition]int64, life int) error {
 	if len(at) == 0 {
 		return nil
 	}
 	committed := k.s.Isolation == "read_committed"
-	found, err := k.offsets(at, committed)
+	found, err := k.offsets(ctx, at, committed)
 	if err != nil {
 		return err
 	}
@@ -162,7 +171,7 @@ func (k *Kafka) begin(at map[kafka.TopicPartition]int64, life int) error {
 			none[tp] = kafka.Latest
 		}
 	}
-	if found, err = k.offsets(none, committed); err != nil {
+	if found, err = k.offsets(ctx, none, committed); err != nil {
 		return err
 	}
 	for tp, offset := range found {
@@ -171,19 +180,19 @@ func (k *Kafka) begin(at map[kafka.TopicPartition]int64, life int) error {
 	if k.s.Start == "earliest" {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(k.ctx, kafkaTidy)
+	tidy, cancel := context.WithTimeout(k.ctx, kafkaTidy)
 	defer cancel()
-	if err := k.group.Commit(ctx, life, at); err != nil {
+	if err := k.group.Commit(tidy, life, at); err != nil {
 		k.events.Log().Warn().Err(err).Msg("the offsets to start at could not be committed; the first commit will")
 	}
 	return nil
 }
 
-// offsets is ListOffsets for as long as it takes.
-func (k *Kafka) offsets(at map[kafka.TopicPartition]int64, committed bool) (map[kafka.TopicPartition]int64, error) {
+// offsets is ListOffsets until ctx ends.
+func (k *Kafka) offsets(ctx context.Context, at map[kafka.TopicPartition]int64, committed bool) (map[kafka.TopicPartition]int64, error) {
 	for {
-		found, err := k.client.ListOffsets(k.ctx, at, committed)
-		if err == nil || k.ctx.Err() != nil || !kafka.Temporary(err) {
+		found, err := k.client.ListOffsets(ctx, at, committed)
+		if err == nil || ctx.Err() != nil || !kafka.Temporary(err) {
 			return found, err
 		}
 		k.events.Log().Warn().Err(err).Msg("asking for offsets goes on")
@@ -255,6 +264,10 @@ func (k *Kafka) end(ctx context.Context, parts []*kafkaPartition, e kafka.Event,
 	var wait sync.WaitGroup
 	for _, p := range parts {
 		lane := p.giveUp()
+		if lane == nil { // nothing has been read yet
+			done(p)
+			continue
+		}
 		wait.Go(func() {
 			report, err := lane.End(ctx)
 			done(p)
@@ -290,7 +303,7 @@ func (k *Kafka) reopen(p *kafkaPartition) {
 		from := map[kafka.TopicPartition]int64{}
 		if at[p.tp] < 0 {
 			from[p.tp] = startOf(k.s.Start)
-			if err := k.begin(from, p.life); err != nil {
+			if err := k.begin(k.ctx, from, p.life); err != nil {
 				k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
 				return
 			}

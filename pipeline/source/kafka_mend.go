@@ -49,11 +49,11 @@ func (k *Kafka) readError(p *kafkaPartition, err error) error {
 
 // edges gives the first offset of a partition and the one behind its last record.
 func (k *Kafka) edges(p *kafkaPartition) (start, end int64, err error) {
-	starts, err := k.offsets(map[kafka.TopicPartition]int64{p.tp: kafka.Earliest}, false)
+	starts, err := k.offsets(k.ctx, map[kafka.TopicPartition]int64{p.tp: kafka.Earliest}, false)
 	if err != nil {
 		return 0, 0, err
 	}
-	ends, err := k.offsets(map[kafka.TopicPartition]int64{p.tp: kafka.Latest}, false)
+	ends, err := k.offsets(k.ctx, map[kafka.TopicPartition]int64{p.tp: kafka.Latest}, false)
 	return starts[p.tp], ends[p.tp], err
 }
 

@@ -188,11 +188,12 @@ func (k *Kafka) readAgain() bool {
 	k.mu.Lock()
 	k.stop.mu.Lock()
 	for tp, p := range k.parts {
-		if !k.stop.done[tp] {
+		lane := p.current()
+		if !k.stop.done[tp] || lane == nil {
 			continue
 		}
 		select {
-		case <-p.current().Ended():
+		case <-lane.Ended():
 			delete(k.stop.done, tp)
 			again = append(again, p)
 		default:

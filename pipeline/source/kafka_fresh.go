@@ -1,0 +1,66 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+const (
+	freshTogether = 2 * time.Second // for the offsets of all fresh partitions in one question
+	freshAlone    = 5 * time.Second // for those of one, after which it is asked again
+)
+
+// openFresh opens the lanes of partitions for which nothing has been committed. Their
+// offsets are asked for together; if that does not succeed before long, each is asked
+// for on its own, as long as it takes: one without a leader holds no other back. It is
+// not done where events are followed, so that a partition that waits can be given back.
+func (k *Kafka) openFresh(parts []*kafkaPartition) {
+	if k.openAt(freshTogether, parts...) {
+		return
+	}
+	for _, p := range parts {
+		k.start(func() {
+			for !p.isGone() && !k.openAt(freshAlone, p) {
+			}
+		})
+	}
+}
+
+// openAt opens partitions where they begin, and says whether that is settled, for good
+// or bad: false when their offsets cannot be had in that time.
+func (k *Kafka) openAt(patience time.Duration, parts ...*kafkaPartition) bool {
+	at := make(map[kafka.TopicPartition]int64, len(parts))
+	tps := make([]kafka.TopicPartition, len(parts))
+	for i, p := range parts {
+		at[p.tp], tps[i] = startOf(k.s.Start), p.tp
+	}
+	ctx, cancel := context.WithTimeout(k.ctx, patience)
+	defer cancel()
+	err := k.begin(ctx, at, parts[0].life)
+	switch {
+	case k.ctx.Err() != nil:
+		return true
+	case err != nil && (ctx.Err() != nil || kafka.Temporary(err)):
+		k.events.Log().Warn().Err(err).Msg("asking where to begin goes on")
+		return false
+	case err != nil:
+		k.fail(fmt.Errorf("starting to read %s: %w", list(tps), err))
+		return true
+	}
+	for _, p := range parts {
+		if p.isGone() {
+			continue
+		}
+		if err := k.open(p, at[p.tp]); err != nil {
+			if k.ctx.Err() == nil && !p.isGone() {
+				k.fail(err)
+			}
+			return true
+		}
+		k.route(p)
+	}
+	return true
+}

@@ -118,6 +118,9 @@ func runReplay(ctx context.Context, g *globals, f *replayFlags, file string, fix
 			return err
 		}
 	}
+	if err := f.spare(append(fixtures, file)); err != nil {
+		return err
+	}
 	out, closeOut, err := f.open(g.out)
 	if err != nil {
 		return err
@@ -138,6 +141,21 @@ func runReplay(ctx context.Context, g *globals, f *replayFlags, file string, fix
 		return usagef("replaying: %w", err)
 	}
 	return endedWith(r.run(ctx, signals, out))
+}
+
+// spare refuses an output that is one of the files that are read: making it would empty
+// them.
+func (f *replayFlags) spare(files []string) error {
+	out, err := os.Stat(f.out)
+	if f.out == "" || err != nil {
+		return nil
+	}
+	for _, name := range files {
+		if in, err := os.Stat(name); err == nil && os.SameFile(in, out) {
+			return usagef("--out %s: it is read too, and would be emptied; name another file", f.out)
+		}
+	}
+	return nil
 }
 
 // open gives where records are printed.

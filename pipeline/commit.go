@@ -62,13 +62,19 @@ func (p *Pipeline) commitLoop() {
 func (l *Lane) unsaved() (Mark, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next := l.mark
+	next, ok := l.unsavedMark()
+	return Mark{Lane: l, Next: next}, ok
+}
+
+// unsavedMark does the same with the lane's lock held.
+func (l *Lane) unsavedMark() (next int64, ok bool) {
+	next = l.mark
 	if len(l.ring) > 0 {
 		if within, ok := l.ring[0].prefix(); ok {
 			next = max(next, within)
 		}
 	}
-	return Mark{Lane: l, Next: next}, next > l.committed && !l.fenced
+	return next, next > l.committed && !l.fenced
 }
 
 func (l *Lane) saved(next int64, now time.Time) {

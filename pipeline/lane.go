@@ -168,6 +168,12 @@ func (l *Lane) give(fence bool) int64 {
 		l.lost, l.inFlight = n, 0
 		l.p.meter.count(tally{abandoned: n}, n)
 	}
+	_, unsaved := l.unsavedMark()
+	l.mu.Unlock()
+	if n > 0 || fence && unsaved {
+		l.p.txn.spoil(l) // before the fence: a commit that misses the lane's mark sees it
+	}
+	l.mu.Lock()
 	over := fence && !l.fenced
 	if over {
 		l.fenced = true
@@ -177,7 +183,6 @@ func (l *Lane) give(fence bool) int64 {
 	l.cancel()
 	l.hangUp()
 	if n > 0 {
-		l.p.txn.spoil(l)
 		l.p.settled()
 	}
 	l.p.budget.regrant() // it holds back nobody any more

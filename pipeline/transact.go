@@ -186,18 +186,18 @@ func (t *transactions) cycle() error {
 	if !t.wait(func() bool { return t.spoiled || t.complete() }) {
 		return t.undo(errStopping)
 	}
-	t.mu.Lock()
-	spoiled := t.spoiled
-	t.state, t.hurry = txnClosed, false
-	t.mu.Unlock()
-	if spoiled {
-		return t.undo(errSpoiled)
-	}
 	var marks []Mark
 	for _, l := range t.p.open() {
 		if m, ok := l.unsaved(); ok {
 			marks = append(marks, m)
 		}
+	}
+	t.mu.Lock()
+	spoiled := t.spoiled // looked at last: a lane that has no mark any more has spoiled it
+	t.state, t.hurry = txnClosed, false
+	t.mu.Unlock()
+	if spoiled {
+		return t.undo(errSpoiled)
 	}
 	if err := t.call(func(ctx context.Context) error { return t.by.Commit(ctx, marks) }); err != nil {
 		return t.undo(fmt.Errorf("committing a transaction: %w", err))

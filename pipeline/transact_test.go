@@ -338,3 +338,29 @@ func TestAnIdleTransactorRests(t *testing.T) {
 		}
 	})
 }
+
+// A lane is lost after its records were written and before the transaction is
+// committed: somebody else will read them again, so it must not be committed.
+func TestALostLaneSpoilsTheTransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		led := &ledger{t: t, next: map[string]int64{}}
+		src := &memory{lanes: 1, records: 10, endless: true}
+		p, done := start(t, t.Context(), Options{
+			Source: src, Transactor: led, CommitEvery: time.Second,
+			Sinks: []Output{{Name: "a", Sink: &through{led, "a", time.Millisecond}}},
+		})
+		time.Sleep(500 * time.Millisecond)
+		if n := src.lane(0).markNow(); n != 10 {
+			t.Fatalf("the mark is %d: the test is wrong", n)
+		}
+		if r, err := src.lane(0).End(ended()); err != nil || r.InFlight != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		time.Sleep(5 * time.Second)
+		p.Abort()
+		<-done
+		if len(led.visible) != 0 || led.commits != 0 {
+			t.Errorf("%d records are visible though their mark is not committed", len(led.visible))
+		}
+	})
+}

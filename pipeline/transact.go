@@ -183,7 +183,7 @@ func (t *transactions) cycle() error {
 	}
 	t.gather()
 	t.cut()
-	if !t.wait(func() bool { return t.spoiled || t.complete() }) {
+	if !t.wait(func() bool { return t.complete() || t.spoiled }) {
 		return t.undo(errStopping)
 	}
 	var marks []Mark
@@ -248,7 +248,8 @@ func (t *transactions) cut() {
 	t.state = txnCutting
 }
 
-// complete says whether everything before the cut has its outcome.
+// complete says whether everything before the cut has its outcome. What was abandoned
+// there never gets another, which spoils the transaction.
 func (t *transactions) complete() bool {
 	if t.inHand > 0 {
 		return false
@@ -256,6 +257,7 @@ func (t *transactions) complete() bool {
 	for _, l := range t.p.open() {
 		l.mu.Lock()
 		done := len(l.ring) == 0 || l.ring[0].seq >= l.cut
+		t.spoiled = t.spoiled || !done && l.ring[0].lost
 		l.mu.Unlock()
 		if !done {
 			return false

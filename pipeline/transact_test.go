@@ -364,3 +364,35 @@ func TestALostLaneSpoilsTheTransaction(t *testing.T) {
 		}
 	})
 }
+
+// A fatal error ends a pipeline with a transactor without waiting for what can no
+// longer be committed.
+func TestAFatalErrorEndsATransaction(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		led := &ledger{t: t, next: map[string]int64{}}
+		src := &memory{lanes: 1, records: 100, batch: 100, endless: true}
+		begun := time.Now()
+		broken := errors.New("asking: no such table")
+		p, done := start(t, t.Context(), Options{
+			Source: src, Transactor: led, CommitEvery: time.Second,
+			Steps: []Step{{Name: "ask", Waits: true, Workers: 1, Stage: does(func(ctx context.Context, r *Record) error {
+				pause(ctx, 10*time.Millisecond)
+				if r.Offset == 50 {
+					return Fatal(broken)
+				}
+				return nil
+			})}},
+			Sinks: []Output{{Name: "a", Sink: &through{led, "a", time.Millisecond}, Records: 5}},
+		})
+		if err := <-done; !errors.Is(err, broken) {
+			t.Error(err)
+		}
+		if d := time.Since(begun); d > 5*time.Second {
+			t.Errorf("it took %s to end", d)
+		}
+		balanced(t, p)
+		if len(led.visible) != 0 {
+			t.Errorf("%d records are visible", len(led.visible))
+		}
+	})
+}

@@ -261,7 +261,15 @@ func (c *Client) listOffsets(ctx context.Context, broker int32, qs []offsetQuery
 	if r.err != nil {
 		return fmt.Errorf("asking for offsets: %w", r.err)
 	}
-	return failed
+	if failed != nil {
+		return failed
+	}
+	for _, q := range qs {
+		if _, ok := found[q.TopicPartition]; !ok {
+			return fmt.Errorf("asking for offsets: the answer of broker %d leaves %v out", broker, q.TopicPartition)
+		}
+	}
+	return nil
 }
 
 // chunkBy cuts a sorted slice where the key changes.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
@@ -69,5 +70,18 @@ func TestLag(t *testing.T) {
 	}
 	if lag, err = c.Lag(deadline(t), group, nil, true); err != nil || len(lag) != 1 || lag[0].Lag != 4 {
 		t.Fatal(lag, err)
+	}
+}
+
+func TestListOffsetsWantsEveryPartitionAnswered(t *testing.T) {
+	k := kafkatest.StartFake(t)
+	c := client(t, k.Addrs())
+	topic := k.Topic(t, 1)
+	k.Fake().ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		return req.ResponseKind(), nil, true // of no partition
+	})
+	got, err := c.ListOffsets(deadline(t), map[TopicPartition]int64{{topic, 0}: Latest}, false)
+	if err == nil || !strings.Contains(err.Error(), topic) {
+		t.Errorf("an answer without the partition: %v %v", got, err)
 	}
 }

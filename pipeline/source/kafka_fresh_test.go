@@ -7,6 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -44,4 +45,18 @@ func TestKafkaPartitionWithoutLeaderIsGivenBack(t *testing.T) {
 	a.until("all is read", func() bool { return len(a.sink.Records())+len(b.sink.Records()) >= 20 })
 	b.stop()
 	a.stop()
+}
+
+func TestKafkaGapInAPartitionGivenUpStopsNothing(t *testing.T) {
+	// The partition was taken away while the broker was asked what there is of it.
+	k := &Kafka{out: make(chan kafkaItem, 1), ctx: t.Context()}
+	k.s.OnGap = "stop"
+	p := &kafkaPartition{tp: kafka.TopicPartition{Topic: "flights"}, next: 3, quit: make(chan struct{})}
+	p.giveUp()
+	k.gap(p, gapDeleted, 5, 10)
+	select {
+	case item := <-k.out:
+		t.Errorf("the source stops: %v", item.err)
+	default:
+	}
 }

@@ -93,6 +93,9 @@ func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
 // gap applies the policy for offsets that do not exist: it stops the source, or drains
 // the lane and begins another one where there are records.
 func (k *Kafka) gap(p *kafkaPartition, reason string, start, end int64) {
+	if p.isGone() {
+		return // it is for the next owner to see
+	}
 	from, to := p.next, start
 	if k.s.OnGap == "latest" {
 		to = end

@@ -6,7 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"net"
+	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -33,16 +35,24 @@ func errorType(err error) string {
 		return "timeout"
 	case errors.Is(err, context.Canceled):
 		return "canceled"
-	case errors.As(err, &n):
-		if n.Timeout() {
-			return "timeout"
-		}
+	case errors.As(err, &n) && n.Timeout():
+		return "timeout"
+	case n != nil && !fromFile(n):
 		return "network"
 	}
 	if reason, ok := IsPermanent(err); ok && reason != ReasonPermanent {
 		return reason
 	}
 	return event.Other
+}
+
+// fromFile says whether an error that looks like one of a network comes from the
+// system without one: a full disk has the same methods.
+func fromFile(n net.Error) bool {
+	code, ok := n.(syscall.Errno)
+	return ok && !slices.Contains([]syscall.Errno{
+		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EPIPE,
+	}, code)
 }
 
 // An errorCount counts the errors of one type in a step or sink, with a sample.

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -313,7 +316,16 @@ type typed struct{ error }
 func (typed) ErrorType() string { return "http_5xx" }
 
 func TestErrorTypes(t *testing.T) {
+	for _, err := range []error{
+		fmt.Errorf("writing: %w", syscall.ENOSPC), &fs.PathError{Op: "open", Err: syscall.EACCES},
+	} {
+		if got := errorType(err); got != "_other" {
+			t.Errorf("%v: %s", err, got)
+		}
+	}
 	for want, err := range map[string]error{
+		"network":  fmt.Errorf("asking: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
+		"file":     Reject("file", fmt.Errorf("naming: %w", syscall.ENAMETOOLONG)),
 		"http_5xx": fmt.Errorf("asking: %w", typed{errors.New("x")}),
 		"panic":    &PanicError{},
 		"timeout":  fmt.Errorf("asking: %w", context.DeadlineExceeded),

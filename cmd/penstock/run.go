@@ -28,8 +28,8 @@ SIGTERM and SIGINT stop reading, finish what is in flight within the drain budge
 A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if drain < 0 {
-				return usagef("--drain %v: it is a time like 25s", drain)
+			if cmd.Flags().Changed("drain") && (drain < time.Millisecond || drain > time.Hour) {
+				return usagef("--drain %v: it is a time from 1ms to 1h, like 25s", drain)
 			}
 			return runDaemon(cmd.Context(), g, args, drain)
 		},

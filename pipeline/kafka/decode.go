@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"slices"
 )
 
@@ -144,15 +145,24 @@ func partial(next int64, first bool, have, need int) DecodeResult {
 }
 
 // extend corrects the end of a batch whose header cannot be believed by the start of
-// the batch behind it.
+// the batch behind it, if that one is whole and sound.
 func extend(err error, rest []byte) {
 	var c *CorruptError
-	if !errors.As(err, &c) || c.Reason != CorruptCRC || len(rest) < batchOverhead+5 || rest[batchMagic] != 2 {
+	if !errors.As(err, &c) || c.Reason != CorruptCRC || len(rest) < batchRecords || rest[batchMagic] != 2 {
+		return
+	}
+	length := int(int32(binary.BigEndian.Uint32(rest[batchLength:])))
+	if length < batchRecords-batchOverhead || length > len(rest)-batchOverhead || !sound(rest[:batchOverhead+length]) {
 		return
 	}
 	if base := int64(binary.BigEndian.Uint64(rest)); base > c.From {
 		c.To = base
 	}
+}
+
+// sound says whether a whole batch matches its checksum.
+func sound(raw []byte) bool {
+	return crc32.Checksum(raw[batchAttributes:], castagnoli) == binary.BigEndian.Uint32(raw[batchCRC:])
 }
 
 // one reads one whole batch. It gives the offset to go on at: behind the batch, or

@@ -247,6 +247,37 @@ func TestDecodeNamesTheCorruptBatch(t *testing.T) {
 	}
 }
 
+func TestDecodeDoesNotSkipByAHeaderThatMayLie(t *testing.T) {
+	flip := func(at int, bit byte, b []byte) []byte {
+		b = slices.Clone(b)
+		b[at] ^= bit
+		return b
+	}
+	batch := crafted{base: 5, msgs: valued("a", "b")}.bytes(t)
+	compacted := crafted{base: 5, msgs: valued("a", "b"), last: 20}.bytes(t)
+	next := crafted{base: 30, msgs: valued("z")}.bytes(t)
+	for name, tc := range map[string]struct {
+		set []byte
+		to  int64
+	}{
+		"the header agrees with itself":         {flip(len(batch)-3, 1, batch), 7},
+		"the last offset is flipped":            {flip(batchLastDelta+1, 1, batch), -1},
+		"compacted: it may be right or not":     {flip(len(compacted)-3, 1, compacted), -1},
+		"the next batch tells":                  {slices.Concat(flip(batchLastDelta+1, 1, batch), next), 30},
+		"what follows is damaged too":           {slices.Concat(flip(batchLastDelta+1, 1, batch), flip(len(next)-3, 1, next)), -1},
+		"what follows is not whole":             {slices.Concat(flip(batchLastDelta+1, 1, batch), next[:len(next)-1]), -1},
+		"what follows has a length of nonsense": {slices.Concat(flip(batchLastDelta+1, 1, batch), flip(batchLength, 0x80, next)), -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, res, err := got(&Decoder{}, tc.set, 5, nil)
+			var c *CorruptError
+			if !errors.As(err, &c) || c.Reason != CorruptCRC || c.From != 5 || c.To != tc.to || res.Next != 5 {
+				t.Fatalf("%#v", err)
+			}
+		})
+	}
+}
+
 func TestDecodeAsksForAnIncompleteFirstBatch(t *testing.T) {
 	set := crafted{base: 5, msgs: valued("abcdefgh")}.bytes(t)
 	_, res, err := got(&Decoder{}, set[:len(set)-1], 5, nil)

@@ -115,9 +115,6 @@ func (s *set) batch(b *kafka.RecordBatch) bool {
 		s.records[len(s.records)-1].Init(pipeline.Position{Topic: s.p.tp.Topic, Partition: s.p.tp.Partition, Offset: r.Offset},
 			r.Key, r.Value, s.header(b, &r), at)
 	}
-	if b.Last >= s.bound && s.bound >= 0 {
-		s.cut = true
-	}
 	if b.Err() != nil {
 		clear(s.records[kept:])
 		s.records, s.headers = s.records[:kept], s.headers[:headers]
@@ -125,6 +122,9 @@ func (s *set) batch(b *kafka.RecordBatch) bool {
 			s.l.k.mem.Put(b.Decompressed)
 		}
 		return false
+	}
+	if b.Last >= s.bound && s.bound >= 0 {
+		s.cut = true
 	}
 	if b.Decompressed == nil {
 		s.plain = true

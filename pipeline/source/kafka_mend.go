@@ -108,16 +108,20 @@ func (k *Kafka) gap(p *kafkaPartition, reason string, start, end int64) {
 			"set on_gap: earliest or latest to go on from there", from, gapText(reason), start, end)))
 		return
 	}
-	ctx, cancel := context.WithTimeout(k.ctx, k.o.Drain)
-	_, err := p.current().End(ctx)
-	cancel()
+	// What is in flight may be gone from the broker too, and is not given up: unless the
+	// partition is, which ends the lane, this waits.
+	report, err := p.current().End(k.ctx)
 	if err != nil {
 		k.events.Log().Warn().Err(err).Msg("a lane ended without its last commit, at a gap")
 	}
 	if p.isGone() || k.ctx.Err() != nil {
 		return
 	}
-	ctx, cancel = context.WithTimeout(k.ctx, kafkaTidy)
+	if report.Abandoned > 0 { // the engine has ended the lane: no mark may pass them
+		k.reopen(p)
+		return
+	}
+	ctx, cancel := context.WithTimeout(k.ctx, kafkaTidy)
 	err = k.group.Commit(ctx, p.life, map[kafka.TopicPartition]int64{p.tp: to})
 	cancel()
 	if err != nil {

@@ -199,6 +199,16 @@ func (s *sink) laneOver(l *Lane) {
 	}
 }
 
+// forget drops the queue of a lane that is over, if the lane has come back to it after
+// laneOver: the router may have looked at the lane just before.
+func (s *sink) forget(q *sinkQueue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queues[q.l] == q && q.l.isFrozen() {
+		delete(s.queues, q.l)
+	}
+}
+
 // kick starts the writers of all queues that have something.
 func (s *sink) kick() {
 	s.mu.Lock()

@@ -422,6 +422,7 @@ func (w *writer) giveUp() {
 	w.show()
 	w.progress()
 	s.abandon(l, batch)
+	s.forget(w.q)
 	s.abandon(l, w.q.drop())
 	w.resolved()
 }

@@ -127,20 +127,27 @@ func port(u *url.URL) string {
 	if p := u.Port(); p != "" {
 		return p
 	}
-	if u.Scheme == "https" {
+	switch u.Scheme {
+	case "https":
 		return "443"
+	case "socks5":
+		return "1080"
 	}
 	return "80"
 }
 
 // Ping connects to the host of address, with a TLS handshake where the scheme asks
-// for one, and sends nothing. The error is an EnvironmentError.
+// for one, and sends nothing. With a proxy it connects to that: the host may be out of
+// reach without. The error is an EnvironmentError.
 func (h *HTTP) Ping(ctx context.Context, address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
 		return &pipeline.EnvironmentError{Err: errors.New("connecting: the address names no host")}
 	}
 	what := "connecting to " + target(u)
+	if h.options.Proxy != nil {
+		u, what = h.options.Proxy, "connecting to the proxy"
+	}
 	conn, err := h.transport.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port(u)))
 	if err == nil && u.Scheme == "https" {
 		conn, err = handshake(ctx, conn, h.transport.TLSClientConfig, u.Hostname())

@@ -281,6 +281,32 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// A host that is reached through a proxy alone is not asked for directly.
+func TestPingThroughProxy(t *testing.T) {
+	for proxy, want := range map[string]string{
+		"":                            "",
+		"http://u:secret@127.0.0.1:1": "connecting to the proxy: ",
+	} {
+		_, s := serve(t, HTTPOptions{}, func(http.ResponseWriter, *http.Request) {})
+		if proxy == "" {
+			proxy = s.URL
+		}
+		u, err := ParseProxy(proxy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h, err := NewHTTP(HTTPOptions{Proxy: u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer h.Close()
+		err = h.Ping(t.Context(), "http://127.0.0.1:1/")
+		if want == "" && err != nil || want != "" && (err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%q: %v", want, err)
+		}
+	}
+}
+
 func TestPing(t *testing.T) {
 	h, s := serve(t, HTTPOptions{}, func(w http.ResponseWriter, r *http.Request) { t.Error("a request was sent") })
 	if err := h.Ping(t.Context(), s.URL+"/path"); err != nil {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/sourcegraph/conc/pool"
 
@@ -239,10 +240,10 @@ func (f *File) name(rec *pipeline.Record) (string, error) {
 
 // write appends the page to its file and waits for the disk.
 func (f *File) write(ctx context.Context, p *page) error {
-	file, root, err := f.acquire(ctx, p.name)
-	if err == nil {
-		err = f.append(root, file, p.text)
-		f.release(file, err == nil)
+	err := f.store(ctx, p)
+	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
+		f.dropIdle() // the system allows fewer files than open does
+		err = f.store(ctx, p)
 	}
 	switch {
 	case err == nil:
@@ -255,6 +256,15 @@ func (f *File) write(ctx context.Context, p *page) error {
 		return pipeline.Reject(ReasonFileName, f.failed(err))
 	}
 	return f.failed(err)
+}
+
+func (f *File) store(ctx context.Context, p *page) error {
+	file, root, err := f.acquire(ctx, p.name)
+	if err == nil {
+		err = f.append(root, file, p.text)
+		f.release(file, err == nil)
+	}
+	return err
 }
 
 // failed says where the error is. A name that comes from records is left out.

@@ -97,6 +97,41 @@ func TestFileCutIsMadeUpFor(t *testing.T) {
 	}
 }
 
+// A process that may open fewer files than the setting says closes those that it does
+// not use, and goes on.
+func TestFileTooManyOpen(t *testing.T) {
+	dir := t.TempDir()
+	f := keyed(t, dir, FileSettings{})
+	probe, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := uint64(probe.Fd())
+	if err := probe.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var old syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	limit := old
+	limit.Cur = next + 40
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	for n := range 100 {
+		if err := f.Write(t.Context(), []*pipeline.Record{to(fmt.Sprint("f", n), int64(n), "x")}); err != nil {
+			t.Fatalf("file %d: %v", n, err)
+		}
+	}
+	same(t, content(t, dir, "f99"), "x\n")
+}
+
 // A full disk: nothing partial is visible, the records come again and are stored when
 // there is room.
 func TestFileFullDisk(t *testing.T) {

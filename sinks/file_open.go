@@ -115,6 +115,15 @@ func (f *File) drop(use *file) {
 	f.idle = slices.DeleteFunc(f.idle, func(g *file) bool { return g == use })
 }
 
+// dropIdle closes the files that nobody uses.
+func (f *File) dropIdle() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.idle) > 0 {
+		f.drop(f.idle[0])
+	}
+}
+
 // append writes text behind what is there and waits for the disk. After an error
 // nothing of it stays, or tails says what has to be cut before the next write.
 func (f *File) append(root *os.Root, use *file, text []byte) error {

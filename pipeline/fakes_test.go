@@ -153,6 +153,7 @@ func (m *memory) make(i int, l *Lane, n int) *Batch {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.freed++
+		clear(recs) // as a source does that uses them again
 	}}
 }
 

@@ -69,3 +69,77 @@ func TestAnEndedLaneLeavesNothingInTheSinks(t *testing.T) {
 		<-done
 	})
 }
+
+// Splits in a waiting step, filtered and failing parts, while lanes end: all charges
+// come back.
+func TestALaneThatEndsGivesItsBytesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, waits := range []bool{true, false} {
+			b := NewBudget(0, 1<<20)
+			src := &memory{lanes: 3, records: 3000, batch: 300, endless: true, charge: true}
+			var slow time.Duration
+			if waits {
+				slow = 10 * time.Millisecond
+			}
+			p, done := start(t, t.Context(), Options{
+				Source: src, Budget: b, Order: OrderKey,
+				Steps: []Step{
+					{Name: "cut", Waits: waits, Workers: 4, Splitter: splits(func(ctx context.Context, r *Record, emit func(*Record)) error {
+						pause(ctx, slow)
+						switch r.Offset % 7 {
+						case 0:
+							return nil
+						case 1:
+							return Permanent(errors.New("no"))
+						case 2:
+							return errors.New("later")
+						}
+						for range r.Offset % 4 {
+							emit(r)
+						}
+						return nil
+					})},
+					{Name: "wait", Waits: true, Workers: 4, Stage: does(func(ctx context.Context, r *Record) error {
+						pause(ctx, 10*time.Millisecond)
+						if r.Part == 2 {
+							return errors.New("later")
+						}
+						return r.Set("x", []byte("1"))
+					})},
+				},
+				DeadLetter: Output{Sink: &collect{}},
+				Sinks:      []Output{{Name: "a", Sink: &collect{}}, {Name: "b", Sink: &collect{write: func(ctx context.Context, recs []*Record) error { pause(ctx, 50*time.Millisecond); return ctx.Err() }}}},
+			})
+			for i := range 3 {
+				time.Sleep(3 * time.Second)
+				ctx := ended()
+				if i == 1 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+				}
+				if r, err := src.lane(i).End(ctx); err != nil {
+					t.Error(r, err)
+				}
+			}
+			time.Sleep(time.Minute)
+			src.mu.Lock()
+			given, freed := src.given, src.freed
+			src.mu.Unlock()
+			if n, bytes := b.Use(); n != 0 || bytes != 0 || given != freed {
+				t.Errorf("waits %v: %d records, %d bytes, %d of %d batches freed", waits, n, bytes, freed, given)
+			}
+			if s := p.Snapshot(); s.InFlight != 0 || len(p.InFlight()) != 0 {
+				t.Errorf("%d in flight, %d listed", s.InFlight, len(p.InFlight()))
+			}
+			for _, st := range p.Snapshot().Steps {
+				if st.InFlight != 0 || st.WindowLen != 0 || st.QueueLen != 0 {
+					t.Errorf("%+v", st)
+				}
+			}
+			p.Abort()
+			<-done
+			balanced(t, p)
+		}
+	})
+}

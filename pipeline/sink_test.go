@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -329,4 +330,21 @@ func badly(how string) error {
 		goexit()
 	}
 	return Permanent(errors.New("working: no use"))
+}
+
+// A failure of a sink that stops the pipeline names its record, also when that is the
+// last of its batch.
+func TestAStoppingFailureNamesItsRecord(t *testing.T) {
+	broken := errors.New("storing: the disk is full")
+	for name, f := range map[string]func(error) error{"fatal": Fatal, "permanent": Permanent} {
+		sink := &collect{write: func(_ context.Context, recs []*Record) error {
+			return &WriteError{Failed: []Failure{{Index: len(recs) - 1, Err: f(broken)}}}
+		}}
+		_, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 1}, Sinks: []Output{{Name: "out", Sink: sink, Retry: Retry{Attempts: 1}}},
+		})
+		if !errors.Is(err, broken) || !strings.Contains(err.Error(), "t/0@0") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

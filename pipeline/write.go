@@ -169,7 +169,7 @@ func (w *writer) whole(err error) {
 	s.meter.failed(first.Position, err)
 	s.meter.count(tally{errors: 1}, 0)
 	if IsFatal(err) {
-		w.fatal(first, err)
+		w.fatal(first.Position, err)
 		return
 	}
 	if isPanic(err) {
@@ -217,10 +217,11 @@ type refusal struct {
 // are written again, in order, and nothing of the lane before them.
 func (w *writer) partly(e *WriteError) {
 	m := &w.q.s.meter
-	var end *refusal
+	var end error
+	var at Position // the record itself may be gone when it is told
 	for _, f := range e.Failed {
 		if IsFatal(f.Err) {
-			end = &refusal{rec: w.batch[f.Index], err: f.Err}
+			end, at = f.Err, w.batch[f.Index].Position
 			break
 		}
 	}
@@ -229,11 +230,11 @@ func (w *writer) partly(e *WriteError) {
 		for _, r := range refused {
 			w.lose(r.rec)
 		}
-		m.failed(end.rec.Position, end.err)
+		m.failed(at, end)
 		m.count(tally{errors: 1}, 0)
 		w.show()
 		w.stored(w.ok)
-		w.fatal(end.rec, end.err)
+		w.fatal(at, end)
 		return
 	}
 	for _, r := range refused {
@@ -367,14 +368,16 @@ func (w *writer) stored(recs []*Record) {
 func (w *writer) reject(rec *Record, reason string, err error, tries int) {
 	s, l := w.q.s, w.q.l
 	if s.letters { // never dropped
+		err = fmt.Errorf("%s: %s: storing a dead letter: %w", s.conf.Name, rec.Position, err)
 		w.lose(rec)
-		s.p.stop(fmt.Errorf("%s: %s: storing a dead letter: %w", s.conf.Name, rec.Position, err))
+		s.p.stop(err)
 		return
 	}
 	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec, reason, err, tries)
 	if f.stop {
+		err = f.fatal(rec) // before it is gone
 		w.lose(rec)
-		s.p.stop(f.fatal(rec))
+		s.p.stop(err)
 		return
 	}
 	s.meter.count(tally{rejected: 1}, 1)
@@ -409,8 +412,8 @@ func (w *writer) progress() {
 }
 
 // fatal stops the pipeline; the lane's records are abandoned.
-func (w *writer) fatal(rec *Record, err error) {
-	w.q.s.p.stop(fmt.Errorf("%s: %s: %w", w.q.s.conf.Name, rec.Position, err))
+func (w *writer) fatal(at Position, err error) {
+	w.q.s.p.stop(fmt.Errorf("%s: %s: %w", w.q.s.conf.Name, at, err))
 	w.giveUp()
 }
 

@@ -56,6 +56,21 @@ func TestHTTPBodies(t *testing.T) {
 	}
 }
 
+// Brackets that compress to nothing must not take the process's stack: they are
+// rejected, and the records around them are sent.
+func TestHTTPDeepValue(t *testing.T) {
+	for _, format := range []string{"array", "ndjson"} {
+		h := newHook(t, nil)
+		sink := h.sink(t, "/", func(s *HTTPSettings) { s.Format = format })
+		deep := rec(2, strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000))
+		torn := rec(3, strings.Repeat("[", 12_000_000))
+		err := sink.Write(t.Context(), []*pipeline.Record{rec(1, "1"), deep, torn, rec(4, "4")})
+		if got, want := failures(t, err), map[int]string{1: pipeline.ReasonInvalidJSON, 2: pipeline.ReasonInvalidJSON}; !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: failures %v, want %v", format, got, want)
+		}
+	}
+}
+
 func TestHTTPKeys(t *testing.T) {
 	h := newHook(t, nil)
 	sink := h.sink(t, "/", func(s *HTTPSettings) { s.MaxRecords = 5 })

@@ -191,6 +191,15 @@ func TestSQLiteValues(t *testing.T) {
 	}
 }
 
+// Brackets in a column of numbers must not take the process's stack.
+func TestDeepText(t *testing.T) {
+	path := database(t, `CREATE TABLE n (v NUMERIC)`, `INSERT INTO n VALUES (replace(hex(zeroblob(6000000)), '0', '['))`)
+	err := stage(t, path, "SELECT v FROM n", nil).Process(t.Context(), record(`{}`))
+	if reason, _ := pipeline.IsPermanent(err); reason != client.TypeTooLarge {
+		t.Error(err)
+	}
+}
+
 // What a database says of a bound value may hold that value.
 func TestErrorsQuoteNoBoundValue(t *testing.T) {
 	path := database(t, `CREATE TABLE v (j TEXT)`, `INSERT INTO v VALUES ('{}')`, `CREATE VIRTUAL TABLE f USING fts5(w)`)

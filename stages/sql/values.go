@@ -173,7 +173,8 @@ func appendText(out []byte, v string, c column) ([]byte, error) {
 	}
 	switch c.typ {
 	case "NUMERIC":
-		if gjson.Valid(v) && gjson.Parse(v).Type == gjson.Number {
+		// The first byte is looked at first: gjson takes the stack for each level of nesting.
+		if v != "" && v[0] <= '9' && gjson.Valid(v) && gjson.Parse(v).Type == gjson.Number {
 			return append(out, v...), nil
 		}
 	case "JSON", "JSONB":

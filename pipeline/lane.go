@@ -42,7 +42,7 @@ type Lane struct {
 	committed int64
 	dirtyAt   time.Time // when a mark moved first after the last commit
 	inFlight  int64     // records without an outcome, counted on their own
-	lost      int64     // that were given up with the lane
+	lost      int64     // that were abandoned
 	ending    bool
 	frozen    bool          // outcomes that come now go nowhere (I8)
 	fenced    bool          // and nothing is committed any more
@@ -111,6 +111,7 @@ func (l *Lane) End(ctx context.Context) (EndReport, error) {
 	}
 	l.close()
 	report := EndReport{InFlight: int(l.inFlight)}
+	before := l.lost
 	idle := l.whenIdle()
 	l.mu.Unlock()
 	l.p.wake()
@@ -126,7 +127,7 @@ func (l *Lane) End(ctx context.Context) (EndReport, error) {
 	}
 	l.give(true)
 	l.mu.Lock()
-	report.Abandoned = int(l.lost) // also when the engine was first
+	report.Abandoned = int(l.lost - before) // also when the engine was first
 	l.mu.Unlock()
 	report.Drained = report.InFlight - report.Abandoned
 	l.p.forget(l)
@@ -165,7 +166,8 @@ func (l *Lane) give(fence bool) int64 {
 	if !l.frozen {
 		l.frozen = true
 		n = l.inFlight
-		l.lost, l.inFlight = n, 0
+		l.lost += n
+		l.inFlight = 0
 		l.p.meter.count(tally{abandoned: n}, n)
 	}
 	_, unsaved := l.unsavedMark()

@@ -168,6 +168,7 @@ func (l *Lane) count(o outcome, n int64, read time.Time, c *closing) {
 		c.t.rejected += n
 	case abandoned:
 		c.t.abandoned += n
+		l.lost += n
 	}
 	for i := range c.runs[:c.used] {
 		if c.runs[i].read.Equal(read) {

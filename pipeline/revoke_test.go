@@ -143,3 +143,28 @@ func TestALaneThatEndsGivesItsBytesBack(t *testing.T) {
 		}
 	})
 }
+
+// The report of a lane's end tells what a pipeline that stops has abandoned of it.
+func TestWhatAStopAbandonsIsNotDrained(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src := &memory{lanes: 1, records: 10, batch: 10, endless: true}
+		_, done := start(t, t.Context(), Options{
+			Source: src, Sinks: []Output{{Name: "a", Sink: &collect{}}},
+			Steps: []Step{{Name: "ask", Waits: true, Workers: 1, Stage: does(func(ctx context.Context, r *Record) error {
+				pause(ctx, time.Second)
+				if r.Offset == 5 {
+					return Fatal(errors.New("x"))
+				}
+				return nil
+			})}},
+		})
+		time.Sleep(1500 * time.Millisecond)
+		ctx, c := context.WithTimeout(context.Background(), time.Minute)
+		defer c()
+		r, err := src.lane(0).End(ctx)
+		if err != nil || r.InFlight != 9 || r.Drained != 4 || r.Abandoned != 5 || src.mark(0) != 5 {
+			t.Errorf("%+v, %v: the mark is %d", r, err, src.mark(0))
+		}
+		<-done
+	})
+}

@@ -35,6 +35,7 @@ func try(t *testing.T, l *Lane, bytes int64) *Charge {
 	return c
 }
 
+// What is in flight stays within the budget, but for one charge of an empty lane (I4).
 func TestBudgetIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(0, 1000)

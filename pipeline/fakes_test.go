@@ -153,7 +153,7 @@ func (m *memory) make(i int, l *Lane, n int) *Batch {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.freed++
-		clear(recs) // as a source does that uses them again
+		clear(recs) // as a source does that uses them again: who still looks, races (I2)
 	}}
 }
 

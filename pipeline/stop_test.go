@@ -127,6 +127,7 @@ type sourcePart struct {
 
 func (c sourcePart) Close(context.Context) error { return c.part.Close() }
 
+// Channels close from the source downward, then the components (I3).
 func TestTheOrderOfClosing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var order []string

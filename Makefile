@@ -25,8 +25,8 @@ check: ## format, vet, staticcheck, tidiness, and the tests under the race detec
 test-real: ## the Kafka and PostgreSQL tests against the real ones, installed and started here (Java 17, Maven)
 	testdata/real/run.sh $(GO)
 
-chaos: ## real brokers, daemons killed and stopped, members that come and go, a hanging sink (not in make test; 20 minutes)
-	testdata/real/run.sh $(GO) real,chaos -v -run 'Stops|Members|Hangs|BrokersDie|Security' ./cmd/penstock
+chaos: ## real brokers, frozen and killed, moving leaders, daemons that come, go and die, a hanging sink (not in make test; 30 minutes)
+	testdata/real/run.sh $(GO) real,chaos -v -timeout 60m -run 'Stops|Members|Hangs|BrokersDie|LeadersMove|Security' ./cmd/penstock
 
 workloads: ## W1, W2 and W3a on a real broker beside a loop written by hand (not in make test; wants a quiet machine)
 	testdata/real/run.sh $(GO) real,workload -v -run Workloads ./cmd/penstock

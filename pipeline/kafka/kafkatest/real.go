@@ -132,6 +132,22 @@ func (r *Real) Kill(id int) {
 	}
 }
 
+// Pause stops node id (from 1) where it is, with its connections open, until Resume.
+func (r *Real) Pause(id int) error { return r.signal(id, syscall.SIGSTOP) }
+
+// Resume lets a paused node go on.
+func (r *Real) Resume(id int) error { return r.signal(id, syscall.SIGCONT) }
+
+func (r *Real) signal(id int, s syscall.Signal) error {
+	n := r.nodes[id-1]
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.command == nil {
+		return fmt.Errorf("signalling node %d: it does not run", id)
+	}
+	return n.command.Process.Signal(s)
+}
+
 // Restart starts a killed node again, with its data.
 func (r *Real) Restart(ctx context.Context, id int) error { return r.start(ctx, r.nodes[id-1]) }
 

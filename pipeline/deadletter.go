@@ -14,6 +14,7 @@ const (
 	headerPartition = "penstock-partition" //
 	headerOffset    = "penstock-offset"    //
 	headerTime      = "penstock-time"      // when it was rejected, RFC 3339 with ms, UTC
+	headerTimestamp = "penstock-timestamp" // the record's own time as it came, in ms since 1970; not there when it had none
 	headerFailures  = "penstock-failures"  // parts of a split that failed, when more than one
 )
 
@@ -23,9 +24,14 @@ const maxError = 1 << 10
 // letter makes the dead letter of a record of the source: its key, value, headers
 // and position as they came, and why it was rejected. of is the family when it was
 // split.
+//
+// Its time is that of the rejection. The record's own may be what is wrong with it: a
+// topic refuses a time of more than an hour ahead, as that of a record in microseconds
+// is. A dead letter that kept it would be refused like the record, and the pipeline,
+// which never drops one, would stop there at every start.
 func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
 	key, value, came := r.Original()
-	headers := make([]Header, 0, len(came)+10)
+	headers := make([]Header, 0, len(came)+12)
 	headers = append(headers, came...)
 	add := func(name, value string) { headers = append(headers, Header{name, []byte(value)}) }
 	add(headerPipeline, p.opts.Name)
@@ -37,11 +43,14 @@ func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
 	add(headerPartition, strconv.Itoa(int(r.Partition)))
 	add(headerOffset, strconv.FormatInt(r.Offset, 10))
 	add(headerTime, why.at.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	if r.Time != NoTime {
+		add(headerTimestamp, strconv.FormatInt(r.Time, 10))
+	}
 	if why.parts > 1 {
 		add(headerFailures, strconv.Itoa(why.parts))
 	}
 	d := new(Record)
-	d.Init(r.Position, key, value, headers, r.Time)
+	d.Init(r.Position, key, value, headers, why.at.UnixMilli())
 	d.eng = engineState{piece: r.eng.piece, origin: r, family: of, dead: true}
 	d.measure()
 	return d

@@ -22,7 +22,7 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 		at := time.Date(2026, 11, 20, 13, 0, 0, 7_900_000, time.FixedZone("", 3600))
 		why := &failure{step: "weather", reason: "http_404", err: errors.New("asking: " + strings.Repeat("é", 600)), attempts: 5, parts: 1, at: at}
 		d := p.letter(r, why, nil)
-		if string(d.Key) != "JFK" || string(d.Value()) != `{"a":1}` || d.Position != r.Position || d.Time != 1234 {
+		if string(d.Key) != "JFK" || string(d.Value()) != `{"a":1}` || d.Position != r.Position || d.Time != at.UnixMilli() {
 			t.Errorf("%+v", d)
 		}
 		want := []Header{
@@ -31,6 +31,7 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 			{"penstock-reason", []byte("http_404")}, {"penstock-error", nil}, {"penstock-attempts", []byte("5")},
 			{"penstock-topic", []byte("flights")}, {"penstock-partition", []byte("3")},
 			{"penstock-offset", []byte("4711")}, {"penstock-time", []byte("2026-11-20T12:00:00.007Z")},
+			{"penstock-timestamp", []byte("1234")},
 		}
 		if len(d.Headers) != len(want) {
 			t.Fatalf("%d headers, want %d", len(d.Headers), len(want))

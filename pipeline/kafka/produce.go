@@ -63,6 +63,7 @@ type Producer struct {
 type output struct {
 	TopicPartition
 	leader  int32 // -1: not known
+	epoch   int32 // of the leader
 	id      producerID
 	next    int32    // sequence of the next batch
 	busy    bool     // queue[0] is looked after: on its way, or waiting for its turn
@@ -263,7 +264,7 @@ func (p *Producer) output(tp TopicPartition) []*output {
 	for int(tp.Partition) >= len(list) {
 		list = append(list, nil)
 	}
-	list[tp.Partition] = &output{TopicPartition: tp, leader: -1, id: noProducer}
+	list[tp.Partition] = &output{TopicPartition: tp, leader: -1, epoch: -1, id: noProducer}
 	p.outputs[tp.Topic] = list
 	return list
 }

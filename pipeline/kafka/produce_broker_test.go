@@ -24,17 +24,20 @@ import (
 // and says what a test wants of it: it may or may not have appended before any answer,
 // or before none. It is on a network of its own, for tests in virtual time.
 type modelBroker struct {
-	mu      sync.Mutex
-	topic   string
-	parts   []*modelPartition
-	nextID  int64
-	produce int // requests
-	asked   int // for metadata
+	mu            sync.Mutex
+	topic         string
+	parts         []*modelPartition
+	nextID        int64
+	produce       int // requests
+	transactional int // of them, with a transactional id
+	asked         int // for metadata
 	// meet says what becomes of a batch that has come to its leader; nil: all is well.
-	meet  func(p *modelPartition, b *modelBatch) fate
-	conns []net.Conn
-	down  chan struct{} // closed at the end
-	serve sync.WaitGroup
+	meet func(p *modelPartition, b *modelBatch) fate
+	// noID and noLeader are what the cluster says instead of giving an id, or a leader.
+	noID, noLeader Error
+	conns          []net.Conn
+	down           chan struct{} // closed at the end
+	serve          sync.WaitGroup
 }
 
 // A fate is what becomes of one batch that a leader gets.
@@ -185,10 +188,15 @@ func (m *modelBroker) answer(req kmsg.Request, node int32) (resp kmsg.Response, 
 		}
 		m.metadata(resp)
 	case *kmsg.InitProducerIDResponse:
-		m.nextID++
-		resp.ProducerID, resp.ProducerEpoch = m.nextID, 0
+		if resp.ErrorCode = int16(m.noID); m.noID == 0 {
+			m.nextID++
+			resp.ProducerID, resp.ProducerEpoch = m.nextID, 0
+		}
 	case *kmsg.ProduceResponse:
 		m.produce++
+		if req.(*kmsg.ProduceRequest).TransactionID != nil {
+			m.transactional++
+		}
 		return m.produced(req.(*kmsg.ProduceRequest), resp, node)
 	default:
 		return nil, 0, fmt.Errorf("request %d", req.Key())
@@ -207,6 +215,9 @@ func (m *modelBroker) metadata(resp *kmsg.MetadataResponse) {
 	for _, p := range m.parts {
 		mp := kmsg.NewMetadataResponseTopicPartition()
 		mp.Partition, mp.Leader, mp.LeaderEpoch = p.index, p.leader, p.epoch
+		if mp.ErrorCode = int16(m.noLeader); m.noLeader != 0 {
+			mp.Leader = -1
+		}
 		t.Partitions = append(t.Partitions, mp)
 	}
 	resp.Topics = append(resp.Topics, t)

@@ -49,8 +49,10 @@ type fate struct {
 	absent  bool          // the answer leaves the partition out
 	garbage bool          // the answer ends in the middle
 	late    time.Duration // appended that long after a silent answer
+	wait    time.Duration // until the answer
 	undone  bool          // what was appended is cut off again: another replica leads, without it
 	move    bool          // another broker leads afterwards
+	stale   int           // answers that still name the one before
 }
 
 type modelPartition struct {
@@ -60,6 +62,7 @@ type modelPartition struct {
 	log    []*modelBatch
 	state  map[int64]*modelProducer
 	late   int // requests that will be appended later
+	stale  int // metadata answers that name the leader before this one
 }
 
 type modelProducer struct {
@@ -152,9 +155,14 @@ func (m *modelBroker) one(c net.Conn, node int32) error {
 	if err := req.ReadFrom(r.Src); err != nil {
 		return err
 	}
-	resp, cut, err := m.answer(req, node)
+	resp, cut, wait, err := m.answer(req, node)
 	if err != nil {
 		return err
+	}
+	select {
+	case <-time.After(wait):
+	case <-m.down:
+		return errCut
 	}
 	if resp == nil { // it hangs
 		<-m.down
@@ -171,7 +179,7 @@ func (m *modelBroker) one(c net.Conn, node int32) error {
 	return err
 }
 
-func (m *modelBroker) answer(req kmsg.Request, node int32) (resp kmsg.Response, cut int, err error) {
+func (m *modelBroker) answer(req kmsg.Request, node int32) (resp kmsg.Response, cut int, wait time.Duration, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	resp = req.ResponseKind()
@@ -199,9 +207,9 @@ func (m *modelBroker) answer(req kmsg.Request, node int32) (resp kmsg.Response, 
 		}
 		return m.produced(req.(*kmsg.ProduceRequest), resp, node)
 	default:
-		return nil, 0, fmt.Errorf("request %d", req.Key())
+		return nil, 0, 0, fmt.Errorf("request %d", req.Key())
 	}
-	return resp, 0, nil
+	return resp, 0, 0, nil
 }
 
 func (m *modelBroker) metadata(resp *kmsg.MetadataResponse) {
@@ -215,6 +223,10 @@ func (m *modelBroker) metadata(resp *kmsg.MetadataResponse) {
 	for _, p := range m.parts {
 		mp := kmsg.NewMetadataResponseTopicPartition()
 		mp.Partition, mp.Leader, mp.LeaderEpoch = p.index, p.leader, p.epoch
+		if p.stale > 0 {
+			p.stale--
+			mp.Leader, mp.LeaderEpoch = (p.leader+modelNodes-1)%modelNodes, p.epoch-1
+		}
 		if mp.ErrorCode = int16(m.noLeader); m.noLeader != 0 {
 			mp.Leader = -1
 		}
@@ -223,16 +235,16 @@ func (m *modelBroker) metadata(resp *kmsg.MetadataResponse) {
 	resp.Topics = append(resp.Topics, t)
 }
 
-func (m *modelBroker) produced(req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse, node int32) (kmsg.Response, int, error) {
+func (m *modelBroker) produced(req *kmsg.ProduceRequest, resp *kmsg.ProduceResponse, node int32) (kmsg.Response, int, time.Duration, error) {
 	rt := kmsg.NewProduceResponseTopic()
 	rt.Topic = m.topic
 	var silent, hang bool
-	cut := 0
+	cut, wait := 0, time.Duration(0)
 	for _, in := range req.Topics[0].Partitions {
 		p := m.parts[in.Partition]
 		b, err := modelBatchOf(in.Records)
 		if err != nil {
-			return nil, 0, err
+			return nil, 0, 0, err
 		}
 		rp := kmsg.NewProduceResponseTopicPartition()
 		rp.Partition = in.Partition
@@ -243,6 +255,7 @@ func (m *modelBroker) produced(req *kmsg.ProduceRequest, resp *kmsg.ProduceRespo
 			f = m.meet(p, b)
 		}
 		code := m.suffer(p, b, f)
+		wait = max(wait, f.wait)
 		silent, hang = silent || f.silent || f.late > 0, hang || f.hang
 		if f.garbage {
 			cut = 12 // the throttle time, and what stands before it
@@ -255,11 +268,11 @@ func (m *modelBroker) produced(req *kmsg.ProduceRequest, resp *kmsg.ProduceRespo
 	resp.Topics = append(resp.Topics, rt)
 	switch {
 	case hang:
-		return nil, 0, nil
+		return nil, 0, 0, nil
 	case silent:
-		return nil, 0, errCut
+		return nil, 0, 0, errCut
 	}
-	return resp, cut, nil
+	return resp, cut, wait, nil
 }
 
 // suffer does what f says, and gives the code of the answer.
@@ -291,7 +304,7 @@ func (m *modelBroker) suffer(p *modelPartition, b *modelBatch, f fate) Error {
 		})
 	}
 	if f.move {
-		p.leader, p.epoch = (p.leader+1)%modelNodes, p.epoch+1
+		p.leader, p.epoch, p.stale = (p.leader+1)%modelNodes, p.epoch+1, f.stale
 	}
 	return code
 }

@@ -19,17 +19,21 @@ import (
 // log once, what is not is there once at most, what is refused is not, and each lane's
 // messages are in order.
 func TestProducerAgainstBrokersThatMayHaveStored(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		plan := drawPlan(rt)
-		var failed any // rapid ends a run by a panic, which must not cross the bubble
-		synctest.Test(t, func(t *testing.T) {
-			defer func() { failed = recover() }()
-			plan.run(t, rt)
+	for i := range 5 { // a hundred plans each, of which rapid draws the later ones larger
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				plan := drawPlan(rt)
+				var failed any // rapid ends a run by a panic, which must not cross the bubble
+				synctest.Test(t, func(t *testing.T) {
+					defer func() { failed = recover() }()
+					plan.run(t, rt)
+				})
+				if failed != nil {
+					panic(failed)
+				}
+			})
 		})
-		if failed != nil {
-			panic(failed)
-		}
-	})
+	}
 }
 
 // A plan is all that a run depends on but for the order in which goroutines run, drawn
@@ -64,7 +68,7 @@ func drawPlan(t *rapid.T) *plan {
 		ReplicaNotAvailable, NetworkException, NotEnoughReplicasAfter, KafkaStorageError, FencedLeaderEpoch, UnknownLeaderEpoch, unheardOf}
 	checks := []Error{CorruptMessage, NotEnoughReplicas, TopicAuthorizationFailed, OperationNotAttempted}
 	one := rapid.Custom(func(t *rapid.T) fateOf {
-		f := fateOf{name: rapid.SampledFrom([]string{"well", "doubt", "doubt", "doubt", "check", "silent", "hang", "left out",
+		f := fateOf{name: rapid.SampledFrom([]string{"well", "steps down", "steps down", "doubt", "doubt", "check", "silent", "hang", "left out",
 			"garbage", "late", "undone", "refused", "forgotten", "forgotten id"}).Draw(t, "fate")}
 		stored := rapid.Bool().Draw(t, "stored")
 		if rapid.Bool().Draw(t, "slow") {
@@ -75,6 +79,8 @@ func drawPlan(t *rapid.T) *plan {
 		switch f.name {
 		case "well":
 			f.append = true
+		case "steps down": // while the batch waits for its replicas
+			f.fate.append, f.move, f.code = true, true, NotLeaderOrFollower
 		case "doubt":
 			f.fate.append, f.code = stored, rapid.SampledFrom(doubts).Draw(t, "code")
 		case "check":

@@ -53,7 +53,7 @@ func TestLeadersMoveUnderFrozenFollowers(t *testing.T) {
 			prefer(t, a, order[0])
 			_ = elect(t, a, partitions)
 			prefer(t, a, order[1])
-			freeze(t, k, frozen)
+			k.Freeze(int(frozen))
 			pass(t, time.Duration(200+dice.IntN(1500))*time.Millisecond)
 			if err := elect(t, a, partitions); err != nil {
 				done["election refused"]++ // the controller is the one that stands still
@@ -63,13 +63,11 @@ func TestLeadersMoveUnderFrozenFollowers(t *testing.T) {
 		case 0: // a leader stands still, for longer than its session now and then
 			prefer(t, a, []int32{frozen, others[0], others[1]})
 			_ = elect(t, a, partitions)
-			freeze(t, k, frozen)
+			k.Freeze(int(frozen))
 			pass(t, time.Duration(1000+dice.IntN(9000))*time.Millisecond)
 			done["leader frozen"]++
 		}
-		if err := k.Resume(int(frozen)); err != nil {
-			t.Fatal(err)
-		}
+		k.Thaw(int(frozen))
 		pass(t, time.Duration(500+dice.IntN(3000))*time.Millisecond)
 		r.until(f.total(), 2*time.Minute) // whatever happened, it goes on
 	}
@@ -86,14 +84,6 @@ func TestLeadersMoveUnderFrozenFollowers(t *testing.T) {
 	if r.misordered != 0 {
 		t.Errorf("%d out of order", r.misordered)
 	}
-}
-
-func freeze(t *testing.T, k *kafkatest.Real, id int32) {
-	t.Helper()
-	if err := k.Pause(int(id)); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = k.Resume(int(id)) }) // a stopped process is not ended by its parent's death alone
 }
 
 // prefer orders the replicas of every partition of both topics: the first is the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"sync"
 	"time"
 )
@@ -63,6 +62,7 @@ type Producer struct {
 type output struct {
 	TopicPartition
 	leader  int32 // -1: not known
+	epoch   int32 // of the leader
 	id      producerID
 	next    int32    // sequence of the next batch
 	busy    bool     // queue[0] is looked after: on its way, or waiting for its turn
@@ -102,13 +102,18 @@ func NewProducer(client *Client, config ProducerConfig) *Producer {
 // ctx ends.
 //
 // The messages of one source partition must come from one caller at a time. They are
-// not kept after Produce returns. When ctx ends while a batch is under way its
-// outcome is unknown: its messages are listed, the batch keeps its partition closed
-// to all others until its outcome is known, and if the caller sends the same messages
-// again, the batch counts as theirs and nothing is stored twice.
+// not kept after Produce returns. When ctx ends while a batch may be stored its
+// messages are listed, the batch is sent on until its outcome is known, and keeps its
+// partition closed to all others until then. If the caller comes again with the same
+// messages, as many or more in one call, the batch counts as theirs. So nothing is
+// acknowledged that is not in the log, and what a caller sends until it is stored is
+// there once, but for what is listed at leave.
 func (p *Producer) Produce(ctx context.Context, msgs []Message) error {
 	if len(msgs) == 0 {
 		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return everyMessage(len(msgs), fmt.Errorf("producing: nothing was sent: %w", err))
 	}
 	c := &call{msgs: msgs, left: 1, done: make(chan struct{})} // 1: until all batches are queued
 	batches, err := p.prepare(c)
@@ -245,8 +250,13 @@ func (p *Producer) prepare(c *call) ([]*batch, error) {
 	for _, g := range groups {
 		var err error
 		if batches, err = p.encodeAll(c, g, now, batches); err != nil {
+			p.mu.Lock()
+			for _, g := range groups {
+				c.fail(g.idx, err)
+			}
+			p.mu.Unlock()
 			p.leave(c, err)
-			return nil, everyMessage(len(c.msgs), err)
+			return nil, c.result() // what adopt found stored is not told again
 		}
 	}
 	return batches, nil
@@ -263,7 +273,7 @@ func (p *Producer) output(tp TopicPartition) []*output {
 	for int(tp.Partition) >= len(list) {
 		list = append(list, nil)
 	}
-	list[tp.Partition] = &output{TopicPartition: tp, leader: -1, id: noProducer}
+	list[tp.Partition] = &output{TopicPartition: tp, leader: -1, epoch: -1, id: noProducer}
 	p.outputs[tp.Topic] = list
 	return list
 }
@@ -312,46 +322,4 @@ func (p *Producer) encodeAll(c *call, g group, now int64, batches []*batch) ([]*
 		idx = idx[n:]
 	}
 	return batches, nil
-}
-
-// leave takes the call's batches away when its caller goes: those that cannot have
-// been stored are forgotten, the others stay as orphans.
-func (p *Producer) leave(c *call, reason error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c.left == 0 {
-		return
-	}
-	for o := range p.all() {
-		if !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.call == c }) {
-			continue
-		}
-		p.leaveOutput(c, o, reason)
-	}
-	p.pumpAll()
-}
-
-func (p *Producer) leaveOutput(c *call, o *output, reason error) {
-	kept := o.queue[:0:0]
-	for i, b := range o.queue {
-		if b.call != c {
-			kept = append(kept, b)
-			continue
-		}
-		c.fail(b.idx, b.why(reason))
-		if b.sending || b.maybe {
-			p.orphan(b)
-			kept = append(kept, b)
-		} else {
-			if i == 0 {
-				p.unready(b)
-				o.busy = false
-			}
-			b.call = nil
-			p.recycle(b)
-		}
-		c.finish()
-	}
-	o.queue = kept
-	p.advance(o)
 }

@@ -21,13 +21,31 @@ type batch struct {
 	sequence int32
 	unsealed bool // the data does not carry them yet
 	sending  bool // a request with it is under way
-	maybe    bool // an earlier request may have stored it
+	maybe    bool // a request with it may have stored it
 	attempts int
-	restarts int   // of its producer id
-	last     error // of the last attempt
+	restarts int       // of its producer id
+	epoch    int32     // the latest of leaders that it was sent to
+	stale    int       // answers of leaders of an earlier one
+	last     error     // of the last attempt
+	own      time.Time // since when its trouble may be its own; zero: it is not
 	timer    *time.Timer
 	orphan   *orphan
 	leftAt   time.Time // when its caller left
+}
+
+// wanted says whether b must be sent until it is stored: somebody waits for it, or it
+// may be stored, and then the next batch must know.
+func (b *batch) wanted() bool { return b.call != nil || b.maybe }
+
+// hears notes what became of an attempt. own says whether the batch itself may be the
+// reason.
+func (b *batch) hears(err error, own bool) {
+	b.last = err
+	if !own {
+		b.own = time.Time{}
+	} else if b.own.IsZero() {
+		b.own = time.Now()
+	}
 }
 
 // why joins what kept the batch from being stored with why nobody waits any longer.
@@ -120,19 +138,20 @@ func (p *Producer) place(b *batch) {
 	p.work.Go(func() {
 		ctx, cancel := context.WithTimeout(p.ctx, p.config.Timeout)
 		defer cancel()
-		leader, _, err := p.client.Leader(ctx, b.out.TopicPartition)
+		leader, epoch, err := p.client.Leader(ctx, b.out.TopicPartition)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if !b.current() {
 			return
 		}
 		if err != nil {
-			b.last = err
+			var code Error
+			b.hears(err, errors.As(err, &code) && code.Ruling(OnProduce).Own)
 			p.again(b)
-			return
+		} else {
+			b.out.leader, b.out.epoch = leader, epoch
+			p.place(b)
 		}
-		b.out.leader = leader
-		p.place(b)
 		p.pumpAll()
 	})
 }
@@ -160,21 +179,21 @@ func (p *Producer) unready(b *batch) {
 const (
 	firstBackoff = 20 * time.Millisecond
 	lastBackoff  = 500 * time.Millisecond
-	// orphanPatience is how long a batch that nobody waits for is tried again.
+	// orphanPatience is how long a batch that nobody waits for is tried again when the
+	// reason may be its own.
 	orphanPatience = 2 * time.Minute
+	// maxStale bounds the answers of earlier leaders that are not believed: a topic that
+	// was created again counts its leaders anew.
+	maxStale = 5
 )
 
-// again tries b once more after a while. The caller holds p.mu.
+// again tries b once more after a while. The caller holds p.mu, and pumps afterwards.
 func (p *Producer) again(b *batch) {
 	if p.closed {
 		return
 	}
-	if b.call == nil && time.Since(b.leftAt) > orphanPatience {
-		// Its outcome stays unknown: another producer id keeps it apart from what
-		// comes after.
-		p.renew(b.out)
-		p.settle(b, b.last)
-		p.next(b.out)
+	if !b.wanted() || b.call == nil && b.hopeless() {
+		p.drop(b)
 		return
 	}
 	wait := min(firstBackoff<<min(b.attempts, 10), lastBackoff)
@@ -228,10 +247,39 @@ func (p *Producer) stored(b *batch) {
 	p.next(o)
 }
 
+// hopeless says whether an orphan has for long been answered in a way that may be its
+// own fault, and so keeps others from the output for nothing.
+func (b *batch) hopeless() bool {
+	since := b.own
+	if b.leftAt.After(since) {
+		since = b.leftAt
+	}
+	return !b.own.IsZero() && time.Since(since) > orphanPatience
+}
+
+// drop is the end of a batch that nobody waits for. Whoever has its messages sends them
+// again in a call of their own; if it was in doubt, they may then come twice.
+func (p *Producer) drop(b *batch) {
+	o := b.out
+	p.forsake(b)
+	p.settle(b, b.last)
+	p.next(o)
+}
+
+// forsake keeps the sequence of a batch that leaves its place and may be stored from
+// what comes behind: the broker would take that for a repeat, say that it has it, and
+// drop it.
+func (p *Producer) forsake(b *batch) {
+	if b.maybe {
+		p.renew(b.out)
+	}
+}
+
 // giveUp is the end of a batch that the broker has refused and may take later. What
 // its caller wants stored behind it is held back.
 func (p *Producer) giveUp(b *batch, err error) {
 	o, c := b.out, b.call
+	p.forsake(b)
 	p.settle(b, fmt.Errorf("producing to %v: %w", o, err))
 	if c != nil {
 		kept := o.queue[:1]
@@ -253,11 +301,7 @@ func (p *Producer) giveUp(b *batch, err error) {
 // those at fault are alone.
 func (p *Producer) refuse(b *batch, reason string, bad []int32, err error) {
 	o, c := b.out, b.call
-	if b.maybe {
-		// An earlier request may have stored it. What comes next must not have its
-		// sequence: the broker would take it for a repeat and drop it.
-		p.renew(o)
-	}
+	p.forsake(b)
 	if c == nil {
 		// Nobody has the messages any more; they come again in a call of their own.
 		p.settle(b, err)

@@ -5,146 +5,268 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"pgregory.net/rapid"
-
-	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
-// Answers of a broker to a batch that it has not stored, to one that it has, and to
-// one whose producer it has lost track of.
-var (
-	refusals = []*kerr.Error{kerr.NotLeaderForPartition, kerr.NotEnoughReplicas, kerr.LeaderNotAvailable,
-		kerr.KafkaStorageError, kerr.TopicAuthorizationFailed, kerr.UnknownTopicOrPartition}
-	doubts    = []*kerr.Error{kerr.RequestTimedOut, kerr.NotEnoughReplicasAfterAppend}
-	forgotten = []*kerr.Error{kerr.OutOfOrderSequenceNumber, kerr.UnknownProducerID, kerr.InvalidProducerEpoch}
-)
-
-// Lanes write to partitions that they share, as the engine does: what failed is
-// written again. Whatever the broker answers and whenever a write's context ends,
-// every partition holds each lane's messages once and in order.
-func TestSequencesUnderFaults(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		var failed any // rapid ends a run by a panic, which must not cross the bubble
-		synctest.Test(t, func(t *testing.T) {
-			defer func() { failed = recover() }()
-			sequencesUnderFaults(t, rt)
+// Lanes write to partitions that they share, as the engine does: what failed is written
+// again, or never. Whatever the brokers append, answer or leave unanswered, wherever
+// the leaders move, and whenever a write's context ends: what is acknowledged is in the
+// log once, what is not is there once at most, what is refused is not, and each lane's
+// messages are in order.
+func TestProducerAgainstBrokersThatMayHaveStored(t *testing.T) {
+	for i := range 5 { // a hundred plans each, of which rapid draws the later ones larger
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			rapid.Check(t, func(rt *rapid.T) {
+				plan := drawPlan(rt)
+				var failed any // rapid ends a run by a panic, which must not cross the bubble
+				synctest.Test(t, func(t *testing.T) {
+					defer func() { failed = recover() }()
+					plan.run(t, rt)
+				})
+				if failed != nil {
+					panic(failed)
+				}
+			})
 		})
-		if failed != nil {
-			panic(failed)
+	}
+}
+
+// A plan is all that a run depends on but for the order in which goroutines run, drawn
+// before it: draws within it would depend on that.
+type plan struct {
+	fates [2][]fateOf
+	lanes []lanePlan
+	// doubted are messages that were refused alone although they may be in the log: the
+	// topic's settings have changed, say.
+	doubted map[string]bool
+}
+
+// A fateOf is a fate, with what must hold for a broker to mete it out.
+type fateOf struct {
+	name string
+	fate
+	absent bool // only to a batch that no request has brought, or will yet bring, into the log
+	forget bool // the leader has lost track of the producer
+}
+
+type lanePlan struct{ writes []writePlan }
+
+type writePlan struct {
+	partitions []int32       // of its messages
+	pause      time.Duration // before it
+	leaves     []time.Duration
+	abandons   bool // after these, never to come again
+}
+
+func drawPlan(t *rapid.T) *plan {
+	doubts := []Error{UnknownServerError, UnknownTopicOrPartition, LeaderNotAvailable, NotLeaderOrFollower, RequestTimedOut,
+		ReplicaNotAvailable, NetworkException, NotEnoughReplicasAfter, KafkaStorageError, FencedLeaderEpoch, UnknownLeaderEpoch, unheardOf}
+	checks := []Error{CorruptMessage, NotEnoughReplicas, TopicAuthorizationFailed, OperationNotAttempted}
+	one := rapid.Custom(func(t *rapid.T) fateOf {
+		f := fateOf{name: rapid.SampledFrom([]string{"well", "steps down", "steps down", "doubt", "doubt", "check", "silent", "hang", "left out",
+			"garbage", "late", "undone", "refused", "forgotten", "forgotten id"}).Draw(t, "fate")}
+		stored := rapid.Bool().Draw(t, "stored")
+		if rapid.Bool().Draw(t, "slow") {
+			f.wait = time.Duration(rapid.IntRange(1, 3000).Draw(t, "wait ms")) * time.Millisecond
 		}
+		f.move = rapid.IntRange(0, 3).Draw(t, "leader moves") == 0
+		f.stale = rapid.IntRange(0, 3).Draw(t, "stale answers")
+		switch f.name {
+		case "well":
+			f.append = true
+		case "steps down": // while the batch waits for its replicas
+			f.fate.append, f.move, f.code = true, true, NotLeaderOrFollower
+		case "doubt":
+			f.fate.append, f.code = stored, rapid.SampledFrom(doubts).Draw(t, "code")
+		case "check":
+			f.code = rapid.SampledFrom(checks).Draw(t, "code")
+		case "silent":
+			f.append, f.silent = stored, true
+		case "hang":
+			f.append, f.hang = stored, true
+		case "left out":
+			f.append, f.fate.absent = stored, true
+		case "garbage":
+			f.append, f.garbage = stored, true
+		case "late":
+			f.late = time.Duration(rapid.IntRange(1, 30_000).Draw(t, "late ms")) * time.Millisecond
+		case "undone":
+			f.append, f.undone, f.code = true, true, rapid.SampledFrom([]Error{NotLeaderOrFollower, KafkaStorageError}).Draw(t, "code")
+		case "refused":
+			f.absent, f.code = true, rapid.SampledFrom([]Error{InvalidTimestamp, InvalidRecord, MessageTooLarge}).Draw(t, "code")
+		case "forgotten":
+			f.absent, f.forget, f.append = true, true, true
+		case "forgotten id":
+			f.absent, f.code = true, rapid.SampledFrom([]Error{UnknownProducerID, InvalidProducerEpoch}).Draw(t, "code")
+		}
+		return f
 	})
-}
-
-func sequencesUnderFaults(t *testing.T, rt *rapid.T) {
-	c := kafkatest.StartFake(t, kafkatest.Virtual())
-	m := &produceModel{t: rt, c: c, topic: c.Topic(t, 2), next: map[int32]int64{},
-		p: testProducer(t, c, ProducerConfig{MaxBatch: 200}, func(config *Config) { config.Dial = c.Dial })}
-	for range rapid.IntRange(1, 8).Draw(rt, "writes") {
-		m.write()
+	p := &plan{doubted: map[string]bool{}}
+	for i := range p.fates {
+		p.fates[i] = rapid.SliceOfN(one, 0, 25).Draw(t, "fates")
 	}
-	got := map[int32]map[int32][]int64{0: {}, 1: {}}
-	for _, r := range c.Consume(t, m.topic) {
-		var lane int32
-		var offset int64
-		if _, err := fmt.Sscanf(string(r.Value), "%d:%d", &lane, &offset); err != nil {
-			rt.Fatal(err)
-		}
-		got[r.Partition][lane] = append(got[r.Partition][lane], offset)
-	}
-	for lane, n := range m.next {
-		var all []int64
-		for partition := range int32(2) {
-			if log := got[partition][lane]; !slices.IsSorted(log) {
-				rt.Fatalf("lane %d in partition %d: %v", lane, partition, log)
+	for range rapid.IntRange(1, 3).Draw(t, "lanes") {
+		var l lanePlan
+		for range rapid.IntRange(1, 6).Draw(t, "writes") {
+			w := writePlan{
+				partitions: rapid.SliceOfN(rapid.Int32Range(0, 1), 1, 8).Draw(t, "partitions"),
+				pause:      time.Duration(rapid.IntRange(0, 500).Draw(t, "pause ms")) * time.Millisecond,
+				abandons:   rapid.IntRange(0, 5).Draw(t, "abandons") == 0,
 			}
-			all = append(all, got[partition][lane]...)
-		}
-		slices.Sort(all)
-		if int64(len(all)) != n || len(slices.Compact(all)) != len(all) {
-			rt.Fatalf("lane %d: %d messages written, stored: %v", lane, n, all)
-		}
-	}
-}
-
-type produceModel struct {
-	t     *rapid.T
-	c     *kafkatest.Cluster
-	p     *Producer
-	topic string
-	next  map[int32]int64 // by lane
-}
-
-func (m *produceModel) write() {
-	lane := rapid.Int32Range(0, 2).Draw(m.t, "lane")
-	msgs := make([]Message, rapid.IntRange(1, 12).Draw(m.t, "messages"))
-	for i := range msgs {
-		offset := m.next[lane]
-		m.next[lane]++
-		msgs[i] = Message{
-			TopicPartition: TopicPartition{m.topic, rapid.Int32Range(0, 1).Draw(m.t, "partition")},
-			Value:          fmt.Appendf(nil, "%d:%d", lane, offset), Time: 1 + offset,
-			Origin: Origin{Topic: "in", Partition: lane, Offset: offset},
-		}
-	}
-	remove := m.faults()
-	defer remove()
-	for try := 0; len(msgs) > 0; try++ {
-		if try > 30 {
-			m.t.Fatalf("%d messages are still not stored", len(msgs))
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		if rapid.IntRange(0, 3).Draw(m.t, "leaves early") == 0 && try < 3 {
-			cancel()
-			ctx, cancel = context.WithTimeout(context.Background(), time.Duration(rapid.IntRange(0, 3).Draw(m.t, "ms"))*time.Millisecond)
-		}
-		err := m.p.Produce(ctx, msgs)
-		cancel()
-		var failed *ProduceError
-		if err == nil {
-			return
-		}
-		if !errors.As(err, &failed) {
-			m.t.Fatal(err)
-		}
-		again := make([]Message, 0, len(failed.Failed))
-		for _, f := range failed.Failed {
-			var refused *RefusedError
-			if errors.As(f.Err, &refused) {
-				m.t.Fatal(f.Err)
+			for range rapid.IntRange(0, 3).Draw(t, "leaves") {
+				w.leaves = append(w.leaves, time.Duration(rapid.IntRange(0, 2000).Draw(t, "leaves after ms"))*time.Millisecond)
 			}
-			again = append(again, msgs[f.Index])
+			l.writes = append(l.writes, w)
 		}
-		msgs = again
+		p.lanes = append(p.lanes, l)
+	}
+	return p
+}
+
+// What became of a message, as its lane was told.
+const (
+	told    = iota // not stored, or not known
+	stored         // acknowledged
+	refused        // never to be stored
+)
+
+type laneRun struct {
+	msgs    []Message
+	outcome []int
+	failed  error
+}
+
+func (p *plan) run(t *testing.T, rt *rapid.T) {
+	m := startModel(t, len(p.fates))
+	m.meet = p.meet()
+	producer := NewProducer(m.client(t), ProducerConfig{MaxBatch: 200})
+	defer producer.Close()
+	runs := make([]laneRun, len(p.lanes))
+	var all sync.WaitGroup
+	for i := range p.lanes {
+		all.Go(func() { runs[i].write(m, producer, int32(i), p.lanes[i]) })
+	}
+	all.Wait()
+	time.Sleep(3 * time.Minute) // orphans are settled, and what is late comes
+	for i := range runs {
+		runs[i].check(rt, m, i, p.doubted)
 	}
 }
 
-// faults puts some in the way of each partition. One that loses track of the producer
-// does not go with one that leaves a batch in doubt: a broker that has the batch knows
-// the producer.
-func (m *produceModel) faults() (remove func()) {
-	var handles []*kfake.FaultHandle
+func (p *plan) meet() func(*modelPartition, *modelBatch) fate {
+	left := p.fates
+	return func(q *modelPartition, b *modelBatch) fate {
+		if len(left[q.index]) == 0 {
+			return fate{append: true}
+		}
+		f := left[q.index][0]
+		left[q.index] = left[q.index][1:]
+		if f.absent && (q.has(b) || q.late > 0) {
+			if f.name != "refused" || b.n > 1 {
+				return fate{append: true} // a broker that has the batch says so
+			}
+			p.doubted[b.values[0]] = true
+		}
+		if f.forget {
+			q.lose(b.id)
+		}
+		return f.fate
+	}
+}
+
+func (r *laneRun) write(m *modelBroker, p *Producer, lane int32, plan lanePlan) {
+	for _, w := range plan.writes {
+		time.Sleep(w.pause)
+		var left []int
+		for _, partition := range w.partitions {
+			n := len(r.msgs)
+			r.msgs = append(r.msgs, Message{
+				TopicPartition: TopicPartition{m.topic, partition}, Value: fmt.Appendf(nil, "%d:%03d", lane, n), Time: int64(1 + n),
+				Origin: Origin{Topic: "in", Partition: lane, Offset: int64(n)},
+			})
+			r.outcome = append(r.outcome, told)
+			left = append(left, n)
+		}
+		for try := 0; len(left) > 0 && r.failed == nil; try++ {
+			patience := 10 * time.Minute
+			if try < len(w.leaves) {
+				patience = w.leaves[try]
+			} else if w.abandons {
+				break
+			}
+			left = r.once(p, left, patience)
+			if try > 100 {
+				r.failed = fmt.Errorf("%d messages are still not stored", len(left))
+			}
+		}
+	}
+}
+
+// once writes some messages and gives those to write again.
+func (r *laneRun) once(p *Producer, some []int, patience time.Duration) []int {
+	msgs := make([]Message, len(some))
+	for i, n := range some {
+		msgs[i] = r.msgs[n]
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := p.Produce(ctx, msgs)
+	var failed *ProduceError
+	if err != nil && !errors.As(err, &failed) {
+		r.failed = err
+		return nil
+	}
+	for _, n := range some {
+		r.outcome[n] = stored
+	}
+	if err == nil {
+		return nil
+	}
+	var again []int
+	for _, f := range failed.Failed {
+		n := some[f.Index]
+		var no *RefusedError
+		if errors.As(f.Err, &no) {
+			r.outcome[n] = refused
+			continue
+		}
+		r.outcome[n] = told
+		again = append(again, n)
+	}
+	return again
+}
+
+func (r *laneRun) check(t *rapid.T, m *modelBroker, lane int, doubted map[string]bool) {
+	if r.failed != nil {
+		t.Fatalf("lane %d: %v", lane, r.failed)
+	}
+	seen := make([]int, len(r.msgs))
 	for partition := range int32(2) {
-		kinds := append(slices.Clone(refusals), doubts...)
-		if rapid.Bool().Draw(m.t, "forgets") {
-			kinds = append(slices.Clone(refusals), forgotten...)
+		var order []int
+		for _, v := range m.values(partition) {
+			var l, n int
+			if _, err := fmt.Sscanf(v, "%d:%d", &l, &n); err != nil {
+				t.Fatal(err)
+			}
+			if l != lane {
+				continue
+			}
+			if seen[n]++; !doubted[v] { // whose rest may come late
+				order = append(order, n)
+			}
 		}
-		for range rapid.IntRange(0, 3).Draw(m.t, "faults") {
-			handles = append(handles, m.c.Fake().Fault(kfake.Fault{
-				Keys: []kmsg.Key{kmsg.Produce}, Topic: m.topic, Partitions: []int32{partition},
-				Err: rapid.SampledFrom(kinds).Draw(m.t, "fault"), Count: rapid.IntRange(1, 2).Draw(m.t, "count"),
-			}))
+		if !slices.IsSorted(order) {
+			t.Fatalf("lane %d in partition %d: %v", lane, partition, order)
 		}
 	}
-	return func() {
-		for _, h := range handles {
-			h.Remove()
+	for n, times := range seen {
+		if what := r.outcome[n]; times > 1 || what == stored && times == 0 || what == refused && times > 0 && !doubted[string(r.msgs[n].Value)] {
+			t.Fatalf("lane %d, message %d: in the log %d times, outcome %d (%v)", lane, n, times, what, m.values(r.msgs[n].Partition))
 		}
 	}
 }

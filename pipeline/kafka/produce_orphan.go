@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"hash"
+	"slices"
 	"time"
 )
 
@@ -70,6 +71,90 @@ func (p *Producer) adopt(c *call, o *output, idx []int32) []int32 {
 	clear(o.orphans[len(kept):])
 	o.orphans = kept
 	return idx
+}
+
+// leave takes the call's batches away when its caller goes, which it may do at any time.
+// Where a batch then stands decides whether it may be stored, what becomes of it, and
+// what keeps the next batch of its output from getting its sequence:
+//
+//	where it stands                  may be stored  what becomes of it   the next one's sequence
+//	not queued: ended context,       no             nothing is sent      -
+//	  encoding fails
+//	behind another batch             no             forgotten            it had none
+//	first, its leader looked up,     no             forgotten            it had none, or one that
+//	  ready, waiting for an id or                                        no broker has: it is free
+//	  for its next try, and every
+//	  answer says: not stored
+//	on its way                       yes            an orphan            the output is closed
+//	first, and an earlier request    yes            an orphan            the output is closed
+//	  may have stored it
+//	an orphan, adopted by a caller   as it stands   an orphan again      the output is closed
+//	  that leaves too
+//	a part of a refused batch        as it stands   as above             the whole one's is not used
+//	                                                                     again if that was in doubt
+//	any, at Close                    as it stands   its caller is told   all ids end with the producer
+//	                                                ErrClosed
+//
+// An orphan is sent on, the same bytes under the same sequence, until an answer settles
+// it: stored, or not stored, and then it is dropped, as nobody waits for it. There is
+// one at most for an output, so they hold no more memory than a batch for each. They
+// hold other lanes back no longer than the output's leader does, with three
+// exceptions, in which what the caller sends again may be there twice:
+//
+//   - The broker answers for two minutes in a way that may be the batch's own fault
+//     (Ruling.Own), or says for as long that the topic is not there. The orphan is
+//     dropped, and its producer id with it.
+//   - The broker refuses it now that may have stored it before (the topic's settings
+//     have changed), or has forgotten the producer id.
+//   - The process ends, or the same messages come in smaller calls than before.
+//
+// A broker forgets a producer a day after its last records' time (their own time,
+// producer.id.expiration.ms; looked at every ten minutes): of records older than that
+// it may take a batch in doubt twice whatever we do.
+//
+// No batch belongs to a transaction: none carries the bit, and a producer id of ours is
+// of no transactional id. A transactor that is built on this must not let an orphan
+// live past the end of its transaction, or it is sent into the next: it must end the
+// producer and take a new epoch (InitProducerId), which fences what is on its way,
+// before it begins another.
+func (p *Producer) leave(c *call, reason error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.left == 0 {
+		return
+	}
+	for o := range p.all() {
+		if !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.call == c }) {
+			continue
+		}
+		p.leaveOutput(c, o, reason)
+	}
+	p.pumpAll()
+}
+
+func (p *Producer) leaveOutput(c *call, o *output, reason error) {
+	kept := o.queue[:0:0]
+	for i, b := range o.queue {
+		if b.call != c {
+			kept = append(kept, b)
+			continue
+		}
+		c.fail(b.idx, b.why(reason))
+		if b.sending || b.maybe {
+			p.orphan(b)
+			kept = append(kept, b)
+		} else {
+			if i == 0 {
+				p.unready(b)
+				o.busy = false
+			}
+			b.call = nil
+			p.recycle(b)
+		}
+		c.finish()
+	}
+	o.queue = kept
+	p.advance(o)
 }
 
 // fingerprint is a hash of origin and contents of messages.

@@ -49,6 +49,7 @@ func (p *Producer) number(b *batch) {
 		o.id, o.next = p.id, 0
 	}
 	b.sending = true
+	b.epoch = max(b.epoch, o.epoch)
 	if b.sealed != o.id {
 		b.sealed, b.sequence, b.unsealed = o.id, o.next, true
 	}
@@ -182,20 +183,27 @@ func readProduceAnswer(b []byte, batches []*batch, answers []produceAnswer) erro
 // lost handles a batch whose request has no answer. begun says whether the request
 // may have reached the broker.
 func (p *Producer) lost(b *batch, err error, begun bool) {
-	if errors.Is(err, errNoProducer) || errors.Is(err, ErrClosed) || p.closed {
-		if !p.closed {
-			p.giveUp(b, err)
-		}
-		return
+	if p.closed {
+		return // Close settles it
 	}
 	b.maybe = b.maybe || begun
-	b.last = err
-	p.client.Invalidate(b.out.TopicPartition)
-	b.out.leader = -1
+	if errors.Is(err, errNoProducer) || errors.Is(err, ErrClosed) {
+		p.giveUp(b, err)
+		return
+	}
+	// A broker that finds a request too large for it ends the connection.
+	b.hears(err, begun && isBroken(err))
+	p.leaderInDoubt(b.out)
 	p.again(b)
 }
 
-// answered handles a batch that the broker has given its word on.
+func (p *Producer) leaderInDoubt(o *output) {
+	p.client.Invalidate(o.TopicPartition)
+	o.leader = -1
+}
+
+// answered handles a batch that the broker has given its word on, as the table of
+// codes says.
 func (p *Producer) answered(b *batch, a produceAnswer) {
 	if p.closed {
 		return // Close settles it
@@ -204,52 +212,47 @@ func (p *Producer) answered(b *batch, a produceAnswer) {
 	if a.message != "" && !strings.EqualFold(a.message, a.code.Name()) {
 		err = fmt.Errorf("%w: %s", a.code, a.message)
 	}
-	b.last = err
-	switch a.code {
-	case 0, DuplicateSequence:
+	r := a.code.Ruling(OnProduce)
+	b.hears(err, r.Own)
+	if r.Absent && b.maybe && b.out.epoch < b.epoch && b.stale < maxStale {
+		// A later leader has had it: what an earlier one lacks proves nothing.
+		b.stale++
+		r = Ruling{Does: Lookup, Doubt: true}
+	}
+	b.maybe = (b.maybe || r.Doubt) && !r.Absent
+	switch r.Does {
+	case Done:
 		p.stored(b)
-		return
-	case MessageTooLarge, RecordListTooLarge:
-		p.refuse(b, RefusedTooLarge, nil, err)
-		return
-	case InvalidRecord:
-		p.refuse(b, RefusedInvalid, a.bad, err)
-		return
-	case InvalidTimestamp:
-		p.refuse(b, RefusedTimestamp, a.bad, err)
-		return
-	case OutOfOrderSequence, UnknownProducerID, InvalidProducerEpoch, ProducerFenced, invalidProducerIDMapping:
-		// The partition's leader has lost track of this producer, and of the batch: had
-		// it been stored by an earlier request, this one would be a duplicate.
+	case Refuse:
+		p.refuse(b, r.Reason, a.bad, err)
+	case Renew:
 		p.renew(b.out)
-		b.maybe = false
-		if b.restarts++; b.restarts > 1 {
+		switch b.restarts++; {
+		case b.call == nil:
+			p.drop(b) // only under its own sequence is it the same batch
+		case b.restarts > 1:
 			p.again(b)
-		} else {
+		default:
 			p.place(b)
 		}
-		return
-	case RequestTimedOut, NotEnoughReplicasAfter, UnknownServerError, NetworkException:
-		b.maybe = true
-	}
-	switch {
-	case a.code.leaderMoved() || a.code == RequestTimedOut || a.code == NetworkException:
-		p.client.Invalidate(b.out.TopicPartition)
-		b.out.leader = -1
-		if b.attempts == 0 {
+	case Lookup:
+		p.leaderInDoubt(b.out)
+		if b.attempts == 0 && b.wanted() {
 			b.attempts = 1
 			p.place(b) // the look-up waits if it must
 			return
 		}
 		p.again(b)
-	case b.maybe || a.code.Temporary() || a.code == CorruptMessage:
-		p.again(b)
-	default:
+	case Report:
+		if b.maybe {
+			p.again(b)
+			return
+		}
 		p.giveUp(b, err)
+	default:
+		p.again(b)
 	}
 }
-
-const invalidProducerIDMapping Error = 49
 
 // renew makes an output take another producer id, with sequences from 0, because its
 // leader has lost track of the one it has.

@@ -132,20 +132,19 @@ func (r *Real) Kill(id int) {
 	}
 }
 
-// Pause stops node id (from 1) where it is, with its connections open, until Resume.
-func (r *Real) Pause(id int) error { return r.signal(id, syscall.SIGSTOP) }
+// Freeze stops node id (from 1) where it stands, with its connections open, until Thaw.
+func (r *Real) Freeze(id int) { r.signal(id, syscall.SIGSTOP) }
 
-// Resume lets a paused node go on.
-func (r *Real) Resume(id int) error { return r.signal(id, syscall.SIGCONT) }
+// Thaw lets a frozen node go on.
+func (r *Real) Thaw(id int) { r.signal(id, syscall.SIGCONT) }
 
-func (r *Real) signal(id int, s syscall.Signal) error {
+func (r *Real) signal(id int, s syscall.Signal) {
 	n := r.nodes[id-1]
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
-	if n.command == nil {
-		return fmt.Errorf("signalling node %d: it does not run", id)
+	if n.command != nil {
+		_ = n.command.Process.Signal(s)
 	}
-	return n.command.Process.Signal(s)
 }
 
 // Restart starts a killed node again, with its data.

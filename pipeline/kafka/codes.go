@@ -1,0 +1,226 @@
+package kafka
+
+// A Request is a kind of request that an error code answers.
+type Request uint8
+
+// The kinds, which are the columns of the table.
+const (
+	OnProduce  Request = iota // Produce
+	OnFetch                   // Fetch
+	OnCommit                  // OffsetCommit and OffsetFetch
+	OnGroup                   // JoinGroup, SyncGroup, Heartbeat, LeaveGroup
+	OnMetadata                // Metadata, FindCoordinator, ListOffsets, InitProducerId and all others
+	requests
+)
+
+// An Action is what follows on a code.
+type Action uint8
+
+const (
+	_      Action = iota
+	Done          // as good as no error
+	Retry         // sent again after a pause
+	Lookup        // leader or coordinator are asked for anew, and it is sent again: at once the first time
+	Renew         // sent again under another producer id
+	Refuse        // the record will never be taken
+	Report        // told to the caller, who holds what it has and tries again
+	Rejoin        // the member joins its group again
+	Range         // the offsets that there are are asked for, and on_gap decides
+	Stop          // the pipeline ends: somebody must change something
+)
+
+// A Ruling is what a code means as the answer to one kind of request.
+type Ruling struct {
+	Does Action
+	// Doubt: a batch that this answers may be stored. It stays in doubt until an answer
+	// settles it, and nobody else gets its sequence meanwhile.
+	Doubt bool
+	// Absent: an answer from the leader proves that the batch is not stored, whatever
+	// earlier requests with it may have done.
+	Absent bool
+	// Own: the trouble may be the batch's own, so that waiting for a better answer may
+	// hold others back for ever; of a batch that nobody waits for, it ends the tries
+	// after orphanPatience.
+	Own    bool
+	Reason string // of a RefusedError
+	Why    string
+}
+
+// again says whether the same request may succeed later without anybody's doing.
+func (r Ruling) again() bool { return r.Does == Retry || r.Does == Lookup }
+
+// A codeRow is what one code means. A column that is left out follows from the others,
+// as Ruling does it.
+type codeRow struct{ produce, fetch, commit, group, metadata Ruling }
+
+// Ruling gives what e means as the answer to a kind of request. Every code has one,
+// also those that no broker of today knows. Temporary and everything that the producer
+// does with an answer come from it.
+func (e Error) Ruling(on Request) Ruling {
+	row := codeRows[e]
+	given := [requests]Ruling{row.produce, row.fetch, row.commit, row.group, row.metadata}[on]
+	if given.Does != 0 {
+		return given
+	}
+	passes := on != OnMetadata && e.Ruling(OnMetadata).again()
+	switch on {
+	case OnProduce:
+		return Ruling{Does: Retry, Doubt: true, Own: true, Why: "no answer to this request that is known of: taken for one that says nothing"}
+	case OnFetch:
+		if passes {
+			return Ruling{Does: Lookup, Why: "passes"}
+		}
+	case OnCommit:
+		if passes {
+			return Ruling{Does: Retry, Why: "passes"}
+		}
+		return Ruling{Does: Report, Why: "a commit is reported and tried again by the engine; asking for offsets ends the pipeline"}
+	case OnGroup:
+		if passes {
+			return Ruling{Does: Retry, Why: "passes"}
+		}
+	}
+	return Ruling{Does: Stop, Why: "does not pass by itself"}
+}
+
+// Shorthands of the produce column. What a broker says before it appends is no doubt:
+// the checks of ReplicaManager.appendRecords and of Partition.appendRecordsToLeader
+// up to UnifiedLog.append. What it says while the batch waits for its replicas
+// (DelayedProduce), or when something breaks, is.
+func before(does Action, why string) Ruling { return Ruling{Does: does, Why: why} }
+func after(does Action, why string) Ruling  { return Ruling{Does: does, Doubt: true, Why: why} }
+func refuses(reason, why string) Ruling     { return Ruling{Does: Refuse, Reason: reason, Why: why} }
+
+const (
+	whyTransactions = "of transactions, which this producer has none of; the id is of no use any more"
+	whyUnheardOf    = "no broker of today says it to this request; once it meant a move of the leader"
+)
+
+var (
+	moved       = Ruling{Does: Lookup, Why: "the leader is in doubt"}
+	passing     = Ruling{Does: Retry, Why: "passes"}
+	coordinator = codeRow{
+		commit:   Ruling{Does: Lookup, Why: "the coordinator is in doubt"},
+		group:    Ruling{Does: Lookup, Why: "the coordinator is in doubt"},
+		metadata: Ruling{Does: Retry, Why: "a coordinator comes up"},
+	}
+)
+
+var codeRows = map[Error]codeRow{
+	0: {
+		produce: before(Done, "stored by all replicas in sync"),
+		fetch:   Ruling{Does: Done}, commit: Ruling{Does: Done}, group: Ruling{Does: Done}, metadata: Ruling{Does: Done},
+	},
+	UnknownServerError: {
+		produce: Ruling{Does: Retry, Doubt: true, Own: true, Why: "anything may have failed, also behind the append"},
+		group:   Ruling{Does: Retry, Why: "a join stops the pipeline at the fifth in a row: members of another protocol make brokers say it"},
+	},
+	OffsetOutOfRange: {fetch: Ruling{Does: Range, Why: "deleted, cut off, or a replica that lags"}},
+	CorruptMessage: {
+		produce: Ruling{Does: Retry, Own: true, Why: "damaged on its way and not taken"},
+		fetch:   Ruling{Does: Stop, Why: "the log is damaged: on_corrupt needs to know where it goes on"},
+	},
+	UnknownTopicOrPartition: {
+		produce: Ruling{Does: Lookup, Doubt: true, Own: true,
+			Why: "also while the batch waits for its replicas: the partition moves away from this broker, or its topic is deleted, and the log with it"},
+		commit:   Ruling{Does: Report, Why: "the topic is gone"},
+		metadata: moved,
+	},
+	LeaderNotAvailable: {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	NotLeaderOrFollower: {
+		produce:  after(Lookup, "also when the leader steps down while the batch waits for its replicas, which may have it"),
+		metadata: moved,
+	},
+	RequestTimedOut: {
+		produce:  after(Lookup, "appended, and its replicas did not have it in time"),
+		metadata: passing,
+	},
+	ReplicaNotAvailable: {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	MessageTooLarge:     {produce: refuses(RefusedTooLarge, "above max.message.bytes")},
+	NetworkException: {
+		produce:  after(Lookup, "a broker between lost its connection"),
+		metadata: passing,
+	},
+	CoordinatorLoadInProgress: coordinator,
+	CoordinatorNotAvailable:   coordinator,
+	NotCoordinator:            coordinator,
+	InvalidTopic:              {produce: before(Report, "not a topic that may be written to")},
+	RecordListTooLarge:        {produce: refuses(RefusedTooLarge, "above segment.bytes")},
+	NotEnoughReplicas: {
+		produce:  before(Retry, "checked in front of the append"),
+		metadata: passing,
+	},
+	NotEnoughReplicasAfter: {
+		produce:  after(Retry, "appended, and then too few replicas were in sync"),
+		metadata: passing,
+	},
+	invalidRequiredAcks: {produce: before(Report, "the request is refused whole")},
+	IllegalGeneration: {
+		commit: Ruling{Does: Rejoin, Why: "the heartbeat hears the same; refused for good when that loses the partition"},
+		group:  Ruling{Does: Rejoin, Why: "everything is lost, the member id is kept"},
+	},
+	InconsistentGroupProtocol: {group: Ruling{Does: Stop, Why: "members of another protocol are in the group"}},
+	UnknownMemberID: {
+		commit: Ruling{Does: Rejoin, Why: "the heartbeat hears the same; refused for good when that loses the partition"},
+		group:  Ruling{Does: Rejoin, Why: "everything is lost, also the member id"},
+	},
+	InvalidSessionTimeout: {group: Ruling{Does: Stop, Why: "a setting is out of the broker's limits"}},
+	RebalanceInProgress: {
+		commit:   Ruling{Does: Retry, Why: "the member goes on with another generation"},
+		group:    Ruling{Does: Rejoin, Why: "partitions are kept"},
+		metadata: passing,
+	},
+	TopicAuthorizationFailed:   {produce: before(Report, "checked in front of everything else")},
+	ClusterAuthorizationFailed: {produce: before(Report, "old brokers want a right for producer ids; checked in front of everything else")},
+	InvalidTimestamp:           {produce: refuses(RefusedTimestamp, "out of the topic's limits")},
+	illegalSASLState:           {produce: before(Report, "the request is refused whole")},
+	UnsupportedVersion:         {produce: before(Report, "the request is refused whole")},
+	NotController:              {metadata: passing},
+	invalidRequest:             {produce: before(Report, "the request is refused whole")},
+	unsupportedForFormat:       {produce: before(Report, "the topic keeps a format of before Kafka 0.11")},
+	// The leader looks for the batch among the producer's last five before it looks at
+	// the order (UnifiedLog.analyzeAndValidateProducerState, ProducerAppendInfo), and
+	// nothing of ours comes behind a batch in doubt: it would be found. A leader of an
+	// earlier epoch proves nothing: its log may lack what its successor has.
+	OutOfOrderSequence: {produce: Ruling{Does: Renew, Absent: true, Why: "what came in front is gone from the log (an unclean election); had the leader the batch, it would call it a repeat"}},
+	DuplicateSequence:  {produce: before(Done, "appended before")},
+	// Only a producer that has our id can have raised the epoch, so the last five are
+	// its, and a batch of ours may stand behind them.
+	InvalidProducerEpoch:     {produce: before(Renew, "another has the id; says nothing of the batch")},
+	InvalidTxnState:          {produce: before(Renew, whyTransactions)},
+	invalidProducerIDMapping: {produce: before(Renew, whyTransactions)},
+	ConcurrentTransactions:   {metadata: passing},
+	TransactionalIDDenied:    {produce: before(Report, "checked in front of everything else")},
+	OperationNotAttempted:    {produce: before(Retry, "not tried")},
+	KafkaStorageError: {
+		produce:  after(Lookup, "the disk failed, perhaps behind the append: replicas may have the batch"),
+		metadata: moved,
+	},
+	// Kafka before 2.5, for a sequence other than 0 of a producer that it knows nothing
+	// of: that may have expired with the batch in the log.
+	UnknownProducerID:       {produce: before(Renew, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
+	groupIDNotFound:         {group: Ruling{Does: Stop, Why: "the group is used by another protocol"}},
+	FencedLeaderEpoch:       {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	UnknownLeaderEpoch:      {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	UnsupportedCompression:  {produce: before(Report, "checked in front of the append; the sink ends the pipeline")},
+	OffsetNotAvailable:      {metadata: passing},
+	MemberIDRequired:        {group: Ruling{Does: Rejoin, Why: "at once, with the id that the answer gives"}},
+	FencedInstanceID:        {group: Ruling{Does: Stop, Why: "another member has the instance id"}},
+	InvalidRecord:           {produce: refuses(RefusedInvalid, "refused by the broker's check of the records")},
+	UnstableOffsetCommit:    {metadata: passing},
+	ThrottlingQuotaExceeded: {metadata: passing},
+	ProducerFenced:          {produce: before(Renew, whyTransactions)},
+	UnknownTopicID:          {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	InconsistentTopicID:     {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	transactionAbortable:    {produce: before(Renew, whyTransactions)},
+}
+
+// Codes of the table that nothing else names.
+const (
+	invalidRequiredAcks      Error = 21
+	illegalSASLState         Error = 34
+	invalidRequest           Error = 42
+	unsupportedForFormat     Error = 43
+	invalidProducerIDMapping Error = 49
+	transactionAbortable     Error = 120
+)

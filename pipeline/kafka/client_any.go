@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"cmp"
 	"context"
 	"math/rand/v2"
 	"net"
@@ -18,8 +17,8 @@ const (
 )
 
 // sendAny asks the brokers, one more whenever all asked so far have failed or been
-// silent for half a second, and takes the first answer. Brokers that answered last
-// time come first, and every second one is one of those that the configuration names:
+// silent for half a second, and takes the first answer. Those that gave no answer last
+// time come last, and every second one is one of those that the configuration names:
 // with s of them, one that lives is asked after s seconds at the latest, however many
 // others have gone without closing their connections. x must do no harm when it is
 // done twice.
@@ -57,7 +56,7 @@ func (c *Client) sendAny(ctx context.Context, x *exchange) error {
 		}
 		for n, since := range silent {
 			if time.Since(since) >= hedge {
-				n.health.Store(bad) // another was quicker
+				n.failed.Store(true) // another was quicker
 			}
 		}
 	}()
@@ -101,10 +100,17 @@ func (c *Client) candidates() []*node {
 	}
 	rand.Shuffle(len(listed), func(i, j int) { listed[i], listed[j] = listed[j], listed[i] })
 	seeds := slices.Clone(c.seeds)
-	rank := map[int32]int{good: 0, untried: 1, bad: 2}
-	health := func(a, b *node) int { return cmp.Compare(rank[a.health.Load()], rank[b.health.Load()]) }
-	slices.SortStableFunc(listed, health)
-	slices.SortStableFunc(seeds, health)
+	failedLast := func(a, b *node) int {
+		switch one, other := a.failed.Load(), b.failed.Load(); {
+		case one == other:
+			return 0
+		case other:
+			return -1
+		}
+		return 1
+	}
+	slices.SortStableFunc(listed, failedLast)
+	slices.SortStableFunc(seeds, failedLast)
 	var out []*node
 	seen := map[string]bool{}
 	for i := range max(len(listed), len(seeds)) {

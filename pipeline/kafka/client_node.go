@@ -24,7 +24,7 @@ type node struct {
 	client  *Client
 	seed    bool                   // named in the configuration: stays when brokers move
 	ranges  atomic.Pointer[ranges] // as the last connection was told; nil: none yet
-	health  atomic.Int32           // untried, good or bad: how its last request went
+	failed  atomic.Bool            // its last request had no answer
 	// absent is since when the cluster does not list the broker; zero: it does.
 	// Client.mu guards it.
 	absent time.Time
@@ -34,12 +34,6 @@ type node struct {
 	data   *link
 	fetch  *link
 }
-
-const (
-	untried int32 = iota
-	good
-	bad
-)
 
 func (c *Client) newNode(address string) (*node, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
@@ -114,7 +108,7 @@ func (n *node) send(ctx context.Context, x *exchange, fetch bool) error {
 	a := &attempt{x: x, node: n, ctx: ctx, progress: p, done: make(chan struct{})}
 	_, err = l.RoundTrip(ctx, n.addr, a)
 	if err == nil {
-		n.health.Store(good)
+		n.failed.Store(false)
 		return nil
 	}
 	begun := a.giveUp()
@@ -128,7 +122,7 @@ func (n *node) send(ctx context.Context, x *exchange, fetch bool) error {
 		err = context.Cause(ctx)
 	}
 	if !errors.Is(err, context.Canceled) {
-		n.health.Store(bad)
+		n.failed.Store(true)
 	}
 	return &BrokerError{n.address, explain(err, begun, &n.client.config)}
 }

@@ -135,6 +135,24 @@ func (c *Client) Refresh(ctx context.Context, topics ...string) error {
 	return c.refresh(ctx, topics...)
 }
 
+// Settle asks the cluster for a topic until answers about it agree with what is known,
+// or for about five seconds: whether it is another one of the same name is known then.
+func (c *Client) Settle(ctx context.Context, topic string) error {
+	for range 5 {
+		if err := c.refresh(ctx, topic); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		t := c.meta.topics[topic]
+		settled := t == nil || t.doubt == nil
+		c.mu.Unlock()
+		if settled || !sleep(ctx, confirmApart) {
+			break
+		}
+	}
+	return ctx.Err()
+}
+
 func (c *Client) topic(ctx context.Context, topic string) (topicMeta, error) {
 	for try := 0; ; try++ {
 		c.mu.Lock()

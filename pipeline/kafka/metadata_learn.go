@@ -34,6 +34,7 @@ type doubt struct {
 	claim
 	since time.Time
 	by    []int32 // the brokers that say so
+	not   []int32 // those that have said what is known since
 }
 
 // learn takes in what a broker says of a topic. by is its node id, -1 when that is not
@@ -65,6 +66,7 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 	if by >= 0 && !slices.Contains(d.by, by) {
 		d.by = append(d.by, by)
 	}
+	d.not = slices.DeleteFunc(d.not, func(id int32) bool { return id == by })
 	if several && len(d.by) > 1 || !several && now.Sub(d.since) >= confirmApart {
 		return t.replace(heard), false
 	}
@@ -94,13 +96,18 @@ func (t *topicMeta) against(heard *topicMeta) (claim, bool) {
 	return claim{}, false
 }
 
-// agree takes a broker off those that doubt what is known.
+// agree takes a broker off those that doubt what is known. A doubt ends when nobody
+// has it any more, and when two are against one.
 func (t *topicMeta) agree(by int32, several bool) {
-	if t.doubt == nil {
+	d := t.doubt
+	if d == nil {
 		return
 	}
-	t.doubt.by = slices.DeleteFunc(t.doubt.by, func(id int32) bool { return id == by })
-	if !several || len(t.doubt.by) == 0 {
+	d.by = slices.DeleteFunc(d.by, func(id int32) bool { return id == by })
+	if by >= 0 && !slices.Contains(d.not, by) {
+		d.not = append(d.not, by)
+	}
+	if !several || len(d.by) == 0 || len(d.not) > 1 {
 		t.doubt = nil
 	}
 }

@@ -13,12 +13,14 @@ import (
 //   - That a topic is gone, denied, or another one of the same name is believed when
 //     two answers say so: of two brokers, or, where the cluster has one, confirmApart
 //     from each other with none in between that says otherwise.
-//   - An id that was left never comes back.
+//   - An id that was left does not come back, unless nothing else has been heard for
+//     leftFor: two late brokers may have talked us out of the right one.
 //
 // Brokers before Kafka 2.8 tell no ids. A topic whose epochs or partitions have become
 // fewer is then taken for another one, by the same rule.
 const (
 	confirmApart = time.Second
+	leftFor      = 5 * time.Minute
 	maxLeft      = 16 // ids kept for each topic
 )
 
@@ -44,10 +46,7 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 	if t == nil {
 		return heard, false
 	}
-	if t.err != nil { // nothing is lost with it
-		if heard.err == nil && slices.Contains(t.left, heard.id) {
-			return t, false
-		}
+	if t.err != nil && !(heard.err == nil && slices.Contains(t.left, heard.id)) { // nothing is lost with it
 		return t.replace(heard), false
 	}
 	c, against := t.against(heard)
@@ -55,9 +54,6 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 		t.agree(by, several)
 		t.merge(heard)
 		return t, t.doubt != nil
-	}
-	if c.id != (TopicID{}) && slices.Contains(t.left, c.id) {
-		return t, false
 	}
 	if t.doubt == nil || t.doubt.claim != c {
 		t.doubt = &doubt{claim: c, since: now}
@@ -67,7 +63,9 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 		d.by = append(d.by, by)
 	}
 	d.not = slices.DeleteFunc(d.not, func(id int32) bool { return id == by })
-	if several && len(d.by) > 1 || !several && now.Sub(d.since) >= confirmApart {
+	age := now.Sub(d.since)
+	left := c.id != (TopicID{}) && slices.Contains(t.left, c.id)
+	if (several && len(d.by) > 1 || !several && age >= confirmApart) && (!left || age >= leftFor) {
 		return t.replace(heard), false
 	}
 	if c.anew {
@@ -79,6 +77,8 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 // against says in what an answer contradicts what is known.
 func (t *topicMeta) against(heard *topicMeta) (claim, bool) {
 	switch {
+	case t.err != nil:
+		return claim{id: heard.id}, true
 	case heard.err != nil:
 		return claim{err: heard.err}, true
 	case heard.id != (TopicID{}) && t.id != (TopicID{}):

@@ -139,14 +139,21 @@ func TestOneStaleBrokerIsNotBelieved(t *testing.T) {
 				t.Fatalf("id %x, leader %d, epoch %d, %d partitions; they were %x, %d, %d, %d", i, l, e, m, id, leader, epoch, n)
 			}
 		}
-		// An id that was left is not believed of however many.
+		// An id that was left is not believed of however many, for minutes.
 		s.lie(1000, 0, 1, 2)
-		for range 10 {
+		for range 60 {
 			refresh(t, c, topic)
 			time.Sleep(3 * time.Second)
 		}
 		if i, l, _, _ := known(t, c, topic); i != id || l != leader {
 			t.Fatalf("it went back to %x, which it had left for %x", i, id)
+		}
+		for range 60 {
+			refresh(t, c, topic)
+			time.Sleep(3 * time.Second)
+		}
+		if i, _, _, _ := known(t, c, topic); i != first {
+			t.Fatalf("for six minutes nobody has said anything but %x, and %x is known", first, i)
 		}
 		if s.told < 12 {
 			t.Fatalf("asked the stale ones %d times only", s.told)

@@ -12,7 +12,9 @@ import (
 //   - until a connection is there and ready: startTimeout;
 //   - while bytes of the request or of the answer move: stallTimeout since the last
 //     byte, and on the whole leastRate after the first stallTimeout, so that a trickle
-//     does not hold for ever;
+//     does not hold for ever. While the request is written, the exchange's patience
+//     stands for stallTimeout if it is longer: a broker that holds a client to its
+//     quota does not read for a while;
 //   - from the request's last byte to the answer's first: the exchange's patience, and
 //     as long again as it took to write the request, part of which is still on its way.
 const (
@@ -50,9 +52,9 @@ func watchProgress(patience time.Duration, late func()) *progress {
 
 // deadline is when the exchange is late if nothing else happens.
 func (p *progress) deadline() time.Time {
-	moving := func(since time.Time) time.Time {
-		stall := p.last.Add(stallTimeout)
-		slow := since.Add(stallTimeout + time.Duration(p.moved)*time.Second/leastRate)
+	moving := func(since time.Time, most time.Duration) time.Time {
+		stall := p.last.Add(most)
+		slow := since.Add(most + time.Duration(p.moved)*time.Second/leastRate)
 		if slow.Before(stall) {
 			return slow
 		}
@@ -62,11 +64,11 @@ func (p *progress) deadline() time.Time {
 	case p.begun.IsZero():
 		return p.start.Add(startTimeout)
 	case p.sent.IsZero():
-		return moving(p.begun)
+		return moving(p.begun, max(stallTimeout, p.patience))
 	case p.answer.IsZero():
 		return p.sent.Add(p.patience + p.sent.Sub(p.begun))
 	}
-	return moving(p.answer)
+	return moving(p.answer, stallTimeout)
 }
 
 func (p *progress) check() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -303,23 +304,34 @@ func (c *Client) askMetadata(ctx context.Context, names []string) error {
 		return err
 	}
 	doubted := c.learn(m, names)
-	// What only one broker says is asked of others at once. One that is silent is not
-	// waited for long: the next refresh asks again.
-	for i, b := range m.brokers {
-		if len(doubted) == 0 || i > 2 {
+	// What only one broker says is asked of two others at once. One that is silent is
+	// not waited for long: the next refresh asks again.
+	for _, id := range c.others(m) {
+		if len(doubted) == 0 {
 			break
 		}
-		if b.id == m.from {
-			continue
-		}
 		one, cancel := context.WithTimeout(ctx, secondOpinion)
-		other, err := c.ask(one, b.id, doubted)
+		other, err := c.ask(one, id, doubted)
 		cancel()
 		if err == nil {
 			doubted = c.learn(other, doubted)
 		}
 	}
 	return nil
+}
+
+// others gives two brokers, or as many as there are, that did not give the answer and
+// that answered when they were last asked.
+func (c *Client) others(m *metadataAnswer) (ids []int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, i := range rand.Perm(len(m.brokers)) {
+		id := m.brokers[i].id
+		if n := c.nodes[id]; n != nil && id != m.from && !n.failed.Load() && len(ids) < 2 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // secondOpinion is how long a broker may take to confirm what another said.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
@@ -198,5 +200,31 @@ func TestShorterTopicOfTheSameNameIsOneGap(t *testing.T) {
 				r.done <- nil
 			})
 		})
+	}
+}
+
+// A broker that is too old ends the run at its start, with what to do; the oldest that
+// will do is read from.
+func TestOldBrokers(t *testing.T) {
+	v := kversion.Stable()
+	v.SetMaxKeyVersion(int16(kmsg.OffsetFetch), 5)
+	k := kafkatest.StartFake(t, kafkatest.Fake(kfake.MaxVersions(v)))
+	topic := k.Topic(t, 2)
+	err := startRun(t, settings(k, k.Group(t), topic)).end()
+	if err == nil || !strings.Contains(err.Error(), "OffsetFetch") || !strings.Contains(err.Error(), "Kafka "+kafka.OldestKafka) {
+		t.Fatal(err)
+	}
+	old := kafkatest.StartFake(t, kafkatest.Fake(kfake.MaxVersions(kversion.V2_4_0())))
+	topic = old.Topic(t, 2)
+	fill(t, old, topic, 2, 0, 100)
+	s := settings(old, old.Group(t), topic)
+	s.Stop = "end"
+	r := startRun(t, s)
+	if err := r.end(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, 100, true, r.sink)
+	if again := startRun(t, s); again.end() != nil || len(again.sink.Records()) > 0 {
+		t.Fatal("what was committed is read again")
 	}
 }

@@ -175,7 +175,7 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if err := a.x.negotiate(*a.node.ranges.Load()); err != nil {
 		return nil, err
 	}
-	if err := a.x.roundTrip(&metered{rw, a.progress}); err != nil {
+	if err := a.x.roundTrip(&metered{rw: rw, p: a.progress, piece: leastPiece}); err != nil {
 		if a.ctx.Err() != nil {
 			err = context.Cause(a.ctx)
 		}

@@ -21,8 +21,10 @@ const (
 	startTimeout = 10 * time.Second
 	stallTimeout = 10 * time.Second
 	leastRate    = 1 << 10 // bytes a second
-	// writePiece is what is written at once: progress is seen between two of them.
-	writePiece = 32 << 10
+	// What is written at once: progress is seen between two of them. It grows while the
+	// link takes them quickly, and shrinks again.
+	leastPiece, mostPiece = 8 << 10, 512 << 10
+	quickPiece, slowPiece = 20 * time.Millisecond, time.Second
 )
 
 // A progress watches one exchange and calls late once when it does not get on.
@@ -120,14 +122,15 @@ func (p *progress) move(n int) {
 
 // A metered connection tells its progress.
 type metered struct {
-	rw io.ReadWriter
-	p  *progress
+	rw    io.ReadWriter
+	p     *progress
+	piece int
 }
 
 func (m *metered) Write(b []byte) (n int, err error) {
 	m.p.enter(&m.p.begun)
 	for len(b) > 0 {
-		piece := b[:min(len(b), writePiece)]
+		piece, begin := b[:min(len(b), m.piece)], time.Now()
 		k, err := m.rw.Write(piece)
 		m.p.move(k)
 		n += k
@@ -135,6 +138,12 @@ func (m *metered) Write(b []byte) (n int, err error) {
 			return n, err
 		}
 		b = b[len(piece):]
+		switch took := time.Since(begin); {
+		case took < quickPiece:
+			m.piece = min(2*m.piece, mostPiece)
+		case took > slowPiece:
+			m.piece = max(m.piece/4, leastPiece)
+		}
 	}
 	return n, nil
 }

@@ -120,7 +120,7 @@ func TestSilentBrokerIsGivenUp(t *testing.T) {
 // longer than its caller waits, is sent once.
 func TestProduceOverASlowLink(t *testing.T) {
 	requests := int32(0) // that a link without limit takes
-	for _, link := range []*kafkatest.Narrow{{}, {Rate: 60_000}, {Rate: 60_000, Buffer: 256 << 10}, {Rate: 5_000}, {Rate: 5_000, Buffer: 64 << 10}} {
+	for _, link := range []*kafkatest.Narrow{{}, {Rate: 60_000}, {Rate: 60_000, Buffer: 256 << 10}, {Rate: 5_000}, {Rate: 5_000, Buffer: 64 << 10}, {Rate: 1_500}} {
 		t.Run(fmt.Sprintf("%d bytes a second and %d in a buffer", link.Rate, link.Buffer), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := kafkatest.StartFake(t, virtual(1)...)
@@ -148,7 +148,7 @@ func TestProduceOverASlowLink(t *testing.T) {
 						break
 					}
 					var failed *ProduceError
-					if !errors.As(err, &failed) || time.Since(begin) > 10*time.Minute {
+					if !errors.As(err, &failed) || time.Since(begin) > 20*time.Minute {
 						t.Fatal(err)
 					}
 					var left []Message

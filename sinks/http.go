@@ -11,6 +11,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 )
 
@@ -104,9 +105,18 @@ type HTTP struct {
 	client   *client.HTTP
 	host     string
 	scope    string // what makes keys of one sink differ from those of another
+	emit     *event.Emitter
 
 	mu      sync.Mutex
 	unknown map[place]request // by partition, the request that must be sent again as it was
+}
+
+// Attach implements pipeline.Attacher.
+func (h *HTTP) Attach(e *event.Emitter) { h.emit = e }
+
+// warnFiles tells that files of tls have become unusable, from any goroutine.
+func (h *HTTP) warnFiles(err error) {
+	h.emit.Log().Warn().Err(err).Msg("a file is not used as it is now")
 }
 
 // NewHTTP makes an HTTP sink for as many lanes at once as there are slots. scope, the
@@ -134,7 +144,7 @@ func NewHTTP(s HTTPSettings, scope string, slots int) (*HTTP, error) {
 			o.Header.Set("Content-Type", "application/json")
 		}
 	}
-	if o.TLS, err = s.TLS.Config(); err != nil {
+	if o.TLSFiles, err = s.TLS.Open(h.warnFiles); err != nil {
 		return nil, err
 	}
 	if o.Proxy, err = client.ParseProxy(s.Proxy.Reveal()); err != nil {

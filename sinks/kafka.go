@@ -37,10 +37,11 @@ type KafkaTLS struct {
 
 // KafkaSASL says who writes.
 type KafkaSASL struct {
-	Mechanism string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
-	Username  string          `yaml:"username" required:"true" doc:"name of the user"`
-	Password  pipeline.Secret `yaml:"password" required:"true" doc:"password of the user"`
-	Plaintext bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
+	Mechanism    string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
+	Username     string          `yaml:"username" required:"true" doc:"name of the user"`
+	Password     pipeline.Secret `yaml:"password" doc:"password of the user; this or password_file"`
+	PasswordFile pipeline.Path   `yaml:"password_file" doc:"file that holds the password alone, read again for every connection"`
+	Plaintext    bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
 }
 
 // DefaultKafka gives the settings of a Kafka sink before a file is read.
@@ -78,6 +79,9 @@ func (s *KafkaSettings) Validate() error {
 		}
 		if s.SASL.Username == "" {
 			bad("sasl.username", errors.New("it is missing"))
+		}
+		if (s.SASL.Password == "") == (s.SASL.PasswordFile == "") {
+			bad("sasl.password", errors.New("give one of password and password_file"))
 		}
 		open := slices.IndexFunc(s.Brokers, func(b string) bool { return !kafka.Loopback(b) })
 		if open >= 0 && s.TLS == nil && !s.SASL.Plaintext {
@@ -126,7 +130,8 @@ func NewKafka(s KafkaSettings, src pipeline.Source) (*Kafka, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	config, err := s.config(src)
+	k := &Kafka{settings: s, topics: map[string]int32{}, unknown: map[string]time.Time{}, refreshed: time.Now()}
+	config, err := s.config(src, k.warnFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -138,16 +143,13 @@ func NewKafka(s KafkaSettings, src pipeline.Source) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &Kafka{
-		settings: s, client: c, producer: kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec}),
-		topics: map[string]int32{}, unknown: map[string]time.Time{}, refreshed: time.Now(),
-	}
+	k.client, k.producer = c, kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec})
 	k.source, _ = src.(KafkaSource)
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
 }
 
-func (s *KafkaSettings) config(src pipeline.Source) (kafka.Config, error) {
+func (s *KafkaSettings) config(src pipeline.Source, warn func(error)) (kafka.Config, error) {
 	if len(s.Brokers) == 0 {
 		if from, ok := src.(KafkaSource); ok {
 			return from.KafkaConfig(), nil
@@ -157,11 +159,14 @@ func (s *KafkaSettings) config(src pipeline.Source) (kafka.Config, error) {
 	c := kafka.Config{Brokers: s.Brokers}
 	var t *kafka.TLS
 	if s.TLS != nil {
-		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName, Insecure: s.TLS.Insecure}
+		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName, Insecure: s.TLS.Insecure, Warn: warn}
 	}
 	var sasl *kafka.SASL
 	if s.SASL != nil {
-		sasl = &kafka.SASL{Mechanism: s.SASL.Mechanism, Username: s.SASL.Username, Password: s.SASL.Password.Reveal(), Plaintext: s.SASL.Plaintext}
+		sasl = &kafka.SASL{
+			Mechanism: s.SASL.Mechanism, Username: s.SASL.Username, Password: s.SASL.Password.Reveal(), PasswordFile: string(s.SASL.PasswordFile),
+			Warn: warn, Plaintext: s.SASL.Plaintext,
+		}
 	}
 	if err := c.Secure(t, sasl); err != nil {
 		return c, &pipeline.EnvironmentError{Err: err}
@@ -171,6 +176,11 @@ func (s *KafkaSettings) config(src pipeline.Source) (kafka.Config, error) {
 
 // Attach implements pipeline.Attacher.
 func (k *Kafka) Attach(e *event.Emitter) { k.log = e }
+
+// warnFiles tells that files of tls or sasl have become unusable, from any goroutine.
+func (k *Kafka) warnFiles(err error) {
+	k.log.Log().Warn().Err(err).Msg("a file is not used as it is now")
+}
 
 // Ping implements pipeline.Pinger: brokers, credentials, the topic if it is a fixed
 // one, and that it has the partitions that the partitioner needs.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 )
 
@@ -119,6 +120,15 @@ type HTTP struct {
 	client   *client.HTTP
 	host     string                    // scheme and host, for errors and Ping
 	headers  map[string]*expr.Template // those with parts
+	emit     *event.Emitter
+}
+
+// Attach implements pipeline.Attacher.
+func (h *HTTP) Attach(e *event.Emitter) { h.emit = e }
+
+// warnFiles tells that files of tls have become unusable, from any goroutine.
+func (h *HTTP) warnFiles(err error) {
+	h.emit.Log().Warn().Err(err).Msg("a file is not used as it is now")
 }
 
 // NewHTTP makes the stage for as many calls at once as there are workers. It
@@ -136,7 +146,7 @@ func NewHTTP(s HTTPSettings, workers int) (*HTTP, error) {
 	if s.Method == http.MethodPost && o.Header.Get("Content-Type") == "" {
 		o.Header.Set("Content-Type", "application/json")
 	}
-	if o.TLS, err = s.TLS.Config(); err != nil {
+	if o.TLSFiles, err = s.TLS.Open(h.warnFiles); err != nil {
 		return nil, err
 	}
 	if o.Proxy, err = client.ParseProxy(s.Proxy.Reveal()); err != nil {

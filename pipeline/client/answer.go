@@ -50,7 +50,7 @@ func (e *redirectError) Error() string { return e.why }
 func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 	req := first
 	for hops := 0; ; hops++ {
-		resp, err := h.transport.RoundTrip(req)
+		resp, err := h.current().RoundTrip(req)
 		if err != nil {
 			return nil, err
 		}
@@ -148,9 +148,10 @@ func (h *HTTP) Ping(ctx context.Context, address string) error {
 	if h.options.Proxy != nil {
 		u, what = h.options.Proxy, "connecting to the proxy"
 	}
-	conn, err := h.transport.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port(u)))
+	t := h.current()
+	conn, err := t.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port(u)))
 	if err == nil && u.Scheme == "https" {
-		conn, err = handshake(ctx, conn, h.transport.TLSClientConfig, u.Hostname())
+		conn, err = handshake(ctx, conn, t.TLSClientConfig, u.Hostname())
 	}
 	if err != nil {
 		return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; is the server up, and is the address right?", transportError(ctx, what, err))}

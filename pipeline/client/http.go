@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/tlsfiles"
 )
 
 // HTTPOptions are the settings of an HTTP client. Zero stands for the default.
@@ -34,6 +35,9 @@ type HTTPOptions struct {
 	// Gzip asks for compressed answers. One that comes unasked is decoded too.
 	Gzip bool
 	TLS  *tls.Config // nil: the system's authorities, TLS 1.2 or later
+	// TLSFiles take the place of TLS. They are looked at every five seconds at most;
+	// connections that were made before they changed are closed when they are idle.
+	TLSFiles *tlsfiles.Files
 	// Proxy is used when it is set; variables of the environment never are.
 	Proxy *url.URL
 	// Timeout bounds a call whose ctx has no deadline. 0: 5 minutes
@@ -43,10 +47,14 @@ type HTTPOptions struct {
 
 // An HTTP is a client with connections of its own. It is safe for concurrent use.
 type HTTP struct {
-	options   HTTPOptions
+	options HTTPOptions
+	header  http.Header // of every request; never changed
+	gunzip  sync.Pool   // of *gzip.Reader
+
+	mu        sync.Mutex
 	transport *http.Transport
-	header    http.Header // of every request; never changed
-	gunzip    sync.Pool   // of *gzip.Reader
+	tls       *tls.Config // of transport, when it stands in files
+	looked    time.Time   // at the files
 }
 
 const maxRedirects = 5
@@ -68,24 +76,55 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	if o.Gzip {
 		header.Set("Accept-Encoding", "gzip")
 	}
+	h := &HTTP{options: o, header: header, tls: o.TLS, looked: time.Now()}
+	if o.TLSFiles != nil {
+		h.tls = o.TLSFiles.Config()
+	}
+	h.transport = h.newTransport()
+	return h, nil
+}
+
+// lookEvery is how long files of TLS are taken for unchanged.
+const lookEvery = 5 * time.Second
+
+// current gives the transport for a call.
+func (h *HTTP) current() *http.Transport {
+	if h.options.TLSFiles == nil {
+		return h.transport
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.looked) < lookEvery {
+		return h.transport
+	}
+	h.looked = time.Now()
+	if now := h.options.TLSFiles.Config(); now != h.tls {
+		h.tls = now
+		h.transport.CloseIdleConnections()
+		h.transport = h.newTransport()
+	}
+	return h.transport
+}
+
+func (h *HTTP) newTransport() *http.Transport {
 	t := &http.Transport{
 		DialContext: (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		// The default of two idle connections a host opens and closes one for nearly
 		// every call of a pool of 64.
 		MaxIdleConns:           0,
-		MaxIdleConnsPerHost:    o.Slots,
-		MaxConnsPerHost:        o.Slots,
+		MaxIdleConnsPerHost:    h.options.Slots,
+		MaxConnsPerHost:        h.options.Slots,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // decoded here, within MaxBytes
 		ForceAttemptHTTP2:      true,
-		TLSClientConfig:        tlsConfig(o.TLS),
+		TLSClientConfig:        tlsConfig(h.tls),
 	}
-	if o.Proxy != nil {
-		t.Proxy = http.ProxyURL(o.Proxy)
+	if h.options.Proxy != nil {
+		t.Proxy = http.ProxyURL(h.options.Proxy)
 	}
-	return &HTTP{options: o, transport: t, header: header}, nil
+	return t
 }
 
 func tlsConfig(c *tls.Config) *tls.Config {
@@ -98,7 +137,7 @@ func tlsConfig(c *tls.Config) *tls.Config {
 }
 
 // Close closes the idle connections. Calls under way go on and close theirs.
-func (h *HTTP) Close() { h.transport.CloseIdleConnections() }
+func (h *HTTP) Close() { h.current().CloseIdleConnections() }
 
 // A Request is one call. Its Body must not be changed until the client is closed:
 // the transport may still be sending it when Do has returned.

@@ -3,13 +3,11 @@ package client
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
-	"os"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/tlsfiles"
 )
 
 // TLS says how a server is checked and how this side shows who it is. The zero
@@ -31,28 +29,25 @@ func (t TLS) Validate() error {
 
 // Config reads the files. An error is an EnvironmentError that names the file.
 func (t TLS) Config() (*tls.Config, error) {
+	f, err := t.Open(nil)
+	if err != nil {
+		return nil, err
+	}
+	return f.Config(), nil
+}
+
+// Open is Config for files that may be renewed. warn is told when they cannot be used
+// any more, once until they can; it may be nil.
+func (t TLS) Open(warn func(error)) (*tlsfiles.Files, error) {
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
-	c := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}
-	if t.CA != "" {
-		pem, err := os.ReadFile(string(t.CA))
-		if err != nil {
-			return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("reading the trusted authorities: %w", err)}
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("reading the trusted authorities: %s holds no PEM certificate", t.CA)}
-		}
+	f, err := tlsfiles.Open(tlsfiles.Paths{CA: string(t.CA), Cert: string(t.Cert), Key: string(t.Key)},
+		&tls.Config{MinVersion: tls.VersionTLS12, ServerName: t.ServerName}, warn)
+	if err != nil {
+		return nil, &pipeline.EnvironmentError{Err: err}
 	}
-	if t.Cert != "" {
-		pair, err := tls.LoadX509KeyPair(string(t.Cert), string(t.Key))
-		if err != nil {
-			return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("reading the certificate %s and its key: %w", t.Cert, err)}
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
+	return f, nil
 }
 
 // handshake closes conn when it fails.

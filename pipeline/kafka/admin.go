@@ -80,7 +80,7 @@ func (c *Client) CreateTopics(ctx context.Context, topics ...NewTopic) error {
 }
 
 func (c *Client) createTopics(ctx context.Context, controller int32, topics []NewTopic) error {
-	x := &exchange{key: protocol.CreateTopics, version: 4, broker: controller, clientID: c.config.ClientID, body: func(w *writer) {
+	x := &exchange{key: protocol.CreateTopics, broker: controller, clientID: c.config.ClientID, body: func(w *writer) {
 		w.array(len(topics))
 		for _, t := range topics {
 			w.string(t.Name)
@@ -207,7 +207,7 @@ func (c *Client) listOffsets(ctx context.Context, broker int32, qs []offsetQuery
 		}
 		return int(a.Partition - b.Partition)
 	})
-	x := &exchange{key: protocol.ListOffsets, version: 5, broker: broker, clientID: c.config.ClientID, body: func(w *writer) {
+	x := &exchange{key: protocol.ListOffsets, broker: broker, clientID: c.config.ClientID, body: func(w *writer) {
 		w.int32(-1)
 		if committed {
 			w.int8(1)

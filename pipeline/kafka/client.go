@@ -5,14 +5,14 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"strings"
 	"sync"
 	"time"
 
-	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/sasl"
+
+	"github.com/penstockio/penstock/pipeline/tlsfiles"
 )
 
 // Config says how to reach a cluster. The zero value of everything but Brokers
@@ -21,7 +21,8 @@ type Config struct {
 	Brokers  []string // host:port; without a port, 9092
 	ClientID string   // "": penstock
 	TLS      *tls.Config
-	SASL     sasl.Mechanism
+	TLSFiles *tlsfiles.Files // in place of TLS: asked for each connection
+	SASL     sasl.Mechanism  // its Start is called for each connection
 	// Dial replaces the dialer, for tests in virtual time.
 	Dial DialFunc
 	// Refresh is how often leaders are asked for anew without a reason. 0: 5 minutes.
@@ -80,7 +81,7 @@ func NewClient(config Config) (*Client, error) {
 		config.Refresh = 5 * time.Minute
 	}
 	if config.Dial == nil {
-		config.Dial = (&net.Dialer{Timeout: dialTimeout}).DialContext
+		config.Dial = dialEach((&net.Dialer{Timeout: dialTimeout}).DialContext, net.DefaultResolver.LookupHost)
 	}
 	c := &Client{config: config, nodes: map[int32]*node{}, coords: map[coordinatorKey]int32{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -138,8 +139,8 @@ func (c *Client) begin() error {
 	return nil
 }
 
-// do sends x to its broker and waits for the answer. Without a deadline in ctx it
-// gives up after ten seconds. When it returns, also with an error, nothing uses x or
+// do sends x to its broker and waits for the answer, as long as it gets on (see
+// progress) and ctx lasts. When it returns, also with an error, nothing uses x or
 // a buffer handed to it any more.
 func (c *Client) do(ctx context.Context, x *exchange) error { return c.send(ctx, x, false) }
 
@@ -162,44 +163,6 @@ func (c *Client) send(ctx context.Context, x *exchange, fetch bool) error {
 		return err
 	}
 	return c.closedError(n.send(ctx, x, fetch))
-}
-
-// sendAny asks the brokers one after another until one answers.
-func (c *Client) sendAny(ctx context.Context, x *exchange) error {
-	c.mu.Lock()
-	var all []*node
-	for _, n := range c.nodes {
-		all = append(all, n)
-	}
-	if len(all) == 0 {
-		all = append(all, c.seeds...)
-	} else {
-		rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-		all = append(all, c.seeds...)
-	}
-	c.mu.Unlock()
-	var errs []error
-	seen := map[string]bool{}
-	for _, n := range all {
-		if seen[n.address] {
-			continue
-		}
-		seen[n.address] = true
-		one, cancel := context.WithTimeout(ctx, requestTimeout/2)
-		err := n.send(one, x, false)
-		if isBroken(err) {
-			err = n.send(one, x, false) // an idle connection had died unnoticed
-		}
-		cancel()
-		if err == nil {
-			return nil
-		}
-		errs = append(errs, err)
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	return c.closedError(joinErrors(errs))
 }
 
 // joinErrors writes several errors into one line.
@@ -267,15 +230,14 @@ func (c *Client) setNode(id int32, host string, port int32) {
 	addr := net.JoinHostPort(host, fmt.Sprint(port))
 	if n := c.nodes[id]; n != nil {
 		if n.address == addr {
+			n.absent = time.Time{}
 			return
 		}
-		if !n.seed {
-			n.close()
-		}
-		delete(c.nodes, id)
+		c.forget(id)
 	}
 	for _, n := range c.seeds {
 		if n.address == addr {
+			n.absent = time.Time{}
 			c.nodes[id] = n
 			return
 		}
@@ -285,18 +247,34 @@ func (c *Client) setNode(id int32, host string, port int32) {
 	}
 }
 
-func (c *Client) newTransport() *kafkago.Transport {
-	return &kafkago.Transport{
-		Dial:        c.conns.dial,
-		DialTimeout: dialTimeout,
-		IdleTimeout: idleTimeout,
-		// The layout that a Transport keeps for itself is not used: metadata of no
-		// topic, seldom.
-		MetadataTopics: []string{},
-		MetadataTTL:    10 * time.Minute,
-		ClientID:       c.config.ClientID,
-		TLS:            c.config.TLS,
-		SASL:           c.config.SASL,
-		Context:        c.ctx,
+// forget takes a broker off the list. The caller holds c.mu.
+func (c *Client) forget(id int32) {
+	if n := c.nodes[id]; !n.seed {
+		n.close()
+	}
+	delete(c.nodes, id)
+}
+
+// goneAfter is how long a broker that no answer lists is kept: one stale answer
+// leaves its connections alone.
+const goneAfter = time.Minute
+
+// setNodes records where all brokers are, and forgets those that have not been
+// listed for a while. The caller holds c.mu.
+func (c *Client) setNodes(list []brokerAddress) {
+	listed := map[int32]bool{}
+	for _, b := range list {
+		c.setNode(b.id, b.host, b.port)
+		listed[b.id] = true
+	}
+	now := time.Now()
+	for id, n := range c.nodes {
+		switch {
+		case listed[id] || len(list) == 0:
+		case n.absent.IsZero():
+			n.absent = now
+		case now.Sub(n.absent) >= goneAfter:
+			c.forget(id)
+		}
 	}
 }

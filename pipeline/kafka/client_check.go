@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -27,15 +28,13 @@ const (
 	checkLeaders = 9 * time.Second // for leaders to be chosen in place of those that are down
 )
 
-// Check finds out whether the cluster can be reached with our credentials, speaks
-// what we need, and has these topics, with rights to them and leaders that can be
+// Check finds out whether the cluster can be reached with our credentials, whether
+// all its brokers take the requests that are sent, and whether it has these topics,
+// with rights to them and leaders that can be
 // reached. It takes at most 12 s. The error is a *CheckError, or several joined.
 func (c *Client) Check(ctx context.Context, topics ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	if err := c.checkCluster(ctx); err != nil {
-		return err
-	}
 	settle := time.Now().Add(checkSettle)
 	for {
 		err := c.refresh(ctx, topics...)
@@ -48,7 +47,7 @@ func (c *Client) Check(ctx context.Context, topics ...string) error {
 			}
 			return joinErrors(errs)
 		}
-		err = c.checkLeaders(ctx, topics)
+		err = c.checkBrokers(ctx, topics)
 		if err == nil || !Temporary(err) || !sleep(ctx, 200*time.Millisecond) || time.Until(settle) < checkSettle-checkLeaders {
 			return err
 		}
@@ -74,29 +73,6 @@ func (c *Client) CheckGroup(ctx context.Context, group string) error {
 	}
 }
 
-// needs are the requests that everything here is built on, with the least version.
-var needs = []struct {
-	key     protocol.ApiKey
-	version int16
-}{{protocol.Fetch, 11}, {protocol.Produce, 8}, {protocol.ListOffsets, 5}, {protocol.JoinGroup, 5}}
-
-func (c *Client) checkCluster(ctx context.Context) error {
-	for _, n := range needs {
-		_, most, err := c.versions(ctx, n.key)
-		if err != nil {
-			return c.clusterError(err)
-		}
-		c.mu.Lock()
-		blind := len(c.meta.ranges) == 1 // a broker that does not tell its versions
-		c.mu.Unlock()
-		if most < n.version && !blind {
-			return &CheckError{"brokers " + strings.Join(c.config.Brokers, ","),
-				fmt.Errorf("the cluster speaks request %s up to version %d, version %d is needed: use Kafka 2.4 or later", n.key, most, n.version)}
-		}
-	}
-	return nil
-}
-
 // clusterError makes one error of what the brokers said one by one: refused
 // credentials come before all else.
 func (c *Client) clusterError(err error) error {
@@ -120,7 +96,7 @@ func (c *Client) clusterError(err error) error {
 		subject += fmt.Sprintf(" (and %d others)", len(list)-1)
 	}
 	err = best.Err
-	if isBroken(err) && c.config.SASL == nil && c.config.TLS == nil {
+	if isBroken(err) && c.config.SASL == nil && !c.config.encrypted() {
 		err = &explained{"the broker closed the connection: does it expect tls or sasl on this port?", err}
 	}
 	return &CheckError{subject, err}
@@ -132,6 +108,8 @@ func rank(b *BrokerError) int {
 		return 3
 	case "tls":
 		return 2
+	case UnsupportedVersion.ErrorType():
+		return 4
 	case "timeout":
 		return 0
 	}
@@ -159,10 +137,7 @@ func (c *Client) checkTopics(ctx context.Context, topics []string) (errs []error
 
 // Topics lists the names of the topics that we may see, in order.
 func (c *Client) Topics(ctx context.Context) ([]string, error) {
-	x, err := c.metadataRequest(ctx, nil)
-	if err != nil {
-		return nil, err
-	}
+	x := c.metadataRequest(nil)
 	if err := c.do(ctx, x); err != nil {
 		return nil, fmt.Errorf("listing the topics: %w", err)
 	}
@@ -210,10 +185,12 @@ func editDistance(a, b string) int {
 	return row[len(b)]
 }
 
-// checkLeaders asks every broker that leads a partition of the topics something: the
-// address that a cluster advertises may be wrong although the named one is right.
-func (c *Client) checkLeaders(ctx context.Context, topics []string) error {
-	leaders := map[int32]TopicPartition{}
+// checkBrokers asks every broker of the cluster something: the address that a cluster
+// advertises may be wrong although the named one is right, and it must take the
+// requests that are sent. One that cannot be reached and leads no partition of the
+// topics is passed over: it may be down.
+func (c *Client) checkBrokers(ctx context.Context, topics []string) error {
+	leads := map[int32]TopicPartition{}
 	c.mu.Lock()
 	for _, name := range topics {
 		for i := range c.meta.topics[name].partitions {
@@ -223,25 +200,61 @@ func (c *Client) checkLeaders(ctx context.Context, topics []string) error {
 				c.mu.Unlock()
 				return &CheckError{"partition " + tp.String(), err}
 			}
-			leaders[p.leader] = tp
+			leads[p.leader] = tp
+		}
+	}
+	ids := slices.Collect(maps.Keys(c.nodes))
+	for id := range leads {
+		if c.nodes[id] == nil {
+			ids = append(ids, id)
 		}
 	}
 	c.mu.Unlock()
-	for _, id := range slices.Sorted(maps.Keys(leaders)) {
-		one, cancel := context.WithTimeout(ctx, requestTimeout/2)
-		err := c.do(one, &exchange{
-			key: protocol.ApiVersions, version: 0, broker: id, clientID: c.config.ClientID, body: func(*writer) {},
-		})
-		cancel()
-		if err != nil {
-			address := "?"
-			var b *BrokerError
-			if errors.As(err, &b) {
-				address, err = b.Address, b
-			}
-			return &CheckError{fmt.Sprintf("broker %d", id), &explained{
-				fmt.Sprintf("%v (the cluster names %s as leader of %s: check the broker's advertised.listeners)", err, address, leaders[id]), err}}
+	slices.Sort(ids)
+	errs := make([]error, len(ids))
+	var asked sync.WaitGroup
+	for i, id := range ids {
+		asked.Go(func() { errs[i] = c.checkBroker(ctx, id) })
+	}
+	asked.Wait()
+	for i, err := range errs {
+		var b *BrokerError
+		tp, leader := leads[ids[i]]
+		subject := fmt.Sprintf("broker %d", ids[i])
+		switch {
+		case err == nil, Temporary(err) && !leader:
+			continue
+		case errors.As(err, &b) && !Temporary(err):
+			return &CheckError{subject + " at " + b.Address, b.Err}
+		case !leader:
+			return &CheckError{subject, err}
 		}
+		address := "?"
+		if b != nil {
+			address, err = b.Address, b
+		}
+		return &CheckError{subject, &explained{
+			fmt.Sprintf("%v (the cluster names %s as leader of %s: check the broker's advertised.listeners)", err, address, tp), err}}
+	}
+	return nil
+}
+
+// checkBroker asks a broker, and looks through the versions that it takes.
+func (c *Client) checkBroker(ctx context.Context, id int32) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout/2)
+	defer cancel()
+	x := &exchange{key: protocol.ApiVersions, broker: id, clientID: c.config.ClientID, body: func(*writer) {}}
+	if err := c.do(ctx, x); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	n := c.nodes[id]
+	c.mu.Unlock()
+	if n == nil {
+		return nil // forgotten a moment ago
+	}
+	if err := n.ranges.Load().all(); err != nil {
+		return &BrokerError{n.address, err}
 	}
 	return nil
 }

@@ -21,14 +21,18 @@ import (
 type node struct {
 	address string
 	addr    net.Addr
-	config  *Config
-	make    func() *kafkago.Transport
-	seed    bool // named in the configuration: stays when brokers move
+	client  *Client
+	seed    bool                   // named in the configuration: stays when brokers move
+	ranges  atomic.Pointer[ranges] // as the last connection was told; nil: none yet
+	failed  atomic.Bool            // its last request had no answer
+	// absent is since when the cluster does not list the broker; zero: it does.
+	// Client.mu guards it.
+	absent time.Time
 
 	mu     sync.Mutex
 	closed bool
-	data   *kafkago.Transport
-	fetch  *kafkago.Transport
+	data   *link
+	fetch  *link
 }
 
 func (c *Client) newNode(address string) (*node, error) {
@@ -39,37 +43,44 @@ func (c *Client) newNode(address string) (*node, error) {
 			return nil, fmt.Errorf("connecting to Kafka: %q is no address: write host:port", address)
 		}
 	}
-	return &node{address: address, addr: kafkago.TCP(address), config: &c.config, make: c.newTransport}, nil
+	return &node{address: address, addr: kafkago.TCP(address), client: c}, nil
 }
 
-func (n *node) transport(fetch bool) (*kafkago.Transport, error) {
+// link gives the way to the broker. One whose log-in is about to end is left to the
+// requests that are on it, and a new one takes its place: no request is sent on a
+// connection that the broker would close for it.
+func (n *node) link(fetch bool) (*link, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.closed {
-		return nil, errors.New("the broker has moved to another address")
+		return nil, errMoved
 	}
-	t := &n.data
+	l := &n.data
 	if fetch {
-		t = &n.fetch
+		l = &n.fetch
 	}
-	if *t == nil {
-		*t = n.make()
+	if *l != nil && (*l).stale() {
+		(*l).CloseIdleConnections()
+		*l = nil
 	}
-	return *t, nil
+	if *l == nil {
+		*l = n.newLink()
+	}
+	return *l, nil
 }
 
-// drop forgets a Transport whose connections do not come about, so that the next
+// drop forgets a link whose connections do not come about, so that the next
 // request starts anew.
-func (n *node) drop(t *kafkago.Transport) {
+func (n *node) drop(l *link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.data == t {
+	if n.data == l {
 		n.data = nil
 	}
-	if n.fetch == t {
+	if n.fetch == l {
 		n.fetch = nil
 	}
-	t.CloseIdleConnections()
+	l.CloseIdleConnections()
 }
 
 // close lets connections in use finish their request.
@@ -77,27 +88,27 @@ func (n *node) close() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.closed = true
-	for _, t := range []*kafkago.Transport{n.data, n.fetch} {
-		if t != nil {
-			t.CloseIdleConnections()
+	for _, l := range []*link{n.data, n.fetch} {
+		if l != nil {
+			l.CloseIdleConnections()
 		}
 	}
 	n.data, n.fetch = nil, nil
 }
 
 func (n *node) send(ctx context.Context, x *exchange, fetch bool) error {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
-	}
-	t, err := n.transport(fetch)
+	l, err := n.link(fetch)
 	if err != nil {
 		return &BrokerError{n.address, err}
 	}
-	a := &attempt{x: x, ctx: ctx, done: make(chan struct{})}
-	_, err = t.RoundTrip(ctx, n.addr, a)
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	p := watchProgress(x.patience, func() { cancel(context.DeadlineExceeded) })
+	defer p.stop()
+	a := &attempt{x: x, node: n, ctx: ctx, progress: p, done: make(chan struct{})}
+	_, err = l.RoundTrip(ctx, n.addr, a)
 	if err == nil {
+		n.failed.Store(false)
 		return nil
 	}
 	begun := a.giveUp()
@@ -105,18 +116,26 @@ func (n *node) send(ctx context.Context, x *exchange, fetch bool) error {
 		<-a.done // ctx has ended or the exchange has: it does not wait for the network
 	}
 	if !begun || ctx.Err() == nil {
-		n.drop(t) // other idle connections are as likely to be dead
+		n.drop(l) // other idle connections are as likely to be dead
 	}
-	return &BrokerError{n.address, explain(err, begun, n.config)}
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if !errors.Is(err, context.Canceled) {
+		n.failed.Store(true)
+	}
+	return &BrokerError{n.address, explain(err, begun, &n.client.config)}
 }
 
 // An attempt is an exchange on its way: the message that kafka-go sees. It ends the
 // exchange as soon as ctx ends, which kafka-go itself does not.
 type attempt struct {
-	x     *exchange
-	ctx   context.Context
-	state atomic.Int32 // 0 waiting for a connection, 1 on it, 2 given up
-	done  chan struct{}
+	x        *exchange
+	node     *node
+	ctx      context.Context
+	progress *progress
+	state    atomic.Int32 // 0 waiting for a connection, 1 on it, 2 given up
+	done     chan struct{}
 }
 
 var _ protocol.RawExchanger = (*attempt)(nil)
@@ -153,9 +172,12 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 			mu.Unlock()
 		}()
 	}
-	if err := a.x.roundTrip(rw); err != nil {
+	if err := a.x.negotiate(*a.node.ranges.Load()); err != nil {
+		return nil, err
+	}
+	if err := a.x.roundTrip(&metered{rw: rw, p: a.progress, piece: leastPiece}); err != nil {
 		if a.ctx.Err() != nil {
-			err = a.ctx.Err()
+			err = context.Cause(a.ctx)
 		}
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (c *Client) coordinator(ctx context.Context, k coordinatorKey) (int32, erro
 		return id, nil
 	}
 	x := &exchange{
-		key: protocol.FindCoordinator, version: 2, broker: -1, clientID: c.config.ClientID,
+		key: protocol.FindCoordinator, broker: -1, clientID: c.config.ClientID,
 		body: func(w *writer) {
 			w.string(k.name)
 			w.int8(k.kind)

@@ -266,15 +266,22 @@ type BrokerError struct {
 func (e *BrokerError) Error() string { return "asking broker " + e.Address + ": " + e.Err.Error() }
 func (e *BrokerError) Unwrap() error { return e.Err }
 
-// Temporary is false when the broker refused the credentials.
-func (e *BrokerError) Temporary() bool { return !isAuth(e.Err) }
+// Temporary is false when the broker refused the credentials, or does not take what
+// is sent to it.
+func (e *BrokerError) Temporary() bool {
+	var version *VersionError
+	return !isAuth(e.Err) && !errors.As(e.Err, &version)
+}
 
 // ErrorType is the short name under which logs count the error.
 func (e *BrokerError) ErrorType() string {
 	var dns *net.DNSError
+	var version *VersionError
 	switch {
 	case isAuth(e.Err):
 		return "authentication"
+	case errors.As(e.Err, &version):
+		return UnsupportedVersion.ErrorType()
 	case isTLS(e.Err):
 		return "tls"
 	case errors.As(e.Err, &dns):

@@ -15,7 +15,7 @@ const (
 	// maxFetch bounds a fetch's answer: a batch larger than all limits of the request
 	// is returned whole, but no broker takes one of this size.
 	maxFetch = 256 << 20
-	// fetchGrace is what a broker may take beyond MaxWait.
+	// fetchGrace is what a broker may take beyond MaxWait until its answer begins.
 	fetchGrace = 10 * time.Second
 )
 
@@ -74,11 +74,9 @@ func (c *Client) Fetch(ctx context.Context, req *FetchRequest, alloc func(index,
 		alloc = func(_, n int) []byte { return make([]byte, n) }
 	}
 	answer.Throttle, answer.Partitions = 0, answer.Partitions[:0]
-	ctx, cancel := context.WithTimeout(ctx, req.MaxWait+fetchGrace)
-	defer cancel()
 	x := &exchange{
-		key: protocol.Fetch, version: 11, broker: req.Broker, clientID: c.config.ClientID,
-		body: req.write,
+		key: protocol.Fetch, broker: req.Broker, clientID: c.config.ClientID,
+		body: req.write, patience: req.MaxWait + fetchGrace,
 		read: func(r io.Reader, size int) error {
 			p := &fetchParser{r: r, left: size, req: req, alloc: alloc, answer: answer}
 			return p.parse()

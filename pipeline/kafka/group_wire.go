@@ -27,7 +27,7 @@ func (m *member) ask(ctx context.Context, patience time.Duration, x *exchange) (
 	if err != nil {
 		return nil, err
 	}
-	x.broker, x.clientID = node, m.client.config.ClientID
+	x.broker, x.clientID, x.patience = node, m.client.config.ClientID, patience
 	if err := m.client.do(ctx, x); err != nil {
 		m.client.DropCoordinator(m.config.Group)
 		return nil, fmt.Errorf("asking the coordinator of group %s: %w", m.config.Group, err)
@@ -72,7 +72,7 @@ type groupMember struct {
 
 // sendJoin is JoinGroup version 5. It waits for the other members.
 func (m *member) sendJoin(id string, s subscription) (*joined, error) {
-	x := &exchange{key: protocol.JoinGroup, version: 5, body: func(w *writer) {
+	x := &exchange{key: protocol.JoinGroup, body: func(w *writer) {
 		w.string(m.config.Group)
 		w.int32(int32(m.config.Session / time.Millisecond))
 		w.int32(int32(m.config.Rebalance / time.Millisecond))
@@ -101,7 +101,7 @@ func (m *member) sendJoin(id string, s subscription) (*joined, error) {
 
 // sendSync is SyncGroup version 3. plan is the leader's.
 func (m *member) sendSync(j *joined, plan map[string][]byte) ([]TopicPartition, error) {
-	x := &exchange{key: protocol.SyncGroup, version: 3, body: func(w *writer) {
+	x := &exchange{key: protocol.SyncGroup, body: func(w *writer) {
 		w.string(m.config.Group)
 		w.int32(j.generation)
 		w.string(j.memberID)
@@ -127,7 +127,7 @@ func (m *member) sendSync(j *joined, plan map[string][]byte) ([]TopicPartition, 
 
 // sendHeartbeat is Heartbeat version 3.
 func (m *member) sendHeartbeat(id string, generation int32) error {
-	x := &exchange{key: protocol.Heartbeat, version: 3, body: func(w *writer) {
+	x := &exchange{key: protocol.Heartbeat, body: func(w *writer) {
 		w.string(m.config.Group)
 		w.int32(generation)
 		w.string(id)
@@ -143,7 +143,7 @@ func (m *member) sendHeartbeat(id string, generation int32) error {
 
 // leave is LeaveGroup version 3.
 func (m *member) leave(ctx context.Context, id string) error {
-	x := &exchange{key: protocol.LeaveGroup, version: 3, body: func(w *writer) {
+	x := &exchange{key: protocol.LeaveGroup, body: func(w *writer) {
 		w.string(m.config.Group)
 		w.array(1)
 		w.string(id)

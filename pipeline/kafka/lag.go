@@ -101,7 +101,7 @@ func (c *Client) committedOffsets(ctx context.Context, group string, tps []Topic
 	for _, tp := range tps {
 		byTopic[tp.Topic] = append(byTopic[tp.Topic], tp.Partition)
 	}
-	x := &exchange{key: protocol.OffsetFetch, version: 7, flexible: true, broker: broker, clientID: c.config.ClientID, body: func(w *writer) {
+	x := &exchange{key: protocol.OffsetFetch, broker: broker, clientID: c.config.ClientID, body: func(w *writer) {
 		w.compactString(group)
 		if len(tps) == 0 {
 			w.uvarint(0) // all
@@ -116,7 +116,9 @@ func (c *Client) committedOffsets(ctx context.Context, group string, tps []Topic
 			}
 			w.tags()
 		}
-		w.bool(true) // stable
+		if w.version >= 7 {
+			w.bool(true) // stable
+		}
 		w.tags()
 	}}
 	one, cancel := context.WithTimeout(ctx, requestTimeout)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -12,7 +13,6 @@ import (
 
 // metadata is what we know of the cluster. Client.mu guards it.
 type metadata struct {
-	ranges    map[protocol.ApiKey][2]int16 // from ApiVersions; nil: not asked yet
 	topics    map[string]*topicMeta
 	wanted    map[string]struct{} // every topic that anybody asked for
 	at        time.Time           // of the last answer
@@ -20,17 +20,24 @@ type metadata struct {
 	failures  int                 // refreshes since the last that cured something
 	refreshes chan struct{}       // one refresh at a time
 	behind    bool                // a refresh in the background is on its way
+	doubts    bool                // an answer said what is not believed yet
 }
+
+// old says whether it is time to ask in the background.
+func (m *metadata) old(refresh time.Duration) bool { return m.doubts || time.Since(m.at) > refresh }
 
 type topicMeta struct {
 	err        error
 	id         TopicID
 	partitions []partitionMeta
+	left       []TopicID // ids that the name had before, the last at the end
+	doubt      *doubt    // what a broker says and is not believed yet
 }
 
 type partitionMeta struct {
 	err           error
 	leader, epoch int32 // leader -1: none
+	newest        int32 // epoch that was ever heard of
 	doubtful      bool
 }
 
@@ -46,8 +53,7 @@ func (c *Client) Leader(ctx context.Context, tp TopicPartition) (broker, epoch i
 	for try := 0; ; try++ {
 		c.mu.Lock()
 		p, err := c.meta.partition(tp)
-		stale := p != nil && time.Since(c.meta.at) > c.config.Refresh
-		if stale {
+		if p != nil && c.meta.old(c.config.Refresh) {
 			c.refreshBehind()
 		}
 		c.mu.Unlock()
@@ -95,7 +101,7 @@ func (c *Client) Known(tp TopicPartition) (broker, epoch int32, id TopicID, ok b
 	if err != nil || p.doubtful {
 		return -1, -1, TopicID{}, false
 	}
-	if time.Since(c.meta.at) > c.config.Refresh {
+	if c.meta.old(c.config.Refresh) {
 		c.refreshBehind()
 	}
 	return p.leader, p.epoch, c.meta.topics[tp.Topic].id, true
@@ -130,6 +136,24 @@ func (c *Client) Refresh(ctx context.Context, topics ...string) error {
 	return c.refresh(ctx, topics...)
 }
 
+// Settle asks the cluster for a topic until answers about it agree with what is known,
+// or for about five seconds: whether it is another one of the same name is known then.
+func (c *Client) Settle(ctx context.Context, topic string) error {
+	for range 5 {
+		if err := c.refresh(ctx, topic); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		t := c.meta.topics[topic]
+		settled := t == nil || t.doubt == nil
+		c.mu.Unlock()
+		if settled || !sleep(ctx, confirmApart) {
+			break
+		}
+	}
+	return ctx.Err()
+}
+
 func (c *Client) topic(ctx context.Context, topic string) (topicMeta, error) {
 	for try := 0; ; try++ {
 		c.mu.Lock()
@@ -152,6 +176,9 @@ func (c *Client) topic(ctx context.Context, topic string) (topicMeta, error) {
 	}
 }
 
+// slowRefresh bounds a refresh that nobody waits for, on a slow link.
+const slowRefresh = time.Minute
+
 // refreshBehind starts a refresh in the background unless one runs. The caller holds
 // c.mu.
 func (c *Client) refreshBehind() {
@@ -162,7 +189,7 @@ func (c *Client) refreshBehind() {
 	c.calls.Add(1)
 	go func() {
 		defer c.calls.Done()
-		ctx, cancel := context.WithTimeout(c.ctx, requestTimeout)
+		ctx, cancel := context.WithTimeout(c.ctx, slowRefresh)
 		defer cancel()
 		_ = c.refresh(ctx) // what is cached stays good; the next look-up tries again
 		c.mu.Lock()
@@ -250,10 +277,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // ask sends a Metadata request to a broker, -1 for any.
 func (c *Client) ask(ctx context.Context, broker int32, names []string) (*metadataAnswer, error) {
-	x, err := c.metadataRequest(ctx, names)
-	if err != nil {
-		return nil, err
-	}
+	x := c.metadataRequest(names)
 	x.broker = broker
 	if err := c.do(ctx, x); err != nil {
 		return nil, fmt.Errorf("asking for the cluster's metadata: %w", err)
@@ -264,8 +288,12 @@ func (c *Client) ask(ctx context.Context, broker int32, names []string) (*metada
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, b := range m.brokers {
-		c.setNode(b.id, b.host, b.port)
+	c.setNodes(m.brokers)
+	m.from = broker
+	for id, n := range c.nodes {
+		if n == x.from {
+			m.from = id
+		}
 	}
 	return m, nil
 }
@@ -275,29 +303,68 @@ func (c *Client) askMetadata(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, name := range names {
-		if t := m.topics[name]; t != nil {
-			c.meta.topics[name] = t
+	doubted := c.learn(m, names)
+	// What only one broker says is asked of two others at once. One that is silent is
+	// not waited for long: the next refresh asks again.
+	for _, id := range c.others(m) {
+		if len(doubted) == 0 {
+			break
+		}
+		one, cancel := context.WithTimeout(ctx, secondOpinion)
+		other, err := c.ask(one, id, doubted)
+		cancel()
+		if err == nil {
+			doubted = c.learn(other, doubted)
 		}
 	}
 	return nil
 }
 
+// others gives two brokers, or as many as there are, that did not give the answer and
+// that answered when they were last asked.
+func (c *Client) others(m *metadataAnswer) (ids []int32) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, i := range rand.Perm(len(m.brokers)) {
+		id := m.brokers[i].id
+		if n := c.nodes[id]; n != nil && id != m.from && !n.failed.Load() && len(ids) < 2 {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// secondOpinion is how long a broker may take to confirm what another said.
+const secondOpinion = 2 * time.Second
+
+// learn takes in an answer about topics, and gives those of which another is needed.
+func (c *Client) learn(m *metadataAnswer, names []string) (doubted []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for _, name := range names {
+		heard := m.topics[name]
+		if heard == nil {
+			continue
+		}
+		t, more := c.meta.topics[name].learn(now, heard, m.from, len(m.brokers) > 1)
+		c.meta.topics[name] = t
+		if more {
+			doubted = append(doubted, name)
+		}
+	}
+	c.meta.doubts = false
+	for _, t := range c.meta.topics {
+		c.meta.doubts = c.meta.doubts || t.doubt != nil
+	}
+	return doubted
+}
+
 // metadataRequest asks for topics by name; nil asks for all, none for the brokers
 // alone.
-func (c *Client) metadataRequest(ctx context.Context, names []string) (*exchange, error) {
-	_, most, err := c.versions(ctx, protocol.Metadata)
-	if err != nil {
-		return nil, err
-	}
-	if most < 7 {
-		return nil, fmt.Errorf("connecting to Kafka: the broker speaks Metadata up to version %d; Kafka 2.1 or later is needed", most)
-	}
-	x := &exchange{key: protocol.Metadata, version: 7, broker: -1, clientID: c.config.ClientID}
-	if most < 10 {
-		x.body = func(w *writer) {
+func (c *Client) metadataRequest(names []string) *exchange {
+	return &exchange{key: protocol.Metadata, broker: -1, clientID: c.config.ClientID, body: func(w *writer) {
+		if w.version < 10 {
 			if names == nil {
 				w.int32(-1)
 			} else {
@@ -307,11 +374,8 @@ func (c *Client) metadataRequest(ctx context.Context, names []string) (*exchange
 				w.string(n)
 			}
 			w.bool(false) // create no topic
+			return
 		}
-		return x, nil
-	}
-	x.version, x.flexible = 10, true
-	x.body = func(w *writer) {
 		if names == nil {
 			w.uvarint(0)
 		} else {
@@ -326,8 +390,7 @@ func (c *Client) metadataRequest(ctx context.Context, names []string) (*exchange
 		w.bool(false)
 		w.bool(false)
 		w.tags()
-	}
-	return x, nil
+	}}
 }
 
 type brokerAddress struct {
@@ -340,6 +403,7 @@ type metadataAnswer struct {
 	brokers    []brokerAddress
 	controller int32
 	topics     map[string]*topicMeta
+	from       int32 // the broker whose answer it is; -1: one that is known by its address alone
 }
 
 // parseMetadata reads version 7, or 10 when flexible.
@@ -368,6 +432,7 @@ func parseMetadata(b []byte, flexible bool) (*metadataAnswer, error) {
 		for p := arr(); p > 0 && r.err == nil; p-- {
 			err, index := codeError(r.int16()), r.int32()
 			part := partitionMeta{err: err, leader: r.int32(), epoch: r.int32()}
+			part.newest = part.epoch
 			for range 3 { // replicas, in sync, offline
 				r.take(4 * arr())
 			}
@@ -391,7 +456,7 @@ func (t *topicMeta) set(index int32, p partitionMeta) {
 		return
 	}
 	for int(index) >= len(t.partitions) {
-		t.partitions = append(t.partitions, partitionMeta{leader: -1, epoch: -1})
+		t.partitions = append(t.partitions, partitionMeta{leader: -1, epoch: -1, newest: -1})
 	}
 	t.partitions[index] = p
 }

@@ -78,7 +78,7 @@ func (m *member) commitFinal(err error) bool {
 // sendCommit is OffsetCommit version 7, with the leader epoch unknown: any other that
 // is not the true one makes other clients go back.
 func (m *member) sendCommit(ctx context.Context, id string, generation int32, tps []TopicPartition, offsets map[TopicPartition]int64) error {
-	x := &exchange{key: protocol.OffsetCommit, version: 7, body: func(w *writer) {
+	x := &exchange{key: protocol.OffsetCommit, body: func(w *writer) {
 		w.string(m.config.Group)
 		w.int32(generation)
 		w.string(id)
@@ -154,9 +154,9 @@ func (m *member) Committed(ctx context.Context, tps []TopicPartition) (map[Topic
 }
 
 // fetchOffsets is OffsetFetch version 7, which does not answer while a transaction
-// may still move the offset. An error is never read as no offset.
+// may still move the offset, or 6. An error is never read as no offset.
 func (m *member) fetchOffsets(ctx context.Context, tps []TopicPartition) (map[TopicPartition]int64, error) {
-	x := &exchange{key: protocol.OffsetFetch, version: 7, flexible: true, body: func(w *writer) {
+	x := &exchange{key: protocol.OffsetFetch, body: func(w *writer) {
 		w.compactString(m.config.Group)
 		topics := map[string][]int32{}
 		for _, tp := range tps {
@@ -171,7 +171,9 @@ func (m *member) fetchOffsets(ctx context.Context, tps []TopicPartition) (map[To
 			}
 			w.tags()
 		}
-		w.bool(true) // stable
+		if w.version >= 7 {
+			w.bool(true) // stable
+		}
 		w.tags()
 	}}
 	r, err := m.ask(ctx, m.requestPatience(), x)

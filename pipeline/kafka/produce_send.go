@@ -68,11 +68,9 @@ func (p *Producer) request(br *broker, batches []*batch) {
 	answers := make([]produceAnswer, len(batches))
 	if err == nil {
 		x := p.exchange(br.node, batches, &begun)
-		ctx, cancel := context.WithTimeout(p.ctx, p.config.Timeout+answerMargin)
-		err = p.client.do(ctx, x)
-		cancel()
+		err = p.client.do(p.ctx, x)
 		if err == nil {
-			err = readProduceAnswer(x.answer, batches, answers)
+			err = readProduceAnswer(x.answer, x.version, batches, answers)
 		}
 	}
 	p.mu.Lock()
@@ -92,10 +90,11 @@ func (p *Producer) request(br *broker, batches []*batch) {
 	p.pumpAll()
 }
 
-// exchange is Produce version 8.
+// exchange is Produce version 8, or 7.
 func (p *Producer) exchange(node int32, batches []*batch, begun *atomic.Bool) *exchange {
 	return &exchange{
-		key: protocol.Produce, version: 8, broker: node, clientID: p.client.config.ClientID,
+		key: protocol.Produce, broker: node, clientID: p.client.config.ClientID,
+		patience: p.config.Timeout + answerMargin,
 		body: func(w *writer) {
 			begun.Store(true)
 			w.nullable("")
@@ -148,7 +147,7 @@ type produceAnswer struct {
 	message string
 }
 
-func readProduceAnswer(b []byte, batches []*batch, answers []produceAnswer) error {
+func readProduceAnswer(b []byte, version int16, batches []*batch, answers []produceAnswer) error {
 	r := &reader{b: b}
 	for topics := r.array(); topics > 0 && r.err == nil; topics-- {
 		topic := r.string()
@@ -158,14 +157,16 @@ func readProduceAnswer(b []byte, batches []*batch, answers []produceAnswer) erro
 			r.int64() // base offset
 			r.int64() // log append time
 			r.int64() // log start offset
-			for n := r.array(); n > 0 && r.err == nil; n-- {
-				a.bad = append(a.bad, r.int32())
-				if text := r.string(); a.message == "" {
+			if version >= 8 {
+				for n := r.array(); n > 0 && r.err == nil; n-- {
+					a.bad = append(a.bad, r.int32())
+					if text := r.string(); a.message == "" {
+						a.message = text
+					}
+				}
+				if text := r.string(); text != "" {
 					a.message = text
 				}
-			}
-			if text := r.string(); text != "" {
-				a.message = text
 			}
 			for i, b := range batches {
 				if b.out.Partition == partition && b.out.Topic == topic {
@@ -309,7 +310,7 @@ func (p *Producer) askID() {
 // initProducerID is InitProducerID version 1, without a transactional id.
 func (p *Producer) initProducerID() (producerID, error) {
 	x := &exchange{
-		key: protocol.InitProducerId, version: 1, broker: -1, clientID: p.client.config.ClientID,
+		key: protocol.InitProducerId, broker: -1, clientID: p.client.config.ClientID,
 		body: func(w *writer) {
 			w.nullable("")
 			w.int32(math.MaxInt32) // transaction timeout, of no meaning here

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -14,6 +15,7 @@ import (
 // A writer appends the primitive types of Kafka's protocol. The compact forms are
 // those of flexible versions (KIP-482).
 type writer struct {
+	version  int16 // of the request that is written
 	b        []byte
 	attached []attachment
 }
@@ -221,28 +223,33 @@ func (r *reader) tags() {
 // anything is allocated for it.
 const maxResponse = 64 << 20
 
-// An exchange is one request and its answer, in a version of our choosing, sent to
-// the broker with the given node id through kafka-go's Transport.
+// An exchange is one request and its answer, sent to the broker with the given node
+// id through kafka-go's Transport.
 type exchange struct {
 	key      protocol.ApiKey
-	version  int16
+	version  int16 // as negotiated with the broker, from the table of requests
 	flexible bool
 	broker   int32 // node id; -1: any
 	clientID string
+	// patience is how long the broker may think before its answer begins. 0: 10 s.
+	patience time.Duration
 	body     func(*writer)
 	// read takes the answer's body: size bytes from r. nil: the body is kept whole
 	// in answer. A flexible response header's tags are gone from both.
 	read   func(r io.Reader, size int) error
 	answer []byte
+	from   *node // who answered, of any
 }
 
 var correlation atomic.Int32
+
+var errExpectsTLS = errors.New("the broker is expecting TLS")
 
 // roundTrip writes the request, header included, and reads the answer. After an
 // error the connection is of no further use.
 func (x *exchange) roundTrip(rw io.ReadWriter) error {
 	id := correlation.Add(1)
-	w := &writer{b: make([]byte, 4, 512)}
+	w := &writer{version: x.version, b: make([]byte, 4, 512)}
 	w.int16(int16(x.key))
 	w.int16(x.version)
 	w.int32(id)
@@ -258,6 +265,9 @@ func (x *exchange) roundTrip(rw io.ReadWriter) error {
 	var head [8]byte
 	if _, err := io.ReadFull(rw, head[:]); err != nil {
 		return err
+	}
+	if head[0] == 0x15 && head[1] == 0x03 { // an alert of TLS, where a length should be
+		return errExpectsTLS
 	}
 	size := int(int32(binary.BigEndian.Uint32(head[:4]))) - 4
 	if got := int32(binary.BigEndian.Uint32(head[4:])); got != id {

@@ -94,7 +94,7 @@ func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 		parts: map[kafka.TopicPartition]*kafkaPartition{}, loops: map[int32]*fetchLoop{},
 	}
 	var err error
-	if k.config, err = s.config(); err != nil {
+	if k.config, err = s.config(k.warnFiles); err != nil {
 		return nil, fmt.Errorf("making a Kafka source: %w", err)
 	}
 	k.config.Dial = o.Dial
@@ -104,6 +104,11 @@ func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 
 // Attach implements pipeline.Attacher.
 func (k *Kafka) Attach(e *event.Emitter) { k.events = e }
+
+// warnFiles tells that files of tls or sasl have become unusable, from any goroutine.
+func (k *Kafka) warnFiles(err error) {
+	k.events.Log().Warn().Err(err).Msg("a file is not used as it is now")
+}
 
 // Group is the consumer group's name.
 func (k *Kafka) Group() string { return k.s.Group }

@@ -14,6 +14,7 @@ const (
 	crowdedWait = 20 * time.Millisecond // of a poll that leaves lanes out: they may get room
 	takeWait    = 20 * time.Millisecond // for bytes that another loop was quicker to take
 	leastFetch  = 64 << 10              // room below which a poll is not worth while
+	mostCuts    = 6                     // times that the size of a poll is halved
 )
 
 // A fetchLoop polls one broker for all partitions that it leads, one request at a
@@ -35,6 +36,7 @@ type fetchLoop struct {
 
 	connected bool
 	failures  int       // in a row
+	cuts      int       // how often the size of a poll is halved: once for each that broke, and back for each that came whole
 	downSince time.Time // of the first of them
 }
 
@@ -125,8 +127,12 @@ func (l *fetchLoop) run() {
 		l.deliver()
 		switch {
 		case err == nil:
+			l.cuts = max(l.cuts-1, 0)
 			l.up()
 		case !interrupted:
+			// What broke off comes again from its start: a smaller part of it may come
+			// through before the connection breaks once more.
+			l.cuts = min(l.cuts+1, mostCuts)
 			l.down(err)
 		}
 		if t := l.answer.Throttle; t > 0 {
@@ -212,7 +218,7 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 	widest := l.k.widestRoom(l.polled)
 	// The polls of all brokers together take at most a quarter of the budget, of which a
 	// lane alone may have about all.
-	total := min(int64(l.k.s.Fetch.Bytes), max(widest/int64(4*brokers), 1))
+	total := min(int64(l.k.s.Fetch.Bytes)>>l.cuts, max(widest/int64(4*brokers), 1))
 	share := max(total/int64(len(l.polled)), 1)
 	take, cancel := context.WithTimeout(ctx, takeWait)
 	defer cancel()
@@ -234,7 +240,7 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 		q.charge = charge
 		kept = append(kept, q)
 		_, epoch, _, _ := l.k.client.Known(q.part.tp)
-		most := min(int(l.k.s.Fetch.Partition), max(mostDecoded/q.part.ratio, leastFetch))
+		most := min(int(l.k.s.Fetch.Partition)>>l.cuts, max(mostDecoded/q.part.ratio, leastFetch))
 		l.req.MaxBytes += int32(size)
 		l.req.Partitions = append(l.req.Partitions, kafka.FetchPartition{
 			TopicPartition: q.part.tp, Offset: q.part.next, LeaderEpoch: epoch, MaxBytes: int32(max(most, q.part.need)),

@@ -72,9 +72,27 @@ func (k *Kafka) mendRange(p *kafkaPartition, pause time.Duration) {
 		}
 	case p.next < start:
 		k.gap(p, gapDeleted, start, end)
+	case k.recreated(p, pause):
 	default:
 		k.gap(p, gapBeyond, start, end)
 	}
+}
+
+// recreated deals with a log that ends before our offset because the topic is another
+// one: told as that, and once. When the cluster does not say, it is asked again.
+func (k *Kafka) recreated(p *kafkaPartition, pause time.Duration) bool {
+	if k.client.Settle(k.ctx, p.tp.Topic) != nil {
+		if k.wait(p, pause) {
+			k.findLeader(p)
+		}
+		return true
+	}
+	_, _, id, ok := k.client.Known(p.tp)
+	if !ok || p.id == id || p.id == (kafka.TopicID{}) || id == (kafka.TopicID{}) {
+		return false
+	}
+	k.mendRecreated(p, id)
+	return true
 }
 
 // mendRecreated deals with a topic that has got another id.

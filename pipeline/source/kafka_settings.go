@@ -52,10 +52,11 @@ type KafkaTLS struct {
 
 // KafkaSASL says who reads.
 type KafkaSASL struct {
-	Mechanism string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
-	Username  string          `yaml:"username" required:"true" doc:"name of the user"`
-	Password  pipeline.Secret `yaml:"password" required:"true" doc:"password of the user"`
-	Plaintext bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
+	Mechanism    string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
+	Username     string          `yaml:"username" required:"true" doc:"name of the user"`
+	Password     pipeline.Secret `yaml:"password" doc:"password of the user; this or password_file"`
+	PasswordFile pipeline.Path   `yaml:"password_file" doc:"file that holds the password alone, read again for every connection"`
+	Plaintext    bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
 }
 
 // DefaultKafka gives the settings of a Kafka source before a file is read.
@@ -152,6 +153,9 @@ func (s *KafkaSettings) Validate() error {
 		if s.SASL.Username == "" {
 			bad("sasl.username", "it is missing")
 		}
+		if (s.SASL.Password == "") == (s.SASL.PasswordFile == "") {
+			bad("sasl.password", "give one of password and password_file")
+		}
 		if s.TLS == nil && !s.SASL.Plaintext {
 			for _, b := range s.Brokers {
 				if !kafka.Loopback(b) {
@@ -178,16 +182,19 @@ func checkTopic(name string) error {
 }
 
 // config makes the client's configuration. An error is one of a file that cannot be
-// read.
-func (s *KafkaSettings) config() (kafka.Config, error) {
+// read; warn is told when that comes later.
+func (s *KafkaSettings) config(warn func(error)) (kafka.Config, error) {
 	c := kafka.Config{Brokers: s.Brokers}
 	var t *kafka.TLS
 	if s.TLS != nil {
-		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName, Insecure: s.TLS.Insecure}
+		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName, Insecure: s.TLS.Insecure, Warn: warn}
 	}
 	var a *kafka.SASL
 	if s.SASL != nil {
-		a = &kafka.SASL{Mechanism: s.SASL.Mechanism, Username: s.SASL.Username, Password: s.SASL.Password.Reveal(), Plaintext: s.SASL.Plaintext}
+		a = &kafka.SASL{
+			Mechanism: s.SASL.Mechanism, Username: s.SASL.Username, Password: s.SASL.Password.Reveal(), PasswordFile: string(s.SASL.PasswordFile),
+			Warn: warn, Plaintext: s.SASL.Plaintext,
+		}
 	}
 	if err := c.Secure(t, a); err != nil {
 		return c, &pipeline.EnvironmentError{Err: err}

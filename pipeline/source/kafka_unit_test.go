@@ -77,7 +77,9 @@ func TestKafkaSettings(t *testing.T) {
 		"fetch.partition: it must be":     func(s *KafkaSettings) { s.Fetch.Partition = 2 * s.Fetch.Bytes },
 		"tls: cert and key belong":        func(s *KafkaSettings) { s.TLS = &KafkaTLS{Cert: "c.pem"} },
 		"sasl: without tls the password":  func(s *KafkaSettings) { s.SASL = &KafkaSASL{Mechanism: "plain", Username: "u", Password: "p"} },
-		`sasl.mechanism: "none" is none`:  func(s *KafkaSettings) { s.SASL = &KafkaSASL{Mechanism: "none", Username: "u", Plaintext: true} },
+		`sasl.mechanism: "none" is none`: func(s *KafkaSettings) {
+			s.SASL = &KafkaSASL{Mechanism: "none", Username: "u", Password: "p", Plaintext: true}
+		},
 	} {
 		s := good
 		change(&s)

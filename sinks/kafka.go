@@ -103,8 +103,10 @@ type KafkaSource interface {
 //
 // Headers and time of a record are kept, and its key unless the settings give
 // another; a tombstone stays null. The order within each output partition is that of
-// the writes. Topics are never created: a record whose templated topic does not exist
-// is rejected with unknown_topic; a fixed topic that has gone away is waited for. A
+// the writes. Topics are never created. A fixed topic that has gone away, or may not be
+// written to any more, is waited for. A record that names a topic, through a template,
+// is rejected when that does not exist (unknown_topic), may not be written to by us and
+// never was by this process (topic_denied), or is one of Kafka's own (invalid_topic). A
 // record that the topic does not take is rejected with too_large, invalid_record or
 // invalid_timestamp.
 type Kafka struct {
@@ -118,8 +120,8 @@ type Kafka struct {
 	cancel   context.CancelFunc
 
 	mu        sync.Mutex
-	topics    map[string]int32     // partitions
-	unknown   map[string]time.Time // topics that were not there, and when
+	topics    map[string]*kafkaTopic
+	missing   map[string]missingTopic // what records named and cannot be written to
 	refreshed time.Time
 	spare     []*kafkaBatch
 }
@@ -130,7 +132,7 @@ func NewKafka(s KafkaSettings, src pipeline.Source) (*Kafka, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	k := &Kafka{settings: s, topics: map[string]int32{}, unknown: map[string]time.Time{}, refreshed: time.Now()}
+	k := &Kafka{settings: s, topics: map[string]*kafkaTopic{}, missing: map[string]missingTopic{}, refreshed: time.Now()}
 	config, err := s.config(src, k.warnFiles)
 	if err != nil {
 		return nil, err
@@ -183,13 +185,17 @@ func (k *Kafka) warnFiles(err error) {
 }
 
 // Ping implements pipeline.Pinger: brokers, credentials, the topic if it is a fixed
-// one, and that it has the partitions that the partitioner needs.
+// one, that it is not one of Kafka's own, and that it has the partitions that the
+// partitioner needs.
 func (k *Kafka) Ping(ctx context.Context) error {
 	var topics []string
 	if k.settings.Topic.Static() {
 		topics = []string{k.settings.Topic.String()}
 	}
 	err := k.client.Check(ctx, topics...)
+	if err == nil {
+		err = k.pingInternal(ctx, topics)
+	}
 	if err == nil {
 		err = k.pingSource(ctx)
 	}
@@ -199,8 +205,15 @@ func (k *Kafka) Ping(ctx context.Context) error {
 	return nil
 }
 
-// isUnknownTopic says whether the broker denies a topic.
-func isUnknownTopic(err error) bool { return errors.Is(err, kafka.UnknownTopicOrPartition) }
+func (k *Kafka) pingInternal(ctx context.Context, topics []string) error {
+	states, err := k.client.LookUp(ctx, topics)
+	for i, s := range states {
+		if s.Internal {
+			return fmt.Errorf("writing to topic %s: it is one of Kafka's own, which takes no records of others; choose another", topics[i])
+		}
+	}
+	return err
+}
 
 // pingSource checks that a fixed topic has a partition for each of those of the
 // source, when records keep theirs.
@@ -233,6 +246,8 @@ func (k *Kafka) pingSource(ctx context.Context) error {
 
 // A kafkaBatch is the room of one Write.
 type kafkaBatch struct {
+	named   []namedTopic // of each record; empty when all go to one topic
+	using   []*kafkaTopic
 	msgs    []kafka.Message
 	at      []int // index of each message's record
 	headers []kafka.Header
@@ -242,13 +257,18 @@ type kafkaBatch struct {
 	partitions int32
 }
 
-// topic gives a record's topic, and looks a fixed one up once a Write.
-func (b *kafkaBatch) topic(ctx context.Context, k *Kafka, rec *pipeline.Record) (string, int32, error) {
+// topic gives the topic of record i and how many partitions it has. A fixed one is
+// looked up once a Write.
+func (b *kafkaBatch) topic(ctx context.Context, k *Kafka, i int) (string, int32, error) {
+	if len(b.named) > 0 {
+		n := &b.named[i]
+		return n.name, n.partitions, n.err
+	}
 	if b.partitions > 0 {
 		return b.fixed, b.partitions, nil
 	}
-	name, n, err := k.topic(ctx, rec)
-	if err == nil && k.settings.Topic.Static() {
+	name, n, err := k.fixed(ctx)
+	if err == nil {
 		b.fixed, b.partitions = name, n
 	}
 	return name, n, err
@@ -269,6 +289,8 @@ func (k *Kafka) room() *kafkaBatch {
 func (k *Kafka) giveBack(b *kafkaBatch) {
 	clear(b.msgs)
 	clear(b.headers)
+	clear(b.named)
+	b.named = b.named[:0]
 	b.msgs, b.at, b.headers, b.failed, b.partitions = b.msgs[:0], b.at[:0], b.headers[:0], nil, 0
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -281,13 +303,17 @@ func (k *Kafka) giveBack(b *kafkaBatch) {
 func (k *Kafka) Write(ctx context.Context, recs []*pipeline.Record) error {
 	b := k.room()
 	defer k.giveBack(b)
+	if !k.settings.Topic.Static() {
+		k.nameTopics(ctx, recs, b)
+		defer k.done(b)
+	}
 	held := false
 	for i, rec := range recs {
 		if held {
 			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: errHeldBack})
 			continue
 		}
-		m, err := k.message(ctx, rec, b)
+		m, err := k.message(ctx, rec, i, b)
 		if err != nil {
 			_, permanent := pipeline.IsPermanent(err)
 			held = !permanent // its topic cannot be known to be another than theirs
@@ -298,12 +324,19 @@ func (k *Kafka) Write(ctx context.Context, recs []*pipeline.Record) error {
 	}
 	k.refresh()
 	var lost *kafka.ProduceError
-	if err := k.producer.Produce(ctx, b.msgs); errors.As(err, &lost) {
+	err := k.producer.Produce(ctx, b.msgs)
+	switch {
+	case errors.As(err, &lost):
+		k.written(b, lost.Failed)
+		blamed := map[*kafkaTopic]bool{}
 		for _, f := range lost.Failed {
-			b.failed = append(b.failed, pipeline.Failure{Index: b.at[f.Index], Err: k.class(f.Err)})
+			i := b.at[f.Index]
+			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: k.class(f.Err, b, i, blamed)})
 		}
-	} else if err != nil {
+	case err != nil:
 		return err
+	default:
+		k.written(b, nil)
 	}
 	if len(b.failed) == 0 {
 		return nil
@@ -312,20 +345,22 @@ func (k *Kafka) Write(ctx context.Context, recs []*pipeline.Record) error {
 	return &pipeline.WriteError{Failed: b.failed}
 }
 
-// class tells the engine what to do about an error of the producer.
-func (k *Kafka) class(err error) error {
+// class tells the engine what to do about an error of the producer with record i.
+func (k *Kafka) class(err error, b *kafkaBatch, i int, blamed map[*kafkaTopic]bool) error {
 	var refused *kafka.RefusedError
 	switch {
 	case errors.As(err, &refused):
 		return pipeline.Reject(refused.Reason, err)
 	case errors.Is(err, kafka.UnsupportedCompression):
 		return pipeline.Fatal(fmt.Errorf("%w; choose another compression", err))
+	case len(b.named) > 0:
+		return k.blame(&b.named[i], err, blamed)
 	}
 	return err
 }
 
 // message makes of a record what is sent. An error is the record's own.
-func (k *Kafka) message(ctx context.Context, rec *pipeline.Record, b *kafkaBatch) (kafka.Message, error) {
+func (k *Kafka) message(ctx context.Context, rec *pipeline.Record, i int, b *kafkaBatch) (kafka.Message, error) {
 	m := kafka.Message{
 		Key: rec.Key, Value: rec.Value(), Time: rec.Time,
 		Origin: kafka.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: rec.Part},
@@ -337,7 +372,7 @@ func (k *Kafka) message(ctx context.Context, rec *pipeline.Record, b *kafkaBatch
 		}
 	}
 	var partitions int32
-	if m.Topic, partitions, err = b.topic(ctx, k, rec); err != nil {
+	if m.Topic, partitions, err = b.topic(ctx, k, i); err != nil {
 		return m, err
 	}
 	switch {

@@ -7,112 +7,325 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/kafka"
 )
 
 // Reasons of rejections that only this sink gives.
 const (
 	reasonNoTopic       = "unknown_topic"
+	reasonTopicDenied   = "topic_denied"
 	reasonTopicName     = "invalid_topic"
 	reasonTooManyTopics = "too_many_topics"
 )
 
 const (
-	maxTopics     = 1000        // distinct ones of a template
-	topicsRefresh = time.Minute // how often partition counts are asked for
-	unknownFor    = 5 * time.Second
-	topicTries    = 3
+	maxTopics     = 1000             // distinct ones of a template in use
+	topicIdle     = 10 * time.Minute // behind the last use, when one may make room
+	topicsRefresh = time.Minute      // how often partition counts are asked for
+	missingFor    = 5 * time.Second  // how long what was not there counts as missing
+
+	// topicTries are how often a topic that a record names is asked for before the record
+	// is rejected, with pauses from firstPause on that double: about 0.8 s together, in
+	// which a topic that was just made is known to all brokers. All names of a Write are
+	// asked for together.
+	topicTries = 5
+	firstPause = 50 * time.Millisecond
 )
 
-// topic gives a record's topic and how many partitions it has.
-func (k *Kafka) topic(ctx context.Context, rec *pipeline.Record) (string, int32, error) {
-	fixed := k.settings.Topic.Static()
-	name := ""
-	if fixed {
-		name = k.settings.Topic.String()
-	} else {
-		var err error
-		if name, err = k.settings.Topic.Path(rec); err != nil {
-			return "", 0, fmt.Errorf("making the topic's name: %w", err)
-		}
-	}
-	k.mu.Lock()
-	n, known := k.topics[name]
-	full := len(k.topics) >= maxTopics
-	missing := time.Since(k.unknown[name]) < unknownFor
-	k.mu.Unlock()
-	switch {
-	case known:
-		return name, n, nil
-	case fixed:
-		n, err := k.client.Partitions(ctx, name)
-		if err == nil && n == 0 {
-			err = errNoPartitions
-		}
-		if err != nil {
-			return "", 0, fmt.Errorf("looking topic %s up: %w", name, err)
-		}
-		k.learn(name, n)
-		return name, n, nil
-	case full:
-		return "", 0, pipeline.Reject(reasonTooManyTopics, fmt.Errorf("making the topic's name: more than %d different topics; the template takes too much from the record", maxTopics))
-	case missing:
-		return "", 0, errUnknownTopic
-	}
-	if err := topicName(name); err != nil {
-		return "", 0, pipeline.Reject(reasonTopicName, errors.New("making the topic's name: "+nameRule))
-	}
-	n, err := k.lookUp(ctx, name)
-	return name, n, err
+// A kafkaTopic is one that records go to.
+type kafkaTopic struct {
+	partitions atomic.Int32
+	// stored: a record has been stored there, so that rights which are missing later are
+	// an outage and no fault of the record.
+	stored atomic.Bool
+
+	// guarded by Kafka.mu
+	used   time.Time // last named by a record
+	users  int       // Writes that have it
+	denied int       // Writes in a row that were denied before anything was stored
 }
 
-var errUnknownTopic = pipeline.Reject(reasonNoTopic, errors.New("looking the record's topic up: there is no topic of this name, and none is created"))
+// A missingTopic is what a record named and cannot be written to.
+type missingTopic struct {
+	at  time.Time
+	err error
+}
 
-var errNoPartitions = errors.New("it has no partitions yet")
+// A namedTopic is where a template sends a record.
+type namedTopic struct {
+	name       string
+	topic      *kafkaTopic
+	partitions int32
+	err        error
+}
 
-// lookUp asks for a topic that a record names, a few times: brokers learn of a new
-// topic one after another.
-func (k *Kafka) lookUp(ctx context.Context, name string) (int32, error) {
-	for try := 0; ; try++ {
-		n, err := k.client.Partitions(ctx, name)
-		if err == nil && n == 0 {
-			err = errNoPartitions
+// fixed gives the topic that all records go to, and how many partitions it has.
+func (k *Kafka) fixed(ctx context.Context) (string, int32, error) {
+	name := k.settings.Topic.String()
+	k.mu.Lock()
+	t := k.topics[name]
+	k.mu.Unlock()
+	if t != nil {
+		return name, t.partitions.Load(), nil
+	}
+	n, err := k.client.Partitions(ctx, name)
+	if err == nil && n == 0 {
+		err = errNoPartitions
+	}
+	if err != nil {
+		return "", 0, fmt.Errorf("looking topic %s up: %w", name, err)
+	}
+	k.learn(name, n)
+	return name, n, nil
+}
+
+// nameTopics finds the topic of each record. Those that are not known are asked for
+// together: one after another, a Write of a thousand would take minutes.
+func (k *Kafka) nameTopics(ctx context.Context, recs []*pipeline.Record, b *kafkaBatch) {
+	var ask []string
+	for _, rec := range recs {
+		n := namedTopic{}
+		if name, err := k.settings.Topic.Path(rec); err != nil {
+			n.err = fmt.Errorf("making the topic's name: %w", err)
+		} else {
+			n.name = name
+			if known := k.use(&n, b); !known && n.err == nil {
+				ask = append(ask, name)
+			}
 		}
-		if err == nil {
-			k.learn(name, n)
-			return n, nil
+		b.named = append(b.named, n)
+	}
+	if len(ask) == 0 {
+		return
+	}
+	slices.Sort(ask)
+	failed := k.lookUp(ctx, slices.Compact(ask))
+	for i := range b.named {
+		n := &b.named[i]
+		if n.topic != nil || n.err != nil {
+			continue
 		}
-		if !isUnknownTopic(err) {
-			return 0, fmt.Errorf("looking the record's topic up: %w", err)
+		if n.err = failed[n.name]; n.err == nil && !k.use(n, b) && n.err == nil {
+			n.err = fmt.Errorf("looking the record's topic up: %w", kafka.UnknownTopicOrPartition) // forgotten since
+		}
+	}
+}
+
+// use looks a name up in what is known: a topic, or that it is missing.
+func (k *Kafka) use(n *namedTopic, b *kafkaBatch) (known bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	now := time.Now()
+	if t := k.topics[n.name]; t != nil {
+		n.topic, n.partitions, t.used = t, t.partitions.Load(), now
+		if len(b.using) == 0 || b.using[len(b.using)-1] != t {
+			t.users++
+			b.using = append(b.using, t)
+		}
+		return true
+	}
+	if m, ok := k.missing[n.name]; ok && now.Sub(m.at) < missingFor {
+		n.err = m.err
+		return false
+	}
+	if topicName(n.name) != nil {
+		n.err = pipeline.Reject(reasonTopicName, errors.New("making the topic's name: "+nameRule))
+	}
+	return false
+}
+
+// done says that a Write has no further use for its topics.
+func (k *Kafka) done(b *kafkaBatch) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, t := range b.using {
+		t.users--
+	}
+	clear(b.using)
+	b.using = b.using[:0]
+}
+
+var (
+	errNoPartitions = errors.New("it has no partitions yet")
+	errUnknownTopic = pipeline.Reject(reasonNoTopic, errors.New("looking the record's topic up: there is no topic of this name, and none is created"))
+	errTopicDenied  = pipeline.Reject(reasonTopicDenied, errors.New("looking the record's topic up: the user may not see or write to a topic of this name, if there is one"))
+	errInternal     = pipeline.Reject(reasonTopicName, errors.New("making the topic's name: it is one of Kafka's own topics, which take no records of others"))
+	errTooMany      = pipeline.Reject(reasonTooManyTopics, fmt.Errorf("making the topic's name: more than %d different topics in use; the template takes too much from the record", maxTopics))
+)
+
+// lookUp asks for topics that records name, all at once and a few times: brokers learn
+// of a new topic one after another. It gives an error for each that cannot be written
+// to.
+func (k *Kafka) lookUp(ctx context.Context, names []string) map[string]error {
+	failed := map[string]error{}
+	all := func(err error) map[string]error {
+		for _, name := range names {
+			failed[name] = fmt.Errorf("looking the record's topic up: %w", err)
+		}
+		return failed
+	}
+	for try, pause := 0, firstPause; ; try, pause = try+1, 2*pause {
+		states, err := k.client.LookUp(ctx, names)
+		if err != nil {
+			return all(err)
+		}
+		var again []string
+		for i, s := range states {
+			name := names[i]
+			switch {
+			case s.Internal:
+				failed[name] = k.miss(name, errInternal)
+			case s.Err == nil:
+				if k.learn(name, s.Partitions) {
+					delete(failed, name)
+				} else {
+					failed[name] = errTooMany
+				}
+			case errors.Is(s.Err, kafka.InvalidTopic):
+				failed[name] = k.miss(name, pipeline.Reject(reasonTopicName, fmt.Errorf("looking the record's topic up: %w", s.Err)))
+			case errors.Is(s.Err, kafka.UnknownTopicOrPartition):
+				failed[name], again = errUnknownTopic, append(again, name)
+			case errors.Is(s.Err, kafka.TopicAuthorizationFailed):
+				failed[name], again = errTopicDenied, append(again, name)
+			default: // there, and not led yet
+				failed[name], again = fmt.Errorf("looking the record's topic up: %w", s.Err), append(again, name)
+			}
+		}
+		if names = again; len(names) == 0 {
+			return failed
 		}
 		if try == topicTries-1 {
 			break
 		}
+		timer := time.NewTimer(pause)
 		select {
-		case <-time.After(50 * time.Millisecond):
+		case <-timer.C:
 		case <-ctx.Done():
-			return 0, fmt.Errorf("looking the record's topic up: %w", ctx.Err())
+			timer.Stop()
+			return all(ctx.Err())
 		}
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.unknown) >= maxTopics {
-		clear(k.unknown)
+	for _, name := range names {
+		k.miss(name, failed[name])
 	}
-	k.unknown[name] = time.Now()
-	return 0, errUnknownTopic
+	return failed
 }
 
-func (k *Kafka) learn(name string, n int32) {
+// miss remembers for a while that a topic cannot be written to, when err rejects the
+// record, and gives err.
+func (k *Kafka) miss(name string, err error) error {
+	if _, permanent := pipeline.IsPermanent(err); !permanent {
+		return err
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if had, ok := k.topics[name]; ok && had != n {
-		k.log.Log().Warn().Str("topic", name).Int32("partitions", n).Int32("partitions_before", had).
-			Msg("the topic has another number of partitions: keys go to other partitions from now on")
+	now := time.Now()
+	if len(k.missing) >= maxTopics {
+		maps.DeleteFunc(k.missing, func(_ string, m missingTopic) bool { return now.Sub(m.at) >= missingFor })
 	}
-	k.topics[name] = n
+	if len(k.missing) >= maxTopics {
+		clear(k.missing)
+	}
+	k.missing[name] = missingTopic{now, err}
+	return err
+}
+
+// learn notes how many partitions a topic has, and says false when there is no room for
+// another topic.
+func (k *Kafka) learn(name string, n int32) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if t := k.topics[name]; t != nil {
+		if had := t.partitions.Swap(n); had != n {
+			k.log.Log().Warn().Str("topic", name).Int32("partitions", n).Int32("partitions_before", had).
+				Msg("the topic has another number of partitions: keys go to other partitions from now on")
+		}
+		return true
+	}
+	if len(k.topics) >= maxTopics && !k.makeRoom() {
+		return false
+	}
+	t := &kafkaTopic{used: time.Now()}
+	t.partitions.Store(n)
+	k.topics[name] = t
+	delete(k.missing, name)
+	return true
+}
+
+// makeRoom forgets topics that no record has named for long, and says whether there
+// were any. The caller holds k.mu.
+func (k *Kafka) makeRoom() bool {
+	now, some := time.Now(), false
+	for name, t := range k.topics {
+		if t.users == 0 && now.Sub(t.used) >= topicIdle {
+			k.forget(name)
+			some = true
+		}
+	}
+	return some
+}
+
+// forget drops a topic that nobody uses. The caller holds k.mu.
+func (k *Kafka) forget(name string) {
+	delete(k.topics, name)
+	k.client.Forget(name)
+	k.producer.Forget(name)
+}
+
+// written notes which topics have taken a record.
+func (k *Kafka) written(b *kafkaBatch, failed []kafka.MessageError) {
+	if len(b.named) == 0 {
+		return
+	}
+	for i, at := range b.at {
+		if len(failed) > 0 && failed[0].Index == i {
+			failed = failed[1:]
+			continue
+		}
+		if t := b.named[at].topic; !t.stored.Load() {
+			t.stored.Store(true)
+		}
+	}
+}
+
+// blame deals with a topic that a record named and that did not take it. One that is
+// gone is asked for again by the next Write, which rejects the record when it stays
+// away. One that is denied is waited for if it has ever been written to by this
+// process, else the record is rejected after a few Writes. blamed are the topics that
+// this Write has dealt with.
+func (k *Kafka) blame(n *namedTopic, err error, blamed map[*kafkaTopic]bool) error {
+	first := !blamed[n.topic]
+	switch {
+	case errors.Is(err, kafka.InvalidTopic):
+		return k.miss(n.name, pipeline.Reject(reasonTopicName, err))
+	case errors.Is(err, kafka.UnknownTopicOrPartition):
+		if blamed[n.topic] = true; first {
+			k.mu.Lock()
+			if k.topics[n.name] == n.topic {
+				delete(k.topics, n.name)
+				k.client.Forget(n.name)
+			}
+			k.mu.Unlock()
+		}
+	case errors.Is(err, kafka.TopicAuthorizationFailed) && !n.topic.stored.Load():
+		k.mu.Lock()
+		if blamed[n.topic] = true; first {
+			n.topic.denied++
+		}
+		over := n.topic.denied >= topicTries
+		if over && k.topics[n.name] == n.topic {
+			delete(k.topics, n.name)
+		}
+		k.mu.Unlock()
+		if over {
+			return k.miss(n.name, pipeline.Reject(reasonTopicDenied, err))
+		}
+	}
+	return err
 }
 
 // refresh asks for the partition counts again, in the background and seldom.
@@ -132,10 +345,20 @@ func (k *Kafka) refresh() {
 		}
 		for _, name := range names {
 			if n, err := k.client.Partitions(ctx, name); err == nil && n > 0 {
-				k.learn(name, n)
+				k.recount(name, n)
 			}
 		}
 	})
+}
+
+// recount notes the partitions of a topic that is still in use.
+func (k *Kafka) recount(name string, n int32) {
+	k.mu.Lock()
+	t := k.topics[name]
+	k.mu.Unlock()
+	if t != nil {
+		k.learn(name, n)
+	}
 }
 
 const nameRule = "the name of a topic has 1 to 249 letters, digits, dots, underscores and dashes, and is not just one or two dots"

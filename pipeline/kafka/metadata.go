@@ -14,13 +14,13 @@ import (
 // metadata is what we know of the cluster. Client.mu guards it.
 type metadata struct {
 	topics    map[string]*topicMeta
-	wanted    map[string]struct{} // every topic that anybody asked for
-	at        time.Time           // of the last answer
-	tried     time.Time           // of the last question
-	failures  int                 // refreshes since the last that cured something
-	refreshes chan struct{}       // one refresh at a time
-	behind    bool                // a refresh in the background is on its way
-	doubts    bool                // an answer said what is not believed yet
+	wanted    map[string]time.Time // topics that are asked for, and when somebody last named them; see prune
+	at        time.Time            // of the last answer
+	tried     time.Time            // of the last question
+	failures  int                  // refreshes since the last that cured something
+	refreshes chan struct{}        // one refresh at a time
+	behind    bool                 // a refresh in the background is on its way
+	doubts    bool                 // an answer said what is not believed yet
 }
 
 // old says whether it is time to ask in the background.
@@ -29,6 +29,7 @@ func (m *metadata) old(refresh time.Duration) bool { return m.doubts || time.Sin
 type topicMeta struct {
 	err        error
 	id         TopicID
+	internal   bool
 	partitions []partitionMeta
 	left       []TopicID // ids that the name had before, the last at the end
 	doubt      *doubt    // what a broker says and is not believed yet
@@ -42,7 +43,7 @@ type partitionMeta struct {
 }
 
 func (m *metadata) init() {
-	m.topics, m.wanted = map[string]*topicMeta{}, map[string]struct{}{}
+	m.topics, m.wanted = map[string]*topicMeta{}, map[string]time.Time{}
 	m.refreshes = make(chan struct{}, 1)
 }
 
@@ -206,10 +207,11 @@ func (c *Client) refresh(ctx context.Context, topics ...string) error {
 	fresh := true
 	for _, t := range topics {
 		if _, ok := c.meta.wanted[t]; !ok {
-			c.meta.wanted[t] = struct{}{}
 			fresh = false
 		}
+		c.meta.wanted[t] = asked
 	}
+	c.meta.prune(asked)
 	c.mu.Unlock()
 	select {
 	case c.meta.refreshes <- struct{}{}:
@@ -344,7 +346,7 @@ func (c *Client) learn(m *metadataAnswer, names []string) (doubted []string) {
 	now := time.Now()
 	for _, name := range names {
 		heard := m.topics[name]
-		if heard == nil {
+		if _, ok := c.meta.wanted[name]; heard == nil || !ok { // forgotten while it was asked for
 			continue
 		}
 		t, more := c.meta.topics[name].learn(now, heard, m.from, len(m.brokers) > 1)
@@ -428,7 +430,7 @@ func parseMetadata(b []byte, flexible bool) (*metadataAnswer, error) {
 		if flexible {
 			t.id = r.uuid()
 		}
-		r.bool() // internal
+		t.internal = r.bool()
 		for p := arr(); p > 0 && r.err == nil; p-- {
 			err, index := codeError(r.int16()), r.int32()
 			part := partitionMeta{err: err, leader: r.int32(), epoch: r.int32()}

@@ -278,6 +278,33 @@ func (p *Producer) output(tp TopicPartition) []*output {
 	return list
 }
 
+// Forget lets go of what is kept of a topic that is not written to any more: names of
+// topics may come out of records, and each would cost memory for ever. Partitions with
+// a batch that has no outcome yet are kept, so it may be called again later. The caller
+// sees to it that no Produce to the topic is under way or begins meanwhile.
+func (p *Producer) Forget(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	list, kept := p.outputs[topic], false
+	for i, o := range list {
+		switch {
+		case o == nil:
+		case len(o.queue) > 0 || len(o.orphans) > 0:
+			kept = true
+		default:
+			// The partition's next output begins with sequence 0. Under the same id the
+			// broker could take that for a repeat of the first batch, and drop it.
+			if o.id == p.id {
+				p.id = noProducer
+			}
+			list[i] = nil
+		}
+	}
+	if !kept {
+		delete(p.outputs, topic)
+	}
+}
+
 // all are the outputs that there are.
 func (p *Producer) all() iter.Seq[*output] {
 	return func(yield func(*output) bool) {

@@ -209,10 +209,7 @@ func Loopback(address string) bool {
 	return ip != nil && ip.IsLoopback()
 }
 
-const (
-	unsupportedMechanism Error = 33
-	illegalSASLState     Error = 34
-)
+const unsupportedMechanism Error = 33
 
 func isAuth(err error) bool {
 	var e Error

@@ -210,7 +210,9 @@ func (k *Kafka) lookUp(ctx context.Context, names []string) map[string]error {
 		}
 	}
 	for _, name := range names {
-		k.miss(name, failed[name])
+		if k.miss(name, failed[name]) == errUnknownTopic {
+			k.producer.Gone(name)
+		}
 	}
 	return failed
 }

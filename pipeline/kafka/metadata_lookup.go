@@ -49,6 +49,9 @@ func (c *Client) LookUp(ctx context.Context, names []string) ([]TopicState, erro
 	for _, name := range there {
 		c.meta.wanted[name] = now
 	}
+	if c.meta.at.IsZero() {
+		c.meta.at = now // nothing older is known
+	}
 	c.mu.Unlock()
 	c.learn(m, there)
 	return states, nil

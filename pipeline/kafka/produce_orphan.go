@@ -157,6 +157,27 @@ func (p *Producer) leaveOutput(c *call, o *output, reason error) {
 	p.advance(o)
 }
 
+// Gone says that a topic is not there any more, and its log with it: batches of it that
+// nobody waits for are given up. Else they would be stored in a topic that is made
+// anew under the name, long after their messages were dealt with otherwise.
+func (p *Producer) Gone(topic string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range p.outputs[topic] {
+		if o == nil || len(o.queue) == 0 || o.queue[0].call != nil {
+			continue
+		}
+		b := o.queue[0]
+		if b.sending { // its answer is the last that is waited for
+			b.own, b.leftAt = time.Unix(0, 0), time.Time{}
+			continue
+		}
+		p.unready(b)
+		p.drop(b)
+	}
+	p.pumpAll()
+}
+
 // fingerprint is a hash of origin and contents of messages.
 func fingerprint(msgs []Message, idx []int32) []byte {
 	h := sha256.New()

@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
 var updateCodes = flag.Bool("update", false, "rewrite docs/internals/codes.md")
@@ -240,6 +244,44 @@ func TestStoredWhateverTheAnswerAndLeftIsNotLost(t *testing.T) {
 					}
 				})
 			})
+		}
+	}
+}
+
+// Every code, as the answer to a member's first JoinGroup, ends the member or does not.
+func TestMembersJoinAfterEveryCodeAsTheTableSays(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	topic := c.Topic(t, 1)
+	members := map[Error]*follower{}
+	for _, code := range everyCode() {
+		config := quick(c, t, topic)
+		config.Group += "." + fmt.Sprint(code.Code())
+		c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: config.Group, Err: &kerr.Error{Message: "X", Code: code.Code()}})
+		members[code] = follow(t, c, config, false)
+	}
+	for code, f := range members {
+		f.until("the member of "+code.Name()+" is in or out", func() bool { return f.err != nil || len(f.serving) == 1 })
+		f.mu.Lock()
+		if stops := code.Ruling(OnGroup).Does == Stop; stops != (f.err != nil) {
+			t.Errorf("%v: the member ends with %v", code, f.err)
+		}
+		f.mu.Unlock()
+	}
+}
+
+// Every code, as the answer to a commit, is told or tried again.
+func TestCommitsAfterEveryCodeAreAsTheTableSays(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	topic := c.Topic(t, 1)
+	config := quick(c, t, topic)
+	f := follow(t, c, config, false)
+	f.untilServing(1)
+	tp := TopicPartition{topic, 0}
+	for _, code := range everyCode() {
+		fault := c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: config.Group, Err: &kerr.Error{Message: "X", Code: code.Code()}})
+		err := f.Commit(soon(t), f.lifeOf(tp), map[TopicPartition]int64{tp: 7})
+		if told := code.Ruling(OnCommit).Does == Report; told != errors.Is(err, code) || !told && err != nil || fault.Hits() != 1 {
+			t.Errorf("%v: a commit ends with %v after %d answers", code, err, fault.Hits())
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
@@ -63,11 +64,7 @@ func stepDown(ctx context.Context, t *testing.T, c *kafkatest.Cluster, real *kaf
 	go func() { left <- p.Produce(write, first) }()
 	until(ctx, t, "the other replica has the batch", func() bool { return r.size(ctx, t, r.then, topic) > before })
 
-	set := kadm.TopicsSet{}
-	set.Add(topic, 0)
-	if _, err := r.admin.ElectLeaders(ctx, kadm.ElectPreferredReplica, set); err != nil {
-		t.Fatal(err)
-	}
+	r.elect(ctx, t, topic)
 	until(ctx, t, "the old leader has answered", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -116,7 +113,7 @@ func until(ctx context.Context, t *testing.T, what string, is func() bool) {
 // frozen is not the controller, which is needed.
 type replicated struct {
 	admin               *kadm.Client
-	client              kmsg.Requestor
+	client              *kgo.Client
 	first, then, frozen int32
 }
 
@@ -176,14 +173,37 @@ func (r *replicated) untilPreferred(ctx context.Context, t *testing.T, topic str
 	})
 }
 
-// size is how many bytes a broker has of a topic.
-func (r *replicated) size(ctx context.Context, t *testing.T, broker int32, topic string) int64 {
+// elect makes the preferred replica of a topic lead. Like size it asks one broker: the
+// frozen one does not answer.
+func (r *replicated) elect(ctx context.Context, t *testing.T, topic string) {
 	t.Helper()
-	set := kadm.TopicsSet{}
-	set.Add(topic, 0)
-	dirs, err := r.admin.DescribeBrokerLogDirs(ctx, broker, set)
-	if err != nil {
-		t.Fatal(err)
+	req := kmsg.NewPtrElectLeadersRequest()
+	rt := kmsg.NewElectLeadersRequestTopic()
+	rt.Topic, rt.Partitions = topic, []int32{0}
+	req.Topics, req.TimeoutMillis = append(req.Topics, rt), 10_000
+	resp, err := r.client.Broker(int(r.first)).Request(ctx, req)
+	if err != nil || resp.(*kmsg.ElectLeadersResponse).ErrorCode != 0 {
+		t.Fatalf("electing the preferred leader: %v, %+v", err, resp)
 	}
-	return dirs.Size()
+}
+
+// size is how many bytes a broker has of a topic.
+func (r *replicated) size(ctx context.Context, t *testing.T, broker int32, topic string) (n int64) {
+	t.Helper()
+	req := kmsg.NewPtrDescribeLogDirsRequest()
+	rt := kmsg.NewDescribeLogDirsRequestTopic()
+	rt.Topic, rt.Partitions = topic, []int32{0}
+	req.Topics = append(req.Topics, rt)
+	resp, err := r.client.Broker(int(broker)).Request(ctx, req)
+	if err != nil {
+		t.Fatalf("asking broker %d how much it has: %v", broker, err)
+	}
+	for _, dir := range resp.(*kmsg.DescribeLogDirsResponse).Dirs {
+		for _, topic := range dir.Topics {
+			for _, p := range topic.Partitions {
+				n += p.Size
+			}
+		}
+	}
+	return n
 }

@@ -24,13 +24,13 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.budget.join(&p.member)
 	defer p.budget.leave(&p.member)
 	p.attach()
-	if err := p.openSource(ctx); err != nil {
+	if by, err := p.openSource(ctx); err != nil {
 		p.setState("stopped")
 		p.finishClosed()
+		closeErr := p.closeAll(max(time.Until(by), p.reserve()))
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return p.closeAll(p.opts.Drain)
+			return closeErr
 		}
-		_ = p.closeAll(p.opts.Drain)
 		return err
 	}
 	p.setState("running")
@@ -39,11 +39,12 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	return p.finish(end, settled)
 }
 
-// openSource opens the source; ctx and Abort end the wait for it.
-func (p *Pipeline) openSource(ctx context.Context) error {
+// openSource opens the source; ctx and Abort end the wait for it. After an error, by is
+// when Run has to be over.
+func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	if p.opts.Transactor != nil {
 		if err := p.opts.Transactor.Bind(p.opts.Source); err != nil {
-			return fmt.Errorf("binding the transactor to the source: %w", err)
+			return time.Now().Add(p.opts.Drain), fmt.Errorf("binding the transactor to the source: %w", err)
 		}
 	}
 	octx, cancel := context.WithCancel(ctx)
@@ -55,21 +56,35 @@ func (p *Pipeline) openSource(ctx context.Context) error {
 		p.calls.Add(-1)
 		done <- err
 	}()
-	var err error
-	select {
-	case err = <-done:
-	case <-p.aborted:
-		cancel()
-		if err = within(p.reserve(), done); err == nil {
-			err = &AbandonedError{Forced: true}
+	var stopping <-chan struct{} = ctx.Done()
+	var spent <-chan time.Time
+	for waiting := true; waiting; {
+		waiting = false
+		select {
+		case err = <-done:
+		case <-p.aborted:
+			cancel()
+			by = time.Now().Add(p.reserve())
+			if err = within(p.reserve(), done); err == nil {
+				err = &AbandonedError{Forced: true}
+			}
+		case <-stopping:
+			stopping, waiting = nil, true
+			by = time.Now().Add(p.opts.Drain)
+			timer := time.NewTimer(p.opts.Drain)
+			defer timer.Stop()
+			spent = timer.C
+		case <-spent:
+			err = &AbandonedError{Running: 1}
 		}
-	case <-ctx.Done():
-		err = within(p.opts.Drain, done)
+	}
+	if by.IsZero() {
+		by = time.Now().Add(p.opts.Drain)
 	}
 	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("opening the source: %w", err)
+		err = fmt.Errorf("opening the source: %w", err)
 	}
-	return err
+	return by, err
 }
 
 // within waits for done for a while.
@@ -232,9 +247,16 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 		p.forget(l)
 	}
 	p.finishClosed()
-	p.watch.stop()
-	p.setState("stopped")
-	p.stats.stop()
+	figures := make(chan error, 1)
+	go func() {
+		p.watch.stop()
+		p.setState("stopped")
+		p.stats.stop()
+		figures <- nil
+	}()
+	// A component that does not report, or a log that is written to directly and not read,
+	// may have its last lines lost; it may not keep the rest from being closed.
+	_ = within(max(time.Until(e.by), p.reserve())/2, figures)
 	closeErr := p.closeAll(max(time.Until(e.by), p.reserve()))
 	p.giveUp()
 

@@ -78,7 +78,7 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 	if err != nil {
 		return &pipeline.EnvironmentError{Err: err}
 	}
-	defer broker.Close()
+	defer within(func() struct{} { broker.Close(); return struct{}{} }) // it goes with the process
 	var read []string
 	if s, ok := p.Source.Settings.(*source.KafkaSettings); ok {
 		read = s.Topics

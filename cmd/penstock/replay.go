@@ -203,9 +203,7 @@ func (r *replaying) run(ctx context.Context, signals <-chan os.Signal, out io.Wr
 		err = p.addMembers(all)
 	}
 	if err != nil || p.signal != nil {
-		for _, a := range all {
-			a.discard()
-		}
+		discardAll(all)
 		return p.neverRan(err)
 	}
 	p.expect = func() error { return r.flags.expected(p.members[0].runner.Snapshot()) }

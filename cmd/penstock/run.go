@@ -159,9 +159,7 @@ func daemon(ctx context.Context, set *config.Set, events *event.Emitter, log *ev
 		endpoint, err = p.serve(set)
 	}
 	if err != nil || p.signal != nil {
-		for _, a := range all {
-			a.discard()
-		}
+		discardAll(all)
 		return p.neverRan(err)
 	}
 	defer shut(endpoint)
@@ -191,9 +189,7 @@ func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*as
 	for _, file := range set.Pipelines {
 		a, err := assemble(file, events, budget, in)
 		if err != nil {
-			for _, b := range all {
-				b.discard()
-			}
+			discardAll(all)
 			return nil, err
 		}
 		all = append(all, a)

@@ -128,7 +128,7 @@ var meanings = map[string]string{
 	"step":                 "name of the step, or of the sink",
 	"step_index":           "place of the step in the chain, from 0",
 	"step_kind":            "what the stage is: `filter`, `http`",
-	"suppressed_event":     "event whose lines were held back",
+	"suppressed_event":     "event whose lines were not written; `log` for lines for people",
 	"suppressed_level":     "level of these lines",
 	"target":               "host that is called",
 	"throttle_wait_ms":     "time spent waiting for a rate limit, since the start",

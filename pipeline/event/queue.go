@@ -115,7 +115,9 @@ type QueueCounts struct {
 	Waiting int64 // now
 }
 
-// NewQueue starts a queue before w. Calls of w come from one goroutine.
+// NewQueue starts a queue before w. Calls of w come from one goroutine. When w is
+// standard error, a reader that goes away ends a Go program by SIGPIPE: one that is to
+// outlive it calls signal.Ignore(syscall.SIGPIPE).
 func NewQueue(w io.Writer) *Queue {
 	q := &Queue{
 		w: w, wake: make(chan struct{}, 1), quit: make(chan struct{}), done: make(chan struct{}), lost: map[lostKey]int64{},

@@ -124,6 +124,12 @@ log: {format: json, level: debug, stats_every: 1s}
 				if code := r.end(); code != exitDone {
 					t.Errorf("exit code %d", code)
 				}
+				if name != "a pipe without a reader" { // that ends a replay, as it does any filter
+					r := startCommand(t, nil, open(t), "replay", filepath.Join(dir, "p.yaml"), filepath.Join(dir, "input.jsonl"))
+					if code := r.end(); code != exitDone || bytes.Count(r.stdout, []byte("\n")) != records {
+						t.Errorf("replay: exit code %d, %d lines", code, bytes.Count(r.stdout, []byte("\n")))
+					}
+				}
 				for _, file := range []string{"out.jsonl", "dead.jsonl"} {
 					text, err := os.ReadFile(filepath.Join(dir, file))
 					if n := bytes.Count(text, []byte("\n")); err != nil || n != records/2 {

@@ -118,7 +118,13 @@ func startDaemon(t *testing.T, file string) *running {
 // such a pipe.
 func startDaemonTo(t *testing.T, file string, stdout, stderr *os.File) *running {
 	t.Helper()
-	r := &running{t: t, command: exec.Command("penstock", "run", file), stuck: make(chan struct{})}
+	return startCommand(t, stdout, stderr, "run", file)
+}
+
+// startCommand runs a command as a process of its own.
+func startCommand(t *testing.T, stdout, stderr *os.File, args ...string) *running {
+	t.Helper()
+	r := &running{t: t, command: exec.Command("penstock", args...), stuck: make(chan struct{})}
 	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	if stdout != nil {
 		r.command.Stdout = stdout

@@ -436,6 +436,9 @@ func TestClosingAQueueIsBounded(t *testing.T) {
 			if all := readLines(t, w.out.take()); len(all) != 1 {
 				t.Errorf("%d lines were written after Close, want the one under way", len(all))
 			}
+			if c := q.Counts(); c != (QueueCounts{Dropped: 11}) {
+				t.Errorf("counts after the write under way: %+v", c)
+			}
 		})
 	})
 	t.Run("the writer fails", func(t *testing.T) {

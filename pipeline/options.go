@@ -114,8 +114,12 @@ type Options struct {
 	Stalled     time.Duration // after which a step or sink without progress is reported. 0: 30s
 
 	Transactor Transactor
-	Events     *event.Emitter // nil: no events
-	ConfigHash string         // stamped on pipeline.stats
+	// Events writes the pipeline's events. nil: none. An emitter writes to what it was made
+	// for while the pipeline waits, unless that is an event.Queue: only with a Queue does a
+	// log that nobody reads, or a full disk, hold up no record. Its owner closes the Queue
+	// when Run has returned.
+	Events     *event.Emitter
+	ConfigHash string // stamped on pipeline.stats
 	// DeadLetterTime stands in for the clock in penstock-time. nil: time.Now. Cases
 	// use the record's time.
 	DeadLetterTime func(*Record) time.Time

@@ -24,64 +24,19 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.budget.join(&p.member)
 	defer p.budget.leave(&p.member)
 	p.attach()
-	if err := p.openSource(ctx); err != nil {
+	if by, err := p.openSource(ctx); err != nil {
 		p.setState("stopped")
 		p.finishClosed()
+		closeErr := p.closeAll(max(time.Until(by), p.reserve()))
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
-			return p.closeAll(p.opts.Drain)
+			return closeErr
 		}
-		_ = p.closeAll(p.opts.Drain)
 		return err
 	}
 	p.setState("running")
 	settled := p.begin()
 	end := p.await(ctx, settled)
 	return p.finish(end, settled)
-}
-
-// openSource opens the source; ctx and Abort end the wait for it.
-func (p *Pipeline) openSource(ctx context.Context) error {
-	if p.opts.Transactor != nil {
-		if err := p.opts.Transactor.Bind(p.opts.Source); err != nil {
-			return fmt.Errorf("binding the transactor to the source: %w", err)
-		}
-	}
-	octx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	p.calls.Add(1)
-	go func() {
-		err := guarded(func() error { return p.opts.Source.Open(octx, engine{p}) })
-		p.calls.Add(-1)
-		done <- err
-	}()
-	var err error
-	select {
-	case err = <-done:
-	case <-p.aborted:
-		cancel()
-		if err = within(p.reserve(), done); err == nil {
-			err = &AbandonedError{Forced: true}
-		}
-	case <-ctx.Done():
-		err = within(p.opts.Drain, done)
-	}
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("opening the source: %w", err)
-	}
-	return err
-}
-
-// within waits for done for a while.
-func within(d time.Duration, done <-chan error) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-t.C:
-		return &AbandonedError{Running: 1}
-	}
 }
 
 // begin starts everything, and gives a channel that is closed when the source has
@@ -232,9 +187,16 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 		p.forget(l)
 	}
 	p.finishClosed()
-	p.watch.stop()
-	p.setState("stopped")
-	p.stats.stop()
+	figures := make(chan error, 1)
+	go func() {
+		p.watch.stop()
+		p.setState("stopped")
+		p.stats.stop()
+		figures <- nil
+	}()
+	// A component that does not report, or a log that is written to directly and not read,
+	// may have its last lines lost; it may not keep the rest from being closed.
+	_ = within(max(time.Until(e.by), p.reserve())/2, figures)
 	closeErr := p.closeAll(max(time.Until(e.by), p.reserve()))
 	p.giveUp()
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
 )
 
 func TestFatalStops(t *testing.T) {
@@ -184,6 +187,84 @@ func TestStopWhileOpening(t *testing.T) {
 			cancel()
 		}
 	})
+}
+
+// deafOpen is a source whose Open does not look at its ctx.
+type deafOpen struct {
+	memory
+	gate chan struct{}
+}
+
+func (d *deafOpen) Open(context.Context, Engine) error { <-d.gate; return nil }
+
+// deafClose is a sink whose Close does not look at its ctx.
+type deafClose struct {
+	collect
+	gate chan struct{}
+}
+
+func (d *deafClose) Close(context.Context) error { <-d.gate; return nil }
+
+// TestARunEndsAlthoughOpeningHangs: within one drain budget and what is kept for closing,
+// also when closing hangs too, and soon after Abort.
+func TestARunEndsAlthoughOpeningHangs(t *testing.T) {
+	for _, abort := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			ctx, cancel := context.WithCancel(t.Context())
+			p, done := start(t, ctx, Options{Source: &deafOpen{gate: gate}, Sinks: []Output{{Name: "out", Sink: &deafClose{gate: gate}}}})
+			time.Sleep(time.Second)
+			cancel()
+			from, most := time.Now(), p.opts.Drain+p.reserve()
+			if abort {
+				time.Sleep(time.Second)
+				p.Abort()
+				from, most = time.Now(), 2*p.reserve()
+			}
+			var abandoned *AbandonedError
+			if err := <-done; !errors.As(err, &abandoned) || time.Since(from) > most {
+				t.Errorf("abort %v: %v after %v, at most %v", abort, err, time.Since(from), most)
+			}
+			close(gate)
+		})
+	}
+}
+
+// deafReport is a source that hangs when it is asked how it is.
+type deafReport struct {
+	memory
+	gate chan struct{}
+}
+
+func (d *deafReport) Report() Report { <-d.gate; return Report{} }
+
+// deafLog takes no line before it is let go.
+type deafLog struct{ gate chan struct{} }
+
+func (d deafLog) Write(p []byte) (int, error) { <-d.gate; return len(p), nil }
+
+// TestARunEndsAlthoughItsLastFiguresHang: in a source that does not report, or in a log
+// that is written to directly.
+func TestARunEndsAlthoughItsLastFiguresHang(t *testing.T) {
+	for _, where := range []string{"source", "log"} {
+		synctest.Test(t, func(t *testing.T) {
+			gate := make(chan struct{})
+			src := &deafReport{memory: memory{lanes: 1, records: 10}, gate: gate}
+			o := Options{Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Events: event.New(io.Discard, event.Options{})}
+			if where == "log" {
+				o.Source, o.Events = &src.memory, event.New(deafLog{gate}, event.Options{})
+			}
+			p, done := start(t, t.Context(), o)
+			from := time.Now()
+			if err := <-done; err != nil || time.Since(from) > p.opts.Drain+p.reserve() {
+				t.Errorf("%s: %v after %v", where, err, time.Since(from))
+			}
+			if src.closed != 1 || src.mark(0) != 10 {
+				t.Errorf("%s: closed %d times, mark %d", where, src.closed, src.mark(0))
+			}
+			close(gate)
+		})
+	}
 }
 
 func TestOpenFails(t *testing.T) {

@@ -83,6 +83,15 @@ func (a *assembled) discard() {
 	_, _ = within(func() error { return catalog.Close(ctx, a.options) }) // nothing was written
 }
 
+// discardAll is discard for all at once: those that hang take the same second.
+func discardAll(all []*assembled) {
+	var closing sync.WaitGroup
+	for _, a := range all {
+		closing.Go(a.discard)
+	}
+	closing.Wait()
+}
+
 // member makes the pipeline.
 func (a *assembled) member() (*member, error) {
 	runner, err := pipeline.New(a.options)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,9 +62,13 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 	if d.partitions < 1 {
 		return usagef("--partitions %d: a topic has at least one", d.partitions)
 	}
+	return logged(g.err, func(log *event.Queue) error { return d.runFile(ctx, g, log, file) })
+}
+
+func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, file string) error {
 	signals, release := caught()
 	defer release()
-	set, events, err := loadDaemon(g, []string{file})
+	set, events, err := loadDaemon(g, log, []string{file})
 	if err != nil {
 		return err
 	}
@@ -73,7 +78,7 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 	if err != nil {
 		return &pipeline.EnvironmentError{Err: err}
 	}
-	defer broker.Close()
+	defer within(func() struct{} { broker.Close(); return struct{}{} }) // it goes with the process
 	var read []string
 	if s, ok := p.Source.Settings.(*source.KafkaSettings); ok {
 		read = s.Topics
@@ -101,10 +106,10 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 	if len(open) > 0 {
 		events.Log().Warn().Msgf("the topics of %s depend on the record and are not made: name them with --load, or make them with another client", strings.Join(open, ", "))
 	}
-	if err := d.load(ctx, events, broker.Addrs()); err != nil {
+	if stopped, err := interrupted(ctx, signals, func(ctx context.Context) error { return d.load(ctx, events, broker.Addrs()) }); err != nil || stopped {
 		return err
 	}
-	code := daemon(ctx, set, events, signals)
+	code := daemon(ctx, set, events, log, signals)
 	if d.keep && code == exitDone {
 		events.Log().Info().Msgf("the broker stays up on %s until interrupted; read a topic with: kcat -C -e -b %s -t TOPIC", addr, addr)
 		select {
@@ -114,6 +119,39 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 	}
 	return endedWith(code)
 }
+
+// interrupted runs f under a ctx that ends with the first SIGTERM or SIGINT, and says
+// whether one came: f is then waited for as long as a drain takes, and no second time.
+func interrupted(ctx context.Context, signals <-chan os.Signal, f func(context.Context) error) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	var late <-chan time.Time
+	for {
+		select {
+		case err := <-done:
+			if late != nil {
+				return true, nil
+			}
+			return false, err
+		case <-late:
+			return true, nil
+		case s := <-signals:
+			if s != syscall.SIGTERM && s != os.Interrupt {
+				continue
+			}
+			if late != nil {
+				return true, nil
+			}
+			cancel()
+			late = time.After(loadDrain + abortAfter)
+		}
+	}
+}
+
+// loadDrain is the drain budget of loading a fixture.
+const loadDrain = 5 * time.Second
 
 // reads says what a source reads, to people.
 func reads(topics []string) string {
@@ -170,6 +208,9 @@ func (d *devSession) load(ctx context.Context, events *event.Emitter, addrs []st
 			return usagef("--load %s: %w", l, err)
 		}
 		n, err := loadFixture(ctx, addrs, topic, path, d.as, d.key)
+		if err == nil {
+			err = ctx.Err()
+		}
 		if err != nil {
 			return fmt.Errorf("loading %s into topic %s: %w", file, topic, err)
 		}
@@ -200,7 +241,7 @@ func loadFixture(ctx context.Context, addrs []string, topic, path, as, key strin
 		return 0, err
 	}
 	p, err := pipeline.New(pipeline.Options{
-		Name: "load", Source: src, Sinks: []pipeline.Output{{Name: "kafka", Kind: "kafka", Sink: sink}}, Drain: 5 * time.Second,
+		Name: "load", Source: src, Sinks: []pipeline.Output{{Name: "kafka", Kind: "kafka", Sink: sink}}, Drain: loadDrain,
 	})
 	if err != nil {
 		return 0, errors.Join(err, sink.Close(ctx))

@@ -30,7 +30,7 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 	p.look = func() error { return watch.Check(p.snapshots(), p.inFlightOf) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
-		Listen: set.Process.Admin.Listen, Live: p.look, Ready: p.readiness, Snapshots: p.snapshots,
+		Listen: set.Process.Admin.Listen, Live: p.look, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts,
 		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
 	})
 	if err != nil {
@@ -42,12 +42,16 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 	return s, nil
 }
 
+// shutPatience is how long a request under way may take at the end: answers are made in
+// memory.
+const shutPatience = 250 * time.Millisecond
+
 // shut ends the endpoint; nil: there is none.
 func shut(s *admin.Server) {
 	if s == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), shutPatience)
 	defer cancel()
 	_ = s.Shutdown(ctx) // the process ends
 }

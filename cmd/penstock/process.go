@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -35,9 +36,10 @@ type member struct {
 
 // A process runs pipelines until they end, one of them fails, or a signal comes, and
 // says so in process.* events. It never waits longer than the drain budget and a few
-// seconds, whatever a sink does.
+// seconds, whatever a sink does: its events must write without waiting, to a Queue.
 type process struct {
 	events  *event.Emitter
+	log     *event.Queue // behind events; nil: something else is
 	members []*member
 	drain   time.Duration
 	signals <-chan os.Signal
@@ -100,7 +102,7 @@ func (p *process) run(ctx context.Context) int {
 		}
 	}
 	cancel()
-	<-watching
+	<-watching // what it calls is given up after a second each
 	return p.stopped()
 }
 
@@ -110,7 +112,7 @@ func (p *process) memberEnded(e ending, left int, cancel func()) {
 	}
 	e.m.ended, e.m.err = true, e.err
 	if e.err != nil {
-		p.say(func() { e.m.events.Log().Error().Msg(e.m.locate(e.err)) })
+		e.m.events.Log().Error().Msg(e.m.locate(e.err))
 	}
 	switch {
 	case e.err != nil:
@@ -139,7 +141,7 @@ func (p *process) stop(reason string, cancel func()) {
 		p.sayReady()
 	}
 	ev := event.ProcessStopping{Reason: reason, Signal: name, DrainTimeoutMs: p.drain.Milliseconds(), Inflight: p.totals().InFlight}
-	p.say(func() { p.events.Emit(ev, "") })
+	p.events.Emit(ev, "")
 	if p.limit != nil {
 		p.limit.Reset(p.drain + abortAfter)
 	}
@@ -149,7 +151,7 @@ func (p *process) stop(reason string, cancel func()) {
 func (p *process) handle(s os.Signal, cancel func()) {
 	switch s {
 	case syscall.SIGHUP:
-		go p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
+		p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
 	case syscall.SIGUSR1:
 		if p.dumping.CompareAndSwap(false, true) {
 			go func() {
@@ -187,11 +189,11 @@ func (p *process) stopped() int {
 	code, cause := p.exit()
 	for _, m := range p.members {
 		if !m.ended {
-			p.say(func() { m.events.Log().Error().Msg(m.locate(p.hung())) })
+			m.events.Log().Error().Msg(m.locate(p.hung()))
 		}
 	}
 	if cause != nil && code == exitExpectation {
-		p.say(func() { p.events.Log().Error().Msg(cause.Error()) })
+		p.events.Log().Error().Msg(cause.Error())
 	}
 	t := p.totals()
 	ev := event.ProcessStopped{
@@ -204,9 +206,10 @@ func (p *process) stopped() int {
 		ev.ErrorMessage = cause.Error()
 	}
 	if p.atEnd != nil {
-		p.say(p.atEnd)
+		_, _ = within(func() struct{} { p.atEnd(); return struct{}{} }) // a terminal may be stopped
 	}
-	p.say(func() { p.events.Close(); p.events.Emit(ev, "") })
+	p.events.Close()
+	p.events.Emit(ev, "")
 	return code
 }
 
@@ -269,13 +272,16 @@ func (p *process) reason(code int) string {
 	return "failed"
 }
 
-// totals sums the counts of all pipelines.
+// totals sums the counts of all pipelines, but of those that do not say them within a
+// second.
 func (p *process) totals() (sum pipeline.Counts) {
-	for _, m := range p.members {
-		s, ok := within(m.runner.Snapshot)
-		if !ok {
-			continue
-		}
+	all := make([]pipeline.Snapshot, len(p.members))
+	var asked sync.WaitGroup
+	for i, m := range p.members {
+		asked.Go(func() { all[i], _ = within(m.runner.Snapshot) })
+	}
+	asked.Wait()
+	for _, s := range all {
 		sum.In += s.In
 		sum.Out += s.Out
 		sum.Filtered += s.Filtered
@@ -339,12 +345,6 @@ func (p *process) unready() string {
 		}
 	}
 	return ""
-}
-
-// say writes log lines, and does not wait for a reader of the log who has stopped
-// reading.
-func (p *process) say(write func()) {
-	_, _ = within(func() struct{} { write(); return struct{}{} })
 }
 
 // within calls f and gives up on it after a second.

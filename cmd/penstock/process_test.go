@@ -228,6 +228,88 @@ func TestASecondSignalForces(t *testing.T) {
 	}
 }
 
+// A deafLog takes no line before it is let go.
+type deafLog struct{ gate chan struct{} }
+
+func (d deafLog) Write(p []byte) (int, error) { <-d.gate; return len(p), nil }
+
+// TestALogThatHangsHoldsUpNothing: a process takes as long as with a log that is read,
+// and the bound of closing it.
+func TestALogThatHangsHoldsUpNothing(t *testing.T) {
+	tests := []struct {
+		fake    *fakeRunner
+		signals int
+		code    int
+		took    time.Duration
+	}{
+		{&fakeRunner{after: time.Minute}, 0, exitDone, time.Minute},
+		{&fakeRunner{after: time.Minute, err: errors.New("broken")}, 0, exitFailed, time.Minute},
+		{&fakeRunner{drains: 3 * time.Second}, 1, exitDone, 3 * time.Second},
+		{&fakeRunner{drains: time.Hour}, 2, exitTerminate, 0},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			d := deafLog{make(chan struct{})}
+			signals, code := make(chan os.Signal, 8), 0
+			from := time.Now()
+			err := logged(d, func(log *event.Queue) error {
+				events := event.New(log, event.Options{Instance: "test"})
+				p := &process{events: events, log: log, drain: 25 * time.Second, signals: signals, started: time.Now()}
+				p.members = []*member{{name: "p", runner: newFake(tt.fake), events: events, locate: error.Error}}
+				for range tt.signals {
+					signals <- syscall.SIGTERM
+				}
+				code = p.run(context.Background())
+				return endedWith(code)
+			})
+			if took := time.Since(from); code != tt.code || exitCode(err) != tt.code || took != tt.took+logPatience {
+				t.Errorf("exit code %d, %v after %v; want %d after %v", code, err, took, tt.code, tt.took+logPatience)
+			}
+			close(d.gate)
+		})
+	}
+}
+
+// TestLoadingIsInterrupted: what dev loads ends with a signal, drained, and with the second
+// at once.
+func TestLoadingIsInterrupted(t *testing.T) {
+	failed := errors.New("failed")
+	tests := []struct {
+		signals int
+		takes   time.Duration // of the work, after its ctx has ended
+		took    time.Duration
+		stopped bool
+		err     error
+	}{
+		{0, 0, time.Minute, false, failed},
+		{1, time.Second, time.Second, true, nil},
+		{1, 24 * time.Hour, loadDrain + abortAfter, true, nil},
+		{2, 24 * time.Hour, 0, true, nil},
+	}
+	for _, tt := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			signals := make(chan os.Signal, 8)
+			signals <- syscall.SIGHUP
+			for range tt.signals {
+				signals <- syscall.SIGTERM
+			}
+			from := time.Now()
+			stopped, err := interrupted(context.Background(), signals, func(ctx context.Context) error {
+				select {
+				case <-time.After(time.Minute):
+				case <-ctx.Done():
+					time.Sleep(tt.takes)
+				}
+				return failed
+			})
+			if took := time.Since(from); stopped != tt.stopped || !errors.Is(err, tt.err) || took != tt.took {
+				t.Errorf("%+v: %v, %v after %v", tt, stopped, err, took)
+			}
+			time.Sleep(48 * time.Hour)
+		})
+	}
+}
+
 func TestASpentDrainBudgetIsFive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := supervise(newFake(&fakeRunner{drains: 25 * time.Second, drained: &pipeline.AbandonedError{Abandoned: 2}}))

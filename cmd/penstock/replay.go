@@ -99,16 +99,21 @@ func (f *replayFlags) check(fixtures []string) (s source.ReplaySettings, o sourc
 	return s, o, nil
 }
 
-func runReplay(ctx context.Context, g *globals, f *replayFlags, file string, fixtures []string) (err error) {
+func runReplay(ctx context.Context, g *globals, f *replayFlags, file string, fixtures []string) error {
+	screen := newScreen(g.err)
+	return logged(screen, func(log *event.Queue) error {
+		return replayFile(ctx, g, f, screen, log, file, fixtures)
+	})
+}
+
+func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen, log *event.Queue, file string, fixtures []string) (err error) {
 	settings, options, err := f.check(fixtures)
 	if err != nil {
 		return err
 	}
-	signals, release := caught()
-	defer release()
 	set, err := g.load([]string{file})
 	if err != nil {
-		return rejectConfig(g, err)
+		return rejectConfig(g, log, err)
 	}
 	if len(set.Pipelines) != 1 {
 		return usagef("replaying: %s holds %d pipelines; name the file of one", file, len(set.Pipelines))
@@ -130,8 +135,9 @@ func runReplay(ctx context.Context, g *globals, f *replayFlags, file string, fix
 			err = e
 		}
 	}()
-	screen := newScreen(g.err)
-	events, err := newEvents(g, screen, set.Process.Log)
+	signals, release := caught() // from here on something looks at them: opening a FIFO may take for ever
+	defer release()
+	events, err := newEvents(g, log, set.Process.Log)
 	if err != nil {
 		return err
 	}
@@ -197,9 +203,7 @@ func (r *replaying) run(ctx context.Context, signals <-chan os.Signal, out io.Wr
 		err = p.addMembers(all)
 	}
 	if err != nil || p.signal != nil {
-		for _, a := range all {
-			a.discard()
-		}
+		discardAll(all)
 		return p.neverRan(err)
 	}
 	p.expect = func() error { return r.flags.expected(p.members[0].runner.Snapshot()) }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -38,13 +39,35 @@ A second one ends the process at once. SIGUSR1 writes one log line for each reco
 	return cmd
 }
 
-// runDaemon runs files until they end. All that goes wrong is said in the log: the
-// error holds the exit code alone.
+// runDaemon runs files until they end.
 func runDaemon(ctx context.Context, g *globals, files []string, drain time.Duration) error {
 	signals, release := caught()
 	defer release()
 	signal.Ignore(syscall.SIGPIPE) // who reads the log or the output may go: that is an error of the write
-	set, events, err := loadDaemon(g, files)
+	return logged(g.err, func(log *event.Queue) error {
+		return runFiles(ctx, g, log, files, drain, signals)
+	})
+}
+
+// logPatience is how long the end of a process waits for its log to be written.
+const logPatience = 750 * time.Millisecond
+
+// logged runs a command whose lines on standard error pass a queue, its error included:
+// neither what it does nor its end waits for a reader of w, who may have stopped reading.
+// All that goes wrong is said there: the error of logged holds the exit code alone.
+func logged(w io.Writer, run func(log *event.Queue) error) error {
+	log := event.NewQueue(w)
+	err := run(log)
+	if err != nil {
+		printError(log, err)
+		err = endedWith(exitCode(err))
+	}
+	_ = log.Close(logPatience) // there is nowhere left to say that it was not written
+	return err
+}
+
+func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string, drain time.Duration, signals <-chan os.Signal) error {
+	set, events, err := loadDaemon(g, log, files)
 	if err != nil {
 		return err
 	}
@@ -55,7 +78,7 @@ func runDaemon(ctx context.Context, g *globals, files []string, drain time.Durat
 			p.Limits.Drain = drain
 		}
 	}
-	return endedWith(daemon(ctx, set, events, signals))
+	return endedWith(daemon(ctx, set, events, log, signals))
 }
 
 // endedWith is the error of a command that has said all there is to say.
@@ -67,18 +90,18 @@ func endedWith(code int) error {
 }
 
 // loadDaemon loads files and reports all that is wrong with them.
-func loadDaemon(g *globals, files []string) (*config.Set, *event.Emitter, error) {
+func loadDaemon(g *globals, log *event.Queue, files []string) (*config.Set, *event.Emitter, error) {
 	set, err := g.load(files)
 	if err != nil {
-		return nil, nil, rejectConfig(g, err)
+		return nil, nil, rejectConfig(g, log, err)
 	}
-	events, err := newEvents(g, g.err, set.Process.Log)
+	events, err := newEvents(g, log, set.Process.Log)
 	return set, events, err
 }
 
 // rejectConfig reports what is wrong with the files: in JSON as log lines, to people
 // with the lines that are meant.
-func rejectConfig(g *globals, err error) error {
+func rejectConfig(g *globals, log *event.Queue, err error) error {
 	var invalid *config.InvalidError
 	file, _ := g.err.(*os.File)
 	if console, _ := event.ConsoleFor(g.logFormat, file); console || !errors.As(err, &invalid) {
@@ -86,7 +109,7 @@ func rejectConfig(g *globals, err error) error {
 	}
 	l := config.Log{Level: "info", Format: "json", Events: true}
 	g.logFlags(&l)
-	events, optErr := newEvents(g, g.err, l)
+	events, optErr := newEvents(g, log, l)
 	if optErr != nil {
 		return optErr
 	}
@@ -117,8 +140,8 @@ func logProblems(events *event.Emitter, problems config.Problems) {
 
 // daemon builds what was loaded, probes what it needs, runs it, and gives the exit
 // code.
-func daemon(ctx context.Context, set *config.Set, events *event.Emitter, signals <-chan os.Signal) int {
-	p := &process{events: events, drain: set.Process.Limits.Drain, signals: signals, started: time.Now()}
+func daemon(ctx context.Context, set *config.Set, events *event.Emitter, log *event.Queue, signals <-chan os.Signal) int {
+	p := &process{events: events, log: log, drain: set.Process.Limits.Drain, signals: signals, started: time.Now()}
 	announce(events, set)
 	tuneMemory(int64(set.Process.Limits.InFlightBytes))
 	logProblems(events, set.Warnings)
@@ -136,9 +159,7 @@ func daemon(ctx context.Context, set *config.Set, events *event.Emitter, signals
 		endpoint, err = p.serve(set)
 	}
 	if err != nil || p.signal != nil {
-		for _, a := range all {
-			a.discard()
-		}
+		discardAll(all)
 		return p.neverRan(err)
 	}
 	defer shut(endpoint)
@@ -168,9 +189,7 @@ func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*as
 	for _, file := range set.Pipelines {
 		a, err := assemble(file, events, budget, in)
 		if err != nil {
-			for _, b := range all {
-				b.discard()
-			}
+			discardAll(all)
 			return nil, err
 		}
 		all = append(all, a)
@@ -213,12 +232,13 @@ func (p *process) addMembers(all []*assembled) error {
 func (p *process) neverRan(err error) int {
 	code := exitCode(err)
 	if err != nil {
-		p.say(func() { p.events.Log().Error().Msg(err.Error()) })
+		p.events.Log().Error().Msg(err.Error())
 		p.stop("failed", func() {})
 	}
 	ev := event.ProcessStopped{ExitCode: int64(code), Reason: p.reason(code), UptimeMs: time.Since(p.started).Milliseconds(),
 		ErrorMessage: cause(err)}
-	p.say(func() { p.events.Close(); p.events.Emit(ev, "") })
+	p.events.Close()
+	p.events.Emit(ev, "")
 	return code
 }
 

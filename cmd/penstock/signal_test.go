@@ -62,6 +62,13 @@ const patience = 2 * time.Minute
 // startRun runs a pipeline of three records, each of which waits for the server.
 func startRun(t *testing.T, h *holding, drain string) *running {
 	t.Helper()
+	return startRunTo(t, h, drain, nil, nil)
+}
+
+// startRunTo is startRun with files in place of the pipes that the test reads; nil: such a
+// pipe.
+func startRunTo(t *testing.T, h *holding, drain string, stdout, stderr *os.File) *running {
+	t.Helper()
 	dir := t.TempDir()
 	socket := filepath.Join(dir, "s")
 	for name, text := range map[string]string{
@@ -86,12 +93,15 @@ log: {format: json}
 			t.Fatal(err)
 		}
 	}
-	r := startDaemon(t, filepath.Join(dir, "p.yaml"))
+	r := startDaemonTo(t, filepath.Join(dir, "p.yaml"), stdout, stderr)
 	r.socket = socket
 	for range 3 {
 		select {
 		case <-h.asked:
 		case <-r.stuck:
+			if r.lines == nil {
+				t.Fatal("the pipeline does not ask the server")
+			}
 			r.read("a third request")
 		}
 	}
@@ -101,22 +111,48 @@ log: {format: json}
 // startDaemon runs a file as a process of its own.
 func startDaemon(t *testing.T, file string) *running {
 	t.Helper()
-	r := &running{t: t, command: exec.Command("penstock", "run", file), stuck: make(chan struct{})}
+	return startDaemonTo(t, file, nil, nil)
+}
+
+// startDaemonTo is startDaemon with files in place of the pipes that the test reads; nil:
+// such a pipe.
+func startDaemonTo(t *testing.T, file string, stdout, stderr *os.File) *running {
+	t.Helper()
+	return startCommand(t, stdout, stderr, "run", file)
+}
+
+// startCommand runs a command as a process of its own.
+func startCommand(t *testing.T, stdout, stderr *os.File, args ...string) *running {
+	t.Helper()
+	r := &running{t: t, command: exec.Command("penstock", args...), stuck: make(chan struct{})}
 	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
-	var err error
-	if r.out, err = r.command.StdoutPipe(); err != nil {
-		t.Fatal(err)
+	if stdout != nil {
+		r.command.Stdout = stdout
+	} else {
+		out, err := r.command.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.out = out
 	}
-	stderr, err := r.command.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
+	if stderr != nil {
+		r.command.Stderr = stderr
+	} else {
+		log, err := r.command.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.lines = bufio.NewScanner(log)
 	}
-	r.lines = bufio.NewScanner(stderr)
 	if err := r.command.Start(); err != nil {
 		t.Fatal(err)
 	}
 	guard := time.AfterFunc(patience, func() {
-		_ = r.command.Process.Signal(syscall.SIGQUIT)
+		if stderr != nil {
+			_ = r.command.Process.Kill() // nobody would read where it hangs
+		} else {
+			_ = r.command.Process.Signal(syscall.SIGQUIT)
+		}
 		close(r.stuck)
 	})
 	t.Cleanup(func() {
@@ -157,8 +193,12 @@ func (r *running) signal(s os.Signal) {
 // end waits for the end of the process, checks its log, and gives the exit code.
 func (r *running) end() int {
 	r.t.Helper()
-	r.read("")
-	r.stdout, _ = io.ReadAll(r.out) // nothing, when it has been closed
+	if r.lines != nil {
+		r.read("")
+	}
+	if r.out != nil {
+		r.stdout, _ = io.ReadAll(r.out) // nothing, when it has been closed
+	}
 	err := r.command.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
@@ -168,6 +208,21 @@ func (r *running) end() int {
 		r.t.Error(err)
 	}
 	return r.command.ProcessState.ExitCode()
+}
+
+// untilStopping waits until the process says that it has taken a signal: without its log.
+func (r *running) untilStopping() {
+	r.t.Helper()
+	for {
+		if _, body := r.get("/readyz"); strings.Contains(body, "stopping") {
+			return
+		}
+		select {
+		case <-r.stuck:
+			r.t.Fatal("the process does not take the signal")
+		default:
+		}
+	}
 }
 
 // get asks the administration endpoint.

@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
 )
 
 // Options are the settings of a Server. The functions may be called at any time
@@ -44,6 +45,7 @@ type Options struct {
 	Live      func() error // nil: what runs makes progress. See Watch
 	Ready     func() error // nil: everything is connected
 	Snapshots func() []pipeline.Snapshot
+	Log       func() event.QueueCounts // of the log; nil: not shown
 }
 
 // A Version is what /version answers.
@@ -180,7 +182,7 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("/readyz", s.health(s.options.Ready))
 	mux.HandleFunc("/version", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.options.Version) })
 	mux.HandleFunc("/api/v1/stats", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, statsOf(s.options.Snapshots()))
+		answer(w, http.StatusOK, s.stats())
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotFound, "there is /livez, /readyz, /version and /api/v1/stats")

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -115,6 +116,17 @@ func TestAnswers(t *testing.T) {
 		if status == 405 && header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("%s %s: Allow %q", tt.method, tt.path, header.Get("Allow"))
 		}
+	}
+}
+
+// TestTheLogIsShown: what of the log nobody reads is to be seen here.
+func TestTheLogIsShown(t *testing.T) {
+	o := healthy()
+	o.Log = func() event.QueueCounts { return event.QueueCounts{Written: 3, Dropped: 2, Waiting: 1} }
+	s := start(t, o)
+	_, body, _ := ask(t, client(t, &http.Transport{}), "GET", "http://"+s.Addr()+"/api/v1/stats", nil)
+	if body != `{"pipelines":[],"log":{"written_total":3,"dropped_total":2,"waiting":1}}` {
+		t.Error(body)
 	}
 }
 

@@ -13,6 +13,14 @@ import (
 
 type statsJSON struct {
 	Pipelines []pipelineJSON `json:"pipelines"`
+	Log       *logJSON       `json:"log,omitempty"`
+}
+
+// logJSON are the lines of the log: of those that nobody reads this alone is to be seen.
+type logJSON struct {
+	Written int64 `json:"written_total"`
+	Dropped int64 `json:"dropped_total"`
+	Waiting int64 `json:"waiting"`
 }
 
 type countsJSON struct {
@@ -107,6 +115,15 @@ type partitionJSON struct {
 	HWM        int64  `json:"offset_hwm"`
 	Lag        int64  `json:"lag"`
 	Paused     bool   `json:"paused"`
+}
+
+func (s *Server) stats() statsJSON {
+	out := statsOf(s.options.Snapshots())
+	if s.options.Log != nil {
+		c := s.options.Log()
+		out.Log = &logJSON{Written: c.Written, Dropped: c.Dropped, Waiting: c.Waiting}
+	}
+	return out
 }
 
 func statsOf(all []pipeline.Snapshot) statsJSON {

@@ -78,14 +78,18 @@ type output struct {
 	service string // `,"service_name":…,"service_instance_id":…`
 	limit   *limiter
 
-	mu  sync.Mutex // guards w and buf: one whole line a Write
-	w   io.Writer
-	buf []byte
+	mu    sync.Mutex // guards w and buf: one whole line a Write
+	w     io.Writer
+	queue *Queue // is w; nil: w is something else
+	buf   []byte
 }
 
 // New makes an emitter that writes one whole line a call to w. Errors of w are
 // ignored: there is nowhere left to report them. Close it to have the last held
 // back lines counted.
+//
+// The call of w is part of Emit and of a line of Log: a w that blocks holds up what
+// logs, and so the pipeline. A [Queue] as w never does.
 func New(w io.Writer, o Options) *Emitter {
 	if o.Service == "" {
 		o.Service = "penstock"
@@ -101,9 +105,15 @@ func New(w io.Writer, o Options) *Emitter {
 		o.Now = time.Now
 	}
 	out := &output{opts: o, w: w}
+	out.queue, _ = w.(*Queue)
 	b := appendString(append([]byte(nil), `,"service_name":`...), o.Service, maxString)
 	out.service = string(appendString(append(b, `,"service_instance_id":`...), o.Instance, maxString))
 	out.limit = newLimiter(out.suppressed)
+	if q := out.queue; q != nil {
+		q.mu.Lock()
+		q.output = out
+		q.mu.Unlock()
+	}
 	return out.emitter("", "")
 }
 
@@ -169,7 +179,17 @@ func (e *Emitter) write(p *plan, v reflect.Value, message string) {
 		o.buf = o.envelope(o.buf[:0], now, string(p.def.Level), p.def.Name, e.pipeline, message)
 		o.buf = append(p.append(o.buf, v, e.step), '}', '\n')
 	}
-	_, _ = o.w.Write(o.buf)
+	_ = o.send(lineKind{p.def.Name, string(p.def.Level), p.rank})
+}
+
+// send writes the line in buf. The caller holds mu, which keeps the order of lines.
+func (o *output) send(kind lineKind) error {
+	if o.queue != nil {
+		o.queue.add(o.buf, kind)
+		return nil
+	}
+	_, err := o.w.Write(o.buf)
+	return err
 }
 
 // envelope starts a line with the keys that every line has.
@@ -190,8 +210,23 @@ func (o *output) envelope(b []byte, now time.Time, level, name, pipeline, messag
 
 // suppressed writes what the limiter held back.
 func (o *output) suppressed(k limitKey, count int64) {
-	p, v := planOf(LogSuppressed{SuppressedEvent: k.event, Step: k.step, ErrorType: k.errorType, Count: count})
+	p, v := planOf(LogSuppressed{SuppressedEvent: k.event, SuppressedLevel: string(planNames[k.event].def.Level), Reason: reasonRepeated,
+		Step: k.step, ErrorType: k.errorType, Count: count})
 	o.emitter(k.pipeline, "").write(p, v, "")
+}
+
+// dropped gives the line that says what the queue did not write: a free one when events
+// are off.
+func (o *output) dropped(k lostKey, count int64) []byte {
+	p, v := planOf(LogSuppressed{SuppressedEvent: k.event, SuppressedLevel: k.level, Reason: k.reason, Count: count})
+	message, now, level := p.words(v, ""), o.opts.Now(), string(p.def.Level)
+	switch {
+	case o.opts.Console:
+		return appendConsole(nil, now, level, "", message, p.details(v, ""), o.opts.Color)
+	case o.opts.EventsOff:
+		return append(o.envelope(nil, now, level, Free, "", message), '}', '\n')
+	}
+	return append(p.append(o.envelope(nil, now, level, p.def.Name, "", message), v, ""), '}', '\n')
 }
 
 // Log gives the logger for free lines (event_name: log), for people. Its lines
@@ -212,7 +247,7 @@ func (e *Emitter) Flush() {
 }
 
 // Close is Flush, and from then on nothing is held back and no timer is armed. It
-// does not close the writer.
+// does not close the writer, nor a Queue.
 func (e *Emitter) Close() {
 	if e != nil {
 		e.out.limit.close()

@@ -38,7 +38,7 @@ func (f *freeLines) WriteLevel(level zerolog.Level, p []byte) (int, error) {
 		}
 		o.buf = append(o.buf, '}', '\n')
 	}
-	if _, err := o.w.Write(o.buf); err != nil {
+	if err := o.send(freeKind(level)); err != nil {
 		return 0, err
 	}
 	return len(p), nil

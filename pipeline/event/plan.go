@@ -26,6 +26,7 @@ type field struct {
 // A plan is how to write one kind of event.
 type plan struct {
 	def             *Definition
+	rank            rank // in a Queue
 	typ             reflect.Type
 	fields          []field
 	step, errorType int // index of these fields, -1: none
@@ -46,7 +47,7 @@ func makePlans() (map[reflect.Type]*plan, map[string]*plan) {
 
 func makePlan(def *Definition) *plan {
 	t := reflect.TypeOf(def.Struct)
-	p := &plan{def: def, typ: t, step: -1, errorType: -1, keys: map[string]*field{}}
+	p := &plan{def: def, rank: eventRank(def.Name), typ: t, step: -1, errorType: -1, keys: map[string]*field{}}
 	for i := range t.NumField() {
 		sf := t.Field(i)
 		key := sf.Tag.Get("json")

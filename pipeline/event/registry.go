@@ -377,9 +377,13 @@ type PanicRecovered struct {
 	Offset       int64  `json:"offset" with:"topic"`
 }
 
-// LogSuppressed is log.suppressed: lines that the limiter held back.
+// LogSuppressed is log.suppressed: lines that were not written. The reason is repeated
+// when the limiter held them back; queue_full or write_failed when the log took no more
+// lines, or could not be written.
 type LogSuppressed struct {
 	SuppressedEvent string `json:"suppressed_event" required:"true"`
+	SuppressedLevel string `json:"suppressed_level" required:"true"`
+	Reason          string `json:"reason" required:"true" enum:"repeated,queue_full,write_failed"`
 	Step            string `json:"step"`
 	ErrorType       string `json:"error_type" required:"true"`
 	Count           int64  `json:"count"`
@@ -434,7 +438,7 @@ var Registry = []Definition{
 	{Name: "commit.failed", Level: Error, When: "marks could not be committed; they are tried again; limited", Says: "commit failed; it is tried again", Limited: true, Struct: CommitFailed{}},
 	{Name: "transaction.aborted", Level: Error, When: "a transaction was given up; limited", Says: "transaction aborted", Limited: true, Struct: TransactionAborted{}},
 	{Name: "panic.recovered", Level: Error, When: "a stage or sink panicked; limited", Says: "recovered from a panic", Limited: true, Struct: PanicRecovered{}},
-	{Name: "log.suppressed", Level: Info, When: "lines that the limiter held back", Struct: LogSuppressed{}},
+	{Name: "log.suppressed", Level: Info, When: "lines that were not written: they repeated, or the log did not take them", Struct: LogSuppressed{}},
 	{Name: "replay.progress", Level: Info, When: "every second of a replay", Struct: ReplayProgress{}},
 	{Name: "replay.finished", Level: Info, When: "once, at the end of a replay", Says: "replay finished", Struct: ReplayFinished{}},
 }

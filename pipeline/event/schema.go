@@ -124,7 +124,9 @@ is a count in this interval, or a value now. Floats have three decimals. What is
 
 On every stats line the totals balance: in + created = out + filtered + rejected + abandoned + inflight. Limited events
 are held back when they repeat: of one event, step and error type the first five in ten seconds are written, then one
-every ten seconds; ` + "`log.suppressed`" + ` says how many were not. Counters stay exact.
+every ten seconds; ` + "`log.suppressed`" + ` says how many were not (reason ` + "`repeated`" + `). A process does not wait for the reader
+of its log: what finds no room in its queue is dropped, and ` + "`log.suppressed`" + ` counts it by event and level as soon as the log
+takes lines again (` + "`queue_full`, `write_failed`" + `). Counters stay exact.
 `
 
 func anchor(name string) string { return strings.ReplaceAll(name, ".", "") }

@@ -31,6 +31,14 @@ func (p *plan) words(v reflect.Value, step string) string {
 		if ev.Step != "" {
 			of = " of " + ev.Step
 		}
+		switch ev.Reason {
+		case reasonFull:
+			return fmt.Sprintf("%d lines %s (%s) not printed: the log was not read fast enough; records unaffected, counters exact",
+				ev.Count, ev.SuppressedEvent, ev.SuppressedLevel)
+		case reasonWrite:
+			return fmt.Sprintf("%d lines %s (%s) not printed: the log could not be written; records unaffected, counters exact",
+				ev.Count, ev.SuppressedEvent, ev.SuppressedLevel)
+		}
 		return fmt.Sprintf("%d more %s%s (%s) not printed; records unaffected, counters exact", ev.Count, ev.SuppressedEvent, of, token(ev.ErrorType))
 	case ReplayProgress:
 		return fmt.Sprintf("%s: %d records (%s)", ev.Fixture, ev.RecordsDone, rate(ev.RateIn))

@@ -55,6 +55,14 @@ type Group interface {
 	// transaction is about to move one of them.
 	Committed(ctx context.Context, tps []TopicPartition) (map[TopicPartition]int64, error)
 
+	// Settle gives the stored offsets of all partitions of one topic, -1 where there is
+	// none. If there is none in any of them, it stores those that at gives, for all in
+	// one request, if the member has the topic's partition 0; else it refuses with
+	// ErrUnsettled: the member that has it will store them. It refuses with ErrFenced
+	// when the given life is over. An error leaves open whether they were stored: ask
+	// again.
+	Settle(ctx context.Context, life int, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error)
+
 	// Life counts how often everything was lost. An assignment belongs to the life
 	// that its event names.
 	Life() int

@@ -62,6 +62,7 @@ type Kafka struct {
 	memberID   string
 	parts      map[kafka.TopicPartition]*kafkaPartition
 	loops      map[int32]*fetchLoop
+	starts     map[string]*topicStart
 	widest     int64 // the most room that a lane has had
 }
 
@@ -92,6 +93,7 @@ func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 	k := &Kafka{
 		s: s, o: o, out: make(chan kafkaItem, kafkaQueue),
 		parts: map[kafka.TopicPartition]*kafkaPartition{}, loops: map[int32]*fetchLoop{},
+		starts: map[string]*topicStart{},
 	}
 	var err error
 	if k.config, err = s.config(); err != nil {

@@ -152,42 +152,6 @@ func (k *Kafka) adopt(p *kafkaPartition) {
 	p.bound.Store(k.stop.bound(p.tp)) // which may have become known meanwhile
 }
 
-// begin replaces the places to start at by offsets. Unless that is the beginning, they
-// are committed at once: a member that dies before its first commit must not begin
-// anew further back or further on.
-func (k *Kafka) begin(ctx context.Context, at map[kafka.TopicPartition]int64, life int) error {
-	if len(at) == 0 {
-		return nil
-	}
-	committed := k.s.Isolation == "read_committed"
-	found, err := k.offsets(ctx, at, committed)
-	if err != nil {
-		return err
-	}
-	none := map[kafka.TopicPartition]int64{} // nothing as late as the time to start at
-	for tp, offset := range found {
-		at[tp] = offset
-		if offset < 0 {
-			none[tp] = kafka.Latest
-		}
-	}
-	if found, err = k.offsets(ctx, none, committed); err != nil {
-		return err
-	}
-	for tp, offset := range found {
-		at[tp] = offset
-	}
-	if k.s.Start == "earliest" {
-		return nil
-	}
-	tidy, cancel := context.WithTimeout(k.ctx, kafkaTidy)
-	defer cancel()
-	if err := k.group.Commit(tidy, life, at); err != nil {
-		k.events.Log().Warn().Err(err).Msg("the offsets to start at could not be committed; the first commit will")
-	}
-	return nil
-}
-
 // offsets is ListOffsets until ctx ends.
 func (k *Kafka) offsets(ctx context.Context, at map[kafka.TopicPartition]int64, committed bool) (map[kafka.TopicPartition]int64, error) {
 	for {
@@ -300,14 +264,15 @@ func (k *Kafka) reopen(p *kafkaPartition) {
 			}
 			return
 		}
-		from := map[kafka.TopicPartition]int64{}
-		if at[p.tp] < 0 {
-			from[p.tp] = startOf(k.s.Start)
-			if err := k.begin(k.ctx, from, p.life); err != nil {
-				k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
+		if at[p.tp] < 0 { // it was opened at its start: any other is stored before
+			from, err := k.offsets(k.ctx, map[kafka.TopicPartition]int64{p.tp: kafka.Earliest}, false)
+			if err != nil {
+				if k.ctx.Err() == nil && !p.isGone() {
+					k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
+				}
 				return
 			}
-			at[p.tp] = from[p.tp]
+			at = from
 		}
 		if err := k.open(p, at[p.tp]); err != nil {
 			if k.ctx.Err() == nil && !p.isGone() {

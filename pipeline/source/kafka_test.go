@@ -65,6 +65,18 @@ func (l *lines) named(name string) (out []map[string]any) {
 	return out
 }
 
+// has says whether a line without an event's name begins with this text.
+func (l *lines) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.all {
+		if s, _ := m["message"].(string); strings.HasPrefix(s, text) {
+			return true
+		}
+	}
+	return false
+}
+
 const patience = 60 * time.Second
 
 // startRun runs a pipeline; change may edit the options before.

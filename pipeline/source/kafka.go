@@ -361,6 +361,7 @@ func (k *Kafka) Report() pipeline.Report {
 		report := pipeline.PartitionReport{
 			Topic: p.tp.Topic, Partition: p.tp.Partition, Generation: k.generation,
 			Committed: p.committed.Load(), Fetched: p.fetched.Load(), HighWatermark: p.end.Load(),
+			Held: p.held.Load(),
 		}
 		if at := p.committedAt.Load(); at != 0 {
 			report.CommittedAt = time.Unix(0, at)

@@ -32,7 +32,8 @@ type kafkaPartition struct {
 	quit  chan struct{} // closed when the partition is given up
 	bound atomic.Int64  // stop in front of this offset; -1: never
 
-	committed, fetched, end atomic.Int64 // for reports; end is that of the isolation
+	committed, fetched, end atomic.Int64 // for reports; end is the high watermark
+	held                    atomic.Int64 // records before it that open transactions hold back
 	committedAt             atomic.Int64 // nanoseconds since 1970; 0: never
 
 	mu   sync.Mutex
@@ -140,6 +141,7 @@ func (k *Kafka) newPartition(tp kafka.TopicPartition, life int, committed int64)
 	k.stop.begin(tp)
 	p.bound.Store(-1)
 	p.committed.Store(committed)
+	p.fetched.Store(-1)
 	p.end.Store(-1)
 	return p
 }

@@ -28,11 +28,10 @@ func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
 		return
 	}
 	p.fails = 0
-	end := f.HighWatermark
+	p.end.Store(f.HighWatermark)
 	if l.dec.Committed {
-		end = f.LastStable
+		p.held.Store(max(f.HighWatermark-f.LastStable, 0))
 	}
-	p.end.Store(end)
 	if len(f.Set) == 0 {
 		return
 	}

@@ -63,6 +63,10 @@ type Group interface {
 	// again.
 	Settle(ctx context.Context, life int, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error)
 
+	// StoredEpoch gives the leader's epoch that was stored with the offset when it was
+	// last read; -1 when there was none.
+	StoredEpoch(tp TopicPartition, offset int64) int32
+
 	// Life counts how often everything was lost. An assignment belongs to the life
 	// that its event names.
 	Life() int
@@ -82,6 +86,9 @@ type GroupConfig struct {
 	Rebalance time.Duration // how long the group waits for it to join again. 0: 60s
 	Instance  string        // static membership: a name of its own that survives restarts
 	Watch     time.Duration // how often the topics are looked at. 0: 5s
+	// Epoch tells the leader's epoch of the batch in front of an offset, -1 when it is
+	// not known; it is stored with the offset. nil: it never is. It must not block.
+	Epoch func(tp TopicPartition, offset int64) int32
 }
 
 const (
@@ -117,6 +124,7 @@ type member struct {
 	beat       bool                        // send a heartbeat now
 	changed    time.Time                   // of the last change, for the heartbeat's pace
 	leading    bool
+	stored     map[TopicPartition]storedEpoch
 	topics     map[string]topicState // what the assignment is based on; of the leader alone
 	left       chan struct{}         // closed when LeaveGroup is over
 }
@@ -141,7 +149,8 @@ func NewGroup(client *Client, config GroupConfig) (Group, error) {
 	m := &member{
 		client: client, config: config, generation: -1,
 		owned: map[TopicPartition]bool{}, assigned: map[TopicPartition]struct{}{},
-		done: make(chan struct{}), wake: make(chan struct{}, 1),
+		stored: map[TopicPartition]storedEpoch{},
+		done:   make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.events.start()

@@ -63,6 +63,7 @@ type Kafka struct {
 	parts      map[kafka.TopicPartition]*kafkaPartition
 	loops      map[int32]*fetchLoop
 	starts     map[string]*topicStart
+	epochs     map[kafka.TopicPartition]*epochs
 	widest     int64 // the most room that a lane has had
 }
 
@@ -93,7 +94,7 @@ func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 	k := &Kafka{
 		s: s, o: o, out: make(chan kafkaItem, kafkaQueue),
 		parts: map[kafka.TopicPartition]*kafkaPartition{}, loops: map[int32]*fetchLoop{},
-		starts: map[string]*topicStart{},
+		starts: map[string]*topicStart{}, epochs: map[kafka.TopicPartition]*epochs{},
 	}
 	var err error
 	if k.config, err = s.config(); err != nil {
@@ -176,6 +177,7 @@ func (k *Kafka) Open(ctx context.Context, e pipeline.Engine) error {
 	k.group, err = kafka.NewGroup(k.client, kafka.GroupConfig{
 		Group: k.s.Group, Topics: k.s.Topics, Instance: k.s.Instance,
 		Session: k.s.Session, Heartbeat: k.s.Heartbeat, Rebalance: k.s.Rebalance,
+		Epoch: k.epochAt,
 	})
 	if err != nil {
 		return fmt.Errorf("opening the Kafka source: %w", err)

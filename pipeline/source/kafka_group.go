@@ -24,13 +24,15 @@ type kafkaPartition struct {
 	life int
 	id   kafka.TopicID
 
-	next  int64         // where to read on
-	need  int           // bytes that the first batch takes, when it did not fit
-	small int           // polls that brought a part of it alone
-	ratio int           // bytes after decompression per byte fetched, as last seen
-	fails int           // answers in a row that were errors
-	quit  chan struct{} // closed when the partition is given up
-	bound atomic.Int64  // stop in front of this offset; -1: never
+	next   int64         // where to read on
+	epochs *epochs       // which leaders appended what was read
+	leader int32         // epoch of the leader that has been found to have it; -2: none
+	need   int           // bytes that the first batch takes, when it did not fit
+	small  int           // polls that brought a part of it alone
+	ratio  int           // bytes after decompression per byte fetched, as last seen
+	fails  int           // answers in a row that were errors
+	quit   chan struct{} // closed when the partition is given up
+	bound  atomic.Int64  // stop in front of this offset; -1: never
 
 	committed, fetched, end atomic.Int64 // for reports; end is the high watermark
 	held                    atomic.Int64 // records before it that open transactions hold back
@@ -137,7 +139,7 @@ func (k *Kafka) assign(e kafka.Event, life int) error {
 // newPartition makes a partition without a lane.
 func (k *Kafka) newPartition(tp kafka.TopicPartition, life int, committed int64) *kafkaPartition {
 	id, _ := k.client.TopicID(k.ctx, tp.Topic) // else the fetch loop notes it later
-	p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, quit: make(chan struct{})}
+	p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, epochs: k.epochsOf(tp), leader: -2, quit: make(chan struct{})}
 	k.stop.begin(tp)
 	p.bound.Store(-1)
 	p.committed.Store(committed)
@@ -173,6 +175,7 @@ func (k *Kafka) open(p *kafkaPartition, at int64) error {
 	}
 	lane.Tag = &kafkaLane{part: p, life: p.life}
 	p.next = from
+	p.epochs.begin(from, k.group.StoredEpoch(p.tp, from))
 	p.fetched.Store(from)
 	p.mu.Lock()
 	p.lane = lane

@@ -67,8 +67,12 @@ func (s *set) decode(f *kafka.FetchedPartition) {
 		p.ratio = max(s.decoded/max(s.packed, 1), 1)
 	}
 	var corrupt *kafka.CorruptError
+	passed := next
 	if errors.As(err, &corrupt) && !s.cut {
 		next = max(next, s.l.k.corrupt(p, corrupt))
+	}
+	if next > p.next {
+		p.epochs.add(res.Epochs, next, next > passed)
 	}
 	s.partial(res, &corrupt)
 	s.hand(next)

@@ -89,6 +89,9 @@ type GroupConfig struct {
 	// Epoch tells the leader's epoch of the batch in front of an offset, -1 when it is
 	// not known; it is stored with the offset. nil: it never is. It must not block.
 	Epoch func(tp TopicPartition, offset int64) int32
+	// Report hears of what is wrong and passes without ending the member. nil: nobody
+	// does. It must not block.
+	Report func(error)
 }
 
 const (
@@ -125,6 +128,7 @@ type member struct {
 	changed    time.Time                   // of the last change, for the heartbeat's pace
 	leading    bool
 	stored     map[TopicPartition]storedEpoch
+	absent     map[string]int        // looks in a row at which a topic was unknown
 	topics     map[string]topicState // what the assignment is based on; of the leader alone
 	left       chan struct{}         // closed when LeaveGroup is over
 }
@@ -133,6 +137,7 @@ type member struct {
 type topicState struct {
 	partitions int32
 	id         TopicID
+	doubt      error // why nothing is known of it; it may not be there
 }
 
 // NewGroup joins a group and returns at once; the first event tells that it has
@@ -149,8 +154,8 @@ func NewGroup(client *Client, config GroupConfig) (Group, error) {
 	m := &member{
 		client: client, config: config, generation: -1,
 		owned: map[TopicPartition]bool{}, assigned: map[TopicPartition]struct{}{},
-		stored: map[TopicPartition]storedEpoch{},
-		done:   make(chan struct{}), wake: make(chan struct{}, 1),
+		stored: map[TopicPartition]storedEpoch{}, absent: map[string]int{},
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.events.start()

@@ -270,6 +270,9 @@ func (k *Kafka) Commit(ctx context.Context, marks []pipeline.Mark) error {
 	byLife := map[int][]pipeline.Mark{}
 	for _, m := range marks {
 		p := m.Lane.Tag.(*kafkaLane)
+		if k.stop.isGone(p.part.tp.Topic) {
+			continue // the group can store nothing for it
+		}
 		byLife[p.life] = append(byLife[p.life], m)
 	}
 	var errs []error

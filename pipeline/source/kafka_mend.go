@@ -16,6 +16,7 @@ const (
 	gapBeyond    = "beyond_the_end"  // the log is shorter than what was read: it was cut
 	gapCut       = "log_cut"         // the same, and it has grown past it again
 	gapRecreated = "topic_recreated" // the topic is another one of the same name
+	gapGone      = "topic_deleted"   // the topic is gone, in front of the offset to stop at
 )
 
 // mend sees to a partition for which a broker answered an error. It does not wait; the

@@ -103,8 +103,13 @@ func TestLagShowsWhatATransactionHoldsBack(t *testing.T) {
 	if err := w.EndTransaction(deadline(t), kgo.TryAbort); err != nil {
 		t.Fatal(err)
 	}
-	if lag, err = c.Lag(deadline(t), group, []string{topic}, true); err != nil || lag[0].Held != 0 {
-		t.Error("after the end:", lag, err)
+	for ctx := deadline(t); ; { // the broker answers before the end stands in the log
+		if lag, err = c.Lag(ctx, group, []string{topic}, true); err != nil {
+			t.Fatal("after the end:", lag, err)
+		}
+		if lag[0].Held == 0 {
+			break
+		}
 	}
 }
 

@@ -165,7 +165,8 @@ type PartitionReport struct {
 	Generation    int64
 	Committed     int64     // the last committed offset
 	Fetched       int64     // the next offset to fetch
-	HighWatermark int64     // the end that a committed reader may see
+	HighWatermark int64     // the end of what all replicas have
+	Held          int64     // records before it that open transactions hold back from a committed reader
 	Oldest        time.Time // the time of the oldest uncommitted record, if known
 	CommittedAt   time.Time
 	Paused        bool

@@ -267,7 +267,7 @@ func (s *stats) pipelineStats(now, was Snapshot, interval time.Duration) event.P
 	c, o := now.Counts, was.Counts
 	var lagSum, lagMax int64
 	for _, part := range now.Source.Partitions {
-		if l := lag(part); l > 0 {
+		if l := part.Lag(); l > 0 {
 			lagSum += l
 			lagMax = max(lagMax, l)
 		}
@@ -353,11 +353,18 @@ func sinkStats(now, was SinkSnapshot, interval time.Duration) event.SinkStats {
 	}
 }
 
-func lag(p PartitionReport) int64 {
-	if p.HighWatermark < 0 || p.Committed < 0 {
-		return 0
+// Lag is the number of records from the committed offset to the high watermark, those
+// that open transactions hold back included; while nothing has been committed, from
+// the next to fetch. -1: not known.
+func (p PartitionReport) Lag() int64 {
+	from := p.Committed
+	if from < 0 {
+		from = p.Fetched
 	}
-	return max(p.HighWatermark-p.Committed, 0)
+	if p.HighWatermark < 0 || from < 0 {
+		return -1
+	}
+	return max(p.HighWatermark-from, 0)
 }
 
 // partitions emits the state of each partition that the source reads.
@@ -377,7 +384,7 @@ func (s *stats) partitions() {
 		s.p.events.Emit(event.SourcePartitionStats{
 			Topic: r.Topic, Partition: int64(r.Partition), Generation: r.Generation,
 			OffsetCommitted: r.Committed, OffsetFetched: r.Fetched, OffsetHWM: r.HighWatermark,
-			Lag: lag(r), LagAgeMs: since(r.Oldest), Uncommitted: uncommitted,
+			Lag: r.Lag(), LagHeld: r.Held, LagAgeMs: since(r.Oldest), Uncommitted: uncommitted,
 			CommitAgeMs: since(r.CommittedAt), Paused: r.Paused,
 		}, "")
 	}

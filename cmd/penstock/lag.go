@@ -29,8 +29,8 @@ func newLag(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "lag FILE|DIR...",
 		Short: "Show how far the consumer groups of pipelines have come, partition by partition",
-		Long: `Show for each partition that a pipeline reads from Kafka the group's committed offset, the end of what it may
-see, and the records between them. The brokers are asked, so it works whether or not the pipeline runs.`,
+		Long: `Show for each partition that a pipeline reads from Kafka the group's committed offset, the end of the log, the
+records between them, and how many of those open transactions hold back. The brokers are asked, so it works whether or not the pipeline runs.`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if every <= 0 {
@@ -105,6 +105,7 @@ type lagLine struct {
 	Start     int64  `json:"offset_start"`
 	End       int64  `json:"offset_end"`
 	Lag       int64  `json:"lag"`
+	LagHeld   int64  `json:"lag_held"`
 }
 
 func showLag(ctx context.Context, w io.Writer, groups []*lagGroup, watch bool, every time.Duration, asJSON bool) error {
@@ -149,7 +150,7 @@ func (l *lagGroup) ask(ctx context.Context) ([]lagLine, error) {
 	}
 	var lines []lagLine
 	for _, f := range found {
-		lines = append(lines, lagLine{l.pipeline, l.group, f.Topic, f.Partition, f.Committed, f.Start, f.End, f.Lag})
+		lines = append(lines, lagLine{l.pipeline, l.group, f.Topic, f.Partition, f.Committed, f.Start, f.End, f.Lag, f.Held})
 	}
 	return lines, nil
 }
@@ -165,17 +166,22 @@ func printLag(w io.Writer, lines []lagLine, asJSON bool) error {
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "PIPELINE\tGROUP\tTOPIC\tPARTITION\tCOMMITTED\tEND\tLAG\t")
-	total := int64(0)
+	fmt.Fprintln(t, "PIPELINE\tGROUP\tTOPIC\tPARTITION\tCOMMITTED\tEND\tLAG\tHELD\t")
+	total, held := int64(0), int64(0)
 	for _, l := range lines {
 		committed := "-"
 		if l.Committed >= 0 {
 			committed = fmt.Sprint(l.Committed)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t\n", l.Pipeline, l.Group, l.Topic, l.Partition, committed, l.End, l.Lag)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t\n", l.Pipeline, l.Group, l.Topic, l.Partition, committed, l.End, l.Lag, l.LagHeld)
 		total += l.Lag
+		held += l.LagHeld
 	}
-	return errors.Join(t.Flush(), wrote(fmt.Fprintf(w, "%d records behind in %d partitions\n", total, len(lines))))
+	waiting := ""
+	if held > 0 {
+		waiting = fmt.Sprintf(", %d of them held back by open transactions", held)
+	}
+	return errors.Join(t.Flush(), wrote(fmt.Fprintf(w, "%d records behind in %d partitions%s\n", total, len(lines), waiting)))
 }
 
 func wrote(_ int, err error) error { return err }

@@ -114,6 +114,7 @@ type partitionJSON struct {
 	Fetched    int64  `json:"offset_fetched"`
 	HWM        int64  `json:"offset_hwm"`
 	Lag        int64  `json:"lag"`
+	LagHeld    int64  `json:"lag_held"`
 	Paused     bool   `json:"paused"`
 }
 
@@ -162,15 +163,12 @@ func pipelineOf(s *pipeline.Snapshot) pipelineJSON {
 func sourceOf(r pipeline.Report) sourceJSON {
 	s := sourceJSON{Connected: r.Connected, Generation: r.Generation}
 	for _, p := range r.Partitions {
-		lag := int64(0)
-		if p.Committed >= 0 {
-			lag = max(p.HighWatermark-p.Committed, 0)
-		}
+		lag := max(p.Lag(), 0)
 		s.LagSum += lag
 		s.LagMax = max(s.LagMax, lag)
 		s.Partitions = append(s.Partitions, partitionJSON{
 			Topic: p.Topic, Partition: p.Partition, Generation: p.Generation, Committed: p.Committed, Fetched: p.Fetched,
-			HWM: p.HighWatermark, Lag: lag, Paused: p.Paused,
+			HWM: p.HighWatermark, Lag: lag, LagHeld: p.Held, Paused: p.Paused,
 		})
 	}
 	return s

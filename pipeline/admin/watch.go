@@ -86,12 +86,13 @@ func workOf(s *pipeline.Snapshot) (lag int64, work bool) {
 		}
 		paused = false
 		read := max(p.Fetched, p.Committed)
-		work = work || read >= 0 && p.HighWatermark > read
+		end := p.HighWatermark - p.Held // what open transactions hold back nobody can work on
+		work = work || read >= 0 && end > read
 		if p.Committed >= 0 {
 			read = p.Committed
 		}
 		if read >= 0 {
-			lag += max(p.HighWatermark-read, 0)
+			lag += max(end-read, 0)
 		}
 	}
 	return lag, !paused && (work || s.InFlight > 0)

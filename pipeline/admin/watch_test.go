@@ -60,9 +60,10 @@ func TestWatch(t *testing.T) {
 // A mark behind an end that was reached, and a lag that nobody knows, are no work.
 func TestWatchKnowsWhatIsNoWork(t *testing.T) {
 	for name, p := range map[string]pipeline.PartitionReport{
-		"a commit that trails": {Committed: 5, Fetched: 9, HighWatermark: 9},
-		"unknown":              {Committed: -1, Fetched: -1, HighWatermark: 100},
-		"a truncated log":      {Committed: 50, Fetched: 50, HighWatermark: 9},
+		"a commit that trails":          {Committed: 5, Fetched: 9, HighWatermark: 9},
+		"unknown":                       {Committed: -1, Fetched: -1, HighWatermark: 100},
+		"held by a hanging transaction": {Committed: 9, Fetched: 9, HighWatermark: 100, Held: 91},
+		"a truncated log":               {Committed: 50, Fetched: 50, HighWatermark: 9},
 	} {
 		w := NewWatch(time.Minute)
 		for i := range 3 {

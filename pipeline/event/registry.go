@@ -113,6 +113,7 @@ type SourcePartitionStats struct {
 	OffsetFetched   int64  `json:"offset_fetched" unknown:"-1"`
 	OffsetHWM       int64  `json:"offset_hwm" unknown:"-1"`
 	Lag             int64  `json:"lag" unknown:"-1"`
+	LagHeld         int64  `json:"lag_held"`
 	LagAgeMs        int64  `json:"lag_age_ms" unknown:"-1"`
 	Uncommitted     int64  `json:"uncommitted" unknown:"-1"`
 	CommitAgeMs     int64  `json:"commit_age_ms" unknown:"-1"`

@@ -25,7 +25,7 @@ func (p *plan) words(v reflect.Value, step string) string {
 	case ErrorStats:
 		return fmt.Sprintf("%s: %d errors %s, %d in total: %s", or(ev.Step, step), ev.Count, token(ev.ErrorType), ev.CountTotal, ev.SampleMessage)
 	case SourcePartitionStats:
-		return fmt.Sprintf("%s/%d: committed %d, fetched %d%s", ev.Topic, ev.Partition, ev.OffsetCommitted, ev.OffsetFetched, lag(ev.Lag))
+		return fmt.Sprintf("%s/%d: committed %d, fetched %d%s%s", ev.Topic, ev.Partition, ev.OffsetCommitted, ev.OffsetFetched, lag(ev.Lag), held(ev.LagHeld))
 	case LogSuppressed:
 		of := ""
 		if ev.Step != "" {
@@ -69,6 +69,13 @@ func lag(n int64) string {
 		return ""
 	}
 	return fmt.Sprintf(", lag %d", n)
+}
+
+func held(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them held back by open transactions", n)
 }
 
 func or(s, otherwise string) string {

@@ -65,11 +65,51 @@ func TestLag(t *testing.T) {
 		t.Fatal(err)
 	}
 	lag, err := c.Lag(deadline(t), group, []string{topic}, true)
-	if err != nil || len(lag) != 2 || lag[0] != (PartitionLag{TopicPartition{topic, 0}, 3, 0, 7, 4}) || lag[1] != (PartitionLag{TopicPartition{topic, 1}, -1, 0, 1, 1}) {
+	if err != nil || len(lag) != 2 || lag[0] != (PartitionLag{TopicPartition{topic, 0}, 3, 0, 7, 4, 0}) || lag[1] != (PartitionLag{TopicPartition{topic, 1}, -1, 0, 1, 1, 0}) {
 		t.Fatal(lag, err)
 	}
 	if lag, err = c.Lag(deadline(t), group, nil, true); err != nil || len(lag) != 1 || lag[0].Lag != 4 {
 		t.Fatal(lag, err)
+	}
+}
+
+// A transaction that hangs: what is behind its start is there, and held back.
+func TestLagShowsWhatATransactionHoldsBack(t *testing.T) {
+	k := kafkatest.Start(t)
+	c := client(t, k.Addrs())
+	topic, group := k.Topic(t, 1), k.Group(t)
+	k.Produce(t, topic, &kgo.Record{Value: []byte("x")})
+	w := k.Client(t, kgo.TransactionalID(group), kgo.DefaultProduceTopic(topic))
+	if err := w.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := w.ProduceSync(deadline(t), &kgo.Record{Value: []byte("x")}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offsets := kadm.Offsets{}
+	offsets.AddOffset(topic, 0, 1, -1)
+	if err := k.Admin(t).CommitAllOffsets(deadline(t), group, offsets); err != nil {
+		t.Fatal(err)
+	}
+	lag, err := c.Lag(deadline(t), group, []string{topic}, true)
+	if err != nil || lag[0] != (PartitionLag{TopicPartition{topic, 0}, 1, 0, 4, 3, 3}) {
+		t.Error(lag, err)
+	}
+	if lag, err = c.Lag(deadline(t), group, []string{topic}, false); err != nil || lag[0].Lag != 3 || lag[0].Held != 0 {
+		t.Error("uncommitted:", lag, err)
+	}
+	if err := w.EndTransaction(deadline(t), kgo.TryAbort); err != nil {
+		t.Fatal(err)
+	}
+	for ctx := deadline(t); ; { // the broker answers before the end stands in the log
+		if lag, err = c.Lag(ctx, group, []string{topic}, true); err != nil {
+			t.Fatal("after the end:", lag, err)
+		}
+		if lag[0].Held == 0 {
+			break
+		}
 	}
 }
 

@@ -3,6 +3,8 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -30,33 +32,81 @@ func (m *member) plan(j *joined) (map[string][]byte, map[string]topicState, erro
 	return out, base, nil
 }
 
-// topicStates asks how many partitions the topics have. A topic in use that the broker
-// denies is asked for again a few times: the first answers after a change differ
-// between brokers, and believing one would take partitions away from everybody.
+// topicStates asks how many partitions the topics have. What one member is told is not
+// taken from the others: a topic that it is denied, or that a broker does not know yet
+// or any more, has the partitions that it had, or that its owners claim, until it is
+// known again or has been unknown for several looks (see gone).
 func (m *member) topicStates(names []string, members []groupMember) (map[string]topicState, error) {
-	used := map[string]bool{}
-	for _, g := range members {
-		for _, tp := range g.owned {
-			used[tp.Topic] = true
-		}
-	}
 	ctx, cancel := context.WithTimeout(m.ctx, min(m.config.Rebalance, m.config.Session)/2)
 	defer cancel()
-	for try := 0; ; try++ {
+	for {
 		err := m.client.Refresh(ctx, names...)
 		if err == nil {
-			states, missing := m.look(ctx, names), false
-			for name, s := range states {
-				missing = missing || s.partitions == 0 && used[name]
-			}
-			if !missing || try >= 3 {
-				return states, nil
-			}
+			break
 		}
 		if !sleep(ctx, 100*time.Millisecond) {
-			return nil, cmp.Or(err, ctx.Err())
+			return nil, err
 		}
 	}
+	states := m.look(ctx, names)
+	for _, g := range members {
+		for _, tp := range g.owned {
+			s, ok := states[tp.Topic]
+			if ok && s.doubt != nil && !m.gone(tp.Topic) {
+				s.partitions = max(s.partitions, tp.Partition+1)
+				states[tp.Topic] = s
+			}
+		}
+	}
+	m.mu.Lock()
+	before := m.topics
+	m.mu.Unlock()
+	for name, s := range states {
+		if s.doubt == nil || m.gone(name) {
+			continue
+		}
+		if was := before[name]; was.partitions > s.partitions {
+			s.partitions = was.partitions
+		}
+		s.id = before[name].id
+		states[name] = s
+		if s.partitions > 0 && m.config.Report != nil {
+			m.config.Report(fmt.Errorf("sharing out topic %s: %w; its partitions stay with their members", name, s.doubt))
+		}
+	}
+	return states, nil
+}
+
+// goneLooks is how many looks in a row must find a topic unknown until its partitions
+// are taken from their members. Brokers differ for a moment after every change.
+const goneLooks = 3
+
+// gone says whether a topic has been unknown for long enough.
+func (m *member) gone(topic string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.absent[topic] >= goneLooks
+}
+
+// isNews says whether what a member is told now of the topics is news to what an
+// assignment is based on. It counts the looks at which a topic was unknown.
+func (m *member) isNews(base, now map[string]topicState) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	news := false
+	for name, was := range base {
+		is := now[name]
+		switch {
+		case errors.Is(is.doubt, UnknownTopicOrPartition):
+			m.absent[name]++
+			news = news || was.partitions > 0 && m.absent[name] >= goneLooks
+		case is.doubt != nil: // nothing is known
+		default:
+			m.absent[name] = 0
+			news = news || is.partitions != was.partitions || was.id != (TopicID{}) && is.id != was.id
+		}
+	}
+	return news
 }
 
 // assign shares partitions out, cooperatively and sticky: whoever has a partition

@@ -18,7 +18,7 @@ type need struct {
 	key      protocol.ApiKey
 	versions []int16
 	kafka    string // first release of Apache Kafka that takes the last of versions
-	optional bool   // for administration alone: not asked for at start-up
+	optional bool   // not asked for at start-up
 }
 
 // needs are all requests. Each last version is the least with which nothing is lost
@@ -34,6 +34,8 @@ type need struct {
 //     read before its end, which repeats records and skips none.
 //   - Fetch 11, ListOffsets 5 and FindCoordinator 2 refuse what a leader that was
 //     replaced would answer.
+//   - OffsetForLeaderEpoch 3 is the first that consumers may send. Without it a log that
+//     was cut and has grown again beyond what was read is not noticed; it is optional.
 //   - JoinGroup 5, SyncGroup 3, Heartbeat 3, LeaveGroup 3 and OffsetCommit 7 carry the
 //     instance id, without which two processes of one id would not fence each other.
 var needs = []need{
@@ -50,6 +52,7 @@ var needs = []need{
 	{key: protocol.LeaveGroup, versions: []int16{3}, kafka: "2.4"},
 	{key: protocol.OffsetCommit, versions: []int16{7}, kafka: "2.3"},
 	{key: protocol.OffsetFetch, versions: []int16{7, 6}, kafka: "2.4"},
+	{key: protocol.OffsetForLeaderEpoch, versions: []int16{3}, kafka: "2.3", optional: true},
 	{key: protocol.CreateTopics, versions: []int16{4}, kafka: "2.4", optional: true},
 }
 

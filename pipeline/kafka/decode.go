@@ -76,6 +76,7 @@ type Decoder struct {
 	batch   RecordBatch
 	aborted []AbortedTransaction // still to begin, by First
 	active  []int64              // producers inside an aborted transaction
+	epochs  []EpochStart
 }
 
 // Close frees what the codecs hold. The Decoder can be used again.
@@ -85,6 +86,9 @@ func (d *Decoder) Close() { d.inner.close() }
 type DecodeResult struct {
 	// Next is the offset to read on at: past gaps, control and aborted records.
 	Next int64
+	// Epochs are the leaders' that appended what has been passed, control and aborted
+	// batches too: in order, one for each change. Valid until the next Decode.
+	Epochs []EpochStart
 	// Need is not 0 when not even the first batch is complete: the bytes it takes.
 	Need int
 }
@@ -96,7 +100,7 @@ type DecodeResult struct {
 // error is a *CorruptError or what RecordBatch.Err held when visit returned; what was
 // visited before is good.
 func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, visit func(*RecordBatch) bool) (DecodeResult, error) {
-	d.aborted, d.active = d.aborted[:0], d.active[:0]
+	d.aborted, d.active, d.epochs = d.aborted[:0], d.active[:0], d.epochs[:0]
 	if d.Committed && len(aborted) > 0 {
 		d.aborted = append(d.aborted, aborted...)
 		slices.SortStableFunc(d.aborted, func(a, b AbortedTransaction) int {
@@ -112,36 +116,39 @@ func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, v
 	next := from
 	for first := true; ; first = false {
 		if len(set) < batchOverhead+5 {
-			return partial(next, first, len(set), batchRecords), nil
+			return d.partial(next, first, len(set), batchRecords), nil
 		}
 		length := int(int32(binary.BigEndian.Uint32(set[batchLength:])))
 		if magic := set[batchMagic]; magic != 2 {
-			return DecodeResult{Next: next}, &CorruptError{From: next, To: -1, Reason: CorruptFormat, Err: fmt.Errorf("magic byte %d", magic)}
+			return DecodeResult{Next: next, Epochs: d.epochs}, &CorruptError{From: next, To: -1, Reason: CorruptFormat, Err: fmt.Errorf("magic byte %d", magic)}
 		}
 		if length < batchRecords-batchOverhead {
-			return DecodeResult{Next: next}, &CorruptError{From: next, To: -1, Reason: CorruptLength}
+			return DecodeResult{Next: next, Epochs: d.epochs}, &CorruptError{From: next, To: -1, Reason: CorruptLength}
 		}
 		if length > len(set)-batchOverhead {
-			return partial(next, first, len(set), length+batchOverhead), nil
+			return d.partial(next, first, len(set), length+batchOverhead), nil
 		}
 		raw := set[: batchOverhead+length : batchOverhead+length]
 		set = set[batchOverhead+length:]
 		end, more, err := d.one(raw, next, visit)
+		if b := &d.batch; end > next && (len(d.epochs) == 0 || d.epochs[len(d.epochs)-1].Epoch != b.Epoch) {
+			d.epochs = append(d.epochs, EpochStart{b.Epoch, max(b.Base, from)})
+		}
 		next = end
 		if err != nil {
 			extend(err, set)
 		}
 		if err != nil || !more {
-			return DecodeResult{Next: next}, err
+			return DecodeResult{Next: next, Epochs: d.epochs}, err
 		}
 	}
 }
 
-func partial(next int64, first bool, have, need int) DecodeResult {
+func (d *Decoder) partial(next int64, first bool, have, need int) DecodeResult {
 	if first && have > 0 {
 		return DecodeResult{Next: next, Need: need}
 	}
-	return DecodeResult{Next: next}
+	return DecodeResult{Next: next, Epochs: d.epochs}
 }
 
 // extend corrects the end of a batch whose header cannot be believed by the start of

@@ -31,7 +31,8 @@ type RecordBatch struct {
 	Base, Last   int64 // first and last offset, records there or not
 	Count        int   // records in it; Next skips those before the offset asked for
 	ProducerID   int64
-	Size         int // bytes of the batch as it came
+	Epoch        int32 // of the leader that appended it
+	Size         int   // bytes of the batch as it came
 	Decompressed []byte
 
 	attributes     uint16
@@ -50,6 +51,7 @@ func (b *RecordBatch) parse(raw []byte, from int64) error {
 		Base: base, Last: base + int64(delta),
 		Count:      int(int32(binary.BigEndian.Uint32(raw[batchCount:]))),
 		ProducerID: int64(binary.BigEndian.Uint64(raw[batchProducerID:])),
+		Epoch:      int32(binary.BigEndian.Uint32(raw[batchLeaderEpoch:])),
 		attributes: binary.BigEndian.Uint16(raw[batchAttributes:]),
 		firstTs:    int64(binary.BigEndian.Uint64(raw[batchFirstTime:])),
 		maxTs:      int64(binary.BigEndian.Uint64(raw[batchMaxTime:])),

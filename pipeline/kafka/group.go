@@ -55,6 +55,18 @@ type Group interface {
 	// transaction is about to move one of them.
 	Committed(ctx context.Context, tps []TopicPartition) (map[TopicPartition]int64, error)
 
+	// Settle gives the stored offsets of all partitions of one topic, -1 where there is
+	// none. If there is none in any of them, it stores those that at gives, for all in
+	// one request, if the member has the topic's partition 0; else it refuses with
+	// ErrUnsettled: the member that has it will store them. It refuses with ErrFenced
+	// when the given life is over. An error leaves open whether they were stored: ask
+	// again.
+	Settle(ctx context.Context, life int, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error)
+
+	// StoredEpoch gives the leader's epoch that was stored with the offset when it was
+	// last read; -1 when there was none.
+	StoredEpoch(tp TopicPartition, offset int64) int32
+
 	// Life counts how often everything was lost. An assignment belongs to the life
 	// that its event names.
 	Life() int
@@ -74,6 +86,12 @@ type GroupConfig struct {
 	Rebalance time.Duration // how long the group waits for it to join again. 0: 60s
 	Instance  string        // static membership: a name of its own that survives restarts
 	Watch     time.Duration // how often the topics are looked at. 0: 5s
+	// Epoch tells the leader's epoch of the batch in front of an offset, -1 when it is
+	// not known; it is stored with the offset. nil: it never is. It must not block.
+	Epoch func(tp TopicPartition, offset int64) int32
+	// Report hears of what is wrong and passes without ending the member. nil: nobody
+	// does. It must not block.
+	Report func(error)
 }
 
 const (
@@ -109,6 +127,8 @@ type member struct {
 	beat       bool                        // send a heartbeat now
 	changed    time.Time                   // of the last change, for the heartbeat's pace
 	leading    bool
+	stored     map[TopicPartition]storedEpoch
+	absent     map[string]int        // looks in a row at which a topic was unknown
 	topics     map[string]topicState // what the assignment is based on; of the leader alone
 	left       chan struct{}         // closed when LeaveGroup is over
 }
@@ -117,6 +137,7 @@ type member struct {
 type topicState struct {
 	partitions int32
 	id         TopicID
+	doubt      error // why nothing is known of it; it may not be there
 }
 
 // NewGroup joins a group and returns at once; the first event tells that it has
@@ -133,6 +154,7 @@ func NewGroup(client *Client, config GroupConfig) (Group, error) {
 	m := &member{
 		client: client, config: config, generation: -1,
 		owned: map[TopicPartition]bool{}, assigned: map[TopicPartition]struct{}{},
+		stored: map[TopicPartition]storedEpoch{}, absent: map[string]int{},
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())

@@ -277,12 +277,7 @@ func (m *member) watch() *watcher {
 			if err != nil {
 				continue
 			}
-			now := m.look(ctx, names)
-			same := true
-			for name, state := range base {
-				same = same && now[name] == state
-			}
-			if same {
+			if !m.isNews(base, m.look(ctx, names)) {
 				seen = 0
 			} else if seen++; leading || seen > 3 {
 				w.changed <- struct{}{}
@@ -298,16 +293,17 @@ func (w *watcher) stop() {
 	<-w.done
 }
 
-// look gives the state of topics as the client last heard it; one that is not there
-// has no partitions.
+// look gives the state of topics as the client last heard it; one of which nothing is
+// known has no partitions.
 func (m *member) look(ctx context.Context, names []string) map[string]topicState {
 	out := make(map[string]topicState, len(names))
 	for _, name := range names {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		var s topicState
-		var err error
-		if s.partitions, err = m.client.Partitions(ctx, name); err == nil {
+		if s.partitions, s.doubt = m.client.Partitions(ctx, name); s.doubt == nil {
 			s.id, _ = m.client.TopicID(ctx, name)
+		} else {
+			s.partitions = 0
 		}
 		cancel()
 		out[name] = s

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -565,4 +566,83 @@ func TestLeaveDoesNotWaitForAJoin(t *testing.T) {
 	if err := a.Leave(soon(t), false); err != nil {
 		t.Error(err)
 	}
+}
+
+// refuse has a kfake cluster answer a code for a topic whenever its metadata is asked
+// for.
+func refuse(c *kafkatest.Cluster, topic string, code *kerr.Error) *kfake.FaultHandle {
+	return c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: topic, Err: code, Count: -1})
+}
+
+func TestLeaderThatIsDeniedATopicTakesItFromNobody(t *testing.T) {
+	for name, code := range map[string]*kerr.Error{"denied": kerr.TopicAuthorizationFailed, "unknown": kerr.UnknownTopicOrPartition} {
+		t.Run(name, func(t *testing.T) {
+			c := kafkatest.StartFake(t)
+			topic := c.Topic(t, 4)
+			config := quick(c, t, topic)
+			config.Watch = time.Hour // the members look at the topic when one joins, and not again
+			told := make(chan error, 100)
+			config.Report = func(err error) { told <- err }
+			a := follow(t, c, config, false)
+			a.untilServing(4)
+			out := refuse(c, topic, code)
+			b := follow(t, c, config, false)
+			a.untilServing(2)
+			b.untilServing(2)
+			if out.Hits() == 0 {
+				t.Fatal("nobody asked for the topic")
+			}
+			out.Remove()
+			select {
+			case err := <-told:
+				if !strings.Contains(err.Error(), topic) || !errors.Is(err, Error(code.Code)) {
+					t.Error(err)
+				}
+			default:
+				t.Error("it is not reported")
+			}
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if a.lost > 0 {
+				t.Errorf("%d partitions were lost", a.lost)
+			}
+		})
+	}
+}
+
+func TestLeaderThatIsDeniedATopicWaitsForItsRights(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	topic := c.Topic(t, 2)
+	config := quick(c, t, topic)
+	told := make(chan error, 100)
+	config.Report = func(err error) { told <- err }
+	a := follow(t, c, config, false)
+	a.untilServing(2)
+	denied := refuse(c, topic, kerr.TopicAuthorizationFailed)
+	if err := denied.Wait(soon(t), 10); err != nil { // as many looks
+		t.Fatal(err)
+	}
+	a.untilServing(2)
+	c.AddPartitions(t, c.Topic(t, 1), 2) // another topic does not matter
+	denied.Remove()
+	c.AddPartitions(t, topic, 3)
+	a.untilServing(3)
+	a.mu.Lock()
+	events := a.events
+	a.mu.Unlock()
+	if events > 4 {
+		t.Errorf("%d events: the group was shared out again and again", events)
+	}
+}
+
+func TestTopicThatIsDeletedIsTakenAway(t *testing.T) {
+	c := kafkatest.Start(t)
+	topic, other := c.Topic(t, 2), c.Topic(t, 1)
+	config := quick(c, t, topic, other)
+	a := follow(t, c, config, false)
+	a.untilServing(3)
+	if _, err := c.Admin(t).DeleteTopics(t.Context(), topic); err != nil {
+		t.Fatal(err)
+	}
+	a.untilServing(1)
 }

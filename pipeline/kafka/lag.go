@@ -14,13 +14,16 @@ type PartitionLag struct {
 	TopicPartition
 	Committed int64 // -1: nothing
 	Start     int64 // the first offset there is
-	End       int64 // the offset behind the last record that the isolation shows
-	Lag       int64 // records at most that are still to be read
+	End       int64 // the high watermark: the offset behind the last record
+	Lag       int64 // records at most from the committed offset, or the start, to the end
+	Held      int64 // those of the lag that open transactions hold back from a committed reader
 }
 
 // Lag tells how far a group has come, partition by partition, in order. Without
-// topics: in all partitions for which the group has committed. With committed, the
-// end is the last stable offset.
+// topics: in all partitions for which the group has committed. The end is that of the
+// log whatever the isolation, as other tools have it: a transaction that hangs must not
+// look like a group that has read everything. With committed, Held says how much of the
+// lag waits for transactions.
 func (c *Client) Lag(ctx context.Context, group string, topics []string, committed bool) ([]PartitionLag, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -42,21 +45,29 @@ func (c *Client) Lag(ctx context.Context, group string, topics []string, committ
 	for tp := range offsets {
 		at[tp] = Earliest
 	}
-	starts, err := c.ListOffsets(ctx, at, committed)
+	starts, err := c.ListOffsets(ctx, at, false)
 	if err != nil {
 		return nil, err
 	}
 	for tp := range at {
 		at[tp] = Latest
 	}
-	ends, err := c.ListOffsets(ctx, at, committed)
+	stable, err := c.ListOffsets(ctx, at, committed)
 	if err != nil {
 		return nil, err
+	}
+	ends := stable
+	if committed { // asked for later, so that it is not below
+		if ends, err = c.ListOffsets(ctx, at, false); err != nil {
+			return nil, err
+		}
 	}
 	out := make([]PartitionLag, 0, len(at))
 	for tp, offset := range offsets {
 		l := PartitionLag{TopicPartition: tp, Committed: offset, Start: starts[tp], End: ends[tp]}
-		l.Lag = max(l.End-max(l.Committed, l.Start), 0)
+		from := max(l.Committed, l.Start)
+		l.Lag = max(l.End-from, 0)
+		l.Held = max(l.End-max(stable[tp], from), 0)
 		out = append(out, l)
 	}
 	slices.SortFunc(out, func(a, b PartitionLag) int {

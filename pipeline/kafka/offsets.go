@@ -86,8 +86,8 @@ func (m *member) sendCommit(ctx context.Context, id string, generation int32, tp
 		w.topics(tps, func(tp TopicPartition) {
 			w.int32(tp.Partition)
 			w.int64(offsets[tp])
-			w.int32(-1)    // leader epoch
-			w.nullable("") // metadata
+			w.int32(-1)                              // leader epoch
+			w.nullable(m.epochText(tp, offsets[tp])) // metadata
 		})
 	}}
 	r, err := m.ask(ctx, m.requestPatience(), x)
@@ -187,14 +187,14 @@ func (m *member) fetchOffsets(ctx context.Context, tps []TopicPartition) (map[To
 		topic := r.compactString()
 		for p := r.compactArray(); p > 0 && r.err == nil; p-- {
 			tp, offset := TopicPartition{topic, r.int32()}, r.int64()
-			r.int32()         // leader epoch
-			r.compactString() // metadata
-			code := r.int16()
+			r.int32() // leader epoch
+			text, code := r.compactString(), r.int16()
 			r.tags()
 			if first == 0 {
 				first = code
 			}
 			got[tp] = max(offset, -1)
+			m.noteEpoch(tp, offset, text)
 		}
 		r.tags()
 	}

@@ -62,6 +62,8 @@ type Kafka struct {
 	memberID   string
 	parts      map[kafka.TopicPartition]*kafkaPartition
 	loops      map[int32]*fetchLoop
+	starts     map[string]*topicStart
+	epochs     map[kafka.TopicPartition]*epochs
 	widest     int64 // the most room that a lane has had
 }
 
@@ -92,6 +94,7 @@ func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 	k := &Kafka{
 		s: s, o: o, out: make(chan kafkaItem, kafkaQueue),
 		parts: map[kafka.TopicPartition]*kafkaPartition{}, loops: map[int32]*fetchLoop{},
+		starts: map[string]*topicStart{}, epochs: map[kafka.TopicPartition]*epochs{},
 	}
 	var err error
 	if k.config, err = s.config(k.warnFiles); err != nil {
@@ -179,6 +182,8 @@ func (k *Kafka) Open(ctx context.Context, e pipeline.Engine) error {
 	k.group, err = kafka.NewGroup(k.client, kafka.GroupConfig{
 		Group: k.s.Group, Topics: k.s.Topics, Instance: k.s.Instance,
 		Session: k.s.Session, Heartbeat: k.s.Heartbeat, Rebalance: k.s.Rebalance,
+		Epoch:  k.epochAt,
+		Report: func(err error) { k.events.Log().Warn().Err(err).Msg("the group goes on as it is") },
 	})
 	if err != nil {
 		return fmt.Errorf("opening the Kafka source: %w", err)
@@ -270,6 +275,9 @@ func (k *Kafka) Commit(ctx context.Context, marks []pipeline.Mark) error {
 	byLife := map[int][]pipeline.Mark{}
 	for _, m := range marks {
 		p := m.Lane.Tag.(*kafkaLane)
+		if k.stop.isGone(p.part.tp.Topic) {
+			continue // the group can store nothing for it
+		}
 		byLife[p.life] = append(byLife[p.life], m)
 	}
 	var errs []error
@@ -364,6 +372,7 @@ func (k *Kafka) Report() pipeline.Report {
 		report := pipeline.PartitionReport{
 			Topic: p.tp.Topic, Partition: p.tp.Partition, Generation: k.generation,
 			Committed: p.committed.Load(), Fetched: p.fetched.Load(), HighWatermark: p.end.Load(),
+			Held: p.held.Load(),
 		}
 		if at := p.committedAt.Load(); at != 0 {
 			report.CommittedAt = time.Unix(0, at)

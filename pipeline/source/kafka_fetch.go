@@ -239,11 +239,10 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 		}
 		q.charge = charge
 		kept = append(kept, q)
-		_, epoch, _, _ := l.k.client.Known(q.part.tp)
 		most := min(int(l.k.s.Fetch.Partition)>>l.cuts, max(mostDecoded/q.part.ratio, leastFetch))
 		l.req.MaxBytes += int32(size)
 		l.req.Partitions = append(l.req.Partitions, kafka.FetchPartition{
-			TopicPartition: q.part.tp, Offset: q.part.next, LeaderEpoch: epoch, MaxBytes: int32(max(most, q.part.need)),
+			TopicPartition: q.part.tp, Offset: q.part.next, LeaderEpoch: q.part.leader, MaxBytes: int32(max(most, q.part.need)),
 		})
 		l.req.MaxBytes += int32(q.part.need)
 	}
@@ -273,7 +272,7 @@ func (l *fetchLoop) ready(p *kafkaPartition) (*pipeline.Lane, bool) {
 		k.stop.reached(p.tp)
 		return nil, false
 	}
-	broker, _, id, ok := k.client.Known(p.tp)
+	broker, leader, id, ok := k.client.Known(p.tp)
 	if !ok || broker != l.broker {
 		l.let(p)
 		k.route(p)
@@ -285,6 +284,14 @@ func (l *fetchLoop) ready(p *kafkaPartition) (*pipeline.Lane, bool) {
 	if id != p.id && id != (kafka.TopicID{}) {
 		l.let(p)
 		k.start(func() { k.mendRecreated(p, id) })
+		return nil, false
+	}
+	if leader != p.leader && p.epochs.at(p.next) < 0 { // there is nothing to compare
+		p.leader = leader
+	}
+	if leader != p.leader {
+		l.let(p)
+		k.start(func() { k.checkCut(p) })
 		return nil, false
 	}
 	return lane, true

@@ -13,11 +13,11 @@ const (
 	freshAlone    = 5 * time.Second // for those of one, after which it is asked again
 )
 
-// openFresh opens the lanes of partitions for which nothing has been committed. Their
-// offsets are asked for together; if that does not succeed before long, each is asked
-// for on its own, as long as it takes: one without a leader holds no other back. It is
-// not done where events are followed, so that a partition that waits can be given back.
-func (k *Kafka) openFresh(parts []*kafkaPartition) {
+// openEarliest opens the lanes of partitions at their start. Their offsets are asked
+// for together; if that does not succeed before long, each is asked for on its own, as
+// long as it takes: one without a leader holds no other back. Nothing is committed: a
+// member that dies before its first commit begins at the start again.
+func (k *Kafka) openEarliest(parts []*kafkaPartition) {
 	if k.openAt(freshTogether, parts...) {
 		return
 	}
@@ -35,11 +35,11 @@ func (k *Kafka) openAt(patience time.Duration, parts ...*kafkaPartition) bool {
 	at := make(map[kafka.TopicPartition]int64, len(parts))
 	tps := make([]kafka.TopicPartition, len(parts))
 	for i, p := range parts {
-		at[p.tp], tps[i] = startOf(k.s.Start), p.tp
+		at[p.tp], tps[i] = kafka.Earliest, p.tp
 	}
 	ctx, cancel := context.WithTimeout(k.ctx, patience)
 	defer cancel()
-	err := k.begin(ctx, at, parts[0].life)
+	at, err := k.offsets(ctx, at, k.s.Isolation == "read_committed")
 	switch {
 	case k.ctx.Err() != nil:
 		return true

@@ -24,15 +24,18 @@ type kafkaPartition struct {
 	life int
 	id   kafka.TopicID
 
-	next  int64         // where to read on
-	need  int           // bytes that the first batch takes, when it did not fit
-	small int           // polls that brought a part of it alone
-	ratio int           // bytes after decompression per byte fetched, as last seen
-	fails int           // answers in a row that were errors
-	quit  chan struct{} // closed when the partition is given up
-	bound atomic.Int64  // stop in front of this offset; -1: never
+	next   int64         // where to read on
+	epochs *epochs       // which leaders appended what was read
+	leader int32         // epoch of the leader that has been found to have it; -2: none
+	need   int           // bytes that the first batch takes, when it did not fit
+	small  int           // polls that brought a part of it alone
+	ratio  int           // bytes after decompression per byte fetched, as last seen
+	fails  int           // answers in a row that were errors
+	quit   chan struct{} // closed when the partition is given up
+	bound  atomic.Int64  // stop in front of this offset; -1: never
 
-	committed, fetched, end atomic.Int64 // for reports; end is that of the isolation
+	committed, fetched, end atomic.Int64 // for reports; end is the high watermark
+	held                    atomic.Int64 // records before it that open transactions hold back
 	committedAt             atomic.Int64 // nanoseconds since 1970; 0: never
 
 	mu   sync.Mutex
@@ -136,10 +139,11 @@ func (k *Kafka) assign(e kafka.Event, life int) error {
 // newPartition makes a partition without a lane.
 func (k *Kafka) newPartition(tp kafka.TopicPartition, life int, committed int64) *kafkaPartition {
 	id, _ := k.client.TopicID(k.ctx, tp.Topic) // else the fetch loop notes it later
-	p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, quit: make(chan struct{})}
+	p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, epochs: k.epochsOf(tp), leader: -2, quit: make(chan struct{})}
 	k.stop.begin(tp)
 	p.bound.Store(-1)
 	p.committed.Store(committed)
+	p.fetched.Store(-1)
 	p.end.Store(-1)
 	return p
 }
@@ -150,42 +154,6 @@ func (k *Kafka) adopt(p *kafkaPartition) {
 	k.parts[p.tp] = p
 	k.mu.Unlock()
 	p.bound.Store(k.stop.bound(p.tp)) // which may have become known meanwhile
-}
-
-// begin replaces the places to start at by offsets. Unless that is the beginning, they
-// are committed at once: a member that dies before its first commit must not begin
-// anew further back or further on.
-func (k *Kafka) begin(ctx context.Context, at map[kafka.TopicPartition]int64, life int) error {
-	if len(at) == 0 {
-		return nil
-	}
-	committed := k.s.Isolation == "read_committed"
-	found, err := k.offsets(ctx, at, committed)
-	if err != nil {
-		return err
-	}
-	none := map[kafka.TopicPartition]int64{} // nothing as late as the time to start at
-	for tp, offset := range found {
-		at[tp] = offset
-		if offset < 0 {
-			none[tp] = kafka.Latest
-		}
-	}
-	if found, err = k.offsets(ctx, none, committed); err != nil {
-		return err
-	}
-	for tp, offset := range found {
-		at[tp] = offset
-	}
-	if k.s.Start == "earliest" {
-		return nil
-	}
-	tidy, cancel := context.WithTimeout(k.ctx, kafkaTidy)
-	defer cancel()
-	if err := k.group.Commit(tidy, life, at); err != nil {
-		k.events.Log().Warn().Err(err).Msg("the offsets to start at could not be committed; the first commit will")
-	}
-	return nil
 }
 
 // offsets is ListOffsets until ctx ends.
@@ -207,6 +175,7 @@ func (k *Kafka) open(p *kafkaPartition, at int64) error {
 	}
 	lane.Tag = &kafkaLane{part: p, life: p.life}
 	p.next = from
+	p.epochs.begin(from, k.group.StoredEpoch(p.tp, from))
 	p.fetched.Store(from)
 	p.mu.Lock()
 	p.lane = lane
@@ -300,14 +269,15 @@ func (k *Kafka) reopen(p *kafkaPartition) {
 			}
 			return
 		}
-		from := map[kafka.TopicPartition]int64{}
-		if at[p.tp] < 0 {
-			from[p.tp] = startOf(k.s.Start)
-			if err := k.begin(k.ctx, from, p.life); err != nil {
-				k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
+		if at[p.tp] < 0 { // it was opened at its start: any other is stored before
+			from, err := k.offsets(k.ctx, map[kafka.TopicPartition]int64{p.tp: kafka.Earliest}, false)
+			if err != nil {
+				if k.ctx.Err() == nil && !p.isGone() {
+					k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
+				}
 				return
 			}
-			at[p.tp] = from[p.tp]
+			at = from
 		}
 		if err := k.open(p, at[p.tp]); err != nil {
 			if k.ctx.Err() == nil && !p.isGone() {

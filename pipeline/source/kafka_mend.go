@@ -14,7 +14,9 @@ import (
 const (
 	gapDeleted   = "deleted"         // by retention, or by hand, before they were read
 	gapBeyond    = "beyond_the_end"  // the log is shorter than what was read: it was cut
+	gapCut       = "log_cut"         // the same, and it has grown past it again
 	gapRecreated = "topic_recreated" // the topic is another one of the same name
+	gapGone      = "topic_deleted"   // the topic is gone, in front of the offset to stop at
 )
 
 // mend sees to a partition for which a broker answered an error. It does not wait; the
@@ -74,7 +76,11 @@ func (k *Kafka) mendRange(p *kafkaPartition, pause time.Duration) {
 		k.gap(p, gapDeleted, start, end)
 	case k.recreated(p, pause):
 	default:
-		k.gap(p, gapBeyond, start, end)
+		at, cut, err := k.divergence(p)
+		if err != nil || !cut {
+			at = start // where it was cut is not known
+		}
+		k.gapTo(p, gapBeyond, max(at, start), start, end)
 	}
 }
 
@@ -111,10 +117,15 @@ func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
 // gap applies the policy for offsets that do not exist: it stops the source, or drains
 // the lane and begins another one where there are records.
 func (k *Kafka) gap(p *kafkaPartition, reason string, start, end int64) {
+	k.gapTo(p, reason, start, start, end)
+}
+
+// gapTo is gap for records that are there from to on.
+func (k *Kafka) gapTo(p *kafkaPartition, reason string, to, start, end int64) {
 	if p.isGone() {
 		return // it is for the next owner to see
 	}
-	from, to := p.next, start
+	from := p.next
 	if k.s.OnGap == "latest" {
 		to = end
 	}
@@ -122,8 +133,8 @@ func (k *Kafka) gap(p *kafkaPartition, reason string, start, end int64) {
 		Topic: p.tp.Topic, Partition: int64(p.tp.Partition), OffsetFrom: from, OffsetTo: to, Reason: reason, Policy: k.s.OnGap,
 	})
 	if k.s.OnGap == "stop" {
-		k.fail(k.readError(p, fmt.Errorf("offset %d is not there: %s (the partition has %d to %d); "+
-			"set on_gap: earliest or latest to go on from there", from, gapText(reason), start, end)))
+		k.fail(k.readError(p, fmt.Errorf("going on at offset %d: %s (the partition has %d to %d); "+
+			"set on_gap: earliest to go on at %d, or latest to go on at %d", from, gapText(reason), start, end, to, end)))
 		return
 	}
 	// What is in flight may be gone from the broker too, and is not given up: unless the
@@ -158,6 +169,8 @@ func gapText(reason string) string {
 		return "the broker has deleted it before it was read"
 	case gapBeyond:
 		return "the log ends before it, so it was cut off or is another one"
+	case gapCut:
+		return "the log was cut off before it and has other records since: a leader was elected that had not been in sync"
 	}
 	return "the topic was deleted and created again"
 }

@@ -16,12 +16,12 @@ type KafkaSettings struct {
 	Brokers   []string   `yaml:"brokers" required:"true" min:"1" doc:"addresses of some brokers of the cluster, host:port"`
 	Topics    []string   `yaml:"topics" required:"true" min:"1" doc:"topics to read"`
 	Group     string     `yaml:"group" doc:"consumer group; the pipeline's name by default"`
-	Start     string     `yaml:"start" doc:"where to begin when the group has no offset: earliest, latest or an RFC 3339 time"`
+	Start     string     `yaml:"start" doc:"where to begin in a topic in which the group has no offset at all: earliest, latest or an RFC 3339 time; a partition that comes later is read from its start"`
 	Stop      string     `yaml:"stop" doc:"where to end: never, end (the offsets seen at start) or an RFC 3339 time"`
 	Isolation string     `yaml:"isolation" enum:"read_committed|read_uncommitted" doc:"whether records of open and aborted transactions are left out"`
 	Instance  string     `yaml:"instance" doc:"name for static membership, one for each process: a restart within the session moves no partition"`
 	Protocol  string     `yaml:"protocol" enum:"classic" doc:"group protocol"`
-	OnGap     string     `yaml:"on_gap" enum:"stop|earliest|latest" doc:"what to do when the offset to read does not exist any more, or the topic was created again"`
+	OnGap     string     `yaml:"on_gap" enum:"stop|earliest|latest" doc:"what to do when the offset to read does not exist any more, the log was cut, or the topic was deleted or created again; earliest goes on where the log was cut, if that is known, else with what there is"`
 	OnCorrupt string     `yaml:"on_corrupt" enum:"stop|skip" doc:"what to do with a batch that cannot be read"`
 	TLS       *KafkaTLS  `yaml:"tls" doc:"encrypt the connections"`
 	SASL      *KafkaSASL `yaml:"sasl" doc:"user name and password"`

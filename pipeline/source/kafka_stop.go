@@ -25,6 +25,7 @@ type kafkaStop struct {
 	known  bool
 	bounds map[kafka.TopicPartition]int64
 	done   map[kafka.TopicPartition]bool
+	gone   map[string]bool // topics that were deleted, by the policy no matter
 }
 
 // findStop notes where to stop; nil: never.
@@ -32,7 +33,7 @@ func (k *Kafka) findStop(ctx context.Context) (*kafkaStop, error) {
 	if k.s.Stop == "never" {
 		return nil, nil
 	}
-	s := &kafkaStop{check: make(chan struct{}, 1), done: map[kafka.TopicPartition]bool{}}
+	s := &kafkaStop{check: make(chan struct{}, 1), done: map[kafka.TopicPartition]bool{}, gone: map[string]bool{}}
 	if at, err := time.Parse(time.RFC3339, k.s.Stop); err == nil && at.After(time.Now()) {
 		s.at = at
 		return s, nil
@@ -134,6 +135,7 @@ func (k *Kafka) watchStop() {
 	if !known && !k.findLate() {
 		return
 	}
+	prober := &stopProber{k: k, at: time.Now(), failed: map[string]int{}}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -143,10 +145,13 @@ func (k *Kafka) watchStop() {
 		case <-k.ctx.Done():
 			return
 		}
-		if !k.readAgain() && k.allRead() {
+		again := k.readAgain()
+		unread, known := k.unread()
+		if !again && known && len(unread) == 0 {
 			k.finish()
 			return
 		}
+		prober.probe(unread)
 		timer.Reset(kafkaStopLook)
 	}
 }
@@ -207,9 +212,10 @@ func (k *Kafka) readAgain() bool {
 	return len(again) > 0
 }
 
-// allRead says whether this member has read its partitions to the end and the others
-// have committed theirs.
-func (k *Kafka) allRead() bool {
+// unread gives the partitions that this member has not read to the end; if there are
+// none, those of which the others have not committed the end. known is false while that
+// cannot be told.
+func (k *Kafka) unread() (tps []kafka.TopicPartition, known bool) {
 	k.mu.Lock()
 	joined := k.joined
 	mine := make(map[kafka.TopicPartition]bool, len(k.parts))
@@ -218,14 +224,13 @@ func (k *Kafka) allRead() bool {
 	}
 	k.mu.Unlock()
 	if !joined {
-		return false
+		return nil, false
 	}
 	var others []kafka.TopicPartition
 	k.stop.mu.Lock()
 	for tp := range mine {
 		if !k.stop.done[tp] {
-			k.stop.mu.Unlock()
-			return false
+			tps = append(tps, tp)
 		}
 	}
 	for tp, bound := range k.stop.bounds {
@@ -234,17 +239,22 @@ func (k *Kafka) allRead() bool {
 		}
 	}
 	k.stop.mu.Unlock()
-	if len(others) == 0 {
-		return true
+	if len(tps) > 0 || len(others) == 0 {
+		return tps, true
 	}
-	committed, err := k.group.Committed(k.ctx, others)
+	ctx, cancel := context.WithTimeout(k.ctx, stopProbeLimit)
+	defer cancel()
+	committed, err := k.group.Committed(ctx, others)
 	if err != nil {
-		return false
+		if ctx.Err() == nil && !kafka.Temporary(err) { // a right that is missing: nobody will tell
+			k.fail(fmt.Errorf("waiting for the end of %s: %w", list(others), err))
+		}
+		return nil, false
 	}
 	for _, tp := range others {
 		if committed[tp] < k.stop.bound(tp) {
-			return false
+			tps = append(tps, tp)
 		}
 	}
-	return true
+	return tps, true
 }

@@ -28,11 +28,10 @@ func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
 		return
 	}
 	p.fails = 0
-	end := f.HighWatermark
+	p.end.Store(f.HighWatermark)
 	if l.dec.Committed {
-		end = f.LastStable
+		p.held.Store(max(f.HighWatermark-f.LastStable, 0))
 	}
-	p.end.Store(end)
 	if len(f.Set) == 0 {
 		return
 	}
@@ -68,8 +67,12 @@ func (s *set) decode(f *kafka.FetchedPartition) {
 		p.ratio = max(s.decoded/max(s.packed, 1), 1)
 	}
 	var corrupt *kafka.CorruptError
+	passed := next
 	if errors.As(err, &corrupt) && !s.cut {
 		next = max(next, s.l.k.corrupt(p, corrupt))
+	}
+	if next > p.next {
+		p.epochs.add(res.Epochs, next, next > passed)
 	}
 	s.partial(res, &corrupt)
 	s.hand(next)

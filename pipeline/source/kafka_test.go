@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
@@ -30,6 +31,7 @@ type kafkaRun struct {
 	sink   *pipelinetest.Memory
 	budget *pipeline.Budget
 	log    *lines
+	began  time.Time
 	cancel context.CancelFunc
 	done   chan error
 }
@@ -65,16 +67,34 @@ func (l *lines) named(name string) (out []map[string]any) {
 	return out
 }
 
+// has says whether a line without an event's name begins with this text.
+func (l *lines) has(text string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, m := range l.all {
+		if s, _ := m["message"].(string); strings.HasPrefix(s, text) {
+			return true
+		}
+	}
+	return false
+}
+
 const patience = 60 * time.Second
 
 // startRun runs a pipeline; change may edit the options before.
 func startRun(t *testing.T, s KafkaSettings, change ...func(*pipeline.Options)) *kafkaRun {
 	t.Helper()
-	k, err := NewKafka(s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second})
+	return startRunDial(t, nil, s, change...)
+}
+
+// startRunDial is startRun with a dialer.
+func startRunDial(t *testing.T, dial kafka.DialFunc, s KafkaSettings, change ...func(*pipeline.Options)) *kafkaRun {
+	t.Helper()
+	k, err := NewKafka(s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second, Dial: dial})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &kafkaRun{t: t, k: k, sink: &pipelinetest.Memory{}, log: &lines{}, done: make(chan error, 1)}
+	r := &kafkaRun{t: t, k: k, sink: &pipelinetest.Memory{}, log: &lines{}, began: time.Now(), done: make(chan error, 1)}
 	r.budget = pipeline.NewBudget(0, 0)
 	o := pipeline.Options{
 		Name: "test", Source: k, Budget: r.budget, Drain: 10 * time.Second, CommitEvery: 50 * time.Millisecond,

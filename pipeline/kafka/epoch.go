@@ -1,0 +1,126 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// An EpochStart says that the batches from an offset on were appended by the leader of
+// an epoch, up to where the next one starts. An epoch of -1 is not known.
+type EpochStart struct {
+	Epoch int32
+	From  int64
+}
+
+// ErrNoEpochs says that the brokers do not tell where leaders' epochs end.
+var ErrNoEpochs = errors.New("the brokers do not tell where the epoch of a leader ends")
+
+// EpochEnd asks the leader of a partition, which is that of the epoch leader, for the end of an epoch in its log: the
+// newest epoch that is not above the given one, and the offset behind its last batch.
+// Both are -1 when the leader cannot tell. An end in front of what was read in that
+// epoch, or an older epoch, means that the log was cut. The error is ErrNoEpochs, or as
+// Leader's; EpochEnd tries once.
+func (c *Client) EpochEnd(ctx context.Context, tp TopicPartition, leader, epoch int32) (end EpochStart, err error) {
+	none := EpochStart{-1, -1}
+	broker, _, err := c.Leader(ctx, tp)
+	if err != nil {
+		return none, fmt.Errorf("asking where epoch %d of %v ends: %w", epoch, tp, err)
+	}
+	x := &exchange{key: protocol.OffsetForLeaderEpoch, broker: broker, clientID: c.config.ClientID, body: func(w *writer) {
+		w.int32(-1) // replica: a consumer
+		w.array(1)
+		w.string(tp.Topic)
+		w.array(1)
+		w.int32(tp.Partition)
+		w.int32(leader)
+		w.int32(epoch)
+	}}
+	one, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	if err := c.do(one, x); err != nil {
+		var old *VersionError
+		if errors.As(err, &old) {
+			return none, ErrNoEpochs
+		}
+		c.Invalidate(tp)
+		return none, fmt.Errorf("asking where epoch %d of %v ends: %w", epoch, tp, err)
+	}
+	r := &reader{b: x.answer}
+	r.int32() // throttle
+	found := false
+	for n := r.array(); n > 0 && r.err == nil; n-- {
+		topic := r.string()
+		for p := r.array(); p > 0 && r.err == nil; p-- {
+			code := Error(r.int16())
+			told := TopicPartition{topic, r.int32()}
+			answer := EpochStart{r.int32(), r.int64()}
+			if told != tp {
+				continue
+			}
+			if code != 0 {
+				if code.leaderMoved() {
+					c.Invalidate(tp)
+				}
+				return none, fmt.Errorf("asking where epoch %d of %v ends: %w", epoch, tp, code)
+			}
+			end, found = answer, true
+		}
+	}
+	switch {
+	case r.err != nil:
+		return none, fmt.Errorf("asking where epoch %d of %v ends: %w", epoch, tp, r.err)
+	case !found:
+		return none, fmt.Errorf("asking where epoch %d of %v ends: the answer leaves it out", epoch, tp)
+	}
+	return end, nil
+}
+
+// A storedEpoch is what stands beside a group's offset.
+type storedEpoch struct {
+	offset int64
+	epoch  int32
+}
+
+// epochMark precedes an epoch in the text beside an offset. Kafka has a field for it,
+// which stays -1: one of its users writes 0 there whatever the epoch, so that it cannot
+// be believed, and whoever believes ours reads again when it is not exact.
+const epochMark = "leader_epoch="
+
+// epochText is what is stored beside an offset.
+func (m *member) epochText(tp TopicPartition, offset int64) string {
+	if m.config.Epoch == nil {
+		return ""
+	}
+	epoch := m.config.Epoch(tp, offset)
+	if epoch < 0 {
+		return ""
+	}
+	return epochMark + strconv.Itoa(int(epoch))
+}
+
+// noteEpoch reads what stands beside an offset. Text of others is no epoch.
+func (m *member) noteEpoch(tp TopicPartition, offset int64, text string) {
+	epoch := int64(-1)
+	if digits, ok := strings.CutPrefix(text, epochMark); ok {
+		if n, err := strconv.ParseInt(digits, 10, 32); err == nil {
+			epoch = n
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stored[tp] = storedEpoch{offset, int32(epoch)}
+}
+
+func (m *member) StoredEpoch(tp TopicPartition, offset int64) int32 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s, ok := m.stored[tp]; ok && s.offset == offset {
+		return s.epoch
+	}
+	return -1
+}

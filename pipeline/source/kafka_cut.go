@@ -1,0 +1,173 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+// mostEpochs bounds what is remembered of a partition: changes of its leader.
+const mostEpochs = 64
+
+// An epochs is which leaders appended what has been read of a partition. It outlives
+// the assignment, because marks are committed when the partition is given up already.
+type epochs struct {
+	mu   sync.Mutex
+	list []kafka.EpochStart // ascending by From
+	next int64              // behind what was read
+}
+
+// epochsOf gives the epochs of a partition.
+func (k *Kafka) epochsOf(tp kafka.TopicPartition) *epochs {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	e := k.epochs[tp]
+	if e == nil {
+		e = &epochs{}
+		k.epochs[tp] = e
+	}
+	return e
+}
+
+// epochAt gives the epoch of the batch in front of an offset; -1: not known.
+func (k *Kafka) epochAt(tp kafka.TopicPartition, offset int64) int32 {
+	return k.epochsOf(tp).at(offset)
+}
+
+func (e *epochs) at(offset int64) int32 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	epoch := int32(-1)
+	for _, s := range e.list {
+		if s.From < offset {
+			epoch = s.Epoch
+		}
+	}
+	if offset > e.next {
+		return -1
+	}
+	return epoch
+}
+
+// begin notes that reading goes on at an offset, in front of which a batch of that
+// epoch stands; -1: not known.
+func (e *epochs) begin(at int64, epoch int32) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	kept := 0
+	for kept < len(e.list) && e.list[kept].From < at && at <= e.next {
+		kept++
+	}
+	e.list, e.next = e.list[:kept], at
+	if kept == 0 && epoch >= 0 {
+		e.list = append(e.list, kafka.EpochStart{Epoch: epoch, From: at - 1})
+	}
+}
+
+// add notes what a record set brought, up to next. A batch that was skipped unread has
+// an epoch that nobody knows.
+func (e *epochs) add(list []kafka.EpochStart, next int64, skipped bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if skipped {
+		list = append(list, kafka.EpochStart{Epoch: -1, From: next - 1})
+	}
+	for _, s := range list {
+		if n := len(e.list); n == 0 || e.list[n-1].Epoch != s.Epoch {
+			e.list = append(e.list, s)
+		}
+	}
+	if n := len(e.list) - mostEpochs; n > 0 {
+		e.list = append(e.list[:0], e.list[n:]...)
+	}
+	e.next = next
+}
+
+// diverged gives the offset up to which a log has what was read before next, when end
+// is what its leader says of the epoch of the last batch. cut is false when that is all
+// of it. at is -1 when it cannot be known.
+func (e *epochs) diverged(next int64, end kafka.EpochStart, leader int32) (at int64, cut bool) {
+	last := e.at(next)
+	switch {
+	case end.Epoch < 0 || end.From < 0:
+		// A leader of an older epoch than what was read leads another log. Any other has
+		// kept no epochs that far back.
+		return -1, last > leader
+	case end.Epoch == last && end.From >= next:
+		return next, false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	at = min(end.From, next)
+	for _, s := range e.list { // what was read of that epoch may have ended earlier
+		if s.Epoch > end.Epoch || s.Epoch < 0 {
+			return min(at, s.From), true
+		}
+	}
+	return at, true
+}
+
+// checkCut finds out whether a new leader's log has what was read: one that was elected
+// without being in sync has not, and may have outgrown what was read since, so that no
+// offset is missing. It is done before the first fetch from a leader of another epoch.
+// The caller gives p away.
+func (k *Kafka) checkCut(p *kafkaPartition) {
+	for pause := kafkaBackoff; ; pause = min(2*pause, kafkaMaxWait) {
+		at, cut, err := k.divergence(p)
+		switch {
+		case p.isGone() || k.ctx.Err() != nil:
+			return
+		case err == nil && !cut:
+			k.route(p)
+			return
+		case err == nil:
+			k.mendCut(p, at)
+			return
+		case !kafka.Temporary(err) && !errors.Is(err, context.DeadlineExceeded):
+			k.fail(k.readError(p, err))
+			return
+		}
+		if !k.wait(p, pause) {
+			return
+		}
+	}
+}
+
+// divergence asks the leader for the end of the epoch that was read last, and notes the
+// leader's epoch as the one that fetches may name.
+func (k *Kafka) divergence(p *kafkaPartition) (at int64, cut bool, err error) {
+	_, leader, err := k.client.Leader(k.ctx, p.tp)
+	if err != nil {
+		return -1, false, err
+	}
+	last := p.epochs.at(p.next)
+	if last < 0 {
+		p.leader = leader
+		return -1, false, nil
+	}
+	end, err := k.client.EpochEnd(k.ctx, p.tp, leader, last)
+	if err != nil && !errors.Is(err, kafka.ErrNoEpochs) {
+		return -1, false, err
+	}
+	p.leader = leader
+	at, cut = p.epochs.diverged(p.next, end, leader)
+	return at, cut && err == nil, nil
+}
+
+// mendCut deals with a log that has what was read up to an offset alone.
+func (k *Kafka) mendCut(p *kafkaPartition, at int64) {
+	start, end, err := k.edges(p)
+	if err != nil {
+		if k.ctx.Err() == nil && !p.isGone() {
+			k.fail(k.readError(p, err))
+		}
+		return
+	}
+	reason := gapCut
+	if p.next > end {
+		reason = gapBeyond
+	}
+	k.gapTo(p, reason, max(at, start), start, end)
+}

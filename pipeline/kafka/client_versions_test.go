@@ -138,8 +138,13 @@ func TestBrokersOfSeveralReleases(t *testing.T) {
 		}
 		wantNumbers(t, values(t, k, topic, i), 10)
 	}
-	for i := range 8 { // of which some have their coordinator there
-		if _, err := c.CommittedOffsets(deadline(t), fmt.Sprint(group, i), []TopicPartition{{topic, 0}}); err != nil && !errors.Is(err, groupIDNotFound) {
+	for i, at := 0, int32(-1); at != 1; i++ { // until a group has its coordinator there
+		name := fmt.Sprint(group, i)
+		var err error
+		if at, err = c.Coordinator(deadline(t), name); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.CommittedOffsets(deadline(t), name, []TopicPartition{{topic, 0}}); err != nil && !errors.Is(err, groupIDNotFound) {
 			t.Fatal(err)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -511,14 +512,16 @@ func TestProducerIDIsAskedForUntilThereIsOne(t *testing.T) {
 }
 
 func TestUnknownTopicFailsWhenTheContextEnds(t *testing.T) {
-	c := kafkatest.StartFake(t)
-	p := testProducer(t, c, ProducerConfig{})
-	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-	defer cancel()
-	err := p.Produce(ctx, numbered("nowhere", 0, 0, 2))
-	if !errors.Is(err, UnknownTopicOrPartition) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("producing to a topic that is not there: %v", err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := kafkatest.StartFake(t, virtual(1)...)
+		p := testProducer(t, c, ProducerConfig{}, func(config *Config) { config.Dial = c.Dial })
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		err := p.Produce(ctx, numbered("nowhere", 0, 0, 2))
+		if !errors.Is(err, UnknownTopicOrPartition) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("producing to a topic that is not there: %v", err)
+		}
+	})
 }
 
 func TestCloseEndsWhatIsUnderWay(t *testing.T) {

@@ -20,9 +20,8 @@ import (
 // time, who alone reads and moves next: the fetch loop of its leader, or the goroutine
 // that opens or mends it.
 type kafkaPartition struct {
-	tp   kafka.TopicPartition
-	life int
-	id   kafka.TopicID
+	tp kafka.TopicPartition
+	id kafka.TopicID
 
 	next  int64         // where to read on
 	need  int           // bytes that the first batch takes, when it did not fit
@@ -37,19 +36,27 @@ type kafkaPartition struct {
 
 	mu   sync.Mutex
 	gone bool
+	term int // of the assignment, or from a gap in the log on
 	lane *pipeline.Lane
 }
 
 // A kafkaLane is the tag of a lane.
 type kafkaLane struct {
 	part *kafkaPartition
-	life int // of the group when the partition was assigned (I8)
+	term int // what the lane's commits are signed with (I8)
 }
 
 func (p *kafkaPartition) isGone() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.gone
+}
+
+// termNow is the term that the partition is read in.
+func (p *kafkaPartition) termNow() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.term
 }
 
 // current is the lane that is read into; nil: where to begin is not known yet.
@@ -70,7 +77,8 @@ func (p *kafkaPartition) giveUp() *pipeline.Lane {
 	return p.lane
 }
 
-// follow does what the group says until it has stopped.
+// follow does what the group says until it has stopped. It waits for nobody: who does,
+// runs beside it.
 func (k *Kafka) follow() {
 	for e := range k.group.Events() {
 		k.mu.Lock()
@@ -84,9 +92,7 @@ func (k *Kafka) follow() {
 			k.revoke(e)
 		}
 		if len(e.Assigned) > 0 {
-			if err := k.assign(e, e.Life); err != nil && k.ctx.Err() == nil {
-				k.fail(err)
-			}
+			k.assign(e)
 		}
 		if e.Err != nil && k.ctx.Err() == nil {
 			k.fail(fmt.Errorf("being a member of group %s: %w", k.s.Group, e.Err))
@@ -94,52 +100,13 @@ func (k *Kafka) follow() {
 	}
 }
 
-// assign opens a lane for each partition and begins to read it.
-func (k *Kafka) assign(e kafka.Event, life int) error {
-	from, err := k.group.Committed(k.ctx, e.Assigned)
-	if err != nil {
-		return fmt.Errorf("starting to read %s: %w", list(e.Assigned), err)
-	}
-	if k.group.Life() != life {
-		return nil // lost again already
-	}
-	k.emit(event.SourceAssigned{
-		ConsumerGroup: k.s.Group, Generation: int64(e.Generation), MemberID: e.MemberID,
-		Partitions: int64(len(e.Assigned)), PartitionList: list(e.Assigned),
-	})
-	opened := make([]*kafkaPartition, 0, len(e.Assigned))
-	var fresh []*kafkaPartition
-	for _, tp := range e.Assigned {
-		p := k.newPartition(tp, life, from[tp])
-		if from[tp] < 0 {
-			fresh = append(fresh, p)
-			continue
-		}
-		if err := k.open(p, from[tp]); err != nil {
-			return err
-		}
-		k.adopt(p)
-		opened = append(opened, p)
-	}
-	for _, p := range opened {
-		k.route(p)
-	}
-	if len(fresh) > 0 {
-		for _, p := range fresh {
-			k.adopt(p)
-		}
-		k.start(func() { k.openFresh(fresh) })
-	}
-	return nil
-}
-
 // newPartition makes a partition without a lane.
-func (k *Kafka) newPartition(tp kafka.TopicPartition, life int, committed int64) *kafkaPartition {
-	id, _ := k.client.TopicID(k.ctx, tp.Topic) // else the fetch loop notes it later
-	p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, quit: make(chan struct{})}
+func (k *Kafka) newPartition(tp kafka.TopicPartition, term int) *kafkaPartition {
+	p := &kafkaPartition{tp: tp, term: term, ratio: 1, quit: make(chan struct{})}
 	k.stop.begin(tp)
 	p.bound.Store(-1)
-	p.committed.Store(committed)
+	p.committed.Store(-1)
+	p.fetched.Store(-1)
 	p.end.Store(-1)
 	return p
 }
@@ -155,7 +122,7 @@ func (k *Kafka) adopt(p *kafkaPartition) {
 // begin replaces the places to start at by offsets. Unless that is the beginning, they
 // are committed at once: a member that dies before its first commit must not begin
 // anew further back or further on.
-func (k *Kafka) begin(ctx context.Context, at map[kafka.TopicPartition]int64, life int) error {
+func (k *Kafka) begin(ctx context.Context, at map[kafka.TopicPartition]int64) error {
 	if len(at) == 0 {
 		return nil
 	}
@@ -182,7 +149,7 @@ func (k *Kafka) begin(ctx context.Context, at map[kafka.TopicPartition]int64, li
 	}
 	tidy, cancel := context.WithTimeout(k.ctx, kafkaTidy)
 	defer cancel()
-	if err := k.group.Commit(tidy, life, at); err != nil {
+	if err := k.commitAt(tidy, at); err != nil {
 		k.events.Log().Warn().Err(err).Msg("the offsets to start at could not be committed; the first commit will")
 	}
 	return nil
@@ -197,25 +164,6 @@ func (k *Kafka) offsets(ctx context.Context, at map[kafka.TopicPartition]int64, 
 		}
 		k.events.Log().Warn().Err(err).Msg("asking for offsets goes on")
 	}
-}
-
-// open gives a partition a lane that begins at an offset. The caller holds p.
-func (k *Kafka) open(p *kafkaPartition, at int64) error {
-	lane, from, err := k.engine.Lane(k.ctx, p.tp.String(), at)
-	if err != nil {
-		return fmt.Errorf("starting to read %v: %w", p.tp, err)
-	}
-	lane.Tag = &kafkaLane{part: p, life: p.life}
-	p.next = from
-	p.fetched.Store(from)
-	p.mu.Lock()
-	p.lane = lane
-	gone := p.gone
-	p.mu.Unlock()
-	if gone {
-		_, _ = lane.End(over())
-	}
-	return nil
 }
 
 // take removes partitions from what is read.
@@ -286,36 +234,6 @@ func (k *Kafka) end(ctx context.Context, parts []*kafkaPartition, e kafka.Event,
 		ConsumerGroup: k.s.Group, Generation: int64(e.Generation), Partitions: int64(len(e.Revoked)),
 		PartitionList: list(e.Revoked), Reason: reason,
 		InflightAtRevoke: int64(all.InFlight), Drained: int64(all.Drained), Abandoned: int64(all.Abandoned),
-	})
-}
-
-// reopen gives a partition whose lane the engine has ended a new one, at the committed
-// offset. The caller holds p.
-func (k *Kafka) reopen(p *kafkaPartition) {
-	k.start(func() {
-		at, err := k.group.Committed(k.ctx, []kafka.TopicPartition{p.tp})
-		if err != nil {
-			if k.ctx.Err() == nil && !p.isGone() {
-				k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
-			}
-			return
-		}
-		from := map[kafka.TopicPartition]int64{}
-		if at[p.tp] < 0 {
-			from[p.tp] = startOf(k.s.Start)
-			if err := k.begin(k.ctx, from, p.life); err != nil {
-				k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
-				return
-			}
-			at[p.tp] = from[p.tp]
-		}
-		if err := k.open(p, at[p.tp]); err != nil {
-			if k.ctx.Err() == nil && !p.isGone() {
-				k.fail(err)
-			}
-			return
-		}
-		k.route(p)
 	})
 }
 

@@ -70,7 +70,13 @@ const patience = 60 * time.Second
 // startRun runs a pipeline; change may edit the options before.
 func startRun(t *testing.T, s KafkaSettings, change ...func(*pipeline.Options)) *kafkaRun {
 	t.Helper()
-	k, err := NewKafka(s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second})
+	return startRunWith(t, s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second}, change...)
+}
+
+// startRunWith is startRun with options for the source.
+func startRunWith(t *testing.T, s KafkaSettings, ko KafkaOptions, change ...func(*pipeline.Options)) *kafkaRun {
+	t.Helper()
+	k, err := NewKafka(s, ko)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,7 +94,7 @@ func startRun(t *testing.T, s KafkaSettings, change ...func(*pipeline.Options)) 
 	if r.p, err = pipeline.New(o); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
 	r.cancel = cancel
 	go func() { r.done <- r.p.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-r.done })

@@ -132,6 +132,22 @@ func (r *Real) Kill(id int) {
 	}
 }
 
+// Freeze stops node id (from 1) with SIGSTOP: its connections stay open and nothing is
+// answered, until Thaw.
+func (r *Real) Freeze(id int) { r.signal(id, syscall.SIGSTOP) }
+
+// Thaw lets a frozen node go on.
+func (r *Real) Thaw(id int) { r.signal(id, syscall.SIGCONT) }
+
+func (r *Real) signal(id int, s syscall.Signal) {
+	n := r.nodes[id-1]
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.command != nil {
+		_ = n.command.Process.Signal(s)
+	}
+}
+
 // Restart starts a killed node again, with its data.
 func (r *Real) Restart(ctx context.Context, id int) error { return r.start(ctx, r.nodes[id-1]) }
 

@@ -2,6 +2,9 @@ package pipeline
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,11 +13,23 @@ type commits struct {
 	moved chan struct{} // told when a mark has moved
 	stop  chan struct{}
 	ended chan struct{}
-	turn  chan struct{} // held by the one who calls the source
-	fails int           // in a row; guarded by turn
+	turn  chan struct{} // held while the source is called
+	fails atomic.Int64  // in a row
+
+	ctx    context.Context // of the committer's calls
+	hangUp context.CancelFunc
 }
 
-func (c *commits) init() {
+const (
+	// commitPatience is how long a commit may take until it has failed. It is more than
+	// what a group's coordinator takes to move, and bounds how long an outage goes
+	// unreported and how long one call of the source keeps others waiting.
+	commitPatience = 10 * time.Second
+	commitGrace    = 100 * time.Millisecond
+)
+
+func (c *commits) init(work context.Context) {
+	c.ctx, c.hangUp = context.WithCancel(work)
 	c.moved = make(chan struct{}, 1)
 	c.stop = make(chan struct{})
 	c.ended = make(chan struct{})
@@ -50,7 +65,7 @@ func (p *Pipeline) commitLoop() {
 			t.Stop()
 			return
 		}
-		_ = p.commit(p.work, p.open()) // reported, and tried again at the next tick
+		_ = p.commit(c.ctx, p.open(), false) // reported, and tried again at the next tick
 		if p.dirty() {
 			p.wake()
 		}
@@ -96,44 +111,127 @@ func (p *Pipeline) dirty() bool {
 	return false
 }
 
-// commit tells the source the marks of lanes that have moved (I5). One caller at a
-// time has the turn; the others wait for it, or for their ctx.
-func (p *Pipeline) commit(ctx context.Context, lanes []*Lane) error {
+// commit has the marks of lanes committed (I5), with those of all lanes if all is set,
+// and waits for that at most commitPatience; a failure is reported. One call of the
+// source is under way at a time. Whoever waits for its turn, or for the answer, leaves
+// when ctx ends: a call that does not return is left to itself, keeps the turn, and
+// what it answers late still counts. That is within I8: the marks were earned before
+// their lane's end, and the source refuses those of a lane that it has lost.
+func (p *Pipeline) commit(ctx context.Context, lanes []*Lane, all bool) error {
 	if p.txn != nil {
 		return p.txn.flush(ctx, lanes)
 	}
+	marks := unsaved(lanes)
+	if len(marks) == 0 {
+		return nil
+	}
 	c := &p.commits
+	late, cancel := context.WithTimeout(ctx, commitPatience)
 	select {
 	case c.turn <- struct{}{}:
-		defer func() { <-c.turn }()
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-late.Done():
+		cancel()
+		err := fmt.Errorf("waiting for the commit before it: %w", late.Err())
+		if !all { // of those that wait one is enough to tell
+			p.commitFailed(marks[0], err, int(c.fails.Add(1)))
+		}
+		return &lateError{err}
 	}
+	marks = unsaved(lanes) // somebody else's call may have had them
+	if len(marks) > 0 && all {
+		marks = unsaved(p.open())
+	}
+	if len(marks) == 0 {
+		cancel()
+		<-c.turn
+		return nil
+	}
+	done := make(chan error, 1)
+	p.calls.Add(1)
+	go func() {
+		err := guarded(func() error { return p.opts.Source.Commit(late, marks) })
+		if err == nil {
+			c.fails.Store(0)
+			now := time.Now()
+			for _, m := range marks {
+				m.Lane.saved(m.Next, now)
+			}
+		}
+		cancel()
+		p.calls.Add(-1)
+		<-c.turn
+		done <- err
+	}()
+	err := answerOf(late, done)
+	if err == nil {
+		return nil
+	}
+	p.commitFailed(marks[0], err, int(c.fails.Add(1)))
+	if errors.Is(late.Err(), context.DeadlineExceeded) {
+		err = &lateError{err}
+	}
+	return err
+}
+
+// A lateError is a commit that took too long: it may succeed if it is tried again.
+type lateError struct{ err error }
+
+func (e *lateError) Error() string { return e.err.Error() }
+func (e *lateError) Unwrap() error { return e.err }
+
+// answerOf waits for a call until its ctx has ended, and then a moment for what the call
+// has to say of that.
+func answerOf(ctx context.Context, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	t := time.NewTimer(commitGrace)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		return fmt.Errorf("waiting for the source to commit: %w", ctx.Err())
+	}
+}
+
+// rest waits a moment for a call of the source to return whose ctx has ended: a source
+// with a call under way is not closed, and one that is not closed leaves no group.
+func (c *commits) rest() {
+	t := time.NewTimer(commitGrace)
+	defer t.Stop()
+	select {
+	case c.turn <- struct{}{}:
+		<-c.turn
+	case <-t.C:
+	}
+}
+
+// unsaved gives the marks of lanes that have moved since their last commit.
+func unsaved(lanes []*Lane) []Mark {
 	var marks []Mark
 	for _, l := range lanes {
 		if m, ok := l.unsaved(); ok {
 			marks = append(marks, m)
 		}
 	}
-	if len(marks) == 0 {
-		return nil
-	}
-	p.calls.Add(1)
-	err := guarded(func() error { return p.opts.Source.Commit(ctx, marks) })
-	p.calls.Add(-1)
-	if err != nil {
-		c.fails++
-		p.commitFailed(marks[0], err, c.fails)
-		return err
-	}
-	c.fails = 0
-	now := time.Now()
-	for _, m := range marks {
-		m.Lane.saved(m.Next, now)
-	}
-	return nil
+	return marks
 }
 
-func (p *Pipeline) commitLane(ctx context.Context, l *Lane) error {
-	return p.commit(ctx, []*Lane{l})
+// commitLast has the last marks of lanes committed, as often as it takes until ctx ends.
+// Lanes that end together share a call; when one of its marks is refused, each tries
+// alone.
+func (p *Pipeline) commitLast(ctx context.Context, lanes ...*Lane) error {
+	for {
+		err := p.commit(ctx, lanes, true)
+		var late *lateError
+		switch {
+		case err == nil, ctx.Err() != nil, p.txn != nil:
+			return err
+		case !errors.As(err, &late):
+			return p.commit(ctx, lanes, false)
+		}
+	}
 }

@@ -26,7 +26,10 @@ type Source interface {
 
 	// Commit says that everything before each mark needs no redelivery. Marks of a
 	// lane never go back. An error is reported and the marks are tried again at the
-	// next tick; for a lane that the broker has fenced the source ends the lane.
+	// next tick; for a lane that the broker has fenced the source ends the lane. ctx
+	// ends after ten seconds at the latest: a commit that takes longer has failed, so
+	// that an outage is reported while it lasts. A call that does not return then
+	// holds up all further commits, and nothing else.
 	Commit(ctx context.Context, marks []Mark) error
 
 	// Close releases what Open took. It comes after the last Read and Commit.

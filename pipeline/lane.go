@@ -49,6 +49,7 @@ type Lane struct {
 	idle      chan struct{} // closed when nothing is in flight, made by whoever waits for it
 	cut       uint64        // writes stop before this piece; guarded by transactions
 	wrote     uint64        // one more than the highest piece that was written; likewise
+	wroteIn   uint64        // the transaction in which it was; likewise
 }
 
 // Name is what the lane was opened with.
@@ -120,7 +121,7 @@ func (l *Lane) End(ctx context.Context) (EndReport, error) {
 	if ctx.Err() == nil {
 		select {
 		case <-idle:
-			err = l.p.commitLane(ctx, l)
+			err = l.p.commitLast(ctx, l)
 		case <-ctx.Done():
 		case <-l.ended:
 		}

@@ -93,7 +93,7 @@ func New(o Options) (*Pipeline, error) {
 	p.work, p.giveUp = context.WithCancel(context.Background())
 	p.reading, p.unread = context.WithCancel(p.work)
 	p.roll.init()
-	p.commits.init()
+	p.commits.init(p.work)
 	p.txn = newTransactions(p)
 
 	p.first = newPipe(pipeDepth, 0, p.gone)

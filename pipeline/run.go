@@ -176,11 +176,16 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	close(p.commits.stop)
 
 	// The last commit also comes when work was given up or a sink hangs (I7).
-	ctx, cancel := context.WithDeadline(context.Background(), e.by)
+	// A commit that hangs gives way to it, and what it says of its failure is heard.
+	left := time.Until(e.by) / 4
+	giveWay := time.AfterFunc(left, p.commits.hangUp)
+	defer giveWay.Stop()
+	ctx, cancel := context.WithDeadline(context.Background(), e.by.Add(-min(left, commitGrace)))
 	last := make(chan error, 1)
-	go func() { last <- p.commit(ctx, p.open()) }()
+	go func() { last <- p.commitLast(ctx, p.open()...) }()
 	commitErr := within(time.Until(e.by), last)
 	cancel()
+	p.commits.hangUp()
 	p.txn.stop(e.by)
 	for _, l := range p.open() {
 		lost += l.give(true) // nothing, unless it came in meanwhile
@@ -197,6 +202,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	// A component that does not report, or a log that is written to directly and not read,
 	// may have its last lines lost; it may not keep the rest from being closed.
 	_ = within(max(time.Until(e.by), p.reserve())/2, figures)
+	p.commits.rest()
 	closeErr := p.closeAll(max(time.Until(e.by), p.reserve()))
 	p.giveUp()
 

@@ -30,12 +30,13 @@ type transactions struct {
 	quit, ended chan struct{}
 	once        sync.Once
 
-	mu      sync.Mutex // also guards cut and wrote of the lanes
+	mu      sync.Mutex // also guards cut, wrote and wroteIn of the lanes
 	state   txnState
-	hungry  bool // somebody wanted to write and could not
-	inHand  int  // batches that writers have taken
-	spoiled bool // records that were written are abandoned: it cannot be committed
-	hurry   bool // somebody waits for the end of the cycle
+	number  uint64 // of the transaction that is open, or was last
+	hungry  bool   // somebody wanted to write and could not
+	inHand  int    // batches that writers have taken
+	spoiled bool   // records that were written are abandoned: it cannot be committed
+	hurry   bool   // somebody waits for the end of the cycle
 	lastErr error
 	turned  chan struct{} // closed at the end of the cycle
 }
@@ -106,6 +107,7 @@ func (t *transactions) took(recs []*Record) {
 	for _, rec := range recs {
 		pc := rec.eng.piece
 		pc.lane.wrote = max(pc.lane.wrote, pc.seq+1)
+		pc.lane.wroteIn = t.number
 	}
 }
 
@@ -119,14 +121,14 @@ func (t *transactions) resolved() {
 	}
 }
 
-// spoil says that records of a lane are abandoned. If any of it was written, the
-// transaction cannot be committed.
+// spoil says that records of a lane are abandoned. If any of it was written in this
+// transaction, that cannot be committed. What it wrote in earlier ones is.
 func (t *transactions) spoil(l *Lane) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
-	t.spoiled = t.spoiled || l.wrote > 0
+	t.spoiled = t.spoiled || l.wroteIn == t.number && t.number > 0
 	t.mu.Unlock()
 	t.p.wake()
 }
@@ -176,6 +178,7 @@ func (t *transactions) cycle() error {
 		return t.undo(fmt.Errorf("beginning a transaction: %w", err))
 	}
 	t.mu.Lock()
+	t.number++
 	t.state, t.hungry, t.spoiled = txnOpen, false, false
 	t.mu.Unlock()
 	for _, s := range t.p.allSinks() {

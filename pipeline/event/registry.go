@@ -346,7 +346,8 @@ type CircuitChanged struct {
 	ErrorCount int64  `json:"error_count"`
 }
 
-// CommitFailed is commit.failed: marks could not be committed; they are tried again.
+// CommitFailed is commit.failed: marks could not be committed, or not within 10 s; they
+// are tried again.
 type CommitFailed struct {
 	Topic        string `json:"topic"`
 	Partition    int64  `json:"partition" with:"topic"`
@@ -436,7 +437,7 @@ var Registry = []Definition{
 	{Name: "sink.recovered", Level: Info, When: "the write that stalled goes on", Says: "writes succeed again", Struct: SinkRecovered{}},
 	{Name: "backpressure.changed", Level: Info, When: "a step's queue fills or empties", Says: "queue changed", Struct: BackpressureChanged{}},
 	{Name: "circuit.changed", Level: Warn, When: "a circuit breaker opens or closes", Says: "circuit changed", Struct: CircuitChanged{}},
-	{Name: "commit.failed", Level: Error, When: "marks could not be committed; they are tried again; limited", Says: "commit failed; it is tried again", Limited: true, Struct: CommitFailed{}},
+	{Name: "commit.failed", Level: Error, When: "marks could not be committed, or not within 10 s; they are tried again; limited", Says: "commit failed; it is tried again", Limited: true, Struct: CommitFailed{}},
 	{Name: "transaction.aborted", Level: Error, When: "a transaction was given up; limited", Says: "transaction aborted", Limited: true, Struct: TransactionAborted{}},
 	{Name: "panic.recovered", Level: Error, When: "a stage or sink panicked; limited", Says: "recovered from a panic", Limited: true, Struct: PanicRecovered{}},
 	{Name: "log.suppressed", Level: Info, When: "lines that were not written: they repeated, or the log did not take them", Struct: LogSuppressed{}},

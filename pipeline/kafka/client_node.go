@@ -162,7 +162,7 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if !over {
-				_ = conn.SetDeadline(time.Unix(1, 0))
+				_ = conn.SetDeadline(cut)
 			}
 		})
 		defer func() {
@@ -176,6 +176,9 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 		return nil, err
 	}
 	if err := a.x.roundTrip(&metered{rw: rw, p: a.progress, piece: leastPiece}); err != nil {
+		if conn, ok := rw.(net.Conn); ok {
+			_ = conn.SetDeadline(cut)
+		}
 		if a.ctx.Err() != nil {
 			err = context.Cause(a.ctx)
 		}
@@ -183,6 +186,11 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	}
 	return a, nil
 }
+
+// cut is the deadline that ends a connection at once, below TLS as well. Its close is a
+// reset: what the kernel has not delivered of a request is forgotten and not sent again
+// later, when the request has been given up and another one has taken its place.
+var cut = time.Unix(1, 0)
 
 // A connSet knows every open connection of a client, so that Close can end and await
 // them.
@@ -218,6 +226,16 @@ func (s *connSet) dial(ctx context.Context, network, address string) (net.Conn, 
 	t := &conn{Conn: c, set: s}
 	s.open[t] = struct{}{}
 	return t, nil
+}
+
+func (c *conn) SetDeadline(t time.Time) error {
+	if !t.Equal(cut) {
+		return c.Conn.SetDeadline(t)
+	}
+	if tcp, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
+		_ = tcp.SetLinger(0)
+	}
+	return c.Close()
 }
 
 func (c *conn) Close() error {

@@ -190,8 +190,8 @@ func TestTheOldestKafka(t *testing.T) {
 	config := quick(k, t, topic)
 	f := follow(t, k, config, false)
 	f.untilServing(2)
-	at := map[TopicPartition]int64{{topic, 0}: 7}
-	if err := f.Commit(deadline(t), f.last.Life, at); err != nil {
+	first := TopicPartition{topic, 0}
+	if err := f.Commit(deadline(t), map[TopicPartition]Mark{first: {Offset: 7, Term: f.termOf(first)}}); err != nil {
 		t.Fatal(err)
 	}
 	tps := []TopicPartition{{topic, 0}, {topic, 1}}

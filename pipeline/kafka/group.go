@@ -24,9 +24,8 @@ type Event struct {
 	// Lost partitions are somebody else's already, or may be: drop what is in flight
 	// and commit nothing. No Released is due. The life counter has grown.
 	Lost []TopicPartition
-	// Life is the one that Assigned belong to: what Commit wants to hear. It is taken
-	// with the event, because by the time that it is received the life may be over.
-	Life       int
+	// Term is the one that Assigned begin: what Commit wants to hear.
+	Term       int
 	Generation int32
 	MemberID   string
 	// Err is why the member has stopped for good; it comes with the last event.
@@ -45,30 +44,39 @@ type Group interface {
 	// part of those revoked may be given at any time; others are ignored.
 	Released(tps []TopicPartition)
 
-	// Commit stores offsets (the next to read) for partitions that were assigned in
-	// the given life, and waits until they are stored. It refuses with ErrFenced when
-	// that life is over or a partition has been given back, also between tries. It
-	// tries again by itself until ctx ends.
-	Commit(ctx context.Context, life int, offsets map[TopicPartition]int64) error
+	// Commit stores offsets, and waits until they are stored. It tries again by itself
+	// until ctx ends. Partitions whose term is over are left out of each try, with
+	// ErrFenced. The error is a *CommitError; partitions that it does not name are
+	// stored. What is stored in a term never goes back: a lower offset counts as
+	// stored already.
+	Commit(ctx context.Context, marks map[TopicPartition]Mark) error
 
-	// Committed gives the stored offsets; -1 where there is none. It waits while a
-	// transaction is about to move one of them.
+	// Committed gives the stored offsets; -1 where there is none. Those that a
+	// transaction is about to move are left out: ask for them again. It tries again by
+	// itself until ctx ends.
 	Committed(ctx context.Context, tps []TopicPartition) (map[TopicPartition]int64, error)
 
 	// Settle gives the stored offsets of all partitions of one topic, -1 where there is
 	// none. If there is none in any of them, it stores those that at gives, for all in
 	// one request, if the member has the topic's partition 0; else it refuses with
 	// ErrUnsettled: the member that has it will store them. It refuses with ErrFenced
-	// when the given life is over. An error leaves open whether they were stored: ask
-	// again.
-	Settle(ctx context.Context, life int, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error)
+	// when the member has left. An error leaves open whether they were stored: ask again.
+	Settle(ctx context.Context, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error)
 
 	// StoredEpoch gives the leader's epoch that was stored with the offset when it was
 	// last read; -1 when there was none.
 	StoredEpoch(tp TopicPartition, offset int64) int32
 
-	// Life counts how often everything was lost. An assignment belongs to the life
-	// that its event names.
+	// Holds says whether a term goes on: the partition has not been lost since, nor
+	// given back. One that is to be given back is still held.
+	Holds(tp TopicPartition, term int) bool
+
+	// Renew ends a term and begins another, without a change of the assignment: what
+	// the log had is gone, and offsets begin anew, lower perhaps than those that were
+	// stored. It gives false when the term is over.
+	Renew(tp TopicPartition, term int) (int, bool)
+
+	// Life counts how often everything was lost.
 	Life() int
 
 	// Leave stops the member. The group shares its partitions out at once, unless
@@ -116,12 +124,18 @@ type member struct {
 	done   chan struct{} // closed when run has returned
 	wake   chan struct{} // something for the loop to look at; capacity 1
 
+	turn  chan struct{}  // of commits: one request at a time; capacity 1
+	tasks sync.WaitGroup // what runs beside the loop and ends with ctx
+
 	mu         sync.Mutex
 	stopped    bool
 	id         string
 	generation int32
 	life       int
-	owned      map[TopicPartition]bool     // true: revoked and not released yet
+	term       int // the last that has begun
+	owned      map[TopicPartition]*holding
+	doubting   bool                        // settleDoubts runs
+	doubts     int                         // commits that were given up on
 	assigned   map[TopicPartition]struct{} // by the last SyncGroup
 	rejoin     bool                        // the group must be told that owned has changed
 	beat       bool                        // send a heartbeat now
@@ -132,6 +146,20 @@ type member struct {
 	topics     map[string]topicState // what the assignment is based on; of the leader alone
 	left       chan struct{}         // closed when LeaveGroup is over
 }
+
+// A holding is a partition of the member's, in one term. Terms number the assignments
+// of a partition, so that what belongs to an earlier one is told from what belongs to
+// a later one of the same life. They are never used twice by a member.
+type holding struct {
+	term    int
+	revoked bool  // and not released yet
+	sent    int64 // the highest offset that a commit was sent for in this term; -1: none
+	stored  int64 // the last that the coordinator has acknowledged; -1: none
+	doubt   int32 // the generation of a commit that is under way or was given up on; -1: none
+	renewed bool  // which may be of an earlier log, with higher offsets
+}
+
+func newHolding(term int) *holding { return &holding{term: term, sent: -1, stored: -1, doubt: -1} }
 
 // topicState is what a change of a topic shows in.
 type topicState struct {
@@ -153,9 +181,10 @@ func NewGroup(client *Client, config GroupConfig) (Group, error) {
 	setDefault(&config.Watch, 5*time.Second)
 	m := &member{
 		client: client, config: config, generation: -1,
-		owned: map[TopicPartition]bool{}, assigned: map[TopicPartition]struct{}{},
+		owned: map[TopicPartition]*holding{}, assigned: map[TopicPartition]struct{}{},
 		stored: map[TopicPartition]storedEpoch{}, absent: map[string]int{},
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.events.start()
@@ -182,12 +211,14 @@ func (m *member) Released(tps []TopicPartition) {
 	defer m.mu.Unlock()
 	var back []TopicPartition
 	for _, tp := range tps {
-		if !m.owned[tp] {
+		h := m.owned[tp]
+		if h == nil || !h.revoked {
 			continue
 		}
-		if _, ok := m.assigned[tp]; ok {
-			// The group gave it back while it was draining.
-			m.owned[tp] = false
+		// The group may have given it back while it was draining. A commit of this
+		// generation that has no answer could be applied in the new term: then it goes by
+		// way of the group, whose next generation refuses that commit.
+		if _, ok := m.assigned[tp]; ok && (h.doubt < 0 || h.doubt != m.generation) {
 			back = append(back, tp)
 			continue
 		}
@@ -195,15 +226,50 @@ func (m *member) Released(tps []TopicPartition) {
 		m.rejoin, m.changed = true, time.Now()
 	}
 	if len(back) > 0 && !m.stopped {
-		m.emit(Event{Assigned: back})
+		m.begin(back)
+		m.emit(Event{Assigned: back, Term: m.term})
 	}
 	m.poke()
+}
+
+// begin makes partitions the member's, in a new term. The caller holds m.mu.
+func (m *member) begin(tps []TopicPartition) {
+	m.term++
+	for _, tp := range tps {
+		m.owned[tp] = newHolding(m.term)
+	}
+}
+
+// holding gives a partition in a term; nil when that is over. The caller holds m.mu.
+func (m *member) holding(tp TopicPartition, term int) *holding {
+	if h := m.owned[tp]; h != nil && h.term == term && !m.stopped {
+		return h
+	}
+	return nil
+}
+
+func (m *member) Holds(tp TopicPartition, term int) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.holding(tp, term) != nil
+}
+
+func (m *member) Renew(tp TopicPartition, term int) (int, bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.holding(tp, term)
+	if h == nil {
+		return 0, false
+	}
+	m.term++
+	h.term, h.sent, h.stored, h.renewed = m.term, -1, -1, true // a commit in doubt stays in doubt
+	return m.term, true
 }
 
 // emit queues an event. The caller holds m.mu, so that events keep the order of the
 // changes that they tell.
 func (m *member) emit(e Event) {
-	e.Generation, e.MemberID, e.Life = m.generation, m.id, m.life
+	e.Generation, e.MemberID = m.generation, m.id
 	m.changed = time.Now()
 	m.events.put(e)
 }

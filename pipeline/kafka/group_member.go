@@ -14,6 +14,8 @@ import (
 // join again.
 func (m *member) run() {
 	defer close(m.done)
+	defer m.tasks.Wait()
+	defer m.cancel()
 	var err error
 	for err == nil && m.ctx.Err() == nil {
 		if err = m.join(); err == nil {
@@ -153,18 +155,31 @@ func (m *member) take(assignment []TopicPartition) {
 	var e Event
 	for _, tp := range assignment {
 		m.assigned[tp] = struct{}{}
-		if _, ok := m.owned[tp]; !ok {
-			m.owned[tp] = false
+		if m.owned[tp] == nil {
 			e.Assigned = append(e.Assigned, tp)
 		}
 	}
 	for _, tp := range sortedPartitions(m.owned) {
-		if _, ok := m.assigned[tp]; !ok && !m.owned[tp] {
-			m.owned[tp] = true
+		if _, ok := m.assigned[tp]; !ok && !m.owned[tp].revoked {
+			m.owned[tp].revoked = true
 			e.Revoked = append(e.Revoked, tp)
 		}
 	}
+	if len(e.Assigned) > 0 {
+		m.begin(e.Assigned)
+		e.Term = m.term
+	}
 	m.emit(e)
+}
+
+// draining says whether partitions are being given back. The caller holds m.mu.
+func (m *member) draining() bool {
+	for _, h := range m.owned {
+		if h.revoked {
+			return true
+		}
+	}
+	return false
 }
 
 // serve sends heartbeats until the group must be joined again.
@@ -177,7 +192,7 @@ func (m *member) serve() error {
 	for {
 		m.mu.Lock()
 		rejoin, beat := m.rejoin, m.beat
-		draining := rejoin && slices.Contains(slices.Collect(maps.Values(m.owned)), true)
+		draining := rejoin && m.draining()
 		m.beat = false
 		pace := m.config.Heartbeat
 		if time.Since(m.changed) < fastFor {

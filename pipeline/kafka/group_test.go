@@ -25,7 +25,7 @@ type follower struct {
 	drain bool
 
 	mu       sync.Mutex
-	serving  map[TopicPartition]int // its life
+	serving  map[TopicPartition]int // its term
 	draining map[TopicPartition]int
 	lost     int
 	events   int
@@ -37,7 +37,12 @@ type follower struct {
 
 func follow(t testing.TB, c *kafkatest.Cluster, config GroupConfig, drain bool) *follower {
 	t.Helper()
-	g, err := NewGroup(testClient(t, c), config)
+	return followBy(t, testClient(t, c, func(config *Config) { config.Dial = c.Dial }), config, drain)
+}
+
+func followBy(t testing.TB, client *Client, config GroupConfig, drain bool) *follower {
+	t.Helper()
+	g, err := NewGroup(client, config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +67,7 @@ func (f *follower) run() {
 				f.t.Errorf("%v is assigned twice", tp)
 			}
 			delete(f.draining, tp)
-			f.serving[tp] = e.Life
+			f.serving[tp] = e.Term
 		}
 		for _, tp := range e.Revoked {
 			f.draining[tp] = f.serving[tp]
@@ -127,16 +132,16 @@ func quick(c *kafkatest.Cluster, t testing.TB, topics ...string) GroupConfig {
 		Rebalance: 10 * time.Second, Watch: 50 * time.Millisecond}
 }
 
-func (f *follower) commit(tp TopicPartition, life int, offset int64) error {
+func (f *follower) commit(tp TopicPartition, term int, offset int64) error {
 	f.t.Helper()
-	return f.Commit(soon(f.t), life, map[TopicPartition]int64{tp: offset})
+	return f.Commit(soon(f.t), map[TopicPartition]Mark{tp: {Offset: offset, Term: term}})
 }
 
-func (f *follower) lifeOf(tp TopicPartition) int {
+func (f *follower) termOf(tp TopicPartition) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if life, ok := f.draining[tp]; ok {
-		return life
+	if term, ok := f.draining[tp]; ok {
+		return term
 	}
 	return f.serving[tp]
 }
@@ -184,10 +189,10 @@ func TestServedPartitionsStayDuringARebalance(t *testing.T) {
 	if _, ok := b.serving[tps[0]]; !ok {
 		t.Errorf("%v was released, %v is served", tps[0], b.serving)
 	}
-	if err := a.commit(tps[1], a.lifeOf(tps[1]), 7); err != nil {
+	if err := a.commit(tps[1], a.termOf(tps[1]), 7); err != nil {
 		t.Errorf("committing while draining: %v", err)
 	}
-	if err := a.commit(tps[0], 0, 7); !errors.Is(err, ErrFenced) {
+	if err := a.commit(tps[0], 1, 7); !errors.Is(err, ErrFenced) {
 		t.Errorf("committing what was given back: %v", err)
 	}
 	a.release(tps[1:]...)
@@ -214,7 +219,7 @@ func TestDrainLongerThanTheSessionKeepsOwnership(t *testing.T) {
 		t.Fatalf("life %d, the other serves %v", a.Life(), b.serving)
 	}
 	for tp := range a.draining {
-		if err := a.commit(tp, a.lifeOf(tp), 3); err != nil {
+		if err := a.commit(tp, a.termOf(tp), 3); err != nil {
 			t.Error(err)
 		}
 	}
@@ -230,21 +235,21 @@ func TestEvictionEndsALifeAndItsCommits(t *testing.T) {
 	a := follow(t, c, config, false)
 	a.untilServing(2)
 	tp := TopicPartition{topic, 0}
-	if err := a.commit(tp, 0, 5); err != nil {
+	if err := a.commit(tp, 1, 5); err != nil {
 		t.Fatal(err)
 	}
 	c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: config.Group, Err: kerr.UnknownMemberID})
 	a.until("it is lost and assigned again", func() bool { return a.lost == 2 && len(a.serving) == 2 })
-	if a.Life() != 1 || a.lifeOf(tp) != 1 {
+	if a.Life() != 1 || a.termOf(tp) != 2 {
 		t.Fatalf("life %d", a.Life())
 	}
-	if err := a.commit(tp, 0, 9); !errors.Is(err, ErrFenced) {
-		t.Errorf("committing with the old life: %v", err)
+	if err := a.commit(tp, 1, 9); !errors.Is(err, ErrFenced) {
+		t.Errorf("committing in the old life: %v", err)
 	}
 	if got, err := a.Committed(soon(t), []TopicPartition{tp, {topic, 1}}); err != nil || got[tp] != 5 || got[TopicPartition{topic, 1}] != -1 {
 		t.Errorf("committed %v, %v", got, err)
 	}
-	if err := a.commit(tp, 1, 6); err != nil {
+	if err := a.commit(tp, 2, 6); err != nil {
 		t.Error(err)
 	}
 }
@@ -259,7 +264,7 @@ func TestCommitIsFencedBetweenItsTries(t *testing.T) {
 	// of another life.
 	c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: config.Group, Err: kerr.UnknownMemberID},
 		kfake.Fault{Keys: []kmsg.Key{kmsg.Heartbeat}, Group: config.Group, Err: kerr.UnknownMemberID})
-	if err := a.commit(TopicPartition{topic, 0}, 0, 9); !errors.Is(err, ErrFenced) {
+	if err := a.commit(TopicPartition{topic, 0}, 1, 9); !errors.Is(err, ErrFenced) {
 		t.Errorf("committing while thrown out: %v", err)
 	}
 	if got := c.Committed(t, config.Group); len(got) != 0 {
@@ -276,12 +281,16 @@ func TestCommitOutlivesCodesThatPass(t *testing.T) {
 	for _, e := range []*kerr.Error{kerr.RebalanceInProgress, kerr.IllegalGeneration, kerr.NotCoordinator, kerr.CoordinatorLoadInProgress} {
 		c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: config.Group, Err: e})
 	}
-	if err := a.commit(TopicPartition{topic, 0}, 0, 9); err != nil {
+	if err := a.commit(TopicPartition{topic, 0}, 1, 9); err != nil {
 		t.Error(err)
 	}
-	c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: config.Group, Err: kerr.UnstableOffsetCommit, Count: 3})
-	got, err := a.Committed(soon(t), []TopicPartition{{topic, 0}})
-	if err != nil || got[TopicPartition{topic, 0}] != 9 {
+	c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Topic: topic, Err: kerr.UnstableOffsetCommit, Count: 3})
+	for range 3 {
+		if got, err := a.Committed(soon(t), []TopicPartition{{topic, 0}}); err != nil || len(got) != 0 {
+			t.Errorf("committed %v, %v, while a transaction is pending", got, err)
+		}
+	}
+	if got, err := a.Committed(soon(t), []TopicPartition{{topic, 0}}); err != nil || got[TopicPartition{topic, 0}] != 9 {
 		t.Errorf("committed %v, %v", got, err)
 	}
 	c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: config.Group, Err: kerr.GroupAuthorizationFailed})
@@ -302,10 +311,10 @@ func TestLateCommitDoesNotTakeTheGroupBack(t *testing.T) {
 	}
 	b := follow(t, c, config, false)
 	b.untilServing(1)
-	if err := b.commit(tp, 0, 100); err != nil {
+	if err := b.commit(tp, 1, 100); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.commit(tp, 0, 10); !errors.Is(err, ErrFenced) {
+	if err := a.commit(tp, 1, 10); !errors.Is(err, ErrFenced) {
 		t.Errorf("a member that has left commits: %v", err)
 	}
 	if got := c.Committed(t, config.Group)[topic][0]; got != 100 {
@@ -344,7 +353,7 @@ func TestCoordinatorMoves(t *testing.T) {
 	a.untilServing(4)
 	for i := range 5 {
 		c.Fake().RehashCoordinators()
-		if err := a.commit(TopicPartition{topic, 0}, a.lifeOf(TopicPartition{topic, 0}), int64(i)); err != nil {
+		if err := a.commit(TopicPartition{topic, 0}, a.termOf(TopicPartition{topic, 0}), int64(i)); err != nil {
 			t.Fatal(err)
 		}
 	}

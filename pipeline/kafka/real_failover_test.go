@@ -62,7 +62,7 @@ func TestBrokersDieUnderLoad(t *testing.T) {
 		tps := sortedPartitions(f.serving)
 		f.mu.Unlock()
 		for _, tp := range tps {
-			if err := f.Commit(ctx, f.lifeOf(tp), map[TopicPartition]int64{tp: 42}); err != nil {
+			if err := f.Commit(ctx, map[TopicPartition]Mark{tp: {Offset: 42, Term: f.termOf(tp)}}); err != nil {
 				t.Errorf("committing %v after the coordinator died: %v", tp, err)
 			}
 		}

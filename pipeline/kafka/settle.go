@@ -17,16 +17,75 @@ var ErrUnsettled = errors.New("the group has no offset in the topic yet; the mem
 // the generation in which it looked whether there are any. A generation has one owner
 // of a partition, and the coordinator takes commits of the newest alone: so no two
 // store, and none stores over what a member has read since. Whose the other partitions
-// are does not matter to the coordinator.
-func (m *member) Settle(ctx context.Context, life int, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error) {
+// are does not matter to the coordinator. It is a commit like any other and has their
+// turn; of partitions that others have, a try that is applied late, behind their own
+// first commit, moves them back to where they began, and skips nothing.
+func (m *member) Settle(ctx context.Context, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error) {
 	tps = slices.Compact(slices.SortedFunc(slices.Values(tps), comparePartitions))
 	if len(tps) == 0 || tps[0].Partition != 0 || tps[len(tps)-1].Topic != tps[0].Topic {
 		return nil, fmt.Errorf("settling where to begin in %v: give all partitions of one topic", tps)
 	}
-	id, generation, mine, err := m.settler(life, tps[0])
+	_, _, mine, err := m.settler(tps[0])
 	if err != nil {
 		return nil, err
 	}
+	stored, err := m.firstOffsets(ctx, tps)
+	if stored != nil || err != nil {
+		return stored, err
+	}
+	if !mine {
+		return nil, ErrUnsettled
+	}
+	offsets, err := at(ctx) // which may take long: commits do not wait for it
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case m.turn <- struct{}{}:
+		defer func() { <-m.turn }()
+	case <-ctx.Done():
+		return nil, fmt.Errorf("storing where to begin in %s: waiting for a commit: %w", tps[0].Topic, ctx.Err())
+	}
+	id, generation, mine, err := m.settler(tps[0])
+	if err != nil {
+		return nil, err
+	}
+	if stored, err = m.firstOffsets(ctx, tps); stored != nil || err != nil {
+		return stored, err
+	}
+	s := m.sign(func(sign func(TopicPartition, *holding, int64)) {
+		if !mine || m.id != id || m.generation != generation {
+			return
+		}
+		for tp, offset := range offsets {
+			if h := m.owned[tp]; h != nil && !h.revoked {
+				sign(tp, h, offset)
+			}
+		}
+	})
+	if len(s.offsets) == 0 { // the generation in which there were none has passed
+		return nil, ErrUnsettled
+	}
+	for tp, offset := range offsets {
+		if _, ok := s.offsets[tp]; !ok {
+			s.offsets[tp], s.terms[tp], s.doubts[tp] = offset, -1, -1
+		}
+	}
+	codes, err := m.store(ctx, s)
+	for _, tp := range tps {
+		if err == nil && codes[tp] != 0 {
+			err = fmt.Errorf("%v: %w", tp, Error(codes[tp]))
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("storing where to begin in %s: %w", tps[0].Topic, err)
+	}
+	return offsets, nil
+}
+
+// firstOffsets gives the stored offsets of a topic's partitions, nil when there is none
+// in any of them. One that a transaction is about to move is an error that passes.
+func (m *member) firstOffsets(ctx context.Context, tps []TopicPartition) (map[TopicPartition]int64, error) {
 	stored, err := m.fetchOffsets(ctx, tps)
 	if err != nil {
 		return nil, fmt.Errorf("asking where to begin in %s: %w", tps[0].Topic, err)
@@ -36,27 +95,20 @@ func (m *member) Settle(ctx context.Context, life int, tps []TopicPartition, at 
 			return stored, nil
 		}
 	}
-	if !mine {
-		return nil, ErrUnsettled
+	if len(stored) < len(tps) {
+		return nil, fmt.Errorf("asking where to begin in %s: %w", tps[0].Topic, UnstableOffsetCommit)
 	}
-	offsets, err := at(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := m.sendCommit(ctx, id, generation, tps, offsets); err != nil {
-		return nil, fmt.Errorf("storing where to begin in %s: %w", tps[0].Topic, err)
-	}
-	return offsets, nil
+	return nil, nil
 }
 
 // settler gives what the first offsets of a topic are signed with, and says whether it
 // is this member who stores them: not while it gives partition 0 back.
-func (m *member) settler(life int, first TopicPartition) (id string, generation int32, mine bool, err error) {
+func (m *member) settler(first TopicPartition) (id string, generation int32, mine bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if life != m.life || m.stopped {
+	if m.stopped {
 		return "", 0, false, ErrFenced
 	}
-	draining, owned := m.owned[first]
-	return m.id, m.generation, owned && !draining, nil
+	h := m.owned[first]
+	return m.id, m.generation, h != nil && !h.revoked, nil
 }

@@ -64,7 +64,9 @@ type Kafka struct {
 	loops      map[int32]*fetchLoop
 	starts     map[string]*topicStart
 	epochs     map[kafka.TopicPartition]*epochs
-	widest     int64 // the most room that a lane has had
+	asked      []*kafkaPartition // whose committed offset is to be asked for
+	asking     bool              // askAll runs
+	widest     int64             // the most room that a lane has had
 }
 
 // A kafkaItem is a batch on its way to Read, or the end.
@@ -270,49 +272,61 @@ func (k *Kafka) fail(err error) {
 func (k *Kafka) finish() { k.fail(io.EOF) }
 
 // Commit implements pipeline.Source. Marks of a lane that the group has given to
-// somebody else are refused, and the lane ends.
+// somebody else are refused, and the lane ends; the others are stored.
 func (k *Kafka) Commit(ctx context.Context, marks []pipeline.Mark) error {
-	byLife := map[int][]pipeline.Mark{}
+	byTP := make(map[kafka.TopicPartition]kafka.Mark, len(marks))
+	lanes := make(map[kafka.TopicPartition]*pipeline.Lane, len(marks))
 	for _, m := range marks {
-		p := m.Lane.Tag.(*kafkaLane)
-		if k.stop.isGone(p.part.tp.Topic) {
+		lane := m.Lane.Tag.(*kafkaLane)
+		tp := lane.part.tp
+		if k.stop.isGone(tp.Topic) {
 			continue // the group can store nothing for it
 		}
-		byLife[p.life] = append(byLife[p.life], m)
-	}
-	var errs []error
-	for life, some := range byLife {
-		err := k.commit(ctx, life, some)
-		if errors.Is(err, kafka.ErrFenced) && len(some) > 1 {
-			for _, m := range some { // some of them may still be ours
-				errs = append(errs, k.commit(ctx, life, []pipeline.Mark{m}))
-			}
-			continue
+		if was, ok := byTP[tp]; !ok || was.Term <= lane.term { // else a lane that its partition has left
+			byTP[tp], lanes[tp] = kafka.Mark{Offset: m.Next, Term: lane.term}, m.Lane
 		}
-		errs = append(errs, err)
 	}
-	return errors.Join(errs...)
-}
-
-func (k *Kafka) commit(ctx context.Context, life int, marks []pipeline.Mark) error {
-	offsets := make(map[kafka.TopicPartition]int64, len(marks))
-	for _, m := range marks {
-		offsets[m.Lane.Tag.(*kafkaLane).part.tp] = m.Next
-	}
-	err := k.group.Commit(ctx, life, offsets)
-	switch {
-	case err == nil:
-		now := time.Now().UnixNano()
-		for _, m := range marks {
-			p := m.Lane.Tag.(*kafkaLane).part
-			p.committed.Store(m.Next)
+	err := k.group.Commit(ctx, byTP)
+	var failed *kafka.CommitError
+	errors.As(err, &failed)
+	now := time.Now().UnixNano()
+	for tp, m := range byTP {
+		lane := lanes[tp]
+		switch {
+		case err == nil || failed != nil && failed.Partitions[tp] == nil:
+			p := lane.Tag.(*kafkaLane).part
+			p.committed.Store(m.Offset)
 			p.committedAt.Store(now)
+		case failed != nil && errors.Is(failed.Partitions[tp], kafka.ErrFenced):
+			k.start(func() { _, _ = lane.End(over()) })
 		}
-	case errors.Is(err, kafka.ErrFenced) && len(marks) == 1:
-		lane := marks[0].Lane
-		k.start(func() { _, _ = lane.End(over()) })
 	}
 	return err
+}
+
+// commitAt commits offsets for partitions in the terms that they are read in.
+func (k *Kafka) commitAt(ctx context.Context, at map[kafka.TopicPartition]int64) error {
+	marks := make(map[kafka.TopicPartition]kafka.Mark, len(at))
+	k.mu.Lock()
+	for tp, offset := range at {
+		if p := k.parts[tp]; p != nil {
+			marks[tp] = kafka.Mark{Offset: offset, Term: p.termNow()}
+		}
+	}
+	k.mu.Unlock()
+	return k.group.Commit(ctx, marks)
+}
+
+// renew begins a new term of a partition: its offsets begin anew, lower perhaps, and
+// what is under way of the log before must not be committed any more.
+func (k *Kafka) renew(p *kafkaPartition) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	term, ok := k.group.Renew(p.tp, p.term)
+	if ok {
+		p.term = term
+	}
+	return ok
 }
 
 // over is a context that has ended.

@@ -23,7 +23,7 @@ func (k *Kafka) openEarliest(parts []*kafkaPartition) {
 	}
 	for _, p := range parts {
 		k.start(func() {
-			for !p.isGone() && !k.openAt(freshAlone, p) {
+			for k.stillOurs(p) && !k.openAt(freshAlone, p) {
 			}
 		})
 	}
@@ -51,16 +51,9 @@ func (k *Kafka) openAt(patience time.Duration, parts ...*kafkaPartition) bool {
 		return true
 	}
 	for _, p := range parts {
-		if p.isGone() {
-			continue
+		if k.stillOurs(p) {
+			k.openAndRead(p, at[p.tp])
 		}
-		if err := k.open(p, at[p.tp]); err != nil {
-			if k.ctx.Err() == nil && !p.isGone() {
-				k.fail(err)
-			}
-			return true
-		}
-		k.route(p)
 	}
 	return true
 }

@@ -20,9 +20,8 @@ import (
 // time, who alone reads and moves next: the fetch loop of its leader, or the goroutine
 // that opens or mends it.
 type kafkaPartition struct {
-	tp   kafka.TopicPartition
-	life int
-	id   kafka.TopicID
+	tp kafka.TopicPartition
+	id kafka.TopicID
 
 	next   int64         // where to read on
 	epochs *epochs       // which leaders appended what was read
@@ -40,19 +39,27 @@ type kafkaPartition struct {
 
 	mu   sync.Mutex
 	gone bool
+	term int // of the assignment, or from a gap in the log on
 	lane *pipeline.Lane
 }
 
 // A kafkaLane is the tag of a lane.
 type kafkaLane struct {
 	part *kafkaPartition
-	life int // of the group when the partition was assigned (I8)
+	term int // what the lane's commits are signed with (I8)
 }
 
 func (p *kafkaPartition) isGone() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.gone
+}
+
+// termNow is the term that the partition is read in.
+func (p *kafkaPartition) termNow() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.term
 }
 
 // current is the lane that is read into; nil: where to begin is not known yet.
@@ -73,7 +80,8 @@ func (p *kafkaPartition) giveUp() *pipeline.Lane {
 	return p.lane
 }
 
-// follow does what the group says until it has stopped.
+// follow does what the group says until it has stopped. It waits for nobody: who does,
+// runs beside it.
 func (k *Kafka) follow() {
 	for e := range k.group.Events() {
 		k.mu.Lock()
@@ -87,9 +95,7 @@ func (k *Kafka) follow() {
 			k.revoke(e)
 		}
 		if len(e.Assigned) > 0 {
-			if err := k.assign(e, e.Life); err != nil && k.ctx.Err() == nil {
-				k.fail(err)
-			}
+			k.assign(e)
 		}
 		if e.Err != nil && k.ctx.Err() == nil {
 			k.fail(fmt.Errorf("being a member of group %s: %w", k.s.Group, e.Err))
@@ -97,52 +103,12 @@ func (k *Kafka) follow() {
 	}
 }
 
-// assign opens a lane for each partition and begins to read it.
-func (k *Kafka) assign(e kafka.Event, life int) error {
-	from, err := k.group.Committed(k.ctx, e.Assigned)
-	if err != nil {
-		return fmt.Errorf("starting to read %s: %w", list(e.Assigned), err)
-	}
-	if k.group.Life() != life {
-		return nil // lost again already
-	}
-	k.emit(event.SourceAssigned{
-		ConsumerGroup: k.s.Group, Generation: int64(e.Generation), MemberID: e.MemberID,
-		Partitions: int64(len(e.Assigned)), PartitionList: list(e.Assigned),
-	})
-	opened := make([]*kafkaPartition, 0, len(e.Assigned))
-	var fresh []*kafkaPartition
-	for _, tp := range e.Assigned {
-		p := k.newPartition(tp, life, from[tp])
-		if from[tp] < 0 {
-			fresh = append(fresh, p)
-			continue
-		}
-		if err := k.open(p, from[tp]); err != nil {
-			return err
-		}
-		k.adopt(p)
-		opened = append(opened, p)
-	}
-	for _, p := range opened {
-		k.route(p)
-	}
-	if len(fresh) > 0 {
-		for _, p := range fresh {
-			k.adopt(p)
-		}
-		k.start(func() { k.openFresh(fresh) })
-	}
-	return nil
-}
-
 // newPartition makes a partition without a lane.
-func (k *Kafka) newPartition(tp kafka.TopicPartition, life int, committed int64) *kafkaPartition {
-	id, _ := k.client.TopicID(k.ctx, tp.Topic) // else the fetch loop notes it later
-	p := &kafkaPartition{tp: tp, life: life, id: id, ratio: 1, epochs: k.epochsOf(tp), leader: -2, quit: make(chan struct{})}
+func (k *Kafka) newPartition(tp kafka.TopicPartition, term int) *kafkaPartition {
+	p := &kafkaPartition{tp: tp, term: term, ratio: 1, epochs: k.epochsOf(tp), leader: -2, quit: make(chan struct{})}
 	k.stop.begin(tp)
 	p.bound.Store(-1)
-	p.committed.Store(committed)
+	p.committed.Store(-1)
 	p.fetched.Store(-1)
 	p.end.Store(-1)
 	return p
@@ -165,26 +131,6 @@ func (k *Kafka) offsets(ctx context.Context, at map[kafka.TopicPartition]int64, 
 		}
 		k.events.Log().Warn().Err(err).Msg("asking for offsets goes on")
 	}
-}
-
-// open gives a partition a lane that begins at an offset. The caller holds p.
-func (k *Kafka) open(p *kafkaPartition, at int64) error {
-	lane, from, err := k.engine.Lane(k.ctx, p.tp.String(), at)
-	if err != nil {
-		return fmt.Errorf("starting to read %v: %w", p.tp, err)
-	}
-	lane.Tag = &kafkaLane{part: p, life: p.life}
-	p.next = from
-	p.epochs.begin(from, k.group.StoredEpoch(p.tp, from))
-	p.fetched.Store(from)
-	p.mu.Lock()
-	p.lane = lane
-	gone := p.gone
-	p.mu.Unlock()
-	if gone {
-		_, _ = lane.End(over())
-	}
-	return nil
 }
 
 // take removes partitions from what is read.
@@ -255,37 +201,6 @@ func (k *Kafka) end(ctx context.Context, parts []*kafkaPartition, e kafka.Event,
 		ConsumerGroup: k.s.Group, Generation: int64(e.Generation), Partitions: int64(len(e.Revoked)),
 		PartitionList: list(e.Revoked), Reason: reason,
 		InflightAtRevoke: int64(all.InFlight), Drained: int64(all.Drained), Abandoned: int64(all.Abandoned),
-	})
-}
-
-// reopen gives a partition whose lane the engine has ended a new one, at the committed
-// offset. The caller holds p.
-func (k *Kafka) reopen(p *kafkaPartition) {
-	k.start(func() {
-		at, err := k.group.Committed(k.ctx, []kafka.TopicPartition{p.tp})
-		if err != nil {
-			if k.ctx.Err() == nil && !p.isGone() {
-				k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
-			}
-			return
-		}
-		if at[p.tp] < 0 { // it was opened at its start: any other is stored before
-			from, err := k.offsets(k.ctx, map[kafka.TopicPartition]int64{p.tp: kafka.Earliest}, false)
-			if err != nil {
-				if k.ctx.Err() == nil && !p.isGone() {
-					k.fail(fmt.Errorf("reading %v again: %w", p.tp, err))
-				}
-				return
-			}
-			at = from
-		}
-		if err := k.open(p, at[p.tp]); err != nil {
-			if k.ctx.Err() == nil && !p.isGone() {
-				k.fail(err)
-			}
-			return
-		}
-		k.route(p)
 	})
 }
 

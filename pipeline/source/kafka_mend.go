@@ -150,8 +150,11 @@ func (k *Kafka) gapTo(p *kafkaPartition, reason string, to, start, end int64) {
 		k.reopen(p)
 		return
 	}
+	if !k.renew(p) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(k.ctx, kafkaTidy)
-	err = k.group.Commit(ctx, p.life, map[kafka.TopicPartition]int64{p.tp: to})
+	err = k.commitAt(ctx, map[kafka.TopicPartition]int64{p.tp: to})
 	cancel()
 	if err != nil {
 		k.events.Log().Warn().Err(err).Msg("the offset behind a gap could not be committed; the next commit will")

@@ -61,10 +61,10 @@ func (k *Kafka) openSettled(topic string, parts []*kafkaPartition) {
 	began, told := time.Now(), time.Time{}
 	for pause := settlePause; ; pause = min(2*pause, kafkaMaxWait) {
 		stored, err := k.settle(topic, parts)
-		parts = slices.DeleteFunc(parts, (*kafkaPartition).isGone)
+		parts = slices.DeleteFunc(parts, func(p *kafkaPartition) bool { return !k.stillOurs(p) })
 		switch {
 		case k.ctx.Err() != nil || len(parts) == 0 || errors.Is(err, kafka.ErrFenced):
-			return // with the life, the partitions are over
+			return // the partitions are over
 		case err == nil:
 			k.openStored(parts, stored)
 			return
@@ -93,13 +93,7 @@ func (k *Kafka) openStored(parts []*kafkaPartition, stored map[kafka.TopicPartit
 			continue
 		}
 		p.committed.Store(at)
-		if err := k.open(p, at); err != nil {
-			if k.ctx.Err() == nil && !p.isGone() {
-				k.fail(err)
-			}
-			continue
-		}
-		k.route(p)
+		k.openAndRead(p, at)
 	}
 	if len(rest) > 0 {
 		k.openEarliest(rest)
@@ -107,7 +101,7 @@ func (k *Kafka) openStored(parts []*kafkaPartition, stored map[kafka.TopicPartit
 }
 
 // settle is one try to see where the group begins in a topic, and to store it when it
-// is this member's to do. parts are fresh partitions of the topic, of one life.
+// is this member's to do. parts are fresh partitions of the topic.
 func (k *Kafka) settle(topic string, parts []*kafkaPartition) (map[kafka.TopicPartition]int64, error) {
 	s := k.startIn(topic)
 	select {
@@ -127,7 +121,7 @@ func (k *Kafka) settle(topic string, parts []*kafkaPartition) (map[kafka.TopicPa
 	for i := range all {
 		all[i] = kafka.TopicPartition{Topic: topic, Partition: int32(i)}
 	}
-	stored, err := k.group.Settle(k.ctx, parts[0].life, all, func(ctx context.Context) (map[kafka.TopicPartition]int64, error) {
+	stored, err := k.group.Settle(k.ctx, all, func(ctx context.Context) (map[kafka.TopicPartition]int64, error) {
 		if len(s.at) != len(all) {
 			if s.at, err = k.startOffsets(ctx, all, s.settled); err != nil {
 				return nil, err

@@ -84,13 +84,19 @@ const patience = 60 * time.Second
 // startRun runs a pipeline; change may edit the options before.
 func startRun(t *testing.T, s KafkaSettings, change ...func(*pipeline.Options)) *kafkaRun {
 	t.Helper()
-	return startRunDial(t, nil, s, change...)
+	return startRunWith(t, s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second}, change...)
 }
 
 // startRunDial is startRun with a dialer.
 func startRunDial(t *testing.T, dial kafka.DialFunc, s KafkaSettings, change ...func(*pipeline.Options)) *kafkaRun {
 	t.Helper()
-	k, err := NewKafka(s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second, Dial: dial})
+	return startRunWith(t, s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second, Dial: dial}, change...)
+}
+
+// startRunWith is startRun with options for the source.
+func startRunWith(t *testing.T, s KafkaSettings, ko KafkaOptions, change ...func(*pipeline.Options)) *kafkaRun {
+	t.Helper()
+	k, err := NewKafka(s, ko)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +114,7 @@ func startRunDial(t *testing.T, dial kafka.DialFunc, s KafkaSettings, change ...
 	if r.p, err = pipeline.New(o); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
 	r.cancel = cancel
 	go func() { r.done <- r.p.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-r.done })

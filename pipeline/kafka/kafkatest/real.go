@@ -132,7 +132,8 @@ func (r *Real) Kill(id int) {
 	}
 }
 
-// Freeze stops node id (from 1) where it stands, with its connections open, until Thaw.
+// Freeze stops node id (from 1) with SIGSTOP: its connections stay open and nothing is
+// answered, until Thaw.
 func (r *Real) Freeze(id int) { r.signal(id, syscall.SIGSTOP) }
 
 // Thaw lets a frozen node go on.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -53,7 +52,8 @@ func (s *FileSettings) Validate() error {
 // The path may depend on the record. Its literal folder (what stands before the last
 // slash before the first brace) is made if it is missing; below it nothing, no record
 // and no symbolic link, leads out. Files are made with mode 0640, folders with 0750. A
-// file that has been renamed or removed is made anew.
+// file that has been renamed or removed, or whose folder has been, is made anew: every
+// write looks where the path leads, links included, before it appends.
 //
 // When a file is opened and its last line has no end, a crash has torn it: a whole JSON
 // object or array gets its line end, anything else is cut off (the record comes again,
@@ -76,7 +76,7 @@ type File struct {
 	slots chan struct{} // one is held by whoever uses a file
 
 	mu    sync.Mutex // guards what follows
-	root  *os.Root
+	dir   *folder    // nil: not open yet
 	files map[string]*file
 	idle  []*file         // files with no user, the longest idle first
 	tails map[string]tail // of files whose last write failed
@@ -140,33 +140,17 @@ func (f *File) Attach(e *event.Emitter) { f.emit = e }
 // Ping implements pipeline.Pinger: the folder is there, or can be made, and one file for
 // all records is nothing else.
 func (f *File) Ping(context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	root, err := f.folder()
-	if err == nil && f.static != "" {
-		if info, failed := root.Stat(f.static); failed == nil && !info.Mode().IsRegular() {
-			err = fmt.Errorf("looking at %s: %w", filepath.Join(f.base, f.static), errNoFile)
-		}
-	}
+	dir, err := f.enter()
 	if err != nil {
 		return &pipeline.EnvironmentError{Err: err}
 	}
-	return nil
-}
-
-// folder opens the literal folder. mu is held.
-func (f *File) folder() (*os.Root, error) {
-	if f.root == nil {
-		if err := makeFolder(f.base); err != nil {
-			return nil, fmt.Errorf("making the folder of the files: %w", err)
+	defer f.exit(dir)
+	if f.static != "" {
+		if info, failed := dir.root.Stat(f.static); failed == nil && !info.Mode().IsRegular() {
+			return &pipeline.EnvironmentError{Err: fmt.Errorf("looking at %s: %w", filepath.Join(f.base, f.static), errNoFile)}
 		}
-		root, err := os.OpenRoot(f.base)
-		if err != nil {
-			return nil, fmt.Errorf("opening the folder of the files: %w", err)
-		}
-		f.root = root
 	}
-	return f.root, nil
+	return nil
 }
 
 // A page is what one Write has for one file.
@@ -245,23 +229,19 @@ func (f *File) write(ctx context.Context, p *page) error {
 		f.dropIdle() // the system allows fewer files than open does
 		err = f.store(ctx, p)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, fs.ErrNotExist): // the literal folder has been removed: make it anew
-		f.mu.Lock()
-		f.root = nil
-		f.mu.Unlock()
-	case errors.Is(err, errName):
+	}
+	if errors.Is(err, errName) {
 		return pipeline.Reject(ReasonFileName, f.failed(err))
 	}
 	return f.failed(err)
 }
 
 func (f *File) store(ctx context.Context, p *page) error {
-	file, root, err := f.acquire(ctx, p.name)
+	file, err := f.acquire(ctx, p.name)
 	if err == nil {
-		err = f.append(root, file, p.text)
+		err = f.append(file, p.text)
 		f.release(file, err == nil)
 	}
 	return err
@@ -295,9 +275,9 @@ func (f *File) Close(context.Context) error {
 		delete(f.files, name)
 	}
 	f.idle = nil
-	if f.root != nil {
-		errs = append(errs, f.root.Close())
-		f.root = nil
+	if f.dir != nil {
+		errs = append(errs, f.dir.root.Close())
+		f.dir = nil
 	}
 	return errors.Join(errs...)
 }

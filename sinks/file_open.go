@@ -17,6 +17,64 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
+// A folder is the literal folder, open. It stands for the path as long as it is the
+// folder that the path leads to.
+type folder struct {
+	root  *os.Root
+	info  fs.FileInfo
+	users int // guarded by File.mu
+}
+
+// enter gives the folder that the path leads to now, and makes it if there is none. The
+// caller gives it back with exit. One stat is nothing beside the fsync that follows, and
+// a folder that is held open without it takes lines along wherever it is moved.
+func (f *File) enter() (*folder, error) {
+	f.mu.Lock()
+	dir := f.dir
+	if dir != nil {
+		dir.users++
+	}
+	f.mu.Unlock()
+	if dir != nil { // not under the lock: a network's disk may hang
+		now, err := os.Stat(f.base)
+		if err == nil && os.SameFile(now, dir.info) {
+			return dir, nil
+		}
+		f.exit(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("looking for the folder of the files: %w", err)
+		}
+	}
+	if err := makeFolder(f.base); err != nil {
+		return nil, fmt.Errorf("making the folder of the files: %w", err)
+	}
+	root, err := os.OpenRoot(f.base)
+	if err != nil {
+		return nil, fmt.Errorf("opening the folder of the files: %w", err)
+	}
+	info, err := root.Stat(".")
+	if err != nil {
+		_ = root.Close() // nothing was written through it
+		return nil, fmt.Errorf("looking at the folder of the files: %w", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dir != nil && f.dir.users == 0 {
+		_ = f.dir.root.Close() // nothing was written through it
+	}
+	f.dir = &folder{root: root, info: info, users: 1}
+	return f.dir, nil
+}
+
+// exit gives a folder back. The last user of one that has been replaced closes it.
+func (f *File) exit(dir *folder) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if dir.users--; dir.users == 0 && f.dir != dir {
+		_ = dir.root.Close() // nothing was written through it
+	}
+}
+
 // A file is one file that is open, or is about to be.
 type file struct {
 	name  string
@@ -39,23 +97,18 @@ var (
 	errName    = errors.New("the name is no good")
 	errEscapes = fmt.Errorf("%w: it leads out of its folder", errName)
 	errNoFile  = fmt.Errorf("%w: there is something else of that name that is no file of lines", errName)
+	errMoved   = errors.New("it was moved away while it was being opened")
 	errLocked  = errors.New("another process, or another sink, writes it")
 )
 
 // acquire gives the file of that name to one user at a time. It need not be open yet.
-func (f *File) acquire(ctx context.Context, name string) (*file, *os.Root, error) {
+func (f *File) acquire(ctx context.Context, name string) (*file, error) {
 	select {
 	case f.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
 	f.mu.Lock()
-	root, err := f.folder()
-	if err != nil {
-		f.mu.Unlock()
-		<-f.slots
-		return nil, nil, err
-	}
 	use := f.files[name]
 	if use == nil {
 		// Those in use are fewer than the slots, so that one is idle.
@@ -74,13 +127,13 @@ func (f *File) acquire(ctx context.Context, name string) (*file, *os.Root, error
 	case use.turn <- struct{}{}:
 	case <-ctx.Done():
 		f.leave(use, true)
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
 	if err := ctx.Err(); err != nil {
 		f.release(use, true)
-		return nil, nil, err
+		return nil, err
 	}
-	return use, root, nil
+	return use, nil
 }
 
 // release gives the file back. One that failed is closed.
@@ -126,8 +179,14 @@ func (f *File) dropIdle() {
 
 // append writes text behind what is there and waits for the disk. After an error
 // nothing of it stays, or tails says what has to be cut before the next write.
-func (f *File) append(root *os.Root, use *file, text []byte) error {
-	if err := f.ready(root, use); err != nil {
+func (f *File) append(use *file, text []byte) error {
+	dir, err := f.enter()
+	if err != nil {
+		return err
+	}
+	err = f.ready(dir.root, use)
+	f.exit(dir)
+	if err != nil {
 		return err
 	}
 	before, err := use.f.Stat()
@@ -203,6 +262,11 @@ func (f *File) prepare(root *os.Root, name string, g *os.File) error {
 	}
 	if err := syncFolder(root, filepath.Dir(name)); err != nil {
 		return err
+	}
+	// It may have been moved away since it was opened, by a rotation or by the process
+	// that had its lock.
+	if now, err := root.Stat(name); err != nil || !os.SameFile(now, info) {
+		return errMoved
 	}
 	f.mu.Lock()
 	failed, ok := f.tails[name]

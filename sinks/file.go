@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/sourcegraph/conc/pool"
 
@@ -58,9 +59,13 @@ func (s *FileSettings) Validate() error {
 // When a file is opened and its last line has no end, a crash has torn it: a whole JSON
 // object or array gets its line end, anything else is cut off (the record comes again,
 // because its mark has not passed). A write that fails leaves no part of itself
-// behind: the file is cut to where the write began, at the latest when it is opened
-// again, and all records of that write for the file come again. One process at a time
-// writes a file; another waits for it with an error.
+// behind: the file is cut to where the write began, at the latest before the next write
+// of it, and all records of that write for the file come again.
+//
+// One process at a time writes a file; in another, writes fail until it gives the file
+// up: when every lane that wrote it has ended, which is before another process can get
+// their partitions, and when nothing has been written to it for five seconds. A file
+// that lanes of several processes write at once keeps all but one of them waiting.
 //
 // As a value, JSON with line breaks is written on one line, a tombstone as null, and
 // text with line breaks is rejected with not_one_line. A name that no file can have is
@@ -78,8 +83,8 @@ type File struct {
 	mu    sync.Mutex // guards what follows
 	dir   *folder    // nil: not open yet
 	files map[string]*file
-	idle  []*file         // files with no user, the longest idle first
-	tails map[string]tail // of files whose last write failed
+	idle  []*file     // files with no user, the longest idle first
+	timer *time.Timer // closes them; nil: none is open
 }
 
 // fileWorkers is how many files one Write works on at a time: the time goes into
@@ -108,7 +113,7 @@ func newFile(s FileSettings, prefix string, path func(*pipeline.Record) (string,
 	}
 	f := &File{
 		form: form, path: path, slots: make(chan struct{}, s.Open),
-		files: map[string]*file{}, tails: map[string]tail{},
+		files: map[string]*file{},
 	}
 	f.cut = strings.LastIndexByte(prefix, '/') + 1
 	f.base = prefix[:f.cut]
@@ -153,9 +158,12 @@ func (f *File) Ping(context.Context) error {
 	return nil
 }
 
+var _ pipeline.LaneEnder = (*File)(nil)
+
 // A page is what one Write has for one file.
 type page struct {
 	name    string
+	lane    place
 	text    []byte
 	records []int // indexes
 	err     error
@@ -194,7 +202,7 @@ func (f *File) pages(recs []*pipeline.Record) (pages []*page, failed []pipeline.
 		name, err := f.name(rec)
 		p := byName[name]
 		if err == nil && p == nil {
-			p = &page{name: name}
+			p = &page{name: name, lane: place{rec.Topic, rec.Partition}}
 			pages, byName[name] = append(pages, p), p
 		}
 		if err == nil {
@@ -239,7 +247,7 @@ func (f *File) write(ctx context.Context, p *page) error {
 }
 
 func (f *File) store(ctx context.Context, p *page) error {
-	file, err := f.acquire(ctx, p.name)
+	file, err := f.acquire(ctx, p.name, p.lane)
 	if err == nil {
 		err = f.append(file, p.text)
 		f.release(file, err == nil)
@@ -270,11 +278,15 @@ func (f *File) Close(context.Context) error {
 	var errs []error
 	for name, file := range f.files {
 		if file.f != nil {
-			errs = append(errs, file.f.Close())
+			errs = append(errs, file.giveUp())
 		}
 		delete(f.files, name)
 	}
 	f.idle = nil
+	if f.timer != nil {
+		f.timer.Stop()
+		f.timer = nil
+	}
 	if f.dir != nil {
 		errs = append(errs, f.dir.root.Close())
 		f.dir = nil

@@ -113,6 +113,18 @@ type Sink interface {
 	Close(ctx context.Context) error
 }
 
+// A LaneEnder is a Sink that keeps something for a lane that others may be waiting for: a
+// file, a lock.
+type LaneEnder interface {
+	// LaneEnded says that a lane whose records had this topic and partition is over:
+	// no Write of it is under way, and none follows until a source opens another lane of
+	// that partition. It comes once for a lane that was written, at the latest before
+	// Lane.End returns when no Write is under way then, so that whoever gets the partition
+	// next finds free what was given up here. It may come beside Writes of other lanes
+	// and beside Close. It returns soon: End waits for it.
+	LaneEnded(topic string, partition int32)
+}
+
 // A Transactor makes the writes of a pipeline and its progress one step. There is
 // one per pipeline; its sinks and its dead letters write through it. Write then
 // means accepted, and marks move at Commit.

@@ -3,7 +3,11 @@ package pipeline
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,5 +170,163 @@ func TestWhatAStopAbandonsIsNotDrained(t *testing.T) {
 			t.Errorf("%+v, %v: the mark is %d", r, err, src.mark(0))
 		}
 		<-done
+	})
+}
+
+// A holder is a sink that hears of the ends of lanes.
+type holder struct {
+	collect
+	told func(topic string, partition int32)
+}
+
+func (h *holder) LaneEnded(topic string, partition int32) { h.told(topic, partition) }
+
+// A sink hears of the end of a lane before End returns, once, and only of lanes that it
+// has written, dead letters included.
+func TestASinkHearsOfTheEndOfALane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string // in the order of what happens here: End waits for it
+		tells := func(name string) *holder {
+			return &holder{told: func(topic string, partition int32) {
+				got = append(got, fmt.Sprint(name, " ", topic, "/", partition))
+			}}
+		}
+		src := &memory{lanes: 3, records: 10, endless: true}
+		ctx, cancel := context.WithCancel(t.Context())
+		_, done := start(t, ctx, Options{
+			Source: src,
+			Steps: []Step{{Name: "s", Stage: does(func(_ context.Context, r *Record) error {
+				if r.Partition == 2 {
+					return Permanent(errors.New("no"))
+				}
+				return nil
+			})}},
+			Sinks:      []Output{{Name: "a", Sink: tells("a"), When: func(r *Record) (bool, error) { return r.Partition == 0, nil }}, {Name: "b", Sink: tells("b")}},
+			DeadLetter: Output{Name: "letters", Sink: tells("letters")},
+		})
+		time.Sleep(time.Second)
+		for i, want := range []string{"[a t/0 b t/0]", "[b t/1]", "[letters t/2]"} {
+			if _, err := src.lane(i).End(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if have := fmt.Sprint(got); have != want {
+				t.Errorf("at the end of lane %d: %s, want %s", i, have, want)
+			}
+			got = nil
+		}
+		cancel()
+		<-done
+		if len(got) != 0 {
+			t.Errorf("told again: %v", got)
+		}
+	})
+}
+
+// A Write that is still under way when its lane ends is waited for: the sink hears of the
+// end behind it.
+func TestASinkHearsOfTheEndBehindTheLastWrite(t *testing.T) {
+	for name, end := range map[string]func() error{
+		"stored": func() error { return nil }, "failed": func() error { return errors.New("no") }, "panic": func() error { panic("no") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var writing, told atomic.Int32
+				out := &holder{}
+				out.write = func(context.Context, []*Record) error { // it looks at no ctx
+					writing.Add(1)
+					time.Sleep(time.Minute)
+					writing.Add(-1)
+					return end()
+				}
+				out.told = func(string, int32) {
+					if writing.Load() != 0 {
+						t.Error("told while a Write was under way")
+					}
+					told.Add(1)
+				}
+				src := &memory{lanes: 1, records: 100, endless: true}
+				ctx, cancel := context.WithCancel(t.Context())
+				p := mustNew(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}})
+				done := make(chan error, 1)
+				go func() { done <- p.Run(ctx) }()
+				time.Sleep(time.Second)
+				if _, err := src.lane(0).End(ended()); err != nil {
+					t.Fatal(err)
+				}
+				if told.Load() != 0 {
+					t.Error("told at once")
+				}
+				time.Sleep(2 * time.Minute)
+				if told.Load() != 1 || writing.Load() != 0 {
+					t.Errorf("told %d times, %d Writes", told.Load(), writing.Load())
+				}
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+// However Writes and the ends of lanes meet, no Write follows the end.
+func TestNoWriteFollowsTheEndOfALane(t *testing.T) {
+	for range 50 {
+		out := &holder{}
+		var mu sync.Mutex
+		over := map[int32]bool{}
+		out.write = func(_ context.Context, recs []*Record) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if over[recs[0].Partition] {
+				t.Error("a Write of a lane that is over")
+			}
+			return nil
+		}
+		out.told = func(_ string, partition int32) {
+			mu.Lock()
+			defer mu.Unlock()
+			if over[partition] {
+				t.Error("told twice")
+			}
+			over[partition] = true
+		}
+		src := &memory{lanes: 8, records: 400, batch: 7, endless: true}
+		ctx, cancel := context.WithCancel(t.Context())
+		p := mustNew(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, Records: 3}}})
+		done := make(chan error, 1)
+		go func() { done <- p.Run(ctx) }()
+		for len(out.all()) == 0 {
+			runtime.Gosched()
+		}
+		var ends sync.WaitGroup
+		for i := range 8 {
+			ends.Go(func() {
+				if _, err := src.lane(i).End(ended()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		ends.Wait()
+		cancel()
+		<-done
+	}
+}
+
+// A sink that panics when it hears of an end stops the pipeline, not the process.
+func TestASinkThatPanicsAtTheEndOfALane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &holder{told: func(string, int32) { panic("no") }}
+		src := &memory{lanes: 1, records: 10, endless: true}
+		p := mustNew(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}})
+		done := make(chan error, 1)
+		go func() { done <- p.Run(t.Context()) }()
+		time.Sleep(time.Second)
+		if _, err := src.lane(0).End(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "out: ending lane t/0: panic") {
+			t.Errorf("got %v", err)
+		}
 	})
 }

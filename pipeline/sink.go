@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,10 @@ type sinkQueue struct {
 	lastErr error
 	fails   int // attempts without progress
 	call    bool
+
+	wrote  bool     // a Write has begun
+	at     Position // of its first record
+	closed bool     // the lane is over: no Write begins any more
 
 	w writer
 }
@@ -188,14 +193,35 @@ func (q *sinkQueue) drop() []*Record {
 }
 
 // laneOver forgets the queue of a lane that has ended. Its writer, if one is at
-// work, ends by itself.
+// work, ends by itself; the sink hears of the end when no Write is under way.
 func (s *sink) laneOver(l *Lane) {
 	s.mu.Lock()
 	q := s.queues[l]
 	delete(s.queues, l)
 	s.mu.Unlock()
-	if q != nil {
-		s.abandon(l, q.drop())
+	if q == nil {
+		return
+	}
+	s.abandon(l, q.drop())
+	q.mu.Lock()
+	q.closed = true
+	tell := !q.call
+	q.mu.Unlock()
+	if tell {
+		q.tell()
+	}
+}
+
+// tell lets the sink know that the lane is over. The queue is closed, and no Write of it
+// is under way: it comes once, from whoever was last.
+func (q *sinkQueue) tell() {
+	e, ok := q.s.conf.Sink.(LaneEnder)
+	if !ok || !q.wrote {
+		return
+	}
+	err := guarded(func() error { e.LaneEnded(q.at.Topic, q.at.Partition); return nil })
+	if err != nil {
+		q.s.p.stop(fmt.Errorf("%s: ending lane %s: %w", q.s.conf.Name, q.l.name, err))
 	}
 }
 

@@ -44,7 +44,12 @@ func (w *writer) turn() bool {
 	}
 	now := time.Now()
 	q.mu.Lock()
+	if q.closed { // the sink has been told that no Write follows; the lane is frozen
+		q.mu.Unlock()
+		return true
+	}
 	q.started, q.call = now, true
+	q.wrote, q.at = true, w.batch[0].Position
 	if q.stuck.IsZero() {
 		q.stuck = now
 	}
@@ -126,7 +131,11 @@ func (w *writer) end(err error) {
 	q.mu.Lock()
 	took := now.Sub(q.started)
 	q.call = false
+	tell := q.closed
 	q.mu.Unlock()
+	if tell {
+		q.tell()
+	}
 	s.done(now, w.span, took)
 	if q.l.isFrozen() { // its result goes nowhere (I8)
 		w.giveUp()

@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/sourcegraph/conc/pool"
 
@@ -53,14 +53,19 @@ func (s *FileSettings) Validate() error {
 // The path may depend on the record. Its literal folder (what stands before the last
 // slash before the first brace) is made if it is missing; below it nothing, no record
 // and no symbolic link, leads out. Files are made with mode 0640, folders with 0750. A
-// file that has been renamed or removed is made anew.
+// file that has been renamed or removed, or whose folder has been, is made anew: every
+// write looks where the path leads, links included, before it appends.
 //
 // When a file is opened and its last line has no end, a crash has torn it: a whole JSON
 // object or array gets its line end, anything else is cut off (the record comes again,
 // because its mark has not passed). A write that fails leaves no part of itself
-// behind: the file is cut to where the write began, at the latest when it is opened
-// again, and all records of that write for the file come again. One process at a time
-// writes a file; another waits for it with an error.
+// behind: the file is cut to where the write began, at the latest before the next write
+// of it, and all records of that write for the file come again.
+//
+// One process at a time writes a file; in another, writes fail until it gives the file
+// up: when every lane that wrote it has ended, which is before another process can get
+// their partitions, and when nothing has been written to it for five seconds. A file
+// that lanes of several processes write at once keeps all but one of them waiting.
 //
 // As a value, JSON with line breaks is written on one line, a tombstone as null, and
 // text with line breaks is rejected with not_one_line. A name that no file can have is
@@ -76,10 +81,10 @@ type File struct {
 	slots chan struct{} // one is held by whoever uses a file
 
 	mu    sync.Mutex // guards what follows
-	root  *os.Root
+	dir   *folder    // nil: not open yet
 	files map[string]*file
-	idle  []*file         // files with no user, the longest idle first
-	tails map[string]tail // of files whose last write failed
+	idle  []*file     // files with no user, the longest idle first
+	timer *time.Timer // closes them; nil: none is open
 }
 
 // fileWorkers is how many files one Write works on at a time: the time goes into
@@ -108,7 +113,7 @@ func newFile(s FileSettings, prefix string, path func(*pipeline.Record) (string,
 	}
 	f := &File{
 		form: form, path: path, slots: make(chan struct{}, s.Open),
-		files: map[string]*file{}, tails: map[string]tail{},
+		files: map[string]*file{},
 	}
 	f.cut = strings.LastIndexByte(prefix, '/') + 1
 	f.base = prefix[:f.cut]
@@ -140,38 +145,25 @@ func (f *File) Attach(e *event.Emitter) { f.emit = e }
 // Ping implements pipeline.Pinger: the folder is there, or can be made, and one file for
 // all records is nothing else.
 func (f *File) Ping(context.Context) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	root, err := f.folder()
-	if err == nil && f.static != "" {
-		if info, failed := root.Stat(f.static); failed == nil && !info.Mode().IsRegular() {
-			err = fmt.Errorf("looking at %s: %w", filepath.Join(f.base, f.static), errNoFile)
-		}
-	}
+	dir, err := f.enter()
 	if err != nil {
 		return &pipeline.EnvironmentError{Err: err}
+	}
+	defer f.exit(dir)
+	if f.static != "" {
+		if info, failed := dir.root.Stat(f.static); failed == nil && !info.Mode().IsRegular() {
+			return &pipeline.EnvironmentError{Err: fmt.Errorf("looking at %s: %w", filepath.Join(f.base, f.static), errNoFile)}
+		}
 	}
 	return nil
 }
 
-// folder opens the literal folder. mu is held.
-func (f *File) folder() (*os.Root, error) {
-	if f.root == nil {
-		if err := makeFolder(f.base); err != nil {
-			return nil, fmt.Errorf("making the folder of the files: %w", err)
-		}
-		root, err := os.OpenRoot(f.base)
-		if err != nil {
-			return nil, fmt.Errorf("opening the folder of the files: %w", err)
-		}
-		f.root = root
-	}
-	return f.root, nil
-}
+var _ pipeline.LaneEnder = (*File)(nil)
 
 // A page is what one Write has for one file.
 type page struct {
 	name    string
+	lane    place
 	text    []byte
 	records []int // indexes
 	err     error
@@ -210,7 +202,7 @@ func (f *File) pages(recs []*pipeline.Record) (pages []*page, failed []pipeline.
 		name, err := f.name(rec)
 		p := byName[name]
 		if err == nil && p == nil {
-			p = &page{name: name}
+			p = &page{name: name, lane: place{rec.Topic, rec.Partition}}
 			pages, byName[name] = append(pages, p), p
 		}
 		if err == nil {
@@ -245,23 +237,19 @@ func (f *File) write(ctx context.Context, p *page) error {
 		f.dropIdle() // the system allows fewer files than open does
 		err = f.store(ctx, p)
 	}
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, fs.ErrNotExist): // the literal folder has been removed: make it anew
-		f.mu.Lock()
-		f.root = nil
-		f.mu.Unlock()
-	case errors.Is(err, errName):
+	}
+	if errors.Is(err, errName) {
 		return pipeline.Reject(ReasonFileName, f.failed(err))
 	}
 	return f.failed(err)
 }
 
 func (f *File) store(ctx context.Context, p *page) error {
-	file, root, err := f.acquire(ctx, p.name)
+	file, err := f.acquire(ctx, p.name, p.lane)
 	if err == nil {
-		err = f.append(root, file, p.text)
+		err = f.append(file, p.text)
 		f.release(file, err == nil)
 	}
 	return err
@@ -290,14 +278,18 @@ func (f *File) Close(context.Context) error {
 	var errs []error
 	for name, file := range f.files {
 		if file.f != nil {
-			errs = append(errs, file.f.Close())
+			errs = append(errs, file.giveUp())
 		}
 		delete(f.files, name)
 	}
 	f.idle = nil
-	if f.root != nil {
-		errs = append(errs, f.root.Close())
-		f.root = nil
+	if f.timer != nil {
+		f.timer.Stop()
+		f.timer = nil
+	}
+	if f.dir != nil {
+		errs = append(errs, f.dir.root.Close())
+		f.dir = nil
 	}
 	return errors.Join(errs...)
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -72,8 +74,7 @@ func TestFileFsyncFails(t *testing.T) {
 	}
 }
 
-// When the cut fails too, it is made up for when the file is opened again, also by
-// another write.
+// When the cut fails too, it is made up for before the next write.
 func TestFileCutIsMadeUpFor(t *testing.T) {
 	dir := t.TempDir()
 	f := keyed(t, dir, FileSettings{})
@@ -92,9 +93,46 @@ func TestFileCutIsMadeUpFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	same(t, content(t, dir, "a"), "1\n3\n")
-	if len(f.tails) != 0 {
-		t.Errorf("tails %v", f.tails)
-	}
+}
+
+// What has to be cut off is nothing that another process may have written: until it is,
+// nobody else gets the file, and once somebody has, nothing is cut any more.
+func TestFileCutTakesNoLineOfAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		f, g := keyed(t, dir, FileSettings{}), keyed(t, dir, FileSettings{})
+		if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "1")}); err != nil {
+			t.Fatal(err)
+		}
+		real := syncFile
+		syncFile = func(*os.File) error { return syscall.EIO }
+		err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
+		syncFile = real
+		if got := failures(t, err); len(got) != 1 {
+			t.Fatalf("failures %v", got)
+		}
+		stored := "1\n"
+		for offset, ended := range []bool{false, false, true, true} {
+			if offset == 1 {
+				time.Sleep(2 * fileIdle)
+			}
+			if ended {
+				f.LaneEnded("t", 0)
+			}
+			line := fmt.Sprint(10 + offset)
+			if g.Write(t.Context(), []*pipeline.Record{to("a", int64(10+offset), line)}) == nil {
+				stored += line + "\n"
+			}
+		}
+		if stored != "1\n12\n13\n" {
+			t.Errorf("the other has stored %q", stored)
+		}
+		g.LaneEnded("t", 0)
+		if err := f.Write(t.Context(), []*pipeline.Record{to("a", 3, "3")}); err != nil {
+			t.Fatal(err)
+		}
+		same(t, content(t, dir, "a"), stored+"3\n")
+	})
 }
 
 // A process that may open fewer files than the setting says closes those that it does

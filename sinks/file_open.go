@@ -13,93 +13,155 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 )
 
+// A folder is the literal folder, open. It stands for the path as long as it is the
+// folder that the path leads to.
+type folder struct {
+	root  *os.Root
+	info  fs.FileInfo
+	users int // guarded by File.mu
+}
+
+// enter gives the folder that the path leads to now, and makes it if there is none. The
+// caller gives it back with exit. One stat is nothing beside the fsync that follows, and
+// a folder that is held open without it takes lines along wherever it is moved.
+func (f *File) enter() (*folder, error) {
+	f.mu.Lock()
+	dir := f.dir
+	if dir != nil {
+		dir.users++
+	}
+	f.mu.Unlock()
+	if dir != nil { // not under the lock: a network's disk may hang
+		now, err := os.Stat(f.base)
+		if err == nil && os.SameFile(now, dir.info) {
+			return dir, nil
+		}
+		f.exit(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("looking for the folder of the files: %w", err)
+		}
+	}
+	if err := makeFolder(f.base); err != nil {
+		return nil, fmt.Errorf("making the folder of the files: %w", err)
+	}
+	root, err := os.OpenRoot(f.base)
+	if err != nil {
+		return nil, fmt.Errorf("opening the folder of the files: %w", err)
+	}
+	info, err := root.Stat(".")
+	if err != nil {
+		_ = root.Close() // nothing was written through it
+		return nil, fmt.Errorf("looking at the folder of the files: %w", err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.dir != nil && f.dir.users == 0 {
+		_ = f.dir.root.Close() // nothing was written through it
+	}
+	f.dir = &folder{root: root, info: info, users: 1}
+	return f.dir, nil
+}
+
+// exit gives a folder back. The last user of one that has been replaced closes it.
+func (f *File) exit(dir *folder) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if dir.users--; dir.users == 0 && f.dir != dir {
+		_ = dir.root.Close() // nothing was written through it
+	}
+}
+
 // A file is one file that is open, or is about to be.
 type file struct {
 	name  string
-	users int           // guarded by File.mu
-	turn  chan struct{} // taken by the one user who reads and writes what follows
-	f     *os.File      // nil: not open
+	users int                // guarded by File.mu, like the next two
+	lanes map[place]struct{} // that have written it and not ended
+	since time.Time          // without a user
+	turn  chan struct{}      // taken by the one user who reads and writes what follows
+	f     *os.File           // nil: not open
+	// cut is where the file ends for us while what a failed write left behind that could
+	// not be cut off, else -1. Until it is, the file stays open and so locked: another
+	// process would write behind it, and lose its lines by the cut.
+	cut int64
 }
+
+// fileIdle is how long a file stays open, and locked, when nothing is written to it. A
+// variable for tests.
+var fileIdle = 5 * time.Second
 
 // longestLine bounds how far back the start of a torn line is looked for.
 const longestLine = 64 << 20
-
-// A tail is a file whose last write failed, and the length to cut it to.
-type tail struct {
-	file fs.FileInfo
-	at   int64
-}
 
 var (
 	// errName is in errors that the next try cannot cure: no file can have the name.
 	errName    = errors.New("the name is no good")
 	errEscapes = fmt.Errorf("%w: it leads out of its folder", errName)
 	errNoFile  = fmt.Errorf("%w: there is something else of that name that is no file of lines", errName)
+	errMoved   = errors.New("it was moved away while it was being opened")
 	errLocked  = errors.New("another process, or another sink, writes it")
 )
 
-// acquire gives the file of that name to one user at a time. It need not be open yet.
-func (f *File) acquire(ctx context.Context, name string) (*file, *os.Root, error) {
+// acquire gives the file of that name to one user at a time, for a lane. It need not be
+// open yet.
+func (f *File) acquire(ctx context.Context, name string, lane place) (*file, error) {
 	select {
 	case f.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
 	f.mu.Lock()
-	root, err := f.folder()
-	if err != nil {
-		f.mu.Unlock()
-		<-f.slots
-		return nil, nil, err
-	}
 	use := f.files[name]
 	if use == nil {
 		// Those in use are fewer than the slots, so that one is idle.
 		for len(f.files) >= cap(f.slots) {
 			f.drop(f.idle[0])
 		}
-		use = &file{name: name, turn: make(chan struct{}, 1)}
+		use = &file{name: name, lanes: map[place]struct{}{}, turn: make(chan struct{}, 1), cut: -1}
 		f.files[name] = use
 	} else if use.users == 0 {
 		f.idle = slices.DeleteFunc(f.idle, func(g *file) bool { return g == use })
 	}
 	use.users++
+	use.lanes[lane] = struct{}{}
 	f.mu.Unlock()
 
 	select {
 	case use.turn <- struct{}{}:
 	case <-ctx.Done():
-		f.leave(use, true)
-		return nil, nil, ctx.Err()
+		f.leave(use)
+		return nil, ctx.Err()
 	}
 	if err := ctx.Err(); err != nil {
 		f.release(use, true)
-		return nil, nil, err
+		return nil, err
 	}
-	return use, root, nil
+	return use, nil
 }
 
-// release gives the file back. One that failed is closed.
+// release gives the file back. One that failed is closed, unless it has to be cut.
 func (f *File) release(use *file, good bool) {
-	if !good && use.f != nil {
-		_ = use.f.Close() // what it holds is cut off or on disk
+	if !good && use.f != nil && use.cut < 0 {
+		_ = use.f.Close() // what it holds is on disk
 		use.f = nil
 	}
 	<-use.turn
-	f.leave(use, good)
+	f.leave(use)
 }
 
-func (f *File) leave(use *file, good bool) {
+func (f *File) leave(use *file) {
 	f.mu.Lock()
 	if use.users--; use.users == 0 {
+		use.since = time.Now()
 		f.idle = append(f.idle, use)
-		if !good {
+		if use.f == nil || len(use.lanes) == 0 {
 			f.drop(use)
 		}
+		f.arm()
 	}
 	f.mu.Unlock()
 	<-f.slots
@@ -109,10 +171,23 @@ func (f *File) leave(use *file, good bool) {
 // the lock of the old one would be in the way.
 func (f *File) drop(use *file) {
 	if use.f != nil {
-		_ = use.f.Close() // everything in it is on disk
+		_ = use.giveUp() // everything in it is on disk
 	}
 	delete(f.files, use.name)
 	f.idle = slices.DeleteFunc(f.idle, func(g *file) bool { return g == use })
+}
+
+// giveUp closes the file, and with it gives up its lock: everything in it is on disk, but
+// what has to be cut off. That it is gone from the disk too is left to the next write's
+// fsync, whoever makes it.
+func (use *file) giveUp() error {
+	if use.cut >= 0 {
+		_ = use.f.Truncate(use.cut) // better than nothing; where it fails, mend finds what is torn
+		use.cut = -1
+	}
+	err := use.f.Close()
+	use.f = nil
+	return err
 }
 
 // dropIdle closes the files that nobody uses.
@@ -124,10 +199,56 @@ func (f *File) dropIdle() {
 	}
 }
 
+// LaneEnded implements pipeline.LaneEnder: it closes the files that no other lane has
+// written, so that the next owner of the partition finds them unlocked.
+func (f *File) LaneEnded(topic string, partition int32) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, use := range f.files {
+		delete(use.lanes, place{topic, partition})
+		if len(use.lanes) == 0 && use.users == 0 {
+			f.drop(use)
+		}
+	}
+}
+
+// arm sets the timer for the file that has been idle longest. mu is held.
+func (f *File) arm() {
+	if f.timer == nil && len(f.idle) > 0 {
+		f.timer = time.AfterFunc(time.Until(f.idle[0].since.Add(fileIdle)), f.tooIdle)
+	}
+}
+
+// tooIdle closes what has been idle for too long. A file that has to be cut stays: its
+// lane comes again.
+func (f *File) tooIdle() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.timer = nil
+	now := time.Now()
+	for _, use := range slices.Clone(f.idle) {
+		switch {
+		case now.Sub(use.since) < fileIdle:
+		case use.cut >= 0:
+			use.since = now
+			f.idle = append(slices.DeleteFunc(f.idle, func(g *file) bool { return g == use }), use)
+		default:
+			f.drop(use)
+		}
+	}
+	f.arm()
+}
+
 // append writes text behind what is there and waits for the disk. After an error
-// nothing of it stays, or tails says what has to be cut before the next write.
-func (f *File) append(root *os.Root, use *file, text []byte) error {
-	if err := f.ready(root, use); err != nil {
+// nothing of it stays, or the file says what has to be cut before the next write.
+func (f *File) append(use *file, text []byte) error {
+	dir, err := f.enter()
+	if err != nil {
+		return err
+	}
+	err = f.ready(dir.root, use)
+	f.exit(dir)
+	if err != nil {
 		return err
 	}
 	before, err := use.f.Stat()
@@ -141,36 +262,41 @@ func (f *File) append(root *os.Root, use *file, text []byte) error {
 			return nil
 		}
 	}
-	f.mu.Lock()
-	f.tails[use.name] = tail{before, before.Size()}
-	f.mu.Unlock()
-	if use.f.Truncate(before.Size()) == nil && syncFile(use.f) == nil {
-		f.forget(use.name)
-	}
+	use.cut = before.Size()
+	_ = use.cutOff() // the error to report is the first one
 	return err
 }
 
-func (f *File) forget(name string) {
-	f.mu.Lock()
-	delete(f.tails, name)
-	f.mu.Unlock()
+// cutOff cuts off what a failed write has left behind.
+func (use *file) cutOff() error {
+	if use.cut < 0 {
+		return nil
+	}
+	if err := use.f.Truncate(use.cut); err != nil {
+		return err
+	}
+	if err := syncFile(use.f); err != nil {
+		return err
+	}
+	use.cut = -1
+	return nil
 }
 
 // syncFile is fsync; a variable so that tests see it fail.
 var syncFile = (*os.File).Sync
 
-// ready opens the file unless it is open and still stands under its name.
+// ready opens the file unless it is open and still stands under its name. It ends where
+// the last write that succeeded ended.
 func (f *File) ready(root *os.Root, use *file) error {
 	if use.f != nil {
 		now, err := root.Stat(use.name)
 		if err == nil {
 			var mine fs.FileInfo
 			if mine, err = use.f.Stat(); err == nil && os.SameFile(now, mine) {
-				return nil
+				return use.cutOff()
 			}
 		}
-		_ = use.f.Close() // everything in it is on disk; somebody has moved it away
-		use.f = nil
+		_ = use.giveUp() // somebody has moved it away
 	}
 	return f.open(root, use)
 }
@@ -204,22 +330,12 @@ func (f *File) prepare(root *os.Root, name string, g *os.File) error {
 	if err := syncFolder(root, filepath.Dir(name)); err != nil {
 		return err
 	}
-	f.mu.Lock()
-	failed, ok := f.tails[name]
-	f.mu.Unlock()
-	if ok && os.SameFile(info, failed.file) && failed.at < info.Size() {
-		if err := g.Truncate(failed.at); err != nil {
-			return err
-		}
-		if err := syncFile(g); err != nil {
-			return err
-		}
+	// It may have been moved away since it was opened, by a rotation or by the process
+	// that had its lock.
+	if now, err := root.Stat(name); err != nil || !os.SameFile(now, info) {
+		return errMoved
 	}
-	if err := f.mend(g); err != nil {
-		return err
-	}
-	f.forget(name)
-	return nil
+	return f.mend(g)
 }
 
 func openOrMake(root *os.Root, name string) (g *os.File, err error) {

@@ -27,6 +27,7 @@ type HTTPSettings struct {
 	MaxBytes      pipeline.Size              `yaml:"max_bytes" min:"1B" doc:"most bytes of one request; a larger record goes alone"`
 	OKStatus      client.Statuses            `yaml:"ok_status" doc:"statuses that say that all records are stored"`
 	RetryStatus   client.Statuses            `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
+	HoldStatus    client.Statuses            `yaml:"hold_status" doc:"statuses that hold the records until somebody mends the log-in, the address or the server; [] holds none. Default: 401, 402, 407 and 421, and where url takes nothing from the record every other that is about the request, like 3xx, 403, 404 and 405; without those of ok_status and retry_status"`
 	TLS           client.TLS                 `yaml:"tls" doc:"how the server is checked, and who this side is"`
 	Proxy         pipeline.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
 }
@@ -70,6 +71,14 @@ func (s *HTTPSettings) Validate() error {
 	} else if h.Get(idempotencyKey) != "" {
 		bad("headers", "%s is made by the sink, from the positions of the records", idempotencyKey)
 	}
+	for _, other := range []struct {
+		name string
+		list client.Statuses
+	}{{"ok_status", s.OKStatus}, {"retry_status", s.RetryStatus}} {
+		if status, both := common(s.HoldStatus, other.list); both {
+			bad("hold_status", "%d is in %s too: leave it out of one of the two", status, other.name)
+		}
+	}
 	if err := s.TLS.Validate(); err != nil {
 		bad("tls", "%w", err)
 	}
@@ -77,6 +86,54 @@ func (s *HTTPSettings) Validate() error {
 		bad("proxy", "%w", err)
 	}
 	return errors.Join(errs...)
+}
+
+// common gives a status that both lists have.
+func common(a, b client.Statuses) (status int, ok bool) {
+	for _, r := range a {
+		for status := r.From; status <= r.To; status++ {
+			if b.Has(status) {
+				return status, true
+			}
+		}
+	}
+	return 0, false
+}
+
+var (
+	// requestStatuses speak of the request and not of the records in it: of its address,
+	// its method, its form, or who sends it.
+	requestStatuses = client.Statuses{
+		{From: 300, To: 399}, {From: 401, To: 407}, {From: 410, To: 412}, {From: 414, To: 417},
+		{From: 421, To: 421}, {From: 426, To: 426}, {From: 428, To: 428}, {From: 431, To: 431}, {From: 451, To: 451},
+	}
+	// senderStatuses are those of them that the path cannot be the cause of: they are
+	// about the log-in, the account or the host, which stand in the file.
+	senderStatuses = client.Statuses{{From: 401, To: 402}, {From: 407, To: 407}, {From: 421, To: 421}}
+)
+
+// Fill puts in what the settings leave out and others of them decide: HoldStatus, when it
+// is nil. Where the address is the same for every record, a status that is about the
+// request would reject them all, one after another.
+func (s *HTTPSettings) Fill() {
+	if s.HoldStatus != nil {
+		return
+	}
+	from := senderStatuses
+	if s.URL.Static() {
+		from = requestStatuses
+	}
+	s.HoldStatus = client.Statuses{}
+	for status := 300; status < 500; status++ {
+		if !from.Has(status) || s.OKStatus.Has(status) || s.RetryStatus.Has(status) {
+			continue
+		}
+		if last := len(s.HoldStatus) - 1; last >= 0 && s.HoldStatus[last].To == status-1 {
+			s.HoldStatus[last].To = status
+		} else {
+			s.HoldStatus = append(s.HoldStatus, client.StatusRange{From: status, To: status})
+		}
+	}
 }
 
 // HTTP sends records to a webhook, several in a request, one request of a lane after
@@ -91,11 +148,13 @@ func (s *HTTPSettings) Validate() error {
 //
 // A request that is too large (413) or that the server refuses for what it holds (400,
 // 409, 422 and the like) is split until the record is found: that one is rejected, with
-// too_large or the class of the status. A status that is about the request and not
-// its records (a redirect, 401, 403, 404, 405 and the like) rejects all of them. A 409
-// to a request that is sent again says that the first one is still being worked on,
-// and is transient; where it says that the records are there already, it belongs into
-// ok_status.
+// too_large or the class of the status. A status of hold_status is transient, however
+// often it comes: it is about the request and not its records (a log-in that ran out, an
+// address that is gone), so that to reject these would be to reject all. One that is
+// about the request and not in hold_status, because the address is that of a record,
+// rejects all records of the request. A 409 to a request that is sent again says that the
+// first one is still being worked on, and is transient; where it says that the records
+// are there already, it belongs into ok_status.
 //
 // A value that is no JSON is rejected with invalid_json, but in the format single,
 // which sends any bytes. A tombstone is null.
@@ -126,6 +185,7 @@ func NewHTTP(s HTTPSettings, scope string, slots int) (*HTTP, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
+	s.Fill()
 	form, err := newLines(s.As, "")
 	if err != nil {
 		return nil, err
@@ -200,7 +260,7 @@ func (h *HTTP) send(ctx context.Context, recs []*pipeline.Record, req request, r
 		return 0, err
 	}
 	var status *client.Error
-	if !errors.As(err, &status) || aboutRequest(status.Status) {
+	if !errors.As(err, &status) || status.Status < 400 || status.Status > 499 || requestStatuses.Has(status.Status) {
 		for i := range recs {
 			reject(i, err)
 		}
@@ -228,16 +288,6 @@ func (h *HTTP) send(ctx context.Context, recs []*pipeline.Record, req request, r
 	return n, nil
 }
 
-// aboutRequest says whether a status speaks of the request rather than of the records
-// in it; 0 is no status.
-func aboutRequest(status int) bool {
-	switch status {
-	case 401, 402, 403, 404, 405, 406, 407, 410, 411, 412, 414, 415, 416, 417, 421, 426, 428, 431, 451:
-		return true
-	}
-	return status < 400 || status >= 500
-}
-
 // call makes one request.
 func (h *HTTP) call(ctx context.Context, req request, repeated bool) error {
 	what := "sending " + h.settings.Method + " " + h.host
@@ -245,19 +295,29 @@ func (h *HTTP) call(ctx context.Context, req request, repeated bool) error {
 		Method: h.settings.Method, URL: req.url, Body: req.body, Discard: true,
 		Header: http.Header{idempotencyKey: {req.key}},
 	})
+	var redirect *client.Error
 	switch {
+	case errors.As(err, &redirect) && redirect.Type == client.TypeRedirect && h.settings.HoldStatus.Has(redirect.Status):
+		return holding(redirect)
 	case err != nil:
 		return err
 	case h.settings.OKStatus.Has(a.Status):
 		return nil
 	case a.Status == http.StatusConflict && repeated:
 		return client.StatusError(what, a, client.Statuses{{From: 409, To: 409}})
+	case h.settings.HoldStatus.Has(a.Status):
+		return holding(client.StatusError(what, a, h.settings.HoldStatus))
 	case a.Status < 300:
 		return pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer, fmt.Sprintf(
 			"%s: answered status %d, which ok_status does not hold; of a 207 the parts are not read: write format: single",
 			what, a.Status), nil))
 	}
 	return client.StatusError(what, a, h.settings.RetryStatus)
+}
+
+// holding says what a status of hold_status means to who reads it.
+func holding(err error) error {
+	return fmt.Errorf("%w; the records wait, because it is about the request and not about them: mend the log-in, the address or the server", err)
 }
 
 // Ping implements pipeline.Pinger: it connects to the host and sends nothing.

@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +31,9 @@ type received struct {
 type hook struct {
 	server *httptest.Server
 	// answer, when not nil, gives the status of a request; 0: 200. It may block.
-	answer func(n int, r received) int
+	answer   func(n int, r received) int
+	location string // where redirects lead; "": /elsewhere
+	soon     bool   // no Retry-After
 
 	mu       sync.Mutex
 	requests []received
@@ -61,8 +64,10 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		status = answer(n, got)
 	}
 	if status >= 300 {
-		w.Header().Set("Location", "/elsewhere")
-		w.Header().Set("Retry-After", "3")
+		w.Header().Set("Location", cmp.Or(h.location, "/elsewhere"))
+		if !h.soon {
+			w.Header().Set("Retry-After", "3")
+		}
 		w.WriteHeader(status)
 		return
 	}
@@ -279,8 +284,8 @@ func TestHTTPStatuses(t *testing.T) {
 	}{
 		{200, ",,,", 1}, {202, ",,,", 1}, {204, ",,,", 1},
 		{207, all(client.TypeBadAnswer), 1},
-		{302, all(client.Type3xx), 1}, {307, all(client.TypeRedirect), 6},
-		{401, all(client.Type4xx), 1}, {403, all(client.Type4xx), 1}, {404, all(client.Type4xx), 1}, {405, all(client.Type4xx), 1},
+		{302, later, 1}, {307, later, 6},
+		{401, later, 1}, {403, later, 1}, {404, later, 1}, {405, later, 1}, {415, later, 1}, {431, later, 1},
 		{400, all(client.Type4xx), 7}, {422, all(client.Type4xx), 7},
 		{408, later, 1}, {425, later, 1}, {429, later, 1}, {500, later, 1}, {502, later, 1}, {503, later, 1}, {599, later, 1},
 	}

@@ -113,6 +113,7 @@ func sinkKinds() config.Kinds {
   url: http://127.0.0.1:8080/late
   format: ndjson`,
 			Settings:  settings(sinks.DefaultHTTP),
+			Fill:      func(settings any, _ *config.Pipeline) { settings.(*sinks.HTTPSettings).Fill() },
 			Guarantee: "the server has said so; a request that is sent again carries the same Idempotency-Key; order of each lane kept",
 			Build: build(func(s sinks.HTTPSettings, env config.Env) (*sinks.HTTP, error) {
 				s.As = fixtureIfDead(s.As, env)

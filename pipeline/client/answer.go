@@ -41,7 +41,10 @@ func answerError(ctx context.Context, what string, err error) error {
 }
 
 // A redirectError ends a call whose redirect is not followed.
-type redirectError struct{ why string }
+type redirectError struct {
+	status int
+	why    string
+}
 
 func (e *redirectError) Error() string { return e.why }
 
@@ -62,9 +65,11 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 		if err := resp.Body.Close(); err != nil {
 			return nil, err
 		}
-		if req, err = h.hop(first, req.URL, location, hops); err != nil {
-			return nil, err
+		next, why := h.hop(first, req.URL, location, hops)
+		if next == nil {
+			return nil, &redirectError{resp.StatusCode, why}
 		}
+		req = next
 	}
 }
 
@@ -81,38 +86,38 @@ func redirects(method string, status int) bool {
 }
 
 // hop makes the next request, or says why there is none.
-func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int) (*http.Request, error) {
+func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int) (next *http.Request, why string) {
 	to, err := from.Parse(location)
 	switch {
 	case err != nil:
-		return nil, &redirectError{"a redirect leads to an address that is not valid"}
+		return nil, "a redirect leads to an address that is not valid"
 	case hops >= maxRedirects:
-		return nil, &redirectError{fmt.Sprintf("stopped after %d redirects", maxRedirects)}
+		return nil, fmt.Sprintf("stopped after %d redirects", maxRedirects)
 	case to.Scheme != first.URL.Scheme && to.Scheme != "https", to.Host == "":
-		return nil, &redirectError{"a redirect leads from " + first.URL.Scheme + " to " + shorten(to.Scheme)}
+		return nil, "a redirect leads from " + first.URL.Scheme + " to " + shorten(to.Scheme)
 	}
 	same := sameHost(to, first.URL)
 	if !same && (!h.options.AnyHost || first.GetBody != nil) {
-		return nil, &redirectError{"a redirect leads to another host, " + shorten(to.Host)}
+		return nil, "a redirect leads to another host, " + shorten(to.Host)
 	}
 	var body io.Reader
 	if first.GetBody != nil {
 		if body, err = first.GetBody(); err != nil {
-			return nil, err
+			return nil, "a redirect asks for a body that cannot be read again"
 		}
 	}
 	to.User = nil
 	req, err := http.NewRequestWithContext(first.Context(), first.Method, to.String(), body)
 	if err != nil {
-		return nil, &redirectError{"a redirect leads to an address that is not valid"}
+		return nil, "a redirect leads to an address that is not valid"
 	}
 	if same {
 		req.Header, req.ContentLength, req.GetBody = first.Header, first.ContentLength, first.GetBody
-		return req, nil
+		return req, ""
 	}
 	// A key may stand in any field.
 	req.Header.Set("User-Agent", h.header.Get("User-Agent"))
-	return req, nil
+	return req, ""
 }
 
 // sameHost allows http to https on the standard ports beside plain equality.

@@ -37,7 +37,7 @@ const (
 // value of a record.
 type Error struct {
 	Type   string // one of the Type constants
-	Status int    // of an HTTP answer, else 0
+	Status int    // of an HTTP answer, that of a redirect included, else 0
 	text   string
 	cause  error
 }
@@ -66,7 +66,7 @@ func transportError(ctx context.Context, what string, err error) error {
 	}
 	var refused *redirectError
 	if errors.As(err, &refused) {
-		return pipeline.Reject(TypeRedirect, NewError(TypeRedirect, what+": "+refused.why, nil))
+		return pipeline.Reject(TypeRedirect, &Error{Type: TypeRedirect, Status: refused.status, text: what + ": " + refused.why})
 	}
 	typ := TypeNetwork
 	var (
@@ -190,10 +190,10 @@ var TransientStatuses = Statuses{{408, 408}, {425, 425}, {429, 429}, {500, 599}}
 func StatusError(what string, a *Answer, retry Statuses) error {
 	err := &Error{Type: statusType(a.Status), Status: a.Status,
 		text: what + ": answered status " + strconv.Itoa(a.Status)}
+	if a.Status >= 300 && a.Status < 400 {
+		err.text += ", a redirect that is not followed: put the final address into url"
+	}
 	if !retry.Has(a.Status) {
-		if a.Status >= 300 && a.Status < 400 {
-			err.text += ", a redirect that is not followed: put the final address into url"
-		}
 		return pipeline.Reject(err.Type, err)
 	}
 	if d := retryAfter(a.Header.Get("Retry-After"), time.Now()); d > 0 {

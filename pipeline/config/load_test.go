@@ -454,7 +454,7 @@ func TestHash(t *testing.T) {
 
 // What show prints is a pipeline file that means the same.
 func TestShow(t *testing.T) {
-	for _, name := range []string{"whole", "minimal", "expressions", "anchors", "unix"} {
+	for _, name := range []string{"whole", "minimal", "expressions", "anchors", "unix", "http-statuses"} {
 		p := mustLoad(t, loader(), filepath.Join(testdata, name+".good.yaml")).Pipelines[0]
 		shown, err := p.Show()
 		if err != nil {
@@ -470,6 +470,35 @@ func TestShow(t *testing.T) {
 		if got, want := fmt.Sprintf("%+v", plain(again)), fmt.Sprintf("%+v", plain(p)); got != want {
 			t.Errorf("%s: shown means\n%s\nwant\n%s", name, got, want)
 		}
+	}
+}
+
+// A list that the file leaves empty is not one that the file leaves out, and what is
+// filled in because of the rest of the file is marked as a default.
+func TestShowOfListsThatAreFilledIn(t *testing.T) {
+	p := mustLoad(t, loader(), filepath.Join(testdata, "http-statuses.good.yaml")).Pipelines[0]
+	shown, err := p.Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lists []string
+	for _, part := range strings.Split(string(shown), "hold_status:")[1:] {
+		text, _, _ := strings.Cut(part, "batch:")
+		lists = append(lists, strings.Join(strings.Fields(text), " "))
+	}
+	want := []string{
+		"- 3xx # default - 401-402 # default - 405-407 # default - 410-412 # default - 414-417 # default - 421 # default",
+		"- 401-402 # default - 407 # default - 421 # default",
+		"- 401-404 - 410",
+		"[]",
+	}
+	for i := range want {
+		if i >= len(lists) || !strings.HasPrefix(lists[i], want[i]) {
+			t.Fatalf("list %d is not %s in\n%s", i, want[i], shown)
+		}
+	}
+	if text := p.Summary(p.Sinks[1].Component, 500); text != "url: http://127.0.0.1/{a}" {
+		t.Errorf("the summary says what the file does not: %s", text)
 	}
 }
 

@@ -199,6 +199,8 @@ func (s *shower) value(v reflect.Value, path string) *yaml.Node {
 			return nil
 		}
 		return n
+	case v.Kind() == reflect.Slice && v.Len() == 0 && given: // none, which need not be the default
+		return &yaml.Node{Kind: yaml.SequenceNode, Style: yaml.FlowStyle}
 	case v.Kind() == reflect.Slice:
 		return s.sequence(v.Len(), func(i int) *yaml.Node {
 			if n := s.value(v.Index(i), fmt.Sprintf("%s[%d]", path, i)); n != nil {
@@ -278,10 +280,13 @@ func (s *shower) text(path, text string) *yaml.Node {
 	return n
 }
 
-// below says whether path lies within a value that the file has as a whole: the field
-// that a bare scalar stands for.
+// below says whether path is an entry of a list that the file has.
 func (s *shower) below(path string) bool {
-	return strings.HasSuffix(path, "]")
+	if !strings.HasSuffix(path, "]") {
+		return false
+	}
+	_, given := s.p.origins[path[:strings.LastIndexByte(path, '[')]]
+	return given
 }
 
 // shortDuration is Duration.String without parts that are zero: 1m, not 1m0s.
@@ -303,12 +308,16 @@ func (p *Pipeline) Summary(c Component, most int) string {
 		return ""
 	}
 	s := shower{p: p, relative: true}
+	path := p.path(c) + "." + c.Kind.Name
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	fresh := reflect.ValueOf(c.Kind.Settings()).Elem()
 	v := reflect.ValueOf(c.Settings).Elem()
 	fields := fieldsOf(v.Type())
 	for _, f := range fields {
 		have := v.FieldByIndex(f.index)
+		if _, given := p.origins[join(path, f.name)]; !given && f.name != c.Kind.Short {
+			continue // filled in, because of the rest of the file
+		}
 		if reflect.DeepEqual(have.Interface(), fresh.FieldByIndex(f.index).Interface()) {
 			continue
 		}
@@ -318,6 +327,24 @@ func (p *Pipeline) Summary(c Component, most int) string {
 		n = n.Content[1]
 	}
 	return shorten(flow(n, true), most)
+}
+
+// path says where a component stands in the file.
+func (p *Pipeline) path(c Component) string {
+	if p.DeadLetter != nil && p.DeadLetter.Settings == c.Settings {
+		return "dead_letter"
+	}
+	for i := range p.Stages {
+		if p.Stages[i].Settings == c.Settings {
+			return fmt.Sprintf("stages[%d]", i)
+		}
+	}
+	for i := range p.Sinks {
+		if p.Sinks[i].Settings == c.Settings {
+			return fmt.Sprintf("sinks[%d]", i)
+		}
+	}
+	return "source"
 }
 
 func shorten(text string, most int) string {

@@ -151,6 +151,38 @@ var sinkChecks = []check[SinkUnderTest]{
 		},
 	},
 	{
+		"ended lanes", "LaneEnded comes when no Write of the lane is under way, beside those of others; another lane of the partition may follow.",
+		func(ctx context.Context, c SinkUnderTest) error {
+			ender, ok := c.Sink.(pipeline.LaneEnder)
+			if !ok {
+				return nil
+			}
+			const lanes, batches, size = 4, 6, 5
+			errs := make([]error, lanes)
+			want := map[int]int{}
+			var all sync.WaitGroup
+			for lane := range lanes {
+				want[lane] = batches * size
+				all.Go(func() {
+					for b := range batches {
+						recs, s := laneBatch(lane, b*size, size)
+						err := c.write(ctx, recs)
+						s.poison()
+						errs[lane] = errors.Join(errs[lane], err, within("LaneEnded", func() error {
+							ender.LaneEnded("kit", int32(lane))
+							return nil
+						}))
+					}
+				})
+			}
+			all.Wait()
+			if err := errors.Join(errs...); err != nil {
+				return err
+			}
+			return c.finish(ctx, want)
+		},
+	},
+	{
 		"odd values", "A record that cannot be stored is named in a *WriteError; all others are durable and will not be written again.",
 		func(ctx context.Context, c SinkUnderTest) error {
 			for i, value := range oddValues() {

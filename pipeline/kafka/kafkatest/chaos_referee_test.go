@@ -1,0 +1,378 @@
+package kafkatest_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+)
+
+// A lane is one partition of an input; of a topic that was made anew, each of those
+// that had the name is another.
+type lane struct {
+	topic string
+	age   int // how often the topic has been made anew
+	p     int32
+}
+
+func (l lane) String() string { return fmt.Sprintf("%s.%d/%d", l.topic, l.age, l.p) }
+
+// A referee knows what was fed, looks at what the group has committed, past the wire,
+// and judges what is in the output at the end.
+type referee struct {
+	w   *world
+	bad bool // a check failed that does not make the others useless
+
+	mu      sync.Mutex
+	age     map[string]int
+	remade  map[string]time.Duration // when, the last time
+	named   map[lane]int             // names given away
+	in      map[lane][]string        // by offset
+	keys    map[string]string        // of the records, by name
+	highest map[lane]int64           // commit
+	last    map[lane]int64           // commit
+	marks   []mark
+	doubted map[lateCommit]bool
+	late_   int // commits delivered after the client had left
+}
+
+// A mark is a commit, with how much was stored when it was seen.
+type mark struct {
+	at     time.Duration
+	lane   lane
+	offset int64
+	stored []int64 // ends of the output's partitions
+}
+
+type lateCommit struct {
+	topic  string
+	p      int32
+	offset int64
+}
+
+// settling is how long after a topic was made anew commits of the old one may still
+// come: they go by name.
+const settling = 20 * time.Second
+
+func newReferee(w *world) *referee {
+	return &referee{
+		w: w, age: map[string]int{}, remade: map[string]time.Duration{}, named: map[lane]int{}, in: map[lane][]string{}, keys: map[string]string{},
+		highest: map[lane]int64{}, last: map[lane]int64{}, doubted: map[lateCommit]bool{},
+	}
+}
+
+func (r *referee) lane(topic string, p int32) lane { return lane{topic, r.age[topic], p} }
+
+// name gives the value of the next record of a partition.
+func (r *referee) name(topic string, p int32) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.lane(topic, p)
+	n := r.named[l]
+	r.named[l]++
+	return fmt.Sprintf("%v/%d", l, n)
+}
+
+func (r *referee) fed(recs []*kgo.Record) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rec := range recs {
+		l := r.lane(rec.Topic, rec.Partition)
+		if rec.Offset != int64(len(r.in[l])) {
+			r.w.t.Fatalf("feeding %v: offset %d, not %d", l, rec.Offset, len(r.in[l]))
+		}
+		r.in[l] = append(r.in[l], string(rec.Value))
+		r.keys[string(rec.Value)] = string(rec.Key)
+	}
+}
+
+// remake runs f, which makes a topic anew.
+func (r *referee) remake(topic string, f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f()
+	r.age[topic]++
+	r.remade[topic] = r.w.now()
+}
+
+// late is asked before a commit that was held is delivered. The broker takes one that
+// its sender has given up for lost like any other of the same generation, which no
+// client can prevent; it is remembered, so that it is not taken for the member's fault.
+func (r *referee) late(c *kafkatest.Call) bool {
+	if !c.Gone() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range c.Req.(*kmsg.OffsetCommitRequest).Topics {
+		for _, p := range t.Partitions {
+			r.doubted[lateCommit{t.Topic, p.Partition, p.Offset}] = true
+		}
+	}
+	r.late_++
+	return false
+}
+
+// sample looks at the group's commits.
+func (r *referee) sample() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	info := r.w.cluster.Fake().GroupInfo(group)
+	if info == nil {
+		return
+	}
+	var stored []int64
+	for topic, ps := range info.Commits {
+		for p, c := range ps {
+			l := r.lane(topic, p)
+			last, ok := r.last[l]
+			if ok && last == c.Offset {
+				continue
+			}
+			if stored == nil {
+				for _, p := range r.w.cluster.Fake().PartitionInfos(output) {
+					stored = append(stored, p.HighWatermark)
+				}
+			}
+			r.last[l] = c.Offset
+			if made, ok := r.remade[topic]; ok && r.w.now() < made+settling {
+				continue
+			}
+			r.highest[l] = max(r.highest[l], c.Offset)
+			r.marks = append(r.marks, mark{r.w.now(), l, c.Offset, stored})
+			if ok && c.Offset < last {
+				if r.doubted[lateCommit{topic, p, c.Offset}] {
+					continue
+				}
+				r.bad = true
+				r.w.t.Errorf("at %v: the commit of %v went back from %d to %d", r.w.now(), l, last, c.Offset)
+			}
+		}
+	}
+}
+
+// left says what is not finished; "" when all is.
+func (r *referee) left() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var left []string
+	for l, recs := range r.in {
+		if l.age != r.age[l.topic] {
+			continue
+		}
+		at := r.highest[l]
+		if r.age[l.topic] > 0 {
+			at = r.last[l]
+		}
+		if at < int64(len(recs)) {
+			left = append(left, fmt.Sprintf("%v committed at %d of %d", l, at, len(recs)))
+		}
+	}
+	slices.Sort(left)
+	return strings.Join(left, ", ")
+}
+
+// parse gives the lane and number of a record.
+func parse(value string) (l lane, n int, err error) {
+	name, rest, _ := strings.Cut(value, ".")
+	l.topic = name
+	_, err = fmt.Sscanf(rest, "%d/%d/%d", &l.age, &l.p, &n)
+	return l, n, err
+}
+
+// A path is what order holds along: a lane's records in one partition of the output,
+// of one key where the plan orders by keys.
+type path struct {
+	lane lane
+	out  int32
+	key  string
+}
+
+// check judges the output.
+func (r *referee) check() {
+	t := r.w.t
+	recs := r.w.cluster.Consume(t, output)
+	first := map[string]*kgo.Record{} // delivery
+	times := map[string]int{}
+	newest := map[path]int{}
+	for _, rec := range recs {
+		name := string(rec.Value)
+		l, n, err := parse(name)
+		if err != nil || r.in[l] == nil {
+			t.Fatalf("a record that was never fed: %q", name)
+		}
+		if times[name]++; times[name] > 1 {
+			continue
+		}
+		first[name] = rec
+		on := path{lane: l, out: rec.Partition}
+		if r.w.order == pipeline.OrderKey {
+			on.key = r.keys[name]
+		}
+		if last, ok := newest[on]; ok && n < last {
+			t.Errorf("misordered: %s came after %d", name, last)
+		}
+		newest[on] = n
+	}
+	for _, rec := range r.w.cluster.Consume(t, letter) {
+		t.Errorf("%q was rejected: %v", rec.Value, rec.Headers)
+	}
+	for l, all := range r.in {
+		if l.age != r.age[l.topic] {
+			continue
+		}
+		lost := 0
+		for _, name := range all {
+			if times[name] == 0 {
+				if lost++; lost <= 3 {
+					t.Errorf("%s is lost; the group's commit is %d", name, r.last[l])
+				}
+			}
+		}
+		if lost > 3 {
+			t.Errorf("%d records of %v are lost", lost, l)
+		}
+	}
+	r.checkMarks(first)
+	r.checkTimes(times)
+}
+
+// checkMarks wants everything in front of a commit to have been stored by then.
+func (r *referee) checkMarks(first map[string]*kgo.Record) {
+	for _, m := range r.marks {
+		all := r.in[m.lane]
+		if m.offset > int64(len(all)) {
+			r.w.t.Errorf("at %v %v was committed at %d, behind its end %d", m.at, m.lane, m.offset, len(all))
+			continue
+		}
+		for _, name := range all[:m.offset] {
+			if rec := first[name]; rec == nil || rec.Offset >= m.stored[rec.Partition] {
+				r.w.t.Errorf("at %v %v was committed at %d, and %s was not stored", m.at, m.lane, m.offset, name)
+				break
+			}
+		}
+	}
+}
+
+// A story is what the members' events say of one partition.
+type story struct {
+	assigned int
+	unclean  int // ends of an assignment with something unfinished or uncommitted
+	gaps     int
+}
+
+// checkTimes wants no record to have been delivered more often than its partition's
+// assignments that ended without a commit of all that was delivered, plus one.
+func (r *referee) checkTimes(times map[string]int) {
+	t := r.w.t
+	stories := map[string]*story{} // by topic/partition
+	for _, m := range r.w.members {
+		r.tell(m, stories)
+	}
+	for _, tp := range slices.Sorted(maps.Keys(stories)) {
+		topic, _, _ := strings.Cut(tp, "/")
+		if s := stories[tp]; s.gaps > r.age[topic] {
+			t.Errorf("%s: %d gaps were told, and the topic was made anew %d times", tp, s.gaps, r.age[topic])
+		}
+	}
+	worst := map[string]int{}
+	for name, n := range times {
+		l, _, _ := parse(name)
+		tp := fmt.Sprintf("%s/%d", l.topic, l.p)
+		worst[tp] = max(worst[tp], n)
+	}
+	for tp, n := range worst {
+		s := stories[tp]
+		if s == nil {
+			t.Errorf("%s was delivered and never assigned", tp)
+			continue
+		}
+		if n > s.assigned+s.gaps {
+			t.Errorf("%s: a record was delivered %d times, in %d assignments and %d gaps", tp, n, s.assigned, s.gaps)
+		}
+		if n > 1+s.unclean+s.gaps {
+			t.Errorf("%s: a record was delivered %d times, with %d unclean ends and %d gaps", tp, n, s.unclean, s.gaps)
+		}
+	}
+}
+
+func (r *referee) tell(m *chaosMember, stories map[string]*story) {
+	of := func(tp string) *story {
+		if stories[tp] == nil {
+			stories[tp] = &story{}
+		}
+		return stories[tp]
+	}
+	mine := map[string]bool{}
+	lines, _ := m.log.lines()
+	untidy := m.killed || m.ending && m.err != nil
+	for _, line := range lines {
+		var e struct {
+			Event     string  `json:"event_name"`
+			List      string  `json:"partition_list"`
+			Topic     string  `json:"topic"`
+			Partition int     `json:"partition"`
+			Reason    string  `json:"reason"`
+			InFlight  int     `json:"inflight_at_revoke"`
+			Abandoned float64 `json:"abandoned"`
+			Message   string  `json:"message"`
+		}
+		if err := json.Unmarshal(line, &e); err != nil {
+			r.w.t.Errorf("%s: %v", line, err)
+			continue
+		}
+		switch {
+		case e.Event == "source.assigned":
+			for _, tp := range partitions(e.List) {
+				of(tp).assigned++
+				mine[tp] = true
+			}
+		case e.Event == "source.revoked":
+			for _, tp := range partitions(e.List) {
+				if e.Reason == "lost" || e.Abandoned > 0 {
+					of(tp).unclean++
+				}
+			}
+		case e.Event == "source.gap":
+			of(fmt.Sprintf("%s/%d", e.Topic, e.Partition)).gaps++
+		case strings.Contains(e.Message, "without its last commit"):
+			for tp := range mine {
+				of(tp).unclean++
+			}
+		}
+	}
+	if untidy {
+		for tp := range mine {
+			of(tp).unclean++
+		}
+	}
+}
+
+// partitions reads a list like orders:0-3,7 flights:1.
+func partitions(list string) (out []string) {
+	for _, topic := range strings.Fields(list) {
+		name, ranges, _ := strings.Cut(topic, ":")
+		for _, s := range strings.Split(ranges, ",") {
+			a, b, ok := strings.Cut(s, "-")
+			if !ok {
+				b = a
+			}
+			from, _ := strconv.Atoi(a)
+			to, _ := strconv.Atoi(b)
+			for p := from; p <= to; p++ {
+				out = append(out, fmt.Sprintf("%s/%d", name, p))
+			}
+		}
+	}
+	return out
+}

@@ -38,21 +38,21 @@ type world struct {
 
 // A chaosMember is one pipeline of the group.
 type chaosMember struct {
-	w       *world
-	n       int
-	name    string
+	w      *world
+	n      int
+	name   string
+	log    *logLines
+	cancel context.CancelFunc
+	done   chan struct{} // closed when the last Run has returned
+	err    error         // of that Run; to be read after done
+	killed bool
+	ending bool // stop or kill has been called
+
+	mu      sync.Mutex
+	aborted bool
 	p       *pipeline.Pipeline
 	source  *source.Kafka
-	sink    pipeline.Sink
-	dead    pipeline.Sink
-	log     *logLines
-	cancel  context.CancelFunc
-	done    chan struct{} // closed when Run has returned
-	err     error         // of Run; to be read after done
-	killed  bool
-	ending  bool // stop or kill has been called
-	dirty   bool // it ended while faults were on
-	started time.Duration
+	parts   []closer
 }
 
 type logLines struct {
@@ -97,8 +97,7 @@ func (w *world) run() {
 	w.members = map[int]*chaosMember{}
 	w.t.Cleanup(func() { // whatever has failed
 		for _, m := range w.members {
-			m.p.Abort()
-			m.cancel()
+			m.abort()
 			m.exit()
 		}
 		w.client.Close()
@@ -150,13 +149,13 @@ func (w *world) do(a act) {
 		w.start(a.who)
 	case "stop":
 		m := w.members[a.who]
-		m.ending, m.dirty = true, true
+		m.ending = true
 		w.stops.Go(func() { m.cancel(); m.exit() })
 	case "kill":
 		m := w.members[a.who]
-		m.ending, m.dirty, m.killed = true, true, true
+		m.ending, m.killed = true, true
 		w.wire.Kill(m.name)
-		w.stops.Go(func() { m.p.Abort(); m.cancel(); m.exit() })
+		w.stops.Go(func() { m.abort(); m.exit() })
 	case "move":
 		_ = f.MoveTopicPartition(a.topic, int32(a.who)%w.parts[a.topic], int32(a.who)%int32(w.brokers))
 	case "shuffle":
@@ -205,16 +204,6 @@ func (w *world) feed(n int) {
 	w.ref.fed(recs)
 }
 
-// exit waits for the end of Run and does what the end of the process does: a component
-// that a pipeline could not close in its time is gone too.
-func (m *chaosMember) exit() {
-	<-m.done
-	m.w.wire.Kill(m.name)
-	for _, c := range []interface{ Close(context.Context) error }{m.source, m.sink, m.dead} {
-		_ = c.Close(context.Background())
-	}
-}
-
 type stage func(ctx context.Context, rec *pipeline.Record) error
 
 func (s stage) Process(ctx context.Context, rec *pipeline.Record) error { return s(ctx, rec) }
@@ -231,40 +220,66 @@ func (w *world) waits(ctx context.Context, rec *pipeline.Record) error {
 	}
 }
 
+// start begins a member, as a supervisor does: one that cannot reach the cluster when
+// it begins is begun again.
 func (w *world) start(n int) {
+	m := &chaosMember{w: w, n: n, name: fmt.Sprint("m", n), log: &logLines{began: w.began}, done: make(chan struct{})}
+	w.members[n] = m
+	ctx, cancel := context.WithCancel(context.Background())
+	m.cancel = cancel
+	go func() {
+		defer close(m.done)
+		var unreachable *pipeline.EnvironmentError
+		for {
+			p, err := m.build()
+			if err == nil {
+				err = p.Run(ctx)
+			}
+			if m.err = err; !errors.As(err, &unreachable) || ctx.Err() != nil {
+				return
+			}
+			m.close()
+			select {
+			case <-time.After(time.Second):
+			case <-ctx.Done():
+			}
+		}
+	}()
+}
+
+// build makes the pipeline of one run.
+func (m *chaosMember) build() (*pipeline.Pipeline, error) {
+	w := m.w
 	s := source.DefaultKafka()
 	s.Brokers, s.Topics, s.Group, s.OnGap = w.cluster.Addrs(), []string{input}, group, "earliest"
 	if w.parts[spare] > 0 {
 		s.Topics = append(s.Topics, spare)
 	}
 	s.Session, s.Heartbeat = w.session, w.beat
-	m := &chaosMember{w: w, n: n, name: fmt.Sprint("m", n), log: &logLines{began: w.began}, done: make(chan struct{}), started: w.now()}
 	k, err := source.NewKafka(s, source.KafkaOptions{Pipeline: group, Drain: w.drain, Dial: kafka.DialFunc(w.wire.Dial(m.name))})
 	if err != nil {
-		w.t.Fatal(err)
+		return nil, err
 	}
-	m.source = k
-	sink := func(topic, partitioner string) pipeline.Sink {
+	sink := func(topic, partitioner string) *sinks.Kafka {
 		s := sinks.DefaultKafka()
 		s.Partitioner, s.Compression = partitioner, "none"
-		if err := s.Topic.UnmarshalText([]byte(topic)); err != nil {
-			w.t.Fatal(err)
-		}
-		sink, err := sinks.NewKafka(s, k)
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		err = errors.Join(err, s.Topic.UnmarshalText([]byte(topic)))
+		sink, failed := sinks.NewKafka(s, k)
+		err = errors.Join(err, failed)
 		return sink
 	}
 	partitioner := "source"
 	if w.byKey {
 		partitioner = "murmur2"
 	}
-	m.sink, m.dead = sink(output, partitioner), sink(letter, "murmur2")
+	out, dead := sink(output, partitioner), sink(letter, "murmur2")
+	if err != nil {
+		return nil, err
+	}
 	o := pipeline.Options{
 		Name: group, Source: k, Order: w.order, Drain: w.drain + time.Second, CommitEvery: w.commit,
-		Sinks:      []pipeline.Output{{Name: "out", Kind: "kafka", Sink: m.sink, Timeout: w.timeout}},
-		DeadLetter: pipeline.Output{Name: "dead", Kind: "kafka", Sink: m.dead, Timeout: w.timeout},
+		Sinks:      []pipeline.Output{{Name: "out", Kind: "kafka", Sink: out, Timeout: w.timeout}},
+		DeadLetter: pipeline.Output{Name: "dead", Kind: "kafka", Sink: dead, Timeout: w.timeout},
 		Events:     event.New(m.log, event.Options{}).Pipeline(group),
 	}
 	if w.budget > 0 {
@@ -273,16 +288,44 @@ func (w *world) start(n int) {
 	if w.slow > 0 {
 		o.Steps = []pipeline.Step{{Name: "wait", Kind: "wait", Stage: stage(w.waits), Waits: true, Workers: 8}}
 	}
-	if m.p, err = pipeline.New(o); err != nil {
-		w.t.Fatal(err)
+	p, err := pipeline.New(o)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.p, m.source, m.parts = p, k, []closer{k, out, dead}
+	if m.aborted && p != nil {
+		p.Abort()
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	m.cancel = cancel
-	w.members[n] = m
-	go func() {
-		defer close(m.done)
-		m.err = m.p.Run(ctx)
-	}()
+	return p, err
+}
+
+type closer interface{ Close(context.Context) error }
+
+// close closes what a pipeline may not have been able to close in its time.
+func (m *chaosMember) close() {
+	m.mu.Lock()
+	parts := m.parts
+	m.mu.Unlock()
+	for _, c := range parts {
+		_ = c.Close(context.Background())
+	}
+}
+
+// abort ends the member soon.
+func (m *chaosMember) abort() {
+	m.mu.Lock()
+	m.aborted = true
+	if m.p != nil {
+		m.p.Abort()
+	}
+	m.mu.Unlock()
+	m.cancel()
+}
+
+// exit waits for the end of Run and does what the end of the process does.
+func (m *chaosMember) exit() {
+	<-m.done
+	m.w.wire.Kill(m.name)
+	m.close()
 }
 
 // ended says which member has ended by itself.
@@ -318,8 +361,7 @@ func (w *world) finish() {
 		w.dump()
 		for _, m := range w.members {
 			m.ending = true
-			m.p.Abort()
-			m.cancel()
+			m.abort()
 		}
 		return
 	}

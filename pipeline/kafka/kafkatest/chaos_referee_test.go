@@ -43,7 +43,7 @@ type referee struct {
 	last    map[lane]int64           // commit
 	marks   []mark
 	doubted map[lateCommit]bool
-	late_   int // commits delivered after the client had left
+	told    map[string][]told // by member and partition
 }
 
 // A mark is a commit, with how much was stored when it was seen.
@@ -67,7 +67,7 @@ const settling = 20 * time.Second
 func newReferee(w *world) *referee {
 	return &referee{
 		w: w, age: map[string]int{}, remade: map[string]time.Duration{}, named: map[lane]int{}, in: map[lane][]string{}, keys: map[string]string{},
-		highest: map[lane]int64{}, last: map[lane]int64{}, doubted: map[lateCommit]bool{},
+		highest: map[lane]int64{}, last: map[lane]int64{}, doubted: map[lateCommit]bool{}, told: map[string][]told{},
 	}
 }
 
@@ -119,7 +119,6 @@ func (r *referee) late(c *kafkatest.Call) bool {
 			r.doubted[lateCommit{t.Topic, p.Partition, p.Offset}] = true
 		}
 	}
-	r.late_++
 	return false
 }
 
@@ -264,15 +263,15 @@ func (r *referee) checkMarks(first map[string]*kgo.Record) {
 	}
 }
 
-// A story is what the members' events say of one partition.
+// A story is what happened to one partition, by the members' events.
 type story struct {
-	assigned int
-	unclean  int // ends of an assignment with something unfinished or uncommitted
-	gaps     int
+	starts []int64 // of each assignment: the committed offset that its member was told
+	gaps   int
 }
 
-// checkTimes wants no record to have been delivered more often than its partition's
-// assignments that ended without a commit of all that was delivered, plus one.
+// checkTimes wants each assignment to have delivered a record once at most, and none
+// in front of where it started: no assignment, no delivery. After a gap everything
+// may come again.
 func (r *referee) checkTimes(times map[string]int) {
 	t := r.w.t
 	stories := map[string]*story{} // by topic/partition
@@ -285,23 +284,47 @@ func (r *referee) checkTimes(times map[string]int) {
 			t.Errorf("%s: %d gaps were told, and the topic was made anew %d times", tp, s.gaps, r.age[topic])
 		}
 	}
-	worst := map[string]int{}
-	for name, n := range times {
-		l, _, _ := parse(name)
-		tp := fmt.Sprintf("%s/%d", l.topic, l.p)
-		worst[tp] = max(worst[tp], n)
-	}
-	for tp, n := range worst {
-		s := stories[tp]
+	for l, all := range r.in {
+		s := stories[fmt.Sprintf("%s/%d", l.topic, l.p)]
 		if s == nil {
-			t.Errorf("%s was delivered and never assigned", tp)
-			continue
+			s = &story{}
 		}
-		if n > s.assigned+s.gaps {
-			t.Errorf("%s: a record was delivered %d times, in %d assignments and %d gaps", tp, n, s.assigned, s.gaps)
+		wrong := 0
+		for offset, name := range all {
+			may := s.gaps
+			for _, start := range s.starts {
+				if start <= int64(offset) || r.age[l.topic] > 0 {
+					may++
+				}
+			}
+			if n := times[name]; n > may {
+				if wrong++; wrong == 1 {
+					t.Errorf("%s was delivered %d times, not at most %d: its partition was assigned at %v, with %d gaps", name, n, may, s.starts, s.gaps)
+				}
+			}
 		}
-		if n > 1+s.unclean+s.gaps {
-			t.Errorf("%s: a record was delivered %d times, with %d unclean ends and %d gaps", tp, n, s.unclean, s.gaps)
+		if wrong > 1 {
+			t.Errorf("%d records of %v were delivered too often", wrong, l)
+		}
+	}
+}
+
+// A told offset is a broker's answer to a member that asked where to start.
+type told struct {
+	at     time.Duration
+	offset int64
+}
+
+// tells notes what a member is told of the group's offsets.
+func (r *referee) tells(c *kafkatest.Call, resp kmsg.Response) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range resp.(*kmsg.OffsetFetchResponse).Topics {
+		for _, p := range t.Partitions {
+			if p.ErrorCode == 0 {
+				to := fmt.Sprintf("%s %s/%d", c.Client, t.Topic, p.Partition)
+				r.told[to] = append(r.told[to], told{time.Since(r.w.began), max(p.Offset, 0)})
+			}
 		}
 	}
 }
@@ -313,47 +336,31 @@ func (r *referee) tell(m *chaosMember, stories map[string]*story) {
 		}
 		return stories[tp]
 	}
-	mine := map[string]bool{}
-	lines, _ := m.log.lines()
-	untidy := m.killed || m.ending && m.err != nil
-	for _, line := range lines {
+	lines, times := m.log.lines()
+	for i, line := range lines {
 		var e struct {
-			Event     string  `json:"event_name"`
-			List      string  `json:"partition_list"`
-			Topic     string  `json:"topic"`
-			Partition int     `json:"partition"`
-			Reason    string  `json:"reason"`
-			InFlight  int     `json:"inflight_at_revoke"`
-			Abandoned float64 `json:"abandoned"`
-			Message   string  `json:"message"`
+			Event     string `json:"event_name"`
+			List      string `json:"partition_list"`
+			Topic     string `json:"topic"`
+			Partition int    `json:"partition"`
 		}
 		if err := json.Unmarshal(line, &e); err != nil {
 			r.w.t.Errorf("%s: %v", line, err)
 			continue
 		}
-		switch {
-		case e.Event == "source.assigned":
+		switch e.Event {
+		case "source.assigned":
 			for _, tp := range partitions(e.List) {
-				of(tp).assigned++
-				mine[tp] = true
-			}
-		case e.Event == "source.revoked":
-			for _, tp := range partitions(e.List) {
-				if e.Reason == "lost" || e.Abandoned > 0 {
-					of(tp).unclean++
+				start := int64(0)
+				for _, t := range r.told[m.name+" "+tp] {
+					if t.at <= times[i] {
+						start = t.offset
+					}
 				}
+				of(tp).starts = append(of(tp).starts, start)
 			}
-		case e.Event == "source.gap":
+		case "source.gap":
 			of(fmt.Sprintf("%s/%d", e.Topic, e.Partition)).gaps++
-		case strings.Contains(e.Message, "without its last commit"):
-			for tp := range mine {
-				of(tp).unclean++
-			}
-		}
-	}
-	if untidy {
-		for tp := range mine {
-			of(tp).unclean++
 		}
 	}
 }

@@ -36,7 +36,7 @@ func TestDeliveryUnderFaults(t *testing.T) {
 				w := &world{t: t, plan: newPlan(seed, *familyFlag)}
 				defer func() {
 					if t.Failed() {
-						t.Logf("%v", w.plan)
+						t.Logf("%v%s", w.plan, w.tale())
 						t.Logf("run it again with: go test ./pipeline/kafka/kafkatest -run TestDeliveryUnderFaults -chaos.seed %d -chaos.family %s", w.seed, w.family)
 					}
 				}()

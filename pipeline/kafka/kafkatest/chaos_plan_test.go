@@ -187,6 +187,7 @@ func newPlan(seed uint64, family string) *plan {
 	default:
 		d.mix()
 	}
+	d.settle()
 	slices.SortStableFunc(d.acts, func(a, b act) int { return int(a.at - b.at) })
 	return d.plan
 }
@@ -398,6 +399,17 @@ func (d *drawer) commits() {
 		d.add(e, time.Second)
 	}
 	d.shift(d.r.IntN(3))
+}
+
+// settle lets members live until they have noticed that a topic was made anew.
+func (d *drawer) settle() {
+	for _, made := range d.acts {
+		if made.what == "remake" {
+			d.acts = slices.DeleteFunc(d.acts, func(a act) bool {
+				return (a.what == "stop" || a.what == "kill") && a.at >= made.at && a.at < made.at+settling
+			})
+		}
+	}
 }
 
 func (d *drawer) mix() {

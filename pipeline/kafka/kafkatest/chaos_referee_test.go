@@ -61,7 +61,9 @@ type lateCommit struct {
 }
 
 // settling is how long after a topic was made anew commits of the old one may still
-// come: they go by name.
+// come: they go by name, and until a member has noticed, it takes the new topic for the
+// old one. Whoever starts from such a commit meanwhile does not know that it is none,
+// so that members do not end then, nor is the run over.
 const settling = 20 * time.Second
 
 func newReferee(w *world) *referee {
@@ -173,7 +175,9 @@ func (r *referee) left() string {
 		if r.age[l.topic] > 0 {
 			at = r.last[l]
 		}
-		if at < int64(len(recs)) {
+		if made, ok := r.remade[l.topic]; ok && r.w.now() < made+settling {
+			left = append(left, fmt.Sprintf("%v was made %v ago", l, r.w.now()-made))
+		} else if at < int64(len(recs)) {
 			left = append(left, fmt.Sprintf("%v committed at %d of %d", l, at, len(recs)))
 		}
 	}

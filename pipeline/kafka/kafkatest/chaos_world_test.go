@@ -86,6 +86,8 @@ func (l *logLines) lines() ([][]byte, []time.Duration) {
 const (
 	finishing = 4 * time.Minute // in which all must be finished after the faults
 	look      = 100 * time.Millisecond
+	rebalance = 20 * time.Second
+	resting   = 45 * time.Second // in which requests that were lost are given up, and the group comes to rest
 )
 
 func (w *world) run() {
@@ -117,6 +119,9 @@ func (w *world) run() {
 	time.Sleep(time.Until(w.began.Add(w.length)))
 	w.finish()
 	w.stops.Wait()
+	if !w.t.Failed() {
+		time.Sleep(resting)
+	}
 	for _, m := range w.members {
 		if !m.ending {
 			m.ending = true
@@ -260,7 +265,7 @@ func (m *chaosMember) build() (*pipeline.Pipeline, error) {
 	if w.parts[spare] > 0 {
 		s.Topics = append(s.Topics, spare)
 	}
-	s.Session, s.Heartbeat = w.session, w.beat
+	s.Session, s.Heartbeat, s.Rebalance = w.session, w.beat, rebalance
 	k, err := source.NewKafka(s, source.KafkaOptions{Pipeline: group, Drain: w.drain, Dial: kafka.DialFunc(w.wire.Dial(m.name))})
 	if err != nil {
 		return nil, err

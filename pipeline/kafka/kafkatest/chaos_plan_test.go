@@ -40,6 +40,7 @@ type plan struct {
 	budget   int           // records in flight
 	order    pipeline.Order
 	slow     time.Duration // of the step that waits; 0: there is none
+	together bool          // several brokers may lag at a time
 	byKey    bool          // the output's partition is that of the key
 	acts     []act         // in order of time
 	episodes []episode
@@ -63,7 +64,8 @@ type episode struct {
 	client   string        // "": all
 	topic    string        // "": all
 	only     int32         // the partition; -1: all
-	pause    time.Duration // up to which hold and late last; the age of metadata
+	broker   int           // whose answers; -1: all
+	pause    time.Duration // up to which hold and late last
 }
 
 func (e episode) String() string {
@@ -81,6 +83,9 @@ func (e episode) String() string {
 	if e.only >= 0 {
 		s += fmt.Sprintf("/%d", e.only)
 	}
+	if e.broker >= 0 {
+		s += fmt.Sprintf(" of broker %d", e.broker)
+	}
 	if e.pause > 0 {
 		s += fmt.Sprintf(" up to %v", e.pause)
 	}
@@ -89,8 +94,8 @@ func (e episode) String() string {
 
 func (p *plan) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "seed %d, family %s: %d brokers, partitions %v, %v; session %v, drain %v, write %v, commit every %v, %d in flight, order %d, slow %v, by key %v\n",
-		p.seed, p.family, p.brokers, p.parts, p.length, p.session, p.drain, p.timeout, p.commit, p.budget, p.order, p.slow, p.byKey)
+	fmt.Fprintf(&b, "seed %d, family %s: %d brokers, partitions %v, %v; session %v, drain %v, write %v, commit every %v, %d in flight, order %d, slow %v, by key %v, lag together %v\n",
+		p.seed, p.family, p.brokers, p.parts, p.length, p.session, p.drain, p.timeout, p.commit, p.budget, p.order, p.slow, p.byKey, p.together)
 	for _, a := range p.acts {
 		if a.what != "feed" {
 			fmt.Fprintf(&b, "  %7v: %s %d %s\n", a.at, a.what, a.who, a.topic)
@@ -165,6 +170,7 @@ func newPlan(seed uint64, family string) *plan {
 	if r.IntN(2) == 0 {
 		d.slow = d.upTo(40 * time.Millisecond)
 	}
+	d.together = r.IntN(4) == 0
 	if r.IntN(3) == 0 {
 		d.budget = 20 + r.IntN(200)
 	}
@@ -259,7 +265,7 @@ func (d *drawer) member() string { return fmt.Sprint("m", 1+d.r.IntN(d.members))
 
 // trouble adds an episode of a fault for calls of any kind.
 func (d *drawer) trouble(key kmsg.Key, most time.Duration) {
-	e := episode{key: key, only: -1, share: []float64{0.05, 0.3, 1}[d.r.IntN(3)]}
+	e := episode{key: key, only: -1, broker: -1, share: []float64{0.05, 0.3, 1}[d.r.IntN(3)]}
 	if d.r.IntN(3) == 0 {
 		e.client = d.member()
 	}
@@ -267,8 +273,9 @@ func (d *drawer) trouble(key kmsg.Key, most time.Duration) {
 	if doubts[key] != nil {
 		kinds = append(kinds, "doubt", "doubt", "doubt")
 	}
-	if key == kmsg.Metadata {
-		kinds = append(kinds, "age", "age")
+	if key == kmsg.Metadata && d.brokers > 1 && d.r.IntN(3) == 0 {
+		d.lag(d.some())
+		return
 	}
 	e.what = kinds[d.r.IntN(len(kinds))]
 	switch e.what {
@@ -278,8 +285,6 @@ func (d *drawer) trouble(key kmsg.Key, most time.Duration) {
 		e.code = d.pick(doubts[key])
 	case "hold", "late":
 		e.pause = []time.Duration{200 * time.Millisecond, 2 * time.Second, 8 * time.Second}[d.r.IntN(3)]
-	case "age":
-		e.pause = d.upTo(6 * time.Second)
 	}
 	if key == kmsg.JoinGroup || key == kmsg.SyncGroup { // a lost one costs a rebalance timeout
 		most = min(most, 2*time.Second)
@@ -315,8 +320,8 @@ func (d *drawer) produce() {
 	d.byKey = true
 	d.timeout = d.between(200*time.Millisecond, time.Second)
 	for range 3 + d.r.IntN(4) {
-		e := d.add(episode{what: "doubt", key: kmsg.Produce, code: d.pick(doubts[kmsg.Produce]), share: 0.5, only: -1}, 2*time.Second)
-		d.add(episode{from: e.from, what: "refuse", key: kmsg.Metadata, code: 5, share: 1, topic: output, only: -1}, 4*time.Second)
+		e := d.add(episode{what: "doubt", key: kmsg.Produce, code: d.pick(doubts[kmsg.Produce]), share: 0.5, only: -1, broker: -1}, 2*time.Second)
+		d.add(episode{from: e.from, what: "refuse", key: kmsg.Metadata, code: 5, share: 1, topic: output, only: -1, broker: -1}, 4*time.Second)
 	}
 	for range d.r.IntN(3) {
 		d.trouble(kmsg.Produce, 3*time.Second)
@@ -334,7 +339,7 @@ func (d *drawer) evict() {
 		d.churn(3*time.Second, 8*time.Second)
 	}
 	for range 1 + d.r.IntN(2) {
-		e := d.add(episode{what: "refuse", key: kmsg.OffsetFetch, code: 88, share: 1, topic: input, only: d.r.Int32N(d.parts[input])}, 15*time.Second)
+		e := d.add(episode{what: "refuse", key: kmsg.OffsetFetch, code: 88, share: 1, topic: input, only: d.r.Int32N(d.parts[input]), broker: -1}, 15*time.Second)
 		at := e.from + d.upTo(2*time.Second)
 		d.throw(d.member(), at)
 		d.throw(d.member(), at+d.between(2*time.Second, 8*time.Second))
@@ -349,13 +354,13 @@ func (d *drawer) evict() {
 // throw has a member thrown out of its group.
 func (d *drawer) throw(client string, at time.Duration) {
 	if d.r.IntN(4) == 0 { // nothing of it comes through for longer than a session
-		e := episode{from: at, to: min(at+d.session+d.upTo(3*time.Second), d.length), client: client, what: "swallow", share: 1, only: -1}
+		e := episode{from: at, to: min(at+d.session+d.upTo(3*time.Second), d.length), client: client, what: "swallow", share: 1, only: -1, broker: -1}
 		for _, e.key = range keys {
 			d.episodes = append(d.episodes, e)
 		}
 		return
 	}
-	e := episode{from: at, to: min(at+d.between(200*time.Millisecond, 2*time.Second), d.length), client: client, what: "refuse", code: []int16{25, 22}[d.r.IntN(2)], share: 1, only: -1}
+	e := episode{from: at, to: min(at+d.between(200*time.Millisecond, 2*time.Second), d.length), client: client, what: "refuse", code: []int16{25, 22}[d.r.IntN(2)], share: 1, only: -1, broker: -1}
 	for _, e.key = range []kmsg.Key{kmsg.Heartbeat, kmsg.OffsetCommit, kmsg.JoinGroup} {
 		d.episodes = append(d.episodes, e)
 	}
@@ -363,21 +368,36 @@ func (d *drawer) throw(client string, at time.Duration) {
 
 // remake: a topic is deleted and made again, and brokers learn of it late.
 func (d *drawer) remake() {
+	d.brokers = 2 + d.r.IntN(2)
 	d.parts[spare] = int32(1 + d.r.IntN(3))
 	at := d.between(3*time.Second, d.length/2)
 	d.act(at, "remake", 0, spare)
 	if d.r.IntN(2) == 0 {
 		d.start(d.upTo(d.length / 2))
 	}
-	for range 2 + d.r.IntN(4) {
-		late := d.between(at, d.length*3/4)
-		d.add(episode{from: late, what: "age", key: kmsg.Metadata, share: []float64{0.1, 0.5, 1}[d.r.IntN(3)], only: -1,
-			pause: d.between(100*time.Millisecond, late-at+3*time.Second)}, 2*time.Second)
+	d.lag(at)
+	d.lag(at)
+	for range d.r.IntN(3) {
+		d.lag(d.some())
 	}
 	d.shift(2 + d.r.IntN(5))
 	if d.r.IntN(2) == 0 {
 		d.trouble(kmsg.Fetch, 2*time.Second)
 	}
+}
+
+// lag has a broker hear late of what changes at a time: until then its answers are what
+// it knew shortly before. The others go on: several lag at a time only in a plan that
+// says so. A broker does not forget again what it has heard.
+func (d *drawer) lag(at time.Duration) {
+	e := episode{from: at - d.upTo(time.Second), what: "age", key: kmsg.Metadata, share: 1, only: -1, broker: d.r.IntN(d.brokers)}
+	e.to = min(e.from+d.upTo(8*time.Second), d.length)
+	for _, o := range d.episodes {
+		if o.what == "age" && o.from < e.to && e.from < o.to && (!d.together || o.broker == e.broker) {
+			return
+		}
+	}
+	d.episodes = append(d.episodes, e)
 }
 
 // commits: commits that hang while members come and go.
@@ -387,7 +407,7 @@ func (d *drawer) commits() {
 	d.session = 10 * time.Second
 	d.churn(2*time.Second, 4*time.Second)
 	for at := 2 * time.Second; at < d.length; at += d.between(500*time.Millisecond, 4*time.Second) {
-		e := episode{from: at, key: kmsg.OffsetCommit, share: []float64{0.3, 1}[d.r.IntN(2)], only: -1}
+		e := episode{from: at, key: kmsg.OffsetCommit, share: []float64{0.3, 1}[d.r.IntN(2)], only: -1, broker: -1}
 		switch d.r.IntN(4) {
 		case 0:
 			e.what, e.pause = "hold", 6*time.Second
@@ -421,7 +441,11 @@ func (d *drawer) mix() {
 	}
 	if d.r.IntN(3) == 0 {
 		d.parts[spare] = int32(1 + d.r.IntN(3))
-		d.act(d.some(), "remake", 0, spare)
+		at := d.some()
+		d.act(at, "remake", 0, spare)
+		if d.brokers > 1 {
+			d.lag(at)
+		}
 	}
 	if d.r.IntN(3) == 0 {
 		d.act(d.some(), "widen", 0, input)
@@ -433,8 +457,8 @@ func (d *drawer) mix() {
 		d.throw(d.member(), d.some())
 	}
 	if d.r.IntN(3) == 0 {
-		d.add(episode{what: "refuse", key: kmsg.Produce, code: 29, share: 1, topic: output, only: -1}, 3*time.Second)
-		d.add(episode{what: "refuse", key: kmsg.Metadata, code: 29, share: 1, topic: output, only: -1}, 3*time.Second)
+		d.add(episode{what: "refuse", key: kmsg.Produce, code: 29, share: 1, topic: output, only: -1, broker: -1}, 3*time.Second)
+		d.add(episode{what: "refuse", key: kmsg.Metadata, code: 29, share: 1, topic: output, only: -1, broker: -1}, 3*time.Second)
 	}
 	d.shift(d.r.IntN(8))
 }

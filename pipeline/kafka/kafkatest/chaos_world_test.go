@@ -32,6 +32,7 @@ type world struct {
 	t       *testing.T
 	cluster *kafkatest.Cluster
 	wire    *kafkatest.Wire
+	addrs   []string // of the brokers
 	history kafkatest.History
 	ref     *referee
 	began   time.Time
@@ -93,6 +94,7 @@ const (
 func (w *world) run() {
 	w.began = time.Now()
 	w.cluster = kafkatest.StartFake(w.t, kafkatest.Virtual(), kafkatest.Brokers(w.brokers))
+	w.addrs = w.cluster.Addrs()
 	w.ref = newReferee(w)
 	for topic, n := range w.parts {
 		if err := w.cluster.Fake().CreateTopic(topic, n, nil); err != nil {
@@ -143,7 +145,7 @@ func (w *world) now() time.Duration { return time.Since(w.began).Round(time.Micr
 
 func (w *world) dial() {
 	var err error
-	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.cluster.Addrs()...), kgo.Dialer(w.cluster.Dial),
+	w.client, err = kgo.NewClient(kgo.SeedBrokers(w.addrs...), kgo.Dialer(w.cluster.Dial),
 		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.MetadataMinAge(10*time.Millisecond), kgo.ProducerLinger(0))
 	if err != nil {
 		w.t.Fatal(err)
@@ -173,7 +175,7 @@ func (w *world) do(a act) {
 	case "rehash":
 		f.RehashCoordinators()
 	case "break":
-		w.wire.Break("", w.cluster.Addrs()[a.who%w.brokers])
+		w.wire.Break("", w.addrs[a.who%w.brokers])
 	case "widen":
 		w.cluster.AddPartitions(w.t, a.topic, int(w.parts[a.topic])+2)
 		w.parts[a.topic] += 2
@@ -261,7 +263,7 @@ func (w *world) start(n int) {
 func (m *chaosMember) build() (*pipeline.Pipeline, error) {
 	w := m.w
 	s := source.DefaultKafka()
-	s.Brokers, s.Topics, s.Group, s.OnGap = w.cluster.Addrs(), []string{input}, group, "earliest"
+	s.Brokers, s.Topics, s.Group, s.OnGap = w.addrs, []string{input}, group, "earliest"
 	if w.parts[spare] > 0 {
 		s.Topics = append(s.Topics, spare)
 	}
@@ -450,7 +452,8 @@ func (w *world) fault(c *kafkatest.Call) (f kafkatest.Fault) {
 	}
 	at := time.Since(w.began)
 	for i, e := range w.episodes {
-		if e.key != key || at < e.from || at >= e.to || e.client != "" && e.client != c.Client {
+		if e.key != key || at < e.from || at >= e.to || e.client != "" && e.client != c.Client ||
+			e.broker >= 0 && w.addrs[e.broker] != c.Broker {
 			continue
 		}
 		w.befall(c, i, e, &f, &edit)
@@ -516,7 +519,7 @@ func (w *world) befall(c *kafkatest.Call, i int, e episode, f *kafkatest.Fault, 
 		f.Swallow = f.Swallow || whole
 	case "age":
 		if whole {
-			*edit = append(*edit, func(r kmsg.Response) { w.history.Age(r.(*kmsg.MetadataResponse), e.pause) })
+			*edit = append(*edit, func(r kmsg.Response) { w.history.Age(r.(*kmsg.MetadataResponse), time.Since(w.began)-e.from) })
 		}
 	}
 }

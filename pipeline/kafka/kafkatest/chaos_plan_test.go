@@ -193,7 +193,6 @@ func newPlan(seed uint64, family string) *plan {
 	default:
 		d.mix()
 	}
-	d.settle()
 	slices.SortStableFunc(d.acts, func(a, b act) int { return int(a.at - b.at) })
 	return d.plan
 }
@@ -421,17 +420,6 @@ func (d *drawer) commits() {
 	d.shift(d.r.IntN(3))
 }
 
-// settle lets members live until they have noticed that a topic was made anew.
-func (d *drawer) settle() {
-	for _, made := range d.acts {
-		if made.what == "remake" {
-			d.acts = slices.DeleteFunc(d.acts, func(a act) bool {
-				return (a.what == "stop" || a.what == "kill") && a.at >= made.at && a.at < made.at+settling
-			})
-		}
-	}
-}
-
 func (d *drawer) mix() {
 	for range d.r.IntN(3) {
 		d.start(d.upTo(d.length / 2))
@@ -455,6 +443,13 @@ func (d *drawer) mix() {
 	}
 	for range d.r.IntN(3) {
 		d.throw(d.member(), d.some())
+	}
+	if d.r.IntN(4) == 0 { // a broker that hangs
+		e := episode{from: d.some(), what: "swallow", share: 1, only: -1, broker: d.r.IntN(d.brokers)}
+		e.to = min(e.from+d.upTo(12*time.Second), d.length)
+		for _, e.key = range keys {
+			d.episodes = append(d.episodes, e)
+		}
 	}
 	if d.r.IntN(3) == 0 {
 		d.add(episode{what: "refuse", key: kmsg.Produce, code: 29, share: 1, topic: output, only: -1, broker: -1}, 3*time.Second)

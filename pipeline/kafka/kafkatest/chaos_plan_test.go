@@ -337,14 +337,22 @@ func (d *drawer) evict() {
 	if d.r.IntN(2) == 0 {
 		d.churn(3*time.Second, 8*time.Second)
 	}
-	for range 1 + d.r.IntN(2) {
-		e := d.add(episode{what: "refuse", key: kmsg.OffsetFetch, code: 88, share: 1, topic: input, only: d.r.Int32N(d.parts[input]), broker: -1}, 15*time.Second)
-		at := e.from + d.upTo(2*time.Second)
-		d.throw(d.member(), at)
-		d.throw(d.member(), at+d.between(2*time.Second, 8*time.Second))
-	}
-	if d.r.IntN(2) == 0 {
-		d.act(d.some(), "widen", 0, input)
+	if d.r.IntN(3) > 0 { // of a partition that comes to members that read others
+		e := episode{from: d.between(time.Second, 3*time.Second), what: "refuse", key: kmsg.OffsetFetch, code: 88, share: 1,
+			topic: input, only: d.parts[input] + d.r.Int32N(2), broker: -1}
+		e.to = min(e.from+d.between(10*time.Second, 20*time.Second), d.length)
+		d.episodes = append(d.episodes, e)
+		d.act(e.from, "widen", 0, input)
+		for range 1 + d.r.IntN(3) {
+			d.throw(d.member(), e.from+d.between(3*time.Second, 12*time.Second))
+		}
+	} else {
+		for range 1 + d.r.IntN(2) {
+			e := d.add(episode{what: "refuse", key: kmsg.OffsetFetch, code: 88, share: 1, topic: input, only: d.r.Int32N(d.parts[input]), broker: -1}, 15*time.Second)
+			at := e.from + d.upTo(2*time.Second)
+			d.throw(d.member(), at)
+			d.throw(d.member(), at+d.between(2*time.Second, 8*time.Second))
+		}
 	}
 	d.trouble(kmsg.Heartbeat, 3*time.Second)
 	d.shift(d.r.IntN(2))

@@ -3,6 +3,7 @@ package kafkatest_test
 import (
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -107,9 +108,13 @@ func (p *plan) String() string {
 	return b.String()
 }
 
+// goal is the topic that a plan named "topics" writes the records of an input partition
+// to: records name it.
+func goal(partition int32) string { return fmt.Sprint("to-", partition) }
+
 // families are the kinds of plan: all faults together, or those of one neighbourhood
 // close together, where they meet more often.
-var families = []string{"mix", "produce", "evict", "remake", "commits"}
+var families = []string{"mix", "produce", "evict", "remake", "commits", "topics"}
 
 // Codes that a broker may give for each request that it has not carried out, and that
 // the member may not take as a reason to stop.
@@ -190,6 +195,8 @@ func newPlan(seed uint64, family string) *plan {
 		d.remake()
 	case "commits":
 		d.commits()
+	case "topics":
+		d.topics()
 	default:
 		d.mix()
 	}
@@ -304,7 +311,8 @@ func (d *drawer) shift(n int) {
 		case 2:
 			d.act(at, "break", d.r.IntN(100), "")
 		default:
-			d.act(at, "move", d.r.IntN(100), []string{input, output}[d.r.IntN(2)])
+			topics := slices.Sorted(maps.Keys(d.parts))
+			d.act(at, "move", d.r.IntN(100), topics[d.r.IntN(len(topics))])
 		}
 	}
 }
@@ -425,6 +433,37 @@ func (d *drawer) commits() {
 		}
 		d.add(e, time.Second)
 	}
+	d.shift(d.r.IntN(3))
+}
+
+// topics: records name topics, of which one goes away, for good or for a while, one may
+// not be written to for a while, and one never was there.
+func (d *drawer) topics() {
+	d.parts[input] = int32(2 + d.r.IntN(3))
+	delete(d.parts, output)
+	for p := range d.parts[input] - 1 { // the last one is missing
+		d.parts[goal(p)] = int32(1 + d.r.IntN(2))
+	}
+	if d.r.IntN(2) == 0 {
+		d.parts[goal(d.parts[input]-1)] = 1
+	}
+	at := d.some()
+	d.act(at, "delete", 0, goal(0))
+	if d.r.IntN(2) == 0 {
+		d.act(at+d.between(time.Second, 10*time.Second), "create", 0, goal(0))
+	}
+	if d.r.IntN(2) == 0 { // the code comes for topics that are not there, too
+		e := episode{from: d.some(), what: "refuse", key: kmsg.Produce, code: 29, share: 1, topic: goal(1), only: -1, broker: -1}
+		e.to = min(e.from+d.upTo(4*time.Second), d.length)
+		d.episodes = append(d.episodes, e)
+		e.key = kmsg.Metadata
+		d.episodes = append(d.episodes, e)
+	}
+	if d.r.IntN(2) == 0 {
+		d.start(d.upTo(d.length / 2))
+	}
+	d.trouble(kmsg.Produce, 2*time.Second)
+	d.trouble(kmsg.Fetch, 2*time.Second)
 	d.shift(d.r.IntN(3))
 }
 

@@ -181,6 +181,12 @@ func (w *world) do(a act) {
 		w.parts[a.topic] += 2
 		w.client.Close()
 		w.dial()
+	case "delete":
+		w.ref.delete(a.topic, func() error { return f.DeleteTopic(a.topic) })
+	case "create":
+		if err := f.CreateTopic(a.topic, w.parts[a.topic], nil); err != nil {
+			w.t.Error(err)
+		}
 	case "remake":
 		w.client.Close()
 		w.ref.remake(a.topic, func() {
@@ -284,7 +290,11 @@ func (m *chaosMember) build() (*pipeline.Pipeline, error) {
 	if w.byKey {
 		partitioner = "murmur2"
 	}
-	out, dead := sink(output, partitioner), sink(letter, "murmur2")
+	to := output
+	if w.family == "topics" {
+		to, partitioner = "to-{meta.partition}", "murmur2"
+	}
+	out, dead := sink(to, partitioner), sink(letter, "murmur2")
 	if err != nil {
 		return nil, err
 	}

@@ -439,6 +439,7 @@ func (d *drawer) commits() {
 // topics: records name topics, of which one goes away, for good or for a while, one may
 // not be written to for a while, and one never was there.
 func (d *drawer) topics() {
+	d.timeout = d.between(1500*time.Millisecond, 4*time.Second) // a look-up that finds nothing takes some tries
 	d.parts[input] = int32(2 + d.r.IntN(3))
 	delete(d.parts, output)
 	for p := range d.parts[input] - 1 { // the last one is missing

@@ -412,7 +412,7 @@ func (w *world) tale() string {
 	for _, m := range w.members {
 		lines, times := m.log.lines()
 		for i, text := range lines {
-			if bytes.Contains(text, []byte(`"pipeline.stats"`)) || bytes.Contains(text, []byte(`"source.partition.stats"`)) {
+			if bytes.Contains(text, []byte(`stats"`)) {
 				continue
 			}
 			all = append(all, line{times[i], m.name + " " + brief(text)})

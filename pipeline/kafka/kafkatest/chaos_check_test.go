@@ -54,7 +54,7 @@ func (r *referee) check() {
 			continue
 		}
 		first[name] = rec
-		if r.vague(l) {
+		if r.vague(l) || l.age > 0 { // one that is noticed late is read from the middle first
 			continue
 		}
 		on := path{lane: l, out: rec.Partition}

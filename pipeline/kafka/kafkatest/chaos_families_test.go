@@ -102,6 +102,15 @@ func (d *drawer) lag(at time.Duration) {
 		}
 	}
 	d.episodes = append(d.episodes, e)
+	// Nor does it serve a topic that it has not heard of.
+	for _, a := range d.acts {
+		if a.what == "remake" && a.at >= e.from && a.at < e.to {
+			for _, key := range []kmsg.Key{kmsg.Fetch, kmsg.ListOffsets} {
+				d.episodes = append(d.episodes, episode{from: a.at, to: e.to, what: "refuse", key: key, code: []int16{3, 6}[d.r.IntN(2)],
+					share: 1, topic: a.topic, only: -1, broker: e.broker})
+			}
+		}
+	}
 }
 
 // commits: commits that hang while members come and go.

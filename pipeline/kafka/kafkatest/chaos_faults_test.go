@@ -1,6 +1,7 @@
 package kafkatest_test
 
 import (
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -56,13 +57,13 @@ func (w *world) befall(c *kafkatest.Call, i int, e episode, f *kafkatest.Fault, 
 	whole := w.roll(i, c) < e.share
 	switch e.what {
 	case "refuse":
-		if e.topic != "" || e.key == kmsg.Metadata { // of some partitions: the true answer, changed
+		switch e.key {
+		case kmsg.Metadata, kmsg.Fetch, kmsg.ListOffsets, kmsg.OffsetFetch: // changes nothing at the broker: the true answer, of some partitions
 			*edit = append(*edit, func(r kmsg.Response) { kafkatest.SetCode(r, e.code, match) })
-			if e.key != kmsg.Metadata && e.key != kmsg.OffsetFetch && whole {
+		default:
+			if whole && (e.topic == "" || writesOnly(c.Req, e.topic)) {
 				f.Answer = kafkatest.Refusal(c.Req, e.code)
 			}
-		} else if whole {
-			f.Answer = kafkatest.Refusal(c.Req, e.code)
 		}
 	case "doubt":
 		*edit = append(*edit, func(r kmsg.Response) { doubt(r, e.code, match, whole) })
@@ -93,6 +94,13 @@ func (w *world) befall(c *kafkatest.Call, i int, e episode, f *kafkatest.Fault, 
 			*edit = append(*edit, func(r kmsg.Response) { w.history.Age(r.(*kmsg.MetadataResponse), time.Since(w.began)-e.from) })
 		}
 	}
+}
+
+// writesOnly says whether a request to produce is for one topic alone: no part of a
+// request can be refused without the others.
+func writesOnly(req kmsg.Request, topic string) bool {
+	p, ok := req.(*kmsg.ProduceRequest)
+	return ok && !slices.ContainsFunc(p.Topics, func(t kmsg.ProduceRequestTopic) bool { return t.Topic != topic })
 }
 
 // doubt sets a code where the broker has done what was asked.

@@ -108,9 +108,9 @@ func (r *referee) check() {
 func (r *referee) moved(l lane, stories map[string]*story) bool {
 	s := stories[fmt.Sprintf("%s/%d", l.topic, l.p)]
 	made, ok := r.remade[l.topic]
-	return ok && s != nil && slices.ContainsFunc(s.starts, func(t told) bool {
-		return t.offset > 0 && t.at >= made && t.at < made+settling
-	})
+	soon := func(at time.Duration) bool { return at >= made && at < made+settling }
+	return ok && s != nil && (slices.ContainsFunc(s.ends, soon) ||
+		slices.ContainsFunc(s.starts, func(t told) bool { return t.offset > 0 && soon(t.at) }))
 }
 
 // checkMarks wants everything in front of a commit to have been stored by then.
@@ -136,6 +136,7 @@ func (r *referee) checkMarks(first map[string]*kgo.Record, stories map[string]*s
 // A story is what happened to one partition, by the members' events.
 type story struct {
 	starts []told // of each assignment: when, and the committed offset that its member was told
+	ends   []time.Duration
 	gaps   int
 }
 
@@ -225,6 +226,10 @@ func (r *referee) tell(m *chaosMember, stories map[string]*story) {
 					}
 				}
 				of(tp).starts = append(of(tp).starts, start)
+			}
+		case "source.revoked":
+			for _, tp := range partitions(e.List) {
+				of(tp).ends = append(of(tp).ends, times[i])
 			}
 		case "source.gap":
 			of(fmt.Sprintf("%s/%d", e.Topic, e.Partition)).gaps++

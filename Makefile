@@ -3,10 +3,10 @@ GO ?= go
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-real chaos workloads bench build
+.PHONY: help demo test check test-real chaos chaos-seeds workloads bench build
 
 help: ## print this help
-	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-10s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
+	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
 
 demo: ## 10,000 real flights through an embedded broker, checked (KEEP=1 leaves the broker up)
 	CGO_ENABLED=0 $(GO) run ./cmd/demo $(if $(KEEP),--keep)
@@ -27,6 +27,9 @@ test-real: ## the Kafka and PostgreSQL tests against the real ones, installed an
 
 chaos: ## real brokers, frozen and killed, moving leaders, daemons that come, go and die, a hanging sink (not in make test; 30 minutes)
 	testdata/real/run.sh $(GO) real,chaos -v -timeout 60m -run 'Stops|Members|Hangs|BrokersDie|LeadersMove|Security' ./cmd/penstock
+
+chaos-seeds: ## 1,000 seeded runs of a group under faults, in virtual time (SEEDS=n for another number; make test runs 50)
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -run TestDeliveryUnderFaults ./pipeline/kafka/kafkatest -args -chaos.seeds $(or $(SEEDS),1000)
 
 workloads: ## W1, W2 and W3a on a real broker beside a loop written by hand (not in make test; wants a quiet machine)
 	testdata/real/run.sh $(GO) real,workload -v -run Workloads ./cmd/penstock

@@ -28,6 +28,9 @@ const Env = "PENSTOCK_TEST_KAFKA"
 // patience bounds every wait of the referee, so that a broken test ends.
 const patience = 60 * time.Second
 
+// virtualPort is that of a Virtual cluster's first broker.
+const virtualPort = 9092
+
 // T is the part of testing.TB that this package needs.
 type T interface {
 	Helper()
@@ -97,6 +100,13 @@ func StartFake(t T, o ...Option) *Cluster {
 	s := settings{brokers: 1}
 	for _, f := range o {
 		f(&s)
+	}
+	if s.network != nil { // it gives out no ports by itself
+		ports := make([]int, s.brokers)
+		for i := range ports {
+			ports[i] = virtualPort + i
+		}
+		s.fake = append(s.fake, kfake.Ports(ports...))
 	}
 	fake, err := kfake.NewCluster(append([]kfake.Opt{
 		kfake.NumBrokers(s.brokers), kfake.GroupMinSessionTimeout(50 * time.Millisecond),

@@ -277,9 +277,9 @@ func TestCommitsAfterEveryCodeAreAsTheTableSays(t *testing.T) {
 	f := follow(t, c, config, false)
 	f.untilServing(1)
 	tp := TopicPartition{topic, 0}
-	for _, code := range everyCode() {
+	for i, code := range everyCode() {
 		fault := c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: config.Group, Err: &kerr.Error{Message: "X", Code: code.Code()}})
-		err := f.Commit(soon(t), map[TopicPartition]Mark{tp: {Offset: 7, Term: f.termOf(tp)}})
+		err := f.Commit(soon(t), map[TopicPartition]Mark{tp: {Offset: int64(i + 1), Term: f.termOf(tp)}})
 		if told := code.Ruling(OnCommit).Does == Report; told != errors.Is(err, code) || !told && err != nil || fault.Hits() != 1 {
 			t.Errorf("%v: a commit ends with %v after %d answers", code, err, fault.Hits())
 		}

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -32,7 +31,6 @@ type orders struct {
 	lines  *bufio.Scanner
 	out    io.Writer
 	engine pipeline.Engine
-	mu     sync.Mutex
 	lanes  map[int]*pipeline.Lane
 }
 

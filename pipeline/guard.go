@@ -11,13 +11,20 @@ import (
 type crew struct {
 	pool  *pool.Pool
 	alive sync.WaitGroup
+
+	mu   sync.Mutex
+	over bool
 }
 
 func newCrew() *crew { return &crew{pool: pool.New()} }
 
-// wait blocks until every worker has ended. It must not be called while new ones may
-// still be started.
+// wait blocks until every worker has ended. None is started any more: it comes when
+// what is left has been given up, of which a transaction that is still being begun
+// does not know. A start behind it would end the process, as conc's pool is closed.
 func (c *crew) wait() {
+	c.mu.Lock()
+	c.over = true
+	c.mu.Unlock()
 	c.alive.Wait()
 	c.pool.Wait()
 }
@@ -34,8 +41,14 @@ type worker struct {
 }
 
 func (w *worker) start() {
-	w.crew.alive.Add(1)
-	w.crew.pool.Go(w.loop)
+	c := w.crew
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return
+	}
+	c.alive.Add(1)
+	c.pool.Go(w.loop)
 }
 
 func (w *worker) loop() {

@@ -122,6 +122,7 @@ type Kafka struct {
 	mu        sync.Mutex
 	topics    map[string]*kafkaTopic
 	missing   map[string]missingTopic // what records named and cannot be written to
+	tries     map[string]int          // looks at names that were not found yet
 	refreshed time.Time
 	spare     []*kafkaBatch
 }
@@ -132,7 +133,7 @@ func NewKafka(s KafkaSettings, src pipeline.Source) (*Kafka, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	k := &Kafka{settings: s, topics: map[string]*kafkaTopic{}, missing: map[string]missingTopic{}, refreshed: time.Now()}
+	k := &Kafka{settings: s, topics: map[string]*kafkaTopic{}, missing: map[string]missingTopic{}, tries: map[string]int{}, refreshed: time.Now()}
 	config, err := s.config(src, k.warnFiles)
 	if err != nil {
 		return nil, err

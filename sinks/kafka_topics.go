@@ -31,7 +31,8 @@ const (
 	// topicTries are how often a topic that a record names is asked for before the record
 	// is rejected, with pauses from firstPause on that double: about 0.8 s together, in
 	// which a topic that was just made is known to all brokers. All names of a Write are
-	// asked for together.
+	// asked for together. Tries count on from one Write to the next: one with a shorter
+	// timeout would else never come to the end of them, and hold its lane for ever.
 	topicTries = 5
 	firstPause = 50 * time.Millisecond
 )
@@ -168,12 +169,12 @@ func (k *Kafka) lookUp(ctx context.Context, names []string) map[string]error {
 		}
 		return failed
 	}
-	for try, pause := 0, firstPause; ; try, pause = try+1, 2*pause {
+	for try, pause := 1, firstPause; ; try, pause = try+1, 2*pause {
 		states, err := k.client.LookUp(ctx, names)
 		if err != nil {
 			return all(err)
 		}
-		var again []string
+		var again []string // not known to be there, and not tried often enough
 		for i, s := range states {
 			name := names[i]
 			switch {
@@ -187,19 +188,17 @@ func (k *Kafka) lookUp(ctx context.Context, names []string) map[string]error {
 				}
 			case errors.Is(s.Err, kafka.InvalidTopic):
 				failed[name] = k.miss(name, pipeline.Reject(reasonTopicName, fmt.Errorf("looking the record's topic up: %w", s.Err)))
-			case errors.Is(s.Err, kafka.UnknownTopicOrPartition):
-				failed[name], again = errUnknownTopic, append(again, name)
-			case errors.Is(s.Err, kafka.TopicAuthorizationFailed):
-				failed[name], again = errTopicDenied, append(again, name)
-			default: // there, and not led yet
-				failed[name], again = fmt.Errorf("looking the record's topic up: %w", s.Err), append(again, name)
+			default:
+				failed[name] = lookUpError(s.Err)
+				if max(try, k.tried(name)) < topicTries {
+					again = append(again, name)
+				} else if k.miss(name, failed[name]) == errUnknownTopic {
+					k.producer.Gone(name)
+				}
 			}
 		}
 		if names = again; len(names) == 0 {
 			return failed
-		}
-		if try == topicTries-1 {
-			break
 		}
 		timer := time.NewTimer(pause)
 		select {
@@ -209,12 +208,28 @@ func (k *Kafka) lookUp(ctx context.Context, names []string) map[string]error {
 			return all(ctx.Err())
 		}
 	}
-	for _, name := range names {
-		if k.miss(name, failed[name]) == errUnknownTopic {
-			k.producer.Gone(name)
-		}
+}
+
+// lookUpError is what becomes of a record whose topic is not known to be there.
+func lookUpError(err error) error {
+	switch {
+	case errors.Is(err, kafka.UnknownTopicOrPartition):
+		return errUnknownTopic
+	case errors.Is(err, kafka.TopicAuthorizationFailed):
+		return errTopicDenied
 	}
-	return failed
+	return fmt.Errorf("looking the record's topic up: %w", err) // there, and not led yet: it is waited for
+}
+
+// tried counts a look at a topic that did not find it, and gives how many there were.
+func (k *Kafka) tried(name string) int {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if len(k.tries) >= maxTopics && k.tries[name] == 0 {
+		clear(k.tries) // some are asked for again
+	}
+	k.tries[name]++
+	return k.tries[name]
 }
 
 // miss remembers for a while that a topic cannot be written to, when err rejects the
@@ -233,6 +248,7 @@ func (k *Kafka) miss(name string, err error) error {
 		clear(k.missing)
 	}
 	k.missing[name] = missingTopic{now, err}
+	delete(k.tries, name)
 	return err
 }
 
@@ -255,6 +271,7 @@ func (k *Kafka) learn(name string, n int32) bool {
 	t.partitions.Store(n)
 	k.topics[name] = t
 	delete(k.missing, name)
+	delete(k.tries, name)
 	return true
 }
 

@@ -121,6 +121,40 @@ func TestUnknownTopicsAreAskedForTogether(t *testing.T) {
 	})
 }
 
+// Writes with less time than the tries take come to the end of them together.
+func TestUnknownTopicInShortWrites(t *testing.T) {
+	bubble(t, "{to}", func(t *testing.T, c *kafkatest.Cluster, k *Kafka) {
+		for n := range topicTries {
+			ctx, cancel := context.WithTimeout(t.Context(), firstPause/2)
+			got := reasonsOf(t, k.Write(ctx, naming(0, "nowhere")))
+			cancel()
+			if rejected := got[0] == reasonNoTopic; rejected != (n == topicTries-1) {
+				t.Errorf("write %d: failed %v", n, got)
+			}
+		}
+	})
+}
+
+// More names than are remembered cost no more tries, and none is lost sight of.
+func TestMoreUnknownTopicsThanAreRemembered(t *testing.T) {
+	bubble(t, "{to}", func(t *testing.T, c *kafkatest.Cluster, k *Kafka) {
+		var names []string
+		for n := range 2*maxTopics + 1 {
+			names = append(names, fmt.Sprint("id-of-a-record-", n))
+		}
+		take := asked(c)
+		if got := reasonsOf(t, k.Write(t.Context(), naming(0, names...))); len(got) != len(names) || got[0] != reasonNoTopic {
+			t.Errorf("%d failed, the first %q", len(got), got[0])
+		}
+		if n := len(take()); n != topicTries {
+			t.Errorf("%d requests, want %d", n, topicTries)
+		}
+		if len(k.missing) > maxTopics || len(k.tries) > maxTopics {
+			t.Errorf("%d and %d names are remembered", len(k.missing), len(k.tries))
+		}
+	})
+}
+
 // A topic that is made while it is asked for is found.
 func TestATopicThatWasJustMadeIsWaitedFor(t *testing.T) {
 	bubble(t, "{to}", func(t *testing.T, c *kafkatest.Cluster, k *Kafka) {
@@ -256,4 +290,25 @@ func TestIdleTopicsMakeRoom(t *testing.T) {
 			t.Errorf("%d topics are known, want 2", len(k.topics))
 		}
 	})
+}
+
+// On whatever broker: a Write with the sink's own time limit comes to the end of many
+// names that are not there. One after another they would take minutes.
+func TestManyUnknownTopicsInOneWrite(t *testing.T) {
+	c := kafkatest.Start(t)
+	good := c.Topic(t, 1)
+	k := newKafka(t, kafkaSettings(t, c, "{to}"))
+	names := []string{good}
+	for n := range 300 {
+		names = append(names, fmt.Sprintf("%s-%d", good, n))
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	got := reasonsOf(t, k.Write(ctx, naming(0, names...)))
+	if len(got) != 300 || got[1] != reasonNoTopic || got[300] != reasonNoTopic {
+		t.Errorf("%d failed: %q, %q", len(got), got[1], got[300])
+	}
+	if n := len(c.Consume(t, good)); n != 1 {
+		t.Errorf("%d stored, want 1", n)
+	}
 }

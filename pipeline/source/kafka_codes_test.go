@@ -38,7 +38,7 @@ type codeRun struct {
 
 // hear runs a pipeline for every code at once, each with a topic and a group of its
 // own, in virtual time.
-func hear(t *testing.T, k *kafkatest.Cluster, o KafkaOptions, fault func(topic, group string) kfake.Fault) []*codeRun {
+func hear(t *testing.T, k *kafkatest.Cluster, o KafkaOptions, fault func(topic, group string) kfake.Fault, change ...func(*KafkaSettings)) []*codeRun {
 	t.Helper()
 	var runs []*codeRun
 	for _, code := range codesOfKafka() {
@@ -49,6 +49,9 @@ func hear(t *testing.T, k *kafkatest.Cluster, o KafkaOptions, fault func(topic, 
 		r.fault = k.Fake().Fault(f)
 		r.offsets = k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: r.topic, Observe: true, Count: -1})
 		s := settings(k, r.group, r.topic)
+		for _, f := range change {
+			f(&s)
+		}
 		r.kafkaRun = startRunWith(t, s, o)
 		runs = append(runs, r)
 	}
@@ -63,52 +66,149 @@ func (r *codeRun) ends(place string) {
 	}
 }
 
-// goesOn wants all records, each once, and says false when the pipeline has ended.
-func (r *codeRun) goesOn() bool {
+// goesOn wants all records, each once, and all of them committed.
+func (r *codeRun) goesOn(k *kafkatest.Cluster) {
 	r.t.Helper()
 	late := time.After(patience)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for len(r.sink.Records()) < 3 {
+	for len(r.sink.Records()) < 3 || r.fault.Hits() == 0 {
 		select {
 		case <-tick.C:
 		case err := <-r.done:
 			r.done <- err
 			r.t.Errorf("%v: the pipeline ends with %v", r.code, err)
-			return false
+			return
 		case <-late:
 			r.t.Errorf("%v: only %d records came", r.code, len(r.sink.Records()))
-			return false
+			return
 		}
 	}
-	r.stop()
+	r.cancel()
+	if err := r.end(); err != nil {
+		r.t.Errorf("%v: the pipeline ends with %v", r.code, err)
+		return
+	}
 	check(r.t, 3, true, r.sink)
-	return true
+	if at := k.Committed(r.t, r.group)[r.topic][0]; at != 3 {
+		r.t.Errorf("%v: %d is committed, not 3", r.code, at)
+	}
 }
 
-// Every code, as the answer to a fetch, has the effect that the table says.
-func TestKafkaDoesWithEveryCodeOfAFetchWhatTheTableSays(t *testing.T) {
+// Every code, as the answer to any request of the source, has the effect that the table
+// says: it goes on by itself, all records come once and are committed; or it ends, and
+// says where and why.
+func TestKafkaDoesWithEveryCodeWhatTheTableSays(t *testing.T) {
+	ofTopic := func(keys ...kmsg.Key) func(string, string) kfake.Fault {
+		return func(topic, _ string) kfake.Fault { return kfake.Fault{Keys: keys, Topic: topic} }
+	}
+	ofGroup := func(keys ...kmsg.Key) func(string, string) kfake.Fault {
+		return func(_, group string) kfake.Fault { return kfake.Fault{Keys: keys, Group: group} }
+	}
+	for name, tc := range map[string]struct {
+		on    kafka.Request
+		fault func(topic, group string) kfake.Fault
+		place func(r *codeRun) string
+	}{
+		"Fetch":                  {kafka.OnFetch, ofTopic(kmsg.Fetch), (*codeRun).partition},
+		"Fetch, as a whole":      {kafka.OnFetch, wholeFetch, (*codeRun).broker},
+		"ListOffsets":            {kafka.OnMetadata, ofTopic(kmsg.ListOffsets), (*codeRun).partition},
+		"Metadata":               {kafka.OnMetadata, ofTopic(kmsg.Metadata), (*codeRun).ofTopic},
+		"OffsetFetch":            {kafka.OnOffsets, ofGroup(kmsg.OffsetFetch), (*codeRun).ofGroup},
+		"OffsetFetch, a topic":   {kafka.OnOffsets, ofTopic(kmsg.OffsetFetch), (*codeRun).partition},
+		"OffsetCommit":           {kafka.OnCommit, ofTopic(kmsg.OffsetCommit), (*codeRun).partition},
+		"FindCoordinator":        {kafka.OnMetadata, ofGroup(kmsg.FindCoordinator), (*codeRun).ofGroup},
+		"FindCoordinator, later": {kafka.OnGroup, nil, (*codeRun).ofGroup},
+		"JoinGroup":              {kafka.OnGroup, ofGroup(kmsg.JoinGroup), (*codeRun).ofGroup},
+		"SyncGroup":              {kafka.OnGroup, ofGroup(kmsg.SyncGroup), (*codeRun).ofGroup},
+		"Heartbeat":              {kafka.OnGroup, ofGroup(kmsg.Heartbeat), (*codeRun).ofGroup},
+	} {
+		t.Run(name, func(t *testing.T) {
+			virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
+				fault := tc.fault
+				if fault == nil {
+					fault = func(topic, group string) kfake.Fault { return secondCoordinator(k, group) }
+				}
+				for _, r := range hear(t, k, o, fault) {
+					ruling := r.code.Ruling(tc.on)
+					if ruling.Does == kafka.Stop {
+						r.ends(tc.place(r))
+					} else {
+						r.goesOn(k)
+					}
+					if r.fault.Hits() != 1 {
+						t.Errorf("%v: heard %d times", r.code, r.fault.Hits())
+					}
+					// The start of the group is asked for once, both ends when the offset is not there.
+					if asked := r.offsets.Hits(); name == "Fetch" && (ruling.Does == kafka.Range) != (asked == 3) {
+						t.Errorf("%v: offsets are asked for %d times", r.code, asked)
+					}
+				}
+			})
+		})
+	}
+}
+
+// The first offsets of a group that starts at a time are a commit of their own: every
+// code that takes the member's place, or passes, is answered by trying again.
+func TestKafkaStoresItsStartAfterEveryCodeThatTheTableLetsPass(t *testing.T) {
 	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
 		for _, r := range hear(t, k, o, func(topic, _ string) kfake.Fault {
-			return kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Partitions: []int32{0}}
-		}) {
-			switch ruling := r.code.Ruling(kafka.OnFetch); ruling.Does {
-			case kafka.Stop:
-				r.ends(r.topic + "/0")
-			case kafka.Range, kafka.Retry, kafka.Lookup:
-				if !r.goesOn() {
-					continue
-				}
-				// The start of the group is asked for once; both ends when the offset is not there.
-				if asked, want := r.offsets.Hits(), map[bool]int{false: 1, true: 3}[ruling.Does == kafka.Range]; asked != want {
-					t.Errorf("%v: offsets are asked for %d times, not %d", r.code, asked, want)
-				}
-			default:
-				t.Errorf("%v: the source knows nothing of this ruling: %+v", r.code, ruling)
-			}
-			if r.fault.Hits() != 1 {
-				t.Errorf("%v: heard %d times", r.code, r.fault.Hits())
+			return kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: topic}
+		}, func(s *KafkaSettings) { s.Start = "1999-01-01T00:00:00Z" }) {
+			if r.code.Ruling(kafka.OnCommit).Does == kafka.Report && !r.code.Temporary() {
+				r.ends(r.partition())
+			} else {
+				r.goesOn(k)
 			}
 		}
 	})
 }
+
+// A member leaves after every code that passes, and when the group does not know it; it
+// does not insist on what does not pass.
+func TestKafkaLeavesAfterEveryCodeAsTheTableSays(t *testing.T) {
+	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
+		asked := map[*codeRun]*kfake.FaultHandle{}
+		runs := hear(t, k, o, func(_, group string) kfake.Fault { return kfake.Fault{Keys: []kmsg.Key{kmsg.LeaveGroup}, Group: group} })
+		for _, r := range runs {
+			asked[r] = k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.LeaveGroup}, Group: r.group, Observe: true, Count: -1})
+		}
+		for _, r := range runs {
+			r.has(3)
+			r.cancel()
+			err, again := r.end(), 1
+			does := r.code.Ruling(kafka.OnGroup).Does
+			if does == kafka.Stop || r.code == kafka.UnknownMemberID {
+				again = 0
+			}
+			if (err != nil) != (does == kafka.Stop) || err != nil && !strings.Contains(err.Error(), r.group) || r.fault.Hits() != 1 || asked[r].Hits() != again {
+				t.Errorf("%v: leaving ends with %v, asked %d times more", r.code, err, asked[r].Hits())
+			}
+		}
+	})
+}
+
+// wholeFetch is a code that is no partition's.
+func wholeFetch(topic, _ string) kfake.Fault {
+	return kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, TopLevel: true, When: func(req kmsg.Request) bool {
+		topics := req.(*kmsg.FetchRequest).Topics
+		return len(topics) == 1 && topics[0].Topic == topic
+	}}
+}
+
+// secondCoordinator is for the member's own question: the first is asked before it joins,
+// and its answer is good until the coordinator says otherwise.
+func secondCoordinator(k *kafkatest.Cluster, group string) kfake.Fault {
+	k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: group, Err: kerr.NotCoordinator})
+	asked := 0
+	return kfake.Fault{Keys: []kmsg.Key{kmsg.FindCoordinator}, Group: group, When: func(kmsg.Request) bool {
+		asked++
+		return asked == 2
+	}}
+}
+
+func (r *codeRun) partition() string { return r.topic + "/0" }
+func (r *codeRun) broker() string    { return r.k.s.Brokers[0] }
+func (r *codeRun) ofTopic() string   { return r.topic }
+func (r *codeRun) ofGroup() string   { return r.group }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline/kafka"
@@ -41,11 +42,26 @@ type codeRun struct {
 func hear(t *testing.T, k *kafkatest.Cluster, o KafkaOptions, fault func(topic, group string) kfake.Fault, change ...func(*KafkaSettings)) []*codeRun {
 	t.Helper()
 	var runs []*codeRun
+	var topics []string
+	var recs []*kgo.Record
 	for _, code := range codesOfKafka() {
-		r := &codeRun{code: code, topic: k.Topic(t, 1), group: k.Group(t)}
-		fill(t, k, r.topic, 1, 0, 3)
+		r := &codeRun{code: code, topic: k.Name(t), group: k.Group(t)}
+		runs, topics = append(runs, r), append(topics, r.topic)
+		for n := range 3 {
+			recs = append(recs, &kgo.Record{Topic: r.topic, Value: fmt.Append(nil, n)})
+		}
+	}
+	if _, err := k.Admin(t).CreateTopics(t.Context(), 1, 1, nil, topics...); err != nil {
+		t.Fatal(err)
+	}
+	w := k.Client(t)
+	if err := w.ProduceSync(t.Context(), recs...).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	for _, r := range runs {
 		f := fault(r.topic, r.group)
-		f.Err = &kerr.Error{Message: "X", Code: code.Code()}
+		f.Err = &kerr.Error{Message: "X", Code: r.code.Code()}
 		r.fault = k.Fake().Fault(f)
 		r.offsets = k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: r.topic, Observe: true, Count: -1})
 		s := settings(k, r.group, r.topic)
@@ -53,38 +69,46 @@ func hear(t *testing.T, k *kafkatest.Cluster, o KafkaOptions, fault func(topic, 
 			f(&s)
 		}
 		r.kafkaRun = startRunWith(t, s, o)
-		runs = append(runs, r)
 	}
 	return runs
+}
+
+// settle waits until the pipelines have ended that are to stop, and until the others have
+// heard the code and all their records; then it ends those, all at once: while one after
+// another ends, all that wait would poll on.
+func settle(runs []*codeRun, stops func(*codeRun) bool) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	late := time.After(patience)
+	for _, r := range runs {
+		for over := false; !over && (stops(r) || len(r.sink.Records()) < 3 || r.fault.Hits() == 0); {
+			select {
+			case <-tick.C:
+			case err := <-r.done:
+				r.done <- err
+				over = true
+			case <-late:
+				r.t.Errorf("%v: heard %d times, and %d records came", r.code, r.fault.Hits(), len(r.sink.Records()))
+				over = true
+			}
+		}
+	}
+	for _, r := range runs {
+		r.cancel()
+	}
 }
 
 // ends wants the pipeline to end, with an error that says where and why.
 func (r *codeRun) ends(place string) {
 	r.t.Helper()
-	if err := r.end(); !errors.Is(err, r.code) || !strings.Contains(err.Error(), place) || !strings.Contains(err.Error(), fmt.Sprintf("%d", r.code.Code())) {
-		r.t.Errorf("%v: the pipeline ends with %v, which names no %s", r.code, err, place)
+	if err := r.end(); !errors.Is(err, r.code) || !strings.Contains(err.Error(), place) || !strings.Contains(err.Error(), fmt.Sprintf("code %d", r.code.Code())) {
+		r.t.Errorf("%v: the pipeline ends with %v, and should name %s", r.code, err, place)
 	}
 }
 
 // goesOn wants all records, each once, and all of them committed.
 func (r *codeRun) goesOn(k *kafkatest.Cluster) {
 	r.t.Helper()
-	late := time.After(patience)
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for len(r.sink.Records()) < 3 || r.fault.Hits() == 0 {
-		select {
-		case <-tick.C:
-		case err := <-r.done:
-			r.done <- err
-			r.t.Errorf("%v: the pipeline ends with %v", r.code, err)
-			return
-		case <-late:
-			r.t.Errorf("%v: only %d records came", r.code, len(r.sink.Records()))
-			return
-		}
-	}
-	r.cancel()
 	if err := r.end(); err != nil {
 		r.t.Errorf("%v: the pipeline ends with %v", r.code, err)
 		return
@@ -113,7 +137,7 @@ func TestKafkaDoesWithEveryCodeWhatTheTableSays(t *testing.T) {
 		"Fetch":                  {kafka.OnFetch, ofTopic(kmsg.Fetch), (*codeRun).partition},
 		"Fetch, as a whole":      {kafka.OnFetch, wholeFetch, (*codeRun).broker},
 		"ListOffsets":            {kafka.OnMetadata, ofTopic(kmsg.ListOffsets), (*codeRun).partition},
-		"Metadata":               {kafka.OnMetadata, ofTopic(kmsg.Metadata), (*codeRun).ofTopic},
+		"Metadata":               {kafka.OnMetadata, ownMetadata, (*codeRun).ofTopic},
 		"OffsetFetch":            {kafka.OnOffsets, ofGroup(kmsg.OffsetFetch), (*codeRun).ofGroup},
 		"OffsetFetch, a topic":   {kafka.OnOffsets, ofTopic(kmsg.OffsetFetch), (*codeRun).partition},
 		"OffsetCommit":           {kafka.OnCommit, ofTopic(kmsg.OffsetCommit), (*codeRun).partition},
@@ -129,9 +153,11 @@ func TestKafkaDoesWithEveryCodeWhatTheTableSays(t *testing.T) {
 				if fault == nil {
 					fault = func(topic, group string) kfake.Fault { return secondCoordinator(k, group) }
 				}
-				for _, r := range hear(t, k, o, fault) {
-					ruling := r.code.Ruling(tc.on)
-					if ruling.Does == kafka.Stop {
+				runs := hear(t, k, o, fault)
+				stops := func(r *codeRun) bool { return r.code.Ruling(tc.on).Does == kafka.Stop }
+				settle(runs, stops)
+				for _, r := range runs {
+					if stops(r) {
 						r.ends(tc.place(r))
 					} else {
 						r.goesOn(k)
@@ -140,7 +166,7 @@ func TestKafkaDoesWithEveryCodeWhatTheTableSays(t *testing.T) {
 						t.Errorf("%v: heard %d times", r.code, r.fault.Hits())
 					}
 					// The start of the group is asked for once, both ends when the offset is not there.
-					if asked := r.offsets.Hits(); name == "Fetch" && (ruling.Does == kafka.Range) != (asked == 3) {
+					if asked := r.offsets.Hits(); name == "Fetch" && (r.code.Ruling(tc.on).Does == kafka.Range) != (asked == 3) {
 						t.Errorf("%v: offsets are asked for %d times", r.code, asked)
 					}
 				}
@@ -153,10 +179,15 @@ func TestKafkaDoesWithEveryCodeWhatTheTableSays(t *testing.T) {
 // code that takes the member's place, or passes, is answered by trying again.
 func TestKafkaStoresItsStartAfterEveryCodeThatTheTableLetsPass(t *testing.T) {
 	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
-		for _, r := range hear(t, k, o, func(topic, _ string) kfake.Fault {
+		runs := hear(t, k, o, func(topic, _ string) kfake.Fault {
 			return kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Topic: topic}
-		}, func(s *KafkaSettings) { s.Start = "1999-01-01T00:00:00Z" }) {
-			if r.code.Ruling(kafka.OnCommit).Does == kafka.Report && !r.code.Temporary() {
+		}, func(s *KafkaSettings) { s.Start = "1999-01-01T00:00:00Z" })
+		stops := func(r *codeRun) bool {
+			return r.code.Ruling(kafka.OnCommit).Does == kafka.Report && !r.code.Temporary()
+		}
+		settle(runs, stops)
+		for _, r := range runs {
+			if stops(r) {
 				r.ends(r.partition())
 			} else {
 				r.goesOn(k)
@@ -173,10 +204,12 @@ func TestKafkaLeavesAfterEveryCodeAsTheTableSays(t *testing.T) {
 		runs := hear(t, k, o, func(_, group string) kfake.Fault { return kfake.Fault{Keys: []kmsg.Key{kmsg.LeaveGroup}, Group: group} })
 		for _, r := range runs {
 			asked[r] = k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.LeaveGroup}, Group: r.group, Observe: true, Count: -1})
+			r.has(3)
 		}
 		for _, r := range runs {
-			r.has(3)
 			r.cancel()
+		}
+		for _, r := range runs {
 			err, again := r.end(), 1
 			does := r.code.Ruling(kafka.OnGroup).Does
 			if does == kafka.Stop || r.code == kafka.UnknownMemberID {
@@ -194,6 +227,13 @@ func wholeFetch(topic, _ string) kfake.Fault {
 	return kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, TopLevel: true, When: func(req kmsg.Request) bool {
 		topics := req.(*kmsg.FetchRequest).Topics
 		return len(topics) == 1 && topics[0].Topic == topic
+	}}
+}
+
+// ownMetadata leaves out the client that has produced to all topics.
+func ownMetadata(topic, _ string) kfake.Fault {
+	return kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata}, Topic: topic, When: func(req kmsg.Request) bool {
+		return len(req.(*kmsg.MetadataRequest).Topics) == 1
 	}}
 }
 

@@ -147,7 +147,7 @@ func (m *member) joinOnce() error {
 		return err
 	}
 	if j.protocol != groupProtocol {
-		return m.otherProtocol(InconsistentGroupProtocol)
+		return fmt.Errorf("joining group %s: %w", m.config.Group, InconsistentGroupProtocol)
 	}
 	m.mu.Lock()
 	m.generation = j.generation

@@ -252,3 +252,47 @@ func (r *codeRun) partition() string { return r.topic + "/0" }
 func (r *codeRun) broker() string    { return r.k.s.Brokers[0] }
 func (r *codeRun) ofTopic() string   { return r.topic }
 func (r *codeRun) ofGroup() string   { return r.group }
+
+// A broker that goes on to say that something went wrong is asked again, and it is told.
+func TestKafkaTellsOfAFetchThatFailsAgainAndAgain(t *testing.T) {
+	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
+		topic, group := k.Topic(t, 1), k.Group(t)
+		fill(t, k, topic, 1, 0, 3)
+		fault := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Partitions: []int32{0}, Count: -1})
+		r := startRunWith(t, settings(k, group, topic), o)
+		time.Sleep(time.Minute) // of the bubble
+		if n := fault.Hits(); n < 60 || n > 80 {
+			t.Errorf("asked %d times in a minute", n)
+		}
+		told := 0
+		for _, line := range r.log.all {
+			if text, _ := line["message"].(string); strings.HasPrefix(text, "reading a partition is tried again") {
+				told++
+			}
+		}
+		if told != 3 {
+			t.Errorf("told %d times in a minute", told)
+		}
+		fault.Remove()
+		r.has(3)
+		r.stop()
+		check(t, 3, true, r.sink)
+	})
+}
+
+// A coordinator that wants a member id, whatever it is sent, is not asked without a pause.
+func TestKafkaJoinsWithoutHasteWhereItsMemberIDIsNotTaken(t *testing.T) {
+	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
+		topic, group := k.Topic(t, 1), k.Group(t)
+		fill(t, k, topic, 1, 0, 3)
+		fault := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: group, Err: kerr.MemberIDRequired, Count: 1000})
+		r := startRunWith(t, settings(k, group, topic), o)
+		time.Sleep(time.Minute) // of the bubble
+		if n := fault.Hits(); n < 60 || n > 200 {
+			t.Errorf("asked %d times in a minute", n)
+		}
+		fault.Remove()
+		r.has(3)
+		r.stop()
+	})
+}

@@ -5,14 +5,15 @@ type Request uint8
 
 // The kinds, which are the columns of the table. FindCoordinator counts as the request
 // for whose sake the coordinator is looked for, and as one of all others in the check at
-// the start.
+// the start. After any code of InitProducerId it is sent again, as long as a batch waits
+// for its answer; who gives up waiting is told the last.
 const (
 	OnProduce  Request = iota // Produce
 	OnFetch                   // Fetch
 	OnCommit                  // OffsetCommit
 	OnOffsets                 // OffsetFetch
 	OnGroup                   // JoinGroup, SyncGroup, Heartbeat, LeaveGroup
-	OnMetadata                // Metadata, ListOffsets, InitProducerId and all others
+	OnMetadata                // Metadata, ListOffsets, OffsetForLeaderEpoch and all others
 	requests
 )
 

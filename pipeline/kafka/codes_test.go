@@ -62,8 +62,9 @@ In the first column, *may be stored* says that the batch may be in the log behin
 its sequence, and its output partition closed to others, until an answer settles that. *is not stored*
 says that the answer proves the contrary. *own* says that the trouble may be the batch's own: when nobody
 waits for it any more and nothing else has been heard for two minutes, the tries end. The column metadata
-stands for Metadata, ListOffsets, InitProducerId and all other requests. FindCoordinator counts as the
-request for whose sake the coordinator is looked for, and as one of the others in the check at the start.
+stands for Metadata, ListOffsets, OffsetForLeaderEpoch and all other requests. FindCoordinator counts as
+the request for whose sake the coordinator is looked for, and as one of the others in the check at the
+start. After any code InitProducerId is sent again, as long as a batch waits for its answer.
 
 | Code | Name | Produce | Fetch | OffsetCommit | OffsetFetch | Group | Metadata |
 |---|---|---|---|---|---|---|---|
@@ -306,4 +307,21 @@ func TestCommitsAfterEveryCodeAreAsTheTableSays(t *testing.T) {
 			t.Errorf("%v: a commit ends with %v after %d answers", code, err, fault.Hits())
 		}
 	}
+}
+
+// After every code a producer id is asked for again, as long as a batch waits for it.
+func TestProducerIDsAreAskedForAgainAfterEveryCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := kafkatest.StartFake(t, kafkatest.Virtual())
+		topic := c.Topic(t, 1)
+		client := testClient(t, c, func(config *Config) { config.Dial = c.Dial })
+		for i, code := range everyCode() {
+			fault := c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: &kerr.Error{Message: "X", Code: code.Code()}})
+			p := NewProducer(client, ProducerConfig{})
+			if err := p.Produce(within(t, time.Minute), numbered(topic, 0, i, 1)); err != nil || fault.Hits() != 1 {
+				t.Errorf("%v: heard %d times, producing ends with %v", code, fault.Hits(), err)
+			}
+			p.Close()
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -185,6 +186,35 @@ func TestKafkaStoresItsStartAfterEveryCodeThatTheTableLetsPass(t *testing.T) {
 		stops := func(r *codeRun) bool {
 			return r.code.Ruling(kafka.OnCommit).Does == kafka.Report && !r.code.Temporary()
 		}
+		settle(runs, stops)
+		for _, r := range runs {
+			if stops(r) {
+				r.ends(r.partition())
+			} else {
+				r.goesOn(k)
+			}
+		}
+	})
+}
+
+// A new leader is asked where the epoch ended that was read last, before anything is
+// fetched from it.
+func TestKafkaDoesWithEveryCodeOfANewLeaderWhatTheTableSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := virtualCluster(t, 2)
+		o := KafkaOptions{Pipeline: "test", Drain: 5 * time.Second, Dial: k.Dial}
+		runs := hear(t, k, o, func(topic, _ string) kfake.Fault {
+			return kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetForLeaderEpoch}, Topic: topic}
+		})
+		for _, r := range runs {
+			r.has(3)
+		}
+		for _, r := range runs {
+			if err := k.Fake().MoveTopicPartition(r.topic, 0, 1-k.Fake().LeaderFor(r.topic, 0)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stops := func(r *codeRun) bool { return r.code.Ruling(kafka.OnMetadata).Does == kafka.Stop }
 		settle(runs, stops)
 		for _, r := range runs {
 			if stops(r) {

@@ -3,13 +3,17 @@ package kafka
 // A Request is a kind of request that an error code answers.
 type Request uint8
 
-// The kinds, which are the columns of the table.
+// The kinds, which are the columns of the table. FindCoordinator counts as the request
+// for whose sake the coordinator is looked for, and as one of all others in the check at
+// the start. After any code of InitProducerId it is sent again, as long as a batch waits
+// for its answer; who gives up waiting is told the last.
 const (
 	OnProduce  Request = iota // Produce
 	OnFetch                   // Fetch
-	OnCommit                  // OffsetCommit and OffsetFetch
+	OnCommit                  // OffsetCommit
+	OnOffsets                 // OffsetFetch
 	OnGroup                   // JoinGroup, SyncGroup, Heartbeat, LeaveGroup
-	OnMetadata                // Metadata, FindCoordinator, ListOffsets, InitProducerId and all others
+	OnMetadata                // Metadata, ListOffsets, OffsetForLeaderEpoch and all others
 	requests
 )
 
@@ -46,23 +50,26 @@ type Ruling struct {
 	Why    string
 }
 
-// again says whether the same request may succeed later without anybody's doing.
-func (r Ruling) again() bool { return r.Does == Retry || r.Does == Lookup }
+// Again says whether the same request may succeed later without anybody's doing.
+func (r Ruling) Again() bool { return r.Does == Retry || r.Does == Lookup }
 
 // A codeRow is what one code means. A column that is left out follows from the others,
 // as Ruling does it.
-type codeRow struct{ produce, fetch, commit, group, metadata Ruling }
+type codeRow struct{ produce, fetch, commit, offsets, group, metadata Ruling }
+
+func (r codeRow) columns() [requests]Ruling {
+	return [requests]Ruling{r.produce, r.fetch, r.commit, r.offsets, r.group, r.metadata}
+}
 
 // Ruling gives what e means as the answer to a kind of request. Every code has one,
 // also those that no broker of today knows. Temporary and everything that the producer
 // does with an answer come from it.
 func (e Error) Ruling(on Request) Ruling {
-	row := codeRows[e]
-	given := [requests]Ruling{row.produce, row.fetch, row.commit, row.group, row.metadata}[on]
+	given := codeRows[e].columns()[on]
 	if given.Does != 0 {
 		return given
 	}
-	passes := on != OnMetadata && e.Ruling(OnMetadata).again()
+	passes := on != OnMetadata && e.Ruling(OnMetadata).Again()
 	switch on {
 	case OnProduce:
 		return Ruling{Does: Retry, Doubt: true, Own: true, Why: "no answer to this request that is known of: taken for one that says nothing"}
@@ -74,8 +81,8 @@ func (e Error) Ruling(on Request) Ruling {
 		if passes {
 			return Ruling{Does: Retry, Why: "passes"}
 		}
-		return Ruling{Does: Report, Why: "a commit is reported and tried again by the engine; asking for offsets ends the pipeline"}
-	case OnGroup:
+		return Ruling{Does: Report, Why: "reported, and tried again by the engine; the first offsets of a group that starts at latest or a time end the pipeline"}
+	case OnOffsets, OnGroup:
 		if passes {
 			return Ruling{Does: Retry, Why: "passes"}
 		}
@@ -98,9 +105,11 @@ const (
 
 var (
 	moved       = Ruling{Does: Lookup, Why: "the leader is in doubt"}
+	whole       = Ruling{Does: Retry, Why: "of fetch sessions, which are not used: each request says all"}
 	passing     = Ruling{Does: Retry, Why: "passes"}
 	coordinator = codeRow{
 		commit:   Ruling{Does: Lookup, Why: "the coordinator is in doubt"},
+		offsets:  Ruling{Does: Lookup, Why: "the coordinator is in doubt"},
 		group:    Ruling{Does: Lookup, Why: "the coordinator is in doubt"},
 		metadata: Ruling{Does: Retry, Why: "a coordinator comes up"},
 	}
@@ -109,10 +118,11 @@ var (
 var codeRows = map[Error]codeRow{
 	0: {
 		produce: before(Done, "stored by all replicas in sync"),
-		fetch:   Ruling{Does: Done}, commit: Ruling{Does: Done}, group: Ruling{Does: Done}, metadata: Ruling{Does: Done},
+		fetch:   Ruling{Does: Done}, commit: Ruling{Does: Done}, offsets: Ruling{Does: Done}, group: Ruling{Does: Done}, metadata: Ruling{Does: Done},
 	},
 	UnknownServerError: {
 		produce: Ruling{Does: Retry, Doubt: true, Own: true, Why: "anything may have failed, also behind the append"},
+		fetch:   Ruling{Does: Retry, Why: "anything may have failed, as a remote storage of old segments; reported"},
 		group:   Ruling{Does: Retry, Why: "a join stops the pipeline at the fifth in a row: members of another protocol make brokers say it"},
 	},
 	OffsetOutOfRange: {fetch: Ruling{Does: Range, Why: "deleted, cut off, or a replica that lags"}},
@@ -135,6 +145,7 @@ var codeRows = map[Error]codeRow{
 		produce:  after(Lookup, "appended, and its replicas did not have it in time"),
 		metadata: passing,
 	},
+	brokerNotAvailable:  {metadata: moved},
 	ReplicaNotAvailable: {produce: after(Lookup, whyUnheardOf), metadata: moved},
 	MessageTooLarge:     {produce: refuses(RefusedTooLarge, "above max.message.bytes")},
 	NetworkException: {
@@ -198,29 +209,38 @@ var codeRows = map[Error]codeRow{
 	},
 	// Kafka before 2.5, for a sequence other than 0 of a producer that it knows nothing
 	// of: that may have expired with the batch in the log.
-	UnknownProducerID:       {produce: before(Renew, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
-	groupIDNotFound:         {group: Ruling{Does: Stop, Why: "the group is used by another protocol"}},
-	FencedLeaderEpoch:       {produce: after(Lookup, whyUnheardOf), metadata: moved},
-	UnknownLeaderEpoch:      {produce: after(Lookup, whyUnheardOf), metadata: moved},
-	UnsupportedCompression:  {produce: before(Report, "checked in front of the append; the sink ends the pipeline")},
-	OffsetNotAvailable:      {metadata: passing},
-	MemberIDRequired:        {group: Ruling{Does: Rejoin, Why: "at once, with the id that the answer gives"}},
-	FencedInstanceID:        {group: Ruling{Does: Stop, Why: "another member has the instance id"}},
-	InvalidRecord:           {produce: refuses(RefusedInvalid, "refused by the broker's check of the records")},
-	UnstableOffsetCommit:    {metadata: passing},
-	ThrottlingQuotaExceeded: {metadata: passing},
-	ProducerFenced:          {produce: before(Renew, whyTransactions)},
-	UnknownTopicID:          {produce: after(Lookup, whyUnheardOf), metadata: moved},
-	InconsistentTopicID:     {produce: after(Lookup, whyUnheardOf), metadata: moved},
-	transactionAbortable:    {produce: before(Renew, whyTransactions)},
+	UnknownProducerID:        {produce: before(Renew, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
+	groupIDNotFound:          {group: Ruling{Does: Stop, Why: "the group is used by another protocol"}},
+	fetchSessionNotFound:     {fetch: whole},
+	invalidFetchSessionEpoch: {fetch: whole},
+	fetchSessionTopicID:      {fetch: whole},
+	listenerNotFound:         {metadata: Ruling{Does: Lookup, Why: "of a partition whose leader lacks the listener that we came by: while listeners are changed"}},
+	FencedLeaderEpoch:        {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	UnknownLeaderEpoch:       {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	UnsupportedCompression:   {produce: before(Report, "checked in front of the append; the sink ends the pipeline")},
+	OffsetNotAvailable:       {metadata: passing},
+	MemberIDRequired:         {group: Ruling{Does: Rejoin, Why: "at once, with the id that the answer gives"}},
+	FencedInstanceID:         {group: Ruling{Does: Stop, Why: "another member has the instance id"}},
+	InvalidRecord:            {produce: refuses(RefusedInvalid, "refused by the broker's check of the records")},
+	UnstableOffsetCommit:     {metadata: passing},
+	ThrottlingQuotaExceeded:  {metadata: passing},
+	ProducerFenced:           {produce: before(Renew, whyTransactions)},
+	UnknownTopicID:           {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	InconsistentTopicID:      {produce: after(Lookup, whyUnheardOf), metadata: moved},
+	transactionAbortable:     {produce: before(Renew, whyTransactions)},
 }
 
 // Codes of the table that nothing else names.
 const (
+	brokerNotAvailable       Error = 8
 	invalidRequiredAcks      Error = 21
 	illegalSASLState         Error = 34
 	invalidRequest           Error = 42
 	unsupportedForFormat     Error = 43
 	invalidProducerIDMapping Error = 49
+	fetchSessionNotFound     Error = 70
+	invalidFetchSessionEpoch Error = 71
+	listenerNotFound         Error = 72
+	fetchSessionTopicID      Error = 106
 	transactionAbortable     Error = 120
 )

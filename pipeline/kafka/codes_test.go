@@ -42,7 +42,8 @@ func codesText() []byte {
 	b.WriteString(`# Error codes of Kafka
 
 What each code means to Penstock as the answer to each kind of request. This page is written from the
-table in pipeline/kafka/codes.go, which is what the code does; a test plays every code to the producer.
+table in pipeline/kafka/codes.go, which is what the code does; tests play every code to the producer
+and to the source.
 The last row stands for every code that no Kafka of today has.
 
 | Word | What follows |
@@ -61,14 +62,16 @@ In the first column, *may be stored* says that the batch may be in the log behin
 its sequence, and its output partition closed to others, until an answer settles that. *is not stored*
 says that the answer proves the contrary. *own* says that the trouble may be the batch's own: when nobody
 waits for it any more and nothing else has been heard for two minutes, the tries end. The column metadata
-stands for Metadata, FindCoordinator, ListOffsets, InitProducerId and all other requests.
+stands for Metadata, ListOffsets, OffsetForLeaderEpoch and all other requests. FindCoordinator counts as
+the request for whose sake the coordinator is looked for, and as one of the others in the check at the
+start. After any code InitProducerId is sent again, as long as a batch waits for its answer.
 
-| Code | Name | Produce | Fetch | OffsetCommit, OffsetFetch | Group | Metadata |
-|---|---|---|---|---|---|---|
+| Code | Name | Produce | Fetch | OffsetCommit | OffsetFetch | Group | Metadata |
+|---|---|---|---|---|---|---|---|
 `)
 	words := map[Action]string{Done: "done", Retry: "again", Lookup: "look up", Renew: "new id", Refuse: "refuses",
 		Report: "told", Rejoin: "join", Range: "range", Stop: "stops"}
-	names := [requests]string{"produce", "fetch", "commit", "group", "metadata"}
+	names := [requests]string{"produce", "fetch", "commit", "offsets", "group", "metadata"}
 	var reasons bytes.Buffer
 	for _, code := range append([]Error{0}, everyCode()...) {
 		number, name := fmt.Sprint(code.Code()), code.Name()
@@ -79,8 +82,7 @@ stands for Metadata, FindCoordinator, ListOffsets, InitProducerId and all other 
 			number, name = "any", "any other"
 		}
 		fmt.Fprintf(&b, "| %s | %s |", number, name)
-		row := codeRows[code]
-		given := [requests]Ruling{row.produce, row.fetch, row.commit, row.group, row.metadata}
+		given := codeRows[code].columns()
 		for on := range requests {
 			r := code.Ruling(on)
 			cell := words[r.Does]
@@ -118,6 +120,27 @@ func TestEveryCodeHasARulingForEveryRequest(t *testing.T) {
 			if (r.Does == Refuse) != (r.Reason != "") || (r.Does == Refuse || r.Does == Renew || r.Doubt || r.Absent) && on != OnProduce {
 				t.Errorf("code %d, request %d: %+v", code, on, r)
 			}
+		}
+	}
+}
+
+// What clients of Kafka take for passing passes here, where it can be heard at all.
+func TestWhatIsRetriablePasses(t *testing.T) {
+	elsewhere := map[Error]string{
+		CorruptMessage: "of a fetch: the log is damaged",
+		80:             "of ElectLeaders", 83: "of ElectLeaders", 84: "of ElectLeaders",
+		122: "of share groups", 123: "of share groups", 133: "of share groups",
+	}
+	for _, code := range everyCode() {
+		known := kerr.TypedErrorForCode(code.Code())
+		if known == nil || !known.Retriable || elsewhere[code] != "" {
+			continue
+		}
+		if !code.Ruling(OnFetch).Again() {
+			t.Errorf("%v ends the reading of a partition", code)
+		}
+		if fetches := code == fetchSessionNotFound || code == invalidFetchSessionEpoch || code == fetchSessionTopicID; !fetches && !code.Temporary() {
+			t.Errorf("%v does not pass", code)
 		}
 	}
 }
@@ -284,4 +307,21 @@ func TestCommitsAfterEveryCodeAreAsTheTableSays(t *testing.T) {
 			t.Errorf("%v: a commit ends with %v after %d answers", code, err, fault.Hits())
 		}
 	}
+}
+
+// After every code a producer id is asked for again, as long as a batch waits for it.
+func TestProducerIDsAreAskedForAgainAfterEveryCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := kafkatest.StartFake(t, kafkatest.Virtual())
+		topic := c.Topic(t, 1)
+		client := testClient(t, c, func(config *Config) { config.Dial = c.Dial })
+		for i, code := range everyCode() {
+			fault := c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.InitProducerID}, Err: &kerr.Error{Message: "X", Code: code.Code()}})
+			p := NewProducer(client, ProducerConfig{})
+			if err := p.Produce(within(t, time.Minute), numbered(topic, 0, i, 1)); err != nil || fault.Hits() != 1 {
+				t.Errorf("%v: heard %d times, producing ends with %v", code, fault.Hits(), err)
+			}
+			p.Close()
+		}
+	})
 }

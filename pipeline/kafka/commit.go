@@ -86,18 +86,14 @@ func (c *commit) result(err error) error {
 // the member goes on with another generation, or it has lost everything and the next
 // try is refused.
 func (m *member) commitFinal(err error) bool {
-	var code Error
-	switch {
-	case !errors.As(err, &code):
-		return !Temporary(err)
-	case code == UnknownMemberID, code == IllegalGeneration:
+	_, does := ruled(err, OnCommit)
+	if does == Rejoin {
 		m.mu.Lock()
 		m.beat = true
 		m.mu.Unlock()
 		m.poke()
-		return false
 	}
-	return !code.Temporary() || code == UnknownTopicOrPartition
+	return does == Report || does == Stop
 }
 
 // once is one try. It takes what is settled out of left, and gives an error that the

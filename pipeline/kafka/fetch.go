@@ -51,6 +51,7 @@ type FetchAnswer struct {
 	// nothing until then.
 	Throttle   time.Duration
 	Partitions []FetchedPartition
+	code       error // of the answer as a whole: the connection is good
 }
 
 // A FetchedPartition is the answer for one partition of the request.
@@ -66,14 +67,15 @@ type FetchedPartition struct {
 
 // Fetch polls a broker. alloc gives the buffer for n bytes of records of the
 // partition with the given index in the request; nil allocates from the heap. It is
-// called from another goroutine, and not any more when Fetch has returned. After an
+// called from another goroutine, and not any more when Fetch has returned. The error is
+// a *BrokerError, an Error that the broker answered as a whole, or that of ctx. After an
 // error the partitions that answer holds are whole, and their buffers are the
 // caller's.
 func (c *Client) Fetch(ctx context.Context, req *FetchRequest, alloc func(index, n int) []byte, answer *FetchAnswer) error {
 	if alloc == nil {
 		alloc = func(_, n int) []byte { return make([]byte, n) }
 	}
-	answer.Throttle, answer.Partitions = 0, answer.Partitions[:0]
+	answer.Throttle, answer.Partitions, answer.code = 0, answer.Partitions[:0], nil
 	x := &exchange{
 		key: protocol.Fetch, broker: req.Broker, clientID: c.config.ClientID,
 		body: req.write, patience: req.MaxWait + fetchGrace,
@@ -84,6 +86,9 @@ func (c *Client) Fetch(ctx context.Context, req *FetchRequest, alloc func(index,
 	}
 	if err := c.doFetch(ctx, x); err != nil {
 		return fmt.Errorf("fetching: %w", err)
+	}
+	if answer.code != nil {
+		return fmt.Errorf("fetching from broker %s: %w", c.Address(req.Broker), answer.code)
 	}
 	return nil
 }
@@ -180,7 +185,7 @@ func (p *fetchParser) parse() error {
 		return err
 	}
 	p.answer.Throttle = time.Duration(max(head.int32(), 0)) * time.Millisecond
-	code := codeError(head.int16())
+	p.answer.code = codeError(head.int16())
 	topics, err := p.length(6)
 	if err != nil {
 		return err
@@ -193,7 +198,7 @@ func (p *fetchParser) parse() error {
 	if p.left != 0 {
 		return fmt.Errorf("the answer to a fetch has %d bytes too many", p.left)
 	}
-	return code
+	return nil
 }
 
 func (p *fetchParser) topic() error {

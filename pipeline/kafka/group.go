@@ -344,6 +344,9 @@ func (m *member) Leave(ctx context.Context, keep bool) error {
 		if err = m.leave(ctx, id); err == nil || errors.Is(err, UnknownMemberID) {
 			return nil
 		}
+		if _, does := ruled(err, OnGroup); does == Stop {
+			break
+		}
 	}
 	return fmt.Errorf("leaving group %s: %w; it goes on without this member after the session timeout", m.config.Group, err)
 }

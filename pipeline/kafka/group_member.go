@@ -51,47 +51,26 @@ func (m *member) pause(try int) error {
 // join makes the member one of the next generation, however many tries it takes. An
 // error is final.
 func (m *member) join() error {
-	unknown := 0 // answers that say nothing
+	unknown := 0   // answers that say nothing
+	named := false // the broker has said that it wants a member id: said again, it is no reason to hurry
 	for try := 0; ; try++ {
 		if m.ctx.Err() != nil {
 			return errLeft
 		}
-		err := m.joinOnce()
-		if err == nil {
+		code, does, err := m.heed(m.joinOnce())
+		switch {
+		case does == Done:
 			return nil
-		}
-		var code Error
-		if !errors.As(err, &code) {
-			if !Temporary(err) && !errors.Is(err, context.DeadlineExceeded) && m.ctx.Err() == nil {
-				return err
-			}
-			if err := m.pause(try); err != nil {
-				return err
-			}
+		case does == Stop:
+			return err
+		case code == MemberIDRequired && !named:
+			named = true // joinOnce has noted the id
 			continue
-		}
-		switch code {
-		case MemberIDRequired:
-			continue // joinOnce has noted the id
-		case RebalanceInProgress:
+		case code == RebalanceInProgress:
 			try = min(try, 2)
-		case UnknownMemberID:
-			m.lose(true)
-		case IllegalGeneration:
-			m.lose(false)
-		case InconsistentGroupProtocol, groupIDNotFound:
-			return m.otherProtocol(err)
-		case UnknownServerError:
+		case code == UnknownServerError:
 			if unknown++; unknown >= 5 {
 				return m.otherProtocol(err)
-			}
-		case FencedInstanceID:
-			return fmt.Errorf("another member uses the instance id %q; give each member one of its own: %w", m.config.Instance, err)
-		case InvalidSessionTimeout:
-			return fmt.Errorf("a session timeout of %v is not allowed by the broker (group.min.session.timeout.ms): %w", m.config.Session, err)
-		default:
-			if !code.Temporary() {
-				return err
 			}
 		}
 		if err := m.pause(try); err != nil {
@@ -100,7 +79,51 @@ func (m *member) join() error {
 	}
 }
 
+// ruled gives what follows on an error of a request to a coordinator, and its code, 0
+// when it has none: what did not come through is sent again.
+func ruled(err error, on Request) (code Error, does Action) {
+	switch {
+	case err == nil:
+		return 0, Done
+	case errors.As(err, &code):
+		return code, code.Ruling(on).Does
+	case Temporary(err), errors.Is(err, context.DeadlineExceeded):
+		return 0, Retry
+	}
+	return 0, Stop
+}
+
+// heed takes in what the group says of the member's place, and gives what follows. An
+// error with Stop is the one to end with.
+func (m *member) heed(err error) (code Error, does Action, _ error) {
+	code, does = ruled(err, OnGroup)
+	switch {
+	case err != nil && m.ctx.Err() != nil:
+		return code, Stop, errLeft
+	case does == Stop:
+		return code, does, m.explain(code, err)
+	case does == Rejoin && code == UnknownMemberID:
+		m.lose(true)
+	case does == Rejoin && code == IllegalGeneration:
+		m.lose(false)
+	}
+	return code, does, err
+}
+
 const groupIDNotFound Error = 69
+
+// explain says what to do about an error that ends the member.
+func (m *member) explain(code Error, err error) error {
+	switch code {
+	case InconsistentGroupProtocol, groupIDNotFound:
+		return m.otherProtocol(err)
+	case FencedInstanceID:
+		return fmt.Errorf("another member uses the instance id %q; give each member one of its own: %w", m.config.Instance, err)
+	case InvalidSessionTimeout:
+		return fmt.Errorf("a session timeout of %v is not allowed by the broker (group.min.session.timeout.ms): %w", m.config.Session, err)
+	}
+	return err
+}
 
 func (m *member) otherProtocol(err error) error {
 	return fmt.Errorf("the group is used by members of another protocol or assignor than %s; stop them first, or use another group: %w", groupProtocol, err)
@@ -124,7 +147,7 @@ func (m *member) joinOnce() error {
 		return err
 	}
 	if j.protocol != groupProtocol {
-		return m.otherProtocol(InconsistentGroupProtocol)
+		return fmt.Errorf("joining group %s: %w", m.config.Group, InconsistentGroupProtocol)
 	}
 	m.mu.Lock()
 	m.generation = j.generation
@@ -233,27 +256,14 @@ func (m *member) heartbeat(misses *int) (again bool, err error) {
 	m.mu.Lock()
 	id, generation := m.id, m.generation
 	m.mu.Unlock()
-	err = m.sendHeartbeat(id, generation)
-	if err == nil {
+	_, does, err := m.heed(m.sendHeartbeat(id, generation))
+	switch does {
+	case Done:
 		*misses = 0
 		return false, nil
-	}
-	var code Error
-	if errors.As(err, &code) {
-		switch code {
-		case RebalanceInProgress:
-			return true, nil
-		case UnknownMemberID:
-			m.lose(true)
-			return true, nil
-		case IllegalGeneration:
-			m.lose(false)
-			return true, nil
-		case FencedInstanceID:
-			return false, fmt.Errorf("another member has taken the instance id %q: %w", m.config.Instance, err)
-		}
-	}
-	if !Temporary(err) && code != UnknownServerError && m.ctx.Err() == nil {
+	case Rejoin:
+		return true, nil
+	case Stop:
 		return false, err
 	}
 	*misses++

@@ -42,7 +42,7 @@ func (m *member) Committed(ctx context.Context, tps []TopicPartition) (map[Topic
 		if err == nil {
 			return got, nil
 		}
-		if !Temporary(err) {
+		if _, does := ruled(err, OnOffsets); does == Stop {
 			return nil, fmt.Errorf("asking for committed offsets: %w", err)
 		}
 		if !sleep(ctx, min(offsetBackoff<<min(try, 6), maxOffsetBackoff)) {
@@ -81,7 +81,7 @@ func (m *member) fetchOffsets(ctx context.Context, tps []TopicPartition) (map[To
 	r.int32() // throttle
 	got := make(map[TopicPartition]int64, len(tps))
 	moving := map[TopicPartition]bool{}
-	first := int16(0)
+	first, which := int16(0), ""
 	for n := r.compactArray(); n > 0 && r.err == nil; n-- {
 		topic := r.compactString()
 		for p := r.compactArray(); p > 0 && r.err == nil; p-- {
@@ -89,12 +89,12 @@ func (m *member) fetchOffsets(ctx context.Context, tps []TopicPartition) (map[To
 			r.int32() // leader epoch
 			text, code := r.compactString(), r.int16()
 			r.tags()
-			if e := Error(code); e.Temporary() && !e.coordinatorMoved() {
+			if Error(code).Ruling(OnOffsets).Does == Retry {
 				moving[tp] = true
 				continue
 			}
-			if first == 0 {
-				first = code
+			if first == 0 && code != 0 {
+				first, which = code, tp.String()+": "
 			}
 			got[tp] = max(offset, -1)
 			m.noteEpoch(tp, offset, text)
@@ -102,10 +102,10 @@ func (m *member) fetchOffsets(ctx context.Context, tps []TopicPartition) (map[To
 		r.tags()
 	}
 	if code := r.int16(); code != 0 {
-		first = code
+		first, which = code, ""
 	}
 	if err := m.code("asking", r, first); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s%w", which, err)
 	}
 	for _, tp := range tps {
 		if _, ok := got[tp]; !ok && !moving[tp] {

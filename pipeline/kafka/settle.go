@@ -77,7 +77,10 @@ func (m *member) Settle(ctx context.Context, tps []TopicPartition, at func(conte
 			err = fmt.Errorf("%v: %w", tp, Error(codes[tp]))
 		}
 	}
-	if err != nil {
+	switch {
+	case err != nil && !m.commitFinal(err) && !Temporary(err): // the generation has passed meanwhile
+		return nil, fmt.Errorf("storing where to begin in %s: %w: %w", tps[0].Topic, ErrUnsettled, err)
+	case err != nil:
 		return nil, fmt.Errorf("storing where to begin in %s: %w", tps[0].Topic, err)
 	}
 	return offsets, nil

@@ -364,7 +364,13 @@ func (l *fetchLoop) down(err error) {
 		l.k.client.Invalidate(p.tp)
 	}
 	l.k.mu.Unlock()
-	if !kafka.Temporary(err) {
+	var code kafka.Error
+	var broker *kafka.BrokerError
+	stops := !kafka.Temporary(err)
+	if errors.As(err, &code) && !errors.As(err, &broker) {
+		stops = code.Ruling(kafka.OnFetch).Does == kafka.Stop
+	}
+	if stops {
 		l.k.fail(err)
 	}
 	l.sleep(min(kafkaBackoff<<min(l.failures, 6), kafkaMaxWait))

@@ -19,6 +19,10 @@ const (
 	gapGone      = "topic_deleted"   // the topic is gone, in front of the offset to stop at
 )
 
+// tellFails is the number of answers that say nothing, in a row, after which it is told
+// again: about half a minute.
+const tellFails = 32
+
 // mend sees to a partition for which a broker answered an error. It does not wait; the
 // caller gives p away.
 func (k *Kafka) mend(p *kafkaPartition, err error) {
@@ -26,14 +30,19 @@ func (k *Kafka) mend(p *kafkaPartition, err error) {
 	errors.As(err, &code)
 	p.fails++
 	pause := min(kafkaBackoff<<min(p.fails-1, 6), kafkaMaxWait)
-	switch {
-	case code == kafka.OffsetOutOfRange:
+	switch code.Ruling(kafka.OnFetch).Does {
+	case kafka.Range:
 		k.start(func() { k.mendRange(p, pause) })
-	case code == kafka.CorruptMessage:
-		c := &kafka.CorruptError{From: p.next, To: -1, Reason: kafka.CorruptCRC, Err: code}
-		k.corrupt(p, c)
-		k.fail(k.corruptError(p, c))
-	case code.Temporary():
+	case kafka.Retry:
+		if p.fails%tellFails == 1 {
+			k.events.Log().Warn().Err(k.readError(p, err)).Msg("reading a partition is tried again")
+		}
+		k.start(func() {
+			if k.wait(p, pause) {
+				k.findLeader(p)
+			}
+		})
+	case kafka.Lookup:
 		k.client.Invalidate(p.tp)
 		k.start(func() {
 			if p.fails == 1 || k.wait(p, pause) {
@@ -41,7 +50,13 @@ func (k *Kafka) mend(p *kafkaPartition, err error) {
 			}
 		})
 	default:
-		k.fail(k.readError(p, err))
+		if code != kafka.CorruptMessage {
+			k.fail(k.readError(p, err))
+			return
+		}
+		c := &kafka.CorruptError{From: p.next, To: -1, Reason: kafka.CorruptCRC, Err: code}
+		k.corrupt(p, c)
+		k.fail(k.corruptError(p, c))
 	}
 }
 

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -159,8 +158,13 @@ func (c *Client) Identity(topic string) (id TopicID, sure bool) {
 	return t.id, t.doubt == nil
 }
 
-// errDisagree says that brokers name different topics.
-var errDisagree = errors.New("the brokers do not agree which topic it is")
+// errDisagree says that brokers name different topics. It passes.
+var errDisagree error = disagreement{}
+
+type disagreement struct{}
+
+func (disagreement) Error() string   { return "the brokers do not agree which topic it is" }
+func (disagreement) Temporary() bool { return true }
 
 // Settle asks several brokers for a topic until their answers agree with what is
 // known: whether it is another one of the same name is known then. It gives up after

@@ -46,9 +46,9 @@ type doubt struct {
 	heard  *topicMeta // the last answer that made it
 	since  time.Time
 	denied time.Time // when a broker last said what is known
-	by     []int32 // the brokers that say so
-	not    []int32 // those that have said what is known since
-	silent int     // rounds of questions in a row in which no second broker answered
+	by     []int32   // the brokers that say so
+	not    []int32   // those that have said what is known since
+	silent int       // rounds of questions in a row in which no second broker answered
 }
 
 // learn takes in what a broker says of a topic. by is its node id, -1 when that is not

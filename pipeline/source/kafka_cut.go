@@ -14,9 +14,10 @@ const mostEpochs = 64
 // An epochs is which leaders appended what has been read of a partition. It outlives
 // the assignment, because marks are committed when the partition is given up already.
 type epochs struct {
-	mu   sync.Mutex
-	list []kafka.EpochStart // ascending by From
-	next int64              // behind what was read
+	mu     sync.Mutex
+	list   []kafka.EpochStart // ascending by From
+	next   int64              // behind what was read
+	topics []termTopic        // the last is the newest
 }
 
 // epochsOf gives the epochs of a partition.
@@ -31,9 +32,55 @@ func (k *Kafka) epochsOf(tp kafka.TopicPartition) *epochs {
 	return e
 }
 
-// epochAt gives the epoch of the batch in front of an offset; -1: not known.
-func (k *Kafka) epochAt(tp kafka.TopicPartition, offset int64) int32 {
-	return k.epochsOf(tp).at(offset)
+// lineageOf says of which log an offset is that is committed in a term.
+func (k *Kafka) lineageOf(tp kafka.TopicPartition, offset int64, term int) kafka.Lineage {
+	e := k.epochsOf(tp)
+	id, ok := e.topic(term)
+	if !ok { // not begun: what Settle stores
+		k.mu.Lock()
+		if s := k.starts[tp.Topic]; s != nil {
+			id = s.id
+		}
+		k.mu.Unlock()
+	}
+	return kafka.Lineage{Topic: id, Epoch: e.at(offset)}
+}
+
+// mostTerms bounds the terms whose topics are remembered: a commit of the one before
+// may be under way when another begins.
+const mostTerms = 4
+
+// A termTopic is the topic that a partition is read of in a term.
+type termTopic struct {
+	term int
+	id   kafka.TopicID
+}
+
+// note notes the topic that is read in a term, before anything is committed in it. Of
+// what is committed it must be the one that the offset was read in, or one before that:
+// by a later one the front of that one would be skipped.
+func (e *epochs) note(term int, id kafka.TopicID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.topics {
+		if e.topics[i].term == term {
+			e.topics[i].id = id
+			return
+		}
+	}
+	e.topics = append(e.topics[max(0, len(e.topics)-mostTerms+1):], termTopic{term, id})
+}
+
+// topic gives the topic that is read in a term.
+func (e *epochs) topic(term int) (kafka.TopicID, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range e.topics {
+		if t.term == term {
+			return t.id, true
+		}
+	}
+	return kafka.TopicID{}, false
 }
 
 func (e *epochs) at(offset int64) int32 {
@@ -158,6 +205,9 @@ func (k *Kafka) divergence(p *kafkaPartition) (at int64, cut bool, err error) {
 
 // mendCut deals with a log that has what was read up to an offset alone.
 func (k *Kafka) mendCut(p *kafkaPartition, at int64) {
+	if k.recreated(p, kafkaBackoff) {
+		return
+	}
 	start, end, err := k.edges(p)
 	if err != nil {
 		if k.ctx.Err() == nil && !p.isGone() {
@@ -169,5 +219,5 @@ func (k *Kafka) mendCut(p *kafkaPartition, at int64) {
 	if p.next > end {
 		reason = gapBeyond
 	}
-	k.gapTo(p, reason, max(at, start), start, end)
+	k.gapTo(p, p.id, reason, max(at, start), start, end)
 }

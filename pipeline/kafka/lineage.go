@@ -61,7 +61,7 @@ func parseLineage(text string) Lineage {
 		}
 		name, ok := strings.CutPrefix(field, topicMark)
 		id, err := base64.RawURLEncoding.DecodeString(name)
-		if !ok || err != nil || len(id) != len(o.Topic) {
+		if !ok || err != nil || len(id) != len(o.Topic) || TopicID(id).String() != name {
 			return Lineage{Epoch: -1}
 		}
 		o.Topic = TopicID(id)

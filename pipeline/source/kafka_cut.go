@@ -205,14 +205,14 @@ func (k *Kafka) divergence(p *kafkaPartition) (at int64, cut bool, err error) {
 
 // mendCut deals with a log that has what was read up to an offset alone.
 func (k *Kafka) mendCut(p *kafkaPartition, at int64) {
-	if k.recreated(p, kafkaBackoff) {
-		return
-	}
 	start, end, err := k.edges(p)
 	if err != nil {
 		if k.ctx.Err() == nil && !p.isGone() {
 			k.fail(k.readError(p, err))
 		}
+		return
+	}
+	if k.recreated(p, kafkaBackoff) {
 		return
 	}
 	reason := gapCut

@@ -61,15 +61,13 @@ func (k *Kafka) edges(p *kafkaPartition) (start, end int64, err error) {
 
 // mendRange deals with an offset that the broker says is not there.
 func (k *Kafka) mendRange(p *kafkaPartition, pause time.Duration) {
-	if k.recreated(p, pause) {
-		return
-	}
 	start, end, err := k.edges(p)
 	switch {
 	case err != nil:
 		if k.ctx.Err() == nil {
 			k.fail(k.readError(p, err))
 		}
+	case k.recreated(p, pause):
 	case p.next >= start && p.next <= end: // it was a replica that lags, or the leader has moved
 		k.client.Invalidate(p.tp)
 		if k.wait(p, pause) {
@@ -87,7 +85,8 @@ func (k *Kafka) mendRange(p *kafkaPartition, pause time.Duration) {
 }
 
 // recreated deals with a log that is not the one that was read because the topic is
-// another one: told as that, and once. When the brokers do not agree about it, the
+// another one: told as that, and once. It is called when the log has been looked at: the
+// broker that showed it is asked too by then. When the brokers do not agree, the
 // partition is tried again: nothing may be concluded meanwhile.
 func (k *Kafka) recreated(p *kafkaPartition, pause time.Duration) bool {
 	if k.client.Settle(k.ctx, p.tp.Topic) != nil {

@@ -5,9 +5,9 @@ import "testing"
 func TestLineageBesideAnOffset(t *testing.T) {
 	id := TopicID{1, 2, 3, 15: 255}
 	for text, want := range map[string]Lineage{
-		"":               {Epoch: -1},
-		"leader_epoch=5": {Epoch: 5},
-		"topic_id=AQIDAAAAAAAAAAAAAAAA_w":                {Topic: id, Epoch: -1},
+		"":                                {Epoch: -1},
+		"leader_epoch=5":                  {Epoch: 5},
+		"topic_id=AQIDAAAAAAAAAAAAAAAA_w": {Topic: id, Epoch: -1},
 		"topic_id=AQIDAAAAAAAAAAAAAAAA_w leader_epoch=0": {Topic: id},
 	} {
 		if got := parseLineage(text); got != want || want.text() != text {

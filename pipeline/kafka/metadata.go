@@ -52,7 +52,8 @@ func (m *metadata) init() {
 // A round is one of questions to several brokers.
 type round struct {
 	began            time.Time
-	answered, listed int // brokers
+	answered, listed int       // brokers
+	silent           time.Time // since when no second one has answered
 }
 
 // Leader gives the broker that leads a partition and the leader's epoch (-1 when
@@ -168,17 +169,17 @@ func (disagreement) Temporary() bool { return true }
 
 // Settle asks several brokers for a topic until their answers agree with what is
 // known: whether it is another one of the same name is known then. It gives up after
-// about five seconds; the error passes, and nothing may be concluded meanwhile. That no
-// second broker answers is no reason to wait longer than a few tries.
+// about five seconds; the error passes, and nothing may be concluded meanwhile. One
+// broker is believed when no second has answered for agreeFor, over several calls.
 func (c *Client) Settle(ctx context.Context, topic string) error {
-	for try := 1; try <= 5; try++ {
+	for range 5 {
 		asked := time.Now()
 		if err := c.survey(ctx, topic, asked); err != nil {
 			return err
 		}
 		c.mu.Lock()
 		t, r := c.meta.topics[topic], c.meta.rounds[topic]
-		settled := (t == nil || t.doubt == nil) && (r.answered > 1 || r.listed <= 1 || try >= silentRounds)
+		settled := (t == nil || t.doubt == nil) && (r.answered > 1 || r.listed <= 1 || time.Since(r.silent) >= agreeFor)
 		c.mu.Unlock()
 		if settled {
 			return ctx.Err()
@@ -445,6 +446,10 @@ func (c *Client) decide(names []string, r round) {
 	for _, name := range names {
 		if t := c.meta.topics[name]; t != nil {
 			c.meta.topics[name] = t.decide(now, r.answered, r.listed)
+			r.silent = r.began
+			if was := c.meta.rounds[name]; was.answered <= 1 && r.began.Sub(was.began) < agreeFor && !was.began.IsZero() {
+				r.silent = was.silent
+			}
 			c.meta.rounds[name] = r
 		}
 	}

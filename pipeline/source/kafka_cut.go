@@ -16,6 +16,7 @@ const mostEpochs = 64
 type epochs struct {
 	mu     sync.Mutex
 	list   []kafka.EpochStart // ascending by From
+	id     kafka.TopicID      // of which it was read
 	next   int64              // behind what was read
 	topics []termTopic        // the last is the newest
 }
@@ -98,11 +99,14 @@ func (e *epochs) at(offset int64) int32 {
 	return epoch
 }
 
-// begin notes that reading goes on at an offset, in front of which a batch of that
-// epoch stands; -1: not known.
-func (e *epochs) begin(at int64, epoch int32) {
+// begin notes that reading goes on at an offset of a topic, in front of which a batch of
+// that epoch stands; -1: not known. What was read of another topic says nothing of it.
+func (e *epochs) begin(id kafka.TopicID, at int64, epoch int32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if id != e.id {
+		e.id, e.list = id, e.list[:0]
+	}
 	kept := 0
 	for kept < len(e.list) && e.list[kept].From < at && at <= e.next {
 		kept++
@@ -111,6 +115,13 @@ func (e *epochs) begin(at int64, epoch int32) {
 	if kept == 0 && epoch >= 0 {
 		e.list = append(e.list, kafka.EpochStart{Epoch: epoch, From: at - 1})
 	}
+}
+
+// named notes which topic it is that has been read.
+func (e *epochs) named(id kafka.TopicID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.id = id
 }
 
 // add notes what a record set brought, up to next. A batch that was skipped unread has

@@ -287,6 +287,7 @@ func (l *fetchLoop) ready(p *kafkaPartition) (*pipeline.Lane, bool) {
 	if p.id == (kafka.TopicID{}) && id != p.id {
 		p.id = id
 		p.epochs.note(p.termNow(), id)
+		p.epochs.named(id)
 	}
 	if leader != p.leader && p.epochs.at(p.next) < 0 { // there is nothing to compare
 		p.leader = leader

@@ -148,6 +148,13 @@ func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
 		}
 		return
 	}
+	if p.next == start { // and nothing is missing: it goes on as if it had begun there
+		p.id = id
+		p.epochs.note(p.termNow(), id)
+		p.epochs.begin(id, p.next, -1)
+		k.findLeader(p)
+		return
+	}
 	k.gapTo(p, id, gapRecreated, start, start, end)
 }
 

@@ -186,7 +186,11 @@ func (k *Kafka) open(p *kafkaPartition, at int64) error {
 	}
 	lane.Tag = &kafkaLane{part: p, term: p.termNow()}
 	p.next = from
-	p.epochs.begin(from, k.group.StoredLineage(p.tp, from).Epoch)
+	stored := k.group.StoredLineage(p.tp, from)
+	if stored.Topic != (kafka.TopicID{}) && stored.Topic != p.id {
+		stored.Epoch = -1
+	}
+	p.epochs.begin(p.id, from, stored.Epoch)
 	p.epochs.note(p.termNow(), p.id)
 	p.fetched.Store(from)
 	p.mu.Lock()

@@ -403,3 +403,25 @@ func TestMostBrokersAreLateAtTheBeginning(t *testing.T) {
 		}
 	})
 }
+
+// One broker that says what is known settles nothing before the others have been silent
+// for a while, however often it is asked.
+func TestSettleWaitsForASecondBroker(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
+		topic := k.Topic(t, 1)
+		refresh(t, c, topic)
+		k.Fake().ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+			k.Fake().KeepControl()
+			return nil, errors.New("cut off"), k.Fake().CurrentNode() > 0
+		})
+		began := time.Now()
+		for c.Settle(context.Background(), topic) != nil {
+			if time.Since(began) > time.Minute {
+				t.Fatal("the only broker that answers has agreed for a minute")
+			}
+		}
+		if time.Since(began) < agreeFor {
+			t.Fatalf("one broker was believed after %v", time.Since(began))
+		}
+	})
+}

@@ -176,3 +176,76 @@ func TestKafkaReadsNothingWhileItIsInDoubtWhichTopicItIs(t *testing.T) {
 		}
 	})
 }
+
+// Where nothing has been read of the topic before, nothing is missing: what is in the
+// new one is read from its start, whatever the policy.
+func TestKafkaTopicMadeAnewOfWhichNothingWasRead(t *testing.T) {
+	for _, policy := range []string{"stop", "earliest", "latest"} {
+		synctest.Test(t, func(t *testing.T) {
+			k := virtualCluster(t, 1)
+			topic := k.Topic(t, 1)
+			s := settings(k, k.Group(t), topic)
+			s.OnGap = policy
+			r := startRunDial(t, k.Dial, s)
+			r.until("it reads", func() bool { return len(r.log.named("source.connected")) > 0 })
+			was, _ := r.k.client.Identity(topic)
+			remade(t, k, topic, 0)
+			r.until("it is noticed", func() bool {
+				id, sure := r.k.client.Identity(topic)
+				return sure && id != was || r.k.client.Refresh(t.Context(), topic) != nil
+			})
+			time.Sleep(10 * time.Second)
+			fill(t, k, topic, 1, 0, 20)
+			r.has(20)
+			time.Sleep(time.Minute)
+			check(t, 20, true, r.sink)
+			if gaps := r.log.named("source.gap"); len(gaps) > 0 {
+				t.Errorf("%s: %v", policy, gaps)
+			}
+			r.stop()
+		})
+	}
+}
+
+// A member that has read the topic of before knows epochs that say nothing of this one,
+// when it gets the partition back from a member that has read on in this one.
+func TestKafkaEpochsOfAnEarlierTopicAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := virtualCluster(t, 2)
+		topic, group := k.Topic(t, 2), k.Group(t)
+		s := settings(k, group, topic)
+		s.OnGap = "earliest"
+		a := startRunDial(t, k.Dial, s)
+		for n := range 3 { // in several epochs
+			fill(t, k, topic, 2, 20*n, 20)
+			a.has(20 * (n + 1))
+			for p := range int32(2) {
+				if err := k.Fake().MoveTopicPartition(topic, p, 1-k.Fake().LeaderFor(topic, p)); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(5 * time.Second)
+		b := startRunDial(t, k.Dial, s)
+		b.until("it has a partition", func() bool { return len(b.log.named("source.connected")) > 0 })
+		if err := errors.Join(k.Fake().DeleteTopic(topic), k.Fake().CreateTopic(topic, 2, nil)); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, k, topic, 2, 1000, 50)
+		b.has(25)
+		time.Sleep(5 * time.Second)
+		b.stop()
+		time.Sleep(10 * time.Second)
+		fill(t, k, topic, 2, 1050, 10)
+		a.until("all is committed", func() bool {
+			at := k.Committed(t, group)[topic]
+			return at[0] == 30 && at[1] == 30
+		})
+		for _, g := range append(a.log.named("source.gap"), b.log.named("source.gap")...) {
+			if g["reason"] != gapRecreated {
+				t.Error(g)
+			}
+		}
+		a.stop()
+	})
+}

@@ -148,7 +148,9 @@ func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
 		}
 		return
 	}
-	if p.next == start { // and nothing is missing: it goes on as if it had begun there
+	if p.next == start && p.end.Load() <= start && p.bound.Load() <= start {
+		// Nothing was read that is gone, and nothing is known to have been there unread: it
+		// goes on as if it had begun here.
 		p.id = id
 		p.epochs.note(p.termNow(), id)
 		p.epochs.begin(id, p.next, -1)

@@ -208,8 +208,8 @@ func (m *member) sendCommit(ctx context.Context, s *signed, begun *atomic.Bool) 
 		w.topics(tps, func(tp TopicPartition) {
 			w.int32(tp.Partition)
 			w.int64(s.offsets[tp])
-			w.int32(-1)                                // leader epoch
-			w.nullable(m.epochText(tp, s.offsets[tp])) // metadata
+			w.int32(-1)                                               // leader epoch
+			w.nullable(m.lineageText(tp, s.offsets[tp], s.terms[tp])) // metadata
 		})
 	}}
 	r, err := m.ask(ctx, m.requestPatience(), x)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -78,49 +76,4 @@ func (c *Client) EpochEnd(ctx context.Context, tp TopicPartition, leader, epoch 
 		return none, fmt.Errorf("asking where epoch %d of %v ends: the answer leaves it out", epoch, tp)
 	}
 	return end, nil
-}
-
-// A storedEpoch is what stands beside a group's offset.
-type storedEpoch struct {
-	offset int64
-	epoch  int32
-}
-
-// epochMark precedes an epoch in the text beside an offset. Kafka has a field for it,
-// which stays -1: one of its users writes 0 there whatever the epoch, so that it cannot
-// be believed, and whoever believes ours reads again when it is not exact.
-const epochMark = "leader_epoch="
-
-// epochText is what is stored beside an offset.
-func (m *member) epochText(tp TopicPartition, offset int64) string {
-	if m.config.Epoch == nil {
-		return ""
-	}
-	epoch := m.config.Epoch(tp, offset)
-	if epoch < 0 {
-		return ""
-	}
-	return epochMark + strconv.Itoa(int(epoch))
-}
-
-// noteEpoch reads what stands beside an offset. Text of others is no epoch.
-func (m *member) noteEpoch(tp TopicPartition, offset int64, text string) {
-	epoch := int64(-1)
-	if digits, ok := strings.CutPrefix(text, epochMark); ok {
-		if n, err := strconv.ParseInt(digits, 10, 32); err == nil {
-			epoch = n
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.stored[tp] = storedEpoch{offset, int32(epoch)}
-}
-
-func (m *member) StoredEpoch(tp TopicPartition, offset int64) int32 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if s, ok := m.stored[tp]; ok && s.offset == offset {
-		return s.epoch
-	}
-	return -1
 }

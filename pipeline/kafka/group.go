@@ -63,9 +63,9 @@ type Group interface {
 	// when the member has left. An error leaves open whether they were stored: ask again.
 	Settle(ctx context.Context, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error)
 
-	// StoredEpoch gives the leader's epoch that was stored with the offset when it was
-	// last read; -1 when there was none.
-	StoredEpoch(tp TopicPartition, offset int64) int32
+	// StoredLineage gives what was stored with the offset when it was last read, of which
+	// nothing is known when it was stored by another client.
+	StoredLineage(tp TopicPartition, offset int64) Lineage
 
 	// Holds says whether a term goes on: the partition has not been lost since, nor
 	// given back. One that is to be given back is still held.
@@ -94,9 +94,10 @@ type GroupConfig struct {
 	Rebalance time.Duration // how long the group waits for it to join again. 0: 60s
 	Instance  string        // static membership: a name of its own that survives restarts
 	Watch     time.Duration // how often the topics are looked at. 0: 5s
-	// Epoch tells the leader's epoch of the batch in front of an offset, -1 when it is
-	// not known; it is stored with the offset. nil: it never is. It must not block.
-	Epoch func(tp TopicPartition, offset int64) int32
+	// Lineage tells of which log an offset is that is committed in a term, -1 for one that
+	// Settle stores of a partition that is not the member's; it is stored with the offset.
+	// nil: nothing is. It must not block.
+	Lineage func(tp TopicPartition, offset int64, term int) Lineage
 	// Report hears of what is wrong and passes without ending the member. nil: nobody
 	// does. It must not block.
 	Report func(error)
@@ -141,7 +142,7 @@ type member struct {
 	beat       bool                        // send a heartbeat now
 	changed    time.Time                   // of the last change, for the heartbeat's pace
 	leading    bool
-	stored     map[TopicPartition]storedEpoch
+	stored     map[TopicPartition]storedLineage
 	absent     map[string]int        // looks in a row at which a topic was unknown
 	topics     map[string]topicState // what the assignment is based on; of the leader alone
 	left       chan struct{}         // closed when LeaveGroup is over
@@ -182,7 +183,7 @@ func NewGroup(client *Client, config GroupConfig) (Group, error) {
 	m := &member{
 		client: client, config: config, generation: -1,
 		owned: map[TopicPartition]*holding{}, assigned: map[TopicPartition]struct{}{},
-		stored: map[TopicPartition]storedEpoch{}, absent: map[string]int{},
+		stored: map[TopicPartition]storedLineage{}, absent: map[string]int{},
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
 		turn: make(chan struct{}, 1),
 	}

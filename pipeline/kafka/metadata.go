@@ -6,6 +6,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,6 +21,7 @@ type metadata struct {
 	refreshes chan struct{}        // one refresh at a time
 	behind    bool                 // a refresh in the background is on its way
 	doubts    bool                 // an answer said what is not believed yet
+	rounds    map[string]round     // in which several brokers were asked, the last of each topic
 }
 
 // old says whether it is time to ask in the background.
@@ -42,7 +45,15 @@ type partitionMeta struct {
 
 func (m *metadata) init() {
 	m.topics, m.wanted = map[string]*topicMeta{}, map[string]time.Time{}
+	m.rounds = map[string]round{}
 	m.refreshes = make(chan struct{}, 1)
+}
+
+// A round is one of questions to several brokers.
+type round struct {
+	began            time.Time
+	answered, listed int       // brokers
+	silent           time.Time // since when no second one has answered
 }
 
 // Leader gives the broker that leads a partition and the leader's epoch (-1 when
@@ -135,22 +146,71 @@ func (c *Client) Refresh(ctx context.Context, topics ...string) error {
 	return c.refresh(ctx, topics...)
 }
 
-// Settle asks the cluster for a topic until answers about it agree with what is known,
-// or for about five seconds: whether it is another one of the same name is known then.
+// Identity gives the id of a topic without asking, and says whether nobody doubts it.
+// While sure is false nothing may be read from a position in the topic: fetches go by
+// name, and the log may be that of another topic. See Settle.
+func (c *Client) Identity(topic string) (id TopicID, sure bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	t := c.meta.topics[topic]
+	if t == nil {
+		return TopicID{}, true
+	}
+	return t.id, t.doubt == nil
+}
+
+// errDisagree says that brokers name different topics. It passes.
+var errDisagree error = disagreement{}
+
+type disagreement struct{}
+
+func (disagreement) Error() string   { return "the brokers do not agree which topic it is" }
+func (disagreement) Temporary() bool { return true }
+
+// Settle asks several brokers for a topic until their answers agree with what is
+// known: whether it is another one of the same name is known then. It gives up after
+// about five seconds; the error passes, and nothing may be concluded meanwhile. One
+// broker is believed when no second has answered for agreeFor, over several calls.
 func (c *Client) Settle(ctx context.Context, topic string) error {
 	for range 5 {
-		if err := c.refresh(ctx, topic); err != nil {
+		asked := time.Now()
+		if err := c.survey(ctx, topic, asked); err != nil {
 			return err
 		}
 		c.mu.Lock()
-		t := c.meta.topics[topic]
-		settled := t == nil || t.doubt == nil
+		t, r := c.meta.topics[topic], c.meta.rounds[topic]
+		settled := (t == nil || t.doubt == nil) && (r.answered > 1 || r.listed <= 1 || time.Since(r.silent) >= agreeFor)
 		c.mu.Unlock()
-		if settled || !sleep(ctx, confirmApart) {
-			break
+		if settled {
+			return ctx.Err()
+		}
+		if !sleep(ctx, confirmApart) {
+			return ctx.Err()
 		}
 	}
-	return ctx.Err()
+	return fmt.Errorf("looking up %s: %w", topic, errDisagree)
+}
+
+// survey asks several brokers for a topic, unless somebody has done that since asked.
+func (c *Client) survey(ctx context.Context, topic string, asked time.Time) error {
+	c.mu.Lock()
+	c.meta.wanted[topic] = asked
+	c.mu.Unlock()
+	select {
+	case c.meta.refreshes <- struct{}{}:
+		defer func() { <-c.meta.refreshes }()
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the cluster's metadata: %w", ctx.Err())
+	case <-c.ctx.Done():
+		return ErrClosed
+	}
+	c.mu.Lock()
+	done := c.meta.rounds[topic].began.After(asked)
+	c.mu.Unlock()
+	if done {
+		return nil
+	}
+	return c.askMetadata(ctx, []string{topic}, true)
 }
 
 func (c *Client) topic(ctx context.Context, topic string) (topicMeta, error) {
@@ -230,7 +290,7 @@ func (c *Client) refresh(ctx context.Context, topics ...string) error {
 	if fresh && !sleep(ctx, pause) {
 		return fmt.Errorf("waiting for the cluster's metadata: %w", ctx.Err())
 	}
-	err := c.askMetadata(ctx, names)
+	err := c.askMetadata(ctx, names, false)
 	c.mu.Lock()
 	c.meta.tried = time.Now()
 	if err == nil {
@@ -298,46 +358,67 @@ func (c *Client) ask(ctx context.Context, broker int32, names []string) (*metada
 	return m, nil
 }
 
-func (c *Client) askMetadata(ctx context.Context, names []string) error {
+// askMetadata asks a broker for topics, and others for those of which it says what is
+// not known, or for all if survey is set.
+func (c *Client) askMetadata(ctx context.Context, names []string, survey bool) error {
+	began := time.Now()
 	m, err := c.ask(ctx, -1, names)
 	if err != nil {
 		return err
 	}
 	doubted := c.learn(m, names)
-	// What only one broker says is asked of two others at once. One that is silent is
-	// not waited for long: the next refresh asks again.
-	for _, id := range c.others(m) {
-		if len(doubted) == 0 {
-			break
-		}
-		one, cancel := context.WithTimeout(ctx, secondOpinion)
-		other, err := c.ask(one, id, doubted)
-		cancel()
-		if err == nil {
-			doubted = c.learn(other, doubted)
-		}
+	if survey {
+		doubted = names
 	}
+	if len(doubted) == 0 {
+		return nil
+	}
+	// One that is silent is not waited for long: the next refresh asks again.
+	one, cancel := context.WithTimeout(ctx, secondOpinion)
+	defer cancel()
+	var all sync.WaitGroup
+	var answered atomic.Int32
+	answered.Store(1)
+	for _, id := range c.others(m) {
+		all.Go(func() {
+			if other, err := c.ask(one, id, doubted); err == nil {
+				c.learn(other, doubted)
+				answered.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	c.decide(doubted, round{began: began, answered: int(answered.Load()), listed: len(m.brokers)})
 	return nil
 }
 
-// others gives two brokers, or as many as there are, that did not give the answer and
-// that answered when they were last asked.
+// mostOthers is how many brokers are asked at once about what another said.
+const mostOthers = 4
+
+// others gives brokers that did not give the answer. Those that did not answer when
+// they were last asked come last, and are not left out: nobody else may ever ask them.
 func (c *Client) others(m *metadataAnswer) (ids []int32) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var failed []int32
 	for _, i := range rand.Perm(len(m.brokers)) {
 		id := m.brokers[i].id
-		if n := c.nodes[id]; n != nil && id != m.from && !n.failed.Load() && len(ids) < 2 {
+		switch n := c.nodes[id]; {
+		case n == nil || id == m.from:
+		case n.failed.Load():
+			failed = append(failed, id)
+		default:
 			ids = append(ids, id)
 		}
 	}
-	return ids
+	ids = append(ids, failed...)
+	return ids[:min(len(ids), mostOthers)]
 }
 
-// secondOpinion is how long a broker may take to confirm what another said.
+// secondOpinion is how long brokers may take to confirm what another said.
 const secondOpinion = 2 * time.Second
 
-// learn takes in an answer about topics, and gives those of which another is needed.
+// learn takes in an answer about topics, and gives those of which others are needed.
 func (c *Client) learn(m *metadataAnswer, names []string) (doubted []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -353,9 +434,31 @@ func (c *Client) learn(m *metadataAnswer, names []string) (doubted []string) {
 			doubted = append(doubted, name)
 		}
 	}
-	c.meta.doubts = false
-	for _, t := range c.meta.topics {
-		c.meta.doubts = c.meta.doubts || t.doubt != nil
-	}
+	c.meta.noteDoubts()
 	return doubted
+}
+
+// decide ends the doubts that a round of questions about topics has ended.
+func (c *Client) decide(names []string, r round) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	for _, name := range names {
+		if t := c.meta.topics[name]; t != nil {
+			c.meta.topics[name] = t.decide(now, r.answered, r.listed)
+			r.silent = r.began
+			if was := c.meta.rounds[name]; was.answered <= 1 && r.began.Sub(was.began) < agreeFor && !was.began.IsZero() {
+				r.silent = was.silent
+			}
+			c.meta.rounds[name] = r
+		}
+	}
+	c.meta.noteDoubts()
+}
+
+func (m *metadata) noteDoubts() {
+	m.doubts = false
+	for _, t := range m.topics {
+		m.doubts = m.doubts || t.doubt != nil
+	}
 }

@@ -10,18 +10,27 @@ import (
 //
 //   - Within a topic id, leader epochs only rise: a partition with a lower one is left
 //     as it is known, and partitions never become fewer.
-//   - That a topic is gone, denied, or another one of the same name is believed when
-//     two answers say so: of two brokers, or, where the cluster has one, confirmApart
-//     from each other with none in between that says otherwise.
-//   - An id that was left does not come back, unless nothing else has been heard for
-//     leftFor: two late brokers may have talked us out of the right one.
+//   - That a topic is gone, denied, or another one of the same name is a doubt, of which
+//     several others are asked at once. It is believed when two say so and none says
+//     otherwise; while they disagree about an id, when the more have said so for
+//     agreeFor: the late ones have come round by then. Where the cluster lists one broker, it
+//     is believed when it says so again confirmApart later; where it lists several and
+//     all others stay silent, when one has said so for agreeFor.
+//   - An id that was left, or was outvoted, does not come back unless every broker of
+//     the cluster says so for agreeFor, or nothing else has been heard for leftFor: late
+//     brokers may have talked us out of the right one.
 //
 // Brokers before Kafka 2.8 tell no ids. A topic whose epochs or partitions have become
 // fewer is then taken for another one, by the same rule.
+//
+// While there is a doubt, nobody may read on by name: the log may be the other one. See
+// Client.Identity.
 const (
 	confirmApart = time.Second
+	agreeFor     = 10 * time.Second
 	leftFor      = 5 * time.Minute
 	maxLeft      = 16 // ids kept for each topic
+	silentRounds = 3  // in which no other broker answers, until one alone is believed
 )
 
 // A claim is what an answer says against what is known of a topic.
@@ -34,14 +43,17 @@ type claim struct {
 // A doubt is a claim that is not believed yet.
 type doubt struct {
 	claim
-	since time.Time
-	by    []int32 // the brokers that say so
-	not   []int32 // those that have said what is known since
+	heard  *topicMeta // the last answer that made it
+	since  time.Time
+	denied time.Time // when a broker last said what is known
+	by     []int32   // the brokers that say so
+	not    []int32   // those that have said what is known since
+	silent int       // rounds of questions in a row in which no second broker answered
 }
 
 // learn takes in what a broker says of a topic. by is its node id, -1 when that is not
 // known, and several whether the cluster has more than one. It gives what is known
-// from now on, and whether another answer is needed.
+// from now on, and whether others are to be asked, and decide called then.
 func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several bool) (*topicMeta, bool) {
 	if t == nil {
 		return heard, false
@@ -51,7 +63,7 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 	}
 	c, against := t.against(heard)
 	if !against {
-		t.agree(by, several)
+		t.agree(now, by, several)
 		t.merge(heard)
 		return t, t.doubt != nil
 	}
@@ -59,19 +71,52 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 		t.doubt = &doubt{claim: c, since: now}
 	}
 	d := t.doubt
+	d.heard = heard
 	if by >= 0 && !slices.Contains(d.by, by) {
 		d.by = append(d.by, by)
 	}
 	d.not = slices.DeleteFunc(d.not, func(id int32) bool { return id == by })
-	age := now.Sub(d.since)
-	left := c.id != (TopicID{}) && slices.Contains(t.left, c.id)
-	if (several && len(d.by) > 1 || !several && age >= confirmApart) && (!left || age >= leftFor) {
-		return t.replace(heard), false
-	}
 	if c.anew {
 		t.merge(heard)
 	}
 	return t, true
+}
+
+// decide ends a doubt when what was heard is enough, after a round of questions which
+// so many brokers answered, of those that the cluster lists. Not before: who is asked
+// first must not matter.
+func (t *topicMeta) decide(now time.Time, answered, listed int) *topicMeta {
+	d := t.doubt
+	if d == nil {
+		return t
+	}
+	if d.silent++; answered > 1 {
+		d.silent = 0
+	}
+	age, by, not := now.Sub(d.since), len(d.by), len(d.not)
+	other := d.id != (TopicID{})
+	left := other && slices.Contains(t.left, d.id)
+	var believed bool
+	switch {
+	case left:
+		age = min(age, now.Sub(d.denied))
+		believed = by >= listed && age >= agreeFor || not == 0 && (by > 1 || listed <= 1) && age >= leftFor
+	case listed <= 1:
+		believed = age >= confirmApart
+	default:
+		believed = by > 1 && (not == 0 || by > not && age >= agreeFor) ||
+			by == 1 && not == 0 && d.silent >= silentRounds && age >= agreeFor
+	}
+	switch {
+	case believed:
+		return t.replace(d.heard)
+	case by == 0 && not > 0, not > 1 && (!other || left):
+		t.doubt = nil
+	case not > 1 && not > by && age >= agreeFor:
+		t.leave(d.id)
+		t.doubt = nil
+	}
+	return t
 }
 
 // against says in what an answer contradicts what is known.
@@ -96,18 +141,18 @@ func (t *topicMeta) against(heard *topicMeta) (claim, bool) {
 	return claim{}, false
 }
 
-// agree takes a broker off those that doubt what is known. A doubt ends when nobody
-// has it any more, and when two are against one.
-func (t *topicMeta) agree(by int32, several bool) {
+// agree takes a broker off those that doubt what is known.
+func (t *topicMeta) agree(now time.Time, by int32, several bool) {
 	d := t.doubt
 	if d == nil {
 		return
 	}
+	d.denied = now
 	d.by = slices.DeleteFunc(d.by, func(id int32) bool { return id == by })
 	if by >= 0 && !slices.Contains(d.not, by) {
 		d.not = append(d.not, by)
 	}
-	if !several || len(d.by) == 0 || len(d.not) > 1 {
+	if !several {
 		t.doubt = nil
 	}
 }
@@ -132,12 +177,17 @@ func (t *topicMeta) merge(heard *topicMeta) {
 
 // replace puts what was heard in the place of what was known.
 func (t *topicMeta) replace(heard *topicMeta) *topicMeta {
-	heard.left = t.left
+	heard.left, heard.doubt = t.left, nil
 	if heard.err != nil && heard.id == (TopicID{}) {
 		heard.id = t.id
 	}
 	if t.id != heard.id && t.id != (TopicID{}) {
-		heard.left = append(heard.left[max(0, len(heard.left)-maxLeft+1):len(heard.left):len(heard.left)], t.id)
+		heard.leave(t.id)
 	}
 	return heard
+}
+
+// leave notes an id that is not believed again easily.
+func (t *topicMeta) leave(id TopicID) {
+	t.left = append(t.left[max(0, len(t.left)-maxLeft+1):len(t.left):len(t.left)], id)
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -59,6 +60,24 @@ func (s *stale) lie(times int, nodes ...int32) {
 	for _, n := range nodes {
 		s.who[n] = times
 	}
+}
+
+// renew keeps the answer of now instead.
+func (s *stale) renew(t *testing.T, k *kafkatest.Cluster, topic string) {
+	t.Helper()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = 10
+	rt := kmsg.NewMetadataRequestTopic()
+	rt.Topic = kmsg.StringPtr(topic)
+	req.Topics = append(req.Topics, rt)
+	old, err := req.RequestWith(context.Background(), k.Client(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old.SetVersion(10)
+	s.mu.Lock()
+	s.old = old
+	s.mu.Unlock()
 }
 
 func recreate(t *testing.T, k *kafkatest.Cluster, topic string, partitions int32) {
@@ -139,21 +158,23 @@ func TestOneStaleBrokerIsNotBelieved(t *testing.T) {
 				t.Fatalf("id %x, leader %d, epoch %d, %d partitions; they were %x, %d, %d, %d", i, l, e, m, id, leader, epoch, n)
 			}
 		}
-		// An id that was left is not believed of however many, for minutes.
+		// Nor of two, whom the third contradicts, however long.
+		s.lie(1000, 0, 1)
+		for range 150 {
+			refresh(t, c, topic)
+			time.Sleep(3 * time.Second)
+			if i, l, _, _ := known(t, c, topic); i != id || l != leader {
+				t.Fatalf("it went back to %x, which it had left for %x", i, id)
+			}
+		}
+		// All of them are believed, but not at once.
 		s.lie(1000, 0, 1, 2)
-		for range 60 {
+		for i := range 10 {
 			refresh(t, c, topic)
 			time.Sleep(3 * time.Second)
-		}
-		if i, l, _, _ := known(t, c, topic); i != id || l != leader {
-			t.Fatalf("it went back to %x, which it had left for %x", i, id)
-		}
-		for range 60 {
-			refresh(t, c, topic)
-			time.Sleep(3 * time.Second)
-		}
-		if i, _, _, _ := known(t, c, topic); i != first {
-			t.Fatalf("for six minutes nobody has said anything but %x, and %x is known", first, i)
+			if now, _, _, _ := known(t, c, topic); i < 2 && now != id || i == 9 && now != first {
+				t.Fatalf("at look %d %x is known; all say %x, and %x was known", i, now, first, id)
+			}
 		}
 		if s.told < 12 {
 			t.Fatalf("asked the stale ones %d times only", s.told)
@@ -266,4 +287,141 @@ func TestTopicThatOneBrokerDoesNotKnow(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A broker whose connection broke once is asked for its opinion all the same.
+func TestBrokerThatFailedIsAskedToo(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
+		topic := k.Topic(t, 1)
+		refresh(t, c, topic)
+		was, _, _, _ := known(t, c, topic)
+		c.mu.Lock()
+		c.nodes[1].failed.Store(true)
+		c.mu.Unlock()
+		recreate(t, k, topic, 1)
+		for range 3 {
+			refresh(t, c, topic)
+			time.Sleep(time.Second)
+		}
+		if id, _, _, _ := known(t, c, topic); id == was {
+			t.Fatal("both brokers say that it is another topic, and it is not known")
+		}
+	})
+}
+
+// Where all others stay silent one is believed, later.
+func TestOneBrokerIsBelievedWhenAllOthersAreSilent(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
+		topic := k.Topic(t, 1)
+		refresh(t, c, topic)
+		was, _, _, _ := known(t, c, topic)
+		recreate(t, k, topic, 1)
+		k.Fake().ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+			k.Fake().KeepControl()
+			return nil, errors.New("cut off"), k.Fake().CurrentNode() > 0
+		})
+		began := time.Now()
+		for {
+			refresh(t, c, topic)
+			if id, _, _, _ := known(t, c, topic); id != was {
+				break
+			}
+			if _, sure := c.Identity(topic); sure {
+				t.Fatal("nobody doubts that it is the old topic")
+			}
+			if time.Since(began) > time.Minute {
+				t.Fatal("the only broker has said for a minute that it is another topic")
+			}
+			time.Sleep(time.Second)
+		}
+		if time.Since(began) < agreeFor {
+			t.Fatalf("one broker was believed after %v", time.Since(began))
+		}
+	})
+}
+
+// What Settle says does not depend on whom it asks first.
+func TestSettleIsNotTalkedOutOfItByOneBroker(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
+		topic := k.Topic(t, 1)
+		s := freeze(t, k, 10, topic)
+		for try := range int32(12) {
+			s.lie(0)
+			c.Forget(topic)
+			refresh(t, c, topic)
+			was, _, _, _ := known(t, c, topic)
+			old, err := c.ask(context.Background(), 0, []string{topic})
+			if err != nil || old.topics[topic].id != was {
+				t.Fatal(err)
+			}
+			s.renew(t, k, topic)
+			recreate(t, k, topic, 1)
+			s.lie(1000, try%3)
+			err = c.Settle(context.Background(), topic)
+			if id, sure := c.Identity(topic); err == nil && id == was || sure && id == was {
+				t.Fatalf("two of three brokers say that it is another topic; settled: %v, sure: %v", err, sure)
+			}
+			s.lie(0)
+			if err := c.Settle(context.Background(), topic); err != nil {
+				t.Fatal(err)
+			}
+			if id, _ := c.Identity(topic); id == was {
+				t.Fatal("all say that it is another topic")
+			}
+		}
+	})
+}
+
+// Two of three brokers are late while a client begins: whatever it hears first, it is
+// sure of nothing wrong, and knows what is right once they have heard.
+func TestMostBrokersAreLateAtTheBeginning(t *testing.T) {
+	bubble(t, 3, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
+		topic := k.Topic(t, 1)
+		s := freeze(t, k, 10, topic)
+		recreate(t, k, topic, 1)
+		refresh(t, c, topic)
+		right, _, _, _ := known(t, c, topic)
+		for try := range 12 {
+			c.Forget(topic)
+			s.lie(1000, 0, 1)
+			refresh(t, c, topic)
+			first, _, _, _ := known(t, c, topic)
+			for range 8 {
+				time.Sleep(time.Second)
+				refresh(t, c, topic)
+				if id, sure := c.Identity(topic); sure && id != right && first == right {
+					t.Fatalf("try %d: it was right, and is talked out of it", try)
+				}
+			}
+			s.lie(0)
+			if err := c.Settle(context.Background(), topic); err != nil {
+				t.Fatal(err)
+			}
+			if id, _ := c.Identity(topic); id != right {
+				t.Fatalf("try %d: all brokers say %x, and %x is known", try, right, id)
+			}
+		}
+	})
+}
+
+// One broker that says what is known settles nothing before the others have been silent
+// for a while, however often it is asked.
+func TestSettleWaitsForASecondBroker(t *testing.T) {
+	bubble(t, 2, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
+		topic := k.Topic(t, 1)
+		refresh(t, c, topic)
+		k.Fake().ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
+			k.Fake().KeepControl()
+			return nil, errors.New("cut off"), k.Fake().CurrentNode() > 0
+		})
+		began := time.Now()
+		for c.Settle(context.Background(), topic) != nil {
+			if time.Since(began) > time.Minute {
+				t.Fatal("the only broker that answers has agreed for a minute")
+			}
+		}
+		if time.Since(began) < agreeFor {
+			t.Fatalf("one broker was believed after %v", time.Since(began))
+		}
+	})
 }

@@ -65,6 +65,7 @@ func (c *Client) Forget(topics ...string) {
 	for _, name := range topics {
 		delete(c.meta.wanted, name)
 		delete(c.meta.topics, name)
+		delete(c.meta.rounds, name)
 	}
 }
 
@@ -83,6 +84,7 @@ func (m *metadata) prune(now time.Time) {
 		if t := m.topics[name]; t == nil || t.err != nil {
 			delete(m.wanted, name)
 			delete(m.topics, name)
+			delete(m.rounds, name)
 		}
 	}
 }

@@ -97,7 +97,7 @@ func (m *member) fetchOffsets(ctx context.Context, tps []TopicPartition) (map[To
 				first, which = code, tp.String()+": "
 			}
 			got[tp] = max(offset, -1)
-			m.noteEpoch(tp, offset, text)
+			m.noteLineage(tp, offset, text)
 		}
 		r.tags()
 	}

@@ -184,8 +184,8 @@ func (k *Kafka) Open(ctx context.Context, e pipeline.Engine) error {
 	k.group, err = kafka.NewGroup(k.client, kafka.GroupConfig{
 		Group: k.s.Group, Topics: k.s.Topics, Instance: k.s.Instance,
 		Session: k.s.Session, Heartbeat: k.s.Heartbeat, Rebalance: k.s.Rebalance,
-		Epoch:  k.epochAt,
-		Report: func(err error) { k.events.Log().Warn().Err(err).Msg("the group goes on as it is") },
+		Lineage: k.lineageOf,
+		Report:  func(err error) { k.events.Log().Warn().Err(err).Msg("the group goes on as it is") },
 	})
 	if err != nil {
 		return fmt.Errorf("opening the Kafka source: %w", err)

@@ -14,9 +14,11 @@ const mostEpochs = 64
 // An epochs is which leaders appended what has been read of a partition. It outlives
 // the assignment, because marks are committed when the partition is given up already.
 type epochs struct {
-	mu   sync.Mutex
-	list []kafka.EpochStart // ascending by From
-	next int64              // behind what was read
+	mu     sync.Mutex
+	list   []kafka.EpochStart // ascending by From
+	id     kafka.TopicID      // of which it was read
+	next   int64              // behind what was read
+	topics []termTopic        // the last is the newest
 }
 
 // epochsOf gives the epochs of a partition.
@@ -31,9 +33,55 @@ func (k *Kafka) epochsOf(tp kafka.TopicPartition) *epochs {
 	return e
 }
 
-// epochAt gives the epoch of the batch in front of an offset; -1: not known.
-func (k *Kafka) epochAt(tp kafka.TopicPartition, offset int64) int32 {
-	return k.epochsOf(tp).at(offset)
+// lineageOf says of which log an offset is that is committed in a term.
+func (k *Kafka) lineageOf(tp kafka.TopicPartition, offset int64, term int) kafka.Lineage {
+	e := k.epochsOf(tp)
+	id, ok := e.topic(term)
+	if !ok { // not begun: what Settle stores
+		k.mu.Lock()
+		if s := k.starts[tp.Topic]; s != nil {
+			id = s.id
+		}
+		k.mu.Unlock()
+	}
+	return kafka.Lineage{Topic: id, Epoch: e.at(offset)}
+}
+
+// mostTerms bounds the terms whose topics are remembered: a commit of the one before
+// may be under way when another begins.
+const mostTerms = 4
+
+// A termTopic is the topic that a partition is read of in a term.
+type termTopic struct {
+	term int
+	id   kafka.TopicID
+}
+
+// note notes the topic that is read in a term, before anything is committed in it. Of
+// what is committed it must be the one that the offset was read in, or one before that:
+// by a later one the front of that one would be skipped.
+func (e *epochs) note(term int, id kafka.TopicID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range e.topics {
+		if e.topics[i].term == term {
+			e.topics[i].id = id
+			return
+		}
+	}
+	e.topics = append(e.topics[max(0, len(e.topics)-mostTerms+1):], termTopic{term, id})
+}
+
+// topic gives the topic that is read in a term.
+func (e *epochs) topic(term int) (kafka.TopicID, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, t := range e.topics {
+		if t.term == term {
+			return t.id, true
+		}
+	}
+	return kafka.TopicID{}, false
 }
 
 func (e *epochs) at(offset int64) int32 {
@@ -51,11 +99,14 @@ func (e *epochs) at(offset int64) int32 {
 	return epoch
 }
 
-// begin notes that reading goes on at an offset, in front of which a batch of that
-// epoch stands; -1: not known.
-func (e *epochs) begin(at int64, epoch int32) {
+// begin notes that reading goes on at an offset of a topic, in front of which a batch of
+// that epoch stands; -1: not known. What was read of another topic says nothing of it.
+func (e *epochs) begin(id kafka.TopicID, at int64, epoch int32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if id != e.id {
+		e.id, e.list = id, e.list[:0]
+	}
 	kept := 0
 	for kept < len(e.list) && e.list[kept].From < at && at <= e.next {
 		kept++
@@ -64,6 +115,13 @@ func (e *epochs) begin(at int64, epoch int32) {
 	if kept == 0 && epoch >= 0 {
 		e.list = append(e.list, kafka.EpochStart{Epoch: epoch, From: at - 1})
 	}
+}
+
+// named notes which topic it is that has been read.
+func (e *epochs) named(id kafka.TopicID) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.id = id
 }
 
 // add notes what a record set brought, up to next. A batch that was skipped unread has
@@ -165,9 +223,12 @@ func (k *Kafka) mendCut(p *kafkaPartition, at int64) {
 		}
 		return
 	}
+	if k.recreated(p, kafkaBackoff) {
+		return
+	}
 	reason := gapCut
 	if p.next > end {
 		reason = gapBeyond
 	}
-	k.gapTo(p, reason, max(at, start), start, end)
+	k.gapTo(p, p.id, reason, max(at, start), start, end)
 }

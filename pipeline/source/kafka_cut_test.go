@@ -2,6 +2,7 @@ package source
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,7 +38,7 @@ func TestWhereALogDiverges(t *testing.T) {
 		"another cluster's log":         {read, kafka.EpochStart{Epoch: -1, From: -1}, 2, -1, true},
 	} {
 		e := &epochs{}
-		e.begin(10, -1)
+		e.begin(kafka.TopicID{}, 10, -1)
 		e.add(tc.read, 100, false)
 		if at, cut := e.diverged(100, tc.end, tc.leader); at != tc.at || cut != tc.cut {
 			t.Errorf("%s: %d, %v", name, at, cut)
@@ -53,7 +54,7 @@ func TestEpochsOfWhatWasRead(t *testing.T) {
 			t.Errorf("in front of %d: epoch %d, not %d", offset, got, epoch)
 		}
 	}
-	e.begin(50, 2)
+	e.begin(kafka.TopicID{}, 50, 2)
 	want(50, 2)
 	e.add([]kafka.EpochStart{{Epoch: 2, From: 50}, {Epoch: 4, From: 60}}, 80, false)
 	want(50, 2)
@@ -64,9 +65,12 @@ func TestEpochsOfWhatWasRead(t *testing.T) {
 	e.add(nil, 90, true)
 	want(80, 4)
 	want(90, -1) // a batch that could not be read
-	e.begin(55, 9)
+	e.begin(kafka.TopicID{}, 55, 9)
 	want(55, 2) // what was read is known better than what was stored
-	e.begin(1000, -1)
+	e.begin(kafka.TopicID{1}, 52, 9)
+	want(52, 9) // but not what was read of another topic
+	e.begin(kafka.TopicID{1}, 55, -1)
+	e.begin(kafka.TopicID{}, 1000, -1)
 	want(1000, -1)
 	for i := range int32(3 * mostEpochs) {
 		e.add([]kafka.EpochStart{{Epoch: 5 + i, From: 1000 + int64(i)}}, 1001+int64(i), false)
@@ -199,7 +203,7 @@ func TestKafkaOldEpochsBringNoGap(t *testing.T) {
 		t.Fatal(err)
 	}
 	offsets.Each(func(o kadm.OffsetResponse) {
-		if o.LeaderEpoch != -1 || !strings.HasPrefix(o.Metadata, "leader_epoch=") {
+		if o.LeaderEpoch != -1 || !regexp.MustCompile(`^topic_id=[A-Za-z0-9_-]{22} leader_epoch=[0-9]+$`).MatchString(o.Metadata) {
 			t.Errorf("stored: %+v", o.Offset)
 		}
 	})

@@ -267,6 +267,12 @@ func (l *fetchLoop) ready(p *kafkaPartition) (*pipeline.Lane, bool) {
 		return nil, false
 	default:
 	}
+	// Before anything else is made of the offset.
+	if id, sure := k.client.Identity(p.tp.Topic); !sure || p.isAnother(id) {
+		l.let(p)
+		k.start(func() { k.makeSure(p) })
+		return nil, false
+	}
 	if bound := p.bound.Load(); bound >= 0 && p.next >= bound {
 		l.let(p)
 		k.stop.reached(p.tp)
@@ -278,13 +284,10 @@ func (l *fetchLoop) ready(p *kafkaPartition) (*pipeline.Lane, bool) {
 		k.route(p)
 		return nil, false
 	}
-	if p.id == (kafka.TopicID{}) {
+	if p.id == (kafka.TopicID{}) && id != p.id {
 		p.id = id
-	}
-	if id != p.id && id != (kafka.TopicID{}) {
-		l.let(p)
-		k.start(func() { k.mendRecreated(p, id) })
-		return nil, false
+		p.epochs.note(p.termNow(), id)
+		p.epochs.named(id)
 	}
 	if leader != p.leader && p.epochs.at(p.next) < 0 { // there is nothing to compare
 		p.leader = leader

@@ -82,6 +82,7 @@ func (k *Kafka) mendRange(p *kafkaPartition, pause time.Duration) {
 		if k.ctx.Err() == nil {
 			k.fail(k.readError(p, err))
 		}
+	case k.recreated(p, pause):
 	case p.next >= start && p.next <= end: // it was a replica that lags, or the leader has moved
 		k.client.Invalidate(p.tp)
 		if k.wait(p, pause) {
@@ -89,18 +90,19 @@ func (k *Kafka) mendRange(p *kafkaPartition, pause time.Duration) {
 		}
 	case p.next < start:
 		k.gap(p, gapDeleted, start, end)
-	case k.recreated(p, pause):
 	default:
 		at, cut, err := k.divergence(p)
 		if err != nil || !cut {
 			at = start // where it was cut is not known
 		}
-		k.gapTo(p, gapBeyond, max(at, start), start, end)
+		k.gapTo(p, p.id, gapBeyond, max(at, start), start, end)
 	}
 }
 
-// recreated deals with a log that ends before our offset because the topic is another
-// one: told as that, and once. When the cluster does not say, it is asked again.
+// recreated deals with a log that is not the one that was read because the topic is
+// another one: told as that, and once. It is called when the log has been looked at: the
+// broker that showed it is asked too by then. When the brokers do not agree, the
+// partition is tried again: nothing may be concluded meanwhile.
 func (k *Kafka) recreated(p *kafkaPartition, pause time.Duration) bool {
 	if k.client.Settle(k.ctx, p.tp.Topic) != nil {
 		if k.wait(p, pause) {
@@ -108,17 +110,52 @@ func (k *Kafka) recreated(p *kafkaPartition, pause time.Duration) bool {
 		}
 		return true
 	}
-	_, _, id, ok := k.client.Known(p.tp)
-	if !ok || p.id == id || p.id == (kafka.TopicID{}) || id == (kafka.TopicID{}) {
+	id, sure := k.client.Identity(p.tp.Topic)
+	if !sure {
+		k.findLeader(p) // which finds it held back
+		return true
+	}
+	if !p.isAnother(id) {
 		return false
 	}
 	k.mendRecreated(p, id)
 	return true
 }
 
+// isAnother says whether an id is that of another topic than the one that p is read of.
+func (p *kafkaPartition) isAnother(id kafka.TopicID) bool {
+	return id != p.id && id != (kafka.TopicID{}) && p.id != (kafka.TopicID{})
+}
+
+// makeSure holds a partition back until the brokers agree which topic it is: its offset
+// is one of the topic with the id that it has, and fetches name no id. A doubt never
+// skips: of the other topic's log the front would be missed. The caller gives p away.
+func (k *Kafka) makeSure(p *kafkaPartition) {
+	for pause := kafkaBackoff; ; pause = min(2*pause, kafkaMaxWait) {
+		err := k.client.Settle(k.ctx, p.tp.Topic)
+		id, sure := k.client.Identity(p.tp.Topic)
+		switch {
+		case p.isGone() || k.ctx.Err() != nil:
+			return
+		case err != nil && !kafka.Temporary(err) && !errors.Is(err, context.DeadlineExceeded):
+			k.fail(k.readError(p, err))
+			return
+		case err != nil || !sure:
+			if !k.wait(p, pause) {
+				return
+			}
+		case p.isAnother(id):
+			k.mendRecreated(p, id)
+			return
+		default:
+			k.findLeader(p)
+			return
+		}
+	}
+}
+
 // mendRecreated deals with a topic that has got another id.
 func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
-	p.id = id
 	start, end, err := k.edges(p)
 	if err != nil {
 		if k.ctx.Err() == nil {
@@ -126,17 +163,26 @@ func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
 		}
 		return
 	}
-	k.gap(p, gapRecreated, start, end)
+	if p.next == start && p.end.Load() <= start && p.bound.Load() <= start {
+		// Nothing was read that is gone, and nothing is known to have been there unread: it
+		// goes on as if it had begun here.
+		p.id = id
+		p.epochs.note(p.termNow(), id)
+		p.epochs.begin(id, p.next, -1)
+		k.findLeader(p)
+		return
+	}
+	k.gapTo(p, id, gapRecreated, start, start, end)
 }
 
 // gap applies the policy for offsets that do not exist: it stops the source, or drains
 // the lane and begins another one where there are records.
 func (k *Kafka) gap(p *kafkaPartition, reason string, start, end int64) {
-	k.gapTo(p, reason, start, start, end)
+	k.gapTo(p, p.id, reason, start, start, end)
 }
 
-// gapTo is gap for records that are there from to on.
-func (k *Kafka) gapTo(p *kafkaPartition, reason string, to, start, end int64) {
+// gapTo is gap for records that are there from to on, in the topic with that id.
+func (k *Kafka) gapTo(p *kafkaPartition, id kafka.TopicID, reason string, to, start, end int64) {
 	if p.isGone() {
 		return // it is for the next owner to see
 	}
@@ -168,6 +214,8 @@ func (k *Kafka) gapTo(p *kafkaPartition, reason string, to, start, end int64) {
 	if !k.renew(p) {
 		return
 	}
+	p.id = id
+	p.epochs.note(p.termNow(), id)
 	ctx, cancel := context.WithTimeout(k.ctx, kafkaTidy)
 	err = k.commitAt(ctx, map[kafka.TopicPartition]int64{p.tp: to})
 	cancel()

@@ -129,8 +129,7 @@ func (k *Kafka) openCommitted(parts []*kafkaPartition) (rest []*kafkaPartition, 
 		case at < 0:
 			fresh = append(fresh, p)
 		default:
-			p.committed.Store(at)
-			k.openAndRead(p, at)
+			k.openAtCommit(p, at)
 		}
 	}
 	if len(fresh) > 0 {
@@ -156,6 +155,16 @@ func (k *Kafka) noteIDs(ctx context.Context, parts []*kafkaPartition) {
 	}
 }
 
+// openAtCommit opens a partition at the offset that the group has. If that is known to
+// be another topic's, the fetch loop sees it.
+func (k *Kafka) openAtCommit(p *kafkaPartition, at int64) {
+	if id := k.group.StoredLineage(p.tp, at).Topic; id != (kafka.TopicID{}) {
+		p.id = id
+	}
+	p.committed.Store(at)
+	k.openAndRead(p, at)
+}
+
 // openAndRead opens a partition and has it read. One that does not open ends the source,
 // unless it was given up, and holds no other back.
 func (k *Kafka) openAndRead(p *kafkaPartition, at int64) {
@@ -177,7 +186,12 @@ func (k *Kafka) open(p *kafkaPartition, at int64) error {
 	}
 	lane.Tag = &kafkaLane{part: p, term: p.termNow()}
 	p.next = from
-	p.epochs.begin(from, k.group.StoredEpoch(p.tp, from))
+	stored := k.group.StoredLineage(p.tp, from)
+	if stored.Topic != (kafka.TopicID{}) && stored.Topic != p.id {
+		stored.Epoch = -1
+	}
+	p.epochs.begin(p.id, from, stored.Epoch)
+	p.epochs.note(p.termNow(), p.id)
 	p.fetched.Store(from)
 	p.mu.Lock()
 	p.lane = lane

@@ -22,6 +22,7 @@ type topicStart struct {
 	// of whoever has the turn
 	at      map[kafka.TopicPartition]int64 // what `start` means, as it was first asked for
 	settled bool                           // offsets have been seen in this run
+	id      kafka.TopicID                  // the topic in which at was asked for; Kafka.mu guards it
 }
 
 // startIn gives the topicStart of a topic.
@@ -92,8 +93,7 @@ func (k *Kafka) openStored(parts []*kafkaPartition, stored map[kafka.TopicPartit
 			rest = append(rest, p)
 			continue
 		}
-		p.committed.Store(at)
-		k.openAndRead(p, at)
+		k.openAtCommit(p, at)
 	}
 	if len(rest) > 0 {
 		k.openEarliest(rest)
@@ -123,6 +123,13 @@ func (k *Kafka) settle(topic string, parts []*kafkaPartition) (map[kafka.TopicPa
 	}
 	stored, err := k.group.Settle(k.ctx, all, func(ctx context.Context) (map[kafka.TopicPartition]int64, error) {
 		if len(s.at) != len(all) {
+			id, err := k.client.TopicID(ctx, topic) // before: see epochs.note
+			if err != nil {
+				return nil, err
+			}
+			k.mu.Lock()
+			s.id = id
+			k.mu.Unlock()
 			if s.at, err = k.startOffsets(ctx, all, s.settled); err != nil {
 				return nil, err
 			}

@@ -252,7 +252,10 @@ func (k *Kafka) unread() (tps []kafka.TopicPartition, known bool) {
 		return nil, false
 	}
 	for _, tp := range others {
-		if committed[tp] < k.stop.bound(tp) {
+		// One of an earlier topic of the name says nothing about this one.
+		id, _ := k.client.Identity(tp.Topic)
+		was := k.group.StoredLineage(tp, committed[tp]).Topic
+		if committed[tp] < k.stop.bound(tp) || was != id && was != (kafka.TopicID{}) && id != (kafka.TopicID{}) {
 			tps = append(tps, tp)
 		}
 	}

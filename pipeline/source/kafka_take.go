@@ -28,7 +28,15 @@ func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
 		return
 	}
 	p.fails = 0
-	p.end.Store(f.HighWatermark)
+	if id, sure := l.k.client.Identity(p.tp.Topic); !sure || p.isAnother(id) {
+		return // it may be the other topic's log that answered; see ready
+	}
+	if f.HighWatermark < p.end.Swap(f.HighWatermark) {
+		// A log grows: this may be another one. Nothing is taken from it until that is known.
+		l.let(p)
+		l.k.start(func() { l.k.makeSure(p) })
+		return
+	}
 	if l.dec.Committed {
 		p.held.Store(max(f.HighWatermark-f.LastStable, 0))
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -32,12 +33,12 @@ type referee struct {
 
 	mu      sync.Mutex
 	age     map[string]int
-	remade  map[string]time.Duration // when, the last time
-	named   map[lane]int             // names given away
-	in      map[lane][]string        // by offset
-	keys    map[string]string        // of the records, by name
-	highest map[lane]int64           // commit
-	last    map[lane]int64           // commit
+	ids     map[string][]kafka.TopicID // those that it has had
+	named   map[lane]int               // names given away
+	in      map[lane][]string          // by offset
+	keys    map[string]string          // of the records, by name
+	highest map[lane]int64             // commit
+	last    map[lane]int64             // commit
 	marks   []mark
 	doubted map[lateCommit]bool
 	told    map[string][]told        // by member and partition
@@ -60,12 +61,6 @@ type lateCommit struct {
 	offset int64
 }
 
-// settling is how long after a topic was made anew commits of the old one may still
-// come: they go by name, and until a member has noticed, it takes the new topic for the
-// old one. Nor does one that starts from such a commit know that it is none: what is
-// in front of it in a partition that changes hands meanwhile is not asked for.
-const settling = 20 * time.Second
-
 // gone is how long before a topic is deleted a record must be fed at least to have been
 // written to it by then; what was is gone with it.
 const gone = 5 * time.Second
@@ -74,7 +69,7 @@ func newReferee(w *world) *referee {
 	outs := slices.DeleteFunc(slices.Sorted(maps.Keys(w.parts)), func(topic string) bool { return topic == input || topic == spare })
 	return &referee{
 		outs: outs, deleted: map[string]time.Duration{}, fedAt: map[string]time.Duration{},
-		w: w, age: map[string]int{}, remade: map[string]time.Duration{}, named: map[lane]int{}, in: map[lane][]string{}, keys: map[string]string{},
+		w: w, age: map[string]int{}, ids: map[string][]kafka.TopicID{}, named: map[lane]int{}, in: map[lane][]string{}, keys: map[string]string{},
 		highest: map[lane]int64{}, last: map[lane]int64{}, doubted: map[lateCommit]bool{}, told: map[string][]told{},
 	}
 }
@@ -109,9 +104,26 @@ func (r *referee) fed(recs []*kgo.Record) {
 func (r *referee) remake(topic string, f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.note(topic)
 	f()
 	r.age[topic]++
-	r.remade[topic] = r.w.now()
+}
+
+// note takes note of the id that a topic has.
+func (r *referee) note(topic string) {
+	if info := r.w.cluster.Fake().TopicInfo(topic); info != nil && !slices.Contains(r.ids[topic], info.TopicID) {
+		r.ids[topic] = append(r.ids[topic], info.TopicID)
+	}
+}
+
+// earlier says whether an offset was stored of a topic that had the name before: it goes
+// by name, and says in its text which one it is.
+func (r *referee) earlier(topic, text string) bool {
+	r.note(topic)
+	ids := r.ids[topic]
+	return len(ids) > 1 && slices.ContainsFunc(ids[:len(ids)-1], func(id kafka.TopicID) bool {
+		return strings.HasPrefix(text, "topic_id="+id.String())
+	})
 }
 
 // delete runs f, which deletes a topic that is written to.
@@ -169,6 +181,9 @@ func (r *referee) sample() {
 	for topic, ps := range info.Commits {
 		for p, c := range ps {
 			l := r.lane(topic, p)
+			if r.earlier(topic, c.Metadata) { // which says nothing of this one
+				continue
+			}
 			last, ok := r.last[l]
 			if ok && last == c.Offset {
 				continue
@@ -182,9 +197,6 @@ func (r *referee) sample() {
 				}
 			}
 			r.last[l] = c.Offset
-			if made, ok := r.remade[topic]; ok && r.w.now() < made+settling {
-				continue
-			}
 			r.highest[l] = max(r.highest[l], c.Offset)
 			r.marks = append(r.marks, mark{r.w.now(), l, c.Offset, stored})
 			if ok && c.Offset < last {
@@ -211,9 +223,7 @@ func (r *referee) left() string {
 		if r.age[l.topic] > 0 {
 			at = r.last[l]
 		}
-		if made, ok := r.remade[l.topic]; ok && r.w.now() < made+settling {
-			left = append(left, fmt.Sprintf("%v was made %v ago", l, r.w.now()-made))
-		} else if at < int64(len(recs)) {
+		if at < int64(len(recs)) {
 			left = append(left, fmt.Sprintf("%v committed at %d of %d", l, at, len(recs)))
 		}
 	}

@@ -261,3 +261,25 @@ func TestLogInIsRenewedBeforeItEnds(t *testing.T) {
 		}
 	})
 }
+
+// A link that is dropped while a request is about to use it leaves no connection
+// behind that Close would wait for.
+func TestLinkThatWasDroppedIsClosed(t *testing.T) {
+	k := kafkatest.StartFake(t)
+	c, err := NewClient(Config{Brokers: k.Addrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := c.seeds[0]
+	l, err := n.link(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.drop(l) // as another request does whose connection broke
+	if err := n.sendOn(t.Context(), l, c.metadataRequest([]string{})); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+}

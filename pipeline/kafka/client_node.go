@@ -83,6 +83,17 @@ func (n *node) drop(l *link) {
 	l.CloseIdleConnections()
 }
 
+// retire closes what a link keeps open when it has been dropped while a request was on
+// its way to it: that opens connections anew, which nobody would close before they have
+// been idle for a minute, and Close would wait for them in vain.
+func (n *node) retire(l *link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.data != l && n.fetch != l {
+		l.CloseIdleConnections()
+	}
+}
+
 // close lets connections in use finish their request.
 func (n *node) close() {
 	n.mu.Lock()
@@ -101,12 +112,18 @@ func (n *node) send(ctx context.Context, x *exchange, fetch bool) error {
 	if err != nil {
 		return &BrokerError{n.address, err}
 	}
+	return n.sendOn(ctx, l, x)
+}
+
+// sendOn sends on a link that may have been dropped meanwhile.
+func (n *node) sendOn(ctx context.Context, l *link, x *exchange) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := watchProgress(x.patience, func() { cancel(context.DeadlineExceeded) })
 	defer p.stop()
 	a := &attempt{x: x, node: n, ctx: ctx, progress: p, done: make(chan struct{})}
-	_, err = l.RoundTrip(ctx, n.addr, a)
+	_, err := l.RoundTrip(ctx, n.addr, a)
+	n.retire(l)
 	if err == nil {
 		n.failed.Store(false)
 		return nil

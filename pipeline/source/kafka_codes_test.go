@@ -294,14 +294,8 @@ func TestKafkaTellsOfAFetchThatFailsAgainAndAgain(t *testing.T) {
 		if n := fault.Hits(); n < 60 || n > 80 {
 			t.Errorf("asked %d times in a minute", n)
 		}
-		told := 0
-		for _, line := range r.log.all {
-			if text, _ := line["message"].(string); strings.HasPrefix(text, "reading a partition is tried again") {
-				told++
-			}
-		}
-		if told != 3 {
-			t.Errorf("told %d times in a minute", told)
+		if n := r.log.count("reading a partition is tried again"); n != 3 {
+			t.Errorf("told %d times in a minute", n)
 		}
 		fault.Remove()
 		r.has(3)

@@ -68,15 +68,18 @@ func (l *lines) named(name string) (out []map[string]any) {
 }
 
 // has says whether a line without an event's name begins with this text.
-func (l *lines) has(text string) bool {
+func (l *lines) has(text string) bool { return l.count(text) > 0 }
+
+// count gives the number of such lines.
+func (l *lines) count(text string) (n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, m := range l.all {
 		if s, _ := m["message"].(string); strings.HasPrefix(s, text) {
-			return true
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 const patience = 60 * time.Second

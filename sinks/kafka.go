@@ -146,7 +146,7 @@ func NewKafka(s KafkaSettings, src pipeline.Source) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.client, k.producer = c, kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec})
+	k.client, k.producer = c, kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec, FailMissing: !s.Topic.Static()})
 	k.source, _ = src.(KafkaSource)
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil

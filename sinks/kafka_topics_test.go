@@ -65,7 +65,7 @@ func bubble(t *testing.T, topic string, f func(t *testing.T, c *kafkatest.Cluste
 			t.Fatal(err)
 		}
 		old, used := k.client, k.producer
-		k.client, k.producer = client, kafka.NewProducer(client, kafka.ProducerConfig{})
+		k.client, k.producer = client, kafka.NewProducer(client, kafka.ProducerConfig{FailMissing: true}) // as NewKafka does
 		used.Close()
 		if err := old.Close(); err != nil {
 			t.Fatal(err)
@@ -311,4 +311,28 @@ func TestManyUnknownTopicsInOneWrite(t *testing.T) {
 	if n := len(c.Consume(t, good)); n != 1 {
 		t.Errorf("%d stored, want 1", n)
 	}
+}
+
+// A topic that goes away is given up as soon as the cluster agrees that it is not
+// there, and does not hold its lane for the time of a write.
+func TestADeletedTopicHoldsNoWriteToItsEnd(t *testing.T) {
+	bubble(t, "{to}", func(t *testing.T, c *kafkatest.Cluster, k *Kafka) {
+		gone, stays := c.Topic(t, 1), c.Topic(t, 1)
+		if err := k.Write(t.Context(), naming(0, gone, stays)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Admin(t).DeleteTopics(t.Context(), gone); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		got := map[int]string{0: ""}
+		for got[0] == "" {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			got = reasonsOf(t, k.Write(ctx, naming(2, gone, stays)))
+			cancel()
+		}
+		if took := time.Since(began); len(got) != 1 || got[0] != reasonNoTopic || took > 5*time.Second {
+			t.Errorf("failed %v after %v", got, took)
+		}
+	})
 }

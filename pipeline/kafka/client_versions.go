@@ -85,13 +85,13 @@ func (e *VersionError) Error() string {
 	}
 	switch {
 	case e.Newest < 0:
-		return fmt.Sprintf("the broker does not know request %s, of which %s is needed: use Apache Kafka %s or later, or a broker that takes it",
+		return fmt.Sprintf("the broker does not know request %s, of which %s must be taken: use Apache Kafka %s or later, or a broker that takes it",
 			e.Request, want, OldestKafka)
 	case e.Least > e.Best:
 		return fmt.Sprintf("the broker takes request %s from version %d on, and %s is sent: this program is too old for the broker",
 			e.Request, e.Least, want)
 	}
-	return fmt.Sprintf("the broker takes request %s up to version %d, and %s is needed: use Apache Kafka %s or later, or a broker that takes it",
+	return fmt.Sprintf("the broker takes request %s up to version %d, and %s must be taken: use Apache Kafka %s or later, or a broker that takes it",
 		e.Request, e.Newest, want, OldestKafka)
 }
 

@@ -17,6 +17,10 @@ type ProducerConfig struct {
 	MaxBatch int
 	// Timeout is how long a broker may wait for its replicas. 0: 10s.
 	Timeout time.Duration
+	// FailMissing gives messages up, with UnknownTopicOrPartition, as soon as the cluster
+	// agrees that their topic is not there: for topics that are named by what is written,
+	// of which one that is deleted must not hold the others up. Else it is waited for.
+	FailMissing bool
 	// InFlight is the number of requests under way to one broker, each with other
 	// partitions. 0: 8.
 	InFlight int

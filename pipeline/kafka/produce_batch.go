@@ -147,7 +147,11 @@ func (p *Producer) place(b *batch) {
 		if err != nil {
 			var code Error
 			b.hears(err, errors.As(err, &code) && code.Ruling(OnProduce).Own)
-			p.again(b)
+			if p.config.FailMissing && b.call != nil && errors.Is(err, UnknownTopicOrPartition) {
+				p.giveUp(b, err) // whatever of it was stored is gone with the log
+			} else {
+				p.again(b)
+			}
 		} else {
 			b.out.leader, b.out.epoch = leader, epoch
 			p.place(b)

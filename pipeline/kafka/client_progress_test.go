@@ -169,3 +169,26 @@ func TestProduceOverASlowLink(t *testing.T) {
 		})
 	}
 }
+
+// When an exchange is late, by what has happened of it.
+func TestDeadlineOfAnExchange(t *testing.T) {
+	start := time.Unix(1_000, 0)
+	at := func(s int) time.Time { return start.Add(time.Duration(s) * time.Second) }
+	for _, c := range []struct {
+		what string
+		p    *progress
+		want time.Time
+	}{
+		{"nothing is written", &progress{}, start.Add(startTimeout)},
+		{"it is being written", &progress{begun: at(1), last: at(5), moved: 1 << 20}, at(5).Add(15 * time.Second)},
+		{"a trickle is being written", &progress{begun: at(1), last: at(40), moved: 10}, at(1).Add(15*time.Second + 10*time.Second/leastRate)},
+		{"it is written", &progress{begun: at(1), sent: at(31), last: at(31)}, at(31).Add(15*time.Second + 30*time.Second)},
+		{"it is answered", &progress{begun: at(1), sent: at(2), answer: at(9), last: at(12), moved: 1 << 20}, at(12).Add(stallTimeout)},
+		{"a trickle of an answer", &progress{begun: at(1), sent: at(2), answer: at(9), last: at(90), moved: leastRate}, at(9).Add(stallTimeout + time.Second)},
+	} {
+		c.p.start, c.p.patience = start, 15*time.Second
+		if got := c.p.deadline(); !got.Equal(c.want) {
+			t.Errorf("%s: late after %v, want %v", c.what, got.Sub(start), c.want.Sub(start))
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -262,12 +261,14 @@ func (h *HTTP) answer(a *client.Answer) ([]byte, error) {
 	return body, nil
 }
 
+// isJSON looks at the media type alone, in front of the first semicolon: servers get
+// the parameters behind it wrong in many ways, and none of them says what the answer
+// is.
 func isJSON(contentType string) bool {
-	if contentType == "application/json" {
-		return true
-	}
-	t, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (t == "application/json" || t == "text/json" || strings.HasSuffix(t, "+json"))
+	t, _, _ := strings.Cut(contentType, ";")
+	t, _, _ = strings.Cut(t, ",") // of a header that came twice, the first
+	t = strings.ToLower(strings.TrimSpace(t))
+	return t == "application/json" || t == "text/json" || strings.HasSuffix(t, "+json")
 }
 
 const maxDepth = 512

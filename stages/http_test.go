@@ -341,3 +341,17 @@ func TestHTTPPing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The media type decides whether an answer is JSON, whatever stands behind it.
+func TestHTTPMediaTypeOfAnAnswer(t *testing.T) {
+	for typ, want := range map[string]bool{
+		"application/json": true, "Application/JSON": true, " application/json ;charset=utf-8": true, "text/json": true,
+		"application/json; charset": true, "application/json; charset=": true, `application/json; charset="utf-8`: true, "application/json;;": true,
+		"application/json; a=b; a=c": true, "application/json, text/plain": true, "application/vnd.x.v1+json;x": true, "application/problem+json": true,
+		"": false, ";": false, "text/plain": false, "application/jsonp": false, "text/html; charset=application/json": false, "json": false,
+	} {
+		if got := isJSON(typ); got != want {
+			t.Errorf("%q is JSON: %v, want %v", typ, got, want)
+		}
+	}
+}

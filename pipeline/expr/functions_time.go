@@ -2,6 +2,7 @@ package expr
 
 import (
 	"math"
+	"strings"
 	"time"
 
 	"github.com/expr-lang/expr/ast"
@@ -26,7 +27,8 @@ func duration(m *machine, args []value) (value, error) {
 
 // layouts are tried in turn when date gets none.
 var layouts = []string{
-	time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02T15:04:05", time.RFC822, time.RFC850, time.RFC1123,
+	time.RFC3339, time.DateOnly, time.DateTime, "2006-01-02T15:04:05",
+	time.RFC822Z, time.RFC822, time.RFC850, time.RFC1123Z, time.RFC1123,
 }
 
 // date compiles date(text), date(text, layout), date(text, layout, zone) and
@@ -76,11 +78,33 @@ func date(m *machine, args []value, zone *time.Location) (value, error) {
 		try = []string{string(layout)}
 	}
 	for _, layout := range try {
-		if t, err := time.ParseInLocation(layout, string(text), zone); err == nil {
+		t, err := time.ParseInLocation(layout, string(text), zone)
+		if err != nil {
+			continue
+		}
+		if t, ok := fixed(t, layout, zone); ok {
 			return fromTime(t)
 		}
+		return vNil, fault("the date's zone does not say how far it is from UTC: give the zone to date, or have the offset written")
 	}
 	return vNil, fault("the text is no date of that layout")
+}
+
+// fixed gives the moment that a text means whose zone is an abbreviation, and says
+// whether it means one. Package time takes the offset of an abbreviation that the zone
+// does not have for 0, also where it gives the result another: EST may be of America or
+// of Australia, and either is hours from that.
+func fixed(t time.Time, layout string, zone *time.Location) (time.Time, bool) {
+	if !strings.Contains(layout, "MST") || strings.Contains(layout, "-07") || strings.Contains(layout, "Z07") || t.Location() == zone {
+		return t, true
+	}
+	switch name, offset := t.Zone(); {
+	case name == "UTC", name == "GMT", name == "UT":
+		return t, true
+	case strings.HasPrefix(name, "GMT"): // and hours
+		return t.Add(-time.Duration(offset) * time.Second), true
+	}
+	return t, false
 }
 
 func fromTime(t time.Time) (value, error) {

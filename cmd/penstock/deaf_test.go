@@ -156,7 +156,7 @@ log: {format: json, level: debug, stats_every: 1s}
 				r := startRunTo(t, startHolding(t), "1h", nil, open(t))
 				r.signal(syscall.SIGTERM)
 				r.untilStopping()
-				r.signal(syscall.SIGTERM)
+				r.force(syscall.SIGTERM)
 				if code := r.end(); code != exitTerminate {
 					t.Errorf("exit code %d", code)
 				}
@@ -191,7 +191,7 @@ func TestAnOutputThatNobodyReads(t *testing.T) {
 		close(h.answer)
 		r.signal(syscall.SIGTERM)
 		r.read(`"event_name":"process.stopping"`)
-		r.signal(syscall.SIGTERM)
+		r.force(syscall.SIGTERM)
 		if code := r.end(); code != exitTerminate {
 			t.Errorf("exit code %d\n%s", code, r.log.String())
 		}
@@ -202,7 +202,7 @@ func TestAnOutputThatNobodyReads(t *testing.T) {
 		close(h.answer)
 		r.signal(syscall.SIGTERM)
 		r.untilStopping()
-		r.signal(syscall.SIGTERM)
+		r.force(syscall.SIGTERM)
 		if code := r.end(); code != exitTerminate {
 			t.Errorf("exit code %d", code)
 		}

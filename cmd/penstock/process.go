@@ -54,10 +54,16 @@ type process struct {
 	dumping  atomic.Bool
 	stopping time.Time // zero: not yet
 	signal   os.Signal // the first one
+	signalAt time.Time
 	forced   os.Signal // the second one
 	limit    *time.Timer
 	aborted  bool
 }
+
+// sameSignal is how long behind the first signal another one is taken for the same: a
+// supervisor may signal a process and its group, and a terminal all of a pipe, and
+// nobody who wants to force an end is that quick.
+const sameSignal = 200 * time.Millisecond
 
 // caught gives the signals that a process handles.
 func caught() (<-chan os.Signal, func()) {
@@ -164,8 +170,9 @@ func (p *process) handle(s os.Signal, cancel func()) {
 	default:
 		switch {
 		case p.signal == nil:
-			p.signal = s
+			p.signal, p.signalAt = s, time.Now()
 			p.stop("signal", cancel)
+		case time.Since(p.signalAt) < sameSignal: // it says the same once more
 		case p.forced == nil:
 			p.forced = s
 			p.abort()

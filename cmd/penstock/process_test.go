@@ -228,6 +228,31 @@ func TestASecondSignalForces(t *testing.T) {
 	}
 }
 
+// Two signals at once are one: the drain goes on. A third, later, forces the end.
+func TestTwoSignalsAtOnceAreOne(t *testing.T) {
+	for _, pause := range []time.Duration{0, sameSignal - 1} {
+		synctest.Test(t, func(t *testing.T) {
+			s := supervise(newFake(&fakeRunner{drains: 3 * time.Second}))
+			s.signals <- syscall.SIGTERM
+			time.Sleep(pause)
+			s.signals <- os.Interrupt
+			if code, took := s.end(); code != exitDone || took != 3*time.Second-pause {
+				t.Errorf("exit code %d after %v", code, took)
+			}
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := supervise(newFake(&fakeRunner{drains: time.Hour}))
+		s.signals <- syscall.SIGTERM
+		s.signals <- syscall.SIGTERM
+		time.Sleep(sameSignal)
+		s.signals <- syscall.SIGTERM
+		if code, took := s.end(); code != exitTerminate || took != 0 {
+			t.Errorf("exit code %d after %v", code, took)
+		}
+	})
+}
+
 // A deafLog takes no line before it is let go.
 type deafLog struct{ gate chan struct{} }
 
@@ -245,7 +270,7 @@ func TestALogThatHangsHoldsUpNothing(t *testing.T) {
 		{&fakeRunner{after: time.Minute}, 0, exitDone, time.Minute},
 		{&fakeRunner{after: time.Minute, err: errors.New("broken")}, 0, exitFailed, time.Minute},
 		{&fakeRunner{drains: 3 * time.Second}, 1, exitDone, 3 * time.Second},
-		{&fakeRunner{drains: time.Hour}, 2, exitTerminate, 0},
+		{&fakeRunner{drains: time.Hour}, 2, exitTerminate, sameSignal},
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
@@ -256,9 +281,12 @@ func TestALogThatHangsHoldsUpNothing(t *testing.T) {
 				events := event.New(log, event.Options{Instance: "test"})
 				p := &process{events: events, log: log, drain: 25 * time.Second, signals: signals, started: time.Now()}
 				p.members = []*member{{name: "p", runner: newFake(tt.fake), events: events, locate: error.Error}}
-				for range tt.signals {
-					signals <- syscall.SIGTERM
-				}
+				go func() {
+					for range tt.signals {
+						signals <- syscall.SIGTERM
+						time.Sleep(sameSignal)
+					}
+				}()
 				code = p.run(context.Background())
 				return endedWith(code)
 			})
@@ -336,6 +364,7 @@ func TestTheProcessEndsAlthoughAPipelineHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := supervise(newFake(&fakeRunner{drains: 24 * time.Hour, hangs: true}))
 		s.signals <- syscall.SIGTERM
+		time.Sleep(sameSignal)
 		s.signals <- syscall.SIGTERM
 		if code, took := s.end(); code != exitTerminate || took != forceAfter {
 			t.Errorf("forced: exit code %d after %v", code, took)

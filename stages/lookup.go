@@ -16,7 +16,7 @@ import (
 // LookupSettings are the settings of a Lookup.
 type LookupSettings struct {
 	Table   TableSettings `yaml:"table" required:"true" doc:"the table: a file held in memory, read again when it changes"`
-	On      expr.Expr     `yaml:"on" required:"true" doc:"expression that gives the key to look for; a number is looked for as it is written"`
+	Match   expr.Expr     `yaml:"match" required:"true" doc:"expression that gives the key to look for; a number is looked for as it is written"`
 	Into    string        `yaml:"into" required:"true" doc:"field that takes the row, as an object"`
 	Columns []string      `yaml:"columns" doc:"columns (fields) of the row that are put in; left out: all"`
 	OnMiss  OnMiss        `yaml:"on_miss" enum:"null|reject|filter" doc:"what a key that is not in the table does: null as the row, or reject or filter the record"`
@@ -93,8 +93,8 @@ func NewLookup(s LookupSettings) (*Lookup, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	if s.On.IsZero() {
-		return nil, &pipeline.FieldError{Field: "on", Err: errors.New("no expression")}
+	if s.Match.IsZero() {
+		return nil, &pipeline.FieldError{Field: "match", Err: errors.New("no expression")}
 	}
 	t, err := readTable(s)
 	if err != nil {
@@ -122,7 +122,7 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 		return nil
 	}
 	l.refresh()
-	key, err := l.s.On.Bytes(rec)
+	key, err := l.s.Match.Bytes(rec)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ func lookupSettings(t *testing.T, name, text string) LookupSettings {
 	t.Helper()
 	s := DefaultLookup()
 	s.Table.File, s.Table.Key = tableFile(t, name, text), "iata"
-	s.On, s.Into = expression(t, "origin"), "from"
+	s.Match, s.Into = expression(t, "origin"), "from"
 	return s
 }
 

@@ -115,7 +115,7 @@ func TestConform(t *testing.T) {
 	table := func(t *testing.T) LookupSettings {
 		s := DefaultLookup()
 		s.Table.File, s.Table.Key = tableFile(t, "t.csv", "code,city\nc0,Ulm\nc1,Bonn\nc2,Köln\n"), "code"
-		s.On, s.Into = expression(t, "code"), "city"
+		s.Match, s.Into = expression(t, "code"), "city"
 		return s
 	}
 	for name, fresh := range map[string]func(t *testing.T) pipelinetest.StageUnderTest{

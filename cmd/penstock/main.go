@@ -167,6 +167,7 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
   penstock check late-flights.yaml                every mistake in it, at line and column
   penstock replay late-flights.yaml input.jsonl   over recorded records, without a broker
   penstock run late-flights.yaml                  the daemon`,
+		Version:       buildInfo().Version, // for --version
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -174,6 +175,7 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
 			g.running = true
 		},
 	}
+	root.SetVersionTemplate(buildInfo().text())
 	root.SetIn(s.in)
 	root.SetOut(s.out)
 	root.SetErr(s.err)

@@ -44,6 +44,15 @@ func buildInfo() build {
 	return b
 }
 
+// text is what people get to see.
+func (b build) text() string {
+	modified := ""
+	if b.Modified {
+		modified = " (modified)"
+	}
+	return fmt.Sprintf("penstock %s\nrevision %s%s\n%s %s\n", b.Version, b.Revision, modified, b.Go, b.Platform)
+}
+
 func newVersion(g *globals) *cobra.Command {
 	asJSON := false
 	cmd := &cobra.Command{
@@ -55,11 +64,7 @@ func newVersion(g *globals) *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(g.out).Encode(b)
 			}
-			modified := ""
-			if b.Modified {
-				modified = " (modified)"
-			}
-			_, err := fmt.Fprintf(g.out, "penstock %s\nrevision %s%s\n%s %s\n", b.Version, b.Revision, modified, b.Go, b.Platform)
+			_, err := fmt.Fprint(g.out, b.text())
 			return err
 		},
 	}

@@ -62,7 +62,7 @@ func stageKinds() config.Kinds {
 			Doc: "puts the row of a table held in memory into a field; the table is read again when its file changes",
 			Example: `lookup:
   table: {file: airports.csv, key: iata}
-  on: origin
+  match: origin
   into: from`,
 			Settings: settings(stages.DefaultLookup),
 			Check: func(settings any, _ *config.Pipeline) error {

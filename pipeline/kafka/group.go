@@ -148,20 +148,6 @@ type member struct {
 	left       chan struct{}         // closed when LeaveGroup is over
 }
 
-// A holding is a partition of the member's, in one term. Terms number the assignments
-// of a partition, so that what belongs to an earlier one is told from what belongs to
-// a later one of the same life. They are never used twice by a member.
-type holding struct {
-	term    int
-	revoked bool  // and not released yet
-	sent    int64 // the highest offset that a commit was sent for in this term; -1: none
-	stored  int64 // the last that the coordinator has acknowledged; -1: none
-	doubt   int32 // the generation of a commit that is under way or was given up on; -1: none
-	renewed bool  // which may be of an earlier log, with higher offsets
-}
-
-func newHolding(term int) *holding { return &holding{term: term, sent: -1, stored: -1, doubt: -1} }
-
 // topicState is what a change of a topic shows in.
 type topicState struct {
 	partitions int32
@@ -231,40 +217,6 @@ func (m *member) Released(tps []TopicPartition) {
 		m.emit(Event{Assigned: back, Term: m.term})
 	}
 	m.poke()
-}
-
-// begin makes partitions the member's, in a new term. The caller holds m.mu.
-func (m *member) begin(tps []TopicPartition) {
-	m.term++
-	for _, tp := range tps {
-		m.owned[tp] = newHolding(m.term)
-	}
-}
-
-// holding gives a partition in a term; nil when that is over. The caller holds m.mu.
-func (m *member) holding(tp TopicPartition, term int) *holding {
-	if h := m.owned[tp]; h != nil && h.term == term && !m.stopped {
-		return h
-	}
-	return nil
-}
-
-func (m *member) Holds(tp TopicPartition, term int) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.holding(tp, term) != nil
-}
-
-func (m *member) Renew(tp TopicPartition, term int) (int, bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	h := m.holding(tp, term)
-	if h == nil {
-		return 0, false
-	}
-	m.term++
-	h.term, h.sent, h.stored, h.renewed = m.term, -1, -1, true // a commit in doubt stays in doubt
-	return m.term, true
 }
 
 // emit queues an event. The caller holds m.mu, so that events keep the order of the

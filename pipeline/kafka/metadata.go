@@ -201,14 +201,10 @@ func (c *Client) refresh(ctx context.Context, topics ...string) error {
 	}
 	c.meta.prune(asked)
 	c.mu.Unlock()
-	select {
-	case c.meta.refreshes <- struct{}{}:
-		defer func() { <-c.meta.refreshes }()
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the cluster's metadata: %w", ctx.Err())
-	case <-c.ctx.Done():
-		return ErrClosed
+	if err := c.takeRefresh(ctx); err != nil {
+		return err
 	}
+	defer func() { <-c.meta.refreshes }()
 	c.mu.Lock()
 	if fresh && c.meta.at.After(asked) {
 		c.mu.Unlock()
@@ -233,6 +229,19 @@ func (c *Client) refresh(ctx context.Context, topics ...string) error {
 	}
 	c.mu.Unlock()
 	return err
+}
+
+// takeRefresh waits for the turn to ask for metadata: one asks at a time. The caller
+// gives the turn back.
+func (c *Client) takeRefresh(ctx context.Context) error {
+	select {
+	case c.meta.refreshes <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the cluster's metadata: %w", ctx.Err())
+	case <-c.ctx.Done():
+		return ErrClosed
+	}
 }
 
 // whole says whether every topic and partition has a leader that nobody doubts.

@@ -59,14 +59,10 @@ func (c *Client) survey(ctx context.Context, topic string, asked time.Time) erro
 	c.mu.Lock()
 	c.meta.wanted[topic] = asked
 	c.mu.Unlock()
-	select {
-	case c.meta.refreshes <- struct{}{}:
-		defer func() { <-c.meta.refreshes }()
-	case <-ctx.Done():
-		return fmt.Errorf("waiting for the cluster's metadata: %w", ctx.Err())
-	case <-c.ctx.Done():
-		return ErrClosed
+	if err := c.takeRefresh(ctx); err != nil {
+		return err
 	}
+	defer func() { <-c.meta.refreshes }()
 	c.mu.Lock()
 	done := c.meta.rounds[topic].began.After(asked)
 	c.mu.Unlock()

@@ -27,10 +27,10 @@ const (
 	TypeBadAnswer = "bad_answer" // the answer is not what its headers say
 	TypeRequest   = "request"    // the request cannot be made from this record
 	TypeSQL       = "sql"        // the database refused the statement or its values
-	Type3xx       = "http_3xx"
-	Type4xx       = "http_4xx"
-	Type429       = "http_429"
-	Type5xx       = "http_5xx"
+	Type3xx       = "http_3xx"   // a server answered with such a status
+	Type4xx       = "http_4xx"   // a server answered with such a status
+	Type429       = "http_429"   // a server answered that there are too many requests
+	Type5xx       = "http_5xx"   // a server answered with such a status
 )
 
 // An Error is a call that did not succeed. Its text names the server and never a

@@ -22,15 +22,15 @@ const (
 	TypeCanceled  = "canceled"   // the pipeline gave the call up
 	TypeNetwork   = "network"    // no connection, or it broke
 	TypeTLS       = "tls"        // the server's certificate or protocol was refused
-	TypeRedirect  = "redirect"   // a redirect that is not followed
+	TypeRedirect  = "redirect"   // a server answered with a redirect that is not followed
 	TypeTooLarge  = "too_large"  // the answer, or the request, is larger than allowed
 	TypeBadAnswer = "bad_answer" // the answer is not what its headers say
 	TypeRequest   = "request"    // the request cannot be made from this record
 	TypeSQL       = "sql"        // the database refused the statement or its values
-	Type3xx       = "http_3xx"   // a server answered with such a status
-	Type4xx       = "http_4xx"   // a server answered with such a status
-	Type429       = "http_429"   // a server answered that there are too many requests
-	Type5xx       = "http_5xx"   // a server answered with such a status
+	Type3xx       = "http_3xx"   // a server answered with a status below 400 that is no success
+	Type4xx       = "http_4xx"   // a server answered with a status from 400 to 499 that is not tried again
+	Type429       = "http_429"   // a server answered 429, and retry_status leaves that out
+	Type5xx       = "http_5xx"   // a server answered with a status from 500, and retry_status leaves that out
 )
 
 // An Error is a call that did not succeed. Its text names the server and never a

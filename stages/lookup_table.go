@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -64,7 +65,10 @@ var errChanging = errors.New("it changed while it was read; write it beside, and
 func (t *table) load(s TableSettings) (text []byte, err error) {
 	path := string(s.File)
 	info, err := os.Stat(path)
+	var failed *fs.PathError
 	switch {
+	case errors.As(err, &failed):
+		return nil, &fs.PathError{Op: "open", Path: path, Err: failed.Err}
 	case err != nil:
 		return nil, err
 	case info.IsDir():

@@ -82,7 +82,7 @@ func (s *shower) add(to *yaml.Node, key, path string, value *yaml.Node) {
 	if value == nil {
 		return
 	}
-	to.Content = append(to.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key, Style: styleOf(key)}, value)
+	to.Content = append(to.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key, Style: styleOf(key)}, value)
 }
 
 func (s *shower) sequence(n int, item func(int) *yaml.Node) *yaml.Node {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -266,5 +267,58 @@ func TestLookupLeavesAHalfWrittenTable(t *testing.T) {
 		later(inForce)
 		w.is("1")
 		w.logged(1, asInfo)
+	})
+}
+
+// What changed while it was read is read again when it rests.
+func TestLookupTakesNoTableThatChangedWhileItWasRead(t *testing.T) {
+	s := lookupSettings(t, "t.csv", "iata,v\nA,0\n")
+	synctest.Test(t, func(t *testing.T) {
+		l, err := NewLookup(s)
+		must(t, l, err)
+		var reads atomic.Int32
+		l.read = func(s LookupSettings) (*table, error) {
+			if reads.Add(1) == 1 {
+				return nil, fmt.Errorf("reading: %w", errChanging)
+			}
+			return readTable(s)
+		}
+		w := watch(t, l)
+		w.write("iata,v\nA,1\n")
+		later(inForce)
+		w.is("0")
+		w.logged(0)
+		later(inForce)
+		w.is("1")
+		w.logged(1, asInfo)
+		if n := reads.Load(); n != 2 {
+			t.Errorf("read %d times, want twice", n)
+		}
+	})
+}
+
+// Close does not wait for a file system that hangs.
+func TestLookupClosesWhileAReadHangs(t *testing.T) {
+	s := lookupSettings(t, "t.csv", "iata,v\nA,0\n")
+	synctest.Test(t, func(t *testing.T) {
+		l, err := NewLookup(s)
+		must(t, l, err)
+		hangs := make(chan struct{})
+		l.read = func(s LookupSettings) (*table, error) {
+			<-hangs
+			return readTable(s)
+		}
+		w := watch(t, l)
+		w.write("iata,v\nA,1\n")
+		later(inForce)
+		w.is("0")
+		began := time.Now()
+		if err := w.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > closeWait {
+			t.Errorf("Close took %v", took)
+		}
+		close(hangs)
 	})
 }

@@ -37,7 +37,7 @@ func startSlowTopic(t *testing.T) *slowTopic {
 	k := cluster(t, kafkatest.RealOptions{})
 	topics(t, adminOf(t, k.Addrs()), 1, 1, "in", "out")
 	s := &slowTopic{t: t, table: filepath.Join(t.TempDir(), "t.csv")}
-	s.write(0)
+	s.replace(tableText(0))
 	var err error
 	if s.producer, err = kgo.NewClient(kgo.SeedBrokers(k.Addrs()...), kgo.DefaultProduceTopic("in")); err != nil {
 		t.Fatal(err)
@@ -63,30 +63,39 @@ sinks:
 	return s
 }
 
-func (s *slowTopic) put(path, text string) {
+// tableText is the text of a version of the table, one digit.
+func tableText(n int) string { return fmt.Sprintf("iata,v\nDTW,%d\n", n) }
+
+// write writes a version of the table over the one before, of the same size, in one go: a
+// disk that stalls between cutting the file off and writing it would leave an empty table
+// for as long, which is another case.
+func (s *slowTopic) write(n int) {
 	s.t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+	f, err := os.OpenFile(s.table, os.O_WRONLY, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte(tableText(n)), 0); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
-// write writes a version of the table in place.
-func (s *slowTopic) write(version int) {
+// replace puts a file with that text into the place of the table.
+func (s *slowTopic) replace(text string) {
 	s.t.Helper()
-	s.put(s.table, fmt.Sprintf("iata,v\nDTW,%d\n", version))
-}
-
-// replace puts a version of the table into the place of the file.
-func (s *slowTopic) replace(version int) {
-	s.t.Helper()
-	s.put(s.table+".new", fmt.Sprintf("iata,v\nDTW,%d\n", version))
+	if err := os.WriteFile(s.table+".new", []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
 	if err := os.Rename(s.table+".new", s.table); err != nil {
 		s.t.Fatal(err)
 	}
 }
 
 // gets sends one record, and wants it back with that version of the table.
-func (s *slowTopic) gets(version int) {
+func (s *slowTopic) gets(n int) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
 	defer cancel()
@@ -104,13 +113,13 @@ func (s *slowTopic) gets(version int) {
 		out = fetches.Records()
 	}
 	value := string(out[0].Value)
-	if n := gjson.Get(value, "n").Int(); len(out) != 1 || n != int64(s.sent) {
-		s.t.Fatalf("%d records came, the first is %d, want %d alone", len(out), n, s.sent)
+	if sent := gjson.Get(value, "n").Int(); len(out) != 1 || sent != int64(s.sent) {
+		s.t.Fatalf("%d records came, the first is %d, want %d alone", len(out), sent, s.sent)
 	}
-	if v := gjson.Get(value, "from.v").String(); v != fmt.Sprint(version) {
-		s.t.Errorf("record %d has version %q of the table, want %d; last lines:\n%s", s.sent, v, version, s.tail(5))
+	if v := gjson.Get(value, "from.v").String(); v != fmt.Sprint(n) {
+		s.t.Errorf("record %d has version %q of the table, want %d; last lines:\n%s", s.sent, v, n, s.tail(5))
 	}
-	s.t.Logf("table %d is in force: %s", version, value)
+	s.t.Logf("table %d is in force: %s", n, value)
 }
 
 // told gives the lines of that level that name the table and hold the text.
@@ -147,7 +156,7 @@ func TestLookupTableOfASlowTopic(t *testing.T) {
 	s.gets(0)
 	for n := 1; n <= 6; n++ {
 		if n%2 == 0 {
-			s.replace(n)
+			s.replace(tableText(n))
 		} else {
 			s.write(n)
 		}
@@ -162,7 +171,7 @@ func TestLookupTableOfASlowTopic(t *testing.T) {
 
 	faults := 0
 	for _, text := range []string{"", "iata,v\n", "iata,v\rDTW,1\r"} {
-		s.put(s.table, text)
+		s.replace(text)
 		s.warned(faults + 1)
 		for range 2 {
 			pass(t, tableBound)
@@ -170,7 +179,7 @@ func TestLookupTableOfASlowTopic(t *testing.T) {
 		}
 		faults++
 		s.exactly(faults, "warn", "")
-		s.write(6 + faults)
+		s.replace(tableText(6 + faults))
 		pass(t, tableBound)
 		s.gets(6 + faults)
 		s.exactly(faults, "info", "can be used again")
@@ -181,9 +190,9 @@ func TestLookupTableOfASlowTopic(t *testing.T) {
 	s.warned(faults + 1)
 	pass(t, 2*tableBound)
 	s.gets(6 + faults)
-	s.write(20)
+	s.replace(tableText(0))
 	pass(t, tableBound)
-	s.gets(20)
+	s.gets(0)
 	s.exactly(faults+1, "warn", "")
 	s.exactly(faults+1, "info", "can be used again")
 	t.Logf("warnings:\n%s", strings.Join(s.told("warn", ""), "\n"))

@@ -119,6 +119,8 @@ func likelyUnit(number string) string {
 	return "s"
 }
 
+var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]+$`)
+
 // plain decodes the kinds that Go has.
 func (d *decoder) plain(n *node, v reflect.Value, t tags, name string) bool {
 	wrong := func(suggestion string) bool {
@@ -136,6 +138,9 @@ func (d *decoder) plain(n *node, v reflect.Value, t tags, name string) bool {
 		return wrong(suggestion)
 	}
 	text := strings.ReplaceAll(n.text, "_", "")
+	if v.Kind() != reflect.String && v.Kind() != reflect.Bool && len(n.pieces) == 0 && leadingZero.MatchString(text) {
+		return wrong("other programs read a number that begins with 0 in base 8: write it without")
+	}
 	switch v.Kind() {
 	case reflect.String:
 		if len(t.enum) > 0 && !contains(t.enum, n.text) {

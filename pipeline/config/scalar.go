@@ -339,6 +339,9 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		}
 		return d.textError(n, d.hintQuotes(n, err), path, "")
 	}
+	if w, ok := v.Addr().Interface().(interface{ Write(raw string) }); ok && len(n.pieces) > 0 {
+		w.Write(n.raw)
+	}
 	d.warnComment(n, name)
 	return true
 }

@@ -74,7 +74,7 @@ func TestPostgresValues(t *testing.T) {
 		"SELECT '{\"b\": 1.10}'::jsonb AS v":                           `{"b":1.10}`,
 		"SELECT 'null'::jsonb AS v":                                    `null`,
 		"SELECT 'f81d4fae-7dec-11d0-a765-00a0c91e6bf6'::uuid AS v":     `"f81d4fae-7dec-11d0-a765-00a0c91e6bf6"`,
-		"SELECT '{1,2}'::int[] AS v":                                   `"{1,2}"`,
+		"SELECT '{1,2}'::int[] AS v":                                   `[1,2]`,
 		"SELECT to_json('{1,2}'::int[]) AS v":                          `[1,2]`,
 		"SELECT '1 day'::interval AS v":                                `"1 day"`,
 		"SELECT current_setting('default_transaction_read_only') AS v": `"on"`,

@@ -48,6 +48,7 @@ type scanner struct {
 
 	first      string
 	parameters int
+	end        int // of the statement, without its semicolon and what follows
 }
 
 func (s *scanner) scan() error {
@@ -65,6 +66,9 @@ func (s *scanner) scan() error {
 			ended = true
 		case s.first == "" && t[i] != '(':
 			s.first = strings.ToUpper(t[i : i+n])
+		}
+		if meaning && !ended {
+			s.end = i + n
 		}
 		i += n
 	}

@@ -5,6 +5,7 @@
 package sql
 
 import (
+	"bytes"
 	"context"
 	dbsql "database/sql"
 	"errors"
@@ -22,8 +23,8 @@ type Settings struct {
 	Path     pipeline.Path   `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
 	DSN      pipeline.Secret `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
 	Query    string          `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
-	Args     []expr.Expr     `yaml:"args" doc:"values of the parameters, in order; they are bound, never put into the text"`
-	Into     string          `yaml:"into" doc:"field that takes the result: an object of the columns by name" required:"true"`
+	Args     []expr.Expr     `yaml:"args" doc:"values of the parameters, in order; they are bound, never put into the text. Of postgres an array takes a list, json any value as it is, bytea base64, and an integer also 5.0"`
+	Into     string          `yaml:"into" doc:"field that takes the result: an object of the columns by name. Of postgres arrays are lists, composites and hstores are objects, and what JSON has no form for is the text that the server writes" required:"true"`
 	Rows     string          `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
 	OnMiss   client.OnMiss   `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
 	MaxRows  int             `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
@@ -95,8 +96,10 @@ func (s *Settings) Validate() error {
 //
 // Integers and numerics keep every digit, times are RFC 3339 in UTC (a time without
 // a zone is taken as UTC), bytes are base64, json columns are put in as JSON, NULL is
-// null. A value that is no object is rejected without a query, a tombstone passes
-// without one.
+// null. Of PostgreSQL arrays are lists, composites and hstores are objects, and what
+// JSON has no form for is the text that the server writes. An argument takes what a
+// result gives. A value that is no object is rejected without a query, a tombstone
+// passes without one.
 type Stage struct {
 	settings Settings
 	dialect  dialect
@@ -104,17 +107,20 @@ type Stage struct {
 
 	mu     sync.Mutex
 	db     *dbsql.DB
-	stmt   *dbsql.Stmt // nil: not yet, or the dialect keeps its own
 	closed bool
 }
 
 // A dialect is what differs between databases.
 type dialect interface {
 	open(limits client.SQLLimits) (*dbsql.DB, error)
-	where() string                 // for errors: which database, without secrets
-	prepares() bool                // whether the stage keeps a prepared statement
-	bind(text []byte) (any, error) // a parameter from JSON text, nil for NULL
+	where() string // for errors: which database, without secrets
+	// query puts what the query finds into b. args are the JSON texts of the
+	// parameters; an empty one is NULL.
+	query(ctx context.Context, db *dbsql.DB, args [][]byte, b *builder) error
+	// check has the database check the query and its columns, without values.
+	check(ctx context.Context, db *dbsql.DB) error
 	classify(err error) (permanent bool, text string, known bool)
+	close() error
 }
 
 // New makes the stage. It connects with the first query.
@@ -125,13 +131,13 @@ func New(s Settings, workers int) (*Stage, error) {
 	st := &Stage{settings: s}
 	switch s.Driver {
 	case "sqlite":
-		st.dialect = sqlite{path: string(s.Path)}
+		st.dialect = &sqlite{path: string(s.Path), text: s.Query}
 	case "postgres":
 		config, err := postgresConfig(s.DSN)
 		if err != nil {
 			return nil, err
 		}
-		st.dialect = postgres{config}
+		st.dialect = &postgres{config: config, text: s.Query}
 	}
 	var err error
 	st.db, err = st.dialect.open(client.SQLLimits{Conns: min(s.MaxConns, max(workers, 1))})
@@ -151,7 +157,11 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	if bad != nil {
 		return bad
 	}
-	res, err := s.flights.do(ctx, key, func(ctx context.Context) (result, error) { return s.query(ctx, args) })
+	res, err := s.flights.do(ctx, key, func(ctx context.Context) (result, error) {
+		b := builder{settings: &s.settings}
+		err := s.dialect.query(ctx, s.db, args, &b)
+		return b.result(), err
+	})
 	if err != nil {
 		return s.failed(err)
 	}
@@ -166,8 +176,9 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 
 func (s *Stage) what() string { return "querying " + s.dialect.where() }
 
-// args evaluates the parameters. key is equal for equal parameters alone.
-func (s *Stage) args(rec *pipeline.Record) (key string, args []any, err error) {
+// args evaluates the parameters. key is equal for equal parameters alone. The texts are
+// copies: a shared call may outlive the record.
+func (s *Stage) args(rec *pipeline.Record) (key string, args [][]byte, err error) {
 	var buf [256]byte
 	k := buf[:0]
 	for i := range s.settings.Args {
@@ -176,69 +187,34 @@ func (s *Stage) args(rec *pipeline.Record) (key string, args []any, err error) {
 			return "", nil, err
 		}
 		k = appendKey(k, text)
-		v, err := s.dialect.bind(text)
-		if err != nil {
-			return "", nil, err
-		}
-		args = append(args, v)
+		args = append(args, bytes.Clone(text))
 	}
 	return string(k), args, nil
 }
 
-// statement prepares once; database/sql prepares again on each connection.
-func (s *Stage) statement(ctx context.Context) (*dbsql.Stmt, error) {
-	s.mu.Lock()
-	stmt := s.stmt
-	s.mu.Unlock()
-	if stmt != nil {
-		return stmt, nil
-	}
-	stmt, err := s.db.PrepareContext(ctx, s.settings.Query)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stmt != nil { // another was faster
-		return s.stmt, stmt.Close()
-	}
-	s.stmt = stmt
-	return stmt, nil
-}
-
-func (s *Stage) query(ctx context.Context, args []any) (result, error) {
-	var rows *dbsql.Rows
-	if s.dialect.prepares() {
-		stmt, err := s.statement(ctx)
-		if err != nil {
-			return result{}, err
-		}
-		if rows, err = stmt.QueryContext(ctx, args...); err != nil {
-			return result{}, &boundError{err}
-		}
-	} else {
-		var err error
-		if rows, err = s.db.QueryContext(ctx, s.settings.Query, args...); err != nil {
-			return result{}, &boundError{err}
-		}
-	}
-	res, err := read(rows, s.settings)
-	if err = errors.Join(err, rows.Close()); err != nil {
-		return res, &boundError{err}
-	}
-	return res, nil
-}
-
 // A boundError comes from a statement that had its parameters: the database's text may
 // quote them.
-type boundError struct{ err error }
+type boundError struct {
+	err  error
+	args [][]byte // their JSON texts
+}
 
 func (e *boundError) Error() string { return e.err.Error() }
 func (e *boundError) Unwrap() error { return e.err }
 
-func isBound(err error) bool {
+// argsOf says whether the statement of err had its parameters, and of which JSON types
+// they are: "; argument 1 is a string".
+func argsOf(err error) (types string, bound bool) {
 	var b *boundError
-	return errors.As(err, &b)
+	if !errors.As(err, &b) {
+		return "", false
+	}
+	sep := "; "
+	for i, text := range b.args {
+		types += fmt.Sprintf("%sargument %d is %s", sep, i+1, kindOf(text))
+		sep = ", "
+	}
+	return types, true
 }
 
 // failed classifies an error of a query. Nothing of it quotes a value.
@@ -265,14 +241,15 @@ func (s *Stage) failed(err error) error {
 
 // Ping implements pipeline.Pinger: it connects and has the database check the query.
 func (s *Stage) Ping(ctx context.Context) error {
-	stmt, err := s.db.PrepareContext(ctx, s.settings.Query)
+	err := s.dialect.check(ctx, s.db)
 	if err == nil {
-		err = stmt.Close()
+		return nil
 	}
-	if err != nil {
-		return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.failed(err), s.hint())}
+	var own *client.Error
+	if errors.As(err, &own) { // it says what to do itself
+		return &pipeline.EnvironmentError{Err: fmt.Errorf("%s: %w", s.what(), err)}
 	}
-	return nil
+	return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.failed(err), s.hint())}
 }
 
 func (s *Stage) hint() string {
@@ -291,9 +268,5 @@ func (s *Stage) Close() error {
 		return nil
 	}
 	s.closed = true
-	var err error
-	if s.stmt != nil {
-		err = s.stmt.Close()
-	}
-	return errors.Join(err, s.db.Close())
+	return errors.Join(s.dialect.close(), s.db.Close())
 }

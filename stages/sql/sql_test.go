@@ -205,19 +205,19 @@ func TestErrorsQuoteNoBoundValue(t *testing.T) {
 	path := database(t, `CREATE TABLE v (j TEXT)`, `INSERT INTO v VALUES ('{}')`, `CREATE VIRTUAL TABLE f USING fts5(w)`)
 	for _, query := range []string{"SELECT json_extract(j, ?) AS x FROM v", "SELECT w FROM f WHERE f MATCH ?"} {
 		err := stage(t, path, query, nil, "secret").Process(t.Context(), record(`{"secret":"x-canary"}`))
-		if reason, _ := pipeline.IsPermanent(err); reason != client.TypeSQL || strings.Contains(err.Error(), "canary") {
+		if reason, _ := pipeline.IsPermanent(err); reason != client.TypeSQL || strings.Contains(err.Error(), "canary") || !strings.HasSuffix(err.Error(), "argument 1 is a string") {
 			t.Errorf("%s: %v", query, err)
 		}
 	}
-	p := postgres{}
+	p := &postgres{}
 	for _, c := range []struct {
 		err   error
 		shown bool
 	}{
-		{&boundError{&pgconn.PgError{Code: "42601", Message: `syntax error in tsquery: "x canary"`}}, false},
-		{&boundError{&pgconn.PgError{Code: "42P01", Message: `relation "canary" does not exist`}}, false},
-		{&boundError{&pgconn.PgError{Code: "42P01", Position: 15, Message: `relation "canary" does not exist`}}, true},
-		{&boundError{&pgconn.PgError{Code: "42501", Message: `permission denied for table canary`}}, true},
+		{&boundError{err: &pgconn.PgError{Code: "42601", Message: `syntax error in tsquery: "x canary"`}}, false},
+		{&boundError{err: &pgconn.PgError{Code: "42P01", Message: `relation "canary" does not exist`}}, false},
+		{&boundError{err: &pgconn.PgError{Code: "42P01", Position: 15, Message: `relation "canary" does not exist`}}, true},
+		{&boundError{err: &pgconn.PgError{Code: "42501", Message: `permission denied for table canary`}}, true},
 		{&pgconn.PgError{Code: "42P18", Message: `no type for canary`}, true}, // nothing is bound when Ping prepares
 	} {
 		permanent, text, known := p.classify(c.err)
@@ -264,6 +264,32 @@ func TestMissingFile(t *testing.T) {
 	wrong := stage(t, database(t, airports...), "SELECT nope FROM airports", nil)
 	if err := wrong.Ping(t.Context()); !errors.As(err, &env) || !strings.Contains(err.Error(), "nope") {
 		t.Errorf("ping does not check the query: %v", err)
+	}
+}
+
+// A repeated name of a column is known before the first record, and without running the
+// query.
+func TestPingKnowsTheColumns(t *testing.T) {
+	path := database(t, airports...)
+	forever := "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) AS n, max(x) AS m FROM c"
+	for query, name := range map[string]string{
+		"SELECT 1 AS a, 2 AS b, 3 AS a": `"a"`,
+		"SELECT ?, ?":                   `"?"`,
+		"SELECT x.iata, y.iata FROM airports x, airports y;":  `"iata"`,
+		"SELECT * FROM airports x JOIN airports y -- the end": `"iata"`,
+		strings.Replace(forever, " m ", " n ", 1):             `"n"`,
+		"VALUES (1, 2)": "", "SELECT iata, lat FROM airports WHERE n = ? /* an end": "", "SELECT 1 AS a, 2 AS \"a b:1\"": "", forever: "",
+		"SELECT name FROM airports ORDER BY lat LIMIT 1": "",
+	} {
+		args := []string{"a", "b"}[:strings.Count(query, "?")]
+		err := stage(t, path, query, nil, args...).Ping(t.Context())
+		var env *pipeline.EnvironmentError
+		switch {
+		case name == "" && err != nil:
+			t.Errorf("%s: %v", query, err)
+		case name != "" && (!errors.As(err, &env) || !strings.Contains(err.Error(), "two columns have the name "+name+": give one another name with AS")):
+			t.Errorf("%s: %v", query, err)
+		}
 	}
 }
 

@@ -1,13 +1,17 @@
 package sql
 
 import (
+	"context"
 	dbsql "database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
+	"sync"
 
 	sqlitedriver "modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
@@ -15,10 +19,15 @@ import (
 	"github.com/penstockio/penstock/pipeline/client"
 )
 
-type sqlite struct{ path string }
+type sqlite struct {
+	path, text string
+
+	mu   sync.Mutex
+	stmt *dbsql.Stmt // nil: not yet
+}
 
 // open opens for reading alone: a file that is not there is not made.
-func (d sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
+func (d *sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	path, err := filepath.Abs(d.path)
 	if err != nil {
 		return nil, err
@@ -31,12 +40,96 @@ func (d sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	return client.OpenSQL(c, limits), nil
 }
 
-func (d sqlite) where() string { return "sqlite " + filepath.Base(d.path) }
+func (d *sqlite) where() string { return "sqlite " + filepath.Base(d.path) }
 
-func (d sqlite) prepares() bool { return true }
+// statement prepares once; database/sql prepares again on each connection.
+func (d *sqlite) statement(ctx context.Context, db *dbsql.DB) (*dbsql.Stmt, error) {
+	d.mu.Lock()
+	stmt := d.stmt
+	d.mu.Unlock()
+	if stmt != nil {
+		return stmt, nil
+	}
+	stmt, err := db.PrepareContext(ctx, d.text)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stmt != nil { // another was faster
+		return d.stmt, stmt.Close()
+	}
+	d.stmt = stmt
+	return stmt, nil
+}
+
+func (d *sqlite) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stmt == nil {
+		return nil
+	}
+	return d.stmt.Close()
+}
+
+func (d *sqlite) query(ctx context.Context, db *dbsql.DB, args [][]byte, b *builder) error {
+	stmt, err := d.statement(ctx, db)
+	if err != nil {
+		return err
+	}
+	values := make([]any, len(args))
+	for i, text := range args {
+		if values[i], err = d.bind(text); err != nil {
+			return err
+		}
+	}
+	rows, err := stmt.QueryContext(ctx, values...)
+	if err == nil {
+		err = read(rows, b)
+		err = errors.Join(err, rows.Close())
+	}
+	if err != nil {
+		return &boundError{err, args}
+	}
+	return nil
+}
+
+// numbered is the name that SQLite gives a column of a subquery when another has its own:
+// "a:1".
+var numbered = regexp.MustCompile(`^(.*):[0-9]+$`)
+
+// check looks at the names of the columns through a query around the query, of which no
+// row is asked for: the query itself may take long.
+func (d *sqlite) check(ctx context.Context, db *dbsql.DB) error {
+	stmt, err := db.PrepareContext(ctx, d.text)
+	if err != nil {
+		return err
+	}
+	if err := stmt.Close(); err != nil {
+		return err
+	}
+	s := scanner{text: d.text}
+	if err := s.scan(); err != nil {
+		return err
+	}
+	rows, err := db.QueryContext(ctx, "SELECT * FROM (\n"+d.text[:s.end]+"\n) LIMIT 0", make([]any, s.parameters)...)
+	if err != nil {
+		return err
+	}
+	names, err := rows.Columns()
+	if err = errors.Join(err, rows.Close()); err != nil {
+		return err
+	}
+	for i, name := range names {
+		if m := numbered.FindStringSubmatch(name); m != nil && slices.Contains(names[:i], m[1]) {
+			names[i] = m[1]
+		}
+	}
+	return checkNames(names)
+}
 
 // bind gives numbers as SQLite has them: an integer of 64 bits, or a float.
-func (d sqlite) bind(text []byte) (any, error) {
+func (d *sqlite) bind(text []byte) (any, error) {
 	v, err := plain(text)
 	raw, ok := v.(json.RawMessage)
 	if err != nil || !ok {
@@ -53,7 +146,7 @@ func (d sqlite) bind(text []byte) (any, error) {
 	return string(raw), nil
 }
 
-func (d sqlite) classify(err error) (permanent bool, text string, known bool) {
+func (d *sqlite) classify(err error) (permanent bool, text string, known bool) {
 	var e *sqlitedriver.Error
 	if !errors.As(err, &e) {
 		return false, err.Error(), false
@@ -61,8 +154,8 @@ func (d sqlite) classify(err error) (permanent bool, text string, known bool) {
 	switch e.Code() & 0xff {
 	case sqlitelib.SQLITE_ERROR, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_TOOBIG, sqlitelib.SQLITE_CONSTRAINT,
 		sqlitelib.SQLITE_MISMATCH, sqlitelib.SQLITE_MISUSE, sqlitelib.SQLITE_RANGE, sqlitelib.SQLITE_AUTH:
-		if isBound(err) { // "bad JSON path: …", "no such column: …" of a full-text search
-			return true, fmt.Sprintf("sqlite refused the query with these values (%s)", sqlitedriver.ErrorCodeString[e.Code()&0xff]), true
+		if bound, ok := argsOf(err); ok { // "bad JSON path: …", "no such column: …" of a full-text search
+			return true, fmt.Sprintf("sqlite refused the query with these values (%s)%s", sqlitedriver.ErrorCodeString[e.Code()&0xff], bound), true
 		}
 		return true, e.Error(), true
 	}

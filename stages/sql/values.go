@@ -25,44 +25,77 @@ type result struct {
 	json []byte // nil: null
 }
 
-// read makes JSON of rows. The caller closes them.
-func read(rows *dbsql.Rows, s Settings) (result, error) {
+// A builder makes a result out of rows, within the limits of the settings.
+type builder struct {
+	settings *Settings
+	rows     int
+	out      []byte
+}
+
+// begin is called for each row before its text is appended to out.
+func (b *builder) begin() error {
+	all := b.settings.Rows == "all"
+	if b.rows++; b.rows > b.settings.MaxRows && all {
+		return refuse(client.TypeTooLarge, "the result has more rows than max_rows (%d): narrow the query, or add a LIMIT", b.settings.MaxRows)
+	}
+	if all && b.rows == 1 {
+		b.out = append(b.out, '[')
+	} else if all {
+		b.out = append(b.out, ',')
+	}
+	return nil
+}
+
+// end is called behind each row; more says whether another is wanted.
+func (b *builder) end() (more bool, err error) {
+	if len(b.out) > int(b.settings.MaxBytes) {
+		return false, refuse(client.TypeTooLarge, "the result is larger than max_bytes (%v)", b.settings.MaxBytes)
+	}
+	return b.settings.Rows == "all", nil
+}
+
+// reset forgets all rows.
+func (b *builder) reset() { b.rows, b.out = 0, nil }
+
+func (b *builder) result() result {
+	r := result{rows: b.rows, json: b.out}
+	switch {
+	case b.settings.Rows != "all":
+	case b.rows == 0:
+		r.json = []byte("[]")
+	default:
+		r.json = append(r.json, ']')
+	}
+	return r
+}
+
+// read puts rows into b. The caller closes them.
+func read(rows *dbsql.Rows, b *builder) error {
 	types, err := rows.ColumnTypes()
 	if err != nil {
-		return result{}, err
+		return err
 	}
-	columns, err := columnsOf(types)
-	if err != nil {
-		return result{}, err
+	columns := make([]column, len(types))
+	names := make([]string, len(types))
+	for i, t := range types {
+		names[i] = t.Name()
+		columns[i] = column{keyOf(t.Name()), t.DatabaseTypeName()}
 	}
-	all := s.Rows == "all"
-	var out []byte
-	if all {
-		out = append(out, '[')
+	if err := checkNames(names); err != nil {
+		return err
 	}
-	res := result{}
-	for rows.Next() {
-		if res.rows++; res.rows > s.MaxRows && all {
-			return result{}, refuse(client.TypeTooLarge, "the result has more rows than max_rows (%d): narrow the query, or add a LIMIT", s.MaxRows)
+	for more := true; more && rows.Next(); {
+		if err := b.begin(); err != nil {
+			return err
 		}
-		if res.rows > 1 && all {
-			out = append(out, ',')
+		if b.out, err = appendRow(b.out, rows, columns); err != nil {
+			return err
 		}
-		if out, err = appendRow(out, rows, columns); err != nil {
-			return result{}, err
-		}
-		if len(out) > int(s.MaxBytes) {
-			return result{}, refuse(client.TypeTooLarge, "the result is larger than max_bytes (%v)", s.MaxBytes)
-		}
-		if !all {
-			break
+		if more, err = b.end(); err != nil {
+			return err
 		}
 	}
-	if all {
-		out = append(out, ']')
-	}
-	res.json = out
-	return res, rows.Err()
+	return rows.Err()
 }
 
 // refuse is a permanent error about a result; it quotes no value.
@@ -75,17 +108,19 @@ type column struct {
 	typ  string
 }
 
-func columnsOf(types []*dbsql.ColumnType) ([]column, error) {
-	columns := make([]column, len(types))
-	seen := make(map[string]bool, len(types))
-	for i, t := range types {
-		if seen[t.Name()] {
-			return nil, refuse(client.TypeSQL, "two columns have the name %s: give one another name with AS", t.Name())
+// keyOf gives a column's name as a JSON key with its colon.
+func keyOf(name string) string { return string(appendString(nil, name)) + ":" }
+
+// checkNames refuses a name that comes twice: an object has one field of a name.
+func checkNames(names []string) error {
+	seen := make(map[string]bool, len(names))
+	for _, name := range names {
+		if seen[name] {
+			return refuse(client.TypeSQL, "two columns have the name %q: give one another name with AS", name)
 		}
-		seen[t.Name()] = true
-		columns[i] = column{string(appendString(nil, t.Name())) + ":", t.DatabaseTypeName()}
+		seen[name] = true
 	}
-	return columns, nil
+	return nil
 }
 
 func appendRow(out []byte, rows *dbsql.Rows, columns []column) ([]byte, error) {
@@ -120,27 +155,24 @@ func appendValue(out []byte, v any, c column) ([]byte, error) {
 	case int64:
 		return strconv.AppendInt(out, v, 10), nil
 	case float64:
-		return appendFloat(out, v, c.typ), nil
+		return appendFloat(out, v, 64), nil
 	case time.Time:
 		return appendTime(out, v, c.typ), nil
 	case []byte:
-		if c.typ == "JSON" || c.typ == "JSONB" {
-			return appendText(out, string(v), c)
-		}
-		out = append(out, '"')
-		out = base64.StdEncoding.AppendEncode(out, v)
-		return append(out, '"'), nil
+		return appendBytes(out, v), nil
 	case string:
 		return appendText(out, v, c)
 	}
 	return nil, refuse(client.TypeSQL, "the column %s is of a type that has no JSON form: cast it to text", c.name)
 }
 
-func appendFloat(out []byte, v float64, typ string) []byte {
-	bits := 64
-	if typ == "FLOAT4" {
-		bits = 32
-	}
+func appendBytes(out, v []byte) []byte {
+	out = append(out, '"')
+	out = base64.StdEncoding.AppendEncode(out, v)
+	return append(out, '"')
+}
+
+func appendFloat(out []byte, v float64, bits int) []byte {
 	switch {
 	case math.IsNaN(v):
 		return append(out, `"NaN"`...)
@@ -173,17 +205,29 @@ func appendText(out []byte, v string, c column) ([]byte, error) {
 	}
 	switch c.typ {
 	case "NUMERIC":
-		// The first byte is looked at first: gjson takes the stack for each level of nesting.
-		if v != "" && v[0] <= '9' && gjson.Valid(v) && gjson.Parse(v).Type == gjson.Number {
-			return append(out, v...), nil
-		}
-	case "JSON", "JSONB":
-		var line bytes.Buffer
-		if err := json.Compact(&line, []byte(v)); err == nil {
-			return append(out, line.Bytes()...), nil
-		}
+		return appendNumber(out, v), nil
+	case "JSON":
+		return appendJSON(out, v), nil
 	}
 	return appendString(out, v), nil
+}
+
+// appendNumber writes the text of a number as one, and what is none as a string: NaN.
+func appendNumber(out []byte, v string) []byte {
+	// The first byte is looked at first: gjson takes the stack for each level of nesting.
+	if v != "" && v[0] <= '9' && gjson.Valid(v) && gjson.Parse(v).Type == gjson.Number {
+		return append(out, v...)
+	}
+	return appendString(out, v)
+}
+
+// appendJSON puts JSON text in on one line, and what is none as a string.
+func appendJSON(out []byte, v string) []byte {
+	var line bytes.Buffer
+	if err := json.Compact(&line, []byte(v)); err == nil {
+		return append(out, line.Bytes()...)
+	}
+	return appendString(out, v)
 }
 
 func appendString(out []byte, s string) []byte {

@@ -1,0 +1,205 @@
+package sql
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"math/big"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/tidwall/gjson"
+)
+
+// An argumentError is a value that its parameter does not take. It does not quote it.
+type argumentError struct {
+	argument  int
+	is, takes string
+}
+
+func (e *argumentError) Error() string {
+	return fmt.Sprintf("argument %d is %s, and the query takes %s", e.argument+1, e.is, e.takes)
+}
+
+// bindAll gives every value as the text that PostgreSQL reads as the type of its parameter:
+// exact for numbers of any size. nil is NULL.
+func bindAll(params []*pgType, args [][]byte) ([]any, error) {
+	if len(params) != len(args) { // the scanner of the query has counted otherwise
+		return nil, fmt.Errorf("the server counts %d parameters in the query and args has %d values", len(params), len(args))
+	}
+	values := make([]any, len(args))
+	for i, text := range args {
+		v := gjson.ParseBytes(text)
+		if len(text) == 0 || v.Type == gjson.Null {
+			continue
+		}
+		s, wrong := bind(params[i], v, 0)
+		if wrong != "" {
+			return nil, &argumentError{i, wrong, params[i].name}
+		}
+		values[i] = s
+	}
+	return values, nil
+}
+
+// bind gives the text of one value that is not null, or says what is wrong with it.
+func bind(t *pgType, v gjson.Result, depth int) (text, wrong string) {
+	t = t.resolve()
+	structured := v.IsArray() || v.IsObject()
+	switch {
+	case t.oid == pgtype.JSONOID || t.oid == pgtype.JSONBOID:
+		return v.Raw, ""
+	case t.oid == pgtype.ByteaOID && v.Type == gjson.String:
+		return bindBytes(v.String())
+	case v.Type == gjson.String:
+		return v.String(), ""
+	case t.kind == pgArray && v.IsArray():
+		return bindArray(t, v, depth)
+	case t.kind != pgScalar, structured && !t.text, t.oid == pgtype.ByteaOID:
+		return "", kind(v)
+	case t.numeric == wholeNumber && v.Type == gjson.Number:
+		return bindWhole(t, v.Raw)
+	case t.numeric != noNumber && v.Type != gjson.Number:
+		return "", kind(v)
+	}
+	return v.Raw, ""
+}
+
+// maxDimensions is what PostgreSQL has.
+const maxDimensions = 6
+
+// bindArray gives the literal of an array: {"a","b",NULL}.
+func bindArray(t *pgType, v gjson.Result, depth int) (text, wrong string) {
+	if depth == maxDimensions {
+		return "", "nested too deep"
+	}
+	elem := t.elem.resolve()
+	nests := elem.kind != pgArray && elem.oid != pgtype.JSONOID && elem.oid != pgtype.JSONBOID
+	out := []byte{'{'}
+	v.ForEach(func(_, e gjson.Result) bool {
+		if len(out) > 1 {
+			out = append(out, t.delim)
+		}
+		var s string
+		switch {
+		case e.Type == gjson.Null:
+			out = append(out, "NULL"...)
+			return true
+		case nests && e.IsArray():
+			s, wrong = bindArray(t, e, depth+1)
+			out = append(out, s...)
+			return wrong == ""
+		}
+		if s, wrong = bind(t.elem, e, depth+1); wrong != "" {
+			wrong = "an array with " + wrong + " in it"
+			return false
+		}
+		out = append(out, '"')
+		for i := 0; i < len(s); i++ {
+			if s[i] == '"' || s[i] == '\\' {
+				out = append(out, '\\')
+			}
+			out = append(out, s[i])
+		}
+		out = append(out, '"')
+		return true
+	})
+	if wrong == "nested too deep" && depth == 0 {
+		wrong = "an array that is nested too deep"
+	}
+	return string(append(out, '}')), wrong
+}
+
+// bindBytes takes what a result gives, base64, and what PostgreSQL writes.
+func bindBytes(s string) (text, wrong string) {
+	if digits, ok := strings.CutPrefix(s, `\x`); ok {
+		if _, err := hex.DecodeString(digits); err == nil {
+			return s, ""
+		}
+	} else if b, err := base64.StdEncoding.DecodeString(s); err == nil {
+		return `\x` + hex.EncodeToString(b), ""
+	}
+	return "", `a string that is neither base64 nor \x and hexadecimal`
+}
+
+var wholeRanges = map[uint32]struct{ min, max int64 }{
+	pgtype.Int2OID: {-1 << 15, 1<<15 - 1}, pgtype.Int4OID: {-1 << 31, 1<<31 - 1}, pgtype.Int8OID: {-1 << 63, 1<<63 - 1},
+	pgtype.OIDOID: {0, 1<<32 - 1}, pgtype.XIDOID: {0, 1<<32 - 1}, pgtype.CIDOID: {0, 1<<32 - 1},
+}
+
+// bindWhole takes every way to write a whole number: 5, 5.0 and 5e0 are the same number.
+func bindWhole(t *pgType, raw string) (text, wrong string) {
+	n, err := strconv.ParseInt(raw, 10, 64)
+	if err != nil {
+		var whole, ok bool
+		if n, whole, ok = wholeOf(raw); !whole {
+			return "", "a number with a fraction"
+		} else if !ok {
+			return "", "a number out of range"
+		}
+	}
+	if r := wholeRanges[t.oid]; n < r.min || n > r.max {
+		return "", "a number out of range"
+	}
+	return strconv.FormatInt(n, 10), ""
+}
+
+// wholeOf gives the value of a JSON number when it is whole and fits. It never makes the
+// digits that a large exponent stands for.
+func wholeOf(raw string) (n int64, whole, ok bool) {
+	mantissa, exp := raw, int64(0)
+	if i := strings.IndexAny(raw, "eE"); i >= 0 {
+		var err error
+		mantissa = raw[:i]
+		if exp, err = strconv.ParseInt(strings.TrimPrefix(raw[i+1:], "+"), 10, 32); err != nil {
+			exp = 1 << 31
+			if strings.HasPrefix(raw[i+1:], "-") {
+				exp = -exp
+			}
+		}
+	}
+	sign := ""
+	if strings.HasPrefix(mantissa, "-") {
+		sign, mantissa = "-", mantissa[1:]
+	}
+	digits, fraction, _ := strings.Cut(mantissa, ".")
+	exp -= int64(len(fraction))
+	digits = strings.TrimLeft(digits+fraction, "0")
+	kept := strings.TrimRight(digits, "0")
+	exp += int64(len(digits) - len(kept))
+	switch {
+	case kept == "":
+		return 0, true, true
+	case exp < 0:
+		return 0, false, false
+	case int64(len(kept))+exp > 19:
+		return 0, true, false
+	}
+	v, _ := new(big.Int).SetString(sign+kept+strings.Repeat("0", int(exp)), 10)
+	return v.Int64(), true, v.IsInt64()
+}
+
+// kindOf names the JSON type of a text; an empty one is null.
+func kindOf(text []byte) string {
+	if len(text) == 0 {
+		return "null"
+	}
+	return kind(gjson.ParseBytes(text))
+}
+
+func kind(v gjson.Result) string {
+	switch {
+	case v.Type == gjson.Null:
+		return "null"
+	case v.Type == gjson.True, v.Type == gjson.False:
+		return "a boolean"
+	case v.Type == gjson.Number:
+		return "a number"
+	case v.Type == gjson.String:
+		return "a string"
+	case v.IsArray():
+		return "an array"
+	}
+	return "an object"
+}

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -117,8 +118,8 @@ func (l *fetchLoop) run() {
 			continue
 		}
 		l.req.MaxWait = l.k.s.Fetch.Wait
-		if left > 0 {
-			l.req.MaxWait = min(l.req.MaxWait, crowdedWait)
+		if left > 0 || slices.ContainsFunc(l.polled, func(q polled) bool { return q.part.atBound() }) {
+			l.req.MaxWait = min(l.req.MaxWait, crowdedWait) // the latter want no records
 		}
 		err := l.k.client.Fetch(ctx, &l.req, l.alloc, &l.answer)
 		interrupted := ctx.Err() != nil
@@ -273,7 +274,9 @@ func (l *fetchLoop) ready(p *kafkaPartition) (*pipeline.Lane, bool) {
 		k.start(func() { k.makeSure(p) })
 		return nil, false
 	}
-	if bound := p.bound.Load(); bound >= 0 && p.next >= bound {
+	// An offset behind the end may be none that the log has, which its leader alone tells:
+	// the group's may be of a log that was cut, or of records that were deleted.
+	if p.shown && p.atBound() {
 		l.let(p)
 		k.stop.reached(p.tp)
 		return nil, false

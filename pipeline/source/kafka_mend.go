@@ -166,7 +166,7 @@ func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
 	if p.next == start && p.end.Load() <= start && p.bound.Load() <= start {
 		// Nothing was read that is gone, and nothing is known to have been there unread: it
 		// goes on as if it had begun here.
-		p.id = id
+		p.id, p.shown = id, false
 		p.epochs.note(p.termNow(), id)
 		p.epochs.begin(id, p.next, -1)
 		k.findLeader(p)

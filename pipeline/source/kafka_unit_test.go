@@ -67,7 +67,7 @@ func TestKafkaSettings(t *testing.T) {
 	}
 	for want, change := range map[string]func(*KafkaSettings){
 		"brokers: give at least one":      func(s *KafkaSettings) { s.Brokers = nil },
-		"topics: flights stands twice":    func(s *KafkaSettings) { s.Topics = []string{"flights", "flights"} },
+		"topics[1]: \"flights\" stands twice":    func(s *KafkaSettings) { s.Topics = []string{"flights", "flights"} },
 		`topics: "a b" is no topic`:       func(s *KafkaSettings) { s.Topics = []string{"a b"} },
 		`start: "yesterday" is neither`:   func(s *KafkaSettings) { s.Start = "yesterday" },
 		`stop: "then" is neither`:         func(s *KafkaSettings) { s.Stop = "then" },

@@ -84,7 +84,7 @@ func (s *KafkaSettings) Validate() error {
 		if (s.SASL.Password == "") == (s.SASL.PasswordFile == "") {
 			bad("sasl.password", errors.New("give one of password and password_file"))
 		}
-		open := slices.IndexFunc(s.Brokers, func(b string) bool { return !kafka.Loopback(b) })
+		open := slices.IndexFunc(s.Brokers, func(b string) bool { _, err := kafka.Address(b); return err == nil && !kafka.Loopback(b) })
 		if open >= 0 && s.TLS == nil && !s.SASL.Plaintext {
 			bad("sasl", fmt.Errorf("without tls the password would go to %s unencrypted: add tls, or plaintext: true if you mean it", s.Brokers[open]))
 		}

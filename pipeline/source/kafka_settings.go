@@ -140,7 +140,7 @@ func (s *KafkaSettings) Validate() error {
 		}
 		if s.TLS == nil && !s.SASL.Plaintext {
 			for _, b := range s.Brokers {
-				if !kafka.Loopback(b) {
+				if _, err := kafka.Address(b); err == nil && !kafka.Loopback(b) {
 					bad("sasl", "without tls the password would go to %s unencrypted: add tls, or plaintext: true if you mean it", b)
 					break
 				}

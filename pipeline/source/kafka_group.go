@@ -264,3 +264,10 @@ func (k *Kafka) wait(p *kafkaPartition, d time.Duration) bool {
 	}
 	return false
 }
+
+// over is a context that has ended.
+func over() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}

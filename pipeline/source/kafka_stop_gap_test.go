@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -336,6 +337,36 @@ func TestKafkaEndWaitsForAGapOfAnotherMember(t *testing.T) {
 					t.Error(g)
 				}
 			})
+		})
+	}
+}
+
+// A transactor has stored progress of its own, which stands for the group's offset.
+type storedAt struct{ next int64 }
+
+func (s *storedAt) Bind(pipeline.Source) error                          { return nil }
+func (s *storedAt) Stored(context.Context, string) (int64, bool, error) { return s.next, true, nil }
+func (s *storedAt) Begin(context.Context) error                         { return nil }
+func (s *storedAt) Commit(context.Context, []pipeline.Mark) error       { return nil }
+func (s *storedAt) Abort(context.Context) error                         { return nil }
+
+// What a transactor has stored is no more the end than what the group has.
+func TestKafkaEndHidesNoGapOfATransactor(t *testing.T) {
+	for at, reason := range map[int64]string{500: gapBeyond, 3: gapDeleted, 20: ""} {
+		synctest.Test(t, func(t *testing.T) {
+			k := kafkatest.StartFake(t, kafkatest.Virtual())
+			topic, group := k.Topic(t, 1), k.Group(t)
+			fill(t, k, topic, 1, 0, 20)
+			deleteTo(t, k, topic, 0, 20)
+			commitAs(t, k, group, topic, 0, 20)
+			s := settings(k, group, topic)
+			s.Stop = "end"
+			r := startRunDial(t, k.Dial, s, func(o *pipeline.Options) { o.Transactor = &storedAt{at} })
+			err := r.soonEnds()
+			gaps := r.log.named("source.gap")
+			if (err == nil) != (reason == "") || reason != "" && (len(gaps) != 1 || gaps[0]["reason"] != reason) {
+				t.Errorf("stored %d: %v, %v", at, err, gaps)
+			}
 		})
 	}
 }

@@ -341,6 +341,36 @@ func TestKafkaEndWaitsForAGapOfAnotherMember(t *testing.T) {
 	}
 }
 
+// An end that is still to come hides nothing either, whether a gap is there before it or
+// the partition is opened after it.
+func TestKafkaEndAtATimeToComeHidesNoGap(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			k := kafkatest.StartFake(t, kafkatest.Virtual())
+			topic, group := k.Topic(t, 1), k.Group(t)
+			fill(t, k, topic, 1, 0, 20)
+			commitAs(t, k, group, topic, 0, 500)
+			s := settings(k, group, topic)
+			s.Stop, s.OnGap = time.Now().Add(10*time.Second).Format(time.RFC3339), "earliest"
+			var f *kfake.FaultHandle
+			if late {
+				f = k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: group, Err: kerr.CoordinatorLoadInProgress, Count: -1})
+			}
+			r := startRunDial(t, k.Dial, s)
+			if late {
+				time.Sleep(20 * time.Second)
+				f.Remove()
+			}
+			if err := r.soonEnds(); err != nil || len(r.sink.Records()) != 20 {
+				t.Errorf("late %v: %d records, %v", late, len(r.sink.Records()), err)
+			}
+			if gaps := r.log.named("source.gap"); len(gaps) != 1 || gaps[0]["reason"] != gapBeyond {
+				t.Errorf("late %v: %v", late, gaps)
+			}
+		})
+	}
+}
+
 // A transactor has stored progress of its own, which stands for the group's offset.
 type storedAt struct{ next int64 }
 

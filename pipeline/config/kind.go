@@ -37,6 +37,8 @@ const (
 //	                  of a list, a mapping or a text: of its length
 //	path:"true"       an expr.Template or a text that is a file name: made absolute,
 //	                  relative to the folder of the pipeline file, before it is read
+//	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
+//	                  by commas, so that a variable can hold several entries
 //
 // Types: bool, integers, floats, string, time.Duration, pipeline.Size,
 // pipeline.Secret, pipeline.Path, any encoding.TextUnmarshaler (an *expr.Error is

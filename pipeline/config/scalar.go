@@ -296,7 +296,48 @@ func (n *node) sourceText() string {
 	if before, _, ok := strings.Cut(rest, " #"); ok {
 		rest = before
 	}
-	return strings.TrimSpace(rest)
+	return strings.TrimSpace(rest[:n.flowEnd(rest)])
+}
+
+// flowEnd gives where a value ends that stands within { } or [ ], or is such a thing
+// itself: what follows belongs to the mapping or list around it.
+func (n *node) flowEnd(text string) int {
+	itself := n.kind != scalarNode
+	depth, quote, before := 0, byte(0), byte(':')
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case (c == '"' || c == '\'') && strings.IndexByte("{[,:", before) >= 0:
+			quote = c
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth == 0 && itself {
+				return i + 1
+			}
+			if depth < 0 && n.flow {
+				return i
+			}
+		case c == ',' && depth == 0 && n.flow:
+			return i
+		}
+		if c != ' ' {
+			before = c
+		}
+	}
+	return len(text)
+}
+
+// reads says whether the text of a mapping or a list is what v takes: then somebody
+// forgot the quotes.
+func (n *node) reads(v reflect.Value) bool {
+	into, ok := reflect.New(v.Type()).Interface().(encoding.TextUnmarshaler)
+	text := n.sourceText()
+	return ok && strings.IndexAny(text, "{[") == 0 && into.UnmarshalText([]byte(text)) == nil
 }
 
 // expression decodes an expression or a template, with a watch on what YAML does to
@@ -307,7 +348,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	switch {
 	case n.kind != scalarNode:
 		suggestion := ""
-		if n.src.line(n.line) != "" && strings.HasPrefix(n.sourceText(), "{") {
+		if n.src.line(n.line) != "" && n.reads(v) {
 			suggestion = quote
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)

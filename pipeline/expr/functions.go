@@ -92,7 +92,11 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 		case f.most > f.least:
 			want = fmt.Sprintf("%d to %d", f.least, f.most)
 		}
-		c.fail(n, fmt.Sprintf("%s takes %s arguments, not %d", name, want, len(args)), "")
+		many := "s"
+		if want == "1" || want == "at least 1" {
+			many = ""
+		}
+		c.fail(n, fmt.Sprintf("%s takes %s argument%s, not %d", name, want, many, len(args)), "")
 	}
 	parts := c.nodes(args)
 	for i, p := range parts {

@@ -254,7 +254,13 @@ func (d *decoder) textError(n *node, err error, path, suggestion string) bool {
 	if !errors.As(err, &compile) {
 		return d.errorAt(n, name+": "+n.conceal(err.Error()), suggestion)
 	}
-	p := n.problem(SeverityError, name+": "+n.conceal(compile.Message), n.conceal(compile.Suggestion))
+	d.report(d.placed(SeverityError, n, name, compile))
+	return false
+}
+
+// placed makes a problem of an error within the text of n.
+func (d *decoder) placed(sev Severity, n *node, name string, compile *expr.Error) Problem {
+	p := n.problem(sev, name+": "+n.conceal(compile.Message), n.conceal(compile.Suggestion))
 	offset := max(compile.Column-1, 0)
 	if offset > 0 && offset <= len(n.raw) {
 		p.Line, p.Column = n.place(offset)
@@ -267,8 +273,7 @@ func (d *decoder) textError(n *node, err error, path, suggestion string) bool {
 		p.Source, p.from = excerpt(n.src.line(p.Line), p.Column)
 		p.width = w
 	}
-	d.report(p)
-	return false
+	return p
 }
 
 // wordWidth is the length of the name or number at the beginning of s, at least 1.
@@ -334,6 +339,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		}
 		return d.textError(n, d.hintQuotes(n, err), path, "")
 	}
+	d.wrote(n, v, t, path, len(text)-len(n.text))
 	d.warnComment(n, name)
 	return true
 }

@@ -32,6 +32,9 @@ type program struct {
 	fields []string // top-level fields that are read
 	field  string   // the name, when bare
 	bare   bool     // the expression is a field and nothing else
+	can    mask
+	alone  string // see Expr.Alone
+	doubts []*Error
 }
 
 // A code is one compiled node.
@@ -54,6 +57,7 @@ type compiler struct {
 	preds  []scope    // predicates around the node, innermost last
 	slots  int
 	count  int // nodes compiled
+	doubts []*Error
 }
 
 type variable struct {
@@ -101,6 +105,7 @@ func compile(text string, want mask) (p *program, err error) {
 	return &program{
 		run: k.run, cond: c.condition(k), vars: c.slots,
 		fields: slices.Sorted(maps.Keys(c.fields)), field: k.field, bare: k.bare,
+		can: k.can, alone: alone(tree.Node), doubts: c.doubts,
 	}, nil
 }
 

@@ -63,6 +63,12 @@ func syntaxError(text string, err error) *Error {
 	return e
 }
 
+const (
+	equalHint = "write == to compare"
+	fieldHint = `a field name with a space is $env["…"]`
+	joinHint  = "join two values by an operator; " + fieldHint
+)
+
 var longNumber = regexp.MustCompile(`[0-9][0-9a-fA-FxX_]{15,}`)
 
 // words of the language that are no field names unless written with $env.
@@ -76,13 +82,13 @@ func unexpected(msg string) (message, suggestion string) {
 	message = "unexpected " + token
 	switch {
 	case token == "=":
-		suggestion = "write == to compare"
+		suggestion = equalHint
 	case token == "&":
 		suggestion = "write && or and"
 	case slices.Contains(words, token):
 		suggestion = `a field of this name is $env["` + token + `"]`
 	case strings.HasPrefix(msg, "unexpected token Identifier"), strings.HasPrefix(msg, "unexpected token Number"):
-		suggestion = `join two values by an operator; a field name with a space is $env["…"]`
+		suggestion = joinHint
 	}
 	return message, suggestion
 }

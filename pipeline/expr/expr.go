@@ -36,7 +36,7 @@ type Expr struct {
 func (e *Expr) UnmarshalText(text []byte) error {
 	p, err := compile(string(text), mAny)
 	if err != nil {
-		return err
+		return hinted(string(text), err)
 	}
 	e.text, e.prog = string(text), p
 	return nil
@@ -157,7 +157,7 @@ type Condition struct{ Expr }
 func (c *Condition) UnmarshalText(text []byte) error {
 	p, err := compile(string(text), mBool|mNil)
 	if err != nil {
-		return err
+		return hinted(string(text), err)
 	}
 	c.text, c.prog = string(text), p
 	return nil

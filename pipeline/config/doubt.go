@@ -65,7 +65,7 @@ func (d *decoder) doubts(p *Pipeline) {
 // evidence is what a file says about its records.
 type evidence struct {
 	reads   map[string]bool // fields that are read by more than a bare value
-	bare    map[string]int  // fields that are bare values, how often
+	bare    map[string]int  // fields that are bare values without quotes, how often
 	yes     map[string]bool // fields that the file itself sets to true or false
 	made    map[string]bool // fields that the file itself sets
 	quoting bool            // expressions stand in quotes that none of them needs
@@ -84,7 +84,9 @@ func (d *decoder) evidence() evidence {
 			e.yes[name] = true
 		}
 		if isExpr && w.value && bareName.MatchString(w.n.text) {
-			e.bare[w.n.text]++
+			if w.n.style == plainStyle {
+				e.bare[w.n.text]++
+			}
 			continue
 		}
 		for _, f := range w.v.(interface{ Fields() []string }).Fields() {

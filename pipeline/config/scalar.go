@@ -321,7 +321,10 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 			at = k
 		}
 		suggestion := "an expression that begins with # or ! must be quoted: " + name + ": '…'"
-		if n.flow {
+		switch {
+		case n.null && n.raw != "":
+			suggestion = "to YAML, " + n.raw + " is nothing: write nil"
+		case n.flow:
 			suggestion = inFlow
 		}
 		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes an expression", name), suggestion)

@@ -9,7 +9,8 @@ import (
 // saysYesOrNo says whether the last name of a path is called like something that is
 // true or false: is_late, cancelled, hasBags, vip.
 func saysYesOrNo(path string) bool {
-	words := nameWords(path[strings.LastIndexByte(path, '.')+1:])
+	path = strings.TrimSuffix(path, `"]`)
+	words := nameWords(path[strings.LastIndexAny(path, `."`)+1:])
 	if len(words) == 0 {
 		return false
 	}

@@ -107,12 +107,21 @@ func alone(n ast.Node) string {
 		if !ok {
 			return ""
 		}
-		if of := alone(n.Node); of != "" && of != "meta" {
+		switch of := alone(n.Node); {
+		case of == "" || of == "meta":
+			return ""
+		case !fieldName.MatchString(name.Value):
+			return of + `["` + name.Value + `"]`
+		default:
 			return strings.TrimPrefix(of+"."+name.Value, "$env.")
 		}
 	}
 	return ""
 }
+
+var fieldName = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+
+var foreignPrefix = regexp.MustCompile(`^(this|\$)?\.`)
 
 var foreignBraces = regexp.MustCompile(`^\{\{-?\s*(\.?[A-Za-z_$][^{}]*?)\s*-?\}\}`)
 
@@ -125,13 +134,13 @@ func (s *scanner) doubtBraces() {
 	if m == nil || s.at > 0 && s.text[s.at-1] == '{' {
 		return
 	}
-	part := "{" + strings.TrimPrefix(m[1], ".") + "}"
-	if (&Expr{}).UnmarshalText([]byte(part[1:len(part)-1])) != nil {
-		part = "{EXPR}"
+	part := foreignPrefix.ReplaceAllString(m[1], "")
+	if _, err := compile(part, mAny); err != nil {
+		part = "EXPR"
 	}
 	s.doubts = append(s.doubts, &Error{Column: s.at + 1,
 		Message:    twoBraces,
-		Suggestion: "a part has one brace: write " + part})
+		Suggestion: "a part has one brace: write {" + part + "}"})
 }
 
 // doubtPercent looks at the brace at s.at: other tools write %{field}.

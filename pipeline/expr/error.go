@@ -55,6 +55,9 @@ func syntaxError(text string, err error) *Error {
 		}
 	case strings.HasPrefix(msg, "Operator ("):
 		e.Message = "?? beside another operator needs parentheses"
+	case strings.HasPrefix(msg, "a map key must be"):
+		e.Message = "an object has names and values in its braces"
+		e.Suggestion = `write {"name": value}`
 	case strings.Contains(msg, "wrap predicate with brackets"):
 		e.Message = "several expressions in a predicate need { and }"
 	default:

@@ -12,10 +12,10 @@ func hinted(text string, err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	if e.Suggestion != "" && e.Suggestion != joinHint && e.Suggestion != equalHint {
+	hint := joined(text)
+	if hint == "" && e.Suggestion != "" && e.Suggestion != joinHint && e.Suggestion != equalHint {
 		return err
 	}
-	hint := joined(text)
 	if hint == "" {
 		hint = foreign(text, e.Column)
 	}

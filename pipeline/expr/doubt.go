@@ -91,6 +91,22 @@ func nameAlone(rest, prefix string) string {
 	return "a field is its name alone, as in delay >= 15" + own
 }
 
+var namedPart = regexp.MustCompile(`\{\{?\s*\.?[A-Za-z_$][\w.]*\s*\}`)
+
+// doubtParts looks at a text that is all of an expression: it would be the same for
+// every record, and holds what looks like a part of a template.
+func (p *program) doubtParts() {
+	if p.whole == nil {
+		return
+	}
+	part, write := namedPart.FindString(*p.whole), joined(*p.whole)
+	if part == "" || !strings.Contains(write, "write ") || strings.Contains(*p.whole, "${") {
+		return // ${NAME} is of whoever reads the text
+	}
+	p.doubts = append(p.doubts, &Error{Column: 1, Message: "the text holds " + part + " as it stands",
+		Suggestion: write + `; for the braces themselves join two texts: '"{" + "` + part[1:] + `"'`})
+}
+
 // alone gives the path of fields that n is made of, but for a not before it.
 func alone(n ast.Node) string {
 	switch n := n.(type) {

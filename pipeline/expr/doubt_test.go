@@ -151,3 +151,27 @@ func TestSuggestionsCompile(t *testing.T) {
 		}
 	}
 }
+
+// What a text says about a template's part is about a text that never changes.
+func TestPartsInAText(t *testing.T) {
+	for text, want := range map[string]string{
+		`"EUR {amount}"`:              "1 the",
+		`'{{ .amount }} EUR'`:         "1 the",
+		`"{" + "amount}"`:             "",
+		`"EUR {amount}" + x`:          "",
+		`route == "/users/{id}"`:      "",
+		`name matches "\\p{L}{2}"`:    "",
+		`"{}"`:                        "",
+		`"{1}"`:                       "",
+		`{"a": "{amount}"}`:           "",
+		`late ? "{a}" : "{b}"`:        "",
+		`header("{x}") ?? "{origin}"`: "",
+	} {
+		if got := doubts(t, new(expr.Expr), text); got != want {
+			t.Errorf("%s: %q, want %q", text, got, want)
+		}
+	}
+	if got := doubts(t, new(expr.Template), `{"{a}"}/{b}`); got != "" {
+		t.Errorf("a part that is a text: %q", got)
+	}
+}

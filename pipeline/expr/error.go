@@ -68,8 +68,7 @@ func syntaxError(text string, err error) *Error {
 
 const (
 	equalHint = "write == to compare"
-	fieldHint = `a field name with a space is $env["…"]`
-	joinHint  = "join two values by an operator; " + fieldHint
+	joinHint  = `join two values by an operator; a field name with a space is $env["…"]`
 )
 
 var longNumber = regexp.MustCompile(`[0-9][0-9a-fA-FxX_]{15,}`)

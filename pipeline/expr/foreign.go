@@ -6,8 +6,9 @@ import (
 	"strings"
 )
 
-// hinted adds to an error what somebody meant who writes another language.
-func hinted(text string, err error) error {
+// hinted adds to an error what somebody meant who writes another language, or a text
+// where one is possible.
+func hinted(text string, err error, texts bool) error {
 	var e *Error
 	if !errors.As(err, &e) {
 		return err
@@ -19,10 +20,10 @@ func hinted(text string, err error) error {
 	if hint == "" {
 		hint = foreign(text, e.Column)
 	}
-	if hint == "" && plainText.MatchString(text) && e.Column > 1 && e.Column <= len(text) {
+	if hint == "" && texts && plainText.MatchString(text) && e.Column > 1 && e.Column <= len(text) {
 		hint = `a text has quotes of its own, within those of YAML: '"` + text + `"'`
 		if e.Suggestion == joinHint {
-			hint += "; " + fieldHint
+			hint += "; else " + joinHint
 		}
 	}
 	if hint == "" {
@@ -50,7 +51,7 @@ func foreign(text string, column int) string {
 			return "a field is its name alone: " + m[1]
 		}
 	}
-	if strings.HasPrefix(rest, "@") {
+	if strings.HasPrefix(rest, "@") && !wordEnd.MatchString(before) {
 		return "a field is its name alone, without @"
 	}
 	if singlePipe.MatchString(before) {
@@ -61,9 +62,10 @@ func foreign(text string, column int) string {
 
 var (
 	firstWord  = regexp.MustCompile(`^[A-Za-z]+`)
+	wordEnd    = regexp.MustCompile(`\w$`)
 	lastWord   = regexp.MustCompile(`[A-Za-z]+$`)
 	singlePipe = regexp.MustCompile(`[^|]\|\s*[A-Za-z_][\w.]*$`)
-	plainText  = regexp.MustCompile(`^[\p{L}\p{N}_ ,.:;!?/@#&-]+$`)
+	plainText  = regexp.MustCompile(`^[\p{L}\p{N}_ ,.:;!?/@#&+%-]+$`)
 )
 
 // foreignOperator knows the words of SQL.

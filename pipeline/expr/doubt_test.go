@@ -163,6 +163,7 @@ func TestPartsInAText(t *testing.T) {
 		`name matches "\\p{L}{2}"`:    "",
 		`"{}"`:                        "",
 		`"{1}"`:                       "",
+		`"${HOST} and {origin}"`:      "",
 		`{"a": "{amount}"}`:           "",
 		`late ? "{a}" : "{b}"`:        "",
 		`header("{x}") ?? "{origin}"`: "",

@@ -119,6 +119,8 @@ func likelyUnit(number string) string {
 	return "s"
 }
 
+var leadingZero = regexp.MustCompile(`^[-+]?0[0-9]+$`)
+
 // plain decodes the kinds that Go has.
 func (d *decoder) plain(n *node, v reflect.Value, t tags, name string) bool {
 	wrong := func(suggestion string) bool {
@@ -136,6 +138,9 @@ func (d *decoder) plain(n *node, v reflect.Value, t tags, name string) bool {
 		return wrong(suggestion)
 	}
 	text := strings.ReplaceAll(n.text, "_", "")
+	if v.Kind() != reflect.String && v.Kind() != reflect.Bool && len(n.pieces) == 0 && leadingZero.MatchString(text) {
+		return wrong("other programs read a number that begins with 0 in base 8: write it without")
+	}
 	switch v.Kind() {
 	case reflect.String:
 		if len(t.enum) > 0 && !contains(t.enum, n.text) {
@@ -343,6 +348,9 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		return d.textError(n, d.hintQuotes(n, err), path, "")
 	}
 	d.wrote(n, v, t, path, len(text)-len(n.text))
+	if w, ok := v.Addr().Interface().(interface{ Write(raw string) }); ok && len(n.pieces) > 0 {
+		w.Write(n.raw)
+	}
 	d.warnComment(n, name)
 	return true
 }
@@ -367,28 +375,4 @@ func (d *decoder) hintQuotes(n *node, err error) error {
 		return err
 	}
 	return &expr.Error{Column: compile.Column, Message: compile.Message, Suggestion: hint}
-}
-
-// comment finds a comment behind a plain scalar, on its line, and how many spaces
-// stand before it.
-func (n *node) comment() (spaces int, ok bool) {
-	line := n.src.line(n.line)
-	rest, ok := strings.CutPrefix(line[byteIndex(line, n.col):], n.raw)
-	if !ok || n.style != plainStyle || n.raw == "" {
-		return 0, false
-	}
-	trimmed := strings.TrimLeft(rest, " \t")
-	return len(rest) - len(trimmed), strings.HasPrefix(trimmed, "#") && len(trimmed) < len(rest)
-}
-
-// warnComment warns where a comment may be the end of the expression.
-func (d *decoder) warnComment(n *node, name string) {
-	spaces, ok := n.comment()
-	if !ok || spaces != 1 {
-		return
-	}
-	col := n.col + utf8.RuneCountInString(n.raw) + spaces
-	d.report(n.src.problem(SeverityWarning, n.line, col, 1,
-		fmt.Sprintf("%s ends here: to YAML, # begins a comment", name),
-		"quote the expression if # belongs to it; if this is a comment, put two spaces before it"))
 }

@@ -16,6 +16,7 @@ import (
 // an Expr.
 type Template struct {
 	text     string
+	written  string // as the file has it, before variables were put in; "": the same
 	pieces   []piece
 	doubts   []*Error // of the text around the parts
 	compiled bool
@@ -44,6 +45,18 @@ func (t *Template) UnmarshalText(text []byte) error {
 
 // String gives the text that was compiled.
 func (t *Template) String() string { return t.text }
+
+// Write notes how the template stands in the file, when variables were put into text.
+func (t *Template) Write(raw string) { t.written = raw }
+
+// Written gives the template as it stands in the file: what a variable holds may be a
+// secret, and does not belong into messages.
+func (t *Template) Written() string {
+	if t.written != "" {
+		return t.written
+	}
+	return t.text
+}
 
 // IsZero says whether nothing has been compiled into t.
 func (t *Template) IsZero() bool { return !t.compiled }

@@ -249,7 +249,7 @@ func (s *Stage) failed(err error) error {
 	case errors.As(err, &own), errors.As(err, &crash):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return client.NewError(client.TypeTimeout, s.what()+": no answer in time", err)
+		return client.NewError(client.TypeTimeout, s.what()+": "+context.DeadlineExceeded.Error(), err)
 	case errors.Is(err, context.Canceled):
 		return client.NewError(client.TypeCanceled, s.what()+": given up", err)
 	}

@@ -21,7 +21,7 @@ func topicsRead(s *source.KafkaSettings) []config.Channel {
 	}
 	var all []config.Channel
 	for _, t := range s.Topics {
-		all = append(all, config.Channel{Field: "topics", Name: "topic " + t, Addresses: s.Brokers})
+		all = append(all, config.Channel{Field: "topics", Name: "topic " + t, Addresses: source.Addresses(s.Brokers)})
 	}
 	return all
 }
@@ -36,7 +36,7 @@ func topicsWritten(s *sinks.KafkaSettings, p *config.Pipeline) []config.Channel 
 		brokers = in.Brokers
 	}
 	topic := s.Topic.String()
-	return []config.Channel{{Field: "topic", Name: "topic " + topic, Addresses: brokers,
+	return []config.Channel{{Field: "topic", Name: "topic " + topic, Addresses: source.Addresses(brokers),
 		Escape: `write to another topic; where records are meant to come back, and come to rest, say so by a part: topic: '{"` + topic + `"}'`}}
 }
 

@@ -249,7 +249,10 @@ func (d *decoder) settle(err error, path string, wrong map[string]bool) bool {
 	n := d.where(path)
 	var at *pipeline.FieldError
 	if errors.As(err, &at) {
-		first, _, _ := strings.Cut(at.Field, ".")
+		first := at.Field
+		if i := strings.IndexAny(first, ".["); i >= 0 {
+			first = first[:i]
+		}
 		if wrong[first] || len(wrong) > 0 && !d.given(join(path, first)) {
 			return false
 		}
@@ -261,6 +264,11 @@ func (d *decoder) settle(err error, path string, wrong map[string]bool) bool {
 }
 
 func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
+	if t.commas {
+		if n = d.parted(n, path); n.kind == brokenNode {
+			return false
+		}
+	}
 	if n.kind == scalarNode && n.null && n.tag == "" {
 		return d.errorAt(n, label(path)+" is empty: it takes a list", "give it entries, or remove the line")
 	}
@@ -268,6 +276,9 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 		suggestion := ""
 		if elem := v.Type().Elem(); n.kind == scalarNode && !n.null && (isScalarKind(elem) || isText(elem)) {
 			suggestion = fmt.Sprintf("write %s: [%s]", label(path), n.raw)
+			if len(n.pieces) > 0 { // whose braces would be YAML's
+				suggestion = fmt.Sprintf("write %s: [%s]; each entry stands by itself", label(path), quoted(n.raw))
+			}
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes a list, not %s", label(path), n.describe()), suggestion)
 	}

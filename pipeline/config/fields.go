@@ -25,6 +25,7 @@ type tags struct {
 	min, max string
 	path     bool
 	value    bool
+	commas   bool
 }
 
 // ofElement gives the tags that hold for each element too.
@@ -58,7 +59,8 @@ func fieldsOf(t reflect.Type) []field {
 			tags: tags{
 				doc: f.Tag.Get("doc"), required: f.Tag.Get("required") == "true", enum: enum,
 				min: f.Tag.Get("min"), max: f.Tag.Get("max"), path: f.Tag.Get("path") == "true",
-				value: f.Tag.Get("value") == "true",
+				value:  f.Tag.Get("value") == "true",
+				commas: f.Tag.Get("commas") == "true",
 			},
 		})
 	}

@@ -39,6 +39,8 @@ const (
 //	                  relative to the folder of the pipeline file, before it is read
 //	value:"true"      expressions that give values to pass on, of which a text that never
 //	                  changes is one: check warns where one is likely meant
+//	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
+//	                  by commas, so that a variable can hold several entries
 //
 // Types: bool, integers, floats, string, time.Duration, pipeline.Size,
 // pipeline.Secret, pipeline.Path, any encoding.TextUnmarshaler (an *expr.Error is

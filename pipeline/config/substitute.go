@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,6 +17,7 @@ type piece struct {
 	name   string
 	text   string
 	secret bool
+	whole  bool // it stands in messages in quotes alone: its words say nothing there
 }
 
 // A fault is a mistake in a scalar, at a byte of its raw text.
@@ -148,6 +150,10 @@ func (n *node) conceal(message string) string {
 			continue
 		}
 		message = strings.ReplaceAll(message, `"`+p.text+`"`, `"`+p.name+`"`)
+		if p.whole {
+			message = strings.ReplaceAll(message, strconv.Quote(p.text), `"`+p.name+`"`)
+			continue
+		}
 		for _, word := range append([]string{p.text}, strings.FieldsFunc(p.text, notWord)...) {
 			if len(word) > 3 || p.secret {
 				message = strings.ReplaceAll(message, word, p.name)

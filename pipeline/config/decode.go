@@ -18,6 +18,8 @@ type decoder struct {
 	places map[string]*node // values by path, "stages[2].http.url"
 	keys   map[string]*node // and their keys
 	bad    map[string]bool  // components with a mistake in them, by path
+
+	written []written // expressions and templates, in order
 }
 
 // a nodeDecoder reads itself from a node; the types of this package that are no plain
@@ -286,7 +288,7 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 	ok := true
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
 	for i, item := range n.items {
-		ok = d.value(item, v.Index(i), tags{enum: t.enum, path: t.path}, fmt.Sprintf("%s[%d]", path, i)) && ok
+		ok = d.value(item, v.Index(i), t.ofElement(), fmt.Sprintf("%s[%d]", path, i)) && ok
 	}
 	return ok
 }
@@ -301,7 +303,7 @@ func (d *decoder) dictionary(n *node, v reflect.Value, t tags, path string) bool
 		at := join(path, key.text)
 		d.keys[at] = key
 		elem := reflect.New(v.Type().Elem()).Elem()
-		ok = d.value(n.items[i], elem, tags{enum: t.enum, path: t.path}, at) && ok
+		ok = d.value(n.items[i], elem, t.ofElement(), at) && ok
 		v.SetMapIndex(reflect.ValueOf(key.text).Convert(v.Type().Key()), elem)
 	}
 	return d.length(n, len(n.items), t, path, "entries") && ok
@@ -317,7 +319,7 @@ func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
 	for i, key := range n.keys {
 		at := join(path, key.text)
 		d.keys[at] = key
-		ok = d.value(n.items[i], reflect.ValueOf(into.Add(key.text)).Elem(), tags{enum: t.enum, path: t.path}, at) && ok
+		ok = d.value(n.items[i], reflect.ValueOf(into.Add(key.text)).Elem(), t.ofElement(), at) && ok
 	}
 	return d.length(n, len(n.items), t, path, "entries") && ok
 }

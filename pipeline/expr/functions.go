@@ -75,7 +75,10 @@ func (c *compiler) unknown(n ast.Node, name string) {
 	if instead, ok := refused[name]; ok {
 		c.fail(n, name+" is not available", instead)
 	}
-	suggestion := ""
+	suggestion := foreignFunctions[name]
+	if suggestion != "" {
+		c.fail(n, "there is no function "+name, suggestion)
+	}
 	if near := nearest(name, Functions()); near != "" {
 		suggestion = "did you mean " + near + "?"
 	}

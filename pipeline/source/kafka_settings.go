@@ -216,3 +216,15 @@ func startOf(value string) int64 {
 	at, _ := time.Parse(time.RFC3339, value) // Validate has seen it
 	return at.UnixMilli()
 }
+
+// Addresses gives the brokers as host:port, for them to be compared. One that is wrong
+// is left out.
+func Addresses(brokers []string) []string {
+	var all []string
+	for _, b := range brokers {
+		if a, err := kafka.Address(b); err == nil {
+			all = append(all, a)
+		}
+	}
+	return all
+}

@@ -73,6 +73,9 @@ type Kind struct {
 	// touching anything outside the process but files that the settings name. nil:
 	// nothing to find. Errors are treated like those of Validate.
 	Check func(settings any, p *Pipeline) error
+	// Once says of a source what it takes that a process has one of, like its standard
+	// input, and the field that names it; "" for nothing. nil: nothing ever.
+	Once func(settings any) (what, field string)
 	// Build makes the component from checked settings: a pipeline.Source,
 	// pipeline.Stage, pipeline.Splitter or pipeline.Sink. It connects to nothing.
 	Build func(settings any, env Env) (any, error)

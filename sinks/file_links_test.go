@@ -156,7 +156,9 @@ func TestFileWhoseFolderCannotBe(t *testing.T) {
 		"a link to nothing": {func(dir string) error { return os.Symlink("no", dir+"/out") }, "/out is a link to no, which is not there: make that folder, or remove the link"},
 		"a file":            {func(dir string) error { return os.WriteFile(dir+"/out", nil, 0o600) }, "/out is a file and no folder: move it away, or name another folder"},
 		"a loop":            {func(dir string) error { return os.Symlink("out", dir+"/out") }, "/out: too many levels of symbolic links"},
-		"a link to a file":  {func(dir string) error { return errors.Join(os.WriteFile(dir+"/f", nil, 0o600), os.Symlink("f", dir+"/out")) }, "/out is a file and no folder"},
+		"a link to a file": {func(dir string) error {
+			return errors.Join(os.WriteFile(dir+"/f", nil, 0o600), os.Symlink("f", dir+"/out"))
+		}, "/out is a file and no folder"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -66,7 +66,7 @@ func (r *Replay) batch(ctx context.Context, f *replayFile) (*pipeline.Batch, err
 	if !f.ready {
 		f.waitFor(ctx)
 		f.advance()
-		f.waitFor(nil) // what comes behind it is handed over with it if it is there
+		f.waitNoMore() // what comes behind it is handed over with it if it is there
 		if !f.ready {
 			return nil, nil
 		}

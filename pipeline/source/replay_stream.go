@@ -249,9 +249,16 @@ func statInput(path string) (os.FileInfo, error) {
 	return info, nil
 }
 
-// waitFor has reads of a stream wait for ctx, or not at all when it is nil.
+// waitFor has reads of a stream wait for ctx.
 func (f *replayFile) waitFor(ctx context.Context) {
 	if s, ok := f.f.(*stream); ok {
 		s.wait = ctx
+	}
+}
+
+// waitNoMore has them give what is there.
+func (f *replayFile) waitNoMore() {
+	if s, ok := f.f.(*stream); ok {
+		s.wait = nil
 	}
 }

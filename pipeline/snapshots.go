@@ -71,7 +71,7 @@ func (l *Lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
 	return oldest, uncommitted
 }
 
-func (s *stepCore) snap() StepSnapshot {
+func (s *stepCore) snap(now time.Time) StepSnapshot {
 	out := StepSnapshot{
 		Name: s.conf.Name, Kind: s.conf.Kind, Index: s.index, Workers: s.conf.Workers,
 		QueueLen: len(s.in.ch), QueueCap: cap(s.in.ch),
@@ -84,13 +84,13 @@ func (s *stepCore) snap() StepSnapshot {
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
 	out.Counts = s.meter.counts
-	out.Busy, out.Idle, out.Blocked = s.meter.busy, s.meter.idle, s.meter.blocked
+	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
 	out.Latency = s.meter.lat.latest(1000)
 	return out
 }
 
 func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
-	out := s.snap()
+	out := s.snap(now)
 	s.p.roll.each(func(c *chunk) {
 		if place := c.place.Load(); int(place>>8) == s.index && place&0xff == stateRunning {
 			age := now.Sub(s.p.began) - time.Duration(c.taken.Load())

@@ -109,7 +109,7 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 	if stopped, err := interrupted(ctx, signals, func(ctx context.Context) error { return d.load(ctx, events, broker.Addrs()) }); err != nil || stopped {
 		return err
 	}
-	code := daemon(ctx, set, events, log, signals)
+	code := daemon(ctx, set, events, log, signals, false)
 	if d.keep && code == exitDone {
 		events.Log().Info().Msgf("the broker stays up on %s until interrupted; read a topic with: kcat -C -e -b %s -t TOPIC", addr, addr)
 		select {

@@ -22,21 +22,10 @@ const (
 	unreadyEvery = time.Second
 )
 
-// A member is one pipeline of a process.
-type member struct {
-	name    string
-	runner  pipeline.Runner
-	events  *event.Emitter // stamps the pipeline
-	reports bool           // its source says whether it is connected
-	locate  func(error) string
-
-	ended bool
-	err   error // of Run
-}
-
-// A process runs pipelines until they end, one of them fails, or a signal comes, and
-// says so in process.* events. It never waits longer than the drain budget and a few
-// seconds, whatever a sink does: its events must write without waiting, to a Queue.
+// A process runs pipelines until all of them have ended or failed, or a signal comes, and
+// says so in process.* events. From the signal on it never waits longer than the drain
+// budget and a few seconds, whatever a sink does: its events must write without waiting,
+// to a Queue.
 type process struct {
 	events  *event.Emitter
 	log     *event.Queue // behind events; nil: something else is
@@ -44,8 +33,11 @@ type process struct {
 	drain   time.Duration
 	signals <-chan os.Signal
 	started time.Time
-	expect  func() error // asked when all has gone well: nil, or what was not met
-	atEnd   func()       // called before the last line
+
+	failFast bool // the first pipeline that fails ends all
+	failed   failures
+	expect   func() error // asked when all has gone well: nil, or what was not met
+	atEnd    func()       // called before the last line
 
 	look func() error // looks whether there is progress; nil: nobody wants to know
 
@@ -120,8 +112,12 @@ func (p *process) memberEnded(e ending, left int, cancel func()) {
 	if e.err != nil {
 		e.m.events.Log().Error().Msg(e.m.locate(e.err))
 	}
+	if p.fails(e.err) {
+		p.failed.add(e.m)
+	}
+	p.sayEnded(e.m, left)
 	switch {
-	case e.err != nil:
+	case e.err != nil && p.failFast, left == 0 && !p.well():
 		p.stop("failed", cancel)
 	case left == 0:
 		p.stop("completed", cancel)
@@ -139,11 +135,7 @@ func (p *process) stop(reason string, cancel func()) {
 	if reason == "signal" {
 		name = signalName(p.signal)
 	}
-	healthy := true
-	for _, m := range p.members {
-		healthy = healthy && m.err == nil
-	}
-	if reason == "completed" && healthy && p.ready.CompareAndSwap(false, true) {
+	if reason == "completed" && p.ready.CompareAndSwap(false, true) {
 		p.sayReady()
 	}
 	ev := event.ProcessStopping{Reason: reason, Signal: name, DrainTimeoutMs: p.drain.Milliseconds(), Inflight: p.totals().InFlight}
@@ -197,6 +189,7 @@ func (p *process) stopped() int {
 	for _, m := range p.members {
 		if !m.ended {
 			m.events.Log().Error().Msg(m.locate(p.hung()))
+			p.sayEnded(m, 0)
 		}
 	}
 	if cause != nil && code == exitExpectation {
@@ -207,7 +200,7 @@ func (p *process) stopped() int {
 		ExitCode: int64(code), Reason: p.reason(code),
 		UptimeMs: time.Since(p.started).Milliseconds(), DrainMs: time.Since(p.stopping).Milliseconds(),
 		RecordsInTotal: t.In, RecordsOutTotal: t.Out, FilteredTotal: t.Filtered, RejectedTotal: t.Rejected,
-		Abandoned: t.Abandoned,
+		Abandoned: t.Abandoned, FailedPipelines: p.failed.names(p.members),
 	}
 	if cause != nil {
 		ev.ErrorMessage = cause.Error()
@@ -218,65 +211,6 @@ func (p *process) stopped() int {
 	p.events.Close()
 	p.events.Emit(ev, "")
 	return code
-}
-
-// exit gives the exit code of the worst end, and its error.
-func (p *process) exit() (code int, cause error) {
-	for _, m := range p.members {
-		err := m.err
-		if !m.ended {
-			err = p.hung()
-		}
-		if c := exitCode(err); badness(c) > badness(code) {
-			code, cause = c, err
-		}
-	}
-	switch {
-	case p.forced == syscall.SIGTERM:
-		return exitTerminate, cause
-	case p.forced != nil:
-		return exitInterrupt, cause
-	case code == exitDone && p.signal == nil && p.expect != nil:
-		cause = p.expect()
-		return exitCode(cause), cause
-	}
-	return code, cause
-}
-
-// hung is the error of a pipeline that did not even end when it was aborted.
-func (p *process) hung() error {
-	return fmt.Errorf("waiting for the pipeline to end: %w", &pipeline.AbandonedError{Forced: p.forced != nil, Running: 1})
-}
-
-// badness puts exit codes in order: the cause of a stop is worse than what became of
-// the others.
-func badness(code int) int {
-	order := []int{exitDone, exitExpectation, exitAbandoned, exitEnvironment, exitFailed, exitUsage}
-	for i, c := range order {
-		if c == code {
-			return i
-		}
-	}
-	return len(order)
-}
-
-func (p *process) reason(code int) string {
-	switch code {
-	case exitDone:
-		if p.signal != nil {
-			return "signal"
-		}
-		return "completed"
-	case exitAbandoned:
-		return "drain_timeout"
-	case exitEnvironment:
-		return "environment"
-	case exitExpectation:
-		return "expectation"
-	case exitInterrupt, exitTerminate:
-		return "forced"
-	}
-	return "failed"
 }
 
 // totals sums the counts of all pipelines, but of those that do not say them within a
@@ -342,6 +276,9 @@ func (p *process) sayReady() {
 
 // unready says why the process can make no progress, "" when it can.
 func (p *process) unready() string {
+	if len(p.failed.all()) > 0 {
+		return "failed"
+	}
 	for _, m := range p.members {
 		s := m.runner.Snapshot()
 		switch {

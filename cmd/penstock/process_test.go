@@ -136,12 +136,13 @@ type supervised struct {
 	code    chan int
 }
 
-func supervise(fakes ...*fakeRunner) *supervised { return superviseAnd(nil, fakes...) }
+func supervise(fakes ...*fakeRunner) *supervised { return superviseAs(process{}, fakes...) }
 
-func superviseAnd(expect func() error, fakes ...*fakeRunner) *supervised {
+// superviseAs is supervise with the settings of a process.
+func superviseAs(as process, fakes ...*fakeRunner) *supervised {
 	s := &supervised{signals: make(chan os.Signal, 8), code: make(chan int, 1)}
 	events := event.New(&s.log, event.Options{Instance: "test"})
-	s.process = &process{events: events, drain: 25 * time.Second, signals: s.signals, started: time.Now(), expect: expect}
+	s.process = &process{events: events, drain: 25 * time.Second, signals: s.signals, started: time.Now(), expect: as.expect, failFast: as.failFast}
 	for i, f := range fakes {
 		name := fmt.Sprintf("p%d", i)
 		s.members = append(s.members, &member{name: name, runner: f, events: events.Pipeline(name), reports: true,
@@ -168,7 +169,7 @@ func TestFiniteSourcesEndWithZero(t *testing.T) {
 		if code, took := s.end(); code != exitDone || took != time.Second {
 			t.Errorf("exit code %d after %v", code, took)
 		}
-		if got := s.log.events(t); got != "process.ready process.stopping process.stopped" {
+		if got := s.log.events(t); got != "pipeline.stopped process.ready pipeline.stopped process.stopping process.stopped" {
 			t.Errorf("events: %s", got)
 		}
 		last := s.last(t)
@@ -373,21 +374,22 @@ func TestTheProcessEndsAlthoughAPipelineHangs(t *testing.T) {
 	})
 }
 
+// With --fail-fast.
 func TestOneFailureStopsTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := supervise(newFake(&fakeRunner{drains: time.Second}),
+		s := superviseAs(process{failFast: true}, newFake(&fakeRunner{drains: time.Second}),
 			newFake(&fakeRunner{after: time.Minute, err: errors.New("writing: the disk is full")}),
 			newFake(&fakeRunner{drains: 2 * time.Second, drained: &pipeline.AbandonedError{Abandoned: 1}}))
 		code, took := s.end()
 		if code != exitFailed || took != time.Minute+2*time.Second {
 			t.Errorf("exit code %d after %v", code, took)
 		}
-		want := "process.ready log(p1.yaml:3:5: writing: the disk is full) process.stopping " +
-			"log(p2.yaml:3:5: abandoned 1 records in flight; they are uncommitted and will be read again) process.stopped"
+		want := "process.ready log(p1.yaml:3:5: writing: the disk is full) pipeline.stopped process.stopping pipeline.stopped " +
+			"log(p2.yaml:3:5: abandoned 1 records in flight; they are uncommitted and will be read again) pipeline.stopped process.stopped"
 		if got := s.log.events(t); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
-		if last := s.last(t); last["reason"] != "failed" || last["error_message"] != "writing: the disk is full" {
+		if last := s.last(t); last["reason"] != "failed" || last["error_message"] != "writing: the disk is full" || last["failed_pipelines"] != "p1" {
 			t.Errorf("last line: %v", last)
 		}
 	})
@@ -404,7 +406,7 @@ func TestTheEnvironmentIsThree(t *testing.T) {
 
 func TestAnExpectationThatIsNotMetIsFour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := superviseAnd(func() error { return &exitError{exitExpectation, errors.New("1 record was rejected")} },
+		s := superviseAs(process{expect: func() error { return &exitError{exitExpectation, errors.New("1 record was rejected")} }},
 			newFake(&fakeRunner{after: time.Second}))
 		if code, _ := s.end(); code != exitExpectation {
 			t.Errorf("exit code %d", code)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -19,33 +20,46 @@ import (
 )
 
 func newRun(g *globals) *cobra.Command {
-	drain := time.Duration(0)
+	var f runFlags
 	cmd := &cobra.Command{
 		Use:   "run FILE|DIR...",
 		Short: "Run one or several pipelines until they end or a signal comes",
 		Long: `Run one or several pipelines in one process, until all their sources have ended or a signal comes.
 
 SIGTERM and SIGINT stop reading, finish what is in flight within the drain budget, commit, and exit with 0.
-A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.`,
+A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.
+
+A mistake in any file keeps all pipelines from starting (exit code 2). From then on each is on its own: when one fails,
+at the start or later, the others go on. It stays down until the process is started again; /livez and /readyz fail and
+name it, and so do pipeline.stopped in the log and, at the end, process.stopped. The process ends when all have ended:
+with 1 when one of several has failed, also after a signal, and with the code of the first failure when all have.
+With --fail-fast the first failure ends all of them, and no pipeline starts unless all can.`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if cmd.Flags().Changed("drain") && (drain < time.Millisecond || drain > time.Hour) {
-				return usagef("--drain %v: it is a time from 1ms to 1h, like 25s", drain)
+			if cmd.Flags().Changed("drain") && (f.drain < time.Millisecond || f.drain > time.Hour) {
+				return usagef("--drain %v: it is a time from 1ms to 1h, like 25s", f.drain)
 			}
-			return runDaemon(cmd.Context(), g, args, drain)
+			return runDaemon(cmd.Context(), g, args, f)
 		},
 	}
-	cmd.Flags().DurationVar(&drain, "drain", 0, "how long work in flight may go on after a signal (default: limits.drain of the file)")
+	cmd.Flags().DurationVar(&f.drain, "drain", 0, "how long work in flight may go on after a signal (default: limits.drain of the file)")
+	cmd.Flags().BoolVar(&f.failFast, "fail-fast", false, "end all pipelines when one of them fails")
 	return cmd
 }
 
+// runFlags are the flags of run.
+type runFlags struct {
+	drain    time.Duration
+	failFast bool
+}
+
 // runDaemon runs files until they end.
-func runDaemon(ctx context.Context, g *globals, files []string, drain time.Duration) error {
+func runDaemon(ctx context.Context, g *globals, files []string, f runFlags) error {
 	signals, release := caught()
 	defer release()
 	signal.Ignore(syscall.SIGPIPE) // who reads the log or the output may go: that is an error of the write
 	return logged(g.err, func(log *event.Queue) error {
-		return runFiles(ctx, g, log, files, drain, signals)
+		return runFiles(ctx, g, log, files, f, signals)
 	})
 }
 
@@ -66,19 +80,19 @@ func logged(w io.Writer, run func(log *event.Queue) error) error {
 	return err
 }
 
-func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string, drain time.Duration, signals <-chan os.Signal) error {
+func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string, f runFlags, signals <-chan os.Signal) error {
 	set, events, err := loadDaemon(g, log, files)
 	if err != nil {
 		return err
 	}
 	defer events.Close()
-	if drain > 0 {
-		set.Process.Limits.Drain = drain
+	if f.drain > 0 {
+		set.Process.Limits.Drain = f.drain
 		for _, p := range set.Pipelines {
-			p.Limits.Drain = drain
+			p.Limits.Drain = f.drain
 		}
 	}
-	return endedWith(daemon(ctx, set, events, log, signals))
+	return endedWith(daemon(ctx, set, events, log, signals, f.failFast))
 }
 
 // endedWith is the error of a command that has said all there is to say.
@@ -140,8 +154,8 @@ func logProblems(events *event.Emitter, problems config.Problems) {
 
 // daemon builds what was loaded, probes what it needs, runs it, and gives the exit
 // code.
-func daemon(ctx context.Context, set *config.Set, events *event.Emitter, log *event.Queue, signals <-chan os.Signal) int {
-	p := &process{events: events, log: log, drain: set.Process.Limits.Drain, signals: signals, started: time.Now()}
+func daemon(ctx context.Context, set *config.Set, events *event.Emitter, log *event.Queue, signals <-chan os.Signal, failFast bool) int {
+	p := &process{events: events, log: log, drain: set.Process.Limits.Drain, signals: signals, started: time.Now(), failFast: failFast}
 	announce(events, set)
 	tuneMemory(int64(set.Process.Limits.InFlightBytes))
 	logProblems(events, set.Warnings)
@@ -155,7 +169,7 @@ func daemon(ctx context.Context, set *config.Set, events *event.Emitter, log *ev
 		err = p.addMembers(all)
 	}
 	var endpoint *admin.Server
-	if err == nil && p.signal == nil {
+	if err == nil && p.signal == nil && slices.ContainsFunc(all, (*assembled).starts) {
 		endpoint, err = p.serve(set)
 	}
 	if err != nil || p.signal != nil {
@@ -182,12 +196,17 @@ func announce(events *event.Emitter, set *config.Set) {
 	}, "")
 }
 
-// assembleAll builds all pipelines of a process, with one budget.
+// assembleAll builds all pipelines of a process, with one budget. The error is of the
+// configuration, and all stay where they are; what one of several misses in its environment
+// is its own, and stands in it.
 func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*assembled, err error) {
 	limits := set.Process.Limits
 	budget := pipeline.NewBudget(limits.InFlight, limits.InFlightBytes)
 	for _, file := range set.Pipelines {
 		a, err := assemble(file, events, budget, in)
+		if exitCode(err) == exitEnvironment && len(set.Pipelines) > 1 {
+			a, err = &assembled{file: file, err: err}, nil
+		}
 		if err != nil {
 			discardAll(all)
 			return nil, err
@@ -197,30 +216,55 @@ func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*as
 	return all, nil
 }
 
-// prepare probes what the pipelines need. A signal ends it.
+// prepare probes what the pipelines need, and notes in each what is missing. The error is
+// one that keeps all of them from starting. A signal ends it.
 func (p *process) prepare(ctx context.Context, all []*assembled) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	probed := make(chan error, 1)
+	probed := make(chan []error, 1)
 	go func() { probed <- pingAll(ctx, all) }()
 	for {
 		select {
-		case err := <-probed:
-			return err
+		case errs := <-probed:
+			for i, err := range errs {
+				all[i].err = err
+			}
+			return p.missing(all)
 		case s := <-p.signals:
 			if p.handle(s, cancel); p.signal != nil {
-				return nil
+				return firstMissing(all) // of one that cannot be built: the signal does not hide it
 			}
 		}
 	}
 }
 
+// missing gives the error of the environment that nobody starts with: that of a single
+// pipeline, or the first with --fail-fast.
+func (p *process) missing(all []*assembled) error {
+	if p.failFast || len(all) == 1 {
+		return firstMissing(all)
+	}
+	return nil
+}
+
+func firstMissing(all []*assembled) error {
+	for _, a := range all {
+		if a.err != nil {
+			return a.err
+		}
+	}
+	return nil
+}
+
 // addMembers makes the pipelines.
 func (p *process) addMembers(all []*assembled) error {
 	for _, a := range all {
-		m, err := a.member()
+		m, err := a.member(p.events)
 		if err != nil {
 			return err
+		}
+		if a.err != nil {
+			a.discard()
 		}
 		p.members = append(p.members, m)
 	}

@@ -146,7 +146,7 @@ func (p *process) exit() (code int, cause error) {
 		return exitTerminate, cause
 	case p.forced != nil:
 		return exitInterrupt, cause
-	case code == exitDone && p.signal == nil && p.expect != nil:
+	case code == exitDone && p.expect != nil: // also after a signal: what has happened, has
 		cause = p.expect()
 		return exitCode(cause), cause
 	}

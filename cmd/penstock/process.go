@@ -3,12 +3,9 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
-	"os/signal"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -34,6 +31,7 @@ type process struct {
 	signals <-chan os.Signal
 	started time.Time
 
+	terminal bool // it runs in a terminal, and ends when that is closed
 	failFast bool // the first pipeline that fails ends all
 	failed   failures
 	expect   func() error // asked when all has gone well: nil, or what was not met
@@ -50,18 +48,6 @@ type process struct {
 	forced   os.Signal // the second one
 	limit    *time.Timer
 	aborted  bool
-}
-
-// sameSignal is how long behind the first signal another one is taken for the same: a
-// supervisor may signal a process and its group, and a terminal all of a pipe, and
-// nobody who wants to force an end is that quick.
-const sameSignal = 200 * time.Millisecond
-
-// caught gives the signals that a process handles.
-func caught() (<-chan os.Signal, func()) {
-	c := make(chan os.Signal, 8)
-	signal.Notify(c, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, syscall.SIGUSR1)
-	return c, func() { signal.Stop(c) }
 }
 
 type ending struct {
@@ -144,32 +130,6 @@ func (p *process) stop(reason string, cancel func()) {
 		p.limit.Reset(p.drain + abortAfter)
 	}
 	cancel()
-}
-
-func (p *process) handle(s os.Signal, cancel func()) {
-	switch s {
-	case syscall.SIGHUP:
-		p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
-	case syscall.SIGUSR1:
-		if p.dumping.CompareAndSwap(false, true) {
-			go func() {
-				defer p.dumping.Store(false)
-				for _, m := range p.members {
-					dumpInFlight(m)
-				}
-			}()
-		}
-	default:
-		switch {
-		case p.signal == nil:
-			p.signal, p.signalAt = s, time.Now()
-			p.stop("signal", cancel)
-		case time.Since(p.signalAt) < sameSignal: // it says the same once more
-		case p.forced == nil:
-			p.forced = s
-			p.abort()
-		}
-	}
 }
 
 // abort ends what still runs, now.
@@ -303,14 +263,4 @@ func within[T any](f func() T) (v T, ok bool) {
 	case <-timer.C:
 		return v, false
 	}
-}
-
-func signalName(s os.Signal) string {
-	switch s {
-	case syscall.SIGTERM:
-		return "SIGTERM"
-	case os.Interrupt:
-		return "SIGINT"
-	}
-	return fmt.Sprint(s)
 }

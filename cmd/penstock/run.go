@@ -81,8 +81,8 @@ func logged(w io.Writer, run func(log *event.Queue) error) error {
 }
 
 func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string, f runFlags, signals <-chan os.Signal) error {
-	set, events, err := loadDaemon(g, log, files)
-	if err != nil {
+	set, events, err := loadDaemon(ctx, g, log, files, signals, false)
+	if set == nil || err != nil {
 		return err
 	}
 	defer events.Close()
@@ -92,7 +92,9 @@ func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string,
 			p.Limits.Drain = f.drain
 		}
 	}
-	return endedWith(daemon(ctx, set, events, log, signals, f.failFast))
+	daemon := newDaemon(set, events, log, signals)
+	daemon.failFast = f.failFast
+	return endedWith(daemon.start(ctx, set))
 }
 
 // endedWith is the error of a command that has said all there is to say.
@@ -103,9 +105,18 @@ func endedWith(code int) error {
 	return &exitError{code: code}
 }
 
-// loadDaemon loads files and reports all that is wrong with them.
-func loadDaemon(g *globals, log *event.Queue, files []string) (*config.Set, *event.Emitter, error) {
-	set, err := g.load(files)
+// loadDaemon loads files and reports all that is wrong with them. No set and no error: a
+// signal came first. A file may be a pipe that nobody writes to.
+func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []string, signals <-chan os.Signal, terminal bool) (*config.Set, *event.Emitter, error) {
+	var loaded *config.Set
+	stopped, err := interrupted(ctx, signals, terminal, 0, func(context.Context) (err error) {
+		loaded, err = g.load(files)
+		return err
+	})
+	if stopped {
+		return nil, nil, nil
+	}
+	set := loaded
 	if err != nil {
 		return nil, nil, rejectConfig(g, log, err)
 	}
@@ -152,22 +163,19 @@ func logProblems(events *event.Emitter, problems config.Problems) {
 	}
 }
 
-// daemon builds what was loaded, probes what it needs, runs it, and gives the exit
-// code.
-func daemon(ctx context.Context, set *config.Set, events *event.Emitter, log *event.Queue, signals <-chan os.Signal, failFast bool) int {
-	p := &process{events: events, log: log, drain: set.Process.Limits.Drain, signals: signals, started: time.Now(), failFast: failFast}
-	announce(events, set)
-	tuneMemory(int64(set.Process.Limits.InFlightBytes))
-	logProblems(events, set.Warnings)
-	events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
+// newDaemon makes the process of what was loaded.
+func newDaemon(set *config.Set, events *event.Emitter, log *event.Queue, signals <-chan os.Signal) *process {
+	return &process{events: events, log: log, drain: set.Process.Limits.Drain, signals: signals, started: time.Now()}
+}
 
-	all, err := assembleAll(set, events, standIns{})
-	if err == nil {
-		err = p.prepare(ctx, all)
-	}
-	if err == nil && p.signal == nil {
-		err = p.addMembers(all)
-	}
+// start builds what was loaded, probes what it needs, runs it, and gives the exit code.
+func (p *process) start(ctx context.Context, set *config.Set) int {
+	announce(p.events, set)
+	tuneMemory(int64(set.Process.Limits.InFlightBytes))
+	logProblems(p.events, set.Warnings)
+	p.events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
+
+	all, err := p.prepare(ctx, set, standIns{})
 	var endpoint *admin.Server
 	if err == nil && p.signal == nil && slices.ContainsFunc(all, (*assembled).starts) {
 		endpoint, err = p.serve(set)
@@ -216,26 +224,32 @@ func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*as
 	return all, nil
 }
 
-// prepare probes what the pipelines need, and notes in each what is missing. The error is
-// one that keeps all of them from starting. A signal ends it.
-func (p *process) prepare(ctx context.Context, all []*assembled) error {
+// prepare builds the pipelines and probes what they need; what one of them misses becomes
+// its end. The error is one that keeps all of them from starting. A signal ends it.
+func (p *process) prepare(ctx context.Context, set *config.Set, in standIns) ([]*assembled, error) {
+	var (
+		built []*assembled
+		err   error
+	)
+	if !p.whileStarting(func() { built, err = assembleAll(set, p.events, in) }) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	probed := make(chan []error, 1)
-	go func() { probed <- pingAll(ctx, all) }()
-	for {
-		select {
-		case errs := <-probed:
-			for i, err := range errs {
-				all[i].err = err
-			}
-			return p.missing(all)
-		case s := <-p.signals:
-			if p.handle(s, cancel); p.signal != nil {
-				return firstMissing(all) // of one that cannot be built: the signal does not hide it
-			}
-		}
+	var probed []error
+	if !p.whileStarting(func() { probed = pingAll(ctx, built) }) {
+		return built, firstMissing(built) // of one that cannot be built: the signal does not hide it
 	}
+	for i, err := range probed {
+		built[i].err = err
+	}
+	if err := p.missing(built); err != nil {
+		return built, err
+	}
+	return built, p.addMembers(built)
 }
 
 // missing gives the error of the environment that nobody starts with: that of a single

@@ -98,15 +98,21 @@ func (p *process) memberEnded(e ending, left int, cancel func()) {
 	if e.err != nil {
 		e.m.events.Log().Error().Msg(e.m.locate(e.err))
 	}
-	if p.fails(e.err) {
-		p.failed.add(e.m)
+	failed, all := p.fails(e.err), left == 0 || e.err != nil && p.failFast
+	if failed && !all {
+		p.failed.add(e.m) // before it is said: who reads that may ask
 	}
 	p.sayEnded(e.m, left)
-	switch {
-	case e.err != nil && p.failFast, left == 0 && !p.well():
-		p.stop("failed", cancel)
-	case left == 0:
+	if !all {
+		return
+	}
+	if p.well() {
 		p.stop("completed", cancel)
+	} else {
+		p.stop("failed", cancel)
+	}
+	if failed {
+		p.failed.add(e.m)
 	}
 }
 
@@ -212,7 +218,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 			looked = time.Now()
 		}
 		why, ok := within(p.unready)
-		if !ok || ctx.Err() != nil {
+		if !ok || ctx.Err() != nil || p.draining.Load() {
 			continue
 		}
 		every = readyEvery

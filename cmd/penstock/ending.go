@@ -113,7 +113,7 @@ func (p *process) sayEnded(m *member, left int) {
 		ev.ErrorMessage = cause(err)
 		words = "pipeline stopped: " + ev.ErrorMessage
 		if left > 0 && p.stopping.IsZero() && !p.failFast {
-			words = fmt.Sprintf("pipeline stopped until the process is started again, %s of %d go on: %s", counted(left, "other"), len(p.members), ev.ErrorMessage)
+			words = fmt.Sprintf("pipeline stopped until the process is started again, %d of %d are left: %s", left, len(p.members), ev.ErrorMessage)
 		}
 	}
 	m.events.Emit(ev, words)

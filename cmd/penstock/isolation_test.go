@@ -176,6 +176,28 @@ func TestFailFast(t *testing.T) {
 	})
 }
 
+// TestTheDrainBudgetRunsOutInOne: the code says so, unless another pipeline has failed.
+func TestTheDrainBudgetRunsOutInOne(t *testing.T) {
+	for name, c := range map[string]struct {
+		text string
+		code int
+	}{"ends": {ends, exitAbandoned}, "fails": {fails, exitFailed}} {
+		f := startFleet(t, map[string]string{name: c.text}, "--drain", "100ms")
+		f.asked()
+		for line := ""; !strings.Contains(line, `"pipeline":"`+name+`"`); {
+			line = f.read(`"event_name":"pipeline.stopped"`)
+		}
+		f.signal(syscall.SIGTERM)
+		line := f.read(`"event_name":"pipeline.stopped"`)
+		if !strings.Contains(line, `"pipeline":"goes-on"`) || !strings.Contains(line, `"reason":"drain_timeout"`) || !strings.Contains(line, `"abandoned":3`) {
+			t.Errorf("%s", line)
+		}
+		if code := f.end(); code != c.code {
+			t.Errorf("%s: exit code %d\n%s", name, code, f.log.String())
+		}
+	}
+}
+
 // TestConfigurationStopsAll: a file that cannot be run keeps all from starting, also beside
 // one whose environment is missing.
 func TestConfigurationStopsAll(t *testing.T) {

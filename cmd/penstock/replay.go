@@ -198,7 +198,7 @@ func (r *replaying) run(ctx context.Context, signals <-chan os.Signal, out io.Wr
 	all, err := p.prepare(ctx, r.set, r.standIns(out))
 	if err != nil || p.signal != nil {
 		discardAll(all)
-		return p.neverRan(err)
+		return p.neverRan(err, all)
 	}
 	p.expect = func() error { return r.flags.expected(p.members[0].runner.Snapshot()) }
 	ctx, cancel := context.WithCancel(ctx)

@@ -182,7 +182,7 @@ func (p *process) start(ctx context.Context, set *config.Set) int {
 	}
 	if err != nil || p.signal != nil {
 		discardAll(all)
-		return p.neverRan(err)
+		return p.neverRan(err, all)
 	}
 	defer shut(endpoint)
 	return p.run(ctx)
@@ -287,17 +287,28 @@ func (p *process) addMembers(all []*assembled) error {
 
 // neverRan writes the last lines of a process whose pipelines did not start: err says
 // why, nil means a signal.
-func (p *process) neverRan(err error) int {
+func (p *process) neverRan(err error, all []*assembled) int {
 	code := exitCode(err)
 	if err != nil {
 		p.events.Log().Error().Msg(err.Error())
 		p.stop("failed", func() {})
 	}
 	ev := event.ProcessStopped{ExitCode: int64(code), Reason: p.reason(code), UptimeMs: time.Since(p.started).Milliseconds(),
-		ErrorMessage: cause(err)}
+		ErrorMessage: cause(err), FailedPipelines: missingIn(all)}
 	p.events.Close()
 	p.events.Emit(ev, "")
 	return code
+}
+
+// missingIn gives the names of the pipelines that cannot start, with commas.
+func missingIn(all []*assembled) string {
+	var names []string
+	for _, a := range all {
+		if a.err != nil {
+			names = append(names, a.file.Name)
+		}
+	}
+	return strings.Join(names, ",")
 }
 
 // cause is an error without its place, which is said once.

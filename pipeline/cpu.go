@@ -91,7 +91,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	now := time.Now()
 	w.since = now
 	idle := now.Sub(w.idleSince)
-	fill := float64(len(s.in.ch)+1) / float64(cap(s.in.ch)+1)
+	fill := s.fill()
 	w.c, w.i, w.moved, w.out = c, 0, false, c.spare[:0]
 	c.taken.Store(int64(now.Sub(s.p.began)))
 	c.at(s.index, stateRunning)

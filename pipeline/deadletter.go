@@ -1,6 +1,9 @@
 package pipeline
 
-import "strconv"
+import (
+	"errors"
+	"strconv"
+)
 
 // The headers of a dead letter, behind those that the record came with. They are a
 // public format.
@@ -9,6 +12,7 @@ const (
 	headerStep      = "penstock-step"      // the step or sink that rejected it
 	headerReason    = "penstock-reason"    // see the Reason constants
 	headerError     = "penstock-error"     // the message, at most 1 KiB
+	headerDetail    = "penstock-detail"    // what the server said that refused it, which may quote the record; missing when it said nothing
 	headerAttempts  = "penstock-attempts"  // how often it was tried
 	headerTopic     = "penstock-topic"     // where it was read
 	headerPartition = "penstock-partition" //
@@ -38,6 +42,10 @@ func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
 	add(headerStep, why.step)
 	add(headerReason, why.reason)
 	add(headerError, clip(why.err.Error(), maxError))
+	var d Detailer
+	if errors.As(why.err, &d) && d.Detail() != "" {
+		add(headerDetail, clip(d.Detail(), maxError))
+	}
 	add(headerAttempts, strconv.Itoa(why.attempts))
 	add(headerTopic, r.Topic)
 	add(headerPartition, strconv.Itoa(int(r.Partition)))
@@ -49,11 +57,11 @@ func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
 	if why.parts > 1 {
 		add(headerFailures, strconv.Itoa(why.parts))
 	}
-	d := new(Record)
-	d.Init(r.Position, key, value, headers, why.at.UnixMilli())
-	d.eng = engineState{piece: r.eng.piece, origin: r, family: of, dead: true}
-	d.measure()
-	return d
+	dead := new(Record)
+	dead.Init(r.Position, key, value, headers, why.at.UnixMilli())
+	dead.eng = engineState{piece: r.eng.piece, origin: r, family: of, dead: true}
+	dead.measure()
+	return dead
 }
 
 // clip cuts a text to at most n bytes, at a character.

@@ -9,6 +9,11 @@ import (
 	"time"
 )
 
+// A detailed error knows what the server said.
+type detailed struct{ error }
+
+func (detailed) Detail() string { return "no such city" }
+
 func TestTheFormatOfDeadLetters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := testLane(t, OrderPartition)
@@ -20,7 +25,7 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 		_ = r.Set("a", []byte("2"))
 		r.Key = nil
 		at := time.Date(2026, 11, 20, 13, 0, 0, 7_900_000, time.FixedZone("", 3600))
-		why := &failure{step: "weather", reason: "http_404", err: errors.New("asking: " + strings.Repeat("é", 600)), attempts: 5, parts: 1, at: at}
+		why := &failure{step: "weather", reason: "http_404", err: Permanent(detailed{errors.New("asking: " + strings.Repeat("é", 600))}), attempts: 5, parts: 1, at: at}
 		d := p.letter(r, why, nil)
 		if string(d.Key) != "JFK" || string(d.Value()) != `{"a":1}` || d.Position != r.Position || d.Time != at.UnixMilli() {
 			t.Errorf("%+v", d)
@@ -28,7 +33,8 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 		want := []Header{
 			{"trace", []byte("x")}, {"trace", nil},
 			{"penstock-pipeline", []byte("late-flights")}, {"penstock-step", []byte("weather")},
-			{"penstock-reason", []byte("http_404")}, {"penstock-error", nil}, {"penstock-attempts", []byte("5")},
+			{"penstock-reason", []byte("http_404")}, {"penstock-error", nil}, {"penstock-detail", []byte("no such city")},
+			{"penstock-attempts", []byte("5")},
 			{"penstock-topic", []byte("flights")}, {"penstock-partition", []byte("3")},
 			{"penstock-offset", []byte("4711")}, {"penstock-time", []byte("2026-11-20T12:00:00.007Z")},
 			{"penstock-timestamp", []byte("1234")},

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -74,6 +76,37 @@ func RetryAfter(d time.Duration, err error) error {
 	}
 	return &classified{kind: transient, after: d, err: err}
 }
+
+// A Detailer is an error that knows more than may stand in a log: what a server answered,
+// say, which may quote the record. The detail goes into the record's dead letter alone, at
+// most 1 KiB of it.
+type Detailer interface{ Detail() string }
+
+// A tooLateError is that of a call whose time ran out: it says how long that was, which the
+// words of a context never do.
+type tooLateError struct {
+	err   error
+	limit time.Duration
+}
+
+// NoAnswer puts the limit of a call into the words of its error, when it comes from the end
+// of that time: "no answer within 500ms" in place of "context deadline exceeded". Any other
+// error, and nil, it gives back.
+func NoAnswer(err error, limit time.Duration) error {
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
+		return err
+	}
+	if limit > 10*time.Millisecond {
+		limit = limit.Round(time.Millisecond)
+	}
+	return &tooLateError{err, limit}
+}
+
+func (e *tooLateError) Error() string {
+	return strings.ReplaceAll(e.err.Error(), context.DeadlineExceeded.Error(), "no answer within "+e.limit.String())
+}
+
+func (e *tooLateError) Unwrap() error { return e.err }
 
 // IsPermanent says whether err was marked by Permanent or Reject, or is a panic,
 // and gives the reason.

@@ -36,6 +36,13 @@ func (m *meter) enter(n int64) {
 	m.mu.Unlock()
 }
 
+// filled notes how full the queue is.
+func (m *meter) filled(fill float64) {
+	m.mu.Lock()
+	m.fill = max(m.fill, fill)
+	m.mu.Unlock()
+}
+
 // count books what a batch has come to; left of its records are not in flight any
 // more, which is counted for itself.
 func (m *meter) count(t tally, left int64) {
@@ -90,8 +97,44 @@ func (m *meter) read() Counts {
 // figures are the latencies, or sizes, of the current interval and of the last one.
 type figures struct {
 	now    *hdrhistogram.Histogram
+	before *hdrhistogram.Histogram // of all intervals that have ended; nil: nobody asks for it
 	last   Latency
 	turned bool // an interval has ended
+}
+
+// keep has the figures remember all intervals, not the last one alone.
+func (f *figures) keep() { f.before = newHistogram() }
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 2) }
+
+// A RunLatency holds the latencies of whole runs, of one pipeline or of several: their
+// percentiles cannot be made from those of the intervals. The zero value is ready to use.
+type RunLatency struct{ all *hdrhistogram.Histogram }
+
+// Figures gives the percentiles in milliseconds; Count is 0 when there are none.
+func (r RunLatency) Figures() Latency {
+	f := figures{now: r.all}
+	return f.summary(1000)
+}
+
+// Add adds those of another pipeline.
+func (r *RunLatency) Add(o RunLatency) {
+	if r.all == nil {
+		r.all = newHistogram()
+	}
+	if o.all != nil {
+		r.all.Merge(o.all)
+	}
+}
+
+// Latency gives the latencies of the pipeline since its start, from Read to outcome. It
+// may be called at any time.
+func (p *Pipeline) Latency() (r RunLatency) {
+	p.meter.mu.Lock()
+	defer p.meter.mu.Unlock()
+	r.Add(RunLatency{p.meter.lat.before})
+	r.Add(RunLatency{p.meter.lat.now})
+	return r
 }
 
 // The range of durations is in microseconds: up to a day.
@@ -101,7 +144,7 @@ func (f *figures) add(d time.Duration, n int64) { f.value(int64(d/time.Microseco
 
 func (f *figures) value(v, n int64) {
 	if f.now == nil {
-		f.now = hdrhistogram.New(1, longest, 2)
+		f.now = newHistogram()
 	}
 	_ = f.now.RecordValues(min(max(v, 0), longest), n) // cannot be out of range
 }
@@ -122,6 +165,9 @@ func (f *figures) summary(unit float64) Latency {
 func (f *figures) turn(unit float64) {
 	f.last, f.turned = f.summary(unit), true
 	if f.now != nil {
+		if f.before != nil {
+			f.before.Merge(f.now)
+		}
 		f.now.Reset()
 	}
 }

@@ -135,4 +135,5 @@ type Runner interface {
 	Abort()
 	Snapshot() Snapshot
 	InFlight() []InFlight
+	Latency() RunLatency
 }

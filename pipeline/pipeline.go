@@ -74,7 +74,7 @@ type stepper interface {
 	snapshot(now time.Time) StepSnapshot
 	load(now time.Time) load
 	holdup(now time.Time) holdup
-	fill() float64
+	fill() float64 // how full its queue is, from 0 to 1
 	inFlight(now time.Time, add func(InFlight))
 }
 
@@ -94,6 +94,7 @@ func New(o Options) (*Pipeline, error) {
 	p.work, p.giveUp = context.WithCancel(context.Background())
 	p.reading, p.unread = context.WithCancel(p.work)
 	p.roll.init()
+	p.meter.lat.keep()
 	p.commits.init(p.work)
 	p.txn = newTransactions(p)
 

@@ -99,7 +99,7 @@ func (p *Pipeline) rejected(f *failure, rec *Record) {
 		ErrorMessage: clip(f.err.Error(), maxMessage), Attempt: int64(f.attempts),
 		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
 		KeyHash: keyHash(rec.came.key), DeadLetter: p.opts.DeadLetter.Name,
-	}, "")
+	}, fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason))
 }
 
 // keyHash names a key without showing it.

@@ -8,11 +8,12 @@ import (
 
 // A slot runs one call at a time.
 type slot struct {
-	s    *waitStep
-	c    *call
-	cut  cutter
-	emit func(*Record)
-	stop context.CancelFunc
+	s     *waitStep
+	c     *call
+	cut   cutter
+	emit  func(*Record)
+	stop  context.CancelFunc
+	limit time.Duration // of the attempt at work
 }
 
 // turn runs one attempt; false when there will be no further call.
@@ -51,7 +52,7 @@ func (sl *slot) turn() bool {
 
 	sl.c = c
 	s.calls.Add(1)
-	sl.end(sl.attempt(now))
+	sl.end(NoAnswer(sl.attempt(now), sl.limit))
 	return true
 }
 
@@ -73,6 +74,7 @@ func (sl *slot) attempt(now time.Time) error {
 	if c.attempts == 1 && (s.conf.Retry.Attempts > 1 || s.conf.OnError == OnErrorPass) {
 		c.saved.save(c.rec)
 	}
+	sl.limit = limit.Sub(now)
 	ctx, cancel := context.WithDeadline(c.wl.lane.calls, limit)
 	sl.stop = cancel
 	if s.conf.Stage != nil {

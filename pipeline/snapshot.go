@@ -51,11 +51,20 @@ type StepSnapshot struct {
 	Counts
 	Workers              int
 	QueueLen, QueueCap   int // batches; records in a step that waits
+	HeldBack             int // records beyond the places of the queue of a step that waits
 	WindowLen, WindowCap int
 	Busy, Idle, Blocked  time.Duration // summed over workers, since the start
 	Latency              Latency
 	OldestInFlight       time.Duration
 	Report               Report
+}
+
+// fill is how full the queue is, from 0 to 1.
+func (s StepSnapshot) fill() float64 {
+	if s.QueueCap <= 0 {
+		return 0
+	}
+	return min(float64(s.QueueLen)/float64(s.QueueCap), 1)
 }
 
 // A SinkSnapshot is the state of one sink. Out counts delivered records.

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"math"
 	"runtime"
 	"runtime/metrics"
 	"sync"
@@ -97,12 +98,12 @@ func (s *stats) pressure() (level, bottleneck string) {
 // turn ends the interval of all figures. The lock is held.
 func (s *stats) turn(now time.Time) {
 	const ms = 1000 // durations are kept in microseconds
-	s.p.meter.turn(ms)
+	s.p.meter.turn(ms, 0)
 	for _, st := range s.p.steps {
-		st.core().meter.turn(ms)
+		st.core().meter.turn(ms, st.fill())
 	}
 	for _, si := range s.p.allSinks() {
-		si.meter.turn(ms)
+		si.meter.turn(ms, 0)
 		si.mu.Lock()
 		si.sizes.turn(1)
 		si.mu.Unlock()
@@ -169,11 +170,12 @@ func (p *Pipeline) placeName(i int) string {
 	return p.sinks[i-len(p.steps)].conf.Name
 }
 
-// turn ends the interval of a meter.
-func (m *meter) turn(unit float64) {
+// turn ends the interval of a meter. fill is how full the queue is now: it is the least
+// that the interval that begins has seen, also when nothing moves in it.
+func (m *meter) turn(unit, fill float64) {
 	m.mu.Lock()
 	m.lat.turn(unit)
-	m.lastFill, m.fill = m.fill, 0
+	m.lastFill, m.fill = max(m.fill, fill), fill
 	m.mu.Unlock()
 }
 
@@ -265,13 +267,8 @@ func (s *stats) errorStats(name string, m *meter) {
 
 func (s *stats) pipelineStats(now, was Snapshot, interval time.Duration) event.PipelineStats {
 	c, o := now.Counts, was.Counts
-	var lagSum, lagMax int64
-	for _, part := range now.Source.Partitions {
-		if l := part.Lag(); l > 0 {
-			lagSum += l
-			lagMax = max(lagMax, l)
-		}
-	}
+	lagSum, lagMax := now.Source.Lag()
+	lat := percentiles(now.Latency)
 	return event.PipelineStats{
 		IntervalMs: interval.Milliseconds(), State: now.State,
 		RecordsIn: c.In - o.In, RecordsOut: c.Out - o.Out, Created: c.Created - o.Created,
@@ -282,7 +279,7 @@ func (s *stats) pipelineStats(now, was Snapshot, interval time.Duration) event.P
 		RateIn: rate(c.In-o.In, interval), RateOut: rate(c.Out-o.Out, interval),
 		BytesIn: now.BytesIn - was.BytesIn, BytesOut: now.BytesOut - was.BytesOut,
 		Inflight: c.InFlight, InflightBytes: now.InFlightBytes,
-		E2EP50Ms: now.Latency.P50, E2EP95Ms: now.Latency.P95, E2EP99Ms: now.Latency.P99, E2EMaxMs: now.Latency.Max,
+		E2EP50Ms: lat.P50, E2EP95Ms: lat.P95, E2EP99Ms: lat.P99, E2EMaxMs: lat.Max,
 		LagSum: lagSum, LagMax: lagMax,
 		CommitAgeMaxMs: now.CommitAgeMax.Milliseconds(), OldestInflightMs: now.OldestInFlight.Milliseconds(),
 		Backpressure: now.Backpressure, BottleneckStep: now.Bottleneck, ConfigHash: s.p.opts.ConfigHash,
@@ -306,8 +303,31 @@ func rate(n int64, d time.Duration) float64 {
 	return float64(n) / d.Seconds()
 }
 
+// percentiles makes those of an interval in which nothing was measured unknown, so that
+// they are left out: 0 ms would be a figure, and a good one.
+func percentiles(l Latency) Latency {
+	if l.Count == 0 {
+		unknown := math.NaN()
+		return Latency{P50: unknown, P95: unknown, P99: unknown, Max: unknown}
+	}
+	return l
+}
+
+// whole makes a percentile of sizes a number for an event, -1 when it is unknown.
+func whole(f float64) int64 {
+	if math.IsNaN(f) {
+		return -1
+	}
+	return int64(f)
+}
+
 func stepStats(now, was StepSnapshot, interval time.Duration, fill float64) event.StepStats {
 	c, o := now.Counts, was.Counts
+	lat := percentiles(now.Latency)
+	window := [2]int64{-1, -1} // a step that does not wait has none
+	if now.WindowCap > 0 {
+		window = [2]int64{int64(now.WindowLen), int64(now.WindowCap)}
+	}
 	busy, idle, blocked := now.Busy-was.Busy, now.Idle-was.Idle, now.Blocked-was.Blocked
 	all := float64(busy + idle + blocked)
 	if all <= 0 { // nothing measured: it waits for input
@@ -323,10 +343,11 @@ func stepStats(now, was StepSnapshot, interval time.Duration, fill float64) even
 		RejectedTotal: c.Rejected, AbandonedTotal: c.Abandoned, ErrorsTotal: c.Errors, RetriesTotal: c.Retries,
 		RateIn: rate(c.In-o.In, interval), RateOut: rate(c.Out-o.Out, interval),
 		Workers: int64(now.Workers), Inflight: c.InFlight,
-		QueueLen: int64(now.QueueLen), QueueCap: int64(now.QueueCap), QueueFillMaxRatio: fill,
+		QueueLen: int64(now.QueueLen), QueueCap: int64(now.QueueCap), QueueFillMaxRatio: max(fill, now.fill()),
+		HeldBack:  int64(now.HeldBack),
 		BusyRatio: float64(busy) / all, IdleRatio: float64(idle) / all, BlockedRatio: float64(blocked) / all,
-		LatP50Ms: now.Latency.P50, LatP95Ms: now.Latency.P95, LatP99Ms: now.Latency.P99, LatMaxMs: now.Latency.Max,
-		WindowLen: int64(now.WindowLen), WindowCap: int64(now.WindowCap),
+		LatP50Ms: lat.P50, LatP95Ms: lat.P95, LatP99Ms: lat.P99, LatMaxMs: lat.Max,
+		WindowLen: window[0], WindowCap: window[1],
 		OldestInflightMs: now.OldestInFlight.Milliseconds(),
 		CacheHits:        now.Report.CacheHits - was.Report.CacheHits,
 		CacheMisses:      now.Report.CacheMisses - was.Report.CacheMisses,
@@ -336,6 +357,7 @@ func stepStats(now, was StepSnapshot, interval time.Duration, fill float64) even
 
 func sinkStats(now, was SinkSnapshot, interval time.Duration) event.SinkStats {
 	c, o := now.Counts, was.Counts
+	sizes, write := percentiles(now.BatchRecords), percentiles(now.Write)
 	circuit := now.Report.Circuit
 	if circuit == "" {
 		circuit = "closed"
@@ -347,8 +369,8 @@ func sinkStats(now, was SinkSnapshot, interval time.Duration) event.SinkStats {
 		RecordsInTotal: c.In, RecordsOutTotal: c.Out, FilteredTotal: c.Filtered, RejectedTotal: c.Rejected,
 		AbandonedTotal: c.Abandoned, ErrorsTotal: c.Errors, RetriesTotal: c.Retries,
 		Inflight: c.InFlight, Batches: now.Batches - was.Batches,
-		BatchRecordsP50: int64(now.BatchRecords.P50), BatchRecordsMax: int64(now.BatchRecords.Max),
-		WriteP50Ms: now.Write.P50, WriteP99Ms: now.Write.P99,
+		BatchRecordsP50: whole(sizes.P50), BatchRecordsMax: whole(sizes.Max),
+		WriteP50Ms: write.P50, WriteP99Ms: write.P99,
 		Retries: c.Retries - o.Retries, Circuit: circuit,
 	}
 }
@@ -367,17 +389,29 @@ func (p PartitionReport) Lag() int64 {
 	return max(p.HighWatermark-from, 0)
 }
 
+// Lag sums what is known of the lag of the partitions, and gives the largest. -1: of no
+// partition is it known, or there are none.
+func (r Report) Lag() (sum, most int64) {
+	sum, most = -1, -1
+	for _, p := range r.Partitions {
+		if l := p.Lag(); l >= 0 {
+			sum, most = max(sum, 0)+l, max(most, l)
+		}
+	}
+	return sum, most
+}
+
 // partitions emits the state of each partition that the source reads.
 func (s *stats) partitions() {
 	now := time.Now()
 	since := func(t time.Time) int64 {
 		if t.IsZero() {
-			return 0
+			return -1 // not known
 		}
 		return max(now.Sub(t).Milliseconds(), 0)
 	}
 	for _, r := range s.p.report().Partitions {
-		uncommitted := int64(0)
+		uncommitted := int64(-1)
 		if r.Fetched >= 0 && r.Committed >= 0 {
 			uncommitted = max(r.Fetched-r.Committed, 0)
 		}

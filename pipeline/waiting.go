@@ -52,12 +52,10 @@ func (s *waitStep) receive() bool {
 		return false
 	}
 	n := int64(len(c.recs) - c.failed)
-	fill := float64(len(s.in.ch)+1) / float64(cap(s.in.ch)+1)
 	m := &s.meter
 	m.mu.Lock()
 	m.counts.In += n
 	m.counts.InFlight += n
-	m.fill = max(m.fill, fill)
 	m.mu.Unlock()
 
 	w := &s.win
@@ -70,7 +68,9 @@ func (s *waitStep) receive() bool {
 		s.tick(time.Now())
 		w.add(c)
 	}
+	fill := w.fill()
 	w.mu.Unlock()
+	m.filled(fill)
 	if lost {
 		s.meter.count(tally{abandoned: n}, n)
 		s.p.lose(c)
@@ -281,7 +281,9 @@ func (s *waitStep) snapshot(now time.Time) StepSnapshot {
 	defer w.mu.Unlock()
 	s.tick(now)
 	out.Busy, out.Idle, out.Blocked = s.spent[0], s.spent[1], s.spent[2]
-	out.QueueLen, out.QueueCap = w.waiting, w.backlog
+	// What a lane sends after it is held back, and the rest of a batch, come on top.
+	out.QueueLen, out.QueueCap = min(w.waiting, w.backlog), w.backlog
+	out.HeldBack = w.waiting - out.QueueLen
 	out.WindowLen, out.WindowCap = w.held, w.size
 	for _, wl := range w.lanes {
 		for c := range wl.calls {

@@ -184,7 +184,7 @@ func (s *cpuStep) fill() float64 { return float64(len(s.in.ch)) / float64(cap(s.
 func (s *waitStep) fill() float64 {
 	s.win.mu.Lock()
 	defer s.win.mu.Unlock()
-	return min(float64(s.win.waiting)/float64(s.win.backlog), 1)
+	return s.win.fill()
 }
 
 // holdup finds the record that a worker has had longest. The cursor may be a few

@@ -130,6 +130,9 @@ func (w *window) full() bool {
 	return n >= w.backlog
 }
 
+// fill is how full the queue in front of the window is, from 0 to 1.
+func (w *window) fill() float64 { return min(float64(w.waiting)/float64(w.backlog), 1) }
+
 // add puts a chunk behind what is pending of its lane.
 func (w *window) add(c *chunk) {
 	wl := w.lane(c.lane)

@@ -58,7 +58,7 @@ func (w *writer) turn() bool {
 	ctx, cancel := context.WithTimeout(q.l.ctx, q.s.conf.Timeout)
 	w.cancel = cancel
 	err := q.s.conf.Sink.Write(ctx, w.batch[:w.span:w.span])
-	w.end(err)
+	w.end(NoAnswer(err, q.s.conf.Timeout))
 	return true
 }
 

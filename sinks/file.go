@@ -20,7 +20,7 @@ import (
 )
 
 // ReasonFileName rejects a record whose file name cannot be one.
-const ReasonFileName = "file_name"
+const ReasonFileName = "file_name" // the template of the path makes no name of a file of it
 
 // FileSettings are the settings of a File.
 type FileSettings struct {

@@ -75,9 +75,15 @@ func (s *HTTPSettings) Validate() error {
 		name string
 		list client.Statuses
 	}{{"ok_status", s.OKStatus}, {"retry_status", s.RetryStatus}} {
-		if status, both := common(s.HoldStatus, other.list); both {
+		if status, both := s.HoldStatus.Common(other.list); both {
 			bad("hold_status", "%d is in %s too: leave it out of one of the two", status, other.name)
 		}
+	}
+	if len(s.OKStatus) == 0 {
+		bad("ok_status", "it is empty, and nothing would ever count as stored: write 2xx, or leave it out")
+	}
+	if status, both := s.OKStatus.Common(s.RetryStatus); both && !slices.Equal(s.RetryStatus, client.TransientStatuses) {
+		bad("ok_status", "%d is in retry_status too: leave it out of one of the two", status)
 	}
 	if err := s.TLS.Validate(); err != nil {
 		bad("tls", "%w", err)
@@ -86,18 +92,6 @@ func (s *HTTPSettings) Validate() error {
 		bad("proxy", "%w", err)
 	}
 	return errors.Join(errs...)
-}
-
-// common gives a status that both lists have.
-func common(a, b client.Statuses) (status int, ok bool) {
-	for _, r := range a {
-		for status := r.From; status <= r.To; status++ {
-			if b.Has(status) {
-				return status, true
-			}
-		}
-	}
-	return 0, false
 }
 
 var (
@@ -162,7 +156,8 @@ type HTTP struct {
 	settings HTTPSettings
 	form     lines
 	client   *client.HTTP
-	host     string
+	host     string // scheme and host, for Ping
+	address  string // for errors
 	scope    string // what makes keys of one sink differ from those of another
 	emit     *event.Emitter
 
@@ -210,6 +205,7 @@ func NewHTTP(s HTTPSettings, scope string, slots int) (*HTTP, error) {
 	if o.Proxy, err = client.ParseProxy(s.Proxy.Reveal()); err != nil {
 		return nil, err
 	}
+	h.address = client.Address(h.host, s.URL.String(), s.URL.Written())
 	h.client, err = client.NewHTTP(o)
 	return h, err
 }
@@ -290,9 +286,9 @@ func (h *HTTP) send(ctx context.Context, recs []*pipeline.Record, req request, r
 
 // call makes one request.
 func (h *HTTP) call(ctx context.Context, req request, repeated bool) error {
-	what := "sending " + h.settings.Method + " " + h.host
+	what := "sending " + h.settings.Method + " " + h.address
 	a, err := h.client.Do(ctx, client.Request{
-		Method: h.settings.Method, URL: req.url, Body: req.body, Discard: true,
+		Method: h.settings.Method, URL: req.url, Address: h.address, Body: req.body, Discard: true,
 		Header: http.Header{idempotencyKey: {req.key}},
 	})
 	var redirect *client.Error

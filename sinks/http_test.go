@@ -376,7 +376,7 @@ func TestHTTPSettings(t *testing.T) {
 		change func(*HTTPSettings)
 		fields string
 	}{
-		"nothing":          {func(s *HTTPSettings) { *s = HTTPSettings{} }, "url method format max_records max_bytes"},
+		"nothing":          {func(s *HTTPSettings) { *s = HTTPSettings{} }, "url method format max_records max_bytes ok_status"},
 		"host of a record": {func(s *HTTPSettings) { s.URL = httpTemplate(t, "http://{h}/") }, "url"},
 		"own key":          {func(s *HTTPSettings) { s.Headers = map[string]string{"idempotency-key": "x"} }, "headers"},
 		"secret in view":   {func(s *HTTPSettings) { s.Headers = map[string]string{"Authorization": "canary"} }, "headers"},

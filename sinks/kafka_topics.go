@@ -16,10 +16,10 @@ import (
 
 // Reasons of rejections that only this sink gives.
 const (
-	reasonNoTopic       = "unknown_topic"
-	reasonTopicDenied   = "topic_denied"
-	reasonTopicName     = "invalid_topic"
-	reasonTooManyTopics = "too_many_topics"
+	reasonNoTopic       = "unknown_topic"   // the output names a topic that is not there, and none is created
+	reasonTopicDenied   = "topic_denied"    // the user may not see the topic that the output names, or not write to it
+	reasonTopicName     = "invalid_topic"   // the template of the output makes no name of a topic of it
+	reasonTooManyTopics = "too_many_topics" // the template of the output has made too many different topics
 )
 
 const (

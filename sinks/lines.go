@@ -11,7 +11,7 @@ import (
 )
 
 // ReasonNotOneLine rejects a value that cannot stand on one line.
-const ReasonNotOneLine = "not_one_line"
+const ReasonNotOneLine = "not_one_line" // its value is no single line of text, and the output is one of lines
 
 var errNotOneLine = pipeline.Reject(ReasonNotOneLine,
 	errors.New("writing a line: the value has line breaks and is no JSON; use as: fixture"))

@@ -28,7 +28,7 @@ type HTTPSettings struct {
 	Headers       map[string]expr.Template   `yaml:"headers" doc:"request headers"`
 	SecretHeaders map[string]pipeline.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
 	OnMiss        OnMiss                     `yaml:"on_miss" doc:"what a status of miss_status does to the record: reject, filter, or null as the answer" enum:"reject|filter|null"`
-	MissStatus    client.Statuses            `yaml:"miss_status" doc:"statuses that say there is no such thing"`
+	MissStatus    client.Statuses            `yaml:"miss_status" doc:"statuses that say there is no such thing; they win over the default of retry_status"`
 	RetryStatus   client.Statuses            `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
 	MaxBytes      pipeline.Size              `yaml:"max_bytes" doc:"largest answer, decoded; a larger one rejects the record"`
 	Gzip          bool                       `yaml:"gzip" doc:"ask for compressed answers"`
@@ -77,6 +77,9 @@ func (s *HTTPSettings) Validate() error {
 	if _, _, err := s.header(); err != nil {
 		bad("headers", "%w", err)
 	}
+	if status, both := s.MissStatus.Common(s.RetryStatus); both && !slices.Equal(s.RetryStatus, client.TransientStatuses) {
+		bad("miss_status", "%d is in retry_status too: leave it out of one of the two", status)
+	}
 	if err := s.TLS.Validate(); err != nil {
 		bad("tls", "%w", err)
 	}
@@ -117,7 +120,8 @@ func (s *HTTPSettings) header() (http.Header, map[string]*expr.Template, error) 
 type HTTP struct {
 	settings HTTPSettings
 	client   *client.HTTP
-	host     string                    // scheme and host, for errors and Ping
+	host     string                    // scheme and host, for Ping
+	address  string                    // for errors
 	headers  map[string]*expr.Template // those with parts
 	emit     *event.Emitter
 }
@@ -154,6 +158,7 @@ func NewHTTP(s HTTPSettings, workers int) (*HTTP, error) {
 	if h.host, err = client.StaticHost(s.URL.String()); err != nil {
 		return nil, err
 	}
+	h.address = client.Address(h.host, s.URL.String(), s.URL.Written())
 	h.client, err = client.NewHTTP(o)
 	return h, err
 }
@@ -175,11 +180,12 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	if err != nil {
 		return err
 	}
+	// What the file says of a status comes first: 204 may say that there is no such thing,
+	// and 202 that it is not there yet.
 	switch {
-	case a.Status >= 200 && a.Status <= 299:
 	case h.settings.MissStatus.Has(a.Status):
 		return h.miss(a)
-	default:
+	case a.Status > 299 || h.settings.RetryStatus.Has(a.Status):
 		return client.StatusError(h.what(), a, h.settings.RetryStatus)
 	}
 	text, err := h.answer(a)
@@ -189,7 +195,7 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	return rec.Set(h.settings.Into, text)
 }
 
-func (h *HTTP) what() string { return "calling " + h.settings.Method + " " + h.host }
+func (h *HTTP) what() string { return "calling " + h.settings.Method + " " + h.address }
 
 func (h *HTTP) miss(a *client.Answer) error {
 	switch h.settings.OnMiss {
@@ -202,7 +208,7 @@ func (h *HTTP) miss(a *client.Answer) error {
 }
 
 func (h *HTTP) request(rec *pipeline.Record) (client.Request, error) {
-	r := client.Request{Method: h.settings.Method}
+	r := client.Request{Method: h.settings.Method, Address: h.address}
 	var err error
 	if r.URL, err = h.settings.URL.URL(rec); err != nil {
 		return r, err

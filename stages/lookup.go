@@ -3,8 +3,6 @@ package stages
 import (
 	"context"
 	"errors"
-	"fmt"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +13,7 @@ import (
 
 // LookupSettings are the settings of a Lookup.
 type LookupSettings struct {
-	Table   TableSettings `yaml:"table" required:"true" doc:"the table: a file held in memory, read again when it changes"`
+	Table   TableSettings `yaml:"table" required:"true" doc:"the table: a file held in memory; a change counts within 2 s of the last write to the file, also when no record comes; a file without rows, or one that cannot be used, leaves the table as it is, with one warning"`
 	Match   expr.Expr     `yaml:"match" required:"true" doc:"expression that gives the key to look for; a number is looked for as it is written"`
 	Into    string        `yaml:"into" required:"true" doc:"field that takes the row, as an object"`
 	Columns []string      `yaml:"columns" doc:"columns (fields) of the row that are put in; left out: all"`
@@ -64,28 +62,23 @@ func (s *LookupSettings) Check() error {
 	return err
 }
 
-// lookEvery is how often the file is looked at while records flow.
-const lookEvery = time.Second
-
-// A Lookup puts the row of a table into a record. The table is a file held in memory.
-// While records flow the file is looked at every second; when it has changed, and then
-// stayed the same for a second, it is read again: a file that is being written is left
-// alone. A new file that is broken changes nothing but the log.
+// A Lookup puts the row of a table into a record. The table is a file held in memory,
+// and watched from Attach to Close: a change is in force within two seconds of the last
+// write, and the time that reading the file takes, whether records come or not. A file
+// that has become empty or broken changes nothing but the log.
 //
 // A key that is not in the table (none at all is not in it either) gives null, or
 // rejects the record with no_match, or filters it. Tombstones pass unchanged; a value
 // that is no object is rejected with not_object when the field would be set.
 type Lookup struct {
 	s    LookupSettings
-	emit *event.Emitter
+	read func(LookupSettings) (*table, error)
 
 	rows         atomic.Pointer[table]
 	hits, misses atomic.Int64
 
-	due  atomic.Int64 // when to look at the file, in ns since 1970
-	mu   sync.Mutex   // held by who looks
-	seen stamp        // of the file when it was looked at last
-	bad  stamp        // of a file that is broken
+	stop func() // ends the watch; nil: it has not begun
+	done chan struct{}
 }
 
 // NewLookup makes a Lookup and reads its table.
@@ -100,14 +93,40 @@ func NewLookup(s LookupSettings) (*Lookup, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lookup{s: s, seen: t.stamp}
+	l := &Lookup{s: s, read: readTable}
 	l.rows.Store(t)
-	l.due.Store(time.Now().Add(lookEvery).UnixNano())
 	return l, nil
 }
 
-// Attach implements pipeline.Attacher.
-func (l *Lookup) Attach(e *event.Emitter) { l.emit = e }
+// Attach implements pipeline.Attacher. It begins to watch the file; Close ends that.
+func (l *Lookup) Attach(e *event.Emitter) {
+	ctx, stop := context.WithCancel(context.Background())
+	l.stop, l.done = stop, make(chan struct{})
+	w := newTableWatch(l, e)
+	go func() {
+		defer close(l.done)
+		w.run(ctx)
+	}()
+}
+
+// closeWait is how long Close waits for a look that is under way: a file system that
+// hangs must not hold up the end of the pipeline.
+const closeWait = time.Second
+
+// Close implements io.Closer.
+func (l *Lookup) Close() error {
+	if l.stop == nil {
+		return nil
+	}
+	l.stop()
+	late := time.NewTimer(closeWait)
+	defer late.Stop()
+	select {
+	case <-l.done:
+	case <-late.C:
+	}
+	return nil
+}
 
 // Report implements pipeline.Reporter.
 func (l *Lookup) Report() pipeline.Report {
@@ -121,7 +140,6 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 	if rec.Tombstone() {
 		return nil
 	}
-	l.refresh()
 	key, err := l.s.Match.Bytes(rec)
 	if err != nil {
 		return err
@@ -139,41 +157,4 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 		return pipeline.Filtered
 	}
 	return rec.Set(l.s.Into, []byte("null"))
-}
-
-// refresh looks at the file when it is time, one caller alone.
-func (l *Lookup) refresh() {
-	now := time.Now().UnixNano()
-	due := l.due.Load()
-	if now < due || !l.due.CompareAndSwap(due, now+int64(lookEvery)) || !l.mu.TryLock() {
-		return
-	}
-	defer l.mu.Unlock()
-	is, err := stampOf(string(l.s.Table.File))
-	if err != nil {
-		l.broken(stamp{missing: true}, fmt.Errorf("looking at the table: %w", withoutPath(err)))
-		return
-	}
-	settled := is.same(l.seen)
-	l.seen = is
-	if !settled || is.same(l.rows.Load().stamp) || is.same(l.bad) {
-		return
-	}
-	t, err := readTable(l.s)
-	if err != nil {
-		l.broken(is, err)
-		return
-	}
-	l.rows.Store(t)
-	l.bad = stamp{}
-	l.emit.Log().Info().Str("file", string(l.s.Table.File)).Int("rows", len(t.rows)).Msg("read the changed table")
-}
-
-// broken logs, once for each state of the file.
-func (l *Lookup) broken(is stamp, err error) {
-	if is.same(l.bad) {
-		return
-	}
-	l.bad = is
-	l.emit.Log().Warn().Err(err).Str("file", string(l.s.Table.File)).Msg("cannot read the changed table; the one in memory stays")
 }

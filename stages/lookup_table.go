@@ -2,7 +2,6 @@ package stages
 
 import (
 	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,32 +22,6 @@ type table struct {
 	stamp stamp
 }
 
-// A stamp tells one state of a file from another.
-type stamp struct {
-	info    fs.FileInfo
-	missing bool
-}
-
-func (s stamp) same(o stamp) bool {
-	if s.info == nil || o.info == nil {
-		return s.missing && o.missing
-	}
-	return os.SameFile(s.info, o.info) && s.info.Size() == o.info.Size() && s.info.ModTime().Equal(o.info.ModTime())
-}
-
-func stampOf(path string) (stamp, error) {
-	info, err := os.Stat(path)
-	return stamp{info: info}, err
-}
-
-func withoutPath(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
 func (s *TableSettings) format() (string, error) {
 	switch f := s.Format; {
 	case f == "csv" || f == "jsonl":
@@ -66,46 +39,63 @@ func (s *TableSettings) format() (string, error) {
 	}
 }
 
-// readTable reads the file. Errors name the setting, the file and the line; they quote
-// no values.
+// readTable reads the file. Errors name the setting, the file and the line, and say what
+// to do where that is not plain; they quote no values.
 func readTable(s LookupSettings) (*table, error) {
-	wrong := func(err error) error {
-		return &pipeline.FieldError{Field: "table.file", Err: fmt.Errorf("reading the table: %w", err)}
-	}
-	g, err := os.Open(string(s.Table.File))
-	if err != nil {
-		return nil, wrong(err)
-	}
-	defer func() { _ = g.Close() }() // nothing was written
 	t := &table{rows: map[string][]byte{}}
-	if t.stamp.info, err = g.Stat(); err != nil {
-		return nil, wrong(err)
-	}
-	if t.stamp.info.IsDir() {
-		return nil, wrong(fmt.Errorf("%s is a folder", s.Table.File))
-	}
-	text, err := io.ReadAll(io.LimitReader(g, int64(s.Table.MaxBytes)+1))
-	if err != nil {
-		return nil, wrong(err)
-	}
-	if len(text) > int(s.Table.MaxBytes) {
-		return nil, wrong(fmt.Errorf("%s is larger than max_bytes, %v", s.Table.File, s.Table.MaxBytes))
-	}
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
-	b := tableBuilder{s: s, t: t}
-	if format, _ := s.Table.format(); format == "csv" {
-		err = b.csv(text)
-	} else {
-		err = b.jsonl(text)
+	text, err := t.load(s.Table)
+	if err == nil {
+		b := tableBuilder{s: s, t: t}
+		err = b.build(text)
 	}
 	var f *pipeline.FieldError
-	if errors.As(err, &f) {
+	switch {
+	case err == nil:
+		return t, nil
+	case errors.As(err, &f):
 		return nil, f
 	}
-	if err != nil {
-		return nil, wrong(err)
+	return nil, &pipeline.FieldError{Field: "table.file", Err: fmt.Errorf("reading the table: %w", err)}
+}
+
+// errChanging says that what was read may be half of one version and half of another.
+var errChanging = errors.New("it changed while it was read; write it beside, and rename it into place")
+
+// load gives what the file holds, with its stamp.
+func (t *table) load(s TableSettings) (text []byte, err error) {
+	path := string(s.File)
+	info, err := os.Stat(path)
+	var failed *fs.PathError
+	switch {
+	case errors.As(err, &failed):
+		return nil, &fs.PathError{Op: "open", Path: path, Err: failed.Err}
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a folder", path)
+	case !info.Mode().IsRegular(): // opening a pipe may wait for ever
+		return nil, fmt.Errorf("%s is no regular file: a table is read more than once", path)
 	}
-	return t, nil
+	g, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = g.Close() }() // nothing was written
+	if info, err = g.Stat(); err != nil {
+		return nil, err
+	}
+	t.stamp = stamp{info: info}
+	text, err = io.ReadAll(io.LimitReader(g, int64(s.MaxBytes)+1))
+	if err != nil {
+		return nil, err
+	}
+	if is := stampOf(path); !is.same(t.stamp) {
+		return nil, fmt.Errorf("%s: %w", path, errChanging)
+	}
+	if int64(len(text)) > int64(s.MaxBytes) {
+		return nil, fmt.Errorf("%s is larger than max_bytes, %v", path, s.MaxBytes)
+	}
+	return text, nil
 }
 
 type tableBuilder struct {
@@ -130,76 +120,19 @@ func (b *tableBuilder) add(line int, key string, row []byte) error {
 	return nil
 }
 
-// unknown says that a setting names a column that is not there.
-func unknown(field, column string, columns []string) error {
-	return &pipeline.FieldError{Field: field, Err: fmt.Errorf("the table has no column %q; it has %s", column, strings.Join(columns, ", "))}
-}
-
-func (b *tableBuilder) csv(text []byte) error {
-	r := csv.NewReader(bytes.NewReader(text))
-	r.ReuseRecord = true
-	header, err := r.Read()
-	if err == io.EOF {
-		return errors.New(string(b.s.Table.File) + ": it is empty; the first line names the columns")
+// build makes the rows of the text.
+func (b *tableBuilder) build(text []byte) error {
+	if bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff")) {
+		return b.at(1, "it is UTF-16; save it as UTF-8")
 	}
-	if err != nil {
-		return b.csvError(err)
+	if i := bytes.IndexByte(text, 0); i >= 0 {
+		return b.at(1+bytes.Count(text[:i], []byte("\n")), "a NUL byte; is the file UTF-16, or no text? save it as UTF-8")
 	}
-	header = slices.Clone(header)
-	names := make([][]byte, len(header)) // as JSON text; nil: left out
-	for i, h := range header {
-		if !utf8.ValidString(h) {
-			return b.at(1, "not valid UTF-8")
-		}
-		if slices.Contains(header[:i], h) {
-			return b.at(1, "two columns are called %q", h)
-		}
-		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, h) {
-			names[i] = quote(h)
-		}
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if format, _ := b.s.Table.format(); format == "csv" {
+		return b.csv(text)
 	}
-	key := slices.Index(header, b.s.Table.Key)
-	if key < 0 {
-		return unknown("table.key", b.s.Table.Key, header)
-	}
-	for _, c := range b.s.Columns {
-		if !slices.Contains(header, c) {
-			return unknown("columns", c, header)
-		}
-	}
-	for {
-		values, err := r.Read()
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return b.csvError(err)
-		}
-		line, _ := r.FieldPos(key)
-		row := []byte{'{'}
-		for i, v := range values {
-			if !utf8.ValidString(v) {
-				return b.at(line, "column %q is not valid UTF-8", header[i])
-			}
-			if names[i] != nil {
-				row = appendField(row, names[i], quote(v))
-			}
-		}
-		if values[key] == "" {
-			return b.at(line, "%q is empty", b.s.Table.Key)
-		}
-		if err := b.add(line, strings.Clone(values[key]), append(row, '}')); err != nil {
-			return err
-		}
-	}
-}
-
-func (b *tableBuilder) csvError(err error) error {
-	var p *csv.ParseError
-	if errors.As(err, &p) {
-		return b.at(p.Line, "column %d: %w", p.Column, p.Err)
-	}
-	return err
+	return b.jsonl(text)
 }
 
 func (b *tableBuilder) jsonl(text []byte) error {
@@ -213,9 +146,9 @@ func (b *tableBuilder) jsonl(text []byte) error {
 		}
 		switch {
 		case !utf8.Valid(row):
-			return b.at(line, "not valid UTF-8")
+			return b.at(line, "not valid UTF-8; save the file as UTF-8")
 		case !json.Valid(row) || row[0] != '{':
-			return b.at(line, "not a JSON object")
+			return b.at(line, "not a JSON object; each line holds one, whole")
 		}
 		var key []byte
 		out, whole := []byte{'{'}, len(b.s.Columns) == 0

@@ -1,16 +1,11 @@
 package stages
 
 import (
-	"bytes"
-	"os"
 	"reflect"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/event"
 )
 
 func lookupSettings(t *testing.T, name, text string) LookupSettings {
@@ -66,14 +61,43 @@ func TestLookupJSONL(t *testing.T) {
 func TestLookupBadTables(t *testing.T) {
 	for _, c := range []struct{ file, text, want string }{
 		{"t.csv", "", "table.file: reading the table: FILE: it is empty"},
-		{"t.csv", "iata,city\nA,x\nB\n", "FILE:3: column 1: wrong number of fields"},
-		{"t.csv", "iata,city\nA,\"x\n", "FILE:"},
+		{"t.csv", "\n\r\n", "FILE: it is empty"},
+		{"t.csv", "\ufeff", "FILE: it is empty"},
+		{"t.csv", "iata,city\nA,x\nB\n", "FILE:3: values: 1, columns in the header: 2"},
+		{"t.csv", "iata,city\nA,\"x\ny\"\n\nB,z,\n", "FILE:5: values: 3, columns in the header: 2"},
+		{"t.csv", "iata,city\nA,x\n \n", "FILE:3: values: 1, columns in the header: 2"},
+		{"t.csv", "iata,city\nA,\"x\nB,y\n", "FILE:3: column 5: extraneous or missing \" in quoted-field; the row begins in line 2"},
+		{"t.csv", "iata,city\nA,x\"y\n", "FILE:2: column 4: bare \" in non-quoted-field"},
+		{"t.csv", "iata,city\rA,x\rB,y\r", `FILE:1: a carriage return without a line feed; lines end with \n or \r\n: convert the file`},
+		{"t.csv", "iata\r", "FILE:1: a carriage return"},
+		{"t.csv", "iata,city\r\nA,x\nB,y\rC,z\n", "FILE:3: a carriage return"},
+		{"t.csv", "iata,city\r\nA,\"x\r\ny\"\r\nB,y\r", "FILE:4: a carriage return"},
+		{"t.csv", "\xff\xfei\x00a\x00t\x00a\x00\n\x00", "FILE:1: it is UTF-16; save it as UTF-8"},
+		{"t.csv", "\xfe\xff\x00i\x00a\x00t\x00a", "FILE:1: it is UTF-16; save it as UTF-8"},
+		{"t.csv", "i\x00a\x00t\x00a\x00\n\x00", "FILE:1: a NUL byte; is the file UTF-16"},
+		{"t.csv", "iata,city\nA,x\x00\n", "FILE:2: a NUL byte"},
+		{"t.csv", "iata;city\nA;x\n", `table.key: the table has no column "iata"; it has "iata;city"; the file seems to have ";" between its columns: write commas`},
+		{"t.csv", "city\t\"iata\"\n", "FILE:1: column "},
+		{"t.csv", "city\tiata\nx\tA\n", `it has "city\tiata"; the file seems to have "\t" between its columns`},
+		{"t.csv", "city | iata\n", `the file seems to have "|" between its columns`},
+		{"t.csv", "\"iata;city\"\n", `the file seems to have ";" between its columns`},
+		{"t.csv", "city, iata\n", `it has city, " iata"; did you mean " iata"?`},
+		{"t.csv", "IATA,city\n", `it has IATA, city; did you mean "IATA"?`},
+		{"t.csv", "iata,,city\nA,x,y\n", "FILE:1: column 2 has no name; name it"},
+		{"t.csv", "iata,city,\nA,x,\n", "FILE:1: column 3 has no name"},
+		{"t.csv", "\n\niata,city,iata\n", `FILE:3: two columns are called "iata"`},
 		{"t.csv", "iata,city,iata\n", `FILE:1: two columns are called "iata"`},
 		{"t.csv", "code,city\n", `table.key: the table has no column "iata"; it has code, city`},
 		{"t.csv", "iata\nA\nB\nA\n", `FILE:4: "iata" is the same as in line 2`},
 		{"t.csv", "iata,city\n,x\n", `FILE:2: "iata" is empty`},
 		{"t.csv", "iata,city\nA,\xff\n", `FILE:2: column "city" is not valid UTF-8`},
+		{"t.csv", "iata,city\nA,\"x\n\xff\"\nB,\xff\n", `FILE:2: column "city" is not valid UTF-8; save the file as UTF-8`},
 		{"t.csv", "iata,\xff\n", `FILE:1: not valid UTF-8`},
+		{"t.jsonl", "{\"iata\":1}\r{\"iata\":2}\r", "FILE:1: not a JSON object; each line holds one, whole"},
+		{"t.jsonl", "{\"iata\":1}\r\n{\n\"iata\":2}\r\n", "FILE:2: not a JSON object"},
+		{"t.jsonl", "[{\"iata\":1}]", "FILE:1: not a JSON object"},
+		{"t.jsonl", "\xff\xfe{\x00", "FILE:1: it is UTF-16"},
+		{"t.jsonl", "{\"iata\":1}\n{\"iata\":\"\x00\"}", "FILE:2: a NUL byte"},
 		{"t.jsonl", "{\"iata\":1}\n[1]\n", "FILE:2: not a JSON object"},
 		{"t.jsonl", "{\"iata\":1}\n\n{\"iata\":\n", "FILE:3: not a JSON object"},
 		{"t.jsonl", "{\"city\":1}", `FILE:1: "iata" is missing or empty`},
@@ -112,74 +136,23 @@ func TestLookupSettings(t *testing.T) {
 	}
 }
 
-func TestLookupReadsAgain(t *testing.T) {
-	s := lookupSettings(t, "t.csv", "iata,v\nA,1\n")
-	path := string(s.Table.File)
-	synctest.Test(t, func(t *testing.T) {
+// What a spreadsheet or an editor writes is right, whatever its line ends.
+func TestLookupGoodTables(t *testing.T) {
+	for _, text := range []string{
+		"iata,city\nA,x\nB,y\n", "\ufeffiata,city\r\nA,x\r\nB,y\r\n", "iata,city\r\nA,x\nB,y", "\n\niata,city\n\nA,x\r\n\r\nB,y\n\n",
+		"\"iata\",\"city\"\n\"A\",\"x\"\nB,y\n", "iata,city,,\nA,x,1,2\nB,y,,\n",
+	} {
+		s := lookupSettings(t, "t.csv", text)
+		s.Columns = []string{"city"} // columns without a name are left out
 		l, err := NewLookup(s)
-		must(t, l, err)
-		var log bytes.Buffer
-		l.Attach(event.New(&log, event.Options{}))
-		is := func(want string) {
-			t.Helper()
-			processes(t, l, []row{{`{"origin":"A"}`, `{"origin":"A","from":` + want + `}`}})
-		}
-		write := func(text string, day int) {
-			t.Helper()
-			if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			at := time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC)
-			if err := os.Chtimes(path, at, at); err != nil {
-				t.Fatal(err)
-			}
-		}
-		const one, two = `{"iata":"A","v":"1"}`, `{"iata":"A","v":"2"}`
-		is(one)
-		write("iata,v\nA,2\n", 1)
-		is(one)
-		time.Sleep(lookEvery)
-		is(one) // seen, and may still be written
-		time.Sleep(lookEvery)
-		is(two)
-
-		// One that goes on changing is left alone until it rests.
-		for day := 2; day < 5; day++ {
-			write("iata,v\n", day)
-			time.Sleep(lookEvery)
-			is(two)
-		}
-		write("iata,v\nA,1\n", 5)
-		time.Sleep(lookEvery)
-		is(two)
-		time.Sleep(lookEvery)
-		is(one)
-		log.Reset()
-
-		// A broken one changes nothing, and is reported once.
-		write("iata,v\nA,1\nA,2\n", 6)
-		for range 5 {
-			time.Sleep(lookEvery)
-			is(one)
-		}
-		if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "the same as in line 2") {
-			t.Errorf("log %s", log.String())
-		}
-		// So does one that is gone.
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		for range 3 {
-			time.Sleep(lookEvery)
-			is(one)
-		}
-		if n := strings.Count(log.String(), "\n"); n != 2 {
-			t.Errorf("log %s", log.String())
-		}
-		write("iata,v\nA,2\n", 7)
-		time.Sleep(lookEvery)
-		is(one)
-		time.Sleep(lookEvery)
-		is(two)
-	})
+		processes(t, must(t, l, err), []row{
+			{`{"origin":"A"}`, `{"origin":"A","from":{"city":"x"}}`},
+			{`{"origin":"B"}`, `{"origin":"B","from":{"city":"y"}}`},
+		})
+	}
+	// A line end in quotes belongs to the value; the reader makes \n of \r\n.
+	for text, city := range map[string]string{"x\ny": `x\ny`, "x\ry": `x\ry`, "x\r\ny": `x\ny`} {
+		l, err := NewLookup(lookupSettings(t, "t.csv", "iata,city\nA,\""+text+"\"\nB,z\n"))
+		processes(t, must(t, l, err), []row{{`{"origin":"A"}`, `{"origin":"A","from":{"iata":"A","city":"` + city + `"}}`}})
+	}
 }

@@ -11,8 +11,8 @@ import (
 
 // Reasons for which a Split rejects a record.
 const (
-	ReasonNotArray     = "not_array"
-	ReasonTooManyParts = "too_many_parts"
+	ReasonNotArray     = "not_array"      // what is to be split is no array
+	ReasonTooManyParts = "too_many_parts" // the array to split has more elements than max_parts
 )
 
 // SplitSettings are the settings of a Split.

@@ -38,6 +38,7 @@ type neverStarted struct {
 func (n *neverStarted) Run(context.Context) error     { return n.err }
 func (n *neverStarted) Abort()                        {}
 func (n *neverStarted) InFlight() []pipeline.InFlight { return nil }
+func (n *neverStarted) Latency() pipeline.RunLatency  { return pipeline.RunLatency{} }
 func (n *neverStarted) Snapshot() pipeline.Snapshot {
 	return pipeline.Snapshot{Pipeline: n.name, State: "failed", Err: n.err, At: time.Now(), Backpressure: "ok"}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -168,6 +169,7 @@ func (p *process) stopped() int {
 		RecordsInTotal: t.In, RecordsOutTotal: t.Out, FilteredTotal: t.Filtered, RejectedTotal: t.Rejected,
 		Abandoned: t.Abandoned, FailedPipelines: p.failed.names(p.members),
 	}
+	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = p.latency()
 	if cause != nil {
 		ev.ErrorMessage = cause.Error()
 	}
@@ -177,6 +179,26 @@ func (p *process) stopped() int {
 	p.events.Close()
 	p.events.Emit(ev, "")
 	return code
+}
+
+// latency gives the percentiles of the whole run over all pipelines, in milliseconds;
+// no numbers when no record has had an outcome. Like totals it waits a second at most.
+func (p *process) latency() (p50, p95, p99, most float64) {
+	all := make([]pipeline.RunLatency, len(p.members))
+	var asked sync.WaitGroup
+	for i, m := range p.members {
+		asked.Go(func() { all[i], _ = within(m.runner.Latency) })
+	}
+	asked.Wait()
+	var sum pipeline.RunLatency
+	for _, l := range all {
+		sum.Add(l)
+	}
+	f := sum.Figures()
+	if f.Count == 0 {
+		return math.NaN(), math.NaN(), math.NaN(), math.NaN()
+	}
+	return f.P50, f.P95, f.P99, f.Max
 }
 
 // totals sums the counts of all pipelines, but of those that do not say them within a

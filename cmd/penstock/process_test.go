@@ -123,6 +123,7 @@ func (f *fakeRunner) connected(yes bool) {
 	f.state.Source.Connected = yes
 }
 
+func (f *fakeRunner) Latency() pipeline.RunLatency { return pipeline.RunLatency{} }
 func (f *fakeRunner) InFlight() []pipeline.InFlight {
 	var all []pipeline.InFlight
 	for i := range mostDumped + 50 {

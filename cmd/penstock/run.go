@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"os/signal"
 	"slices"
@@ -295,6 +296,8 @@ func (p *process) neverRan(err error, all []*assembled) int {
 	}
 	ev := event.ProcessStopped{ExitCode: int64(code), Reason: p.reason(code), UptimeMs: time.Since(p.started).Milliseconds(),
 		ErrorMessage: cause(err), FailedPipelines: missingIn(all)}
+	unknown := math.NaN() // there was no record
+	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = unknown, unknown, unknown, unknown
 	p.events.Close()
 	p.events.Emit(ev, "")
 	return code

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
 )
 
 // TestSignalsAtOnceOfARealProcess: a terminal and a supervisor that both signal are one
@@ -57,15 +59,6 @@ func fifo(t *testing.T, path string) (opened chan struct{}) {
 // TestASignalEndsEveryStart: at whatever the process waits before its pipelines run, and for
 // a command that runs in a terminal also when that is closed.
 func TestASignalEndsEveryStart(t *testing.T) {
-	const lookup = `pipeline: p
-source:
-  replay: {files: [input.jsonl]}
-stages:
-  - lookup: {table: {file: fifo, key: k, format: csv}, match: o, into: row}
-sinks:
-  - file: {path: out.jsonl}
-log: {format: json}
-`
 	const plain = `pipeline: p
 source:
   replay: {files: [input.jsonl]}
@@ -80,7 +73,6 @@ log: {format: json}
 	}{
 		"run reads a file":  {plain, []string{"run", "fifo"}, syscall.SIGTERM},
 		"dev reads a file":  {plain, []string{"dev", "fifo"}, os.Interrupt},
-		"run reads a table": {lookup, []string{"run", "p.yaml"}, syscall.SIGTERM},
 		"dev in a terminal": {plain, []string{"dev", "fifo"}, syscall.SIGHUP},
 	}
 	for name, c := range tests {
@@ -108,6 +100,25 @@ log: {format: json}
 			}
 		})
 	}
+}
+
+// TestASignalWhileBuilding: nobody waits for what is built, and a signal that does not ask
+// for the end is no end of it.
+func TestASignalWhileBuilding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		signals := make(chan os.Signal, 8)
+		p := &process{events: event.New(&logBuffer{}, event.Options{}), signals: signals, started: time.Now()}
+		signals <- syscall.SIGHUP
+		if !p.whileStarting(func() { time.Sleep(time.Minute) }) || p.signal != nil {
+			t.Error("SIGHUP ended it")
+		}
+		from := time.Now()
+		signals <- syscall.SIGTERM
+		if p.whileStarting(func() { time.Sleep(time.Hour) }) || time.Since(from) != 0 {
+			t.Errorf("it was waited for: %v", time.Since(from))
+		}
+		time.Sleep(2 * time.Hour)
+	})
 }
 
 // TestAReplayInAClosedTerminal finishes what is in flight, and ends.

@@ -35,12 +35,13 @@ type countsJSON struct {
 	InFlight  int64 `json:"inflight"`
 }
 
+// Percentiles of nothing are left out: 0 would be a figure.
 type percentilesJSON struct {
-	Count int64   `json:"count"`
-	P50   float64 `json:"p50"`
-	P95   float64 `json:"p95"`
-	P99   float64 `json:"p99"`
-	Max   float64 `json:"max"`
+	Count int64    `json:"count"`
+	P50   *float64 `json:"p50,omitempty"`
+	P95   *float64 `json:"p95,omitempty"`
+	P99   *float64 `json:"p99,omitempty"`
+	Max   *float64 `json:"max,omitempty"`
 }
 
 type pipelineJSON struct {
@@ -72,6 +73,7 @@ type stepJSON struct {
 	Workers          int             `json:"workers"`
 	QueueLen         int             `json:"queue_len"`
 	QueueCap         int             `json:"queue_cap"`
+	HeldBack         int             `json:"held_back"`
 	WindowLen        int             `json:"window_len"`
 	WindowCap        int             `json:"window_cap"`
 	BusyMs           int64           `json:"busy_ms_total"`
@@ -102,8 +104,8 @@ type reportJSON struct {
 type sourceJSON struct {
 	Connected  bool            `json:"connected"`
 	Generation int64           `json:"generation,omitempty"`
-	LagSum     int64           `json:"lag_sum"`
-	LagMax     int64           `json:"lag_max"`
+	LagSum     *int64          `json:"lag_sum,omitempty"` // absent: not known, like all that follows
+	LagMax     *int64          `json:"lag_max,omitempty"`
 	Partitions []partitionJSON `json:"partitions,omitempty"`
 }
 
@@ -111,10 +113,10 @@ type partitionJSON struct {
 	Topic      string `json:"topic"`
 	Partition  int32  `json:"partition"`
 	Generation int64  `json:"generation,omitempty"`
-	Committed  int64  `json:"offset_committed"`
-	Fetched    int64  `json:"offset_fetched"`
-	HWM        int64  `json:"offset_hwm"`
-	Lag        int64  `json:"lag"`
+	Committed  *int64 `json:"offset_committed,omitempty"`
+	Fetched    *int64 `json:"offset_fetched,omitempty"`
+	HWM        *int64 `json:"offset_hwm,omitempty"`
+	Lag        *int64 `json:"lag,omitempty"`
 	LagHeld    int64  `json:"lag_held"`
 	Paused     bool   `json:"paused"`
 }
@@ -150,7 +152,7 @@ func pipelineOf(s *pipeline.Snapshot) pipelineJSON {
 	for _, st := range s.Steps {
 		p.Steps = append(p.Steps, stepJSON{
 			Step: st.Name, Kind: st.Kind, Index: st.Index, countsJSON: countsOf(st.Counts), Workers: st.Workers,
-			QueueLen: st.QueueLen, QueueCap: st.QueueCap, WindowLen: st.WindowLen, WindowCap: st.WindowCap,
+			QueueLen: st.QueueLen, QueueCap: st.QueueCap, HeldBack: st.HeldBack, WindowLen: st.WindowLen, WindowCap: st.WindowCap,
 			BusyMs: st.Busy.Milliseconds(), IdleMs: st.Idle.Milliseconds(), BlockedMs: st.Blocked.Milliseconds(),
 			Latency: percentilesOf(st.Latency), OldestInflightMs: st.OldestInFlight.Milliseconds(), reportJSON: reportOf(st.Report),
 		})
@@ -166,16 +168,23 @@ func pipelineOf(s *pipeline.Snapshot) pipelineJSON {
 
 func sourceOf(r pipeline.Report) sourceJSON {
 	s := sourceJSON{Connected: r.Connected, Generation: r.Generation}
+	sum, most := r.Lag()
+	s.LagSum, s.LagMax = known(sum), known(most)
 	for _, p := range r.Partitions {
-		lag := max(p.Lag(), 0)
-		s.LagSum += lag
-		s.LagMax = max(s.LagMax, lag)
 		s.Partitions = append(s.Partitions, partitionJSON{
-			Topic: p.Topic, Partition: p.Partition, Generation: p.Generation, Committed: p.Committed, Fetched: p.Fetched,
-			HWM: p.HighWatermark, Lag: lag, LagHeld: p.Held, Paused: p.Paused,
+			Topic: p.Topic, Partition: p.Partition, Generation: p.Generation, Committed: known(p.Committed), Fetched: known(p.Fetched),
+			HWM: known(p.HighWatermark), Lag: known(p.Lag()), LagHeld: p.Held, Paused: p.Paused,
 		})
 	}
 	return s
+}
+
+// known leaves out what stands for not known: a number below 0.
+func known(n int64) *int64 {
+	if n < 0 {
+		return nil
+	}
+	return &n
 }
 
 func countsOf(c pipeline.Counts) countsJSON {
@@ -190,15 +199,19 @@ func reportOf(r pipeline.Report) reportJSON {
 }
 
 func percentilesOf(l pipeline.Latency) percentilesJSON {
+	if l.Count == 0 {
+		return percentilesJSON{}
+	}
 	return percentilesJSON{Count: l.Count, P50: decimals(l.P50), P95: decimals(l.P95), P99: decimals(l.P99), Max: decimals(l.Max)}
 }
 
-// decimals rounds to three, and makes what has no JSON form 0.
-func decimals(f float64) float64 {
+// decimals rounds to three, and leaves out what has no JSON form.
+func decimals(f float64) *float64 {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return 0
+		return nil
 	}
-	return math.Round(f*1000) / 1000
+	f = math.Round(f*1000) / 1000
+	return &f
 }
 
 func stamp(t time.Time) string {

@@ -23,6 +23,10 @@ type probe struct {
 // errors in the order of the file, each with its place. It returns soon after ctx ends.
 func Ping(ctx context.Context, p *config.Pipeline, o pipeline.Options) error {
 	probes := probesOf(p, o)
+	limit := time.Minute
+	if end, ok := ctx.Deadline(); ok {
+		limit = time.Until(end)
+	}
 	answers := make([]chan error, len(probes))
 	for i, q := range probes {
 		answers[i] = make(chan error, 1)
@@ -30,7 +34,7 @@ func Ping(ctx context.Context, p *config.Pipeline, o pipeline.Options) error {
 	}
 	var errs []error
 	for i, q := range probes {
-		if err := answer(ctx, answers[i]); err != nil {
+		if err := pipeline.NoAnswer(answer(ctx, answers[i]), limit); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %s: %w", q.place, q.name, err))
 		}
 	}
@@ -49,7 +53,7 @@ func answer(ctx context.Context, from chan error) error {
 	case err := <-from:
 		return err
 	case <-late.C:
-		return errors.New("probing: no answer in time")
+		return fmt.Errorf("probing: %w", context.DeadlineExceeded)
 	}
 }
 

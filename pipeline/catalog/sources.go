@@ -34,6 +34,9 @@ func sourceKinds() config.Kinds {
 				}
 			},
 			Check: checkKafkaSource,
+			Channels: func(settings any, _ *config.Pipeline) []config.Channel {
+				return topicsRead(settings.(*source.KafkaSettings))
+			},
 			Build: build(func(s source.KafkaSettings, env config.Env) (*source.Kafka, error) {
 				return source.NewKafka(s, source.KafkaOptions{Pipeline: env.Pipeline, Drain: time.Duration(env.Drain)})
 			}),

@@ -82,6 +82,9 @@ workers: 64
 timeout: 500ms
 deadline: 10s`,
 			Settings: settings(stages.DefaultHTTP),
+			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
+				return warnNoBody(settings.(*stages.HTTPSettings))
+			},
 			Build: build(func(s stages.HTTPSettings, env config.Env) (*stages.HTTP, error) {
 				return stages.NewHTTP(s, env.Workers)
 			}),

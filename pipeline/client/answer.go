@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"compress/flate"
 	"compress/gzip"
 	"context"
@@ -11,6 +12,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -29,7 +32,7 @@ func (h *HTTP) gzip(body io.Reader) (*gzip.Reader, error) {
 
 // answerError classifies trouble while reading a body: broken compression is
 // permanent, a broken connection transient.
-func answerError(ctx context.Context, what string, err error) error {
+func answerError(ctx context.Context, what string, limit time.Duration, err error) error {
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
 		return pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer is not the gzip that it says it is", nil))
@@ -37,7 +40,58 @@ func answerError(ctx context.Context, what string, err error) error {
 	if errors.As(err, &corrupt) {
 		return pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer's compression is corrupt", nil))
 	}
-	return transportError(ctx, what+": reading the answer", err)
+	return transportError(ctx, what+": reading the answer", limit, err)
+}
+
+// beginningBytes is how much of the answer to a call that failed goes into a dead letter.
+const beginningBytes = 200
+
+// beginning gives how the body of an answer begins, as text: what a server says of why it
+// refuses. It is no error when there is none, or when it cannot be read.
+func (h *HTTP) beginning(resp *http.Response) string {
+	var src io.Reader = resp.Body
+	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		zr, err := h.gzip(resp.Body)
+		if err != nil {
+			return ""
+		}
+		defer h.gunzip.Put(zr)
+		src = zr
+	default:
+		return "(in an encoding that was not asked for)"
+	}
+	b := make([]byte, beginningBytes+utf8.UTFMax)
+	n, err := io.ReadFull(src, b)
+	if n == 0 || err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return ""
+	}
+	return plainText(b[:n])
+}
+
+// plainText gives at most beginningBytes of b, ended at a whole character, or says that it
+// is no text.
+func plainText(b []byte) string {
+	cut := len(b) > beginningBytes
+	if cut {
+		b = b[:beginningBytes]
+		for i := 1; i < utf8.UTFMax && i < len(b); i++ { // a character that was cut through
+			if utf8.RuneStart(b[len(b)-i]) {
+				if !utf8.FullRune(b[len(b)-i:]) {
+					b = b[:len(b)-i]
+				}
+				break
+			}
+		}
+	}
+	if !utf8.Valid(b) || bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' }) {
+		return "(no text)"
+	}
+	if cut {
+		return string(b) + "…"
+	}
+	return string(b)
 }
 
 // A redirectError ends a call whose redirect is not followed.
@@ -153,13 +207,13 @@ func (h *HTTP) Ping(ctx context.Context, address string) error {
 	if h.options.Proxy != nil {
 		u, what = h.options.Proxy, "connecting to the proxy"
 	}
-	t := h.current()
+	t, limit := h.current(), left(ctx)
 	conn, err := t.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port(u)))
 	if err == nil && u.Scheme == "https" {
 		conn, err = handshake(ctx, conn, t.TLSClientConfig, u.Hostname())
 	}
 	if err != nil {
-		return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; is the server up, and is the address right?", transportError(ctx, what, err))}
+		return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; is the server up, and is the address right?", transportError(ctx, what, limit, err))}
 	}
 	return conn.Close()
 }

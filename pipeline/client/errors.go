@@ -22,15 +22,15 @@ const (
 	TypeCanceled  = "canceled"   // the pipeline gave the call up
 	TypeNetwork   = "network"    // no connection, or it broke
 	TypeTLS       = "tls"        // the server's certificate or protocol was refused
-	TypeRedirect  = "redirect"   // a redirect that is not followed
+	TypeRedirect  = "redirect"   // a server answered with a redirect that is not followed
 	TypeTooLarge  = "too_large"  // the answer, or the request, is larger than allowed
 	TypeBadAnswer = "bad_answer" // the answer is not what its headers say
 	TypeRequest   = "request"    // the request cannot be made from this record
 	TypeSQL       = "sql"        // the database refused the statement or its values
-	Type3xx       = "http_3xx"
-	Type4xx       = "http_4xx"
-	Type429       = "http_429"
-	Type5xx       = "http_5xx"
+	Type3xx       = "http_3xx"   // a server answered with a status below 400 that is no success
+	Type4xx       = "http_4xx"   // a server answered with a status from 400 to 499 that is not tried again
+	Type429       = "http_429"   // a server answered 429, and retry_status leaves that out
+	Type5xx       = "http_5xx"   // a server answered with a status from 500, and retry_status leaves that out
 )
 
 // An Error is a call that did not succeed. Its text names the server and never a
@@ -39,11 +39,15 @@ type Error struct {
 	Type   string // one of the Type constants
 	Status int    // of an HTTP answer, that of a redirect included, else 0
 	text   string
+	said   string // how the answer begins
 	cause  error
 }
 
 func (e *Error) Error() string { return e.text }
 func (e *Error) Unwrap() error { return e.cause }
+
+// Detail gives how the answer begins, for a dead letter: it may quote the record.
+func (e *Error) Detail() string { return e.said }
 
 // ErrorType gives Type, for events and counters.
 func (e *Error) ErrorType() string { return e.Type }
@@ -59,7 +63,7 @@ func target(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // transportError classifies what net/http returned. All of it is transient but a
 // redirect that is not followed.
-func transportError(ctx context.Context, what string, err error) error {
+func transportError(ctx context.Context, what string, limit time.Duration, err error) error {
 	var ue *url.Error
 	if errors.As(err, &ue) {
 		err = ue.Err // its text quotes the whole URL
@@ -89,7 +93,11 @@ func transportError(ctx context.Context, what string, err error) error {
 		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &op) && op.Op == "remote error": // crypto/tls: an alert
 		typ = TypeTLS
 	}
-	return NewError(typ, what+": "+shorten(err.Error()), err)
+	text := shorten(err.Error())
+	if typ == TypeTimeout && ctx.Err() != nil && limit > 0 {
+		text = "no answer within " + limit.String()
+	}
+	return NewError(typ, what+": "+text, err)
 }
 
 // shorten bounds text that others wrote.
@@ -139,7 +147,7 @@ type StatusRange struct{ From, To int }
 // UnmarshalText reads one status or a run of them.
 func (r *StatusRange) UnmarshalText(text []byte) error {
 	s := strings.TrimSpace(string(text))
-	if c, ok := strings.CutSuffix(strings.ToLower(s), "xx"); ok && len(c) == 1 && c[0] >= '1' && c[0] <= '5' {
+	if c, ok := strings.CutSuffix(strings.ToLower(s), "xx"); ok && len(c) == 1 && c[0] >= '2' && c[0] <= '5' {
 		from := int(c[0]-'0') * 100
 		*r = StatusRange{from, from + 99}
 		return nil
@@ -150,8 +158,8 @@ func (r *StatusRange) UnmarshalText(text []byte) error {
 	}
 	from, err1 := strconv.Atoi(strings.TrimSpace(a))
 	to, err2 := strconv.Atoi(strings.TrimSpace(b))
-	if err1 != nil || err2 != nil || from < 100 || to > 599 || from > to {
-		return fmt.Errorf("%q is no HTTP status: write 404, 5xx or 500-503", s)
+	if err1 != nil || err2 != nil || from < 200 || to > 599 || from > to { // 1xx is never the answer
+		return fmt.Errorf("%q is no HTTP status of an answer, 200 to 599: write 404, 5xx or 500-503", s)
 	}
 	*r = StatusRange{from, to}
 	return nil
@@ -181,6 +189,18 @@ func (s Statuses) Has(status int) bool {
 	return false
 }
 
+// Common gives a status that both lists have.
+func (s Statuses) Common(other Statuses) (status int, ok bool) {
+	for _, r := range s {
+		for status := r.From; status <= r.To; status++ {
+			if other.Has(status) {
+				return status, true
+			}
+		}
+	}
+	return 0, false
+}
+
 // TransientStatuses are those that another attempt may cure.
 var TransientStatuses = Statuses{{408, 408}, {425, 425}, {429, 429}, {500, 599}}
 
@@ -188,9 +208,10 @@ var TransientStatuses = Statuses{{408, 408}, {425, 425}, {429, 429}, {500, 599}}
 // Retry-After asks for, when retry has its status, else permanent, with the error's
 // type as reason. what says what was being done.
 func StatusError(what string, a *Answer, retry Statuses) error {
-	err := &Error{Type: statusType(a.Status), Status: a.Status,
+	err := &Error{Type: statusType(a.Status), Status: a.Status, said: a.said,
 		text: what + ": answered status " + strconv.Itoa(a.Status)}
-	if a.Status >= 300 && a.Status < 400 {
+	if a.Status == http.StatusMovedPermanently || a.Status == http.StatusFound || a.Status == http.StatusSeeOther ||
+		a.Status == http.StatusTemporaryRedirect || a.Status == http.StatusPermanentRedirect {
 		err.text += ", a redirect that is not followed: put the final address into url"
 	}
 	if !retry.Has(a.Status) {

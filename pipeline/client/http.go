@@ -146,6 +146,9 @@ type Request struct {
 	URL    string
 	Header http.Header // added to the client's; may be nil
 	Body   []byte      // nil: none
+	// Address stands in errors in place of the URL, whose path holds values of records.
+	// "": scheme and host of the URL.
+	Address string
 	// Discard leaves the answer's body out: it is read only as far as it takes to
 	// use the connection again, and trouble in it is no error.
 	Discard bool
@@ -156,6 +159,7 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte // decoded; the caller's
+	said   string // of a status that is no success: how the body begins
 }
 
 // Do makes one call. It ends when ctx does. An error is an *Error, marked for the
@@ -167,28 +171,53 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		ctx, cancel = context.WithTimeout(ctx, h.options.Timeout)
 		defer cancel()
 	}
+	limit := left(ctx)
 	req, err := h.request(ctx, r)
 	if err != nil {
 		return nil, err
 	}
+	what := calling(req, r.Address)
 	resp, err := h.follow(req)
 	if err != nil {
-		return nil, transportError(ctx, calling(req), err)
+		return nil, transportError(ctx, what, limit, err)
 	}
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
-	if r.Discard || a.Status < 200 || a.Status > 299 {
+	if a.Status < 200 || a.Status > 299 {
+		a.said = h.beginning(resp)
 		drain(resp.Body)
 		return a, nil
 	}
-	if a.Body, err = h.read(ctx, req, resp); err != nil {
+	if r.Discard {
+		drain(resp.Body)
+		return a, nil
+	}
+	if a.Body, err = h.read(ctx, what, limit, resp); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
 // calling says what was being done, for errors.
-func calling(req *http.Request) string { return "calling " + req.Method + " " + target(req.URL) }
+func calling(req *http.Request, address string) string {
+	if address == "" {
+		address = target(req.URL)
+	}
+	return "calling " + req.Method + " " + address
+}
+
+// left gives how long ctx goes on, as people write it.
+func left(ctx context.Context) time.Duration {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	d := time.Until(end)
+	if d > 10*time.Millisecond {
+		return d.Round(time.Millisecond)
+	}
+	return d
+}
 
 // drain reads what is left of a body, so that its connection can be used again,
 // unless it is long: then a new connection is cheaper.
@@ -225,9 +254,9 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 }
 
 // read takes the body within the limit. The limit is on decoded bytes.
-func (h *HTTP) read(ctx context.Context, req *http.Request, resp *http.Response) ([]byte, error) {
+func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response) ([]byte, error) {
 	tooLarge := func() error {
-		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, calling(req)+": the answer is larger than max_bytes ("+
+		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer is larger than max_bytes ("+
 			pipeline.Size(h.options.MaxBytes).String()+")", nil))
 	}
 	var src io.Reader = resp.Body
@@ -242,12 +271,12 @@ func (h *HTTP) read(ctx context.Context, req *http.Request, resp *http.Response)
 			return []byte{}, nil
 		}
 		if err != nil {
-			return nil, answerError(ctx, calling(req), err)
+			return nil, answerError(ctx, what, limit, err)
 		}
 		defer h.gunzip.Put(zr)
 		src = zr
 	default:
-		return nil, pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, calling(req)+": the answer comes in an encoding that was not asked for", nil))
+		return nil, pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer comes in an encoding that was not asked for", nil))
 	}
 	size := resp.ContentLength
 	if size < 0 || src != resp.Body {
@@ -257,7 +286,7 @@ func (h *HTTP) read(ctx context.Context, req *http.Request, resp *http.Response)
 	buf := bytes.NewBuffer(make([]byte, 0, min(size, h.options.MaxBytes)+bytes.MinRead))
 	n, err := buf.ReadFrom(io.LimitReader(src, h.options.MaxBytes+1))
 	if err != nil {
-		return nil, answerError(ctx, calling(req), err)
+		return nil, answerError(ctx, what, limit, err)
 	}
 	if n > h.options.MaxBytes {
 		return nil, tooLarge()

@@ -14,7 +14,7 @@ const (
 
 // ReasonNoMatch is the reason of a record that was rejected because its look-up has
 // no result.
-const ReasonNoMatch = "no_match"
+const ReasonNoMatch = "no_match" // the look-up found nothing, and on_miss is reject
 
 // Validate refuses any other word.
 func (m OnMiss) Validate() error {

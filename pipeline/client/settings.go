@@ -37,6 +37,41 @@ func StaticHost(template string) (string, error) {
 	return target(u), nil
 }
 
+// Address gives an address for messages: scheme and host as they are, and behind them the
+// path as the file writes it, {…} and variables included, never with what a record or a
+// variable puts there. The query is left out: keys stand in it. host is what StaticHost
+// gave for text.
+func Address(host, text, written string) string {
+	path := written[:query(written)]
+	if _, rest, ok := strings.Cut(path, "://"); ok {
+		if i := strings.IndexByte(rest, '/'); i >= 0 {
+			return host + rest[i:]
+		}
+		return host
+	}
+	if _, rest, ok := strings.Cut(written, "}"); ok && text == host+rest { // ${BASE}/path
+		return host + rest[:query(rest)]
+	}
+	return host + " (" + path + ")"
+}
+
+// query gives where the query of a written address begins: a question mark within {…} is
+// of an expression.
+func query(written string) int {
+	depth := 0
+	for i, c := range written {
+		switch {
+		case c == '{':
+			depth++
+		case c == '}' && depth > 0:
+			depth--
+		case (c == '?' || c == '#') && depth == 0:
+			return i
+		}
+	}
+	return len(written)
+}
+
 // secretNames are headers that belong under secret_headers.
 var secretNames = map[string]bool{
 	"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "X-Api-Key": true, "X-Auth-Token": true,

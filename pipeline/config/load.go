@@ -45,15 +45,17 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 	set.Process = mergeProcess(decoders, set.Pipelines)
 	names := map[string]*node{}
 	for i, p := range set.Pipelines {
-		d := decoders[i]
 		if p == nil {
-			problems = append(problems, d.problems...)
 			continue
 		}
+		d := decoders[i]
 		p.Process = set.Process
 		d.check(p)
 		d.uniqueName(p, names)
 		d.remember(p)
+	}
+	loops(decoders, set.Pipelines)
+	for _, d := range decoders {
 		problems = append(problems, d.problems...)
 	}
 	var secrets []string

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"runtime"
 	"slices"
 	"sort"
@@ -81,7 +82,7 @@ func (s *shower) add(to *yaml.Node, key, path string, value *yaml.Node) {
 	if value == nil {
 		return
 	}
-	to.Content = append(to.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: key}, value)
+	to.Content = append(to.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key, Style: styleOf(key)}, value)
 }
 
 func (s *shower) sequence(n int, item func(int) *yaml.Node) *yaml.Node {
@@ -261,6 +262,18 @@ func (s *shower) dictionary(v reflect.Value, path string) *yaml.Node {
 	return n
 }
 
+// elsewhere is what YAML 1.1 reads as a boolean or a number, and YAML 1.2 as text. The
+// library that writes the file knows the second alone.
+var elsewhere = regexp.MustCompile(`^(?:[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF|[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
+
+// styleOf has a text quoted that another program would take for something else.
+func styleOf(text string) yaml.Style {
+	if elsewhere.MatchString(text) {
+		return yaml.DoubleQuotedStyle
+	}
+	return 0
+}
+
 // text makes a scalar, with what must not be seen taken out, and marked with where it
 // comes from.
 func (s *shower) text(path, text string) *yaml.Node {
@@ -268,6 +281,7 @@ func (s *shower) text(path, text string) *yaml.Node {
 	if s.relative {
 		n.Value = strings.ReplaceAll(n.Value, s.p.Dir+string(filepath.Separator), "")
 	}
+	n.Style = styleOf(n.Value)
 	if s.origins {
 		origin, given := s.p.origins[path]
 		switch {

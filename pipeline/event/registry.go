@@ -42,17 +42,21 @@ type ProcessStopping struct {
 
 // ProcessStopped is process.stopped: the last line.
 type ProcessStopped struct {
-	ExitCode        int64  `json:"exit_code"`
-	Reason          string `json:"reason" required:"true" enum:"completed,signal,drain_timeout,failed,environment,expectation,forced"`
-	UptimeMs        int64  `json:"uptime_ms"`
-	DrainMs         int64  `json:"drain_ms"`
-	RecordsInTotal  int64  `json:"records_in_total"`
-	RecordsOutTotal int64  `json:"records_out_total"`
-	FilteredTotal   int64  `json:"filtered_total"`
-	RejectedTotal   int64  `json:"rejected_total"`
-	Abandoned       int64  `json:"abandoned"`
-	ErrorMessage    string `json:"error_message" max:"512"`
-	FailedPipelines string `json:"failed_pipelines" max:"8192"`
+	ExitCode        int64   `json:"exit_code"`
+	Reason          string  `json:"reason" required:"true" enum:"completed,signal,drain_timeout,failed,environment,expectation,forced"`
+	UptimeMs        int64   `json:"uptime_ms"`
+	DrainMs         int64   `json:"drain_ms"`
+	RecordsInTotal  int64   `json:"records_in_total"`
+	RecordsOutTotal int64   `json:"records_out_total"`
+	FilteredTotal   int64   `json:"filtered_total"`
+	RejectedTotal   int64   `json:"rejected_total"`
+	Abandoned       int64   `json:"abandoned"`
+	E2EP50Ms        float64 `json:"e2e_p50_ms"`
+	E2EP95Ms        float64 `json:"e2e_p95_ms"`
+	E2EP99Ms        float64 `json:"e2e_p99_ms"`
+	E2EMaxMs        float64 `json:"e2e_max_ms"`
+	ErrorMessage    string  `json:"error_message" max:"512"`
+	FailedPipelines string  `json:"failed_pipelines" max:"8192"`
 }
 
 // ConfigApplied is config.applied: start, and reload.
@@ -223,6 +227,7 @@ type StepStats struct {
 	QueueLen          int64   `json:"queue_len"`
 	QueueCap          int64   `json:"queue_cap"`
 	QueueFillMaxRatio float64 `json:"queue_fill_max_ratio"`
+	HeldBack          int64   `json:"held_back"`
 	BusyRatio         float64 `json:"busy_ratio"`
 	IdleRatio         float64 `json:"idle_ratio"`
 	BlockedRatio      float64 `json:"blocked_ratio"`
@@ -230,8 +235,8 @@ type StepStats struct {
 	LatP95Ms          float64 `json:"lat_p95_ms"`
 	LatP99Ms          float64 `json:"lat_p99_ms"`
 	LatMaxMs          float64 `json:"lat_max_ms"`
-	WindowLen         int64   `json:"window_len"`
-	WindowCap         int64   `json:"window_cap"`
+	WindowLen         int64   `json:"window_len" unknown:"-1"`
+	WindowCap         int64   `json:"window_cap" unknown:"-1"`
 	OldestInflightMs  int64   `json:"oldest_inflight_ms"`
 	CacheHits         int64   `json:"cache_hits"`
 	CacheMisses       int64   `json:"cache_misses"`
@@ -258,8 +263,8 @@ type SinkStats struct {
 	RetriesTotal    int64   `json:"retries_total"`
 	Inflight        int64   `json:"inflight"`
 	Batches         int64   `json:"batches"`
-	BatchRecordsP50 int64   `json:"batch_records_p50"`
-	BatchRecordsMax int64   `json:"batch_records_max"`
+	BatchRecordsP50 int64   `json:"batch_records_p50" unknown:"-1"`
+	BatchRecordsMax int64   `json:"batch_records_max" unknown:"-1"`
 	WriteP50Ms      float64 `json:"write_p50_ms"`
 	WriteP99Ms      float64 `json:"write_p99_ms"`
 	Retries         int64   `json:"retries"`
@@ -435,7 +440,7 @@ var Registry = []Definition{
 	{Name: "source.assigned", Level: Info, When: "partitions came with a generation", Says: "partitions assigned", Struct: SourceAssigned{}},
 	{Name: "source.revoked", Level: Info, When: "partitions went", Says: "partitions revoked", Struct: SourceRevoked{}},
 	{Name: "source.connected", Level: Info, When: "the broker answers again", Says: "broker connected", Struct: SourceConnected{}},
-	{Name: "source.disconnected", Level: Warn, When: "the broker does not answer", Says: "broker does not answer", Struct: SourceDisconnected{}},
+	{Name: "source.disconnected", Level: Warn, When: "the broker does not answer; once for each kind of error until it does", Says: "broker does not answer", Struct: SourceDisconnected{}},
 	{Name: "source.partition.stats", Level: Info, When: "every 60 s, each partition", Says: "partition", Struct: SourcePartitionStats{}},
 	{Name: "source.gap", Level: Error, When: "offsets that were committed or expected do not exist", Says: "offsets are missing", Struct: SourceGap{}},
 	{Name: "source.corrupt", Level: Error, When: "a batch that cannot be read", Says: "a batch cannot be read", Struct: SourceCorrupt{}},

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -15,7 +16,9 @@ import (
 // an Expr.
 type Template struct {
 	text     string
+	written  string // as the file has it, before variables were put in; "": the same
 	pieces   []piece
+	doubts   []*Error // of the text around the parts
 	compiled bool
 }
 
@@ -25,6 +28,7 @@ type piece struct {
 	part     *Expr // nil: static
 	inString bool  // the part stands within a JSON string
 	inPath   bool  // the part stands before the query of a URL
+	offset   int   // of the part's expression in the text
 }
 
 // UnmarshalText compiles. The error is an *Error, which carries the column within
@@ -34,13 +38,25 @@ func (t *Template) UnmarshalText(text []byte) error {
 	if err := s.scan(); err != nil {
 		return err
 	}
-	*t = Template{text: string(text), pieces: s.pieces, compiled: true}
+	*t = Template{text: string(text), pieces: s.pieces, doubts: s.doubts, compiled: true}
 	t.mark()
 	return nil
 }
 
 // String gives the text that was compiled.
 func (t *Template) String() string { return t.text }
+
+// Write notes how the template stands in the file, when variables were put into text.
+func (t *Template) Write(raw string) { t.written = raw }
+
+// Written gives the template as it stands in the file: what a variable holds may be a
+// secret, and does not belong into messages.
+func (t *Template) Written() string {
+	if t.written != "" {
+		return t.written
+	}
+	return t.text
+}
 
 // IsZero says whether nothing has been compiled into t.
 func (t *Template) IsZero() bool { return !t.compiled }
@@ -108,6 +124,7 @@ type scanner struct {
 	at     int
 	static strings.Builder
 	pieces []piece
+	doubts []*Error
 }
 
 func (s *scanner) scan() error {
@@ -116,12 +133,16 @@ func (s *scanner) scan() error {
 		double := s.at+1 < len(s.text) && s.text[s.at+1] == c
 		switch {
 		case (c == '{' || c == '}') && double:
+			if c == '{' {
+				s.doubtBraces()
+			}
 			s.static.WriteByte(c)
 			s.at += 2
 		case c == '}':
 			return &Error{Column: s.at + 1, Message: "a } that closes nothing", Suggestion: "write }} for the character"}
 		case c == '{':
 			s.flush()
+			s.doubtPercent()
 			if err := s.part(); err != nil {
 				return err
 			}
@@ -152,18 +173,21 @@ func (s *scanner) part() error {
 	if strings.TrimSpace(text) == "" {
 		return &Error{Column: s.at + 1, Message: "a part without an expression", Suggestion: "write {{}} for two braces"}
 	}
-	e := new(Expr)
-	if err := e.UnmarshalText([]byte(text)); err != nil {
+	p, err := compile(text, mAny)
+	if err != nil {
 		var located *Error
 		if errors.As(err, &located) {
 			located.Column += start
+			if located.Suggestion == "" || located.Suggestion == joinHint || located.Suggestion == equalHint {
+				located.Suggestion = cmp.Or(foreign(text, located.Column-start), located.Suggestion)
+			}
 			if located.Suggestion == "" {
 				located.Suggestion = "braces of the text itself are written {{ and }}"
 			}
 		}
 		return err
 	}
-	s.pieces = append(s.pieces, piece{part: e})
+	s.pieces = append(s.pieces, piece{part: &Expr{text: text, prog: p}, offset: start})
 	s.at = end + 1
 	return nil
 }

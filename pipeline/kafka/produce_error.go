@@ -27,9 +27,9 @@ func (e *ProduceError) Unwrap() error { return e.Failed[0].Err }
 
 // Reasons of a RefusedError.
 const (
-	RefusedTooLarge  = "too_large"
-	RefusedInvalid   = "invalid_record"
-	RefusedTimestamp = "invalid_timestamp"
+	RefusedTooLarge  = "too_large"         // it is larger than the topic takes
+	RefusedInvalid   = "invalid_record"    // the broker's own check refuses it: a compacted topic and no key, for one
+	RefusedTimestamp = "invalid_timestamp" // its time is outside of what the topic takes: an hour ahead, by default
 )
 
 // A RefusedError says that the topic does not take this message, whenever it is

@@ -22,7 +22,7 @@ type Settings struct {
 	Path     pipeline.Path   `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
 	DSN      pipeline.Secret `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
 	Query    string          `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
-	Args     []expr.Expr     `yaml:"args" doc:"values of the parameters, in order; they are bound, never put into the text"`
+	Args     []expr.Expr     `yaml:"args" value:"true" doc:"values of the parameters, in order; they are bound, never put into the text"`
 	Into     string          `yaml:"into" doc:"field that takes the result: an object of the columns by name" required:"true"`
 	Rows     string          `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
 	OnMiss   client.OnMiss   `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
@@ -249,7 +249,7 @@ func (s *Stage) failed(err error) error {
 	case errors.As(err, &own), errors.As(err, &crash):
 		return err
 	case errors.Is(err, context.DeadlineExceeded):
-		return client.NewError(client.TypeTimeout, s.what()+": no answer in time", err)
+		return client.NewError(client.TypeTimeout, s.what()+": "+context.DeadlineExceeded.Error(), err)
 	case errors.Is(err, context.Canceled):
 		return client.NewError(client.TypeCanceled, s.what()+": given up", err)
 	}

@@ -118,7 +118,7 @@ func (w *cpuWorker) run() {
 		return
 	}
 	ctx := c.lane.calls
-	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || c.failed > 0
+	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
 			c.cursor.Store(int32(w.i))
@@ -150,6 +150,9 @@ func (w *cpuWorker) slowly(ctx context.Context, rec *Record) {
 	}
 	if s.conf.OnError == OnErrorPass {
 		w.before.save(rec)
+	}
+	if s.undoer != nil {
+		rec.enter(s.stepCore)
 	}
 	var err error
 	if s.conf.Stage != nil {

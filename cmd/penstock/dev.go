@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +47,7 @@ The broker keeps everything in memory and goes with the process.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&d.loads, "load", nil, "topic=file: load a fixture file into a topic before the start; may be repeated")
+	f.StringArrayVar(&d.loads, "load", nil, "topic=file: load a fixture file, or standard input (-) to its end, into a topic before the start; may be repeated")
 	f.StringVar(&d.as, "as", "fixture", "what a line of these files is: fixture, or value (a value as it stands)")
 	f.StringVar(&d.key, "key", "", "expression that gives the key of a record, with --as value")
 	f.Int32Var(&d.partitions, "partitions", 4, "partitions of the topics that are made")
@@ -76,6 +75,9 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 		return usagef("%s holds %d pipelines; name the file of one", file, len(set.Pipelines))
 	}
 	p := set.Pipelines[0]
+	if err := d.inputs(p); err != nil {
+		return err
+	}
 	broker, err := kafkatest.Embedded(kafkatest.Settings{Port: d.port})
 	if err != nil {
 		return &pipeline.EnvironmentError{Err: err}
@@ -167,15 +169,34 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 	return topics, open
 }
 
+// inputs finds a second reader of standard input: of the loads and the pipeline one may
+// have it.
+func (d *devSession) inputs(p *config.Pipeline) error {
+	all := &source.ReplaySettings{}
+	if s, ok := p.Source.Settings.(*source.ReplaySettings); ok {
+		all.Files = slices.Clone(s.Files)
+	}
+	for _, l := range d.loads {
+		_, file, _ := strings.Cut(l, "=")
+		if one := (&source.ReplaySettings{Files: []pipeline.Path{pipeline.Path(file)}}); one.StandardInput() == "" {
+			continue
+		}
+		if all.StandardInput() != "" {
+			return usagef("--load %s: standard input is read already: it can be read once", l)
+		}
+		all.Files = append(all.Files, pipeline.Path(file))
+	}
+	return nil
+}
+
 // load writes the fixtures into their topics, through a pipeline of their own.
 func (d *devSession) load(ctx context.Context, events *event.Emitter, addrs []string) error {
 	for _, l := range d.loads {
-		topic, file, _ := strings.Cut(l, "=")
-		path, err := filepath.Abs(file)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(path); err != nil {
+		topic, path, _ := strings.Cut(l, "=")
+		file := path
+		if file == "-" {
+			file = "standard input"
+		} else if _, err := os.Stat(path); err != nil {
 			return usagef("--load %s: %w", l, err)
 		}
 		n, err := loadFixture(ctx, addrs, topic, path, d.as, d.key)

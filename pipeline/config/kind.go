@@ -84,6 +84,9 @@ type Kind struct {
 	// Channels are the topics that the settings are sure to name: of a source those it
 	// reads, of a sink those it writes. nil: none.
 	Channels func(settings any, p *Pipeline) []Channel
+	// Once says of a source what it takes that a process has one of, like its standard
+	// input, and the field that names it; "" for nothing. nil: nothing ever.
+	Once func(settings any) (what, field string)
 	// Build makes the component from checked settings: a pipeline.Source,
 	// pipeline.Stage, pipeline.Splitter or pipeline.Sink. It connects to nothing.
 	Build func(settings any, env Env) (any, error)

@@ -41,6 +41,7 @@ type Pipeline struct {
 	over  bool    // no lane may be opened any more
 	state string
 	err   error // why the pipeline stops early, the first reason
+	ended error // what Run has given
 	began time.Time
 
 	ran      atomic.Bool

@@ -12,7 +12,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		Source: p.report(),
 	}
 	p.mu.Lock()
-	s.State, s.Started = p.state, p.began
+	s.State, s.Started, s.Err = p.state, p.began, p.ended
 	lanes := append([]*Lane(nil), p.lanes...)
 	p.mu.Unlock()
 	p.meter.mu.Lock()
@@ -77,9 +77,9 @@ func (s *stepCore) snap(now time.Time) StepSnapshot {
 		QueueLen: len(s.in.ch), QueueCap: cap(s.in.ch),
 	}
 	if s.conf.Stage != nil {
-		out.Report = reportOf(s.conf.Stage)
+		out.Report = s.p.reportOf(s.conf.Stage)
 	} else {
-		out.Report = reportOf(s.conf.Splitter)
+		out.Report = s.p.reportOf(s.conf.Splitter)
 	}
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
@@ -101,7 +101,7 @@ func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
 }
 
 func (s *sink) snapshot(now time.Time) SinkSnapshot {
-	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: reportOf(s.conf.Sink)}
+	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
 	s.mu.Lock()
 	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
 	s.mu.Unlock()

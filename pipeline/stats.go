@@ -49,7 +49,7 @@ func (s *stats) start() {
 		close(s.ended)
 		return
 	}
-	go s.loop()
+	s.p.spawn(s.loop)
 }
 
 func (s *stats) loop() {

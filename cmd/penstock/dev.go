@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -67,11 +66,14 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, file string) error {
 	signals, release := caught()
 	defer release()
-	set, events, err := loadDaemon(g, log, []string{file})
-	if err != nil {
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	if set == nil || err != nil {
 		return err
 	}
 	defer events.Close()
+	if len(set.Pipelines) != 1 {
+		return usagef("%s holds %d pipelines; name the file of one", file, len(set.Pipelines))
+	}
 	p := set.Pipelines[0]
 	if err := d.inputs(p); err != nil {
 		return err
@@ -108,48 +110,17 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 	if len(open) > 0 {
 		events.Log().Warn().Msgf("the topics of %s depend on the record and are not made: name them with --load, or make them with another client", strings.Join(open, ", "))
 	}
-	if stopped, err := interrupted(ctx, signals, func(ctx context.Context) error { return d.load(ctx, events, broker.Addrs()) }); err != nil || stopped {
+	if stopped, err := interrupted(ctx, signals, true, loadDrain+abortAfter, func(ctx context.Context) error { return d.load(ctx, events, broker.Addrs()) }); err != nil || stopped {
 		return err
 	}
-	code := daemon(ctx, set, events, log, signals)
+	daemon := newDaemon(set, events, log, signals)
+	daemon.terminal = true
+	code := daemon.start(ctx, set)
 	if d.keep && code == exitDone {
 		events.Log().Info().Msgf("the broker stays up on %s until interrupted; read a topic with: kcat -C -e -b %s -t TOPIC", addr, addr)
-		select {
-		case <-signals:
-		case <-ctx.Done():
-		}
+		untilSignal(ctx, signals, daemon.signalAt)
 	}
 	return endedWith(code)
-}
-
-// interrupted runs f under a ctx that ends with the first SIGTERM or SIGINT, and says
-// whether one came: f is then waited for as long as a drain takes, and no second time.
-func interrupted(ctx context.Context, signals <-chan os.Signal, f func(context.Context) error) (bool, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- f(ctx) }()
-	var late <-chan time.Time
-	for {
-		select {
-		case err := <-done:
-			if late != nil {
-				return true, nil
-			}
-			return false, err
-		case <-late:
-			return true, nil
-		case s := <-signals:
-			if s != syscall.SIGTERM && s != os.Interrupt {
-				continue
-			}
-			if late != nil {
-				return true, nil
-			}
-			cancel()
-			late = time.After(loadDrain + abortAfter)
-		}
-	}
 }
 
 // loadDrain is the drain budget of loading a fixture.

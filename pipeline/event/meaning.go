@@ -59,6 +59,7 @@ var meanings = map[string]string{
 	"errors_total":         "the same, since the start",
 	"eta_ms":               "time until the end, at the present rate; absent: not known",
 	"exit_code":            "exit code of the process",
+	"failed_pipelines":     "names of the pipelines that failed, with commas",
 	"filtered":             "records that a stage, or the absence of a sink, ended on purpose",
 	"filtered_total":       "the same, since the start",
 	"fixture":              "file name of the fixture",

@@ -95,6 +95,33 @@ type Splitter interface {
 	Split(ctx context.Context, rec *Record, emit func(part *Record)) error
 }
 
+// An Undoer is a Stage or a Splitter that remembers records it has let go on, and has to
+// forget one that came to nothing: it is read again, or sent again from the dead letters,
+// and must not be held for known then.
+type Undoer interface {
+	// Undone says that a record which Process or Split was called with, whatever that
+	// gave, is rejected or abandoned. pos and part are what the record had in that call.
+	//
+	// It comes at most once for one record of one reading, after the call has returned.
+	// For a rejected record it comes before its dead letter is written, so that who sends
+	// it again from there cannot be faster; until then, which takes as long as the record
+	// is on its way, the stage goes on remembering it. For an abandoned one it comes when
+	// the last call that works on it has returned, in no order to its being read again,
+	// here or elsewhere.
+	//
+	// A record that is delivered or filtered, by this step or by any behind it, has the
+	// outcome it was to have: nothing comes. The parts that a step behind this one makes
+	// of a record stand for it: the first that is rejected or abandoned undoes it, though
+	// others are delivered, because the dead letter is the whole record. Parts made before
+	// this step are told one by one, under the number that they had here; those that were
+	// delivered stay. With several sinks the first that rejects undoes.
+	//
+	// It comes from goroutines of later steps, of sinks and of the engine, beside Process
+	// and beside itself; after Close too, from calls that did not return in time. It
+	// returns soon and does not call the engine. A panic in it stops the pipeline.
+	Undone(pos Position, part int32)
+}
+
 // A Sink stores records.
 type Sink interface {
 	// Write stores recs, which are of one lane, in order per destination (a Kafka

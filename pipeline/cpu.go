@@ -25,8 +25,11 @@ func newCPUStep(core *stepCore) *cpuStep {
 
 func (s *cpuStep) start() {
 	s.alive = s.conf.Workers
+	s.meter.mu.Lock()
+	s.meter.began = time.Now()
+	s.meter.mu.Unlock()
 	for range s.conf.Workers {
-		w := &cpuWorker{s: s, idleSince: time.Now()}
+		w := &cpuWorker{s: s}
 		w.emit = w.cut.emit
 		s.workers = append(s.workers, w)
 	}
@@ -68,8 +71,7 @@ type cpuWorker struct {
 	mask          int // how often the cursor is shown
 	emit          func(*Record)
 
-	idleSince, since time.Time
-	blocked          time.Duration
+	since time.Time
 }
 
 // turn takes one chunk through the step, or goes on behind a record that panicked.
@@ -90,7 +92,6 @@ func (w *cpuWorker) begin(c *chunk) {
 	s := w.s
 	now := time.Now()
 	w.since = now
-	idle := now.Sub(w.idleSince)
 	fill := s.fill()
 	w.c, w.i, w.moved, w.out = c, 0, false, c.spare[:0]
 	c.taken.Store(int64(now.Sub(s.p.began)))
@@ -100,13 +101,11 @@ func (w *cpuWorker) begin(c *chunk) {
 
 	m := &s.meter
 	m.mu.Lock()
-	m.idle += idle
-	m.blocked += w.blocked
+	m.working.enter(now.Sub(m.began))
 	m.fill = max(m.fill, fill)
 	m.counts.In += w.entered
 	m.counts.InFlight += w.entered
 	m.mu.Unlock()
-	w.blocked = 0
 }
 
 // run is the loop over the records. It may be left by a panic, and entered again.
@@ -118,7 +117,7 @@ func (w *cpuWorker) run() {
 		return
 	}
 	ctx := c.lane.calls
-	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || c.failed > 0
+	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
 			c.cursor.Store(int32(w.i))
@@ -150,6 +149,9 @@ func (w *cpuWorker) slowly(ctx context.Context, rec *Record) {
 	}
 	if s.conf.OnError == OnErrorPass {
 		w.before.save(rec)
+	}
+	if s.undoer != nil {
+		rec.enter(s.stepCore)
 	}
 	var err error
 	if s.conf.Stage != nil {
@@ -272,6 +274,8 @@ func (w *cpuWorker) end() {
 	m := &s.meter
 	m.mu.Lock()
 	m.busy += spent
+	m.working.leave(w.since.Sub(m.began))
+	m.handing.enter(now.Sub(m.began))
 	if w.entered > 0 {
 		m.lat.add(spent/time.Duration(w.entered), w.entered)
 	}
@@ -295,10 +299,10 @@ func (w *cpuWorker) end() {
 	clear(w.lost)
 	w.dropped, w.lost = w.dropped[:0], w.lost[:0]
 
-	if s.queue.put(c) {
-		w.idleSince = time.Now()
-		w.blocked = w.idleSince.Sub(now)
-	} else {
-		w.idleSince = now
+	waited := s.queue.put(c)
+	m.mu.Lock()
+	if m.handing.leave(now.Sub(m.began)); waited {
+		m.blocked += time.Since(now)
 	}
+	m.mu.Unlock()
 }

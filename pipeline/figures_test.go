@@ -153,3 +153,57 @@ func TestARejectionIsToldInItsMessage(t *testing.T) {
 		}
 	})
 }
+
+func TestLagOfASource(t *testing.T) {
+	known, unknown := PartitionReport{Committed: 5, Fetched: 9, HighWatermark: 12}, PartitionReport{Committed: -1, Fetched: -1, HighWatermark: -1}
+	for i, c := range []struct {
+		report       Report
+		sum, largest int64
+	}{
+		{Report{}, -1, -1},
+		{Report{Connected: true}, 0, 0}, // it has none to be behind in
+		{Report{Connected: true, Partitions: []PartitionReport{unknown}}, -1, -1},
+		{Report{Partitions: []PartitionReport{unknown, known, known}}, 14, 7},
+		{Report{Partitions: []PartitionReport{{Committed: 12, HighWatermark: 12}}}, 0, 0},
+	} {
+		if sum, largest := c.report.Lag(); sum != c.sum || largest != c.largest {
+			t.Errorf("row %d: %d, %d", i, sum, largest)
+		}
+	}
+}
+
+// A stage that hangs is busy, and one that cannot hand over is blocked, before they
+// have come to an end with it.
+func TestSharesOfWorkInProgress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{}
+		ctx, cancel := context.WithCancel(t.Context())
+		hang := does(func(context.Context, *Record) error { <-ctx.Done(); return nil })
+		_, done := start(t, ctx, Options{
+			Name: "p", Source: &memory{lanes: 1, records: 10_000, batch: 1}, Events: log.emitter(t), StatsEvery: time.Second,
+			Steps: []Step{
+				{Name: "waits", Kind: "map", Workers: 1, Stage: does(func(context.Context, *Record) error { return nil })},
+				{Name: "hangs", Kind: "map", Workers: 2, Stage: does(func(ctx context.Context, r *Record) error {
+					if r.Offset == 0 {
+						return hang(ctx, r)
+					}
+					return nil
+				})},
+			},
+			Sinks: []Output{{Name: "out", Sink: &collect{}}},
+		})
+		time.Sleep(3*time.Second + time.Millisecond)
+		cancel()
+		<-done
+		for i, l := range log.named("step.stats")[:6] {
+			want := "busy 0.500"
+			if l["step"] == "waits" {
+				want = "blocked 1.000"
+			}
+			got := fmt.Sprintf("busy %.3f blocked %.3f", l["busy_ratio"], l["blocked_ratio"])
+			if !strings.Contains(got, want) {
+				t.Errorf("line %d, %v: %s", i, l["step"], got)
+			}
+		}
+	})
+}

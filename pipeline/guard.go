@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"fmt"
 	"runtime/debug"
 	"sync"
 
@@ -103,4 +104,46 @@ func guarded(f func() error) (err error) {
 	}()
 	<-done
 	return err
+}
+
+// sound runs f, which is the engine's own. A panic in it stops the pipeline and leaves
+// the others of the process alone.
+func (p *Pipeline) sound(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			_ = p.broken(v)
+		}
+	}()
+	f()
+}
+
+// spawn is sound in a goroutine.
+func (p *Pipeline) spawn(f func()) { go p.sound(f) }
+
+// broken stops the pipeline because the engine panicked, and gives the error.
+func (p *Pipeline) broken(v any) error {
+	err := &PanicError{Value: v, Stack: debug.Stack()}
+	p.panicked("engine", &Record{}, err)
+	p.stop(fmt.Errorf("running the engine: %w", err))
+	return fmt.Errorf("running the engine: %w", err)
+}
+
+// giveUpAll ends what is left of a run that panicked: reading, work and commits. No
+// component is closed, as nobody knows what is in use.
+func (p *Pipeline) giveUpAll() {
+	p.mu.Lock()
+	p.over = true
+	p.mu.Unlock()
+	if !p.isGone() {
+		_ = p.kill()
+	}
+	for _, c := range []chan struct{}{p.commits.stop, p.watch.quit, p.stats.quit} {
+		select {
+		case <-c:
+		default:
+			close(c)
+		}
+	}
+	p.finishClosed()
+	p.spawn(p.waitForWorkers) // nobody waits for that: one may hang
 }

@@ -89,6 +89,7 @@ type closing struct {
 	now     time.Time
 	freed   []*intake
 	letters []*Record
+	undone  []undoing
 	moved   bool
 	ended   int64
 
@@ -111,6 +112,11 @@ func (l *Lane) finish(recs []*Record, o outcome) {
 	}
 	c := closing{now: time.Now()}
 	l.mu.Lock()
+	if l.p.undoes && (o == abandoned || l.frozen) { // an outcome that goes nowhere is none
+		for _, rec := range recs {
+			c.undo(rec)
+		}
+	}
 	for i := 0; i < len(recs); {
 		pc := recs[i].eng.piece
 		if n := l.whole(recs[i:], pc); n > 0 && o != abandoned { // one acknowledgement
@@ -265,6 +271,7 @@ func (l *Lane) familyDone(f *family, c *closing) {
 func (l *Lane) reject(rec *Record, why *failure) {
 	c := closing{now: time.Now()}
 	l.mu.Lock()
+	c.undo(rec)
 	r := rec
 	if r.eng.origin != nil {
 		r = r.eng.origin
@@ -342,6 +349,9 @@ func (l *Lane) settle(c *closing) {
 		}
 	}
 	l.mu.Unlock()
+	if len(c.undone) > 0 { // before the records' bytes are given back, and before dead letters
+		l.p.tell(c.undone)
+	}
 	for _, in := range c.freed {
 		in.release()
 	}

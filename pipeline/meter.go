@@ -21,9 +21,12 @@ type meter struct {
 	sealed bool
 	lat    figures
 
-	busy, idle, blocked time.Duration
-	fill, lastFill      float64 // highest of the queue in this interval, and in the last
-	errors              map[string]*errorCount
+	busy, blocked  time.Duration // of workers, as far as it is over
+	began          time.Time     // when they did
+	working        shift         // inside user code now
+	handing        shift         // handing a chunk over now
+	fill, lastFill float64       // highest of the queue in this interval, and in the last
+	errors         map[string]*errorCount
 }
 
 // enter books records that come in.
@@ -34,6 +37,31 @@ func (m *meter) enter(n int64) {
 		m.counts.InFlight += n
 	}
 	m.mu.Unlock()
+}
+
+// A shift is the workers that do something now, with the sum of the moments at which
+// they began: what they have spent on it is known also when none of them comes back.
+type shift struct {
+	n   int
+	sum time.Duration
+}
+
+// spent gives how long they have been at it, all together.
+func (s shift) spent(now time.Duration) time.Duration { return time.Duration(s.n)*now - s.sum }
+
+func (s *shift) enter(at time.Duration) { s.n, s.sum = s.n+1, s.sum+at }
+func (s *shift) leave(at time.Duration) { s.n, s.sum = s.n-1, s.sum-at }
+
+// times gives how workers have spent their time, what they are at included: one that
+// hangs is busy, though it has nothing to show for it. The meter's lock is held.
+func (m *meter) times(now time.Time, workers int) (busy, idle, blocked time.Duration) {
+	if m.began.IsZero() {
+		return 0, 0, 0
+	}
+	d := now.Sub(m.began)
+	busy = m.busy + m.working.spent(d)
+	blocked = m.blocked + m.handing.spent(d)
+	return busy, max(time.Duration(workers)*d-busy-blocked, 0), blocked
 }
 
 // filled notes how full the queue is.

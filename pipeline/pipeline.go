@@ -30,6 +30,7 @@ type Pipeline struct {
 	route *router
 
 	readers *crew // the one reader
+	undoes  bool  // some step is an Undoer
 	simple  bool  // records reach the one sink in the order of their lane
 	first   *pipe
 	roll    roll
@@ -40,6 +41,7 @@ type Pipeline struct {
 	over  bool    // no lane may be opened any more
 	state string
 	err   error // why the pipeline stops early, the first reason
+	ended error // what Run has given
 	began time.Time
 
 	ran      atomic.Bool
@@ -124,8 +126,9 @@ const pipeDepth = 3
 func newStep(p *Pipeline, conf Step, index int, in, out *pipe) stepper {
 	core := &stepCore{
 		p: p, conf: conf, index: index, in: in, out: out, crew: newCrew(),
-		events: p.events.Step(conf.Name),
+		events: p.events.Step(conf.Name), undoer: undoerOf(conf),
 	}
+	p.undoes = p.undoes || core.undoer != nil
 	if conf.Waits {
 		return newWaitStep(core)
 	}

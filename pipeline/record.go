@@ -56,7 +56,7 @@ type Record struct {
 	came  original
 	index fieldIndex // where the first fields stand, when state is object
 
-	_ [24]byte // fills up to whole cache lines: neighbours in a slab share none
+	_ [16]byte // fills up to whole cache lines: neighbours in a slab share none
 }
 
 // original is what a dead letter needs: the record as the source gave it.

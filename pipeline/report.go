@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -148,17 +149,26 @@ func (p *Pipeline) commitFailed(first Mark, err error, attempt int) {
 }
 
 // report gives what the source reports of itself.
-func (p *Pipeline) report() Report { return reportOf(p.opts.Source) }
+func (p *Pipeline) report() Report { return p.reportOf(p.opts.Source) }
 
-func reportOf(component any) Report {
-	if r, ok := component.(Reporter); ok {
-		return r.Report()
+// reportOf asks a component for its figures. One that panics stops its pipeline: it is
+// asked by the process too, where the panic would end all pipelines.
+func (p *Pipeline) reportOf(component any) (report Report) {
+	r, ok := component.(Reporter)
+	if !ok {
+		return Report{}
 	}
-	return Report{}
+	defer func() {
+		if v := recover(); v != nil {
+			p.stop(fmt.Errorf("asking %T for its figures: %w", component, &PanicError{Value: v, Stack: debug.Stack()}))
+			report = Report{}
+		}
+	}()
+	return r.Report()
 }
 
 // attach gives the components their emitters.
-func (p *Pipeline) attach() {
+func (p *Pipeline) attach() error {
 	give := func(component any, e *event.Emitter) {
 		if a, ok := component.(Attacher); ok {
 			a.Attach(e)
@@ -173,4 +183,5 @@ func (p *Pipeline) attach() {
 	for _, s := range p.allSinks() {
 		give(s.conf.Sink, s.events)
 	}
+	return nil
 }

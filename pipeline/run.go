@@ -20,11 +20,35 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	if !p.ran.CompareAndSwap(false, true) {
 		return errors.New("running the pipeline: it has run before")
 	}
-	p.began = time.Now()
 	p.budget.join(&p.member)
-	defer p.budget.leave(&p.member)
-	p.attach()
-	if by, err := p.openSource(ctx); err != nil {
+	defer p.budget.leave(&p.member) // other pipelines wait for what this one has
+	err := p.whole(ctx)
+	var abandoned *AbandonedError
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended = err; err != nil && !errors.As(err, &abandoned) {
+		p.state = "failed"
+	}
+	return err
+}
+
+// whole is a run. A panic of the engine is the end of this pipeline and of no other in
+// the process: what it has in flight is given up, and nothing of it is committed any more.
+func (p *Pipeline) whole(ctx context.Context) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = p.broken(v)
+			p.giveUpAll()
+		}
+	}()
+	p.mu.Lock()
+	p.began = time.Now()
+	p.mu.Unlock()
+	by, err := time.Now().Add(p.opts.Drain), guarded(p.attach)
+	if err == nil {
+		by, err = p.openSource(ctx)
+	}
+	if err != nil {
 		p.setState("stopped")
 		p.finishClosed()
 		closeErr := p.closeAll(max(time.Until(by), p.reserve()))
@@ -50,7 +74,7 @@ func (p *Pipeline) begin() <-chan struct{} {
 		s.start()
 	}
 	if p.txn == nil {
-		go p.commitLoop()
+		p.spawn(p.commitLoop)
 	}
 	p.txn.start()
 	p.stats.start()
@@ -64,7 +88,7 @@ func (p *Pipeline) begin() <-chan struct{} {
 	w.start()
 
 	settled := make(chan struct{})
-	go func() {
+	p.spawn(func() {
 		defer close(settled)
 		select {
 		case <-p.readDone:
@@ -84,7 +108,7 @@ func (p *Pipeline) begin() <-chan struct{} {
 				return
 			}
 		}
-	}()
+	})
 	return settled
 }
 
@@ -182,7 +206,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	defer giveWay.Stop()
 	ctx, cancel := context.WithDeadline(context.Background(), e.by.Add(-min(left, commitGrace)))
 	last := make(chan error, 1)
-	go func() { last <- p.commitLast(ctx, p.open()...) }()
+	p.spawn(func() { last <- p.commitLast(ctx, p.open()...) })
 	commitErr := within(time.Until(e.by), last)
 	cancel()
 	p.commits.hangUp()
@@ -193,12 +217,12 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	}
 	p.finishClosed()
 	figures := make(chan error, 1)
-	go func() {
-		p.watch.stop()
+	p.spawn(func() {
+		p.sound(p.watch.stop)
 		p.setState("stopped")
 		p.stats.stop()
 		figures <- nil
-	}()
+	})
 	// A component that does not report, or a log that is written to directly and not read,
 	// may have its last lines lost; it may not keep the rest from being closed.
 	_ = within(max(time.Until(e.by), p.reserve())/2, figures)
@@ -250,10 +274,10 @@ func (p *Pipeline) calm(e ending) (running int) {
 		patience /= 2
 	}
 	calm := make(chan error, 1)
-	go func() {
+	p.spawn(func() {
 		p.waitForWorkers()
 		calm <- nil
-	}()
+	})
 	if within(patience, calm) != nil {
 		running = p.running()
 	}

@@ -75,6 +75,9 @@ func (sl *slot) attempt(now time.Time) error {
 		c.saved.save(c.rec)
 	}
 	sl.limit = limit.Sub(now)
+	if c.attempts == 1 && s.undoer != nil {
+		c.rec.enter(s.stepCore)
+	}
 	ctx, cancel := context.WithDeadline(c.wl.lane.calls, limit)
 	sl.stop = cancel
 	if s.conf.Stage != nil {

@@ -25,7 +25,8 @@ type Latency struct {
 // under one lock.
 type Snapshot struct {
 	Pipeline string
-	State    string // starting, running, draining, stopped
+	State    string // starting, running, draining, stopped, failed
+	Err      error  // what Run has given
 	Started  time.Time
 	At       time.Time
 	Counts

@@ -12,7 +12,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		Source: p.report(),
 	}
 	p.mu.Lock()
-	s.State, s.Started = p.state, p.began
+	s.State, s.Started, s.Err = p.state, p.began, p.ended
 	lanes := append([]*Lane(nil), p.lanes...)
 	p.mu.Unlock()
 	p.meter.mu.Lock()
@@ -71,26 +71,26 @@ func (l *Lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
 	return oldest, uncommitted
 }
 
-func (s *stepCore) snap() StepSnapshot {
+func (s *stepCore) snap(now time.Time) StepSnapshot {
 	out := StepSnapshot{
 		Name: s.conf.Name, Kind: s.conf.Kind, Index: s.index, Workers: s.conf.Workers,
 		QueueLen: len(s.in.ch), QueueCap: cap(s.in.ch),
 	}
 	if s.conf.Stage != nil {
-		out.Report = reportOf(s.conf.Stage)
+		out.Report = s.p.reportOf(s.conf.Stage)
 	} else {
-		out.Report = reportOf(s.conf.Splitter)
+		out.Report = s.p.reportOf(s.conf.Splitter)
 	}
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
 	out.Counts = s.meter.counts
-	out.Busy, out.Idle, out.Blocked = s.meter.busy, s.meter.idle, s.meter.blocked
+	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
 	out.Latency = s.meter.lat.latest(1000)
 	return out
 }
 
 func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
-	out := s.snap()
+	out := s.snap(now)
 	s.p.roll.each(func(c *chunk) {
 		if place := c.place.Load(); int(place>>8) == s.index && place&0xff == stateRunning {
 			age := now.Sub(s.p.began) - time.Duration(c.taken.Load())
@@ -101,7 +101,7 @@ func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
 }
 
 func (s *sink) snapshot(now time.Time) SinkSnapshot {
-	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: reportOf(s.conf.Sink)}
+	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
 	s.mu.Lock()
 	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
 	s.mu.Unlock()

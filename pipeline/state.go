@@ -17,6 +17,7 @@ type engineState struct {
 	grown  int32    // those beyond what came, as charged
 	origin *Record  // of a copy for one of several sinks, and of a dead letter
 	family *family  // of a part of a split
+	undo   *passage // the last step that has to hear when it comes to nothing
 	key    uint64   // hash of its key, when an order or a serial step asks for it
 	index  uint8    // in its piece
 	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one

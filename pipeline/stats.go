@@ -49,7 +49,7 @@ func (s *stats) start() {
 		close(s.ended)
 		return
 	}
-	go s.loop()
+	s.p.spawn(s.loop)
 }
 
 func (s *stats) loop() {
@@ -179,11 +179,11 @@ func (m *meter) turn(unit, fill float64) {
 	m.mu.Unlock()
 }
 
-func (s *cpuStep) load(time.Time) load {
+func (s *cpuStep) load(now time.Time) load {
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
-	m := &s.meter
-	return load{busy: m.busy, all: m.busy + m.idle + m.blocked, blocked: m.blocked}
+	busy, idle, blocked := s.meter.times(now, s.conf.Workers)
+	return load{busy: busy, all: busy + idle + blocked, blocked: blocked}
 }
 
 func (s *waitStep) load(now time.Time) load {
@@ -298,7 +298,7 @@ func heapBytes() int64 {
 
 func rate(n int64, d time.Duration) float64 {
 	if d <= 0 {
-		return 0
+		return math.NaN()
 	}
 	return float64(n) / d.Seconds()
 }
@@ -328,7 +328,8 @@ func stepStats(now, was StepSnapshot, interval time.Duration, fill float64) even
 	if now.WindowCap > 0 {
 		window = [2]int64{int64(now.WindowLen), int64(now.WindowCap)}
 	}
-	busy, idle, blocked := now.Busy-was.Busy, now.Idle-was.Idle, now.Blocked-was.Blocked
+	// What was idle may turn out to have been the end of something else: never below zero.
+	busy, idle, blocked := max(now.Busy-was.Busy, 0), max(now.Idle-was.Idle, 0), max(now.Blocked-was.Blocked, 0)
 	all := float64(busy + idle + blocked)
 	if all <= 0 { // nothing measured: it waits for input
 		all, idle = 1, 1
@@ -390,8 +391,11 @@ func (p PartitionReport) Lag() int64 {
 }
 
 // Lag sums what is known of the lag of the partitions, and gives the largest. -1: of no
-// partition is it known, or there are none.
+// partition is it known. A member of a group that has no partitions lags by 0.
 func (r Report) Lag() (sum, most int64) {
+	if len(r.Partitions) == 0 && r.Connected {
+		return 0, 0
+	}
 	sum, most = -1, -1
 	for _, p := range r.Partitions {
 		if l := p.Lag(); l >= 0 {

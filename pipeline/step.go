@@ -16,6 +16,7 @@ type stepCore struct {
 	in, out *pipe
 	crew    *crew
 	events  *event.Emitter
+	undoer  Undoer // its stage or splitter, when that is one
 	meter   meter
 	calls   atomic.Int32 // outstanding in the stage
 }
@@ -119,7 +120,7 @@ func (c *cutter) emit(part *Record) {
 func (c *cutter) family(rec *Record) (weight int64, ok bool) {
 	for _, part := range c.parts {
 		part.Position, part.came = rec.Position, rec.came
-		part.eng = engineState{piece: rec.eng.piece, family: rec.eng.family, key: rec.eng.key}
+		part.eng = engineState{piece: rec.eng.piece, family: rec.eng.family, key: rec.eng.key, undo: rec.eng.undo}
 		weight += recordSize + part.measure() + part.regrow()
 	}
 	return weight, rec.eng.piece.lane.adopt(rec, c.parts)

@@ -155,7 +155,7 @@ func TestTheOrderOfClosing(t *testing.T) {
 		if err := p.Run(t.Context()); err == nil {
 			t.Error("a second Run")
 		}
-		if p.Snapshot().State != "stopped" {
+		if p.Snapshot().State != "failed" {
 			t.Error(p.Snapshot().State)
 		}
 	})

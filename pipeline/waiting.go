@@ -275,7 +275,7 @@ func (s *waitStep) stopEarly() {
 }
 
 func (s *waitStep) snapshot(now time.Time) StepSnapshot {
-	out := s.snap()
+	out := s.snap(now)
 	w := &s.win
 	w.mu.Lock()
 	defer w.mu.Unlock()

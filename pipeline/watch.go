@@ -61,7 +61,7 @@ func (w *watch) start() {
 	for _, s := range w.p.allSinks() {
 		w.places = append(w.places, &watched{name: s.conf.Name, sink: true, look: s.holdup})
 	}
-	go w.loop()
+	w.p.spawn(w.loop)
 }
 
 func (w *watch) stop() {

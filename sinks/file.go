@@ -56,11 +56,17 @@ func (s *FileSettings) Validate() error {
 // file that has been renamed or removed, or whose folder has been, is made anew: every
 // write looks where the path leads, links included, before it appends.
 //
-// When a file is opened and its last line has no end, a crash has torn it: a whole JSON
-// object or array gets its line end, anything else is cut off (the record comes again,
-// because its mark has not passed). A write that fails leaves no part of itself
-// behind: the file is cut to where the write began, at the latest before the next write
-// of it, and all records of that write for the file come again.
+// When a file is opened and its last line has no end, it depends on whose it is. What a
+// crash has torn off a write of ours is cut off: the record comes again, because its mark
+// has not passed. That is the beginning of a JSON object or array, of a fixture line with
+// as: fixture, zeros that a power cut has left, and other text where the file system keeps
+// our mark of the write that was under way. Everything else somebody else has written: it
+// is kept, and gets its line end, as a whole JSON object or array does. Where there are no
+// such marks (an extended attribute, Linux), a torn text stays as a line of its own.
+//
+// A write that fails leaves no part of itself behind: the file is cut to where the write
+// began, at the latest before the next write of it, and all records of that write for the
+// file come again; it is not cut when another program has written behind it.
 //
 // One process at a time writes a file; in another, writes fail until it gives the file
 // up: when every lane that wrote it has ended, which is before another process can get
@@ -151,8 +157,8 @@ func (f *File) Ping(context.Context) error {
 	}
 	defer f.exit(dir)
 	if f.static != "" {
-		if info, failed := dir.root.Stat(f.static); failed == nil && !info.Mode().IsRegular() {
-			return &pipeline.EnvironmentError{Err: fmt.Errorf("looking at %s: %w", filepath.Join(f.base, f.static), errNoFile)}
+		if err := look(dir.root, f.static); err != nil {
+			return &pipeline.EnvironmentError{Err: fmt.Errorf("looking at %s: %w", f.where(), err)}
 		}
 	}
 	return nil
@@ -258,7 +264,10 @@ func (f *File) store(ctx context.Context, p *page) error {
 // failed says where the error is. A name that comes from records is left out.
 func (f *File) failed(err error) error {
 	var p *fs.PathError
-	if errors.As(err, &p) {
+	var folder folderError
+	switch {
+	case errors.As(err, &folder):
+	case errors.As(err, &p):
 		err = p.Err
 	}
 	return fmt.Errorf("writing %s: %w", f.where(), err)

@@ -15,6 +15,7 @@ type file struct {
 	since time.Time          // without a user
 	turn  chan struct{}      // taken by the one user who reads and writes what follows
 	f     *os.File           // nil: not open
+	end   int64              // of the last write, for us: another size says that others write it too
 	// cut is where the file ends for us while what a failed write left behind that could
 	// not be cut off, else -1. Until it is, the file stays open and so locked: another
 	// process would write behind it, and lose its lines by the cut.
@@ -101,7 +102,9 @@ func (f *File) drop(use *file) {
 // fsync, whoever makes it.
 func (use *file) giveUp() error {
 	if use.cut >= 0 {
-		_ = use.f.Truncate(use.cut) // better than nothing; where it fails, mend finds what is torn
+		if now, err := use.f.Stat(); err == nil && now.Size() <= use.end {
+			_ = use.f.Truncate(use.cut) // better than nothing; where it fails, mend finds what is torn
+		}
 		use.cut = -1
 	}
 	err := use.f.Close()

@@ -73,57 +73,6 @@ func TestFileAppends(t *testing.T) {
 	}
 }
 
-func TestFileMendsTheLastLine(t *testing.T) {
-	for _, c := range []struct{ name, before, after string }{
-		{"whole", "{\"a\":1}\n", "{\"a\":1}\nnew\n"},
-		{"empty", "", "new\n"},
-		{"torn", "{\"a\":1}\n{\"a\":", "{\"a\":1}\nnew\n"},
-		{"torn first line", "{\"a\":", "new\n"},
-		{"whole but for its end", "{\"a\":1}\n{\"a\":2}", "{\"a\":1}\n{\"a\":2}\nnew\n"},
-		{"a number may go on", "12\n34", "12\nnew\n"},
-		{"zeros after a power cut", "12\n\x00\x00\x00", "12\nnew\n"},
-		{"torn across blocks", "12\n" + strings.Repeat("x", 200<<10), "12\nnew\n"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			dir := t.TempDir()
-			put(t, dir, "a", c.before)
-			f := keyed(t, dir, FileSettings{})
-			if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "new")}); err != nil {
-				t.Fatal(err)
-			}
-			same(t, content(t, dir, "a"), c.after)
-		})
-	}
-}
-
-// Whatever byte a crash cuts the file at, every line is whole afterwards and no record
-// that is written again is missing.
-func TestFileAfterACrashAtAnyByte(t *testing.T) {
-	lines := []string{`{"a":{"b":[1,2]}}`, `[3]`, `{"c":"}"}`, `plain`}
-	whole := strings.Join(lines, "\n") + "\n"
-	for cut := range len(whole) + 1 {
-		dir := t.TempDir()
-		put(t, dir, "a", whole[:cut])
-		f := keyed(t, dir, FileSettings{})
-		var recs []*pipeline.Record
-		for i, line := range lines {
-			recs = append(recs, to("a", int64(i), line))
-		}
-		if err := f.Write(t.Context(), recs); err != nil {
-			t.Fatal(err)
-		}
-		text := content(t, dir, "a")
-		if !strings.HasSuffix(text, whole) {
-			t.Errorf("cut at %d: %q does not end in what was written", cut, text)
-		}
-		for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
-			if !strings.Contains(whole, line+"\n") || line == "" {
-				t.Errorf("cut at %d: line %q", cut, line)
-			}
-		}
-	}
-}
-
 func TestFileStaysInItsFolder(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "folder/x", "")

@@ -21,7 +21,7 @@ type KafkaSettings struct {
 	Key         *expr.Expr    `yaml:"key" doc:"expression that gives the key; without it the record's own key is kept"`
 	Partitioner string        `yaml:"partitioner" enum:"murmur2|source" doc:"murmur2: by the key, as Java's clients do, and in runs of 1,000 records where there is none; source: the partition that the record came from"`
 	Compression string        `yaml:"compression" enum:"lz4|none|gzip|snappy|zstd" doc:"codec of the batches"`
-	Brokers     []string      `yaml:"brokers" doc:"addresses, host:port, when the cluster is not the source's"`
+	Brokers     []string      `yaml:"brokers" commas:"true" doc:"addresses, host:port (without a port, 9092), when the cluster is not the source's"`
 	TLS         *KafkaTLS     `yaml:"tls" doc:"encrypt the connections; with brokers"`
 	SASL        *KafkaSASL    `yaml:"sasl" doc:"credentials; with brokers"`
 }
@@ -64,6 +64,7 @@ func (s *KafkaSettings) Validate() error {
 	if _, err := kafka.ParseCodec(s.Compression); err != nil {
 		bad("compression", err)
 	}
+	kafka.BadAddresses(s.Brokers, func(i int, err error) { bad(fmt.Sprintf("brokers[%d]", i), err) })
 	if len(s.Brokers) == 0 && s.TLS != nil {
 		bad("tls", errors.New("it goes with brokers; without them the source's connection is used"))
 	}
@@ -83,7 +84,7 @@ func (s *KafkaSettings) Validate() error {
 		if (s.SASL.Password == "") == (s.SASL.PasswordFile == "") {
 			bad("sasl.password", errors.New("give one of password and password_file"))
 		}
-		open := slices.IndexFunc(s.Brokers, func(b string) bool { return !kafka.Loopback(b) })
+		open := slices.IndexFunc(s.Brokers, func(b string) bool { _, err := kafka.Address(b); return err == nil && !kafka.Loopback(b) })
 		if open >= 0 && s.TLS == nil && !s.SASL.Plaintext {
 			bad("sasl", fmt.Errorf("without tls the password would go to %s unencrypted: add tls, or plaintext: true if you mean it", s.Brokers[open]))
 		}

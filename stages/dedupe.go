@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,9 +13,9 @@ import (
 
 // DedupeSettings are the settings of a Dedupe.
 type DedupeSettings struct {
-	Key  expr.Expr     `yaml:"key" required:"true" doc:"expression that is equal for records that are the same"`
-	Size int           `yaml:"size" min:"1" max:"100000000" doc:"how many keys are remembered (about 150 bytes each); the oldest are forgotten first"`
-	TTL  time.Duration `yaml:"ttl" min:"0s" doc:"how long a key is remembered, by the times of the records; 0: as long as there is room"`
+	Key  expr.Expr     `yaml:"key" required:"true" doc:"expression that is equal for records that are the same, as == says: 1 and 1.0 are, 1 and \"1\" are not; a record for which it is nil passes"`
+	Size int           `yaml:"size" min:"1" max:"100000000" doc:"how many keys are remembered (about 200 bytes each); the oldest are forgotten first"`
+	TTL  time.Duration `yaml:"ttl" min:"0s" doc:"how long a key is remembered, by the times of the records, before and behind its own; 0: as long as there is room"`
 }
 
 // DefaultDedupe gives the settings of a Dedupe before a file is read.
@@ -39,6 +38,11 @@ func (s *DedupeSettings) Validate() error {
 // read again (after a rebalance, say) passes again, and the one that it stands for is
 // not lost. A record without a key (nil) passes.
 //
+// A key is remembered from the moment when its record passes, and forgotten when that
+// record is rejected or abandoned behind this step: sent again from the dead letters it
+// passes. A repetition that comes between the two is filtered. A record that a step
+// behind filters, or that no sink takes, has the outcome it was to have, and its key stays.
+//
 // Which of two equal records is the first is a matter of order: the step runs with one
 // worker, so that within a lane it is the earlier one. Memory ends with the process,
 // and is bounded by size: a repetition that comes later than that passes. ttl counts in
@@ -49,24 +53,9 @@ type Dedupe struct {
 	ttl int64 // milliseconds
 
 	mu     sync.Mutex
-	first  map[digest]int    // where a key stands in ring
-	ring   []entry           // in the order in which the keys came
-	size   int               // of ring at most
-	next   int               // the oldest entry of a full ring
-	topics map[string]string // one copy of each name
+	memory memory
 
 	hits, misses int64
-}
-
-// A digest stands for a key: collisions are out of reach, and long keys take no more
-// room than short ones.
-type digest [16]byte
-
-type entry struct {
-	key  digest
-	pos  pipeline.Position
-	part int32
-	time int64
 }
 
 // NewDedupe makes a Dedupe.
@@ -77,15 +66,12 @@ func NewDedupe(s DedupeSettings) (*Dedupe, error) {
 	if s.Key.IsZero() {
 		return nil, &pipeline.FieldError{Field: "key", Err: errors.New("no expression")}
 	}
-	return &Dedupe{
-		key: s.Key, ttl: s.TTL.Milliseconds(),
-		first: map[digest]int{}, size: s.Size, topics: map[string]string{},
-	}, nil
+	return &Dedupe{key: s.Key, ttl: s.TTL.Milliseconds(), memory: newMemory(s.Size)}, nil
 }
 
 // Process implements pipeline.Stage.
 func (d *Dedupe) Process(_ context.Context, rec *pipeline.Record) error {
-	key, err := d.key.Bytes(rec)
+	key, err := d.key.Identity(rec)
 	if err != nil || key == nil {
 		return err
 	}
@@ -98,46 +84,45 @@ func (d *Dedupe) Process(_ context.Context, rec *pipeline.Record) error {
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if i, ok := d.first[id]; ok {
-		e := &d.ring[i]
-		if e.pos == rec.Position && e.part == rec.Part {
-			return nil
-		}
-		if d.ttl == 0 || at-e.time <= d.ttl && e.time-at <= d.ttl {
+	here := d.memory.place(rec.Position, rec.Part)
+	if d.memory.has(id, here) { // read again
+		return nil
+	}
+	outlived := none
+	for i := d.memory.first(id); i != none; i = d.memory.ring[i].older { // the latest first
+		e := &d.memory.ring[i]
+		if d.ttl == 0 || near(at, e.time, d.ttl) {
 			d.hits++
 			return pipeline.Filtered
 		}
+		if e.time < at && outlived == none {
+			outlived = i
+		}
 	}
 	d.misses++
-	d.remember(entry{key: id, pos: d.position(rec.Position), part: rec.Part, time: at})
+	// One that comes late is remembered beside those that are later: it says nothing of
+	// how long these are remembered.
+	if outlived != none {
+		d.memory.drop(outlived)
+	}
+	d.memory.add(id, here, at)
 	return nil
 }
 
-// remember adds a key, in the place of the oldest when there is no other.
-func (d *Dedupe) remember(e entry) {
-	i := len(d.ring)
-	if i < d.size {
-		d.ring = append(d.ring, e)
-	} else {
-		i = d.next
-		d.next = (i + 1) % d.size
-		if old := d.ring[i].key; d.first[old] == i { // not remembered anew since
-			delete(d.first, old)
-		}
-		d.ring[i] = e
+// near says whether two times are no more than ttl apart. They are the records' own, and
+// may be anything.
+func near(a, b, ttl int64) bool {
+	if a < b {
+		a, b = b, a
 	}
-	d.first[e.key] = i
+	return uint64(a)-uint64(b) <= uint64(ttl)
 }
 
-// position gives a copy whose topic shares no memory with a batch.
-func (d *Dedupe) position(pos pipeline.Position) pipeline.Position {
-	topic, ok := d.topics[pos.Topic]
-	if !ok {
-		topic = strings.Clone(pos.Topic)
-		d.topics[topic] = topic
-	}
-	pos.Topic = topic
-	return pos
+// Undone implements pipeline.Undoer: what has not come through was not there.
+func (d *Dedupe) Undone(pos pipeline.Position, part int32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.memory.forget(d.memory.place(pos, part))
 }
 
 // Report implements pipeline.Reporter: a hit is a duplicate.

@@ -2,7 +2,9 @@ package stages
 
 import (
 	"context"
+	"math"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +36,7 @@ func pass(t *testing.T, d *Dedupe, offset, time int64, text string) bool {
 }
 
 func TestDedupe(t *testing.T) {
-	d := dedupe(t, 10, 0)
+	d := dedupe(t, 20, 0)
 	for i, c := range []struct {
 		offset int64
 		text   string
@@ -42,7 +44,21 @@ func TestDedupe(t *testing.T) {
 	}{
 		{1, `{"id":1}`, true},
 		{2, `{"id":1}`, false},
-		{3, `{"id":"1"}`, false}, // the plain form is the same
+		{3, `{"id":"1"}`, true}, // as for ==, a string is no number
+		{20, `{"id":"1"}`, false},
+		{21, `{"id":1.0}`, false}, // and a number is what it stands for
+		{22, `{"id":10e-1}`, false},
+		{23, `{"id":true}`, true},
+		{24, `{"id":"true"}`, true},
+		{25, `{"id":null}`, true}, // no key
+		{26, `{"id":null}`, true},
+		{27, `{"id":"null"}`, true},
+		{28, `{"id":{"a":1,"b":[2]}}`, true},
+		{29, `{"id":{"b":[2.0],"a":1}}`, false},
+		{30, `{"id":"{\"a\":1,\"b\":[2]}"}`, true},
+		{31, `{"id":"` + strings.Repeat("x", 2<<20) + `"}`, true},
+		{32, `{"id":"` + strings.Repeat("x", 2<<20) + `"}`, false},
+		{33, `{"id":"` + strings.Repeat("x", 2<<20) + `y"}`, true},
 		{4, `{"id":2}`, true},
 		{1, `{"id":1}`, true}, // read again: not its own duplicate
 		{2, `{"id":1}`, false},
@@ -57,7 +73,7 @@ func TestDedupe(t *testing.T) {
 		}
 	}
 	processes(t, d, []row{{"tombstone", "tombstone"}, {`{"id"`, "rejected: invalid_json"}})
-	if got, want := d.Report(), (pipeline.Report{CacheHits: 4, CacheMisses: 3}); !reflect.DeepEqual(got, want) {
+	if got, want := d.Report(), (pipeline.Report{CacheHits: 8, CacheMisses: 11}); !reflect.DeepEqual(got, want) {
 		t.Errorf("report %+v", got)
 	}
 }
@@ -97,6 +113,117 @@ func TestDedupeForgets(t *testing.T) {
 	if !pass(t, d, 7, pipeline.NoTime, `{"id":"now"}`) || pass(t, d, 8, pipeline.NoTime, `{"id":"now"}`) {
 		t.Error("records without a time")
 	}
+}
+
+// A record that comes late, or from another stretch of time, says nothing of how long a
+// later one is remembered.
+func TestDedupeOfLateRecords(t *testing.T) {
+	for name, c := range map[string]struct {
+		times []int64
+		want  string // + passes, - does not
+	}{
+		"one late":         {[]int64{100000, 105000, 111000, 112000, 90000, 91000, 112500}, "+-+-+--"},
+		"by turns":         {[]int64{300000, 200000, 100000, 300001, 200001, 100001, 110001, 200002, 110002, 310001}, "+++---+--+"},
+		"back and on":      {[]int64{100000, 50000, 61000, 72000, 71999, 61000, 100001}, "++++-+-"},
+		"at the bound":     {[]int64{0, 10000, 10001, 20001, 1, 0}, "+-+--+"},
+		"as far as can be": {[]int64{math.MaxInt64, math.MinInt64 + 1, math.MaxInt64 - 10000, math.MinInt64 + 10001, 0}, "++--+"},
+	} {
+		d := dedupe(t, 100, 10*time.Second)
+		got := ""
+		for i, at := range c.times {
+			if pass(t, d, int64(i), at, `{"id":1}`) {
+				got += "+"
+			} else {
+				got += "-"
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// A key that comes from ever earlier times takes neither more room nor more time.
+func TestDedupeOfEverEarlierRecords(t *testing.T) {
+	d := dedupe(t, 100_000, time.Millisecond)
+	for i := range int64(100_000) {
+		if !pass(t, d, i, -2*i, `{"id":1}`) {
+			t.Fatalf("record %d is filtered", i)
+		}
+	}
+	if n := len(d.memory.places); n != mostPassings {
+		t.Errorf("%d passings of one key are remembered", n)
+	}
+}
+
+func TestDedupeUndone(t *testing.T) {
+	d := dedupe(t, 3, 0)
+	undone := func(offset int64, part int32) { d.Undone(pipeline.Position{Topic: "t", Offset: offset}, part) }
+	got := []bool{
+		pass(t, d, 1, 0, `{"id":1}`), pass(t, d, 2, 0, `{"id":1}`), pass(t, d, 3, 0, `{"id":2}`),
+	}
+	undone(2, 0) // which did not pass
+	undone(1, 7) // another part
+	d.Undone(pipeline.Position{Topic: "u", Offset: 1}, 0)
+	got = append(got, pass(t, d, 4, 0, `{"id":1}`))
+	undone(1, 0)
+	undone(1, 0)                                     // is nothing more
+	got = append(got, pass(t, d, 5, 0, `{"id":1}`))  // sent again
+	got = append(got, pass(t, d, 6, 0, `{"id":1}`))  // its repetition
+	got = append(got, pass(t, d, 7, 0, `{"id":3}`))  // takes the room of what was undone
+	got = append(got, pass(t, d, 8, 0, `{"id":2}`))  // still there
+	got = append(got, pass(t, d, 9, 0, `{"id":4}`))  // takes its room
+	got = append(got, pass(t, d, 10, 0, `{"id":2}`)) // forgotten
+	undone(3, 0)                                     // was overwritten
+	got = append(got, pass(t, d, 11, 0, `{"id":2}`)) //
+	undone(10, 0)                                    //
+	got = append(got, pass(t, d, 12, 0, `{"id":2}`)) //
+	want := []bool{true, false, true, false, true, false, true, false, true, true, false, true}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %v\nwant %v", got, want)
+	}
+
+	d = dedupe(t, 10, 10*time.Second) // with several stretches of time
+	got = []bool{pass(t, d, 1, 100000, `{"id":1}`), pass(t, d, 2, 50000, `{"id":1}`), pass(t, d, 3, 20000, `{"id":1}`)}
+	undone(2, 0)
+	got = append(got, pass(t, d, 4, 100001, `{"id":1}`), pass(t, d, 5, 20001, `{"id":1}`), pass(t, d, 6, 50001, `{"id":1}`))
+	if want := []bool{true, true, true, false, false, true}; !reflect.DeepEqual(got, want) {
+		t.Errorf("with a ttl: got %v", got)
+	}
+}
+
+// The lists of keys, the places and the ring say the same, whatever happens; and of two
+// records of one key that are both remembered the times are further apart than ttl.
+func TestDedupeMemoryHolds(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		size := rapid.IntRange(1, 5).Draw(rt, "size")
+		d := dedupe(t, size, 3*time.Millisecond)
+		for i := range rapid.IntRange(1, 80).Draw(rt, "n") {
+			offset := int64(rapid.IntRange(max(0, i-6), i).Draw(rt, "offset"))
+			if rapid.IntRange(0, 3).Draw(rt, "undone") == 0 {
+				d.Undone(pipeline.Position{Topic: "t", Offset: offset}, 0)
+			} else {
+				key := string(rune('0' + rapid.IntRange(0, 2).Draw(rt, "key")))
+				pass(t, d, offset, int64(rapid.IntRange(0, 30).Draw(rt, "time")), `{"id":`+key+`}`)
+			}
+			m, listed := &d.memory, 0
+			for key := range m.latest {
+				for j := m.first(key); j != none; j = m.ring[j].older {
+					e := m.ring[j]
+					if e.key != key || m.places[e.at] != j {
+						rt.Fatalf("entry %d stands in a wrong list or place", j)
+					}
+					if e.older != none && e.time-m.ring[e.older].time <= 3 {
+						rt.Fatalf("times %d and %d of one key", e.time, m.ring[e.older].time)
+					}
+					listed++
+				}
+			}
+			if listed != len(m.places) || len(m.ring) > size {
+				rt.Fatalf("%d listed, %d places, a ring of %d", listed, len(m.places), len(m.ring))
+			}
+		}
+	})
 }
 
 // Reading from any earlier point again, as often as it happens, never loses a key: of

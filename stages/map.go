@@ -12,7 +12,7 @@ import (
 
 // MapSettings are the settings of a Map. At least one of them is there.
 type MapSettings struct {
-	Set    pipeline.Fields[expr.Expr] `yaml:"set" doc:"fields to set, each to an expression over the record as it came"`
+	Set    pipeline.Fields[expr.Expr] `yaml:"set" value:"true" doc:"fields to set, each to an expression over the record as it came"`
 	Remove []string                   `yaml:"remove" doc:"fields to remove"`
 	Rename pipeline.Fields[string]    `yaml:"rename" doc:"fields to rename, old name to new name"`
 	Keep   []string                   `yaml:"keep" doc:"fields to keep; all others are removed"`

@@ -29,6 +29,7 @@ const pingLimit = 13 * time.Second
 type assembled struct {
 	file    *config.Pipeline
 	options pipeline.Options
+	err     error // what of its environment is missing, with its place; it cannot start
 }
 
 // standIns are used in place of what the file says. The zero value stands in for
@@ -55,8 +56,11 @@ func assemble(p *config.Pipeline, events *event.Emitter, budget *pipeline.Budget
 		return nil, &exitError{code, err}
 	}
 	o.DeadLetterTime = in.deadLetterTime
-	return &assembled{p, o}, nil
+	return &assembled{file: p, options: o}, nil
 }
+
+// starts says whether nothing of the environment is missing.
+func (a *assembled) starts() bool { return a.err == nil }
 
 // until cuts a pipeline behind a step: one sink of its name takes what leaves it.
 func until(p *config.Pipeline, step string) (*config.Pipeline, error) {
@@ -92,8 +96,11 @@ func discardAll(all []*assembled) {
 	closing.Wait()
 }
 
-// member makes the pipeline.
-func (a *assembled) member() (*member, error) {
+// member makes the pipeline; of what cannot start, one that has failed.
+func (a *assembled) member(events *event.Emitter) (*member, error) {
+	if a.err != nil {
+		return &member{name: a.file.Name, runner: &neverStarted{a.file.Name, a.err}, events: events.Pipeline(a.file.Name), locate: error.Error}, nil
+	}
 	runner, err := pipeline.New(a.options)
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", a.file.File, err)}
@@ -112,23 +119,26 @@ func (a *assembled) locate(err error) string {
 	return a.file.File + ": " + err.Error()
 }
 
-// pingAll pings all components of all pipelines at once. The error is the first in the
-// order of the files, with its place: what does not answer is often the same server.
-func pingAll(ctx context.Context, all []*assembled) error {
+// pingAll pings all components of the pipelines that can start, at once. It gives an error
+// for each of all, with its place: of one pipeline the first alone, in the order of its
+// file, as what does not answer is often the same server.
+func pingAll(ctx context.Context, all []*assembled) []error {
 	ctx, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()
 	errs := make([]error, len(all))
 	var wg sync.WaitGroup
 	for i, a := range all {
-		wg.Go(func() { errs[i] = catalog.Ping(ctx, a.file, a.options) })
-	}
-	wg.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return &exitError{exitEnvironment, flatten(err)[0]}
+		if errs[i] = a.err; a.err == nil {
+			wg.Go(func() { errs[i] = catalog.Ping(ctx, a.file, a.options) })
 		}
 	}
-	return nil
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil && all[i].err == nil {
+			errs[i] = &exitError{exitEnvironment, flatten(err)[0]}
+		}
+	}
+	return errs
 }
 
 // newEvents makes the emitter of a process. w is standard error, or what stands before

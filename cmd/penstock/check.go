@@ -31,13 +31,16 @@ type checkedPipeline struct {
 }
 
 func newCheck(g *globals) *cobra.Command {
-	var connect, asJSON bool
+	var connect, asJSON, strict bool
 	timeout := 15 * time.Second
 	cmd := &cobra.Command{
 		Use:   "check FILE|DIR...",
 		Short: "Report everything that can be known to be wrong without running",
 		Long: `Reads pipeline files and reports every mistake in them at once, as
 file:line:column with the line and a suggestion. Exits 2 when there is one.
+A warning is what is right and hardly means what was meant: set: {country: "DE"},
+which reads a field DE, or a sink to the topic that the pipeline reads. Warnings alone
+exit 0; with --strict they exit 2, which is what a check before a deployment wants.
 With --connect it also probes what the components connect to: brokers, databases,
 servers. Exits 3 when one of them does not answer.`,
 		Args: takes(1, -1),
@@ -51,12 +54,17 @@ servers. Exits 3 when one of them does not answer.`,
 				err = buildAll(cmd.Context(), set, connect, timeout)
 			}
 			if asJSON {
-				return checkJSON(g.out, set, err)
+				return checkJSON(g.out, set, err, strict)
+			}
+			if set != nil {
+				printProblems(g.err, set.Warnings)
+				if strict && len(set.Warnings) > 0 {
+					return strictly(g.err, len(set.Warnings), err)
+				}
 			}
 			if err != nil {
 				return err
 			}
-			printProblems(g.err, set.Warnings)
 			for _, p := range set.Pipelines {
 				fmt.Fprintf(g.out, "%s: %s is right (config %s)\n", p.File, p.Name, p.Hash)
 			}
@@ -65,8 +73,18 @@ servers. Exits 3 when one of them does not answer.`,
 	}
 	cmd.Flags().BoolVar(&connect, "connect", false, "probe brokers, databases and servers too")
 	cmd.Flags().DurationVar(&timeout, "connect-timeout", timeout, "how long --connect waits for all of them")
+	cmd.Flags().BoolVar(&strict, "strict", false, "exit 2 when there are warnings, too")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return cmd
+}
+
+// strictly ends a check --strict that found n warnings, and perhaps err besides. What is
+// wrong with the file comes before what does not answer.
+func strictly(w io.Writer, n int, err error) error {
+	if err != nil {
+		printError(w, err)
+	}
+	return usagef("%s, and --strict takes none", counted(n, "warning"))
 }
 
 // buildAll makes the components of every pipeline, probes them if asked to, and closes
@@ -106,10 +124,12 @@ func (e *buildError) Unwrap() error { return e.err }
 
 // checkJSON prints the answer of check --json; the error that it returns says nothing
 // more.
-func checkJSON(w io.Writer, set *config.Set, err error) error {
+func checkJSON(w io.Writer, set *config.Set, err error, strict bool) error {
 	c := checked{OK: err == nil, Pipelines: []checkedPipeline{}, Problems: config.Problems{}}
 	if set != nil {
 		c.Problems = append(c.Problems, set.Warnings...)
+		strict = strict && len(set.Warnings) > 0
+		c.OK = c.OK && !strict
 		for _, p := range set.Pipelines {
 			c.Pipelines = append(c.Pipelines, checkedPipeline{p.Name, p.File, p.Hash})
 		}
@@ -129,7 +149,10 @@ func checkJSON(w io.Writer, set *config.Set, err error) error {
 	if werr := enc.Encode(c); werr != nil {
 		return werr
 	}
-	if err != nil {
+	switch {
+	case set != nil && strict:
+		return &exitError{code: exitUsage}
+	case err != nil:
 		return &exitError{code: exitCode(err)}
 	}
 	return nil

@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +47,7 @@ The broker keeps everything in memory and goes with the process.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&d.loads, "load", nil, "topic=file: load a fixture file into a topic before the start; may be repeated")
+	f.StringArrayVar(&d.loads, "load", nil, "topic=file: load a fixture file, or standard input (-) to its end, into a topic before the start; may be repeated")
 	f.StringVar(&d.as, "as", "fixture", "what a line of these files is: fixture, or value (a value as it stands)")
 	f.StringVar(&d.key, "key", "", "expression that gives the key of a record, with --as value")
 	f.Int32Var(&d.partitions, "partitions", 4, "partitions of the topics that are made")
@@ -68,12 +66,18 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, file string) error {
 	signals, release := caught()
 	defer release()
-	set, events, err := loadDaemon(g, log, []string{file})
-	if err != nil {
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	if set == nil || err != nil {
 		return err
 	}
 	defer events.Close()
+	if len(set.Pipelines) != 1 {
+		return usagef("%s holds %d pipelines; name the file of one", file, len(set.Pipelines))
+	}
 	p := set.Pipelines[0]
+	if err := d.inputs(p); err != nil {
+		return err
+	}
 	broker, err := kafkatest.Embedded(kafkatest.Settings{Port: d.port})
 	if err != nil {
 		return &pipeline.EnvironmentError{Err: err}
@@ -106,48 +110,17 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 	if len(open) > 0 {
 		events.Log().Warn().Msgf("the topics of %s depend on the record and are not made: name them with --load, or make them with another client", strings.Join(open, ", "))
 	}
-	if stopped, err := interrupted(ctx, signals, func(ctx context.Context) error { return d.load(ctx, events, broker.Addrs()) }); err != nil || stopped {
+	if stopped, err := interrupted(ctx, signals, true, loadDrain+abortAfter, func(ctx context.Context) error { return d.load(ctx, events, broker.Addrs()) }); err != nil || stopped {
 		return err
 	}
-	code := daemon(ctx, set, events, log, signals)
+	daemon := newDaemon(set, events, log, signals)
+	daemon.terminal = true
+	code := daemon.start(ctx, set)
 	if d.keep && code == exitDone {
 		events.Log().Info().Msgf("the broker stays up on %s until interrupted; read a topic with: kcat -C -e -b %s -t TOPIC", addr, addr)
-		select {
-		case <-signals:
-		case <-ctx.Done():
-		}
+		untilSignal(ctx, signals, daemon.signalAt)
 	}
 	return endedWith(code)
-}
-
-// interrupted runs f under a ctx that ends with the first SIGTERM or SIGINT, and says
-// whether one came: f is then waited for as long as a drain takes, and no second time.
-func interrupted(ctx context.Context, signals <-chan os.Signal, f func(context.Context) error) (bool, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- f(ctx) }()
-	var late <-chan time.Time
-	for {
-		select {
-		case err := <-done:
-			if late != nil {
-				return true, nil
-			}
-			return false, err
-		case <-late:
-			return true, nil
-		case s := <-signals:
-			if s != syscall.SIGTERM && s != os.Interrupt {
-				continue
-			}
-			if late != nil {
-				return true, nil
-			}
-			cancel()
-			late = time.After(loadDrain + abortAfter)
-		}
-	}
 }
 
 // loadDrain is the drain budget of loading a fixture.
@@ -196,15 +169,34 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 	return topics, open
 }
 
+// inputs finds a second reader of standard input: of the loads and the pipeline one may
+// have it.
+func (d *devSession) inputs(p *config.Pipeline) error {
+	all := &source.ReplaySettings{}
+	if s, ok := p.Source.Settings.(*source.ReplaySettings); ok {
+		all.Files = slices.Clone(s.Files)
+	}
+	for _, l := range d.loads {
+		_, file, _ := strings.Cut(l, "=")
+		if one := (&source.ReplaySettings{Files: []pipeline.Path{pipeline.Path(file)}}); one.StandardInput() == "" {
+			continue
+		}
+		if all.StandardInput() != "" {
+			return usagef("--load %s: standard input is read already: it can be read once", l)
+		}
+		all.Files = append(all.Files, pipeline.Path(file))
+	}
+	return nil
+}
+
 // load writes the fixtures into their topics, through a pipeline of their own.
 func (d *devSession) load(ctx context.Context, events *event.Emitter, addrs []string) error {
 	for _, l := range d.loads {
-		topic, file, _ := strings.Cut(l, "=")
-		path, err := filepath.Abs(file)
-		if err != nil {
-			return err
-		}
-		if _, err := os.Stat(path); err != nil {
+		topic, path, _ := strings.Cut(l, "=")
+		file := path
+		if file == "-" {
+			file = "standard input"
+		} else if _, err := os.Stat(path); err != nil {
 			return usagef("--load %s: %w", l, err)
 		}
 		n, err := loadFixture(ctx, addrs, topic, path, d.as, d.key)

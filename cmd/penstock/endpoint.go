@@ -28,9 +28,10 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 	}
 	watch := admin.NewWatch(0)
 	p.look = func() error { return watch.Check(p.snapshots(), p.inFlightOf) }
+	live := func() error { return errors.Join(p.failed.error(), p.look()) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
-		Listen: set.Process.Admin.Listen, Live: p.look, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts,
+		Listen: set.Process.Admin.Listen, Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts,
 		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
 	})
 	if err != nil {
@@ -77,6 +78,8 @@ func (p *process) readiness() error {
 	switch {
 	case p.draining.Load():
 		return errors.New("stopping")
+	case len(p.failed.all()) > 0:
+		return p.failed.error() // before the next look of watch
 	case p.ready.Load():
 		return nil
 	}

@@ -30,7 +30,8 @@ func newLag(g *globals) *cobra.Command {
 		Use:   "lag FILE|DIR...",
 		Short: "Show how far the consumer groups of pipelines have come, partition by partition",
 		Long: `Show for each partition that a pipeline reads from Kafka the group's committed offset, the end of the log, the
-records between them, and how many of those open transactions hold back. The brokers are asked, so it works whether or not the pipeline runs.`,
+records between them, and how many of those open transactions hold back. A committed offset that the log does not have is
+told beneath, with the reason that source.gap has; all that the log has is behind it then. The brokers are asked, so it works whether or not the pipeline runs.`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if every <= 0 {
@@ -106,6 +107,7 @@ type lagLine struct {
 	End       int64  `json:"offset_end"`
 	Lag       int64  `json:"lag"`
 	LagHeld   int64  `json:"lag_held"`
+	Gap       string `json:"gap,omitempty"`
 }
 
 func showLag(ctx context.Context, w io.Writer, groups []*lagGroup, watch bool, every time.Duration, asJSON bool) error {
@@ -150,7 +152,7 @@ func (l *lagGroup) ask(ctx context.Context) ([]lagLine, error) {
 	}
 	var lines []lagLine
 	for _, f := range found {
-		lines = append(lines, lagLine{l.pipeline, l.group, f.Topic, f.Partition, f.Committed, f.Start, f.End, f.Lag, f.Held})
+		lines = append(lines, lagLine{l.pipeline, l.group, f.Topic, f.Partition, f.Committed, f.Start, f.End, f.Lag, f.Held, f.Gap})
 	}
 	return lines, nil
 }
@@ -181,7 +183,14 @@ func printLag(w io.Writer, lines []lagLine, asJSON bool) error {
 	if held > 0 {
 		waiting = fmt.Sprintf(", %d of them held back by open transactions", held)
 	}
-	return errors.Join(t.Flush(), wrote(fmt.Fprintf(w, "%d records behind in %d partitions%s\n", total, len(lines), waiting)))
+	err := errors.Join(t.Flush(), wrote(fmt.Fprintf(w, "%d records behind in %d partitions%s\n", total, len(lines), waiting)))
+	for _, l := range lines {
+		if l.Gap != "" {
+			err = errors.Join(err, wrote(fmt.Fprintf(w, "%s/%d has offsets %d to %d, and the committed %d is not one of them: %s; run does what on_gap says\n",
+				l.Topic, l.Partition, l.Start, l.End, l.Committed, l.Gap)))
+		}
+	}
+	return err
 }
 
 func wrote(_ int, err error) error { return err }

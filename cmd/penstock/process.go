@@ -3,13 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"os"
-	"os/signal"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -23,21 +20,10 @@ const (
 	unreadyEvery = time.Second
 )
 
-// A member is one pipeline of a process.
-type member struct {
-	name    string
-	runner  pipeline.Runner
-	events  *event.Emitter // stamps the pipeline
-	reports bool           // its source says whether it is connected
-	locate  func(error) string
-
-	ended bool
-	err   error // of Run
-}
-
-// A process runs pipelines until they end, one of them fails, or a signal comes, and
-// says so in process.* events. It never waits longer than the drain budget and a few
-// seconds, whatever a sink does: its events must write without waiting, to a Queue.
+// A process runs pipelines until all of them have ended or failed, or a signal comes, and
+// says so in process.* events. From the signal on it never waits longer than the drain
+// budget and a few seconds, whatever a sink does: its events must write without waiting,
+// to a Queue.
 type process struct {
 	events  *event.Emitter
 	log     *event.Queue // behind events; nil: something else is
@@ -45,8 +31,12 @@ type process struct {
 	drain   time.Duration
 	signals <-chan os.Signal
 	started time.Time
-	expect  func() error // asked when all has gone well: nil, or what was not met
-	atEnd   func()       // called before the last line
+
+	terminal bool // it runs in a terminal, and ends when that is closed
+	failFast bool // the first pipeline that fails ends all
+	failed   failures
+	expect   func() error // asked when all has gone well: nil, or what was not met
+	atEnd    func()       // called before the last line
 
 	look func() error // looks whether there is progress; nil: nobody wants to know
 
@@ -59,18 +49,6 @@ type process struct {
 	forced   os.Signal // the second one
 	limit    *time.Timer
 	aborted  bool
-}
-
-// sameSignal is how long behind the first signal another one is taken for the same: a
-// supervisor may signal a process and its group, and a terminal all of a pipe, and
-// nobody who wants to force an end is that quick.
-const sameSignal = 200 * time.Millisecond
-
-// caught gives the signals that a process handles.
-func caught() (<-chan os.Signal, func()) {
-	c := make(chan os.Signal, 8)
-	signal.Notify(c, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP, syscall.SIGUSR1)
-	return c, func() { signal.Stop(c) }
 }
 
 type ending struct {
@@ -121,11 +99,21 @@ func (p *process) memberEnded(e ending, left int, cancel func()) {
 	if e.err != nil {
 		e.m.events.Log().Error().Msg(e.m.locate(e.err))
 	}
-	switch {
-	case e.err != nil:
-		p.stop("failed", cancel)
-	case left == 0:
+	failed, all := p.fails(e.err), left == 0 || e.err != nil && p.failFast
+	if failed && !all {
+		p.failed.add(e.m) // before it is said: who reads that may ask
+	}
+	p.sayEnded(e.m, left)
+	if !all {
+		return
+	}
+	if p.well() {
 		p.stop("completed", cancel)
+	} else {
+		p.stop("failed", cancel)
+	}
+	if failed {
+		p.failed.add(e.m)
 	}
 }
 
@@ -140,11 +128,7 @@ func (p *process) stop(reason string, cancel func()) {
 	if reason == "signal" {
 		name = signalName(p.signal)
 	}
-	healthy := true
-	for _, m := range p.members {
-		healthy = healthy && m.err == nil
-	}
-	if reason == "completed" && healthy && p.ready.CompareAndSwap(false, true) {
+	if reason == "completed" && p.ready.CompareAndSwap(false, true) {
 		p.sayReady()
 	}
 	ev := event.ProcessStopping{Reason: reason, Signal: name, DrainTimeoutMs: p.drain.Milliseconds(), Inflight: p.totals().InFlight}
@@ -153,32 +137,6 @@ func (p *process) stop(reason string, cancel func()) {
 		p.limit.Reset(p.drain + abortAfter)
 	}
 	cancel()
-}
-
-func (p *process) handle(s os.Signal, cancel func()) {
-	switch s {
-	case syscall.SIGHUP:
-		p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
-	case syscall.SIGUSR1:
-		if p.dumping.CompareAndSwap(false, true) {
-			go func() {
-				defer p.dumping.Store(false)
-				for _, m := range p.members {
-					dumpInFlight(m)
-				}
-			}()
-		}
-	default:
-		switch {
-		case p.signal == nil:
-			p.signal, p.signalAt = s, time.Now()
-			p.stop("signal", cancel)
-		case time.Since(p.signalAt) < sameSignal: // it says the same once more
-		case p.forced == nil:
-			p.forced = s
-			p.abort()
-		}
-	}
 }
 
 // abort ends what still runs, now.
@@ -198,6 +156,7 @@ func (p *process) stopped() int {
 	for _, m := range p.members {
 		if !m.ended {
 			m.events.Log().Error().Msg(m.locate(p.hung()))
+			p.sayEnded(m, 0)
 		}
 	}
 	if cause != nil && code == exitExpectation {
@@ -208,7 +167,7 @@ func (p *process) stopped() int {
 		ExitCode: int64(code), Reason: p.reason(code),
 		UptimeMs: time.Since(p.started).Milliseconds(), DrainMs: time.Since(p.stopping).Milliseconds(),
 		RecordsInTotal: t.In, RecordsOutTotal: t.Out, FilteredTotal: t.Filtered, RejectedTotal: t.Rejected,
-		Abandoned: t.Abandoned,
+		Abandoned: t.Abandoned, FailedPipelines: p.failed.names(p.members),
 	}
 	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = p.latency()
 	if cause != nil {
@@ -220,65 +179,6 @@ func (p *process) stopped() int {
 	p.events.Close()
 	p.events.Emit(ev, "")
 	return code
-}
-
-// exit gives the exit code of the worst end, and its error.
-func (p *process) exit() (code int, cause error) {
-	for _, m := range p.members {
-		err := m.err
-		if !m.ended {
-			err = p.hung()
-		}
-		if c := exitCode(err); badness(c) > badness(code) {
-			code, cause = c, err
-		}
-	}
-	switch {
-	case p.forced == syscall.SIGTERM:
-		return exitTerminate, cause
-	case p.forced != nil:
-		return exitInterrupt, cause
-	case code == exitDone && p.signal == nil && p.expect != nil:
-		cause = p.expect()
-		return exitCode(cause), cause
-	}
-	return code, cause
-}
-
-// hung is the error of a pipeline that did not even end when it was aborted.
-func (p *process) hung() error {
-	return fmt.Errorf("waiting for the pipeline to end: %w", &pipeline.AbandonedError{Forced: p.forced != nil, Running: 1})
-}
-
-// badness puts exit codes in order: the cause of a stop is worse than what became of
-// the others.
-func badness(code int) int {
-	order := []int{exitDone, exitExpectation, exitAbandoned, exitEnvironment, exitFailed, exitUsage}
-	for i, c := range order {
-		if c == code {
-			return i
-		}
-	}
-	return len(order)
-}
-
-func (p *process) reason(code int) string {
-	switch code {
-	case exitDone:
-		if p.signal != nil {
-			return "signal"
-		}
-		return "completed"
-	case exitAbandoned:
-		return "drain_timeout"
-	case exitEnvironment:
-		return "environment"
-	case exitExpectation:
-		return "expectation"
-	case exitInterrupt, exitTerminate:
-		return "forced"
-	}
-	return "failed"
 }
 
 // latency gives the percentiles of the whole run over all pipelines, in milliseconds;
@@ -340,7 +240,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 			looked = time.Now()
 		}
 		why, ok := within(p.unready)
-		if !ok || ctx.Err() != nil {
+		if !ok || ctx.Err() != nil || p.draining.Load() {
 			continue
 		}
 		every = readyEvery
@@ -364,6 +264,9 @@ func (p *process) sayReady() {
 
 // unready says why the process can make no progress, "" when it can.
 func (p *process) unready() string {
+	if len(p.failed.all()) > 0 {
+		return "failed"
+	}
 	for _, m := range p.members {
 		s := m.runner.Snapshot()
 		switch {
@@ -388,14 +291,4 @@ func within[T any](f func() T) (v T, ok bool) {
 	case <-timer.C:
 		return v, false
 	}
-}
-
-func signalName(s os.Signal) string {
-	switch s {
-	case syscall.SIGTERM:
-		return "SIGTERM"
-	case os.Interrupt:
-		return "SIGINT"
-	}
-	return fmt.Sprint(s)
 }

@@ -70,6 +70,7 @@ type fakeRunner struct {
 	drains  time.Duration // from the cancelled ctx to the end
 	drained error
 	hangs   bool // Run does not even return after Abort
+	mute    bool // its snapshot takes longer than anybody waits
 	aborted chan struct{}
 	once    sync.Once
 
@@ -108,6 +109,9 @@ func (f *fakeRunner) Run(ctx context.Context) error {
 func (f *fakeRunner) Abort() { f.once.Do(func() { close(f.aborted) }) }
 
 func (f *fakeRunner) Snapshot() pipeline.Snapshot {
+	if f.mute {
+		time.Sleep(time.Minute)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.state
@@ -137,12 +141,14 @@ type supervised struct {
 	code    chan int
 }
 
-func supervise(fakes ...*fakeRunner) *supervised { return superviseAnd(nil, fakes...) }
+func supervise(fakes ...*fakeRunner) *supervised { return superviseAs(func(*process) {}, fakes...) }
 
-func superviseAnd(expect func() error, fakes ...*fakeRunner) *supervised {
+// superviseAs is supervise with settings of the process.
+func superviseAs(set func(*process), fakes ...*fakeRunner) *supervised {
 	s := &supervised{signals: make(chan os.Signal, 8), code: make(chan int, 1)}
 	events := event.New(&s.log, event.Options{Instance: "test"})
-	s.process = &process{events: events, drain: 25 * time.Second, signals: s.signals, started: time.Now(), expect: expect}
+	s.process = &process{events: events, drain: 25 * time.Second, signals: s.signals, started: time.Now()}
+	set(s.process)
 	for i, f := range fakes {
 		name := fmt.Sprintf("p%d", i)
 		s.members = append(s.members, &member{name: name, runner: f, events: events.Pipeline(name), reports: true,
@@ -169,7 +175,7 @@ func TestFiniteSourcesEndWithZero(t *testing.T) {
 		if code, took := s.end(); code != exitDone || took != time.Second {
 			t.Errorf("exit code %d after %v", code, took)
 		}
-		if got := s.log.events(t); got != "process.ready process.stopping process.stopped" {
+		if got := s.log.events(t); got != "pipeline.stopped process.ready pipeline.stopped process.stopping process.stopped" {
 			t.Errorf("events: %s", got)
 		}
 		last := s.last(t)
@@ -242,6 +248,15 @@ func TestTwoSignalsAtOnceAreOne(t *testing.T) {
 			}
 		})
 	}
+	synctest.Test(t, func(t *testing.T) { // although the first takes a second to handle
+		s := supervise(newFake(&fakeRunner{drains: 3 * time.Second, mute: true}))
+		s.signals <- syscall.SIGTERM
+		s.signals <- os.Interrupt
+		if code, _ := s.end(); code != exitDone {
+			t.Errorf("exit code %d", code)
+		}
+		time.Sleep(time.Hour)
+	})
 	synctest.Test(t, func(t *testing.T) {
 		s := supervise(newFake(&fakeRunner{drains: time.Hour}))
 		s.signals <- syscall.SIGTERM
@@ -323,7 +338,7 @@ func TestLoadingIsInterrupted(t *testing.T) {
 				signals <- syscall.SIGTERM
 			}
 			from := time.Now()
-			stopped, err := interrupted(context.Background(), signals, func(ctx context.Context) error {
+			stopped, err := interrupted(context.Background(), signals, false, loadDrain+abortAfter, func(ctx context.Context) error {
 				select {
 				case <-time.After(time.Minute):
 				case <-ctx.Done():
@@ -374,21 +389,22 @@ func TestTheProcessEndsAlthoughAPipelineHangs(t *testing.T) {
 	})
 }
 
+// With --fail-fast.
 func TestOneFailureStopsTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := supervise(newFake(&fakeRunner{drains: time.Second}),
+		s := superviseAs(func(p *process) { p.failFast = true }, newFake(&fakeRunner{drains: time.Second}),
 			newFake(&fakeRunner{after: time.Minute, err: errors.New("writing: the disk is full")}),
 			newFake(&fakeRunner{drains: 2 * time.Second, drained: &pipeline.AbandonedError{Abandoned: 1}}))
 		code, took := s.end()
 		if code != exitFailed || took != time.Minute+2*time.Second {
 			t.Errorf("exit code %d after %v", code, took)
 		}
-		want := "process.ready log(p1.yaml:3:5: writing: the disk is full) process.stopping " +
-			"log(p2.yaml:3:5: abandoned 1 records in flight; they are uncommitted and will be read again) process.stopped"
+		want := "process.ready log(p1.yaml:3:5: writing: the disk is full) pipeline.stopped process.stopping pipeline.stopped " +
+			"log(p2.yaml:3:5: abandoned 1 records in flight; they are uncommitted and will be read again) pipeline.stopped process.stopped"
 		if got := s.log.events(t); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
-		if last := s.last(t); last["reason"] != "failed" || last["error_message"] != "writing: the disk is full" {
+		if last := s.last(t); last["reason"] != "failed" || last["error_message"] != "writing: the disk is full" || last["failed_pipelines"] != "p1" {
 			t.Errorf("last line: %v", last)
 		}
 	})
@@ -403,10 +419,11 @@ func TestTheEnvironmentIsThree(t *testing.T) {
 	})
 }
 
+func rejectedOne() error { return &exitError{exitExpectation, errors.New("1 record was rejected")} }
+
 func TestAnExpectationThatIsNotMetIsFour(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := superviseAnd(func() error { return &exitError{exitExpectation, errors.New("1 record was rejected")} },
-			newFake(&fakeRunner{after: time.Second}))
+		s := superviseAs(func(p *process) { p.expect = rejectedOne }, newFake(&fakeRunner{after: time.Second}))
 		if code, _ := s.end(); code != exitExpectation {
 			t.Errorf("exit code %d", code)
 		}

@@ -43,7 +43,8 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
 - An **expression** reads the record's fields, ` + "`meta.topic`, `meta.partition`, `meta.offset`, `meta.time`, `meta.key` and\n  `header(\"name\")`" + `; a **condition** is one that is true or false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. What is
   missing is nil; nil orders against nothing and is false in a condition. A field whose name is no identifier is
   ` + "`$env[\"flight number\"]`" + `. Quote an expression in YAML when it begins with ` + "`!`, `#`" + ` or a quote, or holds ` + "`: ` or ` #`" + `.
-- Every mistake of a file is reported at once by ` + "`penstock check`" + `, at line and column.
+- Every mistake of a file is reported at once by ` + "`penstock check`" + `, at line and column; what is right and hardly means what was
+  meant is a warning, which fails with ` + "`--strict`" + ` alone. A text in a value has quotes of its own: ` + "`country: '\"DE\"'`" + `.
 `
 
 // pipelineFileReference writes the page from the catalog.

@@ -192,19 +192,13 @@ type replaying struct {
 }
 
 func (r *replaying) run(ctx context.Context, signals <-chan os.Signal, out io.Writer) int {
-	p := &process{events: r.events, drain: r.set.Process.Limits.Drain, signals: signals, started: time.Now()}
+	p := &process{events: r.events, drain: r.set.Process.Limits.Drain, signals: signals, started: time.Now(), terminal: true}
 	announce(r.events, r.set)
 	logProblems(r.events, r.set.Warnings)
-	all, err := assembleAll(r.set, r.events, r.standIns(out))
-	if err == nil {
-		err = p.prepare(ctx, all)
-	}
-	if err == nil && p.signal == nil {
-		err = p.addMembers(all)
-	}
+	all, err := p.prepare(ctx, r.set, r.standIns(out))
 	if err != nil || p.signal != nil {
 		discardAll(all)
-		return p.neverRan(err)
+		return p.neverRan(err, all)
 	}
 	p.expect = func() error { return r.flags.expected(p.members[0].runner.Snapshot()) }
 	ctx, cancel := context.WithCancel(ctx)

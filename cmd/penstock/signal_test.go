@@ -124,8 +124,17 @@ func startDaemonTo(t *testing.T, file string, stdout, stderr *os.File) *running 
 // startCommand runs a command as a process of its own.
 func startCommand(t *testing.T, stdout, stderr *os.File, args ...string) *running {
 	t.Helper()
+	return startCommandOn(t, nil, stdout, stderr, args...)
+}
+
+// startCommandOn is startCommand with a standard input.
+func startCommandOn(t *testing.T, stdin, stdout, stderr *os.File, args ...string) *running {
+	t.Helper()
 	r := &running{t: t, command: exec.Command("penstock", args...), stuck: make(chan struct{})}
 	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
+	if stdin != nil {
+		r.command.Stdin = stdin
+	}
 	if stdout != nil {
 		r.command.Stdout = stdout
 	} else {

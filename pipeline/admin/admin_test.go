@@ -119,6 +119,20 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestAFailureIsShown: a pipeline that has failed stands among the others, with its error.
+func TestAFailureIsShown(t *testing.T) {
+	o := healthy()
+	o.Snapshots = func() []pipeline.Snapshot {
+		return []pipeline.Snapshot{{Pipeline: "a", State: "running"}, {Pipeline: "b", State: "failed", Err: errors.New("the disk is full")}}
+	}
+	s := start(t, o)
+	_, body, _ := ask(t, client(t, &http.Transport{}), "GET", "http://"+s.Addr()+"/api/v1/stats", nil)
+	if !strings.Contains(body, `{"pipeline":"a","state":"running","started":`) ||
+		!strings.Contains(body, `{"pipeline":"b","state":"failed","error":"the disk is full","started":`) {
+		t.Error(body)
+	}
+}
+
 // TestTheLogIsShown: what of the log nobody reads is to be seen here.
 func TestTheLogIsShown(t *testing.T) {
 	o := healthy()

@@ -47,6 +47,7 @@ type percentilesJSON struct {
 type pipelineJSON struct {
 	Pipeline  string `json:"pipeline"`
 	State     string `json:"state"`
+	Error     string `json:"error,omitempty"`
 	StartedAt string `json:"started"`
 	At        string `json:"timestamp"`
 	countsJSON
@@ -144,6 +145,9 @@ func pipelineOf(s *pipeline.Snapshot) pipelineJSON {
 		CommitAgeMaxMs: s.CommitAgeMax.Milliseconds(), OldestInflightMs: s.OldestInFlight.Milliseconds(),
 		Backpressure: s.Backpressure, Bottleneck: s.Bottleneck, DeadLetters: s.DeadLetterCount,
 		Source: sourceOf(s.Source), Steps: []stepJSON{}, Sinks: []sinkJSON{},
+	}
+	if s.Err != nil {
+		p.Error = s.Err.Error()
 	}
 	for _, st := range s.Steps {
 		p.Steps = append(p.Steps, stepJSON{

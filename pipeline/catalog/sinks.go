@@ -79,6 +79,9 @@ func sinkKinds() config.Kinds {
 				}
 				return errors.New("the source is not Kafka, so the sink needs brokers of its own: brokers: [127.0.0.1:9092]")
 			},
+			Channels: func(settings any, p *config.Pipeline) []config.Channel {
+				return topicsWritten(settings.(*sinks.KafkaSettings), p)
+			},
 			Build: build(func(s sinks.KafkaSettings, env config.Env) (*sinks.Kafka, error) {
 				return sinks.NewKafka(s, env.Source)
 			}),
@@ -112,8 +115,11 @@ func sinkKinds() config.Kinds {
 			Example: `http:
   url: http://127.0.0.1:8080/late
   format: ndjson`,
-			Settings:  settings(sinks.DefaultHTTP),
-			Fill:      func(settings any, _ *config.Pipeline) { settings.(*sinks.HTTPSettings).Fill() },
+			Settings: settings(sinks.DefaultHTTP),
+			Fill:     func(settings any, _ *config.Pipeline) { settings.(*sinks.HTTPSettings).Fill() },
+			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
+				return warnFixedHeaders(settings.(*sinks.HTTPSettings))
+			},
 			Guarantee: "the server has said so; a request that is sent again carries the same Idempotency-Key; order of each lane kept",
 			Build: build(func(s sinks.HTTPSettings, env config.Env) (*sinks.HTTP, error) {
 				s.As = fixtureIfDead(s.As, env)

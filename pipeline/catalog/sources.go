@@ -34,16 +34,25 @@ func sourceKinds() config.Kinds {
 				}
 			},
 			Check: checkKafkaSource,
+			Channels: func(settings any, _ *config.Pipeline) []config.Channel {
+				return topicsRead(settings.(*source.KafkaSettings))
+			},
 			Build: build(func(s source.KafkaSettings, env config.Env) (*source.Kafka, error) {
 				return source.NewKafka(s, source.KafkaOptions{Pipeline: env.Pipeline, Drain: time.Duration(env.Drain)})
 			}),
 		},
 		{
 			Section: config.SourceSection, Name: "replay",
-			Doc:       "reads fixture files, one after another, and ends",
+			Doc:       "reads fixture files or standard input, one after another, and ends",
 			Example:   "replay: {files: [flights.jsonl], as: value, key: origin}",
 			Settings:  settings(zero[source.ReplaySettings]),
-			Guarantee: "finite; every run begins at the first line",
+			Guarantee: "finite; every run begins at the first line; what a pipe has given cannot be read again",
+			Once: func(settings any) (what, field string) {
+				if field := settings.(*source.ReplaySettings).StandardInput(); field != "" {
+					return "standard input", field
+				}
+				return "", ""
+			},
 			Build: build(func(s source.ReplaySettings, _ config.Env) (*source.Replay, error) {
 				return source.NewReplay(s, source.ReplayOptions{})
 			}),

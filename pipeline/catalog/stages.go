@@ -50,7 +50,8 @@ func stageKinds() config.Kinds {
 		},
 		{
 			Section: config.StageSection, Name: "dedupe", Short: "key", OneByOne: true,
-			Doc:      "filters a record whose key another record has had before, as far as memory goes",
+			Doc: "filters a record whose key another record has had before, as far as memory goes; a record that is rejected or abandoned " +
+				"behind this step was not there, but what repeats it before that is filtered; one that is filtered behind this step stays remembered",
 			Example:  "dedupe: {key: id, size: 100000, ttl: 1h}",
 			Settings: settings(stages.DefaultDedupe),
 			Build: build(func(s stages.DedupeSettings, _ config.Env) (*stages.Dedupe, error) {
@@ -82,6 +83,9 @@ workers: 64
 timeout: 500ms
 deadline: 10s`,
 			Settings: settings(stages.DefaultHTTP),
+			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
+				return warnNoBody(settings.(*stages.HTTPSettings))
+			},
 			Build: build(func(s stages.HTTPSettings, env config.Env) (*stages.HTTP, error) {
 				return stages.NewHTTP(s, env.Workers)
 			}),

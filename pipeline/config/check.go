@@ -41,6 +41,7 @@ func (d *decoder) check(p *Pipeline) {
 	d.delivery(p)
 	d.admin(p)
 	d.components(p)
+	d.doubts(p)
 }
 
 var notName = regexp.MustCompile(`[^a-z0-9]+`)
@@ -238,28 +239,15 @@ func (d *decoder) admin(p *Pipeline) {
 
 // components lets each kind look at its settings beside the rest of the file.
 func (d *decoder) components(p *Pipeline) {
-	look := func(c Component, path string) {
-		if c.Kind == nil || d.faulty(path+"."+c.Kind.Name) {
-			return
-		}
+	d.eachComponent(p, func(c Component, path string) {
 		if c.Kind.Fill != nil {
 			c.Kind.Fill(c.Settings, p)
 		}
 		if c.Kind.Check == nil {
 			return
 		}
-		d.settle(c.Kind.Check(c.Settings, p), path+"."+c.Kind.Name, nil)
-	}
-	look(p.Source, "source")
-	for i := range p.Stages {
-		look(p.Stages[i].Component, fmt.Sprintf("stages[%d]", i))
-	}
-	for i := range p.Sinks {
-		look(p.Sinks[i].Component, fmt.Sprintf("sinks[%d]", i))
-	}
-	if p.DeadLetter != nil {
-		look(p.DeadLetter.Component, "dead_letter")
-	}
+		d.settle(c.Kind.Check(c.Settings, p), path, nil)
+	})
 }
 
 // faulty says whether something within the value at path has been reported.

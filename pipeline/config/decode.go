@@ -18,6 +18,8 @@ type decoder struct {
 	places map[string]*node // values by path, "stages[2].http.url"
 	keys   map[string]*node // and their keys
 	bad    map[string]bool  // components with a mistake in them, by path
+
+	written []written // expressions and templates, in order
 }
 
 // a nodeDecoder reads itself from a node; the types of this package that are no plain
@@ -247,7 +249,10 @@ func (d *decoder) settle(err error, path string, wrong map[string]bool) bool {
 	n := d.where(path)
 	var at *pipeline.FieldError
 	if errors.As(err, &at) {
-		first, _, _ := strings.Cut(at.Field, ".")
+		first := at.Field
+		if i := strings.IndexAny(first, ".["); i >= 0 {
+			first = first[:i]
+		}
 		if wrong[first] || len(wrong) > 0 && !d.given(join(path, first)) {
 			return false
 		}
@@ -259,6 +264,11 @@ func (d *decoder) settle(err error, path string, wrong map[string]bool) bool {
 }
 
 func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
+	if t.commas {
+		if n = d.parted(n, path); n.kind == brokenNode {
+			return false
+		}
+	}
 	if n.kind == scalarNode && n.null && n.tag == "" {
 		return d.errorAt(n, label(path)+" is empty: it takes a list", "give it entries, or remove the line")
 	}
@@ -266,6 +276,9 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 		suggestion := ""
 		if elem := v.Type().Elem(); n.kind == scalarNode && !n.null && (isScalarKind(elem) || isText(elem)) {
 			suggestion = fmt.Sprintf("write %s: [%s]", label(path), n.raw)
+			if len(n.pieces) > 0 { // whose braces would be YAML's
+				suggestion = fmt.Sprintf("write %s: [%s]; each entry stands by itself", label(path), quoted(n.raw))
+			}
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes a list, not %s", label(path), n.describe()), suggestion)
 	}
@@ -275,7 +288,7 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 	ok := true
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
 	for i, item := range n.items {
-		ok = d.value(item, v.Index(i), tags{enum: t.enum, path: t.path}, fmt.Sprintf("%s[%d]", path, i)) && ok
+		ok = d.value(item, v.Index(i), t.ofElement(), fmt.Sprintf("%s[%d]", path, i)) && ok
 	}
 	return ok
 }
@@ -290,7 +303,7 @@ func (d *decoder) dictionary(n *node, v reflect.Value, t tags, path string) bool
 		at := join(path, key.text)
 		d.keys[at] = key
 		elem := reflect.New(v.Type().Elem()).Elem()
-		ok = d.value(n.items[i], elem, tags{enum: t.enum, path: t.path}, at) && ok
+		ok = d.value(n.items[i], elem, t.ofElement(), at) && ok
 		v.SetMapIndex(reflect.ValueOf(key.text).Convert(v.Type().Key()), elem)
 	}
 	return d.length(n, len(n.items), t, path, "entries") && ok
@@ -306,7 +319,7 @@ func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
 	for i, key := range n.keys {
 		at := join(path, key.text)
 		d.keys[at] = key
-		ok = d.value(n.items[i], reflect.ValueOf(into.Add(key.text)).Elem(), tags{enum: t.enum, path: t.path}, at) && ok
+		ok = d.value(n.items[i], reflect.ValueOf(into.Add(key.text)).Elem(), t.ofElement(), at) && ok
 	}
 	return d.length(n, len(n.items), t, path, "entries") && ok
 }

@@ -24,7 +24,12 @@ type tags struct {
 	enum     []string
 	min, max string
 	path     bool
+	value    bool
+	commas   bool
 }
+
+// ofElement gives the tags that hold for each element too.
+func (t tags) ofElement() tags { return tags{enum: t.enum, path: t.path, value: t.value} }
 
 // fieldsOf lists the settings of a struct type, embedded ones marked inline included.
 func fieldsOf(t reflect.Type) []field {
@@ -54,6 +59,8 @@ func fieldsOf(t reflect.Type) []field {
 			tags: tags{
 				doc: f.Tag.Get("doc"), required: f.Tag.Get("required") == "true", enum: enum,
 				min: f.Tag.Get("min"), max: f.Tag.Get("max"), path: f.Tag.Get("path") == "true",
+				value:  f.Tag.Get("value") == "true",
+				commas: f.Tag.Get("commas") == "true",
 			},
 		})
 	}

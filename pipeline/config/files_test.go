@@ -14,7 +14,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/config"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected messages of testdata/config/*.bad.yaml")
+var update = flag.Bool("update", false, "rewrite the expected messages of testdata/config/*.bad.yaml and *.warn.yaml")
 
 const testdata = "../../testdata/config"
 
@@ -64,13 +64,18 @@ func isHead(line string) bool {
 }
 
 // Every bad file names all its mistakes in its first lines, and nothing else is found.
-func TestBadFiles(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(testdata, "*.bad.yaml"))
-	if err != nil || len(files) < 30 {
-		t.Fatalf("%d bad files, %v", len(files), err)
+func TestBadFiles(t *testing.T) { heads(t, "bad", 30) }
+
+// Every file that is right and hardly means what was meant names what is doubtful.
+func TestWarnFiles(t *testing.T) { heads(t, "warn", 4) }
+
+func heads(t *testing.T, kind string, least int) {
+	files, err := filepath.Glob(filepath.Join(testdata, "*."+kind+".yaml"))
+	if err != nil || len(files) < least {
+		t.Fatalf("%d %s files, %v", len(files), kind, err)
 	}
 	for _, name := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(name), ".bad.yaml"), func(t *testing.T) {
+		t.Run(strings.TrimSuffix(filepath.Base(name), "."+kind+".yaml"), func(t *testing.T) {
 			if *update {
 				rewrite(t, name)
 			}
@@ -84,7 +89,11 @@ func TestBadFiles(t *testing.T) {
 					want = append(want, strings.TrimRight(line, "\n"))
 				}
 			}
-			got := wanted(problemsOf(t, name))
+			problems := problemsOf(t, name)
+			if kind == "warn" && len(problems.Errors()) > 0 {
+				t.Error("there are errors among them")
+			}
+			got := wanted(problems)
 			if g, w := strings.Join(got, "\n"), strings.Join(want, "\n"); g != w || g == "" {
 				t.Errorf("found:\n%s\n\nwanted:\n%s", g, w)
 			}
@@ -94,7 +103,10 @@ func TestBadFiles(t *testing.T) {
 
 func problemsOf(t *testing.T, name string) config.Problems {
 	t.Helper()
-	_, err := loader().Load(name)
+	set, err := loader().Load(name)
+	if err == nil && strings.HasSuffix(name, ".warn.yaml") {
+		return set.Warnings
+	}
 	var invalid *config.InvalidError
 	if !errors.As(err, &invalid) {
 		t.Fatalf("%s is taken: %v", name, err)

@@ -37,6 +37,10 @@ const (
 //	                  of a list, a mapping or a text: of its length
 //	path:"true"       an expr.Template or a text that is a file name: made absolute,
 //	                  relative to the folder of the pipeline file, before it is read
+//	value:"true"      expressions that give values to pass on, of which a text that never
+//	                  changes is one: check warns where one is likely meant
+//	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
+//	                  by commas, so that a variable can hold several entries
 //
 // Types: bool, integers, floats, string, time.Duration, pipeline.Size,
 // pipeline.Secret, pipeline.Path, any encoding.TextUnmarshaler (an *expr.Error is
@@ -73,6 +77,16 @@ type Kind struct {
 	// touching anything outside the process but files that the settings name. nil:
 	// nothing to find. Errors are treated like those of Validate.
 	Check func(settings any, p *Pipeline) error
+	// Warn finds what is right and hardly means what its writer meant, like Check. It must
+	// be sure: whoever means it cannot be rid of the warning, unless its suggestion says
+	// how. nil: nothing to find.
+	Warn func(settings any, p *Pipeline) []Warning
+	// Channels are the topics that the settings are sure to name: of a source those it
+	// reads, of a sink those it writes. nil: none.
+	Channels func(settings any, p *Pipeline) []Channel
+	// Once says of a source what it takes that a process has one of, like its standard
+	// input, and the field that names it; "" for nothing. nil: nothing ever.
+	Once func(settings any) (what, field string)
 	// Build makes the component from checked settings: a pipeline.Source,
 	// pipeline.Stage, pipeline.Splitter or pipeline.Sink. It connects to nothing.
 	Build func(settings any, env Env) (any, error)

@@ -43,17 +43,20 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 	}
 	problems = append(problems, overrides.unused(len(files))...)
 	set.Process = mergeProcess(decoders, set.Pipelines)
-	names := map[string]*node{}
+	names, taken := map[string]*node{}, map[string]*node{}
 	for i, p := range set.Pipelines {
-		d := decoders[i]
 		if p == nil {
-			problems = append(problems, d.problems...)
 			continue
 		}
+		d := decoders[i]
 		p.Process = set.Process
 		d.check(p)
 		d.uniqueName(p, names)
+		d.takenOnce(p, taken)
 		d.remember(p)
+	}
+	loops(decoders, set.Pipelines)
+	for _, d := range decoders {
 		problems = append(problems, d.problems...)
 	}
 	var secrets []string
@@ -179,6 +182,25 @@ func (d *decoder) uniqueName(p *Pipeline, names map[string]*node) {
 		return
 	}
 	names[p.Name] = n
+}
+
+// takenOnce reports a second source that takes what the process has one of.
+func (d *decoder) takenOnce(p *Pipeline, taken map[string]*node) {
+	k := p.Source.Kind
+	if k == nil || k.Once == nil {
+		return
+	}
+	what, field := k.Once(p.Source.Settings)
+	if what == "" {
+		return
+	}
+	n := d.at("source." + k.Name + "." + field)
+	if first := taken[what]; first != nil {
+		d.errorAt(n, fmt.Sprintf("a second pipeline that reads %s; the first is %s:%d", what, first.src.name, first.line),
+			"a process has one: what comes would go to either; run them as two processes, or read a file")
+		return
+	}
+	taken[what] = n
 }
 
 // remember keeps what show and hash need to know of the file.

@@ -259,7 +259,13 @@ func (d *decoder) textError(n *node, err error, path, suggestion string) bool {
 	if !errors.As(err, &compile) {
 		return d.errorAt(n, name+": "+n.conceal(err.Error()), suggestion)
 	}
-	p := n.problem(SeverityError, name+": "+n.conceal(compile.Message), n.conceal(compile.Suggestion))
+	d.report(d.placed(SeverityError, n, name, compile))
+	return false
+}
+
+// placed makes a problem of an error within the text of n.
+func (d *decoder) placed(sev Severity, n *node, name string, compile *expr.Error) Problem {
+	p := n.problem(sev, name+": "+n.conceal(compile.Message), n.conceal(compile.Suggestion))
 	offset := max(compile.Column-1, 0)
 	if offset > 0 && offset <= len(n.raw) {
 		p.Line, p.Column = n.place(offset)
@@ -272,8 +278,7 @@ func (d *decoder) textError(n *node, err error, path, suggestion string) bool {
 		p.Source, p.from = excerpt(n.src.line(p.Line), p.Column)
 		p.width = w
 	}
-	d.report(p)
-	return false
+	return p
 }
 
 // wordWidth is the length of the name or number at the beginning of s, at least 1.
@@ -296,7 +301,48 @@ func (n *node) sourceText() string {
 	if before, _, ok := strings.Cut(rest, " #"); ok {
 		rest = before
 	}
-	return strings.TrimSpace(rest)
+	return strings.TrimSpace(rest[:n.flowEnd(rest)])
+}
+
+// flowEnd gives where a value ends that stands within { } or [ ], or is such a thing
+// itself: what follows belongs to the mapping or list around it.
+func (n *node) flowEnd(text string) int {
+	itself := n.kind != scalarNode
+	depth, quote, before := 0, byte(0), byte(':')
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quote != 0:
+			if c == quote {
+				quote = 0
+			}
+		case (c == '"' || c == '\'') && strings.IndexByte("{[,:", before) >= 0:
+			quote = c
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth == 0 && itself {
+				return i + 1
+			}
+			if depth < 0 && n.flow {
+				return i
+			}
+		case c == ',' && depth == 0 && n.flow:
+			return i
+		}
+		if c != ' ' {
+			before = c
+		}
+	}
+	return len(text)
+}
+
+// reads says whether the text of a mapping or a list is what v takes: then somebody
+// forgot the quotes.
+func (n *node) reads(v reflect.Value) bool {
+	into, ok := reflect.New(v.Type()).Interface().(encoding.TextUnmarshaler)
+	text := n.sourceText()
+	return ok && strings.IndexAny(text, "{[") == 0 && into.UnmarshalText([]byte(text)) == nil
 }
 
 // expression decodes an expression or a template, with a watch on what YAML does to
@@ -307,7 +353,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	switch {
 	case n.kind != scalarNode:
 		suggestion := ""
-		if n.src.line(n.line) != "" && strings.HasPrefix(n.sourceText(), "{") {
+		if n.src.line(n.line) != "" && n.reads(v) {
 			suggestion = quote
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)
@@ -321,7 +367,10 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 			at = k
 		}
 		suggestion := "an expression that begins with # or ! must be quoted: " + name + ": '…'"
-		if n.flow {
+		switch {
+		case n.null && n.raw != "":
+			suggestion = "to YAML, " + n.raw + " is nothing: write nil"
+		case n.flow:
 			suggestion = inFlow
 		}
 		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes an expression", name), suggestion)
@@ -339,6 +388,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		}
 		return d.textError(n, d.hintQuotes(n, err), path, "")
 	}
+	d.wrote(n, v, t, path, len(text)-len(n.text))
 	if w, ok := v.Addr().Interface().(interface{ Write(raw string) }); ok && len(n.pieces) > 0 {
 		w.Write(n.raw)
 	}
@@ -366,28 +416,4 @@ func (d *decoder) hintQuotes(n *node, err error) error {
 		return err
 	}
 	return &expr.Error{Column: compile.Column, Message: compile.Message, Suggestion: hint}
-}
-
-// comment finds a comment behind a plain scalar, on its line, and how many spaces
-// stand before it.
-func (n *node) comment() (spaces int, ok bool) {
-	line := n.src.line(n.line)
-	rest, ok := strings.CutPrefix(line[byteIndex(line, n.col):], n.raw)
-	if !ok || n.style != plainStyle || n.raw == "" {
-		return 0, false
-	}
-	trimmed := strings.TrimLeft(rest, " \t")
-	return len(rest) - len(trimmed), strings.HasPrefix(trimmed, "#") && len(trimmed) < len(rest)
-}
-
-// warnComment warns where a comment may be the end of the expression.
-func (d *decoder) warnComment(n *node, name string) {
-	spaces, ok := n.comment()
-	if !ok || spaces != 1 {
-		return
-	}
-	col := n.col + utf8.RuneCountInString(n.raw) + spaces
-	d.report(n.src.problem(SeverityWarning, n.line, col, 1,
-		fmt.Sprintf("%s ends here: to YAML, # begins a comment", name),
-		"quote the expression if # belongs to it; if this is a comment, put two spaces before it"))
 }

@@ -150,7 +150,12 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 		}
 		return o
 	case reflect.Slice:
-		return bounded(object{"type": "array", "items": b.value(reflect.New(typ.Elem()).Elem(), tags{enum: t.enum})}, t, "Items")
+		list := bounded(object{"type": "array", "items": b.value(reflect.New(typ.Elem()).Elem(), tags{enum: t.enum})}, t, "Items")
+		if t.commas {
+			text := object{"type": []string{"string", "number"}, "minLength": 1, "description": "entries, parted by commas"}
+			return object{"anyOf": []any{list, text}}
+		}
+		return list
 	case reflect.Map:
 		return bounded(object{"type": "object", "additionalProperties": b.value(reflect.New(typ.Elem()).Elem(), tags{enum: t.enum})}, t, "Properties")
 	case reflect.Interface:
@@ -298,6 +303,9 @@ func settingList(v reflect.Value) []Setting {
 	for _, f := range fieldsOf(v.Type()) {
 		fv := v.FieldByIndex(f.index)
 		s := Setting{Name: f.name, Type: typeName(f.typ), Required: f.tags.required, Doc: f.tags.doc, Enum: f.tags.enum}
+		if f.tags.commas {
+			s.Type += ", or a text parted by commas"
+		}
 		if d, ok := defaultOf(fv); ok && !s.Required {
 			s.Default = d
 		}

@@ -8,6 +8,7 @@ import (
 
 var (
 	userInfo    = regexp.MustCompile(`(://[^/@:\s]*:)([^@/\s]+)(@)`)
+	userOfHost  = regexp.MustCompile(`([A-Za-z0-9_.-]+:)([^@/:,\s"']+)(@[A-Za-z0-9_.-]+:[0-9])`)
 	parameter   = regexp.MustCompile(`(?i)(\b(?:password|passwd|pwd|secret|token|api_?key)\s*=\s*)([^&\s;"']+)()`)
 	secretValue = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|dsn|authorization)["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,{}\[\]]+)()`)
 	secretKey   = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|dsn|authorization)["']?\s*:\s*)(\S.*)()`)
@@ -37,7 +38,7 @@ func (p Problems) concealAll(secrets []string) {
 				q.Source = strings.ReplaceAll(q.Source, secret, stars(secret))
 			}
 		}
-		hide := []*regexp.Regexp{userInfo, parameter, secretValue}
+		hide := []*regexp.Regexp{userInfo, userOfHost, parameter, secretValue}
 		if strings.HasPrefix(q.Text, readingYAML) {
 			hide = append(hide, secretKey)
 			q.Suggestion = secretKey.ReplaceAllString(q.Suggestion, "${1}***")

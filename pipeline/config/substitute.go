@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,6 +17,7 @@ type piece struct {
 	name   string
 	text   string
 	secret bool
+	whole  bool // it stands in messages in quotes alone: its words say nothing there
 }
 
 // A fault is a mistake in a scalar, at a byte of its raw text.
@@ -96,7 +98,7 @@ func (v *variables) lookup(whole string) (p piece, problem, suggestion string) {
 	case kind == ":?" && value == "":
 		return p, fmt.Sprintf("the variable %s is not set: %s", name, fallback), "set it in the environment"
 	case !set && kind != ":-":
-		return p, "the variable " + name + " is not set", "set it in the environment, or give a default: ${" + name + ":-…}"
+		return p, "the variable " + name + " is not set", "set it in the environment, or give a default: ${" + name + ":-…}" + fieldInstead(name)
 	default:
 		p.text = value
 	}
@@ -148,6 +150,10 @@ func (n *node) conceal(message string) string {
 			continue
 		}
 		message = strings.ReplaceAll(message, `"`+p.text+`"`, `"`+p.name+`"`)
+		if p.whole {
+			message = strings.ReplaceAll(message, strconv.Quote(p.text), `"`+p.name+`"`)
+			continue
+		}
 		for _, word := range append([]string{p.text}, strings.FieldsFunc(p.text, notWord)...) {
 			if len(word) > 3 || p.secret {
 				message = strings.ReplaceAll(message, word, p.name)
@@ -159,4 +165,12 @@ func (n *node) conceal(message string) string {
 
 func notWord(r rune) bool {
 	return r != '_' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r < 0x80
+}
+
+// fieldInstead tells whoever meant a field of the record, whose names have small letters.
+func fieldInstead(name string) string {
+	if name == strings.ToUpper(name) {
+		return ""
+	}
+	return "; a field of the record is " + name + " in an expression and {" + name + "} in a template, without $"
 }

@@ -56,6 +56,7 @@ type ProcessStopped struct {
 	E2EP99Ms        float64 `json:"e2e_p99_ms"`
 	E2EMaxMs        float64 `json:"e2e_max_ms"`
 	ErrorMessage    string  `json:"error_message" max:"512"`
+	FailedPipelines string  `json:"failed_pipelines" max:"8192"`
 }
 
 // ConfigApplied is config.applied: start, and reload.
@@ -183,6 +184,18 @@ type PipelineStats struct {
 	ConfigHash       string  `json:"config_hash"`
 	Goroutines       int64   `json:"goroutines"`
 	HeapBytes        int64   `json:"heap_bytes"`
+}
+
+// PipelineStopped is pipeline.stopped: one of several pipelines of the process has ended.
+type PipelineStopped struct {
+	Reason          string `json:"reason" required:"true" enum:"completed,stopping,drain_timeout,failed,environment,forced"`
+	UptimeMs        int64  `json:"uptime_ms"`
+	RecordsInTotal  int64  `json:"records_in_total"`
+	RecordsOutTotal int64  `json:"records_out_total"`
+	FilteredTotal   int64  `json:"filtered_total"`
+	RejectedTotal   int64  `json:"rejected_total"`
+	Abandoned       int64  `json:"abandoned"`
+	ErrorMessage    string `json:"error_message" max:"512"`
 }
 
 // StepStats is step.stats: every stats interval and once at the end, each step.
@@ -427,11 +440,12 @@ var Registry = []Definition{
 	{Name: "source.assigned", Level: Info, When: "partitions came with a generation", Says: "partitions assigned", Struct: SourceAssigned{}},
 	{Name: "source.revoked", Level: Info, When: "partitions went", Says: "partitions revoked", Struct: SourceRevoked{}},
 	{Name: "source.connected", Level: Info, When: "the broker answers again", Says: "broker connected", Struct: SourceConnected{}},
-	{Name: "source.disconnected", Level: Warn, When: "the broker does not answer", Says: "broker does not answer", Struct: SourceDisconnected{}},
+	{Name: "source.disconnected", Level: Warn, When: "the broker does not answer; once for each kind of error until it does", Says: "broker does not answer", Struct: SourceDisconnected{}},
 	{Name: "source.partition.stats", Level: Info, When: "every 60 s, each partition", Says: "partition", Struct: SourcePartitionStats{}},
 	{Name: "source.gap", Level: Error, When: "offsets that were committed or expected do not exist", Says: "offsets are missing", Struct: SourceGap{}},
 	{Name: "source.corrupt", Level: Error, When: "a batch that cannot be read", Says: "a batch cannot be read", Struct: SourceCorrupt{}},
 	{Name: "pipeline.stats", Level: Info, When: "every stats interval and once at the end", Struct: PipelineStats{}},
+	{Name: "pipeline.stopped", Level: Info, When: "one of several pipelines of the process has ended", Says: "pipeline stopped", Struct: PipelineStopped{}},
 	{Name: "step.stats", Level: Info, When: "every stats interval and once at the end, each step", Struct: StepStats{}},
 	{Name: "sink.stats", Level: Info, When: "every stats interval and once at the end, each sink", Struct: SinkStats{}},
 	{Name: "error.stats", Level: Warn, When: "every stats interval, each step or sink and error type that had errors; 20 types at most, the rest as _other", Struct: ErrorStats{}},

@@ -12,16 +12,16 @@ import (
 func (p *plan) words(v reflect.Value, step string) string {
 	switch ev := v.Interface().(type) {
 	case PipelineStats:
-		return fmt.Sprintf("%s: %d in (%s), %d out (%s)%s, %d in flight, p99 %s%s", ev.State, ev.RecordsInTotal, rate(ev.RateIn),
+		return fmt.Sprintf("%s: %d in (%s), %d out (%s)%s, %d in flight%s%s", ev.State, ev.RecordsInTotal, rate(ev.RateIn),
 			ev.RecordsOutTotal, rate(ev.RateOut), outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
-			ev.Inflight, ms(ev.E2EP99Ms), lag(ev.LagSum))
+			ev.Inflight, p99(ev.E2EP99Ms), lag(ev.LagSum))
 	case StepStats:
-		return fmt.Sprintf("%s: %d in (%s), %d out%s, queue %d/%d, busy %.0f %%, blocked %.0f %%, p99 %s", or(ev.Step, step),
+		return fmt.Sprintf("%s: %d in (%s), %d out%s, queue %d/%d, busy %.0f %%, blocked %.0f %%%s", or(ev.Step, step),
 			ev.RecordsInTotal, rate(ev.RateIn), ev.RecordsOutTotal, outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
-			ev.QueueLen, ev.QueueCap, 100*ev.BusyRatio, 100*ev.BlockedRatio, ms(ev.LatP99Ms))
+			ev.QueueLen, ev.QueueCap, 100*ev.BusyRatio, 100*ev.BlockedRatio, p99(ev.LatP99Ms))
 	case SinkStats:
-		return fmt.Sprintf("%s: %d in, %d out%s, %d writes, p99 %s", or(ev.Sink, step), ev.RecordsInTotal, ev.RecordsOutTotal,
-			outcomes(0, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal), ev.Batches, ms(ev.WriteP99Ms))
+		return fmt.Sprintf("%s: %d in, %d out%s, %d writes%s", or(ev.Sink, step), ev.RecordsInTotal, ev.RecordsOutTotal,
+			outcomes(0, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal), ev.Batches, p99(ev.WriteP99Ms))
 	case ErrorStats:
 		return fmt.Sprintf("%s: %d errors %s, %d in total: %s", or(ev.Step, step), ev.Count, token(ev.ErrorType), ev.CountTotal, ev.SampleMessage)
 	case SourcePartitionStats:
@@ -83,6 +83,14 @@ func or(s, otherwise string) string {
 		return otherwise
 	}
 	return s
+}
+
+// p99 says nothing of what is not known.
+func p99(f float64) string {
+	if !isNumber(f) {
+		return ""
+	}
+	return ", p99 " + ms(f)
 }
 
 func ms(f float64) string {

@@ -32,6 +32,10 @@ type program struct {
 	fields []string // top-level fields that are read
 	field  string   // the name, when bare
 	bare   bool     // the expression is a field and nothing else
+	can    mask
+	alone  string  // see Expr.Alone
+	whole  *string // the text, when the expression is one and nothing else
+	doubts []*Error
 }
 
 // A code is one compiled node.
@@ -54,6 +58,7 @@ type compiler struct {
 	preds  []scope    // predicates around the node, innermost last
 	slots  int
 	count  int // nodes compiled
+	doubts []*Error
 }
 
 type variable struct {
@@ -98,10 +103,15 @@ func compile(text string, want mask) (p *program, err error) {
 		c.fail(tree.Node, fmt.Sprintf("the expression gives %s, a condition must give true or false", k.can),
 			"compare it with something, as in delay >= 15")
 	}
-	return &program{
+	p = &program{
 		run: k.run, cond: c.condition(k), vars: c.slots,
 		fields: slices.Sorted(maps.Keys(c.fields)), field: k.field, bare: k.bare,
-	}, nil
+		can: k.can, alone: alone(tree.Node), doubts: c.doubts,
+	}
+	if s, ok := tree.Node.(*ast.StringNode); ok {
+		p.whole = &s.Value
+	}
+	return p, nil
 }
 
 // fail ends the compilation with an error at n.

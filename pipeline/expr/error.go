@@ -55,6 +55,9 @@ func syntaxError(text string, err error) *Error {
 		}
 	case strings.HasPrefix(msg, "Operator ("):
 		e.Message = "?? beside another operator needs parentheses"
+	case strings.HasPrefix(msg, "a map key must be"):
+		e.Message = "an object has names and values in its braces"
+		e.Suggestion = `write {"name": value}`
 	case strings.Contains(msg, "wrap predicate with brackets"):
 		e.Message = "several expressions in a predicate need { and }"
 	default:
@@ -62,6 +65,11 @@ func syntaxError(text string, err error) *Error {
 	}
 	return e
 }
+
+const (
+	equalHint = "write == to compare"
+	joinHint  = `join two values by an operator; a field name with a space is $env["…"]`
+)
 
 var longNumber = regexp.MustCompile(`[0-9][0-9a-fA-FxX_]{15,}`)
 
@@ -76,13 +84,13 @@ func unexpected(msg string) (message, suggestion string) {
 	message = "unexpected " + token
 	switch {
 	case token == "=":
-		suggestion = "write == to compare"
+		suggestion = equalHint
 	case token == "&":
 		suggestion = "write && or and"
 	case slices.Contains(words, token):
 		suggestion = `a field of this name is $env["` + token + `"]`
 	case strings.HasPrefix(msg, "unexpected token Identifier"), strings.HasPrefix(msg, "unexpected token Number"):
-		suggestion = `join two values by an operator; a field name with a space is $env["…"]`
+		suggestion = joinHint
 	}
 	return message, suggestion
 }

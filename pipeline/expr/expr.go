@@ -36,8 +36,9 @@ type Expr struct {
 func (e *Expr) UnmarshalText(text []byte) error {
 	p, err := compile(string(text), mAny)
 	if err != nil {
-		return err
+		return hinted(string(text), err, true)
 	}
+	p.doubtParts()
 	e.text, e.prog = string(text), p
 	return nil
 }
@@ -157,7 +158,7 @@ type Condition struct{ Expr }
 func (c *Condition) UnmarshalText(text []byte) error {
 	p, err := compile(string(text), mBool|mNil)
 	if err != nil {
-		return err
+		return hinted(string(text), err, false)
 	}
 	c.text, c.prog = string(text), p
 	return nil

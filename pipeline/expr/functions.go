@@ -75,7 +75,10 @@ func (c *compiler) unknown(n ast.Node, name string) {
 	if instead, ok := refused[name]; ok {
 		c.fail(n, name+" is not available", instead)
 	}
-	suggestion := ""
+	suggestion := foreignFunctions[name]
+	if suggestion != "" {
+		c.fail(n, "there is no function "+name, suggestion)
+	}
 	if near := nearest(name, Functions()); near != "" {
 		suggestion = "did you mean " + near + "?"
 	}
@@ -92,7 +95,11 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 		case f.most > f.least:
 			want = fmt.Sprintf("%d to %d", f.least, f.most)
 		}
-		c.fail(n, fmt.Sprintf("%s takes %s arguments, not %d", name, want, len(args)), "")
+		many := "s"
+		if want == "1" || want == "at least 1" {
+			many = ""
+		}
+		c.fail(n, fmt.Sprintf("%s takes %s argument%s, not %d", name, want, many, len(args)), "")
 	}
 	parts := c.nodes(args)
 	for i, p := range parts {

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,6 +104,9 @@ func fixed(t time.Time, layout string, zone *time.Location) (time.Time, bool) {
 		return t, true
 	case strings.HasPrefix(name, "GMT"): // and hours
 		return t.Add(-time.Duration(offset) * time.Second), true
+	case strings.HasPrefix(name, "+"), strings.HasPrefix(name, "-"): // hours, as zones without an abbreviation are written
+		hours, err := strconv.Atoi(name)
+		return t.Add(-time.Duration(hours) * time.Hour), err == nil
 	}
 	return t, false
 }

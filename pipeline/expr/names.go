@@ -25,6 +25,7 @@ func (c *compiler) name(n *ast.IdentifierNode) code {
 	case "header":
 		c.fail(n, "header is a function", `call header("name"); a field of this name is $env["header"]`)
 	}
+	c.doubtName(n)
 	return c.field(n.Value)
 }
 

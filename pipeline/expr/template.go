@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -17,6 +18,7 @@ type Template struct {
 	text     string
 	written  string // as the file has it, before variables were put in; "": the same
 	pieces   []piece
+	doubts   []*Error // of the text around the parts
 	compiled bool
 }
 
@@ -26,6 +28,7 @@ type piece struct {
 	part     *Expr // nil: static
 	inString bool  // the part stands within a JSON string
 	inPath   bool  // the part stands before the query of a URL
+	offset   int   // of the part's expression in the text
 }
 
 // UnmarshalText compiles. The error is an *Error, which carries the column within
@@ -35,7 +38,7 @@ func (t *Template) UnmarshalText(text []byte) error {
 	if err := s.scan(); err != nil {
 		return err
 	}
-	*t = Template{text: string(text), pieces: s.pieces, compiled: true}
+	*t = Template{text: string(text), pieces: s.pieces, doubts: s.doubts, compiled: true}
 	t.mark()
 	return nil
 }
@@ -121,6 +124,7 @@ type scanner struct {
 	at     int
 	static strings.Builder
 	pieces []piece
+	doubts []*Error
 }
 
 func (s *scanner) scan() error {
@@ -129,12 +133,16 @@ func (s *scanner) scan() error {
 		double := s.at+1 < len(s.text) && s.text[s.at+1] == c
 		switch {
 		case (c == '{' || c == '}') && double:
+			if c == '{' {
+				s.doubtBraces()
+			}
 			s.static.WriteByte(c)
 			s.at += 2
 		case c == '}':
 			return &Error{Column: s.at + 1, Message: "a } that closes nothing", Suggestion: "write }} for the character"}
 		case c == '{':
 			s.flush()
+			s.doubtPercent()
 			if err := s.part(); err != nil {
 				return err
 			}
@@ -165,18 +173,21 @@ func (s *scanner) part() error {
 	if strings.TrimSpace(text) == "" {
 		return &Error{Column: s.at + 1, Message: "a part without an expression", Suggestion: "write {{}} for two braces"}
 	}
-	e := new(Expr)
-	if err := e.UnmarshalText([]byte(text)); err != nil {
+	p, err := compile(text, mAny)
+	if err != nil {
 		var located *Error
 		if errors.As(err, &located) {
 			located.Column += start
+			if located.Suggestion == "" || located.Suggestion == joinHint || located.Suggestion == equalHint {
+				located.Suggestion = cmp.Or(foreign(text, located.Column-start), located.Suggestion)
+			}
 			if located.Suggestion == "" {
 				located.Suggestion = "braces of the text itself are written {{ and }}"
 			}
 		}
 		return err
 	}
-	s.pieces = append(s.pieces, piece{part: e})
+	s.pieces = append(s.pieces, piece{part: &Expr{text: text, prog: p}, offset: start})
 	s.at = end + 1
 	return nil
 }

@@ -65,7 +65,7 @@ func TestLag(t *testing.T) {
 		t.Fatal(err)
 	}
 	lag, err := c.Lag(deadline(t), group, []string{topic}, true)
-	if err != nil || len(lag) != 2 || lag[0] != (PartitionLag{TopicPartition{topic, 0}, 3, 0, 7, 4, 0}) || lag[1] != (PartitionLag{TopicPartition{topic, 1}, -1, 0, 1, 1, 0}) {
+	if err != nil || len(lag) != 2 || lag[0] != (PartitionLag{TopicPartition{topic, 0}, 3, 0, 7, 4, 0, ""}) || lag[1] != (PartitionLag{TopicPartition{topic, 1}, -1, 0, 1, 1, 0, ""}) {
 		t.Fatal(lag, err)
 	}
 	if lag, err = c.Lag(deadline(t), group, nil, true); err != nil || len(lag) != 1 || lag[0].Lag != 4 {
@@ -94,7 +94,7 @@ func TestLagShowsWhatATransactionHoldsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	lag, err := c.Lag(deadline(t), group, []string{topic}, true)
-	if err != nil || lag[0] != (PartitionLag{TopicPartition{topic, 0}, 1, 0, 4, 3, 3}) {
+	if err != nil || lag[0] != (PartitionLag{TopicPartition{topic, 0}, 1, 0, 4, 3, 3, ""}) {
 		t.Error(lag, err)
 	}
 	if lag, err = c.Lag(deadline(t), group, []string{topic}, false); err != nil || lag[0].Lag != 3 || lag[0].Held != 0 {

@@ -89,6 +89,11 @@ func NewClient(config Config) (*Client, error) {
 	c.meta.init()
 	seen := map[string]bool{}
 	for _, addr := range config.Brokers {
+		addr, err := Address(addr)
+		if err != nil {
+			c.cancel()
+			return nil, fmt.Errorf("connecting to Kafka: %w", err)
+		}
 		n, err := c.newNode(addr)
 		if err != nil {
 			c.cancel()

@@ -160,6 +160,9 @@ func askVersions(rw io.ReadWriter, clientID string) (ranges, error) {
 		r = &reader{b: x.answer}
 		code = Error(r.int16())
 	}
+	if _, known := errorTexts[code]; code != 0 && !known {
+		return nil, foreign(nil)
+	}
 	if code != 0 {
 		return nil, fmt.Errorf("asking for the broker's versions: %w", code)
 	}
@@ -177,7 +180,7 @@ func askVersions(rw io.ReadWriter, clientID string) (ranges, error) {
 		}
 	}
 	if r.err != nil {
-		return nil, fmt.Errorf("reading the broker's versions: %w", r.err)
+		return nil, foreign(nil)
 	}
 	return out, nil
 }

@@ -277,7 +277,10 @@ func (e *BrokerError) Temporary() bool {
 func (e *BrokerError) ErrorType() string {
 	var dns *net.DNSError
 	var version *VersionError
+	var foreign *foreignError
 	switch {
+	case errors.As(e.Err, &foreign):
+		return "not_kafka"
 	case isAuth(e.Err):
 		return "authentication"
 	case errors.As(e.Err, &version):

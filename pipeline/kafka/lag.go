@@ -12,12 +12,21 @@ import (
 // A PartitionLag is how far a group has come in a partition.
 type PartitionLag struct {
 	TopicPartition
-	Committed int64 // -1: nothing
-	Start     int64 // the first offset there is
-	End       int64 // the high watermark: the offset behind the last record
-	Lag       int64 // records at most from the committed offset, or the start, to the end
-	Held      int64 // those of the lag that open transactions hold back from a committed reader
+	Committed int64  // -1: nothing
+	Start     int64  // the first offset there is
+	End       int64  // the high watermark: the offset behind the last record
+	Lag       int64  // records at most from the committed offset, or the start, to the end
+	Held      int64  // those of the lag that open transactions hold back from a committed reader
+	Gap       string // why the log does not have the committed offset, like GapDeleted; "": it has
 }
+
+// Why a log does not have an offset that it is to be read on at. All that is there is
+// behind then.
+const (
+	GapDeleted   = "deleted"         // by retention, or by hand, before it was read
+	GapBeyond    = "beyond_the_end"  // the log is shorter than what was read: it was cut
+	GapRecreated = "topic_recreated" // the topic is another one of the same name
+)
 
 // Lag tells how far a group has come, partition by partition, in order. Without
 // topics: in all partitions for which the group has committed. The end is that of the
@@ -37,7 +46,7 @@ func (c *Client) Lag(ctx context.Context, group string, topics []string, committ
 			tps = append(tps, TopicPartition{t, p})
 		}
 	}
-	offsets, err := c.CommittedOffsets(ctx, group, tps)
+	offsets, err := c.storedOffsets(ctx, group, tps)
 	if err != nil {
 		return nil, err
 	}
@@ -63,9 +72,16 @@ func (c *Client) Lag(ctx context.Context, group string, topics []string, committ
 		}
 	}
 	out := make([]PartitionLag, 0, len(at))
-	for tp, offset := range offsets {
-		l := PartitionLag{TopicPartition: tp, Committed: offset, Start: starts[tp], End: ends[tp]}
-		from := max(l.Committed, l.Start)
+	for tp, stored := range offsets {
+		l := PartitionLag{TopicPartition: tp, Committed: stored.offset, Start: starts[tp], End: ends[tp]}
+		id, err := c.TopicID(ctx, tp.Topic)
+		if err != nil {
+			return nil, fmt.Errorf("looking at topic %s: %w", tp.Topic, err)
+		}
+		from := l.Start
+		if l.Gap = l.gap(stored.Topic, id); l.Gap == "" {
+			from = max(l.Committed, l.Start)
+		}
 		l.Lag = max(l.End-from, 0)
 		l.Held = max(l.End-max(stable[tp], from), 0)
 		out = append(out, l)
@@ -82,13 +98,41 @@ func (c *Client) Lag(ctx context.Context, group string, topics []string, committ
 	return out, nil
 }
 
+// gap says why the log does not have the committed offset, which is one of a topic.
+func (l *PartitionLag) gap(of, now TopicID) string {
+	switch {
+	case l.Committed < 0:
+		return ""
+	case of != now && of != (TopicID{}) && now != (TopicID{}):
+		return GapRecreated
+	case l.Committed < l.Start:
+		return GapDeleted
+	case l.Committed > l.End:
+		return GapBeyond
+	}
+	return ""
+}
+
 // CommittedOffsets gives the offsets that a group has committed for partitions, -1
 // for none; without partitions, all that it has. It waits while a transaction is
 // about to move one of them.
 func (c *Client) CommittedOffsets(ctx context.Context, group string, tps []TopicPartition) (map[TopicPartition]int64, error) {
+	stored, err := c.storedOffsets(ctx, group, tps)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[TopicPartition]int64, len(stored))
+	for tp, s := range stored {
+		found[tp] = s.offset
+	}
+	return found, nil
+}
+
+// storedOffsets is CommittedOffsets with what is known of the logs they are of.
+func (c *Client) storedOffsets(ctx context.Context, group string, tps []TopicPartition) (map[TopicPartition]storedLineage, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	var found map[TopicPartition]int64
+	var found map[TopicPartition]storedLineage
 	err := retry(ctx, func() (err error) {
 		found, err = c.committedOffsets(ctx, group, tps)
 		var code Error
@@ -103,7 +147,7 @@ func (c *Client) CommittedOffsets(ctx context.Context, group string, tps []Topic
 	return found, nil
 }
 
-func (c *Client) committedOffsets(ctx context.Context, group string, tps []TopicPartition) (map[TopicPartition]int64, error) {
+func (c *Client) committedOffsets(ctx context.Context, group string, tps []TopicPartition) (map[TopicPartition]storedLineage, error) {
 	broker, err := c.Coordinator(ctx, group)
 	if err != nil {
 		return nil, err
@@ -139,19 +183,19 @@ func (c *Client) committedOffsets(ctx context.Context, group string, tps []Topic
 	}
 	r := &reader{b: x.answer}
 	r.int32() // throttle
-	found := map[TopicPartition]int64{}
+	found := map[TopicPartition]storedLineage{}
 	var failed error
 	for n := r.compactArray(); n > 0 && r.err == nil; n-- {
 		topic := r.compactString()
 		for p := r.compactArray(); p > 0 && r.err == nil; p-- {
 			tp, offset := TopicPartition{topic, r.int32()}, r.int64()
-			r.int32()         // leader epoch
-			r.compactString() // metadata
+			r.int32() // leader epoch
+			text := r.compactString()
 			if err := codeError(r.int16()); err != nil && failed == nil {
 				failed = fmt.Errorf("%v: %w", tp, err)
 			}
 			r.tags()
-			found[tp] = max(offset, -1)
+			found[tp] = storedLineage{max(offset, -1), parseLineage(text)}
 		}
 		r.tags()
 	}

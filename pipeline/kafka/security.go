@@ -247,8 +247,11 @@ func (e *explained) Unwrap() error { return e.err }
 // explain puts what to do into errors of a connection whose own words do not say.
 func explain(err error, begun bool, c *Config) error {
 	var record tls.RecordHeaderError
+	var silent *silentError
 	text := ""
 	switch {
+	case errors.As(err, &silent):
+		return silent
 	case errors.Is(err, unsupportedMechanism):
 		text = "the broker does not offer this SASL mechanism: check sasl.mechanism and the listener's port"
 	case errors.Is(err, illegalSASLState):

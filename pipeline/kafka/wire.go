@@ -223,6 +223,9 @@ func (r *reader) tags() {
 // anything is allocated for it.
 const maxResponse = 64 << 20
 
+// maxVersions bounds the first answer on a connection: it may not be a broker's.
+const maxVersions = 1 << 20
+
 // An exchange is one request and its answer, sent to the broker with the given node
 // id through kafka-go's Transport.
 type exchange struct {
@@ -263,7 +266,11 @@ func (x *exchange) roundTrip(rw io.ReadWriter) error {
 		return err
 	}
 	var head [8]byte
-	if _, err := io.ReadFull(rw, head[:]); err != nil {
+	first := x.key == protocol.ApiVersions // asked of whoever answers there
+	if n, err := io.ReadFull(rw, head[:]); err != nil {
+		if first && n > 0 && errors.Is(err, io.ErrUnexpectedEOF) {
+			return foreign(head[:n])
+		}
 		return err
 	}
 	if head[0] == 0x15 && head[1] == 0x03 { // an alert of TLS, where a length should be
@@ -271,6 +278,9 @@ func (x *exchange) roundTrip(rw io.ReadWriter) error {
 	}
 	size := int(int32(binary.BigEndian.Uint32(head[:4]))) - 4
 	if got := int32(binary.BigEndian.Uint32(head[4:])); got != id {
+		if first {
+			return foreign(head[:])
+		}
 		return fmt.Errorf("answer %d to request %d", got, id)
 	}
 	if x.flexible && x.key != protocol.ApiVersions {
@@ -279,6 +289,9 @@ func (x *exchange) roundTrip(rw io.ReadWriter) error {
 			return err
 		}
 		size -= n
+	}
+	if first && (size < 0 || size > maxVersions) {
+		return foreign(nil)
 	}
 	if size < 0 || (x.read == nil && size > maxResponse) {
 		return fmt.Errorf("answer of %d bytes", size)

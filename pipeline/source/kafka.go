@@ -67,6 +67,7 @@ type Kafka struct {
 	asked      []*kafkaPartition // whose committed offset is to be asked for
 	asking     bool              // askAll runs
 	widest     int64             // the most room that a lane has had
+	toldLost   time.Time         // when it was told last that leaders are not found
 }
 
 // A kafkaItem is a batch on its way to Read, or the end.
@@ -327,13 +328,6 @@ func (k *Kafka) renew(p *kafkaPartition) bool {
 		p.term = term
 	}
 	return ok
-}
-
-// over is a context that has ended.
-func over() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
 }
 
 // Close implements pipeline.Source: it stops reading, leaves the group (a static

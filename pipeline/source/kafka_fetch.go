@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -38,6 +39,7 @@ type fetchLoop struct {
 	failures  int       // in a row
 	cuts      int       // how often the size of a poll is halved: once for each that broke, and back for each that came whole
 	downSince time.Time // of the first of them
+	told      []string  // types of their errors that were reported
 }
 
 // A polled partition is one of the request under way.
@@ -46,57 +48,6 @@ type polled struct {
 	lane   *pipeline.Lane
 	charge *pipeline.Charge
 	buf    []byte
-}
-
-// route hands a partition to the loop of its leader, and finds out who that is. It
-// does not wait.
-func (k *Kafka) route(p *kafkaPartition) {
-	broker, _, _, ok := k.client.Known(p.tp)
-	if !ok {
-		k.start(func() { k.findLeader(p) })
-		return
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.closed {
-		return
-	}
-	l := k.loops[broker]
-	if l == nil {
-		l = &fetchLoop{k: k, broker: broker, wake: make(chan struct{}, 1)}
-		l.dec = kafka.Decoder{
-			Committed: k.s.Isolation == "read_committed", MaxDecompressed: int(k.s.Fetch.Decompressed), Memory: &k.mem,
-		}
-		k.loops[broker] = l
-		k.tasks.Go(l.run)
-	}
-	l.parts = append(l.parts, p)
-	if l.interrupt != nil {
-		l.interrupt()
-	}
-	l.poke()
-}
-
-// findLeader asks for the leader until there is one. The caller gives p away.
-func (k *Kafka) findLeader(p *kafkaPartition) {
-	for pause := kafkaBackoff; ; pause = min(2*pause, kafkaMaxWait) {
-		_, _, err := k.client.Leader(k.ctx, p.tp)
-		if p.isGone() || k.ctx.Err() != nil {
-			return
-		}
-		if err == nil {
-			k.route(p)
-			return
-		}
-		var code kafka.Error
-		if errors.As(err, &code) && !code.Temporary() {
-			k.fail(k.readError(p, err))
-			return
-		}
-		if !k.wait(p, pause) {
-			return
-		}
-	}
 }
 
 func (l *fetchLoop) poke() {
@@ -117,8 +68,8 @@ func (l *fetchLoop) run() {
 			continue
 		}
 		l.req.MaxWait = l.k.s.Fetch.Wait
-		if left > 0 {
-			l.req.MaxWait = min(l.req.MaxWait, crowdedWait)
+		if left > 0 || slices.ContainsFunc(l.polled, func(q polled) bool { return q.part.atBound() }) {
+			l.req.MaxWait = min(l.req.MaxWait, crowdedWait) // the latter want no records
 		}
 		err := l.k.client.Fetch(ctx, &l.req, l.alloc, &l.answer)
 		interrupted := ctx.Err() != nil
@@ -273,7 +224,9 @@ func (l *fetchLoop) ready(p *kafkaPartition) (*pipeline.Lane, bool) {
 		k.start(func() { k.makeSure(p) })
 		return nil, false
 	}
-	if bound := p.bound.Load(); bound >= 0 && p.next >= bound {
+	// An offset behind the end may be none that the log has, which its leader alone tells:
+	// the group's may be of a log that was cut, or of records that were deleted.
+	if p.shown && p.atBound() {
 		l.let(p)
 		k.stop.reached(p.tp)
 		return nil, false
@@ -348,7 +301,7 @@ func (l *fetchLoop) up() {
 	if l.failures > 0 {
 		e.DownMs = time.Since(l.downSince).Milliseconds()
 	}
-	l.connected, l.failures = true, 0
+	l.connected, l.failures, l.told = true, 0, l.told[:0]
 	l.k.emit(e)
 }
 
@@ -357,9 +310,11 @@ func (l *fetchLoop) up() {
 func (l *fetchLoop) down(err error) {
 	if l.failures == 0 {
 		l.downSince = time.Now()
-		l.k.emit(event.SourceDisconnected{
-			Broker: l.k.client.Address(l.broker), ErrorType: errorType(err), ErrorMessage: err.Error(),
-		})
+	}
+	if t := errorType(err); !slices.Contains(l.told, t) {
+		// Each kind once: a connection that broke may be followed by what is there now.
+		l.told = append(l.told, t)
+		l.k.emit(event.SourceDisconnected{Broker: l.k.client.Address(l.broker), ErrorType: t, ErrorMessage: err.Error()})
 	}
 	l.failures++
 	l.k.mu.Lock()

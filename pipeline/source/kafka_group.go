@@ -30,6 +30,7 @@ type kafkaPartition struct {
 	small  int           // polls that brought a part of it alone
 	ratio  int           // bytes after decompression per byte fetched, as last seen
 	fails  int           // answers in a row that were errors
+	shown  bool          // a leader has answered for next, so that it is in the log; see ready
 	quit   chan struct{} // closed when the partition is given up
 	bound  atomic.Int64  // stop in front of this offset; -1: never
 
@@ -53,6 +54,12 @@ func (p *kafkaPartition) isGone() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.gone
+}
+
+// atBound says whether reading is to go no further than it has come.
+func (p *kafkaPartition) atBound() bool {
+	bound := p.bound.Load()
+	return bound >= 0 && p.next >= bound
 }
 
 // termNow is the term that the partition is read in.
@@ -256,4 +263,11 @@ func (k *Kafka) wait(p *kafkaPartition, d time.Duration) bool {
 	case <-k.ctx.Done():
 	}
 	return false
+}
+
+// over is a context that has ended.
+func over() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }

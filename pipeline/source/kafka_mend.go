@@ -12,11 +12,11 @@ import (
 
 // Reasons of source.gap.
 const (
-	gapDeleted   = "deleted"         // by retention, or by hand, before they were read
-	gapBeyond    = "beyond_the_end"  // the log is shorter than what was read: it was cut
-	gapCut       = "log_cut"         // the same, and it has grown past it again
-	gapRecreated = "topic_recreated" // the topic is another one of the same name
-	gapGone      = "topic_deleted"   // the topic is gone, in front of the offset to stop at
+	gapDeleted   = kafka.GapDeleted
+	gapBeyond    = kafka.GapBeyond
+	gapCut       = "log_cut" // the same, and it has grown past it again
+	gapRecreated = kafka.GapRecreated
+	gapGone      = "topic_deleted" // the topic is gone, in front of the offset to stop at
 )
 
 // tellFails is the number of answers that say nothing, in a row, after which it is told
@@ -166,7 +166,7 @@ func (k *Kafka) mendRecreated(p *kafkaPartition, id kafka.TopicID) {
 	if p.next == start && p.end.Load() <= start && p.bound.Load() <= start {
 		// Nothing was read that is gone, and nothing is known to have been there unread: it
 		// goes on as if it had begun here.
-		p.id = id
+		p.id, p.shown = id, false
 		p.epochs.note(p.termNow(), id)
 		p.epochs.begin(id, p.next, -1)
 		k.findLeader(p)

@@ -185,7 +185,7 @@ func (k *Kafka) open(p *kafkaPartition, at int64) error {
 		return fmt.Errorf("starting to read %v: %w", p.tp, err)
 	}
 	lane.Tag = &kafkaLane{part: p, term: p.termNow()}
-	p.next = from
+	p.next, p.shown = from, false
 	stored := k.group.StoredLineage(p.tp, from)
 	if stored.Topic != (kafka.TopicID{}) && stored.Topic != p.id {
 		stored.Epoch = -1

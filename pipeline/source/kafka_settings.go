@@ -13,8 +13,8 @@ import (
 
 // KafkaSettings are the settings of a Kafka source.
 type KafkaSettings struct {
-	Brokers   []string   `yaml:"brokers" required:"true" min:"1" doc:"addresses of some brokers of the cluster, host:port"`
-	Topics    []string   `yaml:"topics" required:"true" min:"1" doc:"topics to read"`
+	Brokers   []string   `yaml:"brokers" required:"true" min:"1" commas:"true" doc:"addresses of some brokers of the cluster, host:port; without a port, 9092"`
+	Topics    []string   `yaml:"topics" required:"true" min:"1" commas:"true" doc:"topics to read"`
 	Group     string     `yaml:"group" doc:"consumer group; the pipeline's name by default"`
 	Start     string     `yaml:"start" doc:"where to begin in a topic in which the group has no offset at all: earliest, latest or an RFC 3339 time; a partition that comes later is read from its start"`
 	Stop      string     `yaml:"stop" doc:"where to end: never, end (the offsets seen at start) or an RFC 3339 time"`
@@ -101,25 +101,7 @@ func (s *KafkaSettings) Validate() error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
-	names := func(field string, list []string, what string) {
-		if len(list) == 0 {
-			bad(field, "give at least one %s", what)
-		}
-		for i, v := range list {
-			if strings.TrimSpace(v) == "" {
-				bad(field, "an empty %s", what)
-			} else if slices.Contains(list[:i], v) {
-				bad(field, "%s stands twice", v)
-			}
-		}
-	}
-	names("brokers", s.Brokers, "broker, host:port")
-	names("topics", s.Topics, "topic")
-	for _, t := range s.Topics {
-		if err := checkTopic(t); err != nil {
-			bad("topics", "%w", err)
-		}
-	}
+	s.checkLists(bad)
 	one := func(field, value string, allowed ...string) {
 		if value != "" && !slices.Contains(allowed, value) {
 			bad(field, "%q is none of %s", value, strings.Join(allowed, ", "))
@@ -158,7 +140,7 @@ func (s *KafkaSettings) Validate() error {
 		}
 		if s.TLS == nil && !s.SASL.Plaintext {
 			for _, b := range s.Brokers {
-				if !kafka.Loopback(b) {
+				if _, err := kafka.Address(b); err == nil && !kafka.Loopback(b) {
 					bad("sasl", "without tls the password would go to %s unencrypted: add tls, or plaintext: true if you mean it", b)
 					break
 				}
@@ -166,6 +148,27 @@ func (s *KafkaSettings) Validate() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkLists checks brokers and topics, each entry at its place.
+func (s *KafkaSettings) checkLists(bad func(field, format string, args ...any)) {
+	if len(s.Brokers) == 0 {
+		bad("brokers", "give at least one broker, host:port")
+	}
+	kafka.BadAddresses(s.Brokers, func(i int, err error) { bad(fmt.Sprintf("brokers[%d]", i), "%w", err) })
+	if len(s.Topics) == 0 {
+		bad("topics", "give at least one topic")
+	}
+	for i, t := range s.Topics {
+		field := fmt.Sprintf("topics[%d]", i)
+		if strings.TrimSpace(t) == "" {
+			bad(field, "an empty topic")
+		} else if err := checkTopic(t); err != nil {
+			bad(field, "%w", err)
+		} else if slices.Contains(s.Topics[:i], t) {
+			bad(field, "%q stands twice", t)
+		}
+	}
 }
 
 func checkTopic(name string) error {
@@ -212,4 +215,16 @@ func startOf(value string) int64 {
 	}
 	at, _ := time.Parse(time.RFC3339, value) // Validate has seen it
 	return at.UnixMilli()
+}
+
+// Addresses gives the brokers as host:port, for them to be compared. One that is wrong
+// is left out.
+func Addresses(brokers []string) []string {
+	var all []string
+	for _, b := range brokers {
+		if a, err := kafka.Address(b); err == nil {
+			all = append(all, a)
+		}
+	}
+	return all
 }

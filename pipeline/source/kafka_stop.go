@@ -233,8 +233,8 @@ func (k *Kafka) unread() (tps []kafka.TopicPartition, known bool) {
 			tps = append(tps, tp)
 		}
 	}
-	for tp, bound := range k.stop.bounds {
-		if !mine[tp] && bound > 0 {
+	for tp := range k.stop.bounds {
+		if !mine[tp] {
 			others = append(others, tp)
 		}
 	}
@@ -251,13 +251,50 @@ func (k *Kafka) unread() (tps []kafka.TopicPartition, known bool) {
 		}
 		return nil, false
 	}
+	return k.notCommitted(ctx, others, committed), true
+}
+
+// notCommitted gives the partitions whose end has not been committed. An offset of an
+// earlier topic of the name is not the end, and neither is one that the log does not
+// have: whoever reads the partition is about to see that.
+func (k *Kafka) notCommitted(ctx context.Context, others []kafka.TopicPartition, committed map[kafka.TopicPartition]int64) (tps []kafka.TopicPartition) {
+	doubtful := map[kafka.TopicPartition]int64{}
 	for _, tp := range others {
-		// One of an earlier topic of the name says nothing about this one.
+		if k.stop.isGone(tp.Topic) {
+			continue
+		}
+		offset, told := committed[tp] // no: a transaction is about to move it
 		id, _ := k.client.Identity(tp.Topic)
-		was := k.group.StoredLineage(tp, committed[tp]).Topic
-		if committed[tp] < k.stop.bound(tp) || was != id && was != (kafka.TopicID{}) && id != (kafka.TopicID{}) {
+		was := k.group.StoredLineage(tp, offset).Topic
+		switch bound := k.stop.bound(tp); {
+		case !told || max(offset, 0) < bound || was != id && was != (kafka.TopicID{}) && id != (kafka.TopicID{}):
+			tps = append(tps, tp)
+		case max(offset, 0) > bound:
+			doubtful[tp] = offset
+		}
+	}
+	return append(tps, k.outside(ctx, doubtful)...)
+}
+
+// outside gives the partitions that do not have these offsets, or do not tell now.
+func (k *Kafka) outside(ctx context.Context, offsets map[kafka.TopicPartition]int64) (tps []kafka.TopicPartition) {
+	at := make(map[kafka.TopicPartition]int64, len(offsets))
+	ask := func(what int64) map[kafka.TopicPartition]int64 {
+		for tp := range offsets {
+			at[tp] = what
+		}
+		found, err := k.client.ListOffsets(ctx, at, false)
+		if err != nil {
+			return nil
+		}
+		return found
+	}
+	starts, ends := ask(kafka.Earliest), ask(kafka.Latest)
+	for tp, offset := range offsets {
+		start, ok := starts[tp]
+		if end, too := ends[tp]; !ok || !too || offset < start || offset > end {
 			tps = append(tps, tp)
 		}
 	}
-	return tps, true
+	return tps
 }

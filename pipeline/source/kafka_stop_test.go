@@ -59,23 +59,28 @@ func TestKafkaEndsAlthoughTheTopicIsDeleted(t *testing.T) {
 }
 
 func TestKafkaEndsAlthoughAnotherMembersTopicIsDeleted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := kafkatest.StartFake(t, kafkatest.Virtual())
-		topic, other, group := k.Topic(t, 1), k.Topic(t, 1), k.Group(t)
-		fill(t, k, topic, 1, 0, 10)
-		fill(t, k, other, 1, 0, 10)
-		k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.LeaderNotAvailable, Count: -1})
-		s := settings(k, group, topic, other)
-		s.Stop, s.OnGap = "end", "latest"
-		a, b := startRunDial(t, k.Dial, s), startRunDial(t, k.Dial, s)
-		a.until("one topic is read", func() bool { return len(a.sink.Records())+len(b.sink.Records()) == 10 })
-		if err := k.Fake().DeleteTopic(topic); err != nil {
-			t.Fatal(err)
-		}
-		if err := errors.Join(a.soonEnds(), b.soonEnds()); err != nil {
-			t.Error(err)
-		}
-	})
+	for _, at := range []int64{-1, 5, 500} { // committed
+		synctest.Test(t, func(t *testing.T) {
+			k := kafkatest.StartFake(t, kafkatest.Virtual())
+			topic, other, group := k.Topic(t, 1), k.Topic(t, 1), k.Group(t)
+			fill(t, k, topic, 1, 0, 10)
+			fill(t, k, other, 1, 0, 10)
+			if at >= 0 {
+				commitAs(t, k, group, topic, 0, at)
+			}
+			k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.LeaderNotAvailable, Count: -1})
+			s := settings(k, group, topic, other)
+			s.Stop, s.OnGap = "end", "latest"
+			a, b := startRunDial(t, k.Dial, s), startRunDial(t, k.Dial, s)
+			a.until("one topic is read", func() bool { return len(a.sink.Records())+len(b.sink.Records()) == 10 })
+			if err := k.Fake().DeleteTopic(topic); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(a.soonEnds(), b.soonEnds()); err != nil {
+				t.Errorf("committed %d: %v", at, err)
+			}
+		})
+	}
 }
 
 func TestKafkaEndsAlthoughTheTopicIsMadeAgain(t *testing.T) {

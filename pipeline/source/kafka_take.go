@@ -37,10 +37,11 @@ func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
 		l.k.start(func() { l.k.makeSure(p) })
 		return
 	}
+	p.shown = true
 	if l.dec.Committed {
 		p.held.Store(max(f.HighWatermark-f.LastStable, 0))
 	}
-	if len(f.Set) == 0 {
+	if len(f.Set) == 0 || p.atBound() {
 		return
 	}
 	s := set{l: l, p: p, q: q, raw: f.Set, bound: p.bound.Load()}

@@ -66,17 +66,17 @@ func TestKafkaSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, change := range map[string]func(*KafkaSettings){
-		"brokers: give at least one":      func(s *KafkaSettings) { s.Brokers = nil },
-		"topics: flights stands twice":    func(s *KafkaSettings) { s.Topics = []string{"flights", "flights"} },
-		`topics: "a b" is no topic`:       func(s *KafkaSettings) { s.Topics = []string{"a b"} },
-		`start: "yesterday" is neither`:   func(s *KafkaSettings) { s.Start = "yesterday" },
-		`stop: "then" is neither`:         func(s *KafkaSettings) { s.Stop = "then" },
-		`isolation: "serial" is none of`:  func(s *KafkaSettings) { s.Isolation = "serial" },
-		`protocol: "consumer" is none of`: func(s *KafkaSettings) { s.Protocol = "consumer" },
-		"heartbeat: it must be at most":   func(s *KafkaSettings) { s.Heartbeat = s.Session },
-		"fetch.partition: it must be":     func(s *KafkaSettings) { s.Fetch.Partition = 2 * s.Fetch.Bytes },
-		"tls: cert and key belong":        func(s *KafkaSettings) { s.TLS = &KafkaTLS{Cert: "c.pem"} },
-		"sasl: without tls the password":  func(s *KafkaSettings) { s.SASL = &KafkaSASL{Mechanism: "plain", Username: "u", Password: "p"} },
+		"brokers: give at least one":          func(s *KafkaSettings) { s.Brokers = nil },
+		"topics[1]: \"flights\" stands twice": func(s *KafkaSettings) { s.Topics = []string{"flights", "flights"} },
+		`topics[0]: "a b" is no topic`:        func(s *KafkaSettings) { s.Topics = []string{"a b"} },
+		`start: "yesterday" is neither`:       func(s *KafkaSettings) { s.Start = "yesterday" },
+		`stop: "then" is neither`:             func(s *KafkaSettings) { s.Stop = "then" },
+		`isolation: "serial" is none of`:      func(s *KafkaSettings) { s.Isolation = "serial" },
+		`protocol: "consumer" is none of`:     func(s *KafkaSettings) { s.Protocol = "consumer" },
+		"heartbeat: it must be at most":       func(s *KafkaSettings) { s.Heartbeat = s.Session },
+		"fetch.partition: it must be":         func(s *KafkaSettings) { s.Fetch.Partition = 2 * s.Fetch.Bytes },
+		"tls: cert and key belong":            func(s *KafkaSettings) { s.TLS = &KafkaTLS{Cert: "c.pem"} },
+		"sasl: without tls the password":      func(s *KafkaSettings) { s.SASL = &KafkaSASL{Mechanism: "plain", Username: "u", Password: "p"} },
 		`sasl.mechanism: "none" is none`: func(s *KafkaSettings) {
 			s.SASL = &KafkaSASL{Mechanism: "none", Username: "u", Password: "p", Plaintext: true}
 		},

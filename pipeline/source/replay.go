@@ -15,13 +15,14 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/fixture"
 )
 
 // ReplaySettings are the settings of a Replay.
 type ReplaySettings struct {
-	Files []pipeline.Path `yaml:"files" required:"true" doc:"fixture files, read one after another"`
+	Files []pipeline.Path `yaml:"files" required:"true" doc:"fixture files, read one after another; - is standard input, and like a FIFO or a terminal it is read as it comes, each record at once, to its end"`
 	As    string          `yaml:"as" enum:"fixture|value" doc:"fixture (default): a fixture line a record; value: each line is a value as it stands"`
 	Key   *expr.Expr      `yaml:"key" doc:"expression that gives the key of a record, with as: value"`
 }
@@ -37,7 +38,10 @@ func (s *ReplaySettings) Validate() error {
 	}
 	for i, f := range s.Files {
 		for _, g := range s.Files[:i] {
-			if f == g {
+			switch {
+			case isStandardInput(string(f)) && isStandardInput(string(g)):
+				wrong(fmt.Sprintf("files[%d]", i), "standard input stands twice: it can be read once")
+			case f == g:
 				wrong("files", fmt.Sprintf("%s stands twice", filepath.Base(string(f))))
 			}
 		}
@@ -73,7 +77,12 @@ const (
 // name, the partition 0 and the offset the line number. The name is the last part of
 // the path, or as many as tell the files apart. A line that is no fixture ends the
 // source with an error that names file and line; the records before it are handed over.
-// The file "-" is standard input.
+//
+// The file "-" is standard input. It, and every other file that may keep its reader
+// waiting (a FIFO, a terminal, a socket), is read when its turn has come and as it comes: a
+// record is handed over as soon as its line is whole, whatever comes behind it. When the
+// source is stopped it does not wait for the rest of a line; what has been read and is no
+// record yet is given up, and a warning says how much that was.
 //
 // Nothing is kept between runs: a replay starts at line 1, or where the pipeline's
 // Transactor says.
@@ -84,6 +93,7 @@ type Replay struct {
 	engine pipeline.Engine
 	spare  chan []pipeline.Record
 	clock  pace
+	emit   *event.Emitter
 
 	mu    sync.Mutex // guards files' fields that Commit and Report use
 	files []*replayFile
@@ -164,7 +174,11 @@ func (r *Replay) Open(ctx context.Context, e pipeline.Engine) error {
 			if err != nil {
 				return errors.Join(err, r.Close(ctx))
 			}
-			r.expected.Add(records)
+			if records < 0 || r.expected.Load() < 0 {
+				r.expected.Store(-1)
+			} else {
+				r.expected.Add(records)
+			}
 			r.mu.Lock()
 			f.lines = lines
 			r.mu.Unlock()
@@ -179,10 +193,12 @@ func (r *Replay) Open(ctx context.Context, e pipeline.Engine) error {
 	return nil
 }
 
-// Ping implements pipeline.Pinger: every file can be opened.
+// Ping implements pipeline.Pinger: every file is there and can be opened. One that may keep
+// its reader waiting is only looked at: a FIFO that is opened and closed again ends its
+// writer.
 func (r *Replay) Ping(context.Context) error {
 	for _, f := range r.files {
-		g, err := openFixture(f.path)
+		g, err := openInput(f.path)
 		if err != nil {
 			return err
 		}
@@ -191,23 +207,11 @@ func (r *Replay) Ping(context.Context) error {
 	return nil
 }
 
-func openFixture(path string) (io.ReadCloser, error) {
-	if path == "-" {
-		return io.NopCloser(os.Stdin), nil
-	}
-	g, err := os.Open(path)
-	if err != nil {
-		return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("opening a fixture: %w", err)}
-	}
-	if info, err := g.Stat(); err == nil && info.IsDir() {
-		_ = g.Close()
-		return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("opening a fixture: %s is a folder", path)}
-	}
-	return g, nil
-}
+// Attach implements pipeline.Attacher.
+func (r *Replay) Attach(e *event.Emitter) { r.emit = e }
 
 func (r *Replay) openFile(f *replayFile) error {
-	g, err := openFixture(f.path)
+	g, err := openInput(f.path)
 	if err != nil {
 		return err
 	}
@@ -227,7 +231,7 @@ func (r *Replay) openFile(f *replayFile) error {
 // openLane opens the file's lane and goes to the line where it has to start.
 func (r *Replay) openLane(ctx context.Context, f *replayFile) error {
 	r.mu.Lock()
-	committed := f.committed
+	committed, handed := f.committed, f.next
 	r.mu.Unlock()
 	lane, from, err := r.engine.Lane(ctx, f.name, committed)
 	if err != nil {
@@ -237,6 +241,13 @@ func (r *Replay) openLane(ctx context.Context, f *replayFile) error {
 	r.mu.Lock()
 	f.lane, f.committed, f.next = lane, from, from
 	r.mu.Unlock()
+	if _, once := f.f.(*stream); once {
+		if from != handed {
+			return fmt.Errorf("opening lane %s: it has to go on at line %d and stands at %d, and %s can be read once: store it in a file, and read that",
+				f.name, from, handed, title(f.path))
+		}
+		return nil // its first line may take for ever to come
+	}
 	for !f.end && f.err == nil && (!f.ready || f.line < from) {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -249,33 +260,32 @@ func (r *Replay) openLane(ctx context.Context, f *replayFile) error {
 	return nil
 }
 
-// advance reads the next record of the file into pending, or finds its end or error.
+// advance reads the next record of the file into pending, or finds its end or error. It
+// finds nothing when the next one has not come yet.
 func (f *replayFile) advance() {
 	line, err := f.r.Next(&f.pending)
 	f.ready = err == nil
 	switch {
 	case err == nil:
 		f.line, f.size = line, f.r.Bytes()
+	case err == fixture.ErrNotYet:
 	case err == io.EOF:
 		f.end = true
 	default:
 		var at *fixture.Error
 		if errors.As(err, &at) {
-			at.File = f.path
+			at.File = title(f.path)
 		}
 		f.err = fmt.Errorf("replaying: %w", err)
 	}
 }
 
 // count gives the number of lines, and of those that are not blank, and goes back to
-// the start. What is no regular file counts as nothing.
+// the start. Both are -1 for what can be read once.
 func (f *replayFile) count() (records, lines int64, err error) {
 	g, ok := f.f.(*os.File)
 	if !ok {
-		return 0, 0, nil
-	}
-	if info, err := g.Stat(); err != nil || !info.Mode().IsRegular() {
-		return 0, 0, err
+		return -1, -1, nil
 	}
 	buf := make([]byte, 256<<10)
 	blank := true
@@ -308,5 +318,5 @@ func (f *replayFile) count() (records, lines int64, err error) {
 }
 
 // Progress gives the records handed over so far and, if they were counted, how many
-// there are in all.
+// there are in all: -1 when a file is among them that can be read once, and so not counted.
 func (r *Replay) Progress() (done, expected int64) { return r.done.Load(), r.expected.Load() }

@@ -44,8 +44,10 @@ func (r *Replay) reopen(ctx context.Context) error {
 		default:
 			continue
 		}
-		if err := r.openFile(f); err != nil {
-			return err
+		if _, once := f.f.(*stream); !once { // that goes on where it is, or not at all
+			if err := r.openFile(f); err != nil {
+				return err
+			}
 		}
 		handed := f.next
 		if err := r.openLane(ctx, f); err != nil {
@@ -62,7 +64,10 @@ func (r *Replay) reopen(ctx context.Context) error {
 // the file turns out to be at its end, or broken, or the lane to be over.
 func (r *Replay) batch(ctx context.Context, f *replayFile) (*pipeline.Batch, error) {
 	if !f.ready {
-		if f.advance(); !f.ready {
+		f.waitFor(ctx)
+		f.advance()
+		f.waitNoMore() // what comes behind it is handed over with it if it is there
+		if !f.ready {
 			return nil, nil
 		}
 	}
@@ -137,10 +142,28 @@ func (r *Replay) Close(context.Context) error {
 	for _, f := range r.files {
 		if f.f != nil {
 			_ = f.f.Close() // nothing was written
+			r.unread(f)
 			f.f = nil
 		}
 	}
 	return nil
+}
+
+// unread says what was read of a stream and has not been handed over: the next run cannot
+// read it again.
+func (r *Replay) unread(f *replayFile) {
+	s, ok := f.f.(*stream)
+	if !ok || f.end || f.err != nil {
+		return
+	}
+	bytes := int64(f.r.Pending() + s.ahead())
+	if f.ready {
+		bytes += f.size
+	}
+	if bytes > 0 {
+		r.emit.Log().Warn().Str("file", title(f.path)).Int64("line", f.next).Int64("bytes", bytes).
+			Msg("stopped before its end: what was read behind the last record is given up, and cannot be read again")
+	}
 }
 
 // Report implements pipeline.Reporter: a file is shown as a partition, with line
@@ -153,7 +176,7 @@ func (r *Replay) Report() pipeline.Report {
 		p := pipeline.PartitionReport{
 			Topic: f.name, Committed: f.committed, Fetched: f.next, HighWatermark: -1, CommittedAt: f.committedA,
 		}
-		if r.o.Count {
+		if r.o.Count && f.lines >= 0 {
 			p.HighWatermark = f.lines + 1
 		}
 		rep.Partitions = append(rep.Partitions, p)

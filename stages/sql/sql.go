@@ -23,7 +23,7 @@ type Settings struct {
 	Path     pipeline.Path   `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
 	DSN      pipeline.Secret `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
 	Query    string          `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
-	Args     []expr.Expr     `yaml:"args" doc:"values of the parameters, in order; they are bound, never put into the text. Of postgres an array takes a list, json any value as it is, bytea base64, and an integer also 5.0"`
+	Args     []expr.Expr     `yaml:"args" value:"true" doc:"values of the parameters, in order; they are bound, never put into the text. Of postgres an array takes a list, json any value as it is, bytea base64, and an integer also 5.0"`
 	Into     string          `yaml:"into" doc:"field that takes the result: an object of the columns by name. Of postgres arrays are lists, composites and hstores are objects, and what JSON has no form for is the text that the server writes" required:"true"`
 	Rows     string          `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
 	OnMiss   client.OnMiss   `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`

@@ -1,0 +1,76 @@
+package catalog
+
+import (
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/source"
+	"github.com/penstockio/penstock/sinks"
+	"github.com/penstockio/penstock/stages"
+)
+
+// topicsRead leaves out a source that stops: what is written during its run may come
+// behind its end.
+func topicsRead(s *source.KafkaSettings) []config.Channel {
+	if s.Stop != "never" {
+		return nil
+	}
+	var all []config.Channel
+	for _, t := range s.Topics {
+		all = append(all, config.Channel{Field: "topics", Name: "topic " + t, Addresses: source.Addresses(s.Brokers)})
+	}
+	return all
+}
+
+// topicsWritten knows the topic of a sink when it is the same for every record.
+func topicsWritten(s *sinks.KafkaSettings, p *config.Pipeline) []config.Channel {
+	if !s.Topic.Static() {
+		return nil
+	}
+	brokers := s.Brokers
+	if in, ok := p.Source.Settings.(*source.KafkaSettings); ok && len(brokers) == 0 {
+		brokers = in.Brokers
+	}
+	topic := s.Topic.String()
+	return []config.Channel{{Field: "topic", Name: "topic " + topic, Addresses: source.Addresses(brokers),
+		Escape: `write to another topic; where records are meant to come back, and come to rest, say so by a part: topic: '{"` + topic + `"}'`}}
+}
+
+// warnNoBody finds a POST that says it carries JSON and carries nothing: servers that
+// read it answer 400, others never see the record.
+func warnNoBody(s *stages.HTTPSettings) []config.Warning {
+	if s.Method != http.MethodPost || s.Body != nil {
+		return nil
+	}
+	for name := range s.Headers {
+		if strings.EqualFold(name, "Content-Type") {
+			return nil
+		}
+	}
+	for name := range s.SecretHeaders {
+		if strings.EqualFold(name, "Content-Type") {
+			return nil
+		}
+	}
+	return []config.Warning{{Field: "method", Text: "a POST without a body is sent as JSON and empty: nothing of the record is in it",
+		Suggestion: `write what to send, as in body: '{{"id": {id}}}'; for a server that wants none set the header content-type, or a GET`}}
+}
+
+var namedPart = regexp.MustCompile(`\{\{?\s*\.?[A-Za-z_$][\w.]*\s*\}`)
+
+// warnFixedHeaders finds parts where there are none: a request of the sink holds several
+// records, so its headers are the same for all.
+func warnFixedHeaders(s *sinks.HTTPSettings) []config.Warning {
+	var all []config.Warning
+	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
+		if part := namedPart.FindString(s.Headers[name]); part != "" {
+			all = append(all, config.Warning{Field: "headers." + name, Text: "headers are sent as they stand, " + part + " too: a request holds several records",
+				Suggestion: "url takes parts; the key and the headers of each record are in the body with as: fixture"})
+		}
+	}
+	return all
+}

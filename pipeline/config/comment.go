@@ -1,0 +1,31 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// comment finds a comment behind a plain scalar, on its line, and how many spaces
+// stand before it.
+func (n *node) comment() (spaces int, ok bool) {
+	line := n.src.line(n.line)
+	rest, ok := strings.CutPrefix(line[byteIndex(line, n.col):], n.raw)
+	if !ok || n.style != plainStyle || n.raw == "" {
+		return 0, false
+	}
+	trimmed := strings.TrimLeft(rest, " \t")
+	return len(rest) - len(trimmed), strings.HasPrefix(trimmed, "#") && len(trimmed) < len(rest)
+}
+
+// warnComment warns where a comment may be the end of the expression.
+func (d *decoder) warnComment(n *node, name string) {
+	spaces, ok := n.comment()
+	if !ok || spaces != 1 {
+		return
+	}
+	col := n.col + utf8.RuneCountInString(n.raw) + spaces
+	d.report(n.src.problem(SeverityWarning, n.line, col, 1,
+		fmt.Sprintf("%s ends here: to YAML, # begins a comment", name),
+		"quote the expression if # belongs to it; if this is a comment, put two spaces before it"))
+}

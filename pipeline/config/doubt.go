@@ -1,0 +1,218 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// A Warning is what a Kind finds doubtful in its settings.
+type Warning struct {
+	Field      string // as in pipeline.FieldError; "": the settings as a whole
+	Text       string
+	Suggestion string
+}
+
+// A written is an expression or a template of the file.
+type written struct {
+	n     *node
+	path  string
+	v     any // *expr.Expr, *expr.Condition or *expr.Template
+	value bool
+	moved int // bytes that stand before the text in v and not in the file
+}
+
+// doubts warns of what is right and hardly means what its writer meant. Each rule has
+// to be silent about a file that means what it says: docs/decisions/warnings.md.
+func (d *decoder) doubts(p *Pipeline) {
+	known := d.evidence()
+	for _, w := range d.written {
+		if found := w.v.(interface{ Doubts() []*expr.Error }).Doubts(); len(found) > 0 {
+			for _, e := range found {
+				if e.Column > w.moved {
+					d.report(d.placed(SeverityWarning, w.n, label(w.path), &expr.Error{Column: e.Column - w.moved, Message: e.Message, Suggestion: e.Suggestion}))
+				}
+			}
+			continue
+		}
+		switch v := w.v.(type) {
+		case *expr.Condition:
+			d.doubtAlone(w, v, known)
+		case *expr.Expr:
+			if w.value {
+				d.doubtText(w, v, known)
+			}
+		}
+	}
+	d.eachComponent(p, func(c Component, path string) {
+		if c.Kind.Warn == nil {
+			return
+		}
+		for _, w := range c.Kind.Warn(c.Settings, p) {
+			at := d.where(path)
+			if w.Field != "" {
+				at = d.at(join(path, w.Field))
+			}
+			d.warn(at, label(path)+": "+at.conceal(w.Text), at.conceal(w.Suggestion))
+		}
+	})
+}
+
+// evidence is what a file says about its records.
+type evidence struct {
+	reads   map[string]bool // fields that are read by more than a bare value
+	bare    map[string]int  // fields that are bare values without quotes, how often
+	yes     map[string]bool // fields that the file itself sets to true or false
+	made    map[string]bool // fields that the file itself sets
+	quoting bool            // expressions stand in quotes that none of them needs
+}
+
+func (d *decoder) evidence() evidence {
+	e := evidence{reads: map[string]bool{}, bare: map[string]int{}, yes: map[string]bool{}, made: map[string]bool{}}
+	for _, w := range d.written {
+		name := ""
+		if key := d.keys[w.path]; key != nil && w.value {
+			name = key.text
+			e.made[name] = true
+		}
+		v, isExpr := w.v.(*expr.Expr)
+		if isExpr && w.value && v.Boolean() {
+			e.yes[name] = true
+		}
+		if isExpr && w.value && bareName.MatchString(w.n.text) {
+			if w.n.style == plainStyle {
+				e.bare[w.n.text]++
+			}
+			continue
+		}
+		for _, f := range w.v.(interface{ Fields() []string }).Fields() {
+			e.reads[f] = true
+			e.quoting = e.quoting || isExpr && w.value && w.n.style == quotedStyle && !textLike.MatchString(w.n.text) && !needsQuotes(w.n)
+		}
+	}
+	return e
+}
+
+var (
+	bareName  = regexp.MustCompile(`^[A-Za-z_]\w*$`)
+	textLike  = regexp.MustCompile(`^[A-Za-z_]\w*([-/]\w+)*$`)
+	upperName = regexp.MustCompile(`^[A-Z][A-Z0-9_]*[A-Z][A-Z0-9_]*$`)
+	isoDay    = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}$`)
+	zeroFirst = regexp.MustCompile(`^0[0-9]+$`)
+	indicator = regexp.MustCompile("^[-?:,\\[\\]{}#&*!|>'\"%@`]|: | #|:$")
+)
+
+// needsQuotes says whether YAML would not read the text of n as it stands.
+func needsQuotes(n *node) bool {
+	return indicator.MatchString(n.raw) || n.flow && strings.ContainsAny(n.raw, ",[]{}") || strings.ContainsAny(n.raw, "\n\\")
+}
+
+// doubtText warns of a value that reads fields and looks like a text: to YAML, "DE" and
+// DE are the same; to its writer, what stands in quotes is a text.
+func (d *decoder) doubtText(w written, v *expr.Expr, known evidence) {
+	text, key := w.n.text, d.keys[w.path]
+	if list, _, ok := strings.Cut(w.path[strings.LastIndexByte(w.path, '.')+1:], "["); key == nil && ok {
+		key = d.keys[w.path[:strings.LastIndexByte(w.path, '.')+1]+list]
+	}
+	if key == nil {
+		return
+	}
+	quotes := `'"` + text + `"'`
+	switch {
+	case len(w.n.pieces) > 0:
+	case isoDay.MatchString(text):
+		d.warn(w.n, label(w.path)+" is no date, but a number: "+text+" is a subtraction", "write "+quotes)
+	case zeroFirst.MatchString(text):
+		d.warn(w.n, label(w.path)+" is a number here: the zero before it is lost", "write "+quotes+" for the text; for the number leave out the zero")
+	case w.n.style == plainStyle || key.style == quotedStyle || known.quoting:
+		if d.doubtfulUpper(text, key.text, known) {
+			d.warn(w.n, fmt.Sprintf("%s reads the field %s, and no other field of this file has capital letters alone", label(w.path), text),
+				"write "+quotes+" for the text; the field is also $env[\""+text+"\"]")
+		}
+	case w.n.style != quotedStyle || !textLike.MatchString(text) || strings.EqualFold(key.text, text):
+	case bareName.MatchString(text) && len(v.Fields()) == 1 && !known.reads[text]:
+		d.warn(w.n, fmt.Sprintf("%s reads the field %s: the quotes are YAML's, and do not make it a text", label(w.path), text),
+			"write "+quotes+" for the text; for the field leave out the quotes")
+	case !bareName.MatchString(text) && !slices.ContainsFunc(v.Fields(), func(f string) bool { return known.reads[f] && !d.onlyHere(f, w) }):
+		d.warn(w.n, fmt.Sprintf("%s calculates with the fields %s: the quotes are YAML's, and do not make it a text", label(w.path), strings.Join(v.Fields(), ", ")),
+			"write "+quotes+" for the text; to calculate leave out the quotes")
+	}
+}
+
+// onlyHere says whether no other expression than w reads a field.
+func (d *decoder) onlyHere(field string, w written) bool {
+	return !slices.ContainsFunc(d.written, func(o written) bool {
+		return o.path != w.path && slices.Contains(o.v.(interface{ Fields() []string }).Fields(), field)
+	})
+}
+
+// doubtfulUpper says whether a name without quotes is more likely a code like DE or EUR
+// than a field: it is the only one of capital letters, among others that are not.
+func (d *decoder) doubtfulUpper(text, key string, known evidence) bool {
+	if !upperName.MatchString(text) || strings.EqualFold(text, key) || known.bare[text] > 1 {
+		return false
+	}
+	others := false
+	judge := func(f string) (upper bool) {
+		if f == text || known.made[f] {
+			return f == text && known.reads[f]
+		}
+		others = true
+		return strings.ToUpper(f) == f
+	}
+	for _, names := range []map[string]bool{known.reads, keysOf(known.bare)} {
+		for f := range names {
+			if judge(f) {
+				return false
+			}
+		}
+	}
+	return others
+}
+
+func keysOf(m map[string]int) map[string]bool {
+	keys := make(map[string]bool, len(m))
+	for k := range m {
+		keys[k] = true
+	}
+	return keys
+}
+
+// doubtAlone warns of a condition that is a field and nothing else, unless the field is
+// known, or called, to be true or false.
+func (d *decoder) doubtAlone(w written, v *expr.Condition, known evidence) {
+	path, ok := v.Alone()
+	if !ok || known.yes[path] || saysYesOrNo(path) {
+		return
+	}
+	path = w.n.conceal(path)
+	d.warn(w.n, fmt.Sprintf("%s is the field %s alone: a record in which it is neither true nor false is rejected", label(w.path), path),
+		fmt.Sprintf("compare it: %s == true, %s != nil, %s >= 1", path, path, path))
+}
+
+// eachComponent calls f for every component without a mistake in it.
+func (d *decoder) eachComponent(p *Pipeline, f func(c Component, path string)) {
+	look := func(c Component, path string) {
+		if c.Kind != nil && !d.faulty(path+"."+c.Kind.Name) {
+			f(c, path+"."+c.Kind.Name)
+		}
+	}
+	look(p.Source, "source")
+	for i := range p.Stages {
+		look(p.Stages[i].Component, fmt.Sprintf("stages[%d]", i))
+	}
+	for i := range p.Sinks {
+		look(p.Sinks[i].Component, fmt.Sprintf("sinks[%d]", i))
+	}
+	if p.DeadLetter != nil {
+		look(p.DeadLetter.Component, "dead_letter")
+	}
+}
+
+func (d *decoder) wrote(n *node, v reflect.Value, t tags, path string, moved int) {
+	d.written = append(d.written, written{n: n, path: path, v: v.Addr().Interface(), value: t.value, moved: moved})
+}

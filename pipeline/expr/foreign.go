@@ -1,0 +1,151 @@
+package expr
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
+
+// hinted adds to an error what somebody meant who writes another language, or a text
+// where one is possible.
+func hinted(text string, err error, texts bool) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	hint := joined(text)
+	if hint == "" && e.Suggestion != "" && e.Suggestion != joinHint && e.Suggestion != equalHint {
+		return err
+	}
+	if hint == "" {
+		hint = foreign(text, e.Column)
+	}
+	if hint == "" && texts && plainText.MatchString(text) && e.Column > 1 && e.Column <= len(text) {
+		hint = `a text has quotes of its own, within those of YAML: '"` + text + `"'`
+		if e.Suggestion == joinHint {
+			hint += "; else " + joinHint
+		}
+	}
+	if hint == "" {
+		return err
+	}
+	return &Error{Column: e.Column, Message: e.Message, Suggestion: hint}
+}
+
+// foreign gives what to write in place of what another language has at a column.
+func foreign(text string, column int) string {
+	at := min(max(column-1, 0), len(text))
+	before, rest := strings.TrimRight(text[:at], " "), text[at:]
+	for _, op := range []struct{ here, there, hint string }{
+		{"!=", "=", "write != to compare"},
+		{"==", "=", "write == to compare"},
+		{"<", ">", "write != to compare"},
+		{"", "=~", "write matches"},
+	} {
+		if strings.HasSuffix(before, op.here) && strings.HasPrefix(rest, op.there) {
+			return op.hint
+		}
+	}
+	if strings.HasPrefix(rest, ".") && !strings.HasSuffix(before, ")") && (before == "" || strings.ContainsAny(before[len(before)-1:], "(!=<>+-*/%,|&[")) {
+		if m := memberName.FindStringSubmatch(rest); m != nil {
+			return "a field is its name alone: " + m[1]
+		}
+	}
+	if strings.HasPrefix(rest, "@") && !wordEnd.MatchString(before) {
+		return "a field is its name alone, without @"
+	}
+	if singlePipe.MatchString(before) {
+		return "write or; | hands a value on to a function"
+	}
+	return foreignOperator(before, rest)
+}
+
+var (
+	firstWord  = regexp.MustCompile(`^[A-Za-z]+`)
+	wordEnd    = regexp.MustCompile(`\w$`)
+	lastWord   = regexp.MustCompile(`[A-Za-z]+$`)
+	singlePipe = regexp.MustCompile(`[^|]\|\s*[A-Za-z_][\w.]*$`)
+	plainText  = regexp.MustCompile(`^[\p{L}\p{N}_ ,.:;!?/@#&+%-]+$`)
+)
+
+// foreignOperator knows the words of SQL.
+func foreignOperator(before, rest string) string {
+	if lastWord.FindString(before) == "NOT" {
+		return "write not"
+	}
+	switch word := firstWord.FindString(rest); strings.ToUpper(word) {
+	case "AND", "OR", "IN":
+		if word != strings.ToLower(word) {
+			return "write " + strings.ToLower(word)
+		}
+	case "NOT":
+		if word == "NOT" {
+			return "write not"
+		}
+	case "IS":
+		if strings.HasPrefix(strings.ToUpper(strings.TrimSpace(rest[len(word):])), "NOT") {
+			return "write != nil"
+		}
+		return "write == nil"
+	case "LIKE", "ILIKE":
+		return "write contains, startsWith, endsWith or matches"
+	case "BETWEEN":
+		return "write two comparisons: delay >= 15 and delay <= 60"
+	}
+	return ""
+}
+
+// joined gives the expression that puts together what a template would, when text is
+// one.
+func joined(text string) string {
+	if !strings.Contains(text, "{") || strings.ContainsAny(text, "\"'`") {
+		return ""
+	}
+	clean := doubled.ReplaceAllString(text, "{$1}")
+	clean = strings.NewReplacer("%{", "{", "${", "{").Replace(clean)
+	s := scanner{text: clean}
+	if s.scan() != nil || len(s.pieces) == 0 {
+		return ""
+	}
+	var parts []string
+	some := false
+	for _, p := range s.pieces {
+		if p.part == nil {
+			if comparison.MatchString(p.static) {
+				return "a field is its name alone, without braces"
+			}
+			parts = append(parts, `"`+p.static+`"`)
+			continue
+		}
+		some = true
+		switch e := p.part.String(); {
+		case len(s.pieces) == 1:
+			return "a field is its name alone: write " + strings.TrimSpace(e)
+		default:
+			parts = append(parts, "string("+strings.TrimSpace(e)+")")
+		}
+	}
+	if !some {
+		return ""
+	}
+	return "an expression has no parts in braces: write '" + strings.Join(parts, " + ") + "'"
+}
+
+var (
+	doubled    = regexp.MustCompile(`\{\{-?\s*\.?([^{}]+?)\s*-?\}\}`)
+	comparison = regexp.MustCompile(`[=<>]|\b(and|or|in|not|contains|matches|AND|OR|IN|IS)\b|&&|\|\|`)
+)
+
+// foreignFunctions are those of other languages, with what to write here.
+var foreignFunctions = map[string]string{
+	"exists": "write amount != nil", "has": "write amount != nil", "isset": "write amount != nil", "is_set": "write amount != nil",
+	"isnull": "write amount == nil", "is_null": "write amount == nil", "is_nil": "write amount == nil", "empty": "write amount == nil, or len(items) == 0",
+	"json": "a field is its name alone: delay, passenger.name", "content": "a field is its name alone: delay, passenger.name",
+	"meta":     "write meta.topic, meta.partition, meta.offset, meta.time or meta.key; a header is header(\"name\")",
+	"coalesce": "write amount ?? 0", "ifnull": "write amount ?? 0", "nvl": "write amount ?? 0", "default": "write amount ?? 0",
+	"if": "write late ? 1 : 0", "iif": "write late ? 1 : 0",
+	"str": "write string(amount)", "to_string": "write string(amount)", "toString": "write string(amount)", "tostring": "write string(amount)",
+	"to_int": "write int(amount)", "toInt": "write int(amount)", "number": "write int(amount) or float(amount)", "to_float": "write float(amount)",
+	"length": "write len(name)", "size": "write len(name)", "strlen": "write len(name)",
+	"uppercase": "write upper(name)", "lowercase": "write lower(name)", "substr": "write name[0:3]", "substring": "write name[0:3]",
+}

@@ -239,13 +239,17 @@ func (h *HTTP) answer(a *client.Answer) ([]byte, error) {
 	if len(body) == 0 {
 		return nil, nil
 	}
+	typ := a.Header.Get("Content-Type")
 	refuse := func(why string) error {
 		return pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer, h.what()+": the answer "+why, nil))
 	}
-	if !utf8.Valid(body) {
-		return nil, refuse("is not valid UTF-8")
+	if isUTF16(typ, body) {
+		return nil, refuse("comes in UTF-16: the server must send UTF-8")
 	}
-	if !isJSON(a.Header.Get("Content-Type")) {
+	if !utf8.Valid(body) {
+		return nil, refuse("is not valid UTF-8: the server must send UTF-8")
+	}
+	if !isJSON(typ) {
 		return quote(string(body)), nil
 	}
 	if body = bytes.TrimSpace(body); len(body) == 0 {
@@ -275,6 +279,15 @@ func isJSON(contentType string) bool {
 	t, _, _ = strings.Cut(t, ",") // of a header that came twice, the first
 	t = strings.ToLower(strings.TrimSpace(t))
 	return t == "application/json" || t == "text/json" || strings.HasSuffix(t, "+json")
+}
+
+// isUTF16 looks at the body first: many that are said to be UTF-16 are not. Most text in it
+// is valid UTF-8 too, with a zero behind every letter.
+func isUTF16(contentType string, body []byte) bool {
+	if bytes.HasPrefix(body, []byte("\xff\xfe")) || bytes.HasPrefix(body, []byte("\xfe\xff")) {
+		return true
+	}
+	return bytes.IndexByte(body, 0) >= 0 && strings.Contains(strings.ToLower(contentType), "utf-16")
 }
 
 const maxDepth = 512

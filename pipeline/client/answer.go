@@ -18,8 +18,18 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// gzip gives a reader of its own making or one that has been put back.
+// gzip gives a reader of its own making or one that has been put back. What does not begin
+// like gzip is gzip.ErrHeader however short it is: it is no answer that was cut off.
 func (h *HTTP) gzip(body io.Reader) (*gzip.Reader, error) {
+	var head [2]byte
+	n, err := io.ReadFull(body, head[:])
+	if err != nil && n == 0 {
+		return nil, err
+	}
+	if magic := [2]byte{0x1f, 0x8b}; !bytes.Equal(head[:n], magic[:n]) {
+		return nil, gzip.ErrHeader
+	}
+	body = io.MultiReader(bytes.NewReader(head[:n]), body)
 	if zr, ok := h.gunzip.Get().(*gzip.Reader); ok {
 		if err := zr.Reset(body); err != nil {
 			h.gunzip.Put(zr)

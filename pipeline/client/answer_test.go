@@ -66,6 +66,9 @@ func TestEncodings(t *testing.T) {
 	}{
 		{"gzip", "gzip", zipped.Bytes(), "", false},
 		{"no gzip at all", "gzip", []byte("hello, hello, hello"), TypeBadAnswer, true},
+		{"no gzip and short", "gzip", []byte("{}"), TypeBadAnswer, true},
+		{"no gzip and one byte", "gzip", []byte("1"), TypeBadAnswer, true},
+		{"cut in its first bytes", "gzip", zipped.Bytes()[:1], TypeNetwork, false},
 		{"corrupt", "gzip", corrupt, TypeBadAnswer, true},
 		{"cut", "gzip", zipped.Bytes()[:15], TypeNetwork, false},
 		{"twice", "gzip, gzip", zipped.Bytes(), TypeBadAnswer, true},

@@ -82,6 +82,16 @@ dead_letter: {file: {path: dead.jsonl}}
 		t.Errorf("the log quotes a value:\n%s", log)
 	}
 
+	slow := file("SELECT pg_sleep(60)::text AS s WHERE 1 = ANY($1::int[]) OR $2::numeric > 0")
+	text, err := os.ReadFile(slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write("p.yaml", strings.Replace(string(text), "    retry:", "    timeout: 70ms\n    retry:", 1))
+	if _, log, code := run("run", slow); code != 0 || !strings.Contains(log, ": no answer within 70ms") || strings.Contains(log, "deadline exceeded") {
+		t.Errorf("exit code %d: %s", code, log)
+	}
+
 	twice := file("SELECT 1 AS a, 2 AS a WHERE 1 = ANY($1::int[]) AND $2::int > 0")
 	for _, args := range [][]string{{"check", "--connect", twice}, {"run", twice}} {
 		_, log, code := run(args...)

@@ -184,3 +184,40 @@ func TestPostgresPingKnowsTheColumns(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A parameter or a type that changes under a running step rejects nothing that is right.
+func TestPostgresTypesChange(t *testing.T) {
+	dsn, conn := server(t)
+	exec(t, conn, "DROP SCHEMA IF EXISTS changing CASCADE", "CREATE SCHEMA changing", "CREATE TYPE changing.pair AS (x int)",
+		"CREATE TABLE changing.c (k int, p changing.pair, PRIMARY KEY (k))", "INSERT INTO changing.c VALUES (7, ROW(1))")
+	st := pgStage(t, dsn, "SELECT p FROM changing.c WHERE k = $1", func(s *Settings) { s.MaxConns = 1 }, "k")
+	eventually := func(value, want string) {
+		t.Helper()
+		for attempt := range 4 {
+			rec := record(value)
+			err := st.Process(t.Context(), rec)
+			if _, permanent := pipeline.IsPermanent(err); permanent {
+				t.Fatalf("attempt %d: %v", attempt, err)
+			}
+			if err == nil {
+				if got, _ := rec.Field("got"); string(got) != want {
+					t.Fatalf("%s, want %s", got, want)
+				}
+				return
+			}
+			t.Log(err)
+		}
+		t.Fatalf("%s has no answer", value)
+	}
+	eventually(`{"k":7}`, `{"p":{"x":1}}`)
+	exec(t, conn, "ALTER TYPE changing.pair ADD ATTRIBUTE y text CASCADE")
+	eventually(`{"k":7}`, `{"p":{"x":1,"y":null}}`)
+	exec(t, conn, "ALTER TABLE changing.c ALTER COLUMN k TYPE text")
+	eventually(`{"k":"7"}`, `{"p":{"x":1,"y":null}}`)
+	eventually(`{"k":"seven"}`, `null`)
+	exec(t, conn, "ALTER TABLE changing.c ALTER COLUMN k TYPE text[] USING ARRAY[k]")
+	eventually(`{"k":["7"]}`, `{"p":{"x":1,"y":null}}`)
+	// A connection that was ended while it was idle costs no record.
+	exec(t, conn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'penstock'")
+	eventually(`{"k":["7"]}`, `{"p":{"x":1,"y":null}}`)
+}

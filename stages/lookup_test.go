@@ -37,7 +37,7 @@ func TestLookupCSV(t *testing.T) {
 		{`{"origin":`, "rejected: invalid_json"},
 		{"tombstone", "tombstone"},
 	})
-	if got, want := l.Report(), (pipeline.Report{CacheHits: 2, CacheMisses: 5}); !reflect.DeepEqual(got, want) {
+	if got, want := l.Report(), (pipeline.Report{CacheHits: 2, CacheMisses: 4}); !reflect.DeepEqual(got, want) {
 		t.Errorf("report %+v", got)
 	}
 	s.OnMiss = MissReject
@@ -45,7 +45,7 @@ func TestLookupCSV(t *testing.T) {
 	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "rejected: no_match"}, {"tombstone", "tombstone"}})
 	s.OnMiss, s.Columns = MissFilter, []string{"city", "iata"}
 	l, err = NewLookup(s)
-	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "filtered"}, {`[]`, "filtered"}, {`{"origin":"DTW"}`, `{"origin":"DTW","from":{"iata":"DTW","city":"De\"troit"}}`}})
+	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "filtered"}, {`[]`, "rejected: not_object"}, {`{"origin":"DTW"}`, `{"origin":"DTW","from":{"iata":"DTW","city":"De\"troit"}}`}})
 }
 
 func TestLookupJSONL(t *testing.T) {

@@ -17,12 +17,14 @@ func TestFilter(t *testing.T) {
 		{`{"late":14}`, "filtered"},
 		{`{"delay":null}`, "filtered"},
 		{`{"delay":"15"}`, "rejected: expression"},
-		{`[1]`, "filtered"},
+		{`[1]`, "rejected: not_object"},
+		{`"text"`, "rejected: not_object"},
+		{`null`, "rejected: not_object"},
 		{`{"delay":`, "rejected: invalid_json"},
 		{"tombstone", "filtered"},
 	})
 	f, err = NewFilter(FilterSettings{When: condition(t, `meta.key == "k"`)})
-	processes(t, must(t, f, err), []row{{"tombstone", "tombstone"}, {"no JSON", "no JSON"}})
+	processes(t, must(t, f, err), []row{{"tombstone", "tombstone"}, {"no JSON", "no JSON"}, {`[1]`, `[1]`}})
 	if _, err := NewFilter(FilterSettings{}); err == nil {
 		t.Error("a filter without a condition")
 	}

@@ -190,7 +190,7 @@ var (
 )
 
 func (r *Redact) fields(rec *pipeline.Record) error {
-	if _, err := rec.Field(""); err != nil {
+	if err := rec.CheckJSON(); err != nil {
 		return err
 	}
 	v := rec.Value()

@@ -103,16 +103,15 @@ func (s *Split) Split(_ context.Context, rec *pipeline.Record, emit func(*pipeli
 
 // array gives the array to take apart, nil when there is none.
 func (s *Split) array(rec *pipeline.Record) ([]byte, error) {
-	text, err := rec.Field(s.s.Field)
+	var text []byte
+	err := rec.CheckJSON()
+	if s.s.Field != "" {
+		text, err = rec.Field(s.s.Field)
+	} else if err == nil {
+		text = bytes.TrimLeft(rec.Value(), " \t\r\n")
+	}
 	if err != nil {
 		return nil, err
-	}
-	if s.s.Field == "" {
-		text = bytes.TrimLeft(rec.Value(), " \t\r\n")
-	} else if text == nil {
-		if err := editable(rec); err != nil {
-			return nil, err
-		}
 	}
 	switch {
 	case text == nil || text[0] == 'n':

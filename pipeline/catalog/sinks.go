@@ -80,6 +80,7 @@ func sinkKinds() config.Kinds {
 				return errors.New("the source is not Kafka, so the sink needs brokers of its own: brokers: [127.0.0.1:9092]")
 			},
 			Build: build(func(s sinks.KafkaSettings, env config.Env) (*sinks.Kafka, error) {
+				s.DeadLetters = env.DeadLetter
 				return sinks.NewKafka(s, env.Source)
 			}),
 		},

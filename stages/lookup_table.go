@@ -154,17 +154,17 @@ func (b *tableBuilder) csv(text []byte) error {
 		if slices.Contains(header[:i], h) {
 			return b.at(1, "two columns are called %q", h)
 		}
-		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, h) {
+		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, pipeline.FieldName(h)) {
 			names[i] = quote(h)
 		}
 	}
-	key := slices.Index(header, b.s.Table.Key)
+	key := slices.Index(header, string(b.s.Table.Key))
 	if key < 0 {
-		return unknown("table.key", b.s.Table.Key, header)
+		return unknown("table.key", string(b.s.Table.Key), header)
 	}
 	for _, c := range b.s.Columns {
-		if !slices.Contains(header, c) {
-			return unknown("columns", c, header)
+		if !slices.Contains(header, string(c)) {
+			return unknown("columns", string(c), header)
 		}
 	}
 	for {
@@ -220,7 +220,7 @@ func (b *tableBuilder) jsonl(text []byte) error {
 		var key []byte
 		out, whole := []byte{'{'}, len(b.s.Columns) == 0
 		pipeline.JSONMembers(row, func(name, value []byte) bool {
-			is := unquote(name)
+			is := pipeline.FieldName(unquote(name))
 			if is == b.s.Table.Key && key == nil {
 				key = value
 			}

@@ -43,7 +43,7 @@ func TestLookupCSV(t *testing.T) {
 	s.OnMiss = MissReject
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "rejected: no_match"}, {"tombstone", "tombstone"}})
-	s.OnMiss, s.Columns = MissFilter, []string{"city", "iata"}
+	s.OnMiss, s.Columns = MissFilter, []pipeline.FieldName{"city", "iata"}
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "filtered"}, {`[]`, "rejected: not_object"}, {`{"origin":"DTW"}`, `{"origin":"DTW","from":{"iata":"DTW","city":"De\"troit"}}`}})
 }
@@ -58,7 +58,7 @@ func TestLookupJSONL(t *testing.T) {
 		{`{"origin":"7"}`, `{"origin":"7","from":{"iata":7,"\u0069ata":8}}`},
 		{`{"origin":8}`, `{"origin":8,"from":null}`},
 	})
-	s.Columns = []string{"at", "none"}
+	s.Columns = []pipeline.FieldName{"at", "none"}
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"DTW"}`, `{"origin":"DTW","from":{"at":[1.10, {"x": 2}]}}`}})
 }
@@ -90,7 +90,7 @@ func TestLookupBadTables(t *testing.T) {
 		}
 	}
 	s := lookupSettings(t, "t.csv", "iata\n")
-	s.Columns = []string{"city"}
+	s.Columns = []pipeline.FieldName{"city"}
 	if _, err := NewLookup(s); err == nil || !strings.HasPrefix(err.Error(), "columns: the table has no column \"city\"") {
 		t.Error(err)
 	}

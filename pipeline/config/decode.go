@@ -275,7 +275,7 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 	ok := true
 	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
 	for i, item := range n.items {
-		ok = d.value(item, v.Index(i), tags{enum: t.enum, path: t.path}, fmt.Sprintf("%s[%d]", path, i)) && ok
+		ok = d.value(item, v.Index(i), t.ofItems(), fmt.Sprintf("%s[%d]", path, i)) && ok
 	}
 	return ok
 }
@@ -290,7 +290,7 @@ func (d *decoder) dictionary(n *node, v reflect.Value, t tags, path string) bool
 		at := join(path, key.text)
 		d.keys[at] = key
 		elem := reflect.New(v.Type().Elem()).Elem()
-		ok = d.value(n.items[i], elem, tags{enum: t.enum, path: t.path}, at) && ok
+		ok = d.value(n.items[i], elem, t.ofItems(), at) && ok
 		v.SetMapIndex(reflect.ValueOf(key.text).Convert(v.Type().Key()), elem)
 	}
 	return d.length(n, len(n.items), t, path, "entries") && ok
@@ -303,13 +303,24 @@ func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
 	v.SetZero()
 	ok := true
 	into := v.Addr().Interface().(adder)
+	first := map[pipeline.FieldName]*node{}
 	for i, key := range n.keys {
 		at := join(path, key.text)
 		d.keys[at] = key
-		ok = d.value(n.items[i], reflect.ValueOf(into.Add(key.text)).Elem(), tags{enum: t.enum, path: t.path}, at) && ok
+		var name pipeline.FieldName
+		if err := name.UnmarshalText([]byte(key.text)); err != nil {
+			ok = d.nameError(key, label(path), err, t)
+		} else if before := first[name]; before != nil {
+			ok = d.errorAt(key, fmt.Sprintf("%s: the field %q stands twice", label(path), string(name)), fmt.Sprintf("it stands at line %d already: remove one of them", before.line))
+		}
+		first[name] = key
+		ok = d.value(n.items[i], reflect.ValueOf(into.Add(string(name))).Elem(), t.ofItems(), at) && ok
 	}
 	return d.length(n, len(n.items), t, path, "entries") && ok
 }
+
+// ofItems are the tags that count for each item of a list or mapping too.
+func (t tags) ofItems() tags { return tags{enum: t.enum, path: t.path, nested: t.nested} }
 
 // length checks the bounds of how much a list, a mapping or a text holds.
 func (d *decoder) length(n *node, have int, t tags, path, unit string) bool {

@@ -24,6 +24,7 @@ type tags struct {
 	enum     []string
 	min, max string
 	path     bool
+	nested   string // see the tag in Kind
 }
 
 // fieldsOf lists the settings of a struct type, embedded ones marked inline included.
@@ -54,6 +55,7 @@ func fieldsOf(t reflect.Type) []field {
 			tags: tags{
 				doc: f.Tag.Get("doc"), required: f.Tag.Get("required") == "true", enum: enum,
 				min: f.Tag.Get("min"), max: f.Tag.Get("max"), path: f.Tag.Get("path") == "true",
+				nested: f.Tag.Get("nested"),
 			},
 		})
 	}

@@ -37,9 +37,13 @@ const (
 //	                  of a list, a mapping or a text: of its length
 //	path:"true"       an expr.Template or a text that is a file name: made absolute,
 //	                  relative to the folder of the pipeline file, before it is read
+//	nested:"…"        of a pipeline.FieldName, and of pipeline.Fields: what to write when
+//	                  somebody gives a path, with PATH, READ (an expression that reads
+//	                  it), FIRST and LAST (its names at both ends) filled in
 //
 // Types: bool, integers, floats, string, time.Duration, pipeline.Size,
-// pipeline.Secret, pipeline.Path, any encoding.TextUnmarshaler (an *expr.Error is
+// pipeline.Secret, pipeline.Path, pipeline.FieldName, pipeline.FieldPath,
+// pipeline.HeaderName, any encoding.TextUnmarshaler (an *expr.Error is
 // placed within the text), structs, pointers to these, slices, maps by string,
 // pipeline.Fields where the order counts, and any.
 //

@@ -35,6 +35,9 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 	if isText(v.Type()) {
 		err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.text))
 		if err != nil {
+			if isName(err) {
+				return d.nameError(n, label(path), err, t)
+			}
 			return d.textError(n, err, path, sizeHint(v.Type(), n.text))
 		}
 		return d.bounds(n, v, t, path)

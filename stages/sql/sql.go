@@ -18,17 +18,17 @@ import (
 
 // Settings are the settings of the sql stage.
 type Settings struct {
-	Driver   string          `yaml:"driver" doc:"kind of database" enum:"sqlite|postgres" required:"true"`
-	Path     pipeline.Path   `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
-	DSN      pipeline.Secret `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
-	Query    string          `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
-	Args     []expr.Expr     `yaml:"args" doc:"values of the parameters, in order; they are bound, never put into the text"`
-	Into     string          `yaml:"into" doc:"field that takes the result: an object of the columns by name" required:"true"`
-	Rows     string          `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
-	OnMiss   client.OnMiss   `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
-	MaxRows  int             `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
-	MaxBytes pipeline.Size   `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
-	MaxConns int             `yaml:"max_conns" doc:"most connections of this step" min:"1"`
+	Driver   string             `yaml:"driver" doc:"kind of database" enum:"sqlite|postgres" required:"true"`
+	Path     pipeline.Path      `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
+	DSN      pipeline.Secret    `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
+	Query    string             `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
+	Args     []expr.Expr        `yaml:"args" doc:"values of the parameters, in order; they are bound, never put into the text"`
+	Into     pipeline.FieldName `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the result: an object of the columns by name" required:"true"`
+	Rows     string             `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
+	OnMiss   client.OnMiss      `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
+	MaxRows  int                `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
+	MaxBytes pipeline.Size      `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
+	MaxConns int                `yaml:"max_conns" doc:"most connections of this step" min:"1"`
 }
 
 // Default gives the settings of an sql stage before a file is read.
@@ -145,7 +145,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	}
 	key, args, bad := s.args(rec)
 	// Before the query, so that a value that takes no field costs none.
-	if err := rec.Set(s.settings.Into, nil); err != nil {
+	if err := rec.Set(string(s.settings.Into), nil); err != nil {
 		return err
 	}
 	if bad != nil {
@@ -161,7 +161,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 		}
 		return pipeline.Reject(client.ReasonNoMatch, client.NewError(client.ReasonNoMatch, s.what()+": no row", nil))
 	}
-	return rec.Set(s.settings.Into, res.json)
+	return rec.Set(string(s.settings.Into), res.json)
 }
 
 func (s *Stage) what() string { return "querying " + s.dialect.where() }

@@ -27,7 +27,7 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), "")
 	}
 	if n.tag != "" && !strings.HasPrefix(n.tag, "!!") {
-		return d.errorAt(n, fmt.Sprintf("%s begins with the YAML tag %s", name, n.tag), "quote the whole text: "+name+": "+quoted(n.sourceText()))
+		return d.errorAt(n, fmt.Sprintf("%s begins with the YAML tag %s", name, n.tag), "quote the whole text: "+d.inQuotes(n, path))
 	}
 	if n.null && (n.raw == "" || !contains(t.enum, n.raw)) {
 		return d.errorAt(n, fmt.Sprintf("%s is empty", name), "give "+wanted(v.Type())+", or remove the line")
@@ -286,26 +286,15 @@ func wordWidth(s string) int {
 	return max(w, 1)
 }
 
-// sourceText is what stands on n's line from its beginning to the end of the value,
-// as near as can be told.
-func (n *node) sourceText() string {
-	line := n.src.line(n.line)
-	rest := line[byteIndex(line, n.col):]
-	if before, _, ok := strings.Cut(rest, " #"); ok {
-		rest = before
-	}
-	return strings.TrimSpace(rest)
-}
-
 // expression decodes an expression or a template, with a watch on what YAML does to
 // them.
 func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool {
 	name := label(path)
-	quote := "quote it: " + name + ": " + quoted(n.sourceText())
+	quote := "quote it: " + d.inQuotes(n, path)
 	switch {
 	case n.kind != scalarNode:
 		suggestion := ""
-		if n.src.line(n.line) != "" && strings.HasPrefix(n.sourceText(), "{") {
+		if inline, ok := n.inline(); ok && utf8.RuneCountInString(inline) <= maxInline {
 			suggestion = quote
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)

@@ -55,12 +55,37 @@ func syntaxError(text string, err error) *Error {
 		}
 	case strings.HasPrefix(msg, "Operator ("):
 		e.Message = "?? beside another operator needs parentheses"
+	case strings.HasPrefix(msg, "expected at least"):
+		e.missingPredicate(text)
 	case strings.Contains(msg, "wrap predicate with brackets"):
 		e.Message = "several expressions in a predicate need { and }"
 	default:
 		e.Message = lowerFirst(strings.TrimPrefix(msg, "compilation failed: "))
 	}
 	return e
+}
+
+var calls = regexp.MustCompile(`([A-Za-z]+)\s*\(`)
+
+// missingPredicate says what a function of the parser's own takes that got too little:
+// the parser does not name it, and counts arguments that may be left out.
+func (e *Error) missingPredicate(text string) {
+	e.Message = "a function gets too few arguments"
+	for _, at := range calls.FindAllStringSubmatchIndex(text, -1) {
+		name := text[at[2]:at[3]]
+		p, ok := predicates[name]
+		if !ok || at[2] >= e.Column && e.Column > 1 {
+			continue
+		}
+		e.Message = name + " takes an array and a predicate"
+		if p.optional {
+			e.Message = name + " takes an array"
+		}
+		e.Suggestion = name + "(items, .price > 3)"
+		if !p.truth {
+			e.Suggestion = name + "(items, .price)"
+		}
+	}
 }
 
 var longNumber = regexp.MustCompile(`[0-9][0-9a-fA-FxX_]{15,}`)

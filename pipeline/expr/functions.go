@@ -85,14 +85,17 @@ func (c *compiler) unknown(n ast.Node, name string) {
 // arguments compiles the arguments of a call and checks what is known of them.
 func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Node) []code {
 	if len(args) < f.least || f.most >= 0 && len(args) > f.most {
-		want := fmt.Sprint(f.least)
+		want, unit := fmt.Sprint(f.least), "arguments"
+		if f.least == 1 && f.most <= 1 {
+			unit = "argument"
+		}
 		switch {
 		case f.most < 0:
 			want = "at least " + want
 		case f.most > f.least:
 			want = fmt.Sprintf("%d to %d", f.least, f.most)
 		}
-		c.fail(n, fmt.Sprintf("%s takes %s arguments, not %d", name, want, len(args)), "")
+		c.fail(n, fmt.Sprintf("%s takes %s %s, not %d", name, want, unit, len(args)), "")
 	}
 	parts := c.nodes(args)
 	for i, p := range parts {

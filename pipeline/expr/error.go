@@ -62,8 +62,14 @@ func syntaxError(text string, err error) *Error {
 	default:
 		e.Message = lowerFirst(strings.TrimPrefix(msg, "compilation failed: "))
 	}
+	if foreignPath.MatchString(text) {
+		e.Suggestion = "a path is written user.id or items[0].sku; of all elements: map(items, .sku)"
+	}
 	return e
 }
+
+// foreignPath is what paths of other languages have and no expression that is right.
+var foreignPath = regexp.MustCompile(`\w\[\s*\*?\s*\]|\w\.\*|^\s*[/@.]\w|\w->\w|[A-Za-z_\]]\.\d`)
 
 var calls = regexp.MustCompile(`([A-Za-z]+)\s*\(`)
 

@@ -26,7 +26,10 @@ func (d *decoder) nameError(n *node, name string, err error, t tags) bool {
 	if hint := nestedHint(t.nested, e.Path); hint != "" {
 		suggestion = hint + "; " + suggestion
 	}
-	return d.errorAt(n, n.conceal(name+": "+e.Message), n.conceal(suggestion))
+	if len(n.pieces) > 0 { // the text must not show, and a part of it would
+		suggestion = `see what the variable holds; a character of a name itself has a \ before it`
+	}
+	return d.errorAt(n, n.conceal(name+": "+e.Message), suggestion)
 }
 
 // nestedHint fills in what the tag nested says about a path: PATH is the path as redact

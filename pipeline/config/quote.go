@@ -84,3 +84,22 @@ func (n *node) sourceText() string {
 	}
 	return strings.TrimSpace(rest)
 }
+
+func quoted(value string) string { return "'" + strings.ReplaceAll(value, "'", "''") + "'" }
+
+// closingQuote gives the index of the quote that ends the quoted text s begins with,
+// or -1.
+func closingQuote(s string) int {
+	q := s[0]
+	for i := 1; i < len(s); i++ {
+		switch {
+		case q == '"' && s[i] == '\\':
+			i++
+		case s[i] == q && q == '\'' && i+1 < len(s) && s[i+1] == q:
+			i++
+		case s[i] == q:
+			return i
+		}
+	}
+	return -1
+}

@@ -69,7 +69,7 @@ func syntaxError(text string, err error) *Error {
 }
 
 // foreignPath is what paths of other languages have and no expression that is right.
-var foreignPath = regexp.MustCompile(`\w\[\s*\*?\s*\]|\w\.\*|^\s*[/@.]\w|\w->\w|[A-Za-z_\]]\.\d`)
+var foreignPath = regexp.MustCompile(`\w\[\s*\*?\s*\]|\w\.\*|^\s*[/@.][\w.]|\w->\w|[A-Za-z_\]]\.\d`)
 
 var calls = regexp.MustCompile(`([A-Za-z]+)\s*\(`)
 

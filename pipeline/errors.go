@@ -23,7 +23,7 @@ const (
 	ReasonDeadline    = "deadline"     // the record's time in the step ran out
 	ReasonPanic       = "panic"        // the stage or sink panicked
 	ReasonInvalidJSON = "invalid_json" // the value is not JSON and a field was asked for
-	ReasonNotObject   = "not_object"   // the value is no JSON object and was to be edited
+	ReasonNotObject   = "not_object"   // the value is no JSON object, and a field was to be read or edited
 	ReasonExpression  = "expression"   // an expression failed on this record
 	ReasonTooLarge    = "too_large"    // larger than the output allows
 )

@@ -109,13 +109,15 @@ func (r *Record) Original() (key, value []byte, headers []Header) {
 
 var (
 	errInvalidJSON = Reject(ReasonInvalidJSON, errors.New("reading a field: the value is not valid JSON"))
+	errNoFields    = Reject(ReasonNotObject, errors.New("reading a field: the value is no JSON object"))
 	errNotObject   = Reject(ReasonNotObject, errors.New("editing a field: the value is no JSON object"))
 )
 
 // Field gives the JSON text of a top-level field, nil when it is missing or the
-// value is a tombstone or no object. name is taken literally. Of duplicate keys the
-// first counts. The first call checks the whole value; invalid JSON is a permanent
-// error with ReasonInvalidJSON.
+// value is a tombstone. name is taken literally. Of duplicate keys the first counts.
+// The first call checks the whole value; invalid JSON is a permanent error with
+// ReasonInvalidJSON, a value that is no object one with ReasonNotObject: read as nil,
+// an array would be filtered by a condition that was never about it.
 func (r *Record) Field(name string) ([]byte, error) {
 	for i := range r.edits {
 		if r.edits[i].name == name {
@@ -126,7 +128,7 @@ func (r *Record) Field(name string) ([]byte, error) {
 		return nil, nil
 	}
 	if r.state != object {
-		if err := r.check(); err != nil || r.state != object {
+		if err := r.readable(); err != nil {
 			return nil, err
 		}
 	}
@@ -136,15 +138,24 @@ func (r *Record) Field(name string) ([]byte, error) {
 	return nil, nil
 }
 
+// CheckJSON says whether the value is JSON, of whatever kind, for who does not read
+// fields. A tombstone is right. Errors are those of Field.
+func (r *Record) CheckJSON() error {
+	if r.value == nil {
+		return nil
+	}
+	return r.check()
+}
+
 // Fields calls yield for each top-level field with its JSON text, edits applied,
-// until yield returns false. A tombstone and a value that is no object have none. Of
-// duplicate keys the first counts. yield may edit r; it goes on seeing the fields as
-// they were.
+// until yield returns false. A tombstone has none. Of duplicate keys the first counts.
+// yield may edit r; it goes on seeing the fields as they were. Errors are those of
+// Field.
 func (r *Record) Fields(yield func(name string, text []byte) bool) error {
 	if r.value == nil {
 		return nil
 	}
-	if err := r.check(); err != nil || r.state != object {
+	if err := r.readable(); err != nil {
 		return err
 	}
 	edits, seen := slices.Clone(r.edits), names{}

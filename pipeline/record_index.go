@@ -46,6 +46,17 @@ func (r *Record) check() error {
 	return nil
 }
 
+// readable gives the error that reading a field of a value gives.
+func (r *Record) readable() error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if r.state != object {
+		return errNoFields
+	}
+	return nil
+}
+
 // inspect checks the value as JSON and indexes the fields of an object.
 func (r *Record) inspect() {
 	v := r.value

@@ -17,15 +17,12 @@ func jsonRecord(value string) *Record {
 }
 
 func TestField(t *testing.T) {
-	deep := strings.Repeat("[", 9999) + strings.Repeat("]", 9999)
 	for _, c := range []struct{ value, name, want string }{
 		{`{"a":1}`, "a", "1"}, {` { "a" : [ 1 , 2 ] , "b":"x"} `, "a", "[ 1 , 2 ]"}, {`{"a":1.10,"b":2}`, "b", "2"}, {`{}`, "a", ""}, {`{"a":null}`, "a", "null"},
 		{`{"a":1,"a":2}`, "a", "1"}, {`{"b":{"a":1},"a":3}`, "a", "3"}, {`{"a":"}\",{"}`, "a", `"}\",{"`},
 		// Names are literal.
 		{`{"a*":1,"a.b":2}`, "a.b", "2"}, {`{"a.b":2,"a*":1}`, "a*", "1"}, {`{"a":{"b":1}}`, "a.b", ""}, {`{"ab":1}`, "a*", ""}, {`{"a":[1]}`, "a|@reverse", ""}, {`{"a|@x":5}`, "a|@x", "5"}, {`{"@this":1}`, "@this", "1"}, {`{"#":1,"a":[]}`, "#", "1"},
 		{`{"\u0061":1}`, "a", "1"}, {`{"a":1}`, `\u0061`, ""}, {`{"\\u0061":1}`, `\u0061`, "1"}, {`{"q\"q":1}`, `q"q`, "1"}, {`{"q\"q":1}`, `q\"q`, ""}, {`{"a":1,"b":2}`, `a":1,"b`, ""}, {`{"":7}`, "", "7"}, {`{"ü":1}`, "ü", "1"}, {`{"\ud83d\ude00":1}`, "😀", "1"}, {`{"a\/b":1}`, "a/b", "1"},
-		// What is no object reads as nil.
-		{`[1]`, "a", ""}, {`"a"`, "a", ""}, {` 12 `, "a", ""}, {`null`, "a", ""}, {`true`, "a", ""}, {deep, "a", ""},
 		// More fields than the index holds.
 		{`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9 , "j" : 10,"a":11}`, "j", "10"}, {`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9,"\u006a":10}`, "j", "10"}, {`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8,"i":9}`, "z", ""}, {`{"a":1,"b":2,"c":3,"d":4,"e":5,"f":6,"g":7,"h":8}`, "h", "8"},
 	} {
@@ -33,6 +30,35 @@ func TestField(t *testing.T) {
 		if err != nil || string(got) != c.want || (got == nil) != (c.want == "") {
 			t.Errorf("%.60s: field %q is %q, %v; want %q", c.value, c.name, got, err, c.want)
 		}
+	}
+}
+
+// What is no object has no fields: reading one is an error, which a condition that is
+// false for a missing field would hide.
+func TestReadingWhatIsNoObject(t *testing.T) {
+	deep := strings.Repeat("[", 9999) + strings.Repeat("]", 9999)
+	for _, v := range []string{`[1]`, `"a"`, ` 12 `, `null`, `true`, `[{"a":1}]`, deep} {
+		r := jsonRecord(v)
+		_, one := r.Field("a")
+		all := r.Fields(func(string, []byte) bool { t.Errorf("%.60s has a field", v); return true })
+		for _, err := range []error{one, all} {
+			if reason, _ := IsPermanent(err); reason != ReasonNotObject || !strings.HasPrefix(err.Error(), "reading a field: ") {
+				t.Errorf("%.60s: %v", v, err)
+			}
+		}
+		if err := r.CheckJSON(); err != nil {
+			t.Errorf("%.60s is JSON: %v", v, err)
+		}
+	}
+	for v, want := range map[string]string{`{"a":1}`: "", `{`: ReasonInvalidJSON, ``: ReasonInvalidJSON} {
+		if reason, _ := IsPermanent(jsonRecord(v).CheckJSON()); reason != want {
+			t.Errorf("%q: %q, want %q", v, reason, want)
+		}
+	}
+	tombstone := new(Record)
+	tombstone.Init(Position{}, []byte("k"), nil, nil, 0)
+	if err := tombstone.CheckJSON(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -240,8 +266,11 @@ func FuzzRecord(f *testing.F) {
 		r := jsonRecord(string(value))
 		got, err := r.Field(one)
 		model, order, isObject := readModel(value)
-		if json.Valid(value) != (err == nil) {
-			t.Fatalf("%q is %v for encoding/json, the error is %v", value, json.Valid(value), err)
+		if json.Valid(value) != (r.CheckJSON() == nil) {
+			t.Fatalf("%q is %v for encoding/json, the error is %v", value, json.Valid(value), r.CheckJSON())
+		}
+		if isObject != (err == nil) {
+			t.Fatalf("%q is an object: %v, the error is %v", value, isObject, err)
 		}
 		if want, ok := model[one]; ok != (got != nil) || !bytes.Equal(got, want) {
 			t.Fatalf("field %q of %q is %q, want %q", one, value, got, want)

@@ -168,6 +168,34 @@ func TestKafkaKeyAndTopicOfARecord(t *testing.T) {
 	}
 }
 
+// The key of a dead letter is made of a record that may be no JSON at all: where that
+// cannot be, it keeps its own. A dead letter is never dropped, so an error would stop
+// the pipeline at this record, at every start.
+func TestKafkaKeyOfADeadLetter(t *testing.T) {
+	c := kafkatest.Start(t)
+	dead := c.Topic(t, 1)
+	s := kafkaSettings(t, c, dead)
+	s.Key = new(expr.Expr)
+	if err := s.Key.UnmarshalText([]byte(`to + ""`)); err != nil {
+		t.Fatal(err)
+	}
+	recs := []*pipeline.Record{kafkaRecord(0, "k", `{"to":"a"}`), kafkaRecord(1, "l", `[1,2]`), kafkaRecord(2, "m", `{`), kafkaRecord(3, "n", `{"to":7}`)}
+	if got := reasonsOf(t, newKafka(t, s).Write(t.Context(), recs)); len(got) != 3 {
+		t.Errorf("records that are no dead letters: %v", got)
+	}
+	s.DeadLetters = true
+	if err := newKafka(t, s).Write(t.Context(), recs); err != nil {
+		t.Fatal(err)
+	}
+	var keys []string
+	for _, r := range c.Consume(t, dead) {
+		keys = append(keys, string(r.Key))
+	}
+	if got := strings.Join(keys, " "); got != "a a l m n" {
+		t.Errorf("keys %s", got)
+	}
+}
+
 func TestKafkaBoundsItsTopics(t *testing.T) {
 	c := kafkatest.StartFake(t)
 	topic := c.Topic(t, 1)

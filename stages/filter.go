@@ -14,7 +14,8 @@ type FilterSettings struct {
 }
 
 // A Filter lets a record pass when its condition holds, and ends it on purpose when it
-// does not. Nothing (a missing field, a tombstone's fields) counts as false.
+// does not. Nothing (a missing field, a tombstone's fields) counts as false; a field of
+// a value that is no object is none of these: the record is rejected with not_object.
 type Filter struct{ when expr.Condition }
 
 // NewFilter makes a Filter.

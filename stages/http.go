@@ -22,7 +22,7 @@ import (
 // HTTPSettings are the settings of the http stage.
 type HTTPSettings struct {
 	URL           expr.Template              `yaml:"url" doc:"address to call; its host must stand in the file, what a part gives is percent-encoded" required:"true"`
-	Into          string                     `yaml:"into" doc:"field that takes the answer: JSON when its type says so, else a string, null when it is empty" required:"true"`
+	Into          pipeline.FieldName         `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the answer: JSON when its type says so, else a string, null when it is empty" required:"true"`
 	Method        string                     `yaml:"method" doc:"GET or POST; a POST may be repeated, so the server must allow that" enum:"GET|POST"`
 	Body          *expr.Template             `yaml:"body" doc:"JSON document that a POST sends; what a part gives is put in as JSON, and the braces of the document itself are doubled"`
 	Headers       map[string]expr.Template   `yaml:"headers" doc:"request headers"`
@@ -170,7 +170,7 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	}
 	req, bad := h.request(rec)
 	// Before the call, so that a value that takes no field costs none.
-	if err := rec.Set(h.settings.Into, nil); err != nil {
+	if err := rec.Set(string(h.settings.Into), nil); err != nil {
 		return err
 	}
 	if bad != nil {
@@ -192,7 +192,7 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	if err != nil {
 		return err
 	}
-	return rec.Set(h.settings.Into, text)
+	return rec.Set(string(h.settings.Into), text)
 }
 
 func (h *HTTP) what() string { return "calling " + h.settings.Method + " " + h.address }

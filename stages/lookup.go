@@ -13,19 +13,19 @@ import (
 
 // LookupSettings are the settings of a Lookup.
 type LookupSettings struct {
-	Table   TableSettings `yaml:"table" required:"true" doc:"the table: a file held in memory; a change counts within 2 s of the last write to the file, also when no record comes; a file without rows, or one that cannot be used, leaves the table as it is, with one warning"`
-	Match   expr.Expr     `yaml:"match" required:"true" doc:"expression that gives the key to look for; a number is looked for as it is written"`
-	Into    string        `yaml:"into" required:"true" doc:"field that takes the row, as an object"`
-	Columns []string      `yaml:"columns" doc:"columns (fields) of the row that are put in; left out: all"`
-	OnMiss  OnMiss        `yaml:"on_miss" enum:"null|reject|filter" doc:"what a key that is not in the table does: null as the row, or reject or filter the record"`
+	Table   TableSettings        `yaml:"table" required:"true" doc:"the table: a file held in memory; a change counts within 2 s of the last write to the file, also when no record comes; a file without rows, or one that cannot be used, leaves the table as it is, with one warning"`
+	Match   expr.Expr            `yaml:"match" required:"true" doc:"expression that gives the key to look for; a number is looked for as it is written"`
+	Into    pipeline.FieldName   `yaml:"into" nested:"into is a field at the top, like LAST" required:"true" doc:"field that takes the row, as an object"`
+	Columns []pipeline.FieldName `yaml:"columns" nested:"columns are the fields at the top of a row" doc:"columns (fields) of the row that are put in; left out: all"`
+	OnMiss  OnMiss               `yaml:"on_miss" enum:"null|reject|filter" doc:"what a key that is not in the table does: null as the row, or reject or filter the record"`
 }
 
 // TableSettings say where the table is.
 type TableSettings struct {
-	File     pipeline.Path `yaml:"file" required:"true" doc:"file with the rows"`
-	Key      string        `yaml:"key" required:"true" doc:"column (field) by which rows are found; each value stands once"`
-	Format   string        `yaml:"format" enum:"csv|jsonl" doc:"csv: a header line, then rows, all values text; jsonl: an object a line; left out: by the file's ending"`
-	MaxBytes pipeline.Size `yaml:"max_bytes" min:"1B" doc:"largest file that is taken into memory"`
+	File     pipeline.Path      `yaml:"file" required:"true" doc:"file with the rows"`
+	Key      pipeline.FieldName `yaml:"key" nested:"columns are the fields at the top of a row" required:"true" doc:"column (field) by which rows are found; each value stands once"`
+	Format   string             `yaml:"format" enum:"csv|jsonl" doc:"csv: a header line, then rows, all values text; jsonl: an object a line; left out: by the file's ending"`
+	MaxBytes pipeline.Size      `yaml:"max_bytes" min:"1B" doc:"largest file that is taken into memory"`
 }
 
 // DefaultLookup gives the settings of a Lookup before a file is read.
@@ -69,7 +69,7 @@ func (s *LookupSettings) Check() error {
 //
 // A key that is not in the table (none at all is not in it either) gives null, or
 // rejects the record with no_match, or filters it. Tombstones pass unchanged; a value
-// that is no object is rejected with not_object when the field would be set.
+// that is no object is rejected with not_object when a field would be read or set.
 type Lookup struct {
 	s    LookupSettings
 	read func(LookupSettings) (*table, error)
@@ -147,7 +147,7 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 	row, ok := l.rows.Load().rows[string(key)]
 	if ok && key != nil {
 		l.hits.Add(1)
-		return rec.Set(l.s.Into, row)
+		return rec.Set(string(l.s.Into), row)
 	}
 	l.misses.Add(1)
 	switch l.s.OnMiss {
@@ -156,5 +156,5 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 	case MissFilter:
 		return pipeline.Filtered
 	}
-	return rec.Set(l.s.Into, []byte("null"))
+	return rec.Set(string(l.s.Into), []byte("null"))
 }

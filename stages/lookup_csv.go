@@ -101,7 +101,7 @@ func (b *tableBuilder) csv(text []byte) error {
 
 // header checks the names of the columns.
 func (b *tableBuilder) header(line int, header []string) (*csvTable, error) {
-	h := &csvTable{header: header, names: make([][]byte, len(header)), key: slices.Index(header, b.s.Table.Key)}
+	h := &csvTable{header: header, names: make([][]byte, len(header)), key: slices.Index(header, string(b.s.Table.Key))}
 	for i, name := range header {
 		if !utf8.ValidString(name) {
 			return nil, b.at(line, "not valid UTF-8; save the file as UTF-8")
@@ -109,16 +109,16 @@ func (b *tableBuilder) header(line int, header []string) (*csvTable, error) {
 		if name != "" && slices.Contains(header[:i], name) {
 			return nil, b.at(line, "two columns are called %q", name)
 		}
-		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, name) {
+		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, pipeline.FieldName(name)) {
 			h.names[i] = quote(name)
 		}
 	}
 	if h.key < 0 {
-		return nil, unknown("table.key", b.s.Table.Key, header)
+		return nil, unknown("table.key", string(b.s.Table.Key), header)
 	}
 	for _, c := range b.s.Columns {
-		if !slices.Contains(header, c) {
-			return nil, unknown("columns", c, header)
+		if !slices.Contains(header, string(c)) {
+			return nil, unknown("columns", string(c), header)
 		}
 	}
 	if i := slices.Index(header, ""); i >= 0 && h.names[i] != nil {

@@ -153,7 +153,7 @@ func (b *tableBuilder) jsonl(text []byte) error {
 		var key []byte
 		out, whole := []byte{'{'}, len(b.s.Columns) == 0
 		pipeline.JSONMembers(row, func(name, value []byte) bool {
-			is := unquote(name)
+			is := pipeline.FieldName(unquote(name))
 			if is == b.s.Table.Key && key == nil {
 				key = value
 			}

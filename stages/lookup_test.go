@@ -32,15 +32,15 @@ func TestLookupCSV(t *testing.T) {
 		{`{"origin":`, "rejected: invalid_json"},
 		{"tombstone", "tombstone"},
 	})
-	if got, want := l.Report(), (pipeline.Report{CacheHits: 2, CacheMisses: 5}); !reflect.DeepEqual(got, want) {
+	if got, want := l.Report(), (pipeline.Report{CacheHits: 2, CacheMisses: 4}); !reflect.DeepEqual(got, want) {
 		t.Errorf("report %+v", got)
 	}
 	s.OnMiss = MissReject
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "rejected: no_match"}, {"tombstone", "tombstone"}})
-	s.OnMiss, s.Columns = MissFilter, []string{"city", "iata"}
+	s.OnMiss, s.Columns = MissFilter, []pipeline.FieldName{"city", "iata"}
 	l, err = NewLookup(s)
-	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "filtered"}, {`[]`, "filtered"}, {`{"origin":"DTW"}`, `{"origin":"DTW","from":{"iata":"DTW","city":"De\"troit"}}`}})
+	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "filtered"}, {`[]`, "rejected: not_object"}, {`{"origin":"DTW"}`, `{"origin":"DTW","from":{"iata":"DTW","city":"De\"troit"}}`}})
 }
 
 func TestLookupJSONL(t *testing.T) {
@@ -53,7 +53,7 @@ func TestLookupJSONL(t *testing.T) {
 		{`{"origin":"7"}`, `{"origin":"7","from":{"iata":7,"\u0069ata":8}}`},
 		{`{"origin":8}`, `{"origin":8,"from":null}`},
 	})
-	s.Columns = []string{"at", "none"}
+	s.Columns = []pipeline.FieldName{"at", "none"}
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"DTW"}`, `{"origin":"DTW","from":{"at":[1.10, {"x": 2}]}}`}})
 }
@@ -114,7 +114,7 @@ func TestLookupBadTables(t *testing.T) {
 		}
 	}
 	s := lookupSettings(t, "t.csv", "iata\n")
-	s.Columns = []string{"city"}
+	s.Columns = []pipeline.FieldName{"city"}
 	if _, err := NewLookup(s); err == nil || !strings.HasPrefix(err.Error(), "columns: the table has no column \"city\"") {
 		t.Error(err)
 	}
@@ -143,7 +143,7 @@ func TestLookupGoodTables(t *testing.T) {
 		"\"iata\",\"city\"\n\"A\",\"x\"\nB,y\n", "iata,city,,\nA,x,1,2\nB,y,,\n",
 	} {
 		s := lookupSettings(t, "t.csv", text)
-		s.Columns = []string{"city"} // columns without a name are left out
+		s.Columns = []pipeline.FieldName{"city"} // columns without a name are left out
 		l, err := NewLookup(s)
 		processes(t, must(t, l, err), []row{
 			{`{"origin":"A"}`, `{"origin":"A","from":{"city":"x"}}`},

@@ -12,10 +12,10 @@ import (
 
 // MapSettings are the settings of a Map. At least one of them is there.
 type MapSettings struct {
-	Set    pipeline.Fields[expr.Expr] `yaml:"set" value:"true" doc:"fields to set, each to an expression over the record as it came"`
-	Remove []string                   `yaml:"remove" doc:"fields to remove"`
-	Rename pipeline.Fields[string]    `yaml:"rename" doc:"fields to rename, old name to new name"`
-	Keep   []string                   `yaml:"keep" doc:"fields to keep; all others are removed"`
+	Set    pipeline.Fields[expr.Expr]          `yaml:"set" value:"true" nested:"set is for fields at the top: set the whole of FIRST, to an object, as in FIRST: '{\"LAST\": 1}'" doc:"fields to set, each to an expression over the record as it came"`
+	Remove []pipeline.FieldName                `yaml:"remove" nested:"what is within a field is taken out by redact: {fields: ['PATH'], how: remove}" doc:"fields to remove"`
+	Rename pipeline.Fields[pipeline.FieldName] `yaml:"rename" nested:"rename is for fields at the top; what is within one is copied there by set: {LAST: READ}" doc:"fields to rename, old name to new name"`
+	Keep   []pipeline.FieldName                `yaml:"keep" nested:"keep is for fields at the top: set: {LAST: READ}, and keep LAST" doc:"fields to keep; all others are removed"`
 }
 
 // Validate implements the check of settings.
@@ -28,7 +28,7 @@ func (s *MapSettings) Validate() error {
 		errs = append(errs, errors.New("a map does nothing: write at least one of set, remove, rename, keep"))
 	}
 	for _, f := range s.Set {
-		if slices.Contains(s.Remove, f.Name) {
+		if slices.Contains(s.Remove, pipeline.FieldName(f.Name)) {
 			wrong("remove", "field %q is set and removed: set comes first, so it would never be there", f.Name)
 		}
 	}
@@ -37,13 +37,13 @@ func (s *MapSettings) Validate() error {
 		if f.Value == "" {
 			wrong("rename", "field %q has no new name", f.Name)
 		}
-		if slices.Contains(to, f.Value) {
+		if slices.Contains(to, string(f.Value)) {
 			wrong("rename", "two fields are renamed to %q", f.Value)
 		}
 		if slices.Contains(from, f.Name) {
 			wrong("rename", "field %q is renamed twice", f.Name)
 		}
-		from, to = append(from, f.Name), append(to, f.Value)
+		from, to = append(from, f.Name), append(to, string(f.Value))
 	}
 	return errors.Join(errs...)
 }
@@ -54,8 +54,8 @@ func (s *MapSettings) Validate() error {
 // pass unchanged; a value that is no object is rejected with not_object.
 type Map struct {
 	set    pipeline.Fields[expr.Expr]
-	remove []string
-	rename pipeline.Fields[string]
+	remove []pipeline.FieldName
+	rename pipeline.Fields[pipeline.FieldName]
 	keep   []kept
 	keeps  bool
 }
@@ -76,7 +76,7 @@ func NewMap(s MapSettings) (*Map, error) {
 		if slices.Contains(s.Keep[:i], name) {
 			continue
 		}
-		m.keep = append(m.keep, kept{name, quote(name)})
+		m.keep = append(m.keep, kept{string(name), quote(string(name))})
 	}
 	return m, nil
 }
@@ -90,7 +90,7 @@ func (m *Map) Process(_ context.Context, rec *pipeline.Record) error {
 		return err
 	}
 	for _, name := range m.remove {
-		if err := rec.Remove(name); err != nil {
+		if err := rec.Remove(string(name)); err != nil {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ func (m *Map) renameAll(rec *pipeline.Record) error {
 		if texts[i] == nil {
 			continue
 		}
-		if err := rec.Set(f.Value, texts[i]); err != nil {
+		if err := rec.Set(string(f.Value), texts[i]); err != nil {
 			return err
 		}
 	}

@@ -17,12 +17,14 @@ func TestFilter(t *testing.T) {
 		{`{"late":14}`, "filtered"},
 		{`{"delay":null}`, "filtered"},
 		{`{"delay":"15"}`, "rejected: expression"},
-		{`[1]`, "filtered"},
+		{`[1]`, "rejected: not_object"},
+		{`"text"`, "rejected: not_object"},
+		{`null`, "rejected: not_object"},
 		{`{"delay":`, "rejected: invalid_json"},
 		{"tombstone", "filtered"},
 	})
 	f, err = NewFilter(FilterSettings{When: condition(t, `meta.key == "k"`)})
-	processes(t, must(t, f, err), []row{{"tombstone", "tombstone"}, {"no JSON", "no JSON"}})
+	processes(t, must(t, f, err), []row{{"tombstone", "tombstone"}, {"no JSON", "no JSON"}, {`[1]`, `[1]`}})
 	if _, err := NewFilter(FilterSettings{}); err == nil {
 		t.Error("a filter without a condition")
 	}
@@ -48,7 +50,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"remove": {
-			MapSettings{Remove: []string{"a", "a.b", "*"}},
+			MapSettings{Remove: []pipeline.FieldName{"a", "a.b", "*"}},
 			[]row{
 				{`{"a":1, "b":{"a":1},"a.b":2,"*":3,"a":4}`, `{"b":{"a":1}}`},
 				{`"a"`, "rejected: not_object"},
@@ -56,7 +58,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"rename": {
-			MapSettings{Rename: pipeline.Fields[string]{{Name: "a", Value: "b"}, {Name: "b", Value: "a"}, {Name: "x", Value: "y"}}},
+			MapSettings{Rename: pipeline.Fields[pipeline.FieldName]{{Name: "a", Value: "b"}, {Name: "b", Value: "a"}, {Name: "x", Value: "y"}}},
 			[]row{
 				{`{"a":1,"b":2,"c":3}`, `{"a":2,"b":1,"c":3}`},
 				{`{"a":1}`, `{"b":1}`},
@@ -66,7 +68,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"keep": {
-			MapSettings{Keep: []string{"b", "a", "é", "a"}},
+			MapSettings{Keep: []pipeline.FieldName{"b", "a", "é", "a"}},
 			[]row{
 				{`{"a": 1.50, "c":2, "\u0062":[ 1 ], "a":3, "é":"\u00e9"}`, `{"a":1.50,"b":[ 1 ],"é":"\u00e9"}`},
 				{`{"c":1}`, `{}`},
@@ -77,8 +79,8 @@ func TestMap(t *testing.T) {
 		},
 		"all in their order": {
 			MapSettings{
-				Set: pipeline.Fields[expr.Expr]{set("late", "delay * 2")}, Remove: []string{"delay"},
-				Rename: pipeline.Fields[string]{{Name: "late", Value: "minutes"}}, Keep: []string{"minutes", "delay"},
+				Set: pipeline.Fields[expr.Expr]{set("late", "delay * 2")}, Remove: []pipeline.FieldName{"delay"},
+				Rename: pipeline.Fields[pipeline.FieldName]{{Name: "late", Value: "minutes"}}, Keep: []pipeline.FieldName{"minutes", "delay"},
 			},
 			[]row{{`{"delay":4,"x":1}`, `{"minutes":8}`}},
 		},
@@ -93,8 +95,8 @@ func TestMap(t *testing.T) {
 func TestMapSettings(t *testing.T) {
 	s := MapSettings{
 		Set:    pipeline.Fields[expr.Expr]{{Name: "a", Value: expression(t, "b")}},
-		Remove: []string{"a"},
-		Rename: pipeline.Fields[string]{{Name: "x", Value: "z"}, {Name: "y", Value: "z"}, {Name: "x", Value: ""}},
+		Remove: []pipeline.FieldName{"a"},
+		Rename: pipeline.Fields[pipeline.FieldName]{{Name: "x", Value: "z"}, {Name: "y", Value: "z"}, {Name: "x", Value: ""}},
 	}
 	if got, want := names(s.Validate()), []string{"remove", "rename", "rename", "rename"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
@@ -102,7 +104,7 @@ func TestMapSettings(t *testing.T) {
 	if got := names((&MapSettings{}).Validate()); len(got) != 1 {
 		t.Errorf("a map that does nothing: %v", got)
 	}
-	if got := names((&MapSettings{Keep: []string{}}).Validate()); got != nil {
+	if got := names((&MapSettings{Keep: []pipeline.FieldName{}}).Validate()); got != nil {
 		t.Errorf("keep nothing: %v", got)
 	}
 }

@@ -16,7 +16,7 @@ func editable(rec *pipeline.Record) error {
 	if v == nil {
 		return nil
 	}
-	if _, err := rec.Field(""); err != nil {
+	if err := rec.CheckJSON(); err != nil {
 		return err
 	}
 	if v = bytes.TrimLeft(v, " \t\r\n"); len(v) > 0 && v[0] == '{' {

@@ -28,12 +28,12 @@ const (
 
 // RedactSettings are the settings of a Redact.
 type RedactSettings struct {
-	Fields  []string        `yaml:"fields" doc:"fields to redact; a.b is b inside a, * is any name, \\. a dot within a name; arrays are gone through"`
-	Headers []string        `yaml:"headers" doc:"headers to redact, in upper or lower case"`
-	Key     bool            `yaml:"key" doc:"redact the record's key too"`
-	How     How             `yaml:"how" enum:"mask|hash|remove" doc:"mask: put the mask in place; hash: a keyed hash, equal for equal values; remove: leave it out"`
-	Mask    string          `yaml:"mask" doc:"text that a mask puts in place"`
-	Secret  pipeline.Secret `yaml:"secret" doc:"key of the hash, at least 16 bytes"`
+	Fields  []pipeline.FieldPath  `yaml:"fields" doc:"fields to redact; a.b is b inside a, * is any name, \\. a dot within a name; arrays are gone through; upper and lower case count"`
+	Headers []pipeline.HeaderName `yaml:"headers" doc:"headers to redact, in upper or lower case"`
+	Key     bool                  `yaml:"key" doc:"redact the record's key too"`
+	How     How                   `yaml:"how" enum:"mask|hash|remove" doc:"mask: put the mask in place; hash: a keyed hash, equal for equal values; remove: leave it out"`
+	Mask    string                `yaml:"mask" doc:"text that a mask puts in place"`
+	Secret  pipeline.Secret       `yaml:"secret" doc:"key of the hash, at least 16 bytes"`
 }
 
 // DefaultRedact gives the settings of a Redact before a file is read.
@@ -49,8 +49,8 @@ func (s *RedactSettings) Validate() error {
 		errs = append(errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
 	}
 	for _, f := range s.Fields {
-		if slices.Contains(segments(f), "") {
-			wrong("fields", "%q has an empty part", f)
+		if _, err := f.Steps(); err != nil {
+			wrong("fields", "%w", err)
 		}
 	}
 	switch s.How {
@@ -66,25 +66,6 @@ func (s *RedactSettings) Validate() error {
 		wrong("how", "%q is none: write mask, hash or remove", string(s.How))
 	}
 	return errors.Join(errs...)
-}
-
-// segments takes a path apart at its dots.
-func segments(path string) []string {
-	var parts []string
-	var part strings.Builder
-	for i := 0; i < len(path); i++ {
-		switch {
-		case path[i] == '\\' && i+1 < len(path):
-			i++
-			part.WriteByte(path[i])
-		case path[i] == '.':
-			parts = append(parts, part.String())
-			part.Reset()
-		default:
-			part.WriteByte(path[i])
-		}
-	}
-	return append(parts, part.String())
 }
 
 // A Redact takes values out of records: fields wherever they stand below their path,
@@ -103,7 +84,7 @@ type Redact struct {
 
 // A redactNode is one step of the paths.
 type redactNode struct {
-	next map[string]*redactNode
+	next map[pipeline.PathStep]*redactNode
 	leaf bool
 }
 
@@ -117,20 +98,24 @@ func NewRedact(s RedactSettings) (*Redact, error) {
 		if r.root == nil {
 			r.root = new(redactNode)
 		}
+		steps, err := path.Steps()
+		if err != nil {
+			return nil, err
+		}
 		n := r.root
-		for _, name := range segments(path) {
+		for _, step := range steps {
 			if n.next == nil {
-				n.next = map[string]*redactNode{}
+				n.next = map[pipeline.PathStep]*redactNode{}
 			}
-			if n.next[name] == nil {
-				n.next[name] = new(redactNode)
+			if n.next[step] == nil {
+				n.next[step] = new(redactNode)
 			}
-			n = n.next[name]
+			n = n.next[step]
 		}
 		n.leaf = true
 	}
 	for _, h := range s.Headers {
-		r.headers = append(r.headers, strings.ToLower(h))
+		r.headers = append(r.headers, strings.ToLower(string(h)))
 	}
 	return r, nil
 }
@@ -190,7 +175,7 @@ var (
 )
 
 func (r *Redact) fields(rec *pipeline.Record) error {
-	if _, err := rec.Field(""); err != nil {
+	if err := rec.CheckJSON(); err != nil {
 		return err
 	}
 	v := rec.Value()
@@ -256,7 +241,7 @@ func (w *redaction) member(name, value []byte, nodes []*redactNode, depth int) e
 	leaf := false
 	is := unquote(name)
 	for _, n := range nodes {
-		for _, m := range [...]*redactNode{n.next[is], n.next["*"]} {
+		for _, m := range [...]*redactNode{n.next[pipeline.PathStep{Name: is}], n.next[pipeline.PathStep{Any: true}]} {
 			if m != nil {
 				leaf = leaf || m.leaf
 				below = append(below, m)

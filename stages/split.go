@@ -17,10 +17,10 @@ const (
 
 // SplitSettings are the settings of a Split.
 type SplitSettings struct {
-	Field    string        `yaml:"field" doc:"array field to take apart; left out: the value itself is the array"`
-	Into     string        `yaml:"into" doc:"field that takes the element, beside the other fields of the record; left out: the element becomes the value"`
-	MaxParts int           `yaml:"max_parts" min:"1" doc:"most elements; an array with more rejects the record"`
-	MaxBytes pipeline.Size `yaml:"max_bytes" min:"1B" doc:"most bytes of all parts together; more reject the record"`
+	Field    pipeline.FieldName `yaml:"field" nested:"split takes a field at the top: before it, map: {set: {LAST: READ}}, then split: LAST" doc:"array field to take apart; left out: the value itself is the array"`
+	Into     pipeline.FieldName `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the element, beside the other fields of the record; left out: the element becomes the value"`
+	MaxParts int                `yaml:"max_parts" min:"1" doc:"most elements; an array with more rejects the record"`
+	MaxBytes pipeline.Size      `yaml:"max_bytes" min:"1B" doc:"most bytes of all parts together; more reject the record"`
 }
 
 // DefaultSplit gives the settings of a Split before a file is read.
@@ -49,8 +49,8 @@ func (s *SplitSettings) Validate() error {
 // anything else is rejected with not_array. A value that is no object is rejected with
 // not_object when a field is to be taken apart. Tombstones pass unchanged.
 type Split struct {
-	s           SplitSettings
-	field, into []byte // as JSON text
+	s    SplitSettings
+	into []byte // as JSON text
 }
 
 // NewSplit makes a Split.
@@ -58,7 +58,7 @@ func NewSplit(s SplitSettings) (*Split, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	return &Split{s: s, field: quote(s.Field), into: quote(s.Into)}, nil
+	return &Split{s: s, into: quote(string(s.Into))}, nil
 }
 
 // Split implements pipeline.Splitter.
@@ -103,16 +103,15 @@ func (s *Split) Split(_ context.Context, rec *pipeline.Record, emit func(*pipeli
 
 // array gives the array to take apart, nil when there is none.
 func (s *Split) array(rec *pipeline.Record) ([]byte, error) {
-	text, err := rec.Field(s.s.Field)
+	var text []byte
+	err := rec.CheckJSON()
+	if s.s.Field != "" {
+		text, err = rec.Field(string(s.s.Field))
+	} else if err == nil {
+		text = bytes.TrimLeft(rec.Value(), " \t\r\n")
+	}
 	if err != nil {
 		return nil, err
-	}
-	if s.s.Field == "" {
-		text = bytes.TrimLeft(rec.Value(), " \t\r\n")
-	} else if text == nil {
-		if err := editable(rec); err != nil {
-			return nil, err
-		}
 	}
 	switch {
 	case text == nil || text[0] == 'n':
@@ -128,7 +127,7 @@ func (s *Split) rest(rec *pipeline.Record) []byte {
 	v := bytes.TrimLeft(rec.Value(), " \t\r\n")
 	rest := append(make([]byte, 0, len(v)), '{')
 	pipeline.JSONMembers(v, func(name, value []byte) bool {
-		if n := unquote(name); n != s.s.Field && n != s.s.Into {
+		if n := pipeline.FieldName(unquote(name)); n != s.s.Field && n != s.s.Into {
 			rest = appendField(rest, name, value)
 		}
 		return true

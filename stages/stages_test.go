@@ -126,12 +126,12 @@ func TestConform(t *testing.T) {
 		"map": func(t *testing.T) pipelinetest.StageUnderTest {
 			m, err := NewMap(MapSettings{
 				Set:    pipeline.Fields[expr.Expr]{{Name: "double", Value: expression(t, "id * 2")}, {Name: "was", Value: expression(t, "name")}},
-				Remove: []string{"code"}, Rename: pipeline.Fields[string]{{Name: "card", Value: "payment"}},
+				Remove: []pipeline.FieldName{"code"}, Rename: pipeline.Fields[pipeline.FieldName]{{Name: "card", Value: "payment"}},
 			})
 			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`{"id":"canary"}`)}
 		},
 		"map keep": func(t *testing.T) pipelinetest.StageUnderTest {
-			m, err := NewMap(MapSettings{Keep: []string{"id", "name"}})
+			m, err := NewMap(MapSettings{Keep: []pipeline.FieldName{"id", "name"}})
 			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`[1]`)}
 		},
 		"split": func(t *testing.T) pipelinetest.StageUnderTest {
@@ -148,7 +148,7 @@ func TestConform(t *testing.T) {
 		},
 		"redact": func(t *testing.T) pipelinetest.StageUnderTest {
 			s := DefaultRedact()
-			s.Fields, s.Key, s.Headers, s.How, s.Secret = []string{"card.number", "name"}, true, []string{"kit"}, HowHash, "0123456789abcdef"
+			s.Fields, s.Key, s.Headers, s.How, s.Secret = []pipeline.FieldPath{"card.number", "name"}, true, []pipeline.HeaderName{"kit"}, HowHash, "0123456789abcdef"
 			r, err := NewRedact(s)
 			return pipelinetest.StageUnderTest{Stage: must(t, r, err), Reject: []byte(`17`)}
 		},

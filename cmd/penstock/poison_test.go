@@ -43,7 +43,7 @@ var poisoned = map[int64]struct{ kind, step, reason, message string }{
 	9:   {"binary", "even", pipeline.ReasonInvalidJSON, ""},
 	100: {"large", "out", pipeline.ReasonTooLarge, ""},
 	101: {"panic", "own", pipeline.ReasonPanic, "it bursts"},
-	102: {"text", "half", pipeline.ReasonNotObject, ""},
+	102: {"text", "even", pipeline.ReasonNotObject, ""},
 	253: {"exit", "own", pipeline.ReasonPanic, "runtime.Goexit"},
 	256: {"large", "out", pipeline.ReasonTooLarge, ""},
 	257: {"large", "out", pipeline.ReasonTooLarge, ""},

@@ -43,6 +43,19 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
 - An **expression** reads the record's fields, ` + "`meta.topic`, `meta.partition`, `meta.offset`, `meta.time`, `meta.key` and\n  `header(\"name\")`" + `; a **condition** is one that is true or false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. What is
   missing is nil; nil orders against nothing and is false in a condition. A field whose name is no identifier is
   ` + "`$env[\"flight number\"]`" + `. Quote an expression in YAML when it begins with ` + "`!`, `#`" + ` or a quote, or holds ` + "`: ` or ` #`" + `.
+- A **field name** is that of one field at the top of a record, or of one column. What reads as a path there (` + "`user.id`, `$.id`,\n  `items[0]`, `*`" + `) is an error; a field that is called so has a backslash before each such character: ` + "`user\\.id`" + ` (within
+  double quotes YAML wants two). A **field path**, which ` + "`redact`" + ` takes, leads deeper: ` + "`user.id`" + ` is id within user, ` + "`*`" + ` any name, arrays
+  are gone through; what can match nothing as it is written is an error. In an expression ` + "`user.id`" + ` is id within user, and
+  ` + "`$env[\"user.id\"]`" + ` the field that is called user.id. Upper and lower case count, in ` + "`header(\"name\")`" + ` too; ` + "`redact`" + ` alone takes
+  headers in either.
+- What a field is read of must be a JSON object: a value that is another (an array, a number, null) rejects the record with
+  ` + "`not_object`" + `, and one that is no JSON with ` + "`invalid_json`" + `, wherever the field is read: in a condition, a key, a template. What
+  reads no field, because it is about ` + "`meta` or `header`" + ` alone or is decided before it comes to one, takes every value. A
+  tombstone (no value) has no fields: all are nil, and the stages that edit pass it on.
+- Of a name that stands twice in an object the first counts, in expressions and in every stage; ` + "`redact`" + ` redacts all of
+  them. What is set stands once.
+- Text that is not UTF-8 is passed on byte for byte, and compared so; in expressions a byte that belongs to no character
+  counts as one, and ` + "`upper` and `lower`" + ` put U+FFFD in its place. ` + "`redact`" + ` of fields rejects such a value with ` + "`invalid_json`" + `.
 - Every mistake of a file is reported at once by ` + "`penstock check`" + `, at line and column; what is right and hardly means what was
   meant is a warning, which fails with ` + "`--strict`" + ` alone. A text in a value has quotes of its own: ` + "`country: '\"DE\"'`" + `.
 `

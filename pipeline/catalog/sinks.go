@@ -83,6 +83,7 @@ func sinkKinds() config.Kinds {
 				return topicsWritten(settings.(*sinks.KafkaSettings), p)
 			},
 			Build: build(func(s sinks.KafkaSettings, env config.Env) (*sinks.Kafka, error) {
+				s.DeadLetters = env.DeadLetter
 				return sinks.NewKafka(s, env.Source)
 			}),
 		},

@@ -316,10 +316,18 @@ func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
 	v.SetZero()
 	ok := true
 	into := v.Addr().Interface().(adder)
+	first := map[pipeline.FieldName]*node{}
 	for i, key := range n.keys {
 		at := join(path, key.text)
 		d.keys[at] = key
-		ok = d.value(n.items[i], reflect.ValueOf(into.Add(key.text)).Elem(), t.ofElement(), at) && ok
+		var name pipeline.FieldName
+		if err := name.UnmarshalText([]byte(key.text)); err != nil {
+			ok = d.nameError(key, label(path), err, t)
+		} else if before := first[name]; before != nil {
+			ok = d.errorAt(key, fmt.Sprintf("%s: the field %q stands twice", label(path), string(name)), fmt.Sprintf("it stands at line %d already: remove one of them", before.line))
+		}
+		first[name] = key
+		ok = d.value(n.items[i], reflect.ValueOf(into.Add(string(name))).Elem(), t.ofElement(), at) && ok
 	}
 	return d.length(n, len(n.items), t, path, "entries") && ok
 }

@@ -26,10 +26,13 @@ type tags struct {
 	path     bool
 	value    bool
 	commas   bool
+	nested   string // see the tag in Kind
 }
 
 // ofElement gives the tags that hold for each element too.
-func (t tags) ofElement() tags { return tags{enum: t.enum, path: t.path, value: t.value} }
+func (t tags) ofElement() tags {
+	return tags{enum: t.enum, path: t.path, value: t.value, nested: t.nested}
+}
 
 // fieldsOf lists the settings of a struct type, embedded ones marked inline included.
 func fieldsOf(t reflect.Type) []field {
@@ -61,6 +64,7 @@ func fieldsOf(t reflect.Type) []field {
 				min: f.Tag.Get("min"), max: f.Tag.Get("max"), path: f.Tag.Get("path") == "true",
 				value:  f.Tag.Get("value") == "true",
 				commas: f.Tag.Get("commas") == "true",
+				nested: f.Tag.Get("nested"),
 			},
 		})
 	}

@@ -41,9 +41,13 @@ const (
 //	                  changes is one: check warns where one is likely meant
 //	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
 //	                  by commas, so that a variable can hold several entries
+//	nested:"…"        of a pipeline.FieldName, and of pipeline.Fields: what to write when
+//	                  somebody gives a path, with PATH, READ (an expression that reads
+//	                  it), FIRST and LAST (its names at both ends) filled in
 //
 // Types: bool, integers, floats, string, time.Duration, pipeline.Size,
-// pipeline.Secret, pipeline.Path, any encoding.TextUnmarshaler (an *expr.Error is
+// pipeline.Secret, pipeline.Path, pipeline.FieldName, pipeline.FieldPath,
+// pipeline.HeaderName, any encoding.TextUnmarshaler (an *expr.Error is
 // placed within the text), structs, pointers to these, slices, maps by string,
 // pipeline.Fields where the order counts, and any.
 //

@@ -27,7 +27,7 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), "")
 	}
 	if n.tag != "" && !strings.HasPrefix(n.tag, "!!") {
-		return d.errorAt(n, fmt.Sprintf("%s begins with the YAML tag %s", name, n.tag), "quote the whole text: "+name+": "+quoted(n.sourceText()))
+		return d.errorAt(n, fmt.Sprintf("%s begins with the YAML tag %s", name, n.tag), "quote the whole text: "+d.inQuotes(n, path))
 	}
 	if n.null && (n.raw == "" || !contains(t.enum, n.raw)) {
 		return d.errorAt(n, fmt.Sprintf("%s is empty", name), "give "+wanted(v.Type())+", or remove the line")
@@ -35,6 +35,9 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 	if isText(v.Type()) {
 		err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.text))
 		if err != nil {
+			if isName(err) {
+				return d.nameError(n, label(path), err, t)
+			}
 			return d.textError(n, err, path, sizeHint(v.Type(), n.text))
 		}
 		return d.bounds(n, v, t, path)
@@ -293,67 +296,21 @@ func wordWidth(s string) int {
 	return max(w, 1)
 }
 
-// sourceText is what stands on n's line from its beginning to the end of the value,
-// as near as can be told.
-func (n *node) sourceText() string {
-	line := n.src.line(n.line)
-	rest := line[byteIndex(line, n.col):]
-	if before, _, ok := strings.Cut(rest, " #"); ok {
-		rest = before
-	}
-	return strings.TrimSpace(rest[:n.flowEnd(rest)])
-}
-
-// flowEnd gives where a value ends that stands within { } or [ ], or is such a thing
-// itself: what follows belongs to the mapping or list around it.
-func (n *node) flowEnd(text string) int {
-	itself := n.kind != scalarNode
-	depth, quote, before := 0, byte(0), byte(':')
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case (c == '"' || c == '\'') && strings.IndexByte("{[,:", before) >= 0:
-			quote = c
-		case c == '{' || c == '[':
-			depth++
-		case c == '}' || c == ']':
-			if depth--; depth == 0 && itself {
-				return i + 1
-			}
-			if depth < 0 && n.flow {
-				return i
-			}
-		case c == ',' && depth == 0 && n.flow:
-			return i
-		}
-		if c != ' ' {
-			before = c
-		}
-	}
-	return len(text)
-}
-
-// reads says whether the text of a mapping or a list is what v takes: then somebody
-// forgot the quotes.
-func (n *node) reads(v reflect.Value) bool {
+// reads says whether a text is what v takes: then somebody forgot the quotes.
+func reads(v reflect.Value, text string) bool {
 	into, ok := reflect.New(v.Type()).Interface().(encoding.TextUnmarshaler)
-	text := n.sourceText()
-	return ok && strings.IndexAny(text, "{[") == 0 && into.UnmarshalText([]byte(text)) == nil
+	return ok && into.UnmarshalText([]byte(text)) == nil
 }
 
 // expression decodes an expression or a template, with a watch on what YAML does to
 // them.
 func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool {
 	name := label(path)
-	quote := "quote it: " + name + ": " + quoted(n.sourceText())
+	quote := "quote it: " + d.inQuotes(n, path)
 	switch {
 	case n.kind != scalarNode:
 		suggestion := ""
-		if n.src.line(n.line) != "" && n.reads(v) {
+		if inline, ok := n.inline(); ok && utf8.RuneCountInString(inline) <= maxInline && reads(v, inline) {
 			suggestion = quote
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline"
 )
 
 // SchemaID names the schema of pipeline files.
@@ -341,6 +343,12 @@ func typeName(t reflect.Type) string {
 		return "secret"
 	case t == pathType:
 		return "file name"
+	case t == reflect.TypeFor[pipeline.FieldName]():
+		return "field name"
+	case t == reflect.TypeFor[pipeline.FieldPath]():
+		return "field path"
+	case t == reflect.TypeFor[pipeline.HeaderName]():
+		return "header name"
 	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || isText(t):
 		return "text"
 	}

@@ -243,7 +243,11 @@ func (s *shower) pairs(v reflect.Value, path string) *yaml.Node {
 	}
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for i := range v.Len() {
-		name := v.Index(i).FieldByName("Name").String()
+		written, err := pipeline.FieldName(v.Index(i).FieldByName("Name").String()).MarshalText()
+		if err != nil {
+			continue
+		}
+		name := string(written)
 		s.add(n, name, path, s.value(v.Index(i).FieldByName("Value"), join(path, name)))
 	}
 	return n

@@ -145,20 +145,26 @@ func isVariable(s string) bool {
 
 // conceal keeps what variables gave out of a message: their names stand in it instead.
 func (n *node) conceal(message string) string {
-	for _, p := range n.pieces {
+	// What is taken out is marked at first: a name may hold its text, as ${A:-text} does.
+	const mark = "\x00"
+	for i, p := range n.pieces {
 		if p.text == "" {
 			continue
 		}
-		message = strings.ReplaceAll(message, `"`+p.text+`"`, `"`+p.name+`"`)
+		name := mark + string(rune('\ue000'+i)) + mark
+		message = strings.ReplaceAll(message, `"`+p.text+`"`, `"`+name+`"`)
 		if p.whole {
-			message = strings.ReplaceAll(message, strconv.Quote(p.text), `"`+p.name+`"`)
+			message = strings.ReplaceAll(message, strconv.Quote(p.text), `"`+name+`"`)
 			continue
 		}
 		for _, word := range append([]string{p.text}, strings.FieldsFunc(p.text, notWord)...) {
 			if len(word) > 3 || p.secret {
-				message = strings.ReplaceAll(message, word, p.name)
+				message = strings.ReplaceAll(message, word, name)
 			}
 		}
+	}
+	for i, p := range n.pieces {
+		message = strings.ReplaceAll(message, mark+string(rune('\ue000'+i))+mark, p.name)
 	}
 	return message
 }

@@ -267,23 +267,6 @@ func flowEnd(value string, from int) int {
 	return len(value)
 }
 
-// closingQuote gives the index of the quote that ends the quoted text s begins with,
-// or -1.
-func closingQuote(s string) int {
-	q := s[0]
-	for i := 1; i < len(s); i++ {
-		switch {
-		case q == '"' && s[i] == '\\':
-			i++
-		case s[i] == q && q == '\'' && i+1 < len(s) && s[i+1] == q:
-			i++
-		case s[i] == q:
-			return i
-		}
-	}
-	return -1
-}
-
 // advise says what to do: mostly, to quote.
 func (r *reading) advise(e syntaxError, lines []string, at int) string {
 	line := withoutEnd(lines[at])
@@ -293,6 +276,9 @@ func (r *reading) advise(e syntaxError, lines []string, at int) string {
 	}
 	if value == "" || strings.Contains(e.text, "a tab in") {
 		return ""
+	}
+	if strings.Contains(e.text, "unknown escape character") {
+		return `within double quotes \ begins an escape of YAML: write '…' around the text, or \\ for each \`
 	}
 	expression := r.expressionKeys()[e.key] || insideSet(lines, at)
 	switch {
@@ -320,8 +306,6 @@ func (r *reading) advise(e syntaxError, lines []string, at int) string {
 	}
 	return "quote it: " + quoted(value)
 }
-
-func quoted(value string) string { return "'" + strings.ReplaceAll(value, "'", "''") + "'" }
 
 // insideSet says whether the line is an entry of a mapping whose values are
 // expressions, below a line that says set:.

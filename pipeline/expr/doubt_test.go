@@ -33,7 +33,6 @@ func TestDoubtsOfAnExpression(t *testing.T) {
 		`this.a > 1`:                       "1 this",
 		`a > 1 and this["b"] == 2`:         "11 this",
 		`"ä" + this.a`:                     "8 this", // a column counts bytes
-		`$.a`:                              "1 $",
 		`$a + $b`:                          "1 $a, 6 $b",
 		`a == null or b == True`:           "6 null, 19 True",
 		`any(legs, this.late)`:             "11 this",

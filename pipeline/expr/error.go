@@ -58,18 +58,53 @@ func syntaxError(text string, err error) *Error {
 	case strings.HasPrefix(msg, "a map key must be"):
 		e.Message = "an object has names and values in its braces"
 		e.Suggestion = `write {"name": value}`
+	case strings.HasPrefix(msg, "expected at least"):
+		e.missingPredicate(text)
 	case strings.Contains(msg, "wrap predicate with brackets"):
 		e.Message = "several expressions in a predicate need { and }"
 	default:
 		e.Message = lowerFirst(strings.TrimPrefix(msg, "compilation failed: "))
+	}
+	if foreignPath.MatchString(text) {
+		e.Suggestion = pathHint
 	}
 	return e
 }
 
 const (
 	equalHint = "write == to compare"
+	pathHint  = "a path is written user.id or items[0].sku; of all elements: map(items, .sku)"
 	joinHint  = `join two values by an operator; a field name with a space is $env["…"]`
 )
+
+// general says whether a suggestion is one for want of a better.
+func general(hint string) bool { return hint == joinHint || hint == equalHint || hint == pathHint }
+
+// foreignPath is what paths of other languages have and no expression that is right.
+var foreignPath = regexp.MustCompile(`\w\[\s*\*?\s*\]|\w\.\*|^\s*[/@.][\w.]|\w->\w|[A-Za-z_\]]\.\d`)
+
+var calls = regexp.MustCompile(`([A-Za-z]+)\s*\(`)
+
+// missingPredicate says what a function of the parser's own takes that got too little:
+// the parser does not name it, and counts arguments that may be left out.
+func (e *Error) missingPredicate(text string) {
+	e.Message = "a function gets too few arguments"
+	for _, at := range calls.FindAllStringSubmatchIndex(text, -1) {
+		name := text[at[2]:at[3]]
+		p, ok := predicates[name]
+		if !ok || at[2] >= e.Column && e.Column > 1 {
+			continue
+		}
+		e.Message = name + " takes an array and a predicate"
+		if p.optional {
+			e.Message = name + " takes an array"
+		}
+		e.Suggestion = name + "(items, .price > 3)"
+		if !p.truth {
+			e.Suggestion = name + "(items, .price)"
+		}
+	}
+}
 
 var longNumber = regexp.MustCompile(`[0-9][0-9a-fA-FxX_]{15,}`)
 

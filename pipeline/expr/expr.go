@@ -9,7 +9,9 @@
 // no identifier; meta.topic, meta.partition, meta.offset, meta.time (milliseconds
 // since 1970), meta.key and header("name") are about the record itself.
 //
-// What is missing is nil: so are a.b of a missing a and an index out of range. nil
+// What is missing is nil: so are a.b of a missing a, an index out of range, and every
+// field of a tombstone. A field of a value that is no object is an error (not_object),
+// when the evaluation comes to it. nil
 // orders against nothing, counts as false in a condition, and makes arithmetic, + and
 // every function but type and get fail. 64-bit integers stay integers; a value that
 // is passed on keeps its bytes.
@@ -24,8 +26,8 @@ import (
 
 // An Expr is a compiled expression over a record. It is read from text, and safe for
 // concurrent use. Errors of evaluation are permanent, with reason expression; they
-// never quote values of the record. A value that is not valid JSON keeps its own
-// reason, invalid_json.
+// never quote values of the record. A value that is not valid JSON, or no
+// object when a field is read, keeps its own reason: invalid_json, not_object.
 type Expr struct {
 	text string
 	prog *program
@@ -68,7 +70,8 @@ func (e *Expr) Condition(rec *pipeline.Record) (ok bool, err error) {
 		return false, err
 	}
 	defer e.end(m, &err)
-	return e.prog.cond(m)
+	ok, err = e.prog.cond(m)
+	return ok && err == nil, err
 }
 
 // JSON evaluates to JSON text; nil becomes null, and a bare field's bytes are copied

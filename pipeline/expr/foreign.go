@@ -14,13 +14,13 @@ func hinted(text string, err error, texts bool) error {
 		return err
 	}
 	hint := joined(text)
-	if hint == "" && e.Suggestion != "" && e.Suggestion != joinHint && e.Suggestion != equalHint {
+	if hint == "" && e.Suggestion != "" && !general(e.Suggestion) {
 		return err
 	}
 	if hint == "" {
 		hint = foreign(text, e.Column)
 	}
-	if hint == "" && texts && plainText.MatchString(text) && e.Column > 1 && e.Column <= len(text) {
+	if hint == "" && texts && e.Suggestion != pathHint && plainText.MatchString(text) && e.Column > 1 && e.Column <= len(text) {
 		hint = `a text has quotes of its own, within those of YAML: '"` + text + `"'`
 		if e.Suggestion == joinHint {
 			hint += "; else " + joinHint

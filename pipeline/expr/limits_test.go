@@ -104,7 +104,11 @@ func TestCondition(t *testing.T) {
 	}{
 		{`delay >= 15`, flight, true, ""}, {`delay >= 67`, flight, false, ""}, {`nothing`, flight, false, ""}, {`nothing >= 5`, flight, false, ""},
 		{`delay`, flight, false, pipeline.ReasonExpression}, {`origin`, flight, false, pipeline.ReasonExpression}, {`origin >= 5`, flight, false, pipeline.ReasonExpression},
-		{`delay >= 15`, `{"delay":`, false, pipeline.ReasonInvalidJSON}, {`delay >= 15`, `[1]`, false, ""}, {`delay == nil`, `"x"`, true, ""}, {`meta.offset == 77`, `no JSON`, true, ""},
+		{`delay >= 15`, `{"delay":`, false, pipeline.ReasonInvalidJSON}, {`meta.offset == 77`, `no JSON`, true, ""},
+		{`delay >= 15`, `[1]`, false, pipeline.ReasonNotObject}, {`delay == nil`, `"x"`, false, pipeline.ReasonNotObject}, {`delay ?? true`, `7`, false, pipeline.ReasonNotObject}, {`$env["a b"]?.c == 1`, `null`, false, pipeline.ReasonNotObject},
+		{`any([1], delay > 0)`, `[1]`, false, pipeline.ReasonNotObject}, {`let d = delay; true`, `[1]`, false, pipeline.ReasonNotObject}, {`not (delay > 1)`, `[1]`, false, pipeline.ReasonNotObject}, {`get(delay, "x") == nil`, `[1]`, false, pipeline.ReasonNotObject},
+		// What reads no field, or does not come to it, is about no value.
+		{`meta.offset == 77`, `[1]`, true, ""}, {`header("type") == nil`, `[1]`, true, ""}, {`1 < 2`, `[1]`, true, ""}, {`meta.offset == 77 or delay > 1`, `[1]`, true, ""}, {`meta.offset == 78 and delay > 1`, `[1]`, false, ""},
 		{`yes`, `{"yes":true}`, true, ""}, {`nil`, flight, false, ""}, {`find([true], #)`, flight, true, ""},
 	} {
 		var e Condition

@@ -19,6 +19,8 @@ func (c *compiler) name(n *ast.IdentifierNode) code {
 	switch n.Value {
 	case "$env":
 		c.fail(n, "$env alone is not available", `name a field: $env["flight number"]`)
+	case "$":
+		c.fail(n, "a name begins at the record by itself, without $", `write user.id for $.user.id; a field of this name is $env["$"]`)
 	case "meta":
 		c.fail(n, "meta alone is not available",
 			`use meta.topic, meta.partition, meta.offset, meta.time or meta.key; a field of this name is $env["meta"]`)

@@ -1,0 +1,306 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+)
+
+// A FieldName is the name of one field at the top of a record, or of one column. In a
+// pipeline file a backslash stands before each of its characters that would make a path
+// of it: user\.id is the field that is called user.id. What reads as a path is refused
+// there, for it would name a field that is hardly ever there, and do nothing.
+type FieldName string
+
+// UnmarshalText reads the name as a pipeline file has it. The error is a *NameError.
+func (n *FieldName) UnmarshalText(text []byte) error {
+	parts, err := splitName(string(text))
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(text) == 0:
+		return &NameError{Message: "the name of a field is empty"}
+	case len(parts) > 1 || parts[0].odd():
+		return &NameError{
+			Message:    fmt.Sprintf("%q reads as a path, and what is taken here is the name of one field", text),
+			Suggestion: "a field that is called so is written '" + escapeName(string(text)) + "'",
+			Path:       readPath(parts),
+		}
+	}
+	*n = FieldName(parts[0].name)
+	return nil
+}
+
+// MarshalText is the reverse of UnmarshalText.
+func (n FieldName) MarshalText() ([]byte, error) { return []byte(escapeName(string(n))), nil }
+
+// A FieldPath leads to fields, however deep, as a pipeline file has it: a.b is b within
+// a, * is any name, arrays are gone through. A backslash stands before a character that
+// would have a meaning and has none.
+type FieldPath string
+
+// A PathStep is one name of a FieldPath.
+type PathStep struct {
+	Name string
+	Any  bool // any name, and Name is empty
+}
+
+// UnmarshalText checks the path. The error is a *NameError.
+func (p *FieldPath) UnmarshalText(text []byte) error {
+	if _, err := FieldPath(text).Steps(); err != nil {
+		return err
+	}
+	*p = FieldPath(text)
+	return nil
+}
+
+// MarshalText is the reverse of UnmarshalText.
+func (p FieldPath) MarshalText() ([]byte, error) { return []byte(p), nil }
+
+// Steps takes the path apart. What can lead to no field as it is written, because it is
+// of another language, is a *NameError.
+func (p FieldPath) Steps() ([]PathStep, error) {
+	parts, err := splitName(string(p))
+	if err != nil {
+		return nil, err
+	}
+	steps := make([]PathStep, len(parts))
+	for i, part := range parts {
+		if why := part.wrong(i); why != "" {
+			suggestion := betterPath(parts)
+			if part.bare("*") && part.raw != "*" && !part.bare("[]") {
+				suggestion = "write a path for each name, or * for all names of a level, as in user.*; " + literally
+			}
+			return nil, &NameError{Message: fmt.Sprintf("the path %q leads to no field: %s", p, why), Suggestion: suggestion}
+		}
+		if part.raw == "*" {
+			steps[i].Any = true
+		} else {
+			steps[i].Name = part.name
+		}
+	}
+	return steps, nil
+}
+
+// betterPath says what to write in place of a path that is wrong.
+func betterPath(parts []namePart) string {
+	var names []string
+	for _, name := range readPath(parts) {
+		if name[0] != '[' && !digits(name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return "write the names with a dot between them, as in user.mail; " + literally
+	}
+	return "write '" + strings.Join(names, ".") + "'; " + literally
+}
+
+const literally = `a character of a name itself has a \ before it`
+
+// A HeaderName is the name of a header of a record. In a pipeline file a backslash
+// stands before a character that would make a pattern or an expression of it.
+type HeaderName string
+
+// UnmarshalText reads the name as a pipeline file has it. The error is a *NameError.
+func (h *HeaderName) UnmarshalText(text []byte) error {
+	parts, err := splitName(string(text))
+	if err != nil {
+		return err
+	}
+	if len(text) == 0 {
+		return &NameError{Message: "the name of a header is empty"}
+	}
+	names := make([]string, len(parts))
+	for i, p := range parts {
+		if names[i] = p.name; p.bare(patterns) {
+			return &NameError{
+				Message:    fmt.Sprintf("%q reads as a pattern or an expression, and what is taken here is the name of one header", text),
+				Suggestion: `name each header; a header that is called so is written with a \ before each such character`,
+			}
+		}
+	}
+	*h = HeaderName(strings.Join(names, "."))
+	return nil
+}
+
+// MarshalText is the reverse of UnmarshalText.
+func (h HeaderName) MarshalText() ([]byte, error) {
+	var b []byte
+	for i := range len(h) {
+		if strings.IndexByte(patterns+`\`, h[i]) >= 0 {
+			b = append(b, '\\')
+		}
+		b = append(b, h[i])
+	}
+	return b, nil
+}
+
+// patterns are the characters that make a pattern or an expression of a header's name.
+const patterns = `*?[]()"'`
+
+// A NameError says why a text is no name or path, and what to do about it. Path is the
+// path as which it can be read, when that is why it is no name: each name as a FieldPath
+// has it, and [0] or [*] for elements of an array; nil: it cannot be read as one.
+type NameError struct {
+	Message, Suggestion string
+	Path                []string
+}
+
+func (e *NameError) Error() string { return e.Message }
+
+// A namePart is what stands between two dots.
+type namePart struct {
+	raw  string // as it is written
+	name string // without the backslashes
+	open string // its characters that have no backslash before them
+	ends bool   // the last character is one of those
+}
+
+// splitName takes a text apart at the dots that have no backslash before them.
+func splitName(text string) ([]namePart, error) {
+	var parts []namePart
+	var p namePart
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case c == '\\':
+			i++
+			if i == len(text) || letter(text[i]) || text[i] >= 0x80 {
+				return nil, &NameError{
+					Message:    fmt.Sprintf(`the \ in %q stands before nothing that has a meaning`, text),
+					Suggestion: `a \ takes the meaning from the character behind it, as in user\.id; the character \ itself is written \\`,
+				}
+			}
+			p.raw += text[i-1 : i+1]
+			p.name += text[i : i+1]
+			p.ends = false
+		case c == '.':
+			parts, p = append(parts, p), namePart{}
+		default:
+			p.raw += text[i : i+1]
+			p.name += text[i : i+1]
+			p.open += text[i : i+1]
+			p.ends = true
+		}
+	}
+	return append(parts, p), nil
+}
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
+
+// bare says whether one of the characters stands in the part without a backslash.
+func (p namePart) bare(characters string) bool { return strings.ContainsAny(p.open, characters) }
+
+// odd says whether a name is one of another language's paths, although no dot is in it.
+func (p namePart) odd() bool {
+	return p.raw == "$" || p.bare("[]*") || strings.HasPrefix(p.raw, "/") || p.quoted() || p.spaced()
+}
+
+// quoted says whether the part is within quotes.
+func (p namePart) quoted() bool {
+	n := len(p.raw)
+	return n >= 2 && (p.raw[0] == '"' || p.raw[0] == '\'') && p.raw[n-1] == p.raw[0] && p.ends
+}
+
+// spaced says whether white space stands at an end of the part.
+func (p namePart) spaced() bool {
+	return p.raw != "" && (space(p.raw[0]) || p.ends && space(p.raw[len(p.raw)-1]))
+}
+
+func space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+
+// wrong says why a part of a path leads to nothing; "" when it may.
+func (p namePart) wrong(i int) string {
+	switch {
+	case p.raw == "":
+		return "a name in it is empty"
+	case p.raw == "$":
+		return "it begins at the record by itself, without $"
+	case i == 0 && strings.HasPrefix(p.raw, "/"):
+		return "names are parted by dots"
+	case p.bare("[]"), p.raw == "#":
+		return "arrays are gone through by themselves, without [ ]"
+	case p.raw == p.open && digits(p.raw):
+		return "arrays are gone through by themselves, without a number"
+	case p.raw == "**":
+		return "* is any name of one level; write one for each"
+	case p.bare("*") && p.raw != "*":
+		return "* stands for a whole name alone"
+	case p.quoted():
+		return "names stand without quotes"
+	case p.spaced():
+		return "white space stands beside a name"
+	}
+	return ""
+}
+
+// readPath gives the names of a path of whatever language, see NameError.
+func readPath(parts []namePart) []string {
+	var path []string
+	for i, p := range parts {
+		if strings.Count(p.open, "[") != strings.Count(p.open, "]") {
+			return nil // a dot within quotes
+		}
+		names := []string{p.raw}
+		if i == 0 && strings.HasPrefix(p.raw, "/") {
+			names = strings.Split(p.raw, "/")
+		} else if p.bare("[]") {
+			names = subscripts(p.raw)
+		}
+		for _, name := range names {
+			name = strings.Trim(name, " \t\r\n\"'")
+			switch {
+			case name == "", name == "$", name == "$env":
+			case name == "#":
+				path = append(path, "[*]")
+			case digits(name) && i > 0:
+				path = append(path, "["+name+"]")
+			case strings.Contains(name, "*") && name != "*" && name != "[*]" && !strings.Contains(name, `\`):
+				return nil // it means several
+			default:
+				path = append(path, name)
+			}
+		}
+	}
+	return path
+}
+
+// subscripts gives what stands before, within and between brackets.
+func subscripts(text string) []string {
+	var names []string
+	for text != "" {
+		name, rest, _ := strings.Cut(text, "[")
+		within, behind, _ := strings.Cut(rest, "]")
+		names = append(names, strings.Trim(name, "]"))
+		switch {
+		case within == "" && rest != "", within == "*":
+			names = append(names, "[*]")
+		case digits(within) && within != "":
+			names = append(names, "["+within+"]")
+		default:
+			names = append(names, within)
+		}
+		text = behind
+	}
+	return names
+}
+
+func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }
+
+// escapeName gives a name as a pipeline file has it.
+func escapeName(name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name); i++ {
+		c := name[i]
+		end := i == 0 || i == len(name)-1
+		switch {
+		case strings.IndexByte(`.[]*\`, c) >= 0,
+			end && (space(c) || c == '"' || c == '\''),
+			i == 0 && c == '/', c == '$' && len(name) == 1:
+			b.WriteByte('\\')
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}

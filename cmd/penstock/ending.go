@@ -160,9 +160,9 @@ func (p *process) together() (code int, cause error) {
 	case len(failed) == 0 || len(p.members) == 1 || p.failFast:
 		return p.worst()
 	case len(failed) == len(p.members):
-		return exitCode(failed[0].err), p.summary(failed)
+		return exitCode(failed[0].err), summary(failed, len(p.members))
 	}
-	return exitFailed, p.summary(failed)
+	return exitFailed, summary(failed, len(p.members))
 }
 
 // worst gives the exit code of the worst end, and its error.
@@ -179,13 +179,13 @@ func (p *process) worst() (code int, cause error) {
 	return code, cause
 }
 
-// summary says which pipelines have failed, for the last line.
-func (p *process) summary(failed []*member) error {
+// summary says which of all pipelines have failed, for the last line.
+func summary(failed []*member, all int) error {
 	var whys []string
 	for _, m := range failed {
 		whys = append(whys, m.name+": "+cause(m.err))
 	}
-	return fmt.Errorf("%d of %d pipelines failed: %s", len(failed), len(p.members), strings.Join(whys, "; "))
+	return fmt.Errorf("%d of %d pipelines failed: %s", len(failed), all, strings.Join(whys, "; "))
 }
 
 // hung is the error of a pipeline that did not even end when it was aborted.

@@ -157,15 +157,17 @@ func (p *process) exit() (code int, cause error) {
 func (p *process) together() (code int, cause error) {
 	failed := p.failed.all()
 	switch {
-	case len(failed) == 0 || len(p.members) == 1 || p.failFast:
+	case len(failed) == 0:
 		return p.worst()
+	case len(p.members) == 1 || p.failFast: // what followed in the drain is no cause
+		return exitCode(failed[0].err), failed[0].err
 	case len(failed) == len(p.members):
 		return exitCode(failed[0].err), summary(failed, len(p.members))
 	}
 	return exitFailed, summary(failed, len(p.members))
 }
 
-// worst gives the exit code of the worst end, and its error.
+// worst gives the exit code of the worst end, none of which is a failure, and its error.
 func (p *process) worst() (code int, cause error) {
 	for _, m := range p.members {
 		err := m.err

@@ -135,8 +135,7 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 			err = e
 		}
 	}()
-	signals, release := caught() // from here on something looks at them: opening a FIFO may take for ever
-	defer release()
+	signals := caught() // from here on something looks at them: opening a FIFO may take for ever
 	events, err := newEvents(g, log, set.Process.Log)
 	if err != nil {
 		return err

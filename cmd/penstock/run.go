@@ -56,8 +56,7 @@ type runFlags struct {
 
 // runDaemon runs files until they end.
 func runDaemon(ctx context.Context, g *globals, files []string, f runFlags) error {
-	signals, release := caught()
-	defer release()
+	signals := caught()
 	signal.Ignore(syscall.SIGPIPE) // who reads the log or the output may go: that is an error of the write
 	return logged(g.err, func(log *event.Queue) error {
 		return runFiles(ctx, g, log, files, f, signals)

@@ -73,6 +73,8 @@ log: {format: json}
 	}{
 		"run reads a file":  {plain, []string{"run", "fifo"}, syscall.SIGTERM},
 		"dev reads a file":  {plain, []string{"dev", "fifo"}, os.Interrupt},
+		"a replay":          {plain, []string{"replay", "fifo", "input.jsonl"}, syscall.SIGTERM},
+		"a closed terminal": {plain, []string{"replay", "fifo", "input.jsonl"}, syscall.SIGHUP},
 		"dev in a terminal": {plain, []string{"dev", "fifo"}, syscall.SIGHUP},
 	}
 	for name, c := range tests {

@@ -49,8 +49,9 @@ func (s *DedupeSettings) Validate() error {
 // the times of the records, in wall time for one without: replaying gives the same
 // result.
 type Dedupe struct {
-	key expr.Expr
-	ttl int64 // milliseconds
+	key     expr.Expr
+	ttl     int64 // whole milliseconds, as the times have
+	forever bool  // there is no ttl
 
 	mu     sync.Mutex
 	memory memory
@@ -66,7 +67,7 @@ func NewDedupe(s DedupeSettings) (*Dedupe, error) {
 	if s.Key.IsZero() {
 		return nil, &pipeline.FieldError{Field: "key", Err: errors.New("no expression")}
 	}
-	return &Dedupe{key: s.Key, ttl: s.TTL.Milliseconds(), memory: newMemory(s.Size)}, nil
+	return &Dedupe{key: s.Key, ttl: s.TTL.Milliseconds(), forever: s.TTL == 0, memory: newMemory(s.Size)}, nil
 }
 
 // Process implements pipeline.Stage.
@@ -91,7 +92,7 @@ func (d *Dedupe) Process(_ context.Context, rec *pipeline.Record) error {
 	outlived := none
 	for i := d.memory.first(id); i != none; i = d.memory.ring[i].older { // the latest first
 		e := &d.memory.ring[i]
-		if d.ttl == 0 || near(at, e.time, d.ttl) {
+		if d.forever || near(at, e.time, d.ttl) {
 			d.hits++
 			return pipeline.Filtered
 		}

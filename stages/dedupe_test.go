@@ -142,6 +142,15 @@ func TestDedupeOfLateRecords(t *testing.T) {
 	}
 }
 
+// A ttl that is shorter than the times can tell is one nevertheless.
+func TestDedupeOfAShortTTL(t *testing.T) {
+	d := dedupe(t, 10, time.Microsecond)
+	got := []bool{pass(t, d, 1, 0, `{"id":1}`), pass(t, d, 2, 0, `{"id":1}`), pass(t, d, 3, 1, `{"id":1}`)}
+	if want := []bool{true, false, true}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+}
+
 // A key that comes from ever earlier times takes neither more room nor more time.
 func TestDedupeOfEverEarlierRecords(t *testing.T) {
 	d := dedupe(t, 100_000, time.Millisecond)

@@ -116,6 +116,9 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	c.got = map[string][]pipeline.Record{}
 	events := event.New(&c.logs, event.Options{Instance: "case"})
 	all, err := assembleAll(loaded, events, standIns{source: input, sink: c.sink, deadLetterTime: recordTime})
+	if err == nil {
+		err = firstMissing(all)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,8 +65,7 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 }
 
 func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, file string) error {
-	signals, release := caught()
-	defer release()
+	signals := caught()
 	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
 	if set == nil || err != nil {
 		return err
@@ -116,7 +116,7 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 	daemon := newDaemon(set, events, log, signals)
 	daemon.terminal = true
 	code := daemon.start(ctx, set)
-	if d.keep && code == exitDone {
+	if d.keep && code == exitDone && daemon.signal != syscall.SIGHUP { // nobody is left who could interrupt it
 		events.Log().Info().Msgf("the broker stays up on %s until interrupted; read a topic with: kcat -C -e -b %s -t TOPIC", addr, addr)
 		untilSignal(ctx, signals, daemon.signalAt)
 	}

@@ -157,15 +157,17 @@ func (p *process) exit() (code int, cause error) {
 func (p *process) together() (code int, cause error) {
 	failed := p.failed.all()
 	switch {
-	case len(failed) == 0 || len(p.members) == 1 || p.failFast:
+	case len(failed) == 0:
 		return p.worst()
+	case len(p.members) == 1 || p.failFast: // what followed in the drain is no cause
+		return exitCode(failed[0].err), failed[0].err
 	case len(failed) == len(p.members):
-		return exitCode(failed[0].err), p.summary(failed)
+		return exitCode(failed[0].err), summary(failed, len(p.members))
 	}
-	return exitFailed, p.summary(failed)
+	return exitFailed, summary(failed, len(p.members))
 }
 
-// worst gives the exit code of the worst end, and its error.
+// worst gives the exit code of the worst end, none of which is a failure, and its error.
 func (p *process) worst() (code int, cause error) {
 	for _, m := range p.members {
 		err := m.err
@@ -179,13 +181,13 @@ func (p *process) worst() (code int, cause error) {
 	return code, cause
 }
 
-// summary says which pipelines have failed, for the last line.
-func (p *process) summary(failed []*member) error {
+// summary says which of all pipelines have failed, for the last line.
+func summary(failed []*member, all int) error {
 	var whys []string
 	for _, m := range failed {
 		whys = append(whys, m.name+": "+cause(m.err))
 	}
-	return fmt.Errorf("%d of %d pipelines failed: %s", len(failed), len(p.members), strings.Join(whys, "; "))
+	return fmt.Errorf("%d of %d pipelines failed: %s", len(failed), all, strings.Join(whys, "; "))
 }
 
 // hung is the error of a pipeline that did not even end when it was aborted.

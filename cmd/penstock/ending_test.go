@@ -126,3 +126,19 @@ func TestAFailureIsSeenWhileTheOthersRun(t *testing.T) {
 		}
 	})
 }
+
+// TestTheFirstFailureSaysTheCode: with --fail-fast what fails in the drain behind it is no
+// cause.
+func TestTheFirstFailureSaysTheCode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		noBroker := fmt.Errorf("opening: %w", &pipeline.EnvironmentError{Err: errors.New("no broker")})
+		s := superviseAs(func(p *process) { p.failFast = true },
+			newFake(&fakeRunner{drains: time.Second, drained: errors.New("writing: the disk is full")}),
+			newFake(&fakeRunner{after: time.Minute, err: noBroker}))
+		code, _ := s.end()
+		last := s.last(t)
+		if code != exitEnvironment || last["error_message"] != noBroker.Error() || last["failed_pipelines"] != "p0,p1" {
+			t.Errorf("exit code %d, %v", code, last)
+		}
+	})
+}

@@ -22,7 +22,7 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 	}
 	place := set.Pipelines[0].File
 	for _, file := range set.Pipelines {
-		if at := file.Place("admin.listen"); at != file.Place("") {
+		if at := file.Place("admin.listen"); at != file.File {
 			place = at
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -228,6 +229,71 @@ func TestAllPipelinesFail(t *testing.T) {
 		if !strings.Contains(log, want) {
 			t.Errorf("the log lacks %s:\n%s", want, log)
 		}
+	}
+}
+
+// lacks is a pipeline that cannot be built.
+const lacks = `pipeline: lacks
+source:
+  replay: {files: [three.jsonl]}
+sinks:
+  - http: {url: "https://127.0.0.1/", tls: {ca: nowhere.pem}}
+`
+
+// TestASignalWhileProbing: what could not be built is told as it is when the others run, and
+// the signal does not hide it.
+func TestASignalWhileProbing(t *testing.T) {
+	for name, c := range map[string]struct {
+		flags []string
+		code  int
+		text  string
+	}{
+		"the others on their own": {nil, exitFailed, `"error_message":"1 of 3 pipelines failed: lacks: `},
+		"--fail-fast":             {[]string{"--fail-fast"}, exitEnvironment, `"reason":"environment"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			silent, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer silent.Close()
+			probed := make(chan net.Conn, 1)
+			go func() {
+				if conn, err := silent.Accept(); err == nil {
+					probed <- conn
+				}
+			}()
+			f := startFleet(t, map[string]string{"lacks": lacks, "probes": fmt.Sprintf(`pipeline: probes
+source:
+  kafka: {brokers: ["%s"], topics: [t]}
+sinks:
+  - file: {path: probes.jsonl}
+`, silent.Addr())}, c.flags...)
+			select {
+			case conn := <-probed:
+				defer conn.Close()
+			case <-f.stuck:
+				t.Fatalf("it does not probe:\n%s", f.read(""))
+			}
+			f.signal(syscall.SIGTERM)
+			code, last := f.end(), lastLine(f.log.String())
+			if code != c.code || !strings.Contains(last, c.text) || !strings.Contains(last, `"failed_pipelines":"lacks"`) {
+				t.Errorf("exit code %d\n%s", code, f.log.String())
+			}
+		})
+	}
+}
+
+// TestASinglePipelineThatCannotBeBuilt is named as one whose probe fails.
+func TestASinglePipelineThatCannotBeBuilt(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "p.yaml")
+	if err := os.WriteFile(file, []byte(lacks), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := startCommand(t, nil, nil, "run", file)
+	code, last := r.end(), lastLine(r.log.String())
+	if code != exitEnvironment || !strings.Contains(last, `"failed_pipelines":"lacks"`) {
+		t.Errorf("exit code %d\n%s", code, r.log.String())
 	}
 }
 

@@ -111,10 +111,12 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 	if err != nil {
 		return err
 	}
-	set, err := g.load([]string{file})
-	if err != nil {
-		return rejectConfig(g, log, err)
+	signals := caught()
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	if set == nil || err != nil {
+		return err
 	}
+	defer events.Close()
 	if len(set.Pipelines) != 1 {
 		return usagef("replaying: %s holds %d pipelines; name the file of one", file, len(set.Pipelines))
 	}
@@ -126,8 +128,15 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 	if err := f.spare(append(fixtures, file)); err != nil {
 		return err
 	}
-	out, closeOut, err := f.open(g.out)
-	if err != nil {
+	var (
+		out      io.Writer
+		closeOut func() error
+	)
+	stopped, err := interrupted(ctx, signals, true, 0, func(context.Context) (err error) { // a FIFO may take for ever
+		out, closeOut, err = f.open(g.out)
+		return err
+	})
+	if stopped || err != nil {
 		return err
 	}
 	defer func() {
@@ -135,13 +144,6 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 			err = e
 		}
 	}()
-	signals, release := caught() // from here on something looks at them: opening a FIFO may take for ever
-	defer release()
-	events, err := newEvents(g, log, set.Process.Log)
-	if err != nil {
-		return err
-	}
-	defer events.Close()
 	r := &replaying{flags: f, set: set, events: events, screen: screen, names: fixtures}
 	if r.source, err = source.NewReplay(settings, options); err != nil {
 		return usagef("replaying: %w", err)

@@ -56,8 +56,7 @@ type runFlags struct {
 
 // runDaemon runs files until they end.
 func runDaemon(ctx context.Context, g *globals, files []string, f runFlags) error {
-	signals, release := caught()
-	defer release()
+	signals := caught()
 	signal.Ignore(syscall.SIGPIPE) // who reads the log or the output may go: that is an error of the write
 	return logged(g.err, func(log *event.Queue) error {
 		return runFiles(ctx, g, log, files, f, signals)
@@ -206,14 +205,14 @@ func announce(events *event.Emitter, set *config.Set) {
 }
 
 // assembleAll builds all pipelines of a process, with one budget. The error is of the
-// configuration, and all stay where they are; what one of several misses in its environment
-// is its own, and stands in it.
+// configuration, and all stay where they are; what one misses in its environment is its
+// own, and stands in it.
 func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*assembled, err error) {
 	limits := set.Process.Limits
 	budget := pipeline.NewBudget(limits.InFlight, limits.InFlightBytes)
 	for _, file := range set.Pipelines {
 		a, err := assemble(file, events, budget, in)
-		if exitCode(err) == exitEnvironment && len(set.Pipelines) > 1 {
+		if exitCode(err) == exitEnvironment {
 			a, err = &assembled{file: file, err: err}, nil
 		}
 		if err != nil {
@@ -242,7 +241,7 @@ func (p *process) prepare(ctx context.Context, set *config.Set, in standIns) ([]
 	defer cancel()
 	var probed []error
 	if !p.whileStarting(func() { probed = pingAll(ctx, built) }) {
-		return built, firstMissing(built) // of one that cannot be built: the signal does not hide it
+		return built, p.unbuilt(built)
 	}
 	for i, err := range probed {
 		built[i].err = err
@@ -260,6 +259,21 @@ func (p *process) missing(all []*assembled) error {
 		return firstMissing(all)
 	}
 	return nil
+}
+
+// unbuilt gives the error of a start that a signal has ended: of what could not be built,
+// which the signal does not hide, as it does not hide a failure later.
+func (p *process) unbuilt(all []*assembled) error {
+	var failed []*member
+	for _, a := range all {
+		if a.err != nil {
+			failed = append(failed, &member{name: a.file.Name, err: a.err})
+		}
+	}
+	if p.failFast || len(failed) == 0 || len(failed) == len(all) {
+		return firstMissing(all)
+	}
+	return &exitError{exitFailed, summary(failed, len(all))}
 }
 
 func firstMissing(all []*assembled) error {

@@ -15,15 +15,16 @@ import (
 const sameSignal = 200 * time.Millisecond
 
 // caught gives the signals that a process handles. Who has started it with SIGHUP ignored,
-// as nohup does, does not want a closed terminal to end it.
-func caught() (<-chan os.Signal, func()) {
+// as nohup does, does not want a closed terminal to end it. They are caught until the process
+// is gone: one that comes once more must not kill what has ended well and said so.
+func caught() <-chan os.Signal {
 	c := make(chan os.Signal, 8)
 	handled := []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGUSR1}
 	if !signal.Ignored(syscall.SIGHUP) {
 		handled = append(handled, syscall.SIGHUP)
 	}
 	signal.Notify(c, handled...)
-	return c, func() { signal.Stop(c) }
+	return c
 }
 
 // asksToEnd says whether a signal asks for the end, also of what runs in a terminal.

@@ -73,6 +73,8 @@ log: {format: json}
 	}{
 		"run reads a file":  {plain, []string{"run", "fifo"}, syscall.SIGTERM},
 		"dev reads a file":  {plain, []string{"dev", "fifo"}, os.Interrupt},
+		"a replay":          {plain, []string{"replay", "fifo", "input.jsonl"}, syscall.SIGTERM},
+		"a closed terminal": {plain, []string{"replay", "fifo", "input.jsonl"}, syscall.SIGHUP},
 		"dev in a terminal": {plain, []string{"dev", "fifo"}, syscall.SIGHUP},
 	}
 	for name, c := range tests {
@@ -148,6 +150,21 @@ func TestAReplayInAClosedTerminal(t *testing.T) {
 	}
 }
 
+// TestTheBrokerOfAClosedTerminal does not stay up: nobody could interrupt it.
+func TestTheBrokerOfAClosedTerminal(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "p.yaml")
+	text := "pipeline: p\nsource:\n  kafka: {brokers: [nowhere], topics: [t]}\nsinks:\n  - stdout: {}\n"
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := startCommand(t, nil, nil, "dev", file, "--keep", "--log-format", "json")
+	r.read(`"event_name":"process.ready"`)
+	r.signal(syscall.SIGHUP)
+	if code := r.end(); code != exitDone {
+		t.Errorf("exit code %d\n%s", code, r.log.String())
+	}
+}
+
 // TestTheBrokerStaysUp until a signal that asks for the end, and is not the one that has
 // ended the pipeline.
 func TestTheBrokerStaysUp(t *testing.T) {
@@ -191,4 +208,25 @@ func TestAClosedTerminal(t *testing.T) {
 			t.Errorf("exit code %d after %v", code, took)
 		}
 	})
+}
+
+// TestASignalOnceMoreAtTheEnd does not kill what has ended well and said so.
+func TestASignalOnceMoreAtTheEnd(t *testing.T) {
+	dir := t.TempDir()
+	file, input := filepath.Join(dir, "p.yaml"), filepath.Join(dir, "three.jsonl")
+	for path, text := range map[string]string{file: ends, input: strings.Repeat(`{"payload":"{}"}`+"\n", 3)} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		for _, args := range [][]string{{"run", file}, {"replay", file, input}, {"dev", file}} {
+			r := startCommand(t, nil, nil, append(args, "--log-format", "json")...)
+			r.read(`"event_name":"process.stopped"`)
+			r.signal(syscall.SIGTERM)
+			if code := r.end(); code != exitDone {
+				t.Fatalf("%v: exit code %d\n%s", args, code, r.log.String())
+			}
+		}
+	}
 }

@@ -127,8 +127,8 @@ func TestAFailureIsShown(t *testing.T) {
 	}
 	s := start(t, o)
 	_, body, _ := ask(t, client(t, &http.Transport{}), "GET", "http://"+s.Addr()+"/api/v1/stats", nil)
-	if !strings.Contains(body, `{"pipeline":"a","state":"running","started":`) ||
-		!strings.Contains(body, `{"pipeline":"b","state":"failed","error":"the disk is full","started":`) {
+	if !strings.Contains(body, `{"pipeline":"a","state":"running","timestamp":`) ||
+		!strings.Contains(body, `{"pipeline":"b","state":"failed","error":"the disk is full","timestamp":`) {
 		t.Error(body)
 	}
 }

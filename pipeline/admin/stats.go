@@ -48,7 +48,7 @@ type pipelineJSON struct {
 	Pipeline  string `json:"pipeline"`
 	State     string `json:"state"`
 	Error     string `json:"error,omitempty"`
-	StartedAt string `json:"started"`
+	StartedAt string `json:"started,omitempty"` // absent: it has not
 	At        string `json:"timestamp"`
 	countsJSON
 	InFlightBytes    int64           `json:"inflight_bytes"`
@@ -58,7 +58,7 @@ type pipelineJSON struct {
 	CommitAgeMaxMs   int64           `json:"commit_age_max_ms"`
 	OldestInflightMs int64           `json:"oldest_inflight_ms"`
 	Backpressure     string          `json:"backpressure"`
-	Bottleneck       string          `json:"bottleneck_step"`
+	Bottleneck       string          `json:"bottleneck_step,omitempty"`
 	DeadLetters      int64           `json:"dead_letters_total"`
 	Source           sourceJSON      `json:"source"`
 	Steps            []stepJSON      `json:"steps"`

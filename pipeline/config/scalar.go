@@ -370,10 +370,14 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		switch {
 		case n.null && n.raw != "":
 			suggestion = "to YAML, " + n.raw + " is nothing: write nil"
+		case v.Type() == templateType:
+			suggestion = ""
+		case n.style == quotedStyle && t.value:
+			suggestion = `an empty text has quotes of its own: ` + name + `: '""'`
 		case n.flow:
 			suggestion = inFlow
 		}
-		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes an expression", name), suggestion)
+		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes %s", name, wanted(v.Type())), suggestion)
 	}
 	text := n.text
 	if t.path && v.Type() == templateType && !filepath.IsAbs(text) {

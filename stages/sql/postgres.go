@@ -52,6 +52,13 @@ func (d postgres) where() string {
 	return "postgres " + net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + ", database " + d.config.Database
 }
 
+func (d postgres) patience(err error) time.Duration {
+	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
+		return d.config.ConnectTimeout
+	}
+	return 0
+}
+
 // pgx keeps prepared statements by connection itself, and prepares again when a
 // table has changed.
 func (d postgres) prepares() bool { return false }

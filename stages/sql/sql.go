@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
@@ -115,6 +116,9 @@ type dialect interface {
 	prepares() bool                // whether the stage keeps a prepared statement
 	bind(text []byte) (any, error) // a parameter from JSON text, nil for NULL
 	classify(err error) (permanent bool, text string, known bool)
+	// patience is how long a connection may take that took too long by itself, before the
+	// time of the call was over; 0: err is another.
+	patience(err error) time.Duration
 }
 
 // New makes the stage. It connects with the first query.
@@ -153,7 +157,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	}
 	res, err := s.flights.do(ctx, key, func(ctx context.Context) (result, error) { return s.query(ctx, args) })
 	if err != nil {
-		return s.failed(err)
+		return s.failed(ctx, err)
 	}
 	if res.rows == 0 && s.settings.OnMiss != client.MissNull {
 		if s.settings.OnMiss == client.MissFilter {
@@ -242,12 +246,14 @@ func isBound(err error) bool {
 }
 
 // failed classifies an error of a query. Nothing of it quotes a value.
-func (s *Stage) failed(err error) error {
+func (s *Stage) failed(ctx context.Context, err error) error {
 	var own *client.Error
 	var crash *pipeline.PanicError
 	switch {
 	case errors.As(err, &own), errors.As(err, &crash):
 		return err
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && s.dialect.patience(err) > 0:
+		return client.NewError(client.TypeTimeout, s.what()+": no connection within "+s.dialect.patience(err).String(), err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return client.NewError(client.TypeTimeout, s.what()+": "+context.DeadlineExceeded.Error(), err)
 	case errors.Is(err, context.Canceled):
@@ -270,7 +276,7 @@ func (s *Stage) Ping(ctx context.Context) error {
 		err = stmt.Close()
 	}
 	if err != nil {
-		return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.failed(err), s.hint())}
+		return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.failed(ctx, err), s.hint())}
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	sqlitedriver "modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
@@ -52,6 +53,8 @@ func (d sqlite) bind(text []byte) (any, error) {
 	}
 	return string(raw), nil
 }
+
+func (d sqlite) patience(error) time.Duration { return 0 }
 
 func (d sqlite) classify(err error) (permanent bool, text string, known bool) {
 	var e *sqlitedriver.Error

@@ -348,3 +348,21 @@ func TestAStoppingFailureNamesItsRecord(t *testing.T) {
 		}
 	}
 }
+
+// Time that ran out says how long it was, also where a sink says it of single records.
+func TestAFailureOfARecordSaysHowLongTheTimeWas(t *testing.T) {
+	for name, failed := range map[string]func(int) error{
+		"all": func(int) error { return fmt.Errorf("storing: %w", context.DeadlineExceeded) },
+		"each": func(n int) error {
+			return &WriteError{Failed: []Failure{{n - 1, fmt.Errorf("storing: %w", context.DeadlineExceeded)}}}
+		},
+	} {
+		sink := &collect{write: func(_ context.Context, recs []*Record) error { return failed(len(recs)) }}
+		_, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 1}, Sinks: []Output{{Name: "out", Sink: sink, Timeout: 700 * time.Millisecond, Retry: Retry{Attempts: 1}}},
+		})
+		if err == nil || !strings.HasSuffix(err.Error(), "storing: no answer within 700ms") || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

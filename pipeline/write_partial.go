@@ -1,5 +1,7 @@
 package pipeline
 
+import "slices"
+
 // A refusal is a record that a sink has not stored and never will.
 type refusal struct {
 	rec    *Record
@@ -11,6 +13,10 @@ type refusal struct {
 // partly handles an error that names the records that are not durable. They alone
 // are written again, in order, and nothing of the lane before them.
 func (w *writer) partly(e *WriteError) {
+	e = &WriteError{Failed: slices.Clone(e.Failed)} // the sink's own stays as it is
+	for i, f := range e.Failed {
+		e.Failed[i].Err = NoAnswer(f.Err, w.q.s.conf.Timeout)
+	}
 	m := &w.q.s.meter
 	var end error
 	var at Position // the record itself may be gone when it is told

@@ -66,8 +66,7 @@ func (f *File) acquire(ctx context.Context, name string, lane place) (*file, err
 // release gives the file back. One that failed is closed, unless it has to be cut.
 func (f *File) release(use *file, good bool) {
 	if !good && use.f != nil && use.cut < 0 {
-		_ = use.f.Close() // what it holds is on disk
-		use.f = nil
+		_ = use.giveUp() // what it holds is on disk
 	}
 	<-use.turn
 	f.leave(use)
@@ -101,11 +100,15 @@ func (f *File) drop(use *file) {
 // what has to be cut off. That it is gone from the disk too is left to the next write's
 // fsync, whoever makes it.
 func (use *file) giveUp() error {
+	torn := false
 	if use.cut >= 0 {
 		if now, err := use.f.Stat(); err == nil && now.Size() <= use.end {
-			_ = use.f.Truncate(use.cut) // better than nothing; where it fails, mend finds what is torn
+			torn = use.f.Truncate(use.cut) != nil // mend finds what is torn then
 		}
 		use.cut = -1
+	}
+	if !torn {
+		unmarkWrite(use.f)
 	}
 	err := use.f.Close()
 	use.f = nil

@@ -133,6 +133,7 @@ func intact(t *testing.T, file string, first, end int, asText bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	markWrite(g, 0, 0)
 	_, _, marks := markedWrite(g)
 	_ = g.Close() // it was only read
 	text, err := os.ReadFile(file)

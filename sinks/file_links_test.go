@@ -84,7 +84,7 @@ func TestFileThatCannotBe(t *testing.T) {
 		{"a folder below a link to nothing", "l/x/a", map[string]string{"l": "no"}, nil, false,
 			"a link leads into a folder that is not there: make that folder, or remove the link"},
 		{"a link to nothing outside", "a", map[string]string{"a": "../b"}, nil, true, "it leads out of its folder, maybe by a link"},
-		{"a link to nothing at an absolute path", "a", map[string]string{"a": "/no/b"}, nil, true, "it leads out of its folder, maybe by a link"},
+		{"a link to nothing at an absolute path", "a", map[string]string{"a": "/no/b"}, nil, true, "it leads out of its folder, maybe by a link (one within it has a relative target)"},
 		{"a loop", "a", map[string]string{"a": "b", "b": "a"}, nil, true, "too many levels of symbolic links"},
 		{"a link to a folder", "a", map[string]string{"a": "."}, nil, true, "something else of that name that is no file of lines"},
 		{"a folder", "a", nil, func(t *testing.T, out string) { inside(t, filepath.Dir(out), nil, "a") }, true, "something else of that name"},

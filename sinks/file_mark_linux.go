@@ -28,5 +28,9 @@ func markedWrite(g *os.File) (from, end int64, ok bool) {
 	return from, end, err == nil
 }
 
+// unmarkWrite takes the mark away from a file that is given up, or has been mended: what
+// stands there without an end from now on is of somebody else, in the same place or not.
+func unmarkWrite(g *os.File) { _ = syscall.Removexattr(openPath(g), writeMark) }
+
 // openPath is a name of the open file itself, whatever its own has become.
 func openPath(g *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", g.Fd()) }

@@ -139,6 +139,37 @@ func TestFileMarksItsWrites(t *testing.T) {
 	}
 }
 
+// What was written before the sink let the file go is no write that may be torn: whoever
+// writes in its place, or takes the last line end away, loses nothing.
+func TestFileThatWasEditedInPlace(t *testing.T) {
+	for name, c := range map[string]struct{ edit, want string }{
+		"a shorter text":        {"note", "note\nnew\n"},
+		"without the line end":  {"one\ntwo", "one\ntwo\nnew\n"},
+		"the last line shorter": {"one\ntw", "one\ntw\nnew\n"},
+		"another line, no end":  {"one\nfew", "one\nfew\nnew\n"},
+		"as it was":             {"one\ntwo\n", "one\ntwo\nnew\n"},
+		"emptied":               {"", "new\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			f := keyed(t, dir, FileSettings{})
+			for i, value := range []string{"one", "two"} {
+				if err := f.Write(t.Context(), []*pipeline.Record{to("a", int64(i), value)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := f.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			put(t, dir, "a", c.edit) // the same file: an editor that writes in place
+			if err := keyed(t, dir, FileSettings{}).Write(t.Context(), []*pipeline.Record{to("a", 2, "new")}); err != nil {
+				t.Fatal(err)
+			}
+			same(t, content(t, dir, "a"), c.want)
+		})
+	}
+}
+
 // Whatever byte a crash cuts a write at, every line is whole afterwards and no record that
 // is written again is missing.
 func TestFileAfterACrashAtAnyByte(t *testing.T) {

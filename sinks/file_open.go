@@ -13,7 +13,7 @@ import (
 var (
 	// errName is in errors that the next try cannot cure: no file can have the name.
 	errName    = errors.New("the name is no good")
-	errEscapes = fmt.Errorf("%w: it leads out of its folder, maybe by a link", errName)
+	errEscapes = fmt.Errorf("%w: it leads out of its folder, maybe by a link (one within it has a relative target)", errName)
 	errNoFile  = fmt.Errorf("%w: there is something else of that name that is no file of lines; move it away, or name another file", errName)
 	// errDangling is tried again: somebody makes the folder, or mounts what it is on.
 	errDangling = errors.New("a link leads into a folder that is not there: make that folder, or remove the link")
@@ -130,7 +130,11 @@ func (f *File) prepare(root *os.Root, name string, g *os.File) error {
 	if now, err := root.Stat(name); err != nil || !os.SameFile(now, info) {
 		return errMoved
 	}
-	return f.mend(g, true)
+	if err := f.mend(g, true); err != nil {
+		return err
+	}
+	unmarkWrite(g)
+	return nil
 }
 
 // openOrMake opens the file, or what a link of that name leads to within the folder. What

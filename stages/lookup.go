@@ -3,6 +3,7 @@ package stages
 import (
 	"context"
 	"errors"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -60,6 +61,17 @@ func (s *LookupSettings) Validate() error {
 func (s *LookupSettings) Check() error {
 	_, err := readTable(*s)
 	return err
+}
+
+// Empty says whether the table is good and has no rows, so that no key is found in it.
+func (s *LookupSettings) Empty() bool {
+	const header = 64 << 10 // a larger file is not read once more
+	info, err := os.Stat(string(s.Table.File))
+	if err != nil || info.Size() > header {
+		return false
+	}
+	t, err := readTable(*s)
+	return err == nil && len(t.rows) == 0
 }
 
 // A Lookup puts the row of a table into a record. The table is a file held in memory,

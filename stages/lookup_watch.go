@@ -45,11 +45,7 @@ type tableWatch struct {
 
 // newTableWatch makes the watch of a lookup that has its table.
 func newTableWatch(l *Lookup, e *event.Emitter) *tableWatch {
-	t := l.rows.Load()
-	if len(t.rows) == 0 {
-		e.Log().Warn().Str("file", string(l.s.Table.File)).Msg("the table has no rows: no key is found in it")
-	}
-	return &tableWatch{s: l.s, read: l.read, rows: &l.rows, emit: e, seen: t.stamp, since: time.Now()}
+	return &tableWatch{s: l.s, read: l.read, rows: &l.rows, emit: e, seen: l.rows.Load().stamp, since: time.Now()}
 }
 
 // run looks at the file until ctx ends.

@@ -69,6 +69,9 @@ func stageKinds() config.Kinds {
 			Check: func(settings any, _ *config.Pipeline) error {
 				return settings.(*stages.LookupSettings).Check()
 			},
+			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
+				return warnNoRows(settings.(*stages.LookupSettings))
+			},
 			Build: build(func(s stages.LookupSettings, _ config.Env) (*stages.Lookup, error) {
 				return stages.NewLookup(s)
 			}),

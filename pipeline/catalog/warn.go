@@ -40,6 +40,15 @@ func topicsWritten(s *sinks.KafkaSettings, p *config.Pipeline) []config.Channel 
 		Escape: `write to another topic; where records are meant to come back, and come to rest, say so by a part: topic: '{"` + topic + `"}'`}}
 }
 
+// warnNoRows finds a table that is a header alone, as a failed export leaves it.
+func warnNoRows(s *stages.LookupSettings) []config.Warning {
+	if !s.Empty() {
+		return nil
+	}
+	return []config.Warning{{Field: "table.file", Text: "the table has no rows: no key is found in it",
+		Suggestion: "put rows into the file; while the pipeline runs they count within 2 s"}}
+}
+
 // warnNoBody finds a POST that says it carries JSON and carries nothing: servers that
 // read it answer 400, others never see the record.
 func warnNoBody(s *stages.HTTPSettings) []config.Warning {

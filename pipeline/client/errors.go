@@ -96,8 +96,25 @@ func transportError(ctx context.Context, what string, limit time.Duration, err e
 	text := shorten(err.Error())
 	if typ == TypeTimeout && ctx.Err() != nil && limit > 0 {
 		text = "no answer within " + limit.String()
+	} else if typ == TypeTimeout && ctx.Err() == nil {
+		text = ownLimit(err, text)
 	}
 	return NewError(typ, what+": "+text, err)
+}
+
+// ownLimit says how long a connection was waited for that took too long by itself.
+func ownLimit(err error, text string) string {
+	var lookup *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &lookup):
+		return text // who did not answer is in it
+	case errors.As(err, &op) && op.Op == "dial":
+		return "no connection within " + connectLimit.String()
+	case strings.Contains(text, "TLS handshake timeout"):
+		return "no TLS handshake within " + connectLimit.String()
+	}
+	return text
 }
 
 // shorten bounds text that others wrote.

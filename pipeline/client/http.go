@@ -106,16 +106,19 @@ func (h *HTTP) current() *http.Transport {
 	return h.transport
 }
 
+// connectLimit is how long a connection may take, and the handshake of TLS once more.
+const connectLimit = 10 * time.Second
+
 func (h *HTTP) newTransport() *http.Transport {
 	t := &http.Transport{
-		DialContext: (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext: (&net.Dialer{Timeout: connectLimit, KeepAlive: 30 * time.Second}).DialContext,
 		// The default of two idle connections a host opens and closes one for nearly
 		// every call of a pool of 64.
 		MaxIdleConns:           0,
 		MaxIdleConnsPerHost:    h.options.Slots,
 		MaxConnsPerHost:        h.options.Slots,
 		IdleConnTimeout:        90 * time.Second,
-		TLSHandshakeTimeout:    10 * time.Second,
+		TLSHandshakeTimeout:    connectLimit,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // decoded here, within MaxBytes
 		ForceAttemptHTTP2:      true,

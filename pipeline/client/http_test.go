@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -154,6 +156,27 @@ func TestTimeoutWithoutADeadline(t *testing.T) {
 	_, err := get(t, h, s.URL)
 	is(t, err, TypeTimeout, false)
 }
+
+// A connection has a time of its own, within that of the call: the error says that one.
+func TestTimeoutOfAConnection(t *testing.T) {
+	for want, cause := range map[string]error{
+		"no connection within 10s":    &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded},
+		"no TLS handshake within 10s": tooSlow("net/http: TLS handshake timeout"),
+		"lookup h: i/o timeout":       &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "i/o timeout", Name: "h", IsTimeout: true}},
+	} {
+		err := transportError(t.Context(), "calling GET http://h", time.Minute, &url.Error{Op: "Get", URL: "http://h", Err: cause})
+		is(t, err, TypeTimeout, false)
+		if !strings.HasSuffix(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+type tooSlow string
+
+func (e tooSlow) Error() string { return string(e) }
+func (tooSlow) Timeout() bool   { return true }
+func (tooSlow) Temporary() bool { return true }
 
 // raw answers every connection with the bytes given and closes it, by a reset when
 // asked.

@@ -87,6 +87,7 @@ func (d *decoder) evidence() evidence {
 			if w.n.style == plainStyle {
 				e.bare[w.n.text]++
 			}
+			e.quoting = e.quoting || w.n.style == quotedStyle && shareWord(name, w.n.text)
 			continue
 		}
 		for _, f := range w.v.(interface{ Fields() []string }).Fields() {
@@ -115,7 +116,9 @@ func needsQuotes(n *node) bool {
 // DE are the same; to its writer, what stands in quotes is a text.
 func (d *decoder) doubtText(w written, v *expr.Expr, known evidence) {
 	text, key := w.n.text, d.keys[w.path]
-	if list, _, ok := strings.Cut(w.path[strings.LastIndexByte(w.path, '.')+1:], "["); key == nil && ok {
+	list, _, listed := strings.Cut(w.path[strings.LastIndexByte(w.path, '.')+1:], "[")
+	listed = listed && key == nil
+	if listed {
 		key = d.keys[w.path[:strings.LastIndexByte(w.path, '.')+1]+list]
 	}
 	if key == nil {
@@ -134,6 +137,7 @@ func (d *decoder) doubtText(w written, v *expr.Expr, known evidence) {
 				"write "+quotes+" for the text; the field is also $env[\""+text+"\"]")
 		}
 	case w.n.style != quotedStyle || !textLike.MatchString(text) || strings.EqualFold(key.text, text):
+	case listed && bareName.MatchString(text) && !upperName.MatchString(text): // a list in JSON's style; a constant stands in the query
 	case bareName.MatchString(text) && len(v.Fields()) == 1 && !known.reads[text]:
 		d.warn(w.n, fmt.Sprintf("%s reads the field %s: the quotes are YAML's, and do not make it a text", label(w.path), text),
 			"write "+quotes+" for the text; for the field leave out the quotes")

@@ -37,6 +37,10 @@ func TestTextsThatReadFields(t *testing.T) {
 		{"        a: \"de\"\n        b: '\"x\" + y'", "", "a reads the field de"}, // quotes that are needed are no habit
 		{`        a: "eu-west-1"`, "", "a calculates with the fields eu, west"},
 		{`        a: "eu - west"`, "", ""},
+		{`        customer: "customer_id"`, "", ""},
+		{`        origin_airport: 'origin'`, "", ""},
+		{"        customer: \"customerId\"\n        a: \"total\"\n        b: \"DE\"", "", ""}, // quotes are this file's habit
+		{"        customer: \"customerId\"\n        a: \"DE\"\n        b: delay + 1", "", "a reads the field DE, and no other field of this file has capital letters alone"},
 		{`        a: "arrival-departure"`, "  - filter: arrival > 3\n", ""},
 		{`        a: "${GROUP}"`, "", ""}, // a variable may give the name of a field
 		{`        a: DE`, "", ""},
@@ -67,7 +71,7 @@ func TestFieldsThatAreConditions(t *testing.T) {
 		{`        x: delay`, "  - filter: x\n", "filter is the field x alone"},
 		{`        y: delay > 15`, "  - filter: x\n", "filter is the field x alone"},
 		{`        y: delay > 15`, "  - filter: ${GROUP}\n", "filter is the field ${GROUP} alone"}, // what a variable gave is not shown
-		{`        y: delay > 15`, "  - filter: cancelled\n  - filter: is_x\n  - filter: x == true\n  - filter: x and y\n", ""},
+		{`        y: delay > 15`, "  - filter: cancelled\n  - filter: is_x\n  - filter: x == true\n  - filter: x and y\n  - filter: consent\n  - filter: opt_in\n  - filter: flags.beta\n  - filter: user.features[\"new-cart\"]\n", ""},
 	} {
 		if got := warned(t, c.set+"\n", c.stages); got != c.want {
 			t.Errorf("%s\n%s%q, want %q", c.set, c.stages, got, c.want)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"path/filepath"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -294,83 +293,4 @@ func wordWidth(s string) int {
 		w++
 	}
 	return max(w, 1)
-}
-
-// reads says whether a text is what v takes: then somebody forgot the quotes.
-func reads(v reflect.Value, text string) bool {
-	into, ok := reflect.New(v.Type()).Interface().(encoding.TextUnmarshaler)
-	return ok && into.UnmarshalText([]byte(text)) == nil
-}
-
-// expression decodes an expression or a template, with a watch on what YAML does to
-// them.
-func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool {
-	name := label(path)
-	quote := "quote it: " + d.inQuotes(n, path)
-	switch {
-	case n.kind != scalarNode:
-		suggestion := ""
-		if inline, ok := n.inline(); ok && utf8.RuneCountInString(inline) <= maxInline && reads(v, inline) {
-			suggestion = quote
-		}
-		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)
-	case n.tag != "" && n.style == plainStyle:
-		return d.errorAt(n, fmt.Sprintf("%s is not read as it stands: to YAML, %s is a tag", name, n.tag), quote)
-	case n.anchor && n.style == plainStyle && strings.HasPrefix(n.sourceText(), "&"):
-		return d.errorAt(n, fmt.Sprintf("%s is not read as it stands: to YAML, a text behind & names an anchor", name), quote)
-	case n.null || strings.TrimSpace(n.text) == "":
-		at := n
-		if k := d.keys[path]; k != nil && n.raw == "" {
-			at = k
-		}
-		suggestion := "an expression that begins with # or ! must be quoted: " + name + ": '…'"
-		switch {
-		case n.null && n.raw != "":
-			suggestion = "to YAML, " + n.raw + " is nothing: write nil"
-		case n.flow:
-			suggestion = inFlow
-		}
-		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes an expression", name), suggestion)
-	}
-	text := n.text
-	if t.path && v.Type() == templateType && !filepath.IsAbs(text) {
-		text = braces.Replace(d.dir) + string(filepath.Separator) + text
-	}
-	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
-		var compile *expr.Error
-		if errors.As(err, &compile) && text != n.text {
-			moved := *compile
-			moved.Column = max(1, moved.Column-(len(text)-len(n.text)))
-			err = &moved
-		}
-		return d.textError(n, d.hintQuotes(n, err), path, "")
-	}
-	d.wrote(n, v, t, path, len(text)-len(n.text))
-	if w, ok := v.Addr().Interface().(interface{ Write(raw string) }); ok && len(n.pieces) > 0 {
-		w.Write(n.raw)
-	}
-	d.warnComment(n, name)
-	return true
-}
-
-const inFlow = "within { } and [ ], a comma or a bracket ends the text: quote the expression if one belongs to it"
-
-var braces = strings.NewReplacer("{", "{{", "}", "}}")
-
-// hintQuotes adds what YAML may have done to an expression that ends too early.
-func (d *decoder) hintQuotes(n *node, err error) error {
-	var compile *expr.Error
-	if !errors.As(err, &compile) || n.style != plainStyle || compile.Suggestion != "" || compile.Column <= len(n.text) {
-		return err
-	}
-	hint := ""
-	switch _, comment := n.comment(); {
-	case comment:
-		hint = "YAML ends the text where # follows a space: quote the expression if # belongs to it"
-	case n.flow:
-		hint = inFlow
-	default:
-		return err
-	}
-	return &expr.Error{Column: compile.Column, Message: compile.Message, Suggestion: hint}
 }

@@ -10,7 +10,7 @@ func nearest(word string, known []string) string {
 	best, least := "", max(2, len(word)/3)+1
 	for _, k := range known {
 		d := distance(strings.ToLower(word), strings.ToLower(k))
-		if d < least && d < max(len(k), len(word)) {
+		if d < least && 2*d < max(len(k), len(word)) { // PUT is no GET
 			best, least = k, d
 		}
 	}

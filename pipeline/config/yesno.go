@@ -7,10 +7,17 @@ import (
 )
 
 // saysYesOrNo says whether the last name of a path is called like something that is
-// true or false: is_late, cancelled, hasBags, vip.
+// true or false: is_late, cancelled, hasBags, vip; or stands among such: flags.beta.
 func saysYesOrNo(path string) bool {
 	path = strings.TrimSuffix(path, `"]`)
-	words := nameWords(path[strings.LastIndexAny(path, `."`)+1:])
+	at := strings.LastIndexAny(path, `."`)
+	if at > 0 {
+		of := nameWords(strings.TrimRight(path[strings.LastIndexAny(path[:at], `."`)+1:at], `[`))
+		if len(of) > 0 && slices.Contains(switches, of[len(of)-1]) {
+			return true
+		}
+	}
+	words := nameWords(path[at+1:])
 	if len(words) == 0 {
 		return false
 	}
@@ -27,7 +34,10 @@ func saysYesOrNo(path string) bool {
 
 // asking are the words that a question begins with.
 var asking = strings.Fields(`is has have had was were are be can could should will would did do does may must
-	allow allows need needs use uses enable disable in on no not non`)
+	allow allows need needs use uses enable disable in on no not non opt`)
+
+// switches are objects whose fields are true or false.
+var switches = strings.Fields(`flags features toggles switches permissions consents`)
 
 // states are words that name a state, which holds or does not.
 var states = strings.Fields(`active inactive valid invalid ok okay late early new old open closed live alive dead done ready
@@ -35,7 +45,8 @@ var states = strings.Fields(`active inactive valid invalid ok okay late early ne
 	known unknown empty full free fresh stale flag bool boolean true missing pending success successful fraud spam
 	urgent critical severe overdue duplicate complete incomplete final manual automatic auto optional mandatory good bad
 	correct wrong safe unsafe legal illegal gone taken chosen on off up down exists present absent member premium
-	primary main default test dirty clean secure insecure admin staff adult matches passes fits`)
+	primary main default test dirty clean secure insecure admin staff adult matches passes fits
+	consent consents newsletter debug beta preview trial demo bot guest student weekend holiday`)
 
 // noStates end like those that name a state.
 var noStates = strings.Fields(`table cable variable receivable payable timetable`)
@@ -55,4 +66,10 @@ func nameWords(name string) []string {
 		before = r
 	}
 	return strings.Fields(b.String())
+}
+
+// shareWord says whether two names have a word in common, as customer and customer_id.
+func shareWord(a, b string) bool {
+	words := nameWords(b)
+	return slices.ContainsFunc(nameWords(a), func(w string) bool { return slices.Contains(words, w) })
 }

@@ -144,7 +144,7 @@ func nearest(name string, candidates []string) string {
 		if strings.EqualFold(c, name) {
 			return c
 		}
-		if d := distance(name, c); d < least {
+		if d := distance(name, c); d < least && 2*d < max(len(c), len(name)) { // year is no mean
 			best, least = c, d
 		}
 	}

@@ -51,6 +51,8 @@ func (b *batch) hears(err error, own bool) {
 // why joins what kept the batch from being stored with why nobody waits any longer.
 func (b *batch) why(reason error) error {
 	switch {
+	case b.sending && b.last == nil && errors.Is(reason, context.DeadlineExceeded):
+		return fmt.Errorf("producing to %v: %w", b.out, reason) // which says the same
 	case b.sending && b.last == nil:
 		return fmt.Errorf("producing to %v: no answer yet: %w", b.out, reason)
 	case b.last == nil:

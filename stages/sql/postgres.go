@@ -82,6 +82,13 @@ func (d *postgres) where() string {
 	return "postgres " + net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + ", database " + d.config.Database
 }
 
+func (d *postgres) patience(err error) time.Duration {
+	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
+		return d.config.ConnectTimeout
+	}
+	return 0
+}
+
 // on lends do a connection of the pool. It takes another when the one that it got had
 // broken before anything was sent.
 func (d *postgres) on(ctx context.Context, db *dbsql.DB, do func(*pgx.Conn) error) error {

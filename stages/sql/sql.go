@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
@@ -121,6 +122,9 @@ type dialect interface {
 	check(ctx context.Context, db *dbsql.DB) error
 	classify(err error) (permanent bool, text string, known bool)
 	close() error
+	// patience is how long a connection may take that took too long by itself, before the
+	// time of the call was over; 0: err is another.
+	patience(err error) time.Duration
 }
 
 // New makes the stage. It connects with the first query.
@@ -163,7 +167,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 		return b.result(), err
 	})
 	if err != nil {
-		return s.failed(err)
+		return s.failed(ctx, err)
 	}
 	if res.rows == 0 && s.settings.OnMiss != client.MissNull {
 		if s.settings.OnMiss == client.MissFilter {
@@ -218,12 +222,14 @@ func argsOf(err error) (types string, bound bool) {
 }
 
 // failed classifies an error of a query. Nothing of it quotes a value.
-func (s *Stage) failed(err error) error {
+func (s *Stage) failed(ctx context.Context, err error) error {
 	var own *client.Error
 	var crash *pipeline.PanicError
 	switch {
 	case errors.As(err, &own), errors.As(err, &crash):
 		return err
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && s.dialect.patience(err) > 0:
+		return client.NewError(client.TypeTimeout, s.what()+": no connection within "+s.dialect.patience(err).String(), err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return client.NewError(client.TypeTimeout, s.what()+": "+context.DeadlineExceeded.Error(), err)
 	case errors.Is(err, context.Canceled):
@@ -249,7 +255,7 @@ func (s *Stage) Ping(ctx context.Context) error {
 	if errors.As(err, &own) { // it says what to do itself
 		return &pipeline.EnvironmentError{Err: fmt.Errorf("%s: %w", s.what(), err)}
 	}
-	return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.failed(err), s.hint())}
+	return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.failed(ctx, err), s.hint())}
 }
 
 func (s *Stage) hint() string {

@@ -5,6 +5,7 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -224,6 +225,31 @@ func TestErrorsQuoteNoBoundValue(t *testing.T) {
 		if !permanent || !known || strings.Contains(text, "canary") != c.shown {
 			t.Errorf("%v: %s", c.err, text)
 		}
+	}
+}
+
+// A connection has a time of its own, within that of the call: the error says that one.
+func TestConnectionThatTakesTooLong(t *testing.T) {
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mute.Close()
+	s := Default()
+	s.Driver, s.Query, s.Into = "postgres", "SELECT 1", "x"
+	s.DSN = pipeline.Secret("postgres://u:p@" + mute.Addr().String() + "/d?connect_timeout=1&sslmode=disable")
+	st, err := New(s, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	if err := st.Ping(t.Context()); err == nil || !strings.Contains(err.Error(), "database d: no connection within 1s;") {
+		t.Errorf("got %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := st.Ping(ctx); err == nil || strings.Contains(err.Error(), "no connection within") {
+		t.Errorf("the time of the call was over first: %v", err)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	sqlitedriver "modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
@@ -145,6 +146,8 @@ func (d *sqlite) bind(text []byte) (any, error) {
 	}
 	return string(raw), nil
 }
+
+func (d *sqlite) patience(error) time.Duration { return 0 }
 
 func (d *sqlite) classify(err error) (permanent bool, text string, known bool) {
 	var e *sqlitedriver.Error

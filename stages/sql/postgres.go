@@ -41,6 +41,8 @@ func postgresConfig(dsn pipeline.Secret) (*pgx.ConnConfig, error) {
 		c.RuntimeParams["application_name"] = "penstock"
 	}
 	isoDates(c.RuntimeParams)
+	takeParam(c.RuntimeParams, "client_encoding") // records are UTF-8, and the server's own choice is that of the database
+	c.RuntimeParams["client_encoding"] = "UTF8"
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 10 * time.Second
 	}
@@ -55,18 +57,24 @@ func postgresConfig(dsn pipeline.Secret) (*pgx.ConnConfig, error) {
 // read as text. How it reads them, the order of day and month, stays as it is.
 func isoDates(params map[string]string) {
 	style := "ISO"
-	for name, value := range params {
-		if !strings.EqualFold(name, "DateStyle") {
-			continue
-		}
-		delete(params, name)
-		for _, w := range strings.FieldsFunc(strings.ToUpper(value), func(r rune) bool { return r == ',' || r == ' ' }) {
-			if slices.Contains([]string{"DMY", "MDY", "YMD"}, w) {
-				style = "ISO, " + w
-			}
+	value := takeParam(params, "DateStyle")
+	for _, w := range strings.FieldsFunc(strings.ToUpper(value), func(r rune) bool { return r == ',' || r == ' ' }) {
+		if slices.Contains([]string{"DMY", "MDY", "YMD"}, w) {
+			style = "ISO, " + w
 		}
 	}
 	params["DateStyle"] = style
+}
+
+// takeParam takes a setting of the address away, in whatever case it is written.
+func takeParam(params map[string]string, name string) (value string) {
+	for n, v := range params {
+		if strings.EqualFold(n, name) {
+			delete(params, n)
+			value = v
+		}
+	}
+	return value
 }
 
 func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {

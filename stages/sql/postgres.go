@@ -270,6 +270,9 @@ func (d *postgres) classify(err error) (permanent bool, text string, known bool)
 	if len(e.Code) < 2 {
 		return false, "the server answered an error without a code", true
 	}
+	if e.Code == "42P05" || e.Code == "26000" {
+		return false, fmt.Sprintf("%s (SQLSTATE %s); %s", e.Message, e.Code, otherConnection), true
+	}
 	types, bound := argsOf(err)
 	switch e.Code[:2] {
 	case "22", "23", "21", "P0":
@@ -283,10 +286,14 @@ func (d *postgres) classify(err error) (permanent bool, text string, known bool)
 			return true, fmt.Sprintf("the server refused the query with these values (%s)%s", sqlState(e.Code), types), true
 		}
 	}
-	// 0A000 and 26000 come when a cached plan no longer fits: the next attempt prepares
-	// anew.
+	// 0A000 comes when a cached plan no longer fits: the next attempt prepares anew.
 	return permanent, fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code), true
 }
+
+// otherConnection is said when a prepared statement is there or is not against what was
+// done: a cached plan no longer fits, and the next attempt prepares anew; or a pooler
+// has given another connection than the one that prepared.
+const otherConnection = "when this repeats, a pooler lends connections by transaction: add default_query_exec_mode=exec to dsn"
 
 // conditions say in words what the codes mean whose messages cannot be shown.
 var conditions = map[string]string{

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,11 @@ func (n *FieldName) UnmarshalText(text []byte) error {
 	switch {
 	case len(text) == 0:
 		return &NameError{Message: "the name of a field is empty"}
+	case slices.ContainsFunc(parts, func(p namePart) bool { return p.bare(",") }):
+		return &NameError{
+			Message:    fmt.Sprintf("%q reads as several names, and what is taken here is the name of one field", text),
+			Suggestion: "a field that is called so is written '" + escapeName(string(text)) + "'",
+		}
 	case len(parts) > 1 || parts[0].odd():
 		return &NameError{
 			Message:    fmt.Sprintf("%q reads as a path, and what is taken here is the name of one field", text),
@@ -68,6 +74,12 @@ func (p FieldPath) Steps() ([]PathStep, error) {
 	for i, part := range parts {
 		if why := part.wrong(i); why != "" {
 			suggestion := betterPath(parts)
+			switch {
+			case part.bare(",;"):
+				suggestion = "write an item of the list for each; " + literally
+			case anyDepth(parts):
+				suggestion = "write a path for each level, as in mail, *.mail, *.*.mail; " + literally
+			}
 			if part.bare("*") && part.raw != "*" && !part.bare("[]") {
 				suggestion = "write a path for each name, or * for all names of a level, as in user.*; " + literally
 			}
@@ -86,14 +98,16 @@ func (p FieldPath) Steps() ([]PathStep, error) {
 func betterPath(parts []namePart) string {
 	var names []string
 	for _, name := range readPath(parts) {
-		if name[0] != '[' && !digits(name) {
+		if name[0] != '[' && !index(name) {
 			names = append(names, name)
 		}
 	}
-	if len(names) == 0 {
+	path := strings.Join(names, ".")
+	better, err := splitName(path)
+	if wrong := func(p namePart) bool { return p.wrong(1) != "" }; err != nil || slices.ContainsFunc(better, wrong) { // or nothing could be read
 		return "write the names with a dot between them, as in user.mail; " + literally
 	}
-	return "write '" + strings.Join(names, ".") + "'; " + literally
+	return "write '" + path + "'; " + literally
 }
 
 const literally = `a character of a name itself has a \ before it`
@@ -110,6 +124,10 @@ func (h *HeaderName) UnmarshalText(text []byte) error {
 	}
 	if len(text) == 0 {
 		return &NameError{Message: "the name of a header is empty"}
+	}
+	if last := parts[len(parts)-1]; space(text[0]) || last.ends && space(text[len(text)-1]) {
+		name := strings.TrimSpace(string(text))
+		return &NameError{Message: fmt.Sprintf("white space stands beside the name of the header %q", text), Suggestion: "write '" + name + "'; " + literally}
 	}
 	names := make([]string, len(parts))
 	for i, p := range parts {
@@ -128,7 +146,7 @@ func (h *HeaderName) UnmarshalText(text []byte) error {
 func (h HeaderName) MarshalText() ([]byte, error) {
 	var b []byte
 	for i := range len(h) {
-		if strings.IndexByte(patterns+`\`, h[i]) >= 0 {
+		if strings.IndexByte(patterns+`\`, h[i]) >= 0 || (i == 0 || i == len(h)-1) && space(h[i]) {
 			b = append(b, '\\')
 		}
 		b = append(b, h[i])
@@ -137,7 +155,7 @@ func (h HeaderName) MarshalText() ([]byte, error) {
 }
 
 // patterns are the characters that make a pattern or an expression of a header's name.
-const patterns = `*?[]()"'`
+const patterns = `*?[](){}"',;|^+%`
 
 // A NameError says why a text is no name or path, and what to do about it. Path is the
 // path as which it can be read, when that is why it is no name: each name as a FieldPath
@@ -194,7 +212,20 @@ func (p namePart) bare(characters string) bool { return strings.ContainsAny(p.op
 
 // odd says whether a name is one of another language's paths, although no dot is in it.
 func (p namePart) odd() bool {
-	return p.raw == "$" || p.bare("[]*") || strings.HasPrefix(p.raw, "/") || p.quoted() || p.spaced()
+	return p.raw == "$" || p.bare("[]*{}") || p.arrow() || strings.HasPrefix(p.raw, "/") || p.quoted() || p.spaced()
+}
+
+// arrow says whether an operator of SQL's paths stands in the part.
+func (p namePart) arrow() bool { return strings.Contains(p.raw, "->") }
+
+// anyDepth says whether two dots follow one another, which elsewhere are any way down.
+func anyDepth(parts []namePart) bool {
+	for i := 1; i < len(parts)-1; i++ {
+		if parts[i].raw == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // quoted says whether the part is within quotes.
@@ -215,13 +246,13 @@ func (p namePart) wrong(i int) string {
 	switch {
 	case p.raw == "":
 		return "a name in it is empty"
-	case p.raw == "$":
-		return "it begins at the record by itself, without $"
-	case i == 0 && strings.HasPrefix(p.raw, "/"):
+	case i == 0 && (p.raw == "@" || p.raw == "$env"), p.raw == "$":
+		return "it begins at the record by itself, without " + p.raw
+	case i == 0 && strings.HasPrefix(p.raw, "/"), p.arrow():
 		return "names are parted by dots"
 	case p.bare("[]"), p.raw == "#":
 		return "arrays are gone through by themselves, without [ ]"
-	case p.raw == p.open && digits(p.raw):
+	case p.raw == p.open && index(p.raw):
 		return "arrays are gone through by themselves, without a number"
 	case p.raw == "**":
 		return "* is any name of one level; write one for each"
@@ -229,6 +260,10 @@ func (p namePart) wrong(i int) string {
 		return "* stands for a whole name alone"
 	case p.quoted():
 		return "names stand without quotes"
+	case p.bare(",;"):
+		return "it reads as several"
+	case p.bare("?{}()|^"):
+		return "it reads as a pattern or an expression"
 	case p.spaced():
 		return "white space stands beside a name"
 	}
@@ -237,6 +272,9 @@ func (p namePart) wrong(i int) string {
 
 // readPath gives the names of a path of whatever language, see NameError.
 func readPath(parts []namePart) []string {
+	if anyDepth(parts) {
+		return nil
+	}
 	var path []string
 	for i, p := range parts {
 		if strings.Count(p.open, "[") != strings.Count(p.open, "]") {
@@ -245,17 +283,21 @@ func readPath(parts []namePart) []string {
 		names := []string{p.raw}
 		if i == 0 && strings.HasPrefix(p.raw, "/") {
 			names = strings.Split(p.raw, "/")
+		} else if p.arrow() {
+			names = strings.Split(strings.ReplaceAll(p.raw, "->>", "->"), "->")
 		} else if p.bare("[]") {
 			names = subscripts(p.raw)
 		}
 		for _, name := range names {
-			name = strings.Trim(name, " \t\r\n\"'")
+			name = strings.TrimSuffix(strings.Trim(name, " \t\r\n\"'{}"), "?")
 			switch {
-			case name == "", name == "$", name == "$env":
+			case name == "", name == "$", name == "$env", name == "@" && i == 0:
 			case name == "#":
 				path = append(path, "[*]")
-			case digits(name) && i > 0:
+			case index(name) && i > 0:
 				path = append(path, "["+name+"]")
+			case strings.ContainsAny(name, "?{}()|^,;") || strings.HasSuffix(name, `\`):
+				return nil // it is more than a name, or its end was cut off
 			case strings.Contains(name, "*") && name != "*" && name != "[*]" && !strings.Contains(name, `\`):
 				return nil // it means several
 			default:
@@ -276,7 +318,7 @@ func subscripts(text string) []string {
 		switch {
 		case within == "" && rest != "", within == "*":
 			names = append(names, "[*]")
-		case digits(within) && within != "":
+		case within != "" && strings.Trim(within, "-:0123456789") == "": // one, or several in a row
 			names = append(names, "["+within+"]")
 		default:
 			names = append(names, within)
@@ -286,7 +328,11 @@ func subscripts(text string) []string {
 	return names
 }
 
-func digits(s string) bool { return strings.Trim(s, "0123456789") == "" }
+// index says whether s is the number of an element.
+func index(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	return s != "" && strings.Trim(s, "0123456789") == ""
+}
 
 // escapeName gives a name as a pipeline file has it.
 func escapeName(name string) string {
@@ -295,7 +341,7 @@ func escapeName(name string) string {
 		c := name[i]
 		end := i == 0 || i == len(name)-1
 		switch {
-		case strings.IndexByte(`.[]*\`, c) >= 0,
+		case strings.IndexByte(`.[]*{},\`, c) >= 0, c == '>' && i > 0 && name[i-1] == '-',
 			end && (space(c) || c == '"' || c == '\''),
 			i == 0 && c == '/', c == '$' && len(name) == 1:
 			b.WriteByte('\\')

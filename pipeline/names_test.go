@@ -12,9 +12,11 @@ func TestFieldName(t *testing.T) {
 	for text, want := range map[string]string{ // a want that starts with ! is the path of the error
 		"id": "id", "flight number": "flight number", "$schema": "$schema", "a/b": "a/b", "a:b": "a:b", "7": "7", "é.": "!é", "#": "#", "a-b": "a-b", "@type": "@type", "it's": "it's",
 		`user\.id`: "user.id", `a\[0\]`: "a[0]", `\*`: "*", `a\\b`: `a\b`, `\$`: "$", `\/a/b`: "/a/b", `\"q"`: `"q"`, `\ a\ `: " a ", `\$\.a`: "$.a", `\7`: "7",
-		"user.id": "!user id", "a..b": "!a b", "a.": "!a", ".a": "!a", ".": "!", "$": "!", "$.user.id": "!user id", "$.a[*].b": "!a [*] b", "a[0]": "!a [0]", "a[]": "!a [*]", "[a]": "!a", "a]": "!",
+		"user.id": "!user id", "a..b": "!", "a.": "!a", ".a": "!a", ".": "!", "$": "!", "$.user.id": "!user id", "$.a[*].b": "!a [*] b", "a[0]": "!a [0]", "a[]": "!a [*]", "[a]": "!a", "a]": "!",
 		"*": "!*", "a.*": "!a *", "tmp_*": "!", "/user/id": "!user id", `$env["user.id"]`: "!", `user["id"]`: "!user id", `"id"`: "!id", " id": "!id", "id ": "!id", "id\n": "!id",
 		"user\\.id.b": `!user\.id b`, "order.items[*]": "!order items [*]", "a.0.b": "!a [0] b", "a.#.b": "!a [*] b", "a[0][1].b": "!a [0] [1] b",
+		"a?.b": "!a b", "{a.b}": "!a b", "a->b": "!a b", "a->'b'->>'c'": "!a b c", "a[-1].b": "!a [-1] b", "a[0:2]": "!a [0:2]", "$..b": "!", "a,b": "!", "a.b, a.c": "!", "{a}": "!a",
+		`a\,b`: "a,b", `a-\>b`: "a->b", `\{a\}`: "{a}", "Price (EUR)": "Price (EUR)", "paid?": "paid?", "-": "-", "a|b": "a|b", "dc:title": "dc:title", "-1": "-1", `a\?.b`: "!",
 		"": "!", `a\b`: "!", `a\`: "!", `\é`: "!",
 	} {
 		var n FieldName
@@ -84,7 +86,9 @@ func TestFieldPath(t *testing.T) {
 		}
 	}
 	for text, write := range map[string]string{
-		"$.user.mail": "'user.mail'", "$": "user.mail", "$user": "", "order.items[*]": "'order.items'", "a[0].b": "'a.b'", "a[].b": "'a.b'", "a.[].b": "'a.b'", "[*].a": "'a'", "a..b": "'a.b'", "a.": "'a'", ".a": "'a'", ".": "user.mail", "": "user.mail",
+		"$.user.mail": "'user.mail'", "$": "user.mail", "$user": "", "order.items[*]": "'order.items'", "a[0].b": "'a.b'", "a[].b": "'a.b'", "a.[].b": "'a.b'", "[*].a": "'a'", "a..b": "each level", "..mail": "each level", "$..mail": "each level",
+		"user?.mail": "'user.mail'", "us?r.mail": "user.mail", "{user.mail}": "'user.mail'", "user->mail": "'user.mail'", "user->>'mail'": "'user.mail'", "user.mail,user.id": "an item", "a;b": "an item", "@.user.mail": "'user.mail'",
+		"$env.user.mail": "'user.mail'", "a.-1.b": "'a.b'", "a[-1].b": "'a.b'", "a[0:2].b": "'a.b'", `a["b","c"].d`: "an item", "a[?x].b": "user.mail", `header("x")`: "user.mail", "^a": "user.mail", "a|b": "user.mail", "a.(b)": "user.mail", "a.": "'a'", ".a": "'a'", ".": "user.mail", "": "user.mail",
 		"/user/mail": "'user.mail'", `user["mail"]`: "'user.mail'", `$['user']['mail']`: "'user.mail'", `$env["mail"]`: "'mail'", `user."mail"`: "'user.mail'", "a.**": "user.*", "**.a": "user.*", "a.mail*": "for each name", "*mail": "for each name",
 		"a.0.b": "'a.b'", "0": "user.mail", "a.#.b": "'a.b'", "a.$.b": "'a.b'", "a. b": "'a.b'", "a .b": "'a.b'", `a\b`: `\\`, `a\`: `\\`, `a.*[*]`: "'a.*'",
 	} {
@@ -102,7 +106,8 @@ func TestFieldPath(t *testing.T) {
 
 func TestHeaderName(t *testing.T) {
 	for text, want := range map[string]string{
-		"authorization": "authorization", "X-Trace.Id": "X-Trace.Id", `a\*`: "a*", "a b": "a b", "/a": "/a", "$x": "$x",
+		"authorization": "authorization", "X-Trace.Id": "X-Trace.Id", `a\*`: "a*", "a b": "a b", "/a": "/a", "$x": "$x", `\ x`: " x", `a\,b`: "a,b", "dc:x": "dc:x",
+		" x": "", "x ": "", "a,b": "", "a, b": "", "a|b": "", "^a": "", "a.+": "", "a-%": "", "{x}": "", "x\t": "",
 		"penstock-*": "", "*": "", `header("x")`: "", "x[0]": "", "x?": "", "": "", `"x"`: "",
 	} {
 		var h HeaderName

@@ -45,6 +45,9 @@ With --connect it also probes what the components connect to: brokers, databases
 servers. Exits 3 when one of them does not answer.`,
 		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if timeout <= 0 {
+				return usagef("--connect-timeout %v: it is a time like 15s", timeout)
+			}
 			set, err := g.load(args)
 			var invalid *config.InvalidError
 			if err != nil && !errors.As(err, &invalid) {

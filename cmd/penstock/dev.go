@@ -61,6 +61,9 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 	if d.partitions < 1 {
 		return usagef("--partitions %d: a topic has at least one", d.partitions)
 	}
+	if d.port < 0 || d.port > 65535 {
+		return usagef("--port %d: it is a number up to 65535; 0 takes a free one", d.port)
+	}
 	return logged(g.err, func(log *event.Queue) error { return d.runFile(ctx, g, log, file) })
 }
 

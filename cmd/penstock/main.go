@@ -152,6 +152,26 @@ func takes(least, most int) cobra.PositionalArgs {
 	}
 }
 
+// newHelp is cobra's own help, which takes a command that is not there for right.
+func newHelp() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Help about any command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			switch {
+			case err != nil:
+				return usagef("%w", err)
+			case len(rest) > 0:
+				return usagef("unknown command %q for %q", rest[0], about.CommandPath())
+			}
+			about.InitDefaultHelpFlag()
+			about.InitDefaultVersionFlag()
+			return about.Help()
+		},
+	}
+}
+
 // newRoot makes the command tree, and the globals that its flags set.
 func newRoot(s streams) (*cobra.Command, *globals) {
 	g := &globals{streams: s}
@@ -175,6 +195,7 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
 			g.running = true
 		},
 	}
+	root.SetHelpCommand(newHelp())
 	root.SetVersionTemplate(buildInfo().text())
 	root.SetIn(s.in)
 	root.SetOut(s.out)

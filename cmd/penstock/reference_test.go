@@ -43,7 +43,7 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
 - An **expression** reads the record's fields, ` + "`meta.topic`, `meta.partition`, `meta.offset`, `meta.time`, `meta.key` and\n  `header(\"name\")`" + `; a **condition** is one that is true or false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. What is
   missing is nil; nil orders against nothing and is false in a condition. A field whose name is no identifier is
   ` + "`$env[\"flight number\"]`" + `. Quote an expression in YAML when it begins with ` + "`!`, `#`" + ` or a quote, or holds ` + "`: ` or ` #`" + `.
-- A **field name** is that of one field at the top of a record, or of one column. What reads as a path there (` + "`user.id`, `$.id`,\n  `items[0]`, `*`" + `) is an error; a field that is called so has a backslash before each such character: ` + "`user\\.id`" + ` (within
+- A **field name** is that of one field at the top of a record, or of one column. What reads as a path there (` + "`user.id`, `$.id`,\n  `items[0]`, `*`, `user->id`" + `), or as several (` + "`a,b`" + `), is an error; a field that is called so has a backslash before each such character: ` + "`user\\.id`" + ` (within
   double quotes YAML wants two). A **field path**, which ` + "`redact`" + ` takes, leads deeper: ` + "`user.id`" + ` is id within user, ` + "`*`" + ` any name, arrays
   are gone through; what can match nothing as it is written is an error. In an expression ` + "`user.id`" + ` is id within user, and
   ` + "`$env[\"user.id\"]`" + ` the field that is called user.id. Upper and lower case count, in ` + "`header(\"name\")`" + ` too; ` + "`redact`" + ` alone takes

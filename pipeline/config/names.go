@@ -54,6 +54,9 @@ func nestedHint(hint string, path []string) string {
 	if !ok && strings.Contains(hint, "READ") {
 		return ""
 	}
+	if strings.ContainsAny(read, `["`) { // within the { } of the hint
+		read = "'" + strings.ReplaceAll(read, "'", "''") + "'"
+	}
 	return strings.NewReplacer(
 		"PATH", strings.Join(names, "."), "READ", read, "FIRST", names[0], "LAST", names[len(names)-1],
 	).Replace(hint)

@@ -47,11 +47,17 @@ func newOverrides(args []string) *overrides {
 	return o
 }
 
-// splitPath takes "stages[2].http.url" apart; nil when it is no path.
+// splitPath takes "stages[2].http.url" apart; nil when it is no path. A dot behind a
+// backslash belongs to the name of a field, which is written so in the file too.
 func splitPath(path string) []segment {
 	var segments []segment
 	column := 1
-	for part := range strings.SplitSeq(path, ".") {
+	parts := strings.Split(path, ".")
+	for i := 0; i < len(parts); i++ {
+		part := parts[i]
+		for ; strings.HasSuffix(part, `\`) && i+1 < len(parts); i++ {
+			part += "." + parts[i+1]
+		}
 		m := segmentForm.FindStringSubmatch(part)
 		if m == nil || part == "" {
 			return nil

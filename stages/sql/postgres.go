@@ -41,6 +41,8 @@ func postgresConfig(dsn pipeline.Secret) (*pgx.ConnConfig, error) {
 		c.RuntimeParams["application_name"] = "penstock"
 	}
 	isoDates(c.RuntimeParams)
+	takeParam(c.RuntimeParams, "client_encoding") // records are UTF-8, and the server's own choice is that of the database
+	c.RuntimeParams["client_encoding"] = "UTF8"
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 10 * time.Second
 	}
@@ -55,18 +57,24 @@ func postgresConfig(dsn pipeline.Secret) (*pgx.ConnConfig, error) {
 // read as text. How it reads them, the order of day and month, stays as it is.
 func isoDates(params map[string]string) {
 	style := "ISO"
-	for name, value := range params {
-		if !strings.EqualFold(name, "DateStyle") {
-			continue
-		}
-		delete(params, name)
-		for _, w := range strings.FieldsFunc(strings.ToUpper(value), func(r rune) bool { return r == ',' || r == ' ' }) {
-			if slices.Contains([]string{"DMY", "MDY", "YMD"}, w) {
-				style = "ISO, " + w
-			}
+	value := takeParam(params, "DateStyle")
+	for _, w := range strings.FieldsFunc(strings.ToUpper(value), func(r rune) bool { return r == ',' || r == ' ' }) {
+		if slices.Contains([]string{"DMY", "MDY", "YMD"}, w) {
+			style = "ISO, " + w
 		}
 	}
 	params["DateStyle"] = style
+}
+
+// takeParam takes a setting of the address away, in whatever case it is written.
+func takeParam(params map[string]string, name string) (value string) {
+	for n, v := range params {
+		if strings.EqualFold(n, name) {
+			delete(params, n)
+			value = v
+		}
+	}
+	return value
 }
 
 func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
@@ -269,6 +277,9 @@ func (d *postgres) classify(err error) (permanent bool, text string, known bool)
 	if len(e.Code) < 2 {
 		return false, "the server answered an error without a code", true
 	}
+	if e.Code == "42P05" || e.Code == "26000" {
+		return false, fmt.Sprintf("%s (SQLSTATE %s); %s", e.Message, e.Code, otherConnection), true
+	}
 	types, bound := argsOf(err)
 	switch e.Code[:2] {
 	case "22", "23", "21", "P0":
@@ -282,10 +293,14 @@ func (d *postgres) classify(err error) (permanent bool, text string, known bool)
 			return true, fmt.Sprintf("the server refused the query with these values (%s)%s", sqlState(e.Code), types), true
 		}
 	}
-	// 0A000 and 26000 come when a cached plan no longer fits: the next attempt prepares
-	// anew.
+	// 0A000 comes when a cached plan no longer fits: the next attempt prepares anew.
 	return permanent, fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code), true
 }
+
+// otherConnection is said when a prepared statement is there or is not against what was
+// done: a cached plan no longer fits, and the next attempt prepares anew; or a pooler
+// has given another connection than the one that prepared.
+const otherConnection = "when this repeats, a pooler lends connections by transaction: add default_query_exec_mode=exec to dsn"
 
 // conditions say in words what the codes mean whose messages cannot be shown.
 var conditions = map[string]string{

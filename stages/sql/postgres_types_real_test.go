@@ -221,3 +221,21 @@ func TestPostgresTypesChange(t *testing.T) {
 	exec(t, conn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'penstock'")
 	eventually(`{"k":["7"]}`, `{"p":{"x":1,"y":null}}`)
 }
+
+// Text is UTF-8 in both directions, whatever the database holds and the address asks for:
+// records are.
+func TestPostgresEncoding(t *testing.T) {
+	dsn, conn := server(t)
+	exec(t, conn, "DROP DATABASE IF EXISTS latin", "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+	latin := pipeline.Secret(strings.Replace(dsn.Reveal(), "/postgres?", "/latin?", 1))
+	for _, settings := range []string{"", "&client_encoding=LATIN1", "&default_query_exec_mode=simple_protocol"} {
+		st := pgStage(t, latin+pipeline.Secret(settings), "SELECT $1::text AS v, length($1) AS n, chr(233) AS e", nil, "v")
+		if got, want := field(t, st, `{"v":"é"}`), `{"v":"é","n":1,"e":"é"}`; got != want {
+			t.Errorf("%s: %s, want %s", settings, got, want)
+		}
+		err := st.Process(t.Context(), record(`{"v":"€"}`))
+		if err == nil || !strings.Contains(err.Error(), "(SQLSTATE 22P05: text with a character that the database cannot hold)") {
+			t.Errorf("%s: %v", settings, err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/tidwall/gjson"
 )
@@ -73,5 +74,16 @@ func TestDeepArgument(t *testing.T) {
 	deep := strings.Repeat("[", 1<<20) + strings.Repeat("]", 1<<20)
 	if _, wrong := bind(pgInts, gjson.Parse(deep), 0); wrong != "an array that is nested too deep" {
 		t.Error(wrong)
+	}
+}
+
+// A statement that a pooler has left on another connection says nothing of the record.
+func TestPostgresPooler(t *testing.T) {
+	for _, code := range []string{"42P05", "26000"} {
+		err := &boundError{&pgconn.PgError{Code: code, Message: `prepared statement "s1"`}, [][]byte{[]byte(`"canary"`)}}
+		permanent, text, known := new(postgres).classify(err)
+		if permanent || !known || !strings.Contains(text, "add default_query_exec_mode=exec to dsn") || strings.Contains(text, "argument") {
+			t.Errorf("%s: %v, %s", code, permanent, text)
+		}
 	}
 }

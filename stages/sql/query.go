@@ -23,7 +23,7 @@ func checkQuery(query, driver string, args int) error {
 		if driver == "postgres" {
 			mark = "$1"
 		}
-		return fmt.Errorf("values are never put into the text of a query: write %s in place of %s and the expression under args", mark, p)
+		return fmt.Errorf("values are never put into the text of a query: write %s in place of %s and the expression under args; where it is a value of the database's own, put quotes within it: {\"%s\"}", mark, p, strings.TrimSpace(strings.Trim(p, "{}")))
 	}
 	s := scanner{text: query, postgres: driver == "postgres"}
 	if err := s.scan(); err != nil {

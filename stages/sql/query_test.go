@@ -24,6 +24,8 @@ func TestCheckQuery(t *testing.T) {
 		{"postgres", `SELECT 'back\', $1`, 1, ""},
 		{"postgres", "SELECT a$1 FROM t", 0, ""},
 		{"postgres", "SELECT '{}'::jsonb, '{\"a\": 1}'::jsonb, '{1,2}'::int[]", 0, ""},
+		{"postgres", "SELECT '{\"a\"}'::text[]", 0, ""},
+		{"postgres", "SELECT '{a}'::text[]", 0, `where it is a value of the database's own, put quotes within it: {"a"}`},
 		{"postgres", "SELECT /* a /* nested ; */ ; */ 1", 0, ""},
 		{"postgres", "TABLE t", 0, ""},
 		{"postgres", "SELECT a ? 'b' FROM t WHERE c = $1", 1, ""},

@@ -58,11 +58,12 @@ func (s *FileSettings) Validate() error {
 //
 // When a file is opened and its last line has no end, it depends on whose it is. What a
 // crash has torn off a write of ours is cut off: the record comes again, because its mark
-// has not passed. That is the beginning of a JSON object or array, of a fixture line with
-// as: fixture, zeros that a power cut has left, and other text where the file system keeps
-// our mark of the write that was under way. Everything else somebody else has written: it
-// is kept, and gets its line end, as a whole JSON object or array does. Where there are no
-// such marks (an extended attribute, Linux), a torn text stays as a line of its own.
+// has not passed. A mark of the write that was under way, which the file has as an extended
+// attribute (Linux), says what that is; zeros that a power cut has left are cut off too.
+// Everything else somebody else has written: it is kept, and gets its line end, as a whole
+// JSON object or array does. Where a file system keeps no marks, the beginning of a JSON
+// object or array (of a fixture line, with as: fixture) is taken for ours, and a torn text
+// stays as a line of its own.
 //
 // A write that fails leaves no part of itself behind: the file is cut to where the write
 // began, at the latest before the next write of it, and all records of that write for the

@@ -28,6 +28,13 @@ func markedWrite(g *os.File) (from, end int64, ok bool) {
 	return from, end, err == nil
 }
 
+// keepsMarks says whether the file system has attributes: then a write of ours that is not
+// over has left its mark.
+func keepsMarks(g *os.File) bool {
+	_, err := syscall.Getxattr(openPath(g), writeMark, make([]byte, 64))
+	return err == nil || err == syscall.ENODATA
+}
+
 // unmarkWrite takes the mark away from a file that is given up, or has been mended: what
 // stands there without an end from now on is of somebody else, in the same place or not.
 func unmarkWrite(g *os.File) { _ = syscall.Removexattr(openPath(g), writeMark) }

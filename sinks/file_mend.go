@@ -44,13 +44,15 @@ func (f *File) mend(g *os.File, opening bool) error {
 // whole gives what is kept of a last line without an end: nothing when it is ours and torn.
 func (f *File) whole(g *os.File, line []byte, start int64) []byte {
 	text := bytes.TrimRight(line, "\x00") // blocks that a power cut has kept from being written
+	from, end, marked := markedWrite(g)
 	switch {
 	case f.form.mayStand(text):
 		return text
-	case f.form.torn(text):
+	case marked && start >= from && start+int64(len(line)) <= end:
 		return nil
-	}
-	if from, end, ok := markedWrite(g); ok && start >= from && start+int64(len(line)) <= end {
+	case keepsMarks(g): // and none of ours was being written there: another program may yet end its line
+		return text
+	case f.form.torn(text):
 		return nil
 	}
 	return text

@@ -71,11 +71,40 @@ func TestFileMendsTheLastLine(t *testing.T) {
 			}
 			dir := t.TempDir()
 			put(t, dir, "a", c.before)
+			if len(c.after) < len(strings.TrimRight(c.before, "\x00")) { // torn: it was being written
+				marked(t, dir, "a", len(c.after), 1<<20)
+			}
 			f := keyed(t, dir, FileSettings{As: c.as})
 			if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "new")}); err != nil {
 				t.Fatal(err)
 			}
 			same(t, content(t, dir, "a"), c.after+line)
+		})
+	}
+}
+
+// What another program is in the middle of writing is its own, also when it looks like a
+// part of ours: the mark says that no write of ours was there. Only where there are no
+// marks it is taken for ours.
+func TestFileKeepsHalfALineOfOthers(t *testing.T) {
+	for name, c := range map[string]struct{ as, before string }{
+		"object": {"", "{\"a\":1}\n{\"a\":"}, "array": {"", "[1,"}, "fixture": {"fixture", `{"topic":"t","part`},
+		"a mark of an earlier write": {"", "{\"a\":1}\n{\"a\":"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			put(t, dir, "a", c.before)
+			marks := marked(t, dir, "a", 0, 0)
+			if name == "a mark of an earlier write" {
+				marked(t, dir, "a", 0, len(c.before)-1)
+			}
+			f := keyed(t, dir, FileSettings{As: c.as})
+			if err := f.Write(t.Context(), []*pipeline.Record{to("a", 1, "new")}); err != nil {
+				t.Fatal(err)
+			}
+			if kept := strings.HasPrefix(content(t, dir, "a"), c.before+"\n"); kept != marks {
+				t.Errorf("kept: %v, and the file system keeps marks: %v\n%s", kept, marks, content(t, dir, "a"))
+			}
 		})
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A FieldName is the name of one field at the top of a record, or of one column. In a
@@ -125,8 +127,8 @@ func (h *HeaderName) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return &NameError{Message: "the name of a header is empty"}
 	}
-	if last := parts[len(parts)-1]; space(text[0]) || last.ends && space(text[len(text)-1]) {
-		name := strings.TrimSpace(string(text))
+	if last := parts[len(parts)-1]; blankFirst(string(text)) || last.ends && blankLast(string(text)) {
+		name := strings.TrimFunc(string(text), blank)
 		return &NameError{Message: fmt.Sprintf("white space stands beside the name of the header %q", text), Suggestion: "write '" + name + "'; " + literally}
 	}
 	names := make([]string, len(parts))
@@ -146,7 +148,7 @@ func (h *HeaderName) UnmarshalText(text []byte) error {
 func (h HeaderName) MarshalText() ([]byte, error) {
 	var b []byte
 	for i := range len(h) {
-		if strings.IndexByte(patterns+`\`, h[i]) >= 0 || (i == 0 || i == len(h)-1) && space(h[i]) {
+		if strings.IndexByte(patterns+`\`, h[i]) >= 0 || blankEnd(string(h), i) {
 			b = append(b, '\\')
 		}
 		b = append(b, h[i])
@@ -184,15 +186,17 @@ func splitName(text string) ([]namePart, error) {
 		switch {
 		case c == '\\':
 			i++
-			if i == len(text) || letter(text[i]) || text[i] >= 0x80 {
+			r, size := utf8.DecodeRuneInString(text[i:])
+			if i == len(text) || letter(text[i]) || text[i] >= utf8.RuneSelf && !blank(r) {
 				return nil, &NameError{
 					Message:    fmt.Sprintf(`the \ in %q stands before nothing that has a meaning`, text),
 					Suggestion: `a \ takes the meaning from the character behind it, as in user\.id; the character \ itself is written \\`,
 				}
 			}
-			p.raw += text[i-1 : i+1]
-			p.name += text[i : i+1]
+			p.raw += text[i-1 : i+size]
+			p.name += text[i : i+size]
 			p.ends = false
+			i += size - 1
 		case c == '.':
 			parts, p = append(parts, p), namePart{}
 		default:
@@ -236,10 +240,22 @@ func (p namePart) quoted() bool {
 
 // spaced says whether white space stands at an end of the part.
 func (p namePart) spaced() bool {
-	return p.raw != "" && (space(p.raw[0]) || p.ends && space(p.raw[len(p.raw)-1]))
+	return blankFirst(p.raw) || p.ends && blankLast(p.raw)
 }
 
-func space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
+// blank says whether nothing is to be seen of a character: at the end of a name it came with
+// what was copied from a page, a no-break space or one of no width, and is in no field.
+func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+
+func blankFirst(s string) bool { r, _ := utf8.DecodeRuneInString(s); return s != "" && blank(r) }
+
+func blankLast(s string) bool { r, _ := utf8.DecodeLastRuneInString(s); return s != "" && blank(r) }
+
+// blankEnd says whether a blank character begins at i that is the first or the last of s.
+func blankEnd(s string, i int) bool {
+	r, size := utf8.DecodeRuneInString(s[i:])
+	return (i == 0 || i+size == len(s)) && blank(r) && utf8.RuneStart(s[i])
+}
 
 // wrong says why a part of a path leads to nothing; "" when it may.
 func (p namePart) wrong(i int) string {
@@ -289,7 +305,7 @@ func readPath(parts []namePart) []string {
 			names = subscripts(p.raw)
 		}
 		for _, name := range names {
-			name = strings.TrimSuffix(strings.Trim(name, " \t\r\n\"'{}"), "?")
+			name = strings.TrimSuffix(strings.TrimFunc(name, func(r rune) bool { return blank(r) || strings.ContainsRune("\"'{}", r) }), "?")
 			switch {
 			case name == "", name == "$", name == "$env", name == "@" && i == 0:
 			case name == "#":
@@ -342,7 +358,7 @@ func escapeName(name string) string {
 		end := i == 0 || i == len(name)-1
 		switch {
 		case strings.IndexByte(`.[]*{},\`, c) >= 0, c == '>' && i > 0 && name[i-1] == '-',
-			end && (space(c) || c == '"' || c == '\''),
+			end && (c == '"' || c == '\''), blankEnd(name, i),
 			i == 0 && c == '/', c == '$' && len(name) == 1:
 			b.WriteByte('\\')
 		}

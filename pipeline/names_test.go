@@ -18,6 +18,7 @@ func TestFieldName(t *testing.T) {
 		"a?.b": "!a b", "{a.b}": "!a b", "a->b": "!a b", "a->'b'->>'c'": "!a b c", "a[-1].b": "!a [-1] b", "a[0:2]": "!a [0:2]", "$..b": "!", "a,b": "!", "a.b, a.c": "!", "{a}": "!a",
 		`a\,b`: "a,b", `a-\>b`: "a->b", `\{a\}`: "{a}", "Price (EUR)": "Price (EUR)", "paid?": "paid?", "-": "-", "a|b": "a|b", "dc:title": "dc:title", "-1": "-1", `a\?.b`: "!",
 		"": "!", `a\b`: "!", `a\`: "!", `\é`: "!",
+		"id\u00a0": "!id", "\ufeffid": "!id", "id\u200b": "!id", "a\u00a0b": "a\u00a0b", "\\\u00a0id\\\u200b": "\u00a0id\u200b",
 	} {
 		var n FieldName
 		err := n.UnmarshalText([]byte(text))
@@ -34,7 +35,7 @@ func TestFieldName(t *testing.T) {
 
 // What is written for a name is read as that name again.
 func FuzzFieldName(f *testing.F) {
-	for _, s := range []string{"id", "a.b", `\`, "$", "*", "/a", `"a"`, " a ", "'", "a[0]", "$.a", "\xff", "é\t"} {
+	for _, s := range []string{"id", "a.b", `\`, "$", "*", "/a", `"a"`, " a ", "'", "a[0]", "$.a", "\xff", "é\t", "\u00a0a\u200b", "\u2003"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
@@ -90,6 +91,7 @@ func TestFieldPath(t *testing.T) {
 		"user?.mail": "'user.mail'", "us?r.mail": "user.mail", "{user.mail}": "'user.mail'", "user->mail": "'user.mail'", "user->>'mail'": "'user.mail'", "user.mail,user.id": "an item", "a;b": "an item", "@.user.mail": "'user.mail'",
 		"$env.user.mail": "'user.mail'", "a.-1.b": "'a.b'", "a[-1].b": "'a.b'", "a[0:2].b": "'a.b'", `a["b","c"].d`: "an item", "a[?x].b": "user.mail", `header("x")`: "user.mail", "^a": "user.mail", "a|b": "user.mail", "a.(b)": "user.mail", "a.": "'a'", ".a": "'a'", ".": "user.mail", "": "user.mail",
 		"/user/mail": "'user.mail'", `user["mail"]`: "'user.mail'", `$['user']['mail']`: "'user.mail'", `$env["mail"]`: "'mail'", `user."mail"`: "'user.mail'", "a.**": "user.*", "**.a": "user.*", "a.mail*": "for each name", "*mail": "for each name",
+		"user.mail\u00a0": "'user.mail'", "user\u200b.mail": "'user.mail'", "\ufeffmail": "'mail'",
 		"a.0.b": "'a.b'", "0": "user.mail", "a.#.b": "'a.b'", "a.$.b": "'a.b'", "a. b": "'a.b'", "a .b": "'a.b'", `a\b`: `\\`, `a\`: `\\`, `a.*[*]`: "'a.*'",
 	} {
 		if write == "" {
@@ -107,7 +109,7 @@ func TestFieldPath(t *testing.T) {
 func TestHeaderName(t *testing.T) {
 	for text, want := range map[string]string{
 		"authorization": "authorization", "X-Trace.Id": "X-Trace.Id", `a\*`: "a*", "a b": "a b", "/a": "/a", "$x": "$x", `\ x`: " x", `a\,b`: "a,b", "dc:x": "dc:x",
-		" x": "", "x ": "", "a,b": "", "a, b": "", "a|b": "", "^a": "", "a.+": "", "a-%": "", "{x}": "", "x\t": "",
+		" x": "", "x ": "", "a,b": "", "a, b": "", "a|b": "", "^a": "", "a.+": "", "a-%": "", "{x}": "", "x\t": "", "x\u00a0": "", "\u200bx": "", "\\\u00a0x": "\u00a0x",
 		"penstock-*": "", "*": "", `header("x")`: "", "x[0]": "", "x?": "", "": "", `"x"`: "",
 	} {
 		var h HeaderName

@@ -42,9 +42,9 @@ func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
 	add(headerStep, why.step)
 	add(headerReason, why.reason)
 	add(headerError, clip(why.err.Error(), maxError))
-	var d Detailer
-	if errors.As(why.err, &d) && d.Detail() != "" {
-		add(headerDetail, clip(d.Detail(), maxError))
+	var detailer Detailer
+	if errors.As(why.err, &detailer) && detailer.Detail() != "" {
+		add(headerDetail, clip(detailer.Detail(), maxError))
 	}
 	add(headerAttempts, strconv.Itoa(why.attempts))
 	add(headerTopic, r.Topic)
@@ -57,11 +57,11 @@ func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
 	if why.parts > 1 {
 		add(headerFailures, strconv.Itoa(why.parts))
 	}
-	dead := new(Record)
-	dead.Init(r.Position, key, value, headers, why.at.UnixMilli())
-	dead.eng = engineState{piece: r.eng.piece, origin: r, family: of, dead: true}
-	dead.measure()
-	return dead
+	d := new(Record)
+	d.Init(r.Position, key, value, headers, why.at.UnixMilli())
+	d.eng = engineState{piece: r.eng.piece, origin: r, family: of, dead: true}
+	d.measure()
+	return d
 }
 
 // clip cuts a text to at most n bytes, at a character.

@@ -181,17 +181,23 @@ func (p *process) stopped() int {
 	return code
 }
 
-// latency gives the percentiles of the whole run over all pipelines, in milliseconds;
-// no numbers when no record has had an outcome. Like totals it waits a second at most.
-func (p *process) latency() (p50, p95, p99, most float64) {
-	all := make([]pipeline.RunLatency, len(p.members))
+// ask asks all pipelines at once, and waits a second at most: of those that do not say it
+// by then there is the zero value.
+func ask[T any](members []*member, what func(pipeline.Runner) T) []T {
+	all := make([]T, len(members))
 	var asked sync.WaitGroup
-	for i, m := range p.members {
-		asked.Go(func() { all[i], _ = within(m.runner.Latency) })
+	for i, m := range members {
+		asked.Go(func() { all[i], _ = within(func() T { return what(m.runner) }) })
 	}
 	asked.Wait()
+	return all
+}
+
+// latency gives the percentiles of the whole run over all pipelines, in milliseconds;
+// no numbers when no record has had an outcome.
+func (p *process) latency() (p50, p95, p99, most float64) {
 	var sum pipeline.RunLatency
-	for _, l := range all {
+	for _, l := range ask(p.members, pipeline.Runner.Latency) {
 		sum.Add(l)
 	}
 	f := sum.Figures()
@@ -204,13 +210,7 @@ func (p *process) latency() (p50, p95, p99, most float64) {
 // totals sums the counts of all pipelines, but of those that do not say them within a
 // second.
 func (p *process) totals() (sum pipeline.Counts) {
-	all := make([]pipeline.Snapshot, len(p.members))
-	var asked sync.WaitGroup
-	for i, m := range p.members {
-		asked.Go(func() { all[i], _ = within(m.runner.Snapshot) })
-	}
-	asked.Wait()
-	for _, s := range all {
+	for _, s := range ask(p.members, pipeline.Runner.Snapshot) {
 		sum.In += s.In
 		sum.Out += s.Out
 		sum.Filtered += s.Filtered

@@ -112,7 +112,12 @@ func (e *Expr) AppendJSON(dst []byte, rec *pipeline.Record) (out []byte, err err
 
 // Bytes evaluates to the plain form for keys and look-ups: a string's own bytes, the
 // JSON text of anything else; nil stays nil. The result is the caller's.
-func (e *Expr) Bytes(rec *pipeline.Record) (out []byte, err error) {
+func (e *Expr) Bytes(rec *pipeline.Record) ([]byte, error) {
+	return e.render(rec, plainForm)
+}
+
+// render evaluates and gives what form appends for the value; nil stays nil.
+func (e *Expr) render(rec *pipeline.Record, form func(m *machine, dst []byte, v value) ([]byte, error)) (out []byte, err error) {
 	m, err := e.start(rec)
 	if err != nil {
 		return nil, err
@@ -122,7 +127,7 @@ func (e *Expr) Bytes(rec *pipeline.Record) (out []byte, err error) {
 	if err != nil || v.kind == kNil {
 		return nil, err
 	}
-	return plainForm(m, []byte{}, v)
+	return form(m, []byte{}, v)
 }
 
 // plainForm appends the plain form of v.

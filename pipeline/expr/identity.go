@@ -14,17 +14,8 @@ import (
 // between them: 1 and 1.0 are, 1 and "1" are not, and the order of an object's fields
 // does not count. nil gives nil. The bytes are for comparing within one process, and
 // are the caller's.
-func (e *Expr) Identity(rec *pipeline.Record) (out []byte, err error) {
-	m, err := e.start(rec)
-	if err != nil {
-		return nil, err
-	}
-	defer e.end(m, &err)
-	v, err := e.prog.run(m)
-	if err != nil || v.kind == kNil {
-		return nil, err
-	}
-	return identity(m, []byte{}, v, 0)
+func (e *Expr) Identity(rec *pipeline.Record) ([]byte, error) {
+	return e.render(rec, func(m *machine, dst []byte, v value) ([]byte, error) { return identity(m, dst, v, 0) })
 }
 
 // identity appends a text of v that shows where it ends, so that what follows cannot be

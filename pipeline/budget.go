@@ -181,6 +181,21 @@ func (b *Budget) add(l *Lane, records, bytes int64) {
 	}
 }
 
+// account charges what a component of the pipeline holds beside records, without
+// waiting: it is there already.
+func (b *Budget) account(m *member, bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m.gone {
+		return
+	}
+	m.bytes += bytes
+	b.bytes += bytes
+	if bytes < 0 {
+		b.grant()
+	}
+}
+
 // grant serves those who wait, in their order. One who waits for bytes lets nobody
 // overtake but those who need nobody's leave: lanes with nothing in flight.
 func (b *Budget) grant() {

@@ -183,6 +183,15 @@ type Attacher interface {
 	Attach(e *event.Emitter)
 }
 
+// An Accounter holds memory beside records that grows with what it is given to do: free
+// lists, encoded batches, caches. Account comes once, before use, and add says whenever
+// that grows or shrinks, by how many bytes; from any goroutine, without waiting. What a
+// component holds is charged to the budget like what is in flight, and slows the sources
+// down. What it still holds when it is closed counts as given back.
+type Accounter interface {
+	Account(add func(bytes int64))
+}
+
 // A Reporter adds figures to the snapshots of its step, sink or source. Report may
 // be called at any time between creation and the end of the process.
 type Reporter interface {

@@ -173,6 +173,9 @@ func (p *Pipeline) attach() error {
 		if a, ok := component.(Attacher); ok {
 			a.Attach(e)
 		}
+		if a, ok := component.(Accounter); ok {
+			a.Account(func(bytes int64) { p.budget.account(&p.member, bytes) })
+		}
 	}
 	give(p.opts.Source, p.events)
 	give(p.opts.Transactor, p.events)

@@ -22,6 +22,7 @@ import (
 // of it counts.
 type slabs struct {
 	batches []*Batch
+	records [][]Record // of each
 	free    chan int
 	left    int
 	lane    *Lane
@@ -31,7 +32,8 @@ type slabs struct {
 func newSlabs(records, slots, size int, make func(i int, r *Record)) *slabs {
 	s := &slabs{free: make2(slots), left: records}
 	for i := range slots {
-		b := &Batch{Records: recordsOf(size, make)}
+		b := &Batch{}
+		s.records = append(s.records, recordsOf(size, make))
 		b.Free = func() { s.free <- i }
 		s.batches = append(s.batches, b)
 		s.free <- i
@@ -61,12 +63,13 @@ func (s *slabs) Read(ctx context.Context) (*Batch, error) {
 	select {
 	case i := <-s.free:
 		b := s.batches[i]
-		n := min(len(b.Records), s.left)
+		recs := s.records[i][:min(len(s.records[i]), s.left)]
+		n := len(recs)
 		s.left -= n
-		b.Records = b.Records[:n]
-		for j := range b.Records {
-			b.Records[j].Offset = s.next + int64(j)
+		for j := range recs {
+			recs[j].Offset = s.next + int64(j)
 		}
+		b.Fill = Records(recs)
 		s.next += int64(n)
 		b.Lane, b.Next, b.Charge = s.lane, s.next, nil
 		return b, nil
@@ -337,7 +340,7 @@ func BenchmarkP15(b *testing.B) {
 		}
 		tr.next += n
 		in := &intake{records: n}
-		pieces, _ := l.pieces(&Batch{Lane: l, Records: tr.recs, Next: tr.next}, in)
+		pieces, _ := l.pieces(tr.recs, tr.next, in)
 		if !l.admit(tr.next, in, pieces) {
 			b.Fatal("not admitted")
 		}

@@ -56,22 +56,42 @@ type Mark struct {
 	Next int64
 }
 
-// A Batch is a run of one lane, in offset order, that the source hands over.
+// A Batch is a run of one lane, in offset order, that has not been taken apart yet.
 //
-// Next is the first offset after the run: past compaction gaps, control records
-// and aborted records. A batch may have no records; its Next still moves the mark.
-// Charge holds the bytes taken for it from the lane and may be nil. A batch has
-// any number of records; the engine cuts it to the size in which records travel.
+// Next is the first offset after the run: past compaction gaps, control records and
+// aborted records. A batch may have no records, and no Fill then; its Next still moves
+// the mark. Charge holds the bytes taken for it from the lane and may be nil: then the
+// engine takes what the records weigh when it has them.
+//
+// Fill makes the next records in the places given, at most len(into), and says how many;
+// 0: there are no more. It inits each place that it uses, which holds an earlier record.
+// The engine calls it when records are about to be worked on, the batches of a lane in
+// order, with places that were in use a moment ago, so that no more records exist than
+// are under way. It never calls it after the lane's end, nor from two goroutines at a
+// time, but Fill may run beside Read and beside Fill of another lane's batch. Until then
+// a batch waits with its lane, holds up no other, and is not in flight. What Fill makes
+// beside the places, as by decompression, it charges with Charge.Resize. It does not
+// block. An error stops the pipeline like one of Read; the records that came with it
+// count. What a policy skips, Fill skips and reports.
 //
 // Free, when not nil, is called once, when the last record of the batch has its
-// outcome: the records and every byte they point to may be used again. It must not
-// block.
+// outcome, or when the batch is given up unread: every byte that its records point to
+// may be used again. It must not block.
 type Batch struct {
-	Lane    *Lane
-	Records []Record
-	Next    int64
-	Charge  *Charge
-	Free    func()
+	Lane   *Lane
+	Fill   func(into []Record) (n int, err error)
+	Next   int64
+	Charge *Charge
+	Free   func()
+}
+
+// Records gives the Fill of a batch whose records are there already.
+func Records(recs []Record) func(into []Record) (int, error) {
+	return func(into []Record) (int, error) {
+		n := copy(into, recs)
+		recs = recs[n:]
+		return n, nil
+	}
 }
 
 // A Stage works on one record.

@@ -149,7 +149,7 @@ func (m *memory) make(i int, l *Lane, n int) *Batch {
 		recs[j].Init(Position{"t", int32(i), int64(k)}, key, []byte(value), nil, int64(k))
 	}
 	m.given++
-	return &Batch{Lane: l, Records: recs, Next: int64(m.next[i]), Free: func() {
+	return &Batch{Lane: l, Fill: Records(recs), Next: int64(m.next[i]), Free: func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.freed++

@@ -46,7 +46,7 @@ func TestMarkModel(t *testing.T) {
 			}
 			next += int64(rapid.IntRange(0, 3).Draw(rt, "tail"))
 			in := &intake{records: int64(n), free: func() { freed++ }}
-			pieces, _ := l.pieces(&Batch{Lane: l, Records: recs, Next: next}, in)
+			pieces, _ := l.pieces(recs, next, in)
 			if !l.admit(next, in, pieces) {
 				rt.Fatal("not admitted")
 			}
@@ -115,7 +115,7 @@ func TestMarkPassesGapsAndEmptyBatches(t *testing.T) {
 			refs = append(refs, &recs[i])
 		}
 		in := &intake{records: int64(len(offsets))}
-		pieces, _ := l.pieces(&Batch{Lane: l, Records: recs, Next: next}, in)
+		pieces, _ := l.pieces(recs, next, in)
 		l.admit(next, in, pieces)
 		return refs
 	}
@@ -155,7 +155,7 @@ func TestAFencedLaneHasNoMark(t *testing.T) {
 		refs = append(refs, &recs[i])
 	}
 	in := &intake{records: 10}
-	pieces, _ := l.pieces(&Batch{Lane: l, Records: recs, Next: 10}, in)
+	pieces, _ := l.pieces(recs, 10, in)
 	l.admit(10, in, pieces)
 	l.finish(refs[:4], delivered)
 	if n := l.give(false); n != 6 {
@@ -186,7 +186,7 @@ func TestMarksOfForeignOffsets(t *testing.T) {
 		recs[i].Init(Position{"flights", 3, o}, nil, []byte("x"), nil, 0)
 	}
 	in := &intake{records: 3}
-	pieces, _ := l.pieces(&Batch{Lane: l, Records: recs, Next: 4}, in)
+	pieces, _ := l.pieces(recs, 4, in)
 	l.admit(4, in, pieces)
 	l.finish([]*Record{&recs[0], &recs[1]}, delivered)
 	if m, ok := l.unsaved(); ok {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -72,9 +73,14 @@ func (r *reader) admit(b *Batch) error {
 	if l == nil || l.p != r.p {
 		return errors.New("the batch is of no lane of this pipeline")
 	}
-	in := &intake{records: int64(len(b.Records)), charge: b.Charge, free: b.Free}
-	pieces, weight := l.pieces(b, in)
-	if in.charge == nil && len(b.Records) > 0 {
+	records, err := unfold(b)
+	in := &intake{records: int64(len(records)), charge: b.Charge, free: b.Free}
+	if err != nil {
+		in.release()
+		return err
+	}
+	pieces, weight := l.pieces(records, b.Next, in)
+	if in.charge == nil && len(records) > 0 {
 		start := time.Now()
 		charge, err := l.Take(r.p.reading, weight)
 		r.p.readBlock.Add(int64(time.Since(start)))
@@ -84,7 +90,7 @@ func (r *reader) admit(b *Batch) error {
 		}
 		in.charge = charge
 	}
-	if len(b.Records) > 0 {
+	if len(records) > 0 {
 		in.charge.grow(in.records, in.records*recordSize)
 	}
 	if !l.admit(b.Next, in, pieces) {
@@ -95,10 +101,23 @@ func (r *reader) admit(b *Batch) error {
 	if r.p.events != nil {
 		r.p.watch.wake()
 	}
-	if len(b.Records) > 0 {
-		r.pieces, r.records = pieces, b.Records
+	if len(records) > 0 {
+		r.pieces, r.records = pieces, records
 	}
 	return nil
+}
+
+// unfold makes all records of a batch.
+func unfold(b *Batch) (records []Record, err error) {
+	for b.Fill != nil {
+		records = slices.Grow(records, chunkRecords)
+		n, err := b.Fill(records[len(records) : len(records)+chunkRecords])
+		records = records[:len(records)+n]
+		if n == 0 || err != nil {
+			return records, err
+		}
+	}
+	return records, nil
 }
 
 // refuse drops a batch: uncounted when it came too late to be read at all.
@@ -112,16 +131,16 @@ func (r *reader) refuse(in *intake, unread bool) {
 
 // pieces cuts a batch into the pieces in which its records travel, and weighs it. It
 // touches each record once.
-func (l *Lane) pieces(b *Batch, in *intake) (pieces []*piece, weight int64) {
-	n := len(b.Records)
+func (l *Lane) pieces(records []Record, next int64, in *intake) (pieces []*piece, weight int64) {
+	n := len(records)
 	block := make([]piece, 0, n/chunkRecords+1)
 	now := time.Now()
 	var pc *piece
 	size := int64(0) // of the piece
 	last := l.read - 1
 	exact := true
-	for i := range b.Records {
-		rec := &b.Records[i]
+	for i := range records {
+		rec := &records[i]
 		rec.eng = engineState{}
 		w := rec.measure()
 		weight += w
@@ -146,12 +165,12 @@ func (l *Lane) pieces(b *Batch, in *intake) (pieces []*piece, weight int64) {
 		pc = &piece{lane: l, from: in, read: now, first: -1}
 		pieces = append(pieces, pc)
 	}
-	if !exact || last >= b.Next { // a fixture's records carry offsets from elsewhere
+	if !exact || last >= next { // a fixture's records carry offsets from elsewhere
 		for _, pc := range pieces {
 			pc.next, pc.first, pc.at = -1, -1, nil
 		}
 	}
-	pc.next = b.Next
+	pc.next = next
 	return pieces, weight
 }
 

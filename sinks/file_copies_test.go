@@ -64,7 +64,7 @@ func (o *orders) Read(ctx context.Context) (*pipeline.Batch, error) {
 			at := pipeline.Position{Topic: "t", Partition: int32(lane), Offset: int64(from + i)}
 			recs[i].Init(at, nil, fmt.Appendf(nil, `{"lane":%d,"n":%d}`, lane, from+i), nil, pipeline.NoTime)
 		}
-		return &pipeline.Batch{Lane: l, Records: recs, Next: int64(from + n)}, nil
+		return &pipeline.Batch{Lane: l, Fill: pipeline.Records(recs), Next: int64(from + n)}, nil
 	}
 	return nil, io.EOF
 }

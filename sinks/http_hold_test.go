@@ -41,7 +41,7 @@ func (s *fewRecords) Read(context.Context) (*pipeline.Batch, error) {
 		recs[i].Init(rec.Position, rec.Key, rec.Value(), nil, 5)
 	}
 	s.at += n
-	return &pipeline.Batch{Lane: s.lane, Records: recs, Next: int64(s.at)}, nil
+	return &pipeline.Batch{Lane: s.lane, Fill: pipeline.Records(recs), Next: int64(s.at)}, nil
 }
 
 func (s *fewRecords) Commit(_ context.Context, marks []pipeline.Mark) error {

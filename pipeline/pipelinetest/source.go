@@ -293,8 +293,8 @@ func (w *watched) Read(ctx context.Context) (*pipeline.Batch, error) {
 	case !ok:
 		w.wrong("a batch of a lane that was not opened through the engine")
 		return b, err
-	case b.Next < from || len(b.Records) > 0 && b.Next == from:
-		w.wrong("lane %s: a batch with %d records has Next %d behind one with %d", b.Lane.Name(), len(b.Records), b.Next, from)
+	case b.Next < from:
+		w.wrong("lane %s: a batch has Next %d behind one with %d", b.Lane.Name(), b.Next, from)
 	}
 	w.lanes[b.Lane] = b.Next
 	name := b.Lane.Name()
@@ -308,11 +308,31 @@ func (w *watched) Read(ctx context.Context) (*pipeline.Batch, error) {
 		return b, err
 	}
 	w.next[name] = b.Next
-	w.records += len(b.Records)
-	for i := range b.Records {
-		w.read[name] = append(w.read[name], string(bytes.Clone(b.Records[i].Value())))
+	if b.Fill != nil {
+		if b.Next == from {
+			w.wrong("lane %s: a batch with records has the Next %d of the one before", name, b.Next)
+		}
+		b.Fill = w.watch(name, b.Fill)
 	}
 	return b, err
+}
+
+// watch notes the records that a batch gives.
+func (w *watched) watch(name string, fill func([]pipeline.Record) (int, error)) func([]pipeline.Record) (int, error) {
+	return func(into []pipeline.Record) (int, error) {
+		n, err := fill(into)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if n < 0 || n > len(into) {
+			w.wrong("lane %s: Fill made %d records in %d places", name, n, len(into))
+			return 0, err
+		}
+		w.records += n
+		for i := range into[:n] {
+			w.read[name] = append(w.read[name], string(bytes.Clone(into[i].Value())))
+		}
+		return n, err
+	}
 }
 
 // readEnded ends the run and reads once more.

@@ -79,7 +79,7 @@ func (s *numbers) Read(ctx context.Context) (*pipeline.Batch, error) {
 	if s.fault == "turns round" {
 		slices.Reverse(recs)
 	}
-	b := &pipeline.Batch{Lane: s.lane, Records: recs, Next: s.next, Charge: charge}
+	b := &pipeline.Batch{Lane: s.lane, Fill: pipeline.Records(recs), Next: s.next, Charge: charge}
 	if s.fault == "says too little" {
 		b.Next -= 5
 	}

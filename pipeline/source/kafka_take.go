@@ -181,7 +181,7 @@ func (s *set) hand(next int64) {
 		s.free()
 		return
 	}
-	b := &pipeline.Batch{Lane: s.q.lane, Records: s.records, Next: next}
+	b := &pipeline.Batch{Lane: s.q.lane, Next: next}
 	if len(s.records) > 0 {
 		bytes := headerBytes * cap(s.headers)
 		buffers, records := s.buffers, s.records
@@ -194,6 +194,7 @@ func (s *set) hand(next int64) {
 		for _, d := range buffers {
 			bytes += cap(d)
 		}
+		b.Fill = pipeline.Records(records)
 		b.Charge, s.q.charge = s.q.charge, nil
 		b.Charge.Resize(int64(bytes))
 		b.Free = func() {
@@ -209,7 +210,6 @@ func (s *set) hand(next int64) {
 		}
 	} else {
 		s.free()
-		b.Records = nil
 	}
 	p.next = next
 	p.fetched.Store(next)

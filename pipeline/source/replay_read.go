@@ -103,7 +103,7 @@ func (r *Replay) batch(ctx context.Context, f *replayFile) (*pipeline.Batch, err
 	r.mu.Unlock()
 	r.done.Add(int64(len(recs)))
 	return &pipeline.Batch{
-		Lane: f.lane, Records: recs, Next: next, Charge: charge,
+		Lane: f.lane, Fill: pipeline.Records(recs), Next: next, Charge: charge,
 		Free: func() {
 			select {
 			case r.spare <- recs:

@@ -87,8 +87,8 @@ type DecodeResult struct {
 
 // Decode looks at the batches of a record set that was fetched at offset from, and calls
 // visit for each that has records to deliver. It looks at no record: a batch waits as the
-// bytes that it came as until a Decompressor opens it, which is done with a copy of it as
-// well, as long as the set is there. When visit returns false Decode stops behind that
+// bytes that it came as until a Decompressor opens it: a copy of what visit got, or what
+// Reread makes of the bytes again, as long as the set is there. When visit returns false Decode stops behind that
 // batch. A partial batch at the end is ignored. An error is a *CorruptError; what was
 // visited before is sound.
 func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, visit func(*RecordBatch) bool) (DecodeResult, error) {
@@ -105,7 +105,7 @@ func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, v
 			return 0
 		})
 	}
-	next := from
+	next, at := from, 0
 	for first := true; ; first = false {
 		if len(set) < batchOverhead+5 {
 			return d.partial(next, first, len(set), batchRecords), nil
@@ -122,7 +122,8 @@ func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, v
 		}
 		raw := set[: batchOverhead+length : batchOverhead+length]
 		set = set[batchOverhead+length:]
-		end, more, err := d.one(raw, next, visit)
+		end, more, err := d.one(raw, at, next, visit)
+		at += len(raw)
 		if b := &d.batch; end > next && (len(d.epochs) == 0 || d.epochs[len(d.epochs)-1].Epoch != b.Epoch) {
 			d.epochs = append(d.epochs, EpochStart{b.Epoch, max(b.Base, from)})
 		}
@@ -164,9 +165,9 @@ func sound(raw []byte) bool {
 	return crc32.Checksum(raw[batchAttributes:], castagnoli) == binary.BigEndian.Uint32(raw[batchCRC:])
 }
 
-// one reads one whole batch. It gives the offset to go on at: behind the batch, or
+// one looks at one whole batch, which is at an index of the set. It gives the offset to go on at: behind the batch, or
 // from when there is an error.
-func (d *Decoder) one(raw []byte, from int64, visit func(*RecordBatch) bool) (next int64, more bool, err error) {
+func (d *Decoder) one(raw []byte, at int, from int64, visit func(*RecordBatch) bool) (next int64, more bool, err error) {
 	b := &d.batch
 	if err := b.parse(raw, from); err != nil {
 		return from, false, err
@@ -181,6 +182,7 @@ func (d *Decoder) one(raw []byte, from int64, visit func(*RecordBatch) bool) (ne
 	if !deliver || b.Count == 0 {
 		return b.Last + 1, true, nil
 	}
+	b.At = at
 	return b.Last + 1, visit(b), nil
 }
 

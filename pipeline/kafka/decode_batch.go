@@ -8,7 +8,7 @@ import (
 )
 
 // A RecordBatch is one batch of records that were sent together. A Decompressor opens it,
-// and then Next walks its records. It may be copied before that.
+// and then Next walks its records.
 //
 // The bytes of its records are in the record set, or, when the batch was compressed, in
 // Decompressed.
@@ -18,7 +18,7 @@ type RecordBatch struct {
 	Count      int   // records in it
 	ProducerID int64
 	Epoch      int32 // of the leader that appended it
-	Size       int   // bytes of the batch as it came
+	At, Size   int   // where the batch is in the set, in bytes
 	// Decompressed is a buffer from the Memory of the Decompressor that has opened the
 	// batch. It belongs to who had it opened, who puts it back when the records are done
 	// with.
@@ -37,7 +37,16 @@ type RecordBatch struct {
 // set are not needed any more when it has been opened.
 func (b *RecordBatch) Compressed() bool { return b.attributes&attrCodec != 0 }
 
-func (b *RecordBatch) parse(raw []byte, from int64) error {
+// Reread reads the header of the first of batches that Decode has given, in a set asked
+// for at offset from, and gives the bytes behind it. It checks nothing again.
+func (b *RecordBatch) Reread(set []byte, from int64) (rest []byte) {
+	n := int(binary.BigEndian.Uint32(set[batchLength:])) + batchOverhead
+	b.read(set[:n:n], from)
+	return set[n:]
+}
+
+// read reads a header.
+func (b *RecordBatch) read(raw []byte, from int64) {
 	base := int64(binary.BigEndian.Uint64(raw))
 	delta := int32(binary.BigEndian.Uint32(raw[batchLastDelta:]))
 	*b = RecordBatch{
@@ -54,7 +63,13 @@ func (b *RecordBatch) parse(raw []byte, from int64) error {
 		last:       base - 1,
 	}
 	b.left = b.Count
-	sane := base >= 0 && delta >= 0 && base <= math.MaxInt64-1-int64(delta)
+}
+
+// parse reads a header and checks it against the rest of the batch.
+func (b *RecordBatch) parse(raw []byte, from int64) error {
+	b.read(raw, from)
+	base, delta := b.Base, b.Last-b.Base
+	sane := base >= 0 && delta >= 0 && base <= math.MaxInt64-1-delta
 	if !sound(raw) {
 		// The header itself can be believed only if its last offset and its count, of a
 		// batch that was not compacted, say the same: a wrong end would skip what is good.
@@ -100,7 +115,7 @@ type Record struct {
 func (b *RecordBatch) Next(rec *Record) bool {
 	for b.left > 0 {
 		b.left--
-		if !b.read(rec) {
+		if !b.record(rec) {
 			return false
 		}
 		if rec.Offset >= b.From {
@@ -126,7 +141,7 @@ func (b *RecordBatch) fail(at int64, text string) bool {
 	return false
 }
 
-func (b *RecordBatch) read(rec *Record) bool {
+func (b *RecordBatch) record(rec *Record) bool {
 	p := b.records[b.at:]
 	size, n := varint(p)
 	if n <= 0 || size < minRecord-1 || size > int64(len(p)-n) {

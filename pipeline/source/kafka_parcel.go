@@ -17,6 +17,7 @@ const (
 	parcelRecords = 256
 	parcelBytes   = 256 << 10
 
+	parcelSize  = int64(unsafe.Sizeof(parcel{}))
 	headerBytes = int64(unsafe.Sizeof(pipeline.Header{}))
 	headerBlock = 256 // headers that are given room together
 	headerNames = 256
@@ -46,29 +47,29 @@ type parcel struct {
 	p       *kafkaPartition
 	in      *fetched // nil: not needed any more
 	batch   pipeline.Batch
-	bound   int64
-	batches []kafka.RecordBatch // not read to their end; the first is open if opened
-	opened  bool
-	plain   bool // records point into the set
-	records int
-	bytes   int
+	from    int64 // the offset that was asked for
+	bound   int64 // to stop at; -1: none
+	at, end int   // where it is in the set
+	records int   // that its headers tell of
+	plain   bool  // records point into the set
+
+	rest    []byte            // batches that are not opened yet
+	now     kafka.RecordBatch // the one that is being read
+	reading bool              // there is one
 	buffers [][]byte          // of decompressed records
 	headers []pipeline.Header // room for headers
 }
 
-func (r *parcel) full() bool { return r.records >= parcelRecords || r.bytes >= parcelBytes }
-
-// add takes a batch whose header is in order.
-func (r *parcel) add(b *kafka.RecordBatch) {
-	r.batches = append(r.batches, *b)
+// add takes a batch whose header is in order, if there is room for it and it follows what
+// there is.
+func (r *parcel) add(b *kafka.RecordBatch) bool {
+	if r.records >= parcelRecords || r.end-r.at >= parcelBytes || b.At != r.end {
+		return false
+	}
+	r.end += b.Size
 	r.records += b.Count
-	r.bytes += b.Size
 	r.plain = r.plain || !b.Compressed()
-}
-
-// size is what a parcel takes itself.
-func (r *parcel) size() int64 {
-	return int64(unsafe.Sizeof(*r)) + int64(cap(r.batches))*int64(unsafe.Sizeof(kafka.RecordBatch{}))
+	return true
 }
 
 // An unpacker is what the parcels of a source unpack with, one at a time: the state of the
@@ -79,26 +80,26 @@ type unpacker struct {
 	names map[string]string // of headers
 }
 
-// fill is the Fill of the batch. A place that it does not fill stays as it was.
+// fill is the Fill of the batch.
 func (r *parcel) fill(into []pipeline.Record) (n int, err error) {
 	u := &r.k.unpack
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	for n < len(into) && len(r.batches) > 0 {
-		b := &r.batches[0]
-		bad := r.open(b)
-		if bad == nil {
-			n += r.read(b, into[n:])
-			if bad = b.Err(); bad == nil && n == len(into) {
+	for n < len(into) && (r.reading || len(r.rest) > 0) {
+		var bad error
+		if !r.reading {
+			bad = r.open()
+		}
+		if r.reading {
+			n += r.read(into[n:])
+			if bad = r.now.Err(); bad == nil && n == len(into) {
 				break
 			}
-		}
-		if len(r.batches) > 0 {
-			r.batches, r.opened = r.batches[1:], false
+			r.reading = false
 		}
 		if bad != nil {
 			if err := r.damaged(bad); err != nil {
-				r.batches = nil
+				r.rest = nil
 				return n, err
 			}
 		}
@@ -106,18 +107,16 @@ func (r *parcel) fill(into []pipeline.Record) (n int, err error) {
 	return n, nil
 }
 
-// open makes a batch readable when it has not been yet.
-func (r *parcel) open(b *kafka.RecordBatch) error {
-	if r.opened {
-		return nil
+// open makes the next batch readable.
+func (r *parcel) open() error {
+	r.rest = r.now.Reread(r.rest, r.from)
+	err := r.k.unpack.open.Open(&r.now)
+	r.reading = err == nil
+	if d := r.now.Decompressed; d != nil {
+		r.buffers = append(r.buffers, d)
+		r.batch.Charge.Add(int64(cap(d)))
 	}
-	err := r.k.unpack.open.Open(b)
-	r.opened = true
-	if b.Decompressed != nil {
-		r.buffers = append(r.buffers, b.Decompressed)
-		r.batch.Charge.Add(int64(cap(b.Decompressed)))
-	}
-	if len(r.batches) == 1 && !r.plain {
+	if len(r.rest) == 0 && !r.plain {
 		r.leave()
 	}
 	return err
@@ -132,18 +131,19 @@ func (r *parcel) leave() {
 }
 
 // read reads the next records of a batch. Behind the offset to stop at there are none.
-func (r *parcel) read(b *kafka.RecordBatch, into []pipeline.Record) (n int) {
+func (r *parcel) read(into []pipeline.Record) (n int) {
+	b := &r.now
 	pos := pipeline.Position{Topic: r.p.tp.Topic, Partition: r.p.tp.Partition}
 	var rec kafka.Record
 	for n < len(into) && b.Next(&rec) {
 		if r.bound >= 0 && rec.Offset >= r.bound {
-			r.batches = nil
+			r.rest = nil
 			break
 		}
 		var headers []pipeline.Header
 		if rec.Headers > 0 {
 			var ok bool
-			if headers, ok = r.header(b, &rec); !ok {
+			if headers, ok = r.header(&rec); !ok {
 				break
 			}
 		}
@@ -159,14 +159,14 @@ func (r *parcel) read(b *kafka.RecordBatch, into []pipeline.Record) (n int) {
 }
 
 // header gives the headers of a record, in room that they share with those of others.
-func (r *parcel) header(b *kafka.RecordBatch, rec *kafka.Record) (all []pipeline.Header, ok bool) {
+func (r *parcel) header(rec *kafka.Record) (all []pipeline.Header, ok bool) {
 	if cap(r.headers) < min(rec.Headers, headerBlock) {
 		// No more than there can be is made room for at once: the number may lie.
-		r.headers = make([]pipeline.Header, 0, min(rec.Headers*b.Count, headerBlock))
+		r.headers = make([]pipeline.Header, 0, min(rec.Headers*r.now.Count, headerBlock))
 		r.batch.Charge.Add(headerBytes * int64(cap(r.headers)))
 	}
 	all = r.headers
-	ok = b.EachHeader(rec, func(name, value []byte) {
+	ok = r.now.EachHeader(rec, func(name, value []byte) {
 		all = append(all, pipeline.Header{Name: r.k.unpack.name(name), Value: value})
 	})
 	if cap(all) > cap(r.headers) {
@@ -212,6 +212,7 @@ func (r *parcel) free() {
 	for _, b := range r.buffers {
 		r.k.mem.Put(b)
 	}
-	r.buffers, r.batches, r.headers = nil, nil, nil
+	r.buffers, r.rest, r.headers, r.reading = nil, nil, nil, false
+	r.now = kafka.RecordBatch{}
 	r.leave()
 }

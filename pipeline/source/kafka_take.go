@@ -99,15 +99,14 @@ func (s *set) batch(b *kafka.RecordBatch) bool {
 		s.cut = true
 		return false
 	}
-	n := len(s.parcels)
-	if n == 0 || s.parcels[n-1].full() {
+	if n := len(s.parcels); n == 0 || !s.parcels[n-1].add(b) {
 		if n > 0 {
-			s.parcels[n-1].batch.Next = b.From // behind what is not delivered after it
+			s.parcels[n-1].batch.Next = b.From // behind what is not delivered in between
 		}
-		s.parcels = append(s.parcels, &parcel{k: s.l.k, p: s.p, bound: s.bound})
-		n++
+		r := &parcel{k: s.l.k, p: s.p, from: b.From, bound: s.bound, at: b.At, end: b.At}
+		r.add(b)
+		s.parcels = append(s.parcels, r)
 	}
-	s.parcels[n-1].add(b)
 	s.cut = s.bound >= 0 && b.Last >= s.bound
 	return !s.cut
 }
@@ -128,15 +127,11 @@ func (s *set) hand(next int64) {
 	in := &fetched{mem: &s.l.k.mem, buf: q.buf, charge: q.charge}
 	q.buf, q.charge = nil, nil
 	in.parcels.Store(int32(len(s.parcels)))
-	size := int64(cap(in.buf))
-	for _, r := range s.parcels {
-		size += r.size()
-	}
-	in.charge.Resize(size)
+	in.charge.Resize(int64(cap(in.buf)) + int64(len(s.parcels))*parcelSize)
 	s.parcels[len(s.parcels)-1].batch.Next = next
 	for _, r := range s.parcels {
-		r.in = in
-		r.batch.Lane, r.batch.Charge = q.lane, in.charge.Split(r.size())
+		r.in, r.rest = in, in.buf[r.at:r.end]
+		r.batch.Lane, r.batch.Charge = q.lane, in.charge.Split(parcelSize)
 		r.batch.Fill, r.batch.Free = r.fill, r.free
 	}
 	for _, r := range s.parcels {

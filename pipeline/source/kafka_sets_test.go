@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -40,6 +42,7 @@ func (s *idle) Read(ctx context.Context) (*pipeline.Batch, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
 }
+func (s *idle) Account(add func(int64))                       { s.k.Account(add) }
 func (s *idle) Commit(context.Context, []pipeline.Mark) error { return nil }
 func (s *idle) Close(context.Context) error                   { return nil }
 
@@ -104,7 +107,7 @@ func (b *bench) take(p *kafkaPartition, lane *pipeline.Lane, raw []byte, aborted
 		b.t.Fatal(err)
 	}
 	q := &polled{part: p, lane: lane, charge: charge, buf: append(b.k.mem.Get(len(raw)), raw...)}
-	s := set{l: b.l, p: p, q: q, bound: p.bound.Load()}
+	s := set{l: b.l, p: p, q: q, raw: q.buf, bound: p.bound.Load()}
 	s.decode(&kafka.FetchedPartition{Set: q.buf, Aborted: aborted})
 	if q.charge != nil {
 		q.charge.Release()
@@ -115,6 +118,50 @@ func (b *bench) take(p *kafkaPartition, lane *pipeline.Lane, raw []byte, aborted
 		items = append(items, <-b.k.out)
 	}
 	return items
+}
+
+// words makes all records of batches, n at a time, gives them as "offset:value" and the
+// batches back. It stops at the first error.
+func (b *bench) words(items []kafkaItem, n int) (out string, err error) {
+	b.t.Helper()
+	var words []string
+	places := make([]pipeline.Record, n)
+	for _, item := range items {
+		if item.batch == nil {
+			return strings.Join(words, " "), item.err
+		}
+		for item.batch.Fill != nil && err == nil {
+			got := 0
+			got, err = item.batch.Fill(places)
+			for i := range places[:got] {
+				words = append(words, fmt.Sprintf("%d:%s", places[i].Offset, places[i].Value()))
+			}
+			if got == 0 {
+				break
+			}
+		}
+		drop(item.batch)
+		if err != nil {
+			break
+		}
+	}
+	return strings.Join(words, " "), err
+}
+
+// charged gives what is charged beside the buffers that are kept for reuse.
+func (b *bench) charged() int64 {
+	_, bytes := b.budget.Use()
+	b.k.mem.mu.Lock()
+	defer b.k.mem.mu.Unlock()
+	return bytes - int64(b.k.mem.bytes)
+}
+
+// settled checks that everything has been given back.
+func (b *bench) settled() {
+	b.t.Helper()
+	if n := b.charged(); n != 0 {
+		b.t.Errorf("%d bytes are still charged", n)
+	}
 }
 
 // A craft is a record batch to be made.
@@ -128,7 +175,7 @@ type craft struct {
 	codec      kgo.CompressionCodec
 	pid        int64
 	attributes int16
-	break_     func(records []byte) []byte // damages the records, before compression
+	spoil      func(records []byte) []byte // damages the records, before compression
 	squash     func(packed []byte) []byte  // and after
 	count      int32
 }
@@ -146,8 +193,8 @@ func (c craft) bytes(t testing.TB) []byte {
 		records = binary.AppendVarint(records, int64(len(body)))
 		records = append(records, body...)
 	}
-	if c.break_ != nil {
-		records = c.break_(records)
+	if c.spoil != nil {
+		records = c.spoil(records)
 	}
 	if c.codec != (kgo.CompressionCodec{}) {
 		z, err := kgo.DefaultCompressor(c.codec)

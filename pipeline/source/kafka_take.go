@@ -39,7 +39,7 @@ func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
 	if len(f.Set) == 0 || p.atBound() {
 		return
 	}
-	s := set{l: l, p: p, q: q, bound: p.bound.Load()}
+	s := set{l: l, p: p, q: q, raw: f.Set, bound: p.bound.Load()}
 	s.decode(f)
 }
 
@@ -48,6 +48,7 @@ type set struct {
 	l       *fetchLoop
 	p       *kafkaPartition
 	q       *polled
+	raw     []byte
 	parcels []*parcel
 	bound   int64
 	cut     bool // the offset to stop at has been reached
@@ -57,7 +58,7 @@ type set struct {
 // wants them; see parcel.
 func (s *set) decode(f *kafka.FetchedPartition) {
 	p, k := s.p, s.l.k
-	res, err := s.l.dec.Decode(f.Set, p.next, f.Aborted, s.batch)
+	res, err := s.l.dec.Decode(s.raw, p.next, f.Aborted, s.batch)
 	next := res.Next
 	if s.cut {
 		next = s.bound
@@ -130,7 +131,7 @@ func (s *set) hand(next int64) {
 	in.charge.Resize(int64(cap(in.buf)) + int64(len(s.parcels))*parcelSize)
 	s.parcels[len(s.parcels)-1].batch.Next = next
 	for _, r := range s.parcels {
-		r.in, r.rest = in, in.buf[r.at:r.end]
+		r.in, r.rest = in, s.raw[r.at:r.end]
 		r.batch.Lane, r.batch.Charge = q.lane, in.charge.Split(parcelSize)
 		r.batch.Fill, r.batch.Free = r.fill, r.free
 	}

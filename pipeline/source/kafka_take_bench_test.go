@@ -16,6 +16,13 @@ func flight(i int) string {
 	return v + strings.Repeat("on time ", 25)[:198-len(v)] + `"}`
 }
 
+func flights(n int) (vs []string) {
+	for i := range n {
+		vs = append(vs, flight(i))
+	}
+	return vs
+}
+
 // BenchmarkKafkaTake is what a record of 200 bytes costs from the set as it was fetched
 // to a record in its place: 1 MiB of batches of 500 and of 1, places of 256 used again.
 func BenchmarkKafkaTake(b *testing.B) {

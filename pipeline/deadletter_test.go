@@ -23,11 +23,11 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 		r.Init(Position{"flights", 3, 4711}, []byte("JFK"), []byte(`{"a":1}`), []Header{{"trace", []byte("x")}, {"trace", nil}}, 1234)
 		r.eng.piece = &piece{lane: l}
 		_ = r.Set("a", []byte("2"))
-		r.Key = nil
+		r.SetKey(nil)
 		at := time.Date(2026, 11, 20, 13, 0, 0, 7_900_000, time.FixedZone("", 3600))
 		why := &failure{step: "weather", reason: "http_404", err: Permanent(detailed{errors.New("asking: " + strings.Repeat("é", 600))}), attempts: 5, parts: 1, at: at}
 		d := p.letter(r, why, nil)
-		if string(d.Key) != "JFK" || string(d.Value()) != `{"a":1}` || d.Position != r.Position || d.Time != at.UnixMilli() {
+		if string(d.Key()) != "JFK" || string(d.Value()) != `{"a":1}` || d.Position != r.Position || d.Time != at.UnixMilli() {
 			t.Errorf("%+v", d)
 		}
 		want := []Header{
@@ -39,10 +39,10 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 			{"penstock-offset", []byte("4711")}, {"penstock-time", []byte("2026-11-20T12:00:00.007Z")},
 			{"penstock-timestamp", []byte("1234")},
 		}
-		if len(d.Headers) != len(want) {
-			t.Fatalf("%d headers, want %d", len(d.Headers), len(want))
+		if len(d.Headers()) != len(want) {
+			t.Fatalf("%d headers, want %d", len(d.Headers()), len(want))
 		}
-		for i, h := range d.Headers {
+		for i, h := range d.Headers() {
 			switch {
 			case h.Name != want[i].Name:
 				t.Errorf("header %d is %s, want %s", i, h.Name, want[i].Name)

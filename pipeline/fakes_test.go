@@ -256,8 +256,8 @@ func (c *collect) Write(ctx context.Context, recs []*Record) error {
 		if bad[i] {
 			continue
 		}
-		s := stored{r.Position, r.Part, r.eng.index % 3, string(r.Key), string(r.Value()), map[string]string{}, time.Now()}
-		for _, h := range r.Headers {
+		s := stored{r.Position, r.Part, r.eng.index % 3, string(r.Key()), string(r.Value()), map[string]string{}, time.Now()}
+		for _, h := range r.Headers() {
 			s.headers[h.Name] = string(h.Value)
 		}
 		c.got = append(c.got, s)

@@ -245,7 +245,7 @@ func (r *reader) send() {
 func (r *reader) hash() {
 	for ; r.hashed < len(r.c.recs); r.hashed++ {
 		rec := r.c.recs[r.hashed]
-		key := rec.Key
+		key := rec.key
 		if f := r.p.opts.Key; f != nil {
 			var err error
 			if key, err = f(rec); err != nil {

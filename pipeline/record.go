@@ -35,45 +35,61 @@ const NoTime = math.MinInt64
 //
 // A Record has one owner at a time (I2) and is not safe for concurrent use. Its
 // bytes belong to the batch that it came with; slices of them, and slices that its
-// methods return, are valid until the record has its outcome.
+// methods return, are valid until the record has its outcome. A copy of a Record is a
+// record of its own from the first call of a method on, on either; it shares the bytes.
+//
+// It is two cache lines and five pointers: as many as there are in flight are written,
+// handed from core to core, and scanned by the collector (BenchmarkP1). What only some
+// records need stands beside it.
 type Record struct {
 	Position
 	// Part numbers the records that a split made of one, from 1; 0: not a part.
 	Part int32
-	// Key is nil when there is none, which is not the same as empty.
-	Key []byte
-	// Headers are in the order in which they came; names may repeat. A stage that
-	// changes one puts a new slice here: the old one is what came.
-	Headers []Header
+
+	state   jsonState // of the value; object: the fields are in beside.index
+	live    bool      // beside belongs to this reading: Init leaves it there as room for the next
+	touched bool      // it may weigh more than it did when it came
+
 	// Time is in milliseconds since 1970 UTC, or NoTime.
-	Time int64
+	Time    int64
+	key     []byte
+	headers []Header
+	value   []byte // as set last, edits not applied; nil: tombstone
+	beside  *extras
 
-	// What every step looks at stands together: it is the cache that counts.
-	value []byte // as set last, edits not applied; nil: tombstone
-	edits []edit
-	eng   engineState // the engine's own
-	state jsonState
-	came  original
-	index fieldIndex // where the first fields stand, when state is object
-
-	_ [16]byte // fills up to whole cache lines: neighbours in a slab share none
-}
-
-// original is what a dead letter needs: the record as the source gave it.
-type original struct {
-	key, value []byte
-	headers    []Header
+	eng engineState // the engine's own
 }
 
 // Init makes r the record that a source has read. It keeps the slices. A nil value
-// is a tombstone; an empty one is not.
+// is a tombstone; an empty one is not. A nil key is none, which is not an empty one.
 func (r *Record) Init(pos Position, key, value []byte, headers []Header, time int64) {
-	headers = headers[:len(headers):len(headers)] // what a stage appends goes elsewhere
-	r.Position, r.Part = pos, 0
-	r.Key, r.Headers, r.Time = key, headers, time
-	r.value, r.state, r.edits = value, unchecked, r.edits[:0]
-	r.came = original{key: key, value: value, headers: headers}
-	r.eng = engineState{}
+	r.Position, r.Part, r.Time = pos, 0, time
+	r.key, r.headers, r.value = key, headers[:len(headers):len(headers)], value // what a stage appends goes elsewhere
+	r.state, r.live, r.touched = unchecked, false, false
+}
+
+// Key gives the key; nil when there is none, which is not the same as empty. It must not
+// be changed.
+func (r *Record) Key() []byte { return r.key }
+
+// SetKey replaces the key. It keeps b; nil: the record has none.
+func (r *Record) SetKey(b []byte) {
+	if x := r.own(); !x.hasKey {
+		x.hasKey, x.key = true, r.key
+	}
+	r.key = b
+}
+
+// Headers gives the headers in the order in which they came; names may repeat. The slice
+// must not be changed: SetHeaders takes a new one.
+func (r *Record) Headers() []Header { return r.headers }
+
+// SetHeaders replaces the headers. It keeps h.
+func (r *Record) SetHeaders(h []Header) {
+	if x := r.own(); !x.hasHeaders {
+		x.hasHeaders, x.headers = true, r.headers
+	}
+	r.headers = h
 }
 
 // Tombstone says whether the value is null.
@@ -82,8 +98,8 @@ func (r *Record) Tombstone() bool { return r.value == nil }
 // Value gives the value with all edits applied; nil for a tombstone. It is valid
 // until the next edit and must not be changed.
 func (r *Record) Value() []byte {
-	if len(r.edits) > 0 {
-		out := make([]byte, 0, len(r.value)+growth(r.edits))
+	if edits := r.edits(); len(edits) > 0 {
+		out := make([]byte, 0, len(r.value)+growth(edits))
 		r.SetValue(r.splice(out))
 	}
 	return r.value
@@ -91,7 +107,7 @@ func (r *Record) Value() []byte {
 
 // AppendValue appends what Value gives to dst, without keeping it.
 func (r *Record) AppendValue(dst []byte) []byte {
-	if len(r.edits) > 0 {
+	if len(r.edits()) > 0 {
 		return r.splice(dst)
 	}
 	return append(dst, r.value...)
@@ -99,12 +115,20 @@ func (r *Record) AppendValue(dst []byte) []byte {
 
 // SetValue replaces the value and forgets all edits. It keeps b.
 func (r *Record) SetValue(b []byte) {
-	r.value, r.state, r.edits = b, unchecked, r.edits[:0]
+	x := r.own()
+	if !x.hasValue {
+		x.hasValue, x.value = true, r.value
+	}
+	r.value, r.state, x.edits = b, unchecked, x.edits[:0]
 }
 
 // Original gives key, value and headers as the source gave them.
 func (r *Record) Original() (key, value []byte, headers []Header) {
-	return r.came.key, r.came.value, r.came.headers
+	key, value, headers = r.key, r.value, r.headers
+	if r.live {
+		key, value, headers = r.beside.original.or(key, value, headers)
+	}
+	return key, value, headers
 }
 
 var (
@@ -119,9 +143,10 @@ var (
 // ReasonInvalidJSON, a value that is no object one with ReasonNotObject: read as nil,
 // an array would be filtered by a condition that was never about it.
 func (r *Record) Field(name string) ([]byte, error) {
-	for i := range r.edits {
-		if r.edits[i].name == name {
-			return r.edits[i].text, nil
+	edits := r.edits()
+	for i := range edits {
+		if edits[i].name == name {
+			return edits[i].text, nil
 		}
 	}
 	if r.value == nil {
@@ -158,7 +183,7 @@ func (r *Record) Fields(yield func(name string, text []byte) bool) error {
 	if err := r.readable(); err != nil {
 		return err
 	}
-	edits, seen := slices.Clone(r.edits), names{}
+	edits, seen := slices.Clone(r.edits()), names{}
 	for it := r.members(); it.next(); {
 		name := it.name()
 		if !seen.add(name) {

@@ -28,12 +28,13 @@ func (r *Record) Set(name string, text []byte) error {
 	if !ok {
 		return err
 	}
-	if i := editOf(r.edits, name); i >= 0 {
-		r.edits[i].text = text
+	x := r.own()
+	if i := editOf(x.edits, name); i >= 0 {
+		x.edits[i].text = text
 		return nil
 	}
 	_, there := r.find(name)
-	r.edits = append(r.edits, edit{name, text, !there})
+	x.edits = append(x.edits, edit{name, text, !there})
 	return nil
 }
 
@@ -43,10 +44,11 @@ func (r *Record) Remove(name string) error {
 	if !ok {
 		return err
 	}
-	if i := editOf(r.edits, name); i >= 0 {
-		r.edits[i].text = nil
+	x := r.own()
+	if i := editOf(x.edits, name); i >= 0 {
+		x.edits[i].text = nil
 	} else if _, there := r.find(name); there {
-		r.edits = append(r.edits, edit{name, nil, false})
+		x.edits = append(x.edits, edit{name, nil, false})
 	}
 	return nil
 }
@@ -79,12 +81,13 @@ func growth(edits []edit) int {
 // edited field keeps its place, a new one goes to the end, and a removed one takes one
 // comma with it.
 func (r *Record) splice(out []byte) []byte {
+	x := r.own()
 	it := r.members()
 	copied := 0 // the value is copied up to here
 	kept := -1  // the end of the last field that stays
-	if fresh(r.edits) && !r.index.more {
-		if n := int(r.index.n); n > 0 {
-			it.span = r.index.span(n - 1)
+	if fresh(x.edits) && !x.index.more {
+		if n := int(x.index.n); n > 0 {
+			it.span = x.index.span(n - 1)
 			kept = it.end
 		}
 	} else {
@@ -92,8 +95,8 @@ func (r *Record) splice(out []byte) []byte {
 	}
 	last := it.end // behind the last field, or the opening brace
 	out = append(out, r.value[copied:max(copied, last)]...)
-	for i := range r.edits {
-		e := &r.edits[i]
+	for i := range x.edits {
+		e := &x.edits[i]
 		if !e.fresh || e.text == nil {
 			continue
 		}
@@ -118,21 +121,21 @@ func fresh(edits []edit) bool {
 // replace goes through the fields of it and copies all that stays and is before one
 // that does not. Of an edited name the first stays.
 func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept int) {
-	v, kept, drop := r.value, -1, false
+	v, edits, kept, drop := r.value, r.beside.edits, -1, false
 	var few [16]bool
 	used := few[:]
-	if len(r.edits) > len(few) {
-		used = make([]bool, len(r.edits))
+	if len(edits) > len(few) {
+		used = make([]bool, len(edits))
 	}
 	for it.next() {
 		if drop && kept < 0 {
 			copied = it.key - 1 // all before were dropped, this one comes first now
 		}
-		i := it.edit(r.edits)
+		i := it.edit(edits)
 		switch {
 		case i < 0:
 			kept = it.end
-		case used[i] || r.edits[i].text == nil:
+		case used[i] || edits[i].text == nil:
 			end := kept
 			if kept < 0 {
 				end = it.key - 1
@@ -140,7 +143,7 @@ func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept
 			out = append(out, v[copied:max(copied, end)]...)
 			copied, drop, used[i] = it.end, true, true
 		default:
-			out = append(append(out, v[copied:it.text]...), r.edits[i].text...)
+			out = append(append(out, v[copied:it.text]...), edits[i].text...)
 			copied, kept, used[i] = it.end, it.end, true
 		}
 	}

@@ -222,8 +222,8 @@ func TestUntouched(t *testing.T) {
 	}
 	_ = r.Set("b", []byte("1"))
 	_ = r.Value()
-	r.Headers = append(r.Headers, Header{Name: "x"})
-	r.Key = nil
+	r.SetHeaders(append(r.Headers(), Header{Name: "x"}))
+	r.SetKey(nil)
 	key, value, came := r.Original()
 	if string(key) != "k" || &value[0] != &in[0] || len(came) != 1 || headers[:2][1].Name != "" {
 		t.Errorf("the original is lost: %s %s %v", key, value, came)

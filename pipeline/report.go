@@ -94,11 +94,12 @@ func (p *Pipeline) rejected(f *failure, rec *Record) {
 	if p.events == nil {
 		return
 	}
+	key, _, _ := rec.Original()
 	p.events.Emit(event.RecordRejected{
 		Step: f.step, Reason: f.reason, ErrorType: errorType(f.err),
 		ErrorMessage: clip(f.err.Error(), maxMessage), Attempt: int64(f.attempts),
 		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
-		KeyHash: keyHash(rec.came.key), DeadLetter: p.opts.DeadLetter.Name,
+		KeyHash: keyHash(key), DeadLetter: p.opts.DeadLetter.Name,
 	}, fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason))
 }
 

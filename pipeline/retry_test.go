@@ -148,8 +148,8 @@ func TestTheRecordIsRestored(t *testing.T) {
 				_ = r.Remove("b")
 				r.Value()
 				_ = r.Set("c", []byte("6"))
-				r.Key = []byte("other")
-				r.Headers = append(r.Headers, Header{"x", nil})
+				r.SetKey([]byte("other"))
+				r.SetHeaders(append(r.Headers(), Header{"x", nil}))
 				r.Time = 7
 				if tries == 3 && on == OnErrorDeadLetter {
 					return nil
@@ -247,7 +247,7 @@ func TestSerial(t *testing.T) {
 				running, last, most := map[string]bool{}, map[string]int64{}, 0
 				failed := map[Position]int{}
 				stage := does(func(ctx context.Context, r *Record) error {
-					key := string(r.Key)
+					key := string(r.Key())
 					if serial == SerialPartition {
 						key = ""
 					}

@@ -12,7 +12,6 @@ type engineState struct {
 	// First what every record needs in every step.
 	piece  *piece   // the entry of the mark ring that the record belongs to
 	fail   *failure // why it is rejected; it then travels on in its place
-	raw    *byte    // where the value began before the first step
 	weight int32    // bytes, with
 	grown  int32    // those beyond what came, as charged
 	origin *Record  // of a copy for one of several sinks, and of a dead letter
@@ -43,11 +42,17 @@ const recordSize = int64(unsafe.Sizeof(Record{}))
 
 // measure notes how large a record is before the first step.
 func (r *Record) measure() int64 {
-	n := len(r.Key) + len(r.value)
-	for i := range r.Headers {
-		n += len(r.Headers[i].Name) + len(r.Headers[i].Value)
+	n := r.size()
+	r.eng.weight, r.eng.grown = int32(n), 0
+	return n
+}
+
+// size is that of key, value and headers, edits not applied.
+func (r *Record) size() int64 {
+	n := len(r.key) + len(r.value)
+	for i := range r.headers {
+		n += len(r.headers[i].Name) + len(r.headers[i].Value)
 	}
-	r.eng.raw, r.eng.weight, r.eng.grown = unsafe.SliceData(r.value), int32(n), 0
 	return int64(n)
 }
 
@@ -57,38 +62,58 @@ func (r *Record) weight() int64 { return int64(r.eng.weight) }
 
 // regrow notes what a step has added to a record and gives the difference to charge.
 func (r *Record) regrow() int64 {
-	if len(r.edits) == 0 && r.eng.grown == 0 && unsafe.SliceData(r.value) == r.eng.raw {
+	if !r.touched {
 		return 0
 	}
 	return r.measureAgain()
 }
 
 func (r *Record) measureAgain() int64 {
-	n := 0
-	for i := range r.edits {
-		n += len(r.edits[i].name) + len(r.edits[i].text) + len(`,"":`)
-	}
-	if unsafe.SliceData(r.value) != r.eng.raw {
-		n += len(r.value)
-	}
+	n := r.added()
 	d := int32(n) - r.eng.grown
 	r.eng.grown += d
 	r.eng.weight += d
 	return int64(d)
 }
 
+// added is what the record holds beside what came, in bytes: what it was given stays in
+// memory beside what it was given in its place.
+func (r *Record) added() int64 {
+	if !r.live {
+		return 0
+	}
+	x := r.own()
+	n := growth(x.edits)
+	if x.hasValue {
+		n += len(r.value)
+	}
+	if x.hasKey {
+		n += len(r.key)
+	}
+	if x.hasHeaders {
+		for i := range r.headers {
+			n += len(r.headers[i].Value)
+		}
+	}
+	return int64(n)
+}
+
 // savepoint is a record as it was before an attempt.
 type savepoint struct {
-	rec   Record
-	edits []edit
-	heads []Header
+	rec    Record
+	beside extras
+	edits  []edit
+	heads  []Header
 }
 
 // save remembers r so that restore can undo what an attempt did to it.
 func (s *savepoint) save(r *Record) {
 	s.rec = *r
-	s.edits = append(s.edits[:0], r.edits...)
-	s.heads = append(s.heads[:0], r.Headers...)
+	if r.live {
+		s.beside = *r.own()
+		s.edits = append(s.edits[:0], s.beside.edits...)
+	}
+	s.heads = append(s.heads[:0], r.headers...)
 }
 
 // forget lets go of the record's bytes and keeps the room for others.
@@ -100,18 +125,21 @@ func (s *savepoint) forget() {
 
 // restore makes r what it was when save was called. The engine's state stays.
 func (s *savepoint) restore(r *Record) {
-	eng := r.eng
+	eng, x := r.eng, r.beside
 	*r = s.rec
-	r.eng = eng
-	r.edits = slices.Clone(s.edits)
+	r.eng, r.beside, r.touched = eng, x, true
+	if r.live {
+		own := r.own()
+		*own = s.beside
+		own.edits = slices.Clone(s.edits)
+	}
 	if len(s.heads) > 0 {
-		r.Headers = slices.Clone(s.heads)
+		r.headers = slices.Clone(s.heads)
 	}
 }
 
 // share gives a copy of r that another sink may read at the same time.
 func (r *Record) share(to *Record) {
 	*to = *r
-	to.edits = nil
 	to.eng.origin = r
 }

@@ -110,7 +110,9 @@ func (c *cutter) emit(part *Record) {
 	}
 	c.block = append(c.block, *part)
 	p := &c.block[len(c.block)-1]
-	p.edits = append([]edit(nil), part.edits...)
+	if p.live {
+		p.part()
+	}
 	c.parts = append(c.parts, p)
 }
 
@@ -119,9 +121,12 @@ func (c *cutter) emit(part *Record) {
 // there are none.
 func (c *cutter) family(rec *Record) (weight int64, ok bool) {
 	for _, part := range c.parts {
-		part.Position, part.came = rec.Position, rec.came
+		part.Position = rec.Position
+		part.cameFrom(rec)
 		part.eng = engineState{piece: rec.eng.piece, family: rec.eng.family, key: rec.eng.key, undo: rec.eng.undo}
-		weight += recordSize + part.measure() + part.regrow()
+		weight += recordSize + extrasSize + part.measure()
+		part.eng.grown = int32(part.added()) - int32(growth(part.edits())) // its own value, which is in the measure
+		weight += part.regrow()
 	}
 	return weight, rec.eng.piece.lane.adopt(rec, c.parts)
 }

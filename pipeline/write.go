@@ -266,7 +266,7 @@ func (w *writer) stored(recs []*Record) {
 	} else {
 		bytes := int64(0)
 		for _, r := range recs {
-			bytes += int64(len(r.value) + len(r.Key))
+			bytes += int64(len(r.value) + len(r.key))
 		}
 		s.p.bytesOut.Add(bytes)
 		q.l.finish(recs, delivered)

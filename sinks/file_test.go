@@ -22,7 +22,7 @@ import (
 func keyed(t *testing.T, dir string, s FileSettings) *File {
 	t.Helper()
 	f, err := newFile(s, dir+"/out/", func(r *pipeline.Record) (string, error) {
-		return dir + "/out/" + string(r.Key), nil
+		return dir + "/out/" + string(r.Key()), nil
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -233,6 +233,6 @@ func TestFixtureFile(t *testing.T) {
 
 func tombstoneOf(file string, offset int64) *pipeline.Record {
 	r := tombstone(offset)
-	r.Key = []byte(file)
+	r.SetKey([]byte(file))
 	return r
 }

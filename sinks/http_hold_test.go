@@ -38,7 +38,7 @@ func (s *fewRecords) Read(context.Context) (*pipeline.Batch, error) {
 	n := min(10, s.n-s.at)
 	recs := make([]pipeline.Record, n)
 	for i, rec := range run(s.at, n) {
-		recs[i].Init(rec.Position, rec.Key, rec.Value(), nil, 5)
+		recs[i].Init(rec.Position, rec.Key(), rec.Value(), nil, 5)
 	}
 	s.at += n
 	return &pipeline.Batch{Lane: s.lane, Fill: pipeline.Records(recs), Next: int64(s.at)}, nil

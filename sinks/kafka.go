@@ -307,7 +307,7 @@ func (k *Kafka) class(err error, b *kafkaBatch, i int, blamed map[*kafkaTopic]bo
 // message makes of a record what is sent. An error is the record's own.
 func (k *Kafka) message(ctx context.Context, rec *pipeline.Record, i int, b *kafkaBatch) (kafka.Message, error) {
 	m := kafka.Message{
-		Key: rec.Key, Value: rec.Value(), Time: rec.Time,
+		Key: rec.Key(), Value: rec.Value(), Time: rec.Time,
 		Origin: kafka.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: rec.Part},
 	}
 	var err error
@@ -333,9 +333,9 @@ func (k *Kafka) message(ctx context.Context, rec *pipeline.Record, i int, b *kaf
 	default:
 		m.Partition = kafka.PartitionForKey(m.Key, partitions)
 	}
-	if len(rec.Headers) > 0 {
+	if len(rec.Headers()) > 0 {
 		from := len(b.headers)
-		for _, h := range rec.Headers {
+		for _, h := range rec.Headers() {
 			b.headers = append(b.headers, kafka.Header(h))
 		}
 		m.Headers = b.headers[from:len(b.headers):len(b.headers)]

@@ -117,7 +117,7 @@ func TestKafkaKeepsKeyHeadersAndTime(t *testing.T) {
 	tombstone := kafkaRecord(2, "k", "")
 	tombstone.SetValue(nil)
 	keyless := kafkaRecord(3, "", `{"a":3}`)
-	keyless.Key = nil
+	keyless.SetKey(nil)
 	edited := kafkaRecord(4, "k", `{"a":4}`)
 	if err := edited.Set("b", []byte("5")); err != nil {
 		t.Fatal(err)

@@ -127,12 +127,12 @@ func (r *Redact) Process(_ context.Context, rec *pipeline.Record) error {
 			return err
 		}
 	}
-	if r.s.Key && rec.Key != nil {
-		rec.Key = r.bytes(rec.Key)
+	if r.s.Key && rec.Key() != nil {
+		rec.SetKey(r.bytes(rec.Key()))
 	}
-	if len(r.headers) > 0 && slices.ContainsFunc(rec.Headers, r.hides) {
-		headers := make([]pipeline.Header, 0, len(rec.Headers)) // those of the record as it came stay
-		for _, h := range rec.Headers {
+	if len(r.headers) > 0 && slices.ContainsFunc(rec.Headers(), r.hides) {
+		headers := make([]pipeline.Header, 0, len(rec.Headers())) // those of the record as it came stay
+		for _, h := range rec.Headers() {
 			if r.hides(h) {
 				if r.s.How == HowRemove {
 					continue
@@ -143,7 +143,7 @@ func (r *Redact) Process(_ context.Context, rec *pipeline.Record) error {
 			}
 			headers = append(headers, h)
 		}
-		rec.Headers = headers
+		rec.SetHeaders(headers)
 	}
 	return nil
 }

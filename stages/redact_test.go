@@ -67,7 +67,7 @@ func TestRedactHash(t *testing.T) {
 		if err := json.Unmarshal(rec.Value(), &got); err != nil {
 			t.Fatal(err)
 		}
-		return got.A, got.B, string(rec.Key)
+		return got.A, got.B, string(rec.Key())
 	}
 	r := hash("0123456789abcdef")
 	a, b, key := fields(r, `{"a":"\u006b","b":"k"}`)
@@ -103,10 +103,10 @@ func TestRedactKeyAndHeaders(t *testing.T) {
 			return fmt.Sprintf("%q", b)
 		}
 		var list []string
-		for _, h := range rec.Headers {
+		for _, h := range rec.Headers() {
 			list = append(list, h.Name+"="+text(h.Value))
 		}
-		if got := fmt.Sprintf("key %s %v", text(rec.Key), list); got != want {
+		if got := fmt.Sprintf("key %s %v", text(rec.Key()), list); got != want {
 			t.Errorf("%s: got %s", how, got)
 		}
 		if key, _, came := rec.Original(); string(key) != "secret" || string(came[0].Value) != "Bearer x" || len(came) != 3 {

@@ -94,7 +94,7 @@ func (s *Split) Split(_ context.Context, rec *pipeline.Record, emit func(*pipeli
 			e = append(appendField(part, s.into, e), '}')
 		}
 		var part pipeline.Record
-		part.Init(rec.Position, rec.Key, e, rec.Headers, rec.Time)
+		part.Init(rec.Position, rec.Key(), e, rec.Headers(), rec.Time)
 		emit(&part)
 		return true
 	})

@@ -84,7 +84,7 @@ func splits(t *testing.T, s pipeline.Splitter, rows []row) {
 		rec := value(r.in)
 		got := ""
 		err := s.Split(context.Background(), rec, func(part *pipeline.Record) {
-			if part.Position != rec.Position || string(part.Key) != "k" || len(part.Headers) != 1 || part.Time != 1000 {
+			if part.Position != rec.Position || string(part.Key()) != "k" || len(part.Headers()) != 1 || part.Time != 1000 {
 				t.Errorf("%s: a part is %+v", r.in, part)
 			}
 			got += outcome(part, nil) + "|"

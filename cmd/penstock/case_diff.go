@@ -122,9 +122,9 @@ func diffRecord(want, got *pipeline.Record) (diffs []fieldDiff) {
 		}
 	}
 	add("ts", showTime(want.Time), showTime(got.Time))
-	add("key", showBytes(want.Key), showBytes(got.Key))
-	if w, g := showHeaders(want.Headers), showHeaders(got.Headers); w != g {
-		diffs = append(diffs, diffHeaders(want.Headers, got.Headers)...)
+	add("key", showBytes(want.Key()), showBytes(got.Key()))
+	if w, g := showHeaders(want.Headers()), showHeaders(got.Headers()); w != g {
+		diffs = append(diffs, diffHeaders(want.Headers(), got.Headers())...)
 	}
 	w, g := want.Value(), got.Value()
 	if bytes.Equal(w, g) && (w == nil) == (g == nil) {

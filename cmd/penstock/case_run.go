@@ -167,11 +167,11 @@ func (k *keeper) Write(_ context.Context, recs []*pipeline.Record) error {
 	defer k.c.mu.Unlock()
 	for _, rec := range recs {
 		var headers []pipeline.Header
-		for _, h := range rec.Headers {
+		for _, h := range rec.Headers() {
 			headers = append(headers, pipeline.Header{Name: h.Name, Value: k.c.answers.hide(bytes.Clone(h.Value))})
 		}
 		var copied pipeline.Record
-		copied.Init(rec.Position, bytes.Clone(rec.Key), k.c.answers.hide(bytes.Clone(rec.Value())), headers, rec.Time)
+		copied.Init(rec.Position, bytes.Clone(rec.Key()), k.c.answers.hide(bytes.Clone(rec.Value())), headers, rec.Time)
 		copied.Part = rec.Part
 		k.c.got[k.name] = append(k.c.got[k.name], copied)
 	}
@@ -225,7 +225,7 @@ func orderOf(o config.Order) (ordered bool, group func(*pipeline.Record) string)
 	case o.Keep == pipeline.OrderNone, o.Key != nil: // the key that counted may be gone from the record
 		return false, nil
 	case o.Keep == pipeline.OrderKey:
-		return true, func(r *pipeline.Record) string { return showBytes(r.Key) }
+		return true, func(r *pipeline.Record) string { return showBytes(r.Key()) }
 	}
 	return true, nil
 }

@@ -117,7 +117,7 @@ func TestDiffWithinGroups(t *testing.T) {
 	line := func(offset, key string) string {
 		return `{"topic":"t","offset":` + offset + `,"key":"` + key + `","payload":""}`
 	}
-	byKey := func(r *pipeline.Record) string { return string(r.Key) }
+	byKey := func(r *pipeline.Record) string { return string(r.Key()) }
 	want := parse(t, line("1", "a"), line("2", "b"), line("3", "a"))
 	if d := diffRecords("s", want, parse(t, line("2", "b"), line("1", "a"), line("3", "a")), true, byKey); len(d) != 0 {
 		t.Errorf("other keys in between: %v", d)

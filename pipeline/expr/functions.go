@@ -157,11 +157,11 @@ func (c *compiler) header(n ast.Node, args []ast.Node) code {
 		if err != nil {
 			return vNil, err
 		}
-		if err := m.step(len(m.rec.Headers)); err != nil {
+		if err := m.step(len(m.rec.Headers())); err != nil {
 			return vNil, err
 		}
-		for i := len(m.rec.Headers) - 1; i >= 0; i-- {
-			if h := m.rec.Headers[i]; h.Name == string(want) {
+		for i := len(m.rec.Headers()) - 1; i >= 0; i-- {
+			if h := m.rec.Headers()[i]; h.Name == string(want) {
 				if h.Value == nil {
 					return vNil, nil
 				}

@@ -109,10 +109,10 @@ func (c *compiler) meta(n ast.Node, name string) code {
 		}}
 	case "key":
 		return code{can: mString | mNil, run: func(m *machine) (value, error) {
-			if m.rec.Key == nil {
+			if m.rec.Key() == nil {
 				return vNil, nil
 			}
-			return vText(m.rec.Key), nil
+			return vText(m.rec.Key()), nil
 		}}
 	}
 	suggestion := "meta has " + strings.Join(metaFields, ", ")

@@ -117,11 +117,11 @@ type seen struct {
 
 // see copies everything.
 func see(rec *pipeline.Record) seen {
-	s := seen{pos: rec.Position, key: slices.Clone(rec.Key), value: slices.Clone(rec.Value()), time: rec.Time}
+	s := seen{pos: rec.Position, key: slices.Clone(rec.Key()), value: slices.Clone(rec.Value()), time: rec.Time}
 	if rec.Value() != nil && s.value == nil {
 		s.value = []byte{}
 	}
-	for _, h := range rec.Headers {
+	for _, h := range rec.Headers() {
 		s.headers = append(s.headers, pipeline.Header{Name: h.Name, Value: slices.Clone(h.Value)})
 	}
 	return s

@@ -157,7 +157,7 @@ func TestStageKitNotices(t *testing.T) {
 		},
 		"keeps nothing": func(m *stageMutant, rec *pipeline.Record) error {
 			last := append([]byte{'"'}, append(slices.Clone(m.kept), '"')...)
-			m.kept = rec.Key
+			m.kept = rec.Key()
 			return rec.Set("last", last)
 		},
 		"shares nothing": func(m *stageMutant, rec *pipeline.Record) error {

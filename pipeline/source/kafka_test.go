@@ -260,11 +260,11 @@ func TestKafkaKeepsRecordsAsTheyAre(t *testing.T) {
 		t.Fatal(err)
 	}
 	recs := r.sink.Records()
-	if len(recs) != 2 || recs[0].Key != nil || !recs[0].Tombstone() || recs[0].Headers != nil || recs[0].Time != at.UnixMilli() {
+	if len(recs) != 2 || recs[0].Key() != nil || !recs[0].Tombstone() || recs[0].Headers() != nil || recs[0].Time != at.UnixMilli() {
 		t.Fatal(recs)
 	}
-	h := recs[1].Headers
-	if recs[1].Key == nil || recs[1].Tombstone() || len(h) != 3 || h[0].Name != "b" || h[0].Value != nil || h[1].Value == nil || string(h[2].Value) != "2" {
+	h := recs[1].Headers()
+	if recs[1].Key() == nil || recs[1].Tombstone() || len(h) != 3 || h[0].Name != "b" || h[0].Value != nil || h[1].Value == nil || string(h[2].Value) != "2" {
 		t.Fatal(recs[1])
 	}
 }

@@ -97,7 +97,7 @@ func TestReplayFixture(t *testing.T) {
 	}
 	var got []string
 	for _, rec := range sink.Records() {
-		got = append(got, fmt.Sprintf("%v key=%q %q time=%d headers=%d tombstone=%v", rec.Position, rec.Key, rec.Value(), rec.Time, len(rec.Headers), rec.Tombstone()))
+		got = append(got, fmt.Sprintf("%v key=%q %q time=%d headers=%d tombstone=%v", rec.Position, rec.Key(), rec.Value(), rec.Time, len(rec.Headers()), rec.Tombstone()))
 	}
 	want := []string{
 		`flights/3@900 key="k" "{\"a\":1}" time=5 headers=1 tombstone=false`,
@@ -142,8 +142,8 @@ func TestReplayKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if recs := sink.Records(); string(recs[0].Key) != "DTW" || recs[1].Key != nil {
-		t.Errorf("keys %q %q", recs[0].Key, recs[1].Key)
+	if recs := sink.Records(); string(recs[0].Key()) != "DTW" || recs[1].Key() != nil {
+		t.Errorf("keys %q %q", recs[0].Key(), recs[1].Key())
 	}
 	s.Files = files(t, "in.jsonl", `{"origin":`)
 	if _, err := run(t, replay(t, s, ReplayOptions{})); err == nil || !strings.Contains(err.Error(), "in.jsonl:1: making the key: ") {

@@ -335,3 +335,36 @@ func TestKafkaFillsBesideItself(t *testing.T) {
 	all.Wait()
 	b.settled()
 }
+
+// No record costs an allocation, nor do its headers' names.
+func TestKafkaFillAllocatesNothingPerRecord(t *testing.T) {
+	for name, codec := range codecs {
+		if name == "gzip" { // which allocates for each of its blocks
+			continue
+		}
+		b := newBench(t)
+		raw := craft{values: flights(5000), codec: codec, headers: []kmsg.Header{{Key: "name", Value: []byte("v")}}}.bytes(t)
+		places := make([]pipeline.Record, 256)
+		var items []kafkaItem
+		for range 12 {
+			b.p.next = 0
+			items = append(items, b.take(b.p, b.lane, raw)...)
+		}
+		i := 0
+		allocs := testing.AllocsPerRun(10, func() {
+			total := 0
+			for n := -1; n != 0; total += n {
+				n, _ = items[i].batch.Fill(places)
+			}
+			drop(items[i].batch)
+			if i++; total != 5000 {
+				t.Fatalf("%s: %d records", name, total)
+			}
+		})
+		if allocs > 50 { // rooms for 256 headers
+			t.Errorf("%s: %v allocations for 5000 records", name, allocs)
+		}
+		drop(items[11].batch)
+		b.settled()
+	}
+}

@@ -191,6 +191,9 @@ func TestKafkaChargesWhatIsThere(t *testing.T) {
 		}
 	}
 	b.settled()
+	if n := b.k.mem.bytes; n < 3*500*200 {
+		t.Errorf("%d bytes are kept for reuse", n)
+	}
 
 	// Records of a set that was not compressed point into it: the last one keeps it.
 	raw = nil

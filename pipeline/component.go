@@ -74,6 +74,10 @@ type Mark struct {
 // block. An error stops the pipeline like one of Read; the records that came with it
 // count. What a policy skips, Fill skips and reports.
 //
+// Opaque says that the offsets of its records are not the lane's, as those of a recording
+// are not its lines: then the mark moves behind the batch as a whole. Else they ascend,
+// below Next.
+//
 // Free, when not nil, is called once, when the last record of the batch has its
 // outcome, or when the batch is given up unread: every byte that its records point to
 // may be used again. It must not block.
@@ -82,6 +86,7 @@ type Batch struct {
 	Fill   func(into []Record) (n int, err error)
 	Next   int64
 	Charge *Charge
+	Opaque bool
 	Free   func()
 }
 
@@ -189,6 +194,14 @@ type Transactor interface {
 	// Abort undoes what has not been committed. All lanes end; the source reopens
 	// them at their committed offset.
 	Abort(ctx context.Context) error
+}
+
+// A OneTimer is a Source that may not be able to read again what it has handed over: a
+// pipe, standard input. When the pipeline is told to stop, everything that it has handed
+// over is finished first; what another source has handed over and nobody has begun is
+// handed back.
+type OneTimer interface {
+	ReadsOnce() bool
 }
 
 // A Pinger can be probed at start-up and by `penstock check --connect`. The error

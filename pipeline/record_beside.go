@@ -48,7 +48,7 @@ func (r *Record) own() *extras {
 	if x := r.beside; x != nil && x.of == r { // of an earlier record in this place
 		x.original, x.edits = original{}, x.edits[:0]
 	} else {
-		r.beside = &extras{of: r}
+		r.beside, r.fresh = &extras{of: r}, true
 	}
 	r.live, r.touched = true, true
 	return r.beside
@@ -59,7 +59,7 @@ func (r *Record) part() *extras {
 	x := *r.beside
 	x.of = r
 	x.edits = append([]edit(nil), x.edits...)
-	r.beside = &x
+	r.beside, r.fresh = &x, true
 	return r.beside
 }
 
@@ -80,12 +80,17 @@ func (r *Record) edits() []edit {
 }
 
 // clear lets go of everything that the record points to. Its place keeps its extras as
-// room for the next.
-func (r *Record) clear() {
+// room for the next; fresh says that it has them since this record.
+func (r *Record) clear() (fresh bool) {
 	x := r.beside
-	if x != nil && x.of == r && r.live {
+	if x != nil && x.of != r {
+		x = nil
+	}
+	if x != nil && r.live {
 		clear(x.edits)
 		x.original, x.edits = original{}, x.edits[:0]
 	}
+	fresh = x != nil && r.fresh
 	*r = Record{beside: x}
+	return fresh
 }

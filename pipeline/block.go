@@ -13,24 +13,47 @@ const blockRecords = 64
 type block struct {
 	recs   [blockRecords]Record
 	tracks [blockRecords]track
-	used   int          // places given out; the filler's
 	refs   atomic.Int32 // pieces that have records in it, and one while the lane fills it
-	extras int64        // bytes of the extras that its places have, as charged
+	used   int          // places given out; the filler's, like
+	bytes  int64        // that its records came with
+	had    int          // places of these that came with extras
+	extras int          // places with extras, as charged
+	dirty  bool         // its places still point to what their records had
 }
 
-const blockSize = blockRecords * placeSize
+const (
+	blockSize  = blockRecords * placeSize
+	heavyBlock = 64 << 10 // bytes of a block's records that are not kept from the collector for a moment longer
+)
 
-// retire makes the places of a block, of which nobody has a record any more, ready for
-// others, and says how many bytes of extras it has come to hold. It lets go of what the
-// records point to: a batch's bytes are used for another one, or free.
-func (b *block) retire() (grown int64) {
-	for i := range b.recs[:b.used] {
-		if r := &b.recs[i]; r.clear() {
-			grown += extrasSize
+// fill gives out n places, whose records have been made. It says how many bytes of
+// extras the block has come to hold.
+func (b *block) fill(n int, bytes int64) (grown int64) {
+	for i := b.used; i < b.used+n; i++ {
+		if b.recs[i].beside != nil {
+			b.had++
 		}
 	}
-	clear(b.tracks[:b.used])
-	b.used = 0
-	b.extras += grown
+	b.used += n
+	b.bytes += bytes
+	if b.had > b.extras {
+		grown = int64(b.had-b.extras) * extrasSize
+		b.extras = b.had
+	}
 	return grown
+}
+
+// size is what the block takes.
+func (b *block) size() int64 { return blockSize + int64(b.extras)*extrasSize }
+
+// reset has the places given out from the first one again. What they hold is overwritten.
+func (b *block) reset() { b.used, b.bytes, b.had = 0, 0, 0 }
+
+// tidy lets go of what the records point to, of which nobody has any.
+func (b *block) tidy() {
+	for i := range b.recs {
+		b.recs[i].clear()
+	}
+	clear(b.tracks[:])
+	b.dirty = false
 }

@@ -50,13 +50,15 @@ type roll struct {
 	free []*chunk
 
 	charge func(bytes int64) // what the blocks take
+	tell   func()            // that there are many to be tidied
 	blocks []*block          // free, the last used last
 	used   int               // blocks that are not free
+	dirty  int               // of the free ones
 }
 
-func (r *roll) init(charge func(bytes int64)) {
+func (r *roll) init(charge func(bytes int64), tell func()) {
 	r.head.next, r.head.prev = &r.head, &r.head
-	r.charge = charge
+	r.charge, r.tell = charge, tell
 }
 
 // block gives a block with all its places free.
@@ -67,7 +69,12 @@ func (r *roll) block() *block {
 		b := r.blocks[n-1]
 		r.blocks[n-1] = nil
 		r.blocks = r.blocks[:n-1]
+		if b.dirty {
+			b.dirty = false
+			r.dirty--
+		}
 		r.mu.Unlock()
+		b.reset()
 		b.refs.Store(1)
 		return b
 	}
@@ -78,32 +85,63 @@ func (r *roll) block() *block {
 	return b
 }
 
-// renew makes a block's places free that nobody else has.
-func (r *roll) renew(b *block) {
-	if grown := b.retire(); grown != 0 {
-		r.charge(grown)
-	}
-}
-
-// spareBlocks are kept beside as many as are in use: a write that ends frees many at
-// once, and the next needs as many soon.
-const spareBlocks = 64
+const (
+	// spareBlocks are kept beside as many as are in use: a write that ends frees many at
+	// once, and the next needs as many soon.
+	spareBlocks = 64
+	// dirtyBlocks may go on pointing to bytes that nobody has any more: they are about
+	// to be used again, and clearing them would cost more than finishing their records
+	// does (BenchmarkP15).
+	dirtyBlocks = 32
+)
 
 // putBlock takes a block back of which no piece has records any more.
 func (r *roll) putBlock(b *block) {
-	grown := b.retire()
+	b.dirty = b.bytes <= heavyBlock
+	if !b.dirty {
+		b.tidy()
+	}
 	r.mu.Lock()
 	r.used--
 	keep := len(r.blocks) < r.used+spareBlocks
 	if keep {
 		r.blocks = append(r.blocks, b)
+		if b.dirty {
+			r.dirty++
+		}
 	}
+	tell := r.dirty > dirtyBlocks
 	r.mu.Unlock()
 	if !keep {
-		grown -= blockSize + b.extras
+		r.charge(-b.size())
 	}
-	if grown != 0 {
-		r.charge(grown)
+	if tell {
+		r.tell()
+	}
+}
+
+// tidy lets the bytes go that free blocks still point to. It comes from the filler, when
+// it has nothing better to do.
+func (r *roll) tidy() {
+	for {
+		r.mu.Lock()
+		var b *block
+		for i := len(r.blocks) - 1; i >= 0 && r.dirty > 0; i-- {
+			if r.blocks[i].dirty {
+				b = r.blocks[i]
+				r.blocks = append(r.blocks[:i], r.blocks[i+1:]...)
+				r.dirty--
+				break
+			}
+		}
+		r.mu.Unlock()
+		if b == nil {
+			return
+		}
+		b.tidy()
+		r.mu.Lock()
+		r.blocks = append([]*block{b}, r.blocks...)
+		r.mu.Unlock()
 	}
 }
 

@@ -102,6 +102,7 @@ func (f *filler) turn() bool {
 		}
 	}
 	if n == 0 || !closed || f.waits() {
+		f.p.roll.tidy()
 		select {
 		case <-f.wake:
 		case <-f.p.gone:
@@ -204,17 +205,18 @@ func (f *filler) fill(n int) int {
 	if got < 0 || got > len(into) {
 		got, err = 0, fmt.Errorf("a batch made %d records in %d places", got, len(into))
 	}
-	from := b.used
-	b.used += got
 	weight := int64(0)
-	for at := from; at < b.used; {
-		k, w := f.fits(b.recs[at:b.used])
+	for at, end := b.used, b.used+got; at < end; {
+		k, w := f.fits(b.recs[at:end])
 		if k == 0 {
 			f.cut()
 			continue
 		}
 		if !f.publish(b, at, k, w) { // the lane is over: they were never read
 			return 0
+		}
+		if grown := b.fill(k, w); grown > 0 {
+			f.p.roll.charge(grown)
 		}
 		weight += w
 		at += k

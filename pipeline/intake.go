@@ -72,7 +72,7 @@ func (l *Lane) places() *block {
 	switch {
 	case b == nil:
 	case b.refs.Load() == 1 && b.used > 0:
-		l.p.roll.renew(b)
+		b.reset()
 		return b
 	case b.used < blockRecords:
 		return b

@@ -97,8 +97,8 @@ func New(o Options) (*Pipeline, error) {
 	p.member.room = make(chan struct{}, 1)
 	p.work, p.giveUp = context.WithCancel(context.Background())
 	p.reading, p.unread = context.WithCancel(p.work)
-	p.roll.init(func(bytes int64) { p.budget.account(&p.member, bytes) })
 	p.fill = newFiller(p)
+	p.roll.init(func(bytes int64) { p.budget.account(&p.member, bytes) }, p.fill.poke)
 	p.member.poke = p.fill.poke
 	p.meter.lat.keep()
 	p.commits.init(p.work)

@@ -80,8 +80,8 @@ func (r *Record) edits() []edit {
 }
 
 // clear lets go of everything that the record points to. Its place keeps its extras as
-// room for the next; fresh says that it has them since this record.
-func (r *Record) clear() (fresh bool) {
+// room for the next.
+func (r *Record) clear() {
 	x := r.beside
 	if x != nil && x.of != r {
 		x = nil
@@ -90,7 +90,5 @@ func (r *Record) clear() (fresh bool) {
 		clear(x.edits)
 		x.original, x.edits = original{}, x.edits[:0]
 	}
-	fresh = x != nil && r.fresh
 	*r = Record{beside: x}
-	return fresh
 }

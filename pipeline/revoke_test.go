@@ -78,7 +78,7 @@ func spare(p *Pipeline) (bytes int64) {
 	p.roll.mu.Lock()
 	defer p.roll.mu.Unlock()
 	for _, b := range p.roll.blocks {
-		bytes += blockSize + b.extras
+		bytes += b.size()
 	}
 	return bytes
 }

@@ -338,6 +338,24 @@ func (c *Charge) Resize(n int64) {
 	}
 }
 
+// Add makes the charge n bytes more, or fewer, in the same way. It is for what comes on
+// top of bytes that others count in the same charge, which Resize would overwrite.
+func (c *Charge) Add(n int64) { c.grow(0, n) }
+
+// Split moves n bytes into a charge of their own, of the same lane, without waiting. One
+// that has been released gives one that has.
+func (c *Charge) Split(n int64) *Charge {
+	b := c.lane.p.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.released {
+		return &Charge{lane: c.lane, released: true}
+	}
+	c.bytes -= n
+	c.lane.charges++
+	return &Charge{lane: c.lane, bytes: n}
+}
+
 // Release gives everything back. It is for a charge that no batch took. A second
 // call does nothing.
 func (c *Charge) Release() {

@@ -277,3 +277,42 @@ func TestAnEmptyChargeComesBack(t *testing.T) {
 		}
 	})
 }
+
+// A charge can be given out in parts, each of which is given back by itself; what others
+// count in it stays when bytes are added.
+func TestChargesAreSplit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1000)
+		l := sharer(t, b, 1)[0]
+		use := func(records int, bytes int64) {
+			t.Helper()
+			if r, n := b.Use(); r != records || n != bytes {
+				t.Errorf("%d records and %d bytes in use, not %d and %d", r, n, records, bytes)
+			}
+		}
+		whole := try(t, l, 600)
+		part := whole.Split(200)
+		use(0, 600)
+		part.grow(3, 50)
+		part.Add(100)
+		part.Add(-40)
+		use(3, 710)
+		whole.Resize(10)
+		use(3, 320)
+		whole.Release()
+		use(3, 310)
+		if l.Room() == 1000 || try(t, l, 5000) != nil {
+			t.Error("a lane of which a part is in flight is taken for empty")
+		}
+		part.Release()
+		part.Release()
+		use(0, 0)
+		late := whole.Split(5)
+		late.Add(7)
+		late.Release()
+		use(0, 0)
+		if l.charges != 0 || try(t, l, 5000) == nil {
+			t.Errorf("%d charges are left", l.charges)
+		}
+	})
+}

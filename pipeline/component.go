@@ -70,7 +70,7 @@ type Mark struct {
 // are under way. It never calls it after the lane's end, nor from two goroutines at a
 // time, but Fill may run beside Read and beside Fill of another lane's batch. Until then
 // a batch waits with its lane, holds up no other, and is not in flight. What Fill makes
-// beside the places, as by decompression, it charges with Charge.Resize. It does not
+// beside the places, as by decompression, it charges with Charge.Add. It does not
 // block. An error stops the pipeline like one of Read; the records that came with it
 // count. What a policy skips, Fill skips and reports.
 //

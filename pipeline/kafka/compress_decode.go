@@ -13,8 +13,8 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// A Memory gives buffers and takes them back. The Decoder that uses it calls it from
-// one goroutine.
+// A Memory gives buffers and takes them back. A Decompressor calls it from who opens a
+// batch.
 type Memory interface {
 	// Get gives a slice of length 0 and at least the given capacity.
 	Get(capacity int) []byte
@@ -33,34 +33,92 @@ var (
 	errCompressed = errors.New("the compressed records are damaged")
 )
 
-// A decompressor holds the state of the codecs that have any. It is made where it is
-// used: its zstd decoder holds channels, which must not move between the bubbles of
-// testing/synctest.
-type decompressor struct {
-	gzip  *gzip.Reader
-	src   bytes.Reader
-	zstd  *zstd.Decoder
-	limit int // of zstd
+// A Decompressor opens record batches. It is not safe for concurrent use; a copy of a
+// batch may be opened elsewhere than where it was decoded. It holds the state of the
+// codecs that have any, and is made where it is used: its zstd decoder holds channels,
+// which must not move between the bubbles of testing/synctest. The zero value takes
+// memory from the heap.
+type Decompressor struct {
+	// Limit bounds the records of one batch. 0: 64 MiB.
+	Limit int
+	// Memory gives the buffers of decompressed records. nil: the heap.
+	Memory Memory
+
+	gzip      *gzip.Reader
+	src       bytes.Reader
+	zstd      *zstd.Decoder
+	zstdLimit int
+}
+
+// Open makes the records of a batch readable, decompressing them if need be. The error is
+// a *CorruptError: then the batch has no records, and takes no memory.
+func (d *Decompressor) Open(b *RecordBatch) error {
+	mem := d.Memory
+	if mem == nil {
+		mem = heap{}
+	}
+	if b.Compressed() {
+		limit := d.Limit
+		if limit <= 0 {
+			limit = defaultMaxDecompressed
+		}
+		out, err := d.decode(Codec(b.attributes&attrCodec), b.records, limit, mem)
+		b.records = nil
+		switch {
+		case err == errTooLarge:
+			return b.corrupt(b.From, CorruptTooLarge, fmt.Errorf("the limit is %d bytes", limit))
+		case err != nil:
+			return b.corrupt(b.From, CorruptCompressed, err)
+		}
+		b.records, b.Decompressed = out, out
+	}
+	if n := len(b.records); b.Count > n/minRecord {
+		if b.Decompressed != nil {
+			mem.Put(b.Decompressed)
+		}
+		b.records, b.Decompressed = nil, nil
+		return b.corrupt(b.From, CorruptRecord, fmt.Errorf("%d records in %d bytes", b.Count, n))
+	}
+	return nil
 }
 
 // decode gives what src holds, in a buffer from m, or errTooLarge when that is more
 // than limit bytes. How much it asks m for depends on what src can hold at best, never
 // on what it claims alone.
-func (d *decompressor) decode(codec Codec, src []byte, limit int, m Memory) ([]byte, error) {
+func (d *Decompressor) decode(codec Codec, src []byte, limit int, m Memory) ([]byte, error) {
+	var out []byte
+	var err error
 	switch codec {
 	case CodecGzip:
-		return d.gunzip(src, limit, m)
+		out, err = d.gunzip(src, limit, m)
 	case CodecSnappy:
-		return unsnappy(src, limit, m)
+		return unsnappy(src, limit, m) // which knows the size
 	case CodecLZ4:
-		return unlz4(src, limit, m)
+		out, err = unlz4(src, limit, m)
 	case CodecZstd:
-		return d.unzstd(src, limit, m)
+		out, err = d.unzstd(src, limit, m)
+	default:
+		err = fmt.Errorf("the batch is compressed with codec %d, which does not exist", codec)
 	}
-	return nil, fmt.Errorf("the batch is compressed with codec %d, which does not exist", codec)
+	if err != nil {
+		return nil, err
+	}
+	return fit(out, m), nil
 }
 
-func (d *decompressor) gunzip(src []byte, limit int, m Memory) ([]byte, error) {
+// fit moves what has come out much smaller than it might have into a buffer of its size.
+// The large one is free for the next batch at once: a frame of LZ4 whose blocks may hold
+// 4 MiB takes that much, and would keep it for 100 KB until the last record is done with.
+func fit(out []byte, m Memory) []byte {
+	if cap(out) <= 2*len(out)+4<<10 {
+		return out
+	}
+	small := append(m.Get(len(out)), out...)
+	m.Put(out)
+	return small
+}
+
+func (d *Decompressor) gunzip(src []byte, limit int, m Memory) ([]byte, error) {
 	d.src.Reset(src)
 	var err error
 	if d.gzip == nil {
@@ -268,8 +326,8 @@ func lz4Bound(b []byte, blockMax, trailer int) (size int, err error) {
 	}
 }
 
-func (d *decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
-	if d.zstd == nil || d.limit != limit {
+func (d *Decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
+	if d.zstd == nil || d.zstdLimit != limit {
 		if d.zstd != nil {
 			d.zstd.Close()
 		}
@@ -279,7 +337,7 @@ func (d *decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		d.limit = limit
+		d.zstdLimit = limit
 	}
 	var head zstd.Header
 	if err := head.Decode(src); err != nil {
@@ -309,7 +367,8 @@ func (d *decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
 	return nil, err
 }
 
-func (d *decompressor) close() {
+// Close frees what the codecs hold. The Decompressor can be used again.
+func (d *Decompressor) Close() {
 	if d.zstd != nil {
 		d.zstd.Close()
 		d.zstd = nil

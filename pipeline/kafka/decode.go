@@ -62,25 +62,17 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // ErrorType is the short name under which logs count the error.
 func (e *CorruptError) ErrorType() string { return "corrupt_" + e.Reason }
 
-// A Decoder reads record sets as Fetch returns them. It is not safe for concurrent
-// use. The zero value reads uncommitted records too and allocates from the heap.
+// A Decoder takes record sets as Fetch returns them apart, into batches. It is not safe
+// for concurrent use. The zero value delivers uncommitted records too.
 type Decoder struct {
 	// Committed leaves out records of aborted transactions.
 	Committed bool
-	// MaxDecompressed bounds the records of one batch. 0: 64 MiB.
-	MaxDecompressed int
-	// Memory gives the buffers of decompressed records. nil: the heap.
-	Memory Memory
 
-	inner   decompressor
 	batch   RecordBatch
 	aborted []AbortedTransaction // still to begin, by First
 	active  []int64              // producers inside an aborted transaction
 	epochs  []EpochStart
 }
-
-// Close frees what the codecs hold. The Decoder can be used again.
-func (d *Decoder) Close() { d.inner.close() }
 
 // A DecodeResult says how far Decode got.
 type DecodeResult struct {
@@ -93,12 +85,12 @@ type DecodeResult struct {
 	Need int
 }
 
-// Decode reads the batches of a record set that was fetched at offset from, and calls
-// visit for each that has records to deliver. A batch is valid until visit returns,
-// unless visit keeps it by taking over its bytes; see RecordBatch. When visit returns
-// false Decode stops behind that batch. A partial batch at the end is ignored. An
-// error is a *CorruptError or what RecordBatch.Err held when visit returned; what was
-// visited before is good.
+// Decode looks at the batches of a record set that was fetched at offset from, and calls
+// visit for each that has records to deliver. It looks at no record: a batch waits as the
+// bytes that it came as until a Decompressor opens it: a copy of what visit got, or what
+// Reread makes of the bytes again, as long as the set is there. When visit returns false Decode stops behind that
+// batch. A partial batch at the end is ignored. An error is a *CorruptError; what was
+// visited before is sound.
 func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, visit func(*RecordBatch) bool) (DecodeResult, error) {
 	d.aborted, d.active, d.epochs = d.aborted[:0], d.active[:0], d.epochs[:0]
 	if d.Committed && len(aborted) > 0 {
@@ -113,7 +105,7 @@ func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, v
 			return 0
 		})
 	}
-	next := from
+	next, at := from, 0
 	for first := true; ; first = false {
 		if len(set) < batchOverhead+5 {
 			return d.partial(next, first, len(set), batchRecords), nil
@@ -130,7 +122,8 @@ func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, v
 		}
 		raw := set[: batchOverhead+length : batchOverhead+length]
 		set = set[batchOverhead+length:]
-		end, more, err := d.one(raw, next, visit)
+		end, more, err := d.one(raw, at, next, visit)
+		at += len(raw)
 		if b := &d.batch; end > next && (len(d.epochs) == 0 || d.epochs[len(d.epochs)-1].Epoch != b.Epoch) {
 			d.epochs = append(d.epochs, EpochStart{b.Epoch, max(b.Base, from)})
 		}
@@ -172,9 +165,9 @@ func sound(raw []byte) bool {
 	return crc32.Checksum(raw[batchAttributes:], castagnoli) == binary.BigEndian.Uint32(raw[batchCRC:])
 }
 
-// one reads one whole batch. It gives the offset to go on at: behind the batch, or
+// one looks at one whole batch, which is at an index of the set. It gives the offset to go on at: behind the batch, or
 // from when there is an error.
-func (d *Decoder) one(raw []byte, from int64, visit func(*RecordBatch) bool) (next int64, more bool, err error) {
+func (d *Decoder) one(raw []byte, at int, from int64, visit func(*RecordBatch) bool) (next int64, more bool, err error) {
 	b := &d.batch
 	if err := b.parse(raw, from); err != nil {
 		return from, false, err
@@ -189,44 +182,8 @@ func (d *Decoder) one(raw []byte, from int64, visit func(*RecordBatch) bool) (ne
 	if !deliver || b.Count == 0 {
 		return b.Last + 1, true, nil
 	}
-	mem := d.Memory
-	if mem == nil {
-		mem = heap{}
-	}
-	if err := d.decompress(b, from, mem); err != nil {
-		return from, false, err
-	}
-	if b.Count > len(b.records)/minRecord {
-		if b.Decompressed != nil {
-			mem.Put(b.Decompressed)
-		}
-		return from, false, b.corrupt(from, CorruptRecord, fmt.Errorf("%d records in %d bytes", b.Count, len(b.records)))
-	}
-	more = visit(b)
-	if b.err != nil {
-		return from, false, b.err
-	}
-	return b.Last + 1, more, nil
-}
-
-func (d *Decoder) decompress(b *RecordBatch, from int64, mem Memory) error {
-	codec := Codec(b.attributes & attrCodec)
-	if codec == CodecNone {
-		return nil
-	}
-	limit := d.MaxDecompressed
-	if limit <= 0 {
-		limit = defaultMaxDecompressed
-	}
-	out, err := d.inner.decode(codec, b.records, limit, mem)
-	switch {
-	case err == errTooLarge:
-		return b.corrupt(from, CorruptTooLarge, fmt.Errorf("the limit is %d bytes", limit))
-	case err != nil:
-		return b.corrupt(from, CorruptCompressed, err)
-	}
-	b.records, b.Decompressed = out, out
-	return nil
+	b.At = at
+	return b.Last + 1, visit(b), nil
 }
 
 // filter keeps the book of aborted transactions and says whether the records of b are

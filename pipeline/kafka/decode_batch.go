@@ -2,49 +2,51 @@ package kafka
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 )
 
-// Count gives the number of records that the batches of a set say they have, which may
-// be more than Decode delivers. It is a hint, never more than the set could hold if
-// its records were compressed to a fiftieth.
-func Count(set []byte) int {
-	n, most := 0, 50*len(set)/minRecord
-	for len(set) >= batchRecords {
-		length := int(int32(binary.BigEndian.Uint32(set[batchLength:]))) + batchOverhead
-		if length < batchRecords || length > len(set) {
-			break
-		}
-		n += max(int(int32(binary.BigEndian.Uint32(set[batchCount:]))), 0)
-		set = set[length:]
-	}
-	return min(n, most)
-}
-
-// A RecordBatch is one batch of records that were sent together. Next walks them.
+// A RecordBatch is one batch of records that were sent together. A Decompressor opens it,
+// and then Next walks its records.
 //
-// The bytes of its records are in the record set, or, when the batch was compressed,
-// in Decompressed: a buffer from Decoder.Memory that belongs to the visitor, who puts
-// it back when the records are done with.
+// The bytes of its records are in the record set, or, when the batch was compressed, in
+// Decompressed.
 type RecordBatch struct {
-	Base, Last   int64 // first and last offset, records there or not
-	Count        int   // records in it; Next skips those before the offset asked for
-	ProducerID   int64
-	Epoch        int32 // of the leader that appended it
-	Size         int   // bytes of the batch as it came
+	Base, Last int64 // first and last offset, records there or not
+	From       int64 // the offset asked for: Next skips records before it
+	Count      int   // records in it
+	ProducerID int64
+	Epoch      int32 // of the leader that appended it
+	At, Size   int   // where the batch is in the set, in bytes
+	// Decompressed is a buffer from the Memory of the Decompressor that has opened the
+	// batch. It belongs to who had it opened, who puts it back when the records are done
+	// with.
 	Decompressed []byte
 
 	attributes     uint16
 	firstTs, maxTs int64
 	records        []byte
-	from           int64 // the offset asked for
+	at             int // of the next record in records: an index costs no write barrier
 	left           int
 	last           int64 // offset of the record before
 	err            error
 }
 
-func (b *RecordBatch) parse(raw []byte, from int64) error {
+// Compressed says whether opening the batch takes memory, and its bytes in the record
+// set are not needed any more when it has been opened.
+func (b *RecordBatch) Compressed() bool { return b.attributes&attrCodec != 0 }
+
+// Reread reads the header of the first of batches that Decode has given, in a set asked
+// for at offset from, and gives the bytes behind it. It checks nothing again.
+func (b *RecordBatch) Reread(set []byte, from int64) (rest []byte) {
+	n := int(binary.BigEndian.Uint32(set[batchLength:])) + batchOverhead
+	b.read(set[:n:n], from)
+	return set[n:]
+}
+
+// read reads a header.
+func (b *RecordBatch) read(raw []byte, from int64) {
 	base := int64(binary.BigEndian.Uint64(raw))
 	delta := int32(binary.BigEndian.Uint32(raw[batchLastDelta:]))
 	*b = RecordBatch{
@@ -57,11 +59,17 @@ func (b *RecordBatch) parse(raw []byte, from int64) error {
 		maxTs:      int64(binary.BigEndian.Uint64(raw[batchMaxTime:])),
 		Size:       len(raw),
 		records:    raw[batchRecords:],
-		from:       from,
+		From:       from,
 		last:       base - 1,
 	}
 	b.left = b.Count
-	sane := base >= 0 && delta >= 0 && base <= math.MaxInt64-1-int64(delta)
+}
+
+// parse reads a header and checks it against the rest of the batch.
+func (b *RecordBatch) parse(raw []byte, from int64) error {
+	b.read(raw, from)
+	base, delta := b.Base, b.Last-b.Base
+	sane := base >= 0 && delta >= 0 && base <= math.MaxInt64-1-delta
 	if !sound(raw) {
 		// The header itself can be believed only if its last offset and its count, of a
 		// batch that was not compacted, say the same: a wrong end would skip what is good.
@@ -83,10 +91,10 @@ func (b *RecordBatch) corrupt(from int64, reason string, err error) error {
 // controlType reads the kind of a control batch: 0 abort, 1 commit.
 func (b *RecordBatch) controlType() (int16, error) {
 	probe := *b
-	probe.from = 0
+	probe.From = 0
 	var rec Record
 	if !probe.Next(&rec) || len(rec.Key) < 4 {
-		return 0, b.corrupt(b.from, CorruptRecord, fmt.Errorf("a transaction marker without a type"))
+		return 0, b.corrupt(b.From, CorruptRecord, fmt.Errorf("a transaction marker without a type"))
 	}
 	return int16(binary.BigEndian.Uint16(rec.Key[2:])), nil
 }
@@ -107,59 +115,59 @@ type Record struct {
 func (b *RecordBatch) Next(rec *Record) bool {
 	for b.left > 0 {
 		b.left--
-		if !b.read(rec) {
-			b.left = 0
+		if !b.record(rec) {
 			return false
 		}
-		if rec.Offset >= b.from {
+		if rec.Offset >= b.From {
 			return true
 		}
 	}
-	if len(b.records) > 0 && b.err == nil {
-		b.fail("bytes behind the last record")
+	if b.at < len(b.records) && b.err == nil {
+		b.fail(b.last+1, "bytes behind the last record")
 	}
 	return false
 }
 
-// Err is a *CorruptError after Next met a record that makes no sense. None of the
-// batch's records is to be used then.
+// Err is a *CorruptError after Next or EachHeader met a record that makes no sense. It
+// begins at that record: those that Next gave before it are good.
 func (b *RecordBatch) Err() error { return b.err }
 
-func (b *RecordBatch) fail(text string) bool {
+// fail ends the walk: nothing from offset at on is to be believed.
+func (b *RecordBatch) fail(at int64, text string) bool {
 	if b.err == nil {
-		b.err = b.corrupt(b.from, CorruptRecord, fmt.Errorf("%s", text))
+		b.err = b.corrupt(max(at, b.From), CorruptRecord, errors.New(text))
 	}
-	b.records = nil
+	b.records, b.at, b.left = nil, 0, 0
 	return false
 }
 
-func (b *RecordBatch) read(rec *Record) bool {
-	p := b.records
+func (b *RecordBatch) record(rec *Record) bool {
+	p := b.records[b.at:]
 	size, n := varint(p)
 	if n <= 0 || size < minRecord-1 || size > int64(len(p)-n) {
-		return b.fail("a record's length")
+		return b.fail(b.last+1, "a record's length")
 	}
-	b.records = p[n+int(size):]
+	b.at += n + int(size)
 	p = p[n+1 : n+int(size)] // behind the length and the attributes, which nobody uses
 	ts, n1 := varint(p)
 	if n1 <= 0 {
-		return b.fail("a record's time")
+		return b.fail(b.last+1, "a record's time")
 	}
 	p = p[n1:]
 	delta, n2 := varint(p)
 	if n2 <= 0 || delta < 0 || delta > b.Last-b.Base || b.Base+delta <= b.last {
-		return b.fail("a record's offset")
+		return b.fail(b.last+1, "a record's offset")
 	}
 	var ok bool
 	if rec.Key, p, ok = field(p[n2:]); !ok {
-		return b.fail("a record's key")
+		return b.fail(b.last+1, "a record's key")
 	}
 	if rec.Value, p, ok = field(p); !ok {
-		return b.fail("a record's value")
+		return b.fail(b.last+1, "a record's value")
 	}
 	headers, n3 := varint(p)
 	if n3 <= 0 || headers < 0 || headers > int64(len(p)-n3)/2 || headers == 0 && len(p) > n3 {
-		return b.fail("a record's headers")
+		return b.fail(b.last+1, "a record's headers")
 	}
 	rec.Headers, rec.headers = int(headers), p[n3:]
 	rec.Offset = b.Base + delta
@@ -173,23 +181,24 @@ func (b *RecordBatch) read(rec *Record) bool {
 }
 
 // EachHeader calls yield with every header of the record that Next read last, in
-// order. It returns false when they make no sense; Err then says so.
+// order. It returns false when they make no sense; Err then says so, and the record is
+// not to be used.
 func (b *RecordBatch) EachHeader(rec *Record, yield func(name, value []byte)) bool {
 	p := rec.headers
 	for range rec.Headers {
 		name, rest, ok := field(p)
 		if !ok || name == nil {
-			return b.fail("the name of a record's header")
+			return b.fail(rec.Offset, "the name of a record's header")
 		}
 		value, rest, ok := field(rest)
 		if !ok {
-			return b.fail("the value of a record's header")
+			return b.fail(rec.Offset, "the value of a record's header")
 		}
 		yield(name, value)
 		p = rest
 	}
 	if len(p) > 0 {
-		return b.fail("bytes behind a record's last header")
+		return b.fail(rec.Offset, "bytes behind a record's last header")
 	}
 	return true
 }

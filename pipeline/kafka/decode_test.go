@@ -80,21 +80,48 @@ func marker(t testing.TB, base, pid int64, kind byte) []byte {
 		msgs: []*Message{{Key: []byte{0, 0, 0, kind}, Value: []byte{0, 0, 0, 0, 0, 0}}}}.bytes(t)
 }
 
-// got is what came out of a decoder, as "offset:value" words.
+// got is what comes out of a decoder and of the batches that it gives, as "offset:value"
+// words. The error is that of the decoder, else the first of a batch.
 func got(d *Decoder, set []byte, from int64, aborted []AbortedTransaction) (string, DecodeResult, error) {
-	var words []string
+	open := &Decompressor{}
+	defer open.Close()
+	return gotWith(d, open, set, from, aborted)
+}
+
+func gotWith(d *Decoder, open *Decompressor, set []byte, from int64, aborted []AbortedTransaction) (string, DecodeResult, error) {
+	var batches []RecordBatch
 	res, err := d.Decode(set, from, aborted, func(b *RecordBatch) bool {
-		n := len(words)
-		var r Record
-		for b.Next(&r) {
-			words = append(words, fmt.Sprintf("%d:%s", r.Offset, r.Value))
-		}
-		if b.Err() != nil {
-			words = words[:n]
-		}
+		batches = append(batches, *b)
 		return true
 	})
+	var words []string
+	for i := range batches {
+		b := &batches[i]
+		bad := open.Open(b)
+		if bad == nil {
+			var r Record
+			for b.Next(&r) && (r.Headers == 0 || b.EachHeader(&r, func(_, _ []byte) {})) {
+				words = append(words, fmt.Sprintf("%d:%s", r.Offset, r.Value))
+			}
+			bad = b.Err()
+			if b.Decompressed != nil && open.Memory != nil {
+				open.Memory.Put(b.Decompressed)
+			}
+		}
+		if err == nil {
+			err = bad
+		}
+	}
 	return strings.Join(words, " "), res, err
+}
+
+// opened opens a batch that is in order.
+func opened(t testing.TB, b *RecordBatch) *RecordBatch {
+	t.Helper()
+	if err := new(Decompressor).Open(b); err != nil {
+		t.Fatal(err)
+	}
+	return b
 }
 
 func TestDecodeKeepsWhatCompactionLeft(t *testing.T) {
@@ -145,6 +172,7 @@ func TestDecodeLeavesOutAbortedRecords(t *testing.T) {
 func TestDecodeTimes(t *testing.T) {
 	read := func(set []byte) (times []int64) {
 		_, err := (&Decoder{}).Decode(set, 0, nil, func(b *RecordBatch) bool {
+			opened(t, b)
 			var r Record
 			for b.Next(&r) {
 				times = append(times, r.Time)
@@ -175,6 +203,7 @@ func TestDecodeTellsNullFromEmpty(t *testing.T) {
 	set := crafted{msgs: []*Message{m, n}}.bytes(t)
 	i := 0
 	_, err := (&Decoder{}).Decode(set, 0, nil, func(b *RecordBatch) bool {
+		opened(t, b)
 		var r Record
 		for b.Next(&r) {
 			want := []*Message{m, n}[i]
@@ -213,34 +242,49 @@ func TestDecodeNamesTheCorruptBatch(t *testing.T) {
 		return func(b []byte) { f(b); reseal(b) }
 	}
 	for name, tc := range map[string]struct {
-		set    []byte
-		reason string
-		to     int64
+		set      []byte
+		reason   string
+		from, to int64
+		words    string // of the batch
 	}{
-		"flipped value":       {bad(crafted{}, func(b []byte) { b[len(b)-3] ^= 1 }), CorruptCRC, 10},
-		"flipped last offset": {bad(crafted{}, func(b []byte) { b[batchLastDelta] ^= 0x40 }), CorruptCRC, 10},
-		"negative last delta": {bad(crafted{}, sealed(func(b []byte) { b[batchLastDelta] = 0xff })), CorruptRecord, -1},
-		"old format":          {bad(crafted{}, func(b []byte) { b[batchMagic] = 1 }), CorruptFormat, -1},
-		"short length":        {bad(crafted{}, func(b []byte) { b[batchLength+3] = 3 }), CorruptLength, -1},
-		"negative length":     {bad(crafted{}, func(b []byte) { b[batchLength] = 0x80 }), CorruptLength, -1},
-		"huge count":          {bad(crafted{}, sealed(func(b []byte) { b[batchCount] = 0x7f })), CorruptRecord, 4},
-		"count too low":       {bad(crafted{}, sealed(func(b []byte) { b[batchCount+3] = 1 })), CorruptRecord, 4},
-		"record length":       {bad(crafted{}, sealed(func(b []byte) { b[batchRecords] = 0x7e })), CorruptRecord, 4},
-		"offset delta":        {bad(crafted{deltas: []int64{1, 1}, last: 4}, func([]byte) {}), CorruptRecord, 5},
-		"offset past the end": {bad(crafted{deltas: []int64{0, 9}}, sealed(func(b []byte) { b[batchLastDelta+3] = 1 })), CorruptRecord, 4},
-		"codec 7":             {bad(crafted{}, sealed(func(b []byte) { b[batchAttributes+1] |= 7 })), CorruptCompressed, 4},
-		"gzip":                {bad(crafted{codec: CodecGzip}, sealed(func(b []byte) { b[batchRecords+2] ^= 0xff })), CorruptCompressed, 4},
-		"snappy":              {bad(crafted{codec: CodecSnappy}, sealed(func(b []byte) { b[batchRecords] ^= 0x7f })), CorruptCompressed, 4},
-		"lz4":                 {bad(crafted{codec: CodecLZ4}, sealed(func(b []byte) { b[batchRecords] ^= 0xff })), CorruptCompressed, 4},
-		"zstd":                {bad(crafted{codec: CodecZstd}, sealed(func(b []byte) { b[batchRecords] ^= 0xff })), CorruptCompressed, 4},
+		"flipped value":       {bad(crafted{}, func(b []byte) { b[len(b)-3] ^= 1 }), CorruptCRC, 2, 10, ""},
+		"flipped last offset": {bad(crafted{}, func(b []byte) { b[batchLastDelta] ^= 0x40 }), CorruptCRC, 2, 10, ""},
+		"negative last delta": {bad(crafted{}, sealed(func(b []byte) { b[batchLastDelta] = 0xff })), CorruptRecord, 2, -1, ""},
+		"old format":          {bad(crafted{}, func(b []byte) { b[batchMagic] = 1 }), CorruptFormat, 2, -1, ""},
+		"short length":        {bad(crafted{}, func(b []byte) { b[batchLength+3] = 3 }), CorruptLength, 2, -1, ""},
+		"negative length":     {bad(crafted{}, func(b []byte) { b[batchLength] = 0x80 }), CorruptLength, 2, -1, ""},
+		"huge count":          {bad(crafted{}, sealed(func(b []byte) { b[batchCount] = 0x7f })), CorruptRecord, 2, 4, ""},
+		"count too low":       {bad(crafted{}, sealed(func(b []byte) { b[batchCount+3] = 1 })), CorruptRecord, 3, 4, "2:x"},
+		"count too high":      {bad(crafted{count: 3, msgs: valued("x", "yyyyyyyyy")}, func([]byte) {}), CorruptRecord, 4, 4, "2:x 3:yyyyyyyyy"},
+		"record length":       {bad(crafted{}, sealed(func(b []byte) { b[batchRecords] = 0x7e })), CorruptRecord, 2, 4, ""},
+		"second record":       {bad(crafted{}, sealed(func(b []byte) { b[batchRecords+9] = 0x7e })), CorruptRecord, 3, 4, "2:x"},
+		"offset delta":        {bad(crafted{deltas: []int64{1, 1}, last: 4}, func([]byte) {}), CorruptRecord, 4, 5, "3:x"},
+		"offset past the end": {bad(crafted{deltas: []int64{0, 9}}, sealed(func(b []byte) { b[batchLastDelta+3] = 1 })), CorruptRecord, 3, 4, "2:x"},
+		"bytes at the end": {crafted{base: 2, last: 3, count: 2}.raw(append(bad(crafted{}, func([]byte) {})[batchRecords:], 0)),
+			CorruptRecord, 4, 4, "2:x 3:y"},
+		"a header": {bad(crafted{msgs: []*Message{{Value: []byte("x")}, {Value: []byte("y"), Headers: []Header{{"name", nil}}}}}, sealed(func(b []byte) {
+			b[len(b)-6] = 0x7e
+		})), CorruptRecord, 3, 4, "2:x"},
+		"codec 7": {bad(crafted{}, sealed(func(b []byte) { b[batchAttributes+1] |= 7 })), CorruptCompressed, 2, 4, ""},
+		"gzip":    {bad(crafted{codec: CodecGzip}, sealed(func(b []byte) { b[batchRecords+2] ^= 0xff })), CorruptCompressed, 2, 4, ""},
+		"snappy":  {bad(crafted{codec: CodecSnappy}, sealed(func(b []byte) { b[batchRecords] ^= 0x7f })), CorruptCompressed, 2, 4, ""},
+		"lz4":     {bad(crafted{codec: CodecLZ4}, sealed(func(b []byte) { b[batchRecords] ^= 0xff })), CorruptCompressed, 2, 4, ""},
+		"zstd":    {bad(crafted{codec: CodecZstd}, sealed(func(b []byte) { b[batchRecords] ^= 0xff })), CorruptCompressed, 2, 4, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, res, err := got(&Decoder{}, slices.Concat(good, tc.set, tail), 0, nil)
 			var c *CorruptError
-			if !errors.As(err, &c) || c.Reason != tc.reason || c.From != 2 || c.To != tc.to {
+			if !errors.As(err, &c) || c.Reason != tc.reason || c.From != tc.from || c.To != tc.to {
 				t.Fatalf("%#v", err)
 			}
-			if w != "0:a 1:b" || res.Next != 2 {
+			want := "0:a 1:b"
+			if tc.words != "" {
+				want += " " + tc.words
+			}
+			if res.Next > 2 { // its header is in order: what is wrong is found when it is opened
+				want += " 10:z"
+			}
+			if w != want || res.Next != 2 && res.Next != 11 {
 				t.Fatalf("%q next %d", w, res.Next)
 			}
 		})
@@ -306,7 +350,7 @@ func TestDecompressionIsBounded(t *testing.T) {
 	for _, codec := range []Codec{CodecGzip, CodecSnappy, CodecLZ4, CodecZstd} {
 		set := crafted{msgs: []*Message{zeros}, codec: codec}.bytes(t)
 		m := &meter{}
-		_, _, err := got(&Decoder{MaxDecompressed: 1 << 20, Memory: m}, set, 0, nil)
+		_, _, err := gotWith(&Decoder{}, &Decompressor{Limit: 1 << 20, Memory: m}, set, 0, nil)
 		var c *CorruptError
 		if !errors.As(err, &c) || c.Reason != CorruptTooLarge || c.To != 1 {
 			t.Errorf("%v: %v", codec, err)
@@ -314,7 +358,7 @@ func TestDecompressionIsBounded(t *testing.T) {
 		if m.asked > 4<<20 || m.out != 0 {
 			t.Errorf("%v: asked for %d bytes, %d buffers not given back", codec, m.asked, m.out)
 		}
-		if _, res, err := got(&Decoder{MaxDecompressed: 33 << 20}, set, 0, nil); err != nil || res.Next != 1 {
+		if _, res, err := gotWith(&Decoder{}, &Decompressor{Limit: 33 << 20}, set, 0, nil); err != nil || res.Next != 1 {
 			t.Errorf("%v within the limit: %v", codec, err)
 		}
 	}
@@ -333,8 +377,8 @@ func TestClaimsAreNotBelieved(t *testing.T) {
 		"zstd":   {CodecZstd, []byte{0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 0, 3, 1, 0, 0}},
 	} {
 		m := &meter{}
-		d := &Decoder{Memory: m}
-		_, _, err := got(d, crafted{codec: tc.codec, count: 1}.raw(tc.bytes), 0, nil)
+		d := &Decompressor{Memory: m}
+		_, _, err := gotWith(&Decoder{}, d, crafted{codec: tc.codec, count: 1}.raw(tc.bytes), 0, nil)
 		if err == nil || m.asked > 2<<20 || m.out != 0 {
 			t.Errorf("%s: %v, asked for %d bytes, %d buffers out", name, err, m.asked, m.out)
 		}
@@ -363,9 +407,12 @@ func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
 		msgs = append(msgs, &Message{Key: []byte("key"), Value: make([]byte, 200)})
 	}
 	set := crafted{msgs: msgs}.bytes(t)
-	d := &Decoder{Committed: true}
+	d, open := &Decoder{Committed: true}, &Decompressor{}
 	sum := 0
 	visit := func(b *RecordBatch) bool {
+		if err := open.Open(b); err != nil {
+			t.Error(err)
+		}
 		var r Record
 		for b.Next(&r) {
 			sum += len(r.Value)
@@ -397,9 +444,13 @@ func FuzzDecode(f *testing.F) {
 		from = max(from, 0)
 		last := from - 1
 		m := &meter{}
-		d := &Decoder{Committed: true, MaxDecompressed: 1 << 20, Memory: m}
-		defer d.Close()
+		d := &Decoder{Committed: true}
+		open := &Decompressor{Limit: 1 << 20, Memory: m}
+		defer open.Close()
 		res, err := d.Decode(set, from, []AbortedTransaction{{aborted, aborted}}, func(b *RecordBatch) bool {
+			if open.Open(b) != nil {
+				return true
+			}
 			var r Record
 			for b.Next(&r) {
 				if r.Offset <= last || r.Offset > b.Last {
@@ -407,6 +458,10 @@ func FuzzDecode(f *testing.F) {
 				}
 				last = r.Offset
 				b.EachHeader(&r, func(_, _ []byte) {})
+			}
+			var bad *CorruptError
+			if errors.As(b.Err(), &bad) && (bad.From < last || bad.To != b.Last+1 || bad.From > bad.To) {
+				t.Fatalf("damaged from %d to %d in %d to %d, read to %d", bad.From, bad.To, b.Base, b.Last, last)
 			}
 			if b.Decompressed != nil {
 				m.Put(b.Decompressed)

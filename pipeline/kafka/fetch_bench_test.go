@@ -106,7 +106,12 @@ func benchOwn(b *testing.B, addrs []string, topic string, partitions int32) {
 	d := &Decoder{Committed: true}
 	var answer FetchAnswer
 	n, sum := 0, 0
+	open := &Decompressor{}
+	defer open.Close()
 	visit := func(batch *RecordBatch) bool {
+		if err := open.Open(batch); err != nil {
+			b.Fatal(err)
+		}
 		var r Record
 		for batch.Next(&r) {
 			n++

@@ -22,7 +22,8 @@ func readTo(t *testing.T, c *Client, tp TopicPartition, from int64, committed bo
 	t.Helper()
 	ctx := deadline(t)
 	d := &Decoder{Committed: committed}
-	defer d.Close()
+	open := &Decompressor{}
+	defer open.Close()
 	var answer FetchAnswer
 	for {
 		leader, epoch, err := c.Leader(ctx, tp)
@@ -39,9 +40,15 @@ func readTo(t *testing.T, c *Client, tp TopicPartition, from int64, committed bo
 			t.Fatal(p.Err)
 		}
 		res, err := d.Decode(p.Set, from, p.Aborted, func(b *RecordBatch) bool {
+			if err := open.Open(b); err != nil {
+				t.Fatal(err)
+			}
 			var r Record
 			for b.Next(&r) {
 				visit(b, &r)
+			}
+			if b.Err() != nil {
+				t.Fatal(b.Err())
 			}
 			return true
 		})

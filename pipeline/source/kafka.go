@@ -24,7 +24,7 @@ type KafkaOptions struct {
 }
 
 const (
-	kafkaQueue   = 64               // batches between the fetch loops and Read
+	kafkaQueue   = 4                // batches between the fetch loops and Read: they wait with their lanes
 	kafkaDrain   = 25 * time.Second // default of KafkaOptions.Drain
 	kafkaMargin  = 15 * time.Second // of the rebalance timeout above the drain budget
 	kafkaTidy    = 5 * time.Second  // for what Close has to say to the group
@@ -43,6 +43,7 @@ type Kafka struct {
 	config kafka.Config
 	events *event.Emitter
 	mem    memory
+	unpack unpacker
 	out    chan kafkaItem
 
 	ctx    context.Context // ends with Close
@@ -104,12 +105,16 @@ func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 		return nil, fmt.Errorf("making a Kafka source: %w", err)
 	}
 	k.config.Dial = o.Dial
+	k.unpack.open = kafka.Decompressor{Limit: int(s.Fetch.Decompressed), Memory: &k.mem}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
 }
 
 // Attach implements pipeline.Attacher.
 func (k *Kafka) Attach(e *event.Emitter) { k.events = e }
+
+// Account implements pipeline.Accounter: it tells of the buffers that are kept for reuse.
+func (k *Kafka) Account(add func(bytes int64)) { k.mem.account = add }
 
 // warnFiles tells that files of tls or sasl have become unusable, from any goroutine.
 func (k *Kafka) warnFiles(err error) {
@@ -365,6 +370,9 @@ func (k *Kafka) Close(ctx context.Context) error {
 		}
 		break
 	}
+	k.unpack.mu.Lock()
+	k.unpack.open.Close()
+	k.unpack.mu.Unlock()
 	if client != nil {
 		errs = append(errs, client.Close())
 	}

@@ -29,7 +29,6 @@ type fetchLoop struct {
 	answer  kafka.FetchAnswer
 	polled  []polled
 	rotated []*kafkaPartition // room for collect
-	names   map[string]string // of headers
 
 	// guarded by Kafka.mu
 	parts     []*kafkaPartition
@@ -58,7 +57,6 @@ func (l *fetchLoop) poke() {
 }
 
 func (l *fetchLoop) run() {
-	defer l.dec.Close()
 	for l.k.ctx.Err() == nil {
 		ctx, cancel := context.WithCancel(l.k.ctx)
 		left := l.plan(ctx, cancel)
@@ -190,7 +188,7 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 		}
 		q.charge = charge
 		kept = append(kept, q)
-		most := min(int(l.k.s.Fetch.Partition)>>l.cuts, max(mostDecoded/q.part.ratio, leastFetch))
+		most := int(l.k.s.Fetch.Partition) >> l.cuts
 		l.req.MaxBytes += int32(size)
 		l.req.Partitions = append(l.req.Partitions, kafka.FetchPartition{
 			TopicPartition: q.part.tp, Offset: q.part.next, LeaderEpoch: q.part.leader, MaxBytes: int32(max(most, q.part.need)),

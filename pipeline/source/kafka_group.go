@@ -28,7 +28,6 @@ type kafkaPartition struct {
 	leader int32         // epoch of the leader that has been found to have it; -2: none
 	need   int           // bytes that the first batch takes, when it did not fit
 	small  int           // polls that brought a part of it alone
-	ratio  int           // bytes after decompression per byte fetched, as last seen
 	fails  int           // answers in a row that were errors
 	shown  bool          // a leader has answered for next, so that it is in the log; see ready
 	quit   chan struct{} // closed when the partition is given up
@@ -112,7 +111,7 @@ func (k *Kafka) follow() {
 
 // newPartition makes a partition without a lane.
 func (k *Kafka) newPartition(tp kafka.TopicPartition, term int) *kafkaPartition {
-	p := &kafkaPartition{tp: tp, term: term, ratio: 1, epochs: k.epochsOf(tp), leader: -2, quit: make(chan struct{})}
+	p := &kafkaPartition{tp: tp, term: term, epochs: k.epochsOf(tp), leader: -2, quit: make(chan struct{})}
 	k.stop.begin(tp)
 	p.bound.Store(-1)
 	p.committed.Store(-1)

@@ -1,94 +1,98 @@
 package source
 
 import (
+	"math/bits"
 	"sync"
-
-	"github.com/penstockio/penstock/pipeline"
 )
 
 const (
-	memorySlots  = 64
-	memoryBytes  = 16 << 20 // kept for reuse, and charged to nobody
-	memoryGrain  = 4 << 10
-	slabRecords  = 32 << 10 // records of the slabs kept for reuse together
-	recordsGrain = 64
+	memoryBytes = 8 << 20 // kept for reuse: little of the smallest budgets that make sense
+	memoryLeast = 4 << 10 // what is this small is made anew
+	memoryMost  = 4 << 20 // what is larger too: it would keep out all others
+	// Four sizes to each doubling waste at most a fourth.
+	memoryBits    = 13 // of the sizes of the first four classes
+	memoryClasses = 4 * (22 - memoryBits + 1)
 )
 
-// memory keeps buffers and slabs of records for reuse. It is safe for concurrent use,
-// and bounded: what does not fit is left to the garbage collector.
+// memory keeps buffers for reuse, by size. It is safe for concurrent use, and bounded:
+// what does not fit is left to the garbage collector.
 type memory struct {
-	mu     sync.Mutex
-	free   [][]byte
-	bytes  int
-	slabs  [][]pipeline.Record
-	places int // records in slabs
+	account func(bytes int64) // told what is kept; may be nil
+
+	mu    sync.Mutex
+	free  [memoryClasses][][]byte
+	bytes int
+	hand  int // the class that gave room last
+}
+
+// memoryClass gives the class of n bytes, between memoryLeast and memoryMost, and the
+// size of its buffers, which is at least n.
+func memoryClass(n int) (class, size int) {
+	doubling := bits.Len(uint(n - 1))
+	shift := doubling - 3
+	steps := (n + 1<<shift - 1) >> shift // 5 to 8
+	return 4*(doubling-memoryBits) + steps - 5, steps << shift
 }
 
 // Get implements kafka.Memory.
 func (m *memory) Get(n int) []byte {
+	if n <= memoryLeast || n > memoryMost {
+		return make([]byte, 0, n)
+	}
+	class, size := memoryClass(n)
 	m.mu.Lock()
-	best := -1
-	for i, b := range m.free {
-		if cap(b) >= n && cap(b) <= 2*n+memoryGrain && (best < 0 || cap(b) < cap(m.free[best])) {
-			best = i
+	for i := class; i < min(class+4, memoryClasses); i++ { // up to twice the size
+		if b := m.take(i); b != nil {
+			m.mu.Unlock()
+			m.tell(-cap(b))
+			return b
 		}
 	}
-	if best >= 0 {
-		b := m.free[best]
-		last := len(m.free) - 1
-		m.free[best] = m.free[last]
-		m.free[last] = nil
-		m.free = m.free[:last]
-		m.bytes -= cap(b)
-		m.mu.Unlock()
-		return b[:0]
-	}
 	m.mu.Unlock()
-	if n > memoryGrain {
-		n = (n + memoryGrain - 1) &^ (memoryGrain - 1)
-	}
-	return make([]byte, 0, n)
+	return make([]byte, 0, size)
 }
 
-// Put implements kafka.Memory.
+// take takes the buffer out that was put back last, whose bytes may still be in the
+// caches.
+func (m *memory) take(class int) []byte {
+	list := m.free[class]
+	if len(list) == 0 {
+		return nil
+	}
+	b := list[len(list)-1]
+	list[len(list)-1] = nil
+	m.free[class] = list[:len(list)-1]
+	m.bytes -= cap(b)
+	return b
+}
+
+// Put implements kafka.Memory. Buffers of sizes that nobody asks for any more make room.
 func (m *memory) Put(b []byte) {
-	if cap(b) == 0 {
+	n := cap(b)
+	if n <= memoryLeast || n > memoryMost {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.free) < memorySlots && m.bytes+cap(b) <= memoryBytes {
-		m.free = append(m.free, b)
-		m.bytes += cap(b)
+	class, size := memoryClass(n)
+	if size > n { // it has grown by itself
+		class--
 	}
-}
-
-// slab gives an empty slice with room for n records.
-func (m *memory) slab(n int) []pipeline.Record {
-	m.mu.Lock()
-	for i := len(m.slabs) - 1; i >= 0; i-- {
-		if s := m.slabs[i]; cap(s) >= n && cap(s) <= 4*n+recordsGrain {
-			last := len(m.slabs) - 1
-			m.slabs[i] = m.slabs[last]
-			m.slabs[last] = nil
-			m.slabs = m.slabs[:last]
-			m.places -= cap(s)
-			m.mu.Unlock()
-			return s
-		}
+	if class < 0 {
+		return
 	}
+	kept := n
+	m.mu.Lock()
+	for m.bytes+n > memoryBytes {
+		m.hand = (m.hand + 1) % memoryClasses
+		kept -= cap(m.take(m.hand))
+	}
+	m.free[class] = append(m.free[class], b[:0])
+	m.bytes += n
 	m.mu.Unlock()
-	return make([]pipeline.Record, 0, n)
+	m.tell(kept)
 }
 
-// putSlab takes a slab back and lets go of what its records hold.
-func (m *memory) putSlab(s []pipeline.Record) {
-	clear(s)
-	s = s[:0]
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.slabs) < memorySlots && m.places+cap(s) <= slabRecords {
-		m.slabs = append(m.slabs, s)
-		m.places += cap(s)
+func (m *memory) tell(bytes int) {
+	if m.account != nil && bytes != 0 {
+		m.account(int64(bytes))
 	}
 }

@@ -23,9 +23,7 @@ func (k *Kafka) route(p *kafkaPartition) {
 	l := k.loops[broker]
 	if l == nil {
 		l = &fetchLoop{k: k, broker: broker, wake: make(chan struct{}, 1)}
-		l.dec = kafka.Decoder{
-			Committed: k.s.Isolation == "read_committed", MaxDecompressed: int(k.s.Fetch.Decompressed), Memory: &k.mem,
-		}
+		l.dec.Committed = k.s.Isolation == "read_committed"
 		k.loops[broker] = l
 		k.tasks.Go(l.run)
 	}

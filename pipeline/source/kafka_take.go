@@ -7,14 +7,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka"
 )
 
-const (
-	// mostDecoded is the size after decompression at which a record set is handed over;
-	// what is left of it is fetched again.
-	mostDecoded  = 16 << 20
-	headerBytes  = 40 // of a pipeline.Header
-	headerNames  = 256
-	partialPolls = 3 // polls that may bring a part of a batch before it counts as corrupt
-)
+// partialPolls is the number of polls that may bring a part of a batch before it counts
+// as corrupt.
+const partialPolls = 3
 
 // one deals with what the broker answered for one partition.
 func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
@@ -48,46 +43,39 @@ func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
 	s.decode(f)
 }
 
-// A set is one partition's record set on its way to a batch.
+// A set is one partition's record set on its way to batches.
 type set struct {
 	l       *fetchLoop
 	p       *kafkaPartition
 	q       *polled
 	raw     []byte
-	records []pipeline.Record
-	headers []pipeline.Header
-	buffers [][]byte // of decompressed records
-	decoded int      // bytes after decompression
-	packed  int      // and before
+	parcels []*parcel
 	bound   int64
-	plain   bool // records point into raw
 	cut     bool // the offset to stop at has been reached
 }
 
+// decode looks at the headers of what came. The records stay bytes until the engine
+// wants them; see parcel.
 func (s *set) decode(f *kafka.FetchedPartition) {
-	p := s.p
-	s.records = s.l.k.mem.slab(kafka.Count(s.raw))
+	p, k := s.p, s.l.k
 	res, err := s.l.dec.Decode(s.raw, p.next, f.Aborted, s.batch)
 	next := res.Next
 	if s.cut {
 		next = s.bound
 	}
-	if s.decoded > 0 {
-		p.ratio = max(s.decoded/max(s.packed, 1), 1)
-	}
 	var corrupt *kafka.CorruptError
 	passed := next
-	if errors.As(err, &corrupt) && !s.cut {
-		next = max(next, s.l.k.corrupt(p, corrupt))
+	if errors.As(err, &corrupt) {
+		next = max(next, k.corrupt(p, corrupt))
 	}
 	if next > p.next {
-		p.epochs.add(res.Epochs, next, next > passed)
+		p.epochs.add(res.Epochs, next, next > passed) // before a mark can move there
 	}
 	s.partial(res, &corrupt)
 	s.hand(next)
-	if corrupt != nil && !s.cut && next <= corrupt.From {
+	if corrupt != nil && next <= corrupt.From {
 		s.l.let(p)
-		s.l.k.fail(s.l.k.corruptError(p, corrupt))
+		k.fail(k.corruptError(p, corrupt))
 	}
 }
 
@@ -106,126 +94,58 @@ func (s *set) partial(res kafka.DecodeResult, corrupt **kafka.CorruptError) {
 	s.l.k.corrupt(p, *corrupt)
 }
 
-// batch takes the records of one record batch.
+// batch takes one record batch. Batches of few records share a parcel.
 func (s *set) batch(b *kafka.RecordBatch) bool {
-	kept, headers := len(s.records), len(s.headers)
-	var r kafka.Record
-	for b.Next(&r) {
-		if s.bound >= 0 && r.Offset >= s.bound {
-			s.cut = true
-			break
-		}
-		if len(s.records) == cap(s.records) {
-			s.records = append(s.records, pipeline.Record{})
-		} else {
-			s.records = s.records[:len(s.records)+1]
-		}
-		at := r.Time
-		if at < 0 {
-			at = pipeline.NoTime
-		}
-		s.records[len(s.records)-1].Init(pipeline.Position{Topic: s.p.tp.Topic, Partition: s.p.tp.Partition, Offset: r.Offset},
-			r.Key, r.Value, s.header(b, &r), at)
-	}
-	if b.Err() != nil {
-		clear(s.records[kept:])
-		s.records, s.headers = s.records[:kept], s.headers[:headers]
-		if b.Decompressed != nil {
-			s.l.k.mem.Put(b.Decompressed)
-		}
+	if s.bound >= 0 && b.Base >= s.bound {
+		s.cut = true
 		return false
 	}
-	if b.Last >= s.bound && s.bound >= 0 {
-		s.cut = true
+	if n := len(s.parcels); n == 0 || !s.parcels[n-1].add(b) {
+		if n > 0 {
+			s.parcels[n-1].batch.Next = b.From // behind what is not delivered in between
+		}
+		r := &parcel{k: s.l.k, p: s.p, from: b.From, bound: s.bound, at: b.At, end: b.At}
+		r.add(b)
+		s.parcels = append(s.parcels, r)
 	}
-	if b.Decompressed == nil {
-		s.plain = true
-		return !s.cut
-	}
-	s.buffers = append(s.buffers, b.Decompressed)
-	s.decoded += len(b.Decompressed)
-	s.packed += b.Size
-	return !s.cut && s.decoded < mostDecoded
+	s.cut = s.bound >= 0 && b.Last >= s.bound
+	return !s.cut
 }
 
-// header gives the headers of a record; nil when it has none.
-func (s *set) header(b *kafka.RecordBatch, r *kafka.Record) []pipeline.Header {
-	if r.Headers == 0 {
-		return nil
-	}
-	first := len(s.headers)
-	b.EachHeader(r, func(name, value []byte) {
-		s.headers = append(s.headers, pipeline.Header{Name: s.l.name(name), Value: value})
-	})
-	return s.headers[first:len(s.headers):len(s.headers)]
-}
-
-// name gives the string for a header's name, which are few.
-func (l *fetchLoop) name(b []byte) string {
-	if n, ok := l.names[string(b)]; ok {
-		return n
-	}
-	if l.names == nil || len(l.names) >= headerNames {
-		l.names = make(map[string]string, headerNames)
-	}
-	n := string(b)
-	l.names[n] = n
-	return n
-}
-
-// hand makes a batch of the records and hands it over. It leaves the charge and the
-// buffer in q when there is nothing to hand over.
+// hand hands over what came, up to next. It leaves the charge and the buffer in q when
+// they hold no records.
 func (s *set) hand(next int64) {
-	p, mem := s.p, &s.l.k.mem
+	p, q := s.p, s.q
 	if next <= p.next {
-		s.free()
 		return
-	}
-	b := &pipeline.Batch{Lane: s.q.lane, Next: next}
-	if len(s.records) > 0 {
-		bytes := headerBytes * cap(s.headers)
-		buffers, records := s.buffers, s.records
-		var raw []byte
-		if s.plain {
-			raw = s.q.buf
-			bytes += cap(raw)
-			s.q.buf = nil
-		}
-		for _, d := range buffers {
-			bytes += cap(d)
-		}
-		b.Fill = pipeline.Records(records)
-		b.Charge, s.q.charge = s.q.charge, nil
-		b.Charge.Resize(int64(bytes))
-		b.Free = func() {
-			mem.Put(raw)
-			for _, d := range buffers {
-				mem.Put(d)
-			}
-			mem.putSlab(records)
-		}
-		if s.q.buf != nil {
-			mem.Put(s.q.buf)
-			s.q.buf = nil
-		}
-	} else {
-		s.free()
 	}
 	p.next = next
 	p.fetched.Store(next)
+	if len(s.parcels) == 0 {
+		s.send(&pipeline.Batch{Lane: q.lane, Next: next})
+		return
+	}
+	in := &fetched{mem: &s.l.k.mem, buf: q.buf, charge: q.charge}
+	q.buf, q.charge = nil, nil
+	in.parcels.Store(int32(len(s.parcels)))
+	in.charge.Resize(int64(cap(in.buf)) + int64(len(s.parcels))*parcelSize)
+	s.parcels[len(s.parcels)-1].batch.Next = next
+	for _, r := range s.parcels {
+		r.in, r.rest = in, s.raw[r.at:r.end]
+		r.batch.Lane, r.batch.Charge = q.lane, in.charge.Split(parcelSize)
+		r.batch.Fill, r.batch.Free = r.fill, r.free
+	}
+	for _, r := range s.parcels {
+		s.send(&r.batch)
+	}
+}
+
+func (s *set) send(b *pipeline.Batch) {
 	select {
-	case s.l.k.out <- kafkaItem{part: p, batch: b}:
-	case <-p.quit:
+	case s.l.k.out <- kafkaItem{part: s.p, batch: b}:
+	case <-s.p.quit:
 		drop(b)
 	case <-s.l.k.ctx.Done():
 		drop(b)
 	}
-}
-
-func (s *set) free() {
-	s.l.k.mem.putSlab(s.records)
-	for _, d := range s.buffers {
-		s.l.k.mem.Put(d)
-	}
-	s.records, s.buffers = nil, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -429,9 +430,8 @@ func TestKafkaNoticesATopicThatWasMadeAnew(t *testing.T) {
 	}
 }
 
-// corrupt has a kfake cluster answer fetches at an offset with a batch of two records
-// that does not match its checksum.
-func corrupt(k *kafkatest.Cluster, at int64) {
+// corrupt has a kfake cluster answer fetches at an offset with these batches.
+func corrupt(k *kafkatest.Cluster, at int64, raw []byte) {
 	k.Fake().ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
 		k.Fake().KeepControl()
 		req := kreq.(*kmsg.FetchRequest)
@@ -439,14 +439,9 @@ func corrupt(k *kafkatest.Cluster, at int64) {
 			return nil, nil, false
 		}
 		resp := req.ResponseKind().(*kmsg.FetchResponse)
-		batch := kmsg.NewRecordBatch()
-		batch.FirstOffset, batch.LastOffsetDelta, batch.NumRecords, batch.Magic = at, 1, 2, 2
-		batch.Records = make([]byte, 30)
-		batch.Length = int32(49 + len(batch.Records))
-		batch.CRC = 1
 		p := kmsg.NewFetchResponseTopicPartition()
 		p.HighWatermark, p.LastStableOffset, p.LogStartOffset = 100, 100, 0
-		p.RecordBatches = batch.AppendTo(nil)
+		p.RecordBatches = raw
 		topic := kmsg.NewFetchResponseTopic()
 		topic.Topic, topic.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
 		topic.Partitions = append(topic.Partitions, p)
@@ -455,37 +450,47 @@ func corrupt(k *kafkatest.Cluster, at int64) {
 	})
 }
 
+// A batch that cannot be read is told and stops the source, or is passed over by the
+// policy: one whose checksum is wrong, and one whose records are.
 func TestKafkaNeverSkipsACorruptBatchInSilence(t *testing.T) {
-	for _, policy := range []string{"stop", "skip"} {
-		t.Run(policy, func(t *testing.T) {
-			k := kafkatest.StartFake(t)
-			topic, group := k.Topic(t, 1), k.Group(t)
-			fill(t, k, topic, 1, 0, 2)
-			fill(t, k, topic, 1, 2, 2)
-			fill(t, k, topic, 1, 4, 2)
-			corrupt(k, 0)
-			s := settings(k, group, topic)
-			s.OnCorrupt = policy
-			r := startRun(t, s)
-			if policy == "stop" {
-				if err := r.end(); err == nil || !strings.Contains(err.Error(), "on_corrupt") || !strings.Contains(err.Error(), "checksum") {
-					t.Fatal(err)
+	flipped := craft{base: 2, values: numbered(2, 2)}.bytes(t)
+	flipped[len(flipped)-1] ^= 1
+	cut := func(packed []byte) []byte { return packed[:len(packed)-3] }
+	for reason, raw := range map[string][]byte{
+		"crc":        flipped,
+		"compressed": craft{base: 2, values: numbered(2, 2), codec: codecs["snappy"], squash: cut}.bytes(t),
+	} {
+		for _, policy := range []string{"stop", "skip"} {
+			t.Run(reason+"/"+policy, func(t *testing.T) {
+				k := kafkatest.StartFake(t)
+				topic, group := k.Topic(t, 1), k.Group(t)
+				fill(t, k, topic, 1, 0, 6)
+				// The good ones in front and behind come with it.
+				corrupt(k, 0, slices.Concat(craft{values: []string{"0", "1"}}.bytes(t), raw, craft{base: 4, values: []string{"4"}}.bytes(t)))
+				s := settings(k, group, topic)
+				s.OnCorrupt = policy
+				r := startRun(t, s)
+				if policy == "stop" {
+					err := r.end()
+					if err == nil || !strings.Contains(err.Error(), "on_corrupt") || !strings.Contains(err.Error(), "reading "+topic+"/0: reading the batch at offset 2: ") {
+						t.Fatal(err)
+					}
+				} else {
+					r.has(4)
+					r.stop()
+					if v := string(bytes.Join(r.sink.Values(), []byte(" "))); v != "0 1 4 5" {
+						t.Fatal(v)
+					}
+					if at := k.Committed(t, group)[topic][0]; at != 6 {
+						t.Fatalf("committed at %d", at)
+					}
 				}
-			} else {
-				r.has(4)
-				r.stop()
-				if v := string(bytes.Join(r.sink.Values(), []byte(" "))); v != "2 3 4 5" {
-					t.Fatal(v)
+				e := r.log.named("source.corrupt")
+				if len(e) != 1 || e[0]["offset_from"] != 2.0 || e[0]["offset_to"] != 4.0 || e[0]["reason"] != reason || e[0]["policy"] != policy {
+					t.Fatal(e)
 				}
-				if at := k.Committed(t, group)[topic][0]; at != 6 {
-					t.Fatalf("committed at %d", at)
-				}
-			}
-			e := r.log.named("source.corrupt")
-			if len(e) != 1 || e[0]["offset_from"] != 0.0 || e[0]["offset_to"] != 2.0 || e[0]["reason"] != "crc" || e[0]["policy"] != policy {
-				t.Fatal(e)
-			}
-		})
+			})
+		}
 	}
 }
 

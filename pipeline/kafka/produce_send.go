@@ -12,14 +12,25 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// pumpAll sends what is ready. The caller holds p.mu.
-func (p *Producer) pumpAll() {
-	for _, br := range p.brokers {
-		p.pump(br)
+// wake has pump look at a broker.
+func (p *Producer) wake(br *broker) {
+	if !br.woken {
+		br.woken = true
+		p.woken = append(p.woken, br)
 	}
 }
 
-func (p *Producer) pump(br *broker) {
+// pump sends what is ready. The caller holds p.mu.
+func (p *Producer) pump() {
+	for _, br := range p.woken {
+		br.woken = false
+		p.sendReady(br)
+	}
+	clear(p.woken)
+	p.woken = p.woken[:0]
+}
+
+func (p *Producer) sendReady(br *broker) {
 	for len(br.ready) > 0 && br.inFlight < p.config.InFlight && !p.closed {
 		if p.id == noProducer {
 			p.askID()
@@ -34,6 +45,7 @@ func (p *Producer) pump(br *broker) {
 		copy(batches, br.ready)
 		br.ready = append(br.ready[:0], br.ready[n:]...)
 		for _, b := range batches {
+			b.at = nil
 			p.number(b)
 		}
 		br.inFlight++
@@ -76,6 +88,7 @@ func (p *Producer) request(br *broker, batches []*batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	br.inFlight--
+	p.wake(br)
 	for i, b := range batches {
 		b.sending = false
 		switch {
@@ -87,7 +100,7 @@ func (p *Producer) request(br *broker, batches []*batch) {
 			p.answered(b, answers[i])
 		}
 	}
-	p.pumpAll()
+	p.pump()
 }
 
 // exchange is Produce version 8, or 7.
@@ -277,7 +290,10 @@ func (p *Producer) askID() {
 			p.mu.Lock()
 			if err == nil || p.closed {
 				p.id, p.asking = id, false
-				p.pumpAll()
+				for _, br := range p.brokers {
+					p.wake(br)
+				}
+				p.pump()
 				p.mu.Unlock()
 				return
 			}

@@ -10,12 +10,13 @@ import (
 // account when it is made, and when it is let go.
 type buffers struct {
 	account func(bytes int64)
-	packs   chan *packer // as many as may compress at once; nil: not made yet
+	packing chan struct{} // has as many places as may compress at once
 
 	mu     sync.Mutex
 	closed bool
 	free   [][]byte // the oldest first
 	kept   int      // bytes in free
+	packs  []*packer
 }
 
 const (
@@ -38,10 +39,7 @@ func (m *buffers) init(account func(bytes int64)) {
 		account = func(int64) {}
 	}
 	m.account = account
-	m.packs = make(chan *packer, min(runtime.GOMAXPROCS(0), maxPacks))
-	for range cap(m.packs) {
-		m.packs <- nil
-	}
+	m.packing = make(chan struct{}, min(runtime.GOMAXPROCS(0), maxPacks))
 }
 
 // take gives a buffer of no length, with room for n bytes and little more.
@@ -108,16 +106,10 @@ func (m *buffers) close() {
 	for len(m.free) > 0 {
 		m.account(-int64(cap(m.remove(0))))
 	}
-	for range cap(m.packs) {
-		select {
-		case k := <-m.packs:
-			if k != nil {
-				m.account(-k.weight)
-			}
-			m.packs <- nil // for who is still encoding
-		default:
-		}
+	for _, k := range m.packs {
+		m.account(-k.weight)
 	}
+	m.packs = nil
 }
 
 // A packer compresses the records of one batch.
@@ -131,18 +123,22 @@ type packer struct {
 // packer gives one, which is given back. More than there are processors would only hold
 // memory, so it waits for one that is free, unless wait is false.
 func (m *buffers) packer(wait bool) *packer {
-	var k *packer
 	select {
-	case k = <-m.packs:
+	case m.packing <- struct{}{}:
 	default:
 		if !wait {
 			return &packer{extra: true}
 		}
-		k = <-m.packs
+		m.packing <- struct{}{}
 	}
-	if k == nil {
-		k = new(packer)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := len(m.packs)
+	if n == 0 {
+		return new(packer)
 	}
+	k := m.packs[n-1] // the one that was used last: others are made only when they are needed
+	m.packs = m.packs[:n-1]
 	return k
 }
 
@@ -165,10 +161,10 @@ func (m *buffers) giveBack(k *packer, codec Codec) {
 	defer m.mu.Unlock()
 	if m.closed || k.extra {
 		m.account(-k.weight)
-		if k.extra {
-			return
-		}
-		k = nil
+	} else {
+		m.packs = append(m.packs, k)
 	}
-	m.packs <- k
+	if !k.extra {
+		<-m.packing
+	}
 }

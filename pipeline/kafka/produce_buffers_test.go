@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -219,6 +220,66 @@ func TestWeightOfCompressors(t *testing.T) {
 		got := int64(after.TotalAlloc-before.TotalAlloc) / n
 		if said := codec.weight(); got > said+64<<10 || got < said*3/4 {
 			t.Errorf("%v holds about %d bytes, %d are counted", codec, got, said)
+		}
+	}
+}
+
+// What is counted is what the process holds: batches for a broker that cannot be reached.
+func TestWhatIsCountedIsWhatIsHeld(t *testing.T) {
+	for _, codec := range []Codec{CodecNone, CodecLZ4, CodecZstd} {
+		for _, size := range []int{200, 4 << 10, 100 << 10} {
+			t.Run(fmt.Sprintf("%v/%d", codec, size), func(t *testing.T) {
+				client, err := NewClient(Config{Brokers: []string{"127.0.0.1:9"}, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+					<-ctx.Done()
+					return nil, ctx.Err()
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = client.Close() }()
+				var l ledger
+				p := NewProducer(client, ProducerConfig{Codec: codec, Account: l.add})
+				const lanes, partitions = 16, 4
+				var msgs [lanes][]Message
+				for lane := range msgs {
+					msgs[lane] = messagesOf("t", int32(lane), partitions, max(min(1<<20/size, 5000), partitions), size)
+				}
+				var before, after runtime.MemStats
+				runtime.GC()
+				runtime.ReadMemStats(&before)
+				ctx, cancel := context.WithCancel(t.Context())
+				var all sync.WaitGroup
+				for _, m := range msgs {
+					all.Go(func() {
+						if err := p.Produce(ctx, m); !errors.Is(err, context.Canceled) {
+							t.Error(err)
+						}
+					})
+				}
+				for queued := 0; queued < lanes; runtime.Gosched() {
+					p.mu.Lock()
+					queued = 0
+					for o := range p.all() {
+						if o.Partition == 0 {
+							queued += len(o.queue)
+						}
+					}
+					p.mu.Unlock()
+				}
+				runtime.GC()
+				runtime.ReadMemStats(&after)
+				there, sum := int64(after.HeapAlloc)-int64(before.HeapAlloc), l.sum.Load()
+				if d := there - sum; d > sum/5+1<<20 || d < -sum/5-1<<20 {
+					t.Errorf("%d bytes are counted, and the heap has grown by %d", sum, there)
+				}
+				cancel()
+				all.Wait()
+				if sum, there := l.sum.Load(), p.holds(); sum != there {
+					t.Errorf("%d bytes are counted, %d are there", sum, there)
+				}
+				p.Close()
+				l.closed(t)
+			})
 		}
 	}
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tidwall/gjson"
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -104,9 +106,17 @@ func load(t *testing.T, b bench, topic, codec string, partitions int, values []f
 // endOffsets gives the end offset of each partition.
 func endOffsets(t *testing.T, a *kadm.Client, topic string) (by []int64) {
 	t.Helper()
-	listed, err := a.ListEndOffsets(t.Context(), topic)
-	if err == nil {
-		err = listed.Error()
+	var listed kadm.ListedOffsets
+	var err error
+	// A topic of a moment ago may have no leader yet.
+	for deadline := time.Now().Add(10 * time.Second); ; pass(t, 10*time.Millisecond) {
+		if listed, err = a.ListEndOffsets(t.Context(), topic); err == nil {
+			err = listed.Error()
+		}
+		var answer *kerr.Error
+		if !errors.As(err, &answer) || !answer.Retriable || time.Now().After(deadline) {
+			break
+		}
 	}
 	if err != nil {
 		t.Fatalf("asking for the ends of %s: %v", topic, err)

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/tidwall/gjson"
 	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -74,7 +72,7 @@ func (in input) String() string {
 // producer of today makes: up to 1 MiB before compression, after linger at the latest.
 func load(t *testing.T, b bench, topic, codec string, partitions int, values []flight, n int64, linger time.Duration) input {
 	t.Helper()
-	topics(t, b.admin, partitions, 1, topic)
+	b.topic(t, partitions, topic)
 	c, err := kgo.NewClient(kgo.SeedBrokers(b.broker), kgo.DefaultProduceTopic(topic), kgo.ProducerBatchCompression(codecOf(codec)),
 		kgo.ProducerLinger(linger), kgo.ProducerBatchMaxBytes(1<<20), kgo.MaxBufferedRecords(100_000), kgo.MaxBufferedBytes(256<<20))
 	if err != nil {
@@ -103,20 +101,31 @@ func load(t *testing.T, b bench, topic, codec string, partitions int, values []f
 	return in
 }
 
+// topic makes a topic and waits until it can be asked for its ends: runs are timed by
+// that.
+func (b bench) topic(t *testing.T, partitions int, name string) {
+	t.Helper()
+	topics(t, b.admin, partitions, 1, name)
+	for deadline := time.Now().Add(10 * time.Second); ; pass(t, 10*time.Millisecond) {
+		listed, err := b.admin.ListEndOffsets(t.Context(), name)
+		if err == nil {
+			err = listed.Error()
+		}
+		if err == nil && len(listed[name]) == partitions {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("topic %s is not there after 10 seconds: %v", name, err)
+		}
+	}
+}
+
 // endOffsets gives the end offset of each partition.
 func endOffsets(t *testing.T, a *kadm.Client, topic string) (by []int64) {
 	t.Helper()
-	var listed kadm.ListedOffsets
-	var err error
-	// A topic of a moment ago may have no leader yet.
-	for deadline := time.Now().Add(10 * time.Second); ; pass(t, 10*time.Millisecond) {
-		if listed, err = a.ListEndOffsets(t.Context(), topic); err == nil {
-			err = listed.Error()
-		}
-		var answer *kerr.Error
-		if !errors.As(err, &answer) || !answer.Retriable || time.Now().After(deadline) {
-			break
-		}
+	listed, err := a.ListEndOffsets(t.Context(), topic)
+	if err == nil {
+		err = listed.Error()
 	}
 	if err != nil {
 		t.Fatalf("asking for the ends of %s: %v", topic, err)

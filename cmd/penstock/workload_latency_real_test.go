@@ -45,10 +45,10 @@ func (b bench) latency(t *testing.T, c *exec.Cmd, in, out string) (r run) {
 		}
 	}
 	p.pause(t, settling)
-	from, before := time.Now(), b.used()
+	from, before := time.Now(), b.used(p)
 	p.pause(t, counting)
 	until := time.Now()
-	r.broker, r.idle = before.shares(b.used())
+	r.shares = before.since(b.used(p))
 	halt()
 	n := <-sent
 	for deadline := time.Now().Add(time.Minute); reads.count.Load() < n; {

@@ -98,7 +98,7 @@ func slowServer(kind string) {
 type loop struct {
 	client *kgo.Client
 	url    string
-	queue  chan asked   // in the order of the records
+	queue  chan asked    // in the order of the records
 	slots  chan struct{} // 64 calls under way
 	web    *http.Client
 }
@@ -114,11 +114,17 @@ func handLoop(kind string, args []string) {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
 	broker, in, out, group, url := args[0], args[1], args[2], args[3], args[4]
+	// What is best for the input, measured: large fetches where it is as long as it
+	// looks; where it is compressed they open out into more than a gigabyte.
+	fetch := int32(4 << 20)
+	if args[5] != "none" {
+		fetch = 1 << 20
+	}
 	options := []kgo.Opt{
 		kgo.SeedBrokers(broker), kgo.ConsumeTopics(in), kgo.ConsumerGroup(group),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), kgo.AutoCommitMarks(), kgo.AutoCommitInterval(time.Second),
 		kgo.ProducerBatchCompression(kgo.NoCompression()), kgo.DefaultProduceTopic(out), kgo.MaxBufferedRecords(50_000),
-		kgo.FetchMaxPartitionBytes(4 << 20), kgo.BlockRebalanceOnPoll(),
+		kgo.FetchMaxPartitionBytes(fetch), kgo.BlockRebalanceOnPoll(),
 	}
 	if kind == "w4" {
 		options = append(options, kgo.ProducerLinger(0))

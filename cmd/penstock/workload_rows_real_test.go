@@ -62,7 +62,7 @@ func rows() (chosen []row) {
 	all = append(all,
 		row{name: "w3a", kind: "w3a", codec: "none", partitions: 1, stages: askStages, sink: plain, ideal: 0.95, cpu: 1.2, records: 20_000},
 		row{name: "w3b", kind: "w3b", codec: "none", partitions: 1, stages: askStages, sink: plain, ideal: 0.93, cpu: 1.2, records: 100_000},
-		row{name: "w4", kind: "w4", partitions: 4, p50: 0.9, p99: 1.2})
+		row{name: "w4", kind: "w4", codec: "none", partitions: 4, p50: 0.9, p99: 1.2})
 	for _, r := range all {
 		if r.records == 0 {
 			r.records = *recordsFlag
@@ -144,24 +144,30 @@ func (w row) rounds(t *testing.T, b bench, in input) results {
 		slices.Reverse(sides)
 	}
 	if *profileFlag != "" {
-		if err := os.MkdirAll(*profileFlag, 0o755); err != nil {
-			t.Fatal(err)
-		}
 		for _, side := range sides[:2] {
-			w.once(t, b, in, side, fmt.Sprintf("%s-%s-profiled", w.name, side), filepath.Join(*profileFlag, w.name+"-"+side))
+			w.once(t, b, in, side, fmt.Sprintf("%s-%s-profiled", w.name, side), profileName(t, w.name+"-"+side))
 		}
 	}
 	return all
 }
 
+// profileName is where the profiles of a run go.
+func profileName(t *testing.T, run string) string {
+	t.Helper()
+	if err := os.MkdirAll(*profileFlag, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(*profileFlag, run)
+}
+
 // once is one run of one side.
 func (w row) once(t *testing.T, b bench, in input, side, name, profile string) run {
 	t.Helper()
-	topics(t, b.admin, w.partitions, 1, name)
+	b.topic(t, w.partitions, name)
 	defer remove(t, b.admin, name)
 	if w.kind == "w4" {
 		source := name + "-in"
-		topics(t, b.admin, w.partitions, 1, source)
+		b.topic(t, w.partitions, source)
 		defer remove(t, b.admin, source)
 		return b.latency(t, w.command(t, b, side, source, name, "-", profile), source, name)
 	}
@@ -182,7 +188,7 @@ func (w row) once(t *testing.T, b bench, in input, side, name, profile string) r
 func (w row) command(t *testing.T, b bench, side, in, out, addr, profile string) *exec.Cmd {
 	t.Helper()
 	if side != ours {
-		return program(profile, "loop", w.kind, b.broker, in, out, out, "http://"+addr+"/")
+		return program(profile, "loop", w.kind, b.broker, in, out, out, "http://"+addr+"/", w.codec)
 	}
 	stages := w.stages
 	if w.ideal != 0 {

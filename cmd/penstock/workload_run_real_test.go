@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
@@ -27,15 +29,31 @@ type bench struct {
 	path   string // of the daemon
 }
 
+// newBench starts a broker. Topics that are deleted leave its disk at once, and not
+// after a minute.
 func newBench(t *testing.T) bench {
 	t.Helper()
 	path, err := binary()
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Deleted topics leave the disk at once, and not after a minute.
-	k := cluster(t, kafkatest.RealOptions{Throughput: true, Heap: "1g", Properties: map[string]string{"log.segment.delete.delay.ms": "1000"}})
-	return bench{broker: k.Addrs()[0], java: k.Process(1), admin: adminOf(t, k.Addrs()), path: path}
+	b := benchOf(t, cluster(t, kafkatest.RealOptions{
+		Throughput: true, Heap: "1g", Properties: map[string]string{"log.segment.delete.delay.ms": "1000"},
+	}))
+	b.path = path
+	return b
+}
+
+// benchOf is a bench on a broker that runs, without a daemon.
+func benchOf(t *testing.T, k *kafkatest.Real) bench {
+	t.Helper()
+	// A topic of a moment ago is asked for again soon.
+	c, err := kgo.NewClient(kgo.SeedBrokers(k.Addrs()...), kgo.MetadataMinAge(20*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return bench{broker: k.Addrs()[0], java: k.Process(1), admin: kadm.NewClient(c)}
 }
 
 // daemon is a command that runs the pipeline file; profile names the profiles that it
@@ -166,30 +184,43 @@ type run struct {
 	steady  float64 // the same, without the last twentieth of the records
 	cpu     float64 // microseconds of CPU a record, the whole process from start to end
 	rss     int64   // largest resident memory
-	broker  float64 // share of the machine's CPU that the broker took
-	idle    float64 // and that nobody took
+	shares  shares
 
 	ideal    float64       // records a second: W3
 	p50, p99 time.Duration // W4
 }
 
 // A usage is what has been used of the machine's CPU, in ticks.
-type usage struct{ broker, idle, all int64 }
+type usage struct{ own, broker, idle, all int64 }
 
-// used reads the usage. A field that is missing is a fault of this file, so it panics.
-func (b bench) used() (u usage) {
-	number := func(s string) int64 {
-		n, err := strconv.ParseInt(s, 10, 64)
-		if err != nil {
-			panic(err)
-		}
-		return n
+// The shares of the machine's CPU over a time, in percent: of the process that is
+// measured, of the broker, of nobody, and of all others. Where nothing is idle, others
+// take little and the broker takes most, the broker limits the rate.
+type shares struct{ own, broker, idle, others float64 }
+
+// ticks is the user and system time of a process, 0 when it has gone.
+func ticks(pid int) int64 {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
 	}
-	if text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", b.java)); err == nil {
-		// The name in parentheses may hold blanks; utime and stime are the 14th and 15th.
-		after := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
-		u.broker = number(after[11]) + number(after[12])
+	// The name in parentheses may hold blanks; utime and stime are the 14th and 15th.
+	after := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	return number(after[11]) + number(after[12])
+}
+
+// number reads a figure of the kernel's; one that is none is a fault of this file.
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		panic(err)
 	}
+	return n
+}
+
+// used gives what has been used up to now, of all and by p.
+func (b bench) used(p *child) usage {
+	u := usage{own: ticks(p.command.Process.Pid), broker: ticks(b.java)}
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		panic(err)
@@ -204,10 +235,12 @@ func (b bench) used() (u usage) {
 	return u
 }
 
-// shares gives what was used since u, as shares of all there was.
-func (u usage) shares(now usage) (broker, idle float64) {
-	all := float64(max(now.all-u.all, 1))
-	return float64(now.broker-u.broker) / all, float64(now.idle-u.idle) / all
+// since gives the shares from u to now.
+func (u usage) since(now usage) shares {
+	part := func(from, to int64) float64 { return 100 * float64(to-from) / float64(max(now.all-u.all, 1)) }
+	s := shares{own: part(u.own, now.own), broker: part(u.broker, now.broker), idle: part(u.idle, now.idle)}
+	s.others = max(100-s.own-s.broker-s.idle, 0)
+	return s
 }
 
 // timed runs c until the topic out, counted by another client, holds the want records
@@ -222,7 +255,7 @@ func (b bench) timed(t *testing.T, c *exec.Cmd, out string, in, want int64) (r r
 	for n := int64(0); n < want; {
 		p.pause(t, 10*time.Millisecond)
 		if n = stored(t, b.admin, out); n > 0 && first.IsZero() {
-			first, had, before = time.Now(), n, b.used()
+			first, had, before = time.Now(), n, b.used(p)
 		}
 		if n >= want-want/20 && most.IsZero() {
 			most, mostly = time.Now(), n
@@ -232,7 +265,7 @@ func (b bench) timed(t *testing.T, c *exec.Cmd, out string, in, want int64) (r r
 		}
 	}
 	r.seconds = time.Since(first).Seconds()
-	r.broker, r.idle = before.shares(b.used())
+	r.shares = before.since(b.used(p))
 	r.rss = p.peak()
 	cpu := p.end(t)
 	if n := stored(t, b.admin, out); n != want {

@@ -10,7 +10,8 @@ import (
 )
 
 func (r run) String() string {
-	s := fmt.Sprintf("%9.0f records/s %7.2f µs CPU a record %5d MiB  broker %2.0f %% idle %2.0f %%  %.1f s", r.rate, r.cpu, r.rss>>20, 100*r.broker, 100*r.idle, r.seconds)
+	s := fmt.Sprintf("%9.0f records/s %7.2f µs CPU a record %5d MiB  %.1f s  CPU %% own %.0f broker %.0f idle %.0f others %.0f",
+		r.rate, r.cpu, r.rss>>20, r.seconds, r.shares.own, r.shares.broker, r.shares.idle, r.shares.others)
 	if r.ideal > 0 {
 		s += fmt.Sprintf("  of ideal %.3f, steady %.3f", r.rate/r.ideal, r.steady/r.ideal)
 	}
@@ -24,8 +25,10 @@ func (r run) String() string {
 func ofRate(r run) float64   { return r.rate }
 func ofCPU(r run) float64    { return r.cpu }
 func ofPeak(r run) float64   { return float64(r.rss >> 20) }
-func ofBroker(r run) float64 { return 100 * r.broker }
-func ofIdle(r run) float64   { return 100 * r.idle }
+func ofOwn(r run) float64    { return r.shares.own }
+func ofBroker(r run) float64 { return r.shares.broker }
+func ofIdle(r run) float64   { return r.shares.idle }
+func ofOthers(r run) float64 { return r.shares.others }
 func ofIdeal(r run) float64  { return r.rate / r.ideal }
 func ofSteady(r run) float64 { return r.steady / r.ideal }
 func ofP50(r run) float64    { return float64(r.p50) / 1e6 }
@@ -109,7 +112,7 @@ type table struct {
 	cells   func(w row, all results) []string
 }
 
-const machine = "Broker and idle % of the CPU: ours; loop's"
+const machine = "% of the CPU of process, broker, nobody, others: ours; loop's"
 
 var (
 	copying = table{"Row | penstock: rate, CPU a record, peak | loop by hand | CPU | Rate | " + machine + " | Control: CPU, rate",
@@ -149,11 +152,11 @@ func (all results) times(side string) string {
 	return fmt.Sprintf("%.2f ms, %.2f ms, %.1f µs, %.0f MiB", median(r, ofP50), median(r, ofP99), median(r, ofCPU), median(r, ofPeak))
 }
 
-// busy says who took the machine: where nothing was idle and the broker took most, it
-// limits both sides.
+// busy says who took the machine.
 func (all results) busy() string {
 	part := func(side string) string {
-		return fmt.Sprintf("%.0f, %.0f", median(all[side], ofBroker), median(all[side], ofIdle))
+		r := all[side]
+		return fmt.Sprintf("%.0f, %.0f, %.0f, %.0f", median(r, ofOwn), median(r, ofBroker), median(r, ofIdle), median(r, ofOthers))
 	}
 	return part(ours) + "; " + part(byHand)
 }

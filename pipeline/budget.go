@@ -340,7 +340,7 @@ func (c *Charge) Resize(n int64) {
 
 // Add makes the charge n bytes more, or fewer, in the same way. It is for what comes on
 // top of bytes that others count in the same charge, which Resize would overwrite.
-func (c *Charge) Add(n int64) { c.grow(0, n) }
+func (c *Charge) Add(n int64) { c.grow(n) }
 
 // Split moves n bytes into a charge of their own, of the same lane, without waiting. One
 // that has been released gives one that has.

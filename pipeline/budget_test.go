@@ -293,14 +293,14 @@ func TestChargesAreSplit(t *testing.T) {
 		whole := try(t, l, 600)
 		part := whole.Split(200)
 		use(0, 600)
-		part.grow(3, 50)
+		part.grow(50)
 		part.Add(100)
 		part.Add(-40)
-		use(3, 710)
+		use(0, 710)
 		whole.Resize(10)
-		use(3, 320)
+		use(0, 320)
 		whole.Release()
-		use(3, 310)
+		use(0, 310)
 		if l.Room() == 1000 || try(t, l, 5000) != nil {
 			t.Error("a lane of which a part is in flight is taken for empty")
 		}

@@ -61,7 +61,9 @@ type Mark struct {
 // Next is the first offset after the run: past compaction gaps, control records and
 // aborted records. A batch may have no records, and no Fill then; its Next still moves
 // the mark. Charge holds the bytes taken for it from the lane and may be nil: then the
-// engine takes what the records weigh when it has them.
+// engine takes what the records weigh when it has them. Size is how many bytes wait to be
+// made records, for a source whose charges do not say it: of a lane of which much waits
+// no more is read. 0: those of Charge.
 //
 // Fill makes the next records in the places given, at most len(into), and says how many;
 // 0: there are no more. It inits each place that it uses, which holds an earlier record.
@@ -86,6 +88,7 @@ type Batch struct {
 	Fill   func(into []Record) (n int, err error)
 	Next   int64
 	Charge *Charge
+	Size   int64
 	Opaque bool
 	Free   func()
 }

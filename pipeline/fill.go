@@ -166,7 +166,7 @@ func (f *filler) take(l *Lane) {
 	for f.in != nil && made < want && f.weight < chunkBytes && len(f.ready) == 0 {
 		n := f.fill(want - made)
 		made += n
-		if n == 0 {
+		if n == 0 && f.in != nil {
 			f.over()
 		}
 	}

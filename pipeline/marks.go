@@ -54,7 +54,7 @@ func (pc *piece) prefix() (next int64, ok bool) {
 type intake struct {
 	batch  *Batch
 	charge *Charge
-	size   int64 // bytes of the charge when it came: they wait until it is filled
+	size   int64 // bytes that wait until it is filled
 	pieces int   // with records on their way
 	open   bool  // there may be more records in it
 	opaque bool  // its records have offsets from elsewhere: the mark moves behind it as a whole

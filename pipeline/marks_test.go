@@ -207,7 +207,7 @@ func TestMarksOfForeignOffsets(t *testing.T) {
 
 func TestCommitsAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		src := &memory{lanes: 1, records: 3000, gap: 10 * time.Millisecond}
+		src := &memory{lanes: 1, records: 3500, gap: 10 * time.Millisecond}
 		fails := 0
 		src.commit = func([]Mark) error {
 			if fails++; fails < 4 {
@@ -220,7 +220,7 @@ func TestCommitsAreTriedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m := src.mark(0); m != 3000 {
+		if m := src.mark(0); m != 3500 {
 			t.Errorf("mark %d", m)
 		}
 		got := log.named("commit.failed")

@@ -76,7 +76,7 @@ func (p *Pipeline) admit(b *Batch) error {
 	if in.charge == nil && b.Fill != nil {
 		in.charge, in.owed = p.budget.open(l), true
 	}
-	if in.charge != nil {
+	if in.size = b.Size; in.size == 0 && in.charge != nil {
 		in.size = in.charge.size()
 	}
 	if !l.enqueue(in) { // too late: it will be read again

@@ -3,7 +3,7 @@ GO ?= go
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-real chaos chaos-seeds workloads bench build
+.PHONY: help demo test check test-real chaos chaos-seeds workloads memory bench build
 
 help: ## print this help
 	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
@@ -31,8 +31,14 @@ chaos: ## real brokers, frozen and killed, moving leaders, daemons that come, go
 chaos-seeds: ## 1,000 seeded runs of a group under faults, in virtual time (SEEDS=n for another number; make test runs 50)
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -run TestDeliveryUnderFaults ./pipeline/kafka/kafkatest -args -chaos.seeds $(or $(SEEDS),1000)
 
-workloads: ## W1, W2 and W3a on a real broker beside a loop written by hand (not in make test; wants a quiet machine)
-	testdata/real/run.sh $(GO) real,workload -v -run Workloads ./cmd/penstock
+workloads: ## W1 to W4 on a real broker beside a loop by hand (40 minutes, a quiet machine; ROWS=w1-zstd,w4 ROUNDS=2 RECORDS=n CONTROL=1 PROFILE=dir)
+	testdata/real/run.sh $(GO) real,workload -v -timeout 180m -run TestWorkloads ./cmd/penstock -args \
+		$(if $(ROWS),-workload.rows=$(ROWS)) $(if $(ROUNDS),-workload.rounds=$(ROUNDS)) $(if $(RECORDS),-workload.records=$(RECORDS)) \
+		$(if $(CONTROL),-workload.control) $(if $(PROFILE),-workload.profile=$(abspath $(PROFILE)))
+
+memory: ## peak memory of the daemon under 64, 128 and 256 MiB, 90 cells; fails above (50 minutes; CELLS=w1,slow-4KB BUDGETS=64,128 PROFILE=dir)
+	testdata/real/run.sh $(GO) real,workload -v -timeout 180m -run 'TestMemory$$' ./cmd/penstock -args \
+		$(if $(CELLS),-memory.cells=$(CELLS)) $(if $(BUDGETS),-memory.budgets=$(BUDGETS)) $(if $(PROFILE),-workload.profile=$(abspath $(PROFILE)))
 
 bench: ## the benchmarks, each a ratio to a limit measured in the same run
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...

@@ -329,24 +329,27 @@ func BenchmarkP15(b *testing.B) {
 	var add, each, whole time.Duration
 	perm := windowed(rand.New(rand.NewPCG(1, 1)), n, 2000)
 	inOrder, anyOrder := tracked(b, n, OrderPartition), tracked(b, n, OrderKey)
-	mixed := make([]*Record, n)
+	mixed := make([]int, n)
 	for i, k := range perm {
-		mixed[i] = anyOrder.refs[k]
+		mixed[i] = k
 	}
-	round := func(tr *trackedLane, order []*Record) (took time.Duration) {
+	round := func(tr *trackedLane, order []int) (took time.Duration) {
 		l := tr.lane
 		for i := range tr.recs {
 			tr.recs[i].Offset = tr.next + int64(i)
 		}
 		tr.next += n
-		in := &intake{records: n}
-		pieces, _ := l.pieces(tr.recs, tr.next, in)
-		if !l.admit(tr.next, in, pieces) {
-			b.Fatal("not admitted")
+		items := handOver(b, l, &Batch{Fill: Records(tr.recs), Next: tr.next})
+		list := items
+		if order != nil {
+			list = make([]item, n)
+			for i, k := range order {
+				list[i] = items[k]
+			}
 		}
 		began := time.Now()
 		for i := 0; i < n; i += 256 {
-			l.finish(order[i:i+256], delivered)
+			l.finish(list[i:i+256], delivered)
 		}
 		took = time.Since(began)
 		if l.mark != tr.next {
@@ -363,7 +366,7 @@ func BenchmarkP15(b *testing.B) {
 			}
 			add += time.Since(began)
 			each += round(anyOrder, mixed)
-			whole += round(inOrder, inOrder.refs)
+			whole += round(inOrder, nil)
 		}
 	}
 	b.ReportMetric(float64(each)/float64(add), "P15-record-ratio(<=3)")
@@ -374,7 +377,6 @@ func BenchmarkP15(b *testing.B) {
 type trackedLane struct {
 	lane *Lane
 	recs []Record
-	refs []*Record
 	next int64
 }
 
@@ -385,10 +387,9 @@ func tracked(b *testing.B, n int, order Order) *trackedLane {
 	if err != nil {
 		b.Fatal(err)
 	}
-	tr := &trackedLane{lane: l, recs: make([]Record, n), refs: make([]*Record, n)}
+	tr := &trackedLane{lane: l, recs: make([]Record, n)}
 	for i := range tr.recs {
 		tr.recs[i].Init(Position{"t", 0, int64(i)}, nil, payload, nil, 0)
-		tr.refs[i] = &tr.recs[i]
 	}
 	return tr
 }

@@ -22,9 +22,12 @@ type Budget struct {
 // A member is what one pipeline has of a budget. Guarded by the budget.
 type member struct {
 	records, bytes int64
+	lanes          int           // that are open
 	blocked        bool          // while grant looks: somebody waits for bytes
 	gone           bool          // the pipeline has ended: what comes back late is not counted
 	room           chan struct{} // told when something was given back
+	starved        bool          // no record could be made for want of a place or of bytes
+	poke           func()        // told then that there are some
 }
 
 type waiter struct {
@@ -58,6 +61,13 @@ func (b *Budget) join(m *member) {
 	b.members = append(b.members, m)
 }
 
+// lanes notes how many lanes a pipeline has.
+func (b *Budget) lanes(m *member, n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m.lanes = n
+}
+
 // leave takes a pipeline out, with everything that it has not given back.
 func (b *Budget) leave(m *member) {
 	b.mu.Lock()
@@ -87,9 +97,72 @@ func (b *Budget) free(m *member) int64 {
 	return max(n, share-m.bytes)
 }
 
-// crowded says whether there is no place for further records of a member.
-func (b *Budget) crowded(m *member) bool {
-	return b.records >= b.maxRecords && m.records >= b.maxRecords/int64(2*max(len(b.members), 1))
+// places gives the records that a member may have on top of those it has, with what is
+// set aside for the others left alone, like free.
+func (b *Budget) places(m *member) int64 {
+	share := b.maxRecords / int64(2*max(len(b.members), 1))
+	n := b.maxRecords - b.records
+	for _, o := range b.members {
+		if o != m && o.records < share {
+			n -= share - o.records
+		}
+	}
+	return max(n, min(share-m.records, b.maxRecords-b.records))
+}
+
+// admit takes places for up to n further records of a lane and gives how many it got: one
+// at least for a lane that has none, so that none stands still for another (I4). Records
+// of a small budget come in small numbers, so that all lanes have some. What is taken is
+// given back by finished.
+func (b *Budget) admit(l *Lane, n int) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m := l.member
+	some := max(b.maxRecords/int64(4*max(m.lanes, 1)), 1)
+	got := min(int64(n), some, b.places(m))
+	if b.free(m) <= 0 { // what is made of bytes may need more of them
+		got = 0
+	}
+	if got <= 0 && l.records == 0 {
+		got = 1
+	}
+	if got <= 0 {
+		m.starved = true
+		return 0
+	}
+	b.count(l, got)
+	return int(got)
+}
+
+// finished gives back the places of records that have their outcome.
+func (b *Budget) finished(l *Lane, n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.count(l, -n)
+	if m := l.member; m.starved && l.records == 0 { // it gets one whatever the others have
+		m.starved = false
+		m.poke()
+	}
+	b.feed()
+}
+
+// count books records of a lane.
+func (b *Budget) count(l *Lane, n int64) {
+	l.records += n
+	if m := l.member; !m.gone {
+		m.records += n
+		b.records += n
+	}
+}
+
+// feed tells the pipelines that could make no record that there is room again.
+func (b *Budget) feed() {
+	for _, m := range b.members {
+		if m.starved && b.places(m) > 0 && b.free(m) > 0 {
+			m.starved = false
+			m.poke()
+		}
+	}
 }
 
 // room gives the bytes that a lane may take now.
@@ -98,13 +171,21 @@ func (b *Budget) room(l *Lane) int64 {
 	if l.charges == 0 {
 		return max(free, min(1<<20, b.maxBytes/16), 1)
 	}
-	if l.holds.Load() > 0 || b.crowded(l.member) {
+	if l.holds.Load() > 0 || l.unfilled.Load() >= b.ahead(l.member) {
 		return 0
 	}
 	if b.othersWait(l) {
 		free = min(free, b.maxBytes/2-l.bytes)
 	}
 	return max(free, 0)
+}
+
+const readAhead = 1 << 20
+
+// ahead is how many bytes of a lane may wait to be made records before no more of it is
+// read: they are in the cache, or in nobody's way, while they are few.
+func (b *Budget) ahead(m *member) int64 {
+	return max(min(readAhead, b.maxBytes/int64(4*max(m.lanes, 1))), 1)
 }
 
 func (b *Budget) othersWait(l *Lane) bool {
@@ -162,21 +243,27 @@ func (b *Budget) take(ctx context.Context, l *Lane, bytes int64) (*Charge, error
 
 func (b *Budget) charge(l *Lane, bytes int64) {
 	l.charges++
-	b.add(l, 0, bytes)
+	b.add(l, bytes)
 }
 
 func (b *Budget) uncharge(l *Lane, bytes int64) {
 	l.charges--
-	b.add(l, 0, -bytes)
+	b.add(l, -bytes)
 	b.grant()
 }
 
-func (b *Budget) add(l *Lane, records, bytes int64) {
+// open makes a charge of no bytes, for a batch that came without one.
+func (b *Budget) open(l *Lane) *Charge {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.charge(l, 0)
+	return &Charge{lane: l}
+}
+
+func (b *Budget) add(l *Lane, bytes int64) {
 	l.bytes += bytes
 	if m := l.member; !m.gone {
-		m.records += records
 		m.bytes += bytes
-		b.records += records
 		b.bytes += bytes
 	}
 }
@@ -222,6 +309,7 @@ func (b *Budget) grant() {
 		default:
 		}
 	}
+	b.feed()
 }
 
 // regrant looks again at who waits, after a lane has been let go.
@@ -236,7 +324,6 @@ func (b *Budget) regrant() {
 type Charge struct {
 	lane     *Lane
 	bytes    int64 // guarded by the budget, like the rest
-	records  int64
 	released bool
 }
 
@@ -247,13 +334,13 @@ func (c *Charge) Resize(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !c.released {
-		c.change(b, 0, n-c.bytes)
+		c.change(b, n-c.bytes)
 	}
 }
 
 // Add makes the charge n bytes more, or fewer, in the same way. It is for what comes on
 // top of bytes that others count in the same charge, which Resize would overwrite.
-func (c *Charge) Add(n int64) { c.grow(0, n) }
+func (c *Charge) Add(n int64) { c.grow(n) }
 
 // Split moves n bytes into a charge of their own, of the same lane, without waiting. One
 // that has been released gives one that has.
@@ -280,24 +367,31 @@ func (c *Charge) Release() {
 	}
 	c.released = true
 	c.lane.charges--
-	c.change(b, -c.records, -c.bytes)
+	c.change(b, -c.bytes)
 }
 
-// grow adds records and bytes, which may be negative, without waiting.
-func (c *Charge) grow(records, bytes int64) {
+// size is how many bytes the charge holds.
+func (c *Charge) size() int64 {
+	b := c.lane.p.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return c.bytes
+}
+
+// grow adds bytes, which may be negative, without waiting.
+func (c *Charge) grow(bytes int64) {
 	b := c.lane.p.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !c.released {
-		c.change(b, records, bytes)
+		c.change(b, bytes)
 	}
 }
 
-func (c *Charge) change(b *Budget, records, bytes int64) {
-	c.records += records
+func (c *Charge) change(b *Budget, bytes int64) {
 	c.bytes += bytes
-	b.add(c.lane, records, bytes)
-	if records < 0 || bytes < 0 || c.released { // also of a charge that held nothing any more
+	b.add(c.lane, bytes)
+	if bytes < 0 || c.released { // also of a charge that held nothing any more
 		b.grant()
 	}
 }

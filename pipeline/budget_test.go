@@ -65,20 +65,43 @@ func TestBudgetIsKept(t *testing.T) {
 	})
 }
 
+// Places for records are given out up to the budget, and one to each lane that has none.
 func TestBudgetOfRecords(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := NewBudget(100, 1<<20)
-		l := sharer(t, b, 1)[0]
-		c := try(t, l, 10)
-		c.grow(100, 0)
-		if l.Room() != 0 || try(t, l, 1) != nil {
-			t.Error("room beyond the records of the budget")
+	b := NewBudget(100, 1<<20)
+	l := sharer(t, b, 8)
+	got := 0
+	for range 100 {
+		for _, l := range l {
+			got += b.admit(l, 256)
 		}
-		c.Release()
-		if l.Room() == 0 {
-			t.Error("no room after the release")
+	}
+	if got != 100 {
+		t.Errorf("%d places of 100", got)
+	}
+	for _, l := range l {
+		if l.records == 0 || l.records > 25 {
+			t.Errorf("a lane has %d of 100 places", l.records)
 		}
-	})
+	}
+	b.finished(l[0], l[0].records)
+	for b.admit(l[1], 256) > 0 {
+	}
+	if n, _ := b.Use(); n != 100 {
+		t.Errorf("%d records", n)
+	}
+	if b.admit(l[0], 256) != 1 || b.admit(l[0], 256) != 0 {
+		t.Error("a lane with no record gets one, and no more, when the budget is spent")
+	}
+	told := 0
+	l[0].member.poke = func() { told++ }
+	b.finished(l[1], 1) // 100 are left
+	if told != 0 {
+		t.Error("told that there is room, and there is none")
+	}
+	b.finished(l[1], 1)
+	if told != 1 || b.admit(l[0], 256) != 1 {
+		t.Errorf("told %d times that there is room", told)
+	}
 }
 
 // A waiter is served as soon as there is room, in turn, and the source is told.
@@ -215,7 +238,7 @@ func TestGrowthIsCharged(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if most < 10*(10_000+recordSize) {
+		if most < 10*(10_000+placeSize) {
 			t.Errorf("%d bytes charged for ten records of 10 kB", most)
 		}
 		if r, n := b.Use(); r != 0 || n != 0 {
@@ -270,14 +293,14 @@ func TestChargesAreSplit(t *testing.T) {
 		whole := try(t, l, 600)
 		part := whole.Split(200)
 		use(0, 600)
-		part.grow(3, 50)
+		part.grow(50)
 		part.Add(100)
 		part.Add(-40)
-		use(3, 710)
+		use(0, 710)
 		whole.Resize(10)
-		use(3, 320)
+		use(0, 320)
 		whole.Release()
-		use(3, 310)
+		use(0, 310)
 		if l.Room() == 1000 || try(t, l, 5000) != nil {
 			t.Error("a lane of which a part is in flight is taken for empty")
 		}

@@ -22,9 +22,9 @@ type chunk struct {
 	taken  atomic.Int64 // when a worker took it, in nanoseconds since the start
 
 	mu    sync.Mutex // guards recs against a reader of the whole pipeline
-	recs  []*Record
-	from  int       // where the rest begins, when it is taken one by one
-	spare []*Record // for the next recs
+	recs  []item
+	from  int    // where the rest begins, when it is taken one by one
+	spare []item // for the next recs
 
 	cursor     atomic.Int32  // the record at work, or a little before
 	place      atomic.Uint32 // index of the step and what happens there
@@ -42,14 +42,108 @@ var stateNames = [...]string{"queued", "running", "waiting for its turn"}
 
 func (c *chunk) at(step int, state uint32) { c.place.Store(uint32(step)<<8 | state) }
 
-// A roll holds all chunks that are under way, and those that may be used again.
+// A roll holds all chunks that are under way, and the chunks and blocks that may be used
+// again.
 type roll struct {
 	mu   sync.Mutex
 	head chunk // of a ring
 	free []*chunk
+
+	charge func(bytes int64) // what the blocks take
+	tell   func()            // that there are many to be tidied
+	blocks []*block          // free, the last used last
+	used   int               // blocks that are not free
+	dirty  int               // of the free ones
 }
 
-func (r *roll) init() { r.head.next, r.head.prev = &r.head, &r.head }
+func (r *roll) init(charge func(bytes int64), tell func()) {
+	r.head.next, r.head.prev = &r.head, &r.head
+	r.charge, r.tell = charge, tell
+}
+
+// block gives a block with all its places free.
+func (r *roll) block() *block {
+	r.mu.Lock()
+	r.used++
+	if n := len(r.blocks); n > 0 {
+		b := r.blocks[n-1]
+		r.blocks[n-1] = nil
+		r.blocks = r.blocks[:n-1]
+		if b.dirty {
+			b.dirty = false
+			r.dirty--
+		}
+		r.mu.Unlock()
+		b.reset()
+		b.refs.Store(1)
+		return b
+	}
+	r.mu.Unlock()
+	r.charge(blockSize)
+	b := new(block)
+	b.refs.Store(1)
+	return b
+}
+
+const (
+	// spareBlocks are kept beside as many as are in use: a write that ends frees many at
+	// once, and the next needs as many soon.
+	spareBlocks = 64
+	// dirtyBlocks may go on pointing to bytes that nobody has any more: they are about
+	// to be used again, and clearing them would cost more than finishing their records
+	// does (BenchmarkP15).
+	dirtyBlocks = 32
+)
+
+// putBlock takes a block back of which no piece has records any more.
+func (r *roll) putBlock(b *block) {
+	b.dirty = b.bytes <= heavyBlock
+	if !b.dirty {
+		b.tidy()
+	}
+	r.mu.Lock()
+	r.used--
+	keep := len(r.blocks) < r.used+spareBlocks
+	if keep {
+		r.blocks = append(r.blocks, b)
+		if b.dirty {
+			r.dirty++
+		}
+	}
+	tell := r.dirty > dirtyBlocks
+	r.mu.Unlock()
+	if !keep {
+		r.charge(-b.size())
+	}
+	if tell {
+		r.tell()
+	}
+}
+
+// tidy lets the bytes go that free blocks still point to. It comes from the filler, when
+// it has nothing better to do.
+func (r *roll) tidy() {
+	for {
+		r.mu.Lock()
+		var b *block
+		for i := len(r.blocks) - 1; i >= 0 && r.dirty > 0; i-- {
+			if r.blocks[i].dirty {
+				b = r.blocks[i]
+				r.blocks = append(r.blocks[:i], r.blocks[i+1:]...)
+				r.dirty--
+				break
+			}
+		}
+		r.mu.Unlock()
+		if b == nil {
+			return
+		}
+		b.tidy()
+		r.mu.Lock()
+		r.blocks = append([]*block{b}, r.blocks...)
+		r.mu.Unlock()
+	}
+}
 
 // make gives an empty chunk of a lane.
 func (r *roll) make(l *Lane) *chunk {
@@ -58,7 +152,7 @@ func (r *roll) make(l *Lane) *chunk {
 	if n := len(r.free); n > 0 {
 		c, r.free = r.free[n-1], r.free[:n-1]
 	} else {
-		c = &chunk{recs: make([]*Record, 0, chunkRecords), spare: make([]*Record, 0, chunkRecords)}
+		c = &chunk{recs: make([]item, 0, chunkRecords), spare: make([]item, 0, chunkRecords)}
 	}
 	c.lane = l
 	c.prev, c.next = r.head.prev, &r.head
@@ -77,21 +171,35 @@ func (r *roll) drop(c *chunk) {
 	r.mu.Lock()
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.prev, c.next = nil, nil
-	if cap(c.recs) == chunkRecords && cap(c.spare) == chunkRecords && len(r.free) < 256 {
+	if cap(c.recs) == chunkRecords && cap(c.spare) == chunkRecords && len(r.free) < 64 {
 		r.free = append(r.free, c)
 	}
 	r.mu.Unlock()
 }
 
+// sweep gives up the chunks that nobody has: those that were left between two steps when
+// the pipeline was given up. It comes when no worker is left.
+func (p *Pipeline) sweep() {
+	for {
+		p.roll.mu.Lock()
+		c := p.roll.head.next
+		p.roll.mu.Unlock()
+		if c == &p.roll.head {
+			return
+		}
+		p.lose(c)
+	}
+}
+
 // set replaces the records of a chunk.
-func (c *chunk) set(recs []*Record) {
+func (c *chunk) set(recs []item) {
 	c.mu.Lock()
 	c.recs, c.spare = recs, c.recs[:0]
 	c.mu.Unlock()
 }
 
 // take empties the chunk. The records it gives are valid until the chunk is dropped.
-func (c *chunk) take() []*Record {
+func (c *chunk) take() []item {
 	recs := c.recs
 	c.set(c.spare[:0])
 	return recs
@@ -132,6 +240,11 @@ func (q *pipe) send(c *chunk) (waited time.Duration, ok bool) {
 
 // receive gives the next chunk; false when there will be none.
 func (q *pipe) receive() (*chunk, bool) {
+	select { // what is there has to get its outcome, also when the pipeline has been given up
+	case c, ok := <-q.ch:
+		return c, ok
+	default:
+	}
 	select {
 	case c, ok := <-q.ch:
 		return c, ok

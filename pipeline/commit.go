@@ -84,8 +84,8 @@ func (l *Lane) unsaved() (Mark, bool) {
 // unsavedMark does the same with the lane's lock held.
 func (l *Lane) unsavedMark() (next int64, ok bool) {
 	next = l.mark
-	if len(l.ring) > 0 {
-		if within, ok := l.ring[0].prefix(); ok {
+	if l.ring.len() > 0 {
+		if within, ok := l.ring.peek().prefix(); ok {
 			next = max(next, within)
 		}
 	}

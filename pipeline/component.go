@@ -61,7 +61,9 @@ type Mark struct {
 // Next is the first offset after the run: past compaction gaps, control records and
 // aborted records. A batch may have no records, and no Fill then; its Next still moves
 // the mark. Charge holds the bytes taken for it from the lane and may be nil: then the
-// engine takes what the records weigh when it has them.
+// engine takes what the records weigh when it has them. Size is how many bytes wait to be
+// made records, for a source whose charges do not say it: of a lane of which much waits
+// no more is read. 0: those of Charge.
 //
 // Fill makes the next records in the places given, at most len(into), and says how many;
 // 0: there are no more. It inits each place that it uses, which holds an earlier record.
@@ -74,6 +76,10 @@ type Mark struct {
 // block. An error stops the pipeline like one of Read; the records that came with it
 // count. What a policy skips, Fill skips and reports.
 //
+// Opaque says that the offsets of its records are not the lane's, as those of a recording
+// are not its lines: then the mark moves behind the batch as a whole. Else they ascend,
+// below Next.
+//
 // Free, when not nil, is called once, when the last record of the batch has its
 // outcome, or when the batch is given up unread: every byte that its records point to
 // may be used again. It must not block.
@@ -82,6 +88,8 @@ type Batch struct {
 	Fill   func(into []Record) (n int, err error)
 	Next   int64
 	Charge *Charge
+	Size   int64
+	Opaque bool
 	Free   func()
 }
 
@@ -189,6 +197,14 @@ type Transactor interface {
 	// Abort undoes what has not been committed. All lanes end; the source reopens
 	// them at their committed offset.
 	Abort(ctx context.Context) error
+}
+
+// A OneTimer is a Source that may not be able to read again what it has handed over: a
+// pipe, standard input. When the pipeline is told to stop, everything that it has handed
+// over is finished first; what another source has handed over and nobody has begun is
+// handed back.
+type OneTimer interface {
+	ReadsOnce() bool
 }
 
 // A Pinger can be probed at start-up and by `penstock check --connect`. The error

@@ -57,10 +57,10 @@ type cpuWorker struct {
 	s     *cpuStep
 	c     *chunk
 	i     int
-	moved bool      // a record has left the chunk, or has become several
-	out   []*Record // what goes on then, in order
+	moved bool   // a record has left the chunk, or has become several
+	out   []item // what goes on then, in order
 
-	dropped, lost []*Record
+	dropped, lost []item
 	failed        int
 	entered       int64
 	t             tally
@@ -122,45 +122,45 @@ func (w *cpuWorker) run() {
 		if w.i&w.mask == 0 {
 			c.cursor.Store(int32(w.i))
 		}
-		rec := recs[w.i]
+		it := recs[w.i]
 		if slow {
-			w.slowly(ctx, rec)
+			w.slowly(ctx, it)
 			continue
 		}
-		if err := s.conf.Stage.Process(ctx, rec); err != nil {
-			w.take(rec, err)
+		if err := s.conf.Stage.Process(ctx, it.rec); err != nil {
+			w.take(it, err)
 			continue
 		}
-		if d := rec.regrow(); d != 0 {
-			w.grow(rec, d)
+		if it.rec.touched {
+			w.grow(it, it.regrow())
 		}
 		if w.moved {
-			w.out = append(w.out, rec)
+			w.out = append(w.out, it)
 		}
 	}
 }
 
 // slowly is the rarer work on a record.
-func (w *cpuWorker) slowly(ctx context.Context, rec *Record) {
+func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	s := w.s
-	if rec.eng.fail != nil {
-		w.keep(rec)
+	if it.fail != nil {
+		w.keep(it)
 		return
 	}
 	if s.conf.OnError == OnErrorPass {
-		w.before.save(rec)
+		w.before.save(it.rec)
 	}
 	if s.undoer != nil {
-		rec.enter(s.stepCore)
+		it.enter(s.stepCore)
 	}
 	var err error
 	if s.conf.Stage != nil {
-		err = s.conf.Stage.Process(ctx, rec)
+		err = s.conf.Stage.Process(ctx, it.rec)
 	} else {
 		w.cut.parts = w.cut.parts[:0]
-		err = s.conf.Splitter.Split(ctx, rec, w.emit)
+		err = s.conf.Splitter.Split(ctx, it.rec, w.emit)
 	}
-	w.take(rec, err)
+	w.take(it, err)
 }
 
 // trouble hears of a panic in the record at the cursor.
@@ -168,50 +168,48 @@ func (w *cpuWorker) trouble(err *PanicError) {
 	if w.c == nil || w.i >= len(w.c.recs) {
 		return
 	}
-	rec := w.c.recs[w.i]
-	w.take(rec, err)
+	it := w.c.recs[w.i]
+	w.take(it, err)
 	w.i++
 }
 
 // take puts a record where its result belongs.
-func (w *cpuWorker) take(rec *Record, err error) {
+func (w *cpuWorker) take(it item, err error) {
 	if err == nil && w.s.conf.Splitter != nil {
-		w.split(rec)
+		w.split(it)
 		return
 	}
 	if err != nil {
-		j := w.s.judge(rec, err, 1, ReasonPermanent, w.c.lane.calls.Err() != nil, &w.t)
+		j := w.s.judge(it.rec, err, 1, ReasonPermanent, w.c.lane.calls.Err() != nil, &w.t)
 		switch j.verdict {
 		case drop:
 			w.remove()
-			w.dropped = append(w.dropped, rec)
+			w.dropped = append(w.dropped, it)
 			return
 		case lost:
 			w.remove()
-			w.lost = append(w.lost, rec)
+			w.lost = append(w.lost, it)
 			return
 		case fail:
-			rec.eng.fail = j.fail
+			it.fail = j.fail
 			w.failed++
-			w.keep(rec)
+			w.keep(it)
 			return
 		}
 		if j.restore {
 			w.c.mu.Lock() // somebody may be looking at its position
-			w.before.restore(rec)
+			w.before.restore(it.rec)
 			w.c.mu.Unlock()
 		}
 	}
-	if d := rec.regrow(); d != 0 {
-		w.grow(rec, d)
-	}
-	w.keep(rec)
+	w.grow(it, it.regrow())
+	w.keep(it)
 }
 
 // keep lets a record go on. As long as all do, the chunk stays as it is.
-func (w *cpuWorker) keep(rec *Record) {
+func (w *cpuWorker) keep(it item) {
 	if w.moved {
-		w.out = append(w.out, rec)
+		w.out = append(w.out, it)
 	}
 }
 
@@ -223,22 +221,25 @@ func (w *cpuWorker) remove() {
 	}
 }
 
-func (w *cpuWorker) split(rec *Record) {
+func (w *cpuWorker) split(it item) {
 	w.remove()
-	weight, ok := w.cut.family(rec)
+	weight, ok := w.cut.family(it)
 	if !ok {
 		w.t.filtered++
-		w.dropped = append(w.dropped, rec)
+		w.dropped = append(w.dropped, it)
 		return
 	}
 	w.t.created += int64(len(w.cut.parts) - 1)
 	w.out = append(w.out, w.cut.parts...)
-	w.grow(rec, weight)
+	w.grow(it, weight)
 }
 
 // grow charges what records have gained, once for each batch.
-func (w *cpuWorker) grow(rec *Record, d int64) {
-	if in := rec.eng.piece.from; in != w.grownBy {
+func (w *cpuWorker) grow(it item, d int64) {
+	if d == 0 {
+		return
+	}
+	if in := it.piece.from; in != w.grownBy {
 		w.charge()
 		w.grownBy = in
 	}
@@ -247,7 +248,7 @@ func (w *cpuWorker) grow(rec *Record, d int64) {
 
 func (w *cpuWorker) charge() {
 	if w.grown != 0 {
-		w.grownBy.charge.grow(0, w.grown)
+		w.grownBy.charge.grow(w.grown)
 	}
 	w.grownBy, w.grown = nil, 0
 }

@@ -33,7 +33,8 @@ const maxError = 1 << 10
 // topic refuses a time of more than an hour ahead, as that of a record in microseconds
 // is. A dead letter that kept it would be refused like the record, and the pipeline,
 // which never drops one, would stop there at every start.
-func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
+func (p *Pipeline) letter(it item, why *failure, of *family) item {
+	r := it.rec
 	key, value, came := r.Original()
 	headers := make([]Header, 0, len(came)+12)
 	headers = append(headers, came...)
@@ -57,9 +58,8 @@ func (p *Pipeline) letter(r *Record, why *failure, of *family) *Record {
 	if why.parts > 1 {
 		add(headerFailures, strconv.Itoa(why.parts))
 	}
-	d := new(Record)
-	d.Init(r.Position, key, value, headers, why.at.UnixMilli())
-	d.eng = engineState{piece: r.eng.piece, origin: r, family: of, dead: true}
+	d := item{new(Record), &track{piece: it.piece, origin: &it, family: of, dead: true}}
+	d.rec.Init(r.Position, key, value, headers, why.at.UnixMilli())
 	d.measure()
 	return d
 }
@@ -76,4 +76,4 @@ func clip(s string, n int) string {
 }
 
 // post sends a dead letter on its way, in the order of its lane.
-func (p *Pipeline) post(l *Lane, d *Record) { p.dead.enqueue(l, []*Record{d}) }
+func (p *Pipeline) post(l *Lane, d item) { p.dead.enqueue(l, []item{d}) }

@@ -21,12 +21,12 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 		p.opts.Name = "late-flights"
 		r := &Record{}
 		r.Init(Position{"flights", 3, 4711}, []byte("JFK"), []byte(`{"a":1}`), []Header{{"trace", []byte("x")}, {"trace", nil}}, 1234)
-		r.eng.piece = &piece{lane: l}
+		it := item{r, &track{piece: &piece{lane: l}}}
 		_ = r.Set("a", []byte("2"))
 		r.SetKey(nil)
 		at := time.Date(2026, 11, 20, 13, 0, 0, 7_900_000, time.FixedZone("", 3600))
 		why := &failure{step: "weather", reason: "http_404", err: Permanent(detailed{errors.New("asking: " + strings.Repeat("é", 600))}), attempts: 5, parts: 1, at: at}
-		d := p.letter(r, why, nil)
+		d := p.letter(it, why, nil).rec
 		if string(d.Key()) != "JFK" || string(d.Value()) != `{"a":1}` || d.Position != r.Position || d.Time != at.UnixMilli() {
 			t.Errorf("%+v", d)
 		}

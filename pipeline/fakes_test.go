@@ -215,21 +215,27 @@ type stored struct {
 	at      time.Time
 }
 
+// laneOf is the lane that a record of the source memory came in.
+func laneOf(r *Record) string { return r.Topic + "/" + strconv.Itoa(int(r.Partition)) }
+
+// destination is where a record goes in a sink that stores some of a write.
+func destination(r *Record) uint8 { return uint8(r.Offset % 3) }
+
 func (c *collect) Write(ctx context.Context, recs []*Record) error {
-	lane := recs[0].eng.piece.lane
+	lane := laneOf(recs[0])
 	c.mu.Lock()
 	if c.writing == nil {
 		c.writing = map[string]bool{}
 	}
-	if c.writing[lane.name] {
+	if c.writing[lane] {
 		c.mu.Unlock()
 		return Fatal(errors.New("two writes of one lane at a time"))
 	}
-	c.writing[lane.name] = true
+	c.writing[lane] = true
 	c.mu.Unlock()
 	defer func() {
 		c.mu.Lock()
-		c.writing[lane.name] = false
+		c.writing[lane] = false
 		c.mu.Unlock()
 	}()
 	var err error
@@ -250,13 +256,13 @@ func (c *collect) Write(ctx context.Context, recs []*Record) error {
 	defer c.mu.Unlock()
 	c.batches = append(c.batches, len(recs))
 	for i, r := range recs {
-		if r.eng.piece.lane != lane {
+		if laneOf(r) != lane {
 			return Fatal(errors.New("records of two lanes in one write"))
 		}
 		if bad[i] {
 			continue
 		}
-		s := stored{r.Position, r.Part, r.eng.index % 3, string(r.Key()), string(r.Value()), map[string]string{}, time.Now()}
+		s := stored{r.Position, r.Part, destination(r), string(r.Key()), string(r.Value()), map[string]string{}, time.Now()}
 		for _, h := range r.Headers() {
 			s.headers[h.Name] = string(h.Value)
 		}

@@ -111,7 +111,7 @@ func guarded(f func() error) (err error) {
 func (p *Pipeline) sound(f func()) {
 	defer func() {
 		if v := recover(); v != nil {
-			_ = p.broken(v)
+			_ = p.panicIn(v)
 		}
 	}()
 	f()
@@ -120,8 +120,8 @@ func (p *Pipeline) sound(f func()) {
 // spawn is sound in a goroutine.
 func (p *Pipeline) spawn(f func()) { go p.sound(f) }
 
-// broken stops the pipeline because the engine panicked, and gives the error.
-func (p *Pipeline) broken(v any) error {
+// panicIn stops the pipeline because the engine panicked, and gives the error.
+func (p *Pipeline) panicIn(v any) error {
 	err := &PanicError{Value: v, Stack: debug.Stack()}
 	p.panicked("engine", &Record{}, err)
 	p.stop(fmt.Errorf("running the engine: %w", err))

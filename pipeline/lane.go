@@ -34,16 +34,27 @@ type Lane struct {
 	bytes   int64 // charged; guarded by the budget, like charges
 	charges int
 
+	unfilled atomic.Int64 // bytes that wait to be made records
+	records  int64        // of the source, under way; guarded by the budget
+	queued   bool         // to be filled; guarded by the filler, like
+	block    *block       // whose places are given out next, while busy; else the lane's
+	each     int          // bytes that a record had in the last fill
+
 	mu        sync.Mutex
-	ring      []*piece // that the mark has not passed, in order
-	seq       uint64   // of the next piece
-	read      int64    // the first offset that has not been handed over; the reader's
+	waiting   fifo[*intake] // batches of which not all records are made
+	filling   *intake       // that the filler has; the first of waiting
+	busy      bool          // the filler is at the lane
+	ring      fifo[*piece]  // that the mark has not passed, in order
+	spare     []*piece
+	seq       uint64 // of the next piece
+	read      int64  // the first offset that has not been handed over
 	mark      int64
 	committed int64
-	dirtyAt   time.Time // when a mark moved first after the last commit
-	inFlight  int64     // records without an outcome, counted on their own
-	lost      int64     // that were abandoned
-	ending    bool
+	dirtyAt   time.Time     // when a mark moved first after the last commit
+	inFlight  int64         // records without an outcome, counted on their own
+	lost      int64         // that were abandoned
+	ending    bool          // no further batch is taken
+	shut      bool          // nor any further record made
 	frozen    bool          // outcomes that come now go nowhere (I8)
 	fenced    bool          // and nothing is committed any more
 	idle      chan struct{} // closed when nothing is in flight, made by whoever waits for it
@@ -83,11 +94,12 @@ func (l *Lane) hold() { l.holds.Add(1) }
 func (l *Lane) release() {
 	if l.holds.Add(-1) == 0 {
 		l.p.budget.regrant()
+		l.p.fill.poke()
 	}
 }
 
 // Ended is closed when the lane is over: by End, or by the engine. Batches of it
-// that are still handed over are dropped, as abandoned, and freed. When it was the
+// that are still handed over, or wait to be filled, are dropped unread, and freed. When it was the
 // engine, open a new lane at the committed offset.
 func (l *Lane) Ended() <-chan struct{} { return l.ended }
 
@@ -110,11 +122,15 @@ func (l *Lane) End(ctx context.Context) (EndReport, error) {
 		l.mu.Unlock()
 		return EndReport{}, nil
 	}
-	l.close()
+	l.close(!l.p.readsOnce())
 	report := EndReport{InFlight: int(l.inFlight)}
 	before := l.lost
 	idle := l.whenIdle()
+	shut := l.shut
 	l.mu.Unlock()
+	if shut {
+		l.unread()
+	}
 	l.p.wake()
 
 	var err error
@@ -138,12 +154,20 @@ func (l *Lane) End(ctx context.Context) (EndReport, error) {
 	return report, nil
 }
 
-// close admits no further batch. The lane's lock is held.
-func (l *Lane) close() {
+// close admits no further batch; with shut no further record of those that wait either.
+// The lane's lock is held.
+func (l *Lane) close(shut bool) {
 	if !l.ending {
 		l.ending = true
 		close(l.closing)
 	}
+	l.shut = l.shut || shut
+}
+
+// isIdle says whether nothing is in flight, and nothing will be once the lane is closed.
+// The lane's lock is held.
+func (l *Lane) isIdle() bool {
+	return l.inFlight == 0 && (l.shut || l.waiting.len() == 0)
 }
 
 // whenIdle gives a channel that is closed when nothing is in flight. The lane's lock
@@ -151,7 +175,7 @@ func (l *Lane) close() {
 func (l *Lane) whenIdle() <-chan struct{} {
 	if l.idle == nil {
 		l.idle = make(chan struct{})
-		if l.inFlight == 0 {
+		if l.isIdle() {
 			close(l.idle)
 		}
 	}
@@ -162,7 +186,7 @@ func (l *Lane) whenIdle() <-chan struct{} {
 // go nowhere from here on. With fence nothing is committed any more either (I8).
 func (l *Lane) give(fence bool) int64 {
 	l.mu.Lock()
-	l.close()
+	l.close(true)
 	n := int64(0)
 	if !l.frozen {
 		l.frozen = true
@@ -185,6 +209,7 @@ func (l *Lane) give(fence bool) int64 {
 	l.mu.Unlock()
 	l.cancel()
 	l.hangUp()
+	l.unread()
 	if n > 0 {
 		l.p.settled()
 	}
@@ -233,6 +258,7 @@ func (e engine) Lane(ctx context.Context, name string, committed int64) (*Lane, 
 		return nil, 0, errStopping
 	}
 	p.lanes = append(p.lanes, l)
+	p.budget.lanes(&p.member, len(p.lanes))
 	return l, from, nil
 }
 
@@ -254,6 +280,7 @@ func (p *Pipeline) forget(l *Lane) {
 	p.mu.Lock()
 	if i := slices.Index(p.lanes, l); i >= 0 {
 		p.lanes = slices.Delete(p.lanes, i, i+1)
+		p.budget.lanes(&p.member, len(p.lanes))
 	}
 	p.mu.Unlock()
 	for _, s := range p.steps {

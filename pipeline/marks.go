@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// A piece is an entry of a lane's ring of marks: a run of records that left the
-// source together, at most as many as travel together. Guarded by the lane.
+// A piece is an entry of a lane's ring of marks: a run of records of one batch that were
+// made together, at most as many as travel together. Guarded by the lane. It is used
+// again once the mark has passed it and its records are done.
 type piece struct {
 	lane   *Lane
 	seq    uint64                    // counts the pieces of the lane
@@ -14,13 +15,17 @@ type piece struct {
 	left   int                       // records, as the source counts them, that are on their way
 	shared bool                      // parts or dead letters are of it
 	lost   bool                      // one was abandoned: no mark passes it (I5)
+	inRing bool                      // the mark has not passed it
 	done   [chunkRecords / 64]uint64 // which have another outcome, unless all have
 	size   int
 	// Where its records stand, when that is known: from first without a gap, or at.
 	first int64
+	gaps  bool
 	at    []int64
 	from  *intake
 	read  time.Time
+	// The blocks that hold its records.
+	blocks []*block
 }
 
 // prefix gives the mark that stands in the piece: before its first record without an
@@ -37,7 +42,7 @@ func (pc *piece) prefix() (next int64, ok bool) {
 	switch {
 	case n == 0 || n >= pc.size || pc.next < 0:
 		return 0, false
-	case pc.at != nil:
+	case pc.gaps:
 		return pc.at[n], true
 	case pc.first >= 0:
 		return pc.first + int64(n), true
@@ -45,30 +50,36 @@ func (pc *piece) prefix() (next int64, ok bool) {
 	return 0, false
 }
 
-// An intake is one batch as the source handed it over.
+// An intake is one batch as the source handed it over. Guarded by the lane.
 type intake struct {
-	pieces  int // with records on their way
-	records int64
-	charge  *Charge
-	free    func()
+	batch  *Batch
+	charge *Charge
+	size   int64 // bytes that wait until it is filled
+	pieces int   // with records on their way
+	open   bool  // there may be more records in it
+	opaque bool  // its records have offsets from elsewhere: the mark moves behind it as a whole
+	owed   bool  // it came without a charge: what its records weigh is charged as they are made
+	empty  bool  // no record has been made of it
+	last   int64 // offset of the last record that was made of it
 }
 
+// release gives back what a batch holds. Nobody has any of its records.
 func (in *intake) release() {
 	if in.charge != nil {
 		in.charge.Release()
 	}
-	if in.free != nil {
-		in.free()
+	if in.batch.Free != nil {
+		in.batch.Free()
 	}
 }
 
 // A family is what one record of the source has become in splits. Guarded by the
 // lane.
 type family struct {
-	record *Record // as the source gave it
-	left   int     // parts on their way
-	failed int     // parts that were rejected
-	lost   bool    // a part was abandoned
+	record item // as the source gave it
+	left   int  // parts on their way
+	failed int  // parts that were rejected
+	lost   bool // a part was abandoned
 	fail   *failure
 	parts  []int32 // that each step has numbered; of the one that sends behind it
 }
@@ -87,8 +98,10 @@ const (
 // what is to be done without the lane's lock.
 type closing struct {
 	now     time.Time
-	freed   []*intake
-	letters []*Record
+	passed  []*piece  // whose records are done
+	freed   []*intake // of which the last piece is done
+	letters []item
+	sources int64 // records of the source that are done
 	undone  []undoing
 	moved   bool
 	ended   int64
@@ -106,7 +119,7 @@ type ageRun struct {
 
 // finish gives records of the lane their outcome, or that of one of their sinks. The
 // engine does not touch them afterwards.
-func (l *Lane) finish(recs []*Record, o outcome) {
+func (l *Lane) finish(recs []item, o outcome) {
 	if len(recs) == 0 {
 		return
 	}
@@ -118,21 +131,21 @@ func (l *Lane) finish(recs []*Record, o outcome) {
 		}
 	}
 	for i := 0; i < len(recs); {
-		pc := recs[i].eng.piece
+		pc := recs[i].piece
 		if n := l.whole(recs[i:], pc); n > 0 && o != abandoned { // one acknowledgement
 			l.count(o, int64(n), pc.read, &c)
 			l.passed(pc, recs[i:i+n], o, &c)
 			i += n
 			continue
 		}
-		if recs[i].eng.shared() {
+		if recs[i].shared() {
 			l.finishOne(recs[i], o, &c)
 			i++
 			continue
 		}
 		first := i
 		for i++; i < len(recs); i++ {
-			if e := &recs[i].eng; e.piece != pc || e.shared() {
+			if e := recs[i].track; e.piece != pc || e.shared() {
 				break
 			}
 		}
@@ -143,16 +156,16 @@ func (l *Lane) finish(recs []*Record, o outcome) {
 }
 
 // shared says whether others have to do with the record's outcome.
-func (e *engineState) shared() bool {
-	return e.refs != 0 || e.family != nil || e.origin != nil
+func (t *track) shared() bool {
+	return t.refs != 0 || t.family != nil || t.origin != nil
 }
 
 // whole says how many of the records at the head are all that is left of a piece,
 // when that can be told without looking at each: with one sink, and the order of the
 // lane, they stand together. What is abandoned comes in any order.
-func (l *Lane) whole(recs []*Record, pc *piece) int {
+func (l *Lane) whole(recs []item, pc *piece) int {
 	n := pc.left
-	if pc.shared || !l.p.simple || n > len(recs) || recs[n-1].eng.piece != pc {
+	if pc.shared || !l.p.simple || n > len(recs) || recs[n-1].piece != pc {
 		return 0
 	}
 	return n
@@ -191,54 +204,57 @@ func (l *Lane) count(o outcome, n int64, read time.Time, c *closing) {
 }
 
 // passed takes records of a piece off their way.
-func (l *Lane) passed(pc *piece, recs []*Record, o outcome, c *closing) {
+func (l *Lane) passed(pc *piece, recs []item, o outcome, c *closing) {
 	switch {
 	case o == abandoned:
 		pc.lost = true
 	case !l.frozen && (len(recs) < pc.left || pc.lost):
 		for _, r := range recs {
-			pc.done[r.eng.index/64] |= 1 << (r.eng.index % 64)
+			pc.done[r.index/64] |= 1 << (r.index % 64)
 		}
 	}
+	c.sources += int64(len(recs))
 	if pc.left -= len(recs); pc.left > 0 {
 		return
 	}
-	if pc.from.pieces--; pc.from.pieces == 0 {
-		c.freed = append(c.freed, pc.from)
+	c.passed = append(c.passed, pc)
+	in := pc.from
+	if in.pieces--; in.pieces == 0 && !in.open {
+		c.freed = append(c.freed, in)
 	}
 }
 
 // finishOne does what finish does for a record that several sinks or parts share.
-func (l *Lane) finishOne(rec *Record, o outcome, c *closing) {
-	r, f := rec, rec.eng.family
-	if r.eng.origin != nil {
-		r = r.eng.origin
+func (l *Lane) finishOne(rec item, o outcome, c *closing) {
+	r, f := rec, rec.family
+	if r.origin != nil {
+		r = *r.origin
 	}
 	if o == abandoned {
-		r.eng.lost = true
+		r.lost = true
 	}
-	if r.eng.refs > 0 {
-		if r.eng.refs--; r.eng.refs > 0 {
+	if r.refs > 0 {
+		if r.refs--; r.refs > 0 {
 			return
 		}
 	}
 	switch {
-	case r.eng.lost:
+	case r.lost:
 		o = abandoned
-	case r.eng.queued:
+	case r.queued:
 		o = rejected
 	}
-	read := r.eng.piece.read
+	read := r.piece.read
 	switch {
 	case f == nil:
 		l.count(o, 1, read, c)
-		l.passed(r.eng.piece, []*Record{r}, o, c)
-	case rec.eng.dead: // of the whole family
+		l.passed(r.piece, []item{r}, o, c)
+	case rec.dead: // of the whole family
 		l.count(o, int64(f.failed), read, c)
 		if f.lost {
 			o = abandoned
 		}
-		l.passed(r.eng.piece, []*Record{r}, o, c)
+		l.passed(r.piece, []item{r}, o, c)
 	default:
 		if o != rejected { // the failed ones are counted when their dead letter is durable
 			l.count(o, 1, read, c)
@@ -258,7 +274,7 @@ func (l *Lane) familyDone(f *family, c *closing) {
 		if f.lost {
 			o = abandoned
 		}
-		l.passed(f.record.eng.piece, []*Record{f.record}, o, c)
+		l.passed(f.record.piece, []item{f.record}, o, c)
 	default:
 		f.fail.parts = f.failed
 		c.letters = append(c.letters, l.p.letter(f.record, f.fail, f))
@@ -268,25 +284,25 @@ func (l *Lane) familyDone(f *family, c *closing) {
 // reject begins the end of a record that failed for good in a step or in one of its
 // sinks: its dead letter is sent on its way, and the one who rejects it is done with
 // it.
-func (l *Lane) reject(rec *Record, why *failure) {
+func (l *Lane) reject(rec item, why *failure) {
 	c := closing{now: time.Now()}
 	l.mu.Lock()
 	c.undo(rec)
 	r := rec
-	if r.eng.origin != nil {
-		r = r.eng.origin
+	if r.origin != nil {
+		r = *r.origin
 	}
-	if !r.eng.queued && !l.frozen {
-		r.eng.queued = true
-		r.eng.piece.shared = true
-		if f := r.eng.family; f != nil {
-			why.part = r.Part
+	if !r.queued && !l.frozen {
+		r.queued = true
+		r.piece.shared = true
+		if f := r.family; f != nil {
+			why.part = r.rec.Part
 			f.failed++
 			if f.fail == nil || why.part < f.fail.part {
 				f.fail = why
 			}
 		} else {
-			r.eng.refs = max(r.eng.refs, 1) + 1
+			r.refs = max(r.refs, 1) + 1
 			c.letters = append(c.letters, l.p.letter(r, why, nil))
 		}
 	}
@@ -297,21 +313,21 @@ func (l *Lane) reject(rec *Record, why *failure) {
 // adopt makes the parts of a split members of one family. parts of a part join the
 // family that it is of. It gives false when the record was split into nothing: then
 // it is still the caller's.
-func (l *Lane) adopt(r *Record, parts []*Record) bool {
+func (l *Lane) adopt(r item, parts []item) bool {
 	if len(parts) == 0 {
 		return false
 	}
 	l.mu.Lock()
-	f := r.eng.family
+	f := r.family
 	n := len(parts) - 1
-	r.eng.piece.shared = true
+	r.piece.shared = true
 	if f == nil {
 		f = &family{record: r, left: len(parts), parts: make([]int32, len(l.p.steps))}
 	} else {
 		f.left += n
 	}
 	for _, part := range parts {
-		part.eng.family = f
+		part.family = f
 	}
 	if !l.frozen {
 		l.inFlight += int64(n)
@@ -326,22 +342,11 @@ func (l *Lane) settle(c *closing) {
 	if c.ended > 0 {
 		l.p.meter.outcomes(c)
 	}
-	if !l.frozen {
-		n := 0
-		for n < len(l.ring) && l.ring[n].left == 0 && !l.ring[n].lost {
-			if l.ring[n].next > l.mark {
-				l.mark = l.ring[n].next
-				c.moved = true
-			}
-			l.ring[n] = nil
-			n++
-		}
-		l.ring = l.ring[n:]
-	}
+	l.advance(c)
 	if c.moved && l.dirtyAt.IsZero() {
 		l.dirtyAt = c.now
 	}
-	if l.inFlight == 0 && l.idle != nil && c.ended > 0 {
+	if l.idle != nil && l.isIdle() {
 		select {
 		case <-l.idle:
 		default:
@@ -352,8 +357,14 @@ func (l *Lane) settle(c *closing) {
 	if len(c.undone) > 0 { // before the records' bytes are given back, and before dead letters
 		l.p.tell(c.undone)
 	}
+	if len(c.passed) > 0 {
+		l.retire(c.passed)
+	}
 	for _, in := range c.freed {
 		in.release()
+	}
+	if c.sources > 0 {
+		l.p.budget.finished(l, c.sources)
 	}
 	for _, d := range c.letters {
 		l.p.post(l, d)
@@ -363,5 +374,72 @@ func (l *Lane) settle(c *closing) {
 	}
 	if c.ended > 0 {
 		l.p.settled()
+	}
+}
+
+// advance moves the mark past what is done. The lane's lock is held.
+func (l *Lane) advance(c *closing) {
+	if l.frozen {
+		return
+	}
+	for l.ring.len() > 0 {
+		pc := l.ring.peek()
+		if pc.left > 0 || pc.lost {
+			return
+		}
+		if pc.next > l.mark {
+			l.mark = pc.next
+			c.moved = true
+		}
+		l.ring.pop()
+		pc.inRing = false
+		if len(pc.blocks) == 0 { // its records are gone
+			l.reuse(pc)
+		}
+	}
+}
+
+// piece gives an empty piece for records of a batch. The lane's lock is held.
+func (l *Lane) piece(in *intake, read time.Time) *piece {
+	var pc *piece
+	if n := len(l.spare); n > 0 {
+		pc, l.spare = l.spare[n-1], l.spare[:n-1]
+	} else {
+		pc = &piece{lane: l}
+	}
+	pc.from, pc.read, pc.next, pc.first = in, read, -1, -1
+	return pc
+}
+
+const sparePieces = 64
+
+// reuse takes a piece back that nothing refers to any more. The lane's lock is held.
+func (l *Lane) reuse(pc *piece) {
+	if len(l.spare) == sparePieces {
+		return
+	}
+	*pc = piece{lane: l, at: pc.at[:0], blocks: pc.blocks[:0]}
+	l.spare = append(l.spare, pc)
+}
+
+// retire gives the blocks of pieces back whose records are done. Nobody has any of them
+// any more.
+func (l *Lane) retire(pieces []*piece) {
+	r := &l.p.roll
+	for _, pc := range pieces {
+		for i, b := range pc.blocks {
+			if b.refs.Add(-1) == 0 {
+				r.putBlock(b)
+			}
+			pc.blocks[i] = nil
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, pc := range pieces {
+		pc.blocks = pc.blocks[:0]
+		if !pc.inRing {
+			l.reuse(pc)
+		}
 	}
 }

@@ -21,6 +21,26 @@ func testLane(t testing.TB, order Order) *Lane {
 	return l
 }
 
+// handOver makes records of the lane from a batch, as the filler does, without sending
+// them anywhere.
+func handOver(t testing.TB, l *Lane, b *Batch) []item {
+	t.Helper()
+	b.Lane = l
+	if err := l.p.admit(b); err != nil {
+		t.Fatal(err)
+	}
+	var items []item
+	for f := l.p.fill; l.more(); {
+		f.take(l)
+		for _, c := range f.ready {
+			items = append(items, c.take()...)
+			l.p.roll.drop(c)
+		}
+		f.ready = f.ready[:0]
+	}
+	return items
+}
+
 // A model of the ring of marks: whatever is finished in whatever order, the mark is
 // the first offset of which not everything before has an outcome (I5).
 func TestMarkModel(t *testing.T) {
@@ -28,7 +48,7 @@ func TestMarkModel(t *testing.T) {
 		order := Order(rapid.IntRange(0, 2).Draw(rt, "order"))
 		l := testLane(t, order)
 		next := int64(0)
-		var flight []*Record
+		var flight []item
 		open := map[int64]bool{} // offsets without an outcome, or abandoned
 		starts := map[int64]bool{}
 		freed, given := 0, 0
@@ -45,16 +65,13 @@ func TestMarkModel(t *testing.T) {
 				next++
 			}
 			next += int64(rapid.IntRange(0, 3).Draw(rt, "tail"))
-			in := &intake{records: int64(n), free: func() { freed++ }}
-			pieces, _ := l.pieces(recs, next, in)
-			if !l.admit(next, in, pieces) {
-				rt.Fatal("not admitted")
+			got := handOver(t, l, &Batch{Fill: Records(recs), Next: next, Free: func() { freed++ }})
+			if len(got) != n {
+				rt.Fatalf("%d records of %d were made", len(got), n)
 			}
 			given++
 			starts[next] = true
-			for i := range recs {
-				flight = append(flight, &recs[i])
-			}
+			flight = append(flight, got...)
 		}
 		finish := func() {
 			if len(flight) == 0 {
@@ -63,13 +80,13 @@ func TestMarkModel(t *testing.T) {
 			n := rapid.IntRange(1, min(len(flight), 300)).Draw(rt, "done")
 			from := rapid.IntRange(0, len(flight)-n).Draw(rt, "from")
 			o := []outcome{delivered, filtered, delivered, abandoned}[rapid.IntRange(0, 3).Draw(rt, "outcome")]
-			part := append([]*Record(nil), flight[from:from+n]...)
+			part := append([]item(nil), flight[from:from+n]...)
 			if order != OrderPartition {
 				part = rapid.Permutation(part).Draw(rt, "mixed")
 			}
 			for _, r := range part {
 				if o != abandoned {
-					delete(open, r.Offset)
+					delete(open, r.rec.Offset)
 				}
 			}
 			flight = append(flight[:from:from], flight[from+n:]...)
@@ -107,17 +124,12 @@ func TestMarkModel(t *testing.T) {
 
 func TestMarkPassesGapsAndEmptyBatches(t *testing.T) {
 	l := testLane(t, OrderPartition)
-	put := func(next int64, offsets ...int64) []*Record {
+	put := func(next int64, offsets ...int64) []item {
 		recs := make([]Record, len(offsets))
-		var refs []*Record
 		for i, o := range offsets {
 			recs[i].Init(Position{"t", 0, o}, nil, []byte("x"), nil, 0)
-			refs = append(refs, &recs[i])
 		}
-		in := &intake{records: int64(len(offsets))}
-		pieces, _ := l.pieces(recs, next, in)
-		l.admit(next, in, pieces)
-		return refs
+		return handOver(t, l, &Batch{Fill: Records(recs), Next: next})
 	}
 	want := func(next int64) {
 		t.Helper()
@@ -149,14 +161,11 @@ func TestMarkPassesGapsAndEmptyBatches(t *testing.T) {
 func TestAFencedLaneHasNoMark(t *testing.T) {
 	l := testLane(t, OrderPartition)
 	recs := make([]Record, 10)
-	var refs []*Record
 	for i := range recs {
 		recs[i].Init(Position{"t", 0, int64(i)}, nil, []byte("x"), nil, 0)
-		refs = append(refs, &recs[i])
 	}
-	in := &intake{records: 10}
-	pieces, _ := l.pieces(recs, 10, in)
-	l.admit(10, in, pieces)
+	freed := false
+	refs := handOver(t, l, &Batch{Fill: Records(recs), Next: 10, Free: func() { freed = true }})
 	l.finish(refs[:4], delivered)
 	if n := l.give(false); n != 6 {
 		t.Errorf("%d given up", n)
@@ -173,7 +182,7 @@ func TestAFencedLaneHasNoMark(t *testing.T) {
 	if m, ok := l.unsaved(); ok {
 		t.Errorf("mark %d of a fenced lane", m.Next)
 	}
-	if in.pieces != 0 {
+	if !freed {
 		t.Error("the batch is not freed")
 	}
 }
@@ -185,14 +194,12 @@ func TestMarksOfForeignOffsets(t *testing.T) {
 	for i, o := range []int64{900, 901, 902} {
 		recs[i].Init(Position{"flights", 3, o}, nil, []byte("x"), nil, 0)
 	}
-	in := &intake{records: 3}
-	pieces, _ := l.pieces(recs, 4, in)
-	l.admit(4, in, pieces)
-	l.finish([]*Record{&recs[0], &recs[1]}, delivered)
+	refs := handOver(t, l, &Batch{Fill: Records(recs), Next: 4})
+	l.finish(refs[:2], delivered)
 	if m, ok := l.unsaved(); ok {
 		t.Errorf("mark %d within a batch of foreign offsets", m.Next)
 	}
-	l.finish([]*Record{&recs[2]}, delivered)
+	l.finish(refs[2:], delivered)
 	if m, _ := l.unsaved(); m.Next != 4 {
 		t.Errorf("mark %d", m.Next)
 	}
@@ -200,7 +207,7 @@ func TestMarksOfForeignOffsets(t *testing.T) {
 
 func TestCommitsAreTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		src := &memory{lanes: 1, records: 3000, gap: 10 * time.Millisecond}
+		src := &memory{lanes: 1, records: 3500, gap: 10 * time.Millisecond}
 		fails := 0
 		src.commit = func([]Mark) error {
 			if fails++; fails < 4 {
@@ -213,7 +220,7 @@ func TestCommitsAreTriedAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m := src.mark(0); m != 3000 {
+		if m := src.mark(0); m != 3500 {
 			t.Errorf("mark %d", m)
 		}
 		got := log.named("commit.failed")

@@ -29,9 +29,10 @@ type Pipeline struct {
 	sinks []*sink
 	route *router
 
-	readers *crew // the one reader
-	undoes  bool  // some step is an Undoer
-	simple  bool  // records reach the one sink in the order of their lane
+	readers *crew // the one reader, and the filler
+	fill    *filler
+	undoes  bool // some step is an Undoer
+	simple  bool // records reach the one sink in the order of their lane
 	first   *pipe
 	roll    roll
 	meter   meter
@@ -50,7 +51,9 @@ type Pipeline struct {
 	aborted  chan struct{}
 	abort    sync.Once
 	readDone chan struct{} // closed when the reader has ended
-	readErr  error         // valid then
+	readErr  error         // why reading ended early; guarded by mu
+	broken   chan struct{} // closed with it
+	discard  atomic.Bool   // what waits to be filled is handed back
 	draining atomic.Bool
 	quiet    chan struct{} // told, while draining, when something got its outcome
 	calls    atomic.Int32  // of the source, outstanding
@@ -89,12 +92,14 @@ func New(o Options) (*Pipeline, error) {
 	p := &Pipeline{
 		opts: o, events: o.Events.Pipeline(o.Name), budget: o.Budget, state: "starting",
 		gone: make(chan struct{}), failed: make(chan struct{}), aborted: make(chan struct{}),
-		readDone: make(chan struct{}), readers: newCrew(), quiet: make(chan struct{}, 1),
+		readDone: make(chan struct{}), broken: make(chan struct{}), readers: newCrew(), quiet: make(chan struct{}, 1),
 	}
 	p.member.room = make(chan struct{}, 1)
 	p.work, p.giveUp = context.WithCancel(context.Background())
 	p.reading, p.unread = context.WithCancel(p.work)
-	p.roll.init()
+	p.fill = newFiller(p)
+	p.roll.init(func(bytes int64) { p.budget.account(&p.member, bytes) }, p.fill.poke)
+	p.member.poke = p.fill.poke
 	p.meter.lat.keep()
 	p.commits.init(p.work)
 	p.txn = newTransactions(p)
@@ -153,13 +158,20 @@ func (p *Pipeline) stop(err error) {
 		return
 	}
 	p.cut.Store(true)
-	p.unread()
+	p.handBack()
 	for _, l := range lanes {
 		l.hangUp()
 	}
 	for _, s := range p.steps {
 		s.stopEarly()
 	}
+}
+
+// handBack ends reading: what has not been made records is read again another time.
+func (p *Pipeline) handBack() {
+	p.discard.Store(true)
+	p.unread()
+	p.fill.poke()
 }
 
 func (p *Pipeline) setState(s string) {

@@ -253,7 +253,7 @@ func (w *world) short(recs []*Record) error {
 	var e WriteError
 	failed := map[int64]bool{}
 	for i, rec := range recs {
-		to := rec.eng.index % 3
+		to := destination(rec)
 		switch {
 		case failed[int64(to)]:
 			e.Failed = append(e.Failed, Failure{i, errors.New("writing: held back")})

@@ -49,6 +49,7 @@ type Record struct {
 	state   jsonState // of the value; object: the fields are in beside.index
 	live    bool      // beside belongs to this reading: Init leaves it there as room for the next
 	touched bool      // it may weigh more than it did when it came
+	fresh   bool      // beside was made for this reading: it is not charged with the place yet
 
 	// Time is in milliseconds since 1970 UTC, or NoTime.
 	Time    int64
@@ -56,8 +57,6 @@ type Record struct {
 	headers []Header
 	value   []byte // as set last, edits not applied; nil: tombstone
 	beside  *extras
-
-	eng engineState // the engine's own
 }
 
 // Init makes r the record that a source has read. It keeps the slices. A nil value
@@ -65,7 +64,7 @@ type Record struct {
 func (r *Record) Init(pos Position, key, value []byte, headers []Header, time int64) {
 	r.Position, r.Part, r.Time = pos, 0, time
 	r.key, r.headers, r.value = key, headers[:len(headers):len(headers)], value // what a stage appends goes elsewhere
-	r.state, r.live, r.touched = unchecked, false, false
+	r.state, r.live, r.touched, r.fresh = unchecked, false, false, false
 }
 
 // Key gives the key; nil when there is none, which is not the same as empty. It must not

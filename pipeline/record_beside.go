@@ -48,7 +48,7 @@ func (r *Record) own() *extras {
 	if x := r.beside; x != nil && x.of == r { // of an earlier record in this place
 		x.original, x.edits = original{}, x.edits[:0]
 	} else {
-		r.beside = &extras{of: r}
+		r.beside, r.fresh = &extras{of: r}, true
 	}
 	r.live, r.touched = true, true
 	return r.beside
@@ -59,7 +59,7 @@ func (r *Record) part() *extras {
 	x := *r.beside
 	x.of = r
 	x.edits = append([]edit(nil), x.edits...)
-	r.beside = &x
+	r.beside, r.fresh = &x, true
 	return r.beside
 }
 
@@ -83,7 +83,10 @@ func (r *Record) edits() []edit {
 // room for the next.
 func (r *Record) clear() {
 	x := r.beside
-	if x != nil && x.of == r && r.live {
+	if x != nil && x.of != r {
+		x = nil
+	}
+	if x != nil && r.live {
 		clear(x.edits)
 		x.original, x.edits = original{}, x.edits[:0]
 	}

@@ -15,20 +15,20 @@ type router struct {
 	plain bool // one sink that takes everything
 
 	c     *chunk
-	recs  []*Record
+	recs  []item
 	i     int
 	asked int // the sink whose condition is at work
 	wants []int
-	lists [][]*Record // for each sink
-	none  []*Record   // that no sink wants
-	lost  []*Record
+	lists [][]item // for each sink
+	none  []item   // that no sink wants
+	lost  []item
 }
 
 func newRouter(p *Pipeline, in *pipe) *router {
 	return &router{
 		p: p, in: in, crew: newCrew(), ended: make(chan struct{}),
 		plain: len(p.sinks) == 1 && p.sinks[0].conf.When == nil,
-		lists: make([][]*Record, len(p.sinks)),
+		lists: make([][]item, len(p.sinks)),
 	}
 }
 
@@ -67,29 +67,29 @@ func (r *router) trouble(err *PanicError) {
 	if r.c == nil || r.i >= len(r.recs) {
 		return
 	}
-	rec := r.recs[r.i]
+	it := r.recs[r.i]
 	r.i++
-	r.unclear(rec, r.asked, err)
+	r.unclear(it, r.asked, err)
 }
 
 // route decides which sinks a record is for.
-func (r *router) route(rec *Record) {
+func (r *router) route(it item) {
 	p := r.p
 	if p.cut.Load() {
-		r.lost = append(r.lost, rec)
+		r.lost = append(r.lost, it)
 		return
 	}
-	if rec.eng.fail != nil {
-		r.reject(rec, rec.eng.fail)
+	if it.fail != nil {
+		r.reject(it, it.fail)
 		return
 	}
 	r.wants = r.wants[:0]
 	for i, s := range p.sinks {
 		if s.conf.When != nil {
 			r.asked = i
-			yes, err := s.conf.When(rec)
+			yes, err := s.conf.When(it.rec)
 			if err != nil {
-				r.unclear(rec, i, err)
+				r.unclear(it, i, err)
 				return
 			}
 			if !yes {
@@ -100,36 +100,34 @@ func (r *router) route(rec *Record) {
 	}
 	switch len(r.wants) {
 	case 0:
-		r.none = append(r.none, rec)
+		r.none = append(r.none, it)
 	case 1:
 		i := r.wants[0]
-		r.lists[i] = append(r.lists[i], rec)
+		r.lists[i] = append(r.lists[i], it)
 	default:
-		rec.Value() // once, and not by several sinks at a time
-		copies := make([]Record, len(r.wants)-1)
+		it.rec.Value() // once, and not by several sinks at a time
 		for j, i := range r.wants {
-			one := rec
+			one := it
 			if j > 0 {
-				one = &copies[j-1]
-				rec.share(one)
+				one = it.share()
 			}
 			r.lists[i] = append(r.lists[i], one)
 		}
-		rec.eng.refs = int16(len(r.wants))
+		it.refs = int16(len(r.wants))
 	}
 }
 
 // unclear rejects a record because a sink's condition failed on it.
-func (r *router) unclear(rec *Record, sink int, err error) {
+func (r *router) unclear(it item, sink int, err error) {
 	s := r.p.sinks[sink]
 	var t tally
 	if IsFatal(err) {
 		t.errors, t.abandoned = 1, 1
 		s.meter.enter(1)
-		s.meter.failed(rec.Position, err)
+		s.meter.failed(it.rec.Position, err)
 		s.meter.count(t, 1)
-		r.lost = append(r.lost, rec)
-		r.p.stop(fmt.Errorf("%s: %s: %w", s.conf.Name, rec.Position, err))
+		r.lost = append(r.lost, it)
+		r.p.stop(fmt.Errorf("%s: %s: %w", s.conf.Name, it.rec.Position, err))
 		return
 	}
 	reason, ok := IsPermanent(err)
@@ -138,25 +136,25 @@ func (r *router) unclear(rec *Record, sink int, err error) {
 	}
 	var pe *PanicError
 	if errors.As(err, &pe) {
-		r.p.panicked(s.conf.Name, rec, pe)
+		r.p.panicked(s.conf.Name, it.rec, pe)
 	}
 	t.errors, t.rejected = 1, 1
 	s.meter.enter(1)
-	s.meter.failed(rec.Position, err)
+	s.meter.failed(it.rec.Position, err)
 	s.meter.count(t, 1)
-	r.reject(rec, r.p.failure(s.conf.Name, OnErrorDeadLetter, rec, reason, err, 1))
+	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1))
 }
 
 // reject sends a failed record to the dead letters, or stops the pipeline: what is
 // before it in its lane has then been handed to the sinks, and nothing behind it
 // will be.
-func (r *router) reject(rec *Record, why *failure) {
+func (r *router) reject(it item, why *failure) {
 	if why.stop {
-		r.lost = append(r.lost, rec)
-		r.p.stop(why.fatal(rec))
+		r.lost = append(r.lost, it)
+		r.p.stop(why.fatal(it.rec))
 		return
 	}
-	rec.eng.piece.lane.reject(rec, why)
+	it.piece.lane.reject(it, why)
 }
 
 func (f *failure) fatal(rec *Record) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"io"
 	"time"
 )
@@ -37,7 +36,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 func (p *Pipeline) whole(ctx context.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = p.broken(v)
+			err = p.panicIn(v)
 			p.giveUpAll()
 		}
 	}()
@@ -80,12 +79,9 @@ func (p *Pipeline) begin() <-chan struct{} {
 	p.stats.start()
 	p.watch.start()
 
-	r := &reader{p: p, seed: maphash.MakeSeed(), keys: p.needKeys()}
-	w := &worker{crew: p.readers, turn: r.turn, trouble: r.trouble, ended: func() {
-		p.first.close() // I3
-		close(p.readDone)
-	}}
-	w.start()
+	r := &reader{p: p}
+	(&worker{crew: p.readers, turn: p.fill.turn, trouble: p.fill.trouble, ended: p.fill.end}).start()
+	(&worker{crew: p.readers, turn: r.turn, trouble: r.trouble, ended: p.fill.close}).start()
 
 	settled := make(chan struct{})
 	p.spawn(func() {
@@ -131,6 +127,22 @@ type ending struct {
 	by      time.Time // when Run has to be over; zero: as long as it takes
 }
 
+// readsOnce says whether what the source has handed over may not be read again.
+func (p *Pipeline) readsOnce() bool {
+	o, ok := p.opts.Source.(OneTimer)
+	return ok && o.ReadsOnce()
+}
+
+// stopReading ends reading because Run is told to stop. What waits unread is handed
+// back, if it can be read again.
+func (p *Pipeline) stopReading() {
+	if p.readsOnce() {
+		p.unread()
+		return
+	}
+	p.handBack()
+}
+
 // reserve is the part of the drain budget that is kept for the last commit and for
 // closing.
 func (p *Pipeline) reserve() time.Duration { return min(p.opts.Drain/10, time.Second) }
@@ -155,7 +167,7 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 			spent = timer.C
 		}
 	}
-	done, failed, read := ctx.Done(), p.failed, p.readDone
+	done, failed, broken, read := ctx.Done(), p.failed, p.broken, p.readDone
 	for {
 		select {
 		case <-settled:
@@ -169,17 +181,17 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 			return e
 		case <-done:
 			done = nil
+			p.stopReading()
 			drain()
 		case <-failed:
 			failed = nil
 			drain()
 		case <-read:
 			read = nil
-			if p.readErr != nil {
-				drain()
-			} else {
-				p.setState("draining")
-			}
+			p.setState("draining")
+		case <-broken:
+			broken = nil
+			drain()
 		}
 	}
 }
@@ -231,19 +243,13 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	p.giveUp()
 
 	p.mu.Lock()
-	err := p.err
+	err, readErr := p.err, p.readErr
 	p.mu.Unlock()
-	readEnded := false
-	select {
-	case <-p.readDone:
-		readEnded = true
-	default:
-	}
 	switch {
 	case err != nil:
 		return err
-	case readEnded && p.readErr != nil:
-		return p.readErr
+	case readErr != nil:
+		return readErr
 	case lost > 0 || running > 0 || e.forced:
 		return &AbandonedError{Abandoned: int(lost), Running: running, Forced: e.forced}
 	case commitErr != nil:
@@ -254,7 +260,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 
 // kill gives up what is in flight and says how much that was.
 func (p *Pipeline) kill() (lost int64) {
-	p.unread()
+	p.handBack()
 	for _, l := range p.open() {
 		lost += l.give(false)
 	}
@@ -276,6 +282,7 @@ func (p *Pipeline) calm(e ending) (running int) {
 	calm := make(chan error, 1)
 	p.spawn(func() {
 		p.waitForWorkers()
+		p.sweep()
 		calm <- nil
 	})
 	if within(patience, calm) != nil {

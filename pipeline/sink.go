@@ -52,7 +52,7 @@ type sinkQueue struct {
 	l *Lane
 
 	mu      sync.Mutex
-	queue   []*Record
+	queue   []item
 	head    int
 	weight  int64
 	running bool
@@ -62,7 +62,7 @@ type sinkQueue struct {
 	linger  bool
 
 	// Of the write at work, under mu too for those who look from outside.
-	batch   []*Record // being written, in order
+	batch   []item    // being written, in order
 	started time.Time // of the Write
 	stuck   time.Time // when the batch made no progress first
 	lastErr error
@@ -77,7 +77,7 @@ type sinkQueue struct {
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
-func (s *sink) enqueue(l *Lane, recs []*Record) {
+func (s *sink) enqueue(l *Lane, recs []item) {
 	s.meter.enter(int64(len(recs)))
 	s.mu.Lock()
 	q := s.queues[l]
@@ -90,7 +90,7 @@ func (s *sink) enqueue(l *Lane, recs []*Record) {
 
 	weight := int64(0)
 	for _, r := range recs {
-		weight += r.weight()
+		weight += int64(r.weight)
 	}
 	q.mu.Lock()
 	if q.head == len(q.queue) {
@@ -128,7 +128,7 @@ func (q *sinkQueue) over(n int) bool {
 
 // next takes the records of the next write from the queue. It gives false when there
 // are none, or none that may be written: then the writer ends.
-func (q *sinkQueue) next(into []*Record) ([]*Record, bool) {
+func (q *sinkQueue) next(into []item) ([]item, bool) {
 	txn := q.s.p.txn
 	txn.lock()
 	defer txn.unlock()
@@ -143,7 +143,7 @@ func (q *sinkQueue) next(into []*Record) ([]*Record, bool) {
 			back = append(back, rec)
 			continue
 		}
-		size := rec.weight()
+		size := int64(rec.weight)
 		if len(into) > 0 && bytes+size > limit {
 			break
 		}
@@ -177,9 +177,9 @@ func (q *sinkQueue) next(into []*Record) ([]*Record, bool) {
 }
 
 // drop gives up what waits in the queue.
-func (q *sinkQueue) drop() []*Record {
+func (q *sinkQueue) drop() []item {
 	q.mu.Lock()
-	recs := append([]*Record(nil), q.queue[q.head:]...)
+	recs := append([]item(nil), q.queue[q.head:]...)
 	clear(q.queue)
 	q.queue, q.head, q.weight = q.queue[:0], 0, 0
 	release := q.held
@@ -259,7 +259,7 @@ func (q *sinkQueue) start() {
 }
 
 // abandon gives up records that the sink had taken in.
-func (s *sink) abandon(l *Lane, recs []*Record) {
+func (s *sink) abandon(l *Lane, recs []item) {
 	if len(recs) > 0 {
 		n := int64(len(recs))
 		s.meter.count(tally{abandoned: n}, n)

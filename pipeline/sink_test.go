@@ -161,7 +161,7 @@ func TestAttemptsOfASinkAreAChoice(t *testing.T) {
 		}
 		_, err := run(t, Options{
 			Source: &memory{lanes: 1, records: 30}, DeadLetter: Output{Sink: dead},
-			Sinks: []Output{{Name: "out", Sink: out, Retry: Retry{Attempts: 3}}},
+			Sinks: []Output{{Name: "out", Sink: out, Records: 10, Retry: Retry{Attempts: 3}}},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -72,7 +72,7 @@ func (sl *slot) attempt(now time.Time) error {
 		limit = t
 	}
 	if c.attempts == 1 && (s.conf.Retry.Attempts > 1 || s.conf.OnError == OnErrorPass) {
-		c.saved.save(c.rec)
+		c.saved.save(c.rec.rec)
 	}
 	sl.limit = limit.Sub(now)
 	if c.attempts == 1 && s.undoer != nil {
@@ -81,10 +81,10 @@ func (sl *slot) attempt(now time.Time) error {
 	ctx, cancel := context.WithDeadline(c.wl.lane.calls, limit)
 	sl.stop = cancel
 	if s.conf.Stage != nil {
-		return s.conf.Stage.Process(ctx, c.rec)
+		return s.conf.Stage.Process(ctx, c.rec.rec)
 	}
 	sl.cut.parts = sl.cut.parts[:0]
-	return s.conf.Splitter.Split(ctx, c.rec, sl.emit)
+	return s.conf.Splitter.Split(ctx, c.rec.rec, sl.emit)
 }
 
 func (sl *slot) trouble(err *PanicError) {
@@ -106,12 +106,12 @@ func (sl *slot) end(err error) {
 	now := time.Now()
 	reason, wait := s.another(c, err, now)
 	var t tally
-	j := s.judge(c.rec, err, c.attempts, reason, c.wl.lane.calls.Err() != nil, &t)
+	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.calls.Err() != nil, &t)
 	switch {
 	case j.restore, j.verdict == again:
-		c.saved.restore(c.rec)
+		c.saved.restore(c.rec.rec)
 	case j.verdict == fail:
-		c.rec.eng.fail = j.fail
+		c.rec.fail = j.fail
 	}
 	if j.verdict == pass {
 		sl.grow(&j, &t, err == nil)
@@ -151,12 +151,12 @@ func (sl *slot) grow(j *judgement, t *tally, answered bool) {
 			t.filtered++
 			return
 		}
-		c.parts = append([]*Record(nil), sl.cut.parts...)
+		c.parts = append([]item(nil), sl.cut.parts...)
 	} else {
 		d = c.rec.regrow()
 	}
 	if d != 0 {
-		c.rec.eng.piece.from.charge.grow(0, d)
+		c.rec.piece.from.charge.grow(d)
 	}
 }
 
@@ -204,9 +204,9 @@ func (s *waitStep) book(c *call, j judgement, t tally, now time.Time, wait time.
 	l := wl.lane
 	switch {
 	case j.verdict == drop:
-		l.finish([]*Record{rec}, filtered)
+		l.finish([]item{rec}, filtered)
 	case j.verdict == lost, gone && parts == nil:
-		l.finish([]*Record{rec}, abandoned)
+		l.finish([]item{rec}, abandoned)
 	case gone:
 		l.finish(parts, abandoned)
 	}

@@ -58,7 +58,7 @@ func (l *Lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
 	if l.frozen {
 		return 0, 0
 	}
-	for _, pc := range l.ring {
+	for _, pc := range l.ring.rest() {
 		if pc.left > 0 {
 			oldest = now.Sub(pc.read)
 			break
@@ -137,8 +137,8 @@ func (p *Pipeline) InFlight() []InFlight {
 		}
 		for _, rec := range c.recs[c.from:] {
 			add(InFlight{
-				Position: rec.Position, Lane: c.lane.name, Where: name, State: state, Attempt: 1,
-				Age: now.Sub(rec.eng.piece.read),
+				Position: rec.rec.Position, Lane: c.lane.name, Where: name, State: state, Attempt: 1,
+				Age: now.Sub(rec.piece.read),
 			})
 		}
 	})
@@ -162,10 +162,10 @@ func (s *sink) inFlight(now time.Time, add func(InFlight)) {
 	s.mu.Unlock()
 	for _, q := range queues {
 		q.mu.Lock()
-		one := func(rec *Record, state string, attempt int) {
+		one := func(rec item, state string, attempt int) {
 			add(InFlight{
-				Position: rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state,
-				Attempt: attempt, Age: now.Sub(rec.eng.piece.read),
+				Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state,
+				Attempt: attempt, Age: now.Sub(rec.piece.read),
 			})
 		}
 		state := "retrying"

@@ -99,47 +99,49 @@ func (p *Pipeline) failure(step string, on OnError, rec *Record, reason string, 
 
 // cutter collects the parts that a splitter makes of a record.
 type cutter struct {
-	parts []*Record
-	block []Record
+	parts  []item
+	block  []Record
+	tracks []track
 }
 
 // emit copies a part.
 func (c *cutter) emit(part *Record) {
+	const many = 64
 	if len(c.block) == cap(c.block) {
-		c.block = make([]Record, 0, 64)
+		c.block, c.tracks = make([]Record, 0, many), make([]track, 0, many)
 	}
-	c.block = append(c.block, *part)
-	p := &c.block[len(c.block)-1]
-	if p.live {
-		p.part()
+	c.block, c.tracks = append(c.block, *part), append(c.tracks, track{})
+	i := len(c.block) - 1
+	if c.block[i].live {
+		c.block[i].part()
 	}
-	c.parts = append(c.parts, p)
+	c.parts = append(c.parts, item{&c.block[i], &c.tracks[i]})
 }
 
-// family makes the collected parts those of rec. They share its position, its key
+// family makes the collected parts those of it. They share its position, its key
 // and its original bytes. weight is what they need in memory. It gives false when
 // there are none.
-func (c *cutter) family(rec *Record) (weight int64, ok bool) {
+func (c *cutter) family(it item) (weight int64, ok bool) {
 	for _, part := range c.parts {
-		part.Position = rec.Position
-		part.cameFrom(rec)
-		part.eng = engineState{piece: rec.eng.piece, family: rec.eng.family, key: rec.eng.key, undo: rec.eng.undo}
-		weight += recordSize + extrasSize + part.measure()
-		part.eng.grown = int32(part.added()) - int32(growth(part.edits())) // its own value, which is in the measure
+		part.rec.Position = it.rec.Position
+		part.rec.cameFrom(it.rec)
+		*part.track = track{piece: it.piece, family: it.family, key: it.key, undo: it.undo}
+		weight += placeSize + extrasSize + part.measure()
+		part.grown = int32(part.rec.added()) - int32(growth(part.rec.edits())) // its own value, which is in the measure
 		weight += part.regrow()
 	}
-	return weight, rec.eng.piece.lane.adopt(rec, c.parts)
+	return weight, it.piece.lane.adopt(it, c.parts)
 }
 
 // number gives the parts of a family their numbers, in the order in which they leave
 // a step that splits.
-func (s *stepCore) number(recs []*Record) {
-	for _, rec := range recs {
-		f := rec.eng.family
-		if f == nil || rec.eng.fail != nil {
+func (s *stepCore) number(recs []item) {
+	for _, it := range recs {
+		f := it.family
+		if f == nil || it.fail != nil {
 			continue
 		}
 		f.parts[s.index]++
-		rec.Part = f.parts[s.index]
+		it.rec.Part = f.parts[s.index]
 	}
 }

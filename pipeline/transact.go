@@ -85,11 +85,11 @@ func (t *transactions) unlock() {
 }
 
 // admits says whether a record may be written now. The lock is held.
-func (t *transactions) admits(rec *Record) bool {
+func (t *transactions) admits(rec item) bool {
 	if t == nil {
 		return true
 	}
-	pc := rec.eng.piece
+	pc := rec.piece
 	if t.state == txnOpen || t.state == txnCutting && pc.seq < pc.lane.cut {
 		return true
 	}
@@ -99,13 +99,13 @@ func (t *transactions) admits(rec *Record) bool {
 }
 
 // took notes that a writer has a batch in its hands. The lock is held.
-func (t *transactions) took(recs []*Record) {
+func (t *transactions) took(recs []item) {
 	if t == nil || len(recs) == 0 {
 		return
 	}
 	t.inHand++
 	for _, rec := range recs {
-		pc := rec.eng.piece
+		pc := rec.piece
 		pc.lane.wrote = max(pc.lane.wrote, pc.seq+1)
 		pc.lane.wroteIn = t.number
 	}
@@ -259,8 +259,8 @@ func (t *transactions) complete() bool {
 	}
 	for _, l := range t.p.open() {
 		l.mu.Lock()
-		done := len(l.ring) == 0 || l.ring[0].seq >= l.cut
-		t.spoiled = t.spoiled || !done && l.ring[0].lost
+		done := l.ring.len() == 0 || l.ring.peek().seq >= l.cut
+		t.spoiled = t.spoiled || !done && l.ring.peek().lost
 		l.mu.Unlock()
 		if !done {
 			return false

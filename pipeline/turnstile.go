@@ -78,8 +78,8 @@ func (q *turnstile) send(c *chunk) (waited time.Duration) {
 		head.recs = append(head.recs, c.recs[:chunkRecords]...)
 		c.recs = c.recs[chunkRecords:]
 		c.mu.Unlock()
-		for _, rec := range head.recs {
-			if rec.eng.fail != nil {
+		for _, it := range head.recs {
+			if it.fail != nil {
 				head.failed++
 			}
 		}

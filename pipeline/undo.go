@@ -24,8 +24,8 @@ func undoerOf(conf Step) Undoer {
 
 // enter notes that the record comes to a step that is an Undoer. Records of a pipeline
 // without one never get here: all they have of this is an empty pointer.
-func (r *Record) enter(s *stepCore) {
-	r.eng.undo = &passage{step: s, before: r.eng.undo, part: r.Part}
+func (it item) enter(s *stepCore) {
+	it.undo = &passage{step: s, before: it.undo, part: it.rec.Part}
 }
 
 // An undoing is a call of Undone that is due.
@@ -37,10 +37,10 @@ type undoing struct {
 
 // undo notes who has to hear that rec comes to nothing, the last step first. The lane's
 // lock is held.
-func (c *closing) undo(rec *Record) {
-	for p := rec.eng.undo; p != nil && !p.told; p = p.before { // one that was told has told those before it
+func (c *closing) undo(it item) {
+	for p := it.undo; p != nil && !p.told; p = p.before { // one that was told has told those before it
 		p.told = true
-		c.undone = append(c.undone, undoing{p.step, rec.Position, p.part})
+		c.undone = append(c.undone, undoing{p.step, it.rec.Position, p.part})
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -218,9 +219,9 @@ func TestAbandonedIsUndone(t *testing.T) {
 		for _, how := range []string{"lane", "abort"} {
 			synctest.Test(t, func(t *testing.T) {
 				d := &diary{}
-				seen := 0
+				var seen atomic.Int64
 				hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
-				a := &remembering{name: "a", diary: d, process: func(*Record) error { seen++; return nil }}
+				a := &remembering{name: "a", diary: d, process: func(*Record) error { seen.Add(1); return nil }}
 				list := steps(Step{Stage: a}, Step{Waits: true, Stage: does(func(ctx context.Context, r *Record) error {
 					if where == "stage" && r.Offset >= 5 || where == "queued" {
 						return hang(ctx)
@@ -258,8 +259,8 @@ func TestAbandonedIsUndone(t *testing.T) {
 				if n := len(slices.Compact(slices.Clone(got))); n != len(got) {
 					t.Errorf("%s, %s: %d undone, %d of them again", where, how, len(got), len(got)-n)
 				}
-				if len(got) != seen-delivered || len(got) == 0 {
-					t.Errorf("%s, %s: %d of %d undone, %d delivered", where, how, len(got), seen, delivered)
+				if len(got) != int(seen.Load())-delivered || len(got) == 0 {
+					t.Errorf("%s, %s: %d of %d undone, %d delivered", where, how, len(got), seen.Load(), delivered)
 				}
 			})
 		}

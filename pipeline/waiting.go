@@ -128,14 +128,14 @@ func (s *waitStep) send() bool {
 	c.mu.Lock()
 	for wl.out.len() > 0 && len(c.recs) < chunkRecords {
 		r := wl.out.peek()
-		if weight += r.rec.weight(); weight > chunkBytes && len(c.recs) > 0 {
+		if weight += int64(r.rec.weight); weight > chunkBytes && len(c.recs) > 0 {
 			break
 		}
 		wl.out.pop()
 		c.recs = append(c.recs, r.rec)
 		places += r.places
 		switch {
-		case r.rec.eng.fail != nil:
+		case r.rec.fail != nil:
 			c.failed++
 		case !r.counted:
 			t.out++
@@ -164,14 +164,14 @@ func (s *waitStep) send() bool {
 }
 
 // admitted makes the call of a record that gets its place in the window.
-func (s *waitStep) admitted(wl *waitLane, rec *Record) *call {
+func (s *waitStep) admitted(wl *waitLane, rec item) *call {
 	ch := wl.pending.peek()
 	if ch.from == len(ch.recs) {
 		wl.pending.pop()
 		s.p.roll.drop(ch)
 	}
 	c := s.win.newCall()
-	c.rec, c.wl, c.at, c.piece = rec, wl, rec.Position, rec.eng.piece
+	c.rec, c.wl, c.at, c.piece = rec, wl, rec.rec.Position, rec.piece
 	return c
 }
 
@@ -197,7 +197,7 @@ func (s *waitStep) laneOver(l *Lane) {
 
 // clear takes everything of a lane out of the window but the calls at work, and gives
 // the records. Whoever runs such a call finds the lane gone.
-func (s *waitStep) clear(wl *waitLane) (recs []*Record, t tally, left int64) {
+func (s *waitStep) clear(wl *waitLane) (recs []item, t tally, left int64) {
 	w := &s.win
 	for wl.pending.len() > 0 {
 		c := wl.pending.pop()
@@ -313,7 +313,7 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 			one(wl.lane, c.at, callStates[c.state], c.attempts, c.piece)
 		}
 		for _, r := range wl.out.rest() {
-			one(wl.lane, r.rec.Position, callStates[callAnswered], 0, r.rec.eng.piece)
+			one(wl.lane, r.rec.rec.Position, callStates[callAnswered], 0, r.rec.piece)
 		}
 	}
 }

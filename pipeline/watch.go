@@ -199,7 +199,7 @@ func (s *cpuStep) holdup(now time.Time) (h holdup) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if i := int(c.cursor.Load()); age > h.age && i < len(c.recs) && c.lane != nil {
-			h = holdup{age: age, at: c.recs[i].Position, lane: c.lane.name, attempt: 1}
+			h = holdup{age: age, at: c.recs[i].rec.Position, lane: c.lane.name, attempt: 1}
 		}
 	})
 	return h
@@ -236,7 +236,7 @@ func (s *sink) holdup(now time.Time) (h holdup) {
 		if !q.stuck.IsZero() && len(q.batch) > 0 {
 			if age := now.Sub(q.stuck); age > h.age {
 				h = holdup{
-					age: age, at: q.batch[0].Position, lane: q.l.name, attempt: q.fails + 1, err: q.lastErr,
+					age: age, at: q.batch[0].rec.Position, lane: q.l.name, attempt: q.fails + 1, err: q.lastErr,
 				}
 			}
 		}

@@ -7,7 +7,7 @@ import (
 
 // A call is a record in the window of a waiting step: admitted, and not yet released.
 type call struct {
-	rec      *Record
+	rec      item
 	wl       *waitLane
 	at       Position // for those who look from outside, like piece
 	piece    *piece
@@ -22,8 +22,8 @@ type call struct {
 	saved    savepoint
 
 	result verdict
-	parts  []*Record // what goes on in its place, when the step splits
-	failed bool      // it came as a rejected record, and only keeps its place
+	parts  []item // what goes on in its place, when the step splits
+	failed bool   // it came as a rejected record, and only keeps its place
 }
 
 type callState uint8
@@ -62,7 +62,7 @@ type waitLane struct {
 // A released record waits to be sent to the next step. places is what it gives back
 // of the window, counted says that the step has booked its end already.
 type released struct {
-	rec     *Record
+	rec     item
 	places  int
 	counted bool
 }
@@ -178,7 +178,7 @@ func (w *window) wakeWorkers(n int) {
 
 // pick gives the next call for a free slot: retries first, then whose turn in a
 // series has come, then what can be admitted.
-func (w *window) pick(make func(*waitLane, *Record) *call) *call {
+func (w *window) pick(make func(*waitLane, item) *call) *call {
 	for {
 		var c *call
 		switch {
@@ -237,7 +237,7 @@ func (w *window) others(wl *waitLane) bool {
 
 // admit gives the next pending record its place. It gives nil when none is pending;
 // the state of the call says whether it may run.
-func (w *window) admit(make func(*waitLane, *Record) *call) *call {
+func (w *window) admit(make func(*waitLane, item) *call) *call {
 	wl := w.turn()
 	if wl == nil {
 		return nil
@@ -247,7 +247,7 @@ func (w *window) admit(make func(*waitLane, *Record) *call) *call {
 	ch.mu.Lock()
 	ch.from++
 	ch.mu.Unlock()
-	if rec.eng.fail != nil {
+	if rec.fail != nil {
 		ch.failed--
 	}
 	wl.waiting--
@@ -266,10 +266,10 @@ func (w *window) admit(make func(*waitLane, *Record) *call) *call {
 	case OrderPartition:
 		wl.order.push(c)
 	case OrderKey:
-		push(wl.keys, rec.eng.key, c)
+		push(wl.keys, rec.key, c)
 	}
 	switch {
-	case rec.eng.fail != nil: // it keeps its place, and asks for nothing
+	case rec.fail != nil: // it keeps its place, and asks for nothing
 		c.failed, c.result = true, fail
 		w.answered(c)
 	case w.serial != SerialNone && !push(wl.serial, w.series(rec), c):
@@ -281,9 +281,9 @@ func (w *window) admit(make func(*waitLane, *Record) *call) *call {
 }
 
 // series is the key of the calls that follow one another.
-func (w *window) series(rec *Record) uint64 {
+func (w *window) series(rec item) uint64 {
 	if w.serial == SerialKey {
-		return rec.eng.key
+		return rec.key
 	}
 	return 0
 }

@@ -11,7 +11,7 @@ import (
 // a step may do them in.
 func TestWindowModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &windowModel{rt: rt, slots: rapid.IntRange(1, 5).Draw(rt, "slots"), gone: map[*Record]bool{}, last: map[string]int64{}}
+		m := &windowModel{rt: rt, slots: rapid.IntRange(1, 5).Draw(rt, "slots"), gone: map[item]bool{}, last: map[string]int64{}}
 		order, serial := Order(rapid.IntRange(0, 2).Draw(rt, "order")), Serial(rapid.IntRange(0, 2).Draw(rt, "serial"))
 		m.w.init(rapid.IntRange(1, 12).Draw(rt, "size"), 40, m.slots, order, serial)
 		m.w.several = func() bool { return len(m.lanes) > 1 }
@@ -65,7 +65,7 @@ type windowModel struct {
 	waiting  []*call // for a retry
 	arrived  int
 	released int
-	gone     map[*Record]bool
+	gone     map[item]bool
 	last     map[string]int64
 }
 
@@ -76,11 +76,12 @@ func (m *windowModel) arrive() {
 	}
 	c := &chunk{lane: m.lanes[i]}
 	for range rapid.IntRange(1, 20).Draw(m.rt, "n") {
-		rec := &Record{Position: Position{"t", int32(i), m.next[i]}}
-		rec.eng.piece = &piece{lane: m.lanes[i]}
-		rec.eng.key = uint64(m.next[i] % 3)
+		rec := item{
+			&Record{Position: Position{"t", int32(i), m.next[i]}},
+			&track{piece: &piece{lane: m.lanes[i]}, key: uint64(m.next[i] % 3)},
+		}
 		if m.next[i]%7 == 6 {
-			rec.eng.fail = &failure{}
+			rec.fail = &failure{}
 			c.failed++
 		}
 		m.next[i]++
@@ -94,7 +95,7 @@ func (m *windowModel) begin() {
 	if len(m.running) == m.slots {
 		return
 	}
-	c := m.w.pick(func(wl *waitLane, rec *Record) *call {
+	c := m.w.pick(func(wl *waitLane, rec item) *call {
 		if ch := wl.pending.peek(); ch.from == len(ch.recs) {
 			wl.pending.pop()
 		}
@@ -105,13 +106,13 @@ func (m *windowModel) begin() {
 	if c == nil {
 		return
 	}
-	if c.rec.eng.fail != nil {
+	if c.rec.fail != nil {
 		m.rt.Fatalf("a call of a rejected record")
 	}
 	if m.w.serial != SerialNone {
 		for _, o := range append(m.running, m.waiting...) {
 			if o.wl == c.wl && m.w.series(o.rec) == m.w.series(c.rec) {
-				m.rt.Fatalf("%d begins while %d of its series is unsolved", c.rec.Offset, o.rec.Offset)
+				m.rt.Fatalf("%d begins while %d of its series is unsolved", c.rec.rec.Offset, o.rec.rec.Offset)
 			}
 		}
 	}
@@ -165,21 +166,21 @@ func (m *windowModel) send() {
 		r := wl.out.pop()
 		places += r.places
 		if m.gone[r.rec] {
-			m.rt.Fatalf("%d is released twice", r.rec.Offset)
+			m.rt.Fatalf("%d is released twice", r.rec.rec.Offset)
 		}
 		m.gone[r.rec] = true
 		m.released++
-		name := fmt.Sprint(r.rec.Partition)
+		name := fmt.Sprint(r.rec.rec.Partition)
 		switch m.w.order {
 		case OrderNone:
 			continue
 		case OrderKey:
-			name += fmt.Sprint("/", r.rec.eng.key)
+			name += fmt.Sprint("/", r.rec.key)
 		}
-		if r.rec.Offset < m.last[name] {
-			m.rt.Fatalf("%s: %d after %d (I1)", name, r.rec.Offset, m.last[name])
+		if r.rec.rec.Offset < m.last[name] {
+			m.rt.Fatalf("%s: %d after %d (I1)", name, r.rec.rec.Offset, m.last[name])
 		}
-		m.last[name] = r.rec.Offset
+		m.last[name] = r.rec.rec.Offset
 	}
 	m.w.free(wl, places)
 }

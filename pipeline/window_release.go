@@ -13,7 +13,7 @@ func (w *window) answered(c *call) {
 	case OrderPartition:
 		w.releaseFrom(&wl.order)
 	case OrderKey:
-		key := c.rec.eng.key
+		key := c.rec.key
 		if q := wl.keys[key]; q != nil {
 			if w.releaseFrom(q); q.len() == 0 {
 				delete(wl.keys, key)

@@ -13,15 +13,16 @@ import (
 // outlives a panic in Write.
 type writer struct {
 	q      *sinkQueue
-	batch  []*Record // to be written, in order; the first span of them at a time
+	batch  []item    // to be written, in order; the first span of them at a time
+	recs   []*Record // of batch, for the sink
 	tries  []int     // attempts, of each
 	span   int
 	taken  bool // a batch from the queue
 	wait   time.Duration
 	cancel context.CancelFunc
-	room   []*Record // for the next batch
-	counts []int     // for its tries
-	ok     []*Record
+	room   []item // for the next batch
+	counts []int  // for its tries
+	ok     []item
 }
 
 func (w *writer) init(q *sinkQueue) { w.q = q }
@@ -49,7 +50,7 @@ func (w *writer) turn() bool {
 		return true
 	}
 	q.started, q.call = now, true
-	q.wrote, q.at = true, w.batch[0].Position
+	q.wrote, q.at = true, w.batch[0].rec.Position
 	if q.stuck.IsZero() {
 		q.stuck = now
 	}
@@ -57,9 +58,18 @@ func (w *writer) turn() bool {
 	q.s.began(now)
 	ctx, cancel := context.WithTimeout(q.l.ctx, q.s.conf.Timeout)
 	w.cancel = cancel
-	err := q.s.conf.Sink.Write(ctx, w.batch[:w.span:w.span])
+	err := q.s.conf.Sink.Write(ctx, w.list())
 	w.end(NoAnswer(err, q.s.conf.Timeout))
 	return true
+}
+
+// list gives the records that are written next.
+func (w *writer) list() []*Record {
+	w.recs = w.recs[:0]
+	for _, it := range w.batch[:w.span] {
+		w.recs = append(w.recs, it.rec)
+	}
+	return w.recs[:w.span:w.span]
 }
 
 // begin takes the next batch, after the linger.
@@ -175,16 +185,16 @@ func (e *WriteError) fits(n int) bool {
 // whole handles an error that says that none of the records is durable.
 func (w *writer) whole(err error) {
 	s, first := w.q.s, w.batch[0]
-	s.meter.failed(first.Position, err)
+	s.meter.failed(first.rec.Position, err)
 	s.meter.count(tally{errors: 1}, 0)
 	if IsFatal(err) {
-		w.fatal(first.Position, err)
+		w.fatal(first.rec.Position, err)
 		return
 	}
 	if isPanic(err) {
 		var p *PanicError
 		errors.As(err, &p)
-		s.p.panicked(s.conf.Name, first, p)
+		s.p.panicked(s.conf.Name, first.rec, p)
 	}
 	if reason, ok := IsPermanent(err); ok {
 		if w.span > 1 { // one of them: find out which
@@ -254,7 +264,7 @@ func pause(ctx context.Context, d time.Duration) {
 }
 
 // stored books records as durable.
-func (w *writer) stored(recs []*Record) {
+func (w *writer) stored(recs []item) {
 	if len(recs) == 0 {
 		return
 	}
@@ -266,7 +276,7 @@ func (w *writer) stored(recs []*Record) {
 	} else {
 		bytes := int64(0)
 		for _, r := range recs {
-			bytes += int64(len(r.value) + len(r.key))
+			bytes += int64(len(r.rec.value) + len(r.rec.key))
 		}
 		s.p.bytesOut.Add(bytes)
 		q.l.finish(recs, delivered)
@@ -274,17 +284,17 @@ func (w *writer) stored(recs []*Record) {
 }
 
 // reject ends a record that the sink refuses for good.
-func (w *writer) reject(rec *Record, reason string, err error, tries int) {
+func (w *writer) reject(rec item, reason string, err error, tries int) {
 	s, l := w.q.s, w.q.l
 	if s.letters { // never dropped
-		err = fmt.Errorf("%s: %s: storing a dead letter: %w", s.conf.Name, rec.Position, err)
+		err = fmt.Errorf("%s: %s: storing a dead letter: %w", s.conf.Name, rec.rec.Position, err)
 		w.lose(rec)
 		s.p.stop(err)
 		return
 	}
-	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec, reason, err, tries)
+	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries)
 	if f.stop {
-		err = f.fatal(rec) // before it is gone
+		err = f.fatal(rec.rec) // before it is gone
 		w.lose(rec)
 		s.p.stop(err)
 		return
@@ -293,10 +303,10 @@ func (w *writer) reject(rec *Record, reason string, err error, tries int) {
 	l.reject(rec, f)
 }
 
-func (w *writer) lose(rec *Record) { w.q.s.abandon(w.q.l, []*Record{rec}) }
+func (w *writer) lose(rec item) { w.q.s.abandon(w.q.l, []item{rec}) }
 
 // advance takes the first n records off the batch.
-func (w *writer) advance(n int) []*Record {
+func (w *writer) advance(n int) []item {
 	recs := w.batch[:n]
 	w.batch, w.tries = w.batch[n:], w.tries[n:]
 	w.progress()
@@ -330,7 +340,7 @@ func (w *writer) fatal(at Position, err error) {
 func (w *writer) giveUp() {
 	s, l := w.q.s, w.q.l
 	batch := w.batch
-	w.batch, w.tries, w.room, w.wait = nil, nil, nil, 0
+	w.batch, w.tries, w.room, w.recs, w.wait = nil, nil, nil, nil, 0
 	w.show()
 	w.progress()
 	s.abandon(l, batch)

@@ -4,7 +4,7 @@ import "slices"
 
 // A refusal is a record that a sink has not stored and never will.
 type refusal struct {
-	rec    *Record
+	rec    item
 	reason string
 	err    error
 	tries  int
@@ -22,7 +22,7 @@ func (w *writer) partly(e *WriteError) {
 	var at Position // the record itself may be gone when it is told
 	for _, f := range e.Failed {
 		if IsFatal(f.Err) {
-			end, at = f.Err, w.batch[f.Index].Position
+			end, at = f.Err, w.batch[f.Index].rec.Position
 			break
 		}
 	}
@@ -39,12 +39,12 @@ func (w *writer) partly(e *WriteError) {
 		return
 	}
 	for _, r := range refused {
-		m.failed(r.rec.Position, r.err)
+		m.failed(r.rec.rec.Position, r.err)
 	}
 	t := tally{errors: int64(len(refused))}
 	if again != nil && kept > 0 {
 		t.errors++
-		m.failed(w.batch[0].Position, again)
+		m.failed(w.batch[0].rec.Position, again)
 	}
 	m.count(t, 0)
 	moved := len(w.ok)+len(refused) > 0

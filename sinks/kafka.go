@@ -119,6 +119,7 @@ type Kafka struct {
 	producer *kafka.Producer
 	source   KafkaSource // nil: the source is another
 	log      *event.Emitter
+	account  func(bytes int64) // nil: nobody counts
 	work     sync.WaitGroup
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
@@ -129,6 +130,7 @@ type Kafka struct {
 	tries     map[string]int          // looks at names that were not found yet
 	refreshed time.Time
 	spare     []*kafkaBatch
+	spared    int64 // bytes of spare
 }
 
 // NewKafka makes a Kafka sink. Without brokers in the settings it goes to the cluster
@@ -150,7 +152,8 @@ func NewKafka(s KafkaSettings, src pipeline.Source) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.client, k.producer = c, kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec, FailMissing: !s.Topic.Static()})
+	k.client = c
+	k.producer = kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec, FailMissing: !s.Topic.Static(), Account: k.hold})
 	k.source, _ = src.(KafkaSource)
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
@@ -184,64 +187,19 @@ func (s *KafkaSettings) config(src pipeline.Source, warn func(error)) (kafka.Con
 // Attach implements pipeline.Attacher.
 func (k *Kafka) Attach(e *event.Emitter) { k.log = e }
 
+// Account implements pipeline.Accounter. The producer has the sink's own function from the
+// beginning: it holds nothing before the first Write, which comes later.
+func (k *Kafka) Account(add func(bytes int64)) { k.account = add }
+
+func (k *Kafka) hold(bytes int64) {
+	if k.account != nil && bytes != 0 {
+		k.account(bytes)
+	}
+}
+
 // warnFiles tells that files of tls or sasl have become unusable, from any goroutine.
 func (k *Kafka) warnFiles(err error) {
 	k.log.Log().Warn().Err(err).Msg("a file is not used as it is now")
-}
-
-// A kafkaBatch is the room of one Write.
-type kafkaBatch struct {
-	named   []namedTopic // of each record; empty when all go to one topic
-	using   []*kafkaTopic
-	msgs    []kafka.Message
-	at      []int // index of each message's record
-	headers []kafka.Header
-	failed  []pipeline.Failure
-
-	fixed      string // the topic that all records go to, once it is known
-	partitions int32
-}
-
-// topic gives the topic of record i and how many partitions it has. A fixed one is
-// looked up once a Write.
-func (b *kafkaBatch) topic(ctx context.Context, k *Kafka, i int) (string, int32, error) {
-	if len(b.named) > 0 {
-		n := &b.named[i]
-		return n.name, n.partitions, n.err
-	}
-	if b.partitions > 0 {
-		return b.fixed, b.partitions, nil
-	}
-	name, n, err := k.fixed(ctx)
-	if err == nil {
-		b.fixed, b.partitions = name, n
-	}
-	return name, n, err
-}
-
-func (k *Kafka) room() *kafkaBatch {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if n := len(k.spare); n > 0 {
-		b := k.spare[n-1]
-		k.spare = k.spare[:n-1]
-		return b
-	}
-	return new(kafkaBatch)
-}
-
-// giveBack forgets what the room points to.
-func (k *Kafka) giveBack(b *kafkaBatch) {
-	clear(b.msgs)
-	clear(b.headers)
-	clear(b.named)
-	b.named = b.named[:0]
-	b.msgs, b.at, b.headers, b.failed, b.partitions = b.msgs[:0], b.at[:0], b.headers[:0], nil, 0
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if len(k.spare) < 64 && cap(b.msgs) <= 1<<14 {
-		k.spare = append(k.spare, b)
-	}
 }
 
 // Write implements pipeline.Sink.
@@ -252,24 +210,11 @@ func (k *Kafka) Write(ctx context.Context, recs []*pipeline.Record) error {
 		k.nameTopics(ctx, recs, b)
 		defer k.done(b)
 	}
-	held := false
-	for i, rec := range recs {
-		if held {
-			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: errHeldBack})
-			continue
-		}
-		m, err := k.message(ctx, rec, i, b)
-		if err != nil {
-			_, permanent := pipeline.IsPermanent(err)
-			held = !permanent // its topic cannot be known to be another than theirs
-			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: err})
-			continue
-		}
-		b.msgs, b.at = append(b.msgs, m), append(b.at, i)
-	}
+	k.gather(ctx, recs, b)
+	k.weigh(b)
 	k.refresh()
-	var lost *kafka.ProduceError
 	err := k.producer.Produce(ctx, b.msgs)
+	var lost *kafka.ProduceError
 	switch {
 	case errors.As(err, &lost):
 		k.written(b, lost.Failed)
@@ -304,49 +249,12 @@ func (k *Kafka) class(err error, b *kafkaBatch, i int, blamed map[*kafkaTopic]bo
 	return err
 }
 
-// message makes of a record what is sent. An error is the record's own.
-func (k *Kafka) message(ctx context.Context, rec *pipeline.Record, i int, b *kafkaBatch) (kafka.Message, error) {
-	m := kafka.Message{
-		Key: rec.Key(), Value: rec.Value(), Time: rec.Time,
-		Origin: kafka.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: rec.Part},
-	}
-	var err error
-	if k.settings.Key != nil {
-		switch key, err := k.settings.Key.Bytes(rec); {
-		case err == nil:
-			m.Key = key
-		case !k.settings.DeadLetters: // it may be no JSON at all, and is never dropped
-			return m, fmt.Errorf("making the key: %w", err)
-		}
-	}
-	var partitions int32
-	if m.Topic, partitions, err = b.topic(ctx, k, i); err != nil {
-		return m, err
-	}
-	switch {
-	case k.settings.Partitioner == "source":
-		if m.Partition = rec.Partition; m.Partition >= partitions {
-			return m, fmt.Errorf("keeping the partition of the source: topic %s has %d partitions; add some", m.Topic, partitions)
-		}
-	case m.Key == nil:
-		m.Partition = kafka.PartitionForOrigin(m.Origin, partitions)
-	default:
-		m.Partition = kafka.PartitionForKey(m.Key, partitions)
-	}
-	if len(rec.Headers()) > 0 {
-		from := len(b.headers)
-		for _, h := range rec.Headers() {
-			b.headers = append(b.headers, kafka.Header(h))
-		}
-		m.Headers = b.headers[from:len(b.headers):len(b.headers)]
-	}
-	return m, nil
-}
-
 // Close implements pipeline.Sink.
 func (k *Kafka) Close(context.Context) error {
 	k.mu.Lock()
 	k.cancel()
+	k.hold(-k.spared)
+	k.spare, k.spared = nil, 0
 	k.mu.Unlock()
 	k.producer.Close()
 	k.work.Wait()

@@ -82,7 +82,7 @@ func beside(k *config.Kind) []config.Setting {
 	case config.StageSection:
 		return config.StepSettings(k.Waits)
 	case config.SinkSection:
-		return config.OutputSettingList()
+		return config.OutputSettingList(k)
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func pipelineFileReference() []byte {
 	b.WriteString("\nIn a step that waits for somebody else also:\n\n")
 	settingTable(&b, onlyWaiting())
 	heading("Beside a sink", "What may stand beside the component in an item of `sinks`, and, `name` and `when` excepted, in `dead_letter`.")
-	settingTable(&b, config.OutputSettingList())
+	settingTable(&b, config.OutputSettingList(nil))
 	for _, section := range []config.Section{config.SourceSection, config.StageSection, config.SinkSection} {
 		kinds := catalog.Kinds()
 		for i := range kinds {
@@ -113,6 +113,9 @@ func kindReference(b *bytes.Buffer, k *config.Kind) {
 	}
 	fmt.Fprintf(b, "\n```yaml\n%s```\n\n", example(k))
 	settingTable(b, k.SettingList())
+	if k.BatchRecords > 0 {
+		fmt.Fprintf(b, "\nBeside it `batch.records` is `%d` when the file does not say.\n", k.BatchRecords)
+	}
 }
 
 func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }

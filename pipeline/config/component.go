@@ -28,13 +28,24 @@ func (s *Stage) decodeNode(d *decoder, n *node, path string) bool {
 }
 
 func (s *Sink) decodeNode(d *decoder, n *node, path string) bool {
-	s.SinkSettings = SinkSettings{OutputSettings: defaultOutput()}
+	s.SinkSettings = SinkSettings{OutputSettings: defaultOutput(d.sinkKind(n))}
 	return d.item(n, path, item{SinkSection, "a sink", reflect.ValueOf(&s.SinkSettings).Elem(), &s.Component})
 }
 
 func (s *DeadLetter) decodeNode(d *decoder, n *node, path string) bool {
-	s.OutputSettings = defaultOutput()
+	s.OutputSettings = defaultOutput(d.sinkKind(n))
 	return d.item(n, path, item{SinkSection, "dead_letter", reflect.ValueOf(&s.OutputSettings).Elem(), &s.Component})
+}
+
+// sinkKind finds the sink in an item, before what stands beside it is decoded: that may
+// come first in the file, and has the sink's defaults. nil: none is named.
+func (d *decoder) sinkKind(n *node) *Kind {
+	for _, key := range n.keys {
+		if k := d.kinds.Find(SinkSection, key.text); k != nil {
+			return k
+		}
+	}
+	return nil
 }
 
 // item decodes the common settings of a mapping, and the component in it.

@@ -144,7 +144,7 @@ type OutputSettings struct {
 
 // Batch is the setting batch of a sink.
 type Batch struct {
-	Records int           `yaml:"records" min:"1" max:"1000000" doc:"most records of a write"`
+	Records int           `yaml:"records" min:"1" max:"1000000" doc:"most records of a write; some sinks have another default"`
 	Bytes   pipeline.Size `yaml:"bytes" min:"1B" max:"1GiB" doc:"most bytes of a write; one record at least"`
 	Linger  time.Duration `yaml:"linger" max:"1h" doc:"how long a write waits to fill"`
 }
@@ -162,6 +162,7 @@ const (
 	defaultTimeout        = 10 * time.Second
 	defaultDeadline       = 20 * time.Second
 	defaultDrain          = 25 * time.Second
+	defaultBatchRecords   = 1000
 )
 
 func defaultPipeline() *Pipeline {
@@ -182,9 +183,14 @@ func defaultStage() StageSettings {
 	}
 }
 
-func defaultOutput() OutputSettings {
+// defaultOutput gives the settings beside a sink of kind k; nil: of any.
+func defaultOutput(k *Kind) OutputSettings {
+	records := defaultBatchRecords
+	if k != nil && k.BatchRecords > 0 {
+		records = k.BatchRecords
+	}
 	return OutputSettings{
-		Batch:   Batch{Records: 1000, Bytes: 1 << 20},
+		Batch:   Batch{Records: records, Bytes: 1 << 20},
 		Timeout: defaultTimeout,
 		Retry:   Retry{Backoff: 100 * time.Millisecond, MaxBackoff: 30 * time.Second},
 	}

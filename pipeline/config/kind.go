@@ -71,6 +71,9 @@ type Kind struct {
 	// Guarantee says of a sink what a delivered record has behind it, and of a source
 	// what a commit means: a phrase for `graph --guarantees`.
 	Guarantee string
+	// BatchRecords is of a sink how many records a write has when the file does not say.
+	// 0: 1,000.
+	BatchRecords int
 	// Transactions marks sinks whose writes can be part of one step with the marks, which
 	// exactly_once needs.
 	Transactions bool

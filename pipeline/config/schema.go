@@ -117,9 +117,9 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 	case Stage:
 		return b.items("stage", StageSection, reflect.ValueOf(defaultStage()))
 	case Sink:
-		return b.items("sink", SinkSection, reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput()}))
+		return b.items("sink", SinkSection, reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput(nil)}))
 	case DeadLetter:
-		return b.oneComponent(SinkSection, b.structure(reflect.ValueOf(defaultOutput()))["properties"].(object))
+		return b.oneComponent(SinkSection, b.structure(reflect.ValueOf(defaultOutput(nil)))["properties"].(object))
 	case Order:
 		return object{"oneOf": []any{
 			object{"enum": []string{"partition", "key", "none"}},
@@ -278,9 +278,10 @@ func StepSettings(waits bool) []Setting {
 	return list
 }
 
-// OutputSettingList lists what may stand beside the component in an item of sinks.
-func OutputSettingList() []Setting {
-	return settingList(reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput()}))
+// OutputSettingList lists what may stand beside a sink of kind k in an item of sinks;
+// nil: beside any.
+func OutputSettingList(k *Kind) []Setting {
+	return settingList(reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput(k)}))
 }
 
 // FileSettingList lists what may stand at the top of a pipeline file. What stands within

@@ -21,6 +21,7 @@ import (
 type link struct {
 	*kafkago.Transport
 	expires atomic.Int64 // when the first log-in of its connections ends, Unix ns; 0: never
+	piece   atomic.Int32 // what is written at once at first, as the last exchange found it
 }
 
 func (n *node) newLink() *link {

@@ -121,7 +121,7 @@ func (n *node) sendOn(ctx context.Context, l *link, x *exchange) error {
 	defer cancel(nil)
 	p := watchProgress(x.patience, func() { cancel(context.DeadlineExceeded) })
 	defer p.stop()
-	a := &attempt{x: x, node: n, ctx: ctx, progress: p, done: make(chan struct{})}
+	a := &attempt{x: x, node: n, link: l, ctx: ctx, progress: p, done: make(chan struct{})}
 	_, err := l.RoundTrip(ctx, n.addr, a)
 	n.retire(l)
 	if err == nil {
@@ -149,6 +149,7 @@ func (n *node) sendOn(ctx context.Context, l *link, x *exchange) error {
 type attempt struct {
 	x        *exchange
 	node     *node
+	link     *link
 	ctx      context.Context
 	progress *progress
 	state    atomic.Int32 // 0 waiting for a connection, 1 on it, 2 given up
@@ -192,7 +193,10 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	if err := a.x.negotiate(*a.node.ranges.Load()); err != nil {
 		return nil, err
 	}
-	if err := a.x.roundTrip(&metered{rw: rw, p: a.progress, piece: leastPiece}); err != nil {
+	m := &metered{rw: rw, p: a.progress, piece: max(int(a.link.piece.Load()), leastPiece)}
+	err := a.x.roundTrip(m)
+	a.link.piece.Store(int32(min(m.piece, firstPiece)))
+	if err != nil {
 		if conn, ok := rw.(net.Conn); ok {
 			_ = conn.SetDeadline(cut)
 		}

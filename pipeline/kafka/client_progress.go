@@ -24,6 +24,10 @@ const (
 	// What is written at once: progress is seen between two of them. It grows while the
 	// link takes them quickly, and shrinks again.
 	leastPiece, mostPiece = 8 << 10, 512 << 10
+	// firstPiece bounds what a request begins with on a link that took it quickly the last
+	// time. To begin with the least each time costs a request of some hundred KiB three
+	// more calls of the kernel (BenchmarkProduce).
+	firstPiece            = 128 << 10
 	quickPiece, slowPiece = 20 * time.Millisecond, time.Second
 )
 

@@ -54,6 +54,20 @@ type compressor struct {
 	zstd *zstd.Encoder
 }
 
+// weight is what a compressor of the codec comes to hold, as its test measures it: tables
+// and windows.
+func (c Codec) weight() int64 {
+	switch c {
+	case CodecGzip:
+		return 1100 << 10
+	case CodecLZ4:
+		return 140 << 10
+	case CodecZstd:
+		return 4 << 20
+	}
+	return 0
+}
+
 // append appends src, compressed, to dst.
 func (c *compressor) append(codec Codec, dst, src []byte) ([]byte, error) {
 	switch codec {

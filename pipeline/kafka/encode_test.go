@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math"
 	"math/rand/v2"
@@ -61,11 +62,19 @@ func sameMessage(t *testing.T, m *Message, r *kgo.Record) {
 	}
 }
 
-func TestSealRefusesABatchWithoutProducer(t *testing.T) {
-	b, _, err := appendBatch(nil, nil, make([]Message, 2), []int32{0, 1}, CodecNone, 0)
-	if err != nil {
-		t.Fatal(err)
+// encoded appends a batch of messages to b: of all, unless idx names some.
+func encoded(b []byte, msgs []Message, now int64, idx ...int32) []byte {
+	if len(idx) == 0 {
+		idx = all(msgs)
 	}
+	start := len(b)
+	b, first, last := appendRecords(grow(b, batchRecords)[:start+batchRecords], msgs, idx, sizeOf(msgs, idx), now)
+	putBatchHeader(b[start:], CodecNone, len(idx), first, last)
+	return b
+}
+
+func TestSealRefusesABatchWithoutProducer(t *testing.T) {
+	b := encoded(nil, make([]Message, 2), 0)
 	for _, p := range []producerID{noProducer, {id: -1, epoch: 0}, {id: 1, epoch: -1}} {
 		if err := sealBatch(b, p, 0, false); !errors.Is(err, errNoProducer) {
 			t.Errorf("sealing for %v: %v", p, err)
@@ -78,13 +87,10 @@ func TestSealRefusesABatchWithoutProducer(t *testing.T) {
 
 func TestEncodingAllocatesNothingPerRecord(t *testing.T) {
 	msgs := randomMessages(rand.New(rand.NewPCG(1, 1)), 500)
+	var buf []byte
 	idx := all(msgs)
-	var buf, scratch []byte
 	n := testing.AllocsPerRun(10, func() {
-		var err error
-		if buf, scratch, err = appendBatch(buf[:0], scratch, msgs, idx, CodecNone, 0); err != nil {
-			t.Fatal(err)
-		}
+		buf = encoded(buf[:0], msgs, 0, idx...)
 		if err := sealBatch(buf, producerID{id: 7}, 0, false); err != nil {
 			t.Fatal(err)
 		}
@@ -96,8 +102,26 @@ func TestEncodingAllocatesNothingPerRecord(t *testing.T) {
 
 func TestVarintSizes(t *testing.T) {
 	for _, v := range []int64{0, -1, 1, 63, 64, -64, -65, 8191, 8192, math.MaxInt32, math.MaxInt64, math.MinInt64} {
-		if got, want := sizeVarint(v), len(appendVarint(nil, v)); got != want {
+		if got, want := sizeVarint(v), putVarint(make([]byte, 10), 0, v); got != want {
 			t.Errorf("size of %d: %d, takes %d", v, got, want)
+		}
+	}
+}
+
+// The length in front of a record is right where its own length changes.
+func TestRecordsOfEverySize(t *testing.T) {
+	for _, from := range []int{0, 40, 100, 8150, 1<<20 - 40} {
+		for n := from; n < from+60; n++ {
+			for _, headers := range [][]Header{nil, {{Name: "a", Value: make([]byte, 70)}}} {
+				m := Message{Key: []byte("k"), Value: make([]byte, n), Headers: headers}
+				b := make([]byte, recordBound(&m)+1)
+				b[len(b)-1] = 0xaa
+				end := putRecord(b, 0, &m, 4000, 1<<40)
+				size, k := binary.Varint(b)
+				if int(size)+k != end || b[len(b)-1] != 0xaa || k > 1 && sizeVarint(size) != k {
+					t.Fatalf("value of %d bytes: length %d in %d bytes, ends at %d", n, size, k, end)
+				}
+			}
 		}
 	}
 }

@@ -24,6 +24,11 @@ type ProducerConfig struct {
 	// InFlight is the number of requests under way to one broker, each with other
 	// partitions. 0: 8.
 	InFlight int
+	// Account is told by how many bytes what the producer holds beside the messages grows
+	// or shrinks: encoded batches, what is kept for the next ones, compressors. It is
+	// called from any goroutine, under locks, and must not wait. After Close, when the
+	// last Produce has returned, the sum is 0. nil: nobody counts.
+	Account func(bytes int64)
 }
 
 const (
@@ -55,11 +60,12 @@ type Producer struct {
 	closed  bool
 	outputs map[string][]*output // by topic and partition; nil: not written to yet
 	brokers map[int32]*broker
+	woken   []*broker // that may have something to send: pump looks at these alone
 	id      producerID
 	asking  bool // a goroutine asks for an id
-	free    [][]byte
-	scratch [][]byte
-	packs   []*compressor
+	calls   []*call
+	batches []*batch
+	buffers buffers
 }
 
 // An output is one partition that is written to.
@@ -81,6 +87,7 @@ type broker struct {
 	node     int32
 	inFlight int
 	ready    []*batch
+	woken    bool
 }
 
 // NewProducer makes a producer on client, which it does not close. It sends nothing
@@ -98,6 +105,7 @@ func NewProducer(client *Client, config ProducerConfig) *Producer {
 	p := &Producer{client: client, config: config, outputs: map[string][]*output{},
 		brokers: map[int32]*broker{}, id: noProducer}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.buffers.init(config.Account)
 	return p
 }
 
@@ -119,32 +127,38 @@ func (p *Producer) Produce(ctx context.Context, msgs []Message) error {
 	if err := ctx.Err(); err != nil {
 		return everyMessage(len(msgs), fmt.Errorf("producing: nothing was sent: %w", err))
 	}
-	c := &call{msgs: msgs, left: 1, done: make(chan struct{})} // 1: until all batches are queued
-	batches, err := p.prepare(c)
-	if err != nil {
+	c := p.newCall(msgs)
+	if err := p.prepare(c); err != nil {
 		return err
 	}
 	p.mu.Lock()
 	if p.closed {
+		for _, b := range c.batches {
+			p.recycle(b)
+		}
 		p.mu.Unlock()
+		p.buffers.account(-c.weight)
 		return everyMessage(len(msgs), ErrClosed)
 	}
-	c.left += len(batches)
-	for _, b := range batches {
+	c.left += len(c.batches)
+	for _, b := range c.batches {
 		b.out.queue = append(b.out.queue, b)
 	}
-	for _, b := range batches {
+	for _, b := range c.batches {
 		p.advance(b.out)
 	}
-	p.pumpAll()
+	p.pump()
 	c.finish()
 	p.mu.Unlock()
 	select {
 	case <-c.done:
 	case <-ctx.Done():
 		p.leave(c, ctx.Err())
+		<-c.done
 	}
-	return c.result()
+	err := c.result()
+	p.endCall(c)
+	return err
 }
 
 // Close ends what is under way and waits until nothing of the producer runs any
@@ -172,103 +186,11 @@ func (p *Producer) Close() {
 			p.settle(b, ErrClosed)
 		}
 	}
-}
-
-// A call is one Produce.
-type call struct {
-	msgs []Message
-	errs []error // nil until one fails
-	left int     // batches without an outcome
-	done chan struct{}
-}
-
-// fail notes the outcome of the messages idx.
-func (c *call) fail(idx []int32, err error) {
-	if c.errs == nil {
-		c.errs = make([]error, len(c.msgs))
+	for _, c := range p.calls {
+		p.buffers.account(-c.weight)
 	}
-	for _, i := range idx {
-		c.errs[i] = err
-	}
-}
-
-func (c *call) finish() {
-	if c.left--; c.left == 0 {
-		close(c.done)
-	}
-}
-
-func (c *call) result() error {
-	if c.errs == nil {
-		return nil
-	}
-	var failed []MessageError
-	for i, err := range c.errs {
-		if err != nil {
-			failed = append(failed, MessageError{i, err})
-		}
-	}
-	return &ProduceError{failed}
-}
-
-func everyMessage(n int, err error) error {
-	failed := make([]MessageError, n)
-	for i := range failed {
-		failed[i] = MessageError{i, err}
-	}
-	return &ProduceError{failed}
-}
-
-// prepare sorts the messages by partition, finds batches that were left behind and
-// hold some of them, and encodes the rest.
-func (p *Producer) prepare(c *call) ([]*batch, error) {
-	var groups []group
-	var outputs []*output // of topic
-	topic := ""
-	p.mu.Lock()
-	for i := range c.msgs {
-		m := &c.msgs[i]
-		if i == 0 || m.Topic != topic {
-			topic, outputs = m.Topic, p.outputs[m.Topic]
-		}
-		if int(m.Partition) >= len(outputs) || outputs[m.Partition] == nil {
-			outputs = p.output(m.TopicPartition)
-		}
-		o := outputs[m.Partition]
-		if o.call != c {
-			o.call, o.group = c, len(groups)
-			groups = append(groups, group{out: o})
-		}
-		g := &groups[o.group]
-		g.idx = append(g.idx, int32(i))
-	}
-	for _, g := range groups {
-		g.out.call = nil
-	}
-	for i := range groups {
-		groups[i].idx = p.adopt(c, groups[i].out, groups[i].idx)
-	}
-	p.mu.Unlock()
-	var batches []*batch
-	now := time.Now().UnixMilli()
-	for _, g := range groups {
-		var err error
-		if batches, err = p.encodeAll(c, g, now, batches); err != nil {
-			p.mu.Lock()
-			for _, g := range groups {
-				c.fail(g.idx, err)
-			}
-			p.mu.Unlock()
-			p.leave(c, err)
-			return nil, c.result() // what adopt found stored is not told again
-		}
-	}
-	return batches, nil
-}
-
-type group struct {
-	out *output
-	idx []int32
+	p.calls, p.batches = nil, nil
+	p.buffers.close()
 }
 
 // output makes the output of a partition, and gives all of its topic.
@@ -320,37 +242,4 @@ func (p *Producer) all() iter.Seq[*output] {
 			}
 		}
 	}
-}
-
-// encodeAll cuts the messages of one partition into batches. A message that no
-// broker takes fails here, alone.
-func (p *Producer) encodeAll(c *call, g group, now int64, batches []*batch) ([]*batch, error) {
-	for idx := g.idx; len(idx) > 0; {
-		n, size := 0, 0
-		for n < len(idx) {
-			s := recordBound(&c.msgs[idx[n]])
-			if s > maxRecord {
-				break
-			}
-			if n > 0 && size+s > p.config.MaxBatch {
-				break
-			}
-			size += s
-			n++
-		}
-		if n == 0 {
-			p.mu.Lock()
-			c.fail(idx[:1], &RefusedError{RefusedTooLarge, fmt.Errorf("producing to %v: the record is larger than any broker accepts", g.out)})
-			p.mu.Unlock()
-			idx = idx[1:]
-			continue
-		}
-		b := &batch{out: g.out, call: c, idx: idx[:n:n]}
-		if err := p.encode(b, now); err != nil {
-			return batches, err
-		}
-		batches = append(batches, b)
-		idx = idx[n:]
-	}
-	return batches, nil
 }

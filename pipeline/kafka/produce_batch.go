@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -15,7 +16,9 @@ type batch struct {
 	call *call   // nil: its caller has left
 	idx  []int32 // its messages in the call
 	n    int32   // how many they are
+	room []byte  // data, and some room in front of it
 	data []byte
+	at   *broker // in whose list it is
 
 	sealed   producerID // none: not yet
 	sequence int32
@@ -61,55 +64,41 @@ func (b *batch) why(reason error) error {
 	return fmt.Errorf("producing to %v: %w: %w", b.out, b.last, reason)
 }
 
-// encode fills b.data from its messages, with buffers kept for it. It takes p.mu.
-func (p *Producer) encode(b *batch, now int64) error {
-	p.mu.Lock()
-	var data, scratch []byte
-	if n := len(p.free); n > 0 {
-		data, p.free = p.free[n-1][:0], p.free[:n-1]
+// encode fills b.data from its messages, which take size bytes at most before they are
+// compressed.
+func (p *Producer) encode(b *batch, size int, now int64, wait bool) error {
+	m, codec := &p.buffers, p.config.Codec
+	var first, last int64
+	if codec == CodecNone {
+		b.room = m.take(frontRoom + batchRecords + size)
+		b.room, first, last = appendRecords(b.room[:frontRoom+batchRecords], b.call.msgs, b.idx, size, now)
+	} else {
+		k := m.packer(wait)
+		defer m.giveBack(k, codec)
+		var err error
+		k.raw, first, last = appendRecords(k.raw[:0], b.call.msgs, b.idx, size, now)
+		m.weigh(k, codec)
+		if k.out, err = k.append(codec, k.out[:0], k.raw); err != nil {
+			return fmt.Errorf("producing to %v: compressing %d records: %w", b.out, len(b.idx), err)
+		}
+		m.weigh(k, codec)
+		// A copy, so that what waits for the broker takes no more than it has.
+		b.room = append(m.take(frontRoom + batchRecords + len(k.out))[:frontRoom+batchRecords], k.out...)
 	}
-	if n := len(p.scratch); n > 0 {
-		scratch, p.scratch = p.scratch[n-1], p.scratch[:n-1]
+	b.data, b.n, b.sealed = b.room[frontRoom:], int32(len(b.idx)), noProducer
+	if len(b.data) > math.MaxInt32 {
+		n := len(b.data)
+		p.recycle(b)
+		return fmt.Errorf("producing to %v: encoding %d records: %d bytes are too many for one batch", b.out, len(b.idx), n)
 	}
-	pack := new(compressor)
-	if n := len(p.packs); n > 0 {
-		pack, p.packs = p.packs[n-1], p.packs[:n-1]
-	}
-	p.mu.Unlock()
-	scratch, err := p.encodeInto(b, now, data, scratch, pack)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.config.Codec != CodecNone && len(p.packs) < maxPacks {
-		p.packs = append(p.packs, pack)
-	}
-	if cap(scratch) > 0 && cap(scratch) <= maxKept && len(p.scratch) < maxFree {
-		p.scratch = append(p.scratch, scratch)
-	}
-	return err
+	putBatchHeader(b.data, codec, len(b.idx), first, last)
+	return nil
 }
 
-func (p *Producer) encodeInto(b *batch, now int64, data, scratch []byte, pack *compressor) ([]byte, error) {
-	data, scratch, err := pack.appendBatch(data, scratch, b.call.msgs, b.idx, p.config.Codec, now)
-	if err != nil {
-		return scratch, fmt.Errorf("producing to %v: %w", b.out, err)
-	}
-	b.data, b.n, b.sealed = data, int32(len(b.idx)), noProducer
-	return scratch, nil
-}
-
-// maxFree bounds the buffers that are kept for reuse, and maxKept the size of each;
-// maxPacks bounds the compressors.
-const (
-	maxFree  = 64
-	maxKept  = 4 << 20
-	maxPacks = 8
-)
-
+// recycle lets go of the batch's data.
 func (p *Producer) recycle(b *batch) {
-	if len(p.free) < maxFree && cap(b.data) <= maxKept {
-		p.free = append(p.free, b.data)
-	}
-	b.data = nil
+	p.buffers.put(b.room)
+	b.room, b.data = nil, nil
 }
 
 // advance looks after the first batch of an output. The caller holds p.mu, and pumps
@@ -134,7 +123,8 @@ func (p *Producer) place(b *batch) {
 			br = &broker{node: b.out.leader}
 			p.brokers[br.node] = br
 		}
-		br.ready = append(br.ready, b)
+		br.ready, b.at = append(br.ready, b), br
+		p.wake(br)
 		return
 	}
 	p.work.Go(func() {
@@ -158,7 +148,7 @@ func (p *Producer) place(b *batch) {
 			b.out.leader, b.out.epoch = leader, epoch
 			p.place(b)
 		}
-		p.pumpAll()
+		p.pump()
 	})
 }
 
@@ -172,13 +162,9 @@ func (p *Producer) unready(b *batch) {
 		p.work.Done()
 	}
 	b.timer = nil
-	for _, br := range p.brokers {
-		for i, r := range br.ready {
-			if r == b {
-				br.ready = append(br.ready[:i], br.ready[i+1:]...)
-				return
-			}
-		}
+	if br := b.at; br != nil {
+		br.ready = slices.DeleteFunc(br.ready, func(r *batch) bool { return r == b })
+		b.at = nil
 	}
 }
 
@@ -216,15 +202,14 @@ func (p *Producer) again(b *batch) {
 		}
 		b.timer = nil
 		p.place(b)
-		p.pumpAll()
+		p.pump()
 	})
 	b.timer = t
 }
 
 // next takes the first batch of an output off and looks after the one behind it.
 func (p *Producer) next(o *output) {
-	o.queue[0] = nil
-	o.queue = o.queue[1:]
+	o.queue = slices.Delete(o.queue, 0, 1) // in place: the queue of an output that keeps up never grows
 	o.busy = false
 	p.advance(o)
 }
@@ -240,7 +225,7 @@ func (p *Producer) settle(b *batch, err error) {
 			b.call.fail(b.idx, err)
 		}
 		b.call.finish()
-		b.call = nil
+		b.call, b.idx = nil, nil
 	}
 	p.recycle(b)
 }
@@ -251,6 +236,7 @@ func (p *Producer) stored(b *batch) {
 	o.next = int32((int64(b.sequence) + int64(b.n)) & 0x7fffffff)
 	p.settle(b, nil)
 	p.next(o)
+	p.done(b)
 }
 
 // hopeless says whether an orphan has for long been answered in a way that may be its
@@ -351,7 +337,10 @@ func (p *Producer) replace(b *batch, parts [][]int32) {
 	made := make([]*batch, 0, len(parts)+len(o.queue)-1)
 	for _, idx := range parts {
 		n := &batch{out: o, call: c, idx: idx, restarts: b.restarts}
-		if _, err := p.encodeInto(n, now, nil, nil, new(compressor)); err != nil {
+		if err := p.encode(n, sizeOf(c.msgs, idx), now, false); err != nil {
+			for _, m := range made {
+				p.recycle(m)
+			}
 			p.giveUp(b, err)
 			return
 		}
@@ -361,7 +350,7 @@ func (p *Producer) replace(b *batch, parts [][]int32) {
 	o.queue = append(made, o.queue[1:]...)
 	o.busy = false
 	c.finish()
-	b.call = nil
+	b.call, b.idx = nil, nil
 	p.recycle(b)
 	p.advance(o)
 }

@@ -144,7 +144,8 @@ type laneRun struct {
 func (p *plan) run(t *testing.T, rt *rapid.T) {
 	m := startModel(t, len(p.fates))
 	m.meet = p.meet()
-	producer := NewProducer(m.client(t), ProducerConfig{MaxBatch: 200})
+	var l ledger
+	producer := NewProducer(m.client(t), ProducerConfig{MaxBatch: 200, Account: l.add})
 	defer producer.Close()
 	runs := make([]laneRun, len(p.lanes))
 	var all sync.WaitGroup
@@ -156,6 +157,11 @@ func (p *plan) run(t *testing.T, rt *rapid.T) {
 	for i := range runs {
 		runs[i].check(rt, m, i, p.doubted)
 	}
+	if sum, there := l.sum.Load(), producer.holds(); sum != there {
+		rt.Errorf("%d bytes are counted, %d are there", sum, there)
+	}
+	producer.Close()
+	l.closed(rt)
 }
 
 func (p *plan) meet() func(*modelPartition, *modelBatch) fate {

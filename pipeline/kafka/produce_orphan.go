@@ -123,13 +123,12 @@ func (p *Producer) leave(c *call, reason error) {
 	if c.left == 0 {
 		return
 	}
-	for o := range p.all() {
-		if !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.call == c }) {
-			continue
+	for _, g := range c.groups {
+		if slices.ContainsFunc(g.out.queue, func(b *batch) bool { return b.call == c }) {
+			p.leaveOutput(c, g.out, reason)
 		}
-		p.leaveOutput(c, o, reason)
 	}
-	p.pumpAll()
+	p.pump()
 }
 
 func (p *Producer) leaveOutput(c *call, o *output, reason error) {
@@ -148,7 +147,7 @@ func (p *Producer) leaveOutput(c *call, o *output, reason error) {
 				p.unready(b)
 				o.busy = false
 			}
-			b.call = nil
+			b.call, b.idx = nil, nil
 			p.recycle(b)
 		}
 		c.finish()
@@ -175,7 +174,7 @@ func (p *Producer) Gone(topic string) {
 		p.unready(b)
 		p.drop(b)
 	}
-	p.pumpAll()
+	p.pump()
 }
 
 // fingerprint is a hash of origin and contents of messages.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -12,14 +13,25 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// pumpAll sends what is ready. The caller holds p.mu.
-func (p *Producer) pumpAll() {
-	for _, br := range p.brokers {
-		p.pump(br)
+// wake has pump look at a broker.
+func (p *Producer) wake(br *broker) {
+	if !br.woken {
+		br.woken = true
+		p.woken = append(p.woken, br)
 	}
 }
 
-func (p *Producer) pump(br *broker) {
+// pump sends what is ready. The caller holds p.mu.
+func (p *Producer) pump() {
+	for _, br := range p.woken {
+		br.woken = false
+		p.sendReady(br)
+	}
+	clear(p.woken)
+	p.woken = p.woken[:0]
+}
+
+func (p *Producer) sendReady(br *broker) {
 	for len(br.ready) > 0 && br.inFlight < p.config.InFlight && !p.closed {
 		if p.id == noProducer {
 			p.askID()
@@ -30,10 +42,13 @@ func (p *Producer) pump(br *broker) {
 			size += len(br.ready[n].data)
 			n++
 		}
-		batches := make([]*batch, n)
-		copy(batches, br.ready)
-		br.ready = append(br.ready[:0], br.ready[n:]...)
+		batches := slices.Clone(br.ready[:n])
+		br.ready = slices.Delete(br.ready, 0, n)
+		if len(p.outputs) > 1 {
+			slices.SortStableFunc(batches, func(a, b *batch) int { return strings.Compare(a.out.Topic, b.out.Topic) })
+		}
 		for _, b := range batches {
+			b.at = nil
 			p.number(b)
 		}
 		br.inFlight++
@@ -76,6 +91,7 @@ func (p *Producer) request(br *broker, batches []*batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	br.inFlight--
+	p.wake(br)
 	for i, b := range batches {
 		b.sending = false
 		switch {
@@ -87,7 +103,7 @@ func (p *Producer) request(br *broker, batches []*batch) {
 			p.answered(b, answers[i])
 		}
 	}
-	p.pumpAll()
+	p.pump()
 }
 
 // exchange is Produce version 8, or 7.
@@ -100,43 +116,45 @@ func (p *Producer) exchange(node int32, batches []*batch, begun *atomic.Bool) *e
 			w.nullable("")
 			w.int16(-1) // acks: all replicas in sync
 			w.int32(int32(p.config.Timeout / time.Millisecond))
+			w.b = slices.Grow(w.b, copied(batches))
 			topics := 0
 			for i := range batches {
-				if firstOfTopic(batches, i) {
+				if newTopic(batches, i) {
 					topics++
 				}
 			}
 			w.array(topics)
 			for i, b := range batches {
-				if !firstOfTopic(batches, i) {
-					continue
-				}
-				w.string(b.out.Topic)
-				n := 0
-				for _, other := range batches[i:] {
-					if other.out.Topic == b.out.Topic {
+				if newTopic(batches, i) {
+					n := i + 1
+					for n < len(batches) && batches[n].out.Topic == b.out.Topic {
 						n++
 					}
+					w.string(b.out.Topic)
+					w.array(n - i)
 				}
-				w.array(n)
-				for _, other := range batches[i:] {
-					if other.out.Topic == b.out.Topic {
-						w.int32(other.out.Partition)
-						w.attach(other.data)
-					}
-				}
+				w.int32(b.out.Partition)
+				w.attach(b.room, frontRoom)
 			}
 		},
 	}
 }
 
-func firstOfTopic(batches []*batch, i int) bool {
-	for _, b := range batches[:i] {
-		if b.out.Topic == batches[i].out.Topic {
-			return false
+// newTopic says whether batch i, of batches that are sorted by topic, is the first of its.
+func newTopic(batches []*batch, i int) bool {
+	return i == 0 || batches[i].out.Topic != batches[i-1].out.Topic
+}
+
+// copied is about what a request with batches takes beside those that are attached.
+func copied(batches []*batch) int {
+	n := 0
+	for _, b := range batches {
+		n += 8
+		if len(b.data) < minAttached {
+			n += len(b.data)
 		}
 	}
-	return true
+	return n
 }
 
 // A produceAnswer is what the broker says of one batch.
@@ -147,8 +165,11 @@ type produceAnswer struct {
 	message string
 }
 
+// readProduceAnswer expects the answers in the order of the batches, and looks for those
+// that come in another.
 func readProduceAnswer(b []byte, version int16, batches []*batch, answers []produceAnswer) error {
 	r := &reader{b: b}
+	next := 0
 	for topics := r.array(); topics > 0 && r.err == nil; topics-- {
 		topic := r.string()
 		for parts := r.array(); parts > 0 && r.err == nil; parts-- {
@@ -168,10 +189,14 @@ func readProduceAnswer(b []byte, version int16, batches []*batch, answers []prod
 					a.message = text
 				}
 			}
-			for i, b := range batches {
-				if b.out.Partition == partition && b.out.Topic == topic {
-					answers[i] = a
-				}
+			is := func(b *batch) bool { return b.out.Partition == partition && b.out.Topic == topic }
+			i := next
+			if i >= len(batches) || !is(batches[i]) {
+				i = slices.IndexFunc(batches, is)
+			}
+			if i >= 0 {
+				answers[i] = a
+				next = i + 1
 			}
 		}
 	}
@@ -277,7 +302,10 @@ func (p *Producer) askID() {
 			p.mu.Lock()
 			if err == nil || p.closed {
 				p.id, p.asking = id, false
-				p.pumpAll()
+				for _, br := range p.brokers {
+					p.wake(br)
+				}
+				p.pump()
 				p.mu.Unlock()
 				return
 			}

@@ -24,8 +24,15 @@ import (
 // configuration.
 func testProducer(t kafkatest.T, c *kafkatest.Cluster, config ProducerConfig, change ...func(*Config)) *Producer {
 	t.Helper()
+	var l ledger
+	if config.Account == nil {
+		config.Account = l.add
+	}
 	p := NewProducer(testClient(t, c, change...), config)
-	t.Cleanup(p.Close)
+	t.Cleanup(func() {
+		p.Close()
+		l.closed(t)
+	})
 	return p
 }
 

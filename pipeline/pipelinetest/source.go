@@ -227,6 +227,7 @@ type watched struct {
 	stop      func()
 
 	mu       sync.Mutex
+	last     chan struct{} // closed when the last batch has no more records
 	opened   int
 	records  int
 	lanes    map[*pipeline.Lane]int64 // by lane, where its next batch starts at the earliest
@@ -270,6 +271,12 @@ func (w *watched) Open(ctx context.Context, e pipeline.Engine) error {
 }
 
 func (w *watched) Read(ctx context.Context) (*pipeline.Batch, error) {
+	if w.stopAfter > 0 && w.last != nil { // how many records there were is known when they are made
+		select {
+		case <-w.last:
+		case <-ctx.Done():
+		}
+	}
 	w.mu.Lock()
 	stop := w.stopAfter > 0 && w.records >= w.stopAfter
 	w.mu.Unlock()
@@ -312,13 +319,14 @@ func (w *watched) Read(ctx context.Context) (*pipeline.Batch, error) {
 		if b.Next == from {
 			w.wrong("lane %s: a batch with records has the Next %d of the one before", name, b.Next)
 		}
-		b.Fill = w.watch(name, b.Fill)
+		w.last = make(chan struct{})
+		b.Fill = w.watch(name, b.Fill, w.last)
 	}
 	return b, err
 }
 
 // watch notes the records that a batch gives.
-func (w *watched) watch(name string, fill func([]pipeline.Record) (int, error)) func([]pipeline.Record) (int, error) {
+func (w *watched) watch(name string, fill func([]pipeline.Record) (int, error), over chan struct{}) func([]pipeline.Record) (int, error) {
 	return func(into []pipeline.Record) (int, error) {
 		n, err := fill(into)
 		w.mu.Lock()
@@ -328,6 +336,9 @@ func (w *watched) watch(name string, fill func([]pipeline.Record) (int, error)) 
 			return 0, err
 		}
 		w.records += n
+		if n == 0 {
+			close(over)
+		}
 		for i := range into[:n] {
 			w.read[name] = append(w.read[name], string(bytes.Clone(into[i].Value())))
 		}

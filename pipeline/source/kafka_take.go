@@ -132,7 +132,7 @@ func (s *set) hand(next int64) {
 	s.parcels[len(s.parcels)-1].batch.Next = next
 	for _, r := range s.parcels {
 		r.in, r.rest = in, s.raw[r.at:r.end]
-		r.batch.Lane, r.batch.Charge = q.lane, in.charge.Split(parcelSize)
+		r.batch.Lane, r.batch.Charge, r.batch.Size = q.lane, in.charge.Split(parcelSize), int64(r.end-r.at)
 		r.batch.Fill, r.batch.Free = r.fill, r.free
 	}
 	for _, r := range s.parcels {

@@ -100,7 +100,7 @@ type Replay struct {
 	at    int // the file that is read
 
 	done, expected atomic.Int64
-	open           atomic.Bool
+	open, once     atomic.Bool
 }
 
 type replayFile struct {
@@ -168,6 +168,9 @@ func (r *Replay) Open(ctx context.Context, e pipeline.Engine) error {
 	for _, f := range r.files {
 		if err := r.openFile(f); err != nil {
 			return errors.Join(err, r.Close(ctx))
+		}
+		if _, once := f.f.(*stream); once {
+			r.once.Store(true)
 		}
 		if r.o.Count {
 			records, lines, err := f.count()

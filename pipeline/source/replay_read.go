@@ -103,7 +103,7 @@ func (r *Replay) batch(ctx context.Context, f *replayFile) (*pipeline.Batch, err
 	r.mu.Unlock()
 	r.done.Add(int64(len(recs)))
 	return &pipeline.Batch{
-		Lane: f.lane, Fill: pipeline.Records(recs), Next: next, Charge: charge,
+		Lane: f.lane, Fill: pipeline.Records(recs), Next: next, Charge: charge, Opaque: true,
 		Free: func() {
 			select {
 			case r.spare <- recs:
@@ -122,6 +122,9 @@ func (r *Replay) slab() []pipeline.Record {
 		return make([]pipeline.Record, 0, replayRecords)
 	}
 }
+
+// ReadsOnce implements pipeline.OneTimer: a pipe or standard input gives everything once.
+func (r *Replay) ReadsOnce() bool { return r.once.Load() }
 
 // Commit implements pipeline.Source. It remembers the marks for lanes that have to be
 // opened again.

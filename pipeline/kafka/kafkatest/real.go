@@ -148,6 +148,17 @@ func (r *Real) signal(id int, s syscall.Signal) {
 	}
 }
 
+// Process gives the process id of node id (from 1), 0 when it was killed.
+func (r *Real) Process(id int) int {
+	n := r.nodes[id-1]
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.command == nil {
+		return 0
+	}
+	return n.command.Process.Pid
+}
+
 // Restart starts a killed node again, with its data.
 func (r *Real) Restart(ctx context.Context, id int) error { return r.start(ctx, r.nodes[id-1]) }
 

@@ -1,28 +1,36 @@
 package pipeline
 
 import (
+	"math"
 	"slices"
 	"time"
 	"unsafe"
 )
 
-// engineState is what the engine remembers of a record on its way. It is written by
-// the record's owner (I2); refs, queued and the family under the lock of the lane.
-type engineState struct {
-	// First what every record needs in every step.
+// An item is a record on its way through the engine, and beside it what the engine knows
+// of it. Steps that all records pass look at the record alone: its track is another
+// cache line (BenchmarkP1).
+type item struct {
+	rec *Record
+	*track
+}
+
+// A track is what the engine remembers of a record on its way. It is written by the
+// record's owner (I2); refs, queued and the family under the lock of the lane.
+type track struct {
 	piece  *piece   // the entry of the mark ring that the record belongs to
 	fail   *failure // why it is rejected; it then travels on in its place
-	weight int32    // bytes, with
-	grown  int32    // those beyond what came, as charged
-	origin *Record  // of a copy for one of several sinks, and of a dead letter
+	origin *item    // of a copy for one of several sinks, and of a dead letter
 	family *family  // of a part of a split
 	undo   *passage // the last step that has to hear when it comes to nothing
 	key    uint64   // hash of its key, when an order or a serial step asks for it
+	weight int32    // bytes of key, value and headers, with
+	grown  int32    // those beyond what came, as charged
 	index  uint8    // in its piece
-	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one
 	dead   bool     // it is a dead letter
 	queued bool     // its dead letter is under way or written
 	lost   bool     // one of its sinks has abandoned it
+	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one
 }
 
 // A failure is why a record is rejected, and by whom.
@@ -37,13 +45,15 @@ type failure struct {
 	at       time.Time
 }
 
-// recordSize is what a record costs in memory beside its bytes.
-const recordSize = int64(unsafe.Sizeof(Record{}))
+// placeSize is what a record costs in memory beside its bytes: its place, its track, and
+// the room that it takes in queues.
+const placeSize = int64(unsafe.Sizeof(Record{}) + unsafe.Sizeof(track{}) + 3*unsafe.Sizeof(item{}))
 
-// measure notes how large a record is before the first step.
-func (r *Record) measure() int64 {
-	n := r.size()
-	r.eng.weight, r.eng.grown = int32(n), 0
+// measure notes how large a record is before the first step. A record is at least what
+// its value takes when written.
+func (it item) measure() int64 {
+	n := it.rec.size()
+	it.weight, it.grown = int32(min(n, math.MaxInt32)), 0
 	return n
 }
 
@@ -56,23 +66,14 @@ func (r *Record) size() int64 {
 	return int64(n)
 }
 
-// weight is the size of a record's key, value and headers as they came, and of what
-// steps have added. It is at least what its value takes when written.
-func (r *Record) weight() int64 { return int64(r.eng.weight) }
-
 // regrow notes what a step has added to a record and gives the difference to charge.
-func (r *Record) regrow() int64 {
-	if !r.touched {
+func (it item) regrow() int64 {
+	if !it.rec.touched {
 		return 0
 	}
-	return r.measureAgain()
-}
-
-func (r *Record) measureAgain() int64 {
-	n := r.added()
-	d := int32(n) - r.eng.grown
-	r.eng.grown += d
-	r.eng.weight += d
+	d := int32(min(it.rec.added(), math.MaxInt32/2)) - it.grown
+	it.grown += d
+	it.weight += d
 	return int64(d)
 }
 
@@ -84,6 +85,9 @@ func (r *Record) added() int64 {
 	}
 	x := r.own()
 	n := growth(x.edits)
+	if r.fresh {
+		n += int(extrasSize)
+	}
 	if x.hasValue {
 		n += len(r.value)
 	}
@@ -125,9 +129,9 @@ func (s *savepoint) forget() {
 
 // restore makes r what it was when save was called. The engine's state stays.
 func (s *savepoint) restore(r *Record) {
-	eng, x := r.eng, r.beside
+	x := r.beside
 	*r = s.rec
-	r.eng, r.beside, r.touched = eng, x, true
+	r.beside, r.touched = x, true
 	if r.live {
 		own := r.own()
 		*own = s.beside
@@ -138,8 +142,13 @@ func (s *savepoint) restore(r *Record) {
 	}
 }
 
-// share gives a copy of r that another sink may read at the same time.
-func (r *Record) share(to *Record) {
-	*to = *r
-	to.eng.origin = r
+// share gives a copy that another sink may read at the same time.
+func (it item) share() item {
+	rec, t := new(Record), new(track)
+	*rec, *t = *it.rec, *it.track
+	if rec.live {
+		rec.part() // now: the sinks may look at the same time
+	}
+	t.origin = &item{it.rec, it.track}
+	return item{rec, t}
 }

@@ -1,0 +1,59 @@
+package pipeline
+
+import "sync/atomic"
+
+// blockRecords are the places of a block. They are few, so that a lane with one record
+// under way holds little, and several blocks serve one chunk.
+const blockRecords = 64
+
+// A block is where records stand, with their tracks, from when they are made until they
+// have their outcome. Its places are given out one after another, to one lane, and used
+// again when all records in it are done: the block that came free last is the next one
+// to be filled, while it is warm in the cache (BenchmarkP1).
+type block struct {
+	recs   [blockRecords]Record
+	tracks [blockRecords]track
+	refs   atomic.Int32 // pieces that have records in it, and one while the lane fills it
+	used   int          // places given out; the filler's, like
+	bytes  int64        // that its records came with
+	had    int          // places of these that came with extras
+	extras int          // places with extras, as charged
+	dirty  bool         // its places still point to what their records had
+}
+
+const (
+	blockSize  = blockRecords * placeSize
+	heavyBlock = 64 << 10 // bytes of a block's records that are not kept from the collector for a moment longer
+)
+
+// fill gives out n places, whose records have been made. It says how many bytes of
+// extras the block has come to hold.
+func (b *block) fill(n int, bytes int64) (grown int64) {
+	for i := b.used; i < b.used+n; i++ {
+		if b.recs[i].beside != nil {
+			b.had++
+		}
+	}
+	b.used += n
+	b.bytes += bytes
+	if b.had > b.extras {
+		grown = int64(b.had-b.extras) * extrasSize
+		b.extras = b.had
+	}
+	return grown
+}
+
+// size is what the block takes.
+func (b *block) size() int64 { return blockSize + int64(b.extras)*extrasSize }
+
+// reset has the places given out from the first one again. What they hold is overwritten.
+func (b *block) reset() { b.used, b.bytes, b.had = 0, 0, 0 }
+
+// tidy lets go of what the records point to, of which nobody has any.
+func (b *block) tidy() {
+	for i := range b.recs {
+		b.recs[i].clear()
+	}
+	clear(b.tracks[:])
+	b.dirty = false
+}

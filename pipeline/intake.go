@@ -1,0 +1,224 @@
+package pipeline
+
+import "time"
+
+// This file is the way of a lane's batches from when they are handed over until their
+// records are under way.
+
+// enqueue lets a batch wait. It fails when the lane takes no more.
+func (l *Lane) enqueue(in *intake) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ending {
+		return false
+	}
+	in.last = l.read - 1
+	l.read = in.batch.Next
+	l.waiting.push(in)
+	l.unfilled.Add(in.size)
+	return true
+}
+
+// enter says that the filler is at the lane, which has its block then.
+func (l *Lane) enter() {
+	l.mu.Lock()
+	l.busy = true
+	l.mu.Unlock()
+}
+
+// next gives the first batch that waits and holds it: a lane that ends meanwhile leaves
+// it to the filler. It gives nil when none waits.
+func (l *Lane) next() *intake {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.filling = nil
+	if l.waiting.len() > 0 {
+		l.filling = l.waiting.peek()
+	}
+	return l.filling
+}
+
+// leave says that the filler has left the lane.
+func (l *Lane) leave() {
+	l.mu.Lock()
+	l.filling, l.busy = nil, false
+	over := l.shut
+	l.mu.Unlock()
+	if over {
+		l.unread()
+	}
+}
+
+// more says whether batches wait.
+func (l *Lane) more() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waiting.len() > 0
+}
+
+// wish is how many records are worth making at once.
+func (l *Lane) wish() int {
+	n := chunkRecords
+	if l.each > 0 {
+		n = min(n, chunkBytes/l.each)
+	}
+	return max(n, 1)
+}
+
+// places gives the block to fill next. With nothing of the lane under way it is used
+// from its beginning again: at low load the same places serve all records.
+func (l *Lane) places() *block {
+	b := l.block
+	switch {
+	case b == nil:
+	case b.refs.Load() == 1 && b.used > 0:
+		b.reset()
+		return b
+	case b.used < blockRecords:
+		return b
+	default:
+		l.letGo()
+	}
+	l.block = l.p.roll.block()
+	return l.block
+}
+
+// letGo gives the lane's block to the pieces that have records in it.
+func (l *Lane) letGo() {
+	if b := l.block; b != nil {
+		l.block = nil
+		if b.refs.Add(-1) == 0 {
+			l.p.roll.putBlock(b)
+		}
+	}
+}
+
+// newPiece gives an empty piece for records of a batch.
+func (l *Lane) newPiece(in *intake, now time.Time) *piece {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.piece(in, now)
+}
+
+// admit makes records of a block, which are the next of their batch, records of the lane
+// and of a piece, fresh or made for those before them. It fails when the lane takes no
+// more: then they are nobody's.
+func (l *Lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in := pc.from
+	if l.shut {
+		return false
+	}
+	for i := at; i < at+n; i++ {
+		pc.put(b.recs[i].Offset)
+	}
+	pc.next = in.last + 1
+	if in.opaque {
+		pc.next, pc.first, pc.gaps = -1, -1, false
+	}
+	if len(pc.blocks) == 0 || pc.blocks[len(pc.blocks)-1] != b {
+		pc.blocks = append(pc.blocks, b)
+		b.refs.Add(1)
+	}
+	if fresh {
+		l.push(pc)
+		in.pieces++
+	}
+	pc.left += n
+	l.inFlight += int64(n)
+	l.p.meter.enter(int64(n))
+	return true
+}
+
+// put notes the offset of the next record of a piece. The lane's lock is held.
+func (pc *piece) put(offset int64) {
+	in := pc.from
+	switch {
+	case offset <= in.last || offset >= in.batch.Next:
+		in.opaque = true // whatever was said
+	case pc.size == 0:
+		pc.first = offset
+	case offset != in.last+1 && !pc.gaps:
+		pc.gaps = true
+		for i := range pc.size {
+			pc.at = append(pc.at, pc.first+int64(i))
+		}
+	}
+	if pc.gaps {
+		pc.at = append(pc.at, offset)
+	}
+	in.last = offset
+	pc.size++
+}
+
+// push puts a piece into the ring of marks. The lane's lock is held.
+func (l *Lane) push(pc *piece) {
+	pc.seq, pc.inRing = l.seq, true
+	l.seq++
+	l.ring.push(pc)
+}
+
+// filled ends a batch of which all records have been made: the mark may pass it.
+func (l *Lane) filled(in *intake, now time.Time) {
+	c := closing{now: now}
+	l.mu.Lock()
+	l.takeOff(in)
+	if !l.shut && (in.opaque || in.last+1 != in.batch.Next) {
+		pc := l.piece(in, now) // for what is behind the last record
+		pc.next = in.batch.Next
+		l.push(pc)
+	}
+	if in.open = false; in.pieces == 0 {
+		c.freed = append(c.freed, in)
+	}
+	l.settle(&c)
+	l.p.budget.regrant() // fewer bytes of the lane wait
+}
+
+// takeOff ends the waiting of a batch. The lane's lock is held.
+func (l *Lane) takeOff(in *intake) {
+	if l.waiting.len() > 0 && l.waiting.peek() == in {
+		l.waiting.pop()
+		l.unfilled.Add(-in.size)
+	}
+}
+
+// drop ends a batch that the filler has, though not all of it has been read.
+func (l *Lane) drop(in *intake) {
+	l.mu.Lock()
+	l.takeOff(in)
+	free := in.open && in.pieces == 0
+	in.open = false
+	l.mu.Unlock()
+	if free {
+		in.release()
+	}
+}
+
+// unread gives back what waits, but for the batch that the filler has.
+func (l *Lane) unread() {
+	var free []*intake
+	l.mu.Lock()
+	for _, in := range l.waiting.rest() {
+		if in == l.filling {
+			continue
+		}
+		if in.open = false; in.pieces == 0 {
+			free = append(free, in)
+		}
+		l.unfilled.Add(-in.size)
+	}
+	l.waiting = fifo[*intake]{}
+	if l.filling != nil {
+		l.waiting.push(l.filling)
+	}
+	if l.shut && !l.busy {
+		l.letGo()
+	}
+	l.mu.Unlock()
+	for _, in := range free {
+		in.release()
+	}
+	l.p.fill.poke()
+}

@@ -23,7 +23,7 @@ const (
 	// maxFree and maxKept bound what is kept for the next batches, in buffers and in bytes
 	// together. Without it each batch is fresh memory, cleared and collected: three times
 	// the CPU (BenchmarkPrepare). A Write of the Kafka sink is 1 MiB.
-	maxFree = 64
+	maxFree = 128
 	maxKept = 8 << 20
 	// maxPacks bounds the compressors, which are several MiB each, and maxPacked what one
 	// of them keeps of a record that was larger than a batch.

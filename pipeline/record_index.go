@@ -81,12 +81,12 @@ func (r *Record) inspect() {
 		return
 	}
 	for {
-		s, ok := readMember(v, i)
-		if !ok {
+		keyEnd, text, end, escapes := validMember(v, i, 1)
+		if end < 0 {
 			return
 		}
-		x.add(s)
-		i = skipSpace(v, s.end)
+		x.add(i+1, keyEnd, text, end, escapes)
+		i = skipSpace(v, end)
 		if i >= len(v) {
 			return
 		}
@@ -103,38 +103,14 @@ func (r *Record) inspect() {
 	}
 }
 
-// readMember reads the field whose key starts at i, and checks it.
-func readMember(v []byte, i int) (s span, ok bool) {
-	if i >= len(v) || v[i] != '"' {
-		return s, false
-	}
-	s.key = i + 1
-	i, s.escapes = validString(v, s.key)
-	if i < 0 {
-		return s, false
-	}
-	s.keyEnd = i - 1
-	if i < len(v) && v[i] != ':' {
-		i = skipSpace(v, i)
-	}
-	if i >= len(v) || v[i] != ':' {
-		return s, false
-	}
-	if s.text = i + 1; s.text < len(v) && v[s.text] <= ' ' {
-		s.text = skipSpace(v, s.text)
-	}
-	s.end = validValue(v, s.text, 1)
-	return s, s.end >= 0
-}
-
-// add takes s in, unless it is full or s is too far behind.
-func (x *fieldIndex) add(s span) {
-	if int(x.n) == len(x.at) || s.end > math.MaxUint16 || x.more {
+// add takes a field in, unless it is full or the field is too far behind.
+func (x *fieldIndex) add(key, keyEnd, text, end int, escapes bool) {
+	if int(x.n) == len(x.at) || end > math.MaxUint16 || x.more {
 		x.more = true
 		return
 	}
-	x.at[x.n] = packedSpan{uint16(s.key), uint16(s.keyEnd), uint16(s.text), uint16(s.end)}
-	if s.escapes {
+	x.at[x.n] = packedSpan{uint16(key), uint16(keyEnd), uint16(text), uint16(end)}
+	if escapes {
 		x.escapes |= 1 << x.n
 	}
 	x.n++
@@ -220,12 +196,12 @@ func (it *memberIterator) next() bool {
 	if i < len(it.value) && it.value[i] == ',' {
 		i = skipSpace(it.value, i+1)
 	}
-	s, ok := readMember(it.value, i) // fails at the closing brace
-	if !ok {
+	keyEnd, text, end, escapes := validMember(it.value, i, 1) // fails at the closing brace
+	if end < 0 {
 		it.index.more = false
 		return false
 	}
-	it.span = s
+	it.span = span{i + 1, keyEnd, text, end, escapes}
 	return true
 }
 

@@ -157,8 +157,8 @@ func (r *Record) Field(name string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if s, ok := r.find(name); ok {
-		return r.value[s.text:s.end:s.end], nil
+	if text, end, ok := r.find(name); ok {
+		return r.value[text:end:end], nil
 	}
 	return nil, nil
 }

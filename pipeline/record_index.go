@@ -136,27 +136,33 @@ func unquote(quoted []byte) string {
 	return s
 }
 
-// find gives the first field of that name. The value must be a checked object.
-func (r *Record) find(name string) (span, bool) {
-	x := &r.own().index
+// find gives where the text of the first field of that name stands. The value must be a
+// checked object.
+func (r *Record) find(name string) (text, end int, ok bool) {
+	x, v := &r.own().index, r.value
+	if x.escapes != 0 {
+		return r.findRare(name)
+	}
 	for i := range x.at[:x.n] {
 		p := &x.at[i]
-		if int(p.keyEnd-p.key) == len(name) && string(r.value[p.key:p.keyEnd]) == name && x.escapes&(1<<i) == 0 {
-			return x.span(i), true
-		}
-		if x.escapes&(1<<i) != 0 && x.span(i).is(r.value, name) {
-			return x.span(i), true
+		if int(p.keyEnd-p.key) == len(name) && string(v[p.key:p.keyEnd]) == name {
+			return int(p.text), int(p.end), true
 		}
 	}
-	if !x.more {
-		return span{}, false
+	if x.more {
+		return r.findRare(name)
 	}
-	for it := r.membersBehind(); it.next(); {
+	return 0, 0, false
+}
+
+// findRare is find among names that are written with escapes, and behind the index.
+func (r *Record) findRare(name string) (text, end int, ok bool) {
+	for it := r.members(); it.next(); {
 		if it.is(r.value, name) {
-			return it.span, true
+			return it.text, it.end, true
 		}
 	}
-	return span{}, false
+	return 0, 0, false
 }
 
 // A memberIterator goes through the fields of a checked object. It works on what it
@@ -171,16 +177,6 @@ type memberIterator struct {
 func (r *Record) members() memberIterator {
 	x := &r.own().index
 	return memberIterator{value: r.value, index: *x, span: span{end: int(x.start)}}
-}
-
-// membersBehind starts with the first field that the index does not hold.
-func (r *Record) membersBehind() memberIterator {
-	x := &r.own().index
-	it := memberIterator{value: r.value, index: fieldIndex{more: true}, span: span{end: int(x.start)}}
-	if n := int(x.n); n > 0 {
-		it.span = x.span(n - 1)
-	}
-	return it
 }
 
 func (it *memberIterator) next() bool {

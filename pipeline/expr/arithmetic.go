@@ -104,5 +104,5 @@ func concat(m *machine, a, b value) (value, error) {
 	if a.form == clean && b.form == clean {
 		form = clean
 	}
-	return value{kind: kString, form: form, text: append(append(make([]byte, 0, len(x)+len(y)), x...), y...)}, nil
+	return value{kind: kString, form: form, text: m.join(x, y)}, nil
 }

@@ -97,6 +97,11 @@ func (e *Expr) AppendJSON(dst []byte, rec *pipeline.Record) (out []byte, err err
 		}
 		return append(dst, text...), nil
 	}
+	if e.prog != nil && e.prog.joins != nil {
+		if out, ok := quickJoin(dst, rec, e.prog.joins); ok {
+			return out, nil
+		}
+	}
 	m, err := e.start(rec)
 	if err != nil {
 		return dst, err

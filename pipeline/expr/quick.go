@@ -1,6 +1,11 @@
 package expr
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+
+	"github.com/penstockio/penstock/pipeline"
+)
 
 // This file decides on the JSON text of a field what it can, without making a value of
 // it: a value is six words, which are handed over in memory, and the processor waits
@@ -63,9 +68,59 @@ func quickEqual(field string, k value, not bool, slow test) test {
 			return false, err
 		case bytes.Equal(text, quoted):
 			return !not, nil
-		case len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"' && bytes.IndexByte(text, '\\') < 0:
+		case simpleString(text):
 			return not, nil
 		}
 		return slow(m)
 	}
+}
+
+// simpleString says whether text is a string whose characters are those between its
+// quotes.
+func simpleString(text []byte) bool {
+	return len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"' && bytes.IndexByte(text, '\\') < 0
+}
+
+// A quickPart is one of what + joins: a field, or a string as it stands in JSON.
+type quickPart struct {
+	field string
+	text  []byte // nil: the field
+}
+
+// quickParts gives what a + b joins; nil when that is not only fields and strings.
+func (c *compiler) quickParts(a, b code) []quickPart {
+	x, y := c.partsOf(a), c.partsOf(b)
+	if x == nil || y == nil {
+		return nil
+	}
+	return slices.Concat(x, y)
+}
+
+func (c *compiler) partsOf(k code) []quickPart {
+	switch {
+	case c.plainField(k):
+		return []quickPart{{field: k.field}}
+	case k.konst != nil && k.konst.kind == kString:
+		quoted := appendScalar(nil, *k.konst)
+		return []quickPart{{text: quoted[1 : len(quoted)-1]}}
+	}
+	return k.joins
+}
+
+// quickJoin appends a string of parts as JSON text. ok is false when one of them is no
+// simple string, or it gets long: then the evaluation finds out what is to be done.
+func quickJoin(dst []byte, rec *pipeline.Record, parts []quickPart) (out []byte, ok bool) {
+	out = append(dst, '"')
+	for i := range parts {
+		text := parts[i].text
+		if text == nil {
+			field, err := rec.Field(parts[i].field)
+			if err != nil || !simpleString(field) || len(field) > maxResult/2/len(parts) {
+				return dst, false
+			}
+			text = field[1 : len(field)-1]
+		}
+		out = append(out, text...)
+	}
+	return append(out, '"'), true
 }

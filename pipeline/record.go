@@ -184,7 +184,9 @@ func (r *Record) Fields(yield func(name string, text []byte) bool) error {
 		return err
 	}
 	edits, seen := slices.Clone(r.edits()), names{}
-	for it := r.members(); it.next(); {
+	it := r.members()
+	index := *it.index // yield may set a value
+	for it.index = &index; it.next(); {
 		name := it.name()
 		if !seen.add(name) {
 			continue

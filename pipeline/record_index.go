@@ -165,18 +165,19 @@ func (r *Record) findRare(name string) (text, end int, ok bool) {
 	return 0, 0, false
 }
 
-// A memberIterator goes through the fields of a checked object. It works on what it
-// has read: the record may change meanwhile.
+// A memberIterator goes through the fields of a checked object. It looks at the record's
+// index as it goes: whoever lets others change the record meanwhile gives it a copy.
 type memberIterator struct {
 	span  // of the field at hand; before the first one, end is behind the brace
 	value []byte
-	index fieldIndex
-	i     int // next in the index
+	index *fieldIndex
+	i     int  // next in the index
+	done  bool // behind the last field
 }
 
 func (r *Record) members() memberIterator {
 	x := &r.own().index
-	return memberIterator{value: r.value, index: *x, span: span{end: int(x.start)}}
+	return memberIterator{value: r.value, index: x, span: span{end: int(x.start)}}
 }
 
 func (it *memberIterator) next() bool {
@@ -185,7 +186,7 @@ func (it *memberIterator) next() bool {
 		it.i++
 		return true
 	}
-	if !it.index.more {
+	if !it.index.more || it.done {
 		return false
 	}
 	i := skipSpace(it.value, it.end)
@@ -194,7 +195,7 @@ func (it *memberIterator) next() bool {
 	}
 	keyEnd, text, end, escapes := validMember(it.value, i, 1) // fails at the closing brace
 	if end < 0 {
-		it.index.more = false
+		it.done = true
 		return false
 	}
 	it.span = span{i + 1, keyEnd, text, end, escapes}
@@ -216,7 +217,7 @@ func (it *memberIterator) edit(edits []edit) int {
 	}
 	key := it.value[it.key:it.keyEnd]
 	for i := range edits {
-		if len(edits[i].name) == len(key) && edits[i].name == string(key) {
+		if e := &edits[i]; len(e.name) == len(key) && !e.fresh && e.name == string(key) {
 			return i
 		}
 	}

@@ -115,12 +115,14 @@ func (c *compiler) logical(n *ast.BinaryNode, a, b code) code {
 	c.must(b, mBool|mNil, n.Operator)
 	x, y := c.condition(a), c.condition(b)
 	stop := n.Operator == "or" || n.Operator == "||"
-	return c.fold(n, boolean(func(m *machine) (bool, error) {
+	k := boolean(func(m *machine) (bool, error) {
 		if ok, err := x(m); err != nil || ok == stop {
 			return ok, err
 		}
 		return y(m)
-	}), a, b)
+	})
+	k.quick = quickLogical(a.quick, b.quick, stop)
+	return c.fold(n, k, a, b)
 }
 
 // equality is ==, or != when not is set.
@@ -149,7 +151,7 @@ func (c *compiler) equality(a, b code, not bool) code {
 		return same != not, err
 	}
 	if c.plainField(a) && k.kind == kString {
-		return boolean(quickEqual(a.field, k, not, slow))
+		return quickEqual(a.field, k, not).with(slow)
 	}
 	return boolean(slow)
 }
@@ -173,7 +175,7 @@ func (c *compiler) ordering(n *ast.BinaryNode, a, b code) code {
 			return holds(m, v, k, less, same, more)
 		}
 		if c.plainField(a) {
-			return boolean(quickOrder(a.field, k.num, less, same, more, slow))
+			return quickOrder(a.field, k.num, less, same, more).with(slow)
 		}
 		return boolean(slow)
 	}

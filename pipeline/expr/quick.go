@@ -36,42 +36,58 @@ func smallInteger(text []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// quickOrder is a comparison of a field with an integer. All but an integer is for slow.
-func quickOrder(field string, k int64, less, same, more bool, slow test) test {
-	return func(m *machine) (bool, error) {
-		text, err := m.rec.Field(field)
-		if err != nil {
-			return false, err
+// A quick is a condition on the text of fields. What it does not know is for the test
+// that it goes with. It needs no machine, and cannot fail but for the record.
+type quick func(rec *pipeline.Record) (ok, known bool, err error)
+
+// with makes a code of q and of slow, for what q does not know.
+func (q quick) with(slow test) code {
+	k := boolean(func(m *machine) (bool, error) {
+		if ok, known, err := q(m.rec); known || err != nil {
+			return ok, err
 		}
-		n, ok := smallInteger(text)
+		return slow(m)
+	})
+	k.quick = q
+	return k
+}
+
+// quickOrder is a comparison of a field with an integer. It knows of integers.
+func quickOrder(field string, k int64, less, same, more bool) quick {
+	return func(rec *pipeline.Record) (bool, bool, error) {
+		text, err := rec.Field(field)
+		n, known := smallInteger(text)
 		switch {
-		case !ok:
-			return slow(m)
 		case n < k:
-			return less, nil
+			return less, known, err
 		case n > k:
-			return more, nil
+			return more, known, err
 		}
-		return same, nil
+		return same, known, err
 	}
 }
 
-// quickEqual is == of a field and a string, or != when not is set. A text that is
-// another may stand for the same characters, or be no string: it is for slow, unless it
-// is a string without escapes.
-func quickEqual(field string, k value, not bool, slow test) test {
+// quickEqual is == of a field and a string, or != when not is set. Of another text it
+// knows when it is a string without escapes: one with some may stand for the same.
+func quickEqual(field string, k value, not bool) quick {
 	quoted := appendScalar(nil, k)
-	return func(m *machine) (bool, error) {
-		text, err := m.rec.Field(field)
-		switch {
-		case err != nil:
-			return false, err
-		case bytes.Equal(text, quoted):
-			return !not, nil
-		case simpleString(text):
-			return not, nil
+	return func(rec *pipeline.Record) (bool, bool, error) {
+		text, err := rec.Field(field)
+		same := bytes.Equal(text, quoted)
+		return same != not, same || simpleString(text), err
+	}
+}
+
+// quickLogical is and, or or when stop is set; nil when a or b is none.
+func quickLogical(a, b quick, stop bool) quick {
+	if a == nil || b == nil {
+		return nil
+	}
+	return func(rec *pipeline.Record) (bool, bool, error) {
+		if ok, known, err := a(rec); !known || err != nil || ok == stop {
+			return ok, known, err
 		}
-		return slow(m)
+		return b(rec)
 	}
 }
 

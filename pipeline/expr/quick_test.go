@@ -21,6 +21,9 @@ func TestQuick(t *testing.T) {
 			pairs = append(pairs, [2]string{"f " + op + " " + k, "let v = f; v " + op + " " + k})
 		}
 	}
+	for _, both := range []string{`F >= 15 and F < 16`, `F == "a" or F != "b"`, `F > 15 or g == "G"`, `g == "G" and F == "a"`, `g != "G" or F >= 0 and F <= 15`, `not (F == 15)`, `F >= 15 or missing == 1`} {
+		pairs = append(pairs, [2]string{strings.ReplaceAll(both, "F", "f"), "let v = f; " + strings.ReplaceAll(both, "F", "v")})
+	}
 	for _, sum := range []string{`F + "-"`, `"x\"" + F`, `F + F`, `"" + (F + "a") + F`, `F + (F + 1)`, `g + F`, `F + g`, `g + "ü" + F`} {
 		pairs = append(pairs, [2]string{strings.ReplaceAll(sum, "F", "f"), "let v = f; " + strings.ReplaceAll(sum, "F", "v")})
 	}

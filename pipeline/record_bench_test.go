@@ -40,21 +40,21 @@ func BenchmarkEdit(b *testing.B) {
 	var r Record
 	value, text := []byte(bigEvent), []byte("true")
 	const records, maps = 4096, 512
-	var ours, theirs []time.Duration
+	var ours, theirs []time.Duration // of the processor: others use it too
 	for range b.N {
-		start := time.Now()
+		start := processTime()
 		for range records {
 			if throughRecord(&r, value, text) == 0 {
 				b.Fatal("filtered")
 			}
 		}
-		between := time.Now()
+		between := processTime()
 		for range maps {
 			if throughMap(value) == 0 {
 				b.Fatal("filtered")
 			}
 		}
-		ours, theirs = append(ours, between.Sub(start)), append(theirs, time.Since(between))
+		ours, theirs = append(ours, between-start), append(theirs, processTime()-between)
 	}
 	slices.Sort(ours)
 	slices.Sort(theirs)

@@ -156,8 +156,8 @@ func (r *Record) Field(name string) ([]byte, error) {
 			return nil, err
 		}
 	}
-	if s, ok := r.find(name); ok {
-		return r.value[s.text:s.end:s.end], nil
+	if text, end, ok := r.find(name); ok {
+		return r.value[text:end:end], nil
 	}
 	return nil, nil
 }
@@ -183,7 +183,9 @@ func (r *Record) Fields(yield func(name string, text []byte) bool) error {
 		return err
 	}
 	edits, seen := slices.Clone(r.edits()), names{}
-	for it := r.members(); it.next(); {
+	it := r.members()
+	index := *it.index // yield may set a value
+	for it.index = &index; it.next(); {
 		name := it.name()
 		if !seen.add(name) {
 			continue

@@ -33,7 +33,7 @@ func (r *Record) Set(name string, text []byte) error {
 		x.edits[i].text = text
 		return nil
 	}
-	_, there := r.find(name)
+	_, _, there := r.find(name)
 	x.edits = append(x.edits, edit{name, text, !there})
 	return nil
 }
@@ -47,7 +47,7 @@ func (r *Record) Remove(name string) error {
 	x := r.own()
 	if i := editOf(x.edits, name); i >= 0 {
 		x.edits[i].text = nil
-	} else if _, there := r.find(name); there {
+	} else if _, _, there := r.find(name); there {
 		x.edits = append(x.edits, edit{name, nil, false})
 	}
 	return nil

@@ -185,7 +185,7 @@ func (c cell) follow(t *testing.T, a *kadm.Client, p *child, in input, out strin
 	if c.kind == "w2" {
 		want = in.late
 	}
-	n = awaitFirst(t, a, p, out)
+	n = awaitOut(t, a, p, out, 1)
 	for deadline := time.Now().Add(cellTime); n < want && time.Now().Before(deadline); {
 		p.pause(t, 10*time.Millisecond)
 		n = stored(t, a, out)
@@ -193,24 +193,24 @@ func (c cell) follow(t *testing.T, a *kadm.Client, p *child, in input, out strin
 	return n
 }
 
-// awaitFirst waits for the first records to come out.
-func awaitFirst(t *testing.T, a *kadm.Client, p *child, out string) (n int64) {
+// awaitOut waits until at least so many records have come out.
+func awaitOut(t *testing.T, a *kadm.Client, p *child, out string, least int64) (n int64) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
-		if n = stored(t, a, out); n > 0 {
+		if n = stored(t, a, out); n >= least {
 			return n
 		}
 		if p.pause(t, 2*time.Millisecond); time.Now().After(deadline) {
-			t.Fatalf("no record out in a minute\n%s", p.tail())
+			t.Fatalf("%d records out in a minute, want %d\n%s", n, least, p.tail())
 		}
 	}
 }
 
-// stall freezes the broker of the sink when it has the first records, and waits. The
-// daemon must have much left to read then, or nothing was put to the test.
+// stall freezes the broker of the sink when everything flows, and waits. The daemon must
+// have much left to read then, or nothing was put to the test.
 func (v *vault) stall(t *testing.T, p *child, in input, out string) int64 {
 	t.Helper()
-	n := awaitFirst(t, v.bench.admin, p, out)
+	n := awaitOut(t, v.bench.admin, p, out, in.records/20)
 	v.cluster.Freeze(1)
 	if n > in.records/2 {
 		t.Fatalf("%d of %d records were out before the sink stalled", n, in.records)

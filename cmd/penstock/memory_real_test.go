@@ -53,7 +53,10 @@ func sizeName(size int) string {
 
 // cells gives the cells that are asked for.
 func cells() (chosen []cell) {
-	for _, kind := range []string{"w1", "w2", "w3a", "stalled", "slow"} {
+	for _, kind := range []string{"w1", "w2", "w3a", "stalled", "slow", "hanging"} {
+		if kind == "hanging" && *cellsFlag == "" {
+			continue // another sink that stalls: where somebody asks for it
+		}
 		for _, size := range []int{200, 4 << 10, 100 << 10} {
 			for _, codec := range []string{"none", "zstd"} {
 				if c := (cell{kind, size, codec}); chosenBy(*cellsFlag, c.String()) {
@@ -133,16 +136,20 @@ func (c cell) load(t *testing.T, b bench, inputs map[string]input) input {
 // the largest resident memory.
 func (c cell) peak(t *testing.T, b bench, v *vault, in input, name string, mib int) int64 {
 	t.Helper()
-	to, sink := b, plain
-	if c.kind == "stalled" {
-		to, sink = v.bench, fmt.Sprintf("%s, brokers: [%q]", plain, v.bench.broker)
+	to, sink, server := b, toKafka(name, plain), (*slow)(nil)
+	switch c.kind {
+	case "stalled":
+		to, sink = v.bench, toKafka(name, fmt.Sprintf("%s, brokers: [%q]", plain, v.bench.broker))
+	case "hanging":
+		server = startSlow(t, "never")
+		sink = fmt.Sprintf("http: {url: \"http://%s/\"}", server.addr)
 	}
 	to.topic(t, 8, name)
 	defer remove(t, to.admin, name)
 	if c.kind == "stalled" {
 		defer v.cluster.Thaw(1)
 	}
-	file := pipelineFile(strings.ToLower(name), b.broker, in.topic, c.stages(t), name, sink) +
+	file := pipelineFile(strings.ToLower(name), b.broker, in.topic, c.stages(t), sink) +
 		fmt.Sprintf("limits: {in_flight_bytes: %dMiB}\n", mib)
 	profile := ""
 	if *profileFlag != "" {
@@ -150,9 +157,13 @@ func (c cell) peak(t *testing.T, b bench, v *vault, in input, name string, mib i
 	}
 	p := begin(t, b.daemon(t, file, profile))
 	var out int64
-	if c.kind == "stalled" {
+	switch c.kind {
+	case "stalled":
 		out = v.stall(t, p, in, name)
-	} else {
+	case "hanging":
+		p.pause(t, stalledTime)
+		server.stop(t) // says when it was never called
+	default:
 		out = c.follow(t, b.admin, p, in, name)
 	}
 	peak := p.peak()

@@ -13,7 +13,7 @@ func (r run) String() string {
 	s := fmt.Sprintf("%9.0f records/s %7.2f µs CPU a record %5d MiB  %.1f s  CPU %% own %.0f broker %.0f idle %.0f others %.0f",
 		r.rate, r.cpu, r.rss>>20, r.seconds, r.shares.own, r.shares.broker, r.shares.idle, r.shares.others)
 	if r.ideal > 0 {
-		s += fmt.Sprintf("  of ideal %.3f, steady %.3f", r.rate/r.ideal, r.steady/r.ideal)
+		s += fmt.Sprintf("  of ideal %.3f", r.rate/r.ideal)
 	}
 	if r.p50 > 0 {
 		s += fmt.Sprintf("  p50 %v p99 %v", r.p50.Round(10*time.Microsecond), r.p99.Round(10*time.Microsecond))
@@ -30,7 +30,6 @@ func ofBroker(r run) float64 { return r.shares.broker }
 func ofIdle(r run) float64   { return r.shares.idle }
 func ofOthers(r run) float64 { return r.shares.others }
 func ofIdeal(r run) float64  { return r.rate / r.ideal }
-func ofSteady(r run) float64 { return r.steady / r.ideal }
 func ofP50(r run) float64    { return float64(r.p50) / 1e6 }
 func ofP99(r run) float64    { return float64(r.p99) / 1e6 }
 
@@ -122,12 +121,11 @@ var (
 				all.busy(), all.noise(ofCPU, ofRate),
 			}
 		}}
-	asking = table{"Row | penstock: rate, CPU a record, peak | loop by hand | Of the ideal | Loop: of the ideal | Without the last twentieth: ours, loop | CPU | " + machine + " | Control: CPU",
+	asking = table{"Row | penstock: rate, CPU a record, peak | loop by hand | Of the ideal | Loop: of the ideal | CPU | " + machine + " | Control: CPU",
 		func(w row, all results) []string {
 			return []string{
 				all.usual(ours), all.usual(byHand), target{w.ideal, true}.verdict(median(all[ours], ofIdeal), "", ""),
 				fmt.Sprintf("%.3f", median(all[byHand], ofIdeal)),
-				fmt.Sprintf("%.3f, %.3f", median(all[ours], ofSteady), median(all[byHand], ofSteady)),
 				all.against(target{w.cpu, false}, ofCPU), all.busy(), all.noise(ofCPU),
 			}
 		}}

@@ -179,6 +179,8 @@ func (c cell) stages(t *testing.T) string {
 	switch c.kind {
 	case "w2":
 		return changeStages
+	case "stalled", "hanging": // steps in front of the sink hold records, too
+		return "stages:\n  - map:\n      set: {late_minutes: delay}\n  - map:\n      set: {route: origin + \"-\" + destination}\n"
 	case "w3a":
 		return fmt.Sprintf(askStages, startSlow(t, "w3a").addr)
 	case "slow": // few calls, a second each

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -52,7 +53,12 @@ type target struct {
 	least bool // at least; else at most
 }
 
-func (g target) met(v float64) bool { return g.least == (v >= g.limit) || v == g.limit }
+func (g target) met(v float64) bool {
+	if g.least {
+		return v >= g.limit
+	}
+	return v <= g.limit
+}
 
 func (g target) String() string {
 	if g.least {
@@ -182,4 +188,30 @@ func tables(chosen []row, all map[string]results) string {
 		fmt.Fprintf(&b, "| %s | %s |\n", w.name, strings.Join(kind.cells(w, r), " | "))
 	}
 	return b.String()
+}
+
+// TestWorkloadsTables: medians and not means, ratios to the loop, bold where a target is
+// missed, and a row that failed is not left out.
+func TestWorkloadsTables(t *testing.T) {
+	side := func(scale float64, of ...float64) (runs []run) {
+		for _, v := range of {
+			runs = append(runs, run{rate: 1000 * v * scale, cpu: v / scale, rss: 64 << 20, shares: shares{40, 50, 6, 4}})
+		}
+		return runs
+	}
+	all := map[string]results{
+		"good": {ours: side(2, 1, 2, 9), byHand: side(1, 1, 2, 3)},
+		"bad":  {ours: side(0.5, 1, 2, 9), byHand: side(1, 1, 2, 3), control: side(1, 1, 2, 3)},
+	}
+	got := tables([]row{{name: "good", cpu: 0.5, rate: 2}, {name: "bad", cpu: 0.5, rate: 2}, {name: "gone"}}, all)
+	for _, want := range []string{
+		"| good | 4000/s, 1.00 µs, 64 MiB | 2000/s, 2.00 µs, 64 MiB | 0.50x [0.50 to 1.50] (<= 0.5x) | 2.00x [2.00 to 6.00] (>= 2x) | 40, 50, 6, 4; 40, 50, 6, 4 | - |",
+		"| **2.00x** [2.00 to 6.00] (<= 0.5x: misses) | **0.50x** [0.50 to 1.50] (>= 2x: misses) |",
+		"| 1.00x [1.00 to 1.00], 1.00x [1.00 to 1.00] |",
+		"| gone | **failed** |",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no\n%s\nin\n%s", want, got)
+		}
+	}
 }

@@ -23,16 +23,17 @@ func (r run) String() string {
 }
 
 // What a table says of a run.
-func ofRate(r run) float64   { return r.rate }
-func ofCPU(r run) float64    { return r.cpu }
-func ofPeak(r run) float64   { return float64(r.rss >> 20) }
-func ofOwn(r run) float64    { return r.shares.own }
-func ofBroker(r run) float64 { return r.shares.broker }
-func ofIdle(r run) float64   { return r.shares.idle }
-func ofOthers(r run) float64 { return r.shares.others }
-func ofIdeal(r run) float64  { return r.rate / r.ideal }
-func ofP50(r run) float64    { return float64(r.p50) / 1e6 }
-func ofP99(r run) float64    { return float64(r.p99) / 1e6 }
+func ofSeconds(r run) float64 { return r.seconds }
+func ofRate(r run) float64    { return r.rate }
+func ofCPU(r run) float64     { return r.cpu }
+func ofPeak(r run) float64    { return float64(r.rss >> 20) }
+func ofOwn(r run) float64     { return r.shares.own }
+func ofBroker(r run) float64  { return r.shares.broker }
+func ofIdle(r run) float64    { return r.shares.idle }
+func ofOthers(r run) float64  { return r.shares.others }
+func ofIdeal(r run) float64   { return r.rate / r.ideal }
+func ofP50(r run) float64     { return float64(r.p50) / 1e6 }
+func ofP99(r run) float64     { return float64(r.p99) / 1e6 }
 
 func sorted(runs []run, of func(run) float64) (v []float64) {
 	for _, r := range runs {
@@ -120,14 +121,14 @@ type table struct {
 const machine = "% of the CPU of process, broker, nobody, others: ours; loop's"
 
 var (
-	copying = table{"Row | penstock: rate, CPU a record, peak | loop by hand | CPU | Rate | " + machine + " | Control: CPU, rate",
+	copying = table{"Row | penstock: rate, CPU a record, peak, length | loop by hand | CPU | Rate | " + machine + " | Control: CPU, rate",
 		func(w row, all results) []string {
 			return []string{
 				all.usual(ours), all.usual(byHand), all.against(target{w.cpu, false}, ofCPU), all.against(target{w.rate, true}, ofRate),
 				all.busy(), all.noise(ofCPU, ofRate),
 			}
 		}}
-	asking = table{"Row | penstock: rate, CPU a record, peak | loop by hand | Of the ideal | Loop: of the ideal | CPU | " + machine + " | Control: CPU",
+	asking = table{"Row | penstock: rate, CPU a record, peak, length | loop by hand | Of the ideal | Loop: of the ideal | CPU | " + machine + " | Control: CPU",
 		func(w row, all results) []string {
 			return []string{
 				all.usual(ours), all.usual(byHand), target{w.ideal, true}.verdict(median(all[ours], ofIdeal), "", ""),
@@ -147,7 +148,7 @@ var (
 // usual is what a side of W1 to W3 comes to.
 func (all results) usual(side string) string {
 	r := all[side]
-	return fmt.Sprintf("%.0f/s, %.2f µs, %.0f MiB", median(r, ofRate), median(r, ofCPU), median(r, ofPeak))
+	return fmt.Sprintf("%.0f/s, %.2f µs, %.0f MiB, %.0f s", median(r, ofRate), median(r, ofCPU), median(r, ofPeak), median(r, ofSeconds))
 }
 
 // times is what a side of W4 comes to.
@@ -195,7 +196,7 @@ func tables(chosen []row, all map[string]results) string {
 func TestWorkloadsTables(t *testing.T) {
 	side := func(scale float64, of ...float64) (runs []run) {
 		for _, v := range of {
-			runs = append(runs, run{rate: 1000 * v * scale, cpu: v / scale, rss: 64 << 20, shares: shares{40, 50, 6, 4}})
+			runs = append(runs, run{rate: 1000 * v * scale, cpu: v / scale, rss: 64 << 20, seconds: 12, shares: shares{40, 50, 6, 4}})
 		}
 		return runs
 	}
@@ -205,7 +206,7 @@ func TestWorkloadsTables(t *testing.T) {
 	}
 	got := tables([]row{{name: "good", cpu: 0.5, rate: 2}, {name: "bad", cpu: 0.5, rate: 2}, {name: "gone"}}, all)
 	for _, want := range []string{
-		"| good | 4000/s, 1.00 µs, 64 MiB | 2000/s, 2.00 µs, 64 MiB | 0.50x [0.50 to 1.50] (<= 0.5x) | 2.00x [2.00 to 6.00] (>= 2x) | 40, 50, 6, 4; 40, 50, 6, 4 | - |",
+		"| good | 4000/s, 1.00 µs, 64 MiB, 12 s | 2000/s, 2.00 µs, 64 MiB, 12 s | 0.50x [0.50 to 1.50] (<= 0.5x) | 2.00x [2.00 to 6.00] (>= 2x) | 40, 50, 6, 4; 40, 50, 6, 4 | - |",
 		"| **2.00x** [2.00 to 6.00] (<= 0.5x: misses) | **0.50x** [0.50 to 1.50] (>= 2x: misses) |",
 		"| 1.00x [1.00 to 1.00], 1.00x [1.00 to 1.00] |",
 		"| gone | **failed** |",

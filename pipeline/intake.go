@@ -108,6 +108,7 @@ func (l *Lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 	defer l.mu.Unlock()
 	in := pc.from
 	if l.shut {
+		l.unreads++
 		return false
 	}
 	for i := at; i < at+n; i++ {
@@ -208,6 +209,7 @@ func (l *Lane) unread() {
 			free = append(free, in)
 		}
 		l.unfilled.Add(-in.size)
+		l.unreads++
 	}
 	l.waiting = fifo[*intake]{}
 	if l.filling != nil {
@@ -216,6 +218,7 @@ func (l *Lane) unread() {
 	if l.shut && !l.busy {
 		l.letGo()
 	}
+	l.tellIdle()
 	l.mu.Unlock()
 	for _, in := range free {
 		in.release()

@@ -33,6 +33,10 @@ type track struct {
 	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one
 }
 
+// place is where the record stands in its lane, counted from 1: it grows from record to
+// record, and the parts of a split have that of their record.
+func (t *track) place() uint64 { return (t.piece.seq<<8 | uint64(t.index)) + 1 }
+
 // A failure is why a record is rejected, and by whom.
 type failure struct {
 	step     string

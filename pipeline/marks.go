@@ -15,7 +15,8 @@ type piece struct {
 	next   int64                     // the mark once it and all before it are done; -1: none of its own
 	left   int                       // records, as the source counts them, that are on their way
 	shared bool                      // parts or dead letters are of it
-	lost   bool                      // one was abandoned: no mark passes it (I5)
+	lost   bool                      // one was abandoned or handed back: no mark passes it (I5)
+	intact bool                      // all of those were handed back: none of them had begun
 	inRing bool                      // the mark has not passed it
 	done   [chunkRecords / 64]uint64 // which have another outcome, unless all have
 	size   int
@@ -81,6 +82,7 @@ type family struct {
 	left   int  // parts on their way
 	failed int  // parts that were rejected
 	lost   bool // a part was abandoned
+	back   bool // the parts are handed back
 	fail   *failure
 	parts  []int32 // that each step has numbered; of the one that sends behind it
 }
@@ -93,7 +95,11 @@ const (
 	filtered
 	rejected
 	abandoned
+	returned // abandoned before anything of it began: nobody can have it
 )
+
+// none says whether the outcome is none: the record is read again.
+func (o outcome) none() bool { return o == abandoned || o == returned }
 
 // A closing is what a call of finish has led to: the outcomes, booked at once, and
 // what is to be done without the lane's lock.
@@ -160,14 +166,14 @@ func (l *Lane) finish(recs []item, o outcome) {
 	}
 	c := closing{now: time.Now()}
 	l.mu.Lock()
-	if l.p.undoes && (o == abandoned || l.frozen) { // an outcome that goes nowhere is none
+	if l.p.undoes && (o.none() || l.frozen) { // an outcome that goes nowhere is none
 		for _, rec := range recs {
 			c.undo(rec)
 		}
 	}
 	for i := 0; i < len(recs); {
 		pc := recs[i].piece
-		if n := l.whole(recs[i:], pc); n > 0 && o != abandoned { // one acknowledgement
+		if n := l.whole(recs[i:], pc); n > 0 && !o.none() { // one acknowledgement
 			l.count(o, int64(n), pc.read, &c)
 			l.passed(pc, recs[i:i+n], o, &c)
 			i += n
@@ -223,6 +229,9 @@ func (l *Lane) count(o outcome, n int64, read time.Time, c *closing) {
 	case abandoned:
 		c.t.abandoned += n
 		l.lost += n
+	case returned:
+		c.t.abandoned += n
+		l.returned += n
 	}
 	for i := range c.runs[:c.used] {
 		if c.runs[i].read.Equal(read) {
@@ -241,7 +250,8 @@ func (l *Lane) count(o outcome, n int64, read time.Time, c *closing) {
 // passed takes records of a piece off their way.
 func (l *Lane) passed(pc *piece, recs []item, o outcome, c *closing) {
 	switch {
-	case o == abandoned:
+	case o.none():
+		pc.intact = o == returned && (pc.intact || !pc.lost)
 		pc.lost = true
 	case !l.frozen && (len(recs) < pc.left || pc.lost):
 		for _, r := range recs {
@@ -295,6 +305,7 @@ func (l *Lane) finishOne(rec item, o outcome, c *closing) {
 			l.count(o, 1, read, c)
 		}
 		f.lost = f.lost || o == abandoned
+		f.back = f.back || o == returned
 		f.left--
 		l.familyDone(f, c)
 	}
@@ -306,8 +317,11 @@ func (l *Lane) familyDone(f *family, c *closing) {
 	case f.left > 0:
 	case f.failed == 0 || l.frozen:
 		o := delivered
-		if f.lost {
+		switch {
+		case f.lost:
 			o = abandoned
+		case f.back:
+			o = returned
 		}
 		l.passed(f.record.piece, []item{f.record}, o, c)
 	default:
@@ -366,6 +380,7 @@ func (l *Lane) adopt(r item, parts []item) bool {
 	}
 	if !l.frozen {
 		l.inFlight += int64(n)
+		l.parts += int64(n)
 		l.p.meter.count(tally{created: int64(n)}, -int64(n))
 	}
 	l.mu.Unlock()
@@ -381,13 +396,7 @@ func (l *Lane) settle(c *closing) {
 	if c.moved && l.dirtyAt.IsZero() {
 		l.dirtyAt = c.now
 	}
-	if l.idle != nil && l.isIdle() {
-		select {
-		case <-l.idle:
-		default:
-			close(l.idle)
-		}
-	}
+	l.tellIdle()
 	l.mu.Unlock()
 	if len(c.undone) > 0 { // before the records' bytes are given back, and before dead letters
 		l.p.tell(c.undone)

@@ -70,6 +70,10 @@ func (r *Record) size() int64 {
 	return int64(n)
 }
 
+// written is about what the record takes where it is written: its bytes, and what stands
+// around them, so that a write that is full fits into one batch of Kafka's.
+func (it item) written() int64 { return int64(it.weight) + 26 }
+
 // regrow notes what a step has added to a record and gives the difference to charge.
 func (it item) regrow() int64 {
 	if !it.rec.touched {

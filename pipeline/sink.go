@@ -92,7 +92,7 @@ func (s *sink) enqueue(l *Lane, recs []item) {
 
 	weight := int64(0)
 	for _, r := range recs {
-		weight += int64(r.weight)
+		weight += r.written()
 	}
 	q.mu.Lock()
 	if q.head == len(q.queue) {
@@ -145,7 +145,7 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 			back = append(back, rec)
 			continue
 		}
-		size := int64(rec.weight)
+		size := rec.written()
 		if len(into) > 0 && bytes+size > limit {
 			break
 		}

@@ -72,7 +72,7 @@ func (p *Pipeline) admit(b *Batch) error {
 	if l == nil || l.p != p {
 		return errors.New("the batch is of no lane of this pipeline")
 	}
-	in := &intake{batch: b, charge: b.Charge, open: true, opaque: b.Opaque}
+	in := &intake{batch: b, charge: b.Charge, opens: b.Opens, open: true, opaque: b.Opaque}
 	if in.charge == nil && b.Fill != nil {
 		in.charge, in.owed = p.budget.open(l), true
 	}

@@ -92,7 +92,7 @@ func (r *Record) added() int64 {
 		return 0
 	}
 	x := r.own()
-	n := growth(x.edits)
+	n := x.overlay()
 	if r.fresh {
 		n += int(extrasSize)
 	}

@@ -58,6 +58,7 @@ type intake struct {
 	charge *Charge
 	own    Charge // the room of charge, when it is owed
 	size   int64  // bytes that wait until it is filled
+	opens  int64  // bytes that filling it takes; the filler's
 	pieces int    // with records on their way
 	open   bool   // there may be more records in it
 	opaque bool   // its records have offsets from elsewhere: the mark moves behind it as a whole

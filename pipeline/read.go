@@ -75,7 +75,7 @@ func (p *Pipeline) admit(b *Batch) error {
 	l.mu.Lock()
 	in := l.intake()
 	l.mu.Unlock()
-	*in = intake{batch: b, charge: b.Charge, open: true, opaque: b.Opaque}
+	*in = intake{batch: b, charge: b.Charge, opens: b.Opens, open: true, opaque: b.Opaque}
 	if in.charge == nil && b.Fill != nil {
 		p.budget.open(l, &in.own)
 		in.charge, in.owed = &in.own, true

@@ -1,6 +1,9 @@
 package pipeline
 
-import "unsafe"
+import (
+	"math"
+	"unsafe"
+)
 
 // extras are what only some records need: those whose fields are read or edited, and
 // those that a stage has changed. They stay with the place of the record when the next
@@ -11,6 +14,7 @@ type extras struct {
 	original
 	edits []edit
 	index fieldIndex // where the first fields stand, when the record's state is object
+	room  uint16     // of edits, in edits: as much as is charged with the place
 }
 
 // original is what a dead letter needs of the record as the source gave it: what has
@@ -20,6 +24,9 @@ type original struct {
 	headers                      []Header
 	hasKey, hasValue, hasHeaders bool
 }
+
+// overlay is what the edits take, but for room that is charged with the place.
+func (x *extras) overlay() int { return growth(x.edits) + (cap(x.edits)-int(x.room))*int(editSize) }
 
 // or gives what came: what has been kept of it, and else what is there still.
 func (o *original) or(key, value []byte, headers []Header) ([]byte, []byte, []Header) {
@@ -35,7 +42,18 @@ func (o *original) or(key, value []byte, headers []Header) ([]byte, []byte, []He
 	return key, value, headers
 }
 
-const extrasSize = int64(unsafe.Sizeof(extras{}))
+const (
+	extrasSize = int64(unsafe.Sizeof(extras{}))
+	editSize   = int64(unsafe.Sizeof(edit{}))
+)
+
+// size is what the extras take, with the room for edits. It counts as charged with the
+// place from here on.
+func (x *extras) size() int64 {
+	n := min(cap(x.edits), math.MaxUint16)
+	x.room = uint16(n)
+	return extrasSize + int64(n)*editSize
+}
 
 // own gives the record's extras, and makes them if it has none.
 func (r *Record) own() *extras {
@@ -58,7 +76,7 @@ func (r *Record) own() *extras {
 func (r *Record) part() *extras {
 	x := *r.beside
 	x.of = r
-	x.edits = append([]edit(nil), x.edits...)
+	x.edits, x.room = append([]edit(nil), x.edits...), 0
 	r.beside, r.fresh = &x, true
 	return r.beside
 }

@@ -319,6 +319,32 @@ func TestKafkaOpensLargeBatches(t *testing.T) {
 	}
 }
 
+// Batches that are small in the set and large when they are opened do not share a parcel:
+// all that a parcel has opened is held until its last record is done with.
+func TestKafkaOpensLittleAtATime(t *testing.T) {
+	for name, codec := range codecs {
+		b := newBench(t)
+		var raw []byte
+		for i := range 20 {
+			value := strings.Repeat("alike ", 20<<10)
+			raw = append(raw, craft{base: int64(10 * i), codec: codec, values: slices.Repeat([]string{value}, 10)}.bytes(t)...)
+		}
+		items := b.take(b.p, b.lane, raw)
+		places := make([]pipeline.Record, 256)
+		for _, item := range items {
+			set := b.charged()
+			if n, err := item.batch.Fill(places); n == 0 || err != nil {
+				t.Fatal(name, n, err)
+			}
+			if n := b.charged() - set; n > 5<<20 {
+				t.Errorf("%s: %d MiB are opened at once, of %d batches", name, n>>20, len(items))
+			}
+			drop(item.batch)
+		}
+		b.settled()
+	}
+}
+
 // Lanes are filled beside each other and beside the fetch loop.
 func TestKafkaFillsBesideItself(t *testing.T) {
 	b := newBench(t)

@@ -104,12 +104,26 @@ func (r *Record) Value() []byte {
 	return r.value
 }
 
+// Edited says whether Value would put in edits, which makes memory of its own for the
+// record. Who has room for the bytes appends them there with AppendValue.
+func (r *Record) Edited() bool { return len(r.edits()) > 0 }
+
 // AppendValue appends what Value gives to dst, without keeping it.
 func (r *Record) AppendValue(dst []byte) []byte {
-	if len(r.edits()) > 0 {
-		return r.splice(dst)
+	if !r.Edited() {
+		return append(dst, r.value...)
 	}
-	return append(dst, r.value...)
+	out := r.splice(dst)
+	r.own().written = len(out) - len(dst)
+	return out
+}
+
+// sent is how many bytes the value took that a sink was given last.
+func (r *Record) sent() int {
+	if r.Edited() && r.beside.written > 0 {
+		return r.beside.written
+	}
+	return len(r.value)
 }
 
 // SetValue replaces the value and forgets all edits. It keeps b.

@@ -9,8 +9,9 @@ import "unsafe"
 type extras struct {
 	of *Record // another than who looks: that one is a copy of it, and takes its own
 	original
-	edits []edit
-	index fieldIndex // where the first fields stand, when the record's state is object
+	edits   []edit
+	written int        // bytes that the value took with its edits when it was appended last; 0: it was not
+	index   fieldIndex // where the first fields stand, when the record's state is object
 }
 
 // original is what a dead letter needs of the record as the source gave it: what has
@@ -46,7 +47,7 @@ func (r *Record) own() *extras {
 		return r.part()
 	}
 	if x := r.beside; x != nil && x.of == r { // of an earlier record in this place
-		x.original, x.edits = original{}, x.edits[:0]
+		x.original, x.edits, x.written = original{}, x.edits[:0], 0
 	} else {
 		r.beside, r.fresh = &extras{of: r}, true
 	}

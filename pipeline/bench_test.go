@@ -22,7 +22,8 @@ import (
 // of it counts.
 type slabs struct {
 	batches []*Batch
-	records [][]Record // of each
+	records [][]Record                           // of each
+	fill    []func() func([]Record) (int, error) // of each, when it is not Records
 	free    chan int
 	left    int
 	lane    *Lane
@@ -69,7 +70,9 @@ func (s *slabs) Read(ctx context.Context) (*Batch, error) {
 		for j := range recs {
 			recs[j].Offset = s.next + int64(j)
 		}
-		b.Fill = Records(recs)
+		if b.Fill = Records(recs); s.fill != nil {
+			b.Fill = s.fill[i]()
+		}
 		s.next += int64(n)
 		b.Lane, b.Next, b.Charge = s.lane, s.next, nil
 		return b, nil

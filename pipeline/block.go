@@ -37,14 +37,14 @@ func (b *block) fill(n int, bytes int64) (grown int64) {
 	b.used += n
 	b.bytes += bytes
 	if b.had > b.extras {
-		grown = int64(b.had-b.extras) * extrasSize
+		grown = int64(b.had-b.extras) * besideSize
 		b.extras = b.had
 	}
 	return grown
 }
 
 // size is what the block takes.
-func (b *block) size() int64 { return blockSize + int64(b.extras)*extrasSize }
+func (b *block) size() int64 { return blockSize + int64(b.extras)*besideSize }
 
 // reset has the places given out from the first one again. What they hold is overwritten.
 func (b *block) reset() { b.used, b.bytes, b.had = 0, 0, 0 }

@@ -11,6 +11,7 @@ type extras struct {
 	original
 	edits   []edit
 	written int        // bytes that the value took with its edits when it was appended last; 0: it was not
+	room    []byte     // for texts that are set, as far as it is used
 	owed    int64      // bytes of the extras that are not charged with the place yet
 	index   fieldIndex // where the first fields stand, when the record's state is object
 }
@@ -40,6 +41,10 @@ func (o *original) or(key, value []byte, headers []Header) ([]byte, []byte, []He
 const (
 	extrasSize = int64(unsafe.Sizeof(extras{}))
 	editSize   = int64(unsafe.Sizeof(edit{}))
+
+	// besideSize is charged for extras that have stayed with a place: what most come to
+	// hold when they serve edits, as nobody looks at each.
+	besideSize = extrasSize + fewEdits*editSize + smallRoom
 )
 
 // own gives the record's extras, and makes them if it has none.
@@ -67,7 +72,7 @@ func (r *Record) begin() *extras {
 // part gives a copy of a record extras of its own.
 func (r *Record) part() *extras {
 	x := *r.beside
-	x.of, x.owed = r, extrasSize
+	x.of, x.owed, x.room = r, extrasSize, nil // texts in the room stay where they are
 	x.edits = append([]edit(nil), x.edits...)
 	r.beside, r.touched = &x, true
 	return r.beside
@@ -91,7 +96,7 @@ func (r *Record) leave() *extras {
 
 // lend gives a record without extras those that another has left.
 func (r *Record) lend(x *extras) {
-	x.of, x.owed, r.beside = r, extrasSize+int64(cap(x.edits))*editSize, x
+	x.of, x.owed, r.beside = r, extrasSize+int64(cap(x.edits))*editSize+int64(cap(x.room)), x
 }
 
 // forget has the extras say nothing of a record any more. What the edits point to stays
@@ -100,7 +105,25 @@ func (x *extras) forget() {
 	if x.hasKey || x.hasValue || x.hasHeaders {
 		x.original = original{}
 	}
-	x.edits, x.written = x.edits[:0], 0
+	x.edits, x.room, x.written = x.edits[:0], x.room[:0], 0
+}
+
+// smallRoom is the least room that is made for texts.
+const smallRoom = 64
+
+// Room gives room for n bytes, empty, which is the record's until it has its outcome: a
+// text that is appended there, and then Set, needs no memory of its own
+// (BenchmarkLateFlights). What goes beyond moves elsewhere, as with every append.
+func (r *Record) Room(n int) []byte {
+	x := r.own()
+	from := len(x.room)
+	if cap(x.room)-from < n {
+		x.room, from = make([]byte, 0, max(n, smallRoom)), 0 // texts stay in the one before
+		x.owed += int64(cap(x.room))
+		r.touched = true
+	}
+	x.room = x.room[:from+n]
+	return x.room[from : from : from+n]
 }
 
 // cameFrom makes what the source gave for rec the original of r too, which is a part of

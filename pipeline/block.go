@@ -18,7 +18,6 @@ type block struct {
 	bytes  int64        // that its records came with
 	had    int64        // bytes of the extras that these came with
 	extras int64        // bytes of extras, as charged
-	dirty  bool         // its places still point to what their records had
 }
 
 const (
@@ -55,5 +54,4 @@ func (b *block) tidy() {
 		b.recs[i].clear()
 	}
 	clear(b.tracks[:])
-	b.dirty = false
 }

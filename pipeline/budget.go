@@ -266,11 +266,11 @@ func (b *Budget) uncharge(l *Lane, bytes int64) {
 }
 
 // open makes a charge of no bytes, for a batch that came without one.
-func (b *Budget) open(l *Lane) *Charge {
+func (b *Budget) open(l *Lane, c *Charge) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.charge(l, 0)
-	return &Charge{lane: l}
+	*c = Charge{lane: l}
 }
 
 func (b *Budget) add(l *Lane, bytes int64) {

@@ -61,6 +61,7 @@ type cpuWorker struct {
 	out   []item // what goes on then, in order
 
 	dropped, lost []item
+	fate          outcome // of the lost
 	failed        int
 	entered       int64
 	t             tally
@@ -93,7 +94,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	now := time.Now()
 	w.since = now
 	fill := s.fill()
-	w.c, w.i, w.moved, w.out = c, 0, false, c.spare[:0]
+	w.c, w.i, w.moved, w.out, w.fate = c, 0, false, c.spare[:0], abandoned
 	c.taken.Store(int64(now.Sub(s.p.began)))
 	c.at(s.index, stateRunning)
 	w.entered = int64(len(c.recs) - c.failed)
@@ -113,7 +114,11 @@ func (w *cpuWorker) run() {
 	c, s := w.c, w.s
 	recs := c.recs
 	if w.i == 0 && (s.p.cut.Load() || c.lane.isFrozen()) {
-		w.giveUp()
+		w.giveUp(abandoned)
+		return
+	}
+	if w.i == 0 && c.back() {
+		w.giveUp(returned)
 		return
 	}
 	ctx := c.lane.calls
@@ -254,7 +259,8 @@ func (w *cpuWorker) charge() {
 }
 
 // giveUp drops the whole chunk.
-func (w *cpuWorker) giveUp() {
+func (w *cpuWorker) giveUp(o outcome) {
+	w.fate = o
 	w.lost = append(w.lost, w.c.recs...)
 	w.i, w.moved, w.c.failed = len(w.c.recs), true, 0
 	w.t.abandoned += w.entered
@@ -295,7 +301,7 @@ func (w *cpuWorker) end() {
 	w.failed, w.c, w.out = 0, nil, nil
 	c.at(s.index, stateTurn)
 	c.lane.finish(w.dropped, filtered)
-	c.lane.finish(w.lost, abandoned)
+	c.lane.finish(w.lost, w.fate)
 	clear(w.dropped)
 	clear(w.lost)
 	w.dropped, w.lost = w.dropped[:0], w.lost[:0]

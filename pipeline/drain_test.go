@@ -44,12 +44,12 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(began); took > 10*time.Second {
-			t.Errorf("the drain took %s: more was in flight than windows hold", took)
+		if took := time.Since(began); took > 100*time.Millisecond {
+			t.Errorf("the drain took %s: more was begun", took)
 		}
 		balanced(t, p)
 		c := p.Snapshot().Counts
-		if c.InFlight != 0 || c.Abandoned != 0 || c.In != c.Out {
+		if c.InFlight != 0 || c.Abandoned == 0 || c.In != c.Out+c.Abandoned {
 			t.Errorf("%+v", c)
 		}
 		for lane := range 2 {

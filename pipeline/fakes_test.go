@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 	"sync"
 	"testing"
@@ -27,6 +28,7 @@ type memory struct {
 	charge  bool // take charges, as Kafka does
 	gap     time.Duration
 	commit  func(marks []Mark) error
+	from    map[string]int64 // what was committed before
 
 	mu      sync.Mutex
 	engine  Engine
@@ -44,10 +46,12 @@ func (m *memory) Open(ctx context.Context, e Engine) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.marks = map[string]int64{}
+	maps.Copy(m.marks, m.from)
 	m.next = make([]int, m.lanes)
 	m.engine = e
 	for i := range m.lanes {
-		l, from, err := e.Lane(ctx, "t/"+strconv.Itoa(i), 0)
+		name := "t/" + strconv.Itoa(i)
+		l, from, err := e.Lane(ctx, name, m.from[name])
 		if err != nil {
 			return err
 		}

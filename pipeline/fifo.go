@@ -30,5 +30,14 @@ func (q *fifo[T]) pop() T {
 	return v
 }
 
+// keep drops all but the first n.
+func (q *fifo[T]) keep(n int) {
+	clear(q.items[q.head+n:])
+	q.items = q.items[:q.head+n]
+	if n == 0 {
+		q.items, q.head = q.items[:0], 0
+	}
+}
+
 // rest gives what is in the queue, in order, without taking it out.
 func (q *fifo[T]) rest() []T { return q.items[q.head:] }

@@ -88,7 +88,7 @@ func (l *Lane) letGo() {
 	if b := l.block; b != nil {
 		l.block = nil
 		if b.refs.Add(-1) == 0 {
-			l.p.roll.putBlock(b)
+			l.p.roll.put([]*block{b})
 		}
 	}
 }
@@ -108,6 +108,7 @@ func (l *Lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 	defer l.mu.Unlock()
 	in := pc.from
 	if l.shut {
+		l.unreads++
 		return false
 	}
 	for i := at; i < at+n; i++ {
@@ -170,7 +171,7 @@ func (l *Lane) filled(in *intake, now time.Time) {
 		l.push(pc)
 	}
 	if in.open = false; in.pieces == 0 {
-		c.freed = append(c.freed, in)
+		c.freed.add(in)
 	}
 	l.settle(&c)
 	l.p.budget.regrant() // fewer bytes of the lane wait
@@ -208,6 +209,7 @@ func (l *Lane) unread() {
 			free = append(free, in)
 		}
 		l.unfilled.Add(-in.size)
+		l.unreads++
 	}
 	l.waiting = fifo[*intake]{}
 	if l.filling != nil {
@@ -216,6 +218,7 @@ func (l *Lane) unread() {
 	if l.shut && !l.busy {
 		l.letGo()
 	}
+	l.tellIdle()
 	l.mu.Unlock()
 	for _, in := range free {
 		in.release()

@@ -33,6 +33,10 @@ type track struct {
 	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one
 }
 
+// place is where the record stands in its lane, counted from 1: it grows from record to
+// record, and the parts of a split have that of their record.
+func (t *track) place() uint64 { return (t.piece.seq<<8 | uint64(t.index)) + 1 }
+
 // A failure is why a record is rejected, and by whom.
 type failure struct {
 	step     string
@@ -65,6 +69,10 @@ func (r *Record) size() int64 {
 	}
 	return int64(n)
 }
+
+// written is about what the record takes where it is written: its bytes, and what stands
+// around them, so that a write that is full fits into one batch of Kafka's.
+func (it item) written() int64 { return int64(it.weight) + 26 }
 
 // regrow notes what a step has added to a record and gives the difference to charge.
 func (it item) regrow() int64 {

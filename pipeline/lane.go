@@ -34,11 +34,12 @@ type Lane struct {
 	bytes   int64 // charged; guarded by the budget, like charges
 	charges int
 
-	unfilled atomic.Int64 // bytes that wait to be made records
-	records  int64        // of the source, under way; guarded by the budget
-	queued   bool         // to be filled; guarded by the filler, like
-	block    *block       // whose places are given out next, while busy; else the lane's
-	each     int          // bytes that a record had in the last fill
+	returns  atomic.Uint64 // the first place that is handed back, once the lane is cut; 0: none is
+	unfilled atomic.Int64  // bytes that wait to be made records
+	records  int64         // of the source, under way; guarded by the budget
+	queued   bool          // to be filled; guarded by the filler, like
+	block    *block        // whose places are given out next, while busy; else the lane's
+	each     int           // bytes that a record had in the last fill
 
 	mu        sync.Mutex
 	waiting   fifo[*intake] // batches of which not all records are made
@@ -46,13 +47,17 @@ type Lane struct {
 	busy      bool          // the filler is at the lane
 	ring      fifo[*piece]  // that the mark has not passed, in order
 	spare     []*piece
-	seq       uint64 // of the next piece
-	read      int64  // the first offset that has not been handed over
+	intakes   []*intake // to be used again
+	seq       uint64    // of the next piece
+	read      int64     // the first offset that has not been handed over
 	mark      int64
 	committed int64
 	dirtyAt   time.Time     // when a mark moved first after the last commit
 	inFlight  int64         // records without an outcome, counted on their own
 	lost      int64         // that were abandoned
+	returned  int64         // that were handed back
+	parts     int64         // that splits have added
+	unreads   int           // batches that were handed back, of which some had not been read
 	ending    bool          // no further batch is taken
 	shut      bool          // nor any further record made
 	frozen    bool          // outcomes that come now go nowhere (I8)
@@ -103,13 +108,20 @@ func (l *Lane) release() {
 // engine, open a new lane at the committed offset.
 func (l *Lane) Ended() <-chan struct{} { return l.ended }
 
-// An EndReport says what became of the records in flight when End was called.
+// An EndReport says what became of the records in flight when End was called, the parts
+// counted that were made of them meanwhile: they were drained, abandoned, or returned,
+// which is handed back because nothing of them had begun. What was not drained is read
+// again. Unread are the batches that nobody had made records of, or not of all.
 type EndReport struct {
-	InFlight, Drained, Abandoned int
+	InFlight, Drained, Returned, Abandoned int
+	Unread                                 int
 }
 
 // End gives the lane up, beside Read and Commit and for several lanes at once. From
-// the call on no further batch of it is admitted. It waits for the outcomes, has
+// the call on no further batch of it is admitted, and what has not begun is handed back
+// at once: what waits unread, and what is behind the last record of which a waiting step
+// has begun a call, or that has left one without a call; but for a source that is a
+// [OneTimer]. It waits for the outcomes of what is before that, has
 // the last mark committed, and fences the lane (I8). When ctx ends first it fences
 // at once, counts the rest as abandoned, cancels the lane's calls, retry timers and
 // endless sink retries, and returns without waiting for them: nothing new is begun;
@@ -117,19 +129,32 @@ type EndReport struct {
 // ended (the partition is lost) it commits nothing. Draining a revoked partition is
 // End with the drain budget. The error is that of the last commit.
 func (l *Lane) End(ctx context.Context) (EndReport, error) {
+	return l.end(ctx, !l.p.readsOnce())
+}
+
+// Finish is End for a lane of which nothing can be read again, or not from where it was:
+// all that was handed over is finished, unless ctx ends, End is called or the pipeline
+// stops meanwhile. The report says what was not.
+func (l *Lane) Finish(ctx context.Context) (EndReport, error) { return l.end(ctx, false) }
+
+func (l *Lane) end(ctx context.Context, shut bool) (EndReport, error) {
 	l.mu.Lock()
 	if l.fenced {
 		l.mu.Unlock()
 		return EndReport{}, nil
 	}
-	l.close(!l.p.readsOnce())
-	report := EndReport{InFlight: int(l.inFlight)}
-	before := l.lost
+	l.close(shut)
+	report := EndReport{
+		InFlight: int(l.inFlight - l.parts), Returned: -int(l.returned), Abandoned: -int(l.lost), Unread: -l.unreads,
+	}
 	idle := l.whenIdle()
-	shut := l.shut
+	shut = l.shut
 	l.mu.Unlock()
 	if shut {
 		l.unread()
+		if ctx.Err() == nil {
+			l.p.cutOff(l)
+		}
 	}
 	l.p.wake()
 
@@ -144,9 +169,12 @@ func (l *Lane) End(ctx context.Context) (EndReport, error) {
 	}
 	l.give(true)
 	l.mu.Lock()
-	report.Abandoned = int(l.lost - before) // also when the engine was first
+	report.InFlight += int(l.parts)
+	report.Returned += int(l.returned)
+	report.Abandoned += int(l.lost) // also when the engine was first
+	report.Unread += l.unreads + l.waiting.len()
 	l.mu.Unlock()
-	report.Drained = report.InFlight - report.Abandoned
+	report.Drained = report.InFlight - report.Returned - report.Abandoned
 	l.p.forget(l)
 	if err != nil {
 		return report, fmt.Errorf("ending lane %s: %w", l.name, err)
@@ -180,6 +208,18 @@ func (l *Lane) whenIdle() <-chan struct{} {
 		}
 	}
 	return l.idle
+}
+
+// tellIdle tells whoever waits for it that nothing is in flight. The lane's lock is held.
+func (l *Lane) tellIdle() {
+	if l.idle == nil || !l.isIdle() {
+		return
+	}
+	select {
+	case <-l.idle:
+	default:
+		close(l.idle)
+	}
 }
 
 // give gives up what is in flight and says how many records that was: their outcomes

@@ -26,6 +26,7 @@ type Pipeline struct {
 	gone    chan struct{} // closed with work: nobody waits for a channel any more
 
 	steps []stepper
+	gate  *waitStep // the first step that waits: what it has not begun can be handed back
 	sinks []*sink
 	route *router
 
@@ -109,6 +110,9 @@ func New(o Options) (*Pipeline, error) {
 	for i, conf := range o.Steps {
 		out := newPipe(pipeDepth, i+1, p.gone)
 		p.steps = append(p.steps, newStep(p, conf, i, in, out))
+		if s, ok := p.steps[i].(*waitStep); ok && p.gate == nil {
+			p.gate = s
+		}
 		in = out
 	}
 	for _, conf := range o.Sinks {

@@ -77,7 +77,7 @@ func TestAnEndedLaneLeavesNothingInTheSinks(t *testing.T) {
 func spare(p *Pipeline) (bytes int64) {
 	p.roll.mu.Lock()
 	defer p.roll.mu.Unlock()
-	for _, b := range p.roll.blocks {
+	for _, b := range append(p.roll.clean, p.roll.dirty...) {
 		bytes += b.size()
 	}
 	return bytes
@@ -163,8 +163,8 @@ func TestWhatAStopAbandonsIsNotDrained(t *testing.T) {
 		src := &memory{lanes: 1, records: 10, batch: 10, endless: true}
 		_, done := start(t, t.Context(), Options{
 			Source: src, Sinks: []Output{{Name: "a", Sink: &collect{}}},
-			Steps: []Step{{Name: "ask", Waits: true, Workers: 1, Stage: does(func(ctx context.Context, r *Record) error {
-				pause(ctx, time.Second)
+			Steps: []Step{{Name: "ask", Waits: true, Workers: 10, Stage: does(func(ctx context.Context, r *Record) error {
+				pause(ctx, time.Duration(r.Offset+1)*time.Second)
 				if r.Offset == 5 {
 					return Fatal(errors.New("x"))
 				}

@@ -133,14 +133,20 @@ func (p *Pipeline) readsOnce() bool {
 	return ok && o.ReadsOnce()
 }
 
-// stopReading ends reading because Run is told to stop. What waits unread is handed
-// back, if it can be read again.
+// stopReading ends reading because Run is told to stop. What waits unread, and what no
+// waiting step has begun, is handed back if it can be read again (I7). Nobody waits for
+// that: a stage may hang that hears of it.
 func (p *Pipeline) stopReading() {
 	if p.readsOnce() {
 		p.unread()
 		return
 	}
 	p.handBack()
+	p.spawn(func() {
+		for _, l := range p.open() {
+			p.cutOff(l)
+		}
+	})
 }
 
 // reserve is the part of the drain budget that is kept for the last commit and for

@@ -46,6 +46,7 @@ func (sl *slot) turn() bool {
 	c.state, c.started = callRunning, now
 	if c.attempts == 0 {
 		c.began, c.deadline = now, now.Add(s.conf.Deadline)
+		c.wl.begun = max(c.wl.begun, c.place)
 	}
 	c.attempts++
 	w.mu.Unlock()

@@ -125,7 +125,7 @@ func (c *cutter) family(it item) (weight int64, ok bool) {
 	for _, part := range c.parts {
 		part.rec.Position = it.rec.Position
 		part.rec.cameFrom(it.rec)
-		*part.track = track{piece: it.piece, family: it.family, key: it.key, undo: it.undo}
+		*part.track = track{piece: it.piece, index: it.index, family: it.family, key: it.key, undo: it.undo}
 		weight += placeSize + extrasSize + part.measure()
 		part.grown = int32(part.rec.added()) - int32(part.rec.own().overlay()) // its own value, which is in the measure
 		weight += part.regrow()

@@ -252,7 +252,8 @@ func (t *transactions) cut() {
 }
 
 // complete says whether everything before the cut has its outcome. What was abandoned
-// there never gets another, which spoils the transaction.
+// there never gets another, which spoils the transaction; what was handed back had not
+// been written, and the mark stands before it.
 func (t *transactions) complete() bool {
 	if t.inHand > 0 {
 		return false
@@ -260,7 +261,11 @@ func (t *transactions) complete() bool {
 	for _, l := range t.p.open() {
 		l.mu.Lock()
 		done := l.ring.len() == 0 || l.ring.peek().seq >= l.cut
-		t.spoiled = t.spoiled || !done && l.ring.peek().lost
+		if !done {
+			first := l.ring.peek()
+			done = first.lost && first.intact && first.left == 0
+			t.spoiled = t.spoiled || first.lost && !first.intact
+		}
 		l.mu.Unlock()
 		if !done {
 			return false

@@ -60,20 +60,35 @@ func (s *waitStep) receive() bool {
 
 	w := &s.win
 	w.mu.Lock()
-	for w.full() && !w.over && !s.p.cut.Load() && !c.lane.isFrozen() {
+	for w.full() && !w.over && !s.p.cut.Load() && !c.lane.isFrozen() && !c.back() {
 		w.space.Wait()
 	}
-	lost := w.over || s.p.cut.Load() || c.lane.isFrozen()
-	if !lost {
+	l := c.lane
+	lost := w.over || s.p.cut.Load() || l.isFrozen()
+	var back []item
+	if from := l.returns.Load(); from != 0 && !lost {
+		had := len(c.recs) - c.failed
+		back, _ = c.cutOff(from, nil)
+		n = int64(had - len(c.recs) + c.failed)
+	}
+	switch {
+	case lost:
+	case len(c.recs) == 0:
+		s.p.roll.drop(c)
+	default:
 		s.tick(time.Now())
 		w.add(c)
 	}
 	fill := w.fill()
 	w.mu.Unlock()
 	m.filled(fill)
-	if lost {
+	switch {
+	case lost:
 		s.meter.count(tally{abandoned: n}, n)
 		s.p.lose(c)
+	case len(back) > 0:
+		s.meter.count(tally{abandoned: n}, n)
+		l.finish(back, returned)
 	}
 	return true
 }
@@ -171,7 +186,7 @@ func (s *waitStep) admitted(wl *waitLane, rec item) *call {
 		s.p.roll.drop(ch)
 	}
 	c := s.win.newCall()
-	c.rec, c.wl, c.at, c.piece = rec, wl, rec.rec.Position, rec.piece
+	c.rec, c.wl, c.at, c.piece, c.place = rec, wl, rec.rec.Position, rec.piece, rec.place()
 	return c
 }
 
@@ -188,36 +203,47 @@ func (s *waitStep) laneOver(l *Lane) {
 	s.tick(time.Now())
 	delete(w.lanes, l)
 	wl.gone = true
-	recs, t, left := s.clear(wl)
-	w.space.Broadcast()
-	w.mu.Unlock()
-	s.meter.count(t, left)
-	l.finish(recs, abandoned)
-}
-
-// clear takes everything of a lane out of the window but the calls at work, and gives
-// the records. Whoever runs such a call finds the lane gone.
-func (s *waitStep) clear(wl *waitLane) (recs []item, t tally, left int64) {
-	w := &s.win
-	for wl.pending.len() > 0 {
-		c := wl.pending.pop()
-		n := int64(len(c.recs) - c.from - c.failed)
-		recs = append(recs, c.recs[c.from:]...)
-		left += n
-		t.abandoned += n
-		s.p.roll.drop(c)
-	}
-	w.waiting -= wl.waiting
 	if wl.back {
 		wl.back = false
 		w.back--
 		w.away -= wl.waiting
 		wl.lane.release()
 	}
-	wl.waiting = 0
+	recs, t, left := s.clear(wl, 0)
+	w.space.Broadcast()
+	w.mu.Unlock()
+	s.meter.count(t, left)
+	l.finish(recs, abandoned)
+}
+
+// clear takes what a lane has from a place on out of the window but the calls at work,
+// and gives the records. Whoever runs such a call finds the lane gone. From 0 that is
+// everything; from another place, nothing there has begun or been released.
+func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left int64) {
+	w := &s.win
+	kept, waited := 0, 0
+	for _, c := range wl.pending.rest() {
+		had, failed := len(c.recs), 0
+		recs, failed = c.cutOff(from, recs)
+		gone := had - len(c.recs)
+		waited += gone
+		t.abandoned += int64(gone - failed)
+		if len(c.recs) > c.from {
+			kept++
+			continue
+		}
+		s.p.roll.drop(c)
+	}
+	wl.pending.keep(kept)
+	left = t.abandoned
+	w.waiting -= waited
+	wl.waiting -= waited
+	if wl.back {
+		w.away -= waited
+	}
 	places := 0
 	for c := range wl.calls {
-		if c.state == callRunning {
+		if c.state == callRunning || c.place < from {
 			continue
 		}
 		places++
@@ -242,7 +268,7 @@ func (s *waitStep) clear(wl *waitLane) (recs []item, t tally, left int64) {
 		}
 		c.state = callGone
 	}
-	for wl.out.len() > 0 {
+	for from == 0 && wl.out.len() > 0 {
 		r := wl.out.pop()
 		recs = append(recs, r.rec)
 		places += r.places

@@ -11,6 +11,7 @@ type call struct {
 	wl       *waitLane
 	at       Position // for those who look from outside, like piece
 	piece    *piece
+	place    uint64 // of the record, which may be gone before the call is
 	state    callState
 	attempts int       // begun
 	began    time.Time // the first attempt
@@ -47,7 +48,8 @@ type waitLane struct {
 	queued  bool         // in the queue of lanes with pending records
 	held    int          // places in the window
 	running int
-	back    bool // the lane is held back because of this step
+	begun   uint64 // the highest place of a record that was called, or left without
+	back    bool   // the lane is held back because of this step
 	gone    bool
 
 	calls  map[*call]struct{}

@@ -50,6 +50,7 @@ func (w *window) releaseFrom(q *fifo[*call]) {
 // release takes a call out of its order and puts what goes on where it is sent from.
 func (w *window) release(c *call) {
 	wl := c.wl
+	wl.begun = max(wl.begun, c.place) // also when it was not called
 	delete(wl.calls, c)
 	switch {
 	case c.result == pass && c.parts != nil:

@@ -13,7 +13,7 @@ var meanings = map[string]string{
 	"pipeline":            "name of the pipeline, where the line belongs to one",
 	"message":             "for people; its wording may change",
 
-	"abandoned":            "records that lost their place without an outcome; they are read again",
+	"abandoned":            "records that lost their place without an outcome, after a signal also what no waiting step had begun; they are read again",
 	"abandoned_total":      "the same, since the start",
 	"admin_addr":           "where the administration endpoint listens",
 	"attempt":              "number of the attempt, from 1; 0: not counted",
@@ -46,6 +46,7 @@ var meanings = map[string]string{
 	"drain_ms":             "how long it took to finish what was in flight",
 	"drain_timeout_ms":     "the drain budget",
 	"drained":              "records in flight that still found their outcome",
+	"returned":             "records in flight that no waiting step had begun; handed back at once, they are read again",
 	"duration_ms":          "how long it took",
 	"e2e_max_ms":           "from read to outcome, slowest of this interval; in process.stopped of the whole run",
 	"e2e_p50_ms":           "from read to outcome, median of this interval; in process.stopped of the whole run",

@@ -93,6 +93,7 @@ type SourceRevoked struct {
 	Reason           string `json:"reason"`
 	InflightAtRevoke int64  `json:"inflight_at_revoke"`
 	Drained          int64  `json:"drained"`
+	Returned         int64  `json:"returned"`
 	Abandoned        int64  `json:"abandoned"`
 }
 

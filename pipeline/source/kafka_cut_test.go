@@ -1,8 +1,10 @@
 package source
 
 import (
+	"context"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
@@ -147,6 +150,62 @@ func TestKafkaNoticesALogThatWasCutAndHasGrownAgain(t *testing.T) {
 				r.stop()
 			}
 		})
+	}
+}
+
+type asking func(ctx context.Context) error
+
+func (f asking) Process(ctx context.Context, _ *pipeline.Record) error { return f(ctx) }
+
+// What was read in front of a gap may be gone from the broker, and is finished before the
+// partition goes on behind the gap: also what waits in front of a slow step.
+func TestKafkaFinishesWhatItHasReadBeforeAGap(t *testing.T) {
+	k := kafkatest.StartFake(t, kafkatest.Brokers(2))
+	topic, group := k.Topic(t, 1), k.Group(t)
+	s := settings(k, group, topic)
+	s.OnGap = "earliest"
+	fill(t, k, topic, 1, 0, 20)
+	answer, asked := make(chan struct{}), make(chan struct{}, 1)
+	r := startRun(t, s, func(o *pipeline.Options) {
+		o.Steps = []pipeline.Step{{Name: "ask", Waits: true, Workers: 1, Timeout: patience, Deadline: patience, Stage: asking(func(ctx context.Context) error {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+			select {
+			case <-answer:
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		})}}
+	})
+	<-asked
+	r.until("all are read", func() bool { return r.k.Report().Partitions[0].Fetched == 20 })
+	k.Fake().ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.Fake().KeepControl()
+		resp := kreq.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		st, sp := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		sp.LeaderEpoch, sp.EndOffset = 0, 10
+		st.Topic, st.Partitions = topic, append(st.Partitions, sp)
+		resp.Topics = append(resp.Topics, st)
+		return resp, nil, true
+	})
+	if err := k.Fake().MoveTopicPartition(topic, 0, 1-k.Fake().LeaderFor(topic, 0)); err != nil {
+		t.Fatal(err)
+	}
+	fill(t, k, topic, 1, 20, 5)
+	r.until("the gap is told", func() bool { return len(r.log.named("source.gap")) > 0 })
+	close(answer)
+	r.has(35)
+	r.stop()
+	for i, v := range r.sink.Values() {
+		want := i
+		if i >= 20 {
+			want = i - 10 // it goes on where the log was cut
+		}
+		if string(v) != strconv.Itoa(want) {
+			t.Fatalf("at place %d there is %s, want %d", i, v, want)
+		}
 	}
 }
 

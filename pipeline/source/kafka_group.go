@@ -196,6 +196,7 @@ func (k *Kafka) end(ctx context.Context, parts []*kafkaPartition, e kafka.Event,
 			defer mu.Unlock()
 			all.InFlight += report.InFlight
 			all.Drained += report.Drained
+			all.Returned += report.Returned
 			all.Abandoned += report.Abandoned
 			if err != nil && ctx.Err() == nil {
 				k.events.Log().Warn().Err(err).Msg("a partition was given back without its last commit; what was not committed will be read again")
@@ -206,7 +207,7 @@ func (k *Kafka) end(ctx context.Context, parts []*kafkaPartition, e kafka.Event,
 	k.emit(event.SourceRevoked{
 		ConsumerGroup: k.s.Group, Generation: int64(e.Generation), Partitions: int64(len(e.Revoked)),
 		PartitionList: list(e.Revoked), Reason: reason,
-		InflightAtRevoke: int64(all.InFlight), Drained: int64(all.Drained), Abandoned: int64(all.Abandoned),
+		InflightAtRevoke: int64(all.InFlight), Drained: int64(all.Drained), Returned: int64(all.Returned), Abandoned: int64(all.Abandoned),
 	})
 }
 

@@ -198,16 +198,16 @@ func (k *Kafka) gapTo(p *kafkaPartition, id kafka.TopicID, reason string, to, st
 			"set on_gap: earliest to go on at %d, or latest to go on at %d", from, gapText(reason), start, end, to, end)))
 		return
 	}
-	// What is in flight may be gone from the broker too, and is not given up: unless the
+	// What was read may be gone from the broker too, and is not given up: unless the
 	// partition is, which ends the lane, this waits.
-	report, err := p.current().End(k.ctx)
+	report, err := p.current().Finish(k.ctx)
 	if err != nil {
 		k.events.Log().Warn().Err(err).Msg("a lane ended without its last commit, at a gap")
 	}
 	if p.isGone() || k.ctx.Err() != nil {
 		return
 	}
-	if report.Abandoned > 0 { // the engine has ended the lane: no mark may pass them
+	if report.Abandoned+report.Returned+report.Unread > 0 { // the engine has ended the lane, or stops: no mark may pass them
 		k.reopen(p)
 		return
 	}

@@ -41,8 +41,8 @@ func newSink(p *Pipeline, conf Output) *sink {
 // A lane is left out of the next fetches while this many writes' worth of it wait,
 // and until fewer than the other do.
 const (
-	highWrites = 2
-	lowWrites  = 1
+	highHalves = 2
+	lowHalves  = 1
 )
 
 // A sinkQueue holds what one lane has for one sink. Its writer runs while there is
@@ -101,7 +101,7 @@ func (s *sink) enqueue(l *Lane, recs []item) {
 	}
 	q.queue = append(q.queue, recs...)
 	q.weight += weight
-	hold := !q.held && !s.letters && q.over(highWrites)
+	hold := !q.held && !s.letters && q.over(highHalves)
 	if hold {
 		q.held = true
 	}
@@ -125,7 +125,7 @@ func (s *sink) enqueue(l *Lane, recs []item) {
 
 // over says whether more than n writes' worth waits. The queue's lock is held.
 func (q *sinkQueue) over(n int) bool {
-	return len(q.queue)-q.head > n*q.s.conf.Records || q.weight > int64(n)*int64(q.s.conf.Bytes)
+	return 2*(len(q.queue)-q.head) > n*q.s.conf.Records || 2*q.weight > int64(n)*int64(q.s.conf.Bytes)
 }
 
 // next takes the records of the next write from the queue. It gives false when there
@@ -162,7 +162,7 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 		q.queue = q.queue[:copy(q.queue, q.queue[q.head:])]
 		q.head = 0
 	}
-	release := q.held && !q.over(lowWrites)
+	release := q.held && !q.over(lowHalves)
 	if release {
 		q.held = false
 	}

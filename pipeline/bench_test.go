@@ -22,7 +22,9 @@ import (
 // of it counts.
 type slabs struct {
 	batches []*Batch
-	records [][]Record // of each
+	records [][]Record                           // of each
+	fill    []func() func([]Record) (int, error) // of each, when it is not Records
+	rest    [][]Record                           // that Fill has to give
 	free    chan int
 	left    int
 	lane    *Lane
@@ -32,7 +34,12 @@ type slabs struct {
 func newSlabs(records, slots, size int, make func(i int, r *Record)) *slabs {
 	s := &slabs{free: make2(slots), left: records}
 	for i := range slots {
-		b := &Batch{}
+		b := &Batch{Fill: func(into []Record) (int, error) {
+			n := copy(into, s.rest[i])
+			s.rest[i] = s.rest[i][n:]
+			return n, nil
+		}}
+		s.rest = append(s.rest, nil)
 		s.records = append(s.records, recordsOf(size, make))
 		b.Free = func() { s.free <- i }
 		s.batches = append(s.batches, b)
@@ -69,7 +76,10 @@ func (s *slabs) Read(ctx context.Context) (*Batch, error) {
 		for j := range recs {
 			recs[j].Offset = s.next + int64(j)
 		}
-		b.Fill = Records(recs)
+		s.rest[i] = recs
+		if s.fill != nil {
+			b.Fill = s.fill[i]()
+		}
 		s.next += int64(n)
 		b.Lane, b.Next, b.Charge = s.lane, s.next, nil
 		return b, nil

@@ -18,7 +18,6 @@ type block struct {
 	bytes  int64        // that its records came with
 	had    int          // places of these that came with extras
 	extras int          // places with extras, as charged
-	dirty  bool         // its places still point to what their records had
 }
 
 const (
@@ -37,14 +36,14 @@ func (b *block) fill(n int, bytes int64) (grown int64) {
 	b.used += n
 	b.bytes += bytes
 	if b.had > b.extras {
-		grown = int64(b.had-b.extras) * extrasSize
+		grown = int64(b.had-b.extras) * besideSize
 		b.extras = b.had
 	}
 	return grown
 }
 
 // size is what the block takes.
-func (b *block) size() int64 { return blockSize + int64(b.extras)*extrasSize }
+func (b *block) size() int64 { return blockSize + int64(b.extras)*besideSize }
 
 // reset has the places given out from the first one again. What they hold is overwritten.
 func (b *block) reset() { b.used, b.bytes, b.had = 0, 0, 0 }
@@ -55,5 +54,4 @@ func (b *block) tidy() {
 		b.recs[i].clear()
 	}
 	clear(b.tracks[:])
-	b.dirty = false
 }

@@ -26,8 +26,8 @@ type member struct {
 	blocked        bool          // while grant looks: somebody waits for bytes
 	gone           bool          // the pipeline has ended: what comes back late is not counted
 	room           chan struct{} // told when something was given back
-	starved        bool          // no record could be made for want of a place or of bytes
-	poke           func()        // told then that there are some
+	starved        int64         // bytes for want of which, or of a place, no record could be made; 0: none is wanting
+	poke           func()        // told when there are some
 }
 
 type waiter struct {
@@ -110,28 +110,41 @@ func (b *Budget) places(m *member) int64 {
 	return max(n, min(share-m.records, b.maxRecords-b.records))
 }
 
-// admit takes places for up to n further records of a lane and gives how many it got: one
-// at least for a lane that has none, so that none stands still for another (I4). Records
-// of a small budget come in small numbers, so that all lanes have some. What is taken is
-// given back by finished.
-func (b *Budget) admit(l *Lane, n int) int {
+// admit takes places for up to n further records of a lane, whose making takes bytes, and
+// gives how many it got: one at least for a lane that has none, so that none stands still
+// for another (I4). Records of a small budget come in small numbers, so that all lanes
+// have some. What is taken is given back by finished.
+func (b *Budget) admit(l *Lane, n int, bytes int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := l.member
 	some := max(b.maxRecords/int64(4*max(m.lanes, 1)), 1)
 	got := min(int64(n), some, b.places(m))
-	if b.free(m) <= 0 { // what is made of bytes may need more of them
+	bytes = max(bytes, 1)
+	if b.free(m) < bytes {
 		got = 0
 	}
 	if got <= 0 && l.records == 0 {
 		got = 1
 	}
 	if got <= 0 {
-		m.starved = true
+		if m.starved == 0 || bytes < m.starved {
+			m.starved = bytes
+		}
 		return 0
 	}
 	b.count(l, got)
 	return int(got)
+}
+
+// spare says whether so many bytes can be made for a lane.
+func (b *Budget) spare(l *Lane, bytes int64) bool {
+	if bytes == 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.free(l.member) >= bytes
 }
 
 // finished gives back the places of records that have their outcome.
@@ -139,8 +152,8 @@ func (b *Budget) finished(l *Lane, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(l, -n)
-	if m := l.member; m.starved && l.records == 0 { // it gets one whatever the others have
-		m.starved = false
+	if m := l.member; m.starved > 0 && l.records == 0 { // it gets one whatever the others have
+		m.starved = 0
 		m.poke()
 	}
 	b.feed()
@@ -158,8 +171,8 @@ func (b *Budget) count(l *Lane, n int64) {
 // feed tells the pipelines that could make no record that there is room again.
 func (b *Budget) feed() {
 	for _, m := range b.members {
-		if m.starved && b.places(m) > 0 && b.free(m) > 0 {
-			m.starved = false
+		if m.starved > 0 && b.places(m) > 0 && b.free(m) >= m.starved {
+			m.starved = 0
 			m.poke()
 		}
 	}
@@ -253,11 +266,11 @@ func (b *Budget) uncharge(l *Lane, bytes int64) {
 }
 
 // open makes a charge of no bytes, for a batch that came without one.
-func (b *Budget) open(l *Lane) *Charge {
+func (b *Budget) open(l *Lane, c *Charge) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.charge(l, 0)
-	return &Charge{lane: l}
+	*c = Charge{lane: l}
 }
 
 func (b *Budget) add(l *Lane, bytes int64) {

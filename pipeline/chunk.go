@@ -51,9 +51,10 @@ type roll struct {
 
 	charge func(bytes int64) // what the blocks take
 	tell   func()            // that there are many to be tidied
-	blocks []*block          // free, the last used last
+	dirty  []*block          // free, and pointing to what their records had; the last used last
+	clean  []*block          // free
 	used   int               // blocks that are not free
-	dirty  int               // of the free ones
+	most   int               // of these lately
 }
 
 func (r *roll) init(charge func(bytes int64), tell func()) {
@@ -61,33 +62,40 @@ func (r *roll) init(charge func(bytes int64), tell func()) {
 	r.charge, r.tell = charge, tell
 }
 
-// block gives a block with all its places free.
+// block gives a block with all its places free: the one that came free last, if there is
+// one.
 func (r *roll) block() *block {
 	r.mu.Lock()
 	r.used++
-	if n := len(r.blocks); n > 0 {
-		b := r.blocks[n-1]
-		r.blocks[n-1] = nil
-		r.blocks = r.blocks[:n-1]
-		if b.dirty {
-			b.dirty = false
-			r.dirty--
-		}
-		r.mu.Unlock()
-		b.reset()
-		b.refs.Store(1)
-		return b
+	r.most = max(r.most, r.used)
+	b := pop(&r.dirty)
+	if b == nil {
+		b = pop(&r.clean)
 	}
 	r.mu.Unlock()
-	r.charge(blockSize)
-	b := new(block)
+	if b == nil {
+		r.charge(blockSize)
+		b = new(block)
+	}
+	b.reset()
 	b.refs.Store(1)
 	return b
 }
 
+func pop(list *[]*block) *block {
+	n := len(*list)
+	if n == 0 {
+		return nil
+	}
+	b := (*list)[n-1]
+	(*list)[n-1] = nil
+	*list = (*list)[:n-1]
+	return b
+}
+
 const (
-	// spareBlocks are kept beside as many as are in use: a write that ends frees many at
-	// once, and the next needs as many soon.
+	// spareBlocks are kept beside as many as were in use lately: a write that ends frees
+	// many at once, and the next needs as many soon (BenchmarkP1).
 	spareBlocks = 64
 	// dirtyBlocks may go on pointing to bytes that nobody has any more: they are about
 	// to be used again, and clearing them would cost more than finishing their records
@@ -95,53 +103,61 @@ const (
 	dirtyBlocks = 32
 )
 
-// putBlock takes a block back of which no piece has records any more.
-func (r *roll) putBlock(b *block) {
-	b.dirty = b.bytes <= heavyBlock
-	if !b.dirty {
-		b.tidy()
-	}
-	r.mu.Lock()
-	r.used--
-	keep := len(r.blocks) < r.used+spareBlocks
-	if keep {
-		r.blocks = append(r.blocks, b)
-		if b.dirty {
-			r.dirty++
+// put takes blocks back of which no piece has records any more.
+func (r *roll) put(blocks []*block) {
+	for _, b := range blocks {
+		if b.bytes > heavyBlock {
+			b.tidy()
 		}
 	}
-	tell := r.dirty > dirtyBlocks
+	gone := int64(0)
+	r.mu.Lock()
+	few := len(r.dirty) <= dirtyBlocks
+	for _, b := range blocks {
+		r.used--
+		switch {
+		case r.used+len(r.clean)+len(r.dirty) >= r.most+spareBlocks:
+			gone += b.size()
+		case b.bytes > heavyBlock:
+			r.clean = append(r.clean, b)
+		default:
+			r.dirty = append(r.dirty, b)
+		}
+	}
+	tell := few && len(r.dirty) > dirtyBlocks
 	r.mu.Unlock()
-	if !keep {
-		r.charge(-b.size())
+	if gone > 0 {
+		r.charge(-gone)
 	}
 	if tell {
 		r.tell()
 	}
 }
 
-// tidy lets the bytes go that free blocks still point to. It comes from the filler, when
-// it has nothing better to do.
+// tidy lets the bytes go that free blocks still point to, and the blocks that are not
+// likely to be needed. It comes from the filler, when it has nothing better to do.
 func (r *roll) tidy() {
 	for {
 		r.mu.Lock()
-		var b *block
-		for i := len(r.blocks) - 1; i >= 0 && r.dirty > 0; i-- {
-			if r.blocks[i].dirty {
-				b = r.blocks[i]
-				r.blocks = append(r.blocks[:i], r.blocks[i+1:]...)
-				r.dirty--
-				break
-			}
-		}
+		b := pop(&r.dirty)
 		r.mu.Unlock()
 		if b == nil {
-			return
+			break
 		}
 		b.tidy()
 		r.mu.Lock()
-		r.blocks = append([]*block{b}, r.blocks...)
+		r.clean = append(r.clean, b)
 		r.mu.Unlock()
+	}
+	r.mu.Lock()
+	r.most -= (r.most - r.used) / 8
+	gone := int64(0)
+	for r.used+len(r.clean)+len(r.dirty) > r.most+spareBlocks && len(r.clean) > 0 {
+		gone += pop(&r.clean).size()
+	}
+	r.mu.Unlock()
+	if gone > 0 {
+		r.charge(-gone)
 	}
 }
 

@@ -63,7 +63,8 @@ type Mark struct {
 // the mark. Charge holds the bytes taken for it from the lane and may be nil: then the
 // engine takes what the records weigh when it has them. Size is how many bytes wait to be
 // made records, for a source whose charges do not say it: of a lane of which much waits
-// no more is read. 0: those of Charge.
+// no more is read. 0: those of Charge. Opens is how many bytes Fill comes to take beside
+// the places, as far as that is known: a lane that has records under way waits for them.
 //
 // Fill makes the next records in the places given, at most len(into), and says how many;
 // 0: there are no more. It inits each place that it uses, which holds an earlier record.
@@ -89,6 +90,7 @@ type Batch struct {
 	Next   int64
 	Charge *Charge
 	Size   int64
+	Opens  int64
 	Opaque bool
 	Free   func()
 }

@@ -4,7 +4,8 @@
 // sinks, and remembers how far it got.
 //
 // A [Source] hands over batches of one [Lane] each: a run of records within which
-// order holds (one partition during one assignment, or one fixture file). Every
+// order holds (one partition during one assignment, or one fixture file). They wait with
+// their lanes, as bytes, until their records are about to be worked on. Every
 // [Step] is a bounded pool; steps are joined by bounded channels, and behind each
 // of them lane order is restored. A [Sink] stores records, serially per lane. When
 // a record and all earlier ones of its lane have an outcome, the lane's [Mark]
@@ -30,9 +31,10 @@
 //     hands it over.
 //   - I3 One closer. A channel has one sender, and only the sender closes it.
 //     Shutdown is closing channels from the source downward.
-//   - I4 Bounded. Records and bytes in flight stay within the budget of the
-//     process. Only sources wait for it, so steps cannot deadlock. Every queue,
-//     window, cache and retry list has a size.
+//   - I4 Bounded. Records in flight, and bytes that were taken for them or that they
+//     have grown to, stay within the budget of the process, but for one record of each
+//     lane that has none. Only sources wait for it, so steps cannot deadlock. Every
+//     queue, window, cache and retry list has a size.
 //   - I5 Mark. A mark passes a record only when it and all earlier ones of its
 //     lane have an outcome other than abandoned.
 //   - I6 Balance. Every record has exactly one outcome, and at every moment, per

@@ -158,12 +158,15 @@ func (f *filler) take(l *Lane) {
 	if f.in == nil || l.holds.Load() > 0 {
 		return
 	}
-	want := f.p.budget.admit(l, l.wish())
+	want := f.p.budget.admit(l, l.wish(), f.in.opens)
 	if want == 0 {
 		return
 	}
 	made := 0
 	for f.in != nil && made < want && f.weight < chunkBytes && len(f.ready) == 0 {
+		if made > 0 && !f.p.budget.spare(l, f.in.opens) {
+			break
+		}
 		n := f.fill(want - made)
 		made += n
 		if n == 0 && f.in != nil {
@@ -202,6 +205,7 @@ func (f *filler) fill(n int) int {
 	got, err := f.in.batch.Fill(into)
 	f.inFill = false
 	f.p.calls.Add(-1)
+	f.in.opens = 0
 	if got < 0 || got > len(into) {
 		got, err = 0, fmt.Errorf("a batch made %d records in %d places", got, len(into))
 	}

@@ -88,7 +88,7 @@ func (l *Lane) letGo() {
 	if b := l.block; b != nil {
 		l.block = nil
 		if b.refs.Add(-1) == 0 {
-			l.p.roll.putBlock(b)
+			l.p.roll.put([]*block{b})
 		}
 	}
 }
@@ -171,7 +171,7 @@ func (l *Lane) filled(in *intake, now time.Time) {
 		l.push(pc)
 	}
 	if in.open = false; in.pieces == 0 {
-		c.freed = append(c.freed, in)
+		c.freed.add(in)
 	}
 	l.settle(&c)
 	l.p.budget.regrant() // fewer bytes of the lane wait

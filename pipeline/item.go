@@ -70,15 +70,31 @@ func (r *Record) size() int64 {
 	return int64(n)
 }
 
+// written is about what the record takes where it is written: its bytes, and what stands
+// around them, so that a write that is full fits into one batch of Kafka's.
+func (it item) written() int64 { return int64(it.weight) + 26 }
+
 // regrow notes what a step has added to a record and gives the difference to charge.
 func (it item) regrow() int64 {
-	if !it.rec.touched {
+	rec := it.rec
+	if !rec.touched {
 		return 0
 	}
-	d := int32(min(it.rec.added(), math.MaxInt32/2)) - it.grown
+	rec.touched = false
+	d := int32(min(rec.added(), math.MaxInt32/2)) - it.grown
 	it.grown += d
 	it.weight += d
-	return int64(d)
+	return int64(d) + rec.owes()
+}
+
+// owes gives the memory of the record's extras that has not been charged, which it counts
+// as charged then. It is no part of the record's weight, as it is not written.
+func (r *Record) owes() (n int64) {
+	if r.live {
+		x := r.own()
+		n, x.owed = x.owed, 0
+	}
+	return n
 }
 
 // added is what the record holds beside what came, in bytes: what it was given stays in
@@ -89,9 +105,6 @@ func (r *Record) added() int64 {
 	}
 	x := r.own()
 	n := growth(x.edits)
-	if r.fresh {
-		n += int(extrasSize)
-	}
 	if x.hasValue {
 		n += len(r.value)
 	}
@@ -138,8 +151,9 @@ func (s *savepoint) restore(r *Record) {
 	r.beside, r.touched = x, true
 	if r.live {
 		own := r.own()
+		owed := own.owed
 		*own = s.beside
-		own.edits = slices.Clone(s.edits)
+		own.owed, own.edits = owed, slices.Clone(s.edits)
 	}
 	if len(s.heads) > 0 {
 		r.headers = slices.Clone(s.heads)

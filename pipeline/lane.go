@@ -47,8 +47,9 @@ type Lane struct {
 	busy      bool          // the filler is at the lane
 	ring      fifo[*piece]  // that the mark has not passed, in order
 	spare     []*piece
-	seq       uint64 // of the next piece
-	read      int64  // the first offset that has not been handed over
+	intakes   []*intake // to be used again
+	seq       uint64    // of the next piece
+	read      int64     // the first offset that has not been handed over
 	mark      int64
 	committed int64
 	dirtyAt   time.Time     // when a mark moved first after the last commit

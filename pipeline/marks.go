@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"iter"
 	"math/bits"
 	"time"
 )
@@ -55,13 +56,14 @@ func (pc *piece) prefix() (next int64, ok bool) {
 type intake struct {
 	batch  *Batch
 	charge *Charge
-	size   int64 // bytes that wait until it is filled
-	pieces int   // with records on their way
-	open   bool  // there may be more records in it
-	opaque bool  // its records have offsets from elsewhere: the mark moves behind it as a whole
-	owed   bool  // it came without a charge: what its records weigh is charged as they are made
-	empty  bool  // no record has been made of it
-	last   int64 // offset of the last record that was made of it
+	own    Charge // the room of charge, when it is owed
+	size   int64  // bytes that wait until it is filled
+	opens  int64  // bytes that filling it takes; the filler's
+	pieces int    // with records on their way
+	open   bool   // there may be more records in it
+	opaque bool   // its records have offsets from elsewhere: the mark moves behind it as a whole
+	owed   bool   // it came without a charge: what its records weigh is charged as they are made
+	last   int64  // offset of the last record that was made of it
 }
 
 // release gives back what a batch holds. Nobody has any of its records.
@@ -104,8 +106,8 @@ func (o outcome) none() bool { return o == abandoned || o == returned }
 // what is to be done without the lane's lock.
 type closing struct {
 	now     time.Time
-	passed  []*piece  // whose records are done
-	freed   []*intake // of which the last piece is done
+	passed  few[*piece]  // whose records are done
+	freed   few[*intake] // of which the last piece is done
 	letters []item
 	sources int64 // records of the source that are done
 	undone  []undoing
@@ -115,6 +117,40 @@ type closing struct {
 	t    tally
 	runs [4]ageRun // of records read at the same time
 	used int
+}
+
+// few is a list that costs no allocation while it is short: what comes of a write is
+// noted in one (BenchmarkP1).
+type few[T any] struct {
+	first [24]T
+	n     int
+	more  []T
+}
+
+func (f *few[T]) add(v T) {
+	if f.n < len(f.first) {
+		f.first[f.n] = v
+		f.n++
+		return
+	}
+	f.more = append(f.more, v)
+}
+
+func (f *few[T]) len() int { return f.n + len(f.more) }
+
+func (f *few[T]) all() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for _, v := range f.first[:f.n] {
+			if !yield(v) {
+				return
+			}
+		}
+		for _, v := range f.more {
+			if !yield(v) {
+				return
+			}
+		}
+	}
 }
 
 // An ageRun is a number of records that were read at one time.
@@ -227,10 +263,10 @@ func (l *Lane) passed(pc *piece, recs []item, o outcome, c *closing) {
 	if pc.left -= len(recs); pc.left > 0 {
 		return
 	}
-	c.passed = append(c.passed, pc)
+	c.passed.add(pc)
 	in := pc.from
 	if in.pieces--; in.pieces == 0 && !in.open {
-		c.freed = append(c.freed, in)
+		c.freed.add(in)
 	}
 }
 
@@ -366,11 +402,11 @@ func (l *Lane) settle(c *closing) {
 	if len(c.undone) > 0 { // before the records' bytes are given back, and before dead letters
 		l.p.tell(c.undone)
 	}
-	if len(c.passed) > 0 {
-		l.retire(c.passed)
-	}
-	for _, in := range c.freed {
+	for in := range c.freed.all() {
 		in.release()
+	}
+	if c.passed.len()+c.freed.len() > 0 {
+		l.retire(c)
 	}
 	if c.sources > 0 {
 		l.p.budget.finished(l, c.sources)
@@ -420,6 +456,25 @@ func (l *Lane) piece(in *intake, read time.Time) *piece {
 	return pc
 }
 
+// intake gives an empty intake. The lane's lock is held.
+func (l *Lane) intake() *intake {
+	if n := len(l.intakes); n > 0 {
+		in := l.intakes[n-1]
+		l.intakes = l.intakes[:n-1]
+		return in
+	}
+	return new(intake)
+}
+
+// forgetIntake takes an intake back that nothing refers to any more. The lane's lock is
+// held.
+func (l *Lane) forgetIntake(in *intake) {
+	*in = intake{}
+	if len(l.intakes) < sparePieces {
+		l.intakes = append(l.intakes, in)
+	}
+}
+
 const sparePieces = 64
 
 // reuse takes a piece back that nothing refers to any more. The lane's lock is held.
@@ -431,24 +486,31 @@ func (l *Lane) reuse(pc *piece) {
 	l.spare = append(l.spare, pc)
 }
 
-// retire gives the blocks of pieces back whose records are done. Nobody has any of them
-// any more.
-func (l *Lane) retire(pieces []*piece) {
-	r := &l.p.roll
-	for _, pc := range pieces {
+// retire gives the blocks of pieces back whose records are done, and keeps what is left of
+// them and of their batches for others. Nobody has any of the records any more.
+func (l *Lane) retire(c *closing) {
+	var few [64]*block
+	free := few[:0]
+	for pc := range c.passed.all() {
 		for i, b := range pc.blocks {
 			if b.refs.Add(-1) == 0 {
-				r.putBlock(b)
+				free = append(free, b)
 			}
 			pc.blocks[i] = nil
 		}
 	}
+	if len(free) > 0 {
+		l.p.roll.put(free)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, pc := range pieces {
+	for pc := range c.passed.all() {
 		pc.blocks = pc.blocks[:0]
 		if !pc.inRing {
 			l.reuse(pc)
 		}
+	}
+	for in := range c.freed.all() {
+		l.forgetIntake(in)
 	}
 }

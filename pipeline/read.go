@@ -72,9 +72,13 @@ func (p *Pipeline) admit(b *Batch) error {
 	if l == nil || l.p != p {
 		return errors.New("the batch is of no lane of this pipeline")
 	}
-	in := &intake{batch: b, charge: b.Charge, open: true, opaque: b.Opaque}
+	l.mu.Lock()
+	in := l.intake()
+	l.mu.Unlock()
+	*in = intake{batch: b, charge: b.Charge, opens: b.Opens, open: true, opaque: b.Opaque}
 	if in.charge == nil && b.Fill != nil {
-		in.charge, in.owed = p.budget.open(l), true
+		p.budget.open(l, &in.own)
+		in.charge, in.owed = &in.own, true
 	}
 	if in.size = b.Size; in.size == 0 && in.charge != nil {
 		in.size = in.charge.size()

@@ -81,12 +81,12 @@ func (r *Record) inspect() {
 		return
 	}
 	for {
-		s, ok := readMember(v, i)
-		if !ok {
+		keyEnd, text, end, escapes := validMember(v, i, 1)
+		if end < 0 {
 			return
 		}
-		x.add(s)
-		i = skipSpace(v, s.end)
+		x.add(i+1, keyEnd, text, end, escapes)
+		i = skipSpace(v, end)
 		if i >= len(v) {
 			return
 		}
@@ -103,38 +103,14 @@ func (r *Record) inspect() {
 	}
 }
 
-// readMember reads the field whose key starts at i, and checks it.
-func readMember(v []byte, i int) (s span, ok bool) {
-	if i >= len(v) || v[i] != '"' {
-		return s, false
-	}
-	s.key = i + 1
-	i, s.escapes = validString(v, s.key)
-	if i < 0 {
-		return s, false
-	}
-	s.keyEnd = i - 1
-	if i < len(v) && v[i] != ':' {
-		i = skipSpace(v, i)
-	}
-	if i >= len(v) || v[i] != ':' {
-		return s, false
-	}
-	if s.text = i + 1; s.text < len(v) && v[s.text] <= ' ' {
-		s.text = skipSpace(v, s.text)
-	}
-	s.end = validValue(v, s.text, 1)
-	return s, s.end >= 0
-}
-
-// add takes s in, unless it is full or s is too far behind.
-func (x *fieldIndex) add(s span) {
-	if int(x.n) == len(x.at) || s.end > math.MaxUint16 || x.more {
+// add takes a field in, unless it is full or the field is too far behind.
+func (x *fieldIndex) add(key, keyEnd, text, end int, escapes bool) {
+	if int(x.n) == len(x.at) || end > math.MaxUint16 || x.more {
 		x.more = true
 		return
 	}
-	x.at[x.n] = packedSpan{uint16(s.key), uint16(s.keyEnd), uint16(s.text), uint16(s.end)}
-	if s.escapes {
+	x.at[x.n] = packedSpan{uint16(key), uint16(keyEnd), uint16(text), uint16(end)}
+	if escapes {
 		x.escapes |= 1 << x.n
 	}
 	x.n++
@@ -160,51 +136,48 @@ func unquote(quoted []byte) string {
 	return s
 }
 
-// find gives the first field of that name. The value must be a checked object.
-func (r *Record) find(name string) (span, bool) {
-	x := &r.own().index
+// find gives where the text of the first field of that name stands. The value must be a
+// checked object.
+func (r *Record) find(name string) (text, end int, ok bool) {
+	x, v := &r.own().index, r.value
+	if x.escapes != 0 {
+		return r.findRare(name)
+	}
 	for i := range x.at[:x.n] {
 		p := &x.at[i]
-		if int(p.keyEnd-p.key) == len(name) && string(r.value[p.key:p.keyEnd]) == name && x.escapes&(1<<i) == 0 {
-			return x.span(i), true
-		}
-		if x.escapes&(1<<i) != 0 && x.span(i).is(r.value, name) {
-			return x.span(i), true
+		if int(p.keyEnd-p.key) == len(name) && string(v[p.key:p.keyEnd]) == name {
+			return int(p.text), int(p.end), true
 		}
 	}
-	if !x.more {
-		return span{}, false
+	if x.more {
+		return r.findRare(name)
 	}
-	for it := r.membersBehind(); it.next(); {
-		if it.is(r.value, name) {
-			return it.span, true
-		}
-	}
-	return span{}, false
+	return 0, 0, false
 }
 
-// A memberIterator goes through the fields of a checked object. It works on what it
-// has read: the record may change meanwhile.
+// findRare is find among names that are written with escapes, and behind the index.
+func (r *Record) findRare(name string) (text, end int, ok bool) {
+	for it := r.members(); it.next(); {
+		if it.is(r.value, name) {
+			return it.text, it.end, true
+		}
+	}
+	return 0, 0, false
+}
+
+// A memberIterator goes through the fields of a checked object. It looks at the record's
+// index as it goes: whoever lets others change the record meanwhile gives it a copy.
 type memberIterator struct {
 	span  // of the field at hand; before the first one, end is behind the brace
 	value []byte
-	index fieldIndex
-	i     int // next in the index
+	index *fieldIndex
+	i     int  // next in the index
+	done  bool // behind the last field
 }
 
 func (r *Record) members() memberIterator {
 	x := &r.own().index
-	return memberIterator{value: r.value, index: *x, span: span{end: int(x.start)}}
-}
-
-// membersBehind starts with the first field that the index does not hold.
-func (r *Record) membersBehind() memberIterator {
-	x := &r.own().index
-	it := memberIterator{value: r.value, index: fieldIndex{more: true}, span: span{end: int(x.start)}}
-	if n := int(x.n); n > 0 {
-		it.span = x.span(n - 1)
-	}
-	return it
+	return memberIterator{value: r.value, index: x, span: span{end: int(x.start)}}
 }
 
 func (it *memberIterator) next() bool {
@@ -213,19 +186,19 @@ func (it *memberIterator) next() bool {
 		it.i++
 		return true
 	}
-	if !it.index.more {
+	if !it.index.more || it.done {
 		return false
 	}
 	i := skipSpace(it.value, it.end)
 	if i < len(it.value) && it.value[i] == ',' {
 		i = skipSpace(it.value, i+1)
 	}
-	s, ok := readMember(it.value, i) // fails at the closing brace
-	if !ok {
-		it.index.more = false
+	keyEnd, text, end, escapes := validMember(it.value, i, 1) // fails at the closing brace
+	if end < 0 {
+		it.done = true
 		return false
 	}
-	it.span = s
+	it.span = span{i + 1, keyEnd, text, end, escapes}
 	return true
 }
 
@@ -244,7 +217,7 @@ func (it *memberIterator) edit(edits []edit) int {
 	}
 	key := it.value[it.key:it.keyEnd]
 	for i := range edits {
-		if len(edits[i].name) == len(key) && edits[i].name == string(key) {
+		if e := &edits[i]; len(e.name) == len(key) && !e.fresh && e.name == string(key) {
 			return i
 		}
 	}

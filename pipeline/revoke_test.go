@@ -77,7 +77,7 @@ func TestAnEndedLaneLeavesNothingInTheSinks(t *testing.T) {
 func spare(p *Pipeline) (bytes int64) {
 	p.roll.mu.Lock()
 	defer p.roll.mu.Unlock()
-	for _, b := range p.roll.blocks {
+	for _, b := range append(p.roll.clean, p.roll.dirty...) {
 		bytes += b.size()
 	}
 	return bytes

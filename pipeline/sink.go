@@ -73,7 +73,8 @@ type sinkQueue struct {
 	at     Position // of its first record
 	closed bool     // the lane is over: no Write begins any more
 
-	w writer
+	w      writer
+	worker worker // that runs w
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
@@ -84,13 +85,14 @@ func (s *sink) enqueue(l *Lane, recs []item) {
 	if q == nil {
 		q = &sinkQueue{s: s, l: l, more: make(chan struct{}, 1)}
 		q.w.init(q)
+		q.worker = worker{crew: s.crew, turn: q.w.turn, trouble: q.w.trouble}
 		s.queues[l] = q
 	}
 	s.mu.Unlock()
 
 	weight := int64(0)
 	for _, r := range recs {
-		weight += int64(r.weight)
+		weight += r.written()
 	}
 	q.mu.Lock()
 	if q.head == len(q.queue) {
@@ -143,7 +145,7 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 			back = append(back, rec)
 			continue
 		}
-		size := int64(rec.weight)
+		size := rec.written()
 		if len(into) > 0 && bytes+size > limit {
 			break
 		}
@@ -254,9 +256,7 @@ func (s *sink) kick() {
 	}
 }
 
-func (q *sinkQueue) start() {
-	(&worker{crew: q.s.crew, turn: q.w.turn, trouble: q.w.trouble}).start()
-}
+func (q *sinkQueue) start() { q.worker.start() }
 
 // abandon gives up records that the sink had taken in.
 func (s *sink) abandon(l *Lane, recs []item) {

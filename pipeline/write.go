@@ -19,9 +19,12 @@ type writer struct {
 	span   int
 	taken  bool // a batch from the queue
 	wait   time.Duration
+	ctx    context.Context // of Writes
 	cancel context.CancelFunc
-	room   []item // for the next batch
-	counts []int  // for its tries
+	made   time.Time // when ctx was
+	call   bool      // a Write is under way
+	room   []item    // for the next batch
+	counts []int     // for its tries
 	ok     []item
 }
 
@@ -56,9 +59,13 @@ func (w *writer) turn() bool {
 	}
 	q.mu.Unlock()
 	q.s.began(now)
-	ctx, cancel := context.WithTimeout(q.l.ctx, q.s.conf.Timeout)
-	w.cancel = cancel
-	err := q.s.conf.Sink.Write(ctx, w.list())
+	if w.cancel == nil || now.Sub(w.made) > q.s.conf.Timeout/writesShare {
+		w.hangUp()
+		w.ctx, w.cancel = context.WithTimeout(q.l.ctx, q.s.conf.Timeout)
+		w.made = now
+	}
+	w.call = true
+	err := q.s.conf.Sink.Write(w.ctx, w.list())
 	w.end(NoAnswer(err, q.s.conf.Timeout))
 	return true
 }
@@ -70,6 +77,19 @@ func (w *writer) list() []*Record {
 		w.recs = append(w.recs, it.rec)
 	}
 	return w.recs[:w.span:w.span]
+}
+
+// writesShare is the part of the timeout, as 1/n, in which Writes that succeed share a
+// context: a timer for each would be most of what a Write of little costs (BenchmarkP1).
+// A Write has so much less time at worst.
+const writesShare = 16
+
+// hangUp ends the context of Writes.
+func (w *writer) hangUp() {
+	if w.cancel != nil {
+		w.cancel()
+		w.ctx, w.cancel = nil, nil
+	}
 }
 
 // begin takes the next batch, after the linger.
@@ -127,7 +147,7 @@ func (w *writer) linger() {
 }
 
 func (w *writer) trouble(err *PanicError) {
-	if w.cancel != nil {
+	if w.call {
 		w.end(err)
 	}
 }
@@ -135,8 +155,10 @@ func (w *writer) trouble(err *PanicError) {
 // end looks at what came of a Write.
 func (w *writer) end(err error) {
 	q, s := w.q, w.q.s
-	w.cancel()
-	w.cancel = nil
+	w.call = false
+	if err != nil {
+		w.hangUp()
+	}
 	now := time.Now()
 	q.mu.Lock()
 	took := now.Sub(q.started)
@@ -276,7 +298,7 @@ func (w *writer) stored(recs []item) {
 	} else {
 		bytes := int64(0)
 		for _, r := range recs {
-			bytes += int64(len(r.rec.value) + len(r.rec.key))
+			bytes += int64(r.rec.sent() + len(r.rec.key))
 		}
 		s.p.bytesOut.Add(bytes)
 		q.l.finish(recs, delivered)
@@ -339,6 +361,7 @@ func (w *writer) fatal(at Position, err error) {
 // giveUp abandons the batch and the queue.
 func (w *writer) giveUp() {
 	s, l := w.q.s, w.q.l
+	w.hangUp()
 	batch := w.batch
 	w.batch, w.tries, w.room, w.recs, w.wait = nil, nil, nil, nil, 0
 	w.show()

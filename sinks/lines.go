@@ -39,18 +39,20 @@ func (l lines) add(b []byte, rec *pipeline.Record) ([]byte, error) {
 	if l.fixtures {
 		return fixture.Append(b, rec, l.sink), nil
 	}
-	v := rec.Value()
-	switch {
-	case v == nil:
+	if rec.Tombstone() {
 		return append(b, "null\n"...), nil
-	case bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0:
-		return append(append(b, v...), '\n'), nil
+	}
+	from := len(b)
+	b = rec.AppendValue(b) // an edited value is written here, and nowhere else before
+	v := b[from:]
+	if bytes.IndexByte(v, '\n') < 0 && bytes.IndexByte(v, '\r') < 0 {
+		return append(b, '\n'), nil
 	}
 	var compact bytes.Buffer
 	if json.Compact(&compact, v) != nil {
-		return b, errNotOneLine
+		return b[:from], errNotOneLine
 	}
-	return append(append(b, compact.Bytes()...), '\n'), nil
+	return append(append(b[:from], compact.Bytes()...), '\n'), nil
 }
 
 // stored makes the answer of Write of the records that are not stored.

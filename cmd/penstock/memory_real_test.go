@@ -5,6 +5,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -53,7 +54,10 @@ func sizeName(size int) string {
 
 // cells gives the cells that are asked for.
 func cells() (chosen []cell) {
-	for _, kind := range []string{"w1", "w2", "w3a", "stalled", "slow"} {
+	for _, kind := range []string{"w1", "w2", "w3a", "stalled", "slow", "hanging"} {
+		if kind == "hanging" && *cellsFlag == "" {
+			continue // another sink that stalls: where somebody asks for it
+		}
 		for _, size := range []int{200, 4 << 10, 100 << 10} {
 			for _, codec := range []string{"none", "zstd"} {
 				if c := (cell{kind, size, codec}); chosenBy(*cellsFlag, c.String()) {
@@ -133,16 +137,20 @@ func (c cell) load(t *testing.T, b bench, inputs map[string]input) input {
 // the largest resident memory.
 func (c cell) peak(t *testing.T, b bench, v *vault, in input, name string, mib int) int64 {
 	t.Helper()
-	to, sink := b, plain
-	if c.kind == "stalled" {
-		to, sink = v.bench, fmt.Sprintf("%s, brokers: [%q]", plain, v.bench.broker)
+	to, sink, server := b, toKafka(name, plain), (*slow)(nil)
+	switch c.kind {
+	case "stalled":
+		to, sink = v.bench, toKafka(name, fmt.Sprintf("%s, brokers: [%q]", plain, v.bench.broker))
+	case "hanging":
+		server = startSlow(t, "never")
+		sink = fmt.Sprintf("http: {url: \"http://%s/\"}", server.addr)
 	}
 	to.topic(t, 8, name)
 	defer remove(t, to.admin, name)
 	if c.kind == "stalled" {
 		defer v.cluster.Thaw(1)
 	}
-	file := pipelineFile(strings.ToLower(name), b.broker, in.topic, c.stages(t), name, sink) +
+	file := pipelineFile(strings.ToLower(name), b.broker, in.topic, c.stages(t), sink) +
 		fmt.Sprintf("limits: {in_flight_bytes: %dMiB}\n", mib)
 	profile := ""
 	if *profileFlag != "" {
@@ -150,15 +158,23 @@ func (c cell) peak(t *testing.T, b bench, v *vault, in input, name string, mib i
 	}
 	p := begin(t, b.daemon(t, file, profile))
 	var out int64
-	if c.kind == "stalled" {
+	switch c.kind {
+	case "stalled":
 		out = v.stall(t, p, in, name)
-	} else {
+	case "hanging":
+		p.pause(t, stalledTime)
+		server.stop(t) // says when it was never called
+	default:
 		out = c.follow(t, b.admin, p, in, name)
 	}
 	peak := p.peak()
 	t.Logf("%4d MiB, %d of %d records out", peak>>20, out, in.records)
+	// Not asked to end: a stalled sink would take the whole drain budget.
 	_ = p.command.Process.Kill()
 	<-p.done
+	if profile != "" {
+		_ = os.Remove(profile + ".cpu") // cut off, and nobody asks for it here
+	}
 	return peak
 }
 
@@ -168,6 +184,8 @@ func (c cell) stages(t *testing.T) string {
 	switch c.kind {
 	case "w2":
 		return changeStages
+	case "stalled", "hanging": // steps in front of the sink hold records, too
+		return "stages:\n  - map:\n      set: {late_minutes: delay}\n  - map:\n      set: {route: origin + \"-\" + destination}\n"
 	case "w3a":
 		return fmt.Sprintf(askStages, startSlow(t, "w3a").addr)
 	case "slow": // few calls, a second each
@@ -185,7 +203,7 @@ func (c cell) follow(t *testing.T, a *kadm.Client, p *child, in input, out strin
 	if c.kind == "w2" {
 		want = in.late
 	}
-	n = awaitFirst(t, a, p, out)
+	n = awaitOut(t, a, p, out, 1)
 	for deadline := time.Now().Add(cellTime); n < want && time.Now().Before(deadline); {
 		p.pause(t, 10*time.Millisecond)
 		n = stored(t, a, out)
@@ -193,24 +211,24 @@ func (c cell) follow(t *testing.T, a *kadm.Client, p *child, in input, out strin
 	return n
 }
 
-// awaitFirst waits for the first records to come out.
-func awaitFirst(t *testing.T, a *kadm.Client, p *child, out string) (n int64) {
+// awaitOut waits until at least so many records have come out.
+func awaitOut(t *testing.T, a *kadm.Client, p *child, out string, least int64) (n int64) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; {
-		if n = stored(t, a, out); n > 0 {
+		if n = stored(t, a, out); n >= least {
 			return n
 		}
 		if p.pause(t, 2*time.Millisecond); time.Now().After(deadline) {
-			t.Fatalf("no record out in a minute\n%s", p.tail())
+			t.Fatalf("%d records out in a minute, want %d\n%s", n, least, p.tail())
 		}
 	}
 }
 
-// stall freezes the broker of the sink when it has the first records, and waits. The
-// daemon must have much left to read then, or nothing was put to the test.
+// stall freezes the broker of the sink when everything flows, and waits. The daemon must
+// have much left to read then, or nothing was put to the test.
 func (v *vault) stall(t *testing.T, p *child, in input, out string) int64 {
 	t.Helper()
-	n := awaitFirst(t, v.bench.admin, p, out)
+	n := awaitOut(t, v.bench.admin, p, out, in.records/20)
 	v.cluster.Freeze(1)
 	if n > in.records/2 {
 		t.Fatalf("%d of %d records were out before the sink stalled", n, in.records)

@@ -481,8 +481,8 @@ func TestHangupAndDump(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	for _, c := range []struct{ budget, cgroup, want int64 }{
-		{256 << 20, 0, 304 << 20},
-		{256 << 20, 8 << 30, 304 << 20},
+		{256 << 20, 0, 296 << 20},
+		{256 << 20, 8 << 30, 296 << 20},
 		{256 << 20, 100_000_000, 90_000_000},
 		{1<<63 - 1, 0, 1<<63 - 1},
 	} {

@@ -52,11 +52,14 @@ func watchHeap(file string) {
 			continue
 		}
 		written = size
-		f, err := os.Create(file)
+		// Under another name first: the process may end in the middle.
+		f, err := os.Create(file + ".part")
 		if err != nil {
 			continue
 		}
-		_ = pprof.Lookup("heap").WriteTo(f, 0)
-		_ = f.Close()
+		err = pprof.Lookup("heap").WriteTo(f, 0)
+		if f.Close() == nil && err == nil {
+			_ = os.Rename(f.Name(), file)
+		}
 	}
 }

@@ -65,10 +65,13 @@ var waits = map[string]func(call uint64) time.Duration{
 	},
 	// The slow step of the memory table.
 	"slow": func(uint64) time.Duration { return time.Second },
+	// And its sink that takes a request and says nothing more.
+	"never": func(uint64) time.Duration { return 24 * time.Hour },
 }
 
-// slowServer prints its address, answers with the latencies of kind, and prints the mean
-// that its handler measured, in milliseconds, when it is told to stop.
+// slowServer prints its address, answers with the latencies of kind, and prints how many
+// calls there were, and the mean that its handler measured in milliseconds, when it is
+// told to stop.
 func slowServer(kind string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -90,7 +93,7 @@ func slowServer(kind string) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	<-stop
-	fmt.Println(float64(spent.Load()) / float64(max(answered.Load(), 1)) / 1e6)
+	fmt.Println(calls.Load(), float64(spent.Load())/float64(max(answered.Load(), 1))/1e6)
 }
 
 // A loop is what a careful programmer writes on franz-go: a group consumer, one

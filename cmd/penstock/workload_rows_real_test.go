@@ -35,7 +35,7 @@ type row struct {
 	codec      string // of the input
 	partitions int
 	stages     string // of our pipeline; %s is the slow server's address
-	sink       string // settings of our sink
+	settings   string // of our sink, beside the topic
 
 	cpu, rate float64 // targets: at most, at least, of the loop's
 	ideal     float64 // target: at least, of the ideal
@@ -53,15 +53,15 @@ const (
 func rows() (chosen []row) {
 	var all []row
 	for _, codec := range codecs {
-		all = append(all, row{name: "w1-" + codec, kind: "w1", codec: codec, partitions: 8, sink: plain, cpu: 0.65, rate: 1.2})
+		all = append(all, row{name: "w1-" + codec, kind: "w1", codec: codec, partitions: 8, settings: plain, cpu: 0.65, rate: 1.2})
 	}
 	for _, codec := range codecs {
-		all = append(all, row{name: "w2-" + codec, kind: "w2", codec: codec, partitions: 8, stages: changeStages, sink: plain, cpu: 0.6, rate: 1.5})
+		all = append(all, row{name: "w2-" + codec, kind: "w2", codec: codec, partitions: 8, stages: changeStages, settings: plain, cpu: 0.6, rate: 1.5})
 	}
 	// So many records that they take most of twenty seconds at the ideal rate.
 	all = append(all,
-		row{name: "w3a", kind: "w3a", codec: "none", partitions: 1, stages: askStages, sink: plain, ideal: 0.95, cpu: 1.2, records: 20_000},
-		row{name: "w3b", kind: "w3b", codec: "none", partitions: 1, stages: askStages, sink: plain, ideal: 0.93, cpu: 1.2, records: 100_000},
+		row{name: "w3a", kind: "w3a", codec: "none", partitions: 1, stages: askStages, settings: plain, ideal: 0.95, cpu: 1.2, records: 20_000},
+		row{name: "w3b", kind: "w3b", codec: "none", partitions: 1, stages: askStages, settings: plain, ideal: 0.93, cpu: 1.2, records: 100_000},
 		row{name: "w4", kind: "w4", codec: "none", partitions: 4, p50: 0.9, p99: 1.2})
 	for _, r := range all {
 		if r.records == 0 {
@@ -80,10 +80,15 @@ func chosenBy(choice, name string) bool {
 	return choice == "" || slices.ContainsFunc(strings.Split(choice, ","), func(part string) bool { return strings.HasPrefix(name, part) })
 }
 
-// pipelineFile is the file for our side.
-func pipelineFile(group, broker, in, stages, out, sink string) string {
-	return fmt.Sprintf("pipeline: %s\nsource:\n  kafka: {brokers: [\"%s\"], topics: [%s], start: earliest}\n%ssinks:\n  - kafka: {topic: %s%s}\nlog: {format: json, stats_every: 5s}\n",
-		group, broker, in, stages, out, sink)
+// pipelineFile is a file for our side; its sink stands on one line.
+func pipelineFile(group, broker, in, stages, sink string) string {
+	return fmt.Sprintf("pipeline: %s\nsource:\n  kafka: {brokers: [%q], topics: [%s], start: earliest}\n%ssinks:\n  - %s\nlog: {format: json, stats_every: 5s}\n",
+		group, broker, in, stages, sink)
+}
+
+// toKafka is a sink for that, with settings that begin with a comma.
+func toKafka(topic, settings string) string {
+	return fmt.Sprintf("kafka: {topic: %s%s}", topic, settings)
 }
 
 // TestWorkloads measures W1 to W4, ours and the loop written by hand in turn on one
@@ -180,7 +185,8 @@ func (w row) once(t *testing.T, b bench, in input, side, name, profile string) r
 	}
 	server := startSlow(t, w.kind)
 	r := b.timed(t, w.command(t, b, side, in.topic, name, server.addr, profile), name, in.records, want)
-	r.ideal = 64 / server.stop(t).Seconds()
+	_, mean := server.stop(t)
+	r.ideal = 64 / mean.Seconds()
 	return r
 }
 
@@ -194,5 +200,5 @@ func (w row) command(t *testing.T, b bench, side, in, out, addr, profile string)
 	if w.ideal != 0 {
 		stages = fmt.Sprintf(stages, addr)
 	}
-	return b.daemon(t, pipelineFile(out, b.broker, in, stages, out, w.sink), profile)
+	return b.daemon(t, pipelineFile(out, b.broker, in, stages, toKafka(out, w.settings)), profile)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 )
 
@@ -13,7 +14,7 @@ func (r run) String() string {
 	s := fmt.Sprintf("%9.0f records/s %7.2f µs CPU a record %5d MiB  %.1f s  CPU %% own %.0f broker %.0f idle %.0f others %.0f",
 		r.rate, r.cpu, r.rss>>20, r.seconds, r.shares.own, r.shares.broker, r.shares.idle, r.shares.others)
 	if r.ideal > 0 {
-		s += fmt.Sprintf("  of ideal %.3f, steady %.3f", r.rate/r.ideal, r.steady/r.ideal)
+		s += fmt.Sprintf("  of ideal %.3f", r.rate/r.ideal)
 	}
 	if r.p50 > 0 {
 		s += fmt.Sprintf("  p50 %v p99 %v", r.p50.Round(10*time.Microsecond), r.p99.Round(10*time.Microsecond))
@@ -22,17 +23,17 @@ func (r run) String() string {
 }
 
 // What a table says of a run.
-func ofRate(r run) float64   { return r.rate }
-func ofCPU(r run) float64    { return r.cpu }
-func ofPeak(r run) float64   { return float64(r.rss >> 20) }
-func ofOwn(r run) float64    { return r.shares.own }
-func ofBroker(r run) float64 { return r.shares.broker }
-func ofIdle(r run) float64   { return r.shares.idle }
-func ofOthers(r run) float64 { return r.shares.others }
-func ofIdeal(r run) float64  { return r.rate / r.ideal }
-func ofSteady(r run) float64 { return r.steady / r.ideal }
-func ofP50(r run) float64    { return float64(r.p50) / 1e6 }
-func ofP99(r run) float64    { return float64(r.p99) / 1e6 }
+func ofSeconds(r run) float64 { return r.seconds }
+func ofRate(r run) float64    { return r.rate }
+func ofCPU(r run) float64     { return r.cpu }
+func ofPeak(r run) float64    { return float64(r.rss >> 20) }
+func ofOwn(r run) float64     { return r.shares.own }
+func ofBroker(r run) float64  { return r.shares.broker }
+func ofIdle(r run) float64    { return r.shares.idle }
+func ofOthers(r run) float64  { return r.shares.others }
+func ofIdeal(r run) float64   { return r.rate / r.ideal }
+func ofP50(r run) float64     { return float64(r.p50) / 1e6 }
+func ofP99(r run) float64     { return float64(r.p99) / 1e6 }
 
 func sorted(runs []run, of func(run) float64) (v []float64) {
 	for _, r := range runs {
@@ -53,7 +54,12 @@ type target struct {
 	least bool // at least; else at most
 }
 
-func (g target) met(v float64) bool { return g.least == (v >= g.limit) || v == g.limit }
+func (g target) met(v float64) bool {
+	if g.least {
+		return v >= g.limit
+	}
+	return v <= g.limit
+}
 
 func (g target) String() string {
 	if g.least {
@@ -115,19 +121,18 @@ type table struct {
 const machine = "% of the CPU of process, broker, nobody, others: ours; loop's"
 
 var (
-	copying = table{"Row | penstock: rate, CPU a record, peak | loop by hand | CPU | Rate | " + machine + " | Control: CPU, rate",
+	copying = table{"Row | penstock: rate, CPU a record, peak, length | loop by hand | CPU | Rate | " + machine + " | Control: CPU, rate",
 		func(w row, all results) []string {
 			return []string{
 				all.usual(ours), all.usual(byHand), all.against(target{w.cpu, false}, ofCPU), all.against(target{w.rate, true}, ofRate),
 				all.busy(), all.noise(ofCPU, ofRate),
 			}
 		}}
-	asking = table{"Row | penstock: rate, CPU a record, peak | loop by hand | Of the ideal | Loop: of the ideal | Without the last twentieth: ours, loop | CPU | " + machine + " | Control: CPU",
+	asking = table{"Row | penstock: rate, CPU a record, peak, length | loop by hand | Of the ideal | Loop: of the ideal | CPU | " + machine + " | Control: CPU",
 		func(w row, all results) []string {
 			return []string{
 				all.usual(ours), all.usual(byHand), target{w.ideal, true}.verdict(median(all[ours], ofIdeal), "", ""),
 				fmt.Sprintf("%.3f", median(all[byHand], ofIdeal)),
-				fmt.Sprintf("%.3f, %.3f", median(all[ours], ofSteady), median(all[byHand], ofSteady)),
 				all.against(target{w.cpu, false}, ofCPU), all.busy(), all.noise(ofCPU),
 			}
 		}}
@@ -143,7 +148,7 @@ var (
 // usual is what a side of W1 to W3 comes to.
 func (all results) usual(side string) string {
 	r := all[side]
-	return fmt.Sprintf("%.0f/s, %.2f µs, %.0f MiB", median(r, ofRate), median(r, ofCPU), median(r, ofPeak))
+	return fmt.Sprintf("%.0f/s, %.2f µs, %.0f MiB, %.0f s", median(r, ofRate), median(r, ofCPU), median(r, ofPeak), median(r, ofSeconds))
 }
 
 // times is what a side of W4 comes to.
@@ -184,4 +189,30 @@ func tables(chosen []row, all map[string]results) string {
 		fmt.Fprintf(&b, "| %s | %s |\n", w.name, strings.Join(kind.cells(w, r), " | "))
 	}
 	return b.String()
+}
+
+// TestWorkloadsTables: medians and not means, ratios to the loop, bold where a target is
+// missed, and a row that failed is not left out.
+func TestWorkloadsTables(t *testing.T) {
+	side := func(scale float64, of ...float64) (runs []run) {
+		for _, v := range of {
+			runs = append(runs, run{rate: 1000 * v * scale, cpu: v / scale, rss: 64 << 20, seconds: 12, shares: shares{40, 50, 6, 4}})
+		}
+		return runs
+	}
+	all := map[string]results{
+		"good": {ours: side(2, 1, 2, 9), byHand: side(1, 1, 2, 3)},
+		"bad":  {ours: side(0.5, 1, 2, 9), byHand: side(1, 1, 2, 3), control: side(1, 1, 2, 3)},
+	}
+	got := tables([]row{{name: "good", cpu: 0.5, rate: 2}, {name: "bad", cpu: 0.5, rate: 2}, {name: "gone"}}, all)
+	for _, want := range []string{
+		"| good | 4000/s, 1.00 µs, 64 MiB, 12 s | 2000/s, 2.00 µs, 64 MiB, 12 s | 0.50x [0.50 to 1.50] (<= 0.5x) | 2.00x [2.00 to 6.00] (>= 2x) | 40, 50, 6, 4; 40, 50, 6, 4 | - |",
+		"| **2.00x** [2.00 to 6.00] (<= 0.5x: misses) | **0.50x** [0.50 to 1.50] (>= 2x: misses) |",
+		"| 1.00x [1.00 to 1.00], 1.00x [1.00 to 1.00] |",
+		"| gone | **failed** |",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("no\n%s\nin\n%s", want, got)
+		}
+	}
 }

@@ -37,7 +37,7 @@ func file(t *testing.T, k *config.Kind, component string) string {
 	return write(t, "pipeline: p\nsource:\n"+source+stages+"sinks:\n"+sinks)
 }
 
-func write(t *testing.T, text string) string {
+func write(t testing.TB, text string) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "p.yaml")
 	if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
@@ -46,7 +46,7 @@ func write(t *testing.T, text string) string {
 	return name
 }
 
-func load(t *testing.T, name string) *config.Set {
+func load(t testing.TB, name string) *config.Set {
 	t.Helper()
 	set, err := (&config.Loader{Kinds: catalog.Kinds()}).Load(name)
 	var invalid *config.InvalidError

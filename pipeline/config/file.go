@@ -53,8 +53,8 @@ type Process struct {
 
 // Limits bound what a process holds.
 type Limits struct {
-	InFlight      int           `yaml:"in_flight" min:"1" doc:"records read and not finished, in the process"`
-	InFlightBytes pipeline.Size `yaml:"in_flight_bytes" min:"1MiB" doc:"bytes read and not finished, in the process"`
+	InFlight      int           `yaml:"in_flight" min:"1" doc:"records that are worked on, in the process; one more for each partition that has none"`
+	InFlightBytes pipeline.Size `yaml:"in_flight_bytes" min:"1MiB" doc:"bytes that were read, or made of that, and are not done with, in the process"`
 	Drain         time.Duration `yaml:"drain" min:"1ms" max:"1h" doc:"how long work in flight may go on after a stop or a revoked partition"`
 }
 

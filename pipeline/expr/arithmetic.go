@@ -48,7 +48,11 @@ func (c *compiler) arithmetic(n *ast.BinaryNode, a, b code) code {
 		}
 		c.fail(n, op+" does not go with "+a.can.String()+" and "+b.can.String(), suggestion)
 	}
-	return code{can: can, run: func(m *machine) (value, error) {
+	var joins []quickPart
+	if op == "+" {
+		joins = c.quickParts(a, b)
+	}
+	return code{can: can, joins: joins, run: func(m *machine) (value, error) {
 		x, err := a.run(m)
 		if err != nil {
 			return vNil, err
@@ -104,5 +108,5 @@ func concat(m *machine, a, b value) (value, error) {
 	if a.form == clean && b.form == clean {
 		form = clean
 	}
-	return value{kind: kString, form: form, text: append(append(make([]byte, 0, len(x)+len(y)), x...), y...)}, nil
+	return value{kind: kString, form: form, text: m.join(x, y)}, nil
 }

@@ -28,10 +28,12 @@ type test func(m *machine) (bool, error)
 type program struct {
 	run    eval
 	cond   test
-	vars   int      // slots of machine.vars
-	fields []string // top-level fields that are read
-	field  string   // the name, when bare
-	bare   bool     // the expression is a field and nothing else
+	vars   int         // slots of machine.vars
+	fields []string    // top-level fields that are read
+	field  string      // the name, when bare
+	bare   bool        // the expression is a field and nothing else
+	quick  quick       // of a condition, when it can be known from the text of fields
+	joins  []quickPart // what it joins, when it is a sum of fields and strings
 	can    mask
 	alone  string  // see Expr.Alone
 	whole  *string // the text, when the expression is one and nothing else
@@ -46,6 +48,8 @@ type code struct {
 	konst *value
 	field string // of a field read
 	bare  bool
+	quick quick       // of a test, when there is such a way
+	joins []quickPart // of a + b, when it may be joined without evaluating
 	at    ast.Node
 }
 
@@ -105,7 +109,7 @@ func compile(text string, want mask) (p *program, err error) {
 	}
 	p = &program{
 		run: k.run, cond: c.condition(k), vars: c.slots,
-		fields: slices.Sorted(maps.Keys(c.fields)), field: k.field, bare: k.bare,
+		fields: slices.Sorted(maps.Keys(c.fields)), field: k.field, bare: k.bare, joins: k.joins, quick: k.quick,
 		can: k.can, alone: alone(tree.Node), doubts: c.doubts,
 	}
 	if s, ok := tree.Node.(*ast.StringNode); ok {

@@ -65,6 +65,11 @@ func (e *Expr) Fields() []string {
 // Condition evaluates e as a condition: nil counts as false, anything else that is
 // no boolean is an error.
 func (e *Expr) Condition(rec *pipeline.Record) (ok bool, err error) {
+	if e.prog != nil && e.prog.quick != nil {
+		if ok, known, err := e.prog.quick(rec); known || err != nil {
+			return ok && err == nil, err
+		}
+	}
 	m, err := e.start(rec)
 	if err != nil {
 		return false, err
@@ -96,6 +101,11 @@ func (e *Expr) AppendJSON(dst []byte, rec *pipeline.Record) (out []byte, err err
 			return append(dst, "null"...), nil
 		}
 		return append(dst, text...), nil
+	}
+	if e.prog != nil && e.prog.joins != nil {
+		if out, ok := quickJoin(dst, rec, e.prog.joins); ok {
+			return out, nil
+		}
 	}
 	m, err := e.start(rec)
 	if err != nil {

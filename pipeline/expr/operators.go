@@ -115,12 +115,14 @@ func (c *compiler) logical(n *ast.BinaryNode, a, b code) code {
 	c.must(b, mBool|mNil, n.Operator)
 	x, y := c.condition(a), c.condition(b)
 	stop := n.Operator == "or" || n.Operator == "||"
-	return c.fold(n, boolean(func(m *machine) (bool, error) {
+	k := boolean(func(m *machine) (bool, error) {
 		if ok, err := x(m); err != nil || ok == stop {
 			return ok, err
 		}
 		return y(m)
-	}), a, b)
+	})
+	k.quick = quickLogical(a.quick, b.quick, stop)
+	return c.fold(n, k, a, b)
 }
 
 // equality is ==, or != when not is set.
@@ -135,7 +137,7 @@ func (c *compiler) equality(a, b code, not bool) code {
 		}))
 	}
 	k, run := *b.konst, a.run
-	return boolean(func(m *machine) (bool, error) {
+	slow := func(m *machine) (bool, error) {
 		v, err := run(m)
 		switch {
 		case err != nil:
@@ -147,7 +149,11 @@ func (c *compiler) equality(a, b code, not bool) code {
 		}
 		same, err := equal(m, v, k)
 		return same != not, err
-	})
+	}
+	if c.plainField(a) && k.kind == kString {
+		return quickEqual(a.field, k, not).with(slow)
+	}
+	return boolean(slow)
 }
 
 func (c *compiler) ordering(n *ast.BinaryNode, a, b code) code {
@@ -161,16 +167,17 @@ func (c *compiler) ordering(n *ast.BinaryNode, a, b code) code {
 	less, same, more := outcomes(n.Operator)
 	if b.konst != nil && b.konst.kind == kInt {
 		k, run := *b.konst, a.run
-		return boolean(func(m *machine) (bool, error) {
+		slow := func(m *machine) (bool, error) {
 			v, err := run(m)
 			if err != nil {
 				return false, err
 			}
-			if v.kind == kInt {
-				return v.num < k.num && less || v.num == k.num && same || v.num > k.num && more, nil
-			}
 			return holds(m, v, k, less, same, more)
-		})
+		}
+		if c.plainField(a) {
+			return quickOrder(a.field, k.num, less, same, more).with(slow)
+		}
+		return boolean(slow)
 	}
 	return boolean(pair(a, b, func(m *machine, x, y value) (bool, error) {
 		return holds(m, x, y, less, same, more)

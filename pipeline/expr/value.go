@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -195,25 +196,12 @@ func parseString(b []byte) (value, bool) {
 }
 
 func parseNumber(b []byte) (value, bool) {
-	digits, neg := b, false
-	if digits[0] == '-' {
-		digits, neg = digits[1:], true
+	if n, ok := smallInteger(b); ok {
+		return value{kind: kInt, num: n, text: b}, true
 	}
+	digits := bytes.TrimPrefix(b, []byte("-"))
 	if len(digits) == 0 {
 		return vNil, false
-	}
-	if len(digits) <= 18 {
-		n := int64(0)
-		for _, c := range digits {
-			if c < '0' || c > '9' {
-				return parseFloat(b)
-			}
-			n = n*10 + int64(c-'0')
-		}
-		if neg {
-			n = -n
-		}
-		return value{kind: kInt, num: n, text: b}, true
 	}
 	for _, c := range digits {
 		if c < '0' || c > '9' {

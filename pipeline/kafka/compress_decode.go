@@ -6,9 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
 )
@@ -48,6 +48,7 @@ type Decompressor struct {
 	src       bytes.Reader
 	zstd      *zstd.Decoder
 	zstdLimit int
+	zstdLast  int // about what the last frame came to
 }
 
 // Open makes the records of a batch readable, decompressing them if need be. The error is
@@ -129,11 +130,7 @@ func (d *Decompressor) gunzip(src []byte, limit int, m Memory) ([]byte, error) {
 	if err != nil {
 		return nil, errCompressed
 	}
-	size := 4 * len(src)
-	if n := len(src); n > 8 { // the last four bytes are the size, modulo 2^32
-		size = min(int(binary.LittleEndian.Uint32(src[n-4:])), 1032*n) + 1
-	}
-	out := m.Get(min(size, limit) + 1)
+	out := m.Get(min(claimed(CodecGzip, src), limit) + 2)
 	for {
 		if len(out) > limit {
 			m.Put(out)
@@ -157,78 +154,29 @@ func (d *Decompressor) gunzip(src []byte, limit int, m Memory) ([]byte, error) {
 	}
 }
 
-var xerial = []byte{0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0}
-
-// unsnappy reads one block, or the framed blocks that Java writes.
-func unsnappy(src []byte, limit int, m Memory) ([]byte, error) {
-	if !bytes.HasPrefix(src, xerial) {
-		n, err := snappySize(src)
-		if err != nil {
-			return nil, err
+// claimed is how many bytes src says that it decompresses to; where it does not say, what
+// it may well come to. It is a claim, to be bounded by who believes it.
+func claimed(codec Codec, src []byte) int {
+	const often = 16 // times the size, of records that are much alike
+	n := len(src)
+	switch codec {
+	case CodecNone:
+		return n
+	case CodecGzip:
+		if n > 8 { // the last four bytes are the size, modulo 2^32
+			return min(int(binary.LittleEndian.Uint32(src[n-4:])), 1032*n)
 		}
-		if n > limit {
-			return nil, errTooLarge
+	case CodecSnappy:
+		if total, err := snappyTotal(src); err == nil {
+			return total
 		}
-		out := m.Get(n)[:n]
-		if _, err := s2.Decode(out, src); err != nil {
-			m.Put(out)
-			return nil, errCompressed
+	case CodecZstd:
+		var head zstd.Header
+		if head.Decode(src) == nil && head.HasFCS {
+			return int(min(head.FrameContentSize, math.MaxInt32))
 		}
-		return out, nil
 	}
-	if len(src) < 16 {
-		return nil, errCompressed
-	}
-	src = src[16:]
-	total := 0
-	for rest := src; len(rest) > 0; {
-		block, tail, err := xerialBlock(rest)
-		if err != nil {
-			return nil, err
-		}
-		n, err := snappySize(block)
-		if err != nil {
-			return nil, err
-		}
-		if total += n; total > limit {
-			return nil, errTooLarge
-		}
-		rest = tail
-	}
-	out := m.Get(total)[:total]
-	at := 0
-	for len(src) > 0 {
-		block, tail, _ := xerialBlock(src)
-		n, _ := snappySize(block)
-		if _, err := s2.Decode(out[at:at+n:at+n], block); err != nil {
-			m.Put(out)
-			return nil, errCompressed
-		}
-		at += n
-		src = tail
-	}
-	return out, nil
-}
-
-func xerialBlock(b []byte) (block, rest []byte, err error) {
-	if len(b) < 4 {
-		return nil, nil, errCompressed
-	}
-	n := int(int32(binary.BigEndian.Uint32(b)))
-	if n < 0 || n > len(b)-4 {
-		return nil, nil, errCompressed
-	}
-	return b[4 : 4+n], b[4+n:], nil
-}
-
-// snappySize is the size that a block claims, which the format bounds: 64 bytes for
-// every 3.
-func snappySize(block []byte) (int, error) {
-	n, err := s2.DecodedLen(block)
-	if err != nil || n > 24*len(block)+64 {
-		return 0, errCompressed
-	}
-	return n, nil
+	return often * n
 }
 
 const (
@@ -343,20 +291,23 @@ func (d *Decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
 	if err := head.Decode(src); err != nil {
 		return nil, errCompressed
 	}
-	size := 4 * len(src)
-	if head.HasFCS {
-		if head.FrameContentSize > uint64(limit) {
-			return nil, errTooLarge
-		}
-		size = min(int(head.FrameContentSize), max(64*len(src), 1<<20))
+	if head.HasFCS && head.FrameContentSize > uint64(limit) {
+		return nil, errTooLarge
 	}
-	buf := m.Get(min(size, limit))
+	// A stream, as Java's clients write it, does not say: then it is about what the one
+	// before came to. Growing step by step would leave as much again to the collector.
+	size := max(4*len(src), d.zstdLast)
+	if head.HasFCS {
+		size = int(head.FrameContentSize)
+	}
+	buf := m.Get(min(size, max(64*len(src), 1<<20), limit))
 	out, err := d.zstd.DecodeAll(src, buf)
 	switch {
 	case err == nil && len(out) <= limit:
 		if cap(out) != cap(buf) {
 			m.Put(buf)
 		}
+		d.zstdLast = min(len(out)+len(out)/8, 1<<20)
 		return out, nil
 	case err == nil, errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		err = errTooLarge

@@ -37,6 +37,15 @@ type RecordBatch struct {
 // set are not needed any more when it has been opened.
 func (b *RecordBatch) Compressed() bool { return b.attributes&attrCodec != 0 }
 
+// Opened is how many bytes opening the batch will take, as far as its bytes say it. It is
+// a claim.
+func (b *RecordBatch) Opened() int {
+	if !b.Compressed() {
+		return 0
+	}
+	return claimed(Codec(b.attributes&attrCodec), b.records)
+}
+
 // Reread reads the header of the first of batches that Decode has given, in a set asked
 // for at offset from, and gives the bytes behind it. It checks nothing again.
 func (b *RecordBatch) Reread(set []byte, from int64) (rest []byte) {

@@ -30,9 +30,7 @@ func (c crafted) bytes(t testing.TB) []byte {
 		if c.deltas != nil {
 			delta = c.deltas[i]
 		}
-		at := len(records)
-		records = grow(records, recordBound(m)+10) // the deltas of a broker are as large as they are
-		records = records[:putRecord(records[:cap(records)], at, m, delta, m.Time-c.firstTs)]
+		records = appendRecord(records, m, delta, m.Time-c.firstTs)
 		if c.last < c.base+delta {
 			c.last = c.base + delta
 		}

@@ -102,24 +102,22 @@ func TestEncodingAllocatesNothingPerRecord(t *testing.T) {
 
 func TestVarintSizes(t *testing.T) {
 	for _, v := range []int64{0, -1, 1, 63, 64, -64, -65, 8191, 8192, math.MaxInt32, math.MaxInt64, math.MinInt64} {
-		if got, want := sizeVarint(v), putVarint(make([]byte, 10), 0, v); got != want {
+		if got, want := sizeVarint(v), len(appendVarint(nil, v)); got != want {
 			t.Errorf("size of %d: %d, takes %d", v, got, want)
 		}
 	}
 }
 
-// The length in front of a record is right where its own length changes.
+// The length in front of a record is right where its own length changes, and no record
+// takes more than its bound.
 func TestRecordsOfEverySize(t *testing.T) {
 	for _, from := range []int{0, 40, 100, 8150, 1<<20 - 40} {
 		for n := from; n < from+60; n++ {
 			for _, headers := range [][]Header{nil, {{Name: "a", Value: make([]byte, 70)}}} {
 				m := Message{Key: []byte("k"), Value: make([]byte, n), Headers: headers}
-				b := make([]byte, recordBound(&m)+1)
-				b[len(b)-1] = 0xaa
-				end := putRecord(b, 0, &m, 4000, 1<<40)
-				size, k := binary.Varint(b)
-				if int(size)+k != end || b[len(b)-1] != 0xaa || k > 1 && sizeVarint(size) != k {
-					t.Fatalf("value of %d bytes: length %d in %d bytes, ends at %d", n, size, k, end)
+				b := appendRecord(nil, &m, 1<<30, math.MinInt64)
+				if size, k := binary.Varint(b); int(size)+k != len(b) || len(b) > recordBound(&m) {
+					t.Fatalf("value of %d bytes: length %d behind %d bytes, of %d in all, at most %d", n, size, k, len(b), recordBound(&m))
 				}
 			}
 		}

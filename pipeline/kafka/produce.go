@@ -12,7 +12,7 @@ import (
 type ProducerConfig struct {
 	Codec Codec
 	// MaxBatch bounds the records of one batch, in bytes before compression; a
-	// larger record travels alone. 0: 900,000, below the 1,048,588 that brokers
+	// larger record travels alone. 0: 1,040,000, below the 1,048,588 that brokers
 	// accept by default.
 	MaxBatch int
 	// Timeout is how long a broker may wait for its replicas. 0: 10s.
@@ -32,7 +32,7 @@ type ProducerConfig struct {
 }
 
 const (
-	defaultMaxBatch = 900_000
+	defaultMaxBatch = 1_040_000
 	defaultTimeout  = 10 * time.Second
 	defaultInFlight = 8
 	// maxRequest bounds the batches that share a request; one is always taken.

@@ -32,7 +32,7 @@ type group struct {
 // maxCalls and maxCallRoom bound the calls that are kept for reuse, and the messages of
 // each.
 const (
-	maxCalls    = 64
+	maxCalls    = 16
 	maxCallRoom = 16 << 10
 )
 

@@ -14,14 +14,16 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka"
 )
 
-// damages are the ways in which a batch of 300 records at an offset can be wrong, with
-// the number of its records that are good before, and whether its end is known.
-var damages = map[string]struct {
-	reason         string
-	good           int
-	endless, early bool // early: the header alone tells
-	make           func(c craft, t testing.TB) []byte
-}{
+// A damage is a way in which a batch of 300 records can be wrong.
+type damage struct {
+	reason  string
+	good    int  // of its records, in front
+	endless bool // where it ends is not known
+	early   bool // its header alone tells
+	make    func(c craft, t testing.TB) []byte
+}
+
+var damages = map[string]damage{
 	"crc": {reason: kafka.CorruptCRC, early: true, make: func(c craft, t testing.TB) []byte {
 		raw := c.bytes(t)
 		raw[len(raw)-1] ^= 1
@@ -92,72 +94,67 @@ func TestKafkaDamage(t *testing.T) {
 			for _, before := range []int{0, 1, 3} { // batches in front
 				for _, places := range []int{1, 256, 1000} {
 					t.Run(fmt.Sprintf("%s/%s/before=%d/places=%d", name, policy, before, places), func(t *testing.T) {
-						b := newBench(t, func(s *KafkaSettings) { s.OnCorrupt, s.Fetch.Decompressed = policy, 1<<20 })
-						var raw []byte
-						var want []string
-						at := 0
-						put := func(n int) {
-							for i := range n {
-								want = append(want, fmt.Sprintf("%d:v%d", at+i, at+i))
-							}
-							at += 300
-						}
-						for range before {
-							raw = append(raw, craft{base: int64(at), values: numbered(at, 300)}.bytes(t)...)
-							put(300)
-						}
-						start := at
-						raw = append(raw, d.make(craft{base: int64(at), values: numbered(at, 300)}, t)...)
-						put(d.good)
-						raw = append(raw, craft{base: int64(at), values: numbered(at, 300)}.bytes(t)...)
-						stops := policy == "stop" || d.endless
-						next := int64(start + 300)
-						if d.early {
-							next = int64(start)
-						}
-						items := b.take(b.p, b.lane, raw)
-						got, err := b.words(items, places)
-						for _, item := range items[min(len(items), before+1):] {
-							if stops && !d.early {
-								drop(item.batch)
-							}
-						}
-						switch {
-						case !d.early:
-							next = int64(start + 600)
-						case !stops: // the rest is fetched again
-							next = int64(start + 300)
-						}
-						if !stops && !d.early {
-							put(300)
-						}
-						if got != strings.Join(want, " ") {
-							t.Errorf("%d records, not %d", len(strings.Fields(got)), len(want))
-						}
-						if b.p.next != next {
-							t.Errorf("reading on at %d, not %d", b.p.next, next)
-						}
-						from, to := float64(start+d.good), float64(start+300)
-						if d.endless {
-							to = -1
-						}
-						e := b.log.named("source.corrupt")
-						if len(e) != 1 || e[0]["offset_from"] != from || e[0]["offset_to"] != to || e[0]["reason"] != d.reason || e[0]["policy"] != policy {
-							t.Errorf("%v, not %v to %v", e, from, to)
-						}
-						var c *kafka.CorruptError
-						switch {
-						case !stops && err != nil:
-							t.Error(err)
-						case stops && (!errors.As(err, &c) || c.Reason != d.reason || c.From != int64(from) ||
-							!strings.HasPrefix(err.Error(), fmt.Sprintf("reading flights/0: reading the batch at offset %d: ", int(from)))):
-							t.Errorf("%v, not at %v", err, from)
-						}
-						b.settled()
+						d.try(t, policy, before, places)
 					})
 				}
 			}
 		}
+	}
+}
+
+func (d damage) try(t *testing.T, policy string, before, places int) {
+	b := newBench(t, func(s *KafkaSettings) { s.OnCorrupt, s.Fetch.Decompressed = policy, 1<<20 })
+	start := 300 * before
+	good := func(at int) []byte { return craft{base: int64(at), values: numbered(at, 300)}.bytes(t) }
+	var raw []byte
+	for i := range before {
+		raw = append(raw, good(300*i)...)
+	}
+	raw = append(raw, d.make(craft{base: int64(start), values: numbered(start, 300)}, t)...)
+	raw = append(raw, good(start+300)...)
+	stops := policy == "stop" || d.endless
+
+	items := b.take(b.p, b.lane, raw)
+	next := start + 600 // what is wrong in a batch is found when it is opened
+	if d.early && stops {
+		next = start
+	} else if d.early {
+		next = start + 300 // the rest is fetched again
+	}
+	if b.p.next != int64(next) {
+		t.Errorf("reading on at %d, not %d", b.p.next, next)
+	}
+	var want []string
+	for i := range start + 600 {
+		if i < start+d.good || i >= start+300 && !stops && !d.early {
+			want = append(want, fmt.Sprintf("%d:v%d", i, i))
+		}
+	}
+	got, err := b.words(items, places)
+	if got != strings.Join(want, " ") {
+		t.Errorf("%d records, not %d", len(strings.Fields(got)), len(want))
+	}
+	d.told(b, err, policy, start, stops)
+	b.settled()
+}
+
+// told checks what was reported of a damaged batch.
+func (d damage) told(b *bench, err error, policy string, start int, stops bool) {
+	from, to := start+d.good, start+300
+	if d.endless {
+		to = -1
+	}
+	e := b.log.named("source.corrupt")
+	if len(e) != 1 || e[0]["offset_from"] != float64(from) || e[0]["offset_to"] != float64(to) || e[0]["reason"] != d.reason || e[0]["policy"] != policy {
+		b.t.Errorf("%v, not %d to %d", e, from, to)
+	}
+	var c *kafka.CorruptError
+	switch {
+	case !stops && err != nil:
+		b.t.Error(err)
+	case stops && (!errors.As(err, &c) || c.Reason != d.reason || c.From != int64(from) ||
+		!strings.HasPrefix(err.Error(), fmt.Sprintf("reading flights/0: reading the batch at offset %d: ", from))):
+		b.t.Errorf("%v, not at %d", err, from)
 	}
 }
 

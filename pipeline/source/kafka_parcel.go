@@ -51,6 +51,7 @@ type parcel struct {
 	bound   int64 // to stop at; -1: none
 	at, end int   // where it is in the set
 	records int   // that its headers tell of
+	opened  int   // bytes that they may come to when they are opened
 	plain   bool  // records point into the set
 
 	rest    []byte            // batches that are not opened yet
@@ -61,12 +62,16 @@ type parcel struct {
 }
 
 // add takes a batch whose header is in order, if there is room for it and it follows what
-// there is.
+// there is. What the batches of a parcel are opened into is there until the last record of
+// all of them is done with: few bytes in the set may be many then.
 func (r *parcel) add(b *kafka.RecordBatch) bool {
-	if r.records >= parcelRecords || r.end-r.at >= parcelBytes || b.At != r.end {
+	opened := b.Opened()
+	full := r.records >= parcelRecords || r.end-r.at >= parcelBytes || r.opened+opened > parcelBytes
+	if full && r.records > 0 || b.At != r.end {
 		return false
 	}
 	r.end += b.Size
+	r.opened += opened
 	r.records += b.Count
 	r.plain = r.plain || !b.Compressed()
 	return true

@@ -191,6 +191,9 @@ func TestKafkaChargesWhatIsThere(t *testing.T) {
 		}
 	}
 	b.settled()
+	if n := b.k.mem.bytes; n < 3*500*200 {
+		t.Errorf("%d bytes are kept for reuse", n)
+	}
 
 	// Records of a set that was not compressed point into it: the last one keeps it.
 	raw = nil
@@ -316,6 +319,32 @@ func TestKafkaOpensLargeBatches(t *testing.T) {
 	}
 }
 
+// Batches that are small in the set and large when they are opened do not share a parcel:
+// all that a parcel has opened is held until its last record is done with.
+func TestKafkaOpensLittleAtATime(t *testing.T) {
+	for name, codec := range codecs {
+		b := newBench(t)
+		var raw []byte
+		for i := range 20 {
+			value := strings.Repeat("alike ", 20<<10)
+			raw = append(raw, craft{base: int64(10 * i), codec: codec, values: slices.Repeat([]string{value}, 10)}.bytes(t)...)
+		}
+		items := b.take(b.p, b.lane, raw)
+		places := make([]pipeline.Record, 256)
+		for _, item := range items {
+			set := b.charged()
+			if n, err := item.batch.Fill(places); n == 0 || err != nil {
+				t.Fatal(name, n, err)
+			}
+			if n := b.charged() - set; n > 5<<20 {
+				t.Errorf("%s: %d MiB are opened at once, of %d batches", name, n>>20, len(items))
+			}
+			drop(item.batch)
+		}
+		b.settled()
+	}
+}
+
 // Lanes are filled beside each other and beside the fetch loop.
 func TestKafkaFillsBesideItself(t *testing.T) {
 	b := newBench(t)
@@ -334,4 +363,37 @@ func TestKafkaFillsBesideItself(t *testing.T) {
 	}
 	all.Wait()
 	b.settled()
+}
+
+// No record costs an allocation, nor do its headers' names.
+func TestKafkaFillAllocatesNothingPerRecord(t *testing.T) {
+	for name, codec := range codecs {
+		if name == "gzip" { // which allocates for each of its blocks
+			continue
+		}
+		b := newBench(t)
+		raw := craft{values: flights(5000), codec: codec, headers: []kmsg.Header{{Key: "name", Value: []byte("v")}}}.bytes(t)
+		places := make([]pipeline.Record, 256)
+		var items []kafkaItem
+		for range 12 {
+			b.p.next = 0
+			items = append(items, b.take(b.p, b.lane, raw)...)
+		}
+		i := 0
+		allocs := testing.AllocsPerRun(10, func() {
+			total := 0
+			for n := -1; n != 0; total += n {
+				n, _ = items[i].batch.Fill(places)
+			}
+			drop(items[i].batch)
+			if i++; total != 5000 {
+				t.Fatalf("%s: %d records", name, total)
+			}
+		})
+		if allocs > 50 { // rooms for 256 headers
+			t.Errorf("%s: %v allocations for 5000 records", name, allocs)
+		}
+		drop(items[11].batch)
+		b.settled()
+	}
 }

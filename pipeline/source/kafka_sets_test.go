@@ -128,22 +128,16 @@ func (b *bench) words(items []kafkaItem, n int) (out string, err error) {
 	places := make([]pipeline.Record, n)
 	for _, item := range items {
 		if item.batch == nil {
-			return strings.Join(words, " "), item.err
+			err = item.err
+			break
 		}
-		for item.batch.Fill != nil && err == nil {
-			got := 0
+		for got := 1; item.batch.Fill != nil && got > 0 && err == nil; {
 			got, err = item.batch.Fill(places)
 			for i := range places[:got] {
 				words = append(words, fmt.Sprintf("%d:%s", places[i].Offset, places[i].Value()))
 			}
-			if got == 0 {
-				break
-			}
 		}
 		drop(item.batch)
-		if err != nil {
-			break
-		}
 	}
 	return strings.Join(words, " "), err
 }

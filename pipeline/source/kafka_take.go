@@ -133,7 +133,7 @@ func (s *set) hand(next int64) {
 	for _, r := range s.parcels {
 		r.in, r.rest = in, s.raw[r.at:r.end]
 		r.batch.Lane, r.batch.Charge, r.batch.Size = q.lane, in.charge.Split(parcelSize), int64(r.end-r.at)
-		r.batch.Fill, r.batch.Free = r.fill, r.free
+		r.batch.Opens, r.batch.Fill, r.batch.Free = int64(r.opened), r.fill, r.free
 	}
 	for _, r := range s.parcels {
 		s.send(&r.batch)

@@ -341,3 +341,36 @@ func TestChargesAreSplit(t *testing.T) {
 		}
 	})
 }
+
+// limits.in_flight is exceeded by at most one record for each lane, whatever size the
+// batches are of, and whether or not they come with a charge.
+func TestRecordsInFlightAreBounded(t *testing.T) {
+	for _, batch := range []int{1, 7, 1000} {
+		for _, charge := range []bool{false, true} {
+			for _, waits := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					b := NewBudget(100, 0)
+					hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+					src := &memory{lanes: 8, records: 2000, batch: batch, charge: charge, endless: true}
+					out := &collect{write: func(ctx context.Context, _ []*Record) error { return hang(ctx) }}
+					o := Options{Source: src, Budget: b, Drain: time.Second, Sinks: []Output{{Name: "out", Sink: out, Timeout: time.Hour}}}
+					if waits {
+						o.Steps = []Step{{Name: "ask", Waits: true, Timeout: time.Hour, Deadline: time.Hour, Stage: does(func(ctx context.Context, _ *Record) error { return hang(ctx) })}}
+					}
+					ctx, cancel := context.WithCancel(t.Context())
+					p, done := start(t, ctx, o)
+					time.Sleep(time.Second)
+					synctest.Wait()
+					if n, _ := b.Use(); n < 100 || n > 108 || p.Snapshot().InFlight != int64(n) {
+						t.Errorf("batches of %d, charges %v, waits %v: %d records of the budget, %d in flight", batch, charge, waits, n, p.Snapshot().InFlight)
+					}
+					cancel()
+					var abandoned *AbandonedError
+					if err := <-done; !errors.As(err, &abandoned) {
+						t.Error(err)
+					}
+				})
+			}
+		}
+	}
+}

@@ -79,7 +79,7 @@ type Mark struct {
 //
 // Opaque says that the offsets of its records are not the lane's, as those of a recording
 // are not its lines: then the mark moves behind the batch as a whole. Else they ascend,
-// below Next.
+// below Next. What is done of such a batch when it is handed back at a stop is repeated.
 //
 // Free, when not nil, is called once, when the last record of the batch has its
 // outcome, or when the batch is given up unread: every byte that its records point to
@@ -203,8 +203,8 @@ type Transactor interface {
 
 // A OneTimer is a Source that may not be able to read again what it has handed over: a
 // pipe, standard input. When the pipeline is told to stop, everything that it has handed
-// over is finished first; what another source has handed over and nobody has begun is
-// handed back.
+// over is finished first; what another source has handed over and no waiting step has
+// begun is handed back. So it is when one of its lanes is ended.
 type OneTimer interface {
 	ReadsOnce() bool
 }

@@ -16,8 +16,8 @@
 // A record ends in exactly one of four ways: delivered (every sink that wants it
 // has it), filtered (a stage or the absence of a sink ended it on purpose),
 // rejected (it failed for good and its dead letter is durable), or abandoned (the
-// pipeline stopped, or its lane ended, before it was finished; it will be read
-// again).
+// pipeline stopped, or its lane ended, before it was finished or begun; it will be
+// read again).
 //
 // # Invariants
 //
@@ -40,9 +40,14 @@
 //   - I6 Balance. Every record has exactly one outcome, and at every moment, per
 //     step and in total, in + created = out + filtered + rejected + abandoned + in
 //     flight, where in flight is counted on its own.
-//   - I7 Stop. Reading ends, work in flight finishes within the drain budget, the
-//     last marks are committed, components are closed. Past the budget the rest is
-//     abandoned, uncommitted. This holds while a sink hangs.
+//   - I7 Stop. Reading ends, what has not begun is handed back at once, the rest
+//     finishes within the drain budget, the last marks are committed, components are
+//     closed. Each lane is cut behind the last source record of which a waiting step
+//     has begun a call, or that has left one without a call; all parts of a split are
+//     on one side. What is behind the cut is abandoned and uncommitted, and nobody has
+//     any of it, so a clean stop repeats nothing. What no source can read again, and
+//     records that are made where no step waits, are not handed back but finished.
+//     Past the budget the rest is abandoned too. This holds while a sink hangs.
 //   - I8 Fence. A lane whose assignment has ended can never commit, and its late
 //     results go nowhere.
 //   - I9 One report. A failing record is reported once, by whoever decides its

@@ -183,8 +183,9 @@ func (e *WriteError) Unwrap() error {
 }
 
 // An AbandonedError is returned by Run when the drain budget ran out, or Abort was
-// called, before everything in flight had an outcome. What was abandoned is
-// uncommitted and will be read again.
+// called, before everything that was begun had an outcome. What was abandoned is
+// uncommitted and will be read again; what a stop has handed back unbegun is not
+// counted here.
 type AbandonedError struct {
 	Abandoned int  // records without an outcome
 	Running   int  // calls that had not returned when Run did

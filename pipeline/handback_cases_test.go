@@ -94,14 +94,14 @@ var handings = map[string]handing{
 		steps: func(c *calls) []Step {
 			return []Step{{Splitter: fan(many)}, {Waits: true, Workers: 3, Stage: c.ask(takes(5*time.Millisecond), nil)}}
 		},
-		records: 200, lanes: 2, parts: manyOf, letter: halfWay, late: 2 * 600, within: 5 * time.Second,
+		records: 70, lanes: 2, parts: manyOf, letter: halfWay, late: 2 * 600, within: 5 * time.Second,
 	},
 	"split before, no order": {
 		order: OrderNone,
 		steps: func(c *calls) []Step {
 			return []Step{{Splitter: fan(many)}, {Waits: true, Workers: 3, Stage: c.ask(takes(5*time.Millisecond), nil)}}
 		},
-		records: 200, lanes: 2, parts: manyOf, letter: halfWay, late: 2 * 600, within: 5 * time.Second,
+		records: 70, lanes: 2, parts: manyOf, letter: halfWay, late: 2 * 600, within: 5 * time.Second,
 	},
 	"split in the step": {
 		steps: func(c *calls) []Step {

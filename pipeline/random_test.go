@@ -389,12 +389,29 @@ func (w *world) check(p *Pipeline, err error, ended map[int]bool) {
 		}
 	}
 	w.marks(err, ended, letters, have)
+	w.nothingRepeats(err, ended)
 	if err == nil && len(ended) == 0 {
 		if records, bytes := p.budget.Use(); records != 0 || bytes != 0 {
 			t.Errorf("%d records and %d bytes of the budget are still in use", records, bytes)
 		}
 		if w.src.freed != w.src.given {
 			t.Errorf("%d batches freed of %d", w.src.freed, w.src.given)
+		}
+	}
+}
+
+// nothingRepeats checks that after a clean stop the marks have passed everything that was
+// stored (I7).
+func (w *world) nothingRepeats(err error, ended map[int]bool) {
+	if err != nil {
+		return
+	}
+	for _, sink := range append(w.outs, w.dead) {
+		for _, s := range sink.all() {
+			lane := int(s.Partition)
+			if !ended[lane] && s.Offset >= w.src.mark(lane) {
+				w.t.Errorf("%s is stored and will be read again: the mark is %d", s.Position, w.src.mark(lane))
+			}
 		}
 	}
 }

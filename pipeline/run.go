@@ -11,7 +11,11 @@ import (
 // Run opens the source, moves records until the source ends or ctx is cancelled,
 // drains, commits, closes the components, and returns. It may be called once.
 //
-// It gives nil when the source has ended, or ctx, and everything in flight has its
+// When ctx ends, what has not begun is handed back: what waits unread, and what no
+// waiting step has begun, unless the source is a [OneTimer] (I7). It counts as abandoned,
+// and is read again.
+//
+// It gives nil when the source has ended, or ctx, and everything that was begun has its
 // outcome; *AbandonedError when the drain budget was spent first, or Abort was
 // called; and else the error that stopped the pipeline. It never waits past the
 // budget for a call that ignores its ctx; such a component is not closed.

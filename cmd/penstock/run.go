@@ -27,7 +27,8 @@ func newRun(g *globals) *cobra.Command {
 		Short: "Run one or several pipelines until they end or a signal comes",
 		Long: `Run one or several pipelines in one process, until all their sources have ended or a signal comes.
 
-SIGTERM and SIGINT stop reading, finish what is in flight within the drain budget, commit, and exit with 0.
+SIGTERM and SIGINT stop reading, hand back what has not begun, finish the rest within the drain budget, commit,
+and exit with 0.
 A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.
 
 A mistake in any file keeps all pipelines from starting (exit code 2). From then on each is on its own: when one fails,

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -156,6 +157,44 @@ func TestKafkaNoticesALogThatWasCutAndHasGrownAgain(t *testing.T) {
 type asking func(ctx context.Context) error
 
 func (f asking) Process(ctx context.Context, _ *pipeline.Record) error { return f(ctx) }
+
+// A partition that is given back takes along what has not begun: whoever gets it next reads
+// that, and no record comes twice.
+func TestKafkaHandsBackWhatHasNotBegun(t *testing.T) {
+	k := kafkatest.StartFake(t)
+	topic, group := k.Topic(t, 4), k.Group(t)
+	s := settings(k, group, topic)
+	const records = 1200
+	fill(t, k, topic, 4, 0, records)
+	slow := func(o *pipeline.Options) {
+		o.Steps = []pipeline.Step{{Name: "ask", Waits: true, Workers: 2, Stage: asking(func(ctx context.Context) error {
+			select {
+			case <-time.After(4 * time.Millisecond):
+			case <-ctx.Done():
+			}
+			return ctx.Err()
+		})}}
+	}
+	a := startRun(t, s, slow)
+	a.until("some have come", func() bool { return len(a.sink.Records()) > 20 })
+	b := startRun(t, s, slow)
+	a.until("partitions are given back", func() bool { return len(a.log.named("source.revoked")) > 0 })
+	e := a.log.named("source.revoked")[0]
+	n := func(name string) float64 { v, _ := e[name].(float64); return v }
+	if n("returned") == 0 || n("abandoned") != 0 || n("inflight_at_revoke") != n("drained")+n("returned") || n("drained") > 10 {
+		t.Error(e)
+	}
+	a.until("all have come", func() bool { return len(a.sink.Records())+len(b.sink.Records()) >= records })
+	b.stop()
+	a.stop()
+	seen := map[string]int{}
+	for _, v := range append(a.sink.Values(), b.sink.Values()...) {
+		seen[string(v)]++
+	}
+	if all := len(a.sink.Values()) + len(b.sink.Values()); all != records || len(seen) != records {
+		t.Errorf("%d records came, %d of them different; want %d", all, len(seen), records)
+	}
+}
 
 // What was read in front of a gap may be gone from the broker, and is finished before the
 // partition goes on behind the gap: also what waits in front of a slow step.

@@ -22,8 +22,9 @@ import (
 // of it counts.
 type slabs struct {
 	batches []*Batch
-	records [][]Record // of each
-	rest    [][]Record // that Fill has to give
+	records [][]Record                           // of each
+	fill    []func() func([]Record) (int, error) // of each, when it is not Records
+	rest    [][]Record                           // that Fill has to give
 	free    chan int
 	left    int
 	lane    *Lane
@@ -76,6 +77,9 @@ func (s *slabs) Read(ctx context.Context) (*Batch, error) {
 			recs[j].Offset = s.next + int64(j)
 		}
 		s.rest[i] = recs
+		if s.fill != nil {
+			b.Fill = s.fill[i]()
+		}
 		s.next += int64(n)
 		b.Lane, b.Next, b.Charge = s.lane, s.next, nil
 		return b, nil

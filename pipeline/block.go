@@ -18,8 +18,8 @@ type block struct {
 	refs   atomic.Int32 // pieces that have records in it, and one while the lane fills it
 	used   int          // places given out; the filler's, like
 	bytes  int64        // that its records came with
-	had    int64        // bytes of the extras that these came with
-	extras int64        // bytes of extras, as charged
+	had    int          // places of these that came with extras
+	extras int          // places with extras, as charged
 }
 
 const (
@@ -31,21 +31,21 @@ const (
 // extras the block has come to hold.
 func (b *block) fill(n int, bytes int64) (grown int64) {
 	for i := b.used; i < b.used+n; i++ {
-		if x := b.recs[i].beside; x != nil {
-			b.had += x.size()
+		if b.recs[i].beside != nil {
+			b.had++
 		}
 	}
 	b.used += n
 	b.bytes += bytes
 	if b.had > b.extras {
-		grown = b.had - b.extras
+		grown = int64(b.had-b.extras) * besideSize
 		b.extras = b.had
 	}
 	return grown
 }
 
 // size is what the block takes.
-func (b *block) size() int64 { return blockSize + b.extras }
+func (b *block) size() int64 { return blockSize + int64(b.extras)*besideSize }
 
 // reset has the places given out from the first one again. What they hold is overwritten.
 func (b *block) reset() { b.used, b.bytes, b.had = 0, 0, 0 }

@@ -71,6 +71,7 @@ type cpuWorker struct {
 	cut           cutter
 	mask          int // how often the cursor is shown
 	emit          func(*Record)
+	left          []*extras // of filtered records, for the next that need some
 
 	since time.Time
 }
@@ -132,7 +133,14 @@ func (w *cpuWorker) run() {
 			w.slowly(ctx, it)
 			continue
 		}
-		if err := s.conf.Stage.Process(ctx, it.rec); err != nil {
+		if n := len(w.left); n > 0 && it.rec.beside == nil {
+			it.rec.lend(w.left[n-1])
+			w.left = w.left[:n-1]
+		}
+		if err := s.conf.Stage.Process(ctx, it.rec); err == Filtered {
+			w.filter(it)
+			continue
+		} else if err != nil {
 			w.take(it, err)
 			continue
 		}
@@ -209,6 +217,21 @@ func (w *cpuWorker) take(it item, err error) {
 	}
 	w.grow(it, it.regrow())
 	w.keep(it)
+}
+
+// maxLeft is how many extras of filtered records a worker keeps for the next ones.
+const maxLeft = 32
+
+// filter is take for Filtered, the one error that most records may end with.
+func (w *cpuWorker) filter(it item) {
+	w.remove()
+	w.t.filtered++
+	w.dropped = append(w.dropped, it)
+	if len(w.left) < maxLeft {
+		if x := it.rec.leave(); x != nil {
+			w.left = append(w.left, x)
+		}
+	}
 }
 
 // keep lets a record go on. As long as all do, the chunk stays as it is.

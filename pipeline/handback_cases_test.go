@@ -110,26 +110,26 @@ var handings = map[string]handing{
 				if err := ask.Process(ctx, r); err != nil {
 					return err
 				}
-				return fan(upToThree).Split(ctx, r, emit)
+				return fan(upTo3).Split(ctx, r, emit)
 			})}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, within: 5 * time.Second, // one is tried again
 	},
 	"split behind": {
 		steps: func(c *calls) []Step {
-			return []Step{{Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}, {Splitter: fan(upToThree)}, {Waits: true, Workers: 10, Stage: slowly(time.Millisecond)}}
+			return []Step{{Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}, {Splitter: fan(upTo3)}, {Waits: true, Workers: 10, Stage: slowly(time.Millisecond)}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, within: 200 * time.Millisecond,
 	},
 	"what remembers before": {
 		steps: func(c *calls) []Step {
-			return []Step{{Stage: c.memory}, {Splitter: fan(upToThree)}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
+			return []Step{{Stage: c.memory}, {Splitter: fan(upTo3)}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, late: 4, within: 200 * time.Millisecond,
 	},
 	"what remembers parts": {
 		steps: func(c *calls) []Step {
-			return []Step{{Splitter: fan(upToThree)}, {Stage: c.memory}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
+			return []Step{{Splitter: fan(upTo3)}, {Stage: c.memory}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, late: 4, within: 200 * time.Millisecond,
 	},
@@ -164,7 +164,7 @@ var handings = map[string]handing{
 	"transactions, split before": {
 		transactor: true,
 		steps: func(c *calls) []Step {
-			return []Step{{Stage: c.memory}, {Splitter: fan(upToThree)}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
+			return []Step{{Stage: c.memory}, {Splitter: fan(upTo3)}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, late: 4, within: time.Second,
 	},
@@ -193,7 +193,7 @@ func goesOn(n int64) int {
 // fan fails on record 13.
 func halfWay(n int64) bool { return n == 13 }
 
-func upToThree(r *Record) int { return int(r.Offset % 4) }
+func upTo3(r *Record) int { return int(r.Offset % 4) }
 
 func fewOf(n int64) int {
 	if halfWay(n) {

@@ -76,13 +76,25 @@ func (it item) written() int64 { return int64(it.weight) + 26 }
 
 // regrow notes what a step has added to a record and gives the difference to charge.
 func (it item) regrow() int64 {
-	if !it.rec.touched {
+	rec := it.rec
+	if !rec.touched {
 		return 0
 	}
-	d := int32(min(it.rec.added(), math.MaxInt32/2)) - it.grown
+	rec.touched = false
+	d := int32(min(rec.added(), math.MaxInt32/2)) - it.grown
 	it.grown += d
 	it.weight += d
-	return int64(d)
+	return int64(d) + rec.owes()
+}
+
+// owes gives the memory of the record's extras that has not been charged, which it counts
+// as charged then. It is no part of the record's weight, as it is not written.
+func (r *Record) owes() (n int64) {
+	if r.live {
+		x := r.own()
+		n, x.owed = x.owed, 0
+	}
+	return n
 }
 
 // added is what the record holds beside what came, in bytes: what it was given stays in
@@ -92,10 +104,7 @@ func (r *Record) added() int64 {
 		return 0
 	}
 	x := r.own()
-	n := x.overlay()
-	if r.fresh {
-		n += int(extrasSize)
-	}
+	n := growth(x.edits)
 	if x.hasValue {
 		n += len(r.value)
 	}
@@ -142,8 +151,9 @@ func (s *savepoint) restore(r *Record) {
 	r.beside, r.touched = x, true
 	if r.live {
 		own := r.own()
+		owed := own.owed
 		*own = s.beside
-		own.edits = slices.Clone(s.edits)
+		own.owed, own.edits = owed, slices.Clone(s.edits)
 	}
 	if len(s.heads) > 0 {
 		r.headers = slices.Clone(s.heads)

@@ -48,8 +48,7 @@ type Record struct {
 
 	state   jsonState // of the value; object: the fields are in beside.index
 	live    bool      // beside belongs to this reading: Init leaves it there as room for the next
-	touched bool      // it may weigh more than it did when it came
-	fresh   bool      // beside was made for this reading: it is not charged with the place yet
+	touched bool      // it may hold another amount of memory than when that was charged last
 
 	// Time is in milliseconds since 1970 UTC, or NoTime.
 	Time    int64
@@ -64,7 +63,7 @@ type Record struct {
 func (r *Record) Init(pos Position, key, value []byte, headers []Header, time int64) {
 	r.Position, r.Part, r.Time = pos, 0, time
 	r.key, r.headers, r.value = key, headers[:len(headers):len(headers)], value // what a stage appends goes elsewhere
-	r.state, r.live, r.touched, r.fresh = unchecked, false, false, false
+	r.state, r.live, r.touched = unchecked, false, false
 }
 
 // Key gives the key; nil when there is none, which is not the same as empty. It must not
@@ -76,7 +75,7 @@ func (r *Record) SetKey(b []byte) {
 	if x := r.own(); !x.hasKey {
 		x.hasKey, x.key = true, r.key
 	}
-	r.key = b
+	r.key, r.touched = b, true
 }
 
 // Headers gives the headers in the order in which they came; names may repeat. The slice
@@ -88,7 +87,7 @@ func (r *Record) SetHeaders(h []Header) {
 	if x := r.own(); !x.hasHeaders {
 		x.hasHeaders, x.headers = true, r.headers
 	}
-	r.headers = h
+	r.headers, r.touched = h, true
 }
 
 // Tombstone says whether the value is null.
@@ -104,12 +103,26 @@ func (r *Record) Value() []byte {
 	return r.value
 }
 
+// Edited says whether Value would put in edits, which makes memory of its own for the
+// record. Who has room for the bytes appends them there with AppendValue.
+func (r *Record) Edited() bool { return len(r.edits()) > 0 }
+
 // AppendValue appends what Value gives to dst, without keeping it.
 func (r *Record) AppendValue(dst []byte) []byte {
-	if len(r.edits()) > 0 {
-		return r.splice(dst)
+	if !r.Edited() {
+		return append(dst, r.value...)
 	}
-	return append(dst, r.value...)
+	out := r.splice(dst)
+	r.own().written = len(out) - len(dst)
+	return out
+}
+
+// sent is how many bytes the value took that a sink was given last.
+func (r *Record) sent() int {
+	if r.Edited() && r.beside.written > 0 {
+		return r.beside.written
+	}
+	return len(r.value)
 }
 
 // SetValue replaces the value and forgets all edits. It keeps b.
@@ -118,7 +131,7 @@ func (r *Record) SetValue(b []byte) {
 	if !x.hasValue {
 		x.hasValue, x.value = true, r.value
 	}
-	r.value, r.state, x.edits = b, unchecked, x.edits[:0]
+	r.value, r.state, r.touched, x.edits = b, unchecked, true, x.edits[:0]
 }
 
 // Original gives key, value and headers as the source gave them.

@@ -29,12 +29,13 @@ func (r *Record) Set(name string, text []byte) error {
 		return err
 	}
 	x := r.own()
+	r.touched = true
 	if i := editOf(x.edits, name); i >= 0 {
 		x.edits[i].text = text
 		return nil
 	}
 	_, _, there := r.find(name)
-	x.edits = append(x.edits, edit{name, text, !there})
+	x.add(edit{name, text, !there})
 	return nil
 }
 
@@ -45,12 +46,28 @@ func (r *Record) Remove(name string) error {
 		return err
 	}
 	x := r.own()
+	r.touched = true
 	if i := editOf(x.edits, name); i >= 0 {
 		x.edits[i].text = nil
 	} else if _, _, there := r.find(name); there {
-		x.edits = append(x.edits, edit{name, nil, false})
+		x.add(edit{name, nil, false})
 	}
 	return nil
+}
+
+// fewEdits is the least room that is made for edits.
+const fewEdits = 4
+
+// add takes an edit in. Most records that have one have a few: growing from one to two to
+// four was three allocations (BenchmarkLateFlights).
+func (x *extras) add(e edit) {
+	if len(x.edits) == cap(x.edits) {
+		room := make([]edit, len(x.edits), max(fewEdits, 2*len(x.edits)))
+		x.owed += int64(cap(room)-cap(x.edits)) * editSize
+		copy(room, x.edits)
+		x.edits = room
+	}
+	x.edits = append(x.edits, e)
 }
 
 // editable is false, without an error, for a tombstone.
@@ -127,11 +144,18 @@ func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept
 	if len(edits) > len(few) {
 		used = make([]bool, len(edits))
 	}
+	lengths := uint64(0) // of the names that are looked for: most fields have another (BenchmarkLateFlights)
+	for i := range edits {
+		lengths |= 1 << (len(edits[i].name) & 63)
+	}
 	for it.next() {
 		if drop && kept < 0 {
 			copied = it.key - 1 // all before were dropped, this one comes first now
 		}
-		i := it.edit(edits)
+		i := -1
+		if it.escapes || lengths>>((it.keyEnd-it.key)&63)&1 != 0 {
+			i = it.edit(edits)
+		}
 		switch {
 		case i < 0:
 			kept = it.end

@@ -126,8 +126,8 @@ func (c *cutter) family(it item) (weight int64, ok bool) {
 		part.rec.Position = it.rec.Position
 		part.rec.cameFrom(it.rec)
 		*part.track = track{piece: it.piece, index: it.index, family: it.family, key: it.key, undo: it.undo}
-		weight += placeSize + extrasSize + part.measure()
-		part.grown = int32(part.rec.added()) - int32(part.rec.own().overlay()) // its own value, which is in the measure
+		weight += placeSize + part.measure()
+		part.grown = int32(part.rec.added()) - int32(growth(part.rec.edits())) // its own value, which is in the measure
 		weight += part.regrow()
 	}
 	return weight, it.piece.lane.adopt(it, c.parts)

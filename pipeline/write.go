@@ -298,7 +298,7 @@ func (w *writer) stored(recs []item) {
 	} else {
 		bytes := int64(0)
 		for _, r := range recs {
-			bytes += int64(len(r.rec.value) + len(r.rec.key))
+			bytes += int64(r.rec.sent() + len(r.rec.key))
 		}
 		s.p.bytesOut.Add(bytes)
 		q.l.finish(recs, delivered)

@@ -104,10 +104,10 @@ func (m *Map) setAll(rec *pipeline.Record) error {
 	if len(m.set) == 0 {
 		return nil
 	}
-	// One allocation for all texts, and none for the slices (BenchmarkLateFlights). A text
-	// that did not fit has moved with those before it: theirs stay where they were.
+	// No allocation for texts, and none for the slices (BenchmarkLateFlights). A text that
+	// did not fit has moved with those before it: theirs stay where they were.
 	var few [8][]byte
-	texts, room := few[:0], make([]byte, 0, 24*len(m.set))
+	texts, room := few[:0], rec.Room(24*len(m.set))
 	for i := range m.set {
 		from := len(room)
 		var err error

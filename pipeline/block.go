@@ -9,7 +9,9 @@ const blockRecords = 64
 // A block is where records stand, with their tracks, from when they are made until they
 // have their outcome. Its places are given out one after another, to one lane, and used
 // again when all records in it are done: the block that came free last is the next one
-// to be filled, while it is warm in the cache (BenchmarkP1).
+// to be filled, while it is warm in the cache (BenchmarkP1). Until then each of them keeps
+// what it has, also when it is done, so that large records fill a block before its places
+// are used up: what a chunk of them holds.
 type block struct {
 	recs   [blockRecords]Record
 	tracks [blockRecords]track

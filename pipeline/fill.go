@@ -178,9 +178,14 @@ func (f *filler) take(l *Lane) {
 	}
 }
 
-// over ends the batch at work and goes on with the one behind it.
+// over ends the batch at work and goes on with the one behind it. A block does not hold
+// records of a large batch and of the next: those of the former would go on pointing to its
+// bytes, which are counted as gone, until the latter are done.
 func (f *filler) over() {
 	f.pc = nil
+	if f.in.made > heavyBlock {
+		f.lane.letGo()
+	}
 	f.lane.filled(f.in, f.now)
 	f.in = f.lane.next()
 }
@@ -227,6 +232,7 @@ func (f *filler) fill(n int) int {
 	}
 	if got > 0 {
 		f.lane.each = int(weight) / got
+		f.in.made += weight
 	}
 	if err != nil {
 		f.failed(err)

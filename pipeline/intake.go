@@ -74,7 +74,7 @@ func (l *Lane) places() *block {
 	case b.refs.Load() == 1 && b.used > 0:
 		b.reset()
 		return b
-	case b.used < blockRecords:
+	case b.used < blockRecords && b.bytes < chunkBytes:
 		return b
 	default:
 		l.letGo()

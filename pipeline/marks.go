@@ -58,7 +58,8 @@ type intake struct {
 	charge *Charge
 	own    Charge // the room of charge, when it is owed
 	size   int64  // bytes that wait until it is filled
-	opens  int64  // bytes that filling it takes; the filler's
+	opens  int64  // bytes that filling it takes; the filler's, like
+	made   int64  // bytes of the records that have been made of it
 	pieces int    // with records on their way
 	open   bool   // there may be more records in it
 	opaque bool   // its records have offsets from elsewhere: the mark moves behind it as a whole

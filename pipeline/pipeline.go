@@ -99,7 +99,7 @@ func New(o Options) (*Pipeline, error) {
 	p.work, p.giveUp = context.WithCancel(context.Background())
 	p.reading, p.unread = context.WithCancel(p.work)
 	p.fill = newFiller(p)
-	p.roll.init(func(bytes int64) { p.budget.account(&p.member, bytes) }, p.fill.poke)
+	p.roll.init(func(bytes int64) { p.budget.account(&p.member, bytes) })
 	p.member.poke = p.fill.poke
 	p.meter.lat.keep()
 	p.commits.init(p.work)

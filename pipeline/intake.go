@@ -5,6 +5,50 @@ import "time"
 // This file is the way of a lane's batches from when they are handed over until their
 // records are under way.
 
+// An intake is one batch as the source handed it over. Guarded by the lane.
+type intake struct {
+	batch  *Batch
+	charge *Charge
+	own    Charge // the room of charge, when it is owed
+	size   int64  // bytes that wait until it is filled
+	opens  int64  // bytes that filling it takes; the filler's, like
+	made   int64  // bytes of the records that have been made of it
+	pieces int    // with records on their way
+	open   bool   // there may be more records in it
+	opaque bool   // its records have offsets from elsewhere: the mark moves behind it as a whole
+	owed   bool   // it came without a charge: what its records weigh is charged as they are made
+	last   int64  // offset of the last record that was made of it
+}
+
+// release gives back what a batch holds. Nobody has any of its records.
+func (in *intake) release() {
+	if in.charge != nil {
+		in.charge.Release()
+	}
+	if in.batch.Free != nil {
+		in.batch.Free()
+	}
+}
+
+// intake gives an empty intake. The lane's lock is held.
+func (l *Lane) intake() *intake {
+	if n := len(l.intakes); n > 0 {
+		in := l.intakes[n-1]
+		l.intakes = l.intakes[:n-1]
+		return in
+	}
+	return new(intake)
+}
+
+// forgetIntake takes an intake back that nothing refers to any more. The lane's lock is
+// held.
+func (l *Lane) forgetIntake(in *intake) {
+	*in = intake{}
+	if len(l.intakes) < sparePieces {
+		l.intakes = append(l.intakes, in)
+	}
+}
+
 // enqueue lets a batch wait. It fails when the lane takes no more.
 func (l *Lane) enqueue(in *intake) bool {
 	l.mu.Lock()

@@ -155,21 +155,21 @@ var (
 // ReasonInvalidJSON, a value that is no object one with ReasonNotObject: read as nil,
 // an array would be filtered by a condition that was never about it.
 func (r *Record) Field(name string) ([]byte, error) {
-	edits := r.edits()
-	for i := range edits {
-		if edits[i].name == name {
-			return edits[i].text, nil
-		}
-	}
-	if r.value == nil {
-		return nil, nil
-	}
 	if r.state != object {
+		if r.value == nil {
+			return nil, nil
+		}
 		if err := r.readable(); err != nil {
 			return nil, err
 		}
 	}
-	if text, end, ok := r.find(name); ok {
+	x := r.own()
+	for i := range x.edits {
+		if x.edits[i].name == name {
+			return x.edits[i].text, nil
+		}
+	}
+	if text, end, ok := r.find(x, name); ok {
 		return r.value[text:end:end], nil
 	}
 	return nil, nil

@@ -34,7 +34,7 @@ func (r *Record) Set(name string, text []byte) error {
 		x.edits[i].text = text
 		return nil
 	}
-	_, _, there := r.find(name)
+	_, _, there := r.find(x, name)
 	x.add(edit{name, text, !there})
 	return nil
 }
@@ -49,7 +49,7 @@ func (r *Record) Remove(name string) error {
 	r.touched = true
 	if i := editOf(x.edits, name); i >= 0 {
 		x.edits[i].text = nil
-	} else if _, _, there := r.find(name); there {
+	} else if _, _, there := r.find(x, name); there {
 		x.add(edit{name, nil, false})
 	}
 	return nil

@@ -137,9 +137,9 @@ func unquote(quoted []byte) string {
 }
 
 // find gives where the text of the first field of that name stands. The value must be a
-// checked object.
-func (r *Record) find(name string) (text, end int, ok bool) {
-	x, v := &r.own().index, r.value
+// checked object, and beside the record's own.
+func (r *Record) find(beside *extras, name string) (text, end int, ok bool) {
+	x, v := &beside.index, r.value
 	if x.escapes != 0 {
 		return r.findRare(name)
 	}

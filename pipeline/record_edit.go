@@ -59,7 +59,7 @@ func (r *Record) Remove(name string) error {
 const fewEdits = 4
 
 // add takes an edit in. Most records that have one have a few: growing from one to two to
-// four was three allocations (BenchmarkLateFlights).
+// four was three allocations (BenchmarkExtras).
 func (x *extras) add(e edit) {
 	if len(x.edits) == cap(x.edits) {
 		room := make([]edit, len(x.edits), max(fewEdits, 2*len(x.edits)))
@@ -144,18 +144,11 @@ func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept
 	if len(edits) > len(few) {
 		used = make([]bool, len(edits))
 	}
-	lengths := uint64(0) // of the names that are looked for: most fields have another (BenchmarkLateFlights)
-	for i := range edits {
-		lengths |= 1 << (len(edits[i].name) & 63)
-	}
 	for it.next() {
 		if drop && kept < 0 {
 			copied = it.key - 1 // all before were dropped, this one comes first now
 		}
-		i := -1
-		if it.escapes || lengths>>((it.keyEnd-it.key)&63)&1 != 0 {
-			i = it.edit(edits)
-		}
+		i := it.edit(edits)
 		switch {
 		case i < 0:
 			kept = it.end

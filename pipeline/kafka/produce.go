@@ -55,6 +55,7 @@ type Producer struct {
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 	work   sync.WaitGroup // requests, look-ups and timers
+	jobs   chan job       // for goroutines that have made a request and have no other
 
 	mu      sync.Mutex
 	closed  bool
@@ -85,7 +86,8 @@ type output struct {
 // A broker is where batches of several outputs share requests.
 type broker struct {
 	node     int32
-	inFlight int
+	inFlight int  // requests, one that begins included
+	begins   bool // a request is about to take what is ready
 	ready    []*batch
 	woken    bool
 }
@@ -103,7 +105,7 @@ func NewProducer(client *Client, config ProducerConfig) *Producer {
 		config.InFlight = defaultInFlight
 	}
 	p := &Producer{client: client, config: config, outputs: map[string][]*output{},
-		brokers: map[int32]*broker{}, id: noProducer}
+		brokers: map[int32]*broker{}, id: noProducer, jobs: make(chan job)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.buffers.init(config.Account)
 	return p
@@ -140,15 +142,7 @@ func (p *Producer) Produce(ctx context.Context, msgs []Message) error {
 		p.buffers.account(-c.weight)
 		return everyMessage(len(msgs), ErrClosed)
 	}
-	c.left += len(c.batches)
-	for _, b := range c.batches {
-		b.out.queue = append(b.out.queue, b)
-	}
-	for _, b := range c.batches {
-		p.advance(b.out)
-	}
-	p.pump()
-	c.finish()
+	p.enqueue(c)
 	p.mu.Unlock()
 	select {
 	case <-c.done:
@@ -159,6 +153,19 @@ func (p *Producer) Produce(ctx context.Context, msgs []Message) error {
 	err := c.result()
 	p.endCall(c)
 	return err
+}
+
+// enqueue puts the batches of a call behind those of their outputs. The caller holds p.mu.
+func (p *Producer) enqueue(c *call) {
+	c.left += len(c.batches)
+	for _, b := range c.batches {
+		b.out.queue = append(b.out.queue, b)
+	}
+	for _, b := range c.batches {
+		p.advance(b.out)
+	}
+	p.pump()
+	c.finish()
 }
 
 // Close ends what is under way and waits until nothing of the producer runs any

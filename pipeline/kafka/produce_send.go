@@ -1,10 +1,9 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -31,29 +30,75 @@ func (p *Producer) pump() {
 	p.woken = p.woken[:0]
 }
 
+// sendReady has a request begin at a broker that has something ready. The request takes
+// it when it runs, and not now: batches that others make ready meanwhile go with it. What
+// comes for several partitions at a time is one request of the broker's work then, and
+// not as many (BenchmarkProduceSmall).
 func (p *Producer) sendReady(br *broker) {
-	for len(br.ready) > 0 && br.inFlight < p.config.InFlight && !p.closed {
-		if p.id == noProducer {
-			p.askID()
+	if len(br.ready) == 0 || br.begins || br.inFlight >= p.config.InFlight || p.closed {
+		return
+	}
+	if p.id == noProducer {
+		p.askID()
+		return
+	}
+	br.begins = true
+	br.inFlight++
+	j := job{br, len(br.ready[0].data) < smallBatch}
+	select {
+	case p.jobs <- j:
+	default:
+		p.work.Go(func() { p.hand(j) })
+	}
+}
+
+// A job is a request that is about to begin. One of little waits until everybody else who
+// can run has had a turn: they may have more for it.
+type job struct {
+	br     *broker
+	little bool
+}
+
+// smallBatch is a size below which a request of its own costs more than its bytes do.
+const smallBatch = 16 << 10
+
+// hand makes one request after another until the producer is closed: a goroutine of its
+// own for each would make room for its stack again and again (BenchmarkProduceSmall).
+func (p *Producer) hand(j job) {
+	for {
+		if j.little {
+			runtime.Gosched()
+		}
+		p.request(j.br)
+		select {
+		case j = <-p.jobs:
+		case <-p.ctx.Done():
 			return
 		}
-		n, size := 0, 0
-		for n < len(br.ready) && (n == 0 || size+len(br.ready[n].data) <= maxRequest) {
-			size += len(br.ready[n].data)
-			n++
-		}
-		batches := slices.Clone(br.ready[:n])
-		br.ready = slices.Delete(br.ready, 0, n)
-		if len(p.outputs) > 1 {
-			slices.SortStableFunc(batches, func(a, b *batch) int { return strings.Compare(a.out.Topic, b.out.Topic) })
-		}
-		for _, b := range batches {
-			b.at = nil
-			p.number(b)
-		}
-		br.inFlight++
-		p.work.Go(func() { p.request(br, batches) })
 	}
+}
+
+// take takes what is ready at a broker for one request that has begun.
+func (p *Producer) take(br *broker) []*batch {
+	br.begins = false
+	if p.closed || p.id == noProducer {
+		return nil
+	}
+	n, size := 0, 0
+	for n < len(br.ready) && (n == 0 || size+len(br.ready[n].data) <= maxRequest) {
+		size += len(br.ready[n].data)
+		n++
+	}
+	batches := slices.Clone(br.ready[:n])
+	br.ready = slices.Delete(br.ready, 0, n)
+	if len(p.outputs) > 1 {
+		slices.SortStableFunc(batches, func(a, b *batch) int { return strings.Compare(a.out.Topic, b.out.Topic) })
+	}
+	for _, b := range batches {
+		b.at = nil
+		p.number(b)
+	}
+	return batches
 }
 
 // number gives b its producer id and sequence, and marks it as under way. One that
@@ -70,8 +115,22 @@ func (p *Producer) number(b *batch) {
 	}
 }
 
-// request sends batches, which are of as many outputs, to the broker that leads them.
-func (p *Producer) request(br *broker, batches []*batch) {
+// request sends what is ready, batches of as many outputs, to the broker that leads them.
+func (p *Producer) request(br *broker) {
+	p.mu.Lock()
+	batches := p.take(br)
+	if len(batches) == 0 { // nobody waits for it any more
+		br.inFlight--
+	}
+	p.wake(br)
+	p.pump()
+	p.mu.Unlock()
+	if len(batches) > 0 {
+		p.send(br, batches)
+	}
+}
+
+func (p *Producer) send(br *broker, batches []*batch) {
 	var err error
 	for _, b := range batches {
 		if b.unsealed {
@@ -287,80 +346,4 @@ func (p *Producer) renew(o *output) {
 		p.id = noProducer
 	}
 	o.id, o.next = noProducer, 0
-}
-
-// askID gets a producer id in the background and sends what waits for it.
-func (p *Producer) askID() {
-	if p.asking || p.closed {
-		return
-	}
-	p.asking = true
-	p.work.Go(func() {
-		wait := firstBackoff
-		for {
-			id, err := p.initProducerID()
-			p.mu.Lock()
-			if err == nil || p.closed {
-				p.id, p.asking = id, false
-				for _, br := range p.brokers {
-					p.wake(br)
-				}
-				p.pump()
-				p.mu.Unlock()
-				return
-			}
-			waiting := false
-			for _, br := range p.brokers {
-				for _, b := range br.ready {
-					b.last = err
-					waiting = true
-				}
-			}
-			if !waiting {
-				p.asking = false
-				p.mu.Unlock()
-				return
-			}
-			p.mu.Unlock()
-			if !sleep(p.ctx, wait) {
-				continue // closed: the next round ends
-			}
-			limit := lastBackoff
-			var code Error
-			if errors.As(err, &code) && (code.coordinatorMoved() || code == ConcurrentTransactions) {
-				limit = 50 * time.Millisecond
-			}
-			wait = min(2*wait, limit)
-		}
-	})
-}
-
-// initProducerID is InitProducerID version 1, without a transactional id.
-func (p *Producer) initProducerID() (producerID, error) {
-	x := &exchange{
-		key: protocol.InitProducerId, broker: -1, clientID: p.client.config.ClientID,
-		body: func(w *writer) {
-			w.nullable("")
-			w.int32(math.MaxInt32) // transaction timeout, of no meaning here
-		},
-	}
-	ctx, cancel := context.WithTimeout(p.ctx, p.config.Timeout)
-	defer cancel()
-	if err := p.client.do(ctx, x); err != nil {
-		return noProducer, fmt.Errorf("asking for a producer id: %w", err)
-	}
-	r := &reader{b: x.answer}
-	r.int32() // throttle
-	code := codeError(r.int16())
-	id := producerID{r.int64(), r.int16()}
-	if code == nil {
-		code = r.err
-	}
-	if code == nil && id.id < 0 {
-		code = errNoProducer
-	}
-	if code != nil {
-		return noProducer, fmt.Errorf("asking for a producer id: %w", code)
-	}
-	return id, nil
 }

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"time"
 
@@ -73,7 +74,11 @@ func (l *fetchLoop) run() {
 		interrupted := ctx.Err() != nil
 		l.done()
 		cancel()
-		l.deliver()
+		if n := l.deliver(); n > 0 && n < leastFetch {
+			// What came is little, so it is on its way to the sinks before the next poll is
+			// made: behind that it would wait for a processor longer than it takes there.
+			runtime.Gosched()
+		}
 		switch {
 		case err == nil:
 			l.cuts = max(l.cuts-1, 0)
@@ -176,7 +181,9 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 	kept := l.polled[:0]
 	for _, q := range l.polled {
 		room := q.lane.Room()
-		if room <= 0 || room < min(share, leastFetch, widest/8) {
+		// A lane with nothing in flight always has a sixteenth of the budget, which must do:
+		// nobody would tell of more when all the rest is taken for good.
+		if room <= 0 || room < min(share, leastFetch, widest/16) {
 			left++
 			continue
 		}
@@ -270,14 +277,16 @@ func (l *fetchLoop) alloc(i, n int) []byte {
 	return l.polled[i].buf
 }
 
-// deliver hands over what the answer brought, and gives the rest of the charges back.
-func (l *fetchLoop) deliver() {
+// deliver hands over what the answer brought, says how many bytes that was, and gives the
+// rest of the charges back.
+func (l *fetchLoop) deliver() (bytes int) {
 	for i := range l.answer.Partitions {
 		f := &l.answer.Partitions[i]
 		q := &l.polled[f.Index]
 		if q.charge == nil {
 			continue // answered twice
 		}
+		bytes += len(f.Set)
 		l.one(q, f)
 	}
 	for i := range l.polled {
@@ -288,6 +297,7 @@ func (l *fetchLoop) deliver() {
 		}
 		*q = polled{}
 	}
+	return bytes
 }
 
 // up notes that the broker answers.

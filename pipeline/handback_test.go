@@ -332,7 +332,7 @@ func TestFinishIsInterrupted(t *testing.T) {
 				r, _ := src.lane(0).Finish(t.Context())
 				finished <- r
 			}()
-			time.Sleep(time.Second)
+			time.Sleep(time.Second + 50*time.Millisecond) // between two answers
 			switch how {
 			case "stop":
 				cancel()

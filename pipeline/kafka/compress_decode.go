@@ -296,18 +296,18 @@ func (d *Decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
 	}
 	// A stream, as Java's clients write it, does not say: then it is about what the one
 	// before came to. Growing step by step would leave as much again to the collector.
-	size := max(4*len(src), d.zstdLast)
+	size := max(4*len(src), min(d.zstdLast, 1024*len(src)))
 	if head.HasFCS {
-		size = int(head.FrameContentSize)
+		size = min(int(head.FrameContentSize), max(64*len(src), 1<<20))
 	}
-	buf := m.Get(min(size, max(64*len(src), 1<<20), limit))
+	buf := m.Get(min(size, limit))
 	out, err := d.zstd.DecodeAll(src, buf)
 	switch {
 	case err == nil && len(out) <= limit:
 		if cap(out) != cap(buf) {
 			m.Put(buf)
 		}
-		d.zstdLast = min(len(out)+len(out)/8, 1<<20)
+		d.zstdLast = min(len(out)+len(out)/8, 4<<20)
 		return out, nil
 	case err == nil, errors.Is(err, zstd.ErrDecoderSizeExceeded), errors.Is(err, zstd.ErrWindowSizeExceeded):
 		err = errTooLarge

@@ -47,6 +47,7 @@ func (s *sets) Read(ctx context.Context) (*Batch, error) {
 }
 
 // What is charged for records that wait in front of a sink is what the heap holds of them,
+// but for what its sizes are rounded up by.
 // also when others that came with them are done.
 func TestWhatIsChargedIsWhatIsHeld(t *testing.T) {
 	for _, size := range []int{200, 4 << 10, 100 << 10} {

@@ -339,10 +339,7 @@ func BenchmarkP15(b *testing.B) {
 	var add, each, whole time.Duration
 	perm := windowed(rand.New(rand.NewPCG(1, 1)), n, 2000)
 	inOrder, anyOrder := tracked(b, n, OrderPartition), tracked(b, n, OrderKey)
-	mixed := make([]int, n)
-	for i, k := range perm {
-		mixed[i] = k
-	}
+	mixed := perm
 	round := func(tr *trackedLane, order []int) (took time.Duration) {
 		l := tr.lane
 		for i := range tr.recs {

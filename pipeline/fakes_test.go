@@ -28,6 +28,7 @@ type memory struct {
 	charge  bool // take charges, as Kafka does
 	gap     time.Duration
 	commit  func(marks []Mark) error
+	wrap    func(b *Batch)   // of each batch, before it is handed over
 	from    map[string]int64 // what was committed before
 
 	mu      sync.Mutex
@@ -153,12 +154,16 @@ func (m *memory) make(i int, l *Lane, n int) *Batch {
 		recs[j].Init(Position{"t", int32(i), int64(k)}, key, []byte(value), nil, int64(k))
 	}
 	m.given++
-	return &Batch{Lane: l, Fill: Records(recs), Next: int64(m.next[i]), Free: func() {
+	b := &Batch{Lane: l, Fill: Records(recs), Next: int64(m.next[i]), Free: func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.freed++
 		clear(recs) // as a source does that uses them again: who still looks, races (I2)
 	}}
+	if m.wrap != nil {
+		m.wrap(b)
+	}
+	return b
 }
 
 func (m *memory) Commit(_ context.Context, marks []Mark) error {

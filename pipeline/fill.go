@@ -29,6 +29,7 @@ type filler struct {
 	in     *intake
 	inFill bool
 	now    time.Time
+	places int    // taken from the budget, and not used yet
 	c      *chunk // being made
 	weight int64  // of its records
 	pc     *piece // of its last records, while more of the batch may join them
@@ -151,30 +152,27 @@ func (f *filler) trouble(err *PanicError) {
 func (f *filler) take(l *Lane) {
 	l.enter()
 	f.lane, f.in, f.now = l, l.next(), time.Now()
-	defer f.finish()
+	f.work()
+	f.finish() // after a panic trouble does it
+}
+
+// work makes the chunk.
+func (f *filler) work() {
+	l := f.lane
 	for f.in != nil && f.in.batch.Fill == nil { // it moves the mark, and no more
 		f.over()
 	}
 	if f.in == nil || l.holds.Load() > 0 {
 		return
 	}
-	want := f.p.budget.admit(l, l.wish(), f.in.opens)
-	if want == 0 {
-		return
-	}
-	made := 0
-	for f.in != nil && made < want && f.weight < chunkBytes && len(f.ready) == 0 {
-		if made > 0 && !f.p.budget.spare(l, f.in.opens) {
+	f.places = f.p.budget.admit(l, l.wish(), f.in.opens)
+	for begun := false; f.in != nil && f.places > 0 && f.weight < chunkBytes && len(f.ready) == 0; begun = true {
+		if begun && !f.p.budget.spare(l, f.in.opens) {
 			break
 		}
-		n := f.fill(want - made)
-		made += n
-		if n == 0 && f.in != nil {
+		if !f.fill() && f.in != nil {
 			f.over()
 		}
-	}
-	if made < want {
-		f.p.budget.finished(l, int64(want-made))
 	}
 }
 
@@ -190,21 +188,27 @@ func (f *filler) over() {
 	f.in = f.lane.next()
 }
 
-// failed ends the batch at work with an error: nothing behind it in its lane is read.
+// failed ends the batch at work with an error: nothing behind it in its lane is read, nor
+// anything that the source hands over before it hears of it. The mark would pass over what
+// is missing.
 func (f *filler) failed(err error) {
 	f.p.failRead(fmt.Errorf("reading from the source: %w", err))
+	f.lane.mu.Lock()
+	f.lane.close(true)
+	f.lane.mu.Unlock()
 	f.lane.unread()
 	f.lane.drop(f.in)
 	f.in, f.pc = nil, nil
 }
 
-// fill makes up to n records of the batch at work; 0: there are no more, or none may be.
-func (f *filler) fill(n int) int {
+// fill makes some of the next records of the batch at work. It gives false when there are
+// no more, or none may be.
+func (f *filler) fill() bool {
 	if f.in.batch.Fill == nil {
-		return 0
+		return false
 	}
 	b := f.lane.places()
-	into := b.recs[b.used:min(b.used+n, blockRecords)]
+	into := b.recs[b.used:min(b.used+f.places, blockRecords)]
 	f.p.calls.Add(1)
 	f.inFill = true
 	got, err := f.in.batch.Fill(into)
@@ -222,8 +226,9 @@ func (f *filler) fill(n int) int {
 			continue
 		}
 		if !f.publish(b, at, k, w) { // the lane is over: they were never read
-			return 0
+			return false
 		}
+		f.places -= k
 		if grown := b.fill(k, w); grown > 0 {
 			f.p.roll.charge(grown)
 		}
@@ -236,9 +241,9 @@ func (f *filler) fill(n int) int {
 	}
 	if err != nil {
 		f.failed(err)
-		return 0
+		return false
 	}
-	return got
+	return got > 0
 }
 
 // fits says how many of the records may join the chunk at work, and what they weigh.
@@ -308,7 +313,10 @@ func (f *filler) finish() {
 	if f.c != nil {
 		f.cut()
 	}
-	f.weight, f.pc = 0, nil
+	if f.places > 0 {
+		f.p.budget.finished(f.lane, int64(f.places))
+	}
+	f.places, f.weight, f.pc = 0, 0, nil
 	if f.lane != nil {
 		f.lane.leave()
 	}

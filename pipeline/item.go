@@ -83,7 +83,7 @@ func (it item) regrow() int64 {
 	rec.touched = false
 	d := int32(min(rec.added(), math.MaxInt32/2)) - it.grown
 	it.grown += d
-	it.weight += d
+	it.weight = int32(min(rec.size()+int64(growth(rec.edits())), math.MaxInt32))
 	return int64(d) + rec.owes()
 }
 

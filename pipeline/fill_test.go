@@ -1,0 +1,62 @@
+package pipeline
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// What a batch gives before it fails is delivered and committed, nothing behind that is,
+// and the budget has everything back: after an error, a panic, and a number that cannot be.
+func TestABatchThatFails(t *testing.T) {
+	for name, fail := range map[string]func() (int, error){
+		"error":    func() (int, error) { return 0, errors.New("the batch is damaged") },
+		"panic":    func() (int, error) { panic("the batch is damaged") },
+		"too many": func() (int, error) { return 65, nil },
+	} {
+		for _, at := range []int{0, 1, 63, 64, 300} {
+			synctest.Test(t, func(t *testing.T) {
+				src := &memory{lanes: 1, records: 2000, batch: 500}
+				broken := false
+				src.wrap = func(b *Batch) {
+					if broken {
+						return
+					}
+					broken = true
+					fill, given := b.Fill, 0
+					b.Fill = func(into []Record) (int, error) {
+						n, err := fill(into[:min(len(into), at-given)])
+						given += n
+						if given == at {
+							m, bad := fail()
+							return n + m, bad
+						}
+						return n, err
+					}
+				}
+				out, budget := &collect{}, NewBudget(0, 0)
+				p, err := run(t, Options{Source: src, Budget: budget, Sinks: []Output{{Name: "out", Sink: out}}})
+				if err == nil || !strings.Contains(err.Error(), "reading from the source") {
+					t.Errorf("%s at %d: %v", name, at, err)
+				}
+				want := at // with an error the records that come with it count
+				if name != "error" {
+					want = max(at-1, 0) / blockRecords * blockRecords
+				}
+				got := out.offsets(0)
+				if len(got) != want || want > 0 && !slices.IsSorted(got) || src.mark(0) != int64(want) {
+					t.Errorf("%s at %d: %d delivered, mark %d", name, at, len(got), src.mark(0))
+				}
+				if n, bytes := budget.Use(); n != 0 || bytes != 0 {
+					t.Errorf("%s at %d: %d records and %d bytes are still charged", name, at, n, bytes)
+				}
+				if l := src.lane(0); l.records != 0 {
+					t.Errorf("%s at %d: the lane has places for %d records", name, at, l.records)
+				}
+				balanced(t, p)
+			})
+		}
+	}
+}

@@ -28,6 +28,7 @@ type filler struct {
 	lane   *Lane
 	in     *intake
 	inFill bool
+	ended  bool // a batch has ended without a record
 	now    time.Time
 	places int    // taken from the budget, and not used yet
 	c      *chunk // being made
@@ -98,7 +99,7 @@ func (f *filler) turn() bool {
 			f.queue(l)
 			f.mu.Unlock()
 		}
-		if len(f.ready) > 0 {
+		if len(f.ready) > 0 || f.ended {
 			return true
 		}
 	}
@@ -151,7 +152,7 @@ func (f *filler) trouble(err *PanicError) {
 // one.
 func (f *filler) take(l *Lane) {
 	l.enter()
-	f.lane, f.in, f.now = l, l.next(), time.Now()
+	f.lane, f.in, f.now, f.ended = l, l.next(), time.Now(), false
 	f.work()
 	f.finish() // after a panic trouble does it
 }
@@ -166,12 +167,19 @@ func (f *filler) work() {
 		return
 	}
 	f.places = f.p.budget.admit(l, l.wish(), f.in.opens)
-	for begun := false; f.in != nil && f.places > 0 && f.weight < chunkBytes && len(f.ready) == 0; begun = true {
-		if begun && !f.p.budget.spare(l, f.in.opens) {
-			break
+	for f.in != nil && f.places > 0 && f.weight < chunkBytes && len(f.ready) == 0 {
+		if f.fill() || f.in == nil {
+			continue
 		}
-		if !f.fill() && f.in != nil {
-			f.over()
+		f.over()
+		if f.c == nil {
+			// What was admitted was for the batch that has ended. The next one asks for
+			// itself: it may pass though little is free, or waits and is told of room.
+			f.ended = true
+			return
+		}
+		if f.in != nil && !f.p.budget.spare(l, f.in.opens) {
+			return
 		}
 	}
 }

@@ -60,3 +60,33 @@ func TestABatchThatFails(t *testing.T) {
 		}
 	}
 }
+
+// A batch that turns out to have no records lets the next one of its lane ask for itself:
+// that passes, as nothing of the lane is in flight, though its bytes are not free.
+func TestABatchBehindAnEmptyOne(t *testing.T) {
+	l := sharer(t, NewBudget(8, 16<<10), 1)[0]
+	f := l.p.fill
+	var recs [3]Record
+	for i := range recs {
+		recs[i].Init(Position{"t", 0, int64(i)}, nil, []byte("x"), nil, 0)
+	}
+	none := func([]Record) (int, error) { return 0, nil }
+	for _, b := range []*Batch{{Fill: none}, {Fill: Records(recs[:]), Next: 3, Opens: 1 << 20}} {
+		if b.Lane = l; l.p.admit(b) != nil {
+			t.Fatal("not admitted")
+		}
+	}
+	<-f.wake
+	for range 3 { // with nobody who tells of anything
+		f.wake <- struct{}{}
+		if f.turn(); len(f.ready) > 0 {
+			return
+		}
+		select {
+		case <-f.wake:
+		default:
+			t.Fatal("it waits, and nothing is under way that could end")
+		}
+	}
+	t.Fatal("no record was made")
+}

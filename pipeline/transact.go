@@ -147,9 +147,7 @@ func (t *transactions) run() {
 		}
 		err := t.cycle()
 		t.mu.Lock()
-		t.lastErr = err
-		close(t.turned)
-		t.turned = make(chan struct{})
+		t.turn(err)
 		t.mu.Unlock()
 		if err != nil && !t.p.isGone() {
 			pause(t.p.work, t.p.opts.CommitEvery)
@@ -158,6 +156,13 @@ func (t *transactions) run() {
 			t.p.wake()
 		}
 	}
+}
+
+// turn tells whoever waits for it that a cycle is over. The lock is held.
+func (t *transactions) turn(err error) {
+	t.lastErr = err
+	close(t.turned)
+	t.turned = make(chan struct{})
 }
 
 func (t *transactions) needed() bool {
@@ -189,12 +194,7 @@ func (t *transactions) cycle() error {
 	if !t.wait(func() bool { return t.complete() || t.spoiled }) {
 		return t.undo(errStopping)
 	}
-	var marks []Mark
-	for _, l := range t.p.open() {
-		if m, ok := l.unsaved(); ok {
-			marks = append(marks, m)
-		}
-	}
+	marks := unsaved(t.p.open())
 	t.mu.Lock()
 	spoiled := t.spoiled // looked at last: a lane that has no mark any more has spoiled it
 	t.state, t.hurry = txnClosed, false
@@ -321,18 +321,18 @@ func (t *transactions) undo(why error) error {
 // flush ends the cycle early and waits until the marks of the lanes are committed.
 func (t *transactions) flush(ctx context.Context, lanes []*Lane) error {
 	for {
-		dirty := false
-		for _, l := range lanes {
-			if _, ok := l.unsaved(); ok {
-				dirty = true
-			}
-		}
-		if !dirty {
+		// Asked for before the marks are looked at: a cycle that ends between the two has
+		// committed them, and nobody begins another one for whoever waits for the next.
+		t.mu.Lock()
+		turned := t.turned
+		t.mu.Unlock()
+		if len(unsaved(lanes)) == 0 {
 			return nil
 		}
 		t.mu.Lock()
-		t.hurry = true
-		turned := t.turned
+		if turned == t.turned {
+			t.hurry = true
+		}
 		t.mu.Unlock()
 		t.p.wake()
 		select {

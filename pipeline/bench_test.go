@@ -339,19 +339,18 @@ func BenchmarkP15(b *testing.B) {
 	var add, each, whole time.Duration
 	perm := windowed(rand.New(rand.NewPCG(1, 1)), n, 2000)
 	inOrder, anyOrder := tracked(b, n, OrderPartition), tracked(b, n, OrderKey)
-	mixed := perm
 	round := func(tr *trackedLane, order []int) (took time.Duration) {
 		l := tr.lane
 		for i := range tr.recs {
 			tr.recs[i].Offset = tr.next + int64(i)
 		}
 		tr.next += n
-		items := handOver(b, l, &Batch{Fill: Records(tr.recs), Next: tr.next})
-		list := items
+		tr.items = appendItems(b, tr.items[:0], l, &Batch{Fill: Records(tr.recs), Next: tr.next})
+		list := tr.items
 		if order != nil {
-			list = make([]item, n)
+			list = tr.list
 			for i, k := range order {
-				list[i] = items[k]
+				list[i] = tr.items[k]
 			}
 		}
 		began := time.Now()
@@ -372,7 +371,7 @@ func BenchmarkP15(b *testing.B) {
 				counter.Add(1)
 			}
 			add += time.Since(began)
-			each += round(anyOrder, mixed)
+			each += round(anyOrder, perm)
 			whole += round(inOrder, nil)
 		}
 	}
@@ -382,9 +381,10 @@ func BenchmarkP15(b *testing.B) {
 
 // A trackedLane is a lane with records to be admitted again and again.
 type trackedLane struct {
-	lane *Lane
-	recs []Record
-	next int64
+	lane        *Lane
+	recs        []Record
+	items, list []item // made of them, and in the order of their outcomes
+	next        int64
 }
 
 func tracked(b *testing.B, n int, order Order) *trackedLane {
@@ -394,7 +394,7 @@ func tracked(b *testing.B, n int, order Order) *trackedLane {
 	if err != nil {
 		b.Fatal(err)
 	}
-	tr := &trackedLane{lane: l, recs: make([]Record, n)}
+	tr := &trackedLane{lane: l, recs: make([]Record, n), list: make([]item, n)}
 	for i := range tr.recs {
 		tr.recs[i].Init(Position{"t", 0, int64(i)}, nil, payload, nil, 0)
 	}

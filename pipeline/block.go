@@ -1,7 +1,5 @@
 package pipeline
 
-import "sync/atomic"
-
 // blockRecords are the places of a block. They are few, so that a lane with one record
 // under way holds little, and several blocks serve one chunk.
 const blockRecords = 64
@@ -15,11 +13,11 @@ const blockRecords = 64
 type block struct {
 	recs   [blockRecords]Record
 	tracks [blockRecords]track
-	refs   atomic.Int32 // pieces that have records in it, and one while the lane fills it
-	used   int          // places given out; the filler's, like
-	bytes  int64        // that its records came with
-	had    int          // places of these that came with extras
-	extras int          // places with extras, as charged
+	refs   int   // pieces that have records in it, and one while the lane fills it; guarded by the lane
+	used   int   // places given out; the filler's, like
+	bytes  int64 // that its records came with
+	had    int   // places of these that came with extras
+	extras int   // places with extras, as charged
 }
 
 const (

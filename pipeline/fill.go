@@ -190,7 +190,9 @@ func (f *filler) work() {
 func (f *filler) over() {
 	f.pc = nil
 	if f.in.made > heavyBlock {
+		f.lane.mu.Lock()
 		f.lane.letGo()
+		f.lane.mu.Unlock()
 	}
 	f.lane.filled(f.in, f.now)
 	f.in = f.lane.next()

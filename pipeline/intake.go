@@ -30,6 +30,22 @@ func (in *intake) release() {
 	}
 }
 
+// giveBack gives back what batches hold of which all records are done, and keeps the intakes
+// for others.
+func (l *Lane) giveBack(c *closing) {
+	for in := range c.freed.all() {
+		in.release()
+	}
+	l.mu.Lock()
+	for in := range c.freed.all() {
+		*in = intake{}
+		if len(l.intakes) < sparePieces {
+			l.intakes = append(l.intakes, in)
+		}
+	}
+	l.mu.Unlock()
+}
+
 // intake gives an empty intake. The lane's lock is held.
 func (l *Lane) intake() *intake {
 	if n := len(l.intakes); n > 0 {
@@ -38,15 +54,6 @@ func (l *Lane) intake() *intake {
 		return in
 	}
 	return new(intake)
-}
-
-// forgetIntake takes an intake back that nothing refers to any more. The lane's lock is
-// held.
-func (l *Lane) forgetIntake(in *intake) {
-	*in = intake{}
-	if len(l.intakes) < sparePieces {
-		l.intakes = append(l.intakes, in)
-	}
 }
 
 // enqueue lets a batch wait. It fails when the lane takes no more.
@@ -112,10 +119,12 @@ func (l *Lane) wish() int {
 // places gives the block to fill next. With nothing of the lane under way it is used
 // from its beginning again: at low load the same places serve all records.
 func (l *Lane) places() *block {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	b := l.block
 	switch {
 	case b == nil:
-	case b.refs.Load() == 1 && b.used > 0:
+	case b.refs == 1 && b.used > 0:
 		b.reset()
 		return b
 	case b.used < blockRecords && b.bytes < chunkBytes:
@@ -127,12 +136,15 @@ func (l *Lane) places() *block {
 	return l.block
 }
 
-// letGo gives the lane's block to the pieces that have records in it.
+// letGo gives the lane's block to the pieces that have records in it. The lane's lock is
+// held.
 func (l *Lane) letGo() {
 	if b := l.block; b != nil {
 		l.block = nil
-		if b.refs.Add(-1) == 0 {
-			l.p.roll.put([]*block{b})
+		if b.refs--; b.refs == 0 {
+			var one few[*block]
+			one.add(b)
+			l.p.roll.put(&one)
 		}
 	}
 }
@@ -164,7 +176,7 @@ func (l *Lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 	}
 	if len(pc.blocks) == 0 || pc.blocks[len(pc.blocks)-1] != b {
 		pc.blocks = append(pc.blocks, b)
-		b.refs.Add(1)
+		b.refs++
 	}
 	if fresh {
 		l.push(pc)

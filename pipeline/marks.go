@@ -56,6 +56,7 @@ func (l *Lane) settle(c *closing) {
 	if c.ended > 0 {
 		l.p.meter.outcomes(c)
 	}
+	l.retire(c)
 	l.advance(c)
 	if c.moved && l.dirtyAt.IsZero() {
 		l.dirtyAt = c.now
@@ -65,11 +66,11 @@ func (l *Lane) settle(c *closing) {
 	if len(c.undone) > 0 { // before the records' bytes are given back, and before dead letters
 		l.p.tell(c.undone)
 	}
-	for in := range c.freed.all() {
-		in.release()
+	if c.blocks.len() > 0 {
+		l.p.roll.put(&c.blocks)
 	}
-	if c.passed.len()+c.freed.len() > 0 {
-		l.retire(c)
+	if c.freed.len() > 0 {
+		l.giveBack(c)
 	}
 	if c.sources > 0 {
 		l.p.budget.finished(l, c.sources)
@@ -130,31 +131,19 @@ func (l *Lane) reuse(pc *piece) {
 	l.spare = append(l.spare, pc)
 }
 
-// retire gives the blocks of pieces back whose records are done, and keeps what is left of
-// them and of their batches for others. Nobody has any of the records any more.
+// retire takes the blocks off pieces whose records are done, and keeps what is left of
+// them for others. Nobody has any of the records any more. The lane's lock is held.
 func (l *Lane) retire(c *closing) {
-	var few [64]*block
-	free := few[:0]
 	for pc := range c.passed.all() {
 		for i, b := range pc.blocks {
-			if b.refs.Add(-1) == 0 {
-				free = append(free, b)
+			if b.refs--; b.refs == 0 {
+				c.blocks.add(b)
 			}
 			pc.blocks[i] = nil
 		}
-	}
-	if len(free) > 0 {
-		l.p.roll.put(free)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for pc := range c.passed.all() {
 		pc.blocks = pc.blocks[:0]
 		if !pc.inRing {
 			l.reuse(pc)
 		}
-	}
-	for in := range c.freed.all() {
-		l.forgetIntake(in)
 	}
 }

@@ -25,11 +25,16 @@ func testLane(t testing.TB, order Order) *Lane {
 // them anywhere.
 func handOver(t testing.TB, l *Lane, b *Batch) []item {
 	t.Helper()
+	return appendItems(t, nil, l, b)
+}
+
+// appendItems does the same behind items.
+func appendItems(t testing.TB, items []item, l *Lane, b *Batch) []item {
+	t.Helper()
 	b.Lane = l
 	if err := l.p.admit(b); err != nil {
 		t.Fatal(err)
 	}
-	var items []item
 	for f := l.p.fill; l.more(); {
 		f.take(l)
 		for _, c := range f.ready {

@@ -37,6 +37,7 @@ type closing struct {
 	now     time.Time
 	passed  few[*piece]  // whose records are done
 	freed   few[*intake] // of which the last piece is done
+	blocks  few[*block]  // that the pieces have left
 	letters []item
 	sources int64 // records of the source that are done
 	undone  []undoing
@@ -164,7 +165,7 @@ func (l *Lane) count(o outcome, n int64, read time.Time, c *closing) {
 		l.returned += n
 	}
 	for i := range c.runs[:c.used] {
-		if c.runs[i].read.Equal(read) {
+		if c.runs[i].read == read {
 			c.runs[i].n += n
 			return
 		}

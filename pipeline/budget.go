@@ -87,27 +87,28 @@ func (b *Budget) leave(m *member) {
 // free gives the bytes that a member may take without touching what is set aside for
 // the others. It may be negative.
 func (b *Budget) free(m *member) int64 {
-	share := b.maxBytes / int64(2*max(len(b.members), 1))
-	n := b.maxBytes - b.bytes
-	for _, o := range b.members {
-		if o != m && o.bytes < share {
-			n -= share - o.bytes
-		}
-	}
-	return max(n, share-m.bytes)
+	return b.left(m, b.maxBytes, b.bytes, func(m *member) int64 { return m.bytes })
 }
 
 // places gives the records that a member may have on top of those it has, with what is
-// set aside for the others left alone, like free.
+// set aside for the others left alone. Unlike bytes, which may be charged late, there are
+// never more than the budget has.
 func (b *Budget) places(m *member) int64 {
-	share := b.maxRecords / int64(2*max(len(b.members), 1))
-	n := b.maxRecords - b.records
+	n := b.left(m, b.maxRecords, b.records, func(m *member) int64 { return m.records })
+	return min(n, b.maxRecords-b.records)
+}
+
+// left gives what a member may take of what there is of a whole, in bytes or records, of
+// which each has some.
+func (b *Budget) left(m *member, whole, used int64, has func(*member) int64) int64 {
+	share := whole / int64(2*max(len(b.members), 1))
+	n := whole - used
 	for _, o := range b.members {
-		if o != m && o.records < share {
-			n -= share - o.records
+		if has := has(o); o != m && has < share {
+			n -= share - has
 		}
 	}
-	return max(n, min(share-m.records, b.maxRecords-b.records))
+	return max(n, share-has(m))
 }
 
 // admit takes places for up to n further records of a lane, whose making takes bytes, and

@@ -38,12 +38,7 @@ const (
 
 func (p *Producer) newCall(msgs []Message) *call {
 	p.mu.Lock()
-	c := (*call)(nil)
-	if n := len(p.calls); n > 0 {
-		c = p.calls[n-1]
-		p.calls[n-1] = nil
-		p.calls = p.calls[:n-1]
-	}
+	c := pop(&p.calls)
 	p.mu.Unlock()
 	if c == nil {
 		c = &call{done: make(chan struct{}, 1)}
@@ -55,6 +50,18 @@ func (p *Producer) newCall(msgs []Message) *call {
 	}
 	c.of, c.order = c.of[:len(msgs)], c.order[:len(msgs)]
 	return c
+}
+
+// pop takes the last of what is kept for reuse, nil when nothing is.
+func pop[T any](kept *[]*T) *T {
+	n := len(*kept)
+	if n == 0 {
+		return nil
+	}
+	last := (*kept)[n-1]
+	(*kept)[n-1] = nil
+	*kept = (*kept)[:n-1]
+	return last
 }
 
 func (p *Producer) weigh(c *call) {
@@ -240,12 +247,7 @@ const maxBatches = 256
 
 func (p *Producer) newBatch(c *call, o *output, idx []int32) *batch {
 	p.mu.Lock()
-	b := (*batch)(nil)
-	if n := len(p.batches); n > 0 {
-		b = p.batches[n-1]
-		p.batches[n-1] = nil
-		p.batches = p.batches[:n-1]
-	}
+	b := pop(&p.batches)
 	p.mu.Unlock()
 	if b == nil {
 		b = new(batch)

@@ -34,7 +34,7 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 			Source: src, Sinks: []Output{{Name: "out", Sink: out}},
 			Steps: []Step{{Name: "ask", Stage: slowly(100 * time.Millisecond), Waits: true, Workers: 50}},
 		})
-		time.Sleep(10 * time.Second)
+		time.Sleep(10*time.Second + 50*time.Millisecond) // between two answers
 		cancel()
 		synctest.Wait()
 		if s := p.Snapshot(); s.State != "draining" || s.InFlight == 0 {

@@ -61,6 +61,26 @@ func TestABatchThatFails(t *testing.T) {
 	}
 }
 
+// A batch of no lane stops the pipeline, and is given up like every other.
+func TestABatchOfNoLane(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		freed := 0
+		src := &memory{lanes: 1, records: 100, batch: 50, charge: true}
+		src.wrap = func(b *Batch) {
+			if b.Next == 100 {
+				b.Lane, b.Free = nil, func() { freed++ }
+			}
+		}
+		_, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}}})
+		if err == nil || !strings.Contains(err.Error(), "no lane") {
+			t.Error(err)
+		}
+		if src.lane(0).charges != 0 || freed != 1 || src.mark(0) != 50 {
+			t.Errorf("%d charges are left, %d times freed, the mark is %d", src.lane(0).charges, freed, src.mark(0))
+		}
+	})
+}
+
 // A batch that turns out to have no records lets the next one of its lane ask for itself:
 // that passes, as nothing of the lane is in flight, though its bytes are not free.
 func TestABatchBehindAnEmptyOne(t *testing.T) {

@@ -162,11 +162,8 @@ func (s *savepoint) restore(r *Record) {
 
 // share gives a copy that another sink may read at the same time.
 func (it item) share() item {
-	rec, t := new(Record), new(track)
-	*rec, *t = *it.rec, *it.track
-	if rec.live {
-		rec.part() // now: the sinks may look at the same time
-	}
+	rec, t := it.rec.Clone(), new(track) // now: the sinks may look at the same time
+	*t = *it.track
 	t.origin = &item{it.rec, it.track}
 	return item{rec, t}
 }

@@ -70,6 +70,7 @@ func (p *Pipeline) readFailed() bool {
 func (p *Pipeline) admit(b *Batch) error {
 	l := b.Lane
 	if l == nil || l.p != p {
+		(&intake{batch: b, charge: b.Charge}).release()
 		return errors.New("the batch is of no lane of this pipeline")
 	}
 	l.mu.Lock()

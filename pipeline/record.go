@@ -35,8 +35,9 @@ const NoTime = math.MinInt64
 //
 // A Record has one owner at a time (I2) and is not safe for concurrent use. Its
 // bytes belong to the batch that it came with; slices of them, and slices that its
-// methods return, are valid until the record has its outcome. A copy of a Record is a
-// record of its own from the first call of a method on, on either; it shares the bytes.
+// methods return, are valid until the record has its outcome. [Record.Clone] gives a copy
+// that is a record of its own. One by assignment shares what stands beside the record until
+// it is changed itself: the record must not be changed, or initialized again, before that.
 //
 // It is two cache lines and five pointers: as many as there are in flight are written,
 // handed from core to core, and scanned by the collector (BenchmarkP1). What only some
@@ -64,6 +65,14 @@ func (r *Record) Init(pos Position, key, value []byte, headers []Header, time in
 	r.Position, r.Part, r.Time = pos, 0, time
 	r.key, r.headers, r.value = key, headers[:len(headers):len(headers)], value // what a stage appends goes elsewhere
 	r.state, r.live, r.touched = unchecked, false, false
+}
+
+// Clone gives a copy of r that is a record of its own: neither sees what is changed in the
+// other. The bytes are shared, and valid as long as those of r.
+func (r *Record) Clone() *Record {
+	c := new(Record)
+	r.copyTo(c)
+	return c
 }
 
 // Key gives the key; nil when there is none, which is not the same as empty. It must not

@@ -78,6 +78,19 @@ func (r *Record) part() *extras {
 	return r.beside
 }
 
+// copyTo makes c a record of its own with all that r has. Texts in the room of r are c's
+// too from now on: they stay, also when r is initialized again.
+func (r *Record) copyTo(c *Record) {
+	*c = *r
+	if !r.live {
+		return
+	}
+	c.part()
+	if x := r.beside; x.of == r {
+		x.room = x.room[len(x.room):]
+	}
+}
+
 // leave takes the extras off a record that has come to its end in a step, for the next
 // record there: they are warm, and those in its own place are not. When most records are
 // filtered, a few extras serve them all (BenchmarkExtras). It gives nil when there are none.

@@ -61,6 +61,62 @@ func TestRoomOfARecord(t *testing.T) {
 	is(shared.rec, `{"a":1,"b":"one","c":"two","d":"2nd attempt","e":6}`)
 }
 
+// A clone and its record are changed apart from each other, whichever is changed first.
+func TestClone(t *testing.T) {
+	is := func(r *Record, want, key string, headers int) {
+		t.Helper()
+		if got := r.AppendValue(nil); string(got) != want || string(r.Key()) != key || len(r.Headers()) != headers {
+			t.Errorf("%s with key %q and %d headers, want %s, %q, %d", got, r.Key(), len(r.Headers()), want, key, headers)
+		}
+		if k, v, h := r.Original(); string(k) != "k" || string(v) != `{"a":1,"b":2}` || len(h) != 1 {
+			t.Errorf("the original is %q, %s, %d headers", k, v, len(h))
+		}
+	}
+	for name, change := range map[string]func(r *Record){
+		"set":       func(r *Record) { _ = setIn(r, "c", "4", 1) },
+		"set again": func(r *Record) { _ = setIn(r, "b", "5", 1) },
+		"value":     func(r *Record) { r.SetValue([]byte(`{"a long name before it":1,"b":7}`)); _, _ = r.Field("b") },
+		"key":       func(r *Record) { r.SetKey([]byte("new")); r.SetHeaders(nil) },
+		"restored":  func(r *Record) { c := r.Clone(); _ = setIn(r, "c", "6", 1); *r = *c },
+	} {
+		for _, edited := range []bool{false, true} {
+			r := new(Record)
+			r.Init(Position{}, []byte("k"), []byte(`{"a":1,"b":2}`), []Header{{Name: "h"}}, 0)
+			want := `{"a":1,"b":2}`
+			if edited {
+				want = `{"a":1,"b":2,"c":3}`
+				_ = setIn(r, "c", "3", 1)
+			}
+			c := r.Clone()
+			change(r)
+			is(c, want, "k", 1)
+			changed, key, headers := string(r.AppendValue(nil)), string(r.Key()), len(r.Headers())
+			change(c)
+			is(r, changed, key, headers)
+			if is(c, changed, key, headers); t.Failed() {
+				t.Fatalf("%s, edited before: %v", name, edited)
+			}
+		}
+	}
+}
+
+// A part that is initialized again for the next one leaves those as they are that were
+// emitted before.
+func TestRoomOfAPartThatIsUsedAgain(t *testing.T) {
+	var c cutter
+	var part Record
+	for i := range 3 {
+		part.Init(Position{}, nil, []byte(`{}`), nil, 0)
+		_ = setIn(&part, "x", fmt.Sprint(i), 8)
+		c.emit(&part)
+	}
+	for i, it := range c.parts {
+		if got := it.rec.AppendValue(nil); string(got) != fmt.Sprintf(`{"x":%d}`, i) {
+			t.Errorf("part %d is %s", i, got)
+		}
+	}
+}
+
 // What a record's extras take is charged once, and again when they serve another.
 func TestExtrasAreCharged(t *testing.T) {
 	it := item{new(Record), new(track)}

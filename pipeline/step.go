@@ -110,11 +110,9 @@ func (c *cutter) emit(part *Record) {
 	if len(c.block) == cap(c.block) {
 		c.block, c.tracks = make([]Record, 0, many), make([]track, 0, many)
 	}
-	c.block, c.tracks = append(c.block, *part), append(c.tracks, track{})
+	c.block, c.tracks = append(c.block, Record{}), append(c.tracks, track{})
 	i := len(c.block) - 1
-	if c.block[i].live {
-		c.block[i].part()
-	}
+	part.copyTo(&c.block[i])
 	c.parts = append(c.parts, item{&c.block[i], &c.tracks[i]})
 }
 

@@ -264,6 +264,7 @@ func TestTransactionsAtTheEnd(t *testing.T) {
 				Sinks: []Output{{Name: "a", Sink: &through{led, "a", slow}, Timeout: 2 * time.Hour}},
 			})
 			time.Sleep(777 * time.Millisecond)
+			synctest.Wait() // no commit is on its way
 			switch how {
 			case "abort":
 				p.Abort()

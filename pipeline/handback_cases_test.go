@@ -35,6 +35,15 @@ var handings = map[string]handing{
 		},
 		lanes: 2, records: 2000, within: 3 * time.Second, // a window and what waits in front of it
 	},
+	"fast before slow, with several lanes that are held back": {
+		steps: func(c *calls) []Step {
+			return []Step{
+				{Waits: true, Workers: 20, Window: 50, Stage: c.ask(takes(time.Millisecond), nil)},
+				{Waits: true, Workers: 20, Window: 40, Stage: slowly(50 * time.Millisecond)},
+			}
+		},
+		lanes: 2, records: 2000, within: 1500 * time.Millisecond, // both windows and what waits of each lane
+	},
 	"order of keys": {
 		order: OrderKey, steps: func(c *calls) []Step { return []Step{{Waits: true, Workers: 7, Stage: c.ask(uneven, nil)}} },
 		lanes: 2, within: 100 * time.Millisecond,

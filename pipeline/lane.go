@@ -23,6 +23,7 @@ type Lane struct {
 	p      *Pipeline
 	member *member
 	holds  atomic.Int32 // places where too much of the lane waits
+	deep   atomic.Int32 // of these, waiting steps behind the first: it begins no more of the lane
 
 	ctx     context.Context // of writes: ends when the lane is given up
 	cancel  context.CancelFunc

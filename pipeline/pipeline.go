@@ -112,6 +112,8 @@ func New(o Options) (*Pipeline, error) {
 		p.steps = append(p.steps, newStep(p, conf, i, in, out))
 		if s, ok := p.steps[i].(*waitStep); ok && p.gate == nil {
 			p.gate = s
+		} else if ok {
+			s.win.gate = &p.gate.win
 		}
 		in = out
 	}

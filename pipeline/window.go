@@ -50,6 +50,7 @@ type waitLane struct {
 	running int
 	begun   uint64 // the highest place of a record that was called, or left without
 	back    bool   // the lane is held back because of this step
+	deep    bool   // so much of it waits that the first waiting step begins no more of it
 	gone    bool
 
 	calls  map[*call]struct{}
@@ -78,6 +79,7 @@ type window struct {
 	backlog int // most records that wait to be admitted
 	slots   int
 	several func() bool // more than one lane is open
+	gate    *window     // of the first step that waits; nil: this is it
 
 	mu       sync.Mutex
 	work     sync.Cond // workers wait for a call
@@ -156,6 +158,9 @@ func (w *window) add(c *chunk) {
 // restrain holds the lane back at its source while too much of it waits, or while it
 // has half of a window that others need too.
 func (w *window) restrain(wl *waitLane) {
+	if w.gate != nil {
+		w.dam(wl)
+	}
 	switch {
 	case wl.gone:
 	case !wl.back && (wl.waiting >= w.backlog/2 || len(w.lanes) > 1 && 2*wl.held >= w.size):
@@ -169,6 +174,27 @@ func (w *window) restrain(wl *waitLane) {
 		w.away -= wl.waiting
 		wl.lane.release()
 	}
+}
+
+// dam keeps the first waiting step from beginning more of a lane of which as much waits
+// here as holds back its source: what has begun cannot be handed back, and would have to be
+// finished at a stop (I7). The lock of this window is taken before that of the first.
+func (w *window) dam(wl *waitLane) {
+	deep := wl.waiting >= w.backlog/2
+	if deep == wl.deep {
+		return
+	}
+	if wl.deep = deep; deep {
+		wl.lane.deep.Add(1)
+		return
+	}
+	wl.lane.deep.Add(-1)
+	g := w.gate
+	g.mu.Lock()
+	if at := g.lanes[wl.lane]; at != nil {
+		g.wakeWorkers(at.waiting)
+	}
+	g.mu.Unlock()
 }
 
 // wakeWorkers wakes as many workers as there may be work for.
@@ -212,6 +238,9 @@ func (w *window) turn() *waitLane {
 			continue
 		}
 		w.turns.push(wl)
+		if wl.lane.deep.Load() > 0 && w.gate == nil {
+			continue
+		}
 		if wl.held >= 7*(w.size-w.held) && w.several() {
 			continue
 		}
@@ -230,7 +259,7 @@ func (w *window) greedy(wl *waitLane) bool {
 // others says whether another lane waits that has less than half.
 func (w *window) others(wl *waitLane) bool {
 	for _, o := range w.turns.rest() {
-		if o != wl && o.waiting > 0 && !o.gone && !w.greedy(o) {
+		if o != wl && o.waiting > 0 && !o.gone && !w.greedy(o) && (w.gate != nil || o.lane.deep.Load() == 0) {
 			return true
 		}
 	}

@@ -115,11 +115,11 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 	case Component:
 		return b.oneComponent(SourceSection, nil)
 	case Stage:
-		return b.items("stage", StageSection, reflect.ValueOf(defaultStage()))
+		return b.items("stage", StageSection, b.beside(defaultStage()))
 	case Sink:
-		return b.items("sink", SinkSection, reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput(nil)}))
+		return b.items("sink", SinkSection, b.beside(SinkSettings{OutputSettings: defaultOutput(nil)}))
 	case DeadLetter:
-		return b.oneComponent(SinkSection, b.structure(reflect.ValueOf(defaultOutput(nil)))["properties"].(object))
+		return b.oneComponent(SinkSection, b.beside(defaultOutput(nil)))
 	case Order:
 		return object{"oneOf": []any{
 			object{"enum": []string{"partition", "key", "none"}},
@@ -204,9 +204,19 @@ func bounded(o object, t tags, what string) object {
 }
 
 // items gives a reference to the schema of an item of stages or sinks.
-func (b *schemaBuilder) items(name string, s Section, common reflect.Value) object {
-	b.defs[name] = b.oneComponent(s, b.structure(common)["properties"].(object))
+func (b *schemaBuilder) items(name string, s Section, common object) object {
+	b.defs[name] = b.oneComponent(s, common)
 	return ref(name)
+}
+
+// beside gives the settings that may stand beside a component.
+func (b *schemaBuilder) beside(settings any) object {
+	return b.structure(reflect.ValueOf(settings))["properties"].(object)
+}
+
+// batchRecords gives the schema of the one setting whose default depends on the sink.
+func batchRecords(sink object) object {
+	return sink["batch"].(object)["properties"].(object)["records"].(object)
 }
 
 // oneComponent gives the schema of a mapping of common settings and one component.
@@ -214,6 +224,9 @@ func (b *schemaBuilder) oneComponent(s Section, common object) object {
 	props := object{}
 	for k, v := range common {
 		props[k] = v
+	}
+	if s == SinkSection {
+		delete(batchRecords(props), "default")
 	}
 	var choices []any
 	for i := range b.kinds {
@@ -231,6 +244,10 @@ func (b *schemaBuilder) oneComponent(s Section, common object) object {
 				never[w] = false
 			}
 			choice["properties"] = never
+		}
+		if s == SinkSection {
+			records := object{"default": defaultOutput(k).Batch.Records}
+			choice["properties"] = object{"batch": object{"properties": object{"records": records}}}
 		}
 		choices = append(choices, choice)
 	}

@@ -3,12 +3,14 @@ package config_test
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/tidwall/gjson"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstockio/penstock/pipeline/catalog"
@@ -174,6 +176,29 @@ func TestSchemaExplains(t *testing.T) {
 	for _, k := range catalog.Kinds() {
 		if doc.Defs[string(k.Section)+"."+k.Name].Description != k.Doc {
 			t.Errorf("%s %s has no description", k.Section, k.Name)
+		}
+	}
+}
+
+// The default of batch.records, which depends on the sink, is told with each kind, and no
+// other beside it.
+func TestSchemaTellsTheDefaultBatchOfEachSink(t *testing.T) {
+	text, err := config.Schema(catalog.Kinds())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const records = "properties.batch.properties.records.default"
+	for _, at := range []string{"$defs.sink", "properties.dead_letter"} {
+		sink := gjson.GetBytes(text, at)
+		if d := sink.Get(records); d.Exists() {
+			t.Errorf("%s: %s is said of every sink", at, d)
+		}
+		got := map[string]int64{}
+		for _, kind := range sink.Get("oneOf").Array() {
+			got[kind.Get("required.0").String()] = kind.Get(records).Int()
+		}
+		if want := map[string]int64{"kafka": 5000, "stdout": 1000, "file": 1000, "http": 1000}; !maps.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", at, got, want)
 		}
 	}
 }

@@ -70,12 +70,13 @@ type Mark struct {
 // 0: there are no more. It inits each place that it uses, which holds an earlier record.
 // The engine calls it when records are about to be worked on, the batches of a lane in
 // order, with places that were in use a moment ago, so that no more records exist than
-// are under way. It never calls it after the lane's end, nor from two goroutines at a
-// time, but Fill may run beside Read and beside Fill of another lane's batch. Until then
-// a batch waits with its lane, holds up no other, and is not in flight. What Fill makes
-// beside the places, as by decompression, it charges with Charge.Add. It does not
-// block. An error stops the pipeline like one of Read; the records that came with it
-// count. What a policy skips, Fill skips and reports.
+// are under way. Until then a batch waits with its lane, holds up no other, and is not in
+// flight. It never calls it after Free, nor from two goroutines at a time, but Fill may run
+// beside Read, beside Fill of another lane's batch, and, once, beside the lane's end or
+// just behind it: what it makes then is dropped. What Fill makes beside the places, as by
+// decompression, it charges with Charge.Add. It does not block. An error stops the
+// pipeline like one of Read; the records that came with it count. What a policy skips,
+// Fill skips and reports.
 //
 // Opaque says that the offsets of its records are not the lane's, as those of a recording
 // are not its lines: then the mark moves behind the batch as a whole. Else they ascend,

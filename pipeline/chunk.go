@@ -98,8 +98,9 @@ const (
 	// many at once, and the next needs as many soon (BenchmarkP1).
 	spareBlocks = 64
 	// dirtyBlocks may go on pointing to bytes that nobody has any more: they are about
-	// to be used again, and clearing them costs ten times what finishing their records
-	// does (BenchmarkP15). A write of 5,000 records leaves 80 of them at once. They are the last used, so that it is the same few sets that they
+	// to be used again, and clearing them costs more than finishing their records does. A
+	// write of 5,000 records leaves 80 at once; with 32 kept an outcome took five times as
+	// long (BenchmarkP15). They are the last used, so that it is the same few sets that they
 	// point to: one record of 200 bytes keeps a set of a MiB or more, which nobody counts.
 	dirtyBlocks = 128
 )

@@ -75,7 +75,7 @@ func (r *roll) block() *block {
 	r.mu.Unlock()
 	if b == nil {
 		r.charge(blockSize)
-		b = new(block)
+		b = &block{places: new(places)}
 	}
 	b.reset()
 	b.refs = 1
@@ -96,35 +96,41 @@ func pop(list *[]*block) *block {
 const (
 	// spareBlocks are kept beside as many as were in use lately: a write that ends frees
 	// many at once, and the next needs as many soon (BenchmarkP1).
-	spareBlocks = 64
+	spareBlocks = 32
 	// dirtyBlocks may go on pointing to bytes that nobody has any more: they are about
 	// to be used again, and clearing them costs more than finishing their records does. A
-	// write of 5,000 records leaves 80 at once; with 32 kept an outcome took five times as
+	// write of 5,000 records leaves 40 at once; with 16 kept an outcome took five times as
 	// long (BenchmarkP15). They are the last used, so that it is the same few sets that they
 	// point to: one record of 200 bytes keeps a set of a MiB or more, which nobody counts.
-	dirtyBlocks = 128
+	dirtyBlocks = 64
 )
 
-// put takes blocks back of which no piece has records any more.
-func (r *roll) put(blocks *few[*block]) {
-	for b := range blocks.all() {
+// put takes blocks back of which no piece has records any more: the one given, and those
+// that it names. Unless some may be heavy it does not look for those.
+func (r *roll) put(first *block, heavy bool) {
+	for b := first; heavy && b != nil; b = b.next {
 		if b.bytes > heavyBlock {
 			b.tidy()
 		}
 	}
 	gone := int64(0)
 	r.mu.Lock()
-	for b := range blocks.all() {
-		r.used--
+	over := r.used + len(r.clean) + len(r.dirty) - r.most - spareBlocks
+	dirty, n := r.dirty, 0
+	for b := first; b != nil; n++ {
+		next := b.next
+		b.next = nil
 		switch {
-		case r.used+len(r.clean)+len(r.dirty) >= r.most+spareBlocks:
+		case n < over:
 			gone += b.size()
 		case b.bytes > heavyBlock:
 			r.clean = append(r.clean, b)
 		default:
-			r.dirty = append(r.dirty, b)
+			dirty = append(dirty, b)
 		}
+		b = next
 	}
+	r.dirty, r.used = dirty, r.used-n
 	for len(r.dirty) > dirtyBlocks {
 		var old [64]*block
 		n := copy(old[:], r.dirty[:len(r.dirty)-dirtyBlocks])

@@ -323,8 +323,8 @@ func (w *cpuWorker) end() {
 	c.failed += w.failed
 	w.failed, w.c, w.out = 0, nil, nil
 	c.at(s.index, stateTurn)
-	c.lane.finish(w.dropped, filtered)
-	c.lane.finish(w.lost, w.fate)
+	c.lane.finishAt(w.dropped, filtered, now)
+	c.lane.finishAt(w.lost, w.fate, now)
 	clear(w.dropped)
 	clear(w.lost)
 	w.dropped, w.lost = w.dropped[:0], w.lost[:0]

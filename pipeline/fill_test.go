@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // What a batch gives before it fails is delivered and committed, nothing behind that is,
@@ -14,9 +15,9 @@ func TestABatchThatFails(t *testing.T) {
 	for name, fail := range map[string]func() (int, error){
 		"error":    func() (int, error) { return 0, errors.New("the batch is damaged") },
 		"panic":    func() (int, error) { panic("the batch is damaged") },
-		"too many": func() (int, error) { return 65, nil },
+		"too many": func() (int, error) { return blockRecords + 1, nil },
 	} {
-		for _, at := range []int{0, 1, 63, 64, 300} {
+		for _, at := range []int{0, 1, blockRecords - 1, blockRecords, 300} {
 			synctest.Test(t, func(t *testing.T) {
 				src := &memory{lanes: 1, records: 2000, batch: 500}
 				broken := false
@@ -58,6 +59,21 @@ func TestABatchThatFails(t *testing.T) {
 				balanced(t, p)
 			})
 		}
+	}
+}
+
+// A lane that ends just when the filler is done with a batch has nothing left that waits: the
+// room of the batch is another's by then.
+func TestAnEndBetweenTwoBatches(t *testing.T) {
+	l := testLane(t, OrderPartition)
+	if err := l.p.admit(&Batch{Lane: l, Fill: Records(nil), Next: 10}); err != nil {
+		t.Fatal(err)
+	}
+	l.enter()
+	l.filled(l.next(), time.Now())
+	l.give(true)
+	if in := l.next(); in != nil {
+		t.Errorf("the filler is given a batch that it has had: %+v", in)
 	}
 }
 

@@ -9,15 +9,16 @@ import "time"
 type intake struct {
 	batch  *Batch
 	charge *Charge
-	own    Charge // the room of charge, when it is owed
-	size   int64  // bytes that wait until it is filled
-	opens  int64  // bytes that filling it takes; the filler's, like
-	made   int64  // bytes of the records that have been made of it
-	pieces int    // with records on their way
-	open   bool   // there may be more records in it
-	opaque bool   // its records have offsets from elsewhere: the mark moves behind it as a whole
-	owed   bool   // it came without a charge: what its records weigh is charged as they are made
-	last   int64  // offset of the last record that was made of it
+	own    Charge  // the room of charge, when it is owed
+	size   int64   // bytes that wait until it is filled
+	opens  int64   // bytes that filling it takes; the filler's, like
+	made   int64   // bytes of the records that have been made of it
+	pieces int     // with records on their way
+	open   bool    // there may be more records in it
+	opaque bool    // its records have offsets from elsewhere: the mark moves behind it as a whole
+	owed   bool    // it came without a charge: what its records weigh is charged as they are made
+	next   *intake // another that is given back with it
+	last   int64   // offset of the last record that was made of it
 }
 
 // release gives back what a batch holds. Nobody has any of its records.
@@ -33,15 +34,17 @@ func (in *intake) release() {
 // giveBack gives back what batches hold of which all records are done, and keeps the intakes
 // for others.
 func (l *Lane) giveBack(c *closing) {
-	for in := range c.freed.all() {
+	for in := c.freed; in != nil; in = in.next {
 		in.release()
 	}
 	l.mu.Lock()
-	for in := range c.freed.all() {
+	for in := c.freed; in != nil; {
+		next := in.next
 		*in = intake{}
 		if len(l.intakes) < sparePieces {
 			l.intakes = append(l.intakes, in)
 		}
+		in = next
 	}
 	l.mu.Unlock()
 }
@@ -142,9 +145,7 @@ func (l *Lane) letGo() {
 	if b := l.block; b != nil {
 		l.block = nil
 		if b.refs--; b.refs == 0 {
-			var one few[*block]
-			one.add(b)
-			l.p.roll.put(&one)
+			l.p.roll.put(b, true)
 		}
 	}
 }
@@ -174,8 +175,14 @@ func (l *Lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 	if in.opaque {
 		pc.next, pc.first, pc.gaps = -1, -1, false
 	}
-	if len(pc.blocks) == 0 || pc.blocks[len(pc.blocks)-1] != b {
-		pc.blocks = append(pc.blocks, b)
+	if pc.end != b {
+		if pc.blocks == 0 {
+			pc.begin = b
+		} else {
+			pc.end.next = b
+		}
+		pc.end = b
+		pc.blocks++
 		b.refs++
 	}
 	if fresh {
@@ -227,14 +234,18 @@ func (l *Lane) filled(in *intake, now time.Time) {
 		l.push(pc)
 	}
 	if in.open = false; in.pieces == 0 {
-		c.freed.add(in)
+		c.free(in)
 	}
 	l.settle(&c)
 	l.p.budget.regrant() // fewer bytes of the lane wait
 }
 
-// takeOff ends the waiting of a batch. The lane's lock is held.
+// takeOff ends the waiting of a batch, which the filler has no longer: a lane that ends from
+// here on must not put it back, as it may be another's by then. The lane's lock is held.
 func (l *Lane) takeOff(in *intake) {
+	if l.filling == in {
+		l.filling = nil
+	}
 	if l.waiting.len() > 0 && l.waiting.peek() == in {
 		l.waiting.pop()
 		l.unfilled.Add(-in.size)

@@ -1,9 +1,6 @@
 package pipeline
 
-import (
-	"iter"
-	"time"
-)
+import "time"
 
 // A family is what one record of the source has become in splits. Guarded by the
 // lane.
@@ -35,9 +32,9 @@ func (o outcome) none() bool { return o == abandoned || o == returned }
 // what is to be done without the lane's lock.
 type closing struct {
 	now     time.Time
-	passed  few[*piece]  // whose records are done
-	freed   few[*intake] // of which the last piece is done
-	blocks  few[*block]  // that the pieces have left
+	freed   *intake // the last batch of which all records are done, and before it others
+	blocks  *block  // that no piece has any more, likewise
+	heavy   bool    // some of them are
 	letters []item
 	sources int64 // records of the source that are done
 	undone  []undoing
@@ -49,38 +46,11 @@ type closing struct {
 	used int
 }
 
-// few is a list that costs no allocation while it is short: what comes of a write is
-// noted in one (BenchmarkP1).
-type few[T any] struct {
-	first [24]T
-	n     int
-	more  []T
-}
-
-func (f *few[T]) add(v T) {
-	if f.n < len(f.first) {
-		f.first[f.n] = v
-		f.n++
-		return
-	}
-	f.more = append(f.more, v)
-}
-
-func (f *few[T]) len() int { return f.n + len(f.more) }
-
-func (f *few[T]) all() iter.Seq[T] {
-	return func(yield func(T) bool) {
-		for _, v := range f.first[:f.n] {
-			if !yield(v) {
-				return
-			}
-		}
-		for _, v := range f.more {
-			if !yield(v) {
-				return
-			}
-		}
-	}
+// free notes that a batch holds nothing that anybody needs. What comes of a write is linked
+// rather than listed: a list for as many as a large write leaves costs more to clear than
+// the outcomes of a small one (BenchmarkP15).
+func (c *closing) free(in *intake) {
+	in.next, c.freed = c.freed, in
 }
 
 // An ageRun is a number of records that were read at one time.
@@ -91,11 +61,19 @@ type ageRun struct {
 
 // finish gives records of the lane their outcome, or that of one of their sinks. The
 // engine does not touch them afterwards.
-func (l *Lane) finish(recs []item, o outcome) {
+func (l *Lane) finish(recs []item, o outcome) { l.finishAt(recs, o, time.Time{}) }
+
+// finishAt is finish for who knows since when they have it. To ask for the time costs a
+// quarter of the outcome of a whole batch (BenchmarkP15), and every call has just asked.
+func (l *Lane) finishAt(recs []item, o outcome, now time.Time) {
 	if len(recs) == 0 {
 		return
 	}
-	c := closing{now: time.Now()}
+	if now.IsZero() {
+		now = time.Now()
+	}
+	last := recs[len(recs)-1].piece
+	c := closing{now: now}
 	l.mu.Lock()
 	if l.p.undoes && (o.none() || l.frozen) { // an outcome that goes nowhere is none
 		for _, rec := range recs {
@@ -104,7 +82,7 @@ func (l *Lane) finish(recs []item, o outcome) {
 	}
 	for i := 0; i < len(recs); {
 		pc := recs[i].piece
-		if n := l.whole(recs[i:], pc); n > 0 && !o.none() { // one acknowledgement
+		if n := l.whole(recs[i:], pc, last); n > 0 && !o.none() { // one acknowledgement
 			l.count(o, int64(n), pc.read, &c)
 			l.passed(pc, recs[i:i+n], o, &c)
 			i += n
@@ -135,9 +113,15 @@ func (t *track) shared() bool {
 // whole says how many of the records at the head are all that is left of a piece,
 // when that can be told without looking at each: with one sink, and the order of the
 // lane, they stand together. What is abandoned comes in any order.
-func (l *Lane) whole(recs []item, pc *piece) int {
+func (l *Lane) whole(recs []item, pc, last *piece) int {
 	n := pc.left
-	if pc.shared || !l.p.simple || n > len(recs) || recs[n-1].piece != pc {
+	if pc.shared || !l.p.simple || n > len(recs) {
+		return 0
+	}
+	if n < len(recs) {
+		last = recs[n-1].piece
+	}
+	if last != pc {
 		return 0
 	}
 	return n
@@ -193,10 +177,10 @@ func (l *Lane) passed(pc *piece, recs []item, o outcome, c *closing) {
 	if pc.left -= len(recs); pc.left > 0 {
 		return
 	}
-	c.passed.add(pc)
 	in := pc.from
+	l.retire(pc, c)
 	if in.pieces--; in.pieces == 0 && !in.open {
-		c.freed.add(in)
+		c.free(in)
 	}
 }
 

@@ -205,11 +205,11 @@ func (s *waitStep) book(c *call, j judgement, t tally, now time.Time, wait time.
 	l := wl.lane
 	switch {
 	case j.verdict == drop:
-		l.finish([]item{rec}, filtered)
+		l.finishAt([]item{rec}, filtered, now)
 	case j.verdict == lost, gone && parts == nil:
-		l.finish([]item{rec}, abandoned)
+		l.finishAt([]item{rec}, abandoned, now)
 	case gone:
-		l.finish(parts, abandoned)
+		l.finishAt(parts, abandoned, now)
 	}
 }
 

@@ -23,6 +23,7 @@ type writer struct {
 	cancel context.CancelFunc
 	made   time.Time // when ctx was
 	call   bool      // a Write is under way
+	ended  time.Time // when the last one did
 	room   []item    // for the next batch
 	counts []int     // for its tries
 	ok     []item
@@ -160,6 +161,7 @@ func (w *writer) end(err error) {
 		w.hangUp()
 	}
 	now := time.Now()
+	w.ended = now
 	q.mu.Lock()
 	took := now.Sub(q.started)
 	q.call = false
@@ -294,14 +296,14 @@ func (w *writer) stored(recs []item) {
 	n := int64(len(recs))
 	s.meter.count(tally{out: n}, n)
 	if s.letters {
-		q.l.finish(recs, rejected)
+		q.l.finishAt(recs, rejected, w.ended)
 	} else {
 		bytes := int64(0)
 		for _, r := range recs {
 			bytes += int64(r.rec.sent() + len(r.rec.key))
 		}
 		s.p.bytesOut.Add(bytes)
-		q.l.finish(recs, delivered)
+		q.l.finishAt(recs, delivered, w.ended)
 	}
 }
 

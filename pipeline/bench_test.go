@@ -27,7 +27,7 @@ type slabs struct {
 	rest    [][]Record                           // that Fill has to give
 	free    chan int
 	left    int
-	lane    *Lane
+	lane    *lane
 	next    int64
 }
 
@@ -58,8 +58,8 @@ func recordsOf(size int, f func(i int, r *Record)) []Record {
 	return recs
 }
 
-func (s *slabs) Open(ctx context.Context, e Engine) (err error) {
-	s.lane, _, err = e.Lane(ctx, "t/0", 0)
+func (s *slabs) Open(ctx context.Context, e Feed) (err error) {
+	s.lane, _, err = e.(engine).p.lane(ctx, "t/0", 0)
 	return err
 }
 
@@ -381,7 +381,7 @@ func BenchmarkP15(b *testing.B) {
 
 // A trackedLane is a lane with records to be admitted again and again.
 type trackedLane struct {
-	lane        *Lane
+	lane        *lane
 	recs        []Record
 	items, list []item // made of them, and in the order of their outcomes
 	next        int64
@@ -390,7 +390,7 @@ type trackedLane struct {
 func tracked(b *testing.B, n int, order Order) *trackedLane {
 	p := mustNew(b, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Order: order})
 	p.budget.join(&p.member)
-	l, _, err := engine{p}.Lane(context.Background(), "t/0", 0)
+	l, _, err := p.lane(context.Background(), "t/0", 0)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -39,21 +39,21 @@ const (
 // extras the block has come to hold.
 func (b *block) fill(n int, bytes int64) (grown int64) {
 	for i := b.used; i < b.used+n; i++ {
-		if b.recs[i].beside != nil {
+		if records.HasExtras(&b.recs[i]) {
 			b.had++
 		}
 	}
 	b.used += n
 	b.bytes += bytes
 	if b.had > b.extras {
-		grown = int64(b.had-b.extras) * besideSize
+		grown = int64(b.had-b.extras) * records.ExtrasSize
 		b.extras = b.had
 	}
 	return grown
 }
 
 // size is what the block takes.
-func (b *block) size() int64 { return blockSize + int64(b.extras)*besideSize }
+func (b *block) size() int64 { return blockSize + int64(b.extras)*records.ExtrasSize }
 
 // reset has the places given out from the first one again. What they hold is overwritten.
 func (b *block) reset() { b.next, b.used, b.bytes, b.had = nil, 0, 0, 0 }
@@ -61,7 +61,7 @@ func (b *block) reset() { b.next, b.used, b.bytes, b.had = nil, 0, 0, 0 }
 // tidy lets go of what the records point to, of which nobody has any.
 func (b *block) tidy() {
 	for i := range b.recs {
-		b.recs[i].clear()
+		records.Clear(&b.recs[i])
 	}
 	clear(b.tracks[:])
 }

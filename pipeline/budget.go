@@ -31,7 +31,7 @@ type member struct {
 }
 
 type waiter struct {
-	lane  *Lane
+	lane  *lane
 	bytes int64
 	ready chan struct{}
 }
@@ -115,7 +115,7 @@ func (b *Budget) left(m *member, whole, used int64, has func(*member) int64) int
 // gives how many it got: one at least for a lane that has none, so that none stands still
 // for another (I4). Records of a small budget come in small numbers, so that all lanes
 // have some. What is taken is given back by finished.
-func (b *Budget) admit(l *Lane, n int, bytes int64) int {
+func (b *Budget) admit(l *lane, n int, bytes int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m := l.member
@@ -139,7 +139,7 @@ func (b *Budget) admit(l *Lane, n int, bytes int64) int {
 }
 
 // spare says whether so many bytes can be made for a lane.
-func (b *Budget) spare(l *Lane, bytes int64) bool {
+func (b *Budget) spare(l *lane, bytes int64) bool {
 	if bytes == 0 {
 		return true
 	}
@@ -149,7 +149,7 @@ func (b *Budget) spare(l *Lane, bytes int64) bool {
 }
 
 // finished gives back the places of records that have their outcome.
-func (b *Budget) finished(l *Lane, n int64) {
+func (b *Budget) finished(l *lane, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(l, -n)
@@ -161,7 +161,7 @@ func (b *Budget) finished(l *Lane, n int64) {
 }
 
 // count books records of a lane.
-func (b *Budget) count(l *Lane, n int64) {
+func (b *Budget) count(l *lane, n int64) {
 	l.records += n
 	if m := l.member; !m.gone {
 		m.records += n
@@ -180,7 +180,7 @@ func (b *Budget) feed() {
 }
 
 // room gives the bytes that a lane may take now.
-func (b *Budget) room(l *Lane) int64 {
+func (b *Budget) room(l *lane) int64 {
 	free := b.free(l.member)
 	if l.charges == 0 {
 		return max(free, min(1<<20, b.maxBytes/16), 1)
@@ -202,7 +202,7 @@ func (b *Budget) ahead(m *member) int64 {
 	return max(min(readAhead, b.maxBytes/int64(4*max(m.lanes, 1))), 1)
 }
 
-func (b *Budget) othersWait(l *Lane) bool {
+func (b *Budget) othersWait(l *lane) bool {
 	for _, w := range b.waiters {
 		if w.lane != l && w.lane.holds.Load() == 0 {
 			return true
@@ -213,7 +213,7 @@ func (b *Budget) othersWait(l *Lane) bool {
 
 var errLaneEnded = errors.New("taking bytes: the lane has ended")
 
-func (b *Budget) take(ctx context.Context, l *Lane, bytes int64) (*Charge, error) {
+func (b *Budget) take(ctx context.Context, l *lane, bytes int64) (*charge, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -226,7 +226,7 @@ func (b *Budget) take(ctx context.Context, l *Lane, bytes int64) (*Charge, error
 	if l.charges == 0 || len(b.waiters) == 0 && b.room(l) >= bytes {
 		b.charge(l, bytes)
 		b.mu.Unlock()
-		return &Charge{lane: l, bytes: bytes}, nil
+		return &charge{lane: l, bytes: bytes}, nil
 	}
 	w := &waiter{lane: l, bytes: bytes, ready: make(chan struct{})}
 	b.waiters = append(b.waiters, w)
@@ -236,7 +236,7 @@ func (b *Budget) take(ctx context.Context, l *Lane, bytes int64) (*Charge, error
 	var err error
 	select {
 	case <-w.ready:
-		return &Charge{lane: l, bytes: bytes}, nil
+		return &charge{lane: l, bytes: bytes}, nil
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-l.closing:
@@ -255,26 +255,26 @@ func (b *Budget) take(ctx context.Context, l *Lane, bytes int64) (*Charge, error
 	return nil, err
 }
 
-func (b *Budget) charge(l *Lane, bytes int64) {
+func (b *Budget) charge(l *lane, bytes int64) {
 	l.charges++
 	b.add(l, bytes)
 }
 
-func (b *Budget) uncharge(l *Lane, bytes int64) {
+func (b *Budget) uncharge(l *lane, bytes int64) {
 	l.charges--
 	b.add(l, -bytes)
 	b.grant()
 }
 
 // open makes a charge of no bytes, for a batch that came without one.
-func (b *Budget) open(l *Lane, c *Charge) {
+func (b *Budget) open(l *lane, c *charge) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.charge(l, 0)
-	*c = Charge{lane: l}
+	*c = charge{lane: l}
 }
 
-func (b *Budget) add(l *Lane, bytes int64) {
+func (b *Budget) add(l *lane, bytes int64) {
 	l.bytes += bytes
 	if m := l.member; !m.gone {
 		m.bytes += bytes

@@ -9,13 +9,13 @@ import (
 )
 
 // fits makes a pipeline that takes part in a budget, without running it.
-func sharer(t *testing.T, b *Budget, lanes int) []*Lane {
+func sharer(t *testing.T, b *Budget, lanes int) []*lane {
 	t.Helper()
 	p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Budget: b})
 	b.join(&p.member)
-	var out []*Lane
+	var out []*lane
 	for range lanes {
-		l, _, err := engine{p}.Lane(t.Context(), "t/0", 0)
+		l, _, err := p.lane(t.Context(), "t/0", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -25,14 +25,14 @@ func sharer(t *testing.T, b *Budget, lanes int) []*Lane {
 }
 
 // try takes bytes if that is possible at once.
-func try(t *testing.T, l *Lane, bytes int64) *Charge {
+func try(t *testing.T, l *lane, bytes int64) *charge {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	c, err := l.Take(ctx, bytes)
 	if err != nil {
 		return nil
 	}
-	return c
+	return c.(*charge)
 }
 
 // What is in flight stays within the budget, but for one charge of an empty lane (I4).
@@ -140,7 +140,7 @@ func TestTakeWaits(t *testing.T) {
 		done := make(chan string)
 		for _, w := range []struct {
 			name  string
-			lane  *Lane
+			lane  *lane
 			bytes int64
 		}{{"large", l[0], 500}, {"small", l[1], 10}} {
 			go func() {
@@ -318,7 +318,7 @@ func TestChargesAreSplit(t *testing.T) {
 		whole := try(t, l, 600)
 		part := whole.Split(200)
 		use(0, 600)
-		part.grow(50)
+		part.Add(50)
 		part.Add(100)
 		part.Add(-40)
 		use(0, 710)

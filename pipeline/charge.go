@@ -1,16 +1,13 @@
 package pipeline
 
-// A Charge is a number of bytes taken from the budget for a lane. It belongs to the
-// source until the batch that holds it is returned by Read, then to the engine.
-type Charge struct {
-	lane     *Lane
+// A charge is what the engine has of a [Charge].
+type charge struct {
+	lane     *lane
 	bytes    int64 // guarded by the budget, like the rest
 	released bool
 }
 
-// Resize makes the charge n bytes, without waiting: what is given back can be taken
-// at once, growth beyond the budget is allowed and slows the sources down.
-func (c *Charge) Resize(n int64) {
+func (c *charge) Resize(n int64) {
 	b := c.lane.p.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -19,27 +16,21 @@ func (c *Charge) Resize(n int64) {
 	}
 }
 
-// Add makes the charge n bytes more, or fewer, in the same way. It is for what comes on
-// top of bytes that others count in the same charge, which Resize would overwrite.
-func (c *Charge) Add(n int64) { c.grow(n) }
+func (c *charge) Add(n int64) { c.grow(n) }
 
-// Split moves n bytes into a charge of their own, of the same lane, without waiting. One
-// that has been released gives one that has.
-func (c *Charge) Split(n int64) *Charge {
+func (c *charge) Split(n int64) Charge {
 	b := c.lane.p.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if c.released {
-		return &Charge{lane: c.lane, released: true}
+		return &charge{lane: c.lane, released: true}
 	}
 	c.bytes -= n
 	c.lane.charges++
-	return &Charge{lane: c.lane, bytes: n}
+	return &charge{lane: c.lane, bytes: n}
 }
 
-// Release gives everything back. It is for a charge that no batch took. A second
-// call does nothing.
-func (c *Charge) Release() {
+func (c *charge) Release() {
 	b := c.lane.p.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -52,7 +43,7 @@ func (c *Charge) Release() {
 }
 
 // size is how many bytes the charge holds.
-func (c *Charge) size() int64 {
+func (c *charge) size() int64 {
 	b := c.lane.p.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -60,7 +51,7 @@ func (c *Charge) size() int64 {
 }
 
 // grow adds bytes, which may be negative, without waiting.
-func (c *Charge) grow(bytes int64) {
+func (c *charge) grow(bytes int64) {
 	b := c.lane.p.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -69,7 +60,7 @@ func (c *Charge) grow(bytes int64) {
 	}
 }
 
-func (c *Charge) change(b *Budget, bytes int64) {
+func (c *charge) change(b *Budget, bytes int64) {
 	c.bytes += bytes
 	b.add(c.lane, bytes)
 	if bytes < 0 || c.released { // also of a charge that held nothing any more

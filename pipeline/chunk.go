@@ -17,7 +17,7 @@ const (
 // A chunk is a run of records of one lane on its way between two steps. Whoever
 // received it from a channel owns it (I2).
 type chunk struct {
-	lane   *Lane
+	lane   *lane
 	failed int          // of its records travel on as rejected
 	seq    uint64       // its turn in the channel that it was sent to
 	taken  atomic.Int64 // when a worker took it, in nanoseconds since the start
@@ -176,7 +176,7 @@ func (r *roll) tidy() {
 }
 
 // make gives an empty chunk of a lane.
-func (r *roll) make(l *Lane) *chunk {
+func (r *roll) make(l *lane) *chunk {
 	r.mu.Lock()
 	var c *chunk
 	if n := len(r.free); n > 0 {

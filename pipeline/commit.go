@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -74,7 +75,7 @@ func (p *Pipeline) commitLoop() {
 
 // unsaved gives the lane's mark when it has moved since the last commit. A lane that
 // is fenced has none (I8).
-func (l *Lane) unsaved() (Mark, bool) {
+func (l *lane) unsaved() (Mark, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	next, ok := l.unsavedMark()
@@ -82,7 +83,7 @@ func (l *Lane) unsaved() (Mark, bool) {
 }
 
 // unsavedMark does the same with the lane's lock held.
-func (l *Lane) unsavedMark() (next int64, ok bool) {
+func (l *lane) unsavedMark() (next int64, ok bool) {
 	next = l.mark
 	if l.ring.len() > 0 {
 		if within, ok := l.ring.peek().prefix(); ok {
@@ -92,7 +93,7 @@ func (l *Lane) unsavedMark() (next int64, ok bool) {
 	return next, next > l.committed && !l.fenced
 }
 
-func (l *Lane) saved(next int64, now time.Time) {
+func (l *lane) saved(next int64, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.committed = max(l.committed, next)
@@ -117,7 +118,7 @@ func (p *Pipeline) dirty() bool {
 // when ctx ends: a call that does not return is left to itself, keeps the turn, and
 // what it answers late still counts. That is within I8: the marks were earned before
 // their lane's end, and the source refuses those of a lane that it has lost.
-func (p *Pipeline) commit(ctx context.Context, lanes []*Lane, all bool) error {
+func (p *Pipeline) commit(ctx context.Context, lanes []*lane, all bool) error {
 	if p.txn != nil {
 		return p.txn.flush(ctx, lanes)
 	}
@@ -149,13 +150,10 @@ func (p *Pipeline) commit(ctx context.Context, lanes []*Lane, all bool) error {
 	done := make(chan error, 1)
 	p.calls.Add(1)
 	go func() {
-		err := guarded(func() error { return p.opts.Source.Commit(late, marks) })
+		err := guarded(func() error { return p.opts.Source.Commit(late, slices.Clone(marks)) })
 		if err == nil {
 			c.fails.Store(0)
-			now := time.Now()
-			for _, m := range marks {
-				m.Lane.saved(m.Next, now)
-			}
+			saved(marks)
 		}
 		cancel()
 		p.calls.Add(-1)
@@ -209,8 +207,16 @@ func (c *commits) rest() {
 	}
 }
 
+// saved notes that marks, which unsaved has given, are committed.
+func saved(marks []Mark) {
+	now := time.Now()
+	for _, m := range marks {
+		m.Lane.(*lane).saved(m.Next, now)
+	}
+}
+
 // unsaved gives the marks of lanes that have moved since their last commit.
-func unsaved(lanes []*Lane) []Mark {
+func unsaved(lanes []*lane) []Mark {
 	var marks []Mark
 	for _, l := range lanes {
 		if m, ok := l.unsaved(); ok {
@@ -223,7 +229,7 @@ func unsaved(lanes []*Lane) []Mark {
 // commitLast has the last marks of lanes committed, as often as it takes until ctx ends.
 // Lanes that end together share a call; when one of its marks is refused, each tries
 // alone.
-func (p *Pipeline) commitLast(ctx context.Context, lanes ...*Lane) error {
+func (p *Pipeline) commitLast(ctx context.Context, lanes ...*lane) error {
 	for {
 		err := p.commit(ctx, lanes, true)
 		var late *lateError

@@ -15,7 +15,7 @@ import (
 type Source interface {
 	// Open prepares the source. Lanes may be opened through e from here on, also
 	// from goroutines of the source's own.
-	Open(ctx context.Context, e Engine) error
+	Open(ctx context.Context, f Feed) error
 
 	// Read blocks until there is a batch. io.EOF ends a finite source, possibly
 	// together with the last batch. Read retries inside whatever may pass; any
@@ -36,23 +36,92 @@ type Source interface {
 	Close(ctx context.Context) error
 }
 
-// An Engine is what a source sees of the pipeline that it feeds. All methods may
-// be called from several goroutines.
-type Engine interface {
+// A Feed is what a source sees of the pipeline that it feeds. All methods may be called
+// from several goroutines.
+type Feed interface {
 	// Lane opens one run of records in order, named for people and logs:
 	// "flights/3". committed is where the source would start reading; from is where
 	// it must: the same, unless the pipeline's Transactor has stored another.
-	Lane(ctx context.Context, name string, committed int64) (l *Lane, from int64, err error)
+	Lane(ctx context.Context, name string, committed int64) (l Lane, from int64, err error)
 
 	// Room receives when the room of some lane has grown. It has capacity one: one
 	// receiver, which looks at all its lanes after each receive.
 	Room() <-chan struct{}
 }
 
+// A Lane is one run of records within which order holds: one partition during one
+// assignment, or one file. Its methods may be called from several goroutines. What a source
+// knows of a lane beside its name it keeps in a map of its own; lanes can be compared.
+type Lane interface {
+	// Name is what the lane was opened with.
+	Name() string
+
+	// Room is how many bytes the lane may take now. 0: leave it out of the next fetch;
+	// Feed.Room receives when it grows.
+	Room() int64
+
+	// Take waits until bytes may be read for the lane and charges them to the budget of
+	// the process. A lane with nothing in flight may always take one charge, however
+	// large. It fails when ctx or the lane ends.
+	Take(ctx context.Context, bytes int64) (Charge, error)
+
+	// Ended is closed when the lane is over: by End, or by the pipeline. Batches of it that
+	// are still handed over, or wait to be filled, are dropped unread, and freed. When it
+	// was the pipeline, open a new lane at the committed offset.
+	Ended() <-chan struct{}
+
+	// End gives the lane up, beside Read and Commit and for several lanes at once. From the
+	// call on no further batch of it is admitted, and what has not begun is handed back at
+	// once: what waits unread, and what is behind the last record of which a waiting step
+	// has begun a call, or that has left one without a call; but for a source that is a
+	// OneTimer. It waits for the outcomes of what is before that, has the last mark
+	// committed, and fences the lane (I8). When ctx ends first it fences at once, counts
+	// the rest as abandoned, cancels the lane's calls, retry timers and endless sink
+	// retries, and returns without waiting for them: nothing new is begun; a write on its
+	// way may still land, its result is ignored. With a ctx already ended (the partition is
+	// lost) it commits nothing. Draining a revoked partition is End with the drain budget.
+	// The error is that of the last commit.
+	End(ctx context.Context) (EndReport, error)
+
+	// Finish is End for a lane of which nothing can be read again, or not from where it
+	// was: all that was handed over is finished, unless ctx ends, End is called or the
+	// pipeline stops meanwhile. The report says what was not.
+	Finish(ctx context.Context) (EndReport, error)
+}
+
+// A Charge is a number of bytes taken from the budget for a lane. It belongs to the
+// source until the batch that holds it is returned by Read, then to the pipeline; Fill may
+// still change it. Its methods wait for nobody, and do nothing to one that is released.
+type Charge interface {
+	// Resize makes the charge n bytes: what is given back can be taken at once, growth
+	// beyond the budget is allowed and slows the sources down.
+	Resize(n int64)
+
+	// Add makes the charge n bytes more, or fewer, in the same way. It is for what comes on
+	// top of bytes that others count in the same charge, which Resize would overwrite.
+	Add(n int64)
+
+	// Split moves n bytes into a charge of their own, of the same lane. One that has been
+	// released gives one that has.
+	Split(n int64) Charge
+
+	// Release gives everything back. It is for a charge that no batch took.
+	Release()
+}
+
+// An EndReport says what became of the records in flight when End was called, the parts
+// counted that were made of them meanwhile: they were drained, abandoned, or returned,
+// which is handed back because nothing of them had begun. What was not drained is read
+// again. Unread are the batches that nobody had made records of, or not of all.
+type EndReport struct {
+	InFlight, Drained, Returned, Abandoned int
+	Unread                                 int
+}
+
 // A Mark says that every record of the lane before Next has an outcome: Kafka's
 // meaning of a committed offset.
 type Mark struct {
-	Lane *Lane
+	Lane Lane
 	Next int64
 }
 
@@ -86,10 +155,10 @@ type Mark struct {
 // outcome, or when the batch is given up unread: every byte that its records point to
 // may be used again. It must not block.
 type Batch struct {
-	Lane   *Lane
+	Lane   Lane
 	Fill   func(into []Record) (n int, err error)
 	Next   int64
-	Charge *Charge
+	Charge Charge
 	Size   int64
 	Opens  int64
 	Opaque bool

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
 
 // A cpuStep is a step that does not wait: its workers take whole chunks, and the
@@ -29,7 +31,7 @@ func (s *cpuStep) start() {
 	s.meter.began = time.Now()
 	s.meter.mu.Unlock()
 	for range s.conf.Workers {
-		w := &cpuWorker{s: s}
+		w := &cpuWorker{s: s, before: records.NewSavepoint()}
 		w.emit = w.cut.emit
 		s.workers = append(s.workers, w)
 	}
@@ -49,7 +51,7 @@ func (s *cpuStep) workerEnded() {
 	}
 }
 
-func (s *cpuStep) laneOver(*Lane) {}
+func (s *cpuStep) laneOver(*lane) {}
 func (s *cpuStep) stopEarly()     { s.queue.wake() }
 
 // A cpuWorker works on one chunk at a time. The cursor i outlives a panic.
@@ -67,11 +69,11 @@ type cpuWorker struct {
 	t             tally
 	grown         int64
 	grownBy       *intake
-	before        savepoint
+	before        inside.Savepoint[Record]
 	cut           cutter
 	mask          int // how often the cursor is shown
 	emit          func(*Record)
-	left          []*extras // of filtered records, for the next that need some
+	left          []inside.Extras // of filtered records, for the next that need some
 
 	since time.Time
 }
@@ -133,8 +135,8 @@ func (w *cpuWorker) run() {
 			w.slowly(ctx, it)
 			continue
 		}
-		if n := len(w.left); n > 0 && it.rec.beside == nil {
-			it.rec.lend(w.left[n-1])
+		if n := len(w.left); n > 0 && !records.HasExtras(it.rec) {
+			records.Lend(it.rec, w.left[n-1])
 			w.left = w.left[:n-1]
 		}
 		if err := s.conf.Stage.Process(ctx, it.rec); err == Filtered {
@@ -144,7 +146,7 @@ func (w *cpuWorker) run() {
 			w.take(it, err)
 			continue
 		}
-		if it.rec.touched {
+		if records.Touched(it.rec) {
 			w.grow(it, it.regrow())
 		}
 		if w.moved {
@@ -161,7 +163,7 @@ func (w *cpuWorker) slowly(ctx context.Context, it item) {
 		return
 	}
 	if s.conf.OnError == OnErrorPass {
-		w.before.save(it.rec)
+		w.before.Save(it.rec)
 	}
 	if s.undoer != nil {
 		it.enter(s.stepCore)
@@ -211,7 +213,7 @@ func (w *cpuWorker) take(it item, err error) {
 		}
 		if j.restore {
 			w.c.mu.Lock() // somebody may be looking at its position
-			w.before.restore(it.rec)
+			w.before.Restore(it.rec)
 			w.c.mu.Unlock()
 		}
 	}
@@ -228,7 +230,7 @@ func (w *cpuWorker) filter(it item) {
 	w.t.filtered++
 	w.dropped = append(w.dropped, it)
 	if len(w.left) < maxLeft {
-		if x := it.rec.leave(); x != nil {
+		if x := records.Leave(it.rec); x != nil {
 			w.left = append(w.left, x)
 		}
 	}

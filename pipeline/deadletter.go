@@ -76,4 +76,4 @@ func clip(s string, n int) string {
 }
 
 // post sends a dead letter on its way, in the order of its lane.
-func (p *Pipeline) post(l *Lane, d item) { p.dead.enqueue(l, []item{d}) }
+func (p *Pipeline) post(l *lane, d item) { p.dead.enqueue(l, []item{d}) }

@@ -32,8 +32,8 @@ type memory struct {
 	from    map[string]int64 // what was committed before
 
 	mu      sync.Mutex
-	engine  Engine
-	open    []*Lane
+	engine  Feed
+	open    []*lane
 	next    []int
 	turn    int
 	marks   map[string]int64
@@ -43,7 +43,7 @@ type memory struct {
 	given   int
 }
 
-func (m *memory) Open(ctx context.Context, e Engine) error {
+func (m *memory) Open(ctx context.Context, e Feed) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.marks = map[string]int64{}
@@ -52,11 +52,10 @@ func (m *memory) Open(ctx context.Context, e Engine) error {
 	m.engine = e
 	for i := range m.lanes {
 		name := "t/" + strconv.Itoa(i)
-		l, from, err := e.Lane(ctx, name, m.from[name])
+		l, from, err := e.(engine).p.lane(ctx, name, m.from[name])
 		if err != nil {
 			return err
 		}
-		l.Tag = i
 		m.next[i] = int(from)
 		m.open = append(m.open, l)
 	}
@@ -95,7 +94,7 @@ func (m *memory) one(ctx context.Context) (*Batch, error) {
 	if over(l) || n <= 0 || m.charge && l.Room() == 0 {
 		return nil, nil
 	}
-	var c *Charge
+	var c Charge
 	if m.charge {
 		var err error
 		if c, err = l.Take(ctx, int64(n)*100); errors.Is(err, errLaneEnded) {
@@ -109,7 +108,7 @@ func (m *memory) one(ctx context.Context) (*Batch, error) {
 	return b, nil
 }
 
-func over(l *Lane) bool {
+func over(l *lane) bool {
 	select {
 	case <-l.Ended():
 		return true
@@ -137,7 +136,7 @@ func or0(v, otherwise int) int {
 	return v
 }
 
-func (m *memory) make(i int, l *Lane, n int) *Batch {
+func (m *memory) make(i int, l *lane, n int) *Batch {
 	recs := make([]Record, n)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -191,7 +190,7 @@ func (m *memory) Close(context.Context) error {
 	return nil
 }
 
-func (m *memory) lane(i int) *Lane {
+func (m *memory) lane(i int) *lane {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.open[i]

@@ -18,14 +18,14 @@ type filler struct {
 	wake chan struct{} // capacity 1: something has changed for a lane that was passed over
 
 	mu     sync.Mutex
-	lanes  fifo[*Lane] // with batches that wait
+	lanes  fifo[*lane] // with batches that wait
 	closed bool        // no batch will come
 
 	ready  []*chunk // made, and not sent yet
 	hashed int      // records of the first of them that have their key's hash
 
 	// The fill at work.
-	lane   *Lane
+	lane   *lane
 	in     *intake
 	inFill bool
 	ended  bool // a batch has ended without a record
@@ -49,7 +49,7 @@ func (f *filler) poke() {
 }
 
 // add notes that batches wait with a lane.
-func (f *filler) add(l *Lane) {
+func (f *filler) add(l *lane) {
 	f.mu.Lock()
 	f.queue(l)
 	f.mu.Unlock()
@@ -57,7 +57,7 @@ func (f *filler) add(l *Lane) {
 }
 
 // queue puts a lane behind the others, once. The lock is held.
-func (f *filler) queue(l *Lane) {
+func (f *filler) queue(l *lane) {
 	if !l.queued {
 		l.queued = true
 		f.lanes.push(l)
@@ -150,7 +150,7 @@ func (f *filler) trouble(err *PanicError) {
 
 // take makes the next chunk of a lane, of one batch or of several, if the lane may have
 // one.
-func (f *filler) take(l *Lane) {
+func (f *filler) take(l *lane) {
 	l.enter()
 	f.lane, f.in, f.now, f.ended = l, l.next(), time.Now(), false
 	f.work()
@@ -263,7 +263,7 @@ func (f *filler) fits(recs []Record) (n int, weight int64) {
 		had = len(f.c.recs)
 	}
 	for n < len(recs) && had+n < chunkRecords {
-		w := recs[n].size()
+		w := int64(recs[n].Size())
 		if had+n > 0 && f.weight+weight+w > chunkBytes {
 			break
 		}

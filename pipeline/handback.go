@@ -9,7 +9,7 @@ import "time"
 // that step in the order of their lane; all that is before it is finished.
 
 // cutOff hands back what has been made records of a lane and has not begun.
-func (p *Pipeline) cutOff(l *Lane) {
+func (p *Pipeline) cutOff(l *lane) {
 	if p.gate != nil {
 		p.gate.handBack(l)
 	}
@@ -17,7 +17,7 @@ func (p *Pipeline) cutOff(l *Lane) {
 
 // handBack cuts a lane, once, and hands back what the step has of it behind the cut. What
 // is still on its way to the step is handed back when it comes.
-func (s *waitStep) handBack(l *Lane) {
+func (s *waitStep) handBack(l *lane) {
 	w := &s.win
 	w.mu.Lock()
 	wl, from := w.lanes[l], uint64(1)

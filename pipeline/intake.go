@@ -8,8 +8,8 @@ import "time"
 // An intake is one batch as the source handed it over. Guarded by the lane.
 type intake struct {
 	batch  *Batch
-	charge *Charge
-	own    Charge  // the room of charge, when it is owed
+	charge *charge
+	own    charge  // the room of charge, when it is owed
 	size   int64   // bytes that wait until it is filled
 	opens  int64   // bytes that filling it takes; the filler's, like
 	made   int64   // bytes of the records that have been made of it
@@ -33,7 +33,7 @@ func (in *intake) release() {
 
 // giveBack gives back what batches hold of which all records are done, and keeps the intakes
 // for others.
-func (l *Lane) giveBack(c *closing) {
+func (l *lane) giveBack(c *closing) {
 	for in := c.freed; in != nil; in = in.next {
 		in.release()
 	}
@@ -50,7 +50,7 @@ func (l *Lane) giveBack(c *closing) {
 }
 
 // intake gives an empty intake. The lane's lock is held.
-func (l *Lane) intake() *intake {
+func (l *lane) intake() *intake {
 	if n := len(l.intakes); n > 0 {
 		in := l.intakes[n-1]
 		l.intakes = l.intakes[:n-1]
@@ -60,7 +60,7 @@ func (l *Lane) intake() *intake {
 }
 
 // enqueue lets a batch wait. It fails when the lane takes no more.
-func (l *Lane) enqueue(in *intake) bool {
+func (l *lane) enqueue(in *intake) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ending {
@@ -74,7 +74,7 @@ func (l *Lane) enqueue(in *intake) bool {
 }
 
 // enter says that the filler is at the lane, which has its block then.
-func (l *Lane) enter() {
+func (l *lane) enter() {
 	l.mu.Lock()
 	l.busy = true
 	l.mu.Unlock()
@@ -82,7 +82,7 @@ func (l *Lane) enter() {
 
 // next gives the first batch that waits and holds it: a lane that ends meanwhile leaves
 // it to the filler. It gives nil when none waits.
-func (l *Lane) next() *intake {
+func (l *lane) next() *intake {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.filling = nil
@@ -93,7 +93,7 @@ func (l *Lane) next() *intake {
 }
 
 // leave says that the filler has left the lane.
-func (l *Lane) leave() {
+func (l *lane) leave() {
 	l.mu.Lock()
 	l.filling, l.busy = nil, false
 	over := l.shut
@@ -104,14 +104,14 @@ func (l *Lane) leave() {
 }
 
 // more says whether batches wait.
-func (l *Lane) more() bool {
+func (l *lane) more() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.waiting.len() > 0
 }
 
 // wish is how many records are worth making at once.
-func (l *Lane) wish() int {
+func (l *lane) wish() int {
 	n := chunkRecords
 	if l.each > 0 {
 		n = min(n, chunkBytes/l.each)
@@ -121,7 +121,7 @@ func (l *Lane) wish() int {
 
 // places gives the block to fill next. With nothing of the lane under way it is used
 // from its beginning again: at low load the same places serve all records.
-func (l *Lane) places() *block {
+func (l *lane) places() *block {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.block
@@ -141,7 +141,7 @@ func (l *Lane) places() *block {
 
 // letGo gives the lane's block to the pieces that have records in it. The lane's lock is
 // held.
-func (l *Lane) letGo() {
+func (l *lane) letGo() {
 	if b := l.block; b != nil {
 		l.block = nil
 		if b.refs--; b.refs == 0 {
@@ -151,7 +151,7 @@ func (l *Lane) letGo() {
 }
 
 // newPiece gives an empty piece for records of a batch.
-func (l *Lane) newPiece(in *intake, now time.Time) *piece {
+func (l *lane) newPiece(in *intake, now time.Time) *piece {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.piece(in, now)
@@ -160,7 +160,7 @@ func (l *Lane) newPiece(in *intake, now time.Time) *piece {
 // admit makes records of a block, which are the next of their batch, records of the lane
 // and of a piece, fresh or made for those before them. It fails when the lane takes no
 // more: then they are nobody's.
-func (l *Lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
+func (l *lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in := pc.from
@@ -217,14 +217,14 @@ func (pc *piece) put(offset int64) {
 }
 
 // push puts a piece into the ring of marks. The lane's lock is held.
-func (l *Lane) push(pc *piece) {
+func (l *lane) push(pc *piece) {
 	pc.seq, pc.inRing = l.seq, true
 	l.seq++
 	l.ring.push(pc)
 }
 
 // filled ends a batch of which all records have been made: the mark may pass it.
-func (l *Lane) filled(in *intake, now time.Time) {
+func (l *lane) filled(in *intake, now time.Time) {
 	c := closing{now: now}
 	l.mu.Lock()
 	l.takeOff(in)
@@ -242,7 +242,7 @@ func (l *Lane) filled(in *intake, now time.Time) {
 
 // takeOff ends the waiting of a batch, which the filler has no longer: a lane that ends from
 // here on must not put it back, as it may be another's by then. The lane's lock is held.
-func (l *Lane) takeOff(in *intake) {
+func (l *lane) takeOff(in *intake) {
 	if l.filling == in {
 		l.filling = nil
 	}
@@ -253,7 +253,7 @@ func (l *Lane) takeOff(in *intake) {
 }
 
 // drop ends a batch that the filler has, though not all of it has been read.
-func (l *Lane) drop(in *intake) {
+func (l *lane) drop(in *intake) {
 	l.mu.Lock()
 	l.takeOff(in)
 	free := in.open && in.pieces == 0
@@ -265,7 +265,7 @@ func (l *Lane) drop(in *intake) {
 }
 
 // unread gives back what waits, but for the batch that the filler has.
-func (l *Lane) unread() {
+func (l *lane) unread() {
 	var free []*intake
 	l.mu.Lock()
 	for _, in := range l.waiting.rest() {

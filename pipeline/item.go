@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"math"
-	"slices"
 	"time"
 	"unsafe"
 )
+
+// records is what this package sees of a record beside its methods.
+var records = &forEngine
 
 // An item is a record on its way through the engine, and beside it what the engine knows
 // of it. Steps that all records pass look at the record alone: its track is another
@@ -56,18 +58,9 @@ const placeSize = int64(unsafe.Sizeof(Record{}) + unsafe.Sizeof(track{}) + 3*uns
 // measure notes how large a record is before the first step. A record is at least what
 // its value takes when written.
 func (it item) measure() int64 {
-	n := it.rec.size()
+	n := int64(it.rec.Size())
 	it.weight, it.grown = int32(min(n, math.MaxInt32)), 0
 	return n
-}
-
-// size is that of key, value and headers, edits not applied.
-func (r *Record) size() int64 {
-	n := len(r.key) + len(r.value)
-	for i := range r.headers {
-		n += len(r.headers[i].Name) + len(r.headers[i].Value)
-	}
-	return int64(n)
 }
 
 // written is about what the record takes where it is written: its bytes, and what stands
@@ -76,88 +69,14 @@ func (it item) written() int64 { return int64(it.weight) + 26 }
 
 // regrow notes what a step has added to a record and gives the difference to charge.
 func (it item) regrow() int64 {
-	rec := it.rec
-	if !rec.touched {
+	if !records.Touched(it.rec) {
 		return 0
 	}
-	rec.touched = false
-	d := int32(min(rec.added(), math.MaxInt32/2)) - it.grown
+	added, growth, owed := records.Grown(it.rec)
+	d := int32(min(added, math.MaxInt32/2)) - it.grown
 	it.grown += d
-	it.weight = int32(min(rec.size()+int64(growth(rec.edits())), math.MaxInt32))
-	return int64(d) + rec.owes()
-}
-
-// owes gives the memory of the record's extras that has not been charged, which it counts
-// as charged then. It is no part of the record's weight, as it is not written.
-func (r *Record) owes() (n int64) {
-	if r.live {
-		x := r.own()
-		n, x.owed = x.owed, 0
-	}
-	return n
-}
-
-// added is what the record holds beside what came, in bytes: what it was given stays in
-// memory beside what it was given in its place.
-func (r *Record) added() int64 {
-	if !r.live {
-		return 0
-	}
-	x := r.own()
-	n := growth(x.edits)
-	if x.hasValue {
-		n += len(r.value)
-	}
-	if x.hasKey {
-		n += len(r.key)
-	}
-	if x.hasHeaders {
-		for i := range r.headers {
-			n += len(r.headers[i].Value)
-		}
-	}
-	return int64(n)
-}
-
-// savepoint is a record as it was before an attempt.
-type savepoint struct {
-	rec    Record
-	beside extras
-	edits  []edit
-	heads  []Header
-}
-
-// save remembers r so that restore can undo what an attempt did to it.
-func (s *savepoint) save(r *Record) {
-	s.rec = *r
-	if r.live {
-		s.beside = *r.own()
-		s.edits = append(s.edits[:0], s.beside.edits...)
-	}
-	s.heads = append(s.heads[:0], r.headers...)
-}
-
-// forget lets go of the record's bytes and keeps the room for others.
-func (s *savepoint) forget() {
-	clear(s.edits)
-	clear(s.heads)
-	*s = savepoint{edits: s.edits[:0], heads: s.heads[:0]}
-}
-
-// restore makes r what it was when save was called. The engine's state stays.
-func (s *savepoint) restore(r *Record) {
-	x := r.beside
-	*r = s.rec
-	r.beside, r.touched = x, true
-	if r.live {
-		own := r.own()
-		owed := own.owed
-		*own = s.beside
-		own.owed, own.edits = owed, slices.Clone(s.edits)
-	}
-	if len(s.heads) > 0 {
-		r.headers = slices.Clone(s.heads)
-	}
+	it.weight = int32(min(int64(it.rec.Size())+growth, math.MaxInt32))
+	return int64(d) + owed
 }
 
 // share gives a copy that another sink may read at the same time.

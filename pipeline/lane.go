@@ -12,13 +12,10 @@ import (
 	"time"
 )
 
-// A Lane is one run of records within which order holds, opened by the source
-// through [Engine]. Its methods may be called from several goroutines.
-type Lane struct {
+// A lane is what the engine has of a [Lane]: its marks, its room, and what of it is under
+// way.
+type lane struct {
 	name string
-	// Tag is the source's own: set before the first batch, never touched by the
-	// engine.
-	Tag any
 
 	p      *Pipeline
 	member *member
@@ -69,12 +66,9 @@ type Lane struct {
 	wroteIn   uint64        // the transaction in which it was; likewise
 }
 
-// Name is what the lane was opened with.
-func (l *Lane) Name() string { return l.name }
+func (l *lane) Name() string { return l.name }
 
-// Room is how many bytes the lane may take now. Zero: leave it out of the next
-// fetch; Engine.Room receives when it grows.
-func (l *Lane) Room() int64 {
+func (l *lane) Room() int64 {
 	select {
 	case <-l.closing:
 		return 0
@@ -86,59 +80,34 @@ func (l *Lane) Room() int64 {
 	return b.room(l)
 }
 
-// Take waits until bytes may be read for the lane and charges them to the process's
-// budget. A lane with nothing in flight may always take one charge, however large.
-// It fails when ctx or the lane ends.
-func (l *Lane) Take(ctx context.Context, bytes int64) (*Charge, error) {
-	return l.p.budget.take(ctx, l, bytes)
+func (l *lane) Take(ctx context.Context, bytes int64) (Charge, error) {
+	c, err := l.p.budget.take(ctx, l, bytes)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // hold keeps the source from reading more of the lane until release is called as
 // often.
-func (l *Lane) hold() { l.holds.Add(1) }
+func (l *lane) hold() { l.holds.Add(1) }
 
-func (l *Lane) release() {
+func (l *lane) release() {
 	if l.holds.Add(-1) == 0 {
 		l.p.budget.regrant()
 		l.p.fill.poke()
 	}
 }
 
-// Ended is closed when the lane is over: by End, or by the engine. Batches of it
-// that are still handed over, or wait to be filled, are dropped unread, and freed. When it was the
-// engine, open a new lane at the committed offset.
-func (l *Lane) Ended() <-chan struct{} { return l.ended }
+func (l *lane) Ended() <-chan struct{} { return l.ended }
 
-// An EndReport says what became of the records in flight when End was called, the parts
-// counted that were made of them meanwhile: they were drained, abandoned, or returned,
-// which is handed back because nothing of them had begun. What was not drained is read
-// again. Unread are the batches that nobody had made records of, or not of all.
-type EndReport struct {
-	InFlight, Drained, Returned, Abandoned int
-	Unread                                 int
-}
-
-// End gives the lane up, beside Read and Commit and for several lanes at once. From
-// the call on no further batch of it is admitted, and what has not begun is handed back
-// at once: what waits unread, and what is behind the last record of which a waiting step
-// has begun a call, or that has left one without a call; but for a source that is a
-// [OneTimer]. It waits for the outcomes of what is before that, has
-// the last mark committed, and fences the lane (I8). When ctx ends first it fences
-// at once, counts the rest as abandoned, cancels the lane's calls, retry timers and
-// endless sink retries, and returns without waiting for them: nothing new is begun;
-// a write on its way may still land, its result is ignored. With a ctx already
-// ended (the partition is lost) it commits nothing. Draining a revoked partition is
-// End with the drain budget. The error is that of the last commit.
-func (l *Lane) End(ctx context.Context) (EndReport, error) {
+func (l *lane) End(ctx context.Context) (EndReport, error) {
 	return l.end(ctx, !l.p.readsOnce())
 }
 
-// Finish is End for a lane of which nothing can be read again, or not from where it was:
-// all that was handed over is finished, unless ctx ends, End is called or the pipeline
-// stops meanwhile. The report says what was not.
-func (l *Lane) Finish(ctx context.Context) (EndReport, error) { return l.end(ctx, false) }
+func (l *lane) Finish(ctx context.Context) (EndReport, error) { return l.end(ctx, false) }
 
-func (l *Lane) end(ctx context.Context, shut bool) (EndReport, error) {
+func (l *lane) end(ctx context.Context, shut bool) (EndReport, error) {
 	l.mu.Lock()
 	if l.fenced {
 		l.mu.Unlock()
@@ -185,7 +154,7 @@ func (l *Lane) end(ctx context.Context, shut bool) (EndReport, error) {
 
 // close admits no further batch; with shut no further record of those that wait either.
 // The lane's lock is held.
-func (l *Lane) close(shut bool) {
+func (l *lane) close(shut bool) {
 	if !l.ending {
 		l.ending = true
 		close(l.closing)
@@ -195,13 +164,13 @@ func (l *Lane) close(shut bool) {
 
 // isIdle says whether nothing is in flight, and nothing will be once the lane is closed.
 // The lane's lock is held.
-func (l *Lane) isIdle() bool {
+func (l *lane) isIdle() bool {
 	return l.inFlight == 0 && (l.shut || l.waiting.len() == 0)
 }
 
 // whenIdle gives a channel that is closed when nothing is in flight. The lane's lock
 // is held.
-func (l *Lane) whenIdle() <-chan struct{} {
+func (l *lane) whenIdle() <-chan struct{} {
 	if l.idle == nil {
 		l.idle = make(chan struct{})
 		if l.isIdle() {
@@ -212,7 +181,7 @@ func (l *Lane) whenIdle() <-chan struct{} {
 }
 
 // tellIdle tells whoever waits for it that nothing is in flight. The lane's lock is held.
-func (l *Lane) tellIdle() {
+func (l *lane) tellIdle() {
 	if l.idle == nil || !l.isIdle() {
 		return
 	}
@@ -225,7 +194,7 @@ func (l *Lane) tellIdle() {
 
 // give gives up what is in flight and says how many records that was: their outcomes
 // go nowhere from here on. With fence nothing is committed any more either (I8).
-func (l *Lane) give(fence bool) int64 {
+func (l *lane) give(fence bool) int64 {
 	l.mu.Lock()
 	l.close(true)
 	n := int64(0)
@@ -259,21 +228,28 @@ func (l *Lane) give(fence bool) int64 {
 }
 
 // isFrozen says whether the lane's records need no further work.
-func (l *Lane) isFrozen() bool {
+func (l *lane) isFrozen() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.frozen
 }
 
-// engine is what the source sees of a pipeline.
+// engine is what the source sees of a pipeline: its Feed.
 type engine struct{ p *Pipeline }
 
 func (e engine) Room() <-chan struct{} { return e.p.member.room }
 
 var errStopping = errors.New("opening a lane: the pipeline stops")
 
-func (e engine) Lane(ctx context.Context, name string, committed int64) (*Lane, int64, error) {
-	p := e.p
+func (e engine) Lane(ctx context.Context, name string, committed int64) (Lane, int64, error) {
+	l, from, err := e.p.lane(ctx, name, committed)
+	if err != nil {
+		return nil, 0, err
+	}
+	return l, from, nil
+}
+
+func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lane, int64, error) {
 	from := committed
 	if p.opts.Transactor != nil {
 		next, ok, err := p.opts.Transactor.Stored(ctx, name)
@@ -284,7 +260,7 @@ func (e engine) Lane(ctx context.Context, name string, committed int64) (*Lane, 
 			from = next
 		}
 	}
-	l := &Lane{
+	l := &lane{
 		name: name, p: p, member: &p.member,
 		closing: make(chan struct{}), ended: make(chan struct{}),
 		read: from, mark: from, committed: from,
@@ -304,7 +280,7 @@ func (e engine) Lane(ctx context.Context, name string, committed int64) (*Lane, 
 }
 
 // open gives the lanes that are not over.
-func (p *Pipeline) open() []*Lane {
+func (p *Pipeline) open() []*lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.lanes)
@@ -317,7 +293,7 @@ func (p *Pipeline) laneCount() int {
 }
 
 // forget drops what the pipeline keeps of a lane that is over.
-func (p *Pipeline) forget(l *Lane) {
+func (p *Pipeline) forget(l *lane) {
 	p.mu.Lock()
 	if i := slices.Index(p.lanes, l); i >= 0 {
 		p.lanes = slices.Delete(p.lanes, i, i+1)
@@ -336,7 +312,7 @@ func (p *Pipeline) forget(l *Lane) {
 }
 
 // coordinates are the topic and the partition in the lane's name.
-func (l *Lane) coordinates() (topic string, partition int64) {
+func (l *lane) coordinates() (topic string, partition int64) {
 	if i := strings.LastIndexByte(l.name, '/'); i >= 0 {
 		if n, err := strconv.ParseInt(l.name[i+1:], 10, 32); err == nil {
 			return l.name[:i], n

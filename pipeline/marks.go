@@ -22,7 +22,7 @@ type piece struct {
 	from       *intake
 	read       time.Time
 
-	lane *Lane
+	lane *lane
 	seq  uint64                    // counts the pieces of the lane
 	done [chunkRecords / 64]uint64 // which have another outcome, unless all have
 	size int
@@ -55,7 +55,7 @@ func (pc *piece) prefix() (next int64, ok bool) {
 }
 
 // settle moves the mark, gives up the lane's lock, and does what came of it.
-func (l *Lane) settle(c *closing) {
+func (l *lane) settle(c *closing) {
 	if c.ended > 0 {
 		l.p.meter.outcomes(c)
 	}
@@ -89,7 +89,7 @@ func (l *Lane) settle(c *closing) {
 }
 
 // advance moves the mark past what is done. The lane's lock is held.
-func (l *Lane) advance(c *closing) {
+func (l *lane) advance(c *closing) {
 	if l.frozen {
 		return
 	}
@@ -111,7 +111,7 @@ func (l *Lane) advance(c *closing) {
 }
 
 // piece gives an empty piece for records of a batch. The lane's lock is held.
-func (l *Lane) piece(in *intake, read time.Time) *piece {
+func (l *lane) piece(in *intake, read time.Time) *piece {
 	var pc *piece
 	if n := len(l.spare); n > 0 {
 		pc, l.spare = l.spare[n-1], l.spare[:n-1]
@@ -125,7 +125,7 @@ func (l *Lane) piece(in *intake, read time.Time) *piece {
 const sparePieces = 64
 
 // reuse takes a piece back that nothing refers to any more. The lane's lock is held.
-func (l *Lane) reuse(pc *piece) {
+func (l *lane) reuse(pc *piece) {
 	if len(l.spare) < sparePieces {
 		l.spare = append(l.spare, pc)
 	}
@@ -133,7 +133,7 @@ func (l *Lane) reuse(pc *piece) {
 
 // retire takes the blocks off a piece whose records are done, and keeps what is left of it
 // for others. Nobody has any of the records any more. The lane's lock is held.
-func (l *Lane) retire(pc *piece, c *closing) {
+func (l *lane) retire(pc *piece, c *closing) {
 	for b := pc.begin; pc.blocks > 0; pc.blocks-- {
 		next := b.next
 		if b.refs--; b.refs == 0 {

@@ -11,10 +11,10 @@ import (
 )
 
 // testLane gives a lane of a pipeline that does not run.
-func testLane(t testing.TB, order Order) *Lane {
+func testLane(t testing.TB, order Order) *lane {
 	p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Order: order})
 	p.budget.join(&p.member)
-	l, _, err := engine{p}.Lane(context.Background(), "t/0", 0)
+	l, _, err := p.lane(context.Background(), "t/0", 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -23,13 +23,13 @@ func testLane(t testing.TB, order Order) *Lane {
 
 // handOver makes records of the lane from a batch, as the filler does, without sending
 // them anywhere.
-func handOver(t testing.TB, l *Lane, b *Batch) []item {
+func handOver(t testing.TB, l *lane, b *Batch) []item {
 	t.Helper()
 	return appendItems(t, nil, l, b)
 }
 
 // appendItems does the same behind items.
-func appendItems(t testing.TB, items []item, l *Lane, b *Batch) []item {
+func appendItems(t testing.TB, items []item, l *lane, b *Batch) []item {
 	t.Helper()
 	b.Lane = l
 	if err := l.p.admit(b); err != nil {

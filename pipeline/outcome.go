@@ -61,11 +61,11 @@ type ageRun struct {
 
 // finish gives records of the lane their outcome, or that of one of their sinks. The
 // engine does not touch them afterwards.
-func (l *Lane) finish(recs []item, o outcome) { l.finishAt(recs, o, time.Time{}) }
+func (l *lane) finish(recs []item, o outcome) { l.finishAt(recs, o, time.Time{}) }
 
 // finishAt is finish for who knows since when they have it. To ask for the time costs a
 // quarter of the outcome of a whole batch (BenchmarkP15), and every call has just asked.
-func (l *Lane) finishAt(recs []item, o outcome, now time.Time) {
+func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	if len(recs) == 0 {
 		return
 	}
@@ -113,7 +113,7 @@ func (t *track) shared() bool {
 // whole says how many of the records at the head are all that is left of a piece,
 // when that can be told without looking at each: with one sink, and the order of the
 // lane, they stand together. What is abandoned comes in any order.
-func (l *Lane) whole(recs []item, pc, last *piece) int {
+func (l *lane) whole(recs []item, pc, last *piece) int {
 	n := pc.left
 	if pc.shared || !l.p.simple || n > len(recs) {
 		return 0
@@ -128,7 +128,7 @@ func (l *Lane) whole(recs []item, pc, last *piece) int {
 }
 
 // count books n outcomes of records read at one time.
-func (l *Lane) count(o outcome, n int64, read time.Time, c *closing) {
+func (l *lane) count(o outcome, n int64, read time.Time, c *closing) {
 	if l.frozen {
 		return
 	}
@@ -163,7 +163,7 @@ func (l *Lane) count(o outcome, n int64, read time.Time, c *closing) {
 }
 
 // passed takes records of a piece off their way.
-func (l *Lane) passed(pc *piece, recs []item, o outcome, c *closing) {
+func (l *lane) passed(pc *piece, recs []item, o outcome, c *closing) {
 	switch {
 	case o.none():
 		pc.intact = o == returned && (pc.intact || !pc.lost)
@@ -185,7 +185,7 @@ func (l *Lane) passed(pc *piece, recs []item, o outcome, c *closing) {
 }
 
 // finishOne does what finish does for a record that several sinks or parts share.
-func (l *Lane) finishOne(rec item, o outcome, c *closing) {
+func (l *lane) finishOne(rec item, o outcome, c *closing) {
 	r, f := rec, rec.family
 	if r.origin != nil {
 		r = *r.origin
@@ -227,7 +227,7 @@ func (l *Lane) finishOne(rec item, o outcome, c *closing) {
 }
 
 // familyDone ends a family when its last part has come to an end.
-func (l *Lane) familyDone(f *family, c *closing) {
+func (l *lane) familyDone(f *family, c *closing) {
 	switch {
 	case f.left > 0:
 	case f.failed == 0 || l.frozen:
@@ -248,7 +248,7 @@ func (l *Lane) familyDone(f *family, c *closing) {
 // reject begins the end of a record that failed for good in a step or in one of its
 // sinks: its dead letter is sent on its way, and the one who rejects it is done with
 // it.
-func (l *Lane) reject(rec item, why *failure) {
+func (l *lane) reject(rec item, why *failure) {
 	c := closing{now: time.Now()}
 	l.mu.Lock()
 	c.undo(rec)
@@ -277,7 +277,7 @@ func (l *Lane) reject(rec item, why *failure) {
 // adopt makes the parts of a split members of one family. parts of a part join the
 // family that it is of. It gives false when the record was split into nothing: then
 // it is still the caller's.
-func (l *Lane) adopt(r item, parts []item) bool {
+func (l *lane) adopt(r item, parts []item) bool {
 	if len(parts) == 0 {
 		return false
 	}

@@ -110,7 +110,7 @@ type brokenSource struct {
 	open bool
 }
 
-func (b *brokenSource) Open(ctx context.Context, e Engine) error {
+func (b *brokenSource) Open(ctx context.Context, e Feed) error {
 	if b.open {
 		return badly(b.how)
 	}

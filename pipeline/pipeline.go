@@ -39,7 +39,7 @@ type Pipeline struct {
 	meter   meter
 
 	mu    sync.Mutex
-	lanes []*Lane // that are not over
+	lanes []*lane // that are not over
 	over  bool    // no lane may be opened any more
 	state string
 	err   error // why the pipeline stops early, the first reason
@@ -74,7 +74,7 @@ var _ Runner = (*Pipeline)(nil)
 type stepper interface {
 	core() *stepCore
 	start()
-	laneOver(l *Lane)
+	laneOver(l *lane)
 	stopEarly()
 	snapshot(now time.Time) StepSnapshot
 	load(now time.Time) load

@@ -66,17 +66,32 @@ func (p *Pipeline) readFailed() bool {
 	return p.readErr != nil
 }
 
+// giveUp gives back what a batch holds that cannot be taken.
+func giveUp(b *Batch) {
+	if b.Charge != nil {
+		b.Charge.Release()
+	}
+	if b.Free != nil {
+		b.Free()
+	}
+}
+
 // admit lets a batch wait with its lane.
 func (p *Pipeline) admit(b *Batch) error {
-	l := b.Lane
-	if l == nil || l.p != p {
-		(&intake{batch: b, charge: b.Charge}).release()
+	l, ok := b.Lane.(*lane)
+	if !ok || l.p != p {
+		giveUp(b)
 		return errors.New("the batch is of no lane of this pipeline")
+	}
+	c, ok := b.Charge.(*charge)
+	if b.Charge != nil && (!ok || c.lane != l) {
+		giveUp(b)
+		return errors.New("the bytes of the batch were taken for no lane of this pipeline, or for another lane than its own")
 	}
 	l.mu.Lock()
 	in := l.intake()
 	l.mu.Unlock()
-	*in = intake{batch: b, charge: b.Charge, opens: b.Opens, open: true, opaque: b.Opaque}
+	*in = intake{batch: b, charge: c, opens: b.Opens, open: true, opaque: b.Opaque}
 	if in.charge == nil && b.Fill != nil {
 		p.budget.open(l, &in.own)
 		in.charge, in.owed = &in.own, true

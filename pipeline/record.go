@@ -134,6 +134,15 @@ func (r *Record) sent() int {
 	return len(r.value)
 }
 
+// Size is how many bytes key, value and headers take, edits not applied.
+func (r *Record) Size() int {
+	n := len(r.key) + len(r.value)
+	for i := range r.headers {
+		n += len(r.headers[i].Name) + len(r.headers[i].Value)
+	}
+	return n
+}
+
 // SetValue replaces the value and forgets all edits. It keeps b.
 func (r *Record) SetValue(b []byte) {
 	x := r.own()

@@ -46,10 +46,10 @@ func TestRoomOfARecord(t *testing.T) {
 	is(&r, `{"a":1,"b":"one","c":"two"}`)
 
 	var s savepoint
-	s.save(&r)
+	s.Save(&r)
 	_ = setIn(&r, "b", `"1st attempt"`, 16)
 	_ = setIn(&r, "d", `"more of it"`, 64)
-	s.restore(&r)
+	s.Restore(&r)
 	is(&r, `{"a":1,"b":"one","c":"two"}`)
 	_ = setIn(&r, "d", `"2nd attempt"`, 16)
 	is(&r, `{"a":1,"b":"one","c":"two","d":"2nd attempt"}`)

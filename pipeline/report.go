@@ -142,7 +142,7 @@ func (p *Pipeline) commitFailed(first Mark, err error, attempt int) {
 	if p.events == nil {
 		return
 	}
-	topic, partition := first.Lane.coordinates()
+	topic, partition := first.Lane.(*lane).coordinates()
 	p.events.Emit(event.CommitFailed{
 		Topic: topic, Partition: partition, Offset: first.Next, Generation: p.report().Generation,
 		ErrorType: errorType(err), ErrorMessage: clip(err.Error(), maxMessage), Attempt: int64(attempt),

@@ -17,9 +17,9 @@ import (
 func TestLanesEndWhileThePipelineStops(t *testing.T) {
 	for range 20 {
 		p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}})
-		var lanes []*Lane
+		var lanes []*lane
 		for range 200 {
-			l, _, err := engine{p}.Lane(t.Context(), "t/0", 0)
+			l, _, err := p.lane(t.Context(), "t/0", 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -21,7 +21,7 @@ type sink struct {
 	calls   atomic.Int32 // Writes outstanding
 
 	mu      sync.Mutex
-	queues  map[*Lane]*sinkQueue
+	queues  map[*lane]*sinkQueue
 	writing int       // Writes at work
 	since   time.Time // when writing or that changed last
 	busy    time.Duration
@@ -34,7 +34,7 @@ type sink struct {
 func newSink(p *Pipeline, conf Output) *sink {
 	return &sink{
 		p: p, conf: conf, crew: newCrew(), events: p.events.Step(conf.Name),
-		queues: map[*Lane]*sinkQueue{},
+		queues: map[*lane]*sinkQueue{},
 	}
 }
 
@@ -49,7 +49,7 @@ const (
 // something.
 type sinkQueue struct {
 	s *sink
-	l *Lane
+	l *lane
 
 	mu      sync.Mutex
 	queue   []item
@@ -78,7 +78,7 @@ type sinkQueue struct {
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
-func (s *sink) enqueue(l *Lane, recs []item) {
+func (s *sink) enqueue(l *lane, recs []item) {
 	s.meter.enter(int64(len(recs)))
 	s.mu.Lock()
 	q := s.queues[l]
@@ -196,7 +196,7 @@ func (q *sinkQueue) drop() []item {
 
 // laneOver forgets the queue of a lane that has ended. Its writer, if one is at
 // work, ends by itself; the sink hears of the end when no Write is under way.
-func (s *sink) laneOver(l *Lane) {
+func (s *sink) laneOver(l *lane) {
 	s.mu.Lock()
 	q := s.queues[l]
 	delete(s.queues, l)
@@ -259,7 +259,7 @@ func (s *sink) kick() {
 func (q *sinkQueue) start() { q.worker.start() }
 
 // abandon gives up records that the sink had taken in.
-func (s *sink) abandon(l *Lane, recs []item) {
+func (s *sink) abandon(l *lane, recs []item) {
 	if len(recs) > 0 {
 		n := int64(len(recs))
 		s.meter.count(tally{abandoned: n}, n)

@@ -73,7 +73,10 @@ func (sl *slot) attempt(now time.Time) error {
 		limit = t
 	}
 	if c.attempts == 1 && (s.conf.Retry.Attempts > 1 || s.conf.OnError == OnErrorPass) {
-		c.saved.save(c.rec.rec)
+		if c.saved == nil {
+			c.saved = records.NewSavepoint()
+		}
+		c.saved.Save(c.rec.rec)
 	}
 	sl.limit = limit.Sub(now)
 	if c.attempts == 1 && s.undoer != nil {
@@ -110,7 +113,7 @@ func (sl *slot) end(err error) {
 	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.calls.Err() != nil, &t)
 	switch {
 	case j.restore, j.verdict == again:
-		c.saved.restore(c.rec.rec)
+		c.saved.Restore(c.rec.rec)
 	case j.verdict == fail:
 		c.rec.fail = j.fail
 	}

@@ -13,7 +13,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 	}
 	p.mu.Lock()
 	s.State, s.Started, s.Err = p.state, p.began, p.ended
-	lanes := append([]*Lane(nil), p.lanes...)
+	lanes := append([]*lane(nil), p.lanes...)
 	p.mu.Unlock()
 	p.meter.mu.Lock()
 	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
@@ -52,7 +52,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 
 // ages gives how long the oldest record without an outcome, and the oldest that is
 // not committed, have been there.
-func (l *Lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
+func (l *lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.frozen {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"github.com/penstockio/penstock/pipeline/event"
@@ -112,7 +113,7 @@ func (c *cutter) emit(part *Record) {
 	}
 	c.block, c.tracks = append(c.block, Record{}), append(c.tracks, track{})
 	i := len(c.block) - 1
-	part.copyTo(&c.block[i])
+	records.CopyTo(part, &c.block[i])
 	c.parts = append(c.parts, item{&c.block[i], &c.tracks[i]})
 }
 
@@ -122,11 +123,13 @@ func (c *cutter) emit(part *Record) {
 func (c *cutter) family(it item) (weight int64, ok bool) {
 	for _, part := range c.parts {
 		part.rec.Position = it.rec.Position
-		part.rec.cameFrom(it.rec)
+		records.CameFrom(part.rec, it.rec)
 		*part.track = track{piece: it.piece, index: it.index, family: it.family, key: it.key, undo: it.undo}
 		weight += placeSize + part.measure()
-		part.grown = int32(part.rec.added()) - int32(growth(part.rec.edits())) // its own value, which is in the measure
-		weight += part.regrow()
+		added, growth, owed := records.Grown(part.rec)
+		part.grown = int32(added)
+		part.weight = int32(min(int64(part.rec.Size())+growth, math.MaxInt32))
+		weight += growth + owed // its own value is in the measure
 	}
 	return weight, it.piece.lane.adopt(it, c.parts)
 }

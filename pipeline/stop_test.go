@@ -163,7 +163,7 @@ func TestTheOrderOfClosing(t *testing.T) {
 
 type slowOpen struct{ memory }
 
-func (s *slowOpen) Open(ctx context.Context, _ Engine) error {
+func (s *slowOpen) Open(ctx context.Context, _ Feed) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
@@ -195,7 +195,7 @@ type deafOpen struct {
 	gate chan struct{}
 }
 
-func (d *deafOpen) Open(context.Context, Engine) error { <-d.gate; return nil }
+func (d *deafOpen) Open(context.Context, Feed) error { <-d.gate; return nil }
 
 // deafClose is a sink whose Close does not look at its ctx.
 type deafClose struct {
@@ -283,7 +283,7 @@ type failingOpen struct {
 	err error
 }
 
-func (f *failingOpen) Open(context.Context, Engine) error { return f.err }
+func (f *failingOpen) Open(context.Context, Feed) error { return f.err }
 
 func TestOptionsAreChecked(t *testing.T) {
 	idle := does(func(context.Context, *Record) error { return nil })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -123,7 +124,7 @@ func (t *transactions) resolved() {
 
 // spoil says that records of a lane are abandoned. If any of it was written in this
 // transaction, that cannot be committed. What it wrote in earlier ones is.
-func (t *transactions) spoil(l *Lane) {
+func (t *transactions) spoil(l *lane) {
 	if t == nil {
 		return
 	}
@@ -202,13 +203,10 @@ func (t *transactions) cycle() error {
 	if spoiled {
 		return t.undo(errSpoiled)
 	}
-	if err := t.call(func(ctx context.Context) error { return t.by.Commit(ctx, marks) }); err != nil {
+	if err := t.call(func(ctx context.Context) error { return t.by.Commit(ctx, slices.Clone(marks)) }); err != nil {
 		return t.undo(fmt.Errorf("committing a transaction: %w", err))
 	}
-	now := time.Now()
-	for _, m := range marks {
-		m.Lane.saved(m.Next, now)
-	}
+	saved(marks)
 	return nil
 }
 
@@ -319,7 +317,7 @@ func (t *transactions) undo(why error) error {
 }
 
 // flush ends the cycle early and waits until the marks of the lanes are committed.
-func (t *transactions) flush(ctx context.Context, lanes []*Lane) error {
+func (t *transactions) flush(ctx context.Context, lanes []*lane) error {
 	for {
 		// Asked for before the marks are looked at: a cycle that ends between the two has
 		// committed them, and nobody begins another one for whoever waits for the next.

@@ -15,10 +15,10 @@ func TestFlushBesideTheEndOfACycle(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for range 20 {
-		l := &Lane{p: p, mark: 1}
+		l := &lane{p: p, mark: 1}
 		flushed := make(chan error)
 		txn.mu.Lock()
-		go func() { flushed <- txn.flush(ctx, []*Lane{l}) }()
+		go func() { flushed <- txn.flush(ctx, []*lane{l}) }()
 		time.Sleep(time.Millisecond) // it comes to the lock meanwhile, or the round shows nothing
 		l.saved(1, time.Time{})
 		txn.turn(nil)

@@ -100,7 +100,7 @@ func (l *ledger) at(lane string) int64 {
 	return l.next[lane]
 }
 
-func (l *Lane) markNow() int64 {
+func (l *lane) markNow() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.mark
@@ -140,7 +140,7 @@ func (m *reopening) Read(ctx context.Context) (*Batch, error) {
 		l := m.open[i]
 		m.mu.Unlock()
 		if over(l) && ctx.Err() == nil {
-			fresh, from, err := m.engine.Lane(ctx, l.Name(), -1)
+			fresh, from, err := m.engine.(engine).p.lane(ctx, l.Name(), -1)
 			if err != nil {
 				return nil, err
 			}
@@ -166,7 +166,7 @@ func (m *reopening) Read(ctx context.Context) (*Batch, error) {
 	return nil, io.EOF
 }
 
-func (l *Lane) inFlightNow() int64 {
+func (l *lane) inFlightNow() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mark > l.committed {

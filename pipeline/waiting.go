@@ -191,7 +191,7 @@ func (s *waitStep) admitted(wl *waitLane, rec item) *call {
 }
 
 // laneOver gives up what the step has of a lane.
-func (s *waitStep) laneOver(l *Lane) {
+func (s *waitStep) laneOver(l *lane) {
 	w := &s.win
 	w.mu.Lock()
 	wl := w.lanes[l]
@@ -287,7 +287,7 @@ func (s *waitStep) stopEarly() {
 	w := &s.win
 	w.mu.Lock()
 	w.over = s.p.isGone()
-	lanes := make([]*Lane, 0, len(w.lanes))
+	lanes := make([]*lane, 0, len(w.lanes))
 	for l := range w.lanes {
 		lanes = append(lanes, l)
 	}
@@ -325,7 +325,7 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 	w := &s.win
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	one := func(l *Lane, at Position, state string, attempt int, pc *piece) {
+	one := func(l *lane, at Position, state string, attempt int, pc *piece) {
 		add(InFlight{
 			Position: at, Lane: l.name, Where: s.conf.Name, State: state, Attempt: attempt,
 			Age: now.Sub(pc.read),

@@ -3,6 +3,8 @@ package pipeline
 import (
 	"sync"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
 
 // A call is a record in the window of a waiting step: admitted, and not yet released.
@@ -19,8 +21,8 @@ type call struct {
 	deadline time.Time
 	err      error // of the attempt before
 	timer    *time.Timer
-	timed    bool // a timer has known it: it is not used again
-	saved    savepoint
+	timed    bool                     // a timer has known it: it is not used again
+	saved    inside.Savepoint[Record] // nil: never asked for
 
 	result verdict
 	parts  []item // what goes on in its place, when the step splits
@@ -42,7 +44,7 @@ var callStates = [...]string{"waiting for its turn", "queued", "running", "retry
 
 // A waitLane is what a waiting step has of one lane. Guarded by the window.
 type waitLane struct {
-	lane    *Lane
+	lane    *lane
 	pending fifo[*chunk] // not admitted
 	waiting int          // records in pending
 	queued  bool         // in the queue of lanes with pending records
@@ -86,7 +88,7 @@ type window struct {
 	space    sync.Cond // the receiver waits until less is pending
 	exit     sync.Cond // the sender waits for released records
 	idlers   int       // workers that wait
-	lanes    map[*Lane]*waitLane
+	lanes    map[*lane]*waitLane
 	turns    fifo[*waitLane] // with pending records, in turn
 	waiting  int             // records pending
 	away     int             // of these, of lanes that are held back
@@ -104,12 +106,12 @@ type window struct {
 
 func (w *window) init(size, backlog, slots int, order Order, serial Serial) {
 	w.size, w.backlog, w.slots, w.order, w.serial = size, backlog, slots, order, serial
-	w.lanes = map[*Lane]*waitLane{}
+	w.lanes = map[*lane]*waitLane{}
 	w.work.L, w.space.L, w.exit.L = &w.mu, &w.mu, &w.mu
 }
 
 // lane gives what the window has of a lane.
-func (w *window) lane(l *Lane) *waitLane {
+func (w *window) lane(l *lane) *waitLane {
 	wl := w.lanes[l]
 	if wl == nil {
 		wl = &waitLane{lane: l, calls: map[*call]struct{}{}}
@@ -340,7 +342,9 @@ func (w *window) recycle(c *call) {
 		return
 	}
 	saved := c.saved
-	saved.forget()
+	if saved != nil {
+		saved.Forget()
+	}
 	*c = call{saved: saved}
 	w.spare = append(w.spare, c)
 }

@@ -59,7 +59,7 @@ type windowModel struct {
 	rt       *rapid.T
 	w        window
 	slots    int
-	lanes    []*Lane
+	lanes    []*lane
 	next     []int64
 	running  []*call
 	waiting  []*call // for a retry

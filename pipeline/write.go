@@ -300,7 +300,7 @@ func (w *writer) stored(recs []item) {
 	} else {
 		bytes := int64(0)
 		for _, r := range recs {
-			bytes += int64(r.rec.sent() + len(r.rec.key))
+			bytes += int64(records.Sent(r.rec) + len(r.rec.Key()))
 		}
 		s.p.bytesOut.Add(bytes)
 		q.l.finishAt(recs, delivered, w.ended)

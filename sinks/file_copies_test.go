@@ -30,11 +30,11 @@ const (
 type orders struct {
 	lines  *bufio.Scanner
 	out    io.Writer
-	engine pipeline.Engine
-	lanes  map[int]*pipeline.Lane
+	engine pipeline.Feed
+	lanes  map[int]pipeline.Lane
 }
 
-func (o *orders) Open(_ context.Context, e pipeline.Engine) error { o.engine = e; return nil }
+func (o *orders) Open(_ context.Context, e pipeline.Feed) error { o.engine = e; return nil }
 
 func (o *orders) Read(ctx context.Context) (*pipeline.Batch, error) {
 	for o.lines.Scan() {
@@ -95,7 +95,7 @@ func runCopy(path string) error {
 		return err
 	}
 	p, err := pipeline.New(pipeline.Options{
-		Name: "p", Source: &orders{lines: bufio.NewScanner(os.Stdin), out: os.Stdout, lanes: map[int]*pipeline.Lane{}},
+		Name: "p", Source: &orders{lines: bufio.NewScanner(os.Stdin), out: os.Stdout, lanes: map[int]pipeline.Lane{}},
 		Sinks:       []pipeline.Output{{Name: "files", Sink: f, Retry: pipeline.Retry{Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond}}},
 		CommitEvery: 5 * time.Millisecond, Stalled: 20 * time.Millisecond,
 		Events: event.New(os.Stdout, event.Options{}),

@@ -19,14 +19,14 @@ import (
 // A fewRecords is a source of one lane, t/3, with the records of run, in batches of ten.
 type fewRecords struct {
 	n    int
-	lane *pipeline.Lane
+	lane pipeline.Lane
 	at   int
 
 	mu   sync.Mutex
 	mark int64
 }
 
-func (s *fewRecords) Open(ctx context.Context, e pipeline.Engine) (err error) {
+func (s *fewRecords) Open(ctx context.Context, e pipeline.Feed) (err error) {
 	s.lane, _, err = e.Lane(ctx, "t/3", 0)
 	return err
 }

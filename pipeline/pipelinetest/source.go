@@ -230,7 +230,7 @@ type watched struct {
 	last     chan struct{} // closed when the last batch has no more records
 	opened   int
 	records  int
-	lanes    map[*pipeline.Lane]int64 // by lane, where its next batch starts at the earliest
+	lanes    map[pipeline.Lane]int64 // by lane, where its next batch starts at the earliest
 	lost     map[string]bool
 	read     map[string][]string
 	next     map[string]int64
@@ -240,7 +240,7 @@ type watched struct {
 
 func newWatched(src pipeline.Source) *watched {
 	return &watched{
-		src: src, lanes: map[*pipeline.Lane]int64{}, lost: map[string]bool{},
+		src: src, lanes: map[pipeline.Lane]int64{}, lost: map[string]bool{},
 		read: map[string][]string{}, next: map[string]int64{}, marks: map[string]int64{},
 	}
 }
@@ -251,12 +251,12 @@ func (w *watched) wrong(format string, args ...any) {
 
 // watchedEngine sees the lanes that are opened.
 type watchedEngine struct {
-	pipeline.Engine
+	pipeline.Feed
 	w *watched
 }
 
-func (e watchedEngine) Lane(ctx context.Context, name string, committed int64) (*pipeline.Lane, int64, error) {
-	l, from, err := e.Engine.Lane(ctx, name, committed)
+func (e watchedEngine) Lane(ctx context.Context, name string, committed int64) (pipeline.Lane, int64, error) {
+	l, from, err := e.Feed.Lane(ctx, name, committed)
 	if err == nil {
 		e.w.mu.Lock()
 		e.w.opened++
@@ -266,7 +266,7 @@ func (e watchedEngine) Lane(ctx context.Context, name string, committed int64) (
 	return l, from, err
 }
 
-func (w *watched) Open(ctx context.Context, e pipeline.Engine) error {
+func (w *watched) Open(ctx context.Context, e pipeline.Feed) error {
 	return w.src.Open(ctx, watchedEngine{e, w})
 }
 

@@ -18,13 +18,13 @@ type numbers struct {
 	store *int64 // the committed offset, kept between sources
 	fault string
 
-	engine pipeline.Engine
+	engine pipeline.Feed
 	mu     sync.Mutex
-	lane   *pipeline.Lane
+	lane   pipeline.Lane
 	next   int64
 }
 
-func (s *numbers) Open(ctx context.Context, e pipeline.Engine) (err error) {
+func (s *numbers) Open(ctx context.Context, e pipeline.Feed) (err error) {
 	s.engine = e
 	s.lane, s.next, err = e.Lane(ctx, "numbers", s.committed())
 	return err

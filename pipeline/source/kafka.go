@@ -52,7 +52,7 @@ type Kafka struct {
 
 	client *kafka.Client
 	group  kafka.Group
-	engine pipeline.Engine
+	engine pipeline.Feed
 	stop   *kafkaStop // nil: reads without end
 
 	mu         sync.Mutex
@@ -63,6 +63,7 @@ type Kafka struct {
 	memberID   string
 	parts      map[kafka.TopicPartition]*kafkaPartition
 	loops      map[int32]*fetchLoop
+	lanes      map[pipeline.Lane]kafkaLane // that may still be committed
 	starts     map[string]*topicStart
 	epochs     map[kafka.TopicPartition]*epochs
 	asked      []*kafkaPartition // whose committed offset is to be asked for
@@ -98,7 +99,7 @@ func NewKafka(s KafkaSettings, o KafkaOptions) (*Kafka, error) {
 	k := &Kafka{
 		s: s, o: o, out: make(chan kafkaItem, kafkaQueue),
 		parts: map[kafka.TopicPartition]*kafkaPartition{}, loops: map[int32]*fetchLoop{},
-		starts: map[string]*topicStart{}, epochs: map[kafka.TopicPartition]*epochs{},
+		lanes: map[pipeline.Lane]kafkaLane{}, starts: map[string]*topicStart{}, epochs: map[kafka.TopicPartition]*epochs{},
 	}
 	var err error
 	if k.config, err = s.config(k.warnFiles); err != nil {
@@ -173,7 +174,7 @@ func (k *Kafka) Ping(ctx context.Context) error {
 }
 
 // Open implements pipeline.Source: it joins the group.
-func (k *Kafka) Open(ctx context.Context, e pipeline.Engine) error {
+func (k *Kafka) Open(ctx context.Context, e pipeline.Feed) error {
 	k.mu.Lock()
 	checked := k.checked
 	k.mu.Unlock()
@@ -281,15 +282,19 @@ func (k *Kafka) finish() { k.fail(io.EOF) }
 // somebody else are refused, and the lane ends; the others are stored.
 func (k *Kafka) Commit(ctx context.Context, marks []pipeline.Mark) error {
 	byTP := make(map[kafka.TopicPartition]kafka.Mark, len(marks))
-	lanes := make(map[kafka.TopicPartition]*pipeline.Lane, len(marks))
+	lanes := make(map[kafka.TopicPartition]pipeline.Lane, len(marks))
+	parts := make(map[kafka.TopicPartition]*kafkaPartition, len(marks))
 	for _, m := range marks {
-		lane := m.Lane.Tag.(*kafkaLane)
+		lane, ok := k.known(m.Lane)
+		if !ok {
+			continue // it has ended, and its partition has another
+		}
 		tp := lane.part.tp
 		if k.stop.isGone(tp.Topic) {
 			continue // the group can store nothing for it
 		}
 		if was, ok := byTP[tp]; !ok || was.Term <= lane.term { // else a lane that its partition has left
-			byTP[tp], lanes[tp] = kafka.Mark{Offset: m.Next, Term: lane.term}, m.Lane
+			byTP[tp], lanes[tp], parts[tp] = kafka.Mark{Offset: m.Next, Term: lane.term}, m.Lane, lane.part
 		}
 	}
 	err := k.group.Commit(ctx, byTP)
@@ -300,7 +305,7 @@ func (k *Kafka) Commit(ctx context.Context, marks []pipeline.Mark) error {
 		lane := lanes[tp]
 		switch {
 		case err == nil || failed != nil && failed.Partitions[tp] == nil:
-			p := lane.Tag.(*kafkaLane).part
+			p := parts[tp]
 			p.committed.Store(m.Offset)
 			p.committedAt.Store(now)
 		case failed != nil && errors.Is(failed.Partitions[tp], kafka.ErrFenced):

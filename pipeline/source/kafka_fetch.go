@@ -45,8 +45,8 @@ type fetchLoop struct {
 // A polled partition is one of the request under way.
 type polled struct {
 	part   *kafkaPartition
-	lane   *pipeline.Lane
-	charge *pipeline.Charge
+	lane   pipeline.Lane
+	charge pipeline.Charge
 	buf    []byte
 }
 
@@ -207,7 +207,7 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 }
 
 // ready says whether a partition can be polled here, and sees to it if not.
-func (l *fetchLoop) ready(p *kafkaPartition) (*pipeline.Lane, bool) {
+func (l *fetchLoop) ready(p *kafkaPartition) (pipeline.Lane, bool) {
 	k := l.k
 	p.mu.Lock()
 	lane, gone := p.lane, p.gone

@@ -40,13 +40,38 @@ type kafkaPartition struct {
 	mu   sync.Mutex
 	gone bool
 	term int // of the assignment, or from a gap in the log on
-	lane *pipeline.Lane
+	lane pipeline.Lane
 }
 
-// A kafkaLane is the tag of a lane.
+// A kafkaLane is what the source knows of a lane beside the lane itself.
 type kafkaLane struct {
 	part *kafkaPartition
 	term int // what the lane's commits are signed with (I8)
+}
+
+// remember notes what a new lane is of, and forgets the lanes that are over: no mark of
+// theirs comes any more. They cannot be forgotten with their partition, whose new lane may
+// open while the last commit of the old one is still to come.
+func (k *Kafka) remember(lane pipeline.Lane, p *kafkaPartition) {
+	term := p.termNow()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for l := range k.lanes {
+		select {
+		case <-l.Ended():
+			delete(k.lanes, l)
+		default:
+		}
+	}
+	k.lanes[lane] = kafkaLane{part: p, term: term}
+}
+
+// known gives what remember has noted.
+func (k *Kafka) known(lane pipeline.Lane) (kafkaLane, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	l, ok := k.lanes[lane]
+	return l, ok
 }
 
 func (p *kafkaPartition) isGone() bool {
@@ -69,14 +94,14 @@ func (p *kafkaPartition) termNow() int {
 }
 
 // current is the lane that is read into; nil: where to begin is not known yet.
-func (p *kafkaPartition) current() *pipeline.Lane {
+func (p *kafkaPartition) current() pipeline.Lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lane
 }
 
 // giveUp ends the reading and gives the lane, nil when there is none yet.
-func (p *kafkaPartition) giveUp() *pipeline.Lane {
+func (p *kafkaPartition) giveUp() pipeline.Lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.gone {

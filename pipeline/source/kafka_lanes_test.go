@@ -271,14 +271,14 @@ func TestKafkaCommitOfAnEarlierTermThatComesLate(t *testing.T) {
 
 // A failing engine does not open the lane of a partition that is taken away meanwhile.
 type failing struct {
-	pipeline.Engine
+	pipeline.Feed
 	k    *Kafka
 	name string
 }
 
-func (f failing) Lane(ctx context.Context, name string, committed int64) (*pipeline.Lane, int64, error) {
+func (f failing) Lane(ctx context.Context, name string, committed int64) (pipeline.Lane, int64, error) {
 	if name != f.name {
-		return f.Engine.Lane(ctx, name, committed)
+		return f.Feed.Lane(ctx, name, committed)
 	}
 	f.k.mu.Lock()
 	for tp, p := range f.k.parts {
@@ -296,7 +296,7 @@ type failingSource struct {
 	name string
 }
 
-func (f failingSource) Open(ctx context.Context, e pipeline.Engine) error {
+func (f failingSource) Open(ctx context.Context, e pipeline.Feed) error {
 	return f.Kafka.Open(ctx, failing{e, f.Kafka, f.name})
 }
 

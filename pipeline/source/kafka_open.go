@@ -184,7 +184,7 @@ func (k *Kafka) open(p *kafkaPartition, at int64) error {
 	if err != nil {
 		return fmt.Errorf("starting to read %v: %w", p.tp, err)
 	}
-	lane.Tag = &kafkaLane{part: p, term: p.termNow()}
+	k.remember(lane, p)
 	p.next, p.shown = from, false
 	stored := k.group.StoredLineage(p.tp, from)
 	if stored.Topic != (kafka.TopicID{}) && stored.Topic != p.id {

@@ -29,7 +29,7 @@ const (
 type fetched struct {
 	mem     *memory
 	buf     []byte
-	charge  *pipeline.Charge
+	charge  pipeline.Charge
 	parcels atomic.Int32 // that need buf
 }
 

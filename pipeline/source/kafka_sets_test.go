@@ -25,8 +25,8 @@ type bench struct {
 	k      *Kafka
 	l      *fetchLoop
 	p      *kafkaPartition
-	engine pipeline.Engine
-	lane   *pipeline.Lane
+	engine pipeline.Feed
+	lane   pipeline.Lane
 	budget *pipeline.Budget
 	log    *lines
 }
@@ -34,10 +34,10 @@ type bench struct {
 // An idle source hands over the engine and nothing else.
 type idle struct {
 	k      *Kafka
-	engine chan pipeline.Engine
+	engine chan pipeline.Feed
 }
 
-func (s *idle) Open(_ context.Context, e pipeline.Engine) error { s.engine <- e; return nil }
+func (s *idle) Open(_ context.Context, e pipeline.Feed) error { s.engine <- e; return nil }
 func (s *idle) Read(ctx context.Context) (*pipeline.Batch, error) {
 	<-ctx.Done()
 	return nil, ctx.Err()
@@ -61,7 +61,7 @@ func newBench(t testing.TB, change ...func(*KafkaSettings)) *bench {
 	k.out = make(chan kafkaItem, 10_000) // nobody reads meanwhile
 	b := &bench{t: t, k: k, log: &lines{}, budget: pipeline.NewBudget(0, 0)}
 	k.Attach(event.New(b.log, event.Options{}).Pipeline("p"))
-	src := &idle{k: k, engine: make(chan pipeline.Engine, 1)}
+	src := &idle{k: k, engine: make(chan pipeline.Feed, 1)}
 	p, err := pipeline.New(pipeline.Options{
 		Name: "p", Source: src, Budget: b.budget,
 		Sinks: []pipeline.Output{{Name: "memory", Kind: "memory", Sink: &pipelinetest.Memory{}}},
@@ -87,7 +87,7 @@ func newBench(t testing.TB, change ...func(*KafkaSettings)) *bench {
 }
 
 // partition makes a partition of flights that is read up to bound, and its lane.
-func (b *bench) partition(n int32, bound int64) (*kafkaPartition, *pipeline.Lane) {
+func (b *bench) partition(n int32, bound int64) (*kafkaPartition, pipeline.Lane) {
 	b.t.Helper()
 	p := b.k.newPartition(kafka.TopicPartition{Topic: "flights", Partition: n}, 1)
 	p.next = 0
@@ -100,7 +100,7 @@ func (b *bench) partition(n int32, bound int64) (*kafkaPartition, *pipeline.Lane
 }
 
 // take takes what was fetched for a partition, and gives what comes of it.
-func (b *bench) take(p *kafkaPartition, lane *pipeline.Lane, raw []byte, aborted ...kafka.AbortedTransaction) []kafkaItem {
+func (b *bench) take(p *kafkaPartition, lane pipeline.Lane, raw []byte, aborted ...kafka.AbortedTransaction) []kafkaItem {
 	b.t.Helper()
 	charge, err := lane.Take(b.t.Context(), int64(len(raw)))
 	if err != nil {

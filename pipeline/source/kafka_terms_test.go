@@ -23,11 +23,11 @@ func (g *termGroup) StoredLineage(kafka.TopicPartition, int64) kafka.Lineage {
 
 // A keeper is a pipeline's source that gives the engine away until it is told to end.
 type keeper struct {
-	engine chan pipeline.Engine
+	engine chan pipeline.Feed
 	end    chan struct{}
 }
 
-func (s *keeper) Open(_ context.Context, e pipeline.Engine) error { s.engine <- e; return nil }
+func (s *keeper) Open(_ context.Context, e pipeline.Feed) error { s.engine <- e; return nil }
 func (s *keeper) Read(ctx context.Context) (*pipeline.Batch, error) {
 	select {
 	case <-s.end:
@@ -49,7 +49,7 @@ func (nowhere) Close(context.Context) error                     { return nil }
 // come; and one whose term ends while it is opened has a lane that ends at once. Under
 // a dead term it would be read, refused its commits, and read again without end.
 func TestKafkaOpensNothingUnderATermThatIsOver(t *testing.T) {
-	src := &keeper{engine: make(chan pipeline.Engine, 1), end: make(chan struct{})}
+	src := &keeper{engine: make(chan pipeline.Feed, 1), end: make(chan struct{})}
 	p, err := pipeline.New(pipeline.Options{Name: "terms", Source: src, Sinks: []pipeline.Output{{Name: "out", Sink: nowhere{}}}})
 	if err != nil {
 		t.Fatal(err)

@@ -90,7 +90,7 @@ type Replay struct {
 	key    func(*pipeline.Record) ([]byte, error)
 	values bool
 	o      ReplayOptions
-	engine pipeline.Engine
+	engine pipeline.Feed
 	spare  chan []pipeline.Record
 	clock  pace
 	emit   *event.Emitter
@@ -105,7 +105,7 @@ type Replay struct {
 
 type replayFile struct {
 	path, name string
-	lane       *pipeline.Lane
+	lane       pipeline.Lane
 	f          io.ReadCloser
 	r          *fixture.Reader
 	pending    pipeline.Record // read, and not handed over yet
@@ -163,7 +163,7 @@ func shortNames(paths []pipeline.Path) []string {
 
 // Open implements pipeline.Source: it opens all files, so that one that is missing is
 // known at once, and a lane for each.
-func (r *Replay) Open(ctx context.Context, e pipeline.Engine) error {
+func (r *Replay) Open(ctx context.Context, e pipeline.Feed) error {
 	r.engine = e
 	for _, f := range r.files {
 		if err := r.openFile(f); err != nil {
@@ -240,7 +240,6 @@ func (r *Replay) openLane(ctx context.Context, f *replayFile) error {
 	if err != nil {
 		return fmt.Errorf("opening lane %s: %w", f.name, err)
 	}
-	lane.Tag = f
 	r.mu.Lock()
 	f.lane, f.committed, f.next = lane, from, from
 	r.mu.Unlock()

@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -132,8 +133,9 @@ func (r *Replay) Commit(_ context.Context, marks []pipeline.Mark) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, m := range marks {
-		if f, ok := m.Lane.Tag.(*replayFile); ok && f.lane == m.Lane {
-			f.committed, f.committedA = m.Next, time.Now()
+		i := slices.IndexFunc(r.files, func(f *replayFile) bool { return f.lane == m.Lane })
+		if i >= 0 { // else the file has another lane by now
+			r.files[i].committed, r.files[i].committedA = m.Next, time.Now()
 		}
 	}
 	return nil

@@ -153,7 +153,7 @@ type broken struct {
 	text string
 }
 
-func (b *broken) Open(ctx context.Context, e pipeline.Engine) error {
+func (b *broken) Open(ctx context.Context, e pipeline.Feed) error {
 	err := b.Replay.Open(ctx, e)
 	b.files[0].f.(*stream).open = func() (io.ReadCloser, error) { return badDisk{strings.NewReader(b.text)}, nil }
 	return err
@@ -182,7 +182,7 @@ type removed struct {
 	path string
 }
 
-func (r *removed) Open(ctx context.Context, e pipeline.Engine) error {
+func (r *removed) Open(ctx context.Context, e pipeline.Feed) error {
 	return errors.Join(r.Replay.Open(ctx, e), os.Remove(r.path))
 }
 

@@ -1,0 +1,112 @@
+package pipeline
+
+import (
+	"slices"
+
+	"github.com/penstockio/penstock/pipeline/internal/inside"
+)
+
+// This file is what the engine sees of a record beside its methods.
+
+func init() { inside.Of = &forEngine }
+
+var forEngine = inside.Records[Record]{
+	Touched:      func(r *Record) bool { return r.touched },
+	Grown:        (*Record).grown,
+	Sent:         (*Record).sent,
+	CopyTo:       (*Record).copyTo,
+	CameFrom:     (*Record).cameFrom,
+	Clear:        (*Record).clear,
+	HasExtras:    func(r *Record) bool { return r.beside != nil },
+	Leave:        leave,
+	Lend:         func(r *Record, x inside.Extras) { r.lend(x.(*extras)) },
+	ExtrasSize:   besideSize,
+	NewSavepoint: func() inside.Savepoint[Record] { return new(savepoint) },
+}
+
+// leave gives no extras as nil, not as a nil pointer in an interface.
+func leave(r *Record) inside.Extras {
+	if x := r.leave(); x != nil {
+		return x
+	}
+	return nil
+}
+
+// grown says what a touched record holds, and counts it as told.
+func (r *Record) grown() (added, growing, owed int64) {
+	r.touched = false
+	return r.added(), int64(growth(r.edits())), r.owes()
+}
+
+// owes gives the memory of the record's extras that has not been charged, which it counts
+// as charged then. It is no part of the record's weight, as it is not written.
+func (r *Record) owes() (n int64) {
+	if r.live {
+		x := r.own()
+		n, x.owed = x.owed, 0
+	}
+	return n
+}
+
+// added is what the record holds beside what came, in bytes: what it was given stays in
+// memory beside what it was given in its place.
+func (r *Record) added() int64 {
+	if !r.live {
+		return 0
+	}
+	x := r.own()
+	n := growth(x.edits)
+	if x.hasValue {
+		n += len(r.value)
+	}
+	if x.hasKey {
+		n += len(r.key)
+	}
+	if x.hasHeaders {
+		for i := range r.headers {
+			n += len(r.headers[i].Value)
+		}
+	}
+	return int64(n)
+}
+
+// savepoint is a record as it was before an attempt.
+type savepoint struct {
+	rec    Record
+	beside extras
+	edits  []edit
+	heads  []Header
+}
+
+// Save remembers r so that Restore can undo what an attempt did to it.
+func (s *savepoint) Save(r *Record) {
+	s.rec = *r
+	if r.live {
+		s.beside = *r.own()
+		s.edits = append(s.edits[:0], s.beside.edits...)
+	}
+	s.heads = append(s.heads[:0], r.headers...)
+}
+
+// Forget lets go of the record's bytes and keeps the room for others.
+func (s *savepoint) Forget() {
+	clear(s.edits)
+	clear(s.heads)
+	*s = savepoint{edits: s.edits[:0], heads: s.heads[:0]}
+}
+
+// Restore makes r what it was when Save was called. The engine's state stays.
+func (s *savepoint) Restore(r *Record) {
+	x := r.beside
+	*r = s.rec
+	r.beside, r.touched = x, true
+	if r.live {
+		own := r.own()
+		owed := own.owed
+		*own = s.beside
+		own.owed, own.edits = owed, slices.Clone(s.edits)
+	}
+	if len(s.heads) > 0 {
+		r.headers = slices.Clone(s.heads)
+	}
+}

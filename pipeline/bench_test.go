@@ -103,7 +103,7 @@ func (c *count) Write(_ context.Context, recs []*Record) error {
 			c.bad = true
 		}
 		c.last = r.Offset
-		c.sum += int64(r.value[0])
+		c.sum += int64(r.Value()[0])
 	}
 	c.n += int64(len(recs))
 	return nil
@@ -119,20 +119,20 @@ func cheap() []Stage {
 	_ = &sum
 	return []Stage{
 		does(func(_ context.Context, r *Record) error {
-			if r.value[3] == 'x' {
+			if r.Value()[3] == 'x' {
 				return Filtered
 			}
 			return nil
 		}),
 		does(func(_ context.Context, r *Record) error { r.Time++; return nil }),
 		does(func(_ context.Context, r *Record) error {
-			if r.value[9] == 'x' {
+			if r.Value()[9] == 'x' {
 				return Filtered
 			}
 			return nil
 		}),
 		does(func(_ context.Context, r *Record) error { r.Time ^= r.Offset; return nil }),
-		does(func(_ context.Context, r *Record) error { r.Time += int64(r.value[5]); return nil }),
+		does(func(_ context.Context, r *Record) error { r.Time += int64(r.Value()[5]); return nil }),
 	}
 }
 

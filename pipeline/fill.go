@@ -354,7 +354,7 @@ func (f *filler) send() {
 func (f *filler) hash(c *chunk) {
 	for ; f.hashed < len(c.recs); f.hashed++ {
 		it := c.recs[f.hashed]
-		key := it.rec.key
+		key := it.rec.Key()
 		if of := f.p.opts.Key; of != nil {
 			var err error
 			if key, err = of(it.rec); err != nil {

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -42,19 +43,19 @@ func BenchmarkEdit(b *testing.B) {
 	const records, maps = 4096, 512
 	var ours, theirs []time.Duration // of the processor: others use it too
 	for range b.N {
-		start := processTime()
+		start := usedTime()
 		for range records {
 			if throughRecord(&r, value, text) == 0 {
 				b.Fatal("filtered")
 			}
 		}
-		between := processTime()
+		between := usedTime()
 		for range maps {
 			if throughMap(value) == 0 {
 				b.Fatal("filtered")
 			}
 		}
-		ours, theirs = append(ours, between-start), append(theirs, processTime()-between)
+		ours, theirs = append(ours, between-start), append(theirs, usedTime()-between)
 	}
 	slices.Sort(ours)
 	slices.Sort(theirs)
@@ -85,4 +86,11 @@ func BenchmarkField(b *testing.B) {
 			}
 		}
 	})
+}
+
+// usedTime is the time that this process has used the processor.
+func usedTime() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

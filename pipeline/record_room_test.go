@@ -1,9 +1,6 @@
 package pipeline
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
 	"testing"
 )
@@ -54,11 +51,11 @@ func TestRoomOfARecord(t *testing.T) {
 	_ = setIn(&r, "d", `"2nd attempt"`, 16)
 	is(&r, `{"a":1,"b":"one","c":"two","d":"2nd attempt"}`)
 
-	shared := item{&r, new(track)}.share()
+	shared := r.Clone()
 	_ = setIn(&r, "e", "5", 1)
-	_ = setIn(shared.rec, "e", "6", 1)
+	_ = setIn(shared, "e", "6", 1)
 	is(&r, `{"a":1,"b":"one","c":"two","d":"2nd attempt","e":5}`)
-	is(shared.rec, `{"a":1,"b":"one","c":"two","d":"2nd attempt","e":6}`)
+	is(shared, `{"a":1,"b":"one","c":"two","d":"2nd attempt","e":6}`)
 }
 
 // A clone and its record are changed apart from each other, whichever is changed first.
@@ -103,126 +100,67 @@ func TestClone(t *testing.T) {
 // A part that is initialized again for the next one leaves those as they are that were
 // emitted before.
 func TestRoomOfAPartThatIsUsedAgain(t *testing.T) {
-	var c cutter
 	var part Record
-	for i := range 3 {
+	var parts [3]Record
+	for i := range parts {
 		part.Init(Position{}, nil, []byte(`{}`), nil, 0)
 		_ = setIn(&part, "x", fmt.Sprint(i), 8)
-		c.emit(&part)
+		part.copyTo(&parts[i])
 	}
-	for i, it := range c.parts {
-		if got := it.rec.AppendValue(nil); string(got) != fmt.Sprintf(`{"x":%d}`, i) {
+	for i := range parts {
+		if got := parts[i].AppendValue(nil); string(got) != fmt.Sprintf(`{"x":%d}`, i) {
 			t.Errorf("part %d is %s", i, got)
 		}
 	}
 }
 
-// What a record's extras take is charged once, and again when they serve another.
-func TestExtrasAreCharged(t *testing.T) {
-	it := item{new(Record), new(track)}
+// What a record's extras take is told once, and again when they serve another.
+func TestExtrasAreTold(t *testing.T) {
+	var before int64
+	told := func(r *Record) (bytes, growth int64) {
+		if !r.touched {
+			return 0, 0
+		}
+		added, growth, owed := r.grown()
+		defer func() { before = added }()
+		return added - before + owed, growth
+	}
 	init := func(r *Record) { r.Init(Position{}, nil, []byte(`{"a":1}`), nil, 0) }
-	init(it.rec)
-	it.measure()
-	if _, err := it.rec.Field("a"); err != nil {
+	var r, next Record
+	init(&r)
+	if _, err := r.Field("a"); err != nil {
 		t.Fatal(err)
 	}
-	if d := it.regrow(); d != extrasSize {
-		t.Errorf("%d bytes are charged for reading a field, not %d", d, extrasSize)
+	if d, _ := told(&r); d != extrasSize {
+		t.Errorf("%d bytes are told for reading a field, not %d", d, extrasSize)
 	}
-	weight := it.weight
-	_ = setIn(it.rec, "b", "12", 10)
+	_ = setIn(&r, "b", "12", 10)
 	want := int64(len(`,"b":12`)) + fewEdits*editSize + smallRoom
-	if d := it.regrow(); d != want {
-		t.Errorf("%d bytes are charged for setting one, not %d", d, want)
+	if d, growth := told(&r); d != want || growth != int64(len(`,"b":12`)) {
+		t.Errorf("%d bytes are told for setting one, not %d; the value grows by %d", d, want, growth)
 	}
-	if d := it.regrow(); d != 0 {
-		t.Errorf("%d bytes are charged when nothing has changed", d)
+	if d, _ := told(&r); d != 0 {
+		t.Errorf("%d bytes are told when nothing has changed", d)
 	}
-	if it.weight != weight+int32(len(`,"b":12`)) {
-		t.Errorf("the record weighs %d more", it.weight-weight)
-	}
-	_ = it.rec.Remove("b")
-	if d := it.regrow(); d != -2 {
-		t.Errorf("%d bytes are charged for what has become shorter", d)
+	_ = r.Remove("b")
+	if d, _ := told(&r); d != -2 {
+		t.Errorf("%d bytes are told for what has become shorter", d)
 	}
 
-	next := item{new(Record), new(track)}
-	x := it.rec.leave()
-	if v, err := it.rec.Field("b"); v != nil || err != nil {
+	x := r.leave()
+	if v, err := r.Field("b"); v != nil || err != nil {
 		t.Errorf("a record that has left its extras has %s, %v", v, err)
 	}
-	next.rec.lend(x)
-	init(next.rec)
-	next.measure()
-	if d := next.regrow(); d != 0 {
-		t.Errorf("%d bytes are charged before the extras are used", d)
+	next.lend(x)
+	init(&next)
+	before = 0
+	if d, _ := told(&next); d != 0 {
+		t.Errorf("%d bytes are told before the extras are used", d)
 	}
-	if v, err := next.rec.Field("b"); v != nil || err != nil {
+	if v, err := next.Field("b"); v != nil || err != nil {
 		t.Errorf("the next record has %s, %v", v, err)
 	}
-	if d := next.regrow(); d != besideSize {
-		t.Errorf("%d bytes are charged for extras of another, not %d", d, besideSize)
-	}
-}
-
-// Extras go from filtered records to others, and each record has what is its own: the
-// fields, the edits, the texts, and what it was when it came, in its dead letter too.
-func TestExtrasOfFilteredRecords(t *testing.T) {
-	const n = 5000
-	value := func(_, i int) string { return fmt.Sprintf(`{"id":%d,"s":"%d"}`, i, i*i) }
-	edit := func(r *Record) error {
-		id, err := r.Field("id")
-		if err != nil {
-			return err
-		}
-		_ = setIn(r, "copy", string(id), 4)
-		r.SetKey(bytes.Clone(id))
-		return r.Remove("s")
-	}
-	read := does(func(_ context.Context, r *Record) error {
-		if r.Offset%7 == 1 { // some have no extras at all
-			return nil
-		}
-		if err := edit(r); err != nil {
-			return err
-		}
-		if r.Offset%3 == 0 {
-			return Filtered
-		}
-		return nil
-	})
-	more := does(func(_ context.Context, r *Record) error {
-		if r.Offset%11 == 2 {
-			return Filtered
-		}
-		if r.Offset%13 == 3 {
-			return Permanent(errors.New("no"))
-		}
-		return edit(r)
-	})
-	out, dead := map[int64]string{}, map[int64]string{}
-	into := func(m map[int64]string) writes {
-		return func(r *Record) { m[r.Offset] = string(r.Key()) + string(r.AppendValue(nil)) }
-	}
-	_, err := run(t, Options{
-		Source: &memory{lanes: 1, records: n, batch: 300, value: value, key: func(int, int) string { return "key" }},
-		Steps:  []Step{{Name: "read", Stage: read, Workers: 2}, {Name: "more", Stage: more, Workers: 2}},
-		Sinks:  []Output{{Name: "out", Sink: into(out)}}, DeadLetter: Output{Name: "dead", Sink: into(dead)},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range int64(n) {
-		o, d := "", ""
-		switch {
-		case i%7 != 1 && i%3 == 0, i%11 == 2:
-		case i%13 == 3:
-			d = "key" + value(0, int(i))
-		default:
-			o = fmt.Sprintf(`%d{"id":%d,"copy":%d}`, i, i, i)
-		}
-		if out[i] != o || dead[i] != d {
-			t.Fatalf("record %d: out %q, want %q; dead letter %q, want %q", i, out[i], o, dead[i], d)
-		}
+	if d, _ := told(&next); d != besideSize {
+		t.Errorf("%d bytes are told for extras of another, not %d", d, besideSize)
 	}
 }

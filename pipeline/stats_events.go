@@ -122,35 +122,6 @@ func sinkStats(now, was SinkSnapshot, interval time.Duration) event.SinkStats {
 	}
 }
 
-// Lag is the number of records from the committed offset to the high watermark, those
-// that open transactions hold back included; while nothing has been committed, from
-// the next to fetch. -1: not known.
-func (p PartitionReport) Lag() int64 {
-	from := p.Committed
-	if from < 0 {
-		from = p.Fetched
-	}
-	if p.HighWatermark < 0 || from < 0 {
-		return -1
-	}
-	return max(p.HighWatermark-from, 0)
-}
-
-// Lag sums what is known of the lag of the partitions, and gives the largest. -1: of no
-// partition is it known. A member of a group that has no partitions lags by 0.
-func (r Report) Lag() (sum, most int64) {
-	if len(r.Partitions) == 0 && r.Connected {
-		return 0, 0
-	}
-	sum, most = -1, -1
-	for _, p := range r.Partitions {
-		if l := p.Lag(); l >= 0 {
-			sum, most = max(sum, 0)+l, max(most, l)
-		}
-	}
-	return sum, most
-}
-
 // partitions emits the state of each partition that the source reads.
 func (s *stats) partitions() {
 	now := time.Now()

@@ -181,7 +181,7 @@ func (w *writer) end(err error) {
 		return
 	}
 	var partial *WriteError
-	if errors.As(err, &partial) && partial.fits(w.span) && !isPanic(err) {
+	if errors.As(err, &partial) && fits(partial, w.span) && !isPanic(err) {
 		w.partly(partial)
 		return
 	}
@@ -194,8 +194,8 @@ func isPanic(err error) bool {
 	return errors.As(err, &p)
 }
 
-// fits says whether the error obeys the contract of Write for n records.
-func (e *WriteError) fits(n int) bool {
+// fits says whether an error obeys the contract of Write for n records.
+func fits(e *WriteError, n int) bool {
 	last := -1
 	for _, f := range e.Failed {
 		if f.Index <= last || f.Index >= n || f.Err == nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -94,9 +95,9 @@ func runCopy(path string) error {
 	if err != nil {
 		return err
 	}
-	p, err := pipeline.New(pipeline.Options{
+	p, err := engine.New(engine.Options{
 		Name: "p", Source: &orders{lines: bufio.NewScanner(os.Stdin), out: os.Stdout, lanes: map[int]pipeline.Lane{}},
-		Sinks:       []pipeline.Output{{Name: "files", Sink: f, Retry: pipeline.Retry{Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond}}},
+		Sinks:       []engine.Output{{Name: "files", Sink: f, Retry: engine.Retry{Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond}}},
 		CommitEvery: 5 * time.Millisecond, Stalled: 20 * time.Millisecond,
 		Events: event.New(os.Stdout, event.Options{}),
 	})

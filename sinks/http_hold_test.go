@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
 
@@ -80,11 +81,11 @@ func TestHTTPOutageOfTheLogIn(t *testing.T) {
 			h.location, h.soon = tt.to, true
 			src, letters := &fewRecords{n: 30}, new(pipelinetest.Memory)
 			sink := h.sink(t, tt.url, func(s *HTTPSettings) { s.MaxRecords = 4 })
-			p, err := pipeline.New(pipeline.Options{
+			p, err := engine.New(engine.Options{
 				Name: "p", Source: src,
-				Sinks: []pipeline.Output{{Name: "hook", Sink: sink, Records: 12,
-					Retry: pipeline.Retry{Backoff: time.Microsecond, MaxBackoff: time.Microsecond}}},
-				DeadLetter: pipeline.Output{Name: "letters", Sink: letters},
+				Sinks: []engine.Output{{Name: "hook", Sink: sink, Records: 12,
+					Retry: engine.Retry{Backoff: time.Microsecond, MaxBackoff: time.Microsecond}}},
+				DeadLetter: engine.Output{Name: "letters", Sink: letters},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -22,9 +22,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/term"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
@@ -126,7 +126,7 @@ func load(ctx context.Context, addrs []string, name string) (int, error) {
 }
 
 // run runs the pipeline file to its end, and gives its last state.
-func run(ctx context.Context, file string, variables map[string]string, logName string, expect int64) (pipeline.Snapshot, error) {
+func run(ctx context.Context, file string, variables map[string]string, logName string, expect int64) (engine.Snapshot, error) {
 	loader := config.Loader{Kinds: catalog.Kinds(), Env: func(name string) (string, bool) {
 		v, ok := variables[name]
 		return v, ok
@@ -135,24 +135,24 @@ func run(ctx context.Context, file string, variables map[string]string, logName 
 	if err != nil {
 		var invalid *config.InvalidError
 		if errors.As(err, &invalid) {
-			return pipeline.Snapshot{}, errors.New(invalid.Problems.Detail())
+			return engine.Snapshot{}, errors.New(invalid.Problems.Detail())
 		}
-		return pipeline.Snapshot{}, err
+		return engine.Snapshot{}, err
 	}
 	log, err := os.Create(logName)
 	if err != nil {
-		return pipeline.Snapshot{}, err
+		return engine.Snapshot{}, err
 	}
 	defer log.Close()
 	events := event.New(log, event.Options{})
 	defer events.Close()
 	options, err := catalog.Build(set.Pipelines[0], catalog.Env{Events: events})
 	if err != nil {
-		return pipeline.Snapshot{}, err
+		return engine.Snapshot{}, err
 	}
-	p, err := pipeline.New(options)
+	p, err := engine.New(options)
 	if err != nil {
-		return pipeline.Snapshot{}, err
+		return engine.Snapshot{}, err
 	}
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
@@ -161,7 +161,7 @@ func run(ctx context.Context, file string, variables map[string]string, logName 
 }
 
 // watch draws a progress line on a terminal until the pipeline ends.
-func watch(p *pipeline.Pipeline, done <-chan error, expect int64) error {
+func watch(p *engine.Pipeline, done <-chan error, expect int64) error {
 	terminal := term.IsTerminal(int(os.Stderr.Fd()))
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -181,7 +181,7 @@ func watch(p *pipeline.Pipeline, done <-chan error, expect int64) error {
 	}
 }
 
-func progress(w io.Writer, s pipeline.Snapshot, expect int64) {
+func progress(w io.Writer, s engine.Snapshot, expect int64) {
 	const width = 30
 	done := int(width * (s.In - s.InFlight) / max(expect, 1))
 	done = min(max(done, 0), width)
@@ -189,7 +189,7 @@ func progress(w io.Writer, s pipeline.Snapshot, expect int64) {
 		s.In, expect, s.Out, s.Filtered, s.InFlight)
 }
 
-func summarize(s pipeline.Snapshot, w *weatherServer) {
+func summarize(s engine.Snapshot, w *weatherServer) {
 	seconds := s.At.Sub(s.Started).Seconds()
 	fmt.Printf("\n%-22s %d in, %d out, %d filtered, %d rejected in %.1f s (%.0f records/s)\n", "records", s.In, s.Out, s.Filtered, s.Rejected,
 		seconds, float64(s.In)/max(seconds, 0.001))

@@ -16,6 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -28,7 +29,7 @@ const pingLimit = 13 * time.Second
 // An assembled pipeline is built and not yet running.
 type assembled struct {
 	file    *config.Pipeline
-	options pipeline.Options
+	options engine.Options
 	err     error // what of its environment is missing, with its place; it cannot start
 }
 
@@ -45,7 +46,7 @@ type standIns struct {
 
 // assemble builds the components of a file. What was built is closed again when
 // something cannot be.
-func assemble(p *config.Pipeline, events *event.Emitter, budget *pipeline.Budget, in standIns) (*assembled, error) {
+func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, in standIns) (*assembled, error) {
 	o, err := catalog.Build(p, catalog.Env{Budget: budget, Events: events, Stdout: in.stdout, Source: in.source, Sink: in.sink})
 	if err != nil {
 		code := exitUsage
@@ -101,7 +102,7 @@ func (a *assembled) member(events *event.Emitter) (*member, error) {
 	if a.err != nil {
 		return &member{name: a.file.Name, runner: &neverStarted{a.file.Name, a.err}, events: events.Pipeline(a.file.Name), locate: error.Error}, nil
 	}
-	runner, err := pipeline.New(a.options)
+	runner, err := engine.New(a.options)
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", a.file.File, err)}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/source"
 )
@@ -222,9 +223,9 @@ func (c *testCase) compare(p *config.Pipeline, r *caseResult) error {
 // orderOf says what of the order of a sink's records a pipeline promises.
 func orderOf(o config.Order) (ordered bool, group func(*pipeline.Record) string) {
 	switch {
-	case o.Keep == pipeline.OrderNone, o.Key != nil: // the key that counted may be gone from the record
+	case o.Keep == engine.OrderNone, o.Key != nil: // the key that counted may be gone from the record
 		return false, nil
-	case o.Keep == pipeline.OrderKey:
+	case o.Keep == engine.OrderKey:
 		return true, func(r *pipeline.Record) string { return showBytes(r.Key()) }
 	}
 	return true, nil
@@ -255,7 +256,7 @@ func (c *testCase) update(p *config.Pipeline, r *caseResult) error {
 	}
 	for _, name := range names {
 		got := c.got[name]
-		if p.Order.Keep != pipeline.OrderPartition {
+		if p.Order.Keep != engine.OrderPartition {
 			slices.SortStableFunc(got, func(a, b pipeline.Record) int {
 				return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Part, b.Part))
 			})

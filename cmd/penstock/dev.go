@@ -14,6 +14,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
@@ -235,8 +236,8 @@ func loadFixture(ctx context.Context, addrs []string, topic, path, as, key strin
 	if err != nil {
 		return 0, err
 	}
-	p, err := pipeline.New(pipeline.Options{
-		Name: "load", Source: src, Sinks: []pipeline.Output{{Name: "kafka", Kind: "kafka", Sink: sink}}, Drain: loadDrain,
+	p, err := engine.New(engine.Options{
+		Name: "load", Source: src, Sinks: []engine.Output{{Name: "kafka", Kind: "kafka", Sink: sink}}, Drain: loadDrain,
 	})
 	if err != nil {
 		return 0, errors.Join(err, sink.Close(ctx))

@@ -91,9 +91,9 @@ func linksIn(text []byte) (targets []string) {
 }
 
 func TestFilesNamedIn(t *testing.T) {
-	text := "See `pipeline/lane.go:12`, `stages/*.go`, `cmd/<command>`, `pipeline.Stage`, `out/a.jsonl`, `cmd/penstock run`,\n" +
+	text := "See `pipeline/engine/lane.go:12`, `stages/*.go`, `cmd/<command>`, `pipeline.Stage`, `out/a.jsonl`, `cmd/penstock run`,\n" +
 		"[events](reference/events.md#x), [top](#top), [site](https://example.org/a).\n```\n`pipeline/in-a-fence.go`\n```\n"
-	if got := strings.Join(filesNamedIn([]byte(text)), " "); got != "pipeline/lane.go stages/*.go" {
+	if got := strings.Join(filesNamedIn([]byte(text)), " "); got != "pipeline/engine/lane.go stages/*.go" {
 		t.Errorf("got %s", got)
 	}
 	if got := strings.Join(linksIn([]byte(text)), " "); got != "reference/events.md" {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -19,7 +20,7 @@ import (
 // A member is one pipeline of a process.
 type member struct {
 	name    string
-	runner  pipeline.Runner
+	runner  engine.Runner
 	events  *event.Emitter // stamps the pipeline
 	reports bool           // its source says whether it is connected
 	locate  func(error) string
@@ -35,12 +36,12 @@ type neverStarted struct {
 	err  error
 }
 
-func (n *neverStarted) Run(context.Context) error     { return n.err }
-func (n *neverStarted) Abort()                        {}
-func (n *neverStarted) InFlight() []pipeline.InFlight { return nil }
-func (n *neverStarted) Latency() pipeline.RunLatency  { return pipeline.RunLatency{} }
-func (n *neverStarted) Snapshot() pipeline.Snapshot {
-	return pipeline.Snapshot{Pipeline: n.name, State: "failed", Err: n.err, At: time.Now(), Backpressure: "ok"}
+func (n *neverStarted) Run(context.Context) error   { return n.err }
+func (n *neverStarted) Abort()                      {}
+func (n *neverStarted) InFlight() []engine.InFlight { return nil }
+func (n *neverStarted) Latency() engine.RunLatency  { return engine.RunLatency{} }
+func (n *neverStarted) Snapshot() engine.Snapshot {
+	return engine.Snapshot{Pipeline: n.name, State: "failed", Err: n.err, At: time.Now(), Backpressure: "ok"}
 }
 
 // failures are the pipelines that have failed, in the order in which they did. Anybody

@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // lookEvery is how often the watch of /livez looks, whether somebody asks or not.
@@ -57,14 +57,14 @@ func shut(s *admin.Server) {
 	_ = s.Shutdown(ctx) // the process ends
 }
 
-func (p *process) snapshots() (all []pipeline.Snapshot) {
+func (p *process) snapshots() (all []engine.Snapshot) {
 	for _, m := range p.members {
 		all = append(all, m.runner.Snapshot())
 	}
 	return all
 }
 
-func (p *process) inFlightOf(name string) []pipeline.InFlight {
+func (p *process) inFlightOf(name string) []engine.InFlight {
 	for _, m := range p.members {
 		if m.name == name {
 			return m.runner.InFlight()

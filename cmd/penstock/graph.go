@@ -9,9 +9,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 func newGraph(g *globals) *cobra.Command {
@@ -108,7 +108,7 @@ func stepWords(s config.Stage) string {
 	} else if s.Workers > 0 {
 		words = append(words, fmt.Sprintf("%d workers", s.Workers))
 	}
-	if s.Serial != pipeline.SerialNone {
+	if s.Serial != engine.SerialNone {
 		words = append(words, "serial by "+s.SerialName)
 	}
 	if s.OnErrorName != "" {
@@ -119,10 +119,10 @@ func stepWords(s config.Stage) string {
 
 // promises are what order and delivery a file gives, in words.
 func promises(p *config.Pipeline) []string {
-	order := map[pipeline.Order]string{
-		pipeline.OrderPartition: "order: each sink gets the records of a partition in the order of their offsets, whatever runs at once before it",
-		pipeline.OrderKey:       "order: each sink gets the records of one key within a partition in order; those of different keys may pass one another",
-		pipeline.OrderNone:      "order: none",
+	order := map[engine.Order]string{
+		engine.OrderPartition: "order: each sink gets the records of a partition in the order of their offsets, whatever runs at once before it",
+		engine.OrderKey:       "order: each sink gets the records of one key within a partition in order; those of different keys may pass one another",
+		engine.OrderNone:      "order: none",
 	}[p.Order.Keep]
 	list := []string{order,
 		"delivery: " + string(p.Delivery) + ": an offset is committed when every earlier record of its partition has an outcome; after a crash, what came since the last commit comes again, at the same position"}
@@ -145,11 +145,11 @@ func promises(p *config.Pipeline) []string {
 	return append(list, fmt.Sprintf("stop: work in flight has %v to finish; the rest is read again at the next start", p.Limits.Drain.Round(time.Millisecond)))
 }
 
-func callOrder(s pipeline.Serial) string {
+func callOrder(s engine.Serial) string {
 	switch s {
-	case pipeline.SerialKey:
+	case engine.SerialKey:
 		return "calls of one key follow one another"
-	case pipeline.SerialPartition:
+	case engine.SerialPartition:
 		return "calls of one partition follow one another"
 	}
 	return "calls run at once, in no order; records leave in order"

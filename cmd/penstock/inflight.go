@@ -6,7 +6,7 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // mostDumped bounds the lines of one dump of one pipeline.
@@ -18,7 +18,7 @@ func dumpInFlight(m *member) {
 	all := m.runner.InFlight()
 	log := m.events.Log().Level(zerolog.InfoLevel)
 	log.Info().Int("inflight", len(all)).Msg("records in flight, oldest first")
-	slices.SortStableFunc(all, func(a, b pipeline.InFlight) int {
+	slices.SortStableFunc(all, func(a, b engine.InFlight) int {
 		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))
 	})
 	for i, r := range all {

@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/fixture"
@@ -213,12 +214,12 @@ func runPoison(t *testing.T, c *kafkatest.Cluster, in string, waits bool, dead f
 	}
 	var log logBuffer
 	events := event.New(&log, event.Options{})
-	own := pipeline.Step{Name: "own", Kind: "own", Stage: burst{}, Workers: 4, Waits: waits}
-	p, err := pipeline.New(pipeline.Options{
+	own := engine.Step{Name: "own", Kind: "own", Stage: burst{}, Workers: 4, Waits: waits}
+	p, err := engine.New(engine.Options{
 		Name: "poison", Source: src, Events: events.Pipeline("poison"),
-		Steps:      []pipeline.Step{own, {Name: "even", Kind: "filter", Stage: even}, {Name: "half", Kind: "map", Stage: half}},
-		Sinks:      []pipeline.Output{{Name: "out", Kind: "kafka", Sink: kafkaSink(t, src, out, "source")}},
-		DeadLetter: pipeline.Output{Name: "dead", Kind: "kafka", Sink: dead(src)},
+		Steps:      []engine.Step{own, {Name: "even", Kind: "filter", Stage: even}, {Name: "half", Kind: "map", Stage: half}},
+		Sinks:      []engine.Output{{Name: "out", Kind: "kafka", Sink: kafkaSink(t, src, out, "source")}},
+		DeadLetter: engine.Output{Name: "dead", Kind: "kafka", Sink: dead(src)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -253,9 +254,9 @@ func runPoison(t *testing.T, c *kafkatest.Cluster, in string, waits bool, dead f
 			t.Errorf("partition %d: %d is committed, want %d", part, n, poisonRecords)
 		}
 	}
-	want := pipeline.Counts{In: poisonParts * poisonRecords, Filtered: int64(filtered), Rejected: int64(poisonParts * len(poisoned)), Out: int64(len(arrived))}
+	want := engine.Counts{In: poisonParts * poisonRecords, Filtered: int64(filtered), Rejected: int64(poisonParts * len(poisoned)), Out: int64(len(arrived))}
 	s := p.Snapshot()
-	if got := (pipeline.Counts{In: s.In, Filtered: s.Filtered, Rejected: s.Rejected, Out: s.Out, Created: s.Created, Abandoned: s.Abandoned, InFlight: s.InFlight}); got != want {
+	if got := (engine.Counts{In: s.In, Filtered: s.Filtered, Rejected: s.Rejected, Out: s.Out, Created: s.Created, Abandoned: s.Abandoned, InFlight: s.InFlight}); got != want {
 		t.Errorf("counted were %+v, want %+v", got, want)
 	}
 	if s.Retries != 0 {

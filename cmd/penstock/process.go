@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -183,7 +183,7 @@ func (p *process) stopped() int {
 
 // ask asks all pipelines at once, and waits a second at most: of those that do not say it
 // by then there is the zero value.
-func ask[T any](members []*member, what func(pipeline.Runner) T) []T {
+func ask[T any](members []*member, what func(engine.Runner) T) []T {
 	all := make([]T, len(members))
 	var asked sync.WaitGroup
 	for i, m := range members {
@@ -196,8 +196,8 @@ func ask[T any](members []*member, what func(pipeline.Runner) T) []T {
 // latency gives the percentiles of the whole run over all pipelines, in milliseconds;
 // no numbers when no record has had an outcome.
 func (p *process) latency() (p50, p95, p99, most float64) {
-	var sum pipeline.RunLatency
-	for _, l := range ask(p.members, pipeline.Runner.Latency) {
+	var sum engine.RunLatency
+	for _, l := range ask(p.members, engine.Runner.Latency) {
 		sum.Add(l)
 	}
 	f := sum.Figures()
@@ -209,8 +209,8 @@ func (p *process) latency() (p50, p95, p99, most float64) {
 
 // totals sums the counts of all pipelines, but of those that do not say them within a
 // second.
-func (p *process) totals() (sum pipeline.Counts) {
-	for _, s := range ask(p.members, pipeline.Runner.Snapshot) {
+func (p *process) totals() (sum engine.Counts) {
+	for _, s := range ask(p.members, engine.Runner.Snapshot) {
 		sum.In += s.In
 		sum.Out += s.Out
 		sum.Filtered += s.Filtered

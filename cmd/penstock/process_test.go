@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -75,12 +76,12 @@ type fakeRunner struct {
 	once    sync.Once
 
 	mu    sync.Mutex
-	state pipeline.Snapshot
+	state engine.Snapshot
 }
 
 func newFake(f *fakeRunner) *fakeRunner {
 	f.aborted = make(chan struct{})
-	f.state = pipeline.Snapshot{State: "running", Counts: pipeline.Counts{In: 10, Out: 7, Filtered: 1, InFlight: 2},
+	f.state = engine.Snapshot{State: "running", Counts: engine.Counts{In: 10, Out: 7, Filtered: 1, InFlight: 2},
 		Source: pipeline.Report{Connected: true}}
 	return f
 }
@@ -108,7 +109,7 @@ func (f *fakeRunner) Run(ctx context.Context) error {
 
 func (f *fakeRunner) Abort() { f.once.Do(func() { close(f.aborted) }) }
 
-func (f *fakeRunner) Snapshot() pipeline.Snapshot {
+func (f *fakeRunner) Snapshot() engine.Snapshot {
 	if f.mute {
 		time.Sleep(time.Minute)
 	}
@@ -123,11 +124,11 @@ func (f *fakeRunner) connected(yes bool) {
 	f.state.Source.Connected = yes
 }
 
-func (f *fakeRunner) Latency() pipeline.RunLatency { return pipeline.RunLatency{} }
-func (f *fakeRunner) InFlight() []pipeline.InFlight {
-	var all []pipeline.InFlight
+func (f *fakeRunner) Latency() engine.RunLatency { return engine.RunLatency{} }
+func (f *fakeRunner) InFlight() []engine.InFlight {
+	var all []engine.InFlight
 	for i := range mostDumped + 50 {
-		all = append(all, pipeline.InFlight{Position: pipeline.Position{Topic: "flights", Offset: int64(i)}, Lane: "flights/0",
+		all = append(all, engine.InFlight{Position: pipeline.Position{Topic: "flights", Offset: int64(i)}, Lane: "flights/0",
 			Where: "weather", State: "running", Attempt: 1, Age: time.Duration(i) * time.Millisecond})
 	}
 	return all

@@ -19,6 +19,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/source"
@@ -244,7 +245,7 @@ func recordTime(r *pipeline.Record) time.Time {
 }
 
 // expected says what of --fail-on has happened.
-func (f *replayFlags) expected(s pipeline.Snapshot) error {
+func (f *replayFlags) expected(s engine.Snapshot) error {
 	var found []string
 	if n := s.Rejected; n > 0 && slices.Contains(f.failOn, catalog.DeadLetterName) {
 		found = append(found, fmt.Sprintf("%d records were rejected", n))

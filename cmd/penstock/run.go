@@ -14,9 +14,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -210,7 +210,7 @@ func announce(events *event.Emitter, set *config.Set) {
 // own, and stands in it.
 func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*assembled, err error) {
 	limits := set.Process.Limits
-	budget := pipeline.NewBudget(limits.InFlight, limits.InFlightBytes)
+	budget := engine.NewBudget(limits.InFlight, limits.InFlightBytes)
 	for _, file := range set.Pipelines {
 		a, err := assemble(file, events, budget, in)
 		if exitCode(err) == exitEnvironment {

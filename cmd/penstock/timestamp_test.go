@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
@@ -81,10 +81,10 @@ func TestATimeThatNoTopicTakes(t *testing.T) {
 	}
 	var log logBuffer
 	events := event.New(&log, event.Options{})
-	p, err := pipeline.New(pipeline.Options{
+	p, err := engine.New(engine.Options{
 		Name: "times", Source: src, Events: events.Pipeline("times"),
-		Sinks:      []pipeline.Output{{Name: "out", Kind: "kafka", Sink: kafkaSink(t, src, out, "murmur2")}},
-		DeadLetter: pipeline.Output{Name: "dead", Kind: "kafka", Sink: kafkaSink(t, src, dead, "murmur2")},
+		Sinks:      []engine.Output{{Name: "out", Kind: "kafka", Sink: kafkaSink(t, src, out, "murmur2")}},
+		DeadLetter: engine.Output{Name: "dead", Kind: "kafka", Sink: kafkaSink(t, src, dead, "murmur2")},
 	})
 	if err != nil {
 		t.Fatal(err)

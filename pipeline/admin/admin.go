@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -44,7 +45,7 @@ type Options struct {
 	Version   Version
 	Live      func() error // nil: what runs makes progress. See Watch
 	Ready     func() error // nil: everything is connected
-	Snapshots func() []pipeline.Snapshot
+	Snapshots func() []engine.Snapshot
 	Log       func() event.QueueCounts // of the log; nil: not shown
 }
 

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -28,7 +29,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func healthy() Options {
 	return Options{
 		Listen: "127.0.0.1:0", Live: func() error { return nil }, Ready: func() error { return nil },
-		Snapshots: func() []pipeline.Snapshot { return nil }, Version: Version{Service: "penstock", Version: "v1", Go: "go1.26"},
+		Snapshots: func() []engine.Snapshot { return nil }, Version: Version{Service: "penstock", Version: "v1", Go: "go1.26"},
 	}
 }
 
@@ -122,8 +123,8 @@ func TestAnswers(t *testing.T) {
 // TestAFailureIsShown: a pipeline that has failed stands among the others, with its error.
 func TestAFailureIsShown(t *testing.T) {
 	o := healthy()
-	o.Snapshots = func() []pipeline.Snapshot {
-		return []pipeline.Snapshot{{Pipeline: "a", State: "running"}, {Pipeline: "b", State: "failed", Err: errors.New("the disk is full")}}
+	o.Snapshots = func() []engine.Snapshot {
+		return []engine.Snapshot{{Pipeline: "a", State: "running"}, {Pipeline: "b", State: "failed", Err: errors.New("the disk is full")}}
 	}
 	s := start(t, o)
 	_, body, _ := ask(t, client(t, &http.Transport{}), "GET", "http://"+s.Addr()+"/api/v1/stats", nil)
@@ -342,12 +343,12 @@ func TestLargeHeadersAndBodies(t *testing.T) {
 
 func TestStats(t *testing.T) {
 	start := time.Date(2026, 11, 20, 1, 2, 3, 4e6, time.UTC)
-	text, err := json.Marshal(statsOf([]pipeline.Snapshot{{
+	text, err := json.Marshal(statsOf([]engine.Snapshot{{
 		Pipeline: "p", State: "running", Started: start, At: start.Add(time.Second),
-		Counts: pipeline.Counts{In: 10, Out: 5, Filtered: 1, Rejected: 1, InFlight: 3}, Latency: pipeline.Latency{Count: 7, P50: 1.23456},
+		Counts: engine.Counts{In: 10, Out: 5, Filtered: 1, Rejected: 1, InFlight: 3}, Latency: engine.Latency{Count: 7, P50: 1.23456},
 		OldestInFlight: 1500 * time.Millisecond, Backpressure: "ok",
-		Steps: []pipeline.StepSnapshot{{Name: "s", Kind: "http", Counts: pipeline.Counts{In: 10}, Workers: 64, Busy: time.Second}},
-		Sinks: []pipeline.SinkSnapshot{{Name: "k", Kind: "file", Batches: 2, Report: pipeline.Report{Circuit: "open"}}},
+		Steps: []engine.StepSnapshot{{Name: "s", Kind: "http", Counts: engine.Counts{In: 10}, Workers: 64, Busy: time.Second}},
+		Sinks: []engine.SinkSnapshot{{Name: "k", Kind: "file", Batches: 2, Report: pipeline.Report{Circuit: "open"}}},
 		Source: pipeline.Report{Connected: true, Partitions: []pipeline.PartitionReport{
 			{Topic: "t", Partition: 1, Committed: 5, Fetched: 9, HighWatermark: 12, Held: 2}, {Topic: "t", Committed: -1, Fetched: -1, HighWatermark: -1}}},
 	}}))

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // The answer of /api/v1/stats: the same figures under the same names as in the stats
@@ -130,7 +131,7 @@ func (s *Server) stats() statsJSON {
 	return out
 }
 
-func statsOf(all []pipeline.Snapshot) statsJSON {
+func statsOf(all []engine.Snapshot) statsJSON {
 	out := statsJSON{Pipelines: make([]pipelineJSON, 0, len(all))}
 	for i := range all {
 		out.Pipelines = append(out.Pipelines, pipelineOf(&all[i]))
@@ -138,7 +139,7 @@ func statsOf(all []pipeline.Snapshot) statsJSON {
 	return out
 }
 
-func pipelineOf(s *pipeline.Snapshot) pipelineJSON {
+func pipelineOf(s *engine.Snapshot) pipelineJSON {
 	p := pipelineJSON{
 		Pipeline: s.Pipeline, State: s.State, StartedAt: stamp(s.Started), At: stamp(s.At), countsJSON: countsOf(s.Counts),
 		InFlightBytes: s.InFlightBytes, BytesIn: s.BytesIn, BytesOut: s.BytesOut, Latency: percentilesOf(s.Latency),
@@ -187,7 +188,7 @@ func known(n int64) *int64 {
 	return &n
 }
 
-func countsOf(c pipeline.Counts) countsJSON {
+func countsOf(c engine.Counts) countsJSON {
 	return countsJSON{
 		In: c.In, Out: c.Out, Created: c.Created, Filtered: c.Filtered, Rejected: c.Rejected, Abandoned: c.Abandoned,
 		Errors: c.Errors, Retries: c.Retries, InFlight: c.InFlight,
@@ -198,7 +199,7 @@ func reportOf(r pipeline.Report) reportJSON {
 	return reportJSON{CacheHits: r.CacheHits, CacheMisses: r.CacheMisses, ThrottleWaitMs: r.ThrottleWait.Milliseconds(), Circuit: r.Circuit}
 }
 
-func percentilesOf(l pipeline.Latency) percentilesJSON {
+func percentilesOf(l engine.Latency) percentilesJSON {
 	if l.Count == 0 {
 		return percentilesJSON{}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // members gives the names of all members of an object of the answer, sorted.
@@ -38,9 +39,9 @@ func TestWhatIsNotKnownIsLeftOut(t *testing.T) {
 		of   any
 		want string
 	}{
-		"percentiles of nothing":     {percentilesOf(pipeline.Latency{P50: math.NaN()}), "count"},
-		"percentiles":                {percentilesOf(pipeline.Latency{Count: 1}), "count max p50 p95 p99"},
-		"percentiles without values": {percentilesOf(pipeline.Latency{Count: 1, P50: math.NaN(), P95: math.Inf(1), P99: 1}), "count max p99"},
+		"percentiles of nothing":     {percentilesOf(engine.Latency{P50: math.NaN()}), "count"},
+		"percentiles":                {percentilesOf(engine.Latency{Count: 1}), "count max p50 p95 p99"},
+		"percentiles without values": {percentilesOf(engine.Latency{Count: 1, P50: math.NaN(), P95: math.Inf(1), P99: 1}), "count max p99"},
 		"no partitions yet":          {sourceOf(pipeline.Report{}), "connected"},
 		"a member without any":       {sourceOf(pipeline.Report{Connected: true}), "connected lag_max lag_sum"},
 		"of no partition": {sourceOf(pipeline.Report{Connected: true, Partitions: []pipeline.PartitionReport{partition}}),
@@ -65,7 +66,7 @@ func TestWhatIsNotKnownIsLeftOut(t *testing.T) {
 // TestAPipelineThatHasNotStarted has no start, no error and nothing that holds it up, and
 // lists that are empty.
 func TestAPipelineThatHasNotStarted(t *testing.T) {
-	text, err := json.Marshal(statsOf([]pipeline.Snapshot{{Pipeline: "p", State: "starting", At: time.Now()}}))
+	text, err := json.Marshal(statsOf([]engine.Snapshot{{Pipeline: "p", State: "starting", At: time.Now()}}))
 	if err != nil {
 		t.Fatal(err)
 	}

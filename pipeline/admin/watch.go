@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // A Watch tells a pipeline that works from one that only lives: it has something to
@@ -44,7 +44,7 @@ func NewWatch(after time.Duration) *Watch {
 // A standstill is measured from the first look at it: call Check at regular intervals,
 // or it is seen late. It is never seen too early: what is finished, paused or without
 // work at one look starts it anew.
-func (w *Watch) Check(all []pipeline.Snapshot, inFlight func(pipeline string) []pipeline.InFlight) error {
+func (w *Watch) Check(all []engine.Snapshot, inFlight func(pipeline string) []engine.InFlight) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen := make(map[string]standstill, len(all))
@@ -61,7 +61,7 @@ func (w *Watch) Check(all []pipeline.Snapshot, inFlight func(pipeline string) []
 		}
 		seen[s.Pipeline] = now
 		if still := s.At.Sub(now.from); still >= w.after {
-			var records []pipeline.InFlight
+			var records []engine.InFlight
 			if inFlight != nil {
 				records = inFlight(s.Pipeline)
 			}
@@ -75,7 +75,7 @@ func (w *Watch) Check(all []pipeline.Snapshot, inFlight func(pipeline string) []
 // workOf gives the lag of the partitions that are not paused, and whether the pipeline
 // has something to do: records in flight, or records to be read. A mark that trails
 // behind an end that was reached is a matter of commits, not of records.
-func workOf(s *pipeline.Snapshot) (lag int64, work bool) {
+func workOf(s *engine.Snapshot) (lag int64, work bool) {
 	if s.State != "running" {
 		return 0, false
 	}
@@ -99,7 +99,7 @@ func workOf(s *pipeline.Snapshot) (lag int64, work bool) {
 }
 
 // stuck says what stands still, and at which record.
-func stuck(s *pipeline.Snapshot, lag int64, still time.Duration, records []pipeline.InFlight) error {
+func stuck(s *engine.Snapshot, lag int64, still time.Duration, records []engine.InFlight) error {
 	text := fmt.Sprintf("pipeline %s: nothing finished for %v, %d in flight, lag %d", s.Pipeline, still.Round(time.Second), s.InFlight, lag)
 	r, ok := holder(records)
 	if !ok {
@@ -110,21 +110,21 @@ func stuck(s *pipeline.Snapshot, lag int64, still time.Duration, records []pipel
 }
 
 // holder gives the record that holds a mark for longest: the first of its lane.
-func holder(records []pipeline.InFlight) (pipeline.InFlight, bool) {
-	first := map[string]pipeline.InFlight{}
+func holder(records []engine.InFlight) (engine.InFlight, bool) {
+	first := map[string]engine.InFlight{}
 	for _, r := range records {
 		if f, ok := first[r.Lane]; !ok || r.Offset < f.Offset {
 			first[r.Lane] = r
 		}
 	}
-	var all []pipeline.InFlight
+	var all []engine.InFlight
 	for _, r := range first {
 		all = append(all, r)
 	}
 	if len(all) == 0 {
-		return pipeline.InFlight{}, false
+		return engine.InFlight{}, false
 	}
-	return slices.MaxFunc(all, func(a, b pipeline.InFlight) int {
+	return slices.MaxFunc(all, func(a, b engine.InFlight) int {
 		return cmp.Or(cmp.Compare(a.Age, b.Age), cmp.Compare(b.Lane, a.Lane))
 	}), true
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 var t0 = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
@@ -21,8 +22,8 @@ type look struct {
 	want     bool // Check fails
 }
 
-func (l look) snapshot() pipeline.Snapshot {
-	s := pipeline.Snapshot{Pipeline: "p", State: "running", At: t0.Add(l.at)}
+func (l look) snapshot() engine.Snapshot {
+	s := engine.Snapshot{Pipeline: "p", State: "running", At: t0.Add(l.at)}
 	if l.state != "" {
 		s.State = l.state
 	}
@@ -50,7 +51,7 @@ func TestWatch(t *testing.T) {
 	} {
 		w := NewWatch(0)
 		for _, l := range looks {
-			if err := w.Check([]pipeline.Snapshot{l.snapshot()}, nil); (err != nil) != l.want {
+			if err := w.Check([]engine.Snapshot{l.snapshot()}, nil); (err != nil) != l.want {
 				t.Errorf("%s, at %v: %v", name, l.at, err)
 			}
 		}
@@ -67,9 +68,9 @@ func TestWatchKnowsWhatIsNoWork(t *testing.T) {
 	} {
 		w := NewWatch(time.Minute)
 		for i := range 3 {
-			s := pipeline.Snapshot{Pipeline: "p", State: "running", At: t0.Add(time.Duration(i) * time.Hour)}
+			s := engine.Snapshot{Pipeline: "p", State: "running", At: t0.Add(time.Duration(i) * time.Hour)}
 			s.Source.Partitions = []pipeline.PartitionReport{p}
-			if err := w.Check([]pipeline.Snapshot{s}, nil); err != nil {
+			if err := w.Check([]engine.Snapshot{s}, nil); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -78,21 +79,21 @@ func TestWatchKnowsWhatIsNoWork(t *testing.T) {
 
 func TestWatchNamesTheRecord(t *testing.T) {
 	w := NewWatch(time.Minute)
-	at := func(lane string, offset int64, age time.Duration, attempt int) pipeline.InFlight {
-		return pipeline.InFlight{Position: pipeline.Position{Topic: "flights", Partition: 3, Offset: offset}, Lane: lane, Where: "weather",
+	at := func(lane string, offset int64, age time.Duration, attempt int) engine.InFlight {
+		return engine.InFlight{Position: pipeline.Position{Topic: "flights", Partition: 3, Offset: offset}, Lane: lane, Where: "weather",
 			State: "running", Attempt: attempt, Age: age}
 	}
 	// 7 is the oldest of all, but behind 5 in its lane; the other lane's first is younger.
-	inFlight := func(name string) []pipeline.InFlight {
+	inFlight := func(name string) []engine.InFlight {
 		if name != "p" {
 			t.Errorf("asked about %s, which stands by no means still", name)
 		}
-		return []pipeline.InFlight{at("flights/3", 7, 9*time.Minute, 1), at("flights/3", 5, 8*time.Minute, 2), at("flights/4", 1, time.Minute, 3)}
+		return []engine.InFlight{at("flights/3", 7, 9*time.Minute, 1), at("flights/3", 5, 8*time.Minute, 2), at("flights/4", 1, time.Minute, 3)}
 	}
-	both := func(d time.Duration, finished int64) []pipeline.Snapshot {
+	both := func(d time.Duration, finished int64) []engine.Snapshot {
 		other := look{at: d, finished: finished, lag: 3}.snapshot()
 		other.Pipeline = "other"
-		return []pipeline.Snapshot{look{at: d, lag: 9, inFlight: 3}.snapshot(), other}
+		return []engine.Snapshot{look{at: d, lag: 9, inFlight: 3}.snapshot(), other}
 	}
 	if err := w.Check(both(0, 1), inFlight); err != nil {
 		t.Fatal(err)
@@ -102,7 +103,7 @@ func TestWatchNamesTheRecord(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want\n%s", err, want)
 	}
-	if err := w.Check(both(9*time.Minute, 3), func(string) []pipeline.InFlight { return nil }); err == nil || strings.Contains(err.Error(), "mark") {
+	if err := w.Check(both(9*time.Minute, 3), func(string) []engine.InFlight { return nil }); err == nil || strings.Contains(err.Error(), "mark") {
 		t.Error(err)
 	}
 }

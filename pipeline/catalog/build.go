@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -17,9 +18,9 @@ const DeadLetterName = "dead_letter"
 
 // An Env is what Build takes from the process. The zero value works.
 type Env struct {
-	Budget *pipeline.Budget // shared by the pipelines of the process
-	Events *event.Emitter   // of the process; Build stamps the pipeline
-	Stdout io.Writer        // nil: os.Stdout
+	Budget *engine.Budget // shared by the pipelines of the process
+	Events *event.Emitter // of the process; Build stamps the pipeline
+	Stdout io.Writer      // nil: os.Stdout
 
 	// Source stands in for the file's, which is then not built.
 	Source pipeline.Source
@@ -35,14 +36,14 @@ const sinkLanes = 64
 // Build makes the components of a checked file, and the options of its pipeline. It
 // connects to nothing. When it fails, everything made so far has been closed; the error
 // begins with file:line:column.
-func Build(p *config.Pipeline, env Env) (pipeline.Options, error) {
+func Build(p *config.Pipeline, env Env) (engine.Options, error) {
 	b := builder{p: p, env: env}
 	if b.env.Stdout == nil {
 		b.env.Stdout = os.Stdout
 	}
 	o, err := b.options()
 	if err != nil {
-		return pipeline.Options{}, errors.Join(err, Close(context.Background(), o))
+		return engine.Options{}, errors.Join(err, Close(context.Background(), o))
 	}
 	return o, nil
 }
@@ -53,9 +54,9 @@ type builder struct {
 	src pipeline.Source
 }
 
-func (b *builder) options() (pipeline.Options, error) {
+func (b *builder) options() (engine.Options, error) {
 	p := b.p
-	o := pipeline.Options{
+	o := engine.Options{
 		Name: p.Name, Order: p.Order.Keep, Budget: b.env.Budget,
 		Drain: p.Limits.Drain, StatsEvery: p.Log.StatsEvery, Partitions: p.Log.PartitionsEvery,
 		ConfigHash: p.Hash,
@@ -122,11 +123,11 @@ func (b *builder) source() (pipeline.Source, error) {
 	return src, nil
 }
 
-func (b *builder) step(path string, s *config.Stage) (pipeline.Step, error) {
-	step := pipeline.Step{
+func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
+	step := engine.Step{
 		Name: s.Name, Kind: s.Kind.Name, Workers: s.Workers, OnError: s.OnError,
 		Waits: s.Kind.Waits, Window: s.Window, Timeout: s.Timeout, Deadline: s.Deadline, Serial: s.Serial,
-		Retry: pipeline.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
+		Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
 	}
 	made, err := b.component(path, s.Name, s.Component, s.Workers, false)
 	if err != nil {
@@ -143,10 +144,10 @@ func (b *builder) step(path string, s *config.Stage) (pipeline.Step, error) {
 	return step, nil
 }
 
-func (b *builder) output(path, name string, c config.Component, s config.OutputSettings, dead bool) (pipeline.Output, error) {
-	out := pipeline.Output{
+func (b *builder) output(path, name string, c config.Component, s config.OutputSettings, dead bool) (engine.Output, error) {
+	out := engine.Output{
 		Name: name, Kind: c.Kind.Name, Records: s.Batch.Records, Bytes: s.Batch.Bytes, Linger: s.Batch.Linger, Timeout: s.Timeout,
-		Retry: pipeline.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
+		Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
 	}
 	if b.env.Sink != nil {
 		sink, err := b.env.Sink(name, c.Kind.Name)
@@ -166,7 +167,7 @@ func (b *builder) output(path, name string, c config.Component, s config.OutputS
 }
 
 // Close closes the components of options that no pipeline has taken over.
-func Close(ctx context.Context, o pipeline.Options) error {
+func Close(ctx context.Context, o engine.Options) error {
 	var errs []error
 	for _, s := range o.Steps {
 		for _, c := range []any{s.Stage, s.Splitter} {

@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -174,11 +175,11 @@ func TestBuild(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if o.Name != "whole" || o.Order != pipeline.OrderKey || o.Key == nil || o.Source == nil || o.ConfigHash != set.Hash ||
+	if o.Name != "whole" || o.Order != engine.OrderKey || o.Key == nil || o.Source == nil || o.ConfigHash != set.Hash ||
 		o.Drain != 11*time.Second || o.StatsEvery != 3*time.Second || o.Partitions != 7*time.Second {
 		t.Errorf("options %+v", o)
 	}
-	steps := make([]pipeline.Step, len(o.Steps))
+	steps := make([]engine.Step, len(o.Steps))
 	for i, s := range o.Steps {
 		if (s.Stage == nil) == (s.Splitter == nil) {
 			t.Errorf("step %s has not exactly one of stage and splitter", s.Name)
@@ -186,13 +187,13 @@ func TestBuild(t *testing.T) {
 		s.Stage, s.Splitter = nil, nil
 		steps[i] = s
 	}
-	want := []pipeline.Step{
+	want := []engine.Step{
 		{Name: "filter", Kind: "filter"},
 		{Name: "weather", Kind: "http", Workers: 64, Waits: true, Window: 4096, Timeout: 500 * time.Millisecond, Deadline: 10 * time.Second,
-			Serial: pipeline.SerialKey, OnError: pipeline.OnErrorPass, Retry: pipeline.Retry{Attempts: 3, Backoff: 50 * time.Millisecond, MaxBackoff: time.Second}},
+			Serial: engine.SerialKey, OnError: engine.OnErrorPass, Retry: engine.Retry{Attempts: 3, Backoff: 50 * time.Millisecond, MaxBackoff: time.Second}},
 		{Name: "http", Kind: "http", Workers: 8, Waits: true, Window: 100, Timeout: 10 * time.Second, Deadline: 20 * time.Second,
-			Retry: pipeline.Retry{Attempts: 5, Backoff: 100 * time.Millisecond, MaxBackoff: 5 * time.Second}},
-		{Name: "map", Kind: "map", Workers: 3, OnError: pipeline.OnErrorStop},
+			Retry: engine.Retry{Attempts: 5, Backoff: 100 * time.Millisecond, MaxBackoff: 5 * time.Second}},
+		{Name: "map", Kind: "map", Workers: 3, OnError: engine.OnErrorStop},
 	}
 	if !reflect.DeepEqual(steps, want) {
 		t.Errorf("steps\n%+v\nwant\n%+v", steps, want)
@@ -202,8 +203,8 @@ func TestBuild(t *testing.T) {
 	}
 	first := o.Sinks[0]
 	first.Sink = nil
-	if got, want := fmt.Sprintf("%+v", first), fmt.Sprintf("%+v", pipeline.Output{Name: "stdout", Kind: "stdout", Records: 10, Bytes: 1024, Linger: 5 * time.Millisecond,
-		Timeout: 3 * time.Second, Retry: pipeline.Retry{Attempts: 2, Backoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond}}); got != want {
+	if got, want := fmt.Sprintf("%+v", first), fmt.Sprintf("%+v", engine.Output{Name: "stdout", Kind: "stdout", Records: 10, Bytes: 1024, Linger: 5 * time.Millisecond,
+		Timeout: 3 * time.Second, Retry: engine.Retry{Attempts: 2, Backoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond}}); got != want {
 		t.Errorf("sink\n%s\nwant\n%s", got, want)
 	}
 	second := o.Sinks[1]

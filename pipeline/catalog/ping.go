@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // pingGrace is how long a probe may go on after its ctx has ended.
@@ -21,7 +22,7 @@ type probe struct {
 
 // Ping probes all components of a pipeline that can be probed, at once, and gives all
 // errors in the order of the file, each with its place. It returns soon after ctx ends.
-func Ping(ctx context.Context, p *config.Pipeline, o pipeline.Options) error {
+func Ping(ctx context.Context, p *config.Pipeline, o engine.Options) error {
 	probes := probesOf(p, o)
 	limit := time.Minute
 	if end, ok := ctx.Deadline(); ok {
@@ -57,7 +58,7 @@ func answer(ctx context.Context, from chan error) error {
 	}
 }
 
-func probesOf(p *config.Pipeline, o pipeline.Options) []probe {
+func probesOf(p *config.Pipeline, o engine.Options) []probe {
 	var probes []probe
 	add := func(c any, path, kind, name string) {
 		if pinger, ok := c.(pipeline.Pinger); ok {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // lateFlights are the stages of the workload W2: 23 % of the flights pass.
@@ -46,7 +47,7 @@ func flightValues(tb testing.TB) [][]byte {
 	return values
 }
 
-func flightSteps(tb testing.TB) []pipeline.Step {
+func flightSteps(tb testing.TB) []engine.Step {
 	tb.Helper()
 	o, err := catalog.Build(load(tb, write(tb, lateFlights)).Pipelines[0], catalog.Env{})
 	if err != nil {
@@ -58,7 +59,7 @@ func flightSteps(tb testing.TB) []pipeline.Step {
 
 // throughStages takes values through the steps as the engine does: a chunk of records
 // through the first one, what is left through the next. out gets what a sink takes.
-func throughStages(tb testing.TB, steps []pipeline.Step, places []pipeline.Record, values [][]byte, out func([]byte)) {
+func throughStages(tb testing.TB, steps []engine.Step, places []pipeline.Record, values [][]byte, out func([]byte)) {
 	left := make([]*pipeline.Record, 0, len(places))
 	for len(values) > 0 {
 		n := min(len(places), len(values))

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 var (
@@ -104,8 +104,8 @@ func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
 	if s.OnErrorName == "dead_letter" && p.DeadLetter == nil && !d.damaged {
 		d.errorAt(d.at(path+".on_error"), "on_error: dead_letter, and the file has no dead_letter", "add dead_letter: with a sink, or write on_error: stop")
 	}
-	s.OnError = map[string]pipeline.OnError{"stop": pipeline.OnErrorStop, "pass": pipeline.OnErrorPass}[s.OnErrorName]
-	s.Serial = map[string]pipeline.Serial{"key": pipeline.SerialKey, "partition": pipeline.SerialPartition}[s.SerialName]
+	s.OnError = map[string]engine.OnError{"stop": engine.OnErrorStop, "pass": engine.OnErrorPass}[s.OnErrorName]
+	s.Serial = map[string]engine.Serial{"key": engine.SerialKey, "partition": engine.SerialPartition}[s.SerialName]
 	if s.Kind == nil {
 		return
 	}
@@ -200,9 +200,9 @@ func (d *decoder) delivery(p *Pipeline) {
 	}
 	at := d.at("delivery")
 	d.errorAt(at, "delivery: exactly_once does not exist yet in this version", "write at_least_once, or remove the line: nothing is lost, and what is delivered twice has the same position")
-	if p.Order.Keep != pipeline.OrderPartition {
+	if p.Order.Keep != engine.OrderPartition {
 		name := "none"
-		if p.Order.Keep == pipeline.OrderKey {
+		if p.Order.Keep == engine.OrderKey {
 			name = "key"
 		}
 		d.errorAt(d.at("order"), fmt.Sprintf("order: %s contradicts delivery: exactly_once", name), "a transaction ends at one offset of each partition: write order: partition")

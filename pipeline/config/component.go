@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/expr"
 )
 
@@ -160,7 +160,7 @@ func (o *Order) decodeNode(d *decoder, n *node, path string) bool {
 	const takes = "order takes partition, key, none, or {key: EXPRESSION}"
 	switch n.kind {
 	case scalarNode:
-		keep := map[string]pipeline.Order{"partition": pipeline.OrderPartition, "key": pipeline.OrderKey, "none": pipeline.OrderNone}
+		keep := map[string]engine.Order{"partition": engine.OrderPartition, "key": engine.OrderKey, "none": engine.OrderNone}
 		k, ok := keep[n.text]
 		if !ok {
 			return d.errorAt(n, takes+", not "+n.shown(), didYouMeanOnly(n.text, []string{"partition", "key", "none"}))
@@ -172,7 +172,7 @@ func (o *Order) decodeNode(d *decoder, n *node, path string) bool {
 			Key *expr.Expr `yaml:"key" required:"true" doc:"expression that gives the key"`
 		}
 		ok := d.structure(n, reflect.ValueOf(&s).Elem(), path, container{what: "order"})
-		o.Keep, o.Key = pipeline.OrderKey, s.Key
+		o.Keep, o.Key = engine.OrderKey, s.Key
 		return ok
 	}
 	return d.errorAt(n, takes+", not "+n.describe(), "")

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/expr"
 )
 
@@ -83,7 +84,7 @@ const (
 
 // Order is the setting order. Key is set for {key: EXPR} alone.
 type Order struct {
-	Keep pipeline.Order
+	Keep engine.Order
 	Key  *expr.Expr
 }
 
@@ -102,14 +103,14 @@ type Stage struct {
 
 // StageSettings stand beside the name of a stage.
 type StageSettings struct {
-	Name     string           `yaml:"name" doc:"name of the step in logs and dead letters; default: the kind, or kind-2, …"`
-	Workers  int              `yaml:"workers" min:"1" max:"65536" doc:"size of the step's pool; default: GOMAXPROCS, or 64 in a step that waits"`
-	Window   int              `yaml:"window" min:"1" max:"4194304" doc:"records admitted and not yet released; default: 64 x workers"`
-	Timeout  time.Duration    `yaml:"timeout" min:"1ms" doc:"of one attempt"`
-	Deadline time.Duration    `yaml:"deadline" min:"1ms" doc:"of a record in this step, retries included"`
-	Serial   pipeline.Serial  `yaml:"-"`
-	Retry    Retry            `yaml:"retry" doc:"how often and how fast a failed attempt is repeated"`
-	OnError  pipeline.OnError `yaml:"-"`
+	Name     string         `yaml:"name" doc:"name of the step in logs and dead letters; default: the kind, or kind-2, …"`
+	Workers  int            `yaml:"workers" min:"1" max:"65536" doc:"size of the step's pool; default: GOMAXPROCS, or 64 in a step that waits"`
+	Window   int            `yaml:"window" min:"1" max:"4194304" doc:"records admitted and not yet released; default: 64 x workers"`
+	Timeout  time.Duration  `yaml:"timeout" min:"1ms" doc:"of one attempt"`
+	Deadline time.Duration  `yaml:"deadline" min:"1ms" doc:"of a record in this step, retries included"`
+	Serial   engine.Serial  `yaml:"-"`
+	Retry    Retry          `yaml:"retry" doc:"how often and how fast a failed attempt is repeated"`
+	OnError  engine.OnError `yaml:"-"`
 
 	SerialName  string `yaml:"serial" enum:"none|key|partition" doc:"calls that follow one another: none (default), those of one key, those of one partition"`
 	OnErrorName string `yaml:"on_error" enum:"dead_letter|stop|pass" doc:"what becomes of a record that failed: dead_letter (default when there is one), stop, or pass it on unchanged"`
@@ -166,7 +167,7 @@ const (
 )
 
 func defaultPipeline() *Pipeline {
-	return &Pipeline{Order: Order{Keep: pipeline.OrderPartition}, Delivery: AtLeastOnce, Process: defaultProcess()}
+	return &Pipeline{Order: Order{Keep: engine.OrderPartition}, Delivery: AtLeastOnce, Process: defaultProcess()}
 }
 
 func defaultProcess() Process {

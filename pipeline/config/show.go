@@ -19,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // Show gives the effective settings as a pipeline file: defaults filled in and marked,
@@ -149,9 +150,9 @@ func (s *shower) order() *yaml.Node {
 		n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
 		s.add(n, "key", "order", s.value(reflect.ValueOf(s.p.Order.Key), "order.key"))
 		return n
-	case s.p.Order.Keep == pipeline.OrderKey:
+	case s.p.Order.Keep == engine.OrderKey:
 		return s.text("order", "key")
-	case s.p.Order.Keep == pipeline.OrderNone:
+	case s.p.Order.Keep == engine.OrderNone:
 		return s.text("order", "none")
 	}
 	return s.text("order", "partition")

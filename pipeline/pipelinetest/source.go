@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -64,7 +65,7 @@ var sourceChecks = []check[SourceUnderTest]{
 	{
 		"small budget", "Bytes are taken before they are read, and what was taken is given back: a small budget makes it slow, not stuck.",
 		func(ctx context.Context, c SourceUnderTest) error {
-			r, err := c.run(ctx, runOptions{budget: pipeline.NewBudget(64, 16<<10)})
+			r, err := c.run(ctx, runOptions{budget: engine.NewBudget(64, 16<<10)})
 			if err != nil {
 				return err
 			}
@@ -178,7 +179,7 @@ func (c SourceUnderTest) laneOf(value string) (string, error) {
 }
 
 type runOptions struct {
-	budget    *pipeline.Budget
+	budget    *engine.Budget
 	stopAfter int  // records that are read before the run is told to end; 0: it ends by itself
 	loseFirst bool // end each lane when its first batch comes
 }
@@ -195,15 +196,15 @@ func (c SourceUnderTest) run(ctx context.Context, o runOptions) (*sourceRun, err
 		return nil, fmt.Errorf("making the source: %w", err)
 	}
 	if o.budget == nil {
-		o.budget = pipeline.NewBudget(0, 0)
+		o.budget = engine.NewBudget(0, 0)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	r := &sourceRun{w: newWatched(src), sink: new(Memory)}
 	r.w.lose, r.w.stopAfter, r.w.stop = o.loseFirst, o.stopAfter, cancel
-	p, err := pipeline.New(pipeline.Options{
+	p, err := engine.New(engine.Options{
 		Name: "kit", Source: r.w, Budget: o.budget, CommitEvery: 10 * time.Millisecond,
-		Sinks: []pipeline.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
+		Sinks: []engine.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
 	})
 	if err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
@@ -166,8 +167,8 @@ func TestKafkaHandsBackWhatHasNotBegun(t *testing.T) {
 	s := settings(k, group, topic)
 	const records = 1200
 	fill(t, k, topic, 4, 0, records)
-	slow := func(o *pipeline.Options) {
-		o.Steps = []pipeline.Step{{Name: "ask", Waits: true, Workers: 2, Stage: asking(func(ctx context.Context) error {
+	slow := func(o *engine.Options) {
+		o.Steps = []engine.Step{{Name: "ask", Waits: true, Workers: 2, Stage: asking(func(ctx context.Context) error {
 			select {
 			case <-time.After(4 * time.Millisecond):
 			case <-ctx.Done():
@@ -205,8 +206,8 @@ func TestKafkaFinishesWhatItHasReadBeforeAGap(t *testing.T) {
 	s.OnGap = "earliest"
 	fill(t, k, topic, 1, 0, 20)
 	answer, asked := make(chan struct{}), make(chan struct{}, 1)
-	r := startRun(t, s, func(o *pipeline.Options) {
-		o.Steps = []pipeline.Step{{Name: "ask", Waits: true, Workers: 1, Timeout: patience, Deadline: patience, Stage: asking(func(ctx context.Context) error {
+	r := startRun(t, s, func(o *engine.Options) {
+		o.Steps = []engine.Step{{Name: "ask", Waits: true, Workers: 1, Timeout: patience, Deadline: patience, Stage: asking(func(ctx context.Context) error {
 			select {
 			case asked <- struct{}{}:
 			default:

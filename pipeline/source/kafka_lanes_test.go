@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -116,7 +117,7 @@ func TestKafkaCommitOutageIsReported(t *testing.T) {
 func TestKafkaLeavesItsGroupDuringACommitOutage(t *testing.T) {
 	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
 		topic, group := k.Topic(t, 2), k.Group(t)
-		r := startRunWith(t, settings(k, group, topic), o, func(o *pipeline.Options) { o.Drain = 3 * time.Second })
+		r := startRunWith(t, settings(k, group, topic), o, func(o *engine.Options) { o.Drain = 3 * time.Second })
 		fill(t, k, topic, 2, 0, 100)
 		r.until("the first is committed", func() bool { c := k.Committed(t, group)[topic]; return c[0] == 50 && c[1] == 50 })
 		left := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.LeaveGroup}, Group: group, Observe: true, Count: -1})
@@ -314,7 +315,7 @@ func TestKafkaLaneThatDoesNotOpenHoldsNoOtherBack(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r := startRunWith(t, settings(k, group, topic), o, func(o *pipeline.Options) {
+			r := startRunWith(t, settings(k, group, topic), o, func(o *engine.Options) {
 				o.Source = failingSource{o.Source.(*Kafka), topic + "/1"}
 			})
 			r.until("the others are read", func() bool { return len(r.sink.Records()) == 30 })
@@ -367,7 +368,7 @@ func TestKafkaAsksOnceForAllAfterAnAbort(t *testing.T) {
 		topic, group := k.Topic(t, partitions), k.Group(t)
 		asked := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: group, Observe: true, Count: -1})
 		n := &notebook{next: map[string]int64{}}
-		r := startRunWith(t, settings(k, group, topic), o, func(o *pipeline.Options) { o.Transactor = n })
+		r := startRunWith(t, settings(k, group, topic), o, func(o *engine.Options) { o.Transactor = n })
 		fill(t, k, topic, partitions, 0, 120)
 		r.has(120)
 		time.Sleep(time.Second)

@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
@@ -39,9 +39,9 @@ func startVirtual(t *testing.T, s KafkaSettings, dial kafka.DialFunc) *kafkaRun 
 		t.Fatal(err)
 	}
 	r := &kafkaRun{t: t, k: k, sink: &pipelinetest.Memory{}, log: &lines{}, done: make(chan error, 1)}
-	r.p, err = pipeline.New(pipeline.Options{
+	r.p, err = engine.New(engine.Options{
 		Name: "test", Source: k, Drain: 10 * time.Second, CommitEvery: 50 * time.Millisecond,
-		Sinks:  []pipeline.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
+		Sinks:  []engine.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
 		Events: event.New(r.log, event.Options{}).Pipeline("test"),
 	})
 	if err != nil {

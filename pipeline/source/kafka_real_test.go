@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -109,7 +109,7 @@ func TestRealFrozenCoordinatorIsReported(t *testing.T) {
 	topic, group := k.Topic(t, 2), k.Group(t)
 	s := settings(k, group, topic)
 	s.Session = 30 * time.Second // it is not thrown out meanwhile
-	r := startRun(t, s, func(o *pipeline.Options) { o.CommitEvery = time.Second })
+	r := startRun(t, s, func(o *engine.Options) { o.CommitEvery = time.Second })
 	committed := func(want int64) func() bool {
 		return func() bool { c := k.Committed(t, group)[topic]; return c[0] == want && c[1] == want }
 	}

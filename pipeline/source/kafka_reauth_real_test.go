@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
@@ -46,9 +47,9 @@ func TestLogInsEndUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	r := &kafkaRun{t: t, k: src, sink: &pipelinetest.Memory{}, log: &lines{}, done: make(chan error, 1)}
-	r.p, err = pipeline.New(pipeline.Options{
+	r.p, err = engine.New(engine.Options{
 		Name: "test", Source: src, Drain: 10 * time.Second, CommitEvery: 50 * time.Millisecond,
-		Sinks:  []pipeline.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
+		Sinks:  []engine.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
 		Events: event.New(r.log, event.Options{}).Pipeline("test"),
 	})
 	if err != nil {

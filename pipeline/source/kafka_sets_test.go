@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
@@ -27,7 +28,7 @@ type bench struct {
 	p      *kafkaPartition
 	engine pipeline.Feed
 	lane   pipeline.Lane
-	budget *pipeline.Budget
+	budget *engine.Budget
 	log    *lines
 }
 
@@ -59,12 +60,12 @@ func newBench(t testing.TB, change ...func(*KafkaSettings)) *bench {
 		t.Fatal(err)
 	}
 	k.out = make(chan kafkaItem, 10_000) // nobody reads meanwhile
-	b := &bench{t: t, k: k, log: &lines{}, budget: pipeline.NewBudget(0, 0)}
+	b := &bench{t: t, k: k, log: &lines{}, budget: engine.NewBudget(0, 0)}
 	k.Attach(event.New(b.log, event.Options{}).Pipeline("p"))
 	src := &idle{k: k, engine: make(chan pipeline.Feed, 1)}
-	p, err := pipeline.New(pipeline.Options{
+	p, err := engine.New(engine.Options{
 		Name: "p", Source: src, Budget: b.budget,
-		Sinks: []pipeline.Output{{Name: "memory", Kind: "memory", Sink: &pipelinetest.Memory{}}},
+		Sinks: []engine.Output{{Name: "memory", Kind: "memory", Sink: &pipelinetest.Memory{}}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -105,7 +105,7 @@ func startIsSettledOnce(t *testing.T, seed uint64) {
 	begin := func() {
 		w := &wire{k: k, most: most}
 		wires = append(wires, w)
-		runs = append(runs, startRunDial(t, w.dial, s, func(o *pipeline.Options) { o.CommitEvery = every }))
+		runs = append(runs, startRunDial(t, w.dial, s, func(o *engine.Options) { o.CommitEvery = every }))
 	}
 	type written struct {
 		partition int32

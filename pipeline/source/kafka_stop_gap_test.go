@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -391,7 +392,7 @@ func TestKafkaEndHidesNoGapOfATransactor(t *testing.T) {
 			commitAs(t, k, group, topic, 0, 20)
 			s := settings(k, group, topic)
 			s.Stop = "end"
-			r := startRunDial(t, k.Dial, s, func(o *pipeline.Options) { o.Transactor = &storedAt{at} })
+			r := startRunDial(t, k.Dial, s, func(o *engine.Options) { o.Transactor = &storedAt{at} })
 			err := r.soonEnds()
 			gaps := r.log.named("source.gap")
 			if (err == nil) != (reason == "") || reason != "" && (len(gaps) != 1 || gaps[0]["reason"] != reason) {

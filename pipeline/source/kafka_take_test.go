@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
@@ -39,7 +40,7 @@ func TestKafkaGivesUpNothingAtAGap(t *testing.T) {
 	s.OnGap = "earliest"
 	written, release := make(chan struct{}, 100), make(chan struct{})
 	var given atomic.Bool
-	r := startRun(t, s, func(o *pipeline.Options) {
+	r := startRun(t, s, func(o *engine.Options) {
 		o.Source.(*Kafka).o.Drain = 50 * time.Millisecond
 		o.Sinks[0].Timeout = time.Minute
 		memory := o.Sinks[0].Sink

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
@@ -50,7 +51,7 @@ func (nowhere) Close(context.Context) error                     { return nil }
 // a dead term it would be read, refused its commits, and read again without end.
 func TestKafkaOpensNothingUnderATermThatIsOver(t *testing.T) {
 	src := &keeper{engine: make(chan pipeline.Feed, 1), end: make(chan struct{})}
-	p, err := pipeline.New(pipeline.Options{Name: "terms", Source: src, Sinks: []pipeline.Output{{Name: "out", Sink: nowhere{}}}})
+	p, err := engine.New(engine.Options{Name: "terms", Source: src, Sinks: []engine.Output{{Name: "out", Sink: nowhere{}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

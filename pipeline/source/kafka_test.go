@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
@@ -27,10 +28,10 @@ import (
 // A kafkaRun is a pipeline from a Kafka source to memory.
 type kafkaRun struct {
 	t      *testing.T
-	p      *pipeline.Pipeline
+	p      *engine.Pipeline
 	k      *Kafka
 	sink   *pipelinetest.Memory
-	budget *pipeline.Budget
+	budget *engine.Budget
 	log    *lines
 	began  time.Time
 	cancel context.CancelFunc
@@ -86,36 +87,36 @@ func (l *lines) count(text string) (n int) {
 const patience = 60 * time.Second
 
 // startRun runs a pipeline; change may edit the options before.
-func startRun(t *testing.T, s KafkaSettings, change ...func(*pipeline.Options)) *kafkaRun {
+func startRun(t *testing.T, s KafkaSettings, change ...func(*engine.Options)) *kafkaRun {
 	t.Helper()
 	return startRunWith(t, s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second}, change...)
 }
 
 // startRunDial is startRun with a dialer.
-func startRunDial(t *testing.T, dial kafka.DialFunc, s KafkaSettings, change ...func(*pipeline.Options)) *kafkaRun {
+func startRunDial(t *testing.T, dial kafka.DialFunc, s KafkaSettings, change ...func(*engine.Options)) *kafkaRun {
 	t.Helper()
 	return startRunWith(t, s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second, Dial: dial}, change...)
 }
 
 // startRunWith is startRun with options for the source.
-func startRunWith(t *testing.T, s KafkaSettings, ko KafkaOptions, change ...func(*pipeline.Options)) *kafkaRun {
+func startRunWith(t *testing.T, s KafkaSettings, ko KafkaOptions, change ...func(*engine.Options)) *kafkaRun {
 	t.Helper()
 	k, err := NewKafka(s, ko)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &kafkaRun{t: t, k: k, sink: &pipelinetest.Memory{}, log: &lines{}, began: time.Now(), done: make(chan error, 1)}
-	r.budget = pipeline.NewBudget(0, 0)
-	o := pipeline.Options{
+	r.budget = engine.NewBudget(0, 0)
+	o := engine.Options{
 		Name: "test", Source: k, Budget: r.budget, Drain: 10 * time.Second, CommitEvery: 50 * time.Millisecond,
-		Sinks:  []pipeline.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
+		Sinks:  []engine.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
 		Events: event.New(r.log, event.Options{}).Pipeline("test"),
 	}
 	for _, f := range change {
 		f(&o)
 	}
 	r.budget = o.Budget
-	if r.p, err = pipeline.New(o); err != nil {
+	if r.p, err = engine.New(o); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
@@ -548,8 +549,8 @@ func TestKafkaStaysWithinTheBudget(t *testing.T) {
 	most := int64(0)
 	s := settings(k, group, topic)
 	s.Stop = "end"
-	r := startRun(t, s, func(o *pipeline.Options) {
-		o.Budget = pipeline.NewBudget(0, budget)
+	r := startRun(t, s, func(o *engine.Options) {
+		o.Budget = engine.NewBudget(0, budget)
 		o.Sinks[0].Sink.(*pipelinetest.Memory).Fail = func(*pipeline.Record) error {
 			if _, n := o.Budget.Use(); n > most {
 				most = n
@@ -585,7 +586,7 @@ func TestKafkaReadsCompressedBatchesInPieces(t *testing.T) {
 	s := settings(k, group, topic)
 	s.Stop = "end"
 	n := 0
-	r := startRun(t, s, func(o *pipeline.Options) {
+	r := startRun(t, s, func(o *engine.Options) {
 		o.Sinks[0].Sink = sinkFunc(func(recs []*pipeline.Record) { n += len(recs) })
 	})
 	if err := r.end(); err != nil || n != 60 {

@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
@@ -45,7 +46,7 @@ func TestKafkaReadsAgainWhatWasAborted(t *testing.T) {
 	topic, group := k.Topic(t, 2), k.Group(t)
 	fill(t, k, topic, 2, 0, 200)
 	a := &aborter{}
-	r := startRun(t, settings(k, group, topic), func(o *pipeline.Options) { o.Transactor = a })
+	r := startRun(t, settings(k, group, topic), func(o *engine.Options) { o.Transactor = a })
 	r.has(200)
 	r.until("the transaction is aborted", func() bool { return a.aborts.Load() > 0 })
 	r.has(400)

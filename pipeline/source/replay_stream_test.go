@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
 
@@ -94,8 +95,8 @@ func TestReplayFIFOWithoutWriter(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	sink := &pipelinetest.Memory{Fail: func(*pipeline.Record) error { cancel(); return nil }}
 	s := ReplaySettings{Files: append(files(t, "a", "1\n"), pipeline.Path(path)), As: "value"}
-	p, err := pipeline.New(pipeline.Options{
-		Name: "p", Source: replay(t, s, ReplayOptions{}), Sinks: []pipeline.Output{{Name: "m", Kind: "memory", Sink: sink}},
+	p, err := engine.New(engine.Options{
+		Name: "p", Source: replay(t, s, ReplayOptions{}), Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -133,8 +134,8 @@ func TestReplayStreamFails(t *testing.T) {
 		path := fifo(t)
 		r := replay(t, ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}, As: "value"}, ReplayOptions{})
 		sink := new(pipelinetest.Memory)
-		p, err := pipeline.New(pipeline.Options{
-			Name: "p", Source: &broken{r, text}, Sinks: []pipeline.Output{{Name: "m", Kind: "memory", Sink: sink}},
+		p, err := engine.New(engine.Options{
+			Name: "p", Source: &broken{r, text}, Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -164,8 +165,8 @@ func TestReplayStreamOpens(t *testing.T) {
 	path := fifo(t)
 	r := replay(t, ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}}, ReplayOptions{})
 	sink := new(pipelinetest.Memory)
-	p, err := pipeline.New(pipeline.Options{
-		Name: "p", Source: &removed{r, path}, Sinks: []pipeline.Output{{Name: "m", Kind: "memory", Sink: sink}},
+	p, err := engine.New(engine.Options{
+		Name: "p", Source: &removed{r, path}, Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -216,8 +217,8 @@ func TestReplayStreamIsReadOnce(t *testing.T) {
 		go write(t, path, strings.Repeat("1\n", 1000))
 		r := replay(t, ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}, As: "value"}, ReplayOptions{})
 		sink := new(pipelinetest.Memory)
-		p, err := pipeline.New(pipeline.Options{
-			Name: "p", Source: &losing{Replay: r, committed: committed}, Sinks: []pipeline.Output{{Name: "m", Kind: "memory", Sink: sink}},
+		p, err := engine.New(engine.Options{
+			Name: "p", Source: &losing{Replay: r, committed: committed}, Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -272,7 +273,7 @@ func BenchmarkReplayStream(b *testing.B) {
 					b.Fatal(err)
 				}
 				sink := &pipelinetest.Memory{}
-				p, err := pipeline.New(pipeline.Options{Name: "p", Source: r, Sinks: []pipeline.Output{{Name: "m", Kind: "memory", Sink: sink}}})
+				p, err := engine.New(engine.Options{Name: "p", Source: r, Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}}})
 				if err != nil {
 					b.Fatal(err)
 				}

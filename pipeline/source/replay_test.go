@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
@@ -48,8 +49,8 @@ func replay(t *testing.T, s ReplaySettings, o ReplayOptions) *Replay {
 func run(t *testing.T, r *Replay) (*pipelinetest.Memory, error) {
 	t.Helper()
 	sink := new(pipelinetest.Memory)
-	p, err := pipeline.New(pipeline.Options{
-		Name: "p", Source: r, Sinks: []pipeline.Output{{Name: "m", Kind: "memory", Sink: sink}},
+	p, err := engine.New(engine.Options{
+		Name: "p", Source: r, Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -184,8 +185,8 @@ func TestReplaySpeed(t *testing.T) {
 				at = append(at, time.Since(begun))
 				return nil
 			}}
-			p, err := pipeline.New(pipeline.Options{
-				Name: "p", Source: replay(t, s, ReplayOptions{Speed: speed}), Sinks: []pipeline.Output{{Name: "m", Kind: "memory", Sink: sink}},
+			p, err := engine.New(engine.Options{
+				Name: "p", Source: replay(t, s, ReplayOptions{Speed: speed}), Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -209,8 +210,8 @@ func TestReplaySpeedEnds(t *testing.T) {
 		defer cancel()
 		begun := time.Now()
 		sink := new(pipelinetest.Memory)
-		p, err := pipeline.New(pipeline.Options{
-			Name: "p", Source: replay(t, s, ReplayOptions{Speed: 1}), Sinks: []pipeline.Output{{Name: "m", Kind: "memory", Sink: sink}},
+		p, err := engine.New(engine.Options{
+			Name: "p", Source: replay(t, s, ReplayOptions{Speed: 1}), Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
 		})
 		if err != nil {
 			t.Fatal(err)

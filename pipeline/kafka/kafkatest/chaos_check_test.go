@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -58,7 +58,7 @@ func (r *referee) check() {
 			continue
 		}
 		on := path{lane: l, out: rec.Partition}
-		if r.w.order == pipeline.OrderKey {
+		if r.w.order == engine.OrderKey {
 			on.key = r.keys[name]
 		}
 		if last, ok := newest[on]; ok && n < last {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/source"
@@ -29,7 +30,7 @@ type chaosMember struct {
 
 	mu      sync.Mutex
 	aborted bool
-	p       *pipeline.Pipeline
+	p       *engine.Pipeline
 	source  *source.Kafka
 	parts   []closer
 }
@@ -101,7 +102,7 @@ func (w *world) start(n int) {
 }
 
 // build makes the pipeline of one run.
-func (m *chaosMember) build() (*pipeline.Pipeline, error) {
+func (m *chaosMember) build() (*engine.Pipeline, error) {
 	w := m.w
 	s := source.DefaultKafka()
 	s.Brokers, s.Topics, s.Group, s.OnGap = w.addrs, []string{input}, group, "earliest"
@@ -133,19 +134,19 @@ func (m *chaosMember) build() (*pipeline.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := pipeline.Options{
+	o := engine.Options{
 		Name: group, Source: k, Order: w.order, Drain: w.drain + time.Second, CommitEvery: w.commit,
-		Sinks:      []pipeline.Output{{Name: "out", Kind: "kafka", Sink: out, Timeout: w.timeout}},
-		DeadLetter: pipeline.Output{Name: "dead", Kind: "kafka", Sink: dead, Timeout: w.timeout},
+		Sinks:      []engine.Output{{Name: "out", Kind: "kafka", Sink: out, Timeout: w.timeout}},
+		DeadLetter: engine.Output{Name: "dead", Kind: "kafka", Sink: dead, Timeout: w.timeout},
 		Events:     event.New(m.log, event.Options{}).Pipeline(group),
 	}
 	if w.budget > 0 {
-		o.Budget = pipeline.NewBudget(w.budget, 0)
+		o.Budget = engine.NewBudget(w.budget, 0)
 	}
 	if w.slow > 0 {
-		o.Steps = []pipeline.Step{{Name: "wait", Kind: "wait", Stage: stage(w.waits), Waits: true, Workers: 8}}
+		o.Steps = []engine.Step{{Name: "wait", Kind: "wait", Stage: stage(w.waits), Waits: true, Workers: 8}}
 	}
-	p, err := pipeline.New(o)
+	p, err := engine.New(o)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.p, m.source, m.parts = p, k, []closer{k, out, dead}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -39,7 +39,7 @@ type plan struct {
 	timeout  time.Duration // of a write
 	commit   time.Duration // between commits
 	budget   int           // records in flight
-	order    pipeline.Order
+	order    engine.Order
 	slow     time.Duration // of the step that waits; 0: there is none
 	together bool          // several brokers may lag at a time
 	byKey    bool          // the output's partition is that of the key
@@ -168,7 +168,7 @@ func newPlan(seed uint64, family string) *plan {
 		seed: seed, family: family, brokers: 1 + r.IntN(3), length: time.Duration(15+r.IntN(25)) * time.Second,
 		parts:   map[string]int32{input: int32(1 + r.IntN(4)), output: int32(1 + r.IntN(4)), letter: 1},
 		session: []time.Duration{3, 6, 10}[r.IntN(3)] * time.Second, beat: 500 * time.Millisecond,
-		order: []pipeline.Order{pipeline.OrderPartition, pipeline.OrderKey}[r.IntN(2)],
+		order: []engine.Order{engine.OrderPartition, engine.OrderKey}[r.IntN(2)],
 		byKey: r.IntN(2) == 0,
 	}}
 	d.drain, d.timeout = d.between(500*time.Millisecond, 4*time.Second), d.between(300*time.Millisecond, 4*time.Second)

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package engine moves records from a source through bounded, ordered steps to sinks, and
+// remembers how far it got: it upholds what package pipeline promises.
+//
+// [New] makes a [Pipeline] of [Options], and [Pipeline.Run] runs it. Every [Step] is a
+// bounded pool; steps are joined by bounded channels, and behind each of them lane order is
+// restored. Batches wait with their lanes, as bytes, until their records are about to be
+// worked on. When a record and all earlier ones of its lane have an outcome, the lane's mark
+// passes it, and the source is told to commit.
+//
+// # Invariants
+//
+// The code that upholds one of these cites it by its label.
+//
+//   - I1 Order. Within a lane every channel carries records in offset order,
+//     whatever the pool sizes, retries and latencies. OrderKey relaxes the release:
+//     a record leaves a step once all earlier ones of its key have. OrderNone
+//     releases at once.
+//   - I2 One owner. A record or batch has one owner at a time; a channel send
+//     hands it over.
+//   - I3 One closer. A channel has one sender, and only the sender closes it.
+//     Shutdown is closing channels from the source downward.
+//   - I4 Bounded. Records in flight, and bytes that were taken for them or that they
+//     have grown to, stay within the budget of the process, but for one record of each
+//     lane that has none. Only sources wait for it, so steps cannot deadlock. Every
+//     queue, window, cache and retry list has a size.
+//   - I5 Mark. A mark passes a record only when it and all earlier ones of its
+//     lane have an outcome other than abandoned.
+//   - I6 Balance. Every record has exactly one outcome, and at every moment, per
+//     step and in total, in + created = out + filtered + rejected + abandoned + in
+//     flight, where in flight is counted on its own.
+//   - I7 Stop. Reading ends, what has not begun is handed back at once, the rest
+//     finishes within the drain budget, the last marks are committed, components are
+//     closed. Each lane is cut behind the last source record of which a waiting step
+//     has begun a call, or that has left one without a call; all parts of a split are
+//     on one side. What is behind the cut is abandoned and uncommitted, and nobody has
+//     any of it, so a clean stop repeats nothing. What no source can read again, and
+//     records that are made where no step waits, are not handed back but finished.
+//     Past the budget the rest is abandoned too. This holds while a sink hangs.
+//   - I8 Fence. A lane whose assignment has ended can never commit, and its late
+//     results go nowhere.
+//   - I9 One report. A failing record is reported once, by whoever decides its
+//     outcome.
+package engine

@@ -1,0 +1,86 @@
+package engine
+
+import "time"
+
+// This file hands back what has been made records of a lane and has not begun, when the
+// pipeline is told to stop or the lane is given up (I7). The lane is cut behind the last
+// record of which the first waiting step has begun a call, or that has left it without
+// one: rejected before it. Nothing behind the cut can have come further, as records reach
+// that step in the order of their lane; all that is before it is finished.
+
+// cutOff hands back what has been made records of a lane and has not begun.
+func (p *Pipeline) cutOff(l *lane) {
+	if p.gate != nil {
+		p.gate.handBack(l)
+	}
+}
+
+// handBack cuts a lane, once, and hands back what the step has of it behind the cut. What
+// is still on its way to the step is handed back when it comes.
+func (s *waitStep) handBack(l *lane) {
+	w := &s.win
+	w.mu.Lock()
+	wl, from := w.lanes[l], uint64(1)
+	if wl != nil {
+		from = wl.begun + 1
+	}
+	first := l.returns.CompareAndSwap(0, from)
+	w.space.Broadcast()
+	if !first || wl == nil {
+		w.mu.Unlock()
+		return
+	}
+	s.tick(time.Now())
+	w.forget(wl, from)
+	recs, t, left := s.clear(wl, from)
+	w.mu.Unlock()
+	s.meter.count(t, left)
+	l.finish(recs, returned)
+}
+
+// forget takes the calls from a place on out of the queues of a lane, where they are last.
+func (w *window) forget(wl *waitLane, from uint64) {
+	trim := func(q *fifo[*call]) int {
+		n := q.len()
+		for n > 0 && q.rest()[n-1].place >= from {
+			n--
+		}
+		q.keep(n)
+		return n
+	}
+	trim(&wl.order)
+	for _, m := range []map[uint64]*fifo[*call]{wl.keys, wl.serial} {
+		for key, q := range m {
+			if trim(q) == 0 {
+				delete(m, key)
+			}
+		}
+	}
+}
+
+// back says whether the chunk is to be handed back: all of it is behind its lane's cut.
+func (c *chunk) back() bool {
+	from := c.lane.returns.Load()
+	return from != 0 && len(c.recs) > 0 && c.recs[0].place() >= from
+}
+
+// cutOff moves the records from a place on out of the chunk, of which the first c.from
+// are taken, and says how many of them were rejected before.
+func (c *chunk) cutOff(place uint64, into []item) (recs []item, failed int) {
+	i := c.from
+	for i < len(c.recs) && c.recs[i].place() < place {
+		i++
+	}
+	for _, it := range c.recs[i:] {
+		if it.fail != nil {
+			failed++
+		}
+	}
+	into = append(into, c.recs[i:]...)
+	c.mu.Lock()
+	clear(c.recs[i:])
+	c.recs = c.recs[:i]
+	c.failed -= failed
+	c.mu.Unlock()
+	return into, failed
+}

@@ -1,0 +1,324 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A lane is what the engine has of a [Lane]: its marks, its room, and what of it is under
+// way.
+type lane struct {
+	name string
+
+	p      *Pipeline
+	member *member
+	holds  atomic.Int32 // places where too much of the lane waits
+	deep   atomic.Int32 // of these, waiting steps behind the first: it begins no more of the lane
+
+	ctx     context.Context // of writes: ends when the lane is given up
+	cancel  context.CancelFunc
+	calls   context.Context // of steps: ends then too, and when the pipeline stops early
+	hangUp  context.CancelFunc
+	closing chan struct{} // closed when no further batch is admitted
+	ended   chan struct{} // closed when the lane is over
+
+	bytes   int64 // charged; guarded by the budget, like charges
+	charges int
+
+	returns  atomic.Uint64 // the first place that is handed back, once the lane is cut; 0: none is
+	unfilled atomic.Int64  // bytes that wait to be made records
+	records  int64         // of the source, under way; guarded by the budget
+	queued   bool          // to be filled; guarded by the filler, like
+	block    *block        // whose places are given out next, while busy; else the lane's
+	each     int           // bytes that a record had in the last fill
+
+	mu        sync.Mutex
+	waiting   fifo[*intake] // batches of which not all records are made
+	filling   *intake       // that the filler has; the first of waiting
+	busy      bool          // the filler is at the lane
+	ring      fifo[*piece]  // that the mark has not passed, in order
+	spare     []*piece
+	intakes   []*intake // to be used again
+	seq       uint64    // of the next piece
+	read      int64     // the first offset that has not been handed over
+	mark      int64
+	committed int64
+	dirtyAt   time.Time     // when a mark moved first after the last commit
+	inFlight  int64         // records without an outcome, counted on their own
+	lost      int64         // that were abandoned
+	returned  int64         // that were handed back
+	parts     int64         // that splits have added
+	unreads   int           // batches that were handed back, of which some had not been read
+	ending    bool          // no further batch is taken
+	shut      bool          // nor any further record made
+	frozen    bool          // outcomes that come now go nowhere (I8)
+	fenced    bool          // and nothing is committed any more
+	idle      chan struct{} // closed when nothing is in flight, made by whoever waits for it
+	cut       uint64        // writes stop before this piece; guarded by transactions
+	wrote     uint64        // one more than the highest piece that was written; likewise
+	wroteIn   uint64        // the transaction in which it was; likewise
+}
+
+func (l *lane) Name() string { return l.name }
+
+func (l *lane) Room() int64 {
+	select {
+	case <-l.closing:
+		return 0
+	default:
+	}
+	b := l.p.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.room(l)
+}
+
+func (l *lane) Take(ctx context.Context, bytes int64) (pipeline.Charge, error) {
+	c, err := l.p.budget.take(ctx, l, bytes)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// hold keeps the source from reading more of the lane until release is called as
+// often.
+func (l *lane) hold() { l.holds.Add(1) }
+
+func (l *lane) release() {
+	if l.holds.Add(-1) == 0 {
+		l.p.budget.regrant()
+		l.p.fill.poke()
+	}
+}
+
+func (l *lane) Ended() <-chan struct{} { return l.ended }
+
+func (l *lane) End(ctx context.Context) (pipeline.EndReport, error) {
+	return l.end(ctx, !l.p.readsOnce())
+}
+
+func (l *lane) Finish(ctx context.Context) (pipeline.EndReport, error) { return l.end(ctx, false) }
+
+func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
+	l.mu.Lock()
+	if l.fenced {
+		l.mu.Unlock()
+		return pipeline.EndReport{}, nil
+	}
+	l.close(shut)
+	report := pipeline.EndReport{
+		InFlight: int(l.inFlight - l.parts), Returned: -int(l.returned), Abandoned: -int(l.lost), Unread: -l.unreads,
+	}
+	idle := l.whenIdle()
+	shut = l.shut
+	l.mu.Unlock()
+	if shut {
+		l.unread()
+		if ctx.Err() == nil {
+			l.p.cutOff(l)
+		}
+	}
+	l.p.wake()
+
+	var err error
+	if ctx.Err() == nil {
+		select {
+		case <-idle:
+			err = l.p.commitLast(ctx, l)
+		case <-ctx.Done():
+		case <-l.ended:
+		}
+	}
+	l.give(true)
+	l.mu.Lock()
+	report.InFlight += int(l.parts)
+	report.Returned += int(l.returned)
+	report.Abandoned += int(l.lost) // also when the engine was first
+	report.Unread += l.unreads + l.waiting.len()
+	l.mu.Unlock()
+	report.Drained = report.InFlight - report.Returned - report.Abandoned
+	l.p.forget(l)
+	if err != nil {
+		return report, fmt.Errorf("ending lane %s: %w", l.name, err)
+	}
+	return report, nil
+}
+
+// close admits no further batch; with shut no further record of those that wait either.
+// The lane's lock is held.
+func (l *lane) close(shut bool) {
+	if !l.ending {
+		l.ending = true
+		close(l.closing)
+	}
+	l.shut = l.shut || shut
+}
+
+// isIdle says whether nothing is in flight, and nothing will be once the lane is closed.
+// The lane's lock is held.
+func (l *lane) isIdle() bool {
+	return l.inFlight == 0 && (l.shut || l.waiting.len() == 0)
+}
+
+// whenIdle gives a channel that is closed when nothing is in flight. The lane's lock
+// is held.
+func (l *lane) whenIdle() <-chan struct{} {
+	if l.idle == nil {
+		l.idle = make(chan struct{})
+		if l.isIdle() {
+			close(l.idle)
+		}
+	}
+	return l.idle
+}
+
+// tellIdle tells whoever waits for it that nothing is in flight. The lane's lock is held.
+func (l *lane) tellIdle() {
+	if l.idle == nil || !l.isIdle() {
+		return
+	}
+	select {
+	case <-l.idle:
+	default:
+		close(l.idle)
+	}
+}
+
+// give gives up what is in flight and says how many records that was: their outcomes
+// go nowhere from here on. With fence nothing is committed any more either (I8).
+func (l *lane) give(fence bool) int64 {
+	l.mu.Lock()
+	l.close(true)
+	n := int64(0)
+	if !l.frozen {
+		l.frozen = true
+		n = l.inFlight
+		l.lost += n
+		l.inFlight = 0
+		l.p.meter.count(tally{abandoned: n}, n)
+	}
+	_, unsaved := l.unsavedMark()
+	l.mu.Unlock()
+	if n > 0 || fence && unsaved {
+		l.p.txn.spoil(l) // before the fence: a commit that misses the lane's mark sees it
+	}
+	l.mu.Lock()
+	over := fence && !l.fenced
+	if over {
+		l.fenced = true
+		close(l.ended)
+	}
+	l.mu.Unlock()
+	l.cancel()
+	l.hangUp()
+	l.unread()
+	if n > 0 {
+		l.p.settled()
+	}
+	l.p.budget.regrant() // it holds back nobody any more
+	return n
+}
+
+// isFrozen says whether the lane's records need no further work.
+func (l *lane) isFrozen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.frozen
+}
+
+// engine is what the source sees of a pipeline: its Feed.
+type engine struct{ p *Pipeline }
+
+func (e engine) Room() <-chan struct{} { return e.p.member.room }
+
+var errStopping = errors.New("opening a lane: the pipeline stops")
+
+func (e engine) Lane(ctx context.Context, name string, committed int64) (pipeline.Lane, int64, error) {
+	l, from, err := e.p.lane(ctx, name, committed)
+	if err != nil {
+		return nil, 0, err
+	}
+	return l, from, nil
+}
+
+func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lane, int64, error) {
+	from := committed
+	if p.opts.Transactor != nil {
+		next, ok, err := p.opts.Transactor.Stored(ctx, name)
+		if err != nil {
+			return nil, 0, fmt.Errorf("opening lane %s: asking for the stored offset: %w", name, err)
+		}
+		if ok {
+			from = next
+		}
+	}
+	l := &lane{
+		name: name, p: p, member: &p.member,
+		closing: make(chan struct{}), ended: make(chan struct{}),
+		read: from, mark: from, committed: from,
+	}
+	l.ctx, l.cancel = context.WithCancel(p.work)
+	l.calls, l.hangUp = context.WithCancel(l.ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.over {
+		l.cancel()
+		l.hangUp()
+		return nil, 0, errStopping
+	}
+	p.lanes = append(p.lanes, l)
+	p.budget.lanes(&p.member, len(p.lanes))
+	return l, from, nil
+}
+
+// open gives the lanes that are not over.
+func (p *Pipeline) open() []*lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lanes)
+}
+
+func (p *Pipeline) laneCount() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.lanes)
+}
+
+// forget drops what the pipeline keeps of a lane that is over.
+func (p *Pipeline) forget(l *lane) {
+	p.mu.Lock()
+	if i := slices.Index(p.lanes, l); i >= 0 {
+		p.lanes = slices.Delete(p.lanes, i, i+1)
+		p.budget.lanes(&p.member, len(p.lanes))
+	}
+	p.mu.Unlock()
+	for _, s := range p.steps {
+		s.laneOver(l)
+	}
+	for _, s := range p.sinks {
+		s.laneOver(l)
+	}
+	if p.dead != nil {
+		p.dead.laneOver(l)
+	}
+}
+
+// coordinates are the topic and the partition in the lane's name.
+func (l *lane) coordinates() (topic string, partition int64) {
+	if i := strings.LastIndexByte(l.name, '/'); i >= 0 {
+		if n, err := strconv.ParseInt(l.name[i+1:], 10, 32); err == nil {
+			return l.name[:i], n
+		}
+	}
+	return l.name, 0
+}

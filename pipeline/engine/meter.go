@@ -1,0 +1,209 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// A tally is what a batch adds to counters.
+type tally struct {
+	out, created, filtered, rejected, abandoned int64
+	errors, retries                             int64
+}
+
+// A meter holds the counters of a step, of a sink or of the pipeline. One lock
+// guards them; they change once a batch, and a snapshot takes the lock (I6).
+type meter struct {
+	mu     sync.Mutex
+	counts Counts
+	sealed bool
+	lat    figures
+
+	busy, blocked  time.Duration // of workers, as far as it is over
+	began          time.Time     // when they did
+	working        shift         // inside user code now
+	handing        shift         // handing a chunk over now
+	fill, lastFill float64       // highest of the queue in this interval, and in the last
+	errors         map[string]*errorCount
+}
+
+// enter books records that come in.
+func (m *meter) enter(n int64) {
+	m.mu.Lock()
+	if !m.sealed {
+		m.counts.In += n
+		m.counts.InFlight += n
+	}
+	m.mu.Unlock()
+}
+
+// A shift is the workers that do something now, with the sum of the moments at which
+// they began: what they have spent on it is known also when none of them comes back.
+type shift struct {
+	n   int
+	sum time.Duration
+}
+
+// spent gives how long they have been at it, all together.
+func (s shift) spent(now time.Duration) time.Duration { return time.Duration(s.n)*now - s.sum }
+
+func (s *shift) enter(at time.Duration) { s.n, s.sum = s.n+1, s.sum+at }
+func (s *shift) leave(at time.Duration) { s.n, s.sum = s.n-1, s.sum-at }
+
+// times gives how workers have spent their time, what they are at included: one that
+// hangs is busy, though it has nothing to show for it. The meter's lock is held.
+func (m *meter) times(now time.Time, workers int) (busy, idle, blocked time.Duration) {
+	if m.began.IsZero() {
+		return 0, 0, 0
+	}
+	d := now.Sub(m.began)
+	busy = m.busy + m.working.spent(d)
+	blocked = m.blocked + m.handing.spent(d)
+	return busy, max(time.Duration(workers)*d-busy-blocked, 0), blocked
+}
+
+// filled notes how full the queue is.
+func (m *meter) filled(fill float64) {
+	m.mu.Lock()
+	m.fill = max(m.fill, fill)
+	m.mu.Unlock()
+}
+
+// count books what a batch has come to; left of its records are not in flight any
+// more, which is counted for itself.
+func (m *meter) count(t tally, left int64) {
+	m.mu.Lock()
+	m.add(t, left)
+	m.mu.Unlock()
+}
+
+func (m *meter) add(t tally, left int64) {
+	if m.sealed {
+		return
+	}
+	c := &m.counts
+	c.Out += t.out
+	c.Created += t.created
+	c.Filtered += t.filtered
+	c.Rejected += t.rejected
+	c.Abandoned += t.abandoned
+	c.Errors += t.errors
+	c.Retries += t.retries
+	c.InFlight -= left
+}
+
+// outcomes books what a call of finish has come to.
+func (m *meter) outcomes(c *closing) {
+	m.mu.Lock()
+	m.add(c.t, c.ended)
+	for _, r := range c.runs[:c.used] {
+		m.lat.add(c.now.Sub(r.read), r.n)
+	}
+	m.mu.Unlock()
+}
+
+// seal books what is still in flight as abandoned and ends the counting: what comes
+// back late changes nothing.
+func (m *meter) seal() {
+	m.mu.Lock()
+	if !m.sealed {
+		m.counts.Abandoned += m.counts.InFlight
+		m.counts.InFlight = 0
+		m.sealed = true
+	}
+	m.mu.Unlock()
+}
+
+func (m *meter) read() Counts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.counts
+}
+
+// figures are the latencies, or sizes, of the current interval and of the last one.
+type figures struct {
+	now    *hdrhistogram.Histogram
+	before *hdrhistogram.Histogram // of all intervals that have ended; nil: nobody asks for it
+	last   Latency
+	turned bool // an interval has ended
+}
+
+// keep has the figures remember all intervals, not the last one alone.
+func (f *figures) keep() { f.before = newHistogram() }
+
+func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 2) }
+
+// A RunLatency holds the latencies of whole runs, of one pipeline or of several: their
+// percentiles cannot be made from those of the intervals. The zero value is ready to use.
+type RunLatency struct{ all *hdrhistogram.Histogram }
+
+// Figures gives the percentiles in milliseconds; Count is 0 when there are none.
+func (r RunLatency) Figures() Latency {
+	f := figures{now: r.all}
+	return f.summary(1000)
+}
+
+// Add adds those of another pipeline.
+func (r *RunLatency) Add(o RunLatency) {
+	if r.all == nil {
+		r.all = newHistogram()
+	}
+	if o.all != nil {
+		r.all.Merge(o.all)
+	}
+}
+
+// Latency gives the latencies of the pipeline since its start, from Read to outcome. It
+// may be called at any time.
+func (p *Pipeline) Latency() (r RunLatency) {
+	p.meter.mu.Lock()
+	defer p.meter.mu.Unlock()
+	r.Add(RunLatency{p.meter.lat.before})
+	r.Add(RunLatency{p.meter.lat.now})
+	return r
+}
+
+// The range of durations is in microseconds: up to a day.
+const longest = int64(24 * time.Hour / time.Microsecond)
+
+func (f *figures) add(d time.Duration, n int64) { f.value(int64(d/time.Microsecond), n) }
+
+func (f *figures) value(v, n int64) {
+	if f.now == nil {
+		f.now = newHistogram()
+	}
+	_ = f.now.RecordValues(min(max(v, 0), longest), n) // cannot be out of range
+}
+
+// summary gives the figures of the current interval in units of unit values.
+func (f *figures) summary(unit float64) Latency {
+	if f.now == nil || f.now.TotalCount() == 0 {
+		return Latency{}
+	}
+	at := func(q float64) float64 { return float64(f.now.ValueAtQuantile(q)) / unit }
+	return Latency{
+		Count: f.now.TotalCount(), P50: at(50), P95: at(95), P99: at(99),
+		Max: float64(f.now.Max()) / unit,
+	}
+}
+
+// turn ends the interval.
+func (f *figures) turn(unit float64) {
+	f.last, f.turned = f.summary(unit), true
+	if f.now != nil {
+		if f.before != nil {
+			f.before.Merge(f.now)
+		}
+		f.now.Reset()
+	}
+}
+
+// latest gives the figures of the last interval, or of the first one so far.
+func (f *figures) latest(unit float64) Latency {
+	if !f.turned {
+		return f.summary(unit)
+	}
+	return f.last
+}

@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// openSource opens the source; ctx and Abort end the wait for it. After an error, by is
+// when Run has to be over.
+func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
+	if p.opts.Transactor != nil {
+		if err := p.opts.Transactor.Bind(p.opts.Source); err != nil {
+			return time.Now().Add(p.opts.Drain), fmt.Errorf("binding the transactor to the source: %w", err)
+		}
+	}
+	octx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	p.calls.Add(1)
+	go func() {
+		err := guarded(func() error { return p.opts.Source.Open(octx, engine{p}) })
+		p.calls.Add(-1)
+		done <- err
+	}()
+	var stopping <-chan struct{} = ctx.Done()
+	var spent <-chan time.Time
+	for waiting := true; waiting; {
+		waiting = false
+		select {
+		case err = <-done:
+		case <-p.aborted:
+			cancel()
+			by = time.Now().Add(p.reserve())
+			if err = within(p.reserve(), done); err == nil {
+				err = &pipeline.AbandonedError{Forced: true}
+			}
+		case <-stopping:
+			stopping, waiting = nil, true
+			by = time.Now().Add(p.opts.Drain)
+			timer := time.NewTimer(p.opts.Drain)
+			defer timer.Stop()
+			spent = timer.C
+		case <-spent:
+			err = &pipeline.AbandonedError{Running: 1}
+		}
+	}
+	if by.IsZero() {
+		by = time.Now().Add(p.opts.Drain)
+	}
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("opening the source: %w", err)
+	}
+	return by, err
+}
+
+// within waits for done for a while.
+func within(d time.Duration, done <-chan error) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		return &pipeline.AbandonedError{Running: 1}
+	}
+}

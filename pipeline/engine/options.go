@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// An Order says what a pipeline keeps of the order in which records were read.
+type Order uint8
+
+const (
+	// OrderPartition keeps the order of each lane.
+	OrderPartition Order = iota
+	// OrderKey keeps the order of the records of one key within a lane.
+	OrderKey
+	// OrderNone keeps nothing.
+	OrderNone
+)
+
+// A Serial says which calls of a waiting step must follow one another.
+type Serial uint8
+
+const (
+	// SerialNone lets any calls run at once; order is kept at the release.
+	SerialNone Serial = iota
+	// SerialKey starts a call only when the one before it of the same key has left
+	// the step, retries included.
+	SerialKey
+	// SerialPartition does the same per lane.
+	SerialPartition
+)
+
+// An OnError says what becomes of a record that failed for good in a step.
+type OnError uint8
+
+const (
+	// OnErrorDeadLetter writes it to the dead letters; without a dead letter sink it
+	// is OnErrorStop.
+	OnErrorDeadLetter OnError = iota
+	// OnErrorStop stops the pipeline with the record's error.
+	OnErrorStop
+	// OnErrorPass sends the record on as it came to the step, counted in errors.
+	OnErrorPass
+)
+
+// Retry says how often and how fast a failed call is tried again: exponential
+// backoff with full jitter, a wait drawn uniformly from zero to
+// min(MaxBackoff, Backoff * 2^n) before attempt n+2, at least what RetryAfter asked.
+type Retry struct {
+	Attempts   int           // in all; 0: 5 in a step, without end in a sink
+	Backoff    time.Duration // 0: 100ms
+	MaxBackoff time.Duration // 0: 5s in a step, 30s in a sink
+}
+
+// A Step is a stage at its place in a pipeline. Exactly one of Stage and Splitter
+// is set. The fields from Window on belong to waiting steps alone.
+type Step struct {
+	Name     string
+	Kind     string // what it is, for logs: "filter", "http"
+	Stage    pipeline.Stage
+	Splitter pipeline.Splitter
+	Workers  int // pool size; slots of a waiting step. 0: GOMAXPROCS, or 64 when Waits
+	OnError  OnError
+
+	// Waits says that the stage waits for somebody else. Records are then admitted
+	// one by one to Workers slots, released in order through a window, and retried
+	// in place. A step that does not wait makes one attempt.
+	Waits    bool
+	Window   int           // records admitted and not yet released. 0: 64 x Workers
+	Timeout  time.Duration // of one attempt. 0: 10s
+	Deadline time.Duration // of a record in this step, retries included. 0: 20s
+	Serial   Serial
+	Retry    Retry
+}
+
+// An Output is a sink at its place in a pipeline.
+type Output struct {
+	Name    string
+	Kind    string
+	Sink    pipeline.Sink
+	When    func(*pipeline.Record) (bool, error) // nil: every record
+	Records int                                  // most records a Write. 0: 1,000
+	Bytes   pipeline.Size                        // most bytes a Write, one record at least. 0: 1 MiB
+	Linger  time.Duration                        // how long a Write may wait to fill. 0: not at all
+	Timeout time.Duration                        // of one Write. 0: 10s
+	Retry   Retry                                // Attempts 0: without end
+}
+
+// Options are the settings of a Pipeline. Components belong to the pipeline from
+// New on: Run closes them.
+type Options struct {
+	Name   string
+	Source pipeline.Source
+	Steps  []Step
+	// Sinks take a record each, if their When holds. A record that none takes is
+	// filtered.
+	Sinks []Output
+	// DeadLetter stores rejected records in the public format of dead letters. A nil
+	// Sink in it: a record that is rejected stops the pipeline.
+	DeadLetter Output
+
+	Order Order
+	// Key gives the key for OrderKey and SerialKey, from the record as it came. nil:
+	// the record's key. Records without a key form one key per lane.
+	Key func(*pipeline.Record) ([]byte, error)
+
+	Budget      *Budget       // shared by the pipelines of a process. nil: one of its own with the defaults
+	Drain       time.Duration // how long Run may go on after its ctx has ended. 0: 25s
+	CommitEvery time.Duration // 0: 1s
+	StatsEvery  time.Duration // of the stats events. 0: 15s
+	Partitions  time.Duration // of source.partition.stats. 0: 60s
+	Stalled     time.Duration // after which a step or sink without progress is reported. 0: 30s
+
+	Transactor pipeline.Transactor
+	// Events writes the pipeline's events. nil: none. An emitter writes to what it was made
+	// for while the pipeline waits, unless that is an event.Queue: only with a Queue does a
+	// log that nobody reads, or a full disk, hold up no record. Its owner closes the Queue
+	// when Run has returned.
+	Events     *event.Emitter
+	ConfigHash string // stamped on pipeline.stats
+	// DeadLetterTime stands in for the clock in penstock-time. nil: time.Now. Cases
+	// use the record's time.
+	DeadLetterTime func(*pipeline.Record) time.Time
+}
+
+// Runner is what the command line needs of a pipeline.
+type Runner interface {
+	// Run opens the source, moves records until the source ends or ctx is
+	// cancelled, drains, commits, closes the components, and returns. It may be
+	// called once.
+	Run(ctx context.Context) error
+	// Abort ends Run soon, whatever is in flight.
+	Abort()
+	Snapshot() Snapshot
+	InFlight() []InFlight
+	Latency() RunLatency
+}

@@ -1,0 +1,192 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// Bounds of what events say of an error.
+const (
+	maxMessage = 512
+	maxSample  = 256
+	maxTypes   = 20 // error types of a step, further ones are counted as _other
+)
+
+// errorType gives the type of an error: what it says of itself by a method
+// ErrorType() string, a word for what it is, or the reason that it was rejected with.
+func errorType(err error) string {
+	var typed interface{ ErrorType() string }
+	var p *pipeline.PanicError
+	var n net.Error
+	switch {
+	case errors.As(err, &typed):
+		return typed.ErrorType()
+	case errors.As(err, &p):
+		return "panic"
+	case errors.Is(err, context.DeadlineExceeded):
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case errors.As(err, &n) && n.Timeout():
+		return "timeout"
+	case n != nil && !fromFile(n):
+		return "network"
+	}
+	if reason, ok := pipeline.IsPermanent(err); ok && reason != pipeline.ReasonPermanent {
+		return reason
+	}
+	return event.Other
+}
+
+// fromFile says whether an error that looks like one of a network comes from the
+// system without one: a full disk has the same methods.
+func fromFile(n net.Error) bool {
+	code, ok := n.(syscall.Errno)
+	return ok && !slices.Contains([]syscall.Errno{
+		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EPIPE,
+	}, code)
+}
+
+// An errorCount counts the errors of one type in a step or sink, with a sample.
+type errorCount struct {
+	count, total int64
+	message      string
+	at           pipeline.Position
+}
+
+// failed counts a failed attempt by its type.
+func (m *meter) failed(at pipeline.Position, err error) {
+	kind := errorType(err)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.errors == nil {
+		m.errors = map[string]*errorCount{}
+	}
+	c := m.errors[kind]
+	if c == nil {
+		if len(m.errors) >= maxTypes {
+			kind = event.Other
+		}
+		if c = m.errors[kind]; c == nil {
+			c = &errorCount{}
+			m.errors[kind] = c
+		}
+	}
+	if c.count == 0 {
+		c.message, c.at = clip(err.Error(), maxSample), at
+	}
+	c.count++
+	c.total++
+}
+
+// rejected reports a record that is on its way to the dead letters.
+func (p *Pipeline) rejected(f *failure, rec *pipeline.Record) {
+	if p.events == nil {
+		return
+	}
+	key, _, _ := rec.Original()
+	p.events.Emit(event.RecordRejected{
+		Step: f.step, Reason: f.reason, ErrorType: errorType(f.err),
+		ErrorMessage: clip(f.err.Error(), maxMessage), Attempt: int64(f.attempts),
+		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
+		KeyHash: keyHash(key), DeadLetter: p.opts.DeadLetter.Name,
+	}, fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason))
+}
+
+// keyHash names a key without showing it.
+func keyHash(key []byte) string {
+	if key == nil {
+		return ""
+	}
+	sum := sha256.Sum256(key)
+	return hex.EncodeToString(sum[:6])
+}
+
+// panicked reports a panic, or the end of a goroutine, in a component.
+func (p *Pipeline) panicked(step string, rec *pipeline.Record, err *pipeline.PanicError) {
+	if p.events == nil {
+		return
+	}
+	p.events.Emit(event.PanicRecovered{
+		Step: step, ErrorMessage: clip(err.Error(), maxMessage), StackHash: stackHash(err.Stack),
+		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
+	}, "")
+	p.events.Log().Debug().Str("step", step).Str("stack", string(err.Stack)).Msg("stack of a panic")
+}
+
+// stackHash is the same for panics at the same place: addresses and arguments do not
+// count.
+func stackHash(stack []byte) string {
+	h := sha256.New()
+	for line := range strings.Lines(string(stack)) {
+		if at := strings.TrimSpace(line); strings.Contains(at, ".go:") {
+			at, _, _ = strings.Cut(at, " +0x")
+			h.Write([]byte(at))
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:6])
+}
+
+// commitFailed reports a commit that will be tried again.
+func (p *Pipeline) commitFailed(first pipeline.Mark, err error, attempt int) {
+	if p.events == nil {
+		return
+	}
+	topic, partition := first.Lane.(*lane).coordinates()
+	p.events.Emit(event.CommitFailed{
+		Topic: topic, Partition: partition, Offset: first.Next, Generation: p.report().Generation,
+		ErrorType: errorType(err), ErrorMessage: clip(err.Error(), maxMessage), Attempt: int64(attempt),
+	}, "")
+}
+
+// report gives what the source reports of itself.
+func (p *Pipeline) report() pipeline.Report { return p.reportOf(p.opts.Source) }
+
+// reportOf asks a component for its figures. One that panics stops its pipeline: it is
+// asked by the process too, where the panic would end all pipelines.
+func (p *Pipeline) reportOf(component any) (report pipeline.Report) {
+	r, ok := component.(pipeline.Reporter)
+	if !ok {
+		return pipeline.Report{}
+	}
+	defer func() {
+		if v := recover(); v != nil {
+			p.stop(fmt.Errorf("asking %T for its figures: %w", component, &pipeline.PanicError{Value: v, Stack: debug.Stack()}))
+			report = pipeline.Report{}
+		}
+	}()
+	return r.Report()
+}
+
+// attach gives the components their emitters.
+func (p *Pipeline) attach() error {
+	give := func(component any, e *event.Emitter) {
+		if a, ok := component.(pipeline.Attacher); ok {
+			a.Attach(e)
+		}
+		if a, ok := component.(pipeline.Accounter); ok {
+			a.Account(func(bytes int64) { p.budget.account(&p.member, bytes) })
+		}
+	}
+	give(p.opts.Source, p.events)
+	give(p.opts.Transactor, p.events)
+	for _, s := range p.steps {
+		give(s.core().conf.Stage, s.core().events)
+		give(s.core().conf.Splitter, s.core().events)
+	}
+	for _, s := range p.allSinks() {
+		give(s.conf.Sink, s.events)
+	}
+	return nil
+}

@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A failing record is reported once, by whoever decides its outcome, however many
+// attempts and sinks it has seen (I9).
+func TestAFailingRecordIsReportedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{}
+		bad := func(r *pipeline.Record) bool { return r.Offset%5 == 1 }
+		refuse := func(_ context.Context, recs []*pipeline.Record) error {
+			w := &pipeline.WriteError{}
+			for i, r := range recs {
+				if r.Offset == 7 {
+					w.Failed = append(w.Failed, pipeline.Failure{Index: i, Err: pipeline.Permanent(errors.New("writing: refused"))})
+				}
+			}
+			if len(w.Failed) > 0 {
+				return w
+			}
+			return nil
+		}
+		_, done := start(t, t.Context(), Options{
+			Name: "p", Source: &memory{lanes: 1, records: 10}, Events: log.emitter(t),
+			Steps: []Step{{Name: "ask", Kind: "http", Waits: true, Workers: 2, Retry: Retry{Attempts: 3, Backoff: time.Millisecond},
+				Stage: does(func(_ context.Context, r *pipeline.Record) error {
+					if bad(r) {
+						return errors.New("asking: down")
+					}
+					return nil
+				})}},
+			Sinks: []Output{
+				{Name: "one", Sink: &collect{write: refuse}},
+				{Name: "two", Sink: &collect{write: refuse}},
+			},
+			DeadLetter: Output{Sink: &collect{}},
+		})
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		times := map[string]int{}
+		for _, m := range log.named("record.rejected") {
+			times[fmt.Sprint(m["offset"])]++
+		}
+		// Two of the step after three attempts each; of the one that both sinks refuse, a
+		// report for each sink that decides.
+		if want := map[string]int{"1": 1, "6": 1, "7": 2}; fmt.Sprint(times) != fmt.Sprint(want) {
+			t.Errorf("reports by offset: %v, want %v", times, want)
+		}
+	})
+}

@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A router stands behind the last step and puts each record into the queues of the
+// sinks that want it. It never waits for a sink.
+type router struct {
+	p     *Pipeline
+	in    *pipe
+	crew  *crew
+	ended chan struct{}
+	plain bool // one sink that takes everything
+
+	c     *chunk
+	recs  []item
+	i     int
+	asked int // the sink whose condition is at work
+	wants []int
+	lists [][]item // for each sink
+	none  []item   // that no sink wants
+	lost  []item
+}
+
+func newRouter(p *Pipeline, in *pipe) *router {
+	return &router{
+		p: p, in: in, crew: newCrew(), ended: make(chan struct{}),
+		plain: len(p.sinks) == 1 && p.sinks[0].conf.When == nil,
+		lists: make([][]item, len(p.sinks)),
+	}
+}
+
+func (r *router) start() {
+	w := &worker{crew: r.crew, turn: r.turn, trouble: r.trouble, ended: func() { close(r.ended) }}
+	w.start()
+}
+
+func (r *router) turn() bool {
+	if r.c == nil {
+		c, ok := r.in.receive()
+		if !ok {
+			return false
+		}
+		r.c, r.recs, r.i = c, c.take(), 0
+	}
+	l := r.c.lane
+	switch {
+	case r.i == 0 && (r.p.cut.Load() || l.isFrozen()):
+		l.finish(r.recs, abandoned)
+	case r.plain && r.c.failed == 0:
+		r.p.sinks[0].enqueue(l, r.recs)
+	default:
+		for ; r.i < len(r.recs); r.i++ {
+			r.route(r.recs[r.i])
+		}
+		r.flush()
+	}
+	r.p.roll.drop(r.c)
+	r.c = nil
+	return true
+}
+
+// trouble rejects the record whose condition panicked.
+func (r *router) trouble(err *pipeline.PanicError) {
+	if r.c == nil || r.i >= len(r.recs) {
+		return
+	}
+	it := r.recs[r.i]
+	r.i++
+	r.unclear(it, r.asked, err)
+}
+
+// route decides which sinks a record is for.
+func (r *router) route(it item) {
+	p := r.p
+	if p.cut.Load() {
+		r.lost = append(r.lost, it)
+		return
+	}
+	if it.fail != nil {
+		r.reject(it, it.fail)
+		return
+	}
+	r.wants = r.wants[:0]
+	for i, s := range p.sinks {
+		if s.conf.When != nil {
+			r.asked = i
+			yes, err := s.conf.When(it.rec)
+			if err != nil {
+				r.unclear(it, i, err)
+				return
+			}
+			if !yes {
+				continue
+			}
+		}
+		r.wants = append(r.wants, i)
+	}
+	switch len(r.wants) {
+	case 0:
+		r.none = append(r.none, it)
+	case 1:
+		i := r.wants[0]
+		r.lists[i] = append(r.lists[i], it)
+	default:
+		it.rec.Value() // once, and not by several sinks at a time
+		for j, i := range r.wants {
+			one := it
+			if j > 0 {
+				one = it.share()
+			}
+			r.lists[i] = append(r.lists[i], one)
+		}
+		it.refs = int16(len(r.wants))
+	}
+}
+
+// unclear rejects a record because a sink's condition failed on it.
+func (r *router) unclear(it item, sink int, err error) {
+	s := r.p.sinks[sink]
+	var t tally
+	if pipeline.IsFatal(err) {
+		t.errors, t.abandoned = 1, 1
+		s.meter.enter(1)
+		s.meter.failed(it.rec.Position, err)
+		s.meter.count(t, 1)
+		r.lost = append(r.lost, it)
+		r.p.stop(fmt.Errorf("%s: %s: %w", s.conf.Name, it.rec.Position, err))
+		return
+	}
+	reason, ok := pipeline.IsPermanent(err)
+	if !ok {
+		reason = pipeline.ReasonExpression
+	}
+	var pe *pipeline.PanicError
+	if errors.As(err, &pe) {
+		r.p.panicked(s.conf.Name, it.rec, pe)
+	}
+	t.errors, t.rejected = 1, 1
+	s.meter.enter(1)
+	s.meter.failed(it.rec.Position, err)
+	s.meter.count(t, 1)
+	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1))
+}
+
+// reject sends a failed record to the dead letters, or stops the pipeline: what is
+// before it in its lane has then been handed to the sinks, and nothing behind it
+// will be.
+func (r *router) reject(it item, why *failure) {
+	if why.stop {
+		r.lost = append(r.lost, it)
+		r.p.stop(why.fatal(it.rec))
+		return
+	}
+	it.piece.lane.reject(it, why)
+}
+
+func (f *failure) fatal(rec *pipeline.Record) error {
+	return fmt.Errorf("%s: %s: %w", f.step, rec.Position, f.err)
+}
+
+// flush hands the lists to the sinks.
+func (r *router) flush() {
+	l := r.c.lane
+	for i, list := range r.lists {
+		if len(list) > 0 {
+			r.p.sinks[i].enqueue(l, list)
+			clear(list)
+			r.lists[i] = list[:0]
+		}
+	}
+	l.finish(r.none, filtered)
+	l.finish(r.lost, abandoned)
+	clear(r.none)
+	clear(r.lost)
+	r.none, r.lost = r.none[:0], r.lost[:0]
+}

@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A slot runs one call at a time.
+type slot struct {
+	s     *waitStep
+	c     *call
+	cut   cutter
+	emit  func(*pipeline.Record)
+	stop  context.CancelFunc
+	limit time.Duration // of the attempt at work
+}
+
+// turn runs one attempt; false when there will be no further call.
+func (sl *slot) turn() bool {
+	s, w := sl.s, &sl.s.win
+	w.mu.Lock()
+	var c *call
+	for {
+		if w.over {
+			break
+		}
+		if c = w.pick(s.admitted); c != nil {
+			break
+		}
+		if w.done() {
+			break
+		}
+		w.idlers++
+		w.work.Wait()
+		w.idlers--
+	}
+	if c == nil {
+		w.mu.Unlock()
+		return false
+	}
+	now := time.Now()
+	s.tick(now)
+	w.running++
+	c.wl.running++
+	c.state, c.started = callRunning, now
+	if c.attempts == 0 {
+		c.began, c.deadline = now, now.Add(s.conf.Deadline)
+		c.wl.begun = max(c.wl.begun, c.place)
+	}
+	c.attempts++
+	w.mu.Unlock()
+
+	sl.c = c
+	s.calls.Add(1)
+	sl.end(pipeline.NoAnswer(sl.attempt(now), sl.limit))
+	return true
+}
+
+var errTooLate = errors.New("waiting for another attempt: the deadline has passed")
+
+func (sl *slot) attempt(now time.Time) error {
+	c, s := sl.c, sl.s
+	limit := c.deadline
+	if !now.Before(limit) {
+		if c.err != nil {
+			c.attempts-- // this is none
+			return c.err
+		}
+		return errTooLate
+	}
+	if t := now.Add(s.conf.Timeout); t.Before(limit) {
+		limit = t
+	}
+	if c.attempts == 1 && (s.conf.Retry.Attempts > 1 || s.conf.OnError == OnErrorPass) {
+		if c.saved == nil {
+			c.saved = records.NewSavepoint()
+		}
+		c.saved.Save(c.rec.rec)
+	}
+	sl.limit = limit.Sub(now)
+	if c.attempts == 1 && s.undoer != nil {
+		c.rec.enter(s.stepCore)
+	}
+	ctx, cancel := context.WithDeadline(c.wl.lane.calls, limit)
+	sl.stop = cancel
+	if s.conf.Stage != nil {
+		return s.conf.Stage.Process(ctx, c.rec.rec)
+	}
+	sl.cut.parts = sl.cut.parts[:0]
+	return s.conf.Splitter.Split(ctx, c.rec.rec, sl.emit)
+}
+
+func (sl *slot) trouble(err *pipeline.PanicError) {
+	if sl.c == nil {
+		sl.s.broken(err)
+		return
+	}
+	sl.end(err)
+}
+
+// end looks at what came of an attempt.
+func (sl *slot) end(err error) {
+	c, s := sl.c, sl.s
+	if sl.stop != nil {
+		sl.stop()
+		sl.stop = nil
+	}
+	s.calls.Add(-1)
+	now := time.Now()
+	reason, wait := s.another(c, err, now)
+	var t tally
+	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.calls.Err() != nil, &t)
+	switch {
+	case j.restore, j.verdict == again:
+		c.saved.Restore(c.rec.rec)
+	case j.verdict == fail:
+		c.rec.fail = j.fail
+	}
+	if j.verdict == pass {
+		sl.grow(&j, &t, err == nil)
+	}
+	if j.verdict == again {
+		c.err = err
+	}
+	sl.c = nil
+	s.book(c, j, t, now, wait)
+}
+
+// another says after which wait there may be another attempt, or why there is none.
+func (s *waitStep) another(c *call, err error, now time.Time) (reason string, wait time.Duration) {
+	if err == nil {
+		return "", 0
+	}
+	wait = max(s.conf.Retry.pause(c.attempts-1), pipeline.RetryHint(err))
+	switch {
+	case !now.Before(c.deadline):
+		return pipeline.ReasonDeadline, 0
+	case c.attempts >= s.conf.Retry.Attempts:
+		return pipeline.ReasonAttempts, 0
+	case !now.Add(wait).Before(c.deadline):
+		return pipeline.ReasonDeadline, 0
+	}
+	return "", wait
+}
+
+// grow charges what a record that goes on has gained, and makes its parts.
+func (sl *slot) grow(j *judgement, t *tally, answered bool) {
+	c := sl.c
+	var d int64
+	if sl.s.conf.Splitter != nil && answered {
+		var ok bool
+		if d, ok = sl.cut.family(c.rec); !ok {
+			j.verdict = drop
+			t.filtered++
+			return
+		}
+		c.parts = append([]item(nil), sl.cut.parts...)
+	} else {
+		d = c.rec.regrow()
+	}
+	if d != 0 {
+		c.rec.piece.from.charge.grow(d)
+	}
+}
+
+// book writes down the result of an attempt, and what follows from it.
+func (s *waitStep) book(c *call, j judgement, t tally, now time.Time, wait time.Duration) {
+	rec, wl, w := c.rec, c.wl, &s.win
+	parts, spent := c.parts, now.Sub(c.began)     // c may be another record's soon
+	left := t.filtered + t.rejected + t.abandoned // of this record, released or not
+
+	w.mu.Lock()
+	s.tick(now)
+	w.running--
+	wl.running--
+	gone := wl.gone || w.over
+	switch {
+	case gone:
+		if left == 0 { // it would have gone on, or been tried again
+			t.abandoned, left = 1, 1
+		}
+		if c.state != callGone {
+			c.state = callGone
+			w.unsolved--
+			delete(wl.calls, c)
+			w.free(wl, 1)
+		}
+	case j.verdict == again:
+		c.state, c.timed = callRetrying, true
+		c.timer = time.AfterFunc(wait, func() { s.due(c) })
+	default:
+		c.result = j.verdict
+		w.answered(c)
+		if w.done() {
+			w.work.Broadcast()
+			w.exit.Broadcast()
+		}
+	}
+	w.mu.Unlock()
+
+	s.meter.mu.Lock()
+	s.meter.add(t, left)
+	if j.verdict != again {
+		s.meter.lat.add(spent, 1)
+	}
+	s.meter.mu.Unlock()
+	l := wl.lane
+	switch {
+	case j.verdict == drop:
+		l.finishAt([]item{rec}, filtered, now)
+	case j.verdict == lost, gone && parts == nil:
+		l.finishAt([]item{rec}, abandoned, now)
+	case gone:
+		l.finishAt(parts, abandoned, now)
+	}
+}
+
+// due puts a call whose wait is over ahead of the new ones.
+func (s *waitStep) due(c *call) {
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if c.state != callRetrying {
+		return
+	}
+	c.state = callDue
+	w.again.push(c)
+	w.wakeWorkers(1)
+}

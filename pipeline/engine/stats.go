@@ -1,0 +1,263 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// stats ends the intervals of the figures and emits the stats events. Without an
+// emitter no timer runs: an interval then ends when somebody takes a snapshot.
+type stats struct {
+	p           *Pipeline
+	quit, ended chan struct{}
+
+	mu         sync.Mutex
+	turned     time.Time // when the interval before ended
+	pressed    []load    // of steps, then of sinks, at that moment
+	readBlock  time.Duration
+	pressureIs string
+	bottleneck string
+
+	before   Snapshot // what the last events said
+	beforeAt time.Time
+	letters  SinkSnapshot
+}
+
+// A load is how a place has spent its time since the start.
+type load struct {
+	busy, all time.Duration // of all its workers
+	blocked   time.Duration
+	holding   time.Duration // while it held lanes back, in share of the lanes
+}
+
+func (s *stats) init(p *Pipeline) {
+	s.p, s.quit, s.ended = p, make(chan struct{}), make(chan struct{})
+	s.pressureIs = "ok"
+}
+
+func (s *stats) start() {
+	now := s.p.began
+	s.mu.Lock()
+	s.turned, s.beforeAt = now, now
+	s.mu.Unlock()
+	if s.p.events == nil {
+		close(s.ended)
+		return
+	}
+	s.p.spawn(s.loop)
+}
+
+func (s *stats) loop() {
+	defer close(s.ended)
+	every, parts := time.NewTicker(s.p.opts.StatsEvery), time.NewTicker(s.p.opts.Partitions)
+	defer every.Stop()
+	defer parts.Stop()
+	for {
+		select {
+		case <-every.C:
+			s.emit()
+		case <-parts.C:
+			s.partitions()
+		case <-s.quit:
+			return
+		}
+	}
+}
+
+// stop ends the loop and emits everything once more, so that a run of a second has
+// stats too.
+func (s *stats) stop() {
+	close(s.quit)
+	<-s.ended
+	if s.p.events != nil {
+		s.partitions()
+		s.emit()
+	}
+}
+
+// refresh ends the interval when it is over and nobody else does.
+func (s *stats) refresh(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.p.events == nil && !s.turned.IsZero() && now.Sub(s.turned) >= s.p.opts.StatsEvery {
+		s.turn(now)
+	}
+}
+
+func (s *stats) pressure() (level, bottleneck string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.pressureIs, s.bottleneck
+}
+
+// turn ends the interval of all figures. The lock is held.
+func (s *stats) turn(now time.Time) {
+	const ms = 1000 // durations are kept in microseconds
+	s.p.meter.turn(ms, 0)
+	for _, st := range s.p.steps {
+		st.core().meter.turn(ms, st.fill())
+	}
+	for _, si := range s.p.allSinks() {
+		si.meter.turn(ms, 0)
+		si.mu.Lock()
+		si.sizes.turn(1)
+		si.mu.Unlock()
+	}
+	s.press(now)
+	s.turned = now
+}
+
+// press finds the bottleneck: the most downstream place that is busy while the one
+// before it is blocked. The lock is held.
+func (s *stats) press(now time.Time) {
+	interval := now.Sub(s.turned)
+	if interval <= 0 {
+		return
+	}
+	ratio := func(d, of time.Duration) float64 {
+		if of <= 0 {
+			return 0
+		}
+		return float64(d) / float64(of)
+	}
+	var loads []load
+	for _, st := range s.p.steps {
+		loads = append(loads, st.load(now))
+	}
+	for _, si := range s.p.sinks {
+		loads = append(loads, si.load(now))
+	}
+	if s.pressed == nil {
+		s.pressed = make([]load, len(loads))
+	}
+	read := time.Duration(s.p.readBlock.Load())
+	upstream := ratio(read-s.readBlock, interval)
+	source := upstream
+	s.bottleneck = ""
+	for i, l := range loads {
+		was := s.pressed[i]
+		holding := ratio(l.holding-was.holding, interval)
+		source = max(source, holding)
+		busy := ratio(l.busy-was.busy, l.all-was.all)
+		if busy >= 0.7 && max(upstream, holding) >= 0.3 {
+			s.bottleneck = s.p.placeName(i)
+		}
+		if i < len(s.p.steps) {
+			upstream = ratio(l.blocked-was.blocked, l.all-was.all)
+		}
+	}
+	s.pressed, s.readBlock = loads, read
+	switch {
+	case source <= 0.1:
+		s.pressureIs = "ok"
+	case source <= 0.5:
+		s.pressureIs = "low"
+	default:
+		s.pressureIs = "high"
+	}
+}
+
+// placeName names the steps and the sinks behind them.
+func (p *Pipeline) placeName(i int) string {
+	if i < len(p.steps) {
+		return p.steps[i].core().conf.Name
+	}
+	return p.sinks[i-len(p.steps)].conf.Name
+}
+
+// turn ends the interval of a meter. fill is how full the queue is now: it is the least
+// that the interval that begins has seen, also when nothing moves in it.
+func (m *meter) turn(unit, fill float64) {
+	m.mu.Lock()
+	m.lat.turn(unit)
+	m.lastFill, m.fill = max(m.fill, fill), fill
+	m.mu.Unlock()
+}
+
+func (s *cpuStep) load(now time.Time) load {
+	s.meter.mu.Lock()
+	defer s.meter.mu.Unlock()
+	busy, idle, blocked := s.meter.times(now, s.conf.Workers)
+	return load{busy: busy, all: busy + idle + blocked, blocked: blocked}
+}
+
+func (s *waitStep) load(now time.Time) load {
+	s.win.mu.Lock()
+	defer s.win.mu.Unlock()
+	s.tick(now)
+	return load{
+		busy: s.spent[0], all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], holding: s.holding,
+	}
+}
+
+// load of a sink: it is busy while it writes for any lane.
+func (s *sink) load(now time.Time) load {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tick(now)
+	return load{busy: s.busy, all: now.Sub(s.p.began), holding: s.holding}
+}
+
+// emit ends the interval and emits its stats.
+func (s *stats) emit() {
+	p := s.p
+	now := time.Now()
+	s.mu.Lock()
+	s.turn(now)
+	s.mu.Unlock()
+	snap := p.Snapshot()
+	was, interval := s.before, now.Sub(s.beforeAt)
+	s.before, s.beforeAt = snap, now
+	p.events.Emit(s.pipelineStats(snap, was, interval), "")
+	for i, st := range snap.Steps {
+		var old StepSnapshot
+		if i < len(was.Steps) {
+			old = was.Steps[i]
+		}
+		m := &p.steps[i].core().meter
+		p.events.Emit(stepStats(st, old, interval, m.highest()), "")
+		s.errorStats(st.Name, m)
+	}
+	for i, si := range snap.Sinks {
+		var old SinkSnapshot
+		if i < len(was.Sinks) {
+			old = was.Sinks[i]
+		}
+		p.events.Emit(sinkStats(si, old, interval), "")
+		s.errorStats(si.Name, &p.sinks[i].meter)
+	}
+	if p.dead != nil {
+		one := p.dead.snapshot(now)
+		p.events.Emit(sinkStats(one, s.letters, interval), "")
+		s.letters = one
+		s.errorStats(one.Name, &p.dead.meter)
+	}
+}
+
+func (m *meter) highest() float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lastFill
+}
+
+// errorStats emits what errors a place had in the interval, by their types.
+func (s *stats) errorStats(name string, m *meter) {
+	m.mu.Lock()
+	var out []event.ErrorStats
+	for kind, c := range m.errors {
+		if c.count > 0 {
+			out = append(out, event.ErrorStats{
+				Step: name, ErrorType: kind, Count: c.count, CountTotal: c.total,
+				SampleMessage: c.message, SampleTopic: c.at.Topic,
+				SamplePartition: int64(c.at.Partition), SampleOffset: c.at.Offset,
+			})
+			c.count = 0
+		}
+	}
+	m.mu.Unlock()
+	for _, e := range out {
+		s.p.events.Emit(e, "")
+	}
+}

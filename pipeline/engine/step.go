@@ -1,0 +1,149 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sync/atomic"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// stepCore is what steps of both kinds have.
+type stepCore struct {
+	p       *Pipeline
+	conf    Step
+	index   int
+	in, out *pipe
+	crew    *crew
+	events  *event.Emitter
+	undoer  pipeline.Undoer // its stage or splitter, when that is one
+	meter   meter
+	calls   atomic.Int32 // outstanding in the stage
+}
+
+func (s *stepCore) core() *stepCore { return s }
+
+// A verdict is what a step does with a record after an attempt.
+type verdict uint8
+
+const (
+	pass  verdict = iota
+	drop          // filtered
+	fail          // it travels on as rejected
+	again         // another attempt
+	lost          // the pipeline or the lane gives it up
+)
+
+// A judgement is a verdict with what led to it.
+type judgement struct {
+	verdict verdict
+	restore bool // the record goes on as it came to the step
+	fail    *failure
+}
+
+// judge decides what an error of a record's attempt means for a step, counts and
+// reports it. reason is why there can be no other attempt, "" when there can.
+func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason string, given bool, t *tally) judgement {
+	switch {
+	case err == nil:
+		return judgement{verdict: pass}
+	case err == pipeline.Filtered || errors.Is(err, pipeline.Filtered):
+		t.filtered++
+		return judgement{verdict: drop}
+	case pipeline.IsFatal(err):
+		t.errors++
+		t.abandoned++
+		s.failed(rec, err)
+		s.p.stop(fmt.Errorf("%s: %s: %w", s.conf.Name, rec.Position, err))
+		return judgement{verdict: lost}
+	}
+	why, permanent := pipeline.IsPermanent(err)
+	if given && !permanent {
+		t.abandoned++
+		return judgement{verdict: lost}
+	}
+	t.errors++
+	s.failed(rec, err)
+	var p *pipeline.PanicError
+	if errors.As(err, &p) {
+		s.p.panicked(s.conf.Name, rec, p)
+	}
+	switch {
+	case permanent:
+		reason = why
+	case reason == "":
+		t.retries++
+		return judgement{verdict: again}
+	}
+	if s.conf.OnError == OnErrorPass {
+		return judgement{verdict: pass, restore: true}
+	}
+	t.rejected++
+	return judgement{verdict: fail, fail: s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts)}
+}
+
+// failed counts an error by its type.
+func (s *stepCore) failed(rec *pipeline.Record, err error) { s.meter.failed(rec.Position, err) }
+
+// failure makes the reason for which a record is rejected, and reports it (I9).
+func (p *Pipeline) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int) *failure {
+	f := &failure{
+		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
+		stop: on == OnErrorStop || p.dead == nil, at: p.opts.DeadLetterTime(rec),
+	}
+	if !f.stop {
+		p.rejected(f, rec)
+	}
+	return f
+}
+
+// cutter collects the parts that a splitter makes of a record.
+type cutter struct {
+	parts  []item
+	block  []pipeline.Record
+	tracks []track
+}
+
+// emit copies a part.
+func (c *cutter) emit(part *pipeline.Record) {
+	const many = 64
+	if len(c.block) == cap(c.block) {
+		c.block, c.tracks = make([]pipeline.Record, 0, many), make([]track, 0, many)
+	}
+	c.block, c.tracks = append(c.block, pipeline.Record{}), append(c.tracks, track{})
+	i := len(c.block) - 1
+	records.CopyTo(part, &c.block[i])
+	c.parts = append(c.parts, item{&c.block[i], &c.tracks[i]})
+}
+
+// family makes the collected parts those of it. They share its position, its key
+// and its original bytes. weight is what they need in memory. It gives false when
+// there are none.
+func (c *cutter) family(it item) (weight int64, ok bool) {
+	for _, part := range c.parts {
+		part.rec.Position = it.rec.Position
+		records.CameFrom(part.rec, it.rec)
+		*part.track = track{piece: it.piece, index: it.index, family: it.family, key: it.key, undo: it.undo}
+		weight += placeSize + part.measure()
+		added, growth, owed := records.Grown(part.rec)
+		part.grown = int32(added)
+		part.weight = int32(min(int64(part.rec.Size())+growth, math.MaxInt32))
+		weight += growth + owed // its own value is in the measure
+	}
+	return weight, it.piece.lane.adopt(it, c.parts)
+}
+
+// number gives the parts of a family their numbers, in the order in which they leave
+// a step that splits.
+func (s *stepCore) number(recs []item) {
+	for _, it := range recs {
+		f := it.family
+		if f == nil || it.fail != nil {
+			continue
+		}
+		f.parts[s.index]++
+		it.rec.Part = f.parts[s.index]
+	}
+}

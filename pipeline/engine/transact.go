@@ -1,0 +1,351 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+type txnState uint8
+
+const (
+	txnClosed txnState = iota // nothing may be written
+	txnOpen
+	txnCutting // only what is before the cut may be written
+)
+
+// transactions makes the writes of all sinks and the marks one step, again and again.
+// A cycle begins when somebody wants to write or a mark has moved. It ends after the
+// commit interval: each lane is cut behind the last piece of which something was
+// written, everything before the cut gets its outcome, and the marks are committed.
+// A nil *transactions lets everybody write and does nothing.
+type transactions struct {
+	p  *Pipeline
+	by pipeline.Transactor
+
+	quit, ended chan struct{}
+	once        sync.Once
+
+	mu      sync.Mutex // also guards cut, wrote and wroteIn of the lanes
+	state   txnState
+	number  uint64 // of the transaction that is open, or was last
+	hungry  bool   // somebody wanted to write and could not
+	inHand  int    // batches that writers have taken
+	spoiled bool   // records that were written are abandoned: it cannot be committed
+	hurry   bool   // somebody waits for the end of the cycle
+	lastErr error
+	turned  chan struct{} // closed at the end of the cycle
+}
+
+func newTransactions(p *Pipeline) *transactions {
+	if p.opts.Transactor == nil {
+		return nil
+	}
+	return &transactions{
+		p: p, by: p.opts.Transactor, quit: make(chan struct{}), ended: make(chan struct{}),
+		turned: make(chan struct{}),
+	}
+}
+
+func (t *transactions) start() {
+	if t != nil {
+		go t.run()
+	}
+}
+
+// stop aborts what is open and ends the cycles. It waits until by.
+func (t *transactions) stop(by time.Time) {
+	if t == nil {
+		return
+	}
+	t.once.Do(func() { close(t.quit) })
+	wait := time.NewTimer(time.Until(by))
+	defer wait.Stop()
+	select {
+	case <-t.ended:
+	case <-wait.C:
+	}
+}
+
+// lock keeps the state while a writer takes its batch.
+func (t *transactions) lock() {
+	if t != nil {
+		t.mu.Lock()
+	}
+}
+
+func (t *transactions) unlock() {
+	if t != nil {
+		t.mu.Unlock()
+	}
+}
+
+// admits says whether a record may be written now. The lock is held.
+func (t *transactions) admits(rec item) bool {
+	if t == nil {
+		return true
+	}
+	pc := rec.piece
+	if t.state == txnOpen || t.state == txnCutting && pc.seq < pc.lane.cut {
+		return true
+	}
+	t.hungry = true
+	t.p.wake()
+	return false
+}
+
+// took notes that a writer has a batch in its hands. The lock is held.
+func (t *transactions) took(recs []item) {
+	if t == nil || len(recs) == 0 {
+		return
+	}
+	t.inHand++
+	for _, rec := range recs {
+		pc := rec.piece
+		pc.lane.wrote = max(pc.lane.wrote, pc.seq+1)
+		pc.lane.wroteIn = t.number
+	}
+}
+
+// resolved notes that a writer has none of its batch any more.
+func (t *transactions) resolved() {
+	if t != nil {
+		t.mu.Lock()
+		t.inHand--
+		t.mu.Unlock()
+		t.p.wake()
+	}
+}
+
+// spoil says that records of a lane are abandoned. If any of it was written in this
+// transaction, that cannot be committed. What it wrote in earlier ones is.
+func (t *transactions) spoil(l *lane) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	t.spoiled = t.spoiled || l.wroteIn == t.number && t.number > 0
+	t.mu.Unlock()
+	t.p.wake()
+}
+
+// run is the cycles, one after another. No timer runs while there is nothing to do.
+func (t *transactions) run() {
+	defer close(t.ended)
+	for {
+		select {
+		case <-t.p.commits.moved:
+		case <-t.quit:
+			return
+		}
+		if !t.needed() {
+			continue
+		}
+		err := t.cycle()
+		t.mu.Lock()
+		t.turn(err)
+		t.mu.Unlock()
+		if err != nil && !t.p.isGone() {
+			pause(t.p.work, t.p.opts.CommitEvery)
+		}
+		if t.needed() {
+			t.p.wake()
+		}
+	}
+}
+
+// turn tells whoever waits for it that a cycle is over. The lock is held.
+func (t *transactions) turn(err error) {
+	t.lastErr = err
+	close(t.turned)
+	t.turned = make(chan struct{})
+}
+
+func (t *transactions) needed() bool {
+	t.mu.Lock()
+	hungry := t.hungry
+	t.mu.Unlock()
+	return hungry || t.p.dirty()
+}
+
+var errSpoiled = errors.New("records that it has written are abandoned")
+
+// cycle is one transaction.
+func (t *transactions) cycle() error {
+	if !t.wait(func() bool { return t.inHand == 0 }) {
+		return errStopping
+	}
+	if err := t.call(t.by.Begin); err != nil {
+		return t.undo(fmt.Errorf("beginning a transaction: %w", err))
+	}
+	t.mu.Lock()
+	t.number++
+	t.state, t.hungry, t.spoiled = txnOpen, false, false
+	t.mu.Unlock()
+	for _, s := range t.p.allSinks() {
+		s.kick()
+	}
+	t.gather()
+	t.cut()
+	if !t.wait(func() bool { return t.complete() || t.spoiled }) {
+		return t.undo(errStopping)
+	}
+	marks := unsaved(t.p.open())
+	t.mu.Lock()
+	spoiled := t.spoiled // looked at last: a lane that has no mark any more has spoiled it
+	t.state, t.hurry = txnClosed, false
+	t.mu.Unlock()
+	if spoiled {
+		return t.undo(errSpoiled)
+	}
+	if err := t.call(func(ctx context.Context) error { return t.by.Commit(ctx, slices.Clone(marks)) }); err != nil {
+		return t.undo(fmt.Errorf("committing a transaction: %w", err))
+	}
+	saved(marks)
+	return nil
+}
+
+// call calls the transactor.
+func (t *transactions) call(f func(context.Context) error) error {
+	t.p.calls.Add(1)
+	defer t.p.calls.Add(-1)
+	return guarded(func() error { return f(t.p.work) })
+}
+
+// gather lets everybody write until the commit interval is over.
+func (t *transactions) gather() {
+	timer := time.NewTimer(t.p.opts.CommitEvery)
+	defer timer.Stop()
+	for {
+		t.mu.Lock()
+		enough := t.spoiled || t.hurry
+		t.mu.Unlock()
+		if enough {
+			return
+		}
+		select {
+		case <-timer.C:
+			return
+		case <-t.p.commits.moved:
+		case <-t.quit:
+			return
+		}
+	}
+}
+
+// cut stops each lane's writes behind the last piece of which something was written.
+func (t *transactions) cut() {
+	lanes := t.p.open()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, l := range lanes {
+		l.cut = l.wrote
+	}
+	t.state = txnCutting
+}
+
+// complete says whether everything before the cut has its outcome. What was abandoned
+// there never gets another, which spoils the transaction; what was handed back had not
+// been written, and the mark stands before it.
+func (t *transactions) complete() bool {
+	if t.inHand > 0 {
+		return false
+	}
+	for _, l := range t.p.open() {
+		l.mu.Lock()
+		done := l.ring.len() == 0 || l.ring.peek().seq >= l.cut
+		if !done {
+			first := l.ring.peek()
+			done = first.lost && first.intact && first.left == 0
+			t.spoiled = t.spoiled || first.lost && !first.intact
+		}
+		l.mu.Unlock()
+		if !done {
+			return false
+		}
+	}
+	return true
+}
+
+// wait waits for a condition, which is looked at with the lock held, and fails when
+// the cycles are to end.
+func (t *transactions) wait(ready func() bool) bool {
+	for {
+		t.mu.Lock()
+		ok := ready()
+		t.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-t.p.commits.moved:
+		case <-t.quit:
+			return false
+		}
+	}
+}
+
+// undo aborts, and ends all lanes: they are read again from what was committed.
+func (t *transactions) undo(why error) error {
+	t.mu.Lock()
+	t.state, t.hurry = txnClosed, false
+	t.mu.Unlock()
+	for _, l := range t.p.open() {
+		l.give(true)
+		t.p.forget(l)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), max(t.p.reserve(), time.Second))
+	defer cancel()
+	t.p.calls.Add(1)
+	err := guarded(func() error { return t.by.Abort(ctx) })
+	t.p.calls.Add(-1)
+	if err != nil {
+		why = fmt.Errorf("%w; aborting it: %w", why, err)
+	}
+	if t.p.events != nil {
+		t.p.events.Emit(event.TransactionAborted{
+			ErrorType: errorType(why), ErrorMessage: clip(why.Error(), maxMessage), Attempt: 1,
+			Generation: t.p.report().Generation,
+		}, "")
+	}
+	return why
+}
+
+// flush ends the cycle early and waits until the marks of the lanes are committed.
+func (t *transactions) flush(ctx context.Context, lanes []*lane) error {
+	for {
+		// Asked for before the marks are looked at: a cycle that ends between the two has
+		// committed them, and nobody begins another one for whoever waits for the next.
+		t.mu.Lock()
+		turned := t.turned
+		t.mu.Unlock()
+		if len(unsaved(lanes)) == 0 {
+			return nil
+		}
+		t.mu.Lock()
+		if turned == t.turned {
+			t.hurry = true
+		}
+		t.mu.Unlock()
+		t.p.wake()
+		select {
+		case <-turned:
+			t.mu.Lock()
+			err := t.lastErr
+			t.mu.Unlock()
+			if err != nil {
+				return err
+			}
+		case <-t.ended:
+			return errStopping
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

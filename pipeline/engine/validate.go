@@ -1,0 +1,163 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// validate finds everything that is wrong with the options.
+func (o *Options) validate() error {
+	var errs []error
+	bad := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("making pipeline %q: "+format, append([]any{o.Name}, args...)...))
+	}
+	if o.Source == nil {
+		bad("it has no source")
+	}
+	if len(o.Sinks) == 0 {
+		bad("it has no sink")
+	}
+	for _, d := range []struct {
+		name string
+		d    time.Duration
+	}{
+		{"drain", o.Drain}, {"commit interval", o.CommitEvery}, {"stats interval", o.StatsEvery},
+		{"partition interval", o.Partitions}, {"stalled limit", o.Stalled},
+	} {
+		if d.d < 0 {
+			bad("the %s is negative", d.name)
+		}
+	}
+	if o.Order > OrderNone {
+		bad("unknown order %d", o.Order)
+	}
+	if o.Transactor != nil && o.Order != OrderPartition {
+		bad("a transactor needs the order of partitions")
+	}
+	steps := map[string]bool{}
+	for i, s := range o.Steps {
+		name := fmt.Sprintf("step %q: ", s.Name)
+		if s.Name == "" {
+			name = fmt.Sprintf("step %d: ", i+1)
+			bad("%sit has no name", name)
+		} else if steps[s.Name] {
+			bad("%sthe name is taken by another step", name)
+		}
+		steps[s.Name] = true
+		s.validate(func(what string) { bad("%s%s", name, what) })
+	}
+	sinks := map[string]bool{}
+	for i, s := range o.Sinks {
+		name := fmt.Sprintf("sink %q: ", s.Name)
+		if s.Name == "" {
+			name = fmt.Sprintf("sink %d: ", i+1)
+			bad("%sit has no name", name)
+		} else if sinks[s.Name] {
+			bad("%sthe name is taken by another sink", name)
+		}
+		sinks[s.Name] = true
+		if s.Sink == nil {
+			bad("%sit has no Sink", name)
+		}
+		s.validate(func(what string) { bad("%s%s", name, what) })
+	}
+	o.DeadLetter.validate(func(what string) { bad("dead letters: %s", what) })
+	if o.DeadLetter.When != nil {
+		bad("dead letters: a When would drop records silently")
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Step) validate(bad func(string)) {
+	if (s.Stage == nil) == (s.Splitter == nil) {
+		bad("it needs exactly one of Stage and Splitter")
+	}
+	if s.Workers < 0 || s.Window < 0 {
+		bad("Workers and Window cannot be negative")
+	}
+	if s.Timeout < 0 || s.Deadline < 0 {
+		bad("Timeout and Deadline cannot be negative")
+	}
+	if s.OnError > OnErrorPass || s.Serial > SerialPartition {
+		bad("OnError or Serial has an unknown value")
+	}
+	s.Retry.validate(bad)
+	if !s.Waits && (s.Window != 0 || s.Timeout != 0 || s.Deadline != 0 || s.Serial != SerialNone || s.Retry != Retry{}) {
+		bad("Window, Timeout, Deadline, Serial and Retry belong to steps that wait: set Waits, or leave them out")
+	}
+}
+
+func (o *Output) validate(bad func(string)) {
+	if o.Records < 0 || o.Bytes < 0 || o.Linger < 0 || o.Timeout < 0 {
+		bad("Records, Bytes, Linger and Timeout cannot be negative")
+	}
+	o.Retry.validate(bad)
+}
+
+func (r *Retry) validate(bad func(string)) {
+	if r.Attempts < 0 || r.Backoff < 0 || r.MaxBackoff < 0 {
+		bad("Retry cannot be negative")
+	}
+}
+
+func or[T comparable](v *T, otherwise T) {
+	var zero T
+	if *v == zero {
+		*v = otherwise
+	}
+}
+
+// defaults fills in what is zero.
+func (o *Options) defaults() {
+	or(&o.Name, "pipeline")
+	or(&o.Drain, 25*time.Second)
+	or(&o.CommitEvery, time.Second)
+	or(&o.StatsEvery, 15*time.Second)
+	or(&o.Partitions, time.Minute)
+	or(&o.Stalled, 30*time.Second)
+	if o.Budget == nil {
+		o.Budget = NewBudget(0, 0)
+	}
+	if o.DeadLetterTime == nil {
+		o.DeadLetterTime = func(*pipeline.Record) time.Time { return time.Now() }
+	}
+	steps := make([]Step, len(o.Steps))
+	copy(steps, o.Steps)
+	for i := range steps {
+		steps[i].defaults()
+	}
+	sinks := make([]Output, len(o.Sinks))
+	copy(sinks, o.Sinks)
+	for i := range sinks {
+		sinks[i].defaults()
+	}
+	o.Steps, o.Sinks = steps, sinks
+	or(&o.DeadLetter.Name, "dead_letter")
+	o.DeadLetter.defaults()
+}
+
+func (s *Step) defaults() {
+	if !s.Waits {
+		or(&s.Workers, runtime.GOMAXPROCS(0))
+		return
+	}
+	or(&s.Workers, 64)
+	or(&s.Window, 64*s.Workers)
+	or(&s.Timeout, 10*time.Second)
+	or(&s.Deadline, 20*time.Second)
+	or(&s.Retry.Attempts, 5)
+	or(&s.Retry.Backoff, 100*time.Millisecond)
+	or(&s.Retry.MaxBackoff, 5*time.Second)
+}
+
+func (o *Output) defaults() {
+	or(&o.Records, 1000)
+	or(&o.Bytes, pipeline.Size(1<<20))
+	or(&o.Timeout, 10*time.Second)
+	or(&o.Retry.Backoff, 100*time.Millisecond)
+	or(&o.Retry.MaxBackoff, 30*time.Second)
+}

@@ -1,0 +1,347 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A waitStep is a step whose stage waits for somebody else. Its records are admitted
+// one by one in the order of their lane, run in as many slots as it has workers, and
+// are released in order. The slot is free when the answer is there, not when the
+// record is released.
+type waitStep struct {
+	*stepCore
+	win window
+
+	// Slots in each state, for the share of busy, idle and blocked. Guarded by the
+	// window.
+	since   time.Time
+	spent   [3]time.Duration // running, idle, blocked
+	holding time.Duration    // while lanes were held back, in share of the lanes
+}
+
+func newWaitStep(core *stepCore) *waitStep {
+	s := &waitStep{stepCore: core}
+	c := core.conf
+	backlog := min(max(c.Window, chunkRecords), max(8*c.Workers, 2*chunkRecords))
+	s.win.init(c.Window, backlog, c.Workers, core.p.opts.Order, c.Serial)
+	s.win.several = func() bool { return core.p.laneCount() > 1 }
+	return s
+}
+
+func (s *waitStep) start() {
+	s.since = time.Now()
+	(&worker{crew: s.crew, turn: s.receive, trouble: s.broken, ended: s.inputEnded}).start()
+	(&worker{crew: s.crew, turn: s.send, trouble: s.broken, ended: s.out.close}).start() // I3
+	for range s.conf.Workers {
+		sl := &slot{s: s}
+		sl.emit = sl.cut.emit
+		(&worker{crew: s.crew, turn: sl.turn, trouble: sl.trouble}).start()
+	}
+}
+
+// broken hears of a panic in the engine itself.
+func (s *waitStep) broken(err *pipeline.PanicError) {
+	s.p.stop(fmt.Errorf("%s: in the engine: %w\n%s", s.conf.Name, err, err.Stack))
+}
+
+// receive takes one chunk in, as soon as not too much is pending.
+func (s *waitStep) receive() bool {
+	c, ok := s.in.receive()
+	if !ok {
+		return false
+	}
+	n := int64(len(c.recs) - c.failed)
+	m := &s.meter
+	m.mu.Lock()
+	m.counts.In += n
+	m.counts.InFlight += n
+	m.mu.Unlock()
+
+	w := &s.win
+	w.mu.Lock()
+	for w.full() && !w.over && !s.p.cut.Load() && !c.lane.isFrozen() && !c.back() {
+		w.space.Wait()
+	}
+	l := c.lane
+	lost := w.over || s.p.cut.Load() || l.isFrozen()
+	var back []item
+	if from := l.returns.Load(); from != 0 && !lost {
+		had := len(c.recs) - c.failed
+		back, _ = c.cutOff(from, nil)
+		n = int64(had - len(c.recs) + c.failed)
+	}
+	switch {
+	case lost:
+	case len(c.recs) == 0:
+		s.p.roll.drop(c)
+	default:
+		s.tick(time.Now())
+		w.add(c)
+	}
+	fill := w.fill()
+	w.mu.Unlock()
+	m.filled(fill)
+	switch {
+	case lost:
+		s.meter.count(tally{abandoned: n}, n)
+		s.p.lose(c)
+	case len(back) > 0:
+		s.meter.count(tally{abandoned: n}, n)
+		l.finish(back, returned)
+	}
+	return true
+}
+
+func (s *waitStep) inputEnded() {
+	w := &s.win
+	w.mu.Lock()
+	w.closed = true
+	w.work.Broadcast()
+	w.exit.Broadcast()
+	w.mu.Unlock()
+}
+
+// tick books the time since the last change for the state the slots were in.
+func (s *waitStep) tick(now time.Time) {
+	d := now.Sub(s.since)
+	s.since = now
+	w := &s.win
+	if w.back > 0 {
+		s.holding += d * time.Duration(w.back) / time.Duration(max(len(w.lanes), w.back))
+	}
+	s.spent[0] += d * time.Duration(w.running)
+	free := d * time.Duration(s.conf.Workers-w.running)
+	if w.held >= w.size && w.waiting > 0 {
+		s.spent[2] += free
+	} else {
+		s.spent[1] += free
+	}
+}
+
+// send sends one chunk of released records to the next step. It alone sends there.
+func (s *waitStep) send() bool {
+	w := &s.win
+	w.mu.Lock()
+	for w.ready.len() == 0 && !w.done() {
+		w.exit.Wait()
+	}
+	if w.ready.len() == 0 || w.over {
+		w.mu.Unlock()
+		return false
+	}
+	wl := w.ready.pop()
+	if wl.out.len() == 0 { // given up meanwhile
+		wl.ready = false
+		w.mu.Unlock()
+		return true
+	}
+	c := s.p.roll.make(wl.lane)
+	var t tally
+	places, left := 0, int64(0)
+	weight := int64(0)
+	c.mu.Lock()
+	for wl.out.len() > 0 && len(c.recs) < chunkRecords {
+		r := wl.out.peek()
+		if weight += int64(r.rec.weight); weight > chunkBytes && len(c.recs) > 0 {
+			break
+		}
+		wl.out.pop()
+		c.recs = append(c.recs, r.rec)
+		places += r.places
+		switch {
+		case r.rec.fail != nil:
+			c.failed++
+		case !r.counted:
+			t.out++
+			left += int64(r.places)
+		}
+	}
+	c.mu.Unlock()
+	t.created = t.out - left
+	if wl.ready = wl.out.len() > 0; wl.ready {
+		w.ready.push(wl)
+	}
+	w.mu.Unlock()
+
+	s.meter.count(t, left)
+	if s.conf.Splitter != nil {
+		s.number(c.recs)
+	}
+	if _, ok := s.out.send(c); !ok {
+		s.p.lose(c)
+	}
+	w.mu.Lock()
+	s.tick(time.Now())
+	w.free(wl, places)
+	w.mu.Unlock()
+	return true
+}
+
+// admitted makes the call of a record that gets its place in the window.
+func (s *waitStep) admitted(wl *waitLane, rec item) *call {
+	ch := wl.pending.peek()
+	if ch.from == len(ch.recs) {
+		wl.pending.pop()
+		s.p.roll.drop(ch)
+	}
+	c := s.win.newCall()
+	c.rec, c.wl, c.at, c.piece, c.place = rec, wl, rec.rec.Position, rec.piece, rec.place()
+	return c
+}
+
+// laneOver gives up what the step has of a lane.
+func (s *waitStep) laneOver(l *lane) {
+	w := &s.win
+	w.mu.Lock()
+	wl := w.lanes[l]
+	if wl == nil {
+		w.space.Broadcast()
+		w.mu.Unlock()
+		return
+	}
+	s.tick(time.Now())
+	delete(w.lanes, l)
+	wl.gone = true
+	if wl.back {
+		wl.back = false
+		w.back--
+		w.away -= wl.waiting
+		wl.lane.release()
+	}
+	recs, t, left := s.clear(wl, 0)
+	w.space.Broadcast()
+	w.mu.Unlock()
+	s.meter.count(t, left)
+	l.finish(recs, abandoned)
+}
+
+// clear takes what a lane has from a place on out of the window but the calls at work,
+// and gives the records. Whoever runs such a call finds the lane gone. From 0 that is
+// everything; from another place, nothing there has begun or been released.
+func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left int64) {
+	w := &s.win
+	kept, waited := 0, 0
+	for _, c := range wl.pending.rest() {
+		had, failed := len(c.recs), 0
+		recs, failed = c.cutOff(from, recs)
+		gone := had - len(c.recs)
+		waited += gone
+		t.abandoned += int64(gone - failed)
+		if len(c.recs) > c.from {
+			kept++
+			continue
+		}
+		s.p.roll.drop(c)
+	}
+	wl.pending.keep(kept)
+	left = t.abandoned
+	w.waiting -= waited
+	wl.waiting -= waited
+	if wl.back {
+		w.away -= waited
+	}
+	places := 0
+	for c := range wl.calls {
+		if c.state == callRunning || c.place < from {
+			continue
+		}
+		places++
+		delete(wl.calls, c)
+		switch {
+		case c.state != callAnswered:
+			w.unsolved--
+			fallthrough
+		case c.result == pass:
+			left++
+			t.abandoned++
+		}
+		if c.timer != nil {
+			c.timer.Stop()
+		}
+		switch {
+		case c.state == callAnswered && c.result != pass && c.result != fail: // it has its outcome
+		case c.parts != nil:
+			recs = append(recs, c.parts...)
+		default:
+			recs = append(recs, c.rec)
+		}
+		c.state = callGone
+	}
+	for from == 0 && wl.out.len() > 0 {
+		r := wl.out.pop()
+		recs = append(recs, r.rec)
+		places += r.places
+		if !r.counted {
+			t.abandoned++
+			t.created += int64(1 - r.places)
+			left += int64(r.places)
+		}
+	}
+	w.free(wl, places)
+	return recs, t, left
+}
+
+// stopEarly gives up everything, because the pipeline stops.
+func (s *waitStep) stopEarly() {
+	w := &s.win
+	w.mu.Lock()
+	w.over = s.p.isGone()
+	lanes := make([]*lane, 0, len(w.lanes))
+	for l := range w.lanes {
+		lanes = append(lanes, l)
+	}
+	w.work.Broadcast()
+	w.space.Broadcast()
+	w.exit.Broadcast()
+	w.mu.Unlock()
+	for _, l := range lanes {
+		s.laneOver(l)
+	}
+}
+
+func (s *waitStep) snapshot(now time.Time) StepSnapshot {
+	out := s.snap(now)
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.tick(now)
+	out.Busy, out.Idle, out.Blocked = s.spent[0], s.spent[1], s.spent[2]
+	// What a lane sends after it is held back, and the rest of a batch, come on top.
+	out.QueueLen, out.QueueCap = min(w.waiting, w.backlog), w.backlog
+	out.HeldBack = w.waiting - out.QueueLen
+	out.WindowLen, out.WindowCap = w.held, w.size
+	for _, wl := range w.lanes {
+		for c := range wl.calls {
+			if !c.began.IsZero() {
+				out.OldestInFlight = max(out.OldestInFlight, now.Sub(c.began))
+			}
+		}
+	}
+	return out
+}
+
+func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	one := func(l *lane, at pipeline.Position, state string, attempt int, pc *piece) {
+		add(InFlight{
+			Position: at, Lane: l.name, Where: s.conf.Name, State: state, Attempt: attempt,
+			Age: now.Sub(pc.read),
+		})
+	}
+	for _, wl := range w.lanes {
+		for c := range wl.calls {
+			if c.state == callAnswered && c.result != pass && c.result != fail {
+				continue // it has its outcome
+			}
+			one(wl.lane, c.at, callStates[c.state], c.attempts, c.piece)
+		}
+		for _, r := range wl.out.rest() {
+			one(wl.lane, r.rec.rec.Position, callStates[callAnswered], 0, r.rec.piece)
+		}
+	}
+}

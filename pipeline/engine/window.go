@@ -1,0 +1,360 @@
+package engine
+
+import (
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/internal/inside"
+)
+
+// A call is a record in the window of a waiting step: admitted, and not yet released.
+type call struct {
+	rec      item
+	wl       *waitLane
+	at       pipeline.Position // for those who look from outside, like piece
+	piece    *piece
+	place    uint64 // of the record, which may be gone before the call is
+	state    callState
+	attempts int       // begun
+	began    time.Time // the first attempt
+	started  time.Time // the attempt at work
+	deadline time.Time
+	err      error // of the attempt before
+	timer    *time.Timer
+	timed    bool                              // a timer has known it: it is not used again
+	saved    inside.Savepoint[pipeline.Record] // nil: never asked for
+
+	result verdict
+	parts  []item // what goes on in its place, when the step splits
+	failed bool   // it came as a rejected record, and only keeps its place
+}
+
+type callState uint8
+
+const (
+	callParked   callState = iota // until the call before it of its key has left
+	callDue                       // waits for a slot
+	callRunning                   // in a slot
+	callRetrying                  // waits for another attempt
+	callAnswered                  // waits for its turn to be released
+	callGone                      // given up
+)
+
+var callStates = [...]string{"waiting for its turn", "queued", "running", "retrying", "waiting for its turn", "abandoned"}
+
+// A waitLane is what a waiting step has of one lane. Guarded by the window.
+type waitLane struct {
+	lane    *lane
+	pending fifo[*chunk] // not admitted
+	waiting int          // records in pending
+	queued  bool         // in the queue of lanes with pending records
+	held    int          // places in the window
+	running int
+	begun   uint64 // the highest place of a record that was called, or left without
+	back    bool   // the lane is held back because of this step
+	deep    bool   // so much of it waits that the first waiting step begins no more of it
+	gone    bool
+
+	calls  map[*call]struct{}
+	order  fifo[*call]             // for OrderPartition
+	keys   map[uint64]*fifo[*call] // for OrderKey
+	serial map[uint64]*fifo[*call] // the call at work, and those that wait for it
+
+	out   fifo[released]
+	ready bool // in the queue of lanes with something to send
+}
+
+// A released record waits to be sent to the next step. places is what it gives back
+// of the window, counted says that the step has booked its end already.
+type released struct {
+	rec     item
+	places  int
+	counted bool
+}
+
+// A window holds the records of a waiting step: those that wait to be admitted, those
+// admitted in order and not yet released, and those to be sent on (I1, I4).
+type window struct {
+	order   Order
+	serial  Serial
+	size    int // most places
+	backlog int // most records that wait to be admitted
+	slots   int
+	several func() bool // more than one lane is open
+	gate    *window     // of the first step that waits; nil: this is it
+
+	mu       sync.Mutex
+	work     sync.Cond // workers wait for a call
+	space    sync.Cond // the receiver waits until less is pending
+	exit     sync.Cond // the sender waits for released records
+	idlers   int       // workers that wait
+	lanes    map[*lane]*waitLane
+	turns    fifo[*waitLane] // with pending records, in turn
+	waiting  int             // records pending
+	away     int             // of these, of lanes that are held back
+	back     int             // lanes held back
+	held     int             // places taken
+	unsolved int             // calls without an answer
+	running  int
+	again    fifo[*call] // retries that are due
+	next     fifo[*call] // whose turn has come, of those in series
+	ready    fifo[*waitLane]
+	spare    []*call
+	closed   bool // nothing more will come
+	over     bool // the pipeline is given up
+}
+
+func (w *window) init(size, backlog, slots int, order Order, serial Serial) {
+	w.size, w.backlog, w.slots, w.order, w.serial = size, backlog, slots, order, serial
+	w.lanes = map[*lane]*waitLane{}
+	w.work.L, w.space.L, w.exit.L = &w.mu, &w.mu, &w.mu
+}
+
+// lane gives what the window has of a lane.
+func (w *window) lane(l *lane) *waitLane {
+	wl := w.lanes[l]
+	if wl == nil {
+		wl = &waitLane{lane: l, calls: map[*call]struct{}{}}
+		if w.order == OrderKey {
+			wl.keys = map[uint64]*fifo[*call]{}
+		}
+		if w.serial != SerialNone {
+			wl.serial = map[uint64]*fifo[*call]{}
+		}
+		w.lanes[l] = wl
+	}
+	return wl
+}
+
+// full says whether the receiver has to wait. What lanes wait that are held back does
+// not count, as long as there are others: their sources send no more of it.
+func (w *window) full() bool {
+	n := w.waiting
+	if w.several() {
+		n -= w.away
+	}
+	return n >= w.backlog
+}
+
+// fill is how full the queue in front of the window is, from 0 to 1.
+func (w *window) fill() float64 { return min(float64(w.waiting)/float64(w.backlog), 1) }
+
+// add puts a chunk behind what is pending of its lane.
+func (w *window) add(c *chunk) {
+	wl := w.lane(c.lane)
+	n := len(c.recs)
+	wl.pending.push(c)
+	wl.waiting += n
+	w.waiting += n
+	if wl.back {
+		w.away += n
+	}
+	w.restrain(wl)
+	if !wl.queued {
+		wl.queued = true
+		w.turns.push(wl)
+	}
+	w.wakeWorkers(n)
+}
+
+// restrain holds the lane back at its source while too much of it waits, or while it
+// has half of a window that others need too.
+func (w *window) restrain(wl *waitLane) {
+	if w.gate != nil {
+		w.dam(wl)
+	}
+	switch {
+	case wl.gone:
+	case !wl.back && (wl.waiting >= w.backlog/2 || len(w.lanes) > 1 && 2*wl.held >= w.size):
+		wl.back = true
+		w.back++
+		w.away += wl.waiting
+		wl.lane.hold()
+	case wl.back && wl.waiting <= w.backlog/4 && (len(w.lanes) == 1 || 8*wl.held < 3*w.size):
+		wl.back = false
+		w.back--
+		w.away -= wl.waiting
+		wl.lane.release()
+	}
+}
+
+// dam keeps the first waiting step from beginning more of a lane of which as much waits
+// here as holds back its source: what has begun cannot be handed back, and would have to be
+// finished at a stop (I7). The lock of this window is taken before that of the first.
+func (w *window) dam(wl *waitLane) {
+	deep := wl.waiting >= w.backlog/2
+	if deep == wl.deep {
+		return
+	}
+	if wl.deep = deep; deep {
+		wl.lane.deep.Add(1)
+		return
+	}
+	wl.lane.deep.Add(-1)
+	g := w.gate
+	g.mu.Lock()
+	if at := g.lanes[wl.lane]; at != nil {
+		g.wakeWorkers(at.waiting)
+	}
+	g.mu.Unlock()
+}
+
+// wakeWorkers wakes as many workers as there may be work for.
+func (w *window) wakeWorkers(n int) {
+	for range min(n, w.idlers) {
+		w.work.Signal()
+	}
+}
+
+// pick gives the next call for a free slot: retries first, then whose turn in a
+// series has come, then what can be admitted.
+func (w *window) pick(make func(*waitLane, item) *call) *call {
+	for {
+		var c *call
+		switch {
+		case w.again.len() > 0:
+			c = w.again.pop()
+		case w.next.len() > 0:
+			c = w.next.pop()
+		case w.held < w.size:
+			if c = w.admit(make); c == nil {
+				return nil
+			}
+		default:
+			return nil
+		}
+		if c.state == callDue {
+			return c
+		}
+	}
+}
+
+// turn gives the lane to admit from. No lane takes more than half of the window, or
+// of the slots, while another waits; and where there are several, none takes the last
+// places, so that one that is stuck leaves room for those that come.
+func (w *window) turn() *waitLane {
+	for range w.turns.len() {
+		wl := w.turns.pop()
+		if wl.waiting == 0 || wl.gone {
+			wl.queued = false
+			continue
+		}
+		w.turns.push(wl)
+		if wl.lane.deep.Load() > 0 && w.gate == nil {
+			continue
+		}
+		if wl.held >= 7*(w.size-w.held) && w.several() {
+			continue
+		}
+		if !w.greedy(wl) || !w.others(wl) {
+			return wl
+		}
+	}
+	return nil
+}
+
+// greedy says whether a lane has half of the window, or of the slots.
+func (w *window) greedy(wl *waitLane) bool {
+	return 2*wl.held >= w.size || 2*wl.running >= w.slots
+}
+
+// others says whether another lane waits that has less than half.
+func (w *window) others(wl *waitLane) bool {
+	for _, o := range w.turns.rest() {
+		if o != wl && o.waiting > 0 && !o.gone && !w.greedy(o) && (w.gate != nil || o.lane.deep.Load() == 0) {
+			return true
+		}
+	}
+	return false
+}
+
+// admit gives the next pending record its place. It gives nil when none is pending;
+// the state of the call says whether it may run.
+func (w *window) admit(make func(*waitLane, item) *call) *call {
+	wl := w.turn()
+	if wl == nil {
+		return nil
+	}
+	ch := wl.pending.peek()
+	rec := ch.recs[ch.from]
+	ch.mu.Lock()
+	ch.from++
+	ch.mu.Unlock()
+	if rec.fail != nil {
+		ch.failed--
+	}
+	wl.waiting--
+	w.waiting--
+	if wl.back {
+		w.away--
+	}
+	w.space.Signal()
+	c := make(wl, rec)
+	w.held++
+	wl.held++
+	w.unsolved++
+	w.restrain(wl)
+	wl.calls[c] = struct{}{}
+	switch w.order {
+	case OrderPartition:
+		wl.order.push(c)
+	case OrderKey:
+		push(wl.keys, rec.key, c)
+	}
+	switch {
+	case rec.fail != nil: // it keeps its place, and asks for nothing
+		c.failed, c.result = true, fail
+		w.answered(c)
+	case w.serial != SerialNone && !push(wl.serial, w.series(rec), c):
+		c.state = callParked
+	default:
+		c.state = callDue
+	}
+	return c
+}
+
+// series is the key of the calls that follow one another.
+func (w *window) series(rec item) uint64 {
+	if w.serial == SerialKey {
+		return rec.key
+	}
+	return 0
+}
+
+// push appends a call to its key's queue and says whether it is the first.
+func push(m map[uint64]*fifo[*call], key uint64, c *call) (first bool) {
+	q := m[key]
+	if q == nil {
+		q = &fifo[*call]{}
+		m[key] = q
+	}
+	q.push(c)
+	return q.len() == 1
+}
+
+// done says whether nothing is left and nothing will come.
+func (w *window) done() bool {
+	return w.over || w.closed && w.waiting == 0 && w.unsolved == 0
+}
+
+func (w *window) recycle(c *call) {
+	if c.timed || len(w.spare) >= w.size {
+		return
+	}
+	saved := c.saved
+	if saved != nil {
+		saved.Forget()
+	}
+	*c = call{saved: saved}
+	w.spare = append(w.spare, c)
+}
+
+func (w *window) newCall() *call {
+	if n := len(w.spare); n > 0 {
+		c := w.spare[n-1]
+		w.spare = w.spare[:n-1]
+		return c
+	}
+	return &call{}
+}

@@ -1,0 +1,91 @@
+package engine
+
+// answered notes that a call has its result, lets the next of its series begin, and
+// releases what has its turn.
+func (w *window) answered(c *call) {
+	wl := c.wl
+	c.state = callAnswered
+	w.unsolved--
+	if w.serial != SerialNone && !c.failed {
+		w.nextInSeries(wl, w.series(c.rec))
+	}
+	switch w.order {
+	case OrderPartition:
+		w.releaseFrom(&wl.order)
+	case OrderKey:
+		key := c.rec.key
+		if q := wl.keys[key]; q != nil {
+			if w.releaseFrom(q); q.len() == 0 {
+				delete(wl.keys, key)
+			}
+		}
+	case OrderNone:
+		w.release(c)
+	}
+}
+
+func (w *window) nextInSeries(wl *waitLane, key uint64) {
+	q := wl.serial[key]
+	if q == nil {
+		return
+	}
+	q.pop()
+	if q.len() == 0 {
+		delete(wl.serial, key)
+		return
+	}
+	c := q.peek()
+	c.state = callDue
+	w.next.push(c)
+	w.wakeWorkers(1)
+}
+
+// releaseFrom releases the calls at the head of a queue that have their result (I1).
+func (w *window) releaseFrom(q *fifo[*call]) {
+	for q.len() > 0 && q.peek().state == callAnswered {
+		w.release(q.pop())
+	}
+}
+
+// release takes a call out of its order and puts what goes on where it is sent from.
+func (w *window) release(c *call) {
+	wl := c.wl
+	wl.begun = max(wl.begun, c.place) // also when it was not called
+	delete(wl.calls, c)
+	switch {
+	case c.result == pass && c.parts != nil:
+		for i, part := range c.parts {
+			r := released{rec: part}
+			if i == len(c.parts)-1 {
+				r.places = 1
+			}
+			wl.out.push(r)
+		}
+	case c.result == pass:
+		wl.out.push(released{rec: c.rec, places: 1})
+	case c.result == fail:
+		wl.out.push(released{rec: c.rec, places: 1, counted: true})
+	default:
+		w.free(wl, 1)
+	}
+	if wl.out.len() > 0 && !wl.ready {
+		wl.ready = true
+		w.ready.push(wl)
+		w.exit.Signal()
+	}
+	w.recycle(c)
+}
+
+// free gives places of the window back.
+func (w *window) free(wl *waitLane, places int) {
+	wl.held -= places
+	w.held -= places
+	w.restrain(wl)
+	if w.waiting > 0 {
+		w.wakeWorkers(places)
+	}
+	if w.done() {
+		w.work.Broadcast()
+		w.exit.Broadcast()
+	}
+}

@@ -1,0 +1,377 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A writer writes what one lane has for one sink, one Write at a time. Its state
+// outlives a panic in Write.
+type writer struct {
+	q      *sinkQueue
+	batch  []item             // to be written, in order; the first span of them at a time
+	recs   []*pipeline.Record // of batch, for the sink
+	tries  []int              // attempts, of each
+	span   int
+	taken  bool // a batch from the queue
+	wait   time.Duration
+	ctx    context.Context // of Writes
+	cancel context.CancelFunc
+	made   time.Time // when ctx was
+	call   bool      // a Write is under way
+	ended  time.Time // when the last one did
+	room   []item    // for the next batch
+	counts []int     // for its tries
+	ok     []item
+}
+
+func (w *writer) init(q *sinkQueue) { w.q = q }
+
+// turn makes one attempt, and what has to be done before it. It gives false when the
+// queue is empty.
+func (w *writer) turn() bool {
+	q := w.q
+	if len(w.batch) == 0 && !w.begin() {
+		return false
+	}
+	if q.l.isFrozen() {
+		w.giveUp()
+		return true
+	}
+	if w.wait > 0 {
+		pause(q.l.ctx, w.wait)
+		w.wait = 0
+		return true
+	}
+	now := time.Now()
+	q.mu.Lock()
+	if q.closed { // the sink has been told that no Write follows; the lane is frozen
+		q.mu.Unlock()
+		return true
+	}
+	q.started, q.call = now, true
+	q.wrote, q.at = true, w.batch[0].rec.Position
+	if q.stuck.IsZero() {
+		q.stuck = now
+	}
+	q.mu.Unlock()
+	q.s.began(now)
+	if w.cancel == nil || now.Sub(w.made) > q.s.conf.Timeout/writesShare {
+		w.hangUp()
+		w.ctx, w.cancel = context.WithTimeout(q.l.ctx, q.s.conf.Timeout)
+		w.made = now
+	}
+	w.call = true
+	err := q.s.conf.Sink.Write(w.ctx, w.list())
+	w.end(pipeline.NoAnswer(err, q.s.conf.Timeout))
+	return true
+}
+
+// list gives the records that are written next.
+func (w *writer) list() []*pipeline.Record {
+	w.recs = w.recs[:0]
+	for _, it := range w.batch[:w.span] {
+		w.recs = append(w.recs, it.rec)
+	}
+	return w.recs[:w.span:w.span]
+}
+
+// writesShare is the part of the timeout, as 1/n, in which Writes that succeed share a
+// context: a timer for each would be most of what a Write of little costs (BenchmarkP1).
+// A Write has so much less time at worst.
+const writesShare = 16
+
+// hangUp ends the context of Writes.
+func (w *writer) hangUp() {
+	if w.cancel != nil {
+		w.cancel()
+		w.ctx, w.cancel = nil, nil
+	}
+}
+
+// begin takes the next batch, after the linger.
+func (w *writer) begin() bool {
+	w.resolved()
+	if w.q.s.conf.Linger > 0 {
+		w.linger()
+	}
+	batch, ok := w.q.next(w.room[:0])
+	if !ok {
+		return false
+	}
+	w.room, w.batch, w.span = batch, batch, len(batch)
+	w.counts = slices.Grow(w.counts[:0], len(batch))[:len(batch)]
+	clear(w.counts)
+	w.taken = true
+	w.tries = w.counts
+	return true
+}
+
+// resolved says that there is nothing left of the batch that was taken.
+func (w *writer) resolved() {
+	if w.taken {
+		w.taken = false
+		w.q.s.p.txn.resolved()
+	}
+}
+
+// linger waits until the queue has enough for a full write, or has waited as long as
+// the sink says. A stop ends it.
+func (w *writer) linger() {
+	q, s := w.q, w.q.s
+	timer := time.NewTimer(s.conf.Linger)
+	defer timer.Stop()
+	for {
+		q.mu.Lock()
+		n := len(q.queue) - q.head
+		full := n >= s.conf.Records || q.weight >= int64(s.conf.Bytes)
+		late := time.Since(q.arrived) >= s.conf.Linger
+		q.linger = n > 0 && !full && !late
+		wait := q.linger
+		q.mu.Unlock()
+		if !wait {
+			return
+		}
+		select {
+		case <-q.more:
+		case <-timer.C:
+		case <-s.p.reading.Done():
+			return
+		case <-q.l.ctx.Done():
+			return
+		}
+	}
+}
+
+func (w *writer) trouble(err *pipeline.PanicError) {
+	if w.call {
+		w.end(err)
+	}
+}
+
+// end looks at what came of a Write.
+func (w *writer) end(err error) {
+	q, s := w.q, w.q.s
+	w.call = false
+	if err != nil {
+		w.hangUp()
+	}
+	now := time.Now()
+	w.ended = now
+	q.mu.Lock()
+	took := now.Sub(q.started)
+	q.call = false
+	tell := q.closed
+	q.mu.Unlock()
+	if tell {
+		q.tell()
+	}
+	s.done(now, w.span, took)
+	if q.l.isFrozen() { // its result goes nowhere (I8)
+		w.giveUp()
+		return
+	}
+	if err == nil {
+		w.stored(w.advance(w.span))
+		w.span = min(2*w.span, len(w.batch))
+		return
+	}
+	var partial *pipeline.WriteError
+	if errors.As(err, &partial) && fits(partial, w.span) && !isPanic(err) {
+		w.partly(partial)
+		return
+	}
+	w.whole(err)
+}
+
+// isPanic says whether err comes from a panic, or from the end of a goroutine.
+func isPanic(err error) bool {
+	var p *pipeline.PanicError
+	return errors.As(err, &p)
+}
+
+// fits says whether an error obeys the contract of Write for n records.
+func fits(e *pipeline.WriteError, n int) bool {
+	last := -1
+	for _, f := range e.Failed {
+		if f.Index <= last || f.Index >= n || f.Err == nil {
+			return false
+		}
+		last = f.Index
+	}
+	return len(e.Failed) > 0
+}
+
+// whole handles an error that says that none of the records is durable.
+func (w *writer) whole(err error) {
+	s, first := w.q.s, w.batch[0]
+	s.meter.failed(first.rec.Position, err)
+	s.meter.count(tally{errors: 1}, 0)
+	if pipeline.IsFatal(err) {
+		w.fatal(first.rec.Position, err)
+		return
+	}
+	if isPanic(err) {
+		var p *pipeline.PanicError
+		errors.As(err, &p)
+		s.p.panicked(s.conf.Name, first.rec, p)
+	}
+	if reason, ok := pipeline.IsPermanent(err); ok {
+		if w.span > 1 { // one of them: find out which
+			w.span = (w.span + 1) / 2
+			return
+		}
+		tries := w.tries[0] + 1
+		w.advance(1)
+		w.reject(first, reason, err, tries)
+		w.span = min(2*w.span, len(w.batch))
+		return
+	}
+	for i := range w.tries[:w.span] {
+		w.tries[i]++
+	}
+	if limit := w.limit(); limit > 0 && w.tries[0] >= limit {
+		n := 0
+		for n < w.span && w.tries[n] >= limit {
+			n++
+		}
+		for _, rec := range w.advance(n) {
+			w.reject(rec, pipeline.ReasonAttempts, err, limit)
+		}
+		w.span = len(w.batch)
+		return
+	}
+	w.later(err)
+}
+
+// limit is how often a record may be tried; 0: without end.
+func (w *writer) limit() int {
+	if w.q.s.letters {
+		return 0
+	}
+	return w.q.s.conf.Retry.Attempts
+}
+
+// later has the batch tried again after a while.
+func (w *writer) later(err error) {
+	q := w.q
+	r := q.s.conf.Retry
+	w.wait = max(r.pause(q.fails), pipeline.RetryHint(err), 1)
+	q.s.meter.count(tally{retries: 1}, 0)
+	q.mu.Lock()
+	q.fails++
+	q.lastErr = err
+	q.mu.Unlock()
+}
+
+// pause draws the wait after the n-th failed attempt, counted from 0.
+func (r Retry) pause(n int) time.Duration {
+	most := r.MaxBackoff
+	if n < 32 && r.Backoff<<n > 0 {
+		most = min(most, r.Backoff<<n)
+	}
+	return rand.N(most + 1)
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// stored books records as durable.
+func (w *writer) stored(recs []item) {
+	if len(recs) == 0 {
+		return
+	}
+	q, s := w.q, w.q.s
+	n := int64(len(recs))
+	s.meter.count(tally{out: n}, n)
+	if s.letters {
+		q.l.finishAt(recs, rejected, w.ended)
+	} else {
+		bytes := int64(0)
+		for _, r := range recs {
+			bytes += int64(records.Sent(r.rec) + len(r.rec.Key()))
+		}
+		s.p.bytesOut.Add(bytes)
+		q.l.finishAt(recs, delivered, w.ended)
+	}
+}
+
+// reject ends a record that the sink refuses for good.
+func (w *writer) reject(rec item, reason string, err error, tries int) {
+	s, l := w.q.s, w.q.l
+	if s.letters { // never dropped
+		err = fmt.Errorf("%s: %s: storing a dead letter: %w", s.conf.Name, rec.rec.Position, err)
+		w.lose(rec)
+		s.p.stop(err)
+		return
+	}
+	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries)
+	if f.stop {
+		err = f.fatal(rec.rec) // before it is gone
+		w.lose(rec)
+		s.p.stop(err)
+		return
+	}
+	s.meter.count(tally{rejected: 1}, 1)
+	l.reject(rec, f)
+}
+
+func (w *writer) lose(rec item) { w.q.s.abandon(w.q.l, []item{rec}) }
+
+// advance takes the first n records off the batch.
+func (w *writer) advance(n int) []item {
+	recs := w.batch[:n]
+	w.batch, w.tries = w.batch[n:], w.tries[n:]
+	w.progress()
+	w.show()
+	return recs
+}
+
+// show lets others see what is left of the batch.
+func (w *writer) show() {
+	w.q.mu.Lock()
+	w.q.batch = w.batch
+	w.q.mu.Unlock()
+}
+
+// progress ends a row of failures.
+func (w *writer) progress() {
+	q := w.q
+	q.mu.Lock()
+	q.fails, q.lastErr = 0, nil
+	q.stuck = time.Time{}
+	q.mu.Unlock()
+}
+
+// fatal stops the pipeline; the lane's records are abandoned.
+func (w *writer) fatal(at pipeline.Position, err error) {
+	w.q.s.p.stop(fmt.Errorf("%s: %s: %w", w.q.s.conf.Name, at, err))
+	w.giveUp()
+}
+
+// giveUp abandons the batch and the queue.
+func (w *writer) giveUp() {
+	s, l := w.q.s, w.q.l
+	w.hangUp()
+	batch := w.batch
+	w.batch, w.tries, w.room, w.recs, w.wait = nil, nil, nil, nil, 0
+	w.show()
+	w.progress()
+	s.abandon(l, batch)
+	s.forget(w.q)
+	s.abandon(l, w.q.drop())
+	w.resolved()
+}

@@ -1,0 +1,111 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// A refusal is a record that a sink has not stored and never will.
+type refusal struct {
+	rec    item
+	reason string
+	err    error
+	tries  int
+}
+
+// partly handles an error that names the records that are not durable. They alone
+// are written again, in order, and nothing of the lane before them.
+func (w *writer) partly(e *pipeline.WriteError) {
+	e = &pipeline.WriteError{Failed: slices.Clone(e.Failed)} // the sink's own stays as it is
+	for i, f := range e.Failed {
+		e.Failed[i].Err = pipeline.NoAnswer(f.Err, w.q.s.conf.Timeout)
+	}
+	m := &w.q.s.meter
+	var end error
+	var at pipeline.Position // the record itself may be gone when it is told
+	for _, f := range e.Failed {
+		if pipeline.IsFatal(f.Err) {
+			end, at = f.Err, w.batch[f.Index].rec.Position
+			break
+		}
+	}
+	refused, kept, again := w.sort(e)
+	if end != nil { // what is stored counts, the rest is read again
+		for _, r := range refused {
+			w.lose(r.rec)
+		}
+		m.failed(at, end)
+		m.count(tally{errors: 1}, 0)
+		w.show()
+		w.stored(w.ok)
+		w.fatal(at, end)
+		return
+	}
+	for _, r := range refused {
+		m.failed(r.rec.rec.Position, r.err)
+	}
+	t := tally{errors: int64(len(refused))}
+	if again != nil && kept > 0 {
+		t.errors++
+		m.failed(w.batch[0].rec.Position, again)
+	}
+	m.count(t, 0)
+	moved := len(w.ok)+len(refused) > 0
+	if moved {
+		w.progress()
+	}
+	w.span = len(w.batch)
+	w.show()
+	w.stored(w.ok)
+	for _, r := range refused {
+		w.reject(r.rec, r.reason, r.err, r.tries)
+	}
+	if kept > 0 && len(refused) == 0 {
+		w.later(again)
+	}
+}
+
+// sort takes out of the batch what is stored, into w.ok, and what is refused. It
+// gives how many are left to be tried again, and the first error of these.
+func (w *writer) sort(e *pipeline.WriteError) (refused []refusal, kept int, again error) {
+	w.ok = w.ok[:0]
+	limit := w.limit()
+	k := 0
+	w.q.mu.Lock() // others may be looking at the batch
+	defer w.q.mu.Unlock()
+	for i := range w.span {
+		rec := w.batch[i]
+		if k == len(e.Failed) || e.Failed[k].Index != i {
+			w.ok = append(w.ok, rec)
+			continue
+		}
+		err := e.Failed[k].Err
+		k++
+		reason, permanent := pipeline.IsPermanent(err)
+		tries := w.tries[i] + 1
+		if !permanent && len(refused) > 0 { // held back, perhaps: the next write tells
+			tries--
+		}
+		if !permanent && again == nil {
+			again = err
+			if limit > 0 && tries >= limit {
+				reason, permanent = pipeline.ReasonAttempts, true
+			}
+		}
+		if permanent {
+			refused = append(refused, refusal{rec, reason, err, tries})
+			continue
+		}
+		if limit > 0 { // failed or held back, it cannot be told: it has a try of its own
+			tries = min(tries, limit-1)
+		}
+		w.batch[kept], w.tries[kept] = rec, tries
+		kept++
+	}
+	n := kept + copy(w.batch[kept:], w.batch[w.span:])
+	copy(w.tries[kept:], w.tries[w.span:])
+	w.batch, w.tries = w.batch[:n], w.tries[:n]
+	w.q.batch = w.batch
+	return refused, kept, again
+}

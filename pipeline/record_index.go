@@ -3,6 +3,8 @@ package pipeline
 import (
 	"encoding/json"
 	"math"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // A jsonState is what is known of a value.
@@ -62,31 +64,31 @@ func (r *Record) readable() error {
 func (r *Record) inspect() {
 	v := r.value
 	r.state = invalid
-	i := skipSpace(v, 0)
+	i := jsontext.Space(v, 0)
 	if i >= len(v) || len(v) > math.MaxInt32 {
 		return
 	}
 	if v[i] != '{' {
-		if i = validValue(v, i, 0); i >= 0 && skipSpace(v, i) == len(v) {
+		if jsontext.Valid(v) {
 			r.state = noObject
 		}
 		return
 	}
 	x := &r.own().index
 	x.n, x.more, x.escapes, x.start = 0, false, 0, uint32(i+1)
-	if i = skipSpace(v, i+1); i < len(v) && v[i] == '}' {
-		if skipSpace(v, i+1) == len(v) {
+	if i = jsontext.Space(v, i+1); i < len(v) && v[i] == '}' {
+		if jsontext.Space(v, i+1) == len(v) {
 			r.state = object
 		}
 		return
 	}
 	for {
-		keyEnd, text, end, escapes := validMember(v, i, 1)
+		keyEnd, text, end, escapes := jsontext.Member(v, i, 1)
 		if end < 0 {
 			return
 		}
 		x.add(i+1, keyEnd, text, end, escapes)
-		i = skipSpace(v, end)
+		i = jsontext.Space(v, end)
 		if i >= len(v) {
 			return
 		}
@@ -96,9 +98,9 @@ func (r *Record) inspect() {
 		if v[i] != ',' {
 			return
 		}
-		i = skipSpace(v, i+1)
+		i = jsontext.Space(v, i+1)
 	}
-	if skipSpace(v, i+1) == len(v) {
+	if jsontext.Space(v, i+1) == len(v) {
 		r.state = object
 	}
 }
@@ -189,11 +191,11 @@ func (it *memberIterator) next() bool {
 	if !it.index.more || it.done {
 		return false
 	}
-	i := skipSpace(it.value, it.end)
+	i := jsontext.Space(it.value, it.end)
 	if i < len(it.value) && it.value[i] == ',' {
-		i = skipSpace(it.value, i+1)
+		i = jsontext.Space(it.value, i+1)
 	}
-	keyEnd, text, end, escapes := validMember(it.value, i, 1) // fails at the closing brace
+	keyEnd, text, end, escapes := jsontext.Member(it.value, i, 1) // fails at the closing brace
 	if end < 0 {
 		it.done = true
 		return false

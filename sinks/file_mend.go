@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // longestLine bounds how far back the start of a torn line is looked for.
@@ -84,7 +85,7 @@ var errBusy = errors.New("another program writes it at this moment")
 // mayStand says whether a last line without an end may be a whole one that a sink has
 // written: a JSON object or array ends where it ends, a number or a text may go on.
 func (lines) mayStand(line []byte) bool {
-	first := pipeline.JSONSpace(line, 0)
+	first := jsontext.Space(line, 0)
 	return first < len(line) && (line[first] == '{' || line[first] == '[') && json.Valid(line)
 }
 
@@ -97,7 +98,7 @@ func (l lines) torn(line []byte) bool {
 	if len(line) == 0 {
 		return true
 	}
-	first := pipeline.JSONSpace(line, 0)
+	first := jsontext.Space(line, 0)
 	if first == len(line) || line[first] != '{' && line[first] != '[' {
 		return false
 	}

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // A table is the rows of a file, by key, each the JSON text to put in.
@@ -152,7 +153,7 @@ func (b *tableBuilder) jsonl(text []byte) error {
 		}
 		var key []byte
 		out, whole := []byte{'{'}, len(b.s.Columns) == 0
-		pipeline.JSONMembers(row, func(name, value []byte) bool {
+		jsontext.Members(row, func(name, value []byte) bool {
 			is := pipeline.FieldName(unquote(name))
 			if is == b.s.Table.Key && key == nil {
 				key = value

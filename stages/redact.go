@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // How says what a Redact puts in place of a value.
@@ -215,14 +216,14 @@ func (w *redaction) value(text []byte, nodes []*redactNode, depth int) (err erro
 	switch text[0] {
 	case '{':
 		w.out = append(w.out, '{')
-		pipeline.JSONMembers(text, func(name, value []byte) bool {
+		jsontext.Members(text, func(name, value []byte) bool {
 			err = w.member(name, value, nodes, depth)
 			return err == nil
 		})
 		w.out = append(w.out, '}')
 	case '[':
 		w.out = append(w.out, '[')
-		pipeline.JSONElements(text, func(e []byte) bool {
+		jsontext.Elements(text, func(e []byte) bool {
 			if len(w.out) > begin+1 {
 				w.out = append(w.out, ',')
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // Reasons for which a Split rejects a record.
@@ -72,7 +73,7 @@ func (s *Split) Split(_ context.Context, rec *pipeline.Record, emit func(*pipeli
 		return err
 	}
 	size, n := int64(0), 0
-	pipeline.JSONElements(array, func(e []byte) bool {
+	jsontext.Elements(array, func(e []byte) bool {
 		size += int64(len(e))
 		n++
 		return true
@@ -88,7 +89,7 @@ func (s *Split) Split(_ context.Context, rec *pipeline.Record, emit func(*pipeli
 	if size > int64(s.s.MaxBytes) {
 		return pipeline.Reject(pipeline.ReasonTooLarge, fmt.Errorf("splitting: the parts have %d bytes, max_bytes is %v", size, s.s.MaxBytes))
 	}
-	pipeline.JSONElements(array, func(e []byte) bool {
+	jsontext.Elements(array, func(e []byte) bool {
 		if s.s.Into != "" {
 			part := append(make([]byte, 0, len(rest)+len(s.into)+len(e)+3), rest...)
 			e = append(appendField(part, s.into, e), '}')
@@ -126,7 +127,7 @@ func (s *Split) array(rec *pipeline.Record) ([]byte, error) {
 func (s *Split) rest(rec *pipeline.Record) []byte {
 	v := bytes.TrimLeft(rec.Value(), " \t\r\n")
 	rest := append(make([]byte, 0, len(v)), '{')
-	pipeline.JSONMembers(v, func(name, value []byte) bool {
+	jsontext.Members(v, func(name, value []byte) bool {
 		if n := pipeline.FieldName(unquote(name)); n != s.s.Field && n != s.s.Into {
 			rest = appendField(rest, name, value)
 		}

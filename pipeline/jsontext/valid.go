@@ -1,4 +1,4 @@
-package pipeline
+package jsontext
 
 import (
 	"bytes"
@@ -6,24 +6,21 @@ import (
 	"math/bits"
 )
 
-// maxJSONDepth is how deep values may be nested. Deeper ones are invalid: they would
+// maxDepth is how deep values may be nested. Deeper ones are invalid: they would
 // take the stack of whoever reads them.
-const maxJSONDepth = 10_000
+const maxDepth = 10_000
 
-func skipSpace(v []byte, i int) int {
-	for i < len(v) && v[i] <= ' ' {
-		if c := v[i]; c != ' ' && c != '\n' && c != '\r' && c != '\t' {
-			break
-		}
-		i++
-	}
-	return i
+// Valid says whether text is one JSON value, with white space around it at the most. Of
+// what RFC 8259 leaves open it is as strict as encoding/json, but for the depth.
+func Valid(text []byte) bool {
+	i := Value(text, Space(text, 0), 0)
+	return i >= 0 && Space(text, i) == len(text)
 }
 
-// validValue gives the index behind the JSON value that starts at i, -1 when there is
-// none.
-func validValue(v []byte, i, depth int) int {
-	if i >= len(v) || depth > maxJSONDepth {
+// Value gives the index behind the JSON value that starts at i, -1 when there is
+// none. depth is how many arrays and objects it stands in.
+func Value(v []byte, i, depth int) int {
+	if i >= len(v) || depth > maxDepth {
 		return -1
 	}
 	switch c := v[i]; c {
@@ -46,15 +43,15 @@ func validValue(v []byte, i, depth int) int {
 }
 
 func validObject(v []byte, i, depth int) int {
-	i = skipSpace(v, i+1)
+	i = Space(v, i+1)
 	if i < len(v) && v[i] == '}' {
 		return i + 1
 	}
 	for {
-		if _, _, i, _ = validMember(v, i, depth+1); i < 0 {
+		if _, _, i, _ = Member(v, i, depth+1); i < 0 {
 			return -1
 		}
-		if i = skipSpace(v, i); i >= len(v) {
+		if i = Space(v, i); i >= len(v) {
 			return -1
 		}
 		if v[i] == '}' {
@@ -63,15 +60,16 @@ func validObject(v []byte, i, depth int) int {
 		if v[i] != ',' {
 			return -1
 		}
-		i = skipSpace(v, i+1)
+		i = Space(v, i+1)
 	}
 }
 
-// validMember gives where the field whose key starts at i has its parts: the closing
+// Member gives where the field whose key starts at i has its parts: the closing
 // quote of its key, its text, and the end of that; -1 for the end when there is none.
 // It gives single numbers: a struct of five is handed over in memory, and waiting for
-// it took a quarter of the time (BenchmarkField/check).
-func validMember(v []byte, i, depth int) (keyEnd, text, end int, escapes bool) {
+// it took a quarter of the time (BenchmarkField/check). depth is how many arrays and
+// objects the field's text stands in.
+func Member(v []byte, i, depth int) (keyEnd, text, end int, escapes bool) {
 	if i >= len(v) || v[i] != '"' {
 		return 0, 0, -1, false
 	}
@@ -89,32 +87,32 @@ func validMember(v []byte, i, depth int) (keyEnd, text, end int, escapes bool) {
 	}
 	keyEnd = i - 1
 	if i < len(v) && v[i] != ':' {
-		i = skipSpace(v, i)
+		i = Space(v, i)
 	}
 	if i >= len(v) || v[i] != ':' {
 		return 0, 0, -1, false
 	}
 	if i++; i < len(v) && v[i] <= ' ' {
-		i = skipSpace(v, i)
+		i = Space(v, i)
 	}
-	if i < len(v) && v[i] == '"' { // as validValue has it, without the call
+	if i < len(v) && v[i] == '"' { // as Value has it, without the call
 		end, _ = validString(v, i+1)
 	} else {
-		end = validValue(v, i, depth)
+		end = Value(v, i, depth)
 	}
 	return keyEnd, i, end, escapes
 }
 
 func validArray(v []byte, i, depth int) int {
-	i = skipSpace(v, i+1)
+	i = Space(v, i+1)
 	if i < len(v) && v[i] == ']' {
 		return i + 1
 	}
 	for {
-		if i = validValue(v, i, depth+1); i < 0 {
+		if i = Value(v, i, depth+1); i < 0 {
 			return -1
 		}
-		if i = skipSpace(v, i); i >= len(v) {
+		if i = Space(v, i); i >= len(v) {
 			return -1
 		}
 		if v[i] == ']' {
@@ -123,7 +121,7 @@ func validArray(v []byte, i, depth int) int {
 		if v[i] != ',' {
 			return -1
 		}
-		i = skipSpace(v, i+1)
+		i = Space(v, i+1)
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // ReasonFileName rejects a record whose file name cannot be one.
@@ -36,12 +37,12 @@ func DefaultFile() FileSettings { return FileSettings{Open: 256} }
 func (s *FileSettings) Validate() error {
 	var errs []error
 	if s.Path.String() == "" {
-		errs = append(errs, &pipeline.FieldError{Field: "path", Err: errors.New("no path")})
+		errs = append(errs, &settings.FieldError{Field: "path", Err: errors.New("no path")})
 	} else if strings.HasSuffix(s.Path.String(), "/") {
-		errs = append(errs, &pipeline.FieldError{Field: "path", Err: errors.New("it ends in a slash: name a file, not a folder")})
+		errs = append(errs, &settings.FieldError{Field: "path", Err: errors.New("it ends in a slash: name a file, not a folder")})
 	}
 	if s.Open < 0 {
-		errs = append(errs, &pipeline.FieldError{Field: "open", Err: errors.New("below zero")})
+		errs = append(errs, &settings.FieldError{Field: "open", Err: errors.New("below zero")})
 	}
 	_, err := newLines(s.As, "")
 	return errors.Join(append(errs, err)...)

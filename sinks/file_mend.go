@@ -9,8 +9,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // longestLine bounds how far back the start of a torn line is looked for.
@@ -114,7 +114,7 @@ func lastLine(g *os.File) (line []byte, start, size int64, err error) {
 	start = size
 	for start > 0 {
 		if size-start > longestLine {
-			return nil, 0, 0, fmt.Errorf("%w: its last %v hold no line end", errNoFile, pipeline.Size(longestLine))
+			return nil, 0, 0, fmt.Errorf("%w: its last %v hold no line end", errNoFile, settings.Size(longestLine))
 		}
 		part := buf[:min(start, int64(len(buf)))]
 		if _, err := g.ReadAt(part, start-int64(len(part))); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // HTTPSettings are the settings of an HTTP sink.
@@ -22,14 +23,14 @@ type HTTPSettings struct {
 	Format        string                     `yaml:"format" enum:"array|ndjson|single" doc:"array: a JSON array of records; ndjson: one a line; single: one record a request, as it stands"`
 	As            string                     `yaml:"as" enum:"value|fixture" doc:"value (default, but for dead letters): the records' values; fixture: whole records with key, headers and position"`
 	Headers       map[string]string          `yaml:"headers" doc:"request headers"`
-	SecretHeaders map[string]pipeline.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
+	SecretHeaders map[string]settings.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
 	MaxRecords    int                        `yaml:"max_records" min:"1" doc:"most records of one request"`
-	MaxBytes      pipeline.Size              `yaml:"max_bytes" min:"1B" doc:"most bytes of one request; a larger record goes alone"`
+	MaxBytes      settings.Size              `yaml:"max_bytes" min:"1B" doc:"most bytes of one request; a larger record goes alone"`
 	OKStatus      client.Statuses            `yaml:"ok_status" doc:"statuses that say that all records are stored"`
 	RetryStatus   client.Statuses            `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
 	HoldStatus    client.Statuses            `yaml:"hold_status" doc:"statuses that hold the records until somebody mends the log-in, the address or the server; [] holds none. Default: 401, 402, 407 and 421, and where url takes nothing from the record every other that is about the request, like 3xx, 403, 404 and 405; without those of ok_status and retry_status"`
 	TLS           client.TLS                 `yaml:"tls" doc:"how the server is checked, and who this side is"`
-	Proxy         pipeline.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
+	Proxy         settings.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
 }
 
 // DefaultHTTP gives the settings of an HTTP sink before a file is read.
@@ -46,7 +47,7 @@ func DefaultHTTP() HTTPSettings {
 func (s *HTTPSettings) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) {
-		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	if _, err := client.StaticHost(s.URL.String()); err != nil {
 		bad("url", "%w", err)

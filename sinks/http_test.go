@@ -20,6 +20,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A received is one request as the server saw it.
@@ -396,7 +397,7 @@ func TestHTTPSettings(t *testing.T) {
 		}
 		var fields []string
 		for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-			var f *pipeline.FieldError
+			var f *settings.FieldError
 			if errors.As(e, &f) {
 				fields = append(fields, f.Field)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // KafkaSettings are the settings of a Kafka sink.
@@ -31,9 +32,9 @@ type KafkaSettings struct {
 
 // KafkaTLS says how connections to brokers are encrypted.
 type KafkaTLS struct {
-	CA         pipeline.Path `yaml:"ca" doc:"PEM file of the authorities to trust in place of the system's"`
-	Cert       pipeline.Path `yaml:"cert" doc:"PEM file of the certificate that this side shows"`
-	Key        pipeline.Path `yaml:"key" doc:"PEM file of the key that belongs to cert"`
+	CA         settings.Path `yaml:"ca" doc:"PEM file of the authorities to trust in place of the system's"`
+	Cert       settings.Path `yaml:"cert" doc:"PEM file of the certificate that this side shows"`
+	Key        settings.Path `yaml:"key" doc:"PEM file of the key that belongs to cert"`
 	ServerName string        `yaml:"server_name" doc:"name that the brokers' certificates must carry, when it is not the one in the address"`
 	Insecure   bool          `yaml:"insecure" doc:"accept any certificate: anybody in between can read and change everything"`
 }
@@ -42,8 +43,8 @@ type KafkaTLS struct {
 type KafkaSASL struct {
 	Mechanism    string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
 	Username     string          `yaml:"username" required:"true" doc:"name of the user"`
-	Password     pipeline.Secret `yaml:"password" doc:"password of the user; this or password_file"`
-	PasswordFile pipeline.Path   `yaml:"password_file" doc:"file that holds the password alone, read again for every connection"`
+	Password     settings.Secret `yaml:"password" doc:"password of the user; this or password_file"`
+	PasswordFile settings.Path   `yaml:"password_file" doc:"file that holds the password alone, read again for every connection"`
 	Plaintext    bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
 }
 
@@ -55,7 +56,7 @@ func DefaultKafka() KafkaSettings {
 // Validate checks what can be known without connecting. It joins several errors.
 func (s *KafkaSettings) Validate() error {
 	var errs []error
-	bad := func(field string, err error) { errs = append(errs, &pipeline.FieldError{Field: field, Err: err}) }
+	bad := func(field string, err error) { errs = append(errs, &settings.FieldError{Field: field, Err: err}) }
 	if name := s.Topic.String(); s.Topic.Static() {
 		if err := topicName(name); err != nil {
 			bad("topic", err)
@@ -164,7 +165,7 @@ func (s *KafkaSettings) config(src pipeline.Source, warn func(error)) (kafka.Con
 		if from, ok := src.(KafkaSource); ok {
 			return from.KafkaConfig(), nil
 		}
-		return kafka.Config{}, &pipeline.FieldError{Field: "brokers", Err: errors.New("the source is not Kafka, so the sink needs addresses of its own, like 127.0.0.1:9092")}
+		return kafka.Config{}, &settings.FieldError{Field: "brokers", Err: errors.New("the source is not Kafka, so the sink needs addresses of its own, like 127.0.0.1:9092")}
 	}
 	c := kafka.Config{Brokers: s.Brokers}
 	var t *kafka.TLS

@@ -10,8 +10,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // On a real, secured broker: topics that a user may not see or not write to are
@@ -52,7 +52,7 @@ func TestRealDeniedTopics(t *testing.T) {
 
 	s := kafkaSettings(t, c, "{to}")
 	s.Brokers = cluster.ScramAddrs()
-	s.TLS = &KafkaTLS{CA: pipeline.Path(cluster.Certs().CA)}
+	s.TLS = &KafkaTLS{CA: settings.Path(cluster.Certs().CA)}
 	s.SASL = &KafkaSASL{Mechanism: "scram-sha-512", Username: kafkatest.User, Password: kafkatest.Password}
 	k := newKafka(t, s)
 	// until writes the same records again, as the engine does, until what fails is want.

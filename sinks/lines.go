@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/fixture"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // ReasonNotOneLine rejects a value that cannot stand on one line.
@@ -29,7 +30,7 @@ func newLines(as, sink string) (lines, error) {
 	case "fixture":
 		return lines{fixtures: true, sink: sink}, nil
 	}
-	return lines{}, &pipeline.FieldError{Field: "as", Err: fmt.Errorf("%q is neither value nor fixture", as)}
+	return lines{}, &settings.FieldError{Field: "as", Err: fmt.Errorf("%q is neither value nor fixture", as)}
 }
 
 // add appends the record's line to b. A value stands as it is; JSON with line breaks is

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // DedupeSettings are the settings of a Dedupe.
@@ -25,10 +26,10 @@ func DefaultDedupe() DedupeSettings { return DedupeSettings{Size: 100_000} }
 func (s *DedupeSettings) Validate() error {
 	var errs []error
 	if s.Size < 1 {
-		errs = append(errs, &pipeline.FieldError{Field: "size", Err: errors.New("below one")})
+		errs = append(errs, &settings.FieldError{Field: "size", Err: errors.New("below one")})
 	}
 	if s.TTL < 0 {
-		errs = append(errs, &pipeline.FieldError{Field: "ttl", Err: errors.New("below zero")})
+		errs = append(errs, &settings.FieldError{Field: "ttl", Err: errors.New("below zero")})
 	}
 	return errors.Join(errs...)
 }
@@ -65,7 +66,7 @@ func NewDedupe(s DedupeSettings) (*Dedupe, error) {
 		return nil, err
 	}
 	if s.Key.IsZero() {
-		return nil, &pipeline.FieldError{Field: "key", Err: errors.New("no expression")}
+		return nil, &settings.FieldError{Field: "key", Err: errors.New("no expression")}
 	}
 	return &Dedupe{key: s.Key, ttl: s.TTL.Milliseconds(), forever: s.TTL == 0, memory: newMemory(s.Size)}, nil
 }

@@ -17,24 +17,25 @@ import (
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // HTTPSettings are the settings of the http stage.
 type HTTPSettings struct {
 	URL           expr.Template              `yaml:"url" doc:"address to call; its host must stand in the file, what a part gives is percent-encoded" required:"true"`
-	Into          pipeline.FieldName         `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the answer: JSON when its type says so, else a string, null when it is empty" required:"true"`
+	Into          settings.FieldName         `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the answer: JSON when its type says so, else a string, null when it is empty" required:"true"`
 	Method        string                     `yaml:"method" doc:"GET or POST; a POST may be repeated, so the server must allow that" enum:"GET|POST"`
 	Body          *expr.Template             `yaml:"body" doc:"JSON document that a POST sends; what a part gives is put in as JSON, and the braces of the document itself are doubled"`
 	Headers       map[string]expr.Template   `yaml:"headers" doc:"request headers"`
-	SecretHeaders map[string]pipeline.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
+	SecretHeaders map[string]settings.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
 	OnMiss        OnMiss                     `yaml:"on_miss" doc:"what a status of miss_status does to the record: reject, filter, or null as the answer" enum:"reject|filter|null"`
 	MissStatus    client.Statuses            `yaml:"miss_status" doc:"statuses that say there is no such thing; they win over the default of retry_status"`
 	RetryStatus   client.Statuses            `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
-	MaxBytes      pipeline.Size              `yaml:"max_bytes" doc:"largest answer, decoded; a larger one rejects the record"`
+	MaxBytes      settings.Size              `yaml:"max_bytes" doc:"largest answer, decoded; a larger one rejects the record"`
 	Gzip          bool                       `yaml:"gzip" doc:"ask for compressed answers"`
 	Redirects     string                     `yaml:"redirects" doc:"follow up to five redirects: to the same_host, or to any_host, which is not sent the headers" enum:"same_host|any_host"`
 	TLS           client.TLS                 `yaml:"tls" doc:"how the server is checked, and who this side is"`
-	Proxy         pipeline.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
+	Proxy         settings.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
 }
 
 // DefaultHTTP gives the settings of an http stage before a file is read.
@@ -49,7 +50,7 @@ func DefaultHTTP() HTTPSettings {
 func (s *HTTPSettings) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) {
-		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	if _, err := client.StaticHost(s.URL.String()); err != nil {
 		bad("url", "%w", err)

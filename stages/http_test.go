@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // httpRecord makes a record with value.
@@ -173,7 +174,7 @@ func TestHTTPRequest(t *testing.T) {
 	post := func(s *HTTPSettings) {
 		s.Method, s.Body = "POST", &body
 		s.Headers = map[string]expr.Template{"X-Id": template(t, "id {id}"), "X-Fixed": template(t, "f")}
-		s.SecretHeaders = map[string]pipeline.Secret{"Authorization": "Bearer x"}
+		s.SecretHeaders = map[string]settings.Secret{"Authorization": "Bearer x"}
 	}
 	tests := []struct {
 		name, path, value, want string
@@ -315,7 +316,7 @@ func TestHTTPSettings(t *testing.T) {
 			}
 			var fields []string
 			for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-				var f *pipeline.FieldError
+				var f *settings.FieldError
 				if errors.As(e, &f) {
 					fields = append(fields, f.Field)
 				}

@@ -10,23 +10,24 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // LookupSettings are the settings of a Lookup.
 type LookupSettings struct {
 	Table   TableSettings        `yaml:"table" required:"true" doc:"the table: a file held in memory; a change counts within 2 s of the last write to the file, also when no record comes; a file without rows, or one that cannot be used, leaves the table as it is, with one warning"`
 	Match   expr.Expr            `yaml:"match" required:"true" doc:"expression that gives the key to look for; a number is looked for as it is written"`
-	Into    pipeline.FieldName   `yaml:"into" nested:"into is a field at the top, like LAST" required:"true" doc:"field that takes the row, as an object"`
-	Columns []pipeline.FieldName `yaml:"columns" nested:"columns are the fields at the top of a row" doc:"columns (fields) of the row that are put in; left out: all"`
+	Into    settings.FieldName   `yaml:"into" nested:"into is a field at the top, like LAST" required:"true" doc:"field that takes the row, as an object"`
+	Columns []settings.FieldName `yaml:"columns" nested:"columns are the fields at the top of a row" doc:"columns (fields) of the row that are put in; left out: all"`
 	OnMiss  OnMiss               `yaml:"on_miss" enum:"null|reject|filter" doc:"what a key that is not in the table does: null as the row, or reject or filter the record"`
 }
 
 // TableSettings say where the table is.
 type TableSettings struct {
-	File     pipeline.Path      `yaml:"file" required:"true" doc:"file with the rows"`
-	Key      pipeline.FieldName `yaml:"key" nested:"columns are the fields at the top of a row" required:"true" doc:"column (field) by which rows are found; each value stands once"`
+	File     settings.Path      `yaml:"file" required:"true" doc:"file with the rows"`
+	Key      settings.FieldName `yaml:"key" nested:"columns are the fields at the top of a row" required:"true" doc:"column (field) by which rows are found; each value stands once"`
 	Format   string             `yaml:"format" enum:"csv|jsonl" doc:"csv: a header line, then rows, all values text; jsonl: an object a line; left out: by the file's ending"`
-	MaxBytes pipeline.Size      `yaml:"max_bytes" min:"1B" doc:"largest file that is taken into memory"`
+	MaxBytes settings.Size      `yaml:"max_bytes" min:"1B" doc:"largest file that is taken into memory"`
 }
 
 // DefaultLookup gives the settings of a Lookup before a file is read.
@@ -39,7 +40,7 @@ func (s *LookupSettings) Validate() error {
 	var errs []error
 	wrong := func(field string, err error) {
 		if err != nil {
-			errs = append(errs, &pipeline.FieldError{Field: field, Err: err})
+			errs = append(errs, &settings.FieldError{Field: field, Err: err})
 		}
 	}
 	if s.Into == "" {
@@ -99,7 +100,7 @@ func NewLookup(s LookupSettings) (*Lookup, error) {
 		return nil, err
 	}
 	if s.Match.IsZero() {
-		return nil, &pipeline.FieldError{Field: "match", Err: errors.New("no expression")}
+		return nil, &settings.FieldError{Field: "match", Err: errors.New("no expression")}
 	}
 	t, err := readTable(s)
 	if err != nil {

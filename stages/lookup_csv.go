@@ -10,7 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // unknown says that a setting names a column that is not there, and what may be meant.
@@ -35,7 +35,7 @@ func unknown(field, column string, columns []string) error {
 			hint = fmt.Sprintf("; the file seems to have %q between its columns: write commas", separator)
 		}
 	}
-	return &pipeline.FieldError{Field: field, Err: fmt.Errorf("the table has no column %q; it has %s%s", column, strings.Join(shown, ", "), hint)}
+	return &settings.FieldError{Field: field, Err: fmt.Errorf("the table has no column %q; it has %s%s", column, strings.Join(shown, ", "), hint)}
 }
 
 // bareReturn gives the line of the first carriage return that stands neither in quotes
@@ -109,7 +109,7 @@ func (b *tableBuilder) header(line int, header []string) (*csvTable, error) {
 		if name != "" && slices.Contains(header[:i], name) {
 			return nil, b.at(line, "two columns are called %q", name)
 		}
-		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, pipeline.FieldName(name)) {
+		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, settings.FieldName(name)) {
 			h.names[i] = quote(name)
 		}
 	}

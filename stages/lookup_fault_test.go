@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A table that cannot be used leaves the one in memory, and is told about once; that it is
@@ -49,7 +49,7 @@ func TestLookupKeepsTheOldTable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := lookupSettings(t, "t.csv", good)
-			s.Table.MaxBytes, s.Columns = 20, []pipeline.FieldName{"iata", "v"}
+			s.Table.MaxBytes, s.Columns = 20, []settings.FieldName{"iata", "v"}
 			synctest.Test(t, func(t *testing.T) {
 				w := startWatched(t, s)
 				fault.make(w)
@@ -105,7 +105,7 @@ func TestLookupTriesAnUnreadableTableAgain(t *testing.T) {
 		denied.Store(true)
 		l.read = func(s LookupSettings) (*table, error) {
 			if denied.Load() {
-				return nil, &pipeline.FieldError{Field: "table.file", Err: &fs.PathError{Op: "open", Path: "t.csv", Err: fs.ErrPermission}}
+				return nil, &settings.FieldError{Field: "table.file", Err: &fs.PathError{Op: "open", Path: "t.csv", Err: fs.ErrPermission}}
 			}
 			return readTable(s)
 		}

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // changesOfSystem are changes that size, time and number of the file do not tell.
@@ -29,7 +29,7 @@ func TestLookupRefusesAPipe(t *testing.T) {
 	}
 	defer func() { _, _ = r.Close(), w.Close() }()
 	s := lookupSettings(t, "t.csv", "iata\nA\n")
-	s.Table.File, s.Table.Format = pipeline.Path(fmt.Sprintf("/dev/fd/%d", r.Fd())), "csv"
+	s.Table.File, s.Table.Format = settings.Path(fmt.Sprintf("/dev/fd/%d", r.Fd())), "csv"
 	if err := s.Check(); err == nil || !strings.Contains(err.Error(), "no regular file") {
 		t.Error(err)
 	}

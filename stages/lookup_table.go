@@ -13,8 +13,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A table is the rows of a file, by key, each the JSON text to put in.
@@ -49,14 +49,14 @@ func readTable(s LookupSettings) (*table, error) {
 		b := tableBuilder{s: s, t: t}
 		err = b.build(text)
 	}
-	var f *pipeline.FieldError
+	var f *settings.FieldError
 	switch {
 	case err == nil:
 		return t, nil
 	case errors.As(err, &f):
 		return nil, f
 	}
-	return nil, &pipeline.FieldError{Field: "table.file", Err: fmt.Errorf("reading the table: %w", err)}
+	return nil, &settings.FieldError{Field: "table.file", Err: fmt.Errorf("reading the table: %w", err)}
 }
 
 // errChanging says that what was read may be half of one version and half of another.
@@ -154,7 +154,7 @@ func (b *tableBuilder) jsonl(text []byte) error {
 		var key []byte
 		out, whole := []byte{'{'}, len(b.s.Columns) == 0
 		jsontext.Members(row, func(name, value []byte) bool {
-			is := pipeline.FieldName(unquote(name))
+			is := settings.FieldName(unquote(name))
 			if is == b.s.Table.Key && key == nil {
 				key = value
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 func lookupSettings(t *testing.T, name, text string) LookupSettings {
@@ -38,7 +39,7 @@ func TestLookupCSV(t *testing.T) {
 	s.OnMiss = MissReject
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "rejected: no_match"}, {"tombstone", "tombstone"}})
-	s.OnMiss, s.Columns = MissFilter, []pipeline.FieldName{"city", "iata"}
+	s.OnMiss, s.Columns = MissFilter, []settings.FieldName{"city", "iata"}
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "filtered"}, {`[]`, "rejected: not_object"}, {`{"origin":"DTW"}`, `{"origin":"DTW","from":{"iata":"DTW","city":"De\"troit"}}`}})
 }
@@ -53,7 +54,7 @@ func TestLookupJSONL(t *testing.T) {
 		{`{"origin":"7"}`, `{"origin":"7","from":{"iata":7,"\u0069ata":8}}`},
 		{`{"origin":8}`, `{"origin":8,"from":null}`},
 	})
-	s.Columns = []pipeline.FieldName{"at", "none"}
+	s.Columns = []settings.FieldName{"at", "none"}
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"DTW"}`, `{"origin":"DTW","from":{"at":[1.10, {"x": 2}]}}`}})
 }
@@ -114,7 +115,7 @@ func TestLookupBadTables(t *testing.T) {
 		}
 	}
 	s := lookupSettings(t, "t.csv", "iata\n")
-	s.Columns = []pipeline.FieldName{"city"}
+	s.Columns = []settings.FieldName{"city"}
 	if _, err := NewLookup(s); err == nil || !strings.HasPrefix(err.Error(), "columns: the table has no column \"city\"") {
 		t.Error(err)
 	}
@@ -143,7 +144,7 @@ func TestLookupGoodTables(t *testing.T) {
 		"\"iata\",\"city\"\n\"A\",\"x\"\nB,y\n", "iata,city,,\nA,x,1,2\nB,y,,\n",
 	} {
 		s := lookupSettings(t, "t.csv", text)
-		s.Columns = []pipeline.FieldName{"city"} // columns without a name are left out
+		s.Columns = []settings.FieldName{"city"} // columns without a name are left out
 		l, err := NewLookup(s)
 		processes(t, must(t, l, err), []row{
 			{`{"origin":"A"}`, `{"origin":"A","from":{"city":"x"}}`},

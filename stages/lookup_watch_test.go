@@ -13,8 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // inForce is what the reference promises: how long after a change a record gets the new
@@ -212,7 +212,7 @@ func TestLookupSeesEveryKindOfChange(t *testing.T) {
 		}
 		version(0)
 		s := DefaultLookup()
-		s.Table.File, s.Table.Key = pipeline.Path(filepath.Join(dir, "t.csv")), "iata"
+		s.Table.File, s.Table.Key = settings.Path(filepath.Join(dir, "t.csv")), "iata"
 		s.Match, s.Into = expression(t, "origin"), "from"
 		if err := os.Symlink(filepath.Join("..data", "t.csv"), string(s.Table.File)); err != nil {
 			t.Fatal(err)

@@ -8,27 +8,28 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // MapSettings are the settings of a Map. At least one of them is there.
 type MapSettings struct {
-	Set    pipeline.Fields[expr.Expr]          `yaml:"set" value:"true" nested:"set is for fields at the top: set the whole of FIRST, to an object, as in FIRST: '{\"LAST\": 1}'" doc:"fields to set, each to an expression over the record as it came"`
-	Remove []pipeline.FieldName                `yaml:"remove" nested:"what is within a field is taken out by redact: {fields: ['PATH'], how: remove}" doc:"fields to remove"`
-	Rename pipeline.Fields[pipeline.FieldName] `yaml:"rename" nested:"rename is for fields at the top; what is within one is copied there by set: {LAST: READ}" doc:"fields to rename, old name to new name"`
-	Keep   []pipeline.FieldName                `yaml:"keep" nested:"keep is for fields at the top: set: {LAST: READ}, and keep LAST" doc:"fields to keep; all others are removed"`
+	Set    settings.Fields[expr.Expr]          `yaml:"set" value:"true" nested:"set is for fields at the top: set the whole of FIRST, to an object, as in FIRST: '{\"LAST\": 1}'" doc:"fields to set, each to an expression over the record as it came"`
+	Remove []settings.FieldName                `yaml:"remove" nested:"what is within a field is taken out by redact: {fields: ['PATH'], how: remove}" doc:"fields to remove"`
+	Rename settings.Fields[settings.FieldName] `yaml:"rename" nested:"rename is for fields at the top; what is within one is copied there by set: {LAST: READ}" doc:"fields to rename, old name to new name"`
+	Keep   []settings.FieldName                `yaml:"keep" nested:"keep is for fields at the top: set: {LAST: READ}, and keep LAST" doc:"fields to keep; all others are removed"`
 }
 
 // Validate implements the check of settings.
 func (s *MapSettings) Validate() error {
 	var errs []error
 	wrong := func(field, format string, args ...any) {
-		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	if len(s.Set) == 0 && len(s.Remove) == 0 && len(s.Rename) == 0 && s.Keep == nil {
 		errs = append(errs, errors.New("a map does nothing: write at least one of set, remove, rename, keep"))
 	}
 	for _, f := range s.Set {
-		if slices.Contains(s.Remove, pipeline.FieldName(f.Name)) {
+		if slices.Contains(s.Remove, settings.FieldName(f.Name)) {
 			wrong("remove", "field %q is set and removed: set comes first, so it would never be there", f.Name)
 		}
 	}
@@ -53,9 +54,9 @@ func (s *MapSettings) Validate() error {
 // one that is not there is left out) and keep. Names are taken literally. Tombstones
 // pass unchanged; a value that is no object is rejected with not_object.
 type Map struct {
-	set    pipeline.Fields[expr.Expr]
-	remove []pipeline.FieldName
-	rename pipeline.Fields[pipeline.FieldName]
+	set    settings.Fields[expr.Expr]
+	remove []settings.FieldName
+	rename settings.Fields[settings.FieldName]
 	keep   []kept
 	keeps  bool
 }

@@ -4,8 +4,8 @@ import (
 	"reflect"
 	"testing"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 func TestFilter(t *testing.T) {
@@ -31,15 +31,15 @@ func TestFilter(t *testing.T) {
 }
 
 func TestMap(t *testing.T) {
-	set := func(name, text string) pipeline.Field[expr.Expr] {
-		return pipeline.Field[expr.Expr]{Name: name, Value: expression(t, text)}
+	set := func(name, text string) settings.Field[expr.Expr] {
+		return settings.Field[expr.Expr]{Name: name, Value: expression(t, text)}
 	}
 	for name, c := range map[string]struct {
 		s    MapSettings
 		rows []row
 	}{
 		"set reads the record as it came": {
-			MapSettings{Set: pipeline.Fields[expr.Expr]{set("a", "b"), set("b", "a"), set("c", "a + b"), set("none", "nothing"), set("copy", "d")}},
+			MapSettings{Set: settings.Fields[expr.Expr]{set("a", "b"), set("b", "a"), set("c", "a + b"), set("none", "nothing"), set("copy", "d")}},
 			[]row{
 				{`{"a":1,"b":2,"d":1.10}`, `{"a":2,"b":1,"d":1.10,"c":3,"none":null,"copy":1.10}`},
 				{`{"a":1}`, "rejected: expression"},
@@ -50,7 +50,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"remove": {
-			MapSettings{Remove: []pipeline.FieldName{"a", "a.b", "*"}},
+			MapSettings{Remove: []settings.FieldName{"a", "a.b", "*"}},
 			[]row{
 				{`{"a":1, "b":{"a":1},"a.b":2,"*":3,"a":4}`, `{"b":{"a":1}}`},
 				{`"a"`, "rejected: not_object"},
@@ -58,7 +58,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"rename": {
-			MapSettings{Rename: pipeline.Fields[pipeline.FieldName]{{Name: "a", Value: "b"}, {Name: "b", Value: "a"}, {Name: "x", Value: "y"}}},
+			MapSettings{Rename: settings.Fields[settings.FieldName]{{Name: "a", Value: "b"}, {Name: "b", Value: "a"}, {Name: "x", Value: "y"}}},
 			[]row{
 				{`{"a":1,"b":2,"c":3}`, `{"a":2,"b":1,"c":3}`},
 				{`{"a":1}`, `{"b":1}`},
@@ -68,7 +68,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"keep": {
-			MapSettings{Keep: []pipeline.FieldName{"b", "a", "é", "a"}},
+			MapSettings{Keep: []settings.FieldName{"b", "a", "é", "a"}},
 			[]row{
 				{`{"a": 1.50, "c":2, "\u0062":[ 1 ], "a":3, "é":"\u00e9"}`, `{"a":1.50,"b":[ 1 ],"é":"\u00e9"}`},
 				{`{"c":1}`, `{}`},
@@ -79,8 +79,8 @@ func TestMap(t *testing.T) {
 		},
 		"all in their order": {
 			MapSettings{
-				Set: pipeline.Fields[expr.Expr]{set("late", "delay * 2")}, Remove: []pipeline.FieldName{"delay"},
-				Rename: pipeline.Fields[pipeline.FieldName]{{Name: "late", Value: "minutes"}}, Keep: []pipeline.FieldName{"minutes", "delay"},
+				Set: settings.Fields[expr.Expr]{set("late", "delay * 2")}, Remove: []settings.FieldName{"delay"},
+				Rename: settings.Fields[settings.FieldName]{{Name: "late", Value: "minutes"}}, Keep: []settings.FieldName{"minutes", "delay"},
 			},
 			[]row{{`{"delay":4,"x":1}`, `{"minutes":8}`}},
 		},
@@ -94,9 +94,9 @@ func TestMap(t *testing.T) {
 
 func TestMapSettings(t *testing.T) {
 	s := MapSettings{
-		Set:    pipeline.Fields[expr.Expr]{{Name: "a", Value: expression(t, "b")}},
-		Remove: []pipeline.FieldName{"a"},
-		Rename: pipeline.Fields[pipeline.FieldName]{{Name: "x", Value: "z"}, {Name: "y", Value: "z"}, {Name: "x", Value: ""}},
+		Set:    settings.Fields[expr.Expr]{{Name: "a", Value: expression(t, "b")}},
+		Remove: []settings.FieldName{"a"},
+		Rename: settings.Fields[settings.FieldName]{{Name: "x", Value: "z"}, {Name: "y", Value: "z"}, {Name: "x", Value: ""}},
 	}
 	if got, want := names(s.Validate()), []string{"remove", "rename", "rename", "rename"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
@@ -104,7 +104,7 @@ func TestMapSettings(t *testing.T) {
 	if got := names((&MapSettings{}).Validate()); len(got) != 1 {
 		t.Errorf("a map that does nothing: %v", got)
 	}
-	if got := names((&MapSettings{Keep: []pipeline.FieldName{}}).Validate()); got != nil {
+	if got := names((&MapSettings{Keep: []settings.FieldName{}}).Validate()); got != nil {
 		t.Errorf("keep nothing: %v", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // How says what a Redact puts in place of a value.
@@ -29,12 +30,12 @@ const (
 
 // RedactSettings are the settings of a Redact.
 type RedactSettings struct {
-	Fields  []pipeline.FieldPath  `yaml:"fields" doc:"fields to redact; a.b is b inside a, * is any name, \\. a dot within a name; arrays are gone through; upper and lower case count"`
-	Headers []pipeline.HeaderName `yaml:"headers" doc:"headers to redact, in upper or lower case"`
+	Fields  []settings.FieldPath  `yaml:"fields" doc:"fields to redact; a.b is b inside a, * is any name, \\. a dot within a name; arrays are gone through; upper and lower case count"`
+	Headers []settings.HeaderName `yaml:"headers" doc:"headers to redact, in upper or lower case"`
 	Key     bool                  `yaml:"key" doc:"redact the record's key too"`
 	How     How                   `yaml:"how" enum:"mask|hash|remove" doc:"mask: put the mask in place; hash: a keyed hash, equal for equal values; remove: leave it out"`
 	Mask    string                `yaml:"mask" doc:"text that a mask puts in place"`
-	Secret  pipeline.Secret       `yaml:"secret" doc:"key of the hash, at least 16 bytes"`
+	Secret  settings.Secret       `yaml:"secret" doc:"key of the hash, at least 16 bytes"`
 }
 
 // DefaultRedact gives the settings of a Redact before a file is read.
@@ -44,7 +45,7 @@ func DefaultRedact() RedactSettings { return RedactSettings{How: HowMask, Mask: 
 func (s *RedactSettings) Validate() error {
 	var errs []error
 	wrong := func(field, format string, args ...any) {
-		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	if len(s.Fields) == 0 && len(s.Headers) == 0 && !s.Key {
 		errs = append(errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
@@ -85,7 +86,7 @@ type Redact struct {
 
 // A redactNode is one step of the paths.
 type redactNode struct {
-	next map[pipeline.PathStep]*redactNode
+	next map[settings.PathStep]*redactNode
 	leaf bool
 }
 
@@ -106,7 +107,7 @@ func NewRedact(s RedactSettings) (*Redact, error) {
 		n := r.root
 		for _, step := range steps {
 			if n.next == nil {
-				n.next = map[pipeline.PathStep]*redactNode{}
+				n.next = map[settings.PathStep]*redactNode{}
 			}
 			if n.next[step] == nil {
 				n.next[step] = new(redactNode)
@@ -242,7 +243,7 @@ func (w *redaction) member(name, value []byte, nodes []*redactNode, depth int) e
 	leaf := false
 	is := unquote(name)
 	for _, n := range nodes {
-		for _, m := range [...]*redactNode{n.next[pipeline.PathStep{Name: is}], n.next[pipeline.PathStep{Any: true}]} {
+		for _, m := range [...]*redactNode{n.next[settings.PathStep{Name: is}], n.next[settings.PathStep{Any: true}]} {
 			if m != nil {
 				leaf = leaf || m.leaf
 				below = append(below, m)

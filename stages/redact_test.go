@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 func redact(t *testing.T, edit func(*RedactSettings)) *Redact {
@@ -24,7 +25,7 @@ func redact(t *testing.T, edit func(*RedactSettings)) *Redact {
 
 func TestRedactFields(t *testing.T) {
 	mask := redact(t, func(s *RedactSettings) {
-		s.Fields = []pipeline.FieldPath{"email", "card.number", "people.*.phone", `dotted\.name`, "tags"}
+		s.Fields = []settings.FieldPath{"email", "card.number", "people.*.phone", `dotted\.name`, "tags"}
 	})
 	processes(t, mask, []row{
 		{`{"email":"a@b","x": 1.0}`, `{"email":"***","x":1.0}`},
@@ -44,7 +45,7 @@ func TestRedactFields(t *testing.T) {
 		{`{"card":` + strings.Repeat(`[`, 2000) + strings.Repeat(`]`, 2000) + `}`, "rejected: invalid_json"},
 		{"tombstone", "tombstone"},
 	})
-	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = []pipeline.FieldPath{"a.b", "c"}, HowRemove }), []row{
+	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = []settings.FieldPath{"a.b", "c"}, HowRemove }), []row{
 		{`{"a":{"b":1,"d":2},"c":3,"e":4}`, `{"a":{"d":2},"e":4}`},
 		{`{"c":3,"a":{"b":1}}`, `{"a":{}}`},
 	})
@@ -55,7 +56,7 @@ func TestRedactFields(t *testing.T) {
 func TestRedactHash(t *testing.T) {
 	hash := func(secret string) *Redact {
 		return redact(t, func(s *RedactSettings) {
-			s.Fields, s.Key, s.How, s.Secret = []pipeline.FieldPath{"a", "b"}, true, HowHash, pipeline.Secret(secret)
+			s.Fields, s.Key, s.How, s.Secret = []settings.FieldPath{"a", "b"}, true, HowHash, settings.Secret(secret)
 		})
 	}
 	fields := func(r *Redact, in string) (a, b, key string) {
@@ -92,7 +93,7 @@ func TestRedactKeyAndHeaders(t *testing.T) {
 	} {
 		var rec pipeline.Record
 		rec.Init(pipeline.Position{}, []byte("secret"), nil, headers, 0)
-		r := redact(t, func(s *RedactSettings) { s.Key, s.Headers, s.How = true, []pipeline.HeaderName{"authorization"}, how })
+		r := redact(t, func(s *RedactSettings) { s.Key, s.Headers, s.How = true, []settings.HeaderName{"authorization"}, how })
 		if err := r.Process(t.Context(), &rec); err != nil {
 			t.Fatal(err)
 		}
@@ -124,7 +125,7 @@ func TestRedactSettings(t *testing.T) {
 		{RedactSettings{Key: true, How: "blur"}, []string{"how"}},
 		{RedactSettings{Key: true, How: HowHash, Secret: "short"}, []string{"secret"}},
 		{RedactSettings{Key: true, How: HowMask, Secret: "s"}, []string{"secret"}},
-		{RedactSettings{Fields: []pipeline.FieldPath{"a..b", "", "$.a", "a[*]", "b*", "a.0"}, How: HowRemove}, []string{"fields", "fields", "fields", "fields", "fields", "fields"}},
+		{RedactSettings{Fields: []settings.FieldPath{"a..b", "", "$.a", "a[*]", "b*", "a.0"}, How: HowRemove}, []string{"fields", "fields", "fields", "fields", "fields", "fields"}},
 	} {
 		if got := names(c.s.Validate()); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v: got %v, want %v", c.s, got, c.want)
@@ -135,7 +136,7 @@ func TestRedactSettings(t *testing.T) {
 // Whatever the value looks like, nothing of a redacted name stays, and the rest is the
 // same JSON.
 func TestRedactLeavesNothing(t *testing.T) {
-	r := redact(t, func(s *RedactSettings) { s.Fields = []pipeline.FieldPath{"*.secret", "secret", "*.*.secret"} })
+	r := redact(t, func(s *RedactSettings) { s.Fields = []settings.FieldPath{"*.secret", "secret", "*.*.secret"} })
 	rapid.Check(t, func(t *rapid.T) {
 		var tree func(depth int) any
 		tree = func(depth int) any {

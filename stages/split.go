@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Reasons for which a Split rejects a record.
@@ -18,10 +19,10 @@ const (
 
 // SplitSettings are the settings of a Split.
 type SplitSettings struct {
-	Field    pipeline.FieldName `yaml:"field" nested:"split takes a field at the top: before it, map: {set: {LAST: READ}}, then split: LAST" doc:"array field to take apart; left out: the value itself is the array"`
-	Into     pipeline.FieldName `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the element, beside the other fields of the record; left out: the element becomes the value"`
+	Field    settings.FieldName `yaml:"field" nested:"split takes a field at the top: before it, map: {set: {LAST: READ}}, then split: LAST" doc:"array field to take apart; left out: the value itself is the array"`
+	Into     settings.FieldName `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the element, beside the other fields of the record; left out: the element becomes the value"`
 	MaxParts int                `yaml:"max_parts" min:"1" doc:"most elements; an array with more rejects the record"`
-	MaxBytes pipeline.Size      `yaml:"max_bytes" min:"1B" doc:"most bytes of all parts together; more reject the record"`
+	MaxBytes settings.Size      `yaml:"max_bytes" min:"1B" doc:"most bytes of all parts together; more reject the record"`
 }
 
 // DefaultSplit gives the settings of a Split before a file is read.
@@ -31,7 +32,7 @@ func DefaultSplit() SplitSettings { return SplitSettings{MaxParts: 10_000, MaxBy
 func (s *SplitSettings) Validate() error {
 	var errs []error
 	wrong := func(field, text string) {
-		errs = append(errs, &pipeline.FieldError{Field: field, Err: errors.New(text)})
+		errs = append(errs, &settings.FieldError{Field: field, Err: errors.New(text)})
 	}
 	if s.Into != "" && s.Field == "" {
 		wrong("into", "an array has no other fields to keep: name the field to take apart, or leave into out")
@@ -128,7 +129,7 @@ func (s *Split) rest(rec *pipeline.Record) []byte {
 	v := bytes.TrimLeft(rec.Value(), " \t\r\n")
 	rest := append(make([]byte, 0, len(v)), '{')
 	jsontext.Members(v, func(name, value []byte) bool {
-		if n := pipeline.FieldName(unquote(name)); n != s.s.Field && n != s.s.Into {
+		if n := settings.FieldName(unquote(name)); n != s.s.Field && n != s.s.Into {
 			rest = appendField(rest, name, value)
 		}
 		return true

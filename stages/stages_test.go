@@ -11,6 +11,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // expression compiles, or ends the test.
@@ -102,13 +103,13 @@ func hit(n int) []byte {
 	return fmt.Appendf(nil, `{"id":%d,"code":"c%d","name":"é\u00e9","list":[%d,{"id":1},null],"card":{"number":"4%d"}}`, n, n%3, n, n)
 }
 
-func tableFile(t *testing.T, name, text string) pipeline.Path {
+func tableFile(t *testing.T, name, text string) settings.Path {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return pipeline.Path(path)
+	return settings.Path(path)
 }
 
 func TestConform(t *testing.T) {
@@ -125,13 +126,13 @@ func TestConform(t *testing.T) {
 		},
 		"map": func(t *testing.T) pipelinetest.StageUnderTest {
 			m, err := NewMap(MapSettings{
-				Set:    pipeline.Fields[expr.Expr]{{Name: "double", Value: expression(t, "id * 2")}, {Name: "was", Value: expression(t, "name")}},
-				Remove: []pipeline.FieldName{"code"}, Rename: pipeline.Fields[pipeline.FieldName]{{Name: "card", Value: "payment"}},
+				Set:    settings.Fields[expr.Expr]{{Name: "double", Value: expression(t, "id * 2")}, {Name: "was", Value: expression(t, "name")}},
+				Remove: []settings.FieldName{"code"}, Rename: settings.Fields[settings.FieldName]{{Name: "card", Value: "payment"}},
 			})
 			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`{"id":"canary"}`)}
 		},
 		"map keep": func(t *testing.T) pipelinetest.StageUnderTest {
-			m, err := NewMap(MapSettings{Keep: []pipeline.FieldName{"id", "name"}})
+			m, err := NewMap(MapSettings{Keep: []settings.FieldName{"id", "name"}})
 			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`[1]`)}
 		},
 		"split": func(t *testing.T) pipelinetest.StageUnderTest {
@@ -148,7 +149,7 @@ func TestConform(t *testing.T) {
 		},
 		"redact": func(t *testing.T) pipelinetest.StageUnderTest {
 			s := DefaultRedact()
-			s.Fields, s.Key, s.Headers, s.How, s.Secret = []pipeline.FieldPath{"card.number", "name"}, true, []pipeline.HeaderName{"kit"}, HowHash, "0123456789abcdef"
+			s.Fields, s.Key, s.Headers, s.How, s.Secret = []settings.FieldPath{"card.number", "name"}, true, []settings.HeaderName{"kit"}, HowHash, "0123456789abcdef"
 			r, err := NewRedact(s)
 			return pipelinetest.StageUnderTest{Stage: must(t, r, err), Reject: []byte(`17`)}
 		},
@@ -190,7 +191,7 @@ func names(err error) []string {
 			}
 			return
 		}
-		var f *pipeline.FieldError
+		var f *settings.FieldError
 		if errors.As(err, &f) {
 			all = append(all, f.Field)
 		} else if err != nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source"
 )
 
@@ -110,7 +111,7 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 		return nil, err
 	}
 	file := loaded.Pipelines[0]
-	input, err := source.NewReplay(source.ReplaySettings{Files: []pipeline.Path{pipeline.Path(filepath.Join(c.dir, "input.jsonl"))}}, source.ReplayOptions{})
+	input, err := source.NewReplay(source.ReplaySettings{Files: []settings.Path{settings.Path(filepath.Join(c.dir, "input.jsonl"))}}, source.ReplayOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source"
 	"github.com/penstockio/penstock/sinks"
 )
@@ -182,13 +183,13 @@ func (d *devSession) inputs(p *config.Pipeline) error {
 	}
 	for _, l := range d.loads {
 		_, file, _ := strings.Cut(l, "=")
-		if one := (&source.ReplaySettings{Files: []pipeline.Path{pipeline.Path(file)}}); one.StandardInput() == "" {
+		if one := (&source.ReplaySettings{Files: []settings.Path{settings.Path(file)}}); one.StandardInput() == "" {
 			continue
 		}
 		if all.StandardInput() != "" {
 			return usagef("--load %s: standard input is read already: it can be read once", l)
 		}
-		all.Files = append(all.Files, pipeline.Path(file))
+		all.Files = append(all.Files, settings.Path(file))
 	}
 	return nil
 }
@@ -216,7 +217,7 @@ func (d *devSession) load(ctx context.Context, events *event.Emitter, addrs []st
 }
 
 func loadFixture(ctx context.Context, addrs []string, topic, path, as, key string) (int64, error) {
-	settings := source.ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}, As: as}
+	settings := source.ReplaySettings{Files: []settings.Path{settings.Path(path)}, As: as}
 	if key != "" {
 		settings.Key = new(expr.Expr)
 		if err := settings.Key.UnmarshalText([]byte(key)); err != nil {

@@ -10,7 +10,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -86,7 +85,7 @@ func (f *failures) error() error {
 // fails says whether err is a failure of its pipeline. Work that was given up is one when
 // nobody has asked for the end.
 func (p *process) fails(err error) bool {
-	var abandoned *pipeline.AbandonedError
+	var abandoned *engine.AbandonedError
 	return err != nil && (p.stopping.IsZero() || !errors.As(err, &abandoned))
 }
 
@@ -123,7 +122,7 @@ func (p *process) sayEnded(m *member, left int) {
 
 // endOf is the reason of pipeline.stopped.
 func (p *process) endOf(err error) string {
-	var abandoned *pipeline.AbandonedError
+	var abandoned *engine.AbandonedError
 	switch {
 	case err == nil && p.stopping.IsZero():
 		return "completed"
@@ -193,7 +192,7 @@ func summary(failed []*member, all int) error {
 
 // hung is the error of a pipeline that did not even end when it was aborted.
 func (p *process) hung() error {
-	return fmt.Errorf("waiting for the pipeline to end: %w", &pipeline.AbandonedError{Forced: p.forced != nil, Running: 1})
+	return fmt.Errorf("waiting for the pipeline to end: %w", &engine.AbandonedError{Forced: p.forced != nil, Running: 1})
 }
 
 // badness puts exit codes in order: the cause of a stop is worse than what became of

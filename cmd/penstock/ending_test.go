@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // TestPipelinesEndOnTheirOwn: what the exit code, the last line and pipeline.stopped say of
@@ -18,7 +19,7 @@ import (
 func TestPipelinesEndOnTheirOwn(t *testing.T) {
 	broken := errors.New("writing: the disk is full")
 	noBroker := fmt.Errorf("opening: %w", &pipeline.EnvironmentError{Err: errors.New("no broker")})
-	spent := &pipeline.AbandonedError{Abandoned: 2}
+	spent := &engine.AbandonedError{Abandoned: 2}
 	ends := func(after time.Duration, err error) *fakeRunner { return &fakeRunner{after: after, err: err} }
 	tests := map[string]struct {
 		fakes   []*fakeRunner

@@ -18,6 +18,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
 // Exit codes.
@@ -110,7 +111,7 @@ func printError(w io.Writer, err error) {
 func exitCode(err error) int {
 	var (
 		exit      *exitError
-		abandoned *pipeline.AbandonedError
+		abandoned *engine.AbandonedError
 		env       *pipeline.EnvironmentError
 		invalid   *config.InvalidError
 		build     *buildError

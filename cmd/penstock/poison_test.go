@@ -23,6 +23,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/fixture"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source"
 	"github.com/penstockio/penstock/sinks"
 	"github.com/penstockio/penstock/stages"
@@ -208,7 +209,7 @@ func runPoison(t *testing.T, c *kafkatest.Cluster, in string, waits bool, dead f
 	if err != nil {
 		t.Fatal(err)
 	}
-	half, err := stages.NewMap(stages.MapSettings{Set: pipeline.Fields[expr.Expr]{{Name: "twice", Value: ofText[expr.Expr](t, `2 * n`)}}})
+	half, err := stages.NewMap(stages.MapSettings{Set: settings.Fields[expr.Expr]{{Name: "twice", Value: ofText[expr.Expr](t, `2 * n`)}}})
 	if err != nil {
 		t.Fatal(err)
 	}

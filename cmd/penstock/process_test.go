@@ -104,7 +104,7 @@ func (f *fakeRunner) Run(ctx context.Context) error {
 	if f.hangs {
 		time.Sleep(24 * time.Hour)
 	}
-	return &pipeline.AbandonedError{Abandoned: 2, Forced: true}
+	return &engine.AbandonedError{Abandoned: 2, Forced: true}
 }
 
 func (f *fakeRunner) Abort() { f.once.Do(func() { close(f.aborted) }) }
@@ -357,7 +357,7 @@ func TestLoadingIsInterrupted(t *testing.T) {
 
 func TestASpentDrainBudgetIsFive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := supervise(newFake(&fakeRunner{drains: 25 * time.Second, drained: &pipeline.AbandonedError{Abandoned: 2}}))
+		s := supervise(newFake(&fakeRunner{drains: 25 * time.Second, drained: &engine.AbandonedError{Abandoned: 2}}))
 		s.signals <- syscall.SIGTERM
 		if code, _ := s.end(); code != exitAbandoned {
 			t.Errorf("exit code %d", code)
@@ -395,7 +395,7 @@ func TestOneFailureStopsTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := superviseAs(func(p *process) { p.failFast = true }, newFake(&fakeRunner{drains: time.Second}),
 			newFake(&fakeRunner{after: time.Minute, err: errors.New("writing: the disk is full")}),
-			newFake(&fakeRunner{drains: 2 * time.Second, drained: &pipeline.AbandonedError{Abandoned: 1}}))
+			newFake(&fakeRunner{drains: 2 * time.Second, drained: &engine.AbandonedError{Abandoned: 1}}))
 		code, took := s.end()
 		if code != exitFailed || took != time.Minute+2*time.Second {
 			t.Errorf("exit code %d after %v", code, took)

@@ -22,6 +22,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source"
 	"github.com/penstockio/penstock/sinks"
 )
@@ -91,7 +92,7 @@ func (f *replayFlags) check(fixtures []string) (s source.ReplaySettings, o sourc
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && name != "-" {
 			return s, o, &exitError{exitEnvironment, fmt.Errorf("replaying: there is no %s", name)}
 		}
-		s.Files = append(s.Files, pipeline.Path(name))
+		s.Files = append(s.Files, settings.Path(name))
 	}
 	if err := s.Validate(); err != nil {
 		return s, o, usagef("replaying: %w", err)

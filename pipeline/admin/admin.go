@@ -25,6 +25,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Options are the settings of a Server. The functions may be called at any time
@@ -35,7 +36,7 @@ type Options struct {
 	Listen string
 	// Token, when set, must come as Authorization: Bearer with every request but /livez
 	// and /readyz, which give no reasons without it.
-	Token pipeline.Secret
+	Token settings.Secret
 	TLS   *tls.Config
 	// Hosts are names that a request may be addressed to, beside localhost, the host of
 	// Listen and plain addresses. A page in a browser that has its name resolve to this

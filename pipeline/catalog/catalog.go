@@ -14,8 +14,8 @@ import (
 // them. The slice is the caller's.
 func Kinds() config.Kinds { return slices.Concat(sourceKinds(), stageKinds(), sinkKinds()) }
 
-// settings makes the function that config.Kind wants of one that gives defaults.
-func settings[T any](defaults func() T) func() any {
+// settingsOf makes the function that config.Kind wants of one that gives defaults.
+func settingsOf[T any](defaults func() T) func() any {
 	return func() any {
 		s := defaults()
 		return &s

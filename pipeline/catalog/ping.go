@@ -35,7 +35,7 @@ func Ping(ctx context.Context, p *config.Pipeline, o engine.Options) error {
 	}
 	var errs []error
 	for i, q := range probes {
-		if err := pipeline.NoAnswer(answer(ctx, answers[i]), limit); err != nil {
+		if err := engine.NoAnswer(answer(ctx, answers[i]), limit); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %s: %w", q.place, q.name, err))
 		}
 	}

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source"
 	"github.com/penstockio/penstock/sinks"
 )
@@ -22,13 +22,13 @@ func fixtureIfDead(as string, env config.Env) string {
 }
 
 // checkFile finds another sink, or the source, that has the same file.
-func checkFile(settings any, p *config.Pipeline) error {
-	s := settings.(*sinks.FileSettings)
+func checkFile(given any, p *config.Pipeline) error {
+	s := given.(*sinks.FileSettings)
 	if strings.ContainsAny(s.Path.String(), "{}") {
 		return nil
 	}
 	same := func(what string) error {
-		return &pipeline.FieldError{Field: "path", Err: fmt.Errorf("%s has the same file", what)}
+		return &settings.FieldError{Field: "path", Err: fmt.Errorf("%s has the same file", what)}
 	}
 	if in, ok := p.Source.Settings.(*source.ReplaySettings); ok {
 		for _, f := range in.Files {
@@ -37,7 +37,7 @@ func checkFile(settings any, p *config.Pipeline) error {
 			}
 		}
 	}
-	if p.DeadLetter != nil && p.DeadLetter.Settings == settings {
+	if p.DeadLetter != nil && p.DeadLetter.Settings == given {
 		for _, other := range p.Sinks {
 			if writesTo(other.Component, s.Path.String()) {
 				return same("the sink " + other.Name)
@@ -45,7 +45,7 @@ func checkFile(settings any, p *config.Pipeline) error {
 		}
 	}
 	for _, other := range p.Sinks {
-		if other.Settings == settings {
+		if other.Settings == given {
 			break
 		}
 		if writesTo(other.Component, s.Path.String()) {
@@ -69,7 +69,7 @@ func sinkKinds() config.Kinds {
   topic: late-flights
   key: origin
   brokers: [127.0.0.1:9092]`,
-			Settings: settings(sinks.DefaultKafka),
+			Settings: settingsOf(sinks.DefaultKafka),
 			// A write is cut once more, by output partition, and each has to be answered by all
 			// replicas: with 1,000 records a copy has a quarter less throughput.
 			BatchRecords: 5000,
@@ -94,7 +94,7 @@ func sinkKinds() config.Kinds {
 			Section: config.SinkSection, Name: "stdout",
 			Doc:       "writes one line a record to standard output",
 			Example:   "stdout: {as: value}",
-			Settings:  settings(zero[sinks.StdoutSettings]),
+			Settings:  settingsOf(zero[sinks.StdoutSettings]),
 			Guarantee: "once the reader of the pipe has the line; order of each lane kept",
 			Build: build(func(s sinks.StdoutSettings, env config.Env) (*sinks.Stdout, error) {
 				s.As = fixtureIfDead(s.As, env)
@@ -105,7 +105,7 @@ func sinkKinds() config.Kinds {
 			Section: config.SinkSection, Name: "file",
 			Doc:       "appends one line a record to files, whose names may depend on the record",
 			Example:   `file: {path: "out/severe-{origin}.jsonl"}`,
-			Settings:  settings(sinks.DefaultFile),
+			Settings:  settingsOf(sinks.DefaultFile),
 			Guarantee: "on disk (fsync) before an offset passes, never a torn line; order of each lane kept within a file",
 			Check:     checkFile,
 			Build: build(func(s sinks.FileSettings, env config.Env) (*sinks.File, error) {
@@ -119,7 +119,7 @@ func sinkKinds() config.Kinds {
 			Example: `http:
   url: http://127.0.0.1:8080/late
   format: ndjson`,
-			Settings: settings(sinks.DefaultHTTP),
+			Settings: settingsOf(sinks.DefaultHTTP),
 			Fill:     func(settings any, _ *config.Pipeline) { settings.(*sinks.HTTPSettings).Fill() },
 			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
 				return warnFixedHeaders(settings.(*sinks.HTTPSettings))

@@ -4,18 +4,18 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source"
 )
 
 // checkKafkaSource finds a rebalance that is over before a revoked partition has been
 // finished. The default grows with the drain budget.
-func checkKafkaSource(settings any, p *config.Pipeline) error {
-	s := settings.(*source.KafkaSettings)
+func checkKafkaSource(given any, p *config.Pipeline) error {
+	s := given.(*source.KafkaSettings)
 	const margin = 15 * time.Second
 	if least := p.Limits.Drain + margin; s.Rebalance < least && s.Rebalance != source.DefaultKafka().Rebalance {
-		return &pipeline.FieldError{Field: "rebalance", Err: fmt.Errorf("%v is below the drain budget and 15s, which is %v", s.Rebalance, least)}
+		return &settings.FieldError{Field: "rebalance", Err: fmt.Errorf("%v is below the drain budget and 15s, which is %v", s.Rebalance, least)}
 	}
 	return nil
 }
@@ -26,7 +26,7 @@ func sourceKinds() config.Kinds {
 			Section: config.SourceSection, Name: "kafka",
 			Doc:       "reads topics as a member of a consumer group",
 			Example:   "kafka: {brokers: [127.0.0.1:9092], topics: [flights]}",
-			Settings:  settings(source.DefaultKafka),
+			Settings:  settingsOf(source.DefaultKafka),
 			Guarantee: "at least once; a commit stores the mark of a partition with the group",
 			Fill: func(settings any, p *config.Pipeline) {
 				if s := settings.(*source.KafkaSettings); s.Group == "" {
@@ -45,7 +45,7 @@ func sourceKinds() config.Kinds {
 			Section: config.SourceSection, Name: "replay",
 			Doc:       "reads fixture files or standard input, one after another, and ends",
 			Example:   "replay: {files: [flights.jsonl], as: value, key: origin}",
-			Settings:  settings(zero[source.ReplaySettings]),
+			Settings:  settingsOf(zero[source.ReplaySettings]),
 			Guarantee: "finite; every run begins at the first line; what a pipe has given cannot be read again",
 			Once: func(settings any) (what, field string) {
 				if field := settings.(*source.ReplaySettings).StandardInput(); field != "" {

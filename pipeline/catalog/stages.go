@@ -12,7 +12,7 @@ func stageKinds() config.Kinds {
 			Section: config.StageSection, Name: "filter", Short: "when",
 			Doc:      "lets a record pass when a condition holds, and ends it on purpose when it does not",
 			Example:  "filter: delay >= 15",
-			Settings: settings(zero[stages.FilterSettings]),
+			Settings: settingsOf(zero[stages.FilterSettings]),
 			Build: build(func(s stages.FilterSettings, _ config.Env) (*stages.Filter, error) {
 				return stages.NewFilter(s)
 			}),
@@ -25,7 +25,7 @@ func stageKinds() config.Kinds {
     late_minutes: delay
     route: origin + "-" + destination
   remove: [delay]`,
-			Settings: settings(zero[stages.MapSettings]),
+			Settings: settingsOf(zero[stages.MapSettings]),
 			Build: build(func(s stages.MapSettings, _ config.Env) (*stages.Map, error) {
 				return stages.NewMap(s)
 			}),
@@ -34,7 +34,7 @@ func stageKinds() config.Kinds {
 			Section: config.StageSection, Name: "split", Short: "field",
 			Doc:      "makes one record of each element of an array",
 			Example:  "split: {field: legs, into: leg}",
-			Settings: settings(stages.DefaultSplit),
+			Settings: settingsOf(stages.DefaultSplit),
 			Build: build(func(s stages.SplitSettings, _ config.Env) (*stages.Split, error) {
 				return stages.NewSplit(s)
 			}),
@@ -43,7 +43,7 @@ func stageKinds() config.Kinds {
 			Section: config.StageSection, Name: "redact",
 			Doc:      "takes values out of fields, headers and the key; dead letters still hold a record as it came",
 			Example:  "redact: {fields: [passenger.email, card.number], headers: [authorization]}",
-			Settings: settings(stages.DefaultRedact),
+			Settings: settingsOf(stages.DefaultRedact),
 			Build: build(func(s stages.RedactSettings, _ config.Env) (*stages.Redact, error) {
 				return stages.NewRedact(s)
 			}),
@@ -53,7 +53,7 @@ func stageKinds() config.Kinds {
 			Doc: "filters a record whose key another record has had before, as far as memory goes; a record that is rejected or abandoned " +
 				"behind this step was not there, but what repeats it before that is filtered; one that is filtered behind this step stays remembered",
 			Example:  "dedupe: {key: id, size: 100000, ttl: 1h}",
-			Settings: settings(stages.DefaultDedupe),
+			Settings: settingsOf(stages.DefaultDedupe),
 			Build: build(func(s stages.DedupeSettings, _ config.Env) (*stages.Dedupe, error) {
 				return stages.NewDedupe(s)
 			}),
@@ -65,7 +65,7 @@ func stageKinds() config.Kinds {
   table: {file: airports.csv, key: iata}
   match: origin
   into: from`,
-			Settings: settings(stages.DefaultLookup),
+			Settings: settingsOf(stages.DefaultLookup),
 			Check: func(settings any, _ *config.Pipeline) error {
 				return settings.(*stages.LookupSettings).Check()
 			},
@@ -85,7 +85,7 @@ func stageKinds() config.Kinds {
 workers: 64
 timeout: 500ms
 deadline: 10s`,
-			Settings: settings(stages.DefaultHTTP),
+			Settings: settingsOf(stages.DefaultHTTP),
 			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
 				return warnNoBody(settings.(*stages.HTTPSettings))
 			},
@@ -103,7 +103,7 @@ deadline: 10s`,
   args: [origin]
   into: from
 workers: 8`,
-			Settings: settings(sql.Default),
+			Settings: settingsOf(sql.Default),
 			Build: build(func(s sql.Settings, env config.Env) (*sql.Stage, error) {
 				return sql.New(s, env.Workers)
 			}),

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/tlsfiles"
 )
 
@@ -260,7 +261,7 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response) ([]byte, error) {
 	tooLarge := func() error {
 		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer is larger than max_bytes ("+
-			pipeline.Size(h.options.MaxBytes).String()+")", nil))
+			settings.Size(h.options.MaxBytes).String()+")", nil))
 	}
 	var src io.Reader = resp.Body
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {

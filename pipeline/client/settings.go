@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // StaticHost gives scheme and host of an address that may have {…} parts, and
@@ -80,7 +80,7 @@ var secretNames = map[string]bool{
 // Headers makes the header that goes with every request, and refuses what would
 // change a request's structure or show a secret. Values of secrets stay out of
 // errors.
-func Headers(fixed map[string]string, secret map[string]pipeline.Secret) (http.Header, error) {
+func Headers(fixed map[string]string, secret map[string]settings.Secret) (http.Header, error) {
 	h := http.Header{}
 	var errs []error
 	add := func(name, value string) {

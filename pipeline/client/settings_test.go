@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 func TestStaticHost(t *testing.T) {
@@ -37,17 +37,17 @@ func TestStaticHost(t *testing.T) {
 }
 
 func TestHeadersKeepSecrets(t *testing.T) {
-	h, err := Headers(map[string]string{"X-A": "a"}, map[string]pipeline.Secret{"authorization": "Bearer x"})
+	h, err := Headers(map[string]string{"X-A": "a"}, map[string]settings.Secret{"authorization": "Bearer x"})
 	if err != nil || h.Get("X-A") != "a" || h.Get("Authorization") != "Bearer x" {
 		t.Fatalf("%v %v", h, err)
 	}
 	for name, in := range map[string]struct {
 		fixed  map[string]string
-		secret map[string]pipeline.Secret
+		secret map[string]settings.Secret
 	}{
 		"secret in the open": {fixed: map[string]string{"authorization": "canary"}},
-		"line break":         {secret: map[string]pipeline.Secret{"X-K": "canary\r\n"}},
-		"twice":              {map[string]string{"X-K": "canary"}, map[string]pipeline.Secret{"x-k": "canary"}},
+		"line break":         {secret: map[string]settings.Secret{"X-K": "canary\r\n"}},
+		"twice":              {map[string]string{"X-K": "canary"}, map[string]settings.Secret{"x-k": "canary"}},
 	} {
 		_, err := Headers(in.fixed, in.secret)
 		if err == nil || strings.Contains(err.Error(), "canary") {

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // selfSigned makes a certificate that vouches for itself, with its key, as PEM.
@@ -61,13 +61,13 @@ func TestTLSFilesAreRenewed(t *testing.T) {
 	s.StartTLS()
 	defer s.Close()
 	dir := t.TempDir()
-	file := func(name string, text []byte) pipeline.Path {
+	file := func(name string, text []byte) settings.Path {
 		t.Helper()
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return pipeline.Path(path)
+		return settings.Path(path)
 	}
 	told := 0
 	files, err := TLS{CA: file("ca", cert), Cert: file("cert", cert), Key: file("key", key)}.Open(func(error) { told++ })

@@ -14,16 +14,17 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // pemFile writes one PEM block to a file of its own.
-func pemFile(t *testing.T, kind string, der []byte) pipeline.Path {
+func pemFile(t *testing.T, kind string, der []byte) settings.Path {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "x.pem")
 	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return pipeline.Path(path)
+	return settings.Path(path)
 }
 
 func TestTLSSettings(t *testing.T) {

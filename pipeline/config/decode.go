@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A decoder fills structs from nodes, and goes on after every mistake.
@@ -247,7 +247,7 @@ func (d *decoder) settle(err error, path string, wrong map[string]bool) bool {
 		return false
 	}
 	n := d.where(path)
-	var at *pipeline.FieldError
+	var at *settings.FieldError
 	if errors.As(err, &at) {
 		first := at.Field
 		if i := strings.IndexAny(first, ".["); i >= 0 {
@@ -316,11 +316,11 @@ func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
 	v.SetZero()
 	ok := true
 	into := v.Addr().Interface().(adder)
-	first := map[pipeline.FieldName]*node{}
+	first := map[settings.FieldName]*node{}
 	for i, key := range n.keys {
 		at := join(path, key.text)
 		d.keys[at] = key
-		var name pipeline.FieldName
+		var name settings.FieldName
 		if err := name.UnmarshalText([]byte(key.text)); err != nil {
 			ok = d.nameError(key, label(path), err, t)
 		} else if before := first[name]; before != nil {

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A field is one setting of a struct, with what its tags say.
@@ -81,9 +81,9 @@ func fieldNames(fields []field) []string {
 
 var (
 	durationType  = reflect.TypeFor[time.Duration]()
-	sizeType      = reflect.TypeFor[pipeline.Size]()
-	secretType    = reflect.TypeFor[pipeline.Secret]()
-	pathType      = reflect.TypeFor[pipeline.Path]()
+	sizeType      = reflect.TypeFor[settings.Size]()
+	secretType    = reflect.TypeFor[settings.Secret]()
+	pathType      = reflect.TypeFor[settings.Path]()
 	exprType      = reflect.TypeFor[expr.Expr]()
 	conditionType = reflect.TypeFor[expr.Condition]()
 	templateType  = reflect.TypeFor[expr.Template]()

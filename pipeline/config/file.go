@@ -4,9 +4,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A Pipeline is one file, checked, with the defaults that do not depend on the
@@ -55,7 +55,7 @@ type Process struct {
 // Limits bound what a process holds.
 type Limits struct {
 	InFlight      int           `yaml:"in_flight" min:"1" doc:"records that are worked on, in the process; one more for each partition that has none"`
-	InFlightBytes pipeline.Size `yaml:"in_flight_bytes" min:"1MiB" doc:"bytes that were read, or made of that, and are not done with, in the process"`
+	InFlightBytes settings.Size `yaml:"in_flight_bytes" min:"1MiB" doc:"bytes that were read, or made of that, and are not done with, in the process"`
 	Drain         time.Duration `yaml:"drain" min:"1ms" max:"1h" doc:"how long work in flight may go on after a stop or a revoked partition"`
 }
 
@@ -146,7 +146,7 @@ type OutputSettings struct {
 // Batch is the setting batch of a sink.
 type Batch struct {
 	Records int           `yaml:"records" min:"1" max:"1000000" doc:"most records of a write; some sinks have another default"`
-	Bytes   pipeline.Size `yaml:"bytes" min:"1B" max:"1GiB" doc:"most bytes of a write; one record at least"`
+	Bytes   settings.Size `yaml:"bytes" min:"1B" max:"1GiB" doc:"most bytes of a write; one record at least"`
 	Linger  time.Duration `yaml:"linger" max:"1h" doc:"how long a write waits to fill"`
 }
 

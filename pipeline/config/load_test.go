@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source"
 	"github.com/penstockio/penstock/sinks"
 	"github.com/penstockio/penstock/stages"
@@ -249,7 +249,7 @@ sinks:
 `})
 	p := mustLoad(t, loader(), filepath.Join(dir, "a.yaml")).Pipelines[0]
 	files := p.Source.Settings.(*source.ReplaySettings).Files
-	if fmt.Sprint(files) != fmt.Sprint([]pipeline.Path{pipeline.Path(filepath.Join(dir, "in.jsonl")), "/abs/in.jsonl", "-"}) {
+	if fmt.Sprint(files) != fmt.Sprint([]settings.Path{settings.Path(filepath.Join(dir, "in.jsonl")), "/abs/in.jsonl", "-"}) {
 		t.Errorf("files %v", files)
 	}
 	path := p.Sinks[0].Settings.(*sinks.FileSettings).Path

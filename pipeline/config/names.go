@@ -7,18 +7,18 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 func isName(err error) bool {
-	var e *pipeline.NameError
+	var e *settings.NameError
 	return errors.As(err, &e)
 }
 
 // nameError places the error of a name or a path at n, and adds what to write in this
 // setting, of which the tag nested tells.
 func (d *decoder) nameError(n *node, name string, err error, t tags) bool {
-	var e *pipeline.NameError
+	var e *settings.NameError
 	if !errors.As(err, &e) {
 		return d.errorAt(n, name+": "+n.conceal(err.Error()), "")
 	}

@@ -12,8 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // scalarValue decodes one text, number, duration, size, expression and so on.
@@ -246,7 +246,7 @@ func bound(t reflect.Type, text string) (float64, bool) {
 		dur, err := time.ParseDuration(text)
 		return float64(dur), err == nil
 	case sizeType:
-		var s pipeline.Size
+		var s settings.Size
 		err := s.UnmarshalText([]byte(text))
 		return float64(s), err == nil
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // SchemaID names the schema of pipeline files.
@@ -361,11 +361,11 @@ func typeName(t reflect.Type) string {
 		return "secret"
 	case t == pathType:
 		return "file name"
-	case t == reflect.TypeFor[pipeline.FieldName]():
+	case t == reflect.TypeFor[settings.FieldName]():
 		return "field name"
-	case t == reflect.TypeFor[pipeline.FieldPath]():
+	case t == reflect.TypeFor[settings.FieldPath]():
 		return "field path"
-	case t == reflect.TypeFor[pipeline.HeaderName]():
+	case t == reflect.TypeFor[settings.HeaderName]():
 		return "header name"
 	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || isText(t):
 		return "text"

@@ -18,8 +18,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Show gives the effective settings as a pipeline file: defaults filled in and marked,
@@ -244,7 +244,7 @@ func (s *shower) pairs(v reflect.Value, path string) *yaml.Node {
 	}
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for i := range v.Len() {
-		written, err := pipeline.FieldName(v.Index(i).FieldByName("Name").String()).MarshalText()
+		written, err := settings.FieldName(v.Index(i).FieldByName("Name").String()).MarshalText()
 		if err != nil {
 			continue
 		}

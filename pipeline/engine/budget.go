@@ -5,7 +5,7 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A Budget bounds what a process has in flight, in records and in bytes (I4).
@@ -39,7 +39,7 @@ type waiter struct {
 }
 
 // NewBudget makes a budget. Zero stands for 100,000 records and 256 MiB.
-func NewBudget(records int, bytes pipeline.Size) *Budget {
+func NewBudget(records int, bytes settings.Size) *Budget {
 	b := &Budget{maxRecords: int64(records), maxBytes: int64(bytes)}
 	if b.maxRecords <= 0 {
 		b.maxRecords = 100_000

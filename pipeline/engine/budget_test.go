@@ -367,7 +367,7 @@ func TestRecordsInFlightAreBounded(t *testing.T) {
 						t.Errorf("batches of %d, charges %v, waits %v: %d records of the budget, %d in flight", batch, charge, waits, n, p.Snapshot().InFlight)
 					}
 					cancel()
-					var abandoned *pipeline.AbandonedError
+					var abandoned *AbandonedError
 					if err := <-done; !errors.As(err, &abandoned) {
 						t.Error(err)
 					}

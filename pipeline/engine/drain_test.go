@@ -86,7 +86,7 @@ func TestDrainBudgetSpentWhileASinkHangs(t *testing.T) {
 		if took := time.Since(began); took > 20*time.Second || took < 15*time.Second {
 			t.Errorf("Run returned after %s of a budget of 20s", took)
 		}
-		var abandoned *pipeline.AbandonedError
+		var abandoned *AbandonedError
 		if !errors.As(err, &abandoned) || abandoned.Abandoned == 0 || abandoned.Running != 1 || abandoned.Forced {
 			t.Fatalf("error %#v", err)
 		}
@@ -122,7 +122,7 @@ func TestAbortEndsSoon(t *testing.T) {
 		p.Abort()
 		began := time.Now()
 		err := <-done
-		var abandoned *pipeline.AbandonedError
+		var abandoned *AbandonedError
 		if !errors.As(err, &abandoned) || !abandoned.Forced {
 			t.Fatalf("error %v", err)
 		}

@@ -109,7 +109,7 @@ func (s *shakyStep) holdup(now time.Time) holdup {
 // and the other pipelines go on.
 func TestAPanicBesideRecordsIsOfOnePipeline(t *testing.T) {
 	for where, want := range map[string]string{
-		"report": "asking *pipeline.shaky for its figures: panic: no figures",
+		"report": "asking *engine.shaky for its figures: panic: no figures",
 		"attach": "panic: no log",
 		"start":  "running the engine: panic: no start",
 		"watch":  "running the engine: panic: no look",

@@ -95,7 +95,7 @@ func TestEndOfALostPartitionCommitsNothing(t *testing.T) {
 			t.Error("its retries go on")
 		}
 		cancel()
-		var abandoned *pipeline.AbandonedError // what always fails
+		var abandoned *AbandonedError // what always fails
 		if err := <-done; !errors.As(err, &abandoned) {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func TestAStuckLaneBlocksNoOther(t *testing.T) {
 				t.Errorf("%s: %d in flight", where, s.InFlight)
 			}
 			cancel()
-			var abandoned *pipeline.AbandonedError
+			var abandoned *AbandonedError
 			if err := <-done; !errors.As(err, &abandoned) {
 				t.Fatal(err)
 			}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/penstockio/penstock/pipeline"
 )
 
 // openSource opens the source; ctx and Abort end the wait for it. After an error, by is
@@ -35,7 +33,7 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 			cancel()
 			by = time.Now().Add(p.reserve())
 			if err = within(p.reserve(), done); err == nil {
-				err = &pipeline.AbandonedError{Forced: true}
+				err = &AbandonedError{Forced: true}
 			}
 		case <-stopping:
 			stopping, waiting = nil, true
@@ -44,7 +42,7 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 			defer timer.Stop()
 			spent = timer.C
 		case <-spent:
-			err = &pipeline.AbandonedError{Running: 1}
+			err = &AbandonedError{Running: 1}
 		}
 	}
 	if by.IsZero() {
@@ -64,6 +62,6 @@ func within(d time.Duration, done <-chan error) error {
 	case err := <-done:
 		return err
 	case <-t.C:
-		return &pipeline.AbandonedError{Running: 1}
+		return &AbandonedError{Running: 1}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // An Order says what a pipeline keeps of the order in which records were read.
@@ -83,7 +84,7 @@ type Output struct {
 	Sink    pipeline.Sink
 	When    func(*pipeline.Record) (bool, error) // nil: every record
 	Records int                                  // most records a Write. 0: 1,000
-	Bytes   pipeline.Size                        // most bytes a Write, one record at least. 0: 1 MiB
+	Bytes   settings.Size                        // most bytes a Write, one record at least. 0: 1 MiB
 	Linger  time.Duration                        // how long a Write may wait to fill. 0: not at all
 	Timeout time.Duration                        // of one Write. 0: 10s
 	Retry   Retry                                // Attempts 0: without end

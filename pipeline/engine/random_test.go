@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 var (
@@ -116,7 +117,7 @@ func (w *world) build() {
 		CommitEvery: time.Duration(1+r.IntN(2000)) * time.Millisecond,
 	}
 	if r.IntN(2) == 0 {
-		w.o.Budget = NewBudget(1+r.IntN(2000), pipeline.Size(1+r.IntN(200_000)))
+		w.o.Budget = NewBudget(1+r.IntN(2000), settings.Size(1+r.IntN(200_000)))
 	}
 	for i := range r.IntN(5) {
 		w.o.Steps = append(w.o.Steps, w.step(i))
@@ -339,7 +340,7 @@ func (w *world) run() {
 	close(over)
 	balanced(w.t, p)
 	w.check(p, err, ended)
-	var abandoned *pipeline.AbandonedError
+	var abandoned *AbandonedError
 	switch {
 	case err == nil:
 	case errors.As(err, &abandoned) && (w.cancels || w.hang && w.ends && abandoned.Abandoned == 0):

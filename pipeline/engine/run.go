@@ -28,7 +28,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	p.budget.join(&p.member)
 	defer p.budget.leave(&p.member) // other pipelines wait for what this one has
 	err := p.whole(ctx)
-	var abandoned *pipeline.AbandonedError
+	var abandoned *AbandonedError
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended = err; err != nil && !errors.As(err, &abandoned) {
@@ -263,7 +263,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	case readErr != nil:
 		return readErr
 	case lost > 0 || running > 0 || e.forced:
-		return &pipeline.AbandonedError{Abandoned: int(lost), Running: running, Forced: e.forced}
+		return &AbandonedError{Abandoned: int(lost), Running: running, Forced: e.forced}
 	case commitErr != nil:
 		return fmt.Errorf("committing for the last time: %w", commitErr)
 	}

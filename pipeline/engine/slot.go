@@ -55,7 +55,7 @@ func (sl *slot) turn() bool {
 
 	sl.c = c
 	s.calls.Add(1)
-	sl.end(pipeline.NoAnswer(sl.attempt(now), sl.limit))
+	sl.end(NoAnswer(sl.attempt(now), sl.limit))
 	return true
 }
 

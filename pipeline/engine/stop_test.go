@@ -222,7 +222,7 @@ func TestARunEndsAlthoughOpeningHangs(t *testing.T) {
 				p.Abort()
 				from, most = time.Now(), 2*p.reserve()
 			}
-			var abandoned *pipeline.AbandonedError
+			var abandoned *AbandonedError
 			if err := <-done; !errors.As(err, &abandoned) || time.Since(from) > most {
 				t.Errorf("abort %v: %v after %v, at most %v", abort, err, time.Since(from), most)
 			}

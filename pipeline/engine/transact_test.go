@@ -293,7 +293,7 @@ func TestTransactionsAtTheEnd(t *testing.T) {
 			if took := time.Since(began); took > 10*time.Second {
 				t.Errorf("%s: took %s", how, took)
 			}
-			var abandoned *pipeline.AbandonedError
+			var abandoned *AbandonedError
 			if errors.As(err, &abandoned) != (how == "abort" || how == "hang") {
 				t.Errorf("%s: %v", how, err)
 			}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // validate finds everything that is wrong with the options.
@@ -156,7 +157,7 @@ func (s *Step) defaults() {
 
 func (o *Output) defaults() {
 	or(&o.Records, 1000)
-	or(&o.Bytes, pipeline.Size(1<<20))
+	or(&o.Bytes, settings.Size(1<<20))
 	or(&o.Timeout, 10*time.Second)
 	or(&o.Retry.Backoff, 100*time.Millisecond)
 	or(&o.Retry.MaxBackoff, 30*time.Second)

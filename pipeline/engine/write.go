@@ -69,7 +69,7 @@ func (w *writer) turn() bool {
 	}
 	w.call = true
 	err := q.s.conf.Sink.Write(w.ctx, w.list())
-	w.end(pipeline.NoAnswer(err, q.s.conf.Timeout))
+	w.end(NoAnswer(err, q.s.conf.Timeout))
 	return true
 }
 

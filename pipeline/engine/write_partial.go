@@ -19,7 +19,7 @@ type refusal struct {
 func (w *writer) partly(e *pipeline.WriteError) {
 	e = &pipeline.WriteError{Failed: slices.Clone(e.Failed)} // the sink's own stays as it is
 	for i, f := range e.Failed {
-		e.Failed[i].Err = pipeline.NoAnswer(f.Err, w.q.s.conf.Timeout)
+		e.Failed[i].Err = NoAnswer(f.Err, w.q.s.conf.Timeout)
 	}
 	m := &w.q.s.meter
 	var end error

@@ -42,7 +42,7 @@ func churn(t *testing.T, k *kafkatest.Cluster, o KafkaOptions, seed uint64) {
 	}
 	random := func(n int) int { mu.Lock(); defer mu.Unlock(); return rnd.IntN(n) }
 	topic, group := k.Topic(t, partitions), k.Group(t)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.Session, s.Heartbeat = 6*time.Second, 500*time.Millisecond
 	o.Drain = time.Second
 	var sinks []*pipelinetest.Memory

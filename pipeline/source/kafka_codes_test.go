@@ -65,7 +65,7 @@ func hear(t *testing.T, k *kafkatest.Cluster, o KafkaOptions, fault func(topic, 
 		f.Err = &kerr.Error{Message: "X", Code: r.code.Code()}
 		r.fault = k.Fake().Fault(f)
 		r.offsets = k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.ListOffsets}, Topic: r.topic, Observe: true, Count: -1})
-		s := settings(k, r.group, r.topic)
+		s := kafkaSettings(k, r.group, r.topic)
 		for _, f := range change {
 			f(&s)
 		}
@@ -289,7 +289,7 @@ func TestKafkaTellsOfAFetchThatFailsAgainAndAgain(t *testing.T) {
 		topic, group := k.Topic(t, 1), k.Group(t)
 		fill(t, k, topic, 1, 0, 3)
 		fault := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Partitions: []int32{0}, Count: -1})
-		r := startRunWith(t, settings(k, group, topic), o)
+		r := startRunWith(t, kafkaSettings(k, group, topic), o)
 		time.Sleep(time.Minute) // of the bubble
 		if n := fault.Hits(); n < 60 || n > 80 {
 			t.Errorf("asked %d times in a minute", n)
@@ -310,7 +310,7 @@ func TestKafkaJoinsWithoutHasteWhereItsMemberIDIsNotTaken(t *testing.T) {
 		topic, group := k.Topic(t, 1), k.Group(t)
 		fill(t, k, topic, 1, 0, 3)
 		fault := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: group, Err: kerr.MemberIDRequired, Count: 1000})
-		r := startRunWith(t, settings(k, group, topic), o)
+		r := startRunWith(t, kafkaSettings(k, group, topic), o)
 		time.Sleep(time.Minute) // of the bubble
 		if n := fault.Hits(); n < 60 || n > 200 {
 			t.Errorf("asked %d times in a minute", n)

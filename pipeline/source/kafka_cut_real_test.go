@@ -44,7 +44,7 @@ func TestKafkaUncleanElectionIsNoSilentSkip(t *testing.T) {
 		}
 		return p.Leader, others
 	}
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.OnGap = "earliest"
 	r := startRun(t, s)
 	fill(t, k, topic, 1, 0, 10)

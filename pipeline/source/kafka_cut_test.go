@@ -93,7 +93,7 @@ func TestKafkaNoticesALogThatWasCutAndHasGrownAgain(t *testing.T) {
 		t.Run(policy, func(t *testing.T) {
 			k := kafkatest.StartFake(t, kafkatest.Brokers(2))
 			topic, group := k.Topic(t, 1), k.Group(t)
-			s := settings(k, group, topic)
+			s := kafkaSettings(k, group, topic)
 			s.OnGap = policy
 			fill(t, k, topic, 1, 0, 20)
 			r := startRun(t, s)
@@ -164,7 +164,7 @@ func (f asking) Process(ctx context.Context, _ *pipeline.Record) error { return 
 func TestKafkaHandsBackWhatHasNotBegun(t *testing.T) {
 	k := kafkatest.StartFake(t)
 	topic, group := k.Topic(t, 4), k.Group(t)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	const records = 1200
 	fill(t, k, topic, 4, 0, records)
 	slow := func(o *engine.Options) {
@@ -202,7 +202,7 @@ func TestKafkaHandsBackWhatHasNotBegun(t *testing.T) {
 func TestKafkaFinishesWhatItHasReadBeforeAGap(t *testing.T) {
 	k := kafkatest.StartFake(t, kafkatest.Brokers(2))
 	topic, group := k.Topic(t, 1), k.Group(t)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.OnGap = "earliest"
 	fill(t, k, topic, 1, 0, 20)
 	answer, asked := make(chan struct{}), make(chan struct{}, 1)
@@ -261,7 +261,7 @@ func TestKafkaOldEpochsBringNoGap(t *testing.T) {
 			if r != nil {
 				r.stop()
 			}
-			r = startRun(t, settings(k, group, topic))
+			r = startRun(t, kafkaSettings(k, group, topic))
 			runs = append(runs, r)
 		}
 		if err := w.BeginTransaction(); err != nil {

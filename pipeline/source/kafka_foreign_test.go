@@ -48,7 +48,7 @@ func TestKafkaTellsEachKindOfAnOutageOnce(t *testing.T) {
 		open = nil
 	}
 	fill(t, k, topic, 1, 0, 10)
-	r := startRunDial(t, dial, settings(k, group, topic))
+	r := startRunDial(t, dial, kafkaSettings(k, group, topic))
 	r.has(10)
 	for round := range 2 {
 		turn(true)

@@ -30,7 +30,7 @@ func TestKafkaConforms(t *testing.T) {
 			}
 			k.Produce(t, topic, recs...)
 		}
-		s := settings(k, k.Group(t), topic)
+		s := kafkaSettings(k, k.Group(t), topic)
 		s.Stop = "end"
 		return pipelinetest.SourceUnderTest{
 			New: func() (pipeline.Source, error) {

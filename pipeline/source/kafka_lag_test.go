@@ -21,7 +21,7 @@ func TestKafkaReportsWhatAHangingTransactionHoldsBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := startRun(t, settings(k, group, topic))
+	r := startRun(t, kafkaSettings(k, group, topic))
 	r.has(2)
 	r.until("what is held back is told as lag", func() bool {
 		p := r.k.Report().Partitions[0]

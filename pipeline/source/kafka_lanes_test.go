@@ -44,7 +44,7 @@ func TestKafkaPendingTransactionHoldsNoOtherPartitionBack(t *testing.T) {
 		topic := k.Topic(t, 4)
 		fill(t, k, topic, 4, 0, 40)
 		held := pending(k, topic, 1)
-		s := settings(k, k.Group(t), topic)
+		s := kafkaSettings(k, k.Group(t), topic)
 		a := startRunWith(t, s, o)
 		a.until("the other partitions are read", func() bool { return len(a.sink.Records()) == 30 })
 		// It can be given back as well, whichever of the two gets it.
@@ -63,7 +63,7 @@ func TestKafkaPendingTransactionHoldsNoOtherPartitionBack(t *testing.T) {
 func TestKafkaMemberThatWasThrownOutReadsNothingUnderItsOldLife(t *testing.T) {
 	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
 		topic, group := k.Topic(t, 2), k.Group(t)
-		a := startRunWith(t, settings(k, group, topic), o)
+		a := startRunWith(t, kafkaSettings(k, group, topic), o)
 		a.until("both are read", func() bool { return len(a.k.Report().Partitions) == 2 })
 		held := pending(k, topic, 3)
 		k.AddPartitions(t, topic, 4)
@@ -95,7 +95,7 @@ func TestKafkaMemberThatWasThrownOutReadsNothingUnderItsOldLife(t *testing.T) {
 func TestKafkaCommitOutageIsReported(t *testing.T) {
 	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
 		topic, group := k.Topic(t, 2), k.Group(t)
-		r := startRunWith(t, settings(k, group, topic), o)
+		r := startRunWith(t, kafkaSettings(k, group, topic), o)
 		fill(t, k, topic, 2, 0, 100)
 		r.until("the first is committed", func() bool { c := k.Committed(t, group)[topic]; return c[0] == 50 && c[1] == 50 })
 		out := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Group: group, Err: kerr.CoordinatorNotAvailable, Count: -1})
@@ -117,7 +117,7 @@ func TestKafkaCommitOutageIsReported(t *testing.T) {
 func TestKafkaLeavesItsGroupDuringACommitOutage(t *testing.T) {
 	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
 		topic, group := k.Topic(t, 2), k.Group(t)
-		r := startRunWith(t, settings(k, group, topic), o, func(o *engine.Options) { o.Drain = 3 * time.Second })
+		r := startRunWith(t, kafkaSettings(k, group, topic), o, func(o *engine.Options) { o.Drain = 3 * time.Second })
 		fill(t, k, topic, 2, 0, 100)
 		r.until("the first is committed", func() bool { c := k.Committed(t, group)[topic]; return c[0] == 50 && c[1] == 50 })
 		left := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.LeaveGroup}, Group: group, Observe: true, Count: -1})
@@ -165,7 +165,7 @@ func (c *commits) see(req kmsg.Request) {
 func TestKafkaCommitOfAnEarlierTermIsNotTriedAgain(t *testing.T) {
 	virtually(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
 		topic, group := k.Topic(t, 2), k.Group(t)
-		s := settings(k, group, topic)
+		s := kafkaSettings(k, group, topic)
 		o.Drain = time.Second
 		a := startRunWith(t, s, o)
 		fill(t, k, topic, 2, 0, 100)
@@ -213,7 +213,7 @@ func TestKafkaCommitOfAnEarlierTermThatComesLate(t *testing.T) {
 	}
 	run(t, func(t *testing.T, k *kafkatest.Cluster, o KafkaOptions) {
 		topic, group := k.Topic(t, 2), k.Group(t)
-		s := settings(k, group, topic)
+		s := kafkaSettings(k, group, topic)
 		s.Session = 6 * time.Second // a request has 3 s
 		seen := &commits{latest: map[int32]int64{}}
 		var hold atomic.Bool
@@ -315,7 +315,7 @@ func TestKafkaLaneThatDoesNotOpenHoldsNoOtherBack(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			r := startRunWith(t, settings(k, group, topic), o, func(o *engine.Options) {
+			r := startRunWith(t, kafkaSettings(k, group, topic), o, func(o *engine.Options) {
 				o.Source = failingSource{o.Source.(*Kafka), topic + "/1"}
 			})
 			r.until("the others are read", func() bool { return len(r.sink.Records()) == 30 })
@@ -368,7 +368,7 @@ func TestKafkaAsksOnceForAllAfterAnAbort(t *testing.T) {
 		topic, group := k.Topic(t, partitions), k.Group(t)
 		asked := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetFetch}, Group: group, Observe: true, Count: -1})
 		n := &notebook{next: map[string]int64{}}
-		r := startRunWith(t, settings(k, group, topic), o, func(o *engine.Options) { o.Transactor = n })
+		r := startRunWith(t, kafkaSettings(k, group, topic), o, func(o *engine.Options) { o.Transactor = n })
 		fill(t, k, topic, partitions, 0, 120)
 		r.has(120)
 		time.Sleep(time.Second)

@@ -61,7 +61,7 @@ func TestStaleTopicIDIsNoGap(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := virtualCluster(t, brokers)
 				topic := k.Topic(t, 1)
-				s := settings(k, k.Group(t), topic)
+				s := kafkaSettings(k, k.Group(t), topic)
 				s.OnGap = "earliest"
 				r := startVirtual(t, s, k.Dial)
 				fill(t, k, topic, 1, 0, 100)
@@ -151,7 +151,7 @@ func TestSlowLinkGetsOn(t *testing.T) {
 				}
 				tc.link.Under = k.Dial
 				begin := time.Now()
-				r := startVirtual(t, settings(k, k.Group(t), topic), tc.link.Dial)
+				r := startVirtual(t, kafkaSettings(k, k.Group(t), topic), tc.link.Dial)
 				for len(r.sink.Records()) < 40 && time.Since(begin) < tc.most {
 					time.Sleep(time.Second)
 				}
@@ -177,7 +177,7 @@ func TestShorterTopicOfTheSameNameIsOneGap(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				k := virtualCluster(t, brokers)
 				topic := k.Topic(t, 1)
-				s := settings(k, k.Group(t), topic)
+				s := kafkaSettings(k, k.Group(t), topic)
 				s.OnGap = "earliest"
 				r := startVirtual(t, s, k.Dial)
 				fill(t, k, topic, 1, 0, 100)
@@ -210,14 +210,14 @@ func TestOldBrokers(t *testing.T) {
 	v.SetMaxKeyVersion(int16(kmsg.OffsetFetch), 5)
 	k := kafkatest.StartFake(t, kafkatest.Fake(kfake.MaxVersions(v)))
 	topic := k.Topic(t, 2)
-	err := startRun(t, settings(k, k.Group(t), topic)).end()
+	err := startRun(t, kafkaSettings(k, k.Group(t), topic)).end()
 	if err == nil || !strings.Contains(err.Error(), "OffsetFetch") || !strings.Contains(err.Error(), "Kafka "+kafka.OldestKafka) {
 		t.Fatal(err)
 	}
 	old := kafkatest.StartFake(t, kafkatest.Fake(kfake.MaxVersions(kversion.V2_4_0())))
 	topic = old.Topic(t, 2)
 	fill(t, old, topic, 2, 0, 100)
-	s := settings(old, old.Group(t), topic)
+	s := kafkaSettings(old, old.Group(t), topic)
 	s.Stop = "end"
 	r := startRun(t, s)
 	if err := r.end(); err != nil {

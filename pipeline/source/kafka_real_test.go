@@ -81,7 +81,7 @@ func TestRealPendingTransactionHoldsNoOtherPartitionBack(t *testing.T) {
 	topic, group := k.Topic(t, 4), k.Group(t)
 	fill(t, k, topic, 4, 0, 40)
 	x := beginTransaction(t, k, group, topic, 1, 5)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	a := startRun(t, s)
 	a.until("the other partitions are read", func() bool { return len(a.sink.Records()) == 30 })
 	b := startRun(t, s)
@@ -107,7 +107,7 @@ func TestRealFrozenCoordinatorIsReported(t *testing.T) {
 	defer real.Stop()
 	k := kafkatest.At(t, real.Addrs()...)
 	topic, group := k.Topic(t, 2), k.Group(t)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.Session = 30 * time.Second // it is not thrown out meanwhile
 	r := startRun(t, s, func(o *engine.Options) { o.CommitEvery = time.Second })
 	committed := func(want int64) func() bool {

@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Log-ins end every few seconds under load: nothing of it is seen. No record is lost
@@ -38,9 +38,9 @@ func TestLogInsEndUnderLoad(t *testing.T) {
 		}
 	}
 	var reads, writes atomic.Int32
-	s := settings(k, k.Group(t), topic)
+	s := kafkaSettings(k, k.Group(t), topic)
 	s.Brokers = real.ScramAddrs()
-	s.TLS = &KafkaTLS{CA: pipeline.Path(real.Certs().CA)}
+	s.TLS = &KafkaTLS{CA: settings.Path(real.Certs().CA)}
 	s.SASL = &KafkaSASL{Mechanism: "scram-sha-512", Username: kafkatest.User, Password: kafkatest.Password}
 	src, err := NewKafka(s, KafkaOptions{Pipeline: "test", Drain: 5 * time.Second, Dial: counting(&reads)})
 	if err != nil {

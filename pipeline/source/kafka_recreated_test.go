@@ -37,7 +37,7 @@ func commitOld(t *testing.T, k *kafkatest.Cluster, group, topic string, text str
 func readOld(t *testing.T, k *kafkatest.Cluster, group, topic string) string {
 	t.Helper()
 	fill(t, k, topic, 1, 0, 20)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.Stop = "end"
 	r := startRunDial(t, k.Dial, s)
 	if err := r.end(); err != nil {
@@ -77,7 +77,7 @@ func TestKafkaStoredOffsetOfATopicThatWasMadeAnew(t *testing.T) {
 					text = tc.others
 				}
 				commitOld(t, k, group, topic, text)
-				s := settings(k, group, topic)
+				s := kafkaSettings(k, group, topic)
 				s.Stop, s.OnGap = tc.stop, tc.policy
 				r := startRunDial(t, k.Dial, s)
 				if tc.stop == "end" {
@@ -108,7 +108,7 @@ func TestKafkaEndWaitsForOffsetsOfTheTopicAsItIs(t *testing.T) {
 		remade(t, k, topic, 10)
 		commitOld(t, k, group, topic, text)
 		fill(t, k, other, 1, 0, 10)
-		s := settings(k, group, topic, other)
+		s := kafkaSettings(k, group, topic, other)
 		s.Stop, s.OnGap = "end", "earliest"
 		a, b := startRunDial(t, k.Dial, s), startRunDial(t, k.Dial, s)
 		for _, r := range []*kafkaRun{a, b} {
@@ -145,7 +145,7 @@ func TestKafkaReadsNothingWhileItIsInDoubtWhichTopicItIs(t *testing.T) {
 			return f
 		})
 		t.Cleanup(wire.Close)
-		s := settings(k, k.Group(t), topic)
+		s := kafkaSettings(k, k.Group(t), topic)
 		s.OnGap = "earliest"
 		r := startRunDial(t, wire.Dial("m"), s)
 		fill(t, k, topic, 1, 0, 20)
@@ -184,7 +184,7 @@ func TestKafkaTopicMadeAnewOfWhichNothingWasRead(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			k := virtualCluster(t, 1)
 			topic := k.Topic(t, 1)
-			s := settings(k, k.Group(t), topic)
+			s := kafkaSettings(k, k.Group(t), topic)
 			s.OnGap = policy
 			r := startRunDial(t, k.Dial, s)
 			r.until("it reads", func() bool { return len(r.log.named("source.connected")) > 0 })
@@ -213,7 +213,7 @@ func TestKafkaEpochsOfAnEarlierTopicAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := virtualCluster(t, 2)
 		topic, group := k.Topic(t, 2), k.Group(t)
-		s := settings(k, group, topic)
+		s := kafkaSettings(k, group, topic)
 		s.OnGap = "earliest"
 		a := startRunDial(t, k.Dial, s)
 		for n := range 3 { // in several epochs

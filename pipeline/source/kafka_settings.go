@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // KafkaSettings are the settings of a Kafka source.
@@ -36,16 +37,16 @@ type KafkaSettings struct {
 // KafkaFetch bounds what one poll of a broker brings.
 type KafkaFetch struct {
 	Wait         time.Duration `yaml:"wait" min:"1ms" max:"30s" doc:"how long a broker may wait for new records"`
-	Bytes        pipeline.Size `yaml:"bytes" min:"1KiB" max:"128MiB" doc:"most bytes of one answer of a broker"`
-	Partition    pipeline.Size `yaml:"partition" min:"1KiB" max:"128MiB" doc:"most bytes of one partition in an answer"`
-	Decompressed pipeline.Size `yaml:"decompressed" min:"1KiB" max:"1GiB" doc:"most bytes of one batch after decompression"`
+	Bytes        settings.Size `yaml:"bytes" min:"1KiB" max:"128MiB" doc:"most bytes of one answer of a broker"`
+	Partition    settings.Size `yaml:"partition" min:"1KiB" max:"128MiB" doc:"most bytes of one partition in an answer"`
+	Decompressed settings.Size `yaml:"decompressed" min:"1KiB" max:"1GiB" doc:"most bytes of one batch after decompression"`
 }
 
 // KafkaTLS says how connections to brokers are encrypted.
 type KafkaTLS struct {
-	CA         pipeline.Path `yaml:"ca" doc:"PEM file of the authorities to trust in place of the system's"`
-	Cert       pipeline.Path `yaml:"cert" doc:"PEM file of the certificate that this side shows"`
-	Key        pipeline.Path `yaml:"key" doc:"PEM file of the key that belongs to cert"`
+	CA         settings.Path `yaml:"ca" doc:"PEM file of the authorities to trust in place of the system's"`
+	Cert       settings.Path `yaml:"cert" doc:"PEM file of the certificate that this side shows"`
+	Key        settings.Path `yaml:"key" doc:"PEM file of the key that belongs to cert"`
 	ServerName string        `yaml:"server_name" doc:"name that the brokers' certificates must carry, when it is not the one in the address"`
 	Insecure   bool          `yaml:"insecure" doc:"accept any certificate: anybody in between can read and change everything"`
 }
@@ -54,8 +55,8 @@ type KafkaTLS struct {
 type KafkaSASL struct {
 	Mechanism    string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
 	Username     string          `yaml:"username" required:"true" doc:"name of the user"`
-	Password     pipeline.Secret `yaml:"password" doc:"password of the user; this or password_file"`
-	PasswordFile pipeline.Path   `yaml:"password_file" doc:"file that holds the password alone, read again for every connection"`
+	Password     settings.Secret `yaml:"password" doc:"password of the user; this or password_file"`
+	PasswordFile settings.Path   `yaml:"password_file" doc:"file that holds the password alone, read again for every connection"`
 	Plaintext    bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
 }
 
@@ -86,7 +87,7 @@ func (s *KafkaSettings) fill() {
 			*p.at = *p.value
 		}
 	}
-	for _, p := range []struct{ at, value *pipeline.Size }{
+	for _, p := range []struct{ at, value *settings.Size }{
 		{&s.Fetch.Bytes, &d.Fetch.Bytes}, {&s.Fetch.Partition, &d.Fetch.Partition}, {&s.Fetch.Decompressed, &d.Fetch.Decompressed},
 	} {
 		if *p.at <= 0 {
@@ -99,7 +100,7 @@ func (s *KafkaSettings) fill() {
 func (s *KafkaSettings) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) {
-		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	s.checkLists(bad)
 	one := func(field, value string, allowed ...string) {

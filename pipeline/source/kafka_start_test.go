@@ -14,7 +14,7 @@ import (
 
 // latest are settings of a group that begins at the end.
 func latest(k *kafkatest.Cluster, group string, topics ...string) KafkaSettings {
-	s := settings(k, group, topics...)
+	s := kafkaSettings(k, group, topics...)
 	s.Start = "latest"
 	return s
 }

@@ -74,7 +74,7 @@ func TestKafkaEndHidesNoGap(t *testing.T) {
 						deleteTo(t, k, topic, 1, tc.start)
 					}
 					commitAs(t, k, group, topic, 1, tc.at)
-					s := settings(k, group, topic)
+					s := kafkaSettings(k, group, topic)
 					s.Stop, s.OnGap = tc.stop, policy
 					r := startRunDial(t, k.Dial, s)
 					err := r.soonEnds()
@@ -143,7 +143,7 @@ func TestKafkaEndSeesOffsetsOfOthersThatATopicMadeAgainDoesNotReach(t *testing.T
 			remade(t, k, topic, n)
 			time.Sleep(time.Minute) // until the referee knows it
 			commitOld(t, k, group, topic, "host-7")
-			s := settings(k, group, topic)
+			s := kafkaSettings(k, group, topic)
 			s.Stop, s.OnGap = "end", "earliest"
 			r := startRunDial(t, k.Dial, s)
 			if err := r.soonEnds(); err != nil || len(r.sink.Records()) != n {
@@ -165,7 +165,7 @@ func TestKafkaEndSeesThatATopicWasMadeAgainEmpty(t *testing.T) {
 		remade(t, k, topic, 0)
 		time.Sleep(time.Minute) // until the referee knows it
 		commitOld(t, k, group, topic, text)
-		s := settings(k, group, topic)
+		s := kafkaSettings(k, group, topic)
 		s.Stop = "end"
 		r := startRunDial(t, k.Dial, s)
 		if err := r.soonEnds(); err == nil {
@@ -215,7 +215,7 @@ func TestKafkaEndInTransactionsIsNoGap(t *testing.T) {
 				if tc.at >= 0 {
 					commitAs(t, k, group, topic, 0, tc.at)
 				}
-				s := settings(k, group, topic)
+				s := kafkaSettings(k, group, topic)
 				s.Stop, s.Isolation = "end", tc.isolation
 				r := startRunDial(t, k.Dial, s)
 				if err := r.soonEnds(); err != nil {
@@ -245,7 +245,7 @@ func TestKafkaEndOfAFreshGroupIsNoGap(t *testing.T) {
 			fillOld(t, k, topic)
 			deleteTo(t, k, topic, 1, 10)
 			deleteTo(t, k, topic, 2, 20)
-			s := settings(k, group, topic, empty)
+			s := kafkaSettings(k, group, topic, empty)
 			s.Stop, s.Start = "end", start
 			r := startRunDial(t, k.Dial, s)
 			if err := r.soonEnds(); err != nil {
@@ -283,7 +283,7 @@ func TestKafkaEndSeesALogThatWasCut(t *testing.T) {
 	if err := k.Fake().MoveTopicPartition(topic, 0, 1-k.Fake().LeaderFor(topic, 0)); err != nil {
 		t.Fatal(err)
 	}
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.Stop, s.OnGap = "end", "earliest"
 	r := startRun(t, s)
 	if err := r.end(); err != nil || len(r.sink.Records()) != 10 {
@@ -312,7 +312,7 @@ func TestKafkaEndWaitsForAGapOfAnotherMember(t *testing.T) {
 				fill(t, k, other, 1, 0, 10)
 				// Whoever has it cannot see for a while that the offset is not there.
 				f := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.LeaderNotAvailable, Count: -1})
-				s := settings(k, group, topic, other)
+				s := kafkaSettings(k, group, topic, other)
 				s.Stop, s.OnGap = "end", "earliest"
 				a, b := startRunDial(t, k.Dial, s), startRunDial(t, k.Dial, s)
 				a.until("the other topic is read", func() bool { return len(a.sink.Records())+len(b.sink.Records()) == 10 })
@@ -351,7 +351,7 @@ func TestKafkaEndAtATimeToComeHidesNoGap(t *testing.T) {
 			topic, group := k.Topic(t, 1), k.Group(t)
 			fill(t, k, topic, 1, 0, 20)
 			commitAs(t, k, group, topic, 0, 500)
-			s := settings(k, group, topic)
+			s := kafkaSettings(k, group, topic)
 			s.Stop, s.OnGap = time.Now().Add(10*time.Second).Format(time.RFC3339), "earliest"
 			var f *kfake.FaultHandle
 			if late {
@@ -390,7 +390,7 @@ func TestKafkaEndHidesNoGapOfATransactor(t *testing.T) {
 			fill(t, k, topic, 1, 0, 20)
 			deleteTo(t, k, topic, 0, 20)
 			commitAs(t, k, group, topic, 0, 20)
-			s := settings(k, group, topic)
+			s := kafkaSettings(k, group, topic)
 			s.Stop = "end"
 			r := startRunDial(t, k.Dial, s, func(o *engine.Options) { o.Transactor = &storedAt{at} })
 			err := r.soonEnds()

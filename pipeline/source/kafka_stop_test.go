@@ -22,7 +22,7 @@ func held(t *testing.T, policy string) (*kafkatest.Cluster, *kafkaRun, string, *
 	topic := k.Topic(t, 2)
 	fill(t, k, topic, 2, 0, 20)
 	f := k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Partitions: []int32{1}, Err: kerr.LeaderNotAvailable, Count: -1})
-	s := settings(k, k.Group(t), topic)
+	s := kafkaSettings(k, k.Group(t), topic)
 	s.Stop, s.OnGap = "end", policy
 	r := startRunDial(t, k.Dial, s)
 	r.has(10)
@@ -69,7 +69,7 @@ func TestKafkaEndsAlthoughAnotherMembersTopicIsDeleted(t *testing.T) {
 				commitAs(t, k, group, topic, 0, at)
 			}
 			k.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Fetch}, Topic: topic, Err: kerr.LeaderNotAvailable, Count: -1})
-			s := settings(k, group, topic, other)
+			s := kafkaSettings(k, group, topic, other)
 			s.Stop, s.OnGap = "end", "latest"
 			a, b := startRunDial(t, k.Dial, s), startRunDial(t, k.Dial, s)
 			a.until("one topic is read", func() bool { return len(a.sink.Records())+len(b.sink.Records()) == 10 })

@@ -36,7 +36,7 @@ func TestKafkaGivesUpNothingAtAGap(t *testing.T) {
 		resp.Topics = append(resp.Topics, answer)
 		return resp, nil, true
 	})
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.OnGap = "earliest"
 	written, release := make(chan struct{}, 100), make(chan struct{})
 	var given atomic.Bool

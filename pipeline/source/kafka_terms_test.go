@@ -98,7 +98,7 @@ func TestKafkaStartOfATopicThatWasMadeAgain(t *testing.T) {
 	c := kafkatest.Start(t)
 	topic := c.Topic(t, 1)
 	fill(t, c, topic, 1, 0, 5)
-	s := settings(c, c.Group(t), topic)
+	s := kafkaSettings(c, c.Group(t), topic)
 	s.Start = "latest"
 	k, err := NewKafka(s, KafkaOptions{})
 	if err != nil {

@@ -174,7 +174,7 @@ func (r *kafkaRun) has(n int) {
 	r.until(fmt.Sprintf("%d records are there", n), func() bool { return len(r.sink.Records()) >= n })
 }
 
-func settings(k *kafkatest.Cluster, group string, topics ...string) KafkaSettings {
+func kafkaSettings(k *kafkatest.Cluster, group string, topics ...string) KafkaSettings {
 	s := DefaultKafka()
 	s.Brokers, s.Topics, s.Group = k.Addrs(), topics, group
 	return s
@@ -222,7 +222,7 @@ func TestKafkaReadsToTheEndAndCommits(t *testing.T) {
 	k := kafkatest.Start(t)
 	topic, group := k.Topic(t, 4), k.Group(t)
 	fill(t, k, topic, 4, 0, 1000)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.Stop = "end"
 	r := startRun(t, s)
 	if err := r.end(); err != nil {
@@ -255,7 +255,7 @@ func TestKafkaKeepsRecordsAsTheyAre(t *testing.T) {
 		&kgo.Record{Key: nil, Value: nil, Timestamp: at},
 		&kgo.Record{Key: []byte{}, Value: []byte{}, Timestamp: at, Headers: []kgo.RecordHeader{{Key: "b", Value: nil}, {Key: "a", Value: []byte{}}, {Key: "b", Value: []byte("2")}}},
 	)
-	s := settings(k, k.Group(t), topic)
+	s := kafkaSettings(k, k.Group(t), topic)
 	s.Stop = "end"
 	r := startRun(t, s)
 	if err := r.end(); err != nil {
@@ -274,7 +274,7 @@ func TestKafkaKeepsRecordsAsTheyAre(t *testing.T) {
 func TestKafkaGoesOnWhereItStopped(t *testing.T) {
 	k := kafkatest.Start(t)
 	topic, group := k.Topic(t, 3), k.Group(t)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	var sinks []*pipelinetest.Memory
 	for round := range 3 {
 		fill(t, k, topic, 3, round*300, 300)
@@ -294,7 +294,7 @@ func TestKafkaGoesOnWhereItStopped(t *testing.T) {
 func TestKafkaSharesPartitions(t *testing.T) {
 	k := kafkatest.Start(t)
 	topic, group := k.Topic(t, 6), k.Group(t)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	fill(t, k, topic, 6, 0, 600)
 	one := startRun(t, s)
 	one.has(600)
@@ -325,7 +325,7 @@ func TestKafkaStartsWhereItIsTold(t *testing.T) {
 		now.Add(-6*time.Minute - 30*time.Second).Format(time.RFC3339): 6,
 		now.Add(time.Hour).Format(time.RFC3339):                       0,
 	} {
-		s := settings(k, k.Group(t), topic)
+		s := kafkaSettings(k, k.Group(t), topic)
 		s.Start, s.Stop = start, "end"
 		r := startRun(t, s)
 		if err := r.end(); err != nil || len(r.sink.Records()) != want {
@@ -335,7 +335,7 @@ func TestKafkaStartsWhereItIsTold(t *testing.T) {
 			t.Errorf("start %s: committed at %d", start, at)
 		}
 	}
-	s := settings(k, k.Group(t), topic)
+	s := kafkaSettings(k, k.Group(t), topic)
 	s.Stop = now.Add(-3*time.Minute - 30*time.Second).Format(time.RFC3339)
 	r := startRun(t, s)
 	if err := r.end(); err != nil || len(r.sink.Records()) != 7 {
@@ -373,7 +373,7 @@ func TestKafkaNeverSkipsAGapInSilence(t *testing.T) {
 			if err := k.Admin(t).CommitAllOffsets(t.Context(), group, commit); err != nil {
 				t.Fatal(err)
 			}
-			s := settings(k, group, topic)
+			s := kafkaSettings(k, group, topic)
 			s.OnGap = tc.policy
 			r := startRun(t, s)
 			if tc.reason != "" {
@@ -411,7 +411,7 @@ func TestKafkaNoticesATopicThatWasMadeAnew(t *testing.T) {
 	k := kafkatest.Start(t)
 	topic, group := k.Topic(t, 1), k.Group(t)
 	fill(t, k, topic, 1, 0, 10)
-	r := startRun(t, settings(k, group, topic))
+	r := startRun(t, kafkaSettings(k, group, topic))
 	r.has(10)
 	if _, err := k.Admin(t).DeleteTopics(t.Context(), topic); err != nil {
 		t.Fatal(err)
@@ -468,7 +468,7 @@ func TestKafkaNeverSkipsACorruptBatchInSilence(t *testing.T) {
 				fill(t, k, topic, 1, 0, 6)
 				// The good ones in front and behind come with it.
 				corrupt(k, 0, slices.Concat(craft{values: []string{"0", "1"}}.bytes(t), raw, craft{base: 4, values: []string{"4"}}.bytes(t)))
-				s := settings(k, group, topic)
+				s := kafkaSettings(k, group, topic)
 				s.OnCorrupt = policy
 				r := startRun(t, s)
 				if policy == "stop" {
@@ -498,7 +498,7 @@ func TestKafkaNeverSkipsACorruptBatchInSilence(t *testing.T) {
 func TestKafkaFollowsItsLeaders(t *testing.T) {
 	k := kafkatest.StartFake(t, kafkatest.Brokers(3))
 	topic, group := k.Topic(t, 6), k.Group(t)
-	r := startRun(t, settings(k, group, topic))
+	r := startRun(t, kafkaSettings(k, group, topic))
 	for round := range 10 {
 		fill(t, k, topic, 6, round*60, 60)
 		r.has(round * 50)
@@ -513,7 +513,7 @@ func TestKafkaGoesOnAfterABrokenConnection(t *testing.T) {
 	k := kafkatest.StartFake(t)
 	topic, group := k.Topic(t, 2), k.Group(t)
 	fill(t, k, topic, 2, 0, 100)
-	r := startRun(t, settings(k, group, topic))
+	r := startRun(t, kafkaSettings(k, group, topic))
 	r.has(100)
 	left := 3
 	k.Fake().ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
@@ -547,7 +547,7 @@ func TestKafkaStaysWithinTheBudget(t *testing.T) {
 	}
 	const budget = 1 << 20
 	most := int64(0)
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.Stop = "end"
 	r := startRun(t, s, func(o *engine.Options) {
 		o.Budget = engine.NewBudget(0, budget)
@@ -583,7 +583,7 @@ func TestKafkaReadsCompressedBatchesInPieces(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := settings(k, group, topic)
+	s := kafkaSettings(k, group, topic)
 	s.Stop = "end"
 	n := 0
 	r := startRun(t, s, func(o *engine.Options) {

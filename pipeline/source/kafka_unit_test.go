@@ -20,6 +20,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // An aborter is a Transactor that fails its first commit.
@@ -46,7 +47,7 @@ func TestKafkaReadsAgainWhatWasAborted(t *testing.T) {
 	topic, group := k.Topic(t, 2), k.Group(t)
 	fill(t, k, topic, 2, 0, 200)
 	a := &aborter{}
-	r := startRun(t, settings(k, group, topic), func(o *engine.Options) { o.Transactor = a })
+	r := startRun(t, kafkaSettings(k, group, topic), func(o *engine.Options) { o.Transactor = a })
 	r.has(200)
 	r.until("the transaction is aborted", func() bool { return a.aborts.Load() > 0 })
 	r.has(400)
@@ -85,7 +86,7 @@ func TestKafkaSettings(t *testing.T) {
 		s := good
 		change(&s)
 		err := s.Validate()
-		var field *pipeline.FieldError
+		var field *settings.FieldError
 		if err == nil || !errors.As(err, &field) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%q: %v", want, err)
 		}
@@ -95,7 +96,7 @@ func TestKafkaSettings(t *testing.T) {
 	if err := near.Validate(); err != nil {
 		t.Error(err)
 	}
-	_, err := NewKafka(KafkaSettings{Brokers: good.Brokers, Topics: good.Topics, TLS: &KafkaTLS{CA: pipeline.Path(filepath.Join(t.TempDir(), "ca.pem"))}}, KafkaOptions{Pipeline: "p"})
+	_, err := NewKafka(KafkaSettings{Brokers: good.Brokers, Topics: good.Topics, TLS: &KafkaTLS{CA: settings.Path(filepath.Join(t.TempDir(), "ca.pem"))}}, KafkaOptions{Pipeline: "p"})
 	var env *pipeline.EnvironmentError
 	if !errors.As(err, &env) || !strings.Contains(err.Error(), "tls.ca") {
 		t.Error(err)
@@ -125,16 +126,16 @@ func TestKafkaReadsWithMutualTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := settings(k, "g", "flights")
+	s := kafkaSettings(k, "g", "flights")
 	s.Stop = "end"
-	s.TLS = &KafkaTLS{CA: pipeline.Path(certs.CA), Cert: pipeline.Path(certs.ClientCert), Key: pipeline.Path(certs.ClientKey)}
+	s.TLS = &KafkaTLS{CA: settings.Path(certs.CA), Cert: settings.Path(certs.ClientCert), Key: settings.Path(certs.ClientKey)}
 	s.SASL = &KafkaSASL{Mechanism: "scram-sha-512", Username: "alice", Password: "top secret"}
 	r := startRun(t, s)
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}
 	check(t, 50, true, r.sink)
-	s.TLS = &KafkaTLS{CA: pipeline.Path(certs.CA)}
+	s.TLS = &KafkaTLS{CA: settings.Path(certs.CA)}
 	if err := startRun(t, s).end(); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without a certificate: %v", err)
 	}

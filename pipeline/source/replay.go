@@ -18,11 +18,12 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/fixture"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // ReplaySettings are the settings of a Replay.
 type ReplaySettings struct {
-	Files []pipeline.Path `yaml:"files" required:"true" doc:"fixture files, read one after another; - is standard input, and like a FIFO or a terminal it is read as it comes, each record at once, to its end"`
+	Files []settings.Path `yaml:"files" required:"true" doc:"fixture files, read one after another; - is standard input, and like a FIFO or a terminal it is read as it comes, each record at once, to its end"`
 	As    string          `yaml:"as" enum:"fixture|value" doc:"fixture (default): a fixture line a record; value: each line is a value as it stands"`
 	Key   *expr.Expr      `yaml:"key" doc:"expression that gives the key of a record, with as: value"`
 }
@@ -31,7 +32,7 @@ type ReplaySettings struct {
 func (s *ReplaySettings) Validate() error {
 	var errs []error
 	wrong := func(field, text string) {
-		errs = append(errs, &pipeline.FieldError{Field: field, Err: errors.New(text)})
+		errs = append(errs, &settings.FieldError{Field: field, Err: errors.New(text)})
 	}
 	if len(s.Files) == 0 {
 		wrong("files", "no file to replay")
@@ -142,7 +143,7 @@ func NewReplay(s ReplaySettings, o ReplayOptions) (*Replay, error) {
 }
 
 // shortNames gives the last part of each path, or as many as tell it from the others.
-func shortNames(paths []pipeline.Path) []string {
+func shortNames(paths []settings.Path) []string {
 	names := make([]string, len(paths))
 	for parts := 1; ; parts++ {
 		seen := map[string]int{}

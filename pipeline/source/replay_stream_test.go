@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // fifo makes a FIFO and gives its path.
@@ -49,7 +50,7 @@ func write(t testing.TB, path, text string) {
 // which would end its writer.
 func TestReplayFIFO(t *testing.T) {
 	path := fifo(t)
-	r := replay(t, ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}, As: "value"}, ReplayOptions{Count: true})
+	r := replay(t, ReplaySettings{Files: []settings.Path{settings.Path(path)}, As: "value"}, ReplayOptions{Count: true})
 	if err := r.Ping(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +78,7 @@ func asText(values [][]byte) (text []string) {
 func TestReplayCountsNoStream(t *testing.T) {
 	for _, at := range []int{0, 1, 2} {
 		path := fifo(t)
-		s := ReplaySettings{Files: slices.Insert(files(t, "a", "1\n2\n", "b", "3\n"), at, pipeline.Path(path)), As: "value"}
+		s := ReplaySettings{Files: slices.Insert(files(t, "a", "1\n2\n", "b", "3\n"), at, settings.Path(path)), As: "value"}
 		r := replay(t, s, ReplayOptions{Count: true})
 		go write(t, path, "9\n")
 		if _, err := run(t, r); err != nil {
@@ -94,7 +95,7 @@ func TestReplayFIFOWithoutWriter(t *testing.T) {
 	path := fifo(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	sink := &pipelinetest.Memory{Fail: func(*pipeline.Record) error { cancel(); return nil }}
-	s := ReplaySettings{Files: append(files(t, "a", "1\n"), pipeline.Path(path)), As: "value"}
+	s := ReplaySettings{Files: append(files(t, "a", "1\n"), settings.Path(path)), As: "value"}
 	p, err := engine.New(engine.Options{
 		Name: "p", Source: replay(t, s, ReplayOptions{}), Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
 	})
@@ -132,7 +133,7 @@ func TestReplayStreamFails(t *testing.T) {
 		"1\n2\n": "1 2", "1\n2\nhalf": "1 2", "": "", strings.Repeat("1\n", 1000): strings.TrimSpace(strings.Repeat("1 ", 1000)),
 	} {
 		path := fifo(t)
-		r := replay(t, ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}, As: "value"}, ReplayOptions{})
+		r := replay(t, ReplaySettings{Files: []settings.Path{settings.Path(path)}, As: "value"}, ReplayOptions{})
 		sink := new(pipelinetest.Memory)
 		p, err := engine.New(engine.Options{
 			Name: "p", Source: &broken{r, text}, Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
@@ -163,7 +164,7 @@ func (b *broken) Open(ctx context.Context, e pipeline.Feed) error {
 // One that cannot be opened is the environment's fault, when its turn has come.
 func TestReplayStreamOpens(t *testing.T) {
 	path := fifo(t)
-	r := replay(t, ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}}, ReplayOptions{})
+	r := replay(t, ReplaySettings{Files: []settings.Path{settings.Path(path)}}, ReplayOptions{})
 	sink := new(pipelinetest.Memory)
 	p, err := engine.New(engine.Options{
 		Name: "p", Source: &removed{r, path}, Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
@@ -215,7 +216,7 @@ func TestReplayStreamIsReadOnce(t *testing.T) {
 	for committed, want := range map[bool]string{true: "", false: "can be read once: store it in a file"} {
 		path := fifo(t)
 		go write(t, path, strings.Repeat("1\n", 1000))
-		r := replay(t, ReplaySettings{Files: []pipeline.Path{pipeline.Path(path)}, As: "value"}, ReplayOptions{})
+		r := replay(t, ReplaySettings{Files: []settings.Path{settings.Path(path)}, As: "value"}, ReplayOptions{})
 		sink := new(pipelinetest.Memory)
 		p, err := engine.New(engine.Options{
 			Name: "p", Source: &losing{Replay: r, committed: committed}, Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: sink}},
@@ -235,13 +236,13 @@ func TestReplayStreamIsReadOnce(t *testing.T) {
 
 // One process has one standard input, whatever it is called.
 func TestReplayStandardInputTwice(t *testing.T) {
-	for _, other := range []pipeline.Path{"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"} {
-		_, err := NewReplay(ReplaySettings{Files: []pipeline.Path{"a", "-", other}}, ReplayOptions{})
+	for _, other := range []settings.Path{"-", "/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"} {
+		_, err := NewReplay(ReplaySettings{Files: []settings.Path{"a", "-", other}}, ReplayOptions{})
 		if err == nil || err.Error() != "files[2]: standard input stands twice: it can be read once" {
 			t.Errorf("%s: %v", other, err)
 		}
 	}
-	s := ReplaySettings{Files: []pipeline.Path{"a", "/dev/stdin"}}
+	s := ReplaySettings{Files: []settings.Path{"a", "/dev/stdin"}}
 	if got := s.StandardInput(); got != "files[1]" {
 		t.Errorf("got %q", got)
 	}
@@ -268,7 +269,7 @@ func BenchmarkReplayStream(b *testing.B) {
 					from = fifo(b)
 					go write(b, from, text)
 				}
-				r, err := NewReplay(ReplaySettings{Files: []pipeline.Path{pipeline.Path(from)}, As: "value"}, ReplayOptions{})
+				r, err := NewReplay(ReplaySettings{Files: []settings.Path{settings.Path(from)}, As: "value"}, ReplayOptions{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -17,10 +17,11 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // files writes files and gives their paths.
-func files(t *testing.T, nameAndText ...string) (paths []pipeline.Path) {
+func files(t *testing.T, nameAndText ...string) (paths []settings.Path) {
 	t.Helper()
 	dir := t.TempDir()
 	for i := 0; i < len(nameAndText); i += 2 {
@@ -31,7 +32,7 @@ func files(t *testing.T, nameAndText ...string) (paths []pipeline.Path) {
 		if err := os.WriteFile(path, []byte(nameAndText[i+1]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		paths = append(paths, pipeline.Path(path))
+		paths = append(paths, settings.Path(path))
 	}
 	return paths
 }
@@ -161,7 +162,7 @@ func TestReplayMissingFile(t *testing.T) {
 	if err := replay(t, s, ReplayOptions{}).Ping(t.Context()); !errors.As(err, &env) {
 		t.Errorf("ping: %v", err)
 	}
-	s.Files = []pipeline.Path{pipeline.Path(t.TempDir())}
+	s.Files = []settings.Path{settings.Path(t.TempDir())}
 	if err := replay(t, s, ReplayOptions{}).Ping(t.Context()); !errors.As(err, &env) {
 		t.Errorf("a folder: %v", err)
 	}
@@ -229,15 +230,15 @@ func TestReplaySettings(t *testing.T) {
 		want string
 	}{
 		{ReplaySettings{}, "files: no file to replay"},
-		{ReplaySettings{Files: []pipeline.Path{"a", "b", "a"}}, "files: a stands twice"},
-		{ReplaySettings{Files: []pipeline.Path{"a"}, As: "json"}, `as: "json" is neither`},
-		{ReplaySettings{Files: []pipeline.Path{"a"}, Key: &key}, "key: a fixture line carries its own key"},
+		{ReplaySettings{Files: []settings.Path{"a", "b", "a"}}, "files: a stands twice"},
+		{ReplaySettings{Files: []settings.Path{"a"}, As: "json"}, `as: "json" is neither`},
+		{ReplaySettings{Files: []settings.Path{"a"}, Key: &key}, "key: a fixture line carries its own key"},
 	} {
 		if _, err := NewReplay(c.s, ReplayOptions{}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %s", err, c.want)
 		}
 	}
-	if _, err := NewReplay(ReplaySettings{Files: []pipeline.Path{"a"}}, ReplayOptions{Speed: -1}); err == nil {
+	if _, err := NewReplay(ReplaySettings{Files: []settings.Path{"a"}}, ReplayOptions{Speed: -1}); err == nil {
 		t.Error("a negative speed")
 	}
 }
@@ -249,9 +250,9 @@ func TestShortNames(t *testing.T) {
 		{[]string{"/a/x/b", "/a/y/b"}, []string{"x/b", "y/b"}},
 		{[]string{"b", "/b"}, []string{"b", "/b"}},
 	} {
-		var paths []pipeline.Path
+		var paths []settings.Path
 		for _, p := range c.paths {
-			paths = append(paths, pipeline.Path(p))
+			paths = append(paths, settings.Path(p))
 		}
 		if got := shortNames(paths); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%v: got %v", c.paths, got)

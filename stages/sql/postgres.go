@@ -17,8 +17,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 type postgres struct {
@@ -31,7 +31,7 @@ type postgres struct {
 }
 
 // postgresConfig reads the dsn. The error does not quote it.
-func postgresConfig(dsn pipeline.Secret) (*pgx.ConnConfig, error) {
+func postgresConfig(dsn settings.Secret) (*pgx.ConnConfig, error) {
 	c, err := pgx.ParseConfig(dsn.Reveal())
 	if err != nil {
 		return nil, errors.New("the address is not valid: write postgres://user:password@host:port/database")

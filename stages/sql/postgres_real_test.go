@@ -16,11 +16,12 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // server gives the dsn of the PostgreSQL that `make test-real` has started, and a
 // connection that may write.
-func server(t *testing.T) (pipeline.Secret, *pgx.Conn) {
+func server(t *testing.T) (settings.Secret, *pgx.Conn) {
 	t.Helper()
 	dsn := os.Getenv("PENSTOCK_TEST_POSTGRES")
 	if dsn == "" {
@@ -31,7 +32,7 @@ func server(t *testing.T) (pipeline.Secret, *pgx.Conn) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
-	return pipeline.Secret(dsn), conn
+	return settings.Secret(dsn), conn
 }
 
 func exec(t *testing.T, conn *pgx.Conn, statements ...string) {
@@ -43,7 +44,7 @@ func exec(t *testing.T, conn *pgx.Conn, statements ...string) {
 	}
 }
 
-func pgStage(t *testing.T, dsn pipeline.Secret, query string, change func(*Settings), args ...string) *Stage {
+func pgStage(t *testing.T, dsn settings.Secret, query string, change func(*Settings), args ...string) *Stage {
 	t.Helper()
 	return stage(t, "", query, func(s *Settings) {
 		s.Driver, s.DSN = "postgres", dsn
@@ -183,7 +184,7 @@ func TestPostgresPing(t *testing.T) {
 	var env *pipeline.EnvironmentError
 	for name, st := range map[string]*Stage{
 		"no server":   pgStage(t, "postgres://u:canary@127.0.0.1:1/d", "SELECT 1", nil),
-		"no database": pgStage(t, pipeline.Secret(strings.Replace(string(dsn), "/postgres", "/nope", 1)), "SELECT 1", nil),
+		"no database": pgStage(t, settings.Secret(strings.Replace(string(dsn), "/postgres", "/nope", 1)), "SELECT 1", nil),
 		"no table":    pgStage(t, dsn, "SELECT 1 FROM nope", nil),
 	} {
 		err := st.Ping(t.Context())
@@ -225,7 +226,7 @@ func TestPostgresGivenUpQueryEnds(t *testing.T) {
 // No more connections than max_conns, equal look-ups share one query.
 func TestPostgresPool(t *testing.T) {
 	dsn, conn := server(t)
-	st := pgStage(t, pipeline.Secret(string(dsn)+"&application_name=pool"), "SELECT $1::text AS v, pg_sleep(0.01)::text AS s",
+	st := pgStage(t, settings.Secret(string(dsn)+"&application_name=pool"), "SELECT $1::text AS v, pg_sleep(0.01)::text AS s",
 		func(s *Settings) { s.MaxConns = 4 }, "v")
 	var wg sync.WaitGroup
 	for i := range 64 {

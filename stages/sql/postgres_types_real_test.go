@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // typesSchema makes types of every kind that a database can have of its own.
@@ -64,12 +65,12 @@ func TestPostgresForms(t *testing.T) {
 		`'a=>1, "b c"=>NULL, "q\""=>"x,y=>z"'::hstore`:                                                       `{"a":"1","q\"":"x,y=>z","b c":null}`,
 		"''::hstore": `{}`, "ARRAY['a=>1'::hstore]": `[{"a":"1"}]`,
 	} {
-		for _, settings := range []string{"", "&TimeZone=Asia/Kolkata&DateStyle=German&IntervalStyle=iso_8601&bytea_output=escape", "&default_query_exec_mode=exec", "&default_query_exec_mode=simple_protocol"} {
-			if settings != "" && strings.Contains(settings, "Style") && (strings.Contains(value, "interval") || strings.Contains(value, "timetz")) {
+		for _, extra := range []string{"", "&TimeZone=Asia/Kolkata&DateStyle=German&IntervalStyle=iso_8601&bytea_output=escape", "&default_query_exec_mode=exec", "&default_query_exec_mode=simple_protocol"} {
+			if extra != "" && strings.Contains(extra, "Style") && (strings.Contains(value, "interval") || strings.Contains(value, "timetz")) {
 				continue // its text is what the file asks for
 			}
-			t.Run(value+settings, func(t *testing.T) { // a connection of its own, which ends with it
-				got := field(t, pgStage(t, dsn+pipeline.Secret(settings), "SELECT "+value+" AS v", nil), `{}`)
+			t.Run(value+extra, func(t *testing.T) { // a connection of its own, which ends with it
+				got := field(t, pgStage(t, dsn+settings.Secret(extra), "SELECT "+value+" AS v", nil), `{}`)
 				if got != `{"v":`+want+`}` || !json.Valid([]byte(got)) {
 					t.Errorf("%s, want %s", got, want)
 				}
@@ -227,15 +228,15 @@ func TestPostgresTypesChange(t *testing.T) {
 func TestPostgresEncoding(t *testing.T) {
 	dsn, conn := server(t)
 	exec(t, conn, "DROP DATABASE IF EXISTS latin", "CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
-	latin := pipeline.Secret(strings.Replace(dsn.Reveal(), "/postgres?", "/latin?", 1))
-	for _, settings := range []string{"", "&client_encoding=LATIN1", "&default_query_exec_mode=simple_protocol"} {
-		st := pgStage(t, latin+pipeline.Secret(settings), "SELECT $1::text AS v, length($1) AS n, chr(233) AS e", nil, "v")
+	latin := settings.Secret(strings.Replace(dsn.Reveal(), "/postgres?", "/latin?", 1))
+	for _, extra := range []string{"", "&client_encoding=LATIN1", "&default_query_exec_mode=simple_protocol"} {
+		st := pgStage(t, latin+settings.Secret(extra), "SELECT $1::text AS v, length($1) AS n, chr(233) AS e", nil, "v")
 		if got, want := field(t, st, `{"v":"é"}`), `{"v":"é","n":1,"e":"é"}`; got != want {
-			t.Errorf("%s: %s, want %s", settings, got, want)
+			t.Errorf("%s: %s, want %s", extra, got, want)
 		}
 		err := st.Process(t.Context(), record(`{"v":"€"}`))
 		if err == nil || !strings.Contains(err.Error(), "(SQLSTATE 22P05: text with a character that the database cannot hold)") {
-			t.Errorf("%s: %v", settings, err)
+			t.Errorf("%s: %v", extra, err)
 		}
 	}
 }

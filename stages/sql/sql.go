@@ -16,20 +16,21 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Settings are the settings of the sql stage.
 type Settings struct {
 	Driver   string             `yaml:"driver" doc:"kind of database" enum:"sqlite|postgres" required:"true"`
-	Path     pipeline.Path      `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
-	DSN      pipeline.Secret    `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
+	Path     settings.Path      `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
+	DSN      settings.Secret    `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
 	Query    string             `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
 	Args     []expr.Expr        `yaml:"args" value:"true" doc:"values of the parameters, in order; they are bound, never put into the text. Of postgres an array takes a list, json any value as it is, bytea base64, and an integer also 5.0"`
-	Into     pipeline.FieldName `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the result: an object of the columns by name. Of postgres arrays are lists, composites and hstores are objects, and what JSON has no form for is the text that the server writes" required:"true"`
+	Into     settings.FieldName `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the result: an object of the columns by name. Of postgres arrays are lists, composites and hstores are objects, and what JSON has no form for is the text that the server writes" required:"true"`
 	Rows     string             `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
 	OnMiss   client.OnMiss      `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
 	MaxRows  int                `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
-	MaxBytes pipeline.Size      `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
+	MaxBytes settings.Size      `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
 	MaxConns int                `yaml:"max_conns" doc:"most connections of this step" min:"1"`
 }
 
@@ -42,7 +43,7 @@ func Default() Settings {
 func (s *Settings) Validate() error {
 	var errs []error
 	bad := func(field, format string, args ...any) {
-		errs = append(errs, &pipeline.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	switch s.Driver {
 	case "sqlite":

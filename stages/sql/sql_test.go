@@ -19,12 +19,13 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // database makes a database file out of statements.
-func database(t testing.TB, statements ...string) pipeline.Path {
+func database(t testing.TB, statements ...string) settings.Path {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a b?c%20#d.db")
 	db, err := dbsql.Open("sqlite", "file:"+strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(path))
@@ -40,7 +41,7 @@ func database(t testing.TB, statements ...string) pipeline.Path {
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}
-	return pipeline.Path(path)
+	return settings.Path(path)
 }
 
 func exprs(t testing.TB, texts ...string) []expr.Expr {
@@ -61,7 +62,7 @@ func record(value string) *pipeline.Record {
 }
 
 // stage makes a stage that ends with the test.
-func stage(t testing.TB, path pipeline.Path, query string, change func(*Settings), args ...string) *Stage {
+func stage(t testing.TB, path settings.Path, query string, change func(*Settings), args ...string) *Stage {
 	t.Helper()
 	s := Default()
 	s.Driver, s.Path, s.Query, s.Into, s.Args = "sqlite", path, query, "got", exprs(t, args...)
@@ -237,7 +238,7 @@ func TestConnectionThatTakesTooLong(t *testing.T) {
 	defer mute.Close()
 	s := Default()
 	s.Driver, s.Query, s.Into = "postgres", "SELECT 1", "x"
-	s.DSN = pipeline.Secret("postgres://u:p@" + mute.Addr().String() + "/d?connect_timeout=1&sslmode=disable")
+	s.DSN = settings.Secret("postgres://u:p@" + mute.Addr().String() + "/d?connect_timeout=1&sslmode=disable")
 	st, err := New(s, 1)
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +276,7 @@ func TestNoObject(t *testing.T) {
 // A file that is not there is not made, and its absence is transient.
 func TestMissingFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nope.db")
-	st := stage(t, pipeline.Path(path), "SELECT 1", nil)
+	st := stage(t, settings.Path(path), "SELECT 1", nil)
 	var env *pipeline.EnvironmentError
 	if err := st.Ping(t.Context()); !errors.As(err, &env) || !strings.Contains(err.Error(), "nope.db") {
 		t.Error(err)
@@ -388,7 +389,7 @@ func TestSettings(t *testing.T) {
 		}
 		var fields []string
 		for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-			var f *pipeline.FieldError
+			var f *settings.FieldError
 			if errors.As(e, &f) {
 				fields = append(fields, f.Field)
 			}

@@ -1,4 +1,4 @@
-package pipeline
+package settings
 
 // A Field is one entry of Fields.
 type Field[T any] struct {

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// An AbandonedError is returned by Run when the drain budget ran out, or Abort was
+// called, before everything that was begun had an outcome. What was abandoned is
+// uncommitted and will be read again; what a stop has handed back unbegun is not
+// counted here.
+type AbandonedError struct {
+	Abandoned int  // records without an outcome
+	Running   int  // calls that had not returned when Run did
+	Forced    bool // by Abort
+}
+
+func (e *AbandonedError) Error() string {
+	s := fmt.Sprintf("abandoned %d records in flight; they are uncommitted and will be read again", e.Abandoned)
+	if e.Running > 0 {
+		s += fmt.Sprintf("; %d calls had not returned", e.Running)
+	}
+	return s
+}
+
+// A tooLateError is that of a call whose time ran out: it says how long that was, which the
+// words of a context never do.
+type tooLateError struct {
+	err   error
+	limit time.Duration
+}
+
+// NoAnswer puts the limit of a call into the words of its error, when it comes from the end
+// of that time: "no answer within 500ms" in place of "context deadline exceeded". Any other
+// error, and nil, it gives back.
+func NoAnswer(err error, limit time.Duration) error {
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
+		return err
+	}
+	if limit > 10*time.Millisecond {
+		limit = limit.Round(time.Millisecond)
+	}
+	return &tooLateError{err, limit}
+}
+
+func (e *tooLateError) Error() string {
+	return strings.ReplaceAll(e.err.Error(), context.DeadlineExceeded.Error(), "no answer within "+e.limit.String())
+}
+
+func (e *tooLateError) Unwrap() error { return e.err }

@@ -185,6 +185,12 @@ type Stage interface {
 	Process(ctx context.Context, rec *Record) error
 }
 
+// A StageFunc is a Stage that is a function.
+type StageFunc func(ctx context.Context, rec *Record) error
+
+// Process calls f.
+func (f StageFunc) Process(ctx context.Context, rec *Record) error { return f(ctx, rec) }
+
 // A Splitter makes several records of one. They share its position and finish
 // together.
 type Splitter interface {
@@ -193,6 +199,14 @@ type Splitter interface {
 	// returns an error, no part of it goes on. Bytes set on a part must stay valid
 	// until the record has its outcome; slices of rec's own value do.
 	Split(ctx context.Context, rec *Record, emit func(part *Record)) error
+}
+
+// A SplitterFunc is a Splitter that is a function.
+type SplitterFunc func(ctx context.Context, rec *Record, emit func(part *Record)) error
+
+// Split calls f.
+func (f SplitterFunc) Split(ctx context.Context, rec *Record, emit func(part *Record)) error {
+	return f(ctx, rec, emit)
 }
 
 // An Undoer is a Stage or a Splitter that remembers records it has let go on, and has to

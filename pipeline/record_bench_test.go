@@ -20,7 +20,7 @@ func throughRecord(r *Record, value, text []byte) int {
 	if string(a) != `"checkout-api"` || string(b) != "201" || string(c) != `"info"` {
 		return 0
 	}
-	_ = r.Set("checked", text)
+	_ = r.SetRaw("checked", text)
 	return len(r.Value())
 }
 

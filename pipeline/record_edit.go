@@ -17,10 +17,12 @@ func editOf(edits []edit, name string) int {
 	return -1
 }
 
-// Set sets a top-level field to text, which must be valid JSON and is kept. On a
-// tombstone it does nothing; on a value that is no object it is a permanent error
-// with ReasonNotObject.
-func (r *Record) Set(name string, text []byte) error {
+// SetRaw sets a top-level field to text, which is kept, and which the caller knows to be
+// valid JSON: nobody checks it, and what is none makes the whole value none. It is for
+// text that comes from a checked value or was just made; else take SetJSON, or SetString
+// and its likes. On a tombstone it does nothing; on a value that is no object it is a
+// permanent error with ReasonNotObject.
+func (r *Record) SetRaw(name string, text []byte) error {
 	if len(text) == 0 {
 		text = []byte("null")
 	}
@@ -39,7 +41,7 @@ func (r *Record) Set(name string, text []byte) error {
 	return nil
 }
 
-// Remove removes a top-level field, if it is there. Errors are those of Set.
+// Remove removes a top-level field, if it is there. Errors are those of SetRaw.
 func (r *Record) Remove(name string) error {
 	ok, err := r.editable()
 	if !ok {

@@ -8,7 +8,7 @@ import (
 // setIn sets a field to a text in the record's room.
 func setIn(r *Record, name string, text string, room int) error {
 	b := append(r.Room(room), text...)
-	return r.Set(name, b)
+	return r.SetRaw(name, b)
 }
 
 // Texts in the room of a record stay what they are: whatever is set after them, by an

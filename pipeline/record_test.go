@@ -73,7 +73,7 @@ func TestInvalidJSON(t *testing.T) {
 		if reason, ok := IsPermanent(err); !ok || reason != ReasonInvalidJSON {
 			t.Errorf("%.40q: %v", v, err)
 		}
-		if reason, _ := IsPermanent(r.Set("a", []byte("1"))); reason != ReasonInvalidJSON {
+		if reason, _ := IsPermanent(r.SetRaw("a", []byte("1"))); reason != ReasonInvalidJSON {
 			t.Errorf("%.40q can be edited", v)
 		}
 		if err := r.Fields(func(string, []byte) bool { return true }); err == nil {
@@ -90,7 +90,7 @@ func TestInvalidJSON(t *testing.T) {
 
 func TestEdits(t *testing.T) {
 	type edit = func(r *Record) error
-	set := func(name, text string) edit { return func(r *Record) error { return r.Set(name, []byte(text)) } }
+	set := func(name, text string) edit { return func(r *Record) error { return r.SetRaw(name, []byte(text)) } }
 	remove := func(name string) edit { return func(r *Record) error { return r.Remove(name) } }
 	value := func(r *Record) error { r.Value(); return nil }
 	for _, c := range []struct {
@@ -132,7 +132,7 @@ func TestEdits(t *testing.T) {
 func TestEditsOfWhatIsNoObject(t *testing.T) {
 	for _, v := range []string{`[1]`, `"x"`, `1`, `null`} {
 		r := jsonRecord(v)
-		for _, err := range []error{r.Set("a", []byte("1")), r.Remove("a")} {
+		for _, err := range []error{r.SetRaw("a", []byte("1")), r.Remove("a")} {
 			if reason, _ := IsPermanent(err); reason != ReasonNotObject {
 				t.Errorf("%s: %v", v, err)
 			}
@@ -143,7 +143,7 @@ func TestEditsOfWhatIsNoObject(t *testing.T) {
 	}
 	r := new(Record)
 	r.Init(Position{}, []byte("k"), nil, nil, 0)
-	if err := errors2(r.Set("a", []byte("1")), r.Remove("a")); err != nil || !r.Tombstone() || r.Value() != nil {
+	if err := errors2(r.SetRaw("a", []byte("1")), r.Remove("a")); err != nil || !r.Tombstone() || r.Value() != nil {
 		t.Errorf("a tombstone is edited: %v", err)
 	}
 	if f, err := r.Field("a"); f != nil || err != nil {
@@ -153,7 +153,7 @@ func TestEditsOfWhatIsNoObject(t *testing.T) {
 		t.Error(err)
 	}
 	r.SetValue([]byte(`{}`))
-	if err := r.Set("a", []byte("1")); err != nil || string(r.Value()) != `{"a":1}` {
+	if err := r.SetRaw("a", []byte("1")); err != nil || string(r.Value()) != `{"a":1}` {
 		t.Errorf("a value set on a tombstone: %s, %v", r.Value(), err)
 	}
 	r.SetValue(nil)
@@ -173,8 +173,8 @@ func errors2(errs ...error) error {
 
 func TestFields(t *testing.T) {
 	r := jsonRecord(`{"a":1,"b":2,"a":3,"\u0063":4}`)
-	_ = r.Set("b", []byte("9"))
-	_ = r.Set("d", []byte("5"))
+	_ = r.SetRaw("b", []byte("9"))
+	_ = r.SetRaw("d", []byte("5"))
 	_ = r.Remove("c")
 	var got []string
 	err := r.Fields(func(name string, text []byte) bool {
@@ -221,7 +221,7 @@ func TestUntouched(t *testing.T) {
 	if out := r.Value(); &out[0] != &in[0] || len(out) != len(in) {
 		t.Error("an untouched value has been copied")
 	}
-	_ = r.Set("b", []byte("1"))
+	_ = r.SetRaw("b", []byte("1"))
 	_ = r.Value()
 	r.SetHeaders(append(r.Headers(), Header{Name: "x"}))
 	r.SetKey(nil)
@@ -245,7 +245,7 @@ func TestFieldDoesNotAllocate(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := r.Set("status", text); err != nil {
+		if err := r.SetRaw("status", text); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -280,7 +280,7 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		text = bytes.TrimSpace(text)
-		if err := errors2(r.Set(one, text), r.Remove(two)); err != nil {
+		if err := errors2(r.SetRaw(one, text), r.Remove(two)); err != nil {
 			t.Fatal(err)
 		}
 		if _, ok := model[one]; !ok {

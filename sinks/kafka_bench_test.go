@@ -46,7 +46,7 @@ func benchKafkaMessages(b *testing.B, edited bool) {
 			for i, r := range recs {
 				r.Init(pipeline.Position{Topic: "in", Offset: int64(i)}, keys[i], values[i], nil, int64(i))
 				if edited {
-					if err := r.Set("c", append(r.Room(24), "17"...)); err != nil {
+					if err := r.SetRaw("c", append(r.Room(24), "17"...)); err != nil {
 						b.Fatal(err)
 					}
 					if err := r.Remove("a"); err != nil {

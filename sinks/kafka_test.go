@@ -119,7 +119,7 @@ func TestKafkaKeepsKeyHeadersAndTime(t *testing.T) {
 	keyless := kafkaRecord(3, "", `{"a":3}`)
 	keyless.SetKey(nil)
 	edited := kafkaRecord(4, "k", `{"a":4}`)
-	if err := edited.Set("b", []byte("5")); err != nil {
+	if err := edited.SetRaw("b", []byte("5")); err != nil {
 		t.Fatal(err)
 	}
 	if err := k.Write(t.Context(), []*pipeline.Record{kafkaRecord(1, "k", "", headers...), tombstone, keyless, edited}); err != nil {

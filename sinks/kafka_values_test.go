@@ -15,7 +15,7 @@ import (
 func editedRecord(t *testing.T, i, size int) *pipeline.Record {
 	t.Helper()
 	r := kafkaRecord(int64(i), fmt.Sprint("k", i%7), fmt.Sprintf(`{"gone":%d,"n":%d}`, i, i))
-	if err := r.Set("pad", fmt.Appendf(nil, `"%0*d"`, max(size-len(`{"n":10000,"pad":""}`), 1), i)); err != nil {
+	if err := r.SetRaw("pad", fmt.Appendf(nil, `"%0*d"`, max(size-len(`{"n":10000,"pad":""}`), 1), i)); err != nil {
 		t.Fatal(err)
 	}
 	if err := r.Remove("gone"); err != nil {

@@ -171,7 +171,7 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	}
 	req, bad := h.request(rec)
 	// Before the call, so that a value that takes no field costs none.
-	if err := rec.Set(string(h.settings.Into), nil); err != nil {
+	if err := rec.SetRaw(string(h.settings.Into), nil); err != nil {
 		return err
 	}
 	if bad != nil {
@@ -193,7 +193,7 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	if err != nil {
 		return err
 	}
-	return rec.Set(string(h.settings.Into), text)
+	return rec.SetRaw(string(h.settings.Into), text)
 }
 
 func (h *HTTP) what() string { return "calling " + h.settings.Method + " " + h.address }

@@ -160,7 +160,7 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 	row, ok := l.rows.Load().rows[string(key)]
 	if ok && key != nil {
 		l.hits.Add(1)
-		return rec.Set(string(l.s.Into), row)
+		return rec.SetRaw(string(l.s.Into), row)
 	}
 	l.misses.Add(1)
 	switch l.s.OnMiss {
@@ -169,5 +169,5 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 	case MissFilter:
 		return pipeline.Filtered
 	}
-	return rec.Set(string(l.s.Into), []byte("null"))
+	return rec.SetRaw(string(l.s.Into), []byte("null"))
 }

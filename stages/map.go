@@ -122,7 +122,7 @@ func (m *Map) setAll(rec *pipeline.Record) error {
 		texts = append(texts, room[from:len(room):len(room)])
 	}
 	for i, text := range texts {
-		if err := rec.Set(m.set[i].Name, text); err != nil {
+		if err := rec.SetRaw(m.set[i].Name, text); err != nil {
 			return err
 		}
 	}
@@ -150,7 +150,7 @@ func (m *Map) renameAll(rec *pipeline.Record) error {
 		if texts[i] == nil {
 			continue
 		}
-		if err := rec.Set(string(f.Value), texts[i]); err != nil {
+		if err := rec.SetRaw(string(f.Value), texts[i]); err != nil {
 			return err
 		}
 	}

@@ -66,7 +66,7 @@ func TestSplit(t *testing.T) {
 // A field that an earlier stage has set is taken apart too.
 func TestSplitEdited(t *testing.T) {
 	rec := value(`{"a":1}`)
-	if err := rec.Set("items", []byte(`[1,2]`)); err != nil {
+	if err := rec.SetRaw("items", []byte(`[1,2]`)); err != nil {
 		t.Fatal(err)
 	}
 	set := DefaultSplit()

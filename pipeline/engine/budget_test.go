@@ -254,7 +254,7 @@ func TestGrowthIsCharged(t *testing.T) {
 			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, Budget: b,
 			Steps: []Step{
 				{Name: "add", Workers: 1, Stage: does(func(_ context.Context, r *pipeline.Record) error {
-					return r.Set("more", append(append([]byte{'"'}, make10k()...), '"'))
+					return r.SetRaw("more", append(append([]byte{'"'}, make10k()...), '"'))
 				})},
 				{Name: "ask", Waits: true, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 					r.SetValue(append([]byte(nil), r.Value()...))

@@ -27,15 +27,15 @@ func TestBytesOutAreThoseWritten(t *testing.T) {
 		case 0:
 			return nil
 		case 1:
-			return r.Set("added", []byte(`"and some more of it"`))
+			return r.SetRaw("added", []byte(`"and some more of it"`))
 		case 2:
 			return r.Remove("b")
 		}
-		_ = r.Set("c", []byte("[1,2,3]"))
+		_ = r.SetRaw("c", []byte("[1,2,3]"))
 		if err := r.Remove("c"); err != nil { // an edit that writes nothing
 			return err
 		}
-		return r.Set("b", []byte("1"))
+		return r.SetRaw("b", []byte("1"))
 	})
 	values := map[string]func(*pipeline.Record) int64{
 		"kept": func(r *pipeline.Record) int64 { return int64(len(r.Value())) },

@@ -24,7 +24,7 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 		r := &pipeline.Record{}
 		r.Init(pipeline.Position{Topic: "flights", Partition: 3, Offset: 4711}, []byte("JFK"), []byte(`{"a":1}`), []pipeline.Header{{Name: "trace", Value: []byte("x")}, {Name: "trace", Value: nil}}, 1234)
 		it := item{r, &track{piece: &piece{lane: l}}}
-		_ = r.Set("a", []byte("2"))
+		_ = r.SetRaw("a", []byte("2"))
 		r.SetKey(nil)
 		at := time.Date(2026, 11, 20, 13, 0, 0, 7_900_000, time.FixedZone("", 3600))
 		why := &failure{step: "weather", reason: "http_404", err: pipeline.Permanent(detailed{errors.New("asking: " + strings.Repeat("é", 600))}), attempts: 5, parts: 1, at: at}

@@ -29,8 +29,8 @@ func BenchmarkExtras(b *testing.B) {
 		return nil
 	})
 	edit := does(func(_ context.Context, r *pipeline.Record) error {
-		_ = r.Set("late_minutes", late)
-		_ = r.Set("route", text)
+		_ = r.SetRaw("late_minutes", late)
+		_ = r.SetRaw("route", text)
 		return r.Remove("delay")
 	})
 	var cpu time.Duration

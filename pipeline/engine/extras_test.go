@@ -12,7 +12,7 @@ import (
 
 // setFieldIn sets a field to a text that stands in the record's room.
 func setFieldIn(r *pipeline.Record, name, text string, room int) error {
-	return r.Set(name, append(r.Room(room), text...))
+	return r.SetRaw(name, append(r.Room(room), text...))
 }
 
 // Extras go from filtered records to others, and each record has what is its own: the

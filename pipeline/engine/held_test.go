@@ -74,7 +74,7 @@ func TestWhatIsChargedIsWhatIsHeld(t *testing.T) {
 						if _, err := rec.Field("delay"); err != nil {
 							return err
 						}
-						return rec.Set(name, fmt.Appendf(nil, `"%d to %s"`, rec.Offset, "BGO"))
+						return rec.SetRaw(name, fmt.Appendf(nil, `"%d to %s"`, rec.Offset, "BGO"))
 					})})
 				}
 				before := heap()

@@ -152,10 +152,10 @@ func TestTheRecordIsRestored(t *testing.T) {
 				if got := string(r.Value()); got != `{"a":1,"b":2}` {
 					t.Errorf("attempt %d sees %s", tries, got)
 				}
-				_ = r.Set("a", []byte("5"))
+				_ = r.SetRaw("a", []byte("5"))
 				_ = r.Remove("b")
 				r.Value()
-				_ = r.Set("c", []byte("6"))
+				_ = r.SetRaw("c", []byte("6"))
 				r.SetKey([]byte("other"))
 				r.SetHeaders(append(r.Headers(), pipeline.Header{Name: "x", Value: nil}))
 				r.Time = 7
@@ -169,7 +169,7 @@ func TestTheRecordIsRestored(t *testing.T) {
 				Source: &memory{lanes: 1, records: 1, value: func(int, int) string { return `{"a":1}` }, key: func(int, int) string { return "k" }},
 				Sinks:  []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: &collect{}},
 				Steps: []Step{
-					{Name: "edit", Stage: does(func(_ context.Context, r *pipeline.Record) error { return r.Set("b", []byte("2")) })},
+					{Name: "edit", Stage: does(func(_ context.Context, r *pipeline.Record) error { return r.SetRaw("b", []byte("2")) })},
 					{Name: "ask", Waits: true, Stage: stage, OnError: on, Retry: Retry{Attempts: 3}},
 				},
 			})
@@ -202,7 +202,7 @@ func TestPassInAStepThatDoesNotWait(t *testing.T) {
 		p, err := run(t, Options{
 			Source: &memory{lanes: 1, records: 100}, Sinks: []Output{{Name: "out", Sink: out}},
 			Steps: []Step{{Name: "edit", OnError: OnErrorPass, Stage: does(func(_ context.Context, r *pipeline.Record) error {
-				_ = r.Set("n", []byte("0"))
+				_ = r.SetRaw("n", []byte("0"))
 				if r.Offset%2 == 0 {
 					panic("editing: no")
 				}

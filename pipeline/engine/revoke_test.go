@@ -119,7 +119,7 @@ func TestALaneThatEndsGivesItsBytesBack(t *testing.T) {
 						if r.Part == 2 {
 							return errors.New("later")
 						}
-						return r.Set("x", []byte("1"))
+						return r.SetRaw("x", []byte("1"))
 					})},
 				},
 				DeadLetter: Output{Sink: &collect{}},

@@ -240,7 +240,7 @@ func TestSeveralSinks(t *testing.T) {
 		}
 		p, err := run(t, Options{
 			Source: src, DeadLetter: Output{Sink: dead},
-			Steps: []Step{{Name: "edit", Stage: does(func(_ context.Context, r *pipeline.Record) error { return r.Set("x", []byte("1")) })}},
+			Steps: []Step{{Name: "edit", Stage: does(func(_ context.Context, r *pipeline.Record) error { return r.SetRaw("x", []byte("1")) })}},
 			Sinks: []Output{
 				{Name: "all", Sink: all, When: when(2)}, {Name: "some", Sink: some, When: when(3)}, {Name: "slow", Sink: slow, When: when(5)},
 			},

@@ -85,7 +85,7 @@ func TestRetryInPlace(t *testing.T) {
 		var calls atomic.Int32
 		stage := does(func(ctx context.Context, r *pipeline.Record) error {
 			calls.Add(1)
-			if err := r.Set("tried", []byte("true")); err != nil {
+			if err := r.SetRaw("tried", []byte("true")); err != nil {
 				return err
 			}
 			switch {

@@ -206,12 +206,12 @@ func TestNoTime(t *testing.T) {
 // TestFieldsSetByStages: an edit is what the next expression reads, even a broken one.
 func TestFieldsSetByStages(t *testing.T) {
 	rec := record(`{"a":1}`)
-	_ = rec.Set("a", []byte(" 2 "))
+	_ = rec.SetRaw("a", []byte(" 2 "))
 	if got, err := mustCompile(t, `a + 1`).JSON(rec); err != nil || string(got) != "3" {
 		t.Errorf("%s, %v", got, err)
 	}
 	for _, broken := range []string{`{"x`, `[1,`, `"`, `tru`, `-`, `"a\`, `{`, `[[[`, `1.2.3`, `"\u12`} {
-		_ = rec.Set("a", []byte(broken))
+		_ = rec.SetRaw("a", []byte(broken))
 		for _, text := range []string{`a.x`, `a[0]`, `a == 1`, `len(a)`, `map(a, #)`, `a + "x"`, `[a]`, `keys(a)`, `a[1:2]`, `a in a`} {
 			e := mustCompile(t, text)
 			if _, err := e.JSON(rec); err != nil && strings.Contains(err.Error(), "internal") {

@@ -36,7 +36,7 @@ func TestQuick(t *testing.T) {
 		for _, text := range texts {
 			rec := record(`{"g":"G"}`)
 			if text != "" {
-				if err := rec.Set("f", []byte(text)); err != nil {
+				if err := rec.SetRaw("f", []byte(text)); err != nil {
 					t.Fatal(err)
 				}
 			}

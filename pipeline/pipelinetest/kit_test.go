@@ -77,7 +77,7 @@ func TestSinkKitNotices(t *testing.T) {
 		},
 		"edits nothing": func(m *sinkMutant, ctx context.Context, recs []*pipeline.Record) error {
 			for _, rec := range recs {
-				if err := rec.Set("seen", []byte("true")); err != nil {
+				if err := rec.SetRaw("seen", []byte("true")); err != nil {
 					return err
 				}
 			}
@@ -158,7 +158,7 @@ func TestStageKitNotices(t *testing.T) {
 		"keeps nothing": func(m *stageMutant, rec *pipeline.Record) error {
 			last := append([]byte{'"'}, append(slices.Clone(m.kept), '"')...)
 			m.kept = rec.Key()
-			return rec.Set("last", last)
+			return rec.SetRaw("last", last)
 		},
 		"shares nothing": func(m *stageMutant, rec *pipeline.Record) error {
 			m.kept = append(append(append(m.kept[:0], '"'), rec.Value()[:4]...), '"')
@@ -170,10 +170,10 @@ func TestStageKitNotices(t *testing.T) {
 		},
 		"concurrent records": func(m *stageMutant, rec *pipeline.Record) error {
 			m.kept = append(m.kept, '1')
-			return rec.Set("count", slices.Clone(m.kept))
+			return rec.SetRaw("count", slices.Clone(m.kept))
 		},
 		"leaves the rest alone": func(m *stageMutant, rec *pipeline.Record) error {
-			return rec.Set("kit_rest", []byte(`[1]`))
+			return rec.SetRaw("kit_rest", []byte(`[1]`))
 		},
 		"tombstone": func(m *stageMutant, rec *pipeline.Record) error {
 			rec.SetValue([]byte(`{}`))

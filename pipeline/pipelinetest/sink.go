@@ -108,7 +108,7 @@ var sinkChecks = []check[SinkUnderTest]{
 		"edited records", "A record's value is what its edits make of it.",
 		func(ctx context.Context, c SinkUnderTest) error {
 			recs, _ := laneBatch(0, 0, 2)
-			if err := errors.Join(recs[1].Set("n", []byte("2")), recs[1].Set("lane", []byte("1"))); err != nil {
+			if err := errors.Join(recs[1].SetRaw("n", []byte("2")), recs[1].SetRaw("lane", []byte("1"))); err != nil {
 				return err
 			}
 			if err := c.write(ctx, recs); err != nil {

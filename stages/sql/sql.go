@@ -156,7 +156,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	}
 	key, args, bad := s.args(rec)
 	// Before the query, so that a value that takes no field costs none.
-	if err := rec.Set(string(s.settings.Into), nil); err != nil {
+	if err := rec.SetRaw(string(s.settings.Into), nil); err != nil {
 		return err
 	}
 	if bad != nil {
@@ -176,7 +176,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 		}
 		return pipeline.Reject(client.ReasonNoMatch, client.NewError(client.ReasonNoMatch, s.what()+": no row", nil))
 	}
-	return rec.Set(string(s.settings.Into), res.json)
+	return rec.SetRaw(string(s.settings.Into), res.json)
 }
 
 func (s *Stage) what() string { return "querying " + s.dialect.where() }

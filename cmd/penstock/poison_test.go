@@ -215,7 +215,10 @@ func runPoison(t *testing.T, c *kafkatest.Cluster, in string, waits bool, dead f
 	}
 	var log logBuffer
 	events := event.New(&log, event.Options{})
-	own := engine.Step{Name: "own", Kind: "own", Stage: burst{}, Workers: 4, Waits: waits}
+	own := engine.Step{Name: "own", Kind: "own", Stage: burst{}, Workers: 4}
+	if waits {
+		own.Wait = &engine.Wait{}
+	}
 	p, err := engine.New(engine.Options{
 		Name: "poison", Source: src, Events: events.Pipeline("poison"),
 		Steps:      []engine.Step{own, {Name: "even", Kind: "filter", Stage: even}, {Name: "half", Kind: "map", Stage: half}},

@@ -126,8 +126,12 @@ func (b *builder) source() (pipeline.Source, error) {
 func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
 	step := engine.Step{
 		Name: s.Name, Kind: s.Kind.Name, Workers: s.Workers, OnError: s.OnError,
-		Waits: s.Kind.Waits, Window: s.Window, Timeout: s.Timeout, Deadline: s.Deadline, Serial: s.Serial,
-		Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
+	}
+	if s.Kind.Waits {
+		step.Wait = &engine.Wait{
+			Window: s.Window, Timeout: s.Timeout, Deadline: s.Deadline, Serial: s.Serial,
+			Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
+		}
 	}
 	made, err := b.component(path, s.Name, s.Component, s.Workers, false)
 	if err != nil {

@@ -189,10 +189,8 @@ func TestBuild(t *testing.T) {
 	}
 	want := []engine.Step{
 		{Name: "filter", Kind: "filter"},
-		{Name: "weather", Kind: "http", Workers: 64, Waits: true, Window: 4096, Timeout: 500 * time.Millisecond, Deadline: 10 * time.Second,
-			Serial: engine.SerialKey, OnError: engine.OnErrorPass, Retry: engine.Retry{Attempts: 3, Backoff: 50 * time.Millisecond, MaxBackoff: time.Second}},
-		{Name: "http", Kind: "http", Workers: 8, Waits: true, Window: 100, Timeout: 10 * time.Second, Deadline: 20 * time.Second,
-			Retry: engine.Retry{Attempts: 5, Backoff: 100 * time.Millisecond, MaxBackoff: 5 * time.Second}},
+		{Name: "weather", Kind: "http", Workers: 64, Wait: &engine.Wait{Window: 4096, Timeout: 500 * time.Millisecond, Deadline: 10 * time.Second, Serial: engine.SerialKey, Retry: engine.Retry{Attempts: 3, Backoff: 50 * time.Millisecond, MaxBackoff: time.Second}}, OnError: engine.OnErrorPass},
+		{Name: "http", Kind: "http", Workers: 8, Wait: &engine.Wait{Window: 100, Timeout: 10 * time.Second, Deadline: 20 * time.Second, Retry: engine.Retry{Attempts: 5, Backoff: 100 * time.Millisecond, MaxBackoff: 5 * time.Second}}},
 		{Name: "map", Kind: "map", Workers: 3, OnError: engine.OnErrorStop},
 	}
 	if !reflect.DeepEqual(steps, want) {

@@ -257,7 +257,7 @@ func enriched(b *testing.B, slots, window int, lat []time.Duration, order Order,
 		}),
 		Sinks: []Output{{Name: "out", Sink: sink}}, Order: order,
 		Steps: []Step{{
-			Name: "ask", Waits: true, Workers: slots, Window: window,
+			Name: "ask", Wait: &Wait{Window: window}, Workers: slots,
 			Stage: does(func(_ context.Context, r *pipeline.Record) error {
 				time.Sleep(lat[r.Offset])
 				return nil

@@ -256,7 +256,7 @@ func TestGrowthIsCharged(t *testing.T) {
 				{Name: "add", Workers: 1, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 					return r.SetRaw("more", append(append([]byte{'"'}, make10k()...), '"'))
 				})},
-				{Name: "ask", Waits: true, Stage: does(func(_ context.Context, r *pipeline.Record) error {
+				{Name: "ask", Wait: &Wait{}, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 					r.SetValue(append([]byte(nil), r.Value()...))
 					return nil
 				})},
@@ -357,7 +357,7 @@ func TestRecordsInFlightAreBounded(t *testing.T) {
 					out := &collect{write: func(ctx context.Context, _ []*pipeline.Record) error { return hang(ctx) }}
 					o := Options{Source: src, Budget: b, Drain: time.Second, Sinks: []Output{{Name: "out", Sink: out, Timeout: time.Hour}}}
 					if waits {
-						o.Steps = []Step{{Name: "ask", Waits: true, Timeout: time.Hour, Deadline: time.Hour, Stage: does(func(ctx context.Context, _ *pipeline.Record) error { return hang(ctx) })}}
+						o.Steps = []Step{{Name: "ask", Wait: &Wait{Timeout: time.Hour, Deadline: time.Hour}, Stage: does(func(ctx context.Context, _ *pipeline.Record) error { return hang(ctx) })}}
 					}
 					ctx, cancel := context.WithCancel(t.Context())
 					p, done := start(t, ctx, o)

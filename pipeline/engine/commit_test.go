@@ -204,7 +204,7 @@ func TestALaneSpoilsOnlyTheTransactionItWroteIn(t *testing.T) {
 		_, done := start(t, ctx, Options{
 			Source: src, Transactor: led, CommitEvery: 50 * time.Millisecond, Events: log.emitter(t),
 			// A few records of lane 0 stay in a step: from there on nothing of it is written.
-			Steps: []Step{{Name: "ask", Waits: true, Workers: 200, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
+			Steps: []Step{{Name: "ask", Wait: &Wait{}, Workers: 200, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 				if r.Partition == 0 && r.Offset >= 200 && r.Offset < 205 {
 					<-ctx.Done()
 				}

@@ -136,7 +136,7 @@ func TestDeadLettersAreInOrder(t *testing.T) {
 		_, err := run(t, Options{
 			Source: &memory{lanes: 2, records: 500}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: Output{Sink: dead},
 			Steps: []Step{
-				{Name: "a", Stage: bad(1, 10, time.Microsecond)}, {Name: "b", Waits: true, Workers: 8, Stage: bad(2, 10, time.Millisecond), Retry: Retry{Attempts: 1}},
+				{Name: "a", Stage: bad(1, 10, time.Microsecond)}, {Name: "b", Wait: &Wait{Retry: Retry{Attempts: 1}}, Workers: 8, Stage: bad(2, 10, time.Millisecond)},
 				{Name: "c", Stage: bad(3, 10, 0)},
 			},
 		})

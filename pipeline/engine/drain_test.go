@@ -34,7 +34,7 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		p, done := start(t, ctx, Options{
 			Source: src, Sinks: []Output{{Name: "out", Sink: out}},
-			Steps: []Step{{Name: "ask", Stage: slowly(100 * time.Millisecond), Waits: true, Workers: 50}},
+			Steps: []Step{{Name: "ask", Stage: slowly(100 * time.Millisecond), Wait: &Wait{}, Workers: 50}},
 		})
 		time.Sleep(10*time.Second + 50*time.Millisecond) // between two answers
 		cancel()
@@ -165,7 +165,7 @@ func TestIdlePipelineArmsNoTimer(t *testing.T) {
 		src.commit = func([]pipeline.Mark) error { woken.Add(1); return nil }
 		_, done := start(t, ctx, Options{
 			Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}},
-			Steps: []Step{{Name: "ask", Stage: slowly(time.Millisecond), Waits: true}},
+			Steps: []Step{{Name: "ask", Stage: slowly(time.Millisecond), Wait: &Wait{}}},
 		})
 		time.Sleep(time.Hour)
 		if n := woken.Load(); n != 1 {

@@ -110,6 +110,14 @@ func (m *memory) one(ctx context.Context) (*pipeline.Batch, error) {
 	return b, nil
 }
 
+// waitIf makes a waiting step, or not.
+func waitIf(waits bool) *Wait {
+	if waits {
+		return &Wait{}
+	}
+	return nil
+}
+
 func over(l *lane) bool {
 	select {
 	case <-l.Ended():

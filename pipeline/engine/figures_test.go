@@ -21,7 +21,7 @@ func TestFiguresOfAQueueAgree(t *testing.T) {
 				log := &lines{}
 				_, done := start(t, t.Context(), Options{
 					Name: "p", Source: &memory{lanes: 8, records: 4000}, Events: log.emitter(t), StatsEvery: time.Second,
-					Steps: []Step{{Name: "slow", Kind: "http", Waits: waits, Workers: 4, Stage: does(func(_ context.Context, r *pipeline.Record) error {
+					Steps: []Step{{Name: "slow", Kind: "http", Wait: waitIf(waits), Workers: 4, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 						time.Sleep(20 * time.Millisecond)
 						return nil
 					})}},
@@ -60,7 +60,7 @@ func TestAnIdleIntervalHasNoPercentiles(t *testing.T) {
 		defer cancel()
 		p, done := start(t, ctx, Options{
 			Name: "p", Source: &memory{lanes: 1, records: 10, endless: true}, Events: log.emitter(t), StatsEvery: time.Second,
-			Steps: []Step{{Name: "ask", Kind: "http", Waits: true, Stage: does(func(_ context.Context, r *pipeline.Record) error {
+			Steps: []Step{{Name: "ask", Kind: "http", Wait: &Wait{}, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 				time.Sleep(time.Millisecond)
 				return nil
 			})}},

@@ -11,28 +11,28 @@ import (
 var handings = map[string]handing{
 	"a slow step": {
 		steps: func(c *calls) []Step {
-			return []Step{{Waits: true, Workers: 2, Stage: c.ask(takes(100*time.Millisecond), nil)}}
+			return []Step{{Wait: &Wait{}, Workers: 2, Stage: c.ask(takes(100*time.Millisecond), nil)}}
 		},
 		within: 100 * time.Millisecond,
 	},
 	"behind other steps": {
 		steps: func(c *calls) []Step {
 			idle := does(func(context.Context, *pipeline.Record) error { return nil })
-			return []Step{{Stage: idle, Workers: 3}, {Stage: idle}, {Waits: true, Workers: 2, Stage: c.ask(uneven, nil)}, {Stage: idle}}
+			return []Step{{Stage: idle, Workers: 3}, {Stage: idle}, {Wait: &Wait{}, Workers: 2, Stage: c.ask(uneven, nil)}, {Stage: idle}}
 		},
 		lanes: 2, within: 100 * time.Millisecond,
 	},
 	"behind a step that takes its time": {
 		steps: func(c *calls) []Step {
-			return []Step{{Stage: slowly(time.Millisecond)}, {Waits: true, Workers: 2, Stage: c.ask(uneven, nil)}}
+			return []Step{{Stage: slowly(time.Millisecond)}, {Wait: &Wait{}, Workers: 2, Stage: c.ask(uneven, nil)}}
 		},
 		within: 400 * time.Millisecond, // a chunk of that step
 	},
 	"fast before slow": {
 		steps: func(c *calls) []Step {
 			return []Step{
-				{Waits: true, Workers: 4, Window: 50, Stage: c.ask(takes(5*time.Millisecond), nil)},
-				{Waits: true, Workers: 20, Window: 200, Stage: slowly(50 * time.Millisecond)},
+				{Wait: &Wait{Window: 50}, Workers: 4, Stage: c.ask(takes(5*time.Millisecond), nil)},
+				{Wait: &Wait{Window: 200}, Workers: 20, Stage: slowly(50 * time.Millisecond)},
 			}
 		},
 		lanes: 2, records: 2000, within: 3 * time.Second, // a window and what waits in front of it
@@ -40,41 +40,41 @@ var handings = map[string]handing{
 	"fast before slow, with several lanes that are held back": {
 		steps: func(c *calls) []Step {
 			return []Step{
-				{Waits: true, Workers: 20, Window: 50, Stage: c.ask(takes(time.Millisecond), nil)},
-				{Waits: true, Workers: 20, Window: 40, Stage: slowly(50 * time.Millisecond)},
+				{Wait: &Wait{Window: 50}, Workers: 20, Stage: c.ask(takes(time.Millisecond), nil)},
+				{Wait: &Wait{Window: 40}, Workers: 20, Stage: slowly(50 * time.Millisecond)},
 			}
 		},
 		lanes: 2, records: 2000, within: 1500 * time.Millisecond, // both windows and what waits of each lane
 	},
 	"order of keys": {
-		order: OrderKey, steps: func(c *calls) []Step { return []Step{{Waits: true, Workers: 7, Stage: c.ask(uneven, nil)}} },
+		order: OrderKey, steps: func(c *calls) []Step { return []Step{{Wait: &Wait{}, Workers: 7, Stage: c.ask(uneven, nil)}} },
 		lanes: 2, within: 100 * time.Millisecond,
 	},
 	"no order": {
-		order: OrderNone, steps: func(c *calls) []Step { return []Step{{Waits: true, Workers: 7, Stage: c.ask(uneven, nil)}} },
+		order: OrderNone, steps: func(c *calls) []Step { return []Step{{Wait: &Wait{}, Workers: 7, Stage: c.ask(uneven, nil)}} },
 		lanes: 2, within: 100 * time.Millisecond,
 	},
 	"a hot key in series": {
 		steps: func(c *calls) []Step {
-			return []Step{{Waits: true, Serial: SerialKey, Workers: 8, Window: 64, Stage: c.ask(takes(10*time.Millisecond), nil)}}
+			return []Step{{Wait: &Wait{Serial: SerialKey, Window: 64}, Workers: 8, Stage: c.ask(takes(10*time.Millisecond), nil)}}
 		},
 		lanes: 2, late: 64, within: 64 * 10 * time.Millisecond,
 	},
 	"a hot key in series and in order": {
 		order: OrderKey, steps: func(c *calls) []Step {
-			return []Step{{Waits: true, Serial: SerialKey, Workers: 8, Window: 64, Stage: c.ask(uneven, nil)}}
+			return []Step{{Wait: &Wait{Serial: SerialKey, Window: 64}, Workers: 8, Stage: c.ask(uneven, nil)}}
 		},
 		late: 64, within: 64 * 100 * time.Millisecond,
 	},
 	"lanes in series": {
 		order: OrderNone, steps: func(c *calls) []Step {
-			return []Step{{Waits: true, Serial: SerialPartition, Workers: 8, Window: 64, Stage: c.ask(takes(10*time.Millisecond), nil)}}
+			return []Step{{Wait: &Wait{Serial: SerialPartition, Window: 64}, Workers: 8, Stage: c.ask(takes(10*time.Millisecond), nil)}}
 		},
 		lanes: 3, within: 10 * time.Millisecond,
 	},
 	"rejected and filtered before": {
 		steps: func(c *calls) []Step {
-			return []Step{{Workers: 2, Stage: does(func(_ context.Context, r *pipeline.Record) error { return ofOffset(r, 0) })}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
+			return []Step{{Workers: 2, Stage: does(func(_ context.Context, r *pipeline.Record) error { return ofOffset(r, 0) })}, {Wait: &Wait{}, Workers: 3, Stage: c.ask(uneven, nil)}}
 		},
 		lanes: 2, letter: rejects, parts: goesOn, within: 100 * time.Millisecond,
 	},
@@ -86,7 +86,7 @@ var handings = map[string]handing{
 					return errBad
 				}
 				return nil
-			})}, {Waits: true, Workers: 2, Stage: c.ask(takes(100*time.Millisecond), nil)}}
+			})}, {Wait: &Wait{}, Workers: 2, Stage: c.ask(takes(100*time.Millisecond), nil)}}
 		},
 		records: 3000, letter: func(n int64) bool { return n%50 != 7 }, within: 100 * time.Millisecond,
 		parts: func(n int64) int {
@@ -98,26 +98,26 @@ var handings = map[string]handing{
 	},
 	"rejected and filtered by the step": {
 		order: OrderKey,
-		steps: func(c *calls) []Step { return []Step{{Waits: true, Workers: 3, Stage: c.ask(uneven, ofOffset)}} },
+		steps: func(c *calls) []Step { return []Step{{Wait: &Wait{}, Workers: 3, Stage: c.ask(uneven, ofOffset)}} },
 		lanes: 2, letter: rejects, parts: goesOn, within: 100 * time.Millisecond,
 	},
 	"split before": {
 		steps: func(c *calls) []Step {
-			return []Step{{Splitter: fan(many)}, {Waits: true, Workers: 3, Stage: c.ask(takes(5*time.Millisecond), nil)}}
+			return []Step{{Splitter: fan(many)}, {Wait: &Wait{}, Workers: 3, Stage: c.ask(takes(5*time.Millisecond), nil)}}
 		},
 		records: 70, lanes: 2, parts: manyOf, letter: halfWay, late: 2 * 600, within: 5 * time.Second,
 	},
 	"split before, no order": {
 		order: OrderNone,
 		steps: func(c *calls) []Step {
-			return []Step{{Splitter: fan(many)}, {Waits: true, Workers: 3, Stage: c.ask(takes(5*time.Millisecond), nil)}}
+			return []Step{{Splitter: fan(many)}, {Wait: &Wait{}, Workers: 3, Stage: c.ask(takes(5*time.Millisecond), nil)}}
 		},
 		records: 70, lanes: 2, parts: manyOf, letter: halfWay, late: 2 * 600, within: 5 * time.Second,
 	},
 	"split in the step": {
 		steps: func(c *calls) []Step {
 			ask := c.ask(uneven, nil)
-			return []Step{{Waits: true, Workers: 3, Splitter: splits(func(ctx context.Context, r *pipeline.Record, emit func(*pipeline.Record)) error {
+			return []Step{{Wait: &Wait{}, Workers: 3, Splitter: splits(func(ctx context.Context, r *pipeline.Record, emit func(*pipeline.Record)) error {
 				if err := ask.Process(ctx, r); err != nil {
 					return err
 				}
@@ -128,31 +128,31 @@ var handings = map[string]handing{
 	},
 	"split behind": {
 		steps: func(c *calls) []Step {
-			return []Step{{Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}, {Splitter: fan(upTo3)}, {Waits: true, Workers: 10, Stage: slowly(time.Millisecond)}}
+			return []Step{{Wait: &Wait{}, Workers: 3, Stage: c.ask(uneven, nil)}, {Splitter: fan(upTo3)}, {Wait: &Wait{}, Workers: 10, Stage: slowly(time.Millisecond)}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, within: 200 * time.Millisecond,
 	},
 	"what remembers before": {
 		steps: func(c *calls) []Step {
-			return []Step{{Stage: c.memory}, {Splitter: fan(upTo3)}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
+			return []Step{{Stage: c.memory}, {Splitter: fan(upTo3)}, {Wait: &Wait{}, Workers: 3, Stage: c.ask(uneven, nil)}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, late: 4, within: 200 * time.Millisecond,
 	},
 	"what remembers parts": {
 		steps: func(c *calls) []Step {
-			return []Step{{Splitter: fan(upTo3)}, {Stage: c.memory}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
+			return []Step{{Splitter: fan(upTo3)}, {Stage: c.memory}, {Wait: &Wait{}, Workers: 3, Stage: c.ask(uneven, nil)}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, late: 4, within: 200 * time.Millisecond,
 	},
 	"it remembers itself": {
 		steps: func(c *calls) []Step {
 			ask := c.ask(uneven, nil)
-			return []Step{{Waits: true, Workers: 3, Stage: &waitingMemory{c.memory, ask}}}
+			return []Step{{Wait: &Wait{}, Workers: 3, Stage: &waitingMemory{c.memory, ask}}}
 		},
 		lanes: 2, within: 200 * time.Millisecond,
 	},
 	"several sinks": {
-		sinks: 3, steps: func(c *calls) []Step { return []Step{{Waits: true, Workers: 3, Stage: c.ask(uneven, ofOffset)}} },
+		sinks: 3, steps: func(c *calls) []Step { return []Step{{Wait: &Wait{}, Workers: 3, Stage: c.ask(uneven, ofOffset)}} },
 		lanes: 2, parts: goesOn, letter: rejects, within: 200 * time.Millisecond,
 		write: func(ctx context.Context, _ []*pipeline.Record) error {
 			pause(ctx, 7*time.Millisecond)
@@ -161,7 +161,7 @@ var handings = map[string]handing{
 	},
 	"other attempts": {
 		steps: func(c *calls) []Step {
-			return []Step{{Waits: true, Workers: 3, Retry: Retry{Attempts: 5, Backoff: 100 * time.Millisecond}, Stage: c.ask(uneven, func(r *pipeline.Record, attempt int) error {
+			return []Step{{Wait: &Wait{Retry: Retry{Attempts: 5, Backoff: 100 * time.Millisecond}}, Workers: 3, Stage: c.ask(uneven, func(r *pipeline.Record, attempt int) error {
 				if attempt < 3 {
 					return errors.New("asking: not now")
 				}
@@ -172,13 +172,13 @@ var handings = map[string]handing{
 	},
 	"transactions": {
 		transactor: true, sinks: 2,
-		steps: func(c *calls) []Step { return []Step{{Waits: true, Workers: 3, Stage: c.ask(uneven, ofOffset)}} },
+		steps: func(c *calls) []Step { return []Step{{Wait: &Wait{}, Workers: 3, Stage: c.ask(uneven, ofOffset)}} },
 		lanes: 2, parts: goesOn, letter: rejects, within: time.Second,
 	},
 	"transactions, split before": {
 		transactor: true,
 		steps: func(c *calls) []Step {
-			return []Step{{Stage: c.memory}, {Splitter: fan(upTo3)}, {Waits: true, Workers: 3, Stage: c.ask(uneven, nil)}}
+			return []Step{{Stage: c.memory}, {Splitter: fan(upTo3)}, {Wait: &Wait{}, Workers: 3, Stage: c.ask(uneven, nil)}}
 		},
 		lanes: 2, parts: fewOf, letter: halfWay, late: 4, within: time.Second,
 	},

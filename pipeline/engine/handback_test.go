@@ -290,7 +290,7 @@ func TestNothingIsHandedBackThatCannotBeReadAgain(t *testing.T) {
 			c := &calls{tried: map[string]int{}}
 			src := &once{memory{lanes: 1, records: 1000, batch: 500, endless: true}}
 			o := Options{Source: src, Drain: time.Hour, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Steps: []Step{
-				{Name: "ask", Waits: true, Workers: 2, Stage: c.ask(takes(100*time.Millisecond), nil)},
+				{Name: "ask", Wait: &Wait{}, Workers: 2, Stage: c.ask(takes(100*time.Millisecond), nil)},
 			}}
 			if how == "finish" {
 				o.Source = &src.memory
@@ -327,7 +327,7 @@ func TestFinishIsInterrupted(t *testing.T) {
 			src := &memory{lanes: 1, records: 3000, batch: 1000, endless: true}
 			ctx, cancel := context.WithCancel(t.Context())
 			p, done := start(t, ctx, Options{Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Steps: []Step{
-				{Name: "ask", Waits: true, Workers: 2, Stage: c.ask(takes(100*time.Millisecond), nil)},
+				{Name: "ask", Wait: &Wait{}, Workers: 2, Stage: c.ask(takes(100*time.Millisecond), nil)},
 			}})
 			time.Sleep(time.Second)
 			finished := make(chan pipeline.EndReport)

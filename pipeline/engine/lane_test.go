@@ -29,7 +29,7 @@ func TestEndDrainsAndCommits(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		_, done := start(t, ctx, Options{
 			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, CommitEvery: time.Hour,
-			Steps: []Step{{Name: "ask", Stage: slowly(50 * time.Millisecond), Waits: true, Workers: 8}},
+			Steps: []Step{{Name: "ask", Stage: slowly(50 * time.Millisecond), Wait: &Wait{}, Workers: 8}},
 		})
 		time.Sleep(2 * time.Second)
 		r := endOf(t, src, 0, 10*time.Second)
@@ -74,7 +74,7 @@ func TestEndOfALostPartitionCommitsNothing(t *testing.T) {
 				}
 				pause(ctx, 10*time.Millisecond)
 				return ctx.Err()
-			}), Waits: true, Workers: 8, Retry: Retry{Attempts: 1000, Backoff: time.Minute}, Deadline: time.Hour}},
+			}), Wait: &Wait{Retry: Retry{Attempts: 1000, Backoff: time.Minute}, Deadline: time.Hour}, Workers: 8}},
 		})
 		time.Sleep(time.Second)
 		gone, stop := context.WithCancel(t.Context())
@@ -129,7 +129,7 @@ func TestAStuckLaneBlocksNoOther(t *testing.T) {
 				Source: src, Sinks: []Output{{Name: "out", Sink: out}}, Drain: time.Second,
 				Steps: []Step{
 					{Name: "cheap", Stage: does(func(context.Context, *pipeline.Record) error { return nil })},
-					{Name: "ask", Stage: stage, Waits: true, Workers: 8, Window: 64, Timeout: 2 * time.Hour, Deadline: 3 * time.Hour, Retry: Retry{Attempts: 1}},
+					{Name: "ask", Stage: stage, Wait: &Wait{Window: 64, Timeout: 2 * time.Hour, Deadline: 3 * time.Hour, Retry: Retry{Attempts: 1}}, Workers: 8},
 				},
 			})
 			time.Sleep(10 * time.Minute)

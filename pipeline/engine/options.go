@@ -57,19 +57,24 @@ type Retry struct {
 }
 
 // A Step is a stage at its place in a pipeline. Exactly one of Stage and Splitter
-// is set. The fields from Window on belong to waiting steps alone.
+// is set.
 type Step struct {
 	Name     string
 	Kind     string // what it is, for logs: "filter", "http"
 	Stage    pipeline.Stage
 	Splitter pipeline.Splitter
-	Workers  int // pool size; slots of a waiting step. 0: GOMAXPROCS, or 64 when Waits
+	Workers  int // pool size; slots of a waiting step. 0: GOMAXPROCS, or 64 of a waiting step
 	OnError  OnError
 
-	// Waits says that the stage waits for somebody else. Records are then admitted
-	// one by one to Workers slots, released in order through a window, and retried
-	// in place. A step that does not wait makes one attempt.
-	Waits    bool
+	// Wait makes it a waiting step: for a stage that waits for somebody else. nil: it
+	// computes, and makes one attempt.
+	Wait *Wait
+}
+
+// Wait is what a step that waits for somebody else needs beside: its records are admitted
+// one by one to Workers slots, released in order through a window, and retried in place.
+// The zero value has the defaults.
+type Wait struct {
 	Window   int           // records admitted and not yet released. 0: 64 x Workers
 	Timeout  time.Duration // of one attempt. 0: 10s
 	Deadline time.Duration // of a record in this step, retries included. 0: 20s

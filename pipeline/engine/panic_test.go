@@ -28,7 +28,7 @@ func TestPanicsInComponents(t *testing.T) {
 				name := "bad"
 				switch where {
 				case "waiting stage":
-					step.Waits = true
+					step.Wait = &Wait{}
 					fallthrough
 				case "stage":
 					step.Stage = does(func(_ context.Context, r *pipeline.Record) error {
@@ -38,7 +38,7 @@ func TestPanicsInComponents(t *testing.T) {
 						return nil
 					})
 				case "waiting splitter":
-					step.Waits = true
+					step.Wait = &Wait{}
 					fallthrough
 				case "splitter":
 					step.Splitter = splits(func(_ context.Context, r *pipeline.Record, emit func(*pipeline.Record)) error {

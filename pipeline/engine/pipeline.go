@@ -140,7 +140,7 @@ func newStep(p *Pipeline, conf Step, index int, in, out *pipe) stepper {
 		events: p.events.Step(conf.Name), undoer: undoerOf(conf),
 	}
 	p.undoes = p.undoes || core.undoer != nil
-	if conf.Waits {
+	if conf.Wait != nil {
 		return newWaitStep(core)
 	}
 	return newCPUStep(core)

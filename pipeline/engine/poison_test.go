@@ -127,7 +127,7 @@ func TestPoisonInAStepCostsNoBackoff(t *testing.T) {
 						return nil
 					})
 					began := time.Now()
-					poisonRun(t, Options{Steps: []Step{{Name: "check", Stage: stage, Waits: waits}}, Sinks: []Output{{Name: "out", Sink: out}}}, out, "check")
+					poisonRun(t, Options{Steps: []Step{{Name: "check", Stage: stage, Wait: waitIf(waits)}}, Sinks: []Output{{Name: "out", Sink: out}}}, out, "check")
 					if took := time.Since(began); took > 0 {
 						t.Errorf("it took %v", took)
 					}

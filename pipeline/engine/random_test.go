@@ -144,12 +144,12 @@ func (w *world) step(i int) Step {
 		s.OnError = OnErrorPass
 	}
 	slow := time.Duration(0)
-	if s.Waits = r.IntN(2) == 0; s.Waits {
+	if r.IntN(2) == 0 {
 		slow = time.Duration(r.IntN(50)) * time.Millisecond
-		s.Window = 1 + r.IntN(400)
-		s.Serial = Serial(r.IntN(3))
-		s.Timeout, s.Deadline = 2*time.Second, 5*time.Second
-		s.Retry = Retry{Attempts: 1 + r.IntN(5), Backoff: 10 * time.Millisecond}
+		s.Wait = &Wait{
+			Window: 1 + r.IntN(400), Serial: Serial(r.IntN(3)), Timeout: 2 * time.Second, Deadline: 5 * time.Second,
+			Retry: Retry{Attempts: 1 + r.IntN(5), Backoff: 10 * time.Millisecond},
+		}
 	}
 	if r.IntN(4) == 0 {
 		w.splits = true
@@ -205,7 +205,7 @@ func (w *world) fault(ctx context.Context, rec *pipeline.Record, slow time.Durat
 	case 3:
 		return pipeline.RetryAfter(w.upTo(3*time.Second), errors.New("working: later"))
 	case 4:
-		if s.Waits {
+		if s.Wait != nil {
 			time.Sleep(w.upTo(4 * time.Second)) // deaf to ctx
 		}
 		return errors.New("working: too slow")

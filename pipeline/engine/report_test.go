@@ -31,7 +31,7 @@ func TestAFailingRecordIsReportedOnce(t *testing.T) {
 		}
 		_, done := start(t, t.Context(), Options{
 			Name: "p", Source: &memory{lanes: 1, records: 10}, Events: log.emitter(t),
-			Steps: []Step{{Name: "ask", Kind: "http", Waits: true, Workers: 2, Retry: Retry{Attempts: 3, Backoff: time.Millisecond},
+			Steps: []Step{{Name: "ask", Kind: "http", Wait: &Wait{Retry: Retry{Attempts: 3, Backoff: time.Millisecond}}, Workers: 2,
 				Stage: does(func(_ context.Context, r *pipeline.Record) error {
 					if bad(r) {
 						return errors.New("asking: down")

@@ -17,7 +17,7 @@ func TestReasonsOfRejection(t *testing.T) {
 	cases := []struct {
 		name   string
 		stage  func(ctx context.Context, r *pipeline.Record) error
-		step   Step
+		wait   Wait
 		reason string
 		tries  string
 		after  time.Duration // at least, from the start of the first attempt
@@ -25,32 +25,31 @@ func TestReasonsOfRejection(t *testing.T) {
 		{"permanent", func(context.Context, *pipeline.Record) error {
 			return pipeline.Permanent(errors.New("asking: no such airport"))
 		},
-			Step{}, pipeline.ReasonPermanent, "1", 0},
+			Wait{}, pipeline.ReasonPermanent, "1", 0},
 		{"own reason", func(context.Context, *pipeline.Record) error {
 			return pipeline.Reject("http_404", errors.New("asking: status 404"))
 		},
-			Step{}, "http_404", "1", 0},
+			Wait{}, "http_404", "1", 0},
 		{"attempts", func(context.Context, *pipeline.Record) error { return errors.New("asking: reset") },
-			Step{Retry: Retry{Attempts: 3}}, pipeline.ReasonAttempts, "3", 0},
+			Wait{Retry: Retry{Attempts: 3}}, pipeline.ReasonAttempts, "3", 0},
 		{"deadline", func(context.Context, *pipeline.Record) error {
 			return pipeline.RetryAfter(time.Second, errors.New("asking: busy"))
 		},
-			Step{Retry: Retry{Attempts: 100}, Deadline: 3500 * time.Millisecond}, pipeline.ReasonDeadline, "4", 3 * time.Second},
+			Wait{Retry: Retry{Attempts: 100}, Deadline: 3500 * time.Millisecond}, pipeline.ReasonDeadline, "4", 3 * time.Second},
 		{"attempt times out", func(ctx context.Context, _ *pipeline.Record) error { <-ctx.Done(); return ctx.Err() },
-			Step{Retry: Retry{Attempts: 2}, Timeout: 700 * time.Millisecond}, pipeline.ReasonAttempts, "2", 1400 * time.Millisecond},
+			Wait{Retry: Retry{Attempts: 2}, Timeout: 700 * time.Millisecond}, pipeline.ReasonAttempts, "2", 1400 * time.Millisecond},
 		{"deadline cuts an attempt", func(ctx context.Context, _ *pipeline.Record) error { <-ctx.Done(); return ctx.Err() },
-			Step{Timeout: time.Hour, Deadline: 2 * time.Second}, pipeline.ReasonDeadline, "1", 2 * time.Second},
+			Wait{Timeout: time.Hour, Deadline: 2 * time.Second}, pipeline.ReasonDeadline, "1", 2 * time.Second},
 		{"panic", func(context.Context, *pipeline.Record) error { panic("asking: nil map") },
-			Step{}, pipeline.ReasonPanic, "1", 0},
+			Wait{}, pipeline.ReasonPanic, "1", 0},
 	}
 	for _, c := range cases {
 		synctest.Test(t, func(t *testing.T) {
 			dead := &collect{}
 			began := time.Now()
-			c.step.Name, c.step.Waits, c.step.Stage = "ask", true, does(c.stage)
 			_, err := run(t, Options{
 				Source: &memory{lanes: 1, records: 1}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
-				DeadLetter: Output{Sink: dead}, Steps: []Step{c.step},
+				DeadLetter: Output{Sink: dead}, Steps: []Step{{Name: "ask", Wait: &c.wait, Stage: does(c.stage)}},
 			})
 			if err != nil {
 				t.Fatal(c.name, err)
@@ -90,7 +89,7 @@ func TestARetryHoldsNoSlot(t *testing.T) {
 		out := &collect{}
 		_, err := run(t, Options{
 			Source: &memory{lanes: 1, records: 20, batch: 20}, Sinks: []Output{{Name: "out", Sink: out}},
-			Steps: []Step{{Name: "ask", Waits: true, Workers: 1, Window: 100, Stage: stage, Retry: Retry{Backoff: time.Microsecond}}},
+			Steps: []Step{{Name: "ask", Wait: &Wait{Window: 100, Retry: Retry{Backoff: time.Microsecond}}, Workers: 1, Stage: stage}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +117,7 @@ func TestARetryKeepsItsPlace(t *testing.T) {
 		out := &collect{}
 		p, done := start(t, t.Context(), Options{
 			Source: &memory{lanes: 1, records: 100, batch: 100}, Sinks: []Output{{Name: "out", Sink: out}},
-			Steps: []Step{{Name: "ask", Waits: true, Workers: 4, Window: 10, Stage: first, Retry: Retry{Backoff: time.Microsecond}}},
+			Steps: []Step{{Name: "ask", Wait: &Wait{Window: 10, Retry: Retry{Backoff: time.Microsecond}}, Workers: 4, Stage: first}},
 		})
 		time.Sleep(500 * time.Millisecond)
 		s := p.Snapshot().Steps[0]
@@ -170,7 +169,7 @@ func TestTheRecordIsRestored(t *testing.T) {
 				Sinks:  []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: &collect{}},
 				Steps: []Step{
 					{Name: "edit", Stage: does(func(_ context.Context, r *pipeline.Record) error { return r.SetRaw("b", []byte("2")) })},
-					{Name: "ask", Waits: true, Stage: stage, OnError: on, Retry: Retry{Attempts: 3}},
+					{Name: "ask", Wait: &Wait{Retry: Retry{Attempts: 3}}, Stage: stage, OnError: on},
 				},
 			})
 			if err != nil {
@@ -286,7 +285,7 @@ func TestSerial(t *testing.T) {
 					Source: &memory{lanes: 2, records: 300, batch: 100, key: func(_, n int) string { return fmt.Sprint(n % 5) }},
 					Sinks:  []Output{{Name: "out", Sink: out}}, Order: order,
 					Steps: []Step{{
-						Name: "ask", Waits: true, Workers: 8, Window: 64, Stage: stage, Serial: serial, Retry: Retry{Backoff: 20 * time.Millisecond},
+						Name: "ask", Wait: &Wait{Window: 64, Serial: serial, Retry: Retry{Backoff: 20 * time.Millisecond}}, Workers: 8, Stage: stage,
 					}},
 				})
 				if err != nil {
@@ -318,7 +317,7 @@ func TestADeafCallIsReported(t *testing.T) {
 					}
 					return nil
 				})},
-				{Name: "ask", Waits: true, Workers: 2, Stage: does(func(_ context.Context, r *pipeline.Record) error {
+				{Name: "ask", Wait: &Wait{}, Workers: 2, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 					if r.Offset == 4 {
 						time.Sleep(5 * time.Minute)
 					}
@@ -361,7 +360,7 @@ func TestAttemptsAreThoseThatWereMade(t *testing.T) {
 		_, err := run(t, Options{
 			Source: &memory{lanes: 1, records: 2}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
 			DeadLetter: Output{Sink: dead},
-			Steps:      []Step{{Name: "ask", Waits: true, Workers: 1, Stage: stage, Deadline: time.Second, Retry: Retry{Backoff: time.Microsecond}}},
+			Steps:      []Step{{Name: "ask", Wait: &Wait{Deadline: time.Second, Retry: Retry{Backoff: time.Microsecond}}, Workers: 1, Stage: stage}},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -99,7 +99,7 @@ func TestALaneThatEndsGivesItsBytesBack(t *testing.T) {
 			p, done := start(t, t.Context(), Options{
 				Source: src, Budget: b, Order: OrderKey,
 				Steps: []Step{
-					{Name: "cut", Waits: waits, Workers: 4, Splitter: splits(func(ctx context.Context, r *pipeline.Record, emit func(*pipeline.Record)) error {
+					{Name: "cut", Wait: waitIf(waits), Workers: 4, Splitter: splits(func(ctx context.Context, r *pipeline.Record, emit func(*pipeline.Record)) error {
 						pause(ctx, slow)
 						switch r.Offset % 7 {
 						case 0:
@@ -114,7 +114,7 @@ func TestALaneThatEndsGivesItsBytesBack(t *testing.T) {
 						}
 						return nil
 					})},
-					{Name: "wait", Waits: true, Workers: 4, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
+					{Name: "wait", Wait: &Wait{}, Workers: 4, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 						pause(ctx, 10*time.Millisecond)
 						if r.Part == 2 {
 							return errors.New("later")
@@ -168,7 +168,7 @@ func TestWhatAStopAbandonsIsNotDrained(t *testing.T) {
 		src := &memory{lanes: 1, records: 10, batch: 10, endless: true}
 		_, done := start(t, t.Context(), Options{
 			Source: src, Sinks: []Output{{Name: "a", Sink: &collect{}}},
-			Steps: []Step{{Name: "ask", Waits: true, Workers: 10, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
+			Steps: []Step{{Name: "ask", Wait: &Wait{}, Workers: 10, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 				pause(ctx, time.Duration(r.Offset+1)*time.Second)
 				if r.Offset == 5 {
 					return pipeline.Fatal(errors.New("x"))

@@ -119,7 +119,7 @@ func (p *Pipeline) needKeys() bool {
 		return true
 	}
 	for _, s := range p.opts.Steps {
-		if s.Serial == SerialKey {
+		if s.Wait != nil && s.Wait.Serial == SerialKey {
 			return true
 		}
 	}

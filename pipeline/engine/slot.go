@@ -47,7 +47,7 @@ func (sl *slot) turn() bool {
 	c.wl.running++
 	c.state, c.started = callRunning, now
 	if c.attempts == 0 {
-		c.began, c.deadline = now, now.Add(s.conf.Deadline)
+		c.began, c.deadline = now, now.Add(s.conf.Wait.Deadline)
 		c.wl.begun = max(c.wl.begun, c.place)
 	}
 	c.attempts++
@@ -71,10 +71,10 @@ func (sl *slot) attempt(now time.Time) error {
 		}
 		return errTooLate
 	}
-	if t := now.Add(s.conf.Timeout); t.Before(limit) {
+	if t := now.Add(s.conf.Wait.Timeout); t.Before(limit) {
 		limit = t
 	}
-	if c.attempts == 1 && (s.conf.Retry.Attempts > 1 || s.conf.OnError == OnErrorPass) {
+	if c.attempts == 1 && (s.conf.Wait.Retry.Attempts > 1 || s.conf.OnError == OnErrorPass) {
 		if c.saved == nil {
 			c.saved = records.NewSavepoint()
 		}
@@ -134,11 +134,11 @@ func (s *waitStep) another(c *call, err error, now time.Time) (reason string, wa
 	if err == nil {
 		return "", 0
 	}
-	wait = max(s.conf.Retry.pause(c.attempts-1), pipeline.RetryHint(err))
+	wait = max(s.conf.Wait.Retry.pause(c.attempts-1), pipeline.RetryHint(err))
 	switch {
 	case !now.Before(c.deadline):
 		return pipeline.ReasonDeadline, 0
-	case c.attempts >= s.conf.Retry.Attempts:
+	case c.attempts >= s.conf.Wait.Retry.Attempts:
 		return pipeline.ReasonAttempts, 0
 	case !now.Add(wait).Before(c.deadline):
 		return pipeline.ReasonDeadline, 0

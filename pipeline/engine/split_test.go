@@ -32,7 +32,7 @@ func TestSplit(t *testing.T) {
 			out, dead := &collect{}, &collect{}
 			p, err := run(t, Options{
 				Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead},
-				Steps: []Step{{Name: "split", Waits: waits, Workers: 3, Splitter: fan(func(r *pipeline.Record) int { return int(r.Offset % 4) })}},
+				Steps: []Step{{Name: "split", Wait: waitIf(waits), Workers: 3, Splitter: fan(func(r *pipeline.Record) int { return int(r.Offset % 4) })}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -96,7 +96,7 @@ func TestFailedParts(t *testing.T) {
 			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead},
 			Steps: []Step{
 				{Name: "split", Splitter: fan(func(*pipeline.Record) int { return 5 })},
-				{Name: "check", Waits: true, Stage: does(func(_ context.Context, r *pipeline.Record) error {
+				{Name: "check", Wait: &Wait{}, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 					if r.Offset == 5 && (r.Part == 3 || r.Part == 2) {
 						return pipeline.Reject("too_old", fmt.Errorf("checking: part %d", r.Part))
 					}
@@ -154,7 +154,7 @@ func TestSplitOfSplits(t *testing.T) {
 			Source: src, Sinks: []Output{{Name: "out", Sink: out}},
 			Steps: []Step{
 				{Name: "one", Splitter: two}, {Name: "idle", Stage: does(func(context.Context, *pipeline.Record) error { return nil })},
-				{Name: "two", Splitter: two, Waits: true},
+				{Name: "two", Splitter: two, Wait: &Wait{}},
 			},
 		})
 		if err != nil {

@@ -36,7 +36,7 @@ func TestFatalStops(t *testing.T) {
 			case "stage":
 				o.Steps = []Step{{Name: "it", Stage: stage}}
 			case "waiting stage":
-				o.Steps = []Step{{Name: "it", Stage: stage, Waits: true}}
+				o.Steps = []Step{{Name: "it", Stage: stage, Wait: &Wait{}}}
 			case "when":
 				o.Sinks[0].When = func(r *pipeline.Record) (bool, error) { return true, stage(t.Context(), r) }
 			default:
@@ -82,7 +82,7 @@ func TestOnErrorStop(t *testing.T) {
 		out, dead := &collect{}, &collect{}
 		_, err := run(t, Options{
 			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead},
-			Steps: []Step{{Name: "check", OnError: OnErrorStop, Waits: true, Retry: Retry{Attempts: 2}, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
+			Steps: []Step{{Name: "check", OnError: OnErrorStop, Wait: &Wait{Retry: Retry{Attempts: 2}}, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 				pause(ctx, lognormalOf(r))
 				if r.Offset == 321 {
 					return errors.New("checking: bad")
@@ -142,7 +142,7 @@ func TestTheOrderOfClosing(t *testing.T) {
 		p, err := run(t, Options{
 			Source: sourcePart{src, part{name: "source", order: &order}},
 			Steps: []Step{
-				{Name: "a", Stage: part{idle, "a", &order, nil}}, {Name: "b", Waits: true, Stage: part{idle, "b", &order, errors.New("letting go: no")}},
+				{Name: "a", Stage: part{idle, "a", &order, nil}}, {Name: "b", Wait: &Wait{}, Stage: part{idle, "b", &order, errors.New("letting go: no")}},
 			},
 			Sinks:      []Output{{Name: "s", Sink: sinkPart{&collect{}, part{name: "sink", order: &order}}}},
 			DeadLetter: Output{Sink: sinkPart{&collect{}, part{name: "dead", order: &order}}},
@@ -291,8 +291,8 @@ func TestOptionsAreChecked(t *testing.T) {
 	_, err := New(Options{
 		Name: "p", Drain: -1,
 		Steps: []Step{
-			{Name: "a", Stage: idle}, {Name: "a", Stage: idle, Window: 5}, {}, {Name: "b", Stage: idle, Splitter: fan(nil), Workers: -1},
-			{Name: "c", Stage: idle, Retry: Retry{Attempts: 2}}, {Name: "d", Stage: idle, Waits: true, Retry: Retry{Backoff: -1}},
+			{Name: "a", Stage: idle}, {Name: "a", Stage: idle, Wait: &Wait{Window: -5}}, {}, {Name: "b", Stage: idle, Splitter: fan(nil), Workers: -1},
+			{Name: "c", Stage: idle, Wait: &Wait{Serial: 9}}, {Name: "d", Stage: idle, Wait: &Wait{Retry: Retry{Backoff: -1}}},
 		},
 		Sinks:      []Output{{Name: "s", Sink: &collect{}}, {Name: "s"}, {Sink: &collect{}, Records: -1}},
 		DeadLetter: Output{When: func(*pipeline.Record) (bool, error) { return true, nil }},
@@ -304,7 +304,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	for _, want := range []string{
 		"no source", "drain is negative", "unknown order", `step "a": the name is taken`, `step "a": Window, Timeout`,
 		"step 3: it has no name", "step 3: it needs exactly one", `step "b": it needs exactly one`, `step "b": Workers`,
-		`step "c": Window`, `step "d": Retry cannot`, `sink "s": the name is taken`, `sink "s": it has no Sink`,
+		`step "c": Serial`, `step "d": Retry cannot`, `sink "s": the name is taken`, `sink "s": it has no Sink`,
 		"sink 3: it has no name", "sink 3: Records", "dead letters: a When",
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -337,7 +337,7 @@ func TestEveryStatsLineBalances(t *testing.T) {
 			Sinks: []Output{{Name: "out", Kind: "memory", Sink: out}}, DeadLetter: Output{Sink: &collect{}}, Drain: 500 * time.Millisecond,
 			Steps: []Step{
 				{Name: "split", Kind: "split", Splitter: fan(func(r *pipeline.Record) int { return int(r.Offset % 4) })},
-				{Name: "ask", Kind: "http", Waits: true, Workers: 4, Retry: Retry{Attempts: 2, Backoff: time.Millisecond}, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
+				{Name: "ask", Kind: "http", Wait: &Wait{Retry: Retry{Attempts: 2, Backoff: time.Millisecond}}, Workers: 4, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 					pause(ctx, 3*time.Millisecond)
 					switch r.Offset % 9 {
 					case 0:
@@ -449,7 +449,7 @@ func TestBottleneck(t *testing.T) {
 				StatsEvery: 5 * time.Second,
 				Steps: []Step{
 					{Name: "first", Stage: speed("first", 0)}, {Name: "slow", Workers: 2, Stage: speed("slow", 10*time.Millisecond)},
-					{Name: "ask", Waits: true, Workers: 4, Stage: speed("ask", 50*time.Millisecond)},
+					{Name: "ask", Wait: &Wait{}, Workers: 4, Stage: speed("ask", 50*time.Millisecond)},
 				},
 			})
 			time.Sleep(16 * time.Second)

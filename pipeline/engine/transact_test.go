@@ -192,7 +192,7 @@ func TestTransactions(t *testing.T) {
 			log := &lines{}
 			p := mustNew(t, Options{
 				Source: src, Transactor: led, CommitEvery: 20 * time.Millisecond, Events: log.emitter(t),
-				Steps: []Step{{Name: "ask", Waits: true, Workers: 32, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
+				Steps: []Step{{Name: "ask", Wait: &Wait{}, Workers: 32, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 					pause(ctx, lognormalOf(r)/10)
 					switch r.Offset % 10 {
 					case 1:
@@ -378,7 +378,7 @@ func TestAFatalErrorEndsATransaction(t *testing.T) {
 		broken := errors.New("asking: no such table")
 		p, done := start(t, t.Context(), Options{
 			Source: src, Transactor: led, CommitEvery: time.Second,
-			Steps: []Step{{Name: "ask", Waits: true, Workers: 1, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
+			Steps: []Step{{Name: "ask", Wait: &Wait{}, Workers: 1, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 				pause(ctx, 10*time.Millisecond)
 				if r.Offset == 50 {
 					return pipeline.Fatal(broken)

@@ -163,7 +163,7 @@ func TestUndone(t *testing.T) {
 					b := Step{Stage: &remembering{name: "b", diary: d}}
 					list := c.steps(a, b)
 					for i := range list {
-						list[i].Waits = waits
+						list[i].Wait = waitIf(waits)
 					}
 					letters := &collect{write: func(_ context.Context, recs []*pipeline.Record) error {
 						for _, r := range recs {
@@ -226,13 +226,13 @@ func TestAbandonedIsUndone(t *testing.T) {
 				var seen atomic.Int64
 				hang := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 				a := &remembering{name: "a", diary: d, process: func(*pipeline.Record) error { seen.Add(1); return nil }}
-				list := steps(Step{Stage: a}, Step{Waits: true, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
+				list := steps(Step{Stage: a}, Step{Wait: &Wait{}, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 					if where == "stage" && r.Offset >= 5 || where == "queued" {
 						return hang(ctx)
 					}
 					return nil
 				})})
-				list[1].Window, list[1].Timeout, list[1].Deadline = 3, time.Hour, time.Hour
+				*list[1].Wait = Wait{Window: 3, Timeout: time.Hour, Deadline: time.Hour}
 				out := &collect{write: func(ctx context.Context, recs []*pipeline.Record) error {
 					if where == "sink" || where == "sinks" {
 						return hang(ctx)

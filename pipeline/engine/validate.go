@@ -77,18 +77,20 @@ func (s *Step) validate(bad func(string)) {
 	if (s.Stage == nil) == (s.Splitter == nil) {
 		bad("it needs exactly one of Stage and Splitter")
 	}
-	if s.Workers < 0 || s.Window < 0 {
-		bad("Workers and Window cannot be negative")
+	if s.Workers < 0 {
+		bad("Workers cannot be negative")
 	}
-	if s.Timeout < 0 || s.Deadline < 0 {
-		bad("Timeout and Deadline cannot be negative")
+	if s.OnError > OnErrorPass {
+		bad("OnError has an unknown value")
 	}
-	if s.OnError > OnErrorPass || s.Serial > SerialPartition {
-		bad("OnError or Serial has an unknown value")
-	}
-	s.Retry.validate(bad)
-	if !s.Waits && (s.Window != 0 || s.Timeout != 0 || s.Deadline != 0 || s.Serial != SerialNone || s.Retry != Retry{}) {
-		bad("Window, Timeout, Deadline, Serial and Retry belong to steps that wait: set Waits, or leave them out")
+	if w := s.Wait; w != nil {
+		if w.Window < 0 || w.Timeout < 0 || w.Deadline < 0 {
+			bad("Window, Timeout and Deadline cannot be negative")
+		}
+		if w.Serial > SerialPartition {
+			bad("Serial has an unknown value")
+		}
+		w.Retry.validate(bad)
 	}
 }
 
@@ -142,17 +144,19 @@ func (o *Options) defaults() {
 }
 
 func (s *Step) defaults() {
-	if !s.Waits {
+	if s.Wait == nil {
 		or(&s.Workers, runtime.GOMAXPROCS(0))
 		return
 	}
 	or(&s.Workers, 64)
-	or(&s.Window, 64*s.Workers)
-	or(&s.Timeout, 10*time.Second)
-	or(&s.Deadline, 20*time.Second)
-	or(&s.Retry.Attempts, 5)
-	or(&s.Retry.Backoff, 100*time.Millisecond)
-	or(&s.Retry.MaxBackoff, 5*time.Second)
+	w := *s.Wait // the caller's stays as it is
+	or(&w.Window, 64*s.Workers)
+	or(&w.Timeout, 10*time.Second)
+	or(&w.Deadline, 20*time.Second)
+	or(&w.Retry.Attempts, 5)
+	or(&w.Retry.Backoff, 100*time.Millisecond)
+	or(&w.Retry.MaxBackoff, 5*time.Second)
+	s.Wait = &w
 }
 
 func (o *Output) defaults() {

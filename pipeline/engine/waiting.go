@@ -25,8 +25,8 @@ type waitStep struct {
 func newWaitStep(core *stepCore) *waitStep {
 	s := &waitStep{stepCore: core}
 	c := core.conf
-	backlog := min(max(c.Window, chunkRecords), max(8*c.Workers, 2*chunkRecords))
-	s.win.init(c.Window, backlog, c.Workers, core.p.opts.Order, c.Serial)
+	backlog := min(max(c.Wait.Window, chunkRecords), max(8*c.Workers, 2*chunkRecords))
+	s.win.init(c.Wait.Window, backlog, c.Workers, core.p.opts.Order, c.Wait.Serial)
 	s.win.several = func() bool { return core.p.laneCount() > 1 }
 	return s
 }

@@ -37,7 +37,7 @@ func TestWaitingStepKeepsOrder(t *testing.T) {
 			})
 			_, err := run(t, Options{
 				Source: src, Sinks: []Output{{Name: "out", Sink: out}}, Order: order,
-				Steps: []Step{{Name: "ask", Stage: stage, Waits: true, Workers: 16, Window: 256}},
+				Steps: []Step{{Name: "ask", Stage: stage, Wait: &Wait{Window: 256}, Workers: 16}},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -99,9 +99,7 @@ func TestRetryInPlace(t *testing.T) {
 		p, err := run(t, Options{
 			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead},
 			Steps: []Step{{
-				Name: "ask", Stage: stage, Waits: true, Workers: 4, Window: 64, Deadline: time.Hour,
-				Retry: Retry{Attempts: 50, Backoff: time.Millisecond},
-			}},
+				Name: "ask", Stage: stage, Wait: &Wait{Window: 64, Deadline: time.Hour, Retry: Retry{Attempts: 50, Backoff: time.Millisecond}}, Workers: 4}},
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -168,7 +168,7 @@ func TestKafkaHandsBackWhatHasNotBegun(t *testing.T) {
 	const records = 1200
 	fill(t, k, topic, 4, 0, records)
 	slow := func(o *engine.Options) {
-		o.Steps = []engine.Step{{Name: "ask", Waits: true, Workers: 2, Stage: asking(func(ctx context.Context) error {
+		o.Steps = []engine.Step{{Name: "ask", Wait: &engine.Wait{}, Workers: 2, Stage: asking(func(ctx context.Context) error {
 			select {
 			case <-time.After(4 * time.Millisecond):
 			case <-ctx.Done():
@@ -207,7 +207,7 @@ func TestKafkaFinishesWhatItHasReadBeforeAGap(t *testing.T) {
 	fill(t, k, topic, 1, 0, 20)
 	answer, asked := make(chan struct{}), make(chan struct{}, 1)
 	r := startRun(t, s, func(o *engine.Options) {
-		o.Steps = []engine.Step{{Name: "ask", Waits: true, Workers: 1, Timeout: patience, Deadline: patience, Stage: asking(func(ctx context.Context) error {
+		o.Steps = []engine.Step{{Name: "ask", Wait: &engine.Wait{Timeout: patience, Deadline: patience}, Workers: 1, Stage: asking(func(ctx context.Context) error {
 			select {
 			case asked <- struct{}{}:
 			default:

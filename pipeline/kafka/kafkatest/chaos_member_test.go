@@ -144,7 +144,7 @@ func (m *chaosMember) build() (*engine.Pipeline, error) {
 		o.Budget = engine.NewBudget(w.budget, 0)
 	}
 	if w.slow > 0 {
-		o.Steps = []engine.Step{{Name: "wait", Kind: "wait", Stage: stage(w.waits), Waits: true, Workers: 8}}
+		o.Steps = []engine.Step{{Name: "wait", Kind: "wait", Stage: stage(w.waits), Wait: &engine.Wait{}, Workers: 8}}
 	}
 	p, err := engine.New(o)
 	m.mu.Lock()

@@ -98,7 +98,7 @@ func runCopy(path string) error {
 	p, err := engine.New(engine.Options{
 		Name: "p", Source: &orders{lines: bufio.NewScanner(os.Stdin), out: os.Stdout, lanes: map[int]pipeline.Lane{}},
 		Sinks:       []engine.Output{{Name: "files", Sink: f, Retry: engine.Retry{Backoff: time.Millisecond, MaxBackoff: 5 * time.Millisecond}}},
-		CommitEvery: 5 * time.Millisecond, Stalled: 20 * time.Millisecond,
+		CommitEvery: 5 * time.Millisecond, StalledAfter: 20 * time.Millisecond,
 		Events: event.New(os.Stdout, event.Options{}),
 	})
 	if err != nil {

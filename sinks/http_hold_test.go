@@ -83,9 +83,9 @@ func TestHTTPOutageOfTheLogIn(t *testing.T) {
 			sink := h.sink(t, tt.url, func(s *HTTPSettings) { s.MaxRecords = 4 })
 			p, err := engine.New(engine.Options{
 				Name: "p", Source: src,
-				Sinks: []engine.Output{{Name: "hook", Sink: sink, Records: 12,
+				Sinks: []engine.Output{{Name: "hook", Sink: sink, MaxRecords: 12,
 					Retry: engine.Retry{Backoff: time.Microsecond, MaxBackoff: time.Microsecond}}},
-				DeadLetter: engine.Output{Name: "letters", Sink: letters},
+				DeadLetter: engine.DeadLetter{Name: "letters", Sink: letters},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -223,7 +223,7 @@ func runPoison(t *testing.T, c *kafkatest.Cluster, in string, waits bool, dead f
 		Name: "poison", Source: src, Events: events.Pipeline("poison"),
 		Steps:      []engine.Step{own, {Name: "even", Kind: "filter", Stage: even}, {Name: "half", Kind: "map", Stage: half}},
 		Sinks:      []engine.Output{{Name: "out", Kind: "kafka", Sink: kafkaSink(t, src, out, "source")}},
-		DeadLetter: engine.Output{Name: "dead", Kind: "kafka", Sink: dead(src)},
+		DeadLetter: engine.DeadLetter{Name: "dead", Kind: "kafka", Sink: dead(src)},
 	})
 	if err != nil {
 		t.Fatal(err)

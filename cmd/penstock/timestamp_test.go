@@ -84,7 +84,7 @@ func TestATimeThatNoTopicTakes(t *testing.T) {
 	p, err := engine.New(engine.Options{
 		Name: "times", Source: src, Events: events.Pipeline("times"),
 		Sinks:      []engine.Output{{Name: "out", Kind: "kafka", Sink: kafkaSink(t, src, out, "murmur2")}},
-		DeadLetter: engine.Output{Name: "dead", Kind: "kafka", Sink: kafkaSink(t, src, dead, "murmur2")},
+		DeadLetter: engine.DeadLetter{Name: "dead", Kind: "kafka", Sink: kafkaSink(t, src, dead, "murmur2")},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -58,7 +58,7 @@ func (b *builder) options() (engine.Options, error) {
 	p := b.p
 	o := engine.Options{
 		Name: p.Name, Order: p.Order.Keep, Budget: b.env.Budget,
-		Drain: p.Limits.Drain, StatsEvery: p.Log.StatsEvery, Partitions: p.Log.PartitionsEvery,
+		Drain: p.Limits.Drain, StatsEvery: p.Log.StatsEvery, PartitionStatsEvery: p.Log.PartitionsEvery,
 		ConfigHash: p.Hash,
 	}
 	if b.env.Events != nil {
@@ -91,9 +91,14 @@ func (b *builder) options() (engine.Options, error) {
 		o.Sinks = append(o.Sinks, out)
 	}
 	if d := p.DeadLetter; d != nil {
-		o.DeadLetter, err = b.output("dead_letter", DeadLetterName, d.Component, d.OutputSettings, true)
+		out, err := b.output("dead_letter", DeadLetterName, d.Component, d.OutputSettings, true)
+		o.DeadLetter = engine.DeadLetter{
+			Name: out.Name, Kind: out.Kind, Sink: out.Sink, MaxRecords: out.MaxRecords, MaxBytes: out.MaxBytes,
+			Linger: out.Linger, Timeout: out.Timeout, Retry: out.Retry,
+		}
+		return o, err
 	}
-	return o, err
+	return o, nil
 }
 
 func (b *builder) component(path, name string, c config.Component, workers int, dead bool) (any, error) {
@@ -150,7 +155,7 @@ func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
 
 func (b *builder) output(path, name string, c config.Component, s config.OutputSettings, dead bool) (engine.Output, error) {
 	out := engine.Output{
-		Name: name, Kind: c.Kind.Name, Records: s.Batch.Records, Bytes: s.Batch.Bytes, Linger: s.Batch.Linger, Timeout: s.Timeout,
+		Name: name, Kind: c.Kind.Name, MaxRecords: s.Batch.Records, MaxBytes: s.Batch.Bytes, Linger: s.Batch.Linger, Timeout: s.Timeout,
 		Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
 	}
 	if b.env.Sink != nil {
@@ -180,9 +185,13 @@ func Close(ctx context.Context, o engine.Options) error {
 			}
 		}
 	}
-	for _, s := range append(o.Sinks, o.DeadLetter) {
-		if s.Sink != nil {
-			errs = append(errs, s.Sink.Close(ctx))
+	sinks := []pipeline.Sink{o.DeadLetter.Sink}
+	for _, s := range o.Sinks {
+		sinks = append(sinks, s.Sink)
+	}
+	for _, s := range sinks {
+		if s != nil {
+			errs = append(errs, s.Close(ctx))
 		}
 	}
 	if o.Source != nil {

@@ -176,7 +176,7 @@ func TestBuild(t *testing.T) {
 		}
 	}()
 	if o.Name != "whole" || o.Order != engine.OrderKey || o.Key == nil || o.Source == nil || o.ConfigHash != set.Hash ||
-		o.Drain != 11*time.Second || o.StatsEvery != 3*time.Second || o.Partitions != 7*time.Second {
+		o.Drain != 11*time.Second || o.StatsEvery != 3*time.Second || o.PartitionStatsEvery != 7*time.Second {
 		t.Errorf("options %+v", o)
 	}
 	steps := make([]engine.Step, len(o.Steps))
@@ -201,12 +201,12 @@ func TestBuild(t *testing.T) {
 	}
 	first := o.Sinks[0]
 	first.Sink = nil
-	if got, want := fmt.Sprintf("%+v", first), fmt.Sprintf("%+v", engine.Output{Name: "stdout", Kind: "stdout", Records: 10, Bytes: 1024, Linger: 5 * time.Millisecond,
+	if got, want := fmt.Sprintf("%+v", first), fmt.Sprintf("%+v", engine.Output{Name: "stdout", Kind: "stdout", MaxRecords: 10, MaxBytes: 1024, Linger: 5 * time.Millisecond,
 		Timeout: 3 * time.Second, Retry: engine.Retry{Attempts: 2, Backoff: time.Millisecond, MaxBackoff: 2 * time.Millisecond}}); got != want {
 		t.Errorf("sink\n%s\nwant\n%s", got, want)
 	}
 	second := o.Sinks[1]
-	if second.Records != 1000 || second.Bytes != 1<<20 || second.Linger != 0 || second.Timeout != 10*time.Second || second.Retry.Attempts != 0 || second.Retry.MaxBackoff != 30*time.Second {
+	if second.MaxRecords != 1000 || second.MaxBytes != 1<<20 || second.Linger != 0 || second.Timeout != 10*time.Second || second.Retry.Attempts != 0 || second.Retry.MaxBackoff != 30*time.Second {
 		t.Errorf("defaults of a sink: %+v", second)
 	}
 	if o.DeadLetter.Name != catalog.DeadLetterName || o.DeadLetter.Kind != "file" || o.DeadLetter.Sink == nil || o.DeadLetter.Timeout != 4*time.Second {

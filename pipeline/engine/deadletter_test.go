@@ -72,7 +72,7 @@ func TestTheMarkWaitsForTheDeadLetter(t *testing.T) {
 			return nil
 		}
 		p, done := start(t, t.Context(), Options{
-			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead, Retry: Retry{Attempts: 2}},
+			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead, Retry: Retry{Attempts: 2}},
 			Steps: []Step{{Name: "check", Stage: does(func(_ context.Context, r *pipeline.Record) error {
 				if r.Offset == 7 {
 					return errors.New("checking: bad")
@@ -101,7 +101,7 @@ func TestARefusedDeadLetterStops(t *testing.T) {
 			return pipeline.Permanent(errors.New("writing: too large"))
 		}}
 		p, err := run(t, Options{
-			Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: Output{Name: "rejected", Sink: dead},
+			Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Name: "rejected", Sink: dead},
 			Steps: []Step{{Name: "check", Stage: does(func(_ context.Context, r *pipeline.Record) error {
 				if r.Offset == 7 {
 					return errors.New("checking: bad")
@@ -134,7 +134,7 @@ func TestDeadLettersAreInOrder(t *testing.T) {
 		}
 		dead := &collect{}
 		_, err := run(t, Options{
-			Source: &memory{lanes: 2, records: 500}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: Output{Sink: dead},
+			Source: &memory{lanes: 2, records: 500}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Sink: dead},
 			Steps: []Step{
 				{Name: "a", Stage: bad(1, 10, time.Microsecond)}, {Name: "b", Wait: &Wait{Retry: Retry{Attempts: 1}}, Workers: 8, Stage: bad(2, 10, time.Millisecond)},
 				{Name: "c", Stage: bad(3, 10, 0)},

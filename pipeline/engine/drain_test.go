@@ -141,7 +141,7 @@ func TestSlowSinkKeepsLittleInFlight(t *testing.T) {
 		src := &memory{lanes: 4, records: 1_000_000, charge: true, batch: 500}
 		out := &collect{write: func(ctx context.Context, _ []*pipeline.Record) error { pause(ctx, time.Second); return nil }}
 		ctx, cancel := context.WithCancel(t.Context())
-		p, done := start(t, ctx, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, Records: 100}}})
+		p, done := start(t, ctx, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, MaxRecords: 100}}})
 		most := int64(0)
 		for range 50 {
 			time.Sleep(100 * time.Millisecond)

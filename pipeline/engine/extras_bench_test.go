@@ -54,7 +54,7 @@ func BenchmarkExtras(b *testing.B) {
 		var room []byte
 		sink := writes(func(r *pipeline.Record) { room = r.AppendValue(room[:0]) })
 		p := mustNew(b, Options{
-			Source: source, Sinks: []Output{{Name: "out", Sink: sink, Records: 5000}},
+			Source: source, Sinks: []Output{{Name: "out", Sink: sink, MaxRecords: 5000}},
 			Steps: []Step{{Name: "late", Stage: filter}, {Name: "edit", Stage: edit}},
 		})
 		var before, after runtime.MemStats

@@ -57,7 +57,7 @@ func TestExtrasOfFilteredRecords(t *testing.T) {
 	_, err := run(t, Options{
 		Source: &memory{lanes: 1, records: n, batch: 300, value: value, key: func(int, int) string { return "key" }},
 		Steps:  []Step{{Name: "read", Stage: read, Workers: 2}, {Name: "more", Stage: more, Workers: 2}},
-		Sinks:  []Output{{Name: "out", Sink: into(out)}}, DeadLetter: Output{Name: "dead", Sink: into(dead)},
+		Sinks:  []Output{{Name: "out", Sink: into(out)}}, DeadLetter: DeadLetter{Name: "dead", Sink: into(dead)},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -108,7 +108,7 @@ func TestLatencyOfARunIsThatOfAllIntervals(t *testing.T) {
 		for _, pause := range []time.Duration{10 * time.Millisecond, 300 * time.Millisecond} {
 			p, done := start(t, t.Context(), Options{
 				Name: "p", Source: &memory{lanes: 1, records: 50}, StatsEvery: time.Second, Events: (&lines{}).emitter(t),
-				Sinks: []Output{{Name: "out", Records: 1, Sink: &collect{write: func(context.Context, []*pipeline.Record) error {
+				Sinks: []Output{{Name: "out", MaxRecords: 1, Sink: &collect{write: func(context.Context, []*pipeline.Record) error {
 					time.Sleep(pause)
 					return nil
 				}}}},
@@ -136,7 +136,7 @@ func TestARejectionIsToldInItsMessage(t *testing.T) {
 			Steps: []Step{{Name: "airport", Kind: "lookup", Stage: does(func(_ context.Context, r *pipeline.Record) error {
 				return pipeline.Reject("no_match", errors.New("looking up: nothing"))
 			})}},
-			Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: Output{Name: "dead", Sink: &collect{}},
+			Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Name: "dead", Sink: &collect{}},
 		})
 		if err := <-done; err != nil {
 			t.Fatal(err)

@@ -150,7 +150,7 @@ func (h handing) test(t *testing.T, how string, after time.Duration) {
 	}
 	dead := &collect{}
 	options := func(src *memory) Options {
-		o := Options{Source: src, Order: h.order, Steps: h.steps(c), DeadLetter: Output{Sink: dead}, CommitEvery: 100 * time.Millisecond}
+		o := Options{Source: src, Order: h.order, Steps: h.steps(c), DeadLetter: DeadLetter{Sink: dead}, CommitEvery: 100 * time.Millisecond}
 		for i := range o.Steps {
 			o.Steps[i].Name = "step" + strconv.Itoa(i)
 			if o.Steps[i].Workers == 0 {

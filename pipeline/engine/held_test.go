@@ -82,8 +82,8 @@ func TestWhatIsChargedIsWhatIsHeld(t *testing.T) {
 				gate := make(chan struct{})
 				sink := gated{gate}
 				p := mustNew(t, Options{Source: src, Budget: b, Steps: steps,
-					Sinks: []Output{{Name: "out", Sink: sink, Records: 1000, Bytes: 1 << 20}}})
-				p.sinks[0].conf.Records, p.sinks[0].conf.Bytes = 1<<20, 1<<30 // nobody is held back
+					Sinks: []Output{{Name: "out", Sink: sink, MaxRecords: 1000, MaxBytes: 1 << 20}}})
+				p.sinks[0].conf.MaxRecords, p.sinks[0].conf.MaxBytes = 1<<20, 1<<30 // nobody is held back
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				done := make(chan error, 1)

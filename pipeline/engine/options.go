@@ -84,15 +84,36 @@ type Wait struct {
 
 // An Output is a sink at its place in a pipeline.
 type Output struct {
-	Name    string
-	Kind    string
-	Sink    pipeline.Sink
-	When    func(*pipeline.Record) (bool, error) // nil: every record
-	Records int                                  // most records a Write. 0: 1,000
-	Bytes   settings.Size                        // most bytes a Write, one record at least. 0: 1 MiB
-	Linger  time.Duration                        // how long a Write may wait to fill. 0: not at all
-	Timeout time.Duration                        // of one Write. 0: 10s
-	Retry   Retry                                // Attempts 0: without end
+	Name       string
+	Kind       string
+	Sink       pipeline.Sink
+	When       func(*pipeline.Record) (bool, error) // nil: every record
+	MaxRecords int                                  // most records a Write. 0: 1,000
+	MaxBytes   settings.Size                        // most bytes a Write, one record at least. 0: 1 MiB
+	Linger     time.Duration                        // how long a Write may wait to fill. 0: not at all
+	Timeout    time.Duration                        // of one Write. 0: 10s
+	Retry      Retry                                // Attempts 0: without end
+}
+
+// A DeadLetter is the sink of rejected records. It takes them all; the zero values are those
+// of an Output.
+type DeadLetter struct {
+	Name       string // "": dead_letter
+	Kind       string
+	Sink       pipeline.Sink
+	MaxRecords int
+	MaxBytes   settings.Size
+	Linger     time.Duration
+	Timeout    time.Duration
+	Retry      Retry
+}
+
+// output is the same as one of the pipeline's sinks.
+func (d DeadLetter) output() Output {
+	return Output{
+		Name: d.Name, Kind: d.Kind, Sink: d.Sink, MaxRecords: d.MaxRecords, MaxBytes: d.MaxBytes,
+		Linger: d.Linger, Timeout: d.Timeout, Retry: d.Retry,
+	}
 }
 
 // Options are the settings of a Pipeline. Components belong to the pipeline from
@@ -106,19 +127,19 @@ type Options struct {
 	Sinks []Output
 	// DeadLetter stores rejected records in the public format of dead letters. A nil
 	// Sink in it: a record that is rejected stops the pipeline.
-	DeadLetter Output
+	DeadLetter DeadLetter
 
 	Order Order
 	// Key gives the key for OrderKey and SerialKey, from the record as it came. nil:
 	// the record's key. Records without a key form one key per lane.
 	Key func(*pipeline.Record) ([]byte, error)
 
-	Budget      *Budget       // shared by the pipelines of a process. nil: one of its own with the defaults
-	Drain       time.Duration // how long Run may go on after its ctx has ended. 0: 25s
-	CommitEvery time.Duration // 0: 1s
-	StatsEvery  time.Duration // of the stats events. 0: 15s
-	Partitions  time.Duration // of source.partition.stats. 0: 60s
-	Stalled     time.Duration // after which a step or sink without progress is reported. 0: 30s
+	Budget              *Budget       // shared by the pipelines of a process. nil: one of its own with the defaults
+	Drain               time.Duration // how long Run may go on after its ctx has ended. 0: 25s
+	CommitEvery         time.Duration // 0: 1s
+	StatsEvery          time.Duration // of the stats events. 0: 15s
+	PartitionStatsEvery time.Duration // of source.partition.stats. 0: 60s
+	StalledAfter        time.Duration // after which a step or sink without progress is reported. 0: 30s
 
 	Transactor pipeline.Transactor
 	// Events writes the pipeline's events. nil: none. An emitter writes to what it was made

@@ -23,7 +23,7 @@ func TestPanicsInComponents(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				out, dead := &collect{}, &collect{}
 				src := &memory{lanes: 2, records: 1000, batch: 300}
-				o := Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead}}
+				o := Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead}}
 				step := Step{Name: "bad", Workers: 2}
 				name := "bad"
 				switch where {

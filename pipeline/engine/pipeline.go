@@ -121,7 +121,9 @@ func New(o Options) (*Pipeline, error) {
 		p.sinks = append(p.sinks, newSink(p, conf))
 	}
 	if o.DeadLetter.Sink != nil {
-		p.dead = newSink(p, o.DeadLetter)
+		dead := o.DeadLetter.output()
+		dead.defaults()
+		p.dead = newSink(p, dead)
 		p.dead.letters = true
 	}
 	p.route = newRouter(p, in)

@@ -148,7 +148,7 @@ func poisonRun(t *testing.T, o Options, out *collect, where string) {
 		}
 		return `{}`
 	}}
-	o.Source, o.DeadLetter = src, Output{Name: "dead", Sink: dead}
+	o.Source, o.DeadLetter = src, DeadLetter{Name: "dead", Sink: dead}
 	p, err := run(t, o)
 	if err != nil {
 		t.Fatal(err)

@@ -128,13 +128,13 @@ func (w *world) build() {
 		w.whens = append(w.whens, int64(1+r.IntN(3)))
 		every := w.whens[i]
 		w.o.Sinks = append(w.o.Sinks, Output{
-			Name: "out" + strconv.Itoa(i), Sink: c, Records: 1 + r.IntN(300),
+			Name: "out" + strconv.Itoa(i), Sink: c, MaxRecords: 1 + r.IntN(300),
 			Linger: time.Duration(r.IntN(2)) * time.Millisecond, Timeout: time.Second,
 			When: func(rec *pipeline.Record) (bool, error) { return rec.Offset%every == 0, nil },
 		})
 	}
 	w.dead = &collect{write: w.deadFaults()}
-	w.o.DeadLetter = Output{Sink: w.dead, Timeout: time.Second}
+	w.o.DeadLetter = DeadLetter{Sink: w.dead, Timeout: time.Second}
 }
 
 func (w *world) step(i int) Step {

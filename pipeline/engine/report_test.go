@@ -42,7 +42,7 @@ func TestAFailingRecordIsReportedOnce(t *testing.T) {
 				{Name: "one", Sink: &collect{write: refuse}},
 				{Name: "two", Sink: &collect{write: refuse}},
 			},
-			DeadLetter: Output{Sink: &collect{}},
+			DeadLetter: DeadLetter{Sink: &collect{}},
 		})
 		if err := <-done; err != nil {
 			t.Fatal(err)

@@ -49,7 +49,7 @@ func TestReasonsOfRejection(t *testing.T) {
 			began := time.Now()
 			_, err := run(t, Options{
 				Source: &memory{lanes: 1, records: 1}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
-				DeadLetter: Output{Sink: dead}, Steps: []Step{{Name: "ask", Wait: &c.wait, Stage: does(c.stage)}},
+				DeadLetter: DeadLetter{Sink: dead}, Steps: []Step{{Name: "ask", Wait: &c.wait, Stage: does(c.stage)}},
 			})
 			if err != nil {
 				t.Fatal(c.name, err)
@@ -166,7 +166,7 @@ func TestTheRecordIsRestored(t *testing.T) {
 			out := &collect{}
 			p, err := run(t, Options{
 				Source: &memory{lanes: 1, records: 1, value: func(int, int) string { return `{"a":1}` }, key: func(int, int) string { return "k" }},
-				Sinks:  []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: &collect{}},
+				Sinks:  []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: &collect{}},
 				Steps: []Step{
 					{Name: "edit", Stage: does(func(_ context.Context, r *pipeline.Record) error { return r.SetRaw("b", []byte("2")) })},
 					{Name: "ask", Wait: &Wait{Retry: Retry{Attempts: 3}}, Stage: stage, OnError: on},
@@ -309,7 +309,7 @@ func TestADeafCallIsReported(t *testing.T) {
 		out := &collect{}
 		_, err := run(t, Options{
 			Source: &memory{lanes: 1, records: 10}, Sinks: []Output{{Name: "out", Sink: out}}, Events: log.emitter(t),
-			DeadLetter: Output{Sink: &collect{}}, Stalled: 30 * time.Second,
+			DeadLetter: DeadLetter{Sink: &collect{}}, StalledAfter: 30 * time.Second,
 			Steps: []Step{
 				{Name: "think", Stage: does(func(_ context.Context, r *pipeline.Record) error {
 					if r.Offset == 7 {
@@ -359,7 +359,7 @@ func TestAttemptsAreThoseThatWereMade(t *testing.T) {
 		})
 		_, err := run(t, Options{
 			Source: &memory{lanes: 1, records: 2}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
-			DeadLetter: Output{Sink: dead},
+			DeadLetter: DeadLetter{Sink: dead},
 			Steps:      []Step{{Name: "ask", Wait: &Wait{Deadline: time.Second, Retry: Retry{Backoff: time.Microsecond}}, Workers: 1, Stage: stage}},
 		})
 		if err != nil {

@@ -122,7 +122,7 @@ func TestALaneThatEndsGivesItsBytesBack(t *testing.T) {
 						return r.SetRaw("x", []byte("1"))
 					})},
 				},
-				DeadLetter: Output{Sink: &collect{}},
+				DeadLetter: DeadLetter{Sink: &collect{}},
 				Sinks: []Output{{Name: "a", Sink: &collect{}}, {Name: "b", Sink: &collect{write: func(ctx context.Context, recs []*pipeline.Record) error {
 					pause(ctx, 50*time.Millisecond)
 					return ctx.Err()
@@ -216,7 +216,7 @@ func TestASinkHearsOfTheEndOfALane(t *testing.T) {
 				return nil
 			})}},
 			Sinks:      []Output{{Name: "a", Sink: tells("a"), When: func(r *pipeline.Record) (bool, error) { return r.Partition == 0, nil }}, {Name: "b", Sink: tells("b")}},
-			DeadLetter: Output{Name: "letters", Sink: tells("letters")},
+			DeadLetter: DeadLetter{Name: "letters", Sink: tells("letters")},
 		})
 		time.Sleep(time.Second)
 		for i, want := range []string{"[a t/0 b t/0]", "[b t/1]", "[letters t/2]"} {
@@ -307,7 +307,7 @@ func TestNoWriteFollowsTheEndOfALane(t *testing.T) {
 		}
 		src := &memory{lanes: 8, records: 400, batch: 7, endless: true}
 		ctx, cancel := context.WithCancel(t.Context())
-		p := mustNew(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, Records: 3}}})
+		p := mustNew(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, MaxRecords: 3}}})
 		done := make(chan error, 1)
 		go func() { done <- p.Run(ctx) }()
 		for len(out.all()) == 0 {

@@ -126,7 +126,7 @@ func (s *sink) enqueue(l *lane, recs []item) {
 
 // over says whether more than n writes' worth waits. The queue's lock is held.
 func (q *sinkQueue) over(n int) bool {
-	return 2*(len(q.queue)-q.head) > n*q.s.conf.Records || 2*q.weight > int64(n)*int64(q.s.conf.Bytes)
+	return 2*(len(q.queue)-q.head) > n*q.s.conf.MaxRecords || 2*q.weight > int64(n)*int64(q.s.conf.MaxBytes)
 }
 
 // next takes the records of the next write from the queue. It gives false when there
@@ -137,10 +137,10 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 	defer txn.unlock()
 	q.mu.Lock()
 	bytes := int64(0)
-	limit := int64(q.s.conf.Bytes)
+	limit := int64(q.s.conf.MaxBytes)
 	n := q.head
 	back := q.queue[:0:0] // that may not be written yet
-	for ; n < len(q.queue) && len(into) < q.s.conf.Records; n++ {
+	for ; n < len(q.queue) && len(into) < q.s.conf.MaxRecords; n++ {
 		rec := q.queue[n]
 		if txn != nil && !txn.admits(rec) {
 			back = append(back, rec)

@@ -38,7 +38,7 @@ func TestLingerAndCaps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := &memory{lanes: 1, records: 100, batch: 1, gap: time.Millisecond}
 		out := &collect{}
-		if _, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, Linger: 20 * time.Millisecond, Records: 10}}}); err != nil {
+		if _, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, Linger: 20 * time.Millisecond, MaxRecords: 10}}}); err != nil {
 			t.Fatal(err)
 		}
 		if len(out.batches) != 10 {
@@ -46,7 +46,7 @@ func TestLingerAndCaps(t *testing.T) {
 		}
 		src = &memory{lanes: 1, records: 100, batch: 100}
 		out = &collect{}
-		if _, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, Bytes: 100}}}); err != nil {
+		if _, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out, MaxBytes: 100}}}); err != nil {
 			t.Fatal(err)
 		}
 		for _, n := range out.batches {
@@ -84,7 +84,7 @@ func TestPartialFailure(t *testing.T) {
 			}
 			return nil
 		}
-		p, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead}})
+		p, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,8 +162,8 @@ func TestAttemptsOfASinkAreAChoice(t *testing.T) {
 			return nil
 		}
 		_, err := run(t, Options{
-			Source: &memory{lanes: 1, records: 30}, DeadLetter: Output{Sink: dead},
-			Sinks: []Output{{Name: "out", Sink: out, Records: 10, Retry: Retry{Attempts: 3}}},
+			Source: &memory{lanes: 1, records: 30}, DeadLetter: DeadLetter{Sink: dead},
+			Sinks: []Output{{Name: "out", Sink: out, MaxRecords: 10, Retry: Retry{Attempts: 3}}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -191,7 +191,7 @@ func TestABadRecordIsFound(t *testing.T) {
 				return nil
 			}
 			src := &memory{lanes: 1, records: 100, batch: 100}
-			_, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead}})
+			_, err := run(t, Options{Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead}})
 			if err != nil {
 				t.Fatal(how, err)
 			}
@@ -239,7 +239,7 @@ func TestSeveralSinks(t *testing.T) {
 			}
 		}
 		p, err := run(t, Options{
-			Source: src, DeadLetter: Output{Sink: dead},
+			Source: src, DeadLetter: DeadLetter{Sink: dead},
 			Steps: []Step{{Name: "edit", Stage: does(func(_ context.Context, r *pipeline.Record) error { return r.SetRaw("x", []byte("1")) })}},
 			Sinks: []Output{
 				{Name: "all", Sink: all, When: when(2)}, {Name: "some", Sink: some, When: when(3)}, {Name: "slow", Sink: slow, When: when(5)},

@@ -31,7 +31,7 @@ func TestSplit(t *testing.T) {
 			src := &memory{lanes: 2, records: 200, batch: 100}
 			out, dead := &collect{}, &collect{}
 			p, err := run(t, Options{
-				Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead},
+				Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
 				Steps: []Step{{Name: "split", Wait: waitIf(waits), Workers: 3, Splitter: fan(func(r *pipeline.Record) int { return int(r.Offset % 4) })}},
 			})
 			if err != nil {
@@ -93,7 +93,7 @@ func TestFailedParts(t *testing.T) {
 			return nil
 		}
 		p, err := run(t, Options{
-			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead},
+			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
 			Steps: []Step{
 				{Name: "split", Splitter: fan(func(*pipeline.Record) int { return 5 })},
 				{Name: "check", Wait: &Wait{}, Stage: does(func(_ context.Context, r *pipeline.Record) error {

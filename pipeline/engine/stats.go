@@ -51,7 +51,7 @@ func (s *stats) start() {
 
 func (s *stats) loop() {
 	defer close(s.ended)
-	every, parts := time.NewTicker(s.p.opts.StatsEvery), time.NewTicker(s.p.opts.Partitions)
+	every, parts := time.NewTicker(s.p.opts.StatsEvery), time.NewTicker(s.p.opts.PartitionStatsEvery)
 	defer every.Stop()
 	defer parts.Stop()
 	for {

@@ -81,7 +81,7 @@ func TestOnErrorStop(t *testing.T) {
 		src := &memory{lanes: 1, records: 1000, batch: 1000}
 		out, dead := &collect{}, &collect{}
 		_, err := run(t, Options{
-			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead},
+			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
 			Steps: []Step{{Name: "check", OnError: OnErrorStop, Wait: &Wait{Retry: Retry{Attempts: 2}}, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
 				pause(ctx, lognormalOf(r))
 				if r.Offset == 321 {
@@ -145,7 +145,7 @@ func TestTheOrderOfClosing(t *testing.T) {
 				{Name: "a", Stage: part{idle, "a", &order, nil}}, {Name: "b", Wait: &Wait{}, Stage: part{idle, "b", &order, errors.New("letting go: no")}},
 			},
 			Sinks:      []Output{{Name: "s", Sink: sinkPart{&collect{}, part{name: "sink", order: &order}}}},
-			DeadLetter: Output{Sink: sinkPart{&collect{}, part{name: "dead", order: &order}}},
+			DeadLetter: DeadLetter{Sink: sinkPart{&collect{}, part{name: "dead", order: &order}}},
 		})
 		if err == nil || err.Error() != "closing step b: letting go: no" {
 			t.Error(err)
@@ -294,8 +294,8 @@ func TestOptionsAreChecked(t *testing.T) {
 			{Name: "a", Stage: idle}, {Name: "a", Stage: idle, Wait: &Wait{Window: -5}}, {}, {Name: "b", Stage: idle, Splitter: fan(nil), Workers: -1},
 			{Name: "c", Stage: idle, Wait: &Wait{Serial: 9}}, {Name: "d", Stage: idle, Wait: &Wait{Retry: Retry{Backoff: -1}}},
 		},
-		Sinks:      []Output{{Name: "s", Sink: &collect{}}, {Name: "s"}, {Sink: &collect{}, Records: -1}},
-		DeadLetter: Output{When: func(*pipeline.Record) (bool, error) { return true, nil }},
+		Sinks:      []Output{{Name: "s", Sink: &collect{}}, {Name: "s"}, {Sink: &collect{}, MaxRecords: -1}},
+		DeadLetter: DeadLetter{Linger: -1},
 		Order:      9,
 	})
 	if err == nil {
@@ -305,7 +305,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"no source", "drain is negative", "unknown order", `step "a": the name is taken`, `step "a": Window, Timeout`,
 		"step 3: it has no name", "step 3: it needs exactly one", `step "b": it needs exactly one`, `step "b": Workers`,
 		`step "c": Serial`, `step "d": Retry cannot`, `sink "s": the name is taken`, `sink "s": it has no Sink`,
-		"sink 3: it has no name", "sink 3: Records", "dead letters: a When",
+		"sink 3: it has no name", "sink 3: MaxRecords", "dead letters: MaxRecords",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("nothing says %q in:\n%v", want, err)
@@ -334,7 +334,7 @@ func TestEveryStatsLineBalances(t *testing.T) {
 		}}
 		p, done := start(t, ctx, Options{
 			Name: "p", ConfigHash: "abc", Source: src, Events: log.emitter(t), StatsEvery: 100 * time.Millisecond,
-			Sinks: []Output{{Name: "out", Kind: "memory", Sink: out}}, DeadLetter: Output{Sink: &collect{}}, Drain: 500 * time.Millisecond,
+			Sinks: []Output{{Name: "out", Kind: "memory", Sink: out}}, DeadLetter: DeadLetter{Sink: &collect{}}, Drain: 500 * time.Millisecond,
 			Steps: []Step{
 				{Name: "split", Kind: "split", Splitter: fan(func(r *pipeline.Record) int { return int(r.Offset % 4) })},
 				{Name: "ask", Kind: "http", Wait: &Wait{Retry: Retry{Attempts: 2, Backoff: time.Millisecond}}, Workers: 4, Stage: does(func(ctx context.Context, r *pipeline.Record) error {
@@ -445,7 +445,7 @@ func TestBottleneck(t *testing.T) {
 			}}
 			ctx, cancel := context.WithCancel(t.Context())
 			p, done := start(t, ctx, Options{
-				Source: src, Events: log.emitter(t), Sinks: []Output{{Name: "out", Sink: out, Records: 100}}, Drain: time.Minute,
+				Source: src, Events: log.emitter(t), Sinks: []Output{{Name: "out", Sink: out, MaxRecords: 100}}, Drain: time.Minute,
 				StatsEvery: 5 * time.Second,
 				Steps: []Step{
 					{Name: "first", Stage: speed("first", 0)}, {Name: "slow", Workers: 2, Stage: speed("slow", 10*time.Millisecond)},

@@ -203,10 +203,10 @@ func TestTransactions(t *testing.T) {
 					return ctx.Err()
 				})}},
 				Sinks: []Output{
-					{Name: "a", Sink: &through{led, "a", time.Millisecond}, Records: 20},
-					{Name: "b", Sink: &through{led, "b", 7 * time.Millisecond}, Records: 50, When: func(r *pipeline.Record) (bool, error) { return r.Offset%2 == 0, nil }},
+					{Name: "a", Sink: &through{led, "a", time.Millisecond}, MaxRecords: 20},
+					{Name: "b", Sink: &through{led, "b", 7 * time.Millisecond}, MaxRecords: 50, When: func(r *pipeline.Record) (bool, error) { return r.Offset%2 == 0, nil }},
 				},
-				DeadLetter: Output{Sink: &through{led, "dead", 3 * time.Millisecond}},
+				DeadLetter: DeadLetter{Sink: &through{led, "dead", 3 * time.Millisecond}},
 			})
 			if err := p.Run(t.Context()); err != nil {
 				t.Fatal(wild, err)
@@ -385,7 +385,7 @@ func TestAFatalErrorEndsATransaction(t *testing.T) {
 				}
 				return nil
 			})}},
-			Sinks: []Output{{Name: "a", Sink: &through{led, "a", time.Millisecond}, Records: 5}},
+			Sinks: []Output{{Name: "a", Sink: &through{led, "a", time.Millisecond}, MaxRecords: 5}},
 		})
 		if err := <-done; !errors.Is(err, broken) {
 			t.Error(err)

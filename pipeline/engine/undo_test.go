@@ -175,7 +175,7 @@ func TestUndone(t *testing.T) {
 					if sinks == nil {
 						sinks = []func(*pipeline.Record) error{nil}
 					}
-					o := Options{Source: &memory{lanes: 1, records: 10}, Steps: list, DeadLetter: Output{Sink: letters}}
+					o := Options{Source: &memory{lanes: 1, records: 10}, Steps: list, DeadLetter: DeadLetter{Sink: letters}}
 					for i, fails := range sinks {
 						o.Sinks = append(o.Sinks, Output{Name: fmt.Sprint("out", i), Sink: refusing(fails), When: c.when})
 					}
@@ -277,7 +277,7 @@ func TestAPanicInUndoneStopsThePipeline(t *testing.T) {
 		dead := &collect{}
 		_, err := run(t, Options{
 			Source: &memory{lanes: 1, records: 10}, Sinks: []Output{{Name: "out", Sink: refusing(at3)}},
-			DeadLetter: Output{Sink: dead}, Steps: steps(Step{Stage: breaking{}}),
+			DeadLetter: DeadLetter{Sink: dead}, Steps: steps(Step{Stage: breaking{}}),
 		})
 		if err == nil || !strings.Contains(err.Error(), "step0: t/0@3: undoing") || !strings.Contains(err.Error(), "panic: broken") {
 			t.Errorf("error %v", err)

@@ -27,7 +27,7 @@ func (o *Options) validate() error {
 		d    time.Duration
 	}{
 		{"drain", o.Drain}, {"commit interval", o.CommitEvery}, {"stats interval", o.StatsEvery},
-		{"partition interval", o.Partitions}, {"stalled limit", o.Stalled},
+		{"partition interval", o.PartitionStatsEvery}, {"stalled limit", o.StalledAfter},
 	} {
 		if d.d < 0 {
 			bad("the %s is negative", d.name)
@@ -66,10 +66,8 @@ func (o *Options) validate() error {
 		}
 		s.validate(func(what string) { bad("%s%s", name, what) })
 	}
-	o.DeadLetter.validate(func(what string) { bad("dead letters: %s", what) })
-	if o.DeadLetter.When != nil {
-		bad("dead letters: a When would drop records silently")
-	}
+	dead := o.DeadLetter.output()
+	dead.validate(func(what string) { bad("dead letters: %s", what) })
 	return errors.Join(errs...)
 }
 
@@ -95,8 +93,8 @@ func (s *Step) validate(bad func(string)) {
 }
 
 func (o *Output) validate(bad func(string)) {
-	if o.Records < 0 || o.Bytes < 0 || o.Linger < 0 || o.Timeout < 0 {
-		bad("Records, Bytes, Linger and Timeout cannot be negative")
+	if o.MaxRecords < 0 || o.MaxBytes < 0 || o.Linger < 0 || o.Timeout < 0 {
+		bad("MaxRecords, MaxBytes, Linger and Timeout cannot be negative")
 	}
 	o.Retry.validate(bad)
 }
@@ -120,8 +118,8 @@ func (o *Options) defaults() {
 	or(&o.Drain, 25*time.Second)
 	or(&o.CommitEvery, time.Second)
 	or(&o.StatsEvery, 15*time.Second)
-	or(&o.Partitions, time.Minute)
-	or(&o.Stalled, 30*time.Second)
+	or(&o.PartitionStatsEvery, time.Minute)
+	or(&o.StalledAfter, 30*time.Second)
 	if o.Budget == nil {
 		o.Budget = NewBudget(0, 0)
 	}
@@ -140,7 +138,6 @@ func (o *Options) defaults() {
 	}
 	o.Steps, o.Sinks = steps, sinks
 	or(&o.DeadLetter.Name, "dead_letter")
-	o.DeadLetter.defaults()
 }
 
 func (s *Step) defaults() {
@@ -160,8 +157,8 @@ func (s *Step) defaults() {
 }
 
 func (o *Output) defaults() {
-	or(&o.Records, 1000)
-	or(&o.Bytes, settings.Size(1<<20))
+	or(&o.MaxRecords, 1000)
+	or(&o.MaxBytes, settings.Size(1<<20))
 	or(&o.Timeout, 10*time.Second)
 	or(&o.Retry.Backoff, 100*time.Millisecond)
 	or(&o.Retry.MaxBackoff, 30*time.Second)

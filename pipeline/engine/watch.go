@@ -83,7 +83,7 @@ func (w *watch) wake() {
 
 func (w *watch) loop() {
 	defer close(w.ended)
-	every := min(max(w.p.opts.Stalled/4, time.Millisecond), time.Second)
+	every := min(max(w.p.opts.StalledAfter/4, time.Millisecond), time.Second)
 	for {
 		select { // no timer runs while nothing is in flight
 		case <-w.active:
@@ -110,10 +110,10 @@ func (w *watch) round(now time.Time, busy bool) {
 	for _, pl := range w.places {
 		h := pl.look(now)
 		switch {
-		case !pl.stalled && h.age >= w.p.opts.Stalled:
+		case !pl.stalled && h.age >= w.p.opts.StalledAfter:
 			pl.stalled, pl.said = true, h
 			w.p.stalled(pl, h)
-		case pl.stalled && h.age < w.p.opts.Stalled:
+		case pl.stalled && h.age < w.p.opts.StalledAfter:
 			pl.stalled = false
 			w.p.recovered(pl, h)
 		}

@@ -97,7 +97,7 @@ func TestRetryInPlace(t *testing.T) {
 			return nil
 		})
 		p, err := run(t, Options{
-			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: Output{Sink: dead},
+			Source: src, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
 			Steps: []Step{{
 				Name: "ask", Stage: stage, Wait: &Wait{Window: 64, Deadline: time.Hour, Retry: Retry{Attempts: 50, Backoff: time.Millisecond}}, Workers: 4}},
 		})

@@ -130,7 +130,7 @@ func (w *writer) linger() {
 	for {
 		q.mu.Lock()
 		n := len(q.queue) - q.head
-		full := n >= s.conf.Records || q.weight >= int64(s.conf.Bytes)
+		full := n >= s.conf.MaxRecords || q.weight >= int64(s.conf.MaxBytes)
 		late := time.Since(q.arrived) >= s.conf.Linger
 		q.linger = n > 0 && !full && !late
 		wait := q.linger

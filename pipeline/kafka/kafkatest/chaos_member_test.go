@@ -137,7 +137,7 @@ func (m *chaosMember) build() (*engine.Pipeline, error) {
 	o := engine.Options{
 		Name: group, Source: k, Order: w.order, Drain: w.drain + time.Second, CommitEvery: w.commit,
 		Sinks:      []engine.Output{{Name: "out", Kind: "kafka", Sink: out, Timeout: w.timeout}},
-		DeadLetter: engine.Output{Name: "dead", Kind: "kafka", Sink: dead, Timeout: w.timeout},
+		DeadLetter: engine.DeadLetter{Name: "dead", Kind: "kafka", Sink: dead, Timeout: w.timeout},
 		Events:     event.New(m.log, event.Options{}).Pipeline(group),
 	}
 	if w.budget > 0 {

@@ -12,7 +12,7 @@ import (
 
 // A Warning is what a Kind finds doubtful in its settings.
 type Warning struct {
-	Field      string // as in pipeline.FieldError; "": the settings as a whole
+	Field      string // as in settings.FieldError; "": the settings as a whole
 	Text       string
 	Suggestion string
 }

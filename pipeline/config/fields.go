@@ -91,7 +91,7 @@ var (
 	adderType     = reflect.TypeFor[adder]()
 )
 
-// an adder is pipeline.Fields of anything.
+// an adder is settings.Fields of anything.
 type adder interface{ Add(name string) any }
 
 // isExpression says whether values of t are read by the expression language.
@@ -102,7 +102,7 @@ func isExpression(t reflect.Type) bool {
 // isText says whether values of t are read from text by themselves.
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
 
-// isOrdered says whether t is pipeline.Fields of something, and of what.
+// isOrdered says whether t is settings.Fields of something, and of what.
 func isOrdered(t reflect.Type) (elem reflect.Type, ok bool) {
 	if t.Kind() != reflect.Slice || !reflect.PointerTo(t).Implements(adderType) || t.Elem().Kind() != reflect.Struct {
 		return nil, false

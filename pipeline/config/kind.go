@@ -41,19 +41,19 @@ const (
 //	                  changes is one: check warns where one is likely meant
 //	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
 //	                  by commas, so that a variable can hold several entries
-//	nested:"…"        of a pipeline.FieldName, and of pipeline.Fields: what to write when
+//	nested:"…"        of a settings.FieldName, and of settings.Fields: what to write when
 //	                  somebody gives a path, with PATH, READ (an expression that reads
 //	                  it), FIRST and LAST (its names at both ends) filled in
 //
-// Types: bool, integers, floats, string, time.Duration, pipeline.Size,
-// pipeline.Secret, pipeline.Path, pipeline.FieldName, pipeline.FieldPath,
-// pipeline.HeaderName, any encoding.TextUnmarshaler (an *expr.Error is
+// Types: bool, integers, floats, string, time.Duration, settings.Size,
+// settings.Secret, settings.Path, settings.FieldName, settings.FieldPath,
+// settings.HeaderName, any encoding.TextUnmarshaler (an *expr.Error is
 // placed within the text), structs, pointers to these, slices, maps by string,
-// pipeline.Fields where the order counts, and any.
+// settings.Fields where the order counts, and any.
 //
 // A struct, nested ones included, may have the method Validate() error, called when
 // all its values are in and right; errors.Join reports several, and a
-// *pipeline.FieldError names the field to point at.
+// *settings.FieldError names the field to point at.
 type Kind struct {
 	Section  Section
 	Name     string
@@ -134,4 +134,41 @@ func (k Kinds) Names(s Section) []string {
 		}
 	}
 	return names
+}
+
+// StageKind makes the row of a stage: its name, one sentence about it, the YAML of one that
+// runs ("shout: {field: city}"), its settings with their defaults in, and what makes the
+// stage of settings that are checked. Other fields of the row may be set afterwards: Waits for
+// a stage that waits for somebody else.
+func StageKind[T any, S pipeline.Stage](name, doc, example string, defaults T, make func(T) (S, error)) Kind {
+	return newKind(StageSection, name, doc, example, defaults, func(s T, _ Env) (S, error) { return make(s) })
+}
+
+// SplitterKind is StageKind for a stage that makes several records of one.
+func SplitterKind[T any, S pipeline.Splitter](name, doc, example string, defaults T, make func(T) (S, error)) Kind {
+	return newKind(StageSection, name, doc, example, defaults, func(s T, _ Env) (S, error) { return make(s) })
+}
+
+// SinkKind is StageKind for a sink.
+func SinkKind[T any, S pipeline.Sink](name, doc, example string, defaults T, make func(T, Env) (S, error)) Kind {
+	return newKind(SinkSection, name, doc, example, defaults, make)
+}
+
+// SourceKind is StageKind for a source. The example is what stands under `source`.
+func SourceKind[T any, S pipeline.Source](name, doc, example string, defaults T, make func(T, Env) (S, error)) Kind {
+	return newKind(SourceSection, name, doc, example, defaults, make)
+}
+
+func newKind[T, C any](section Section, name, doc, example string, defaults T, make func(T, Env) (C, error)) Kind {
+	return Kind{
+		Section: section, Name: name, Doc: doc, Example: example,
+		Settings: func() any { s := defaults; return &s },
+		Build: func(settings any, env Env) (any, error) {
+			c, err := make(*settings.(*T), env)
+			if err != nil {
+				return nil, err
+			}
+			return c, nil
+		},
+	}
 }

@@ -9,7 +9,7 @@ import (
 // A Channel is what one pipeline can write and another read: a topic. Two are the same
 // when their names are and they have an address in common.
 type Channel struct {
-	Field     string   // the setting that names it, as in pipeline.FieldError
+	Field     string   // the setting that names it, as in settings.FieldError
 	Name      string   // as a message calls it: "topic flights"
 	Addresses []string // of the brokers
 	// Escape says how to write the same without a warning.

@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// This file holds what run, replay and test have in common: making pipelines of loaded
+// files, and probing what they need.
+
+// pingLimit bounds the probes at start-up: with the rest of it they stay below 15 s.
+const pingLimit = 13 * time.Second
+
+// An assembled pipeline is built and not yet running.
+type assembled struct {
+	file    *config.Pipeline
+	options engine.Options
+	err     error // what of its environment is missing, with its place; it cannot start
+}
+
+// standIns are used in place of what the file says. The zero value stands in for
+// nothing.
+type standIns struct {
+	source pipeline.Source
+	// sink is asked for each sink, and for catalog.DeadLetterName when the file has one.
+	sink func(name, kind string) (pipeline.Sink, error)
+	// deadLetterTime replaces the clock in dead letters.
+	deadLetterTime func(*pipeline.Record) time.Time
+	stdout         io.Writer
+}
+
+// assemble builds the components of a file. What was built is closed again when
+// something cannot be.
+func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, in standIns) (*assembled, error) {
+	o, err := catalog.Build(p, catalog.Env{Budget: budget, Events: events, Stdout: in.stdout, Source: in.source, Sink: in.sink})
+	if err != nil {
+		code := exitUsage
+		var env *pipeline.EnvironmentError
+		if errors.As(err, &env) {
+			code = exitEnvironment
+		}
+		return nil, &exitError{code, err}
+	}
+	o.DeadLetterTime = in.deadLetterTime
+	return &assembled{file: p, options: o}, nil
+}
+
+// starts says whether nothing of the environment is missing.
+func (a *assembled) starts() bool { return a.err == nil }
+
+// until cuts a pipeline behind a step: one sink of its name takes what leaves it.
+func until(p *config.Pipeline, step string) (*config.Pipeline, error) {
+	i := slices.IndexFunc(p.Stages, func(s config.Stage) bool { return s.Name == step })
+	if i < 0 {
+		var names []string
+		for _, s := range p.Stages {
+			names = append(names, s.Name)
+		}
+		return nil, usagef("--until %s: the pipeline has no such step; it has %s", step, strings.Join(names, ", "))
+	}
+	short := *p
+	short.Stages = p.Stages[:i+1]
+	sink := p.Sinks[0]
+	sink.Name, sink.When = step, nil
+	short.Sinks = []config.Sink{sink}
+	return &short, nil
+}
+
+// discard closes components that no pipeline took.
+func (a *assembled) discard() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = within(func() error { return catalog.Close(ctx, a.options) }) // nothing was written
+}
+
+// discardAll is discard for all at once: those that hang take the same second.
+func discardAll(all []*assembled) {
+	var closing sync.WaitGroup
+	for _, a := range all {
+		closing.Go(a.discard)
+	}
+	closing.Wait()
+}
+
+// member makes the pipeline; of what cannot start, one that has failed.
+func (a *assembled) member(events *event.Emitter) (*member, error) {
+	if a.err != nil {
+		return &member{name: a.file.Name, runner: &neverStarted{a.file.Name, a.err}, events: events.Pipeline(a.file.Name), locate: error.Error}, nil
+	}
+	runner, err := engine.New(a.options)
+	if err != nil {
+		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", a.file.File, err)}
+	}
+	_, reports := a.options.Source.(pipeline.Reporter)
+	return &member{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports, locate: a.locate}, nil
+}
+
+// locate puts a place before an error of Run: that of the source when the environment
+// refused it, else the file.
+func (a *assembled) locate(err error) string {
+	var env *pipeline.EnvironmentError
+	if errors.As(err, &env) {
+		return a.file.Place("source."+a.file.Source.Kind.Name) + ": " + err.Error()
+	}
+	return a.file.File + ": " + err.Error()
+}
+
+// pingAll pings all components of the pipelines that can start, at once. It gives an error
+// for each of all, with its place: of one pipeline the first alone, in the order of its
+// file, as what does not answer is often the same server.
+func pingAll(ctx context.Context, all []*assembled) []error {
+	ctx, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, a := range all {
+		if errs[i] = a.err; a.err == nil {
+			wg.Go(func() { errs[i] = catalog.Ping(ctx, a.file, a.options) })
+		}
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil && all[i].err == nil {
+			errs[i] = &exitError{exitEnvironment, flatten(err)[0]}
+		}
+	}
+	return errs
+}
+
+// newEvents makes the emitter of a process. w is standard error, or what stands before
+// it.
+func newEvents(g *globals, w io.Writer, l config.Log) (*event.Emitter, error) {
+	lowest, err := zerolog.ParseLevel(l.Level)
+	if err != nil {
+		return nil, usagef("log level %s: %w", l.Level, err)
+	}
+	file, _ := g.err.(*os.File)
+	console, color := event.ConsoleFor(l.Format, file)
+	return event.New(w, event.Options{Log: lowest, EventsOff: !l.Events, Console: console, Color: color}), nil
+}

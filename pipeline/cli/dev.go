@@ -1,0 +1,250 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/pipeline/source"
+	"github.com/penstockio/penstock/sinks"
+)
+
+// A devSession is what `penstock dev` adds to a run.
+type devSession struct {
+	loads      []string // topic=file
+	as, key    string
+	partitions int32
+	port       int
+	keep       bool
+}
+
+func newDev(g *globals) *cobra.Command {
+	var d devSession
+	cmd := &cobra.Command{
+		Use:   "dev FILE",
+		Short: "Run a pipeline with everything on this machine: an embedded broker, its topics, fixtures",
+		Long: `Run a pipeline as the daemon does, against a broker inside this process: the topics of its Kafka source and
+sinks are made, fixtures are loaded, logs are for people. Nothing that the file says of brokers, TLS or SASL is used.
+The broker keeps everything in memory and goes with the process.`,
+		Example: "  penstock dev late-flights.yaml --load flights=flights.jsonl --as value --key origin --keep",
+		Args:    takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if g.logFormat == "" {
+				g.logFormat = "console"
+			}
+			return d.run(cmd.Context(), g, args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.StringArrayVar(&d.loads, "load", nil, "topic=file: load a fixture file, or standard input (-) to its end, into a topic before the start; may be repeated")
+	f.StringVar(&d.as, "as", "fixture", "what a line of these files is: fixture, or value (a value as it stands)")
+	f.StringVar(&d.key, "key", "", "expression that gives the key of a record, with --as value")
+	f.Int32Var(&d.partitions, "partitions", 4, "partitions of the topics that are made")
+	f.IntVar(&d.port, "port", 0, "port of the broker (default: a free one)")
+	f.BoolVar(&d.keep, "keep", false, "leave the broker up after the pipeline has ended, until interrupted")
+	return cmd
+}
+
+func (d *devSession) run(ctx context.Context, g *globals, file string) error {
+	if d.partitions < 1 {
+		return usagef("--partitions %d: a topic has at least one", d.partitions)
+	}
+	if d.port < 0 || d.port > 65535 {
+		return usagef("--port %d: it is a number up to 65535; 0 takes a free one", d.port)
+	}
+	return logged(g.err, func(log *event.Queue) error { return d.runFile(ctx, g, log, file) })
+}
+
+func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, file string) error {
+	signals := caught()
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	if set == nil || err != nil {
+		return err
+	}
+	defer events.Close()
+	if len(set.Pipelines) != 1 {
+		return usagef("%s holds %d pipelines; name the file of one", file, len(set.Pipelines))
+	}
+	p := set.Pipelines[0]
+	if err := d.inputs(p); err != nil {
+		return err
+	}
+	broker, err := kafkatest.Embedded(kafkatest.Settings{Port: d.port})
+	if err != nil {
+		return &pipeline.EnvironmentError{Err: err}
+	}
+	defer within(func() struct{} { broker.Close(); return struct{}{} }) // it goes with the process
+	var read []string
+	if s, ok := p.Source.Settings.(*source.KafkaSettings); ok {
+		read = s.Topics
+	}
+	topics, open := redirect(p, broker.Addrs())
+	for _, l := range d.loads {
+		topic, _, ok := strings.Cut(l, "=")
+		if !ok || topic == "" {
+			return usagef("--load %s: write topic=file", l)
+		}
+		if !slices.Contains(read, topic) {
+			events.Log().Warn().Msgf("--load %s: nothing reads the topic %s: the source of %s %s", l, topic, file, reads(read))
+		}
+		if !slices.Contains(topics, topic) {
+			topics = append(topics, topic)
+		}
+	}
+	for _, t := range topics {
+		if err := broker.CreateTopic(t, d.partitions); err != nil {
+			return err
+		}
+	}
+	addr := broker.Addrs()[0]
+	events.Log().Info().Msgf("embedded broker on %s with topics %s, %d partitions each", addr, strings.Join(topics, ", "), d.partitions)
+	if len(open) > 0 {
+		events.Log().Warn().Msgf("the topics of %s depend on the record and are not made: name them with --load, or make them with another client", strings.Join(open, ", "))
+	}
+	if stopped, err := interrupted(ctx, signals, true, loadDrain+abortAfter, func(ctx context.Context) error { return d.load(ctx, events, broker.Addrs()) }); err != nil || stopped {
+		return err
+	}
+	daemon := newDaemon(set, events, log, signals)
+	daemon.terminal = true
+	code := daemon.start(ctx, set)
+	if d.keep && code == exitDone && daemon.signal != syscall.SIGHUP { // nobody is left who could interrupt it
+		events.Log().Info().Msgf("the broker stays up on %s until interrupted; read a topic with: kcat -C -e -b %s -t TOPIC", addr, addr)
+		untilSignal(ctx, signals, daemon.signalAt)
+	}
+	return endedWith(code)
+}
+
+// loadDrain is the drain budget of loading a fixture.
+const loadDrain = 5 * time.Second
+
+// reads says what a source reads, to people.
+func reads(topics []string) string {
+	if len(topics) == 0 {
+		return "is not Kafka"
+	}
+	return "reads " + strings.Join(topics, ", ")
+}
+
+// redirect points the Kafka components of a pipeline at other brokers. It gives the
+// topics that they name, and the names of the sinks whose topics depend on the record.
+func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
+	add := func(names ...string) {
+		for _, n := range names {
+			if !slices.Contains(topics, n) {
+				topics = append(topics, n)
+			}
+		}
+	}
+	if s, ok := p.Source.Settings.(*source.KafkaSettings); ok {
+		s.Brokers, s.TLS, s.SASL = addrs, nil, nil
+		add(s.Topics...)
+	}
+	all := p.Sinks
+	if p.DeadLetter != nil {
+		all = append(slices.Clone(all), config.Sink{SinkSettings: config.SinkSettings{Name: "dead_letter"}, Component: p.DeadLetter.Component})
+	}
+	for _, sink := range all {
+		s, ok := sink.Settings.(*sinks.KafkaSettings)
+		if !ok {
+			continue
+		}
+		if len(s.Brokers) > 0 {
+			s.Brokers, s.TLS, s.SASL = addrs, nil, nil
+		}
+		if s.Topic.Static() {
+			add(s.Topic.String())
+		} else {
+			open = append(open, sink.Name)
+		}
+	}
+	return topics, open
+}
+
+// inputs finds a second reader of standard input: of the loads and the pipeline one may
+// have it.
+func (d *devSession) inputs(p *config.Pipeline) error {
+	all := &source.ReplaySettings{}
+	if s, ok := p.Source.Settings.(*source.ReplaySettings); ok {
+		all.Files = slices.Clone(s.Files)
+	}
+	for _, l := range d.loads {
+		_, file, _ := strings.Cut(l, "=")
+		if one := (&source.ReplaySettings{Files: []settings.Path{settings.Path(file)}}); one.StandardInput() == "" {
+			continue
+		}
+		if all.StandardInput() != "" {
+			return usagef("--load %s: standard input is read already: it can be read once", l)
+		}
+		all.Files = append(all.Files, settings.Path(file))
+	}
+	return nil
+}
+
+// load writes the fixtures into their topics, through a pipeline of their own.
+func (d *devSession) load(ctx context.Context, events *event.Emitter, addrs []string) error {
+	for _, l := range d.loads {
+		topic, path, _ := strings.Cut(l, "=")
+		file := path
+		if file == "-" {
+			file = "standard input"
+		} else if _, err := os.Stat(path); err != nil {
+			return usagef("--load %s: %w", l, err)
+		}
+		n, err := loadFixture(ctx, addrs, topic, path, d.as, d.key)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("loading %s into topic %s: %w", file, topic, err)
+		}
+		events.Log().Info().Msgf("loaded %d records of %s into topic %s", n, file, topic)
+	}
+	return nil
+}
+
+func loadFixture(ctx context.Context, addrs []string, topic, path, as, key string) (int64, error) {
+	settings := source.ReplaySettings{Files: []settings.Path{settings.Path(path)}, As: as}
+	if key != "" {
+		settings.Key = new(expr.Expr)
+		if err := settings.Key.UnmarshalText([]byte(key)); err != nil {
+			return 0, usagef("--key %s: %w", key, err)
+		}
+	}
+	src, err := source.NewReplay(settings, source.ReplayOptions{})
+	if err != nil {
+		return 0, usagef("%w", err)
+	}
+	out := sinks.DefaultKafka()
+	out.Brokers = addrs
+	if err := out.Topic.UnmarshalText([]byte(topic)); err != nil {
+		return 0, usagef("topic %s: %w", topic, err)
+	}
+	sink, err := sinks.NewKafka(out, nil)
+	if err != nil {
+		return 0, err
+	}
+	p, err := engine.New(engine.Options{
+		Name: "load", Source: src, Sinks: []engine.Output{{Name: "kafka", Kind: "kafka", Sink: sink}}, Drain: loadDrain,
+	})
+	if err != nil {
+		return 0, errors.Join(err, sink.Close(ctx))
+	}
+	if err := p.Run(ctx); err != nil {
+		return 0, err
+	}
+	return p.Snapshot().Out, nil
+}

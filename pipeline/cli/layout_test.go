@@ -1,0 +1,271 @@
+package cli
+
+import (
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const (
+	repo   = "../.." // seen from this package
+	module = "github.com/penstockio/penstock"
+
+	kafkaGo = "github.com/segmentio/kafka-go"
+	franz   = "github.com/twmb/franz-go"
+	conc    = "github.com/sourcegraph/conc"
+	zero    = "github.com/rs/zerolog"
+)
+
+// A listed package is what `go list -json` says of one.
+type listed struct {
+	ImportPath string
+	Imports    []string
+	Standard   bool
+}
+
+// An importRule says which packages of this module, and which modules of others, a
+// package may import. nil others: any.
+type importRule struct {
+	packages []string // package paths or globs, without the module; the package's own sub-packages are allowed
+	own      []string
+	others   []string
+}
+
+// contract is what components and the engine agree on, with more.
+func contract(more ...string) []string {
+	return append([]string{"pipeline", "pipeline/settings", "pipeline/jsontext"}, more...)
+}
+
+// importRules is the layout of docs/architecture.md. The first rule that fits counts.
+var importRules = []importRule{
+	{packages: []string{"cmd/*", "pipeline/cli"}, own: []string{"*"}},
+	{packages: []string{"pipeline/kafka/kafkatest"}, own: contract("pipeline/event", "pipeline/kafka")},
+	{packages: []string{"pipeline/internal/inside", "pipeline/settings", "pipeline/jsontext"}, own: []string{}, others: []string{}},
+	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/internal/inside"),
+		others: []string{conc, zero, "github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures
+	{packages: []string{"pipeline/catalog"}, own: contract("pipeline/engine", "pipeline/config", "pipeline/source", "pipeline/expr", "pipeline/event", "stages", "sinks")},
+	{packages: []string{"stages", "sinks", "pipeline/source"},
+		own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event", "pipeline/kafka")},
+	{packages: []string{"pipeline/config"}, own: contract("pipeline/engine", "pipeline/expr")},
+	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tlsfiles")},
+	{packages: []string{"pipeline/expr", "pipeline/fixture"}, own: contract("pipeline/event")},
+	{packages: []string{"pipeline/metrics", "pipeline/admin", "pipeline/pipelinetest"}, own: contract("pipeline/engine", "pipeline/event")},
+	{packages: []string{"pipeline/tlsfiles"}, others: []string{}},
+	{packages: []string{"pipeline/kafka"}, own: []string{"pipeline/event", "pipeline/tlsfiles"},
+		others: []string{kafkaGo, "github.com/klauspost/compress", "github.com/pierrec/lz4/v4"}},
+	{packages: []string{"pipeline/event"}, others: []string{zero}},
+	{packages: []string{"pipeline"}, own: []string{"pipeline/event", "pipeline/jsontext", "pipeline/internal/inside"}, others: []string{zero, "github.com/tidwall/gjson"}},
+}
+
+// covers says whether a rule is about the package, or about one that it is part of.
+func (r importRule) covers(pkg string) bool {
+	for _, p := range r.packages {
+		if ok, _ := path.Match(p, pkg); ok {
+			return true
+		}
+		if p != "pipeline" && strings.HasPrefix(pkg, p+"/") {
+			return true
+		}
+	}
+	return false
+}
+
+// allows says whether pkg may import imp, both without the module.
+func (r importRule) allows(pkg, imp string) bool {
+	for _, o := range r.own {
+		if o == "*" || imp == o || o != "pipeline" && o != "pipeline/kafka" && strings.HasPrefix(imp, o+"/") {
+			return true
+		}
+	}
+	return strings.HasPrefix(imp, pkg+"/") && !strings.HasSuffix(imp, "/kafkatest") && pkg != "pipeline"
+}
+
+// wrongImport says what is wrong with an import of a package, "" when nothing is.
+func wrongImport(pkg, imp string) string {
+	pkg = strings.TrimPrefix(pkg, module+"/")
+	i := slices.IndexFunc(importRules, func(r importRule) bool { return r.covers(pkg) })
+	if i < 0 {
+		return "no rule covers the package: add it to docs/architecture.md and to importRules"
+	}
+	rule := importRules[i]
+	own, isOwn := strings.CutPrefix(imp, module+"/")
+	first, _, _ := strings.Cut(imp, "/")
+	switch {
+	case imp == conc+"/stream":
+		return "conc/stream stays out: see docs/decisions"
+	case under(imp, kafkaGo) && !under(pkg, "pipeline/kafka"):
+		return "kafka-go stays in pipeline/kafka"
+	case under(imp, franz) && pkg != "pipeline/kafka/kafkatest" && !strings.HasPrefix(pkg, "cmd/") && pkg != "pipeline/cli":
+		return "franz-go is for kafkatest, tests, cmd/demo and the dev command"
+	case isOwn && !rule.allows(pkg, own):
+		return "the import direction of docs/architecture.md does not have it"
+	case !isOwn && strings.Contains(first, ".") && rule.others != nil &&
+		!slices.ContainsFunc(rule.others, func(o string) bool { return under(imp, o) }):
+		return "the package takes none but these modules: " + strings.Join(rule.others, ", ")
+	}
+	return ""
+}
+
+func under(imp, root string) bool { return imp == root || strings.HasPrefix(imp, root+"/") }
+
+func TestImportDirection(t *testing.T) {
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Standard", "./...")
+	cmd.Dir = repo
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("listing the packages: %v", err)
+	}
+	n := 0
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; n++ {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		for _, imp := range p.Imports {
+			if why := wrongImport(p.ImportPath, imp); why != "" {
+				t.Errorf("%s imports %s: %s", p.ImportPath, imp, why)
+			}
+		}
+	}
+	if n < 5 {
+		t.Errorf("only %d packages were listed", n)
+	}
+}
+
+func TestTheImportRulesBite(t *testing.T) {
+	for _, c := range []struct {
+		pkg, imp string
+		ok       bool
+	}{
+		{"pipeline", module + "/pipeline/event", true},
+		{"pipeline", module + "/pipeline/expr", false},
+		{"pipeline", module + "/pipeline/kafka", false},
+		{"pipeline", conc + "/pool", false},
+		{"pipeline", module + "/pipeline/engine", false},
+		{"pipeline/engine", conc + "/pool", true},
+		{"pipeline/engine", module + "/pipeline/internal/inside", true},
+		{"pipeline/source", module + "/pipeline/internal/inside", false},
+		{"stages", module + "/pipeline/engine", false},
+		{"pipeline", "golang.org/x/sync/errgroup", false},
+		{"pipeline", "net/http", true},
+		{"pipeline/event", module + "/pipeline", false},
+		{"pipeline/config", module + "/pipeline/catalog", false},
+		{"pipeline/catalog", module + "/stages/scrape", true},
+		{"stages", module + "/pipeline/config", false},
+		{"stages/scrape", module + "/pipeline/client", true},
+		{"sinks", module + "/stages", false},
+		{"sinks", kafkaGo, false},
+		{"pipeline/source", module + "/pipeline/kafka/kafkatest", false},
+		{"pipeline/kafka", module + "/pipeline", false},
+		{"pipeline/kafka", kafkaGo + "/sasl/scram", true},
+		{"pipeline/kafka", franz + "/pkg/kgo", false},
+		{"pipeline/kafka/kafkatest", franz + "/pkg/kfake", true},
+		{"pipeline/cli", module + "/pipeline/kafka/kafkatest", true},
+		{"cmd/penstock", conc + "/stream", false},
+		{"pipeline/util", "fmt", false},
+	} {
+		if why := wrongImport(module+"/"+c.pkg, c.imp); (why == "") != c.ok {
+			t.Errorf("%s imports %s: %q", c.pkg, c.imp, why)
+		}
+	}
+}
+
+// fileRules hold where one file is meant, not its package: who may import a package,
+// by the file's path.
+var fileRules = []struct {
+	imp   string
+	where func(file string) bool
+}{
+	{module + "/pipeline/kafka", func(f string) bool {
+		base := path.Base(f) // a component of several files keeps its name in front
+		return base == "kafka.go" || strings.HasPrefix(base, "kafka_") || strings.HasPrefix(f, "cmd/") || strings.HasPrefix(f, "pipeline/cli/") || strings.HasPrefix(f, "pipeline/kafka/")
+	}},
+	{module + "/pipeline/kafka/kafkatest", isDevFile},
+	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},
+}
+
+func isDevFile(f string) bool {
+	return f == "pipeline/cli/dev.go" || strings.HasPrefix(f, "cmd/demo/")
+}
+
+func TestImportsOfFiles(t *testing.T) {
+	for file := range goFiles(t) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		for _, imp := range importsOf(t, file) {
+			for _, rule := range fileRules {
+				exact := strings.HasPrefix(rule.imp, module)
+				if (imp == rule.imp || !exact && under(imp, rule.imp)) && !rule.where(file) {
+					t.Errorf("%s imports %s: that is for other files", file, imp)
+				}
+			}
+		}
+	}
+}
+
+// goFiles gives the Go files of the repository, as slash paths from its root.
+func goFiles(t *testing.T) func(yield func(string) bool) {
+	return func(yield func(string) bool) {
+		err := filepath.WalkDir(repo, func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if d.IsDir() && p != repo && (strings.HasPrefix(d.Name(), ".") || d.Name() == "out" || d.Name() == "bin") {
+				return fs.SkipDir
+			}
+			rel, err := filepath.Rel(repo, p)
+			if err == nil && strings.HasSuffix(p, ".go") && !yield(filepath.ToSlash(rel)) {
+				return fs.SkipAll
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func importsOf(t *testing.T, file string) (imports []string) {
+	f, err := parser.ParseFile(token.NewFileSet(), filepath.Join(repo, file), nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range f.Imports {
+		imp, err := strconv.Unquote(i.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		imports = append(imports, imp)
+	}
+	return imports
+}
+
+func TestTopLevel(t *testing.T) {
+	allowed := strings.Fields("cmd pipeline stages sinks testdata go.mod go.sum Makefile README.md LICENSE CHANGELOG.md docs deploy bin out coverage.out")
+	entries, err := os.ReadDir(repo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		name := e.Name()
+		built := strings.HasSuffix(name, ".test") || strings.HasSuffix(name, ".prof")
+		if !slices.Contains(allowed, name) && !strings.HasPrefix(name, ".") && !built {
+			t.Errorf("%s stands at the top level, which is fixed: architecture.md section 3", name)
+		}
+	}
+}

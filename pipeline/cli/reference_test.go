@@ -1,0 +1,178 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/config"
+)
+
+// TestPipelineFileReference keeps the reference page current: -update rewrites it.
+func TestPipelineFileReference(t *testing.T) {
+	path := filepath.Join(repo, "docs", "reference", "pipeline-file.md")
+	want := pipelineFileReference()
+	if *updateCases {
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not current: go test ./pipeline/cli -run PipelineFileReference -update", path)
+	}
+}
+
+const pipelineFileHead = `# The pipeline file
+
+Generated from the catalog and the structs that a file is read into; ` + "`go test ./pipeline/cli -run PipelineFileReference -update`" + `
+rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock config schema`" + ` the JSON Schema for editors, and
+` + "`penstock config show FILE`" + ` a file with every default filled in.
+
+- ` + "`${NAME}`, `${NAME:-default}`, `${NAME:?why}` and `${file:/path}`" + ` are put in after the YAML has been parsed; ` + "`$${`" + ` is a
+  literal. ` + "`--set path=value`" + ` overrides one setting. Secrets print as ` + "`***`" + `. Paths are relative to the file.
+- Durations: ` + "`500ms`, `10s`, `1m30s`. Sizes: `64KiB`, `256MiB`" + `.
+- An **expression** reads the record's fields, ` + "`meta.topic`, `meta.partition`, `meta.offset`, `meta.time`, `meta.key` and\n  `header(\"name\")`" + `; a **condition** is one that is true or false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. What is
+  missing is nil; nil orders against nothing and is false in a condition. A field whose name is no identifier is
+  ` + "`$env[\"flight number\"]`" + `. Quote an expression in YAML when it begins with ` + "`!`, `#`" + ` or a quote, or holds ` + "`: ` or ` #`" + `.
+- A **field name** is that of one field at the top of a record, or of one column. What reads as a path there (` + "`user.id`, `$.id`,\n  `items[0]`, `*`, `user->id`" + `), or as several (` + "`a,b`" + `), is an error; a field that is called so has a backslash before each such character: ` + "`user\\.id`" + ` (within
+  double quotes YAML wants two). A **field path**, which ` + "`redact`" + ` takes, leads deeper: ` + "`user.id`" + ` is id within user, ` + "`*`" + ` any name, arrays
+  are gone through; what can match nothing as it is written is an error. In an expression ` + "`user.id`" + ` is id within user, and
+  ` + "`$env[\"user.id\"]`" + ` the field that is called user.id. Upper and lower case count, in ` + "`header(\"name\")`" + ` too; ` + "`redact`" + ` alone takes
+  headers in either.
+- What a field is read of must be a JSON object: a value that is another (an array, a number, null) rejects the record with
+  ` + "`not_object`" + `, and one that is no JSON with ` + "`invalid_json`" + `, wherever the field is read: in a condition, a key, a template. What
+  reads no field, because it is about ` + "`meta` or `header`" + ` alone or is decided before it comes to one, takes every value. A
+  tombstone (no value) has no fields: all are nil, and the stages that edit pass it on.
+- Of a name that stands twice in an object the first counts, in expressions and in every stage; ` + "`redact`" + ` redacts all of
+  them. What is set stands once.
+- Text that is not UTF-8 is passed on byte for byte, and compared so; in expressions a byte that belongs to no character
+  counts as one, and ` + "`upper` and `lower`" + ` put U+FFFD in its place. ` + "`redact`" + ` of fields rejects such a value with ` + "`invalid_json`" + `.
+- Every mistake of a file is reported at once by ` + "`penstock check`" + `, at line and column; what is right and hardly means what was
+  meant is a warning, which fails with ` + "`--strict`" + ` alone. A text in a value has quotes of its own: ` + "`country: '\"DE\"'`" + `.
+`
+
+// pipelineFileReference writes the page from the catalog.
+func pipelineFileReference() []byte {
+	var b bytes.Buffer
+	b.WriteString(pipelineFileHead)
+	heading := func(text, doc string) { fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", text, doc) }
+
+	heading("The file", "What may stand at the top. `limits`, `admin` and `log` belong to the process: with several files they stand in one\nof them or are equal in all.")
+	settingTable(&b, config.FileSettingList())
+	heading("Beside a stage", "What may stand beside the component in an item of `stages`.")
+	settingTable(&b, config.StepSettings(false))
+	b.WriteString("\nIn a step that waits for somebody else also:\n\n")
+	settingTable(&b, onlyWaiting())
+	heading("Beside a sink", "What may stand beside the component in an item of `sinks`, and, `name` and `when` excepted, in `dead_letter`.")
+	settingTable(&b, config.OutputSettingList(nil))
+	for _, section := range []config.Section{config.SourceSection, config.StageSection, config.SinkSection} {
+		kinds := catalog.Kinds()
+		for i := range kinds {
+			if kinds[i].Section == section {
+				kindReference(&b, &kinds[i])
+			}
+		}
+	}
+	return b.Bytes()
+}
+
+// onlyWaiting lists what stands beside a step that waits, and beside no other.
+func onlyWaiting() (list []config.Setting) {
+	common := map[string]bool{}
+	for _, s := range config.StepSettings(false) {
+		common[s.Name] = true
+	}
+	for _, s := range config.StepSettings(true) {
+		if !common[s.Name] {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+func kindReference(b *bytes.Buffer, k *config.Kind) {
+	waits := ""
+	if k.Waits {
+		waits = " This step waits: it has slots, a window, attempts and a deadline."
+	}
+	fmt.Fprintf(b, "\n## %s `%s`\n\n%s.%s\n", strings.ToUpper(string(k.Section[:1]))+string(k.Section[1:]), k.Name, capital(k.Doc), waits)
+	if k.Guarantee != "" {
+		fmt.Fprintf(b, "\nGuarantees: %s.\n", k.Guarantee)
+	}
+	if k.Short != "" {
+		fmt.Fprintf(b, "\n`%s: VALUE` is short for `%s: {%s: VALUE}`.\n", k.Name, k.Name, k.Short)
+	}
+	fmt.Fprintf(b, "\n```yaml\n%s```\n\n", example(k))
+	settingTable(b, k.SettingList())
+	if k.BatchRecords > 0 {
+		fmt.Fprintf(b, "\nBeside it `batch.records` is `%d` when the file does not say.\n", k.BatchRecords)
+	}
+}
+
+func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
+
+// settingTable writes settings and those within them as a table.
+func settingTable(b *bytes.Buffer, list []config.Setting) {
+	if len(list) == 0 {
+		b.WriteString("No settings.\n")
+		return
+	}
+	b.WriteString("| Setting | Value | Default | Meaning |\n|---|---|---|---|\n")
+	settingRows(b, "", list)
+}
+
+func settingRows(b *bytes.Buffer, prefix string, list []config.Setting) {
+	cell := strings.NewReplacer("|", `\|`, "\n", " ")
+	for _, s := range list {
+		what, def := s.Type, ""
+		if len(s.Enum) > 0 {
+			what = "`" + strings.Join(s.Enum, "`, `") + "`"
+		}
+		switch {
+		case s.Required:
+			def = "required"
+		case s.Default != nil:
+			def = fmt.Sprintf("`%v`", s.Default)
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", prefix+s.Name, cell.Replace(what), cell.Replace(def), cell.Replace(s.Doc))
+		settingRows(b, prefix+s.Name+".", s.Inner)
+	}
+}
+
+// TestPipelineFilesInTheDocumentsAreRight checks every whole file that a page shows.
+func TestPipelineFilesInTheDocumentsAreRight(t *testing.T) {
+	checked := 0
+	for _, page := range documents(t) {
+		text, err := os.ReadFile(filepath.Join(repo, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range strings.Split(string(text), "```yaml\n")[1:] {
+			file, _, _ := strings.Cut(block, "```")
+			if !strings.HasPrefix(file, "pipeline: ") {
+				continue
+			}
+			checked++
+			name := filepath.Join(t.TempDir(), "pipeline.yaml")
+			if err := os.WriteFile(name, []byte(file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			loader := config.Loader{Kinds: catalog.Kinds()}
+			if _, err := loader.Load(name); err != nil {
+				t.Errorf("%s shows a file that is not right: %v", page, err)
+			}
+		}
+	}
+	if checked == 0 {
+		t.Error("no page shows a pipeline file")
+	}
+}

@@ -1,0 +1,345 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockio/penstock/pipeline/admin"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+func newRun(g *globals) *cobra.Command {
+	var f runFlags
+	cmd := &cobra.Command{
+		Use:   "run FILE|DIR...",
+		Short: "Run one or several pipelines until they end or a signal comes",
+		Long: `Run one or several pipelines in one process, until all their sources have ended or a signal comes.
+
+SIGTERM and SIGINT stop reading, hand back what has not begun, finish the rest within the drain budget, commit,
+and exit with 0.
+A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.
+
+A mistake in any file keeps all pipelines from starting (exit code 2). From then on each is on its own: when one fails,
+at the start or later, the others go on. It stays down until the process is started again; /livez and /readyz fail and
+name it, and so do pipeline.stopped in the log and, at the end, process.stopped. The process ends when all have ended:
+with 1 when one of several has failed, also after a signal, and with the code of the first failure when all have.
+With --fail-fast the first failure ends all of them, and no pipeline starts unless all can.`,
+		Args: takes(1, -1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("drain") && (f.drain < time.Millisecond || f.drain > time.Hour) {
+				return usagef("--drain %v: it is a time from 1ms to 1h, like 25s", f.drain)
+			}
+			return runDaemon(cmd.Context(), g, args, f)
+		},
+	}
+	cmd.Flags().DurationVar(&f.drain, "drain", 0, "how long work in flight may go on after a signal (default: limits.drain of the file)")
+	cmd.Flags().BoolVar(&f.failFast, "fail-fast", false, "end all pipelines when one of them fails")
+	return cmd
+}
+
+// runFlags are the flags of run.
+type runFlags struct {
+	drain    time.Duration
+	failFast bool
+}
+
+// runDaemon runs files until they end.
+func runDaemon(ctx context.Context, g *globals, files []string, f runFlags) error {
+	signals := caught()
+	signal.Ignore(syscall.SIGPIPE) // who reads the log or the output may go: that is an error of the write
+	return logged(g.err, func(log *event.Queue) error {
+		return runFiles(ctx, g, log, files, f, signals)
+	})
+}
+
+// logPatience is how long the end of a process waits for its log to be written.
+const logPatience = 750 * time.Millisecond
+
+// logged runs a command whose lines on standard error pass a queue, its error included:
+// neither what it does nor its end waits for a reader of w, who may have stopped reading.
+// All that goes wrong is said there: the error of logged holds the exit code alone.
+func logged(w io.Writer, run func(log *event.Queue) error) error {
+	log := event.NewQueue(w)
+	err := run(log)
+	if err != nil {
+		printError(log, err)
+		err = endedWith(exitCode(err))
+	}
+	_ = log.Close(logPatience) // there is nowhere left to say that it was not written
+	return err
+}
+
+func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string, f runFlags, signals <-chan os.Signal) error {
+	set, events, err := loadDaemon(ctx, g, log, files, signals, false)
+	if set == nil || err != nil {
+		return err
+	}
+	defer events.Close()
+	if f.drain > 0 {
+		set.Process.Limits.Drain = f.drain
+		for _, p := range set.Pipelines {
+			p.Limits.Drain = f.drain
+		}
+	}
+	daemon := newDaemon(set, events, log, signals)
+	daemon.failFast = f.failFast
+	return endedWith(daemon.start(ctx, set))
+}
+
+// endedWith is the error of a command that has said all there is to say.
+func endedWith(code int) error {
+	if code == exitDone {
+		return nil
+	}
+	return &exitError{code: code}
+}
+
+// loadDaemon loads files and reports all that is wrong with them. No set and no error: a
+// signal came first. A file may be a pipe that nobody writes to.
+func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []string, signals <-chan os.Signal, terminal bool) (*config.Set, *event.Emitter, error) {
+	var loaded *config.Set
+	stopped, err := interrupted(ctx, signals, terminal, 0, func(context.Context) (err error) {
+		loaded, err = g.load(files)
+		return err
+	})
+	if stopped {
+		return nil, nil, nil
+	}
+	set := loaded
+	if err != nil {
+		return nil, nil, rejectConfig(g, log, err)
+	}
+	events, err := newEvents(g, log, set.Process.Log)
+	return set, events, err
+}
+
+// rejectConfig reports what is wrong with the files: in JSON as log lines, to people
+// with the lines that are meant.
+func rejectConfig(g *globals, log *event.Queue, err error) error {
+	var invalid *config.InvalidError
+	file, _ := g.err.(*os.File)
+	if console, _ := event.ConsoleFor(g.logFormat, file); console || !errors.As(err, &invalid) {
+		return err // for people: printed with the lines that are meant
+	}
+	l := config.Log{Level: "info", Format: "json", Events: true}
+	g.logFlags(&l)
+	events, optErr := newEvents(g, log, l)
+	if optErr != nil {
+		return optErr
+	}
+	defer events.Close()
+	logProblems(events, invalid.Problems)
+	errs := invalid.Problems.Errors()
+	first := ""
+	if len(errs) > 0 {
+		first = errs[0].String()
+	}
+	events.Emit(event.ConfigRejected{Trigger: "start", ErrorCount: int64(len(errs)), ErrorFirst: first}, "")
+	return &exitError{code: exitUsage}
+}
+
+// logProblems writes a free line for each.
+func logProblems(events *event.Emitter, problems config.Problems) {
+	for _, p := range problems {
+		line := events.Log().Error()
+		if p.Severity == config.SeverityWarning {
+			line = events.Log().Warn()
+		}
+		if p.Suggestion != "" {
+			line = line.Str("suggestion", p.Suggestion)
+		}
+		line.Msg(p.String())
+	}
+}
+
+// newDaemon makes the process of what was loaded.
+func newDaemon(set *config.Set, events *event.Emitter, log *event.Queue, signals <-chan os.Signal) *process {
+	return &process{events: events, log: log, drain: set.Process.Limits.Drain, signals: signals, started: time.Now()}
+}
+
+// start builds what was loaded, probes what it needs, runs it, and gives the exit code.
+func (p *process) start(ctx context.Context, set *config.Set) int {
+	announce(p.events, set)
+	tuneMemory(int64(set.Process.Limits.InFlightBytes))
+	logProblems(p.events, set.Warnings)
+	p.events.Emit(event.ConfigApplied{ConfigHash: set.Hash, Trigger: "start"}, "")
+
+	all, err := p.prepare(ctx, set, standIns{})
+	var endpoint *admin.Server
+	if err == nil && p.signal == nil && slices.ContainsFunc(all, (*assembled).starts) {
+		endpoint, err = p.serve(set)
+	}
+	if err != nil || p.signal != nil {
+		discardAll(all)
+		return p.neverRan(err, all)
+	}
+	defer shut(endpoint)
+	return p.run(ctx)
+}
+
+func announce(events *event.Emitter, set *config.Set) {
+	b := buildInfo()
+	var files []string
+	for _, p := range set.Pipelines {
+		files = append(files, p.File)
+	}
+	listen := ""
+	if set.Process.Admin != nil {
+		listen = set.Process.Admin.Listen
+	}
+	events.Emit(event.ProcessStarted{
+		ServiceVersion: b.Version, VCSRevision: b.Revision, GoVersion: b.Go, ConfigHash: set.Hash,
+		ConfigPath: strings.Join(files, ","), AdminAddr: listen, Pipelines: int64(len(files)),
+	}, "")
+}
+
+// assembleAll builds all pipelines of a process, with one budget. The error is of the
+// configuration, and all stay where they are; what one misses in its environment is its
+// own, and stands in it.
+func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*assembled, err error) {
+	limits := set.Process.Limits
+	budget := engine.NewBudget(limits.InFlight, limits.InFlightBytes)
+	for _, file := range set.Pipelines {
+		a, err := assemble(file, events, budget, in)
+		if exitCode(err) == exitEnvironment {
+			a, err = &assembled{file: file, err: err}, nil
+		}
+		if err != nil {
+			discardAll(all)
+			return nil, err
+		}
+		all = append(all, a)
+	}
+	return all, nil
+}
+
+// prepare builds the pipelines and probes what they need; what one of them misses becomes
+// its end. The error is one that keeps all of them from starting. A signal ends it.
+func (p *process) prepare(ctx context.Context, set *config.Set, in standIns) ([]*assembled, error) {
+	var (
+		built []*assembled
+		err   error
+	)
+	if !p.whileStarting(func() { built, err = assembleAll(set, p.events, in) }) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var probed []error
+	if !p.whileStarting(func() { probed = pingAll(ctx, built) }) {
+		return built, p.unbuilt(built)
+	}
+	for i, err := range probed {
+		built[i].err = err
+	}
+	if err := p.missing(built); err != nil {
+		return built, err
+	}
+	return built, p.addMembers(built)
+}
+
+// missing gives the error of the environment that nobody starts with: that of a single
+// pipeline, or the first with --fail-fast.
+func (p *process) missing(all []*assembled) error {
+	if p.failFast || len(all) == 1 {
+		return firstMissing(all)
+	}
+	return nil
+}
+
+// unbuilt gives the error of a start that a signal has ended: of what could not be built,
+// which the signal does not hide, as it does not hide a failure later.
+func (p *process) unbuilt(all []*assembled) error {
+	var failed []*member
+	for _, a := range all {
+		if a.err != nil {
+			failed = append(failed, &member{name: a.file.Name, err: a.err})
+		}
+	}
+	if p.failFast || len(failed) == 0 || len(failed) == len(all) {
+		return firstMissing(all)
+	}
+	return &exitError{exitFailed, summary(failed, len(all))}
+}
+
+func firstMissing(all []*assembled) error {
+	for _, a := range all {
+		if a.err != nil {
+			return a.err
+		}
+	}
+	return nil
+}
+
+// addMembers makes the pipelines.
+func (p *process) addMembers(all []*assembled) error {
+	for _, a := range all {
+		m, err := a.member(p.events)
+		if err != nil {
+			return err
+		}
+		if a.err != nil {
+			a.discard()
+		}
+		p.members = append(p.members, m)
+	}
+	return nil
+}
+
+// neverRan writes the last lines of a process whose pipelines did not start: err says
+// why, nil means a signal.
+func (p *process) neverRan(err error, all []*assembled) int {
+	code := exitCode(err)
+	if err != nil {
+		p.events.Log().Error().Msg(err.Error())
+		p.stop("failed", func() {})
+	}
+	ev := event.ProcessStopped{ExitCode: int64(code), Reason: p.reason(code), UptimeMs: time.Since(p.started).Milliseconds(),
+		ErrorMessage: cause(err), FailedPipelines: missingIn(all)}
+	unknown := math.NaN() // there was no record
+	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = unknown, unknown, unknown, unknown
+	p.events.Close()
+	p.events.Emit(ev, "")
+	return code
+}
+
+// missingIn gives the names of the pipelines that cannot start, with commas.
+func missingIn(all []*assembled) string {
+	var names []string
+	for _, a := range all {
+		if a.err != nil {
+			names = append(names, a.file.Name)
+		}
+	}
+	return strings.Join(names, ",")
+}
+
+// cause is an error without its place, which is said once.
+func cause(err error) string {
+	var exit *exitError
+	if errors.As(err, &exit) && exit.err != nil {
+		if inner := errors.Unwrap(exit.err); inner != nil {
+			return inner.Error()
+		}
+		return exit.err.Error()
+	}
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// sameSignal is how long behind the first signal another one is taken for the same: a
+// supervisor may signal a process and its group, and a terminal all of a pipe, and
+// nobody who wants to force an end is that quick.
+const sameSignal = 200 * time.Millisecond
+
+// caught gives the signals that a process handles. Who has started it with SIGHUP ignored,
+// as nohup does, does not want a closed terminal to end it. They are caught until the process
+// is gone: one that comes once more must not kill what has ended well and said so.
+func caught() <-chan os.Signal {
+	c := make(chan os.Signal, 8)
+	handled := []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGUSR1}
+	if !signal.Ignored(syscall.SIGHUP) {
+		handled = append(handled, syscall.SIGHUP)
+	}
+	signal.Notify(c, handled...)
+	return c
+}
+
+// asksToEnd says whether a signal asks for the end, also of what runs in a terminal.
+func asksToEnd(s os.Signal, terminal bool) bool {
+	return s == syscall.SIGTERM || s == os.Interrupt || s == syscall.SIGHUP && terminal
+}
+
+func (p *process) handle(s os.Signal, cancel func()) {
+	switch {
+	case s == syscall.SIGHUP && !p.terminal:
+		p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
+	case s == syscall.SIGUSR1:
+		if p.dumping.CompareAndSwap(false, true) {
+			go func() {
+				defer p.dumping.Store(false)
+				for _, m := range p.members {
+					dumpInFlight(m)
+				}
+			}()
+		}
+	case p.signal == nil:
+		p.signal = s
+		p.stop("signal", cancel)
+		p.signalAt = time.Now() // behind the above, which may take a second: the next one waits meanwhile
+	case time.Since(p.signalAt) < sameSignal: // it says the same once more
+	case p.forced == nil:
+		p.forced = s
+		p.abort()
+	}
+}
+
+// whileStarting waits for f, and no longer than until a signal asks for the end: what f
+// does then, as reading a file that does not come, ends with the process.
+func (p *process) whileStarting(f func()) (done bool) {
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		f()
+	}()
+	for {
+		select {
+		case <-finished:
+			return true
+		case s := <-p.signals:
+			if p.handle(s, func() {}); p.signal != nil {
+				return false
+			}
+		}
+	}
+}
+
+// interrupted runs f under a ctx that ends with the first signal that asks for the end, and
+// says whether one came: f is then waited for as long as patience, and no second time.
+func interrupted(ctx context.Context, signals <-chan os.Signal, terminal bool, patience time.Duration, f func(context.Context) error) (bool, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- f(ctx) }()
+	var late <-chan time.Time
+	for {
+		select {
+		case err := <-done:
+			if late != nil {
+				return true, nil
+			}
+			return false, err
+		case <-late:
+			return true, nil
+		case s := <-signals:
+			if !asksToEnd(s, terminal) {
+				continue
+			}
+			if late != nil || patience == 0 {
+				return true, nil
+			}
+			cancel()
+			late = time.After(patience)
+		}
+	}
+}
+
+// untilSignal waits for a signal that asks for the end. One of before, the last at since,
+// may come once more at once.
+func untilSignal(ctx context.Context, signals <-chan os.Signal, since time.Time) {
+	for {
+		select {
+		case s := <-signals:
+			if asksToEnd(s, true) && time.Since(since) >= sameSignal {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func signalName(s os.Signal) string {
+	switch s {
+	case syscall.SIGTERM:
+		return "SIGTERM"
+	case os.Interrupt:
+		return "SIGINT"
+	case syscall.SIGHUP:
+		return "SIGHUP"
+	}
+	return fmt.Sprint(s)
+}

@@ -1,0 +1,122 @@
+package cli
+
+import (
+	"cmp"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/config"
+)
+
+var (
+	fence      = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	scriptFile = regexp.MustCompile("(?m)^-- (.+) --\n")
+	secretFile = regexp.MustCompile(`\$\{file:[^}]*\}`)
+)
+
+// pipelineFiles gives every pipeline file of the repository, by where it stands: files,
+// whose text is left out, examples of documents and of the catalog, and those of scripts,
+// but of the one that is about warnings.
+func pipelineFiles(t *testing.T) map[string]string {
+	files := map[string]string{}
+	for _, root := range []string{"testdata", "docs", "cmd", "README.md"} {
+		err := filepath.WalkDir(filepath.Join(repo, root), func(name string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(name)
+			switch {
+			case err != nil:
+			case filepath.Base(filepath.Dir(name)) == "config" && strings.HasSuffix(name, ".yaml"): // pipeline/config's tests know which are right
+			case strings.HasSuffix(name, ".yaml"):
+				files[name] = ""
+			case strings.HasSuffix(name, ".md"):
+				for i, m := range fence.FindAllStringSubmatch(string(text), -1) {
+					files[name+"#"+string(rune('a'+i))] = m[1]
+				}
+			case strings.HasSuffix(name, ".txtar") && filepath.Base(name) != "check.txtar":
+				places := scriptFile.FindAllStringSubmatchIndex(string(text), -1)
+				for i, at := range places {
+					end := len(text)
+					if i+1 < len(places) {
+						end = places[i+1][0]
+					}
+					if inner := string(text[at[2]:at[3]]); strings.HasSuffix(inner, ".yaml") {
+						files[name+"#"+inner] = string(text[at[1]:end])
+					}
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, k := range catalog.Kinds() {
+		switch k.Section {
+		case config.SourceSection:
+			files["example of "+k.Name] = "source:\n  " + strings.ReplaceAll(k.Example, "\n", "\n  ")
+		default:
+			files["example of the "+string(k.Section)+" "+k.Name] = string(k.Section) + "s:\n  - " + strings.ReplaceAll(k.Example, "\n", "\n    ")
+		}
+	}
+	return files
+}
+
+// whole adds to an example what a pipeline file has besides. "" when it is none.
+func whole(text string) string {
+	var have map[string]yaml.Node
+	if yaml.Unmarshal([]byte(text), &have) != nil {
+		return ""
+	}
+	for key, rest := range map[string]string{
+		"pipeline": "pipeline: p\n",
+		"source":   "source: {kafka: {brokers: [127.0.0.1:9092], topics: [some-other-topic]}}\n",
+		"sinks":    "sinks: [{stdout: {}}]\n",
+	} {
+		if _, ok := have[key]; !ok {
+			text += "\n" + rest
+		}
+	}
+	return text
+}
+
+// TestNothingDoubtfulStandsInTheRepository: what a warning says must not be true of what
+// we show, test and recommend.
+func TestNothingDoubtfulStandsInTheRepository(t *testing.T) {
+	known := map[string]string{"HTTP": "http://127.0.0.1:1", "BROKERS": "127.0.0.1:9092", "WEATHER": "127.0.0.1:1"}
+	loader := config.Loader{Kinds: catalog.Kinds(), Env: func(name string) (string, bool) {
+		return cmp.Or(known[name], "1"), true
+	}}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(repo, "testdata", "config"))); err != nil {
+		t.Fatal(err)
+	}
+	files := pipelineFiles(t)
+	if len(files) < 50 {
+		t.Fatalf("only %d pipeline files were found", len(files))
+	}
+	for where, text := range files {
+		name := where
+		if text != "" {
+			name = filepath.Join(dir, "pipeline.yaml")
+			if err := os.WriteFile(name, []byte(whole(secretFile.ReplaceAllString(text, "x"))), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		set, err := loader.Load(name)
+		switch {
+		case err == nil && len(set.Warnings) > 0:
+			t.Errorf("%s:\n%s", where, set.Warnings.Detail())
+		case err != nil && !strings.Contains(where, ".txtar"): // scripts have files that are wrong on purpose
+			t.Errorf("%s is not taken: %v", where, err)
+		}
+	}
+}

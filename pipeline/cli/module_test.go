@@ -26,6 +26,15 @@ func TestAModuleOfOnesOwn(t *testing.T) {
 			t.Errorf("%s takes %d lines of code beside its imports", file, n)
 		}
 	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"shout.go", "main.go"} {
+		if code := body(t, filepath.Join(dir, file)); !strings.Contains(string(readme), code) {
+			t.Errorf("the README does not show what %s has:\n%s", file, code)
+		}
+	}
 	mod, err := os.ReadFile(filepath.Join(root, "go.mod"))
 	if err != nil {
 		t.Fatal(err)
@@ -83,18 +92,24 @@ func TestAModuleOfOnesOwn(t *testing.T) {
 // codeLines counts the lines of a file that are neither empty nor comments nor imports.
 func codeLines(t *testing.T, path string) (n int) {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, body, found := strings.Cut(string(text), "\n)\n") // the end of the imports
-	if !found {
-		t.Fatalf("%s has no block of imports", path)
-	}
-	for line := range strings.Lines(body) {
+	for line := range strings.Lines(body(t, path)) {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
 			n++
 		}
 	}
 	return n
+}
+
+// body gives what stands behind the imports of a file.
+func body(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, body, found := strings.Cut(string(text), "\n)\n")
+	if !found {
+		t.Fatalf("%s has no block of imports", path)
+	}
+	return strings.TrimSpace(body)
 }

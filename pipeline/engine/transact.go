@@ -12,6 +12,32 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
+// This file makes the writes of all sinks and the marks one step.
+//
+// What it guarantees. Whoever reads only what is committed sees each record's writes and its
+// mark together or not at all. A record that was written in a transaction is never before
+// the mark of another one. A transaction that holds a write of an abandoned record is undone.
+//
+// How. Time is cut into cycles. In one that is open all writers may write. When the commit
+// interval is over, or somebody asks, each lane is cut behind the last piece of which
+// something was written: up to there every record is to get its outcome, and what is behind
+// waits with the writers for the next cycle. Steps go on meanwhile. When no writer has a batch
+// in its hands and all before the cuts is done, the marks that stand there are committed with
+// the writes.
+//
+// Why the cut is behind what was written, and not at the mark. A write holds records far
+// ahead of the mark while an earlier one of the lane is slow in another sink. The transaction
+// can only be committed with a mark that covers all it has written, so the earlier ones have
+// to be waited for; but only those, or a busy lane would never come to an end.
+//
+// Not chosen. A transaction for each write: the broker's work for one would come with every
+// write, and the marks, which need all sinks to have a record, fit into none. Stopping all
+// writers until nothing is in flight: they would stand as long as the slowest call of a step,
+// once in every interval.
+//
+// An error of Commit is ambiguous: it may have come through. Abort follows, which gives all
+// lanes up, and the source opens them again where the broker says that they are.
+
 type txnState uint8
 
 const (
@@ -35,7 +61,7 @@ type transactions struct {
 	mu      sync.Mutex // also guards cut, wrote and wroteIn of the lanes
 	state   txnState
 	number  uint64 // of the transaction that is open, or was last
-	hungry  bool   // somebody wanted to write and could not
+	wanted  bool   // somebody wanted to write and could not
 	inHand  int    // batches that writers have taken
 	spoiled bool   // records that were written are abandoned: it cannot be committed
 	hurry   bool   // somebody waits for the end of the cycle
@@ -95,7 +121,7 @@ func (t *transactions) admits(rec item) bool {
 	if t.state == txnOpen || t.state == txnCutting && pc.seq < pc.lane.cut {
 		return true
 	}
-	t.hungry = true
+	t.wanted = true
 	t.p.wake()
 	return false
 }
@@ -169,7 +195,7 @@ func (t *transactions) turn(err error) {
 
 func (t *transactions) needed() bool {
 	t.mu.Lock()
-	hungry := t.hungry
+	hungry := t.wanted
 	t.mu.Unlock()
 	return hungry || t.p.dirty()
 }
@@ -186,7 +212,7 @@ func (t *transactions) cycle() error {
 	}
 	t.mu.Lock()
 	t.number++
-	t.state, t.hungry, t.spoiled = txnOpen, false, false
+	t.state, t.wanted, t.spoiled = txnOpen, false, false
 	t.mu.Unlock()
 	for _, s := range t.p.allSinks() {
 		s.kick()

@@ -8,6 +8,43 @@ import (
 	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
 
+// This file is how a waiting step keeps many slow calls going at once while its records
+// leave in order.
+//
+// What it guarantees. As many calls run as the step has slots, if there are records for them.
+// Records leave in the order of their lane, or of their key, or at once, as the pipeline says
+// (I1). No more than size records are in the window, and no more than backlog, and what a
+// lane that is held back still had on its way, wait in front of it (I4). One lane whose calls
+// hang takes neither all slots nor all places from the others.
+//
+// How. A record is admitted: it gets a place in the window, behind those of its lane. It
+// waits for a slot, a worker calls the stage with it, and when the answer is there the slot is
+// free for the next record, whatever its place. The record keeps its place until all that
+// are before it, in its lane or of its key, have their answers too. Then it is released, and
+// gives its place back when it has been sent on. A call that is to be repeated gives its slot
+// back as well, and is in nobody's way but that of the records behind it.
+//
+// Why two numbers. Slots bound what the server behind the step has to bear; places bound
+// memory, and how far answers may run ahead of a slow one. With as many places as slots, one
+// call of a second among those of five milliseconds leaves all other slots idle for most of
+// it: 64 slots did an eighth of what they can (lognormal latency, p50 5 ms, p99 100 ms). The
+// window that keeps 95 % of the slots busy has about slots x deadline / mean latency places;
+// 64 for each slot, the default, is enough for a deadline of 250 ms and the latency above
+// (BenchmarkP2). The deadline is what bounds it: without one, no window is large enough.
+//
+// Tried and dropped. conc/stream has a goroutine for each record and starts a call when an
+// earlier one has been released: 7 to 11 times slower here (BenchmarkP3), 15 allocations a
+// record. Batches as the unit of calls: each waits for its slowest, a tenth to a fifth of the
+// rate. One record in flight for each key, in place of order at the release: a key with half
+// of the records leaves 3 % of the rate (BenchmarkP13); who needs calls in order asks for
+// serial.
+//
+// What must not be changed without thought. A record is released by whoever answers last of
+// those before it, under the lock, so that two answers cannot pass each other on their way
+// out; there is one sender. Retries that are due come before new records, or a lane waits for
+// a retry that waits for a slot behind its own successors. Callers of admit hold the lock of
+// this window, and may take that of the first waiting step's after it, never before.
+
 // A call is a record in the window of a waiting step: admitted, and not yet released.
 type call struct {
 	rec      item
@@ -22,7 +59,7 @@ type call struct {
 	deadline time.Time
 	err      error // of the attempt before
 	timer    *time.Timer
-	timed    bool                              // a timer has known it: it is not used again
+	timed    bool                              // a timer was started with it and may still fire: it is not used again
 	saved    inside.Savepoint[pipeline.Record] // nil: never asked for
 
 	result verdict
@@ -92,7 +129,7 @@ type window struct {
 	lanes    map[*lane]*waitLane
 	turns    fifo[*waitLane] // with pending records, in turn
 	waiting  int             // records pending
-	away     int             // of these, of lanes that are held back
+	away     int             // records pending of lanes that are held back
 	back     int             // lanes held back
 	held     int             // places taken
 	unsolved int             // calls without an answer
@@ -127,8 +164,9 @@ func (w *window) lane(l *lane) *waitLane {
 	return wl
 }
 
-// full says whether the receiver has to wait. What lanes wait that are held back does
-// not count, as long as there are others: their sources send no more of it.
+// full says whether the receiver has to wait. The records of lanes that are held back do
+// not count while other lanes are open: their source sends no more of them, and if they
+// counted, one slow lane would stop the receiver for all.
 func (w *window) full() bool {
 	n := w.waiting
 	if w.several() {
@@ -158,6 +196,13 @@ func (w *window) add(c *chunk) {
 	w.wakeWorkers(n)
 }
 
+// A lane is held back when it has half of a window that others need, and read again below
+// three eighths: with one number for both it would go to and fro.
+const (
+	holdEighths = 4
+	readEighths = 3
+)
+
 // restrain holds the lane back at its source while too much of it waits, or while it
 // has half of a window that others need too.
 func (w *window) restrain(wl *waitLane) {
@@ -166,12 +211,12 @@ func (w *window) restrain(wl *waitLane) {
 	}
 	switch {
 	case wl.gone:
-	case !wl.back && (wl.waiting >= w.backlog/2 || len(w.lanes) > 1 && 2*wl.held >= w.size):
+	case !wl.back && (wl.waiting >= w.backlog/2 || len(w.lanes) > 1 && 8*wl.held >= holdEighths*w.size):
 		wl.back = true
 		w.back++
 		w.away += wl.waiting
 		wl.lane.hold()
-	case wl.back && wl.waiting <= w.backlog/4 && (len(w.lanes) == 1 || 8*wl.held < 3*w.size):
+	case wl.back && wl.waiting <= w.backlog/4 && (len(w.lanes) == 1 || 8*wl.held < readEighths*w.size):
 		wl.back = false
 		w.back--
 		w.away -= wl.waiting
@@ -230,6 +275,11 @@ func (w *window) pick(make func(*waitLane, item) *call) *call {
 	}
 }
 
+// lastPlaces says which places of the window are kept for other lanes: a lane that has this
+// many times what is left gets no more. An eighth is then left when it stands alone, and a
+// lane that comes finds room at once, though all calls of the first one hang.
+const lastPlaces = 7
+
 // turn gives the lane to admit from. No lane takes more than half of the window, or
 // of the slots, while another waits; and where there are several, none takes the last
 // places, so that one that is stuck leaves room for those that come.
@@ -244,7 +294,7 @@ func (w *window) turn() *waitLane {
 		if wl.lane.deep.Load() > 0 && w.gate == nil {
 			continue
 		}
-		if wl.held >= 7*(w.size-w.held) && w.several() {
+		if wl.held >= lastPlaces*(w.size-w.held) && w.several() {
 			continue
 		}
 		if !w.greedy(wl) || !w.others(wl) {

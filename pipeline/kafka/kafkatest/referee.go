@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -115,12 +116,22 @@ func sortRecords(rs []*kgo.Record) {
 	slices.SortStableFunc(rs, func(a, b *kgo.Record) int { return int(a.Partition) - int(b.Partition) })
 }
 
+// moving says whether an error is that of a group between two coordinators.
+func moving(err error) bool {
+	return errors.Is(err, kerr.CoordinatorNotAvailable) || errors.Is(err, kerr.NotCoordinator) || errors.Is(err, kerr.CoordinatorLoadInProgress)
+}
+
 // Committed gives the group's committed offsets; none for a group that is not there.
 func (c *Cluster) Committed(t T, group string) map[string]map[int32]int64 {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	got, err := c.Admin(t).FetchOffsets(ctx, group)
+	admin := c.Admin(t)
+	got, err := admin.FetchOffsets(ctx, group)
+	for moving(err) && ctx.Err() == nil { // longer than the client has patience for: its broker was frozen
+		time.Sleep(100 * time.Millisecond)
+		got, err = admin.FetchOffsets(ctx, group)
+	}
 	if errors.Is(err, kerr.GroupIDNotFound) {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/turnstile"
 	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
 
@@ -13,7 +14,7 @@ import (
 // order of the chunks is restored behind them.
 type cpuStep struct {
 	*stepCore
-	queue   turnstile
+	queue   *turnstile.Turnstile[chunk] // behind the workers
 	workers []*cpuWorker
 
 	mu    sync.Mutex
@@ -22,7 +23,7 @@ type cpuStep struct {
 
 func newCPUStep(core *stepCore) *cpuStep {
 	s := &cpuStep{stepCore: core}
-	s.queue.init(s, 2*s.conf.Workers)
+	s.queue = turnstile.New(2*s.conf.Workers, s.p.gone, s.send)
 	return s
 }
 
@@ -53,7 +54,7 @@ func (s *cpuStep) workerEnded() {
 }
 
 func (s *cpuStep) laneOver(*lane) {}
-func (s *cpuStep) stopEarly()     { s.queue.wake() }
+func (s *cpuStep) stopEarly()     { s.queue.Wake() }
 
 // A cpuWorker works on one chunk at a time. The cursor i outlives a panic.
 type cpuWorker struct {
@@ -332,10 +333,49 @@ func (w *cpuWorker) end() {
 	clear(w.lost)
 	w.dropped, w.lost = w.dropped[:0], w.lost[:0]
 
-	waited := s.queue.put(c)
+	waited, ok := s.queue.Put(c.seq, c)
+	if !ok {
+		s.p.lose(c)
+	}
 	m.mu.Lock()
 	if m.handing.leave(now.Sub(m.began)); waited {
 		m.blocked += time.Since(now)
 	}
 	m.mu.Unlock()
+}
+
+// send hands a chunk to the next step, in its turn: none when it is empty, and several
+// when a split has made it too large.
+func (s *cpuStep) send(c *chunk) (waited bool) {
+	p := s.p
+	if len(c.recs) == 0 {
+		p.roll.drop(c)
+		return false
+	}
+	if s.conf.Splitter != nil {
+		s.number(c.recs)
+	}
+	for len(c.recs) > chunkRecords {
+		head := p.roll.make(c.lane)
+		c.mu.Lock()
+		head.recs = append(head.recs, c.recs[:chunkRecords]...)
+		c.recs = c.recs[chunkRecords:]
+		c.mu.Unlock()
+		for _, it := range head.recs {
+			if it.fail != nil {
+				head.failed++
+			}
+		}
+		c.failed -= head.failed
+		waited = s.hand(head) || waited
+	}
+	return s.hand(c) || waited
+}
+
+func (s *cpuStep) hand(c *chunk) (waited bool) {
+	took, ok := s.out.send(c)
+	if !ok {
+		s.p.lose(c)
+	}
+	return took > 0
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 	"github.com/penstockio/penstock/pipeline/engine/internal/turnstile"
 	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
@@ -38,7 +39,7 @@ func (s *cpuStep) start() {
 		s.workers = append(s.workers, w)
 	}
 	for _, w := range s.workers {
-		(&worker{crew: s.crew, turn: w.turn, trouble: w.trouble, ended: s.workerEnded}).start()
+		(&crew.Worker{Crew: s.crew, Work: w.turn, Panicked: hears(w.trouble), Ended: s.workerEnded}).Start()
 	}
 }
 

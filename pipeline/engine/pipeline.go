@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -30,7 +31,7 @@ type Pipeline struct {
 	sinks []*sink
 	route *router
 
-	readers *crew // the one reader, and the filler
+	readers *crew.Crew // the one reader, and the filler
 	fill    *filler
 	undoes  bool // some step is an Undoer
 	simple  bool // records reach the one sink in the order of their lane
@@ -93,7 +94,7 @@ func New(o Options) (*Pipeline, error) {
 	p := &Pipeline{
 		opts: o, events: o.Events.Pipeline(o.Name), budget: o.Budget, state: "starting",
 		gone: make(chan struct{}), failed: make(chan struct{}), aborted: make(chan struct{}),
-		readDone: make(chan struct{}), broken: make(chan struct{}), readers: newCrew(), quiet: make(chan struct{}, 1),
+		readDone: make(chan struct{}), broken: make(chan struct{}), readers: crew.New(), quiet: make(chan struct{}, 1),
 	}
 	p.member.room = make(chan struct{}, 1)
 	p.work, p.giveUp = context.WithCancel(context.Background())
@@ -138,7 +139,7 @@ const pipeDepth = 3
 
 func newStep(p *Pipeline, conf Step, index int, in, out *pipe) stepper {
 	core := &stepCore{
-		p: p, conf: conf, index: index, in: in, out: out, crew: newCrew(),
+		p: p, conf: conf, index: index, in: in, out: out, crew: crew.New(),
 		events: p.events.Step(conf.Name), undoer: undoerOf(conf),
 	}
 	p.undoes = p.undoes || core.undoer != nil

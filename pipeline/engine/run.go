@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
 
 // Run opens the source, moves records until the source ends or ctx is cancelled,
@@ -86,8 +87,8 @@ func (p *Pipeline) begin() <-chan struct{} {
 	p.watch.start()
 
 	r := &reader{p: p}
-	(&worker{crew: p.readers, turn: p.fill.turn, trouble: p.fill.trouble, ended: p.fill.end}).start()
-	(&worker{crew: p.readers, turn: r.turn, trouble: r.trouble, ended: p.fill.close}).start()
+	(&crew.Worker{Crew: p.readers, Work: p.fill.turn, Panicked: hears(p.fill.trouble), Ended: p.fill.end}).Start()
+	(&crew.Worker{Crew: p.readers, Work: r.turn, Panicked: hears(r.trouble), Ended: p.fill.close}).Start()
 
 	settled := make(chan struct{})
 	p.spawn(func() {
@@ -305,13 +306,13 @@ func (p *Pipeline) calm(e ending) (running int) {
 
 // waitForWorkers blocks until no worker of the pipeline is left.
 func (p *Pipeline) waitForWorkers() {
-	p.readers.wait()
-	p.route.crew.wait()
+	p.readers.Wait()
+	p.route.crew.Wait()
 	for _, s := range p.steps {
-		s.core().crew.wait()
+		s.core().crew.Wait()
 	}
 	for _, s := range p.allSinks() {
-		s.crew.wait()
+		s.crew.Wait()
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -16,7 +17,7 @@ type sink struct {
 	p       *Pipeline
 	conf    Output
 	letters bool // it stores the dead letters
-	crew    *crew
+	crew    *crew.Crew
 	events  *event.Emitter
 	meter   meter
 	calls   atomic.Int32 // Writes outstanding
@@ -34,7 +35,7 @@ type sink struct {
 
 func newSink(p *Pipeline, conf Output) *sink {
 	return &sink{
-		p: p, conf: conf, crew: newCrew(), events: p.events.Step(conf.Name),
+		p: p, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
 		queues: map[*lane]*sinkQueue{},
 	}
 }
@@ -75,7 +76,7 @@ type sinkQueue struct {
 	closed bool              // the lane is over: no Write begins any more
 
 	w      writer
-	worker worker // that runs w
+	worker crew.Worker // that runs w
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
@@ -86,7 +87,7 @@ func (s *sink) enqueue(l *lane, recs []item) {
 	if q == nil {
 		q = &sinkQueue{s: s, l: l, more: make(chan struct{}, 1)}
 		q.w.init(q)
-		q.worker = worker{crew: s.crew, turn: q.w.turn, trouble: q.w.trouble}
+		q.worker = crew.Worker{Crew: s.crew, Work: q.w.turn, Panicked: hears(q.w.trouble)}
 		s.queues[l] = q
 	}
 	s.mu.Unlock()
@@ -257,7 +258,7 @@ func (s *sink) kick() {
 	}
 }
 
-func (q *sinkQueue) start() { q.worker.start() }
+func (q *sinkQueue) start() { q.worker.Start() }
 
 // abandon gives up records that the sink had taken in.
 func (s *sink) abandon(l *lane, recs []item) {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -16,7 +17,7 @@ type stepCore struct {
 	conf    Step
 	index   int
 	in, out *pipe
-	crew    *crew
+	crew    *crew.Crew
 	events  *event.Emitter
 	undoer  pipeline.Undoer // its stage or splitter, when that is one
 	meter   meter

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
 
 // A waitStep is a step whose stage waits for somebody else. Its records are admitted
@@ -33,12 +34,12 @@ func newWaitStep(core *stepCore) *waitStep {
 
 func (s *waitStep) start() {
 	s.since = time.Now()
-	(&worker{crew: s.crew, turn: s.receive, trouble: s.broken, ended: s.inputEnded}).start()
-	(&worker{crew: s.crew, turn: s.send, trouble: s.broken, ended: s.out.close}).start() // I3
+	(&crew.Worker{Crew: s.crew, Work: s.receive, Panicked: hears(s.broken), Ended: s.inputEnded}).Start()
+	(&crew.Worker{Crew: s.crew, Work: s.send, Panicked: hears(s.broken), Ended: s.out.close}).Start() // I3
 	for range s.conf.Workers {
 		sl := &slot{s: s}
 		sl.emit = sl.cut.emit
-		(&worker{crew: s.crew, turn: sl.turn, trouble: sl.trouble}).start()
+		(&crew.Worker{Crew: s.crew, Work: sl.turn, Panicked: hears(sl.trouble)}).Start()
 	}
 }
 

@@ -24,7 +24,7 @@ type cpuStep struct {
 
 func newCPUStep(core *stepCore) *cpuStep {
 	s := &cpuStep{stepCore: core}
-	s.queue = turnstile.New(2*s.conf.Workers, s.p.gone, s.send)
+	s.queue = turnstile.New(2*s.conf.Workers, s.p.work.gone, s.send)
 	return s
 }
 
@@ -101,7 +101,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	w.since = now
 	fill := s.fill()
 	w.c, w.i, w.moved, w.out, w.fate = c, 0, false, c.spare[:0], abandoned
-	c.taken.Store(int64(now.Sub(s.p.began)))
+	c.taken.Store(int64(now.Sub(s.p.phase.began)))
 	c.at(s.index, stateRunning)
 	w.entered = int64(len(c.recs) - c.failed)
 	s.calls.Add(1)
@@ -119,7 +119,7 @@ func (w *cpuWorker) begin(c *chunk) {
 func (w *cpuWorker) run() {
 	c, s := w.c, w.s
 	recs := c.recs
-	if w.i == 0 && (s.p.cut.Load() || c.lane.isFrozen()) {
+	if w.i == 0 && (s.p.phase.cut.Load() || c.lane.isFrozen()) {
 		w.giveUp(abandoned)
 		return
 	}

@@ -56,10 +56,8 @@ func (p *Pipeline) panicIn(v any) error {
 // giveUpAll ends what is left of a run that panicked: reading, work and commits. No
 // component is closed, as nobody knows what is in use.
 func (p *Pipeline) giveUpAll() {
-	p.mu.Lock()
-	p.over = true
-	p.mu.Unlock()
-	if !p.isGone() {
+	p.lanes.close()
+	if !p.work.isGone() {
 		_ = p.kill()
 	}
 	for _, c := range []chan struct{}{p.commits.stop, p.watch.quit, p.stats.quit} {

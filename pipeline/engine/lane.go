@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -223,7 +222,7 @@ func (l *lane) give(fence bool) int64 {
 	l.hangUp()
 	l.unread()
 	if n > 0 {
-		l.p.settled()
+		l.p.phase.settled()
 	}
 	l.p.budget.regrant() // it holds back nobody any more
 	return n
@@ -267,50 +266,20 @@ func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lan
 		closing: make(chan struct{}), ended: make(chan struct{}),
 		read: from, mark: from, committed: from,
 	}
-	l.ctx, l.cancel = context.WithCancel(p.work)
+	l.ctx, l.cancel = context.WithCancel(p.work.ctx)
 	l.calls, l.hangUp = context.WithCancel(l.ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.over {
+	if !p.lanes.add(l) {
 		l.cancel()
 		l.hangUp()
 		return nil, 0, errStopping
 	}
-	p.lanes = append(p.lanes, l)
-	p.budget.lanes(&p.member, len(p.lanes))
 	return l, from, nil
-}
-
-// open gives the lanes that are not over.
-func (p *Pipeline) open() []*lane {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.lanes)
-}
-
-func (p *Pipeline) laneCount() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.lanes)
 }
 
 // forget drops what the pipeline keeps of a lane that is over.
 func (p *Pipeline) forget(l *lane) {
-	p.mu.Lock()
-	if i := slices.Index(p.lanes, l); i >= 0 {
-		p.lanes = slices.Delete(p.lanes, i, i+1)
-		p.budget.lanes(&p.member, len(p.lanes))
-	}
-	p.mu.Unlock()
-	for _, s := range p.steps {
-		s.laneOver(l)
-	}
-	for _, s := range p.sinks {
-		s.laneOver(l)
-	}
-	if p.dead != nil {
-		p.dead.laneOver(l)
-	}
+	p.lanes.remove(l)
+	p.laneOver(l)
 }
 
 // coordinates are the topic and the partition in the lane's name.

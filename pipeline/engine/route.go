@@ -50,7 +50,7 @@ func (r *router) turn() bool {
 	}
 	l := r.c.lane
 	switch {
-	case r.i == 0 && (r.p.cut.Load() || l.isFrozen()):
+	case r.i == 0 && (r.p.phase.cut.Load() || l.isFrozen()):
 		l.finish(r.recs, abandoned)
 	case r.plain && r.c.failed == 0:
 		r.p.sinks[0].enqueue(l, r.recs)
@@ -78,7 +78,7 @@ func (r *router) trouble(err *pipeline.PanicError) {
 // route decides which sinks a record is for.
 func (r *router) route(it item) {
 	p := r.p
-	if p.cut.Load() {
+	if p.phase.cut.Load() {
 		r.lost = append(r.lost, it)
 		return
 	}

@@ -305,7 +305,7 @@ func (s *sink) tick(now time.Time) {
 		s.busy += d
 	}
 	if s.held > 0 {
-		s.holding += d * time.Duration(s.held) / time.Duration(max(s.p.laneCount(), s.held))
+		s.holding += d * time.Duration(s.held) / time.Duration(max(s.p.lanes.count(), s.held))
 	}
 	s.since = now
 }

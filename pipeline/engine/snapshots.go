@@ -11,10 +11,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		Pipeline: p.opts.Name, At: now, BytesIn: p.bytesIn.Load(), BytesOut: p.bytesOut.Load(),
 		Source: p.report(),
 	}
-	p.mu.Lock()
-	s.State, s.Started, s.Err = p.state, p.began, p.ended
-	lanes := append([]*lane(nil), p.lanes...)
-	p.mu.Unlock()
+	p.phase.show(&s)
 	p.meter.mu.Lock()
 	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
 	p.meter.mu.Unlock()
@@ -23,7 +20,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		s.InFlightBytes = p.member.bytes
 	}
 	p.budget.mu.Unlock()
-	for _, l := range lanes {
+	for _, l := range p.lanes.all() {
 		oldest, uncommitted := l.ages(now)
 		s.OldestInFlight = max(s.OldestInFlight, oldest)
 		s.CommitAgeMax = max(s.CommitAgeMax, uncommitted)
@@ -93,7 +90,7 @@ func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
 	out := s.snap(now)
 	s.p.roll.each(func(c *chunk) {
 		if place := c.place.Load(); int(place>>8) == s.index && place&0xff == stateRunning {
-			age := now.Sub(s.p.began) - time.Duration(c.taken.Load())
+			age := now.Sub(s.p.phase.began) - time.Duration(c.taken.Load())
 			out.OldestInFlight = max(out.OldestInFlight, age)
 		}
 	})

@@ -38,7 +38,7 @@ func (s *stats) init(p *Pipeline) {
 }
 
 func (s *stats) start() {
-	now := s.p.began
+	now := s.p.phase.began
 	s.mu.Lock()
 	s.turned, s.beforeAt = now, now
 	s.mu.Unlock()
@@ -132,7 +132,7 @@ func (s *stats) press(now time.Time) {
 	if s.pressed == nil {
 		s.pressed = make([]load, len(loads))
 	}
-	read := time.Duration(s.p.readBlock.Load())
+	read := time.Duration(s.p.read.blocked.Load())
 	upstream := ratio(read-s.readBlock, interval)
 	source := upstream
 	s.bottleneck = ""
@@ -157,14 +157,6 @@ func (s *stats) press(now time.Time) {
 	default:
 		s.pressureIs = "high"
 	}
-}
-
-// placeName names the steps and the sinks behind them.
-func (p *Pipeline) placeName(i int) string {
-	if i < len(p.steps) {
-		return p.steps[i].core().conf.Name
-	}
-	return p.sinks[i-len(p.steps)].conf.Name
 }
 
 // turn ends the interval of a meter. fill is how full the queue is now: it is the least
@@ -197,7 +189,7 @@ func (s *sink) load(now time.Time) load {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tick(now)
-	return load{busy: s.busy, all: now.Sub(s.p.began), holding: s.holding}
+	return load{busy: s.busy, all: now.Sub(s.p.phase.began), holding: s.holding}
 }
 
 // emit ends the interval and emits its stats.

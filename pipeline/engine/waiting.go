@@ -28,7 +28,7 @@ func newWaitStep(core *stepCore) *waitStep {
 	c := core.conf
 	backlog := min(max(c.Wait.Window, chunkRecords), max(8*c.Workers, 2*chunkRecords))
 	s.win.init(c.Wait.Window, backlog, c.Workers, core.p.opts.Order, c.Wait.Serial)
-	s.win.several = func() bool { return core.p.laneCount() > 1 }
+	s.win.several = func() bool { return core.p.lanes.count() > 1 }
 	return s
 }
 
@@ -63,11 +63,11 @@ func (s *waitStep) receive() bool {
 
 	w := &s.win
 	w.mu.Lock()
-	for w.full() && !w.over && !s.p.cut.Load() && !c.lane.isFrozen() && !c.back() {
+	for w.full() && !w.over && !s.p.phase.cut.Load() && !c.lane.isFrozen() && !c.back() {
 		w.space.Wait()
 	}
 	l := c.lane
-	lost := w.over || s.p.cut.Load() || l.isFrozen()
+	lost := w.over || s.p.phase.cut.Load() || l.isFrozen()
 	var back []item
 	if from := l.returns.Load(); from != 0 && !lost {
 		had := len(c.recs) - c.failed
@@ -289,7 +289,7 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left 
 func (s *waitStep) stopEarly() {
 	w := &s.win
 	w.mu.Lock()
-	w.over = s.p.isGone()
+	w.over = s.p.work.isGone()
 	lanes := make([]*lane, 0, len(w.lanes))
 	for l := range w.lanes {
 		lanes = append(lanes, l)

@@ -196,7 +196,7 @@ func (s *cpuStep) holdup(now time.Time) (h holdup) {
 		if int(place>>8) != s.index || place&0xff != stateRunning {
 			return
 		}
-		age := now.Sub(s.p.began) - time.Duration(c.taken.Load())
+		age := now.Sub(s.p.phase.began) - time.Duration(c.taken.Load())
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if i := int(c.cursor.Load()); age > h.age && i < len(c.recs) && c.lane != nil {

@@ -291,3 +291,24 @@ func (l *lane) coordinates() (topic string, partition int64) {
 	}
 	return l.name, 0
 }
+
+// ages gives how long the oldest record without an outcome, and the oldest that is
+// not committed, have been there.
+func (l *lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.frozen {
+		return 0, 0
+	}
+	for _, pc := range l.ring.rest() {
+		if pc.left > 0 {
+			oldest = now.Sub(pc.read)
+			break
+		}
+	}
+	uncommitted = oldest
+	if !l.dirtyAt.IsZero() {
+		uncommitted = max(uncommitted, now.Sub(l.dirtyAt))
+	}
+	return oldest, uncommitted
+}

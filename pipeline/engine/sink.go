@@ -309,3 +309,73 @@ func (s *sink) tick(now time.Time) {
 	}
 	s.since = now
 }
+
+// load of a sink: it is busy while it writes for any lane.
+func (s *sink) load(now time.Time) load {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tick(now)
+	return load{busy: s.busy, all: now.Sub(s.p.phase.began), holding: s.holding}
+}
+
+// holdup finds the lane that has had no progress longest.
+func (s *sink) holdup(now time.Time) (h holdup) {
+	s.mu.Lock()
+	queues := make([]*sinkQueue, 0, len(s.queues))
+	for _, q := range s.queues {
+		queues = append(queues, q)
+	}
+	s.mu.Unlock()
+	for _, q := range queues {
+		q.mu.Lock()
+		if !q.stuck.IsZero() && len(q.batch) > 0 {
+			if age := now.Sub(q.stuck); age > h.age {
+				h = holdup{
+					age: age, at: q.batch[0].rec.Position, lane: q.l.name, attempt: q.fails + 1, err: q.lastErr,
+				}
+			}
+		}
+		q.mu.Unlock()
+	}
+	return h
+}
+
+func (s *sink) snapshot(now time.Time) SinkSnapshot {
+	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
+	s.mu.Lock()
+	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
+	s.mu.Unlock()
+	s.meter.mu.Lock()
+	defer s.meter.mu.Unlock()
+	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
+	return out
+}
+
+func (s *sink) inFlight(now time.Time, add func(InFlight)) {
+	s.mu.Lock()
+	queues := make([]*sinkQueue, 0, len(s.queues))
+	for _, q := range s.queues {
+		queues = append(queues, q)
+	}
+	s.mu.Unlock()
+	for _, q := range queues {
+		q.mu.Lock()
+		one := func(rec item, state string, attempt int) {
+			add(InFlight{
+				Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state,
+				Attempt: attempt, Age: now.Sub(rec.piece.read),
+			})
+		}
+		state := "retrying"
+		if q.call {
+			state = "writing"
+		}
+		for _, rec := range q.batch {
+			one(rec, state, q.fails+1)
+		}
+		for _, rec := range q.queue[q.head:] {
+			one(rec, "queued", 0)
+		}
+		q.mu.Unlock()
+	}
+}

@@ -346,3 +346,36 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 		}
 	}
 }
+
+func (s *waitStep) fill() float64 {
+	s.win.mu.Lock()
+	defer s.win.mu.Unlock()
+	return s.win.fill()
+}
+
+func (s *waitStep) load(now time.Time) load {
+	s.win.mu.Lock()
+	defer s.win.mu.Unlock()
+	s.tick(now)
+	return load{
+		busy: s.spent[0], all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], holding: s.holding,
+	}
+}
+
+// holdup finds the call that has been in the step longest.
+func (s *waitStep) holdup(now time.Time) (h holdup) {
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, wl := range w.lanes {
+		for c := range wl.calls {
+			if c.state == callAnswered || c.began.IsZero() {
+				continue
+			}
+			if age := now.Sub(c.began); age > h.age {
+				h = holdup{age: age, at: c.at, lane: wl.lane.name, attempt: c.attempts}
+			}
+		}
+	}
+	return h
+}

@@ -63,20 +63,24 @@ type sinkQueue struct {
 	more    chan struct{} // told of arrivals, when the writer lingers
 	linger  bool
 
-	// Of the write at work, under mu too for those who look from outside.
-	batch   []item    // being written, in order
-	started time.Time // of the Write
-	stuck   time.Time // when the batch made no progress first
-	lastErr error
-	fails   int // attempts without progress
-	call    bool
-
+	atWork
 	wrote  bool              // a Write has begun
 	at     pipeline.Position // of its first record
 	closed bool              // the lane is over: no Write begins any more
 
 	w      writer
 	worker crew.Worker // that runs w
+}
+
+// atWork is what is known of the write at work: its writer's, and under the queue's lock
+// for those who look from outside.
+type atWork struct {
+	batch   []item    // being written, in order
+	started time.Time // of the Write
+	stuck   time.Time // when the batch made no progress first
+	lastErr error
+	fails   int  // attempts without progress
+	call    bool // a Write is under way
 }
 
 // enqueue adds records of a lane, in order. It does not wait.

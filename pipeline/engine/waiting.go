@@ -224,26 +224,8 @@ func (s *waitStep) laneOver(l *lane) {
 // everything; from another place, nothing there has begun or been released.
 func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left int64) {
 	w := &s.win
-	kept, waited := 0, 0
-	for _, c := range wl.pending.rest() {
-		had, failed := len(c.recs), 0
-		recs, failed = c.cutOff(from, recs)
-		gone := had - len(c.recs)
-		waited += gone
-		t.abandoned += int64(gone - failed)
-		if len(c.recs) > c.from {
-			kept++
-			continue
-		}
-		s.p.roll.drop(c)
-	}
-	wl.pending.keep(kept)
+	recs, t.abandoned = s.clearPending(wl, from)
 	left = t.abandoned
-	w.waiting -= waited
-	wl.waiting -= waited
-	if wl.back {
-		w.away -= waited
-	}
 	places := 0
 	for c := range wl.calls {
 		if c.state == callRunning || c.place < from {
@@ -283,6 +265,32 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left 
 	}
 	w.free(wl, places)
 	return recs, t, left
+}
+
+// clearPending takes what waits of a lane from a place on, and says how many of the records
+// the step has counted.
+func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, counted int64) {
+	w := &s.win
+	kept, waited := 0, 0
+	for _, c := range wl.pending.rest() {
+		had, failed := len(c.recs), 0
+		recs, failed = c.cutOff(from, recs)
+		gone := had - len(c.recs)
+		waited += gone
+		counted += int64(gone - failed)
+		if len(c.recs) > c.from {
+			kept++
+			continue
+		}
+		s.p.roll.drop(c)
+	}
+	wl.pending.keep(kept)
+	w.waiting -= waited
+	wl.waiting -= waited
+	if wl.back {
+		w.away -= waited
+	}
+	return recs, counted
 }
 
 // stopEarly gives up everything, because the pipeline stops.

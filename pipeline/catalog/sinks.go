@@ -60,6 +60,9 @@ func writesTo(c config.Component, path string) bool {
 	return ok && filepath.Clean(f.Path.String()) == filepath.Clean(path)
 }
 
+// sinkKinds is the part of the table with the sinks.
+//
+// Reason for its size: it is a table, with an entry for each kind.
 func sinkKinds() config.Kinds {
 	return config.Kinds{
 		{

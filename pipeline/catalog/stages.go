@@ -6,6 +6,9 @@ import (
 	"github.com/penstockio/penstock/stages/sql"
 )
 
+// stageKinds is the part of the table with the stages.
+//
+// Reason for its size: it is a table, with an entry for each kind.
 func stageKinds() config.Kinds {
 	return config.Kinds{
 		{

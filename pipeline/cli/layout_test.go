@@ -52,6 +52,7 @@ var importRules = []importRule{
 	{packages: []string{"cmd/*", "pipeline/cli"}, own: []string{"*"}},
 	{packages: []string{"pipeline/kafka/kafkatest"}, own: contract("pipeline/event", "pipeline/kafka")},
 	{packages: []string{"pipeline/internal/inside", "pipeline/settings", "pipeline/jsontext"}, own: []string{}, others: []string{}},
+	{packages: []string{"pipeline/engine/internal"}, own: []string{}, others: []string{conc}},
 	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/internal/inside"),
 		others: []string{conc, zero, "github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures
 	{packages: []string{"pipeline/catalog"}, own: contract("pipeline/engine", "pipeline/config", "pipeline/source", "pipeline/expr", "pipeline/event", "stages", "sinks")},
@@ -158,6 +159,9 @@ func TestTheImportRulesBite(t *testing.T) {
 		{"pipeline", module + "/pipeline/engine", false},
 		{"pipeline/engine", conc + "/pool", true},
 		{"pipeline/engine", module + "/pipeline/internal/inside", true},
+		{"pipeline/engine", module + "/pipeline/engine/internal/crew", true},
+		{"pipeline/engine/internal/crew", conc + "/pool", true},
+		{"pipeline/engine/internal/crew", module + "/pipeline", false},
 		{"pipeline/source", module + "/pipeline/internal/inside", false},
 		{"stages", module + "/pipeline/engine", false},
 		{"pipeline", "golang.org/x/sync/errgroup", false},

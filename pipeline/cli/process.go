@@ -44,11 +44,16 @@ type process struct {
 	draining atomic.Bool // what stopping says, for other goroutines
 	dumping  atomic.Bool
 	stopping time.Time // zero: not yet
+	limit    *time.Timer
+	signalled
+	aborted bool
+}
+
+// signalled is what signals have told the process.
+type signalled struct {
 	signal   os.Signal // the first one
 	signalAt time.Time
 	forced   os.Signal // the second one
-	limit    *time.Timer
-	aborted  bool
 }
 
 type ending struct {

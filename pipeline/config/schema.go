@@ -110,6 +110,9 @@ func defaultOf(v reflect.Value) (any, bool) {
 }
 
 // value gives the schema of what is read into v.
+//
+// Reason for its size: it is one case after another, for each type that a setting may have, and their
+// order counts.
 func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 	switch v.Interface().(type) {
 	case Component:

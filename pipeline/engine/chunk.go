@@ -284,3 +284,12 @@ func (q *pipe) receive() (*chunk, bool) {
 }
 
 func (q *pipe) close() { close(q.ch) }
+
+// each calls f for every chunk that is under way.
+func (r *roll) each(f func(*chunk)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for c := r.head.next; c != nil && c != &r.head; c = c.next {
+		f(c)
+	}
+}

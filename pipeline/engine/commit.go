@@ -68,7 +68,7 @@ func (p *Pipeline) commitLoop() {
 			t.Stop()
 			return
 		}
-		_ = p.commit(c.ctx, p.open(), false) // reported, and tried again at the next tick
+		_ = p.commit(c.ctx, p.lanes.all(), false) // reported, and tried again at the next tick
 		if p.dirty() {
 			p.wake()
 		}
@@ -106,7 +106,7 @@ func (l *lane) saved(next int64, now time.Time) {
 }
 
 func (p *Pipeline) dirty() bool {
-	for _, l := range p.open() {
+	for _, l := range p.lanes.all() {
 		if _, ok := l.unsaved(); ok {
 			return true
 		}
@@ -142,7 +142,7 @@ func (p *Pipeline) commit(ctx context.Context, lanes []*lane, all bool) error {
 	}
 	marks = unsaved(lanes) // somebody else's call may have had them
 	if len(marks) > 0 && all {
-		marks = unsaved(p.open())
+		marks = unsaved(p.lanes.all())
 	}
 	if len(marks) == 0 {
 		cancel()

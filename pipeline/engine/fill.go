@@ -81,7 +81,7 @@ func (f *filler) turn() bool {
 		f.send()
 		return true
 	}
-	if f.p.discard.Load() {
+	if f.p.read.discard.Load() {
 		return false
 	}
 	f.mu.Lock()
@@ -109,7 +109,7 @@ func (f *filler) turn() bool {
 		f.p.roll.tidy()
 		select {
 		case <-f.wake:
-		case <-f.p.gone:
+		case <-f.p.work.gone:
 			return false
 		}
 	}
@@ -125,11 +125,11 @@ func (f *filler) waits() bool {
 
 // end drops what has not been made and closes the channel to the first step (I3).
 func (f *filler) end() {
-	for _, l := range f.p.open() {
+	for _, l := range f.p.lanes.all() {
 		l.unread()
 	}
 	f.p.first.close()
-	close(f.p.readDone)
+	close(f.p.read.done)
 }
 
 // trouble hears of a panic in a Fill, or in the key function on the record at the cursor.
@@ -345,7 +345,7 @@ func (f *filler) send() {
 	f.ready[n] = nil
 	f.ready, f.hashed = f.ready[:n], 0
 	waited, ok := p.first.send(c)
-	p.readBlock.Add(int64(waited))
+	p.read.blocked.Add(int64(waited))
 	if !ok {
 		p.lose(c)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,55 +16,94 @@ import (
 // A lane is what the engine has of a [Lane]: its marks, its room, and what of it is under
 // way.
 type lane struct {
-	name string
-
+	name   string
 	p      *Pipeline
 	member *member
-	holds  atomic.Int32 // places where too much of the lane waits
-	deep   atomic.Int32 // of these, waiting steps behind the first: it begins no more of the lane
+	laneCalls
 
-	ctx     context.Context // of writes: ends when the lane is given up
-	cancel  context.CancelFunc
-	calls   context.Context // of steps: ends then too, and when the pipeline stops early
-	hangUp  context.CancelFunc
-	closing chan struct{} // closed when no further batch is admitted
-	ended   chan struct{} // closed when the lane is over
-
-	bytes   int64 // charged; guarded by the budget, like charges
-	charges int
-
+	holds    atomic.Int32  // places where too much of the lane waits
+	deep     atomic.Int32  // of these, waiting steps behind the first: it begins no more of the lane
 	returns  atomic.Uint64 // the first place that is handed back, once the lane is cut; 0: none is
 	unfilled atomic.Int64  // bytes that wait to be made records
-	records  int64         // of the source, under way; guarded by the budget
-	queued   bool          // to be filled; guarded by the filler, like
-	block    *block        // whose places are given out next, while busy; else the lane's
-	each     int           // bytes that a record had in the last fill
 
-	mu        sync.Mutex
-	waiting   fifo[*intake] // batches of which not all records are made
-	filling   *intake       // that the filler has; the first of waiting
-	busy      bool          // the filler is at the lane
-	ring      fifo[*piece]  // that the mark has not passed, in order
+	laneUse
+	laneFill
+	laneWrites
+
+	mu sync.Mutex // guards the rest
+	laneBatches
+	laneMarks
+	laneCounts
+	laneEnd
+}
+
+// laneCalls are the contexts of what is called with records of the lane.
+type laneCalls struct {
+	ctx    context.Context // of writes: ends when the lane is given up
+	cancel context.CancelFunc
+	calls  context.Context // of steps: ends then too, and when the pipeline stops early
+	hangUp context.CancelFunc
+}
+
+// laneUse is what the lane has of the budget, which guards it.
+type laneUse struct {
+	bytes   int64 // charged
+	charges int
+	records int64 // of the source, under way
+}
+
+// laneFill is what the filler knows of the lane. It guards queued; the rest is its own
+// while it is busy with the lane, and else under the lane's lock.
+type laneFill struct {
+	queued bool   // to be filled
+	block  *block // whose places are given out next
+	each   int    // bytes that a record had in the last fill
+}
+
+// laneWrites is what transactions know of the lane, and guard.
+type laneWrites struct {
+	cut     uint64 // writes stop before this piece
+	wrote   uint64 // one more than the highest piece that was written
+	wroteIn uint64 // the transaction in which it was
+}
+
+// laneBatches is what of the lane has been handed over, and waits.
+type laneBatches struct {
+	waiting fifo[*intake] // batches of which not all records are made
+	filling *intake       // that the filler has; the first of waiting
+	busy    bool          // the filler is at the lane
+	intakes []*intake     // to be used again
+	read    int64         // the first offset that has not been handed over
+	unreads int           // batches that were handed back, of which some had not been read
+}
+
+// laneMarks is how far the lane is (I5).
+type laneMarks struct {
+	ring      fifo[*piece] // that the mark has not passed, in order
 	spare     []*piece
-	intakes   []*intake // to be used again
-	seq       uint64    // of the next piece
-	read      int64     // the first offset that has not been handed over
+	seq       uint64 // of the next piece
 	mark      int64
 	committed int64
-	dirtyAt   time.Time     // when a mark moved first after the last commit
-	inFlight  int64         // records without an outcome, counted on their own
-	lost      int64         // that were abandoned
-	returned  int64         // that were handed back
-	parts     int64         // that splits have added
-	unreads   int           // batches that were handed back, of which some had not been read
-	ending    bool          // no further batch is taken
-	shut      bool          // nor any further record made
-	frozen    bool          // outcomes that come now go nowhere (I8)
-	fenced    bool          // and nothing is committed any more
-	idle      chan struct{} // closed when nothing is in flight, made by whoever waits for it
-	cut       uint64        // writes stop before this piece; guarded by transactions
-	wrote     uint64        // one more than the highest piece that was written; likewise
-	wroteIn   uint64        // the transaction in which it was; likewise
+	dirtyAt   time.Time // when a mark moved first after the last commit
+}
+
+// laneCounts are the lane's records (I6).
+type laneCounts struct {
+	inFlight int64 // without an outcome, counted on their own
+	lost     int64 // that were abandoned
+	returned int64 // that were handed back
+	parts    int64 // that splits have added
+}
+
+// laneEnd is how far the end of the lane is. A flag that is set has those before it set.
+type laneEnd struct {
+	ending  bool          // no further batch is taken
+	shut    bool          // nor any further record made
+	frozen  bool          // outcomes that come now go nowhere (I8)
+	fenced  bool          // and nothing is committed any more
+	closing chan struct{} // closed with ending
+	ended   chan struct{} // closed with fenced: the lane is over
+	idle    chan struct{} // closed when nothing is in flight, made by whoever waits for it
 }
 
 func (l *lane) Name() string { return l.name }
@@ -223,7 +261,7 @@ func (l *lane) give(fence bool) int64 {
 	l.hangUp()
 	l.unread()
 	if n > 0 {
-		l.p.settled()
+		l.p.phase.settled()
 	}
 	l.p.budget.regrant() // it holds back nobody any more
 	return n
@@ -262,55 +300,23 @@ func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lan
 			from = next
 		}
 	}
-	l := &lane{
-		name: name, p: p, member: &p.member,
-		closing: make(chan struct{}), ended: make(chan struct{}),
-		read: from, mark: from, committed: from,
-	}
-	l.ctx, l.cancel = context.WithCancel(p.work)
+	l := &lane{name: name, p: p, member: &p.member}
+	l.closing, l.ended = make(chan struct{}), make(chan struct{})
+	l.read, l.mark, l.committed = from, from, from
+	l.ctx, l.cancel = context.WithCancel(p.work.ctx)
 	l.calls, l.hangUp = context.WithCancel(l.ctx)
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.over {
+	if !p.lanes.add(l) {
 		l.cancel()
 		l.hangUp()
 		return nil, 0, errStopping
 	}
-	p.lanes = append(p.lanes, l)
-	p.budget.lanes(&p.member, len(p.lanes))
 	return l, from, nil
-}
-
-// open gives the lanes that are not over.
-func (p *Pipeline) open() []*lane {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.lanes)
-}
-
-func (p *Pipeline) laneCount() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.lanes)
 }
 
 // forget drops what the pipeline keeps of a lane that is over.
 func (p *Pipeline) forget(l *lane) {
-	p.mu.Lock()
-	if i := slices.Index(p.lanes, l); i >= 0 {
-		p.lanes = slices.Delete(p.lanes, i, i+1)
-		p.budget.lanes(&p.member, len(p.lanes))
-	}
-	p.mu.Unlock()
-	for _, s := range p.steps {
-		s.laneOver(l)
-	}
-	for _, s := range p.sinks {
-		s.laneOver(l)
-	}
-	if p.dead != nil {
-		p.dead.laneOver(l)
-	}
+	p.lanes.remove(l)
+	p.laneOver(l)
 }
 
 // coordinates are the topic and the partition in the lane's name.
@@ -321,4 +327,25 @@ func (l *lane) coordinates() (topic string, partition int64) {
 		}
 	}
 	return l.name, 0
+}
+
+// ages gives how long the oldest record without an outcome, and the oldest that is
+// not committed, have been there.
+func (l *lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.frozen {
+		return 0, 0
+	}
+	for _, pc := range l.ring.rest() {
+		if pc.left > 0 {
+			oldest = now.Sub(pc.read)
+			break
+		}
+	}
+	uncommitted = oldest
+	if !l.dirtyAt.IsZero() {
+		uncommitted = max(uncommitted, now.Sub(l.dirtyAt))
+	}
+	return oldest, uncommitted
 }

@@ -84,7 +84,7 @@ func (l *lane) settle(c *closing) {
 		l.p.wake()
 	}
 	if c.ended > 0 {
-		l.p.settled()
+		l.p.phase.settled()
 	}
 }
 

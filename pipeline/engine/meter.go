@@ -207,3 +207,18 @@ func (f *figures) latest(unit float64) Latency {
 	}
 	return f.last
 }
+
+// turn ends the interval of a meter. fill is how full the queue is now: it is the least
+// that the interval that begins has seen, also when nothing moves in it.
+func (m *meter) turn(unit, fill float64) {
+	m.mu.Lock()
+	m.lat.turn(unit)
+	m.lastFill, m.fill = max(m.fill, fill), fill
+	m.mu.Unlock()
+}
+
+func (m *meter) highest() float64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.lastFill
+}

@@ -29,7 +29,7 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 		waiting = false
 		select {
 		case err = <-done:
-		case <-p.aborted:
+		case <-p.phase.aborted:
 			cancel()
 			by = time.Now().Add(p.reserve())
 			if err = within(p.reserve(), done); err == nil {

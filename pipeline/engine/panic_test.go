@@ -161,16 +161,3 @@ func TestABrokenSource(t *testing.T) {
 		}
 	})
 }
-
-// A crew that has been waited for takes no worker any more, and nothing breaks.
-func TestACrewThatIsOverStartsNobody(t *testing.T) {
-	c := newCrew()
-	ran := 0
-	w := &worker{crew: c, turn: func() bool { ran++; return false }, trouble: func(*pipeline.PanicError) {}}
-	w.start()
-	c.wait()
-	w.start() // conc's pool is closed: this would panic, here or in the process
-	if ran != 1 {
-		t.Errorf("the worker ran %d times, want once", ran)
-	}
-}

@@ -40,7 +40,7 @@ func TestLanesEndWhileThePipelineStops(t *testing.T) {
 				t.Fatalf("the calls of lane %d go on", i)
 			}
 		}
-		p.giveUp()
+		p.work.cancel()
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
 
 // A router stands behind the last step and puts each record into the queues of the
@@ -12,7 +13,7 @@ import (
 type router struct {
 	p     *Pipeline
 	in    *pipe
-	crew  *crew
+	crew  *crew.Crew
 	ended chan struct{}
 	plain bool // one sink that takes everything
 
@@ -28,15 +29,15 @@ type router struct {
 
 func newRouter(p *Pipeline, in *pipe) *router {
 	return &router{
-		p: p, in: in, crew: newCrew(), ended: make(chan struct{}),
+		p: p, in: in, crew: crew.New(), ended: make(chan struct{}),
 		plain: len(p.sinks) == 1 && p.sinks[0].conf.When == nil,
 		lists: make([][]item, len(p.sinks)),
 	}
 }
 
 func (r *router) start() {
-	w := &worker{crew: r.crew, turn: r.turn, trouble: r.trouble, ended: func() { close(r.ended) }}
-	w.start()
+	w := &crew.Worker{Crew: r.crew, Work: r.turn, Panicked: hears(r.trouble), Ended: func() { close(r.ended) }}
+	w.Start()
 }
 
 func (r *router) turn() bool {
@@ -49,7 +50,7 @@ func (r *router) turn() bool {
 	}
 	l := r.c.lane
 	switch {
-	case r.i == 0 && (r.p.cut.Load() || l.isFrozen()):
+	case r.i == 0 && (r.p.phase.cut.Load() || l.isFrozen()):
 		l.finish(r.recs, abandoned)
 	case r.plain && r.c.failed == 0:
 		r.p.sinks[0].enqueue(l, r.recs)
@@ -77,7 +78,7 @@ func (r *router) trouble(err *pipeline.PanicError) {
 // route decides which sinks a record is for.
 func (r *router) route(it item) {
 	p := r.p
-	if p.cut.Load() {
+	if p.phase.cut.Load() {
 		r.lost = append(r.lost, it)
 		return
 	}

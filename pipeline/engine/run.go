@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
 
 // Run opens the source, moves records until the source ends or ctx is cancelled,
@@ -22,18 +23,14 @@ import (
 // called; and else the error that stopped the pipeline. It never waits past the
 // budget for a call that ignores its ctx; such a component is not closed.
 func (p *Pipeline) Run(ctx context.Context) error {
-	if !p.ran.CompareAndSwap(false, true) {
+	if !p.phase.ran.CompareAndSwap(false, true) {
 		return errors.New("running the pipeline: it has run before")
 	}
 	p.budget.join(&p.member)
 	defer p.budget.leave(&p.member) // other pipelines wait for what this one has
 	err := p.whole(ctx)
 	var abandoned *AbandonedError
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ended = err; err != nil && !errors.As(err, &abandoned) {
-		p.state = "failed"
-	}
+	p.phase.end(err, err != nil && !errors.As(err, &abandoned))
 	return err
 }
 
@@ -46,15 +43,13 @@ func (p *Pipeline) whole(ctx context.Context) (err error) {
 			p.giveUpAll()
 		}
 	}()
-	p.mu.Lock()
-	p.began = time.Now()
-	p.mu.Unlock()
+	p.phase.begin(time.Now())
 	by, err := time.Now().Add(p.opts.Drain), guarded(p.attach)
 	if err == nil {
 		by, err = p.openSource(ctx)
 	}
 	if err != nil {
-		p.setState("stopped")
+		p.phase.set("stopped")
 		p.finishClosed()
 		closeErr := p.closeAll(max(time.Until(by), p.reserve()))
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -62,7 +57,7 @@ func (p *Pipeline) whole(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	p.setState("running")
+	p.phase.set("running")
 	settled := p.begin()
 	end := p.await(ctx, settled)
 	return p.finish(end, settled)
@@ -72,7 +67,7 @@ func (p *Pipeline) whole(ctx context.Context) (err error) {
 // ended and everything that it handed over has its outcome.
 func (p *Pipeline) begin() <-chan struct{} {
 	for _, s := range p.allSinks() {
-		s.since = p.began
+		s.since = p.phase.began
 	}
 	p.route.start()
 	for _, s := range p.steps {
@@ -86,27 +81,27 @@ func (p *Pipeline) begin() <-chan struct{} {
 	p.watch.start()
 
 	r := &reader{p: p}
-	(&worker{crew: p.readers, turn: p.fill.turn, trouble: p.fill.trouble, ended: p.fill.end}).start()
-	(&worker{crew: p.readers, turn: r.turn, trouble: r.trouble, ended: p.fill.close}).start()
+	(&crew.Worker{Crew: p.read.crew, Work: p.fill.turn, Panicked: hears(p.fill.trouble), Ended: p.fill.end}).Start()
+	(&crew.Worker{Crew: p.read.crew, Work: r.turn, Panicked: hears(r.trouble), Ended: p.fill.close}).Start()
 
 	settled := make(chan struct{})
 	p.spawn(func() {
 		defer close(settled)
 		select {
-		case <-p.readDone:
-		case <-p.gone:
+		case <-p.read.done:
+		case <-p.work.gone:
 			return
 		}
 		select {
 		case <-p.route.ended:
-		case <-p.gone:
+		case <-p.work.gone:
 			return
 		}
-		p.draining.Store(true)
+		p.phase.draining.Store(true)
 		for p.meter.read().InFlight > 0 {
 			select {
-			case <-p.quiet:
-			case <-p.gone:
+			case <-p.phase.quiet:
+			case <-p.work.gone:
 				return
 			}
 		}
@@ -144,12 +139,12 @@ func (p *Pipeline) readsOnce() bool {
 // that: a stage may hang that hears of it.
 func (p *Pipeline) stopReading() {
 	if p.readsOnce() {
-		p.unread()
+		p.read.stop()
 		return
 	}
 	p.handBack()
 	p.spawn(func() {
-		for _, l := range p.open() {
+		for _, l := range p.lanes.all() {
 			p.cutOff(l)
 		}
 	})
@@ -171,21 +166,21 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 		}
 	}()
 	drain := func() {
-		p.setState("draining")
-		p.unread()
+		p.phase.set("draining")
+		p.read.stop()
 		if e.by.IsZero() {
 			e.by = time.Now().Add(p.opts.Drain)
 			timer = time.NewTimer(p.opts.Drain - p.reserve())
 			spent = timer.C
 		}
 	}
-	done, failed, broken, read := ctx.Done(), p.failed, p.broken, p.readDone
+	done, failed, broken, read := ctx.Done(), p.phase.failed, p.read.broken, p.read.done
 	for {
 		select {
 		case <-settled:
 			e.settled = true
 			return e
-		case <-p.aborted:
+		case <-p.phase.aborted:
 			e.forced = true
 			e.by = time.Now().Add(p.reserve())
 			return e
@@ -200,7 +195,7 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 			drain()
 		case <-read:
 			read = nil
-			p.setState("draining")
+			p.phase.set("draining")
 		case <-broken:
 			broken = nil
 			drain()
@@ -213,9 +208,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	if e.by.IsZero() {
 		e.by = time.Now().Add(p.opts.Drain)
 	}
-	p.mu.Lock()
-	p.over = true
-	p.mu.Unlock()
+	p.lanes.close()
 	lost, running := int64(0), 0
 	if !e.settled {
 		lost = p.kill()
@@ -230,12 +223,12 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	defer giveWay.Stop()
 	ctx, cancel := context.WithDeadline(context.Background(), e.by.Add(-min(left, commitGrace)))
 	last := make(chan error, 1)
-	p.spawn(func() { last <- p.commitLast(ctx, p.open()...) })
+	p.spawn(func() { last <- p.commitLast(ctx, p.lanes.all()...) })
 	commitErr := within(time.Until(e.by), last)
 	cancel()
 	p.commits.hangUp()
 	p.txn.stop(e.by)
-	for _, l := range p.open() {
+	for _, l := range p.lanes.all() {
 		lost += l.give(true) // nothing, unless it came in meanwhile
 		p.forget(l)
 	}
@@ -243,7 +236,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	figures := make(chan error, 1)
 	p.spawn(func() {
 		p.sound(p.watch.stop)
-		p.setState("stopped")
+		p.phase.set("stopped")
 		p.stats.stop()
 		figures <- nil
 	})
@@ -252,11 +245,8 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	_ = within(max(time.Until(e.by), p.reserve())/2, figures)
 	p.commits.rest()
 	closeErr := p.closeAll(max(time.Until(e.by), p.reserve()))
-	p.giveUp()
 
-	p.mu.Lock()
-	err, readErr := p.err, p.readErr
-	p.mu.Unlock()
+	err, readErr := p.phase.why(), p.read.why()
 	switch {
 	case err != nil:
 		return err
@@ -273,14 +263,11 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 // kill gives up what is in flight and says how much that was.
 func (p *Pipeline) kill() (lost int64) {
 	p.handBack()
-	for _, l := range p.open() {
+	for _, l := range p.lanes.all() {
 		lost += l.give(false)
 	}
-	close(p.gone)
-	p.giveUp()
-	for _, s := range p.steps {
-		s.stopEarly()
-	}
+	p.work.end()
+	p.stopEarly()
 	return lost
 }
 
@@ -298,57 +285,22 @@ func (p *Pipeline) calm(e ending) (running int) {
 		calm <- nil
 	})
 	if within(patience, calm) != nil {
-		running = p.running()
+		running = int(p.calls.Load()) + p.chain.running()
 	}
 	return running
 }
 
 // waitForWorkers blocks until no worker of the pipeline is left.
 func (p *Pipeline) waitForWorkers() {
-	p.readers.wait()
-	p.route.crew.wait()
-	for _, s := range p.steps {
-		s.core().crew.wait()
-	}
-	for _, s := range p.allSinks() {
-		s.crew.wait()
-	}
-}
-
-func (p *Pipeline) allSinks() []*sink {
-	if p.dead == nil {
-		return p.sinks
-	}
-	return append(p.sinks[:len(p.sinks):len(p.sinks)], p.dead)
-}
-
-// running counts the calls that have not returned.
-func (p *Pipeline) running() int {
-	n := int(p.calls.Load())
-	for _, s := range p.steps {
-		n += int(s.core().calls.Load())
-	}
-	for _, s := range p.allSinks() {
-		n += int(s.calls.Load())
-	}
-	return n
+	p.read.crew.Wait()
+	p.chain.waitForWorkers()
 }
 
 // finishClosed ends the counting and what waits for channels.
 func (p *Pipeline) finishClosed() {
-	select {
-	case <-p.gone:
-	default:
-		close(p.gone)
-	}
-	p.giveUp()
+	p.work.end()
 	p.meter.seal()
-	for _, s := range p.steps {
-		s.core().meter.seal()
-	}
-	for _, s := range p.allSinks() {
-		s.meter.seal()
-	}
+	p.seal()
 }
 
 // closeAll closes the components that have no call outstanding: the source, then the
@@ -384,15 +336,6 @@ func (p *Pipeline) closeAll(d time.Duration) error {
 	for _, s := range p.allSinks() {
 		do("sink "+s.conf.Name, s.calls.Load(), func() error { return s.conf.Sink.Close(ctx) })
 	}
-	p.setState("stopped")
+	p.phase.set("stopped")
 	return errors.Join(errs...)
-}
-
-func (p *Pipeline) isGone() bool {
-	select {
-	case <-p.gone:
-		return true
-	default:
-		return false
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -16,7 +17,7 @@ type sink struct {
 	p       *Pipeline
 	conf    Output
 	letters bool // it stores the dead letters
-	crew    *crew
+	crew    *crew.Crew
 	events  *event.Emitter
 	meter   meter
 	calls   atomic.Int32 // Writes outstanding
@@ -34,7 +35,7 @@ type sink struct {
 
 func newSink(p *Pipeline, conf Output) *sink {
 	return &sink{
-		p: p, conf: conf, crew: newCrew(), events: p.events.Step(conf.Name),
+		p: p, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
 		queues: map[*lane]*sinkQueue{},
 	}
 }
@@ -62,20 +63,24 @@ type sinkQueue struct {
 	more    chan struct{} // told of arrivals, when the writer lingers
 	linger  bool
 
-	// Of the write at work, under mu too for those who look from outside.
-	batch   []item    // being written, in order
-	started time.Time // of the Write
-	stuck   time.Time // when the batch made no progress first
-	lastErr error
-	fails   int // attempts without progress
-	call    bool
-
+	atWork
 	wrote  bool              // a Write has begun
 	at     pipeline.Position // of its first record
 	closed bool              // the lane is over: no Write begins any more
 
 	w      writer
-	worker worker // that runs w
+	worker crew.Worker // that runs w
+}
+
+// atWork is what is known of the write at work: its writer's, and under the queue's lock
+// for those who look from outside.
+type atWork struct {
+	batch   []item    // being written, in order
+	started time.Time // of the Write
+	stuck   time.Time // when the batch made no progress first
+	lastErr error
+	fails   int  // attempts without progress
+	call    bool // a Write is under way
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
@@ -86,7 +91,7 @@ func (s *sink) enqueue(l *lane, recs []item) {
 	if q == nil {
 		q = &sinkQueue{s: s, l: l, more: make(chan struct{}, 1)}
 		q.w.init(q)
-		q.worker = worker{crew: s.crew, turn: q.w.turn, trouble: q.w.trouble}
+		q.worker = crew.Worker{Crew: s.crew, Work: q.w.turn, Panicked: hears(q.w.trouble)}
 		s.queues[l] = q
 	}
 	s.mu.Unlock()
@@ -257,7 +262,7 @@ func (s *sink) kick() {
 	}
 }
 
-func (q *sinkQueue) start() { q.worker.start() }
+func (q *sinkQueue) start() { q.worker.Start() }
 
 // abandon gives up records that the sink had taken in.
 func (s *sink) abandon(l *lane, recs []item) {
@@ -304,7 +309,77 @@ func (s *sink) tick(now time.Time) {
 		s.busy += d
 	}
 	if s.held > 0 {
-		s.holding += d * time.Duration(s.held) / time.Duration(max(s.p.laneCount(), s.held))
+		s.holding += d * time.Duration(s.held) / time.Duration(max(s.p.lanes.count(), s.held))
 	}
 	s.since = now
+}
+
+// load of a sink: it is busy while it writes for any lane.
+func (s *sink) load(now time.Time) load {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tick(now)
+	return load{busy: s.busy, all: now.Sub(s.p.phase.began), holding: s.holding}
+}
+
+// holdup finds the lane that has had no progress longest.
+func (s *sink) holdup(now time.Time) (h holdup) {
+	s.mu.Lock()
+	queues := make([]*sinkQueue, 0, len(s.queues))
+	for _, q := range s.queues {
+		queues = append(queues, q)
+	}
+	s.mu.Unlock()
+	for _, q := range queues {
+		q.mu.Lock()
+		if !q.stuck.IsZero() && len(q.batch) > 0 {
+			if age := now.Sub(q.stuck); age > h.age {
+				h = holdup{
+					age: age, at: q.batch[0].rec.Position, lane: q.l.name, attempt: q.fails + 1, err: q.lastErr,
+				}
+			}
+		}
+		q.mu.Unlock()
+	}
+	return h
+}
+
+func (s *sink) snapshot(now time.Time) SinkSnapshot {
+	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
+	s.mu.Lock()
+	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
+	s.mu.Unlock()
+	s.meter.mu.Lock()
+	defer s.meter.mu.Unlock()
+	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
+	return out
+}
+
+func (s *sink) inFlight(now time.Time, add func(InFlight)) {
+	s.mu.Lock()
+	queues := make([]*sinkQueue, 0, len(s.queues))
+	for _, q := range s.queues {
+		queues = append(queues, q)
+	}
+	s.mu.Unlock()
+	for _, q := range queues {
+		q.mu.Lock()
+		one := func(rec item, state string, attempt int) {
+			add(InFlight{
+				Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state,
+				Attempt: attempt, Age: now.Sub(rec.piece.read),
+			})
+		}
+		state := "retrying"
+		if q.call {
+			state = "writing"
+		}
+		for _, rec := range q.batch {
+			one(rec, state, q.fails+1)
+		}
+		for _, rec := range q.queue[q.head:] {
+			one(rec, "queued", 0)
+		}
+		q.mu.Unlock()
+	}
 }

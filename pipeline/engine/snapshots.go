@@ -11,10 +11,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		Pipeline: p.opts.Name, At: now, BytesIn: p.bytesIn.Load(), BytesOut: p.bytesOut.Load(),
 		Source: p.report(),
 	}
-	p.mu.Lock()
-	s.State, s.Started, s.Err = p.state, p.began, p.ended
-	lanes := append([]*lane(nil), p.lanes...)
-	p.mu.Unlock()
+	p.phase.show(&s)
 	p.meter.mu.Lock()
 	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
 	p.meter.mu.Unlock()
@@ -23,7 +20,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		s.InFlightBytes = p.member.bytes
 	}
 	p.budget.mu.Unlock()
-	for _, l := range lanes {
+	for _, l := range p.lanes.all() {
 		oldest, uncommitted := l.ages(now)
 		s.OldestInFlight = max(s.OldestInFlight, oldest)
 		s.CommitAgeMax = max(s.CommitAgeMax, uncommitted)
@@ -48,76 +45,6 @@ func (p *Pipeline) Snapshot() Snapshot {
 	}
 	s.Backpressure, s.Bottleneck = p.stats.pressure()
 	return s
-}
-
-// ages gives how long the oldest record without an outcome, and the oldest that is
-// not committed, have been there.
-func (l *lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.frozen {
-		return 0, 0
-	}
-	for _, pc := range l.ring.rest() {
-		if pc.left > 0 {
-			oldest = now.Sub(pc.read)
-			break
-		}
-	}
-	uncommitted = oldest
-	if !l.dirtyAt.IsZero() {
-		uncommitted = max(uncommitted, now.Sub(l.dirtyAt))
-	}
-	return oldest, uncommitted
-}
-
-func (s *stepCore) snap(now time.Time) StepSnapshot {
-	out := StepSnapshot{
-		Name: s.conf.Name, Kind: s.conf.Kind, Index: s.index, Workers: s.conf.Workers,
-		QueueLen: len(s.in.ch), QueueCap: cap(s.in.ch),
-	}
-	if s.conf.Stage != nil {
-		out.Report = s.p.reportOf(s.conf.Stage)
-	} else {
-		out.Report = s.p.reportOf(s.conf.Splitter)
-	}
-	s.meter.mu.Lock()
-	defer s.meter.mu.Unlock()
-	out.Counts = s.meter.counts
-	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
-	out.Latency = s.meter.lat.latest(1000)
-	return out
-}
-
-func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
-	out := s.snap(now)
-	s.p.roll.each(func(c *chunk) {
-		if place := c.place.Load(); int(place>>8) == s.index && place&0xff == stateRunning {
-			age := now.Sub(s.p.began) - time.Duration(c.taken.Load())
-			out.OldestInFlight = max(out.OldestInFlight, age)
-		}
-	})
-	return out
-}
-
-func (s *sink) snapshot(now time.Time) SinkSnapshot {
-	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
-	s.mu.Lock()
-	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
-	s.mu.Unlock()
-	s.meter.mu.Lock()
-	defer s.meter.mu.Unlock()
-	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
-	return out
-}
-
-// each calls f for every chunk that is under way.
-func (r *roll) each(f func(*chunk)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for c := r.head.next; c != nil && c != &r.head; c = c.next {
-		f(c)
-	}
 }
 
 // InFlight lists the records without an outcome: where each is and what it waits
@@ -149,35 +76,4 @@ func (p *Pipeline) InFlight() []InFlight {
 		s.inFlight(now, add)
 	}
 	return list
-}
-
-func (s *cpuStep) inFlight(time.Time, func(InFlight)) {} // all in chunks
-
-func (s *sink) inFlight(now time.Time, add func(InFlight)) {
-	s.mu.Lock()
-	queues := make([]*sinkQueue, 0, len(s.queues))
-	for _, q := range s.queues {
-		queues = append(queues, q)
-	}
-	s.mu.Unlock()
-	for _, q := range queues {
-		q.mu.Lock()
-		one := func(rec item, state string, attempt int) {
-			add(InFlight{
-				Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state,
-				Attempt: attempt, Age: now.Sub(rec.piece.read),
-			})
-		}
-		state := "retrying"
-		if q.call {
-			state = "writing"
-		}
-		for _, rec := range q.batch {
-			one(rec, state, q.fails+1)
-		}
-		for _, rec := range q.queue[q.head:] {
-			one(rec, "queued", 0)
-		}
-		q.mu.Unlock()
-	}
 }

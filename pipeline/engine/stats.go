@@ -38,7 +38,7 @@ func (s *stats) init(p *Pipeline) {
 }
 
 func (s *stats) start() {
-	now := s.p.began
+	now := s.p.phase.began
 	s.mu.Lock()
 	s.turned, s.beforeAt = now, now
 	s.mu.Unlock()
@@ -132,7 +132,7 @@ func (s *stats) press(now time.Time) {
 	if s.pressed == nil {
 		s.pressed = make([]load, len(loads))
 	}
-	read := time.Duration(s.p.readBlock.Load())
+	read := time.Duration(s.p.read.blocked.Load())
 	upstream := ratio(read-s.readBlock, interval)
 	source := upstream
 	s.bottleneck = ""
@@ -157,47 +157,6 @@ func (s *stats) press(now time.Time) {
 	default:
 		s.pressureIs = "high"
 	}
-}
-
-// placeName names the steps and the sinks behind them.
-func (p *Pipeline) placeName(i int) string {
-	if i < len(p.steps) {
-		return p.steps[i].core().conf.Name
-	}
-	return p.sinks[i-len(p.steps)].conf.Name
-}
-
-// turn ends the interval of a meter. fill is how full the queue is now: it is the least
-// that the interval that begins has seen, also when nothing moves in it.
-func (m *meter) turn(unit, fill float64) {
-	m.mu.Lock()
-	m.lat.turn(unit)
-	m.lastFill, m.fill = max(m.fill, fill), fill
-	m.mu.Unlock()
-}
-
-func (s *cpuStep) load(now time.Time) load {
-	s.meter.mu.Lock()
-	defer s.meter.mu.Unlock()
-	busy, idle, blocked := s.meter.times(now, s.conf.Workers)
-	return load{busy: busy, all: busy + idle + blocked, blocked: blocked}
-}
-
-func (s *waitStep) load(now time.Time) load {
-	s.win.mu.Lock()
-	defer s.win.mu.Unlock()
-	s.tick(now)
-	return load{
-		busy: s.spent[0], all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], holding: s.holding,
-	}
-}
-
-// load of a sink: it is busy while it writes for any lane.
-func (s *sink) load(now time.Time) load {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tick(now)
-	return load{busy: s.busy, all: now.Sub(s.p.began), holding: s.holding}
 }
 
 // emit ends the interval and emits its stats.
@@ -234,12 +193,6 @@ func (s *stats) emit() {
 		s.letters = one
 		s.errorStats(one.Name, &p.dead.meter)
 	}
-}
-
-func (m *meter) highest() float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.lastFill
 }
 
 // errorStats emits what errors a place had in the interval, by their types.

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"math"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -16,7 +18,7 @@ type stepCore struct {
 	conf    Step
 	index   int
 	in, out *pipe
-	crew    *crew
+	crew    *crew.Crew
 	events  *event.Emitter
 	undoer  pipeline.Undoer // its stage or splitter, when that is one
 	meter   meter
@@ -146,4 +148,22 @@ func (s *stepCore) number(recs []item) {
 		f.parts[s.index]++
 		it.rec.Part = f.parts[s.index]
 	}
+}
+
+func (s *stepCore) snap(now time.Time) StepSnapshot {
+	out := StepSnapshot{
+		Name: s.conf.Name, Kind: s.conf.Kind, Index: s.index, Workers: s.conf.Workers,
+		QueueLen: len(s.in.ch), QueueCap: cap(s.in.ch),
+	}
+	if s.conf.Stage != nil {
+		out.Report = s.p.reportOf(s.conf.Stage)
+	} else {
+		out.Report = s.p.reportOf(s.conf.Splitter)
+	}
+	s.meter.mu.Lock()
+	defer s.meter.mu.Unlock()
+	out.Counts = s.meter.counts
+	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
+	out.Latency = s.meter.lat.latest(1000)
+	return out
 }

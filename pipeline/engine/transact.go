@@ -177,8 +177,8 @@ func (t *transactions) run() {
 		t.mu.Lock()
 		t.turn(err)
 		t.mu.Unlock()
-		if err != nil && !t.p.isGone() {
-			pause(t.p.work, t.p.opts.CommitEvery)
+		if err != nil && !t.p.work.isGone() {
+			pause(t.p.work.ctx, t.p.opts.CommitEvery)
 		}
 		if t.needed() {
 			t.p.wake()
@@ -222,7 +222,7 @@ func (t *transactions) cycle() error {
 	if !t.wait(func() bool { return t.complete() || t.spoiled }) {
 		return t.undo(errStopping)
 	}
-	marks := unsaved(t.p.open())
+	marks := unsaved(t.p.lanes.all())
 	t.mu.Lock()
 	spoiled := t.spoiled // looked at last: a lane that has no mark any more has spoiled it
 	t.state, t.hurry = txnClosed, false
@@ -241,7 +241,7 @@ func (t *transactions) cycle() error {
 func (t *transactions) call(f func(context.Context) error) error {
 	t.p.calls.Add(1)
 	defer t.p.calls.Add(-1)
-	return guarded(func() error { return f(t.p.work) })
+	return guarded(func() error { return f(t.p.work.ctx) })
 }
 
 // gather lets everybody write until the commit interval is over.
@@ -267,7 +267,7 @@ func (t *transactions) gather() {
 
 // cut stops each lane's writes behind the last piece of which something was written.
 func (t *transactions) cut() {
-	lanes := t.p.open()
+	lanes := t.p.lanes.all()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range lanes {
@@ -283,7 +283,7 @@ func (t *transactions) complete() bool {
 	if t.inHand > 0 {
 		return false
 	}
-	for _, l := range t.p.open() {
+	for _, l := range t.p.lanes.all() {
 		l.mu.Lock()
 		done := l.ring.len() == 0 || l.ring.peek().seq >= l.cut
 		if !done {
@@ -322,7 +322,7 @@ func (t *transactions) undo(why error) error {
 	t.mu.Lock()
 	t.state, t.hurry = txnClosed, false
 	t.mu.Unlock()
-	for _, l := range t.p.open() {
+	for _, l := range t.p.lanes.all() {
 		l.give(true)
 		t.p.forget(l)
 	}

@@ -247,7 +247,7 @@ func TestAbandonedIsUndone(t *testing.T) {
 				p, done := start(t, ctx, o)
 				time.Sleep(time.Second)
 				if how == "lane" {
-					if _, err := p.open()[0].End(ended()); err != nil {
+					if _, err := p.lanes.all()[0].End(ended()); err != nil {
 						t.Error(err)
 					}
 					synctest.Wait()

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
 
 // A waitStep is a step whose stage waits for somebody else. Its records are admitted
@@ -27,18 +28,18 @@ func newWaitStep(core *stepCore) *waitStep {
 	c := core.conf
 	backlog := min(max(c.Wait.Window, chunkRecords), max(8*c.Workers, 2*chunkRecords))
 	s.win.init(c.Wait.Window, backlog, c.Workers, core.p.opts.Order, c.Wait.Serial)
-	s.win.several = func() bool { return core.p.laneCount() > 1 }
+	s.win.several = func() bool { return core.p.lanes.count() > 1 }
 	return s
 }
 
 func (s *waitStep) start() {
 	s.since = time.Now()
-	(&worker{crew: s.crew, turn: s.receive, trouble: s.broken, ended: s.inputEnded}).start()
-	(&worker{crew: s.crew, turn: s.send, trouble: s.broken, ended: s.out.close}).start() // I3
+	(&crew.Worker{Crew: s.crew, Work: s.receive, Panicked: hears(s.broken), Ended: s.inputEnded}).Start()
+	(&crew.Worker{Crew: s.crew, Work: s.send, Panicked: hears(s.broken), Ended: s.out.close}).Start() // I3
 	for range s.conf.Workers {
 		sl := &slot{s: s}
 		sl.emit = sl.cut.emit
-		(&worker{crew: s.crew, turn: sl.turn, trouble: sl.trouble}).start()
+		(&crew.Worker{Crew: s.crew, Work: sl.turn, Panicked: hears(sl.trouble)}).Start()
 	}
 }
 
@@ -62,11 +63,11 @@ func (s *waitStep) receive() bool {
 
 	w := &s.win
 	w.mu.Lock()
-	for w.full() && !w.over && !s.p.cut.Load() && !c.lane.isFrozen() && !c.back() {
+	for w.full() && !w.over && !s.p.phase.cut.Load() && !c.lane.isFrozen() && !c.back() {
 		w.space.Wait()
 	}
 	l := c.lane
-	lost := w.over || s.p.cut.Load() || l.isFrozen()
+	lost := w.over || s.p.phase.cut.Load() || l.isFrozen()
 	var back []item
 	if from := l.returns.Load(); from != 0 && !lost {
 		had := len(c.recs) - c.failed
@@ -223,26 +224,8 @@ func (s *waitStep) laneOver(l *lane) {
 // everything; from another place, nothing there has begun or been released.
 func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left int64) {
 	w := &s.win
-	kept, waited := 0, 0
-	for _, c := range wl.pending.rest() {
-		had, failed := len(c.recs), 0
-		recs, failed = c.cutOff(from, recs)
-		gone := had - len(c.recs)
-		waited += gone
-		t.abandoned += int64(gone - failed)
-		if len(c.recs) > c.from {
-			kept++
-			continue
-		}
-		s.p.roll.drop(c)
-	}
-	wl.pending.keep(kept)
+	recs, t.abandoned = s.clearPending(wl, from)
 	left = t.abandoned
-	w.waiting -= waited
-	wl.waiting -= waited
-	if wl.back {
-		w.away -= waited
-	}
 	places := 0
 	for c := range wl.calls {
 		if c.state == callRunning || c.place < from {
@@ -284,11 +267,37 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left 
 	return recs, t, left
 }
 
+// clearPending takes what waits of a lane from a place on, and says how many of the records
+// the step has counted.
+func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, counted int64) {
+	w := &s.win
+	kept, waited := 0, 0
+	for _, c := range wl.pending.rest() {
+		had, failed := len(c.recs), 0
+		recs, failed = c.cutOff(from, recs)
+		gone := had - len(c.recs)
+		waited += gone
+		counted += int64(gone - failed)
+		if len(c.recs) > c.from {
+			kept++
+			continue
+		}
+		s.p.roll.drop(c)
+	}
+	wl.pending.keep(kept)
+	w.waiting -= waited
+	wl.waiting -= waited
+	if wl.back {
+		w.away -= waited
+	}
+	return recs, counted
+}
+
 // stopEarly gives up everything, because the pipeline stops.
 func (s *waitStep) stopEarly() {
 	w := &s.win
 	w.mu.Lock()
-	w.over = s.p.isGone()
+	w.over = s.p.work.isGone()
 	lanes := make([]*lane, 0, len(w.lanes))
 	for l := range w.lanes {
 		lanes = append(lanes, l)
@@ -344,4 +353,37 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 			one(wl.lane, r.rec.rec.Position, callStates[callAnswered], 0, r.rec.piece)
 		}
 	}
+}
+
+func (s *waitStep) fill() float64 {
+	s.win.mu.Lock()
+	defer s.win.mu.Unlock()
+	return s.win.fill()
+}
+
+func (s *waitStep) load(now time.Time) load {
+	s.win.mu.Lock()
+	defer s.win.mu.Unlock()
+	s.tick(now)
+	return load{
+		busy: s.spent[0], all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], holding: s.holding,
+	}
+}
+
+// holdup finds the call that has been in the step longest.
+func (s *waitStep) holdup(now time.Time) (h holdup) {
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, wl := range w.lanes {
+		for c := range wl.calls {
+			if c.state == callAnswered || c.began.IsZero() {
+				continue
+			}
+			if age := now.Sub(c.began); age > h.age {
+				h = holdup{age: age, at: c.at, lane: wl.lane.name, attempt: c.attempts}
+			}
+		}
+	}
+	return h
 }

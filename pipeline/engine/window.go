@@ -113,33 +113,43 @@ type released struct {
 // A window holds the records of a waiting step: those that wait to be admitted, those
 // admitted in order and not yet released, and those to be sent on (I1, I4).
 type window struct {
+	windowBounds
 	order   Order
 	serial  Serial
-	size    int // most places
-	backlog int // most records that wait to be admitted
-	slots   int
 	several func() bool // more than one lane is open
 	gate    *window     // of the first step that waits; nil: this is it
 
-	mu       sync.Mutex
-	work     sync.Cond // workers wait for a call
-	space    sync.Cond // the receiver waits until less is pending
-	exit     sync.Cond // the sender waits for released records
-	idlers   int       // workers that wait
-	lanes    map[*lane]*waitLane
-	turns    fifo[*waitLane] // with pending records, in turn
-	waiting  int             // records pending
-	away     int             // records pending of lanes that are held back
-	back     int             // lanes held back
-	held     int             // places taken
-	unsolved int             // calls without an answer
+	mu    sync.Mutex // guards the rest
+	work  sync.Cond  // workers wait for a call
+	space sync.Cond  // the receiver waits until less is pending
+	exit  sync.Cond  // the sender waits for released records
+	windowCounts
+	lanes  map[*lane]*waitLane
+	turns  fifo[*waitLane] // with pending records, in turn
+	again  fifo[*call]     // retries that are due
+	next   fifo[*call]     // whose turn has come, of those in series
+	ready  fifo[*waitLane]
+	spare  []*call
+	closed bool // nothing more will come
+	over   bool // the pipeline is given up
+}
+
+// windowBounds are how much a window holds (I4).
+type windowBounds struct {
+	size    int // most places
+	backlog int // most records that wait to be admitted
+	slots   int
+}
+
+// windowCounts are how much a window has.
+type windowCounts struct {
+	idlers   int // workers that wait
+	waiting  int // records pending
+	away     int // records pending of lanes that are held back
+	back     int // lanes held back
+	held     int // places taken
+	unsolved int // calls without an answer
 	running  int
-	again    fifo[*call] // retries that are due
-	next     fifo[*call] // whose turn has come, of those in series
-	ready    fifo[*waitLane]
-	spare    []*call
-	closed   bool // nothing more will come
-	over     bool // the pipeline is given up
 }
 
 func (w *window) init(size, backlog, slots int, order Order, serial Serial) {

@@ -161,7 +161,7 @@ func (w *writer) linger() {
 		select {
 		case <-q.more:
 		case <-timer.C:
-		case <-s.p.reading.Done():
+		case <-s.p.read.ctx.Done():
 			return
 		case <-q.l.ctx.Done():
 			return

@@ -147,6 +147,8 @@ type SourceCorrupt struct {
 }
 
 // PipelineStats is pipeline.stats: every stats interval and once at the end.
+//
+// Reason for its size: it is one line of the log, which is flat: a field for each figure.
 type PipelineStats struct {
 	IntervalMs       int64   `json:"interval_ms"`
 	State            string  `json:"state" required:"true" enum:"starting,running,paused,draining,stopped"`
@@ -200,6 +202,8 @@ type PipelineStopped struct {
 }
 
 // StepStats is step.stats: every stats interval and once at the end, each step.
+//
+// Reason for its size: it is one line of the log, which is flat: a field for each figure.
 type StepStats struct {
 	Step              string  `json:"step" required:"true"`
 	StepKind          string  `json:"step_kind" required:"true"`
@@ -245,6 +249,8 @@ type StepStats struct {
 }
 
 // SinkStats is sink.stats: every stats interval and once at the end, each sink.
+//
+// Reason for its size: it is one line of the log, which is flat: a field for each figure.
 type SinkStats struct {
 	Sink            string  `json:"sink" required:"true"`
 	SinkKind        string  `json:"sink_kind" required:"true"`

@@ -198,15 +198,7 @@ type offsetQuery struct {
 }
 
 func (c *Client) listOffsets(ctx context.Context, broker int32, qs []offsetQuery, committed bool, found map[TopicPartition]int64) error {
-	slices.SortFunc(qs, func(a, b offsetQuery) int {
-		if a.Topic != b.Topic {
-			if a.Topic < b.Topic {
-				return -1
-			}
-			return 1
-		}
-		return int(a.Partition - b.Partition)
-	})
+	slices.SortFunc(qs, func(a, b offsetQuery) int { return comparePartitions(a.TopicPartition, b.TopicPartition) })
 	x := &exchange{key: protocol.ListOffsets, broker: broker, clientID: c.config.ClientID, body: func(w *writer) {
 		w.int32(-1)
 		if committed {
@@ -235,7 +227,19 @@ func (c *Client) listOffsets(ctx context.Context, broker int32, qs []offsetQuery
 		}
 		return fmt.Errorf("asking for offsets: %w", err)
 	}
-	r := &reader{b: x.answer}
+	if err := c.listedOffsets(&reader{b: x.answer}, found); err != nil {
+		return err
+	}
+	for _, q := range qs {
+		if _, ok := found[q.TopicPartition]; !ok {
+			return fmt.Errorf("asking for offsets: the answer of broker %d leaves %v out", broker, q.TopicPartition)
+		}
+	}
+	return nil
+}
+
+// listedOffsets reads the answer of a broker.
+func (c *Client) listedOffsets(r *reader, found map[TopicPartition]int64) error {
 	r.int32() // throttle
 	var failed error
 	for n := r.array(); n > 0 && r.err == nil; n-- {
@@ -261,15 +265,7 @@ func (c *Client) listOffsets(ctx context.Context, broker int32, qs []offsetQuery
 	if r.err != nil {
 		return fmt.Errorf("asking for offsets: %w", r.err)
 	}
-	if failed != nil {
-		return failed
-	}
-	for _, q := range qs {
-		if _, ok := found[q.TopicPartition]; !ok {
-			return fmt.Errorf("asking for offsets: the answer of broker %d leaves %v out", broker, q.TopicPartition)
-		}
-	}
-	return nil
+	return failed
 }
 
 // chunkBy cuts a sorted slice where the key changes.

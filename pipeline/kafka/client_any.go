@@ -22,6 +22,9 @@ const (
 // with s of them, one that lives is asked after s seconds at the latest, however many
 // others have gone without closing their connections. x must do no harm when it is
 // done twice.
+//
+// Reason for its size: asking, hedging and clearing up share their counts of what is under way, and
+// are one goroutine, so that these need no lock.
 func (c *Client) sendAny(ctx context.Context, x *exchange) error {
 	nodes := c.candidates()
 	ctx, cancel := context.WithCancel(ctx)
@@ -131,6 +134,9 @@ const eachDelay = 250 * time.Millisecond
 // addresses in their order, one more whenever all tried so far have failed or been
 // silent for a quarter of a second: brokers that are gone from behind a name do not
 // keep it from the one that is there.
+//
+// Reason for its size: trying, hedging and clearing up share their counts of what is under way, and
+// are one goroutine, so that these need no lock.
 func dialEach(dial DialFunc, lookup func(ctx context.Context, host string) ([]string, error)) DialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, port, err := net.SplitHostPort(address)

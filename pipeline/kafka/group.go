@@ -116,6 +116,9 @@ const (
 const groupProtocol = "cooperative-sticky"
 
 // member is the classic group protocol's Group.
+//
+// Reason for its size: one lock guards what the group says of the member and what the member has,
+// which change together with each answer.
 type member struct {
 	client *Client
 	config GroupConfig

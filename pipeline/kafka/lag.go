@@ -86,15 +86,7 @@ func (c *Client) Lag(ctx context.Context, group string, topics []string, committ
 		l.Held = max(l.End-max(stable[tp], from), 0)
 		out = append(out, l)
 	}
-	slices.SortFunc(out, func(a, b PartitionLag) int {
-		if a.Topic != b.Topic {
-			if a.Topic < b.Topic {
-				return -1
-			}
-			return 1
-		}
-		return int(a.Partition - b.Partition)
-	})
+	slices.SortFunc(out, func(a, b PartitionLag) int { return comparePartitions(a.TopicPartition, b.TopicPartition) })
 	return out, nil
 }
 

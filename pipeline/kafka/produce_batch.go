@@ -11,6 +11,9 @@ import (
 )
 
 // A batch is messages of one call for one output, encoded.
+//
+// Reason for its size: a batch is the unit of the producer, which has no record of it elsewhere: what it
+// holds, and how far sending it is.
 type batch struct {
 	out  *output
 	call *call   // nil: its caller has left

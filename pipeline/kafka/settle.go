@@ -20,6 +20,8 @@ var ErrUnsettled = errors.New("the group has no offset in the topic yet; the mem
 // are does not matter to the coordinator. It is a commit like any other and has their
 // turn; of partitions that others have, a try that is applied late, behind their own
 // first commit, moves them back to where they began, and skips nothing.
+//
+// Reason for its size: the argument above is about the order of its steps, which is read in one place.
 func (m *member) Settle(ctx context.Context, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error) {
 	tps = slices.Compact(slices.SortedFunc(slices.Values(tps), comparePartitions))
 	if len(tps) == 0 || tps[0].Partition != 0 || tps[len(tps)-1].Topic != tps[0].Topic {

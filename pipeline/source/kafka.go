@@ -37,6 +37,9 @@ const (
 // assigns is one lane, named topic/partition; a commit stores the lane's mark with the
 // group. Batches come from one fetch loop a broker, which has one request under way
 // for all its partitions that have room.
+//
+// Reason for its size: one lock guards what the group assigns and what is fetched, which change
+// together when a partition comes or goes.
 type Kafka struct {
 	s      KafkaSettings
 	o      KafkaOptions

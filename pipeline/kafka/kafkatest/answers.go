@@ -17,6 +17,8 @@ func (m Match) fits(topic string, partition int32) bool { return m == nil || m(t
 // SetCode puts an error code into an answer: for the partitions that match where the
 // answer has partitions, else for the whole. A partition that is refused so carries
 // nothing else: no records, no offset.
+//
+// Reason for its size: it is a table, with a case for each kind of answer.
 func SetCode(resp kmsg.Response, code int16, match Match) {
 	switch r := resp.(type) {
 	case *kmsg.ProduceResponse:
@@ -107,6 +109,9 @@ func setMetadataCode(r *kmsg.MetadataResponse, code int16, match Match) {
 
 // Refusal is a broker's answer to a request that it has not carried out, with the code
 // for everything in it. Metadata has none: change a true answer with SetCode.
+//
+// Reason for its size: it is a table, with a case for each kind of request, whose types have
+// nothing in common.
 func Refusal(req kmsg.Request, code int16) kmsg.Response {
 	resp := req.ResponseKind()
 	resp.SetVersion(req.GetVersion())

@@ -1,0 +1,80 @@
+package engine
+
+// A chain is what records pass, from the filler to the sinks. It does not change once it
+// is made.
+type chain struct {
+	first *pipe // to the first step, or to the router
+	steps []stepper
+	gate  *waitStep // the first step that waits: what it has not begun can be handed back
+	route *router
+	sinks []*sink
+	dead  *sink // of dead letters, or nil
+
+	undoes bool // some step is an Undoer
+	simple bool // records reach the one sink in the order of their lane
+}
+
+// allSinks gives the sinks, that of the dead letters included.
+func (c *chain) allSinks() []*sink {
+	if c.dead == nil {
+		return c.sinks
+	}
+	return append(c.sinks[:len(c.sinks):len(c.sinks)], c.dead)
+}
+
+// placeName names the steps and the sinks behind them.
+func (c *chain) placeName(i int) string {
+	if i < len(c.steps) {
+		return c.steps[i].core().conf.Name
+	}
+	return c.sinks[i-len(c.steps)].conf.Name
+}
+
+// waitForWorkers blocks until no worker is left.
+func (c *chain) waitForWorkers() {
+	c.route.crew.Wait()
+	for _, s := range c.steps {
+		s.core().crew.Wait()
+	}
+	for _, s := range c.allSinks() {
+		s.crew.Wait()
+	}
+}
+
+// running counts the calls that have not returned.
+func (c *chain) running() (n int) {
+	for _, s := range c.steps {
+		n += int(s.core().calls.Load())
+	}
+	for _, s := range c.allSinks() {
+		n += int(s.calls.Load())
+	}
+	return n
+}
+
+// stopEarly has the steps give up what they have.
+func (c *chain) stopEarly() {
+	for _, s := range c.steps {
+		s.stopEarly()
+	}
+}
+
+// laneOver has steps and sinks forget a lane.
+func (c *chain) laneOver(l *lane) {
+	for _, s := range c.steps {
+		s.laneOver(l)
+	}
+	for _, s := range c.allSinks() {
+		s.laneOver(l)
+	}
+}
+
+// seal ends the counting of steps and sinks.
+func (c *chain) seal() {
+	for _, s := range c.steps {
+		s.core().meter.seal()
+	}
+	for _, s := range c.allSinks() {
+		s.meter.seal()
+	}
+}

@@ -1,0 +1,297 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/internal/inside"
+)
+
+// A cpuWorker works on one chunk at a time. The cursor i outlives a panic.
+type cpuWorker struct {
+	s     *cpuStep
+	c     *chunk
+	i     int
+	moved bool   // a record has left the chunk, or has become several
+	out   []item // what goes on then, in order
+
+	dropped, lost []item
+	fate          outcome // of the lost
+	failed        int
+	entered       int64
+	t             tally
+	grown         int64
+	grownBy       *intake
+	before        inside.Savepoint[pipeline.Record]
+	cut           cutter
+	mask          int // how often the cursor is shown
+	emit          func(*pipeline.Record)
+	left          []inside.Extras // of filtered records, for the next that need some
+
+	since time.Time
+}
+
+// turn takes one chunk through the step, or goes on behind a record that panicked.
+func (w *cpuWorker) turn() bool {
+	if w.c == nil {
+		c, ok := w.s.in.receive()
+		if !ok {
+			return false
+		}
+		w.begin(c)
+	}
+	w.run()
+	w.end()
+	return true
+}
+
+func (w *cpuWorker) begin(c *chunk) {
+	s := w.s
+	now := time.Now()
+	w.since = now
+	fill := s.fill()
+	w.c, w.i, w.moved, w.out, w.fate = c, 0, false, c.spare[:0], abandoned
+	c.taken.Store(int64(now.Sub(s.p.phase.began)))
+	c.at(s.index, stateRunning)
+	w.entered = int64(len(c.recs) - c.failed)
+	s.calls.Add(1)
+
+	m := &s.meter
+	m.mu.Lock()
+	m.working.enter(now.Sub(m.began))
+	m.fill = max(m.fill, fill)
+	m.counts.In += w.entered
+	m.counts.InFlight += w.entered
+	m.mu.Unlock()
+}
+
+// run is the loop over the records. It may be left by a panic, and entered again.
+func (w *cpuWorker) run() {
+	c, s := w.c, w.s
+	recs := c.recs
+	if w.i == 0 && (s.p.phase.cut.Load() || c.lane.isFrozen()) {
+		w.giveUp(abandoned)
+		return
+	}
+	if w.i == 0 && c.back() {
+		w.giveUp(returned)
+		return
+	}
+	ctx := c.lane.calls
+	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
+	for ; w.i < len(recs); w.i++ {
+		if w.i&w.mask == 0 {
+			c.cursor.Store(int32(w.i))
+		}
+		it := recs[w.i]
+		if slow {
+			w.slowly(ctx, it)
+			continue
+		}
+		if n := len(w.left); n > 0 && !records.HasExtras(it.rec) {
+			records.Lend(it.rec, w.left[n-1])
+			w.left = w.left[:n-1]
+		}
+		if err := s.conf.Stage.Process(ctx, it.rec); err == pipeline.Filtered {
+			w.filter(it)
+			continue
+		} else if err != nil {
+			w.take(it, err)
+			continue
+		}
+		if records.Touched(it.rec) {
+			w.grow(it, it.regrow())
+		}
+		if w.moved {
+			w.out = append(w.out, it)
+		}
+	}
+}
+
+// slowly is the rarer work on a record.
+func (w *cpuWorker) slowly(ctx context.Context, it item) {
+	s := w.s
+	if it.fail != nil {
+		w.keep(it)
+		return
+	}
+	if s.conf.OnError == OnErrorPass {
+		w.before.Save(it.rec)
+	}
+	if s.undoer != nil {
+		it.enter(s.stepCore)
+	}
+	var err error
+	if s.conf.Stage != nil {
+		err = s.conf.Stage.Process(ctx, it.rec)
+	} else {
+		w.cut.parts = w.cut.parts[:0]
+		err = s.conf.Splitter.Split(ctx, it.rec, w.emit)
+	}
+	w.take(it, err)
+}
+
+// trouble hears of a panic in the record at the cursor.
+func (w *cpuWorker) trouble(err *pipeline.PanicError) {
+	if w.c == nil || w.i >= len(w.c.recs) {
+		return
+	}
+	it := w.c.recs[w.i]
+	w.take(it, err)
+	w.i++
+}
+
+// take puts a record where its result belongs.
+func (w *cpuWorker) take(it item, err error) {
+	if err == nil && w.s.conf.Splitter != nil {
+		w.split(it)
+		return
+	}
+	if err != nil {
+		j := w.s.judge(it.rec, err, 1, pipeline.ReasonPermanent, w.c.lane.calls.Err() != nil, &w.t)
+		switch j.verdict {
+		case drop:
+			w.remove()
+			w.dropped = append(w.dropped, it)
+			return
+		case lost:
+			w.remove()
+			w.lost = append(w.lost, it)
+			return
+		case fail:
+			it.fail = j.fail
+			w.failed++
+			w.keep(it)
+			return
+		}
+		if j.restore {
+			w.c.mu.Lock() // somebody may be looking at its position
+			w.before.Restore(it.rec)
+			w.c.mu.Unlock()
+		}
+	}
+	w.grow(it, it.regrow())
+	w.keep(it)
+}
+
+// maxLeft is how many extras of filtered records a worker keeps for the next ones.
+const maxLeft = 32
+
+// filter is take for Filtered, the one error that most records may end with.
+func (w *cpuWorker) filter(it item) {
+	w.remove()
+	w.t.filtered++
+	w.dropped = append(w.dropped, it)
+	if len(w.left) < maxLeft {
+		if x := records.Leave(it.rec); x != nil {
+			w.left = append(w.left, x)
+		}
+	}
+}
+
+// keep lets a record go on. As long as all do, the chunk stays as it is.
+func (w *cpuWorker) keep(it item) {
+	if w.moved {
+		w.out = append(w.out, it)
+	}
+}
+
+// remove takes the record at the cursor out of the chunk.
+func (w *cpuWorker) remove() {
+	if !w.moved {
+		w.moved = true
+		w.out = append(w.c.spare[:0], w.c.recs[:w.i]...)
+	}
+}
+
+func (w *cpuWorker) split(it item) {
+	w.remove()
+	weight, ok := w.cut.family(it)
+	if !ok {
+		w.t.filtered++
+		w.dropped = append(w.dropped, it)
+		return
+	}
+	w.t.created += int64(len(w.cut.parts) - 1)
+	w.out = append(w.out, w.cut.parts...)
+	w.grow(it, weight)
+}
+
+// grow charges what records have gained, once for each batch.
+func (w *cpuWorker) grow(it item, d int64) {
+	if d == 0 {
+		return
+	}
+	if in := it.piece.from; in != w.grownBy {
+		w.charge()
+		w.grownBy = in
+	}
+	w.grown += d
+}
+
+func (w *cpuWorker) charge() {
+	if w.grown != 0 {
+		w.grownBy.charge.grow(w.grown)
+	}
+	w.grownBy, w.grown = nil, 0
+}
+
+// giveUp drops the whole chunk.
+func (w *cpuWorker) giveUp(o outcome) {
+	w.fate = o
+	w.lost = append(w.lost, w.c.recs...)
+	w.i, w.moved, w.c.failed = len(w.c.recs), true, 0
+	w.t.abandoned += w.entered
+}
+
+// end hands the chunk on, in its turn.
+func (w *cpuWorker) end() {
+	s, c := w.s, w.c
+	w.charge()
+	now := time.Now()
+	spent := now.Sub(w.since)
+	s.calls.Add(-1)
+	gone := len(c.recs)
+	if w.moved {
+		gone = len(w.out)
+	}
+	w.t.out = int64(gone - c.failed - w.failed)
+	m := &s.meter
+	m.mu.Lock()
+	m.busy += spent
+	m.working.leave(w.since.Sub(m.began))
+	m.handing.enter(now.Sub(m.began))
+	if w.entered > 0 {
+		m.lat.add(spent/time.Duration(w.entered), w.entered)
+	}
+	m.add(w.t, w.entered)
+	m.mu.Unlock()
+	w.t = tally{}
+	w.mask = 15
+	if spent > time.Duration(len(c.recs))*time.Microsecond {
+		w.mask = 0 // worth to be told exactly
+	}
+
+	if w.moved {
+		c.set(w.out)
+	}
+	c.failed += w.failed
+	w.failed, w.c, w.out = 0, nil, nil
+	c.at(s.index, stateTurn)
+	c.lane.finishAt(w.dropped, filtered, now)
+	c.lane.finishAt(w.lost, w.fate, now)
+	clear(w.dropped)
+	clear(w.lost)
+	w.dropped, w.lost = w.dropped[:0], w.lost[:0]
+
+	waited, ok := s.queue.Put(c.seq, c)
+	if !ok {
+		s.p.lose(c)
+	}
+	m.mu.Lock()
+	if m.handing.leave(now.Sub(m.began)); waited {
+		m.blocked += time.Since(now)
+	}
+	m.mu.Unlock()
+}

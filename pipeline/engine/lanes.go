@@ -1,0 +1,55 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+)
+
+// A laneSet holds the lanes of a pipeline that are not over.
+type laneSet struct {
+	counted func(n int) // told, under the lock, how many there are
+
+	mu   sync.Mutex
+	open []*lane
+	over bool // no lane may be opened any more
+}
+
+// add takes a lane in, unless the pipeline stops.
+func (s *laneSet) add(l *lane) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return false
+	}
+	s.open = append(s.open, l)
+	s.counted(len(s.open))
+	return true
+}
+
+func (s *laneSet) remove(l *lane) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.open, l); i >= 0 {
+		s.open = slices.Delete(s.open, i, i+1)
+		s.counted(len(s.open))
+	}
+}
+
+// close has no lane opened any more.
+func (s *laneSet) close() {
+	s.mu.Lock()
+	s.over = true
+	s.mu.Unlock()
+}
+
+func (s *laneSet) all() []*lane {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.open)
+}
+
+func (s *laneSet) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}

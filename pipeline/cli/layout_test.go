@@ -103,7 +103,7 @@ func wrongImport(pkg, imp string) string {
 	first, _, _ := strings.Cut(imp, "/")
 	switch {
 	case imp == conc+"/stream":
-		return "conc/stream stays out: see docs/decisions"
+		return "conc/stream stays out: docs/decisions/0030-no-conc-stream.md"
 	case under(imp, kafkaGo) && !under(pkg, "pipeline/kafka"):
 		return "kafka-go stays in pipeline/kafka"
 	case under(imp, franz) && pkg != "pipeline/kafka/kafkatest" && !strings.HasPrefix(pkg, "cmd/") && pkg != "pipeline/cli":

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,22 +12,75 @@ import (
 	"testing"
 )
 
-// documents gives README.md and every page in docs, as paths from the repository's
-// root.
+// documents gives README.md and every page in docs and .github, as paths from the
+// repository's root.
 func documents(t *testing.T) (pages []string) {
 	if _, err := os.Stat(filepath.Join(repo, "README.md")); err == nil {
 		pages = append(pages, "README.md")
 	}
-	err := fs.WalkDir(os.DirFS(repo), "docs", func(p string, _ fs.DirEntry, err error) error {
-		if err == nil && strings.HasSuffix(p, ".md") {
-			pages = append(pages, p)
+	for _, folder := range []string{"docs", ".github"} {
+		err := fs.WalkDir(os.DirFS(repo), folder, func(p string, _ fs.DirEntry, err error) error {
+			if err == nil && strings.HasSuffix(p, ".md") {
+				pages = append(pages, p)
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
 		}
-		return err
-	})
+	}
+	return pages
+}
+
+var (
+	decisionName = regexp.MustCompile(`^([0-9]{4})-[a-z0-9-]+\.md$`)
+	decisionHead = regexp.MustCompile(`^# (.+)\n\nDate: ([0-9]{4}-[0-9]{2}-[0-9]{2})\b.*\nStatus: (in force|replaced by \[[0-9]{4}\]\(.*)\n`)
+)
+
+// TestDecisionsAreNumberedAndListed: numbers have no gap and are not used twice, every
+// record says since when and whether it holds, and the list has them all.
+func TestDecisionsAreNumberedAndListed(t *testing.T) {
+	dir := filepath.Join(repo, "docs", "decisions")
+	list, err := os.ReadFile(filepath.Join(dir, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pages
+	records, err := os.ReadDir(dir) // in order
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, before := 1, ""
+	for _, r := range records {
+		if r.Name() == "README.md" {
+			continue
+		}
+		name := decisionName.FindStringSubmatch(r.Name())
+		if name == nil || name[1] != fmt.Sprintf("%04d", next) {
+			t.Errorf("%s: the next record is %04d-words.md", r.Name(), next)
+			continue
+		}
+		next++
+		text, err := os.ReadFile(filepath.Join(dir, r.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		head := decisionHead.FindSubmatch(text)
+		if head == nil {
+			t.Errorf("%s does not begin with a heading, Date: and Status:", r.Name())
+			continue
+		}
+		title, date := string(head[1]), string(head[2])
+		if date < before {
+			t.Errorf("%s is older than the record before it", r.Name())
+		}
+		before = date
+		if row := fmt.Sprintf("| [%s](%s) | %s | %s |\n", name[1], r.Name(), date, title); !bytes.Contains(list, []byte(row)) {
+			t.Errorf("docs/decisions/README.md does not have the row %s", row)
+		}
+	}
+	if next == 1 {
+		t.Error("there are no records")
+	}
 }
 
 // TestFilesNamedInTheDocumentsExist: a path in backticks that starts with a top-level

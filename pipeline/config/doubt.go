@@ -27,7 +27,7 @@ type written struct {
 }
 
 // doubts warns of what is right and hardly means what its writer meant. Each rule has
-// to be silent about a file that means what it says: docs/decisions/warnings.md.
+// to be silent about a file that means what it says: docs/decisions/0021-warnings.md.
 func (d *decoder) doubts(p *Pipeline) {
 	known := d.evidence()
 	for _, w := range d.written {

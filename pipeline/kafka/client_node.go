@@ -158,6 +158,7 @@ type attempt struct {
 
 var _ protocol.RawExchanger = (*attempt)(nil)
 
+//lint:ignore ST1003 kafka-go calls it so
 func (a *attempt) ApiKey() protocol.ApiKey { return a.x.key }
 
 // Required asks for the bare connection.

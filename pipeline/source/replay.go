@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package source has the places that records come from: topics of Kafka, and fixture files.
 package source
 
 import (

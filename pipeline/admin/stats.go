@@ -96,10 +96,8 @@ type sinkJSON struct {
 }
 
 type reportJSON struct {
-	CacheHits      int64  `json:"cache_hits_total,omitempty"`
-	CacheMisses    int64  `json:"cache_misses_total,omitempty"`
-	ThrottleWaitMs int64  `json:"throttle_wait_ms_total,omitempty"`
-	Circuit        string `json:"circuit,omitempty"`
+	CacheHits   int64 `json:"cache_hits_total,omitempty"`
+	CacheMisses int64 `json:"cache_misses_total,omitempty"`
 }
 
 type sourceJSON struct {
@@ -119,7 +117,6 @@ type partitionJSON struct {
 	HWM        *int64 `json:"offset_hwm,omitempty"`
 	Lag        *int64 `json:"lag,omitempty"`
 	LagHeld    int64  `json:"lag_held"`
-	Paused     bool   `json:"paused"`
 }
 
 func (s *Server) stats() statsJSON {
@@ -174,7 +171,7 @@ func sourceOf(r pipeline.Report) sourceJSON {
 	for _, p := range r.Partitions {
 		s.Partitions = append(s.Partitions, partitionJSON{
 			Topic: p.Topic, Partition: p.Partition, Generation: p.Generation, Committed: known(p.Committed), Fetched: known(p.Fetched),
-			HWM: known(p.HighWatermark), Lag: known(p.Lag()), LagHeld: p.Held, Paused: p.Paused,
+			HWM: known(p.HighWatermark), Lag: known(p.Lag()), LagHeld: p.Held,
 		})
 	}
 	return s
@@ -196,7 +193,7 @@ func countsOf(c engine.Counts) countsJSON {
 }
 
 func reportOf(r pipeline.Report) reportJSON {
-	return reportJSON{CacheHits: r.CacheHits, CacheMisses: r.CacheMisses, ThrottleWaitMs: r.ThrottleWait.Milliseconds(), Circuit: r.Circuit}
+	return reportJSON{CacheHits: r.CacheHits, CacheMisses: r.CacheMisses}
 }
 
 func percentilesOf(l engine.Latency) percentilesJSON {

@@ -53,6 +53,8 @@ type lane struct {
 	mark      int64
 	committed int64
 	dirtyAt   time.Time     // when a mark moved first after the last commit
+	firstTime int64         // of the first piece that the mark has passed since the last commit, or NoTime
+	lastTime  int64         // of the last that it has passed
 	inFlight  int64         // records without an outcome, counted on their own
 	lost      int64         // that were abandoned
 	returned  int64         // that were handed back
@@ -265,7 +267,7 @@ func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lan
 	l := &lane{
 		name: name, p: p, member: &p.member,
 		closing: make(chan struct{}), ended: make(chan struct{}),
-		read: from, mark: from, committed: from,
+		read: from, mark: from, committed: from, firstTime: pipeline.NoTime, lastTime: pipeline.NoTime,
 	}
 	l.ctx, l.cancel = context.WithCancel(p.work)
 	l.calls, l.hangUp = context.WithCancel(l.ctx)

@@ -98,17 +98,12 @@ func stepStats(now, was StepSnapshot, interval time.Duration, fill float64) even
 		OldestInflightMs: now.OldestInFlight.Milliseconds(),
 		CacheHits:        now.Report.CacheHits - was.Report.CacheHits,
 		CacheMisses:      now.Report.CacheMisses - was.Report.CacheMisses,
-		ThrottleWaitMs:   (now.Report.ThrottleWait - was.Report.ThrottleWait).Milliseconds(),
 	}
 }
 
 func sinkStats(now, was SinkSnapshot, interval time.Duration) event.SinkStats {
 	c, o := now.Counts, was.Counts
 	sizes, write := percentiles(now.BatchRecords), percentiles(now.Write)
-	circuit := now.Report.Circuit
-	if circuit == "" {
-		circuit = "closed"
-	}
 	return event.SinkStats{
 		Sink: now.Name, SinkKind: now.Kind, IntervalMs: interval.Milliseconds(),
 		RecordsIn: c.In - o.In, RecordsOut: c.Out - o.Out, Filtered: c.Filtered - o.Filtered,
@@ -118,7 +113,7 @@ func sinkStats(now, was SinkSnapshot, interval time.Duration) event.SinkStats {
 		Inflight: c.InFlight, Batches: now.Batches - was.Batches,
 		BatchRecordsP50: whole(sizes.P50), BatchRecordsMax: whole(sizes.Max),
 		WriteP50Ms: write.P50, WriteP99Ms: write.P99,
-		Retries: c.Retries - o.Retries, Circuit: circuit,
+		Retries: c.Retries - o.Retries,
 	}
 }
 
@@ -131,16 +126,20 @@ func (s *stats) partitions() {
 		}
 		return max(now.Sub(t).Milliseconds(), 0)
 	}
-	for _, r := range s.p.report().Partitions {
+	for _, r := range s.p.sourceFigures().Partitions {
 		uncommitted := int64(-1)
 		if r.Fetched >= 0 && r.Committed >= 0 {
 			uncommitted = max(r.Fetched-r.Committed, 0)
 		}
+		lagAge := int64(-1)
+		if age := r.LagAge(now); age >= 0 {
+			lagAge = age.Milliseconds()
+		}
 		s.p.events.Emit(event.SourcePartitionStats{
 			Topic: r.Topic, Partition: int64(r.Partition), Generation: r.Generation,
 			OffsetCommitted: r.Committed, OffsetFetched: r.Fetched, OffsetHWM: r.HighWatermark,
-			Lag: r.Lag(), LagHeld: r.Held, LagAgeMs: since(r.Oldest), Uncommitted: uncommitted,
-			CommitAgeMs: since(r.CommittedAt), Paused: r.Paused,
+			Lag: r.Lag(), LagHeld: r.Held, LagAgeMs: lagAge, Uncommitted: uncommitted,
+			CommitAgeMs: since(r.CommittedAt),
 		}, "")
 	}
 }

@@ -217,7 +217,7 @@ func (s *stats) emit() {
 			old = was.Steps[i]
 		}
 		m := &p.steps[i].core().meter
-		p.events.Emit(stepStats(st, old, interval, m.highest()), "")
+		p.events.Emit(stepStats(st, old, interval), "")
 		s.errorStats(st.Name, m)
 	}
 	for i, si := range snap.Sinks {
@@ -234,12 +234,6 @@ func (s *stats) emit() {
 		s.letters = one
 		s.errorStats(one.Name, &p.dead.meter)
 	}
-}
-
-func (m *meter) highest() float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.lastFill
 }
 
 // errorStats emits what errors a place had in the interval, by their types.

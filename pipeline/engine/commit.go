@@ -190,14 +190,7 @@ func answerOf(ctx context.Context, done <-chan error) error {
 		return err
 	case <-ctx.Done():
 	}
-	t := time.NewTimer(commitGrace)
-	defer t.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-t.C:
-		return fmt.Errorf("waiting for the source to commit: %w", ctx.Err())
-	}
+	return within(commitGrace, done, fmt.Errorf("waiting for the source to commit: %w", ctx.Err()))
 }
 
 // rest waits a moment for a call of the source to return whose ctx has ended: a source

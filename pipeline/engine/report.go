@@ -25,15 +25,15 @@ const (
 	maxTypes   = 20 // error types of a step, further ones are counted as _other
 )
 
-// errorType gives the type of an error: what it says of itself by a method
-// ErrorType() string, a word for what it is, or the reason that it was rejected with.
+// errorType gives the type of an error: what it says of itself, a word for what it is, or
+// the reason that it was rejected with.
 func errorType(err error) string {
-	var typed interface{ ErrorType() string }
+	if t, ok := event.TypeOf(err); ok {
+		return t
+	}
 	var p *pipeline.PanicError
 	var n net.Error
 	switch {
-	case errors.As(err, &typed):
-		return typed.ErrorType()
 	case errors.As(err, &p):
 		return "panic"
 	case errors.Is(err, context.DeadlineExceeded):

@@ -322,9 +322,7 @@ type Reporter interface {
 
 // A Report is what a component knows of itself. A zero field is left out.
 type Report struct {
-	CacheHits, CacheMisses int64         // since the start
-	ThrottleWait           time.Duration // since the start
-	Circuit                string        // closed, open, half_open
+	CacheHits, CacheMisses int64 // since the start
 	Partitions             []PartitionReport
 	Generation             int64 // of a group member
 	Connected              bool  // of a source: the group is joined, or the files are open
@@ -340,9 +338,8 @@ type PartitionReport struct {
 	Fetched       int64     // the next offset to fetch
 	HighWatermark int64     // the end of what all replicas have
 	Held          int64     // records before it that open transactions hold back from a committed reader
-	Oldest        time.Time // the time of the oldest uncommitted record, if known
+	Oldest        time.Time // of the first record that is not committed, if known; the engine fills in what a source leaves out
 	CommittedAt   time.Time
-	Paused        bool
 }
 
 // Lag is the number of records from the committed offset to the high watermark, those
@@ -357,6 +354,18 @@ func (p PartitionReport) Lag() int64 {
 		return -1
 	}
 	return max(p.HighWatermark-from, 0)
+}
+
+// LagAge is how old the first record is that is not committed, by its own time: 0 when there
+// is none, -1 when that is not known.
+func (p PartitionReport) LagAge(now time.Time) time.Duration {
+	switch {
+	case p.Lag() == 0:
+		return 0
+	case p.Oldest.IsZero():
+		return -1
+	}
+	return max(now.Sub(p.Oldest), 0)
 }
 
 // Lag sums what is known of the lag of the partitions, and gives the largest. -1: of no

@@ -202,6 +202,13 @@ func (r *Record) CheckJSON() error {
 	return r.check()
 }
 
+// CheckObject says whether fields can be edited: whether the value is a JSON object. A
+// tombstone is right. Errors are those of SetRaw.
+func (r *Record) CheckObject() error {
+	_, err := r.editable()
+	return err
+}
+
 // Fields calls yield for each top-level field with its JSON text, edits applied,
 // until yield returns false. A tombstone has none. Of duplicate keys the first counts.
 // yield may edit r; it goes on seeing the fields as they were. Errors are those of

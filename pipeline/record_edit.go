@@ -169,7 +169,8 @@ func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept
 	return out, copied, kept
 }
 
-// appendKey appends name as a JSON string.
+// appendKey appends name as a JSON string. Unlike jsontext.AppendString it keeps bytes that are
+// not UTF-8: a field must be found again by the name under which it was set.
 func appendKey(out []byte, name string) []byte {
 	const hex = "0123456789abcdef"
 	out = append(out, '"')

@@ -1,7 +1,6 @@
 package pipeline
 
 import (
-	"encoding/json"
 	"math"
 
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -126,16 +125,9 @@ func (x *fieldIndex) span(i int) span {
 // is says whether the key of s in v is name.
 func (s span) is(v []byte, name string) bool {
 	if s.escapes {
-		return unquote(v[s.key-1:s.keyEnd+1]) == name
+		return jsontext.Unquote(v[s.key-1:s.keyEnd+1]) == name
 	}
 	return string(v[s.key:s.keyEnd]) == name
-}
-
-// unquote decodes a JSON string with escapes; it is rare in keys.
-func unquote(quoted []byte) string {
-	var s string
-	_ = json.Unmarshal(quoted, &s) // it has been checked
-	return s
 }
 
 // find gives where the text of the first field of that name stands. The value must be a
@@ -207,7 +199,7 @@ func (it *memberIterator) next() bool {
 // name gives the key of the field at hand, decoded.
 func (it *memberIterator) name() string {
 	if it.escapes {
-		return unquote(it.value[it.key-1 : it.keyEnd+1])
+		return jsontext.Unquote(it.value[it.key-1 : it.keyEnd+1])
 	}
 	return string(it.value[it.key:it.keyEnd])
 }

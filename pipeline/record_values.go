@@ -60,7 +60,7 @@ func (r *Record) Text(name string) (string, error) {
 		return "", err
 	}
 	if text[0] == '"' {
-		return unquote(text), nil
+		return jsontext.Unquote(text), nil
 	}
 	return string(text), nil
 }

@@ -87,3 +87,18 @@ func TestDecode(t *testing.T) {
 		t.Errorf("a tombstone: %+v, %v", v, err)
 	}
 }
+
+// CheckObject says of a value what SetRaw says.
+func TestCheckObject(t *testing.T) {
+	for _, v := range []string{`{"a":1}`, ` {} `, `[1]`, `"text"`, `1`, ``, `{`, `null`} {
+		checked, set := jsonRecord(v).CheckObject(), jsonRecord(v).SetRaw("b", []byte("2"))
+		if checked != set { // the very same error, or none
+			t.Errorf("%q: %v, and SetRaw gives %v", v, checked, set)
+		}
+	}
+	var tombstone Record
+	tombstone.Init(Position{}, nil, nil, nil, NoTime)
+	if err := tombstone.CheckObject(); err != nil {
+		t.Errorf("a tombstone: %v", err)
+	}
+}

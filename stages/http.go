@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -251,7 +252,7 @@ func (h *HTTP) answer(a *client.Answer) ([]byte, error) {
 		return nil, refuse("is not valid UTF-8: the server must send UTF-8")
 	}
 	if !isJSON(typ) {
-		return quote(string(body)), nil
+		return jsontext.AppendString(nil, string(body)), nil
 	}
 	if body = bytes.TrimSpace(body); len(body) == 0 {
 		return nil, nil

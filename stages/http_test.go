@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -204,7 +205,7 @@ func TestHTTPRequest(t *testing.T) {
 				return
 			}
 			got, _ := rec.Field("got")
-			if want := string(quote(tt.want)); err != nil || !strings.HasPrefix(string(got), want[:len(want)-1]) {
+			if want := string(jsontext.AppendString(nil, tt.want)); err != nil || !strings.HasPrefix(string(got), want[:len(want)-1]) {
 				t.Errorf("%v\n%s, want\n%s", err, got, want)
 			}
 		})

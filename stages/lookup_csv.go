@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -110,7 +111,7 @@ func (b *tableBuilder) header(line int, header []string) (*csvTable, error) {
 			return nil, b.at(line, "two columns are called %q", name)
 		}
 		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, settings.FieldName(name)) {
-			h.names[i] = quote(name)
+			h.names[i] = jsontext.AppendString(nil, name)
 		}
 	}
 	if h.key < 0 {
@@ -135,7 +136,7 @@ func (b *tableBuilder) csvRow(r *csv.Reader, h *csvTable, values []string) error
 			return b.at(line, "column %q is not valid UTF-8; save the file as UTF-8", h.header[i])
 		}
 		if h.names[i] != nil {
-			row = appendField(row, h.names[i], quote(v))
+			row = appendField(row, h.names[i], jsontext.AppendString(nil, v))
 		}
 	}
 	line, _ := r.FieldPos(h.key)

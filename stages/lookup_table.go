@@ -154,7 +154,7 @@ func (b *tableBuilder) jsonl(text []byte) error {
 		var key []byte
 		out, whole := []byte{'{'}, len(b.s.Columns) == 0
 		jsontext.Members(row, func(name, value []byte) bool {
-			is := settings.FieldName(unquote(name))
+			is := settings.FieldName(jsontext.Unquote(name))
 			if is == b.s.Table.Key && key == nil {
 				key = value
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -77,7 +78,7 @@ func NewMap(s MapSettings) (*Map, error) {
 		if slices.Contains(s.Keep[:i], name) {
 			continue
 		}
-		m.keep = append(m.keep, kept{string(name), quote(string(name))})
+		m.keep = append(m.keep, kept{string(name), jsontext.AppendString(nil, string(name))})
 	}
 	return m, nil
 }
@@ -114,7 +115,7 @@ func (m *Map) setAll(rec *pipeline.Record) error {
 		var err error
 		if room, err = m.set[i].Value.AppendJSON(room, rec); err != nil {
 			// That the value is no object is the cause, and says more.
-			if cause := editable(rec); cause != nil {
+			if cause := rec.CheckObject(); cause != nil {
 				return cause
 			}
 			return fmt.Errorf("setting %q: %w", m.set[i].Name, err)
@@ -160,7 +161,7 @@ func (m *Map) renameAll(rec *pipeline.Record) error {
 // keepOnly writes the object anew, in its own order: removing the others one by one
 // would cost the square of their number.
 func (m *Map) keepOnly(rec *pipeline.Record) error {
-	if err := editable(rec); err != nil {
+	if err := rec.CheckObject(); err != nil {
 		return err
 	}
 	out := []byte{'{'}

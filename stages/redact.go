@@ -95,7 +95,7 @@ func NewRedact(s RedactSettings) (*Redact, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Redact{s: s, mask: quote(s.Mask)}
+	r := &Redact{s: s, mask: jsontext.AppendString(nil, s.Mask)}
 	for _, path := range s.Fields {
 		if r.root == nil {
 			r.root = new(redactNode)
@@ -186,7 +186,7 @@ func (r *Redact) fields(rec *pipeline.Record) error {
 	}
 	text := bytes.TrimSpace(v)
 	if text[0] != '{' && text[0] != '[' {
-		return errNotObject
+		return rec.CheckObject() // it is none
 	}
 	w := redaction{r: r, out: make([]byte, 0, len(v)+64)}
 	if err := w.value(text, []*redactNode{r.root}, 0); err != nil {
@@ -241,7 +241,7 @@ func (w *redaction) value(text []byte, nodes []*redactNode, depth int) (err erro
 func (w *redaction) member(name, value []byte, nodes []*redactNode, depth int) error {
 	var below []*redactNode
 	leaf := false
-	is := unquote(name)
+	is := jsontext.Unquote(name)
 	for _, n := range nodes {
 		for _, m := range [...]*redactNode{n.next[settings.PathStep{Name: is}], n.next[settings.PathStep{Any: true}]} {
 			if m != nil {
@@ -283,5 +283,5 @@ func (w *redaction) replace(value []byte) []byte {
 			is = compact.Bytes()
 		}
 	}
-	return quote(string(w.r.hash(is)))
+	return jsontext.AppendString(nil, string(w.r.hash(is)))
 }

@@ -60,7 +60,7 @@ func NewSplit(s SplitSettings) (*Split, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	return &Split{s: s, into: quote(string(s.Into))}, nil
+	return &Split{s: s, into: jsontext.AppendString(nil, string(s.Into))}, nil
 }
 
 // Split implements pipeline.Splitter.
@@ -129,7 +129,7 @@ func (s *Split) rest(rec *pipeline.Record) []byte {
 	v := bytes.TrimLeft(rec.Value(), " \t\r\n")
 	rest := append(make([]byte, 0, len(v)), '{')
 	jsontext.Members(v, func(name, value []byte) bool {
-		if n := settings.FieldName(unquote(name)); n != s.s.Field && n != s.s.Into {
+		if n := settings.FieldName(jsontext.Unquote(name)); n != s.s.Field && n != s.s.Into {
 			rest = appendField(rest, name, value)
 		}
 		return true

@@ -348,7 +348,7 @@ func TestStats(t *testing.T) {
 		Counts: engine.Counts{In: 10, Out: 5, Filtered: 1, Rejected: 1, InFlight: 3}, Latency: engine.Latency{Count: 7, P50: 1.23456},
 		OldestInFlight: 1500 * time.Millisecond, Backpressure: "ok",
 		Steps: []engine.StepSnapshot{{Name: "s", Kind: "http", Counts: engine.Counts{In: 10}, Workers: 64, Busy: time.Second}},
-		Sinks: []engine.SinkSnapshot{{Name: "k", Kind: "file", Batches: 2, Report: pipeline.Report{Circuit: "open"}}},
+		Sinks: []engine.SinkSnapshot{{Name: "k", Kind: "file", Batches: 2, Report: pipeline.Report{CacheHits: 7}}},
 		Source: pipeline.Report{Connected: true, Partitions: []pipeline.PartitionReport{
 			{Topic: "t", Partition: 1, Committed: 5, Fetched: 9, HighWatermark: 12, Held: 2}, {Topic: "t", Committed: -1, Fetched: -1, HighWatermark: -1}}},
 	}}))
@@ -359,7 +359,7 @@ func TestStats(t *testing.T) {
 		`"pipeline":"p","state":"running","started":"2026-11-20T01:02:03.004Z","timestamp":"2026-11-20T01:02:04.004Z"`,
 		`"records_in_total":10,"records_out_total":5,"created_total":0,"filtered_total":1,"rejected_total":1`, `"p50":1.235`,
 		`"oldest_inflight_ms":1500`, `"step":"s","step_kind":"http"`, `"busy_ms_total":1000`, `"sink":"k"`, `"batches_total":2`,
-		`"circuit":"open"`, `"lag_sum":7,"lag_max":7`, `"offset_committed":5,"offset_fetched":9,"offset_hwm":12,"lag":7,"lag_held":2`,
+		`"cache_hits_total":7`, `"lag_sum":7,"lag_max":7`, `"offset_committed":5,"offset_fetched":9,"offset_hwm":12,"lag":7,"lag_held":2`,
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %s in %s", want, text)

@@ -14,8 +14,8 @@ import (
 )
 
 // A Watch tells a pipeline that works from one that only lives: it has something to
-// do, is not paused, and nothing has been finished for too long. It knows what it is
-// shown and nothing else: no clock, no goroutine.
+// do, and nothing has been finished for too long. It knows what it is shown and nothing
+// else: no clock, no goroutine.
 type Watch struct {
 	after time.Duration
 
@@ -42,8 +42,8 @@ func NewWatch(after time.Duration) *Watch {
 // those alone, and may be nil.
 //
 // A standstill is measured from the first look at it: call Check at regular intervals,
-// or it is seen late. It is never seen too early: what is finished, paused or without
-// work at one look starts it anew.
+// or it is seen late. It is never seen too early: what is finished or without work
+// at one look starts it anew.
 func (w *Watch) Check(all []engine.Snapshot, inFlight func(pipeline string) []engine.InFlight) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -72,19 +72,14 @@ func (w *Watch) Check(all []engine.Snapshot, inFlight func(pipeline string) []en
 	return errors.Join(errs...)
 }
 
-// workOf gives the lag of the partitions that are not paused, and whether the pipeline
+// workOf gives the lag of the partitions, and whether the pipeline
 // has something to do: records in flight, or records to be read. A mark that trails
 // behind an end that was reached is a matter of commits, not of records.
 func workOf(s *engine.Snapshot) (lag int64, work bool) {
 	if s.State != "running" {
 		return 0, false
 	}
-	paused := len(s.Source.Partitions) > 0
 	for _, p := range s.Source.Partitions {
-		if p.Paused {
-			continue
-		}
-		paused = false
 		read := max(p.Fetched, p.Committed)
 		end := p.HighWatermark - p.Held // what open transactions hold back nobody can work on
 		work = work || read >= 0 && end > read
@@ -95,7 +90,7 @@ func workOf(s *engine.Snapshot) (lag int64, work bool) {
 			lag += max(end-read, 0)
 		}
 	}
-	return lag, !paused && (work || s.InFlight > 0)
+	return lag, work || s.InFlight > 0
 }
 
 // stuck says what stands still, and at which record.

@@ -18,8 +18,7 @@ type look struct {
 	finished int64
 	inFlight int64
 	lag      int64 // records that are not read yet
-	paused   bool
-	want     bool // Check fails
+	want     bool  // Check fails
 }
 
 func (l look) snapshot() engine.Snapshot {
@@ -29,7 +28,7 @@ func (l look) snapshot() engine.Snapshot {
 	}
 	s.Filtered, s.InFlight = l.finished, l.inFlight
 	s.Source.Partitions = []pipeline.PartitionReport{{
-		Topic: "t", Committed: 10, Fetched: 10 + l.inFlight, HighWatermark: 10 + l.inFlight + l.lag, Paused: l.paused,
+		Topic: "t", Committed: 10, Fetched: 10 + l.inFlight, HighWatermark: 10 + l.inFlight + l.lag,
 	}}
 	return s
 }
@@ -43,8 +42,6 @@ func TestWatch(t *testing.T) {
 		"in flight, no lag":  {{at: 0, inFlight: 1}, {at: 5 * m, inFlight: 1, want: true}},
 		"idle":               {{at: 0}, {at: time.Hour}, {at: 2 * time.Hour}},
 		"idle, then a burst": {{at: 0}, {at: time.Hour, lag: 5}, {at: time.Hour + 4*m, lag: 5}, {at: time.Hour + 5*m, lag: 5, want: true}},
-		"paused":             {{at: 0, lag: 9, paused: true}, {at: time.Hour, lag: 9, paused: true}},
-		"paused, then not":   {{at: 0, lag: 9, paused: true}, {at: time.Hour, lag: 9}, {at: time.Hour + m, lag: 9}},
 		"starting":           {{at: 0, lag: 9, state: "starting"}, {at: time.Hour, lag: 9, state: "starting"}},
 		"draining":           {{at: 0, lag: 9}, {at: time.Hour, lag: 9, state: "draining"}},
 		"seldom looked at":   {{at: 0, finished: 1, lag: 9}, {at: time.Hour, finished: 1, lag: 9, want: true}},

@@ -144,14 +144,14 @@ func (d *decoder) waitingKinds() string {
 // waiting checks a waiting step and fills in its defaults.
 func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	if s.Workers == 0 {
-		s.Workers = defaultWaitingWorkers
+		s.Workers = engine.DefaultWaitWorkers
 	}
 	switch {
 	case s.Window == 0:
-		s.Window = defaultWindowFactor * s.Workers
+		s.Window = engine.DefaultWindowFactor * s.Workers
 	case s.Window < s.Workers:
 		d.errorAt(d.at(path+".window"), fmt.Sprintf("a window of %d cannot keep %d workers busy", s.Window, s.Workers),
-			fmt.Sprintf("a window is at least as large as the pool, better 64 times: %d", defaultWindowFactor*s.Workers))
+			fmt.Sprintf("a window is at least as large as the pool, better %d times: %d", engine.DefaultWindowFactor, engine.DefaultWindowFactor*s.Workers))
 	case s.Window > p.Limits.InFlight:
 		d.warn(d.at(path+".window"), fmt.Sprintf("a window of %d never fills: the process has at most %d records in flight", s.Window, p.Limits.InFlight), "see limits.in_flight")
 	}

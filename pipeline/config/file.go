@@ -156,43 +156,35 @@ type DeadLetter struct {
 	Component
 }
 
-// Default values of the settings that the engine does not own.
-const (
-	defaultWaitingWorkers = 64
-	defaultWindowFactor   = 64
-	defaultTimeout        = 10 * time.Second
-	defaultDeadline       = 20 * time.Second
-	defaultDrain          = 25 * time.Second
-	defaultBatchRecords   = 1000
-)
-
 func defaultPipeline() *Pipeline {
 	return &Pipeline{Order: Order{Keep: engine.OrderPartition}, Delivery: AtLeastOnce, Process: defaultProcess()}
 }
 
 func defaultProcess() Process {
 	return Process{
-		Limits: Limits{InFlight: 100_000, InFlightBytes: 256 << 20, Drain: defaultDrain},
-		Log:    Log{Level: "info", Format: "auto", StatsEvery: 15 * time.Second, PartitionsEvery: time.Minute, Events: true},
+		Limits: Limits{InFlight: engine.DefaultInFlight, InFlightBytes: engine.DefaultInFlightBytes, Drain: engine.DefaultDrain},
+		Log: Log{
+			Level: "info", Format: "auto", StatsEvery: engine.DefaultStatsEvery, PartitionsEvery: engine.DefaultPartitionStatsEvery, Events: true,
+		},
 	}
 }
 
 func defaultStage() StageSettings {
 	return StageSettings{
-		Timeout: defaultTimeout, Deadline: defaultDeadline, SerialName: "none",
-		Retry: Retry{Attempts: 5, Backoff: 100 * time.Millisecond, MaxBackoff: 5 * time.Second},
+		Timeout: engine.DefaultStepTimeout, Deadline: engine.DefaultStepDeadline, SerialName: "none",
+		Retry: Retry{Attempts: engine.DefaultStepAttempts, Backoff: engine.DefaultBackoff, MaxBackoff: engine.DefaultStepMaxBackoff},
 	}
 }
 
 // defaultOutput gives the settings beside a sink of kind k; nil: of any.
 func defaultOutput(k *Kind) OutputSettings {
-	records := defaultBatchRecords
+	records := engine.DefaultMaxRecords
 	if k != nil && k.BatchRecords > 0 {
 		records = k.BatchRecords
 	}
 	return OutputSettings{
-		Batch:   Batch{Records: records, Bytes: 1 << 20},
-		Timeout: defaultTimeout,
-		Retry:   Retry{Backoff: 100 * time.Millisecond, MaxBackoff: 30 * time.Second},
+		Batch:   Batch{Records: records, Bytes: engine.DefaultMaxBytes},
+		Timeout: engine.DefaultWriteTimeout,
+		Retry:   Retry{Backoff: engine.DefaultBackoff, MaxBackoff: engine.DefaultSinkMaxBackoff},
 	}
 }

@@ -38,14 +38,15 @@ type waiter struct {
 	ready chan struct{}
 }
 
-// NewBudget makes a budget. Zero stands for 100,000 records and 256 MiB.
+// NewBudget makes a budget. Zero stands for DefaultInFlight records, 100,000, and for
+// DefaultInFlightBytes, 256 MiB.
 func NewBudget(records int, bytes settings.Size) *Budget {
 	b := &Budget{maxRecords: int64(records), maxBytes: int64(bytes)}
 	if b.maxRecords <= 0 {
-		b.maxRecords = 100_000
+		b.maxRecords = DefaultInFlight
 	}
 	if b.maxBytes <= 0 {
-		b.maxBytes = 256 << 20
+		b.maxBytes = int64(DefaultInFlightBytes)
 	}
 	return b
 }

@@ -99,9 +99,12 @@ func (l *lane) saved(next int64, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.committed = max(l.committed, next)
-	l.dirtyAt = time.Time{}
-	if l.mark > l.committed {
+	l.dirtyAt, l.firstTime = time.Time{}, pipeline.NoTime
+	if l.mark > l.committed { // it moved while the source was called
 		l.dirtyAt = now
+		// Which piece moved it first is not kept. The last one stands for it until the next
+		// commit: younger by at most what the call took.
+		l.firstTime = l.lastTime
 	}
 }
 
@@ -187,14 +190,7 @@ func answerOf(ctx context.Context, done <-chan error) error {
 		return err
 	case <-ctx.Done():
 	}
-	t := time.NewTimer(commitGrace)
-	defer t.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-t.C:
-		return fmt.Errorf("waiting for the source to commit: %w", ctx.Err())
-	}
+	return within(commitGrace, done, fmt.Errorf("waiting for the source to commit: %w", ctx.Err()))
 }
 
 // rest waits a moment for a call of the source to return whose ctx has ended: a source

@@ -172,6 +172,9 @@ func (l *lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 		l.unreads++
 		return false
 	}
+	if pc.size == 0 && n > 0 {
+		pc.time = b.recs[at].Time
+	}
 	for i := at; i < at+n; i++ {
 		pc.put(b.recs[i].Offset)
 	}

@@ -85,6 +85,8 @@ type laneMarks struct {
 	mark      int64
 	committed int64
 	dirtyAt   time.Time // when a mark moved first after the last commit
+	firstTime int64     // of the first piece that the mark has passed since the last commit, or NoTime
+	lastTime  int64     // of the last that it has passed
 }
 
 // laneCounts are the lane's records (I6).
@@ -303,6 +305,7 @@ func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lan
 	l := &lane{name: name, p: p, member: &p.member}
 	l.closing, l.ended = make(chan struct{}), make(chan struct{})
 	l.read, l.mark, l.committed = from, from, from
+	l.firstTime, l.lastTime = pipeline.NoTime, pipeline.NoTime
 	l.ctx, l.cancel = context.WithCancel(p.work.ctx)
 	l.calls, l.hangUp = context.WithCancel(l.ctx)
 	if !p.lanes.add(l) {

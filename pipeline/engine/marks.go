@@ -3,6 +3,8 @@ package engine
 import (
 	"math/bits"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline"
 )
 
 // A piece is an entry of a lane's ring of marks: a run of records of one batch that were
@@ -21,6 +23,7 @@ type piece struct {
 	begin, end *block // from the first on, each names the next
 	from       *intake
 	read       time.Time
+	time       int64 // of its first record, in milliseconds since 1970, or NoTime
 
 	lane *lane
 	seq  uint64                    // counts the pieces of the lane
@@ -102,12 +105,40 @@ func (l *lane) advance(c *closing) {
 			l.mark = pc.next
 			c.moved = true
 		}
+		l.passedTime(pc.time)
 		l.ring.pop()
 		pc.inRing = false
 		if pc.blocks == 0 { // its records are gone
 			l.reuse(pc)
 		}
 	}
+}
+
+// passedTime notes the time of a record that the mark passes. The lane's lock is held.
+func (l *lane) passedTime(t int64) {
+	if t == pipeline.NoTime {
+		return
+	}
+	l.lastTime = t
+	if l.firstTime == pipeline.NoTime {
+		l.firstTime = t
+	}
+}
+
+// oldest gives the time of the first record that is not committed, as near as the ring
+// knows it: that of the first record of the piece in which it stands. NoTime: not known.
+func (l *lane) oldest() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.firstTime != pipeline.NoTime {
+		return l.firstTime
+	}
+	for _, pc := range l.ring.rest() {
+		if pc.time != pipeline.NoTime {
+			return pc.time
+		}
+	}
+	return pipeline.NoTime
 }
 
 // piece gives an empty piece for records of a batch. The lane's lock is held.
@@ -118,7 +149,7 @@ func (l *lane) piece(in *intake, read time.Time) *piece {
 	} else {
 		pc = new(piece)
 	}
-	*pc = piece{lane: l, from: in, read: read, next: -1, first: -1, at: pc.at[:0]}
+	*pc = piece{lane: l, from: in, read: read, time: pipeline.NoTime, next: -1, first: -1, at: pc.at[:0]}
 	return pc
 }
 

@@ -32,7 +32,7 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 		case <-p.phase.aborted:
 			cancel()
 			by = time.Now().Add(p.reserve())
-			if err = within(p.reserve(), done); err == nil {
+			if err = within(p.reserve(), done, &AbandonedError{Running: 1}); err == nil {
 				err = &AbandonedError{Forced: true}
 			}
 		case <-stopping:
@@ -54,14 +54,14 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	return by, err
 }
 
-// within waits for done for a while.
-func within(d time.Duration, done <-chan error) error {
+// within waits for done for a while, and then gives late.
+func within(d time.Duration, done <-chan error, late error) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case err := <-done:
 		return err
 	case <-t.C:
-		return &AbandonedError{Running: 1}
+		return late
 	}
 }

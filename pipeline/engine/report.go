@@ -9,8 +9,10 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
@@ -23,15 +25,15 @@ const (
 	maxTypes   = 20 // error types of a step, further ones are counted as _other
 )
 
-// errorType gives the type of an error: what it says of itself by a method
-// ErrorType() string, a word for what it is, or the reason that it was rejected with.
+// errorType gives the type of an error: what it says of itself, a word for what it is, or
+// the reason that it was rejected with.
 func errorType(err error) string {
-	var typed interface{ ErrorType() string }
+	if t, ok := event.TypeOf(err); ok {
+		return t
+	}
 	var p *pipeline.PanicError
 	var n net.Error
 	switch {
-	case errors.As(err, &typed):
-		return typed.ErrorType()
 	case errors.As(err, &p):
 		return "panic"
 	case errors.Is(err, context.DeadlineExceeded):
@@ -152,6 +154,37 @@ func (p *Pipeline) commitFailed(first pipeline.Mark, err error, attempt int) {
 
 // report gives what the source reports of itself.
 func (p *Pipeline) report() pipeline.Report { return p.reportOf(p.opts.Source) }
+
+// sourceFigures gives that with the time of each partition's first record that is not
+// committed: a source hears no more of records that it has handed over, and the ring of
+// marks knows which of them is the first.
+func (p *Pipeline) sourceFigures() pipeline.Report {
+	r := p.report()
+	if len(r.Partitions) == 0 {
+		return r
+	}
+	r.Partitions = slices.Clone(r.Partitions) // the source may keep its own
+	oldest := map[string]int64{}
+	for _, l := range p.lanes.all() {
+		if t := l.oldest(); t != pipeline.NoTime {
+			oldest[l.name] = t
+		}
+	}
+	for i := range r.Partitions {
+		part := &r.Partitions[i]
+		if !part.Oldest.IsZero() {
+			continue
+		}
+		t, ok := oldest[part.Topic] // a lane has the name of a file,
+		if !ok {
+			t, ok = oldest[part.Topic+"/"+strconv.Itoa(int(part.Partition))] // or of a partition
+		}
+		if ok {
+			part.Oldest = time.UnixMilli(t)
+		}
+	}
+	return r
+}
 
 // reportOf asks a component for its figures. One that panics stops its pipeline: it is
 // asked by the process too, where the panic would end all pipelines.

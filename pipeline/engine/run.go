@@ -224,7 +224,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	ctx, cancel := context.WithDeadline(context.Background(), e.by.Add(-min(left, commitGrace)))
 	last := make(chan error, 1)
 	p.spawn(func() { last <- p.commitLast(ctx, p.lanes.all()...) })
-	commitErr := within(time.Until(e.by), last)
+	commitErr := within(time.Until(e.by), last, &AbandonedError{Running: 1})
 	cancel()
 	p.commits.hangUp()
 	p.txn.stop(e.by)
@@ -242,7 +242,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	})
 	// A component that does not report, or a log that is written to directly and not read,
 	// may have its last lines lost; it may not keep the rest from being closed.
-	_ = within(max(time.Until(e.by), p.reserve())/2, figures)
+	_ = within(max(time.Until(e.by), p.reserve())/2, figures, nil)
 	p.commits.rest()
 	closeErr := p.closeAll(max(time.Until(e.by), p.reserve()))
 
@@ -284,7 +284,7 @@ func (p *Pipeline) calm(e ending) (running int) {
 		p.sweep()
 		calm <- nil
 	})
-	if within(patience, calm) != nil {
+	if within(patience, calm, &AbandonedError{Running: 1}) != nil {
 		running = int(p.calls.Load()) + p.chain.running()
 	}
 	return running

@@ -61,6 +61,7 @@ type StepSnapshot struct {
 	Latency              Latency
 	OldestInFlight       time.Duration
 	Report               pipeline.Report
+	fullest              float64 // how full the queue was at most in the last interval
 }
 
 // fill is how full the queue is, from 0 to 1.

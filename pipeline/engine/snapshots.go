@@ -9,7 +9,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 	p.stats.refresh(now)
 	s := Snapshot{
 		Pipeline: p.opts.Name, At: now, BytesIn: p.bytesIn.Load(), BytesOut: p.bytesOut.Load(),
-		Source: p.report(),
+		Source: p.sourceFigures(),
 	}
 	p.phase.show(&s)
 	p.meter.mu.Lock()

@@ -176,7 +176,7 @@ func (s *stats) emit() {
 			old = was.Steps[i]
 		}
 		m := &p.steps[i].core().meter
-		p.events.Emit(stepStats(st, old, interval, m.highest()), "")
+		p.events.Emit(stepStats(st, old, interval), "")
 		s.errorStats(st.Name, m)
 	}
 	for i, si := range snap.Sinks {

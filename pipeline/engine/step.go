@@ -164,6 +164,6 @@ func (s *stepCore) snap(now time.Time) StepSnapshot {
 	defer s.meter.mu.Unlock()
 	out.Counts = s.meter.counts
 	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
-	out.Latency = s.meter.lat.latest(1000)
+	out.Latency, out.fullest = s.meter.lat.latest(1000), s.meter.lastFill
 	return out
 }

@@ -3,11 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"time"
-
-	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // validate finds everything that is wrong with the options.
@@ -103,63 +99,4 @@ func (r *Retry) validate(bad func(string)) {
 	if r.Attempts < 0 || r.Backoff < 0 || r.MaxBackoff < 0 {
 		bad("Retry cannot be negative")
 	}
-}
-
-func or[T comparable](v *T, otherwise T) {
-	var zero T
-	if *v == zero {
-		*v = otherwise
-	}
-}
-
-// defaults fills in what is zero.
-func (o *Options) defaults() {
-	or(&o.Name, "pipeline")
-	or(&o.Drain, 25*time.Second)
-	or(&o.CommitEvery, time.Second)
-	or(&o.StatsEvery, 15*time.Second)
-	or(&o.PartitionStatsEvery, time.Minute)
-	or(&o.StalledAfter, 30*time.Second)
-	if o.Budget == nil {
-		o.Budget = NewBudget(0, 0)
-	}
-	if o.DeadLetterTime == nil {
-		o.DeadLetterTime = func(*pipeline.Record) time.Time { return time.Now() }
-	}
-	steps := make([]Step, len(o.Steps))
-	copy(steps, o.Steps)
-	for i := range steps {
-		steps[i].defaults()
-	}
-	sinks := make([]Output, len(o.Sinks))
-	copy(sinks, o.Sinks)
-	for i := range sinks {
-		sinks[i].defaults()
-	}
-	o.Steps, o.Sinks = steps, sinks
-	or(&o.DeadLetter.Name, "dead_letter")
-}
-
-func (s *Step) defaults() {
-	if s.Wait == nil {
-		or(&s.Workers, runtime.GOMAXPROCS(0))
-		return
-	}
-	or(&s.Workers, 64)
-	w := *s.Wait // the caller's stays as it is
-	or(&w.Window, 64*s.Workers)
-	or(&w.Timeout, 10*time.Second)
-	or(&w.Deadline, 20*time.Second)
-	or(&w.Retry.Attempts, 5)
-	or(&w.Retry.Backoff, 100*time.Millisecond)
-	or(&w.Retry.MaxBackoff, 5*time.Second)
-	s.Wait = &w
-}
-
-func (o *Output) defaults() {
-	or(&o.MaxRecords, 1000)
-	or(&o.MaxBytes, settings.Size(1<<20))
-	or(&o.Timeout, 10*time.Second)
-	or(&o.Retry.Backoff, 100*time.Millisecond)
-	or(&o.Retry.MaxBackoff, 30*time.Second)
 }

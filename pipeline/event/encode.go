@@ -14,7 +14,8 @@ const (
 const hexDigits = "0123456789abcdef"
 
 // appendString appends s as a JSON string of valid UTF-8, cut at a whole character
-// when it is longer than most bytes.
+// when it is longer than most bytes. It is like jsontext.AppendString, which this package is
+// below, but escapes DEL too: log lines are read in terminals.
 func appendString(b []byte, s string, most int) []byte {
 	s = cut(s, most)
 	b = append(b, '"')

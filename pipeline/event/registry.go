@@ -123,7 +123,6 @@ type SourcePartitionStats struct {
 	LagAgeMs        int64  `json:"lag_age_ms" unknown:"-1"`
 	Uncommitted     int64  `json:"uncommitted" unknown:"-1"`
 	CommitAgeMs     int64  `json:"commit_age_ms" unknown:"-1"`
-	Paused          bool   `json:"paused"`
 }
 
 // SourceGap is source.gap: offsets that were committed or expected do not exist.
@@ -151,7 +150,7 @@ type SourceCorrupt struct {
 // Reason for its size: it is one line of the log, which is flat: a field for each figure.
 type PipelineStats struct {
 	IntervalMs       int64   `json:"interval_ms"`
-	State            string  `json:"state" required:"true" enum:"starting,running,paused,draining,stopped"`
+	State            string  `json:"state" required:"true" enum:"starting,running,draining,stopped"`
 	RecordsIn        int64   `json:"records_in"`
 	RecordsOut       int64   `json:"records_out"`
 	Created          int64   `json:"created"`
@@ -245,7 +244,6 @@ type StepStats struct {
 	OldestInflightMs  int64   `json:"oldest_inflight_ms"`
 	CacheHits         int64   `json:"cache_hits"`
 	CacheMisses       int64   `json:"cache_misses"`
-	ThrottleWaitMs    int64   `json:"throttle_wait_ms"`
 }
 
 // SinkStats is sink.stats: every stats interval and once at the end, each sink.
@@ -275,7 +273,6 @@ type SinkStats struct {
 	WriteP50Ms      float64 `json:"write_p50_ms"`
 	WriteP99Ms      float64 `json:"write_p99_ms"`
 	Retries         int64   `json:"retries"`
-	Circuit         string  `json:"circuit" enum:"closed,open,half_open"`
 }
 
 // ErrorStats is error.stats: every stats interval, each step or sink and error type that had errors
@@ -360,15 +357,6 @@ type BackpressureChanged struct {
 	Step           string  `json:"step" required:"true"`
 	State          string  `json:"state" required:"true" enum:"free,filling,full"`
 	QueueFillRatio float64 `json:"queue_fill_ratio"`
-}
-
-// CircuitChanged is circuit.changed: a circuit breaker opens or closes.
-type CircuitChanged struct {
-	Step       string `json:"step" required:"true"`
-	Target     string `json:"target" required:"true"`
-	State      string `json:"state" required:"true" enum:"closed,open,half_open"`
-	ErrorType  string `json:"error_type"`
-	ErrorCount int64  `json:"error_count"`
 }
 
 // CommitFailed is commit.failed: marks could not be committed, or not within 10 s; they
@@ -462,7 +450,6 @@ var Registry = []Definition{
 	{Name: "sink.stalled", Level: Error, When: "a write makes no progress", Says: "a write makes no progress", Struct: SinkStalled{}},
 	{Name: "sink.recovered", Level: Info, When: "the write that stalled goes on", Says: "writes succeed again", Struct: SinkRecovered{}},
 	{Name: "backpressure.changed", Level: Info, When: "a step's queue fills or empties", Says: "queue changed", Struct: BackpressureChanged{}},
-	{Name: "circuit.changed", Level: Warn, When: "a circuit breaker opens or closes", Says: "circuit changed", Struct: CircuitChanged{}},
 	{Name: "commit.failed", Level: Error, When: "marks could not be committed, or not within 10 s; they are tried again; limited", Says: "commit failed; it is tried again", Limited: true, Struct: CommitFailed{}},
 	{Name: "transaction.aborted", Level: Error, When: "a transaction was given up; limited", Says: "transaction aborted", Limited: true, Struct: TransactionAborted{}},
 	{Name: "panic.recovered", Level: Error, When: "a stage or sink panicked; limited", Says: "recovered from a panic", Limited: true, Struct: PanicRecovered{}},

@@ -221,7 +221,7 @@ func TestBreakingTheSchemaIsSeen(t *testing.T) {
 		{`"step.stats": {`, `"stage.stats": {`, "step.stats is gone"},
 		{`"busy_ratio": {`, `"busy": {`, "busy_ratio is gone"},
 		{`"const": "warn"`, `"const": "info"`, "was warn and is info"},
-		{`"half_open"`, `"half-open"`, "can no longer be half_open"},
+		{`"queue_full"`, `"queue-full"`, "can no longer be queue_full"},
 	} {
 		changed := strings.Replace(now, c.from, c.to, 1)
 		if changed == now {

@@ -106,7 +106,8 @@ func appendFloat(dst []byte, f float64) []byte {
 	return strconv.AppendFloat(dst, f, format, -1, 64)
 }
 
-// appendQuoted writes a JSON string.
+// appendQuoted writes a JSON string. Unlike jsontext.AppendString it keeps bytes that are not
+// UTF-8: text that came from a record goes on as it came.
 func appendQuoted(dst, text []byte) []byte {
 	return append(appendEscaped(append(dst, '"'), text), '"')
 }

@@ -1,6 +1,10 @@
 package jsontext
 
-import "unicode/utf8"
+import (
+	"bytes"
+	"encoding/json"
+	"unicode/utf8"
+)
 
 // AppendString appends s as a JSON string. What JSON does not allow between quotes is
 // escaped, and nothing else; bytes that are not UTF-8 become U+FFFD.
@@ -38,4 +42,15 @@ func AppendString(dst []byte, s string) []byte {
 		i++
 	}
 	return append(append(dst, s[from:]...), '"')
+}
+
+// Unquote gives the characters of a JSON string, which is valid. Of one without escapes these
+// are its bytes, be they UTF-8 or not; in one with escapes what is not UTF-8 becomes U+FFFD.
+func Unquote(quoted []byte) string {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1])
+	}
+	var s string
+	_ = json.Unmarshal(quoted, &s) // it is valid
+	return s
 }

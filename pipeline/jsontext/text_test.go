@@ -27,3 +27,14 @@ func FuzzAppendString(f *testing.F) {
 		}
 	})
 }
+
+func TestUnquote(t *testing.T) {
+	for text, want := range map[string]string{
+		`""`: "", `"a b"`: "a b", `"a\"b\\\u00e9\n"`: "a\"b\\é\n", `"\ud83d\ude00"`: "\U0001f600", `"\ud83d"`: "\uFFFD",
+		"\"\xff\"": "\xff", "\"\xff\\n\"": "\uFFFD\n",
+	} {
+		if got := Unquote([]byte(text)); got != want {
+			t.Errorf("%s is %q, want %q", text, got, want)
+		}
+	}
+}

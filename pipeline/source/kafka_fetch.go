@@ -319,7 +319,11 @@ func (l *fetchLoop) down(err error) {
 	if l.failures == 0 {
 		l.downSince = time.Now()
 	}
-	if t := errorType(err); !slices.Contains(l.told, t) {
+	t, ok := event.TypeOf(err)
+	if !ok {
+		t = "unknown"
+	}
+	if !slices.Contains(l.told, t) {
 		// Each kind once: a connection that broke may be followed by what is there now.
 		l.told = append(l.told, t)
 		l.k.emit(event.SourceDisconnected{Broker: l.k.client.Address(l.broker), ErrorType: t, ErrorMessage: err.Error()})

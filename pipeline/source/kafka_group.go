@@ -3,7 +3,6 @@ package source
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -266,15 +265,6 @@ func list(tps []kafka.TopicPartition) string {
 		}
 	}
 	return b.String()
-}
-
-// errorType is the short name under which logs count an error.
-func errorType(err error) string {
-	var t interface{ ErrorType() string }
-	if errors.As(err, &t) {
-		return t.ErrorType()
-	}
-	return "unknown"
 }
 
 // wait sleeps, and says false when the partition is given up or the source closes.

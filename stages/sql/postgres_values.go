@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // A shapeError is a value that is not what the catalog said of its type.
@@ -75,7 +76,7 @@ func appendPg(out []byte, t *pgType, text string) ([]byte, error) {
 	if t.numeric != noNumber {
 		return appendNumber(out, text), nil
 	}
-	return appendString(out, text), nil
+	return jsontext.AppendString(out, text), nil
 }
 
 var timestamps = []string{"2006-01-02 15:04:05.999999", "2006-01-02 15:04:05.999999-07", "2006-01-02 15:04:05.999999-07:00", "2006-01-02 15:04:05.999999-07:00:00"}
@@ -88,7 +89,7 @@ func appendTimestamp(out []byte, text string) []byte {
 			return appendTime(out, v, "")
 		}
 	}
-	return appendString(out, text)
+	return jsontext.AppendString(out, text)
 }
 
 // bytesOf reads both forms that bytea_output asks for.
@@ -220,7 +221,7 @@ func appendHstore(out []byte, text string) ([]byte, error) {
 		if item == "NULL" && !quoted {
 			out = append(out, "null"...)
 		} else {
-			out = appendString(out, item)
+			out = jsontext.AppendString(out, item)
 		}
 	}
 	return append(out, '}'), nil

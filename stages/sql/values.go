@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // A result is what a query found, as JSON text. It is shared between records and
@@ -109,7 +110,7 @@ type column struct {
 }
 
 // keyOf gives a column's name as a JSON key with its colon.
-func keyOf(name string) string { return string(appendString(nil, name)) + ":" }
+func keyOf(name string) string { return string(jsontext.AppendString(nil, name)) + ":" }
 
 // checkNames refuses a name that comes twice: an object has one field of a name.
 func checkNames(names []string) error {
@@ -209,7 +210,7 @@ func appendText(out []byte, v string, c column) ([]byte, error) {
 	case "JSON":
 		return appendJSON(out, v), nil
 	}
-	return appendString(out, v), nil
+	return jsontext.AppendString(out, v), nil
 }
 
 // appendNumber writes the text of a number as one, and what is none as a string: NaN.
@@ -218,7 +219,7 @@ func appendNumber(out []byte, v string) []byte {
 	if v != "" && v[0] <= '9' && gjson.Valid(v) && gjson.Parse(v).Type == gjson.Number {
 		return append(out, v...)
 	}
-	return appendString(out, v)
+	return jsontext.AppendString(out, v)
 }
 
 // appendJSON puts JSON text in on one line, and what is none as a string.
@@ -227,15 +228,7 @@ func appendJSON(out []byte, v string) []byte {
 	if err := json.Compact(&line, []byte(v)); err == nil {
 		return append(out, line.Bytes()...)
 	}
-	return appendString(out, v)
-}
-
-func appendString(out []byte, s string) []byte {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	_ = e.Encode(s) // a string always has a text
-	return append(out, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
+	return jsontext.AppendString(out, v)
 }
 
 // plain gives the value of JSON text for a parameter: nil, bool, string, or for a

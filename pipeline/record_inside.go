@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"slices"
+	"unsafe"
 
 	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
@@ -11,7 +12,7 @@ import (
 func init() { inside.Of = &forEngine }
 
 var forEngine = inside.Records[Record]{
-	Touched:      func(r *Record) bool { return r.touched },
+	TouchedAt:    unsafe.Offsetof(Record{}.touched),
 	Grown:        (*Record).grown,
 	Sent:         (*Record).sent,
 	CopyTo:       (*Record).copyTo,

@@ -105,7 +105,7 @@ func (c *count) Write(_ context.Context, recs []*pipeline.Record) error {
 			c.bad = true
 		}
 		c.last = r.Offset
-		c.sum += int64(r.Value()[0])
+		c.sum += int64(r.Key()[0])
 	}
 	c.n += int64(len(recs))
 	return nil
@@ -115,26 +115,27 @@ func (c *count) Close(context.Context) error { return nil }
 
 var payload = []byte(`{"origin":"JFK","destination":"LAX","delay":17,"carrier":"AA"}..`)
 
-// cheap are five cheap stages: two filters on a byte, two changes, one sum.
+// cheap are five cheap stages: two filters on a byte, two changes, one sum. They look at the
+// key, which is there without a call.
 func cheap() []pipeline.Stage {
 	var sum atomic.Int64
 	_ = &sum
 	return []pipeline.Stage{
 		does(func(_ context.Context, r *pipeline.Record) error {
-			if r.Value()[3] == 'x' {
+			if r.Key()[3] == 'x' {
 				return pipeline.Filtered
 			}
 			return nil
 		}),
 		does(func(_ context.Context, r *pipeline.Record) error { r.Time++; return nil }),
 		does(func(_ context.Context, r *pipeline.Record) error {
-			if r.Value()[9] == 'x' {
+			if r.Key()[9] == 'x' {
 				return pipeline.Filtered
 			}
 			return nil
 		}),
 		does(func(_ context.Context, r *pipeline.Record) error { r.Time ^= r.Offset; return nil }),
-		does(func(_ context.Context, r *pipeline.Record) error { r.Time += int64(r.Value()[5]); return nil }),
+		does(func(_ context.Context, r *pipeline.Record) error { r.Time += int64(r.Key()[5]); return nil }),
 	}
 }
 
@@ -142,7 +143,7 @@ func cheap() []pipeline.Stage {
 func BenchmarkP1(b *testing.B) {
 	const n = 250 * 8 * 1024
 	init := func(i int, r *pipeline.Record) {
-		r.Init(pipeline.Position{Topic: "t", Partition: 0, Offset: int64(i)}, nil, payload, nil, 0)
+		r.Init(pipeline.Position{Topic: "t", Partition: 0, Offset: int64(i)}, payload, nil, nil, 0)
 	}
 	var plain, engine, allocs float64
 	var cpu time.Duration

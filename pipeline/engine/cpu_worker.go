@@ -100,7 +100,7 @@ func (w *cpuWorker) run() {
 			w.take(it, err)
 			continue
 		}
-		if records.Touched(it.rec) {
+		if touched(it.rec) {
 			w.grow(it, it.regrow())
 		}
 		if w.moved {

@@ -12,6 +12,11 @@ import (
 // records is what this package sees of a record beside its methods.
 var records = inside.Of.(*inside.Records[pipeline.Record])
 
+// touched says whether a record may hold another amount of memory than is charged.
+func touched(r *pipeline.Record) bool { return inside.Touched(r, touchedAt) }
+
+var touchedAt = records.TouchedAt
+
 // An item is a record on its way through the engine, and beside it what the engine knows
 // of it. Steps that all records pass look at the record alone: its track is another
 // cache line (BenchmarkP1).
@@ -72,7 +77,7 @@ func (it item) written() int64 { return int64(it.weight) + 26 }
 
 // regrow notes what a step has added to a record and gives the difference to charge.
 func (it item) regrow() int64 {
-	if !records.Touched(it.rec) {
+	if !touched(it.rec) {
 		return 0
 	}
 	added, growth, owed := records.Grown(it.rec)

@@ -8,15 +8,17 @@
 // package is below that one.
 package inside
 
+import "unsafe"
+
 // Of holds the *Records[pipeline.Record] of package pipeline, from its init on.
 var Of any
 
 // Records is what the engine does to records. All functions are for the owner of the record
 // (I2).
 type Records[R any] struct {
-	// Touched says whether the record may hold another amount of memory than when Grown was
-	// called last.
-	Touched func(*R) bool
+	// TouchedAt is where in a record a bool stands that says whether it may hold another
+	// amount of memory than when Grown was called last: see Touched.
+	TouchedAt uintptr
 
 	// Grown says what a touched record holds. added is what it was given beside what came,
 	// which stays in memory beside what it was given in its place. growth is by how much its
@@ -53,6 +55,12 @@ type Records[R any] struct {
 	// NewSavepoint gives room to remember one record.
 	NewSavepoint func() Savepoint[R]
 }
+
+// Touched says whether a record may hold another amount of memory than when Grown was
+// called last. It is the one thing that is asked of every record in every step, and looks
+// into the record instead of calling a function that it does not know before: that made five
+// cheap steps a quarter slower (BenchmarkP1).
+func Touched[R any](r *R, at uintptr) bool { return *(*bool)(unsafe.Add(unsafe.Pointer(r), at)) }
 
 // Extras are what stands beside a record.
 type Extras any

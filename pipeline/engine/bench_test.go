@@ -254,7 +254,7 @@ func enriched(b *testing.B, slots, window int, lat []time.Duration, order Order,
 	sink := &count{}
 	o := Options{
 		Source: newSlabs(len(lat), slots, 256, func(i int, r *pipeline.Record) {
-			r.Init(pipeline.Position{Topic: "t", Partition: 0, Offset: int64(i)}, nil, payload, nil, 0)
+			r.Init(pipeline.Position{Topic: "t", Partition: 0, Offset: int64(i)}, payload, nil, nil, 0)
 		}),
 		Sinks: []Output{{Name: "out", Sink: sink}}, Order: order,
 		Steps: []Step{{

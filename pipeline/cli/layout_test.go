@@ -52,7 +52,7 @@ var importRules = []importRule{
 	{packages: []string{"cmd/*", "pipeline/cli"}, own: []string{"*"}},
 	{packages: []string{"pipeline/kafka/kafkatest"}, own: contract("pipeline/event", "pipeline/kafka")},
 	{packages: []string{"pipeline/internal/inside", "pipeline/settings", "pipeline/jsontext"}, own: []string{}, others: []string{}},
-	{packages: []string{"pipeline/engine/internal"}, own: []string{}, others: []string{conc}},
+	{packages: []string{"pipeline/engine/internal"}, own: []string{"pipeline/engine/internal"}, others: []string{conc}},
 	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/internal/inside"),
 		others: []string{conc, zero, "github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures
 	{packages: []string{"pipeline/catalog"}, own: contract("pipeline/engine", "pipeline/config", "pipeline/source", "pipeline/expr", "pipeline/event", "stages", "sinks")},

@@ -361,8 +361,8 @@ func BenchmarkP15(b *testing.B) {
 			l.finishAt(list[i:i+256], delivered, began)
 		}
 		took = time.Since(began)
-		if l.mark != tr.next {
-			b.Fatalf("mark %d, want %d", l.mark, tr.next)
+		if l.ring.Mark() != tr.next {
+			b.Fatalf("mark %d, want %d", l.ring.Mark(), tr.next)
 		}
 		return took
 	}

@@ -86,12 +86,7 @@ func (l *lane) unsaved() (pipeline.Mark, bool) {
 
 // unsavedMark does the same with the lane's lock held.
 func (l *lane) unsavedMark() (next int64, ok bool) {
-	next = l.mark
-	if l.ring.len() > 0 {
-		if within, ok := l.ring.peek().prefix(); ok {
-			next = max(next, within)
-		}
-	}
+	next = l.ring.Within()
 	return next, next > l.committed && !l.fenced
 }
 
@@ -100,7 +95,7 @@ func (l *lane) saved(next int64, now time.Time) {
 	defer l.mu.Unlock()
 	l.committed = max(l.committed, next)
 	l.dirtyAt, l.firstTime = time.Time{}, pipeline.NoTime
-	if l.mark > l.committed { // it moved while the source was called
+	if l.ring.Mark() > l.committed { // it moved while the source was called
 		l.dirtyAt = now
 		// Which piece moved it first is not kept. The last one stands for it until the next
 		// commit: younger by at most what the call took.

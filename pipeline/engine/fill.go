@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/fifo"
 )
 
 // A filler makes the records of the batches that wait with their lanes, a chunk at a
@@ -20,8 +21,8 @@ type filler struct {
 	wake chan struct{} // capacity 1: something has changed for a lane that was passed over
 
 	mu     sync.Mutex
-	lanes  fifo[*lane] // with batches that wait
-	closed bool        // no batch will come
+	lanes  fifo.Queue[*lane] // with batches that wait
+	closed bool              // no batch will come
 
 	ready  []*chunk // made, and not sent yet
 	hashed int      // records of the first of them that have their key's hash
@@ -62,7 +63,7 @@ func (f *filler) add(l *lane) {
 func (f *filler) queue(l *lane) {
 	if !l.queued {
 		l.queued = true
-		f.lanes.push(l)
+		f.lanes.Push(l)
 	}
 }
 
@@ -85,14 +86,14 @@ func (f *filler) turn() bool {
 		return false
 	}
 	f.mu.Lock()
-	n, closed := f.lanes.len(), f.closed
+	n, closed := f.lanes.Len(), f.closed
 	f.mu.Unlock()
 	if n == 0 && closed {
 		return false
 	}
 	for range n {
 		f.mu.Lock()
-		l := f.lanes.pop()
+		l := f.lanes.Pop()
 		l.queued = false
 		f.mu.Unlock()
 		f.take(l)
@@ -120,7 +121,7 @@ func (f *filler) turn() bool {
 func (f *filler) waits() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.lanes.len() > 0
+	return f.lanes.Len() > 0
 }
 
 // end drops what has not been made and closes the channel to the first step (I3).
@@ -286,7 +287,7 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	if pc == nil {
 		pc = l.newPiece(in, f.now)
 	}
-	index := pc.size
+	index := pc.Size()
 	if !l.admit(pc, f.pc == nil, b, at, n) {
 		return false
 	}

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/engine/internal/fifo"
+)
 
 // This file hands back what has been made records of a lane and has not begun, when the
 // pipeline is told to stop or the lane is given up (I7). The lane is cut behind the last
@@ -40,16 +44,16 @@ func (s *waitStep) handBack(l *lane) {
 
 // forget takes the calls from a place on out of the queues of a lane, where they are last.
 func (w *window) forget(wl *waitLane, from uint64) {
-	trim := func(q *fifo[*call]) int {
-		n := q.len()
-		for n > 0 && q.rest()[n-1].place >= from {
+	trim := func(q *fifo.Queue[*call]) int {
+		n := q.Len()
+		for n > 0 && q.Rest()[n-1].place >= from {
 			n--
 		}
-		q.keep(n)
+		q.Keep(n)
 		return n
 	}
 	trim(&wl.order)
-	for _, m := range []map[uint64]*fifo[*call]{wl.keys, wl.serial} {
+	for _, m := range []map[uint64]*fifo.Queue[*call]{wl.keys, wl.serial} {
 		for key, q := range m {
 			if trim(q) == 0 {
 				delete(m, key)

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/fifo"
+	"github.com/penstockio/penstock/pipeline/engine/internal/ring"
 )
 
 // This file is the way of a lane's batches from when they are handed over until their
@@ -19,10 +21,9 @@ type intake struct {
 	made   int64   // bytes of the records that have been made of it
 	pieces int     // with records on their way
 	open   bool    // there may be more records in it
-	opaque bool    // its records have offsets from elsewhere: the mark moves behind it as a whole
 	owed   bool    // it came without a charge: what its records weigh is charged as they are made
 	next   *intake // another that is given back with it
-	last   int64   // offset of the last record that was made of it
+	marks  ring.Batch
 }
 
 // release gives back what a batch holds. Nobody has any of its records.
@@ -70,9 +71,9 @@ func (l *lane) enqueue(in *intake) bool {
 	if l.ending {
 		return false
 	}
-	in.last = l.read - 1
+	in.marks = ring.NewBatch(l.read, in.batch.Next, in.batch.Opaque)
 	l.read = in.batch.Next
-	l.waiting.push(in)
+	l.waiting.Push(in)
 	l.unfilled.Add(in.size)
 	return true
 }
@@ -90,8 +91,8 @@ func (l *lane) next() *intake {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.filling = nil
-	if l.waiting.len() > 0 {
-		l.filling = l.waiting.peek()
+	if l.waiting.Len() > 0 {
+		l.filling = l.waiting.Peek()
 	}
 	return l.filling
 }
@@ -111,7 +112,7 @@ func (l *lane) leave() {
 func (l *lane) more() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.waiting.len() > 0
+	return l.waiting.Len() > 0
 }
 
 // wish is how many records are worth making at once.
@@ -172,16 +173,13 @@ func (l *lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 		l.unreads++
 		return false
 	}
-	if pc.size == 0 && n > 0 {
+	if pc.Size() == 0 && n > 0 {
 		pc.time = b.recs[at].Time
 	}
 	for i := at; i < at+n; i++ {
-		pc.put(b.recs[i].Offset)
+		pc.Add(&in.marks, b.recs[i].Offset)
 	}
-	pc.next = in.last + 1
-	if in.opaque {
-		pc.next, pc.first, pc.gaps = -1, -1, false
-	}
+	pc.Close(&in.marks)
 	if pc.end != b {
 		if pc.blocks == 0 {
 			pc.begin = b
@@ -193,41 +191,12 @@ func (l *lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 		b.refs++
 	}
 	if fresh {
-		l.push(pc)
+		l.ring.Push(&pc.Entry, pc)
 		in.pieces++
 	}
-	pc.left += n
 	l.inFlight += int64(n)
 	l.p.meter.enter(int64(n))
 	return true
-}
-
-// put notes the offset of the next record of a piece. The lane's lock is held.
-func (pc *piece) put(offset int64) {
-	in := pc.from
-	switch {
-	case offset <= in.last || offset >= in.batch.Next:
-		in.opaque = true // whatever was said
-	case pc.size == 0:
-		pc.first = offset
-	case offset != in.last+1 && !pc.gaps:
-		pc.gaps = true
-		for i := range pc.size {
-			pc.at = append(pc.at, pc.first+int64(i))
-		}
-	}
-	if pc.gaps {
-		pc.at = append(pc.at, offset)
-	}
-	in.last = offset
-	pc.size++
-}
-
-// push puts a piece into the ring of marks. The lane's lock is held.
-func (l *lane) push(pc *piece) {
-	pc.seq, pc.inRing = l.seq, true
-	l.seq++
-	l.ring.push(pc)
 }
 
 // filled ends a batch of which all records have been made: the mark may pass it.
@@ -235,10 +204,10 @@ func (l *lane) filled(in *intake, now time.Time) {
 	c := closing{now: now}
 	l.mu.Lock()
 	l.takeOff(in)
-	if !l.shut && (in.opaque || in.last+1 != in.batch.Next) {
+	if !l.shut && in.marks.HasTail() {
 		pc := l.piece(in, now) // for what is behind the last record
-		pc.next = in.batch.Next
-		l.push(pc)
+		pc.Tail(&in.marks)
+		l.ring.Push(&pc.Entry, pc)
 	}
 	if in.open = false; in.pieces == 0 {
 		c.free(in)
@@ -253,8 +222,8 @@ func (l *lane) takeOff(in *intake) {
 	if l.filling == in {
 		l.filling = nil
 	}
-	if l.waiting.len() > 0 && l.waiting.peek() == in {
-		l.waiting.pop()
+	if l.waiting.Len() > 0 && l.waiting.Peek() == in {
+		l.waiting.Pop()
 		l.unfilled.Add(-in.size)
 	}
 }
@@ -275,7 +244,7 @@ func (l *lane) drop(in *intake) {
 func (l *lane) unread() {
 	var free []*intake
 	l.mu.Lock()
-	for _, in := range l.waiting.rest() {
+	for _, in := range l.waiting.Rest() {
 		if in == l.filling {
 			continue
 		}
@@ -285,9 +254,9 @@ func (l *lane) unread() {
 		l.unfilled.Add(-in.size)
 		l.unreads++
 	}
-	l.waiting = fifo[*intake]{}
+	l.waiting = fifo.Queue[*intake]{}
 	if l.filling != nil {
-		l.waiting.push(l.filling)
+		l.waiting.Push(l.filling)
 	}
 	if l.shut && !l.busy {
 		l.letGo()

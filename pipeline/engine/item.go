@@ -45,7 +45,7 @@ type track struct {
 
 // place is where the record stands in its lane, counted from 1: it grows from record to
 // record, and the parts of a split have that of their record.
-func (t *track) place() uint64 { return (t.piece.seq<<8 | uint64(t.index)) + 1 }
+func (t *track) place() uint64 { return (t.piece.Seq()<<8 | uint64(t.index)) + 1 }
 
 // A failure is why a record is rejected, and by whom.
 type failure struct {

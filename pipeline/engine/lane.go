@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/fifo"
+	"github.com/penstockio/penstock/pipeline/engine/internal/ring"
 )
 
 // A lane is what the engine has of a [Lane]: its marks, its room, and what of it is under
@@ -69,20 +71,18 @@ type laneWrites struct {
 
 // laneBatches is what of the lane has been handed over, and waits.
 type laneBatches struct {
-	waiting fifo[*intake] // batches of which not all records are made
-	filling *intake       // that the filler has; the first of waiting
-	busy    bool          // the filler is at the lane
-	intakes []*intake     // to be used again
-	read    int64         // the first offset that has not been handed over
-	unreads int           // batches that were handed back, of which some had not been read
+	waiting fifo.Queue[*intake] // batches of which not all records are made
+	filling *intake             // that the filler has; the first of waiting
+	busy    bool                // the filler is at the lane
+	intakes []*intake           // to be used again
+	read    int64               // the first offset that has not been handed over
+	unreads int                 // batches that were handed back, of which some had not been read
 }
 
 // laneMarks is how far the lane is (I5).
 type laneMarks struct {
-	ring      fifo[*piece] // that the mark has not passed, in order
+	ring      ring.Ring[*piece] // that the mark has not passed
 	spare     []*piece
-	seq       uint64 // of the next piece
-	mark      int64
 	committed int64
 	dirtyAt   time.Time // when a mark moved first after the last commit
 	firstTime int64     // of the first piece that the mark has passed since the last commit, or NoTime
@@ -184,7 +184,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	report.InFlight += int(l.parts)
 	report.Returned += int(l.returned)
 	report.Abandoned += int(l.lost) // also when the engine was first
-	report.Unread += l.unreads + l.waiting.len()
+	report.Unread += l.unreads + l.waiting.Len()
 	l.mu.Unlock()
 	report.Drained = report.InFlight - report.Returned - report.Abandoned
 	l.p.forget(l)
@@ -207,7 +207,7 @@ func (l *lane) close(shut bool) {
 // isIdle says whether nothing is in flight, and nothing will be once the lane is closed.
 // The lane's lock is held.
 func (l *lane) isIdle() bool {
-	return l.inFlight == 0 && (l.shut || l.waiting.len() == 0)
+	return l.inFlight == 0 && (l.shut || l.waiting.Len() == 0)
 }
 
 // whenIdle gives a channel that is closed when nothing is in flight. The lane's lock
@@ -304,7 +304,8 @@ func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lan
 	}
 	l := &lane{name: name, p: p, member: &p.member}
 	l.closing, l.ended = make(chan struct{}), make(chan struct{})
-	l.read, l.mark, l.committed = from, from, from
+	l.read, l.committed = from, from
+	l.ring.Start(from)
 	l.firstTime, l.lastTime = pipeline.NoTime, pipeline.NoTime
 	l.ctx, l.cancel = context.WithCancel(p.work.ctx)
 	l.calls, l.hangUp = context.WithCancel(l.ctx)
@@ -340,11 +341,8 @@ func (l *lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
 	if l.frozen {
 		return 0, 0
 	}
-	for _, pc := range l.ring.rest() {
-		if pc.left > 0 {
-			oldest = now.Sub(pc.read)
-			break
-		}
+	if pc, ok := l.ring.Oldest(); ok {
+		oldest = now.Sub(pc.read)
 	}
 	uncommitted = oldest
 	if !l.dirtyAt.IsZero() {

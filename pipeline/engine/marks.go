@@ -1,60 +1,28 @@
 package engine
 
 import (
-	"math/bits"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/ring"
 )
 
 // A piece is an entry of a lane's ring of marks: a run of records of one batch that were
 // made together, at most as many as travel together. Guarded by the lane. It is used
 // again once the mark has passed it and its records are done.
 type piece struct {
-	// What an outcome of them all looks at stands first, and what is made anew for other
-	// records is not touched by it (BenchmarkP15).
-	left       int    // records, as the source counts them, that are on their way
-	next       int64  // the mark once it and all before it are done; -1: none of its own
+	// What an outcome of them all looks at stands together, with the beginning of the entry
+	// behind it: it is two cache lines, and a third would be a tenth of it (BenchmarkP15).
 	shared     bool   // parts or dead letters are of it
-	lost       bool   // one was abandoned or handed back: no mark passes it (I5)
-	intact     bool   // all of those were handed back: none of them had begun
-	inRing     bool   // the mark has not passed it
+	intact     bool   // all of those that were lost were handed back: none of them had begun
 	blocks     int    // that hold its records:
 	begin, end *block // from the first on, each names the next
 	from       *intake
 	read       time.Time
 	time       int64 // of its first record, in milliseconds since 1970, or NoTime
+	ring.Entry
 
 	lane *lane
-	seq  uint64                    // counts the pieces of the lane
-	done [chunkRecords / 64]uint64 // which have another outcome, unless all have
-	size int
-	// Where its records stand, when that is known: from first without a gap, or at.
-	first int64
-	gaps  bool
-	at    []int64
-}
-
-// prefix gives the mark that stands in the piece: before its first record without an
-// outcome.
-func (pc *piece) prefix() (next int64, ok bool) {
-	n := 0
-	for _, word := range pc.done {
-		ones := bits.TrailingZeros64(^word)
-		n += ones
-		if ones < 64 {
-			break
-		}
-	}
-	switch {
-	case n == 0 || n >= pc.size || pc.next < 0:
-		return 0, false
-	case pc.gaps:
-		return pc.at[n], true
-	case pc.first >= 0:
-		return pc.first + int64(n), true
-	}
-	return 0, false
 }
 
 // settle moves the mark, gives up the lane's lock, and does what came of it.
@@ -96,18 +64,10 @@ func (l *lane) advance(c *closing) {
 	if l.frozen {
 		return
 	}
-	for l.ring.len() > 0 {
-		pc := l.ring.peek()
-		if pc.left > 0 || pc.lost {
-			return
-		}
-		if pc.next > l.mark {
-			l.mark = pc.next
-			c.moved = true
-		}
+	for l.ring.CanPass() {
+		pc, moved := l.ring.Pass()
+		c.moved = c.moved || moved
 		l.passedTime(pc.time)
-		l.ring.pop()
-		pc.inRing = false
 		if pc.blocks == 0 { // its records are gone
 			l.reuse(pc)
 		}
@@ -133,7 +93,7 @@ func (l *lane) oldest() int64 {
 	if l.firstTime != pipeline.NoTime {
 		return l.firstTime
 	}
-	for _, pc := range l.ring.rest() {
+	for _, pc := range l.ring.All() {
 		if pc.time != pipeline.NoTime {
 			return pc.time
 		}
@@ -149,7 +109,9 @@ func (l *lane) piece(in *intake, read time.Time) *piece {
 	} else {
 		pc = new(piece)
 	}
-	*pc = piece{lane: l, from: in, read: read, time: pipeline.NoTime, next: -1, first: -1, at: pc.at[:0]}
+	pc.Reset()
+	pc.shared, pc.intact, pc.blocks, pc.begin, pc.end = false, false, 0, nil, nil
+	pc.from, pc.read, pc.time, pc.lane = in, read, pipeline.NoTime, l
 	return pc
 }
 
@@ -174,7 +136,7 @@ func (l *lane) retire(pc *piece, c *closing) {
 		b = next
 	}
 	pc.begin, pc.end = nil, nil // of which others may be let go meanwhile
-	if !pc.inRing {
+	if !pc.Open() {
 		l.reuse(pc)
 	}
 }

@@ -114,7 +114,7 @@ func (t *track) shared() bool {
 // when that can be told without looking at each: with one sink, and the order of the
 // lane, they stand together. What is abandoned comes in any order.
 func (l *lane) whole(recs []item, pc, last *piece) int {
-	n := pc.left
+	n := pc.Left()
 	if pc.shared || !l.p.simple || n > len(recs) {
 		return 0
 	}
@@ -166,15 +166,15 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *closing) {
 func (l *lane) passed(pc *piece, recs []item, o outcome, c *closing) {
 	switch {
 	case o.none():
-		pc.intact = o == returned && (pc.intact || !pc.lost)
-		pc.lost = true
-	case !l.frozen && (len(recs) < pc.left || pc.lost):
+		pc.intact = o == returned && (pc.intact || !pc.Lost())
+		pc.Lose()
+	case !l.frozen && (len(recs) < pc.Left() || pc.Lost()):
 		for _, r := range recs {
-			pc.done[r.index/64] |= 1 << (r.index % 64)
+			pc.Note(r.index)
 		}
 	}
 	c.sources += int64(len(recs))
-	if pc.left -= len(recs); pc.left > 0 {
+	if pc.Done(len(recs)) > 0 {
 		return
 	}
 	in := pc.from

@@ -121,7 +121,7 @@ func (p *Pipeline) admit(b *pipeline.Batch) error {
 	l.mu.Lock()
 	in := l.intake()
 	l.mu.Unlock()
-	*in = intake{batch: b, charge: c, opens: b.Opens, open: true, opaque: b.Opaque}
+	*in = intake{batch: b, charge: c, opens: b.Opens, open: true}
 	if in.charge == nil && b.Fill != nil {
 		p.budget.open(l, &in.own)
 		in.charge, in.owed = &in.own, true

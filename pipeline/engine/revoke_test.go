@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/ring"
 )
 
 // Lanes that end while the pipeline stops early are no lanes that it loses sight of.
@@ -62,7 +63,10 @@ func TestAnEndedLaneLeavesNothingInTheSinks(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The router looked at the lane just before it ended.
-		pc := &piece{lane: l, left: 1, size: 1, next: 1, from: &intake{batch: &pipeline.Batch{}, pieces: 1}}
+		in := &intake{batch: &pipeline.Batch{}, marks: ring.NewBatch(0, 1, false), pieces: 1}
+		pc := &piece{lane: l, from: in}
+		pc.Add(&in.marks, 0)
+		pc.Close(&in.marks)
 		p.sinks[0].enqueue(l, []item{{&pipeline.Record{}, &track{piece: pc}}})
 		synctest.Wait()
 		p.sinks[0].mu.Lock()

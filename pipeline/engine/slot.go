@@ -227,6 +227,6 @@ func (s *waitStep) due(c *call) {
 		return
 	}
 	c.state = callDue
-	w.again.push(c)
+	w.again.Push(c)
 	w.wakeWorkers(1)
 }

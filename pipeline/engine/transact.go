@@ -118,7 +118,7 @@ func (t *transactions) admits(rec item) bool {
 		return true
 	}
 	pc := rec.piece
-	if t.state == txnOpen || t.state == txnCutting && pc.seq < pc.lane.cut {
+	if t.state == txnOpen || t.state == txnCutting && pc.Seq() < pc.lane.cut {
 		return true
 	}
 	t.wanted = true
@@ -134,7 +134,7 @@ func (t *transactions) took(recs []item) {
 	t.inHand++
 	for _, rec := range recs {
 		pc := rec.piece
-		pc.lane.wrote = max(pc.lane.wrote, pc.seq+1)
+		pc.lane.wrote = max(pc.lane.wrote, pc.Seq()+1)
 		pc.lane.wroteIn = t.number
 	}
 }
@@ -285,11 +285,11 @@ func (t *transactions) complete() bool {
 	}
 	for _, l := range t.p.lanes.all() {
 		l.mu.Lock()
-		done := l.ring.len() == 0 || l.ring.peek().seq >= l.cut
+		first, some := l.ring.First()
+		done := !some || first.Seq() >= l.cut
 		if !done {
-			first := l.ring.peek()
-			done = first.lost && first.intact && first.left == 0
-			t.spoiled = t.spoiled || first.lost && !first.intact
+			done = first.Lost() && first.intact && first.Left() == 0
+			t.spoiled = t.spoiled || first.Lost() && !first.intact
 		}
 		l.mu.Unlock()
 		if !done {

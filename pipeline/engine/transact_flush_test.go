@@ -15,7 +15,8 @@ func TestFlushBesideTheEndOfACycle(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for range 20 {
-		l := &lane{p: p, laneMarks: laneMarks{mark: 1}}
+		l := &lane{p: p}
+		l.ring.Start(1)
 		flushed := make(chan error)
 		txn.mu.Lock()
 		go func() { flushed <- txn.flush(ctx, []*lane{l}) }()

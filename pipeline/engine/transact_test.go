@@ -105,7 +105,7 @@ func (l *ledger) at(lane string) int64 {
 func (l *lane) markNow() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.mark
+	return l.ring.Mark()
 }
 
 // through is a sink that writes through the ledger.
@@ -171,7 +171,7 @@ func (m *reopening) Read(ctx context.Context) (*pipeline.Batch, error) {
 func (l *lane) inFlightNow() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.mark > l.committed {
+	if l.ring.Mark() > l.committed {
 		return 1
 	}
 	return l.inFlight

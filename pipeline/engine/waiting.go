@@ -126,15 +126,15 @@ func (s *waitStep) tick(now time.Time) {
 func (s *waitStep) send() bool {
 	w := &s.win
 	w.mu.Lock()
-	for w.ready.len() == 0 && !w.done() {
+	for w.ready.Len() == 0 && !w.done() {
 		w.exit.Wait()
 	}
-	if w.ready.len() == 0 || w.over {
+	if w.ready.Len() == 0 || w.over {
 		w.mu.Unlock()
 		return false
 	}
-	wl := w.ready.pop()
-	if wl.out.len() == 0 { // given up meanwhile
+	wl := w.ready.Pop()
+	if wl.out.Len() == 0 { // given up meanwhile
 		wl.ready = false
 		w.mu.Unlock()
 		return true
@@ -144,12 +144,12 @@ func (s *waitStep) send() bool {
 	places, left := 0, int64(0)
 	weight := int64(0)
 	c.mu.Lock()
-	for wl.out.len() > 0 && len(c.recs) < chunkRecords {
-		r := wl.out.peek()
+	for wl.out.Len() > 0 && len(c.recs) < chunkRecords {
+		r := wl.out.Peek()
 		if weight += int64(r.rec.weight); weight > chunkBytes && len(c.recs) > 0 {
 			break
 		}
-		wl.out.pop()
+		wl.out.Pop()
 		c.recs = append(c.recs, r.rec)
 		places += r.places
 		switch {
@@ -162,8 +162,8 @@ func (s *waitStep) send() bool {
 	}
 	c.mu.Unlock()
 	t.created = t.out - left
-	if wl.ready = wl.out.len() > 0; wl.ready {
-		w.ready.push(wl)
+	if wl.ready = wl.out.Len() > 0; wl.ready {
+		w.ready.Push(wl)
 	}
 	w.mu.Unlock()
 
@@ -183,9 +183,9 @@ func (s *waitStep) send() bool {
 
 // admitted makes the call of a record that gets its place in the window.
 func (s *waitStep) admitted(wl *waitLane, rec item) *call {
-	ch := wl.pending.peek()
+	ch := wl.pending.Peek()
 	if ch.from == len(ch.recs) {
-		wl.pending.pop()
+		wl.pending.Pop()
 		s.p.roll.drop(ch)
 	}
 	c := s.win.newCall()
@@ -253,8 +253,8 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left 
 		}
 		c.state = callGone
 	}
-	for from == 0 && wl.out.len() > 0 {
-		r := wl.out.pop()
+	for from == 0 && wl.out.Len() > 0 {
+		r := wl.out.Pop()
 		recs = append(recs, r.rec)
 		places += r.places
 		if !r.counted {
@@ -272,7 +272,7 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left 
 func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, counted int64) {
 	w := &s.win
 	kept, waited := 0, 0
-	for _, c := range wl.pending.rest() {
+	for _, c := range wl.pending.Rest() {
 		had, failed := len(c.recs), 0
 		recs, failed = c.cutOff(from, recs)
 		gone := had - len(c.recs)
@@ -284,7 +284,7 @@ func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, counted
 		}
 		s.p.roll.drop(c)
 	}
-	wl.pending.keep(kept)
+	wl.pending.Keep(kept)
 	w.waiting -= waited
 	wl.waiting -= waited
 	if wl.back {
@@ -349,7 +349,7 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 			}
 			one(wl.lane, c.at, callStates[c.state], c.attempts, c.piece)
 		}
-		for _, r := range wl.out.rest() {
+		for _, r := range wl.out.Rest() {
 			one(wl.lane, r.rec.rec.Position, callStates[callAnswered], 0, r.rec.piece)
 		}
 	}

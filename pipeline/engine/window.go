@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/fifo"
 	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
 
@@ -83,10 +84,10 @@ var callStates = [...]string{"waiting for its turn", "queued", "running", "retry
 // A waitLane is what a waiting step has of one lane. Guarded by the window.
 type waitLane struct {
 	lane    *lane
-	pending fifo[*chunk] // not admitted
-	waiting int          // records in pending
-	queued  bool         // in the queue of lanes with pending records
-	held    int          // places in the window
+	pending fifo.Queue[*chunk] // not admitted
+	waiting int                // records in pending
+	queued  bool               // in the queue of lanes with pending records
+	held    int                // places in the window
 	running int
 	begun   uint64 // the highest place of a record that was called, or left without
 	back    bool   // the lane is held back because of this step
@@ -94,11 +95,11 @@ type waitLane struct {
 	gone    bool
 
 	calls  map[*call]struct{}
-	order  fifo[*call]             // for OrderPartition
-	keys   map[uint64]*fifo[*call] // for OrderKey
-	serial map[uint64]*fifo[*call] // the call at work, and those that wait for it
+	order  fifo.Queue[*call]             // for OrderPartition
+	keys   map[uint64]*fifo.Queue[*call] // for OrderKey
+	serial map[uint64]*fifo.Queue[*call] // the call at work, and those that wait for it
 
-	out   fifo[released]
+	out   fifo.Queue[released]
 	ready bool // in the queue of lanes with something to send
 }
 
@@ -125,10 +126,10 @@ type window struct {
 	exit  sync.Cond  // the sender waits for released records
 	windowCounts
 	lanes  map[*lane]*waitLane
-	turns  fifo[*waitLane] // with pending records, in turn
-	again  fifo[*call]     // retries that are due
-	next   fifo[*call]     // whose turn has come, of those in series
-	ready  fifo[*waitLane]
+	turns  fifo.Queue[*waitLane] // with pending records, in turn
+	again  fifo.Queue[*call]     // retries that are due
+	next   fifo.Queue[*call]     // whose turn has come, of those in series
+	ready  fifo.Queue[*waitLane]
 	spare  []*call
 	closed bool // nothing more will come
 	over   bool // the pipeline is given up
@@ -164,10 +165,10 @@ func (w *window) lane(l *lane) *waitLane {
 	if wl == nil {
 		wl = &waitLane{lane: l, calls: map[*call]struct{}{}}
 		if w.order == OrderKey {
-			wl.keys = map[uint64]*fifo[*call]{}
+			wl.keys = map[uint64]*fifo.Queue[*call]{}
 		}
 		if w.serial != SerialNone {
-			wl.serial = map[uint64]*fifo[*call]{}
+			wl.serial = map[uint64]*fifo.Queue[*call]{}
 		}
 		w.lanes[l] = wl
 	}
@@ -192,7 +193,7 @@ func (w *window) fill() float64 { return min(float64(w.waiting)/float64(w.backlo
 func (w *window) add(c *chunk) {
 	wl := w.lane(c.lane)
 	n := len(c.recs)
-	wl.pending.push(c)
+	wl.pending.Push(c)
 	wl.waiting += n
 	w.waiting += n
 	if wl.back {
@@ -201,7 +202,7 @@ func (w *window) add(c *chunk) {
 	w.restrain(wl)
 	if !wl.queued {
 		wl.queued = true
-		w.turns.push(wl)
+		w.turns.Push(wl)
 	}
 	w.wakeWorkers(n)
 }
@@ -268,10 +269,10 @@ func (w *window) pick(make func(*waitLane, item) *call) *call {
 	for {
 		var c *call
 		switch {
-		case w.again.len() > 0:
-			c = w.again.pop()
-		case w.next.len() > 0:
-			c = w.next.pop()
+		case w.again.Len() > 0:
+			c = w.again.Pop()
+		case w.next.Len() > 0:
+			c = w.next.Pop()
 		case w.held < w.size:
 			if c = w.admit(make); c == nil {
 				return nil
@@ -294,13 +295,13 @@ const lastPlaces = 7
 // of the slots, while another waits; and where there are several, none takes the last
 // places, so that one that is stuck leaves room for those that come.
 func (w *window) turn() *waitLane {
-	for range w.turns.len() {
-		wl := w.turns.pop()
+	for range w.turns.Len() {
+		wl := w.turns.Pop()
 		if wl.waiting == 0 || wl.gone {
 			wl.queued = false
 			continue
 		}
-		w.turns.push(wl)
+		w.turns.Push(wl)
 		if wl.lane.deep.Load() > 0 && w.gate == nil {
 			continue
 		}
@@ -321,7 +322,7 @@ func (w *window) greedy(wl *waitLane) bool {
 
 // others says whether another lane waits that has less than half.
 func (w *window) others(wl *waitLane) bool {
-	for _, o := range w.turns.rest() {
+	for _, o := range w.turns.Rest() {
 		if o != wl && o.waiting > 0 && !o.gone && !w.greedy(o) && (w.gate != nil || o.lane.deep.Load() == 0) {
 			return true
 		}
@@ -336,7 +337,7 @@ func (w *window) admit(make func(*waitLane, item) *call) *call {
 	if wl == nil {
 		return nil
 	}
-	ch := wl.pending.peek()
+	ch := wl.pending.Peek()
 	rec := ch.recs[ch.from]
 	ch.mu.Lock()
 	ch.from++
@@ -358,7 +359,7 @@ func (w *window) admit(make func(*waitLane, item) *call) *call {
 	wl.calls[c] = struct{}{}
 	switch w.order {
 	case OrderPartition:
-		wl.order.push(c)
+		wl.order.Push(c)
 	case OrderKey:
 		push(wl.keys, rec.key, c)
 	}
@@ -383,14 +384,14 @@ func (w *window) series(rec item) uint64 {
 }
 
 // push appends a call to its key's queue and says whether it is the first.
-func push(m map[uint64]*fifo[*call], key uint64, c *call) (first bool) {
+func push(m map[uint64]*fifo.Queue[*call], key uint64, c *call) (first bool) {
 	q := m[key]
 	if q == nil {
-		q = &fifo[*call]{}
+		q = &fifo.Queue[*call]{}
 		m[key] = q
 	}
-	q.push(c)
-	return q.len() == 1
+	q.Push(c)
+	return q.Len() == 1
 }
 
 // done says whether nothing is left and nothing will come.

@@ -50,7 +50,7 @@ func TestWindowModel(t *testing.T) {
 			rt.Fatalf("at the end: %d held, %d waiting, %d unsolved, %d released of %d", m.w.held, m.w.waiting, m.w.unsolved, m.released, m.arrived)
 		}
 		for _, wl := range m.w.lanes {
-			if len(wl.calls)+wl.order.len()+len(wl.keys)+len(wl.serial)+wl.held != 0 || wl.back {
+			if len(wl.calls)+wl.order.Len()+len(wl.keys)+len(wl.serial)+wl.held != 0 || wl.back {
 				rt.Fatalf("something is left of a lane: %+v", wl)
 			}
 		}
@@ -98,8 +98,8 @@ func (m *windowModel) begin() {
 		return
 	}
 	c := m.w.pick(func(wl *waitLane, rec item) *call {
-		if ch := wl.pending.peek(); ch.from == len(ch.recs) {
-			wl.pending.pop()
+		if ch := wl.pending.Peek(); ch.from == len(ch.recs) {
+			wl.pending.Pop()
 		}
 		c := m.w.newCall()
 		c.rec, c.wl = rec, wl
@@ -154,18 +154,18 @@ func (m *windowModel) due() {
 	c := m.waiting[0]
 	m.waiting = m.waiting[1:]
 	c.state = callDue
-	m.w.again.push(c)
+	m.w.again.Push(c)
 }
 
 func (m *windowModel) send() {
-	if m.w.ready.len() == 0 {
+	if m.w.ready.Len() == 0 {
 		return
 	}
-	wl := m.w.ready.pop()
+	wl := m.w.ready.Pop()
 	wl.ready = false
 	places := 0
-	for wl.out.len() > 0 {
-		r := wl.out.pop()
+	for wl.out.Len() > 0 {
+		r := wl.out.Pop()
 		places += r.places
 		if m.gone[r.rec] {
 			m.rt.Fatalf("%d is released twice", r.rec.rec.Offset)

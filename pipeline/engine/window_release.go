@@ -1,5 +1,7 @@
 package engine
 
+import "github.com/penstockio/penstock/pipeline/engine/internal/fifo"
+
 // answered notes that a call has its result, lets the next of its series begin, and
 // releases what has its turn.
 func (w *window) answered(c *call) {
@@ -15,7 +17,7 @@ func (w *window) answered(c *call) {
 	case OrderKey:
 		key := c.rec.key
 		if q := wl.keys[key]; q != nil {
-			if w.releaseFrom(q); q.len() == 0 {
+			if w.releaseFrom(q); q.Len() == 0 {
 				delete(wl.keys, key)
 			}
 		}
@@ -29,21 +31,21 @@ func (w *window) nextInSeries(wl *waitLane, key uint64) {
 	if q == nil {
 		return
 	}
-	q.pop()
-	if q.len() == 0 {
+	q.Pop()
+	if q.Len() == 0 {
 		delete(wl.serial, key)
 		return
 	}
-	c := q.peek()
+	c := q.Peek()
 	c.state = callDue
-	w.next.push(c)
+	w.next.Push(c)
 	w.wakeWorkers(1)
 }
 
 // releaseFrom releases the calls at the head of a queue that have their result (I1).
-func (w *window) releaseFrom(q *fifo[*call]) {
-	for q.len() > 0 && q.peek().state == callAnswered {
-		w.release(q.pop())
+func (w *window) releaseFrom(q *fifo.Queue[*call]) {
+	for q.Len() > 0 && q.Peek().state == callAnswered {
+		w.release(q.Pop())
 	}
 }
 
@@ -59,18 +61,18 @@ func (w *window) release(c *call) {
 			if i == len(c.parts)-1 {
 				r.places = 1
 			}
-			wl.out.push(r)
+			wl.out.Push(r)
 		}
 	case c.result == pass:
-		wl.out.push(released{rec: c.rec, places: 1})
+		wl.out.Push(released{rec: c.rec, places: 1})
 	case c.result == fail:
-		wl.out.push(released{rec: c.rec, places: 1, counted: true})
+		wl.out.Push(released{rec: c.rec, places: 1, counted: true})
 	default:
 		w.free(wl, 1)
 	}
-	if wl.out.len() > 0 && !wl.ready {
+	if wl.out.Len() > 0 && !wl.ready {
 		wl.ready = true
-		w.ready.push(wl)
+		w.ready.Push(wl)
 		w.exit.Signal()
 	}
 	w.recycle(c)

@@ -93,7 +93,7 @@ func (l *lane) oldest() int64 {
 	if l.firstTime != pipeline.NoTime {
 		return l.firstTime
 	}
-	for _, pc := range l.ring.All() {
+	for pc := range l.ring.All() {
 		if pc.time != pipeline.NoTime {
 			return pc.time
 		}

@@ -8,7 +8,8 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
+	"github.com/penstockio/penstock/pipeline/source/replay"
 	"github.com/penstockio/penstock/sinks"
 )
 
@@ -30,7 +31,7 @@ func checkFile(given any, p *config.Pipeline) error {
 	same := func(what string) error {
 		return &settings.FieldError{Field: "path", Err: fmt.Errorf("%s has the same file", what)}
 	}
-	if in, ok := p.Source.Settings.(*source.ReplaySettings); ok {
+	if in, ok := p.Source.Settings.(*replay.Settings); ok {
 		for _, f := range in.Files {
 			if string(f) == filepath.Clean(s.Path.String()) {
 				return same("the source")
@@ -76,7 +77,7 @@ func sinkKinds() config.Kinds {
 			Transactions: true,
 			Guarantee:    "on all replicas in sync; what this process sends again is stored once; order of each lane kept within an output partition",
 			Check: func(settings any, p *config.Pipeline) error {
-				_, kafka := p.Source.Settings.(*source.KafkaSettings)
+				_, kafka := p.Source.Settings.(*kafkasource.Settings)
 				if len(settings.(*sinks.KafkaSettings).Brokers) > 0 || kafka || p.Source.Kind == nil {
 					return nil
 				}

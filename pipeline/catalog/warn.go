@@ -8,20 +8,20 @@ import (
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline/config"
-	"github.com/penstockio/penstock/pipeline/source"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	"github.com/penstockio/penstock/sinks"
 	"github.com/penstockio/penstock/stages"
 )
 
 // topicsRead leaves out a source that stops: what is written during its run may come
 // behind its end.
-func topicsRead(s *source.KafkaSettings) []config.Channel {
+func topicsRead(s *kafkasource.Settings) []config.Channel {
 	if s.Stop != "never" {
 		return nil
 	}
 	var all []config.Channel
 	for _, t := range s.Topics {
-		all = append(all, config.Channel{Field: "topics", Name: "topic " + t, Addresses: source.Addresses(s.Brokers)})
+		all = append(all, config.Channel{Field: "topics", Name: "topic " + t, Addresses: kafkasource.Addresses(s.Brokers)})
 	}
 	return all
 }
@@ -32,11 +32,11 @@ func topicsWritten(s *sinks.KafkaSettings, p *config.Pipeline) []config.Channel 
 		return nil
 	}
 	brokers := s.Brokers
-	if in, ok := p.Source.Settings.(*source.KafkaSettings); ok && len(brokers) == 0 {
+	if in, ok := p.Source.Settings.(*kafkasource.Settings); ok && len(brokers) == 0 {
 		brokers = in.Brokers
 	}
 	topic := s.Topic.String()
-	return []config.Channel{{Field: "topic", Name: "topic " + topic, Addresses: source.Addresses(brokers),
+	return []config.Channel{{Field: "topic", Name: "topic " + topic, Addresses: kafkasource.Addresses(brokers),
 		Escape: `write to another topic; where records are meant to come back, and come to rest, say so by a part: topic: '{"` + topic + `"}'`}}
 }
 

@@ -55,7 +55,9 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/internal/inside"),
 		others: []string{conc, zero, "github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures
 	{packages: []string{"pipeline/catalog"}, own: contract("pipeline/engine", "pipeline/config", "pipeline/source", "pipeline/expr", "pipeline/event", "stages", "sinks")},
-	{packages: []string{"stages", "sinks", "pipeline/source"},
+	{packages: []string{"pipeline/source/kafka"}, own: contract("pipeline/event", "pipeline/kafka")},
+	{packages: []string{"pipeline/source/replay"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture")},
+	{packages: []string{"stages", "sinks"},
 		own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event", "pipeline/kafka")},
 	{packages: []string{"pipeline/config"}, own: contract("pipeline/engine", "pipeline/expr")},
 	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tlsfiles")},
@@ -158,7 +160,9 @@ func TestTheImportRulesBite(t *testing.T) {
 		{"pipeline", module + "/pipeline/engine", false},
 		{"pipeline/engine", conc + "/pool", true},
 		{"pipeline/engine", module + "/pipeline/internal/inside", true},
-		{"pipeline/source", module + "/pipeline/internal/inside", false},
+		{"pipeline/source/replay", module + "/pipeline/internal/inside", false},
+		{"pipeline/source/replay", module + "/pipeline/kafka", false},
+		{"pipeline/source/kafka", module + "/pipeline/kafka", true},
 		{"stages", module + "/pipeline/engine", false},
 		{"pipeline", "golang.org/x/sync/errgroup", false},
 		{"pipeline", "net/http", true},
@@ -169,7 +173,7 @@ func TestTheImportRulesBite(t *testing.T) {
 		{"stages/scrape", module + "/pipeline/client", true},
 		{"sinks", module + "/stages", false},
 		{"sinks", kafkaGo, false},
-		{"pipeline/source", module + "/pipeline/kafka/kafkatest", false},
+		{"pipeline/source/kafka", module + "/pipeline/kafka/kafkatest", false},
 		{"pipeline/kafka", module + "/pipeline", false},
 		{"pipeline/kafka", kafkaGo + "/sasl/scram", true},
 		{"pipeline/kafka", franz + "/pkg/kgo", false},
@@ -192,7 +196,7 @@ var fileRules = []struct {
 }{
 	{module + "/pipeline/kafka", func(f string) bool {
 		base := path.Base(f) // a component of several files keeps its name in front
-		return base == "kafka.go" || strings.HasPrefix(base, "kafka_") || strings.HasPrefix(f, "cmd/") || strings.HasPrefix(f, "pipeline/cli/") || strings.HasPrefix(f, "pipeline/kafka/")
+		return base == "kafka.go" || strings.HasPrefix(base, "kafka_") || strings.HasPrefix(f, "pipeline/source/kafka/") || strings.HasPrefix(f, "cmd/") || strings.HasPrefix(f, "pipeline/cli/") || strings.HasPrefix(f, "pipeline/kafka/")
 	}},
 	{module + "/pipeline/kafka/kafkatest", isDevFile},
 	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},

@@ -24,7 +24,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/fixture"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	"github.com/penstockio/penstock/sinks"
 	"github.com/penstockio/penstock/stages"
 )
@@ -199,9 +199,9 @@ func lettersOf(t *testing.T, file, topic string) (got []letter) {
 func runPoison(t *testing.T, c *kafkatest.Cluster, in string, waits bool, dead func(pipeline.Source) pipeline.Sink) {
 	t.Helper()
 	out, group := c.Topic(t, poisonParts, fmt.Sprintf("max.message.bytes=%d", poisonLimit)), c.Group(t)
-	src, err := source.NewKafka(source.KafkaSettings{
+	src, err := kafkasource.New(kafkasource.Settings{
 		Brokers: c.Addrs(), Topics: []string{in}, Group: group, Start: "earliest", Stop: "end",
-	}, source.KafkaOptions{})
+	}, kafkasource.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

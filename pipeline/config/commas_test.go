@@ -7,7 +7,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
-	"github.com/penstockio/penstock/pipeline/source"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	"github.com/penstockio/penstock/sinks"
 )
 
@@ -47,7 +47,7 @@ dead_letter:
 			})
 			l := &config.Loader{Kinds: catalog.Kinds(), Env: environmentOf(value)}
 			p := mustLoad(t, l, dir).Pipelines[0]
-			src := p.Source.Settings.(*source.KafkaSettings)
+			src := p.Source.Settings.(*kafkasource.Settings)
 			for _, got := range [][]string{
 				src.Brokers, p.Sinks[0].Settings.(*sinks.KafkaSettings).Brokers, p.DeadLetter.Settings.(*sinks.KafkaSettings).Brokers,
 			} {

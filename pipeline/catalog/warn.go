@@ -9,7 +9,8 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/config"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
-	"github.com/penstockio/penstock/sinks"
+	httpsink "github.com/penstockio/penstock/sinks/http"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 	"github.com/penstockio/penstock/stages"
 )
 
@@ -27,7 +28,7 @@ func topicsRead(s *kafkasource.Settings) []config.Channel {
 }
 
 // topicsWritten knows the topic of a sink when it is the same for every record.
-func topicsWritten(s *sinks.KafkaSettings, p *config.Pipeline) []config.Channel {
+func topicsWritten(s *kafkasink.Settings, p *config.Pipeline) []config.Channel {
 	if !s.Topic.Static() {
 		return nil
 	}
@@ -73,7 +74,7 @@ var namedPart = regexp.MustCompile(`\{\{?\s*\.?[A-Za-z_$][\w.]*\s*\}`)
 
 // warnFixedHeaders finds parts where there are none: a request of the sink holds several
 // records, so its headers are the same for all.
-func warnFixedHeaders(s *sinks.HTTPSettings) []config.Warning {
+func warnFixedHeaders(s *httpsink.Settings) []config.Warning {
 	var all []config.Warning
 	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
 		if part := namedPart.FindString(s.Headers[name]); part != "" {

@@ -21,7 +21,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/settings"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	"github.com/penstockio/penstock/pipeline/source/replay"
-	"github.com/penstockio/penstock/sinks"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 )
 
 // A devSession is what `penstock dev` adds to a run.
@@ -159,7 +159,7 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 		all = append(slices.Clone(all), config.Sink{SinkSettings: config.SinkSettings{Name: "dead_letter"}, Component: p.DeadLetter.Component})
 	}
 	for _, sink := range all {
-		s, ok := sink.Settings.(*sinks.KafkaSettings)
+		s, ok := sink.Settings.(*kafkasink.Settings)
 		if !ok {
 			continue
 		}
@@ -229,12 +229,12 @@ func loadFixture(ctx context.Context, addrs []string, topic, path, as, key strin
 	if err != nil {
 		return 0, usagef("%w", err)
 	}
-	out := sinks.DefaultKafka()
+	out := kafkasink.Defaults()
 	out.Brokers = addrs
 	if err := out.Topic.UnmarshalText([]byte(topic)); err != nil {
 		return 0, usagef("topic %s: %w", topic, err)
 	}
-	sink, err := sinks.NewKafka(out, nil)
+	sink, err := kafkasink.New(out, nil)
 	if err != nil {
 		return 0, err
 	}

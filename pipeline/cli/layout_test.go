@@ -57,8 +57,10 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/catalog"}, own: contract("pipeline/engine", "pipeline/config", "pipeline/source", "pipeline/expr", "pipeline/event", "stages", "sinks")},
 	{packages: []string{"pipeline/source/kafka"}, own: contract("pipeline/event", "pipeline/kafka")},
 	{packages: []string{"pipeline/source/replay"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture")},
-	{packages: []string{"stages", "sinks"},
-		own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event", "pipeline/kafka")},
+	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka")},
+	{packages: []string{"sinks/lines"}, own: contract("pipeline/fixture")},
+	{packages: []string{"stages"}, own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event")},
+	{packages: []string{"sinks"}, own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event", "sinks/lines")},
 	{packages: []string{"pipeline/config"}, own: contract("pipeline/engine", "pipeline/expr")},
 	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tlsfiles")},
 	{packages: []string{"pipeline/expr", "pipeline/fixture"}, own: contract("pipeline/event")},
@@ -173,6 +175,10 @@ func TestTheImportRulesBite(t *testing.T) {
 		{"stages/scrape", module + "/pipeline/client", true},
 		{"sinks", module + "/stages", false},
 		{"sinks", kafkaGo, false},
+		{"sinks/kafka", kafkaGo, false},
+		{"sinks/kafka", module + "/pipeline/kafka", true},
+		{"sinks/http", module + "/pipeline/kafka", false},
+		{"sinks/file", module + "/sinks/lines", true},
 		{"pipeline/source/kafka", module + "/pipeline/kafka/kafkatest", false},
 		{"pipeline/kafka", module + "/pipeline", false},
 		{"pipeline/kafka", kafkaGo + "/sasl/scram", true},
@@ -195,8 +201,8 @@ var fileRules = []struct {
 	where func(file string) bool
 }{
 	{module + "/pipeline/kafka", func(f string) bool {
-		base := path.Base(f) // a component of several files keeps its name in front
-		return base == "kafka.go" || strings.HasPrefix(base, "kafka_") || strings.HasPrefix(f, "pipeline/source/kafka/") || strings.HasPrefix(f, "cmd/") || strings.HasPrefix(f, "pipeline/cli/") || strings.HasPrefix(f, "pipeline/kafka/")
+		return slices.ContainsFunc([]string{"pipeline/kafka/", "pipeline/source/kafka/", "sinks/kafka/", "pipeline/cli/", "cmd/"},
+			func(folder string) bool { return strings.HasPrefix(f, folder) })
 	}},
 	{module + "/pipeline/kafka/kafkatest", isDevFile},
 	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},

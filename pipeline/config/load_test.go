@@ -14,6 +14,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source/replay"
 	"github.com/penstockio/penstock/sinks"
+	filesink "github.com/penstockio/penstock/sinks/file"
 	"github.com/penstockio/penstock/stages"
 )
 
@@ -252,11 +253,11 @@ sinks:
 	if fmt.Sprint(files) != fmt.Sprint([]settings.Path{settings.Path(filepath.Join(dir, "in.jsonl")), "/abs/in.jsonl", "-"}) {
 		t.Errorf("files %v", files)
 	}
-	path := p.Sinks[0].Settings.(*sinks.FileSettings).Path
+	path := p.Sinks[0].Settings.(*filesink.Settings).Path
 	if path.String() != filepath.Join(dir, "out/{origin}.jsonl") {
 		t.Errorf("path %q", path.String())
 	}
-	if s := p.Sinks[1].Settings.(*sinks.FileSettings).Path; s.String() != "/abs/{origin}.jsonl" {
+	if s := p.Sinks[1].Settings.(*filesink.Settings).Path; s.String() != "/abs/{origin}.jsonl" {
 		t.Errorf("path %q", s.String())
 	}
 	if p.Dir != dir {

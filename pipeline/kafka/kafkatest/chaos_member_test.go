@@ -14,7 +14,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
-	"github.com/penstockio/penstock/sinks"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 )
 
 // A chaosMember is one pipeline of the group.
@@ -114,11 +114,11 @@ func (m *chaosMember) build() (*engine.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	sink := func(topic, partitioner string) *sinks.Kafka {
-		s := sinks.DefaultKafka()
+	sink := func(topic, partitioner string) *kafkasink.Sink {
+		s := kafkasink.Defaults()
 		s.Partitioner, s.Compression = partitioner, "none"
 		err = errors.Join(err, s.Topic.UnmarshalText([]byte(topic)))
-		sink, failed := sinks.NewKafka(s, k)
+		sink, failed := kafkasink.New(s, k)
 		err = errors.Join(err, failed)
 		return sink
 	}

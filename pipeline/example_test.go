@@ -133,7 +133,9 @@ func (t table) Close(context.Context) error { return nil }
 // A sink stores records and says which it could not store.
 func ExampleSink() {
 	src := pipelinetest.NewValues(`{"n":1}`, `{"n":2}`, `{"n":3}`)
-	src.Key = func(value string) []byte { return []byte(map[string]string{`{"n":1}`: "a", `{"n":2}`: "b", `{"n":3}`: "a"}[value]) }
+	src.Key = func(value string) []byte {
+		return []byte(map[string]string{`{"n":1}`: "a", `{"n":2}`: "b", `{"n":3}`: "a"}[value])
+	}
 	out, dead := table{}, &pipelinetest.Memory{}
 	p, err := engine.New(engine.Options{
 		Source: src, Sinks: []engine.Output{{Name: "table", Sink: out}}, DeadLetter: engine.DeadLetter{Sink: dead},

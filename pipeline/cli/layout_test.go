@@ -55,9 +55,10 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/internal/inside"),
 		others: []string{conc, zero, "github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures
 	{packages: []string{"pipeline/catalog"}, own: contract("pipeline/engine", "pipeline/config", "pipeline/source", "pipeline/expr", "pipeline/event", "stages", "sinks")},
-	{packages: []string{"pipeline/source/kafka"}, own: contract("pipeline/event", "pipeline/kafka")},
+	{packages: []string{"pipeline/kafka/connect"}, own: contract("pipeline/kafka"), others: []string{}},
+	{packages: []string{"pipeline/source/kafka"}, own: contract("pipeline/event", "pipeline/kafka", "pipeline/kafka/connect")},
 	{packages: []string{"pipeline/source/replay"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture")},
-	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka")},
+	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka", "pipeline/kafka/connect")},
 	{packages: []string{"sinks/lines"}, own: contract("pipeline/fixture")},
 	{packages: []string{"stages"}, own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event")},
 	{packages: []string{"sinks"}, own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event", "sinks/lines")},
@@ -92,7 +93,7 @@ func (r importRule) allows(pkg, imp string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(imp, pkg+"/") && !strings.HasSuffix(imp, "/kafkatest") && pkg != "pipeline"
+	return strings.HasPrefix(imp, pkg+"/") && pkg != "pipeline" && pkg != "pipeline/kafka"
 }
 
 // wrongImport says what is wrong with an import of a package, "" when nothing is.
@@ -181,6 +182,8 @@ func TestTheImportRulesBite(t *testing.T) {
 		{"sinks/file", module + "/sinks/lines", true},
 		{"pipeline/source/kafka", module + "/pipeline/kafka/kafkatest", false},
 		{"pipeline/kafka", module + "/pipeline", false},
+		{"pipeline/kafka", module + "/pipeline/kafka/connect", false},
+		{"pipeline/kafka/connect", module + "/pipeline", true},
 		{"pipeline/kafka", kafkaGo + "/sasl/scram", true},
 		{"pipeline/kafka", franz + "/pkg/kgo", false},
 		{"pipeline/kafka/kafkatest", franz + "/pkg/kfake", true},

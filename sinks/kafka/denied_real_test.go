@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 
+	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -52,8 +53,8 @@ func TestRealDeniedTopics(t *testing.T) {
 
 	s := topicSettings(t, c, "{to}")
 	s.Brokers = cluster.ScramAddrs()
-	s.TLS = &TLS{CA: settings.Path(cluster.Certs().CA)}
-	s.SASL = &SASL{Mechanism: "scram-sha-512", Username: kafkatest.User, Password: kafkatest.Password}
+	s.TLS = &connect.TLS{CA: settings.Path(cluster.Certs().CA)}
+	s.SASL = &connect.SASL{Mechanism: "scram-sha-512", Username: kafkatest.User, Password: kafkatest.Password}
 	k := newSink(t, s)
 	// until writes the same records again, as the engine does, until what fails is want.
 	until := func(want map[int]string, topics ...string) {

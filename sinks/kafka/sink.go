@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -26,29 +26,11 @@ type Settings struct {
 	Partitioner string        `yaml:"partitioner" enum:"murmur2|source" doc:"murmur2: by the key, as Java's clients do, and in runs of 1,000 records where there is none; source: the partition that the record came from"`
 	Compression string        `yaml:"compression" enum:"lz4|none|gzip|snappy|zstd" doc:"codec of the batches"`
 	Brokers     []string      `yaml:"brokers" commas:"true" doc:"addresses, host:port (without a port, 9092), when the cluster is not the source's"`
-	TLS         *TLS          `yaml:"tls" doc:"encrypt the connections; with brokers"`
-	SASL        *SASL         `yaml:"sasl" doc:"credentials; with brokers"`
+	TLS         *connect.TLS  `yaml:"tls" doc:"encrypt the connections; with brokers"`
+	SASL        *connect.SASL `yaml:"sasl" doc:"credentials; with brokers"`
 
 	// DeadLetters says that what is written are dead letters.
 	DeadLetters bool `yaml:"-"`
-}
-
-// TLS says how connections to brokers are encrypted.
-type TLS struct {
-	CA         settings.Path `yaml:"ca" doc:"PEM file of the authorities to trust in place of the system's"`
-	Cert       settings.Path `yaml:"cert" doc:"PEM file of the certificate that this side shows"`
-	Key        settings.Path `yaml:"key" doc:"PEM file of the key that belongs to cert"`
-	ServerName string        `yaml:"server_name" doc:"name that the brokers' certificates must carry, when it is not the one in the address"`
-	Insecure   bool          `yaml:"insecure" doc:"accept any certificate: anybody in between can read and change everything"`
-}
-
-// SASL says who writes.
-type SASL struct {
-	Mechanism    string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
-	Username     string          `yaml:"username" required:"true" doc:"name of the user"`
-	Password     settings.Secret `yaml:"password" doc:"password of the user; this or password_file"`
-	PasswordFile settings.Path   `yaml:"password_file" doc:"file that holds the password alone, read again for every connection"`
-	Plaintext    bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
 }
 
 // Defaults gives the settings of a Kafka sink before a file is read.
@@ -71,31 +53,13 @@ func (s *Settings) Validate() error {
 	if _, err := kafka.ParseCodec(s.Compression); err != nil {
 		bad("compression", err)
 	}
-	kafka.BadAddresses(s.Brokers, func(i int, err error) { bad(fmt.Sprintf("brokers[%d]", i), err) })
 	if len(s.Brokers) == 0 && s.TLS != nil {
 		bad("tls", errors.New("it goes with brokers; without them the source's connection is used"))
 	}
 	if len(s.Brokers) == 0 && s.SASL != nil {
 		bad("sasl", errors.New("it goes with brokers; without them the source's connection is used"))
 	}
-	if s.TLS != nil && (s.TLS.Cert == "") != (s.TLS.Key == "") {
-		bad("tls", errors.New("cert and key belong together: give both or none"))
-	}
-	if s.SASL != nil {
-		if !slices.Contains(kafka.Mechanisms, s.SASL.Mechanism) {
-			bad("sasl.mechanism", fmt.Errorf("%q is none: write %s", s.SASL.Mechanism, strings.Join(kafka.Mechanisms, ", ")))
-		}
-		if s.SASL.Username == "" {
-			bad("sasl.username", errors.New("it is missing"))
-		}
-		if (s.SASL.Password == "") == (s.SASL.PasswordFile == "") {
-			bad("sasl.password", errors.New("give one of password and password_file"))
-		}
-		open := slices.IndexFunc(s.Brokers, func(b string) bool { _, err := kafka.Address(b); return err == nil && !kafka.Loopback(b) })
-		if open >= 0 && s.TLS == nil && !s.SASL.Plaintext {
-			bad("sasl", fmt.Errorf("without tls the password would go to %s unencrypted: add tls, or plaintext: true if you mean it", s.Brokers[open]))
-		}
-	}
+	s.connection().Check(bad)
 	return errors.Join(errs...)
 }
 
@@ -170,22 +134,11 @@ func (s *Settings) config(src pipeline.Source, warn func(error)) (kafka.Config, 
 		}
 		return kafka.Config{}, &settings.FieldError{Field: "brokers", Err: errors.New("the source is not Kafka, so the sink needs addresses of its own, like 127.0.0.1:9092")}
 	}
-	c := kafka.Config{Brokers: s.Brokers}
-	var t *kafka.TLS
-	if s.TLS != nil {
-		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName, Insecure: s.TLS.Insecure, Warn: warn}
-	}
-	var sasl *kafka.SASL
-	if s.SASL != nil {
-		sasl = &kafka.SASL{
-			Mechanism: s.SASL.Mechanism, Username: s.SASL.Username, Password: s.SASL.Password.Reveal(), PasswordFile: string(s.SASL.PasswordFile),
-			Warn: warn, Plaintext: s.SASL.Plaintext,
-		}
-	}
-	if err := c.Secure(t, sasl); err != nil {
-		return c, &pipeline.EnvironmentError{Err: err}
-	}
-	return c, nil
+	return s.connection().Config(warn)
+}
+
+func (s *Settings) connection() connect.Settings {
+	return connect.Settings{Brokers: s.Brokers, TLS: s.TLS, SASL: s.SASL}
 }
 
 // Attach implements pipeline.Attacher.

@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
@@ -285,7 +286,7 @@ func TestKafkaSettingsAreChecked(t *testing.T) {
 	if _, err := New(Settings{Topic: good, Partitioner: "murmur2", Compression: "lz4"}, nil); err == nil || !strings.Contains(err.Error(), "brokers") {
 		t.Errorf("no brokers and no Kafka source: %v", err)
 	}
-	s := Settings{Topic: bad, Partitioner: "x", Compression: "y", SASL: &SASL{}, TLS: &TLS{Cert: "c"}}
+	s := Settings{Topic: bad, Partitioner: "x", Compression: "y", SASL: &connect.SASL{}, TLS: &connect.TLS{Cert: "c"}}
 	err := s.Validate()
 	for _, field := range []string{"topic", "partitioner", "compression", "sasl", "sasl.mechanism", "sasl.username", "tls"} {
 		if err == nil || !strings.Contains(err.Error(), field+":") {
@@ -293,7 +294,7 @@ func TestKafkaSettingsAreChecked(t *testing.T) {
 		}
 	}
 	far := Settings{Topic: good, Partitioner: "murmur2", Compression: "lz4", Brokers: []string{"kafka.example:9092"},
-		SASL: &SASL{Mechanism: "plain", Username: "u", Password: "secret"}}
+		SASL: &connect.SASL{Mechanism: "plain", Username: "u", Password: "secret"}}
 	if err := far.Validate(); err == nil || !strings.Contains(err.Error(), "unencrypted") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("a password over the open network: %v", err)
 	}

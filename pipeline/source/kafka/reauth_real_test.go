@@ -13,6 +13,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 	"github.com/penstockio/penstock/pipeline/settings"
@@ -40,8 +41,8 @@ func TestLogInsEndUnderLoad(t *testing.T) {
 	var reads, writes atomic.Int32
 	s := groupSettings(k, k.Group(t), topic)
 	s.Brokers = real.ScramAddrs()
-	s.TLS = &TLS{CA: settings.Path(real.Certs().CA)}
-	s.SASL = &SASL{Mechanism: "scram-sha-512", Username: kafkatest.User, Password: kafkatest.Password}
+	s.TLS = &connect.TLS{CA: settings.Path(real.Certs().CA)}
+	s.SASL = &connect.SASL{Mechanism: "scram-sha-512", Username: kafkatest.User, Password: kafkatest.Password}
 	src, err := New(s, Options{Pipeline: "test", Drain: 5 * time.Second, Dial: counting(&reads)})
 	if err != nil {
 		t.Fatal(err)

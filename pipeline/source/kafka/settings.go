@@ -7,25 +7,25 @@ import (
 	"strings"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Settings are the settings of a Kafka source.
 type Settings struct {
-	Brokers   []string `yaml:"brokers" required:"true" min:"1" commas:"true" doc:"addresses of some brokers of the cluster, host:port; without a port, 9092"`
-	Topics    []string `yaml:"topics" required:"true" min:"1" commas:"true" doc:"topics to read"`
-	Group     string   `yaml:"group" doc:"consumer group; the pipeline's name by default"`
-	Start     string   `yaml:"start" doc:"where to begin in a topic in which the group has no offset at all: earliest, latest or an RFC 3339 time; a partition that comes later is read from its start"`
-	Stop      string   `yaml:"stop" doc:"where to end: never, end (the offsets seen at start) or an RFC 3339 time"`
-	Isolation string   `yaml:"isolation" enum:"read_committed|read_uncommitted" doc:"whether records of open and aborted transactions are left out"`
-	Instance  string   `yaml:"instance" doc:"name for static membership, one for each process: a restart within the session moves no partition"`
-	Protocol  string   `yaml:"protocol" enum:"classic" doc:"group protocol"`
-	OnGap     string   `yaml:"on_gap" enum:"stop|earliest|latest" doc:"what to do when the offset to read does not exist any more, the log was cut, or the topic was deleted or created again; earliest goes on where the log was cut, if that is known, else with what there is"`
-	OnCorrupt string   `yaml:"on_corrupt" enum:"stop|skip" doc:"what to do with a batch that cannot be read"`
-	TLS       *TLS     `yaml:"tls" doc:"encrypt the connections"`
-	SASL      *SASL    `yaml:"sasl" doc:"user name and password"`
+	Brokers   []string      `yaml:"brokers" required:"true" min:"1" commas:"true" doc:"addresses of some brokers of the cluster, host:port; without a port, 9092"`
+	Topics    []string      `yaml:"topics" required:"true" min:"1" commas:"true" doc:"topics to read"`
+	Group     string        `yaml:"group" doc:"consumer group; the pipeline's name by default"`
+	Start     string        `yaml:"start" doc:"where to begin in a topic in which the group has no offset at all: earliest, latest or an RFC 3339 time; a partition that comes later is read from its start"`
+	Stop      string        `yaml:"stop" doc:"where to end: never, end (the offsets seen at start) or an RFC 3339 time"`
+	Isolation string        `yaml:"isolation" enum:"read_committed|read_uncommitted" doc:"whether records of open and aborted transactions are left out"`
+	Instance  string        `yaml:"instance" doc:"name for static membership, one for each process: a restart within the session moves no partition"`
+	Protocol  string        `yaml:"protocol" enum:"classic" doc:"group protocol"`
+	OnGap     string        `yaml:"on_gap" enum:"stop|earliest|latest" doc:"what to do when the offset to read does not exist any more, the log was cut, or the topic was deleted or created again; earliest goes on where the log was cut, if that is known, else with what there is"`
+	OnCorrupt string        `yaml:"on_corrupt" enum:"stop|skip" doc:"what to do with a batch that cannot be read"`
+	TLS       *connect.TLS  `yaml:"tls" doc:"encrypt the connections"`
+	SASL      *connect.SASL `yaml:"sasl" doc:"user name and password"`
 
 	Session   time.Duration `yaml:"session" min:"1s" max:"30m" doc:"time without a sign of life after which the group goes on without this process"`
 	Heartbeat time.Duration `yaml:"heartbeat" min:"10ms" max:"1m" doc:"interval of the signs of life"`
@@ -40,24 +40,6 @@ type Fetch struct {
 	Bytes        settings.Size `yaml:"bytes" min:"1KiB" max:"128MiB" doc:"most bytes of one answer of a broker"`
 	Partition    settings.Size `yaml:"partition" min:"1KiB" max:"128MiB" doc:"most bytes of one partition in an answer"`
 	Decompressed settings.Size `yaml:"decompressed" min:"1KiB" max:"1GiB" doc:"most bytes of one batch after decompression"`
-}
-
-// TLS says how connections to brokers are encrypted.
-type TLS struct {
-	CA         settings.Path `yaml:"ca" doc:"PEM file of the authorities to trust in place of the system's"`
-	Cert       settings.Path `yaml:"cert" doc:"PEM file of the certificate that this side shows"`
-	Key        settings.Path `yaml:"key" doc:"PEM file of the key that belongs to cert"`
-	ServerName string        `yaml:"server_name" doc:"name that the brokers' certificates must carry, when it is not the one in the address"`
-	Insecure   bool          `yaml:"insecure" doc:"accept any certificate: anybody in between can read and change everything"`
-}
-
-// SASL says who reads.
-type SASL struct {
-	Mechanism    string          `yaml:"mechanism" required:"true" enum:"plain|scram-sha-256|scram-sha-512" doc:"how the password is shown to the broker"`
-	Username     string          `yaml:"username" required:"true" doc:"name of the user"`
-	Password     settings.Secret `yaml:"password" doc:"password of the user; this or password_file"`
-	PasswordFile settings.Path   `yaml:"password_file" doc:"file that holds the password alone, read again for every connection"`
-	Plaintext    bool            `yaml:"plaintext" doc:"send user name and password over a network without TLS"`
 }
 
 // Defaults gives the settings of a Kafka source before a file is read.
@@ -128,35 +110,15 @@ func (s *Settings) Validate() error {
 	if s.Fetch.Bytes > 0 && s.Fetch.Partition > s.Fetch.Bytes {
 		bad("fetch.partition", "it must be at most fetch.bytes, which is %v", s.Fetch.Bytes)
 	}
-	if t := s.TLS; t != nil && (t.Cert == "") != (t.Key == "") {
-		bad("tls", "cert and key belong together: give both or none")
-	}
-	if s.SASL != nil {
-		one("sasl.mechanism", s.SASL.Mechanism, kafka.Mechanisms...)
-		if s.SASL.Username == "" {
-			bad("sasl.username", "it is missing")
-		}
-		if (s.SASL.Password == "") == (s.SASL.PasswordFile == "") {
-			bad("sasl.password", "give one of password and password_file")
-		}
-		if s.TLS == nil && !s.SASL.Plaintext {
-			for _, b := range s.Brokers {
-				if _, err := kafka.Address(b); err == nil && !kafka.Loopback(b) {
-					bad("sasl", "without tls the password would go to %s unencrypted: add tls, or plaintext: true if you mean it", b)
-					break
-				}
-			}
-		}
-	}
+	s.connection().Check(func(field string, err error) { bad(field, "%w", err) })
 	return errors.Join(errs...)
 }
 
-// checkLists checks brokers and topics, each entry at its place.
+// checkLists checks that there are brokers, and topics, each at its place.
 func (s *Settings) checkLists(bad func(field, format string, args ...any)) {
 	if len(s.Brokers) == 0 {
 		bad("brokers", "give at least one broker, host:port")
 	}
-	kafka.BadAddresses(s.Brokers, func(i int, err error) { bad(fmt.Sprintf("brokers[%d]", i), "%w", err) })
 	if len(s.Topics) == 0 {
 		bad("topics", "give at least one topic")
 	}
@@ -185,25 +147,8 @@ func checkTopic(name string) error {
 	return nil
 }
 
-// config makes the client's configuration. An error is one of a file that cannot be
-// read; warn is told when that comes later.
-func (s *Settings) config(warn func(error)) (kafka.Config, error) {
-	c := kafka.Config{Brokers: s.Brokers}
-	var t *kafka.TLS
-	if s.TLS != nil {
-		t = &kafka.TLS{CA: string(s.TLS.CA), Cert: string(s.TLS.Cert), Key: string(s.TLS.Key), ServerName: s.TLS.ServerName, Insecure: s.TLS.Insecure, Warn: warn}
-	}
-	var a *kafka.SASL
-	if s.SASL != nil {
-		a = &kafka.SASL{
-			Mechanism: s.SASL.Mechanism, Username: s.SASL.Username, Password: s.SASL.Password.Reveal(), PasswordFile: string(s.SASL.PasswordFile),
-			Warn: warn, Plaintext: s.SASL.Plaintext,
-		}
-	}
-	if err := c.Secure(t, a); err != nil {
-		return c, &pipeline.EnvironmentError{Err: err}
-	}
-	return c, nil
+func (s *Settings) connection() connect.Settings {
+	return connect.Settings{Brokers: s.Brokers, TLS: s.TLS, SASL: s.SASL}
 }
 
 // startOf gives what ListOffsets takes for `start`.

@@ -110,7 +110,7 @@ func New(s Settings, o Options) (*Source, error) {
 		lanes: map[pipeline.Lane]knownLane{}, starts: map[string]*topicStart{}, epochs: map[kafka.TopicPartition]*epochs{},
 	}
 	var err error
-	if k.config, err = s.config(k.warnFiles); err != nil {
+	if k.config, err = s.connection().Config(k.warnFiles); err != nil {
 		return nil, fmt.Errorf("making a Kafka source: %w", err)
 	}
 	k.config.Dial = o.Dial

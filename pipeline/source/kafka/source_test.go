@@ -21,6 +21,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
@@ -603,7 +604,7 @@ func TestKafkaTellsWhatIsWrongAtStart(t *testing.T) {
 	k := kafkatest.StartFake(t, kafkatest.Fake(kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-256", "alice", "top secret")))
 	s := Defaults()
 	s.Brokers, s.Topics = k.Addrs(), []string{"flights"}
-	s.SASL = &SASL{Mechanism: "scram-sha-256", Username: "alice", Password: "guessed"}
+	s.SASL = &connect.SASL{Mechanism: "scram-sha-256", Username: "alice", Password: "guessed"}
 	r := startRun(t, s)
 	err := r.end()
 	var env *pipeline.EnvironmentError

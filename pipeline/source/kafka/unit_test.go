@@ -19,6 +19,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -77,10 +78,10 @@ func TestKafkaSettings(t *testing.T) {
 		`protocol: "consumer" is none of`:     func(s *Settings) { s.Protocol = "consumer" },
 		"heartbeat: it must be at most":       func(s *Settings) { s.Heartbeat = s.Session },
 		"fetch.partition: it must be":         func(s *Settings) { s.Fetch.Partition = 2 * s.Fetch.Bytes },
-		"tls: cert and key belong":            func(s *Settings) { s.TLS = &TLS{Cert: "c.pem"} },
-		"sasl: without tls the password":      func(s *Settings) { s.SASL = &SASL{Mechanism: "plain", Username: "u", Password: "p"} },
+		"tls: cert and key belong":            func(s *Settings) { s.TLS = &connect.TLS{Cert: "c.pem"} },
+		"sasl: without tls the password":      func(s *Settings) { s.SASL = &connect.SASL{Mechanism: "plain", Username: "u", Password: "p"} },
 		`sasl.mechanism: "none" is none`: func(s *Settings) {
-			s.SASL = &SASL{Mechanism: "none", Username: "u", Password: "p", Plaintext: true}
+			s.SASL = &connect.SASL{Mechanism: "none", Username: "u", Password: "p", Plaintext: true}
 		},
 	} {
 		s := good
@@ -92,11 +93,11 @@ func TestKafkaSettings(t *testing.T) {
 		}
 	}
 	near := good
-	near.Brokers, near.SASL = []string{"127.0.0.1:9092", "localhost:9093", "[::1]:9094"}, &SASL{Mechanism: "plain", Username: "u", Password: "p"}
+	near.Brokers, near.SASL = []string{"127.0.0.1:9092", "localhost:9093", "[::1]:9094"}, &connect.SASL{Mechanism: "plain", Username: "u", Password: "p"}
 	if err := near.Validate(); err != nil {
 		t.Error(err)
 	}
-	_, err := New(Settings{Brokers: good.Brokers, Topics: good.Topics, TLS: &TLS{CA: settings.Path(filepath.Join(t.TempDir(), "ca.pem"))}}, Options{Pipeline: "p"})
+	_, err := New(Settings{Brokers: good.Brokers, Topics: good.Topics, TLS: &connect.TLS{CA: settings.Path(filepath.Join(t.TempDir(), "ca.pem"))}}, Options{Pipeline: "p"})
 	var env *pipeline.EnvironmentError
 	if !errors.As(err, &env) || !strings.Contains(err.Error(), "tls.ca") {
 		t.Error(err)
@@ -128,18 +129,18 @@ func TestKafkaReadsWithMutualTLS(t *testing.T) {
 	}
 	s := groupSettings(k, "g", "flights")
 	s.Stop = "end"
-	s.TLS = &TLS{CA: settings.Path(certs.CA), Cert: settings.Path(certs.ClientCert), Key: settings.Path(certs.ClientKey)}
-	s.SASL = &SASL{Mechanism: "scram-sha-512", Username: "alice", Password: "top secret"}
+	s.TLS = &connect.TLS{CA: settings.Path(certs.CA), Cert: settings.Path(certs.ClientCert), Key: settings.Path(certs.ClientKey)}
+	s.SASL = &connect.SASL{Mechanism: "scram-sha-512", Username: "alice", Password: "top secret"}
 	r := startRun(t, s)
 	if err := r.end(); err != nil {
 		t.Fatal(err)
 	}
 	check(t, 50, true, r.sink)
-	s.TLS = &TLS{CA: settings.Path(certs.CA)}
+	s.TLS = &connect.TLS{CA: settings.Path(certs.CA)}
 	if err := startRun(t, s).end(); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without a certificate: %v", err)
 	}
-	s.TLS = &TLS{}
+	s.TLS = &connect.TLS{}
 	if err := startRun(t, s).end(); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("with another authority: %v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // A batch is the room of one Write.
@@ -17,7 +18,7 @@ type batch struct {
 	using   []*topicState
 	msgs    []kafka.Message
 	at      []int // index of each message's record
-	headers []kafka.Header
+	headers []recordbatch.Header
 	values  [][]byte // room for values of edited records
 	full    int      // the piece of values that is being used: those before it are full
 	large   int64    // bytes of values that no piece had room for
@@ -93,7 +94,7 @@ func (b *batch) value(rec *pipeline.Record) []byte {
 
 // weigh counts what the room has grown to.
 func (k *Sink) weigh(b *batch) {
-	now := int64(cap(b.msgs))*int64(unsafe.Sizeof(kafka.Message{})) + int64(cap(b.headers))*int64(unsafe.Sizeof(kafka.Header{})) +
+	now := int64(cap(b.msgs))*int64(unsafe.Sizeof(kafka.Message{})) + int64(cap(b.headers))*int64(unsafe.Sizeof(recordbatch.Header{})) +
 		int64(cap(b.named))*int64(unsafe.Sizeof(namedTopic{})) + int64(cap(b.at)+cap(b.using))*int64(unsafe.Sizeof(0)) +
 		int64(len(b.values))*valueRoom + b.large
 	k.hold(now - b.weight)
@@ -174,7 +175,7 @@ func (k *Sink) message(ctx context.Context, m *kafka.Message, rec *pipeline.Reco
 	if headers := rec.Headers(); len(headers) > 0 {
 		from := len(b.headers)
 		for _, h := range headers {
-			b.headers = append(b.headers, kafka.Header(h))
+			b.headers = append(b.headers, recordbatch.Header(h))
 		}
 		m.Headers = b.headers[from:len(b.headers):len(b.headers)]
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/connect"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -50,7 +51,7 @@ func (s *Settings) Validate() error {
 	if s.Partitioner != "murmur2" && s.Partitioner != "source" {
 		bad("partitioner", fmt.Errorf("%q is none: write murmur2 or source", s.Partitioner))
 	}
-	if _, err := kafka.ParseCodec(s.Compression); err != nil {
+	if _, err := recordbatch.ParseCodec(s.Compression); err != nil {
 		bad("compression", err)
 	}
 	if len(s.Brokers) == 0 && s.TLS != nil {
@@ -116,7 +117,7 @@ func New(s Settings, src pipeline.Source) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	codec, err := kafka.ParseCodec(s.Compression)
+	codec, err := recordbatch.ParseCodec(s.Compression)
 	if err != nil {
 		return nil, err
 	}

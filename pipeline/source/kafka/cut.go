@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // mostEpochs bounds what is remembered of a partition: changes of its leader.
@@ -15,10 +16,10 @@ const mostEpochs = 64
 // the assignment, because marks are committed when the partition is given up already.
 type epochs struct {
 	mu     sync.Mutex
-	list   []kafka.EpochStart // ascending by From
-	id     kafka.TopicID      // of which it was read
-	next   int64              // behind what was read
-	topics []termTopic        // the last is the newest
+	list   []recordbatch.EpochStart // ascending by From
+	id     kafka.TopicID            // of which it was read
+	next   int64                    // behind what was read
+	topics []termTopic              // the last is the newest
 }
 
 // epochsOf gives the epochs of a partition.
@@ -113,7 +114,7 @@ func (e *epochs) begin(id kafka.TopicID, at int64, epoch int32) {
 	}
 	e.list, e.next = e.list[:kept], at
 	if kept == 0 && epoch >= 0 {
-		e.list = append(e.list, kafka.EpochStart{Epoch: epoch, From: at - 1})
+		e.list = append(e.list, recordbatch.EpochStart{Epoch: epoch, From: at - 1})
 	}
 }
 
@@ -126,11 +127,11 @@ func (e *epochs) named(id kafka.TopicID) {
 
 // add notes what a record set brought, up to next. A batch that was skipped unread has
 // an epoch that nobody knows.
-func (e *epochs) add(list []kafka.EpochStart, next int64, skipped bool) {
+func (e *epochs) add(list []recordbatch.EpochStart, next int64, skipped bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if skipped {
-		list = append(list, kafka.EpochStart{Epoch: -1, From: next - 1})
+		list = append(list, recordbatch.EpochStart{Epoch: -1, From: next - 1})
 	}
 	for _, s := range list {
 		if n := len(e.list); n == 0 || e.list[n-1].Epoch != s.Epoch {
@@ -146,7 +147,7 @@ func (e *epochs) add(list []kafka.EpochStart, next int64, skipped bool) {
 // diverged gives the offset up to which a log has what was read before next, when end
 // is what its leader says of the epoch of the last batch. cut is false when that is all
 // of it. at is -1 when it cannot be known.
-func (e *epochs) diverged(next int64, end kafka.EpochStart, leader int32) (at int64, cut bool) {
+func (e *epochs) diverged(next int64, end recordbatch.EpochStart, leader int32) (at int64, cut bool) {
 	last := e.at(next)
 	switch {
 	case end.Epoch < 0 || end.From < 0:

@@ -17,30 +17,31 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 func TestWhereALogDiverges(t *testing.T) {
-	type starts = []kafka.EpochStart
+	type starts = []recordbatch.EpochStart
 	// Read up to 100: epoch 3 from 10 on, 5 from 40 on, 6 from 90 on.
 	read := starts{{Epoch: 3, From: 10}, {Epoch: 5, From: 40}, {Epoch: 6, From: 90}}
 	for name, tc := range map[string]struct {
 		read   starts
-		end    kafka.EpochStart
+		end    recordbatch.EpochStart
 		leader int32
 		at     int64
 		cut    bool
 	}{
-		"all of it is there":            {read, kafka.EpochStart{Epoch: 6, From: 100}, 7, 100, false},
-		"and more":                      {read, kafka.EpochStart{Epoch: 6, From: 500}, 6, 100, false},
-		"cut within the last epoch":     {read, kafka.EpochStart{Epoch: 6, From: 95}, 7, 95, true},
-		"the last epoch is not there":   {read, kafka.EpochStart{Epoch: 5, From: 90}, 7, 90, true},
-		"the one before was cut too":    {read, kafka.EpochStart{Epoch: 5, From: 60}, 7, 60, true},
-		"and had more than was read":    {read, kafka.EpochStart{Epoch: 5, From: 300}, 7, 90, true},
-		"two epochs are not there":      {read, kafka.EpochStart{Epoch: 3, From: 70}, 7, 40, true},
-		"older than what is remembered": {read, kafka.EpochStart{Epoch: 1, From: 5}, 7, 5, true},
-		"an epoch that was not read":    {read, kafka.EpochStart{Epoch: 4, From: 40}, 7, 40, true},
-		"the leader has no epochs":      {read, kafka.EpochStart{Epoch: -1, From: -1}, 7, -1, false},
-		"another cluster's log":         {read, kafka.EpochStart{Epoch: -1, From: -1}, 2, -1, true},
+		"all of it is there":            {read, recordbatch.EpochStart{Epoch: 6, From: 100}, 7, 100, false},
+		"and more":                      {read, recordbatch.EpochStart{Epoch: 6, From: 500}, 6, 100, false},
+		"cut within the last epoch":     {read, recordbatch.EpochStart{Epoch: 6, From: 95}, 7, 95, true},
+		"the last epoch is not there":   {read, recordbatch.EpochStart{Epoch: 5, From: 90}, 7, 90, true},
+		"the one before was cut too":    {read, recordbatch.EpochStart{Epoch: 5, From: 60}, 7, 60, true},
+		"and had more than was read":    {read, recordbatch.EpochStart{Epoch: 5, From: 300}, 7, 90, true},
+		"two epochs are not there":      {read, recordbatch.EpochStart{Epoch: 3, From: 70}, 7, 40, true},
+		"older than what is remembered": {read, recordbatch.EpochStart{Epoch: 1, From: 5}, 7, 5, true},
+		"an epoch that was not read":    {read, recordbatch.EpochStart{Epoch: 4, From: 40}, 7, 40, true},
+		"the leader has no epochs":      {read, recordbatch.EpochStart{Epoch: -1, From: -1}, 7, -1, false},
+		"another cluster's log":         {read, recordbatch.EpochStart{Epoch: -1, From: -1}, 2, -1, true},
 	} {
 		e := &epochs{}
 		e.begin(kafka.TopicID{}, 10, -1)
@@ -61,7 +62,7 @@ func TestEpochsOfWhatWasRead(t *testing.T) {
 	}
 	e.begin(kafka.TopicID{}, 50, 2)
 	want(50, 2)
-	e.add([]kafka.EpochStart{{Epoch: 2, From: 50}, {Epoch: 4, From: 60}}, 80, false)
+	e.add([]recordbatch.EpochStart{{Epoch: 2, From: 50}, {Epoch: 4, From: 60}}, 80, false)
 	want(50, 2)
 	want(60, 2)
 	want(61, 4)
@@ -78,7 +79,7 @@ func TestEpochsOfWhatWasRead(t *testing.T) {
 	e.begin(kafka.TopicID{}, 1000, -1)
 	want(1000, -1)
 	for i := range int32(3 * mostEpochs) {
-		e.add([]kafka.EpochStart{{Epoch: 5 + i, From: 1000 + int64(i)}}, 1001+int64(i), false)
+		e.add([]recordbatch.EpochStart{{Epoch: 5 + i, From: 1000 + int64(i)}}, 1001+int64(i), false)
 	}
 	want(1000+3*mostEpochs, 4+3*mostEpochs)
 	if len(e.list) > mostEpochs {

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // A damage is a way in which a batch of 300 records can be wrong.
@@ -24,40 +24,40 @@ type damage struct {
 }
 
 var damages = map[string]damage{
-	"crc": {reason: kafka.CorruptCRC, early: true, make: func(c craft, t testing.TB) []byte {
+	"crc": {reason: recordbatch.CorruptCRC, early: true, make: func(c craft, t testing.TB) []byte {
 		raw := c.bytes(t)
 		raw[len(raw)-1] ^= 1
 		return raw
 	}},
-	"format": {reason: kafka.CorruptFormat, early: true, endless: true, make: func(c craft, t testing.TB) []byte {
+	"format": {reason: recordbatch.CorruptFormat, early: true, endless: true, make: func(c craft, t testing.TB) []byte {
 		raw := c.bytes(t)
 		raw[16] = 1
 		return raw
 	}},
-	"length": {reason: kafka.CorruptLength, early: true, endless: true, make: func(c craft, t testing.TB) []byte {
+	"length": {reason: recordbatch.CorruptLength, early: true, endless: true, make: func(c craft, t testing.TB) []byte {
 		raw := c.bytes(t)
 		copy(raw[8:], []byte{0, 0, 0, 9})
 		return raw
 	}},
-	"compressed": {reason: kafka.CorruptCompressed, make: func(c craft, t testing.TB) []byte {
+	"compressed": {reason: recordbatch.CorruptCompressed, make: func(c craft, t testing.TB) []byte {
 		c.codec = codecs["snappy"]
 		c.squash = func(packed []byte) []byte { return packed[:len(packed)/2] }
 		return c.bytes(t)
 	}},
-	"too_large": {reason: kafka.CorruptTooLarge, make: func(c craft, t testing.TB) []byte {
+	"too_large": {reason: recordbatch.CorruptTooLarge, make: func(c craft, t testing.TB) []byte {
 		c.codec = codecs["zstd"]
 		c.values[7] = strings.Repeat("large", 1<<20)
 		return c.bytes(t)
 	}},
-	"record/count": {reason: kafka.CorruptRecord, make: func(c craft, t testing.TB) []byte {
+	"record/count": {reason: recordbatch.CorruptRecord, make: func(c craft, t testing.TB) []byte {
 		c.count = 1 << 20
 		return c.bytes(t)
 	}},
-	"record/count too low": {reason: kafka.CorruptRecord, good: 257, make: func(c craft, t testing.TB) []byte {
+	"record/count too low": {reason: recordbatch.CorruptRecord, good: 257, make: func(c craft, t testing.TB) []byte {
 		c.count = 257
 		return c.bytes(t)
 	}},
-	"record/middle": {reason: kafka.CorruptRecord, good: 280, make: func(c craft, t testing.TB) []byte {
+	"record/middle": {reason: recordbatch.CorruptRecord, good: 280, make: func(c craft, t testing.TB) []byte {
 		c.spoil = func(records []byte) []byte {
 			at := bytes.Index(records, []byte(c.values[280]))
 			records[at-1] = 0x7e // the length of the value
@@ -65,7 +65,7 @@ var damages = map[string]damage{
 		}
 		return c.bytes(t)
 	}},
-	"record/compressed middle": {reason: kafka.CorruptRecord, good: 256, make: func(c craft, t testing.TB) []byte {
+	"record/compressed middle": {reason: recordbatch.CorruptRecord, good: 256, make: func(c craft, t testing.TB) []byte {
 		c.codec = codecs["lz4"]
 		c.spoil = func(records []byte) []byte {
 			at := bytes.Index(records, []byte(c.values[256]))
@@ -74,7 +74,7 @@ var damages = map[string]damage{
 		}
 		return c.bytes(t)
 	}},
-	"record/header": {reason: kafka.CorruptRecord, good: 3, make: func(c craft, t testing.TB) []byte {
+	"record/header": {reason: recordbatch.CorruptRecord, good: 3, make: func(c craft, t testing.TB) []byte {
 		c.headers = []kmsg.Header{{Key: "name", Value: []byte("v")}}
 		c.spoil = func(records []byte) []byte {
 			at := bytes.Index(records, []byte(c.values[3]))
@@ -148,7 +148,7 @@ func (d damage) told(b *bench, err error, policy string, start int, stops bool) 
 	if len(e) != 1 || e[0]["offset_from"] != float64(from) || e[0]["offset_to"] != float64(to) || e[0]["reason"] != d.reason || e[0]["policy"] != policy {
 		b.t.Errorf("%v, not %d to %d", e, from, to)
 	}
-	var c *kafka.CorruptError
+	var c *recordbatch.CorruptError
 	switch {
 	case !stops && err != nil:
 		b.t.Error(err)

@@ -10,6 +10,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 const (
@@ -25,7 +26,7 @@ type fetchLoop struct {
 	k       *Source
 	broker  int32
 	wake    chan struct{} // capacity 1
-	dec     kafka.Decoder
+	dec     recordbatch.Decoder
 	req     kafka.FetchRequest
 	answer  kafka.FetchAnswer
 	polled  []polled

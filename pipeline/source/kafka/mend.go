@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // Reasons of source.gap.
@@ -54,7 +55,7 @@ func (k *Source) mend(p *partition, err error) {
 			k.fail(k.readError(p, err))
 			return
 		}
-		c := &kafka.CorruptError{From: p.next, To: -1, Reason: kafka.CorruptCRC, Err: code}
+		c := &recordbatch.CorruptError{From: p.next, To: -1, Reason: recordbatch.CorruptCRC, Err: code}
 		k.corrupt(p, c)
 		k.fail(k.corruptError(p, c))
 	}
@@ -243,7 +244,7 @@ func gapText(reason string) string {
 
 // corrupt tells about a batch that cannot be read and gives the offset to go on at:
 // behind it when the policy is to skip and its end is known, else where it begins.
-func (k *Source) corrupt(p *partition, c *kafka.CorruptError) int64 {
+func (k *Source) corrupt(p *partition, c *recordbatch.CorruptError) int64 {
 	k.emit(event.SourceCorrupt{
 		Topic: p.tp.Topic, Partition: int64(p.tp.Partition), OffsetFrom: c.From, OffsetTo: c.To, Reason: c.Reason, Policy: k.s.OnCorrupt,
 	})
@@ -253,9 +254,9 @@ func (k *Source) corrupt(p *partition, c *kafka.CorruptError) int64 {
 	return c.From
 }
 
-func (k *Source) corruptError(p *partition, c *kafka.CorruptError) error {
+func (k *Source) corruptError(p *partition, c *recordbatch.CorruptError) error {
 	hint := "set on_corrupt: skip to go on behind it"
-	if c.Reason == kafka.CorruptTooLarge {
+	if c.Reason == recordbatch.CorruptTooLarge {
 		hint = "raise fetch.decompressed, or set on_corrupt: skip to go on behind it"
 	} else if c.To < 0 {
 		hint = "where it ends cannot be told, so it cannot be skipped: move the group's offset"

@@ -7,7 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 const (
@@ -55,7 +55,7 @@ type parcel struct {
 	plain   bool  // records point into the set
 
 	rest    []byte            // batches that are not opened yet
-	now     kafka.RecordBatch // the one that is being read
+	now     recordbatch.Batch // the one that is being read
 	reading bool              // there is one
 	buffers [][]byte          // of decompressed records
 	headers []pipeline.Header // room for headers
@@ -64,7 +64,7 @@ type parcel struct {
 // add takes a batch whose header is in order, if there is room for it and it follows what
 // there is. What the batches of a parcel are opened into is there until the last record of
 // all of them is done with: few bytes in the set may be many then.
-func (r *parcel) add(b *kafka.RecordBatch) bool {
+func (r *parcel) add(b *recordbatch.Batch) bool {
 	opened := b.Opened()
 	full := r.records >= parcelRecords || r.end-r.at >= parcelBytes || r.opened+opened > parcelBytes
 	if full && r.records > 0 || b.At != r.end {
@@ -81,7 +81,7 @@ func (r *parcel) add(b *kafka.RecordBatch) bool {
 // codecs is large, and only one goroutine of the engine asks for records.
 type unpacker struct {
 	mu    sync.Mutex
-	open  kafka.Decompressor
+	open  recordbatch.Decompressor
 	names map[string]string // of headers
 }
 
@@ -139,7 +139,7 @@ func (r *parcel) leave() {
 func (r *parcel) read(into []pipeline.Record) (n int) {
 	b := &r.now
 	pos := pipeline.Position{Topic: r.p.tp.Topic, Partition: r.p.tp.Partition}
-	var rec kafka.Record
+	var rec recordbatch.Record
 	for n < len(into) && b.Next(&rec) {
 		if r.bound >= 0 && rec.Offset >= r.bound {
 			r.rest = nil
@@ -164,7 +164,7 @@ func (r *parcel) read(into []pipeline.Record) (n int) {
 }
 
 // header gives the headers of a record, in room that they share with those of others.
-func (r *parcel) header(rec *kafka.Record) (all []pipeline.Header, ok bool) {
+func (r *parcel) header(rec *recordbatch.Record) (all []pipeline.Header, ok bool) {
 	if cap(r.headers) < min(rec.Headers, headerBlock) {
 		// No more than there can be is made room for at once: the number may lie.
 		r.headers = make([]pipeline.Header, 0, min(rec.Headers*r.now.Count, headerBlock))
@@ -198,7 +198,7 @@ func (u *unpacker) name(b []byte) string {
 // stops the source; nil: it is passed over. What is behind the offset to stop at is not
 // read.
 func (r *parcel) damaged(err error) error {
-	var c *kafka.CorruptError
+	var c *recordbatch.CorruptError
 	if !errors.As(err, &c) {
 		return err
 	}
@@ -218,6 +218,6 @@ func (r *parcel) free() {
 		r.k.mem.Put(b)
 	}
 	r.buffers, r.rest, r.headers, r.reading = nil, nil, nil, false
-	r.now = kafka.RecordBatch{}
+	r.now = recordbatch.Batch{}
 	r.leave()
 }

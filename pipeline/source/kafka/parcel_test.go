@@ -13,7 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 var codecs = map[string]kgo.CompressionCodec{
@@ -98,15 +98,15 @@ func TestKafkaMovesPastWhatIsNotDelivered(t *testing.T) {
 	}
 	for name, tc := range map[string]struct {
 		set     []craft
-		aborted []kafka.AbortedTransaction
+		aborted []recordbatch.AbortedTransaction
 		from    int64
 		words   string
 		nexts   []int64
 	}{
 		"between":         {set: []craft{big(0, 7, txn), marker(2, 7, 1), big(3, 8, txn), marker(5, 8, 1)}, words: "0:v0 1:v1 3:v3 4:v4", nexts: []int64{3, 6}},
 		"in front":        {set: []craft{marker(0, 7, 1), big(1, 7, 0)}, words: "1:v1 2:v2", nexts: []int64{3}},
-		"nothing else":    {set: []craft{big(0, 7, txn), marker(2, 7, 0)}, aborted: []kafka.AbortedTransaction{{ProducerID: 7}}, nexts: []int64{3}},
-		"aborted between": {set: []craft{big(0, 8, txn), big(2, 7, txn), marker(4, 7, 0), big(5, 8, 0)}, aborted: []kafka.AbortedTransaction{{ProducerID: 7, First: 2}}, words: "0:v0 1:v1 5:v5 6:v6", nexts: []int64{5, 7}},
+		"nothing else":    {set: []craft{big(0, 7, txn), marker(2, 7, 0)}, aborted: []recordbatch.AbortedTransaction{{ProducerID: 7}}, nexts: []int64{3}},
+		"aborted between": {set: []craft{big(0, 8, txn), big(2, 7, txn), marker(4, 7, 0), big(5, 8, 0)}, aborted: []recordbatch.AbortedTransaction{{ProducerID: 7, First: 2}}, words: "0:v0 1:v1 5:v5 6:v6", nexts: []int64{5, 7}},
 		"all compacted":   {set: []craft{{base: 0, tail: 9}, big(20, 0, 0)}, words: "20:v20 21:v21", nexts: []int64{22}},
 		"seen before":     {set: []craft{big(0, 0, 0), big(2, 0, 0)}, from: 3, words: "3:v3", nexts: []int64{4}},
 		"all seen":        {set: []craft{big(0, 0, 0)}, from: 2},
@@ -311,8 +311,8 @@ func TestKafkaOpensLargeBatches(t *testing.T) {
 		large.values = append(large.values, value)
 		large.base = 63
 		_, err = b.words(b.take(b.p, b.lane, large.bytes(t)), 256)
-		var c *kafka.CorruptError
-		if !errors.As(err, &c) || c.Reason != kafka.CorruptTooLarge || !strings.Contains(err.Error(), "fetch.decompressed") {
+		var c *recordbatch.CorruptError
+		if !errors.As(err, &c) || c.Reason != recordbatch.CorruptTooLarge || !strings.Contains(err.Error(), "fetch.decompressed") {
 			t.Errorf("%s: %v", name, err)
 		}
 		b.settled()

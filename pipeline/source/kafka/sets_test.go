@@ -16,6 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
 
@@ -101,7 +102,7 @@ func (b *bench) partition(n int32, bound int64) (*partition, pipeline.Lane) {
 }
 
 // take takes what was fetched for a partition, and gives what comes of it.
-func (b *bench) take(p *partition, lane pipeline.Lane, raw []byte, aborted ...kafka.AbortedTransaction) []item {
+func (b *bench) take(p *partition, lane pipeline.Lane, raw []byte, aborted ...recordbatch.AbortedTransaction) []item {
 	b.t.Helper()
 	charge, err := lane.Take(b.t.Context(), int64(len(raw)))
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // Options are what a Kafka source must know of its pipeline.
@@ -114,7 +115,7 @@ func New(s Settings, o Options) (*Source, error) {
 		return nil, fmt.Errorf("making a Kafka source: %w", err)
 	}
 	k.config.Dial = o.Dial
-	k.unpack.open = kafka.Decompressor{Limit: int(s.Fetch.Decompressed), Memory: &k.mem}
+	k.unpack.open = recordbatch.Decompressor{Limit: int(s.Fetch.Decompressed), Memory: &k.mem}
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
 }

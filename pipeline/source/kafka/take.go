@@ -5,6 +5,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // partialPolls is the number of polls that may bring a part of a batch before it counts
@@ -63,7 +64,7 @@ func (s *set) decode(f *kafka.FetchedPartition) {
 	if s.cut {
 		next = s.bound
 	}
-	var corrupt *kafka.CorruptError
+	var corrupt *recordbatch.CorruptError
 	passed := next
 	if errors.As(err, &corrupt) {
 		next = max(next, k.corrupt(p, corrupt))
@@ -80,7 +81,7 @@ func (s *set) decode(f *kafka.FetchedPartition) {
 }
 
 // partial deals with a first batch that did not come whole.
-func (s *set) partial(res kafka.DecodeResult, corrupt **kafka.CorruptError) {
+func (s *set) partial(res recordbatch.DecodeResult, corrupt **recordbatch.CorruptError) {
 	p := s.p
 	if res.Need == 0 {
 		p.need, p.small = 0, 0
@@ -90,12 +91,12 @@ func (s *set) partial(res kafka.DecodeResult, corrupt **kafka.CorruptError) {
 		p.need = res.Need
 		return
 	}
-	*corrupt = &kafka.CorruptError{From: p.next, To: -1, Reason: kafka.CorruptLength}
+	*corrupt = &recordbatch.CorruptError{From: p.next, To: -1, Reason: recordbatch.CorruptLength}
 	s.l.k.corrupt(p, *corrupt)
 }
 
 // batch takes one record batch. Batches of few records share a parcel.
-func (s *set) batch(b *kafka.RecordBatch) bool {
+func (s *set) batch(b *recordbatch.Batch) bool {
 	if s.bound >= 0 && b.Base >= s.bound {
 		s.cut = true
 		return false

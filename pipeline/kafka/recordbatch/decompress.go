@@ -1,4 +1,4 @@
-package kafka
+package recordbatch
 
 import (
 	"bytes"
@@ -53,7 +53,7 @@ type Decompressor struct {
 
 // Open makes the records of a batch readable, decompressing them if need be. The error is
 // a *CorruptError: then the batch has no records, and takes no memory.
-func (d *Decompressor) Open(b *RecordBatch) error {
+func (d *Decompressor) Open(b *Batch) error {
 	mem := d.Memory
 	if mem == nil {
 		mem = heap{}

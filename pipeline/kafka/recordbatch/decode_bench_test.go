@@ -1,4 +1,4 @@
-package kafka
+package recordbatch
 
 import (
 	"fmt"
@@ -19,7 +19,7 @@ func BenchmarkDecode(b *testing.B) {
 					for len(value) < 198 {
 						value = append(value, byte('a'+len(value)%7))
 					}
-					c.msgs = append(c.msgs, &Message{Value: append(value, `"}`...), Time: 1000})
+					c.msgs = append(c.msgs, &message{Value: append(value, `"}`...), Time: 1000})
 				}
 				set = append(set, c.bytes(b)...)
 			}
@@ -27,7 +27,7 @@ func BenchmarkDecode(b *testing.B) {
 			d, open := &Decoder{Committed: true}, &Decompressor{Memory: mem}
 			defer open.Close()
 			n := 0
-			visit := func(batch *RecordBatch) bool {
+			visit := func(batch *Batch) bool {
 				if err := open.Open(batch); err != nil {
 					b.Fatal(err)
 				}

@@ -1,4 +1,4 @@
-package kafka
+package recordbatch
 
 import (
 	"encoding/binary"
@@ -25,6 +25,13 @@ const (
 type AbortedTransaction struct {
 	ProducerID int64
 	First      int64
+}
+
+// An EpochStart says that the batches from an offset on were appended by the leader of
+// an epoch, up to where the next one starts. An epoch of -1 is not known.
+type EpochStart struct {
+	Epoch int32
+	From  int64
 }
 
 // Reasons of a CorruptError.
@@ -68,7 +75,7 @@ type Decoder struct {
 	// Committed leaves out records of aborted transactions.
 	Committed bool
 
-	batch   RecordBatch
+	batch   Batch
 	aborted []AbortedTransaction // still to begin, by First
 	active  []int64              // producers inside an aborted transaction
 	epochs  []EpochStart
@@ -91,7 +98,7 @@ type DecodeResult struct {
 // Reread makes of the bytes again, as long as the set is there. When visit returns false Decode stops behind that
 // batch. A partial batch at the end is ignored. An error is a *CorruptError; what was
 // visited before is sound.
-func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, visit func(*RecordBatch) bool) (DecodeResult, error) {
+func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, visit func(*Batch) bool) (DecodeResult, error) {
 	d.aborted, d.active, d.epochs = d.aborted[:0], d.active[:0], d.epochs[:0]
 	if d.Committed && len(aborted) > 0 {
 		d.aborted = append(d.aborted, aborted...)
@@ -108,13 +115,13 @@ func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, v
 	next, at := from, 0
 	for first := true; ; first = false {
 		if len(set) < batchOverhead+5 {
-			return d.partial(next, first, len(set), batchRecords), nil
+			return d.partial(next, first, len(set), HeaderSize), nil
 		}
 		length := int(int32(binary.BigEndian.Uint32(set[batchLength:])))
 		if magic := set[batchMagic]; magic != 2 {
 			return DecodeResult{Next: next, Epochs: d.epochs}, &CorruptError{From: next, To: -1, Reason: CorruptFormat, Err: fmt.Errorf("magic byte %d", magic)}
 		}
-		if length < batchRecords-batchOverhead {
+		if length < HeaderSize-batchOverhead {
 			return DecodeResult{Next: next, Epochs: d.epochs}, &CorruptError{From: next, To: -1, Reason: CorruptLength}
 		}
 		if length > len(set)-batchOverhead {
@@ -148,11 +155,11 @@ func (d *Decoder) partial(next int64, first bool, have, need int) DecodeResult {
 // the batch behind it, if that one is whole and sound.
 func extend(err error, rest []byte) {
 	var c *CorruptError
-	if !errors.As(err, &c) || c.Reason != CorruptCRC || len(rest) < batchRecords || rest[batchMagic] != 2 {
+	if !errors.As(err, &c) || c.Reason != CorruptCRC || len(rest) < HeaderSize || rest[batchMagic] != 2 {
 		return
 	}
 	length := int(int32(binary.BigEndian.Uint32(rest[batchLength:])))
-	if length < batchRecords-batchOverhead || length > len(rest)-batchOverhead || !sound(rest[:batchOverhead+length]) {
+	if length < HeaderSize-batchOverhead || length > len(rest)-batchOverhead || !sound(rest[:batchOverhead+length]) {
 		return
 	}
 	if base := int64(binary.BigEndian.Uint64(rest)); base > c.From {
@@ -167,7 +174,7 @@ func sound(raw []byte) bool {
 
 // one looks at one whole batch, which is at an index of the set. It gives the offset to go on at: behind the batch, or
 // from when there is an error.
-func (d *Decoder) one(raw []byte, at int, from int64, visit func(*RecordBatch) bool) (next int64, more bool, err error) {
+func (d *Decoder) one(raw []byte, at int, from int64, visit func(*Batch) bool) (next int64, more bool, err error) {
 	b := &d.batch
 	if err := b.parse(raw, from); err != nil {
 		return from, false, err
@@ -188,7 +195,7 @@ func (d *Decoder) one(raw []byte, at int, from int64, visit func(*RecordBatch) b
 
 // filter keeps the book of aborted transactions and says whether the records of b are
 // to be delivered.
-func (d *Decoder) filter(b *RecordBatch) (bool, error) {
+func (d *Decoder) filter(b *Batch) (bool, error) {
 	for len(d.aborted) > 0 && d.aborted[0].First <= b.Last {
 		d.active = append(d.active, d.aborted[0].ProducerID)
 		d.aborted = d.aborted[1:]

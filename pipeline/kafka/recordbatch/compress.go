@@ -1,4 +1,4 @@
-package kafka
+package recordbatch
 
 import (
 	"bytes"
@@ -44,19 +44,19 @@ func ParseCodec(name string) (Codec, error) {
 	return 0, fmt.Errorf("unknown compression %q: use one of none, gzip, snappy, lz4, zstd", name)
 }
 
-// A compressor keeps what the codecs would otherwise make anew for every batch. Its
+// A Compressor keeps what the codecs would otherwise make anew for every batch. Its
 // zero value works; it is not safe for concurrent use. It must stay with its owner:
 // the zstd encoder holds channels, which must not move between the bubbles of
 // testing/synctest.
-type compressor struct {
+type Compressor struct {
 	lz4  *lz4.Compressor
 	gzip *gzip.Writer
 	zstd *zstd.Encoder
 }
 
-// weight is what a compressor of the codec comes to hold, as its test measures it: tables
+// Weight is what a Compressor of the codec comes to hold, as its test measures it: tables
 // and windows.
-func (c Codec) weight() int64 {
+func (c Codec) Weight() int64 {
 	switch c {
 	case CodecGzip:
 		return 1100 << 10
@@ -68,8 +68,8 @@ func (c Codec) weight() int64 {
 	return 0
 }
 
-// append appends src, compressed, to dst.
-func (c *compressor) append(codec Codec, dst, src []byte) ([]byte, error) {
+// Append appends src, compressed, to dst.
+func (c *Compressor) Append(codec Codec, dst, src []byte) ([]byte, error) {
 	switch codec {
 	case CodecNone:
 		return append(dst, src...), nil
@@ -102,7 +102,7 @@ func grow(b []byte, n int) []byte {
 	return append(b, make([]byte, n)...)[:len(b)]
 }
 
-func (c *compressor) appendGzip(dst, src []byte) ([]byte, error) {
+func (c *Compressor) appendGzip(dst, src []byte) ([]byte, error) {
 	out := bytes.NewBuffer(dst)
 	if c.gzip == nil {
 		c.gzip = gzip.NewWriter(out)
@@ -121,7 +121,7 @@ const lz4Block = 64 << 10
 
 // appendLZ4 writes one frame of independent blocks without checksums: version 1,
 // blocks of 64 KiB, and the header's own checksum.
-func (c *compressor) appendLZ4(dst, src []byte) ([]byte, error) {
+func (c *Compressor) appendLZ4(dst, src []byte) ([]byte, error) {
 	if c.lz4 == nil {
 		c.lz4 = new(lz4.Compressor)
 	}

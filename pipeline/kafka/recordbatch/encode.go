@@ -1,4 +1,4 @@
-package kafka
+package recordbatch
 
 import (
 	"encoding/binary"
@@ -22,49 +22,33 @@ const (
 	batchProducerEpoch = 51 // int16
 	batchSequence      = 53 // int32
 	batchCount         = 57 // int32
-	batchRecords       = 61 // the records begin, compressed or not
 )
+
+// HeaderSize is where the records of a batch begin, compressed or not.
+const HeaderSize = 61
 
 // transactionalBit is the attribute of batches within a transaction.
 const transactionalBit = 0x10
 
-// noTime stands for a message without a timestamp; it gets the time of encoding.
-const noTime = math.MinInt64
-
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// A producerID names an idempotent producer to the brokers: id and epoch.
-type producerID struct {
-	id    int64
-	epoch int16
+// A ProducerID names an idempotent producer to the brokers: id and epoch.
+type ProducerID struct {
+	ID    int64
+	Epoch int16
 }
 
-// none says that no id has been given out.
-var noProducer = producerID{id: -1, epoch: -1}
+// NoProducer says that no id has been given out.
+var NoProducer = ProducerID{ID: -1, Epoch: -1}
 
-// errNoProducer is returned for a batch that would carry a sequence but no producer
+// ErrNoProducer is returned for a batch that would carry a sequence but no producer
 // id: brokers take such a batch as not idempotent, and a repeat of it is a duplicate.
-var errNoProducer = errors.New("sealing a record batch: no producer id")
+var ErrNoProducer = errors.New("sealing a record batch: no producer id")
 
-// appendRecords appends the records of those of msgs that idx names, one or more, which
-// take size bytes at most, and gives the time of the first and the latest. Messages
-// without a time get now, in milliseconds.
-func appendRecords(b []byte, msgs []Message, idx []int32, size int, now int64) (records []byte, first, last int64) {
-	b = grow(b, size)
-	first, last = msgs[idx[0]].time(now), math.MinInt64
-	for i, x := range idx {
-		m := &msgs[x]
-		t := m.time(now)
-		last = max(last, t)
-		b = appendRecord(b, m, int64(i), t-first)
-	}
-	return b, first, last
-}
-
-// putBatchHeader makes batch, which ends with the records, a record batch, magic 2. It
+// PutHeader makes batch, which ends with the records, a record batch, magic 2. It
 // belongs to no producer yet: seal it before sending.
-func putBatchHeader(batch []byte, codec Codec, records int, first, last int64) {
-	clear(batch[:batchRecords])
+func PutHeader(batch []byte, codec Codec, records int, first, last int64) {
+	clear(batch[:HeaderSize])
 	binary.BigEndian.PutUint32(batch[batchLength:], uint32(len(batch)-batchLeaderEpoch))
 	binary.BigEndian.PutUint32(batch[batchLeaderEpoch:], math.MaxUint32) // -1
 	batch[batchMagic] = 2
@@ -75,41 +59,48 @@ func putBatchHeader(batch []byte, codec Codec, records int, first, last int64) {
 	binary.BigEndian.PutUint32(batch[batchCount:], uint32(records))
 }
 
-// sealBatch makes batch, as appended by appendBatch, the one with the given sequence
+// Seal makes batch, which PutHeader has made one, the one with the given sequence
 // of a producer, and sets its checksum. It may be called again, for another producer
 // or sequence. It refuses a producer without an id.
-func sealBatch(batch []byte, p producerID, sequence int32, transactional bool) error {
-	if p.id < 0 || p.epoch < 0 || sequence < 0 {
-		return errNoProducer
+func Seal(batch []byte, p ProducerID, sequence int32, transactional bool) error {
+	if p.ID < 0 || p.Epoch < 0 || sequence < 0 {
+		return ErrNoProducer
 	}
 	batch[batchAttributes+1] &^= transactionalBit
 	if transactional {
 		batch[batchAttributes+1] |= transactionalBit
 	}
-	binary.BigEndian.PutUint64(batch[batchProducerID:], uint64(p.id))
-	binary.BigEndian.PutUint16(batch[batchProducerEpoch:], uint16(p.epoch))
+	binary.BigEndian.PutUint64(batch[batchProducerID:], uint64(p.ID))
+	binary.BigEndian.PutUint16(batch[batchProducerEpoch:], uint16(p.Epoch))
 	binary.BigEndian.PutUint32(batch[batchSequence:], uint32(sequence))
 	binary.BigEndian.PutUint32(batch[batchCRC:], crc32.Checksum(batch[batchAttributes:], castagnoli))
 	return nil
 }
 
-// appendRecord appends one record of a batch.
-func appendRecord(b []byte, m *Message, offset, time int64) []byte {
-	size := 1 + sizeVarint(time) + sizeVarint(offset) + sizeBytes(m.Key) + sizeBytes(m.Value) +
-		sizeVarint(int64(len(m.Headers)))
-	for i := range m.Headers {
-		h := &m.Headers[i]
+// A Header is a name and a value; a nil value is null, which is not empty.
+type Header struct {
+	Name  string
+	Value []byte
+}
+
+// AppendRecord appends one record of a batch. offset and time count from those of the
+// batch; a nil key or value is null, which is not empty.
+func AppendRecord(b, key, value []byte, headers []Header, offset, time int64) []byte {
+	size := 1 + sizeVarint(time) + sizeVarint(offset) + sizeBytes(key) + sizeBytes(value) +
+		sizeVarint(int64(len(headers)))
+	for i := range headers {
+		h := &headers[i]
 		size += sizeVarint(int64(len(h.Name))) + len(h.Name) + sizeBytes(h.Value)
 	}
 	b = appendVarint(b, int64(size))
 	b = append(b, 0) // attributes
 	b = appendVarint(b, time)
 	b = appendVarint(b, offset)
-	b = appendBytes(b, m.Key)
-	b = appendBytes(b, m.Value)
-	b = appendVarint(b, int64(len(m.Headers)))
-	for i := range m.Headers {
-		h := &m.Headers[i]
+	b = appendBytes(b, key)
+	b = appendBytes(b, value)
+	b = appendVarint(b, int64(len(headers)))
+	for i := range headers {
+		h := &headers[i]
 		b = appendVarint(b, int64(len(h.Name)))
 		b = append(b, h.Name...)
 		b = appendBytes(b, h.Value)
@@ -117,13 +108,13 @@ func appendRecord(b []byte, m *Message, offset, time int64) []byte {
 	return b
 }
 
-// recordBound is at least the bytes that m takes in a batch before compression, and not
+// RecordBound is at least the bytes that a record takes in a batch before compression, and not
 // many more: what is cut by it fills a batch (BenchmarkPrepare). Of the length of the
 // record, its time and its offset it knows no more than the most that they take.
-func recordBound(m *Message) int {
-	n := 1 + 10 + 5 + sizeBytes(m.Key) + sizeBytes(m.Value) + sizeVarint(int64(len(m.Headers)))
-	for i := range m.Headers {
-		h := &m.Headers[i]
+func RecordBound(key, value []byte, headers []Header) int {
+	n := 1 + 10 + 5 + sizeBytes(key) + sizeBytes(value) + sizeVarint(int64(len(headers)))
+	for i := range headers {
+		h := &headers[i]
 		n += sizeVarint(int64(len(h.Name))) + len(h.Name) + sizeBytes(h.Value)
 	}
 	return n + sizeVarint(int64(n))

@@ -1,6 +1,7 @@
-package kafka
+package recordbatch
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -11,11 +12,18 @@ import (
 	"testing"
 )
 
+// A message is what a record is made of.
+type message struct {
+	Key, Value []byte
+	Headers    []Header
+	Time       int64
+}
+
 // crafted makes one record batch whose header can be anything.
 type crafted struct {
 	base, last    int64 // offsets; last -1: of the last message
 	deltas        []int64
-	msgs          []*Message
+	msgs          []*message
 	codec         Codec
 	pid           int64
 	attributes    uint16 // besides the codec
@@ -30,14 +38,14 @@ func (c crafted) bytes(t testing.TB) []byte {
 		if c.deltas != nil {
 			delta = c.deltas[i]
 		}
-		records = appendRecord(records, m, delta, m.Time-c.firstTs)
+		records = AppendRecord(records, m.Key, m.Value, m.Headers, delta, m.Time-c.firstTs)
 		if c.last < c.base+delta {
 			c.last = c.base + delta
 		}
 	}
 	if c.codec != CodecNone {
 		var err error
-		if records, err = new(compressor).append(c.codec, nil, records); err != nil {
+		if records, err = new(Compressor).Append(c.codec, nil, records); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -48,7 +56,7 @@ func (c crafted) bytes(t testing.TB) []byte {
 }
 
 func (c crafted) raw(records []byte) []byte {
-	b := make([]byte, batchRecords, batchRecords+len(records))
+	b := make([]byte, HeaderSize, HeaderSize+len(records))
 	b = append(b, records...)
 	binary.BigEndian.PutUint64(b, uint64(c.base))
 	binary.BigEndian.PutUint32(b[batchLength:], uint32(len(b)-batchOverhead))
@@ -63,13 +71,15 @@ func (c crafted) raw(records []byte) []byte {
 	return b
 }
 
+func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
+
 func reseal(b []byte) {
 	binary.BigEndian.PutUint32(b[batchCRC:], crc32.Checksum(b[batchAttributes:], castagnoli))
 }
 
-func valued(vs ...string) (out []*Message) {
+func valued(vs ...string) (out []*message) {
 	for _, v := range vs {
-		out = append(out, &Message{Value: []byte(v), Time: 1000})
+		out = append(out, &message{Value: []byte(v), Time: 1000})
 	}
 	return out
 }
@@ -77,7 +87,7 @@ func valued(vs ...string) (out []*Message) {
 // marker is a control batch: it ends a transaction.
 func marker(t testing.TB, base, pid int64, kind byte) []byte {
 	return crafted{base: base, pid: pid, attributes: attrControl | attrTransactional,
-		msgs: []*Message{{Key: []byte{0, 0, 0, kind}, Value: []byte{0, 0, 0, 0, 0, 0}}}}.bytes(t)
+		msgs: []*message{{Key: []byte{0, 0, 0, kind}, Value: []byte{0, 0, 0, 0, 0, 0}}}}.bytes(t)
 }
 
 // got is what comes out of a decoder and of the batches that it gives, as "offset:value"
@@ -89,8 +99,8 @@ func got(d *Decoder, set []byte, from int64, aborted []AbortedTransaction) (stri
 }
 
 func gotWith(d *Decoder, open *Decompressor, set []byte, from int64, aborted []AbortedTransaction) (string, DecodeResult, error) {
-	var batches []RecordBatch
-	res, err := d.Decode(set, from, aborted, func(b *RecordBatch) bool {
+	var batches []Batch
+	res, err := d.Decode(set, from, aborted, func(b *Batch) bool {
 		batches = append(batches, *b)
 		return true
 	})
@@ -116,7 +126,7 @@ func gotWith(d *Decoder, open *Decompressor, set []byte, from int64, aborted []A
 }
 
 // opened opens a batch that is in order.
-func opened(t testing.TB, b *RecordBatch) *RecordBatch {
+func opened(t testing.TB, b *Batch) *Batch {
 	t.Helper()
 	if err := new(Decompressor).Open(b); err != nil {
 		t.Fatal(err)
@@ -171,7 +181,7 @@ func TestDecodeLeavesOutAbortedRecords(t *testing.T) {
 
 func TestDecodeTimes(t *testing.T) {
 	read := func(set []byte) (times []int64) {
-		_, err := (&Decoder{}).Decode(set, 0, nil, func(b *RecordBatch) bool {
+		_, err := (&Decoder{}).Decode(set, 0, nil, func(b *Batch) bool {
 			opened(t, b)
 			var r Record
 			for b.Next(&r) {
@@ -184,7 +194,7 @@ func TestDecodeTimes(t *testing.T) {
 		}
 		return times
 	}
-	msgs := []*Message{{Time: 5000}, {Time: 4000}}
+	msgs := []*message{{Time: 5000}, {Time: 4000}}
 	if ts := read(crafted{firstTs: 5000, maxT: 5000, msgs: msgs}.bytes(t)); !slices.Equal(ts, []int64{5000, 4000}) {
 		t.Error("create time", ts)
 	}
@@ -198,15 +208,15 @@ func TestDecodeTimes(t *testing.T) {
 }
 
 func TestDecodeTellsNullFromEmpty(t *testing.T) {
-	m := &Message{Key: []byte{}, Headers: []Header{{"b", nil}, {"a", []byte{}}, {"b", []byte("2")}}}
-	n := &Message{Value: []byte{}}
-	set := crafted{msgs: []*Message{m, n}}.bytes(t)
+	m := &message{Key: []byte{}, Headers: []Header{{"b", nil}, {"a", []byte{}}, {"b", []byte("2")}}}
+	n := &message{Value: []byte{}}
+	set := crafted{msgs: []*message{m, n}}.bytes(t)
 	i := 0
-	_, err := (&Decoder{}).Decode(set, 0, nil, func(b *RecordBatch) bool {
+	_, err := (&Decoder{}).Decode(set, 0, nil, func(b *Batch) bool {
 		opened(t, b)
 		var r Record
 		for b.Next(&r) {
-			want := []*Message{m, n}[i]
+			want := []*message{m, n}[i]
 			i++
 			if !same(r.Key, want.Key) || !same(r.Value, want.Value) || r.Headers != len(want.Headers) {
 				t.Errorf("record %d: %v", i, r)
@@ -256,20 +266,20 @@ func TestDecodeNamesTheCorruptBatch(t *testing.T) {
 		"huge count":          {bad(crafted{}, sealed(func(b []byte) { b[batchCount] = 0x7f })), CorruptRecord, 2, 4, ""},
 		"count too low":       {bad(crafted{}, sealed(func(b []byte) { b[batchCount+3] = 1 })), CorruptRecord, 3, 4, "2:x"},
 		"count too high":      {bad(crafted{count: 3, msgs: valued("x", "yyyyyyyyy")}, func([]byte) {}), CorruptRecord, 4, 4, "2:x 3:yyyyyyyyy"},
-		"record length":       {bad(crafted{}, sealed(func(b []byte) { b[batchRecords] = 0x7e })), CorruptRecord, 2, 4, ""},
-		"second record":       {bad(crafted{}, sealed(func(b []byte) { b[batchRecords+9] = 0x7e })), CorruptRecord, 3, 4, "2:x"},
+		"record length":       {bad(crafted{}, sealed(func(b []byte) { b[HeaderSize] = 0x7e })), CorruptRecord, 2, 4, ""},
+		"second record":       {bad(crafted{}, sealed(func(b []byte) { b[HeaderSize+9] = 0x7e })), CorruptRecord, 3, 4, "2:x"},
 		"offset delta":        {bad(crafted{deltas: []int64{1, 1}, last: 4}, func([]byte) {}), CorruptRecord, 4, 5, "3:x"},
 		"offset past the end": {bad(crafted{deltas: []int64{0, 9}}, sealed(func(b []byte) { b[batchLastDelta+3] = 1 })), CorruptRecord, 3, 4, "2:x"},
-		"bytes at the end": {crafted{base: 2, last: 3, count: 2}.raw(append(bad(crafted{}, func([]byte) {})[batchRecords:], 0)),
+		"bytes at the end": {crafted{base: 2, last: 3, count: 2}.raw(append(bad(crafted{}, func([]byte) {})[HeaderSize:], 0)),
 			CorruptRecord, 4, 4, "2:x 3:y"},
-		"a header": {bad(crafted{msgs: []*Message{{Value: []byte("x")}, {Value: []byte("y"), Headers: []Header{{"name", nil}}}}}, sealed(func(b []byte) {
+		"a header": {bad(crafted{msgs: []*message{{Value: []byte("x")}, {Value: []byte("y"), Headers: []Header{{"name", nil}}}}}, sealed(func(b []byte) {
 			b[len(b)-6] = 0x7e
 		})), CorruptRecord, 3, 4, "2:x"},
 		"codec 7": {bad(crafted{}, sealed(func(b []byte) { b[batchAttributes+1] |= 7 })), CorruptCompressed, 2, 4, ""},
-		"gzip":    {bad(crafted{codec: CodecGzip}, sealed(func(b []byte) { b[batchRecords+2] ^= 0xff })), CorruptCompressed, 2, 4, ""},
-		"snappy":  {bad(crafted{codec: CodecSnappy}, sealed(func(b []byte) { b[batchRecords] ^= 0x7f })), CorruptCompressed, 2, 4, ""},
-		"lz4":     {bad(crafted{codec: CodecLZ4}, sealed(func(b []byte) { b[batchRecords] ^= 0xff })), CorruptCompressed, 2, 4, ""},
-		"zstd":    {bad(crafted{codec: CodecZstd}, sealed(func(b []byte) { b[batchRecords] ^= 0xff })), CorruptCompressed, 2, 4, ""},
+		"gzip":    {bad(crafted{codec: CodecGzip}, sealed(func(b []byte) { b[HeaderSize+2] ^= 0xff })), CorruptCompressed, 2, 4, ""},
+		"snappy":  {bad(crafted{codec: CodecSnappy}, sealed(func(b []byte) { b[HeaderSize] ^= 0x7f })), CorruptCompressed, 2, 4, ""},
+		"lz4":     {bad(crafted{codec: CodecLZ4}, sealed(func(b []byte) { b[HeaderSize] ^= 0xff })), CorruptCompressed, 2, 4, ""},
+		"zstd":    {bad(crafted{codec: CodecZstd}, sealed(func(b []byte) { b[HeaderSize] ^= 0xff })), CorruptCompressed, 2, 4, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, res, err := got(&Decoder{}, slices.Concat(good, tc.set, tail), 0, nil)
@@ -333,7 +343,7 @@ func TestDecodeAsksForAnIncompleteFirstBatch(t *testing.T) {
 func TestDecodeStopsWhenTold(t *testing.T) {
 	set := slices.Concat(crafted{base: 0, msgs: valued("a")}.bytes(t), crafted{base: 1, msgs: valued("b")}.bytes(t))
 	seen := 0
-	res, err := (&Decoder{}).Decode(set, 0, nil, func(*RecordBatch) bool { seen++; return false })
+	res, err := (&Decoder{}).Decode(set, 0, nil, func(*Batch) bool { seen++; return false })
 	if err != nil || seen != 1 || res.Next != 1 {
 		t.Fatal(seen, res, err)
 	}
@@ -346,9 +356,9 @@ func (m *meter) Get(n int) []byte { m.asked += n; m.out++; return make([]byte, 0
 func (m *meter) Put([]byte)       { m.out-- }
 
 func TestDecompressionIsBounded(t *testing.T) {
-	zeros := &Message{Value: make([]byte, 32<<20)}
+	zeros := &message{Value: make([]byte, 32<<20)}
 	for _, codec := range []Codec{CodecGzip, CodecSnappy, CodecLZ4, CodecZstd} {
-		set := crafted{msgs: []*Message{zeros}, codec: codec}.bytes(t)
+		set := crafted{msgs: []*message{zeros}, codec: codec}.bytes(t)
 		m := &meter{}
 		_, _, err := gotWith(&Decoder{}, &Decompressor{Limit: 1 << 20, Memory: m}, set, 0, nil)
 		var c *CorruptError
@@ -402,14 +412,14 @@ func TestLinkedLZ4Blocks(t *testing.T) {
 }
 
 func TestDecodeAllocatesNothingPerRecord(t *testing.T) {
-	var msgs []*Message
+	var msgs []*message
 	for range 2000 {
-		msgs = append(msgs, &Message{Key: []byte("key"), Value: make([]byte, 200)})
+		msgs = append(msgs, &message{Key: []byte("key"), Value: make([]byte, 200)})
 	}
 	set := crafted{msgs: msgs}.bytes(t)
 	d, open := &Decoder{Committed: true}, &Decompressor{}
 	sum := 0
-	visit := func(b *RecordBatch) bool {
+	visit := func(b *Batch) bool {
 		if err := open.Open(b); err != nil {
 			t.Error(err)
 		}
@@ -430,12 +440,12 @@ func FuzzDecode(f *testing.F) {
 		f.Add(crafted{base: 3, msgs: valued("hello hello hello", ""), codec: codec}.bytes(f), int64(4), int64(9))
 	}
 	f.Add(slices.Concat(crafted{base: 0, pid: 1, attributes: attrTransactional, msgs: valued("x")}.bytes(f), marker(f, 1, 1, 0)), int64(0), int64(0))
-	f.Add(crafted{msgs: []*Message{{Headers: []Header{{"h", nil}, {"", []byte("v")}}}}}.bytes(f), int64(math.MaxInt64), int64(-1))
+	f.Add(crafted{msgs: []*message{{Headers: []Header{{"h", nil}, {"", []byte("v")}}}}}.bytes(f), int64(math.MaxInt64), int64(-1))
 	f.Fuzz(func(t *testing.T, set []byte, from, aborted int64) {
 		// The checksum would keep the fuzzer out.
-		for rest := set; len(rest) > batchRecords; {
+		for rest := set; len(rest) > HeaderSize; {
 			n := int(int32(binary.BigEndian.Uint32(rest[batchLength:]))) + batchOverhead
-			if n < batchRecords || n > len(rest) {
+			if n < HeaderSize || n > len(rest) {
 				break
 			}
 			reseal(rest[:n])
@@ -447,7 +457,7 @@ func FuzzDecode(f *testing.F) {
 		d := &Decoder{Committed: true}
 		open := &Decompressor{Limit: 1 << 20, Memory: m}
 		defer open.Close()
-		res, err := d.Decode(set, from, []AbortedTransaction{{aborted, aborted}}, func(b *RecordBatch) bool {
+		res, err := d.Decode(set, from, []AbortedTransaction{{aborted, aborted}}, func(b *Batch) bool {
 			if open.Open(b) != nil {
 				return true
 			}

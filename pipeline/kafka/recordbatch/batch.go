@@ -1,4 +1,4 @@
-package kafka
+package recordbatch
 
 import (
 	"encoding/binary"
@@ -7,12 +7,12 @@ import (
 	"math"
 )
 
-// A RecordBatch is one batch of records that were sent together. A Decompressor opens it,
+// A Batch is one batch of records that were sent together. A Decompressor opens it,
 // and then Next walks its records.
 //
 // The bytes of its records are in the record set, or, when the batch was compressed, in
 // Decompressed.
-type RecordBatch struct {
+type Batch struct {
 	Base, Last int64 // first and last offset, records there or not
 	From       int64 // the offset asked for: Next skips records before it
 	Count      int   // records in it
@@ -35,11 +35,11 @@ type RecordBatch struct {
 
 // Compressed says whether opening the batch takes memory, and its bytes in the record
 // set are not needed any more when it has been opened.
-func (b *RecordBatch) Compressed() bool { return b.attributes&attrCodec != 0 }
+func (b *Batch) Compressed() bool { return b.attributes&attrCodec != 0 }
 
 // Opened is how many bytes opening the batch will take, as far as its bytes say it. It is
 // a claim.
-func (b *RecordBatch) Opened() int {
+func (b *Batch) Opened() int {
 	if !b.Compressed() {
 		return 0
 	}
@@ -48,17 +48,17 @@ func (b *RecordBatch) Opened() int {
 
 // Reread reads the header of the first of batches that Decode has given, in a set asked
 // for at offset from, and gives the bytes behind it. It checks nothing again.
-func (b *RecordBatch) Reread(set []byte, from int64) (rest []byte) {
+func (b *Batch) Reread(set []byte, from int64) (rest []byte) {
 	n := int(binary.BigEndian.Uint32(set[batchLength:])) + batchOverhead
 	b.read(set[:n:n], from)
 	return set[n:]
 }
 
 // read reads a header.
-func (b *RecordBatch) read(raw []byte, from int64) {
+func (b *Batch) read(raw []byte, from int64) {
 	base := int64(binary.BigEndian.Uint64(raw))
 	delta := int32(binary.BigEndian.Uint32(raw[batchLastDelta:]))
-	*b = RecordBatch{
+	*b = Batch{
 		Base: base, Last: base + int64(delta),
 		Count:      int(int32(binary.BigEndian.Uint32(raw[batchCount:]))),
 		ProducerID: int64(binary.BigEndian.Uint64(raw[batchProducerID:])),
@@ -67,7 +67,7 @@ func (b *RecordBatch) read(raw []byte, from int64) {
 		firstTs:    int64(binary.BigEndian.Uint64(raw[batchFirstTime:])),
 		maxTs:      int64(binary.BigEndian.Uint64(raw[batchMaxTime:])),
 		Size:       len(raw),
-		records:    raw[batchRecords:],
+		records:    raw[HeaderSize:],
 		From:       from,
 		last:       base - 1,
 	}
@@ -75,7 +75,7 @@ func (b *RecordBatch) read(raw []byte, from int64) {
 }
 
 // parse reads a header and checks it against the rest of the batch.
-func (b *RecordBatch) parse(raw []byte, from int64) error {
+func (b *Batch) parse(raw []byte, from int64) error {
 	b.read(raw, from)
 	base, delta := b.Base, b.Last-b.Base
 	sane := base >= 0 && delta >= 0 && base <= math.MaxInt64-1-delta
@@ -93,12 +93,12 @@ func (b *RecordBatch) parse(raw []byte, from int64) error {
 	return nil
 }
 
-func (b *RecordBatch) corrupt(from int64, reason string, err error) error {
+func (b *Batch) corrupt(from int64, reason string, err error) error {
 	return &CorruptError{From: max(from, b.Base), To: b.Last + 1, Reason: reason, Err: err}
 }
 
 // controlType reads the kind of a control batch: 0 abort, 1 commit.
-func (b *RecordBatch) controlType() (int16, error) {
+func (b *Batch) controlType() (int16, error) {
 	probe := *b
 	probe.From = 0
 	var rec Record
@@ -121,7 +121,7 @@ type Record struct {
 
 // Next reads the next record into rec. It returns false behind the last one, and when
 // a record makes no sense; Err then says so.
-func (b *RecordBatch) Next(rec *Record) bool {
+func (b *Batch) Next(rec *Record) bool {
 	for b.left > 0 {
 		b.left--
 		if !b.record(rec) {
@@ -139,10 +139,10 @@ func (b *RecordBatch) Next(rec *Record) bool {
 
 // Err is a *CorruptError after Next or EachHeader met a record that makes no sense. It
 // begins at that record: those that Next gave before it are good.
-func (b *RecordBatch) Err() error { return b.err }
+func (b *Batch) Err() error { return b.err }
 
 // fail ends the walk: nothing from offset at on is to be believed.
-func (b *RecordBatch) fail(at int64, text string) bool {
+func (b *Batch) fail(at int64, text string) bool {
 	if b.err == nil {
 		b.err = b.corrupt(max(at, b.From), CorruptRecord, errors.New(text))
 	}
@@ -150,7 +150,7 @@ func (b *RecordBatch) fail(at int64, text string) bool {
 	return false
 }
 
-func (b *RecordBatch) record(rec *Record) bool {
+func (b *Batch) record(rec *Record) bool {
 	p := b.records[b.at:]
 	size, n := varint(p)
 	if n <= 0 || size < minRecord-1 || size > int64(len(p)-n) {
@@ -192,7 +192,7 @@ func (b *RecordBatch) record(rec *Record) bool {
 // EachHeader calls yield with every header of the record that Next read last, in
 // order. It returns false when they make no sense; Err then says so, and the record is
 // not to be used.
-func (b *RecordBatch) EachHeader(rec *Record, yield func(name, value []byte)) bool {
+func (b *Batch) EachHeader(rec *Record, yield func(name, value []byte)) bool {
 	p := rec.headers
 	for range rec.Headers {
 		name, rest, ok := field(p)

@@ -217,6 +217,7 @@ func (k *Source) divergence(p *partition) (at int64, cut bool, err error) {
 
 // mendCut deals with a log that has what was read up to an offset alone.
 func (k *Source) mendCut(p *partition, at int64) {
+	p.to(mending)
 	start, end, err := k.edges(p)
 	if err != nil {
 		if k.ctx.Err() == nil && !p.isGone() {

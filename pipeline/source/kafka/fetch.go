@@ -211,7 +211,7 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 func (l *fetchLoop) ready(p *partition) (pipeline.Lane, bool) {
 	k := l.k
 	p.mu.Lock()
-	lane, gone := p.lane, p.gone
+	lane, gone := p.lane, p.state == givenUp
 	p.mu.Unlock()
 	if gone {
 		l.let(p)
@@ -227,6 +227,7 @@ func (l *fetchLoop) ready(p *partition) (pipeline.Lane, bool) {
 	// Before anything else is made of the offset.
 	if id, sure := k.client.Identity(p.tp.Topic); !sure || p.isAnother(id) {
 		l.let(p)
+		p.to(doubted)
 		k.start(func() { k.makeSure(p) })
 		return nil, false
 	}
@@ -234,6 +235,7 @@ func (l *fetchLoop) ready(p *partition) (pipeline.Lane, bool) {
 	// the group's may be of a log that was cut, or of records that were deleted.
 	if p.shown && p.atBound() {
 		l.let(p)
+		p.to(atEnd)
 		k.stop.reached(p.tp)
 		return nil, false
 	}
@@ -253,6 +255,7 @@ func (l *fetchLoop) ready(p *partition) (pipeline.Lane, bool) {
 	}
 	if leader != p.leader {
 		l.let(p)
+		p.to(doubted)
 		k.start(func() { k.checkCut(p) })
 		return nil, false
 	}

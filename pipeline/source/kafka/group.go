@@ -8,40 +8,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 )
-
-// A partition is one partition during one assignment. It has one holder at a
-// time, who alone reads and moves next: the fetch loop of its leader, or the goroutine
-// that opens or mends it.
-type partition struct {
-	tp kafka.TopicPartition
-	id kafka.TopicID
-
-	next   int64         // where to read on
-	epochs *epochs       // which leaders appended what was read
-	leader int32         // epoch of the leader that has been found to have it; -2: none
-	need   int           // bytes that the first batch takes, when it did not fit
-	small  int           // polls that brought a part of it alone
-	fails  int           // answers in a row that were errors
-	shown  bool          // a leader has answered for next, so that it is in the log; see ready
-	quit   chan struct{} // closed when the partition is given up
-	bound  atomic.Int64  // stop in front of this offset; -1: never
-
-	committed, fetched, end atomic.Int64 // for reports; end is the high watermark
-	held                    atomic.Int64 // records before it that open transactions hold back
-	committedAt             atomic.Int64 // nanoseconds since 1970; 0: never
-
-	mu   sync.Mutex
-	gone bool
-	term int // of the assignment, or from a gap in the log on
-	lane pipeline.Lane
-}
 
 // A knownLane is what the source knows of a lane beside the lane itself.
 type knownLane struct {
@@ -74,43 +46,6 @@ func (k *Source) known(lane pipeline.Lane) (knownLane, bool) {
 	return l, ok
 }
 
-func (p *partition) isGone() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.gone
-}
-
-// atBound says whether reading is to go no further than it has come.
-func (p *partition) atBound() bool {
-	bound := p.bound.Load()
-	return bound >= 0 && p.next >= bound
-}
-
-// termNow is the term that the partition is read in.
-func (p *partition) termNow() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.term
-}
-
-// current is the lane that is read into; nil: where to begin is not known yet.
-func (p *partition) current() pipeline.Lane {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.lane
-}
-
-// giveUp ends the reading and gives the lane, nil when there is none yet.
-func (p *partition) giveUp() pipeline.Lane {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.gone {
-		p.gone = true
-		close(p.quit)
-	}
-	return p.lane
-}
-
 // follow does what the group says until it has stopped. It waits for nobody: who does,
 // runs beside it.
 func (k *Source) follow() {
@@ -132,17 +67,6 @@ func (k *Source) follow() {
 			k.fail(fmt.Errorf("being a member of group %s: %w", k.s.Group, e.Err))
 		}
 	}
-}
-
-// newPartition makes a partition without a lane.
-func (k *Source) newPartition(tp kafka.TopicPartition, term int) *partition {
-	p := &partition{tp: tp, term: term, epochs: k.epochsOf(tp), leader: -2, quit: make(chan struct{})}
-	k.stop.begin(tp)
-	p.bound.Store(-1)
-	p.committed.Store(-1)
-	p.fetched.Store(-1)
-	p.end.Store(-1)
-	return p
 }
 
 // adopt makes p the one that is revoked, lost and reported.

@@ -33,8 +33,10 @@ func (k *Source) mend(p *partition, err error) {
 	pause := min(firstBackoff<<min(p.fails-1, 6), maxBackoff)
 	switch code.Ruling(kafka.OnFetch).Does {
 	case kafka.Range:
+		p.to(mending)
 		k.start(func() { k.mendRange(p, pause) })
 	case kafka.Retry:
+		p.to(seeking)
 		if p.fails%tellFails == 1 {
 			k.events.Log().Warn().Err(k.readError(p, err)).Msg("reading a partition is tried again")
 		}
@@ -44,6 +46,7 @@ func (k *Source) mend(p *partition, err error) {
 			}
 		})
 	case kafka.Lookup:
+		p.to(seeking)
 		k.client.Invalidate(p.tp)
 		k.start(func() {
 			if p.fails == 1 || k.wait(p, pause) {
@@ -123,11 +126,6 @@ func (k *Source) recreated(p *partition, pause time.Duration) bool {
 	return true
 }
 
-// isAnother says whether an id is that of another topic than the one that p is read of.
-func (p *partition) isAnother(id kafka.TopicID) bool {
-	return id != p.id && id != (kafka.TopicID{}) && p.id != (kafka.TopicID{})
-}
-
 // makeSure holds a partition back until the brokers agree which topic it is: its offset
 // is one of the topic with the id that it has, and fetches name no id. A doubt never
 // skips: of the other topic's log the front would be missed. The caller gives p away.
@@ -157,6 +155,7 @@ func (k *Source) makeSure(p *partition) {
 
 // mendRecreated deals with a topic that has got another id.
 func (k *Source) mendRecreated(p *partition, id kafka.TopicID) {
+	p.to(mending)
 	start, end, err := k.edges(p)
 	if err != nil {
 		if k.ctx.Err() == nil {

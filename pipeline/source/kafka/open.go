@@ -40,6 +40,9 @@ func (k *Source) reopen(p *partition) { k.ask(p) }
 func (k *Source) ask(parts ...*partition) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	for _, p := range parts {
+		p.to(opening)
+	}
 	k.asked = append(k.asked, parts...)
 	if k.asking || k.closed {
 		return
@@ -195,7 +198,7 @@ func (k *Source) open(p *partition, at int64) error {
 	p.fetched.Store(from)
 	p.mu.Lock()
 	p.lane = lane
-	late := p.gone || !k.group.Holds(p.tp, p.term)
+	late := p.state == givenUp || !k.group.Holds(p.tp, p.term)
 	p.mu.Unlock()
 	if late {
 		_, _ = lane.End(over())

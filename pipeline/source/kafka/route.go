@@ -12,6 +12,7 @@ import (
 func (k *Source) route(p *partition) {
 	broker, _, _, ok := k.client.Known(p.tp)
 	if !ok {
+		p.to(seeking)
 		k.start(func() { k.findLeader(p) })
 		return
 	}
@@ -27,6 +28,7 @@ func (k *Source) route(p *partition) {
 		k.loops[broker] = l
 		k.tasks.Go(l.run)
 	}
+	p.to(reading)
 	l.parts = append(l.parts, p)
 	if l.interrupt != nil {
 		l.interrupt()
@@ -36,6 +38,7 @@ func (k *Source) route(p *partition) {
 
 // findLeader asks for the leader until there is one. The caller gives p away.
 func (k *Source) findLeader(p *partition) {
+	p.to(seeking)
 	began := time.Now()
 	for pause := firstBackoff; ; pause = min(2*pause, maxBackoff) {
 		_, _, err := k.client.Leader(k.ctx, p.tp)

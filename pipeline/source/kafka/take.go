@@ -30,6 +30,7 @@ func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
 	if f.HighWatermark < p.end.Swap(f.HighWatermark) {
 		// A log grows: this may be another one. Nothing is taken from it until that is known.
 		l.let(p)
+		p.to(doubted)
 		l.k.start(func() { l.k.makeSure(p) })
 		return
 	}

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sinks holds the sinks that a pipeline writes to: one file each, with its
-// settings and what it promises.
+// Package sinks holds the sinks that a pipeline writes to, with their settings and what
+// they promise: Stdout here, the larger ones in packages of their own below.
 package sinks

@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/lines"
 )
 
 // StdoutSettings are the settings of a Stdout.
@@ -18,7 +19,7 @@ type StdoutSettings struct {
 
 // Validate implements the check of settings.
 func (s *StdoutSettings) Validate() error {
-	_, err := newLines(s.As, "")
+	_, err := lines.New(s.As, "")
 	return err
 }
 
@@ -27,7 +28,7 @@ func (s *StdoutSettings) Validate() error {
 // breaks is written on one line, a tombstone as null, and text with line breaks is
 // rejected with not_one_line. A reader that has gone away stops the pipeline.
 type Stdout struct {
-	form lines
+	form lines.Form
 	w    io.Writer
 	turn chan struct{} // taken while the writer or rest is in use
 	rest []byte        // what is missing of a line that was written in part
@@ -36,7 +37,7 @@ type Stdout struct {
 // NewStdout makes a Stdout on w. sink, when not "", is stamped on fixture lines. One
 // Write of the sink is one call of w at a time; w is not closed.
 func NewStdout(s StdoutSettings, w io.Writer, sink string) (*Stdout, error) {
-	form, err := newLines(s.As, sink)
+	form, err := lines.New(s.As, sink)
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +59,7 @@ func (s *Stdout) Write(ctx context.Context, recs []*pipeline.Record) error {
 	b := &block{text: s.rest, rest: len(s.rest)}
 	for i, rec := range recs {
 		var err error
-		if b.text, err = s.form.add(b.text, rec); err != nil {
+		if b.text, err = s.form.Append(b.text, rec); err != nil {
 			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: err})
 			continue
 		}
@@ -75,7 +76,11 @@ func (s *Stdout) Write(ctx context.Context, recs []*pipeline.Record) error {
 			b.cut(n, stdoutError(err))
 		}
 		<-s.turn
-		done <- stored(b.failed)
+		if len(b.failed) > 0 {
+			done <- &pipeline.WriteError{Failed: b.failed}
+		} else {
+			done <- nil
+		}
 	}()
 	select {
 	case err := <-done:

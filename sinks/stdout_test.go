@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/lines"
 )
 
 func rec(offset int64, value string) *pipeline.Record {
@@ -60,7 +61,7 @@ func TestStdoutLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := failures(t, s.Write(t.Context(), recs)), map[int]string{4: ReasonNotOneLine}; !reflect.DeepEqual(got, want) {
+	if got, want := failures(t, s.Write(t.Context(), recs)), map[int]string{4: lines.ReasonNotOneLine}; !reflect.DeepEqual(got, want) {
 		t.Errorf("failures %v, want %v", got, want)
 	}
 	if got, want := out.String(), "{\"a\": 1}\n{\"a\":[1,2.50]}\nnull\nplain\n\n{\"b\":2}\n"; got != want {
@@ -108,7 +109,7 @@ func TestStdoutTornLineIsFinished(t *testing.T) {
 		if _, again := failed[0]; again == (n >= 4) {
 			t.Errorf("%d bytes: record 0 not stored: %v", n, again)
 		}
-		if failed[1] != ReasonNotOneLine {
+		if failed[1] != lines.ReasonNotOneLine {
 			t.Errorf("%d bytes: record 1: %q", n, failed[1])
 		}
 		if _, again := failed[2]; again == (n >= 9) {

@@ -8,8 +8,12 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
+	"github.com/penstockio/penstock/pipeline/source/replay"
 	"github.com/penstockio/penstock/sinks"
+	filesink "github.com/penstockio/penstock/sinks/file"
+	httpsink "github.com/penstockio/penstock/sinks/http"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 )
 
 // fixtureIfDead gives the form of a sink's lines: dead letters are fixture lines, which
@@ -23,14 +27,14 @@ func fixtureIfDead(as string, env config.Env) string {
 
 // checkFile finds another sink, or the source, that has the same file.
 func checkFile(given any, p *config.Pipeline) error {
-	s := given.(*sinks.FileSettings)
+	s := given.(*filesink.Settings)
 	if strings.ContainsAny(s.Path.String(), "{}") {
 		return nil
 	}
 	same := func(what string) error {
 		return &settings.FieldError{Field: "path", Err: fmt.Errorf("%s has the same file", what)}
 	}
-	if in, ok := p.Source.Settings.(*source.ReplaySettings); ok {
+	if in, ok := p.Source.Settings.(*replay.Settings); ok {
 		for _, f := range in.Files {
 			if string(f) == filepath.Clean(s.Path.String()) {
 				return same("the source")
@@ -56,7 +60,7 @@ func checkFile(given any, p *config.Pipeline) error {
 }
 
 func writesTo(c config.Component, path string) bool {
-	f, ok := c.Settings.(*sinks.FileSettings)
+	f, ok := c.Settings.(*filesink.Settings)
 	return ok && filepath.Clean(f.Path.String()) == filepath.Clean(path)
 }
 
@@ -72,25 +76,25 @@ func sinkKinds() config.Kinds {
   topic: late-flights
   key: origin
   brokers: [127.0.0.1:9092]`,
-			Settings: settingsOf(sinks.DefaultKafka),
+			Settings: settingsOf(kafkasink.Defaults),
 			// A write is cut once more, by output partition, and each has to be answered by all
 			// replicas: with 1,000 records a copy has a quarter less throughput.
 			BatchRecords: 5000,
 			Transactions: true,
 			Guarantee:    "on all replicas in sync; what this process sends again is stored once; order of each lane kept within an output partition",
 			Check: func(settings any, p *config.Pipeline) error {
-				_, kafka := p.Source.Settings.(*source.KafkaSettings)
-				if len(settings.(*sinks.KafkaSettings).Brokers) > 0 || kafka || p.Source.Kind == nil {
+				_, kafka := p.Source.Settings.(*kafkasource.Settings)
+				if len(settings.(*kafkasink.Settings).Brokers) > 0 || kafka || p.Source.Kind == nil {
 					return nil
 				}
 				return errors.New("the source is not Kafka, so the sink needs brokers of its own: brokers: [127.0.0.1:9092]")
 			},
 			Channels: func(settings any, p *config.Pipeline) []config.Channel {
-				return topicsWritten(settings.(*sinks.KafkaSettings), p)
+				return topicsWritten(settings.(*kafkasink.Settings), p)
 			},
-			Build: build(func(s sinks.KafkaSettings, env config.Env) (*sinks.Kafka, error) {
+			Build: build(func(s kafkasink.Settings, env config.Env) (*kafkasink.Sink, error) {
 				s.DeadLetters = env.DeadLetter
-				return sinks.NewKafka(s, env.Source)
+				return kafkasink.New(s, env.Source)
 			}),
 		},
 		{
@@ -108,12 +112,12 @@ func sinkKinds() config.Kinds {
 			Section: config.SinkSection, Name: "file",
 			Doc:       "appends one line a record to files, whose names may depend on the record",
 			Example:   `file: {path: "out/severe-{origin}.jsonl"}`,
-			Settings:  settingsOf(sinks.DefaultFile),
+			Settings:  settingsOf(filesink.Defaults),
 			Guarantee: "on disk (fsync) before an offset passes, never a torn line; order of each lane kept within a file",
 			Check:     checkFile,
-			Build: build(func(s sinks.FileSettings, env config.Env) (*sinks.File, error) {
+			Build: build(func(s filesink.Settings, env config.Env) (*filesink.Sink, error) {
 				s.As = fixtureIfDead(s.As, env)
-				return sinks.NewFile(s)
+				return filesink.New(s)
 			}),
 		},
 		{
@@ -122,15 +126,15 @@ func sinkKinds() config.Kinds {
 			Example: `http:
   url: http://127.0.0.1:8080/late
   format: ndjson`,
-			Settings: settingsOf(sinks.DefaultHTTP),
-			Fill:     func(settings any, _ *config.Pipeline) { settings.(*sinks.HTTPSettings).Fill() },
+			Settings: settingsOf(httpsink.Defaults),
+			Fill:     func(settings any, _ *config.Pipeline) { settings.(*httpsink.Settings).Fill() },
 			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
-				return warnFixedHeaders(settings.(*sinks.HTTPSettings))
+				return warnFixedHeaders(settings.(*httpsink.Settings))
 			},
 			Guarantee: "the server has said so; a request that is sent again carries the same Idempotency-Key; order of each lane kept",
-			Build: build(func(s sinks.HTTPSettings, env config.Env) (*sinks.HTTP, error) {
+			Build: build(func(s httpsink.Settings, env config.Env) (*httpsink.Sink, error) {
 				s.As = fixtureIfDead(s.As, env)
-				return sinks.NewHTTP(s, env.Pipeline+"/"+env.Name, env.Workers)
+				return httpsink.New(s, env.Pipeline+"/"+env.Name, env.Workers)
 			}),
 		},
 	}

@@ -6,15 +6,16 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
+	"github.com/penstockio/penstock/pipeline/source/replay"
 )
 
 // checkKafkaSource finds a rebalance that is over before a revoked partition has been
 // finished. The default grows with the drain budget.
 func checkKafkaSource(given any, p *config.Pipeline) error {
-	s := given.(*source.KafkaSettings)
+	s := given.(*kafkasource.Settings)
 	const margin = 15 * time.Second
-	if least := p.Limits.Drain + margin; s.Rebalance < least && s.Rebalance != source.DefaultKafka().Rebalance {
+	if least := p.Limits.Drain + margin; s.Rebalance < least && s.Rebalance != kafkasource.Defaults().Rebalance {
 		return &settings.FieldError{Field: "rebalance", Err: fmt.Errorf("%v is below the drain budget and 15s, which is %v", s.Rebalance, least)}
 	}
 	return nil
@@ -26,35 +27,35 @@ func sourceKinds() config.Kinds {
 			Section: config.SourceSection, Name: "kafka",
 			Doc:       "reads topics as a member of a consumer group",
 			Example:   "kafka: {brokers: [127.0.0.1:9092], topics: [flights]}",
-			Settings:  settingsOf(source.DefaultKafka),
+			Settings:  settingsOf(kafkasource.Defaults),
 			Guarantee: "at least once; a commit stores the mark of a partition with the group",
 			Fill: func(settings any, p *config.Pipeline) {
-				if s := settings.(*source.KafkaSettings); s.Group == "" {
+				if s := settings.(*kafkasource.Settings); s.Group == "" {
 					s.Group = p.Name
 				}
 			},
 			Check: checkKafkaSource,
 			Channels: func(settings any, _ *config.Pipeline) []config.Channel {
-				return topicsRead(settings.(*source.KafkaSettings))
+				return topicsRead(settings.(*kafkasource.Settings))
 			},
-			Build: build(func(s source.KafkaSettings, env config.Env) (*source.Kafka, error) {
-				return source.NewKafka(s, source.KafkaOptions{Pipeline: env.Pipeline, Drain: time.Duration(env.Drain)})
+			Build: build(func(s kafkasource.Settings, env config.Env) (*kafkasource.Source, error) {
+				return kafkasource.New(s, kafkasource.Options{Pipeline: env.Pipeline, Drain: time.Duration(env.Drain)})
 			}),
 		},
 		{
 			Section: config.SourceSection, Name: "replay",
 			Doc:       "reads fixture files or standard input, one after another, and ends",
 			Example:   "replay: {files: [flights.jsonl], as: value, key: origin}",
-			Settings:  settingsOf(zero[source.ReplaySettings]),
+			Settings:  settingsOf(zero[replay.Settings]),
 			Guarantee: "finite; every run begins at the first line; what a pipe has given cannot be read again",
 			Once: func(settings any) (what, field string) {
-				if field := settings.(*source.ReplaySettings).StandardInput(); field != "" {
+				if field := settings.(*replay.Settings).StandardInput(); field != "" {
 					return "standard input", field
 				}
 				return "", ""
 			},
-			Build: build(func(s source.ReplaySettings, _ config.Env) (*source.Replay, error) {
-				return source.NewReplay(s, source.ReplayOptions{})
+			Build: build(func(s replay.Settings, _ config.Env) (*replay.Source, error) {
+				return replay.New(s, replay.Options{})
 			}),
 		},
 	}

@@ -8,35 +8,36 @@ import (
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline/config"
-	"github.com/penstockio/penstock/pipeline/source"
-	"github.com/penstockio/penstock/sinks"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
+	httpsink "github.com/penstockio/penstock/sinks/http"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 	"github.com/penstockio/penstock/stages"
 )
 
 // topicsRead leaves out a source that stops: what is written during its run may come
 // behind its end.
-func topicsRead(s *source.KafkaSettings) []config.Channel {
+func topicsRead(s *kafkasource.Settings) []config.Channel {
 	if s.Stop != "never" {
 		return nil
 	}
 	var all []config.Channel
 	for _, t := range s.Topics {
-		all = append(all, config.Channel{Field: "topics", Name: "topic " + t, Addresses: source.Addresses(s.Brokers)})
+		all = append(all, config.Channel{Field: "topics", Name: "topic " + t, Addresses: kafkasource.Addresses(s.Brokers)})
 	}
 	return all
 }
 
 // topicsWritten knows the topic of a sink when it is the same for every record.
-func topicsWritten(s *sinks.KafkaSettings, p *config.Pipeline) []config.Channel {
+func topicsWritten(s *kafkasink.Settings, p *config.Pipeline) []config.Channel {
 	if !s.Topic.Static() {
 		return nil
 	}
 	brokers := s.Brokers
-	if in, ok := p.Source.Settings.(*source.KafkaSettings); ok && len(brokers) == 0 {
+	if in, ok := p.Source.Settings.(*kafkasource.Settings); ok && len(brokers) == 0 {
 		brokers = in.Brokers
 	}
 	topic := s.Topic.String()
-	return []config.Channel{{Field: "topic", Name: "topic " + topic, Addresses: source.Addresses(brokers),
+	return []config.Channel{{Field: "topic", Name: "topic " + topic, Addresses: kafkasource.Addresses(brokers),
 		Escape: `write to another topic; where records are meant to come back, and come to rest, say so by a part: topic: '{"` + topic + `"}'`}}
 }
 
@@ -73,7 +74,7 @@ var namedPart = regexp.MustCompile(`\{\{?\s*\.?[A-Za-z_$][\w.]*\s*\}`)
 
 // warnFixedHeaders finds parts where there are none: a request of the sink holds several
 // records, so its headers are the same for all.
-func warnFixedHeaders(s *sinks.HTTPSettings) []config.Warning {
+func warnFixedHeaders(s *httpsink.Settings) []config.Warning {
 	var all []config.Warning
 	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {
 		if part := namedPart.FindString(s.Headers[name]); part != "" {

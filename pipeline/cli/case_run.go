@@ -20,7 +20,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
+	"github.com/penstockio/penstock/pipeline/source/replay"
 )
 
 // caseLimit bounds the run of one case.
@@ -112,7 +112,7 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 		return nil, err
 	}
 	file := loaded.Pipelines[0]
-	input, err := source.NewReplay(source.ReplaySettings{Files: []settings.Path{settings.Path(filepath.Join(c.dir, "input.jsonl"))}}, source.ReplayOptions{})
+	input, err := replay.New(replay.Settings{Files: []settings.Path{settings.Path(filepath.Join(c.dir, "input.jsonl"))}}, replay.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -19,8 +19,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
-	"github.com/penstockio/penstock/sinks"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
+	"github.com/penstockio/penstock/pipeline/source/replay"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 )
 
 // A devSession is what `penstock dev` adds to a run.
@@ -89,7 +90,7 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 	}
 	defer within(func() struct{} { broker.Close(); return struct{}{} }) // it goes with the process
 	var read []string
-	if s, ok := p.Source.Settings.(*source.KafkaSettings); ok {
+	if s, ok := p.Source.Settings.(*kafkasource.Settings); ok {
 		read = s.Topics
 	}
 	topics, open := redirect(p, broker.Addrs())
@@ -149,7 +150,7 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 			}
 		}
 	}
-	if s, ok := p.Source.Settings.(*source.KafkaSettings); ok {
+	if s, ok := p.Source.Settings.(*kafkasource.Settings); ok {
 		s.Brokers, s.TLS, s.SASL = addrs, nil, nil
 		add(s.Topics...)
 	}
@@ -158,7 +159,7 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 		all = append(slices.Clone(all), config.Sink{SinkSettings: config.SinkSettings{Name: "dead_letter"}, Component: p.DeadLetter.Component})
 	}
 	for _, sink := range all {
-		s, ok := sink.Settings.(*sinks.KafkaSettings)
+		s, ok := sink.Settings.(*kafkasink.Settings)
 		if !ok {
 			continue
 		}
@@ -177,13 +178,13 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 // inputs finds a second reader of standard input: of the loads and the pipeline one may
 // have it.
 func (d *devSession) inputs(p *config.Pipeline) error {
-	all := &source.ReplaySettings{}
-	if s, ok := p.Source.Settings.(*source.ReplaySettings); ok {
+	all := &replay.Settings{}
+	if s, ok := p.Source.Settings.(*replay.Settings); ok {
 		all.Files = slices.Clone(s.Files)
 	}
 	for _, l := range d.loads {
 		_, file, _ := strings.Cut(l, "=")
-		if one := (&source.ReplaySettings{Files: []settings.Path{settings.Path(file)}}); one.StandardInput() == "" {
+		if one := (&replay.Settings{Files: []settings.Path{settings.Path(file)}}); one.StandardInput() == "" {
 			continue
 		}
 		if all.StandardInput() != "" {
@@ -217,23 +218,23 @@ func (d *devSession) load(ctx context.Context, events *event.Emitter, addrs []st
 }
 
 func loadFixture(ctx context.Context, addrs []string, topic, path, as, key string) (int64, error) {
-	settings := source.ReplaySettings{Files: []settings.Path{settings.Path(path)}, As: as}
+	settings := replay.Settings{Files: []settings.Path{settings.Path(path)}, As: as}
 	if key != "" {
 		settings.Key = new(expr.Expr)
 		if err := settings.Key.UnmarshalText([]byte(key)); err != nil {
 			return 0, usagef("--key %s: %w", key, err)
 		}
 	}
-	src, err := source.NewReplay(settings, source.ReplayOptions{})
+	src, err := replay.New(settings, replay.Options{})
 	if err != nil {
 		return 0, usagef("%w", err)
 	}
-	out := sinks.DefaultKafka()
+	out := kafkasink.Defaults()
 	out.Brokers = addrs
 	if err := out.Topic.UnmarshalText([]byte(topic)); err != nil {
 		return 0, usagef("topic %s: %w", topic, err)
 	}
-	sink, err := sinks.NewKafka(out, nil)
+	sink, err := kafkasink.New(out, nil)
 	if err != nil {
 		return 0, err
 	}

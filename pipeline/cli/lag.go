@@ -17,7 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/kafka"
-	"github.com/penstockio/penstock/pipeline/source"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 )
 
 func newLag(g *globals) *cobra.Command {
@@ -72,11 +72,11 @@ type lagGroup struct {
 func lagGroups(set *config.Set) ([]*lagGroup, error) {
 	var groups []*lagGroup
 	for _, p := range set.Pipelines {
-		s, ok := p.Source.Settings.(*source.KafkaSettings)
+		s, ok := p.Source.Settings.(*kafkasource.Settings)
 		if !ok {
 			continue
 		}
-		k, err := source.NewKafka(*s, source.KafkaOptions{Pipeline: p.Name})
+		k, err := kafkasource.New(*s, kafkasource.Options{Pipeline: p.Name})
 		if err != nil {
 			return groups, err
 		}

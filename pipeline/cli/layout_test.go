@@ -56,15 +56,20 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/internal/inside"),
 		others: []string{conc, zero, "github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures
 	{packages: []string{"pipeline/catalog"}, own: contract("pipeline/engine", "pipeline/config", "pipeline/source", "pipeline/expr", "pipeline/event", "stages", "sinks")},
-	{packages: []string{"stages", "sinks", "pipeline/source"},
-		own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event", "pipeline/kafka")},
+	{packages: []string{"pipeline/kafka/recordbatch"}, own: []string{}, others: []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4"}},
+	{packages: []string{"pipeline/kafka/connect"}, own: contract("pipeline/kafka"), others: []string{}},
+	{packages: []string{"pipeline/source/kafka"}, own: contract("pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch")},
+	{packages: []string{"pipeline/source/replay"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture")},
+	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch")},
+	{packages: []string{"sinks/lines"}, own: contract("pipeline/fixture")},
+	{packages: []string{"stages"}, own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event")},
+	{packages: []string{"sinks"}, own: contract("pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event", "sinks/lines")},
 	{packages: []string{"pipeline/config"}, own: contract("pipeline/engine", "pipeline/expr")},
 	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tlsfiles")},
 	{packages: []string{"pipeline/expr", "pipeline/fixture"}, own: contract("pipeline/event")},
 	{packages: []string{"pipeline/metrics", "pipeline/admin", "pipeline/pipelinetest"}, own: contract("pipeline/engine", "pipeline/event")},
 	{packages: []string{"pipeline/tlsfiles"}, others: []string{}},
-	{packages: []string{"pipeline/kafka"}, own: []string{"pipeline/event", "pipeline/tlsfiles"},
-		others: []string{kafkaGo, "github.com/klauspost/compress", "github.com/pierrec/lz4/v4"}},
+	{packages: []string{"pipeline/kafka"}, own: []string{"pipeline/event", "pipeline/tlsfiles", "pipeline/kafka/recordbatch"}, others: []string{kafkaGo}},
 	{packages: []string{"pipeline/event"}, others: []string{zero}},
 	{packages: []string{"pipeline"}, own: []string{"pipeline/event", "pipeline/jsontext", "pipeline/internal/inside"}, others: []string{zero, "github.com/tidwall/gjson"}},
 }
@@ -89,7 +94,7 @@ func (r importRule) allows(pkg, imp string) bool {
 			return true
 		}
 	}
-	return strings.HasPrefix(imp, pkg+"/") && !strings.HasSuffix(imp, "/kafkatest") && pkg != "pipeline"
+	return strings.HasPrefix(imp, pkg+"/") && pkg != "pipeline" && pkg != "pipeline/kafka"
 }
 
 // wrongImport says what is wrong with an import of a package, "" when nothing is.
@@ -162,7 +167,9 @@ func TestTheImportRulesBite(t *testing.T) {
 		{"pipeline/engine", module + "/pipeline/engine/internal/crew", true},
 		{"pipeline/engine/internal/crew", conc + "/pool", true},
 		{"pipeline/engine/internal/crew", module + "/pipeline", false},
-		{"pipeline/source", module + "/pipeline/internal/inside", false},
+		{"pipeline/source/replay", module + "/pipeline/internal/inside", false},
+		{"pipeline/source/replay", module + "/pipeline/kafka", false},
+		{"pipeline/source/kafka", module + "/pipeline/kafka", true},
 		{"stages", module + "/pipeline/engine", false},
 		{"pipeline", "golang.org/x/sync/errgroup", false},
 		{"pipeline", "net/http", true},
@@ -173,9 +180,17 @@ func TestTheImportRulesBite(t *testing.T) {
 		{"stages/scrape", module + "/pipeline/client", true},
 		{"sinks", module + "/stages", false},
 		{"sinks", kafkaGo, false},
-		{"pipeline/source", module + "/pipeline/kafka/kafkatest", false},
+		{"sinks/kafka", kafkaGo, false},
+		{"sinks/kafka", module + "/pipeline/kafka", true},
+		{"sinks/http", module + "/pipeline/kafka", false},
+		{"sinks/file", module + "/sinks/lines", true},
+		{"pipeline/source/kafka", module + "/pipeline/kafka/kafkatest", false},
 		{"pipeline/kafka", module + "/pipeline", false},
+		{"pipeline/kafka", module + "/pipeline/kafka/connect", false},
+		{"pipeline/kafka/connect", module + "/pipeline", true},
 		{"pipeline/kafka", kafkaGo + "/sasl/scram", true},
+		{"pipeline/kafka", "github.com/klauspost/compress/zstd", false},
+		{"pipeline/kafka/recordbatch", module + "/pipeline/kafka", false},
 		{"pipeline/kafka", franz + "/pkg/kgo", false},
 		{"pipeline/kafka/kafkatest", franz + "/pkg/kfake", true},
 		{"pipeline/cli", module + "/pipeline/kafka/kafkatest", true},
@@ -195,8 +210,8 @@ var fileRules = []struct {
 	where func(file string) bool
 }{
 	{module + "/pipeline/kafka", func(f string) bool {
-		base := path.Base(f) // a component of several files keeps its name in front
-		return base == "kafka.go" || strings.HasPrefix(base, "kafka_") || strings.HasPrefix(f, "cmd/") || strings.HasPrefix(f, "pipeline/cli/") || strings.HasPrefix(f, "pipeline/kafka/")
+		return slices.ContainsFunc([]string{"pipeline/kafka/", "pipeline/source/kafka/", "sinks/kafka/", "pipeline/cli/", "cmd/"},
+			func(folder string) bool { return strings.HasPrefix(f, folder) })
 	}},
 	{module + "/pipeline/kafka/kafkatest", isDevFile},
 	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},

@@ -24,8 +24,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/fixture"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
-	"github.com/penstockio/penstock/sinks"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
+	filesink "github.com/penstockio/penstock/sinks/file"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 	"github.com/penstockio/penstock/stages"
 )
 
@@ -120,9 +121,9 @@ func ofText[T any, P interface {
 
 func kafkaSink(t *testing.T, src pipeline.Source, topic, partitioner string) pipeline.Sink {
 	t.Helper()
-	s := sinks.DefaultKafka()
+	s := kafkasink.Defaults()
 	s.Topic, s.Partitioner = ofText[expr.Template](t, topic), partitioner
-	k, err := sinks.NewKafka(s, src)
+	k, err := kafkasink.New(s, src)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,9 +158,9 @@ func TestPoison(t *testing.T) {
 		t.Run(name+", dead letters in a file", func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "dead.jsonl")
 			runPoison(t, c, in, waits, func(pipeline.Source) pipeline.Sink {
-				s := sinks.DefaultFile()
+				s := filesink.Defaults()
 				s.Path, s.As = ofText[expr.Template](t, file), "fixture"
-				f, err := sinks.NewFile(s)
+				f, err := filesink.New(s)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -199,9 +200,9 @@ func lettersOf(t *testing.T, file, topic string) (got []letter) {
 func runPoison(t *testing.T, c *kafkatest.Cluster, in string, waits bool, dead func(pipeline.Source) pipeline.Sink) {
 	t.Helper()
 	out, group := c.Topic(t, poisonParts, fmt.Sprintf("max.message.bytes=%d", poisonLimit)), c.Group(t)
-	src, err := source.NewKafka(source.KafkaSettings{
+	src, err := kafkasource.New(kafkasource.Settings{
 		Brokers: c.Addrs(), Topics: []string{in}, Group: group, Start: "earliest", Stop: "end",
-	}, source.KafkaOptions{})
+	}, kafkasource.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,7 +33,7 @@ var takeReason = map[string]bool{
 var findReason = map[string][]string{
 	"stages/sql.refuse":           {}, // its callers name it
 	"pipeline/client.StatusError": {"Type3xx", "Type4xx", "Type429", "Type5xx"},
-	"sinks.class":                 {}, // that of a kafka.RefusedError, which refuses and the literals name
+	"sinks/kafka.class":           {}, // that of a kafka.RefusedError, which refuses and the literals name
 	"pipeline/kafka.refuse":       {}, // likewise
 }
 
@@ -157,8 +157,8 @@ func (s *reasonSource) uses(fset *token.FileSet, dir string, decl ast.Decl) {
 	})
 }
 
-// named gives the folder and the name of what an expression names: packages are imported
-// under the name of their folder.
+// named gives the folder and the name of what an expression names: packages that have
+// reasons for others are imported under the name of their folder.
 func (s *reasonSource) named(dir string, e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:

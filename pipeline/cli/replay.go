@@ -23,7 +23,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
+	"github.com/penstockio/penstock/pipeline/source/replay"
 	"github.com/penstockio/penstock/sinks"
 )
 
@@ -62,7 +62,7 @@ input. Logs and progress go to standard error.`,
 }
 
 // check finds what is wrong with the flags, and gives the source's settings.
-func (f *replayFlags) check(fixtures []string) (s source.ReplaySettings, o source.ReplayOptions, err error) {
+func (f *replayFlags) check(fixtures []string) (s replay.Settings, o replay.Options, err error) {
 	if f.clock != "record" && f.clock != "wall" {
 		return s, o, usagef("--clock %s: it is record or wall", f.clock)
 	}
@@ -147,7 +147,7 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 		}
 	}()
 	r := &replaying{flags: f, set: set, events: events, screen: screen, names: fixtures}
-	if r.source, err = source.NewReplay(settings, options); err != nil {
+	if r.source, err = replay.New(settings, options); err != nil {
 		return usagef("replaying: %w", err)
 	}
 	return endedWith(r.run(ctx, signals, out))
@@ -191,7 +191,7 @@ type replaying struct {
 	set    *config.Set
 	events *event.Emitter
 	screen *screen
-	source *source.Replay
+	source *replay.Source
 	names  []string
 }
 

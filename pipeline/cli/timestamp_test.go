@@ -14,7 +14,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
-	"github.com/penstockio/penstock/pipeline/source"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 )
 
 // maxTimestamp is where the largest time of its records stands in a record batch.
@@ -73,9 +73,9 @@ func TestATimeThatNoTopicTakes(t *testing.T) {
 		refuseTimes(c)
 	}
 	out, dead, group := c.Topic(t, 1, "retention.ms=-1"), c.Topic(t, 1), c.Group(t)
-	src, err := source.NewKafka(source.KafkaSettings{
+	src, err := kafkasource.New(kafkasource.Settings{
 		Brokers: c.Addrs(), Topics: []string{in}, Group: group, Start: "earliest", Stop: "end",
-	}, source.KafkaOptions{})
+	}, kafkasource.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

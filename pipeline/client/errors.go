@@ -57,6 +57,10 @@ func NewError(typ, text string, cause error) *Error {
 	return &Error{Type: typ, text: text, cause: cause}
 }
 
+// ErrHeldBack is that of records behind one that was not stored, which a sink therefore
+// does not send.
+var ErrHeldBack = NewError("held_back", "sending: held back, because a record before it was not stored", nil)
+
 // target gives the part of a URL that may be shown: what follows the host comes
 // from records.
 func target(u *url.URL) string { return u.Scheme + "://" + u.Host }

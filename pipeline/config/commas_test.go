@@ -7,8 +7,8 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
-	"github.com/penstockio/penstock/pipeline/source"
-	"github.com/penstockio/penstock/sinks"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 )
 
 // environmentOf has the variable V alone.
@@ -47,9 +47,9 @@ dead_letter:
 			})
 			l := &config.Loader{Kinds: catalog.Kinds(), Env: environmentOf(value)}
 			p := mustLoad(t, l, dir).Pipelines[0]
-			src := p.Source.Settings.(*source.KafkaSettings)
+			src := p.Source.Settings.(*kafkasource.Settings)
 			for _, got := range [][]string{
-				src.Brokers, p.Sinks[0].Settings.(*sinks.KafkaSettings).Brokers, p.DeadLetter.Settings.(*sinks.KafkaSettings).Brokers,
+				src.Brokers, p.Sinks[0].Settings.(*kafkasink.Settings).Brokers, p.DeadLetter.Settings.(*kafkasink.Settings).Brokers,
 			} {
 				if !slices.Equal(got, want) {
 					t.Errorf("%q as %s: %q", value, form, got)

@@ -12,8 +12,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/source"
+	"github.com/penstockio/penstock/pipeline/source/replay"
 	"github.com/penstockio/penstock/sinks"
+	filesink "github.com/penstockio/penstock/sinks/file"
 	"github.com/penstockio/penstock/stages"
 )
 
@@ -198,7 +199,7 @@ func TestSet(t *testing.T) {
 		"limits.drain=3s", "admin.listen=127.0.0.1:1",
 	}
 	p := mustLoad(t, l, filepath.Join(dir, "a.yaml")).Pipelines[0]
-	if p.Name != "q" || len(p.Source.Settings.(*source.ReplaySettings).Files) != 2 || string(p.Source.Settings.(*source.ReplaySettings).Files[1]) != filepath.Join(dir, "y.jsonl") {
+	if p.Name != "q" || len(p.Source.Settings.(*replay.Settings).Files) != 2 || string(p.Source.Settings.(*replay.Settings).Files[1]) != filepath.Join(dir, "y.jsonl") {
 		t.Errorf("source %+v of %s", p.Source.Settings, p.Name)
 	}
 	if got := p.Stages[1].Settings.(*stages.FilterSettings).When.String(); got != "delay == 1 ? true : false" {
@@ -248,15 +249,15 @@ sinks:
   - file: {path: "/abs/{origin}.jsonl"}
 `})
 	p := mustLoad(t, loader(), filepath.Join(dir, "a.yaml")).Pipelines[0]
-	files := p.Source.Settings.(*source.ReplaySettings).Files
+	files := p.Source.Settings.(*replay.Settings).Files
 	if fmt.Sprint(files) != fmt.Sprint([]settings.Path{settings.Path(filepath.Join(dir, "in.jsonl")), "/abs/in.jsonl", "-"}) {
 		t.Errorf("files %v", files)
 	}
-	path := p.Sinks[0].Settings.(*sinks.FileSettings).Path
+	path := p.Sinks[0].Settings.(*filesink.Settings).Path
 	if path.String() != filepath.Join(dir, "out/{origin}.jsonl") {
 		t.Errorf("path %q", path.String())
 	}
-	if s := p.Sinks[1].Settings.(*sinks.FileSettings).Path; s.String() != "/abs/{origin}.jsonl" {
+	if s := p.Sinks[1].Settings.(*filesink.Settings).Path; s.String() != "/abs/{origin}.jsonl" {
 		t.Errorf("path %q", s.String())
 	}
 	if p.Dir != dir {
@@ -278,7 +279,7 @@ func TestVariables(t *testing.T) {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
 	}
-	if f := p.Source.Settings.(*source.ReplaySettings).Files[0]; filepath.Base(string(f)) != "example.jsonl" {
+	if f := p.Source.Settings.(*replay.Settings).Files[0]; filepath.Base(string(f)) != "example.jsonl" {
 		t.Errorf("file %s", f)
 	}
 	if p.Limits.Drain != 5*time.Second {

@@ -6,14 +6,9 @@ import (
 	"fmt"
 
 	"github.com/segmentio/kafka-go/protocol"
-)
 
-// An EpochStart says that the batches from an offset on were appended by the leader of
-// an epoch, up to where the next one starts. An epoch of -1 is not known.
-type EpochStart struct {
-	Epoch int32
-	From  int64
-}
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
+)
 
 // ErrNoEpochs says that the brokers do not tell where leaders' epochs end.
 var ErrNoEpochs = errors.New("the brokers do not tell where the epoch of a leader ends")
@@ -23,8 +18,8 @@ var ErrNoEpochs = errors.New("the brokers do not tell where the epoch of a leade
 // Both are -1 when the leader cannot tell. An end in front of what was read in that
 // epoch, or an older epoch, means that the log was cut. The error is ErrNoEpochs, or as
 // Leader's; EpochEnd tries once.
-func (c *Client) EpochEnd(ctx context.Context, tp TopicPartition, leader, epoch int32) (end EpochStart, err error) {
-	none := EpochStart{-1, -1}
+func (c *Client) EpochEnd(ctx context.Context, tp TopicPartition, leader, epoch int32) (end recordbatch.EpochStart, err error) {
+	none := recordbatch.EpochStart{Epoch: -1, From: -1}
 	broker, _, err := c.Leader(ctx, tp)
 	if err != nil {
 		return none, fmt.Errorf("asking where epoch %d of %v ends: %w", epoch, tp, err)
@@ -56,7 +51,7 @@ func (c *Client) EpochEnd(ctx context.Context, tp TopicPartition, leader, epoch 
 		for p := r.array(); p > 0 && r.err == nil; p-- {
 			code := Error(r.int16())
 			told := TopicPartition{topic, r.int32()}
-			answer := EpochStart{r.int32(), r.int64()}
+			answer := recordbatch.EpochStart{Epoch: r.int32(), From: r.int64()}
 			if told != tp {
 				continue
 			}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 const (
@@ -61,7 +63,7 @@ type FetchedPartition struct {
 	HighWatermark int64
 	LastStable    int64
 	LogStart      int64
-	Aborted       []AbortedTransaction
+	Aborted       []recordbatch.AbortedTransaction
 	Set           []byte // the record set for Decoder.Decode: a buffer from alloc
 }
 
@@ -237,14 +239,14 @@ func (p *fetchParser) partition(topic []byte) error {
 		return err
 	}
 	if aborted > 0 {
-		f.Aborted = make([]AbortedTransaction, 0, aborted)
+		f.Aborted = make([]recordbatch.AbortedTransaction, 0, aborted)
 	}
 	for range aborted {
 		r, err := p.fixed(16)
 		if err != nil {
 			return err
 		}
-		f.Aborted = append(f.Aborted, AbortedTransaction{ProducerID: r.int64(), First: r.int64()})
+		f.Aborted = append(f.Aborted, recordbatch.AbortedTransaction{ProducerID: r.int64(), First: r.int64()})
 	}
 	if _, err := p.fixed(4); err != nil { // preferred replica: never without a rack
 		return err

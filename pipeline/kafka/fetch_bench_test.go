@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 const benchRecords = 1_000_000
@@ -103,16 +104,16 @@ func benchOwn(b *testing.B, addrs []string, topic string, partitions int32) {
 		req.Partitions = append(req.Partitions, FetchPartition{TopicPartition: TopicPartition{topic, p}, LeaderEpoch: epoch, MaxBytes: 1 << 20})
 	}
 	buffers := make(reuse, partitions)
-	d := &Decoder{Committed: true}
+	d := &recordbatch.Decoder{Committed: true}
 	var answer FetchAnswer
 	n, sum := 0, 0
-	open := &Decompressor{}
+	open := &recordbatch.Decompressor{}
 	defer open.Close()
-	visit := func(batch *RecordBatch) bool {
+	visit := func(batch *recordbatch.Batch) bool {
 		if err := open.Open(batch); err != nil {
 			b.Fatal(err)
 		}
-		var r Record
+		var r recordbatch.Record
 		for batch.Next(&r) {
 			n++
 			sum += len(r.Value)

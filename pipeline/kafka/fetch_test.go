@@ -15,14 +15,33 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
+// deliveredOf gives the records of a set, asked for at an offset, as "offset:value" words.
+func deliveredOf(set []byte, from int64) (string, recordbatch.DecodeResult, error) {
+	var open recordbatch.Decompressor
+	defer open.Close()
+	var words []string
+	var bad error
+	res, err := new(recordbatch.Decoder).Decode(set, from, nil, func(b *recordbatch.Batch) bool {
+		bad = open.Open(b)
+		var r recordbatch.Record
+		for bad == nil && b.Next(&r) {
+			words = append(words, fmt.Sprintf("%d:%s", r.Offset, r.Value))
+		}
+		bad = errors.Join(bad, b.Err())
+		return bad == nil
+	})
+	return strings.Join(words, " "), res, errors.Join(err, bad)
+}
+
 // readTo fetches a partition from an offset up to its end, as "offset:value" words.
-func readTo(t *testing.T, c *Client, tp TopicPartition, from int64, committed bool, visit func(*RecordBatch, *Record)) (next int64) {
+func readTo(t *testing.T, c *Client, tp TopicPartition, from int64, committed bool, visit func(*recordbatch.Batch, *recordbatch.Record)) (next int64) {
 	t.Helper()
 	ctx := deadline(t)
-	d := &Decoder{Committed: committed}
-	open := &Decompressor{}
+	d := &recordbatch.Decoder{Committed: committed}
+	open := &recordbatch.Decompressor{}
 	defer open.Close()
 	var answer FetchAnswer
 	for {
@@ -39,11 +58,11 @@ func readTo(t *testing.T, c *Client, tp TopicPartition, from int64, committed bo
 		if p.Err != nil {
 			t.Fatal(p.Err)
 		}
-		res, err := d.Decode(p.Set, from, p.Aborted, func(b *RecordBatch) bool {
+		res, err := d.Decode(p.Set, from, p.Aborted, func(b *recordbatch.Batch) bool {
 			if err := open.Open(b); err != nil {
 				t.Fatal(err)
 			}
-			var r Record
+			var r recordbatch.Record
 			for b.Next(&r) {
 				visit(b, &r)
 			}
@@ -90,10 +109,10 @@ func TestFetchReadsWhatFranzWrote(t *testing.T) {
 				t.Fatal(err)
 			}
 			i := 0
-			next := readTo(t, c, TopicPartition{topic, 0}, 0, true, func(b *RecordBatch, r *Record) {
+			next := readTo(t, c, TopicPartition{topic, 0}, 0, true, func(b *recordbatch.Batch, r *recordbatch.Record) {
 				m := &Message{Key: r.Key, Value: r.Value, Time: r.Time}
 				b.EachHeader(r, func(name, value []byte) {
-					m.Headers = append(m.Headers, Header{Name: string(name), Value: value})
+					m.Headers = append(m.Headers, recordbatch.Header{Name: string(name), Value: value})
 				})
 				if r.Offset != int64(i) {
 					t.Fatalf("offset %d in place of %d", r.Offset, i)
@@ -131,7 +150,7 @@ func TestFetchLeavesOutAbortedTransactions(t *testing.T) {
 	}
 	collect := func(committed bool) string {
 		var words []string
-		readTo(t, c, TopicPartition{topic, 0}, 0, committed, func(_ *RecordBatch, r *Record) { words = append(words, string(r.Value)) })
+		readTo(t, c, TopicPartition{topic, 0}, 0, committed, func(_ *recordbatch.Batch, r *recordbatch.Record) { words = append(words, string(r.Value)) })
 		return strings.Join(words, " ")
 	}
 	if w := collect(true); w != "00 01 02 20 21 22" {
@@ -175,7 +194,7 @@ func TestFetchAnswersEachPartitionOnItsOwn(t *testing.T) {
 	seen := ""
 	for _, p := range answer.Partitions {
 		q := req.Partitions[p.Index]
-		w, res, err := got(&Decoder{}, p.Set, q.Offset, nil)
+		w, res, err := deliveredOf(p.Set, q.Offset)
 		if len(p.Set) != given[p.Index] || err != nil {
 			t.Fatal(given, err)
 		}

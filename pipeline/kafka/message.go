@@ -1,16 +1,19 @@
 package kafka
 
-// A Header is a name and a value; a nil value is null, which is not empty.
-type Header struct {
-	Name  string
-	Value []byte
-}
+import (
+	"math"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
+)
+
+// noTime stands for a message without a timestamp; it gets the time of encoding.
+const noTime = math.MinInt64
 
 // A Message is one record to be produced.
 type Message struct {
 	TopicPartition
 	Key, Value []byte // nil is null, which is not empty
-	Headers    []Header
+	Headers    []recordbatch.Header
 	// Time is in milliseconds since 1970 UTC; math.MinInt64: when it is sent.
 	Time int64
 	// Origin names what the message was made from. Two messages of one origin and

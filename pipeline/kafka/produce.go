@@ -6,11 +6,13 @@ import (
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // A ProducerConfig says how a Producer sends. The zero value works.
 type ProducerConfig struct {
-	Codec Codec
+	Codec recordbatch.Codec
 	// MaxBatch bounds the records of one batch, in bytes before compression; a
 	// larger record travels alone. 0: 1,040,000, below the 1,048,588 that brokers
 	// accept by default.
@@ -62,7 +64,7 @@ type Producer struct {
 	outputs map[string][]*output // by topic and partition; nil: not written to yet
 	brokers map[int32]*broker
 	woken   []*broker // that may have something to send: pump looks at these alone
-	id      producerID
+	id      recordbatch.ProducerID
 	asking  bool // a goroutine asks for an id
 	calls   []*call
 	batches []*batch
@@ -74,7 +76,7 @@ type output struct {
 	TopicPartition
 	leader  int32 // -1: not known
 	epoch   int32 // of the leader
-	id      producerID
+	id      recordbatch.ProducerID
 	next    int32    // sequence of the next batch
 	busy    bool     // queue[0] is looked after: on its way, or waiting for its turn
 	queue   []*batch // in the order in which they are stored
@@ -105,7 +107,7 @@ func NewProducer(client *Client, config ProducerConfig) *Producer {
 		config.InFlight = defaultInFlight
 	}
 	p := &Producer{client: client, config: config, outputs: map[string][]*output{},
-		brokers: map[int32]*broker{}, id: noProducer, jobs: make(chan job)}
+		brokers: map[int32]*broker{}, id: recordbatch.NoProducer, jobs: make(chan job)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.buffers.init(config.Account)
 	return p
@@ -206,7 +208,7 @@ func (p *Producer) output(tp TopicPartition) []*output {
 	for int(tp.Partition) >= len(list) {
 		list = append(list, nil)
 	}
-	list[tp.Partition] = &output{TopicPartition: tp, leader: -1, epoch: -1, id: noProducer}
+	list[tp.Partition] = &output{TopicPartition: tp, leader: -1, epoch: -1, id: recordbatch.NoProducer}
 	p.outputs[tp.Topic] = list
 	return list
 }
@@ -228,7 +230,7 @@ func (p *Producer) Forget(topic string) {
 			// The partition's next output begins with sequence 0. Under the same id the
 			// broker could take that for a repeat of the first batch, and drop it.
 			if o.id == p.id {
-				p.id = noProducer
+				p.id = recordbatch.NoProducer
 			}
 			list[i] = nil
 		}

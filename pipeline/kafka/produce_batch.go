@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // A batch is messages of one call for one output, encoded.
@@ -23,7 +25,7 @@ type batch struct {
 	data []byte
 	at   *broker // in whose list it is
 
-	sealed   producerID // none: not yet
+	sealed   recordbatch.ProducerID // none: not yet
 	sequence int32
 	unsealed bool // the data does not carry them yet
 	sending  bool // a request with it is under way
@@ -72,30 +74,45 @@ func (b *batch) why(reason error) error {
 func (p *Producer) encode(b *batch, size int, now int64, wait bool) error {
 	m, codec := &p.buffers, p.config.Codec
 	var first, last int64
-	if codec == CodecNone {
-		b.room = m.take(frontRoom + batchRecords + size)
-		b.room, first, last = appendRecords(b.room[:frontRoom+batchRecords], b.call.msgs, b.idx, size, now)
+	if codec == recordbatch.CodecNone {
+		b.room = m.take(frontRoom + recordbatch.HeaderSize + size)
+		b.room, first, last = appendRecords(b.room[:frontRoom+recordbatch.HeaderSize], b.call.msgs, b.idx, size, now)
 	} else {
 		k := m.packer(wait)
 		defer m.giveBack(k, codec)
 		var err error
 		k.raw, first, last = appendRecords(k.raw[:0], b.call.msgs, b.idx, size, now)
 		m.weigh(k, codec)
-		if k.out, err = k.append(codec, k.out[:0], k.raw); err != nil {
+		if k.out, err = k.Append(codec, k.out[:0], k.raw); err != nil {
 			return fmt.Errorf("producing to %v: compressing %d records: %w", b.out, len(b.idx), err)
 		}
 		m.weigh(k, codec)
 		// A copy, so that what waits for the broker takes no more than it has.
-		b.room = append(m.take(frontRoom + batchRecords + len(k.out))[:frontRoom+batchRecords], k.out...)
+		b.room = append(m.take(frontRoom + recordbatch.HeaderSize + len(k.out))[:frontRoom+recordbatch.HeaderSize], k.out...)
 	}
-	b.data, b.n, b.sealed = b.room[frontRoom:], int32(len(b.idx)), noProducer
+	b.data, b.n, b.sealed = b.room[frontRoom:], int32(len(b.idx)), recordbatch.NoProducer
 	if len(b.data) > math.MaxInt32 {
 		n := len(b.data)
 		p.recycle(b)
 		return fmt.Errorf("producing to %v: encoding %d records: %d bytes are too many for one batch", b.out, len(b.idx), n)
 	}
-	putBatchHeader(b.data, codec, len(b.idx), first, last)
+	recordbatch.PutHeader(b.data, codec, len(b.idx), first, last)
 	return nil
+}
+
+// appendRecords appends the records of those of msgs that idx names, one or more, which
+// take size bytes at most, and gives the time of the first and the latest. Messages
+// without a time get now, in milliseconds.
+func appendRecords(b []byte, msgs []Message, idx []int32, size int, now int64) (records []byte, first, last int64) {
+	b = slices.Grow(b, size)
+	first, last = msgs[idx[0]].time(now), math.MinInt64
+	for i, x := range idx {
+		m := &msgs[x]
+		t := m.time(now)
+		last = max(last, t)
+		b = recordbatch.AppendRecord(b, m.Key, m.Value, m.Headers, int64(i), t-first)
+	}
+	return b, first, last
 }
 
 // recycle lets go of the batch's data.

@@ -3,6 +3,8 @@ package kafka
 import (
 	"runtime"
 	"sync"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // buffers are the memory that a producer holds beside the messages that it is given:
@@ -114,7 +116,7 @@ func (m *buffers) close() {
 
 // A packer compresses the records of one batch.
 type packer struct {
-	compressor
+	recordbatch.Compressor
 	raw, out []byte // records before and after
 	weight   int64  // as told to account
 	extra    bool   // it is not kept
@@ -143,8 +145,8 @@ func (m *buffers) packer(wait bool) *packer {
 }
 
 // weigh tells account what k has grown to.
-func (m *buffers) weigh(k *packer, codec Codec) {
-	now := int64(cap(k.raw)+cap(k.out)) + codec.weight()
+func (m *buffers) weigh(k *packer, codec recordbatch.Codec) {
+	now := int64(cap(k.raw)+cap(k.out)) + codec.Weight()
 	if now != k.weight {
 		m.account(now - k.weight)
 		k.weight = now
@@ -152,7 +154,7 @@ func (m *buffers) weigh(k *packer, codec Codec) {
 }
 
 // giveBack takes a packer back.
-func (m *buffers) giveBack(k *packer, codec Codec) {
+func (m *buffers) giveBack(k *packer, codec recordbatch.Codec) {
 	if cap(k.raw) > maxPacked || cap(k.out) > maxPacked {
 		k.raw, k.out = nil, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // A ledger adds up what a producer says that it holds.
@@ -52,7 +53,7 @@ func (p *Producer) holds() (bytes int64) {
 		bytes += int64(cap(b))
 	}
 	for _, k := range m.packs {
-		bytes += int64(cap(k.raw)+cap(k.out)) + p.config.Codec.weight()
+		bytes += int64(cap(k.raw)+cap(k.out)) + p.config.Codec.Weight()
 	}
 	return bytes
 }
@@ -78,7 +79,7 @@ func messagesOf(topic string, lane, partitions int32, n, size int) []Message {
 // What a producer holds is told when it is made: it is never less than what is there, and
 // it is bounded when nothing is under way, whatever was.
 func TestWhatAProducerHoldsIsCounted(t *testing.T) {
-	for codec := CodecNone; codec <= CodecZstd; codec++ {
+	for codec := recordbatch.CodecNone; codec <= recordbatch.CodecZstd; codec++ {
 		for _, size := range []int{200, 4 << 10, 100 << 10, 3 << 20} {
 			t.Run(fmt.Sprintf("%v/%d", codec, size), func(t *testing.T) {
 				c := kafkatest.StartFake(t)
@@ -104,8 +105,8 @@ func TestWhatAProducerHoldsIsCounted(t *testing.T) {
 				if sum != there {
 					t.Errorf("%d bytes are counted, %d are there", sum, there)
 				}
-				packs := int64(min(runtime.GOMAXPROCS(0), maxPacks)) * (2*maxPacked + codec.weight())
-				if codec == CodecNone {
+				packs := int64(min(runtime.GOMAXPROCS(0), maxPacks)) * (2*maxPacked + codec.Weight())
+				if codec == recordbatch.CodecNone {
 					packs = 0
 				}
 				if limit := maxKept + maxCalls*8*maxCallRoom + packs; sum > limit {
@@ -124,7 +125,7 @@ func TestWhatAProducerHoldsIsCounted(t *testing.T) {
 // Batches that wait for a broker are counted as they are, not as what they may be: for
 // one that stands still, they are what the budget is for.
 func TestBatchesThatWaitAreCounted(t *testing.T) {
-	for _, codec := range []Codec{CodecNone, CodecZstd} {
+	for _, codec := range []recordbatch.Codec{recordbatch.CodecNone, recordbatch.CodecZstd} {
 		t.Run(codec.String(), func(t *testing.T) {
 			c := kafkatest.StartFake(t)
 			topic := c.Topic(t, 8)
@@ -137,10 +138,10 @@ func TestBatchesThatWaitAreCounted(t *testing.T) {
 			<-arrived
 			raw := int64(200 * 4 << 10)
 			sum, packs := l.sum.Load(), int64(0)
-			if codec != CodecNone {
-				packs = 2<<20 + codec.weight()
+			if codec != recordbatch.CodecNone {
+				packs = 2<<20 + codec.Weight()
 			}
-			if sum < raw/50 || codec == CodecNone && sum < raw || sum > raw*5/4+64<<10+packs {
+			if sum < raw/50 || codec == recordbatch.CodecNone && sum < raw || sum > raw*5/4+64<<10+packs {
 				t.Errorf("%d bytes of messages wait, and %d are counted", raw, sum)
 			}
 			cancel()
@@ -208,18 +209,18 @@ func TestKeptBuffersAreBounded(t *testing.T) {
 func TestWeightOfCompressors(t *testing.T) {
 	src := messagesOf("t", 1, 1, 1, 2<<20)[0].Value
 	dst := make([]byte, 0, 2*len(src))
-	for codec := CodecGzip; codec <= CodecZstd; codec++ {
+	for codec := recordbatch.CodecGzip; codec <= recordbatch.CodecZstd; codec++ {
 		got := int64(math.MaxInt64) // the least of some: goroutines of other tests may allocate meanwhile
 		for range 4 {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			if _, err := new(compressor).append(codec, dst, src); err != nil {
+			if _, err := new(recordbatch.Compressor).Append(codec, dst, src); err != nil {
 				t.Fatal(err)
 			}
 			runtime.ReadMemStats(&after)
 			got = min(got, int64(after.TotalAlloc-before.TotalAlloc))
 		}
-		if said := codec.weight(); got > said+64<<10 || got < said*3/4 {
+		if said := codec.Weight(); got > said+64<<10 || got < said*3/4 {
 			t.Errorf("%v holds about %d bytes, %d are counted", codec, got, said)
 		}
 	}
@@ -227,7 +228,7 @@ func TestWeightOfCompressors(t *testing.T) {
 
 // What is counted is what the process holds: batches for a broker that cannot be reached.
 func TestWhatIsCountedIsWhatIsHeld(t *testing.T) {
-	for _, codec := range []Codec{CodecNone, CodecLZ4, CodecZstd} {
+	for _, codec := range []recordbatch.Codec{recordbatch.CodecNone, recordbatch.CodecLZ4, recordbatch.CodecZstd} {
 		for _, size := range []int{200, 4 << 10, 100 << 10} {
 			t.Run(fmt.Sprintf("%v/%d", codec, size), func(t *testing.T) {
 				client, err := NewClient(Config{Brokers: []string{"127.0.0.1:9"}, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {

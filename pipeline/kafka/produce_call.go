@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 	"unsafe"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // A call is one Produce. It is used again for another: what it holds grows to the size
@@ -178,7 +180,7 @@ func (p *Producer) sort(c *call) {
 		}
 		g := &c.groups[o.group]
 		g.n++
-		g.size += recordBound(m)
+		g.size += boundOf(m)
 		c.of[i] = int32(o.group)
 	}
 	from := 0
@@ -193,10 +195,13 @@ func (p *Producer) sort(c *call) {
 	}
 }
 
+// boundOf is at least the bytes that a message takes in a batch before compression.
+func boundOf(m *Message) int { return recordbatch.RecordBound(m.Key, m.Value, m.Headers) }
+
 func sizeOf(msgs []Message, idx []int32) int {
 	size := 0
 	for _, i := range idx {
-		size += recordBound(&msgs[i])
+		size += boundOf(&msgs[i])
 	}
 	return size
 }
@@ -211,7 +216,7 @@ func (p *Producer) encodeAll(c *call, g *group, now int64) error {
 			g.size -= size
 		}
 		if n == 0 {
-			g.size -= recordBound(&c.msgs[idx[0]])
+			g.size -= boundOf(&c.msgs[idx[0]])
 			p.mu.Lock()
 			c.fail(idx[:1], &RefusedError{RefusedTooLarge, fmt.Errorf("producing to %v: the record is larger than any broker accepts", g.out)})
 			p.mu.Unlock()
@@ -232,7 +237,7 @@ func (p *Producer) encodeAll(c *call, g *group, now int64) error {
 // 0: the first is too large for any.
 func (p *Producer) cut(msgs []Message, idx []int32) (n, size int) {
 	for n < len(idx) {
-		s := recordBound(&msgs[idx[n]])
+		s := boundOf(&msgs[idx[n]])
 		if s > maxRecord || n > 0 && size+s > p.config.MaxBatch {
 			break
 		}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // askID gets a producer id in the background and sends what waits for it.
@@ -57,7 +59,7 @@ func (p *Producer) askID() {
 }
 
 // initProducerID is InitProducerID version 1, without a transactional id.
-func (p *Producer) initProducerID() (producerID, error) {
+func (p *Producer) initProducerID() (recordbatch.ProducerID, error) {
 	x := &exchange{
 		key: protocol.InitProducerId, broker: -1, clientID: p.client.config.ClientID,
 		body: func(w *writer) {
@@ -68,20 +70,20 @@ func (p *Producer) initProducerID() (producerID, error) {
 	ctx, cancel := context.WithTimeout(p.ctx, p.config.Timeout)
 	defer cancel()
 	if err := p.client.do(ctx, x); err != nil {
-		return noProducer, fmt.Errorf("asking for a producer id: %w", err)
+		return recordbatch.NoProducer, fmt.Errorf("asking for a producer id: %w", err)
 	}
 	r := &reader{b: x.answer}
 	r.int32() // throttle
 	code := codeError(r.int16())
-	id := producerID{r.int64(), r.int16()}
+	id := recordbatch.ProducerID{ID: r.int64(), Epoch: r.int16()}
 	if code == nil {
 		code = r.err
 	}
-	if code == nil && id.id < 0 {
-		code = errNoProducer
+	if code == nil && id.ID < 0 {
+		code = recordbatch.ErrNoProducer
 	}
 	if code != nil {
-		return noProducer, fmt.Errorf("asking for a producer id: %w", code)
+		return recordbatch.NoProducer, fmt.Errorf("asking for a producer id: %w", code)
 	}
 	return id, nil
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // lane gives messages of a lane of their own.
@@ -219,7 +221,7 @@ func TestStoredOrphanIsNotToldAgainWhenEncodingFails(t *testing.T) {
 		if err := p.Produce(within(t, time.Minute), lane(m, 1, 1, 3)); !errors.As(err, &failed) || len(failed.Failed) != 1 || failed.Failed[0].Index != 2 {
 			t.Fatalf("producing with an unknown codec: %v", err)
 		}
-		p.config.Codec = CodecNone
+		p.config.Codec = recordbatch.CodecNone
 		if err := p.Produce(within(t, time.Minute), lane(m, 1, 3, 1)); err != nil {
 			t.Fatal(err)
 		}

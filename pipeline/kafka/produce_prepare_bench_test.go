@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // BenchmarkPrepare is what one Produce of 5,000 records of 200 bytes costs before anything
@@ -11,13 +13,13 @@ import (
 // encoding and the numbers. No broker is asked.
 func BenchmarkPrepare(b *testing.B) {
 	for _, partitions := range []int32{1, 8, 64} {
-		for _, codec := range []Codec{CodecNone, CodecLZ4} {
+		for _, codec := range []recordbatch.Codec{recordbatch.CodecNone, recordbatch.CodecLZ4} {
 			b.Run(fmt.Sprintf("%v/%d", codec, partitions), func(b *testing.B) { benchPrepare(b, partitions, codec) })
 		}
 	}
 }
 
-func benchPrepare(b *testing.B, partitions int32, codec Codec) {
+func benchPrepare(b *testing.B, partitions int32, codec recordbatch.Codec) {
 	client, err := NewClient(Config{Brokers: []string{"127.0.0.1:9"}})
 	if err != nil {
 		b.Fatal(err)

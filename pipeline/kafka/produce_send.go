@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // wake has pump look at a broker.
@@ -38,7 +40,7 @@ func (p *Producer) sendReady(br *broker) {
 	if len(br.ready) == 0 || br.begins || br.inFlight >= p.config.InFlight || p.closed {
 		return
 	}
-	if p.id == noProducer {
+	if p.id == recordbatch.NoProducer {
 		p.askID()
 		return
 	}
@@ -81,7 +83,7 @@ func (p *Producer) hand(j job) {
 // take takes what is ready at a broker for one request that has begun.
 func (p *Producer) take(br *broker) []*batch {
 	br.begins = false
-	if p.closed || p.id == noProducer {
+	if p.closed || p.id == recordbatch.NoProducer {
 		return nil
 	}
 	n, size := 0, 0
@@ -105,7 +107,7 @@ func (p *Producer) take(br *broker) []*batch {
 // has been sent before keeps them, unless its output has taken another id since.
 func (p *Producer) number(b *batch) {
 	o := b.out
-	if o.id == noProducer {
+	if o.id == recordbatch.NoProducer {
 		o.id, o.next = p.id, 0
 	}
 	b.sending = true
@@ -134,7 +136,7 @@ func (p *Producer) send(br *broker, batches []*batch) {
 	var err error
 	for _, b := range batches {
 		if b.unsealed {
-			err = errors.Join(err, sealBatch(b.data, b.sealed, b.sequence, false))
+			err = errors.Join(err, recordbatch.Seal(b.data, b.sealed, b.sequence, false))
 			b.unsealed = false
 		}
 	}
@@ -272,7 +274,7 @@ func (p *Producer) lost(b *batch, err error, begun bool) {
 		return // Close settles it
 	}
 	b.maybe = b.maybe || begun
-	if errors.Is(err, errNoProducer) || errors.Is(err, ErrClosed) {
+	if errors.Is(err, recordbatch.ErrNoProducer) || errors.Is(err, ErrClosed) {
 		p.giveUp(b, err)
 		return
 	}
@@ -343,7 +345,7 @@ func (p *Producer) answered(b *batch, a produceAnswer) {
 // leader has lost track of the one it has.
 func (p *Producer) renew(o *output) {
 	if o.id == p.id {
-		p.id = noProducer
+		p.id = recordbatch.NoProducer
 	}
-	o.id, o.next = noProducer, 0
+	o.id, o.next = recordbatch.NoProducer, 0
 }

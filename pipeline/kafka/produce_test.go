@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // testProducer gives a producer on a client of its own; change may alter the client's
@@ -100,7 +101,7 @@ func TestProducedRecordsReadBackEqual(t *testing.T) {
 	for codec, name := range []string{"none", "gzip", "snappy", "lz4", "zstd"} {
 		t.Run(name, func(t *testing.T) {
 			topic := c.Topic(t, 3)
-			p := testProducer(t, c, ProducerConfig{Codec: Codec(codec), MaxBatch: 4000})
+			p := testProducer(t, c, ProducerConfig{Codec: recordbatch.Codec(codec), MaxBatch: 4000})
 			msgs := randomMessages(rand.New(rand.NewPCG(5, uint64(codec))), 300)
 			var sent [3][]*Message
 			for i := range msgs {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
 // Three brokers; the leader of a partition and the coordinator of a group are killed
@@ -34,7 +35,7 @@ func TestBrokersDieUnderLoad(t *testing.T) {
 	a.untilServing(2)
 	b.untilServing(2)
 
-	w := &steadyWriters{p: testProducer(t, c, ProducerConfig{Codec: CodecLZ4, Timeout: 3 * time.Second}), topic: topic}
+	w := &steadyWriters{p: testProducer(t, c, ProducerConfig{Codec: recordbatch.CodecLZ4, Timeout: 3 * time.Second}), topic: topic}
 	w.start(t, ctx)
 	for range 2 {
 		w.advance(t, ctx, 100)

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/../.."
 go=${1:-go}
 tags=${2:-real}
 packages=("${@:3}")
-[ $# -gt 2 ] || packages=(./pipeline/kafka/... ./pipeline/source/... ./sinks/... ./stages/... ./cmd/...)
+[ $# -gt 2 ] || packages=(./pipeline/kafka/... ./pipeline/source/... ./sinks/... ./stages/... ./pipeline/cli/... ./cmd/...)
 here=testdata/real
 
 need() { # need COMMAND PACKAGE...

@@ -13,8 +13,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
-	"github.com/penstockio/penstock/pipeline/source"
-	"github.com/penstockio/penstock/sinks"
+	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 )
 
 // A chaosMember is one pipeline of the group.
@@ -31,7 +31,7 @@ type chaosMember struct {
 	mu      sync.Mutex
 	aborted bool
 	p       *engine.Pipeline
-	source  *source.Kafka
+	source  *kafkasource.Source
 	parts   []closer
 }
 
@@ -104,21 +104,21 @@ func (w *world) start(n int) {
 // build makes the pipeline of one run.
 func (m *chaosMember) build() (*engine.Pipeline, error) {
 	w := m.w
-	s := source.DefaultKafka()
+	s := kafkasource.Defaults()
 	s.Brokers, s.Topics, s.Group, s.OnGap = w.addrs, []string{input}, group, "earliest"
 	if w.parts[spare] > 0 {
 		s.Topics = append(s.Topics, spare)
 	}
 	s.Session, s.Heartbeat, s.Rebalance = w.session, w.beat, rebalance
-	k, err := source.NewKafka(s, source.KafkaOptions{Pipeline: group, Drain: w.drain, Dial: kafka.DialFunc(w.wire.Dial(m.name))})
+	k, err := kafkasource.New(s, kafkasource.Options{Pipeline: group, Drain: w.drain, Dial: kafka.DialFunc(w.wire.Dial(m.name))})
 	if err != nil {
 		return nil, err
 	}
-	sink := func(topic, partitioner string) *sinks.Kafka {
-		s := sinks.DefaultKafka()
+	sink := func(topic, partitioner string) *kafkasink.Sink {
+		s := kafkasink.Defaults()
 		s.Partitioner, s.Compression = partitioner, "none"
 		err = errors.Join(err, s.Topic.UnmarshalText([]byte(topic)))
-		sink, failed := sinks.NewKafka(s, k)
+		sink, failed := kafkasink.New(s, k)
 		err = errors.Join(err, failed)
 		return sink
 	}

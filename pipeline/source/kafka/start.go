@@ -1,0 +1,177 @@
+package kafkasource
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+const (
+	settlePause   = 50 * time.Millisecond // between two looks whether the start is stored, at first
+	settleSilence = 2 * time.Second       // of looking before it is reported
+	settleAgain   = 30 * time.Second      // until it is reported again
+)
+
+// A topicStart is where a group that has no offset in a topic begins there.
+type topicStart struct {
+	turn chan struct{} // capacity 1: settling is for one goroutine at a time
+
+	// of whoever has the turn
+	at      map[kafka.TopicPartition]int64 // what `start` means, as it was first asked for
+	settled bool                           // offsets have been seen in this run
+	id      kafka.TopicID                  // the topic in which at was asked for; Source.mu guards it
+}
+
+// startIn gives the topicStart of a topic.
+func (k *Source) startIn(topic string) *topicStart {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.starts[topic]
+	if s == nil {
+		s = &topicStart{turn: make(chan struct{}, 1)}
+		k.starts[topic] = s
+	}
+	return s
+}
+
+// openFresh opens the lanes of partitions for which nothing has been committed. It is
+// not done where events are followed, so that a partition that waits can be given back.
+func (k *Source) openFresh(parts []*partition) {
+	if k.s.Start == "earliest" { // which is the same for an old group and a new one
+		k.openEarliest(parts)
+		return
+	}
+	byTopic := map[string][]*partition{}
+	for _, p := range parts {
+		byTopic[p.tp.Topic] = append(byTopic[p.tp.Topic], p)
+	}
+	for topic, some := range byTopic {
+		k.start(func() { k.openSettled(topic, some) })
+	}
+}
+
+// openSettled opens fresh partitions of one topic once the group has an offset in it:
+// where that is, and at their start where there is none, because then they are younger
+// than the group, and nobody has said to skip what is in them. It waits and reports as
+// long as `start` is not stored: read before, records would be skipped by a member that
+// begins anew later.
+func (k *Source) openSettled(topic string, parts []*partition) {
+	began, told := time.Now(), time.Time{}
+	for pause := settlePause; ; pause = min(2*pause, maxBackoff) {
+		stored, err := k.settle(topic, parts)
+		parts = slices.DeleteFunc(parts, func(p *partition) bool { return !k.stillOurs(p) })
+		switch {
+		case k.ctx.Err() != nil || len(parts) == 0 || errors.Is(err, kafka.ErrFenced):
+			return // the partitions are over
+		case err == nil:
+			k.openStored(parts, stored)
+			return
+		case !errors.Is(err, kafka.ErrUnsettled) && !kafka.Temporary(err) && !errors.Is(err, context.DeadlineExceeded):
+			k.fail(k.readError(parts[0], err))
+			return
+		}
+		if time.Since(began) > settleSilence && (told.IsZero() || time.Since(told) > settleAgain) {
+			told = time.Now()
+			k.events.Log().Warn().Err(err).Msg("beginning to read " + topic + " waits until the group has stored where")
+		}
+		if !k.wait(parts[0], pause) && k.ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+// openStored opens partitions at the offsets that the group has, the others at their
+// start.
+func (k *Source) openStored(parts []*partition, stored map[kafka.TopicPartition]int64) {
+	var rest []*partition
+	for _, p := range parts {
+		at, ok := stored[p.tp]
+		if !ok || at < 0 {
+			rest = append(rest, p)
+			continue
+		}
+		k.openAtCommit(p, at)
+	}
+	if len(rest) > 0 {
+		k.openEarliest(rest)
+	}
+}
+
+// settle is one try to see where the group begins in a topic, and to store it when it
+// is this member's to do. parts are fresh partitions of the topic.
+func (k *Source) settle(topic string, parts []*partition) (map[kafka.TopicPartition]int64, error) {
+	s := k.startIn(topic)
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-k.ctx.Done():
+		return nil, k.ctx.Err()
+	}
+	n, err := k.client.Partitions(k.ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range parts {
+		n = max(n, p.tp.Partition+1)
+	}
+	all := make([]kafka.TopicPartition, n)
+	for i := range all {
+		all[i] = kafka.TopicPartition{Topic: topic, Partition: int32(i)}
+	}
+	stored, err := k.group.Settle(k.ctx, all, func(ctx context.Context) (map[kafka.TopicPartition]int64, error) {
+		if len(s.at) != len(all) {
+			id, err := k.client.TopicID(ctx, topic) // before: see epochs.note
+			if err != nil {
+				return nil, err
+			}
+			k.mu.Lock()
+			s.id = id
+			k.mu.Unlock()
+			if s.at, err = k.startOffsets(ctx, all, s.settled); err != nil {
+				return nil, err
+			}
+		}
+		return s.at, nil
+	})
+	if err == nil {
+		s.settled, s.at = true, nil
+	}
+	return stored, err
+}
+
+// startOffsets gives what `start` means in partitions. A topic in which this run has
+// seen offsets before has been made again: what is in it now has come since, and none
+// of it is skipped.
+func (k *Source) startOffsets(ctx context.Context, tps []kafka.TopicPartition, again bool) (map[kafka.TopicPartition]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, freshAlone)
+	defer cancel()
+	at := make(map[kafka.TopicPartition]int64, len(tps))
+	for _, tp := range tps {
+		at[tp] = startOf(k.s.Start)
+		if again {
+			at[tp] = kafka.Earliest
+		}
+	}
+	committed := k.s.Isolation == "read_committed"
+	found, err := k.offsets(ctx, at, committed)
+	if err != nil {
+		return nil, err
+	}
+	none := map[kafka.TopicPartition]int64{} // nothing as late as the time to start at
+	for tp, offset := range found {
+		at[tp] = offset
+		if offset < 0 {
+			none[tp] = kafka.Latest
+		}
+	}
+	if found, err = k.offsets(ctx, none, committed); err != nil {
+		return nil, err
+	}
+	for tp, offset := range found {
+		at[tp] = offset
+	}
+	return at, nil
+}

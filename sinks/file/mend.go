@@ -1,0 +1,133 @@
+package filesink
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/sinks/lines"
+)
+
+// longestLine bounds how far back the start of a torn line is looked for.
+const longestLine = 64 << 20
+
+// mend ends a last line without an end, or cuts it off when it is what a crash has torn off
+// a write of ours. Only in a file that is being opened anything of ours can be torn.
+func (f *Sink) mend(g *os.File, opening bool) error {
+	line, start, size, err := lastLine(g)
+	if err != nil || len(line) == 0 {
+		return err
+	}
+	kept := line
+	if opening {
+		kept = f.whole(g, line, start)
+	}
+	if err := f.shorten(g, start+int64(len(kept)), size); err != nil {
+		return err
+	}
+	if len(kept) > 0 {
+		if !mayStand(kept) {
+			f.emit.Log().Warn().Str("file", f.where()).Int64("bytes", int64(len(kept))).
+				Msg("ended a last line without an end that is none of ours")
+		}
+		if _, err := g.Write([]byte("\n")); err != nil {
+			return err
+		}
+	}
+	return syncFile(g)
+}
+
+// whole gives what is kept of a last line without an end: nothing when it is ours and torn.
+func (f *Sink) whole(g *os.File, line []byte, start int64) []byte {
+	text := bytes.TrimRight(line, "\x00") // blocks that a power cut has kept from being written
+	from, end, marked := markedWrite(g)
+	switch {
+	case mayStand(text):
+		return text
+	case marked && start >= from && start+int64(len(line)) <= end:
+		return nil
+	case keepsMarks(g): // and none of ours was being written there: another program may yet end its line
+		return text
+	case torn(f.form, text):
+		return nil
+	}
+	return text
+}
+
+// shorten cuts the file, which was found to be that long, to a new end. Another program that
+// writes it keeps it from being cut.
+func (f *Sink) shorten(g *os.File, end, size int64) error {
+	if end == size {
+		return nil
+	}
+	now, err := g.Stat()
+	if err != nil {
+		return err
+	}
+	if now.Size() != size {
+		return errBusy
+	}
+	if err := g.Truncate(end); err != nil {
+		return fmt.Errorf("cutting off a torn last line: %w", err)
+	}
+	f.emit.Log().Warn().Str("file", f.where()).Int64("bytes", size-end).
+		Msg("cut off a last line that a crash had torn")
+	return nil
+}
+
+var errBusy = errors.New("another program writes it at this moment")
+
+// mayStand says whether a last line without an end may be a whole one that a sink has
+// written: a JSON object or array ends where it ends, a number or a text may go on.
+func mayStand(line []byte) bool {
+	first := jsontext.Space(line, 0)
+	return first < len(line) && (line[first] == '{' || line[first] == '[') && json.Valid(line)
+}
+
+// torn says whether the line is the beginning of what a sink of this form writes, and cannot be whole.
+func torn(form lines.Form, line []byte) bool {
+	const begin = `{"topic":`
+	if form.Fixtures && !strings.HasPrefix(begin, string(line[:min(len(line), len(begin))])) {
+		return false
+	}
+	if len(line) == 0 {
+		return true
+	}
+	first := jsontext.Space(line, 0)
+	if first == len(line) || line[first] != '{' && line[first] != '[' {
+		return false
+	}
+	return errors.Is(json.NewDecoder(bytes.NewReader(line)).Decode(new(json.RawMessage)), io.ErrUnexpectedEOF)
+}
+
+// lastLine gives what stands behind the last line end, and where.
+func lastLine(g *os.File) (line []byte, start, size int64, err error) {
+	if size, err = g.Seek(0, io.SeekEnd); err != nil {
+		return nil, 0, 0, err
+	}
+	buf := make([]byte, 64<<10)
+	start = size
+	for start > 0 {
+		if size-start > longestLine {
+			return nil, 0, 0, fmt.Errorf("%w: its last %v hold no line end", errNoFile, settings.Size(longestLine))
+		}
+		part := buf[:min(start, int64(len(buf)))]
+		if _, err := g.ReadAt(part, start-int64(len(part))); err != nil {
+			return nil, 0, 0, err
+		}
+		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
+			start -= int64(len(part) - i - 1)
+			break
+		}
+		start -= int64(len(part))
+	}
+	line = make([]byte, size-start)
+	_, err = io.ReadFull(io.NewSectionReader(g, start, size-start), line)
+	return line, start, size, err
+}

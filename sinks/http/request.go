@@ -1,0 +1,202 @@
+package httpsink
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strconv"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+const idempotencyKey = "Idempotency-Key"
+
+// A request is a run of records under one key.
+type request struct {
+	url   string
+	body  []byte
+	key   string
+	first id
+	count int
+	hash  [sha256.Size]byte // of all ids, in order
+}
+
+// An id tells a record from all others of the source, the parts of a split included.
+type id struct {
+	pipeline.Position
+	part int32
+}
+
+// A place is what a lane's records have in common.
+type place struct {
+	topic     string
+	partition int32
+}
+
+// maxUnknown bounds what is remembered, far above any number of partitions.
+const maxUnknown = 10_000
+
+// isUnknown says whether req has been sent before, with an outcome that is not known.
+func (h *Sink) isUnknown(req request) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	u, ok := h.unknown[place{req.first.Topic, req.first.Partition}]
+	return ok && u.count == req.count && u.hash == req.hash
+}
+
+// remember keeps the borders of a request whose outcome is not known, so that the next
+// attempt has the same.
+func (h *Sink) remember(req request, unknown bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := place{req.first.Topic, req.first.Partition}
+	if !unknown {
+		delete(h.unknown, at)
+		return
+	}
+	if len(h.unknown) >= maxUnknown {
+		for other := range h.unknown { // any: a place that is still used comes back
+			delete(h.unknown, other)
+			break
+		}
+	}
+	req.body = nil
+	h.unknown[at] = req
+}
+
+// next makes the next request of recs: the one whose outcome is not known when they
+// begin with it, else as many records as fit, all to one URL. An error is that of the
+// first record.
+func (h *Sink) next(recs []*pipeline.Record) (request, error) {
+	h.mu.Lock()
+	before, ok := h.unknown[place{recs[0].Topic, recs[0].Partition}]
+	h.mu.Unlock()
+	if ok && before.first == idOf(recs[0]) && before.count <= len(recs) && hash(recs[:before.count]) == before.hash {
+		return h.exactly(recs[:before.count])
+	}
+	return h.fill(recs, h.settings.MaxRecords, int(h.settings.MaxBytes))
+}
+
+// exactly makes one request of all recs. They have been in a request together before.
+func (h *Sink) exactly(recs []*pipeline.Record) (request, error) {
+	req, err := h.fill(recs, len(recs), 0)
+	if err == nil && req.count < len(recs) {
+		err = errors.New("sending: records that went into one request do not any more")
+	}
+	return req, err
+}
+
+// fill takes records from the first on, at least one, while they have one URL and fit
+// within the limits; 0 is none.
+func (h *Sink) fill(recs []*pipeline.Record, maxRecords, maxBytes int) (request, error) {
+	if h.settings.Format == "single" {
+		maxRecords = 1
+	}
+	req := request{first: idOf(recs[0])}
+	if h.settings.Format == "array" {
+		req.body = append(req.body, '[')
+	}
+	for i, rec := range recs {
+		if i == maxRecords {
+			break
+		}
+		url, err := h.settings.URL.URL(rec)
+		if err == nil && i > 0 && url != req.url {
+			break
+		}
+		size := len(req.body)
+		if err == nil {
+			req.body, err = h.add(req.body, rec)
+		}
+		if i > 0 && (err != nil || maxBytes > 0 && len(req.body)+1 > maxBytes) {
+			req.body = req.body[:size]
+			break
+		}
+		if err != nil {
+			return request{}, err
+		}
+		req.url = url
+		req.count++
+	}
+	if h.settings.Format == "array" {
+		req.body = append(req.body, ']')
+	}
+	req.hash = hash(recs[:req.count])
+	req.key = h.key(recs[:req.count], req.hash)
+	return req, nil
+}
+
+var errNotJSON = pipeline.Reject(pipeline.ReasonInvalidJSON,
+	errors.New("sending: the value is not valid JSON; write format: single, or as: fixture"))
+
+// add appends a record to a body that has been begun. On an error the body's first
+// bytes are as they were.
+func (h *Sink) add(body []byte, rec *pipeline.Record) ([]byte, error) {
+	if h.form.Fixtures {
+		if h.settings.Format == "array" && len(body) > 1 {
+			body = append(body, ',')
+		}
+		body, err := h.form.Append(body, rec)
+		if err == nil && h.settings.Format != "ndjson" {
+			body = bytes.TrimSuffix(body, []byte("\n"))
+		}
+		return body, err
+	}
+	v := rec.Value()
+	if v == nil {
+		v = []byte("null")
+	}
+	if h.settings.Format == "single" {
+		return append(body, v...), nil // a copy: the transport may outlive the record
+	}
+	// Not gjson: it takes the stack for each level, and millions of them end the process.
+	if !json.Valid(v) {
+		return body, errNotJSON
+	}
+	if h.settings.Format == "ndjson" {
+		return h.form.Append(body, rec)
+	}
+	if len(body) > 1 {
+		body = append(body, ',')
+	}
+	return append(body, v...), nil
+}
+
+func idOf(rec *pipeline.Record) id { return id{rec.Position, rec.Part} }
+
+func hash(recs []*pipeline.Record) (sum [sha256.Size]byte) {
+	d := sha256.New()
+	var b []byte
+	for _, rec := range recs {
+		b = binary.AppendUvarint(b[:0], uint64(len(rec.Topic)))
+		b = append(b, rec.Topic...)
+		b = binary.AppendVarint(b, int64(rec.Partition))
+		b = binary.AppendVarint(b, rec.Offset)
+		b = binary.AppendVarint(b, int64(rec.Part))
+		d.Write(b)
+	}
+	d.Sum(sum[:0])
+	return sum
+}
+
+// maxKey is what servers take of a key.
+const maxKey = 255
+
+// key gives scope/topic/partition@first-last/hash: for people the place, for the
+// server what tells it from any other run of records.
+func (h *Sink) key(recs []*pipeline.Record, sum [sha256.Size]byte) string {
+	first, last := recs[0], recs[len(recs)-1]
+	k := escapeKey(h.scope + "/" + first.Position.String())
+	if len(recs) > 1 {
+		k += "-" + strconv.FormatInt(last.Offset, 10)
+	}
+	short := hex.EncodeToString(sum[:8])
+	if len(k)+1+len(short) > maxKey {
+		long := sha256.Sum256(append([]byte(h.scope+"\x00"), sum[:]...))
+		return hex.EncodeToString(long[:])
+	}
+	return k + "/" + short
+}

@@ -360,7 +360,7 @@ func (p PartitionReport) Lag() int64 {
 // is none, -1 when that is not known.
 func (p PartitionReport) LagAge(now time.Time) time.Duration {
 	switch {
-	case p.Lag() == 0:
+	case p.Committed >= 0 && p.Lag() == 0: // without a commit Lag counts what is not read yet
 		return 0
 	case p.Oldest.IsZero():
 		return -1

@@ -11,13 +11,20 @@ import (
 )
 
 // partitioned is a memory that reports its lane 0 as a partition does.
-type partitioned struct{ *memory }
+type partitioned struct {
+	*memory
+	nothing bool // was committed before
+}
 
 func (p partitioned) Report() pipeline.Report {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	committed := p.marks["t/0"]
+	if committed == 0 && p.nothing {
+		committed = -1
+	}
 	return pipeline.Report{Connected: true, Partitions: []pipeline.PartitionReport{{
-		Topic: "t", Committed: p.marks["t/0"], Fetched: int64(p.next[0]), HighWatermark: int64(p.records),
+		Topic: "t", Committed: committed, Fetched: int64(p.next[0]), HighWatermark: int64(p.records),
 	}}}
 }
 
@@ -30,13 +37,15 @@ func TestLagAge(t *testing.T) {
 		timed       bool
 		holds       int64 // the record that the step keeps, -1: none
 		failing     bool  // commits fail
+		nothing     bool  // has ever been committed: then the lag counts what is not read yet
 		first, then float64
 	}{
-		{"a record is held up", true, 15, false, 94_500, 0}, // its piece begins at 10
-		{"the first is held up", true, 0, false, 104_500, 0},
-		{"commits fail", true, -1, true, 104_500, 0},
-		{"records without a time", false, 15, false, -1, 0},
-		{"all is committed", true, -1, false, 0, 0},
+		{"a record is held up", true, 15, false, false, 94_500, 0}, // its piece begins at 10
+		{"the first is held up", true, 0, false, false, 104_500, 0},
+		{"commits fail", true, -1, true, false, 104_500, 0},
+		{"records without a time", false, 15, false, false, -1, 0},
+		{"the very first is held up", true, 0, false, true, 104_500, 0},
+		{"all is committed", true, -1, false, false, 0, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -68,7 +77,7 @@ func TestLagAge(t *testing.T) {
 					return nil
 				}
 				_, done := start(t, ctx, Options{
-					Name: "p", Source: partitioned{src}, Events: log.emitter(t), PartitionStatsEvery: 4500 * time.Millisecond,
+					Name: "p", Source: partitioned{src, c.nothing}, Events: log.emitter(t), PartitionStatsEvery: 4500 * time.Millisecond,
 					Steps: []Step{{Name: "holds", Kind: "http", Wait: &Wait{}, Stage: does(func(_ context.Context, r *pipeline.Record) error {
 						if r.Offset == c.holds {
 							<-mend

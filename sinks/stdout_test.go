@@ -168,11 +168,3 @@ func TestStdoutThatNobodyReads(t *testing.T) {
 		}
 	})
 }
-
-func recs(values ...string) []*pipeline.Record {
-	var all []*pipeline.Record
-	for i, v := range values {
-		all = append(all, rec(int64(i), v))
-	}
-	return all
-}

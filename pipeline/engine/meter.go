@@ -216,9 +216,3 @@ func (m *meter) turn(unit, fill float64) {
 	m.lastFill, m.fill = max(m.fill, fill), fill
 	m.mu.Unlock()
 }
-
-func (m *meter) highest() float64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.lastFill
-}

@@ -1,6 +1,6 @@
 //go:build !unix || aix || solaris
 
-package sinks
+package filesink
 
 import "os"
 

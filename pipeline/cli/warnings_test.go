@@ -11,6 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
 )
@@ -92,7 +93,12 @@ func whole(text string) string {
 // we show, test and recommend.
 func TestNothingDoubtfulStandsInTheRepository(t *testing.T) {
 	known := map[string]string{"HTTP": "http://127.0.0.1:1", "BROKERS": "127.0.0.1:9092", "WEATHER": "127.0.0.1:1"}
-	loader := config.Loader{Kinds: catalog.Kinds(), Env: func(name string) (string, bool) {
+	type shout struct { // the stage of testdata/module, which the README shows too
+		Field string `yaml:"field" doc:"a field"`
+	}
+	own := config.StageKind("shout", "makes a field upper case", "shout: {field: city}", shout{},
+		func(shout) (pipeline.StageFunc, error) { return nil, nil })
+	loader := config.Loader{Kinds: append(catalog.Kinds(), own), Env: func(name string) (string, bool) {
 		return cmp.Or(known[name], "1"), true
 	}}
 	dir := t.TempDir()

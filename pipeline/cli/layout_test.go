@@ -214,6 +214,9 @@ var fileRules = []struct {
 			func(folder string) bool { return strings.HasPrefix(f, folder) })
 	}},
 	{module + "/pipeline/kafka/kafkatest", isDevFile},
+	{module + "/pipeline/internal/inside", func(f string) bool {
+		return f == "pipeline/record_inside.go" || strings.HasPrefix(f, "pipeline/engine/")
+	}},
 	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},
 }
 

@@ -44,10 +44,12 @@ func (p *Pipeline) letter(it item, why *failure, of *family) item {
 	add(headerPipeline, p.opts.Name)
 	add(headerStep, why.step)
 	add(headerReason, why.reason)
-	add(headerError, clip(why.err.Error(), maxError))
+	add(headerError, clip(words(why.err.Error), maxError))
 	var detailer pipeline.Detailer
-	if errors.As(why.err, &detailer) && detailer.Detail() != "" {
-		add(headerDetail, clip(detailer.Detail(), maxError))
+	if errors.As(why.err, &detailer) {
+		if detail := words(detailer.Detail); detail != "" {
+			add(headerDetail, clip(detail, maxError))
+		}
 	}
 	add(headerAttempts, strconv.Itoa(why.attempts))
 	add(headerTopic, r.Topic)
@@ -64,6 +66,17 @@ func (p *Pipeline) letter(it item, why *failure, of *family) item {
 	d.rec.Init(r.Position, key, value, headers, why.at.UnixMilli())
 	d.measure()
 	return d
+}
+
+// words asks an error of a component for its text. It is asked under the lane's lock, which a
+// panic would leave locked, and everything that ends the lane behind it.
+func words(of func() string) (text string) {
+	defer func() {
+		if v := recover(); v != nil {
+			text = "the error's own text panicked"
+		}
+	}()
+	return of()
 }
 
 // clip cuts a text to at most n bytes, at a character.

@@ -156,3 +156,31 @@ func TestDeadLettersAreInOrder(t *testing.T) {
 		}
 	})
 }
+
+// A rude error panics when it is asked for what the server said.
+type rude struct{ error }
+
+func (rude) Detail() string { panic("no detail") }
+
+// A panic in the text of an error is of that text alone: it is asked for under a lock.
+func TestADetailThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := &collect{}
+		p, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 10}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Sink: dead},
+			Steps: []Step{{Name: "check", Stage: does(func(_ context.Context, r *pipeline.Record) error {
+				if r.Offset == 7 {
+					return pipeline.Permanent(rude{errors.New("checking: bad")})
+				}
+				return nil
+			})}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dead.offsets(0); len(got) != 1 || got[0] != 7 {
+			t.Errorf("dead letters %v", got)
+		}
+		balanced(t, p)
+	})
+}

@@ -27,8 +27,8 @@ type Serial uint8
 const (
 	// SerialNone lets any calls run at once; order is kept at the release.
 	SerialNone Serial = iota
-	// SerialKey starts a call only when the one before it of the same key has left
-	// the step, retries included.
+	// SerialKey starts a call only when the one before it of the same key has its answer,
+	// retries included.
 	SerialKey
 	// SerialPartition does the same per lane.
 	SerialPartition

@@ -66,7 +66,9 @@ func (sl *slot) attempt(now time.Time) error {
 	limit := c.deadline
 	if !now.Before(limit) {
 		if c.err != nil {
-			c.attempts-- // this is none
+			s.win.mu.Lock() // who looks from outside reads it there
+			c.attempts--    // this is none
+			s.win.mu.Unlock()
 			return c.err
 		}
 		return errTooLate

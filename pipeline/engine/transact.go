@@ -15,8 +15,8 @@ import (
 // This file makes the writes of all sinks and the marks one step.
 //
 // What it guarantees. Whoever reads only what is committed sees each record's writes and its
-// mark together or not at all. A record that was written in a transaction is never before
-// the mark of another one. A transaction that holds a write of an abandoned record is undone.
+// mark together or not at all. No mark passes a record before the transaction that holds its
+// writes. A transaction that holds a write of an abandoned record is undone.
 //
 // How. Time is cut into cycles. In one that is open all writers may write. When the commit
 // interval is over, or somebody asks, each lane is cut behind the last piece of which
@@ -35,8 +35,11 @@ import (
 // writers until nothing is in flight: they would stand as long as the slowest call of a step,
 // once in every interval.
 //
-// An error of Commit is ambiguous: it may have come through. Abort follows, which gives all
-// lanes up, and the source opens them again where the broker says that they are.
+// An error of Commit is ambiguous: it may have come through. All lanes are given up then, and
+// Abort follows; the source opens them again where the broker says that they are.
+//
+// No pipeline file can ask for this yet: delivery: exactly_once is refused until there is a
+// Transactor for Kafka.
 
 type txnState uint8
 

@@ -14,9 +14,10 @@ import (
 //
 // What it guarantees. As many calls run as the step has slots, if there are records for them.
 // Records leave in the order of their lane, or of their key, or at once, as the pipeline says
-// (I1). No more than size records are in the window, and no more than backlog, and what a
-// lane that is held back still had on its way, wait in front of it (I4). One lane whose calls
-// hang takes neither all slots nor all places from the others.
+// (I1). At most size records are in the window (I4). About backlog wait in front of it: the
+// rest of a chunk comes on top, and what a lane that is held back still has on its way. Where
+// there are several lanes, one whose calls hang leaves some places to the others; slots it may
+// have all while nobody else waits, and gives back as its attempts time out.
 //
 // How. A record is admitted: it gets a place in the window, behind those of its lane. It
 // waits for a slot, a worker calls the stage with it, and when the answer is there the slot is
@@ -40,11 +41,12 @@ import (
 // of the records leaves 3 % of the rate (BenchmarkP13); who needs calls in order asks for
 // serial.
 //
-// What must not be changed without thought. A record is released by whoever answers last of
-// those before it, under the lock, so that two answers cannot pass each other on their way
-// out; there is one sender. Retries that are due come before new records, or a lane waits for
-// a retry that waits for a slot behind its own successors. Callers of admit hold the lock of
-// this window, and may take that of the first waiting step's after it, never before.
+// What must not be changed without thought. Whoever answers the first record of a lane that
+// has no answer yet releases it, and all behind it that have theirs, under the lock
+// (window_release.go): two answers cannot pass each other on their way out; there is one
+// sender. Retries that are due come before new records, or a lane waits for a retry that waits
+// for a slot behind its own successors. What changes how much of a lane waits here may take the
+// lock of the first waiting step after this window's, never before (dam).
 
 // A call is a record in the window of a waiting step: admitted, and not yet released.
 type call struct {
@@ -71,7 +73,7 @@ type call struct {
 type callState uint8
 
 const (
-	callParked   callState = iota // until the call before it of its key has left
+	callParked   callState = iota // until the call before it, of its key or lane, has its answer
 	callDue                       // waits for a slot
 	callRunning                   // in a slot
 	callRetrying                  // waits for another attempt
@@ -287,8 +289,8 @@ func (w *window) pick(make func(*waitLane, item) *call) *call {
 }
 
 // lastPlaces says which places of the window are kept for other lanes: a lane that has this
-// many times what is left gets no more. An eighth is then left when it stands alone, and a
-// lane that comes finds room at once, though all calls of the first one hang.
+// many times what is left gets no more. An eighth of the places is then left when it stands alone,
+// and a lane that comes is admitted at once, though all calls of the first one hang.
 const lastPlaces = 7
 
 // turn gives the lane to admit from. No lane takes more than half of the window, or

@@ -14,21 +14,22 @@ import (
 // This file is how records of a lane reach a sink, and what becomes of those that do not.
 //
 // What it guarantees. One Write of a lane at a time, in the lane's order. A record that the
-// sink has stored is not written again in this run. One that cannot be stored for the moment
+// sink has stored is not written again while the lane lasts. One that cannot be stored for the moment
 // is tried again without end, unless the sink has a limit, and everything behind it waits:
 // the lane stands, its source is held back (sink.go), other lanes go on. One that is refused
-// for good goes to the dead letters and holds nothing back. A panic in Write is an error of
+// for good goes to the dead letters and holds nothing back; without dead letters it stops the pipeline. A panic in Write is an error of
 // that Write.
 //
 // How. A batch is taken from the lane's queue, as much as there is and a Write may have:
-// waiting to fill one up costs latency and gains nothing at load, when there is always more.
+// waiting to fill one up costs latency, and at load there is more in any case. Who pays for each
+// Write may set a linger.
 // When a Write of a batch fails as a whole and not only for the time being, nobody has said
 // which record is at fault. Then the batch is written in smaller parts, down to single
 // records, until the one that is refused stands alone; it is rejected, and the parts grow
 // again. A *WriteError names the records, and spares that.
 //
 // Not chosen. A Write for each record after a failure: of 5,000 that is 5,000 requests for one
-// bad record, and halving needs about 13. Several Writes of a lane at once: their order at the
+// bad record; halving, and doubling again, takes some 35. Several Writes of a lane at once: their order at the
 // sink is then luck, and a plausible setting of other programs loses it so.
 
 // A writer writes what one lane has for one sink, one Write at a time. Its state

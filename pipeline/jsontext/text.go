@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// AppendString appends s as a JSON string. What JSON does not allow between quotes is
-// escaped, and nothing else; bytes that are not UTF-8 become U+FFFD.
+// AppendString appends s as a JSON string, byte for byte as encoding/json does without its
+// escapes for HTML: what JSON does not allow between quotes is escaped, and the separators
+// U+2028 and U+2029, at which some tools split lines; bytes that are not UTF-8 become \ufffd.
 func AppendString(dst []byte, s string) []byte {
 	const hex = "0123456789abcdef"
 	dst = append(dst, '"')
@@ -16,9 +17,14 @@ func AppendString(dst []byte, s string) []byte {
 		c := s[i]
 		if c >= utf8.RuneSelf {
 			r, n := utf8.DecodeRuneInString(s[i:])
-			if r == utf8.RuneError && n == 1 {
-				dst = append(append(dst, s[from:i]...), "\uFFFD"...)
-				from = i + 1
+			switch {
+			case r == utf8.RuneError && n == 1:
+				dst = append(append(dst, s[from:i]...), `\ufffd`...)
+				from = i + n
+			case r == '\u2028' || r == '\u2029':
+				dst = append(append(dst, s[from:i]...), `\u202`...)
+				dst = append(dst, hex[r&0xf])
+				from = i + n
 			}
 			i += n
 			continue
@@ -28,6 +34,10 @@ func AppendString(dst []byte, s string) []byte {
 			switch c {
 			case '"', '\\':
 				dst = append(dst, '\\', c)
+			case '\b':
+				dst = append(dst, '\\', 'b')
+			case '\f':
+				dst = append(dst, '\\', 'f')
 			case '\n':
 				dst = append(dst, '\\', 'n')
 			case '\r':

@@ -36,7 +36,7 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "penstock")
-	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	out, err := exec.Command("go", "build", "-o", path, repo+"/cmd/penstock").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("building the daemon: %w\n%s", err, out)
 	}

@@ -24,13 +24,13 @@ type Batch struct {
 	// with.
 	Decompressed []byte
 
-	attributes     uint16
-	firstTs, maxTs int64
-	records        []byte
-	at             int // of the next record in records: an index costs no write barrier
-	left           int
-	last           int64 // offset of the record before
-	err            error
+	attributes         uint16
+	firstTime, maxTime int64
+	records            []byte
+	at                 int // of the next record in records: an index costs no write barrier
+	left               int
+	last               int64 // offset of the record before
+	err                error
 }
 
 // Compressed says whether opening the batch takes memory, and its bytes in the record
@@ -64,8 +64,8 @@ func (b *Batch) read(raw []byte, from int64) {
 		ProducerID: int64(binary.BigEndian.Uint64(raw[batchProducerID:])),
 		Epoch:      int32(binary.BigEndian.Uint32(raw[batchLeaderEpoch:])),
 		attributes: binary.BigEndian.Uint16(raw[batchAttributes:]),
-		firstTs:    int64(binary.BigEndian.Uint64(raw[batchFirstTime:])),
-		maxTs:      int64(binary.BigEndian.Uint64(raw[batchMaxTime:])),
+		firstTime:  int64(binary.BigEndian.Uint64(raw[batchFirstTime:])),
+		maxTime:    int64(binary.BigEndian.Uint64(raw[batchMaxTime:])),
 		Size:       len(raw),
 		records:    raw[HeaderSize:],
 		From:       from,
@@ -182,9 +182,9 @@ func (b *Batch) record(rec *Record) bool {
 	rec.Offset = b.Base + delta
 	b.last = rec.Offset
 	if b.attributes&attrAppendTime != 0 {
-		rec.Time = b.maxTs
+		rec.Time = b.maxTime
 	} else {
-		rec.Time = b.firstTs + ts
+		rec.Time = b.firstTime + ts
 	}
 	return true
 }

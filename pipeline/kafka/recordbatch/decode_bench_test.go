@@ -13,7 +13,7 @@ func BenchmarkDecode(b *testing.B) {
 		b.Run(codec.String(), func(b *testing.B) {
 			var set []byte
 			for i := range batches {
-				c := crafted{base: int64(i * records), codec: codec, firstTs: 1000}
+				c := crafted{base: int64(i * records), codec: codec, firstTime: 1000}
 				for j := range records {
 					value := fmt.Appendf(nil, `{"id":%d,"from":"OSL","to":"BGO","seats":%d,"note":"`, i*records+j, j*7919%300)
 					for len(value) < 198 {

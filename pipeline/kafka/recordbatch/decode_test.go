@@ -21,14 +21,14 @@ type message struct {
 
 // crafted makes one record batch whose header can be anything.
 type crafted struct {
-	base, last    int64 // offsets; last -1: of the last message
-	deltas        []int64
-	msgs          []*message
-	codec         Codec
-	pid           int64
-	attributes    uint16 // besides the codec
-	firstTs, maxT int64
-	count         int // -1: of the messages
+	base, last      int64 // offsets; last -1: of the last message
+	deltas          []int64
+	msgs            []*message
+	codec           Codec
+	pid             int64
+	attributes      uint16 // besides the codec
+	firstTime, maxT int64
+	count           int // -1: of the messages
 }
 
 func (c crafted) bytes(t testing.TB) []byte {
@@ -38,7 +38,7 @@ func (c crafted) bytes(t testing.TB) []byte {
 		if c.deltas != nil {
 			delta = c.deltas[i]
 		}
-		records = AppendRecord(records, m.Key, m.Value, m.Headers, delta, m.Time-c.firstTs)
+		records = AppendRecord(records, m.Key, m.Value, m.Headers, delta, m.Time-c.firstTime)
 		if c.last < c.base+delta {
 			c.last = c.base + delta
 		}
@@ -63,7 +63,7 @@ func (c crafted) raw(records []byte) []byte {
 	b[batchMagic] = 2
 	binary.BigEndian.PutUint16(b[batchAttributes:], uint16(c.codec)|c.attributes)
 	binary.BigEndian.PutUint32(b[batchLastDelta:], uint32(c.last-c.base))
-	binary.BigEndian.PutUint64(b[batchFirstTime:], uint64(c.firstTs))
+	binary.BigEndian.PutUint64(b[batchFirstTime:], uint64(c.firstTime))
 	binary.BigEndian.PutUint64(b[batchMaxTime:], uint64(c.maxT))
 	binary.BigEndian.PutUint64(b[batchProducerID:], uint64(c.pid))
 	binary.BigEndian.PutUint32(b[batchCount:], uint32(c.count))
@@ -138,7 +138,7 @@ func TestDecodeKeepsWhatCompactionLeft(t *testing.T) {
 	for _, codec := range []Codec{CodecNone, CodecSnappy, CodecLZ4, CodecGzip, CodecZstd} {
 		set := slices.Concat(
 			crafted{base: 0, last: 9, deltas: []int64{0, 2}, msgs: valued("a", "b"), codec: codec}.bytes(t), // tail gone
-			crafted{base: 10, last: 19, codec: CodecNone, firstTs: -1}.bytes(t),                             // nothing left
+			crafted{base: 10, last: 19, codec: CodecNone, firstTime: -1}.bytes(t),                           // nothing left
 			crafted{base: 25, last: 25, msgs: valued("c"), codec: codec}.bytes(t),                           // a gap in front
 			crafted{base: 26, last: 29, deltas: []int64{1}, msgs: valued("d"), codec: codec}.bytes(t),
 		)
@@ -195,14 +195,14 @@ func TestDecodeTimes(t *testing.T) {
 		return times
 	}
 	msgs := []*message{{Time: 5000}, {Time: 4000}}
-	if ts := read(crafted{firstTs: 5000, maxT: 5000, msgs: msgs}.bytes(t)); !slices.Equal(ts, []int64{5000, 4000}) {
+	if ts := read(crafted{firstTime: 5000, maxT: 5000, msgs: msgs}.bytes(t)); !slices.Equal(ts, []int64{5000, 4000}) {
 		t.Error("create time", ts)
 	}
-	if ts := read(crafted{firstTs: 5000, maxT: 9000, attributes: attrAppendTime, msgs: msgs}.bytes(t)); !slices.Equal(ts, []int64{9000, 9000}) {
+	if ts := read(crafted{firstTime: 5000, maxT: 9000, attributes: attrAppendTime, msgs: msgs}.bytes(t)); !slices.Equal(ts, []int64{9000, 9000}) {
 		t.Error("append time", ts)
 	}
 	// The first timestamp holds the delete horizon; the deltas are against it.
-	if ts := read(crafted{firstTs: 99000, maxT: 5000, attributes: 0x40, msgs: msgs}.bytes(t)); !slices.Equal(ts, []int64{5000, 4000}) {
+	if ts := read(crafted{firstTime: 99000, maxT: 5000, attributes: 0x40, msgs: msgs}.bytes(t)); !slices.Equal(ts, []int64{5000, 4000}) {
 		t.Error("delete horizon", ts)
 	}
 }

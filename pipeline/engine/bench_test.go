@@ -392,7 +392,7 @@ type trackedLane struct {
 
 func tracked(b *testing.B, n int, order Order) *trackedLane {
 	p := mustNew(b, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Order: order})
-	p.budget.join(&p.member)
+	p.budget.join(&p.use)
 	l, _, err := p.lane(context.Background(), "t/0", 0)
 	if err != nil {
 		b.Fatal(err)

@@ -17,19 +17,19 @@ type Budget struct {
 
 	mu             sync.Mutex
 	records, bytes int64
-	members        []*member
+	pipelines      []*pipelineUse
 	waiters        []*waiter // in the order in which they came
 }
 
-// A member is what one pipeline has of a budget. Guarded by the budget.
-type member struct {
+// A pipelineUse is what one pipeline has of a budget. Guarded by the budget.
+type pipelineUse struct {
 	records, bytes int64
 	lanes          int           // that are open
 	blocked        bool          // while grant looks: somebody waits for bytes
-	gone           bool          // the pipeline has ended: what comes back late is not counted
+	ended          bool          // the pipeline has ended: what comes back late is not counted
 	room           chan struct{} // told when something was given back
 	starved        int64         // bytes for want of which, or of a place, no record could be made; 0: none is wanting
-	poke           func()        // told when there are some
+	lookAgain      func()        // told when there are some
 }
 
 type waiter struct {
@@ -58,29 +58,29 @@ func (b *Budget) Use() (records int, bytes int64) {
 	return int(b.records), b.bytes
 }
 
-func (b *Budget) join(m *member) {
+func (b *Budget) join(m *pipelineUse) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.members = append(b.members, m)
+	b.pipelines = append(b.pipelines, m)
 }
 
 // lanes notes how many lanes a pipeline has.
-func (b *Budget) lanes(m *member, n int) {
+func (b *Budget) lanes(m *pipelineUse, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	m.lanes = n
 }
 
 // leave takes a pipeline out, with everything that it has not given back.
-func (b *Budget) leave(m *member) {
+func (b *Budget) leave(m *pipelineUse) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.gone = true
+	m.ended = true
 	b.records -= m.records
 	b.bytes -= m.bytes
-	for i, o := range b.members {
+	for i, o := range b.pipelines {
 		if o == m {
-			b.members = append(b.members[:i], b.members[i+1:]...)
+			b.pipelines = append(b.pipelines[:i], b.pipelines[i+1:]...)
 			break
 		}
 	}
@@ -89,24 +89,24 @@ func (b *Budget) leave(m *member) {
 
 // free gives the bytes that a member may take without touching what is set aside for
 // the others. It may be negative.
-func (b *Budget) free(m *member) int64 {
-	return b.left(m, b.maxBytes, b.bytes, func(m *member) int64 { return m.bytes })
+func (b *Budget) free(m *pipelineUse) int64 {
+	return b.left(m, b.maxBytes, b.bytes, func(m *pipelineUse) int64 { return m.bytes })
 }
 
 // places gives the records that a member may have on top of those it has, with what is
 // set aside for the others left alone. Unlike bytes, which may be charged late, there are
 // never more than the budget has.
-func (b *Budget) places(m *member) int64 {
-	n := b.left(m, b.maxRecords, b.records, func(m *member) int64 { return m.records })
+func (b *Budget) places(m *pipelineUse) int64 {
+	n := b.left(m, b.maxRecords, b.records, func(m *pipelineUse) int64 { return m.records })
 	return min(n, b.maxRecords-b.records)
 }
 
 // left gives what a member may take of what there is of a whole, in bytes or records, of
 // which each has some.
-func (b *Budget) left(m *member, whole, used int64, has func(*member) int64) int64 {
-	share := whole / int64(2*max(len(b.members), 1))
+func (b *Budget) left(m *pipelineUse, whole, used int64, has func(*pipelineUse) int64) int64 {
+	share := whole / int64(2*max(len(b.pipelines), 1))
 	n := whole - used
-	for _, o := range b.members {
+	for _, o := range b.pipelines {
 		if has := has(o); o != m && has < share {
 			n -= share - has
 		}
@@ -121,7 +121,7 @@ func (b *Budget) left(m *member, whole, used int64, has func(*member) int64) int
 func (b *Budget) admit(l *lane, n int, bytes int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m := l.member
+	m := l.shared
 	some := max(b.maxRecords/int64(4*max(m.lanes, 1)), 1)
 	got := min(int64(n), some, b.places(m))
 	bytes = max(bytes, 1)
@@ -148,7 +148,7 @@ func (b *Budget) spare(l *lane, bytes int64) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.free(l.member) >= bytes
+	return b.free(l.shared) >= bytes
 }
 
 // finished gives back the places of records that have their outcome.
@@ -156,9 +156,9 @@ func (b *Budget) finished(l *lane, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(l, -n)
-	if m := l.member; m.starved > 0 && l.records == 0 { // it gets one whatever the others have
+	if m := l.shared; m.starved > 0 && l.records == 0 { // it gets one whatever the others have
 		m.starved = 0
-		m.poke()
+		m.lookAgain()
 	}
 	b.feed()
 }
@@ -166,7 +166,7 @@ func (b *Budget) finished(l *lane, n int64) {
 // count books records of a lane.
 func (b *Budget) count(l *lane, n int64) {
 	l.records += n
-	if m := l.member; !m.gone {
+	if m := l.shared; !m.ended {
 		m.records += n
 		b.records += n
 	}
@@ -174,21 +174,21 @@ func (b *Budget) count(l *lane, n int64) {
 
 // feed tells the pipelines that could make no record that there is room again.
 func (b *Budget) feed() {
-	for _, m := range b.members {
+	for _, m := range b.pipelines {
 		if m.starved > 0 && b.places(m) > 0 && b.free(m) >= m.starved {
 			m.starved = 0
-			m.poke()
+			m.lookAgain()
 		}
 	}
 }
 
 // room gives the bytes that a lane may take now.
 func (b *Budget) room(l *lane) int64 {
-	free := b.free(l.member)
+	free := b.free(l.shared)
 	if l.charges == 0 {
 		return max(free, min(1<<20, b.maxBytes/16), 1)
 	}
-	if l.holds.Load() > 0 || l.unfilled.Load() >= b.ahead(l.member) {
+	if l.holds.Load() > 0 || l.unfilled.Load() >= b.ahead(l.shared) {
 		return 0
 	}
 	if b.othersWait(l) {
@@ -201,7 +201,7 @@ const readAhead = 1 << 20
 
 // ahead is how many bytes of a lane may wait to be made records before no more of it is
 // read: they are in the cache, or in nobody's way, while they are few.
-func (b *Budget) ahead(m *member) int64 {
+func (b *Budget) ahead(m *pipelineUse) int64 {
 	return max(min(readAhead, b.maxBytes/int64(4*max(m.lanes, 1))), 1)
 }
 
@@ -279,7 +279,7 @@ func (b *Budget) open(l *lane, c *charge) {
 
 func (b *Budget) add(l *lane, bytes int64) {
 	l.bytes += bytes
-	if m := l.member; !m.gone {
+	if m := l.shared; !m.ended {
 		m.bytes += bytes
 		b.bytes += bytes
 	}
@@ -287,10 +287,10 @@ func (b *Budget) add(l *lane, bytes int64) {
 
 // account charges what a component of the pipeline holds beside records, without
 // waiting: it is there already.
-func (b *Budget) account(m *member, bytes int64) {
+func (b *Budget) account(m *pipelineUse, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if m.gone {
+	if m.ended {
 		return
 	}
 	m.bytes += bytes
@@ -303,24 +303,24 @@ func (b *Budget) account(m *member, bytes int64) {
 // grant serves those who wait, in their order. One who waits for bytes lets nobody
 // overtake but those who need nobody's leave: lanes with nothing in flight.
 func (b *Budget) grant() {
-	for _, m := range b.members {
+	for _, m := range b.pipelines {
 		m.blocked = false
 	}
 	for i := 0; i < len(b.waiters); {
 		w := b.waiters[i]
 		l := w.lane
 		switch {
-		case l.charges == 0, !l.member.blocked && b.room(l) >= w.bytes:
+		case l.charges == 0, !l.shared.blocked && b.room(l) >= w.bytes:
 			b.waiters = append(b.waiters[:i], b.waiters[i+1:]...)
 			b.charge(l, w.bytes)
 			close(w.ready)
 			continue
-		case l.holds.Load() == 0 && b.free(l.member) < w.bytes:
-			l.member.blocked = true
+		case l.holds.Load() == 0 && b.free(l.shared) < w.bytes:
+			l.shared.blocked = true
 		}
 		i++
 	}
-	for _, m := range b.members {
+	for _, m := range b.pipelines {
 		select {
 		case m.room <- struct{}{}:
 		default:

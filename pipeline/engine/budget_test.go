@@ -14,7 +14,7 @@ import (
 func sharer(t *testing.T, b *Budget, lanes int) []*lane {
 	t.Helper()
 	p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Budget: b})
-	b.join(&p.member)
+	b.join(&p.use)
 	var out []*lane
 	for range lanes {
 		l, _, err := p.lane(t.Context(), "t/0", 0)
@@ -95,7 +95,7 @@ func TestBudgetOfRecords(t *testing.T) {
 		t.Error("a lane with no record gets one, and no more, when the budget is spent")
 	}
 	told := 0
-	l[0].member.poke = func() { told++ }
+	l[0].shared.lookAgain = func() { told++ }
 	b.finished(l[1], 1) // 100 are left
 	if told != 0 {
 		t.Error("told that there is room, and there is none")
@@ -112,7 +112,7 @@ func TestBudgetOfWhatRecordsAreMadeInto(t *testing.T) {
 	b := NewBudget(0, 1000)
 	l := sharer(t, b, 2)
 	told := 0
-	l[0].member.poke = func() { told++ }
+	l[0].shared.lookAgain = func() { told++ }
 	held := try(t, l[0], 600)
 	if b.admit(l[0], 5, 500) != 1 || b.admit(l[1], 5, 500) != 1 {
 		t.Error("a lane with no record waits, or gets more than it needs")
@@ -153,7 +153,7 @@ func TestTakeWaits(t *testing.T) {
 			synctest.Wait()
 		}
 		select {
-		case <-l[0].p.member.room:
+		case <-l[0].p.use.room:
 		default:
 		}
 		first.Resize(600)
@@ -161,7 +161,7 @@ func TestTakeWaits(t *testing.T) {
 		select {
 		case name := <-done:
 			t.Fatalf("%s overtook", name)
-		case <-l[0].p.member.room:
+		case <-l[0].p.use.room:
 		}
 		small.Release()
 		got = append(got, <-done) // its lane has nothing in flight
@@ -199,7 +199,7 @@ func TestEqualSharesOfPipelines(t *testing.T) {
 		if try(t, two[0], 100) == nil || try(t, two[0], 150) == nil {
 			t.Error("the share of the second is not there")
 		}
-		b.leave(&two[0].p.member)
+		b.leave(&two[0].p.use)
 		if try(t, one[0], 200) == nil {
 			t.Error("what a pipeline had is not given back at its end")
 		}
@@ -211,7 +211,7 @@ func TestHeldLaneHasNoRoom(t *testing.T) {
 		b := NewBudget(0, 1000)
 		l := sharer(t, b, 1)[0]
 		c := try(t, l, 10)
-		l.hold()
+		l.holdBack()
 		if l.Room() != 0 || try(t, l, 1) != nil {
 			t.Error("a lane that is held back has room")
 		}
@@ -226,13 +226,13 @@ func TestHeldLaneHasNoRoom(t *testing.T) {
 			t.Error(err)
 		}
 		_ = c
-		l.hold()
+		l.holdBack()
 		go func() {
 			_, err := l.Take(t.Context(), 1)
 			got <- err
 		}()
 		synctest.Wait()
-		l.give(true)
+		l.abandon(true)
 		if err := <-got; !errors.Is(err, errLaneEnded) {
 			t.Errorf("Take of a lane that ends: %v", err)
 		}

@@ -3,15 +3,15 @@ package engine
 // A chain is what records pass, from the filler to the sinks. It does not change once it
 // is made.
 type chain struct {
-	first *pipe // to the first step, or to the router
-	steps []stepper
-	gate  *waitStep // the first step that waits: what it has not begun can be handed back
-	route *router
-	sinks []*sink
-	dead  *sink // of dead letters, or nil
+	first     *pipe // to the first step, or to the router
+	steps     []stepper
+	firstWait *waitStep // the first step that waits: what it has not begun can be handed back
+	route     *router
+	sinks     []*sink
+	dead      *sink // of dead letters, or nil
 
-	undoes bool // some step is an Undoer
-	simple bool // records reach the one sink in the order of their lane
+	undoes         bool // some step is an Undoer
+	keepsLaneOrder bool // records reach the one sink in the order of their lane
 }
 
 // allSinks gives the sinks, that of the dead letters included.
@@ -59,13 +59,13 @@ func (c *chain) stopEarly() {
 	}
 }
 
-// laneOver has steps and sinks forget a lane.
-func (c *chain) laneOver(l *lane) {
+// forgetLane has steps and sinks forget a lane.
+func (c *chain) forgetLane(l *lane) {
 	for _, s := range c.steps {
-		s.laneOver(l)
+		s.forgetLane(l)
 	}
 	for _, s := range c.allSinks() {
-		s.laneOver(l)
+		s.forgetLane(l)
 	}
 }
 

@@ -43,9 +43,9 @@ var stateNames = [...]string{"queued", "running", "waiting for its turn"}
 
 func (c *chunk) at(step int, state uint32) { c.place.Store(uint32(step)<<8 | state) }
 
-// A roll holds all chunks that are under way, and the chunks and blocks that may be used
+// A pool holds all chunks that are under way, and the chunks and blocks that may be used
 // again.
-type roll struct {
+type pool struct {
 	mu   sync.Mutex
 	head chunk // of a ring
 	free []*chunk
@@ -57,14 +57,14 @@ type roll struct {
 	most   int               // of these lately
 }
 
-func (r *roll) init(charge func(bytes int64)) {
+func (r *pool) init(charge func(bytes int64)) {
 	r.head.next, r.head.prev = &r.head, &r.head
 	r.charge = charge
 }
 
 // block gives a block with all its places free: the one that came free last, if there is
 // one.
-func (r *roll) block() *block {
+func (r *pool) block() *block {
 	r.mu.Lock()
 	r.used++
 	r.most = max(r.most, r.used)
@@ -107,7 +107,7 @@ const (
 
 // put takes blocks back of which no piece has records any more: the one given, and those
 // that it names. Unless some may be heavy it does not look for those.
-func (r *roll) put(first *block, heavy bool) {
+func (r *pool) put(first *block, heavy bool) {
 	for b := first; heavy && b != nil; b = b.next {
 		if b.bytes > heavyBlock {
 			b.tidy()
@@ -150,7 +150,7 @@ func (r *roll) put(first *block, heavy bool) {
 
 // tidy lets the bytes go that free blocks still point to, and the blocks that are not
 // likely to be needed. It comes from the filler, when it has nothing better to do.
-func (r *roll) tidy() {
+func (r *pool) tidy() {
 	for {
 		r.mu.Lock()
 		b := pop(&r.dirty)
@@ -176,7 +176,7 @@ func (r *roll) tidy() {
 }
 
 // make gives an empty chunk of a lane.
-func (r *roll) make(l *lane) *chunk {
+func (r *pool) make(l *lane) *chunk {
 	r.mu.Lock()
 	var c *chunk
 	if n := len(r.free); n > 0 {
@@ -192,7 +192,7 @@ func (r *roll) make(l *lane) *chunk {
 }
 
 // drop takes a chunk back.
-func (r *roll) drop(c *chunk) {
+func (r *pool) drop(c *chunk) {
 	c.mu.Lock()
 	clear(c.recs[:cap(c.recs)])
 	clear(c.spare[:cap(c.spare)])
@@ -211,13 +211,13 @@ func (r *roll) drop(c *chunk) {
 // the pipeline was given up. It comes when no worker is left.
 func (p *Pipeline) sweep() {
 	for {
-		p.roll.mu.Lock()
-		c := p.roll.head.next
-		p.roll.mu.Unlock()
-		if c == &p.roll.head {
+		p.pool.mu.Lock()
+		c := p.pool.head.next
+		p.pool.mu.Unlock()
+		if c == &p.pool.head {
 			return
 		}
-		p.lose(c)
+		p.abandonChunk(c)
 	}
 }
 
@@ -286,7 +286,7 @@ func (q *pipe) receive() (*chunk, bool) {
 func (q *pipe) close() { close(q.ch) }
 
 // each calls f for every chunk that is under way.
-func (r *roll) each(f func(*chunk)) {
+func (r *pool) each(f func(*chunk)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for c := r.head.next; c != nil && c != &r.head; c = c.next {

@@ -16,11 +16,11 @@ type commits struct {
 	moved chan struct{} // told when a mark has moved
 	stop  chan struct{}
 	ended chan struct{}
-	turn  chan struct{} // held while the source is called
+	busy  chan struct{} // held while the source is called
 	fails atomic.Int64  // in a row
 
 	ctx    context.Context // of the committer's calls
-	hangUp context.CancelFunc
+	cancel context.CancelFunc
 }
 
 const (
@@ -32,11 +32,11 @@ const (
 )
 
 func (c *commits) init(work context.Context) {
-	c.ctx, c.hangUp = context.WithCancel(work)
+	c.ctx, c.cancel = context.WithCancel(work)
 	c.moved = make(chan struct{}, 1)
 	c.stop = make(chan struct{})
 	c.ended = make(chan struct{})
-	c.turn = make(chan struct{}, 1)
+	c.busy = make(chan struct{}, 1)
 }
 
 // wake tells the committer that there is something to commit, or that a lane ends.
@@ -129,7 +129,7 @@ func (p *Pipeline) commit(ctx context.Context, lanes []*lane, all bool) error {
 	c := &p.commits
 	late, cancel := context.WithTimeout(ctx, commitPatience)
 	select {
-	case c.turn <- struct{}{}:
+	case c.busy <- struct{}{}:
 	case <-late.Done():
 		cancel()
 		err := fmt.Errorf("waiting for the commit before it: %w", late.Err())
@@ -144,7 +144,7 @@ func (p *Pipeline) commit(ctx context.Context, lanes []*lane, all bool) error {
 	}
 	if len(marks) == 0 {
 		cancel()
-		<-c.turn
+		<-c.busy
 		return nil
 	}
 	done := make(chan error, 1)
@@ -157,7 +157,7 @@ func (p *Pipeline) commit(ctx context.Context, lanes []*lane, all bool) error {
 		}
 		cancel()
 		p.calls.Add(-1)
-		<-c.turn
+		<-c.busy
 		done <- err
 	}()
 	err := answerOf(late, done)
@@ -194,8 +194,8 @@ func (c *commits) rest() {
 	t := time.NewTimer(commitGrace)
 	defer t.Stop()
 	select {
-	case c.turn <- struct{}{}:
-		<-c.turn
+	case c.busy <- struct{}{}:
+		<-c.busy
 	case <-t.C:
 	}
 }

@@ -21,7 +21,7 @@ type cpuStep struct {
 
 func newCPUStep(core *stepCore) *cpuStep {
 	s := &cpuStep{stepCore: core}
-	s.queue = turnstile.New(2*s.conf.Workers, s.p.work.gone, s.send)
+	s.queue = turnstile.New(2*s.conf.Workers, s.p.work.over, s.send)
 	return s
 }
 
@@ -32,11 +32,11 @@ func (s *cpuStep) start() {
 	s.meter.mu.Unlock()
 	for range s.conf.Workers {
 		w := &cpuWorker{s: s, before: records.NewSavepoint()}
-		w.emit = w.cut.emit
+		w.emit = w.parts.emit
 		s.workers = append(s.workers, w)
 	}
 	for _, w := range s.workers {
-		(&crew.Worker{Crew: s.crew, Work: w.turn, Panicked: hears(w.trouble), Ended: s.workerEnded}).Start()
+		(&crew.Worker{Crew: s.crew, Work: w.work, Panicked: onPanic(w.panicked), Ended: s.workerEnded}).Start()
 	}
 }
 
@@ -51,22 +51,22 @@ func (s *cpuStep) workerEnded() {
 	}
 }
 
-func (s *cpuStep) laneOver(*lane) {}
-func (s *cpuStep) stopEarly()     { s.queue.Wake() }
+func (s *cpuStep) forgetLane(*lane) {}
+func (s *cpuStep) stopEarly()       { s.queue.Wake() }
 
 // send hands a chunk to the next step, in its turn: none when it is empty, and several
 // when a split has made it too large.
 func (s *cpuStep) send(c *chunk) (waited bool) {
 	p := s.p
 	if len(c.recs) == 0 {
-		p.roll.drop(c)
+		p.pool.drop(c)
 		return false
 	}
 	if s.conf.Splitter != nil {
 		s.number(c.recs)
 	}
 	for len(c.recs) > chunkRecords {
-		head := p.roll.make(c.lane)
+		head := p.pool.make(c.lane)
 		c.mu.Lock()
 		head.recs = append(head.recs, c.recs[:chunkRecords]...)
 		c.recs = c.recs[chunkRecords:]
@@ -85,7 +85,7 @@ func (s *cpuStep) send(c *chunk) (waited bool) {
 func (s *cpuStep) hand(c *chunk) (waited bool) {
 	took, ok := s.out.send(c)
 	if !ok {
-		s.p.lose(c)
+		s.p.abandonChunk(c)
 	}
 	return took > 0
 }
@@ -102,7 +102,7 @@ func (s *cpuStep) load(now time.Time) load {
 // holdup finds the record that a worker has had longest. The cursor may be a few
 // records behind.
 func (s *cpuStep) holdup(now time.Time) (h holdup) {
-	s.p.roll.each(func(c *chunk) {
+	s.p.pool.each(func(c *chunk) {
 		place := c.place.Load()
 		if int(place>>8) != s.index || place&0xff != stateRunning {
 			return
@@ -119,7 +119,7 @@ func (s *cpuStep) holdup(now time.Time) (h holdup) {
 
 func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
 	out := s.snap(now)
-	s.p.roll.each(func(c *chunk) {
+	s.p.pool.each(func(c *chunk) {
 		if place := c.place.Load(); int(place>>8) == s.index && place&0xff == stateRunning {
 			age := now.Sub(s.p.phase.began) - time.Duration(c.taken.Load())
 			out.OldestInFlight = max(out.OldestInFlight, age)

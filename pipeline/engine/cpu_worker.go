@@ -20,11 +20,11 @@ type cpuWorker struct {
 	fate          outcome // of the lost
 	failed        int
 	entered       int64
-	t             tally
+	t             increments
 	grown         int64
-	grownBy       *intake
+	grownBy       *laneBatch
 	before        inside.Savepoint[pipeline.Record]
-	cut           cutter
+	parts         partCollector
 	mask          int // how often the cursor is shown
 	emit          func(*pipeline.Record)
 	left          []inside.Extras // of filtered records, for the next that need some
@@ -32,8 +32,8 @@ type cpuWorker struct {
 	since time.Time
 }
 
-// turn takes one chunk through the step, or goes on behind a record that panicked.
-func (w *cpuWorker) turn() bool {
+// work takes one chunk through the step, or goes on behind a record that panicked.
+func (w *cpuWorker) work() bool {
 	if w.c == nil {
 		c, ok := w.s.in.receive()
 		if !ok {
@@ -70,11 +70,11 @@ func (w *cpuWorker) begin(c *chunk) {
 func (w *cpuWorker) run() {
 	c, s := w.c, w.s
 	recs := c.recs
-	if w.i == 0 && (s.p.phase.cut.Load() || c.lane.isFrozen()) {
+	if w.i == 0 && (s.p.phase.stopsEarly.Load() || c.lane.isFrozen()) {
 		w.giveUp(abandoned)
 		return
 	}
-	if w.i == 0 && c.back() {
+	if w.i == 0 && c.behindCut() {
 		w.giveUp(returned)
 		return
 	}
@@ -126,14 +126,14 @@ func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	if s.conf.Stage != nil {
 		err = s.conf.Stage.Process(ctx, it.rec)
 	} else {
-		w.cut.parts = w.cut.parts[:0]
+		w.parts.items = w.parts.items[:0]
 		err = s.conf.Splitter.Split(ctx, it.rec, w.emit)
 	}
 	w.take(it, err)
 }
 
-// trouble hears of a panic in the record at the cursor.
-func (w *cpuWorker) trouble(err *pipeline.PanicError) {
+// panicked hears of a panic in the record at the cursor.
+func (w *cpuWorker) panicked(err *pipeline.PanicError) {
 	if w.c == nil || w.i >= len(w.c.recs) {
 		return
 	}
@@ -207,14 +207,14 @@ func (w *cpuWorker) remove() {
 
 func (w *cpuWorker) split(it item) {
 	w.remove()
-	weight, ok := w.cut.family(it)
+	weight, ok := w.parts.join(it)
 	if !ok {
 		w.t.filtered++
 		w.dropped = append(w.dropped, it)
 		return
 	}
-	w.t.created += int64(len(w.cut.parts) - 1)
-	w.out = append(w.out, w.cut.parts...)
+	w.t.created += int64(len(w.parts.items) - 1)
+	w.out = append(w.out, w.parts.items...)
 	w.grow(it, weight)
 }
 
@@ -267,7 +267,7 @@ func (w *cpuWorker) end() {
 	}
 	m.add(w.t, w.entered)
 	m.mu.Unlock()
-	w.t = tally{}
+	w.t = increments{}
 	w.mask = 15
 	if spent > time.Duration(len(c.recs))*time.Microsecond {
 		w.mask = 0 // worth to be told exactly
@@ -287,7 +287,7 @@ func (w *cpuWorker) end() {
 
 	waited, ok := s.queue.Put(c.seq, c)
 	if !ok {
-		s.p.lose(c)
+		s.p.abandonChunk(c)
 	}
 	m.mu.Lock()
 	if m.handing.leave(now.Sub(m.began)); waited {

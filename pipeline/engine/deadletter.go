@@ -35,7 +35,7 @@ const maxError = 1 << 10
 // topic refuses a time of more than an hour ahead, as that of a record in microseconds
 // is. A dead letter that kept it would be refused like the record, and the pipeline,
 // which never drops one, would stop there at every start.
-func (p *Pipeline) letter(it item, why *failure, of *family) item {
+func (p *Pipeline) letter(it item, why *failure, of *splitGroup) item {
 	r := it.rec
 	key, value, came := r.Original()
 	headers := make([]pipeline.Header, 0, len(came)+12)
@@ -62,7 +62,7 @@ func (p *Pipeline) letter(it item, why *failure, of *family) item {
 	if why.parts > 1 {
 		add(headerFailures, strconv.Itoa(why.parts))
 	}
-	d := item{new(pipeline.Record), &track{piece: it.piece, origin: &it, family: of, dead: true}}
+	d := item{new(pipeline.Record), &track{piece: it.piece, origin: &it, split: of, dead: true}}
 	d.rec.Init(r.Position, key, value, headers, why.at.UnixMilli())
 	d.measure()
 	return d

@@ -29,7 +29,7 @@ type filler struct {
 
 	// The fill at work.
 	lane   *lane
-	in     *intake
+	in     *laneBatch
 	inFill bool
 	ended  bool // a batch has ended without a record
 	now    time.Time
@@ -43,8 +43,8 @@ func newFiller(p *Pipeline) *filler {
 	return &filler{p: p, seed: maphash.MakeSeed(), keys: p.needKeys(), wake: make(chan struct{}, 1)}
 }
 
-// poke has the filler look at the lanes again.
-func (f *filler) poke() {
+// lookAgain has the filler look at the lanes again.
+func (f *filler) lookAgain() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
@@ -56,7 +56,7 @@ func (f *filler) add(l *lane) {
 	f.mu.Lock()
 	f.queue(l)
 	f.mu.Unlock()
-	f.poke()
+	f.lookAgain()
 }
 
 // queue puts a lane behind the others, once. The lock is held.
@@ -72,12 +72,12 @@ func (f *filler) close() {
 	f.mu.Lock()
 	f.closed = true
 	f.mu.Unlock()
-	f.poke()
+	f.lookAgain()
 }
 
-// turn sends what is made, or makes the next chunk of a lane. It gives false when
+// work sends what is made, or makes the next chunk of a lane. It gives false when
 // everything is made, and when what waits is to be handed back.
-func (f *filler) turn() bool {
+func (f *filler) work() bool {
 	if len(f.ready) > 0 {
 		f.send()
 		return true
@@ -107,10 +107,10 @@ func (f *filler) turn() bool {
 		}
 	}
 	if n == 0 || !closed || f.waits() {
-		f.p.roll.tidy()
+		f.p.pool.tidy()
 		select {
 		case <-f.wake:
-		case <-f.p.work.gone:
+		case <-f.p.work.over:
 			return false
 		}
 	}
@@ -133,8 +133,8 @@ func (f *filler) end() {
 	close(f.p.read.done)
 }
 
-// trouble hears of a panic in a Fill, or in the key function on the record at the cursor.
-func (f *filler) trouble(err *pipeline.PanicError) {
+// panicked hears of a panic in a Fill, or in the key function on the record at the cursor.
+func (f *filler) panicked(err *pipeline.PanicError) {
 	if f.inFill {
 		f.inFill = false
 		f.p.calls.Add(-1)
@@ -156,15 +156,15 @@ func (f *filler) trouble(err *pipeline.PanicError) {
 func (f *filler) take(l *lane) {
 	l.enter()
 	f.lane, f.in, f.now, f.ended = l, l.next(), time.Now(), false
-	f.work()
-	f.finish() // after a panic trouble does it
+	f.makeChunk()
+	f.finish() // after a panic, panicked does it
 }
 
-// work makes the chunk.
-func (f *filler) work() {
+// makeChunk makes the chunk.
+func (f *filler) makeChunk() {
 	l := f.lane
 	for f.in != nil && f.in.batch.Fill == nil { // it moves the mark, and no more
-		f.over()
+		f.nextBatch()
 	}
 	if f.in == nil || l.holds.Load() > 0 {
 		return
@@ -174,7 +174,7 @@ func (f *filler) work() {
 		if f.fill() || f.in == nil {
 			continue
 		}
-		f.over()
+		f.nextBatch()
 		if f.c == nil {
 			// What was admitted was for the batch that has ended. The next one asks for
 			// itself: it may pass though little is free, or waits and is told of room.
@@ -187,14 +187,14 @@ func (f *filler) work() {
 	}
 }
 
-// over ends the batch at work and goes on with the one behind it. A block does not hold
+// nextBatch ends the batch at work and goes on with the one behind it. A block does not hold
 // records of a large batch and of the next: those of the former would go on pointing to its
 // bytes, which are counted as gone, until the latter are done.
-func (f *filler) over() {
+func (f *filler) nextBatch() {
 	f.pc = nil
 	if f.in.made > heavyBlock {
 		f.lane.mu.Lock()
-		f.lane.letGo()
+		f.lane.releaseBlock()
 		f.lane.mu.Unlock()
 	}
 	f.lane.filled(f.in, f.now)
@@ -235,7 +235,7 @@ func (f *filler) fill() bool {
 	for at, end := b.used, b.used+got; at < end; {
 		k, w := f.fits(b.recs[at:end])
 		if k == 0 {
-			f.cut()
+			f.endChunk()
 			continue
 		}
 		if !f.publish(b, at, k, w) { // the lane is over: they were never read
@@ -243,7 +243,7 @@ func (f *filler) fill() bool {
 		}
 		f.places -= k
 		if grown := b.fill(k, w); grown > 0 {
-			f.p.roll.charge(grown)
+			f.p.pool.charge(grown)
 		}
 		weight += w
 		at += k
@@ -281,7 +281,7 @@ func (f *filler) fits(recs []pipeline.Record) (n int, weight int64) {
 func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	l, in := f.lane, f.in
 	if f.c == nil {
-		f.c = f.p.roll.make(l)
+		f.c = f.p.pool.make(l)
 	}
 	pc := f.pc
 	if pc == nil {
@@ -311,8 +311,8 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	return true
 }
 
-// cut ends the chunk at work, which is full.
-func (f *filler) cut() {
+// endChunk ends the chunk at work, which is full.
+func (f *filler) endChunk() {
 	f.ready = append(f.ready, f.c)
 	f.c, f.weight, f.pc = nil, 0, nil
 }
@@ -320,11 +320,11 @@ func (f *filler) cut() {
 // finish ends the fill at work.
 func (f *filler) finish() {
 	if f.c != nil && len(f.c.recs) == 0 {
-		f.p.roll.drop(f.c)
+		f.p.pool.drop(f.c)
 		f.c = nil
 	}
 	if f.c != nil {
-		f.cut()
+		f.endChunk()
 	}
 	if f.places > 0 {
 		f.p.budget.finished(f.lane, int64(f.places))
@@ -348,7 +348,7 @@ func (f *filler) send() {
 	waited, ok := p.first.send(c)
 	p.read.blocked.Add(int64(waited))
 	if !ok {
-		p.lose(c)
+		p.abandonChunk(c)
 	}
 }
 
@@ -381,8 +381,8 @@ func (f *filler) unkeyed(c *chunk, it item, reason string, err error) {
 	c.failed++
 }
 
-// lose ends a chunk that goes no further: the pipeline has been given up.
-func (p *Pipeline) lose(c *chunk) {
+// abandonChunk ends a chunk that goes no further: the pipeline has been given up.
+func (p *Pipeline) abandonChunk(c *chunk) {
 	c.lane.finish(c.take(), abandoned)
-	p.roll.drop(c)
+	p.pool.drop(c)
 }

@@ -73,7 +73,7 @@ func TestAnEndBetweenTwoBatches(t *testing.T) {
 	}
 	l.enter()
 	l.filled(l.next(), time.Now())
-	l.give(true)
+	l.abandon(true)
 	if in := l.next(); in != nil {
 		t.Errorf("the filler is given a batch that it has had: %+v", in)
 	}
@@ -117,7 +117,7 @@ func TestABatchBehindAnEmptyOne(t *testing.T) {
 	<-f.wake
 	for range 3 { // with nobody who tells of anything
 		f.wake <- struct{}{}
-		if f.turn(); len(f.ready) > 0 {
+		if f.work(); len(f.ready) > 0 {
 			return
 		}
 		select {

@@ -7,9 +7,9 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// hears gives what a worker of a crew calls when its work panics: trouble hears of it.
-func hears(trouble func(*pipeline.PanicError)) func(value any, stack []byte) {
-	return func(value any, stack []byte) { trouble(&pipeline.PanicError{Value: value, Stack: stack}) }
+// onPanic gives what a worker of a crew calls when its work panics: panicked hears of it.
+func onPanic(panicked func(*pipeline.PanicError)) func(value any, stack []byte) {
+	return func(value any, stack []byte) { panicked(&pipeline.PanicError{Value: value, Stack: stack}) }
 }
 
 // guarded calls f and turns a panic, or the end of the goroutine, into an error. f
@@ -31,9 +31,9 @@ func guarded(f func() error) (err error) {
 	return err
 }
 
-// sound runs f, which is the engine's own. A panic in it stops the pipeline and leaves
+// contained runs f, which is the engine's own. A panic in it stops the pipeline and leaves
 // the others of the process alone.
-func (p *Pipeline) sound(f func()) {
+func (p *Pipeline) contained(f func()) {
 	defer func() {
 		if v := recover(); v != nil {
 			_ = p.panicIn(v)
@@ -43,7 +43,7 @@ func (p *Pipeline) sound(f func()) {
 }
 
 // spawn is sound in a goroutine.
-func (p *Pipeline) spawn(f func()) { go p.sound(f) }
+func (p *Pipeline) spawn(f func()) { go p.contained(f) }
 
 // panicIn stops the pipeline because the engine panicked, and gives the error.
 func (p *Pipeline) panicIn(v any) error {
@@ -53,12 +53,12 @@ func (p *Pipeline) panicIn(v any) error {
 	return fmt.Errorf("running the engine: %w", err)
 }
 
-// giveUpAll ends what is left of a run that panicked: reading, work and commits. No
+// tearDown ends what is left of a run that panicked: reading, work and commits. No
 // component is closed, as nobody knows what is in use.
-func (p *Pipeline) giveUpAll() {
+func (p *Pipeline) tearDown() {
 	p.lanes.close()
-	if !p.work.isGone() {
-		_ = p.kill()
+	if !p.work.isOver() {
+		_ = p.abandonAll()
 	}
 	for _, c := range []chan struct{}{p.commits.stop, p.watch.quit, p.stats.quit} {
 		select {

@@ -12,10 +12,10 @@ import (
 // one: rejected before it. Nothing behind the cut can have come further, as records reach
 // that step in the order of their lane; all that is before it is finished.
 
-// cutOff hands back what has been made records of a lane and has not begun.
-func (p *Pipeline) cutOff(l *lane) {
-	if p.gate != nil {
-		p.gate.handBack(l)
+// handBackLane hands back what has been made records of a lane and has not begun.
+func (p *Pipeline) handBackLane(l *lane) {
+	if p.firstWait != nil {
+		p.firstWait.handBack(l)
 	}
 }
 
@@ -35,15 +35,15 @@ func (s *waitStep) handBack(l *lane) {
 		return
 	}
 	s.tick(time.Now())
-	w.forget(wl, from)
+	w.forgetFrom(wl, from)
 	recs, t, left := s.clear(wl, from)
 	w.mu.Unlock()
 	s.meter.count(t, left)
 	l.finish(recs, returned)
 }
 
-// forget takes the calls from a place on out of the queues of a lane, where they are last.
-func (w *window) forget(wl *waitLane, from uint64) {
+// forgetFrom takes the calls from a place on out of the queues of a lane, where they are last.
+func (w *window) forgetFrom(wl *waitLane, from uint64) {
 	trim := func(q *fifo.Queue[*call]) int {
 		n := q.Len()
 		for n > 0 && q.Rest()[n-1].place >= from {
@@ -62,15 +62,15 @@ func (w *window) forget(wl *waitLane, from uint64) {
 	}
 }
 
-// back says whether the chunk is to be handed back: all of it is behind its lane's cut.
-func (c *chunk) back() bool {
+// behindCut says whether the chunk is to be handed back: all of it is behind its lane's cut.
+func (c *chunk) behindCut() bool {
 	from := c.lane.returns.Load()
 	return from != 0 && len(c.recs) > 0 && c.recs[0].place() >= from
 }
 
-// cutOff moves the records from a place on out of the chunk, of which the first c.from
+// takeFrom moves the records from a place on out of the chunk, of which the first c.from
 // are taken, and says how many of them were rejected before.
-func (c *chunk) cutOff(place uint64, into []item) (recs []item, failed int) {
+func (c *chunk) takeFrom(place uint64, into []item) (recs []item, failed int) {
 	i := c.from
 	for i < len(c.recs) && c.recs[i].place() < place {
 		i++

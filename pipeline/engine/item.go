@@ -28,19 +28,19 @@ type item struct {
 // A track is what the engine remembers of a record on its way. It is written by the
 // record's owner (I2); refs, queued and the family under the lock of the lane.
 type track struct {
-	piece  *piece   // the entry of the mark ring that the record belongs to
-	fail   *failure // why it is rejected; it then travels on in its place
-	origin *item    // of a copy for one of several sinks, and of a dead letter
-	family *family  // of a part of a split
-	undo   *passage // the last step that has to hear when it comes to nothing
-	key    uint64   // hash of its key, when an order or a serial step asks for it
-	weight int32    // bytes of key, value and headers, with
-	grown  int32    // those beyond what came, as charged
-	index  uint8    // in its piece
-	dead   bool     // it is a dead letter
-	queued bool     // its dead letter is under way or written
-	lost   bool     // one of its sinks has abandoned it
-	refs   int16    // sinks, dead letters included, that have not finished with it; 0: one
+	piece  *piece      // the entry of the mark ring that the record belongs to
+	fail   *failure    // why it is rejected; it then travels on in its place
+	origin *item       // of a copy for one of several sinks, and of a dead letter
+	split  *splitGroup // of a part of a split
+	undo   *passage    // the last step that has to hear when it comes to nothing
+	key    uint64      // hash of its key, when an order or a serial step asks for it
+	weight int32       // bytes of key, value and headers, with
+	grown  int32       // those beyond what came, as charged
+	index  uint8       // in its piece
+	dead   bool        // it is a dead letter
+	queued bool        // its dead letter is under way or written
+	lost   bool        // one of its sinks has abandoned it
+	refs   int16       // sinks, dead letters included, that have not finished with it; 0: one
 }
 
 // place is where the record stands in its lane, counted from 1: it grows from record to

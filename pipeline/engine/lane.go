@@ -20,13 +20,13 @@ import (
 type lane struct {
 	name   string
 	p      *Pipeline
-	member *member
+	shared *pipelineUse
 	laneCalls
 
-	holds    atomic.Int32  // places where too much of the lane waits
-	deep     atomic.Int32  // of these, waiting steps behind the first: it begins no more of the lane
-	returns  atomic.Uint64 // the first place that is handed back, once the lane is cut; 0: none is
-	unfilled atomic.Int64  // bytes that wait to be made records
+	holds     atomic.Int32  // places where too much of the lane waits
+	congested atomic.Int32  // of these, waiting steps behind the first: it begins no more of the lane
+	returns   atomic.Uint64 // the first place that is handed back, once the lane is cut; 0: none is
+	unfilled  atomic.Int64  // bytes that wait to be made records
 
 	laneUse
 	laneFill
@@ -41,10 +41,10 @@ type lane struct {
 
 // laneCalls are the contexts of what is called with records of the lane.
 type laneCalls struct {
-	ctx    context.Context // of writes: ends when the lane is given up
-	cancel context.CancelFunc
-	calls  context.Context // of steps: ends then too, and when the pipeline stops early
-	hangUp context.CancelFunc
+	ctx         context.Context // of writes: ends when the lane is given up
+	cancel      context.CancelFunc
+	calls       context.Context // of steps: ends then too, and when the pipeline stops early
+	cancelCalls context.CancelFunc
 }
 
 // laneUse is what the lane has of the budget, which guards it.
@@ -64,19 +64,19 @@ type laneFill struct {
 
 // laneWrites is what transactions know of the lane, and guard.
 type laneWrites struct {
-	cut     uint64 // writes stop before this piece
-	wrote   uint64 // one more than the highest piece that was written
-	wroteIn uint64 // the transaction in which it was
+	writeBefore uint64 // writes stop before this piece
+	wrote       uint64 // one more than the highest piece that was written
+	wroteIn     uint64 // the transaction in which it was
 }
 
 // laneBatches is what of the lane has been handed over, and waits.
 type laneBatches struct {
-	waiting fifo.Queue[*intake] // batches of which not all records are made
-	filling *intake             // that the filler has; the first of waiting
-	busy    bool                // the filler is at the lane
-	intakes []*intake           // to be used again
-	read    int64               // the first offset that has not been handed over
-	unreads int                 // batches that were handed back, of which some had not been read
+	waiting      fifo.Queue[*laneBatch] // batches of which not all records are made
+	filling      *laneBatch             // that the filler has; the first of waiting
+	busy         bool                   // the filler is at the lane
+	spareBatches []*laneBatch           // to be used again
+	read         int64                  // the first offset that has not been handed over
+	unreads      int                    // batches that were handed back, of which some had not been read
 }
 
 // laneMarks is how far the lane is (I5).
@@ -130,14 +130,14 @@ func (l *lane) Take(ctx context.Context, bytes int64) (pipeline.Charge, error) {
 	return c, nil
 }
 
-// hold keeps the source from reading more of the lane until release is called as
+// holdBack keeps the source from reading more of the lane until release is called as
 // often.
-func (l *lane) hold() { l.holds.Add(1) }
+func (l *lane) holdBack() { l.holds.Add(1) }
 
 func (l *lane) release() {
 	if l.holds.Add(-1) == 0 {
 		l.p.budget.regrant()
-		l.p.fill.poke()
+		l.p.fill.lookAgain()
 	}
 }
 
@@ -165,7 +165,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	if shut {
 		l.unread()
 		if ctx.Err() == nil {
-			l.p.cutOff(l)
+			l.p.handBackLane(l)
 		}
 	}
 	l.p.wake()
@@ -179,7 +179,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 		case <-l.ended:
 		}
 	}
-	l.give(true)
+	l.abandon(true)
 	l.mu.Lock()
 	report.InFlight += int(l.parts)
 	report.Returned += int(l.returned)
@@ -234,9 +234,9 @@ func (l *lane) tellIdle() {
 	}
 }
 
-// give gives up what is in flight and says how many records that was: their outcomes
+// abandon gives up what is in flight and says how many records that was: their outcomes
 // go nowhere from here on. With fence nothing is committed any more either (I8).
-func (l *lane) give(fence bool) int64 {
+func (l *lane) abandon(fence bool) int64 {
 	l.mu.Lock()
 	l.close(true)
 	n := int64(0)
@@ -245,25 +245,25 @@ func (l *lane) give(fence bool) int64 {
 		n = l.inFlight
 		l.lost += n
 		l.inFlight = 0
-		l.p.meter.count(tally{abandoned: n}, n)
+		l.p.meter.count(increments{abandoned: n}, n)
 	}
 	_, unsaved := l.unsavedMark()
 	l.mu.Unlock()
 	if n > 0 || fence && unsaved {
-		l.p.txn.spoil(l) // before the fence: a commit that misses the lane's mark sees it
+		l.p.txn.abandoned(l) // before the fence: a commit that misses the lane's mark sees it
 	}
 	l.mu.Lock()
-	over := fence && !l.fenced
-	if over {
+	fencing := fence && !l.fenced
+	if fencing {
 		l.fenced = true
 		close(l.ended)
 	}
 	l.mu.Unlock()
 	l.cancel()
-	l.hangUp()
+	l.cancelCalls()
 	l.unread()
 	if n > 0 {
-		l.p.phase.settled()
+		l.p.phase.noteOutcome()
 	}
 	l.p.budget.regrant() // it holds back nobody any more
 	return n
@@ -279,7 +279,7 @@ func (l *lane) isFrozen() bool {
 // engine is what the source sees of a pipeline: its Feed.
 type engine struct{ p *Pipeline }
 
-func (e engine) Room() <-chan struct{} { return e.p.member.room }
+func (e engine) Room() <-chan struct{} { return e.p.use.room }
 
 var errStopping = errors.New("opening a lane: the pipeline stops")
 
@@ -302,16 +302,16 @@ func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lan
 			from = next
 		}
 	}
-	l := &lane{name: name, p: p, member: &p.member}
+	l := &lane{name: name, p: p, shared: &p.use}
 	l.closing, l.ended = make(chan struct{}), make(chan struct{})
 	l.read, l.committed = from, from
 	l.ring.Start(from)
 	l.firstTime, l.lastTime = pipeline.NoTime, pipeline.NoTime
 	l.ctx, l.cancel = context.WithCancel(p.work.ctx)
-	l.calls, l.hangUp = context.WithCancel(l.ctx)
+	l.calls, l.cancelCalls = context.WithCancel(l.ctx)
 	if !p.lanes.add(l) {
 		l.cancel()
-		l.hangUp()
+		l.cancelCalls()
 		return nil, 0, errStopping
 	}
 	return l, from, nil
@@ -320,7 +320,7 @@ func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lan
 // forget drops what the pipeline keeps of a lane that is over.
 func (p *Pipeline) forget(l *lane) {
 	p.lanes.remove(l)
-	p.laneOver(l)
+	p.forgetLane(l)
 }
 
 // coordinates are the topic and the partition in the lane's name.

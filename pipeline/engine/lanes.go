@@ -9,16 +9,16 @@ import (
 type laneSet struct {
 	counted func(n int) // told, under the lock, how many there are
 
-	mu   sync.Mutex
-	open []*lane
-	over bool // no lane may be opened any more
+	mu     sync.Mutex
+	open   []*lane
+	closed bool // no lane may be opened any more
 }
 
 // add takes a lane in, unless the pipeline stops.
 func (s *laneSet) add(l *lane) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.over {
+	if s.closed {
 		return false
 	}
 	s.open = append(s.open, l)
@@ -38,7 +38,7 @@ func (s *laneSet) remove(l *lane) {
 // close has no lane opened any more.
 func (s *laneSet) close() {
 	s.mu.Lock()
-	s.over = true
+	s.closed = true
 	s.mu.Unlock()
 }
 

@@ -17,7 +17,7 @@ type piece struct {
 	intact     bool   // all of those that were lost were handed back: none of them had begun
 	blocks     int    // that hold its records:
 	begin, end *block // from the first on, each names the next
-	from       *intake
+	from       *laneBatch
 	read       time.Time
 	time       int64 // of its first record, in milliseconds since 1970, or NoTime
 	ring.Entry
@@ -26,7 +26,7 @@ type piece struct {
 }
 
 // settle moves the mark, gives up the lane's lock, and does what came of it.
-func (l *lane) settle(c *closing) {
+func (l *lane) settle(c *settlement) {
 	if c.ended > 0 {
 		l.p.meter.outcomes(c)
 	}
@@ -40,10 +40,10 @@ func (l *lane) settle(c *closing) {
 		l.p.tell(c.undone)
 	}
 	if c.blocks != nil {
-		l.p.roll.put(c.blocks, c.heavy)
+		l.p.pool.put(c.blocks, c.heavy)
 	}
 	if c.freed != nil {
-		l.giveBack(c)
+		l.recycleBatches(c)
 	}
 	if c.sources > 0 {
 		l.p.budget.finished(l, c.sources)
@@ -55,12 +55,12 @@ func (l *lane) settle(c *closing) {
 		l.p.wake()
 	}
 	if c.ended > 0 {
-		l.p.phase.settled()
+		l.p.phase.noteOutcome()
 	}
 }
 
 // advance moves the mark past what is done. The lane's lock is held.
-func (l *lane) advance(c *closing) {
+func (l *lane) advance(c *settlement) {
 	if l.frozen {
 		return
 	}
@@ -102,7 +102,7 @@ func (l *lane) oldest() int64 {
 }
 
 // piece gives an empty piece for records of a batch. The lane's lock is held.
-func (l *lane) piece(in *intake, read time.Time) *piece {
+func (l *lane) piece(in *laneBatch, read time.Time) *piece {
 	var pc *piece
 	if n := len(l.spare); n > 0 {
 		pc, l.spare = l.spare[n-1], l.spare[:n-1]
@@ -126,7 +126,7 @@ func (l *lane) reuse(pc *piece) {
 
 // retire takes the blocks off a piece whose records are done, and keeps what is left of it
 // for others. Nobody has any of the records any more. The lane's lock is held.
-func (l *lane) retire(pc *piece, c *closing) {
+func (l *lane) retire(pc *piece, c *settlement) {
 	for b := pc.begin; pc.blocks > 0; pc.blocks-- {
 		next := b.next
 		if b.refs--; b.refs == 0 {

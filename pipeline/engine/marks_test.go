@@ -15,7 +15,7 @@ import (
 // testLane gives a lane of a pipeline that does not run.
 func testLane(t testing.TB, order Order) *lane {
 	p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Order: order})
-	p.budget.join(&p.member)
+	p.budget.join(&p.use)
 	l, _, err := p.lane(context.Background(), "t/0", 0)
 	if err != nil {
 		t.Fatal(err)
@@ -41,7 +41,7 @@ func appendItems(t testing.TB, items []item, l *lane, b *pipeline.Batch) []item 
 		f.take(l)
 		for _, c := range f.ready {
 			items = append(items, c.take()...)
-			l.p.roll.drop(c)
+			l.p.pool.drop(c)
 		}
 		f.ready = f.ready[:0]
 	}
@@ -174,7 +174,7 @@ func TestAFencedLaneHasNoMark(t *testing.T) {
 	freed := false
 	refs := handOver(t, l, &pipeline.Batch{Fill: pipeline.Records(recs), Next: 10, Free: func() { freed = true }})
 	l.finish(refs[:4], delivered)
-	if n := l.give(false); n != 6 {
+	if n := l.abandon(false); n != 6 {
 		t.Errorf("%d given up", n)
 	}
 	l.finish(refs[4:6], delivered)
@@ -185,7 +185,7 @@ func TestAFencedLaneHasNoMark(t *testing.T) {
 	if c := l.p.meter.read(); c.Out != 4 || c.Abandoned != 6 || c.InFlight != 0 {
 		t.Errorf("%+v", c)
 	}
-	l.give(true)
+	l.abandon(true)
 	if m, ok := l.unsaved(); ok {
 		t.Errorf("mark %d of a fenced lane", m.Next)
 	}

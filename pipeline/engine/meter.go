@@ -7,8 +7,8 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// A tally is what a batch adds to counters.
-type tally struct {
+// An increments is what a batch adds to counters.
+type increments struct {
 	out, created, filtered, rejected, abandoned int64
 	errors, retries                             int64
 }
@@ -19,7 +19,7 @@ type meter struct {
 	mu     sync.Mutex
 	counts Counts
 	sealed bool
-	lat    figures
+	lat    distribution
 
 	busy, blocked  time.Duration // of workers, as far as it is over
 	began          time.Time     // when they did
@@ -73,13 +73,13 @@ func (m *meter) filled(fill float64) {
 
 // count books what a batch has come to; left of its records are not in flight any
 // more, which is counted for itself.
-func (m *meter) count(t tally, left int64) {
+func (m *meter) count(t increments, left int64) {
 	m.mu.Lock()
 	m.add(t, left)
 	m.mu.Unlock()
 }
 
-func (m *meter) add(t tally, left int64) {
+func (m *meter) add(t increments, left int64) {
 	if m.sealed {
 		return
 	}
@@ -95,7 +95,7 @@ func (m *meter) add(t tally, left int64) {
 }
 
 // outcomes books what a call of finish has come to.
-func (m *meter) outcomes(c *closing) {
+func (m *meter) outcomes(c *settlement) {
 	m.mu.Lock()
 	m.add(c.t, c.ended)
 	for _, r := range c.runs[:c.used] {
@@ -122,16 +122,16 @@ func (m *meter) read() Counts {
 	return m.counts
 }
 
-// figures are the latencies, or sizes, of the current interval and of the last one.
-type figures struct {
-	now    *hdrhistogram.Histogram
-	before *hdrhistogram.Histogram // of all intervals that have ended; nil: nobody asks for it
-	last   Latency
-	turned bool // an interval has ended
+// distribution are the latencies, or sizes, of the current interval and of the last one.
+type distribution struct {
+	now     *hdrhistogram.Histogram
+	before  *hdrhistogram.Histogram // of all intervals that have ended; nil: nobody asks for it
+	last    Latency
+	rotated bool // an interval has ended
 }
 
-// keep has the figures remember all intervals, not the last one alone.
-func (f *figures) keep() { f.before = newHistogram() }
+// keepAll has the figures remember all intervals, not the last one alone.
+func (f *distribution) keepAll() { f.before = newHistogram() }
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 2) }
 
@@ -141,7 +141,7 @@ type RunLatency struct{ all *hdrhistogram.Histogram }
 
 // Figures gives the percentiles in milliseconds; Count is 0 when there are none.
 func (r RunLatency) Figures() Latency {
-	f := figures{now: r.all}
+	f := distribution{now: r.all}
 	return f.summary(1000)
 }
 
@@ -168,9 +168,9 @@ func (p *Pipeline) Latency() (r RunLatency) {
 // The range of durations is in microseconds: up to a day.
 const longest = int64(24 * time.Hour / time.Microsecond)
 
-func (f *figures) add(d time.Duration, n int64) { f.value(int64(d/time.Microsecond), n) }
+func (f *distribution) add(d time.Duration, n int64) { f.value(int64(d/time.Microsecond), n) }
 
-func (f *figures) value(v, n int64) {
+func (f *distribution) value(v, n int64) {
 	if f.now == nil {
 		f.now = newHistogram()
 	}
@@ -178,7 +178,7 @@ func (f *figures) value(v, n int64) {
 }
 
 // summary gives the figures of the current interval in units of unit values.
-func (f *figures) summary(unit float64) Latency {
+func (f *distribution) summary(unit float64) Latency {
 	if f.now == nil || f.now.TotalCount() == 0 {
 		return Latency{}
 	}
@@ -189,9 +189,9 @@ func (f *figures) summary(unit float64) Latency {
 	}
 }
 
-// turn ends the interval.
-func (f *figures) turn(unit float64) {
-	f.last, f.turned = f.summary(unit), true
+// rotate ends the interval.
+func (f *distribution) rotate(unit float64) {
+	f.last, f.rotated = f.summary(unit), true
 	if f.now != nil {
 		if f.before != nil {
 			f.before.Merge(f.now)
@@ -201,18 +201,18 @@ func (f *figures) turn(unit float64) {
 }
 
 // latest gives the figures of the last interval, or of the first one so far.
-func (f *figures) latest(unit float64) Latency {
-	if !f.turned {
+func (f *distribution) latest(unit float64) Latency {
+	if !f.rotated {
 		return f.summary(unit)
 	}
 	return f.last
 }
 
-// turn ends the interval of a meter. fill is how full the queue is now: it is the least
+// rotate ends the interval of a meter. fill is how full the queue is now: it is the least
 // that the interval that begins has seen, also when nothing moves in it.
-func (m *meter) turn(unit, fill float64) {
+func (m *meter) rotate(unit, fill float64) {
 	m.mu.Lock()
-	m.lat.turn(unit)
+	m.lat.rotate(unit)
 	m.lastFill, m.fill = max(m.fill, fill), fill
 	m.mu.Unlock()
 }

@@ -2,16 +2,16 @@ package engine
 
 import "time"
 
-// A family is what one record of the source has become in splits. Guarded by the
+// A splitGroup is what one record of the source has become in splits. Guarded by the
 // lane.
-type family struct {
-	record item // as the source gave it
-	left   int  // parts on their way
-	failed int  // parts that were rejected
-	lost   bool // a part was abandoned
-	back   bool // the parts are handed back
-	fail   *failure
-	parts  []int32 // that each step has numbered; of the one that sends behind it
+type splitGroup struct {
+	record   item // as the source gave it
+	left     int  // parts on their way
+	failed   int  // parts that were rejected
+	lost     bool // a part was abandoned
+	returned bool // the parts are handed back
+	fail     *failure
+	parts    []int32 // that each step has numbered; of the one that sends behind it
 }
 
 // An outcome is what a record ends in.
@@ -28,20 +28,20 @@ const (
 // none says whether the outcome is none: the record is read again.
 func (o outcome) none() bool { return o == abandoned || o == returned }
 
-// A closing is what a call of finish has led to: the outcomes, booked at once, and
+// A settlement is what a call of finish has led to: the outcomes, booked at once, and
 // what is to be done without the lane's lock.
-type closing struct {
+type settlement struct {
 	now     time.Time
-	freed   *intake // the last batch of which all records are done, and before it others
-	blocks  *block  // that no piece has any more, likewise
-	heavy   bool    // some of them are
+	freed   *laneBatch // the last batch of which all records are done, and before it others
+	blocks  *block     // that no piece has any more, likewise
+	heavy   bool       // some of them are
 	letters []item
 	sources int64 // records of the source that are done
 	undone  []undoing
 	moved   bool
 	ended   int64
 
-	t    tally
+	t    increments
 	runs [4]ageRun // of records read at the same time
 	used int
 }
@@ -49,7 +49,7 @@ type closing struct {
 // free notes that a batch holds nothing that anybody needs. What comes of a write is linked
 // rather than listed: a list for as many as a large write leaves costs more to clear than
 // the outcomes of a small one (BenchmarkP15).
-func (c *closing) free(in *intake) {
+func (c *settlement) free(in *laneBatch) {
 	in.next, c.freed = c.freed, in
 }
 
@@ -73,7 +73,7 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 		now = time.Now()
 	}
 	last := recs[len(recs)-1].piece
-	c := closing{now: now}
+	c := settlement{now: now}
 	l.mu.Lock()
 	if l.p.undoes && (o.none() || l.frozen) { // an outcome that goes nowhere is none
 		for _, rec := range recs {
@@ -107,7 +107,7 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 
 // shared says whether others have to do with the record's outcome.
 func (t *track) shared() bool {
-	return t.refs != 0 || t.family != nil || t.origin != nil
+	return t.refs != 0 || t.split != nil || t.origin != nil
 }
 
 // whole says how many of the records at the head are all that is left of a piece,
@@ -115,7 +115,7 @@ func (t *track) shared() bool {
 // lane, they stand together. What is abandoned comes in any order.
 func (l *lane) whole(recs []item, pc, last *piece) int {
 	n := pc.Left()
-	if pc.shared || !l.p.simple || n > len(recs) {
+	if pc.shared || !l.p.keepsLaneOrder || n > len(recs) {
 		return 0
 	}
 	if n < len(recs) {
@@ -128,7 +128,7 @@ func (l *lane) whole(recs []item, pc, last *piece) int {
 }
 
 // count books n outcomes of records read at one time.
-func (l *lane) count(o outcome, n int64, read time.Time, c *closing) {
+func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 	if l.frozen {
 		return
 	}
@@ -163,7 +163,7 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *closing) {
 }
 
 // passed takes records of a piece off their way.
-func (l *lane) passed(pc *piece, recs []item, o outcome, c *closing) {
+func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 	switch {
 	case o.none():
 		pc.intact = o == returned && (pc.intact || !pc.Lost())
@@ -185,8 +185,8 @@ func (l *lane) passed(pc *piece, recs []item, o outcome, c *closing) {
 }
 
 // finishOne does what finish does for a record that several sinks or parts share.
-func (l *lane) finishOne(rec item, o outcome, c *closing) {
-	r, f := rec, rec.family
+func (l *lane) finishOne(rec item, o outcome, c *settlement) {
+	r, f := rec, rec.split
 	if r.origin != nil {
 		r = *r.origin
 	}
@@ -220,14 +220,14 @@ func (l *lane) finishOne(rec item, o outcome, c *closing) {
 			l.count(o, 1, read, c)
 		}
 		f.lost = f.lost || o == abandoned
-		f.back = f.back || o == returned
+		f.returned = f.returned || o == returned
 		f.left--
-		l.familyDone(f, c)
+		l.splitDone(f, c)
 	}
 }
 
-// familyDone ends a family when its last part has come to an end.
-func (l *lane) familyDone(f *family, c *closing) {
+// splitDone ends a family when its last part has come to an end.
+func (l *lane) splitDone(f *splitGroup, c *settlement) {
 	switch {
 	case f.left > 0:
 	case f.failed == 0 || l.frozen:
@@ -235,7 +235,7 @@ func (l *lane) familyDone(f *family, c *closing) {
 		switch {
 		case f.lost:
 			o = abandoned
-		case f.back:
+		case f.returned:
 			o = returned
 		}
 		l.passed(f.record.piece, []item{f.record}, o, c)
@@ -249,7 +249,7 @@ func (l *lane) familyDone(f *family, c *closing) {
 // sinks: its dead letter is sent on its way, and the one who rejects it is done with
 // it.
 func (l *lane) reject(rec item, why *failure) {
-	c := closing{now: time.Now()}
+	c := settlement{now: time.Now()}
 	l.mu.Lock()
 	c.undo(rec)
 	r := rec
@@ -259,7 +259,7 @@ func (l *lane) reject(rec item, why *failure) {
 	if !r.queued && !l.frozen {
 		r.queued = true
 		r.piece.shared = true
-		if f := r.family; f != nil {
+		if f := r.split; f != nil {
 			why.part = r.rec.Part
 			f.failed++
 			if f.fail == nil || why.part < f.fail.part {
@@ -282,21 +282,21 @@ func (l *lane) adopt(r item, parts []item) bool {
 		return false
 	}
 	l.mu.Lock()
-	f := r.family
+	f := r.split
 	n := len(parts) - 1
 	r.piece.shared = true
 	if f == nil {
-		f = &family{record: r, left: len(parts), parts: make([]int32, len(l.p.steps))}
+		f = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.steps))}
 	} else {
 		f.left += n
 	}
 	for _, part := range parts {
-		part.family = f
+		part.split = f
 	}
 	if !l.frozen {
 		l.inFlight += int64(n)
 		l.parts += int64(n)
-		l.p.meter.count(tally{created: int64(n)}, -int64(n))
+		l.p.meter.count(increments{created: int64(n)}, -int64(n))
 	}
 	l.mu.Unlock()
 	return true

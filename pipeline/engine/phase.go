@@ -15,20 +15,20 @@ type phase struct {
 	ended error // what Run has given
 	began time.Time
 
-	ran     atomic.Bool
-	cut     atomic.Bool   // steps drop what they have: the pipeline stops early
-	failed  chan struct{} // closed with the first error
-	aborted chan struct{}
-	abort   sync.Once
+	ran        atomic.Bool
+	stopsEarly atomic.Bool   // steps drop what they have: the pipeline stops early
+	failed     chan struct{} // closed with the first error
+	aborted    chan struct{}
+	abort      sync.Once
 
 	draining atomic.Bool
-	quiet    chan struct{} // told, while draining, when something got its outcome
+	outcomes chan struct{} // told, while draining, when something got its outcome
 }
 
 func (f *phase) init() {
 	f.state = "starting"
 	f.failed, f.aborted = make(chan struct{}), make(chan struct{})
-	f.quiet = make(chan struct{}, 1)
+	f.outcomes = make(chan struct{}, 1)
 }
 
 func (f *phase) begin(now time.Time) {
@@ -53,7 +53,7 @@ func (f *phase) fail(err error) bool {
 	}
 	f.mu.Unlock()
 	if first {
-		f.cut.Store(true)
+		f.stopsEarly.Store(true)
 	}
 	return first
 }
@@ -81,11 +81,11 @@ func (f *phase) show(s *Snapshot) {
 	s.State, s.Started, s.Err = f.state, f.began, f.ended
 }
 
-// settled tells Run that something got its outcome, when it waits for that.
-func (f *phase) settled() {
+// noteOutcome tells Run that something got its outcome, when it waits for that.
+func (f *phase) noteOutcome() {
 	if f.draining.Load() {
 		select {
-		case f.quiet <- struct{}{}:
+		case f.outcomes <- struct{}{}:
 		default:
 		}
 	}
@@ -96,25 +96,25 @@ func (f *phase) settled() {
 type lifetime struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	gone   chan struct{} // closed before ctx ends: whoever waits for a channel stops waiting
+	over   chan struct{} // closed before ctx ends: whoever waits for a channel stops waiting
 }
 
 func (w *lifetime) init() {
 	w.ctx, w.cancel = context.WithCancel(context.Background())
-	w.gone = make(chan struct{})
+	w.over = make(chan struct{})
 }
 
 // end gives up what is in flight. It may come again, from the same goroutine.
 func (w *lifetime) end() {
-	if !w.isGone() {
-		close(w.gone)
+	if !w.isOver() {
+		close(w.over)
 	}
 	w.cancel()
 }
 
-func (w *lifetime) isGone() bool {
+func (w *lifetime) isOver() bool {
 	select {
-	case <-w.gone:
+	case <-w.over:
 		return true
 	default:
 		return false

@@ -14,12 +14,12 @@ type Pipeline struct {
 	opts   Options
 	events *event.Emitter
 	budget *Budget
-	member member
+	use    pipelineUse
 
 	chain
 	fill  *filler
 	lanes laneSet
-	roll  roll // of chunks and blocks
+	pool  pool // of chunks and blocks
 
 	phase phase
 	work  lifetime
@@ -42,7 +42,7 @@ var _ Runner = (*Pipeline)(nil)
 type stepper interface {
 	core() *stepCore
 	start()
-	laneOver(l *lane)
+	forgetLane(l *lane)
 	stopEarly()
 	snapshot(now time.Time) StepSnapshot
 	load(now time.Time) load
@@ -59,27 +59,27 @@ func New(o Options) (*Pipeline, error) {
 	}
 	o.defaults()
 	p := &Pipeline{opts: o, events: o.Events.Pipeline(o.Name), budget: o.Budget}
-	p.member.room = make(chan struct{}, 1)
-	p.lanes.counted = func(n int) { p.budget.lanes(&p.member, n) }
+	p.use.room = make(chan struct{}, 1)
+	p.lanes.counted = func(n int) { p.budget.lanes(&p.use, n) }
 	p.phase.init()
 	p.work.init()
 	p.read.init(p.work.ctx)
 	p.fill = newFiller(p)
-	p.roll.init(func(bytes int64) { p.budget.account(&p.member, bytes) })
-	p.member.poke = p.fill.poke
-	p.meter.lat.keep()
+	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
+	p.use.lookAgain = p.fill.lookAgain
+	p.meter.lat.keepAll()
 	p.commits.init(p.work.ctx)
 	p.txn = newTransactions(p)
 
-	p.first = newPipe(pipeDepth, 0, p.work.gone)
+	p.first = newPipe(pipeDepth, 0, p.work.over)
 	in := p.first
 	for i, conf := range o.Steps {
-		out := newPipe(pipeDepth, i+1, p.work.gone)
+		out := newPipe(pipeDepth, i+1, p.work.over)
 		p.steps = append(p.steps, newStep(p, conf, i, in, out))
-		if s, ok := p.steps[i].(*waitStep); ok && p.gate == nil {
-			p.gate = s
+		if s, ok := p.steps[i].(*waitStep); ok && p.firstWait == nil {
+			p.firstWait = s
 		} else if ok {
-			s.win.gate = &p.gate.win
+			s.win.first = &p.firstWait.win
 		}
 		in = out
 	}
@@ -93,7 +93,7 @@ func New(o Options) (*Pipeline, error) {
 		p.dead.letters = true
 	}
 	p.route = newRouter(p, in)
-	p.simple = len(p.sinks) == 1 && o.Order == OrderPartition
+	p.keepsLaneOrder = len(p.sinks) == 1 && o.Order == OrderPartition
 	p.stats.init(p)
 	p.watch.init(p)
 	return p, nil
@@ -125,7 +125,7 @@ func (p *Pipeline) stop(err error) {
 	}
 	p.handBack()
 	for _, l := range p.lanes.all() { // others may end meanwhile
-		l.hangUp()
+		l.cancelCalls()
 	}
 	p.stopEarly()
 }
@@ -134,5 +134,5 @@ func (p *Pipeline) stop(err error) {
 func (p *Pipeline) handBack() {
 	p.read.discard.Store(true)
 	p.read.stop()
-	p.fill.poke()
+	p.fill.lookAgain()
 }

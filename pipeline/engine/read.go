@@ -18,8 +18,8 @@ type reader struct {
 	inRead bool
 }
 
-// turn reads one batch; false ends the reading.
-func (r *reader) turn() bool {
+// work reads one batch; false ends the reading.
+func (r *reader) work() bool {
 	p := r.p
 	if p.read.ctx.Err() != nil || p.read.why() != nil {
 		return false
@@ -44,7 +44,7 @@ func (r *reader) turn() bool {
 	return false
 }
 
-func (r *reader) trouble(err *pipeline.PanicError) {
+func (r *reader) panicked(err *pipeline.PanicError) {
 	if r.inRead {
 		r.inRead = false
 		r.p.calls.Add(-1)
@@ -96,8 +96,8 @@ func (r *reading) why() error {
 	return r.err
 }
 
-// giveUp gives back what a batch holds that cannot be taken.
-func giveUp(b *pipeline.Batch) {
+// refuse gives back what a batch holds that cannot be taken.
+func refuse(b *pipeline.Batch) {
 	if b.Charge != nil {
 		b.Charge.Release()
 	}
@@ -110,18 +110,18 @@ func giveUp(b *pipeline.Batch) {
 func (p *Pipeline) admit(b *pipeline.Batch) error {
 	l, ok := b.Lane.(*lane)
 	if !ok || l.p != p {
-		giveUp(b)
+		refuse(b)
 		return errors.New("the batch is of no lane of this pipeline")
 	}
 	c, ok := b.Charge.(*charge)
 	if b.Charge != nil && (!ok || c.lane != l) {
-		giveUp(b)
+		refuse(b)
 		return errors.New("the bytes of the batch were taken for no lane of this pipeline, or for another lane than its own")
 	}
 	l.mu.Lock()
-	in := l.intake()
+	in := l.newBatch()
 	l.mu.Unlock()
-	*in = intake{batch: b, charge: c, opens: b.Opens, open: true}
+	*in = laneBatch{batch: b, charge: c, opens: b.Opens, open: true}
 	if in.charge == nil && b.Fill != nil {
 		p.budget.open(l, &in.own)
 		in.charge, in.owed = &in.own, true

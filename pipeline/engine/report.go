@@ -209,7 +209,7 @@ func (p *Pipeline) attach() error {
 			a.Attach(e)
 		}
 		if a, ok := component.(pipeline.Accounter); ok {
-			a.Account(func(bytes int64) { p.budget.account(&p.member, bytes) })
+			a.Account(func(bytes int64) { p.budget.account(&p.use, bytes) })
 		}
 	}
 	give(p.opts.Source, p.events)

@@ -63,7 +63,7 @@ func TestAnEndedLaneLeavesNothingInTheSinks(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The router looked at the lane just before it ended.
-		in := &intake{batch: &pipeline.Batch{}, marks: ring.NewBatch(0, 1, false), pieces: 1}
+		in := &laneBatch{batch: &pipeline.Batch{}, marks: ring.NewBatch(0, 1, false), pieces: 1}
 		pc := &piece{lane: l, from: in}
 		pc.Add(&in.marks, 0)
 		pc.Close(&in.marks)
@@ -81,9 +81,9 @@ func TestAnEndedLaneLeavesNothingInTheSinks(t *testing.T) {
 
 // spare is what a pipeline keeps of places to be used again.
 func spare(p *Pipeline) (bytes int64) {
-	p.roll.mu.Lock()
-	defer p.roll.mu.Unlock()
-	for _, b := range append(p.roll.clean, p.roll.dirty...) {
+	p.pool.mu.Lock()
+	defer p.pool.mu.Unlock()
+	for _, b := range append(p.pool.clean, p.pool.dirty...) {
 		bytes += b.size()
 	}
 	return bytes

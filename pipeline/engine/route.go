@@ -36,11 +36,11 @@ func newRouter(p *Pipeline, in *pipe) *router {
 }
 
 func (r *router) start() {
-	w := &crew.Worker{Crew: r.crew, Work: r.turn, Panicked: hears(r.trouble), Ended: func() { close(r.ended) }}
+	w := &crew.Worker{Crew: r.crew, Work: r.work, Panicked: onPanic(r.panicked), Ended: func() { close(r.ended) }}
 	w.Start()
 }
 
-func (r *router) turn() bool {
+func (r *router) work() bool {
 	if r.c == nil {
 		c, ok := r.in.receive()
 		if !ok {
@@ -50,7 +50,7 @@ func (r *router) turn() bool {
 	}
 	l := r.c.lane
 	switch {
-	case r.i == 0 && (r.p.phase.cut.Load() || l.isFrozen()):
+	case r.i == 0 && (r.p.phase.stopsEarly.Load() || l.isFrozen()):
 		l.finish(r.recs, abandoned)
 	case r.plain && r.c.failed == 0:
 		r.p.sinks[0].enqueue(l, r.recs)
@@ -60,13 +60,13 @@ func (r *router) turn() bool {
 		}
 		r.flush()
 	}
-	r.p.roll.drop(r.c)
+	r.p.pool.drop(r.c)
 	r.c = nil
 	return true
 }
 
-// trouble rejects the record whose condition panicked.
-func (r *router) trouble(err *pipeline.PanicError) {
+// panicked rejects the record whose condition panicked.
+func (r *router) panicked(err *pipeline.PanicError) {
 	if r.c == nil || r.i >= len(r.recs) {
 		return
 	}
@@ -78,7 +78,7 @@ func (r *router) trouble(err *pipeline.PanicError) {
 // route decides which sinks a record is for.
 func (r *router) route(it item) {
 	p := r.p
-	if p.phase.cut.Load() {
+	if p.phase.stopsEarly.Load() {
 		r.lost = append(r.lost, it)
 		return
 	}
@@ -123,7 +123,7 @@ func (r *router) route(it item) {
 // unclear rejects a record because a sink's condition failed on it.
 func (r *router) unclear(it item, sink int, err error) {
 	s := r.p.sinks[sink]
-	var t tally
+	var t increments
 	if pipeline.IsFatal(err) {
 		t.errors, t.abandoned = 1, 1
 		s.meter.enter(1)

@@ -26,8 +26,8 @@ func (p *Pipeline) Run(ctx context.Context) error {
 	if !p.phase.ran.CompareAndSwap(false, true) {
 		return errors.New("running the pipeline: it has run before")
 	}
-	p.budget.join(&p.member)
-	defer p.budget.leave(&p.member) // other pipelines wait for what this one has
+	p.budget.join(&p.use)
+	defer p.budget.leave(&p.use) // other pipelines wait for what this one has
 	err := p.whole(ctx)
 	var abandoned *AbandonedError
 	p.phase.end(err, err != nil && !errors.As(err, &abandoned))
@@ -40,7 +40,7 @@ func (p *Pipeline) whole(ctx context.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = p.panicIn(v)
-			p.giveUpAll()
+			p.tearDown()
 		}
 	}()
 	p.phase.begin(time.Now())
@@ -81,27 +81,27 @@ func (p *Pipeline) begin() <-chan struct{} {
 	p.watch.start()
 
 	r := &reader{p: p}
-	(&crew.Worker{Crew: p.read.crew, Work: p.fill.turn, Panicked: hears(p.fill.trouble), Ended: p.fill.end}).Start()
-	(&crew.Worker{Crew: p.read.crew, Work: r.turn, Panicked: hears(r.trouble), Ended: p.fill.close}).Start()
+	(&crew.Worker{Crew: p.read.crew, Work: p.fill.work, Panicked: onPanic(p.fill.panicked), Ended: p.fill.end}).Start()
+	(&crew.Worker{Crew: p.read.crew, Work: r.work, Panicked: onPanic(r.panicked), Ended: p.fill.close}).Start()
 
 	settled := make(chan struct{})
 	p.spawn(func() {
 		defer close(settled)
 		select {
 		case <-p.read.done:
-		case <-p.work.gone:
+		case <-p.work.over:
 			return
 		}
 		select {
 		case <-p.route.ended:
-		case <-p.work.gone:
+		case <-p.work.over:
 			return
 		}
 		p.phase.draining.Store(true)
 		for p.meter.read().InFlight > 0 {
 			select {
-			case <-p.phase.quiet:
-			case <-p.work.gone:
+			case <-p.phase.outcomes:
+			case <-p.work.over:
 				return
 			}
 		}
@@ -145,7 +145,7 @@ func (p *Pipeline) stopReading() {
 	p.handBack()
 	p.spawn(func() {
 		for _, l := range p.lanes.all() {
-			p.cutOff(l)
+			p.handBackLane(l)
 		}
 	})
 }
@@ -211,31 +211,31 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	p.lanes.close()
 	lost, running := int64(0), 0
 	if !e.settled {
-		lost = p.kill()
+		lost = p.abandonAll()
 	}
-	running = p.calm(e)
+	running = p.awaitWorkers(e)
 	close(p.commits.stop)
 
 	// The last commit also comes when work was given up or a sink hangs (I7).
 	// A commit that hangs gives way to it, and what it says of its failure is heard.
 	left := time.Until(e.by) / 4
-	giveWay := time.AfterFunc(left, p.commits.hangUp)
+	giveWay := time.AfterFunc(left, p.commits.cancel)
 	defer giveWay.Stop()
 	ctx, cancel := context.WithDeadline(context.Background(), e.by.Add(-min(left, commitGrace)))
 	last := make(chan error, 1)
 	p.spawn(func() { last <- p.commitLast(ctx, p.lanes.all()...) })
 	commitErr := within(time.Until(e.by), last, &AbandonedError{Running: 1})
 	cancel()
-	p.commits.hangUp()
+	p.commits.cancel()
 	p.txn.stop(e.by)
 	for _, l := range p.lanes.all() {
-		lost += l.give(true) // nothing, unless it came in meanwhile
+		lost += l.abandon(true) // nothing, unless it came in meanwhile
 		p.forget(l)
 	}
 	p.finishClosed()
 	figures := make(chan error, 1)
 	p.spawn(func() {
-		p.sound(p.watch.stop)
+		p.contained(p.watch.stop)
 		p.phase.set("stopped")
 		p.stats.stop()
 		figures <- nil
@@ -260,31 +260,31 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	return closeErr
 }
 
-// kill gives up what is in flight and says how much that was.
-func (p *Pipeline) kill() (lost int64) {
+// abandonAll gives up what is in flight and says how much that was.
+func (p *Pipeline) abandonAll() (lost int64) {
 	p.handBack()
 	for _, l := range p.lanes.all() {
-		lost += l.give(false)
+		lost += l.abandon(false)
 	}
 	p.work.end()
 	p.stopEarly()
 	return lost
 }
 
-// calm waits until all workers have ended, and says how many calls do not return.
+// awaitWorkers waits until all workers have ended, and says how many calls do not return.
 // Once work was given up, well-behaved calls end within half of what is left.
-func (p *Pipeline) calm(e ending) (running int) {
+func (p *Pipeline) awaitWorkers(e ending) (running int) {
 	patience := time.Until(e.by)
 	if !e.settled {
 		patience /= 2
 	}
-	calm := make(chan error, 1)
+	ended := make(chan error, 1)
 	p.spawn(func() {
 		p.waitForWorkers()
 		p.sweep()
-		calm <- nil
+		ended <- nil
 	})
-	if within(patience, calm, &AbandonedError{Running: 1}) != nil {
+	if within(patience, ended, &AbandonedError{Running: 1}) != nil {
 		running = int(p.calls.Load()) + p.chain.running()
 	}
 	return running

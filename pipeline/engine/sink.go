@@ -22,15 +22,15 @@ type sink struct {
 	meter   meter
 	calls   atomic.Int32 // Writes outstanding
 
-	mu      sync.Mutex
-	queues  map[*lane]*sinkQueue
-	writing int       // Writes at work
-	since   time.Time // when writing or that changed last
-	busy    time.Duration
-	batches int64
-	sizes   figures
-	held    int           // lanes held back
-	holding time.Duration // while there were, in share of the lanes
+	mu        sync.Mutex
+	queues    map[*lane]*sinkQueue
+	writing   int       // Writes at work
+	since     time.Time // when writing or that changed last
+	busy      time.Duration
+	batches   int64
+	sizes     distribution
+	heldLanes int           // lanes held back
+	heldTime  time.Duration // while there were, in share of the lanes
 }
 
 func newSink(p *Pipeline, conf Output) *sink {
@@ -53,15 +53,15 @@ type sinkQueue struct {
 	s *sink
 	l *lane
 
-	mu      sync.Mutex
-	queue   []item
-	head    int
-	weight  int64
-	running bool
-	held    bool // the lane is held back because of this queue
-	arrived time.Time
-	more    chan struct{} // told of arrivals, when the writer lingers
-	linger  bool
+	mu       sync.Mutex
+	queue    []item
+	head     int
+	weight   int64
+	running  bool
+	heldBack bool // the lane is held back because of this queue
+	arrived  time.Time
+	more     chan struct{} // told of arrivals, when the writer lingers
+	linger   bool
 
 	atWork
 	wrote  bool              // a Write has begun
@@ -91,7 +91,7 @@ func (s *sink) enqueue(l *lane, recs []item) {
 	if q == nil {
 		q = &sinkQueue{s: s, l: l, more: make(chan struct{}, 1)}
 		q.w.init(q)
-		q.worker = crew.Worker{Crew: s.crew, Work: q.w.turn, Panicked: hears(q.w.trouble)}
+		q.worker = crew.Worker{Crew: s.crew, Work: q.w.work, Panicked: onPanic(q.w.panicked)}
 		s.queues[l] = q
 	}
 	s.mu.Unlock()
@@ -107,9 +107,9 @@ func (s *sink) enqueue(l *lane, recs []item) {
 	}
 	q.queue = append(q.queue, recs...)
 	q.weight += weight
-	hold := !q.held && !s.letters && q.over(highHalves)
+	hold := !q.heldBack && !s.letters && q.holdsMoreThan(highHalves)
 	if hold {
-		q.held = true
+		q.heldBack = true
 	}
 	start := !q.running
 	q.running = true
@@ -121,16 +121,16 @@ func (s *sink) enqueue(l *lane, recs []item) {
 	}
 	q.mu.Unlock()
 	if hold {
-		l.hold()
-		s.hold(1)
+		l.holdBack()
+		s.countHeld(1)
 	}
 	if start {
 		q.start()
 	}
 }
 
-// over says whether more than n writes' worth waits. The queue's lock is held.
-func (q *sinkQueue) over(n int) bool {
+// holdsMoreThan says whether more than n writes' worth waits. The queue's lock is held.
+func (q *sinkQueue) holdsMoreThan(n int) bool {
 	return 2*(len(q.queue)-q.head) > n*q.s.conf.MaxRecords || 2*q.weight > int64(n)*int64(q.s.conf.MaxBytes)
 }
 
@@ -144,11 +144,11 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 	bytes := int64(0)
 	limit := int64(q.s.conf.MaxBytes)
 	n := q.head
-	back := q.queue[:0:0] // that may not be written yet
+	notYet := q.queue[:0:0] // that may not be written yet
 	for ; n < len(q.queue) && len(into) < q.s.conf.MaxRecords; n++ {
 		rec := q.queue[n]
 		if txn != nil && !txn.admits(rec) {
-			back = append(back, rec)
+			notYet = append(notYet, rec)
 			continue
 		}
 		size := rec.written()
@@ -160,7 +160,7 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 	}
 	q.weight -= bytes
 	clear(q.queue[q.head:n])
-	q.head = n - copy(q.queue[n-len(back):n], back)
+	q.head = n - copy(q.queue[n-len(notYet):n], notYet)
 	txn.took(into)
 	if q.head == len(q.queue) {
 		q.queue, q.head, q.weight = q.queue[:0], 0, 0
@@ -168,9 +168,9 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 		q.queue = q.queue[:copy(q.queue, q.queue[q.head:])]
 		q.head = 0
 	}
-	release := q.held && !q.over(lowHalves)
+	release := q.heldBack && !q.holdsMoreThan(lowHalves)
 	if release {
-		q.held = false
+		q.heldBack = false
 	}
 	if len(into) == 0 {
 		q.running = false
@@ -179,7 +179,7 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 	q.mu.Unlock()
 	if release {
 		q.l.release()
-		q.s.hold(-1)
+		q.s.countHeld(-1)
 	}
 	return into, len(into) > 0
 }
@@ -190,19 +190,19 @@ func (q *sinkQueue) drop() []item {
 	recs := append([]item(nil), q.queue[q.head:]...)
 	clear(q.queue)
 	q.queue, q.head, q.weight = q.queue[:0], 0, 0
-	release := q.held
-	q.held = false
+	release := q.heldBack
+	q.heldBack = false
 	q.mu.Unlock()
 	if release {
 		q.l.release()
-		q.s.hold(-1)
+		q.s.countHeld(-1)
 	}
 	return recs
 }
 
-// laneOver forgets the queue of a lane that has ended. Its writer, if one is at
+// forgetLane forgets the queue of a lane that has ended. Its writer, if one is at
 // work, ends by itself; the sink hears of the end when no Write is under way.
-func (s *sink) laneOver(l *lane) {
+func (s *sink) forgetLane(l *lane) {
 	s.mu.Lock()
 	q := s.queues[l]
 	delete(s.queues, l)
@@ -216,13 +216,13 @@ func (s *sink) laneOver(l *lane) {
 	tell := !q.call
 	q.mu.Unlock()
 	if tell {
-		q.tell()
+		q.tellLaneEnded()
 	}
 }
 
-// tell lets the sink know that the lane is over. The queue is closed, and no Write of it
+// tellLaneEnded lets the sink know that the lane is over. The queue is closed, and no Write of it
 // is under way: it comes once, from whoever was last.
-func (q *sinkQueue) tell() {
+func (q *sinkQueue) tellLaneEnded() {
 	e, ok := q.s.conf.Sink.(pipeline.LaneEnder)
 	if !ok || !q.wrote {
 		return
@@ -243,8 +243,8 @@ func (s *sink) forget(q *sinkQueue) {
 	}
 }
 
-// kick starts the writers of all queues that have something.
-func (s *sink) kick() {
+// startWriters starts the writers of all queues that have something.
+func (s *sink) startWriters() {
 	s.mu.Lock()
 	queues := make([]*sinkQueue, 0, len(s.queues))
 	for _, q := range s.queues {
@@ -268,7 +268,7 @@ func (q *sinkQueue) start() { q.worker.Start() }
 func (s *sink) abandon(l *lane, recs []item) {
 	if len(recs) > 0 {
 		n := int64(len(recs))
-		s.meter.count(tally{abandoned: n}, n)
+		s.meter.count(increments{abandoned: n}, n)
 		l.finish(recs, abandoned)
 	}
 }
@@ -295,11 +295,11 @@ func (s *sink) done(now time.Time, records int, took time.Duration) {
 	s.meter.mu.Unlock()
 }
 
-// hold counts the lanes that are held back because of the sink.
-func (s *sink) hold(n int) {
+// countHeld counts the lanes that are held back because of the sink.
+func (s *sink) countHeld(n int) {
 	s.mu.Lock()
 	s.tick(time.Now())
-	s.held += n
+	s.heldLanes += n
 	s.mu.Unlock()
 }
 
@@ -308,8 +308,8 @@ func (s *sink) tick(now time.Time) {
 	if s.writing > 0 {
 		s.busy += d
 	}
-	if s.held > 0 {
-		s.holding += d * time.Duration(s.held) / time.Duration(max(s.p.lanes.count(), s.held))
+	if s.heldLanes > 0 {
+		s.heldTime += d * time.Duration(s.heldLanes) / time.Duration(max(s.p.lanes.count(), s.heldLanes))
 	}
 	s.since = now
 }
@@ -319,7 +319,7 @@ func (s *sink) load(now time.Time) load {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tick(now)
-	return load{busy: s.busy, all: now.Sub(s.p.phase.began), holding: s.holding}
+	return load{busy: s.busy, all: now.Sub(s.p.phase.began), heldTime: s.heldTime}
 }
 
 // holdup finds the lane that has had no progress longest.

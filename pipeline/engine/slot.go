@@ -12,19 +12,19 @@ import (
 type slot struct {
 	s     *waitStep
 	c     *call
-	cut   cutter
+	parts partCollector
 	emit  func(*pipeline.Record)
 	stop  context.CancelFunc
 	limit time.Duration // of the attempt at work
 }
 
-// turn runs one attempt; false when there will be no further call.
-func (sl *slot) turn() bool {
+// work runs one attempt; false when there will be no further call.
+func (sl *slot) work() bool {
 	s, w := sl.s, &sl.s.win
 	w.mu.Lock()
 	var c *call
 	for {
-		if w.over {
+		if w.givenUp {
 			break
 		}
 		if c = w.pick(s.admitted); c != nil {
@@ -91,13 +91,13 @@ func (sl *slot) attempt(now time.Time) error {
 	if s.conf.Stage != nil {
 		return s.conf.Stage.Process(ctx, c.rec.rec)
 	}
-	sl.cut.parts = sl.cut.parts[:0]
+	sl.parts.items = sl.parts.items[:0]
 	return s.conf.Splitter.Split(ctx, c.rec.rec, sl.emit)
 }
 
-func (sl *slot) trouble(err *pipeline.PanicError) {
+func (sl *slot) panicked(err *pipeline.PanicError) {
 	if sl.c == nil {
-		sl.s.broken(err)
+		sl.s.panicked(err)
 		return
 	}
 	sl.end(err)
@@ -113,7 +113,7 @@ func (sl *slot) end(err error) {
 	s.calls.Add(-1)
 	now := time.Now()
 	reason, wait := s.another(c, err, now)
-	var t tally
+	var t increments
 	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.calls.Err() != nil, &t)
 	switch {
 	case j.restore, j.verdict == again:
@@ -149,17 +149,17 @@ func (s *waitStep) another(c *call, err error, now time.Time) (reason string, wa
 }
 
 // grow charges what a record that goes on has gained, and makes its parts.
-func (sl *slot) grow(j *judgement, t *tally, answered bool) {
+func (sl *slot) grow(j *judgement, t *increments, answered bool) {
 	c := sl.c
 	var d int64
 	if sl.s.conf.Splitter != nil && answered {
 		var ok bool
-		if d, ok = sl.cut.family(c.rec); !ok {
+		if d, ok = sl.parts.join(c.rec); !ok {
 			j.verdict = drop
 			t.filtered++
 			return
 		}
-		c.parts = append([]item(nil), sl.cut.parts...)
+		c.parts = append([]item(nil), sl.parts.items...)
 	} else {
 		d = c.rec.regrow()
 	}
@@ -169,7 +169,7 @@ func (sl *slot) grow(j *judgement, t *tally, answered bool) {
 }
 
 // book writes down the result of an attempt, and what follows from it.
-func (s *waitStep) book(c *call, j judgement, t tally, now time.Time, wait time.Duration) {
+func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait time.Duration) {
 	rec, wl, w := c.rec, c.wl, &s.win
 	parts, spent := c.parts, now.Sub(c.began)     // c may be another record's soon
 	left := t.filtered + t.rejected + t.abandoned // of this record, released or not
@@ -178,15 +178,15 @@ func (s *waitStep) book(c *call, j judgement, t tally, now time.Time, wait time.
 	s.tick(now)
 	w.running--
 	wl.running--
-	gone := wl.gone || w.over
+	gone := wl.ended || w.givenUp
 	switch {
 	case gone:
 		if left == 0 { // it would have gone on, or been tried again
 			t.abandoned, left = 1, 1
 		}
-		if c.state != callGone {
-			c.state = callGone
-			w.unsolved--
+		if c.state != callAbandoned {
+			c.state = callAbandoned
+			w.unanswered--
 			delete(wl.calls, c)
 			w.free(wl, 1)
 		}
@@ -229,6 +229,6 @@ func (s *waitStep) due(c *call) {
 		return
 	}
 	c.state = callDue
-	w.again.Push(c)
+	w.retries.Push(c)
 	w.wakeWorkers(1)
 }

@@ -16,8 +16,8 @@ func (p *Pipeline) Snapshot() Snapshot {
 	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
 	p.meter.mu.Unlock()
 	p.budget.mu.Lock()
-	if !p.member.gone {
-		s.InFlightBytes = p.member.bytes
+	if !p.use.ended {
+		s.InFlightBytes = p.use.bytes
 	}
 	p.budget.mu.Unlock()
 	for _, l := range p.lanes.all() {
@@ -53,7 +53,7 @@ func (p *Pipeline) InFlight() []InFlight {
 	now := time.Now()
 	var list []InFlight
 	add := func(f InFlight) { list = append(list, f) }
-	p.roll.each(func(c *chunk) {
+	p.pool.each(func(c *chunk) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		place := c.place.Load()

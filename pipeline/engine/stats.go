@@ -14,8 +14,8 @@ type stats struct {
 	quit, ended chan struct{}
 
 	mu         sync.Mutex
-	turned     time.Time // when the interval before ended
-	pressed    []load    // of steps, then of sinks, at that moment
+	rotated    time.Time // when the interval before ended
+	loads      []load    // of steps, then of sinks, at that moment
 	readBlock  time.Duration
 	pressureIs string
 	bottleneck string
@@ -29,7 +29,7 @@ type stats struct {
 type load struct {
 	busy, all time.Duration // of all its workers
 	blocked   time.Duration
-	holding   time.Duration // while it held lanes back, in share of the lanes
+	heldTime  time.Duration // while it held lanes back, in share of the lanes
 }
 
 func (s *stats) init(p *Pipeline) {
@@ -40,7 +40,7 @@ func (s *stats) init(p *Pipeline) {
 func (s *stats) start() {
 	now := s.p.phase.began
 	s.mu.Lock()
-	s.turned, s.beforeAt = now, now
+	s.rotated, s.beforeAt = now, now
 	s.mu.Unlock()
 	if s.p.events == nil {
 		close(s.ended)
@@ -81,8 +81,8 @@ func (s *stats) stop() {
 func (s *stats) refresh(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.p.events == nil && !s.turned.IsZero() && now.Sub(s.turned) >= s.p.opts.StatsEvery {
-		s.turn(now)
+	if s.p.events == nil && !s.rotated.IsZero() && now.Sub(s.rotated) >= s.p.opts.StatsEvery {
+		s.rotate(now)
 	}
 }
 
@@ -92,27 +92,27 @@ func (s *stats) pressure() (level, bottleneck string) {
 	return s.pressureIs, s.bottleneck
 }
 
-// turn ends the interval of all figures. The lock is held.
-func (s *stats) turn(now time.Time) {
+// rotate ends the interval of all figures. The lock is held.
+func (s *stats) rotate(now time.Time) {
 	const ms = 1000 // durations are kept in microseconds
-	s.p.meter.turn(ms, 0)
+	s.p.meter.rotate(ms, 0)
 	for _, st := range s.p.steps {
-		st.core().meter.turn(ms, st.fill())
+		st.core().meter.rotate(ms, st.fill())
 	}
 	for _, si := range s.p.allSinks() {
-		si.meter.turn(ms, 0)
+		si.meter.rotate(ms, 0)
 		si.mu.Lock()
-		si.sizes.turn(1)
+		si.sizes.rotate(1)
 		si.mu.Unlock()
 	}
-	s.press(now)
-	s.turned = now
+	s.findBottleneck(now)
+	s.rotated = now
 }
 
-// press finds the bottleneck: the most downstream place that is busy while the one
+// findBottleneck finds the bottleneck: the most downstream place that is busy while the one
 // before it is blocked. The lock is held.
-func (s *stats) press(now time.Time) {
-	interval := now.Sub(s.turned)
+func (s *stats) findBottleneck(now time.Time) {
+	interval := now.Sub(s.rotated)
 	if interval <= 0 {
 		return
 	}
@@ -129,26 +129,26 @@ func (s *stats) press(now time.Time) {
 	for _, si := range s.p.sinks {
 		loads = append(loads, si.load(now))
 	}
-	if s.pressed == nil {
-		s.pressed = make([]load, len(loads))
+	if s.loads == nil {
+		s.loads = make([]load, len(loads))
 	}
 	read := time.Duration(s.p.read.blocked.Load())
 	upstream := ratio(read-s.readBlock, interval)
 	source := upstream
 	s.bottleneck = ""
 	for i, l := range loads {
-		was := s.pressed[i]
-		holding := ratio(l.holding-was.holding, interval)
-		source = max(source, holding)
+		was := s.loads[i]
+		heldShare := ratio(l.heldTime-was.heldTime, interval)
+		source = max(source, heldShare)
 		busy := ratio(l.busy-was.busy, l.all-was.all)
-		if busy >= 0.7 && max(upstream, holding) >= 0.3 {
+		if busy >= 0.7 && max(upstream, heldShare) >= 0.3 {
 			s.bottleneck = s.p.placeName(i)
 		}
 		if i < len(s.p.steps) {
 			upstream = ratio(l.blocked-was.blocked, l.all-was.all)
 		}
 	}
-	s.pressed, s.readBlock = loads, read
+	s.loads, s.readBlock = loads, read
 	switch {
 	case source <= 0.1:
 		s.pressureIs = "ok"
@@ -164,7 +164,7 @@ func (s *stats) emit() {
 	p := s.p
 	now := time.Now()
 	s.mu.Lock()
-	s.turn(now)
+	s.rotate(now)
 	s.mu.Unlock()
 	snap := p.Snapshot()
 	was, interval := s.before, now.Sub(s.beforeAt)

@@ -47,7 +47,7 @@ type judgement struct {
 
 // judge decides what an error of a record's attempt means for a step, counts and
 // reports it. reason is why there can be no other attempt, "" when there can.
-func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason string, given bool, t *tally) judgement {
+func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason string, laneEnded bool, t *increments) judgement {
 	switch {
 	case err == nil:
 		return judgement{verdict: pass}
@@ -62,7 +62,7 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 		return judgement{verdict: lost}
 	}
 	why, permanent := pipeline.IsPermanent(err)
-	if given && !permanent {
+	if laneEnded && !permanent {
 		t.abandoned++
 		return judgement{verdict: lost}
 	}
@@ -101,15 +101,15 @@ func (p *Pipeline) failure(step string, on OnError, rec *pipeline.Record, reason
 	return f
 }
 
-// cutter collects the parts that a splitter makes of a record.
-type cutter struct {
-	parts  []item
+// partCollector collects the parts that a splitter makes of a record.
+type partCollector struct {
+	items  []item
 	block  []pipeline.Record
 	tracks []track
 }
 
 // emit copies a part.
-func (c *cutter) emit(part *pipeline.Record) {
+func (c *partCollector) emit(part *pipeline.Record) {
 	const many = 64
 	if len(c.block) == cap(c.block) {
 		c.block, c.tracks = make([]pipeline.Record, 0, many), make([]track, 0, many)
@@ -117,31 +117,31 @@ func (c *cutter) emit(part *pipeline.Record) {
 	c.block, c.tracks = append(c.block, pipeline.Record{}), append(c.tracks, track{})
 	i := len(c.block) - 1
 	records.CopyTo(part, &c.block[i])
-	c.parts = append(c.parts, item{&c.block[i], &c.tracks[i]})
+	c.items = append(c.items, item{&c.block[i], &c.tracks[i]})
 }
 
-// family makes the collected parts those of it. They share its position, its key
+// join makes the collected parts those of it. They share its position, its key
 // and its original bytes. weight is what they need in memory. It gives false when
 // there are none.
-func (c *cutter) family(it item) (weight int64, ok bool) {
-	for _, part := range c.parts {
+func (c *partCollector) join(it item) (weight int64, ok bool) {
+	for _, part := range c.items {
 		part.rec.Position = it.rec.Position
 		records.CameFrom(part.rec, it.rec)
-		*part.track = track{piece: it.piece, index: it.index, family: it.family, key: it.key, undo: it.undo}
+		*part.track = track{piece: it.piece, index: it.index, split: it.split, key: it.key, undo: it.undo}
 		weight += placeSize + part.measure()
 		added, growth, owed := records.Grown(part.rec)
 		part.grown = int32(added)
 		part.weight = int32(min(int64(part.rec.Size())+growth, math.MaxInt32))
 		weight += growth + owed // its own value is in the measure
 	}
-	return weight, it.piece.lane.adopt(it, c.parts)
+	return weight, it.piece.lane.adopt(it, c.items)
 }
 
 // number gives the parts of a family their numbers, in the order in which they leave
 // a step that splits.
 func (s *stepCore) number(recs []item) {
 	for _, it := range recs {
-		f := it.family
+		f := it.split
 		if f == nil || it.fail != nil {
 			continue
 		}

@@ -61,15 +61,15 @@ type transactions struct {
 	quit, ended chan struct{}
 	once        sync.Once
 
-	mu      sync.Mutex // also guards cut, wrote and wroteIn of the lanes
-	state   txnState
-	number  uint64 // of the transaction that is open, or was last
-	wanted  bool   // somebody wanted to write and could not
-	inHand  int    // batches that writers have taken
-	spoiled bool   // records that were written are abandoned: it cannot be committed
-	hurry   bool   // somebody waits for the end of the cycle
-	lastErr error
-	turned  chan struct{} // closed at the end of the cycle
+	mu         sync.Mutex // also guards cut, wrote and wroteIn of the lanes
+	state      txnState
+	number     uint64 // of the transaction that is open, or was last
+	wanted     bool   // somebody wanted to write and could not
+	inHand     int    // batches that writers have taken
+	mustAbort  bool   // records that were written are abandoned: it cannot be committed
+	endSoon    bool   // somebody waits for the end of the cycle
+	lastErr    error
+	cycleEnded chan struct{} // closed at the end of the cycle
 }
 
 func newTransactions(p *Pipeline) *transactions {
@@ -78,7 +78,7 @@ func newTransactions(p *Pipeline) *transactions {
 	}
 	return &transactions{
 		p: p, by: p.opts.Transactor, quit: make(chan struct{}), ended: make(chan struct{}),
-		turned: make(chan struct{}),
+		cycleEnded: make(chan struct{}),
 	}
 }
 
@@ -121,7 +121,7 @@ func (t *transactions) admits(rec item) bool {
 		return true
 	}
 	pc := rec.piece
-	if t.state == txnOpen || t.state == txnCutting && pc.Seq() < pc.lane.cut {
+	if t.state == txnOpen || t.state == txnCutting && pc.Seq() < pc.lane.writeBefore {
 		return true
 	}
 	t.wanted = true
@@ -152,14 +152,14 @@ func (t *transactions) resolved() {
 	}
 }
 
-// spoil says that records of a lane are abandoned. If any of it was written in this
+// abandoned says that records of a lane are abandoned. If any of it was written in this
 // transaction, that cannot be committed. What it wrote in earlier ones is.
-func (t *transactions) spoil(l *lane) {
+func (t *transactions) abandoned(l *lane) {
 	if t == nil {
 		return
 	}
 	t.mu.Lock()
-	t.spoiled = t.spoiled || l.wroteIn == t.number && t.number > 0
+	t.mustAbort = t.mustAbort || l.wroteIn == t.number && t.number > 0
 	t.mu.Unlock()
 	t.p.wake()
 }
@@ -178,9 +178,9 @@ func (t *transactions) run() {
 		}
 		err := t.cycle()
 		t.mu.Lock()
-		t.turn(err)
+		t.endCycle(err)
 		t.mu.Unlock()
-		if err != nil && !t.p.work.isGone() {
+		if err != nil && !t.p.work.isOver() {
 			pause(t.p.work.ctx, t.p.opts.CommitEvery)
 		}
 		if t.needed() {
@@ -189,21 +189,21 @@ func (t *transactions) run() {
 	}
 }
 
-// turn tells whoever waits for it that a cycle is over. The lock is held.
-func (t *transactions) turn(err error) {
+// endCycle tells whoever waits for it that a cycle is over. The lock is held.
+func (t *transactions) endCycle(err error) {
 	t.lastErr = err
-	close(t.turned)
-	t.turned = make(chan struct{})
+	close(t.cycleEnded)
+	t.cycleEnded = make(chan struct{})
 }
 
 func (t *transactions) needed() bool {
 	t.mu.Lock()
-	hungry := t.wanted
+	wanted := t.wanted
 	t.mu.Unlock()
-	return hungry || t.p.dirty()
+	return wanted || t.p.dirty()
 }
 
-var errSpoiled = errors.New("records that it has written are abandoned")
+var errAbandoned = errors.New("records that it has written are abandoned")
 
 // cycle is one transaction.
 func (t *transactions) cycle() error {
@@ -215,23 +215,23 @@ func (t *transactions) cycle() error {
 	}
 	t.mu.Lock()
 	t.number++
-	t.state, t.wanted, t.spoiled = txnOpen, false, false
+	t.state, t.wanted, t.mustAbort = txnOpen, false, false
 	t.mu.Unlock()
 	for _, s := range t.p.allSinks() {
-		s.kick()
+		s.startWriters()
 	}
 	t.gather()
-	t.cut()
-	if !t.wait(func() bool { return t.complete() || t.spoiled }) {
+	t.cutLanes()
+	if !t.wait(func() bool { return t.complete() || t.mustAbort }) {
 		return t.undo(errStopping)
 	}
 	marks := unsaved(t.p.lanes.all())
 	t.mu.Lock()
-	spoiled := t.spoiled // looked at last: a lane that has no mark any more has spoiled it
-	t.state, t.hurry = txnClosed, false
+	mustAbort := t.mustAbort // looked at last: a lane that has no mark any more has spoiled it
+	t.state, t.endSoon = txnClosed, false
 	t.mu.Unlock()
-	if spoiled {
-		return t.undo(errSpoiled)
+	if mustAbort {
+		return t.undo(errAbandoned)
 	}
 	if err := t.call(func(ctx context.Context) error { return t.by.Commit(ctx, slices.Clone(marks)) }); err != nil {
 		return t.undo(fmt.Errorf("committing a transaction: %w", err))
@@ -253,7 +253,7 @@ func (t *transactions) gather() {
 	defer timer.Stop()
 	for {
 		t.mu.Lock()
-		enough := t.spoiled || t.hurry
+		enough := t.mustAbort || t.endSoon
 		t.mu.Unlock()
 		if enough {
 			return
@@ -268,13 +268,13 @@ func (t *transactions) gather() {
 	}
 }
 
-// cut stops each lane's writes behind the last piece of which something was written.
-func (t *transactions) cut() {
+// cutLanes stops each lane's writes behind the last piece of which something was written.
+func (t *transactions) cutLanes() {
 	lanes := t.p.lanes.all()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, l := range lanes {
-		l.cut = l.wrote
+		l.writeBefore = l.wrote
 	}
 	t.state = txnCutting
 }
@@ -289,10 +289,10 @@ func (t *transactions) complete() bool {
 	for _, l := range t.p.lanes.all() {
 		l.mu.Lock()
 		first, some := l.ring.First()
-		done := !some || first.Seq() >= l.cut
+		done := !some || first.Seq() >= l.writeBefore
 		if !done {
 			done = first.Lost() && first.intact && first.Left() == 0
-			t.spoiled = t.spoiled || first.Lost() && !first.intact
+			t.mustAbort = t.mustAbort || first.Lost() && !first.intact
 		}
 		l.mu.Unlock()
 		if !done {
@@ -323,10 +323,10 @@ func (t *transactions) wait(ready func() bool) bool {
 // undo aborts, and ends all lanes: they are read again from what was committed.
 func (t *transactions) undo(why error) error {
 	t.mu.Lock()
-	t.state, t.hurry = txnClosed, false
+	t.state, t.endSoon = txnClosed, false
 	t.mu.Unlock()
 	for _, l := range t.p.lanes.all() {
-		l.give(true)
+		l.abandon(true)
 		t.p.forget(l)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), max(t.p.reserve(), time.Second))
@@ -352,19 +352,19 @@ func (t *transactions) flush(ctx context.Context, lanes []*lane) error {
 		// Asked for before the marks are looked at: a cycle that ends between the two has
 		// committed them, and nobody begins another one for whoever waits for the next.
 		t.mu.Lock()
-		turned := t.turned
+		cycleEnded := t.cycleEnded
 		t.mu.Unlock()
 		if len(unsaved(lanes)) == 0 {
 			return nil
 		}
 		t.mu.Lock()
-		if turned == t.turned {
-			t.hurry = true
+		if cycleEnded == t.cycleEnded {
+			t.endSoon = true
 		}
 		t.mu.Unlock()
 		t.p.wake()
 		select {
-		case <-turned:
+		case <-cycleEnded:
 			t.mu.Lock()
 			err := t.lastErr
 			t.mu.Unlock()

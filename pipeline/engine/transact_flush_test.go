@@ -11,7 +11,7 @@ import (
 func TestFlushBesideTheEndOfACycle(t *testing.T) {
 	p := &Pipeline{}
 	p.commits.init(t.Context())
-	txn := &transactions{p: p, ended: make(chan struct{}), turned: make(chan struct{})}
+	txn := &transactions{p: p, ended: make(chan struct{}), cycleEnded: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	for range 20 {
@@ -22,7 +22,7 @@ func TestFlushBesideTheEndOfACycle(t *testing.T) {
 		go func() { flushed <- txn.flush(ctx, []*lane{l}) }()
 		time.Sleep(time.Millisecond) // it comes to the lock meanwhile, or the round shows nothing
 		l.saved(1, time.Time{})
-		txn.turn(nil)
+		txn.endCycle(nil)
 		txn.mu.Unlock()
 		if err := <-flushed; err != nil {
 			t.Fatal(err)

@@ -41,7 +41,7 @@ type undoing struct {
 
 // undo notes who has to hear that rec comes to nothing, the last step first. The lane's
 // lock is held.
-func (c *closing) undo(it item) {
+func (c *settlement) undo(it item) {
 	for p := it.undo; p != nil && !p.told; p = p.before { // one that was told has told those before it
 		p.told = true
 		c.undone = append(c.undone, undoing{p.step, it.rec.Position, p.part})

@@ -18,9 +18,9 @@ type waitStep struct {
 
 	// Slots in each state, for the share of busy, idle and blocked. Guarded by the
 	// window.
-	since   time.Time
-	spent   [3]time.Duration // running, idle, blocked
-	holding time.Duration    // while lanes were held back, in share of the lanes
+	since    time.Time
+	spent    [3]time.Duration // running, idle, blocked
+	heldTime time.Duration    // while lanes were held back, in share of the lanes
 }
 
 func newWaitStep(core *stepCore) *waitStep {
@@ -34,17 +34,17 @@ func newWaitStep(core *stepCore) *waitStep {
 
 func (s *waitStep) start() {
 	s.since = time.Now()
-	(&crew.Worker{Crew: s.crew, Work: s.receive, Panicked: hears(s.broken), Ended: s.inputEnded}).Start()
-	(&crew.Worker{Crew: s.crew, Work: s.send, Panicked: hears(s.broken), Ended: s.out.close}).Start() // I3
+	(&crew.Worker{Crew: s.crew, Work: s.receive, Panicked: onPanic(s.panicked), Ended: s.inputEnded}).Start()
+	(&crew.Worker{Crew: s.crew, Work: s.send, Panicked: onPanic(s.panicked), Ended: s.out.close}).Start() // I3
 	for range s.conf.Workers {
 		sl := &slot{s: s}
-		sl.emit = sl.cut.emit
-		(&crew.Worker{Crew: s.crew, Work: sl.turn, Panicked: hears(sl.trouble)}).Start()
+		sl.emit = sl.parts.emit
+		(&crew.Worker{Crew: s.crew, Work: sl.work, Panicked: onPanic(sl.panicked)}).Start()
 	}
 }
 
-// broken hears of a panic in the engine itself.
-func (s *waitStep) broken(err *pipeline.PanicError) {
+// panicked hears of a panic in the engine itself.
+func (s *waitStep) panicked(err *pipeline.PanicError) {
 	s.p.stop(fmt.Errorf("%s: in the engine: %w\n%s", s.conf.Name, err, err.Stack))
 }
 
@@ -63,21 +63,21 @@ func (s *waitStep) receive() bool {
 
 	w := &s.win
 	w.mu.Lock()
-	for w.full() && !w.over && !s.p.phase.cut.Load() && !c.lane.isFrozen() && !c.back() {
+	for w.full() && !w.givenUp && !s.p.phase.stopsEarly.Load() && !c.lane.isFrozen() && !c.behindCut() {
 		w.space.Wait()
 	}
 	l := c.lane
-	lost := w.over || s.p.phase.cut.Load() || l.isFrozen()
-	var back []item
+	lost := w.givenUp || s.p.phase.stopsEarly.Load() || l.isFrozen()
+	var behind []item
 	if from := l.returns.Load(); from != 0 && !lost {
 		had := len(c.recs) - c.failed
-		back, _ = c.cutOff(from, nil)
+		behind, _ = c.takeFrom(from, nil)
 		n = int64(had - len(c.recs) + c.failed)
 	}
 	switch {
 	case lost:
 	case len(c.recs) == 0:
-		s.p.roll.drop(c)
+		s.p.pool.drop(c)
 	default:
 		s.tick(time.Now())
 		w.add(c)
@@ -87,11 +87,11 @@ func (s *waitStep) receive() bool {
 	m.filled(fill)
 	switch {
 	case lost:
-		s.meter.count(tally{abandoned: n}, n)
-		s.p.lose(c)
-	case len(back) > 0:
-		s.meter.count(tally{abandoned: n}, n)
-		l.finish(back, returned)
+		s.meter.count(increments{abandoned: n}, n)
+		s.p.abandonChunk(c)
+	case len(behind) > 0:
+		s.meter.count(increments{abandoned: n}, n)
+		l.finish(behind, returned)
 	}
 	return true
 }
@@ -110,12 +110,12 @@ func (s *waitStep) tick(now time.Time) {
 	d := now.Sub(s.since)
 	s.since = now
 	w := &s.win
-	if w.back > 0 {
-		s.holding += d * time.Duration(w.back) / time.Duration(max(len(w.lanes), w.back))
+	if w.heldBack > 0 {
+		s.heldTime += d * time.Duration(w.heldBack) / time.Duration(max(len(w.lanes), w.heldBack))
 	}
 	s.spent[0] += d * time.Duration(w.running)
 	free := d * time.Duration(s.conf.Workers-w.running)
-	if w.held >= w.size && w.waiting > 0 {
+	if w.taken >= w.size && w.waiting > 0 {
 		s.spent[2] += free
 	} else {
 		s.spent[1] += free
@@ -129,7 +129,7 @@ func (s *waitStep) send() bool {
 	for w.ready.Len() == 0 && !w.done() {
 		w.exit.Wait()
 	}
-	if w.ready.Len() == 0 || w.over {
+	if w.ready.Len() == 0 || w.givenUp {
 		w.mu.Unlock()
 		return false
 	}
@@ -139,8 +139,8 @@ func (s *waitStep) send() bool {
 		w.mu.Unlock()
 		return true
 	}
-	c := s.p.roll.make(wl.lane)
-	var t tally
+	c := s.p.pool.make(wl.lane)
+	var t increments
 	places, left := 0, int64(0)
 	weight := int64(0)
 	c.mu.Lock()
@@ -172,7 +172,7 @@ func (s *waitStep) send() bool {
 		s.number(c.recs)
 	}
 	if _, ok := s.out.send(c); !ok {
-		s.p.lose(c)
+		s.p.abandonChunk(c)
 	}
 	w.mu.Lock()
 	s.tick(time.Now())
@@ -186,15 +186,15 @@ func (s *waitStep) admitted(wl *waitLane, rec item) *call {
 	ch := wl.pending.Peek()
 	if ch.from == len(ch.recs) {
 		wl.pending.Pop()
-		s.p.roll.drop(ch)
+		s.p.pool.drop(ch)
 	}
 	c := s.win.newCall()
 	c.rec, c.wl, c.at, c.piece, c.place = rec, wl, rec.rec.Position, rec.piece, rec.place()
 	return c
 }
 
-// laneOver gives up what the step has of a lane.
-func (s *waitStep) laneOver(l *lane) {
+// forgetLane gives up what the step has of a lane.
+func (s *waitStep) forgetLane(l *lane) {
 	w := &s.win
 	w.mu.Lock()
 	wl := w.lanes[l]
@@ -205,11 +205,11 @@ func (s *waitStep) laneOver(l *lane) {
 	}
 	s.tick(time.Now())
 	delete(w.lanes, l)
-	wl.gone = true
-	if wl.back {
-		wl.back = false
-		w.back--
-		w.away -= wl.waiting
+	wl.ended = true
+	if wl.heldBack {
+		wl.heldBack = false
+		w.heldBack--
+		w.waitingHeldBack -= wl.waiting
 		wl.lane.release()
 	}
 	recs, t, left := s.clear(wl, 0)
@@ -222,7 +222,7 @@ func (s *waitStep) laneOver(l *lane) {
 // clear takes what a lane has from a place on out of the window but the calls at work,
 // and gives the records. Whoever runs such a call finds the lane gone. From 0 that is
 // everything; from another place, nothing there has begun or been released.
-func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left int64) {
+func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t increments, left int64) {
 	w := &s.win
 	recs, t.abandoned = s.clearPending(wl, from)
 	left = t.abandoned
@@ -235,7 +235,7 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left 
 		delete(wl.calls, c)
 		switch {
 		case c.state != callAnswered:
-			w.unsolved--
+			w.unanswered--
 			fallthrough
 		case c.result == pass:
 			left++
@@ -251,7 +251,7 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t tally, left 
 		default:
 			recs = append(recs, c.rec)
 		}
-		c.state = callGone
+		c.state = callAbandoned
 	}
 	for from == 0 && wl.out.Len() > 0 {
 		r := wl.out.Pop()
@@ -274,21 +274,21 @@ func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, counted
 	kept, waited := 0, 0
 	for _, c := range wl.pending.Rest() {
 		had, failed := len(c.recs), 0
-		recs, failed = c.cutOff(from, recs)
-		gone := had - len(c.recs)
-		waited += gone
-		counted += int64(gone - failed)
+		recs, failed = c.takeFrom(from, recs)
+		removed := had - len(c.recs)
+		waited += removed
+		counted += int64(removed - failed)
 		if len(c.recs) > c.from {
 			kept++
 			continue
 		}
-		s.p.roll.drop(c)
+		s.p.pool.drop(c)
 	}
 	wl.pending.Keep(kept)
 	w.waiting -= waited
 	wl.waiting -= waited
-	if wl.back {
-		w.away -= waited
+	if wl.heldBack {
+		w.waitingHeldBack -= waited
 	}
 	return recs, counted
 }
@@ -297,7 +297,7 @@ func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, counted
 func (s *waitStep) stopEarly() {
 	w := &s.win
 	w.mu.Lock()
-	w.over = s.p.work.isGone()
+	w.givenUp = s.p.work.isOver()
 	lanes := make([]*lane, 0, len(w.lanes))
 	for l := range w.lanes {
 		lanes = append(lanes, l)
@@ -307,7 +307,7 @@ func (s *waitStep) stopEarly() {
 	w.exit.Broadcast()
 	w.mu.Unlock()
 	for _, l := range lanes {
-		s.laneOver(l)
+		s.forgetLane(l)
 	}
 }
 
@@ -321,7 +321,7 @@ func (s *waitStep) snapshot(now time.Time) StepSnapshot {
 	// What a lane sends after it is held back, and the rest of a batch, come on top.
 	out.QueueLen, out.QueueCap = min(w.waiting, w.backlog), w.backlog
 	out.HeldBack = w.waiting - out.QueueLen
-	out.WindowLen, out.WindowCap = w.held, w.size
+	out.WindowLen, out.WindowCap = w.taken, w.size
 	for _, wl := range w.lanes {
 		for c := range wl.calls {
 			if !c.began.IsZero() {
@@ -366,7 +366,7 @@ func (s *waitStep) load(now time.Time) load {
 	defer s.win.mu.Unlock()
 	s.tick(now)
 	return load{
-		busy: s.spent[0], all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], holding: s.holding,
+		busy: s.spent[0], all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], heldTime: s.heldTime,
 	}
 }
 

@@ -19,13 +19,13 @@ type watch struct {
 
 // A watched is what the watch knows of a step or sink.
 type watched struct {
-	name    string
-	sink    bool
-	look    func(now time.Time) holdup
-	fill    func() float64 // nil: no queue to speak of
-	stalled bool
-	said    holdup        // the one that was reported
-	last    time.Duration // its age when it was seen last
+	name     string
+	sink     bool
+	look     func(now time.Time) holdup
+	fill     func() float64 // nil: no queue to speak of
+	stalled  bool
+	reported holdup        // the one that was reported
+	last     time.Duration // its age when it was seen last
 
 	state, next string // of the queue, and what it is about to become
 	nextSince   time.Time
@@ -111,7 +111,7 @@ func (w *watch) round(now time.Time, busy bool) {
 		h := pl.look(now)
 		switch {
 		case !pl.stalled && h.age >= w.p.opts.StalledAfter:
-			pl.stalled, pl.said = true, h
+			pl.stalled, pl.reported = true, h
 			w.p.stalled(pl, h)
 		case pl.stalled && h.age < w.p.opts.StalledAfter:
 			pl.stalled = false
@@ -166,7 +166,7 @@ func (p *Pipeline) stalled(pl *watched, h holdup) {
 }
 
 func (p *Pipeline) recovered(pl *watched, h holdup) {
-	ms, oldest, l := pl.last.Milliseconds(), h.age.Milliseconds(), pl.said
+	ms, oldest, l := pl.last.Milliseconds(), h.age.Milliseconds(), pl.reported
 	if !pl.sink {
 		p.events.Emit(event.StepRecovered{
 			Step: pl.name, StalledMs: ms, OldestInflightMs: oldest, Topic: l.at.Topic,

@@ -73,28 +73,28 @@ type call struct {
 type callState uint8
 
 const (
-	callParked   callState = iota // until the call before it, of its key or lane, has its answer
-	callDue                       // waits for a slot
-	callRunning                   // in a slot
-	callRetrying                  // waits for another attempt
-	callAnswered                  // waits for its turn to be released
-	callGone                      // given up
+	callParked    callState = iota // until the call before it, of its key or lane, has its answer
+	callDue                        // waits for a slot
+	callRunning                    // in a slot
+	callRetrying                   // waits for another attempt
+	callAnswered                   // waits for its turn to be released
+	callAbandoned                  // given up
 )
 
 var callStates = [...]string{"waiting for its turn", "queued", "running", "retrying", "waiting for its turn", "abandoned"}
 
 // A waitLane is what a waiting step has of one lane. Guarded by the window.
 type waitLane struct {
-	lane    *lane
-	pending fifo.Queue[*chunk] // not admitted
-	waiting int                // records in pending
-	queued  bool               // in the queue of lanes with pending records
-	held    int                // places in the window
-	running int
-	begun   uint64 // the highest place of a record that was called, or left without
-	back    bool   // the lane is held back because of this step
-	deep    bool   // so much of it waits that the first waiting step begins no more of it
-	gone    bool
+	lane      *lane
+	pending   fifo.Queue[*chunk] // not admitted
+	waiting   int                // records in pending
+	queued    bool               // in the queue of lanes with pending records
+	taken     int                // places in the window
+	running   int
+	begun     uint64 // the highest place of a record that was called, or left without
+	heldBack  bool   // the lane is held back because of this step
+	congested bool   // so much of it waits that the first waiting step begins no more of it
+	ended     bool
 
 	calls  map[*call]struct{}
 	order  fifo.Queue[*call]             // for OrderPartition
@@ -120,21 +120,21 @@ type window struct {
 	order   Order
 	serial  Serial
 	several func() bool // more than one lane is open
-	gate    *window     // of the first step that waits; nil: this is it
+	first   *window     // of the first step that waits; nil: this is it
 
 	mu    sync.Mutex // guards the rest
 	work  sync.Cond  // workers wait for a call
 	space sync.Cond  // the receiver waits until less is pending
 	exit  sync.Cond  // the sender waits for released records
 	windowCounts
-	lanes  map[*lane]*waitLane
-	turns  fifo.Queue[*waitLane] // with pending records, in turn
-	again  fifo.Queue[*call]     // retries that are due
-	next   fifo.Queue[*call]     // whose turn has come, of those in series
-	ready  fifo.Queue[*waitLane]
-	spare  []*call
-	closed bool // nothing more will come
-	over   bool // the pipeline is given up
+	lanes    map[*lane]*waitLane
+	rotation fifo.Queue[*waitLane] // with pending records, in turn
+	retries  fifo.Queue[*call]     // retries that are due
+	next     fifo.Queue[*call]     // whose turn has come, of those in series
+	ready    fifo.Queue[*waitLane]
+	spare    []*call
+	closed   bool // nothing more will come
+	givenUp  bool // the pipeline is given up
 }
 
 // windowBounds are how much a window holds (I4).
@@ -146,13 +146,13 @@ type windowBounds struct {
 
 // windowCounts are how much a window has.
 type windowCounts struct {
-	idlers   int // workers that wait
-	waiting  int // records pending
-	away     int // records pending of lanes that are held back
-	back     int // lanes held back
-	held     int // places taken
-	unsolved int // calls without an answer
-	running  int
+	idlers          int // workers that wait
+	waiting         int // records pending
+	waitingHeldBack int // records pending of lanes that are held back
+	heldBack        int // lanes held back
+	taken           int // places taken
+	unanswered      int // calls without an answer
+	running         int
 }
 
 func (w *window) init(size, backlog, slots int, order Order, serial Serial) {
@@ -183,7 +183,7 @@ func (w *window) lane(l *lane) *waitLane {
 func (w *window) full() bool {
 	n := w.waiting
 	if w.several() {
-		n -= w.away
+		n -= w.waitingHeldBack
 	}
 	return n >= w.backlog
 }
@@ -198,13 +198,13 @@ func (w *window) add(c *chunk) {
 	wl.pending.Push(c)
 	wl.waiting += n
 	w.waiting += n
-	if wl.back {
-		w.away += n
+	if wl.heldBack {
+		w.waitingHeldBack += n
 	}
 	w.restrain(wl)
 	if !wl.queued {
 		wl.queued = true
-		w.turns.Push(wl)
+		w.rotation.Push(wl)
 	}
 	w.wakeWorkers(n)
 }
@@ -219,43 +219,43 @@ const (
 // restrain holds the lane back at its source while too much of it waits, or while it
 // has half of a window that others need too.
 func (w *window) restrain(wl *waitLane) {
-	if w.gate != nil {
-		w.dam(wl)
+	if w.first != nil {
+		w.restrainFirst(wl)
 	}
 	switch {
-	case wl.gone:
-	case !wl.back && (wl.waiting >= w.backlog/2 || len(w.lanes) > 1 && 8*wl.held >= holdEighths*w.size):
-		wl.back = true
-		w.back++
-		w.away += wl.waiting
-		wl.lane.hold()
-	case wl.back && wl.waiting <= w.backlog/4 && (len(w.lanes) == 1 || 8*wl.held < readEighths*w.size):
-		wl.back = false
-		w.back--
-		w.away -= wl.waiting
+	case wl.ended:
+	case !wl.heldBack && (wl.waiting >= w.backlog/2 || len(w.lanes) > 1 && 8*wl.taken >= holdEighths*w.size):
+		wl.heldBack = true
+		w.heldBack++
+		w.waitingHeldBack += wl.waiting
+		wl.lane.holdBack()
+	case wl.heldBack && wl.waiting <= w.backlog/4 && (len(w.lanes) == 1 || 8*wl.taken < readEighths*w.size):
+		wl.heldBack = false
+		w.heldBack--
+		w.waitingHeldBack -= wl.waiting
 		wl.lane.release()
 	}
 }
 
-// dam keeps the first waiting step from beginning more of a lane of which as much waits
+// restrainFirst keeps the first waiting step from beginning more of a lane of which as much waits
 // here as holds back its source: what has begun cannot be handed back, and would have to be
 // finished at a stop (I7). The lock of this window is taken before that of the first.
-func (w *window) dam(wl *waitLane) {
-	deep := wl.waiting >= w.backlog/2
-	if deep == wl.deep {
+func (w *window) restrainFirst(wl *waitLane) {
+	congested := wl.waiting >= w.backlog/2
+	if congested == wl.congested {
 		return
 	}
-	if wl.deep = deep; deep {
-		wl.lane.deep.Add(1)
+	if wl.congested = congested; congested {
+		wl.lane.congested.Add(1)
 		return
 	}
-	wl.lane.deep.Add(-1)
-	g := w.gate
-	g.mu.Lock()
-	if at := g.lanes[wl.lane]; at != nil {
-		g.wakeWorkers(at.waiting)
+	wl.lane.congested.Add(-1)
+	first := w.first
+	first.mu.Lock()
+	if at := first.lanes[wl.lane]; at != nil {
+		first.wakeWorkers(at.waiting)
 	}
-	g.mu.Unlock()
+	first.mu.Unlock()
 }
 
 // wakeWorkers wakes as many workers as there may be work for.
@@ -271,11 +271,11 @@ func (w *window) pick(make func(*waitLane, item) *call) *call {
 	for {
 		var c *call
 		switch {
-		case w.again.Len() > 0:
-			c = w.again.Pop()
+		case w.retries.Len() > 0:
+			c = w.retries.Pop()
 		case w.next.Len() > 0:
 			c = w.next.Pop()
-		case w.held < w.size:
+		case w.taken < w.size:
 			if c = w.admit(make); c == nil {
 				return nil
 			}
@@ -293,21 +293,21 @@ func (w *window) pick(make func(*waitLane, item) *call) *call {
 // and a lane that comes is admitted at once, though all calls of the first one hang.
 const lastPlaces = 7
 
-// turn gives the lane to admit from. No lane takes more than half of the window, or
+// pickLane gives the lane to admit from. No lane takes more than half of the window, or
 // of the slots, while another waits; and where there are several, none takes the last
 // places, so that one that is stuck leaves room for those that come.
-func (w *window) turn() *waitLane {
-	for range w.turns.Len() {
-		wl := w.turns.Pop()
-		if wl.waiting == 0 || wl.gone {
+func (w *window) pickLane() *waitLane {
+	for range w.rotation.Len() {
+		wl := w.rotation.Pop()
+		if wl.waiting == 0 || wl.ended {
 			wl.queued = false
 			continue
 		}
-		w.turns.Push(wl)
-		if wl.lane.deep.Load() > 0 && w.gate == nil {
+		w.rotation.Push(wl)
+		if wl.lane.congested.Load() > 0 && w.first == nil {
 			continue
 		}
-		if wl.held >= lastPlaces*(w.size-w.held) && w.several() {
+		if wl.taken >= lastPlaces*(w.size-w.taken) && w.several() {
 			continue
 		}
 		if !w.greedy(wl) || !w.others(wl) {
@@ -319,13 +319,13 @@ func (w *window) turn() *waitLane {
 
 // greedy says whether a lane has half of the window, or of the slots.
 func (w *window) greedy(wl *waitLane) bool {
-	return 2*wl.held >= w.size || 2*wl.running >= w.slots
+	return 2*wl.taken >= w.size || 2*wl.running >= w.slots
 }
 
 // others says whether another lane waits that has less than half.
 func (w *window) others(wl *waitLane) bool {
-	for _, o := range w.turns.Rest() {
-		if o != wl && o.waiting > 0 && !o.gone && !w.greedy(o) && (w.gate != nil || o.lane.deep.Load() == 0) {
+	for _, o := range w.rotation.Rest() {
+		if o != wl && o.waiting > 0 && !o.ended && !w.greedy(o) && (w.first != nil || o.lane.congested.Load() == 0) {
 			return true
 		}
 	}
@@ -335,7 +335,7 @@ func (w *window) others(wl *waitLane) bool {
 // admit gives the next pending record its place. It gives nil when none is pending;
 // the state of the call says whether it may run.
 func (w *window) admit(make func(*waitLane, item) *call) *call {
-	wl := w.turn()
+	wl := w.pickLane()
 	if wl == nil {
 		return nil
 	}
@@ -349,14 +349,14 @@ func (w *window) admit(make func(*waitLane, item) *call) *call {
 	}
 	wl.waiting--
 	w.waiting--
-	if wl.back {
-		w.away--
+	if wl.heldBack {
+		w.waitingHeldBack--
 	}
 	w.space.Signal()
 	c := make(wl, rec)
-	w.held++
-	wl.held++
-	w.unsolved++
+	w.taken++
+	wl.taken++
+	w.unanswered++
 	w.restrain(wl)
 	wl.calls[c] = struct{}{}
 	switch w.order {
@@ -398,7 +398,7 @@ func push(m map[uint64]*fifo.Queue[*call], key uint64, c *call) (first bool) {
 
 // done says whether nothing is left and nothing will come.
 func (w *window) done() bool {
-	return w.over || w.closed && w.waiting == 0 && w.unsolved == 0
+	return w.givenUp || w.closed && w.waiting == 0 && w.unanswered == 0
 }
 
 func (w *window) recycle(c *call) {

@@ -37,7 +37,7 @@ func TestWindowModel(t *testing.T) {
 			m.check()
 		}
 		for range 10_000 { // and to the end
-			if m.w.waiting == 0 && m.w.held == 0 {
+			if m.w.waiting == 0 && m.w.taken == 0 {
 				break
 			}
 			m.begin()
@@ -46,11 +46,11 @@ func TestWindowModel(t *testing.T) {
 			m.send()
 			m.check()
 		}
-		if m.w.held != 0 || m.w.waiting != 0 || m.w.unsolved != 0 || m.released != m.arrived {
-			rt.Fatalf("at the end: %d held, %d waiting, %d unsolved, %d released of %d", m.w.held, m.w.waiting, m.w.unsolved, m.released, m.arrived)
+		if m.w.taken != 0 || m.w.waiting != 0 || m.w.unanswered != 0 || m.released != m.arrived {
+			rt.Fatalf("at the end: %d held, %d waiting, %d unsolved, %d released of %d", m.w.taken, m.w.waiting, m.w.unanswered, m.released, m.arrived)
 		}
 		for _, wl := range m.w.lanes {
-			if len(wl.calls)+wl.order.Len()+len(wl.keys)+len(wl.serial)+wl.held != 0 || wl.back {
+			if len(wl.calls)+wl.order.Len()+len(wl.keys)+len(wl.serial)+wl.taken != 0 || wl.heldBack {
 				rt.Fatalf("something is left of a lane: %+v", wl)
 			}
 		}
@@ -154,7 +154,7 @@ func (m *windowModel) due() {
 	c := m.waiting[0]
 	m.waiting = m.waiting[1:]
 	c.state = callDue
-	m.w.again.Push(c)
+	m.w.retries.Push(c)
 }
 
 func (m *windowModel) send() {
@@ -189,21 +189,21 @@ func (m *windowModel) send() {
 
 func (m *windowModel) check() {
 	w := &m.w
-	if w.held > w.size || w.held < 0 || len(m.running) != w.running {
-		m.rt.Fatalf("%d places of %d, %d running of %d", w.held, w.size, w.running, len(m.running))
+	if w.taken > w.size || w.taken < 0 || len(m.running) != w.running {
+		m.rt.Fatalf("%d places of %d, %d running of %d", w.taken, w.size, w.running, len(m.running))
 	}
 	held, waiting, away := 0, 0, 0
 	for _, wl := range w.lanes {
-		held += wl.held
+		held += wl.taken
 		waiting += wl.waiting
-		if wl.back {
+		if wl.heldBack {
 			away += wl.waiting
 		}
-		if got := wl.lane.holds.Load() > 0; got != wl.back {
-			m.rt.Fatalf("a lane is held back: %v, want %v", got, wl.back)
+		if got := wl.lane.holds.Load() > 0; got != wl.heldBack {
+			m.rt.Fatalf("a lane is held back: %v, want %v", got, wl.heldBack)
 		}
 	}
-	if held != w.held || waiting != w.waiting || away != w.away {
-		m.rt.Fatalf("sums: %d, %d, %d; kept: %d, %d, %d", held, waiting, away, w.held, w.waiting, w.away)
+	if held != w.taken || waiting != w.waiting || away != w.waitingHeldBack {
+		m.rt.Fatalf("sums: %d, %d, %d; kept: %d, %d, %d", held, waiting, away, w.taken, w.waiting, w.waitingHeldBack)
 	}
 }

@@ -7,7 +7,7 @@ import "github.com/penstockio/penstock/pipeline/engine/internal/fifo"
 func (w *window) answered(c *call) {
 	wl := c.wl
 	c.state = callAnswered
-	w.unsolved--
+	w.unanswered--
 	if w.serial != SerialNone && !c.failed {
 		w.nextInSeries(wl, w.series(c.rec))
 	}
@@ -80,8 +80,8 @@ func (w *window) release(c *call) {
 
 // free gives places of the window back.
 func (w *window) free(wl *waitLane, places int) {
-	wl.held -= places
-	w.held -= places
+	wl.taken -= places
+	w.taken -= places
 	w.restrain(wl)
 	if w.waiting > 0 {
 		w.wakeWorkers(places)

@@ -39,7 +39,7 @@ type writer struct {
 	batch  []item             // to be written, in order; the first span of them at a time
 	recs   []*pipeline.Record // of batch, for the sink
 	tries  []int              // attempts, of each
-	span   int
+	next   int
 	taken  bool // a batch from the queue
 	wait   time.Duration
 	ctx    context.Context // of Writes
@@ -54,9 +54,9 @@ type writer struct {
 
 func (w *writer) init(q *sinkQueue) { w.q = q }
 
-// turn makes one attempt, and what has to be done before it. It gives false when the
+// work makes one attempt, and what has to be done before it. It gives false when the
 // queue is empty.
-func (w *writer) turn() bool {
+func (w *writer) work() bool {
 	q := w.q
 	if len(w.batch) == 0 && !w.begin() {
 		return false
@@ -84,7 +84,7 @@ func (w *writer) turn() bool {
 	q.mu.Unlock()
 	q.s.began(now)
 	if w.cancel == nil || now.Sub(w.made) > q.s.conf.Timeout/writesShare {
-		w.hangUp()
+		w.endContext()
 		w.ctx, w.cancel = context.WithTimeout(q.l.ctx, q.s.conf.Timeout)
 		w.made = now
 	}
@@ -97,10 +97,10 @@ func (w *writer) turn() bool {
 // list gives the records that are written next.
 func (w *writer) list() []*pipeline.Record {
 	w.recs = w.recs[:0]
-	for _, it := range w.batch[:w.span] {
+	for _, it := range w.batch[:w.next] {
 		w.recs = append(w.recs, it.rec)
 	}
-	return w.recs[:w.span:w.span]
+	return w.recs[:w.next:w.next]
 }
 
 // writesShare is the part of the timeout, as 1/n, in which Writes that succeed share a
@@ -108,8 +108,8 @@ func (w *writer) list() []*pipeline.Record {
 // A Write has so much less time at worst.
 const writesShare = 16
 
-// hangUp ends the context of Writes.
-func (w *writer) hangUp() {
+// endContext ends the context of Writes.
+func (w *writer) endContext() {
 	if w.cancel != nil {
 		w.cancel()
 		w.ctx, w.cancel = nil, nil
@@ -126,7 +126,7 @@ func (w *writer) begin() bool {
 	if !ok {
 		return false
 	}
-	w.room, w.batch, w.span = batch, batch, len(batch)
+	w.room, w.batch, w.next = batch, batch, len(batch)
 	w.counts = slices.Grow(w.counts[:0], len(batch))[:len(batch)]
 	clear(w.counts)
 	w.taken = true
@@ -170,7 +170,7 @@ func (w *writer) linger() {
 	}
 }
 
-func (w *writer) trouble(err *pipeline.PanicError) {
+func (w *writer) panicked(err *pipeline.PanicError) {
 	if w.call {
 		w.end(err)
 	}
@@ -181,7 +181,7 @@ func (w *writer) end(err error) {
 	q, s := w.q, w.q.s
 	w.call = false
 	if err != nil {
-		w.hangUp()
+		w.endContext()
 	}
 	now := time.Now()
 	w.ended = now
@@ -191,20 +191,20 @@ func (w *writer) end(err error) {
 	tell := q.closed
 	q.mu.Unlock()
 	if tell {
-		q.tell()
+		q.tellLaneEnded()
 	}
-	s.done(now, w.span, took)
+	s.done(now, w.next, took)
 	if q.l.isFrozen() { // its result goes nowhere (I8)
 		w.giveUp()
 		return
 	}
 	if err == nil {
-		w.stored(w.advance(w.span))
-		w.span = min(2*w.span, len(w.batch))
+		w.stored(w.advance(w.next))
+		w.next = min(2*w.next, len(w.batch))
 		return
 	}
 	var partial *pipeline.WriteError
-	if errors.As(err, &partial) && fits(partial, w.span) && !isPanic(err) {
+	if errors.As(err, &partial) && fits(partial, w.next) && !isPanic(err) {
 		w.partly(partial)
 		return
 	}
@@ -233,7 +233,7 @@ func fits(e *pipeline.WriteError, n int) bool {
 func (w *writer) whole(err error) {
 	s, first := w.q.s, w.batch[0]
 	s.meter.failed(first.rec.Position, err)
-	s.meter.count(tally{errors: 1}, 0)
+	s.meter.count(increments{errors: 1}, 0)
 	if pipeline.IsFatal(err) {
 		w.fatal(first.rec.Position, err)
 		return
@@ -244,28 +244,28 @@ func (w *writer) whole(err error) {
 		s.p.panicked(s.conf.Name, first.rec, p)
 	}
 	if reason, ok := pipeline.IsPermanent(err); ok {
-		if w.span > 1 { // one of them: find out which
-			w.span = (w.span + 1) / 2
+		if w.next > 1 { // one of them: find out which
+			w.next = (w.next + 1) / 2
 			return
 		}
 		tries := w.tries[0] + 1
 		w.advance(1)
 		w.reject(first, reason, err, tries)
-		w.span = min(2*w.span, len(w.batch))
+		w.next = min(2*w.next, len(w.batch))
 		return
 	}
-	for i := range w.tries[:w.span] {
+	for i := range w.tries[:w.next] {
 		w.tries[i]++
 	}
 	if limit := w.limit(); limit > 0 && w.tries[0] >= limit {
 		n := 0
-		for n < w.span && w.tries[n] >= limit {
+		for n < w.next && w.tries[n] >= limit {
 			n++
 		}
 		for _, rec := range w.advance(n) {
 			w.reject(rec, pipeline.ReasonAttempts, err, limit)
 		}
-		w.span = len(w.batch)
+		w.next = len(w.batch)
 		return
 	}
 	w.later(err)
@@ -284,7 +284,7 @@ func (w *writer) later(err error) {
 	q := w.q
 	r := q.s.conf.Retry
 	w.wait = max(r.pause(q.fails), pipeline.RetryHint(err), 1)
-	q.s.meter.count(tally{retries: 1}, 0)
+	q.s.meter.count(increments{retries: 1}, 0)
 	q.mu.Lock()
 	q.fails++
 	q.lastErr = err
@@ -317,7 +317,7 @@ func (w *writer) stored(recs []item) {
 	}
 	q, s := w.q, w.q.s
 	n := int64(len(recs))
-	s.meter.count(tally{out: n}, n)
+	s.meter.count(increments{out: n}, n)
 	if s.letters {
 		q.l.finishAt(recs, rejected, w.ended)
 	} else {
@@ -346,7 +346,7 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 		s.p.stop(err)
 		return
 	}
-	s.meter.count(tally{rejected: 1}, 1)
+	s.meter.count(increments{rejected: 1}, 1)
 	l.reject(rec, f)
 }
 
@@ -386,7 +386,7 @@ func (w *writer) fatal(at pipeline.Position, err error) {
 // giveUp abandons the batch and the queue.
 func (w *writer) giveUp() {
 	s, l := w.q.s, w.q.l
-	w.hangUp()
+	w.endContext()
 	batch := w.batch
 	w.batch, w.tries, w.room, w.recs, w.wait = nil, nil, nil, nil, 0
 	w.show()

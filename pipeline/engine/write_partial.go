@@ -36,7 +36,7 @@ func (w *writer) partly(e *pipeline.WriteError) {
 			w.lose(r.rec)
 		}
 		m.failed(at, end)
-		m.count(tally{errors: 1}, 0)
+		m.count(increments{errors: 1}, 0)
 		w.show()
 		w.stored(w.ok)
 		w.fatal(at, end)
@@ -45,7 +45,7 @@ func (w *writer) partly(e *pipeline.WriteError) {
 	for _, r := range refused {
 		m.failed(r.rec.rec.Position, r.err)
 	}
-	t := tally{errors: int64(len(refused))}
+	t := increments{errors: int64(len(refused))}
 	if again != nil && kept > 0 {
 		t.errors++
 		m.failed(w.batch[0].rec.Position, again)
@@ -55,7 +55,7 @@ func (w *writer) partly(e *pipeline.WriteError) {
 	if moved {
 		w.progress()
 	}
-	w.span = len(w.batch)
+	w.next = len(w.batch)
 	w.show()
 	w.stored(w.ok)
 	for _, r := range refused {
@@ -74,7 +74,7 @@ func (w *writer) sort(e *pipeline.WriteError) (refused []refusal, kept int, agai
 	k := 0
 	w.q.mu.Lock() // others may be looking at the batch
 	defer w.q.mu.Unlock()
-	for i := range w.span {
+	for i := range w.next {
 		rec := w.batch[i]
 		if k == len(e.Failed) || e.Failed[k].Index != i {
 			w.ok = append(w.ok, rec)
@@ -103,8 +103,8 @@ func (w *writer) sort(e *pipeline.WriteError) (refused []refusal, kept int, agai
 		w.batch[kept], w.tries[kept] = rec, tries
 		kept++
 	}
-	n := kept + copy(w.batch[kept:], w.batch[w.span:])
-	copy(w.tries[kept:], w.tries[w.span:])
+	n := kept + copy(w.batch[kept:], w.batch[w.next:])
+	copy(w.tries[kept:], w.tries[w.next:])
 	w.batch, w.tries = w.batch[:n], w.tries[:n]
 	w.q.batch = w.batch
 	return refused, kept, again

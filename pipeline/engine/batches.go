@@ -11,23 +11,23 @@ import (
 // This file is the way of a lane's batches from when they are handed over until their
 // records are under way.
 
-// An intake is one batch as the source handed it over. Guarded by the lane.
-type intake struct {
+// A laneBatch is one batch as the source handed it over. Guarded by the lane.
+type laneBatch struct {
 	batch  *pipeline.Batch
 	charge *charge
-	own    charge  // the room of charge, when it is owed
-	size   int64   // bytes that wait until it is filled
-	opens  int64   // bytes that filling it takes; the filler's, like
-	made   int64   // bytes of the records that have been made of it
-	pieces int     // with records on their way
-	open   bool    // there may be more records in it
-	owed   bool    // it came without a charge: what its records weigh is charged as they are made
-	next   *intake // another that is given back with it
+	own    charge     // the room of charge, when it is owed
+	size   int64      // bytes that wait until it is filled
+	opens  int64      // bytes that filling it takes; the filler's, like
+	made   int64      // bytes of the records that have been made of it
+	pieces int        // with records on their way
+	open   bool       // there may be more records in it
+	owed   bool       // it came without a charge: what its records weigh is charged as they are made
+	next   *laneBatch // another that is given back with it
 	marks  ring.Batch
 }
 
 // release gives back what a batch holds. Nobody has any of its records.
-func (in *intake) release() {
+func (in *laneBatch) release() {
 	if in.charge != nil {
 		in.charge.Release()
 	}
@@ -36,36 +36,36 @@ func (in *intake) release() {
 	}
 }
 
-// giveBack gives back what batches hold of which all records are done, and keeps the intakes
+// recycleBatches gives back what batches hold of which all records are done, and keeps the intakes
 // for others.
-func (l *lane) giveBack(c *closing) {
+func (l *lane) recycleBatches(c *settlement) {
 	for in := c.freed; in != nil; in = in.next {
 		in.release()
 	}
 	l.mu.Lock()
 	for in := c.freed; in != nil; {
 		next := in.next
-		*in = intake{}
-		if len(l.intakes) < sparePieces {
-			l.intakes = append(l.intakes, in)
+		*in = laneBatch{}
+		if len(l.spareBatches) < sparePieces {
+			l.spareBatches = append(l.spareBatches, in)
 		}
 		in = next
 	}
 	l.mu.Unlock()
 }
 
-// intake gives an empty intake. The lane's lock is held.
-func (l *lane) intake() *intake {
-	if n := len(l.intakes); n > 0 {
-		in := l.intakes[n-1]
-		l.intakes = l.intakes[:n-1]
+// newBatch gives an empty intake. The lane's lock is held.
+func (l *lane) newBatch() *laneBatch {
+	if n := len(l.spareBatches); n > 0 {
+		in := l.spareBatches[n-1]
+		l.spareBatches = l.spareBatches[:n-1]
 		return in
 	}
-	return new(intake)
+	return new(laneBatch)
 }
 
 // enqueue lets a batch wait. It fails when the lane takes no more.
-func (l *lane) enqueue(in *intake) bool {
+func (l *lane) enqueue(in *laneBatch) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ending {
@@ -87,7 +87,7 @@ func (l *lane) enter() {
 
 // next gives the first batch that waits and holds it: a lane that ends meanwhile leaves
 // it to the filler. It gives nil when none waits.
-func (l *lane) next() *intake {
+func (l *lane) next() *laneBatch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.filling = nil
@@ -138,25 +138,25 @@ func (l *lane) places() *block {
 	case b.used < blockRecords && b.bytes < chunkBytes:
 		return b
 	default:
-		l.letGo()
+		l.releaseBlock()
 	}
-	l.block = l.p.roll.block()
+	l.block = l.p.pool.block()
 	return l.block
 }
 
-// letGo gives the lane's block to the pieces that have records in it. The lane's lock is
+// releaseBlock gives the lane's block to the pieces that have records in it. The lane's lock is
 // held.
-func (l *lane) letGo() {
+func (l *lane) releaseBlock() {
 	if b := l.block; b != nil {
 		l.block = nil
 		if b.refs--; b.refs == 0 {
-			l.p.roll.put(b, true)
+			l.p.pool.put(b, true)
 		}
 	}
 }
 
 // newPiece gives an empty piece for records of a batch.
-func (l *lane) newPiece(in *intake, now time.Time) *piece {
+func (l *lane) newPiece(in *laneBatch, now time.Time) *piece {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.piece(in, now)
@@ -200,8 +200,8 @@ func (l *lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 }
 
 // filled ends a batch of which all records have been made: the mark may pass it.
-func (l *lane) filled(in *intake, now time.Time) {
-	c := closing{now: now}
+func (l *lane) filled(in *laneBatch, now time.Time) {
+	c := settlement{now: now}
 	l.mu.Lock()
 	l.takeOff(in)
 	if !l.shut && in.marks.HasTail() {
@@ -218,7 +218,7 @@ func (l *lane) filled(in *intake, now time.Time) {
 
 // takeOff ends the waiting of a batch, which the filler has no longer: a lane that ends from
 // here on must not put it back, as it may be another's by then. The lane's lock is held.
-func (l *lane) takeOff(in *intake) {
+func (l *lane) takeOff(in *laneBatch) {
 	if l.filling == in {
 		l.filling = nil
 	}
@@ -229,7 +229,7 @@ func (l *lane) takeOff(in *intake) {
 }
 
 // drop ends a batch that the filler has, though not all of it has been read.
-func (l *lane) drop(in *intake) {
+func (l *lane) drop(in *laneBatch) {
 	l.mu.Lock()
 	l.takeOff(in)
 	free := in.open && in.pieces == 0
@@ -242,7 +242,7 @@ func (l *lane) drop(in *intake) {
 
 // unread gives back what waits, but for the batch that the filler has.
 func (l *lane) unread() {
-	var free []*intake
+	var free []*laneBatch
 	l.mu.Lock()
 	for _, in := range l.waiting.Rest() {
 		if in == l.filling {
@@ -254,17 +254,17 @@ func (l *lane) unread() {
 		l.unfilled.Add(-in.size)
 		l.unreads++
 	}
-	l.waiting = fifo.Queue[*intake]{}
+	l.waiting = fifo.Queue[*laneBatch]{}
 	if l.filling != nil {
 		l.waiting.Push(l.filling)
 	}
 	if l.shut && !l.busy {
-		l.letGo()
+		l.releaseBlock()
 	}
 	l.tellIdle()
 	l.mu.Unlock()
 	for _, in := range free {
 		in.release()
 	}
-	l.p.fill.poke()
+	l.p.fill.lookAgain()
 }

@@ -31,10 +31,10 @@ chaos: ## real brokers, frozen and killed, moving leaders, daemons that come, go
 chaos-seeds: ## 1,000 seeded runs of a group under faults, in virtual time (SEEDS=n for another number; make test runs 50)
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -run TestDeliveryUnderFaults ./pipeline/kafka/kafkatest -args -chaos.seeds $(or $(SEEDS),1000)
 
-workloads: ## W1 to W4 on a real broker beside a loop by hand (40 minutes, a quiet machine; ROWS=w1-zstd,w4 ROUNDS=2 RECORDS=n CONTROL=1 PROFILE=dir)
+workloads: ## W1 to W4 on a real broker beside a loop by hand (40 minutes, a quiet machine; ROWS=w1-zstd,w4 ROUNDS=2 RECORDS=n CONTROL=1 BASE=old-penstock PROFILE=dir)
 	testdata/real/run.sh $(GO) real,workload -v -timeout 180m -run TestWorkloads ./pipeline/cli -args \
 		$(if $(ROWS),-workload.rows=$(ROWS)) $(if $(ROUNDS),-workload.rounds=$(ROUNDS)) $(if $(RECORDS),-workload.records=$(RECORDS)) \
-		$(if $(CONTROL),-workload.control) $(if $(PROFILE),-workload.profile=$(abspath $(PROFILE)))
+		$(if $(CONTROL),-workload.control) $(if $(BASE),-workload.base=$(abspath $(BASE))) $(if $(PROFILE),-workload.profile=$(abspath $(PROFILE)))
 
 memory: ## peak memory of the daemon under 64, 128 and 256 MiB, 90 cells; fails above (50 minutes; CELLS=w1,slow-4KB BUDGETS=64,128 PROFILE=dir)
 	testdata/real/run.sh $(GO) real,workload -v -timeout 180m -run 'TestMemory$$' ./pipeline/cli -args \

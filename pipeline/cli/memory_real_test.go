@@ -156,7 +156,7 @@ func (c cell) peak(t *testing.T, b bench, v *vault, in input, name string, mib i
 	if *profileFlag != "" {
 		profile = profileName(t, name)
 	}
-	p := begin(t, b.daemon(t, file, profile))
+	p := begin(t, b.daemon(t, b.path, file, profile))
 	var out int64
 	switch c.kind {
 	case "stalled":

@@ -18,11 +18,13 @@ var (
 	rowsFlag    = flag.String("workload.rows", "", "which rows, by the beginnings of their names: w1-snappy,w4; empty: all")
 	roundsFlag  = flag.Int("workload.rounds", 5, "how often each side runs")
 	recordsFlag = flag.Int64("workload.records", 12_000_000, "records of W1 and W2; a run should take ten seconds")
-	controlFlag = flag.Bool("workload.control", false, "run the loop a second time in each round, to see what noise looks like")
+	controlFlag = flag.Bool("workload.control", false, "run the loop, or the other version, a second time in each round, to see what noise looks like")
+	baseFlag    = flag.String("workload.base", "", "a penstock of another version, run in place of the loop")
 	profileFlag = flag.String("workload.profile", "", "folder for profiles of one more run of each side, which does not count")
 )
 
-// The two sides of a table, and the second run of the loop.
+// The two sides of a table, and the second run of the first. With -workload.base the first is
+// not the loop but another version of penstock.
 const (
 	byHand  = "hand"
 	ours    = "penstock"
@@ -66,6 +68,9 @@ func rows() (chosen []row) {
 	for _, r := range all {
 		if r.records == 0 {
 			r.records = *recordsFlag
+		}
+		if *baseFlag != "" { // a few parts of a hundred are this machine's noise: the control says how many
+			r.cpu, r.rate, r.p50, r.p99 = 1.05, 0.95, 1.05, 1.05
 		}
 		if chosenBy(*rowsFlag, r.name) {
 			chosen = append(chosen, r)
@@ -193,12 +198,16 @@ func (w row) once(t *testing.T, b bench, in input, side, name, profile string) r
 // command is one side of the row as a process; out is its group, too.
 func (w row) command(t *testing.T, b bench, side, in, out, addr, profile string) *exec.Cmd {
 	t.Helper()
-	if side != ours {
+	if side != ours && *baseFlag == "" {
 		return program(profile, "loop", w.kind, b.broker, in, out, out, "http://"+addr+"/", w.codec)
 	}
 	stages := w.stages
 	if w.ideal != 0 {
 		stages = fmt.Sprintf(stages, addr)
 	}
-	return b.daemon(t, pipelineFile(out, b.broker, in, stages, toKafka(out, w.settings)), profile)
+	path := b.path
+	if side != ours {
+		path = *baseFlag
+	}
+	return b.daemon(t, path, pipelineFile(out, b.broker, in, stages, toKafka(out, w.settings)), profile)
 }

@@ -179,7 +179,11 @@ func tables(chosen []row, all map[string]results) string {
 		}
 		if kind.columns != head {
 			head = kind.columns
-			fmt.Fprintf(&b, "\n| %s |\n|%s\n", head, strings.Repeat("---|", strings.Count(head, "|")+1))
+			shown := head
+			if *baseFlag != "" {
+				shown = strings.NewReplacer("loop by hand", "other version", "Loop: ", "Other version: ", "loop's", "the other's").Replace(head)
+			}
+			fmt.Fprintf(&b, "\n| %s |\n|%s\n", shown, strings.Repeat("---|", strings.Count(head, "|")+1))
 		}
 		r := all[w.name]
 		if len(r[ours]) == 0 || len(r[byHand]) == 0 {

@@ -266,5 +266,5 @@ func (l *lane) unread() {
 	for _, in := range free {
 		in.release()
 	}
-	l.p.fill.lookAgain()
+	l.p.above.lookAgain()
 }

@@ -9,9 +9,6 @@ type chain struct {
 	route     *router
 	sinks     []*sink
 	dead      *sink // of dead letters, or nil
-
-	undoes         bool // some step is an Undoer
-	keepsLaneOrder bool // records reach the one sink in the order of their lane
 }
 
 // allSinks gives the sinks, that of the dead letters included.
@@ -76,5 +73,12 @@ func (c *chain) seal() {
 	}
 	for _, s := range c.allSinks() {
 		s.meter.seal()
+	}
+}
+
+// startWriters has the sinks write what they hold, as far as it may be written now.
+func (c *chain) startWriters() {
+	for _, s := range c.allSinks() {
+		s.startWriters()
 	}
 }

@@ -11,9 +11,11 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// commits is what the pipeline needs to tell the source its marks.
-type commits struct {
-	moved chan struct{} // told when a mark has moved
+// A committer is what the pipeline needs to tell the source its marks.
+type committer struct {
+	p   *shared
+	txn *transactions // nil: marks are told to the source
+
 	stop  chan struct{}
 	ended chan struct{}
 	busy  chan struct{} // held while the source is called
@@ -31,30 +33,22 @@ const (
 	commitGrace    = 100 * time.Millisecond
 )
 
-func (c *commits) init(work context.Context) {
-	c.ctx, c.cancel = context.WithCancel(work)
-	c.moved = make(chan struct{}, 1)
+func (c *committer) init(p *shared, txn *transactions) {
+	c.p, c.txn = p, txn
+	c.ctx, c.cancel = context.WithCancel(p.work.ctx)
 	c.stop = make(chan struct{})
 	c.ended = make(chan struct{})
 	c.busy = make(chan struct{}, 1)
 }
 
-// wake tells the committer that there is something to commit, or that a lane ends.
-func (p *Pipeline) wake() {
-	select {
-	case p.commits.moved <- struct{}{}:
-	default:
-	}
-}
-
-// commitLoop commits once in an interval while there is something to commit. It arms
+// loop commits once in an interval while there is something to commit. It arms
 // no timer otherwise.
-func (p *Pipeline) commitLoop() {
-	c := &p.commits
+func (c *committer) loop() {
+	p := c.p
 	defer close(c.ended)
 	for {
 		select {
-		case <-c.moved:
+		case <-p.moved:
 		case <-c.stop:
 			return
 		}
@@ -68,7 +62,7 @@ func (p *Pipeline) commitLoop() {
 			t.Stop()
 			return
 		}
-		_ = p.commit(c.ctx, p.lanes.all(), false) // reported, and tried again at the next tick
+		_ = c.commit(c.ctx, p.lanes.all(), false) // reported, and tried again at the next tick
 		if p.dirty() {
 			p.wake()
 		}
@@ -103,30 +97,21 @@ func (l *lane) saved(next int64, now time.Time) {
 	}
 }
 
-func (p *Pipeline) dirty() bool {
-	for _, l := range p.lanes.all() {
-		if _, ok := l.unsaved(); ok {
-			return true
-		}
-	}
-	return false
-}
-
 // commit has the marks of lanes committed (I5), with those of all lanes if all is set,
 // and waits for that at most commitPatience; a failure is reported. One call of the
 // source is under way at a time. Whoever waits for its turn, or for the answer, leaves
 // when ctx ends: a call that does not return is left to itself, keeps the turn, and
 // what it answers late still counts. That is within I8: the marks were earned before
 // their lane's end, and the source refuses those of a lane that it has lost.
-func (p *Pipeline) commit(ctx context.Context, lanes []*lane, all bool) error {
-	if p.txn != nil {
-		return p.txn.flush(ctx, lanes)
+func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
+	if c.txn != nil {
+		return c.txn.flush(ctx, lanes)
 	}
 	marks := unsaved(lanes)
 	if len(marks) == 0 {
 		return nil
 	}
-	c := &p.commits
+	p := c.p
 	late, cancel := context.WithTimeout(ctx, commitPatience)
 	select {
 	case c.busy <- struct{}{}:
@@ -190,7 +175,7 @@ func answerOf(ctx context.Context, done <-chan error) error {
 
 // rest waits a moment for a call of the source to return whose ctx has ended: a source
 // with a call under way is not closed, and one that is not closed leaves no group.
-func (c *commits) rest() {
+func (c *committer) rest() {
 	t := time.NewTimer(commitGrace)
 	defer t.Stop()
 	select {
@@ -219,18 +204,18 @@ func unsaved(lanes []*lane) []pipeline.Mark {
 	return marks
 }
 
-// commitLast has the last marks of lanes committed, as often as it takes until ctx ends.
+// last has the last marks of lanes committed, as often as it takes until ctx ends.
 // Lanes that end together share a call; when one of its marks is refused, each tries
 // alone.
-func (p *Pipeline) commitLast(ctx context.Context, lanes ...*lane) error {
+func (c *committer) last(ctx context.Context, lanes ...*lane) error {
 	for {
-		err := p.commit(ctx, lanes, true)
+		err := c.commit(ctx, lanes, true)
 		var late *lateError
 		switch {
-		case err == nil, ctx.Err() != nil, p.txn != nil:
+		case err == nil, ctx.Err() != nil, c.txn != nil:
 			return err
 		case !errors.As(err, &late):
-			return p.commit(ctx, lanes, false)
+			return c.commit(ctx, lanes, false)
 		}
 	}
 }

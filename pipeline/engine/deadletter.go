@@ -35,7 +35,7 @@ const maxError = 1 << 10
 // topic refuses a time of more than an hour ahead, as that of a record in microseconds
 // is. A dead letter that kept it would be refused like the record, and the pipeline,
 // which never drops one, would stop there at every start.
-func (p *Pipeline) letter(it item, why *failure, of *splitGroup) item {
+func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	r := it.rec
 	key, value, came := r.Original()
 	headers := make([]pipeline.Header, 0, len(came)+12)
@@ -89,6 +89,3 @@ func clip(s string, n int) string {
 	}
 	return s[:n]
 }
-
-// post sends a dead letter on its way, in the order of its lane.
-func (p *Pipeline) post(l *lane, d item) { p.dead.enqueue(l, []item{d}) }

@@ -331,7 +331,17 @@ func mustNew(t testing.TB, o Options) *Pipeline {
 	if err != nil {
 		t.Fatal(err)
 	}
+	owners.Store(&p.shared, p)
+	t.Cleanup(func() { owners.Delete(&p.shared) })
 	return p
+}
+
+var owners sync.Map // of pipelines that mustNew has made, by what their parts see of them
+
+// owner is the pipeline of a lane. The lane itself does not know it.
+func owner(l *lane) *Pipeline {
+	p, _ := owners.Load(l.p)
+	return p.(*Pipeline)
 }
 
 // run runs a pipeline to its end.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"sync"
@@ -15,7 +16,8 @@ import (
 // that is held back or has no room in the budget: its batches go on waiting, as bytes,
 // and nobody waits for them. It survives a panic in Fill and in the key function.
 type filler struct {
-	p    *Pipeline
+	p    *shared
+	out  *pipe // to the first step
 	seed maphash.Seed
 	keys bool          // records need their keys' hash
 	wake chan struct{} // capacity 1: something has changed for a lane that was passed over
@@ -39,8 +41,8 @@ type filler struct {
 	pc     *piece // of its last records, while more of the batch may join them
 }
 
-func newFiller(p *Pipeline) *filler {
-	return &filler{p: p, seed: maphash.MakeSeed(), keys: p.needKeys(), wake: make(chan struct{}, 1)}
+func newFiller(p *shared, out *pipe) *filler {
+	return &filler{p: p, out: out, seed: maphash.MakeSeed(), keys: p.opts.needKeys(), wake: make(chan struct{}, 1)}
 }
 
 // lookAgain has the filler look at the lanes again.
@@ -48,6 +50,48 @@ func (f *filler) lookAgain() {
 	select {
 	case f.wake <- struct{}{}:
 	default:
+	}
+}
+
+// admit lets a batch wait with its lane.
+func (f *filler) admit(b *pipeline.Batch) error {
+	p := f.p
+	l, ok := b.Lane.(*lane)
+	if !ok || l.p != p {
+		refuse(b)
+		return errors.New("the batch is of no lane of this pipeline")
+	}
+	c, ok := b.Charge.(*charge)
+	if b.Charge != nil && (!ok || c.lane != l) {
+		refuse(b)
+		return errors.New("the bytes of the batch were taken for no lane of this pipeline, or for another lane than its own")
+	}
+	l.mu.Lock()
+	in := l.newBatch()
+	l.mu.Unlock()
+	*in = laneBatch{batch: b, charge: c, opens: b.Opens, open: true}
+	if in.charge == nil && b.Fill != nil {
+		p.budget.open(l, &in.own)
+		in.charge, in.owed = &in.own, true
+	}
+	if in.size = b.Size; in.size == 0 && in.charge != nil {
+		in.size = in.charge.size()
+	}
+	if !l.enqueue(in) { // too late: it will be read again
+		in.release()
+		return nil
+	}
+	f.add(l)
+	return nil
+}
+
+// refuse gives back what a batch holds that cannot be taken.
+func refuse(b *pipeline.Batch) {
+	if b.Charge != nil {
+		b.Charge.Release()
+	}
+	if b.Free != nil {
+		b.Free()
 	}
 }
 
@@ -129,7 +173,7 @@ func (f *filler) end() {
 	for _, l := range f.p.lanes.all() {
 		l.unread()
 	}
-	f.p.first.close()
+	f.out.close()
 	close(f.p.read.done)
 }
 
@@ -306,7 +350,7 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	}
 	f.p.bytesIn.Add(weight)
 	if f.p.events != nil {
-		f.p.watch.wake()
+		f.p.above.recordsCame()
 	}
 	return true
 }
@@ -345,7 +389,7 @@ func (f *filler) send() {
 	n := copy(f.ready, f.ready[1:])
 	f.ready[n] = nil
 	f.ready, f.hashed = f.ready[:n], 0
-	waited, ok := p.first.send(c)
+	waited, ok := f.out.send(c)
 	p.read.blocked.Add(int64(waited))
 	if !ok {
 		p.abandonChunk(c)
@@ -379,10 +423,4 @@ func (f *filler) hash(c *chunk) {
 func (f *filler) unkeyed(c *chunk, it item, reason string, err error) {
 	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1)
 	c.failed++
-}
-
-// abandonChunk ends a chunk that goes no further: the pipeline has been given up.
-func (p *Pipeline) abandonChunk(c *chunk) {
-	c.lane.finish(c.take(), abandoned)
-	p.pool.drop(c)
 }

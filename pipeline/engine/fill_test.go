@@ -68,7 +68,7 @@ func TestABatchThatFails(t *testing.T) {
 // room of the batch is another's by then.
 func TestAnEndBetweenTwoBatches(t *testing.T) {
 	l := testLane(t, OrderPartition)
-	if err := l.p.admit(&pipeline.Batch{Lane: l, Fill: pipeline.Records(nil), Next: 10}); err != nil {
+	if err := owner(l).fill.admit(&pipeline.Batch{Lane: l, Fill: pipeline.Records(nil), Next: 10}); err != nil {
 		t.Fatal(err)
 	}
 	l.enter()
@@ -103,14 +103,14 @@ func TestABatchOfNoLane(t *testing.T) {
 // that passes, as nothing of the lane is in flight, though its bytes are not free.
 func TestABatchBehindAnEmptyOne(t *testing.T) {
 	l := sharer(t, NewBudget(8, 16<<10), 1)[0]
-	f := l.p.fill
+	f := owner(l).fill
 	var recs [3]pipeline.Record
 	for i := range recs {
 		recs[i].Init(pipeline.Position{Topic: "t", Partition: 0, Offset: int64(i)}, nil, []byte("x"), nil, 0)
 	}
 	none := func([]pipeline.Record) (int, error) { return 0, nil }
 	for _, b := range []*pipeline.Batch{{Fill: none}, {Fill: pipeline.Records(recs[:]), Next: 3, Opens: 1 << 20}} {
-		if b.Lane = l; l.p.admit(b) != nil {
+		if b.Lane = l; owner(l).fill.admit(b) != nil {
 			t.Fatal("not admitted")
 		}
 	}

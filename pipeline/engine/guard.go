@@ -1,8 +1,9 @@
 package engine
 
 import (
-	"fmt"
+	"context"
 	"runtime/debug"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -31,42 +32,24 @@ func guarded(f func() error) (err error) {
 	return err
 }
 
-// contained runs f, which is the engine's own. A panic in it stops the pipeline and leaves
-// the others of the process alone.
-func (p *Pipeline) contained(f func()) {
-	defer func() {
-		if v := recover(); v != nil {
-			_ = p.panicIn(v)
-		}
-	}()
-	f()
+// within waits for done for a while, and then gives late.
+func within(d time.Duration, done <-chan error, late error) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+		return late
+	}
 }
 
-// spawn is sound in a goroutine.
-func (p *Pipeline) spawn(f func()) { go p.contained(f) }
-
-// panicIn stops the pipeline because the engine panicked, and gives the error.
-func (p *Pipeline) panicIn(v any) error {
-	err := &pipeline.PanicError{Value: v, Stack: debug.Stack()}
-	p.panicked("engine", &pipeline.Record{}, err)
-	p.stop(fmt.Errorf("running the engine: %w", err))
-	return fmt.Errorf("running the engine: %w", err)
-}
-
-// tearDown ends what is left of a run that panicked: reading, work and commits. No
-// component is closed, as nobody knows what is in use.
-func (p *Pipeline) tearDown() {
-	p.lanes.close()
-	if !p.work.isOver() {
-		_ = p.abandonAll()
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
-	for _, c := range []chan struct{}{p.commits.stop, p.watch.quit, p.stats.quit} {
-		select {
-		case <-c:
-		default:
-			close(c)
-		}
-	}
-	p.finishClosed()
-	p.spawn(p.waitForWorkers) // nobody waits for that: one may hang
 }

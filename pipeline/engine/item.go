@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"math"
 	"time"
 	"unsafe"
@@ -93,4 +94,8 @@ func (it item) share() item {
 	*t = *it.track
 	t.origin = &item{it.rec, it.track}
 	return item{rec, t}
+}
+
+func (f *failure) fatal(rec *pipeline.Record) error {
+	return fmt.Errorf("%s: %s: %w", f.step, rec.Position, f.err)
 }

@@ -19,7 +19,7 @@ import (
 // way.
 type lane struct {
 	name   string
-	p      *Pipeline
+	p      *shared
 	shared *pipelineUse
 	laneCalls
 
@@ -137,14 +137,14 @@ func (l *lane) holdBack() { l.holds.Add(1) }
 func (l *lane) release() {
 	if l.holds.Add(-1) == 0 {
 		l.p.budget.regrant()
-		l.p.fill.lookAgain()
+		l.p.above.lookAgain()
 	}
 }
 
 func (l *lane) Ended() <-chan struct{} { return l.ended }
 
 func (l *lane) End(ctx context.Context) (pipeline.EndReport, error) {
-	return l.end(ctx, !l.p.readsOnce())
+	return l.end(ctx, !l.p.opts.readsOnce())
 }
 
 func (l *lane) Finish(ctx context.Context) (pipeline.EndReport, error) { return l.end(ctx, false) }
@@ -165,7 +165,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	if shut {
 		l.unread()
 		if ctx.Err() == nil {
-			l.p.handBackLane(l)
+			l.p.above.handBack(l)
 		}
 	}
 	l.p.wake()
@@ -174,7 +174,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	if ctx.Err() == nil {
 		select {
 		case <-idle:
-			err = l.p.commitLast(ctx, l)
+			err = l.p.above.commitLast(ctx, l)
 		case <-ctx.Done():
 		case <-l.ended:
 		}
@@ -250,7 +250,7 @@ func (l *lane) abandon(fence bool) int64 {
 	_, unsaved := l.unsavedMark()
 	l.mu.Unlock()
 	if n > 0 || fence && unsaved {
-		l.p.txn.abandoned(l) // before the fence: a commit that misses the lane's mark sees it
+		l.p.above.laneAbandoned(l) // before the fence: a commit that misses the lane's mark sees it
 	}
 	l.mu.Lock()
 	fencing := fence && !l.fenced
@@ -277,7 +277,7 @@ func (l *lane) isFrozen() bool {
 }
 
 // engine is what the source sees of a pipeline: its Feed.
-type engine struct{ p *Pipeline }
+type engine struct{ p *shared }
 
 func (e engine) Room() <-chan struct{} { return e.p.use.room }
 
@@ -291,7 +291,7 @@ func (e engine) Lane(ctx context.Context, name string, committed int64) (pipelin
 	return l, from, nil
 }
 
-func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lane, int64, error) {
+func (p *shared) lane(ctx context.Context, name string, committed int64) (*lane, int64, error) {
 	from := committed
 	if p.opts.Transactor != nil {
 		next, ok, err := p.opts.Transactor.Stored(ctx, name)
@@ -315,12 +315,6 @@ func (p *Pipeline) lane(ctx context.Context, name string, committed int64) (*lan
 		return nil, 0, errStopping
 	}
 	return l, from, nil
-}
-
-// forget drops what the pipeline keeps of a lane that is over.
-func (p *Pipeline) forget(l *lane) {
-	p.lanes.remove(l)
-	p.forgetLane(l)
 }
 
 // coordinates are the topic and the partition in the lane's name.

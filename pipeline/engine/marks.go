@@ -49,7 +49,7 @@ func (l *lane) settle(c *settlement) {
 		l.p.budget.finished(l, c.sources)
 	}
 	for _, d := range c.letters {
-		l.p.post(l, d)
+		l.p.above.post(l, d)
 	}
 	if c.moved || c.ended > 0 {
 		l.p.wake()
@@ -139,4 +139,14 @@ func (l *lane) retire(pc *piece, c *settlement) {
 	if !pc.Open() {
 		l.reuse(pc)
 	}
+}
+
+// outcomes books what a call of finish has come to.
+func (m *meter) outcomes(c *settlement) {
+	m.mu.Lock()
+	m.add(c.t, c.ended)
+	for _, r := range c.runs[:c.used] {
+		m.lat.add(c.now.Sub(r.read), r.n)
+	}
+	m.mu.Unlock()
 }

@@ -34,10 +34,10 @@ func handOver(t testing.TB, l *lane, b *pipeline.Batch) []item {
 func appendItems(t testing.TB, items []item, l *lane, b *pipeline.Batch) []item {
 	t.Helper()
 	b.Lane = l
-	if err := l.p.admit(b); err != nil {
+	if err := owner(l).fill.admit(b); err != nil {
 		t.Fatal(err)
 	}
-	for f := l.p.fill; l.more(); {
+	for f := owner(l).fill; l.more(); {
 		f.take(l)
 		for _, c := range f.ready {
 			items = append(items, c.take()...)

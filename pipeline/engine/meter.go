@@ -94,16 +94,6 @@ func (m *meter) add(t increments, left int64) {
 	c.InFlight -= left
 }
 
-// outcomes books what a call of finish has come to.
-func (m *meter) outcomes(c *settlement) {
-	m.mu.Lock()
-	m.add(c.t, c.ended)
-	for _, r := range c.runs[:c.used] {
-		m.lat.add(c.now.Sub(r.read), r.n)
-	}
-	m.mu.Unlock()
-}
-
 // seal books what is still in flight as abandoned and ends the counting: what comes
 // back late changes nothing.
 func (m *meter) seal() {
@@ -153,16 +143,6 @@ func (r *RunLatency) Add(o RunLatency) {
 	if o.all != nil {
 		r.all.Merge(o.all)
 	}
-}
-
-// Latency gives the latencies of the pipeline since its start, from Read to outcome. It
-// may be called at any time.
-func (p *Pipeline) Latency() (r RunLatency) {
-	p.meter.mu.Lock()
-	defer p.meter.mu.Unlock()
-	r.Add(RunLatency{p.meter.lat.before})
-	r.Add(RunLatency{p.meter.lat.now})
-	return r
 }
 
 // The range of durations is in microseconds: up to a day.

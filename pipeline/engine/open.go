@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
 )
 
 // openSource opens the source; ctx and Abort end the wait for it. After an error, by is
@@ -19,7 +22,7 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	done := make(chan error, 1)
 	p.calls.Add(1)
 	go func() {
-		err := guarded(func() error { return p.opts.Source.Open(octx, engine{p}) })
+		err := guarded(func() error { return p.opts.Source.Open(octx, engine{&p.shared}) })
 		p.calls.Add(-1)
 		done <- err
 	}()
@@ -31,8 +34,8 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 		case err = <-done:
 		case <-p.phase.aborted:
 			cancel()
-			by = time.Now().Add(p.reserve())
-			if err = within(p.reserve(), done, &AbandonedError{Running: 1}); err == nil {
+			by = time.Now().Add(p.opts.reserve())
+			if err = within(p.opts.reserve(), done, &AbandonedError{Running: 1}); err == nil {
 				err = &AbandonedError{Forced: true}
 			}
 		case <-stopping:
@@ -54,14 +57,24 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	return by, err
 }
 
-// within waits for done for a while, and then gives late.
-func within(d time.Duration, done <-chan error, late error) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case err := <-done:
-		return err
-	case <-t.C:
-		return late
+// attach gives the components their emitters.
+func (p *Pipeline) attach() error {
+	give := func(component any, e *event.Emitter) {
+		if a, ok := component.(pipeline.Attacher); ok {
+			a.Attach(e)
+		}
+		if a, ok := component.(pipeline.Accounter); ok {
+			a.Account(func(bytes int64) { p.budget.account(&p.use, bytes) })
+		}
 	}
+	give(p.opts.Source, p.events)
+	give(p.opts.Transactor, p.events)
+	for _, s := range p.steps {
+		give(s.core().conf.Stage, s.core().events)
+		give(s.core().conf.Splitter, s.core().events)
+	}
+	for _, s := range p.allSinks() {
+		give(s.conf.Sink, s.events)
+	}
+	return nil
 }

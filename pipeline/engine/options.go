@@ -165,3 +165,25 @@ type Runner interface {
 	InFlight() []InFlight
 	Latency() RunLatency
 }
+
+func (o *Options) needKeys() bool {
+	if o.Order == OrderKey {
+		return true
+	}
+	for _, s := range o.Steps {
+		if s.Wait != nil && s.Wait.Serial == SerialKey {
+			return true
+		}
+	}
+	return false
+}
+
+// readsOnce says whether what the source has handed over may not be read again.
+func (o *Options) readsOnce() bool {
+	s, ok := o.Source.(pipeline.OneTimer)
+	return ok && s.ReadsOnce()
+}
+
+// reserve is the part of the drain budget that is kept for the last commit and for
+// closing.
+func (o *Options) reserve() time.Duration { return min(o.Drain/10, time.Second) }

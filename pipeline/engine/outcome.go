@@ -286,7 +286,7 @@ func (l *lane) adopt(r item, parts []item) bool {
 	n := len(parts) - 1
 	r.piece.shared = true
 	if f == nil {
-		f = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.steps))}
+		f = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.opts.Steps))}
 	} else {
 		f.left += n
 	}

@@ -1,39 +1,22 @@
 package engine
 
 import (
-	"sync/atomic"
+	"context"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
-	"github.com/penstockio/penstock/pipeline/event"
 )
 
 // A Pipeline moves records from its source through its steps to its sinks. It is
 // made by [New] and runs once.
 type Pipeline struct {
-	opts   Options
-	events *event.Emitter
-	budget *Budget
-	use    pipelineUse
-
+	shared
 	chain
-	fill  *filler
-	lanes laneSet
-	pool  pool // of chunks and blocks
-
-	phase phase
-	work  lifetime
-	read  reading
-	calls atomic.Int32 // of the source, outstanding
-
-	commits commits
+	fill    *filler
+	commits committer
 	txn     *transactions
-
-	meter    meter
-	stats    stats
-	watch    watch
-	bytesIn  atomic.Int64
-	bytesOut atomic.Int64
+	stats   stats
+	watch   watch
 }
 
 var _ Runner = (*Pipeline)(nil)
@@ -58,24 +41,24 @@ func New(o Options) (*Pipeline, error) {
 		return nil, err
 	}
 	o.defaults()
-	p := &Pipeline{opts: o, events: o.Events.Pipeline(o.Name), budget: o.Budget}
-	p.use.room = make(chan struct{}, 1)
-	p.lanes.counted = func(n int) { p.budget.lanes(&p.use, n) }
-	p.phase.init()
-	p.work.init()
-	p.read.init(p.work.ctx)
-	p.fill = newFiller(p)
-	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
-	p.use.lookAgain = p.fill.lookAgain
-	p.meter.lat.keepAll()
-	p.commits.init(p.work.ctx)
-	p.txn = newTransactions(p)
+	p := new(Pipeline)
+	p.shared.init(o)
+	p.above = hooks{
+		lookAgain: func() { p.fill.lookAgain() }, recordsCame: p.watch.wake, stopEarly: p.stopEarly,
+		handBack: p.handBackLane, post: func(l *lane, d item) { p.dead.enqueue(l, []item{d}) },
+		laneAbandoned: func(l *lane) { p.txn.abandoned(l) }, commitLast: func(ctx context.Context, l *lane) error { return p.commits.last(ctx, l) },
+		forgetLane: p.forgetLane,
+	}
+	p.use.lookAgain = p.above.lookAgain
+	p.txn = newTransactions(&p.shared, p.startWriters)
+	p.commits.init(&p.shared, p.txn)
 
 	p.first = newPipe(pipeDepth, 0, p.work.over)
+	p.fill = newFiller(&p.shared, p.first)
 	in := p.first
 	for i, conf := range o.Steps {
 		out := newPipe(pipeDepth, i+1, p.work.over)
-		p.steps = append(p.steps, newStep(p, conf, i, in, out))
+		p.steps = append(p.steps, newStep(&p.shared, conf, i, in, out))
 		if s, ok := p.steps[i].(*waitStep); ok && p.firstWait == nil {
 			p.firstWait = s
 		} else if ok {
@@ -84,30 +67,28 @@ func New(o Options) (*Pipeline, error) {
 		in = out
 	}
 	for _, conf := range o.Sinks {
-		p.sinks = append(p.sinks, newSink(p, conf))
+		p.sinks = append(p.sinks, newSink(&p.shared, p.txn, conf))
 	}
 	if o.DeadLetter.Sink != nil {
 		dead := o.DeadLetter.output()
 		dead.defaults()
-		p.dead = newSink(p, dead)
+		p.dead = newSink(&p.shared, p.txn, dead)
 		p.dead.letters = true
 	}
-	p.route = newRouter(p, in)
-	p.keepsLaneOrder = len(p.sinks) == 1 && o.Order == OrderPartition
-	p.stats.init(p)
-	p.watch.init(p)
+	p.route = newRouter(&p.shared, p.sinks, in)
+	p.stats.init(&p.shared, &p.chain, p.Snapshot)
+	p.watch.init(&p.shared, &p.chain)
 	return p, nil
 }
 
 // pipeDepth is how many chunks a channel between two steps holds.
 const pipeDepth = 3
 
-func newStep(p *Pipeline, conf Step, index int, in, out *pipe) stepper {
+func newStep(p *shared, conf Step, index int, in, out *pipe) stepper {
 	core := &stepCore{
 		p: p, conf: conf, index: index, in: in, out: out, crew: crew.New(),
 		events: p.events.Step(conf.Name), undoer: undoerOf(conf),
 	}
-	p.undoes = p.undoes || core.undoer != nil
 	if conf.Wait != nil {
 		return newWaitStep(core)
 	}
@@ -116,23 +97,3 @@ func newStep(p *Pipeline, conf Step, index int, in, out *pipe) stepper {
 
 // Abort ends Run soon, whatever is in flight: it is abandoned, and read again.
 func (p *Pipeline) Abort() { p.phase.abort.Do(func() { close(p.phase.aborted) }) }
-
-// stop ends the pipeline early because of err: reading stops, steps drop what they
-// have, sinks finish what they hold within the drain budget.
-func (p *Pipeline) stop(err error) {
-	if !p.phase.fail(err) {
-		return
-	}
-	p.handBack()
-	for _, l := range p.lanes.all() { // others may end meanwhile
-		l.cancelCalls()
-	}
-	p.stopEarly()
-}
-
-// handBack ends reading: what has not been made records is read again another time.
-func (p *Pipeline) handBack() {
-	p.read.discard.Store(true)
-	p.read.stop()
-	p.fill.lookAgain()
-}

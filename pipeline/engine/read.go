@@ -14,7 +14,8 @@ import (
 
 // A reader asks the source for batches and lets them wait with their lanes.
 type reader struct {
-	p      *Pipeline
+	p      *shared
+	fill   *filler
 	inRead bool
 }
 
@@ -30,7 +31,7 @@ func (r *reader) work() bool {
 	r.inRead = false
 	p.calls.Add(-1)
 	if b != nil {
-		if bad := p.admit(b); bad != nil && err == nil {
+		if bad := r.fill.admit(b); bad != nil && err == nil {
 			err = bad
 		}
 	}
@@ -50,13 +51,6 @@ func (r *reader) panicked(err *pipeline.PanicError) {
 		r.p.calls.Add(-1)
 	}
 	r.p.failRead(fmt.Errorf("reading from the source: %w", err))
-}
-
-// failRead ends the reading with an error; the first one counts. What was read before
-// goes on.
-func (p *Pipeline) failRead(err error) {
-	p.read.fail(err)
-	p.read.stop()
 }
 
 // reading is how far the pipeline is with what the source has.
@@ -94,45 +88,4 @@ func (r *reading) why() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
-}
-
-// refuse gives back what a batch holds that cannot be taken.
-func refuse(b *pipeline.Batch) {
-	if b.Charge != nil {
-		b.Charge.Release()
-	}
-	if b.Free != nil {
-		b.Free()
-	}
-}
-
-// admit lets a batch wait with its lane.
-func (p *Pipeline) admit(b *pipeline.Batch) error {
-	l, ok := b.Lane.(*lane)
-	if !ok || l.p != p {
-		refuse(b)
-		return errors.New("the batch is of no lane of this pipeline")
-	}
-	c, ok := b.Charge.(*charge)
-	if b.Charge != nil && (!ok || c.lane != l) {
-		refuse(b)
-		return errors.New("the bytes of the batch were taken for no lane of this pipeline, or for another lane than its own")
-	}
-	l.mu.Lock()
-	in := l.newBatch()
-	l.mu.Unlock()
-	*in = laneBatch{batch: b, charge: c, opens: b.Opens, open: true}
-	if in.charge == nil && b.Fill != nil {
-		p.budget.open(l, &in.own)
-		in.charge, in.owed = &in.own, true
-	}
-	if in.size = b.Size; in.size == 0 && in.charge != nil {
-		in.size = in.charge.size()
-	}
-	if !l.enqueue(in) { // too late: it will be read again
-		in.release()
-		return nil
-	}
-	p.fill.add(l)
-	return nil
 }

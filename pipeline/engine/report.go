@@ -93,7 +93,7 @@ func (m *meter) failed(at pipeline.Position, err error) {
 }
 
 // rejected reports a record that is on its way to the dead letters.
-func (p *Pipeline) rejected(f *failure, rec *pipeline.Record) {
+func (p *shared) rejected(f *failure, rec *pipeline.Record) {
 	if p.events == nil {
 		return
 	}
@@ -116,7 +116,7 @@ func keyHash(key []byte) string {
 }
 
 // panicked reports a panic, or the end of a goroutine, in a component.
-func (p *Pipeline) panicked(step string, rec *pipeline.Record, err *pipeline.PanicError) {
+func (p *shared) panicked(step string, rec *pipeline.Record, err *pipeline.PanicError) {
 	if p.events == nil {
 		return
 	}
@@ -141,7 +141,7 @@ func stackHash(stack []byte) string {
 }
 
 // commitFailed reports a commit that will be tried again.
-func (p *Pipeline) commitFailed(first pipeline.Mark, err error, attempt int) {
+func (p *shared) commitFailed(first pipeline.Mark, err error, attempt int) {
 	if p.events == nil {
 		return
 	}
@@ -153,12 +153,12 @@ func (p *Pipeline) commitFailed(first pipeline.Mark, err error, attempt int) {
 }
 
 // report gives what the source reports of itself.
-func (p *Pipeline) report() pipeline.Report { return p.reportOf(p.opts.Source) }
+func (p *shared) report() pipeline.Report { return p.reportOf(p.opts.Source) }
 
 // sourceFigures gives that with the time of each partition's first record that is not
 // committed: a source hears no more of records that it has handed over, and the ring of
 // marks knows which of them is the first.
-func (p *Pipeline) sourceFigures() pipeline.Report {
+func (p *shared) sourceFigures() pipeline.Report {
 	r := p.report()
 	if len(r.Partitions) == 0 {
 		return r
@@ -188,7 +188,7 @@ func (p *Pipeline) sourceFigures() pipeline.Report {
 
 // reportOf asks a component for its figures. One that panics stops its pipeline: it is
 // asked by the process too, where the panic would end all pipelines.
-func (p *Pipeline) reportOf(component any) (report pipeline.Report) {
+func (p *shared) reportOf(component any) (report pipeline.Report) {
 	r, ok := component.(pipeline.Reporter)
 	if !ok {
 		return pipeline.Report{}
@@ -202,24 +202,14 @@ func (p *Pipeline) reportOf(component any) (report pipeline.Report) {
 	return r.Report()
 }
 
-// attach gives the components their emitters.
-func (p *Pipeline) attach() error {
-	give := func(component any, e *event.Emitter) {
-		if a, ok := component.(pipeline.Attacher); ok {
-			a.Attach(e)
-		}
-		if a, ok := component.(pipeline.Accounter); ok {
-			a.Account(func(bytes int64) { p.budget.account(&p.use, bytes) })
-		}
+// failure makes the reason for which a record is rejected, and reports it (I9).
+func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int) *failure {
+	f := &failure{
+		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
+		stop: on == OnErrorStop || p.opts.DeadLetter.Sink == nil, at: p.opts.DeadLetterTime(rec),
 	}
-	give(p.opts.Source, p.events)
-	give(p.opts.Transactor, p.events)
-	for _, s := range p.steps {
-		give(s.core().conf.Stage, s.core().events)
-		give(s.core().conf.Splitter, s.core().events)
+	if !f.stop {
+		p.rejected(f, rec)
 	}
-	for _, s := range p.allSinks() {
-		give(s.conf.Sink, s.events)
-	}
-	return nil
+	return f
 }

@@ -11,7 +11,8 @@ import (
 // A router stands behind the last step and puts each record into the queues of the
 // sinks that want it. It never waits for a sink.
 type router struct {
-	p     *Pipeline
+	p     *shared
+	sinks []*sink
 	in    *pipe
 	crew  *crew.Crew
 	ended chan struct{}
@@ -27,11 +28,11 @@ type router struct {
 	lost  []item
 }
 
-func newRouter(p *Pipeline, in *pipe) *router {
+func newRouter(p *shared, sinks []*sink, in *pipe) *router {
 	return &router{
-		p: p, in: in, crew: crew.New(), ended: make(chan struct{}),
-		plain: len(p.sinks) == 1 && p.sinks[0].conf.When == nil,
-		lists: make([][]item, len(p.sinks)),
+		p: p, sinks: sinks, in: in, crew: crew.New(), ended: make(chan struct{}),
+		plain: len(sinks) == 1 && sinks[0].conf.When == nil,
+		lists: make([][]item, len(sinks)),
 	}
 }
 
@@ -53,7 +54,7 @@ func (r *router) work() bool {
 	case r.i == 0 && (r.p.phase.stopsEarly.Load() || l.isFrozen()):
 		l.finish(r.recs, abandoned)
 	case r.plain && r.c.failed == 0:
-		r.p.sinks[0].enqueue(l, r.recs)
+		r.sinks[0].enqueue(l, r.recs)
 	default:
 		for ; r.i < len(r.recs); r.i++ {
 			r.route(r.recs[r.i])
@@ -87,7 +88,7 @@ func (r *router) route(it item) {
 		return
 	}
 	r.wants = r.wants[:0]
-	for i, s := range p.sinks {
+	for i, s := range r.sinks {
 		if s.conf.When != nil {
 			r.asked = i
 			yes, err := s.conf.When(it.rec)
@@ -122,7 +123,7 @@ func (r *router) route(it item) {
 
 // unclear rejects a record because a sink's condition failed on it.
 func (r *router) unclear(it item, sink int, err error) {
-	s := r.p.sinks[sink]
+	s := r.sinks[sink]
 	var t increments
 	if pipeline.IsFatal(err) {
 		t.errors, t.abandoned = 1, 1
@@ -160,16 +161,12 @@ func (r *router) reject(it item, why *failure) {
 	it.piece.lane.reject(it, why)
 }
 
-func (f *failure) fatal(rec *pipeline.Record) error {
-	return fmt.Errorf("%s: %s: %w", f.step, rec.Position, f.err)
-}
-
 // flush hands the lists to the sinks.
 func (r *router) flush() {
 	l := r.c.lane
 	for i, list := range r.lists {
 		if len(list) > 0 {
-			r.p.sinks[i].enqueue(l, list)
+			r.sinks[i].enqueue(l, list)
 			clear(list)
 			r.lists[i] = list[:0]
 		}

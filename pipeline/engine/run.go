@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
 
@@ -51,7 +50,7 @@ func (p *Pipeline) whole(ctx context.Context) (err error) {
 	if err != nil {
 		p.phase.set("stopped")
 		p.finishClosed()
-		closeErr := p.closeAll(max(time.Until(by), p.reserve()))
+		closeErr := p.closeAll(max(time.Until(by), p.opts.reserve()))
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return closeErr
 		}
@@ -74,13 +73,13 @@ func (p *Pipeline) begin() <-chan struct{} {
 		s.start()
 	}
 	if p.txn == nil {
-		p.spawn(p.commitLoop)
+		p.spawn(p.commits.loop)
 	}
 	p.txn.start()
 	p.stats.start()
 	p.watch.start()
 
-	r := &reader{p: p}
+	r := &reader{p: &p.shared, fill: p.fill}
 	(&crew.Worker{Crew: p.read.crew, Work: p.fill.work, Panicked: onPanic(p.fill.panicked), Ended: p.fill.end}).Start()
 	(&crew.Worker{Crew: p.read.crew, Work: r.work, Panicked: onPanic(r.panicked), Ended: p.fill.close}).Start()
 
@@ -109,18 +108,6 @@ func (p *Pipeline) begin() <-chan struct{} {
 	return settled
 }
 
-func (p *Pipeline) needKeys() bool {
-	if p.opts.Order == OrderKey {
-		return true
-	}
-	for _, s := range p.opts.Steps {
-		if s.Wait != nil && s.Wait.Serial == SerialKey {
-			return true
-		}
-	}
-	return false
-}
-
 // An ending says how the movement of records came to its end.
 type ending struct {
 	settled bool // everything has its outcome
@@ -128,17 +115,11 @@ type ending struct {
 	by      time.Time // when Run has to be over; zero: as long as it takes
 }
 
-// readsOnce says whether what the source has handed over may not be read again.
-func (p *Pipeline) readsOnce() bool {
-	o, ok := p.opts.Source.(pipeline.OneTimer)
-	return ok && o.ReadsOnce()
-}
-
 // stopReading ends reading because Run is told to stop. What waits unread, and what no
 // waiting step has begun, is handed back if it can be read again (I7). Nobody waits for
 // that: a stage may hang that hears of it.
 func (p *Pipeline) stopReading() {
-	if p.readsOnce() {
+	if p.opts.readsOnce() {
 		p.read.stop()
 		return
 	}
@@ -149,10 +130,6 @@ func (p *Pipeline) stopReading() {
 		}
 	})
 }
-
-// reserve is the part of the drain budget that is kept for the last commit and for
-// closing.
-func (p *Pipeline) reserve() time.Duration { return min(p.opts.Drain/10, time.Second) }
 
 // await waits until everything that was read has its outcome, or the drain budget is
 // spent, or Abort (I7).
@@ -170,7 +147,7 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 		p.read.stop()
 		if e.by.IsZero() {
 			e.by = time.Now().Add(p.opts.Drain)
-			timer = time.NewTimer(p.opts.Drain - p.reserve())
+			timer = time.NewTimer(p.opts.Drain - p.opts.reserve())
 			spent = timer.C
 		}
 	}
@@ -182,7 +159,7 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 			return e
 		case <-p.phase.aborted:
 			e.forced = true
-			e.by = time.Now().Add(p.reserve())
+			e.by = time.Now().Add(p.opts.reserve())
 			return e
 		case <-spent:
 			return e
@@ -223,7 +200,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	defer giveWay.Stop()
 	ctx, cancel := context.WithDeadline(context.Background(), e.by.Add(-min(left, commitGrace)))
 	last := make(chan error, 1)
-	p.spawn(func() { last <- p.commitLast(ctx, p.lanes.all()...) })
+	p.spawn(func() { last <- p.commits.last(ctx, p.lanes.all()...) })
 	commitErr := within(time.Until(e.by), last, &AbandonedError{Running: 1})
 	cancel()
 	p.commits.cancel()
@@ -242,9 +219,9 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	})
 	// A component that does not report, or a log that is written to directly and not read,
 	// may have its last lines lost; it may not keep the rest from being closed.
-	_ = within(max(time.Until(e.by), p.reserve())/2, figures, nil)
+	_ = within(max(time.Until(e.by), p.opts.reserve())/2, figures, nil)
 	p.commits.rest()
-	closeErr := p.closeAll(max(time.Until(e.by), p.reserve()))
+	closeErr := p.closeAll(max(time.Until(e.by), p.opts.reserve()))
 
 	err, readErr := p.phase.why(), p.read.why()
 	switch {
@@ -338,4 +315,22 @@ func (p *Pipeline) closeAll(d time.Duration) error {
 	}
 	p.phase.set("stopped")
 	return errors.Join(errs...)
+}
+
+// tearDown ends what is left of a run that panicked: reading, work and commits. No
+// component is closed, as nobody knows what is in use.
+func (p *Pipeline) tearDown() {
+	p.lanes.close()
+	if !p.work.isOver() {
+		_ = p.abandonAll()
+	}
+	for _, c := range []chan struct{}{p.commits.stop, p.watch.quit, p.stats.quit} {
+		select {
+		case <-c:
+		default:
+			close(c)
+		}
+	}
+	p.finishClosed()
+	p.spawn(p.waitForWorkers) // nobody waits for that: one may hang
 }

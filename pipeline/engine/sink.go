@@ -14,7 +14,8 @@ import (
 // A sink is a Sink at work: a queue for each lane, and a writer for each lane that
 // has something in its queue.
 type sink struct {
-	p       *Pipeline
+	p       *shared
+	txn     *transactions // nil: whoever has something may write
 	conf    Output
 	letters bool // it stores the dead letters
 	crew    *crew.Crew
@@ -33,9 +34,9 @@ type sink struct {
 	heldTime  time.Duration // while there were, in share of the lanes
 }
 
-func newSink(p *Pipeline, conf Output) *sink {
+func newSink(p *shared, txn *transactions, conf Output) *sink {
 	return &sink{
-		p: p, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
+		p: p, txn: txn, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
 		queues: map[*lane]*sinkQueue{},
 	}
 }
@@ -137,7 +138,7 @@ func (q *sinkQueue) holdsMoreThan(n int) bool {
 // next takes the records of the next write from the queue. It gives false when there
 // are none, or none that may be written: then the writer ends.
 func (q *sinkQueue) next(into []item) ([]item, bool) {
-	txn := q.s.p.txn
+	txn := q.s.txn
 	txn.lock()
 	defer txn.unlock()
 	q.mu.Lock()

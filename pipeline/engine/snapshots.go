@@ -77,3 +77,13 @@ func (p *Pipeline) InFlight() []InFlight {
 	}
 	return list
 }
+
+// Latency gives the latencies of the pipeline since its start, from Read to outcome. It
+// may be called at any time.
+func (p *Pipeline) Latency() (r RunLatency) {
+	p.meter.mu.Lock()
+	defer p.meter.mu.Unlock()
+	r.Add(RunLatency{p.meter.lat.before})
+	r.Add(RunLatency{p.meter.lat.now})
+	return r
+}

@@ -10,7 +10,9 @@ import (
 // stats ends the intervals of the figures and emits the stats events. Without an
 // emitter no timer runs: an interval then ends when somebody takes a snapshot.
 type stats struct {
-	p           *Pipeline
+	p           *shared
+	chain       *chain
+	snapshot    func() Snapshot
 	quit, ended chan struct{}
 
 	mu         sync.Mutex
@@ -32,8 +34,9 @@ type load struct {
 	heldTime  time.Duration // while it held lanes back, in share of the lanes
 }
 
-func (s *stats) init(p *Pipeline) {
-	s.p, s.quit, s.ended = p, make(chan struct{}), make(chan struct{})
+func (s *stats) init(p *shared, c *chain, snapshot func() Snapshot) {
+	s.snapshot = snapshot
+	s.p, s.chain, s.quit, s.ended = p, c, make(chan struct{}), make(chan struct{})
 	s.pressureIs = "ok"
 }
 
@@ -96,10 +99,10 @@ func (s *stats) pressure() (level, bottleneck string) {
 func (s *stats) rotate(now time.Time) {
 	const ms = 1000 // durations are kept in microseconds
 	s.p.meter.rotate(ms, 0)
-	for _, st := range s.p.steps {
+	for _, st := range s.chain.steps {
 		st.core().meter.rotate(ms, st.fill())
 	}
-	for _, si := range s.p.allSinks() {
+	for _, si := range s.chain.allSinks() {
 		si.meter.rotate(ms, 0)
 		si.mu.Lock()
 		si.sizes.rotate(1)
@@ -123,10 +126,10 @@ func (s *stats) findBottleneck(now time.Time) {
 		return float64(d) / float64(of)
 	}
 	var loads []load
-	for _, st := range s.p.steps {
+	for _, st := range s.chain.steps {
 		loads = append(loads, st.load(now))
 	}
-	for _, si := range s.p.sinks {
+	for _, si := range s.chain.sinks {
 		loads = append(loads, si.load(now))
 	}
 	if s.loads == nil {
@@ -142,9 +145,9 @@ func (s *stats) findBottleneck(now time.Time) {
 		source = max(source, heldShare)
 		busy := ratio(l.busy-was.busy, l.all-was.all)
 		if busy >= 0.7 && max(upstream, heldShare) >= 0.3 {
-			s.bottleneck = s.p.placeName(i)
+			s.bottleneck = s.chain.placeName(i)
 		}
-		if i < len(s.p.steps) {
+		if i < len(s.chain.steps) {
 			upstream = ratio(l.blocked-was.blocked, l.all-was.all)
 		}
 	}
@@ -166,7 +169,7 @@ func (s *stats) emit() {
 	s.mu.Lock()
 	s.rotate(now)
 	s.mu.Unlock()
-	snap := p.Snapshot()
+	snap := s.snapshot()
 	was, interval := s.before, now.Sub(s.beforeAt)
 	s.before, s.beforeAt = snap, now
 	p.events.Emit(s.pipelineStats(snap, was, interval), "")
@@ -175,7 +178,7 @@ func (s *stats) emit() {
 		if i < len(was.Steps) {
 			old = was.Steps[i]
 		}
-		m := &p.steps[i].core().meter
+		m := &s.chain.steps[i].core().meter
 		p.events.Emit(stepStats(st, old, interval), "")
 		s.errorStats(st.Name, m)
 	}
@@ -185,13 +188,13 @@ func (s *stats) emit() {
 			old = was.Sinks[i]
 		}
 		p.events.Emit(sinkStats(si, old, interval), "")
-		s.errorStats(si.Name, &p.sinks[i].meter)
+		s.errorStats(si.Name, &s.chain.sinks[i].meter)
 	}
-	if p.dead != nil {
-		one := p.dead.snapshot(now)
+	if dead := s.chain.dead; dead != nil {
+		one := dead.snapshot(now)
 		p.events.Emit(sinkStats(one, s.letters, interval), "")
 		s.letters = one
-		s.errorStats(one.Name, &p.dead.meter)
+		s.errorStats(one.Name, &dead.meter)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 
 // stepCore is what steps of both kinds have.
 type stepCore struct {
-	p       *Pipeline
+	p       *shared
 	conf    Step
 	index   int
 	in, out *pipe
@@ -88,18 +88,6 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 
 // failed counts an error by its type.
 func (s *stepCore) failed(rec *pipeline.Record, err error) { s.meter.failed(rec.Position, err) }
-
-// failure makes the reason for which a record is rejected, and reports it (I9).
-func (p *Pipeline) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int) *failure {
-	f := &failure{
-		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
-		stop: on == OnErrorStop || p.dead == nil, at: p.opts.DeadLetterTime(rec),
-	}
-	if !f.stop {
-		p.rejected(f, rec)
-	}
-	return f
-}
 
 // partCollector collects the parts that a splitter makes of a record.
 type partCollector struct {

@@ -216,11 +216,11 @@ func TestARunEndsAlthoughOpeningHangs(t *testing.T) {
 			p, done := start(t, ctx, Options{Source: &deafOpen{gate: gate}, Sinks: []Output{{Name: "out", Sink: &deafClose{gate: gate}}}})
 			time.Sleep(time.Second)
 			cancel()
-			from, most := time.Now(), p.opts.Drain+p.reserve()
+			from, most := time.Now(), p.opts.Drain+p.opts.reserve()
 			if abort {
 				time.Sleep(time.Second)
 				p.Abort()
-				from, most = time.Now(), 2*p.reserve()
+				from, most = time.Now(), 2*p.opts.reserve()
 			}
 			var abandoned *AbandonedError
 			if err := <-done; !errors.As(err, &abandoned) || time.Since(from) > most {
@@ -257,7 +257,7 @@ func TestARunEndsAlthoughItsLastFiguresHang(t *testing.T) {
 			}
 			p, done := start(t, t.Context(), o)
 			from := time.Now()
-			if err := <-done; err != nil || time.Since(from) > p.opts.Drain+p.reserve() {
+			if err := <-done; err != nil || time.Since(from) > p.opts.Drain+p.opts.reserve() {
 				t.Errorf("%s: %v after %v", where, err, time.Since(from))
 			}
 			if src.closed != 1 || src.mark(0) != 10 {

@@ -55,8 +55,9 @@ const (
 // written, everything before the cut gets its outcome, and the marks are committed.
 // A nil *transactions lets everybody write and does nothing.
 type transactions struct {
-	p  *Pipeline
-	by pipeline.Transactor
+	p            *shared
+	by           pipeline.Transactor
+	startWriters func() // of all sinks
 
 	quit, ended chan struct{}
 	once        sync.Once
@@ -72,12 +73,12 @@ type transactions struct {
 	cycleEnded chan struct{} // closed at the end of the cycle
 }
 
-func newTransactions(p *Pipeline) *transactions {
+func newTransactions(p *shared, startWriters func()) *transactions {
 	if p.opts.Transactor == nil {
 		return nil
 	}
 	return &transactions{
-		p: p, by: p.opts.Transactor, quit: make(chan struct{}), ended: make(chan struct{}),
+		p: p, by: p.opts.Transactor, startWriters: startWriters, quit: make(chan struct{}), ended: make(chan struct{}),
 		cycleEnded: make(chan struct{}),
 	}
 }
@@ -169,7 +170,7 @@ func (t *transactions) run() {
 	defer close(t.ended)
 	for {
 		select {
-		case <-t.p.commits.moved:
+		case <-t.p.moved:
 		case <-t.quit:
 			return
 		}
@@ -217,9 +218,7 @@ func (t *transactions) cycle() error {
 	t.number++
 	t.state, t.wanted, t.mustAbort = txnOpen, false, false
 	t.mu.Unlock()
-	for _, s := range t.p.allSinks() {
-		s.startWriters()
-	}
+	t.startWriters()
 	t.gather()
 	t.cutLanes()
 	if !t.wait(func() bool { return t.complete() || t.mustAbort }) {
@@ -261,7 +260,7 @@ func (t *transactions) gather() {
 		select {
 		case <-timer.C:
 			return
-		case <-t.p.commits.moved:
+		case <-t.p.moved:
 		case <-t.quit:
 			return
 		}
@@ -313,7 +312,7 @@ func (t *transactions) wait(ready func() bool) bool {
 			return true
 		}
 		select {
-		case <-t.p.commits.moved:
+		case <-t.p.moved:
 		case <-t.quit:
 			return false
 		}
@@ -329,7 +328,7 @@ func (t *transactions) undo(why error) error {
 		l.abandon(true)
 		t.p.forget(l)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), max(t.p.reserve(), time.Second))
+	ctx, cancel := context.WithTimeout(context.Background(), max(t.p.opts.reserve(), time.Second))
 	defer cancel()
 	t.p.calls.Add(1)
 	err := guarded(func() error { return t.by.Abort(ctx) })

@@ -9,8 +9,7 @@ import (
 // A cycle that ends while somebody asks for the marks to be committed has committed them:
 // whoever asked does not wait for another cycle, which nobody would begin.
 func TestFlushBesideTheEndOfACycle(t *testing.T) {
-	p := &Pipeline{}
-	p.commits.init(t.Context())
+	p := &shared{moved: make(chan struct{}, 1)}
 	txn := &transactions{p: p, ended: make(chan struct{}), cycleEnded: make(chan struct{})}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()

@@ -49,7 +49,7 @@ func (c *settlement) undo(it item) {
 }
 
 // tell lets stages know of records that came to nothing.
-func (p *Pipeline) tell(list []undoing) {
+func (p *shared) tell(list []undoing) {
 	at := 0
 	err := guarded(func() error {
 		for ; at < len(list); at++ {

@@ -11,7 +11,8 @@ import (
 // A watch looks at what is in flight, as long as something is, for places without
 // progress and for queues that fill. It reports edges.
 type watch struct {
-	p           *Pipeline
+	p           *shared
+	chain       *chain
 	active      chan struct{} // told when records come in
 	quit, ended chan struct{}
 	places      []*watched
@@ -43,8 +44,8 @@ type holdup struct {
 // hysteresis is how long a queue has to be in a state before that is said.
 const hysteresis = 10 * time.Second
 
-func (w *watch) init(p *Pipeline) {
-	w.p, w.active = p, make(chan struct{}, 1)
+func (w *watch) init(p *shared, c *chain) {
+	w.p, w.chain, w.active = p, c, make(chan struct{}, 1)
 	w.quit, w.ended = make(chan struct{}), make(chan struct{})
 }
 
@@ -54,12 +55,12 @@ func (w *watch) start() {
 		close(w.ended)
 		return
 	}
-	for _, s := range w.p.steps {
+	for _, s := range w.chain.steps {
 		w.places = append(w.places, &watched{
 			name: s.core().conf.Name, look: s.holdup, fill: s.fill, state: "free", next: "free",
 		})
 	}
-	for _, s := range w.p.allSinks() {
+	for _, s := range w.chain.allSinks() {
 		w.places = append(w.places, &watched{name: s.conf.Name, sink: true, look: s.holdup})
 	}
 	w.p.spawn(w.loop)
@@ -145,7 +146,7 @@ func (w *watch) queue(pl *watched, now time.Time, busy bool) {
 	}
 }
 
-func (p *Pipeline) stalled(pl *watched, h holdup) {
+func (p *shared) stalled(pl *watched, h holdup) {
 	ms := h.age.Milliseconds()
 	if !pl.sink {
 		p.events.Emit(event.StepStalled{
@@ -165,7 +166,7 @@ func (p *Pipeline) stalled(pl *watched, h holdup) {
 	p.events.Emit(e, fmt.Sprintf("%s stores nothing of %s since %s: %s", pl.name, h.lane, h.age.Round(time.Millisecond), e.ErrorMessage))
 }
 
-func (p *Pipeline) recovered(pl *watched, h holdup) {
+func (p *shared) recovered(pl *watched, h holdup) {
 	ms, oldest, l := pl.last.Milliseconds(), h.age.Milliseconds(), pl.reported
 	if !pl.sink {
 		p.events.Emit(event.StepRecovered{

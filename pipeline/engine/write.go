@@ -138,7 +138,7 @@ func (w *writer) begin() bool {
 func (w *writer) resolved() {
 	if w.taken {
 		w.taken = false
-		w.q.s.p.txn.resolved()
+		w.q.s.txn.resolved()
 	}
 }
 
@@ -298,16 +298,6 @@ func (r Retry) pause(n int) time.Duration {
 		most = min(most, r.Backoff<<n)
 	}
 	return rand.N(most + 1)
-}
-
-// pause waits for d, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
-	}
 }
 
 // stored books records as durable.

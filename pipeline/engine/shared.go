@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// shared is what the parts of a pipeline have in common: its options, its counters, how far
+// the run is. The parts hold this and not the [Pipeline], which holds them. What one of them
+// needs of another that stands above it is a hook, so that each can be read, and tested,
+// without the rest.
+type shared struct {
+	opts   Options
+	events *event.Emitter
+	budget *Budget
+	use    pipelineUse // of the budget
+
+	phase phase
+	work  lifetime
+	read  reading
+	calls atomic.Int32 // of the source and the transactor, outstanding
+
+	lanes laneSet
+	pool  pool // of chunks and blocks
+	moved chan struct{}
+
+	meter    meter
+	bytesIn  atomic.Int64
+	bytesOut atomic.Int64
+
+	undoes         bool // some step is an Undoer
+	keepsLaneOrder bool // records reach the one sink in the order of their lane
+	above          hooks
+}
+
+// hooks are what lanes and the parts of a run ask of those above them. [New] sets all of them
+// before anything runs.
+type hooks struct {
+	lookAgain     func()                             // the filler passes over fewer lanes than when it looked last
+	recordsCame   func()                             // there is something to watch
+	stopEarly     func()                             // the steps drop what they have
+	handBack      func(*lane)                        // the first waiting step hands back what it has not begun
+	post          func(*lane, item)                  // a dead letter is on its way
+	laneAbandoned func(*lane)                        // what an open transaction has written of it may not be committed
+	commitLast    func(context.Context, *lane) error // has the lane's mark committed for the last time
+	forgetLane    func(*lane)                        // steps and sinks drop what they keep of it
+}
+
+func (p *shared) init(o Options) {
+	p.opts, p.events, p.budget = o, o.Events.Pipeline(o.Name), o.Budget
+	p.use.room = make(chan struct{}, 1)
+	p.lanes.counted = func(n int) { p.budget.lanes(&p.use, n) }
+	p.phase.init()
+	p.work.init()
+	p.read.init(p.work.ctx)
+	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
+	p.moved = make(chan struct{}, 1)
+	p.meter.lat.keepAll()
+	for _, conf := range o.Steps {
+		p.undoes = p.undoes || undoerOf(conf) != nil
+	}
+	p.keepsLaneOrder = len(o.Sinks) == 1 && o.Order == OrderPartition
+}
+
+// stop ends the pipeline early because of err: reading stops, steps drop what they
+// have, sinks finish what they hold within the drain budget.
+func (p *shared) stop(err error) {
+	if !p.phase.fail(err) {
+		return
+	}
+	p.handBack()
+	for _, l := range p.lanes.all() { // others may end meanwhile
+		l.cancelCalls()
+	}
+	p.above.stopEarly()
+}
+
+// handBack ends reading: what has not been made records is read again another time.
+func (p *shared) handBack() {
+	p.read.discard.Store(true)
+	p.read.stop()
+	p.above.lookAgain()
+}
+
+// wake tells the committer that there is something to commit, or that a lane ends.
+func (p *shared) wake() {
+	select {
+	case p.moved <- struct{}{}:
+	default:
+	}
+}
+
+// dirty says whether a mark has moved that is not committed.
+func (p *shared) dirty() bool {
+	for _, l := range p.lanes.all() {
+		if _, ok := l.unsaved(); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// failRead ends the reading with an error; the first one counts. What was read before
+// goes on.
+func (p *shared) failRead(err error) {
+	p.read.fail(err)
+	p.read.stop()
+}
+
+// abandonChunk ends a chunk that goes no further: the pipeline has been given up.
+func (p *shared) abandonChunk(c *chunk) {
+	c.lane.finish(c.take(), abandoned)
+	p.pool.drop(c)
+}
+
+// forget drops what the pipeline keeps of a lane that is over.
+func (p *shared) forget(l *lane) {
+	p.lanes.remove(l)
+	p.above.forgetLane(l)
+}
+
+// contained runs f, which is the engine's own. A panic in it stops the pipeline and leaves
+// the others of the process alone.
+func (p *shared) contained(f func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			_ = p.panicIn(v)
+		}
+	}()
+	f()
+}
+
+// spawn is contained in a goroutine.
+func (p *shared) spawn(f func()) { go p.contained(f) }
+
+// panicIn stops the pipeline because the engine panicked, and gives the error.
+func (p *shared) panicIn(v any) error {
+	err := &pipeline.PanicError{Value: v, Stack: debug.Stack()}
+	p.panicked("engine", &pipeline.Record{}, err)
+	p.stop(fmt.Errorf("running the engine: %w", err))
+	return fmt.Errorf("running the engine: %w", err)
+}

@@ -1,5 +1,7 @@
 package engine
 
+import "time"
+
 // A chain is what records pass, from the filler to the sinks. It does not change once it
 // is made.
 type chain struct {
@@ -81,4 +83,17 @@ func (c *chain) startWriters() {
 	for _, s := range c.allSinks() {
 		s.startWriters()
 	}
+}
+
+// A stepper is a step at work.
+type stepper interface {
+	core() *stepCore
+	start()
+	forgetLane(l *lane)
+	stopEarly()
+	snapshot(now time.Time) StepSnapshot
+	load(now time.Time) load
+	holdup(now time.Time) holdup
+	fill() float64 // how full its queue is, from 0 to 1
+	inFlight(now time.Time, add func(InFlight))
 }

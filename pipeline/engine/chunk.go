@@ -207,20 +207,6 @@ func (r *pool) drop(c *chunk) {
 	r.mu.Unlock()
 }
 
-// sweep gives up the chunks that nobody has: those that were left between two steps when
-// the pipeline was given up. It comes when no worker is left.
-func (p *Pipeline) sweep() {
-	for {
-		p.pool.mu.Lock()
-		c := p.pool.head.next
-		p.pool.mu.Unlock()
-		if c == &p.pool.head {
-			return
-		}
-		p.abandonChunk(c)
-	}
-}
-
 // set replaces the records of a chunk.
 func (c *chunk) set(recs []item) {
 	c.mu.Lock()

@@ -99,3 +99,15 @@ func (it item) share() item {
 func (f *failure) fatal(rec *pipeline.Record) error {
 	return fmt.Errorf("%s: %s: %w", f.step, rec.Position, f.err)
 }
+
+// A splitGroup is what one record of the source has become in splits. Guarded by the
+// lane.
+type splitGroup struct {
+	record   item // as the source gave it
+	left     int  // parts on their way
+	failed   int  // parts that were rejected
+	lost     bool // a part was abandoned
+	returned bool // the parts are handed back
+	fail     *failure
+	parts    []int32 // that each step has numbered; of the one that sends behind it
+}

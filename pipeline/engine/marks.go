@@ -25,40 +25,6 @@ type piece struct {
 	lane *lane
 }
 
-// settle moves the mark, gives up the lane's lock, and does what came of it.
-func (l *lane) settle(c *settlement) {
-	if c.ended > 0 {
-		l.p.meter.outcomes(c)
-	}
-	l.advance(c)
-	if c.moved && l.dirtyAt.IsZero() {
-		l.dirtyAt = c.now
-	}
-	l.tellIdle()
-	l.mu.Unlock()
-	if len(c.undone) > 0 { // before the records' bytes are given back, and before dead letters
-		l.p.tell(c.undone)
-	}
-	if c.blocks != nil {
-		l.p.pool.put(c.blocks, c.heavy)
-	}
-	if c.freed != nil {
-		l.recycleBatches(c)
-	}
-	if c.sources > 0 {
-		l.p.budget.finished(l, c.sources)
-	}
-	for _, d := range c.letters {
-		l.p.above.post(l, d)
-	}
-	if c.moved || c.ended > 0 {
-		l.p.wake()
-	}
-	if c.ended > 0 {
-		l.p.phase.noteOutcome()
-	}
-}
-
 // advance moves the mark past what is done. The lane's lock is held.
 func (l *lane) advance(c *settlement) {
 	if l.frozen {
@@ -139,14 +105,4 @@ func (l *lane) retire(pc *piece, c *settlement) {
 	if !pc.Open() {
 		l.reuse(pc)
 	}
-}
-
-// outcomes books what a call of finish has come to.
-func (m *meter) outcomes(c *settlement) {
-	m.mu.Lock()
-	m.add(c.t, c.ended)
-	for _, r := range c.runs[:c.used] {
-		m.lat.add(c.now.Sub(r.read), r.n)
-	}
-	m.mu.Unlock()
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"github.com/penstockio/penstock/pipeline"
 )
 
 // An increments is what a batch adds to counters.
@@ -195,4 +197,11 @@ func (m *meter) rotate(unit, fill float64) {
 	m.lat.rotate(unit)
 	m.lastFill, m.fill = max(m.fill, fill), fill
 	m.mu.Unlock()
+}
+
+// An errorCount counts the errors of one type in a step or sink, with a sample.
+type errorCount struct {
+	count, total int64
+	message      string
+	at           pipeline.Position
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -151,19 +150,6 @@ type Options struct {
 	// DeadLetterTime stands in for the clock in penstock-time. nil: time.Now. Cases
 	// use the record's time.
 	DeadLetterTime func(*pipeline.Record) time.Time
-}
-
-// Runner is what the command line needs of a pipeline.
-type Runner interface {
-	// Run opens the source, moves records until the source ends or ctx is
-	// cancelled, drains, commits, closes the components, and returns. It may be
-	// called once.
-	Run(ctx context.Context) error
-	// Abort ends Run soon, whatever is in flight.
-	Abort()
-	Snapshot() Snapshot
-	InFlight() []InFlight
-	Latency() RunLatency
 }
 
 func (o *Options) needKeys() bool {

@@ -2,18 +2,6 @@ package engine
 
 import "time"
 
-// A splitGroup is what one record of the source has become in splits. Guarded by the
-// lane.
-type splitGroup struct {
-	record   item // as the source gave it
-	left     int  // parts on their way
-	failed   int  // parts that were rejected
-	lost     bool // a part was abandoned
-	returned bool // the parts are handed back
-	fail     *failure
-	parts    []int32 // that each step has numbered; of the one that sends behind it
-}
-
 // An outcome is what a record ends in.
 type outcome uint8
 
@@ -27,37 +15,6 @@ const (
 
 // none says whether the outcome is none: the record is read again.
 func (o outcome) none() bool { return o == abandoned || o == returned }
-
-// A settlement is what a call of finish has led to: the outcomes, booked at once, and
-// what is to be done without the lane's lock.
-type settlement struct {
-	now     time.Time
-	freed   *laneBatch // the last batch of which all records are done, and before it others
-	blocks  *block     // that no piece has any more, likewise
-	heavy   bool       // some of them are
-	letters []item
-	sources int64 // records of the source that are done
-	undone  []undoing
-	moved   bool
-	ended   int64
-
-	t    increments
-	runs [4]ageRun // of records read at the same time
-	used int
-}
-
-// free notes that a batch holds nothing that anybody needs. What comes of a write is linked
-// rather than listed: a list for as many as a large write leaves costs more to clear than
-// the outcomes of a small one (BenchmarkP15).
-func (c *settlement) free(in *laneBatch) {
-	in.next, c.freed = c.freed, in
-}
-
-// An ageRun is a number of records that were read at one time.
-type ageRun struct {
-	read time.Time
-	n    int64
-}
 
 // finish gives records of the lane their outcome, or that of one of their sinks. The
 // engine does not touch them afterwards.
@@ -300,4 +257,48 @@ func (l *lane) adopt(r item, parts []item) bool {
 	}
 	l.mu.Unlock()
 	return true
+}
+
+// settle moves the mark, gives up the lane's lock, and does what came of it.
+func (l *lane) settle(c *settlement) {
+	if c.ended > 0 {
+		l.p.meter.outcomes(c)
+	}
+	l.advance(c)
+	if c.moved && l.dirtyAt.IsZero() {
+		l.dirtyAt = c.now
+	}
+	l.tellIdle()
+	l.mu.Unlock()
+	if len(c.undone) > 0 { // before the records' bytes are given back, and before dead letters
+		l.p.tell(c.undone)
+	}
+	if c.blocks != nil {
+		l.p.pool.put(c.blocks, c.heavy)
+	}
+	if c.freed != nil {
+		l.recycleBatches(c)
+	}
+	if c.sources > 0 {
+		l.p.budget.finished(l, c.sources)
+	}
+	for _, d := range c.letters {
+		l.p.above.post(l, d)
+	}
+	if c.moved || c.ended > 0 {
+		l.p.wake()
+	}
+	if c.ended > 0 {
+		l.p.phase.noteOutcome()
+	}
+}
+
+// outcomes books what a call of finish has come to.
+func (m *meter) outcomes(c *settlement) {
+	m.mu.Lock()
+	m.add(c.t, c.ended)
+	for _, r := range c.runs[:c.used] {
+		m.lat.add(c.now.Sub(r.read), r.n)
+	}
+	m.mu.Unlock()
 }

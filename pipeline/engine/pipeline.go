@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"time"
 
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
@@ -19,20 +18,20 @@ type Pipeline struct {
 	watch   watch
 }
 
-var _ Runner = (*Pipeline)(nil)
-
-// A stepper is a step at work.
-type stepper interface {
-	core() *stepCore
-	start()
-	forgetLane(l *lane)
-	stopEarly()
-	snapshot(now time.Time) StepSnapshot
-	load(now time.Time) load
-	holdup(now time.Time) holdup
-	fill() float64 // how full its queue is, from 0 to 1
-	inFlight(now time.Time, add func(InFlight))
+// Runner is what the command line needs of a pipeline.
+type Runner interface {
+	// Run opens the source, moves records until the source ends or ctx is
+	// cancelled, drains, commits, closes the components, and returns. It may be
+	// called once.
+	Run(ctx context.Context) error
+	// Abort ends Run soon, whatever is in flight.
+	Abort()
+	Snapshot() Snapshot
+	InFlight() []InFlight
+	Latency() RunLatency
 }
+
+var _ Runner = (*Pipeline)(nil)
 
 // New checks the options, fills in defaults and makes a pipeline of them. It starts
 // nothing. The error names everything that is wrong.

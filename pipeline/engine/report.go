@@ -60,13 +60,6 @@ func fromFile(n net.Error) bool {
 	}, code)
 }
 
-// An errorCount counts the errors of one type in a step or sink, with a sample.
-type errorCount struct {
-	count, total int64
-	message      string
-	at           pipeline.Position
-}
-
 // failed counts a failed attempt by its type.
 func (m *meter) failed(at pipeline.Position, err error) {
 	kind := errorType(err)

@@ -334,3 +334,17 @@ func (p *Pipeline) tearDown() {
 	p.finishClosed()
 	p.spawn(p.waitForWorkers) // nobody waits for that: one may hang
 }
+
+// sweep gives up the chunks that nobody has: those that were left between two steps when
+// the pipeline was given up. It comes when no worker is left.
+func (p *Pipeline) sweep() {
+	for {
+		p.pool.mu.Lock()
+		c := p.pool.head.next
+		p.pool.mu.Unlock()
+		if c == &p.pool.head {
+			return
+		}
+		p.abandonChunk(c)
+	}
+}

@@ -27,13 +27,6 @@ type stats struct {
 	letters  SinkSnapshot
 }
 
-// A load is how a place has spent its time since the start.
-type load struct {
-	busy, all time.Duration // of all its workers
-	blocked   time.Duration
-	heldTime  time.Duration // while it held lanes back, in share of the lanes
-}
-
 func (s *stats) init(p *shared, c *chain, snapshot func() Snapshot) {
 	s.snapshot = snapshot
 	s.p, s.chain, s.quit, s.ended = p, c, make(chan struct{}), make(chan struct{})

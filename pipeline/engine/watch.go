@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -30,15 +29,6 @@ type watched struct {
 
 	state, next string // of the queue, and what it is about to become
 	nextSince   time.Time
-}
-
-// A holdup is the record that a place has had longest without progress.
-type holdup struct {
-	age     time.Duration
-	at      pipeline.Position
-	lane    string
-	attempt int
-	err     error
 }
 
 // hysteresis is how long a queue has to be in a state before that is said.

@@ -30,8 +30,7 @@ const (
 
 // Check finds out whether the cluster can be reached with our credentials, whether
 // all its brokers take the requests that are sent, and whether it has these topics,
-// with rights to them and leaders that can be
-// reached. It takes at most 12 s. The error is a *CheckError, or several joined.
+// with rights to them and leaders that can be reached. It takes at most 12 s. The error is a *CheckError, or several joined.
 func (c *Client) Check(ctx context.Context, topics ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()

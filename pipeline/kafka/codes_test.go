@@ -136,7 +136,7 @@ func TestWhatIsRetriablePasses(t *testing.T) {
 		if known == nil || !known.Retriable || elsewhere[code] != "" {
 			continue
 		}
-		if !code.Ruling(OnFetch).Again() {
+		if !code.Ruling(OnFetch).Passes() {
 			t.Errorf("%v ends the reading of a partition", code)
 		}
 		if fetches := code == fetchSessionNotFound || code == invalidFetchSessionEpoch || code == fetchSessionTopicID; !fetches && !code.Temporary() {

@@ -209,7 +209,7 @@ func TestTermsAreKeptApartByAGeneration(t *testing.T) {
 			}
 			a.release(tp)
 			a.until("it is served again", func() bool { return len(a.serving) == 2 })
-			if now := a.termOf(tp); now <= term || a.Holds(tp, term) || !a.Holds(tp, now) {
+			if now := a.termOf(tp); now <= term || a.Owns(tp, term) || !a.Owns(tp, now) {
 				t.Errorf("term %d after %d", now, term)
 			}
 			if (generation() > before) != doubt {
@@ -341,7 +341,7 @@ func TestGivenUpConnectionIsReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	if err := client.SetDeadline(cut); err != nil {
+	if err := client.SetDeadline(resetNow); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {

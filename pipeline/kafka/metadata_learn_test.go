@@ -340,7 +340,7 @@ func TestOneBrokerIsBelievedWhenAllOthersAreSilent(t *testing.T) {
 	})
 }
 
-// What Settle says does not depend on whom it asks first.
+// What AgreeOn says does not depend on whom it asks first.
 func TestSettleIsNotTalkedOutOfItByOneBroker(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
 		topic := k.Topic(t, 1)
@@ -357,12 +357,12 @@ func TestSettleIsNotTalkedOutOfItByOneBroker(t *testing.T) {
 			s.renew(t, k, topic)
 			recreate(t, k, topic, 1)
 			s.lie(1000, try%3)
-			err = c.Settle(context.Background(), topic)
+			err = c.AgreeOn(context.Background(), topic)
 			if id, sure := c.Identity(topic); err == nil && id == was || sure && id == was {
 				t.Fatalf("two of three brokers say that it is another topic; settled: %v, sure: %v", err, sure)
 			}
 			s.lie(0)
-			if err := c.Settle(context.Background(), topic); err != nil {
+			if err := c.AgreeOn(context.Background(), topic); err != nil {
 				t.Fatal(err)
 			}
 			if id, _ := c.Identity(topic); id == was {
@@ -394,7 +394,7 @@ func TestMostBrokersAreLateAtTheBeginning(t *testing.T) {
 				}
 			}
 			s.lie(0)
-			if err := c.Settle(context.Background(), topic); err != nil {
+			if err := c.AgreeOn(context.Background(), topic); err != nil {
 				t.Fatal(err)
 			}
 			if id, _ := c.Identity(topic); id != right {
@@ -415,7 +415,7 @@ func TestSettleWaitsForASecondBroker(t *testing.T) {
 			return nil, errors.New("cut off"), k.Fake().CurrentNode() > 0
 		})
 		began := time.Now()
-		for c.Settle(context.Background(), topic) != nil {
+		for c.AgreeOn(context.Background(), topic) != nil {
 			if time.Since(began) > time.Minute {
 				t.Fatal("the only broker that answers has agreed for a minute")
 			}

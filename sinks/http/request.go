@@ -30,7 +30,7 @@ type id struct {
 	part int32
 }
 
-// A place is what a lane's records have in common.
+// A place is the source partition that records come from: what those of a lane have in common.
 type place struct {
 	topic     string
 	partition int32
@@ -58,7 +58,7 @@ func (h *Sink) remember(req request, unknown bool) {
 		return
 	}
 	if len(h.unknown) >= maxUnknown {
-		for other := range h.unknown { // any: a place that is still used comes back
+		for other := range h.unknown { // any one: a place that is still written is remembered again
 			delete(h.unknown, other)
 			break
 		}

@@ -123,18 +123,18 @@ func TestKafkaKeepsFewRooms(t *testing.T) {
 		for i := range recs {
 			recs[i] = record(int64(i), "k", "v")
 		}
-		var rooms []*batch
+		var taken []*batch
 		for range 20 {
-			b := k.room()
+			b := k.takeBatch()
 			k.gather(t.Context(), recs, b)
 			k.weigh(b)
-			rooms = append(rooms, b)
+			taken = append(taken, b)
 		}
 		if least := int64(20 * n * 136); held.Load() < least {
-			t.Errorf("20 rooms for %d records hold %d bytes, not %d", n, held.Load(), least)
+			t.Errorf("20 batches for %d records hold %d bytes, not %d", n, held.Load(), least)
 		}
-		for _, b := range rooms {
-			k.giveBack(b)
+		for _, b := range taken {
+			k.putBatch(b)
 		}
 		if held.Load() > maxSpare || held.Load() != k.spared {
 			t.Errorf("%d bytes are charged, %d kept", held.Load(), k.spared)

@@ -171,7 +171,7 @@ type craft struct {
 	codec      kgo.CompressionCodec
 	pid        int64
 	attributes int16
-	spoil      func(records []byte) []byte // damages the records, before compression
+	damage     func(records []byte) []byte // damages the records, before compression
 	squash     func(packed []byte) []byte  // and after
 	count      int32
 }
@@ -189,8 +189,8 @@ func (c craft) bytes(t testing.TB) []byte {
 		records = binary.AppendVarint(records, int64(len(body)))
 		records = append(records, body...)
 	}
-	if c.spoil != nil {
-		records = c.spoil(records)
+	if c.damage != nil {
+		records = c.damage(records)
 	}
 	if c.codec != (kgo.CompressionCodec{}) {
 		z, err := kgo.DefaultCompressor(c.codec)

@@ -67,21 +67,21 @@ type Source struct {
 	engine pipeline.Feed
 	stop   *stopPlan // nil: reads without end
 
-	mu         sync.Mutex
-	checked    bool
-	joined     bool
-	closed     bool
-	generation int64
-	memberID   string
-	parts      map[kafka.TopicPartition]*partition
-	loops      map[int32]*fetchLoop
-	lanes      map[pipeline.Lane]knownLane // that may still be committed
-	starts     map[string]*topicStart
-	epochs     map[kafka.TopicPartition]*epochs
-	asked      []*partition // whose committed offset is to be asked for
-	asking     bool         // askAll runs
-	widest     int64        // the most room that a lane has had
-	toldLost   time.Time    // when it was told last that leaders are not found
+	mu               sync.Mutex
+	checked          bool
+	joined           bool
+	closed           bool
+	generation       int64
+	memberID         string
+	parts            map[kafka.TopicPartition]*partition
+	loops            map[int32]*fetchLoop
+	lanes            map[pipeline.Lane]knownLane // that may still be committed
+	starts           map[string]*topicStart
+	epochs           map[kafka.TopicPartition]*epochs
+	asked            []*partition // whose committed offset is to be asked for
+	asking           bool         // openAsked runs
+	widest           int64        // the most room that a lane has had
+	noLeaderReported time.Time    // when it was told last that leaders are not found
 }
 
 // An item is a batch on its way to Read, or the end.
@@ -234,7 +234,7 @@ func (k *Source) listen() {
 		case <-k.engine.Room():
 			k.mu.Lock()
 			for _, l := range k.loops {
-				l.poke()
+				l.lookAgain()
 			}
 			k.mu.Unlock()
 		case <-k.ctx.Done():
@@ -251,14 +251,14 @@ func (k *Source) Read(ctx context.Context) (*pipeline.Batch, error) {
 		}
 		select {
 		case item := <-k.out:
-			if item.err == io.EOF && k.readAgain() {
+			if item.err == io.EOF && k.reopenEnded() {
 				k.start(k.watchStop)
 				continue
 			}
 			if item.err != nil {
 				return nil, item.err
 			}
-			if item.part.isGone() {
+			if item.part.isGivenUp() {
 				drop(item.batch)
 				continue
 			}
@@ -302,7 +302,7 @@ func (k *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 			continue // it has ended, and its partition has another
 		}
 		tp := lane.part.tp
-		if k.stop.isGone(tp.Topic) {
+		if k.stop.isDeleted(tp.Topic) {
 			continue // the group can store nothing for it
 		}
 		if was, ok := byTP[tp]; !ok || was.Term <= lane.term { // else a lane that its partition has left
@@ -321,7 +321,7 @@ func (k *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 			p.committed.Store(m.Offset)
 			p.committedAt.Store(now)
 		case failed != nil && errors.Is(failed.Partitions[tp], kafka.ErrFenced):
-			k.start(func() { _, _ = lane.End(over()) })
+			k.start(func() { _, _ = lane.End(endedContext()) })
 		}
 	}
 	return err
@@ -340,8 +340,8 @@ func (k *Source) commitAt(ctx context.Context, at map[kafka.TopicPartition]int64
 	return k.group.Commit(ctx, marks)
 }
 
-// renew begins a new term of a partition: its offsets begin anew, lower perhaps, and
-// what is under way of the log before must not be committed any more.
+// renew begins a new term of a partition whose offsets begin anew, lower perhaps: what is
+// still in flight from the earlier log must not be committed any more.
 func (k *Source) renew(p *partition) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -365,8 +365,8 @@ func (k *Source) Close(ctx context.Context) error {
 	client, group := k.client, k.group
 	e := kafka.Event{Generation: int32(k.generation), Revoked: slices.Collect(maps.Keys(k.parts))}
 	k.mu.Unlock()
-	if parts := k.take(e.Revoked); len(parts) > 0 { // the pipeline has ended their lanes
-		k.end(over(), parts, e, "closed", func(*partition) {})
+	if parts := k.unregister(e.Revoked); len(parts) > 0 { // the pipeline has ended their lanes
+		k.end(endedContext(), parts, e, "closed", func(*partition) {})
 	}
 	k.cancel()
 	var errs []error
@@ -404,8 +404,8 @@ func (k *Source) Report() pipeline.Report {
 	for _, p := range k.parts {
 		report := pipeline.PartitionReport{
 			Topic: p.tp.Topic, Partition: p.tp.Partition, Generation: k.generation,
-			Committed: p.committed.Load(), Fetched: p.fetched.Load(), HighWatermark: p.end.Load(),
-			Held: p.held.Load(),
+			Committed: p.committed.Load(), Fetched: p.fetched.Load(), HighWatermark: p.highWatermark.Load(),
+			Held: p.inTransactions.Load(),
 		}
 		if at := p.committedAt.Load(); at != 0 {
 			report.CommittedAt = time.Unix(0, at)

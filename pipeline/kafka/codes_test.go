@@ -60,7 +60,7 @@ The last row stands for every code that no Kafka of today has.
 
 In the first column, *may be stored* says that the batch may be in the log behind this answer: it keeps
 its sequence, and its output partition closed to others, until an answer settles that. *is not stored*
-says that the answer proves the contrary. *own* says that the trouble may be the batch's own: when nobody
+says that the answer proves the contrary. *own* says that the batch itself may be the cause: when nobody
 waits for it any more and nothing else has been heard for two minutes, the tries end. The column metadata
 stands for Metadata, ListOffsets, OffsetForLeaderEpoch and all other requests. FindCoordinator counts as
 the request for whose sake the coordinator is looked for, and as one of the others in the check at the

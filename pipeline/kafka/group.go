@@ -108,7 +108,7 @@ const (
 	fastFor       = 2 * time.Second
 	groupBackoff  = 50 * time.Millisecond
 	maxBackoff    = time.Second
-	releaseSettle = 20 * time.Millisecond
+	releaseWait   = 20 * time.Millisecond
 	leaveTries    = 3
 )
 

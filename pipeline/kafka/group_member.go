@@ -226,7 +226,7 @@ func (m *member) serve() error {
 			if draining {
 				// Partitions are often released one after another; a short wait spares the
 				// group a rebalance for each.
-				_ = sleep(m.ctx, releaseSettle)
+				_ = sleep(m.ctx, releaseWait)
 			}
 			return nil
 		}

@@ -107,13 +107,13 @@ func (f *follower) until(what string, ok func() bool) {
 	ctx := soon(f.t)
 	for {
 		f.mu.Lock()
-		done, turn := ok(), f.news
+		done, news := ok(), f.news
 		f.mu.Unlock()
 		if done {
 			return
 		}
 		select {
-		case <-turn:
+		case <-news:
 		case <-ctx.Done():
 			f.mu.Lock()
 			defer f.mu.Unlock()

@@ -222,7 +222,7 @@ func (c *Client) refresh(ctx context.Context, topics ...string) error {
 	if err == nil {
 		c.meta.at = c.meta.tried
 	}
-	if err == nil && c.meta.whole() {
+	if err == nil && c.meta.hasAllLeaders() {
 		c.meta.failures = 0
 	} else {
 		c.meta.failures++
@@ -245,7 +245,7 @@ func (c *Client) takeRefresh(ctx context.Context) error {
 }
 
 // whole says whether every topic and partition has a leader that nobody doubts.
-func (m *metadata) whole() bool {
+func (m *metadata) hasAllLeaders() bool {
 	for _, t := range m.topics {
 		if t.err != nil {
 			return false

@@ -10,7 +10,7 @@ import (
 //
 //   - Within a topic id, leader epochs only rise: a partition with a lower one is left
 //     as it is known, and partitions never become fewer.
-//   - That a topic is gone, denied, or another one of the same name is a doubt, of which
+//   - That a topic is missing, denied, or another one of the same name is a doubt, of which
 //     several others are asked at once. It is believed when two say so and none says
 //     otherwise. While they disagree about an id, it is believed when the majority has said so
 //     for agreeFor: those that lag have caught up by then. Where the cluster lists one broker, it

@@ -21,7 +21,7 @@ type stale struct {
 	mu   sync.Mutex
 	old  *kmsg.MetadataResponse
 	who  map[int32]int // brokers that lie, and how often
-	told int
+	lies int
 }
 
 // freeze keeps the answer of now. It must be the only control of Metadata.
@@ -45,7 +45,7 @@ func freeze(t *testing.T, k *kafkatest.Cluster, version int16, topic string) *st
 		defer s.mu.Unlock()
 		if at := s.fake.CurrentNode(); m.Version == version && len(m.Topics) > 0 && s.who[at] > 0 {
 			s.who[at]--
-			s.told++
+			s.lies++
 			return s.old, nil, true
 		}
 		return nil, nil, false
@@ -176,8 +176,8 @@ func TestOneStaleBrokerIsNotBelieved(t *testing.T) {
 				t.Fatalf("at look %d %x is known; all say %x, and %x was known", i, now, first, id)
 			}
 		}
-		if s.told < 12 {
-			t.Fatalf("asked the stale ones %d times only", s.told)
+		if s.lies < 12 {
+			t.Fatalf("asked the stale ones %d times only", s.lies)
 		}
 	})
 }
@@ -210,7 +210,7 @@ func TestLeadersDoNotGoBack(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if s.told == 0 {
+				if s.lies == 0 {
 					t.Fatal("the stale one was not asked")
 				}
 			}, o...)
@@ -281,8 +281,8 @@ func TestTopicThatOneBrokerDoesNotKnow(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if s.told != 1 {
-					t.Fatalf("asked the stale one %d times", s.told)
+				if s.lies != 1 {
+					t.Fatalf("asked the stale one %d times", s.lies)
 				}
 			})
 		})

@@ -193,7 +193,7 @@ func (p *Producer) Close() {
 		for len(o.queue) > 0 {
 			b := o.queue[0]
 			o.queue = o.queue[1:]
-			p.settle(b, ErrClosed)
+			p.setOutcome(b, ErrClosed)
 		}
 	}
 	for _, c := range p.calls {

@@ -3,20 +3,20 @@ package kafka
 // The life of a batch. Its caller encodes it (prepare) and puts it behind the others of its output
 // (enqueue). Only the first of an output is sent, and the next one not before it has an outcome:
 //
-//	queued --> leader looked up --> ready at a broker --> in a request --> stored
-//	  first of its output ^              ^                    |
-//	                      |              | timer              | an error that may pass
-//	                      +--------------+--------------------+
+//	queued ---> leader looked up ---> ready at a broker ---> in a request ---> stored
+//	 (the first is)   ^                    ^                      |
+//	                  |                    | after a pause        | an error that may pass
+//	                  +--------------------+----------------------+
 //
 // Other ends: refuse (it will never be taken: halved until the messages at fault are alone), failFrom
 // (it may be taken later: its caller is told, and its later batches for the output fail with it),
 // drop (nobody waits for it any more).
 //
-//   - With one batch under way for an output, order needs no more than the queue. Several, as
-//     brokers allow, would be numbered before the outcome of the first is known.
+//   - One batch is under way for an output, though brokers allow five. Those behind it would be
+//     numbered before its outcome is known, and a refusal would leave a hole in the sequence.
 //   - A batch that may be stored (mayBeStored) is sent again as it is, under the same id and sequence,
-//     until an answer settles it. If it leaves its place without one, its sequence is never used again
-//     (retireSequence): a broker would take what comes under it for a repeat, and drop it.
+//     until an answer says whether it is. If it leaves the queue without one, its sequence is never
+//     used again (retireSequence): a broker would take what comes under it for a repeat, and drop it.
 //   - What each answer proves is in the table of codes (codes.go); what becomes of a batch whose caller
 //     leaves, in produce_orphan.go.
 
@@ -255,9 +255,9 @@ func (p *Producer) dequeue(o *output) {
 
 // settle tells the batch's caller, or its orphan, the outcome. It does not touch the
 // queue.
-func (p *Producer) settle(b *batch, err error) {
+func (p *Producer) setOutcome(b *batch, err error) {
 	if b.orphan != nil {
-		b.orphan.settled, b.orphan.stored, b.orphan.batch = true, err == nil, nil
+		b.orphan.hasOutcome, b.orphan.stored, b.orphan.batch = true, err == nil, nil
 	}
 	if b.call != nil {
 		if err != nil {
@@ -273,7 +273,7 @@ func (p *Producer) settle(b *batch, err error) {
 func (p *Producer) stored(b *batch) {
 	o := b.out
 	o.nextSequence = int32((int64(b.sequence) + int64(b.n)) & 0x7fffffff)
-	p.settle(b, nil)
+	p.setOutcome(b, nil)
 	p.dequeue(o)
 	p.reuseBatch(b)
 }
@@ -293,7 +293,7 @@ func (b *batch) hopeless() bool {
 func (p *Producer) drop(b *batch) {
 	o := b.out
 	p.retireSequence(b)
-	p.settle(b, b.last)
+	p.setOutcome(b, b.last)
 	p.dequeue(o)
 }
 
@@ -311,12 +311,12 @@ func (p *Producer) retireSequence(b *batch) {
 func (p *Producer) failFrom(b *batch, err error) {
 	o, c := b.out, b.call
 	p.retireSequence(b)
-	p.settle(b, fmt.Errorf("producing to %v: %w", o, err))
+	p.setOutcome(b, fmt.Errorf("producing to %v: %w", o, err))
 	if c != nil {
 		kept := o.queue[:1]
 		for _, q := range o.queue[1:] {
 			if q.call == c {
-				p.settle(q, fmt.Errorf("producing to %v: %w", o, errHeldBack))
+				p.setOutcome(q, fmt.Errorf("producing to %v: %w", o, errHeldBack))
 				continue
 			}
 			kept = append(kept, q)
@@ -335,7 +335,7 @@ func (p *Producer) refuse(b *batch, reason string, bad []int32, err error) {
 	p.retireSequence(b)
 	if c == nil {
 		// Nobody has the messages any more; they come again in a call of their own.
-		p.settle(b, err)
+		p.setOutcome(b, err)
 		p.dequeue(o)
 		return
 	}

@@ -12,13 +12,13 @@ import (
 // An orphan is a batch whose caller left before its outcome was known. If the same
 // messages come again, the batch counts as theirs.
 type orphan struct {
-	topic     string // where its first message came from
-	partition int32
-	n         int
-	sum       []byte
-	batch     *batch // until it is settled
-	settled   bool
-	stored    bool
+	topic      string // where its first message came from
+	partition  int32
+	n          int
+	sum        []byte
+	batch      *batch // until it has an outcome
+	hasOutcome bool
+	stored     bool
 }
 
 // maxOrphans bounds what an output remembers. Forgetting one means that its messages
@@ -53,15 +53,15 @@ func (p *Producer) adopt(c *call, o *output, idx []int32) []int32 {
 			continue
 		}
 		if q.n > len(idx) || !bytes.Equal(q.sum, fingerprint(c.msgs, idx[:q.n])) {
-			if !q.settled {
+			if !q.hasOutcome {
 				kept = append(kept, q)
 			}
 			continue
 		}
-		if q.settled && !q.stored {
+		if q.hasOutcome && !q.stored {
 			continue
 		}
-		if !q.settled {
+		if !q.hasOutcome {
 			b := q.batch
 			b.call, b.idx, b.orphan = c, idx[:q.n:q.n], nil
 			c.pending++

@@ -167,7 +167,7 @@ type Sink struct {
 	emit     *event.Emitter
 
 	mu      sync.Mutex
-	unknown map[place]request // by partition, the request that must be sent again as it was
+	unknown map[laneID]request // by partition, the request that must be sent again as it was
 }
 
 // Attach implements pipeline.Attacher.
@@ -190,7 +190,7 @@ func New(s Settings, scope string, slots int) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Sink{settings: s, form: form, scope: scope, unknown: map[place]request{}}
+	h := &Sink{settings: s, form: form, scope: scope, unknown: map[laneID]request{}}
 	if h.host, err = client.StaticHost(s.URL.String()); err != nil {
 		return nil, err
 	}

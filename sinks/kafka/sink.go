@@ -76,7 +76,7 @@ type Source interface {
 //
 // Headers and time of a record are kept, and its key unless the settings give
 // another; a tombstone stays null. The order within each output partition is that of
-// the writes. Topics are never created. A fixed topic that has gone away, or may not be
+// the writes. Topics are never created. A fixed topic that was deleted, or may not be
 // written to any more, is waited for. A record that names a topic, through a template,
 // is rejected when that does not exist (unknown_topic), may not be written to by us and
 // never was by this process (topic_denied), or is one of Kafka's own (invalid_topic). A

@@ -54,7 +54,7 @@ func (k *Source) findLeader(p *partition) {
 			k.fail(k.readError(p, err))
 			return
 		}
-		if time.Since(began) > settleSilence {
+		if time.Since(began) > reportAfter {
 			k.reportNoLeader(err)
 		}
 		if !k.wait(p, pause) {
@@ -67,7 +67,7 @@ func (k *Source) findLeader(p *partition) {
 // nobody is polled meanwhile who could tell.
 func (k *Source) reportNoLeader(err error) {
 	k.mu.Lock()
-	due := time.Since(k.noLeaderReported) > settleAgain
+	due := time.Since(k.noLeaderReported) > reportAgain
 	if due {
 		k.noLeaderReported = time.Now()
 	}

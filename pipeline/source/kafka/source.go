@@ -56,7 +56,7 @@ type Source struct {
 	events *event.Emitter
 	mem    memory
 	unpack unpacker
-	out    chan item
+	out    chan queuedBatch
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -85,7 +85,7 @@ type Source struct {
 }
 
 // An item is a batch on its way to Read, or the end.
-type item struct {
+type queuedBatch struct {
 	part  *partition
 	batch *pipeline.Batch
 	err   error
@@ -109,7 +109,7 @@ func New(s Settings, o Options) (*Source, error) {
 	s.Rebalance = max(s.Rebalance, o.Drain+rebalanceMargin)
 	s.Topics = slices.Clone(s.Topics)
 	k := &Source{
-		s: s, o: o, out: make(chan item, queueSize),
+		s: s, o: o, out: make(chan queuedBatch, queueSize),
 		parts: map[kafka.TopicPartition]*partition{}, loops: map[int32]*fetchLoop{},
 		lanes: map[pipeline.Lane]knownLane{}, starts: map[string]*topicStart{}, epochs: map[kafka.TopicPartition]*epochs{},
 	}
@@ -250,19 +250,19 @@ func (k *Source) Read(ctx context.Context) (*pipeline.Batch, error) {
 			return nil, err
 		}
 		select {
-		case item := <-k.out:
-			if item.err == io.EOF && k.reopenEnded() {
+		case next := <-k.out:
+			if next.err == io.EOF && k.reopenEnded() {
 				k.start(k.watchStop)
 				continue
 			}
-			if item.err != nil {
-				return nil, item.err
+			if next.err != nil {
+				return nil, next.err
 			}
-			if item.part.isGivenUp() {
-				drop(item.batch)
+			if next.part.isGivenUp() {
+				drop(next.batch)
 				continue
 			}
-			return item.batch, nil
+			return next.batch, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -282,7 +282,7 @@ func drop(b *pipeline.Batch) {
 // fail ends the source with an error, behind the batches that wait for Read.
 func (k *Source) fail(err error) {
 	select {
-	case k.out <- item{err: err}:
+	case k.out <- queuedBatch{err: err}:
 	case <-k.ctx.Done():
 	}
 }
@@ -378,9 +378,9 @@ func (k *Source) Close(ctx context.Context) error {
 	k.tasks.Wait()
 	for {
 		select {
-		case item := <-k.out:
-			if item.batch != nil {
-				drop(item.batch)
+		case left := <-k.out:
+			if left.batch != nil {
+				drop(left.batch)
 			}
 			continue
 		default:

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	settlePause   = 50 * time.Millisecond // between two looks whether the start is stored, at first
-	settleSilence = 2 * time.Second       // of looking before it is reported
-	settleAgain   = 30 * time.Second      // until it is reported again
+	settlePause = 50 * time.Millisecond // between two looks whether the start is stored, at first
+	reportAfter = 2 * time.Second       // how long something is tried before that is reported
+	reportAgain = 30 * time.Second      // how long after that it is reported again
 )
 
 // A topicStart says where a group that has no offset in a topic begins there.
@@ -74,7 +74,7 @@ func (k *Source) openSettled(topic string, parts []*partition) {
 			k.fail(k.readError(parts[0], err))
 			return
 		}
-		if time.Since(began) > settleSilence && (lastReport.IsZero() || time.Since(lastReport) > settleAgain) {
+		if time.Since(began) > reportAfter && (lastReport.IsZero() || time.Since(lastReport) > reportAgain) {
 			lastReport = time.Now()
 			k.events.Log().Warn().Err(err).Msg("beginning to read " + topic + " waits until the group has stored where")
 		}

@@ -159,7 +159,7 @@ func (s *set) handOver(next int64) {
 
 func (s *set) send(b *pipeline.Batch) {
 	select {
-	case s.l.k.out <- item{part: s.p, batch: b}:
+	case s.l.k.out <- queuedBatch{part: s.p, batch: b}:
 	case <-s.p.quit:
 		drop(b)
 	case <-s.l.k.ctx.Done():

@@ -144,7 +144,7 @@ func (c *Client) begin() error {
 	return nil
 }
 
-// do sends x to its broker and waits for the answer, as long as it gets on (see
+// do sends x to its broker and waits for the answer, as long as the exchange makes progress (see
 // progress) and ctx lasts. When it returns, also with an error, nothing uses x or
 // a buffer handed to it any more.
 func (c *Client) do(ctx context.Context, x *exchange) error { return c.send(ctx, x, false) }

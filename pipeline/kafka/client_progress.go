@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// An exchange has as long as it needs while it gets on, so that a slow link is slow
-// and no more:
+// An exchange has as long as it needs while it makes progress, so that a slow link is slow and does
+// not break it:
 //
 //   - until a connection is there and ready: startTimeout;
 //   - while bytes of the request or of the answer move: stallTimeout since the last
@@ -31,7 +31,7 @@ const (
 	quickPiece, slowPiece = 20 * time.Millisecond, time.Second
 )
 
-// A progress watches one exchange and calls late once when it does not get on.
+// A progress watches one exchange and calls late once when it makes too little progress.
 type progress struct {
 	patience time.Duration
 	late     func()

@@ -59,7 +59,7 @@ func (h *delayer) take(n int) {
 	h.next = n
 }
 
-// release lets those go on that are held.
+// release lets those go on that are delayed.
 func (h *delayer) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -69,7 +69,7 @@ func (h *delayer) release() {
 	h.delayed = nil
 }
 
-// followHeld follows through a proxy that holds commits.
+// followDelayed follows through a proxy that delays commits.
 func followDelayed(t testing.TB, c *kafkatest.Cluster, config GroupConfig, drain bool) (*follower, *delayer) {
 	h := newDelayer()
 	proxy := c.Proxy(t, h.delay)
@@ -355,7 +355,7 @@ func TestGivenUpConnectionIsReset(t *testing.T) {
 	}
 }
 
-// Whatever is held back, for how long, and whoever gives up when: what is stored in the
+// Whatever is delayed, for how long, and whoever gives up when: what is stored in the
 // end is the highest that was acknowledged, or one that was sent after it.
 func TestCommitsNeverGoBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

@@ -244,7 +244,7 @@ func (c *Client) takeRefresh(ctx context.Context) error {
 	}
 }
 
-// whole says whether every topic and partition has a leader that nobody doubts.
+// hasAllLeaders says whether every topic and partition has a leader.
 func (m *metadata) hasAllLeaders() bool {
 	for _, t := range m.topics {
 		if t.err != nil {

@@ -26,8 +26,8 @@ type ProducerConfig struct {
 	// InFlight is the number of requests under way to one broker, each with other
 	// partitions. 0: 8.
 	InFlight int
-	// Account is told by how many bytes what the producer holds beside the messages grows
-	// or shrinks: encoded batches, what is kept for the next ones, compressors. It is
+	// Account is told of each change, in bytes, of the memory that the producer holds beside
+	// the messages: encoded batches, what is kept for the next ones, compressors. It is
 	// called from any goroutine, under locks, and must not wait. After Close, when the
 	// last Produce has returned, the sum is 0. nil: nobody counts.
 	Account func(bytes int64)

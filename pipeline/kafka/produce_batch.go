@@ -14,9 +14,10 @@ package kafka
 //
 //   - One batch is under way for an output, though brokers allow five. Those behind it would be
 //     numbered before its outcome is known, and a refusal would leave a hole in the sequence.
-//   - A batch that may be stored (mayBeStored) is sent again as it is, under the same id and sequence,
-//     until an answer says whether it is. If it leaves the queue without one, its sequence is never
-//     used again (retireSequence): a broker would take what comes under it for a repeat, and drop it.
+//   - A batch that may be stored (mayBeStored) is sent again as it is, under the same id and sequence
+//     as long as brokers know the id, until an answer says whether it is stored. If it leaves the
+//     queue without one, its sequence is never used again (retireSequence): a broker would take what
+//     comes under it for a repeat, and drop it.
 //   - What each answer proves is in the table of codes (codes.go); what becomes of a batch whose caller
 //     leaves, in produce_orphan.go.
 
@@ -253,7 +254,7 @@ func (p *Producer) dequeue(o *output) {
 	p.advance(o)
 }
 
-// settle tells the batch's caller, or its orphan, the outcome. It does not touch the
+// setOutcome tells the batch's caller, or its orphan, the outcome. It does not touch the
 // queue.
 func (p *Producer) setOutcome(b *batch, err error) {
 	if b.orphan != nil {

@@ -146,8 +146,8 @@ func (k *Sink) gather(ctx context.Context, recs []*pipeline.Record, b *batch) {
 	}
 }
 
-// message makes of a record what is sent, in m, which is empty. An error is the record's
-// own.
+// message fills m, which is empty, with what is sent of a record. An error is about this record
+// alone.
 func (k *Sink) message(ctx context.Context, m *kafka.Message, rec *pipeline.Record, i int, b *batch) error {
 	m.Key, m.Value, m.Time = rec.Key(), b.value(rec), rec.Time
 	m.Origin = kafka.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: rec.Part}

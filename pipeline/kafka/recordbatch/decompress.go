@@ -13,7 +13,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// A Memory gives buffers and takes them back. A Decompressor calls it from who opens a
+// A Memory gives buffers and takes them back. A Decompressor calls it in the goroutine that opens a
 // batch.
 type Memory interface {
 	// Get gives a slice of length 0 and at least the given capacity.
@@ -294,8 +294,9 @@ func (d *Decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
 	if head.HasFCS && head.FrameContentSize > uint64(limit) {
 		return nil, errTooLarge
 	}
-	// A stream, as Java's clients write it, does not say: then it is about what the one
-	// before came to. Growing step by step would leave as much again to the collector.
+	// A frame that Java's clients write does not tell its size, which is then guessed by that of
+	// the frame before. A buffer that grows step by step would leave as much again to the
+	// collector.
 	size := max(4*len(src), min(d.zstdLast, 1024*len(src)))
 	if head.HasFCS {
 		size = min(int(head.FrameContentSize), max(64*len(src), 1<<20))

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	askTogether = 5 * time.Millisecond // for others that need an offset too: after an abort all do
-	askPatience = 5 * time.Second      // for one question, after which those that came meanwhile join it
-	askAgain    = 250 * time.Millisecond
-	askReport   = 10 * time.Second
+	askTogether = 5 * time.Millisecond   // waited for others that need an offset too: after an abort all do
+	askPatience = 5 * time.Second        // of one request; those that came meanwhile are in the next one
+	askAgain    = 250 * time.Millisecond // longest pause until an offset that cannot be had is asked for again
+	askReport   = 10 * time.Second       // between reports that offsets cannot be had
 )
 
 // assign takes over partitions. It asks nobody: where events are followed nothing may

@@ -61,7 +61,7 @@ type partition struct {
 	quit       chan struct{} // closed when the partition is given up
 	bound      atomic.Int64  // stop in front of this offset; -1: never
 
-	committed, fetched, highWatermark atomic.Int64 // for reports; end is the high watermark
+	committed, fetched, highWatermark atomic.Int64 // for reports; bounds and doubts look at them too
 	inTransactions                    atomic.Int64 // records in front of it that wait for the end of transactions
 	committedAt                       atomic.Int64 // nanoseconds since 1970; 0: never
 

@@ -84,7 +84,7 @@ type Source struct {
 	noLeaderReported time.Time    // when it was told last that leaders are not found
 }
 
-// An item is a batch on its way to Read, or the end.
+// A queuedBatch is a batch that waits for Read, or the error or io.EOF that Read ends with.
 type queuedBatch struct {
 	part  *partition
 	batch *pipeline.Batch

@@ -1,7 +1,20 @@
 package kafka
 
-// The life of a batch. Its caller encodes it (prepare) and puts it behind the others of its output
-// (enqueue). Only the first of an output is sent, and the next one not before it has an outcome:
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
+)
+
+// This file is the life of a batch. Its caller encodes it (prepare) and puts it behind the others of
+// its output (enqueue). Only the first of an output is sent, and the next one not before the first
+// has an outcome:
 //
 //	queued ---> leader looked up ---> ready at a broker ---> in a request ---> stored
 //	 (the first is)   ^                    ^                      |
@@ -20,18 +33,6 @@ package kafka
 //     comes under it for a repeat, and drop it.
 //   - What each answer proves is in the table of codes (codes.go); what becomes of a batch whose caller
 //     leaves, in produce_orphan.go.
-
-import (
-	"context"
-	"errors"
-	"fmt"
-	"math"
-	"math/rand/v2"
-	"slices"
-	"time"
-
-	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
-)
 
 // A batch is messages of one call for one output, encoded.
 //

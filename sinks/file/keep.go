@@ -1,7 +1,15 @@
 package filesink
 
-// Which files are open, and for whom. A file is open while somebody writes it, and for a while after
-// (idleAfter), because opening costs a lock, fsyncs of its folder and a look at its last line.
+import (
+	"context"
+	"os"
+	"slices"
+	"time"
+)
+
+// This file is which files are open, and for whom. A file is open while somebody writes it, and for
+// a while after that (idleAfter), because opening costs a lock, fsyncs of its folder and a look at
+// its last line.
 //
 //   - One user at a time: a Write that has acquired the file has it alone until it releases it
 //     (busy). As many files are written at once as there are slots.
@@ -14,13 +22,6 @@ package filesink
 //     lose its lines when they are cut off. Where it has to be closed all the same, because its lanes
 //     have ended or its slot is needed, it is tried once more; remains that are there after that are
 //     left to mend, which knows them by the mark of the write.
-
-import (
-	"context"
-	"os"
-	"slices"
-	"time"
-)
 
 // A laneID is what a lane's records have in common.
 type laneID struct {

@@ -1,7 +1,18 @@
 package kafkasource
 
-// What becomes of a partition that a poll brought an error for, whose log lacks the offset to
-// read, or whose topic is another one of the same name.
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
+)
+
+// This file is what becomes of a partition that a poll brought an error for, whose log lacks the
+// offset to read, or whose topic is another one of the same name.
 //
 //   - Nothing is skipped in silence. Before reading goes on elsewhere than at p.next, source.gap
 //     says from where to where and why, and on_gap decides; its default ends the source. Nothing is
@@ -14,17 +25,6 @@ package kafkasource
 //     gap; the offset behind the gap is committed; a new lane opens there. When the lane could not
 //     finish everything, the partition is opened at its committed offset instead, and comes to the
 //     gap again.
-
-import (
-	"context"
-	"errors"
-	"fmt"
-	"time"
-
-	"github.com/penstockio/penstock/pipeline/event"
-	"github.com/penstockio/penstock/pipeline/kafka"
-	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
-)
 
 // Reasons of source.gap.
 const (

@@ -1,16 +1,5 @@
 package kafkasource
 
-// Record sets wait as bytes. A set that was fetched is divided into parcels, each of which is one
-// batch of the pipeline; its records are made when the engine has places for them (pipeline.Batch,
-// Fill), and are decompressed no sooner. What waits then takes no more memory than it took on the
-// wire.
-//
-// Keys and values point into the buffer of the set, or into that of the decompressed batch. Every
-// byte of both is charged: the set before it was asked for, what a batch is opened into when that
-// happens. The buffer of the set is kept until no parcel needs it any more; one whose batches are
-// all compressed needs it no longer than until the last of them is open. All the rest is returned
-// when the last record of the parcel is done with (free).
-
 import (
 	"errors"
 	"sync"
@@ -20,6 +9,17 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
+
+// This file is how record sets wait as bytes, and become records. A set that was fetched is divided
+// into parcels, each of which is one batch of the pipeline. Its records are made when the engine has
+// places for them (pipeline.Batch, Fill), and are decompressed no sooner: what waits takes no more
+// memory than it took on the wire.
+//
+// Keys and values point into the buffer of the set, or into that of the decompressed batch. Every
+// byte of both is charged: the set before it was asked for, what a batch is opened into when that
+// happens. The buffer of the set is kept until no parcel needs it any more; one whose batches are
+// all compressed needs it no longer than until the last of them is open. All the rest is returned
+// when the last record of the parcel is done with (free).
 
 const (
 	// A parcel is full with so many records or bytes, which is what the engine works on at a

@@ -1,6 +1,16 @@
 package kafkasource
 
-// The end of a finite source: stop is end, or a time.
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/kafka"
+)
+
+// This file is the end of a finite source, whose setting stop is end, or a time.
 //
 // Each partition has a bound, an offset in front of which reading stops; 0 where there is nothing
 // to read. The source ends when this member has read its partitions up to their bounds and the
@@ -15,16 +25,6 @@ package kafkasource
 //     be waited for without end. stop_deleted.go looks for these.
 //   - A lane that the engine ends after its partition was read to the bound is opened again
 //     (reopenEnded), because what was not committed has to be read again.
-
-import (
-	"context"
-	"fmt"
-	"sync"
-	"time"
-
-	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/kafka"
-)
 
 // stopLookEvery is how often a finite source looks whether the rest of its group has
 // come to the end.

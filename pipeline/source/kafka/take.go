@@ -1,6 +1,14 @@
 package kafkasource
 
-// From the answer to a poll to batches for the engine.
+import (
+	"errors"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
+)
+
+// This file is the way from the answer to a poll to batches for the engine.
 //
 //   - Nothing is taken from an answer that may be of another log than the one that is read:
 //     while it is in doubt which topic has the name, or when the high watermark has gone back,
@@ -12,14 +20,6 @@ package kafkasource
 //     committed at once, and is stored together with an epoch (see lineageOf).
 //   - The bytes that were charged before the poll go with the batches that hold the buffer, and
 //     are released where there are none.
-
-import (
-	"errors"
-
-	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/kafka"
-	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
-)
 
 // partialPolls is the number of polls that may bring a part of a batch before it counts
 // as corrupt.

@@ -1,8 +1,18 @@
 package kafkasource
 
-// How a truncated log is noticed. A leader that was elected without being in sync lacks records
-// that were read. While its log is shorter than what was read, it refuses the fetch; once it has
-// outgrown that, nothing is refused, and what was written up to there would be skipped.
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
+)
+
+// This file is how a truncated log is noticed. A leader that was elected without being in sync
+// lacks records that were read. While its log is shorter than what was read, it refuses the fetch;
+// once the log has outgrown that, nothing is refused, and what was written up to there would be
+// skipped.
 //
 // Each batch carries the epoch of the leader that appended it. The epochs of what was read are
 // noted here, and before the first fetch from a leader of another epoch that leader is asked
@@ -16,15 +26,6 @@ package kafkasource
 // not exact, and some write 0 into it. Fetch 12 would tell the same with each answer; it is a
 // flexible version, for which the parser of fetches would have to be built anew
 // (docs/decisions/0012-logs-that-were-cut.md).
-
-import (
-	"context"
-	"errors"
-	"sync"
-
-	"github.com/penstockio/penstock/pipeline/kafka"
-	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
-)
 
 // mostEpochs bounds what is remembered of a partition: changes of its leader.
 const mostEpochs = 64

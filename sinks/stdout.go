@@ -44,9 +44,9 @@ func NewStdout(s StdoutSettings, w io.Writer, sink string) (*Stdout, error) {
 	return &Stdout{form: form, w: w, busy: make(chan struct{}, 1)}, nil
 }
 
-// Write implements pipeline.Sink. The writer runs on its own goroutine, so that a pipe
-// that nobody reads does not outlast ctx; a line that has begun is then finished
-// before the next.
+// Write implements pipeline.Sink. The writer runs on its own goroutine, so that Write
+// returns at the end of ctx also when nobody reads the pipe. A line that has begun is finished
+// before the next one.
 func (s *Stdout) Write(ctx context.Context, recs []*pipeline.Record) error {
 	if err := ctx.Err(); err != nil || len(recs) == 0 {
 		return err

@@ -69,8 +69,8 @@ func (n *node) link(fetch bool) (*link, error) {
 	return *l, nil
 }
 
-// drop forgets a link whose connections do not come about, so that the next
-// request starts anew.
+// drop forgets a link whose connections cannot be opened or have broken, so that the next request
+// opens others.
 func (n *node) drop(l *link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -55,7 +55,7 @@ func (m *member) Commit(ctx context.Context, marks map[TopicPartition]Mark) erro
 		case len(c.left) == 0:
 			return c.result(nil)
 		case err == nil:
-			return c.result(errors.New("the answer leaves partitions out")) // once tells of all others
+			return c.result(errors.New("the answer leaves partitions out")) // of all others tryOnce gives the error
 		case m.commitFinal(err):
 			return c.result(err)
 		case !sleep(ctx, min(offsetBackoff<<min(try, 6), maxOffsetBackoff)):
@@ -196,8 +196,8 @@ func (m *member) store(ctx context.Context, s *signedCommit) (map[TopicPartition
 	return codes, err
 }
 
-// sendCommit is OffsetCommit version 7, with the leader epoch unknown: any other that
-// is not the true one makes other clients go back. begun is set when the coordinator
+// sendCommit is OffsetCommit version 7, with the leader epoch unknown: other clients go back in the
+// log when the epoch is not exact. begun is set when the coordinator
 // may have got it. The error is one of all partitions; those of single ones are codes.
 func (m *member) sendCommit(ctx context.Context, s *signedCommit, begun *atomic.Bool) (map[TopicPartition]int16, error) {
 	tps := slices.SortedFunc(maps.Keys(s.offsets), comparePartitions)
@@ -259,10 +259,11 @@ func (m *member) startSettling() {
 // settleDoubts looks at what is stored after a commit got no answer: one that the
 // broker had received may be applied late, behind a later one, and within a generation
 // nothing refuses it. Where an offset has gone back behind the last that the coordinator
-// has acknowledged, the last is stored again. A broker that answers has the requests of closed
-// connections behind it soon; it is looked at 1, 3, 7, 15, 31 and 63 seconds after the
-// last doubt. What is applied later than that stands until the partition's next commit,
-// and costs records that are read again, never one that is not.
+// has acknowledged, the last is stored again. A broker that answers has soon carried out the requests
+// of closed connections, so it is looked at 1, 3, 7, 15, 31 and 63 seconds after the last doubt. What
+// is applied later than that stands until the partition's next commit: records may be read again,
+// and none is skipped. A new generation after each doubt would be strict, and would rebalance the
+// whole group each time a connection breaks.
 func (m *member) settleDoubts() {
 	for wait, seen := firstDoubt, 0; ; wait *= 2 {
 		if wait <= lastDoubt && !sleep(m.ctx, wait) {

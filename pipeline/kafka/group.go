@@ -45,7 +45,7 @@ type Group interface {
 	Released(tps []TopicPartition)
 
 	// Commit stores offsets, and waits until they are stored. It tries again by itself
-	// until ctx ends. Partitions whose term is over are left out of each try, with
+	// until ctx ends. Partitions whose term has ended are left out of each try, with
 	// ErrFenced. The error is a *CommitError; partitions that it does not name are
 	// stored. What is stored in a term never goes back: a lower offset counts as
 	// stored already.
@@ -68,7 +68,7 @@ type Group interface {
 	StoredLineage(tp TopicPartition, offset int64) Lineage
 
 	// Owns says whether a term goes on: the partition has not been lost since, nor
-	// given back. One that is to be given back is still held.
+	// given back. One that is to be given back is still owned.
 	Owns(tp TopicPartition, term int) bool
 
 	// Renew ends a term and begins another, without a change of the assignment: the log is

@@ -9,7 +9,7 @@ type ownership struct {
 	sent    int64 // the highest offset that a commit was sent for in this term; -1: none
 	stored  int64 // the last that the coordinator has acknowledged; -1: none
 	doubt   int32 // the generation of a commit that is under way or was given up on; -1: none
-	renewed bool  // which may be of an earlier log, with higher offsets
+	renewed bool  // by Renew: what is in doubt may be an offset of the earlier log, and higher
 }
 
 func newOwnership(term int) *ownership {

@@ -14,7 +14,7 @@ type metadata struct {
 	wanted     map[string]time.Time // topics that are asked for, and when somebody last named them; see prune
 	at         time.Time            // of the last answer
 	tried      time.Time            // of the last question
-	failures   int                  // refreshes since the last that cured something
+	failures   int                  // refreshes in a row that failed, or left something without a leader
 	refreshes  chan struct{}        // one refresh at a time
 	refreshing bool                 // a refresh in the background is on its way
 	doubts     bool                 // an answer said what is not believed yet
@@ -36,7 +36,7 @@ type topicMeta struct {
 type partitionMeta struct {
 	err           error
 	leader, epoch int32 // leader -1: none
-	newest        int32 // epoch that was ever heard of
+	newest        int32 // the newest epoch that was ever heard of
 	doubtful      bool
 }
 

@@ -52,7 +52,7 @@ type batch struct {
 	sending     bool // a request with it is under way
 	mayBeStored bool // a request with it may have stored it
 	attempts    int
-	restarts    int       // of its producer id
+	restarts    int       // how often it was to take a new producer id
 	epoch       int32     // the newest of the leaders that it was sent to
 	stale       int       // answers of leaders of an earlier epoch that were not believed
 	last        error     // of the last attempt
@@ -62,8 +62,8 @@ type batch struct {
 	leftAt      time.Time // when its caller left
 }
 
-// wanted says whether b must be sent until it is stored: somebody waits for it, or it
-// may be stored, and then the next batch must know.
+// wanted says whether b must be sent until it is stored: somebody waits for it, or it may be
+// stored, and the sequence of the next batch depends on whether it is.
 func (b *batch) wanted() bool { return b.call != nil || b.mayBeStored }
 
 // noteAttempt notes the error of an attempt, and whether the batch itself may be the cause.
@@ -342,7 +342,7 @@ func (p *Producer) refuse(b *batch, reason string, bad []int32, err error) {
 		return
 	}
 	refusal := &RefusedError{reason, fmt.Errorf("producing to %v: %w", o, err)}
-	// A broker that names records that are not there has named none.
+	// An index that the batch does not have names no record.
 	bad = slices.DeleteFunc(bad, func(i int32) bool { return i < 0 || i >= b.n })
 	var parts [][]int32
 	switch {

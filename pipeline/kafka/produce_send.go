@@ -201,7 +201,7 @@ func (p *Producer) exchange(node int32, batches []*batch, begun *atomic.Bool) *e
 	}
 }
 
-// newTopic says whether batch i, of batches that are sorted by topic, is the first of its.
+// newTopic says whether batch i, of batches that are sorted by topic, is the first of its topic.
 func newTopic(batches []*batch, i int) bool {
 	return i == 0 || batches[i].out.Topic != batches[i-1].out.Topic
 }

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// errName is in errors that the next try cannot cure: no file can have the name.
+	// errName is in errors that another try does not cure: no file can have the name.
 	errName    = errors.New("the name is no good")
 	errEscapes = fmt.Errorf("%w: it leads out of its folder, maybe by a link (one within it has a relative target)", errName)
 	errNoFile  = fmt.Errorf("%w: there is something else of that name that is no file of lines; move it away, or name another file", errName)

@@ -47,8 +47,8 @@ func (h *Sink) isUnknown(req request) bool {
 	return ok && u.count == req.count && u.hash == req.hash
 }
 
-// remember keeps the borders of a request whose outcome is not known, so that the next
-// attempt has the same.
+// remember notes of which records a request was whose outcome is not known, so that the next
+// attempt is one of the same.
 func (h *Sink) remember(req request, unknown bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -152,7 +152,7 @@ func (h *Sink) add(body []byte, rec *pipeline.Record) ([]byte, error) {
 	if h.settings.Format == "single" {
 		return append(body, v...), nil // a copy: the transport may outlive the record
 	}
-	// Not gjson: it takes the stack for each level, and millions of them end the process.
+	// Not by gjson, which recurses at each level: millions of levels exhaust the stack and end the process.
 	if !json.Valid(v) {
 		return body, errNotJSON
 	}

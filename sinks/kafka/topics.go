@@ -23,8 +23,8 @@ const (
 )
 
 const (
-	maxTopics     = 1000             // distinct ones of a template in use
-	topicIdle     = 10 * time.Minute // behind the last use, when one may make room
+	maxTopics     = 1000             // most topics of a template in use at once
+	topicIdle     = 10 * time.Minute // without use, after which a topic may be forgotten to make room
 	topicsRefresh = time.Minute      // how often partition counts are asked for
 	missingFor    = 5 * time.Second  // how long what was not there counts as missing
 
@@ -226,7 +226,7 @@ func (k *Sink) countTry(name string) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.tries) >= maxTopics && k.tries[name] == 0 {
-		clear(k.tries) // some are asked for again
+		clear(k.tries) // costs no more than a few tries that are made again
 	}
 	k.tries[name]++
 	return k.tries[name]

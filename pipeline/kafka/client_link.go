@@ -75,7 +75,7 @@ func (n *node) open(ctx context.Context, l *link, network, address string) (net.
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		err = silence(err, &n.client.config)
+		err = asSilentError(err, &n.client.config)
 		_ = conn.Close()
 		return nil, err
 	}

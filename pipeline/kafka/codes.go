@@ -25,7 +25,7 @@ const (
 	Done          // as good as no error
 	Retry         // sent again after a pause
 	Lookup        // leader or coordinator are asked for anew, and it is sent again: at once the first time
-	Renew         // sent again under another producer id
+	NewID         // sent again under another producer id
 	Refuse        // the record will never be taken
 	Report        // told to the caller, who keeps what it has and tries again
 	Rejoin        // the member joins its group again
@@ -193,13 +193,13 @@ var codeRows = map[Error]codeRow{
 	// the order (UnifiedLog.analyzeAndValidateProducerState, ProducerAppendInfo), and
 	// nothing of ours comes behind a batch in doubt: it would be found. A leader of an
 	// earlier epoch proves nothing: its log may lack what its successor has.
-	OutOfOrderSequence: {produce: Ruling{Does: Renew, Absent: true, Why: "what came in front is gone from the log (an unclean election); had the leader the batch, it would call it a repeat"}},
+	OutOfOrderSequence: {produce: Ruling{Does: NewID, Absent: true, Why: "what came in front is gone from the log (an unclean election); had the leader the batch, it would call it a repeat"}},
 	DuplicateSequence:  {produce: before(Done, "appended before")},
 	// Only a producer that has our id can have raised the epoch, so the last five are
 	// its, and a batch of ours may stand behind them.
-	InvalidProducerEpoch:     {produce: before(Renew, "another has the id; says nothing of the batch")},
-	InvalidTxnState:          {produce: before(Renew, whyTransactions)},
-	invalidProducerIDMapping: {produce: before(Renew, whyTransactions)},
+	InvalidProducerEpoch:     {produce: before(NewID, "another has the id; says nothing of the batch")},
+	InvalidTxnState:          {produce: before(NewID, whyTransactions)},
+	invalidProducerIDMapping: {produce: before(NewID, whyTransactions)},
 	ConcurrentTransactions:   {metadata: passing},
 	TransactionalIDDenied:    {produce: before(Report, "checked in front of everything else")},
 	OperationNotAttempted:    {produce: before(Retry, "not tried")},
@@ -209,7 +209,7 @@ var codeRows = map[Error]codeRow{
 	},
 	// Kafka before 2.5, for a sequence other than 0 of a producer that it knows nothing
 	// of: that may have expired with the batch in the log.
-	UnknownProducerID:        {produce: before(Renew, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
+	UnknownProducerID:        {produce: before(NewID, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
 	groupIDNotFound:          {group: Ruling{Does: Stop, Why: "the group is used by another protocol"}},
 	fetchSessionNotFound:     {fetch: noSessions},
 	invalidFetchSessionEpoch: {fetch: noSessions},
@@ -224,10 +224,10 @@ var codeRows = map[Error]codeRow{
 	InvalidRecord:            {produce: refuses(RefusedInvalid, "refused by the broker's check of the records")},
 	UnstableOffsetCommit:     {metadata: passing},
 	ThrottlingQuotaExceeded:  {metadata: passing},
-	ProducerFenced:           {produce: before(Renew, whyTransactions)},
+	ProducerFenced:           {produce: before(NewID, whyTransactions)},
 	UnknownTopicID:           {produce: after(Lookup, whyUnheardOf), metadata: moved},
 	InconsistentTopicID:      {produce: after(Lookup, whyUnheardOf), metadata: moved},
-	transactionAbortable:     {produce: before(Renew, whyTransactions)},
+	transactionAbortable:     {produce: before(NewID, whyTransactions)},
 }
 
 // Codes of the table that nothing else names.

@@ -69,7 +69,7 @@ start. After any code InitProducerId is sent again, as long as a batch waits for
 | Code | Name | Produce | Fetch | OffsetCommit | OffsetFetch | Group | Metadata |
 |---|---|---|---|---|---|---|---|
 `)
-	words := map[Action]string{Done: "done", Retry: "again", Lookup: "look up", Renew: "new id", Refuse: "refuses",
+	words := map[Action]string{Done: "done", Retry: "again", Lookup: "look up", NewID: "new id", Refuse: "refuses",
 		Report: "told", Rejoin: "join", Range: "range", Stop: "stops"}
 	names := [requests]string{"produce", "fetch", "commit", "offsets", "group", "metadata"}
 	var reasons bytes.Buffer
@@ -117,7 +117,7 @@ func TestEveryCodeHasARulingForEveryRequest(t *testing.T) {
 			if r.Does == 0 || r.Why == "" && code != 0 {
 				t.Errorf("code %d has no ruling for request %d: %+v", code, on, r)
 			}
-			if (r.Does == Refuse) != (r.Reason != "") || (r.Does == Refuse || r.Does == Renew || r.Doubt || r.Absent) && on != OnProduce {
+			if (r.Does == Refuse) != (r.Reason != "") || (r.Does == Refuse || r.Does == NewID || r.Doubt || r.Absent) && on != OnProduce {
 				t.Errorf("code %d, request %d: %+v", code, on, r)
 			}
 		}
@@ -195,7 +195,7 @@ func TestProducerDoesWithEveryCodeWhatTheTableSays(t *testing.T) {
 				produce2, asked2, ids2 := m.counts()
 				produce, asked, ids = produce2-produce, asked2-asked, ids2-ids
 				want := map[Action]string{
-					Retry: "2 0 0 ok", Lookup: "2 1 0 ok", Renew: "2 0 1 ok",
+					Retry: "2 0 0 ok", Lookup: "2 1 0 ok", NewID: "2 0 1 ok",
 					Refuse: "1 0 0 refused: " + r.Reason, Report: "1 0 0 told",
 				}[r.Does]
 				var refused *RefusedError

@@ -304,7 +304,7 @@ func (p *Producer) drop(b *batch) {
 // it.
 func (p *Producer) retireSequence(b *batch) {
 	if b.mayBeStored {
-		p.renew(b.out)
+		p.takeNewID(b.out)
 	}
 }
 

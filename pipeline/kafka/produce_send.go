@@ -312,8 +312,8 @@ func (p *Producer) answered(b *batch, a produceAnswer) {
 		p.stored(b)
 	case Refuse:
 		p.refuse(b, r.Reason, a.bad, err)
-	case Renew:
-		p.renew(b.out)
+	case NewID:
+		p.takeNewID(b.out)
 		switch b.restarts++; {
 		case b.call == nil:
 			p.drop(b) // under another sequence the broker would not take it for a repeat
@@ -341,9 +341,9 @@ func (p *Producer) answered(b *batch, a produceAnswer) {
 	}
 }
 
-// renew makes an output take another producer id, with sequences from 0, because its
+// takeNewID makes an output take another producer id, with sequences from 0, because its
 // leader has lost track of the one it has.
-func (p *Producer) renew(o *output) {
+func (p *Producer) takeNewID(o *output) {
 	if o.id == p.id {
 		p.id = recordbatch.NoProducer
 	}

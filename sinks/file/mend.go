@@ -33,7 +33,7 @@ func (f *Sink) mend(g *os.File, opening bool) error {
 		return err
 	}
 	if len(kept) > 0 {
-		if !mayStand(kept) {
+		if !mayBeWhole(kept) {
 			f.emit.Log().Warn().Str("file", f.where()).Int64("bytes", int64(len(kept))).
 				Msg("ended a last line without an end that is none of ours")
 		}
@@ -49,7 +49,7 @@ func (f *Sink) keptPart(g *os.File, line []byte, start int64) []byte {
 	text := bytes.TrimRight(line, "\x00") // blocks that a power cut has kept from being written
 	from, end, marked := markedWrite(g)
 	switch {
-	case mayStand(text):
+	case mayBeWhole(text):
 		return text
 	case marked && start >= from && start+int64(len(line)) <= end:
 		return nil
@@ -84,9 +84,9 @@ func (f *Sink) shorten(g *os.File, end, size int64) error {
 
 var errBusy = errors.New("another program writes it at this moment")
 
-// mayStand says whether a last line without an end may be a whole one that a sink has
+// mayBeWhole says whether a last line without an end may be a whole one that a sink has
 // written: a JSON object or array ends where it ends, a number or a text may go on.
-func mayStand(line []byte) bool {
+func mayBeWhole(line []byte) bool {
 	first := jsontext.Space(line, 0)
 	return first < len(line) && (line[first] == '{' || line[first] == '[') && json.Valid(line)
 }

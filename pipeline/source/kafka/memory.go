@@ -44,7 +44,7 @@ func (m *memory) Get(n int) []byte {
 	for i := class; i < min(class+4, memoryClasses); i++ { // up to twice the size
 		if b := m.take(i); b != nil {
 			m.mu.Unlock()
-			m.tell(-cap(b))
+			m.tellAccount(-cap(b))
 			return b
 		}
 	}
@@ -88,10 +88,10 @@ func (m *memory) Put(b []byte) {
 	m.free[class] = append(m.free[class], b[:0])
 	m.bytes += n
 	m.mu.Unlock()
-	m.tell(kept)
+	m.tellAccount(kept)
 }
 
-func (m *memory) tell(bytes int) {
+func (m *memory) tellAccount(bytes int) {
 	if m.account != nil && bytes != 0 {
 		m.account(int64(bytes))
 	}

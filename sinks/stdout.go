@@ -30,7 +30,7 @@ func (s *StdoutSettings) Validate() error {
 type Stdout struct {
 	form lines.Form
 	w    io.Writer
-	turn chan struct{} // taken while the writer or rest is in use
+	busy chan struct{} // capacity 1: taken while the writer or rest is in use
 	rest []byte        // what is missing of a line that was written in part
 }
 
@@ -41,18 +41,18 @@ func NewStdout(s StdoutSettings, w io.Writer, sink string) (*Stdout, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Stdout{form: form, w: w, turn: make(chan struct{}, 1)}, nil
+	return &Stdout{form: form, w: w, busy: make(chan struct{}, 1)}, nil
 }
 
-// Write implements pipeline.Sink. The writer runs on its own goroutine, so that a pipe
-// that nobody reads does not outlast ctx; a line that has begun is then finished
-// before the next.
+// Write implements pipeline.Sink. The writer runs on its own goroutine, so that Write
+// returns at the end of ctx also when nobody reads the pipe. A line that has begun is finished
+// before the next one.
 func (s *Stdout) Write(ctx context.Context, recs []*pipeline.Record) error {
 	if err := ctx.Err(); err != nil || len(recs) == 0 {
 		return err
 	}
 	select {
-	case s.turn <- struct{}{}:
+	case s.busy <- struct{}{}:
 	case <-ctx.Done():
 		return fmt.Errorf("writing to standard output: %w", ctx.Err())
 	}
@@ -73,9 +73,9 @@ func (s *Stdout) Write(ctx context.Context, recs []*pipeline.Record) error {
 		}
 		s.rest = b.torn(n)
 		if err != nil {
-			b.cut(n, stdoutError(err))
+			b.failAfter(n, stdoutError(err))
 		}
-		<-s.turn
+		<-s.busy
 		if len(b.failed) > 0 {
 			done <- &pipeline.WriteError{Failed: b.failed}
 		} else {
@@ -101,8 +101,8 @@ type block struct {
 // A line is where the line of a record ends in a block.
 type line struct{ index, end int }
 
-// torn gives what is missing of the line that is cut when only n bytes are written, in
-// bytes of its own.
+// torn gives what is missing of the line of which only a part is within the first n bytes, as a
+// copy.
 func (b *block) torn(n int) []byte {
 	if n < b.rest {
 		return slices.Clone(b.text[n:b.rest])
@@ -117,8 +117,8 @@ func (b *block) torn(n int) []byte {
 	return nil
 }
 
-// cut adds the records whose lines do not end within n bytes to those that failed.
-func (b *block) cut(n int, err error) {
+// failAfter adds the records whose lines do not end within n bytes to those that failed.
+func (b *block) failAfter(n int, err error) {
 	for _, l := range b.lines {
 		if l.end > n {
 			b.failed = append(b.failed, pipeline.Failure{Index: l.index, Err: err})

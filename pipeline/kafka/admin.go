@@ -218,9 +218,9 @@ func (c *Client) listOffsets(ctx context.Context, broker int32, qs []offsetQuery
 			}
 		}
 	}}
-	one, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	err := c.do(one, x)
+	err := c.do(limited, x)
 	if err != nil {
 		for _, q := range qs {
 			c.Invalidate(q.TopicPartition)

@@ -35,7 +35,7 @@ func (m *member) plan(j *joined) (map[string][]byte, map[string]topicState, erro
 // topicStates asks how many partitions the topics have. What one member is told is not
 // taken from the others: a topic that it is denied, or that a broker does not know yet
 // or any more, has the partitions that it had, or that its owners claim, until it is
-// known again or has been unknown for several looks (see gone).
+// known again or has been unknown for several looks (see unknownForLong).
 func (m *member) topicStates(names []string, members []groupMember) (map[string]topicState, error) {
 	ctx, cancel := context.WithTimeout(m.ctx, min(m.config.Rebalance, m.config.Session)/2)
 	defer cancel()
@@ -52,7 +52,7 @@ func (m *member) topicStates(names []string, members []groupMember) (map[string]
 	for _, g := range members {
 		for _, tp := range g.owned {
 			s, ok := states[tp.Topic]
-			if ok && s.doubt != nil && !m.gone(tp.Topic) {
+			if ok && s.doubt != nil && !m.unknownForLong(tp.Topic) {
 				s.partitions = max(s.partitions, tp.Partition+1)
 				states[tp.Topic] = s
 			}
@@ -62,7 +62,7 @@ func (m *member) topicStates(names []string, members []groupMember) (map[string]
 	before := m.topics
 	m.mu.Unlock()
 	for name, s := range states {
-		if s.doubt == nil || m.gone(name) {
+		if s.doubt == nil || m.unknownForLong(name) {
 			continue
 		}
 		if was := before[name]; was.partitions > s.partitions {
@@ -77,15 +77,15 @@ func (m *member) topicStates(names []string, members []groupMember) (map[string]
 	return states, nil
 }
 
-// goneLooks is how many looks in a row must find a topic unknown until its partitions
+// unknownLooks is how many looks in a row must find a topic unknown until its partitions
 // are taken from their members. Brokers differ for a moment after every change.
-const goneLooks = 3
+const unknownLooks = 3
 
-// gone says whether a topic has been unknown for long enough.
-func (m *member) gone(topic string) bool {
+// unknownForLong says whether a topic has been unknown for long enough to count as deleted.
+func (m *member) unknownForLong(topic string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.absent[topic] >= goneLooks
+	return m.absent[topic] >= unknownLooks
 }
 
 // isNews says whether what a member is told now of the topics is news to what an
@@ -99,7 +99,7 @@ func (m *member) isNews(base, now map[string]topicState) bool {
 		switch {
 		case errors.Is(is.doubt, UnknownTopicOrPartition):
 			m.absent[name]++
-			news = news || was.partitions > 0 && m.absent[name] >= goneLooks
+			news = news || was.partitions > 0 && m.absent[name] >= unknownLooks
 		case is.doubt != nil: // nothing is known
 		default:
 			m.absent[name] = 0

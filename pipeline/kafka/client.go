@@ -144,12 +144,14 @@ func (c *Client) begin() error {
 	return nil
 }
 
-// do sends x to its broker and waits for the answer, as long as it gets on (see
+// do sends x to its broker and waits for the answer, as long as the exchange makes progress (see
 // progress) and ctx lasts. When it returns, also with an error, nothing uses x or
 // a buffer handed to it any more.
 func (c *Client) do(ctx context.Context, x *exchange) error { return c.send(ctx, x, false) }
 
-// doFetch is do on the connections for fetches, which alone a quota mutes.
+// doFetch is do on the connections for fetches. A broker that holds a client to its
+// quota reads nothing more from that connection for a while, and other requests must not wait for
+// that.
 func (c *Client) doFetch(ctx context.Context, x *exchange) error { return c.send(ctx, x, true) }
 
 func (c *Client) send(ctx context.Context, x *exchange, fetch bool) error {
@@ -260,9 +262,9 @@ func (c *Client) forget(id int32) {
 	delete(c.nodes, id)
 }
 
-// goneAfter is how long a broker that no answer lists is kept: one stale answer
-// leaves its connections alone.
-const goneAfter = time.Minute
+// forgetAfter is how long a broker that no answer lists is kept, so that one stale answer does
+// not close its connections.
+const forgetAfter = time.Minute
 
 // setNodes records where all brokers are, and forgets those that have not been
 // listed for a while. The caller holds c.mu.
@@ -278,7 +280,7 @@ func (c *Client) setNodes(list []brokerAddress) {
 		case listed[id] || len(list) == 0:
 		case n.absent.IsZero():
 			n.absent = now
-		case now.Sub(n.absent) >= goneAfter:
+		case now.Sub(n.absent) >= forgetAfter:
 			c.forget(id)
 		}
 	}

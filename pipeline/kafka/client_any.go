@@ -19,9 +19,9 @@ const (
 // sendAny asks the brokers, one more whenever all asked so far have failed or been
 // silent for half a second, and takes the first answer. Those that gave no answer last
 // time come last, and every second one is one of those that the configuration names:
-// with s of them, one that lives is asked after s seconds at the latest, however many
-// others have gone without closing their connections. x must do no harm when it is
-// done twice.
+// with s of them, one that is up is asked after s seconds at the latest, however many
+// others died without closing their connections. x must be a request that does no harm when
+// two brokers carry it out.
 //
 // Reason for its size: asking, hedging and clearing up share their counts of what is under way, and
 // are one goroutine, so that these need no lock.
@@ -34,27 +34,27 @@ func (c *Client) sendAny(ctx context.Context, x *exchange) error {
 		err error
 	}
 	results := make(chan result, len(nodes))
-	asked, over := 0, 0
+	asked, returned := 0, 0
 	silent := map[*node]time.Time{}
 	ask := func() {
-		one := *x
-		if one.patience == 0 {
-			one.patience = anyPatience
+		copied := *x
+		if copied.patience == 0 {
+			copied.patience = anyPatience
 		}
 		n := nodes[asked]
 		asked++
 		silent[n] = time.Now()
 		go func() {
-			err := n.send(ctx, &one, false)
+			err := n.send(ctx, &copied, false)
 			if isBroken(err) && ctx.Err() == nil {
-				err = n.send(ctx, &one, false) // an idle connection had died unnoticed
+				err = n.send(ctx, &copied, false) // an idle connection had died unnoticed
 			}
-			results <- result{&one, n, err}
+			results <- result{&copied, n, err}
 		}()
 	}
 	defer func() {
 		cancel()
-		for ; over < asked; over++ {
+		for ; returned < asked; returned++ {
 			<-results // they end with ctx
 		}
 		for n, since := range silent {
@@ -70,17 +70,17 @@ func (c *Client) sendAny(ctx context.Context, x *exchange) error {
 	for {
 		select {
 		case r := <-results:
-			over++
+			returned++
 			delete(silent, r.n)
 			if r.err == nil {
 				x.answer, x.version, x.flexible, x.from = r.x.answer, r.x.version, r.x.flexible, r.n
 				return nil
 			}
 			errs = append(errs, r.err)
-			if over == len(nodes) || ctx.Err() != nil {
+			if returned == len(nodes) || ctx.Err() != nil {
 				return c.closedError(joinErrors(errs))
 			}
-			if over < asked || asked == len(nodes) {
+			if returned < asked || asked == len(nodes) {
 				continue
 			}
 		case <-timer.C:
@@ -132,8 +132,8 @@ const eachDelay = 250 * time.Millisecond
 
 // dialEach gives a DialFunc that looks the host's name up each time, and tries its
 // addresses in their order, one more whenever all tried so far have failed or been
-// silent for a quarter of a second: brokers that are gone from behind a name do not
-// keep it from the one that is there.
+// silent for a quarter of a second: addresses of a name at which no broker is any more do not
+// keep it from the one at which there is.
 //
 // Reason for its size: trying, hedging and clearing up share their counts of what is under way, and
 // are one goroutine, so that these need no lock.
@@ -157,7 +157,7 @@ func dialEach(dial DialFunc, lookup func(ctx context.Context, host string) ([]st
 			err  error
 		}
 		results := make(chan result, len(hosts))
-		tried, over := 0, 0
+		tried, returned := 0, 0
 		try := func() {
 			to := net.JoinHostPort(hosts[tried], port)
 			tried++
@@ -173,7 +173,7 @@ func dialEach(dial DialFunc, lookup func(ctx context.Context, host string) ([]st
 						_ = r.conn.Close()
 					}
 				}
-			}(tried - over)
+			}(tried - returned)
 		}()
 		try()
 		timer := time.NewTimer(eachDelay)
@@ -181,15 +181,15 @@ func dialEach(dial DialFunc, lookup func(ctx context.Context, host string) ([]st
 		for {
 			select {
 			case r := <-results:
-				over++
+				returned++
 				if r.err == nil {
 					return r.conn, nil
 				}
 				err = r.err
-				if over == len(hosts) {
+				if returned == len(hosts) {
 					return nil, err
 				}
-				if over < tried || tried == len(hosts) {
+				if returned < tried || tried == len(hosts) {
 					continue
 				}
 			case <-timer.C:

@@ -182,9 +182,9 @@ func TestEveryBrokerIsReplacedBehindTheName(t *testing.T) {
 		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("the brokers that are new were found after %v", took)
 		}
-		time.Sleep(goneAfter)
+		time.Sleep(forgetAfter)
 		refresh(t, c, topic)
-		time.Sleep(goneAfter)
+		time.Sleep(forgetAfter)
 		refresh(t, c, topic)
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -210,13 +210,13 @@ func TestBrokerThatIsMissingOnceIsKept(t *testing.T) {
 			if hear(all[:1]) != n {
 				t.Fatal("forgotten at once")
 			}
-			time.Sleep(goneAfter - time.Second)
+			time.Sleep(forgetAfter - time.Second)
 			if hear(all) != n {
 				t.Fatal("made anew")
 			}
 		}
 		hear(all[:1])
-		time.Sleep(goneAfter)
+		time.Sleep(forgetAfter)
 		if hear(all[:1]) != nil || !n.closed {
 			t.Fatal("kept for ever")
 		}

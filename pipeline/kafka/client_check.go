@@ -24,31 +24,31 @@ func (e *CheckError) Unwrap() error { return e.Err }
 
 const (
 	checkTimeout = 12 * time.Second
-	checkSettle  = 2 * time.Second // for topics that were made a moment ago
-	checkLeaders = 9 * time.Second // for leaders to be chosen in place of those that are down
+	newTopicWait = 2 * time.Second // for topics that were made a moment ago
+	leaderWait   = 9 * time.Second // for leaders to be chosen in place of those that are down
 )
 
 // Check finds out whether the cluster can be reached with our credentials, whether
 // all its brokers take the requests that are sent, and whether it has these topics,
-// with rights to them and leaders that can be
-// reached. It takes at most 12 s. The error is a *CheckError, or several joined.
+// with rights to them and leaders that can be reached. It takes at most 12 s. The error is a
+// *CheckError, or several joined.
 func (c *Client) Check(ctx context.Context, topics ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	settle := time.Now().Add(checkSettle)
+	topicsUntil := time.Now().Add(newTopicWait)
 	for {
 		err := c.refresh(ctx, topics...)
 		if err != nil {
 			return c.clusterError(err)
 		}
 		if errs := c.checkTopics(ctx, topics); len(errs) > 0 {
-			if time.Now().Before(settle) && Temporary(errs[0]) && sleep(ctx, 100*time.Millisecond) {
+			if time.Now().Before(topicsUntil) && Temporary(errs[0]) && sleep(ctx, 100*time.Millisecond) {
 				continue
 			}
 			return joinErrors(errs)
 		}
 		err = c.checkBrokers(ctx, topics)
-		if err == nil || !Temporary(err) || !sleep(ctx, 200*time.Millisecond) || time.Until(settle) < checkSettle-checkLeaders {
+		if err == nil || !Temporary(err) || !sleep(ctx, 200*time.Millisecond) || time.Until(topicsUntil) < newTopicWait-leaderWait {
 			return err
 		}
 	}

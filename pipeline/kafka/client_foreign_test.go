@@ -199,12 +199,12 @@ func errorTypeOf(err error) string {
 func TestAServiceThatTakesABrokersPlace(t *testing.T) {
 	k := kafkatest.StartFake(t)
 	var foreign bool
-	turn := make(chan struct{}, 1)
-	turn <- struct{}{}
+	busy := make(chan struct{}, 1)
+	busy <- struct{}{}
 	address := listener(t, func(conn net.Conn) {
-		<-turn
+		<-busy
 		other := foreign
-		turn <- struct{}{}
+		busy <- struct{}{}
 		if other {
 			says("HTTP/1.1 503 Service Unavailable\r\n\r\n", false, true)(conn)
 			return
@@ -225,17 +225,17 @@ func TestAServiceThatTakesABrokersPlace(t *testing.T) {
 	if err := c.Check(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	<-turn
+	<-busy
 	foreign = true
-	turn <- struct{}{}
+	busy <- struct{}{}
 	reconnect(c)
 	err := c.Refresh(deadline(t))
 	if err == nil || !strings.Contains(err.Error(), "the answer is HTTP and not Kafka's") || !Temporary(err) {
 		t.Errorf("%v, temporary: %v", err, Temporary(err))
 	}
-	<-turn
+	<-busy
 	foreign = false
-	turn <- struct{}{}
+	busy <- struct{}{}
 	if err := c.Refresh(deadline(t)); err != nil {
 		t.Error(err)
 	}

@@ -16,12 +16,12 @@ import (
 )
 
 // A link is a Transport whose connections are opened here: TLS, log-in and the
-// broker's versions are settled before kafka-go sees a connection. TLS files and
-// passwords are so as they are at that moment, and the log-in's end is known.
+// broker's versions are done with before kafka-go sees a connection. So each connection uses the
+// TLS files and passwords of its moment, and the end of its log-in is known.
 type link struct {
 	*kafkago.Transport
 	expires atomic.Int64 // when the first log-in of its connections ends, Unix ns; 0: never
-	piece   atomic.Int32 // what is written at once at first, as the last exchange found it
+	piece   atomic.Int32 // size of the first write of a request, as the last exchange found it
 }
 
 func (n *node) newLink() *link {
@@ -32,8 +32,8 @@ func (n *node) newLink() *link {
 		},
 		DialTimeout: dialTimeout,
 		IdleTimeout: idleTimeout,
-		// The layout that a Transport keeps for itself is not used: metadata of no
-		// topic, seldom.
+		// A Transport asks for metadata by itself, which is not used here: it is to ask for
+		// no topic, and seldom.
 		MetadataTopics: []string{},
 		MetadataTTL:    10 * time.Minute,
 		ClientID:       n.client.config.ClientID,
@@ -49,7 +49,7 @@ func (l *link) stale() bool {
 	return at != 0 && time.Now().UnixNano() >= at
 }
 
-// expiresAfter notes that a log-in of now lasts so long. A sixth of it, and at most
+// expiresAfter notes how long a log-in lasts that was made now. A sixth of it, and at most
 // ten seconds, is left for requests that are on their way.
 func (l *link) expiresAfter(lifetime time.Duration) {
 	if lifetime <= 0 {
@@ -75,7 +75,7 @@ func (n *node) open(ctx context.Context, l *link, network, address string) (net.
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		err = silence(err, &n.client.config)
+		err = asSilentError(err, &n.client.config)
 		_ = conn.Close()
 		return nil, err
 	}

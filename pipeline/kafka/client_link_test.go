@@ -98,7 +98,7 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	}
 	var mu sync.Mutex
 	side := 0
-	turn := func(i int) {
+	present := func(i int) {
 		mu.Lock()
 		defer mu.Unlock()
 		side = i
@@ -131,7 +131,7 @@ func TestCertificatesAreRenewed(t *testing.T) {
 		}
 	}
 	works("at first", true)
-	turn(1)
+	present(1)
 	works("the broker has another authority", false)
 	install(made[1])
 	works("the files are renewed", true)
@@ -155,7 +155,7 @@ func TestCertificatesAreRenewed(t *testing.T) {
 	if got := told.take(); len(got) != 1 || !strings.Contains(got[0], files.CA) {
 		t.Errorf("told %v", got)
 	}
-	turn(0)
+	present(0)
 	install(made[0])
 	works("back", true)
 }

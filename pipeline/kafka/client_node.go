@@ -15,9 +15,9 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// A node is one broker's address with its connections. Each has Transports of its
-// own, whose only address it is: requests then need no layout of kafka-go's to find
-// their broker, and errors of the connection are told as they are.
+// A node is one broker's address with its connections. Each has Transports of its own, which
+// know no other address: requests then need none of kafka-go's metadata to find their broker, and
+// errors of the connection come back as they are.
 type node struct {
 	address string
 	addr    net.Addr
@@ -46,9 +46,9 @@ func (c *Client) newNode(address string) (*node, error) {
 	return &node{address: address, addr: kafkago.TCP(address), client: c}, nil
 }
 
-// link gives the way to the broker. One whose log-in is about to end is left to the
-// requests that are on it, and a new one takes its place: no request is sent on a
-// connection that the broker would close for it.
+// link gives the connections to the broker. A link whose log-in is about to end is left to the
+// requests that are on it, and replaced: the broker would close the connection at the next
+// request.
 func (n *node) link(fetch bool) (*link, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -69,8 +69,8 @@ func (n *node) link(fetch bool) (*link, error) {
 	return *l, nil
 }
 
-// drop forgets a link whose connections do not come about, so that the next
-// request starts anew.
+// drop forgets a link whose connections cannot be opened or have broken, so that the next request
+// opens others.
 func (n *node) drop(l *link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -83,9 +83,9 @@ func (n *node) drop(l *link) {
 	l.CloseIdleConnections()
 }
 
-// retire closes what a link keeps open when it has been dropped while a request was on
-// its way to it: that opens connections anew, which nobody would close before they have
-// been idle for a minute, and Close would wait for them in vain.
+// retire closes the idle connections of a link that was dropped while a request was under way on
+// it. Such a request may open a connection, which would otherwise stay until it has been idle for a
+// minute: longer than Close waits.
 func (n *node) retire(l *link) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -128,7 +128,7 @@ func (n *node) sendOn(ctx context.Context, l *link, x *exchange) error {
 		n.failed.Store(false)
 		return nil
 	}
-	begun := a.giveUp()
+	begun := a.prevent()
 	if begun {
 		<-a.done // ctx has ended or the exchange has: it does not wait for the network
 	}
@@ -164,9 +164,9 @@ func (a *attempt) ApiKey() protocol.ApiKey { return a.x.key }
 // Required asks for the bare connection.
 func (a *attempt) Required(map[protocol.ApiKey]int16) bool { return true }
 
-// giveUp keeps an exchange that has not begun from beginning, and says whether it
+// prevent keeps an exchange that has not begun from beginning, and says whether it
 // had begun.
-func (a *attempt) giveUp() (begun bool) { return !a.state.CompareAndSwap(0, 2) }
+func (a *attempt) prevent() (begun bool) { return !a.state.CompareAndSwap(0, 2) }
 
 // RawExchange is called by kafka-go with the authenticated connection.
 func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
@@ -176,18 +176,18 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	defer close(a.done)
 	if conn, ok := rw.(net.Conn); ok {
 		var mu sync.Mutex
-		over := false
+		ended := false
 		stop := context.AfterFunc(a.ctx, func() {
 			mu.Lock()
 			defer mu.Unlock()
-			if !over {
-				_ = conn.SetDeadline(cut)
+			if !ended {
+				_ = conn.SetDeadline(resetNow)
 			}
 		})
 		defer func() {
 			stop()
 			mu.Lock()
-			over = true
+			ended = true
 			mu.Unlock()
 		}()
 	}
@@ -199,7 +199,7 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	a.link.piece.Store(int32(min(m.piece, firstPiece)))
 	if err != nil {
 		if conn, ok := rw.(net.Conn); ok {
-			_ = conn.SetDeadline(cut)
+			_ = conn.SetDeadline(resetNow)
 		}
 		if a.ctx.Err() != nil {
 			err = context.Cause(a.ctx)
@@ -209,10 +209,10 @@ func (a *attempt) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
 	return a, nil
 }
 
-// cut is the deadline that ends a connection at once, below TLS as well. Its close is a
-// reset: what the kernel has not delivered of a request is forgotten and not sent again
-// later, when the request has been given up and another one has taken its place.
-var cut = time.Unix(1, 0)
+// resetNow is the deadline that ends a connection at once, below TLS as well. conn.SetDeadline
+// closes with a reset: what the kernel has not delivered of a request is discarded. Delivered later,
+// it could be applied behind a request that was sent in its place.
+var resetNow = time.Unix(1, 0)
 
 // A connSet knows every open connection of a client, so that Close can end and await
 // them.
@@ -251,7 +251,7 @@ func (s *connSet) dial(ctx context.Context, network, address string) (net.Conn, 
 }
 
 func (c *conn) SetDeadline(t time.Time) error {
-	if !t.Equal(cut) {
+	if !t.Equal(resetNow) {
 		return c.Conn.SetDeadline(t)
 	}
 	if tcp, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {

@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// An exchange has as long as it needs while it gets on, so that a slow link is slow
-// and no more:
+// An exchange has as long as it needs while it makes progress, so that a slow link is slow and does
+// not break it:
 //
 //   - until a connection is there and ready: startTimeout;
 //   - while bytes of the request or of the answer move: stallTimeout since the last
-//     byte, and on the whole leastRate after the first stallTimeout, so that a trickle
-//     does not hold for ever. While the request is written, the exchange's patience
-//     stands for stallTimeout if it is longer: a broker that holds a client to its
-//     quota does not read for a while;
+//     byte, and on the whole leastRate after the first stallTimeout, so that a trickle of
+//     bytes ends too. While the request is written, the exchange's patience takes the place
+//     of stallTimeout if it is longer: a broker that holds a client to its quota does not
+//     read for a while;
 //   - from the request's last byte to the answer's first: the exchange's patience, and
 //     as long again as it took to write the request, part of which is still on its way.
 const (
@@ -31,14 +31,14 @@ const (
 	quickPiece, slowPiece = 20 * time.Millisecond, time.Second
 )
 
-// A progress watches one exchange and calls late once when it does not get on.
+// A progress watches one exchange and calls late once when it makes too little progress.
 type progress struct {
 	patience time.Duration
 	late     func()
 
 	mu                  sync.Mutex
 	timer               *time.Timer
-	over                bool
+	ended               bool
 	start               time.Time
 	begun, sent, answer time.Time // the first byte written, the last, and the first read
 	last                time.Time // a byte moved
@@ -80,14 +80,14 @@ func (p *progress) deadline() time.Time {
 func (p *progress) check() {
 	p.mu.Lock()
 	left := time.Until(p.deadline())
-	if p.over || left > 0 {
-		if !p.over {
+	if p.ended || left > 0 {
+		if !p.ended {
 			p.timer.Reset(left)
 		}
 		p.mu.Unlock()
 		return
 	}
-	p.over = true
+	p.ended = true
 	p.mu.Unlock()
 	p.late()
 }
@@ -96,7 +96,7 @@ func (p *progress) check() {
 func (p *progress) stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.over = true
+	p.ended = true
 	p.timer.Stop()
 }
 
@@ -108,7 +108,7 @@ func (p *progress) enter(phase *time.Time) {
 	if phase.IsZero() {
 		*phase = time.Now()
 		p.last, p.moved = *phase, 0
-		if !p.over {
+		if !p.ended {
 			p.timer.Reset(time.Until(p.deadline()))
 		}
 	}

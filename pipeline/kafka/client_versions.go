@@ -35,7 +35,7 @@ type need struct {
 //   - Fetch 11, ListOffsets 5 and FindCoordinator 2 refuse what a leader that was
 //     replaced would answer.
 //   - OffsetForLeaderEpoch 3 is the first that consumers may send. Without it a log that
-//     was cut and has grown again beyond what was read is not noticed; it is optional.
+//     was truncated and has grown past what was read is not noticed; it is optional.
 //   - JoinGroup 5, SyncGroup 3, Heartbeat 3, LeaveGroup 3 and OffsetCommit 7 carry the
 //     instance id, without which two processes of one id would not fence each other.
 var needs = []need{

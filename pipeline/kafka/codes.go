@@ -25,9 +25,9 @@ const (
 	Done          // as good as no error
 	Retry         // sent again after a pause
 	Lookup        // leader or coordinator are asked for anew, and it is sent again: at once the first time
-	Renew         // sent again under another producer id
+	NewID         // sent again under another producer id
 	Refuse        // the record will never be taken
-	Report        // told to the caller, who holds what it has and tries again
+	Report        // told to the caller, who keeps what it has and tries again
 	Rejoin        // the member joins its group again
 	Range         // the offsets that there are are asked for, and on_gap decides
 	Stop          // the pipeline ends: somebody must change something
@@ -42,16 +42,16 @@ type Ruling struct {
 	// Absent: an answer from the leader proves that the batch is not stored, whatever
 	// earlier requests with it may have done.
 	Absent bool
-	// Own: the trouble may be the batch's own, so that waiting for a better answer may
-	// hold others back for ever; of a batch that nobody waits for, it ends the tries
-	// after orphanPatience.
+	// Own: the batch itself may be the cause, so that waiting for a better answer may keep
+	// others waiting for ever. It ends the tries for a batch that nobody waits for, after
+	// orphanPatience.
 	Own    bool
 	Reason string // of a RefusedError
 	Why    string
 }
 
-// Again says whether the same request may succeed later without anybody's doing.
-func (r Ruling) Again() bool { return r.Does == Retry || r.Does == Lookup }
+// Passes says whether the same request may succeed later without anybody changing anything.
+func (r Ruling) Passes() bool { return r.Does == Retry || r.Does == Lookup }
 
 // A codeRow is what one code means. A column that is left out follows from the others,
 // as Ruling does it.
@@ -69,7 +69,7 @@ func (e Error) Ruling(on Request) Ruling {
 	if given.Does != 0 {
 		return given
 	}
-	passes := on != OnMetadata && e.Ruling(OnMetadata).Again()
+	passes := on != OnMetadata && e.Ruling(OnMetadata).Passes()
 	switch on {
 	case OnProduce:
 		return Ruling{Does: Retry, Doubt: true, Own: true, Why: "no answer to this request that is known of: taken for one that says nothing"}
@@ -90,10 +90,10 @@ func (e Error) Ruling(on Request) Ruling {
 	return Ruling{Does: Stop, Why: "does not pass by itself"}
 }
 
-// Shorthands of the produce column. What a broker says before it appends is no doubt:
-// the checks of ReplicaManager.appendRecords and of Partition.appendRecordsToLeader
-// up to UnifiedLog.append. What it says while the batch waits for its replicas
-// (DelayedProduce), or when something breaks, is.
+// Shorthands of the produce column. What a broker says before it appends leaves no doubt whether
+// the batch is stored: the checks of ReplicaManager.appendRecords and of
+// Partition.appendRecordsToLeader up to UnifiedLog.append. What it says while the batch waits for
+// its replicas (DelayedProduce), or when something breaks, does.
 func before(does Action, why string) Ruling { return Ruling{Does: does, Why: why} }
 func after(does Action, why string) Ruling  { return Ruling{Does: does, Doubt: true, Why: why} }
 func refuses(reason, why string) Ruling     { return Ruling{Does: Refuse, Reason: reason, Why: why} }
@@ -105,7 +105,7 @@ const (
 
 var (
 	moved       = Ruling{Does: Lookup, Why: "the leader is in doubt"}
-	whole       = Ruling{Does: Retry, Why: "of fetch sessions, which are not used: each request says all"}
+	noSessions  = Ruling{Does: Retry, Why: "of fetch sessions, which are not used: each request says all"}
 	passing     = Ruling{Does: Retry, Why: "passes"}
 	coordinator = codeRow{
 		commit:   Ruling{Does: Lookup, Why: "the coordinator is in doubt"},
@@ -193,13 +193,13 @@ var codeRows = map[Error]codeRow{
 	// the order (UnifiedLog.analyzeAndValidateProducerState, ProducerAppendInfo), and
 	// nothing of ours comes behind a batch in doubt: it would be found. A leader of an
 	// earlier epoch proves nothing: its log may lack what its successor has.
-	OutOfOrderSequence: {produce: Ruling{Does: Renew, Absent: true, Why: "what came in front is gone from the log (an unclean election); had the leader the batch, it would call it a repeat"}},
+	OutOfOrderSequence: {produce: Ruling{Does: NewID, Absent: true, Why: "what came in front is gone from the log (an unclean election); had the leader the batch, it would call it a repeat"}},
 	DuplicateSequence:  {produce: before(Done, "appended before")},
 	// Only a producer that has our id can have raised the epoch, so the last five are
 	// its, and a batch of ours may stand behind them.
-	InvalidProducerEpoch:     {produce: before(Renew, "another has the id; says nothing of the batch")},
-	InvalidTxnState:          {produce: before(Renew, whyTransactions)},
-	invalidProducerIDMapping: {produce: before(Renew, whyTransactions)},
+	InvalidProducerEpoch:     {produce: before(NewID, "another has the id; says nothing of the batch")},
+	InvalidTxnState:          {produce: before(NewID, whyTransactions)},
+	invalidProducerIDMapping: {produce: before(NewID, whyTransactions)},
 	ConcurrentTransactions:   {metadata: passing},
 	TransactionalIDDenied:    {produce: before(Report, "checked in front of everything else")},
 	OperationNotAttempted:    {produce: before(Retry, "not tried")},
@@ -209,11 +209,11 @@ var codeRows = map[Error]codeRow{
 	},
 	// Kafka before 2.5, for a sequence other than 0 of a producer that it knows nothing
 	// of: that may have expired with the batch in the log.
-	UnknownProducerID:        {produce: before(Renew, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
+	UnknownProducerID:        {produce: before(NewID, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
 	groupIDNotFound:          {group: Ruling{Does: Stop, Why: "the group is used by another protocol"}},
-	fetchSessionNotFound:     {fetch: whole},
-	invalidFetchSessionEpoch: {fetch: whole},
-	fetchSessionTopicID:      {fetch: whole},
+	fetchSessionNotFound:     {fetch: noSessions},
+	invalidFetchSessionEpoch: {fetch: noSessions},
+	fetchSessionTopicID:      {fetch: noSessions},
 	listenerNotFound:         {metadata: Ruling{Does: Lookup, Why: "of a partition whose leader lacks the listener that we came by: while listeners are changed"}},
 	FencedLeaderEpoch:        {produce: after(Lookup, whyUnheardOf), metadata: moved},
 	UnknownLeaderEpoch:       {produce: after(Lookup, whyUnheardOf), metadata: moved},
@@ -224,10 +224,10 @@ var codeRows = map[Error]codeRow{
 	InvalidRecord:            {produce: refuses(RefusedInvalid, "refused by the broker's check of the records")},
 	UnstableOffsetCommit:     {metadata: passing},
 	ThrottlingQuotaExceeded:  {metadata: passing},
-	ProducerFenced:           {produce: before(Renew, whyTransactions)},
+	ProducerFenced:           {produce: before(NewID, whyTransactions)},
 	UnknownTopicID:           {produce: after(Lookup, whyUnheardOf), metadata: moved},
 	InconsistentTopicID:      {produce: after(Lookup, whyUnheardOf), metadata: moved},
-	transactionAbortable:     {produce: before(Renew, whyTransactions)},
+	transactionAbortable:     {produce: before(NewID, whyTransactions)},
 }
 
 // Codes of the table that nothing else names.

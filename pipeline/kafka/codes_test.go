@@ -60,7 +60,7 @@ The last row stands for every code that no Kafka of today has.
 
 In the first column, *may be stored* says that the batch may be in the log behind this answer: it keeps
 its sequence, and its output partition closed to others, until an answer settles that. *is not stored*
-says that the answer proves the contrary. *own* says that the trouble may be the batch's own: when nobody
+says that the answer proves the contrary. *own* says that the batch itself may be the cause: when nobody
 waits for it any more and nothing else has been heard for two minutes, the tries end. The column metadata
 stands for Metadata, ListOffsets, OffsetForLeaderEpoch and all other requests. FindCoordinator counts as
 the request for whose sake the coordinator is looked for, and as one of the others in the check at the
@@ -69,7 +69,7 @@ start. After any code InitProducerId is sent again, as long as a batch waits for
 | Code | Name | Produce | Fetch | OffsetCommit | OffsetFetch | Group | Metadata |
 |---|---|---|---|---|---|---|---|
 `)
-	words := map[Action]string{Done: "done", Retry: "again", Lookup: "look up", Renew: "new id", Refuse: "refuses",
+	words := map[Action]string{Done: "done", Retry: "again", Lookup: "look up", NewID: "new id", Refuse: "refuses",
 		Report: "told", Rejoin: "join", Range: "range", Stop: "stops"}
 	names := [requests]string{"produce", "fetch", "commit", "offsets", "group", "metadata"}
 	var reasons bytes.Buffer
@@ -117,7 +117,7 @@ func TestEveryCodeHasARulingForEveryRequest(t *testing.T) {
 			if r.Does == 0 || r.Why == "" && code != 0 {
 				t.Errorf("code %d has no ruling for request %d: %+v", code, on, r)
 			}
-			if (r.Does == Refuse) != (r.Reason != "") || (r.Does == Refuse || r.Does == Renew || r.Doubt || r.Absent) && on != OnProduce {
+			if (r.Does == Refuse) != (r.Reason != "") || (r.Does == Refuse || r.Does == NewID || r.Doubt || r.Absent) && on != OnProduce {
 				t.Errorf("code %d, request %d: %+v", code, on, r)
 			}
 		}
@@ -136,7 +136,7 @@ func TestWhatIsRetriablePasses(t *testing.T) {
 		if known == nil || !known.Retriable || elsewhere[code] != "" {
 			continue
 		}
-		if !code.Ruling(OnFetch).Again() {
+		if !code.Ruling(OnFetch).Passes() {
 			t.Errorf("%v ends the reading of a partition", code)
 		}
 		if fetches := code == fetchSessionNotFound || code == invalidFetchSessionEpoch || code == fetchSessionTopicID; !fetches && !code.Temporary() {
@@ -195,7 +195,7 @@ func TestProducerDoesWithEveryCodeWhatTheTableSays(t *testing.T) {
 				produce2, asked2, ids2 := m.counts()
 				produce, asked, ids = produce2-produce, asked2-asked, ids2-ids
 				want := map[Action]string{
-					Retry: "2 0 0 ok", Lookup: "2 1 0 ok", Renew: "2 0 1 ok",
+					Retry: "2 0 0 ok", Lookup: "2 1 0 ok", NewID: "2 0 1 ok",
 					Refuse: "1 0 0 refused: " + r.Reason, Report: "1 0 0 told",
 				}[r.Does]
 				var refused *RefusedError

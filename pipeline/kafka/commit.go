@@ -32,8 +32,9 @@ func (e *CommitError) Unwrap() error { return e.err }
 //
 // Offsets of a partition reach the coordinator in the order of its terms, and rising
 // within each, because
-//   - a member has one request with offsets under way, and each try signs anew: it
-//     leaves out partitions whose term is over, and what is stored already;
+//   - a member has one request with offsets under way, and each try is signed anew, with the
+//     generation and the terms of that moment: it leaves out partitions whose term has ended, and
+//     what is stored already;
 //   - a request without an answer takes its connection with it before the next is
 //     sent: the broker gets nothing of it any more, and can apply it only if it has it
 //     already, whole;
@@ -49,12 +50,12 @@ type commit struct {
 func (m *member) Commit(ctx context.Context, marks map[TopicPartition]Mark) error {
 	c := &commit{m: m, left: maps.Clone(marks), failed: map[TopicPartition]error{}}
 	for try := 0; ; try++ {
-		err := c.once(ctx)
+		err := c.tryOnce(ctx)
 		switch {
 		case len(c.left) == 0:
 			return c.result(nil)
 		case err == nil:
-			return c.result(errors.New("the answer leaves partitions out")) // once tells of all others
+			return c.result(errors.New("the answer leaves partitions out")) // of all others tryOnce gives the error
 		case m.commitFinal(err):
 			return c.result(err)
 		case !sleep(ctx, min(offsetBackoff<<min(try, 6), maxOffsetBackoff)):
@@ -81,34 +82,34 @@ func (c *commit) result(err error) error {
 	return &CommitError{c.failed, joinErrors(errs)}
 }
 
-// commitFinal says whether a failed commit must not be tried again. What the group
-// says of the member's place (22, 25, 27) is not: the loop hears the same, and either
-// the member goes on with another generation, or it has lost everything and the next
-// try is refused.
+// commitFinal says whether a failed commit must not be tried again. That the member is not in this
+// generation of the group (codes 22, 25, 27) is not final: the next heartbeat gets the same answer,
+// and either the member goes on with another generation, or it has lost everything and the next try
+// is refused.
 func (m *member) commitFinal(err error) bool {
 	_, does := ruled(err, OnCommit)
 	if does == Rejoin {
 		m.mu.Lock()
 		m.beat = true
 		m.mu.Unlock()
-		m.poke()
+		m.lookAgain()
 	}
 	return does == Report || does == Stop
 }
 
-// once is one try. It takes what is settled out of left, and gives an error that the
-// rest has in common.
-func (c *commit) once(ctx context.Context) error {
+// tryOnce is one try. It takes the partitions with an outcome out of left, and gives an error that
+// the rest has in common.
+func (c *commit) tryOnce(ctx context.Context) error {
 	m := c.m
 	select {
-	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
+	case m.busy <- struct{}{}:
+		defer func() { <-m.busy }()
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for another commit: %w", ctx.Err())
 	}
-	s := m.sign(func(sign func(TopicPartition, *holding, int64)) {
+	s := m.sign(func(sign func(TopicPartition, *ownership, int64)) {
 		for tp, k := range c.left {
-			h := m.holding(tp, k.Term)
+			h := m.ownedIn(tp, k.Term)
 			switch {
 			case h == nil:
 				c.failed[tp] = ErrFenced
@@ -142,8 +143,8 @@ func (c *commit) once(ctx context.Context) error {
 	return err
 }
 
-// A signed is a request with offsets, of one generation of the member.
-type signed struct {
+// A signedCommit is a request with offsets, in the name of one generation of the member.
+type signedCommit struct {
 	id         string
 	generation int32
 	offsets    map[TopicPartition]int64
@@ -151,22 +152,23 @@ type signed struct {
 	doubts     map[TopicPartition]int32 // what was in doubt before
 }
 
-// sign makes a request of what choose signs, with m.mu held.
-func (m *member) sign(choose func(sign func(TopicPartition, *holding, int64))) *signed {
-	s := &signed{offsets: map[TopicPartition]int64{}, terms: map[TopicPartition]int{}, doubts: map[TopicPartition]int32{}}
+// sign makes a request of the offsets that choose calls its function with. choose runs with m.mu
+// held. What is signed is in doubt until store knows better.
+func (m *member) sign(choose func(sign func(TopicPartition, *ownership, int64))) *signedCommit {
+	s := &signedCommit{offsets: map[TopicPartition]int64{}, terms: map[TopicPartition]int{}, doubts: map[TopicPartition]int32{}}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s.id, s.generation = m.id, m.generation
-	choose(func(tp TopicPartition, h *holding, offset int64) {
+	choose(func(tp TopicPartition, h *ownership, offset int64) {
 		s.offsets[tp], s.terms[tp], s.doubts[tp] = offset, h.term, h.doubt
 		h.sent, h.doubt = offset, s.generation // until it is answered, or known not to have begun
 	})
 	return s
 }
 
-// store sends a request and notes what it stores, and what it may have stored. The
-// caller has the turn.
-func (m *member) store(ctx context.Context, s *signed) (map[TopicPartition]int16, error) {
+// store sends a request and notes what it stores, and what it may have stored. The caller has taken
+// busy.
+func (m *member) store(ctx context.Context, s *signedCommit) (map[TopicPartition]int16, error) {
 	if len(s.offsets) == 0 {
 		return nil, nil
 	}
@@ -194,10 +196,10 @@ func (m *member) store(ctx context.Context, s *signed) (map[TopicPartition]int16
 	return codes, err
 }
 
-// sendCommit is OffsetCommit version 7, with the leader epoch unknown: any other that
-// is not the true one makes other clients go back. begun is set when the coordinator
+// sendCommit is OffsetCommit version 7, with the leader epoch unknown: other clients go back in the
+// log when the epoch is not exact. begun is set when the coordinator
 // may have got it. The error is one of all partitions; those of single ones are codes.
-func (m *member) sendCommit(ctx context.Context, s *signed, begun *atomic.Bool) (map[TopicPartition]int16, error) {
+func (m *member) sendCommit(ctx context.Context, s *signedCommit, begun *atomic.Bool) (map[TopicPartition]int16, error) {
 	tps := slices.SortedFunc(maps.Keys(s.offsets), comparePartitions)
 	x := &exchange{key: protocol.OffsetCommit, body: func(w *writer) {
 		begun.Store(true)
@@ -245,22 +247,23 @@ const (
 	lastDoubt  = 32 * time.Second
 )
 
-// startSettling has doubts looked into. The caller holds m.mu.
+// startSettling has settleDoubts run while anything is in doubt. The caller holds m.mu.
 func (m *member) startSettling() {
-	if m.doubts == 0 || m.doubting || m.stopped {
+	if m.doubts == 0 || m.settling || m.stopped {
 		return
 	}
-	m.doubting = true
+	m.settling = true
 	m.tasks.Go(m.settleDoubts)
 }
 
 // settleDoubts looks at what is stored after a commit got no answer: one that the
 // broker had received may be applied late, behind a later one, and within a generation
 // nothing refuses it. Where an offset has gone back behind the last that the coordinator
-// has acknowledged, the last is stored again. A broker that answers has the requests of closed
-// connections behind it soon; it is looked at 1, 3, 7, 15, 31 and 63 seconds after the
-// last doubt. What is applied later than that stands until the partition's next commit,
-// and costs records that are read again, never one that is not.
+// has acknowledged, the last is stored again. A broker that answers has soon carried out the requests
+// of closed connections, so it is looked at 1, 3, 7, 15, 31 and 63 seconds after the last doubt. What
+// is applied later than that stands until the partition's next commit: records may be read again,
+// and none is skipped. A new generation after each doubt would be strict, and would rebalance the
+// whole group each time a connection breaks.
 func (m *member) settleDoubts() {
 	for wait, seen := firstDoubt, 0; ; wait *= 2 {
 		if wait <= lastDoubt && !sleep(m.ctx, wait) {
@@ -276,27 +279,27 @@ func (m *member) settleDoubts() {
 				doubted = append(doubted, tp)
 			}
 		}
-		over := len(doubted) == 0 || wait > lastDoubt || m.stopped
-		if over {
+		finished := len(doubted) == 0 || wait > lastDoubt || m.stopped
+		if finished {
 			for _, tp := range doubted {
 				m.owned[tp].doubt = -1
 			}
-			m.doubts, m.doubting = 0, false
+			m.doubts, m.settling = 0, false
 		}
 		m.mu.Unlock()
-		if over {
+		if finished {
 			return
 		}
 		m.storeAgain(doubted)
 	}
 }
 
-// storeAgain asks for offsets and stores those again that have gone back. The turn is
-// held, so that no other commit comes between the question and the answer to it.
+// storeAgain asks for offsets and stores those again that have gone back. It has busy meanwhile, so
+// that no other commit comes between asking and storing.
 func (m *member) storeAgain(tps []TopicPartition) {
 	select {
-	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
+	case m.busy <- struct{}{}:
+		defer func() { <-m.busy }()
 	case <-m.ctx.Done():
 		return
 	}
@@ -304,9 +307,10 @@ func (m *member) storeAgain(tps []TopicPartition) {
 	if err != nil {
 		return // until the next look
 	}
-	_, _ = m.store(m.ctx, m.sign(func(sign func(TopicPartition, *holding, int64)) {
+	_, _ = m.store(m.ctx, m.sign(func(sign func(TopicPartition, *ownership, int64)) {
 		for tp, offset := range got {
-			// Otherwise it is a late one that is right: it was earned.
+			// A higher offset than the last acknowledged one is a late commit of this term, and
+			// was earned; after Renew it may be one of the earlier log.
 			if h := m.owned[tp]; h != nil && h.stored >= 0 && (offset < h.stored || h.renewed && offset > h.sent) {
 				sign(tp, h, h.sent)
 			}

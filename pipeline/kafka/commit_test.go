@@ -30,17 +30,17 @@ func virtually(t *testing.T, f func(t *testing.T, c *kafkatest.Cluster)) {
 	synctest.Test(t, func(t *testing.T) { f(t, kafkatest.StartFake(t, kafkatest.Virtual())) })
 }
 
-// A holder holds the next commits back that pass a proxy.
-type holder struct {
-	mu   sync.Mutex
-	next int
-	held []chan struct{}
-	got  chan struct{} // one for each that is held
+// A delayer delays the next commits that pass a proxy.
+type delayer struct {
+	mu      sync.Mutex
+	next    int
+	delayed []chan struct{}
+	got     chan struct{} // one for each that is delayed
 }
 
-func newHolder() *holder { return &holder{got: make(chan struct{}, 1000)} }
+func newDelayer() *delayer { return &delayer{got: make(chan struct{}, 1000)} }
 
-func (h *holder) hold(key int16, _ []byte) <-chan struct{} {
+func (h *delayer) delay(key int16, _ []byte) <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if key != int16(protocol.OffsetCommit) || h.next == 0 {
@@ -48,36 +48,36 @@ func (h *holder) hold(key int16, _ []byte) <-chan struct{} {
 	}
 	h.next--
 	ch := make(chan struct{})
-	h.held = append(h.held, ch)
+	h.delayed = append(h.delayed, ch)
 	h.got <- struct{}{}
 	return ch
 }
 
-func (h *holder) take(n int) {
+func (h *delayer) take(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.next = n
 }
 
-// release lets those go on that are held.
-func (h *holder) release() {
+// release lets those go on that are delayed.
+func (h *delayer) release() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, ch := range h.held {
+	for _, ch := range h.delayed {
 		close(ch)
 	}
-	h.held = nil
+	h.delayed = nil
 }
 
-// followHeld follows through a proxy that holds commits.
-func followHeld(t testing.TB, c *kafkatest.Cluster, config GroupConfig, drain bool) (*follower, *holder) {
-	h := newHolder()
-	proxy := c.Proxy(t, h.hold)
+// followDelayed follows through a proxy that delays commits.
+func followDelayed(t testing.TB, c *kafkatest.Cluster, config GroupConfig, drain bool) (*follower, *delayer) {
+	h := newDelayer()
+	proxy := c.Proxy(t, h.delay)
 	return followBy(t, testClient(t, c, func(config *Config) { config.Dial = proxy.Dial }), config, drain), h
 }
 
 // giveUp commits and gives up while the request is on its way.
-func (f *follower) giveUp(h *holder, tp TopicPartition, offset int64) {
+func (f *follower) giveUp(h *delayer, tp TopicPartition, offset int64) {
 	f.t.Helper()
 	h.take(1)
 	ctx, cancel := context.WithCancel(soon(f.t))
@@ -112,7 +112,7 @@ func TestCommitThatIsAppliedLateIsPutRight(t *testing.T) {
 		topic := c.Topic(t, 1)
 		config := quick(c, t, topic)
 		tp := TopicPartition{topic, 0}
-		a, h := followHeld(t, c, config, false)
+		a, h := followDelayed(t, c, config, false)
 		a.untilServing(1)
 		a.giveUp(h, tp, 60)
 		if err := a.commit(tp, a.termOf(tp), 70); err != nil {
@@ -140,7 +140,7 @@ func TestCommitOfAnEarlierGenerationIsRefused(t *testing.T) {
 	virtually(t, func(t *testing.T, c *kafkatest.Cluster) {
 		topic := c.Topic(t, 2)
 		config := quick(c, t, topic)
-		a, h := followHeld(t, c, config, true)
+		a, h := followDelayed(t, c, config, true)
 		a.untilServing(2)
 		b := follow(t, c, config, false)
 		a.until("one is revoked", func() bool { return len(a.draining) == 1 })
@@ -177,7 +177,7 @@ func TestTermsAreKeptApartByAGeneration(t *testing.T) {
 		virtually(t, func(t *testing.T, c *kafkatest.Cluster) {
 			topic := c.Topic(t, 2)
 			config := quick(c, t, topic)
-			a, h := followHeld(t, c, config, true)
+			a, h := followDelayed(t, c, config, true)
 			a.untilServing(2)
 			b := follow(t, c, config, false)
 			a.until("one is revoked", func() bool { return len(a.draining) == 1 })
@@ -209,7 +209,7 @@ func TestTermsAreKeptApartByAGeneration(t *testing.T) {
 			}
 			a.release(tp)
 			a.until("it is served again", func() bool { return len(a.serving) == 2 })
-			if now := a.termOf(tp); now <= term || a.Holds(tp, term) || !a.Holds(tp, now) {
+			if now := a.termOf(tp); now <= term || a.Owns(tp, term) || !a.Owns(tp, now) {
 				t.Errorf("term %d after %d", now, term)
 			}
 			if (generation() > before) != doubt {
@@ -267,7 +267,7 @@ func TestCommitOfTheLogBeforeIsPutRight(t *testing.T) {
 			topic := c.Topic(t, 1)
 			config := quick(c, t, topic)
 			tp := TopicPartition{topic, 0}
-			a, h := followHeld(t, c, config, false)
+			a, h := followDelayed(t, c, config, false)
 			a.untilServing(1)
 			term := a.termOf(tp)
 			ctx, cancel := context.WithCancel(soon(t))
@@ -341,7 +341,7 @@ func TestGivenUpConnectionIsReset(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	if err := client.SetDeadline(cut); err != nil {
+	if err := client.SetDeadline(resetNow); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := server.Read(make([]byte, 1)); !errors.Is(err, syscall.ECONNRESET) {
@@ -355,7 +355,7 @@ func TestGivenUpConnectionIsReset(t *testing.T) {
 	}
 }
 
-// Whatever is held back, for how long, and whoever gives up when: what is stored in the
+// Whatever is delayed, for how long, and whoever gives up when: what is stored in the
 // end is the highest that was acknowledged, or one that was sent after it.
 func TestCommitsNeverGoBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {

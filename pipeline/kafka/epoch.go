@@ -13,11 +13,11 @@ import (
 // ErrNoEpochs says that the brokers do not tell where leaders' epochs end.
 var ErrNoEpochs = errors.New("the brokers do not tell where the epoch of a leader ends")
 
-// EpochEnd asks the leader of a partition, which is that of the epoch leader, for the end of an epoch in its log: the
-// newest epoch that is not above the given one, and the offset behind its last batch.
-// Both are -1 when the leader cannot tell. An end in front of what was read in that
-// epoch, or an older epoch, means that the log was cut. The error is ErrNoEpochs, or as
-// Leader's; EpochEnd tries once.
+// EpochEnd asks the leader of a partition for the end of an epoch in its log: the newest epoch
+// that is not above the given one, and the offset behind its last batch. Both are -1 when the
+// leader cannot tell. leader is the leader's own epoch; a broker that leads in another refuses. An
+// end in front of what was read in that epoch, or an older epoch, means that the log was truncated.
+// The error is ErrNoEpochs, or as Leader's; EpochEnd tries once.
 func (c *Client) EpochEnd(ctx context.Context, tp TopicPartition, leader, epoch int32) (end recordbatch.EpochStart, err error) {
 	none := recordbatch.EpochStart{Epoch: -1, From: -1}
 	broker, _, err := c.Leader(ctx, tp)
@@ -33,9 +33,9 @@ func (c *Client) EpochEnd(ctx context.Context, tp TopicPartition, leader, epoch 
 		w.int32(leader)
 		w.int32(epoch)
 	}}
-	one, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	if err := c.do(one, x); err != nil {
+	if err := c.do(limited, x); err != nil {
 		var old *VersionError
 		if errors.As(err, &old) {
 			return none, ErrNoEpochs
@@ -50,9 +50,9 @@ func (c *Client) EpochEnd(ctx context.Context, tp TopicPartition, leader, epoch 
 		topic := r.string()
 		for p := r.array(); p > 0 && r.err == nil; p-- {
 			code := Error(r.int16())
-			told := TopicPartition{topic, r.int32()}
+			answered := TopicPartition{topic, r.int32()}
 			answer := recordbatch.EpochStart{Epoch: r.int32(), From: r.int64()}
-			if told != tp {
+			if answered != tp {
 				continue
 			}
 			if code != 0 {

@@ -245,7 +245,7 @@ func (e Error) ErrorType() string { return "kafka_" + strings.ToLower(e.Name()) 
 // Temporary says whether the same request may succeed later, perhaps at another
 // broker, without anybody changing anything: the last column of the table of codes,
 // without which kind of request was answered.
-func (e Error) Temporary() bool { return e.Ruling(OnMetadata).Again() }
+func (e Error) Temporary() bool { return e.Ruling(OnMetadata).Passes() }
 
 // leaderMoved says whether the leader that we know of is in doubt.
 func (e Error) leaderMoved() bool { return e.Ruling(OnMetadata).Does == Lookup }

@@ -21,8 +21,8 @@ const (
 	fetchGrace = 10 * time.Second
 )
 
-// ErrCutOff marks the partition in whose records the connection broke.
-var ErrCutOff = errors.New("the answer ends within the partition's records")
+// ErrIncomplete is the error of the partition in whose records the connection broke.
+var ErrIncomplete = errors.New("the answer ends within the partition's records")
 
 // A FetchRequest is one poll of one broker for several partitions.
 //
@@ -59,7 +59,7 @@ type FetchAnswer struct {
 // A FetchedPartition is the answer for one partition of the request.
 type FetchedPartition struct {
 	Index         int   // in the request's Partitions
-	Err           error // an Error, whose offsets are -1, or ErrCutOff; there are no records
+	Err           error // an Error, whose offsets are -1, or ErrIncomplete; there are no records
 	HighWatermark int64
 	LastStable    int64
 	LogStart      int64
@@ -262,7 +262,7 @@ func (p *fetchParser) partition(topic []byte) error {
 		f.Set = p.alloc(f.Index, size)[:size]
 		if err := p.full(f.Set); err != nil {
 			// Whoever gave the buffer finds it in the answer, without records.
-			f.Set, f.Err = f.Set[:0], ErrCutOff
+			f.Set, f.Err = f.Set[:0], ErrIncomplete
 			p.answer.Partitions = append(p.answer.Partitions, f)
 			return err
 		}

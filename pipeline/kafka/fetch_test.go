@@ -274,7 +274,7 @@ func TestThrottleIsTold(t *testing.T) {
 	}
 }
 
-// answerOf encodes what a broker might answer to a fetch of x/0.
+// fetchAnswer encodes what a broker might answer to a fetch of x/0.
 func fetchAnswer(set []byte) []byte {
 	w := &writer{}
 	w.int32(0)

@@ -45,8 +45,8 @@ func (e *silentError) Error() string {
 
 func (e *silentError) Unwrap() error { return e.err }
 
-// silence makes a silentError of an error that is the end of the time for a connection.
-func silence(err error, c *Config) error {
+// asSilentError makes a silentError of an error that is the end of the time for a connection.
+func asSilentError(err error, c *Config) error {
 	if !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return err
 	}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// ErrFenced refuses what belongs to an assignment that is over: the member has been
-// thrown out of its group since, or has given the partition back.
+// ErrFenced refuses what belongs to an assignment that has ended: the member has been thrown out
+// of its group since, or has given the partition back.
 var ErrFenced = errors.New("the group has given this partition to somebody else, or may have")
 
 // An Event says how the partitions of a member change. Events come in order. One with
@@ -24,7 +24,7 @@ type Event struct {
 	// Lost partitions are somebody else's already, or may be: drop what is in flight
 	// and commit nothing. No Released is due. The life counter has grown.
 	Lost []TopicPartition
-	// Term is the one that Assigned begin: what Commit wants to hear.
+	// Term is the one that Assigned begin: Commit asks for it.
 	Term       int
 	Generation int32
 	MemberID   string
@@ -45,7 +45,7 @@ type Group interface {
 	Released(tps []TopicPartition)
 
 	// Commit stores offsets, and waits until they are stored. It tries again by itself
-	// until ctx ends. Partitions whose term is over are left out of each try, with
+	// until ctx ends. Partitions whose term has ended are left out of each try, with
 	// ErrFenced. The error is a *CommitError; partitions that it does not name are
 	// stored. What is stored in a term never goes back: a lower offset counts as
 	// stored already.
@@ -56,24 +56,24 @@ type Group interface {
 	// itself until ctx ends.
 	Committed(ctx context.Context, tps []TopicPartition) (map[TopicPartition]int64, error)
 
-	// Settle gives the stored offsets of all partitions of one topic, -1 where there is
+	// SettleStart gives the stored offsets of all partitions of one topic, -1 where there is
 	// none. If there is none in any of them, it stores those that at gives, for all in
 	// one request, if the member has the topic's partition 0; else it refuses with
 	// ErrUnsettled: the member that has it will store them. It refuses with ErrFenced
 	// when the member has left. An error leaves open whether they were stored: ask again.
-	Settle(ctx context.Context, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error)
+	SettleStart(ctx context.Context, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error)
 
 	// StoredLineage gives what was stored with the offset when it was last read, of which
 	// nothing is known when it was stored by another client.
 	StoredLineage(tp TopicPartition, offset int64) Lineage
 
-	// Holds says whether a term goes on: the partition has not been lost since, nor
-	// given back. One that is to be given back is still held.
-	Holds(tp TopicPartition, term int) bool
+	// Owns says whether a term goes on: the partition has not been lost since, nor
+	// given back. One that is to be given back is still owned.
+	Owns(tp TopicPartition, term int) bool
 
-	// Renew ends a term and begins another, without a change of the assignment: what
-	// the log had is gone, and offsets begin anew, lower perhaps than those that were
-	// stored. It gives false when the term is over.
+	// Renew ends a term and begins another, without a change of the assignment: the log is
+	// another one, or was truncated, and offsets begin anew, lower perhaps than those that
+	// were stored. It gives false when the term has ended.
 	Renew(tp TopicPartition, term int) (int, bool)
 
 	// Life counts how often everything was lost.
@@ -94,9 +94,9 @@ type GroupConfig struct {
 	Rebalance time.Duration // how long the group waits for it to join again. 0: 60s
 	Instance  string        // static membership: a name of its own that survives restarts
 	Watch     time.Duration // how often the topics are looked at. 0: 5s
-	// Lineage tells of which log an offset is that is committed in a term, -1 for one that
-	// Settle stores of a partition that is not the member's; it is stored with the offset.
-	// nil: nothing is. It must not block.
+	// Lineage tells of which log an offset is that is committed in a term, which is stored with
+	// the offset. The term is -1 for what SettleStart stores of a partition that is not the
+	// member's. nil: nothing is stored with offsets. It must not block.
 	Lineage func(tp TopicPartition, offset int64, term int) Lineage
 	// Report hears of what is wrong and passes without ending the member. nil: nobody
 	// does. It must not block.
@@ -108,7 +108,7 @@ const (
 	fastFor       = 2 * time.Second
 	groupBackoff  = 50 * time.Millisecond
 	maxBackoff    = time.Second
-	releaseSettle = 20 * time.Millisecond
+	releaseWait   = 20 * time.Millisecond
 	leaveTries    = 3
 )
 
@@ -128,7 +128,7 @@ type member struct {
 	done   chan struct{} // closed when run has returned
 	wake   chan struct{} // something for the loop to look at; capacity 1
 
-	turn  chan struct{}  // of commits: one request at a time; capacity 1
+	busy  chan struct{}  // capacity 1: one request with offsets at a time
 	tasks sync.WaitGroup // what runs beside the loop and ends with ctx
 
 	mu         sync.Mutex
@@ -137,8 +137,8 @@ type member struct {
 	generation int32
 	life       int
 	term       int // the last that has begun
-	owned      map[TopicPartition]*holding
-	doubting   bool                        // settleDoubts runs
+	owned      map[TopicPartition]*ownership
+	settling   bool                        // settleDoubts runs
 	doubts     int                         // commits that were given up on
 	assigned   map[TopicPartition]struct{} // by the last SyncGroup
 	rejoin     bool                        // the group must be told that owned has changed
@@ -148,14 +148,14 @@ type member struct {
 	stored     map[TopicPartition]storedLineage
 	absent     map[string]int        // looks in a row at which a topic was unknown
 	topics     map[string]topicState // what the assignment is based on; of the leader alone
-	left       chan struct{}         // closed when LeaveGroup is over
+	left       chan struct{}         // closed when Leave has told the group
 }
 
-// topicState is what a change of a topic shows in.
+// topicState is what is compared to notice that a topic has changed.
 type topicState struct {
 	partitions int32
 	id         TopicID
-	doubt      error // why nothing is known of it; it may not be there
+	doubt      error // why nothing is known of it; the topic may not exist
 }
 
 // NewGroup joins a group and returns at once; the first event tells that it has
@@ -171,10 +171,10 @@ func NewGroup(client *Client, config GroupConfig) (Group, error) {
 	setDefault(&config.Watch, 5*time.Second)
 	m := &member{
 		client: client, config: config, generation: -1,
-		owned: map[TopicPartition]*holding{}, assigned: map[TopicPartition]struct{}{},
+		owned: map[TopicPartition]*ownership{}, assigned: map[TopicPartition]struct{}{},
 		stored: map[TopicPartition]storedLineage{}, absent: map[string]int{},
 		done: make(chan struct{}), wake: make(chan struct{}, 1),
-		turn: make(chan struct{}, 1),
+		busy: make(chan struct{}, 1),
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	m.events.start()
@@ -199,27 +199,27 @@ func (m *member) Life() int {
 func (m *member) Released(tps []TopicPartition) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	var back []TopicPartition
+	var reassigned []TopicPartition
 	for _, tp := range tps {
 		h := m.owned[tp]
 		if h == nil || !h.revoked {
 			continue
 		}
-		// The group may have given it back while it was draining. A commit of this
-		// generation that has no answer could be applied in the new term: then it goes by
-		// way of the group, whose next generation refuses that commit.
+		// The group may have assigned it to this member again while it was draining. But a
+		// commit of this generation that has no answer could be applied in the new term:
+		// then the group must hear of the release first, whose next generation refuses it.
 		if _, ok := m.assigned[tp]; ok && (h.doubt < 0 || h.doubt != m.generation) {
-			back = append(back, tp)
+			reassigned = append(reassigned, tp)
 			continue
 		}
 		delete(m.owned, tp)
 		m.rejoin, m.changed = true, time.Now()
 	}
-	if len(back) > 0 && !m.stopped {
-		m.begin(back)
-		m.emit(Event{Assigned: back, Term: m.term})
+	if len(reassigned) > 0 && !m.stopped {
+		m.begin(reassigned)
+		m.emit(Event{Assigned: reassigned, Term: m.term})
 	}
-	m.poke()
+	m.lookAgain()
 }
 
 // emit queues an event. The caller holds m.mu, so that events keep the order of the
@@ -230,8 +230,8 @@ func (m *member) emit(e Event) {
 	m.events.put(e)
 }
 
-// poke makes the loop look at the state.
-func (m *member) poke() {
+// lookAgain has the loop of run look at what has changed.
+func (m *member) lookAgain() {
 	select {
 	case m.wake <- struct{}{}:
 	default:

@@ -51,13 +51,13 @@ func (m *member) pause(try int) error {
 // join makes the member one of the next generation, however many tries it takes. An
 // error is final.
 func (m *member) join() error {
-	unknown := 0   // answers that say nothing
-	named := false // the broker has said that it wants a member id: said again, it is no reason to hurry
+	unknown := 0   // answers with UnknownServerError
+	named := false // the broker has asked for a member id: only the first time is there no pause
 	for try := 0; ; try++ {
 		if m.ctx.Err() != nil {
 			return errLeft
 		}
-		code, does, err := m.heed(m.joinOnce())
+		code, does, err := m.react(m.joinOnce())
 		switch {
 		case does == Done:
 			return nil
@@ -79,8 +79,8 @@ func (m *member) join() error {
 	}
 }
 
-// ruled gives what follows on an error of a request to a coordinator, and its code, 0
-// when it has none: what did not come through is sent again.
+// ruled gives what follows on an error of a request to a coordinator, and its code, 0 when it has
+// none. A request that did not come through is sent again.
 func ruled(err error, on Request) (code Error, does Action) {
 	switch {
 	case err == nil:
@@ -93,9 +93,9 @@ func ruled(err error, on Request) (code Error, does Action) {
 	return 0, Stop
 }
 
-// heed takes in what the group says of the member's place, and gives what follows. An
-// error with Stop is the one to end with.
-func (m *member) heed(err error) (code Error, does Action, _ error) {
+// react takes in what the group's answer means for the member: it may have lost its partitions, and
+// its id. It gives what follows. An error with Stop is the one to end with.
+func (m *member) react(err error) (code Error, does Action, _ error) {
 	code, does = ruled(err, OnGroup)
 	switch {
 	case err != nil && m.ctx.Err() != nil:
@@ -167,13 +167,13 @@ func (m *member) joinOnce() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.topics = base
-	m.take(assignment)
+	m.takeAssignment(assignment)
 	return nil
 }
 
-// take makes the assignment of a generation the member's. Partitions that it holds
-// and did not get are revoked; those that are being given back stay as they are.
-func (m *member) take(assignment []TopicPartition) {
+// takeAssignment makes the assignment of a generation the member's. Partitions that it owns and did
+// not get are revoked; those that are being given back stay as they are. The caller holds m.mu.
+func (m *member) takeAssignment(assignment []TopicPartition) {
 	clear(m.assigned)
 	var e Event
 	for _, tp := range assignment {
@@ -226,7 +226,7 @@ func (m *member) serve() error {
 			if draining {
 				// Partitions are often released one after another; a short wait spares the
 				// group a rebalance for each.
-				_ = sleep(m.ctx, releaseSettle)
+				_ = sleep(m.ctx, releaseWait)
 			}
 			return nil
 		}
@@ -249,14 +249,14 @@ func (m *member) serve() error {
 	}
 }
 
-// heartbeat says whether the group must be joined again. A coordinator that cannot be
-// reached is no reason to give anything up: whether others have taken over is its
-// word to say, and commits are fenced by it.
-func (m *member) heartbeat(misses *int) (again bool, err error) {
+// heartbeat says whether the group must be joined again. A coordinator that cannot be reached is no
+// reason to give partitions up: only it can say whether others have them, and it refuses the commits
+// of a member that has lost them.
+func (m *member) heartbeat(misses *int) (rejoin bool, err error) {
 	m.mu.Lock()
 	id, generation := m.id, m.generation
 	m.mu.Unlock()
-	_, does, err := m.heed(m.sendHeartbeat(id, generation))
+	_, does, err := m.react(m.sendHeartbeat(id, generation))
 	switch does {
 	case Done:
 		*misses = 0
@@ -277,9 +277,9 @@ type watcher struct {
 	done    chan struct{}
 }
 
-// watch looks at the topics from time to time. The leader reports a change at once;
-// the others do when nothing has come of it for three more looks: a leader that was
-// restarted under its instance id does not know that it leads.
+// watch looks at the topics from time to time. At a change the leader joins again at once. The
+// others do so if the group has not after three more looks: a leader that was restarted under its
+// instance id does not know that it leads.
 func (m *member) watch() *watcher {
 	ctx, cancel := context.WithCancel(m.ctx)
 	w := &watcher{changed: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}

@@ -1,45 +1,48 @@
 package kafka
 
-// A holding is a partition of the member's, in one term. Terms number the assignments
-// of a partition, so that what belongs to an earlier one is told from what belongs to
-// a later one of the same life. They are never used twice by a member.
-type holding struct {
+// An ownership is what a member knows of a partition that it owns, in one term. Terms number the
+// assignments, so that what belongs to an earlier assignment of a partition is told from what
+// belongs to a later one. A member never uses a term twice.
+type ownership struct {
 	term    int
 	revoked bool  // and not released yet
 	sent    int64 // the highest offset that a commit was sent for in this term; -1: none
 	stored  int64 // the last that the coordinator has acknowledged; -1: none
 	doubt   int32 // the generation of a commit that is under way or was given up on; -1: none
-	renewed bool  // which may be of an earlier log, with higher offsets
+	renewed bool  // by Renew: what is in doubt may be an offset of the earlier log, and higher
 }
 
-func newHolding(term int) *holding { return &holding{term: term, sent: -1, stored: -1, doubt: -1} }
+func newOwnership(term int) *ownership {
+	return &ownership{term: term, sent: -1, stored: -1, doubt: -1}
+}
 
 // begin makes partitions the member's, in a new term. The caller holds m.mu.
 func (m *member) begin(tps []TopicPartition) {
 	m.term++
 	for _, tp := range tps {
-		m.owned[tp] = newHolding(m.term)
+		m.owned[tp] = newOwnership(m.term)
 	}
 }
 
-// holding gives a partition in a term; nil when that is over. The caller holds m.mu.
-func (m *member) holding(tp TopicPartition, term int) *holding {
+// ownedIn gives the ownership of a partition in a term; nil when the term has ended. The caller
+// holds m.mu.
+func (m *member) ownedIn(tp TopicPartition, term int) *ownership {
 	if h := m.owned[tp]; h != nil && h.term == term && !m.stopped {
 		return h
 	}
 	return nil
 }
 
-func (m *member) Holds(tp TopicPartition, term int) bool {
+func (m *member) Owns(tp TopicPartition, term int) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.holding(tp, term) != nil
+	return m.ownedIn(tp, term) != nil
 }
 
 func (m *member) Renew(tp TopicPartition, term int) (int, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	h := m.holding(tp, term)
+	h := m.ownedIn(tp, term)
 	if h == nil {
 		return 0, false
 	}

@@ -31,7 +31,7 @@ type follower struct {
 	events   int
 	err      error
 	last     Event
-	turn     chan struct{} // closed and made anew at each event
+	news     chan struct{} // closed and made anew at each event
 	ended    chan struct{}
 }
 
@@ -47,7 +47,7 @@ func followBy(t testing.TB, client *Client, config GroupConfig, drain bool) *fol
 		t.Fatal(err)
 	}
 	f := &follower{Group: g, t: t, drain: drain, serving: map[TopicPartition]int{}, draining: map[TopicPartition]int{},
-		turn: make(chan struct{}), ended: make(chan struct{})}
+		news: make(chan struct{}), ended: make(chan struct{})}
 	go f.run()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -83,8 +83,8 @@ func (f *follower) run() {
 		}
 		f.events++
 		f.last = e
-		close(f.turn)
-		f.turn = make(chan struct{})
+		close(f.news)
+		f.news = make(chan struct{})
 		f.mu.Unlock()
 		if !f.drain && len(e.Revoked) > 0 {
 			f.release(e.Revoked...)
@@ -107,13 +107,13 @@ func (f *follower) until(what string, ok func() bool) {
 	ctx := soon(f.t)
 	for {
 		f.mu.Lock()
-		done, turn := ok(), f.turn
+		done, news := ok(), f.news
 		f.mu.Unlock()
 		if done {
 			return
 		}
 		select {
-		case <-turn:
+		case <-news:
 		case <-ctx.Done():
 			f.mu.Lock()
 			defer f.mu.Unlock()

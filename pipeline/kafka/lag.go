@@ -20,11 +20,11 @@ type PartitionLag struct {
 	Gap       string // why the log does not have the committed offset, like GapDeleted; "": it has
 }
 
-// Why a log does not have an offset that it is to be read on at. All that is there is
-// behind then.
+// Why a log does not have the offset that reading is to go on at. The lag is all that the log
+// has, then.
 const (
 	GapDeleted   = "deleted"         // by retention, or by hand, before it was read
-	GapBeyond    = "beyond_the_end"  // the log is shorter than what was read: it was cut
+	GapBeyond    = "beyond_the_end"  // the log is shorter than what was read: it was truncated
 	GapRecreated = "topic_recreated" // the topic is another one of the same name
 )
 
@@ -168,9 +168,9 @@ func (c *Client) committedOffsets(ctx context.Context, group string, tps []Topic
 		}
 		w.tags()
 	}}
-	one, cancel := context.WithTimeout(ctx, requestTimeout)
+	limited, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	if err := c.do(one, x); err != nil {
+	if err := c.do(limited, x); err != nil {
 		return nil, err
 	}
 	r := &reader{b: x.answer}

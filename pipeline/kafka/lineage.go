@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A Lineage says of which log an offset is. It is stored beside a group's offset, which
-// by itself names a topic's name alone.
+// A Lineage says of which log an offset is. It is stored beside a group's offset, which by itself
+// only has the name of the topic.
 type Lineage struct {
 	Topic TopicID // zero: not known
 	Epoch int32   // of the leader that appended the batch in front of the offset; -1: not known
@@ -19,10 +19,9 @@ type storedLineage struct {
 	Lineage
 }
 
-// Marks precede the fields of the text beside an offset, which spaces part. Kafka has
-// a field for the epoch, which stays -1: one of its users writes 0 there whatever the
-// epoch, so that it cannot be believed, and whoever believes ours reads again when it is
-// not exact.
+// What the fields of the text beside an offset begin with; spaces separate them. Kafka's own field
+// for the epoch stays -1: some clients write 0 there whatever the epoch is, so that it cannot be
+// believed, and others go back in the log when it is not exact.
 const (
 	topicMark = "topic_id="
 	epochMark = "leader_epoch="

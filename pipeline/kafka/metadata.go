@@ -10,15 +10,15 @@ import (
 
 // metadata is what we know of the cluster. Client.mu guards it.
 type metadata struct {
-	topics    map[string]*topicMeta
-	wanted    map[string]time.Time // topics that are asked for, and when somebody last named them; see prune
-	at        time.Time            // of the last answer
-	tried     time.Time            // of the last question
-	failures  int                  // refreshes since the last that cured something
-	refreshes chan struct{}        // one refresh at a time
-	behind    bool                 // a refresh in the background is on its way
-	doubts    bool                 // an answer said what is not believed yet
-	rounds    map[string]round     // in which several brokers were asked, the last of each topic
+	topics     map[string]*topicMeta
+	wanted     map[string]time.Time // topics that are asked for, and when somebody last named them; see prune
+	at         time.Time            // of the last answer
+	tried      time.Time            // of the last question
+	failures   int                  // refreshes in a row that failed, or left something without a leader
+	refreshes  chan struct{}        // one refresh at a time
+	refreshing bool                 // a refresh in the background is on its way
+	doubts     bool                 // an answer said what is not believed yet
+	rounds     map[string]round     // in which several brokers were asked, the last of each topic
 }
 
 // old says whether it is time to ask in the background.
@@ -29,14 +29,14 @@ type topicMeta struct {
 	id         TopicID
 	internal   bool
 	partitions []partitionMeta
-	left       []TopicID // ids that the name had before, the last at the end
+	formerIDs  []TopicID // ids that the name had before, the last at the end
 	doubt      *doubt    // what a broker says and is not believed yet
 }
 
 type partitionMeta struct {
 	err           error
 	leader, epoch int32 // leader -1: none
-	newest        int32 // epoch that was ever heard of
+	newest        int32 // the newest epoch that was ever heard of
 	doubtful      bool
 }
 
@@ -61,7 +61,7 @@ func (c *Client) Leader(ctx context.Context, tp TopicPartition) (broker, epoch i
 		c.mu.Lock()
 		p, err := c.meta.partition(tp)
 		if p != nil && c.meta.old(c.config.Refresh) {
-			c.refreshBehind()
+			c.refreshInBackground()
 		}
 		c.mu.Unlock()
 		if p != nil && err == nil && (!p.doubtful || try > 0) {
@@ -109,7 +109,7 @@ func (c *Client) Known(tp TopicPartition) (broker, epoch int32, id TopicID, ok b
 		return -1, -1, TopicID{}, false
 	}
 	if c.meta.old(c.config.Refresh) {
-		c.refreshBehind()
+		c.refreshInBackground()
 	}
 	return p.leader, p.epoch, c.meta.topics[tp.Topic].id, true
 }
@@ -168,13 +168,13 @@ func (c *Client) topic(ctx context.Context, topic string) (topicMeta, error) {
 // slowRefresh bounds a refresh that nobody waits for, on a slow link.
 const slowRefresh = time.Minute
 
-// refreshBehind starts a refresh in the background unless one runs. The caller holds
+// refreshInBackground starts a refresh in the background unless one runs. The caller holds
 // c.mu.
-func (c *Client) refreshBehind() {
-	if c.meta.behind || c.closed || time.Since(c.meta.tried) < time.Second {
+func (c *Client) refreshInBackground() {
+	if c.meta.refreshing || c.closed || time.Since(c.meta.tried) < time.Second {
 		return
 	}
-	c.meta.behind = true
+	c.meta.refreshing = true
 	c.calls.Add(1)
 	go func() {
 		defer c.calls.Done()
@@ -182,7 +182,7 @@ func (c *Client) refreshBehind() {
 		defer cancel()
 		_ = c.refresh(ctx) // what is cached stays good; the next look-up tries again
 		c.mu.Lock()
-		c.meta.behind = false
+		c.meta.refreshing = false
 		c.mu.Unlock()
 	}()
 }
@@ -222,7 +222,7 @@ func (c *Client) refresh(ctx context.Context, topics ...string) error {
 	if err == nil {
 		c.meta.at = c.meta.tried
 	}
-	if err == nil && c.meta.whole() {
+	if err == nil && c.meta.hasAllLeaders() {
 		c.meta.failures = 0
 	} else {
 		c.meta.failures++
@@ -231,8 +231,8 @@ func (c *Client) refresh(ctx context.Context, topics ...string) error {
 	return err
 }
 
-// takeRefresh waits for the turn to ask for metadata: one asks at a time. The caller
-// gives the turn back.
+// takeRefresh waits until nobody else asks for metadata: one asks at a time. The caller receives
+// from refreshes when it is done.
 func (c *Client) takeRefresh(ctx context.Context) error {
 	select {
 	case c.meta.refreshes <- struct{}{}:
@@ -244,8 +244,8 @@ func (c *Client) takeRefresh(ctx context.Context) error {
 	}
 }
 
-// whole says whether every topic and partition has a leader that nobody doubts.
-func (m *metadata) whole() bool {
+// hasAllLeaders says whether every topic and partition has a leader.
+func (m *metadata) hasAllLeaders() bool {
 	for _, t := range m.topics {
 		if t.err != nil {
 			return false

@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// Answers about the cluster come from brokers that may lag behind: each has a copy of
-// its own. What is known is given up for nothing that one late answer may say.
+// Answers about the cluster come from brokers that may lag behind: each has a copy of its own.
+// So nothing that is known is changed for one answer that may only be late.
 //
 //   - Within a topic id, leader epochs only rise: a partition with a lower one is left
 //     as it is known, and partitions never become fewer.
-//   - That a topic is gone, denied, or another one of the same name is a doubt, of which
+//   - That a topic is missing, denied, or another one of the same name is a doubt, of which
 //     several others are asked at once. It is believed when two say so and none says
-//     otherwise; while they disagree about an id, when the more have said so for
-//     agreeFor: the late ones have come round by then. Where the cluster lists one broker, it
+//     otherwise. While they disagree about an id, it is believed when the majority has said so
+//     for agreeFor: those that lag have caught up by then. Where the cluster lists one broker, it
 //     is believed when it says so again confirmApart later; where it lists several and
 //     all others stay silent, when one has said so for agreeFor.
-//   - An id that was left, or was outvoted, does not come back unless every broker of
-//     the cluster says so for agreeFor, or nothing else has been heard for leftFor: late
-//     brokers may have talked us out of the right one.
+//   - A former id, one that was replaced or outvoted, does not come back unless every broker of
+//     the cluster says so for agreeFor, or nothing else has been heard for formerFor: then it was
+//     brokers that lag which had replaced the right one.
 //
 // Brokers before Kafka 2.8 tell no ids. A topic whose epochs or partitions have become
 // fewer is then taken for another one, by the same rule.
@@ -28,8 +28,8 @@ import (
 const (
 	confirmApart = time.Second
 	agreeFor     = 10 * time.Second
-	leftFor      = 5 * time.Minute
-	maxLeft      = 16 // ids kept for each topic
+	formerFor    = 5 * time.Minute
+	maxFormer    = 16 // ids kept for each topic
 	silentRounds = 3  // in which no other broker answers, until one alone is believed
 )
 
@@ -43,12 +43,12 @@ type claim struct {
 // A doubt is a claim that is not believed yet.
 type doubt struct {
 	claim
-	heard  *topicMeta // the last answer that made it
-	since  time.Time
-	denied time.Time // when a broker last said what is known
-	by     []int32   // the brokers that say so
-	not    []int32   // those that have said what is known since
-	silent int       // rounds of questions in a row in which no second broker answered
+	heard    *topicMeta // the last answer that made it
+	since    time.Time
+	denied   time.Time // when a broker last said what is known
+	saidBy   []int32   // the brokers that say so
+	deniedBy []int32   // those that have said what is known since
+	silent   int       // rounds of questions in a row in which no second broker answered
 }
 
 // learn takes in what a broker says of a topic. by is its node id, -1 when that is not
@@ -58,7 +58,7 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 	if t == nil {
 		return heard, false
 	}
-	if t.err != nil && !(heard.err == nil && slices.Contains(t.left, heard.id)) { // nothing is lost with it
+	if t.err != nil && !(heard.err == nil && slices.Contains(t.formerIDs, heard.id)) { // an error is all that was known
 		return t.replace(heard), false
 	}
 	c, against := t.against(heard)
@@ -72,19 +72,18 @@ func (t *topicMeta) learn(now time.Time, heard *topicMeta, by int32, several boo
 	}
 	d := t.doubt
 	d.heard = heard
-	if by >= 0 && !slices.Contains(d.by, by) {
-		d.by = append(d.by, by)
+	if by >= 0 && !slices.Contains(d.saidBy, by) {
+		d.saidBy = append(d.saidBy, by)
 	}
-	d.not = slices.DeleteFunc(d.not, func(id int32) bool { return id == by })
+	d.deniedBy = slices.DeleteFunc(d.deniedBy, func(id int32) bool { return id == by })
 	if c.anew {
 		t.merge(heard)
 	}
 	return t, true
 }
 
-// decide ends a doubt when what was heard is enough, after a round of questions which
-// so many brokers answered, of those that the cluster lists. Not before: who is asked
-// first must not matter.
+// decide ends a doubt when what was heard is enough. It is called after a round of questions, which
+// so many of the listed brokers answered, and not before: who is asked first must not matter.
 func (t *topicMeta) decide(now time.Time, answered, listed int) *topicMeta {
 	d := t.doubt
 	if d == nil {
@@ -93,14 +92,14 @@ func (t *topicMeta) decide(now time.Time, answered, listed int) *topicMeta {
 	if d.silent++; answered > 1 {
 		d.silent = 0
 	}
-	age, by, not := now.Sub(d.since), len(d.by), len(d.not)
+	age, by, not := now.Sub(d.since), len(d.saidBy), len(d.deniedBy)
 	other := d.id != (TopicID{})
-	left := other && slices.Contains(t.left, d.id)
+	former := other && slices.Contains(t.formerIDs, d.id)
 	var believed bool
 	switch {
-	case left:
+	case former:
 		age = min(age, now.Sub(d.denied))
-		believed = by >= listed && age >= agreeFor || not == 0 && (by > 1 || listed <= 1) && age >= leftFor
+		believed = by >= listed && age >= agreeFor || not == 0 && (by > 1 || listed <= 1) && age >= formerFor
 	case listed <= 1:
 		believed = age >= confirmApart
 	default:
@@ -110,10 +109,10 @@ func (t *topicMeta) decide(now time.Time, answered, listed int) *topicMeta {
 	switch {
 	case believed:
 		return t.replace(d.heard)
-	case by == 0 && not > 0, not > 1 && (!other || left):
+	case by == 0 && not > 0, not > 1 && (!other || former):
 		t.doubt = nil
 	case not > 1 && not > by && age >= agreeFor:
-		t.leave(d.id)
+		t.noteFormer(d.id)
 		t.doubt = nil
 	}
 	return t
@@ -148,9 +147,9 @@ func (t *topicMeta) agree(now time.Time, by int32, several bool) {
 		return
 	}
 	d.denied = now
-	d.by = slices.DeleteFunc(d.by, func(id int32) bool { return id == by })
-	if by >= 0 && !slices.Contains(d.not, by) {
-		d.not = append(d.not, by)
+	d.saidBy = slices.DeleteFunc(d.saidBy, func(id int32) bool { return id == by })
+	if by >= 0 && !slices.Contains(d.deniedBy, by) {
+		d.deniedBy = append(d.deniedBy, by)
 	}
 	if !several {
 		t.doubt = nil
@@ -177,17 +176,17 @@ func (t *topicMeta) merge(heard *topicMeta) {
 
 // replace puts what was heard in the place of what was known.
 func (t *topicMeta) replace(heard *topicMeta) *topicMeta {
-	heard.left, heard.doubt = t.left, nil
+	heard.formerIDs, heard.doubt = t.formerIDs, nil
 	if heard.err != nil && heard.id == (TopicID{}) {
 		heard.id = t.id
 	}
 	if t.id != heard.id && t.id != (TopicID{}) {
-		heard.leave(t.id)
+		heard.noteFormer(t.id)
 	}
 	return heard
 }
 
-// leave notes an id that is not believed again easily.
-func (t *topicMeta) leave(id TopicID) {
-	t.left = append(t.left[max(0, len(t.left)-maxLeft+1):len(t.left):len(t.left)], id)
+// noteFormer notes an id that was replaced or outvoted; see the head of the file.
+func (t *topicMeta) noteFormer(id TopicID) {
+	t.formerIDs = append(t.formerIDs[max(0, len(t.formerIDs)-maxFormer+1):len(t.formerIDs):len(t.formerIDs)], id)
 }

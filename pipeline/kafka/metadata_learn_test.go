@@ -21,7 +21,7 @@ type stale struct {
 	mu   sync.Mutex
 	old  *kmsg.MetadataResponse
 	who  map[int32]int // brokers that lie, and how often
-	told int
+	lies int
 }
 
 // freeze keeps the answer of now. It must be the only control of Metadata.
@@ -45,7 +45,7 @@ func freeze(t *testing.T, k *kafkatest.Cluster, version int16, topic string) *st
 		defer s.mu.Unlock()
 		if at := s.fake.CurrentNode(); m.Version == version && len(m.Topics) > 0 && s.who[at] > 0 {
 			s.who[at]--
-			s.told++
+			s.lies++
 			return s.old, nil, true
 		}
 		return nil, nil, false
@@ -176,8 +176,8 @@ func TestOneStaleBrokerIsNotBelieved(t *testing.T) {
 				t.Fatalf("at look %d %x is known; all say %x, and %x was known", i, now, first, id)
 			}
 		}
-		if s.told < 12 {
-			t.Fatalf("asked the stale ones %d times only", s.told)
+		if s.lies < 12 {
+			t.Fatalf("asked the stale ones %d times only", s.lies)
 		}
 	})
 }
@@ -210,7 +210,7 @@ func TestLeadersDoNotGoBack(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if s.told == 0 {
+				if s.lies == 0 {
 					t.Fatal("the stale one was not asked")
 				}
 			}, o...)
@@ -281,8 +281,8 @@ func TestTopicThatOneBrokerDoesNotKnow(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
-				if s.told != 1 {
-					t.Fatalf("asked the stale one %d times", s.told)
+				if s.lies != 1 {
+					t.Fatalf("asked the stale one %d times", s.lies)
 				}
 			})
 		})
@@ -340,7 +340,7 @@ func TestOneBrokerIsBelievedWhenAllOthersAreSilent(t *testing.T) {
 	})
 }
 
-// What Settle says does not depend on whom it asks first.
+// What AgreeOn says does not depend on whom it asks first.
 func TestSettleIsNotTalkedOutOfItByOneBroker(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
 		topic := k.Topic(t, 1)
@@ -357,12 +357,12 @@ func TestSettleIsNotTalkedOutOfItByOneBroker(t *testing.T) {
 			s.renew(t, k, topic)
 			recreate(t, k, topic, 1)
 			s.lie(1000, try%3)
-			err = c.Settle(context.Background(), topic)
+			err = c.AgreeOn(context.Background(), topic)
 			if id, sure := c.Identity(topic); err == nil && id == was || sure && id == was {
 				t.Fatalf("two of three brokers say that it is another topic; settled: %v, sure: %v", err, sure)
 			}
 			s.lie(0)
-			if err := c.Settle(context.Background(), topic); err != nil {
+			if err := c.AgreeOn(context.Background(), topic); err != nil {
 				t.Fatal(err)
 			}
 			if id, _ := c.Identity(topic); id == was {
@@ -394,7 +394,7 @@ func TestMostBrokersAreLateAtTheBeginning(t *testing.T) {
 				}
 			}
 			s.lie(0)
-			if err := c.Settle(context.Background(), topic); err != nil {
+			if err := c.AgreeOn(context.Background(), topic); err != nil {
 				t.Fatal(err)
 			}
 			if id, _ := c.Identity(topic); id != right {
@@ -415,7 +415,7 @@ func TestSettleWaitsForASecondBroker(t *testing.T) {
 			return nil, errors.New("cut off"), k.Fake().CurrentNode() > 0
 		})
 		began := time.Now()
-		for c.Settle(context.Background(), topic) != nil {
+		for c.AgreeOn(context.Background(), topic) != nil {
 			if time.Since(began) > time.Minute {
 				t.Fatal("the only broker that answers has agreed for a minute")
 			}

@@ -11,7 +11,7 @@ import (
 
 // Identity gives the id of a topic without asking, and says whether nobody doubts it.
 // While sure is false nothing may be read from a position in the topic: fetches go by
-// name, and the log may be that of another topic. See Settle.
+// name, and the log may be that of another topic. See AgreeOn.
 func (c *Client) Identity(topic string) (id TopicID, sure bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -30,11 +30,11 @@ type disagreement struct{}
 func (disagreement) Error() string   { return "the brokers do not agree which topic it is" }
 func (disagreement) Temporary() bool { return true }
 
-// Settle asks several brokers for a topic until their answers agree with what is
-// known: whether it is another one of the same name is known then. It gives up after
-// about five seconds; the error passes, and nothing may be concluded meanwhile. One
-// broker is believed when no second has answered for agreeFor, over several calls.
-func (c *Client) Settle(ctx context.Context, topic string) error {
+// AgreeOn asks several brokers for a topic until their answers agree with what is known. Then
+// Identity tells for certain whether the topic is another one of the same name. It gives up after
+// about five seconds with an error that passes; nothing may be concluded then. One broker is
+// believed when no second has answered for agreeFor, over several calls.
+func (c *Client) AgreeOn(ctx context.Context, topic string) error {
 	for range 5 {
 		asked := time.Now()
 		if err := c.survey(ctx, topic, asked); err != nil {
@@ -87,15 +87,15 @@ func (c *Client) askMetadata(ctx context.Context, names []string, survey bool) e
 	if len(doubted) == 0 {
 		return nil
 	}
-	// One that is silent is not waited for long: the next refresh asks again.
-	one, cancel := context.WithTimeout(ctx, secondOpinion)
+	// A silent broker is not waited for long: the next refresh asks it again.
+	limited, cancel := context.WithTimeout(ctx, secondOpinion)
 	defer cancel()
 	var all sync.WaitGroup
 	var answered atomic.Int32
 	answered.Store(1)
 	for _, id := range c.others(m) {
 		all.Go(func() {
-			if other, err := c.ask(one, id, doubted); err == nil {
+			if other, err := c.ask(limited, id, doubted); err == nil {
 				c.learn(other, doubted)
 				answered.Add(1)
 			}

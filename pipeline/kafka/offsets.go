@@ -51,8 +51,8 @@ func (m *member) Committed(ctx context.Context, tps []TopicPartition) (map[Topic
 	}
 }
 
-// fetchOffsets is OffsetFetch version 7, which gives no offset while a transaction may
-// still move it: such partitions are left out; or 6. An error is never read as no offset.
+// fetchOffsets is OffsetFetch version 7, or 6. Version 7 gives no offset while a transaction may
+// still move it: such partitions are left out. An error is never taken for no offset.
 //
 // Reason for its size: the request and the answer mirror each other.
 func (m *member) fetchOffsets(ctx context.Context, tps []TopicPartition) (map[TopicPartition]int64, error) {

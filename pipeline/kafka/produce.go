@@ -19,15 +19,15 @@ type ProducerConfig struct {
 	MaxBatch int
 	// Timeout is how long a broker may wait for its replicas. 0: 10s.
 	Timeout time.Duration
-	// FailMissing gives messages up, with UnknownTopicOrPartition, as soon as the cluster
-	// agrees that their topic is not there: for topics that are named by what is written,
-	// of which one that is deleted must not hold the others up. Else it is waited for.
+	// FailMissing fails messages with UnknownTopicOrPartition as soon as the cluster agrees
+	// that their topic is not there. It is for topics that are named by what is written: one
+	// that is deleted must not keep the others waiting. Otherwise the topic is waited for.
 	FailMissing bool
 	// InFlight is the number of requests under way to one broker, each with other
 	// partitions. 0: 8.
 	InFlight int
-	// Account is told by how many bytes what the producer holds beside the messages grows
-	// or shrinks: encoded batches, what is kept for the next ones, compressors. It is
+	// Account is told of each change, in bytes, of the memory that the producer holds beside
+	// the messages: encoded batches, what is kept for the next ones, compressors. It is
 	// called from any goroutine, under locks, and must not wait. After Close, when the
 	// last Produce has returned, the sum is 0. nil: nobody counts.
 	Account func(bytes int64)
@@ -37,7 +37,8 @@ const (
 	defaultMaxBatch = 1_040_000
 	defaultTimeout  = 10 * time.Second
 	defaultInFlight = 8
-	// maxRequest bounds the batches that share a request; one is always taken.
+	// maxRequest bounds the bytes of the batches that share a request. The first is taken
+	// whatever its size.
 	maxRequest = 8 << 20
 	// maxRecord is what no broker takes (socket.request.max.bytes is 100 MiB unless
 	// set): it closes the connection without an answer, so such a record is refused
@@ -56,14 +57,14 @@ type Producer struct {
 	config ProducerConfig
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	work   sync.WaitGroup // requests, look-ups and timers
+	work   sync.WaitGroup // requests, look-ups and timers, for Close
 	jobs   chan job       // for goroutines that have made a request and have no other
 
 	mu      sync.Mutex
 	closed  bool
 	outputs map[string][]*output // by topic and partition; nil: not written to yet
 	brokers map[int32]*broker
-	woken   []*broker // that may have something to send: pump looks at these alone
+	woken   []*broker // that may have something to send: sendWoken looks at no others
 	id      recordbatch.ProducerID
 	asking  bool // a goroutine asks for an id
 	calls   []*call
@@ -74,15 +75,15 @@ type Producer struct {
 // An output is one partition that is written to.
 type output struct {
 	TopicPartition
-	leader  int32 // -1: not known
-	epoch   int32 // of the leader
-	id      recordbatch.ProducerID
-	next    int32    // sequence of the next batch
-	busy    bool     // queue[0] is looked after: on its way, or waiting for its turn
-	queue   []*batch // in the order in which they are stored
-	orphans []*orphan
-	call    *call // that is being prepared, and its group
-	group   int
+	leader       int32 // -1: not known
+	epoch        int32 // of the leader
+	id           recordbatch.ProducerID
+	nextSequence int32    // sequence of the next batch
+	busy         bool     // queue[0] is being sent: it is on its way, or waits for a leader, a request or a timer
+	queue        []*batch // in the order in which they are stored
+	orphans      []*orphan
+	call         *call // the one that is being prepared, and the number of its group
+	group        int
 }
 
 // A broker is where batches of several outputs share requests.
@@ -114,16 +115,16 @@ func NewProducer(client *Client, config ProducerConfig) *Producer {
 }
 
 // Produce stores msgs, each in its partition, in order per partition. It returns nil
-// when all are stored, else a *ProduceError. Whatever may pass is tried again until
-// ctx ends.
+// when all are stored, else a *ProduceError. An error that may pass is no reason to return:
+// it is tried again until ctx ends.
 //
 // The messages of one source partition must come from one caller at a time. They are
-// not kept after Produce returns. When ctx ends while a batch may be stored its
-// messages are listed, the batch is sent on until its outcome is known, and keeps its
-// partition closed to all others until then. If the caller comes again with the same
-// messages, as many or more in one call, the batch counts as theirs. So nothing is
-// acknowledged that is not in the log, and what a caller sends until it is stored is
-// there once, but for what is listed at leave.
+// not kept after Produce returns. When ctx ends and a batch may be stored, its messages are
+// listed as failed, and the batch is sent again until its outcome is known; until then no other
+// batch is sent to its partition. If the caller comes again with the same messages, as many or
+// more in one call, the batch counts as theirs. So nothing is acknowledged that is not in the
+// log, and what a caller sends again until it is stored is there once, with the exceptions that
+// are listed at leave.
 func (p *Producer) Produce(ctx context.Context, msgs []Message) error {
 	if len(msgs) == 0 {
 		return nil
@@ -159,14 +160,14 @@ func (p *Producer) Produce(ctx context.Context, msgs []Message) error {
 
 // enqueue puts the batches of a call behind those of their outputs. The caller holds p.mu.
 func (p *Producer) enqueue(c *call) {
-	c.left += len(c.batches)
+	c.pending += len(c.batches)
 	for _, b := range c.batches {
 		b.out.queue = append(b.out.queue, b)
 	}
 	for _, b := range c.batches {
 		p.advance(b.out)
 	}
-	p.pump()
+	p.sendWoken()
 	c.finish()
 }
 
@@ -192,7 +193,7 @@ func (p *Producer) Close() {
 		for len(o.queue) > 0 {
 			b := o.queue[0]
 			o.queue = o.queue[1:]
-			p.settle(b, ErrClosed)
+			p.setOutcome(b, ErrClosed)
 		}
 	}
 	for _, c := range p.calls {
@@ -213,10 +214,10 @@ func (p *Producer) output(tp TopicPartition) []*output {
 	return list
 }
 
-// Forget lets go of what is kept of a topic that is not written to any more: names of
-// topics may come out of records, and each would cost memory for ever. Partitions with
-// a batch that has no outcome yet are kept, so it may be called again later. The caller
-// sees to it that no Produce to the topic is under way or begins meanwhile.
+// Forget drops what is kept of a topic that is not written to any more: names of topics may
+// come out of records, and each would cost memory for ever. Partitions with a batch that has no
+// outcome yet are kept; it may be called again for these. The caller sees to it that no Produce
+// to the topic is under way or begins meanwhile.
 func (p *Producer) Forget(topic string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

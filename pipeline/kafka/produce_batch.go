@@ -12,55 +12,75 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
+// This file is the life of a batch. Its caller encodes it (prepare) and puts it behind the others of
+// its output (enqueue). Only the first of an output is sent, and the next one not before the first
+// has an outcome:
+//
+//	queued ---> leader looked up ---> ready at a broker ---> in a request ---> stored
+//	 (the first is)   ^                    ^                      |
+//	                  |                    | after a pause        | an error that may pass
+//	                  +--------------------+----------------------+
+//
+// Other ends: refuse (it will never be taken: halved until the messages at fault are alone), failFrom
+// (it may be taken later: its caller is told, and its later batches for the output fail with it),
+// drop (nobody waits for it any more).
+//
+//   - One batch is under way for an output, though brokers allow five. Those behind it would be
+//     numbered before its outcome is known, and a refusal would leave a hole in the sequence.
+//   - A batch that may be stored (mayBeStored) is sent again as it is, under the same id and sequence
+//     as long as brokers know the id, until an answer says whether it is stored. If it leaves the
+//     queue without one, its sequence is never used again (retireSequence): a broker would take what
+//     comes under it for a repeat, and drop it.
+//   - What each answer proves is in the table of codes (codes.go); what becomes of a batch whose caller
+//     leaves, in produce_orphan.go.
+
 // A batch is messages of one call for one output, encoded.
 //
-// Reason for its size: a batch is the unit of the producer, which has no record of it elsewhere: what it
-// holds, and how far sending it is.
+// Reason for its size: what a batch holds and how far sending it has come is noted nowhere else.
 type batch struct {
-	out  *output
-	call *call   // nil: its caller has left
-	idx  []int32 // its messages in the call
-	n    int32   // how many they are
-	room []byte  // data, and some room in front of it
-	data []byte
-	at   *broker // in whose list it is
+	out     *output
+	call    *call   // nil: its caller has left
+	idx     []int32 // its messages in the call
+	n       int32   // how many they are
+	room    []byte  // data, and some room in front of it
+	data    []byte
+	readyAt *broker // the broker in whose list it is; nil: in none
 
-	sealed   recordbatch.ProducerID // none: not yet
-	sequence int32
-	unsealed bool // the data does not carry them yet
-	sending  bool // a request with it is under way
-	maybe    bool // a request with it may have stored it
-	attempts int
-	restarts int       // of its producer id
-	epoch    int32     // the latest of leaders that it was sent to
-	stale    int       // answers of leaders of an earlier one
-	last     error     // of the last attempt
-	own      time.Time // since when its trouble may be its own; zero: it is not
-	timer    *time.Timer
-	orphan   *orphan
-	leftAt   time.Time // when its caller left
+	sealed      recordbatch.ProducerID // the id that it was numbered under; none: not yet
+	sequence    int32
+	unsealed    bool // id and sequence are not in data yet
+	sending     bool // a request with it is under way
+	mayBeStored bool // a request with it may have stored it
+	attempts    int
+	restarts    int       // how often it was to take a new producer id
+	epoch       int32     // the newest of the leaders that it was sent to
+	stale       int       // answers of leaders of an earlier epoch that were not believed
+	last        error     // of the last attempt
+	ownSince    time.Time // since when the answers may be the fault of the batch; zero: they are not
+	timer       *time.Timer
+	orphan      *orphan
+	leftAt      time.Time // when its caller left
 }
 
-// wanted says whether b must be sent until it is stored: somebody waits for it, or it
-// may be stored, and then the next batch must know.
-func (b *batch) wanted() bool { return b.call != nil || b.maybe }
+// wanted says whether b must be sent until it is stored: somebody waits for it, or it may be
+// stored, and the sequence of the next batch depends on whether it is.
+func (b *batch) wanted() bool { return b.call != nil || b.mayBeStored }
 
-// hears notes what became of an attempt. own says whether the batch itself may be the
-// reason.
-func (b *batch) hears(err error, own bool) {
+// noteAttempt notes the error of an attempt, and whether the batch itself may be the cause.
+func (b *batch) noteAttempt(err error, mayBeOwn bool) {
 	b.last = err
-	if !own {
-		b.own = time.Time{}
-	} else if b.own.IsZero() {
-		b.own = time.Now()
+	if !mayBeOwn {
+		b.ownSince = time.Time{}
+	} else if b.ownSince.IsZero() {
+		b.ownSince = time.Now()
 	}
 }
 
-// why joins what kept the batch from being stored with why nobody waits any longer.
-func (b *batch) why(reason error) error {
+// leaveError joins what kept the batch from being stored with why nobody waits any longer.
+func (b *batch) leaveError(reason error) error {
 	switch {
 	case b.sending && b.last == nil && errors.Is(reason, context.DeadlineExceeded):
-		return fmt.Errorf("producing to %v: %w", b.out, reason) // which says the same
+		return fmt.Errorf("producing to %v: %w", b.out, reason) // the request ran into the same deadline
 	case b.sending && b.last == nil:
 		return fmt.Errorf("producing to %v: no answer yet: %w", b.out, reason)
 	case b.last == nil:
@@ -78,8 +98,8 @@ func (p *Producer) encode(b *batch, size int, now int64, wait bool) error {
 		b.room = m.take(frontRoom + recordbatch.HeaderSize + size)
 		b.room, first, last = appendRecords(b.room[:frontRoom+recordbatch.HeaderSize], b.call.msgs, b.idx, size, now)
 	} else {
-		k := m.packer(wait)
-		defer m.giveBack(k, codec)
+		k := m.takePacker(wait)
+		defer m.putPacker(k, codec)
 		var err error
 		k.raw, first, last = appendRecords(k.raw[:0], b.call.msgs, b.idx, size, now)
 		m.weigh(k, codec)
@@ -115,25 +135,25 @@ func appendRecords(b []byte, msgs []Message, idx []int32, size int, now int64) (
 	return b, first, last
 }
 
-// recycle lets go of the batch's data.
+// recycle takes the batch's data back for other batches.
 func (p *Producer) recycle(b *batch) {
 	p.buffers.put(b.room)
 	b.room, b.data = nil, nil
 }
 
-// advance looks after the first batch of an output. The caller holds p.mu, and pumps
-// afterwards.
+// advance begins to send the first batch of an output, unless it is being sent. The caller holds
+// p.mu, and calls sendWoken afterwards.
 func (p *Producer) advance(o *output) {
 	if o.busy || len(o.queue) == 0 || p.closed {
 		return
 	}
 	o.busy = true
-	p.place(o.queue[0])
+	p.queueAtLeader(o.queue[0])
 }
 
-// place gives b to the broker that leads its output, asking who that is when it is
-// not known. The caller holds p.mu.
-func (p *Producer) place(b *batch) {
+// queueAtLeader puts b into the list of the broker that leads its output, after looking up who
+// that is if need be. The caller holds p.mu, and calls sendWoken afterwards.
+func (p *Producer) queueAtLeader(b *batch) {
 	if p.closed {
 		return
 	}
@@ -143,7 +163,7 @@ func (p *Producer) place(b *batch) {
 			br = &broker{node: b.out.leader}
 			p.brokers[br.node] = br
 		}
-		br.ready, b.at = append(br.ready, b), br
+		br.ready, b.readyAt = append(br.ready, b), br
 		p.wake(br)
 		return
 	}
@@ -158,22 +178,22 @@ func (p *Producer) place(b *batch) {
 		}
 		if err != nil {
 			var code Error
-			b.hears(err, errors.As(err, &code) && code.Ruling(OnProduce).Own)
+			b.noteAttempt(err, errors.As(err, &code) && code.Ruling(OnProduce).Own)
 			if p.config.FailMissing && b.call != nil && errors.Is(err, UnknownTopicOrPartition) {
-				p.giveUp(b, err) // whatever of it was stored is gone with the log
+				p.failFrom(b, err) // if it was stored, it was deleted with the log
 			} else {
-				p.again(b)
+				p.retryLater(b)
 			}
 		} else {
 			b.out.leader, b.out.epoch = leader, epoch
-			p.place(b)
+			p.queueAtLeader(b)
 		}
-		p.pump()
+		p.sendWoken()
 	})
 }
 
-// current says whether b is still the batch that its output is busy with: it may
-// have been taken away while a look-up or timer ran.
+// current says whether b is still the batch that its output is busy with: its caller may have
+// left while a look-up or a timer ran.
 func (b *batch) current() bool { return len(b.out.queue) > 0 && b.out.queue[0] == b && b.out.busy }
 
 // unready takes b out of its broker's list and stops its timer.
@@ -182,25 +202,26 @@ func (p *Producer) unready(b *batch) {
 		p.work.Done()
 	}
 	b.timer = nil
-	if br := b.at; br != nil {
+	if br := b.readyAt; br != nil {
 		br.ready = slices.DeleteFunc(br.ready, func(r *batch) bool { return r == b })
-		b.at = nil
+		b.readyAt = nil
 	}
 }
 
 const (
 	firstBackoff = 20 * time.Millisecond
 	lastBackoff  = 500 * time.Millisecond
-	// orphanPatience is how long a batch that nobody waits for is tried again when the
-	// reason may be its own.
+	// orphanPatience is how long a batch that nobody waits for is tried again when the batch
+	// itself may be the cause.
 	orphanPatience = 2 * time.Minute
 	// maxStale bounds the answers of earlier leaders that are not believed: a topic that
 	// was created again counts its leaders anew.
 	maxStale = 5
 )
 
-// again tries b once more after a while. The caller holds p.mu, and pumps afterwards.
-func (p *Producer) again(b *batch) {
+// retryLater tries b once more after a while, or drops it when that is of no use. The caller holds
+// p.mu, and calls sendWoken afterwards.
+func (p *Producer) retryLater(b *batch) {
 	if p.closed {
 		return
 	}
@@ -221,24 +242,24 @@ func (p *Producer) again(b *batch) {
 			return
 		}
 		b.timer = nil
-		p.place(b)
-		p.pump()
+		p.queueAtLeader(b)
+		p.sendWoken()
 	})
 	b.timer = t
 }
 
-// next takes the first batch of an output off and looks after the one behind it.
-func (p *Producer) next(o *output) {
+// dequeue takes the first batch of an output off its queue and begins to send the next one.
+func (p *Producer) dequeue(o *output) {
 	o.queue = slices.Delete(o.queue, 0, 1) // in place: the queue of an output that keeps up never grows
 	o.busy = false
 	p.advance(o)
 }
 
-// settle tells the batch's caller, or its orphan, the outcome. It does not touch the
+// setOutcome tells the batch's caller, or its orphan, the outcome. It does not touch the
 // queue.
-func (p *Producer) settle(b *batch, err error) {
+func (p *Producer) setOutcome(b *batch, err error) {
 	if b.orphan != nil {
-		b.orphan.settled, b.orphan.stored, b.orphan.batch = true, err == nil, nil
+		b.orphan.hasOutcome, b.orphan.stored, b.orphan.batch = true, err == nil, nil
 	}
 	if b.call != nil {
 		if err != nil {
@@ -253,51 +274,51 @@ func (p *Producer) settle(b *batch, err error) {
 // stored is the end of a batch that the broker has.
 func (p *Producer) stored(b *batch) {
 	o := b.out
-	o.next = int32((int64(b.sequence) + int64(b.n)) & 0x7fffffff)
-	p.settle(b, nil)
-	p.next(o)
-	p.done(b)
+	o.nextSequence = int32((int64(b.sequence) + int64(b.n)) & 0x7fffffff)
+	p.setOutcome(b, nil)
+	p.dequeue(o)
+	p.reuseBatch(b)
 }
 
-// hopeless says whether an orphan has for long been answered in a way that may be its
-// own fault, and so keeps others from the output for nothing.
+// hopeless says whether an orphan has been answered for long in a way that may be the fault of the
+// batch, so that others may wait for its output in vain.
 func (b *batch) hopeless() bool {
-	since := b.own
+	since := b.ownSince
 	if b.leftAt.After(since) {
 		since = b.leftAt
 	}
-	return !b.own.IsZero() && time.Since(since) > orphanPatience
+	return !b.ownSince.IsZero() && time.Since(since) > orphanPatience
 }
 
-// drop is the end of a batch that nobody waits for. Whoever has its messages sends them
-// again in a call of their own; if it was in doubt, they may then come twice.
+// drop ends a batch that nobody waits for. Whoever has its messages sends them again in another
+// call; if the batch may have been stored, they may then be there twice.
 func (p *Producer) drop(b *batch) {
 	o := b.out
-	p.forsake(b)
-	p.settle(b, b.last)
-	p.next(o)
+	p.retireSequence(b)
+	p.setOutcome(b, b.last)
+	p.dequeue(o)
 }
 
-// forsake keeps the sequence of a batch that leaves its place and may be stored from
-// what comes behind: the broker would take that for a repeat, say that it has it, and
-// drop it.
-func (p *Producer) forsake(b *batch) {
-	if b.maybe {
-		p.renew(b.out)
+// retireSequence sees to it that the sequence of a batch that leaves the queue and may be stored is
+// not given to the next one: the broker would take that for a repeat, say that it has it, and drop
+// it.
+func (p *Producer) retireSequence(b *batch) {
+	if b.mayBeStored {
+		p.takeNewID(b.out)
 	}
 }
 
-// giveUp is the end of a batch that the broker has refused and may take later. What
-// its caller wants stored behind it is held back.
-func (p *Producer) giveUp(b *batch, err error) {
+// failFrom ends a batch that the broker does not take now and may take later, and with it those of
+// the same call behind it: sent without it, they would stand in front of it in the log.
+func (p *Producer) failFrom(b *batch, err error) {
 	o, c := b.out, b.call
-	p.forsake(b)
-	p.settle(b, fmt.Errorf("producing to %v: %w", o, err))
+	p.retireSequence(b)
+	p.setOutcome(b, fmt.Errorf("producing to %v: %w", o, err))
 	if c != nil {
 		kept := o.queue[:1]
 		for _, q := range o.queue[1:] {
 			if q.call == c {
-				p.settle(q, fmt.Errorf("producing to %v: %w", o, errHeldBack))
+				p.setOutcome(q, fmt.Errorf("producing to %v: %w", o, errHeldBack))
 				continue
 			}
 			kept = append(kept, q)
@@ -305,7 +326,7 @@ func (p *Producer) giveUp(b *batch, err error) {
 		clear(o.queue[len(kept):])
 		o.queue = kept
 	}
-	p.next(o)
+	p.dequeue(o)
 }
 
 // refuse handles a batch that the broker will never take as it is. bad are the
@@ -313,15 +334,15 @@ func (p *Producer) giveUp(b *batch, err error) {
 // those at fault are alone.
 func (p *Producer) refuse(b *batch, reason string, bad []int32, err error) {
 	o, c := b.out, b.call
-	p.forsake(b)
+	p.retireSequence(b)
 	if c == nil {
 		// Nobody has the messages any more; they come again in a call of their own.
-		p.settle(b, err)
-		p.next(o)
+		p.setOutcome(b, err)
+		p.dequeue(o)
 		return
 	}
 	refusal := &RefusedError{reason, fmt.Errorf("producing to %v: %w", o, err)}
-	// A broker that names records that are not there has named none.
+	// An index that the batch does not have names no record.
 	bad = slices.DeleteFunc(bad, func(i int32) bool { return i < 0 || i >= b.n })
 	var parts [][]int32
 	switch {
@@ -361,12 +382,12 @@ func (p *Producer) replace(b *batch, parts [][]int32) {
 			for _, m := range made {
 				p.recycle(m)
 			}
-			p.giveUp(b, err)
+			p.failFrom(b, err)
 			return
 		}
 		made = append(made, n)
 	}
-	c.left += len(parts)
+	c.pending += len(parts)
 	o.queue = append(made, o.queue[1:]...)
 	o.busy = false
 	c.finish()

@@ -126,7 +126,7 @@ func (m *modelBroker) dial(_ context.Context, _, address string) (net.Conn, erro
 	m.conns = append(m.conns, near, far)
 	m.serve.Go(func() {
 		defer far.Close()
-		for m.one(far, int32(node-1)) == nil {
+		for m.answerNext(far, int32(node-1)) == nil {
 		}
 	})
 	return near, nil
@@ -134,8 +134,8 @@ func (m *modelBroker) dial(_ context.Context, _, address string) (net.Conn, erro
 
 var errCut = errors.New("the model cuts the connection")
 
-// one answers one request.
-func (m *modelBroker) one(c net.Conn, node int32) error {
+// answerNext answers one request.
+func (m *modelBroker) answerNext(c net.Conn, node int32) error {
 	var size [4]byte
 	if _, err := io.ReadFull(c, size[:]); err != nil {
 		return err

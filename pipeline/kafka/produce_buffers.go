@@ -8,8 +8,8 @@ import (
 )
 
 // buffers are the memory that a producer holds beside the messages that it is given:
-// encoded batches, and what is kept to encode the next ones. Every byte is told to
-// account when it is made, and when it is let go.
+// encoded batches, and what is kept to encode the next ones. account is told of every byte when
+// it is allocated, and when it is left to the garbage collector.
 type buffers struct {
 	account func(bytes int64)
 	packing chan struct{} // has as many places as may compress at once
@@ -82,7 +82,7 @@ func (m *buffers) remove(i int) []byte {
 	return b[:0]
 }
 
-// put takes a buffer back, and lets go of the oldest that there is no place for.
+// put takes a buffer back, and drops the oldest ones that there is no room for.
 func (m *buffers) put(b []byte) {
 	if cap(b) == 0 {
 		return
@@ -100,7 +100,7 @@ func (m *buffers) put(b []byte) {
 	m.kept += cap(b)
 }
 
-// close lets go of everything that is kept, now and from now on.
+// close drops everything that is kept; nothing is kept any more.
 func (m *buffers) close() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -122,9 +122,9 @@ type packer struct {
 	extra    bool   // it is not kept
 }
 
-// packer gives one, which is given back. More than there are processors would only hold
-// memory, so it waits for one that is free, unless wait is false.
-func (m *buffers) packer(wait bool) *packer {
+// takePacker gives a packer, for putPacker to take back. More of them than processors would only
+// hold memory, so it waits for one that is free, unless wait is false.
+func (m *buffers) takePacker(wait bool) *packer {
 	select {
 	case m.packing <- struct{}{}:
 	default:
@@ -153,8 +153,8 @@ func (m *buffers) weigh(k *packer, codec recordbatch.Codec) {
 	}
 }
 
-// giveBack takes a packer back.
-func (m *buffers) giveBack(k *packer, codec recordbatch.Codec) {
+// putPacker takes a packer back.
+func (m *buffers) putPacker(k *packer, codec recordbatch.Codec) {
 	if cap(k.raw) > maxPacked || cap(k.out) > maxPacked {
 		k.raw, k.out = nil, nil
 	}

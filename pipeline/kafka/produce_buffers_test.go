@@ -131,7 +131,7 @@ func TestBatchesThatWaitAreCounted(t *testing.T) {
 			topic := c.Topic(t, 8)
 			var l ledger
 			p := testProducer(t, c, ProducerConfig{Codec: codec, Account: l.add})
-			arrived, release := held(c)
+			arrived, release := holdProduce(c)
 			ctx, cancel := context.WithCancel(soon(t))
 			done := make(chan error)
 			go func() { done <- p.Produce(ctx, messagesOf(topic, 1, 8, 200, 4<<10)) }()

@@ -8,13 +8,13 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
-// A call is one Produce. It is used again for another: what it holds grows to the size
-// of the callers' lists, and is counted.
+// A call is one Produce. It is kept for another one, with its lists, which have grown to the size
+// of the callers' and are accounted for.
 type call struct {
-	msgs []Message
-	errs []error       // nil until one fails
-	left int           // batches without an outcome, and one until all are queued
-	done chan struct{} // receives when there are none
+	msgs    []Message
+	errs    []error       // nil until one fails
+	pending int           // batches without an outcome, and one until all are queued
+	done    chan struct{} // receives when there are none
 
 	groups  []group
 	batches []*batch
@@ -45,7 +45,7 @@ func (p *Producer) newCall(msgs []Message) *call {
 	if c == nil {
 		c = &call{done: make(chan struct{}, 1)}
 	}
-	c.msgs, c.left = msgs, 1
+	c.msgs, c.pending = msgs, 1
 	if n := len(msgs); cap(c.of) < n {
 		c.of, c.order = make([]int32, n), make([]int32, n)
 		p.weigh(c)
@@ -72,8 +72,8 @@ func (p *Producer) weigh(c *call) {
 	c.weight = now
 }
 
-// endCall keeps a call for the next Produce. Nothing points to it any more: it was told
-// the outcome of all of its batches, or has left them.
+// endCall keeps a call for the next Produce. No batch points to it any more: each has told it its
+// outcome, or was left without a caller.
 func (p *Producer) endCall(c *call) {
 	c.msgs, c.errs = nil, nil
 	clear(c.groups)
@@ -99,7 +99,7 @@ func (c *call) fail(idx []int32, err error) {
 }
 
 func (c *call) finish() {
-	if c.left--; c.left == 0 {
+	if c.pending--; c.pending == 0 {
 		c.done <- struct{}{}
 	}
 }
@@ -125,8 +125,8 @@ func everyMessage(n int, err error) error {
 	return &ProduceError{failed}
 }
 
-// prepare sorts the messages by partition, finds batches that were left behind and
-// hold some of them, and encodes the rest.
+// prepare sorts the messages by partition, adopts orphans that hold some of them, and encodes the
+// rest.
 func (p *Producer) prepare(c *call) error {
 	p.mu.Lock()
 	p.sort(c)
@@ -206,13 +206,13 @@ func sizeOf(msgs []Message, idx []int32) int {
 	return size
 }
 
-// encodeAll cuts the messages of one partition into batches. A message that no
-// broker takes fails here, alone.
+// encodeAll divides the messages of one partition into batches. A message that no broker takes
+// fails here, alone.
 func (p *Producer) encodeAll(c *call, g *group, now int64) error {
 	for idx := g.idx; len(idx) > 0; {
 		n, size := len(idx), g.size
 		if size > min(p.config.MaxBatch, maxRecord) {
-			n, size = p.cut(c.msgs, idx)
+			n, size = p.nextBatchSize(c.msgs, idx)
 			g.size -= size
 		}
 		if n == 0 {
@@ -233,9 +233,9 @@ func (p *Producer) encodeAll(c *call, g *group, now int64) error {
 	return nil
 }
 
-// cut says how many of the messages idx make the next batch, and what they take at most;
+// nextBatchSize says how many of the messages idx make the next batch, and what they take at most;
 // 0: the first is too large for any.
-func (p *Producer) cut(msgs []Message, idx []int32) (n, size int) {
+func (p *Producer) nextBatchSize(msgs []Message, idx []int32) (n, size int) {
 	for n < len(idx) {
 		s := boundOf(&msgs[idx[n]])
 		if s > maxRecord || n > 0 && size+s > p.config.MaxBatch {
@@ -261,9 +261,9 @@ func (p *Producer) newBatch(c *call, o *output, idx []int32) *batch {
 	return b
 }
 
-// done keeps a batch for reuse whose request was answered: no look-up and no timer
-// knows it.
-func (p *Producer) done(b *batch) {
+// reuseBatch keeps a batch for reuse. It must have been answered: then no look-up and no timer
+// points to it.
+func (p *Producer) reuseBatch(b *batch) {
 	if len(p.batches) < maxBatches {
 		*b = batch{}
 		p.batches = append(p.batches, b)

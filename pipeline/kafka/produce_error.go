@@ -8,9 +8,9 @@ type MessageError struct {
 	Err   error
 }
 
-// A ProduceError lists the messages that were not stored, in ascending order. All
-// others were, in order. A message with a *RefusedError will never be stored; apart
-// from these, no message behind a listed one of the same partition was stored.
+// A ProduceError lists the messages that were not stored, in ascending order. All others were
+// stored, in order. A message with a *RefusedError will never be stored, and those behind it are
+// not affected; behind any other that is listed, none of the same partition was stored.
 type ProduceError struct {
 	Failed []MessageError
 }

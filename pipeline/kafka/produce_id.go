@@ -28,7 +28,7 @@ func (p *Producer) askID() {
 				for _, br := range p.brokers {
 					p.wake(br)
 				}
-				p.pump()
+				p.sendWoken()
 				p.mu.Unlock()
 				return
 			}

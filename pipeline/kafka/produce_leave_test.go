@@ -55,7 +55,7 @@ func TestCallersLeaveWhereverTheirBatchStands(t *testing.T) {
 			begin: func(m *modelBroker, p *Producer) {
 				p.mu.Lock()
 				for o := range p.all() {
-					p.renew(o)
+					p.takeNewID(o)
 				}
 				p.mu.Unlock()
 				m.set(CoordinatorNotAvailable, 0)

@@ -130,9 +130,9 @@ func drawPlan(t *rapid.T) *plan {
 
 // What became of a message, as its lane was told.
 const (
-	told    = iota // not stored, or not known
-	stored         // acknowledged
-	refused        // never to be stored
+	unstored = iota // not stored, or not known
+	stored          // acknowledged
+	refused         // never to be stored
 )
 
 type laneRun struct {
@@ -195,7 +195,7 @@ func (r *laneRun) write(m *modelBroker, p *Producer, lane int32, plan lanePlan) 
 				TopicPartition: TopicPartition{m.topic, partition}, Value: fmt.Appendf(nil, "%d:%03d", lane, n), Time: int64(1 + n),
 				Origin: Origin{Topic: "in", Partition: lane, Offset: int64(n)},
 			})
-			r.outcome = append(r.outcome, told)
+			r.outcome = append(r.outcome, unstored)
 			left = append(left, n)
 		}
 		for try := 0; len(left) > 0 && r.failed == nil; try++ {
@@ -241,7 +241,7 @@ func (r *laneRun) once(p *Producer, some []int, patience time.Duration) []int {
 			r.outcome[n] = refused
 			continue
 		}
-		r.outcome[n] = told
+		r.outcome[n] = unstored
 		again = append(again, n)
 	}
 	return again

@@ -12,13 +12,13 @@ import (
 // An orphan is a batch whose caller left before its outcome was known. If the same
 // messages come again, the batch counts as theirs.
 type orphan struct {
-	topic     string // where its first message came from
-	partition int32
-	n         int
-	sum       []byte
-	batch     *batch // until it is settled
-	settled   bool
-	stored    bool
+	topic      string // where its first message came from
+	partition  int32
+	n          int
+	sum        []byte
+	batch      *batch // until it has an outcome
+	hasOutcome bool
+	stored     bool
 }
 
 // maxOrphans bounds what an output remembers. Forgetting one means that its messages
@@ -37,10 +37,10 @@ func (p *Producer) orphan(b *batch) {
 	o.orphans = append(o.orphans, b.orphan)
 }
 
-// adopt looks whether the first of the messages idx, which all go to o, are those of
-// an orphan: then it becomes the call's, or, when it has been stored, they are done
-// with. It gives the messages that are left to send. An orphan of the same origin
-// with other messages is of no use any more. The caller holds p.mu.
+// adopt looks whether the first of the messages idx, which all go to o, are those of an orphan. If
+// so the orphan becomes the call's; if it was stored, its messages have their outcome. It gives the
+// messages that are left to send. An orphan of the same origin with other messages cannot be asked
+// for any more, and is forgotten. The caller holds p.mu.
 func (p *Producer) adopt(c *call, o *output, idx []int32) []int32 {
 	if len(o.orphans) == 0 {
 		return idx
@@ -53,18 +53,18 @@ func (p *Producer) adopt(c *call, o *output, idx []int32) []int32 {
 			continue
 		}
 		if q.n > len(idx) || !bytes.Equal(q.sum, fingerprint(c.msgs, idx[:q.n])) {
-			if !q.settled {
+			if !q.hasOutcome {
 				kept = append(kept, q)
 			}
 			continue
 		}
-		if q.settled && !q.stored {
+		if q.hasOutcome && !q.stored {
 			continue
 		}
-		if !q.settled {
+		if !q.hasOutcome {
 			b := q.batch
 			b.call, b.idx, b.orphan = c, idx[:q.n:q.n], nil
-			c.left++
+			c.pending++
 		}
 		idx = idx[q.n:]
 	}
@@ -73,7 +73,7 @@ func (p *Producer) adopt(c *call, o *output, idx []int32) []int32 {
 	return idx
 }
 
-// leave takes the call's batches away when its caller goes, which it may do at any time.
+// leave takes the call away from its batches when its caller goes, which it may do at any time.
 // Where a batch then stands decides whether it may be stored, what becomes of it, and
 // what keeps the next batch of its output from getting its sequence:
 //
@@ -101,9 +101,9 @@ func (p *Producer) adopt(c *call, o *output, idx []int32) []int32 {
 // hold other lanes back no longer than the output's leader does, with three
 // exceptions, in which what the caller sends again may be there twice:
 //
-//   - The broker answers for two minutes in a way that may be the batch's own fault
-//     (Ruling.Own), or says for as long that the topic is not there. The orphan is
-//     dropped, and its producer id with it.
+//   - For two minutes the broker answers in a way that may be the fault of the batch
+//     (Ruling.Own), or that the topic is not there. The orphan is dropped, and its producer id
+//     with it.
 //   - The broker refuses it now that may have stored it before (the topic's settings
 //     have changed), or has forgotten the producer id.
 //   - The process ends, or the same messages come in smaller calls than before.
@@ -120,7 +120,7 @@ func (p *Producer) adopt(c *call, o *output, idx []int32) []int32 {
 func (p *Producer) leave(c *call, reason error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if c.left == 0 {
+	if c.pending == 0 {
 		return
 	}
 	for _, g := range c.groups {
@@ -128,7 +128,7 @@ func (p *Producer) leave(c *call, reason error) {
 			p.leaveOutput(c, g.out, reason)
 		}
 	}
-	p.pump()
+	p.sendWoken()
 }
 
 func (p *Producer) leaveOutput(c *call, o *output, reason error) {
@@ -138,8 +138,8 @@ func (p *Producer) leaveOutput(c *call, o *output, reason error) {
 			kept = append(kept, b)
 			continue
 		}
-		c.fail(b.idx, b.why(reason))
-		if b.sending || b.maybe {
+		c.fail(b.idx, b.leaveError(reason))
+		if b.sending || b.mayBeStored {
 			p.orphan(b)
 			kept = append(kept, b)
 		} else {
@@ -156,10 +156,10 @@ func (p *Producer) leaveOutput(c *call, o *output, reason error) {
 	p.advance(o)
 }
 
-// Gone says that a topic is not there any more, and its log with it: batches of it that
-// nobody waits for are given up. Else they would be stored in a topic that is made
-// anew under the name, long after their messages were dealt with otherwise.
-func (p *Producer) Gone(topic string) {
+// TopicDeleted says that a topic and its log were deleted: batches for it that nobody waits for are
+// dropped. Otherwise they would be stored in a topic that is made anew under the name, long after
+// their messages were rejected or went elsewhere.
+func (p *Producer) TopicDeleted(topic string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, o := range p.outputs[topic] {
@@ -167,14 +167,14 @@ func (p *Producer) Gone(topic string) {
 			continue
 		}
 		b := o.queue[0]
-		if b.sending { // its answer is the last that is waited for
-			b.own, b.leftAt = time.Unix(0, 0), time.Time{}
+		if b.sending { // whatever the answer is, it is not tried again
+			b.ownSince, b.leftAt = time.Unix(0, 0), time.Time{}
 			continue
 		}
 		p.unready(b)
 		p.drop(b)
 	}
-	p.pump()
+	p.sendWoken()
 }
 
 // fingerprint is a hash of origin and contents of messages.

@@ -46,7 +46,7 @@ func benchPrepare(b *testing.B, partitions int32, codec recordbatch.Codec) {
 		p.mu.Lock()
 		for _, batch := range c.batches {
 			p.recycle(batch)
-			p.done(batch)
+			p.reuseBatch(batch)
 		}
 		p.mu.Unlock()
 		p.endCall(c)

@@ -14,7 +14,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
-// wake has pump look at a broker.
+// wake has sendWoken look at a broker.
 func (p *Producer) wake(br *broker) {
 	if !br.woken {
 		br.woken = true
@@ -22,8 +22,9 @@ func (p *Producer) wake(br *broker) {
 	}
 }
 
-// pump sends what is ready. The caller holds p.mu.
-func (p *Producer) pump() {
+// sendWoken has requests begin at the brokers that were woken. It comes last, after all changes, so
+// that what they make ready at one broker shares a request. The caller holds p.mu.
+func (p *Producer) sendWoken() {
 	for _, br := range p.woken {
 		br.woken = false
 		p.sendReady(br)
@@ -32,10 +33,9 @@ func (p *Producer) pump() {
 	p.woken = p.woken[:0]
 }
 
-// sendReady has a request begin at a broker that has something ready. The request takes
-// it when it runs, and not now: batches that others make ready meanwhile go with it. What
-// comes for several partitions at a time is one request of the broker's work then, and
-// not as many (BenchmarkProduceSmall).
+// sendReady has a request begin at a broker that has something ready. The request takes the batches
+// when it runs, and not now: those that others make ready meanwhile go with it, and the broker has
+// one request to work on in place of many (BenchmarkProduceSmall).
 func (p *Producer) sendReady(br *broker) {
 	if len(br.ready) == 0 || br.begins || br.inFlight >= p.config.InFlight || p.closed {
 		return
@@ -50,12 +50,12 @@ func (p *Producer) sendReady(br *broker) {
 	select {
 	case p.jobs <- j:
 	default:
-		p.work.Go(func() { p.hand(j) })
+		p.work.Go(func() { p.makeRequests(j) })
 	}
 }
 
-// A job is a request that is about to begin. One of little waits until everybody else who
-// can run has had a turn: they may have more for it.
+// A job is a request that is about to begin. One with little in it lets all other goroutines that
+// can run go first: they may have more for it.
 type job struct {
 	br     *broker
 	little bool
@@ -64,9 +64,9 @@ type job struct {
 // smallBatch is a size below which a request of its own costs more than its bytes do.
 const smallBatch = 16 << 10
 
-// hand makes one request after another until the producer is closed: a goroutine of its
-// own for each would make room for its stack again and again (BenchmarkProduceSmall).
-func (p *Producer) hand(j job) {
+// makeRequests makes one request after another until the producer is closed. A goroutine for each
+// would allocate its stack anew each time (BenchmarkProduceSmall).
+func (p *Producer) makeRequests(j job) {
 	for {
 		if j.little {
 			runtime.Gosched()
@@ -97,7 +97,7 @@ func (p *Producer) take(br *broker) []*batch {
 		slices.SortStableFunc(batches, func(a, b *batch) int { return strings.Compare(a.out.Topic, b.out.Topic) })
 	}
 	for _, b := range batches {
-		b.at = nil
+		b.readyAt = nil
 		p.number(b)
 	}
 	return batches
@@ -108,12 +108,12 @@ func (p *Producer) take(br *broker) []*batch {
 func (p *Producer) number(b *batch) {
 	o := b.out
 	if o.id == recordbatch.NoProducer {
-		o.id, o.next = p.id, 0
+		o.id, o.nextSequence = p.id, 0
 	}
 	b.sending = true
 	b.epoch = max(b.epoch, o.epoch)
 	if b.sealed != o.id {
-		b.sealed, b.sequence, b.unsealed = o.id, o.next, true
+		b.sealed, b.sequence, b.unsealed = o.id, o.nextSequence, true
 	}
 }
 
@@ -121,11 +121,11 @@ func (p *Producer) number(b *batch) {
 func (p *Producer) request(br *broker) {
 	p.mu.Lock()
 	batches := p.take(br)
-	if len(batches) == 0 { // nobody waits for it any more
+	if len(batches) == 0 { // their callers have left meanwhile
 		br.inFlight--
 	}
 	p.wake(br)
-	p.pump()
+	p.sendWoken()
 	p.mu.Unlock()
 	if len(batches) > 0 {
 		p.send(br, batches)
@@ -157,14 +157,14 @@ func (p *Producer) send(br *broker, batches []*batch) {
 		b.sending = false
 		switch {
 		case err != nil:
-			p.lost(b, err, begun.Load())
+			p.unanswered(b, err, begun.Load())
 		case !answers[i].found:
-			p.lost(b, errNoAnswer, true)
+			p.unanswered(b, errNoAnswer, true)
 		default:
 			p.answered(b, answers[i])
 		}
 	}
-	p.pump()
+	p.sendWoken()
 }
 
 // exchange is Produce version 8, or 7.
@@ -201,7 +201,7 @@ func (p *Producer) exchange(node int32, batches []*batch, begun *atomic.Bool) *e
 	}
 }
 
-// newTopic says whether batch i, of batches that are sorted by topic, is the first of its.
+// newTopic says whether batch i, of batches that are sorted by topic, is the first of its topic.
 func newTopic(batches []*batch, i int) bool {
 	return i == 0 || batches[i].out.Topic != batches[i-1].out.Topic
 }
@@ -226,8 +226,8 @@ type produceAnswer struct {
 	message string
 }
 
-// readProduceAnswer expects the answers in the order of the batches, and looks for those
-// that come in another.
+// readProduceAnswer reads what the broker says of each batch. Brokers answer in the order of the
+// batches mostly; only where one does not is the batch searched for.
 func readProduceAnswer(b []byte, version int16, batches []*batch, answers []produceAnswer) error {
 	r := &reader{b: b}
 	next := 0
@@ -267,21 +267,21 @@ func readProduceAnswer(b []byte, version int16, batches []*batch, answers []prod
 	return nil
 }
 
-// lost handles a batch whose request has no answer. begun says whether the request
+// unanswered handles a batch whose request has no answer. begun says whether the request
 // may have reached the broker.
-func (p *Producer) lost(b *batch, err error, begun bool) {
+func (p *Producer) unanswered(b *batch, err error, begun bool) {
 	if p.closed {
-		return // Close settles it
+		return // Close gives the batch its outcome
 	}
-	b.maybe = b.maybe || begun
+	b.mayBeStored = b.mayBeStored || begun
 	if errors.Is(err, recordbatch.ErrNoProducer) || errors.Is(err, ErrClosed) {
-		p.giveUp(b, err)
+		p.failFrom(b, err)
 		return
 	}
 	// A broker that finds a request too large for it ends the connection.
-	b.hears(err, begun && isBroken(err))
+	b.noteAttempt(err, begun && isBroken(err))
 	p.leaderInDoubt(b.out)
-	p.again(b)
+	p.retryLater(b)
 }
 
 func (p *Producer) leaderInDoubt(o *output) {
@@ -289,63 +289,63 @@ func (p *Producer) leaderInDoubt(o *output) {
 	o.leader = -1
 }
 
-// answered handles a batch that the broker has given its word on, as the table of
-// codes says.
+// answered handles a batch that the broker has answered for, as the table of codes says.
 func (p *Producer) answered(b *batch, a produceAnswer) {
 	if p.closed {
-		return // Close settles it
+		return // Close gives the batch its outcome
 	}
 	var err error = a.code
 	if a.message != "" && !strings.EqualFold(a.message, a.code.Name()) {
 		err = fmt.Errorf("%w: %s", a.code, a.message)
 	}
 	r := a.code.Ruling(OnProduce)
-	b.hears(err, r.Own)
-	if r.Absent && b.maybe && b.out.epoch < b.epoch && b.stale < maxStale {
-		// A later leader has had it: what an earlier one lacks proves nothing.
+	b.noteAttempt(err, r.Own)
+	if r.Absent && b.mayBeStored && b.out.epoch < b.epoch && b.stale < maxStale {
+		// It was sent to a later leader, which may have it: what an earlier one lacks proves
+		// nothing.
 		b.stale++
 		r = Ruling{Does: Lookup, Doubt: true}
 	}
-	b.maybe = (b.maybe || r.Doubt) && !r.Absent
+	b.mayBeStored = (b.mayBeStored || r.Doubt) && !r.Absent
 	switch r.Does {
 	case Done:
 		p.stored(b)
 	case Refuse:
 		p.refuse(b, r.Reason, a.bad, err)
-	case Renew:
-		p.renew(b.out)
+	case NewID:
+		p.takeNewID(b.out)
 		switch b.restarts++; {
 		case b.call == nil:
-			p.drop(b) // only under its own sequence is it the same batch
+			p.drop(b) // under another sequence the broker would not take it for a repeat
 		case b.restarts > 1:
-			p.again(b)
+			p.retryLater(b)
 		default:
-			p.place(b)
+			p.queueAtLeader(b)
 		}
 	case Lookup:
 		p.leaderInDoubt(b.out)
 		if b.attempts == 0 && b.wanted() {
 			b.attempts = 1
-			p.place(b) // the look-up waits if it must
+			p.queueAtLeader(b) // the look-up waits if it must
 			return
 		}
-		p.again(b)
+		p.retryLater(b)
 	case Report:
-		if b.maybe {
-			p.again(b)
+		if b.mayBeStored {
+			p.retryLater(b)
 			return
 		}
-		p.giveUp(b, err)
+		p.failFrom(b, err)
 	default:
-		p.again(b)
+		p.retryLater(b)
 	}
 }
 
-// renew makes an output take another producer id, with sequences from 0, because its
+// takeNewID makes an output take another producer id, with sequences from 0, because its
 // leader has lost track of the one it has.
-func (p *Producer) renew(o *output) {
+func (p *Producer) takeNewID(o *output) {
 	if o.id == p.id {
 		p.id = recordbatch.NoProducer
 	}
-	o.id, o.next = recordbatch.NoProducer, 0
+	o.id, o.nextSequence = recordbatch.NoProducer, 0
 }

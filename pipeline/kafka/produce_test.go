@@ -290,8 +290,8 @@ func TestRecordRefusedByIndex(t *testing.T) {
 	}
 }
 
-// held makes kfake leave the next produce request alone until release is called.
-func held(c *kafkatest.Cluster) (arrived <-chan struct{}, release func()) {
+// holdProduce makes kfake leave the next produce request alone until release is called.
+func holdProduce(c *kafkatest.Cluster) (arrived <-chan struct{}, release func()) {
 	in, out := make(chan struct{}), make(chan struct{})
 	fake := c.Fake()
 	first := true
@@ -321,7 +321,7 @@ func TestWriteAgainAfterItsContextEnded(t *testing.T) {
 			c := kafkatest.StartFake(t)
 			topic := c.Topic(t, 1)
 			p := testProducer(t, c, ProducerConfig{})
-			arrived, release := held(c)
+			arrived, release := holdProduce(c)
 			ctx, cancel := context.WithCancel(soon(t))
 			go func() { <-arrived; cancel() }()
 			first := numbered(topic, 0, 0, again.first)
@@ -372,7 +372,7 @@ func TestOtherLanesWaitForAnUnknownOutcome(t *testing.T) {
 	c := kafkatest.StartFake(t)
 	topic := c.Topic(t, 1)
 	p := testProducer(t, c, ProducerConfig{})
-	arrived, release := held(c)
+	arrived, release := holdProduce(c)
 	ctx, cancel := context.WithCancel(soon(t))
 	go func() { <-arrived; cancel() }()
 	if err := p.Produce(ctx, numbered(topic, 0, 0, 10)); err == nil {
@@ -407,7 +407,7 @@ func TestNothingIsSentAfterTheContextEndedInTheQueue(t *testing.T) {
 	c := kafkatest.StartFake(t)
 	topic := c.Topic(t, 1)
 	p := testProducer(t, c, ProducerConfig{})
-	arrived, release := held(c)
+	arrived, release := holdProduce(c)
 	done := make(chan error, 1)
 	go func() { done <- p.Produce(soon(t), numbered(topic, 0, 0, 10)) }()
 	<-arrived
@@ -434,7 +434,7 @@ func TestSlowPartitionStopsNoOther(t *testing.T) {
 	c := kafkatest.StartFake(t)
 	topic := c.Topic(t, 2)
 	p := testProducer(t, c, ProducerConfig{})
-	arrived, release := held(c)
+	arrived, release := holdProduce(c)
 	defer release()
 	done := make(chan error, 1)
 	go func() { done <- p.Produce(soon(t), numbered(topic, 0, 0, 10)) }()
@@ -536,7 +536,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	c := kafkatest.StartFake(t)
 	topic := c.Topic(t, 1)
 	p := testProducer(t, c, ProducerConfig{})
-	arrived, release := held(c)
+	arrived, release := holdProduce(c)
 	defer release()
 	done := make(chan error, 1)
 	go func() { done <- p.Produce(soon(t), numbered(topic, 0, 0, 10)) }()

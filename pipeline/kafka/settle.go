@@ -11,18 +11,19 @@ import (
 // another member to store the first ones.
 var ErrUnsettled = errors.New("the group has no offset in the topic yet; the member with its partition 0 stores the first")
 
-// Settle is one try: it does not wait for another member.
+// SettleStart is one try: it does not wait for another member.
 //
-// One member alone may store the first offsets, the one with partition 0, signed with
-// the generation in which it looked whether there are any. A generation has one owner
-// of a partition, and the coordinator takes commits of the newest alone: so no two
-// store, and none stores over what a member has read since. Whose the other partitions
-// are does not matter to the coordinator. It is a commit like any other and has their
-// turn; of partitions that others have, a try that is applied late, behind their own
-// first commit, moves them back to where they began, and skips nothing.
+// Only one member may store the first offsets, the one with partition 0, signed with the
+// generation in which it looked whether there are any. A generation has one owner of a
+// partition, and the coordinator takes commits of the newest generation alone: so no two members
+// store first offsets, and none stores them over what was committed since. (Kafka has no commit
+// that is conditional on what is stored.) The coordinator does not check who owns the other
+// partitions. SettleStart waits for other commits of the member, like any of them. If a try is
+// applied late, behind the first commit of another member, that partition goes back to where it
+// began: records are read again, and none is skipped.
 //
 // Reason for its size: the argument above is about the order of its steps, which is read in one place.
-func (m *member) Settle(ctx context.Context, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error) {
+func (m *member) SettleStart(ctx context.Context, tps []TopicPartition, at func(context.Context) (map[TopicPartition]int64, error)) (map[TopicPartition]int64, error) {
 	tps = slices.Compact(slices.SortedFunc(slices.Values(tps), comparePartitions))
 	if len(tps) == 0 || tps[0].Partition != 0 || tps[len(tps)-1].Topic != tps[0].Topic {
 		return nil, fmt.Errorf("settling where to begin in %v: give all partitions of one topic", tps)
@@ -43,8 +44,8 @@ func (m *member) Settle(ctx context.Context, tps []TopicPartition, at func(conte
 		return nil, err
 	}
 	select {
-	case m.turn <- struct{}{}:
-		defer func() { <-m.turn }()
+	case m.busy <- struct{}{}:
+		defer func() { <-m.busy }()
 	case <-ctx.Done():
 		return nil, fmt.Errorf("storing where to begin in %s: waiting for a commit: %w", tps[0].Topic, ctx.Err())
 	}
@@ -55,7 +56,7 @@ func (m *member) Settle(ctx context.Context, tps []TopicPartition, at func(conte
 	if stored, err = m.firstOffsets(ctx, tps); stored != nil || err != nil {
 		return stored, err
 	}
-	s := m.sign(func(sign func(TopicPartition, *holding, int64)) {
+	s := m.sign(func(sign func(TopicPartition, *ownership, int64)) {
 		if !mine || m.id != id || m.generation != generation {
 			return
 		}

@@ -251,7 +251,7 @@ type exchange struct {
 	patience time.Duration
 	body     func(*writer)
 	// read takes the answer's body: size bytes from r. nil: the body is kept whole
-	// in answer. A flexible response header's tags are gone from both.
+	// in answer. Neither contains the tags of a flexible response header.
 	read   func(r io.Reader, size int) error
 	answer []byte
 	from   *node // who answered, of any

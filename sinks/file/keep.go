@@ -7,6 +7,22 @@ import (
 	"time"
 )
 
+// This file is which files are open, and for whom. A file is open while somebody writes it, and for
+// a while after that (idleAfter), because opening costs a lock, fsyncs of its folder and a look at
+// its last line.
+//
+//   - One user at a time: a Write that has acquired the file has it alone until it releases it
+//     (busy). As many files are written at once as there are slots.
+//   - One process at a time: an open file is locked. It is closed, and so unlocked, when every lane
+//     that wrote it has ended (LaneEnded), which the engine says before another process can get
+//     these partitions; when nothing has been written to it for idleAfter; and when its slot is
+//     needed. Sink.mu is held then, so that nobody opens the name while the old lock is still there.
+//   - A file with the remains of a failed write, which could not be cut off (truncateTo), is not
+//     closed for that error, nor for being idle: another process would write behind the remains, and
+//     lose its lines when they are cut off. Where it has to be closed all the same, because its lanes
+//     have ended or its slot is needed, it is tried once more; remains that are there after that are
+//     left to mend, which knows them by the mark of the write.
+
 // A laneID is what a lane's records have in common.
 type laneID struct {
 	topic     string
@@ -19,13 +35,12 @@ type file struct {
 	users int                 // guarded by Sink.mu, like the next two
 	lanes map[laneID]struct{} // that have written it and not ended
 	since time.Time           // without a user
-	turn  chan struct{}       // taken by the one user who reads and writes what follows
+	busy  chan struct{}       // capacity 1: taken by the one user who reads and writes what follows
 	f     *os.File            // nil: not open
-	end   int64               // of the last write, for us: another size says that others write it too
-	// cut is where the file ends for us while what a failed write left behind that could
-	// not be cut off, else -1. Until it is, the file stays open and so locked: another
-	// process would write behind it, and lose its lines by the cut.
-	cut int64
+	end   int64               // where our last write ended: another size says that others write it too
+	// truncateTo is where the file has to end, while it has remains of a failed write behind
+	// that which could not be cut off; else -1.
+	truncateTo int64
 }
 
 // idleAfter is how long a file stays open, and locked, when nothing is written to it. A
@@ -47,7 +62,7 @@ func (f *Sink) acquire(ctx context.Context, name string, lane laneID) (*file, er
 		for len(f.files) >= cap(f.slots) {
 			f.drop(f.idle[0])
 		}
-		use = &file{name: name, lanes: map[laneID]struct{}{}, turn: make(chan struct{}, 1), cut: -1}
+		use = &file{name: name, lanes: map[laneID]struct{}{}, busy: make(chan struct{}, 1), truncateTo: -1}
 		f.files[name] = use
 	} else if use.users == 0 {
 		f.idle = slices.DeleteFunc(f.idle, func(g *file) bool { return g == use })
@@ -57,7 +72,7 @@ func (f *Sink) acquire(ctx context.Context, name string, lane laneID) (*file, er
 	f.mu.Unlock()
 
 	select {
-	case use.turn <- struct{}{}:
+	case use.busy <- struct{}{}:
 	case <-ctx.Done():
 		f.leave(use)
 		return nil, ctx.Err()
@@ -69,12 +84,12 @@ func (f *Sink) acquire(ctx context.Context, name string, lane laneID) (*file, er
 	return use, nil
 }
 
-// release gives the file back. One that failed is closed, unless it has to be cut.
+// release gives the file back. After an error it is closed, unless it has to be truncated first.
 func (f *Sink) release(use *file, good bool) {
-	if !good && use.f != nil && use.cut < 0 {
-		_ = use.giveUp() // what it holds is on disk
+	if !good && use.f != nil && use.truncateTo < 0 {
+		_ = use.closeFile() // what it holds is on disk
 	}
-	<-use.turn
+	<-use.busy
 	f.leave(use)
 }
 
@@ -92,26 +107,26 @@ func (f *Sink) leave(use *file) {
 	<-f.slots
 }
 
-// drop closes an idle file. mu is held: its name must not be opened meanwhile, because
-// the lock of the old one would be in the way.
+// drop closes an idle file and forgets it. mu is held, so that nobody opens the name before the
+// lock of the old one has gone.
 func (f *Sink) drop(use *file) {
 	if use.f != nil {
-		_ = use.giveUp() // everything in it is on disk
+		_ = use.closeFile() // everything in it is on disk
 	}
 	delete(f.files, use.name)
 	f.idle = slices.DeleteFunc(f.idle, func(g *file) bool { return g == use })
 }
 
-// giveUp closes the file, and with it gives up its lock: everything in it is on disk, but
-// what has to be cut off. That it is gone from the disk too is left to the next write's
-// fsync, whoever makes it.
-func (use *file) giveUp() error {
+// closeFile closes the file, and with it gives up its lock: everything in it is on disk, but the
+// remains of a failed write. These are cut off without an fsync, which the next write makes,
+// whoever that is.
+func (use *file) closeFile() error {
 	torn := false
-	if use.cut >= 0 {
+	if use.truncateTo >= 0 {
 		if now, err := use.f.Stat(); err == nil && now.Size() <= use.end {
-			torn = use.f.Truncate(use.cut) != nil // mend finds what is torn then
+			torn = use.f.Truncate(use.truncateTo) != nil // the mark stays, by which mend knows the remains
 		}
-		use.cut = -1
+		use.truncateTo = -1
 	}
 	if !torn {
 		unmarkWrite(use.f)
@@ -150,8 +165,8 @@ func (f *Sink) arm() {
 	}
 }
 
-// tooIdle closes what has been idle for too long. A file that has to be cut stays: its
-// lane comes again.
+// tooIdle closes what has been idle for too long. A file that has to be truncated stays: its lane
+// writes it again.
 func (f *Sink) tooIdle() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -160,7 +175,7 @@ func (f *Sink) tooIdle() {
 	for _, use := range slices.Clone(f.idle) {
 		switch {
 		case now.Sub(use.since) < idleAfter:
-		case use.cut >= 0:
+		case use.truncateTo >= 0:
 			use.since = now
 			f.idle = append(slices.DeleteFunc(f.idle, func(g *file) bool { return g == use }), use)
 		default:

@@ -28,8 +28,8 @@ func markedWrite(g *os.File) (from, end int64, ok bool) {
 	return from, end, err == nil
 }
 
-// keepsMarks says whether the file system has attributes: then a write of ours that is not
-// over has left its mark.
+// keepsMarks says whether the file system has attributes: then a write of ours that was not finished
+// has left its mark.
 func keepsMarks(g *os.File) bool {
 	_, err := syscall.Getxattr(openPath(g), writeMark, make([]byte, 64))
 	return err == nil || err == syscall.ENODATA

@@ -17,8 +17,9 @@ import (
 // longestLine bounds how far back the start of a torn line is looked for.
 const longestLine = 64 << 20
 
-// mend ends a last line without an end, or cuts it off when it is what a crash has torn off
-// a write of ours. Only in a file that is being opened anything of ours can be torn.
+// mend gives a last line without an end its line end, or cuts the line off when it is what a crash
+// has left of a write of ours. Remains of ours can only be in a file that is being opened; while it
+// is open, what stands there is somebody else's (docs/decisions/0024-torn-lines.md).
 func (f *Sink) mend(g *os.File, opening bool) error {
 	line, start, size, err := lastLine(g)
 	if err != nil || len(line) == 0 {
@@ -26,13 +27,13 @@ func (f *Sink) mend(g *os.File, opening bool) error {
 	}
 	kept := line
 	if opening {
-		kept = f.whole(g, line, start)
+		kept = f.keptPart(g, line, start)
 	}
 	if err := f.shorten(g, start+int64(len(kept)), size); err != nil {
 		return err
 	}
 	if len(kept) > 0 {
-		if !mayStand(kept) {
+		if !mayBeWhole(kept) {
 			f.emit.Log().Warn().Str("file", f.where()).Int64("bytes", int64(len(kept))).
 				Msg("ended a last line without an end that is none of ours")
 		}
@@ -43,16 +44,16 @@ func (f *Sink) mend(g *os.File, opening bool) error {
 	return syncFile(g)
 }
 
-// whole gives what is kept of a last line without an end: nothing when it is ours and torn.
-func (f *Sink) whole(g *os.File, line []byte, start int64) []byte {
+// keptPart gives what is kept of a last line without an end: nothing when it is ours and torn.
+func (f *Sink) keptPart(g *os.File, line []byte, start int64) []byte {
 	text := bytes.TrimRight(line, "\x00") // blocks that a power cut has kept from being written
 	from, end, marked := markedWrite(g)
 	switch {
-	case mayStand(text):
+	case mayBeWhole(text):
 		return text
 	case marked && start >= from && start+int64(len(line)) <= end:
 		return nil
-	case keepsMarks(g): // and none of ours was being written there: another program may yet end its line
+	case keepsMarks(g): // no write of ours was going on there: another program may yet end its line
 		return text
 	case torn(f.form, text):
 		return nil
@@ -60,8 +61,8 @@ func (f *Sink) whole(g *os.File, line []byte, start int64) []byte {
 	return text
 }
 
-// shorten cuts the file, which was found to be that long, to a new end. Another program that
-// writes it keeps it from being cut.
+// shorten truncates the file, which was found to be size bytes long, to a new end. It does not
+// while another program writes the file: its lines would be cut off too.
 func (f *Sink) shorten(g *os.File, end, size int64) error {
 	if end == size {
 		return nil
@@ -83,9 +84,9 @@ func (f *Sink) shorten(g *os.File, end, size int64) error {
 
 var errBusy = errors.New("another program writes it at this moment")
 
-// mayStand says whether a last line without an end may be a whole one that a sink has
+// mayBeWhole says whether a last line without an end may be a whole one that a sink has
 // written: a JSON object or array ends where it ends, a number or a text may go on.
-func mayStand(line []byte) bool {
+func mayBeWhole(line []byte) bool {
 	first := jsontext.Space(line, 0)
 	return first < len(line) && (line[first] == '{' || line[first] == '[') && json.Valid(line)
 }

@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	// errName is in errors that the next try cannot cure: no file can have the name.
+	// errName is in errors that another try does not cure: no file can have the name.
 	errName    = errors.New("the name is no good")
 	errEscapes = fmt.Errorf("%w: it leads out of its folder, maybe by a link (one within it has a relative target)", errName)
 	errNoFile  = fmt.Errorf("%w: there is something else of that name that is no file of lines; move it away, or name another file", errName)
@@ -21,8 +21,8 @@ var (
 	errLocked   = errors.New("another process, or another sink, writes it")
 )
 
-// append writes text behind what is there and waits for the disk. After an error
-// nothing of it stays, or the file says what has to be cut before the next write.
+// append writes text behind what is there and waits for the disk. After an error nothing of it
+// stays, or truncateTo says what has to be cut off before the next write.
 func (f *Sink) append(use *file, text []byte) error {
 	dir, err := f.enter()
 	if err != nil {
@@ -47,15 +47,15 @@ func (f *Sink) append(use *file, text []byte) error {
 			return nil
 		}
 	}
-	use.cut, use.end = before.Size(), before.Size()+int64(n)
-	_ = use.cutOff() // the error to report is the first one
+	use.truncateTo, use.end = before.Size(), before.Size()+int64(n)
+	_ = use.truncateFailed() // the error to report is the first one
 	return err
 }
 
-// cutOff cuts off what a failed write has left behind, unless another program has written
+// truncateFailed cuts off what a failed write has left behind, unless another program has written
 // behind it: its lines would go too.
-func (use *file) cutOff() error {
-	if use.cut < 0 {
+func (use *file) truncateFailed() error {
+	if use.truncateTo < 0 {
 		return nil
 	}
 	now, err := use.f.Stat()
@@ -63,35 +63,35 @@ func (use *file) cutOff() error {
 		return err
 	}
 	if now.Size() <= use.end {
-		if err := use.f.Truncate(use.cut); err != nil {
+		if err := use.f.Truncate(use.truncateTo); err != nil {
 			return err
 		}
 	}
 	if err := syncFile(use.f); err != nil {
 		return err
 	}
-	use.end, use.cut = min(now.Size(), use.cut), -1
+	use.end, use.truncateTo = min(now.Size(), use.truncateTo), -1
 	return nil
 }
 
 // syncFile is fsync; a variable so that tests see it fail.
 var syncFile = (*os.File).Sync
 
-// ready opens the file unless it is open and still stands under its name. It ends where
-// the last write that succeeded ended, or behind whole lines of others.
+// ready opens the file unless it is open and still stands under its name. Afterwards the file ends
+// where the last write that succeeded ended, or behind whole lines of others.
 func (f *Sink) ready(root *os.Root, use *file) error {
 	if use.f != nil {
 		now, err := root.Stat(use.name)
 		if err == nil {
 			var mine fs.FileInfo
 			if mine, err = use.f.Stat(); err == nil && os.SameFile(now, mine) {
-				if err := use.cutOff(); err != nil || mine.Size() == use.end {
+				if err := use.truncateFailed(); err != nil || mine.Size() == use.end {
 					return err
 				}
-				return f.mend(use.f, false) // another program has written it, or cut it
+				return f.mend(use.f, false) // another program has written it, or truncated it
 			}
 		}
-		_ = use.giveUp() // somebody has moved it away
+		_ = use.closeFile() // somebody has moved it away
 	}
 	return f.open(root, use)
 }
@@ -109,8 +109,8 @@ func (f *Sink) open(root *os.Root, use *file) error {
 	return nil
 }
 
-// prepare makes sure that the file is ours, is on disk under its name, and ends with a
-// whole line that has been acknowledged.
+// prepare locks the file, and makes sure that it is on disk under its name and ends with a whole
+// line.
 func (f *Sink) prepare(root *os.Root, name string, g *os.File) error {
 	info, err := g.Stat()
 	if err != nil {
@@ -151,7 +151,7 @@ func openOrMake(root *os.Root, name string) (*os.File, error) {
 	case err != nil:
 		return nil, err
 	}
-	// Not blocking: a pipe that comes in between must not hold us.
+	// Not blocking: to open a pipe, which may have taken the name meanwhile, could wait for ever.
 	g, err := root.OpenFile(name, os.O_RDWR|os.O_APPEND|os.O_CREATE|syscall.O_NONBLOCK, 0o640)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && dangles(root, name):
@@ -199,8 +199,8 @@ func syncTarget(root *os.Root, name string) error {
 	return nil
 }
 
-// look says whether a name can be that of a file of lines, without making one.
-func look(root *os.Root, name string) error {
+// checkName says whether a name can be that of a file of lines, without making one.
+func checkName(root *os.Root, name string) error {
 	info, err := root.Stat(name)
 	switch {
 	case err == nil && !info.Mode().IsRegular():

@@ -62,34 +62,33 @@ func (s *Settings) Validate() error {
 // file that has been renamed or removed, or whose folder has been, is made anew: every
 // write looks where the path leads, links included, before it appends.
 //
-// When a file is opened and its last line has no end, it depends on whose it is. What a
-// crash has torn off a write of ours is cut off: the record comes again, because its mark
-// has not passed. A mark of the write that was under way, which the file has as an extended
-// attribute (Linux), says what that is; zeros that a power cut has left are cut off too.
-// Everything else somebody else has written: it is kept, and gets its line end, as a whole
-// JSON object or array does. Where a file system keeps no marks, the beginning of a JSON
-// object or array (of a fixture line, with as: fixture) is taken for ours, and a torn text
-// stays as a line of its own.
+// When a file is opened and its last line has no end, it depends on who has written that. What a
+// crash has left of a write of ours is cut off: the record comes again, because its mark has not
+// passed. An extended attribute of the file (Linux) says which bytes the last write was to be;
+// zeros that a power failure has left are cut off too. Everything else is taken for somebody
+// else's: it is kept, and gets its line end, as a whole JSON object or array does. Where a file
+// system keeps no attributes, the beginning of a JSON object or array (of a fixture line, with
+// as: fixture) is taken for ours, and the beginning of a text stays as a line of its own.
 //
-// A write that fails leaves no part of itself behind: the file is cut to where the write
+// A write that fails leaves no part of itself behind: the file is truncated to where the write
 // began, at the latest before the next write of it, and all records of that write for the
-// file come again; it is not cut when another program has written behind it.
+// file come again; it is not truncated when another program has written behind it.
 //
-// One process at a time writes a file; in another, writes fail until it gives the file
-// up: when every lane that wrote it has ended, which is before another process can get
-// their partitions, and when nothing has been written to it for five seconds. A file
-// that lanes of several processes write at once keeps all but one of them waiting.
+// One process at a time writes a file; in another, writes fail until the first one closes it. It
+// does when every lane that wrote the file has ended, which is before another process can get
+// their partitions, and when nothing has been written to it for five seconds. Where lanes of
+// several processes write one file at once, all but one of them wait.
 //
 // As a value, JSON with line breaks is written on one line, a tombstone as null, and
 // text with line breaks is rejected with not_one_line. A name that no file can have is
 // rejected with file_name.
 type Sink struct {
-	form   lines.Form
-	path   func(*pipeline.Record) (string, error)
-	base   string // the literal folder
-	cut    int    // length of the literal folder in what path gives
-	static string // the name, when it is the same for all records
-	emit   *event.Emitter
+	form       lines.Form
+	path       func(*pipeline.Record) (string, error)
+	base       string // the literal folder
+	baseLength int    // length of the literal folder in what path gives
+	static     string // the name, when it is the same for all records
+	emit       *event.Emitter
 
 	slots chan struct{} // one is held by whoever uses a file
 
@@ -111,7 +110,7 @@ func New(s Settings) (*Sink, error) {
 	}
 	f, err := newSink(s, literal(s.Path.String()), s.Path.Path)
 	if err == nil && s.Path.Static() {
-		f.static = literal(s.Path.String())[f.cut:]
+		f.static = literal(s.Path.String())[f.baseLength:]
 	}
 	return f, err
 }
@@ -128,8 +127,8 @@ func newSink(s Settings, prefix string, path func(*pipeline.Record) (string, err
 		form: form, path: path, slots: make(chan struct{}, s.Open),
 		files: map[string]*file{},
 	}
-	f.cut = strings.LastIndexByte(prefix, '/') + 1
-	f.base = prefix[:f.cut]
+	f.baseLength = strings.LastIndexByte(prefix, '/') + 1
+	f.base = prefix[:f.baseLength]
 	if f.base == "" {
 		f.base = "."
 	}
@@ -164,7 +163,7 @@ func (f *Sink) Ping(context.Context) error {
 	}
 	defer f.exit(dir)
 	if f.static != "" {
-		if err := look(dir.root, f.static); err != nil {
+		if err := checkName(dir.root, f.static); err != nil {
 			return &pipeline.EnvironmentError{Err: fmt.Errorf("looking at %s: %w", f.where(), err)}
 		}
 	}
@@ -173,8 +172,8 @@ func (f *Sink) Ping(context.Context) error {
 
 var _ pipeline.LaneEnder = (*Sink)(nil)
 
-// A page is what one Write has for one file.
-type page struct {
+// A fileWrite is what one Write has for one file.
+type fileWrite struct {
 	name    string
 	lane    laneID
 	text    []byte
@@ -187,17 +186,17 @@ func (f *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 	if err := ctx.Err(); err != nil || len(recs) == 0 {
 		return err
 	}
-	pages, failed := f.pages(recs)
-	if len(pages) == 1 {
-		pages[0].err = f.write(ctx, pages[0])
+	writes, failed := f.byFile(recs)
+	if len(writes) == 1 {
+		writes[0].err = f.write(ctx, writes[0])
 	} else {
-		workers := pool.New().WithMaxGoroutines(min(maxWorkers, len(pages)+1))
-		for _, p := range pages {
+		workers := pool.New().WithMaxGoroutines(min(maxWorkers, len(writes)+1))
+		for _, p := range writes {
 			workers.Go(func() { p.err = f.write(ctx, p) })
 		}
 		workers.Wait()
 	}
-	for _, p := range pages {
+	for _, p := range writes {
 		if p.err != nil {
 			for _, i := range p.records {
 				failed = append(failed, pipeline.Failure{Index: i, Err: p.err})
@@ -211,15 +210,15 @@ func (f *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 	return &pipeline.WriteError{Failed: failed}
 }
 
-// pages sorts the records by file, in order within each.
-func (f *Sink) pages(recs []*pipeline.Record) (pages []*page, failed []pipeline.Failure) {
-	byName := map[string]*page{}
+// byFile sorts the records by file, in order within each.
+func (f *Sink) byFile(recs []*pipeline.Record) (writes []*fileWrite, failed []pipeline.Failure) {
+	byName := map[string]*fileWrite{}
 	for i, rec := range recs {
 		name, err := f.name(rec)
 		p := byName[name]
 		if err == nil && p == nil {
-			p = &page{name: name, lane: laneID{rec.Topic, rec.Partition}}
-			pages, byName[name] = append(pages, p), p
+			p = &fileWrite{name: name, lane: laneID{rec.Topic, rec.Partition}}
+			writes, byName[name] = append(writes, p), p
 		}
 		if err == nil {
 			p.text, err = f.form.Append(p.text, rec)
@@ -230,7 +229,7 @@ func (f *Sink) pages(recs []*pipeline.Record) (pages []*page, failed []pipeline.
 		}
 		p.records = append(p.records, i)
 	}
-	return slices.DeleteFunc(pages, func(p *page) bool { return len(p.records) == 0 }), failed
+	return slices.DeleteFunc(writes, func(p *fileWrite) bool { return len(p.records) == 0 }), failed
 }
 
 // name gives the record's file, as a path below the literal folder.
@@ -239,7 +238,7 @@ func (f *Sink) name(rec *pipeline.Record) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := path[min(f.cut, len(path)):]
+	name := path[min(f.baseLength, len(path)):]
 	if !filepath.IsLocal(name) || strings.HasSuffix(name, "/") {
 		return "", pipeline.Reject(ReasonFileName, errors.New("naming the file: the name leads out of its folder, or to no file"))
 	}
@@ -247,7 +246,7 @@ func (f *Sink) name(rec *pipeline.Record) (string, error) {
 }
 
 // write appends the page to its file and waits for the disk.
-func (f *Sink) write(ctx context.Context, p *page) error {
+func (f *Sink) write(ctx context.Context, p *fileWrite) error {
 	err := f.store(ctx, p)
 	if errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) {
 		f.dropIdle() // the system allows fewer files than open does
@@ -262,7 +261,7 @@ func (f *Sink) write(ctx context.Context, p *page) error {
 	return f.failed(err)
 }
 
-func (f *Sink) store(ctx context.Context, p *page) error {
+func (f *Sink) store(ctx context.Context, p *fileWrite) error {
 	file, err := f.acquire(ctx, p.name, p.lane)
 	if err == nil {
 		err = f.append(file, p.text)
@@ -297,7 +296,7 @@ func (f *Sink) Close(context.Context) error {
 	var errs []error
 	for name, file := range f.files {
 		if file.f != nil {
-			errs = append(errs, file.giveUp())
+			errs = append(errs, file.closeFile())
 		}
 		delete(f.files, name)
 	}

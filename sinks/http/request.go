@@ -19,19 +19,19 @@ type request struct {
 	url   string
 	body  []byte
 	key   string
-	first id
+	first recordID
 	count int
 	hash  [sha256.Size]byte // of all ids, in order
 }
 
-// An id tells a record from all others of the source, the parts of a split included.
-type id struct {
+// A recordID tells a record from all others of the source, the parts of a split included.
+type recordID struct {
 	pipeline.Position
 	part int32
 }
 
-// A place is what a lane's records have in common.
-type place struct {
+// A laneID is what a lane's records have in common.
+type laneID struct {
 	topic     string
 	partition int32
 }
@@ -43,28 +43,28 @@ const maxUnknown = 10_000
 func (h *Sink) isUnknown(req request) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	u, ok := h.unknown[place{req.first.Topic, req.first.Partition}]
+	u, ok := h.unknown[laneID{req.first.Topic, req.first.Partition}]
 	return ok && u.count == req.count && u.hash == req.hash
 }
 
-// remember keeps the borders of a request whose outcome is not known, so that the next
-// attempt has the same.
+// remember notes of which records a request was whose outcome is not known, so that the next
+// attempt is one of the same.
 func (h *Sink) remember(req request, unknown bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	at := place{req.first.Topic, req.first.Partition}
+	lane := laneID{req.first.Topic, req.first.Partition}
 	if !unknown {
-		delete(h.unknown, at)
+		delete(h.unknown, lane)
 		return
 	}
 	if len(h.unknown) >= maxUnknown {
-		for other := range h.unknown { // any: a place that is still used comes back
+		for other := range h.unknown { // any one: a lane that still writes is remembered again
 			delete(h.unknown, other)
 			break
 		}
 	}
 	req.body = nil
-	h.unknown[at] = req
+	h.unknown[lane] = req
 }
 
 // next makes the next request of recs: the one whose outcome is not known when they
@@ -72,7 +72,7 @@ func (h *Sink) remember(req request, unknown bool) {
 // first record.
 func (h *Sink) next(recs []*pipeline.Record) (request, error) {
 	h.mu.Lock()
-	before, ok := h.unknown[place{recs[0].Topic, recs[0].Partition}]
+	before, ok := h.unknown[laneID{recs[0].Topic, recs[0].Partition}]
 	h.mu.Unlock()
 	if ok && before.first == idOf(recs[0]) && before.count <= len(recs) && hash(recs[:before.count]) == before.hash {
 		return h.exactly(recs[:before.count])
@@ -152,7 +152,7 @@ func (h *Sink) add(body []byte, rec *pipeline.Record) ([]byte, error) {
 	if h.settings.Format == "single" {
 		return append(body, v...), nil // a copy: the transport may outlive the record
 	}
-	// Not gjson: it takes the stack for each level, and millions of them end the process.
+	// Not by gjson, which recurses at each level: millions of levels exhaust the stack and end the process.
 	if !json.Valid(v) {
 		return body, errNotJSON
 	}
@@ -165,7 +165,7 @@ func (h *Sink) add(body []byte, rec *pipeline.Record) ([]byte, error) {
 	return append(body, v...), nil
 }
 
-func idOf(rec *pipeline.Record) id { return id{rec.Position, rec.Part} }
+func idOf(rec *pipeline.Record) recordID { return recordID{rec.Position, rec.Part} }
 
 func hash(recs []*pipeline.Record) (sum [sha256.Size]byte) {
 	d := sha256.New()

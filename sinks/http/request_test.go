@@ -165,7 +165,7 @@ func TestHTTPRemembersWithinBounds(t *testing.T) {
 	h := newHook(t, func(int, received) int { return 503 })
 	sink := h.sink(t, "/", nil)
 	for i := range maxUnknown + 5 {
-		sink.remember(request{first: id{Position: pipeline.Position{Topic: "t", Partition: int32(i)}}}, true)
+		sink.remember(request{first: recordID{Position: pipeline.Position{Topic: "t", Partition: int32(i)}}}, true)
 	}
 	if len(sink.unknown) != maxUnknown {
 		t.Errorf("%d requests are remembered", len(sink.unknown))

@@ -106,8 +106,8 @@ var (
 		{From: 300, To: 399}, {From: 401, To: 407}, {From: 410, To: 412}, {From: 414, To: 417},
 		{From: 421, To: 421}, {From: 426, To: 426}, {From: 428, To: 428}, {From: 431, To: 431}, {From: 451, To: 451},
 	}
-	// senderStatuses are those of them that the path cannot be the cause of: they are
-	// about the log-in, the account or the host, which stand in the file.
+	// senderStatuses are those of them that a path which comes from the record cannot cause:
+	// they are about the log-in, the account or the host, which stand in the file.
 	senderStatuses = client.Statuses{{From: 401, To: 402}, {From: 407, To: 407}, {From: 421, To: 421}}
 )
 
@@ -140,17 +140,17 @@ func (s *Settings) Fill() {
 //
 // Records are stored when the server has said so with a status of ok_status. Every
 // request carries an Idempotency-Key made of the positions of its records, the same
-// when the same records are sent again: a server that was stopped answers, when it
-// wakes, requests that had been given up long before, and one that remembers keys
-// stores their records once. When the outcome of a request is not known, the next
-// attempt sends exactly the same records under the same key.
+// when the same records are sent again. A server that was frozen carries out, when it goes on,
+// requests that timed out long before; if it remembers keys, it stores their records once. When
+// the outcome of a request is not known, the next attempt sends exactly the same records under
+// the same key.
 //
 // A request that is too large (413) or that the server refuses for what it holds (400,
 // 409, 422 and the like) is split until the record is found: that one is rejected, with
 // too_large or the class of the status. A status of hold_status is transient, however
 // often it comes: it is about the request and not its records (a log-in that ran out, an
-// address that is gone), so that to reject these would be to reject all. One that is
-// about the request and not in hold_status, because the address is that of a record,
+// address that does not exist any more), and would reject one record after the other. A status
+// about the request that is not in hold_status, because the address comes from the record,
 // rejects all records of the request. A 409 to a request that is sent again says that the
 // first one is still being worked on, and is transient; where it says that the records
 // are there already, it belongs into ok_status.
@@ -167,7 +167,7 @@ type Sink struct {
 	emit     *event.Emitter
 
 	mu      sync.Mutex
-	unknown map[place]request // by partition, the request that must be sent again as it was
+	unknown map[laneID]request // by partition, the request that must be sent again as it was
 }
 
 // Attach implements pipeline.Attacher.
@@ -190,7 +190,7 @@ func New(s Settings, scope string, slots int) (*Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Sink{settings: s, form: form, scope: scope, unknown: map[place]request{}}
+	h := &Sink{settings: s, form: form, scope: scope, unknown: map[laneID]request{}}
 	if h.host, err = client.StaticHost(s.URL.String()); err != nil {
 		return nil, err
 	}
@@ -299,7 +299,7 @@ func (h *Sink) call(ctx context.Context, req request, repeated bool) error {
 	var redirect *client.Error
 	switch {
 	case errors.As(err, &redirect) && redirect.Type == client.TypeRedirect && h.settings.HoldStatus.Has(redirect.Status):
-		return holding(redirect)
+		return holdError(redirect)
 	case err != nil:
 		return err
 	case h.settings.OKStatus.Has(a.Status):
@@ -307,7 +307,7 @@ func (h *Sink) call(ctx context.Context, req request, repeated bool) error {
 	case a.Status == http.StatusConflict && repeated:
 		return client.StatusError(what, a, client.Statuses{{From: 409, To: 409}})
 	case h.settings.HoldStatus.Has(a.Status):
-		return holding(client.StatusError(what, a, h.settings.HoldStatus))
+		return holdError(client.StatusError(what, a, h.settings.HoldStatus))
 	case a.Status < 300:
 		return pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer, fmt.Sprintf(
 			"%s: answered status %d, which ok_status does not hold; of a 207 the parts are not read: write format: single",
@@ -316,8 +316,8 @@ func (h *Sink) call(ctx context.Context, req request, repeated bool) error {
 	return client.StatusError(what, a, h.settings.RetryStatus)
 }
 
-// holding says what a status of hold_status means to who reads it.
-func holding(err error) error {
+// holdError adds to the error of a status of hold_status why the records wait, and what to do.
+func holdError(err error) error {
 	return fmt.Errorf("%w; the records wait, because it is about the request and not about them: mend the log-in, the address or the server", err)
 }
 

@@ -12,7 +12,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
-// A batch is the room of one Write.
+// A batch is what one Write makes and holds: its messages and the memory for them. It is kept for
+// later Writes.
 type batch struct {
 	named   []namedTopic // of each record; empty when all go to one topic
 	using   []*topicState
@@ -46,7 +47,7 @@ func (b *batch) topic(ctx context.Context, k *Sink, i int) (string, int32, error
 	return name, n, err
 }
 
-func (k *Sink) room() *batch {
+func (k *Sink) takeBatch() *batch {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	n := len(k.spare)
@@ -59,16 +60,17 @@ func (k *Sink) room() *batch {
 	return b
 }
 
-// maxSpare bounds the rooms that are kept for later Writes: those of six Writes of 5,000
-// records, or of two whose values were edited, 1 MiB of them. A fresh one is 700 KiB of cleared memory with pointers (BenchmarkKafkaMessages).
+// maxSpare bounds the bytes of the batches that are kept for later Writes: those of six Writes of
+// 5,000 records, or of two whose values were edited, 1 MiB of them. A fresh one is 700 KiB of cleared
+// memory with pointers (BenchmarkKafkaMessages).
 const maxSpare = 4 << 20
 
 // valueRoom is a piece of the room for the values of edited records.
 const valueRoom = 64 << 10
 
-// value gives the value of a record, valid until the room is given back. That of an edited
-// record is put together in the room, anew for each Write: kept with the record it would
-// be an allocation for each (BenchmarkKafkaMessages).
+// value gives the value of a record, valid until the batch is put back. That of an edited record is
+// put together in the memory of the batch, anew for each Write: kept with the record, each would be
+// an allocation of its own (BenchmarkKafkaMessages).
 func (b *batch) value(rec *pipeline.Record) []byte {
 	if !rec.Edited() {
 		return rec.Value()
@@ -92,17 +94,17 @@ func (b *batch) value(rec *pipeline.Record) []byte {
 	}
 }
 
-// weigh counts what the room has grown to.
+// weigh counts what the batch has grown to.
 func (k *Sink) weigh(b *batch) {
 	now := int64(cap(b.msgs))*int64(unsafe.Sizeof(kafka.Message{})) + int64(cap(b.headers))*int64(unsafe.Sizeof(recordbatch.Header{})) +
 		int64(cap(b.named))*int64(unsafe.Sizeof(namedTopic{})) + int64(cap(b.at)+cap(b.using))*int64(unsafe.Sizeof(0)) +
 		int64(len(b.values))*valueRoom + b.large
-	k.hold(now - b.weight)
+	k.countBytes(now - b.weight)
 	b.weight = now
 }
 
-// giveBack forgets what the room points to.
-func (k *Sink) giveBack(b *batch) {
+// putBatch keeps a batch for a later Write, if there is room, and clears what it points to.
+func (k *Sink) putBatch(b *batch) {
 	clear(b.msgs)
 	clear(b.headers)
 	clear(b.named)
@@ -116,7 +118,7 @@ func (k *Sink) giveBack(b *batch) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.ctx.Err() != nil || k.spared+b.weight > maxSpare {
-		k.hold(-b.weight)
+		k.countBytes(-b.weight)
 		return
 	}
 	k.spare, k.spared = append(k.spare, b), k.spared+b.weight
@@ -125,9 +127,9 @@ func (k *Sink) giveBack(b *batch) {
 // gather makes the messages of records, and notes those of which none can be made.
 func (k *Sink) gather(ctx context.Context, recs []*pipeline.Record, b *batch) {
 	b.msgs, b.at = slices.Grow(b.msgs, len(recs)), slices.Grow(b.at, len(recs))
-	held := false
+	heldBack := false
 	for i, rec := range recs {
-		if held {
+		if heldBack {
 			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: client.ErrHeldBack})
 			continue
 		}
@@ -135,7 +137,7 @@ func (k *Sink) gather(ctx context.Context, recs []*pipeline.Record, b *batch) {
 		b.msgs = b.msgs[:n+1] // made in its place: a message is 136 bytes, and was copied twice (BenchmarkKafkaMessages)
 		if err := k.message(ctx, &b.msgs[n], rec, i, b); err != nil {
 			_, permanent := pipeline.IsPermanent(err)
-			held = !permanent // its topic cannot be known to be another than theirs
+			heldBack = !permanent // those behind it may be for the same topic, and must not pass it
 			b.msgs[n], b.msgs = kafka.Message{}, b.msgs[:n]
 			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: err})
 			continue
@@ -144,8 +146,8 @@ func (k *Sink) gather(ctx context.Context, recs []*pipeline.Record, b *batch) {
 	}
 }
 
-// message makes of a record what is sent, in m, which is empty. An error is the record's
-// own.
+// message fills m, which is empty, with what is sent of a record. An error is about this record
+// alone.
 func (k *Sink) message(ctx context.Context, m *kafka.Message, rec *pipeline.Record, i int, b *batch) error {
 	m.Key, m.Value, m.Time = rec.Key(), b.value(rec), rec.Time
 	m.Origin = kafka.Origin{Topic: rec.Topic, Partition: rec.Partition, Offset: rec.Offset, Part: rec.Part}

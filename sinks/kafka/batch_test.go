@@ -72,9 +72,9 @@ func TestKafkaChargesWhatItHolds(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var held, most atomic.Int64
+				var charged, most atomic.Int64
 				k.Account(func(n int64) {
-					now := held.Add(n)
+					now := charged.Add(n)
 					for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
 					}
 				})
@@ -95,49 +95,49 @@ func TestKafkaChargesWhatItHolds(t *testing.T) {
 					}
 					all.Wait()
 				}
-				if held.Load() <= 0 || most.Load() < int64(n)*136 {
-					t.Errorf("%d bytes are charged, at most %d were", held.Load(), most.Load())
+				if charged.Load() <= 0 || most.Load() < int64(n)*136 {
+					t.Errorf("%d bytes are charged, at most %d were", charged.Load(), most.Load())
 				}
-				if held.Load() > 32<<20 {
-					t.Errorf("%d bytes are kept between Writes", held.Load())
+				if charged.Load() > 32<<20 {
+					t.Errorf("%d bytes are kept between Writes", charged.Load())
 				}
 				if err := k.Close(context.Background()); err != nil {
 					t.Error(err)
 				}
-				if held.Load() != 0 {
-					t.Errorf("%d bytes are still charged behind Close", held.Load())
+				if charged.Load() != 0 {
+					t.Errorf("%d bytes are still charged behind Close", charged.Load())
 				}
 			})
 		}
 	}
 }
 
-// Rooms of Writes are kept within a bound, whatever their sizes.
-func TestKafkaKeepsFewRooms(t *testing.T) {
+// Batches are kept for later Writes within a bound, whatever their sizes.
+func TestKafkaKeepsFewBatches(t *testing.T) {
 	c := kafkatest.StartFake(t)
 	k := newSink(t, topicSettings(t, c, c.Topic(t, 1)))
-	var held atomic.Int64
-	k.Account(func(n int64) { held.Add(n) })
+	var charged atomic.Int64
+	k.Account(func(n int64) { charged.Add(n) })
 	for _, n := range []int{10, 5000, 100_000} {
 		recs := make([]*pipeline.Record, n)
 		for i := range recs {
 			recs[i] = record(int64(i), "k", "v")
 		}
-		var rooms []*batch
+		var taken []*batch
 		for range 20 {
-			b := k.room()
+			b := k.takeBatch()
 			k.gather(t.Context(), recs, b)
 			k.weigh(b)
-			rooms = append(rooms, b)
+			taken = append(taken, b)
 		}
-		if least := int64(20 * n * 136); held.Load() < least {
-			t.Errorf("20 rooms for %d records hold %d bytes, not %d", n, held.Load(), least)
+		if least := int64(20 * n * 136); charged.Load() < least {
+			t.Errorf("20 batches for %d records hold %d bytes, not %d", n, charged.Load(), least)
 		}
-		for _, b := range rooms {
-			k.giveBack(b)
+		for _, b := range taken {
+			k.putBatch(b)
 		}
-		if held.Load() > maxSpare || held.Load() != k.spared {
-			t.Errorf("%d bytes are charged, %d kept", held.Load(), k.spared)
+		if charged.Load() > maxSpare || charged.Load() != k.spared {
+			t.Errorf("%d bytes are charged, %d kept", charged.Load(), k.spared)
 		}
 	}
 }

@@ -57,10 +57,10 @@ func benchMessages(b *testing.B, edited bool) {
 		}
 		b.StartTimer()
 		begin := time.Now()
-		w := k.room()
+		w := k.takeBatch()
 		k.gather(b.Context(), recs[lane*n:(lane+1)*n], w)
 		k.weigh(w)
-		k.giveBack(w)
+		k.putBatch(w)
 		spent += time.Since(begin)
 	}
 	b.ReportMetric(float64(spent)/float64(b.N)/n, "ns/record")

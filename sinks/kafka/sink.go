@@ -76,7 +76,7 @@ type Source interface {
 //
 // Headers and time of a record are kept, and its key unless the settings give
 // another; a tombstone stays null. The order within each output partition is that of
-// the writes. Topics are never created. A fixed topic that has gone away, or may not be
+// the writes. Topics are never created. A fixed topic that was deleted, or may not be
 // written to any more, is waited for. A record that names a topic, through a template,
 // is rejected when that does not exist (unknown_topic), may not be written to by us and
 // never was by this process (topic_denied), or is one of Kafka's own (invalid_topic). A
@@ -122,7 +122,7 @@ func New(s Settings, src pipeline.Source) (*Sink, error) {
 		return nil, err
 	}
 	k.client = c
-	k.producer = kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec, FailMissing: !s.Topic.Static(), Account: k.hold})
+	k.producer = kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec, FailMissing: !s.Topic.Static(), Account: k.countBytes})
 	k.source, _ = src.(Source)
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
@@ -149,7 +149,7 @@ func (k *Sink) Attach(e *event.Emitter) { k.log = e }
 // beginning: it holds nothing before the first Write, which comes later.
 func (k *Sink) Account(add func(bytes int64)) { k.account = add }
 
-func (k *Sink) hold(bytes int64) {
+func (k *Sink) countBytes(bytes int64) {
 	if k.account != nil && bytes != 0 {
 		k.account(bytes)
 	}
@@ -162,11 +162,11 @@ func (k *Sink) warnFiles(err error) {
 
 // Write implements pipeline.Sink.
 func (k *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
-	b := k.room()
-	defer k.giveBack(b)
+	b := k.takeBatch()
+	defer k.putBatch(b)
 	if !k.settings.Topic.Static() {
 		k.nameTopics(ctx, recs, b)
-		defer k.done(b)
+		defer k.releaseTopics(b)
 	}
 	k.gather(ctx, recs, b)
 	k.weigh(b)
@@ -176,10 +176,10 @@ func (k *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 	switch {
 	case errors.As(err, &lost):
 		k.written(b, lost.Failed)
-		blamed := map[*topicState]bool{}
+		handled := map[*topicState]bool{}
 		for _, f := range lost.Failed {
 			i := b.at[f.Index]
-			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: k.class(f.Err, b, i, blamed)})
+			b.failed = append(b.failed, pipeline.Failure{Index: i, Err: k.classify(f.Err, b, i, handled)})
 		}
 	case err != nil:
 		return err
@@ -193,8 +193,9 @@ func (k *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 	return &pipeline.WriteError{Failed: b.failed}
 }
 
-// class tells the engine what to do about an error of the producer with record i.
-func (k *Sink) class(err error, b *batch, i int, blamed map[*topicState]bool) error {
+// classify gives the error that tells the engine what to do about one of the producer's with
+// record i. handled are the topics that this Write has dealt with.
+func (k *Sink) classify(err error, b *batch, i int, handled map[*topicState]bool) error {
 	var refused *kafka.RefusedError
 	switch {
 	case errors.As(err, &refused):
@@ -202,7 +203,7 @@ func (k *Sink) class(err error, b *batch, i int, blamed map[*topicState]bool) er
 	case errors.Is(err, kafka.UnsupportedCompression):
 		return pipeline.Fatal(fmt.Errorf("%w; choose another compression", err))
 	case len(b.named) > 0:
-		return k.blame(&b.named[i], err, blamed)
+		return k.topicFailed(&b.named[i], err, handled)
 	}
 	return err
 }
@@ -211,7 +212,7 @@ func (k *Sink) class(err error, b *batch, i int, blamed map[*topicState]bool) er
 func (k *Sink) Close(context.Context) error {
 	k.mu.Lock()
 	k.cancel()
-	k.hold(-k.spared)
+	k.countBytes(-k.spared)
 	k.spare, k.spared = nil, 0
 	k.mu.Unlock()
 	k.producer.Close()

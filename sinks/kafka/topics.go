@@ -23,21 +23,21 @@ const (
 )
 
 const (
-	maxTopics     = 1000             // distinct ones of a template in use
-	topicIdle     = 10 * time.Minute // behind the last use, when one may make room
+	maxTopics     = 1000             // most topics of a template in use at once
+	topicIdle     = 10 * time.Minute // without use, after which a topic may be forgotten to make room
 	topicsRefresh = time.Minute      // how often partition counts are asked for
 	missingFor    = 5 * time.Second  // how long what was not there counts as missing
 
 	// topicTries are how often a topic that a record names is asked for before the record
 	// is rejected, with pauses from firstPause on that double: about 0.8 s together, in
 	// which a topic that was just made is known to all brokers. All names of a Write are
-	// asked for together. Tries count on from one Write to the next: one with a shorter
-	// timeout would else never come to the end of them, and hold its lane for ever.
+	// asked for together. Tries are counted from one Write to the next: a Write whose timeout is
+	// shorter would otherwise never come to the end of them, and keep its lane waiting for ever.
 	topicTries = 5
 	firstPause = 50 * time.Millisecond
 )
 
-// A topicState is one that records go to.
+// A topicState is what is known of a topic that records go to.
 type topicState struct {
 	partitions atomic.Int32
 	// stored: a record has been stored there, so that rights which are missing later are
@@ -94,7 +94,7 @@ func (k *Sink) nameTopics(ctx context.Context, recs []*pipeline.Record, b *batch
 			n.err = fmt.Errorf("making the topic's name: %w", err)
 		} else {
 			n.name = name
-			if known := k.use(&n, b); !known && n.err == nil {
+			if known := k.findKnown(&n, b); !known && n.err == nil {
 				ask = append(ask, name)
 			}
 		}
@@ -110,14 +110,14 @@ func (k *Sink) nameTopics(ctx context.Context, recs []*pipeline.Record, b *batch
 		if n.topic != nil || n.err != nil {
 			continue
 		}
-		if n.err = failed[n.name]; n.err == nil && !k.use(n, b) && n.err == nil {
-			n.err = fmt.Errorf("looking the record's topic up: %w", kafka.UnknownTopicOrPartition) // forgotten since
+		if n.err = failed[n.name]; n.err == nil && !k.findKnown(n, b) && n.err == nil {
+			n.err = fmt.Errorf("looking the record's topic up: %w", kafka.UnknownTopicOrPartition) // another Write has forgotten it since
 		}
 	}
 }
 
-// use looks a name up in what is known: a topic, or that it is missing.
-func (k *Sink) use(n *namedTopic, b *batch) (known bool) {
+// findKnown looks a name up in what is known: a topic, or that it is missing.
+func (k *Sink) findKnown(n *namedTopic, b *batch) (known bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := time.Now()
@@ -139,8 +139,8 @@ func (k *Sink) use(n *namedTopic, b *batch) (known bool) {
 	return false
 }
 
-// done says that a Write has no further use for its topics.
-func (k *Sink) done(b *batch) {
+// releaseTopics notes that a Write uses its topics no more, so that makeRoom may forget them.
+func (k *Sink) releaseTopics(b *batch) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, t := range b.using {
@@ -174,12 +174,12 @@ func (k *Sink) lookUp(ctx context.Context, names []string) map[string]error {
 		if err != nil {
 			return all(err)
 		}
-		var again []string // not known to be there, and not tried often enough
+		var unknown []string // not known to be there, and not tried often enough
 		for i, s := range states {
 			name := names[i]
 			switch {
 			case s.Internal:
-				failed[name] = k.miss(name, errInternal)
+				failed[name] = k.noteMissing(name, errInternal)
 			case s.Err == nil:
 				if k.learn(name, s.Partitions) {
 					delete(failed, name)
@@ -187,17 +187,17 @@ func (k *Sink) lookUp(ctx context.Context, names []string) map[string]error {
 					failed[name] = errTooMany
 				}
 			case errors.Is(s.Err, kafka.InvalidTopic):
-				failed[name] = k.miss(name, pipeline.Reject(reasonTopicName, fmt.Errorf("looking the record's topic up: %w", s.Err)))
+				failed[name] = k.noteMissing(name, pipeline.Reject(reasonTopicName, fmt.Errorf("looking the record's topic up: %w", s.Err)))
 			default:
 				failed[name] = lookUpError(s.Err)
-				if max(try, k.tried(name)) < topicTries {
-					again = append(again, name)
-				} else if k.miss(name, failed[name]) == errUnknownTopic {
-					k.producer.Gone(name)
+				if max(try, k.countTry(name)) < topicTries {
+					unknown = append(unknown, name)
+				} else if k.noteMissing(name, failed[name]) == errUnknownTopic {
+					k.producer.TopicDeleted(name)
 				}
 			}
 		}
-		if names = again; len(names) == 0 {
+		if names = unknown; len(names) == 0 {
 			return failed
 		}
 		timer := time.NewTimer(pause)
@@ -221,20 +221,20 @@ func lookUpError(err error) error {
 	return fmt.Errorf("looking the record's topic up: %w", err) // there, and not led yet: it is waited for
 }
 
-// tried counts a look at a topic that did not find it, and gives how many there were.
-func (k *Sink) tried(name string) int {
+// countTry counts a look at a topic that did not find it, and gives how many there were.
+func (k *Sink) countTry(name string) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.tries) >= maxTopics && k.tries[name] == 0 {
-		clear(k.tries) // some are asked for again
+		clear(k.tries) // costs no more than a few tries that are made again
 	}
 	k.tries[name]++
 	return k.tries[name]
 }
 
-// miss remembers for a while that a topic cannot be written to, when err rejects the
+// noteMissing remembers for a while that a topic cannot be written to, when err rejects the
 // record, and gives err.
-func (k *Sink) miss(name string, err error) error {
+func (k *Sink) noteMissing(name string, err error) error {
 	if _, permanent := pipeline.IsPermanent(err); !permanent {
 		return err
 	}
@@ -311,18 +311,17 @@ func (k *Sink) written(b *batch, failed []kafka.MessageError) {
 	}
 }
 
-// blame deals with a topic that a record named and that did not take it. One that is
-// gone is asked for again by the next Write, which rejects the record when it stays
-// away. One that is denied is waited for if it has ever been written to by this
-// process, else the record is rejected after a few Writes. blamed are the topics that
-// this Write has dealt with.
-func (k *Sink) blame(n *namedTopic, err error, blamed map[*topicState]bool) error {
-	first := !blamed[n.topic]
+// topicFailed deals with a topic that a record named and that did not take it. One that is missing
+// is looked up by the next Write, which rejects the record if it is still missing. One that is
+// denied is waited for if this process has ever written to it, else the record is rejected after a
+// few Writes. handled are the topics that this Write has dealt with.
+func (k *Sink) topicFailed(n *namedTopic, err error, handled map[*topicState]bool) error {
+	first := !handled[n.topic]
 	switch {
 	case errors.Is(err, kafka.InvalidTopic):
-		return k.miss(n.name, pipeline.Reject(reasonTopicName, err))
+		return k.noteMissing(n.name, pipeline.Reject(reasonTopicName, err))
 	case errors.Is(err, kafka.UnknownTopicOrPartition):
-		if blamed[n.topic] = true; first {
+		if handled[n.topic] = true; first {
 			k.mu.Lock()
 			if k.topics[n.name] == n.topic {
 				delete(k.topics, n.name)
@@ -332,16 +331,16 @@ func (k *Sink) blame(n *namedTopic, err error, blamed map[*topicState]bool) erro
 		}
 	case errors.Is(err, kafka.TopicAuthorizationFailed) && !n.topic.stored.Load():
 		k.mu.Lock()
-		if blamed[n.topic] = true; first {
+		if handled[n.topic] = true; first {
 			n.topic.denied++
 		}
-		over := n.topic.denied >= topicTries
-		if over && k.topics[n.name] == n.topic {
+		tooOften := n.topic.denied >= topicTries
+		if tooOften && k.topics[n.name] == n.topic {
 			delete(k.topics, n.name)
 		}
 		k.mu.Unlock()
-		if over {
-			return k.miss(n.name, pipeline.Reject(reasonTopicDenied, err))
+		if tooOften {
+			return k.noteMissing(n.name, pipeline.Reject(reasonTopicDenied, err))
 		}
 	}
 	return err

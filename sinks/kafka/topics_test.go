@@ -175,18 +175,18 @@ func TestATopicThatWasJustMadeIsWaitedFor(t *testing.T) {
 // records of the lane go on. Made anew it is found again.
 func TestADeletedTopicIsUnlearned(t *testing.T) {
 	c := kafkatest.Start(t)
-	gone, stays := c.Topic(t, 1), c.Topic(t, 1)
+	deleted, stays := c.Topic(t, 1), c.Topic(t, 1)
 	k := newSink(t, topicSettings(t, c, "{to}"))
-	if err := k.Write(t.Context(), naming(0, gone, stays)); err != nil {
+	if err := k.Write(t.Context(), naming(0, deleted, stays)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Admin(t).DeleteTopics(t.Context(), gone); err != nil {
+	if _, err := c.Admin(t).DeleteTopics(t.Context(), deleted); err != nil {
 		t.Fatal(err)
 	}
 	settled := false
 	for range 20 { // as the engine does: the same again, until nothing is transient
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		got := reasonsOf(t, k.Write(ctx, naming(2, gone, stays)))
+		got := reasonsOf(t, k.Write(ctx, naming(2, deleted, stays)))
 		cancel()
 		if settled = len(got) == 1 && got[0] == reasonNoTopic; settled {
 			break
@@ -202,13 +202,13 @@ func TestADeletedTopicIsUnlearned(t *testing.T) {
 		t.Errorf("%d stored where the topic stays", len(got))
 	}
 	k.mu.Lock()
-	delete(k.missing, gone)
+	delete(k.missing, deleted)
 	k.mu.Unlock()
-	c.CreateTopic(t, gone, 1)
-	if err := k.Write(t.Context(), naming(4, gone)); err != nil {
+	c.CreateTopic(t, deleted, 1)
+	if err := k.Write(t.Context(), naming(4, deleted)); err != nil {
 		t.Error(err)
 	}
-	if got := c.Consume(t, gone); len(got) != 1 {
+	if got := c.Consume(t, deleted); len(got) != 1 {
 		t.Errorf("%d stored in the topic that was made anew, want 1", len(got))
 	}
 }
@@ -317,18 +317,18 @@ func TestManyUnknownTopicsInOneWrite(t *testing.T) {
 // there, and does not hold its lane for the time of a write.
 func TestADeletedTopicHoldsNoWriteToItsEnd(t *testing.T) {
 	bubble(t, "{to}", func(t *testing.T, c *kafkatest.Cluster, k *Sink) {
-		gone, stays := c.Topic(t, 1), c.Topic(t, 1)
-		if err := k.Write(t.Context(), naming(0, gone, stays)); err != nil {
+		deleted, stays := c.Topic(t, 1), c.Topic(t, 1)
+		if err := k.Write(t.Context(), naming(0, deleted, stays)); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.Admin(t).DeleteTopics(t.Context(), gone); err != nil {
+		if _, err := c.Admin(t).DeleteTopics(t.Context(), deleted); err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
 		got := map[int]string{0: ""}
 		for got[0] == "" {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
-			got = reasonsOf(t, k.Write(ctx, naming(2, gone, stays)))
+			got = reasonsOf(t, k.Write(ctx, naming(2, deleted, stays)))
 			cancel()
 		}
 		if took := time.Since(began); len(got) != 1 || got[0] != reasonNoTopic || took > 5*time.Second {

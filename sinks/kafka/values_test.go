@@ -35,8 +35,8 @@ func TestKafkaWritesEditedValues(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var held, most atomic.Int64
-	k.Account(func(n int64) { most.Store(max(most.Load(), held.Add(n))) })
+	var charged, most atomic.Int64
+	k.Account(func(n int64) { most.Store(max(most.Load(), charged.Add(n))) })
 	var recs []*pipeline.Record
 	total, want := 0, map[string]int{}
 	for i := range 300 {
@@ -65,14 +65,14 @@ func TestKafkaWritesEditedValues(t *testing.T) {
 	if most.Load() < int64(total) {
 		t.Errorf("%d bytes of values were put together, and at most %d were charged", total, most.Load())
 	}
-	if held.Load() > maxSpare+(16<<20) {
-		t.Errorf("%d bytes are kept", held.Load())
+	if charged.Load() > maxSpare+(16<<20) {
+		t.Errorf("%d bytes are kept", charged.Load())
 	}
 	if err := k.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	if held.Load() != 0 {
-		t.Errorf("%d bytes are still charged behind Close", held.Load())
+	if charged.Load() != 0 {
+		t.Errorf("%d bytes are still charged behind Close", charged.Load())
 	}
 }
 

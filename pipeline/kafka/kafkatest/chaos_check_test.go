@@ -86,7 +86,7 @@ func (r *referee) check() {
 		}
 		lost := 0
 		for _, name := range all {
-			if r.vague(l) && r.fedAt[name] < r.deleted[goal(l.p)]+gone {
+			if r.vague(l) && r.fedAt[name] < r.deleted[goal(l.p)]+deleteMargin {
 				continue
 			}
 			if first[name] == nil {

@@ -20,7 +20,7 @@ func (d *drawer) produce() {
 		d.add(episode{from: e.from, what: "refuse", key: kmsg.Metadata, code: 5, share: 1, topic: output, only: -1, broker: -1}, 4*time.Second)
 	}
 	for range d.r.IntN(3) {
-		d.trouble(kmsg.Produce, 3*time.Second)
+		d.addFault(kmsg.Produce, 3*time.Second)
 	}
 	d.shift(d.r.IntN(4))
 }
@@ -51,7 +51,7 @@ func (d *drawer) evict() {
 			d.throw(d.member(), at+d.between(2*time.Second, 8*time.Second))
 		}
 	}
-	d.trouble(kmsg.Heartbeat, 3*time.Second)
+	d.addFault(kmsg.Heartbeat, 3*time.Second)
 	d.shift(d.r.IntN(2))
 }
 
@@ -86,7 +86,7 @@ func (d *drawer) remake() {
 	}
 	d.shift(2 + d.r.IntN(5))
 	if d.r.IntN(2) == 0 {
-		d.trouble(kmsg.Fetch, 2*time.Second)
+		d.addFault(kmsg.Fetch, 2*time.Second)
 	}
 }
 
@@ -161,8 +161,8 @@ func (d *drawer) topics() {
 	if d.r.IntN(2) == 0 {
 		d.start(d.upTo(d.length / 2))
 	}
-	d.trouble(kmsg.Produce, 2*time.Second)
-	d.trouble(kmsg.Fetch, 2*time.Second)
+	d.addFault(kmsg.Produce, 2*time.Second)
+	d.addFault(kmsg.Fetch, 2*time.Second)
 	d.shift(d.r.IntN(3))
 }
 
@@ -185,7 +185,7 @@ func (d *drawer) mix() {
 		d.act(d.some(), "widen", 0, input)
 	}
 	for range 3 + d.r.IntN(10) {
-		d.trouble(keys[d.r.IntN(len(keys))], 5*time.Second)
+		d.addFault(keys[d.r.IntN(len(keys))], 5*time.Second)
 	}
 	for range d.r.IntN(3) {
 		d.throw(d.member(), d.some())

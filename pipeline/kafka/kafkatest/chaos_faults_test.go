@@ -44,7 +44,7 @@ func (w *world) fault(c *kafkatest.Call) (f kafkatest.Fault) {
 			}
 		}
 	}
-	if f.Hold > 0 && key == kmsg.OffsetCommit {
+	if f.DelayRequest > 0 && key == kmsg.OffsetCommit {
 		f.Unless = w.ref.late
 	}
 	return f
@@ -52,9 +52,9 @@ func (w *world) fault(c *kafkatest.Call) (f kafkatest.Fault) {
 
 func (w *world) befall(c *kafkatest.Call, i int, e episode, f *kafkatest.Fault, edit *[]func(kmsg.Response)) {
 	match := func(topic string, partition int32) bool {
-		return (e.topic == "" || e.topic == topic) && (e.only < 0 || e.only == partition) && w.roll(i, c, topic, partition) < e.share
+		return (e.topic == "" || e.topic == topic) && (e.only < 0 || e.only == partition) && w.chance(i, c, topic, partition) < e.share
 	}
-	whole := w.roll(i, c) < e.share
+	whole := w.chance(i, c) < e.share
 	switch e.what {
 	case "refuse":
 		switch e.key {
@@ -69,23 +69,23 @@ func (w *world) befall(c *kafkatest.Call, i int, e episode, f *kafkatest.Fault, 
 		*edit = append(*edit, func(r kmsg.Response) { doubt(r, e.code, match, whole) })
 	case "cut":
 		if whole {
-			f.Cut = kafkatest.CutAnswer
+			f.Break = kafkatest.BreakAnswer
 		}
 	case "tear":
 		if whole {
-			f.Cut = kafkatest.CutMidway
+			f.Break = kafkatest.BreakMidway
 		}
 	case "early":
 		if whole {
-			f.Cut = kafkatest.CutRequest
+			f.Break = kafkatest.BreakRequest
 		}
 	case "hold":
 		if whole {
-			f.Hold = time.Duration(w.roll(i, c, "hold") * float64(e.pause))
+			f.DelayRequest = time.Duration(w.chance(i, c, "hold") * float64(e.pause))
 		}
 	case "late":
 		if whole {
-			f.Delay = time.Duration(w.roll(i, c, "late") * float64(e.pause))
+			f.DelayAnswer = time.Duration(w.chance(i, c, "late") * float64(e.pause))
 		}
 	case "swallow":
 		f.Swallow = f.Swallow || whole

@@ -266,8 +266,8 @@ func (d *drawer) pick(codes []int16) int16 { return codes[d.r.IntN(len(codes))] 
 
 func (d *drawer) member() string { return fmt.Sprint("m", 1+d.r.IntN(d.members)) }
 
-// trouble adds an episode of a fault for calls of any kind.
-func (d *drawer) trouble(key kmsg.Key, most time.Duration) {
+// addFault adds an episode of a fault for calls of any kind.
+func (d *drawer) addFault(key kmsg.Key, most time.Duration) {
 	e := episode{key: key, only: -1, broker: -1, share: []float64{0.05, 0.3, 1}[d.r.IntN(3)]}
 	if d.r.IntN(3) == 0 {
 		e.client = d.member()
@@ -314,9 +314,9 @@ func (d *drawer) shift(n int) {
 	}
 }
 
-// roll is a number in [0, 1) that a seed gives to one call, or one partition of it, in
+// chance is a number in [0, 1) that a seed gives to one call, or one partition of it, in
 // one episode, whatever else goes on at the time.
-func (p *plan) roll(episode int, c *kafkatest.Call, more ...any) float64 {
+func (p *plan) chance(episode int, c *kafkatest.Call, more ...any) float64 {
 	h := fnv.New64a()
 	fmt.Fprint(h, p.seed, "/", episode, "/", c.Client, "/", c.Req.Key(), "/", c.N, "/", more)
 	return rand.New(rand.NewPCG(h.Sum64(), p.seed)).Float64()

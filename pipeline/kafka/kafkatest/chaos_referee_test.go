@@ -61,9 +61,9 @@ type lateCommit struct {
 	offset int64
 }
 
-// gone is how long before a topic is deleted a record must be fed at least to have been
-// written to it by then; what was is gone with it.
-const gone = 5 * time.Second
+// deleteMargin is how long before a topic is deleted a record must be fed to have been written to
+// it by then for certain, and so to be deleted with it.
+const deleteMargin = 5 * time.Second
 
 func newReferee(w *world) *referee {
 	outs := slices.DeleteFunc(slices.Sorted(maps.Keys(w.parts)), func(topic string) bool { return topic == input || topic == spare })
@@ -156,7 +156,7 @@ func (r *referee) mayReject(l lane) bool {
 // its sender has given up for lost like any other of the same generation, which no
 // client can prevent; it is remembered, so that it is not taken for the member's fault.
 func (r *referee) late(c *kafkatest.Call) bool {
-	if !c.Gone() {
+	if !c.Left() {
 		return false
 	}
 	r.mu.Lock()

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A Narrow is a slow link: of each connection that its Dial opens, so many bytes get
-// through. It is for virtual time.
+// A Narrow is a slow link: the connections that its Dial opens carry few bytes a second, or stall.
+// It is for virtual time.
 type Narrow struct {
 	Rate int // bytes a second, in each direction; 0: any
 	// Stall is how many bytes are read from each of the first Stalls connections until
@@ -54,7 +54,7 @@ type narrow struct {
 	net.Conn
 	link        *Narrow
 	left        int      // bytes until it stalls; -1: never
-	dead, other net.Conn // what is read of when it has stalled: nobody writes there
+	dead, other net.Conn // dead is read once it has stalled: nobody writes to other
 
 	mu       sync.Mutex
 	queue    []byte // written and not sent, up to the link's Buffer

@@ -8,25 +8,24 @@ import (
 	"sync"
 )
 
-// A Proxy stands between a client and the brokers and holds requests back, as a network
-// may: one that is held reaches its broker later, also when the client has closed its
-// connection long before. It needs no port: a client dials with Dial. Connections are
-// in plain text.
+// A Proxy stands between a client and the brokers and delays requests, as a network may: one that
+// is delayed reaches its broker later, even when the client has closed its connection long before.
+// It needs no port: a client dials with Dial. Connections are in plain text.
 type Proxy struct {
-	dial func(ctx context.Context, network, address string) (net.Conn, error)
-	hold func(key int16, request []byte) <-chan struct{}
-	done chan struct{}
-	all  sync.WaitGroup
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
+	delay func(key int16, request []byte) <-chan struct{}
+	done  chan struct{}
+	all   sync.WaitGroup
 
 	mu    sync.Mutex
 	conns []net.Conn
 }
 
-// Proxy makes a proxy to the cluster, closed by the test's cleanup. hold is asked for
-// each request, which begins with its header, from several goroutines; nil lets it
-// pass, else it waits until the channel is closed.
-func (c *Cluster) Proxy(t T, hold func(key int16, request []byte) <-chan struct{}) *Proxy {
-	p := &Proxy{dial: c.Dial, hold: hold, done: make(chan struct{})}
+// Proxy makes a proxy to the cluster, closed by the test's cleanup. delay is called
+// with each request, which begins with its header, from several goroutines. With nil the request
+// passes, else it waits until the channel is closed.
+func (c *Cluster) Proxy(t T, delay func(key int16, request []byte) <-chan struct{}) *Proxy {
+	p := &Proxy{dial: c.Dial, delay: delay, done: make(chan struct{})}
 	t.Cleanup(p.close)
 	return p
 }
@@ -50,11 +49,11 @@ func (p *Proxy) Dial(ctx context.Context, network, address string) (net.Conn, er
 }
 
 // forward carries requests. The connection to the broker is closed with the client's,
-// unless a request was held: its broker is to have the time to work on it.
+// unless a request was delayed: its broker is to have the time to work on it.
 func (p *Proxy) forward(broker, client net.Conn) {
-	held := false
+	delayed := false
 	defer func() {
-		if !held {
+		if !delayed {
 			_ = broker.Close()
 		}
 	}()
@@ -67,8 +66,8 @@ func (p *Proxy) forward(broker, client net.Conn) {
 		if _, err := io.ReadFull(client, frame[4:]); err != nil {
 			return
 		}
-		if until := p.hold(int16(binary.BigEndian.Uint16(frame[4:])), frame[4:]); until != nil {
-			held = true
+		if until := p.delay(int16(binary.BigEndian.Uint16(frame[4:])), frame[4:]); until != nil {
+			delayed = true
 			select {
 			case <-until:
 			case <-p.done:

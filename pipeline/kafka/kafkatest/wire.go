@@ -13,11 +13,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// A Wire stands between clients and the brokers of a cluster and spoils what goes
-// over it, request by request: see Fault. It understands the frames of Kafka's
-// protocol, so that a code can be set in an answer, and a request can come late or
-// its answer be lost, while the broker behind it is whole. It is safe for concurrent
-// use and works in virtual time with a Virtual cluster.
+// A Wire stands between clients and the brokers of a cluster and disturbs what goes over it,
+// request by request: see Fault. It understands the frames of Kafka's protocol, so that it can
+// set a code in an answer, deliver a request late or lose its answer, while nothing is wrong with
+// the broker. It is safe for concurrent use and works in virtual time with a Virtual cluster.
 type Wire struct {
 	cluster *Cluster
 	decide  func(*Call) Fault
@@ -27,7 +26,7 @@ type Wire struct {
 
 	mu     sync.Mutex
 	closed bool
-	cuts   map[string]bool // clients that reach nothing any more
+	killed map[string]bool // clients that were killed, and reach nothing any more
 	links  map[*link]struct{}
 	sent   map[callCount]int
 }
@@ -44,36 +43,36 @@ type Call struct {
 	N      int          // how many requests of this key the client has sent before
 	Req    kmsg.Request // not to be changed
 
-	gone chan struct{} // closed when the client has left
+	left chan struct{} // closed when the client has left
 }
 
-// Gone says whether the client has closed the connection, or is about to.
-func (c *Call) Gone() bool {
+// Left says whether the client has closed the connection, or is about to.
+func (c *Call) Left() bool {
 	select {
-	case <-c.gone:
+	case <-c.left:
 		return true
 	default:
 		return false
 	}
 }
 
-// A Cut says where a connection ends.
-type Cut int
+// A BreakAt says where a connection ends.
+type BreakAt int
 
-// The places of a cut.
+// Where a connection may end.
 const (
-	CutNowhere Cut = iota
-	CutRequest     // the broker never sees the request
-	CutAnswer      // the broker has done what was asked; the answer is lost
-	CutMidway      // as CutAnswer, after some bytes of the answer
+	BreakNowhere BreakAt = iota
+	BreakRequest         // the broker never sees the request
+	BreakAnswer          // the broker has done what was asked; the answer is lost
+	BreakMidway          // as BreakAnswer, after some bytes of the answer
 )
 
 // A Fault is what befalls a call. Its parts go together; the zero value is none.
 type Fault struct {
-	// Hold keeps the request back for so long. It is delivered also if the client has
-	// left meanwhile, unless Unless says true of the call by then.
-	Hold   time.Duration
-	Unless func(*Call) bool
+	// DelayRequest is how long the request is kept back. It is delivered even if the client has
+	// left meanwhile, unless Unless returns true by then.
+	DelayRequest time.Duration
+	Unless       func(*Call) bool
 	// Swallow loses the request; the connection stays open, and nothing more comes.
 	Swallow bool
 	// Answer is given in the broker's place, which does not see the request.
@@ -82,16 +81,16 @@ type Fault struct {
 	Seen func(*Call, kmsg.Response)
 	// Edit changes the answer on its way to the client.
 	Edit func(kmsg.Response)
-	// Delay keeps the answer back for so long.
-	Delay time.Duration
-	// Cut ends the connection.
-	Cut Cut
+	// DelayAnswer is how long the answer is kept back.
+	DelayAnswer time.Duration
+	// Break is where the connection ends.
+	Break BreakAt
 }
 
 // NewWire puts a wire before a cluster. decide is asked once for every request, from
 // several goroutines. The wire is closed by the test's cleanup, if not by Close.
 func NewWire(t T, c *Cluster, decide func(*Call) Fault) *Wire {
-	w := &Wire{cluster: c, decide: decide, cuts: map[string]bool{}, links: map[*link]struct{}{}, sent: map[callCount]int{}}
+	w := &Wire{cluster: c, decide: decide, killed: map[string]bool{}, links: map[*link]struct{}{}, sent: map[callCount]int{}}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	t.Cleanup(w.Close)
 	return w
@@ -101,7 +100,7 @@ func NewWire(t T, c *Cluster, decide func(*Call) Fault) *Wire {
 func (w *Wire) Dial(client string) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		w.mu.Lock()
-		dead := w.closed || w.cuts[client]
+		dead := w.closed || w.killed[client]
 		w.mu.Unlock()
 		if dead {
 			return nil, errors.New("dialling: the wire is cut")
@@ -111,10 +110,10 @@ func (w *Wire) Dial(client string) func(ctx context.Context, network, address st
 			return nil, err
 		}
 		near, far := net.Pipe()
-		l := &link{w: w, client: client, address: address, near: near, broker: broker, gone: make(chan struct{})}
+		l := &link{w: w, client: client, address: address, near: near, broker: broker, left: make(chan struct{})}
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.closed || w.cuts[client] {
+		if w.closed || w.killed[client] {
 			l.close()
 			_ = far.Close()
 			return nil, errors.New("dialling: the wire is cut")
@@ -127,12 +126,12 @@ func (w *Wire) Dial(client string) func(ctx context.Context, network, address st
 	}
 }
 
-// Kill cuts a client off for good, as the end of its process does. What the wire holds
-// of its requests is still delivered.
+// Kill ends a client's connections for good, as the end of its process does. Requests of its that
+// are delayed are still delivered.
 func (w *Wire) Kill(client string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cuts[client] = true
+	w.killed[client] = true
 	for l := range w.links {
 		if l.client == client {
 			_ = l.near.Close()
@@ -151,7 +150,7 @@ func (w *Wire) Break(client, address string) {
 	}
 }
 
-// Close ends all connections and drops what is held. It waits until nothing of the
+// Close ends all connections and drops what is delayed. It waits until nothing of the
 // wire runs.
 func (w *Wire) Close() {
 	w.mu.Lock()
@@ -182,7 +181,7 @@ func (w *Wire) call(l *link, req kmsg.Request) *Call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	at := callCount{l.client, req.Key()}
-	c := &Call{Client: l.client, Broker: l.address, N: w.sent[at], Req: req, gone: l.gone}
+	c := &Call{Client: l.client, Broker: l.address, N: w.sent[at], Req: req, left: l.left}
 	w.sent[at]++
 	return c
 }
@@ -192,7 +191,7 @@ type link struct {
 	w               *Wire
 	client, address string
 	near, broker    net.Conn
-	gone            chan struct{} // closed when the client has left
+	left            chan struct{} // closed when the client has left
 }
 
 func (l *link) close() {
@@ -203,7 +202,7 @@ func (l *link) close() {
 // listen reads the client's requests until it leaves.
 func (l *link) listen(frames chan<- []byte) {
 	defer close(frames)
-	defer close(l.gone)
+	defer close(l.left)
 	for {
 		b, err := readFrame(l.near)
 		if err != nil {
@@ -221,7 +220,7 @@ func (l *link) listen(frames chan<- []byte) {
 func (l *link) relay(frames <-chan []byte) {
 	w := l.w
 	for b := range frames {
-		if !l.one(b) {
+		if !l.serve(b) {
 			break
 		}
 	}
@@ -233,8 +232,8 @@ func (l *link) relay(frames <-chan []byte) {
 	}
 }
 
-// one sees to one request, and says whether the connection goes on.
-func (l *link) one(b []byte) bool {
+// serve carries out one request, and says whether the connection goes on.
+func (l *link) serve(b []byte) bool {
 	w := l.w
 	req, correlation, err := readRequest(b)
 	if err != nil {
@@ -242,32 +241,32 @@ func (l *link) one(b []byte) bool {
 	}
 	c := w.call(l, req)
 	f := w.decide(c)
-	if !w.sleep(f.Hold) {
+	if !w.sleep(f.DelayRequest) {
 		return false
 	}
 	if f.Swallow {
 		select {
-		case <-l.gone:
+		case <-l.left:
 		case <-w.ctx.Done():
 		}
 		return false
 	}
-	if f.Cut == CutRequest || f.Unless != nil && f.Unless(c) {
+	if f.Break == BreakRequest || f.Unless != nil && f.Unless(c) {
 		return false
 	}
 	if f.Answer != nil {
 		f.Answer.SetVersion(req.GetVersion())
-		return w.sleep(f.Delay) && l.answer(appendResponse(correlation, f.Answer), f.Cut)
+		return w.sleep(f.DelayAnswer) && l.answer(appendResponse(correlation, f.Answer), f.Break)
 	}
 	if err := writeFrame(l.broker, b); err != nil {
 		return false
 	}
-	back, err := readFrame(l.broker)
+	reply, err := readFrame(l.broker)
 	if err != nil {
 		return false
 	}
 	if f.Seen != nil || f.Edit != nil {
-		resp, err := readResponse(req, back)
+		resp, err := readResponse(req, reply)
 		if err != nil {
 			return false
 		}
@@ -276,17 +275,17 @@ func (l *link) one(b []byte) bool {
 		}
 		if f.Edit != nil {
 			f.Edit(resp)
-			back = appendResponse(correlation, resp)
+			reply = appendResponse(correlation, resp)
 		}
 	}
-	return w.sleep(f.Delay) && l.answer(back, f.Cut)
+	return w.sleep(f.DelayAnswer) && l.answer(reply, f.Break)
 }
 
-func (l *link) answer(b []byte, cut Cut) bool {
-	switch cut {
-	case CutAnswer:
+func (l *link) answer(b []byte, where BreakAt) bool {
+	switch where {
+	case BreakAnswer:
 		return false
-	case CutMidway:
+	case BreakMidway:
 		var size [4]byte
 		binary.BigEndian.PutUint32(size[:], uint32(len(b)))
 		_, _ = l.near.Write(append(size[:], b[:len(b)/2]...))

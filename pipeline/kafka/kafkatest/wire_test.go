@@ -68,13 +68,13 @@ func TestWireSpoilsOneRequest(t *testing.T) {
 		{"another partition's", Fault{Edit: func(r kmsg.Response) {
 			SetCode(r, code, func(_ string, p int32) bool { return p == 1 })
 		}}, 0, false, 2},
-		{"cut before", Fault{Cut: CutRequest}, 0, true, 1},
-		{"cut behind", Fault{Cut: CutAnswer}, 0, true, 2},
-		{"cut in the middle", Fault{Cut: CutMidway}, 0, true, 2},
+		{"cut before", Fault{Break: BreakRequest}, 0, true, 1},
+		{"cut behind", Fault{Break: BreakAnswer}, 0, true, 2},
+		{"cut in the middle", Fault{Break: BreakMidway}, 0, true, 2},
 		{"swallowed", Fault{Swallow: true}, 0, true, 1},
-		{"late", Fault{Delay: 100 * time.Millisecond}, 0, false, 2},
-		{"held until the client has left", Fault{Hold: time.Minute}, 0, true, 2},
-		{"held, and dropped when the client has left", Fault{Hold: time.Minute, Unless: (*Call).Gone}, 0, true, 1},
+		{"late", Fault{DelayAnswer: 100 * time.Millisecond}, 0, false, 2},
+		{"held until the client has left", Fault{DelayRequest: time.Minute}, 0, true, 2},
+		{"held, and dropped when the client has left", Fault{DelayRequest: time.Minute, Unless: (*Call).Left}, 0, true, 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

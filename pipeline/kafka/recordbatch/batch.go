@@ -20,8 +20,7 @@ type Batch struct {
 	Epoch      int32 // of the leader that appended it
 	At, Size   int   // where the batch is in the set, in bytes
 	// Decompressed is a buffer from the Memory of the Decompressor that has opened the
-	// batch. It belongs to who had it opened, who puts it back when the records are done
-	// with.
+	// batch. Whoever had the batch opened puts it back when the records are done with.
 	Decompressed []byte
 
 	attributes         uint16
@@ -37,8 +36,8 @@ type Batch struct {
 // set are not needed any more when it has been opened.
 func (b *Batch) Compressed() bool { return b.attributes&attrCodec != 0 }
 
-// Opened is how many bytes opening the batch will take, as far as its bytes say it. It is
-// a claim.
+// Opened is how many bytes opening the batch will take, by what the batch itself says, which may
+// be wrong.
 func (b *Batch) Opened() int {
 	if !b.Compressed() {
 		return 0
@@ -80,8 +79,8 @@ func (b *Batch) parse(raw []byte, from int64) error {
 	base, delta := b.Base, b.Last-b.Base
 	sane := base >= 0 && delta >= 0 && base <= math.MaxInt64-1-delta
 	if !sound(raw) {
-		// The header itself can be believed only if its last offset and its count, of a
-		// batch that was not compacted, say the same: a wrong end would skip what is good.
+		// The header is believed only if its last offset and its count say the same, as they do
+		// unless the log was compacted: with a wrong end, good records would be skipped.
 		if !sane || b.Last < from || int(delta) != b.Count-1 {
 			return &CorruptError{From: from, To: -1, Reason: CorruptCRC}
 		}

@@ -93,11 +93,11 @@ type DecodeResult struct {
 }
 
 // Decode looks at the batches of a record set that was fetched at offset from, and calls
-// visit for each that has records to deliver. It looks at no record: a batch waits as the
-// bytes that it came as until a Decompressor opens it: a copy of what visit got, or what
-// Reread makes of the bytes again, as long as the set is there. When visit returns false Decode stops behind that
-// batch. A partial batch at the end is ignored. An error is a *CorruptError; what was
-// visited before is sound.
+// visit for each that has records to deliver. It looks at no record: a batch stays as it came
+// until a Decompressor opens it. The Batch is used again after visit: open a copy of it, or what
+// Reread makes of the bytes, as long as the set is there. When visit returns false Decode stops
+// behind that batch. A partial batch at the end is ignored. An error is a *CorruptError; what was
+// visited before is good.
 func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, visit func(*Batch) bool) (DecodeResult, error) {
 	d.aborted, d.active, d.epochs = d.aborted[:0], d.active[:0], d.epochs[:0]
 	if d.Committed && len(aborted) > 0 {
@@ -129,7 +129,7 @@ func (d *Decoder) Decode(set []byte, from int64, aborted []AbortedTransaction, v
 		}
 		raw := set[: batchOverhead+length : batchOverhead+length]
 		set = set[batchOverhead+length:]
-		end, more, err := d.one(raw, at, next, visit)
+		end, more, err := d.decodeBatch(raw, at, next, visit)
 		at += len(raw)
 		if b := &d.batch; end > next && (len(d.epochs) == 0 || d.epochs[len(d.epochs)-1].Epoch != b.Epoch) {
 			d.epochs = append(d.epochs, EpochStart{b.Epoch, max(b.Base, from)})
@@ -172,9 +172,9 @@ func sound(raw []byte) bool {
 	return crc32.Checksum(raw[batchAttributes:], castagnoli) == binary.BigEndian.Uint32(raw[batchCRC:])
 }
 
-// one looks at one whole batch, which is at an index of the set. It gives the offset to go on at: behind the batch, or
-// from when there is an error.
-func (d *Decoder) one(raw []byte, at int, from int64, visit func(*Batch) bool) (next int64, more bool, err error) {
+// decodeBatch looks at one whole batch, which is at an index of the set. It gives the offset to go
+// on at: behind the batch, or from when there is an error.
+func (d *Decoder) decodeBatch(raw []byte, at int, from int64, visit func(*Batch) bool) (next int64, more bool, err error) {
 	b := &d.batch
 	if err := b.parse(raw, from); err != nil {
 		return from, false, err
@@ -193,8 +193,8 @@ func (d *Decoder) one(raw []byte, at int, from int64, visit func(*Batch) bool) (
 	return b.Last + 1, visit(b), nil
 }
 
-// filter keeps the book of aborted transactions and says whether the records of b are
-// to be delivered.
+// filter keeps track of aborted transactions and says whether the records of b are to be
+// delivered.
 func (d *Decoder) filter(b *Batch) (bool, error) {
 	for len(d.aborted) > 0 && d.aborted[0].First <= b.Last {
 		d.active = append(d.active, d.aborted[0].ProducerID)

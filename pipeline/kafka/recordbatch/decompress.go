@@ -13,7 +13,7 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// A Memory gives buffers and takes them back. A Decompressor calls it from who opens a
+// A Memory gives buffers and takes them back. A Decompressor calls it in the goroutine that opens a
 // batch.
 type Memory interface {
 	// Get gives a slice of length 0 and at least the given capacity.
@@ -107,9 +107,9 @@ func (d *Decompressor) decode(codec Codec, src []byte, limit int, m Memory) ([]b
 	return fit(out, m), nil
 }
 
-// fit moves what has come out much smaller than it might have into a buffer of its size.
-// The large one is free for the next batch at once: a frame of LZ4 whose blocks may hold
-// 4 MiB takes that much, and would keep it for 100 KB until the last record is done with.
+// fit moves what came out much smaller than its buffer into a buffer of its size, so that the large
+// one is free for the next batch at once: a frame of LZ4 with blocks of 4 MiB takes that much,
+// which 100 KB would otherwise keep until the last record is done with.
 func fit(out []byte, m Memory) []byte {
 	if cap(out) <= 2*len(out)+4<<10 {
 		return out
@@ -154,8 +154,8 @@ func (d *Decompressor) gunzip(src []byte, limit int, m Memory) ([]byte, error) {
 	}
 }
 
-// claimed is how many bytes src says that it decompresses to; where it does not say, what
-// it may well come to. It is a claim, to be bounded by who believes it.
+// claimed is how many bytes src says that it decompresses to; where it does not say, a likely
+// number. It may be wrong, or a lie: whoever allocates by it has to bound it.
 func claimed(codec Codec, src []byte) int {
 	const often = 16 // times the size, of records that are much alike
 	n := len(src)
@@ -294,8 +294,9 @@ func (d *Decompressor) unzstd(src []byte, limit int, m Memory) ([]byte, error) {
 	if head.HasFCS && head.FrameContentSize > uint64(limit) {
 		return nil, errTooLarge
 	}
-	// A stream, as Java's clients write it, does not say: then it is about what the one
-	// before came to. Growing step by step would leave as much again to the collector.
+	// A frame that Java's clients write does not tell its size, which is then guessed by that of
+	// the frame before. A buffer that grows step by step would leave as much again to the
+	// collector.
 	size := max(4*len(src), min(d.zstdLast, 1024*len(src)))
 	if head.HasFCS {
 		size = min(int(head.FrameContentSize), max(64*len(src), 1<<20))

@@ -109,8 +109,8 @@ func AppendRecord(b, key, value []byte, headers []Header, offset, time int64) []
 }
 
 // RecordBound is at least the bytes that a record takes in a batch before compression, and not
-// many more: what is cut by it fills a batch (BenchmarkPrepare). Of the length of the
-// record, its time and its offset it knows no more than the most that they take.
+// many more, so that batches which are divided by it are full (BenchmarkPrepare). For the length
+// of the record, its time and its offset it takes the most that they may take.
 func RecordBound(key, value []byte, headers []Header) int {
 	n := 1 + 10 + 5 + sizeBytes(key) + sizeBytes(value) + sizeVarint(int64(len(headers)))
 	for i := range headers {

@@ -30,7 +30,7 @@ func churn(t *testing.T, k *kafkatest.Cluster, o Options, seed uint64) {
 	const partitions = 6
 	rnd := rand.New(rand.NewPCG(seed, 1))
 	var mu sync.Mutex
-	held := func(key int16, _ []byte) <-chan struct{} {
+	delay := func(key int16, _ []byte) <-chan struct{} {
 		mu.Lock()
 		defer mu.Unlock()
 		if key != int16(kmsg.OffsetCommit) || rnd.IntN(12) > 0 {
@@ -48,7 +48,7 @@ func churn(t *testing.T, k *kafkatest.Cluster, o Options, seed uint64) {
 	var sinks []*pipelinetest.Memory
 	join := func() *testRun {
 		o := o
-		o.Dial = k.Proxy(t, held).Dial
+		o.Dial = k.Proxy(t, delay).Dial
 		r := startRunWith(t, s, o)
 		sinks = append(sinks, r.sink)
 		return r

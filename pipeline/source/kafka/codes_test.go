@@ -82,15 +82,15 @@ func settle(runs []*codeRun, stops func(*codeRun) bool) {
 	defer tick.Stop()
 	late := time.After(patience)
 	for _, r := range runs {
-		for over := false; !over && (stops(r) || len(r.sink.Records()) < 3 || r.fault.Hits() == 0); {
+		for ended := false; !ended && (stops(r) || len(r.sink.Records()) < 3 || r.fault.Hits() == 0); {
 			select {
 			case <-tick.C:
 			case err := <-r.done:
 				r.done <- err
-				over = true
+				ended = true
 			case <-late:
 				r.t.Errorf("%v: heard %d times, and %d records came", r.code, r.fault.Hits(), len(r.sink.Records()))
-				over = true
+				ended = true
 			}
 		}
 	}

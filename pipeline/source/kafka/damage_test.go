@@ -58,7 +58,7 @@ var damages = map[string]damage{
 		return c.bytes(t)
 	}},
 	"record/middle": {reason: recordbatch.CorruptRecord, good: 280, make: func(c craft, t testing.TB) []byte {
-		c.spoil = func(records []byte) []byte {
+		c.damage = func(records []byte) []byte {
 			at := bytes.Index(records, []byte(c.values[280]))
 			records[at-1] = 0x7e // the length of the value
 			return records
@@ -67,7 +67,7 @@ var damages = map[string]damage{
 	}},
 	"record/compressed middle": {reason: recordbatch.CorruptRecord, good: 256, make: func(c craft, t testing.TB) []byte {
 		c.codec = codecs["lz4"]
-		c.spoil = func(records []byte) []byte {
+		c.damage = func(records []byte) []byte {
 			at := bytes.Index(records, []byte(c.values[256]))
 			records[at-1] = 0x7e
 			return records
@@ -76,7 +76,7 @@ var damages = map[string]damage{
 	}},
 	"record/header": {reason: recordbatch.CorruptRecord, good: 3, make: func(c craft, t testing.TB) []byte {
 		c.headers = []kmsg.Header{{Key: "name", Value: []byte("v")}}
-		c.spoil = func(records []byte) []byte {
+		c.damage = func(records []byte) []byte {
 			at := bytes.Index(records, []byte(c.values[3]))
 			at += bytes.Index(records[at:], []byte("name"))
 			records[at-1] = 0x7e // the length of the name
@@ -134,12 +134,12 @@ func (d damage) try(t *testing.T, policy string, before, places int) {
 	if got != strings.Join(want, " ") {
 		t.Errorf("%d records, not %d", len(strings.Fields(got)), len(want))
 	}
-	d.told(b, err, policy, start, stops)
+	d.checkReport(b, err, policy, start, stops)
 	b.settled()
 }
 
-// told checks what was reported of a damaged batch.
-func (d damage) told(b *bench, err error, policy string, start int, stops bool) {
+// checkReport checks what was reported of a damaged batch.
+func (d damage) checkReport(b *bench, err error, policy string, start int, stops bool) {
 	from, to := start+d.good, start+300
 	if d.endless {
 		to = -1
@@ -232,7 +232,7 @@ func FuzzKafkaFill(f *testing.F) {
 			if codec < 128 {
 				c.squash = damage
 			} else {
-				c.spoil = damage
+				c.damage = damage
 			}
 			raw = append(raw, c.bytes(t)...)
 		}

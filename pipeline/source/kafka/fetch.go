@@ -14,10 +14,10 @@ import (
 )
 
 const (
-	crowdedWait = 20 * time.Millisecond // of a poll that leaves lanes out: they may get room
-	takeWait    = 20 * time.Millisecond // for bytes that another loop was quicker to take
-	leastFetch  = 64 << 10              // room below which a poll is not worth while
-	mostCuts    = 6                     // times that the size of a poll is halved
+	crowdedWait  = 20 * time.Millisecond // longest wait of a poll that leaves lanes out: they may get room
+	takeWait     = 20 * time.Millisecond // for bytes of the budget that another loop has taken first
+	leastFetch   = 64 << 10              // room below which a poll is not worth while
+	mostHalvings = 6                     // times that the size of a poll is halved
 )
 
 // A fetchLoop polls one broker for all partitions that it leads, one request at a
@@ -38,9 +38,9 @@ type fetchLoop struct {
 
 	connected bool
 	failures  int       // in a row
-	cuts      int       // how often the size of a poll is halved: once for each that broke, and back for each that came whole
-	downSince time.Time // of the first of them
-	told      []string  // types of their errors that were reported
+	halvings  int       // how often the size of a poll is halved: once more for each that broke, once less for each that came whole
+	downSince time.Time // when the first of them came
+	reported  []string  // types of their errors that were reported
 }
 
 // A polled partition is one of the request under way.
@@ -51,7 +51,8 @@ type polled struct {
 	buf    []byte
 }
 
-func (l *fetchLoop) poke() {
+// lookAgain has a loop that waits look for partitions to poll.
+func (l *fetchLoop) lookAgain() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
@@ -61,34 +62,34 @@ func (l *fetchLoop) poke() {
 func (l *fetchLoop) run() {
 	for l.k.ctx.Err() == nil {
 		ctx, cancel := context.WithCancel(l.k.ctx)
-		left := l.plan(ctx, cancel)
+		leftOut := l.plan(ctx, cancel)
 		if len(l.polled) == 0 {
 			cancel()
-			l.pause(left)
+			l.pause(leftOut)
 			continue
 		}
 		l.req.MaxWait = l.k.s.Fetch.Wait
-		if left > 0 || slices.ContainsFunc(l.polled, func(q polled) bool { return q.part.atBound() }) {
-			l.req.MaxWait = min(l.req.MaxWait, crowdedWait) // the latter want no records
+		if leftOut > 0 || slices.ContainsFunc(l.polled, func(q polled) bool { return q.part.atBound() }) {
+			l.req.MaxWait = min(l.req.MaxWait, crowdedWait) // those at their bound only want an answer
 		}
 		err := l.k.client.Fetch(ctx, &l.req, l.alloc, &l.answer)
 		interrupted := ctx.Err() != nil
-		l.done()
+		l.pollEnded()
 		cancel()
 		if n := l.deliver(); n > 0 && n < leastFetch {
-			// What came is little, so it is on its way to the sinks before the next poll is
-			// made: behind that it would wait for a processor longer than it takes there.
+			// So little is worked on before the next poll is made up: behind that it would wait
+			// for a processor longer than the work takes.
 			runtime.Gosched()
 		}
 		switch {
 		case err == nil:
-			l.cuts = max(l.cuts-1, 0)
-			l.up()
+			l.halvings = max(l.halvings-1, 0)
+			l.noteAnswer()
 		case !interrupted:
-			// What broke off comes again from its start: a smaller part of it may come
+			// An answer that broke off is asked for again from its start: a smaller one may come
 			// through before the connection breaks once more.
-			l.cuts = min(l.cuts+1, mostCuts)
-			l.down(err)
+			l.halvings = min(l.halvings+1, mostHalvings)
+			l.noteFailure(err)
 		}
 		if t := l.answer.Throttle; t > 0 {
 			l.sleep(t)
@@ -96,10 +97,11 @@ func (l *fetchLoop) run() {
 	}
 }
 
-// pause waits until there is something to do. left is the number of lanes without
-// room, for whose sake it looks again before long: bytes that come free are told once.
-func (l *fetchLoop) pause(left int) {
-	if left == 0 {
+// pause waits until there is something to poll. leftOut is the number of lanes without room. For
+// their sake it does not wait for lookAgain alone: bytes that come free are announced once, and
+// another loop may take them.
+func (l *fetchLoop) pause(leftOut int) {
+	if leftOut == 0 {
 		select {
 		case <-l.wake:
 		case <-l.k.ctx.Done():
@@ -136,8 +138,8 @@ func (l *fetchLoop) collect(interrupt context.CancelFunc) (parts []*partition, b
 	return l.rotated, len(k.loops)
 }
 
-// let takes partitions out of the loop.
-func (l *fetchLoop) let(p *partition) {
+// remove takes a partition out of the loop.
+func (l *fetchLoop) remove(p *partition) {
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
 	for i, q := range l.parts {
@@ -148,8 +150,8 @@ func (l *fetchLoop) let(p *partition) {
 	}
 }
 
-// done says that no poll is under way.
-func (l *fetchLoop) done() {
+// pollEnded notes that there is no poll to interrupt any more.
+func (l *fetchLoop) pollEnded() {
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
 	l.interrupt = nil
@@ -157,7 +159,7 @@ func (l *fetchLoop) done() {
 
 // plan fills in the request: every partition whose lane has room, with bytes taken
 // for it. It gives the number of those left out for want of room.
-func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (left int) {
+func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (leftOut int) {
 	parts, brokers := l.collect(interrupt)
 	l.polled = l.polled[:0]
 	for _, p := range parts {
@@ -173,7 +175,7 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 	widest := l.k.widestRoom(l.polled)
 	// The polls of all brokers together take at most a quarter of the budget, of which a
 	// lane alone may have about all.
-	total := min(int64(l.k.s.Fetch.Bytes)>>l.cuts, max(widest/int64(4*brokers), 1))
+	total := min(int64(l.k.s.Fetch.Bytes)>>l.halvings, max(widest/int64(4*brokers), 1))
 	share := max(total/int64(len(l.polled)), 1)
 	take, cancel := context.WithTimeout(ctx, takeWait)
 	defer cancel()
@@ -182,81 +184,82 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 	kept := l.polled[:0]
 	for _, q := range l.polled {
 		room := q.lane.Room()
-		// A lane with nothing in flight always has a sixteenth of the budget, which must do:
-		// nobody would tell of more when all the rest is taken for good.
+		// A lane with nothing in flight always has room for a sixteenth of the budget, and that
+		// must be enough to be polled: if others keep the rest for good, no more ever comes.
 		if room <= 0 || room < min(share, leastFetch, widest/16) {
-			left++
+			leftOut++
 			continue
 		}
 		size := min(share, room)
 		charge, err := q.lane.Take(take, size)
 		if err != nil {
-			left++
+			leftOut++
 			continue
 		}
 		q.charge = charge
 		kept = append(kept, q)
-		most := int(l.k.s.Fetch.Partition) >> l.cuts
+		most := int(l.k.s.Fetch.Partition) >> l.halvings
 		l.req.MaxBytes += int32(size)
 		l.req.Partitions = append(l.req.Partitions, kafka.FetchPartition{
-			TopicPartition: q.part.tp, Offset: q.part.next, LeaderEpoch: q.part.leader, MaxBytes: int32(max(most, q.part.need)),
+			TopicPartition: q.part.tp, Offset: q.part.next, LeaderEpoch: q.part.leader, MaxBytes: int32(max(most, q.part.batchBytes)),
 		})
-		l.req.MaxBytes += int32(q.part.need)
+		l.req.MaxBytes += int32(q.part.batchBytes)
 	}
 	l.polled = kept
-	return left
+	return leftOut
 }
 
-// ready says whether a partition can be polled here, and sees to it if not.
+// ready says whether a partition can be polled here. One that cannot leaves the loop, for whoever
+// sees to it.
 func (l *fetchLoop) ready(p *partition) (pipeline.Lane, bool) {
 	k := l.k
 	p.mu.Lock()
-	lane, gone := p.lane, p.state == givenUp
+	lane, isGivenUp := p.lane, p.state == givenUp
 	p.mu.Unlock()
-	if gone {
-		l.let(p)
+	if isGivenUp {
+		l.remove(p)
 		return nil, false
 	}
 	select {
 	case <-lane.Ended():
-		l.let(p)
+		l.remove(p)
 		k.reopen(p)
 		return nil, false
 	default:
 	}
-	// Before anything else is made of the offset.
+	// This comes before the bound and the epochs: they are about the offset of one topic.
 	if id, sure := k.client.Identity(p.tp.Topic); !sure || p.isAnother(id) {
-		l.let(p)
-		p.to(doubted)
-		k.start(func() { k.makeSure(p) })
+		l.remove(p)
+		p.moveTo(doubted)
+		k.start(func() { k.confirmTopic(p) })
 		return nil, false
 	}
-	// An offset behind the end may be none that the log has, which its leader alone tells:
-	// the group's may be of a log that was cut, or of records that were deleted.
-	if p.shown && p.atBound() {
-		l.let(p)
-		p.to(atEnd)
+	// Only the leader tells whether the log has the offset: that of the group may be one of a
+	// log that was truncated, or of records that were deleted. So it is asked once at least.
+	if p.confirmed && p.atBound() {
+		l.remove(p)
+		p.moveTo(atEnd)
 		k.stop.reached(p.tp)
 		return nil, false
 	}
 	broker, leader, id, ok := k.client.Known(p.tp)
 	if !ok || broker != l.broker {
-		l.let(p)
+		l.remove(p)
 		k.route(p)
 		return nil, false
 	}
 	if p.id == (kafka.TopicID{}) && id != p.id {
 		p.id = id
-		p.epochs.note(p.termNow(), id)
-		p.epochs.named(id)
+		p.epochs.noteTopic(p.termNow(), id)
+		p.epochs.setTopic(id)
 	}
-	if leader != p.leader && p.epochs.at(p.next) < 0 { // there is nothing to compare
+	if leader != p.leader && p.epochs.epochAt(p.next) < 0 { // no epoch is known that could be compared
 		p.leader = leader
 	}
 	if leader != p.leader {
-		l.let(p)
-		p.to(doubted)
-		k.start(func() { k.checkCut(p) })
+		l.remove(p)
+		p.moveTo(doubted)
+		k.start(func() { k.checkTruncation(p) })
 		return nil, false
 	}
 	return lane, true
@@ -288,10 +291,10 @@ func (l *fetchLoop) deliver() (bytes int) {
 		f := &l.answer.Partitions[i]
 		q := &l.polled[f.Index]
 		if q.charge == nil {
-			continue // answered twice
+			continue // the broker has answered for it twice
 		}
 		bytes += len(f.Set)
-		l.one(q, f)
+		l.receive(q, f)
 	}
 	for i := range l.polled {
 		q := &l.polled[i]
@@ -304,8 +307,8 @@ func (l *fetchLoop) deliver() (bytes int) {
 	return bytes
 }
 
-// up notes that the broker answers.
-func (l *fetchLoop) up() {
+// noteAnswer notes that the broker answers.
+func (l *fetchLoop) noteAnswer() {
 	if l.connected && l.failures == 0 {
 		return
 	}
@@ -313,13 +316,13 @@ func (l *fetchLoop) up() {
 	if l.failures > 0 {
 		e.DownMs = time.Since(l.downSince).Milliseconds()
 	}
-	l.connected, l.failures, l.told = true, 0, l.told[:0]
+	l.connected, l.failures, l.reported = true, 0, l.reported[:0]
 	l.k.emit(e)
 }
 
-// down notes that the broker does not answer, waits a little, and looks for other
+// noteFailure notes that the broker does not answer, waits a little, and looks for other
 // leaders.
-func (l *fetchLoop) down(err error) {
+func (l *fetchLoop) noteFailure(err error) {
 	if l.failures == 0 {
 		l.downSince = time.Now()
 	}
@@ -327,9 +330,9 @@ func (l *fetchLoop) down(err error) {
 	if !ok {
 		t = "unknown"
 	}
-	if !slices.Contains(l.told, t) {
+	if !slices.Contains(l.reported, t) {
 		// Each kind once: a connection that broke may be followed by what is there now.
-		l.told = append(l.told, t)
+		l.reported = append(l.reported, t)
 		l.k.emit(event.SourceDisconnected{Broker: l.k.client.Address(l.broker), ErrorType: t, ErrorMessage: err.Error()})
 	}
 	l.failures++

@@ -38,7 +38,7 @@ func TestKafkaTellsEachKindOfAnOutageOnce(t *testing.T) {
 		}
 		return conn, err
 	}
-	turn := func(to bool) {
+	redirect := func(to bool) {
 		mu.Lock()
 		defer mu.Unlock()
 		other, tries = to, 0
@@ -51,13 +51,13 @@ func TestKafkaTellsEachKindOfAnOutageOnce(t *testing.T) {
 	r := startRunDial(t, dial, groupSettings(k, group, topic))
 	r.has(10)
 	for round := range 2 {
-		turn(true)
+		redirect(true)
 		r.until("it is tried again and again", func() bool {
 			mu.Lock()
 			defer mu.Unlock()
 			return tries > 8
 		})
-		turn(false)
+		redirect(false)
 		fill(t, k, topic, 1, 10*(round+1), 10)
 		r.has(10 * (round + 2))
 		r.until("the broker is back", func() bool { return len(r.log.named("source.connected")) == round+2 })

@@ -13,10 +13,10 @@ const (
 	freshAlone    = 5 * time.Second // for those of one, after which it is asked again
 )
 
-// openEarliest opens the lanes of partitions at their start. Their offsets are asked
-// for together; if that does not succeed before long, each is asked for on its own, as
-// long as it takes: one without a leader holds no other back. Nothing is committed: a
-// member that dies before its first commit begins at the start again.
+// openEarliest opens partitions at their start. Their offsets are asked for together. If that does
+// not succeed soon, each is asked for on its own, as long as it takes, so that none waits for
+// another one's leader. Nothing is committed: after a crash before the first commit the next
+// owner begins at the start as well.
 func (k *Source) openEarliest(parts []*partition) {
 	if k.openAt(freshTogether, parts...) {
 		return

@@ -49,7 +49,7 @@ func TestKafkaPartitionWithoutLeaderIsGivenBack(t *testing.T) {
 
 func TestKafkaGapInAPartitionGivenUpStopsNothing(t *testing.T) {
 	// The partition was taken away while the broker was asked what there is of it.
-	k := &Source{out: make(chan item, 1), ctx: t.Context()}
+	k := &Source{out: make(chan queuedBatch, 1), ctx: t.Context()}
 	k.s.OnGap = "stop"
 	p := &partition{tp: kafka.TopicPartition{Topic: "flights"}, next: 3, quit: make(chan struct{})}
 	p.giveUp()

@@ -20,9 +20,9 @@ type knownLane struct {
 	term int // what the lane's commits are signed with (I8)
 }
 
-// remember notes what a new lane is of, and forgets the lanes that are over: no mark of
-// theirs comes any more. They cannot be forgotten with their partition, whose new lane may
-// open while the last commit of the old one is still to come.
+// remember notes which partition and term a new lane is of, and forgets the lanes that have
+// ended: no mark of theirs comes any more. They cannot be forgotten together with their
+// partition, whose new lane may open while the last commit of the old one is still to come.
 func (k *Source) remember(lane pipeline.Lane, p *partition) {
 	term := p.termNow()
 	k.mu.Lock()
@@ -37,7 +37,7 @@ func (k *Source) remember(lane pipeline.Lane, p *partition) {
 	k.lanes[lane] = knownLane{part: p, term: term}
 }
 
-// known gives what remember has noted.
+// known gives what remember has noted; false: the lane has ended.
 func (k *Source) known(lane pipeline.Lane) (knownLane, bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -45,8 +45,8 @@ func (k *Source) known(lane pipeline.Lane) (knownLane, bool) {
 	return l, ok
 }
 
-// follow does what the group says until it has stopped. It waits for nobody: who does,
-// runs beside it.
+// follow carries out what the group says until the member has stopped. What has to wait for
+// somebody runs in a goroutine beside it: a partition must be given back whatever another waits for.
 func (k *Source) follow() {
 	for e := range k.group.Events() {
 		k.mu.Lock()
@@ -68,12 +68,12 @@ func (k *Source) follow() {
 	}
 }
 
-// adopt makes p the one that is revoked, lost and reported.
-func (k *Source) adopt(p *partition) {
+// register makes p the partition that events of the group, reports and bounds are about.
+func (k *Source) register(p *partition) {
 	k.mu.Lock()
 	k.parts[p.tp] = p
 	k.mu.Unlock()
-	p.bound.Store(k.stop.bound(p.tp)) // which may have become known meanwhile
+	p.bound.Store(k.stop.bound(p.tp)) // it may have become known meanwhile
 }
 
 // offsets is ListOffsets until ctx ends.
@@ -87,8 +87,8 @@ func (k *Source) offsets(ctx context.Context, at map[kafka.TopicPartition]int64,
 	}
 }
 
-// take removes partitions from what is read.
-func (k *Source) take(tps []kafka.TopicPartition) []*partition {
+// unregister removes partitions from those that are read, and gives those that were.
+func (k *Source) unregister(tps []kafka.TopicPartition) []*partition {
 	var taken []*partition
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -103,7 +103,7 @@ func (k *Source) take(tps []kafka.TopicPartition) []*partition {
 
 // revoke drains partitions, all at once, and gives each back when its work is done.
 func (k *Source) revoke(e kafka.Event) {
-	parts := k.take(e.Revoked)
+	parts := k.unregister(e.Revoked)
 	k.start(func() {
 		ctx, cancel := context.WithTimeout(k.ctx, k.o.Drain)
 		defer cancel()
@@ -123,7 +123,7 @@ func (k *Source) revoke(e kafka.Event) {
 // lose drops partitions that somebody else has, or may have.
 func (k *Source) lose(e kafka.Event) {
 	e.Revoked = e.Lost
-	k.end(over(), k.take(e.Lost), e, "lost", func(*partition) {})
+	k.end(endedContext(), k.unregister(e.Lost), e, "lost", func(*partition) {})
 }
 
 // end ends the lanes of partitions and tells about it. done is called for each.
@@ -204,8 +204,8 @@ func (k *Source) wait(p *partition, d time.Duration) bool {
 	return false
 }
 
-// over is a context that has ended.
-func over() context.Context {
+// endedContext is a context that has ended already: a lane that is ended with it drains nothing.
+func endedContext() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx

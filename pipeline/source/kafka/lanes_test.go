@@ -141,9 +141,9 @@ func TestKafkaLeavesItsGroupDuringACommitOutage(t *testing.T) {
 
 // commits watches the commits that reach a cluster.
 type commits struct {
-	mu     sync.Mutex
-	latest map[int32]int64
-	back   []string
+	mu       sync.Mutex
+	latest   map[int32]int64
+	wentBack []string
 }
 
 func (c *commits) see(req kmsg.Request) {
@@ -153,7 +153,7 @@ func (c *commits) see(req kmsg.Request) {
 	for _, t := range o.Topics {
 		for _, p := range t.Partitions {
 			if was := c.latest[p.Partition]; p.Offset < was {
-				c.back = append(c.back, fmt.Sprintf("partition %d: %d after %d, generation %d", p.Partition, p.Offset, was, o.Generation))
+				c.wentBack = append(c.wentBack, fmt.Sprintf("partition %d: %d after %d, generation %d", p.Partition, p.Offset, was, o.Generation))
 			}
 			c.latest[p.Partition] = max(p.Offset, c.latest[p.Partition])
 		}
@@ -195,8 +195,8 @@ func TestKafkaCommitOfAnEarlierTermIsNotTriedAgain(t *testing.T) {
 		b.stop()
 		a.until("the first has both again", func() bool { return len(a.k.Report().Partitions) == 2 })
 		time.Sleep(20 * time.Second)
-		if !both(160)() || len(seen.back) > 0 {
-			t.Errorf("committed %v at the end; went back: %v", k.Committed(t, group)[topic], seen.back)
+		if !both(160)() || len(seen.wentBack) > 0 {
+			t.Errorf("committed %v at the end; went back: %v", k.Committed(t, group)[topic], seen.wentBack)
 		}
 		a.stop()
 	})
@@ -216,8 +216,8 @@ func TestKafkaCommitOfAnEarlierTermThatComesLate(t *testing.T) {
 		s := groupSettings(k, group, topic)
 		s.Session = 6 * time.Second // a request has 3 s
 		seen := &commits{latest: map[int32]int64{}}
-		var hold atomic.Bool
-		held, release, again := make(chan struct{}), make(chan struct{}), make(chan struct{})
+		var delaying atomic.Bool
+		delayed, release, again := make(chan struct{}), make(chan struct{}), make(chan struct{})
 		var once sync.Once
 		proxy := k.Proxy(t, func(key int16, request []byte) <-chan struct{} {
 			if key != int16(kmsg.OffsetCommit) {
@@ -228,13 +228,13 @@ func TestKafkaCommitOfAnEarlierTermThatComesLate(t *testing.T) {
 			if err := req.ReadFrom(request[10+binary.BigEndian.Uint16(request[8:]):]); err != nil { // behind the client's name
 				t.Error(err)
 			}
-			if hold.CompareAndSwap(true, false) {
-				close(held)
+			if delaying.CompareAndSwap(true, false) {
+				close(delayed)
 				return release
 			}
 			seen.see(req)
 			select {
-			case <-held:
+			case <-delayed:
 				if req.Topics[0].Partitions[0].Offset > 160 {
 					once.Do(func() { close(again) })
 				}
@@ -249,9 +249,9 @@ func TestKafkaCommitOfAnEarlierTermThatComesLate(t *testing.T) {
 			return func() bool { c := k.Committed(t, group)[topic]; return c[0] == want && c[1] == want }
 		}
 		a.until("the first is committed", both(50))
-		hold.Store(true)
+		delaying.Store(true)
 		fill(t, k, topic, 2, 100, 20)
-		<-held
+		<-delayed
 		b := startRunWith(t, s, o)
 		b.until("the other member has one", func() bool { return len(b.k.Report().Partitions) == 1 })
 		p := b.k.Report().Partitions[0].Partition
@@ -264,8 +264,8 @@ func TestKafkaCommitOfAnEarlierTermThatComesLate(t *testing.T) {
 		<-again // its commits go on
 		a.until("all is committed", both(170))
 		a.stop()
-		if !both(170)() || len(seen.back) > 0 {
-			t.Errorf("committed %v at the end; went back: %v", k.Committed(t, group)[topic], seen.back)
+		if !both(170)() || len(seen.wentBack) > 0 {
+			t.Errorf("committed %v at the end; went back: %v", k.Committed(t, group)[topic], seen.wentBack)
 		}
 	})
 }

@@ -6,9 +6,9 @@ import (
 )
 
 const (
-	memoryBytes = 8 << 20 // kept for reuse: little of the smallest budgets that make sense
+	memoryBytes = 8 << 20 // most that is kept for reuse: little of the smallest budgets that make sense
 	memoryLeast = 4 << 10 // what is this small is made anew
-	memoryMost  = 4 << 20 // what is larger too: it would keep out all others
+	memoryMost  = 4 << 20 // what is larger too: a few of these would leave no room for others
 	// Four sizes to each doubling waste at most a fourth.
 	memoryBits    = 13 // of the sizes of the first four classes
 	memoryClasses = 4 * (22 - memoryBits + 1)
@@ -19,10 +19,10 @@ const (
 type memory struct {
 	account func(bytes int64) // told what is kept; may be nil
 
-	mu    sync.Mutex
-	free  [memoryClasses][][]byte
-	bytes int
-	hand  int // the class that gave room last
+	mu          sync.Mutex
+	free        [memoryClasses][][]byte
+	bytes       int
+	lastEvicted int // the class that gave room last
 }
 
 // memoryClass gives the class of n bytes, between memoryLeast and memoryMost, and the
@@ -44,7 +44,7 @@ func (m *memory) Get(n int) []byte {
 	for i := class; i < min(class+4, memoryClasses); i++ { // up to twice the size
 		if b := m.take(i); b != nil {
 			m.mu.Unlock()
-			m.tell(-cap(b))
+			m.tellAccount(-cap(b))
 			return b
 		}
 	}
@@ -82,16 +82,16 @@ func (m *memory) Put(b []byte) {
 	kept := n
 	m.mu.Lock()
 	for m.bytes+n > memoryBytes {
-		m.hand = (m.hand + 1) % memoryClasses
-		kept -= cap(m.take(m.hand))
+		m.lastEvicted = (m.lastEvicted + 1) % memoryClasses
+		kept -= cap(m.take(m.lastEvicted))
 	}
 	m.free[class] = append(m.free[class], b[:0])
 	m.bytes += n
 	m.mu.Unlock()
-	m.tell(kept)
+	m.tellAccount(kept)
 }
 
-func (m *memory) tell(bytes int) {
+func (m *memory) tellAccount(bytes int) {
 	if m.account != nil && bytes != 0 {
 		m.account(int64(bytes))
 	}

@@ -11,33 +11,48 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
+// This file is what becomes of a partition that a poll brought an error for, whose log lacks the
+// offset to read, or whose topic is another one of the same name.
+//
+//   - Nothing is skipped in silence. Before reading goes on elsewhere than at p.next, source.gap
+//     says from where to where and why, and on_gap decides; its default ends the source. Nothing is
+//     said only where a topic made anew begins at p.next and nothing unread is known to be missing.
+//   - A gap is one only when the brokers agree which topic it is. Taken at its word, one broker
+//     that lags made false gaps, and on_gap: earliest read everything again
+//     (docs/decisions/0015-stale-metadata.md). Until they agree the partition is not read.
+//   - Reading goes past a gap in this order: the lane finishes what is in flight, which the broker
+//     may have no more; a new term begins, so that no late commit of the old lane lands behind the
+//     gap; the offset behind the gap is committed; a new lane opens there. When the lane could not
+//     finish everything, the partition is opened at its committed offset instead, and comes to the
+//     gap again.
+
 // Reasons of source.gap.
 const (
-	gapDeleted   = kafka.GapDeleted
-	gapBeyond    = kafka.GapBeyond
-	gapCut       = "log_cut" // the same, and it has grown past it again
-	gapRecreated = kafka.GapRecreated
-	gapGone      = "topic_deleted" // the topic is gone, in front of the offset to stop at
+	gapDeleted      = kafka.GapDeleted
+	gapBeyond       = kafka.GapBeyond
+	gapTruncated    = "log_cut" // the log was truncated, and has grown past the offset again
+	gapRecreated    = kafka.GapRecreated
+	gapTopicDeleted = "topic_deleted" // before it was read up to the offset to stop at
 )
 
-// tellFails is the number of answers that say nothing, in a row, after which it is told
-// again: about half a minute.
-const tellFails = 32
+// reportFails is the number of answers that say nothing, in a row, after which it is
+// reported again: about half a minute.
+const reportFails = 32
 
-// mend sees to a partition for which a broker answered an error. It does not wait; the
-// caller gives p away.
-func (k *Source) mend(p *partition, err error) {
+// fetchFailed takes over a partition for which a broker answered an error, and does what the
+// table of codes says. It does not wait.
+func (k *Source) fetchFailed(p *partition, err error) {
 	var code kafka.Error
 	errors.As(err, &code)
 	p.fails++
 	pause := min(firstBackoff<<min(p.fails-1, 6), maxBackoff)
 	switch code.Ruling(kafka.OnFetch).Does {
 	case kafka.Range:
-		p.to(mending)
+		p.moveTo(mending)
 		k.start(func() { k.mendRange(p, pause) })
 	case kafka.Retry:
-		p.to(seeking)
-		if p.fails%tellFails == 1 {
+		p.moveTo(seeking)
+		if p.fails%reportFails == 1 {
 			k.events.Log().Warn().Err(k.readError(p, err)).Msg("reading a partition is tried again")
 		}
 		k.start(func() {
@@ -46,7 +61,7 @@ func (k *Source) mend(p *partition, err error) {
 			}
 		})
 	case kafka.Lookup:
-		p.to(seeking)
+		p.moveTo(seeking)
 		k.client.Invalidate(p.tp)
 		k.start(func() {
 			if p.fails == 1 || k.wait(p, pause) {
@@ -78,7 +93,8 @@ func (k *Source) edges(p *partition) (start, end int64, err error) {
 	return starts[p.tp], ends[p.tp], err
 }
 
-// mendRange deals with an offset that the broker says is not there.
+// mendRange finds out why the broker says that it does not have the offset to read, and applies
+// on_gap if it is so.
 func (k *Source) mendRange(p *partition, pause time.Duration) {
 	start, end, err := k.edges(p)
 	switch {
@@ -86,8 +102,8 @@ func (k *Source) mendRange(p *partition, pause time.Duration) {
 		if k.ctx.Err() == nil {
 			k.fail(k.readError(p, err))
 		}
-	case k.recreated(p, pause):
-	case p.next >= start && p.next <= end: // it was a replica that lags, or the leader has moved
+	case k.mendIfRecreated(p, pause):
+	case p.next >= start && p.next <= end: // a replica that lags has answered, or the leader has moved
 		k.client.Invalidate(p.tp)
 		if k.wait(p, pause) {
 			k.findLeader(p)
@@ -95,20 +111,21 @@ func (k *Source) mendRange(p *partition, pause time.Duration) {
 	case p.next < start:
 		k.gap(p, gapDeleted, start, end)
 	default:
-		at, cut, err := k.divergence(p)
-		if err != nil || !cut {
-			at = start // where it was cut is not known
+		at, truncated, err := k.divergence(p)
+		if err != nil || !truncated {
+			at = start // where the two logs part is not known
 		}
 		k.gapTo(p, p.id, gapBeyond, max(at, start), start, end)
 	}
 }
 
-// recreated deals with a log that is not the one that was read because the topic is
-// another one: told as that, and once. It is called when the log has been looked at: the
-// broker that showed it is asked too by then. When the brokers do not agree, the
-// partition is tried again: nothing may be concluded meanwhile.
-func (k *Source) recreated(p *partition, pause time.Duration) bool {
-	if k.client.Settle(k.ctx, p.tp.Topic) != nil {
+// mendIfRecreated takes p over, and returns true, when its topic is another one of the same name:
+// the gap is then reported as that, once, and not as a log that was truncated. It takes p over as
+// well when the brokers do not agree, because nothing may be concluded meanwhile: the partition is
+// tried again. It is called after the log was looked at, so that what the brokers say is newer
+// than what the log showed.
+func (k *Source) mendIfRecreated(p *partition, pause time.Duration) bool {
+	if k.client.AgreeOn(k.ctx, p.tp.Topic) != nil {
 		if k.wait(p, pause) {
 			k.findLeader(p)
 		}
@@ -116,7 +133,7 @@ func (k *Source) recreated(p *partition, pause time.Duration) bool {
 	}
 	id, sure := k.client.Identity(p.tp.Topic)
 	if !sure {
-		k.findLeader(p) // which finds it held back
+		k.findLeader(p) // the fetch loop finds the doubt, and does not read it
 		return true
 	}
 	if !p.isAnother(id) {
@@ -126,15 +143,15 @@ func (k *Source) recreated(p *partition, pause time.Duration) bool {
 	return true
 }
 
-// makeSure holds a partition back until the brokers agree which topic it is: its offset
-// is one of the topic with the id that it has, and fetches name no id. A doubt never
-// skips: of the other topic's log the front would be missed. The caller gives p away.
-func (k *Source) makeSure(p *partition) {
+// confirmTopic takes p over and keeps it from being read until the brokers agree which topic has
+// the name: fetches name no id, and p.next is an offset of the topic with p.id. Read in the log of
+// another topic, it would skip the front of that one.
+func (k *Source) confirmTopic(p *partition) {
 	for pause := firstBackoff; ; pause = min(2*pause, maxBackoff) {
-		err := k.client.Settle(k.ctx, p.tp.Topic)
+		err := k.client.AgreeOn(k.ctx, p.tp.Topic)
 		id, sure := k.client.Identity(p.tp.Topic)
 		switch {
-		case p.isGone() || k.ctx.Err() != nil:
+		case p.isGivenUp() || k.ctx.Err() != nil:
 			return
 		case err != nil && !kafka.Temporary(err) && !errors.Is(err, context.DeadlineExceeded):
 			k.fail(k.readError(p, err))
@@ -153,9 +170,9 @@ func (k *Source) makeSure(p *partition) {
 	}
 }
 
-// mendRecreated deals with a topic that has got another id.
+// mendRecreated applies on_gap to a partition whose topic was made anew, with this id.
 func (k *Source) mendRecreated(p *partition, id kafka.TopicID) {
-	p.to(mending)
+	p.moveTo(mending)
 	start, end, err := k.edges(p)
 	if err != nil {
 		if k.ctx.Err() == nil {
@@ -163,11 +180,11 @@ func (k *Source) mendRecreated(p *partition, id kafka.TopicID) {
 		}
 		return
 	}
-	if p.next == start && p.end.Load() <= start && p.bound.Load() <= start {
-		// Nothing was read that is gone, and nothing is known to have been there unread: it
-		// goes on as if it had begun here.
-		p.id, p.shown = id, false
-		p.epochs.note(p.termNow(), id)
+	if p.next == start && p.highWatermark.Load() <= start && p.bound.Load() <= start {
+		// The new log begins where reading was to go on, and nothing unread is known to have
+		// been in the old one: it goes on as if it had begun here.
+		p.id, p.confirmed = id, false
+		p.epochs.noteTopic(p.termNow(), id)
 		p.epochs.begin(id, p.next, -1)
 		k.findLeader(p)
 		return
@@ -181,9 +198,9 @@ func (k *Source) gap(p *partition, reason string, start, end int64) {
 	k.gapTo(p, p.id, reason, start, start, end)
 }
 
-// gapTo is gap for records that are there from to on, in the topic with that id.
+// gapTo is gap where reading can go on at offset to, in the topic with that id.
 func (k *Source) gapTo(p *partition, id kafka.TopicID, reason string, to, start, end int64) {
-	if p.isGone() {
+	if p.isGivenUp() {
 		return // it is for the next owner to see
 	}
 	from := p.next
@@ -198,16 +215,16 @@ func (k *Source) gapTo(p *partition, id kafka.TopicID, reason string, to, start,
 			"set on_gap: earliest to go on at %d, or latest to go on at %d", from, gapText(reason), start, end, to, end)))
 		return
 	}
-	// What was read may be gone from the broker too, and is not given up: unless the
-	// partition is, which ends the lane, this waits.
-	report, err := p.current().Finish(k.ctx)
+	// What was read may be deleted from the broker too, so that it could not be read again: it
+	// is finished, however long that takes. Only the end of the partition ends the wait.
+	report, err := p.currentLane().Finish(k.ctx)
 	if err != nil {
 		k.events.Log().Warn().Err(err).Msg("a lane ended without its last commit, at a gap")
 	}
-	if p.isGone() || k.ctx.Err() != nil {
+	if p.isGivenUp() || k.ctx.Err() != nil {
 		return
 	}
-	if report.Abandoned+report.Returned+report.Unread > 0 { // the engine has ended the lane, or stops: no mark may pass them
+	if report.Abandoned+report.Returned+report.Unread > 0 { // the engine has ended the lane, or stops: no mark may pass what is unfinished
 		k.reopen(p)
 		return
 	}
@@ -215,7 +232,7 @@ func (k *Source) gapTo(p *partition, id kafka.TopicID, reason string, to, start,
 		return
 	}
 	p.id = id
-	p.epochs.note(p.termNow(), id)
+	p.epochs.noteTopic(p.termNow(), id)
 	ctx, cancel := context.WithTimeout(k.ctx, closePatience)
 	err = k.commitAt(ctx, map[kafka.TopicPartition]int64{p.tp: to})
 	cancel()
@@ -235,14 +252,14 @@ func gapText(reason string) string {
 		return "the broker has deleted it before it was read"
 	case gapBeyond:
 		return "the log ends before it, so it was cut off or is another one"
-	case gapCut:
+	case gapTruncated:
 		return "the log was cut off before it and has other records since: a leader was elected that had not been in sync"
 	}
 	return "the topic was deleted and created again"
 }
 
-// corrupt tells about a batch that cannot be read and gives the offset to go on at:
-// behind it when the policy is to skip and its end is known, else where it begins.
+// corrupt reports a batch that cannot be read and gives the offset to go on at: behind it when
+// on_corrupt is skip and its end is known, else where it begins.
 func (k *Source) corrupt(p *partition, c *recordbatch.CorruptError) int64 {
 	k.emit(event.SourceCorrupt{
 		Topic: p.tp.Topic, Partition: int64(p.tp.Partition), OffsetFrom: c.From, OffsetTo: c.To, Reason: c.Reason, Policy: k.s.OnCorrupt,

@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	askTogether = 5 * time.Millisecond // for others that need an offset too: after an abort all do
-	askPatience = 5 * time.Second      // for one question, after which those that came meanwhile join it
-	askAgain    = 250 * time.Millisecond
-	askTell     = 10 * time.Second
+	askTogether = 5 * time.Millisecond   // waited for others that need an offset too: after an abort all do
+	askPatience = 5 * time.Second        // of one request; those that came meanwhile are in the next one
+	askAgain    = 250 * time.Millisecond // longest pause until an offset that cannot be had is asked for again
+	askReport   = 10 * time.Second       // between reports that offsets cannot be had
 )
 
 // assign takes over partitions. It asks nobody: where events are followed nothing may
@@ -26,35 +26,35 @@ func (k *Source) assign(e kafka.Event) {
 	parts := make([]*partition, len(e.Assigned))
 	for i, tp := range e.Assigned {
 		parts[i] = k.newPartition(tp, e.Term)
-		k.adopt(parts[i])
+		k.register(parts[i])
 	}
-	k.ask(parts...)
+	k.askOffsets(parts...)
 }
 
-// reopen gives a partition whose lane the engine has ended a new one, at the committed
-// offset. The caller gives p away.
-func (k *Source) reopen(p *partition) { k.ask(p) }
+// reopen opens a new lane, at the committed offset, for a partition whose lane the engine has
+// ended. It takes p over: the caller does not touch it afterwards.
+func (k *Source) reopen(p *partition) { k.askOffsets(p) }
 
-// ask has partitions opened at their committed offset. It does not wait; the caller
-// gives them away. One task asks for all that wait, in one request.
-func (k *Source) ask(parts ...*partition) {
+// askOffsets takes partitions over, to be opened at their committed offsets. It does not wait:
+// one task asks for all that are to be opened, in one request.
+func (k *Source) askOffsets(parts ...*partition) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, p := range parts {
-		p.to(opening)
+		p.moveTo(opening)
 	}
 	k.asked = append(k.asked, parts...)
 	if k.asking || k.closed {
 		return
 	}
 	k.asking = true
-	k.tasks.Go(k.askAll)
+	k.tasks.Go(k.openAsked)
 }
 
-// askAll asks until nobody waits any more. Partitions whose offset a transaction is
-// about to move stay, and are asked for again; the others are not held back by them.
-func (k *Source) askAll() {
-	pause, told := askTogether, time.Now()
+// openAsked opens partitions until none is left in asked. One whose offset a transaction is
+// about to move is asked for again, and the others do not wait for it.
+func (k *Source) openAsked() {
+	pause, lastReport := askTogether, time.Now()
 	for {
 		timer := time.NewTimer(pause)
 		select {
@@ -85,9 +85,9 @@ func (k *Source) askAll() {
 		}
 		pause = min(2*pause, askAgain)
 		if len(rest) == 0 {
-			pause, told = askTogether, time.Now()
-		} else if time.Since(told) > askTell {
-			told = time.Now()
+			pause, lastReport = askTogether, time.Now()
+		} else if time.Since(lastReport) > askReport {
+			lastReport = time.Now()
 			k.events.Log().Warn().Int("partitions", len(rest)).Msg("the group's offsets for these partitions cannot be told, as when a transaction of another client is about to move them; they are not read until it ends")
 		}
 		k.mu.Lock()
@@ -96,11 +96,10 @@ func (k *Source) askAll() {
 	}
 }
 
-// stillOurs says whether a partition is to be read. One whose term is over is not, also
-// before its event has come: under a dead term it would be read and never committed,
-// again and again.
+// stillOurs says whether a partition is to be read. One whose term has ended is not, even
+// before the event that says so has come: what is read under such a term cannot be committed.
 func (k *Source) stillOurs(p *partition) bool {
-	return !p.isGone() && k.group.Holds(p.tp, p.termNow())
+	return !p.isGivenUp() && k.group.Owns(p.tp, p.termNow())
 }
 
 // openCommitted opens partitions at their committed offset and gives those back for
@@ -141,8 +140,9 @@ func (k *Source) openCommitted(parts []*partition) (rest []*partition, err error
 	return rest, nil
 }
 
-// noteIDs notes which topic it is, before its committed offset is asked for: one that is
-// made anew after that is another. What cannot be had the fetch loop notes later.
+// noteIDs notes the ids of the partitions' topics before their committed offsets are asked for:
+// a topic that is made anew after that is another one. An id that cannot be had now is noted by
+// the fetch loop.
 func (k *Source) noteIDs(ctx context.Context, parts []*partition) {
 	ids := map[string]kafka.TopicID{}
 	for _, p := range parts {
@@ -158,8 +158,9 @@ func (k *Source) noteIDs(ctx context.Context, parts []*partition) {
 	}
 }
 
-// openAtCommit opens a partition at the offset that the group has. If that is known to
-// be another topic's, the fetch loop sees it.
+// openAtCommit opens a partition at the offset that the group has stored. If that is known to be
+// an offset of another topic of the name, p gets the id of that one: the fetch loop finds that
+// it is not the topic's.
 func (k *Source) openAtCommit(p *partition, at int64) {
 	if id := k.group.StoredLineage(p.tp, at).Topic; id != (kafka.TopicID{}) {
 		p.id = id
@@ -168,40 +169,40 @@ func (k *Source) openAtCommit(p *partition, at int64) {
 	k.openAndRead(p, at)
 }
 
-// openAndRead opens a partition and has it read. One that does not open ends the source,
-// unless it was given up, and holds no other back.
+// openAndRead opens a partition and has it read. One that cannot be opened ends the source,
+// unless it was given up.
 func (k *Source) openAndRead(p *partition, at int64) {
 	switch err := k.open(p, at); {
 	case err == nil:
 		k.route(p)
-	case k.ctx.Err() == nil && !p.isGone():
+	case k.ctx.Err() == nil && !p.isGivenUp():
 		k.start(func() { k.fail(err) }) // which waits for the reader
 	}
 }
 
-// open gives a partition a lane that begins at an offset. The caller holds p. A lane
-// under a term that is over ends at once: it is asked under the lock that giveUp takes,
-// so that it either sees the end of the term or is seen by it.
+// open gives a partition, which belongs to the caller, a lane that begins at an offset. A lane
+// whose term has ended meanwhile is ended at once. That is looked at under the lock with which
+// giveUp takes the lane: so either open sees the end, or giveUp finds the lane.
 func (k *Source) open(p *partition, at int64) error {
 	lane, from, err := k.engine.Lane(k.ctx, p.tp.String(), at)
 	if err != nil {
 		return fmt.Errorf("starting to read %v: %w", p.tp, err)
 	}
 	k.remember(lane, p)
-	p.next, p.shown = from, false
+	p.next, p.confirmed = from, false
 	stored := k.group.StoredLineage(p.tp, from)
 	if stored.Topic != (kafka.TopicID{}) && stored.Topic != p.id {
 		stored.Epoch = -1
 	}
 	p.epochs.begin(p.id, from, stored.Epoch)
-	p.epochs.note(p.termNow(), p.id)
+	p.epochs.noteTopic(p.termNow(), p.id)
 	p.fetched.Store(from)
 	p.mu.Lock()
 	p.lane = lane
-	late := p.state == givenUp || !k.group.Holds(p.tp, p.term)
+	ended := p.state == givenUp || !k.group.Owns(p.tp, p.term)
 	p.mu.Unlock()
-	if late {
-		_, _ = lane.End(over())
+	if ended {
+		_, _ = lane.End(endedContext())
 	}
 	return nil
 }

@@ -10,10 +10,21 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
+// This file is how record sets wait as bytes, and become records. A set that was fetched is divided
+// into parcels, each of which is one batch of the pipeline. Its records are made when the engine has
+// places for them (pipeline.Batch, Fill), and are decompressed no sooner: what waits takes no more
+// memory than it took on the wire.
+//
+// Keys and values point into the buffer of the set, or into that of the decompressed batch. Every
+// byte of both is charged: the set before it was asked for, what a batch is opened into when that
+// happens. The buffer of the set is kept until no parcel needs it any more; one whose batches are
+// all compressed needs it no longer than until the last of them is open. All the rest is returned
+// when the last record of the parcel is done with (free).
+
 const (
-	// A parcel is full with so many records or bytes: what the engine works on at a time. One
-	// batch for each of the broker's would cost the engine's work for a batch for each
-	// record of a producer that does not collect: BenchmarkKafkaTake, records=1.
+	// A parcel is full with so many records or bytes, which is what the engine works on at a
+	// time. With a batch of the pipeline for each of the broker's, a producer that sends each
+	// record alone would cost the work of a batch for each (BenchmarkKafkaTake, records=1).
 	parcelRecords = 256
 	parcelBytes   = 256 << 10
 
@@ -23,9 +34,9 @@ const (
 	headerNames = 256
 )
 
-// A fetched is one partition's record set as it came. Its buffer is there, and charged,
-// until the last of its parcels needs it no more: a parcel that is done with early gives back
-// what it took beside the buffer, and no share of the buffer, whose memory is not free.
+// A fetched is one partition's record set as it came. Its buffer stays, and stays charged whole,
+// until the last of its parcels needs it no more: a parcel that is done with before returns only
+// what it took beside the buffer.
 type fetched struct {
 	mem     *memory
 	buf     []byte
@@ -33,7 +44,7 @@ type fetched struct {
 	parcels atomic.Int32 // that need buf
 }
 
-func (f *fetched) leave() {
+func (f *fetched) release() {
 	if f.parcels.Add(-1) == 0 {
 		f.mem.Put(f.buf)
 		f.charge.Release()
@@ -51,19 +62,19 @@ type parcel struct {
 	bound   int64 // to stop at; -1: none
 	at, end int   // where it is in the set
 	records int   // that its headers tell of
-	opened  int   // bytes that they may come to when they are opened
+	opened  int   // bytes that its compressed batches may come to when they are opened
 	plain   bool  // records point into the set
 
 	rest    []byte            // batches that are not opened yet
-	now     recordbatch.Batch // the one that is being read
+	current recordbatch.Batch // the one that is being read
 	reading bool              // there is one
 	buffers [][]byte          // of decompressed records
 	headers []pipeline.Header // room for headers
 }
 
-// add takes a batch whose header is in order, if there is room for it and it follows what
-// there is. What the batches of a parcel are opened into is there until the last record of
-// all of them is done with: few bytes in the set may be many then.
+// add takes a batch whose header is in order, if it follows what is there and the parcel is not
+// full. What the batches are opened into counts too: few bytes of the set may become many, and
+// they stay until the last record of the parcel is done with.
 func (r *parcel) add(b *recordbatch.Batch) bool {
 	opened := b.Opened()
 	full := r.records >= parcelRecords || r.end-r.at >= parcelBytes || r.opened+opened > parcelBytes
@@ -77,7 +88,7 @@ func (r *parcel) add(b *recordbatch.Batch) bool {
 	return true
 }
 
-// An unpacker is what the parcels of a source unpack with, one at a time: the state of the
+// An unpacker is what all parcels of a source decompress with, one at a time: the state of the
 // codecs is large, and only one goroutine of the engine asks for records.
 type unpacker struct {
 	mu    sync.Mutex
@@ -97,7 +108,7 @@ func (r *parcel) fill(into []pipeline.Record) (n int, err error) {
 		}
 		if r.reading {
 			n += r.read(into[n:])
-			if bad = r.now.Err(); bad == nil && n == len(into) {
+			if bad = r.current.Err(); bad == nil && n == len(into) {
 				break
 			}
 			r.reading = false
@@ -114,30 +125,30 @@ func (r *parcel) fill(into []pipeline.Record) (n int, err error) {
 
 // open makes the next batch readable.
 func (r *parcel) open() error {
-	r.rest = r.now.Reread(r.rest, r.from)
-	err := r.k.unpack.open.Open(&r.now)
+	r.rest = r.current.Reread(r.rest, r.from)
+	err := r.k.unpack.open.Open(&r.current)
 	r.reading = err == nil
-	if d := r.now.Decompressed; d != nil {
+	if d := r.current.Decompressed; d != nil {
 		r.buffers = append(r.buffers, d)
 		r.batch.Charge.Add(int64(cap(d)))
 	}
 	if len(r.rest) == 0 && !r.plain {
-		r.leave()
+		r.releaseSet()
 	}
 	return err
 }
 
-// leave gives up the record set.
-func (r *parcel) leave() {
+// releaseSet notes that the parcel needs the buffer of the record set no more.
+func (r *parcel) releaseSet() {
 	if r.in != nil {
-		r.in.leave()
+		r.in.release()
 		r.in = nil
 	}
 }
 
 // read reads the next records of a batch. Behind the offset to stop at there are none.
 func (r *parcel) read(into []pipeline.Record) (n int) {
-	b := &r.now
+	b := &r.current
 	pos := pipeline.Position{Topic: r.p.tp.Topic, Partition: r.p.tp.Partition}
 	var rec recordbatch.Record
 	for n < len(into) && b.Next(&rec) {
@@ -166,12 +177,12 @@ func (r *parcel) read(into []pipeline.Record) (n int) {
 // header gives the headers of a record, in room that they share with those of others.
 func (r *parcel) header(rec *recordbatch.Record) (all []pipeline.Header, ok bool) {
 	if cap(r.headers) < min(rec.Headers, headerBlock) {
-		// No more than there can be is made room for at once: the number may lie.
-		r.headers = make([]pipeline.Header, 0, min(rec.Headers*r.now.Count, headerBlock))
+		// Room is made for as many as there can be and no more: the number may be wrong.
+		r.headers = make([]pipeline.Header, 0, min(rec.Headers*r.current.Count, headerBlock))
 		r.batch.Charge.Add(headerBytes * int64(cap(r.headers)))
 	}
 	all = r.headers
-	ok = r.now.EachHeader(rec, func(name, value []byte) {
+	ok = r.current.EachHeader(rec, func(name, value []byte) {
 		all = append(all, pipeline.Header{Name: r.k.unpack.name(name), Value: value})
 	})
 	if cap(all) > cap(r.headers) {
@@ -194,9 +205,9 @@ func (u *unpacker) name(b []byte) string {
 	return n
 }
 
-// damaged deals with a batch of which something cannot be read. It gives the error that
-// stops the source; nil: it is passed over. What is behind the offset to stop at is not
-// read.
+// damaged applies on_corrupt to a batch of which something cannot be read. It gives the error
+// that ends the source; nil: the rest of the batch is skipped. Behind the offset to stop at nothing
+// is read, so damage there is nothing to report.
 func (r *parcel) damaged(err error) error {
 	var c *recordbatch.CorruptError
 	if !errors.As(err, &c) {
@@ -218,6 +229,6 @@ func (r *parcel) free() {
 		r.k.mem.Put(b)
 	}
 	r.buffers, r.rest, r.headers, r.reading = nil, nil, nil, false
-	r.now = recordbatch.Batch{}
-	r.leave()
+	r.current = recordbatch.Batch{}
+	r.releaseSet()
 }

@@ -29,7 +29,7 @@ func numbered(first, n int) (vs []string) {
 }
 
 // nexts gives where each batch ends.
-func nexts(items []item) (ns []int64) {
+func nexts(items []queuedBatch) (ns []int64) {
 	for _, item := range items {
 		ns = append(ns, item.batch.Next)
 	}
@@ -232,7 +232,7 @@ func TestKafkaGivesBackWhatIsNotRead(t *testing.T) {
 	}
 	// Nor does one that is given up on its way to Read keep anything.
 	b := newBench(t)
-	b.k.out = make(chan item)
+	b.k.out = make(chan queuedBatch)
 	close(b.p.quit)
 	b.take(b.p, b.lane, craft{values: numbered(0, 600)}.bytes(t))
 	b.settled()
@@ -374,7 +374,7 @@ func TestKafkaFillAllocatesNothingPerRecord(t *testing.T) {
 		b := newBench(t)
 		raw := craft{values: flights(5000), codec: codec, headers: []kmsg.Header{{Key: "name", Value: []byte("v")}}}.bytes(t)
 		places := make([]pipeline.Record, 256)
-		var items []item
+		var items []queuedBatch
 		for range 12 {
 			b.p.next = 0
 			items = append(items, b.take(b.p, b.lane, raw)...)

@@ -8,23 +8,23 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka"
 )
 
-// A state is what is done with a partition, and so who holds it.
+// A state is what is done with a partition, and so which goroutine it belongs to.
 type state int8
 
 const (
 	opening state = iota // it waits for the offset to begin at, and for a lane
-	seeking              // its leader is asked for
-	reading              // the fetch loop of its leader has it
-	doubted              // whether the log is still the one that was read is asked
-	mending              // what to do about an offset that is not there is found out, and done
-	atEnd                // it has been read up to its bound: nobody has it
+	seeking              // its leader is looked up
+	reading              // it belongs to the fetch loop of its leader
+	doubted              // brokers are asked whether its log is still the one that was read
+	mending              // its log lacks the offset to read: why, and what on_gap says to it
+	atEnd                // it has been read up to its bound, and belongs to nobody
 	givenUp              // it was revoked or lost, or the source closes
 )
 
-// A partition is one partition during one assignment. It has one holder at a
-// time, who alone reads and moves next: the fetch loop of its leader, or the goroutine
-// that opens or mends it. Its state says who that is; the holder that gives it away
-// moves it on.
+// A partition is one partition during one assignment. It belongs to one goroutine at a time,
+// which alone reads it and moves next: the fetch loop of its leader, or the goroutine that opens
+// or mends it. Its state says which one. Whoever passes it on moves it to its next state, and
+// does not touch it afterwards.
 //
 //	      the engine has ended its lane
 //	   +----------------------------+---------------------+
@@ -43,27 +43,27 @@ const (
 // Where a leader is known, seeking is passed over; where none is, doubted and mending go
 // by it too. An error that says that there is no such offset leads from reading to
 // mending at once. A lane that the engine ends while its partition is mended is opened
-// again. Every state leads to givenUp, and nothing leads out of that: it is the one move
-// that another than the holder makes, so each holder looks for it before it goes on.
-// partition_test.go has the moves as a table, and every test of the package that sees
-// another one ends there.
+// again. Every state leads to givenUp, and nothing leads out of that. It is the one move that
+// another goroutine makes than the one that the partition belongs to, which therefore looks
+// for it before it goes on. partition_test.go has the moves as a table, and every test of the
+// package fails at a move that is not in it.
 type partition struct {
 	tp kafka.TopicPartition
 	id kafka.TopicID
 
-	next   int64         // where to read on
-	epochs *epochs       // which leaders appended what was read
-	leader int32         // epoch of the leader that has been found to have it; -2: none
-	need   int           // bytes that the first batch takes, when it did not fit
-	small  int           // polls that brought a part of it alone
-	fails  int           // answers in a row that were errors
-	shown  bool          // a leader has answered for next, so that it is in the log; see ready
-	quit   chan struct{} // closed when the partition is given up
-	bound  atomic.Int64  // stop in front of this offset; -1: never
+	next       int64         // where to read on
+	epochs     *epochs       // which leaders appended what was read
+	leader     int32         // epoch of the leader whose log was found to have what was read; -2: none
+	batchBytes int           // bytes that the first batch takes, when it did not fit
+	partials   int           // polls in a row that brought only a part of it
+	fails      int           // answers in a row that were errors
+	confirmed  bool          // a leader has answered for next, so that it is in the log; see ready
+	quit       chan struct{} // closed when the partition is given up
+	bound      atomic.Int64  // stop in front of this offset; -1: never
 
-	committed, fetched, end atomic.Int64 // for reports; end is the high watermark
-	held                    atomic.Int64 // records before it that open transactions hold back
-	committedAt             atomic.Int64 // nanoseconds since 1970; 0: never
+	committed, fetched, highWatermark atomic.Int64 // for reports; bounds and doubts look at them too
+	inTransactions                    atomic.Int64 // records in front of it that wait for the end of transactions
+	committedAt                       atomic.Int64 // nanoseconds since 1970; 0: never
 
 	mu    sync.Mutex
 	state state
@@ -78,12 +78,12 @@ func (k *Source) newPartition(tp kafka.TopicPartition, term int) *partition {
 	p.bound.Store(-1)
 	p.committed.Store(-1)
 	p.fetched.Store(-1)
-	p.end.Store(-1)
+	p.highWatermark.Store(-1)
 	return p
 }
 
-// to moves the partition on, unless it is given up.
-func (p *partition) to(next state) {
+// moveTo moves the partition on, unless it is given up.
+func (p *partition) moveTo(next state) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.state == givenUp {
@@ -98,7 +98,7 @@ func (p *partition) to(next state) {
 // moved is told of each move, in tests.
 var moved func(from, to state)
 
-func (p *partition) isGone() bool {
+func (p *partition) isGivenUp() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.state == givenUp
@@ -117,8 +117,8 @@ func (p *partition) termNow() int {
 	return p.term
 }
 
-// current is the lane that is read into; nil: where to begin is not known yet.
-func (p *partition) current() pipeline.Lane {
+// currentLane is the lane that is read into; nil: where to begin is not known yet.
+func (p *partition) currentLane() pipeline.Lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.lane

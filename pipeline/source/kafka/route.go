@@ -7,12 +7,12 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka"
 )
 
-// route hands a partition to the loop of its leader, and finds out who that is. It
-// does not wait.
+// route takes p over and passes it to the fetch loop of its leader, or has the leader looked up
+// first. It does not wait.
 func (k *Source) route(p *partition) {
 	broker, _, _, ok := k.client.Known(p.tp)
 	if !ok {
-		p.to(seeking)
+		p.moveTo(seeking)
 		k.start(func() { k.findLeader(p) })
 		return
 	}
@@ -28,21 +28,21 @@ func (k *Source) route(p *partition) {
 		k.loops[broker] = l
 		k.tasks.Go(l.run)
 	}
-	p.to(reading)
+	p.moveTo(reading)
 	l.parts = append(l.parts, p)
 	if l.interrupt != nil {
 		l.interrupt()
 	}
-	l.poke()
+	l.lookAgain()
 }
 
-// findLeader asks for the leader until there is one. The caller gives p away.
+// findLeader takes p over, and asks for its leader until there is one.
 func (k *Source) findLeader(p *partition) {
-	p.to(seeking)
+	p.moveTo(seeking)
 	began := time.Now()
 	for pause := firstBackoff; ; pause = min(2*pause, maxBackoff) {
 		_, _, err := k.client.Leader(k.ctx, p.tp)
-		if p.isGone() || k.ctx.Err() != nil {
+		if p.isGivenUp() || k.ctx.Err() != nil {
 			return
 		}
 		if err == nil {
@@ -54,8 +54,8 @@ func (k *Source) findLeader(p *partition) {
 			k.fail(k.readError(p, err))
 			return
 		}
-		if time.Since(began) > settleSilence {
-			k.tellLost(err)
+		if time.Since(began) > reportAfter {
+			k.reportNoLeader(err)
 		}
 		if !k.wait(p, pause) {
 			return
@@ -63,16 +63,16 @@ func (k *Source) findLeader(p *partition) {
 	}
 }
 
-// tellLost reports, once for all partitions and not often, why leaders are not found:
+// reportNoLeader reports, once for all partitions and not often, why leaders are not found:
 // nobody is polled meanwhile who could tell.
-func (k *Source) tellLost(err error) {
+func (k *Source) reportNoLeader(err error) {
 	k.mu.Lock()
-	tell := time.Since(k.toldLost) > settleAgain
-	if tell {
-		k.toldLost = time.Now()
+	due := time.Since(k.noLeaderReported) > reportAgain
+	if due {
+		k.noLeaderReported = time.Now()
 	}
 	k.mu.Unlock()
-	if tell {
+	if due {
 		k.events.Log().Warn().Err(err).Msg("looking for the leaders of partitions goes on")
 	}
 }

@@ -60,7 +60,7 @@ func newBench(t testing.TB, change ...func(*Settings)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k.out = make(chan item, 10_000) // nobody reads meanwhile
+	k.out = make(chan queuedBatch, 10_000) // nobody reads meanwhile
 	b := &bench{t: t, k: k, log: &lines{}, budget: engine.NewBudget(0, 0)}
 	k.Attach(event.New(b.log, event.Options{}).Pipeline("p"))
 	src := &idle{k: k, engine: make(chan pipeline.Feed, 1)}
@@ -102,7 +102,7 @@ func (b *bench) partition(n int32, bound int64) (*partition, pipeline.Lane) {
 }
 
 // take takes what was fetched for a partition, and gives what comes of it.
-func (b *bench) take(p *partition, lane pipeline.Lane, raw []byte, aborted ...recordbatch.AbortedTransaction) []item {
+func (b *bench) take(p *partition, lane pipeline.Lane, raw []byte, aborted ...recordbatch.AbortedTransaction) []queuedBatch {
 	b.t.Helper()
 	charge, err := lane.Take(b.t.Context(), int64(len(raw)))
 	if err != nil {
@@ -115,7 +115,7 @@ func (b *bench) take(p *partition, lane pipeline.Lane, raw []byte, aborted ...re
 		q.charge.Release()
 		b.k.mem.Put(q.buf)
 	}
-	var items []item
+	var items []queuedBatch
 	for len(b.k.out) > 0 {
 		items = append(items, <-b.k.out)
 	}
@@ -124,7 +124,7 @@ func (b *bench) take(p *partition, lane pipeline.Lane, raw []byte, aborted ...re
 
 // words makes all records of batches, n at a time, gives them as "offset:value" and the
 // batches back. It stops at the first error.
-func (b *bench) words(items []item, n int) (out string, err error) {
+func (b *bench) words(items []queuedBatch, n int) (out string, err error) {
 	b.t.Helper()
 	var words []string
 	places := make([]pipeline.Record, n)
@@ -171,7 +171,7 @@ type craft struct {
 	codec      kgo.CompressionCodec
 	pid        int64
 	attributes int16
-	spoil      func(records []byte) []byte // damages the records, before compression
+	damage     func(records []byte) []byte // damages the records, before compression
 	squash     func(packed []byte) []byte  // and after
 	count      int32
 }
@@ -189,8 +189,8 @@ func (c craft) bytes(t testing.TB) []byte {
 		records = binary.AppendVarint(records, int64(len(body)))
 		records = append(records, body...)
 	}
-	if c.spoil != nil {
-		records = c.spoil(records)
+	if c.damage != nil {
+		records = c.damage(records)
 	}
 	if c.codec != (kgo.CompressionCodec{}) {
 		z, err := kgo.DefaultCompressor(c.codec)

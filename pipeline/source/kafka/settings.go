@@ -85,7 +85,7 @@ func (s *Settings) Validate() error {
 		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
 	s.checkLists(bad)
-	one := func(field, value string, allowed ...string) {
+	oneOf := func(field, value string, allowed ...string) {
 		if value != "" && !slices.Contains(allowed, value) {
 			bad(field, "%q is none of %s", value, strings.Join(allowed, ", "))
 		}
@@ -100,10 +100,10 @@ func (s *Settings) Validate() error {
 	}
 	moment("start", s.Start, "earliest", "latest")
 	moment("stop", s.Stop, "never", "end")
-	one("isolation", s.Isolation, "read_committed", "read_uncommitted")
-	one("protocol", s.Protocol, "classic")
-	one("on_gap", s.OnGap, "stop", "earliest", "latest")
-	one("on_corrupt", s.OnCorrupt, "stop", "skip")
+	oneOf("isolation", s.Isolation, "read_committed", "read_uncommitted")
+	oneOf("protocol", s.Protocol, "classic")
+	oneOf("on_gap", s.OnGap, "stop", "earliest", "latest")
+	oneOf("on_corrupt", s.OnCorrupt, "stop", "skip")
 	if s.Heartbeat > 0 && s.Session > 0 && s.Heartbeat > s.Session/3 {
 		bad("heartbeat", "it must be at most a third of the session, which is %v", s.Session)
 	}

@@ -56,7 +56,7 @@ type Source struct {
 	events *event.Emitter
 	mem    memory
 	unpack unpacker
-	out    chan item
+	out    chan queuedBatch
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -67,25 +67,25 @@ type Source struct {
 	engine pipeline.Feed
 	stop   *stopPlan // nil: reads without end
 
-	mu         sync.Mutex
-	checked    bool
-	joined     bool
-	closed     bool
-	generation int64
-	memberID   string
-	parts      map[kafka.TopicPartition]*partition
-	loops      map[int32]*fetchLoop
-	lanes      map[pipeline.Lane]knownLane // that may still be committed
-	starts     map[string]*topicStart
-	epochs     map[kafka.TopicPartition]*epochs
-	asked      []*partition // whose committed offset is to be asked for
-	asking     bool         // askAll runs
-	widest     int64        // the most room that a lane has had
-	toldLost   time.Time    // when it was told last that leaders are not found
+	mu               sync.Mutex
+	checked          bool
+	joined           bool
+	closed           bool
+	generation       int64
+	memberID         string
+	parts            map[kafka.TopicPartition]*partition
+	loops            map[int32]*fetchLoop
+	lanes            map[pipeline.Lane]knownLane // that may still be committed
+	starts           map[string]*topicStart
+	epochs           map[kafka.TopicPartition]*epochs
+	asked            []*partition // whose committed offset is to be asked for
+	asking           bool         // openAsked runs
+	widest           int64        // the most room that a lane has had
+	noLeaderReported time.Time    // when it was told last that leaders are not found
 }
 
-// An item is a batch on its way to Read, or the end.
-type item struct {
+// A queuedBatch is a batch that waits for Read, or the error or io.EOF that Read ends with.
+type queuedBatch struct {
 	part  *partition
 	batch *pipeline.Batch
 	err   error
@@ -109,7 +109,7 @@ func New(s Settings, o Options) (*Source, error) {
 	s.Rebalance = max(s.Rebalance, o.Drain+rebalanceMargin)
 	s.Topics = slices.Clone(s.Topics)
 	k := &Source{
-		s: s, o: o, out: make(chan item, queueSize),
+		s: s, o: o, out: make(chan queuedBatch, queueSize),
 		parts: map[kafka.TopicPartition]*partition{}, loops: map[int32]*fetchLoop{},
 		lanes: map[pipeline.Lane]knownLane{}, starts: map[string]*topicStart{}, epochs: map[kafka.TopicPartition]*epochs{},
 	}
@@ -234,7 +234,7 @@ func (k *Source) listen() {
 		case <-k.engine.Room():
 			k.mu.Lock()
 			for _, l := range k.loops {
-				l.poke()
+				l.lookAgain()
 			}
 			k.mu.Unlock()
 		case <-k.ctx.Done():
@@ -250,19 +250,19 @@ func (k *Source) Read(ctx context.Context) (*pipeline.Batch, error) {
 			return nil, err
 		}
 		select {
-		case item := <-k.out:
-			if item.err == io.EOF && k.readAgain() {
+		case next := <-k.out:
+			if next.err == io.EOF && k.reopenEnded() {
 				k.start(k.watchStop)
 				continue
 			}
-			if item.err != nil {
-				return nil, item.err
+			if next.err != nil {
+				return nil, next.err
 			}
-			if item.part.isGone() {
-				drop(item.batch)
+			if next.part.isGivenUp() {
+				drop(next.batch)
 				continue
 			}
-			return item.batch, nil
+			return next.batch, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -282,7 +282,7 @@ func drop(b *pipeline.Batch) {
 // fail ends the source with an error, behind the batches that wait for Read.
 func (k *Source) fail(err error) {
 	select {
-	case k.out <- item{err: err}:
+	case k.out <- queuedBatch{err: err}:
 	case <-k.ctx.Done():
 	}
 }
@@ -302,7 +302,7 @@ func (k *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 			continue // it has ended, and its partition has another
 		}
 		tp := lane.part.tp
-		if k.stop.isGone(tp.Topic) {
+		if k.stop.isDeleted(tp.Topic) {
 			continue // the group can store nothing for it
 		}
 		if was, ok := byTP[tp]; !ok || was.Term <= lane.term { // else a lane that its partition has left
@@ -321,7 +321,7 @@ func (k *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 			p.committed.Store(m.Offset)
 			p.committedAt.Store(now)
 		case failed != nil && errors.Is(failed.Partitions[tp], kafka.ErrFenced):
-			k.start(func() { _, _ = lane.End(over()) })
+			k.start(func() { _, _ = lane.End(endedContext()) })
 		}
 	}
 	return err
@@ -340,8 +340,8 @@ func (k *Source) commitAt(ctx context.Context, at map[kafka.TopicPartition]int64
 	return k.group.Commit(ctx, marks)
 }
 
-// renew begins a new term of a partition: its offsets begin anew, lower perhaps, and
-// what is under way of the log before must not be committed any more.
+// renew begins a new term of a partition whose offsets begin anew, lower perhaps: what is
+// still in flight from the earlier log must not be committed any more.
 func (k *Source) renew(p *partition) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -365,8 +365,8 @@ func (k *Source) Close(ctx context.Context) error {
 	client, group := k.client, k.group
 	e := kafka.Event{Generation: int32(k.generation), Revoked: slices.Collect(maps.Keys(k.parts))}
 	k.mu.Unlock()
-	if parts := k.take(e.Revoked); len(parts) > 0 { // the pipeline has ended their lanes
-		k.end(over(), parts, e, "closed", func(*partition) {})
+	if parts := k.unregister(e.Revoked); len(parts) > 0 { // the pipeline has ended their lanes
+		k.end(endedContext(), parts, e, "closed", func(*partition) {})
 	}
 	k.cancel()
 	var errs []error
@@ -378,9 +378,9 @@ func (k *Source) Close(ctx context.Context) error {
 	k.tasks.Wait()
 	for {
 		select {
-		case item := <-k.out:
-			if item.batch != nil {
-				drop(item.batch)
+		case left := <-k.out:
+			if left.batch != nil {
+				drop(left.batch)
 			}
 			continue
 		default:
@@ -404,8 +404,8 @@ func (k *Source) Report() pipeline.Report {
 	for _, p := range k.parts {
 		report := pipeline.PartitionReport{
 			Topic: p.tp.Topic, Partition: p.tp.Partition, Generation: k.generation,
-			Committed: p.committed.Load(), Fetched: p.fetched.Load(), HighWatermark: p.end.Load(),
-			Held: p.held.Load(),
+			Committed: p.committed.Load(), Fetched: p.fetched.Load(), HighWatermark: p.highWatermark.Load(),
+			Held: p.inTransactions.Load(),
 		}
 		if at := p.committedAt.Load(); at != 0 {
 			report.CommittedAt = time.Unix(0, at)

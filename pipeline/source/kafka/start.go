@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	settlePause   = 50 * time.Millisecond // between two looks whether the start is stored, at first
-	settleSilence = 2 * time.Second       // of looking before it is reported
-	settleAgain   = 30 * time.Second      // until it is reported again
+	settlePause = 50 * time.Millisecond // between two looks whether the start is stored, at first
+	reportAfter = 2 * time.Second       // how long something is tried before that is reported
+	reportAgain = 30 * time.Second      // how long after that it is reported again
 )
 
-// A topicStart is where a group that has no offset in a topic begins there.
+// A topicStart says where a group that has no offset in a topic begins there.
 type topicStart struct {
-	turn chan struct{} // capacity 1: settling is for one goroutine at a time
+	busy chan struct{} // capacity 1: one goroutine settles at a time
 
-	// of whoever has the turn
+	// of whoever has taken busy
 	at      map[kafka.TopicPartition]int64 // what `start` means, as it was first asked for
 	settled bool                           // offsets have been seen in this run
 	id      kafka.TopicID                  // the topic in which at was asked for; Source.mu guards it
@@ -31,7 +31,7 @@ func (k *Source) startIn(topic string) *topicStart {
 	defer k.mu.Unlock()
 	s := k.starts[topic]
 	if s == nil {
-		s = &topicStart{turn: make(chan struct{}, 1)}
+		s = &topicStart{busy: make(chan struct{}, 1)}
 		k.starts[topic] = s
 	}
 	return s
@@ -53,19 +53,20 @@ func (k *Source) openFresh(parts []*partition) {
 	}
 }
 
-// openSettled opens fresh partitions of one topic once the group has an offset in it:
-// where that is, and at their start where there is none, because then they are younger
-// than the group, and nobody has said to skip what is in them. It waits and reports as
-// long as `start` is not stored: read before, records would be skipped by a member that
-// begins anew later.
+// openSettled opens partitions of one topic without a committed offset, as soon as the group has
+// an offset in any partition of the topic. A partition that has one by then begins there. One
+// that has none is younger than the group, and begins at its start: `start` says where the group
+// begins, not what of later partitions is skipped. While the group has none at all, it waits and
+// reports. If records were read before the place where the group begins is stored, a member that
+// takes the partition over would ask anew what `start` means, and skip those.
 func (k *Source) openSettled(topic string, parts []*partition) {
-	began, told := time.Now(), time.Time{}
+	began, lastReport := time.Now(), time.Time{}
 	for pause := settlePause; ; pause = min(2*pause, maxBackoff) {
 		stored, err := k.settle(topic, parts)
 		parts = slices.DeleteFunc(parts, func(p *partition) bool { return !k.stillOurs(p) })
 		switch {
 		case k.ctx.Err() != nil || len(parts) == 0 || errors.Is(err, kafka.ErrFenced):
-			return // the partitions are over
+			return // the partitions are not ours any more
 		case err == nil:
 			k.openStored(parts, stored)
 			return
@@ -73,8 +74,8 @@ func (k *Source) openSettled(topic string, parts []*partition) {
 			k.fail(k.readError(parts[0], err))
 			return
 		}
-		if time.Since(began) > settleSilence && (told.IsZero() || time.Since(told) > settleAgain) {
-			told = time.Now()
+		if time.Since(began) > reportAfter && (lastReport.IsZero() || time.Since(lastReport) > reportAgain) {
+			lastReport = time.Now()
 			k.events.Log().Warn().Err(err).Msg("beginning to read " + topic + " waits until the group has stored where")
 		}
 		if !k.wait(parts[0], pause) && k.ctx.Err() != nil {
@@ -100,13 +101,13 @@ func (k *Source) openStored(parts []*partition, stored map[kafka.TopicPartition]
 	}
 }
 
-// settle is one try to see where the group begins in a topic, and to store it when it
-// is this member's to do. parts are fresh partitions of the topic.
+// settle is one try to learn where the group begins in a topic, and to store it if that is up to
+// this member (see kafka.Group.SettleStart). parts are partitions of the topic without an offset.
 func (k *Source) settle(topic string, parts []*partition) (map[kafka.TopicPartition]int64, error) {
 	s := k.startIn(topic)
 	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
+	case s.busy <- struct{}{}:
+		defer func() { <-s.busy }()
 	case <-k.ctx.Done():
 		return nil, k.ctx.Err()
 	}
@@ -121,9 +122,9 @@ func (k *Source) settle(topic string, parts []*partition) (map[kafka.TopicPartit
 	for i := range all {
 		all[i] = kafka.TopicPartition{Topic: topic, Partition: int32(i)}
 	}
-	stored, err := k.group.Settle(k.ctx, all, func(ctx context.Context) (map[kafka.TopicPartition]int64, error) {
+	stored, err := k.group.SettleStart(k.ctx, all, func(ctx context.Context) (map[kafka.TopicPartition]int64, error) {
 		if len(s.at) != len(all) {
-			id, err := k.client.TopicID(ctx, topic) // before: see epochs.note
+			id, err := k.client.TopicID(ctx, topic) // before the offsets: see epochs.noteTopic
 			if err != nil {
 				return nil, err
 			}
@@ -145,13 +146,13 @@ func (k *Source) settle(topic string, parts []*partition) (map[kafka.TopicPartit
 // startOffsets gives what `start` means in partitions. A topic in which this run has
 // seen offsets before has been made again: what is in it now has come since, and none
 // of it is skipped.
-func (k *Source) startOffsets(ctx context.Context, tps []kafka.TopicPartition, again bool) (map[kafka.TopicPartition]int64, error) {
+func (k *Source) startOffsets(ctx context.Context, tps []kafka.TopicPartition, remade bool) (map[kafka.TopicPartition]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, freshAlone)
 	defer cancel()
 	at := make(map[kafka.TopicPartition]int64, len(tps))
 	for _, tp := range tps {
 		at[tp] = startOf(k.s.Start)
-		if again {
+		if remade {
 			at[tp] = kafka.Earliest
 		}
 	}

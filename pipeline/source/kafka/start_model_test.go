@@ -23,9 +23,9 @@ type wire struct {
 	k    *kafkatest.Cluster
 	most time.Duration // of a request on its way
 
-	mu    sync.Mutex
-	cut   bool
-	conns []net.Conn
+	mu      sync.Mutex
+	severed bool
+	conns   []net.Conn
 }
 
 func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -35,7 +35,7 @@ func (w *wire) dial(ctx context.Context, network, address string) (net.Conn, err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.cut {
+	if w.severed {
 		conn.Close()
 		return nil, errors.New("cut")
 	}
@@ -56,7 +56,7 @@ func (c *slowly) Write(b []byte) (int, error) {
 func (w *wire) sever() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cut = true
+	w.severed = true
 	for _, c := range w.conns {
 		c.Close()
 	}

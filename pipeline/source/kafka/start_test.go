@@ -39,7 +39,7 @@ func (r *testRun) opened(partition int32, topic string) bool {
 	defer r.k.mu.Unlock()
 	for tp, p := range r.k.parts {
 		if tp.Topic == topic && tp.Partition == partition {
-			return p.current() != nil
+			return p.currentLane() != nil
 		}
 	}
 	return false

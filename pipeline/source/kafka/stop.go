@@ -10,6 +10,22 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka"
 )
 
+// This file is the end of a finite source, whose setting stop is end, or a time.
+//
+// Each partition has a bound, an offset in front of which reading stops; 0 where there is nothing
+// to read. The source ends when this member has read its partitions up to their bounds and the
+// other members have committed theirs. It waits for the others because the partitions of one that
+// dies come to those that are left.
+//
+//   - Reading is at a bound only when the leader has answered a fetch at that offset
+//     (partition.confirmed): an offset that the log does not have is a gap, and no end. The same is
+//     asked of what others have committed (notCommitted). Comparing it with the log's end alone
+//     took an offset of 500 for the end of a log of 10 to 20 (docs/decisions/0022-ends-and-gaps.md).
+//   - Bounds only go down: a log that was truncated, or a topic that was deleted or made anew, would
+//     be waited for without end. stop_deleted.go looks for these.
+//   - A lane that the engine ends after its partition was read to the bound is opened again
+//     (reopenEnded), because what was not committed has to be read again.
+
 // stopLookEvery is how often a finite source looks whether the rest of its group has
 // come to the end.
 const stopLookEvery = 500 * time.Millisecond
@@ -21,11 +37,11 @@ type stopPlan struct {
 	at    time.Time // of a time still to come; zero: bounds are known
 	check chan struct{}
 
-	mu     sync.Mutex
-	known  bool
-	bounds map[kafka.TopicPartition]int64
-	done   map[kafka.TopicPartition]bool
-	gone   map[string]bool // topics that were deleted, by the policy no matter
+	mu      sync.Mutex
+	known   bool
+	bounds  map[kafka.TopicPartition]int64
+	done    map[kafka.TopicPartition]bool
+	deleted map[string]bool // topics that were deleted, which on_gap lets pass
 }
 
 // findStop notes where to stop; nil: never.
@@ -33,7 +49,7 @@ func (k *Source) findStop(ctx context.Context) (*stopPlan, error) {
 	if k.s.Stop == "never" {
 		return nil, nil
 	}
-	s := &stopPlan{check: make(chan struct{}, 1), done: map[kafka.TopicPartition]bool{}, gone: map[string]bool{}}
+	s := &stopPlan{check: make(chan struct{}, 1), done: map[kafka.TopicPartition]bool{}, deleted: map[string]bool{}}
 	if at, err := time.Parse(time.RFC3339, k.s.Stop); err == nil && at.After(time.Now()) {
 		s.at = at
 		return s, nil
@@ -101,8 +117,8 @@ func (s *stopPlan) begin(tp kafka.TopicPartition) {
 	}
 }
 
-// bound gives the offset to stop at; -1: none, or not known yet. A partition that came
-// later has none to read.
+// bound gives the offset to stop at; -1: none, or not known yet. It is 0 for a partition that was
+// added after the bounds were asked for: nothing of it is read.
 func (s *stopPlan) bound(tp kafka.TopicPartition) int64 {
 	if s == nil {
 		return -1
@@ -145,9 +161,9 @@ func (k *Source) watchStop() {
 		case <-k.ctx.Done():
 			return
 		}
-		again := k.readAgain()
+		reopened := k.reopenEnded()
 		unread, known := k.unread()
-		if !again && known && len(unread) == 0 {
+		if !reopened && known && len(unread) == 0 {
 			k.finish()
 			return
 		}
@@ -156,7 +172,7 @@ func (k *Source) watchStop() {
 	}
 }
 
-// findLate waits for a time to come, and gives the partitions their bounds then.
+// findLate waits until the time to stop at has come, and gives the partitions their bounds then.
 func (k *Source) findLate() bool {
 	timer := time.NewTimer(time.Until(k.stop.at))
 	defer timer.Stop()
@@ -181,35 +197,35 @@ func (k *Source) findLate() bool {
 		p.bound.Store(bounds[tp])
 	}
 	for _, l := range k.loops {
-		l.poke()
+		l.lookAgain()
 	}
 	return true
 }
 
-// readAgain has partitions read again that had come to their end when the engine ended
-// their lanes, and says whether there are any.
-func (k *Source) readAgain() bool {
-	var again []*partition
+// reopenEnded opens the partitions again whose lanes the engine has ended after they were read to
+// their bounds, and says whether there are any.
+func (k *Source) reopenEnded() bool {
+	var ended []*partition
 	k.mu.Lock()
 	k.stop.mu.Lock()
 	for tp, p := range k.parts {
-		lane := p.current()
+		lane := p.currentLane()
 		if !k.stop.done[tp] || lane == nil {
 			continue
 		}
 		select {
 		case <-lane.Ended():
 			delete(k.stop.done, tp)
-			again = append(again, p)
+			ended = append(ended, p)
 		default:
 		}
 	}
 	k.stop.mu.Unlock()
 	k.mu.Unlock()
-	for _, p := range again {
+	for _, p := range ended {
 		k.reopen(p)
 	}
-	return len(again) > 0
+	return len(ended) > 0
 }
 
 // unread gives the partitions that this member has not read to the end; if there are
@@ -246,7 +262,7 @@ func (k *Source) unread() (tps []kafka.TopicPartition, known bool) {
 	defer cancel()
 	committed, err := k.group.Committed(ctx, others)
 	if err != nil {
-		if ctx.Err() == nil && !kafka.Temporary(err) { // a right that is missing: nobody will tell
+		if ctx.Err() == nil && !kafka.Temporary(err) { // a right that is missing: waiting does not help
 			k.fail(fmt.Errorf("waiting for the end of %s: %w", list(others), err))
 		}
 		return nil, false
@@ -260,24 +276,24 @@ func (k *Source) unread() (tps []kafka.TopicPartition, known bool) {
 func (k *Source) notCommitted(ctx context.Context, others []kafka.TopicPartition, committed map[kafka.TopicPartition]int64) (tps []kafka.TopicPartition) {
 	doubtful := map[kafka.TopicPartition]int64{}
 	for _, tp := range others {
-		if k.stop.isGone(tp.Topic) {
+		if k.stop.isDeleted(tp.Topic) {
 			continue
 		}
-		offset, told := committed[tp] // no: a transaction is about to move it
+		offset, known := committed[tp] // not known: a transaction is about to move it
 		id, _ := k.client.Identity(tp.Topic)
 		was := k.group.StoredLineage(tp, offset).Topic
 		switch bound := k.stop.bound(tp); {
-		case !told || max(offset, 0) < bound || was != id && was != (kafka.TopicID{}) && id != (kafka.TopicID{}):
+		case !known || max(offset, 0) < bound || was != id && was != (kafka.TopicID{}) && id != (kafka.TopicID{}):
 			tps = append(tps, tp)
 		case max(offset, 0) > bound:
 			doubtful[tp] = offset
 		}
 	}
-	return append(tps, k.outside(ctx, doubtful)...)
+	return append(tps, k.outsideLog(ctx, doubtful)...)
 }
 
-// outside gives the partitions that do not have these offsets, or do not tell now.
-func (k *Source) outside(ctx context.Context, offsets map[kafka.TopicPartition]int64) (tps []kafka.TopicPartition) {
+// outsideLog gives the partitions whose logs do not have these offsets, or cannot be asked now.
+func (k *Source) outsideLog(ctx context.Context, offsets map[kafka.TopicPartition]int64) (tps []kafka.TopicPartition) {
 	at := make(map[kafka.TopicPartition]int64, len(offsets))
 	ask := func(what int64) map[kafka.TopicPartition]int64 {
 		for tp := range offsets {

@@ -289,7 +289,7 @@ func TestKafkaEndSeesALogThatWasCut(t *testing.T) {
 	if err := r.end(); err != nil || len(r.sink.Records()) != 10 {
 		t.Errorf("%d records, not the 10 behind the cut: %v", len(r.sink.Records()), err)
 	}
-	if g := r.log.named("source.gap"); len(g) != 1 || g[0]["reason"] != gapCut {
+	if g := r.log.named("source.gap"); len(g) != 1 || g[0]["reason"] != gapTruncated {
 		t.Error(g)
 	}
 }

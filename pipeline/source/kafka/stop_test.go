@@ -15,9 +15,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
-// held gives a finite run in virtual time that has read partition 0 of 2, and cannot
+// heldGroup gives a finite run in virtual time that has read partition 0 of 2, and cannot
 // read partition 1 of the topic until the fault is removed.
-func held(t *testing.T, policy string) (*kafkatest.Cluster, *testRun, string, *kfake.FaultHandle) {
+func heldGroup(t *testing.T, policy string) (*kafkatest.Cluster, *testRun, string, *kfake.FaultHandle) {
 	k := kafkatest.StartFake(t, kafkatest.Virtual())
 	topic := k.Topic(t, 2)
 	fill(t, k, topic, 2, 0, 20)
@@ -42,13 +42,13 @@ func (r *testRun) soonEnds() error {
 func TestKafkaEndsAlthoughTheTopicIsDeleted(t *testing.T) {
 	for _, policy := range []string{"stop", "earliest"} {
 		synctest.Test(t, func(t *testing.T) {
-			k, r, topic, _ := held(t, policy)
+			k, r, topic, _ := heldGroup(t, policy)
 			if err := k.Fake().DeleteTopic(topic); err != nil {
 				t.Fatal(err)
 			}
 			err := r.soonEnds()
 			gaps := r.log.named("source.gap")
-			if len(gaps) != 1 || gaps[0]["reason"] != gapGone || gaps[0]["partition"] != 1.0 || gaps[0]["offset_from"] != 0.0 || gaps[0]["offset_to"] != 10.0 {
+			if len(gaps) != 1 || gaps[0]["reason"] != gapTopicDeleted || gaps[0]["partition"] != 1.0 || gaps[0]["offset_from"] != 0.0 || gaps[0]["offset_to"] != 10.0 {
 				t.Errorf("%s: %v", policy, gaps)
 			}
 			if policy == "stop" && (err == nil || !strings.Contains(err.Error(), topic) || !strings.Contains(err.Error(), "deleted")) || policy != "stop" && err != nil {
@@ -86,7 +86,7 @@ func TestKafkaEndsAlthoughAnotherMembersTopicIsDeleted(t *testing.T) {
 func TestKafkaEndsAlthoughTheTopicIsMadeAgain(t *testing.T) {
 	for _, policy := range []string{"stop", "earliest", "latest"} {
 		synctest.Test(t, func(t *testing.T) {
-			k, r, topic, f := held(t, policy)
+			k, r, topic, f := heldGroup(t, policy)
 			if err := errors.Join(k.Fake().DeleteTopic(topic), k.Fake().CreateTopic(topic, 2, nil)); err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +109,7 @@ func TestKafkaEndsAlthoughTheTopicIsMadeAgain(t *testing.T) {
 func TestKafkaEndsWhenTheTopicIsDenied(t *testing.T) {
 	for name, keys := range map[string][]kmsg.Key{"all": {kmsg.Fetch, kmsg.Metadata, kmsg.ListOffsets}, "metadata": {kmsg.Metadata}} {
 		synctest.Test(t, func(t *testing.T) {
-			k, r, topic, f := held(t, "earliest")
+			k, r, topic, f := heldGroup(t, "earliest")
 			k.Fake().Fault(kfake.Fault{Keys: keys, Topic: topic, Err: kerr.TopicAuthorizationFailed, Count: -1})
 			if name == "all" {
 				f.Remove()
@@ -123,7 +123,7 @@ func TestKafkaEndsWhenTheTopicIsDenied(t *testing.T) {
 
 func TestKafkaPartitionsThatComeLaterDoNotKeepItFromEnding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		k, r, topic, f := held(t, "stop")
+		k, r, topic, f := heldGroup(t, "stop")
 		k.AddPartitions(t, topic, 4)
 		into(t, k, topic, 3, 1000, 3)
 		time.Sleep(15 * time.Second) // the group gives them to the member

@@ -8,35 +8,49 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
+// This file is the way from the answer to a poll to batches for the engine.
+//
+//   - Nothing is taken from an answer that may be of another log than the one that is read:
+//     while it is in doubt which topic has the name, or when the high watermark has gone back,
+//     the answer is dropped and read again later.
+//   - p.next, and the offset behind the last batch, go past everything that is not delivered:
+//     control records, aborted records, gaps of compaction, and a corrupt batch under
+//     on_corrupt: skip. Otherwise marks would stop in front of what no record ever passes.
+//   - The epochs of the leaders are noted before a batch is handed over, because its mark may be
+//     committed at once, and is stored together with an epoch (see lineageOf).
+//   - The bytes that were charged before the poll go with the batches that hold the buffer, and
+//     are released where there are none.
+
 // partialPolls is the number of polls that may bring a part of a batch before it counts
 // as corrupt.
 const partialPolls = 3
 
-// one deals with what the broker answered for one partition.
-func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
+// receive takes in what the broker answered for one partition.
+func (l *fetchLoop) receive(q *polled, f *kafka.FetchedPartition) {
 	p := q.part
-	if f.Err == kafka.ErrCutOff {
+	if f.Err == kafka.ErrIncomplete {
 		return
 	}
 	if f.Err != nil {
-		l.let(p)
-		l.k.mend(p, f.Err)
+		l.remove(p)
+		l.k.fetchFailed(p, f.Err)
 		return
 	}
 	p.fails = 0
 	if id, sure := l.k.client.Identity(p.tp.Topic); !sure || p.isAnother(id) {
-		return // it may be the other topic's log that answered; see ready
+		return // the log may be that of another topic of the name; see ready
 	}
-	if f.HighWatermark < p.end.Swap(f.HighWatermark) {
-		// A log grows: this may be another one. Nothing is taken from it until that is known.
-		l.let(p)
-		p.to(doubted)
-		l.k.start(func() { l.k.makeSure(p) })
+	if f.HighWatermark < p.highWatermark.Swap(f.HighWatermark) {
+		// A log only grows, so this may be another one. Nothing is taken from it until that is
+		// known.
+		l.remove(p)
+		p.moveTo(doubted)
+		l.k.start(func() { l.k.confirmTopic(p) })
 		return
 	}
-	p.shown = true
+	p.confirmed = true
 	if l.dec.Committed {
-		p.held.Store(max(f.HighWatermark-f.LastStable, 0))
+		p.inTransactions.Store(max(f.HighWatermark-f.LastStable, 0))
 	}
 	if len(f.Set) == 0 || p.atBound() {
 		return
@@ -47,13 +61,13 @@ func (l *fetchLoop) one(q *polled, f *kafka.FetchedPartition) {
 
 // A set is one partition's record set on its way to batches.
 type set struct {
-	l       *fetchLoop
-	p       *partition
-	q       *polled
-	raw     []byte
-	parcels []*parcel
-	bound   int64
-	cut     bool // the offset to stop at has been reached
+	l            *fetchLoop
+	p            *partition
+	q            *polled
+	raw          []byte
+	parcels      []*parcel
+	bound        int64
+	boundReached bool // the offset to stop at has been reached
 }
 
 // decode looks at the headers of what came. The records stay bytes until the engine
@@ -62,7 +76,7 @@ func (s *set) decode(f *kafka.FetchedPartition) {
 	p, k := s.p, s.l.k
 	res, err := s.l.dec.Decode(s.raw, p.next, f.Aborted, s.batch)
 	next := res.Next
-	if s.cut {
+	if s.boundReached {
 		next = s.bound
 	}
 	var corrupt *recordbatch.CorruptError
@@ -74,9 +88,9 @@ func (s *set) decode(f *kafka.FetchedPartition) {
 		p.epochs.add(res.Epochs, next, next > passed) // before a mark can move there
 	}
 	s.partial(res, &corrupt)
-	s.hand(next)
+	s.handOver(next)
 	if corrupt != nil && next <= corrupt.From {
-		s.l.let(p)
+		s.l.remove(p)
 		k.fail(k.corruptError(p, corrupt))
 	}
 }
@@ -85,21 +99,22 @@ func (s *set) decode(f *kafka.FetchedPartition) {
 func (s *set) partial(res recordbatch.DecodeResult, corrupt **recordbatch.CorruptError) {
 	p := s.p
 	if res.Need == 0 {
-		p.need, p.small = 0, 0
+		p.batchBytes, p.partials = 0, 0
 		return
 	}
-	if p.small++; p.small < partialPolls && res.Need <= 128<<20 {
-		p.need = res.Need
+	if p.partials++; p.partials < partialPolls && res.Need <= 128<<20 {
+		p.batchBytes = res.Need
 		return
 	}
 	*corrupt = &recordbatch.CorruptError{From: p.next, To: -1, Reason: recordbatch.CorruptLength}
 	s.l.k.corrupt(p, *corrupt)
 }
 
-// batch takes one record batch. Batches of few records share a parcel.
+// batch takes one record batch. Batches of few records share a parcel. It returns false at the
+// bound.
 func (s *set) batch(b *recordbatch.Batch) bool {
 	if s.bound >= 0 && b.Base >= s.bound {
-		s.cut = true
+		s.boundReached = true
 		return false
 	}
 	if n := len(s.parcels); n == 0 || !s.parcels[n-1].add(b) {
@@ -110,13 +125,13 @@ func (s *set) batch(b *recordbatch.Batch) bool {
 		r.add(b)
 		s.parcels = append(s.parcels, r)
 	}
-	s.cut = s.bound >= 0 && b.Last >= s.bound
-	return !s.cut
+	s.boundReached = s.bound >= 0 && b.Last >= s.bound
+	return !s.boundReached
 }
 
-// hand hands over what came, up to next. It leaves the charge and the buffer in q when
-// they hold no records.
-func (s *set) hand(next int64) {
+// handOver hands over what came, up to next. It leaves the charge and the buffer in q, for
+// deliver to release, when there is no record in them.
+func (s *set) handOver(next int64) {
 	p, q := s.p, s.q
 	if next <= p.next {
 		return
@@ -144,7 +159,7 @@ func (s *set) hand(next int64) {
 
 func (s *set) send(b *pipeline.Batch) {
 	select {
-	case s.l.k.out <- item{part: s.p, batch: b}:
+	case s.l.k.out <- queuedBatch{part: s.p, batch: b}:
 	case <-s.p.quit:
 		drop(b)
 	case <-s.l.k.ctx.Done():

@@ -14,10 +14,10 @@ import (
 // termGroup is a group that knows whether terms go on.
 type termGroup struct {
 	kafka.Group
-	holds bool
+	owns bool
 }
 
-func (g *termGroup) Holds(kafka.TopicPartition, int) bool { return g.holds }
+func (g *termGroup) Owns(kafka.TopicPartition, int) bool { return g.owns }
 func (g *termGroup) StoredLineage(kafka.TopicPartition, int64) kafka.Lineage {
 	return kafka.Lineage{Epoch: -1}
 }
@@ -64,7 +64,7 @@ func TestKafkaOpensNothingUnderATermThatIsOver(t *testing.T) {
 	group := &termGroup{}
 	k.engine, k.group = <-src.engine, group
 	for _, holds := range []bool{true, false} {
-		group.holds = holds
+		group.owns = holds
 		part := k.newPartition(kafka.TopicPartition{Topic: "in", Partition: 0}, 1)
 		if got := k.stillOurs(part); got != holds {
 			t.Errorf("the term goes on %v: to be read %v", holds, got)
@@ -74,7 +74,7 @@ func TestKafkaOpensNothingUnderATermThatIsOver(t *testing.T) {
 		}
 		ended := false
 		select {
-		case <-part.current().Ended():
+		case <-part.currentLane().Ended():
 			ended = true
 		default:
 		}

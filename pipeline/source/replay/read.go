@@ -61,8 +61,8 @@ func (r *Source) reopen(ctx context.Context) error {
 	return nil
 }
 
-// batch hands over what is due, waiting for the first record. It gives nothing when
-// the file turns out to be at its end, or broken, or the lane to be over.
+// batch hands over what is due, waiting for the first record. It gives nothing when the file turns
+// out to be at its end, or unreadable, or the lane has ended: Read looks at that next.
 func (r *Source) batch(ctx context.Context, f *input) (*pipeline.Batch, error) {
 	if !f.ready {
 		f.waitFor(ctx)
@@ -87,7 +87,7 @@ func (r *Source) batch(ctx context.Context, f *input) (*pipeline.Batch, error) {
 			return nil, err
 		}
 	}
-	recs := r.slab()
+	recs := r.emptyRecords()
 	size, next := int64(0), int64(0)
 	for f.ready && len(recs) < batchRecords && (len(recs) == 0 || size < batchBytes) {
 		if len(recs) > 0 && r.clock.until(f.pending.Time) > 0 {
@@ -114,7 +114,7 @@ func (r *Source) batch(ctx context.Context, f *input) (*pipeline.Batch, error) {
 	}, nil
 }
 
-func (r *Source) slab() []pipeline.Record {
+func (r *Source) emptyRecords() []pipeline.Record {
 	select {
 	case recs := <-r.spare:
 		clear(recs) // what they pointed to is free from here on
@@ -125,7 +125,7 @@ func (r *Source) slab() []pipeline.Record {
 }
 
 // ReadsOnce implements pipeline.OneTimer: a pipe or standard input gives everything once.
-func (r *Source) ReadsOnce() bool { return r.once.Load() }
+func (r *Source) ReadsOnce() bool { return r.readsOnce.Load() }
 
 // Commit implements pipeline.Source. It remembers the marks for lanes that have to be
 // opened again.
@@ -135,7 +135,7 @@ func (r *Source) Commit(_ context.Context, marks []pipeline.Mark) error {
 	for _, m := range marks {
 		i := slices.IndexFunc(r.files, func(f *input) bool { return f.lane == m.Lane })
 		if i >= 0 { // else the file has another lane by now
-			r.files[i].committed, r.files[i].committedA = m.Next, time.Now()
+			r.files[i].committed, r.files[i].committedAt = m.Next, time.Now()
 		}
 	}
 	return nil
@@ -147,21 +147,21 @@ func (r *Source) Close(context.Context) error {
 	for _, f := range r.files {
 		if f.f != nil {
 			_ = f.f.Close() // nothing was written
-			r.unread(f)
+			r.reportUnread(f)
 			f.f = nil
 		}
 	}
 	return nil
 }
 
-// unread says what was read of a stream and has not been handed over: the next run cannot
+// reportUnread says what was read of a stream and has not been handed over: the next run cannot
 // read it again.
-func (r *Source) unread(f *input) {
+func (r *Source) reportUnread(f *input) {
 	s, ok := f.f.(*stream)
 	if !ok || f.end || f.err != nil {
 		return
 	}
-	bytes := int64(f.r.Pending() + s.ahead())
+	bytes := int64(f.r.Pending() + s.untaken())
 	if f.ready {
 		bytes += f.size
 	}
@@ -179,7 +179,7 @@ func (r *Source) Report() pipeline.Report {
 	rep := pipeline.Report{Connected: r.open.Load()}
 	for _, f := range r.files {
 		p := pipeline.PartitionReport{
-			Topic: f.name, Committed: f.committed, Fetched: f.next, HighWatermark: -1, CommittedAt: f.committedA,
+			Topic: f.name, Committed: f.committed, Fetched: f.next, HighWatermark: -1, CommittedAt: f.committedAt,
 		}
 		if r.o.Count && f.lines >= 0 {
 			p.HighWatermark = f.lines + 1

@@ -67,7 +67,7 @@ type Options struct {
 	Count bool
 }
 
-// Of a batch, as records travel; see pipeline.Batch.
+// Bounds of a batch: what the engine works on at a time; see pipeline.Batch.
 const (
 	batchRecords = 256
 	batchBytes   = 256 << 10
@@ -81,10 +81,10 @@ const (
 // source with an error that names file and line; the records before it are handed over.
 //
 // The file "-" is standard input. It, and every other file that may keep its reader
-// waiting (a FIFO, a terminal, a socket), is read when its turn has come and as it comes: a
-// record is handed over as soon as its line is whole, whatever comes behind it. When the
-// source is stopped it does not wait for the rest of a line; what has been read and is no
-// record yet is given up, and a warning says how much that was.
+// waiting (a FIFO, a terminal, a socket), is opened when the files before it have been read,
+// and read as it comes: a record is handed over as soon as its line is whole, whatever comes
+// behind it. When the source is stopped it does not wait for the rest of a line; what has been
+// read and is no record yet is lost, and a warning says how much that was.
 //
 // Nothing is kept between runs: a replay starts at line 1, or where the pipeline's
 // Transactor says.
@@ -101,25 +101,25 @@ type Source struct {
 	files []*input
 	at    int // the file that is read
 
-	done, expected atomic.Int64
-	open, once     atomic.Bool
+	done, expected  atomic.Int64
+	open, readsOnce atomic.Bool
 }
 
 type input struct {
-	path, name string
-	lane       pipeline.Lane
-	f          io.ReadCloser
-	r          *fixture.Reader
-	pending    pipeline.Record // read, and not handed over yet
-	ready      bool            // pending is there
-	line       int64           // of pending
-	size       int64           // of pending: the bytes of its line
-	next       int64           // the first line that has not been handed over
-	lines      int64           // of the whole file, if counted
-	committed  int64
-	committedA time.Time
-	end        bool
-	err        error // what comes behind the records handed over
+	path, name  string
+	lane        pipeline.Lane
+	f           io.ReadCloser
+	r           *fixture.Reader
+	pending     pipeline.Record // read, and not handed over yet
+	ready       bool            // pending is there
+	line        int64           // of pending
+	size        int64           // of pending: the bytes of its line
+	next        int64           // the first line that has not been handed over
+	lines       int64           // of the whole file, if counted
+	committed   int64
+	committedAt time.Time
+	end         bool
+	err         error // what comes behind the records handed over
 }
 
 // New makes a Source.
@@ -172,7 +172,7 @@ func (r *Source) Open(ctx context.Context, e pipeline.Feed) error {
 			return errors.Join(err, r.Close(ctx))
 		}
 		if _, once := f.f.(*stream); once {
-			r.once.Store(true)
+			r.readsOnce.Store(true)
 		}
 		if r.o.Count {
 			records, lines, err := f.count()

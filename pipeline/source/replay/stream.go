@@ -11,8 +11,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/fixture"
 )
 
-// standardInput is how files name standard input. Its names in the file system are the
-// same to us: opening one of them would give a second way into the same pipe.
+// standardInput is how files name standard input. Its names in the file system stand for the same:
+// opening one of them would make a second reader of the same pipe.
 const standardInput = "-"
 
 func isStandardInput(path string) bool {
@@ -51,22 +51,21 @@ const (
 // socket. What it has given is taken by a Read that waits no longer than a context, or
 // not at all.
 //
-// A goroutine of its own opens and reads it, and stays behind in a read that does not
-// return. The other way, reading without blocking, would have to be switched on for the
-// open pipe itself, which standard input shares with the program that started us and with
-// the other end of a terminal: their reads and writes would fail, also after our end. A
-// FIFO that nobody writes cannot be opened so at all: to a reader that does not wait it is
-// at its end. At most one block is read by the goroutine that stays behind; the end of the
-// process ends it.
+// A goroutine of its own opens and reads it. A read that does not return keeps that goroutine
+// until the process ends; what it reads after that, one block at most, is lost. The other way,
+// reads that do not block, would have to be switched on for the open pipe itself, which standard
+// input shares with the program that started us and with the other end of a terminal: their reads
+// and writes would fail too, even after our end. And a FIFO that nobody writes looks to such a
+// reader as if it were at its end.
 type stream struct {
-	open   func() (io.ReadCloser, error)
-	blocks chan block
-	empty  chan []byte
-	stop   chan struct{}
-	begun  bool
-	at     block           // being taken
-	rest   []byte          // of it
-	wait   context.Context // of Read; nil: it does not wait
+	open    func() (io.ReadCloser, error)
+	blocks  chan block
+	empty   chan []byte
+	stop    chan struct{}
+	started bool
+	at      block           // the one that Read gives out
+	rest    []byte          // what it has not given out of it
+	wait    context.Context // how long Read may wait; nil: not at all
 
 	mu     sync.Mutex
 	file   io.Closer // nil: not open, or closed
@@ -92,8 +91,8 @@ func newStream(open func() (io.ReadCloser, error)) *stream {
 // Read implements io.Reader. It gives fixture.ErrNotYet where it would have to wait and
 // may not.
 func (s *stream) Read(p []byte) (int, error) {
-	if !s.begun {
-		s.begun = true
+	if !s.started {
+		s.started = true
 		go s.fill()
 	}
 	for len(s.rest) == 0 {
@@ -136,10 +135,10 @@ func (s *stream) next() bool {
 func (s *stream) fill() {
 	f, err := s.open()
 	if err == nil {
-		err = s.hold(f)
+		err = s.keepFile(f)
 	}
 	if err != nil {
-		s.give(block{err: err})
+		s.send(block{err: err})
 		return
 	}
 	for {
@@ -154,13 +153,13 @@ func (s *stream) fill() {
 		}
 		n, err := f.Read(b.bytes)
 		b.bytes, b.err = b.bytes[:n], err
-		if !s.give(b) || err != nil {
+		if !s.send(b) || err != nil {
 			return
 		}
 	}
 }
 
-func (s *stream) give(b block) bool {
+func (s *stream) send(b block) bool {
 	select {
 	case s.blocks <- b:
 		return true
@@ -169,8 +168,8 @@ func (s *stream) give(b block) bool {
 	}
 }
 
-// hold keeps what has been opened, for Close. When that has been, it is closed at once.
-func (s *stream) hold(f io.Closer) error {
+// keepFile keeps what was opened, for Close to close. After Close it is closed at once.
+func (s *stream) keepFile(f io.Closer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -181,8 +180,9 @@ func (s *stream) hold(f io.Closer) error {
 	return nil
 }
 
-// ahead takes what has been read and nobody took, and says how much that was.
-func (s *stream) ahead() int {
+// untaken counts the bytes that were read and that Read has not given out. Nothing can be read
+// afterwards.
+func (s *stream) untaken() int {
 	n := len(s.rest)
 	for s.wait = nil; s.next(); {
 		n += len(s.at.bytes)
@@ -190,7 +190,8 @@ func (s *stream) ahead() int {
 	return n
 }
 
-// Close ends the reading, and a read of what can be closed. It is not called beside Read.
+// Close ends the reading. Closing the file ends a read that is under way, where the system lets it.
+// It is not called beside Read.
 func (s *stream) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,7 +207,7 @@ func (s *stream) Close() error {
 }
 
 // openInput opens a file for reading: one that may keep its reader waiting as a stream,
-// which is opened when its turn has come.
+// which is opened at its first Read.
 func openInput(path string) (io.ReadCloser, error) {
 	wrong := func(err error) error {
 		return &pipeline.EnvironmentError{Err: fmt.Errorf("opening a fixture: %w", err)}
@@ -256,7 +257,7 @@ func (f *input) waitFor(ctx context.Context) {
 	}
 }
 
-// waitNoMore has them give what is there.
+// waitNoMore has reads of a stream give what is there, without waiting.
 func (f *input) waitNoMore() {
 	if s, ok := f.f.(*stream); ok {
 		s.wait = nil

@@ -13,19 +13,19 @@ import (
 const (
 	stopProbe      = 2 * time.Second // between two looks whether what is still to be read exists
 	stopProbeLimit = 5 * time.Second // of one of them
-	stopProbes     = 3               // looks in a row at which a topic is gone or denied, to be believed
+	stopProbes     = 3               // looks in a row at which a topic is missing or denied, until that is believed
 )
 
-// A stopProber looks whether what a finite source is still to read exists: a bound that
-// no log reaches any more would be waited for without end.
+// A stopProber looks whether what a finite source has still to read exists: without it, a bound
+// that no log reaches any more would be waited for without end.
 type stopProber struct {
 	k      *Source
 	at     time.Time      // of the last look
-	failed map[string]int // looks in a row at which a topic was gone or denied
+	failed map[string]int // looks in a row at which a topic was missing or denied
 }
 
-// probe takes back bounds that cannot be reached, and stops the source where the
-// policy, or a right that is missing, says so.
+// probe lowers bounds that cannot be reached. It ends the source where on_gap says so, or a right
+// is missing.
 func (s *stopProber) probe(unread []kafka.TopicPartition) {
 	k := s.k
 	if time.Since(s.at) < stopProbe {
@@ -43,29 +43,29 @@ func (s *stopProber) probe(unread []kafka.TopicPartition) {
 		if err == nil {
 			_, err = k.client.Partitions(ctx, topic)
 		}
-		gone := errors.Is(err, kafka.UnknownTopicOrPartition)
+		deleted := errors.Is(err, kafka.UnknownTopicOrPartition)
 		switch {
 		case err == nil:
 			s.failed[topic] = 0
-			k.shorten(ctx, tps)
+			k.lowerBounds(ctx, tps)
 			continue
-		case !gone && kafka.Temporary(err), ctx.Err() != nil:
-			continue // it says nothing of the topic
+		case !deleted && kafka.Temporary(err), ctx.Err() != nil:
+			continue // nothing was learned of the topic
 		}
 		if s.failed[topic]++; s.failed[topic] < stopProbes {
 			continue
 		}
-		if !gone {
+		if !deleted {
 			k.fail(fmt.Errorf("reading %s to its end: %w", topic, err))
 			return
 		}
-		k.topicGone(tps)
+		k.topicDeleted(tps)
 	}
 }
 
-// shorten takes back the bounds of partitions whose logs end before them: they were cut,
-// or are those of another topic of the same name.
-func (k *Source) shorten(ctx context.Context, tps []kafka.TopicPartition) {
+// lowerBounds lowers the bounds of partitions whose logs end before them: these were truncated, or
+// are those of another topic of the same name.
+func (k *Source) lowerBounds(ctx context.Context, tps []kafka.TopicPartition) {
 	at := map[kafka.TopicPartition]int64{}
 	for _, tp := range tps {
 		at[tp] = kafka.Latest
@@ -78,13 +78,14 @@ func (k *Source) shorten(ctx context.Context, tps []kafka.TopicPartition) {
 		if bound := k.stop.bound(tp); end < bound {
 			k.events.Log().Warn().Msg(fmt.Sprintf("%v ends at %d now, before the offset %d to stop at; reading stops there", tp, end, bound))
 			k.stop.lower(tp, end)
-			k.rebound(tp, end)
+			k.setBound(tp, end)
 		}
 	}
 }
 
-// topicGone applies the policy for partitions that do not exist any more.
-func (k *Source) topicGone(tps []kafka.TopicPartition) {
+// topicDeleted applies on_gap to partitions whose topic was deleted before they were read to their
+// bounds.
+func (k *Source) topicDeleted(tps []kafka.TopicPartition) {
 	for _, tp := range tps {
 		from, bound := int64(0), k.stop.bound(tp)
 		k.mu.Lock()
@@ -93,7 +94,7 @@ func (k *Source) topicGone(tps []kafka.TopicPartition) {
 		}
 		k.mu.Unlock()
 		k.emit(event.SourceGap{
-			Topic: tp.Topic, Partition: int64(tp.Partition), OffsetFrom: from, OffsetTo: bound, Reason: gapGone, Policy: k.s.OnGap,
+			Topic: tp.Topic, Partition: int64(tp.Partition), OffsetFrom: from, OffsetTo: bound, Reason: gapTopicDeleted, Policy: k.s.OnGap,
 		})
 		if k.s.OnGap == "stop" {
 			k.fail(fmt.Errorf("reading %v: the topic was deleted before it was read to offset %d; "+
@@ -102,37 +103,37 @@ func (k *Source) topicGone(tps []kafka.TopicPartition) {
 		}
 		k.stop.lower(tp, 0)
 		k.stop.mu.Lock()
-		k.stop.gone[tp.Topic] = true
+		k.stop.deleted[tp.Topic] = true
 		k.stop.mu.Unlock()
 		k.stop.reached(tp)
 	}
 }
 
-// isGone says whether a topic was deleted, and the source ends without it.
-func (s *stopPlan) isGone(topic string) bool {
+// isDeleted says whether a topic was deleted that the source ends without.
+func (s *stopPlan) isDeleted(topic string) bool {
 	if s == nil {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.gone[topic]
+	return s.deleted[topic]
 }
 
-// lower takes a bound back.
+// lower lowers a bound; it never raises one.
 func (s *stopPlan) lower(tp kafka.TopicPartition, bound int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bounds[tp] = min(s.bounds[tp], bound)
 }
 
-// rebound tells whoever reads a partition where to stop.
-func (k *Source) rebound(tp kafka.TopicPartition, bound int64) {
+// setBound tells whoever reads a partition where to stop.
+func (k *Source) setBound(tp kafka.TopicPartition, bound int64) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if p := k.parts[tp]; p != nil {
 		p.bound.Store(bound)
 	}
 	for _, l := range k.loops {
-		l.poke()
+		l.lookAgain()
 	}
 }

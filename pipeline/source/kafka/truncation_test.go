@@ -56,7 +56,7 @@ func TestEpochsOfWhatWasRead(t *testing.T) {
 	e := &epochs{}
 	want := func(offset int64, epoch int32) {
 		t.Helper()
-		if got := e.at(offset); got != epoch {
+		if got := e.epochAt(offset); got != epoch {
 			t.Errorf("in front of %d: epoch %d, not %d", offset, got, epoch)
 		}
 	}
@@ -117,7 +117,7 @@ func TestKafkaNoticesALogThatWasCutAndHasGrownAgain(t *testing.T) {
 				t.Helper()
 				r.until("the gap is told", func() bool { return len(r.log.named("source.gap")) > 0 })
 				g := r.log.named("source.gap")
-				if len(g) != 1 || g[0]["reason"] != gapCut || g[0]["offset_from"] != 20.0 || g[0]["offset_to"] != to {
+				if len(g) != 1 || g[0]["reason"] != gapTruncated || g[0]["offset_from"] != 20.0 || g[0]["offset_to"] != to {
 					t.Fatal(g)
 				}
 			}

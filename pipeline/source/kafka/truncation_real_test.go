@@ -74,7 +74,7 @@ func TestKafkaUncleanElectionIsNoSilentSkip(t *testing.T) {
 	})
 	again.stop()
 	gaps := again.log.named("source.gap")
-	if len(gaps) != 1 || gaps[0]["reason"] != gapCut || gaps[0]["offset_to"] != 10.0 || gaps[0]["offset_from"] != 20.0 {
+	if len(gaps) != 1 || gaps[0]["reason"] != gapTruncated || gaps[0]["offset_to"] != 10.0 || gaps[0]["offset_from"] != 20.0 {
 		t.Fatal(gaps)
 	}
 	if v := again.sink.Values(); len(v) != 30 || string(v[0]) != "10" {

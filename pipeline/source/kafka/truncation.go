@@ -9,15 +9,33 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
+// This file is how a truncated log is noticed. A leader that was elected without being in sync
+// lacks records that were read. While its log is shorter than what was read, it refuses the fetch;
+// once the log has outgrown that, nothing is refused, and what was written up to there would be
+// skipped.
+//
+// Each batch carries the epoch of the leader that appended it. The epochs of what was read are
+// noted here, and before the first fetch from a leader of another epoch that leader is asked
+// where the newest of them ends in its log (OffsetForLeaderEpoch). An end in front of what was
+// read, or an older epoch, means that the log was truncated; reading goes on where the two part
+// (see mend.go), which loses nothing and repeats nothing.
+//
+// The epoch in front of an offset, and the id of its topic, are stored with the offset in the
+// group (see lineageOf), so that the next owner of the partition, or the next process, can
+// compare as well. Kafka's own field for the epoch is not used: other clients go back when it is
+// not exact, and some write 0 into it. Fetch 12 would tell the same with each answer; it is a
+// flexible version, for which the parser of fetches would have to be built anew
+// (docs/decisions/0012-logs-that-were-cut.md).
+
 // mostEpochs bounds what is remembered of a partition: changes of its leader.
 const mostEpochs = 64
 
-// An epochs is which leaders appended what has been read of a partition. It outlives
-// the assignment, because marks are committed when the partition is given up already.
+// An epochs says which leaders appended what has been read of a partition. It outlives the
+// assignment, because the last marks are committed after the partition was given up.
 type epochs struct {
 	mu     sync.Mutex
 	list   []recordbatch.EpochStart // ascending by From
-	id     kafka.TopicID            // of which it was read
+	id     kafka.TopicID            // of the topic that list is of
 	next   int64                    // behind what was read
 	topics []termTopic              // the last is the newest
 }
@@ -38,14 +56,14 @@ func (k *Source) epochsOf(tp kafka.TopicPartition) *epochs {
 func (k *Source) lineageOf(tp kafka.TopicPartition, offset int64, term int) kafka.Lineage {
 	e := k.epochsOf(tp)
 	id, ok := e.topic(term)
-	if !ok { // not begun: what Settle stores
+	if !ok { // nothing was read in this term: it is one of the first offsets, which SettleStart stores
 		k.mu.Lock()
 		if s := k.starts[tp.Topic]; s != nil {
 			id = s.id
 		}
 		k.mu.Unlock()
 	}
-	return kafka.Lineage{Topic: id, Epoch: e.at(offset)}
+	return kafka.Lineage{Topic: id, Epoch: e.epochAt(offset)}
 }
 
 // mostTerms bounds the terms whose topics are remembered: a commit of the one before
@@ -58,10 +76,10 @@ type termTopic struct {
 	id   kafka.TopicID
 }
 
-// note notes the topic that is read in a term, before anything is committed in it. Of
-// what is committed it must be the one that the offset was read in, or one before that:
-// by a later one the front of that one would be skipped.
-func (e *epochs) note(term int, id kafka.TopicID) {
+// noteTopic notes the topic that is read in a term, before anything is committed in it. An offset
+// must be stored with the id of the topic that it was read in, or of an earlier one. With the id
+// of a later one it would count as an offset of that one, whose front would be skipped.
+func (e *epochs) noteTopic(term int, id kafka.TopicID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for i := range e.topics {
@@ -85,7 +103,9 @@ func (e *epochs) topic(term int) (kafka.TopicID, bool) {
 	return kafka.TopicID{}, false
 }
 
-func (e *epochs) at(offset int64) int32 {
+// epochAt gives the epoch of the leader that appended what stands in front of an offset; -1: not
+// known.
+func (e *epochs) epochAt(offset int64) int32 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	epoch := int32(-1)
@@ -100,8 +120,8 @@ func (e *epochs) at(offset int64) int32 {
 	return epoch
 }
 
-// begin notes that reading goes on at an offset of a topic, in front of which a batch of
-// that epoch stands; -1: not known. What was read of another topic says nothing of it.
+// begin notes that reading goes on at an offset of a topic, in front of which a batch of that
+// epoch stands; -1: not known. Epochs of another topic are forgotten: they say nothing of this one.
 func (e *epochs) begin(id kafka.TopicID, at int64, epoch int32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -118,8 +138,8 @@ func (e *epochs) begin(id kafka.TopicID, at int64, epoch int32) {
 	}
 }
 
-// named notes which topic it is that has been read.
-func (e *epochs) named(id kafka.TopicID) {
+// setTopic notes which topic it is that has been read.
+func (e *epochs) setTopic(id kafka.TopicID) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.id = id
@@ -144,11 +164,11 @@ func (e *epochs) add(list []recordbatch.EpochStart, next int64, skipped bool) {
 	e.next = next
 }
 
-// diverged gives the offset up to which a log has what was read before next, when end
-// is what its leader says of the epoch of the last batch. cut is false when that is all
-// of it. at is -1 when it cannot be known.
-func (e *epochs) diverged(next int64, end recordbatch.EpochStart, leader int32) (at int64, cut bool) {
-	last := e.at(next)
+// diverged gives the offset up to which a log has what was read in front of next. end is what its
+// leader says of the epoch of the last batch. truncated is false when the log has all of it; at
+// is -1 when it cannot be known.
+func (e *epochs) diverged(next int64, end recordbatch.EpochStart, leader int32) (at int64, truncated bool) {
+	last := e.epochAt(next)
 	switch {
 	case end.Epoch < 0 || end.From < 0:
 		// A leader of an older epoch than what was read leads another log. Any other has
@@ -168,21 +188,19 @@ func (e *epochs) diverged(next int64, end recordbatch.EpochStart, leader int32) 
 	return at, true
 }
 
-// checkCut finds out whether a new leader's log has what was read: one that was elected
-// without being in sync has not, and may have outgrown what was read since, so that no
-// offset is missing. It is done before the first fetch from a leader of another epoch.
-// The caller gives p away.
-func (k *Source) checkCut(p *partition) {
+// checkTruncation finds out whether a new leader's log has what was read, and has p read there or
+// mended. It takes p over.
+func (k *Source) checkTruncation(p *partition) {
 	for pause := firstBackoff; ; pause = min(2*pause, maxBackoff) {
-		at, cut, err := k.divergence(p)
+		at, truncated, err := k.divergence(p)
 		switch {
-		case p.isGone() || k.ctx.Err() != nil:
+		case p.isGivenUp() || k.ctx.Err() != nil:
 			return
-		case err == nil && !cut:
+		case err == nil && !truncated:
 			k.route(p)
 			return
 		case err == nil:
-			k.mendCut(p, at)
+			k.mendTruncation(p, at)
 			return
 		case !kafka.Temporary(err) && !errors.Is(err, context.DeadlineExceeded):
 			k.fail(k.readError(p, err))
@@ -196,12 +214,12 @@ func (k *Source) checkCut(p *partition) {
 
 // divergence asks the leader for the end of the epoch that was read last, and notes the
 // leader's epoch as the one that fetches may name.
-func (k *Source) divergence(p *partition) (at int64, cut bool, err error) {
+func (k *Source) divergence(p *partition) (at int64, truncated bool, err error) {
 	_, leader, err := k.client.Leader(k.ctx, p.tp)
 	if err != nil {
 		return -1, false, err
 	}
-	last := p.epochs.at(p.next)
+	last := p.epochs.epochAt(p.next)
 	if last < 0 {
 		p.leader = leader
 		return -1, false, nil
@@ -211,24 +229,24 @@ func (k *Source) divergence(p *partition) (at int64, cut bool, err error) {
 		return -1, false, err
 	}
 	p.leader = leader
-	at, cut = p.epochs.diverged(p.next, end, leader)
-	return at, cut && err == nil, nil
+	at, truncated = p.epochs.diverged(p.next, end, leader)
+	return at, truncated && err == nil, nil
 }
 
-// mendCut deals with a log that has what was read up to an offset alone.
-func (k *Source) mendCut(p *partition, at int64) {
-	p.to(mending)
+// mendTruncation applies on_gap to a log that has what was read only up to an offset.
+func (k *Source) mendTruncation(p *partition, at int64) {
+	p.moveTo(mending)
 	start, end, err := k.edges(p)
 	if err != nil {
-		if k.ctx.Err() == nil && !p.isGone() {
+		if k.ctx.Err() == nil && !p.isGivenUp() {
 			k.fail(k.readError(p, err))
 		}
 		return
 	}
-	if k.recreated(p, firstBackoff) {
+	if k.mendIfRecreated(p, firstBackoff) {
 		return
 	}
-	reason := gapCut
+	reason := gapTruncated
 	if p.next > end {
 		reason = gapBeyond
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// onPanic gives what a worker of a crew calls when its work panics: panicked hears of it.
+// onPanic makes the Panicked of a crew's worker of a function that takes the panic as an error.
 func onPanic(panicked func(*pipeline.PanicError)) func(value any, stack []byte) {
 	return func(value any, stack []byte) { panicked(&pipeline.PanicError{Value: value, Stack: stack}) }
 }
@@ -31,8 +31,8 @@ func guarded(f func() error) (err error) {
 	return err
 }
 
-// contained runs f, which is the engine's own. A panic in it stops the pipeline and leaves
-// the others of the process alone.
+// contained runs f, which is code of the engine and not of a component. A panic in it stops
+// this pipeline; the other pipelines of the process go on.
 func (p *Pipeline) contained(f func()) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -42,7 +42,7 @@ func (p *Pipeline) contained(f func()) {
 	f()
 }
 
-// spawn is sound in a goroutine.
+// spawn runs f contained, in a goroutine.
 func (p *Pipeline) spawn(f func()) { go p.contained(f) }
 
 // panicIn stops the pipeline because the engine panicked, and gives the error.
@@ -53,8 +53,8 @@ func (p *Pipeline) panicIn(v any) error {
 	return fmt.Errorf("running the engine: %w", err)
 }
 
-// tearDown ends what is left of a run that panicked: reading, work and commits. No
-// component is closed, as nobody knows what is in use.
+// tearDown ends what is left of a run in which the engine panicked: reading, work and commits.
+// No component is closed, as nobody knows which calls are under way.
 func (p *Pipeline) tearDown() {
 	p.lanes.close()
 	if !p.work.isOver() {
@@ -67,6 +67,6 @@ func (p *Pipeline) tearDown() {
 			close(c)
 		}
 	}
-	p.finishClosed()
-	p.spawn(p.waitForWorkers) // nobody waits for that: one may hang
+	p.endWork()
+	p.spawn(p.waitForWorkers) // it ends the crews; nobody waits for it, as a worker may hang
 }

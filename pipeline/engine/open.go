@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// openSource opens the source; ctx and Abort end the wait for it. After an error, by is
-// when Run has to be over.
+// openSource opens the source. When ctx ends it waits at most as long as a drain may take, and
+// after Abort a moment. by is when Run has to be over if the source is not open.
 func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	if p.opts.Transactor != nil {
 		if err := p.opts.Transactor.Bind(p.opts.Source); err != nil {
@@ -54,7 +54,7 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	return by, err
 }
 
-// within waits for done for a while, and then gives late.
+// within gives what comes from done, or late when nothing has come after a while.
 func within(d time.Duration, done <-chan error, late error) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -2,16 +2,36 @@ package engine
 
 import "time"
 
-// A splitGroup is what one record of the source has become in splits. Guarded by the
-// lane.
+// This file gives records their outcomes.
+//
+// What it guarantees. Every record gets exactly one outcome, and all counters change together
+// (I6). The mark passes a record only when it and all before it have an outcome other than
+// abandoned (I5). A record with several sinks is delivered when all have it. A record that was
+// split ends when its last part does; parts that failed make one dead letter together, of the
+// record as it came. A rejected record ends when its dead letter is durable.
+//
+// How. Whoever is done with records calls finish, for all of them at once. Under one hold of the
+// lane's lock the records are taken off their pieces, the outcomes counted and the mark moved;
+// what follows from that is collected in a settlement and done after the lock is given up: places
+// and bytes given back, dead letters sent, Undoers told. Records that leave with all that is left
+// of their piece are one step of arithmetic, however many they are; others of one piece are taken
+// together, with a bit for each; only those with parts, copies or dead letters are looked at one
+// by one.
+//
+// Dropped. Lists of what comes free in a call of finish, in place of linked ones: to clear a list
+// as long as a large write needs costs more than the outcomes of a small one (BenchmarkP15). A
+// clock of its own in finish: a quarter of the outcome of a whole batch (BenchmarkP15).
+
+// A splitGroup is one record of the source with the parts that splits have made of it, those of
+// later splits too. Guarded by the lane.
 type splitGroup struct {
-	record   item // as the source gave it
-	left     int  // parts on their way
-	failed   int  // parts that were rejected
-	lost     bool // a part was abandoned
-	returned bool // the parts are handed back
-	fail     *failure
-	parts    []int32 // that each step has numbered; of the one that sends behind it
+	record   item     // as the source gave it
+	left     int      // how many parts are on their way
+	failed   int      // how many parts were rejected
+	lost     bool     // a part was abandoned
+	returned bool     // a part was handed back, and so all are
+	fail     *failure // of the rejected part with the lowest number; nil: none was rejected
+	parts    []int32  // how many parts each step has numbered; written by whoever sends behind that step
 }
 
 // An outcome is what a record ends in.
@@ -22,49 +42,47 @@ const (
 	filtered
 	rejected
 	abandoned
-	returned // abandoned before anything of it began: nobody can have it
+	returned // counted as abandoned, but before any call for it began: no sink can have it
 )
 
-// none says whether the outcome is none: the record is read again.
+// none says whether the mark cannot pass a record that ends so: it is read again.
 func (o outcome) none() bool { return o == abandoned || o == returned }
 
-// A settlement is what a call of finish has led to: the outcomes, booked at once, and
-// what is to be done without the lane's lock.
+// A settlement collects, while the lane's lock is held, what a call of finish leads to: the
+// counts of all its outcomes, and what is to be done when the lock has been given up.
 type settlement struct {
 	now     time.Time
-	freed   *laneBatch // the last batch of which all records are done, and before it others
-	blocks  *block     // that no piece has any more, likewise
-	heavy   bool       // some of them are
-	letters []item
-	sources int64 // records of the source that are done
-	undone  []undoing
-	moved   bool
-	ended   int64
+	freed   *laneBatch // batches all of whose records are done, linked by next
+	blocks  *block     // blocks without a record under way, linked by next
+	heavy   bool       // some of these blocks are heavy (heavyBlock)
+	letters []item     // dead letters to be sent
+	sources int64      // records of the source that are done: their places go back to the budget
+	undone  []undoing  // calls of Undone that are due
+	moved   bool       // the mark has moved
+	booked  int64      // outcomes that count
 
 	t    increments
-	runs [4]ageRun // of records read at the same time
-	used int
+	runs [4]ageRun // the outcomes by when their records were made
+	used int       // how many of runs there are
 }
 
-// free notes that a batch holds nothing that anybody needs. What comes of a write is linked
-// rather than listed: a list for as many as a large write leaves costs more to clear than
-// the outcomes of a small one (BenchmarkP15).
+// free notes that a batch is to be given back.
 func (c *settlement) free(in *laneBatch) {
 	in.next, c.freed = c.freed, in
 }
 
-// An ageRun is a number of records that were read at one time.
+// An ageRun is a number of records that were made at one moment.
 type ageRun struct {
 	read time.Time
 	n    int64
 }
 
-// finish gives records of the lane their outcome, or that of one of their sinks. The
-// engine does not touch them afterwards.
+// finish gives records of the lane their outcome, or says how they ended in one of their
+// sinks. The caller does not touch them afterwards: their places may be used again.
 func (l *lane) finish(recs []item, o outcome) { l.finishAt(recs, o, time.Time{}) }
 
-// finishAt is finish for who knows since when they have it. To ask for the time costs a
-// quarter of the outcome of a whole batch (BenchmarkP15), and every call has just asked.
+// finishAt is finish for a caller that knows the time. To ask for it costs a quarter of the
+// outcome of a whole batch (BenchmarkP15), and whoever calls a component has just asked.
 func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	if len(recs) == 0 {
 		return
@@ -75,14 +93,14 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	last := recs[len(recs)-1].piece
 	c := settlement{now: now}
 	l.mu.Lock()
-	if l.p.undoes && (o.none() || l.frozen) { // an outcome that goes nowhere is none
+	if l.p.undoes && (o.none() || l.frozen) { // an outcome that counts for nothing is none
 		for _, rec := range recs {
 			c.undo(rec)
 		}
 	}
 	for i := 0; i < len(recs); {
 		pc := recs[i].piece
-		if n := l.whole(recs[i:], pc, last); n > 0 && !o.none() { // one acknowledgement
+		if n := l.wholeRun(recs[i:], pc, last); n > 0 && !o.none() { // all that is left of the piece, at once
 			l.count(o, int64(n), pc.read, &c)
 			l.passed(pc, recs[i:i+n], o, &c)
 			i += n
@@ -105,15 +123,18 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	l.settle(&c)
 }
 
-// shared says whether others have to do with the record's outcome.
+// shared says whether the record's outcome is not this one alone: several sinks have it, it is
+// a part, or it stands for another record.
 func (t *track) shared() bool {
 	return t.refs != 0 || t.split != nil || t.origin != nil
 }
 
-// whole says how many of the records at the head are all that is left of a piece,
-// when that can be told without looking at each: with one sink, and the order of the
-// lane, they stand together. What is abandoned comes in any order.
-func (l *lane) whole(recs []item, pc, last *piece) int {
+// wholeRun says how many of the records at the head are all that is left of a piece, and 0 when
+// that cannot be told without looking at each. It can be told when records come in the order of
+// their lane, to one sink: then those of a piece stand together, and it is enough to look at
+// where the last of them would be. last is the piece of the last record in recs. Records that
+// are abandoned come in any order, and are not asked for.
+func (l *lane) wholeRun(recs []item, pc, last *piece) int {
 	n := pc.Left()
 	if pc.shared || !l.p.keepsLaneOrder || n > len(recs) {
 		return 0
@@ -127,13 +148,13 @@ func (l *lane) whole(recs []item, pc, last *piece) int {
 	return n
 }
 
-// count books n outcomes of records read at one time.
+// count books n outcomes of records that were made at one moment.
 func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 	if l.frozen {
 		return
 	}
 	l.inFlight -= n
-	c.ended += n
+	c.booked += n
 	switch o {
 	case delivered:
 		c.t.out += n
@@ -154,7 +175,7 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 			return
 		}
 	}
-	if c.used == len(c.runs) { // too many to be told apart
+	if c.used == len(c.runs) { // more moments than there is room for: they count with the last one
 		c.runs[c.used-1].n += n
 		return
 	}
@@ -162,7 +183,10 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 	c.used++
 }
 
-// passed takes records of a piece off their way.
+// passed takes records off their piece, with their outcome: they are done. When no record of
+// the piece is left, its blocks are given back, and its batch if that was the last piece. The
+// piece notes which of its records are done unless they are the last ones that are left; it is
+// lost when one of them is without an outcome.
 func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 	switch {
 	case o.none():
@@ -201,7 +225,7 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 	switch {
 	case r.lost:
 		o = abandoned
-	case r.queued:
+	case r.hasLetter:
 		o = rejected
 	}
 	read := r.piece.read
@@ -209,14 +233,14 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 	case f == nil:
 		l.count(o, 1, read, c)
 		l.passed(r.piece, []item{r}, o, c)
-	case rec.dead: // of the whole family
+	case rec.dead: // it stands for all parts that failed
 		l.count(o, int64(f.failed), read, c)
 		if f.lost {
 			o = abandoned
 		}
 		l.passed(r.piece, []item{r}, o, c)
 	default:
-		if o != rejected { // the failed ones are counted when their dead letter is durable
+		if o != rejected { // rejected parts are counted when their dead letter is durable
 			l.count(o, 1, read, c)
 		}
 		f.lost = f.lost || o == abandoned
@@ -226,7 +250,8 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 	}
 }
 
-// splitDone ends a family when its last part has come to an end.
+// splitDone ends the record of a split when its last part has ended, or has its dead letter
+// sent when a part failed.
 func (l *lane) splitDone(f *splitGroup, c *settlement) {
 	switch {
 	case f.left > 0:
@@ -245,9 +270,9 @@ func (l *lane) splitDone(f *splitGroup, c *settlement) {
 	}
 }
 
-// reject begins the end of a record that failed for good in a step or in one of its
-// sinks: its dead letter is sent on its way, and the one who rejects it is done with
-// it.
+// reject begins the end of a record that failed for good, in a step or in one of its sinks: its
+// dead letter is sent, once, and the caller is done with the record. Of a part it only notes
+// the failure: the dead letter comes when all parts have ended (splitDone).
 func (l *lane) reject(rec item, why *failure) {
 	c := settlement{now: time.Now()}
 	l.mu.Lock()
@@ -256,8 +281,8 @@ func (l *lane) reject(rec item, why *failure) {
 	if r.origin != nil {
 		r = *r.origin
 	}
-	if !r.queued && !l.frozen {
-		r.queued = true
+	if !r.hasLetter && !l.frozen {
+		r.hasLetter = true
 		r.piece.shared = true
 		if f := r.split; f != nil {
 			why.part = r.rec.Part
@@ -274,9 +299,9 @@ func (l *lane) reject(rec item, why *failure) {
 	l.settle(&c)
 }
 
-// adopt makes the parts of a split members of one family. parts of a part join the
-// family that it is of. It gives false when the record was split into nothing: then
-// it is still the caller's.
+// adopt puts the parts of a split into a splitGroup: a new one, or that of the record when it
+// is a part itself. It gives false when there are no parts: then the record is still the
+// caller's.
 func (l *lane) adopt(r item, parts []item) bool {
 	if len(parts) == 0 {
 		return false

@@ -14,31 +14,31 @@ type Pipeline struct {
 	opts   Options
 	events *event.Emitter
 	budget *Budget
-	use    pipelineUse
+	use    pipelineUse // what the pipeline has of the budget
 
 	chain
 	fill  *filler
 	lanes laneSet
 	pool  pool // of chunks and blocks
 
-	phase phase
-	work  lifetime
-	read  reading
-	calls atomic.Int32 // of the source, outstanding
+	phase phase        // how far the run is
+	work  lifetime     // how long records are worked on
+	read  reading      // how far reading is
+	calls atomic.Int32 // calls of the source, of Fill and of the transactor that have not returned
 
 	commits commits
-	txn     *transactions
+	txn     *transactions // nil without a Transactor
 
-	meter    meter
+	meter    meter // of the records of the whole pipeline
 	stats    stats
 	watch    watch
-	bytesIn  atomic.Int64
-	bytesOut atomic.Int64
+	bytesIn  atomic.Int64 // of the records that have been made
+	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
 }
 
 var _ Runner = (*Pipeline)(nil)
 
-// A stepper is a step at work.
+// A stepper is a step of either kind, at work: one that computes, or one that waits.
 type stepper interface {
 	core() *stepCore
 	start()
@@ -117,8 +117,8 @@ func newStep(p *Pipeline, conf Step, index int, in, out *pipe) stepper {
 // Abort ends Run soon, whatever is in flight: it is abandoned, and read again.
 func (p *Pipeline) Abort() { p.phase.abort.Do(func() { close(p.phase.aborted) }) }
 
-// stop ends the pipeline early because of err: reading stops, steps drop what they
-// have, sinks finish what they hold within the drain budget.
+// stop ends the pipeline early because of err: reading stops, steps abandon what they
+// have, and sinks finish what they hold within the drain budget. The first error counts.
 func (p *Pipeline) stop(err error) {
 	if !p.phase.fail(err) {
 		return
@@ -130,7 +130,8 @@ func (p *Pipeline) stop(err error) {
 	p.stopEarly()
 }
 
-// handBack ends reading: what has not been made records is read again another time.
+// handBack ends reading. Batches that wait are given back unread: they are read again by
+// another run.
 func (p *Pipeline) handBack() {
 	p.read.discard.Store(true)
 	p.read.stop()

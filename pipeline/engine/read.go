@@ -12,10 +12,21 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
 
+// This file reads from the source.
+//
+// What it guarantees. Source.Read is called by one goroutine, one call after another. A batch that
+// it returns waits with its lane, or is given back at once: when it is of no lane of this
+// pipeline, which ends reading with an error, or of a lane that takes no more. The first error
+// ends reading, and what was read before goes on.
+//
+// How. Reading and making records are two goroutines (fill.go), so that a source is asked for the
+// next batch while records of the one before are made. The reader never waits for the rest of the
+// pipeline: a source bounds by itself what it reads, as it takes bytes from the budget first.
+
 // A reader asks the source for batches and lets them wait with their lanes.
 type reader struct {
 	p      *Pipeline
-	inRead bool
+	inRead bool // a call of Read is under way
 }
 
 // work reads one batch; false ends the reading.
@@ -59,18 +70,18 @@ func (p *Pipeline) failRead(err error) {
 	p.read.stop()
 }
 
-// reading is how far the pipeline is with what the source has.
+// reading is how far the pipeline is with reading, and why it ended.
 type reading struct {
-	ctx     context.Context // ends when reading stops
+	ctx     context.Context // of Read: ends when reading stops
 	stop    context.CancelFunc
-	crew    *crew.Crew    // the one reader, and the filler
-	done    chan struct{} // closed when nothing is made records any more
-	discard atomic.Bool   // what waits to be filled is handed back
-	blocked atomic.Int64  // nanoseconds that the filler waited to hand over
+	crew    *crew.Crew    // of the reader and the filler
+	done    chan struct{} // closed when no record is made any more
+	discard atomic.Bool   // batches that wait are given back, and no record is made any more
+	blocked atomic.Int64  // nanoseconds that the filler has waited to send chunks
 
 	mu     sync.Mutex
-	err    error         // why reading ended early
-	broken chan struct{} // closed with it
+	err    error         // why reading ended early: the first reason; nil: it did not
+	broken chan struct{} // closed when err is set
 }
 
 func (r *reading) init(work context.Context) {
@@ -96,7 +107,7 @@ func (r *reading) why() error {
 	return r.err
 }
 
-// refuse gives back what a batch holds that cannot be taken.
+// refuse gives back what a batch holds that the pipeline cannot take.
 func refuse(b *pipeline.Batch) {
 	if b.Charge != nil {
 		b.Charge.Release()
@@ -106,7 +117,8 @@ func refuse(b *pipeline.Batch) {
 	}
 }
 
-// admit lets a batch wait with its lane.
+// admit lets a batch wait with its lane. A batch of a lane that takes no more is given back: it
+// will be read again. One that breaks the contract is an error.
 func (p *Pipeline) admit(b *pipeline.Batch) error {
 	l, ok := b.Lane.(*lane)
 	if !ok || l.p != p {
@@ -129,7 +141,7 @@ func (p *Pipeline) admit(b *pipeline.Batch) error {
 	if in.size = b.Size; in.size == 0 && in.charge != nil {
 		in.size = in.charge.size()
 	}
-	if !l.enqueue(in) { // too late: it will be read again
+	if !l.enqueue(in) {
 		in.release()
 		return nil
 	}

@@ -193,8 +193,8 @@ func TestATransactionThatHangsHoldsNoEnd(t *testing.T) {
 	})
 }
 
-// What a lane wrote in transactions before is committed: giving it up spoils only one in
-// which it wrote.
+// What a lane wrote in earlier transactions is committed: giving it up aborts only a transaction
+// in which it has written.
 func TestALaneSpoilsOnlyTheTransactionItWroteIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		led := &ledger{t: t, next: map[string]int64{}}

@@ -12,8 +12,8 @@ import (
 //
 // What it guarantees. Records never exceed the budget, but for one of each lane that has none.
 // Bytes are taken before they are read, and stay within the budget but for one charge of each
-// lane that has none, and for what they turn out to be more than was taken. No lane stands still
-// because of another, no pipeline because of another.
+// lane that has none, and for what is charged late. No lane and no pipeline stands still because
+// of others.
 //
 // Who waits. Only sources, and the filler, which makes records: nothing in flight depends on
 // them. A step or a sink never waits for the budget. What it waited for could only be given back
@@ -30,16 +30,16 @@ import (
 // A pipeline that is alone may have everything.
 //
 // Why a lane with nothing in flight may always take one charge, and make one record. Else a lane
-// whose next batch is larger than what is free would wait for others, and one whose next batch
-// is larger than the budget for ever. A lane stands still only when nothing of it is in flight,
-// so this one exception is enough for each of them to move.
+// would wait for others whenever its next batch is larger than what is free, and for ever when it
+// is larger than the budget. One that has something in flight goes on when that is done. So this
+// exception is enough for every lane to move, and it bounds by how much the budget is exceeded.
 //
-// Who may overtake. Those who wait for bytes are served in the order in which they came, within
-// their pipeline: if small requests were served as bytes come free, a large one would never see
-// enough of them free at a time. A request that waits for another reason than bytes lets all
-// others pass: its lane is held back, or has enough that waits to be made records, or has half
-// of the budget while other lanes wait. Requests of other pipelines pass too, as their parts are
-// their own. So does a lane with nothing in flight.
+// Who may overtake. Within a pipeline, requests for bytes are served in the order in which they
+// came: if small ones were served whenever a few bytes come free, there would never be enough
+// free at once for a large one. A request that waits for another reason than free bytes lets
+// the others pass: its lane is held back, or has enough that waits to be made records, or has
+// half of the budget while other lanes wait. Lanes with nothing in flight overtake, as they may
+// always take a charge, and so do requests of other pipelines, which have a part of their own.
 
 // A Budget bounds what a process has in flight, in records and in bytes (I4).
 // Several pipelines may share one. Half of it is set aside in equal shares, one for
@@ -57,7 +57,7 @@ type Budget struct {
 // A pipelineUse is what one pipeline has of a budget. Guarded by the budget.
 type pipelineUse struct {
 	records, bytes int64         // in use
-	lanes          int           // how many are open
+	lanes          int           // how many lanes it has open
 	blocked        bool          // set while grant runs: a lane of it waits for bytes, and others may not overtake
 	ended          bool          // the pipeline has ended: what comes back late is not counted
 	room           chan struct{} // Feed.Room: receives when something was given back

@@ -13,9 +13,9 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// An outage of commits is told again and again, whether the source honours its ctx or
-// not. It holds up neither records nor the end of a lane, and what a call that hung
-// answers late counts (I8: it was earned before).
+// An outage of commits is reported again and again, whether the source honours its ctx or
+// not. It holds up neither records nor the end of a lane, and a late answer of a call that hung
+// counts (I8: the marks were earned before).
 func TestACommitThatHangs(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		t.Run(fmt.Sprint("deaf ", deaf), func(t *testing.T) {

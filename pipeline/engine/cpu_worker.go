@@ -197,7 +197,8 @@ func (w *cpuWorker) filter(it item) {
 	}
 }
 
-// keep lets a record go on. While all records do, the chunk has them already.
+// keep lets a record go on. While all records of the chunk do, there is nothing to do: they
+// stand in it already.
 func (w *cpuWorker) keep(it item) {
 	if w.moved {
 		w.out = append(w.out, it)

@@ -23,8 +23,8 @@ import (
 // chunk may hold records of several batches, so that small batches do not travel alone. The places
 // for records come from blocks that were in use a moment ago (block.go).
 //
-// Why one goroutine. It is the one sender to the first step (I3), it waits there when that is
-// full, and the lanes' turns then say who is read next.
+// Why one goroutine. The channel to the first step has one sender (I3), and when it is full all
+// lanes wait for it anyway: the order of their turns then is what shares it out.
 
 // A filler makes the records of the batches that wait with their lanes, a chunk at a
 // time, and sends them to the first step. It survives a panic in Fill and in the key function.

@@ -69,7 +69,7 @@ type laneCalls struct {
 type laneUse struct {
 	bytes   int64 // bytes of its charges
 	charges int   // its charges that are not released
-	records int64 // its records under way; the parts of a split count as one
+	records int64 // its records under way, and places taken for more; the parts of a split count as one
 }
 
 // laneFill is the filler's part of the lane. queued is guarded by the filler; the rest is the
@@ -271,7 +271,7 @@ func (l *lane) abandon(fence bool) int64 {
 	_, unsaved := l.unsavedMark()
 	l.mu.Unlock()
 	if n > 0 || fence && unsaved {
-		l.p.txn.abandoned(l) // before the fence: a commit that misses the lane's mark sees it
+		l.p.txn.abandoned(l) // before the fence: a cycle that then finds no mark of the lane finds mustAbort set
 	}
 	l.mu.Lock()
 	fencing := fence && !l.fenced

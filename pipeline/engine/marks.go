@@ -88,9 +88,9 @@ func (l *lane) passedTime(t int64) {
 	}
 }
 
-// oldest gives the time of the first record that is not committed, as far as it is known:
-// only the first record of a piece has its time kept, so it is the time of that one. To keep
-// the time of each record would cost 8 bytes a record. NoTime: not known.
+// oldest gives the time of the first record that is not committed, or rather of the first record
+// in the same piece: to keep the time of each record would cost 8 bytes a record. NoTime: it is
+// not known.
 func (l *lane) oldest() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()

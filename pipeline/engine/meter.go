@@ -19,7 +19,7 @@ type meter struct {
 	mu     sync.Mutex
 	counts Counts
 	sealed bool         // counts do not change any more
-	lat    distribution // of calls, of Writes, or from Read to outcome
+	lat    distribution // latencies: of a step's calls, of a sink's Writes, of a pipeline's records to their outcome
 
 	busy, blocked  time.Duration          // what workers have spent in calls, and handing chunks over, that are over
 	began          time.Time              // when the workers began; zero: they have not
@@ -167,7 +167,8 @@ func (p *Pipeline) Latency() (r RunLatency) {
 	return r
 }
 
-// longest is the longest duration that is told from others, in microseconds: a day.
+// longest is the longest duration that is counted, in microseconds, a day: longer ones count as
+// that.
 const longest = int64(24 * time.Hour / time.Microsecond)
 
 func (f *distribution) add(d time.Duration, n int64) { f.value(int64(d/time.Microsecond), n) }
@@ -202,8 +203,8 @@ func (f *distribution) rotate(unit float64) {
 	}
 }
 
-// latest gives the percentiles of the last interval, or of the first one while it lasts. unit
-// is how many values make one of what is given: 1000 makes milliseconds of microseconds.
+// latest gives the percentiles of the last interval, or of the first one while it lasts, divided
+// by unit: 1000 makes milliseconds of microseconds.
 func (f *distribution) latest(unit float64) Latency {
 	if !f.rotated {
 		return f.summary(unit)

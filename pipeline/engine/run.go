@@ -27,7 +27,7 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		return errors.New("running the pipeline: it has run before")
 	}
 	p.budget.join(&p.use)
-	defer p.budget.leave(&p.use) // what was not given back is lost to no other pipeline
+	defer p.budget.leave(&p.use) // other pipelines may use what a call that hangs never gives back
 	err := p.runContained(ctx)
 	var abandoned *AbandonedError
 	p.phase.end(err, err != nil && !errors.As(err, &abandoned))

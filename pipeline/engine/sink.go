@@ -14,11 +14,11 @@ import (
 // This file is the queues in front of a sink, one for each lane.
 //
 // What it guarantees. Records of a lane leave its queue in the order in which they came (I1).
-// Whoever puts records into a queue never waits: the router, which serves all lanes and all
-// sinks, and the end of other records, which brings dead letters. A lane of which much waits is
-// held back at its source, so that a queue holds little more than one full write beside the one
-// under way, and what of the lane was on its way here (I4). A queue is dropped when its lane is
-// over.
+// Nobody who puts records into a queue waits: neither the router, which serves all lanes and all
+// sinks, nor those who reject records, whose dead letters come here. A lane of which much waits
+// is held back at its source, so that a queue holds little more than one full write beside the
+// one under way, and the records of the lane that were on their way here (I4). A queue is dropped
+// when its lane is over.
 //
 // How. A queue has a writer (write.go), which runs while there is something in the queue and ends
 // when it is empty: an idle lane costs no goroutine. The writer takes from the queue as much as
@@ -97,8 +97,8 @@ type atWork struct {
 	batch   []item    // what is left of the batch, in order
 	started time.Time // when the last Write began
 	stuck   time.Time // when the first Write since the last progress began; zero: none has
-	lastErr error     // of the last Write, if it failed as a whole; nil after progress
-	fails   int       // Writes without progress, in a row
+	lastErr error     // why the last Write has to be tried again; nil: it has not
+	fails   int       // how many Writes in a row had to be tried again without progress
 	call    bool      // a Write is under way
 }
 

@@ -195,7 +195,7 @@ func (w *writer) end(err error) {
 		q.tellLaneEnded()
 	}
 	s.done(now, w.next, took)
-	if q.l.isFrozen() { // its result goes nowhere (I8)
+	if q.l.isFrozen() { // its result counts for nothing (I8)
 		w.giveUp()
 		return
 	}

@@ -23,7 +23,7 @@ func (w *writer) failedPartly(e *pipeline.WriteError) {
 	}
 	m := &w.q.s.meter
 	var end error
-	var at pipeline.Position // the record itself may be gone when it is told
+	var at pipeline.Position // kept, as the record may be done when the error is reported
 	for _, f := range e.Failed {
 		if pipeline.IsFatal(f.Err) {
 			end, at = f.Err, w.batch[f.Index].rec.Position

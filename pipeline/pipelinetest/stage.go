@@ -108,7 +108,7 @@ func (c StageUnderTest) hits(ctx context.Context, n int, spoil bool) []result {
 	return all
 }
 
-// good gives an error if the result is none that a value of Hit may have.
+// good gives an error if a value of Hit may not have that result.
 func (r result) good() error {
 	if r.err != nil && !errors.Is(r.err, pipeline.Filtered) {
 		return fmt.Errorf("working on Hit: %w", r.err)
@@ -243,7 +243,7 @@ var stageChecks = []stageCheck{
 		},
 	},
 	{
-		"no object", "A value that is no object reads as nil, and rejects the record when it is edited.",
+		"no object", "A value that is no object rejects the record when a field is asked for or edited; else it stays as it is.",
 		func(ctx context.Context, fresh func() StageUnderTest) error {
 			for _, v := range []string{`[1,2]`, `17`, `"` + canary + `"`, `null`, ` true `} {
 				if err := unharmed(ctx, fresh(), []byte(v)); err != nil {

@@ -93,28 +93,28 @@ func (b *Budget) Use() (records int, bytes int64) {
 }
 
 // join takes a pipeline in.
-func (b *Budget) join(m *pipelineUse) {
+func (b *Budget) join(u *pipelineUse) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pipelines = append(b.pipelines, m)
+	b.pipelines = append(b.pipelines, u)
 }
 
 // lanes notes how many lanes a pipeline has.
-func (b *Budget) lanes(m *pipelineUse, n int) {
+func (b *Budget) lanes(u *pipelineUse, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.lanes = n
+	u.lanes = n
 }
 
 // leave takes a pipeline out, with everything that it has not given back.
-func (b *Budget) leave(m *pipelineUse) {
+func (b *Budget) leave(u *pipelineUse) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.ended = true
-	b.records -= m.records
-	b.bytes -= m.bytes
+	u.ended = true
+	b.records -= u.records
+	b.bytes -= u.bytes
 	for i, o := range b.pipelines {
-		if o == m {
+		if o == u {
 			b.pipelines = append(b.pipelines[:i], b.pipelines[i+1:]...)
 			break
 		}
@@ -124,30 +124,30 @@ func (b *Budget) leave(m *pipelineUse) {
 
 // free gives the bytes that a pipeline may take without touching what is set aside for
 // the others. It is negative when more is charged than there is.
-func (b *Budget) free(m *pipelineUse) int64 {
-	return b.left(m, b.maxBytes, b.bytes, func(m *pipelineUse) int64 { return m.bytes })
+func (b *Budget) free(u *pipelineUse) int64 {
+	return b.left(u, b.maxBytes, b.bytes, func(u *pipelineUse) int64 { return u.bytes })
 }
 
 // places gives how many more records a pipeline may have, with what is set aside for the
 // others left alone. Unlike bytes, which may be charged late, there are never more records
 // than the budget has: with one for each lane that had none, a part that is set aside may be
 // in use by others.
-func (b *Budget) places(m *pipelineUse) int64 {
-	n := b.left(m, b.maxRecords, b.records, func(m *pipelineUse) int64 { return m.records })
+func (b *Budget) places(u *pipelineUse) int64 {
+	n := b.left(u, b.maxRecords, b.records, func(u *pipelineUse) int64 { return u.records })
 	return min(n, b.maxRecords-b.records)
 }
 
 // left gives how much of a whole, in bytes or in records, a pipeline may take. used is what is
 // in use of it, and has tells how much of that a pipeline has.
-func (b *Budget) left(m *pipelineUse, whole, used int64, has func(*pipelineUse) int64) int64 {
+func (b *Budget) left(u *pipelineUse, whole, used int64, has func(*pipelineUse) int64) int64 {
 	share := whole / int64(2*max(len(b.pipelines), 1))
 	n := whole - used
 	for _, o := range b.pipelines {
-		if has := has(o); o != m && has < share {
+		if has := has(o); o != u && has < share {
 			n -= share - has
 		}
 	}
-	return max(n, share-has(m))
+	return max(n, share-has(u))
 }
 
 // admit takes places for up to n more records of a lane, for whose making bytes will be taken,
@@ -157,19 +157,19 @@ func (b *Budget) left(m *pipelineUse, whole, used int64, has func(*pipelineUse) 
 func (b *Budget) admit(l *lane, n int, bytes int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m := l.shared
-	some := max(b.maxRecords/int64(4*max(m.lanes, 1)), 1)
-	got := min(int64(n), some, b.places(m))
+	u := l.shared
+	some := max(b.maxRecords/int64(4*max(u.lanes, 1)), 1)
+	got := min(int64(n), some, b.places(u))
 	bytes = max(bytes, 1)
-	if b.free(m) < bytes {
+	if b.free(u) < bytes {
 		got = 0
 	}
 	if got <= 0 && l.records == 0 {
 		got = 1
 	}
 	if got <= 0 {
-		if m.starved == 0 || bytes < m.starved {
-			m.starved = bytes
+		if u.starved == 0 || bytes < u.starved {
+			u.starved = bytes
 		}
 		return 0
 	}
@@ -193,9 +193,9 @@ func (b *Budget) finished(l *lane, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(l, -n)
-	if m := l.shared; m.starved > 0 && l.records == 0 { // the lane gets one place whatever is free
-		m.starved = 0
-		m.lookAgain()
+	if u := l.shared; u.starved > 0 && l.records == 0 { // the lane gets one place whatever is free
+		u.starved = 0
+		u.lookAgain()
 	}
 	b.wakeFillers()
 }
@@ -203,8 +203,8 @@ func (b *Budget) finished(l *lane, n int64) {
 // count books n more records of a lane, or fewer. The lock is held.
 func (b *Budget) count(l *lane, n int64) {
 	l.records += n
-	if m := l.shared; !m.ended {
-		m.records += n
+	if u := l.shared; !u.ended {
+		u.records += n
 		b.records += n
 	}
 }
@@ -212,10 +212,10 @@ func (b *Budget) count(l *lane, n int64) {
 // wakeFillers tells the pipelines that could make no record when there is room for one again.
 // The lock is held.
 func (b *Budget) wakeFillers() {
-	for _, m := range b.pipelines {
-		if m.starved > 0 && b.places(m) > 0 && b.free(m) >= m.starved {
-			m.starved = 0
-			m.lookAgain()
+	for _, u := range b.pipelines {
+		if u.starved > 0 && b.places(u) > 0 && b.free(u) >= u.starved {
+			u.starved = 0
+			u.lookAgain()
 		}
 	}
 }
@@ -243,8 +243,8 @@ const readAhead = 1 << 20
 // ahead is how many bytes of a lane may wait to be made records before no more of it is
 // read: readAhead, or a quarter of the lane's part of the budget if that is less. The lock is
 // held.
-func (b *Budget) ahead(m *pipelineUse) int64 {
-	return max(min(readAhead, b.maxBytes/int64(4*max(m.lanes, 1))), 1)
+func (b *Budget) ahead(u *pipelineUse) int64 {
+	return max(min(readAhead, b.maxBytes/int64(4*max(u.lanes, 1))), 1)
 }
 
 // othersWait says whether another lane waits for bytes that is not held back: the lane then
@@ -328,21 +328,21 @@ func (b *Budget) open(l *lane, c *charge) {
 // add books more bytes of a lane, or fewer, without waiting. The lock is held.
 func (b *Budget) add(l *lane, bytes int64) {
 	l.bytes += bytes
-	if m := l.shared; !m.ended {
-		m.bytes += bytes
+	if u := l.shared; !u.ended {
+		u.bytes += bytes
 		b.bytes += bytes
 	}
 }
 
 // account charges bytes that are there already, without waiting: what a component holds beside
 // records, and blocks.
-func (b *Budget) account(m *pipelineUse, bytes int64) {
+func (b *Budget) account(u *pipelineUse, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if m.ended {
+	if u.ended {
 		return
 	}
-	m.bytes += bytes
+	u.bytes += bytes
 	b.bytes += bytes
 	if bytes < 0 {
 		b.grant()
@@ -354,8 +354,8 @@ func (b *Budget) account(m *pipelineUse, bytes int64) {
 // this is at the head of the file. Then it tells the sources and the fillers to look again. The
 // lock is held.
 func (b *Budget) grant() {
-	for _, m := range b.pipelines {
-		m.blocked = false
+	for _, u := range b.pipelines {
+		u.blocked = false
 	}
 	for i := 0; i < len(b.waiters); {
 		w := b.waiters[i]
@@ -371,9 +371,9 @@ func (b *Budget) grant() {
 		}
 		i++
 	}
-	for _, m := range b.pipelines {
+	for _, u := range b.pipelines {
 		select {
-		case m.room <- struct{}{}:
+		case u.room <- struct{}{}:
 		default:
 		}
 	}

@@ -72,24 +72,24 @@ type pool struct {
 	most   int               // the most that used has been lately: tidy brings it down slowly
 }
 
-func (r *pool) init(charge func(bytes int64)) {
-	r.head.next, r.head.prev = &r.head, &r.head
-	r.charge = charge
+func (pl *pool) init(charge func(bytes int64)) {
+	pl.head.next, pl.head.prev = &pl.head, &pl.head
+	pl.charge = charge
 }
 
 // block gives a block with all its places free: the one that came free last, if there is
 // one.
-func (r *pool) block() *block {
-	r.mu.Lock()
-	r.used++
-	r.most = max(r.most, r.used)
-	b := pop(&r.dirty)
+func (pl *pool) block() *block {
+	pl.mu.Lock()
+	pl.used++
+	pl.most = max(pl.most, pl.used)
+	b := pop(&pl.dirty)
 	if b == nil {
-		b = pop(&r.clean)
+		b = pop(&pl.clean)
 	}
-	r.mu.Unlock()
+	pl.mu.Unlock()
 	if b == nil {
-		r.charge(blockSize)
+		pl.charge(blockSize)
 		b = &block{places: new(places)}
 	}
 	b.reset()
@@ -125,16 +125,16 @@ const (
 
 // put takes a list of blocks back, linked by next: no record in them is under way. heavy says
 // that some may have more than heavyBlock bytes; without it nobody looks for such blocks.
-func (r *pool) put(first *block, heavy bool) {
+func (pl *pool) put(first *block, heavy bool) {
 	for b := first; heavy && b != nil; b = b.next {
 		if b.bytes > heavyBlock {
 			b.tidy()
 		}
 	}
 	gone := int64(0)
-	r.mu.Lock()
-	over := r.used + len(r.clean) + len(r.dirty) - r.most - spareBlocks
-	dirty, n := r.dirty, 0
+	pl.mu.Lock()
+	over := pl.used + len(pl.clean) + len(pl.dirty) - pl.most - spareBlocks
+	dirty, n := pl.dirty, 0
 	for b := first; b != nil; n++ {
 		next := b.next
 		b.next = nil
@@ -142,87 +142,87 @@ func (r *pool) put(first *block, heavy bool) {
 		case n < over:
 			gone += b.size()
 		case b.bytes > heavyBlock:
-			r.clean = append(r.clean, b)
+			pl.clean = append(pl.clean, b)
 		default:
 			dirty = append(dirty, b)
 		}
 		b = next
 	}
-	r.dirty, r.used = dirty, r.used-n
-	for len(r.dirty) > dirtyBlocks {
+	pl.dirty, pl.used = dirty, pl.used-n
+	for len(pl.dirty) > dirtyBlocks {
 		var old [64]*block
-		n := copy(old[:], r.dirty[:len(r.dirty)-dirtyBlocks])
-		r.dirty = slices.Delete(r.dirty, 0, n)
-		r.mu.Unlock()
+		n := copy(old[:], pl.dirty[:len(pl.dirty)-dirtyBlocks])
+		pl.dirty = slices.Delete(pl.dirty, 0, n)
+		pl.mu.Unlock()
 		for _, b := range old[:n] {
 			b.tidy()
 		}
-		r.mu.Lock()
-		r.clean = append(r.clean, old[:n]...)
+		pl.mu.Lock()
+		pl.clean = append(pl.clean, old[:n]...)
 	}
-	r.mu.Unlock()
+	pl.mu.Unlock()
 	if gone > 0 {
-		r.charge(-gone)
+		pl.charge(-gone)
 	}
 }
 
 // tidy clears the free blocks that still point to bytes, and lets blocks go that are not likely
 // to be needed soon. The filler calls it when there is nothing to make.
-func (r *pool) tidy() {
+func (pl *pool) tidy() {
 	for {
-		r.mu.Lock()
-		b := pop(&r.dirty)
-		r.mu.Unlock()
+		pl.mu.Lock()
+		b := pop(&pl.dirty)
+		pl.mu.Unlock()
 		if b == nil {
 			break
 		}
 		b.tidy()
-		r.mu.Lock()
-		r.clean = append(r.clean, b)
-		r.mu.Unlock()
+		pl.mu.Lock()
+		pl.clean = append(pl.clean, b)
+		pl.mu.Unlock()
 	}
-	r.mu.Lock()
-	r.most -= (r.most - r.used) / 8
+	pl.mu.Lock()
+	pl.most -= (pl.most - pl.used) / 8
 	gone := int64(0)
-	for r.used+len(r.clean)+len(r.dirty) > r.most+spareBlocks && len(r.clean) > 0 {
-		gone += pop(&r.clean).size()
+	for pl.used+len(pl.clean)+len(pl.dirty) > pl.most+spareBlocks && len(pl.clean) > 0 {
+		gone += pop(&pl.clean).size()
 	}
-	r.mu.Unlock()
+	pl.mu.Unlock()
 	if gone > 0 {
-		r.charge(-gone)
+		pl.charge(-gone)
 	}
 }
 
 // make gives an empty chunk of a lane.
-func (r *pool) make(l *lane) *chunk {
-	r.mu.Lock()
+func (pl *pool) make(l *lane) *chunk {
+	pl.mu.Lock()
 	var c *chunk
-	if n := len(r.free); n > 0 {
-		c, r.free = r.free[n-1], r.free[:n-1]
+	if n := len(pl.free); n > 0 {
+		c, pl.free = pl.free[n-1], pl.free[:n-1]
 	} else {
 		c = &chunk{recs: make([]item, 0, chunkRecords), spare: make([]item, 0, chunkRecords)}
 	}
 	c.lane = l
-	c.prev, c.next = r.head.prev, &r.head
+	c.prev, c.next = pl.head.prev, &pl.head
 	c.prev.next, c.next.prev = c, c
-	r.mu.Unlock()
+	pl.mu.Unlock()
 	return c
 }
 
 // drop takes a chunk back. Its records are elsewhere by now, or done.
-func (r *pool) drop(c *chunk) {
+func (pl *pool) drop(c *chunk) {
 	c.mu.Lock()
 	clear(c.recs[:cap(c.recs)])
 	clear(c.spare[:cap(c.spare)])
 	c.recs, c.spare, c.lane, c.failed, c.from = c.recs[:0], c.spare[:0], nil, 0, 0
 	c.mu.Unlock()
-	r.mu.Lock()
+	pl.mu.Lock()
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.prev, c.next = nil, nil
-	if cap(c.recs) == chunkRecords && cap(c.spare) == chunkRecords && len(r.free) < 64 {
-		r.free = append(r.free, c)
+	if cap(c.recs) == chunkRecords && cap(c.spare) == chunkRecords && len(pl.free) < 64 {
+		pl.free = append(pl.free, c)
 	}
-	r.mu.Unlock()
+	pl.mu.Unlock()
 }
 
 // sweep abandons the chunks that stand in a channel or a turnstile whose workers have all ended,
@@ -305,10 +305,10 @@ func (q *pipe) receive() (*chunk, bool) {
 func (q *pipe) close() { close(q.ch) }
 
 // each calls f for every chunk that is under way.
-func (r *pool) each(f func(*chunk)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for c := r.head.next; c != nil && c != &r.head; c = c.next {
+func (pl *pool) each(f func(*chunk)) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	for c := pl.head.next; c != nil && c != &pl.head; c = c.next {
 		f(c)
 	}
 }

@@ -210,7 +210,7 @@ func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 
 // finishOne does what finish does for a record that several sinks or parts share.
 func (l *lane) finishOne(rec item, o outcome, c *settlement) {
-	r, f := rec, rec.split
+	r, g := rec, rec.split
 	if r.origin != nil {
 		r = *r.origin
 	}
@@ -230,12 +230,12 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 	}
 	read := r.piece.read
 	switch {
-	case f == nil:
+	case g == nil:
 		l.count(o, 1, read, c)
 		l.passed(r.piece, []item{r}, o, c)
 	case rec.dead: // it stands for all parts that failed
-		l.count(o, int64(f.failed), read, c)
-		if f.lost {
+		l.count(o, int64(g.failed), read, c)
+		if g.lost {
 			o = abandoned
 		}
 		l.passed(r.piece, []item{r}, o, c)
@@ -243,30 +243,30 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 		if o != rejected { // rejected parts are counted when their dead letter is durable
 			l.count(o, 1, read, c)
 		}
-		f.lost = f.lost || o == abandoned
-		f.returned = f.returned || o == returned
-		f.left--
-		l.splitDone(f, c)
+		g.lost = g.lost || o == abandoned
+		g.returned = g.returned || o == returned
+		g.left--
+		l.splitDone(g, c)
 	}
 }
 
 // splitDone ends the record of a split when its last part has ended, or has its dead letter
 // sent when a part failed.
-func (l *lane) splitDone(f *splitGroup, c *settlement) {
+func (l *lane) splitDone(g *splitGroup, c *settlement) {
 	switch {
-	case f.left > 0:
-	case f.failed == 0 || l.frozen:
+	case g.left > 0:
+	case g.failed == 0 || l.frozen:
 		o := delivered
 		switch {
-		case f.lost:
+		case g.lost:
 			o = abandoned
-		case f.returned:
+		case g.returned:
 			o = returned
 		}
-		l.passed(f.record.piece, []item{f.record}, o, c)
+		l.passed(g.record.piece, []item{g.record}, o, c)
 	default:
-		f.fail.parts = f.failed
-		c.letters = append(c.letters, l.p.letter(f.record, f.fail, f))
+		g.fail.parts = g.failed
+		c.letters = append(c.letters, l.p.letter(g.record, g.fail, g))
 	}
 }
 
@@ -284,11 +284,11 @@ func (l *lane) reject(rec item, why *failure) {
 	if !r.hasLetter && !l.frozen {
 		r.hasLetter = true
 		r.piece.shared = true
-		if f := r.split; f != nil {
+		if g := r.split; g != nil {
 			why.part = r.rec.Part
-			f.failed++
-			if f.fail == nil || why.part < f.fail.part {
-				f.fail = why
+			g.failed++
+			if g.fail == nil || why.part < g.fail.part {
+				g.fail = why
 			}
 		} else {
 			r.refs = max(r.refs, 1) + 1
@@ -307,16 +307,16 @@ func (l *lane) adopt(r item, parts []item) bool {
 		return false
 	}
 	l.mu.Lock()
-	f := r.split
+	g := r.split
 	n := len(parts) - 1
 	r.piece.shared = true
-	if f == nil {
-		f = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.steps))}
+	if g == nil {
+		g = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.steps))}
 	} else {
-		f.left += n
+		g.left += n
 	}
 	for _, part := range parts {
-		part.split = f
+		part.split = g
 	}
 	if !l.frozen {
 		l.inFlight += int64(n)

@@ -143,12 +143,12 @@ func (c *partCollector) join(it item) (weight int64, ok bool) {
 // its parts leave a step that splits. Parts that have failed keep the number that they had.
 func (s *stepCore) number(recs []item) {
 	for _, it := range recs {
-		f := it.split
-		if f == nil || it.fail != nil {
+		g := it.split
+		if g == nil || it.fail != nil {
 			continue
 		}
-		f.parts[s.index]++
-		it.rec.Part = f.parts[s.index]
+		g.parts[s.index]++
+		it.rec.Part = g.parts[s.index]
 	}
 }
 

@@ -7,9 +7,9 @@ import "unsafe"
 // one comes into it, so that a pipeline whose records need them allocates them once for
 // each place.
 type extras struct {
-	of       *Record // whose they are; a copy by assignment points to those of the original until it makes its own
-	original         // what the source gave
-	edits    []edit
+	of       *Record    // whose they are; a copy by assignment points to those of the original until it makes its own
+	original            // what the source gave
+	edits    []edit     // not put into the value yet
 	written  int        // bytes that AppendValue gave last, edits applied; 0: it was not called
 	room     []byte     // memory for texts that are set; its length is what is in use
 	owed     int64      // bytes of the extras that have not been charged yet

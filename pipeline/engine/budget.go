@@ -46,7 +46,7 @@ import (
 // each pipeline for certain; the rest is first come. At most half goes to one lane
 // while another waits. A lane with nothing in flight may always take one charge.
 type Budget struct {
-	maxRecords, maxBytes int64
+	maxRecords, maxBytes int64 // the bounds
 
 	mu             sync.Mutex
 	records, bytes int64          // in use, by all pipelines

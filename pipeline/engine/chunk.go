@@ -256,7 +256,7 @@ func (c *chunk) take() []item {
 
 // A pipe joins two steps. It has one sender at a time, which closes it (I3).
 type pipe struct {
-	ch   chan *chunk
+	ch   chan *chunk     // closed by the sender
 	seq  uint64          // the number of the next chunk; the sender's
 	step int             // the index of the step that receives
 	over <-chan struct{} // closed when the pipeline has been given up

@@ -37,8 +37,8 @@ type commits struct {
 	busy  chan struct{} // a lock, of capacity one: full while the source is called
 	fails atomic.Int64  // how many commits have failed in a row
 
-	ctx    context.Context // of the committer's calls
-	cancel context.CancelFunc
+	ctx    context.Context    // of the committer's calls
+	cancel context.CancelFunc // of ctx
 }
 
 const (

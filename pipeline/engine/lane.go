@@ -59,10 +59,10 @@ type lane struct {
 
 // laneCalls are the contexts of calls with records of the lane.
 type laneCalls struct {
-	ctx         context.Context // of writes: ends when the lane is given up
-	cancel      context.CancelFunc
-	calls       context.Context // of steps: ends then too, and when the pipeline stops early
-	cancelCalls context.CancelFunc
+	ctx         context.Context    // of writes: ends when the lane is given up
+	cancel      context.CancelFunc // of ctx
+	calls       context.Context    // of steps: ends then too, and when the pipeline stops early
+	cancelCalls context.CancelFunc // of calls
 }
 
 // laneUse is what the lane has of the budget, which guards it.

@@ -51,7 +51,7 @@ func (o outcome) none() bool { return o == abandoned || o == returned }
 // A settlement collects, while the lane's lock is held, what a call of finish leads to: the
 // counts of all its outcomes, and what is to be done when the lock has been given up.
 type settlement struct {
-	now     time.Time
+	now     time.Time  // when the call began
 	freed   *laneBatch // batches all of whose records are done, linked by next
 	blocks  *block     // blocks without a record under way, linked by next
 	heavy   bool       // some of these blocks are heavy (heavyBlock)
@@ -61,9 +61,9 @@ type settlement struct {
 	moved   bool       // the mark has moved
 	booked  int64      // outcomes that count
 
-	t    increments
-	runs [4]ageRun // the outcomes by when their records were made
-	used int       // how many of runs there are
+	t    increments // the outcomes, counted for the pipeline's meter
+	runs [4]ageRun  // the same by when their records were made
+	used int        // how many of runs there are
 }
 
 // free notes that a batch is to be given back.
@@ -73,8 +73,8 @@ func (c *settlement) free(in *laneBatch) {
 
 // An ageRun is a number of records that were made at one moment.
 type ageRun struct {
-	read time.Time
-	n    int64
+	read time.Time // the moment
+	n    int64     // how many
 }
 
 // finish gives records of the lane their outcome, or says how they ended in one of their

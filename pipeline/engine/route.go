@@ -14,8 +14,8 @@ type router struct {
 	p     *Pipeline
 	in    *pipe
 	crew  *crew.Crew
-	ended chan struct{}
-	plain bool // there is one sink, and it takes every record
+	ended chan struct{} // closed when every record has been through
+	plain bool          // there is one sink, and it takes every record
 
 	c     *chunk   // at work; nil: none
 	recs  []item   // its records

@@ -58,7 +58,7 @@ const (
 // does nothing.
 type transactions struct {
 	p  *Pipeline
-	by pipeline.Transactor
+	by pipeline.Transactor // what makes the transactions
 
 	quit, ended chan struct{} // closed to end the cycles, and when they have ended
 	once        sync.Once     // closes quit

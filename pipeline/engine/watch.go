@@ -36,7 +36,7 @@ type watched struct {
 // A holdup is the record that a place has had longest without progress. Its zero value says
 // that there is none.
 type holdup struct {
-	age     time.Duration
+	age     time.Duration // for how long
 	at      pipeline.Position
 	lane    string
 	attempt int

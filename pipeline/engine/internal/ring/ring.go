@@ -61,16 +61,16 @@ type Entry struct {
 	// cache line as what its owner looks at (BenchmarkP15 of the engine).
 	left int   // how many records are neither done nor lost
 	next int64 // the mark once the entry is passed; -1: the mark stays where it is
-	lost bool
-	open bool // the mark has not passed it
+	lost bool  // one of its records was lost: the mark never passes it
+	open bool  // the mark has not passed it
 
 	seq  uint64               // its number in the ring
 	done [MaxSize / 64]uint64 // a bit for each record that was noted as done
 	size int                  // how many records have been added
 	// The offsets of the records: first and the next ones, or with gaps those in at.
-	first int64 // -1: the offsets are not the log's
-	gaps  bool
-	at    []int64
+	first int64   // -1: the offsets are not the log's
+	gaps  bool    // the offsets do not follow one another
+	at    []int64 // one for each record, with gaps
 }
 
 // Reset makes the entry empty. It keeps the memory of its list of offsets.

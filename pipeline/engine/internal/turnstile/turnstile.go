@@ -14,8 +14,8 @@ import "sync"
 // for these (I4). No goroutine of its own does the letting out: that would be one more hop for
 // each thing.
 type Turnstile[T any] struct {
-	pass func(*T) (waited bool)
-	over <-chan struct{}
+	pass func(*T) (waited bool) // lets a thing out
+	over <-chan struct{}        // closed when nobody is to wait for room any more
 
 	mu    sync.Mutex
 	room  sync.Cond // a place has become free, or over is closed

@@ -23,6 +23,9 @@ import (
 // chunk may hold records of several batches, so that small batches do not travel alone. The places
 // for records come from blocks that were in use a moment ago (block.go).
 //
+// Dropped. Making all records of a batch when the source hands it over: as many records exist
+// then as have been read, not as are worked on, and they stand in memory that is in no cache.
+//
 // Why one goroutine. The channel to the first step has one sender (I3), and when it is full all
 // lanes wait for it anyway: the order of their turns then is what shares it out.
 

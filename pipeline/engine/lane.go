@@ -30,7 +30,8 @@ import (
 //
 // Too much of a lane may wait at a step or a sink. Then the place holds the lane back: its source
 // reads no more of it, and the filler makes no more records of it, until the place lets it go.
-// Nothing that is under way is stopped for that, and no other lane notices
+// Nothing that is under way is stopped for that, and no other lane notices. Not chosen: to stop
+// a lane on its way through the engine, which would stop the lanes that share a channel with it
 // (docs/decisions/0005-lanes-held-back.md).
 
 // A lane is the engine's side of a [pipeline.Lane]: its batches, its marks, its counts, and how

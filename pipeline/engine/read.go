@@ -22,6 +22,9 @@ import (
 // How. Reading and making records are two goroutines (fill.go), so that a source is asked for the
 // next batch while records of the one before are made. The reader never waits for the rest of the
 // pipeline: a source bounds by itself what it reads, as it takes bytes from the budget first.
+//
+// Dropped. Making the records here, and sending them to the first step: fill.go says why. While
+// that step was full, or one lane waited for bytes, the source was then asked for nothing.
 
 // A reader asks the source for batches and lets them wait with their lanes.
 type reader struct {

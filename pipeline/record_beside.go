@@ -16,8 +16,8 @@ type extras struct {
 	index    fieldIndex // where the first fields stand, when the record's state is object
 }
 
-// original is what the source gave of a record that has been replaced since, for its dead
-// letter.
+// original holds what has been replaced of a record's key, value and headers, as the source
+// gave it: the record's dead letter has it.
 type original struct {
 	key, value                   []byte
 	headers                      []Header

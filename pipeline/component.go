@@ -129,11 +129,15 @@ type Mark struct {
 //
 // Next is the first offset after the run: past compaction gaps, control records and
 // aborted records. A batch may have no records, and no Fill then; its Next still moves
-// the mark. Charge holds the bytes taken for it from the lane and may be nil: then the
-// engine takes what the records weigh when it has them. Size is how many bytes wait to be
-// made records, for a source whose charges do not say it: of a lane of which much waits
-// no more is read. 0: those of Charge. Opens is how many bytes Fill comes to take beside
-// the places, as far as that is known: a lane that has records under way waits for them.
+// the mark.
+//
+// Charge holds the bytes that were taken from the lane for the batch. It may be nil: then the
+// engine charges what each record takes, when the record is made. Size is how many bytes of the
+// batch wait to be made records; 0: as many as Charge holds. No more of a lane is read while
+// many bytes of it wait, so a source sets Size where its charges do not say it, as when several
+// batches share the charge of one buffer. Opens is how many bytes Fill is going to take in
+// addition, as by decompression, as far as that is known; 0: none. A lane that has records
+// under way waits with the next Fill until so many bytes are free.
 //
 // Fill makes the next records in the places given, at most len(into), and says how many;
 // 0: there are no more. It inits each place that it uses, which holds an earlier record.

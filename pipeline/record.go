@@ -36,34 +36,35 @@ const NoTime = math.MinInt64
 // A Record has one owner at a time (I2) and is not safe for concurrent use. Its
 // bytes belong to the batch that it came with; slices of them, and slices that its
 // methods return, are valid until the record has its outcome. [Record.Clone] gives a copy
-// that is a record of its own. One by assignment shares what stands beside the record until
-// it is changed itself: the record must not be changed, or initialized again, before that.
+// that is a record of its own. A copy by assignment shares its edits with the original until
+// the copy itself is changed: up to then the original must not be changed, nor initialized
+// again.
 //
-// It is two cache lines and five pointers: as many as there are in flight are written,
-// handed from core to core, and scanned by the collector (BenchmarkP1). What only some
-// records need stands beside it.
+// It is kept to two cache lines and five pointers, because every record in flight is written,
+// handed from core to core, and scanned by the collector (BenchmarkP1). What only some records
+// need stands beside it, in extras.
 type Record struct {
 	Position
 	// Part numbers the records that a split made of one, from 1; 0: not a part.
 	Part int32
 
-	state   jsonState // of the value; object: the fields are in beside.index
-	live    bool      // beside belongs to this reading: Init leaves it there as room for the next
-	touched bool      // it may hold another amount of memory than when that was charged last
+	state   jsonState // what is known of the value; object: its first fields are in beside.index
+	live    bool      // beside is about this record; else it is room that an earlier one has left
+	touched bool      // the record may hold another amount of memory than was charged for it last
 
 	// Time is in milliseconds since 1970 UTC, or NoTime.
 	Time    int64
 	key     []byte
 	headers []Header
-	value   []byte // as set last, edits not applied; nil: tombstone
-	beside  *extras
+	value   []byte  // as set last, edits not applied; nil: tombstone
+	beside  *extras // nil: none
 }
 
 // Init makes r the record that a source has read. It keeps the slices. A nil value
 // is a tombstone; an empty one is not. A nil key is none, which is not an empty one.
 func (r *Record) Init(pos Position, key, value []byte, headers []Header, time int64) {
 	r.Position, r.Part, r.Time = pos, 0, time
-	r.key, r.headers, r.value = key, headers[:len(headers):len(headers)], value // what a stage appends goes elsewhere
+	r.key, r.headers, r.value = key, headers[:len(headers):len(headers)], value // appending to the headers copies them
 	r.state, r.live, r.touched = unchecked, false, false
 }
 
@@ -112,8 +113,8 @@ func (r *Record) Value() []byte {
 	return r.value
 }
 
-// Edited says whether Value would put in edits, which makes memory of its own for the
-// record. Who has room for the bytes appends them there with AppendValue.
+// Edited says whether Value would have to put in edits, for which it allocates. A caller with
+// room for the bytes avoids that with AppendValue.
 func (r *Record) Edited() bool { return len(r.edits()) > 0 }
 
 // AppendValue appends what Value gives to dst, without keeping it.
@@ -126,7 +127,7 @@ func (r *Record) AppendValue(dst []byte) []byte {
 	return out
 }
 
-// sent is how many bytes the value took that a sink was given last.
+// sent is how many bytes the value had that a sink was given last, by Value or AppendValue.
 func (r *Record) sent() int {
 	if r.Edited() && r.beside.written > 0 {
 		return r.beside.written
@@ -193,8 +194,8 @@ func (r *Record) Field(name string) ([]byte, error) {
 	return nil, nil
 }
 
-// CheckJSON says whether the value is JSON, of whatever kind, for who does not read
-// fields. A tombstone is right. Errors are those of Field.
+// CheckJSON says whether the value is JSON, of whatever kind, for callers that do not read
+// fields. A tombstone is no error. Errors are those of Field.
 func (r *Record) CheckJSON() error {
 	if r.value == nil {
 		return nil
@@ -203,7 +204,7 @@ func (r *Record) CheckJSON() error {
 }
 
 // CheckObject says whether fields can be edited: whether the value is a JSON object. A
-// tombstone is right. Errors are those of SetRaw.
+// tombstone is no error. Errors are those of SetRaw.
 func (r *Record) CheckObject() error {
 	_, err := r.editable()
 	return err
@@ -222,7 +223,7 @@ func (r *Record) Fields(yield func(name string, text []byte) bool) error {
 	}
 	edits, seen := slices.Clone(r.edits()), names{}
 	it := r.members()
-	index := *it.index // yield may set a value
+	index := *it.index // a copy: yield may set another value
 	for it.index = &index; it.next(); {
 		name := it.name()
 		if !seen.add(name) {
@@ -246,10 +247,10 @@ func (r *Record) Fields(yield func(name string, text []byte) bool) error {
 	return nil
 }
 
-// names are those that Fields has met.
+// names are the names of the fields that Fields has come to.
 type names struct {
-	few  []string
-	many map[string]bool
+	few  []string        // all of them, while they are few
+	many map[string]bool // all of them, from then on; nil before
 }
 
 // add says whether name is new.

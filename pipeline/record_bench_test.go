@@ -35,8 +35,8 @@ func throughMap(value []byte) int {
 	return len(out)
 }
 
-// BenchmarkEdit is P4 of targets.md without the engine: the same work on raw bytes and
-// through a map, in turn, and how many times faster the former is.
+// BenchmarkEdit is P4 of docs/performance.md: the same work on raw bytes and through a map, in
+// turn, and how many times faster the former is.
 func BenchmarkEdit(b *testing.B) {
 	var r Record
 	value, text := []byte(bigEvent), []byte("true")

@@ -7,24 +7,25 @@ import "unsafe"
 // one comes into it, so that a pipeline whose records need them allocates them once for
 // each place.
 type extras struct {
-	of *Record // another than who looks: that one is a copy of it, and takes its own
-	original
-	edits   []edit
-	written int        // bytes that the value took with its edits when it was appended last; 0: it was not
-	room    []byte     // for texts that are set, as far as it is used
-	owed    int64      // bytes of the extras that are not charged with the place yet
-	index   fieldIndex // where the first fields stand, when the record's state is object
+	of       *Record    // whose they are; a copy by assignment points to those of the original until it makes its own
+	original            // what the source gave
+	edits    []edit     // not put into the value yet
+	written  int        // bytes that AppendValue gave last, edits applied; 0: it was not called
+	room     []byte     // memory for texts that are set; its length is what is in use
+	owed     int64      // bytes of the extras that have not been charged yet
+	index    fieldIndex // where the first fields stand, when the record's state is object
 }
 
-// original is what a dead letter needs of the record as the source gave it: what has
-// been replaced since.
+// original holds what has been replaced of a record's key, value and headers, as the source
+// gave it: the record's dead letter has it.
 type original struct {
 	key, value                   []byte
 	headers                      []Header
-	hasKey, hasValue, hasHeaders bool
+	hasKey, hasValue, hasHeaders bool // which of them were replaced
 }
 
-// or gives what came: what has been kept of it, and else what is there still.
+// or gives what the source gave: the original of what has been replaced, and of the rest what
+// the record has, which the caller passes.
 func (o *original) or(key, value []byte, headers []Header) ([]byte, []byte, []Header) {
 	if o.hasKey {
 		key = o.key
@@ -42,8 +43,8 @@ const (
 	extrasSize = int64(unsafe.Sizeof(extras{}))
 	editSize   = int64(unsafe.Sizeof(edit{}))
 
-	// besideSize is charged for extras that have stayed with a place: what most come to
-	// hold when they serve edits, as nobody looks at each.
+	// besideSize is charged for extras that have stayed with a place, whatever they hold: it is
+	// what most of them come to when they serve edits, and to measure each would cost more.
 	besideSize = extrasSize + fewEdits*editSize + smallRoom
 )
 
@@ -55,7 +56,7 @@ func (r *Record) own() *extras {
 	return r.begin()
 }
 
-// begin gives extras to a record that has none, or those of another.
+// begin gives a record extras of its own when it has none, or points to those of another.
 func (r *Record) begin() *extras {
 	if r.live {
 		return r.part()
@@ -69,7 +70,7 @@ func (r *Record) begin() *extras {
 	return r.beside
 }
 
-// part gives a copy of a record extras of its own.
+// part gives a record that was copied by assignment extras of its own.
 func (r *Record) part() *extras {
 	x := *r.beside
 	x.of, x.owed, x.room = r, extrasSize, nil // texts in the room stay where they are
@@ -78,8 +79,8 @@ func (r *Record) part() *extras {
 	return r.beside
 }
 
-// copyTo makes c a record of its own with all that r has. Texts in the room of r are c's
-// too from now on: they stay, also when r is initialized again.
+// copyTo makes c a record of its own with all that r has. Texts in the room of r serve both
+// from now on, so r gives that memory up: it is not overwritten when r is initialized again.
 func (r *Record) copyTo(c *Record) {
 	*c = *r
 	if !r.live {
@@ -91,8 +92,8 @@ func (r *Record) copyTo(c *Record) {
 	}
 }
 
-// leave takes the extras off a record that has come to its end in a step, for the next
-// record there: they are warm, and those in its own place are not. When most records are
+// leave takes the extras off a record that ends in a step, for the next record there: they are
+// in the cache, which those in the next record's own place are not. When most records are
 // filtered, a few extras serve them all (BenchmarkExtras). It gives nil when there are none.
 func (r *Record) leave() *extras {
 	x := r.beside
@@ -107,13 +108,14 @@ func (r *Record) leave() *extras {
 	return x
 }
 
-// lend gives a record without extras those that another has left.
+// lend gives a record without extras those that another one has left. They count as not
+// charged: they were charged to the batch of that one.
 func (r *Record) lend(x *extras) {
 	x.of, x.owed, r.beside = r, extrasSize+int64(cap(x.edits))*editSize+int64(cap(x.room)), x
 }
 
-// forget has the extras say nothing of a record any more. What the edits point to stays
-// in their room.
+// forget empties the extras and keeps their memory. What the list of edits points to stays
+// reachable until it is overwritten.
 func (x *extras) forget() {
 	if x.hasKey || x.hasValue || x.hasHeaders {
 		x.original = original{}
@@ -124,14 +126,14 @@ func (x *extras) forget() {
 // smallRoom is the least room that is made for texts.
 const smallRoom = 64
 
-// Room gives room for n bytes, empty, which is the record's until it has its outcome: a
-// text that is appended there, and then Set, needs no memory of its own
-// (BenchmarkLateFlights). What goes beyond moves elsewhere, as with every append.
+// Room gives an empty slice with room for n bytes, which is the record's until it has its
+// outcome: a text that is appended to it, and then set, needs no memory of its own
+// (BenchmarkLateFlights). Appending more than n bytes allocates, as with every slice.
 func (r *Record) Room(n int) []byte {
 	x := r.own()
 	from := len(x.room)
 	if cap(x.room)-from < n {
-		x.room, from = make([]byte, 0, max(n, smallRoom)), 0 // texts stay in the one before
+		x.room, from = make([]byte, 0, max(n, smallRoom)), 0 // texts set before stay in the old one
 		x.owed += int64(cap(x.room))
 		r.touched = true
 	}
@@ -139,15 +141,14 @@ func (r *Record) Room(n int) []byte {
 	return x.room[from : from : from+n]
 }
 
-// cameFrom makes what the source gave for rec the original of r too, which is a part of
-// it.
+// cameFrom makes r, a part of rec, have the original of rec.
 func (r *Record) cameFrom(rec *Record) {
 	x := r.own()
 	x.key, x.value, x.headers = rec.Original()
 	x.hasKey, x.hasValue, x.hasHeaders = true, true, true
 }
 
-// edits gives the overlay.
+// edits gives the edits of the record.
 func (r *Record) edits() []edit {
 	if !r.live {
 		return nil
@@ -155,8 +156,8 @@ func (r *Record) edits() []edit {
 	return r.own().edits
 }
 
-// clear lets go of everything that the record points to. Its place keeps its extras as
-// room for the next.
+// clear lets go of everything that the record points to. The extras stay with its place, as
+// memory for the next record.
 func (r *Record) clear() {
 	x := r.beside
 	if x != nil && x.of != r {

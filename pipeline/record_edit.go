@@ -18,10 +18,10 @@ func editOf(edits []edit, name string) int {
 }
 
 // SetRaw sets a top-level field to text, which is kept, and which the caller knows to be
-// valid JSON: nobody checks it, and what is none makes the whole value none. It is for
-// text that comes from a checked value or was just made; else take SetJSON, or SetString
-// and its likes. On a tombstone it does nothing; on a value that is no object it is a
-// permanent error with ReasonNotObject.
+// valid JSON: it is not checked, and text that is not valid makes the whole value invalid. It
+// is for text that comes from a checked value or was just made; for other text there are
+// SetJSON, SetString and the like. On a tombstone it does nothing; on a value that is no object
+// it is a permanent error with ReasonNotObject.
 func (r *Record) SetRaw(name string, text []byte) error {
 	if len(text) == 0 {
 		text = []byte("null")
@@ -60,8 +60,8 @@ func (r *Record) Remove(name string) error {
 // fewEdits is the least room that is made for edits.
 const fewEdits = 4
 
-// add takes an edit in. Most records that have one have a few: growing from one to two to
-// four was three allocations (BenchmarkExtras).
+// add adds an edit. Most records with one edit have a few, so there is room for several at
+// once: growing from one to two to four was three allocations (BenchmarkExtras).
 func (x *extras) add(e edit) {
 	if len(x.edits) == cap(x.edits) {
 		room := make([]edit, len(x.edits), max(fewEdits, 2*len(x.edits)))
@@ -72,7 +72,7 @@ func (x *extras) add(e edit) {
 	x.edits = append(x.edits, e)
 }
 
-// editable is false, without an error, for a tombstone.
+// editable says whether fields can be set. For a tombstone it gives false without an error.
 func (r *Record) editable() (bool, error) {
 	if r.value == nil {
 		return false, nil
@@ -86,7 +86,7 @@ func (r *Record) editable() (bool, error) {
 	return true, nil
 }
 
-// growth is the most that edits add to a value.
+// growth is the most bytes that edits add to a value.
 func growth(edits []edit) int {
 	n := 0
 	for i := range edits {
@@ -95,10 +95,9 @@ func growth(edits []edit) int {
 	return n
 }
 
-// splice appends the object of r with its edits applied to out. Every byte that no
-// edit is about stays: the order, the space between fields, the text of values. An
-// edited field keeps its place, a new one goes to the end, and a removed one takes one
-// comma with it.
+// splice appends the object of r, edits applied, to out. Every byte that no edit is about
+// stays: the order of fields, the space between them, the text of values. An edited field
+// keeps its place, a new one goes to the end, and a removed one takes one comma with it.
 func (r *Record) splice(out []byte) []byte {
 	x := r.own()
 	it := r.members()
@@ -137,8 +136,10 @@ func fresh(edits []edit) bool {
 	return true
 }
 
-// replace goes through the fields of it and copies all that stays and is before one
-// that does not. Of an edited name the first stays.
+// replace copies the object up to the last field that an edit replaces or removes, with these
+// edits applied. Of several fields with an edited name the first stays. copied is the end of
+// what has been dealt with, kept the end of the last field that stays; -1: none does. The
+// iterator then stands behind the last field.
 func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept int) {
 	v, edits, kept, drop := r.value, r.beside.edits, -1, false
 	var few [16]bool
@@ -148,7 +149,7 @@ func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept
 	}
 	for it.next() {
 		if drop && kept < 0 {
-			copied = it.key - 1 // all before were dropped, this one comes first now
+			copied = it.key - 1 // all fields before it were dropped: it comes first now
 		}
 		i := it.edit(edits)
 		switch {

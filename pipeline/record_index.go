@@ -10,28 +10,28 @@ import (
 type jsonState uint8
 
 const (
-	unchecked jsonState = iota
-	object
-	noObject
-	invalid
+	unchecked jsonState = iota // nothing yet
+	object                     // it is a JSON object
+	noObject                   // it is JSON, and no object
+	invalid                    // it is not JSON
 )
 
-// A span says where a field stands in the value. key is behind its opening quote,
-// keyEnd at the closing one, text to end is the JSON text.
+// A span says where a field stands in the value: its key, without the quotes, from key to
+// before keyEnd, and its JSON text from text to before end.
 type span struct {
 	key, keyEnd, text, end int
-	escapes                bool // the key is written with some
+	escapes                bool // the key is written with escapes
 }
 
 // A fieldIndex holds the spans of the first fields, found while the value is checked.
 // It holds no pointers and comes with the record's place, so that finding fields costs
 // no allocation and nothing for the collector to look at.
 type fieldIndex struct {
-	start   uint32 // behind the opening brace
-	escapes uint16 // a bit for each key that is written with some
-	n       uint8
-	more    bool // there are fields behind those
-	at      [16]packedSpan
+	start   uint32         // where the object goes on behind its opening brace
+	escapes uint16         // a bit for each key in at that is written with escapes
+	n       uint8          // how many fields are in at
+	more    bool           // the object has fields that are not in at
+	at      [16]packedSpan // of the first fields
 }
 
 // A packedSpan is a span within the first 64 KiB.
@@ -48,7 +48,7 @@ func (r *Record) check() error {
 	return nil
 }
 
-// readable gives the error that reading a field of a value gives.
+// readable gives the error with which reading a field fails, nil when it does not.
 func (r *Record) readable() error {
 	if err := r.check(); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (r *Record) inspect() {
 	}
 }
 
-// add takes a field in, unless it is full or the field is too far behind.
+// add adds a field, unless the index is full, or the field ends beyond what a packedSpan holds.
 func (x *fieldIndex) add(key, keyEnd, text, end int, escapes bool) {
 	if int(x.n) == len(x.at) || end > math.MaxUint16 || x.more {
 		x.more = true
@@ -131,7 +131,7 @@ func (s span) is(v []byte, name string) bool {
 }
 
 // find gives where the text of the first field of that name stands. The value must be a
-// checked object, and beside the record's own.
+// checked object, and beside the record's own extras.
 func (r *Record) find(beside *extras, name string) (text, end int, ok bool) {
 	x, v := &beside.index, r.value
 	if x.escapes != 0 {
@@ -149,7 +149,8 @@ func (r *Record) find(beside *extras, name string) (text, end int, ok bool) {
 	return 0, 0, false
 }
 
-// findRare is find among names that are written with escapes, and behind the index.
+// findRare is find for an object that has names with escapes, or fields behind the index: it
+// goes through all fields.
 func (r *Record) findRare(name string) (text, end int, ok bool) {
 	for it := r.members(); it.next(); {
 		if it.is(r.value, name) {
@@ -162,11 +163,11 @@ func (r *Record) findRare(name string) (text, end int, ok bool) {
 // A memberIterator goes through the fields of a checked object. It looks at the record's
 // index as it goes: whoever lets others change the record meanwhile gives it a copy.
 type memberIterator struct {
-	span  // of the field at hand; before the first one, end is behind the brace
+	span  // of the field at hand; before the first one its end is behind the opening brace
 	value []byte
 	index *fieldIndex
-	i     int  // next in the index
-	done  bool // behind the last field
+	i     int  // which field of the index is next
+	done  bool // there are no more fields
 }
 
 func (r *Record) members() memberIterator {

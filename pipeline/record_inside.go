@@ -33,14 +33,14 @@ func leave(r *Record) inside.Extras {
 	return nil
 }
 
-// grown says what a touched record holds, and counts it as told.
+// grown is inside.Records.Grown. From here on the record is not touched, and owes nothing.
 func (r *Record) grown() (added, growing, owed int64) {
 	r.touched = false
 	return r.added(), int64(growth(r.edits())), r.owes()
 }
 
-// owes gives the memory of the record's extras that has not been charged, which it counts
-// as charged then. It is no part of the record's weight, as it is not written.
+// owes gives the bytes of the record's extras that have not been charged, and counts them as
+// charged. They are no part of the record's weight, as they are not written to a sink.
 func (r *Record) owes() (n int64) {
 	if r.live {
 		x := r.own()
@@ -49,8 +49,8 @@ func (r *Record) owes() (n int64) {
 	return n
 }
 
-// added is what the record holds beside what came, in bytes: what it was given stays in
-// memory beside what it was given in its place.
+// added is how many bytes the record holds on top of what it came with. What was replaced
+// counts on, as it stays in memory for the dead letter.
 func (r *Record) added() int64 {
 	if !r.live {
 		return 0
@@ -74,9 +74,9 @@ func (r *Record) added() int64 {
 // savepoint is a record as it was before an attempt.
 type savepoint struct {
 	rec    Record
-	beside extras
-	edits  []edit
-	heads  []Header
+	beside extras   // its extras, if it had any
+	edits  []edit   // a copy of its edits
+	heads  []Header // a copy of its headers
 }
 
 // Save remembers r so that Restore can undo what an attempt did to it.
@@ -89,14 +89,15 @@ func (s *savepoint) Save(r *Record) {
 	s.heads = append(s.heads[:0], r.headers...)
 }
 
-// Forget lets go of the record's bytes and keeps the room for others.
+// Forget lets go of what the record points to, and keeps the lists for another one.
 func (s *savepoint) Forget() {
 	clear(s.edits)
 	clear(s.heads)
 	*s = savepoint{edits: s.edits[:0], heads: s.heads[:0]}
 }
 
-// Restore makes r what it was when Save was called. The engine's state stays.
+// Restore makes r what it was when Save was called. What its extras owe stays: the memory is
+// there.
 func (s *savepoint) Restore(r *Record) {
 	x := r.beside
 	*r = s.rec

@@ -8,25 +8,39 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine/internal/ring"
 )
 
-// This file is the way of a lane's batches from when they are handed over until their
-// records are under way.
+// This file follows the batches of a lane from when the source hands them over until the last
+// record of each is done.
+//
+// What it guarantees. Batches are made records in the order in which they came. What a batch
+// holds, its charge and its bytes, is given back once: when its last record has its outcome, or
+// when the lane ends before records were made of it. A batch that is being filled while its lane
+// ends is left to the filler.
+//
+// How. A batch waits in a queue of its lane. The filler holds the first one (filling) while it
+// makes records of it; when there are no more it leaves the queue, and what is left of it are its
+// pieces in the ring of marks. The last of these that is done gives the batch back. A laneBatch
+// is used again then, so it leaves filling and the queue in one step under the lane's lock.
+//
+// Dropped. Leaving filling first and the queue a moment later: a lane that ended between the two
+// put the laneBatch back into the queue while another batch had it (TestAnEndBetweenTwoBatches).
 
-// A laneBatch is one batch as the source handed it over. Guarded by the lane.
+// A laneBatch is one batch of a lane, as the source handed it over. Guarded by the lane, but
+// for opens and made, which are the filler's.
 type laneBatch struct {
 	batch  *pipeline.Batch
-	charge *charge
-	own    charge     // the room of charge, when it is owed
-	size   int64      // bytes that wait until it is filled
-	opens  int64      // bytes that filling it takes; the filler's, like
+	charge *charge    // what was taken for it; nil: it came without a charge, and has no records
+	own    charge     // where charge points when the batch came without one
+	size   int64      // bytes of it that count as unfilled while it waits
+	opens  int64      // bytes that its next Fill will take beside the places of its records
 	made   int64      // bytes of the records that have been made of it
-	pieces int        // with records on their way
-	open   bool       // there may be more records in it
+	pieces int        // its pieces with records that are not done
+	open   bool       // more records may be made of it
 	owed   bool       // it came without a charge: what its records weigh is charged as they are made
-	next   *laneBatch // another that is given back with it
-	marks  ring.Batch
+	next   *laneBatch // the next one of a list that is given back together
+	marks  ring.Batch // its range of offsets
 }
 
-// release gives back what a batch holds. Nobody has any of its records.
+// release gives back what a batch holds. None of its records is in use.
 func (in *laneBatch) release() {
 	if in.charge != nil {
 		in.charge.Release()
@@ -36,8 +50,8 @@ func (in *laneBatch) release() {
 	}
 }
 
-// recycleBatches gives back what batches hold of which all records are done, and keeps the intakes
-// for others.
+// recycleBatches gives back what the batches of a settlement hold, all of whose records are
+// done, and keeps the laneBatches for other batches.
 func (l *lane) recycleBatches(c *settlement) {
 	for in := c.freed; in != nil; in = in.next {
 		in.release()
@@ -54,7 +68,7 @@ func (l *lane) recycleBatches(c *settlement) {
 	l.mu.Unlock()
 }
 
-// newBatch gives an empty intake. The lane's lock is held.
+// newBatch gives an empty laneBatch. The lane's lock is held.
 func (l *lane) newBatch() *laneBatch {
 	if n := len(l.spareBatches); n > 0 {
 		in := l.spareBatches[n-1]
@@ -78,15 +92,15 @@ func (l *lane) enqueue(in *laneBatch) bool {
 	return true
 }
 
-// enter says that the filler is at the lane, which has its block then.
+// enter says that the filler is at the lane. From here on the lane's block is the filler's.
 func (l *lane) enter() {
 	l.mu.Lock()
 	l.busy = true
 	l.mu.Unlock()
 }
 
-// next gives the first batch that waits and holds it: a lane that ends meanwhile leaves
-// it to the filler. It gives nil when none waits.
+// next gives the filler the first batch that waits, nil when none does. Until the filler asks
+// for another or leaves the lane, a lane that ends leaves that batch to it.
 func (l *lane) next() *laneBatch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,7 +111,8 @@ func (l *lane) next() *laneBatch {
 	return l.filling
 }
 
-// leave says that the filler has left the lane.
+// leave says that the filler has left the lane. What a lane that is shut could not give back
+// meanwhile is given back now.
 func (l *lane) leave() {
 	l.mu.Lock()
 	l.filling, l.busy = nil, false
@@ -115,18 +130,20 @@ func (l *lane) more() bool {
 	return l.waiting.Len() > 0
 }
 
-// wish is how many records are worth making at once.
+// wish is how many records the filler asks places for: those of one chunk, going by the size
+// that records of the lane had in the last fill.
 func (l *lane) wish() int {
 	n := chunkRecords
-	if l.each > 0 {
-		n = min(n, chunkBytes/l.each)
+	if l.recordSize > 0 {
+		n = min(n, chunkBytes/l.recordSize)
 	}
 	return max(n, 1)
 }
 
-// places gives the block to fill next. With nothing of the lane under way it is used
-// from its beginning again: at low load the same places serve all records.
-func (l *lane) places() *block {
+// nextBlock gives the block whose places are given out next. When no record in it is under
+// way any more its first places are given out again, so that at low load the same few places
+// serve all records and stay in the cache.
+func (l *lane) nextBlock() *block {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b := l.block
@@ -144,8 +161,8 @@ func (l *lane) places() *block {
 	return l.block
 }
 
-// releaseBlock gives the lane's block to the pieces that have records in it. The lane's lock is
-// held.
+// releaseBlock ends the giving out of places in the lane's block: from here on the pieces with
+// records in it hold it alone. The lane's lock is held.
 func (l *lane) releaseBlock() {
 	if b := l.block; b != nil {
 		l.block = nil
@@ -162,9 +179,10 @@ func (l *lane) newPiece(in *laneBatch, now time.Time) *piece {
 	return l.piece(in, now)
 }
 
-// admit makes records of a block, which are the next of their batch, records of the lane
-// and of a piece, fresh or made for those before them. It fails when the lane takes no
-// more: then they are nobody's.
+// admit puts n records under way, which stand in a block from place at on and are the next of
+// their batch: the piece, the batch's marks and the lane's counts have them from here on. With
+// fresh the piece is new and goes into the ring of marks; else these records join it. admit
+// fails when the lane is shut: then the records were never made, and their places are free.
 func (l *lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -199,13 +217,15 @@ func (l *lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
 	return true
 }
 
-// filled ends a batch of which all records have been made: the mark may pass it.
+// filled ends the waiting of a batch whose records have all been made. What stands behind its
+// last record, such as a gap, gets an entry of its own without records, so that the mark can
+// move to the batch's end.
 func (l *lane) filled(in *laneBatch, now time.Time) {
 	c := settlement{now: now}
 	l.mu.Lock()
 	l.takeOff(in)
 	if !l.shut && in.marks.HasTail() {
-		pc := l.piece(in, now) // for what is behind the last record
+		pc := l.piece(in, now)
 		pc.Tail(&in.marks)
 		l.ring.Push(&pc.Entry, pc)
 	}
@@ -213,11 +233,12 @@ func (l *lane) filled(in *laneBatch, now time.Time) {
 		c.free(in)
 	}
 	l.settle(&c)
-	l.p.budget.regrant() // fewer bytes of the lane wait
+	l.p.budget.regrant() // fewer bytes of the lane wait to be filled: it may read more
 }
 
-// takeOff ends the waiting of a batch, which the filler has no longer: a lane that ends from
-// here on must not put it back, as it may be another's by then. The lane's lock is held.
+// takeOff takes a batch out of filling and out of the queue, in one step: a lane that ends from
+// here on must not put it back, since the laneBatch may hold another batch by then. The lane's
+// lock is held.
 func (l *lane) takeOff(in *laneBatch) {
 	if l.filling == in {
 		l.filling = nil
@@ -228,7 +249,7 @@ func (l *lane) takeOff(in *laneBatch) {
 	}
 }
 
-// drop ends a batch that the filler has, though not all of it has been read.
+// drop ends a batch that the filler has, though more records could have been made of it.
 func (l *lane) drop(in *laneBatch) {
 	l.mu.Lock()
 	l.takeOff(in)
@@ -240,7 +261,8 @@ func (l *lane) drop(in *laneBatch) {
 	}
 }
 
-// unread gives back what waits, but for the batch that the filler has.
+// unread gives back the batches that wait, but for the one that the filler has. They count as
+// unread: a source reads them again.
 func (l *lane) unread() {
 	var free []*laneBatch
 	l.mu.Lock()

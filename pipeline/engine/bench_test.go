@@ -18,10 +18,11 @@ import (
 )
 
 // The benchmarks measure the engine against a limit in the same run, and report the
-// ratio: see targets.md for P1, P2, P3, P13 and P15.
+// ratio. What each ratio has to be is in the name of its metric; docs/performance.md has
+// what was measured.
 
-// slabs is a source that hands the same batches over again and again, so that nothing
-// of it counts.
+// slabs is a source that hands the same batches over again and again, so that it costs next
+// to nothing itself.
 type slabs struct {
 	batches []*pipeline.Batch
 	records [][]pipeline.Record                           // of each
@@ -249,7 +250,7 @@ func streamed(slots int, lat []time.Duration) time.Duration {
 	return time.Since(began)
 }
 
-// enriched is the waiting step.
+// enriched is the waiting step that is measured.
 func enriched(b *testing.B, slots, window int, lat []time.Duration, order Order, key func(i int) []byte) time.Duration {
 	sink := &count{}
 	o := Options{
@@ -310,7 +311,7 @@ func benchmarkP3(b *testing.B, slots int) {
 	b.ReportMetric(theirs/ours, "P3-ratio(>=5;>=8)")
 }
 
-// BenchmarkP3 is the same against conc/stream.
+// BenchmarkP3 is the ordered waiting step against conc/stream.
 func BenchmarkP3(b *testing.B) {
 	b.Run("64", func(b *testing.B) { benchmarkP3(b, 64) })
 	b.Run("256", func(b *testing.B) { benchmarkP3(b, 256) })

@@ -11,34 +11,39 @@ const blockRecords = 128
 // A block is where records stand, with their tracks, from when they are made until they
 // have their outcome. Its places are given out one after another, to one lane, and used
 // again when all records in it are done: the block that came free last is the next one
-// to be filled, while it is warm in the cache (BenchmarkP1). Until then each of them keeps
-// what it has, also when it is done, so that large records fill a block before its places
-// are used up: what a chunk of them holds.
+// to be filled, while it is warm in the cache (BenchmarkP1).
+//
+// Until then a place goes on pointing to the bytes of its record, also when that one is done.
+// So a block is full too when its records have as many bytes as a chunk may have: large records
+// would otherwise keep 128 times their size from the collector.
 type block struct {
 	*places
-	next   *block // the one in which its last piece goes on; of those that came free together, another
-	refs   int    // pieces that have records in it, and one while the lane fills it; guarded by the lane
-	used   int    // places given out; the filler's, like
-	bytes  int64  // that its records came with
-	had    int    // places of these that came with extras
-	extras int    // places with extras, as charged
+	next   *block // under way: where its last piece goes on; free: the next of those that came free together
+	refs   int    // pieces with records in it, and one more while the lane fills it; guarded by the lane
+	used   int    // places given out; the filler's, like the fields below
+	bytes  int64  // bytes that its records came with
+	had    int    // places given out whose records came with extras of an earlier use
+	extras int    // places with extras that have been charged
 }
 
-// places are what stands in a block. They are an object of their own, so that the counts of
-// blocks stand close together: a write that ends counts in dozens of them, and would fetch
-// each from another page (BenchmarkP15).
+// places are the records and tracks of a block. They are an object of their own, so that the
+// counts of blocks stand close together: a write that ends counts down dozens of them, and
+// would fetch each from another page (BenchmarkP15).
 type places struct {
 	recs   [blockRecords]pipeline.Record
 	tracks [blockRecords]track
 }
 
 const (
-	blockSize  = blockRecords * placeSize
-	heavyBlock = 128 << 10 // bytes of a block's records that are not kept from the collector for a moment longer
+	blockSize = blockRecords * placeSize
+	// heavyBlock is how many bytes the records of a block may have for it to go on pointing to
+	// them when it is free. A heavier one is cleared at once.
+	heavyBlock = 128 << 10
 )
 
-// fill gives out n places, whose records have been made. It says how many bytes of
-// extras the block has come to hold.
+// fill gives out n places, whose records have been made with bytes in all. It says how many
+// bytes of extras are to be charged: those that have stayed with places since they were used
+// last, as nobody looks at each when they are made.
 func (b *block) fill(n int, bytes int64) (grown int64) {
 	for i := b.used; i < b.used+n; i++ {
 		if records.HasExtras(&b.recs[i]) {
@@ -54,13 +59,13 @@ func (b *block) fill(n int, bytes int64) (grown int64) {
 	return grown
 }
 
-// size is what the block takes.
+// size is what the block takes of the budget.
 func (b *block) size() int64 { return blockSize + int64(b.extras)*records.ExtrasSize }
 
 // reset has the places given out from the first one again. What they hold is overwritten.
 func (b *block) reset() { b.next, b.used, b.bytes, b.had = nil, 0, 0, 0 }
 
-// tidy lets go of what the records point to, of which nobody has any.
+// tidy clears the places of a free block, so that they keep no bytes from the collector.
 func (b *block) tidy() {
 	for i := range b.recs {
 		records.Clear(&b.recs[i])

@@ -8,34 +8,68 @@ import (
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
+// This file bounds what a process has in flight (I4).
+//
+// What it guarantees. Records never exceed the budget, but for one of each lane that has none.
+// Bytes are taken before they are read, and stay within the budget but for one charge of each
+// lane that has none, and for what is charged late. No lane and no pipeline stands still because
+// of others.
+//
+// Who waits. Only sources, and the filler, which makes records: nothing in flight depends on
+// them. A step or a sink never waits for the budget. What it waited for could only be given back
+// by records behind it, or by other lanes that wait in front of it: a deadlock.
+//
+// Why bytes may be charged late, and records never. How large something gets is often known only
+// when it is there: what a batch opens into, what a stage adds to a record, what a sink holds to
+// send. Then it is charged without waiting, the bytes in use may exceed the budget, and it is
+// the next reads that wait. A record is counted before it is made, by the filler, which can let
+// its batch wait as bytes instead. So there is no reason to exceed the budget of records.
+//
+// Shares. Half of the budget is set aside in equal parts, one for each pipeline, so that each
+// can always take its part, whatever the others have. The other half is for whoever comes first.
+// A pipeline that is alone may have everything.
+//
+// Why a lane with nothing in flight may always take one charge, and make one record. Else a lane
+// would wait for others whenever its next batch is larger than what is free, and for ever when it
+// is larger than the budget. One that has something in flight goes on when that is done. So this
+// exception is enough for every lane to move, and it bounds by how much the budget is exceeded.
+//
+// Who may overtake. Within a pipeline, requests for bytes are served in the order in which they
+// came: if small ones were served whenever a few bytes come free, there would never be enough
+// free at once for a large one. A request that waits for another reason than free bytes lets
+// the others pass: its lane is held back, or has enough that waits to be made records, or has
+// half of the budget while other lanes wait. Lanes with nothing in flight overtake, as they may
+// always take a charge, and so do requests of other pipelines, which have a part of their own.
+
 // A Budget bounds what a process has in flight, in records and in bytes (I4).
 // Several pipelines may share one. Half of it is set aside in equal shares, one for
 // each pipeline for certain; the rest is first come. At most half goes to one lane
 // while another waits. A lane with nothing in flight may always take one charge.
 type Budget struct {
-	maxRecords, maxBytes int64
+	maxRecords, maxBytes int64 // the bounds
 
 	mu             sync.Mutex
-	records, bytes int64
-	pipelines      []*pipelineUse
-	waiters        []*waiter // in the order in which they came
+	records, bytes int64          // in use, by all pipelines
+	pipelines      []*pipelineUse // that are running
+	waiters        []*waiter      // in the order in which they came
 }
 
 // A pipelineUse is what one pipeline has of a budget. Guarded by the budget.
 type pipelineUse struct {
-	records, bytes int64
-	lanes          int           // that are open
-	blocked        bool          // while grant looks: somebody waits for bytes
+	records, bytes int64         // in use
+	lanes          int           // how many lanes it has open
+	blocked        bool          // set while grant runs: a lane of it waits for bytes, and others may not overtake
 	ended          bool          // the pipeline has ended: what comes back late is not counted
-	room           chan struct{} // told when something was given back
-	starved        int64         // bytes for want of which, or of a place, no record could be made; 0: none is wanting
-	lookAgain      func()        // told when there are some
+	room           chan struct{} // Feed.Room: receives when something was given back
+	starved        int64         // the fewest bytes that the filler needs to make a record, after it got none; 0: it wants none
+	lookAgain      func()        // called when these bytes and a place are free, or a lane may have one in any case
 }
 
+// A waiter is a call of Take that waits.
 type waiter struct {
 	lane  *lane
-	bytes int64
-	ready chan struct{}
+	bytes int64         // how many it asks for
+	ready chan struct{} // closed when it has them
 }
 
 // NewBudget makes a budget. Zero stands for DefaultInFlight records, 100,000, and for
@@ -51,35 +85,36 @@ func NewBudget(records int, bytes settings.Size) *Budget {
 	return b
 }
 
-// Use gives what is in flight now.
+// Use gives how many records and bytes are in flight now.
 func (b *Budget) Use() (records int, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return int(b.records), b.bytes
 }
 
-func (b *Budget) join(m *pipelineUse) {
+// join takes a pipeline in.
+func (b *Budget) join(u *pipelineUse) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pipelines = append(b.pipelines, m)
+	b.pipelines = append(b.pipelines, u)
 }
 
 // lanes notes how many lanes a pipeline has.
-func (b *Budget) lanes(m *pipelineUse, n int) {
+func (b *Budget) lanes(u *pipelineUse, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.lanes = n
+	u.lanes = n
 }
 
 // leave takes a pipeline out, with everything that it has not given back.
-func (b *Budget) leave(m *pipelineUse) {
+func (b *Budget) leave(u *pipelineUse) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m.ended = true
-	b.records -= m.records
-	b.bytes -= m.bytes
+	u.ended = true
+	b.records -= u.records
+	b.bytes -= u.bytes
 	for i, o := range b.pipelines {
-		if o == m {
+		if o == u {
 			b.pipelines = append(b.pipelines[:i], b.pipelines[i+1:]...)
 			break
 		}
@@ -87,53 +122,54 @@ func (b *Budget) leave(m *pipelineUse) {
 	b.grant()
 }
 
-// free gives the bytes that a member may take without touching what is set aside for
-// the others. It may be negative.
-func (b *Budget) free(m *pipelineUse) int64 {
-	return b.left(m, b.maxBytes, b.bytes, func(m *pipelineUse) int64 { return m.bytes })
+// free gives the bytes that a pipeline may take without touching what is set aside for
+// the others. It is negative when more is charged than there is.
+func (b *Budget) free(u *pipelineUse) int64 {
+	return b.left(u, b.maxBytes, b.bytes, func(u *pipelineUse) int64 { return u.bytes })
 }
 
-// places gives the records that a member may have on top of those it has, with what is
-// set aside for the others left alone. Unlike bytes, which may be charged late, there are
-// never more than the budget has.
-func (b *Budget) places(m *pipelineUse) int64 {
-	n := b.left(m, b.maxRecords, b.records, func(m *pipelineUse) int64 { return m.records })
+// places gives how many more records a pipeline may have, with what is set aside for the
+// others left alone. Unlike bytes, which may be charged late, there are never more records
+// than the budget has: with one for each lane that had none, a part that is set aside may be
+// in use by others.
+func (b *Budget) places(u *pipelineUse) int64 {
+	n := b.left(u, b.maxRecords, b.records, func(u *pipelineUse) int64 { return u.records })
 	return min(n, b.maxRecords-b.records)
 }
 
-// left gives what a member may take of what there is of a whole, in bytes or records, of
-// which each has some.
-func (b *Budget) left(m *pipelineUse, whole, used int64, has func(*pipelineUse) int64) int64 {
+// left gives how much of a whole, in bytes or in records, a pipeline may take. used is what is
+// in use of it, and has tells how much of that a pipeline has.
+func (b *Budget) left(u *pipelineUse, whole, used int64, has func(*pipelineUse) int64) int64 {
 	share := whole / int64(2*max(len(b.pipelines), 1))
 	n := whole - used
 	for _, o := range b.pipelines {
-		if has := has(o); o != m && has < share {
+		if has := has(o); o != u && has < share {
 			n -= share - has
 		}
 	}
-	return max(n, share-has(m))
+	return max(n, share-has(u))
 }
 
-// admit takes places for up to n further records of a lane, whose making takes bytes, and
-// gives how many it got: one at least for a lane that has none, so that none stands still
-// for another (I4). Records of a small budget come in small numbers, so that all lanes
-// have some. What is taken is given back by finished.
+// admit takes places for up to n more records of a lane, for whose making bytes will be taken,
+// and gives how many it got: at least one for a lane that has none, so that no lane stands
+// still because of another (I4). At most a quarter of the lane's part of the budget is taken at
+// once, so that with a small budget all lanes get some. finished gives the places back.
 func (b *Budget) admit(l *lane, n int, bytes int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	m := l.shared
-	some := max(b.maxRecords/int64(4*max(m.lanes, 1)), 1)
-	got := min(int64(n), some, b.places(m))
+	u := l.shared
+	some := max(b.maxRecords/int64(4*max(u.lanes, 1)), 1)
+	got := min(int64(n), some, b.places(u))
 	bytes = max(bytes, 1)
-	if b.free(m) < bytes {
+	if b.free(u) < bytes {
 		got = 0
 	}
 	if got <= 0 && l.records == 0 {
 		got = 1
 	}
 	if got <= 0 {
-		if m.starved == 0 || bytes < m.starved {
-			m.starved = bytes
+		if u.starved == 0 || bytes < u.starved {
+			u.starved = bytes
 		}
 		return 0
 	}
@@ -141,8 +177,9 @@ func (b *Budget) admit(l *lane, n int, bytes int64) int {
 	return int(got)
 }
 
-// spare says whether so many bytes can be made for a lane.
-func (b *Budget) spare(l *lane, bytes int64) bool {
+// hasFree says whether so many bytes are free for a lane. No bytes always are, also when more
+// is charged than there is.
+func (b *Budget) hasFree(l *lane, bytes int64) bool {
 	if bytes == 0 {
 		return true
 	}
@@ -156,33 +193,35 @@ func (b *Budget) finished(l *lane, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(l, -n)
-	if m := l.shared; m.starved > 0 && l.records == 0 { // it gets one whatever the others have
-		m.starved = 0
-		m.lookAgain()
+	if u := l.shared; u.starved > 0 && l.records == 0 { // the lane gets one place whatever is free
+		u.starved = 0
+		u.lookAgain()
 	}
-	b.feed()
+	b.wakeFillers()
 }
 
-// count books records of a lane.
+// count books n more records of a lane, or fewer. The lock is held.
 func (b *Budget) count(l *lane, n int64) {
 	l.records += n
-	if m := l.shared; !m.ended {
-		m.records += n
+	if u := l.shared; !u.ended {
+		u.records += n
 		b.records += n
 	}
 }
 
-// feed tells the pipelines that could make no record that there is room again.
-func (b *Budget) feed() {
-	for _, m := range b.pipelines {
-		if m.starved > 0 && b.places(m) > 0 && b.free(m) >= m.starved {
-			m.starved = 0
-			m.lookAgain()
+// wakeFillers tells the pipelines that could make no record when there is room for one again.
+// The lock is held.
+func (b *Budget) wakeFillers() {
+	for _, u := range b.pipelines {
+		if u.starved > 0 && b.places(u) > 0 && b.free(u) >= u.starved {
+			u.starved = 0
+			u.lookAgain()
 		}
 	}
 }
 
-// room gives the bytes that a lane may take now.
+// room gives the bytes that a lane may take now. For a lane with nothing in flight there is
+// always some, so that the source does not leave it out. The lock is held.
 func (b *Budget) room(l *lane) int64 {
 	free := b.free(l.shared)
 	if l.charges == 0 {
@@ -197,14 +236,19 @@ func (b *Budget) room(l *lane) int64 {
 	return max(free, 0)
 }
 
+// readAhead is the most bytes of a lane that wait to be made records while more of it is read.
+// So few are still in the cache when their records are made.
 const readAhead = 1 << 20
 
 // ahead is how many bytes of a lane may wait to be made records before no more of it is
-// read: they are in the cache, or in nobody's way, while they are few.
-func (b *Budget) ahead(m *pipelineUse) int64 {
-	return max(min(readAhead, b.maxBytes/int64(4*max(m.lanes, 1))), 1)
+// read: readAhead, or a quarter of the lane's part of the budget if that is less. The lock is
+// held.
+func (b *Budget) ahead(u *pipelineUse) int64 {
+	return max(min(readAhead, b.maxBytes/int64(4*max(u.lanes, 1))), 1)
 }
 
+// othersWait says whether another lane waits for bytes that is not held back: the lane then
+// gets no more than half. The lock is held.
 func (b *Budget) othersWait(l *lane) bool {
 	for _, w := range b.waiters {
 		if w.lane != l && w.lane.holds.Load() == 0 {
@@ -216,6 +260,8 @@ func (b *Budget) othersWait(l *lane) bool {
 
 var errLaneEnded = errors.New("taking bytes: the lane has ended")
 
+// take charges bytes to a lane when there is room for them, and waits until then. It fails
+// when ctx or the lane ends.
 func (b *Budget) take(ctx context.Context, l *lane, bytes int64) (*charge, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -254,10 +300,11 @@ func (b *Budget) take(ctx context.Context, l *lane, bytes int64) (*charge, error
 			return nil, err
 		}
 	}
-	b.uncharge(l, bytes) // granted meanwhile
+	b.uncharge(l, bytes) // it was granted between the end of the wait and the lock
 	return nil, err
 }
 
+// charge books a charge of a lane, and uncharge takes it back. The lock is held.
 func (b *Budget) charge(l *lane, bytes int64) {
 	l.charges++
 	b.add(l, bytes)
@@ -269,7 +316,8 @@ func (b *Budget) uncharge(l *lane, bytes int64) {
 	b.grant()
 }
 
-// open makes a charge of no bytes, for a batch that came without one.
+// open makes a charge of no bytes, for a batch that came without one: its records' bytes are
+// added as they are made.
 func (b *Budget) open(l *lane, c *charge) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -277,34 +325,37 @@ func (b *Budget) open(l *lane, c *charge) {
 	*c = charge{lane: l}
 }
 
+// add books more bytes of a lane, or fewer, without waiting. The lock is held.
 func (b *Budget) add(l *lane, bytes int64) {
 	l.bytes += bytes
-	if m := l.shared; !m.ended {
-		m.bytes += bytes
+	if u := l.shared; !u.ended {
+		u.bytes += bytes
 		b.bytes += bytes
 	}
 }
 
-// account charges what a component of the pipeline holds beside records, without
-// waiting: it is there already.
-func (b *Budget) account(m *pipelineUse, bytes int64) {
+// account charges bytes that are there already, without waiting: what a component holds beside
+// records, and blocks.
+func (b *Budget) account(u *pipelineUse, bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if m.ended {
+	if u.ended {
 		return
 	}
-	m.bytes += bytes
+	u.bytes += bytes
 	b.bytes += bytes
 	if bytes < 0 {
 		b.grant()
 	}
 }
 
-// grant serves those who wait, in their order. One who waits for bytes lets nobody
-// overtake but those who need nobody's leave: lanes with nothing in flight.
+// grant serves those who wait, in the order in which they came. Behind one for whose request
+// too few bytes are free, only lanes with nothing in flight are served in that pipeline; all of
+// this is at the head of the file. Then it tells the sources and the fillers to look again. The
+// lock is held.
 func (b *Budget) grant() {
-	for _, m := range b.pipelines {
-		m.blocked = false
+	for _, u := range b.pipelines {
+		u.blocked = false
 	}
 	for i := 0; i < len(b.waiters); {
 		w := b.waiters[i]
@@ -320,16 +371,18 @@ func (b *Budget) grant() {
 		}
 		i++
 	}
-	for _, m := range b.pipelines {
+	for _, u := range b.pipelines {
 		select {
-		case m.room <- struct{}{}:
+		case u.room <- struct{}{}:
 		default:
 		}
 	}
-	b.feed()
+	b.wakeFillers()
 }
 
-// regrant looks again at who waits, after a lane has been let go.
+// regrant is grant for who does not hold the lock, after something has changed that keeps a
+// lane from taking bytes: it is held back no longer, has fewer bytes that wait to be made
+// records, or has ended.
 func (b *Budget) regrant() {
 	b.mu.Lock()
 	b.grant()

@@ -117,7 +117,7 @@ func TestBudgetOfWhatRecordsAreMadeInto(t *testing.T) {
 	if b.admit(l[0], 5, 500) != 1 || b.admit(l[1], 5, 500) != 1 {
 		t.Error("a lane with no record waits, or gets more than it needs")
 	}
-	if b.admit(l[0], 5, 500) != 0 || b.admit(l[0], 5, 400) != 5 || b.spare(l[0], 500) || !b.spare(l[0], 400) {
+	if b.admit(l[0], 5, 500) != 0 || b.admit(l[0], 5, 400) != 5 || b.hasFree(l[0], 500) || !b.hasFree(l[0], 400) {
 		t.Error("400 bytes are left")
 	}
 	held.Resize(501)

@@ -19,8 +19,8 @@ func (w writes) Write(_ context.Context, recs []*pipeline.Record) error {
 
 func (writes) Close(context.Context) error { return nil }
 
-// What counts as written out is what the sink was given, edits applied: whether it asked
-// for a value that the record keeps, or appended it to room of its own.
+// bytes_out counts what the sink was given, edits applied, whether it asked for the value or
+// appended it to memory of its own.
 func TestBytesOutAreThoseWritten(t *testing.T) {
 	edits := does(func(_ context.Context, r *pipeline.Record) error {
 		switch r.Offset % 4 {

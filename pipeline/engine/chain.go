@@ -7,10 +7,11 @@ import "time"
 type chain struct {
 	first     *pipe // to the first step, or to the router
 	steps     []stepper
-	firstWait *waitStep // the first step that waits: what it has not begun can be handed back
+	firstWait *waitStep // the first waiting step, nil without one: what it has not begun can be handed back
 	route     *router
 	sinks     []*sink
 	dead      *sink // of dead letters, or nil
+
 }
 
 // allSinks gives the sinks, that of the dead letters included.
@@ -21,7 +22,7 @@ func (c *chain) allSinks() []*sink {
 	return append(c.sinks[:len(c.sinks):len(c.sinks)], c.dead)
 }
 
-// placeName names the steps and the sinks behind them.
+// placeName gives the name of the i-th place: the steps come first, and then the sinks.
 func (c *chain) placeName(i int) string {
 	if i < len(c.steps) {
 		return c.steps[i].core().conf.Name
@@ -29,7 +30,7 @@ func (c *chain) placeName(i int) string {
 	return c.sinks[i-len(c.steps)].conf.Name
 }
 
-// waitForWorkers blocks until no worker is left.
+// waitForWorkers blocks until no worker of a step, of the router or of a sink is left.
 func (c *chain) waitForWorkers() {
 	c.route.crew.Wait()
 	for _, s := range c.steps {
@@ -40,7 +41,7 @@ func (c *chain) waitForWorkers() {
 	}
 }
 
-// running counts the calls that have not returned.
+// running counts the calls of stages and sinks that have not returned.
 func (c *chain) running() (n int) {
 	for _, s := range c.steps {
 		n += int(s.core().calls.Load())
@@ -68,7 +69,7 @@ func (c *chain) forgetLane(l *lane) {
 	}
 }
 
-// seal ends the counting of steps and sinks.
+// seal ends the counting of steps and sinks: calls that come back later change nothing.
 func (c *chain) seal() {
 	for _, s := range c.steps {
 		s.core().meter.seal()
@@ -85,7 +86,7 @@ func (c *chain) startWriters() {
 	}
 }
 
-// A stepper is a step at work.
+// A stepper is a step of either kind, at work: one that computes, or one that waits.
 type stepper interface {
 	core() *stepCore
 	start()

@@ -2,11 +2,11 @@ package engine
 
 import "github.com/penstockio/penstock/pipeline"
 
-// A charge is what the engine has of a [Charge].
+// A charge is the engine's side of a [pipeline.Charge]: bytes that a lane has of the budget.
 type charge struct {
 	lane     *lane
-	bytes    int64 // guarded by the budget, like the rest
-	released bool
+	bytes    int64 // how many; guarded by the budget, like released
+	released bool  // everything is given back: later calls do nothing
 }
 
 func (c *charge) Resize(n int64) {
@@ -62,10 +62,13 @@ func (c *charge) grow(bytes int64) {
 	}
 }
 
+// change changes the bytes, and lets those who wait look again. The budget's lock is held.
 func (c *charge) change(b *Budget, bytes int64) {
 	c.bytes += bytes
 	b.add(c.lane, bytes)
-	if bytes < 0 || c.released { // also of a charge that held nothing any more
+	// The release of a charge that holds no bytes any more counts too: a lane without a charge
+	// may take one, however many bytes are free.
+	if bytes < 0 || c.released {
 		b.grant()
 	}
 }

@@ -7,8 +7,22 @@ import (
 	"time"
 )
 
-// Records travel in chunks: of one lane, at most this many and this large, unless a
-// single record is larger.
+// This file is what records travel in: chunks, the channels between steps, and the pool that
+// chunks and blocks come from and go back to.
+//
+// What it guarantees. Chunks come out of a channel in the order in which they went in, and their
+// records are in the order of their lane (I1). A chunk that was sent belongs to whoever receives
+// it (I2). A channel has one sender, which closes it (I3). Whoever waits for a channel stops
+// waiting when the pipeline has been given up, and every chunk then still gets its outcomes.
+//
+// How. All chunks under way are in one list of the pool, wherever they are: so records in flight
+// can be listed while a stage hangs, and chunks that nobody has any more can be found at the end
+// (sweep).
+//
+// Dropped. One channel hop for each record: with select it costs 60 times a plain call, in batches
+// of 256 it costs 1.5 times (docs/decisions/0032-two-kinds-of-step.md).
+
+// The bounds of a chunk: so many records, and so many bytes unless a single record is larger.
 const (
 	chunkRecords = 256
 	chunkBytes   = 256 << 10
@@ -18,21 +32,21 @@ const (
 // received it from a channel owns it (I2).
 type chunk struct {
 	lane   *lane
-	failed int          // of its records travel on as rejected
-	seq    uint64       // its turn in the channel that it was sent to
-	taken  atomic.Int64 // when a worker took it, in nanoseconds since the start
+	failed int          // how many of its records were rejected and travel on in their places
+	seq    uint64       // its number in the channel that it was sent to last
+	taken  atomic.Int64 // when a worker took it, in nanoseconds since the start of the run
 
-	mu    sync.Mutex // guards recs against a reader of the whole pipeline
+	mu    sync.Mutex // the owner takes it to change recs, others to look at them
 	recs  []item
-	from  int    // where the rest begins, when it is taken one by one
-	spare []item // for the next recs
+	from  int    // a waiting step takes records one by one: the first that it has not taken
+	spare []item // the room for the next recs
 
-	cursor     atomic.Int32  // the record at work, or a little before
-	place      atomic.Uint32 // index of the step and what happens there
-	prev, next *chunk        // in the roll
+	cursor     atomic.Int32  // index of the record at work, or of one a few records before it
+	place      atomic.Uint32 // where it is: the index of a step, and a state, as at has put them together
+	prev, next *chunk        // in the pool's list of chunks under way
 }
 
-// What happens to a chunk at a place.
+// The states of a chunk at a step.
 const (
 	stateQueued uint32 = iota
 	stateRunning
@@ -41,40 +55,41 @@ const (
 
 var stateNames = [...]string{"queued", "running", "waiting for its turn"}
 
+// at says where the chunk is, for those who look from outside.
 func (c *chunk) at(step int, state uint32) { c.place.Store(uint32(step)<<8 | state) }
 
 // A pool holds all chunks that are under way, and the chunks and blocks that may be used
 // again.
 type pool struct {
 	mu   sync.Mutex
-	head chunk // of a ring
-	free []*chunk
+	head chunk    // of the list of chunks under way, a ring
+	free []*chunk // to be used again
 
-	charge func(bytes int64) // what the blocks take
-	dirty  []*block          // free, and pointing to what their records had; the last used last
-	clean  []*block          // free
-	used   int               // blocks that are not free
-	most   int               // of these lately
+	charge func(bytes int64) // charges what blocks take to the budget
+	dirty  []*block          // free blocks that still point to their records' bytes, in the order in which they came free
+	clean  []*block          // free blocks that point to nothing
+	used   int               // how many blocks are not free
+	most   int               // the most that used has been lately: tidy brings it down slowly
 }
 
-func (r *pool) init(charge func(bytes int64)) {
-	r.head.next, r.head.prev = &r.head, &r.head
-	r.charge = charge
+func (pl *pool) init(charge func(bytes int64)) {
+	pl.head.next, pl.head.prev = &pl.head, &pl.head
+	pl.charge = charge
 }
 
 // block gives a block with all its places free: the one that came free last, if there is
 // one.
-func (r *pool) block() *block {
-	r.mu.Lock()
-	r.used++
-	r.most = max(r.most, r.used)
-	b := pop(&r.dirty)
+func (pl *pool) block() *block {
+	pl.mu.Lock()
+	pl.used++
+	pl.most = max(pl.most, pl.used)
+	b := pop(&pl.dirty)
 	if b == nil {
-		b = pop(&r.clean)
+		b = pop(&pl.clean)
 	}
-	r.mu.Unlock()
+	pl.mu.Unlock()
 	if b == nil {
-		r.charge(blockSize)
+		pl.charge(blockSize)
 		b = &block{places: new(places)}
 	}
 	b.reset()
@@ -94,29 +109,32 @@ func pop(list *[]*block) *block {
 }
 
 const (
-	// spareBlocks are kept beside as many as were in use lately: a write that ends frees
-	// many at once, and the next needs as many soon (BenchmarkP1).
+	// spareBlocks is how many free blocks are kept on top of as many blocks as were in use
+	// lately: a write that ends frees many at once, and the next records need as many soon
+	// (BenchmarkP1).
 	spareBlocks = 32
-	// dirtyBlocks may go on pointing to bytes that nobody has any more: they are about
-	// to be used again, and clearing them costs more than finishing their records does. A
-	// write of 5,000 records leaves 40 at once; with 16 kept an outcome took five times as
-	// long (BenchmarkP15). They are the last used, so that it is the same few sets that they
-	// point to: one record of 200 bytes keeps a set of a MiB or more, which nobody counts.
+	// dirtyBlocks is how many free blocks are left as they are, pointing to the bytes of records
+	// that are done. They are about to be filled again, and to clear them costs more than to
+	// finish their records: a write of 5,000 records leaves 40 at once, and with 16 kept an
+	// outcome took five times as long (BenchmarkP15). The price is memory that is not charged to
+	// the budget: a record of 200 bytes keeps the whole fetched set that it points into, of a MiB
+	// or more, from the collector. The blocks left are those that came free last, which point
+	// into few sets, the newest.
 	dirtyBlocks = 64
 )
 
-// put takes blocks back of which no piece has records any more: the one given, and those
-// that it names. Unless some may be heavy it does not look for those.
-func (r *pool) put(first *block, heavy bool) {
+// put takes a list of blocks back, linked by next: no record in them is under way. heavy says
+// that some may have more than heavyBlock bytes; without it nobody looks for such blocks.
+func (pl *pool) put(first *block, heavy bool) {
 	for b := first; heavy && b != nil; b = b.next {
 		if b.bytes > heavyBlock {
 			b.tidy()
 		}
 	}
 	gone := int64(0)
-	r.mu.Lock()
-	over := r.used + len(r.clean) + len(r.dirty) - r.most - spareBlocks
-	dirty, n := r.dirty, 0
+	pl.mu.Lock()
+	over := pl.used + len(pl.clean) + len(pl.dirty) - pl.most - spareBlocks
+	dirty, n := pl.dirty, 0
 	for b := first; b != nil; n++ {
 		next := b.next
 		b.next = nil
@@ -124,87 +142,87 @@ func (r *pool) put(first *block, heavy bool) {
 		case n < over:
 			gone += b.size()
 		case b.bytes > heavyBlock:
-			r.clean = append(r.clean, b)
+			pl.clean = append(pl.clean, b)
 		default:
 			dirty = append(dirty, b)
 		}
 		b = next
 	}
-	r.dirty, r.used = dirty, r.used-n
-	for len(r.dirty) > dirtyBlocks {
+	pl.dirty, pl.used = dirty, pl.used-n
+	for len(pl.dirty) > dirtyBlocks {
 		var old [64]*block
-		n := copy(old[:], r.dirty[:len(r.dirty)-dirtyBlocks])
-		r.dirty = slices.Delete(r.dirty, 0, n)
-		r.mu.Unlock()
+		n := copy(old[:], pl.dirty[:len(pl.dirty)-dirtyBlocks])
+		pl.dirty = slices.Delete(pl.dirty, 0, n)
+		pl.mu.Unlock()
 		for _, b := range old[:n] {
 			b.tidy()
 		}
-		r.mu.Lock()
-		r.clean = append(r.clean, old[:n]...)
+		pl.mu.Lock()
+		pl.clean = append(pl.clean, old[:n]...)
 	}
-	r.mu.Unlock()
+	pl.mu.Unlock()
 	if gone > 0 {
-		r.charge(-gone)
+		pl.charge(-gone)
 	}
 }
 
-// tidy lets the bytes go that free blocks still point to, and the blocks that are not
-// likely to be needed. It comes from the filler, when it has nothing better to do.
-func (r *pool) tidy() {
+// tidy clears the free blocks that still point to bytes, and lets blocks go that are not likely
+// to be needed soon. The filler calls it when there is nothing to make.
+func (pl *pool) tidy() {
 	for {
-		r.mu.Lock()
-		b := pop(&r.dirty)
-		r.mu.Unlock()
+		pl.mu.Lock()
+		b := pop(&pl.dirty)
+		pl.mu.Unlock()
 		if b == nil {
 			break
 		}
 		b.tidy()
-		r.mu.Lock()
-		r.clean = append(r.clean, b)
-		r.mu.Unlock()
+		pl.mu.Lock()
+		pl.clean = append(pl.clean, b)
+		pl.mu.Unlock()
 	}
-	r.mu.Lock()
-	r.most -= (r.most - r.used) / 8
+	pl.mu.Lock()
+	pl.most -= (pl.most - pl.used) / 8
 	gone := int64(0)
-	for r.used+len(r.clean)+len(r.dirty) > r.most+spareBlocks && len(r.clean) > 0 {
-		gone += pop(&r.clean).size()
+	for pl.used+len(pl.clean)+len(pl.dirty) > pl.most+spareBlocks && len(pl.clean) > 0 {
+		gone += pop(&pl.clean).size()
 	}
-	r.mu.Unlock()
+	pl.mu.Unlock()
 	if gone > 0 {
-		r.charge(-gone)
+		pl.charge(-gone)
 	}
 }
 
 // make gives an empty chunk of a lane.
-func (r *pool) make(l *lane) *chunk {
-	r.mu.Lock()
+func (pl *pool) make(l *lane) *chunk {
+	pl.mu.Lock()
 	var c *chunk
-	if n := len(r.free); n > 0 {
-		c, r.free = r.free[n-1], r.free[:n-1]
+	if n := len(pl.free); n > 0 {
+		c, pl.free = pl.free[n-1], pl.free[:n-1]
 	} else {
 		c = &chunk{recs: make([]item, 0, chunkRecords), spare: make([]item, 0, chunkRecords)}
 	}
 	c.lane = l
-	c.prev, c.next = r.head.prev, &r.head
+	c.prev, c.next = pl.head.prev, &pl.head
 	c.prev.next, c.next.prev = c, c
-	r.mu.Unlock()
+	pl.mu.Unlock()
 	return c
 }
 
-// drop takes a chunk back.
-func (r *pool) drop(c *chunk) {
+// drop takes a chunk back. Its records are elsewhere by now, or done.
+func (pl *pool) drop(c *chunk) {
 	c.mu.Lock()
 	clear(c.recs[:cap(c.recs)])
 	clear(c.spare[:cap(c.spare)])
 	c.recs, c.spare, c.lane, c.failed, c.from = c.recs[:0], c.spare[:0], nil, 0, 0
 	c.mu.Unlock()
-	r.mu.Lock()
+	pl.mu.Lock()
 	c.prev.next, c.next.prev = c.next, c.prev
 	c.prev, c.next = nil, nil
-	if cap(c.recs) == chunkRecords && cap(c.spare) == chunkRecords && len(r.free) < 64 {
-		r.free = append(r.free, c)
+	if cap(c.recs) == chunkRecords && cap(c.spare) == chunkRecords && len(pl.free) < 64 {
+		pl.free = append(pl.free, c)
 	}
-	r.mu.Unlock()
+	pl.mu.Unlock()
 }
 
 // set replaces the records of a chunk.
@@ -214,7 +232,8 @@ func (c *chunk) set(recs []item) {
 	c.mu.Unlock()
 }
 
-// take empties the chunk. The records it gives are valid until the chunk is dropped.
+// take empties the chunk and gives its records. The slice is the chunk's: it is valid until
+// the chunk is dropped.
 func (c *chunk) take() []item {
 	recs := c.recs
 	c.set(c.spare[:0])
@@ -223,14 +242,14 @@ func (c *chunk) take() []item {
 
 // A pipe joins two steps. It has one sender at a time, which closes it (I3).
 type pipe struct {
-	ch   chan *chunk
-	seq  uint64 // of the next chunk; the sender's
-	step int    // that receives
-	dead <-chan struct{}
+	ch   chan *chunk     // closed by the sender
+	seq  uint64          // the number of the next chunk; the sender's
+	step int             // the index of the step that receives
+	over <-chan struct{} // closed when the pipeline has been given up
 }
 
-func newPipe(size, step int, dead <-chan struct{}) *pipe {
-	return &pipe{ch: make(chan *chunk, size), step: step, dead: dead}
+func newPipe(size, step int, over <-chan struct{}) *pipe {
+	return &pipe{ch: make(chan *chunk, size), step: step, over: over}
 }
 
 // send hands a chunk over and says how long that took when it had to wait. It fails
@@ -249,14 +268,14 @@ func (q *pipe) send(c *chunk) (waited time.Duration, ok bool) {
 	case q.ch <- c:
 		q.seq++
 		return time.Since(start), true
-	case <-q.dead:
+	case <-q.over:
 		return time.Since(start), false
 	}
 }
 
 // receive gives the next chunk; false when there will be none.
 func (q *pipe) receive() (*chunk, bool) {
-	select { // what is there has to get its outcome, also when the pipeline has been given up
+	select { // first without over: chunks that are there have to get their outcomes after it too
 	case c, ok := <-q.ch:
 		return c, ok
 	default:
@@ -264,7 +283,7 @@ func (q *pipe) receive() (*chunk, bool) {
 	select {
 	case c, ok := <-q.ch:
 		return c, ok
-	case <-q.dead:
+	case <-q.over:
 		return nil, false
 	}
 }
@@ -272,10 +291,10 @@ func (q *pipe) receive() (*chunk, bool) {
 func (q *pipe) close() { close(q.ch) }
 
 // each calls f for every chunk that is under way.
-func (r *pool) each(f func(*chunk)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for c := r.head.next; c != nil && c != &r.head; c = c.next {
+func (pl *pool) each(f func(*chunk)) {
+	pl.mu.Lock()
+	defer pl.mu.Unlock()
+	for c := pl.head.next; c != nil && c != &pl.head; c = c.next {
 		f(c)
 	}
 }

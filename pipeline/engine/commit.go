@@ -11,18 +11,36 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// A committer is what the pipeline needs to tell the source its marks.
+// This file tells the source the marks of its lanes.
+//
+// What it guarantees. Only marks that have been earned are committed (I5), and those of a lane
+// that is over never are (I8). Marks of a lane never go back. One call of the source is under way
+// at a time. A mark is committed within a commit interval while the source answers, at the end
+// of its lane, and at the end of a run, also when work was given up or a sink hangs (I7).
+//
+// How. A mark that moves wakes the committer, which waits for the rest of an interval and then
+// commits what has moved in all lanes. A lane that ends does not wait for that: it commits its
+// own mark, and those of the lanes that end with it. A call gets its time; when that is over it
+// counts as failed, is reported, and the marks are tried again.
+//
+// Why a call that does not return is not waited for. The end of a lane, and of a run, has a
+// time of its own. The call is left in a goroutine and keeps the place of the one call: a second
+// beside it could be overtaken by the first, and a committed offset would go back.
+//
+// With a Transactor none of this happens: marks are committed with the writes (transact.go).
+
+// A committer is the state of the committer, and of the calls that commit.
 type committer struct {
 	p   *shared
 	txn *transactions // nil: marks are told to the source
 
-	stop  chan struct{}
-	ended chan struct{}
-	busy  chan struct{} // held while the source is called
-	fails atomic.Int64  // in a row
+	stop  chan struct{} // closed to end the committer
+	ended chan struct{} // closed when it has ended
+	busy  chan struct{} // a lock, of capacity one: full while the source is called
+	fails atomic.Int64  // how many commits have failed in a row
 
-	ctx    context.Context // of the committer's calls
-	cancel context.CancelFunc
+	ctx    context.Context    // of the committer's calls
+	cancel context.CancelFunc // of ctx
 }
 
 const (
@@ -30,7 +48,9 @@ const (
 	// what a group's coordinator takes to move, and bounds how long an outage goes
 	// unreported and how long one call of the source keeps others waiting.
 	commitPatience = 10 * time.Second
-	commitGrace    = 100 * time.Millisecond
+	// commitGrace is how long a call whose ctx has ended is given to return, so that its own
+	// error is heard.
+	commitGrace = 100 * time.Millisecond
 )
 
 func (c *committer) init(p *shared, txn *transactions) {
@@ -78,12 +98,14 @@ func (l *lane) unsaved() (pipeline.Mark, bool) {
 	return pipeline.Mark{Lane: l, Next: next}, ok
 }
 
-// unsavedMark does the same with the lane's lock held.
+// unsavedMark gives the lane's mark, and whether it has moved since the last commit. The
+// lane's lock is held.
 func (l *lane) unsavedMark() (next int64, ok bool) {
 	next = l.ring.Within()
 	return next, next > l.committed && !l.fenced
 }
 
+// saved notes that the lane's mark is committed.
 func (l *lane) saved(next int64, now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -97,12 +119,12 @@ func (l *lane) saved(next int64, now time.Time) {
 	}
 }
 
-// commit has the marks of lanes committed (I5), with those of all lanes if all is set,
-// and waits for that at most commitPatience; a failure is reported. One call of the
-// source is under way at a time. Whoever waits for its turn, or for the answer, leaves
-// when ctx ends: a call that does not return is left to itself, keeps the turn, and
-// what it answers late still counts. That is within I8: the marks were earned before
-// their lane's end, and the source refuses those of a lane that it has lost.
+// commit has the marks of lanes committed (I5), or with all set those of all lanes together if
+// one of these has moved. It waits for that at most commitPatience; a failure is reported. One
+// call of the source is under way at a time. Whoever waits for the call before, or for the
+// answer, leaves when ctx ends: a call that does not return is left to itself and goes on
+// keeping others from calling, and a late answer still counts. That is within I8: the marks
+// were earned before their lane's end, and the source refuses those of a lane that it has lost.
 func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
 	if c.txn != nil {
 		return c.txn.flush(ctx, lanes)
@@ -118,7 +140,7 @@ func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
 	case <-late.Done():
 		cancel()
 		err := fmt.Errorf("waiting for the commit before it: %w", late.Err())
-		if !all { // of those that wait one is enough to tell
+		if !all { // many lanes that end may wait here at once: the committer alone reports it
 			p.commitFailed(marks[0], err, int(c.fails.Add(1)))
 		}
 		return &lateError{err}
@@ -156,14 +178,14 @@ func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
 	return err
 }
 
-// A lateError is a commit that took too long: it may succeed if it is tried again.
+// A lateError is the error of a commit that took too long: the next try may succeed.
 type lateError struct{ err error }
 
 func (e *lateError) Error() string { return e.err.Error() }
 func (e *lateError) Unwrap() error { return e.err }
 
-// answerOf waits for a call until its ctx has ended, and then a moment for what the call
-// has to say of that.
+// answerOf waits for a call until its ctx has ended, and then for another commitGrace: the
+// call's own error says more than that its time was over.
 func answerOf(ctx context.Context, done <-chan error) error {
 	select {
 	case err := <-done:
@@ -173,9 +195,9 @@ func answerOf(ctx context.Context, done <-chan error) error {
 	return within(commitGrace, done, fmt.Errorf("waiting for the source to commit: %w", ctx.Err()))
 }
 
-// rest waits a moment for a call of the source to return whose ctx has ended: a source
-// with a call under way is not closed, and one that is not closed leaves no group.
-func (c *committer) rest() {
+// awaitCall waits a moment for a call of the source whose ctx has ended: a source with a call
+// under way is not closed, and one that is not closed does not leave its group.
+func (c *committer) awaitCall() {
 	t := time.NewTimer(commitGrace)
 	defer t.Stop()
 	select {
@@ -185,7 +207,7 @@ func (c *committer) rest() {
 	}
 }
 
-// saved notes that marks, which unsaved has given, are committed.
+// saved notes that marks are committed.
 func saved(marks []pipeline.Mark) {
 	now := time.Now()
 	for _, m := range marks {
@@ -204,9 +226,9 @@ func unsaved(lanes []*lane) []pipeline.Mark {
 	return marks
 }
 
-// last has the last marks of lanes committed, as often as it takes until ctx ends.
-// Lanes that end together share a call; when one of its marks is refused, each tries
-// alone.
+// last has the last marks of lanes committed. A commit that takes too long is tried again
+// until ctx ends. Lanes that end together share a call; when it is refused, which may be because
+// of one of them, each tries its own mark alone.
 func (c *committer) last(ctx context.Context, lanes ...*lane) error {
 	for {
 		err := c.commit(ctx, lanes, true)

@@ -13,9 +13,9 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// An outage of commits is told again and again, whether the source honours its ctx or
-// not. It holds up neither records nor the end of a lane, and what a call that hung
-// answers late counts (I8: it was earned before).
+// An outage of commits is reported again and again, whether the source honours its ctx or
+// not. It holds up neither records nor the end of a lane, and a late answer of a call that hung
+// counts (I8: the marks were earned before).
 func TestACommitThatHangs(t *testing.T) {
 	for _, deaf := range []bool{false, true} {
 		t.Run(fmt.Sprint("deaf ", deaf), func(t *testing.T) {
@@ -193,8 +193,8 @@ func TestATransactionThatHangsHoldsNoEnd(t *testing.T) {
 	})
 }
 
-// What a lane wrote in transactions before is committed: giving it up spoils only one in
-// which it wrote.
+// What a lane wrote in earlier transactions is committed: giving it up aborts only a transaction
+// in which it has written.
 func TestALaneSpoilsOnlyTheTransactionItWroteIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		led := &ledger{t: t, next: map[string]int64{}}

@@ -12,11 +12,11 @@ import (
 // order of the chunks is restored behind them.
 type cpuStep struct {
 	*stepCore
-	queue   *turnstile.Turnstile[chunk] // behind the workers
+	queue   *turnstile.Turnstile[chunk] // lets chunks out behind the workers, in order
 	workers []*cpuWorker
 
 	mu    sync.Mutex
-	alive int
+	alive int // workers that have not ended
 }
 
 func newCPUStep(core *stepCore) *cpuStep {
@@ -54,8 +54,9 @@ func (s *cpuStep) workerEnded() {
 func (s *cpuStep) forgetLane(*lane) {}
 func (s *cpuStep) stopEarly()       { s.queue.Wake() }
 
-// send hands a chunk to the next step, in its turn: none when it is empty, and several
-// when a split has made it too large.
+// send sends a chunk to the next step. The turnstile calls it, in the order of the chunks.
+// Nothing is sent when the chunk is empty, and several chunks are when a split has made it too
+// large.
 func (s *cpuStep) send(c *chunk) (waited bool) {
 	p := s.p
 	if len(c.recs) == 0 {
@@ -99,8 +100,8 @@ func (s *cpuStep) load(now time.Time) load {
 	return load{busy: busy, all: busy + idle + blocked, blocked: blocked}
 }
 
-// holdup finds the record that a worker has had longest. The cursor may be a few
-// records behind.
+// holdup finds the record that a worker has had longest. A worker may be up to 15 records
+// further than its chunk's cursor says (cpuWorker.mask).
 func (s *cpuStep) holdup(now time.Time) (h holdup) {
 	s.p.pool.each(func(c *chunk) {
 		place := c.place.Load()
@@ -128,4 +129,6 @@ func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
 	return out
 }
 
-func (s *cpuStep) inFlight(time.Time, func(InFlight)) {} // all in chunks
+// inFlight adds nothing: all records of such a step stand in chunks, which the pipeline goes
+// through by itself.
+func (s *cpuStep) inFlight(time.Time, func(InFlight)) {}

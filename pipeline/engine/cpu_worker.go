@@ -8,31 +8,36 @@ import (
 	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
 
-// A cpuWorker works on one chunk at a time. The cursor i outlives a panic.
+// A cpuWorker works on one chunk at a time. As long as every record goes on, the chunk is
+// sent on as it came; once a record leaves it, or becomes several, what goes on is collected
+// in a list of its own. The cursor i is a field so that it outlives a panic of the stage: the
+// worker then goes on with the record behind.
 type cpuWorker struct {
 	s     *cpuStep
-	c     *chunk
-	i     int
-	moved bool   // a record has left the chunk, or has become several
-	out   []item // what goes on then, in order
+	c     *chunk // at work; nil: none
+	i     int    // the record of it at work
+	moved bool   // what goes on is no longer the chunk as it came: it is in out
+	out   []item // what goes on, in order, when moved is set
 
-	dropped, lost []item
-	fate          outcome // of the lost
-	failed        int
-	entered       int64
-	t             increments
-	grown         int64
-	grownBy       *laneBatch
-	before        inside.Savepoint[pipeline.Record]
-	parts         partCollector
-	mask          int // how often the cursor is shown
-	emit          func(*pipeline.Record)
-	left          []inside.Extras // of filtered records, for the next that need some
+	dropped []item                            // filtered records
+	lost    []item                            // records that end as fate says
+	fate    outcome                           // abandoned, or returned when the chunk is behind the cut
+	failed  int                               // records that were rejected here and travel on in their places
+	entered int64                             // records of the chunk that had not been rejected when it came
+	t       increments                        // what is counted at the end of the chunk
+	grown   int64                             // bytes by which records of grownBy have grown, not charged yet
+	grownBy *laneBatch                        // the batch whose charge they are added to
+	before  inside.Savepoint[pipeline.Record] // the record as it came, for OnErrorPass
+	parts   partCollector                     // of a splitter
+	mask    int                               // the cursor is stored at records whose index has none of these bits
+	emit    func(*pipeline.Record)            // parts.emit, made once
+	left    []inside.Extras                   // extras of filtered records, for the next records that need some
 
-	since time.Time
+	since time.Time // when the chunk was taken
 }
 
-// work takes one chunk through the step, or goes on behind a record that panicked.
+// work takes one chunk through the step, or goes on with a chunk behind a record that
+// panicked.
 func (w *cpuWorker) work() bool {
 	if w.c == nil {
 		c, ok := w.s.in.receive()
@@ -109,7 +114,8 @@ func (w *cpuWorker) run() {
 	}
 }
 
-// slowly is the rarer work on a record.
+// slowly works on a record where more is to be done than to call a stage: it came as a
+// rejected one, or the step splits, passes failed records on, or has an Undoer.
 func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	s := w.s
 	if it.fail != nil {
@@ -132,7 +138,7 @@ func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	w.take(it, err)
 }
 
-// panicked hears of a panic in the record at the cursor.
+// panicked ends the attempt of the record at the cursor, which has panicked.
 func (w *cpuWorker) panicked(err *pipeline.PanicError) {
 	if w.c == nil || w.i >= len(w.c.recs) {
 		return
@@ -178,7 +184,8 @@ func (w *cpuWorker) take(it item, err error) {
 // maxLeft is how many extras of filtered records a worker keeps for the next ones.
 const maxLeft = 32
 
-// filter is take for Filtered, the one error that most records may end with.
+// filter is take for Filtered alone, without a judgement: it is the one error that most
+// records of a step may end with.
 func (w *cpuWorker) filter(it item) {
 	w.remove()
 	w.t.filtered++
@@ -190,7 +197,8 @@ func (w *cpuWorker) filter(it item) {
 	}
 }
 
-// keep lets a record go on. As long as all do, the chunk stays as it is.
+// keep lets a record go on. While all records of the chunk do, there is nothing to do: they
+// stand in it already.
 func (w *cpuWorker) keep(it item) {
 	if w.moved {
 		w.out = append(w.out, it)
@@ -218,7 +226,9 @@ func (w *cpuWorker) split(it item) {
 	w.grow(it, weight)
 }
 
-// grow charges what records have gained, once for each batch.
+// grow adds what a record has gained to the bytes that are to be charged. They are charged in
+// one call for all records of a batch that stand behind one another: each call takes the lock
+// of the budget, which all pipelines share.
 func (w *cpuWorker) grow(it item, d int64) {
 	if d == 0 {
 		return
@@ -230,6 +240,7 @@ func (w *cpuWorker) grow(it item, d int64) {
 	w.grown += d
 }
 
+// charge charges the bytes that grow has added up.
 func (w *cpuWorker) charge() {
 	if w.grown != 0 {
 		w.grownBy.charge.grow(w.grown)
@@ -237,7 +248,7 @@ func (w *cpuWorker) charge() {
 	w.grownBy, w.grown = nil, 0
 }
 
-// giveUp drops the whole chunk.
+// giveUp ends all records of the chunk with an outcome that is none.
 func (w *cpuWorker) giveUp(o outcome) {
 	w.fate = o
 	w.lost = append(w.lost, w.c.recs...)
@@ -245,7 +256,7 @@ func (w *cpuWorker) giveUp(o outcome) {
 	w.t.abandoned += w.entered
 }
 
-// end hands the chunk on, in its turn.
+// end books the chunk and brings it to the turnstile, which sends it on when its turn comes.
 func (w *cpuWorker) end() {
 	s, c := w.s, w.c
 	w.charge()
@@ -268,9 +279,11 @@ func (w *cpuWorker) end() {
 	m.add(w.t, w.entered)
 	m.mu.Unlock()
 	w.t = increments{}
+	// Every 16th record stores the cursor. Where a record takes more than a microsecond every one
+	// does: that costs nothing beside it, and holdup then names the very record.
 	w.mask = 15
 	if spent > time.Duration(len(c.recs))*time.Microsecond {
-		w.mask = 0 // worth to be told exactly
+		w.mask = 0
 	}
 
 	if w.moved {

@@ -28,8 +28,8 @@ const (
 const maxError = 1 << 10
 
 // letter makes the dead letter of a record of the source: its key, value, headers
-// and position as they came, and why it was rejected. of is the family when it was
-// split.
+// and position as they came, and why it was rejected. of is its splitGroup when it was
+// split, and else nil.
 //
 // Its time is that of the rejection. The record's own may be what is wrong with it: a
 // topic refuses a time of more than an hour ahead, as that of a record in microseconds
@@ -68,8 +68,8 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	return d
 }
 
-// words asks an error of a component for its text. It is asked under the lane's lock, which a
-// panic would leave locked, and everything that ends the lane behind it.
+// words asks an error of a component for its text. It does so under the lane's lock: a panic
+// in the error's method would leave that locked, and nothing could end the lane any more.
 func words(of func() string) (text string) {
 	defer func() {
 		if v := recover(); v != nil {

@@ -162,7 +162,8 @@ type rude struct{ error }
 
 func (rude) Detail() string { panic("no detail") }
 
-// A panic in the text of an error is of that text alone: it is asked for under a lock.
+// An error that panics when it is asked for its text costs that text alone, though it is asked
+// under the lane's lock.
 func TestADetailThatPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dead := &collect{}

@@ -4,7 +4,7 @@
 // remembers how far it got: it upholds what package pipeline promises.
 //
 // [New] makes a [Pipeline] of [Options], and [Pipeline.Run] runs it. Every [Step] is a
-// bounded pool; steps are joined by bounded channels, and behind each of them lane order is
+// bounded pool; steps are joined by bounded channels, and behind each step lane order is
 // restored. Batches wait with their lanes, as bytes, until their records are about to be
 // worked on. When a record and all earlier ones of its lane have an outcome, the lane's mark
 // passes it, and the source is told to commit.

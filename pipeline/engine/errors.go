@@ -26,16 +26,16 @@ func (e *AbandonedError) Error() string {
 	return s
 }
 
-// A tooLateError is that of a call whose time ran out: it says how long that was, which the
-// words of a context never do.
+// A tooLateError is the error of a call whose time ran out. It says how long that was, which the
+// error of a context does not.
 type tooLateError struct {
 	err   error
 	limit time.Duration
 }
 
-// NoAnswer puts the limit of a call into the words of its error, when it comes from the end
-// of that time: "no answer within 500ms" in place of "context deadline exceeded". Any other
-// error, and nil, it gives back.
+// NoAnswer puts a call's time limit into the message of its error, if the error says that the
+// time was over: "no answer within 500ms" in place of "context deadline exceeded". Any other
+// error, and nil, it gives back as it is.
 func NoAnswer(err error, limit time.Duration) error {
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
 		return err

@@ -9,9 +9,9 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// BenchmarkExtras is a filter that reads a field, behind which a quarter of the records
-// go on, a step that edits those, and a sink that takes 5,000 at once: what the extras of
-// records cost, their allocation and the cache that they need, is in it.
+// BenchmarkExtras measures what the extras of records cost, their allocation and the cache that
+// they need: a filter reads a field and lets a quarter of the records go on, a step edits those,
+// and a sink takes 5,000 at once.
 func BenchmarkExtras(b *testing.B) {
 	const n, lanes = 1 << 20, 8
 	late, text := []byte(`99`), []byte(`"JFK-LAX"`)

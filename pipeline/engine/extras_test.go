@@ -15,8 +15,8 @@ func setFieldIn(r *pipeline.Record, name, text string, room int) error {
 	return r.SetRaw(name, append(r.Room(room), text...))
 }
 
-// Extras go from filtered records to others, and each record has what is its own: the
-// fields, the edits, the texts, and what it was when it came, in its dead letter too.
+// Extras go from filtered records to others, and still each record has its own fields, edits
+// and texts, and its own original, in its dead letter too.
 func TestExtrasOfFilteredRecords(t *testing.T) {
 	const n = 5000
 	value := func(_, i int) string { return fmt.Sprintf(`{"id":%d,"s":"%d"}`, i, i*i) }

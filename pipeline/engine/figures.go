@@ -7,22 +7,23 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// A Figure is one thing that a snapshot S says, with its names wherever it is shown. The stats
-// events and the answer of /api/v1/stats are made from the tables of figures and from nothing
-// else. A figure that is added here is in both; its event key is also a field of the event's
-// struct in pipeline/event, which says its type and when it is left out.
+// A Figure is one value that a snapshot of type S holds, with its names wherever it is shown. The
+// stats events and the answer of /api/v1/stats are made from the tables of figures and from
+// nothing else. A figure that is added here is in both; its event key is also a field of the
+// event's struct in pipeline/event, which says its type and when it is left out.
 //
-// The two have different names for some figures, and keep them: both are public.
+// Some figures have another name in the events than in the answer. Both are public, and stay.
 type Figure[S any] struct {
-	Event  string // key in the stats event; "": not in it
-	During string // key there of what came in the interval: Value is a count since the start
-	Admin  string // member of the answer, or OBJECT.MEMBER; "": not in it
-	Zero   bool   // the answer says 0 where the event leaves out what is not known
+	Event  string // key in the stats event; "": it is not there
+	During string // key in the stats event of by how much Value, a count since the start, has grown in the interval
+	Admin  string // member of the answer, or OBJECT.MEMBER; "": it is not there
+	Zero   bool   // the answer says 0 when it is not known, though the event leaves it out
 
-	// Value is an int64, float64, string, bool or time.Time; nil: not known. It is nil as
-	// well for what the answer leaves out when it is 0 or empty: the event then says 0.
+	// Value is an int64, float64, string, bool or time.Time; nil: not known. It is also nil for
+	// a figure that the answer leaves out when it is 0 or empty: the event then says 0.
 	Value func(s *S) any
-	// over is in place of Value for what only an interval has, which only events are of.
+	// over is set in place of Value for a figure of an interval, as a rate: those are in events
+	// alone.
 	over func(now, was *S, interval time.Duration) any
 }
 
@@ -166,7 +167,7 @@ func join[S any](parts ...[]Figure[S]) (all []Figure[S]) {
 	return all
 }
 
-// countFigures are those of Counts. What the event of S has no keys for is named in absent.
+// countFigures are those of Counts. absent names the counts that the event of S has no keys for.
 func countFigures[S any](of func(*S) *Counts, absent ...string) []Figure[S] {
 	var all []Figure[S]
 	for _, c := range []struct {
@@ -194,7 +195,7 @@ func countFigures[S any](of func(*S) *Counts, absent ...string) []Figure[S] {
 	return append(all, Figure[S]{Event: "inflight", Admin: "inflight", Value: func(s *S) any { return of(s).InFlight }})
 }
 
-// rateFigures are what an interval has beside its counts.
+// rateFigures are the length of an interval and the rates in it.
 func rateFigures[S any](of func(*S) *Counts) []Figure[S] {
 	return []Figure[S]{
 		intervalFigure[S](),
@@ -214,8 +215,8 @@ func rate(n int64, d time.Duration) any {
 	return float64(n) / d.Seconds()
 }
 
-// percentileFigures are those of the last interval. The answer has them as one object, with how
-// many values there were; of none there are none: 0 would be a figure, and a good one.
+// percentileFigures are the percentiles of the last interval. The answer has them as one object,
+// with the number of values. Without values they are not known: 0 would read as a very good one.
 func percentileFigures[S any](object string, of func(*S) Latency, p50, p95, p99, most string) []Figure[S] {
 	all := []Figure[S]{{Admin: object + ".count", Value: func(s *S) any { return of(s).Count }}}
 	for _, p := range []struct {
@@ -242,7 +243,8 @@ func percentileFigures[S any](object string, of func(*S) Latency, p50, p95, p99,
 // blocked: the three make 1.
 func shareFigure(name string, which func(busy, idle, blocked float64) float64) Figure[StepSnapshot] {
 	return Figure[StepSnapshot]{Event: name, over: func(now, was *StepSnapshot, _ time.Duration) any {
-		// What was idle may turn out to have been the end of something else: never below zero.
+		// Idle time is the rest, and may be less later than it was: what a worker did is known
+		// exactly only when it is done. So a difference below zero counts as zero.
 		busy, idle, blocked := max(now.Busy-was.Busy, 0), max(now.Idle-was.Idle, 0), max(now.Blocked-was.Blocked, 0)
 		all := float64(busy + idle + blocked)
 		if all <= 0 { // nothing measured: it waits for input
@@ -260,7 +262,7 @@ func ofWindow(s *StepSnapshot, n int) any {
 	return int64(n)
 }
 
-// known makes nil of what stands for not known: a number below 0.
+// known gives n, or nil for a number below 0, which stands for not known.
 func known(n int64) any {
 	if n < 0 {
 		return nil
@@ -268,7 +270,7 @@ func known(n int64) any {
 	return n
 }
 
-// positive makes nil of what says nothing when it is 0.
+// positive gives n, or nil for 0, where 0 says nothing.
 func positive(n int64) any {
 	if n == 0 {
 		return nil

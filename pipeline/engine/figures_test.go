@@ -12,8 +12,8 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// The figures of a step's queue are of one unit, and agree: no more places taken than
-// there are, and a fullest state that is no less full than the last.
+// The figures of a step's queue have one unit and agree: no more places are taken than there
+// are, and the fullest state of an interval is at least as full as its last one.
 func TestFiguresOfAQueueAgree(t *testing.T) {
 	for _, waits := range []bool{true, false} {
 		t.Run(fmt.Sprint("waits=", waits), func(t *testing.T) {
@@ -51,8 +51,8 @@ func TestFiguresOfAQueueAgree(t *testing.T) {
 	}
 }
 
-// Of an interval in which nothing was measured there are no percentiles: 0 ms would be a
-// figure, and a good one.
+// An interval in which nothing was measured has no percentiles: 0 ms would read as a very good
+// one.
 func TestAnIdleIntervalHasNoPercentiles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &lines{}

@@ -11,34 +11,51 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine/internal/fifo"
 )
 
+// This file makes records of batches.
+//
+// What it guarantees. Records of a lane are made in the order of its batches (I1), when there is
+// room for them in the budget (I4), and not before somebody is about to work on them: no more
+// records exist than are under way, and a stop has little to give up. A lane that cannot go on
+// does not hold up another.
+//
+// How. One goroutine, the filler, takes the lanes with batches in turn and makes a chunk of the
+// first of each. It passes over a lane that is held back or has no room: its batches go on
+// waiting, as bytes. When nothing can be made it sleeps until something changes for a lane. A
+// chunk may hold records of several batches, so that small batches do not travel alone. The places
+// for records come from blocks that were in use a moment ago (block.go).
+//
+// Dropped. Making all records of a batch when the source hands it over: as many records exist
+// then as have been read, not as are worked on, and they stand in memory that is in no cache.
+//
+// Why one goroutine. The channel to the first step has one sender (I3), and when it is full all
+// lanes wait for it anyway: the order of their turns then is what shares it out.
+
 // A filler makes the records of the batches that wait with their lanes, a chunk at a
-// time, and sends them on their way. It takes the lanes in turn, and passes over one
-// that is held back or has no room in the budget: its batches go on waiting, as bytes,
-// and nobody waits for them. It survives a panic in Fill and in the key function.
+// time, and sends them to the first step. It survives a panic in Fill and in the key function.
 type filler struct {
 	p    *shared
-	out  *pipe // to the first step
-	seed maphash.Seed
+	out  *pipe         // to the first step
+	seed maphash.Seed  // of the keys' hashes
 	keys bool          // records need their keys' hash
 	wake chan struct{} // capacity 1: something has changed for a lane that was passed over
 
 	mu     sync.Mutex
 	lanes  fifo.Queue[*lane] // with batches that wait
-	closed bool              // no batch will come
+	closed bool              // no batch will come any more
 
-	ready  []*chunk // made, and not sent yet
-	hashed int      // records of the first of them that have their key's hash
+	ready  []*chunk // chunks that are made, and not sent yet
+	hashed int      // how many records of the first of them have their key's hash
 
-	// The fill at work.
+	// What is made at the moment.
 	lane   *lane
-	in     *laneBatch
-	inFill bool
-	ended  bool // a batch has ended without a record
-	now    time.Time
-	places int    // taken from the budget, and not used yet
-	c      *chunk // being made
-	weight int64  // of its records
-	pc     *piece // of its last records, while more of the batch may join them
+	in     *laneBatch // the batch at work, nil when there is none any more
+	inFill bool       // its Fill is being called
+	ended  bool       // a batch of the lane has ended without a record: the lane gets another turn
+	now    time.Time  // when this turn of the lane began
+	places int        // places for records that were taken from the budget and are not used yet
+	c      *chunk     // being made
+	weight int64      // bytes of its records
+	pc     *piece     // of its last records, while more records of the batch may join it
 }
 
 func newFiller(p *shared, out *pipe) *filler {
@@ -53,7 +70,8 @@ func (f *filler) lookAgain() {
 	}
 }
 
-// admit lets a batch wait with its lane.
+// admit lets a batch wait with its lane. A batch of a lane that takes no more is given back: it
+// will be read again. One that breaks the contract is an error.
 func (f *filler) admit(b *pipeline.Batch) error {
 	p := f.p
 	l, ok := b.Lane.(*lane)
@@ -77,7 +95,7 @@ func (f *filler) admit(b *pipeline.Batch) error {
 	if in.size = b.Size; in.size == 0 && in.charge != nil {
 		in.size = in.charge.size()
 	}
-	if !l.enqueue(in) { // too late: it will be read again
+	if !l.enqueue(in) {
 		in.release()
 		return nil
 	}
@@ -85,7 +103,7 @@ func (f *filler) admit(b *pipeline.Batch) error {
 	return nil
 }
 
-// refuse gives back what a batch holds that cannot be taken.
+// refuse gives back what a batch holds that the pipeline cannot take.
 func refuse(b *pipeline.Batch) {
 	if b.Charge != nil {
 		b.Charge.Release()
@@ -177,13 +195,14 @@ func (f *filler) end() {
 	close(f.p.read.done)
 }
 
-// panicked hears of a panic in a Fill, or in the key function on the record at the cursor.
+// panicked ends what panicked: the batch whose Fill it was, or the record whose key was asked
+// for, which is rejected. A panic anywhere else is the engine's, and ends reading.
 func (f *filler) panicked(err *pipeline.PanicError) {
 	if f.inFill {
 		f.inFill = false
 		f.p.calls.Add(-1)
 		f.failed(err)
-		f.finish() // the chunk that was being made goes on with what is in it
+		f.finish() // records that were made before go on
 		return
 	}
 	if len(f.ready) > 0 && f.hashed < len(f.ready[0].recs) {
@@ -196,18 +215,19 @@ func (f *filler) panicked(err *pipeline.PanicError) {
 }
 
 // take makes the next chunk of a lane, of one batch or of several, if the lane may have
-// one.
+// more records under way.
 func (f *filler) take(l *lane) {
 	l.enter()
 	f.lane, f.in, f.now, f.ended = l, l.next(), time.Now(), false
 	f.makeChunk()
-	f.finish() // after a panic, panicked does it
+	f.finish() // not reached after a panic: panicked does it
 }
 
-// makeChunk makes the chunk.
+// makeChunk makes the chunk: it fills records from one batch after the other until the chunk
+// is full, or places, batches or free bytes are at an end.
 func (f *filler) makeChunk() {
 	l := f.lane
-	for f.in != nil && f.in.batch.Fill == nil { // it moves the mark, and no more
+	for f.in != nil && f.in.batch.Fill == nil { // a batch without records only moves the mark
 		f.nextBatch()
 	}
 	if f.in == nil || l.holds.Load() > 0 {
@@ -220,20 +240,24 @@ func (f *filler) makeChunk() {
 		}
 		f.nextBatch()
 		if f.c == nil {
-			// What was admitted was for the batch that has ended. The next one asks for
-			// itself: it may pass though little is free, or waits and is told of room.
+			// The places were admitted for the batch that has ended without a record. The next
+			// one asks for itself in the lane's next turn: it may get a place though its bytes
+			// are not free, as the lane has none, or else it is noted as starved and told of room.
 			f.ended = true
 			return
 		}
-		if f.in != nil && !f.p.budget.spare(l, f.in.opens) {
+		if f.in != nil && !f.p.budget.hasFree(l, f.in.opens) {
 			return
 		}
 	}
 }
 
-// nextBatch ends the batch at work and goes on with the one behind it. A block does not hold
-// records of a large batch and of the next: those of the former would go on pointing to its
-// bytes, which are counted as gone, until the latter are done.
+// nextBatch ends the batch at work and goes on with the one behind it.
+//
+// Records of a large batch do not share a block with those of the next batch. A place points to
+// its record's bytes until all records of its block are done. Shared, the block would keep the
+// large batch's bytes in memory until the next batch is done too, though they are given back to
+// the budget by then.
 func (f *filler) nextBatch() {
 	f.pc = nil
 	if f.in.made > heavyBlock {
@@ -245,9 +269,9 @@ func (f *filler) nextBatch() {
 	f.in = f.lane.next()
 }
 
-// failed ends the batch at work with an error: nothing behind it in its lane is read, nor
-// anything that the source hands over before it hears of it. The mark would pass over what
-// is missing.
+// failed ends the batch at work with an error. Its lane is shut at once, so that no later batch
+// of it is made records of, be it one that waits or one that the source is just handing over:
+// the mark would pass over the records that are missing.
 func (f *filler) failed(err error) {
 	f.p.failRead(fmt.Errorf("reading from the source: %w", err))
 	f.lane.mu.Lock()
@@ -258,13 +282,13 @@ func (f *filler) failed(err error) {
 	f.in, f.pc = nil, nil
 }
 
-// fill makes some of the next records of the batch at work. It gives false when there are
-// no more, or none may be.
+// fill makes some of the next records of the batch at work, at most as many as the block has
+// places. It gives false when the batch has no more, has failed, or its lane is shut.
 func (f *filler) fill() bool {
 	if f.in.batch.Fill == nil {
 		return false
 	}
-	b := f.lane.places()
+	b := f.lane.nextBlock()
 	into := b.recs[b.used:min(b.used+f.places, blockRecords)]
 	f.p.calls.Add(1)
 	f.inFill = true
@@ -282,7 +306,7 @@ func (f *filler) fill() bool {
 			f.endChunk()
 			continue
 		}
-		if !f.publish(b, at, k, w) { // the lane is over: they were never read
+		if !f.publish(b, at, k, w) { // the lane is shut: they count as never read
 			return false
 		}
 		f.places -= k
@@ -293,7 +317,7 @@ func (f *filler) fill() bool {
 		at += k
 	}
 	if got > 0 {
-		f.lane.each = int(weight) / got
+		f.lane.recordSize = int(weight) / got
 		f.in.made += weight
 	}
 	if err != nil {
@@ -320,8 +344,9 @@ func (f *filler) fits(recs []pipeline.Record) (n int, weight int64) {
 	return n, weight
 }
 
-// publish makes records under way: they get their tracks and their piece, the lane and
-// the chunk at work have them. It fails when the lane takes no more.
+// publish puts n records under way, which stand in a block from place at on: they get their
+// tracks, are counted in by the lane, and join the chunk that is being made. It fails when the
+// lane is shut.
 func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	l, in := f.lane, f.in
 	if f.c == nil {
@@ -345,7 +370,7 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	}
 	f.c.mu.Unlock()
 	f.weight += weight
-	if in.owed { // the batch came without a charge
+	if in.owed {
 		in.charge.grow(weight)
 	}
 	f.p.bytesIn.Add(weight)
@@ -361,7 +386,8 @@ func (f *filler) endChunk() {
 	f.c, f.weight, f.pc = nil, 0, nil
 }
 
-// finish ends the fill at work.
+// finish ends the turn of a lane: its chunk is ready, places that were not needed are given
+// back, and the lane is left.
 func (f *filler) finish() {
 	if f.c != nil && len(f.c.recs) == 0 {
 		f.p.pool.drop(f.c)
@@ -380,7 +406,7 @@ func (f *filler) finish() {
 	f.lane, f.in = nil, nil
 }
 
-// send sends the first chunk that is made to the first step.
+// send sends the first of the chunks that are ready to the first step.
 func (f *filler) send() {
 	p, c := f.p, f.ready[0]
 	if f.keys {

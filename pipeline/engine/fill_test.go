@@ -65,7 +65,7 @@ func TestABatchThatFails(t *testing.T) {
 }
 
 // A lane that ends just when the filler is done with a batch has nothing left that waits: the
-// room of the batch is another's by then.
+// laneBatch may hold another batch by then.
 func TestAnEndBetweenTwoBatches(t *testing.T) {
 	l := testLane(t, OrderPartition)
 	if err := owner(l).fill.admit(&pipeline.Batch{Lane: l, Fill: pipeline.Records(nil), Next: 10}); err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// onPanic gives what a worker of a crew calls when its work panics: panicked hears of it.
+// onPanic makes the Panicked of a crew's worker of a function that takes the panic as an error.
 func onPanic(panicked func(*pipeline.PanicError)) func(value any, stack []byte) {
 	return func(value any, stack []byte) { panicked(&pipeline.PanicError{Value: value, Stack: stack}) }
 }
@@ -32,7 +32,7 @@ func guarded(f func() error) (err error) {
 	return err
 }
 
-// within waits for done for a while, and then gives late.
+// within gives what comes from done, or late when nothing has come after a while.
 func within(d time.Duration, done <-chan error, late error) error {
 	t := time.NewTimer(d)
 	defer t.Stop()

@@ -24,7 +24,7 @@ type handing struct {
 	parts          func(n int64) int  // what becomes of a record; nil: one
 	letter         func(n int64) bool // it goes to the dead letters
 	late           int                // records, or parts, that may still be begun after the stop
-	within         time.Duration      // the stop
+	within         time.Duration      // how long the stop may take
 }
 
 // calls are those of the first step that waits. They outlive a run.

@@ -48,8 +48,8 @@ func (s *sets) Read(ctx context.Context) (*pipeline.Batch, error) {
 	return nil, ctx.Err()
 }
 
-// What is charged for records that wait in front of a sink is what the heap holds of them,
-// but for what its sizes are rounded up by; also when others that came with them are done.
+// Records that wait in front of a sink are charged with what they take of the heap, but for the
+// rounding up of its sizes; also when other records that came with them are done.
 func TestWhatIsChargedIsWhatIsHeld(t *testing.T) {
 	for _, size := range []int{200, 4 << 10, 100 << 10} {
 		for _, edits := range []int{0, 1, 2, 3, 5} {

@@ -12,8 +12,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// TestAFailedPipelineGivesItsBudgetBack: what it held, and also what a write that hangs
-// still has, is there for the others, and is not given back a second time.
+// TestAFailedPipelineGivesItsBudgetBack: what it held, also for a write that still hangs, is free
+// for the others, and is not given back a second time when the write returns.
 func TestAFailedPipelineGivesItsBudgetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 400

@@ -13,7 +13,7 @@ import (
 // records is what this package sees of a record beside its methods.
 var records = inside.Of.(*inside.Records[pipeline.Record])
 
-// touched says whether a record may hold another amount of memory than is charged.
+// touched says whether a record may hold another amount of memory than has been charged for it.
 func touched(r *pipeline.Record) bool { return inside.Touched(r, touchedAt) }
 
 var touchedAt = records.TouchedAt
@@ -27,36 +27,36 @@ type item struct {
 }
 
 // A track is what the engine remembers of a record on its way. It is written by the
-// record's owner (I2); refs, queued and the family under the lock of the lane.
+// record's owner (I2); refs, hasLetter, lost and split are guarded by the lane.
 type track struct {
-	piece  *piece      // the entry of the mark ring that the record belongs to
-	fail   *failure    // why it is rejected; it then travels on in its place
-	origin *item       // of a copy for one of several sinks, and of a dead letter
-	split  *splitGroup // of a part of a split
-	undo   *passage    // the last step that has to hear when it comes to nothing
-	key    uint64      // hash of its key, when an order or a serial step asks for it
-	weight int32       // bytes of key, value and headers, with
-	grown  int32       // those beyond what came, as charged
-	index  uint8       // in its piece
-	dead   bool        // it is a dead letter
-	queued bool        // its dead letter is under way or written
-	lost   bool        // one of its sinks has abandoned it
-	refs   int16       // sinks, dead letters included, that have not finished with it; 0: one
+	piece     *piece      // the entry of the ring of marks that the record belongs to
+	fail      *failure    // why it was rejected, nil when it was not: it travels on in its place until the router
+	origin    *item       // of a copy for another sink, and of a dead letter: the record that it stands for
+	split     *splitGroup // of a part of a split: its group; nil of any other record
+	undo      *passage    // the last Undoer that it came to, nil when there was none
+	key       uint64      // the hash of its key, where OrderKey or SerialKey needs it
+	weight    int32       // bytes of key, value and headers, as they would be written
+	grown     int32       // how many of them are charged on top of what it came with
+	index     uint8       // its place in its piece
+	dead      bool        // it is a dead letter itself
+	hasLetter bool        // its dead letter is under way or written
+	lost      bool        // a sink that wants it has abandoned it: it cannot be delivered any more
+	refs      int16       // how many sinks still have it, dead letters included; 0 while that was one at most
 }
 
-// place is where the record stands in its lane, counted from 1: it grows from record to
-// record, and the parts of a split have that of their record.
+// place is where the record stands in its lane: a number from 1 on that grows from record to
+// record, with gaps. The parts of a split have the place of their record.
 func (t *track) place() uint64 { return (t.piece.Seq()<<8 | uint64(t.index)) + 1 }
 
 // A failure is why a record is rejected, and by whom.
 type failure struct {
-	step     string
-	reason   string
+	step     string // the name of the step or sink
+	reason   string // as the dead letter names it
 	err      error
-	attempts int
-	part     int32 // the failing part, 0 when the record was not split
-	parts    int   // how many parts failed
-	stop     bool  // OnErrorStop: the pipeline ends with it
+	attempts int   // how often it was tried
+	part     int32 // the number of the part that failed, 0 when the record was not split
+	parts    int   // how many parts of the record failed
+	stop     bool  // the pipeline stops because of it: OnErrorStop, or there are no dead letters
 	at       time.Time
 }
 
@@ -64,16 +64,15 @@ type failure struct {
 // the room that it takes in queues.
 const placeSize = int64(unsafe.Sizeof(pipeline.Record{}) + unsafe.Sizeof(track{}) + 3*unsafe.Sizeof(item{}))
 
-// measure notes how large a record is before the first step. A record is at least what
-// its value takes when written.
+// measure notes how large a record is as it came, before the first step, and gives that.
 func (it item) measure() int64 {
 	n := int64(it.rec.Size())
 	it.weight, it.grown = int32(min(n, math.MaxInt32)), 0
 	return n
 }
 
-// written is about what the record takes where it is written: its bytes, and what stands
-// around them, so that a write that is full fits into one batch of Kafka's.
+// written is how many bytes the record takes of a write: its own, and about as many as a
+// destination puts around them, so that a full write still fits into one batch of Kafka's.
 func (it item) written() int64 { return int64(it.weight) + 26 }
 
 // regrow notes what a step has added to a record and gives the difference to charge.
@@ -90,24 +89,25 @@ func (it item) regrow() int64 {
 
 // share gives a copy that another sink may read at the same time.
 func (it item) share() item {
-	rec, t := it.rec.Clone(), new(track) // now: the sinks may look at the same time
+	rec, t := it.rec.Clone(), new(track) // cloned here: the sinks may read both at the same time
 	*t = *it.track
 	t.origin = &item{it.rec, it.track}
 	return item{rec, t}
 }
 
+// fatal gives the error with which the failure of a record stops the pipeline.
 func (f *failure) fatal(rec *pipeline.Record) error {
 	return fmt.Errorf("%s: %s: %w", f.step, rec.Position, f.err)
 }
 
-// A splitGroup is what one record of the source has become in splits. Guarded by the
-// lane.
+// A splitGroup is one record of the source with the parts that splits have made of it, those of
+// later splits too. Guarded by the lane.
 type splitGroup struct {
-	record   item // as the source gave it
-	left     int  // parts on their way
-	failed   int  // parts that were rejected
-	lost     bool // a part was abandoned
-	returned bool // the parts are handed back
-	fail     *failure
-	parts    []int32 // that each step has numbered; of the one that sends behind it
+	record   item     // as the source gave it
+	left     int      // how many parts are on their way
+	failed   int      // how many parts were rejected
+	lost     bool     // a part was abandoned
+	returned bool     // a part was handed back, and so all are
+	fail     *failure // of the rejected part with the lowest number; nil: none was rejected
+	parts    []int32  // how many parts each step has numbered; written by whoever sends behind that step
 }

@@ -15,18 +15,37 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine/internal/ring"
 )
 
-// A lane is what the engine has of a [Lane]: its marks, its room, and what of it is under
-// way.
+// This file is a lane from its beginning to its end.
+//
+// What it guarantees. A lane ends once, and goes through its states in one direction: it is open,
+// takes no more batches (ending), makes no more records (shut), counts no more outcomes (frozen),
+// and commits nothing more (fenced). A drawing is in docs/internals/README.md. Once it is fenced
+// nothing of it is ever committed, whatever comes back late (I8). The report of its end counts
+// every record that was in flight then (I6).
+//
+// How. Lane.End shuts the lane, hands back what has not begun, waits until nothing is in flight,
+// has the last mark committed, and fences the lane. When its ctx ends first it fences at once.
+// Waiting steps and sinks then give up what they have of it; whoever else has a record of it
+// finds the lane frozen, and a late outcome counts for nothing.
+//
+// Too much of a lane may wait at a step or a sink. Then the place holds the lane back: its source
+// reads no more of it, and the filler makes no more records of it, until the place lets it go.
+// Nothing that is under way is stopped for that, and no other lane notices. Not chosen: to stop
+// a lane on its way through the engine, which would stop the lanes that share a channel with it
+// (docs/decisions/0005-lanes-held-back.md).
+
+// A lane is the engine's side of a [pipeline.Lane]: its batches, its marks, its counts, and how
+// far it has ended.
 type lane struct {
 	name   string
 	p      *shared
-	shared *pipelineUse
+	shared *pipelineUse // what its pipeline has of the budget
 	laneCalls
 
-	holds     atomic.Int32  // places where too much of the lane waits
-	congested atomic.Int32  // of these, waiting steps behind the first: it begins no more of the lane
-	returns   atomic.Uint64 // the first place that is handed back, once the lane is cut; 0: none is
-	unfilled  atomic.Int64  // bytes that wait to be made records
+	holds     atomic.Int32  // how many steps and sinks hold the lane back
+	congested atomic.Int32  // how many waiting steps behind the first have much of it: the first begins no more of it
+	returns   atomic.Uint64 // the first place behind the cut, once the lane is cut; 0: it is not
+	unfilled  atomic.Int64  // bytes of batches that wait to be made records
 
 	laneUse
 	laneFill
@@ -39,73 +58,74 @@ type lane struct {
 	laneEnd
 }
 
-// laneCalls are the contexts of what is called with records of the lane.
+// laneCalls are the contexts of calls with records of the lane.
 type laneCalls struct {
-	ctx         context.Context // of writes: ends when the lane is given up
-	cancel      context.CancelFunc
-	calls       context.Context // of steps: ends then too, and when the pipeline stops early
-	cancelCalls context.CancelFunc
+	ctx         context.Context    // of writes: ends when the lane is given up
+	cancel      context.CancelFunc // of ctx
+	calls       context.Context    // of steps: ends then too, and when the pipeline stops early
+	cancelCalls context.CancelFunc // of calls
 }
 
 // laneUse is what the lane has of the budget, which guards it.
 type laneUse struct {
-	bytes   int64 // charged
-	charges int
-	records int64 // of the source, under way
+	bytes   int64 // bytes of its charges
+	charges int   // its charges that are not released
+	records int64 // its records under way, and places taken for more; the parts of a split count as one
 }
 
-// laneFill is what the filler knows of the lane. It guards queued; the rest is its own
-// while it is busy with the lane, and else under the lane's lock.
+// laneFill is the filler's part of the lane. queued is guarded by the filler; the rest is the
+// filler's own while it is at the lane (busy), and else guarded by the lane.
 type laneFill struct {
-	queued bool   // to be filled
-	block  *block // whose places are given out next
-	each   int    // bytes that a record had in the last fill
+	queued     bool   // the lane is in the filler's queue
+	block      *block // whose places are given out next; nil: none
+	recordSize int    // bytes of a record in the last fill, on average
 }
 
-// laneWrites is what transactions know of the lane, and guard.
+// laneWrites is the transactions' part of the lane, which they guard. Pieces are named by their
+// numbers in the ring of marks.
 type laneWrites struct {
-	writeBefore uint64 // writes stop before this piece
-	wrote       uint64 // one more than the highest piece that was written
+	writeBefore uint64 // the first piece that may not be written once the cycle has been cut
+	wrote       uint64 // the piece behind the highest one that was written
 	wroteIn     uint64 // the transaction in which it was
 }
 
-// laneBatches is what of the lane has been handed over, and waits.
+// laneBatches are the batches of the lane that have been handed over and wait.
 type laneBatches struct {
-	waiting      fifo.Queue[*laneBatch] // batches of which not all records are made
-	filling      *laneBatch             // that the filler has; the first of waiting
+	waiting      fifo.Queue[*laneBatch] // those of which more records may be made
+	filling      *laneBatch             // the one that the filler has: the first of waiting; nil: none
 	busy         bool                   // the filler is at the lane
 	spareBatches []*laneBatch           // to be used again
-	read         int64                  // the first offset that has not been handed over
-	unreads      int                    // batches that were handed back, of which some had not been read
+	read         int64                  // the offset behind the last batch
+	unreads      int                    // how many batches were given back without all their records made
 }
 
-// laneMarks is how far the lane is (I5).
+// laneMarks is how far the lane has come (I5).
 type laneMarks struct {
-	ring      ring.Ring[*piece] // that the mark has not passed
-	spare     []*piece
-	committed int64
-	dirtyAt   time.Time // when a mark moved first after the last commit
-	firstTime int64     // of the first piece that the mark has passed since the last commit, or NoTime
-	lastTime  int64     // of the last that it has passed
+	ring      ring.Ring[*piece] // of the pieces that the mark has not passed
+	spare     []*piece          // to be used again
+	committed int64             // the mark that was committed last
+	dirtyAt   time.Time         // when the mark moved first after that commit; zero: it has not
+	firstTime int64             // piece.time of the first piece that the mark has passed since, or NoTime
+	lastTime  int64             // piece.time of the last piece that it has passed, or NoTime
 }
 
-// laneCounts are the lane's records (I6).
+// laneCounts are counts of the lane's records (I6).
 type laneCounts struct {
-	inFlight int64 // without an outcome, counted on their own
-	lost     int64 // that were abandoned
-	returned int64 // that were handed back
-	parts    int64 // that splits have added
+	inFlight int64 // those without an outcome, parts of splits included; counted on its own
+	lost     int64 // those that were abandoned
+	returned int64 // those that were handed back
+	parts    int64 // those that splits have added
 }
 
-// laneEnd is how far the end of the lane is. A flag that is set has those before it set.
+// laneEnd is how far the end of the lane has come. When a flag is set, those before it are.
 type laneEnd struct {
 	ending  bool          // no further batch is taken
-	shut    bool          // nor any further record made
-	frozen  bool          // outcomes that come now go nowhere (I8)
-	fenced  bool          // and nothing is committed any more
+	shut    bool          // no further record is made
+	frozen  bool          // outcomes count for nothing (I8)
+	fenced  bool          // nothing is committed
 	closing chan struct{} // closed with ending
 	ended   chan struct{} // closed with fenced: the lane is over
-	idle    chan struct{} // closed when nothing is in flight, made by whoever waits for it
+	idle    chan struct{} // closed when nothing is in flight; nil: nobody waits for that
 }
 
 func (l *lane) Name() string { return l.name }
@@ -130,8 +150,8 @@ func (l *lane) Take(ctx context.Context, bytes int64) (pipeline.Charge, error) {
 	return c, nil
 }
 
-// holdBack keeps the source from reading more of the lane until release is called as
-// often.
+// holdBack keeps the source from reading more of the lane, and the filler from making more
+// records of it, until release has been called as often.
 func (l *lane) holdBack() { l.holds.Add(1) }
 
 func (l *lane) release() {
@@ -149,6 +169,8 @@ func (l *lane) End(ctx context.Context) (pipeline.EndReport, error) {
 
 func (l *lane) Finish(ctx context.Context) (pipeline.EndReport, error) { return l.end(ctx, false) }
 
+// end is End and Finish. With shut what has not begun is handed back; else all of it is
+// finished. The report is what the lane's counts have changed by in between.
 func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	l.mu.Lock()
 	if l.fenced {
@@ -183,7 +205,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	l.mu.Lock()
 	report.InFlight += int(l.parts)
 	report.Returned += int(l.returned)
-	report.Abandoned += int(l.lost) // also when the engine was first
+	report.Abandoned += int(l.lost) // also when the lane had been given up before
 	report.Unread += l.unreads + l.waiting.Len()
 	l.mu.Unlock()
 	report.Drained = report.InFlight - report.Returned - report.Abandoned
@@ -194,7 +216,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	return report, nil
 }
 
-// close admits no further batch; with shut no further record of those that wait either.
+// close has no further batch taken, and with shut no further record made of those that wait.
 // The lane's lock is held.
 func (l *lane) close(shut bool) {
 	if !l.ending {
@@ -222,7 +244,7 @@ func (l *lane) whenIdle() <-chan struct{} {
 	return l.idle
 }
 
-// tellIdle tells whoever waits for it that nothing is in flight. The lane's lock is held.
+// tellIdle tells those who wait for it when nothing is in flight. The lane's lock is held.
 func (l *lane) tellIdle() {
 	if l.idle == nil || !l.isIdle() {
 		return
@@ -234,8 +256,8 @@ func (l *lane) tellIdle() {
 	}
 }
 
-// abandon gives up what is in flight and says how many records that was: their outcomes
-// go nowhere from here on. With fence nothing is committed any more either (I8).
+// abandon gives up the lane's records in flight and says how many there were. Their outcomes
+// count for nothing from here on. With fence nothing is committed any more either (I8).
 func (l *lane) abandon(fence bool) int64 {
 	l.mu.Lock()
 	l.close(true)
@@ -250,7 +272,7 @@ func (l *lane) abandon(fence bool) int64 {
 	_, unsaved := l.unsavedMark()
 	l.mu.Unlock()
 	if n > 0 || fence && unsaved {
-		l.p.above.laneAbandoned(l) // before the fence: a commit that misses the lane's mark sees it
+		l.p.above.laneAbandoned(l) // before the fence: a cycle that then finds no mark of the lane finds mustAbort set
 	}
 	l.mu.Lock()
 	fencing := fence && !l.fenced
@@ -265,18 +287,19 @@ func (l *lane) abandon(fence bool) int64 {
 	if n > 0 {
 		l.p.phase.noteOutcome()
 	}
-	l.p.budget.regrant() // it holds back nobody any more
+	// What waits for bytes of this lane keeps no other lane waiting any more.
+	l.p.budget.regrant()
 	return n
 }
 
-// isFrozen says whether the lane's records need no further work.
+// isFrozen says whether the lane has been given up: no further work on its records counts.
 func (l *lane) isFrozen() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.frozen
 }
 
-// engine is what the source sees of a pipeline: its Feed.
+// An engine is the Feed of a pipeline: what its source sees of it.
 type engine struct{ p *shared }
 
 func (e engine) Room() <-chan struct{} { return e.p.use.room }
@@ -291,6 +314,7 @@ func (e engine) Lane(ctx context.Context, name string, committed int64) (pipelin
 	return l, from, nil
 }
 
+// lane opens a lane, and says where the source has to start reading it.
 func (p *shared) lane(ctx context.Context, name string, committed int64) (*lane, int64, error) {
 	from := committed
 	if p.opts.Transactor != nil {
@@ -317,7 +341,8 @@ func (p *shared) lane(ctx context.Context, name string, committed int64) (*lane,
 	return l, from, nil
 }
 
-// coordinates are the topic and the partition in the lane's name.
+// coordinates gives the topic and the partition in the lane's name. A name without a partition,
+// as that of a file, is a topic with partition 0.
 func (l *lane) coordinates() (topic string, partition int64) {
 	if i := strings.LastIndexByte(l.name, '/'); i >= 0 {
 		if n, err := strconv.ParseInt(l.name[i+1:], 10, 32); err == nil {
@@ -327,8 +352,8 @@ func (l *lane) coordinates() (topic string, partition int64) {
 	return l.name, 0
 }
 
-// ages gives how long the oldest record without an outcome, and the oldest that is
-// not committed, have been there.
+// ages gives how long the oldest record without an outcome has been there, and the oldest that
+// is not committed. Both are 0 for a lane that has been given up.
 func (l *lane) ages(now time.Time) (oldest, uncommitted time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

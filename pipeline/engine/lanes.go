@@ -7,11 +7,11 @@ import (
 
 // A laneSet holds the lanes of a pipeline that are not over.
 type laneSet struct {
-	counted func(n int) // told, under the lock, how many there are
+	counted func(n int) // called, under the lock, with how many there are
 
 	mu     sync.Mutex
-	open   []*lane
-	closed bool // no lane may be opened any more
+	open   []*lane // those that are not over
+	closed bool    // no lane may be opened any more
 }
 
 // add takes a lane in, unless the pipeline stops.

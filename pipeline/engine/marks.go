@@ -8,18 +8,19 @@ import (
 )
 
 // A piece is an entry of a lane's ring of marks: a run of records of one batch that were
-// made together, at most as many as travel together. Guarded by the lane. It is used
-// again once the mark has passed it and its records are done.
+// made together, at most as many as a chunk holds. Guarded by the lane. It is used again
+// once the mark has passed it and its records are done.
 type piece struct {
-	// What an outcome of them all looks at stands together, with the beginning of the entry
-	// behind it: it is two cache lines, and a third would be a tenth of it (BenchmarkP15).
-	shared     bool   // parts or dead letters are of it
-	intact     bool   // all of those that were lost were handed back: none of them had begun
-	blocks     int    // that hold its records:
-	begin, end *block // from the first on, each names the next
-	from       *laneBatch
-	read       time.Time
-	time       int64 // of its first record, in milliseconds since 1970, or NoTime
+	// The outcome of a whole piece looks at the fields up to the beginning of the Entry, which
+	// has its own such fields first: two cache lines. A third would make such an outcome a tenth
+	// dearer (BenchmarkP15).
+	shared     bool       // a record of it was split, or has a dead letter: outcomes are looked at one by one
+	intact     bool       // every record of it without an outcome was handed back: no call of it had begun
+	blocks     int        // how many blocks hold its records
+	begin, end *block     // the first and the last of these blocks; block.next leads from one to the next
+	from       *laneBatch // the batch of its records
+	read       time.Time  // when its records were made
+	time       int64      // the time of its first record, in milliseconds since 1970, or NoTime
 	ring.Entry
 
 	lane *lane
@@ -34,13 +35,14 @@ func (l *lane) advance(c *settlement) {
 		pc, moved := l.ring.Pass()
 		c.moved = c.moved || moved
 		l.passedTime(pc.time)
-		if pc.blocks == 0 { // its records are gone
+		if pc.blocks == 0 { // its records are done, and their places given back
 			l.reuse(pc)
 		}
 	}
 }
 
-// passedTime notes the time of a record that the mark passes. The lane's lock is held.
+// passedTime notes the time of a piece's first record when the mark passes the piece. The
+// lane's lock is held.
 func (l *lane) passedTime(t int64) {
 	if t == pipeline.NoTime {
 		return
@@ -51,8 +53,9 @@ func (l *lane) passedTime(t int64) {
 	}
 }
 
-// oldest gives the time of the first record that is not committed, as near as the ring
-// knows it: that of the first record of the piece in which it stands. NoTime: not known.
+// oldest gives the time of the first record that is not committed, or rather of the first record
+// in the same piece: to keep the time of each record would cost 8 bytes a record. NoTime: it is
+// not known.
 func (l *lane) oldest() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -81,6 +84,7 @@ func (l *lane) piece(in *laneBatch, read time.Time) *piece {
 	return pc
 }
 
+// sparePieces is how many pieces, and how many batches, a lane keeps to use them again.
 const sparePieces = 64
 
 // reuse takes a piece back that nothing refers to any more. The lane's lock is held.
@@ -90,8 +94,8 @@ func (l *lane) reuse(pc *piece) {
 	}
 }
 
-// retire takes the blocks off a piece whose records are done, and keeps what is left of it
-// for others. Nobody has any of the records any more. The lane's lock is held.
+// retire takes the blocks off a piece whose records are all done, and keeps the piece for
+// other records if the mark has passed it. The lane's lock is held.
 func (l *lane) retire(pc *piece, c *settlement) {
 	for b := pc.begin; pc.blocks > 0; pc.blocks-- {
 		next := b.next
@@ -101,7 +105,7 @@ func (l *lane) retire(pc *piece, c *settlement) {
 		}
 		b = next
 	}
-	pc.begin, pc.end = nil, nil // of which others may be let go meanwhile
+	pc.begin, pc.end = nil, nil // other records may stand in these blocks from here on
 	if !pc.Open() {
 		l.reuse(pc)
 	}

@@ -48,8 +48,8 @@ func appendItems(t testing.TB, items []item, l *lane, b *pipeline.Batch) []item 
 	return items
 }
 
-// A model of the ring of marks: whatever is finished in whatever order, the mark is
-// the first offset of which not everything before has an outcome (I5).
+// A model of the ring of marks: whatever is finished in whatever order, the mark is the highest
+// offset before which every record has an outcome (I5).
 func TestMarkModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		order := Order(rapid.IntRange(0, 2).Draw(rt, "order"))
@@ -164,7 +164,7 @@ func TestMarkPassesGapsAndEmptyBatches(t *testing.T) {
 	want(140)
 }
 
-// A lane that was given up has no mark to commit, and late outcomes go nowhere (I8).
+// A lane that was given up has no mark to commit, and late outcomes count for nothing (I8).
 func TestAFencedLaneHasNoMark(t *testing.T) {
 	l := testLane(t, OrderPartition)
 	recs := make([]pipeline.Record, 10)
@@ -194,7 +194,7 @@ func TestAFencedLaneHasNoMark(t *testing.T) {
 	}
 }
 
-// Records of a fixture carry offsets from elsewhere: no mark is made of them.
+// Records of a fixture carry offsets from elsewhere: no mark is taken from them.
 func TestMarksOfForeignOffsets(t *testing.T) {
 	l := testLane(t, OrderPartition)
 	recs := make([]pipeline.Record, 3)

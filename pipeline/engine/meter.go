@@ -9,7 +9,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// An increments is what a batch adds to counters.
+// increments is what is added to counters at once, for many records.
 type increments struct {
 	out, created, filtered, rejected, abandoned int64
 	errors, retries                             int64
@@ -20,15 +20,15 @@ type increments struct {
 type meter struct {
 	mu     sync.Mutex
 	counts Counts
-	sealed bool
-	lat    distribution
+	sealed bool         // counts do not change any more
+	lat    distribution // latencies: of a step's calls, of a sink's Writes, of a pipeline's records to their outcome
 
-	busy, blocked  time.Duration // of workers, as far as it is over
-	began          time.Time     // when they did
-	working        shift         // inside user code now
-	handing        shift         // handing a chunk over now
-	fill, lastFill float64       // highest of the queue in this interval, and in the last
-	errors         map[string]*errorCount
+	busy, blocked  time.Duration          // what workers have spent in calls, and handing chunks over, that are over
+	began          time.Time              // when the workers began; zero: they have not
+	working        shift                  // the workers that are in a call of a component now
+	handing        shift                  // the workers that hand a chunk over now
+	fill, lastFill float64                // how full the queue was at most in this interval, and in the last one
+	errors         map[string]*errorCount // by the type of error
 }
 
 // enter books records that come in.
@@ -41,21 +41,21 @@ func (m *meter) enter(n int64) {
 	m.mu.Unlock()
 }
 
-// A shift is the workers that do something now, with the sum of the moments at which
-// they began: what they have spent on it is known also when none of them comes back.
+// A shift is the workers that do something now, and the sum of the moments at which they
+// began: so what they have spent on it is known also when none of them comes back.
 type shift struct {
-	n   int
-	sum time.Duration
+	n   int           // how many workers
+	sum time.Duration // of the moments, counted from meter.began
 }
 
-// spent gives how long they have been at it, all together.
+// spent gives how long the workers have been at it at a moment, all together.
 func (s shift) spent(now time.Duration) time.Duration { return time.Duration(s.n)*now - s.sum }
 
 func (s *shift) enter(at time.Duration) { s.n, s.sum = s.n+1, s.sum+at }
 func (s *shift) leave(at time.Duration) { s.n, s.sum = s.n-1, s.sum-at }
 
-// times gives how workers have spent their time, what they are at included: one that
-// hangs is busy, though it has nothing to show for it. The meter's lock is held.
+// times gives how workers have spent their time. What they are doing now counts: one that
+// hangs in a call is busy. The meter's lock is held.
 func (m *meter) times(now time.Time, workers int) (busy, idle, blocked time.Duration) {
 	if m.began.IsZero() {
 		return 0, 0, 0
@@ -73,14 +73,15 @@ func (m *meter) filled(fill float64) {
 	m.mu.Unlock()
 }
 
-// count books what a batch has come to; left of its records are not in flight any
-// more, which is counted for itself.
+// count adds increments, and takes left records out of those in flight. left is given apart
+// because records in flight are counted on their own (I6).
 func (m *meter) count(t increments, left int64) {
 	m.mu.Lock()
 	m.add(t, left)
 	m.mu.Unlock()
 }
 
+// add is count with the lock held.
 func (m *meter) add(t increments, left int64) {
 	if m.sealed {
 		return
@@ -114,15 +115,16 @@ func (m *meter) read() Counts {
 	return m.counts
 }
 
-// distribution are the latencies, or sizes, of the current interval and of the last one.
+// A distribution holds the latencies, or sizes, of the current interval, and the percentiles of
+// the last one.
 type distribution struct {
-	now     *hdrhistogram.Histogram
-	before  *hdrhistogram.Histogram // of all intervals that have ended; nil: nobody asks for it
-	last    Latency
-	rotated bool // an interval has ended
+	now     *hdrhistogram.Histogram // of the current interval; nil: no value has come yet
+	before  *hdrhistogram.Histogram // of all intervals that have ended; nil: it is not kept
+	last    Latency                 // of the last interval
+	rotated bool                    // an interval has ended
 }
 
-// keepAll has the figures remember all intervals, not the last one alone.
+// keepAll has the distribution keep the values of all intervals, not of the current one alone.
 func (f *distribution) keepAll() { f.before = newHistogram() }
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 2) }
@@ -147,7 +149,8 @@ func (r *RunLatency) Add(o RunLatency) {
 	}
 }
 
-// The range of durations is in microseconds: up to a day.
+// longest is the longest duration that is counted, in microseconds, a day: longer ones count as
+// that.
 const longest = int64(24 * time.Hour / time.Microsecond)
 
 func (f *distribution) add(d time.Duration, n int64) { f.value(int64(d/time.Microsecond), n) }
@@ -159,7 +162,7 @@ func (f *distribution) value(v, n int64) {
 	_ = f.now.RecordValues(min(max(v, 0), longest), n) // cannot be out of range
 }
 
-// summary gives the figures of the current interval in units of unit values.
+// add adds n times a duration, and value n times a value. Durations are kept in microseconds.
 func (f *distribution) summary(unit float64) Latency {
 	if f.now == nil || f.now.TotalCount() == 0 {
 		return Latency{}
@@ -182,7 +185,8 @@ func (f *distribution) rotate(unit float64) {
 	}
 }
 
-// latest gives the figures of the last interval, or of the first one so far.
+// latest gives the percentiles of the last interval, or of the first one while it lasts, divided
+// by unit: 1000 makes milliseconds of microseconds.
 func (f *distribution) latest(unit float64) Latency {
 	if !f.rotated {
 		return f.summary(unit)
@@ -201,7 +205,8 @@ func (m *meter) rotate(unit, fill float64) {
 
 // An errorCount counts the errors of one type in a step or sink, with a sample.
 type errorCount struct {
-	count, total int64
-	message      string
-	at           pipeline.Position
+	count   int64             // since the last event
+	total   int64             // since the start
+	message string            // of the first one since the last event,
+	at      pipeline.Position // and the record that it was about
 }

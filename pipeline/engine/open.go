@@ -9,8 +9,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// openSource opens the source; ctx and Abort end the wait for it. After an error, by is
-// when Run has to be over.
+// openSource opens the source. When ctx ends it waits at most as long as a drain may take, and
+// after Abort a moment. by is when Run has to be over if the source is not open.
 func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	if p.opts.Transactor != nil {
 		if err := p.opts.Transactor.Bind(p.opts.Source); err != nil {
@@ -57,7 +57,8 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	return by, err
 }
 
-// attach gives the components their emitters.
+// attach gives the components what they may use before they are used: their emitters, and a
+// way to charge memory.
 func (p *Pipeline) attach() error {
 	give := func(component any, e *event.Emitter) {
 		if a, ok := component.(pipeline.Attacher); ok {

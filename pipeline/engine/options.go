@@ -70,9 +70,9 @@ type Step struct {
 	Wait *Wait
 }
 
-// Wait is what a step that waits for somebody else needs beside: its records are admitted
-// one by one to Workers slots, released in order through a window, and retried in place.
-// The zero value has the defaults.
+// Wait holds the further settings of a step that waits for somebody else: its records are
+// admitted one by one to Workers slots, released in order through a window, and retried in
+// place. The zero value has the defaults.
 type Wait struct {
 	Window   int           // records admitted and not yet released. 0: 64 x Workers
 	Timeout  time.Duration // of one attempt. 0: 10s
@@ -94,8 +94,9 @@ type Output struct {
 	Retry      Retry                                // Attempts 0: without end
 }
 
-// A DeadLetter is the sink of rejected records. It takes them all; the zero values are those
-// of an Output.
+// A DeadLetter is the sink of rejected records. It takes them all. Zero values stand for the
+// same as in an Output, but that Retry.Attempts is not looked at: a dead letter is tried without
+// end.
 type DeadLetter struct {
 	Name       string // "": dead_letter
 	Kind       string
@@ -107,7 +108,7 @@ type DeadLetter struct {
 	Retry      Retry
 }
 
-// output is the same as one of the pipeline's sinks.
+// output gives the same as an Output, for the engine to treat it like any other sink.
 func (d DeadLetter) output() Output {
 	return Output{
 		Name: d.Name, Kind: d.Kind, Sink: d.Sink, MaxRecords: d.MaxRecords, MaxBytes: d.MaxBytes,
@@ -121,7 +122,7 @@ type Options struct {
 	Name   string
 	Source pipeline.Source
 	Steps  []Step
-	// Sinks take a record each, if their When holds. A record that none takes is
+	// Sinks all get a record whose When holds for them. A record that no sink wants is
 	// filtered.
 	Sinks []Output
 	// DeadLetter stores rejected records in the public format of dead letters. A nil
@@ -141,17 +142,17 @@ type Options struct {
 	StalledAfter        time.Duration // after which a step or sink without progress is reported. 0: 30s
 
 	Transactor pipeline.Transactor
-	// Events writes the pipeline's events. nil: none. An emitter writes to what it was made
-	// for while the pipeline waits, unless that is an event.Queue: only with a Queue does a
-	// log that nobody reads, or a full disk, hold up no record. Its owner closes the Queue
-	// when Run has returned.
+	// Events writes the pipeline's events. nil: none. The pipeline waits while an emitter
+	// writes, unless it was made for an event.Queue: only then does a log that nobody reads, or
+	// a full disk, hold up no record. The Queue's owner closes it when Run has returned.
 	Events     *event.Emitter
 	ConfigHash string // stamped on pipeline.stats
-	// DeadLetterTime stands in for the clock in penstock-time. nil: time.Now. Cases
-	// use the record's time.
+	// DeadLetterTime gives what stands in the header penstock-time. nil: time.Now. Cases, whose
+	// results are compared, use the record's time.
 	DeadLetterTime func(*pipeline.Record) time.Time
 }
 
+// needKeys says whether some order or some step needs the hash of records' keys.
 func (o *Options) needKeys() bool {
 	if o.Order == OrderKey {
 		return true
@@ -164,7 +165,7 @@ func (o *Options) needKeys() bool {
 	return false
 }
 
-// readsOnce says whether what the source has handed over may not be read again.
+// readsOnce says whether the source cannot be relied on to read again what it has handed over.
 func (o *Options) readsOnce() bool {
 	s, ok := o.Source.(pipeline.OneTimer)
 	return ok && s.ReadsOnce()

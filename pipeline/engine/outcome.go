@@ -2,6 +2,26 @@ package engine
 
 import "time"
 
+// This file gives records their outcomes.
+//
+// What it guarantees. Every record gets exactly one outcome, and all counters change together
+// (I6). The mark passes a record only when it and all before it have an outcome other than
+// abandoned (I5). A record with several sinks is delivered when all have it. A record that was
+// split ends when its last part does; parts that failed make one dead letter together, of the
+// record as it came. A rejected record ends when its dead letter is durable.
+//
+// How. Whoever is done with records calls finish, for all of them at once. Under one hold of the
+// lane's lock the records are taken off their pieces, the outcomes counted and the mark moved;
+// what follows from that is collected in a settlement and done after the lock is given up: places
+// and bytes given back, dead letters sent, Undoers told. Records that leave with all that is left
+// of their piece are one step of arithmetic, however many they are; others of one piece are taken
+// together, with a bit for each; only those with parts, copies or dead letters are looked at one
+// by one.
+//
+// Dropped. Lists of what comes free in a call of finish, in place of linked ones: to clear a list
+// as long as a large write needs costs more than the outcomes of a small one (BenchmarkP15). A
+// clock of its own in finish: a quarter of the outcome of a whole batch (BenchmarkP15).
+
 // An outcome is what a record ends in.
 type outcome uint8
 
@@ -10,18 +30,18 @@ const (
 	filtered
 	rejected
 	abandoned
-	returned // abandoned before anything of it began: nobody can have it
+	returned // counted as abandoned, but before any call for it began: no sink can have it
 )
 
-// none says whether the outcome is none: the record is read again.
+// none says whether the mark cannot pass a record that ends so: it is read again.
 func (o outcome) none() bool { return o == abandoned || o == returned }
 
-// finish gives records of the lane their outcome, or that of one of their sinks. The
-// engine does not touch them afterwards.
+// finish gives records of the lane their outcome, or says how they ended in one of their
+// sinks. The caller does not touch them afterwards: their places may be used again.
 func (l *lane) finish(recs []item, o outcome) { l.finishAt(recs, o, time.Time{}) }
 
-// finishAt is finish for who knows since when they have it. To ask for the time costs a
-// quarter of the outcome of a whole batch (BenchmarkP15), and every call has just asked.
+// finishAt is finish for a caller that knows the time. To ask for it costs a quarter of the
+// outcome of a whole batch (BenchmarkP15), and whoever calls a component has just asked.
 func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	if len(recs) == 0 {
 		return
@@ -32,14 +52,14 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	last := recs[len(recs)-1].piece
 	c := settlement{now: now}
 	l.mu.Lock()
-	if l.p.undoes && (o.none() || l.frozen) { // an outcome that goes nowhere is none
+	if l.p.undoes && (o.none() || l.frozen) { // an outcome that counts for nothing is none
 		for _, rec := range recs {
 			c.undo(rec)
 		}
 	}
 	for i := 0; i < len(recs); {
 		pc := recs[i].piece
-		if n := l.whole(recs[i:], pc, last); n > 0 && !o.none() { // one acknowledgement
+		if n := l.wholeRun(recs[i:], pc, last); n > 0 && !o.none() { // all that is left of the piece, at once
 			l.count(o, int64(n), pc.read, &c)
 			l.passed(pc, recs[i:i+n], o, &c)
 			i += n
@@ -62,15 +82,18 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	l.settle(&c)
 }
 
-// shared says whether others have to do with the record's outcome.
+// shared says whether the record's outcome is not this one alone: several sinks have it, it is
+// a part, or it stands for another record.
 func (t *track) shared() bool {
 	return t.refs != 0 || t.split != nil || t.origin != nil
 }
 
-// whole says how many of the records at the head are all that is left of a piece,
-// when that can be told without looking at each: with one sink, and the order of the
-// lane, they stand together. What is abandoned comes in any order.
-func (l *lane) whole(recs []item, pc, last *piece) int {
+// wholeRun says how many of the records at the head are all that is left of a piece, and 0 when
+// that cannot be told without looking at each. It can be told when records come in the order of
+// their lane, to one sink: then those of a piece stand together, and it is enough to look at
+// where the last of them would be. last is the piece of the last record in recs. Records that
+// are abandoned come in any order, and are not asked for.
+func (l *lane) wholeRun(recs []item, pc, last *piece) int {
 	n := pc.Left()
 	if pc.shared || !l.p.keepsLaneOrder || n > len(recs) {
 		return 0
@@ -84,13 +107,13 @@ func (l *lane) whole(recs []item, pc, last *piece) int {
 	return n
 }
 
-// count books n outcomes of records read at one time.
+// count books n outcomes of records that were made at one moment.
 func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 	if l.frozen {
 		return
 	}
 	l.inFlight -= n
-	c.ended += n
+	c.booked += n
 	switch o {
 	case delivered:
 		c.t.out += n
@@ -111,7 +134,7 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 			return
 		}
 	}
-	if c.used == len(c.runs) { // too many to be told apart
+	if c.used == len(c.runs) { // more moments than there is room for: they count with the last one
 		c.runs[c.used-1].n += n
 		return
 	}
@@ -119,7 +142,10 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 	c.used++
 }
 
-// passed takes records of a piece off their way.
+// passed takes records off their piece, with their outcome: they are done. When no record of
+// the piece is left, its blocks are given back, and its batch if that was the last piece. The
+// piece notes which of its records are done unless they are the last ones that are left; it is
+// lost when one of them is without an outcome.
 func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 	switch {
 	case o.none():
@@ -143,7 +169,7 @@ func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 
 // finishOne does what finish does for a record that several sinks or parts share.
 func (l *lane) finishOne(rec item, o outcome, c *settlement) {
-	r, f := rec, rec.split
+	r, g := rec, rec.split
 	if r.origin != nil {
 		r = *r.origin
 	}
@@ -158,53 +184,54 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 	switch {
 	case r.lost:
 		o = abandoned
-	case r.queued:
+	case r.hasLetter:
 		o = rejected
 	}
 	read := r.piece.read
 	switch {
-	case f == nil:
+	case g == nil:
 		l.count(o, 1, read, c)
 		l.passed(r.piece, []item{r}, o, c)
-	case rec.dead: // of the whole family
-		l.count(o, int64(f.failed), read, c)
-		if f.lost {
+	case rec.dead: // it stands for all parts that failed
+		l.count(o, int64(g.failed), read, c)
+		if g.lost {
 			o = abandoned
 		}
 		l.passed(r.piece, []item{r}, o, c)
 	default:
-		if o != rejected { // the failed ones are counted when their dead letter is durable
+		if o != rejected { // rejected parts are counted when their dead letter is durable
 			l.count(o, 1, read, c)
 		}
-		f.lost = f.lost || o == abandoned
-		f.returned = f.returned || o == returned
-		f.left--
-		l.splitDone(f, c)
+		g.lost = g.lost || o == abandoned
+		g.returned = g.returned || o == returned
+		g.left--
+		l.splitDone(g, c)
 	}
 }
 
-// splitDone ends a family when its last part has come to an end.
-func (l *lane) splitDone(f *splitGroup, c *settlement) {
+// splitDone ends the record of a split when its last part has ended, or has its dead letter
+// sent when a part failed.
+func (l *lane) splitDone(g *splitGroup, c *settlement) {
 	switch {
-	case f.left > 0:
-	case f.failed == 0 || l.frozen:
+	case g.left > 0:
+	case g.failed == 0 || l.frozen:
 		o := delivered
 		switch {
-		case f.lost:
+		case g.lost:
 			o = abandoned
-		case f.returned:
+		case g.returned:
 			o = returned
 		}
-		l.passed(f.record.piece, []item{f.record}, o, c)
+		l.passed(g.record.piece, []item{g.record}, o, c)
 	default:
-		f.fail.parts = f.failed
-		c.letters = append(c.letters, l.p.letter(f.record, f.fail, f))
+		g.fail.parts = g.failed
+		c.letters = append(c.letters, l.p.letter(g.record, g.fail, g))
 	}
 }
 
-// reject begins the end of a record that failed for good in a step or in one of its
-// sinks: its dead letter is sent on its way, and the one who rejects it is done with
-// it.
+// reject begins the end of a record that failed for good, in a step or in one of its sinks: its
+// dead letter is sent, once, and the caller is done with the record. Of a part it only notes
+// the failure: the dead letter comes when all parts have ended (splitDone).
 func (l *lane) reject(rec item, why *failure) {
 	c := settlement{now: time.Now()}
 	l.mu.Lock()
@@ -213,14 +240,14 @@ func (l *lane) reject(rec item, why *failure) {
 	if r.origin != nil {
 		r = *r.origin
 	}
-	if !r.queued && !l.frozen {
-		r.queued = true
+	if !r.hasLetter && !l.frozen {
+		r.hasLetter = true
 		r.piece.shared = true
-		if f := r.split; f != nil {
+		if g := r.split; g != nil {
 			why.part = r.rec.Part
-			f.failed++
-			if f.fail == nil || why.part < f.fail.part {
-				f.fail = why
+			g.failed++
+			if g.fail == nil || why.part < g.fail.part {
+				g.fail = why
 			}
 		} else {
 			r.refs = max(r.refs, 1) + 1
@@ -231,24 +258,24 @@ func (l *lane) reject(rec item, why *failure) {
 	l.settle(&c)
 }
 
-// adopt makes the parts of a split members of one family. parts of a part join the
-// family that it is of. It gives false when the record was split into nothing: then
-// it is still the caller's.
+// adopt puts the parts of a split into a splitGroup: a new one, or that of the record when it
+// is a part itself. It gives false when there are no parts: then the record is still the
+// caller's.
 func (l *lane) adopt(r item, parts []item) bool {
 	if len(parts) == 0 {
 		return false
 	}
 	l.mu.Lock()
-	f := r.split
+	g := r.split
 	n := len(parts) - 1
 	r.piece.shared = true
-	if f == nil {
-		f = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.opts.Steps))}
+	if g == nil {
+		g = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.opts.Steps))}
 	} else {
-		f.left += n
+		g.left += n
 	}
 	for _, part := range parts {
-		part.split = f
+		part.split = g
 	}
 	if !l.frozen {
 		l.inFlight += int64(n)
@@ -259,9 +286,20 @@ func (l *lane) adopt(r item, parts []item) bool {
 	return true
 }
 
-// settle moves the mark, gives up the lane's lock, and does what came of it.
+// outcomes books the outcomes of a settlement, with the time that each record took.
+func (m *meter) outcomes(c *settlement) {
+	m.mu.Lock()
+	m.add(c.t, c.booked)
+	for _, r := range c.runs[:c.used] {
+		m.lat.add(c.now.Sub(r.read), r.n)
+	}
+	m.mu.Unlock()
+}
+
+// settle ends a settlement: it moves the mark, unlocks the lane, and then does what must not
+// be done under the lane's lock, since it takes other locks or calls a component.
 func (l *lane) settle(c *settlement) {
-	if c.ended > 0 {
+	if c.booked > 0 {
 		l.p.meter.outcomes(c)
 	}
 	l.advance(c)
@@ -270,7 +308,7 @@ func (l *lane) settle(c *settlement) {
 	}
 	l.tellIdle()
 	l.mu.Unlock()
-	if len(c.undone) > 0 { // before the records' bytes are given back, and before dead letters
+	if len(c.undone) > 0 { // first: a record that is sent again from its dead letter must not be known still
 		l.p.tell(c.undone)
 	}
 	if c.blocks != nil {
@@ -285,20 +323,10 @@ func (l *lane) settle(c *settlement) {
 	for _, d := range c.letters {
 		l.p.above.post(l, d)
 	}
-	if c.moved || c.ended > 0 {
+	if c.moved || c.booked > 0 {
 		l.p.wake()
 	}
-	if c.ended > 0 {
+	if c.booked > 0 {
 		l.p.phase.noteOutcome()
 	}
-}
-
-// outcomes books what a call of finish has come to.
-func (m *meter) outcomes(c *settlement) {
-	m.mu.Lock()
-	m.add(c.t, c.ended)
-	for _, r := range c.runs[:c.used] {
-		m.lat.add(c.now.Sub(r.read), r.n)
-	}
-	m.mu.Unlock()
 }

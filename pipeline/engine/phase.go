@@ -10,19 +10,19 @@ import (
 // A phase is how far a run is, and why it ends before the source does.
 type phase struct {
 	mu    sync.Mutex
-	state string
-	err   error // why the pipeline stops early, the first reason
-	ended error // what Run has given
+	state string // Snapshot.State
+	err   error  // why the pipeline stops early: the first reason; nil: it does not
+	ended error  // what Run has returned
 	began time.Time
 
-	ran        atomic.Bool
-	stopsEarly atomic.Bool   // steps drop what they have: the pipeline stops early
-	failed     chan struct{} // closed with the first error
-	aborted    chan struct{}
-	abort      sync.Once
+	ran        atomic.Bool   // Run has been called
+	stopsEarly atomic.Bool   // err is set: steps abandon what they have
+	failed     chan struct{} // closed when err is set
+	aborted    chan struct{} // closed by Abort
+	abort      sync.Once     // closes it
 
-	draining atomic.Bool
-	outcomes chan struct{} // told, while draining, when something got its outcome
+	draining atomic.Bool   // begin waits for the last outcomes
+	outcomes chan struct{} // receives while draining, when a record has got its outcome
 }
 
 func (f *phase) init() {
@@ -31,6 +31,7 @@ func (f *phase) init() {
 	f.outcomes = make(chan struct{}, 1)
 }
 
+// begin notes when the run began.
 func (f *phase) begin(now time.Time) {
 	f.mu.Lock()
 	f.began = now
@@ -65,7 +66,7 @@ func (f *phase) why() error {
 	return f.err
 }
 
-// end notes what Run gives.
+// end notes what Run returns.
 func (f *phase) end(err error, failed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -81,7 +82,7 @@ func (f *phase) show(s *Snapshot) {
 	s.State, s.Started, s.Err = f.state, f.began, f.ended
 }
 
-// noteOutcome tells Run that something got its outcome, when it waits for that.
+// noteOutcome tells the run that a record has got its outcome, if it waits for the last ones.
 func (f *phase) noteOutcome() {
 	if f.draining.Load() {
 		select {
@@ -91,12 +92,12 @@ func (f *phase) noteOutcome() {
 	}
 }
 
-// A lifetime is how long what is in flight is worked on: until it is given up, or the
-// run is over.
+// A lifetime is how long records in flight are worked on: until they are given up, or the run
+// ends.
 type lifetime struct {
-	ctx    context.Context
+	ctx    context.Context // of all calls with records: ends with the lifetime
 	cancel context.CancelFunc
-	over   chan struct{} // closed before ctx ends: whoever waits for a channel stops waiting
+	over   chan struct{} // closed just before ctx ends: who waits to send or receive a chunk stops waiting
 }
 
 func (w *lifetime) init() {
@@ -104,7 +105,7 @@ func (w *lifetime) init() {
 	w.over = make(chan struct{})
 }
 
-// end gives up what is in flight. It may come again, from the same goroutine.
+// end ends the lifetime. It may be called again, from the same goroutine.
 func (w *lifetime) end() {
 	if !w.isOver() {
 		close(w.over)

@@ -13,7 +13,7 @@ type Pipeline struct {
 	chain
 	fill    *filler
 	commits committer
-	txn     *transactions
+	txn     *transactions // nil without a Transactor
 	stats   stats
 	watch   watch
 }

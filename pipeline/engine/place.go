@@ -8,18 +8,20 @@ import (
 
 // This file is what a place, a step or a sink, says of itself to those who look from outside.
 
-// A load is how a place has spent its time since the start.
+// A load is how a step or sink has spent its time since the start.
 type load struct {
-	busy, all time.Duration // of all its workers
-	blocked   time.Duration
-	heldTime  time.Duration // while it held lanes back, in share of the lanes
+	busy     time.Duration // in calls, of all its workers
+	all      time.Duration // busy, blocked and idle together
+	blocked  time.Duration // waiting to hand on what is done
+	heldTime time.Duration // while it held lanes back, each counted as its share of all lanes
 }
 
-// A holdup is the record that a place has had longest without progress.
+// A holdup is the record that a place has had longest without progress. Its zero value says
+// that there is none.
 type holdup struct {
-	age     time.Duration
+	age     time.Duration // for how long
 	at      pipeline.Position
 	lane    string
 	attempt int
-	err     error
+	err     error // of the attempt before; nil: there was none, or it has not returned
 }

@@ -8,11 +8,25 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
+// This file reads from the source.
+//
+// What it guarantees. Source.Read is called by one goroutine, one call after another. A batch that
+// it returns waits with its lane, or is given back at once: when it is of no lane of this
+// pipeline, which ends reading with an error, or of a lane that takes no more. The first error
+// ends reading, and what was read before goes on.
+//
+// How. Reading and making records are two goroutines (fill.go), so that a source is asked for the
+// next batch while records of the one before are made. The reader never waits for the rest of the
+// pipeline: a source bounds by itself what it reads, as it takes bytes from the budget first.
+//
+// Dropped. Making the records here, and sending them to the first step: fill.go says why. While
+// that step was full, or one lane waited for bytes, the source was then asked for nothing.
+
 // A reader asks the source for batches and lets them wait with their lanes.
 type reader struct {
 	p      *shared
-	fill   *filler
-	inRead bool
+	fill   *filler // which has the batches then
+	inRead bool    // a call of Read is under way
 }
 
 // work reads one batch; false ends the reading.

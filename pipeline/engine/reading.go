@@ -8,18 +8,18 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
 )
 
-// reading is how far the pipeline is with what the source has.
+// reading is how far the pipeline is with reading, and why it ended.
 type reading struct {
-	ctx     context.Context // ends when reading stops
+	ctx     context.Context // of Read: ends when reading stops
 	stop    context.CancelFunc
-	crew    *crew.Crew    // the one reader, and the filler
-	done    chan struct{} // closed when nothing is made records any more
-	discard atomic.Bool   // what waits to be filled is handed back
-	blocked atomic.Int64  // nanoseconds that the filler waited to hand over
+	crew    *crew.Crew    // of the reader and the filler
+	done    chan struct{} // closed when no record is made any more
+	discard atomic.Bool   // batches that wait are given back, and no record is made any more
+	blocked atomic.Int64  // nanoseconds that the filler has waited to send chunks
 
 	mu     sync.Mutex
-	err    error         // why reading ended early
-	broken chan struct{} // closed with it
+	err    error         // why reading ended early: the first reason; nil: it did not
+	broken chan struct{} // closed when err is set
 }
 
 func (r *reading) init(work context.Context) {

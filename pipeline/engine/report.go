@@ -25,8 +25,8 @@ const (
 	maxTypes   = 20 // error types of a step, further ones are counted as _other
 )
 
-// errorType gives the type of an error: what it says of itself, a word for what it is, or
-// the reason that it was rejected with.
+// errorType gives the type of an error, for events: the type that the error names itself, else
+// a word for what happened, else the reason that it rejects with.
 func errorType(err error) string {
 	if t, ok := event.TypeOf(err); ok {
 		return t
@@ -148,9 +148,9 @@ func (p *shared) commitFailed(first pipeline.Mark, err error, attempt int) {
 // report gives what the source reports of itself.
 func (p *shared) report() pipeline.Report { return p.reportOf(p.opts.Source) }
 
-// sourceFigures gives that with the time of each partition's first record that is not
-// committed: a source hears no more of records that it has handed over, and the ring of
-// marks knows which of them is the first.
+// sourceFigures gives the source's report, with the time of each partition's first record that
+// is not committed added: a source hears no more of records that it has handed over, while the
+// ring of marks knows which of them is the first.
 func (p *shared) sourceFigures() pipeline.Report {
 	r := p.report()
 	if len(r.Partitions) == 0 {
@@ -179,8 +179,9 @@ func (p *shared) sourceFigures() pipeline.Report {
 	return r
 }
 
-// reportOf asks a component for its figures. One that panics stops its pipeline: it is
-// asked by the process too, where the panic would end all pipelines.
+// reportOf asks a component for its figures. A panic in it stops the pipeline and goes no
+// further: it may come in a goroutine of the process, as one that answers /api/v1/stats, where
+// it would end all pipelines.
 func (p *shared) reportOf(component any) (report pipeline.Report) {
 	r, ok := component.(pipeline.Reporter)
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine/internal/ring"
 )
 
-// Lanes that end while the pipeline stops early are no lanes that it loses sight of.
+// A stop cancels the calls of all lanes, also while others of them end and leave the set.
 func TestLanesEndWhileThePipelineStops(t *testing.T) {
 	for range 20 {
 		p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}})
@@ -191,7 +191,7 @@ func TestWhatAStopAbandonsIsNotDrained(t *testing.T) {
 	})
 }
 
-// A holder is a sink that hears of the ends of lanes.
+// A holder is a sink that is told of the ends of lanes.
 type holder struct {
 	collect
 	told func(topic string, partition int32)
@@ -199,7 +199,7 @@ type holder struct {
 
 func (h *holder) LaneEnded(topic string, partition int32) { h.told(topic, partition) }
 
-// A sink hears of the end of a lane before End returns, once, and only of lanes that it
+// A sink is told of the end of a lane before End returns, once, and only of lanes that it
 // has written, dead letters included.
 func TestASinkHearsOfTheEndOfALane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -240,8 +240,8 @@ func TestASinkHearsOfTheEndOfALane(t *testing.T) {
 	})
 }
 
-// A Write that is still under way when its lane ends is waited for: the sink hears of the
-// end behind it.
+// A Write that is still under way when its lane ends is waited for: the sink is told of the
+// end after it.
 func TestASinkHearsOfTheEndBehindTheLastWrite(t *testing.T) {
 	for name, end := range map[string]func() error{
 		"stored": func() error { return nil }, "failed": func() error { return errors.New("no") }, "panic": func() error { panic("no") },
@@ -331,7 +331,7 @@ func TestNoWriteFollowsTheEndOfALane(t *testing.T) {
 	}
 }
 
-// A sink that panics when it hears of an end stops the pipeline, not the process.
+// A sink that panics when it is told of an end stops the pipeline, not the process.
 func TestASinkThatPanicsAtTheEndOfALane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &holder{told: func(string, int32) { panic("no") }}

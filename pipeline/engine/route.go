@@ -15,17 +15,17 @@ type router struct {
 	sinks []*sink
 	in    *pipe
 	crew  *crew.Crew
-	ended chan struct{}
-	plain bool // one sink that takes everything
+	ended chan struct{} // closed when every record has been through
+	plain bool          // there is one sink, and it takes every record
 
-	c     *chunk
-	recs  []item
-	i     int
-	asked int // the sink whose condition is at work
-	wants []int
-	lists [][]item // for each sink
-	none  []item   // that no sink wants
-	lost  []item
+	c     *chunk   // at work; nil: none
+	recs  []item   // its records
+	i     int      // the record at work
+	asked int      // the index of the sink whose condition is being asked
+	wants []int    // the indexes of the sinks that want the record
+	lists [][]item // for each sink, records of the chunk that it gets
+	none  []item   // records of the chunk that no sink wants
+	lost  []item   // records of the chunk that are abandoned
 }
 
 func newRouter(p *shared, sinks []*sink, in *pipe) *router {
@@ -109,7 +109,7 @@ func (r *router) route(it item) {
 		i := r.wants[0]
 		r.lists[i] = append(r.lists[i], it)
 	default:
-		it.rec.Value() // once, and not by several sinks at a time
+		it.rec.Value() // edits are put in here, once: the copies share the bytes
 		for j, i := range r.wants {
 			one := it
 			if j > 0 {
@@ -121,7 +121,8 @@ func (r *router) route(it item) {
 	}
 }
 
-// unclear rejects a record because a sink's condition failed on it.
+// unclear rejects a record on which a sink's condition failed: nobody can say whether the sink
+// wants it. The sink counts it as one that came in and was rejected.
 func (r *router) unclear(it item, sink int, err error) {
 	s := r.sinks[sink]
 	var t increments
@@ -149,9 +150,9 @@ func (r *router) unclear(it item, sink int, err error) {
 	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1))
 }
 
-// reject sends a failed record to the dead letters, or stops the pipeline: what is
-// before it in its lane has then been handed to the sinks, and nothing behind it
-// will be.
+// reject sends a failed record to the dead letters, or stops the pipeline. It comes here, where
+// records are in the order of their lane again: when it stops the pipeline, sinks get what is
+// before the record, and nothing that is behind it.
 func (r *router) reject(it item, why *failure) {
 	if why.stop {
 		r.lost = append(r.lost, it)

@@ -14,10 +14,10 @@ import (
 // drains, commits, closes the components, and returns. It may be called once.
 //
 // When ctx ends, what has not begun is handed back: what waits unread, and what no
-// waiting step has begun, unless the source is a [OneTimer] (I7). It counts as abandoned,
-// and is read again.
+// waiting step has begun, unless the source is a [pipeline.OneTimer] (I7). It counts as
+// abandoned, and is read again.
 //
-// It gives nil when the source has ended, or ctx, and everything that was begun has its
+// It gives nil when the source or ctx has ended and everything that was begun has its
 // outcome; *AbandonedError when the drain budget was spent first, or Abort was
 // called; and else the error that stopped the pipeline. It never waits past the
 // budget for a call that ignores its ctx; such a component is not closed.
@@ -26,16 +26,16 @@ func (p *Pipeline) Run(ctx context.Context) error {
 		return errors.New("running the pipeline: it has run before")
 	}
 	p.budget.join(&p.use)
-	defer p.budget.leave(&p.use) // other pipelines wait for what this one has
-	err := p.whole(ctx)
+	defer p.budget.leave(&p.use) // other pipelines may use what a call that hangs never gives back
+	err := p.runContained(ctx)
 	var abandoned *AbandonedError
 	p.phase.end(err, err != nil && !errors.As(err, &abandoned))
 	return err
 }
 
-// whole is a run. A panic of the engine is the end of this pipeline and of no other in
-// the process: what it has in flight is given up, and nothing of it is committed any more.
-func (p *Pipeline) whole(ctx context.Context) (err error) {
+// runContained is Run with a panic of the engine contained: it ends this pipeline and no other
+// of the process. What is in flight is given up, and nothing is committed any more.
+func (p *Pipeline) runContained(ctx context.Context) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = p.panicIn(v)
@@ -49,7 +49,7 @@ func (p *Pipeline) whole(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		p.phase.set("stopped")
-		p.finishClosed()
+		p.endWork()
 		closeErr := p.closeAll(max(time.Until(by), p.opts.reserve()))
 		if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 			return closeErr
@@ -62,8 +62,8 @@ func (p *Pipeline) whole(ctx context.Context) (err error) {
 	return p.finish(end, settled)
 }
 
-// begin starts everything, and gives a channel that is closed when the source has
-// ended and everything that it handed over has its outcome.
+// begin starts all workers, from the sinks' end to the source, and gives a channel that is
+// closed when reading has ended and everything that was made records has its outcome.
 func (p *Pipeline) begin() <-chan struct{} {
 	for _, s := range p.allSinks() {
 		s.since = p.phase.began
@@ -108,16 +108,17 @@ func (p *Pipeline) begin() <-chan struct{} {
 	return settled
 }
 
-// An ending says how the movement of records came to its end.
+// An ending says how the work on records came to its end.
 type ending struct {
-	settled bool // everything has its outcome
-	forced  bool
-	by      time.Time // when Run has to be over; zero: as long as it takes
+	settled bool      // everything has its outcome
+	forced  bool      // by Abort
+	by      time.Time // when Run has to be over; zero: nothing bounds it yet
 }
 
 // stopReading ends reading because Run is told to stop. What waits unread, and what no
-// waiting step has begun, is handed back if it can be read again (I7). Nobody waits for
-// that: a stage may hang that hears of it.
+// waiting step has begun, is handed back if it can be read again (I7). That goes on in another
+// goroutine: records that are handed back come to nothing, and the Undoer that is told of it
+// may hang.
 func (p *Pipeline) stopReading() {
 	if p.opts.readsOnce() {
 		p.read.stop()
@@ -180,7 +181,8 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 	}
 }
 
-// finish ends a run: gives up what is left, commits what is earned, closes.
+// finish ends a run: it gives up what is left, commits the last marks, and closes the
+// components.
 func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	if e.by.IsZero() {
 		e.by = time.Now().Add(p.opts.Drain)
@@ -193,8 +195,9 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	running = p.awaitWorkers(e)
 	close(p.commits.stop)
 
-	// The last commit also comes when work was given up or a sink hangs (I7).
-	// A commit that hangs gives way to it, and what it says of its failure is heard.
+	// The last commit also comes when work was given up or a sink hangs (I7). One that is under
+	// way and hangs is cancelled after a quarter of the time that is left, so that the last one
+	// has its turn, and a moment is kept for its error to be heard.
 	left := time.Until(e.by) / 4
 	giveWay := time.AfterFunc(left, p.commits.cancel)
 	defer giveWay.Stop()
@@ -206,10 +209,10 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	p.commits.cancel()
 	p.txn.stop(e.by)
 	for _, l := range p.lanes.all() {
-		lost += l.abandon(true) // nothing, unless it came in meanwhile
+		lost += l.abandon(true) // none are left, unless some have come in meanwhile
 		p.forget(l)
 	}
-	p.finishClosed()
+	p.endWork()
 	figures := make(chan error, 1)
 	p.spawn(func() {
 		p.contained(p.watch.stop)
@@ -217,10 +220,10 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 		p.stats.stop()
 		figures <- nil
 	})
-	// A component that does not report, or a log that is written to directly and not read,
-	// may have its last lines lost; it may not keep the rest from being closed.
+	// The last events wait for components to report, and for a log that is written to directly.
+	// Where one hangs its last lines are lost, and the components are closed nevertheless.
 	_ = within(max(time.Until(e.by), p.opts.reserve())/2, figures, nil)
-	p.commits.rest()
+	p.commits.awaitCall()
 	closeErr := p.closeAll(max(time.Until(e.by), p.opts.reserve()))
 
 	err, readErr := p.phase.why(), p.read.why()
@@ -237,7 +240,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 	return closeErr
 }
 
-// abandonAll gives up what is in flight and says how much that was.
+// abandonAll gives up what is in flight and says how many records that was.
 func (p *Pipeline) abandonAll() (lost int64) {
 	p.handBack()
 	for _, l := range p.lanes.all() {
@@ -248,8 +251,9 @@ func (p *Pipeline) abandonAll() (lost int64) {
 	return lost
 }
 
-// awaitWorkers waits until all workers have ended, and says how many calls do not return.
-// Once work was given up, well-behaved calls end within half of what is left.
+// awaitWorkers waits until all workers have ended, and says how many calls have not returned.
+// When work was given up it waits for half of the time that is left: a call that heeds its ctx
+// ends in that, and the other half is for the last commit and for closing.
 func (p *Pipeline) awaitWorkers(e ending) (running int) {
 	patience := time.Until(e.by)
 	if !e.settled {
@@ -273,8 +277,9 @@ func (p *Pipeline) waitForWorkers() {
 	p.chain.waitForWorkers()
 }
 
-// finishClosed ends the counting and what waits for channels.
-func (p *Pipeline) finishClosed() {
+// endWork ends the lifetime of records, and the counting: what is still in flight counts as
+// abandoned.
+func (p *Pipeline) endWork() {
 	p.work.end()
 	p.meter.seal()
 	p.seal()
@@ -317,8 +322,8 @@ func (p *Pipeline) closeAll(d time.Duration) error {
 	return errors.Join(errs...)
 }
 
-// tearDown ends what is left of a run that panicked: reading, work and commits. No
-// component is closed, as nobody knows what is in use.
+// tearDown ends what is left of a run in which the engine panicked: reading, work and commits.
+// No component is closed, as nobody knows which calls are under way.
 func (p *Pipeline) tearDown() {
 	p.lanes.close()
 	if !p.work.isOver() {
@@ -331,12 +336,12 @@ func (p *Pipeline) tearDown() {
 			close(c)
 		}
 	}
-	p.finishClosed()
-	p.spawn(p.waitForWorkers) // nobody waits for that: one may hang
+	p.endWork()
+	p.spawn(p.waitForWorkers) // it ends the crews; nobody waits for it, as a worker may hang
 }
 
-// sweep gives up the chunks that nobody has: those that were left between two steps when
-// the pipeline was given up. It comes when no worker is left.
+// sweep abandons the chunks that stand in a channel or a turnstile whose workers have all ended,
+// as the pipeline was given up. It comes when no worker is left.
 func (p *Pipeline) sweep() {
 	for {
 		p.pool.mu.Lock()

@@ -2,33 +2,31 @@ package engine
 
 import "time"
 
-// A settlement is what a call of finish has led to: the outcomes, booked at once, and
-// what is to be done without the lane's lock.
+// A settlement collects, while the lane's lock is held, what a call of finish leads to: the
+// counts of all its outcomes, and what is to be done when the lock has been given up.
 type settlement struct {
-	now     time.Time
-	freed   *laneBatch // the last batch of which all records are done, and before it others
-	blocks  *block     // that no piece has any more, likewise
-	heavy   bool       // some of them are
-	letters []item
-	sources int64 // records of the source that are done
-	undone  []undoing
-	moved   bool
-	ended   int64
+	now     time.Time  // when the call began
+	freed   *laneBatch // batches all of whose records are done, linked by next
+	blocks  *block     // blocks without a record under way, linked by next
+	heavy   bool       // some of these blocks are heavy (heavyBlock)
+	letters []item     // dead letters to be sent
+	sources int64      // records of the source that are done: their places go back to the budget
+	undone  []undoing  // calls of Undone that are due
+	moved   bool       // the mark has moved
+	booked  int64      // outcomes that count
 
-	t    increments
-	runs [4]ageRun // of records read at the same time
-	used int
+	t    increments // the outcomes, counted for the pipeline's meter
+	runs [4]ageRun  // the same by when their records were made
+	used int        // how many of runs there are
 }
 
-// free notes that a batch holds nothing that anybody needs. What comes of a write is linked
-// rather than listed: a list for as many as a large write leaves costs more to clear than
-// the outcomes of a small one (BenchmarkP15).
+// free notes that a batch is to be given back.
 func (c *settlement) free(in *laneBatch) {
 	in.next, c.freed = c.freed, in
 }
 
-// An ageRun is a number of records that were read at one time.
+// An ageRun is a number of records that were made at one moment.
 type ageRun struct {
-	read time.Time
-	n    int64
+	read time.Time // the moment
+	n    int64     // how many
 }

@@ -18,20 +18,20 @@ type shared struct {
 	opts   Options
 	events *event.Emitter
 	budget *Budget
-	use    pipelineUse // of the budget
+	use    pipelineUse // what the pipeline has of the budget
 
-	phase phase
-	work  lifetime
-	read  reading
-	calls atomic.Int32 // of the source and the transactor, outstanding
+	phase phase         // how far the run is
+	work  lifetime      // how long records are worked on
+	read  reading       // how far reading is
+	calls atomic.Int32  // calls of the source, of Fill and of the transactor that have not returned
+	moved chan struct{} // told when there is something to commit, or a lane ends
 
 	lanes laneSet
 	pool  pool // of chunks and blocks
-	moved chan struct{}
 
-	meter    meter
-	bytesIn  atomic.Int64
-	bytesOut atomic.Int64
+	meter    meter        // of the records of the whole pipeline
+	bytesIn  atomic.Int64 // of the records that have been made
+	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
 
 	undoes         bool // some step is an Undoer
 	keepsLaneOrder bool // records reach the one sink in the order of their lane
@@ -41,14 +41,14 @@ type shared struct {
 // hooks are what lanes and the parts of a run ask of those above them. [New] sets all of them
 // before anything runs.
 type hooks struct {
-	lookAgain     func()                             // the filler passes over fewer lanes than when it looked last
+	lookAgain     func()                             // the filler can do more than when it looked last
 	recordsCame   func()                             // there is something to watch
-	stopEarly     func()                             // the steps drop what they have
-	handBack      func(*lane)                        // the first waiting step hands back what it has not begun
+	stopEarly     func()                             // the steps abandon what they have
+	handBack      func(*lane)                        // the first waiting step hands back what it has not begun of the lane
 	post          func(*lane, item)                  // a dead letter is on its way
-	laneAbandoned func(*lane)                        // what an open transaction has written of it may not be committed
+	laneAbandoned func(*lane)                        // what an open transaction has written of the lane may not be committed
 	commitLast    func(context.Context, *lane) error // has the lane's mark committed for the last time
-	forgetLane    func(*lane)                        // steps and sinks drop what they keep of it
+	forgetLane    func(*lane)                        // steps and sinks drop what they keep of the lane
 }
 
 func (p *shared) init(o Options) {
@@ -67,8 +67,8 @@ func (p *shared) init(o Options) {
 	p.keepsLaneOrder = len(o.Sinks) == 1 && o.Order == OrderPartition
 }
 
-// stop ends the pipeline early because of err: reading stops, steps drop what they
-// have, sinks finish what they hold within the drain budget.
+// stop ends the pipeline early because of err: reading stops, steps abandon what they
+// have, and sinks finish what they hold within the drain budget. The first error counts.
 func (p *shared) stop(err error) {
 	if !p.phase.fail(err) {
 		return
@@ -80,7 +80,8 @@ func (p *shared) stop(err error) {
 	p.above.stopEarly()
 }
 
-// handBack ends reading: what has not been made records is read again another time.
+// handBack ends reading. Batches that wait are given back unread: they are read again by
+// another run.
 func (p *shared) handBack() {
 	p.read.discard.Store(true)
 	p.read.stop()
@@ -95,7 +96,7 @@ func (p *shared) wake() {
 	}
 }
 
-// dirty says whether a mark has moved that is not committed.
+// dirty says whether a lane has a mark that is not committed.
 func (p *shared) dirty() bool {
 	for _, l := range p.lanes.all() {
 		if _, ok := l.unsaved(); ok {
@@ -112,20 +113,21 @@ func (p *shared) failRead(err error) {
 	p.read.stop()
 }
 
-// abandonChunk ends a chunk that goes no further: the pipeline has been given up.
+// abandonChunk abandons the records of a chunk that cannot be sent on, as the pipeline has
+// been given up.
 func (p *shared) abandonChunk(c *chunk) {
 	c.lane.finish(c.take(), abandoned)
 	p.pool.drop(c)
 }
 
-// forget drops what the pipeline keeps of a lane that is over.
+// forget drops what the pipeline keeps for a lane that is over.
 func (p *shared) forget(l *lane) {
 	p.lanes.remove(l)
 	p.above.forgetLane(l)
 }
 
-// contained runs f, which is the engine's own. A panic in it stops the pipeline and leaves
-// the others of the process alone.
+// contained runs f, which is code of the engine and not of a component. A panic in it stops
+// this pipeline; the other pipelines of the process go on.
 func (p *shared) contained(f func()) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -135,7 +137,7 @@ func (p *shared) contained(f func()) {
 	f()
 }
 
-// spawn is contained in a goroutine.
+// spawn runs f contained, in a goroutine.
 func (p *shared) spawn(f func()) { go p.contained(f) }
 
 // panicIn stops the pipeline because the engine panicked, and gives the error.

@@ -11,27 +11,45 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
+// This file is the queues in front of a sink, one for each lane.
+//
+// What it guarantees. Records of a lane leave its queue in the order in which they came (I1).
+// Nobody who puts records into a queue waits: neither the router, which serves all lanes and all
+// sinks, nor those who reject records, whose dead letters come here. A lane of which much waits
+// is held back at its source, so that a queue holds little more than one full write beside the
+// one under way, and the records of the lane that were on their way here (I4). A queue is dropped
+// when its lane is over.
+//
+// How. A queue has a writer (write.go), which runs while there is something in the queue and ends
+// when it is empty: an idle lane costs no goroutine. The writer takes from the queue as much as
+// one Write may have. In a transaction that is being cut it passes over records that may not be
+// written yet; they keep their place.
+//
+// Dropped. A bounded channel to each sink: a sink that stands would then hold up the router, and
+// with it every lane and every other sink. High-water marks hold back only the lane that is too
+// far ahead (docs/decisions/0005-lanes-held-back.md).
+
 // A sink is a Sink at work: a queue for each lane, and a writer for each lane that
 // has something in its queue.
 type sink struct {
 	p       *shared
-	txn     *transactions // nil: whoever has something may write
+	txn     *transactions // nil: records may be written at any time
 	conf    Output
 	letters bool // it stores the dead letters
 	crew    *crew.Crew
 	events  *event.Emitter
 	meter   meter
-	calls   atomic.Int32 // Writes outstanding
+	calls   atomic.Int32 // Writes that have not returned
 
 	mu        sync.Mutex
 	queues    map[*lane]*sinkQueue
-	writing   int       // Writes at work
-	since     time.Time // when writing or that changed last
-	busy      time.Duration
-	batches   int64
-	sizes     distribution
-	heldLanes int           // lanes held back
-	heldTime  time.Duration // while there were, in share of the lanes
+	writing   int           // Writes under way
+	since     time.Time     // up to when busy and heldTime are counted
+	busy      time.Duration // while at least one Write was under way
+	batches   int64         // Writes that have returned
+	sizes     distribution  // records a Write
+	heldLanes int           // how many lanes are held back because of this sink
+	heldTime  time.Duration // while lanes were held back, each counted as its share of all lanes
 }
 
 func newSink(p *shared, txn *transactions, conf Output) *sink {
@@ -41,47 +59,48 @@ func newSink(p *shared, txn *transactions, conf Output) *sink {
 	}
 }
 
-// A lane is left out of the next fetches while this many writes' worth of it wait,
-// and until fewer than the other do.
+// A lane is held back when more than highHalves halves of a full write wait in its queue, and let
+// go again when no more than lowHalves halves do. The two differ so that a lane is not held
+// back and let go with every write.
 const (
 	highHalves = 2
 	lowHalves  = 1
 )
 
-// A sinkQueue holds what one lane has for one sink. Its writer runs while there is
-// something.
+// A sinkQueue holds the records that wait for one sink in one lane, and the writer that takes
+// them. The writer runs while there are some.
 type sinkQueue struct {
 	s *sink
 	l *lane
 
 	mu       sync.Mutex
-	queue    []item
+	queue    []item // the records that wait are those from head on
 	head     int
-	weight   int64
-	running  bool
-	heldBack bool // the lane is held back because of this queue
-	arrived  time.Time
-	more     chan struct{} // told of arrivals, when the writer lingers
-	linger   bool
+	weight   int64         // bytes of those, as written counts them
+	running  bool          // the writer runs
+	heldBack bool          // the lane is held back because of this queue
+	arrived  time.Time     // when a record came last into the empty queue
+	more     chan struct{} // receives when records come while linger is set
+	linger   bool          // the writer waits for more records
 
 	atWork
-	wrote  bool              // a Write has begun
-	at     pipeline.Position // of its first record
+	wrote  bool              // a Write has begun, at any time
+	at     pipeline.Position // of the first record of the last Write
 	closed bool              // the lane is over: no Write begins any more
 
 	w      writer
-	worker crew.Worker // that runs w
+	worker crew.Worker // runs w
 }
 
-// atWork is what is known of the write at work: its writer's, and under the queue's lock
-// for those who look from outside.
+// atWork is the part of a writer's state that others may look at. The writer alone changes it,
+// under the queue's lock.
 type atWork struct {
-	batch   []item    // being written, in order
-	started time.Time // of the Write
-	stuck   time.Time // when the batch made no progress first
-	lastErr error
-	fails   int  // attempts without progress
-	call    bool // a Write is under way
+	batch   []item    // what is left of the batch, in order
+	started time.Time // when the last Write began
+	stuck   time.Time // when the first Write since the last progress began; zero: none has
+	lastErr error     // why the last Write has to be tried again; nil: it has not
+	fails   int       // how many Writes in a row had to be tried again without progress
+	call    bool      // a Write is under way
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
@@ -130,13 +149,13 @@ func (s *sink) enqueue(l *lane, recs []item) {
 	}
 }
 
-// holdsMoreThan says whether more than n writes' worth waits. The queue's lock is held.
+// holdsMoreThan says whether more than n halves of a full write wait. The queue's lock is held.
 func (q *sinkQueue) holdsMoreThan(n int) bool {
 	return 2*(len(q.queue)-q.head) > n*q.s.conf.MaxRecords || 2*q.weight > int64(n)*int64(q.s.conf.MaxBytes)
 }
 
 // next takes the records of the next write from the queue. It gives false when there
-// are none, or none that may be written: then the writer ends.
+// are none, or none that may be written now: then the writer ends.
 func (q *sinkQueue) next(into []item) ([]item, bool) {
 	txn := q.s.txn
 	txn.lock()
@@ -145,7 +164,7 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 	bytes := int64(0)
 	limit := int64(q.s.conf.MaxBytes)
 	n := q.head
-	notYet := q.queue[:0:0] // that may not be written yet
+	notYet := q.queue[:0:0] // records that may not be written yet
 	for ; n < len(q.queue) && len(into) < q.s.conf.MaxRecords; n++ {
 		rec := q.queue[n]
 		if txn != nil && !txn.admits(rec) {
@@ -185,7 +204,7 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 	return into, len(into) > 0
 }
 
-// drop gives up what waits in the queue.
+// drop empties the queue and gives the records that were in it.
 func (q *sinkQueue) drop() []item {
 	q.mu.Lock()
 	recs := append([]item(nil), q.queue[q.head:]...)
@@ -201,8 +220,9 @@ func (q *sinkQueue) drop() []item {
 	return recs
 }
 
-// forgetLane forgets the queue of a lane that has ended. Its writer, if one is at
-// work, ends by itself; the sink hears of the end when no Write is under way.
+// forgetLane drops the queue of a lane that is over. Its writer ends by itself when it finds
+// the lane frozen. The sink is told of the end when no Write of the lane is under way: here, or
+// by the writer when its Write returns.
 func (s *sink) forgetLane(l *lane) {
 	s.mu.Lock()
 	q := s.queues[l]
@@ -221,8 +241,8 @@ func (s *sink) forgetLane(l *lane) {
 	}
 }
 
-// tellLaneEnded lets the sink know that the lane is over. The queue is closed, and no Write of it
-// is under way: it comes once, from whoever was last.
+// tellLaneEnded lets the sink know that the lane is over, if the sink wants to hear that and
+// has had a Write of it. It is called once: the queue is closed, and no Write is under way.
 func (q *sinkQueue) tellLaneEnded() {
 	e, ok := q.s.conf.Sink.(pipeline.LaneEnder)
 	if !ok || !q.wrote {
@@ -234,8 +254,8 @@ func (q *sinkQueue) tellLaneEnded() {
 	}
 }
 
-// forget drops the queue of a lane that is over, if the lane has come back to it after
-// laneOver: the router may have looked at the lane just before.
+// forget drops a queue that was made after forgetLane: the router may have found the lane in
+// order just before it ended, and have put records of it into a new queue.
 func (s *sink) forget(q *sinkQueue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -244,7 +264,8 @@ func (s *sink) forget(q *sinkQueue) {
 	}
 }
 
-// startWriters starts the writers of all queues that have something.
+// startWriters starts the writers of all queues that hold records. It is for the beginning of a
+// transaction: writers that found nothing they might write have ended.
 func (s *sink) startWriters() {
 	s.mu.Lock()
 	queues := make([]*sinkQueue, 0, len(s.queues))
@@ -274,7 +295,7 @@ func (s *sink) abandon(l *lane, recs []item) {
 	}
 }
 
-// began and done keep the time during which something is written.
+// began and done say that a Write begins and has returned.
 func (s *sink) began(now time.Time) {
 	s.mu.Lock()
 	s.tick(now)
@@ -296,7 +317,7 @@ func (s *sink) done(now time.Time, records int, took time.Duration) {
 	s.meter.mu.Unlock()
 }
 
-// countHeld counts the lanes that are held back because of the sink.
+// countHeld changes how many lanes are held back because of the sink by n.
 func (s *sink) countHeld(n int) {
 	s.mu.Lock()
 	s.tick(time.Now())
@@ -304,6 +325,8 @@ func (s *sink) countHeld(n int) {
 	s.mu.Unlock()
 }
 
+// tick counts busy and heldTime up to now. The lock is held, and what they depend on is about
+// to change.
 func (s *sink) tick(now time.Time) {
 	d := now.Sub(s.since)
 	if s.writing > 0 {
@@ -315,7 +338,7 @@ func (s *sink) tick(now time.Time) {
 	s.since = now
 }
 
-// load of a sink: it is busy while it writes for any lane.
+// load gives the sink's load: it is busy while it writes for any lane.
 func (s *sink) load(now time.Time) load {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -323,7 +346,7 @@ func (s *sink) load(now time.Time) load {
 	return load{busy: s.busy, all: now.Sub(s.p.phase.began), heldTime: s.heldTime}
 }
 
-// holdup finds the lane that has had no progress longest.
+// holdup finds the record that has waited longest for a Write of it to succeed.
 func (s *sink) holdup(now time.Time) (h holdup) {
 	s.mu.Lock()
 	queues := make([]*sinkQueue, 0, len(s.queues))

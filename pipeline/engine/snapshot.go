@@ -9,9 +9,9 @@ import (
 // Counts are the totals of a step, a sink or a pipeline since its start. At every
 // moment In + Created = Out + Filtered + Rejected + Abandoned + InFlight (I6).
 type Counts struct {
-	In, Out, Created, Filtered, Rejected, Abandoned int64
-	Errors, Retries                                 int64 // failed attempts; further attempts
-	InFlight                                        int64 // counted on its own
+	In, Out, Created, Filtered, Rejected, Abandoned int64 // records; Created are parts beyond the first
+	Errors, Retries                                 int64 // attempts that failed, and attempts after the first
+	InFlight                                        int64 // records without an outcome; counted on its own
 }
 
 // Balanced checks I6.
@@ -30,22 +30,22 @@ type Latency struct {
 type Snapshot struct {
 	Pipeline string
 	State    string // starting, running, draining, stopped, failed
-	Err      error  // what Run has given
+	Err      error  // what Run has returned
 	Started  time.Time
 	At       time.Time
 	Counts
-	InFlightBytes   int64
-	BytesIn         int64
-	BytesOut        int64
-	Latency         Latency // from Read to outcome
-	CommitAgeMax    time.Duration
-	OldestInFlight  time.Duration
-	Backpressure    string // ok, low, high
-	Bottleneck      string // name of a step or sink, or ""
+	InFlightBytes   int64         // what the pipeline has of its budget
+	BytesIn         int64         // of the records that were read
+	BytesOut        int64         // of the records that sinks have stored
+	Latency         Latency       // of records, from when they were made to their outcome
+	CommitAgeMax    time.Duration // how long a record has been there, or done, without being committed, at most
+	OldestInFlight  time.Duration // how long a record has been there without an outcome, at most
+	Backpressure    string        // ok, low, high
+	Bottleneck      string        // name of a step or sink, or ""
 	Steps           []StepSnapshot
 	Sinks           []SinkSnapshot
 	Source          pipeline.Report
-	DeadLetterCount int64
+	DeadLetterCount int64 // dead letters that are durable
 }
 
 // A StepSnapshot is the state of one step.
@@ -54,12 +54,12 @@ type StepSnapshot struct {
 	Index      int
 	Counts
 	Workers              int
-	QueueLen, QueueCap   int // batches; records in a step that waits
-	HeldBack             int // records beyond the places of the queue of a step that waits
-	WindowLen, WindowCap int
+	QueueLen, QueueCap   int           // chunks; records in a step that waits
+	HeldBack             int           // records that wait in front of a step that waits, beyond its queue's places
+	WindowLen, WindowCap int           // places of the window; 0 of a step that does not wait
 	Busy, Idle, Blocked  time.Duration // summed over workers, since the start
-	Latency              Latency
-	OldestInFlight       time.Duration
+	Latency              Latency       // of calls; in a step that does not wait of a chunk's time, divided by its records
+	OldestInFlight       time.Duration // how long a record, or a chunk, has been worked on, at most
 	Report               pipeline.Report
 	fullest              float64 // how full the queue was at most in the last interval
 }
@@ -76,9 +76,9 @@ func (s StepSnapshot) fill() float64 {
 type SinkSnapshot struct {
 	Name, Kind string
 	Counts
-	Batches      int64
-	BatchRecords Latency // records a Write
-	Write        Latency
+	Batches      int64   // Writes that have returned
+	BatchRecords Latency // numbers of records a Write, not times
+	Write        Latency // of Writes
 	Report       pipeline.Report
 }
 
@@ -86,8 +86,8 @@ type SinkSnapshot struct {
 type InFlight struct {
 	pipeline.Position
 	Lane    string
-	Where   string // name of the step or sink
-	State   string // queued, running, retrying, waiting for its turn, writing
-	Attempt int
-	Age     time.Duration
+	Where   string        // name of the step or sink
+	State   string        // queued, running, retrying, waiting for its turn, writing
+	Attempt int           // the one at work or the next, from 1; 0: it waits in a queue
+	Age     time.Duration // since it was made
 }

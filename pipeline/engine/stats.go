@@ -7,24 +7,27 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// stats ends the intervals of the figures and emits the stats events. Without an
-// emitter no timer runs: an interval then ends when somebody takes a snapshot.
+// stats divides a run into stats intervals. Percentiles, backpressure and the bottleneck are
+// those of an interval; when one ends they are computed, and the stats events are emitted.
+// Without an emitter no timer runs: an interval that is over then ends when somebody takes a
+// snapshot.
 type stats struct {
 	p           *shared
 	chain       *chain
 	snapshot    func() Snapshot
-	quit, ended chan struct{}
+	quit, ended chan struct{} // closed to end the loop, and when it has ended
 
 	mu         sync.Mutex
-	rotated    time.Time // when the interval before ended
-	loads      []load    // of steps, then of sinks, at that moment
-	readBlock  time.Duration
-	pressureIs string
-	bottleneck string
+	rotated    time.Time     // when the interval before ended
+	loads      []load        // of the steps, and then of the sinks, at that moment
+	readBlock  time.Duration // reading.blocked at that moment
+	pressureIs string        // Snapshot.Backpressure
+	bottleneck string        // Snapshot.Bottleneck
 
-	before   Snapshot // what the last events said
-	beforeAt time.Time
-	letters  SinkSnapshot
+	// The loop alone has these.
+	before   Snapshot     // of the last events: the next ones say what has come since
+	beforeAt time.Time    // when it was taken
+	letters  SinkSnapshot // the same of the sink of dead letters, which is in no Snapshot
 }
 
 func (s *stats) init(p *shared, c *chain, snapshot func() Snapshot) {
@@ -73,7 +76,7 @@ func (s *stats) stop() {
 	}
 }
 
-// refresh ends the interval when it is over and nobody else does.
+// refresh ends the interval when it is over, without an emitter: with one the loop does it.
 func (s *stats) refresh(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,13 +85,14 @@ func (s *stats) refresh(now time.Time) {
 	}
 }
 
+// pressure gives the backpressure and the bottleneck of the last interval.
 func (s *stats) pressure() (level, bottleneck string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.pressureIs, s.bottleneck
 }
 
-// rotate ends the interval of all figures. The lock is held.
+// rotate ends the interval in all meters. The lock is held.
 func (s *stats) rotate(now time.Time) {
 	const ms = 1000 // durations are kept in microseconds
 	s.p.meter.rotate(ms, 0)
@@ -105,8 +109,10 @@ func (s *stats) rotate(now time.Time) {
 	s.rotated = now
 }
 
-// findBottleneck finds the bottleneck: the most downstream place that is busy while the one
-// before it is blocked. The lock is held.
+// findBottleneck finds the bottleneck of the interval that ends: the last step or sink that was
+// busy (70 % of its time) while what is before it could not go on (30 %), be it that the step
+// before it, or the filler, waited to hand over, or that it held lanes back. Backpressure is
+// how long the source could not go on. The lock is held.
 func (s *stats) findBottleneck(now time.Time) {
 	interval := now.Sub(s.rotated)
 	if interval <= 0 {
@@ -191,7 +197,7 @@ func (s *stats) emit() {
 	}
 }
 
-// errorStats emits what errors a place had in the interval, by their types.
+// errorStats emits which errors a step or sink had in the interval, by their types.
 func (s *stats) errorStats(name string, m *meter) {
 	m.mu.Lock()
 	var out []event.ErrorStats

@@ -55,8 +55,8 @@ func eventOf[E, S any](figures []Figure[S], now, was *S, interval time.Duration)
 	return e
 }
 
-// setField sets a field of an event to a figure. nil becomes what the event leaves out: a
-// number that is none, or -1 where the field has that for not known.
+// setField sets a field of an event to a figure. nil becomes the value that the event leaves
+// out: -1 where the field's tag says so (unknown), NaN in a float, and else the zero value.
 func setField(field reflect.Value, canBeUnknown bool, value any) {
 	switch x := value.(type) {
 	case nil:
@@ -85,7 +85,7 @@ func setField(field reflect.Value, canBeUnknown bool, value any) {
 
 func (s *stats) pipelineStats(now, was Snapshot, interval time.Duration) event.PipelineStats {
 	e := eventOf[event.PipelineStats](PipelineFigures, &now, &was, interval)
-	// What is of the settings and of the process is no figure of the pipeline.
+	// These are known from the settings and the process, and are no figures of the pipeline.
 	e.ConfigHash, e.Goroutines, e.HeapBytes = s.p.opts.ConfigHash, int64(runtime.NumGoroutine()), heapBytes()
 	return e
 }

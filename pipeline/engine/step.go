@@ -16,13 +16,13 @@ import (
 type stepCore struct {
 	p       *shared
 	conf    Step
-	index   int
+	index   int // its place among the steps, from 0
 	in, out *pipe
 	crew    *crew.Crew
 	events  *event.Emitter
-	undoer  pipeline.Undoer // its stage or splitter, when that is one
+	undoer  pipeline.Undoer // its stage or splitter, if that is one; nil: it is not
 	meter   meter
-	calls   atomic.Int32 // outstanding in the stage
+	calls   atomic.Int32 // calls of the stage that have not returned; chunks at work in a step that computes
 }
 
 func (s *stepCore) core() *stepCore { return s }
@@ -31,22 +31,24 @@ func (s *stepCore) core() *stepCore { return s }
 type verdict uint8
 
 const (
-	pass  verdict = iota
-	drop          // filtered
-	fail          // it travels on as rejected
-	again         // another attempt
-	lost          // the pipeline or the lane gives it up
+	pass  verdict = iota // it goes on
+	drop                 // it is filtered
+	fail                 // it is rejected, and travels on in its place
+	again                // it is tried again
+	lost                 // it is abandoned: the pipeline stops, or its lane has been given up
 )
 
-// A judgement is a verdict with what led to it.
+// A judgement is a verdict, and what belongs to it.
 type judgement struct {
 	verdict verdict
-	restore bool // the record goes on as it came to the step
-	fail    *failure
+	restore bool     // with pass: the record goes on as it came to the step (OnErrorPass)
+	fail    *failure // with fail
 }
 
-// judge decides what an error of a record's attempt means for a step, counts and
-// reports it. reason is why there can be no other attempt, "" when there can.
+// judge decides what an error of a record's attempt means for a step, counts it and reports
+// it (I9). reason is why there can be no other attempt, "" when there can be one. laneEnded
+// says that the calls of the lane have been cancelled: an error that is not permanent then most
+// likely says so, and is not counted.
 func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason string, laneEnded bool, t *increments) judgement {
 	switch {
 	case err == nil:
@@ -89,14 +91,14 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 // failed counts an error by its type.
 func (s *stepCore) failed(rec *pipeline.Record, err error) { s.meter.failed(rec.Position, err) }
 
-// partCollector collects the parts that a splitter makes of a record.
+// A partCollector collects the parts that a splitter makes of a record.
 type partCollector struct {
-	items  []item
-	block  []pipeline.Record
-	tracks []track
+	items  []item            // the parts of the record at work
+	block  []pipeline.Record // room for parts, of several records; full: another one is made
+	tracks []track           // of the records in block
 }
 
-// emit copies a part.
+// emit copies a part: the splitter may use its record again for the next one.
 func (c *partCollector) emit(part *pipeline.Record) {
 	const many = 64
 	if len(c.block) == cap(c.block) {
@@ -108,8 +110,8 @@ func (c *partCollector) emit(part *pipeline.Record) {
 	c.items = append(c.items, item{&c.block[i], &c.tracks[i]})
 }
 
-// join makes the collected parts those of it. They share its position, its key
-// and its original bytes. weight is what they need in memory. It gives false when
+// join makes the collected records parts of it: they get its position, its key's hash and its
+// original bytes, and its splitGroup. weight is what they take in memory. It gives false when
 // there are none.
 func (c *partCollector) join(it item) (weight int64, ok bool) {
 	for _, part := range c.items {
@@ -120,21 +122,21 @@ func (c *partCollector) join(it item) (weight int64, ok bool) {
 		added, growth, owed := records.Grown(part.rec)
 		part.grown = int32(added)
 		part.weight = int32(min(int64(part.rec.Size())+growth, math.MaxInt32))
-		weight += growth + owed // its own value is in the measure
+		weight += growth + owed // its value has been counted by measure
 	}
 	return weight, it.piece.lane.adopt(it, c.items)
 }
 
-// number gives the parts of a family their numbers, in the order in which they leave
-// a step that splits.
+// number gives parts their numbers, counted for each record of the source in the order in which
+// its parts leave a step that splits. Parts that have failed keep the number that they had.
 func (s *stepCore) number(recs []item) {
 	for _, it := range recs {
-		f := it.split
-		if f == nil || it.fail != nil {
+		g := it.split
+		if g == nil || it.fail != nil {
 			continue
 		}
-		f.parts[s.index]++
-		it.rec.Part = f.parts[s.index]
+		g.parts[s.index]++
+		it.rec.Part = g.parts[s.index]
 	}
 }
 

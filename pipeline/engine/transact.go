@@ -12,65 +12,67 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// This file makes the writes of all sinks and the marks one step.
+// This file commits the writes of all sinks and the marks together, in transactions.
 //
-// What it guarantees. Whoever reads only what is committed sees each record's writes and its
-// mark together or not at all. No mark passes a record before the transaction that holds its
-// writes. A transaction that holds a write of an abandoned record is undone.
+// What it guarantees. Whoever reads only what is committed sees a record's writes and the mark
+// behind it together, or neither. A mark is never committed before the writes of the records that
+// it passes. A transaction is aborted when it holds a write of a record that was abandoned.
 //
-// How. Time is cut into cycles. In one that is open all writers may write. When the commit
-// interval is over, or somebody asks, each lane is cut behind the last piece of which
-// something was written: up to there every record is to get its outcome, and what is behind
-// waits with the writers for the next cycle. Steps go on meanwhile. When no writer has a batch
-// in its hands and all before the cuts is done, the marks that stand there are committed with
-// the writes.
+// How. One transaction follows the other; each is a cycle of the loop here. While a cycle is
+// open, all writers may write. When the commit interval is over, or somebody waits for a mark,
+// the cycle is cut: in each lane, records up to the last piece of which something was written
+// may still be written, and those behind wait in their queues for the next cycle. Steps go on
+// meanwhile. When no writer has a batch under way, and every record before the cuts has its
+// outcome, the marks stand at the cuts or further, and are committed with the writes.
 //
-// Why the cut is behind what was written, and not at the mark. A write holds records far
-// ahead of the mark while an earlier one of the lane is slow in another sink. The transaction
-// can only be committed with a mark that covers all it has written, so the earlier ones have
-// to be waited for; but only those, or a busy lane would never come to an end.
+// Why the cut is behind what was written, and not at the mark. A sink may have written records
+// far ahead of the mark, while an earlier record of the lane is slow in another sink. The
+// transaction can only be committed with a mark that covers all it has written, so the earlier
+// records have to be waited for. Records behind are not waited for, or the cycle of a busy lane
+// would never end.
 //
-// Not chosen. A transaction for each write: the broker's work for one would come with every
-// write, and the marks, which need all sinks to have a record, fit into none. Stopping all
-// writers until nothing is in flight: they would stand as long as the slowest call of a step,
-// once in every interval.
+// Not chosen. A transaction for each write: every write would then cost the broker the work of
+// a transaction, and the marks would fit into none of them, as a mark needs all sinks to have
+// the record. Stopping all writers until nothing is in flight: they would stand still as long as
+// the slowest call of a step takes, once in every interval.
 //
-// An error of Commit is ambiguous: it may have come through. All lanes are given up then, and
-// Abort follows; the source opens them again where the broker says that they are.
+// An error of Commit is ambiguous: the transaction may have been committed. All lanes are given
+// up then, and Abort follows. The source opens the lanes again where the broker says that they
+// are.
 //
 // No pipeline file can ask for this yet: delivery: exactly_once is refused until there is a
 // Transactor for Kafka.
 
+// A txnState is what writers may do at the moment.
+
 type txnState uint8
 
 const (
-	txnClosed txnState = iota // nothing may be written
-	txnOpen
-	txnCutting // only what is before the cut may be written
+	txnClosed  txnState = iota // nothing may be written
+	txnOpen                    // everything may be written
+	txnCutting                 // only what is before the cut of its lane may be written
 )
 
-// transactions makes the writes of all sinks and the marks one step, again and again.
-// A cycle begins when somebody wants to write or a mark has moved. It ends after the
-// commit interval: each lane is cut behind the last piece of which something was
-// written, everything before the cut gets its outcome, and the marks are committed.
-// A nil *transactions lets everybody write and does nothing.
+// transactions runs the cycles. One begins when a writer has something to write, or a mark has
+// moved. A nil *transactions, that of a pipeline without a Transactor, lets everybody write and
+// does nothing.
 type transactions struct {
 	p            *shared
-	by           pipeline.Transactor
-	startWriters func() // of all sinks
+	by           pipeline.Transactor // what makes the transactions
+	startWriters func()              // of all sinks
 
-	quit, ended chan struct{}
-	once        sync.Once
+	quit, ended chan struct{} // closed to end the cycles, and when they have ended
+	once        sync.Once     // closes quit
 
-	mu         sync.Mutex // also guards cut, wrote and wroteIn of the lanes
+	mu         sync.Mutex // also guards the laneWrites of all lanes
 	state      txnState
-	number     uint64 // of the transaction that is open, or was last
-	wanted     bool   // somebody wanted to write and could not
-	inHand     int    // batches that writers have taken
-	mustAbort  bool   // records that were written are abandoned: it cannot be committed
-	endSoon    bool   // somebody waits for the end of the cycle
-	lastErr    error
-	cycleEnded chan struct{} // closed at the end of the cycle
+	number     uint64        // of the transaction that is open, or of the last one; 0: there was none
+	wanted     bool          // a writer has something that it may not write now
+	inHand     int           // batches that writers have taken and not finished
+	mustAbort  bool          // a record that was written in it has been abandoned
+	endSoon    bool          // somebody waits for a mark: the cycle ends before its interval is over
+	lastErr    error         // with which the last cycle ended
+	cycleEnded chan struct{} // closed when the cycle ends, or the next one if none is under way
 }
 
 func newTransactions(p *shared, startWriters func()) *transactions {
@@ -89,7 +91,7 @@ func (t *transactions) start() {
 	}
 }
 
-// stop aborts what is open and ends the cycles. It waits until by.
+// stop ends the cycles; a transaction that is open is aborted. It waits for that until by.
 func (t *transactions) stop(by time.Time) {
 	if t == nil {
 		return
@@ -130,7 +132,8 @@ func (t *transactions) admits(rec item) bool {
 	return false
 }
 
-// took notes that a writer has a batch in its hands. The lock is held.
+// took notes that a writer has taken a batch, which it will write in this transaction. The lock
+// is held.
 func (t *transactions) took(recs []item) {
 	if t == nil || len(recs) == 0 {
 		return
@@ -143,7 +146,8 @@ func (t *transactions) took(recs []item) {
 	}
 }
 
-// resolved notes that a writer has none of its batch any more.
+// resolved notes that a writer is done with its batch: each record is stored, rejected or
+// abandoned.
 func (t *transactions) resolved() {
 	if t != nil {
 		t.mu.Lock()
@@ -153,8 +157,9 @@ func (t *transactions) resolved() {
 	}
 }
 
-// abandoned says that records of a lane are abandoned. If any of it was written in this
-// transaction, that cannot be committed. What it wrote in earlier ones is.
+// abandoned says that records of a lane are abandoned. If any record of the lane was written in
+// the transaction that is open, that has to be aborted; what was written in earlier transactions
+// is committed.
 func (t *transactions) abandoned(l *lane) {
 	if t == nil {
 		return
@@ -165,7 +170,7 @@ func (t *transactions) abandoned(l *lane) {
 	t.p.wake()
 }
 
-// run is the cycles, one after another. No timer runs while there is nothing to do.
+// run is the loop of the cycles. No timer runs while there is nothing to do.
 func (t *transactions) run() {
 	defer close(t.ended)
 	for {
@@ -190,13 +195,14 @@ func (t *transactions) run() {
 	}
 }
 
-// endCycle tells whoever waits for it that a cycle is over. The lock is held.
+// endCycle tells those who wait for it that a cycle has ended. The lock is held.
 func (t *transactions) endCycle(err error) {
 	t.lastErr = err
 	close(t.cycleEnded)
 	t.cycleEnded = make(chan struct{})
 }
 
+// needed says whether there is a reason to begin a cycle.
 func (t *transactions) needed() bool {
 	t.mu.Lock()
 	wanted := t.wanted
@@ -206,7 +212,7 @@ func (t *transactions) needed() bool {
 
 var errAbandoned = errors.New("records that it has written are abandoned")
 
-// cycle is one transaction.
+// cycle is one transaction, from Begin to Commit or Abort.
 func (t *transactions) cycle() error {
 	if !t.wait(func() bool { return t.inHand == 0 }) {
 		return errStopping
@@ -226,7 +232,9 @@ func (t *transactions) cycle() error {
 	}
 	marks := unsaved(t.p.lanes.all())
 	t.mu.Lock()
-	mustAbort := t.mustAbort // looked at last: a lane that has no mark any more has spoiled it
+	// Looked at after the marks: a lane that was given up in between may be missing from them,
+	// and has set mustAbort before that.
+	mustAbort := t.mustAbort
 	t.state, t.endSoon = txnClosed, false
 	t.mu.Unlock()
 	if mustAbort {
@@ -239,14 +247,14 @@ func (t *transactions) cycle() error {
 	return nil
 }
 
-// call calls the transactor.
+// call makes a call of the transactor.
 func (t *transactions) call(f func(context.Context) error) error {
 	t.p.calls.Add(1)
 	defer t.p.calls.Add(-1)
 	return guarded(func() error { return f(t.p.work.ctx) })
 }
 
-// gather lets everybody write until the commit interval is over.
+// gather waits until the commit interval is over, or the cycle has to end before.
 func (t *transactions) gather() {
 	timer := time.NewTimer(t.p.opts.CommitEvery)
 	defer timer.Stop()
@@ -267,7 +275,8 @@ func (t *transactions) gather() {
 	}
 }
 
-// cutLanes stops each lane's writes behind the last piece of which something was written.
+// cutLanes cuts each lane behind the last piece of which something was written: nothing behind
+// that is written in this transaction.
 func (t *transactions) cutLanes() {
 	lanes := t.p.lanes.all()
 	t.mu.Lock()
@@ -278,9 +287,9 @@ func (t *transactions) cutLanes() {
 	t.state = txnCutting
 }
 
-// complete says whether everything before the cut has its outcome. What was abandoned
-// there never gets another, which spoils the transaction; what was handed back had not
-// been written, and the mark stands before it.
+// complete says whether every record before the cuts has its outcome. A record that was
+// abandoned there never gets one: the transaction must be aborted. One that was handed back had
+// not been written, and the mark stands before it, so the rest can be committed.
 func (t *transactions) complete() bool {
 	if t.inHand > 0 {
 		return false
@@ -301,8 +310,8 @@ func (t *transactions) complete() bool {
 	return true
 }
 
-// wait waits for a condition, which is looked at with the lock held, and fails when
-// the cycles are to end.
+// wait waits until ready, which is asked with the lock held. It gives false when the cycles are
+// to end.
 func (t *transactions) wait(ready func() bool) bool {
 	for {
 		t.mu.Lock()
@@ -319,7 +328,8 @@ func (t *transactions) wait(ready func() bool) bool {
 	}
 }
 
-// undo aborts, and ends all lanes: they are read again from what was committed.
+// undo aborts the transaction because of why, and ends all lanes: they are read again from what
+// was committed.
 func (t *transactions) undo(why error) error {
 	t.mu.Lock()
 	t.state, t.endSoon = txnClosed, false
@@ -348,8 +358,9 @@ func (t *transactions) undo(why error) error {
 // flush ends the cycle early and waits until the marks of the lanes are committed.
 func (t *transactions) flush(ctx context.Context, lanes []*lane) error {
 	for {
-		// Asked for before the marks are looked at: a cycle that ends between the two has
-		// committed them, and nobody begins another one for whoever waits for the next.
+		// The channel is fetched before the marks are looked at. Fetched after them, it could be
+		// that of the next cycle, when this one ends in between and commits them: and no next
+		// cycle need ever come.
 		t.mu.Lock()
 		cycleEnded := t.cycleEnded
 		t.mu.Unlock()

@@ -6,14 +6,14 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// A passage says that a record has come to a step that is an Undoer. What a split makes
-// of the record has it in common, so a part that comes to nothing leads to everything
-// that it has been.
+// A passage says that a record has come to a step that is an Undoer. All parts that a split
+// makes of the record share its passages. So a part that comes to nothing leads back to each
+// step that the record it was made of has come to, and each step is told once.
 type passage struct {
 	step   *stepCore
-	before *passage // in an earlier step
-	part   int32    // which it was there
-	told   bool     // guarded by the lane
+	before *passage // in the Undoer before it; nil: there was none
+	part   int32    // the record's Part in that step
+	told   bool     // the step has been told; guarded by the lane
 }
 
 // undoerOf gives the component of a step when it wants to hear of records that come to
@@ -39,10 +39,10 @@ type undoing struct {
 	part int32
 }
 
-// undo notes who has to hear that rec comes to nothing, the last step first. The lane's
-// lock is held.
+// undo notes which steps have to be told that a record comes to nothing, the last one first.
+// The lane's lock is held.
 func (c *settlement) undo(it item) {
-	for p := it.undo; p != nil && !p.told; p = p.before { // one that was told has told those before it
+	for p := it.undo; p != nil && !p.told; p = p.before { // where it has been told, so have the steps before
 		p.told = true
 		c.undone = append(c.undone, undoing{p.step, it.rec.Position, p.part})
 	}

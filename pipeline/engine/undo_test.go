@@ -40,7 +40,7 @@ func (d *diary) of(prefixes ...string) []string {
 	return out
 }
 
-// remembering is a stage that hears what is undone.
+// remembering is a stage that is an Undoer.
 type remembering struct {
 	name    string
 	diary   *diary
@@ -75,8 +75,8 @@ func steps(s ...Step) []Step {
 	return s
 }
 
-// Who remembers hears of each record that comes to nothing: once, of the part that it
-// saw, and before its dead letter is written.
+// An Undoer is told of each record that comes to nothing: once, with the number of the part that
+// it was called with, and before its dead letter is written.
 func TestUndone(t *testing.T) {
 	three := func() Step {
 		return Step{Splitter: fan(func(*pipeline.Record) int { return 3 })}
@@ -216,7 +216,7 @@ func refusing(fails func(*pipeline.Record) error) *collect {
 	}}
 }
 
-// What is abandoned, wherever it is at that moment, is undone: once, and only what had
+// A record that is abandoned, wherever it is at that moment, is undone: once, and only if it had
 // come to the step.
 func TestAbandonedIsUndone(t *testing.T) {
 	for _, where := range []string{"queued", "stage", "sink", "sinks"} {

@@ -7,31 +7,33 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// A watch looks at what is in flight, as long as something is, for places without
-// progress and for queues that fill. It reports edges.
+// A watch looks for steps and sinks that make no progress, and at how full the steps' queues
+// are. It looks at intervals while records are in flight, and reports changes alone: that a
+// place has stalled, that it goes on again, that a queue has come into another state.
 type watch struct {
 	p           *shared
 	chain       *chain
-	active      chan struct{} // told when records come in
-	quit, ended chan struct{}
+	active      chan struct{} // receives when records come in
+	quit, ended chan struct{} // closed to end the loop, and when it has ended
 	places      []*watched
 }
 
 // A watched is what the watch knows of a step or sink.
 type watched struct {
 	name     string
-	sink     bool
-	look     func(now time.Time) holdup
-	fill     func() float64 // nil: no queue to speak of
-	stalled  bool
-	reported holdup        // the one that was reported
-	last     time.Duration // its age when it was seen last
+	sink     bool                       // it is a sink; else a step
+	look     func(now time.Time) holdup // finds what the place has had longest
+	fill     func() float64             // how full its queue is; nil: that is not reported
+	stalled  bool                       // it has been reported as stalled
+	reported holdup                     // the holdup of that report
+	last     time.Duration              // the age of the last holdup
 
-	state, next string // of the queue, and what it is about to become
-	nextSince   time.Time
+	state     string    // of the queue, as reported last
+	next      string    // the state that it was in when looked at last
+	nextSince time.Time // since when it has been in that one
 }
 
-// hysteresis is how long a queue has to be in a state before that is said.
+// hysteresis is how long a queue has to be in another state before that is reported.
 const hysteresis = 10 * time.Second
 
 func (w *watch) init(p *shared, c *chain) {
@@ -60,7 +62,7 @@ func (w *watch) stop() {
 	close(w.quit)
 	<-w.ended
 	if w.p.events != nil {
-		w.round(time.Now(), false) // what has recovered at the end
+		w.round(time.Now(), false) // nothing is in flight now: what was stalled has recovered
 	}
 }
 
@@ -115,7 +117,8 @@ func (w *watch) round(now time.Time, busy bool) {
 	}
 }
 
-// queue reports when a queue has been in another state for a while.
+// queue reports when a queue has been in another state for a while, and at once when nothing is
+// in flight any more: the watch sleeps then.
 func (w *watch) queue(pl *watched, now time.Time, busy bool) {
 	fill := pl.fill()
 	state := pl.state

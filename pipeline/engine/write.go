@@ -14,48 +14,48 @@ import (
 // This file is how records of a lane reach a sink, and what becomes of those that do not.
 //
 // What it guarantees. One Write of a lane at a time, in the lane's order. A record that the
-// sink has stored is not written again while the lane lasts. One that cannot be stored for the moment
-// is tried again without end, unless the sink has a limit, and everything behind it waits:
-// the lane stands, its source is held back (sink.go), other lanes go on. One that is refused
-// for good goes to the dead letters and holds nothing back; without dead letters it stops the pipeline. A panic in Write is an error of
-// that Write.
+// sink has stored is not written again while the lane lasts. One that cannot be stored for the
+// moment is tried again without end, unless the sink has a limit, and everything behind it
+// waits: the lane stands, its source is held back (sink.go), other lanes go on. One that is
+// refused for good goes to the dead letters and holds nothing back; without dead letters it
+// stops the pipeline. A panic in Write is an error of that Write.
 //
-// How. A batch is taken from the lane's queue, as much as there is and a Write may have:
-// waiting to fill one up costs latency, and at load there is more in any case. Who pays for each
-// Write may set a linger.
-// When a Write of a batch fails as a whole and not only for the time being, nobody has said
-// which record is at fault. Then the batch is written in smaller parts, down to single
-// records, until the one that is refused stands alone; it is rejected, and the parts grow
-// again. A *WriteError names the records, and spares that.
+// How. A batch is taken from the lane's queue: as many records as there are, up to what a Write
+// may have. To wait until a batch is full would cost latency, and under load it is full in any
+// case; where each Write has a price of its own, a linger can be set. When a Write of a batch
+// fails for good and as a whole, nobody has said which record is at fault. Then the batch is
+// written in smaller parts, down to single records, until the one that is refused stands alone;
+// it is rejected, and the parts grow again. A *WriteError names the records, and spares that.
 //
 // Not chosen. A Write for each record after a failure: of 5,000 that is 5,000 requests for one
-// bad record; halving, and doubling again, takes some 35. Several Writes of a lane at once: their order at the
-// sink is then luck, and a plausible setting of other programs loses it so.
+// bad record; halving, and doubling again, takes some 35. Several Writes of a lane at once: it
+// is then luck in which order they arrive at the sink, which is how other programs lose the
+// order with settings that look harmless.
 
-// A writer writes what one lane has for one sink, one Write at a time. Its state
+// A writer writes the records of one lane to one sink, one Write at a time. Its state
 // outlives a panic in Write.
 type writer struct {
 	q      *sinkQueue
-	batch  []item             // to be written, in order; the first span of them at a time
-	recs   []*pipeline.Record // of batch, for the sink
-	tries  []int              // attempts, of each
-	next   int
-	taken  bool // a batch from the queue
-	wait   time.Duration
-	ctx    context.Context // of Writes
-	cancel context.CancelFunc
-	made   time.Time // when ctx was
-	call   bool      // a Write is under way
-	ended  time.Time // when the last one did
-	room   []item    // for the next batch
-	counts []int     // for its tries
-	ok     []item
+	batch  []item             // what is left of the batch, in order
+	recs   []*pipeline.Record // the records of the next Write, for the sink
+	tries  []int              // how often each record of batch has been tried
+	next   int                // how many records of batch the next Write has
+	taken  bool               // a batch was taken from the queue, and resolved has not been called for it
+	wait   time.Duration      // before the next Write
+	ctx    context.Context    // of Writes; nil: to be made
+	cancel context.CancelFunc // of ctx
+	made   time.Time          // when ctx was made
+	call   bool               // a Write is under way
+	ended  time.Time          // when the last Write returned
+	room   []item             // room for the next batch
+	counts []int              // room for the next tries
+	ok     []item             // room for records that a *WriteError does not name
 }
 
 func (w *writer) init(q *sinkQueue) { w.q = q }
 
-// work makes one attempt, and what has to be done before it. It gives false when the
-// queue is empty.
+// work makes one Write, or one step towards it: it takes a batch, gives up, or waits. It gives
+// false when there is nothing to write.
 func (w *writer) work() bool {
 	q := w.q
 	if len(w.batch) == 0 && !w.begin() {
@@ -72,7 +72,7 @@ func (w *writer) work() bool {
 	}
 	now := time.Now()
 	q.mu.Lock()
-	if q.closed { // the sink has been told that no Write follows; the lane is frozen
+	if q.closed { // the sink was told that no Write follows; the lane is frozen, and the next turn gives up
 		q.mu.Unlock()
 		return true
 	}
@@ -94,7 +94,7 @@ func (w *writer) work() bool {
 	return true
 }
 
-// list gives the records that are written next.
+// list gives the records of the next Write.
 func (w *writer) list() []*pipeline.Record {
 	w.recs = w.recs[:0]
 	for _, it := range w.batch[:w.next] {
@@ -103,9 +103,9 @@ func (w *writer) list() []*pipeline.Record {
 	return w.recs[:w.next:w.next]
 }
 
-// writesShare is the part of the timeout, as 1/n, in which Writes that succeed share a
-// context: a timer for each would be most of what a Write of little costs (BenchmarkP1).
-// A Write has so much less time at worst.
+// writesShare says how long Writes that succeed share a context: for this part of the timeout,
+// as 1/n. A timer for each Write would be most of what a Write of few records costs
+// (BenchmarkP1). In return a Write has up to that part less time than the timeout says.
 const writesShare = 16
 
 // endContext ends the context of Writes.
@@ -134,7 +134,7 @@ func (w *writer) begin() bool {
 	return true
 }
 
-// resolved says that there is nothing left of the batch that was taken.
+// resolved tells the transactions that every record of the batch that was taken is done with.
 func (w *writer) resolved() {
 	if w.taken {
 		w.taken = false
@@ -170,13 +170,14 @@ func (w *writer) linger() {
 	}
 }
 
+// panicked ends a Write that has panicked.
 func (w *writer) panicked(err *pipeline.PanicError) {
 	if w.call {
 		w.end(err)
 	}
 }
 
-// end looks at what came of a Write.
+// end decides what a Write has led to.
 func (w *writer) end(err error) {
 	q, s := w.q, w.q.s
 	w.call = false
@@ -194,7 +195,7 @@ func (w *writer) end(err error) {
 		q.tellLaneEnded()
 	}
 	s.done(now, w.next, took)
-	if q.l.isFrozen() { // its result goes nowhere (I8)
+	if q.l.isFrozen() { // its result counts for nothing (I8)
 		w.giveUp()
 		return
 	}
@@ -205,10 +206,10 @@ func (w *writer) end(err error) {
 	}
 	var partial *pipeline.WriteError
 	if errors.As(err, &partial) && fits(partial, w.next) && !isPanic(err) {
-		w.partly(partial)
+		w.failedPartly(partial)
 		return
 	}
-	w.whole(err)
+	w.failedWhole(err)
 }
 
 // isPanic says whether err comes from a panic, or from the end of a goroutine.
@@ -217,7 +218,8 @@ func isPanic(err error) bool {
 	return errors.As(err, &p)
 }
 
-// fits says whether an error obeys the contract of Write for n records.
+// fits says whether a *WriteError obeys the contract of Write for n records. One that does not
+// says nothing that can be relied on: then none of the records counts as stored.
 func fits(e *pipeline.WriteError, n int) bool {
 	last := -1
 	for _, f := range e.Failed {
@@ -229,8 +231,8 @@ func fits(e *pipeline.WriteError, n int) bool {
 	return len(e.Failed) > 0
 }
 
-// whole handles an error that says that none of the records is durable.
-func (w *writer) whole(err error) {
+// failedWhole handles an error that says that none of the records is durable.
+func (w *writer) failedWhole(err error) {
 	s, first := w.q.s, w.batch[0]
 	s.meter.failed(first.rec.Position, err)
 	s.meter.count(increments{errors: 1}, 0)
@@ -244,7 +246,7 @@ func (w *writer) whole(err error) {
 		s.p.panicked(s.conf.Name, first.rec, p)
 	}
 	if reason, ok := pipeline.IsPermanent(err); ok {
-		if w.next > 1 { // one of them: find out which
+		if w.next > 1 { // one of them is at fault: find out which
 			w.next = (w.next + 1) / 2
 			return
 		}
@@ -279,7 +281,7 @@ func (w *writer) limit() int {
 	return w.q.s.conf.Retry.Attempts
 }
 
-// later has the batch tried again after a while.
+// later has what is left of the batch tried again after a while.
 func (w *writer) later(err error) {
 	q := w.q
 	r := q.s.conf.Retry
@@ -320,10 +322,11 @@ func (w *writer) stored(recs []item) {
 	}
 }
 
-// reject ends a record that the sink refuses for good.
+// reject rejects a record that the sink refuses for good. A dead letter is never dropped: one
+// that is refused stops the pipeline.
 func (w *writer) reject(rec item, reason string, err error, tries int) {
 	s, l := w.q.s, w.q.l
-	if s.letters { // never dropped
+	if s.letters {
 		err = fmt.Errorf("%s: %s: storing a dead letter: %w", s.conf.Name, rec.rec.Position, err)
 		w.lose(rec)
 		s.p.stop(err)
@@ -331,7 +334,7 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 	}
 	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries)
 	if f.stop {
-		err = f.fatal(rec.rec) // before it is gone
+		err = f.fatal(rec.rec) // while the record is still there
 		w.lose(rec)
 		s.p.stop(err)
 		return
@@ -340,6 +343,7 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 	l.reject(rec, f)
 }
 
+// lose abandons a record.
 func (w *writer) lose(rec item) { w.q.s.abandon(w.q.l, []item{rec}) }
 
 // advance takes the first n records off the batch.
@@ -351,14 +355,15 @@ func (w *writer) advance(n int) []item {
 	return recs
 }
 
-// show lets others see what is left of the batch.
+// show lets those who look from outside see what is left of the batch.
 func (w *writer) show() {
 	w.q.mu.Lock()
 	w.q.batch = w.batch
 	w.q.mu.Unlock()
 }
 
-// progress ends a row of failures.
+// progress notes that some records are done: failures are counted from 0 again, and the time
+// without progress begins anew with the next Write.
 func (w *writer) progress() {
 	q := w.q
 	q.mu.Lock()

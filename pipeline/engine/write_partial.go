@@ -6,7 +6,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// A refusal is a record that a sink has not stored and never will.
+// A refusal is a record that is to be rejected: the sink refuses it, or its last attempt failed.
 type refusal struct {
 	rec    item
 	reason string
@@ -14,16 +14,16 @@ type refusal struct {
 	tries  int
 }
 
-// partly handles an error that names the records that are not durable. They alone
-// are written again, in order, and nothing of the lane before them.
-func (w *writer) partly(e *pipeline.WriteError) {
+// failedPartly handles an error that names the records that are not durable. They alone
+// are written again, in order, before anything else of the lane.
+func (w *writer) failedPartly(e *pipeline.WriteError) {
 	e = &pipeline.WriteError{Failed: slices.Clone(e.Failed)} // the sink's own stays as it is
 	for i, f := range e.Failed {
 		e.Failed[i].Err = NoAnswer(f.Err, w.q.s.conf.Timeout)
 	}
 	m := &w.q.s.meter
 	var end error
-	var at pipeline.Position // the record itself may be gone when it is told
+	var at pipeline.Position // kept, as the record may be done when the error is reported
 	for _, f := range e.Failed {
 		if pipeline.IsFatal(f.Err) {
 			end, at = f.Err, w.batch[f.Index].rec.Position
@@ -31,7 +31,7 @@ func (w *writer) partly(e *pipeline.WriteError) {
 		}
 	}
 	refused, kept, again := w.sort(e)
-	if end != nil { // what is stored counts, the rest is read again
+	if end != nil { // the records that are stored count as delivered, the rest is read again
 		for _, r := range refused {
 			w.lose(r.rec)
 		}
@@ -66,8 +66,9 @@ func (w *writer) partly(e *pipeline.WriteError) {
 	}
 }
 
-// sort takes out of the batch what is stored, into w.ok, and what is refused. It
-// gives how many are left to be tried again, and the first error of these.
+// sort takes out of the batch the records that are stored, into w.ok, and those that are to be
+// rejected. It gives how many of the others were written and are to be tried again, and the
+// first error of these.
 func (w *writer) sort(e *pipeline.WriteError) (refused []refusal, kept int, again error) {
 	w.ok = w.ok[:0]
 	limit := w.limit()
@@ -84,7 +85,7 @@ func (w *writer) sort(e *pipeline.WriteError) (refused []refusal, kept int, agai
 		k++
 		reason, permanent := pipeline.IsPermanent(err)
 		tries := w.tries[i] + 1
-		if !permanent && len(refused) > 0 { // held back, perhaps: the next write tells
+		if !permanent && len(refused) > 0 { // perhaps it was only held back: then it has not been tried
 			tries--
 		}
 		if !permanent && again == nil {
@@ -97,7 +98,7 @@ func (w *writer) sort(e *pipeline.WriteError) (refused []refusal, kept int, agai
 			refused = append(refused, refusal{rec, reason, err, tries})
 			continue
 		}
-		if limit > 0 { // failed or held back, it cannot be told: it has a try of its own
+		if limit > 0 { // nobody knows whether it failed or was held back: one attempt is left to it
 			tries = min(tries, limit-1)
 		}
 		w.batch[kept], w.tries[kept] = rec, tries

@@ -36,7 +36,7 @@ func TestEventsReference(t *testing.T) {
 	}
 }
 
-// TestRegistryKeepsTheRules checks what logs.md asks of every event and key.
+// TestRegistryKeepsTheRules checks the rules for names, units and words of every event and key.
 func TestRegistryKeepsTheRules(t *testing.T) {
 	kinds := map[string]reflect.Kind{}
 	used := map[string]bool{}

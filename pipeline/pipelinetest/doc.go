@@ -52,7 +52,7 @@ func run[T any](t *testing.T, rows []check[T], fresh func(t *testing.T) T) {
 	}
 }
 
-// attach does what the engine does before a component's first use.
+// attach does to a component what the engine does before its first use.
 func attach(component any) {
 	if a, ok := component.(pipeline.Attacher); ok {
 		a.Attach(event.New(io.Discard, event.Options{}))
@@ -62,7 +62,7 @@ func attach(component any) {
 	}
 }
 
-// canary stands in records whose values must not be quoted.
+// canary is a text in values that errors must not quote.
 const canary = "canary-5e1d"
 
 // within runs f and fails when it has not returned after a long while.
@@ -77,8 +77,8 @@ func within(what string, f func() error) error {
 	}
 }
 
-// A slab is the bytes of records as a batch holds them: poison makes sure that whoever
-// still reads them notices.
+// A slab holds the bytes of records, as a batch does. poison overwrites them, so that a
+// component which still reads them shows it.
 type slab struct{ bytes [][]byte }
 
 func (s *slab) own(b []byte) []byte {
@@ -115,7 +115,7 @@ type seen struct {
 	time    int64
 }
 
-// see copies everything.
+// see copies everything that can be seen of a record.
 func see(rec *pipeline.Record) seen {
 	s := seen{pos: rec.Position, key: slices.Clone(rec.Key()), value: slices.Clone(rec.Value()), time: rec.Time}
 	if rec.Value() != nil && s.value == nil {
@@ -127,6 +127,7 @@ func see(rec *pipeline.Record) seen {
 	return s
 }
 
+// differs says in what two records differ; "": in nothing.
 func (s seen) differs(o seen) string {
 	switch {
 	case s.pos != o.pos:
@@ -148,7 +149,8 @@ func (s seen) differs(o seen) string {
 
 var snake = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
-// rejected checks that err is a permanent error as it should be.
+// rejected checks that err rejects a record as the contract says: it is permanent, it comes
+// from no panic, and its reason has the right form.
 func rejected(err error) error {
 	reason, ok := pipeline.IsPermanent(err)
 	var p *pipeline.PanicError

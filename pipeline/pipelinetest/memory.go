@@ -11,8 +11,9 @@ import (
 // A Memory is a sink that keeps copies of what it is given, for tests. Its zero value
 // is ready.
 type Memory struct {
-	// Fail, when not nil, is asked before each record is stored: an error leaves it out,
-	// and a transient one holds back what is behind it. It is set before the first write.
+	// Fail, when not nil, is called before each record is stored. With an error the record is
+	// not stored, and after a transient one nothing behind it in the same Write is. It is set
+	// before the first Write.
 	Fail func(rec *pipeline.Record) error
 
 	mu     sync.Mutex

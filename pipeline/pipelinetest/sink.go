@@ -10,26 +10,26 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// A SinkUnderTest is a sink with nothing stored, and the means to look behind it.
-// The function that makes it closes what is not the sink's own; the kit closes the
-// sink.
+// A SinkUnderTest is a sink with nothing stored, and the means to look at what is behind it.
+// The kit closes the sink; the function that makes it sees to everything else that has to be
+// closed.
 type SinkUnderTest struct {
 	Sink pipeline.Sink
 
-	// Stored gives the values stored so far, in the order of their destination. Values
-	// of the kit are JSON objects with the numbers "lane" and "n" and a text "pad"; they
-	// may come back in another notation, with further fields, or without pad. What is no
-	// such object is left out of the comparison.
+	// Stored gives the values stored so far, each destination's in its order. The kit's values
+	// are JSON objects with the numbers "lane" and "n" and a text "pad"; they may come back
+	// written otherwise, with further fields, or without pad. A value that is no such object is
+	// left out of the comparison.
 	Stored func() ([][]byte, error)
 
 	// Reject, when not nil, is a value that the sink must refuse for good.
 	Reject []byte
 
-	// Fail, when not nil, makes every write fail for the time being, until restore.
+	// Fail, when not nil, makes every Write fail for the time being, until restore is called.
 	Fail func() (restore func())
 
-	// Hang, when not nil, makes every write block on whoever is behind the sink, until
-	// restore. stuck is closed when a write does.
+	// Hang, when not nil, makes every Write block on what is behind the sink, as a server that
+	// does not answer, until restore is called. stuck is closed when a Write blocks.
 	Hang func() (stuck <-chan struct{}, restore func())
 
 	// AtLeastOnce says that Stored may show a record again, also when no write failed.

@@ -11,7 +11,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// oddValues are what a topic may hold beside objects.
+// oddValues are values that a topic may hold and that are no usual objects.
 func oddValues() [][]byte {
 	return [][]byte{
 		nil, {}, []byte("null"), []byte("[1,2]"), []byte(`"` + canary + `"`), []byte("17"), []byte(canary + " { "),
@@ -71,8 +71,8 @@ func failures(recs []*pipeline.Record, err error) (map[int]error, error) {
 	return failed, nil
 }
 
-// drive writes as the engine does: what failed for the time being again, until
-// everything is stored.
+// drive writes as the engine does: records that failed for the time being are written again,
+// until all are stored.
 func (c SinkUnderTest) drive(ctx context.Context, recs []*pipeline.Record) error {
 	for range 20 {
 		failed, err := failures(recs, within("Write", func() error { return c.Sink.Write(ctx, recs) }))
@@ -95,7 +95,8 @@ func (c SinkUnderTest) drive(ctx context.Context, recs []*pipeline.Record) error
 	return fmt.Errorf("%d records are still not stored after 20 writes", len(recs))
 }
 
-// oddWrite writes records of which those beyond the kit's own may be rejected, or must.
+// oddWrite writes records among which are odd ones, with offset 1<<40: these may be rejected,
+// or with must have to be. The others must be stored.
 func (c SinkUnderTest) oddWrite(ctx context.Context, recs []*pipeline.Record, must bool) error {
 	for len(recs) > 0 {
 		failed, err := failures(recs, within("Write", func() error { return c.Sink.Write(ctx, recs) }))
@@ -157,8 +158,8 @@ func (c SinkUnderTest) stored() (map[int][]int, error) {
 	return got, nil
 }
 
-// finish closes the sink and checks that the numbers 0 to want[lane] are stored in
-// order, each once, or at least once.
+// finish closes the sink and checks that the numbers from 0 to below want[lane] are stored, in
+// order, each once, or with AtLeastOnce at least once.
 func (c SinkUnderTest) finish(ctx context.Context, want map[int]int) error {
 	got, err := c.stored()
 	if err != nil {

@@ -22,15 +22,16 @@ type SourceUnderTest struct {
 	// New makes the source; a second one reads the same records, as after a restart.
 	New func() (pipeline.Source, error)
 
-	// Lanes gives the values of each lane, by its name, in order. No value stands twice.
+	// Lanes gives the values of each lane, by its name, in order. No value is there twice, in
+	// whatever lane.
 	Lanes map[string][]string
 
 	// Resumes says that a second source goes on where the commits of the first ended.
 	Resumes bool
 }
 
-// Source checks the promises of pipeline.Source, in a pipeline. fresh makes records of
-// their own for each check.
+// Source checks the promises of pipeline.Source, in a pipeline. Each check calls fresh for a
+// source with records of its own.
 func Source(t *testing.T, fresh func(t *testing.T) SourceUnderTest) {
 	t.Helper()
 	run(t, sourceChecks, fresh)
@@ -125,8 +126,8 @@ func (c SourceUnderTest) total() (n int) {
 	return n
 }
 
-// complete checks what was seen of each lane: everything in order. Unless once is set,
-// what has been there may come again.
+// complete checks that every record of each lane was seen, in order. Unless once is set, a
+// record that was seen may come again.
 func (c SourceUnderTest) complete(got map[string][]string, once bool) error {
 	for name := range got {
 		if _, ok := c.Lanes[name]; !ok {
@@ -154,7 +155,7 @@ func (c SourceUnderTest) complete(got map[string][]string, once bool) error {
 	return nil
 }
 
-// delivered checks what the sinks have of one or several runs.
+// delivered checks that the sinks of one or several runs together have every record.
 func (c SourceUnderTest) delivered(once bool, runs ...*sourceRun) error {
 	got := map[string][]string{}
 	for _, r := range runs {
@@ -180,13 +181,14 @@ func (c SourceUnderTest) laneOf(value string) (string, error) {
 
 type runOptions struct {
 	budget    *engine.Budget
-	stopAfter int  // records that are read before the run is told to end; 0: it ends by itself
+	stopAfter int  // after how many records the run is told to end; 0: it ends by itself
 	loseFirst bool // end each lane when its first batch comes
 }
 
+// A sourceRun is a run of a pipeline with the source under test.
 type sourceRun struct {
-	w    *watched
-	sink *Memory
+	w    *watched // what was seen of the source
+	sink *Memory  // what was delivered
 }
 
 // run moves the records of a new source into memory.
@@ -220,23 +222,24 @@ func (c SourceUnderTest) run(ctx context.Context, o runOptions) (*sourceRun, err
 	return r, errors.Join(r.w.problems...)
 }
 
-// watched is a source between the one under test and the engine.
+// A watched is a source between the one under test and the engine: it hands everything on, and
+// notes what breaks a promise. Its maps are by the names of lanes, if nothing else is said.
 type watched struct {
 	src       pipeline.Source
-	lose      bool
-	stopAfter int
-	stop      func()
+	lose      bool   // runOptions.loseFirst
+	stopAfter int    // runOptions.stopAfter
+	stop      func() // tells the run to end
 
 	mu       sync.Mutex
-	last     chan struct{} // closed when the last batch has no more records
-	opened   int
-	records  int
-	lanes    map[pipeline.Lane]int64 // by lane, where its next batch starts at the earliest
-	lost     map[string]bool
-	read     map[string][]string
-	next     map[string]int64
-	marks    map[string]int64
-	problems []error
+	last     chan struct{}           // closed when the last batch has no more records
+	opened   int                     // how many lanes were opened
+	records  int                     // how many records batches have made
+	lanes    map[pipeline.Lane]int64 // where a lane's next batch starts at the earliest
+	lost     map[string]bool         // lanes that were ended because of lose
+	read     map[string][]string     // the values of the records that batches have made
+	next     map[string]int64        // Next of the last batch
+	marks    map[string]int64        // the last mark that was committed
+	problems []error                 // promises that were broken
 }
 
 func newWatched(src pipeline.Source) *watched {
@@ -246,11 +249,12 @@ func newWatched(src pipeline.Source) *watched {
 	}
 }
 
+// wrong notes that a promise was broken. The lock is held.
 func (w *watched) wrong(format string, args ...any) {
 	w.problems = append(w.problems, fmt.Errorf(format, args...))
 }
 
-// watchedEngine sees the lanes that are opened.
+// A watchedEngine is the Feed of the source under test: it notes the lanes that are opened.
 type watchedEngine struct {
 	pipeline.Feed
 	w *watched
@@ -272,7 +276,7 @@ func (w *watched) Open(ctx context.Context, e pipeline.Feed) error {
 }
 
 func (w *watched) Read(ctx context.Context) (*pipeline.Batch, error) {
-	if w.stopAfter > 0 && w.last != nil { // how many records there were is known when they are made
+	if w.stopAfter > 0 && w.last != nil { // a batch's records are counted when they are made
 		select {
 		case <-w.last:
 		case <-ctx.Done():
@@ -326,7 +330,8 @@ func (w *watched) Read(ctx context.Context) (*pipeline.Batch, error) {
 	return b, err
 }
 
-// watch notes the records that a batch gives.
+// watch gives a Fill that notes the records which the batch's own makes, and closes over when
+// there are no more.
 func (w *watched) watch(name string, fill func([]pipeline.Record) (int, error), over chan struct{}) func([]pipeline.Record) (int, error) {
 	return func(into []pipeline.Record) (int, error) {
 		n, err := fill(into)
@@ -347,7 +352,7 @@ func (w *watched) watch(name string, fill func([]pipeline.Record) (int, error), 
 	}
 }
 
-// readEnded ends the run and reads once more.
+// readEnded tells the run to end, and reads once more with the ctx that has ended.
 func (w *watched) readEnded(ctx context.Context) (*pipeline.Batch, error) {
 	w.stop()
 	<-ctx.Done()
@@ -379,7 +384,7 @@ func (w *watched) Commit(ctx context.Context, marks []pipeline.Mark) error {
 
 func (w *watched) Close(ctx context.Context) error { return w.src.Close(ctx) }
 
-// Attach, Ping and Report hand on what the engine looks for.
+// Attach, Ping and Report are there for a source under test that has them.
 
 func (w *watched) Attach(e *event.Emitter) {
 	if a, ok := w.src.(pipeline.Attacher); ok {

@@ -22,15 +22,15 @@ type StageUnderTest struct {
 	Splitter pipeline.Splitter
 
 	// Hit gives a value, a JSON object on one line, that the stage does its work on
-	// without an error. n counts the calls; values that differ by n are of use to stages
-	// that remember.
+	// without an error. n is the number of the call: for a stage that remembers records it can
+	// make values that differ.
 	Hit func(n int) []byte
 
 	// Reject, when not nil, is a value that the stage must refuse for good.
 	Reject []byte
 
-	// Hang, when not nil, makes every call block on whoever is behind the stage, until
-	// restore. stuck is closed when a call does.
+	// Hang, when not nil, makes every call block on what is behind the stage, as a server that
+	// does not answer, until restore is called. stuck is closed when a call blocks.
 	Hang func() (stuck <-chan struct{}, restore func())
 }
 
@@ -47,7 +47,7 @@ func Stage(t *testing.T, fresh func(t *testing.T) StageUnderTest) {
 	}
 }
 
-// prepared gives makers of stages that are attached, and closed at the end.
+// prepared gives a function that makes a stage, attached; the stage is closed at the test's end.
 func prepared(t *testing.T, fresh func(t *testing.T) StageUnderTest) func() StageUnderTest {
 	return func() StageUnderTest {
 		c := fresh(t)
@@ -70,14 +70,13 @@ func (c StageUnderTest) component() any {
 	return c.Splitter
 }
 
-// A result is what came of a record.
+// A result is what a stage made of a record.
 type result struct {
-	out []seen
+	out []seen // the record, or its parts
 	err error
 }
 
-// work hands the record to the stage as the engine does: what is emitted is copied at
-// once, and the part is used again.
+// work hands a record to the stage as the engine does: what is emitted is copied at once.
 func (c StageUnderTest) work(ctx context.Context, rec *pipeline.Record) (r result) {
 	r.err = within("the stage", func() error {
 		if c.Stage != nil {
@@ -95,7 +94,8 @@ func at(n int) pipeline.Position {
 	return pipeline.Position{Topic: "kit", Partition: 3, Offset: int64(n)}
 }
 
-// hits works on n records one after another, and says what became of each.
+// hits works on n records one after another, and gives the result of each. With spoil the bytes
+// of a record are overwritten before the next one comes.
 func (c StageUnderTest) hits(ctx context.Context, n int, spoil bool) []result {
 	var all []result
 	for i := range n {
@@ -108,7 +108,7 @@ func (c StageUnderTest) hits(ctx context.Context, n int, spoil bool) []result {
 	return all
 }
 
-// good says whether an outcome is one that Hit allows.
+// good gives an error if a value of Hit may not have that result.
 func (r result) good() error {
 	if r.err != nil && !errors.Is(r.err, pipeline.Filtered) {
 		return fmt.Errorf("working on Hit: %w", r.err)
@@ -121,6 +121,7 @@ func (r result) good() error {
 	return nil
 }
 
+// differs says in what two results differ; "": in nothing.
 func (r result) differs(o result) string {
 	if (r.err == nil) != (o.err == nil) {
 		return "outcome"
@@ -242,7 +243,7 @@ var stageChecks = []stageCheck{
 		},
 	},
 	{
-		"no object", "A value that is no object reads as nil, and rejects the record when it is edited.",
+		"no object", "A value that is no object rejects the record when a field is asked for or edited; else it stays as it is.",
 		func(ctx context.Context, fresh func() StageUnderTest) error {
 			for _, v := range []string{`[1,2]`, `17`, `"` + canary + `"`, `null`, ` true `} {
 				if err := unharmed(ctx, fresh(), []byte(v)); err != nil {
@@ -321,8 +322,8 @@ var stageChecks = []stageCheck{
 	},
 }
 
-// splitShares keeps what a splitter emits, by reference as the engine does, and looks
-// at it when the next record has been split.
+// splitShares keeps the parts that a splitter emits without copying their bytes, as the engine
+// does, and looks at them again when later records have been split.
 func splitShares(ctx context.Context, c StageUnderTest) error {
 	var parts []*pipeline.Record
 	var before []seen
@@ -344,8 +345,8 @@ func splitShares(ctx context.Context, c StageUnderTest) error {
 	return nil
 }
 
-// unharmed works on a value that is no object: it stays as it is, or the record is
-// filtered or rejected without quoting it.
+// unharmed has the stage work on a value that is no object: it must stay as it is, or the
+// record must be filtered, or rejected without quoting the value.
 func unharmed(ctx context.Context, c StageUnderTest, value []byte) error {
 	s := new(slab)
 	rec := s.record(at(0), []byte("k"), value)

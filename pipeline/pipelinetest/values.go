@@ -9,30 +9,30 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// Values is a source of given values, for tests: one lane after another in turn, a few
-// records at a time, until there are no more. Lane i is "values/i", and so is the position
-// of its records; offsets begin at 0.
+// Values is a source of given values, for tests: it reads its lanes in turn, a few records at
+// a time, until there are no more. Lane i has the name "values/i", and its records have topic
+// "values", partition i, and offsets from 0 on.
 //
-// What has been committed stays when it is closed: the same Values, in another pipeline, goes
-// on behind that, as after a restart.
+// What has been committed is kept when it is closed: the same Values goes on behind that in
+// another pipeline, as after a restart.
 type Values struct {
 	// Key, when not nil, gives the key of a record. It is set before the source is opened.
 	Key func(value string) []byte
 
 	lanes []*valuesLane
-	turn  int
+	turn  int // the lane that is read next, modulo their number
 	feed  pipeline.Feed
 
-	mu sync.Mutex // guards the committed offsets, and lane and next beside them
+	mu sync.Mutex // guards committed, and lane, of all lanes
 }
 
 type valuesLane struct {
 	name      string
 	partition int32
 	values    []string
-	lane      pipeline.Lane
-	next      int64
-	committed int64
+	lane      pipeline.Lane // opened last
+	next      int64         // the offset that is read next
+	committed int64         // the mark that was committed last
 }
 
 // valuesBatch is how many records a batch has: few, so that lanes take turns.
@@ -61,7 +61,7 @@ func (v *Values) Open(ctx context.Context, f pipeline.Feed) error {
 	return nil
 }
 
-// open opens a lane where its commits have come to.
+// open opens a lane at the offset that was committed last.
 func (v *Values) open(ctx context.Context, l *valuesLane) error {
 	lane, from, err := v.feed.Lane(ctx, l.name, v.Committed(int(l.partition)))
 	if err != nil {
@@ -82,7 +82,7 @@ func (v *Values) Read(ctx context.Context) (*pipeline.Batch, error) {
 		l := v.lanes[v.turn%len(v.lanes)]
 		v.turn++
 		select {
-		case <-l.lane.Ended(): // the pipeline has ended it: a transaction was undone
+		case <-l.lane.Ended(): // the pipeline has ended it, as a transaction was aborted
 			if err := v.open(ctx, l); err != nil {
 				return nil, err
 			}

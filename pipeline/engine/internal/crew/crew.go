@@ -1,4 +1,4 @@
-// Package crew runs long-lived workers that outlive what they call: a panic in a piece of
+// Package crew runs long-lived workers that survive what they call: a panic in a piece of
 // work, or the end of its goroutine, is reported, and the worker goes on.
 package crew
 
@@ -12,21 +12,21 @@ import (
 // A Crew is the workers of one place, which are waited for together.
 type Crew struct {
 	pool  *pool.Pool
-	alive sync.WaitGroup
+	alive sync.WaitGroup // of the workers that have not ended
 
 	mu   sync.Mutex
-	over bool
+	over bool // Wait has been called: no worker starts any more
 }
 
 // New makes a crew without workers.
 func New() *Crew { return &Crew{pool: pool.New()} }
 
-// Wait blocks until every worker has ended. None is started any more: Wait comes when
-// what is left has been given up, and whoever starts workers may not have heard of that.
-// A start behind it would end the process, as conc's pool is closed.
+// Wait blocks until every worker has ended. From the call on none is started: Wait comes when
+// what is left has been given up, and whoever starts a worker may not know that yet. A start
+// after the pool is closed would panic, and end the process.
 //
 // The pool is waited for last, since that closes it: until then a worker whose goroutine
-// was ended by its work needs another one of it.
+// was ended by its work needs another goroutine of it.
 func (c *Crew) Wait() {
 	c.mu.Lock()
 	c.over = true
@@ -40,14 +40,14 @@ type Worker struct {
 	Crew *Crew
 	Work func() (more bool)
 
-	// Panicked hears of a Work that has panicked with a value, or has ended its goroutine:
-	// then the value is nil. The worker goes on behind it, in another goroutine of the pool
-	// in the latter case. A panic that escaped would end a worker of conc silently, until
-	// Wait. Panicked itself must not panic.
+	// Panicked is called when Work has panicked, with the value of the panic, or has ended its
+	// goroutine, with nil. Then the worker calls Work again, after the end of its goroutine in
+	// another one of the pool. A panic that escaped would end a worker of conc without a word,
+	// until Wait. Panicked itself must not panic.
 	Panicked func(value any, stack []byte)
 	Ended    func() // called once Work has given false; may be nil
 
-	run func() // loop, made once: a writer starts with each write at low load (BenchmarkP1)
+	run func() // loop, as a value that is made once: at low load a writer starts for each write (BenchmarkP1)
 }
 
 // Start has the worker begin, unless its crew is waited for.
@@ -74,8 +74,8 @@ func (w *Worker) loop() {
 	w.Crew.alive.Done()
 }
 
-// once calls Work once. It does not return from a Goexit: that ends this goroutine
-// whatever we do, and the loop goes on in another one.
+// once calls Work once. It does not return when Work calls runtime.Goexit: that ends this
+// goroutine in any case, and the loop goes on in another one.
 func (w *Worker) once() (more bool) {
 	returned := false
 	defer func() {

@@ -17,8 +17,8 @@ type run struct {
 	exact   bool    // its offsets are those of the log
 }
 
-// A model of the ring: whatever is done in whatever order, the mark is the first offset of
-// which not everything before is done, as far as entries can tell.
+// A model of the ring: whatever is done in whatever order, the mark is the highest offset before
+// which everything is done, as far as entries can tell.
 func TestRingModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		start := int64(rapid.IntRange(0, 100).Draw(rt, "start"))

@@ -7,42 +7,43 @@ package turnstile
 import "sync"
 
 // A Turnstile lets things out in the order of their numbers, which are counted from 0,
-// whichever worker brings them (I1). The worker that brings the next one has the baton: it
-// alone lets out then, also what others leave behind it. The others go back to work
-// instead of waiting until their number comes up, so that one slow thing does not stop the
-// workers that are done with later ones, as long as there is room for these (I4). No
-// goroutine of its own does the letting out: it would be a hop more for each thing.
+// whichever worker brings them (I1). One worker at a time lets out: it has the baton. It goes on
+// as long as the next thing is there, also with things that others have brought meanwhile. The
+// others leave their things and go back to work instead of waiting for their turn, so that one
+// slow thing does not stop the workers that are done with later ones, as long as there is room
+// for these (I4). No goroutine of its own does the letting out: that would be one more hop for
+// each thing.
 type Turnstile[T any] struct {
-	pass func(*T) (waited bool)
-	gone <-chan struct{}
+	pass func(*T) (waited bool) // lets a thing out
+	over <-chan struct{}        // closed when nobody is to wait for room any more
 
 	mu    sync.Mutex
-	room  sync.Cond
-	ring  []*T // what waits for an earlier one, at its number modulo the size
-	next  uint64
-	baton bool
+	room  sync.Cond // a place has become free, or over is closed
+	ring  []*T      // things that wait for an earlier one, each at its number modulo the size
+	next  uint64    // the number of the thing that is let out next
+	baton bool      // some worker lets out
 }
 
-// New makes a turnstile with size places for things that wait for an earlier one. The
-// earliest thing always has a place, so whoever brings it never waits for room, and those
-// who do are let go by it: any size from 1 will do.
+// New makes a turnstile with size places for things that wait for an earlier one. The thing
+// whose turn it is always has a place. So whoever brings it never waits for room, and by
+// letting it out makes room for those who do: any size from 1 will do.
 //
 // pass is called for each thing, in order, by one worker at a time and without a lock held;
-// it says whether it took time. Once gone is closed and Wake is called, nobody waits for
+// it says whether it had to wait. Once over is closed and Wake is called, nobody waits for
 // room any more.
-func New[T any](size int, gone <-chan struct{}, pass func(*T) (waited bool)) *Turnstile[T] {
-	q := &Turnstile[T]{pass: pass, gone: gone, ring: make([]*T, size)}
+func New[T any](size int, over <-chan struct{}, pass func(*T) (waited bool)) *Turnstile[T] {
+	q := &Turnstile[T]{pass: pass, over: over, ring: make([]*T, size)}
 	q.room.L = &q.mu
 	return q
 }
 
-// Put brings the thing of a number. It blocks while there is no room for it, and says
-// whether it took time. It fails when there is no room and gone is closed: the thing is
-// then still the caller's.
+// Put brings the thing with a number. It blocks while there is no room for it. waited says
+// whether it, or a pass that it has called, had to wait. It fails when there is no room and over
+// is closed: the thing is then still the caller's.
 func (q *Turnstile[T]) Put(seq uint64, v *T) (waited, ok bool) {
 	size := uint64(len(q.ring))
 	q.mu.Lock()
-	for seq-q.next >= size && !q.isGone() {
+	for seq-q.next >= size && !q.isOver() {
 		q.room.Wait()
 		waited = true
 	}
@@ -75,16 +76,16 @@ func (q *Turnstile[T]) Put(seq uint64, v *T) (waited, ok bool) {
 	return waited, true
 }
 
-// Wake has those look at gone who wait for room.
+// Wake has those who wait for room look at over.
 func (q *Turnstile[T]) Wake() {
 	q.mu.Lock()
 	q.room.Broadcast()
 	q.mu.Unlock()
 }
 
-func (q *Turnstile[T]) isGone() bool {
+func (q *Turnstile[T]) isOver() bool {
 	select {
-	case <-q.gone:
+	case <-q.over:
 		return true
 	default:
 		return false

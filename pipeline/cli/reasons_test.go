@@ -33,7 +33,7 @@ var takeReason = map[string]bool{
 var findReason = map[string][]string{
 	"stages/sql.refuse":           {}, // its callers name it
 	"pipeline/client.StatusError": {"Type3xx", "Type4xx", "Type429", "Type5xx"},
-	"sinks/kafka.class":           {}, // that of a kafka.RefusedError, which refuses and the literals name
+	"sinks/kafka.classify":        {}, // that of a kafka.RefusedError, which refuses and the literals name
 	"pipeline/kafka.refuse":       {}, // likewise
 }
 

@@ -225,7 +225,7 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t increments, 
 		}
 	}
 	if from > 0 {
-		w.Unwait(&wl.Lane, waited)
+		w.Remove(&wl.Lane, waited)
 		w.Withdraw(&wl.Lane, from, take)
 	} else {
 		w.Drop(&wl.Lane, take)

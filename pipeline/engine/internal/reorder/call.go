@@ -7,7 +7,8 @@ import "github.com/penstockio/penstock/pipeline/engine/internal/fifo"
 
 // Pick gives the next call for a free slot: retries first, then those whose turn in a series
 // has come, then what can be admitted. Whoever picks one begins it before the window is
-// picked from again.
+// picked from again. Begin is apart so that the time until then can be booked by the counts
+// that held during it.
 func (w *Window[T]) Pick() (of T, ok bool) {
 	for {
 		var p *Place[T]

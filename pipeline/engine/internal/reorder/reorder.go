@@ -260,8 +260,8 @@ func (w *Window[T]) Add(l *Lane[T], n int) {
 	w.conf.Wake(n)
 }
 
-// Unwait says that the last n of the things that wait in a lane do so no more.
-func (w *Window[T]) Unwait(l *Lane[T], n int) { w.wait(l, -n) }
+// Remove says that the last n of the things that wait in a lane wait no more.
+func (w *Window[T]) Remove(l *Lane[T], n int) { w.wait(l, -n) }
 
 // wait counts n more things that wait in a lane.
 func (w *Window[T]) wait(l *Lane[T], n int) {

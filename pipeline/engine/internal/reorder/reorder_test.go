@@ -440,7 +440,7 @@ func (m *model) handBack() {
 	n := len(l.waiting) - kept
 	m.lose(l, kept)
 	l.among = len(m.lanes)
-	m.w.Unwait(&l.Lane, n)
+	m.w.Remove(&l.Lane, n)
 	m.takenOut(l, from, func(each func(int)) { m.w.Withdraw(&l.Lane, from, each) })
 	m.shifted = true
 }

@@ -41,7 +41,7 @@ func (w *Window[T]) admit(l *Lane[T]) *Place[T] {
 	w.counts.Unanswered++
 	l.taken++
 	w.wait(l, -1)
-	l.calls[p] = struct{}{}
+	l.add(p)
 	switch w.conf.Order {
 	case OrderLane:
 		l.order.Push(p)
@@ -56,6 +56,21 @@ func (w *Window[T]) admit(l *Lane[T]) *Place[T] {
 		p.state = Due
 	}
 	return p
+}
+
+// add puts a place among those of its lane.
+func (l *Lane[T]) add(p *Place[T]) {
+	p.index = len(l.calls)
+	l.calls = append(l.calls, p)
+}
+
+// remove takes a place out of those of its lane.
+func (l *Lane[T]) remove(p *Place[T]) {
+	last := len(l.calls) - 1
+	other := l.calls[last]
+	l.calls[p.index], other.index = other, p.index
+	l.calls[last] = nil
+	l.calls = l.calls[:last]
 }
 
 // series is the key of the calls of a lane that follow one another.
@@ -161,7 +176,7 @@ func (w *Window[T]) releaseFrom(q *fifo.Queue[*Place[T]]) {
 func (w *Window[T]) release(p *Place[T]) {
 	l := p.lane
 	l.begun = max(l.begun, p.number) // also when it was not called
-	delete(l.calls, p)
+	l.remove(p)
 	if w.conf.Release(p.of) {
 		w.Free(l, 1)
 	}
@@ -191,7 +206,7 @@ func (w *Window[T]) takeOut(p *Place[T]) {
 		w.counts.Unanswered--
 	}
 	p.state = Abandoned
-	delete(p.lane.calls, p)
+	p.lane.remove(p)
 }
 
 // Withdraw takes what a lane has in the window from a number on out of it, of which nothing
@@ -219,7 +234,8 @@ func (w *Window[T]) Withdraw(l *Lane[T], from uint64, each func(of T)) {
 
 func (w *Window[T]) withdraw(l *Lane[T], from uint64, each func(of T)) {
 	places := 0
-	for p := range l.calls {
+	for i := len(l.calls) - 1; i >= 0; i-- { // from the end: the last one moves to where one goes
+		p := l.calls[i]
 		if p.state == Running || p.number < from {
 			continue
 		}

@@ -173,7 +173,9 @@ type Lane[T any] struct {
 	congested bool
 	dropped   bool
 
-	calls  map[*Place[T]]struct{}
+	// In the window, in no order. A map in its place took 8 % of the engine's time when
+	// answers came at once.
+	calls  []*Place[T]
 	order  fifo.Queue[*Place[T]]             // for OrderLane
 	keys   map[uint64]*fifo.Queue[*Place[T]] // for OrderKey
 	serial map[uint64]*fifo.Queue[*Place[T]] // the call at work, and those that wait for it
@@ -194,7 +196,7 @@ func (l *Lane[T]) Dropped() bool { return l.dropped }
 // any order. The window stays as it is meanwhile.
 func (l *Lane[T]) All() iter.Seq[T] {
 	return func(yield func(T) bool) {
-		for p := range l.calls {
+		for _, p := range l.calls {
 			if !yield(p.of) {
 				return
 			}
@@ -209,6 +211,7 @@ type Place[T any] struct {
 	lane     *Lane[T]
 	number   uint64
 	key      uint64
+	index    int // in the calls of its lane
 	state    State
 	rejected bool
 }
@@ -229,7 +232,7 @@ func (p *Place[T]) State() State { return p.state }
 
 // Open takes a lane in, of which nothing waits.
 func (w *Window[T]) Open(l *Lane[T], hooks LaneHooks[T]) {
-	*l = Lane[T]{hooks: hooks, calls: map[*Place[T]]struct{}{}}
+	*l = Lane[T]{hooks: hooks}
 	if w.conf.Order == OrderKey {
 		l.keys = map[uint64]*fifo.Queue[*Place[T]]{}
 	}

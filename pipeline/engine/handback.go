@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"time"
-
-	"github.com/penstockio/penstock/pipeline/engine/internal/fifo"
-)
+import "time"
 
 // This file hands back what has been made records of a lane and has not begun, when the
 // pipeline is told to stop or the lane is given up (I7). The lane is cut behind the last
@@ -26,7 +22,7 @@ func (s *waitStep) handBack(l *lane) {
 	w.mu.Lock()
 	wl, from := w.lanes[l], uint64(1)
 	if wl != nil {
-		from = wl.begun + 1
+		from = wl.Begun() + 1
 	}
 	first := l.returns.CompareAndSwap(0, from)
 	w.space.Broadcast()
@@ -35,31 +31,10 @@ func (s *waitStep) handBack(l *lane) {
 		return
 	}
 	s.tick(time.Now())
-	w.forgetFrom(wl, from)
 	recs, t, left := s.clear(wl, from)
 	w.mu.Unlock()
 	s.meter.count(t, left)
 	l.finish(recs, returned)
-}
-
-// forgetFrom takes the calls from a place on out of the queues of a lane, where they are last.
-func (w *window) forgetFrom(wl *waitLane, from uint64) {
-	trim := func(q *fifo.Queue[*call]) int {
-		n := q.Len()
-		for n > 0 && q.Rest()[n-1].place >= from {
-			n--
-		}
-		q.Keep(n)
-		return n
-	}
-	trim(&wl.order)
-	for _, m := range []map[uint64]*fifo.Queue[*call]{wl.keys, wl.serial} {
-		for key, q := range m {
-			if trim(q) == 0 {
-				delete(m, key)
-			}
-		}
-	}
 }
 
 // behindCut says whether the chunk is to be handed back: all of it is behind its lane's cut.

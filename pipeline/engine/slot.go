@@ -27,7 +27,7 @@ func (sl *slot) work() bool {
 		if w.givenUp {
 			break
 		}
-		if c = w.pick(s.admitted); c != nil {
+		if c, _ = w.Pick(); c != nil {
 			break
 		}
 		if w.done() {
@@ -43,12 +43,10 @@ func (sl *slot) work() bool {
 	}
 	now := time.Now()
 	s.tick(now)
-	w.running++
-	c.wl.running++
-	c.state, c.started = callRunning, now
+	w.Begin(&c.Place)
+	c.started = now
 	if c.attempts == 0 {
 		c.began, c.deadline = now, now.Add(s.conf.Wait.Deadline)
-		c.wl.begun = max(c.wl.begun, c.place)
 	}
 	c.attempts++
 	w.mu.Unlock()
@@ -176,31 +174,22 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 
 	w.mu.Lock()
 	s.tick(now)
-	w.running--
-	wl.running--
-	gone := wl.ended || w.givenUp
+	gone := wl.Dropped() || w.givenUp
 	switch {
 	case gone:
 		if left == 0 { // it would have gone on, or been tried again
 			t.abandoned, left = 1, 1
 		}
-		if c.state != callAbandoned {
-			c.state = callAbandoned
-			w.unanswered--
-			delete(wl.calls, c)
-			w.free(wl, 1)
-		}
+		w.Abandon(&c.Place)
 	case j.verdict == again:
-		c.state, c.timed = callRetrying, true
+		w.Retry(&c.Place)
+		c.timed = true
 		c.timer = time.AfterFunc(wait, func() { s.due(c) })
 	default:
 		c.result = j.verdict
-		w.answered(c)
-		if w.done() {
-			w.work.Broadcast()
-			w.exit.Broadcast()
-		}
+		w.Answer(&c.Place)
 	}
+	w.tellDone()
 	w.mu.Unlock()
 
 	s.meter.mu.Lock()
@@ -222,13 +211,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 
 // due puts a call whose wait is over ahead of the new ones.
 func (s *waitStep) due(c *call) {
-	w := &s.win
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if c.state != callRetrying {
-		return
-	}
-	c.state = callDue
-	w.retries.Push(c)
-	w.wakeWorkers(1)
+	s.win.mu.Lock()
+	s.win.Due(&c.Place)
+	s.win.mu.Unlock()
 }

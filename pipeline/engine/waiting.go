@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
+	"github.com/penstockio/penstock/pipeline/engine/internal/reorder"
 )
 
 // A waitStep is a step whose stage waits for somebody else. Its records are admitted
@@ -25,10 +26,8 @@ type waitStep struct {
 
 func newWaitStep(core *stepCore) *waitStep {
 	s := &waitStep{stepCore: core}
-	c := core.conf
-	backlog := min(max(c.Wait.Window, chunkRecords), max(8*c.Workers, 2*chunkRecords))
-	s.win.init(c.Wait.Window, backlog, c.Workers, core.p.opts.Order, c.Wait.Serial)
-	s.win.several = func() bool { return core.p.lanes.count() > 1 }
+	p := core.p
+	s.win.init(&p.lanes, &p.pool, p.opts.Order, core.conf.Workers, core.conf.Wait)
 	return s
 }
 
@@ -63,7 +62,7 @@ func (s *waitStep) receive() bool {
 
 	w := &s.win
 	w.mu.Lock()
-	for w.full() && !w.givenUp && !s.p.phase.stopsEarly.Load() && !c.lane.isFrozen() && !c.behindCut() {
+	for w.Full() && !w.givenUp && !s.p.phase.stopsEarly.Load() && !c.lane.isFrozen() && !c.behindCut() {
 		w.space.Wait()
 	}
 	l := c.lane
@@ -109,13 +108,13 @@ func (s *waitStep) inputEnded() {
 func (s *waitStep) tick(now time.Time) {
 	d := now.Sub(s.since)
 	s.since = now
-	w := &s.win
-	if w.heldBack > 0 {
-		s.heldTime += d * time.Duration(w.heldBack) / time.Duration(max(len(w.lanes), w.heldBack))
+	n := s.win.Counts()
+	if n.HeldBack > 0 {
+		s.heldTime += d * time.Duration(n.HeldBack) / time.Duration(n.Lanes)
 	}
-	s.spent[0] += d * time.Duration(w.running)
-	free := d * time.Duration(s.conf.Workers-w.running)
-	if w.taken >= w.size && w.waiting > 0 {
+	s.spent[0] += d * time.Duration(n.Running)
+	free := d * time.Duration(s.conf.Workers-n.Running)
+	if n.Taken >= s.win.size && n.Waiting > 0 {
 		s.spent[2] += free
 	} else {
 		s.spent[1] += free
@@ -176,21 +175,10 @@ func (s *waitStep) send() bool {
 	}
 	w.mu.Lock()
 	s.tick(time.Now())
-	w.free(wl, places)
+	w.Free(&wl.Lane, places)
+	w.tellDone()
 	w.mu.Unlock()
 	return true
-}
-
-// admitted makes the call of a record that gets its place in the window.
-func (s *waitStep) admitted(wl *waitLane, rec item) *call {
-	ch := wl.pending.Peek()
-	if ch.from == len(ch.recs) {
-		wl.pending.Pop()
-		s.p.pool.drop(ch)
-	}
-	c := s.win.newCall()
-	c.rec, c.wl, c.at, c.piece, c.place = rec, wl, rec.rec.Position, rec.piece, rec.place()
-	return c
 }
 
 // forgetLane gives up what the step has of a lane.
@@ -205,13 +193,6 @@ func (s *waitStep) forgetLane(l *lane) {
 	}
 	s.tick(time.Now())
 	delete(w.lanes, l)
-	wl.ended = true
-	if wl.heldBack {
-		wl.heldBack = false
-		w.heldBack--
-		w.waitingHeldBack -= wl.waiting
-		wl.lane.release()
-	}
 	recs, t, left := s.clear(wl, 0)
 	w.space.Broadcast()
 	w.mu.Unlock()
@@ -224,20 +205,11 @@ func (s *waitStep) forgetLane(l *lane) {
 // everything; from another place, nothing there has begun or been released.
 func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t increments, left int64) {
 	w := &s.win
-	recs, t.abandoned = s.clearPending(wl, from)
-	left = t.abandoned
-	places := 0
-	for c := range wl.calls {
-		if c.state == callRunning || c.place < from {
-			continue
-		}
-		places++
-		delete(wl.calls, c)
-		switch {
-		case c.state != callAnswered:
-			w.unanswered--
-			fallthrough
-		case c.result == pass:
+	recs, waited, counted := s.clearPending(wl, from)
+	t.abandoned, left = counted, counted
+	take := func(c *call) {
+		answered := c.State() == reorder.Answered
+		if !answered || c.result == pass {
 			left++
 			t.abandoned++
 		}
@@ -245,33 +217,39 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t increments, 
 			c.timer.Stop()
 		}
 		switch {
-		case c.state == callAnswered && c.result != pass && c.result != fail: // it has its outcome
+		case answered && c.result != pass && c.result != fail: // it has its outcome
 		case c.parts != nil:
 			recs = append(recs, c.parts...)
 		default:
 			recs = append(recs, c.rec)
 		}
-		c.state = callAbandoned
 	}
-	for from == 0 && wl.out.Len() > 0 {
-		r := wl.out.Pop()
-		recs = append(recs, r.rec)
-		places += r.places
-		if !r.counted {
-			t.abandoned++
-			t.created += int64(1 - r.places)
-			left += int64(r.places)
+	if from > 0 {
+		w.Remove(&wl.Lane, waited)
+		w.Withdraw(&wl.Lane, from, take)
+	} else {
+		w.Drop(&wl.Lane, take)
+		places := 0
+		for wl.out.Len() > 0 {
+			r := wl.out.Pop()
+			recs = append(recs, r.rec)
+			places += r.places
+			if !r.counted {
+				t.abandoned++
+				t.created += int64(1 - r.places)
+				left += int64(r.places)
+			}
 		}
+		w.Free(&wl.Lane, places)
 	}
-	w.free(wl, places)
+	w.tellDone()
 	return recs, t, left
 }
 
-// clearPending takes what waits of a lane from a place on, and says how many of the records
-// the step has counted.
-func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, counted int64) {
-	w := &s.win
-	kept, waited := 0, 0
+// clearPending takes what waits of a lane from a place on. It says how many records that was,
+// and how many of these the step has counted.
+func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, waited int, counted int64) {
+	kept := 0
 	for _, c := range wl.pending.Rest() {
 		had, failed := len(c.recs), 0
 		recs, failed = c.takeFrom(from, recs)
@@ -285,12 +263,7 @@ func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, counted
 		s.p.pool.drop(c)
 	}
 	wl.pending.Keep(kept)
-	w.waiting -= waited
-	wl.waiting -= waited
-	if wl.heldBack {
-		w.waitingHeldBack -= waited
-	}
-	return recs, counted
+	return recs, waited, counted
 }
 
 // stopEarly gives up everything, because the pipeline stops.
@@ -319,11 +292,12 @@ func (s *waitStep) snapshot(now time.Time) StepSnapshot {
 	s.tick(now)
 	out.Busy, out.Idle, out.Blocked = s.spent[0], s.spent[1], s.spent[2]
 	// What a lane sends after it is held back, and the rest of a batch, come on top.
-	out.QueueLen, out.QueueCap = min(w.waiting, w.backlog), w.backlog
-	out.HeldBack = w.waiting - out.QueueLen
-	out.WindowLen, out.WindowCap = w.taken, w.size
+	n := w.Counts()
+	out.QueueLen, out.QueueCap = min(n.Waiting, w.backlog), w.backlog
+	out.HeldBack = n.Waiting - out.QueueLen
+	out.WindowLen, out.WindowCap = n.Taken, w.size
 	for _, wl := range w.lanes {
-		for c := range wl.calls {
+		for c := range wl.All() {
 			if !c.began.IsZero() {
 				out.OldestInFlight = max(out.OldestInFlight, now.Sub(c.began))
 			}
@@ -343,14 +317,14 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 		})
 	}
 	for _, wl := range w.lanes {
-		for c := range wl.calls {
-			if c.state == callAnswered && c.result != pass && c.result != fail {
+		for c := range wl.All() {
+			if c.State() == reorder.Answered && c.result != pass && c.result != fail {
 				continue // it has its outcome
 			}
-			one(wl.lane, c.at, callStates[c.state], c.attempts, c.piece)
+			one(wl.lane, c.at, callStates[c.State()], c.attempts, c.piece)
 		}
 		for _, r := range wl.out.Rest() {
-			one(wl.lane, r.rec.rec.Position, callStates[callAnswered], 0, r.rec.piece)
+			one(wl.lane, r.rec.rec.Position, callStates[reorder.Answered], 0, r.rec.piece)
 		}
 	}
 }
@@ -376,8 +350,8 @@ func (s *waitStep) holdup(now time.Time) (h holdup) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, wl := range w.lanes {
-		for c := range wl.calls {
-			if c.state == callAnswered || c.began.IsZero() {
+		for c := range wl.All() {
+			if c.State() == reorder.Answered || c.began.IsZero() {
 				continue
 			}
 			if age := now.Sub(c.began); age > h.age {

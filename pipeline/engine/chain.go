@@ -98,3 +98,10 @@ type stepper interface {
 	fill() float64 // how full its queue is, from 0 to 1
 	inFlight(now time.Time, add func(InFlight))
 }
+
+// handBackLane hands back what has been made records of a lane and has not begun.
+func (c *chain) handBackLane(l *lane) {
+	if c.firstWait != nil {
+		c.firstWait.handBack(l)
+	}
+}

@@ -298,3 +298,30 @@ func (pl *pool) each(f func(*chunk)) {
 		f(c)
 	}
 }
+
+// behindCut says whether the chunk is to be handed back: all of it is behind its lane's cut.
+func (c *chunk) behindCut() bool {
+	from := c.lane.returns.Load()
+	return from != 0 && len(c.recs) > 0 && c.recs[0].place() >= from
+}
+
+// takeFrom moves the records from a place on out of the chunk, of which the first c.from
+// are taken, and says how many of them were rejected before.
+func (c *chunk) takeFrom(place uint64, into []item) (recs []item, failed int) {
+	i := c.from
+	for i < len(c.recs) && c.recs[i].place() < place {
+		i++
+	}
+	for _, it := range c.recs[i:] {
+		if it.fail != nil {
+			failed++
+		}
+	}
+	into = append(into, c.recs[i:]...)
+	c.mu.Lock()
+	clear(c.recs[i:])
+	c.recs = c.recs[:i]
+	c.failed -= failed
+	c.mu.Unlock()
+	return into, failed
+}

@@ -126,7 +126,7 @@ func (w *cpuWorker) slowly(ctx context.Context, it item) {
 		w.before.Save(it.rec)
 	}
 	if s.undoer != nil {
-		it.enter(s.stepCore)
+		it.enter(s.conf.Name, s.undoer)
 	}
 	var err error
 	if s.conf.Stage != nil {

@@ -8,13 +8,6 @@ import "time"
 // one: rejected before it. Nothing behind the cut can have come further, as records reach
 // that step in the order of their lane; all that is before it is finished.
 
-// handBackLane hands back what has been made records of a lane and has not begun.
-func (p *Pipeline) handBackLane(l *lane) {
-	if p.firstWait != nil {
-		p.firstWait.handBack(l)
-	}
-}
-
 // handBack cuts a lane, once, and hands back what the step has of it behind the cut. What
 // is still on its way to the step is handed back when it comes.
 func (s *waitStep) handBack(l *lane) {
@@ -35,31 +28,4 @@ func (s *waitStep) handBack(l *lane) {
 	w.mu.Unlock()
 	s.meter.count(t, left)
 	l.finish(recs, returned)
-}
-
-// behindCut says whether the chunk is to be handed back: all of it is behind its lane's cut.
-func (c *chunk) behindCut() bool {
-	from := c.lane.returns.Load()
-	return from != 0 && len(c.recs) > 0 && c.recs[0].place() >= from
-}
-
-// takeFrom moves the records from a place on out of the chunk, of which the first c.from
-// are taken, and says how many of them were rejected before.
-func (c *chunk) takeFrom(place uint64, into []item) (recs []item, failed int) {
-	i := c.from
-	for i < len(c.recs) && c.recs[i].place() < place {
-		i++
-	}
-	for _, it := range c.recs[i:] {
-		if it.fail != nil {
-			failed++
-		}
-	}
-	into = append(into, c.recs[i:]...)
-	c.mu.Lock()
-	clear(c.recs[i:])
-	c.recs = c.recs[:i]
-	c.failed -= failed
-	c.mu.Unlock()
-	return into, failed
 }

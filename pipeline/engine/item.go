@@ -111,3 +111,20 @@ type splitGroup struct {
 	fail     *failure // of the rejected part with the lowest number; nil: none was rejected
 	parts    []int32  // how many parts each step has numbered; written by whoever sends behind that step
 }
+
+// A passage says that a record has come to a step that is an Undoer. All parts that a split
+// makes of the record share its passages. So a part that comes to nothing leads back to each
+// step that the record it was made of has come to, and each step is told once.
+type passage struct {
+	step   string // its name
+	undoer pipeline.Undoer
+	before *passage // in the Undoer before it; nil: there was none
+	part   int32    // the record's Part in that step
+	told   bool     // the step has been told; guarded by the lane
+}
+
+// enter notes that the record comes to a step that is an Undoer. Records of a pipeline
+// without one never get here: all they have of this is an empty pointer.
+func (it item) enter(step string, u pipeline.Undoer) {
+	it.undo = &passage{step: step, undoer: u, before: it.undo, part: it.rec.Part}
+}

@@ -174,3 +174,13 @@ func (o *Options) readsOnce() bool {
 // reserve is the part of the drain budget that is kept for the last commit and for
 // closing.
 func (o *Options) reserve() time.Duration { return min(o.Drain/10, time.Second) }
+
+// undoerOf gives the component of a step when it wants to hear of records that come to
+// nothing.
+func undoerOf(conf Step) pipeline.Undoer {
+	if u, ok := conf.Stage.(pipeline.Undoer); ok {
+		return u
+	}
+	u, _ := conf.Splitter.(pipeline.Undoer)
+	return u
+}

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
 
 // A settlement collects, while the lane's lock is held, what a call of finish leads to: the
 // counts of all its outcomes, and what is to be done when the lock has been given up.
@@ -29,4 +33,12 @@ func (c *settlement) free(in *laneBatch) {
 type ageRun struct {
 	read time.Time // the moment
 	n    int64     // how many
+}
+
+// An undoing is a call of Undone that is due.
+type undoing struct {
+	step   string
+	undoer pipeline.Undoer
+	pos    pipeline.Position
+	part   int32
 }

@@ -82,7 +82,7 @@ func (sl *slot) attempt(now time.Time) error {
 	}
 	sl.limit = limit.Sub(now)
 	if c.attempts == 1 && s.undoer != nil {
-		c.rec.enter(s.stepCore)
+		c.rec.enter(s.conf.Name, s.undoer)
 	}
 	ctx, cancel := context.WithDeadline(c.wl.lane.calls, limit)
 	sl.stop = cancel

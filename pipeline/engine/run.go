@@ -15,7 +15,7 @@ import (
 // drains, commits, closes the components, and returns. It may be called once.
 //
 // When ctx ends, what has not begun is handed back: what waits unread, and what no
-// waiting step has begun, unless the source is a [OneTimer] (I7). It counts as abandoned,
+// waiting step has begun, unless the source is a [ReadOncer] (I7). It counts as abandoned,
 // and is read again.
 //
 // It gives nil when the source has ended, or ctx, and everything that was begun has its
@@ -130,7 +130,7 @@ type ending struct {
 
 // readsOnce says whether what the source has handed over may not be read again.
 func (p *Pipeline) readsOnce() bool {
-	o, ok := p.opts.Source.(pipeline.OneTimer)
+	o, ok := p.opts.Source.(pipeline.ReadOncer)
 	return ok && o.ReadsOnce()
 }
 

@@ -124,10 +124,10 @@ func bare(value string) string {
 	return s
 }
 
-// oneLine keeps what a message holds from moving the cursor: control characters are
-// written as Go writes them in a string.
+// oneLine keeps what a message holds from moving the cursor of a terminal: control
+// characters are written as Go writes them in a string.
 func oneLine(s string) string {
-	s = cut(strings.ToValidUTF8(s, "\uFFFD"), maxString)
+	s = truncate(strings.ToValidUTF8(s, "\uFFFD"), maxString)
 	if !strings.ContainsFunc(s, isControl) {
 		return s
 	}

@@ -65,7 +65,7 @@ told beneath, with the reason that source.gap has; all that the log has is behin
 type lagGroup struct {
 	pipeline, group, place string
 	topics                 []string
-	committed              bool // the pipeline reads what is committed alone
+	committed              bool // the pipeline reads only what is committed
 	client                 *kafka.Client
 }
 
@@ -183,14 +183,14 @@ func printLag(w io.Writer, lines []lagLine, asJSON bool) error {
 	if held > 0 {
 		waiting = fmt.Sprintf(", %d of them held back by open transactions", held)
 	}
-	err := errors.Join(t.Flush(), wrote(fmt.Fprintf(w, "%d records behind in %d partitions%s\n", total, len(lines), waiting)))
+	err := errors.Join(t.Flush(), onlyError(fmt.Fprintf(w, "%d records behind in %d partitions%s\n", total, len(lines), waiting)))
 	for _, l := range lines {
 		if l.Gap != "" {
-			err = errors.Join(err, wrote(fmt.Fprintf(w, "%s/%d has offsets %d to %d, and the committed %d is not one of them: %s; run does what on_gap says\n",
+			err = errors.Join(err, onlyError(fmt.Fprintf(w, "%s/%d has offsets %d to %d, and the committed %d is not one of them: %s; run does what on_gap says\n",
 				l.Topic, l.Partition, l.Start, l.End, l.Committed, l.Gap)))
 		}
 	}
 	return err
 }
 
-func wrote(_ int, err error) error { return err }
+func onlyError(_ int, err error) error { return err }

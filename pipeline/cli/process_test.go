@@ -152,7 +152,7 @@ func superviseAs(set func(*process), fakes ...*fakeRunner) *supervised {
 	set(s.process)
 	for i, f := range fakes {
 		name := fmt.Sprintf("p%d", i)
-		s.members = append(s.members, &member{name: name, runner: f, events: events.Pipeline(name), reports: true,
+		s.pipelines = append(s.pipelines, &managedPipeline{name: name, runner: f, events: events.Pipeline(name), reports: true,
 			locate: func(err error) string { return name + ".yaml:3:5: " + err.Error() }})
 	}
 	go func() { s.code <- s.run(context.Background()) }()
@@ -294,10 +294,10 @@ func TestALogThatHangsHoldsUpNothing(t *testing.T) {
 			d := deafLog{make(chan struct{})}
 			signals, code := make(chan os.Signal, 8), 0
 			from := time.Now()
-			err := logged(d, func(log *event.Queue) error {
+			err := withLogQueue(d, func(log *event.Queue) error {
 				events := event.New(log, event.Options{Instance: "test"})
 				p := &process{events: events, log: log, drain: 25 * time.Second, signals: signals, started: time.Now()}
-				p.members = []*member{{name: "p", runner: newFake(tt.fake), events: events, locate: error.Error}}
+				p.pipelines = []*managedPipeline{{name: "p", runner: newFake(tt.fake), events: events, locate: error.Error}}
 				go func() {
 					for range tt.signals {
 						signals <- syscall.SIGTERM

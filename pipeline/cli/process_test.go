@@ -457,29 +457,6 @@ func TestReadiness(t *testing.T) {
 	})
 }
 
-func TestHangupAndDump(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := supervise(newFake(&fakeRunner{}))
-		s.signals <- syscall.SIGHUP
-		time.Sleep(time.Millisecond)
-		s.signals <- syscall.SIGUSR1
-		time.Sleep(time.Millisecond)
-		lines := s.log.lines(t)
-		if len(lines) != 1+1+mostDumped+1 {
-			t.Fatalf("%d lines", len(lines))
-		}
-		if m := lines[0]["message"]; !strings.Contains(fmt.Sprint(m), "does not exist yet") {
-			t.Errorf("SIGHUP: %v", m)
-		}
-		oldest := lines[2]
-		if oldest["offset"] != float64(mostDumped+49) || oldest["step"] != "weather" || oldest["pipeline"] != "p0" {
-			t.Errorf("the oldest record: %v", oldest)
-		}
-		s.signals <- syscall.SIGTERM
-		s.end()
-	})
-}
-
 func TestMemoryLimit(t *testing.T) {
 	for _, c := range []struct{ budget, cgroup, want int64 }{
 		{256 << 20, 0, 296 << 20},

@@ -29,7 +29,8 @@ func newRun(g *globals) *cobra.Command {
 
 SIGTERM and SIGINT stop reading, hand back what has not begun, finish the rest within the drain budget, commit,
 and exit with 0.
-A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.
+A second one ends the process at once. SIGUSR1 writes one log line for each record in flight (not on Windows, which has
+no such signal).
 
 A mistake in any file keeps all pipelines from starting (exit code 2). From then on each is on its own: when one fails,
 at the start or later, the others go on. It stays down until the process is started again; /livez and /readyz fail and

@@ -14,12 +14,16 @@ import (
 // arrives twice; nobody who wants to force an end is that quick.
 const sameSignal = 200 * time.Millisecond
 
-// catchSignals gives the signals that a process handles. Who has started it with SIGHUP ignored,
-// as nohup does, does not want a closed terminal to end it. They are caught until the process
-// is gone: one that comes once more must not kill what has ended well and said so.
+// catchSignals gives the signals that a process handles. SIGHUP is none of them when it was
+// ignored at the start, as nohup has it: then a closed terminal is not to end the process. They
+// stay caught until the process is gone: one that comes late must not kill a process that has
+// ended well and only has to exit.
 func catchSignals() <-chan os.Signal {
 	c := make(chan os.Signal, 8)
-	handled := []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGUSR1}
+	handled := []os.Signal{syscall.SIGTERM, os.Interrupt}
+	if dumpSignal != nil {
+		handled = append(handled, dumpSignal)
+	}
 	if !signal.Ignored(syscall.SIGHUP) {
 		handled = append(handled, syscall.SIGHUP)
 	}
@@ -36,7 +40,7 @@ func (p *process) handle(s os.Signal, cancel func()) {
 	switch {
 	case s == syscall.SIGHUP && !p.terminal:
 		p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
-	case s == syscall.SIGUSR1:
+	case s == dumpSignal:
 		if p.dumping.CompareAndSwap(false, true) {
 			go func() {
 				defer p.dumping.Store(false)

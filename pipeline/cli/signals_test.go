@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -229,4 +231,27 @@ func TestASignalOnceMoreAtTheEnd(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestHangupAndDump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := supervise(newFake(&fakeRunner{}))
+		s.signals <- syscall.SIGHUP
+		time.Sleep(time.Millisecond)
+		s.signals <- syscall.SIGUSR1
+		time.Sleep(time.Millisecond)
+		lines := s.log.lines(t)
+		if len(lines) != 1+1+mostDumped+1 {
+			t.Fatalf("%d lines", len(lines))
+		}
+		if m := lines[0]["message"]; !strings.Contains(fmt.Sprint(m), "does not exist yet") {
+			t.Errorf("SIGHUP: %v", m)
+		}
+		oldest := lines[2]
+		if oldest["offset"] != float64(mostDumped+49) || oldest["step"] != "weather" || oldest["pipeline"] != "p0" {
+			t.Errorf("the oldest record: %v", oldest)
+		}
+		s.signals <- syscall.SIGTERM
+		s.end()
+	})
 }

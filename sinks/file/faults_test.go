@@ -135,6 +135,9 @@ func TestFileCutTakesNoLineOfAnother(t *testing.T) {
 	})
 }
 
+// setCur sets a limit, which has a sign on some systems.
+func setCur[T int64 | uint64](cur *T, n uint64) { *cur = T(n) }
+
 // A process that may open fewer files than the setting says closes those that it does
 // not use, and goes on.
 func TestFileTooManyOpen(t *testing.T) {
@@ -153,7 +156,7 @@ func TestFileTooManyOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := old
-	limit.Cur = next + 40
+	setCur(&limit.Cur, next+40)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}

@@ -267,13 +267,13 @@ func (s *shower) dictionary(v reflect.Value, path string) *yaml.Node {
 	return n
 }
 
-// elsewhere is what YAML 1.1 reads as a boolean or a number, and YAML 1.2 as text. The
-// library that writes the file knows the second alone.
-var elsewhere = regexp.MustCompile(`^(?:[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF|[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
+// otherYAML is what YAML 1.1 reads as a boolean or a number, and YAML 1.2 as text. The
+// library that writes the file goes by YAML 1.2, and puts no quotes around it.
+var otherYAML = regexp.MustCompile(`^(?:[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF|[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
 
-// styleOf has a text quoted that another program would take for something else.
+// styleOf asks for quotes around a text that a reader of YAML 1.1 would take for something else.
 func styleOf(text string) yaml.Style {
-	if elsewhere.MatchString(text) {
+	if otherYAML.MatchString(text) {
 		return yaml.DoubleQuotedStyle
 	}
 	return 0
@@ -290,7 +290,7 @@ func (s *shower) text(path, text string) *yaml.Node {
 	if s.origins {
 		origin, given := s.p.origins[path]
 		switch {
-		case !given && !s.below(path):
+		case !given && !s.inGivenList(path):
 			n.LineComment = "default"
 		case origin != "":
 			n.LineComment = "from " + origin
@@ -299,8 +299,8 @@ func (s *shower) text(path, text string) *yaml.Node {
 	return n
 }
 
-// below says whether path is an entry of a list that the file has.
-func (s *shower) below(path string) bool {
+// inGivenList says whether path is an entry of a list that the file has.
+func (s *shower) inGivenList(path string) bool {
 	if !strings.HasSuffix(path, "]") {
 		return false
 	}

@@ -82,7 +82,7 @@ func TestTLSFilesAreRenewed(t *testing.T) {
 	call := func(want int64) {
 		t.Helper()
 		h.mu.Lock()
-		h.looked = time.Time{} // a while ago
+		h.filesChecked = time.Time{} // a while ago
 		h.mu.Unlock()
 		if _, err := get(t, h, s.URL); err != nil {
 			t.Fatal(err)

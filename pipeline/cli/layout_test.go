@@ -218,6 +218,7 @@ var fileRules = []struct {
 		return f == "pipeline/record_inside.go" || strings.HasPrefix(f, "pipeline/engine/")
 	}},
 	{module + "/pipeline/internal/cputime", func(string) bool { return false }}, // for benchmarks
+	{module + "/sinks/internal/sinktest", func(string) bool { return false }},   // for tests
 	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
 
 // failSync makes the n-th fsync from now on fail, counting from 1.
@@ -85,7 +86,7 @@ func TestFileCutIsMadeUpFor(t *testing.T) {
 	syncFile = func(*os.File) error { return syscall.EIO }
 	err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
 	syncFile = real
-	if got := failures(t, err); len(got) != 1 {
+	if got := sinktest.Failures(t, err); len(got) != 1 {
 		t.Fatalf("failures %v", got)
 	}
 	put(t, dir, "a", "1\n2\n") // as if the cut had not reached the disk
@@ -108,7 +109,7 @@ func TestFileCutTakesNoLineOfAnother(t *testing.T) {
 		syncFile = func(*os.File) error { return syscall.EIO }
 		err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
 		syncFile = real
-		if got := failures(t, err); len(got) != 1 {
+		if got := sinktest.Failures(t, err); len(got) != 1 {
 			t.Fatalf("failures %v", got)
 		}
 		stored := "1\n"
@@ -195,7 +196,7 @@ func TestFileFullDisk(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := failures(t, err), map[int]string{0: ""}; !reflect.DeepEqual(got, want) {
+	if got, want := sinktest.Failures(t, err), map[int]string{0: ""}; !reflect.DeepEqual(got, want) {
 		t.Errorf("failures %v, want %v: %v", got, want, err)
 	}
 	same(t, content(t, dir, "a"), "1\n")

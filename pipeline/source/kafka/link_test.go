@@ -15,11 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
-	"github.com/penstockio/penstock/pipeline/engine"
-	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
-	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
 
 // virtualCluster starts brokers on a network within the bubble.
@@ -34,23 +31,8 @@ func virtualCluster(t *testing.T, brokers int) *kafkatest.Cluster {
 // startVirtual runs a pipeline in the bubble.
 func startVirtual(t *testing.T, s Settings, dial kafka.DialFunc) *testRun {
 	t.Helper()
-	k, err := New(s, Options{Pipeline: "test", Drain: 5 * time.Second, Dial: dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &testRun{t: t, k: k, sink: &pipelinetest.Memory{}, log: &lines{}, done: make(chan error, 1)}
-	r.p, err = engine.New(engine.Options{
-		Name: "test", Source: k, Drain: 10 * time.Second, CommitEvery: 50 * time.Millisecond,
-		Sinks:  []engine.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
-		Events: event.New(r.log, event.Options{}).Pipeline("test"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go func() { r.done <- r.p.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-r.done })
+	r := newTestRun(t, s, Options{Pipeline: "test", Drain: 5 * time.Second, Dial: dial})
+	r.begin(context.WithCancel(context.Background()))
 	return r
 }
 

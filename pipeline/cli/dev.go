@@ -184,7 +184,7 @@ func (d *devSession) checkStandardInput(p *config.Pipeline) error {
 	}
 	for _, l := range d.loads {
 		_, file, _ := strings.Cut(l, "=")
-		if one := (&replay.Settings{Files: []settings.Path{settings.Path(file)}}); one.StandardInput() == "" {
+		if input := (&replay.Settings{Files: []settings.Path{settings.Path(file)}}); input.StandardInput() == "" {
 			continue
 		}
 		if all.StandardInput() != "" {

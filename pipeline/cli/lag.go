@@ -169,7 +169,7 @@ func printLag(w io.Writer, lines []lagLine, asJSON bool) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "PIPELINE\tGROUP\tTOPIC\tPARTITION\tCOMMITTED\tEND\tLAG\tHELD\t")
-	total, held := int64(0), int64(0)
+	total, totalHeld := int64(0), int64(0)
 	for _, l := range lines {
 		committed := "-"
 		if l.Committed >= 0 {
@@ -177,11 +177,11 @@ func printLag(w io.Writer, lines []lagLine, asJSON bool) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t\n", l.Pipeline, l.Group, l.Topic, l.Partition, committed, l.End, l.Lag, l.LagHeld)
 		total += l.Lag
-		held += l.LagHeld
+		totalHeld += l.LagHeld
 	}
 	waiting := ""
-	if held > 0 {
-		waiting = fmt.Sprintf(", %d of them held back by open transactions", held)
+	if totalHeld > 0 {
+		waiting = fmt.Sprintf(", %d of them held back by open transactions", totalHeld)
 	}
 	err := errors.Join(t.Flush(), onlyError(fmt.Fprintf(w, "%d records behind in %d partitions%s\n", total, len(lines), waiting)))
 	for _, l := range lines {

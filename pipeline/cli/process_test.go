@@ -66,14 +66,14 @@ func (l *logBuffer) events(t *testing.T) string {
 
 // A fakeRunner is a pipeline that ends as its fields say.
 type fakeRunner struct {
-	after   time.Duration // until it ends by itself; 0: never
-	err     error         // of that end
-	drains  time.Duration // from the cancelled ctx to the end
-	drained error
-	hangs   bool // Run does not even return after Abort
-	mute    bool // its snapshot takes longer than anybody waits
-	aborted chan struct{}
-	once    sync.Once
+	after        time.Duration // until it ends by itself; 0: never
+	err          error         // of that end
+	drains       time.Duration // from the cancelled ctx to the end
+	drained      error
+	hangs        bool // Run does not even return after Abort
+	slowSnapshot bool // its snapshot takes longer than anybody waits
+	aborted      chan struct{}
+	once         sync.Once
 
 	mu    sync.Mutex
 	state engine.Snapshot
@@ -110,7 +110,7 @@ func (f *fakeRunner) Run(ctx context.Context) error {
 func (f *fakeRunner) Abort() { f.once.Do(func() { close(f.aborted) }) }
 
 func (f *fakeRunner) Snapshot() engine.Snapshot {
-	if f.mute {
+	if f.slowSnapshot {
 		time.Sleep(time.Minute)
 	}
 	f.mu.Lock()
@@ -250,7 +250,7 @@ func TestTwoSignalsAtOnceAreOne(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) { // although the first takes a second to handle
-		s := supervise(newFake(&fakeRunner{drains: 3 * time.Second, mute: true}))
+		s := supervise(newFake(&fakeRunner{drains: 3 * time.Second, slowSnapshot: true}))
 		s.signals <- syscall.SIGTERM
 		s.signals <- os.Interrupt
 		if code, _ := s.end(); code != exitDone {
@@ -270,10 +270,10 @@ func TestTwoSignalsAtOnceAreOne(t *testing.T) {
 	})
 }
 
-// A deafLog takes no line before it is let go.
-type deafLog struct{ gate chan struct{} }
+// A hangingLog takes no line before its gate is closed.
+type hangingLog struct{ gate chan struct{} }
 
-func (d deafLog) Write(p []byte) (int, error) { <-d.gate; return len(p), nil }
+func (d hangingLog) Write(p []byte) (int, error) { <-d.gate; return len(p), nil }
 
 // TestALogThatHangsHoldsUpNothing: a process takes as long as with a log that is read,
 // and the bound of closing it.
@@ -291,7 +291,7 @@ func TestALogThatHangsHoldsUpNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
-			d := deafLog{make(chan struct{})}
+			d := hangingLog{make(chan struct{})}
 			signals, code := make(chan os.Signal, 8), 0
 			from := time.Now()
 			err := withLogQueue(d, func(log *event.Queue) error {

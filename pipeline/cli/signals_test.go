@@ -95,7 +95,7 @@ log: {format: json}
 			r := startCommand(t, nil, nil, append(args, "--log-format", "json")...)
 			select {
 			case <-opened:
-			case <-r.stuck:
+			case <-r.dumped:
 				t.Fatalf("it does not read:\n%s", r.read(""))
 			}
 			r.signal(c.signal)
@@ -140,7 +140,7 @@ func TestAReplayInAClosedTerminal(t *testing.T) {
 	for range 3 {
 		select {
 		case <-h.asked:
-		case <-r.stuck:
+		case <-r.dumped:
 			t.Fatalf("it does not ask the server:\n%s", r.read(""))
 		}
 	}

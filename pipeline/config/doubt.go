@@ -161,7 +161,7 @@ func (d *decoder) doubtfulUpper(text, key string, known evidence) bool {
 		return false
 	}
 	hasOthers := false
-	judge := func(f string) (upper bool) {
+	isUpperField := func(f string) (upper bool) {
 		if f == text || known.set[f] {
 			return f == text && known.reads[f]
 		}
@@ -170,7 +170,7 @@ func (d *decoder) doubtfulUpper(text, key string, known evidence) bool {
 	}
 	for _, names := range []map[string]bool{known.reads, keysOf(known.bareValues)} {
 		for f := range names {
-			if judge(f) {
+			if isUpperField(f) {
 				return false
 			}
 		}

@@ -1,6 +1,7 @@
 package event
 
-// This file has the events of a source: its partitions, brokers, offsets and commits. registry.go says what the tags mean.
+// This file has the events of a source: its partitions, brokers, offsets and commits.
+// registry.go says what the tags mean.
 
 // SourceAssigned is source.assigned: partitions came with a generation.
 type SourceAssigned struct {

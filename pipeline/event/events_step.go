@@ -1,6 +1,7 @@
 package event
 
-// This file has the events of pipelines, and of records in their steps and sinks. registry.go says what the tags mean.
+// This file has the events of pipelines, and of records in their steps and sinks. registry.go
+// says what the tags mean.
 
 // PipelineStopped is pipeline.stopped: one of several pipelines of the process has ended.
 type PipelineStopped struct {

@@ -96,11 +96,11 @@ func (l *limiter) state(key limitKey, now time.Time) *limitState {
 
 // flush reports what was held back and disarms the timer.
 func (l *limiter) flush() {
-	type held struct {
+	type keyCount struct {
 		key   limitKey
 		count int64
 	}
-	var all []held
+	var all []keyCount
 	l.mu.Lock()
 	if l.timer != nil {
 		l.timer.Stop()
@@ -108,12 +108,12 @@ func (l *limiter) flush() {
 	}
 	for k, s := range l.keys {
 		if s.suppressed > 0 {
-			all = append(all, held{k, s.suppressed})
+			all = append(all, keyCount{k, s.suppressed})
 			s.suppressed = 0
 		}
 	}
 	l.mu.Unlock()
-	slices.SortFunc(all, func(a, b held) int {
+	slices.SortFunc(all, func(a, b keyCount) int {
 		return cmp.Or(cmp.Compare(a.key.event, b.key.event), cmp.Compare(a.key.pipeline, b.key.pipeline),
 			cmp.Compare(a.key.step, b.key.step), cmp.Compare(a.key.errorType, b.key.errorType))
 	})

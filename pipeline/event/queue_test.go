@@ -116,9 +116,9 @@ func TestADroppedLineIsCounted(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 7))
 			w := &fakeWriter{}
-			var calm atomic.Bool
+			var takesAll atomic.Bool
 			w.do = func(p []byte) (int, error) {
-				if calm.Load() {
+				if takesAll.Load() {
 					return len(p), nil
 				}
 				switch random.IntN(40) {
@@ -154,7 +154,7 @@ func TestADroppedLineIsCounted(t *testing.T) {
 				})
 			}
 			all.Wait()
-			calm.Store(true)
+			takesAll.Store(true)
 			if err := q.Close(time.Hour); err != nil {
 				t.Error(err)
 			}

@@ -138,9 +138,9 @@ func (d *postgres) query(ctx context.Context, db *dbsql.DB, args [][]byte, b *bu
 		// A table may have changed since the types were loaded, and the value may fit now. When
 		// the types are the same the error stands.
 		d.forget()
-		now, _, again := d.parameters(ctx, conn)
+		now, _, loadErr := d.parameters(ctx, conn)
 		var shape *shapeError
-		if again != nil || !errors.As(err, &shape) && slices.EqualFunc(params, now, func(a, b *pgType) bool { return a.oid == b.oid }) {
+		if loadErr != nil || !errors.As(err, &shape) && slices.EqualFunc(params, now, func(a, b *pgType) bool { return a.oid == b.oid }) {
 			return err
 		}
 		return d.run(ctx, conn, now, args, b)

@@ -39,7 +39,7 @@ type tableWatch struct {
 	since         time.Time // when it first looked like that
 	changingSince time.Time // since when it has been changing; zero: it rests
 	unusable      stamp     // of a file whose content is of no use
-	reported      string    // what was told last; "": nothing is wrong
+	reported      string    // the fault that was logged last; "": there is none
 }
 
 // newTableWatch makes the watch of a lookup that has its table.

@@ -100,8 +100,8 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// loopback says whether only this machine can reach host. Another name than localhost
-// may come to mean another address.
+// loopback says whether only this machine can reach host. Of names it trusts localhost alone:
+// what another one resolves to may change.
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()

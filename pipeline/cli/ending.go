@@ -29,7 +29,7 @@ type managedPipeline struct {
 }
 
 // A neverStarted pipeline is one that could not start, because of its environment. It stands
-// among the others, so that the endpoint, the log and the exit code tell of it as of them.
+// among the others, so that the endpoint, the log and the exit code include it.
 type neverStarted struct {
 	name string
 	err  error

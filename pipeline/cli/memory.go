@@ -11,10 +11,10 @@ import (
 
 const (
 	daemonGOGC = 400
-	// aboveBudget is for everything that is not a record in flight. 64 MiB above the budget of
-	// resident memory are promised. The collector lets all of Go's memory grow to the limit,
-	// garbage included, and the kernel counts the pages of the program on top, 19 MiB: with
-	// 48 MiB here, a full budget had 63 MiB above it, which left no room.
+	// aboveBudget is for everything that is not a record in flight. The promise is at most 64 MiB
+	// of resident memory above the budget. The collector lets all of Go's memory grow to the
+	// limit, garbage included, and the kernel counts the pages of the program on top, 19 MiB: with
+	// 48 MiB here, 63 MiB above a full budget were resident, which left no room.
 	aboveBudget   = 40 << 20
 	cgroupPercent = 90
 )

@@ -35,7 +35,7 @@ type process struct {
 	terminal bool // it runs in a terminal, and ends when that is closed
 	failFast bool // the first pipeline that fails ends all
 	failed   failures
-	expect   func() error // asked when all has gone well: nil, or what was not met
+	expect   func() error // called when no pipeline has failed: gives an expectation that was not met
 	atEnd    func()       // called before the last line
 
 	checkProgress func() error // of the watch of /livez; nil: there is no endpoint
@@ -49,7 +49,7 @@ type process struct {
 	aborted bool
 }
 
-// signalled is what signals have told the process.
+// signalled is which signals the process has got.
 type signalled struct {
 	signal   os.Signal // the first one
 	signalAt time.Time

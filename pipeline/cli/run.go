@@ -331,7 +331,8 @@ func missingIn(all []*assembled) string {
 	return strings.Join(names, ",")
 }
 
-// cause is the text of an error without its place in the file, which is told once, elsewhere.
+// cause is the text of an error without its place in the file, for events: the line of the log
+// that goes with them has the place.
 func cause(err error) string {
 	var exit *exitError
 	if errors.As(err, &exit) && exit.err != nil {

@@ -74,8 +74,8 @@ func (n *node) inline() (text string, ok bool) {
 	return n.raw, true
 }
 
-// sourceText is what stands on n's line from its beginning to the end of the value,
-// as near as can be told.
+// sourceText is what stands on n's line from the beginning of n to the end of the value, as near
+// as that is known.
 func (n *node) sourceText() string {
 	line := n.src.line(n.line)
 	rest := line[byteIndex(line, n.col):]

@@ -25,8 +25,8 @@ type Setting struct {
 // SettingList lists the settings of a component.
 func (k *Kind) SettingList() []Setting { return settingList(reflect.ValueOf(k.Settings()).Elem()) }
 
-// StepSettings lists what may stand beside the component in an item of stages, Waiting
-// only those of steps that wait.
+// StepSettings lists what may stand beside the component in an item of stages. Without waits it
+// leaves out what only a waiting step can have.
 func StepSettings(waits bool) []Setting {
 	var list []Setting
 	for _, s := range settingList(reflect.ValueOf(defaultStage())) {
@@ -44,7 +44,7 @@ func OutputSettingList(k *Kind) []Setting {
 }
 
 // FileSettingList lists what may stand at the top of a pipeline file. What stands within
-// source, stages, sinks and dead_letter is told by the other lists.
+// source, stages, sinks and dead_letter is in the other lists.
 func FileSettingList() []Setting {
 	list := settingList(reflect.ValueOf(defaultPipeline()).Elem())
 	for i := range list {

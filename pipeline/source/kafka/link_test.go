@@ -48,20 +48,8 @@ func TestStaleTopicIDIsNoGap(t *testing.T) {
 				r := startVirtual(t, s, k.Dial)
 				fill(t, k, topic, 1, 0, 100)
 				r.virtually(100)
-				req := kmsg.NewPtrMetadataRequest()
-				req.Version = 10
-				rt := kmsg.NewMetadataRequestTopic()
-				rt.Topic = kmsg.StringPtr(topic)
-				req.Topics = append(req.Topics, rt)
-				old, err := req.RequestWith(context.Background(), k.Client(t))
-				if err != nil {
-					t.Fatal(err)
-				}
-				old.SetVersion(10)
-				if _, err := k.Admin(t).DeleteTopics(context.Background(), topic); err != nil {
-					t.Fatal(err)
-				}
-				k.CreateTopic(t, topic, 1)
+				old := k.Metadata(t, 10, topic)
+				k.Recreate(t, topic, 1)
 				fill(t, k, topic, 1, 1000, 500)
 				r.virtually(600)
 				var told atomic.Int32
@@ -164,10 +152,7 @@ func TestShorterTopicOfTheSameNameIsOneGap(t *testing.T) {
 				r := startVirtual(t, s, k.Dial)
 				fill(t, k, topic, 1, 0, 100)
 				r.virtually(100)
-				if _, err := k.Admin(t).DeleteTopics(context.Background(), topic); err != nil {
-					t.Fatal(err)
-				}
-				k.CreateTopic(t, topic, 1)
+				k.Recreate(t, topic, 1)
 				fill(t, k, topic, 1, 1000, 50)
 				r.virtually(150)
 				time.Sleep(time.Minute)

@@ -257,7 +257,7 @@ func (h *HTTP) answer(a *client.Answer) ([]byte, error) {
 	if body = bytes.TrimSpace(body); len(body) == 0 {
 		return nil, nil
 	}
-	if deeper(body, maxDepth) {
+	if deeperThan(body, maxDepth) {
 		return nil, refuse(fmt.Sprintf("is nested deeper than %d", maxDepth))
 	}
 	if !gjson.ValidBytes(body) {
@@ -293,9 +293,9 @@ func isUTF16(contentType string, body []byte) bool {
 
 const maxDepth = 512
 
-// deeper says whether arrays and objects nest deeper than limit, which a recursive
+// deeperThan says whether arrays and objects nest deeper than limit, which a recursive
 // parser pays for with its stack.
-func deeper(text []byte, limit int) bool {
+func deeperThan(text []byte, limit int) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {

@@ -132,10 +132,10 @@ func (r *Redact) Process(_ context.Context, rec *pipeline.Record) error {
 	if r.s.Key && rec.Key() != nil {
 		rec.SetKey(r.bytes(rec.Key()))
 	}
-	if len(r.headers) > 0 && slices.ContainsFunc(rec.Headers(), r.hides) {
+	if len(r.headers) > 0 && slices.ContainsFunc(rec.Headers(), r.redactsHeader) {
 		headers := make([]pipeline.Header, 0, len(rec.Headers())) // new ones: the dead letter has those of the record as it came
 		for _, h := range rec.Headers() {
-			if r.hides(h) {
+			if r.redactsHeader(h) {
 				if r.s.How == HowRemove {
 					continue
 				}
@@ -150,7 +150,7 @@ func (r *Redact) Process(_ context.Context, rec *pipeline.Record) error {
 	return nil
 }
 
-func (r *Redact) hides(h pipeline.Header) bool {
+func (r *Redact) redactsHeader(h pipeline.Header) bool {
 	return slices.Contains(r.headers, strings.ToLower(h.Name))
 }
 

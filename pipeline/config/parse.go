@@ -29,13 +29,13 @@ type reading struct {
 	problems     Problems
 	secrets      []string
 	nodes        int
-	tooManyNodes bool          // maxNodes has been reported
-	broken       map[spot]bool // values that were taken out because YAML could not read them
-	damaged      bool          // whole lines were taken out: what is missing may stand there
-	probed       int           // see maxProbed
+	tooManyNodes bool              // maxNodes has been reported
+	broken       map[position]bool // values that were taken out because YAML could not read them
+	damaged      bool              // whole lines were taken out: what is missing may stand there
+	probed       int               // see maxProbed
 }
 
-type spot struct{ line, col int }
+type position struct{ line, col int }
 
 func newReading(name string, order int, text []byte, vars *variables, kinds Kinds) *reading {
 	lines := splitLines(strings.TrimPrefix(string(text), "\ufeff"))
@@ -46,7 +46,7 @@ func newReading(name string, order int, text []byte, vars *variables, kinds Kind
 		src:    &source{name: name, order: order, lines: lines},
 		vars:   vars,
 		kinds:  kinds,
-		broken: map[spot]bool{},
+		broken: map[position]bool{},
 	}
 }
 
@@ -214,7 +214,7 @@ func (r *reading) convert(y *yaml.Node, depth int, flow bool) *node {
 
 func (r *reading) scalar(n *node, y *yaml.Node) {
 	n.kind = scalarNode
-	if r.broken[spot{y.Line, y.Column}] {
+	if r.broken[position{y.Line, y.Column}] {
 		n.kind = brokenNode
 		return
 	}

@@ -10,7 +10,7 @@ import (
 func (d *decoder) inQuotes(n *node, path string) string {
 	name := label(path)
 	if k := d.keys[path]; k != nil {
-		name = k.written()
+		name = k.asWritten()
 	}
 	text, ok := n.inline()
 	if !ok || n.kind == scalarNode && !n.flow {
@@ -22,8 +22,8 @@ func (d *decoder) inQuotes(n *node, path string) string {
 	return name + ": " + quoted(text)
 }
 
-// written is a key as it may stand in a file.
-func (n *node) written() string {
+// asWritten is a key as it may stand in a file.
+func (n *node) asWritten() string {
 	if n.style == quotedStyle {
 		return quoted(n.raw)
 	}

@@ -193,16 +193,16 @@ func diagnose(value string) (offset, width int, text string) {
 	return 0, 0, ""
 }
 
-// A culprit is a value within { } or [ ] that YAML cannot read: bytes from and to of the text,
+// A flowMistake is a value within { } or [ ] that YAML cannot read: bytes from and to of the text,
 // and where the mistake begins and how many characters wide it is.
-type culprit struct {
+type flowMistake struct {
 	from, to, at, width int
 	text                string
 }
 
 // diagnoseFlow looks for a value within { } or [ ] that is a quoted text with something
 // behind it, or a variable without quotes.
-func diagnoseFlow(value string) (c culprit) {
+func diagnoseFlow(value string) (c flowMistake) {
 	depth := 0
 	begin := true
 	for i := 0; i < len(value); i++ {
@@ -210,21 +210,21 @@ func diagnoseFlow(value string) (c culprit) {
 		case (ch == '"' || ch == '\'') && begin:
 			end := closingQuote(value[i:])
 			if end < 0 {
-				return culprit{i, len(value), i, 1, "a text that begins with " + string(ch) + " and does not end"}
+				return flowMistake{i, len(value), i, 1, "a text that begins with " + string(ch) + " and does not end"}
 			}
 			after := strings.TrimLeft(value[i+end+1:], " \t")
 			if after != "" && !strings.ContainsRune(",}]:#", rune(after[0])) {
-				return culprit{i, flowEnd(value, i), i, end + 1, "something follows the closing " + string(ch)}
+				return flowMistake{i, flowEnd(value, i), i, end + 1, "something follows the closing " + string(ch)}
 			}
 			i += end
 			begin = false
 		case begin && strings.IndexByte("!@`%", ch) >= 0 && i+1 < len(value):
-			return culprit{i, flowEnd(value, i), i, 1, "a value cannot begin with " + string(ch)}
+			return flowMistake{i, flowEnd(value, i), i, 1, "a value cannot begin with " + string(ch)}
 		case strings.HasPrefix(value[i:], "${"):
 			from := 1 + strings.LastIndexAny(value[:i], "{[,:")
 			from += len(value[from:i]) - len(strings.TrimLeft(value[from:i], " \t"))
 			to := flowEnd(value, from)
-			return culprit{from, to, i, 2, "within { } and [ ], a variable must stand in quotes"}
+			return flowMistake{from, to, i, 2, "within { } and [ ], a variable must stand in quotes"}
 		case ch == '{' || ch == '[':
 			depth++
 			begin = true
@@ -232,7 +232,7 @@ func diagnoseFlow(value string) (c culprit) {
 			depth--
 			begin = false
 			if after := strings.TrimLeft(value[i+1:], " \t"); depth == 0 && after != "" && after[0] != '#' {
-				return culprit{0, len(value), len(value) - len(after), utf8.RuneCountInString(after), "something follows the closing " + string(ch)}
+				return flowMistake{0, len(value), len(value) - len(after), utf8.RuneCountInString(after), "something follows the closing " + string(ch)}
 			}
 		case ch == ',' || ch == ':':
 			begin = true
@@ -240,7 +240,7 @@ func diagnoseFlow(value string) (c culprit) {
 			begin = false
 		}
 	}
-	return culprit{to: len(value), width: utf8.RuneCountInString(value)}
+	return flowMistake{to: len(value), width: utf8.RuneCountInString(value)}
 }
 
 // flowEnd gives the end of a value within { } or [ ] that was meant to begin at from.
@@ -355,7 +355,7 @@ func (r *reading) takeOut(lines []string, at int, e syntaxError) {
 		}
 		lines[at] = head + "~" + end
 		if _, _, err := decodeYAML([]byte(strings.Join(lines[:at+1], ""))); err == nil {
-			r.broken[spot{at + 1, 1 + utf8.RuneCountInString(head)}] = true
+			r.broken[position{at + 1, 1 + utf8.RuneCountInString(head)}] = true
 			return
 		}
 	}
@@ -384,7 +384,7 @@ func (r *reading) takeOutOfFlow(lines []string, at int, head, line string) bool 
 		lines[at] = old
 		return false
 	}
-	r.broken[spot{at + 1, 1 + utf8.RuneCountInString(head+value[:c.from])}] = true
+	r.broken[position{at + 1, 1 + utf8.RuneCountInString(head+value[:c.from])}] = true
 	return true
 }
 

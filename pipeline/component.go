@@ -74,7 +74,7 @@ type Lane interface {
 	// call on no further batch of it is admitted, and what has not begun is handed back at
 	// once: what waits unread, and what is behind the last record of which a waiting step
 	// has begun a call, or that has left one without a call; but for a source that is a
-	// OneTimer. It waits for the outcomes of what is before that, has the last mark
+	// ReadOncer. It waits for the outcomes of what is before that, has the last mark
 	// committed, and fences the lane (I8). When ctx ends first it fences at once, counts
 	// the rest as abandoned, cancels the lane's calls, retry timers and endless sink
 	// retries, and returns without waiting for them: nothing new is begun; a write on its
@@ -289,11 +289,11 @@ type Transactor interface {
 	Abort(ctx context.Context) error
 }
 
-// A OneTimer is a Source that may not be able to read again what it has handed over: a
+// A ReadOncer is a Source that may not be able to read again what it has handed over: a
 // pipe, standard input. When the pipeline is told to stop, everything that it has handed
 // over is finished first; what another source has handed over and no waiting step has
 // begun is handed back. So it is when one of its lanes is ended.
-type OneTimer interface {
+type ReadOncer interface {
 	ReadsOnce() bool
 }
 

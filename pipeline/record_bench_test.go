@@ -3,9 +3,10 @@ package pipeline
 import (
 	"encoding/json"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/internal/cputime"
 )
 
 // bigEvent is about 600 bytes, as events of services are.
@@ -43,19 +44,19 @@ func BenchmarkEdit(b *testing.B) {
 	const records, maps = 4096, 512
 	var ours, theirs []time.Duration // of the processor: others use it too
 	for range b.N {
-		start := usedTime()
+		start := cputime.Used()
 		for range records {
 			if throughRecord(&r, value, text) == 0 {
 				b.Fatal("filtered")
 			}
 		}
-		between := usedTime()
+		between := cputime.Used()
 		for range maps {
 			if throughMap(value) == 0 {
 				b.Fatal("filtered")
 			}
 		}
-		ours, theirs = append(ours, between-start), append(theirs, usedTime()-between)
+		ours, theirs = append(ours, between-start), append(theirs, cputime.Used()-between)
 	}
 	slices.Sort(ours)
 	slices.Sort(theirs)
@@ -86,11 +87,4 @@ func BenchmarkField(b *testing.B) {
 			}
 		}
 	})
-}
-
-// usedTime is the time that this process has used the processor.
-func usedTime() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

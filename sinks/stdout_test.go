@@ -11,57 +11,21 @@ import (
 	"testing/synctest"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 	"github.com/penstockio/penstock/sinks/lines"
 )
 
-func rec(offset int64, value string) *pipeline.Record {
-	var r pipeline.Record
-	r.Init(pipeline.Position{Topic: "t", Offset: offset}, nil, []byte(value), nil, pipeline.NoTime)
-	return &r
-}
-
-func tombstone(offset int64) *pipeline.Record {
-	var r pipeline.Record
-	r.Init(pipeline.Position{Topic: "t", Offset: offset}, nil, nil, nil, pipeline.NoTime)
-	return &r
-}
-
-// failures gives index and reason of each record that a write has not stored.
-func failures(t *testing.T, err error) map[int]string {
-	t.Helper()
-	if err == nil {
-		return nil
-	}
-	var w *pipeline.WriteError
-	if !errors.As(err, &w) {
-		t.Fatalf("not a *WriteError: %v", err)
-	}
-	got := map[int]string{}
-	last := -1
-	for _, f := range w.Failed {
-		if f.Index <= last {
-			t.Errorf("index %d behind %d", f.Index, last)
-		}
-		last = f.Index
-		reason, _ := pipeline.IsPermanent(f.Err)
-		if pipeline.IsFatal(f.Err) {
-			reason = "fatal"
-		}
-		got[f.Index] = reason
-	}
-	return got
-}
-
 func TestStdoutLines(t *testing.T) {
 	recs := []*pipeline.Record{
-		rec(1, `{"a": 1}`), rec(2, "{\n \"a\": [1,\r\n 2.50]\n}"), tombstone(3), rec(4, "plain"), rec(5, "two\nlines"), rec(6, ""), rec(7, `{"b":2}`),
+		sinktest.Record(1, `{"a": 1}`), sinktest.Record(2, "{\n \"a\": [1,\r\n 2.50]\n}"), sinktest.Tombstone(3),
+		sinktest.Record(4, "plain"), sinktest.Record(5, "two\nlines"), sinktest.Record(6, ""), sinktest.Record(7, `{"b":2}`),
 	}
 	var out bytes.Buffer
 	s, err := NewStdout(StdoutSettings{}, &out, "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := failures(t, s.Write(t.Context(), recs)), map[int]string{4: lines.ReasonNotOneLine}; !reflect.DeepEqual(got, want) {
+	if got, want := sinktest.Failures(t, s.Write(t.Context(), recs)), map[int]string{4: lines.ReasonNotOneLine}; !reflect.DeepEqual(got, want) {
 		t.Errorf("failures %v, want %v", got, want)
 	}
 	if got, want := out.String(), "{\"a\": 1}\n{\"a\":[1,2.50]}\nnull\nplain\n\n{\"b\":2}\n"; got != want {
@@ -104,8 +68,8 @@ func TestStdoutTornLineIsFinished(t *testing.T) {
 	for n := 0; n <= 9; n++ {
 		w := &short{n: n, err: syscall.EIO}
 		s, _ := NewStdout(StdoutSettings{}, w, "")
-		recs := []*pipeline.Record{rec(1, "one"), rec(2, "x\ny"), rec(3, "four")}
-		failed := failures(t, s.Write(t.Context(), recs))
+		recs := []*pipeline.Record{sinktest.Record(1, "one"), sinktest.Record(2, "x\ny"), sinktest.Record(3, "four")}
+		failed := sinktest.Failures(t, s.Write(t.Context(), recs))
 		if _, again := failed[0]; again == (n >= 4) {
 			t.Errorf("%d bytes: record 0 not stored: %v", n, again)
 		}
@@ -117,7 +81,7 @@ func TestStdoutTornLineIsFinished(t *testing.T) {
 		}
 		// A second failure within the rest of the line.
 		w.n, w.err = 1, syscall.EIO
-		if got := failures(t, s.Write(t.Context(), recs[:1])); len(got) != 1 {
+		if got := sinktest.Failures(t, s.Write(t.Context(), recs[:1])); len(got) != 1 {
 			t.Errorf("%d bytes: second write: %v", n, got)
 		}
 		if err := s.Write(t.Context(), recs[:1]); err != nil {
@@ -134,7 +98,7 @@ func TestStdoutTornLineIsFinished(t *testing.T) {
 func TestStdoutBrokenPipe(t *testing.T) {
 	for _, err := range []error{syscall.EPIPE, io.ErrClosedPipe} {
 		s, _ := NewStdout(StdoutSettings{}, &short{err: err}, "")
-		if got := failures(t, s.Write(t.Context(), []*pipeline.Record{rec(1, "a")})); got[0] != "fatal" {
+		if got := sinktest.Failures(t, s.Write(t.Context(), []*pipeline.Record{sinktest.Record(1, "a")})); got[0] != "fatal" {
 			t.Errorf("%v: %v", err, got)
 		}
 	}
@@ -147,7 +111,7 @@ func TestStdoutThatNobodyReads(t *testing.T) {
 		for range 2 { // the second waits for the first
 			ctx, cancel := context.WithCancel(t.Context())
 			result := make(chan error, 1)
-			go func() { result <- s.Write(ctx, []*pipeline.Record{rec(1, "a")}) }()
+			go func() { result <- s.Write(ctx, []*pipeline.Record{sinktest.Record(1, "a")}) }()
 			synctest.Wait()
 			cancel()
 			if err := <-result; !errors.Is(err, context.Canceled) {
@@ -159,7 +123,7 @@ func TestStdoutThatNobodyReads(t *testing.T) {
 			b, _ := io.ReadAll(r)
 			got <- string(b)
 		}()
-		if err := s.Write(t.Context(), []*pipeline.Record{rec(2, "b")}); err != nil {
+		if err := s.Write(t.Context(), []*pipeline.Record{sinktest.Record(2, "b")}); err != nil {
 			t.Error(err)
 		}
 		_ = w.Close()

@@ -41,8 +41,8 @@ func (s *DedupeSettings) Validate() error {
 //
 // A key is remembered from the moment when its record passes, and forgotten when that
 // record is rejected or abandoned behind this step: sent again from the dead letters it
-// passes. A repetition that comes between the two is filtered. A record that a step
-// behind filters, or that no sink takes, has the outcome it was to have, and its key stays.
+// passes. A repetition that comes between the two is filtered. A record that a later step
+// filters, or that no sink takes, has an outcome that was meant, and its key stays.
 //
 // Which of two equal records is the first is a matter of order: the step runs with one
 // worker, so that within a lane it is the earlier one. Memory ends with the process,
@@ -86,14 +86,14 @@ func (d *Dedupe) Process(_ context.Context, rec *pipeline.Record) error {
 
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	here := d.memory.place(rec.Position, rec.Part)
+	here := d.memory.location(rec.Position, rec.Part)
 	if d.memory.has(id, here) { // read again
 		return nil
 	}
 	outlived := none
 	for i := d.memory.first(id); i != none; i = d.memory.ring[i].older { // the latest first
 		e := &d.memory.ring[i]
-		if d.forever || near(at, e.time, d.ttl) {
+		if d.forever || withinTTL(at, e.time, d.ttl) {
 			d.hits++
 			return pipeline.Filtered
 		}
@@ -102,8 +102,8 @@ func (d *Dedupe) Process(_ context.Context, rec *pipeline.Record) error {
 		}
 	}
 	d.misses++
-	// One that comes late is remembered beside those that are later: it says nothing of
-	// how long these are remembered.
+	// A record that comes late is remembered beside the later ones of its key, and drops none:
+	// they are remembered until their own time is over.
 	if outlived != none {
 		d.memory.drop(outlived)
 	}
@@ -111,20 +111,21 @@ func (d *Dedupe) Process(_ context.Context, rec *pipeline.Record) error {
 	return nil
 }
 
-// near says whether two times are no more than ttl apart. They are the records' own, and
-// may be anything.
-func near(a, b, ttl int64) bool {
+// withinTTL says whether two times are no more than ttl apart. They are those of records, which
+// may be any numbers: their difference may not fit an int64.
+func withinTTL(a, b, ttl int64) bool {
 	if a < b {
 		a, b = b, a
 	}
 	return uint64(a)-uint64(b) <= uint64(ttl)
 }
 
-// Undone implements pipeline.Undoer: what has not come through was not there.
+// Undone implements pipeline.Undoer: the record was rejected or abandoned, and its key is
+// forgotten.
 func (d *Dedupe) Undone(pos pipeline.Position, part int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.memory.forget(d.memory.place(pos, part))
+	d.memory.forget(d.memory.location(pos, part))
 }
 
 // Report implements pipeline.Reporter: a hit is a duplicate.

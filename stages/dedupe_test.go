@@ -159,7 +159,7 @@ func TestDedupeOfEverEarlierRecords(t *testing.T) {
 			t.Fatalf("record %d is filtered", i)
 		}
 	}
-	if n := len(d.memory.places); n != mostPassings {
+	if n := len(d.memory.locations); n != maxEntriesPerKey {
 		t.Errorf("%d passings of one key are remembered", n)
 	}
 }
@@ -218,7 +218,7 @@ func TestDedupeMemoryHolds(t *testing.T) {
 			for key := range m.latest {
 				for j := m.first(key); j != none; j = m.ring[j].older {
 					e := m.ring[j]
-					if e.key != key || m.places[e.at] != j {
+					if e.key != key || m.locations[e.at] != j {
 						rt.Fatalf("entry %d stands in a wrong list or place", j)
 					}
 					if e.older != none && e.time-m.ring[e.older].time <= 3 {
@@ -227,8 +227,8 @@ func TestDedupeMemoryHolds(t *testing.T) {
 					listed++
 				}
 			}
-			if listed != len(m.places) || len(m.ring) > size {
-				rt.Fatalf("%d listed, %d places, a ring of %d", listed, len(m.places), len(m.ring))
+			if listed != len(m.locations) || len(m.ring) > size {
+				rt.Fatalf("%d listed, %d places, a ring of %d", listed, len(m.locations), len(m.ring))
 			}
 		}
 	})

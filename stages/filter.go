@@ -13,9 +13,9 @@ type FilterSettings struct {
 	When expr.Condition `yaml:"when" required:"true" doc:"condition under which a record goes on"`
 }
 
-// A Filter lets a record pass when its condition holds, and ends it on purpose when it
-// does not. Nothing (a missing field, a tombstone's fields) counts as false; a field of
-// a value that is no object is none of these: the record is rejected with not_object.
+// A Filter lets a record pass when its condition holds, and filters it when it does not. A
+// missing field counts as false, and so does every field of a tombstone. When a field is read of
+// a value that is no object, the record is rejected with not_object.
 type Filter struct{ when expr.Condition }
 
 // NewFilter makes a Filter.

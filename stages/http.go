@@ -91,7 +91,7 @@ func (s *HTTPSettings) Validate() error {
 	return errors.Join(errs...)
 }
 
-// header parts the headers that are the same for every record from the others.
+// header gives the headers that are the same for every record, and the templates of the others.
 func (s *HTTPSettings) header() (http.Header, map[string]*expr.Template, error) {
 	fixed, parts := map[string]string{}, map[string]*expr.Template{}
 	for name, t := range s.Headers {
@@ -171,7 +171,7 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 		return nil
 	}
 	req, bad := h.request(rec)
-	// Before the call, so that a value that takes no field costs none.
+	// Before the call: a value that can take no field is rejected without one.
 	if err := rec.SetRaw(string(h.settings.Into), nil); err != nil {
 		return err
 	}
@@ -182,8 +182,8 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	if err != nil {
 		return err
 	}
-	// What the file says of a status comes first: 204 may say that there is no such thing,
-	// and 202 that it is not there yet.
+	// What the file says of a status comes before what it means by itself: with 204 a server may
+	// say that there is no such thing, and with 202 that it is not there yet.
 	switch {
 	case h.settings.MissStatus.Has(a.Status):
 		return h.miss(a)
@@ -257,7 +257,7 @@ func (h *HTTP) answer(a *client.Answer) ([]byte, error) {
 	if body = bytes.TrimSpace(body); len(body) == 0 {
 		return nil, nil
 	}
-	if deeper(body, maxDepth) {
+	if deeperThan(body, maxDepth) {
 		return nil, refuse(fmt.Sprintf("is nested deeper than %d", maxDepth))
 	}
 	if !gjson.ValidBytes(body) {
@@ -273,9 +273,8 @@ func (h *HTTP) answer(a *client.Answer) ([]byte, error) {
 	return body, nil
 }
 
-// isJSON looks at the media type alone, in front of the first semicolon: servers get
-// the parameters behind it wrong in many ways, and none of them says what the answer
-// is.
+// isJSON goes by the media type alone, which is in front of the first semicolon. Servers get the
+// parameters behind it wrong in many ways, and none of them tells what the answer is.
 func isJSON(contentType string) bool {
 	t, _, _ := strings.Cut(contentType, ";")
 	t, _, _ = strings.Cut(t, ",") // of a header that came twice, the first
@@ -283,8 +282,8 @@ func isJSON(contentType string) bool {
 	return t == "application/json" || t == "text/json" || strings.HasSuffix(t, "+json")
 }
 
-// isUTF16 looks at the body first: many that are said to be UTF-16 are not. Most text in it
-// is valid UTF-8 too, with a zero behind every letter.
+// isUTF16 goes by the body: many servers say UTF-16 and send UTF-8. Without a byte order mark a
+// zero byte tells: most text in UTF-16 is valid UTF-8 too, with a zero behind every letter.
 func isUTF16(contentType string, body []byte) bool {
 	if bytes.HasPrefix(body, []byte("\xff\xfe")) || bytes.HasPrefix(body, []byte("\xfe\xff")) {
 		return true
@@ -294,9 +293,9 @@ func isUTF16(contentType string, body []byte) bool {
 
 const maxDepth = 512
 
-// deeper says whether arrays and objects nest deeper than limit, which a recursive
+// deeperThan says whether arrays and objects nest deeper than limit, which a recursive
 // parser pays for with its stack.
-func deeper(text []byte, limit int) bool {
+func deeperThan(text []byte, limit int) bool {
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {

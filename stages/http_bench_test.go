@@ -46,21 +46,21 @@ func BenchmarkHTTP(b *testing.B) {
 			b.Error(err)
 		}
 	}
-	var hand, stage, again []float64
+	var hand, stage, control []float64
 	for b.Loop() {
 		inSlots(slots, 500, byHand) // connections, and what is made once
 		inSlots(slots, 500, byStage)
 		for range rounds {
 			hand = append(hand, cpu(func() { inSlots(slots, calls, byHand) })/calls)
 			stage = append(stage, cpu(func() { inSlots(slots, calls, byStage) })/calls)
-			again = append(again, cpu(func() { inSlots(slots, calls, byHand) })/calls)
+			control = append(control, cpu(func() { inSlots(slots, calls, byHand) })/calls)
 		}
 	}
 	b.ReportMetric(0, "ns/op") // of no meaning here
 	b.ReportMetric(median(hand), "hand-cpu-ns/call")
 	b.ReportMetric(median(stage), "stage-cpu-ns/call")
 	b.ReportMetric(median(stage)/median(hand), "stage/hand")
-	b.ReportMetric(median(again)/median(hand), "control")
+	b.ReportMetric(median(control)/median(hand), "control")
 }
 
 // handLoop is what one writes without a pipeline.

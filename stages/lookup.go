@@ -66,7 +66,7 @@ func (s *LookupSettings) Check() error {
 
 // Empty says whether the table is good and has no rows, so that no key is found in it.
 func (s *LookupSettings) Empty() bool {
-	const header = 64 << 10 // a larger file is not read once more
+	const header = 64 << 10 // a larger file is not read again: it is more than a header
 	info, err := os.Stat(string(s.Table.File))
 	if err != nil || info.Size() > header {
 		return false
@@ -80,9 +80,9 @@ func (s *LookupSettings) Empty() bool {
 // write, and the time that reading the file takes, whether records come or not. A file
 // that has become empty or broken changes nothing but the log.
 //
-// A key that is not in the table (none at all is not in it either) gives null, or
-// rejects the record with no_match, or filters it. Tombstones pass unchanged; a value
-// that is no object is rejected with not_object when a field would be read or set.
+// A key that is not in the table, or is nil, gives null, or rejects the record with no_match, or
+// filters it. Tombstones pass unchanged; a value that is no object is rejected with not_object
+// when a field would be read or set.
 type Lookup struct {
 	s    LookupSettings
 	read func(LookupSettings) (*table, error)

@@ -14,7 +14,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
-// unknown says that a setting names a column that is not there, and what may be meant.
+// unknown is the error of a setting that names a column that is not there, with what may be meant.
 func unknown(field, column string, columns []string) error {
 	shown := make([]string, len(columns))
 	hint := ""

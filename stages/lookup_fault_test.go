@@ -148,12 +148,12 @@ func TestLookupOfATableWithoutRows(t *testing.T) {
 func TestLookupsShareAFile(t *testing.T) {
 	s := lookupSettings(t, "t.csv", "iata,v\nA,0\n")
 	synctest.Test(t, func(t *testing.T) {
-		one := startWatched(t, s)
+		first := startWatched(t, s)
 		later(300 * time.Millisecond)
-		two := startWatched(t, s)
-		one.write("iata,v\nA,1\n")
+		second := startWatched(t, s)
+		first.write("iata,v\nA,1\n")
 		later(inForce)
-		for _, w := range []*watched{one, two} {
+		for _, w := range []*watched{first, second} {
 			w.is("1")
 			w.logged(1, asInfo)
 		}

@@ -12,8 +12,8 @@ type stamp struct {
 	err  error // why there is no info
 }
 
-// same says whether nothing tells the two apart. A stamp without file and error is the
-// same as none.
+// same says whether nothing tells the two apart. A stamp with neither info nor err is the same as
+// no other, not even itself.
 func (s stamp) same(o stamp) bool {
 	if s.info == nil || o.info == nil {
 		return s.info == nil && o.info == nil && s.err != nil && o.err != nil && s.err.Error() == o.err.Error()

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// changedAt is when anything of the file was last changed. Programs can set back the time
-// of a file's content, and a new file may get the number of one that is gone; nobody sets
-// back this.
+// changedAt is when anything of the file was last changed. Programs can set the time of a
+// file's content back, and a new file may get the inode number of one that was removed; this time
+// nobody can set.
 func changedAt(info fs.FileInfo) time.Time {
 	if s, ok := info.Sys().(*syscall.Stat_t); ok {
 		return time.Unix(s.Ctim.Unix())

@@ -7,5 +7,5 @@ import (
 	"time"
 )
 
-// changedAt is not known here: the file's number, size and time of writing must do.
+// changedAt is not known here: a change is seen by the file's identity, size and time of writing.
 func changedAt(fs.FileInfo) time.Time { return time.Time{} }

@@ -59,7 +59,8 @@ func readTable(s LookupSettings) (*table, error) {
 	return nil, &settings.FieldError{Field: "table.file", Err: fmt.Errorf("reading the table: %w", err)}
 }
 
-// errChanging says that what was read may be half of one version and half of another.
+// errChanging is the error of a file that changed while it was read: what was read may be half of
+// one version and half of another.
 var errChanging = errors.New("it changed while it was read; write it beside, and rename it into place")
 
 // load gives what the file holds, with its stamp.

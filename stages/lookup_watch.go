@@ -11,22 +11,21 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// A file is looked at every lookEvery, and read when it has stayed the same for rest: one
-// that is being written is left alone. A change is seen after one lookEvery at most and
-// taken two of them later, which leaves half a second of the two that are promised for
-// reading. rest is a little less than two, so that a look that comes early does not
-// cost a third.
+// A file is looked at every lookEvery, and read when it has stayed the same for settleTime: one
+// that is being written is left alone. A change is seen after one lookEvery at most and read two
+// of them later, which leaves half a second for reading: two seconds are promised. settleTime is
+// a little less than two lookEvery, so that a look that comes early does not wait for a third.
 const (
-	lookEvery = 500 * time.Millisecond
-	rest      = 2*lookEvery - lookEvery/5
+	lookEvery  = 500 * time.Millisecond
+	settleTime = 2*lookEvery - lookEvery/5
 )
 
-// restless is how long a file may go on changing before somebody is told.
-const restless = 10 * time.Second
+// changingLimit is how long a file may go on changing before there is a warning.
+const changingLimit = 10 * time.Second
 
 var (
-	errNoRows   = errors.New("it has no rows; to work with an empty table, restart")
-	errRestless = fmt.Errorf("it has been changing for %v; write it beside, and rename it into place", restless)
+	errNoRows        = errors.New("it has no rows; to work with an empty table, restart")
+	errKeepsChanging = fmt.Errorf("it has been changing for %v; write it beside, and rename it into place", changingLimit)
 )
 
 // A tableWatch keeps the table of a Lookup like its file. One goroutine uses it.
@@ -36,11 +35,11 @@ type tableWatch struct {
 	rows *atomic.Pointer[table]
 	emit *event.Emitter
 
-	seen   stamp     // of the file, at the last look
-	since  time.Time // when it first looked like that
-	unrest time.Time // since when it has been changing; zero: it rests
-	bad    stamp     // of a file whose content is of no use
-	fault  string    // what was told last; "": nothing is wrong
+	seen          stamp     // of the file, at the last look
+	since         time.Time // when it first looked like that
+	changingSince time.Time // since when it has been changing; zero: it rests
+	unusable      stamp     // of a file whose content is of no use
+	reported      string    // the fault that was logged last; "": there is none
 }
 
 // newTableWatch makes the watch of a lookup that has its table.
@@ -68,34 +67,34 @@ func (w *tableWatch) look(now time.Time) {
 		w.changed(is, now)
 		return
 	}
-	if now.Sub(w.since) < rest {
+	if now.Sub(w.since) < settleTime {
 		return
 	}
-	w.unrest = time.Time{}
+	w.changingSince = time.Time{}
 	switch {
 	case is.err != nil:
-		w.bad = stamp{}
-		w.wrong(fmt.Errorf("looking at the table: %w", is.err))
+		w.unusable = stamp{}
+		w.reportFault(fmt.Errorf("looking at the table: %w", is.err))
 	case is.same(w.rows.Load().stamp):
-		w.good()
-	case !is.same(w.bad):
-		w.take(now)
+		w.reportUsable()
+	case !is.same(w.unusable):
+		w.readChanged(now)
 	}
 }
 
-// changed notes that the file is not what it was at the look before.
+// changed notes that the file has changed since the last look.
 func (w *tableWatch) changed(is stamp, now time.Time) {
 	w.seen, w.since = is, now
-	if w.unrest.IsZero() {
-		w.unrest = now
+	if w.changingSince.IsZero() {
+		w.changingSince = now
 	}
-	if now.Sub(w.unrest) >= restless {
-		w.wrong(errRestless)
+	if now.Sub(w.changingSince) >= changingLimit {
+		w.reportFault(errKeepsChanging)
 	}
 }
 
-// take reads the file that rests.
-func (w *tableWatch) take(now time.Time) {
+// readChanged reads the file, which has not changed for settleTime.
+func (w *tableWatch) readChanged(now time.Time) {
 	t, err := w.read(w.s)
 	if err == nil && len(t.rows) == 0 {
 		err = errNoRows
@@ -104,39 +103,39 @@ func (w *tableWatch) take(now time.Time) {
 	switch {
 	case errors.Is(err, errChanging):
 		w.changed(stamp{}, now)
-	case errors.As(err, &open): // may pass without a trace on the file: the next look tries again
-		w.wrong(err)
+	case errors.As(err, &open): // the next look tries again: what is wrong may pass without a change of the file
+		w.reportFault(err)
 	case err != nil:
-		w.bad = w.seen
-		w.wrong(err)
+		w.unusable = w.seen
+		w.reportFault(err)
 	default:
 		w.rows.Store(t)
-		if w.fault == "" {
-			w.tell("read the changed table")
+		if w.reported == "" {
+			w.logInfo("read the changed table")
 		}
-		w.good()
+		w.reportUsable()
 	}
 }
 
-// wrong tells that the file is of no use, once for each fault.
-func (w *tableWatch) wrong(err error) {
-	if w.fault == err.Error() {
+// reportFault warns that the file cannot be used, once for each fault.
+func (w *tableWatch) reportFault(err error) {
+	if w.reported == err.Error() {
 		return
 	}
-	w.fault = err.Error()
+	w.reported = err.Error()
 	w.emit.Log().Warn().Err(err).Str("file", string(w.s.Table.File)).Msg("cannot use the changed table; the one in memory stays")
 }
 
-// good tells that the table in memory is that of the file again.
-func (w *tableWatch) good() {
-	w.bad = stamp{}
-	if w.fault == "" {
+// reportUsable logs that the table in memory is that of the file again, after a fault.
+func (w *tableWatch) reportUsable() {
+	w.unusable = stamp{}
+	if w.reported == "" {
 		return
 	}
-	w.fault = ""
-	w.tell("the table can be used again")
+	w.reported = ""
+	w.logInfo("the table can be used again")
 }
 
-func (w *tableWatch) tell(text string) {
+func (w *tableWatch) logInfo(text string) {
 	w.emit.Log().Info().Str("file", string(w.s.Table.File)).Int("rows", len(w.rows.Load().rows)).Msg(text)
 }

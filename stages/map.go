@@ -51,15 +51,15 @@ func (s *MapSettings) Validate() error {
 }
 
 // A Map edits the top-level fields of a record. All expressions of set read the record
-// as it came; then come remove, rename (all at once: two fields may swap their names;
-// one that is not there is left out) and keep. Names are taken literally. Tombstones
-// pass unchanged; a value that is no object is rejected with not_object.
+// as it came; then come remove, rename and keep. The renames take place at once, so that two
+// fields may swap their names; a field that is not there is not renamed. Tombstones pass
+// unchanged; a value that is no object is rejected with not_object.
 type Map struct {
-	set    settings.Fields[expr.Expr]
-	remove []settings.FieldName
-	rename settings.Fields[settings.FieldName]
-	keep   []kept
-	keeps  bool
+	set     settings.Fields[expr.Expr]
+	remove  []settings.FieldName
+	rename  settings.Fields[settings.FieldName]
+	keep    []kept
+	hasKeep bool
 }
 
 // kept is a name with its JSON text.
@@ -73,7 +73,7 @@ func NewMap(s MapSettings) (*Map, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Map{set: s.Set, remove: s.Remove, rename: s.Rename, keeps: s.Keep != nil}
+	m := &Map{set: s.Set, remove: s.Remove, rename: s.Rename, hasKeep: s.Keep != nil}
 	for i, name := range s.Keep {
 		if slices.Contains(s.Keep[:i], name) {
 			continue
@@ -96,7 +96,7 @@ func (m *Map) Process(_ context.Context, rec *pipeline.Record) error {
 			return err
 		}
 	}
-	if err := m.renameAll(rec); err != nil || !m.keeps {
+	if err := m.renameAll(rec); err != nil || !m.hasKeep {
 		return err
 	}
 	return m.keepOnly(rec)
@@ -106,8 +106,8 @@ func (m *Map) setAll(rec *pipeline.Record) error {
 	if len(m.set) == 0 {
 		return nil
 	}
-	// No allocation for texts, and none for the slices (BenchmarkLateFlights). A text that
-	// did not fit has moved with those before it: theirs stay where they were.
+	// The texts and their slices take no allocation (BenchmarkLateFlights). When room has to grow
+	// it moves; slices of the texts before stay valid, in the memory where they were.
 	var few [8][]byte
 	texts, room := few[:0], rec.Room(24*len(m.set))
 	for i := range m.set {
@@ -141,7 +141,7 @@ func (m *Map) renameAll(rec *pipeline.Record) error {
 			return err
 		}
 	}
-	// Removing what is not there finds out that the value is no object.
+	// A field that is not there is removed too: that finds out when the value is no object.
 	for _, f := range m.rename {
 		if err := rec.Remove(f.Name); err != nil {
 			return err

@@ -132,10 +132,10 @@ func (r *Redact) Process(_ context.Context, rec *pipeline.Record) error {
 	if r.s.Key && rec.Key() != nil {
 		rec.SetKey(r.bytes(rec.Key()))
 	}
-	if len(r.headers) > 0 && slices.ContainsFunc(rec.Headers(), r.hides) {
-		headers := make([]pipeline.Header, 0, len(rec.Headers())) // those of the record as it came stay
+	if len(r.headers) > 0 && slices.ContainsFunc(rec.Headers(), r.redactsHeader) {
+		headers := make([]pipeline.Header, 0, len(rec.Headers())) // new ones: the dead letter has those of the record as it came
 		for _, h := range rec.Headers() {
-			if r.hides(h) {
+			if r.redactsHeader(h) {
 				if r.s.How == HowRemove {
 					continue
 				}
@@ -150,7 +150,7 @@ func (r *Redact) Process(_ context.Context, rec *pipeline.Record) error {
 	return nil
 }
 
-func (r *Redact) hides(h pipeline.Header) bool {
+func (r *Redact) redactsHeader(h pipeline.Header) bool {
 	return slices.Contains(r.headers, strings.ToLower(h.Name))
 }
 
@@ -186,7 +186,7 @@ func (r *Redact) fields(rec *pipeline.Record) error {
 	}
 	text := bytes.TrimSpace(v)
 	if text[0] != '{' && text[0] != '[' {
-		return rec.CheckObject() // it is none
+		return rec.CheckObject() // which is an error
 	}
 	w := redaction{r: r, out: make([]byte, 0, len(v)+64)}
 	if err := w.value(text, []*redactNode{r.root}, 0); err != nil {
@@ -269,8 +269,8 @@ func (w *redaction) member(name, value []byte, nodes []*redactNode, depth int) e
 	return w.value(value, below, depth+1)
 }
 
-// replace gives what stands in place of a value. Strings are hashed by their
-// characters, however they are written; anything else by its text without white space.
+// replace gives what stands in place of a value. Of a string the characters are hashed, whatever
+// escapes it is written with; of anything else the text without white space.
 func (w *redaction) replace(value []byte) []byte {
 	if w.r.s.How == HowMask {
 		return w.r.mask
@@ -278,7 +278,7 @@ func (w *redaction) replace(value []byte) []byte {
 	is := []byte(plain(value))
 	if value[0] == '{' || value[0] == '[' {
 		var compact bytes.Buffer
-		_ = json.Compact(&compact, value) // too deep for it: the text as it stands
+		_ = json.Compact(&compact, value) // an error when it is too deep: then it stays as it is
 		if compact.Len() > 0 {
 			is = compact.Bytes()
 		}

@@ -124,7 +124,8 @@ func (s *Split) array(rec *pipeline.Record) ([]byte, error) {
 	return text, nil
 }
 
-// rest gives the record's object, begun and without the fields that a part has anew.
+// rest gives the beginning of each part: the record's object without its end, and without the
+// field that is split and the one that takes the element.
 func (s *Split) rest(rec *pipeline.Record) []byte {
 	v := bytes.TrimLeft(rec.Value(), " \t\r\n")
 	rest := append(make([]byte, 0, len(v)), '{')

@@ -81,11 +81,11 @@ func readLines(name string) ([]flight, error) {
 	defer f.Close()
 	var all []flight
 	for s := bufio.NewScanner(f); s.Scan(); {
-		one := flight{}
-		if err := json.Unmarshal(s.Bytes(), &one); err != nil {
+		decoded := flight{}
+		if err := json.Unmarshal(s.Bytes(), &decoded); err != nil {
 			return nil, fmt.Errorf("reading %s: line %d: %w", name, len(all)+1, err)
 		}
-		all = append(all, one)
+		all = append(all, decoded)
 	}
 	return all, nil
 }
@@ -99,7 +99,7 @@ func readTopic(ctx context.Context, addrs []string, topic string, want int) (byO
 	}
 	defer client.Close()
 	found, n := byOrigin{}, 0
-	// What is too much must show as well: after the last one expected, wait a moment.
+	// After the last record that is expected it waits a moment for more: one too many is wrong too.
 	limit := 10 * time.Second
 	for {
 		ctx, cancel := context.WithTimeout(ctx, limit)
@@ -111,16 +111,16 @@ func readTopic(ctx context.Context, addrs []string, topic string, want int) (byO
 		}
 		var bad error
 		fetches.EachRecord(func(r *kgo.Record) {
-			one := flight{}
-			if err := json.Unmarshal(r.Value, &one); err != nil {
+			decoded := flight{}
+			if err := json.Unmarshal(r.Value, &decoded); err != nil {
 				bad = fmt.Errorf("reading %s/%d@%d: %w", topic, r.Partition, r.Offset, err)
 				return
 			}
-			origin, _ := one["origin"].(string)
+			origin, _ := decoded["origin"].(string)
 			if origin != string(r.Key) {
 				bad = fmt.Errorf("reading %s/%d@%d: the key is not the origin", topic, r.Partition, r.Offset)
 			}
-			found[origin] = append(found[origin], one)
+			found[origin] = append(found[origin], decoded)
 			n++
 		})
 		if bad != nil {

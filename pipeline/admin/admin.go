@@ -95,13 +95,13 @@ func New(o Options) (*Server, error) {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          silent(),
+		ErrorLog:          discardLog(),
 	}
 	return s, nil
 }
 
-// loopback says whether only this machine can reach host. Another name than localhost
-// may come to mean another address.
+// loopback says whether only this machine can reach host. Of names it trusts localhost alone:
+// what another one resolves to may change.
 func loopback(host string) bool {
 	addr, err := netip.ParseAddr(host)
 	return host == "localhost" || err == nil && addr.IsLoopback()
@@ -201,7 +201,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")
-		case !s.known(r) && r.URL.Path != "/livez" && r.URL.Path != "/readyz":
+		case !s.authorized(r) && r.URL.Path != "/livez" && r.URL.Path != "/readyz":
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
 		default:
@@ -230,8 +230,8 @@ func (s *Server) addressed(hostport string) bool {
 	}))
 }
 
-// known says whether the request carries the token, if there is one.
-func (s *Server) known(r *http.Request) bool {
+// authorized says whether the request carries the token, if there is one.
+func (s *Server) authorized(r *http.Request) bool {
 	if s.options.Token == "" {
 		return true
 	}
@@ -248,7 +248,7 @@ func (s *Server) health(check func() error) http.HandlerFunc {
 		status := http.StatusOK
 		if err := check(); err != nil {
 			status, body.Status = http.StatusServiceUnavailable, "failing"
-			if s.known(r) {
+			if s.authorized(r) {
 				body.Reason = err.Error()
 			}
 		}

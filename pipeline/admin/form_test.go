@@ -113,14 +113,14 @@ func TestEventsAndAnswerAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	events.Close()
-	said := map[string][]map[string]any{}
+	lines := map[string][]map[string]any{}
 	for line := range bytes.Lines(log.Bytes()) {
 		var m map[string]any
 		if err := json.Unmarshal(line, &m); err != nil {
 			t.Fatal(err)
 		}
 		name := m["event_name"].(string)
-		said[name] = append(said[name], m)
+		lines[name] = append(lines[name], m)
 	}
 	snapshot := p.Snapshot()
 	text, err := json.Marshal(pipelineOf(&snapshot))
@@ -132,12 +132,12 @@ func TestEventsAndAnswerAgree(t *testing.T) {
 		t.Fatal(err)
 	}
 	item := func(list any, i int) map[string]any { return list.([]any)[i].(map[string]any) }
-	agree(t, engine.PipelineFigures, said["pipeline.stats"][0], answer)
+	agree(t, engine.PipelineFigures, lines["pipeline.stats"][0], answer)
 	for i := range 2 {
-		agree(t, engine.StepFigures, said["step.stats"][i], item(answer["steps"], i))
+		agree(t, engine.StepFigures, lines["step.stats"][i], item(answer["steps"], i))
 	}
-	agree(t, engine.SinkFigures, said["sink.stats"][0], item(answer["sinks"], 0))
-	agree(t, engine.PartitionFigures, said["source.partition.stats"][0], item(answer["source"].(map[string]any)["partitions"], 0))
+	agree(t, engine.SinkFigures, lines["sink.stats"][0], item(answer["sinks"], 0))
+	agree(t, engine.PartitionFigures, lines["source.partition.stats"][0], item(answer["source"].(map[string]any)["partitions"], 0))
 }
 
 func agree[S any](t *testing.T, figures []engine.Figure[S], line, answer map[string]any) {
@@ -149,7 +149,7 @@ func agree[S any](t *testing.T, figures []engine.Figure[S], line, answer map[str
 				continue
 			}
 			both++
-			said, inEvent := line[key]
+			emitted, inEvent := line[key]
 			shown, inAnswer := any(nil), false
 			if object, member, ok := strings.Cut(f.Admin, "."); ok {
 				shown, inAnswer = answer[object].(map[string]any)[member]
@@ -160,9 +160,9 @@ func agree[S any](t *testing.T, figures []engine.Figure[S], line, answer map[str
 				shown = math.Trunc(n) // the event has whole records
 			}
 			switch {
-			case inEvent && inAnswer && said != shown:
-				t.Errorf("%s is %v, %s is %v", key, said, f.Admin, shown)
-			case inEvent && !inAnswer && said != 0.0, inAnswer && !inEvent && !(f.Zero && shown == 0.0):
+			case inEvent && inAnswer && emitted != shown:
+				t.Errorf("%s is %v, %s is %v", key, emitted, f.Admin, shown)
+			case inEvent && !inAnswer && emitted != 0.0, inAnswer && !inEvent && !(f.Zero && shown == 0.0):
 				t.Errorf("%s is there: %v, %s is there: %v", key, inEvent, f.Admin, inAnswer)
 			}
 		}

@@ -20,7 +20,7 @@ type statsJSON struct {
 	Log       *logJSON  `json:"log,omitempty"`
 }
 
-// logJSON are the lines of the log: of those that nobody reads this alone is to be seen.
+// logJSON counts the lines of the log: a log that nobody reads cannot tell that it is dropped.
 type logJSON struct {
 	Written int64 `json:"written_total"`
 	Dropped int64 `json:"dropped_total"`

@@ -13,14 +13,13 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 )
 
-// A Watch tells a pipeline that works from one that only lives: it has something to
-// do, and nothing has been finished for too long. It knows what it is shown and nothing
-// else: no clock, no goroutine.
+// A Watch finds pipelines that stand still: they have something to do, and have finished
+// nothing for too long. It goes by the snapshots alone, and has neither a clock nor a goroutine.
 type Watch struct {
 	after time.Duration
 
-	mu    sync.Mutex
-	since map[string]standstill // by pipeline, while it has something to do
+	mu          sync.Mutex
+	standstills map[string]standstill // by pipeline, while it has something to do
 }
 
 // A standstill is a run of observations with work to do and nothing finished.
@@ -34,7 +33,7 @@ func NewWatch(after time.Duration) *Watch {
 	if after <= 0 {
 		after = 5 * time.Minute
 	}
-	return &Watch{after: after, since: map[string]standstill{}}
+	return &Watch{after: after, standstills: map[string]standstill{}}
 }
 
 // Check looks at all pipelines of the process. The error names each that has stood
@@ -56,7 +55,7 @@ func (w *Watch) Check(all []engine.Snapshot, inFlight func(pipeline string) []en
 			continue
 		}
 		now := standstill{finished: s.Out + s.Filtered + s.Rejected, from: s.At}
-		if was, ok := w.since[s.Pipeline]; ok && was.finished == now.finished && was.from.Before(now.from) {
+		if was, ok := w.standstills[s.Pipeline]; ok && was.finished == now.finished && was.from.Before(now.from) {
 			now.from = was.from
 		}
 		seen[s.Pipeline] = now
@@ -65,16 +64,16 @@ func (w *Watch) Check(all []engine.Snapshot, inFlight func(pipeline string) []en
 			if inFlight != nil {
 				records = inFlight(s.Pipeline)
 			}
-			errs = append(errs, stuck(s, lag, still, records))
+			errs = append(errs, standstillError(s, lag, still, records))
 		}
 	}
-	w.since = seen
+	w.standstills = seen
 	return errors.Join(errs...)
 }
 
-// workOf gives the lag of the partitions, and whether the pipeline
-// has something to do: records in flight, or records to be read. A mark that trails
-// behind an end that was reached is a matter of commits, not of records.
+// workOf gives the lag of the partitions, and whether the pipeline has something to do: records
+// in flight, or records to be read. When all has been read, a mark that is behind the end only
+// waits for a commit, which is no work.
 func workOf(s *engine.Snapshot) (lag int64, work bool) {
 	if s.State != "running" {
 		return 0, false
@@ -93,10 +92,10 @@ func workOf(s *engine.Snapshot) (lag int64, work bool) {
 	return lag, work || s.InFlight > 0
 }
 
-// stuck says what stands still, and at which record.
-func stuck(s *engine.Snapshot, lag int64, still time.Duration, records []engine.InFlight) error {
+// standstillError says which pipeline stands still, and at which record.
+func standstillError(s *engine.Snapshot, lag int64, still time.Duration, records []engine.InFlight) error {
 	text := fmt.Sprintf("pipeline %s: nothing finished for %v, %d in flight, lag %d", s.Pipeline, still.Round(time.Second), s.InFlight, lag)
-	r, ok := holder(records)
+	r, ok := oldestHolder(records)
 	if !ok {
 		return errors.New(text)
 	}
@@ -104,8 +103,9 @@ func stuck(s *engine.Snapshot, lag int64, still time.Duration, records []engine.
 		r.Age.Round(time.Second))
 }
 
-// holder gives the record that holds a mark for longest: the first of its lane.
-func holder(records []engine.InFlight) (engine.InFlight, bool) {
+// oldestHolder gives the record that has held a mark for longest: of the first record of each
+// lane the oldest.
+func oldestHolder(records []engine.InFlight) (engine.InFlight, bool) {
 	first := map[string]engine.InFlight{}
 	for _, r := range records {
 		if f, ok := first[r.Lane]; !ok || r.Offset < f.Offset {
@@ -124,5 +124,5 @@ func holder(records []engine.InFlight) (engine.InFlight, bool) {
 	}), true
 }
 
-// silent drops what net/http says about callers that misbehave.
-func silent() *log.Logger { return log.New(io.Discard, "", 0) }
+// discardLog drops what net/http logs about callers that misbehave.
+func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -14,7 +14,7 @@ import (
 // them. The slice is the caller's.
 func Kinds() config.Kinds { return slices.Concat(sourceKinds(), stageKinds(), sinkKinds()) }
 
-// settingsOf makes the function that config.Kind wants of one that gives defaults.
+// settingsOf makes the Settings of a config.Kind from a function that gives the defaults.
 func settingsOf[T any](defaults func() T) func() any {
 	return func() any {
 		s := defaults()
@@ -28,7 +28,7 @@ func zero[T any]() T {
 	return s
 }
 
-// build makes the function that config.Kind wants of one that takes its own settings.
+// build makes the Build of a config.Kind from a function that takes settings of its own type.
 func build[T, C any](b func(s T, env config.Env) (C, error)) func(any, config.Env) (any, error) {
 	return func(settings any, env config.Env) (any, error) {
 		c, err := b(*settings.(*T), env)

@@ -48,12 +48,12 @@ func answer(ctx context.Context, from chan error) error {
 		return err
 	case <-ctx.Done():
 	}
-	late := time.NewTimer(pingGrace)
-	defer late.Stop()
+	grace := time.NewTimer(pingGrace)
+	defer grace.Stop()
 	select {
 	case err := <-from:
 		return err
-	case <-late.C:
+	case <-grace.C:
 		return fmt.Errorf("probing: %w", context.DeadlineExceeded)
 	}
 }

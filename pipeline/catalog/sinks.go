@@ -16,8 +16,8 @@ import (
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 )
 
-// fixtureIfDead gives the form of a sink's lines: dead letters are fixture lines, which
-// say why.
+// fixtureIfDead gives the form of a sink's lines. Dead letters are fixture lines unless the file
+// says otherwise: the headers say why a record was rejected.
 func fixtureIfDead(as string, env config.Env) string {
 	if as == "" && env.DeadLetter {
 		return "fixture"
@@ -25,7 +25,7 @@ func fixtureIfDead(as string, env config.Env) string {
 	return as
 }
 
-// checkFile finds another sink, or the source, that has the same file.
+// checkFile refuses a file that another sink, or the source, has too.
 func checkFile(given any, p *config.Pipeline) error {
 	s := given.(*filesink.Settings)
 	if strings.ContainsAny(s.Path.String(), "{}") {
@@ -77,8 +77,8 @@ func sinkKinds() config.Kinds {
   key: origin
   brokers: [127.0.0.1:9092]`,
 			Settings: settingsOf(kafkasink.Defaults),
-			// A write is cut once more, by output partition, and each has to be answered by all
-			// replicas: with 1,000 records a copy has a quarter less throughput.
+			// The sink splits a write by output partition, and all replicas have to answer for
+			// each part: with 1,000 records a copy has a quarter less throughput.
 			BatchRecords: 5000,
 			Transactions: true,
 			Guarantee:    "on all replicas in sync; what this process sends again is stored once; order of each lane kept within an output partition",

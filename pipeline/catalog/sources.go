@@ -10,8 +10,8 @@ import (
 	"github.com/penstockio/penstock/pipeline/source/replay"
 )
 
-// checkKafkaSource finds a rebalance that is over before a revoked partition has been
-// finished. The default grows with the drain budget.
+// checkKafkaSource refuses a rebalance timeout that ends before a revoked partition can be
+// drained. The default is not checked: it grows with the drain budget.
 func checkKafkaSource(given any, p *config.Pipeline) error {
 	s := given.(*kafkasource.Settings)
 	const margin = 15 * time.Second

@@ -14,8 +14,8 @@ import (
 	"github.com/penstockio/penstock/stages"
 )
 
-// topicsRead leaves out a source that stops: what is written during its run may come
-// behind its end.
+// topicsRead gives the topics that a source reads. It gives none for a source that stops at an
+// end: what is written during its run comes after that end, and is not read.
 func topicsRead(s *kafkasource.Settings) []config.Channel {
 	if s.Stop != "never" {
 		return nil
@@ -27,7 +27,7 @@ func topicsRead(s *kafkasource.Settings) []config.Channel {
 	return all
 }
 
-// topicsWritten knows the topic of a sink when it is the same for every record.
+// topicsWritten gives the topic that a sink writes, when it is the same for every record.
 func topicsWritten(s *kafkasink.Settings, p *config.Pipeline) []config.Channel {
 	if !s.Topic.Static() {
 		return nil
@@ -41,7 +41,7 @@ func topicsWritten(s *kafkasink.Settings, p *config.Pipeline) []config.Channel {
 		Escape: `write to another topic; where records are meant to come back, and come to rest, say so by a part: topic: '{"` + topic + `"}'`}}
 }
 
-// warnNoRows finds a table that is a header alone, as a failed export leaves it.
+// warnNoRows warns of a table without rows, as a failed export leaves it.
 func warnNoRows(s *stages.LookupSettings) []config.Warning {
 	if !s.Empty() {
 		return nil
@@ -50,7 +50,7 @@ func warnNoRows(s *stages.LookupSettings) []config.Warning {
 		Suggestion: "put rows into the file; while the pipeline runs they count within 2 s"}}
 }
 
-// warnNoBody finds a POST that says it carries JSON and carries nothing: servers that
+// warnNoBody warns of a POST that says it carries JSON and carries nothing: servers that
 // read it answer 400, others never see the record.
 func warnNoBody(s *stages.HTTPSettings) []config.Warning {
 	if s.Method != http.MethodPost || s.Body != nil {
@@ -72,8 +72,8 @@ func warnNoBody(s *stages.HTTPSettings) []config.Warning {
 
 var namedPart = regexp.MustCompile(`\{\{?\s*\.?[A-Za-z_$][\w.]*\s*\}`)
 
-// warnFixedHeaders finds parts where there are none: a request of the sink holds several
-// records, so its headers are the same for all.
+// warnFixedHeaders warns of a header with what looks like a part of a template: a request of the
+// sink holds several records, so its headers are sent as they are written.
 func warnFixedHeaders(s *httpsink.Settings) []config.Warning {
 	var all []config.Warning
 	for _, name := range slices.Sorted(maps.Keys(s.Headers)) {

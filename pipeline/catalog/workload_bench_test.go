@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/internal/cputime"
 )
 
 // lateFlights are the stages of the workload W2: 23 % of the flights pass.
@@ -121,9 +121,9 @@ func BenchmarkLateFlights(b *testing.B) {
 		for i := range sides {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			start := processTime(b)
+			start := cputime.Used()
 			sides[i].run()
-			sides[i].spent = append(sides[i].spent, processTime(b)-start)
+			sides[i].spent = append(sides[i].spent, cputime.Used()-start)
 			runtime.ReadMemStats(&after)
 			sides[i].allocs += after.Mallocs - before.Mallocs
 		}
@@ -139,15 +139,6 @@ func BenchmarkLateFlights(b *testing.B) {
 	b.ReportMetric(float64(theirs.Nanoseconds())/n, "ns/hand")
 	b.ReportMetric(float64(sides[1].allocs)/n/float64(b.N), "allocs/hand")
 	b.ReportMetric(float64(ours)/float64(theirs), "x")
-}
-
-// processTime is what the process has used of the processor.
-func processTime(tb testing.TB) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		tb.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // TestLateFlights holds what the stages and the hand-written code give against each

@@ -23,14 +23,14 @@ import (
 // This file holds what run, replay and test have in common: making pipelines of loaded
 // files, and probing what they need.
 
-// pingLimit bounds the probes at start-up: with the rest of it they stay below 15 s.
+// pingLimit bounds the probes at start-up. They and the rest of a start stay below 15 s.
 const pingLimit = 13 * time.Second
 
-// An assembled pipeline is built and not yet running.
+// An assembled pipeline has its components, and does not run yet.
 type assembled struct {
 	file    *config.Pipeline
 	options engine.Options
-	err     error // what of its environment is missing, with its place; it cannot start
+	err     error // what it needs of its environment and does not get, with its place; it cannot start
 }
 
 // standIns are used in place of what the file says. The zero value stands in for
@@ -60,10 +60,11 @@ func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, 
 	return &assembled{file: p, options: o}, nil
 }
 
-// starts says whether nothing of the environment is missing.
-func (a *assembled) starts() bool { return a.err == nil }
+// canStart says whether nothing of the environment is missing.
+func (a *assembled) canStart() bool { return a.err == nil }
 
-// until cuts a pipeline behind a step: one sink of its name takes what leaves it.
+// until gives the pipeline as far as a step: one sink, of the name of the step, takes what
+// leaves it.
 func until(p *config.Pipeline, step string) (*config.Pipeline, error) {
 	i := slices.IndexFunc(p.Stages, func(s config.Stage) bool { return s.Name == step })
 	if i < 0 {
@@ -81,11 +82,11 @@ func until(p *config.Pipeline, step string) (*config.Pipeline, error) {
 	return &short, nil
 }
 
-// discard closes components that no pipeline took.
+// discard closes components that no pipeline has taken over.
 func (a *assembled) discard() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_, _ = within(func() error { return catalog.Close(ctx, a.options) }) // nothing was written
+	_, _ = withinSecond(func() error { return catalog.Close(ctx, a.options) }) // nothing was written
 }
 
 // discardAll is discard for all at once: those that hang take the same second.
@@ -97,17 +98,17 @@ func discardAll(all []*assembled) {
 	closing.Wait()
 }
 
-// member makes the pipeline; of what cannot start, one that has failed.
-func (a *assembled) member(events *event.Emitter) (*member, error) {
+// managed makes the pipeline; one that cannot start becomes a neverStarted.
+func (a *assembled) managed(events *event.Emitter) (*managedPipeline, error) {
 	if a.err != nil {
-		return &member{name: a.file.Name, runner: &neverStarted{a.file.Name, a.err}, events: events.Pipeline(a.file.Name), locate: error.Error}, nil
+		return &managedPipeline{name: a.file.Name, runner: &neverStarted{a.file.Name, a.err}, events: events.Pipeline(a.file.Name), locate: error.Error}, nil
 	}
 	runner, err := engine.New(a.options)
 	if err != nil {
 		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", a.file.File, err)}
 	}
 	_, reports := a.options.Source.(pipeline.Reporter)
-	return &member{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports, locate: a.locate}, nil
+	return &managedPipeline{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports, locate: a.locate}, nil
 }
 
 // locate puts a place before an error of Run: that of the source when the environment
@@ -121,8 +122,8 @@ func (a *assembled) locate(err error) string {
 }
 
 // pingAll pings all components of the pipelines that can start, at once. It gives an error
-// for each of all, with its place: of one pipeline the first alone, in the order of its
-// file, as what does not answer is often the same server.
+// or nil for each of all, with its place. Of one pipeline it is the first in the order of the
+// file: what does not answer is often one server, and several errors would repeat that.
 func pingAll(ctx context.Context, all []*assembled) []error {
 	ctx, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -71,7 +73,7 @@ func (r *running) until(path string, ok func(int64) bool) {
 			r.t.Logf("%s is %d", path, n)
 		}
 		select {
-		case <-r.stuck:
+		case <-r.dumped:
 			r.t.Fatalf("%s stays at %d", path, n)
 		default:
 		}
@@ -179,13 +181,13 @@ limits: {drain: 100ms, in_flight: 100}
 `, c.Addrs()[0], in, group, server.URL))
 	read := r.follows()
 	most := int64(0)
-	look := func(n int64) bool { most = max(most, n); return n >= 100 }
-	r.until("inflight", look)
+	full := func(n int64) bool { most = max(most, n); return n >= 100 }
+	r.until("inflight", full)
 	for range 8 { // all lanes are at it
 		<-taken
 	}
 	for range 200 {
-		look(r.figure("inflight"))
+		full(r.figure("inflight"))
 	}
 	if most > 108 {
 		t.Errorf("%d records in flight", most)

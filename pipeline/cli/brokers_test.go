@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -17,8 +19,8 @@ import (
 // letters, and with one that holds the topics.
 func TestBrokersFromOneVariable(t *testing.T) {
 	c := kafkatest.Start(t)
-	one, two, out, dead := c.Topic(t, 1), c.Topic(t, 1), c.Topic(t, 1), c.Topic(t, 1)
-	for i, topic := range []string{one, two} {
+	first, second, out, dead := c.Topic(t, 1), c.Topic(t, 1), c.Topic(t, 1), c.Topic(t, 1)
+	for i, topic := range []string{first, second} {
 		c.Produce(t, topic, &kgo.Record{Value: fmt.Appendf(nil, `{"n":%d}`, i)}, &kgo.Record{Value: []byte("no JSON")})
 	}
 	file := filepath.Join(t.TempDir(), "p.yaml")
@@ -36,7 +38,7 @@ dead_letter:
 		t.Fatal(err)
 	}
 	t.Setenv("BROKERS", "127.0.0.1:1, "+strings.Join(c.Addrs(), ","))
-	t.Setenv("TOPICS", one+","+two)
+	t.Setenv("TOPICS", first+","+second)
 	for _, args := range [][]string{{"check", "--connect", file}, {"run", file}, {"lag", file}} {
 		if code, stdout, log := penstock(t, args...); code != exitDone || args[0] == "lag" && !strings.Contains(stdout, "\n0 records behind in 2 partitions\n") {
 			t.Fatalf("%s: exit code %d\n%s\n%s", args[0], code, stdout, log)

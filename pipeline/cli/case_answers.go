@@ -37,11 +37,11 @@ type answerServer struct {
 
 	mu      sync.Mutex
 	answers map[string][]answer // by method and URL
-	unknown []string            // requests that the file does not have
+	unknown []string            // requests for which the file has no answer
 }
 
-// serveAnswers reads the file and listens. The caller closes the server. No such file:
-// a server that knows no request.
+// serveAnswers reads the file and listens. The caller closes the server. Without the file it
+// is a server that has no answers, so that a request that nobody expected is still seen.
 func serveAnswers(file string) (*answerServer, error) {
 	s := &answerServer{answers: map[string][]answer{}}
 	if err := s.read(file); err != nil {
@@ -133,15 +133,16 @@ func (s *answerServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body) // a client that went away is its own business
 }
 
-// asked gives the requests that the file does not have.
-func (s *answerServer) asked() []string {
+// unanswered gives the requests for which the file has no answer.
+func (s *answerServer) unanswered() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.unknown)
 }
 
-// hide takes the port out of text: what the server's address is differs each time.
-func (s *answerServer) hide(text []byte) []byte {
+// hideAddress puts ${HTTP} in place of the server's address, which has another port in each
+// run.
+func (s *answerServer) hideAddress(text []byte) []byte {
 	host := strings.TrimPrefix(s.base, "http://")
 	if !bytes.Contains(text, []byte(host)) {
 		return text

@@ -50,9 +50,9 @@ func fixtureLine(r *pipeline.Record) string {
 	return strings.TrimSuffix(string(fixture.Append(nil, r, "")), "\n")
 }
 
-// diffRecords compares what a sink got with what was expected. Records are paired by
-// position, several of one position in their order, and then their order is compared
-// within each group: all of them with a nil group. ordered false leaves order out.
+// diffRecords compares what a sink got with what was expected. Records are paired by their
+// position; several of one position in the order in which they came. When all are equal, and
+// ordered is set, their order is compared within each group; a nil group puts all into one.
 func diffRecords(sink string, want, got []pipeline.Record, ordered bool, group func(*pipeline.Record) string) []difference {
 	var diffs []difference
 	left := map[pipeline.Position][]*pipeline.Record{}
@@ -183,8 +183,8 @@ func diffHeaders(want, got []pipeline.Header) (diffs []fieldDiff) {
 	return diffs
 }
 
-// diffJSON names the fields in which two JSON objects differ, down to the innermost.
-// same says that they are equal as JSON. nil and false: at least one is no object.
+// diffJSON names the fields in which two JSON objects differ, down to the innermost. same
+// says that they are equal as JSON. nil and false: they differ, and one is no object.
 func diffJSON(path string, want, got []byte) (diffs []fieldDiff, same bool) {
 	w, wKeys := objectOf(want)
 	g, gKeys := objectOf(got)

@@ -39,7 +39,7 @@ type testCase struct {
 }
 
 // findCases gives the folders below the paths, or the paths themselves, that hold a
-// pipeline.yaml and an input.jsonl. Their files may name the kinds.
+// pipeline.yaml and an input.jsonl. kinds are those that the pipeline files may name.
 func findCases(paths []string, kinds config.Kinds) (cases []*testCase, err error) {
 	for _, root := range paths {
 		before := len(cases)
@@ -126,14 +126,14 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 		return nil, err
 	}
 	p := &process{events: events, drain: file.Limits.Drain, started: time.Now()}
-	if err := p.addMembers(all); err != nil {
+	if err := p.addPipelines(all); err != nil {
 		all[0].discard()
 		return nil, err
 	}
 	code := p.run(ctx)
 	done, _ := input.Progress()
 	r.records = int(done)
-	if err := p.members[0].err; err != nil {
+	if err := p.pipelines[0].err; err != nil {
 		return nil, fmt.Errorf("running the pipeline: %w", err)
 	}
 	if code != exitDone {
@@ -142,7 +142,7 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("running the pipeline: it did not end within %v", caseLimit)
 	}
-	for _, request := range c.answers.asked() {
+	for _, request := range c.answers.unanswered() {
 		r.problems = append(r.problems, "the pipeline asked for "+request+", for which answers/http.jsonl has no answer")
 	}
 	return file, nil
@@ -156,25 +156,25 @@ func (c *testCase) env(name string) (string, bool) {
 	return os.LookupEnv(name)
 }
 
-// sink gives a sink that keeps copies of its records.
-func (c *testCase) sink(name, _ string) (pipeline.Sink, error) { return &keeper{c, name}, nil }
+// sink gives a sink that keeps copies of its records, for compare and update.
+func (c *testCase) sink(name, _ string) (pipeline.Sink, error) { return &recordingSink{c, name}, nil }
 
-type keeper struct {
+type recordingSink struct {
 	c    *testCase
 	name string
 }
 
 // Write implements pipeline.Sink.
-func (k *keeper) Write(_ context.Context, recs []*pipeline.Record) error {
+func (k *recordingSink) Write(_ context.Context, recs []*pipeline.Record) error {
 	k.c.mu.Lock()
 	defer k.c.mu.Unlock()
 	for _, rec := range recs {
 		var headers []pipeline.Header
 		for _, h := range rec.Headers() {
-			headers = append(headers, pipeline.Header{Name: h.Name, Value: k.c.answers.hide(bytes.Clone(h.Value))})
+			headers = append(headers, pipeline.Header{Name: h.Name, Value: k.c.answers.hideAddress(bytes.Clone(h.Value))})
 		}
 		var copied pipeline.Record
-		copied.Init(rec.Position, bytes.Clone(rec.Key()), k.c.answers.hide(bytes.Clone(rec.Value())), headers, rec.Time)
+		copied.Init(rec.Position, bytes.Clone(rec.Key()), k.c.answers.hideAddress(bytes.Clone(rec.Value())), headers, rec.Time)
 		copied.Part = rec.Part
 		k.c.got[k.name] = append(k.c.got[k.name], copied)
 	}
@@ -182,7 +182,7 @@ func (k *keeper) Write(_ context.Context, recs []*pipeline.Record) error {
 }
 
 // Close implements pipeline.Sink.
-func (k *keeper) Close(context.Context) error { return nil }
+func (k *recordingSink) Close(context.Context) error { return nil }
 
 // sinkNames gives all sinks of a file, the dead letters last.
 func sinkNames(p *config.Pipeline) (names []string) {
@@ -202,7 +202,7 @@ func (c *testCase) wantFile(sink string) string {
 // compare compares what each sink got with its file; no file means no records.
 func (c *testCase) compare(p *config.Pipeline, r *caseResult) error {
 	names := sinkNames(p)
-	if err := c.strangers(names, func(file string) error {
+	if err := c.unclaimedFiles(names, func(file string) error {
 		return fmt.Errorf("comparing: %s belongs to no sink of the pipeline, which has %s", file, strings.Join(names, ", "))
 	}); err != nil {
 		return err
@@ -233,8 +233,8 @@ func orderOf(o config.Order) (ordered bool, group func(*pipeline.Record) string)
 	return true, nil
 }
 
-// strangers calls f for each file in want that is no sink's.
-func (c *testCase) strangers(sinks []string, f func(file string) error) error {
+// unclaimedFiles calls f for each file in want that belongs to no sink.
+func (c *testCase) unclaimedFiles(sinks []string, f func(file string) error) error {
 	files, err := filepath.Glob(filepath.Join(c.dir, "want", "*"))
 	if err != nil {
 		return err
@@ -250,10 +250,10 @@ func (c *testCase) strangers(sinks []string, f func(file string) error) error {
 	return nil
 }
 
-// update writes what each sink got, and removes what stands there for nothing.
+// update writes what each sink got, and removes files that belong to no sink.
 func (c *testCase) update(p *config.Pipeline, r *caseResult) error {
 	names := sinkNames(p)
-	if err := c.strangers(names, os.Remove); err != nil {
+	if err := c.unclaimedFiles(names, os.Remove); err != nil {
 		return fmt.Errorf("updating: %w", err)
 	}
 	for _, name := range names {
@@ -267,15 +267,15 @@ func (c *testCase) update(p *config.Pipeline, r *caseResult) error {
 		for i := range got {
 			text = append(append(text, fixtureLine(&got[i])...), '\n')
 		}
-		if err := c.replace(name, text, r); err != nil {
+		if err := c.writeWant(name, text, r); err != nil {
 			return fmt.Errorf("updating: %w", err)
 		}
 	}
 	return nil
 }
 
-// replace writes one file, if it differs; no text means no file.
-func (c *testCase) replace(sink string, text []byte, r *caseResult) error {
+// writeWant writes one file, if it differs; no text means no file.
+func (c *testCase) writeWant(sink string, text []byte, r *caseResult) error {
 	file := c.wantFile(sink)
 	before, err := os.ReadFile(file)
 	switch {

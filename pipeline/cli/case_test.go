@@ -175,10 +175,10 @@ func TestAnswers(t *testing.T) {
 			t.Errorf("%s %s: got %q, want %q", c.method, c.path, got, c.want)
 		}
 	}
-	if got := strings.Join(s.asked(), ", "); got != "GET /p, GET /a" {
+	if got := strings.Join(s.unanswered(), ", "); got != "GET /p, GET /a" {
 		t.Errorf("unanswered: %s", got)
 	}
-	if got := string(s.hide([]byte("calling " + s.base + "/x at " + strings.TrimPrefix(s.base, "http://")))); got != "calling ${HTTP}/x at ${HTTP}" {
+	if got := string(s.hideAddress([]byte("calling " + s.base + "/x at " + strings.TrimPrefix(s.base, "http://")))); got != "calling ${HTTP}/x at ${HTTP}" {
 		t.Errorf("hidden: %s", got)
 	}
 

@@ -81,8 +81,8 @@ servers. Exits 3 when one of them does not answer.`,
 	return cmd
 }
 
-// strictly ends a check --strict that found n warnings, and perhaps err besides. What is
-// wrong with the file comes before what does not answer.
+// strictly is the error of a check --strict that found n warnings. An err besides, of
+// --connect, is printed: the exit code is that of the file, not of what does not answer.
 func strictly(w io.Writer, n int, err error) error {
 	if err != nil {
 		printError(w, err)

@@ -81,13 +81,13 @@ dead_letter:
 	mended.Store(true)
 
 	letter := got["rejected"][0]
-	again := &kgo.Record{Key: letter.Key, Value: letter.Value}
+	resent := &kgo.Record{Key: letter.Key, Value: letter.Value}
 	for _, h := range letter.Headers {
 		if !strings.HasPrefix(h.Key, "penstock-") {
-			again.Headers = append(again.Headers, h)
+			resent.Headers = append(resent.Headers, h)
 		}
 	}
-	send(again)
+	send(resent)
 	until("priced", 3)
 	send(order("1", "a repetition"), order("1.0", "the same number"), order(`"1"`, "a text"), order("4", "last"))
 	until("priced", 5)

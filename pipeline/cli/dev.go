@@ -67,11 +67,11 @@ func (d *devSession) run(ctx context.Context, g *globals, file string) error {
 	if d.port < 0 || d.port > 65535 {
 		return usagef("--port %d: it is a number up to 65535; 0 takes a free one", d.port)
 	}
-	return logged(g.err, func(log *event.Queue) error { return d.runFile(ctx, g, log, file) })
+	return withLogQueue(g.err, func(log *event.Queue) error { return d.runFile(ctx, g, log, file) })
 }
 
 func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, file string) error {
-	signals := caught()
+	signals := catchSignals()
 	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
 	if set == nil || err != nil {
 		return err
@@ -81,14 +81,14 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 		return usagef("%s holds %d pipelines; name the file of one", file, len(set.Pipelines))
 	}
 	p := set.Pipelines[0]
-	if err := d.inputs(p); err != nil {
+	if err := d.checkStandardInput(p); err != nil {
 		return err
 	}
 	broker, err := kafkatest.Embedded(kafkatest.Settings{Port: d.port})
 	if err != nil {
 		return &pipeline.EnvironmentError{Err: err}
 	}
-	defer within(func() struct{} { broker.Close(); return struct{}{} }) // it goes with the process
+	defer withinSecond(func() struct{} { broker.Close(); return struct{}{} }) // it goes with the process
 	var read []string
 	if s, ok := p.Source.Settings.(*kafkasource.Settings); ok {
 		read = s.Topics
@@ -100,7 +100,7 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 			return usagef("--load %s: write topic=file", l)
 		}
 		if !slices.Contains(read, topic) {
-			events.Log().Warn().Msgf("--load %s: nothing reads the topic %s: the source of %s %s", l, topic, file, reads(read))
+			events.Log().Warn().Msgf("--load %s: nothing reads the topic %s: the source of %s %s", l, topic, file, describeTopics(read))
 		}
 		if !slices.Contains(topics, topic) {
 			topics = append(topics, topic)
@@ -132,8 +132,8 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 // loadDrain is the drain budget of loading a fixture.
 const loadDrain = 5 * time.Second
 
-// reads says what a source reads, to people.
-func reads(topics []string) string {
+// describeTopics says what a source reads, for people.
+func describeTopics(topics []string) string {
 	if len(topics) == 0 {
 		return "is not Kafka"
 	}
@@ -175,16 +175,16 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 	return topics, open
 }
 
-// inputs finds a second reader of standard input: of the loads and the pipeline one may
-// have it.
-func (d *devSession) inputs(p *config.Pipeline) error {
+// checkStandardInput refuses a second reader of standard input: of the loads and the pipeline
+// only one can have it.
+func (d *devSession) checkStandardInput(p *config.Pipeline) error {
 	all := &replay.Settings{}
 	if s, ok := p.Source.Settings.(*replay.Settings); ok {
 		all.Files = slices.Clone(s.Files)
 	}
 	for _, l := range d.loads {
 		_, file, _ := strings.Cut(l, "=")
-		if one := (&replay.Settings{Files: []settings.Path{settings.Path(file)}}); one.StandardInput() == "" {
+		if input := (&replay.Settings{Files: []settings.Path{settings.Path(file)}}); input.StandardInput() == "" {
 			continue
 		}
 		if all.StandardInput() != "" {

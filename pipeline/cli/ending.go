@@ -16,8 +16,8 @@ import (
 
 // This file says how the pipelines of a process end, each and together.
 
-// A member is one pipeline of a process.
-type member struct {
+// A managedPipeline is one pipeline of a process, with how it has ended.
+type managedPipeline struct {
 	name    string
 	runner  engine.Runner
 	events  *event.Emitter // stamps the pipeline
@@ -28,8 +28,8 @@ type member struct {
 	err   error // of Run
 }
 
-// A neverStarted pipeline is one whose environment was missing at the start. It stands
-// among the others, so that it is seen wherever they are.
+// A neverStarted pipeline is one that could not start, because of its environment. It stands
+// among the others, so that the endpoint, the log and the exit code include it.
 type neverStarted struct {
 	name string
 	err  error
@@ -43,29 +43,30 @@ func (n *neverStarted) Snapshot() engine.Snapshot {
 	return engine.Snapshot{Pipeline: n.name, State: "failed", Err: n.err, At: time.Now(), Backpressure: "ok"}
 }
 
-// failures are the pipelines that have failed, in the order in which they did. Anybody
-// may ask for them.
+// failures are the pipelines that have failed, in the order in which they did. Its methods
+// are safe for concurrent use: the endpoint asks for them too.
 type failures struct {
-	mu  sync.Mutex
-	got []*member
+	mu        sync.Mutex
+	pipelines []*managedPipeline
 }
 
-func (f *failures) add(m *member) {
+func (f *failures) add(m *managedPipeline) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.got = append(f.got, m)
+	f.pipelines = append(f.pipelines, m)
 }
 
-func (f *failures) all() []*member {
+func (f *failures) all() []*managedPipeline {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return slices.Clone(f.got)
+	return slices.Clone(f.pipelines)
 }
 
-// names gives those that failed, with commas and in the order of members.
-func (f *failures) names(members []*member) string {
+// names gives those that failed, with commas, in the order of all pipelines: that of the
+// files, so that it is the same in each run.
+func (f *failures) names(all []*managedPipeline) string {
 	var names []string
-	for _, m := range members {
+	for _, m := range all {
 		if slices.Contains(f.all(), m) {
 			names = append(names, m.name)
 		}
@@ -82,31 +83,31 @@ func (f *failures) error() error {
 	return errors.Join(errs...)
 }
 
-// fails says whether err is a failure of its pipeline. Work that was given up is one when
-// nobody has asked for the end.
-func (p *process) fails(err error) bool {
+// isFailure says whether err is a failure of its pipeline. Abandoned work is one only when
+// nobody has asked for the end: after a signal it is what the drain budget allows.
+func (p *process) isFailure(err error) bool {
 	var abandoned *engine.AbandonedError
 	return err != nil && (p.stopping.IsZero() || !errors.As(err, &abandoned))
 }
 
-// well says whether no pipeline has ended with an error.
-func (p *process) well() bool {
-	return !slices.ContainsFunc(p.members, func(m *member) bool { return m.err != nil })
+// allSucceeded says whether no pipeline has ended with an error.
+func (p *process) allSucceeded() bool {
+	return !slices.ContainsFunc(p.pipelines, func(m *managedPipeline) bool { return m.err != nil })
 }
 
-// sayEnded writes pipeline.stopped, when there are other pipelines that may go on: of a
-// single one process.stopped says all.
-func (p *process) sayEnded(m *member, left int) {
-	if len(p.members) == 1 {
+// emitStopped writes pipeline.stopped, of one of several pipelines: of a single one
+// process.stopped says all.
+func (p *process) emitStopped(m *managedPipeline, left int) {
+	if len(p.pipelines) == 1 {
 		return
 	}
 	err := m.err
 	if !m.ended {
-		err = p.hung()
+		err = p.hungError()
 	}
-	s, _ := within(m.runner.Snapshot)
+	s, _ := withinSecond(m.runner.Snapshot)
 	ev := event.PipelineStopped{
-		Reason: p.endOf(err), UptimeMs: time.Since(p.started).Milliseconds(), RecordsInTotal: s.In, RecordsOutTotal: s.Out,
+		Reason: p.stopReason(err), UptimeMs: time.Since(p.started).Milliseconds(), RecordsInTotal: s.In, RecordsOutTotal: s.Out,
 		FilteredTotal: s.Filtered, RejectedTotal: s.Rejected, Abandoned: s.Abandoned,
 	}
 	words := ""
@@ -114,21 +115,21 @@ func (p *process) sayEnded(m *member, left int) {
 		ev.ErrorMessage = cause(err)
 		words = "pipeline stopped: " + ev.ErrorMessage
 		if left > 0 && p.stopping.IsZero() && !p.failFast {
-			words = fmt.Sprintf("pipeline stopped until the process is started again, %d of %d are left: %s", left, len(p.members), ev.ErrorMessage)
+			words = fmt.Sprintf("pipeline stopped until the process is started again, %d of %d are left: %s", left, len(p.pipelines), ev.ErrorMessage)
 		}
 	}
 	m.events.Emit(ev, words)
 }
 
-// endOf is the reason of pipeline.stopped.
-func (p *process) endOf(err error) string {
+// stopReason is the reason of pipeline.stopped.
+func (p *process) stopReason(err error) string {
 	var abandoned *engine.AbandonedError
 	switch {
 	case err == nil && p.stopping.IsZero():
 		return "completed"
 	case err == nil:
 		return "stopping"
-	case errors.As(err, &abandoned) && abandoned.Forced && p.forced != nil:
+	case errors.As(err, &abandoned) && abandoned.Forced && p.forcedBy != nil:
 		return "forced"
 	case exitCode(err) == exitAbandoned:
 		return "drain_timeout"
@@ -138,43 +139,45 @@ func (p *process) endOf(err error) string {
 	return "failed"
 }
 
-// exit gives the exit code of all ends together, and its error. A failure is never hidden
-// behind a good end of the others, or behind a signal that asks for one.
+// exit gives the exit code of the process, and its error. A failure is never hidden behind
+// a good end of the others, or behind a signal that asks for the end.
 func (p *process) exit() (code int, cause error) {
-	code, cause = p.together()
+	code, cause = p.combinedExit()
 	switch {
-	case p.forced == syscall.SIGTERM:
+	case p.forcedBy == syscall.SIGTERM:
 		return exitTerminate, cause
-	case p.forced != nil:
+	case p.forcedBy != nil:
 		return exitInterrupt, cause
-	case code == exitDone && p.expect != nil: // also after a signal: what has happened, has
+	case code == exitDone && p.expect != nil: // after a signal too: it does not undo what was not met
 		cause = p.expect()
 		return exitCode(cause), cause
 	}
 	return code, cause
 }
 
-func (p *process) together() (code int, cause error) {
+// combinedExit gives the exit code that the ends of all pipelines make together, and its error.
+func (p *process) combinedExit() (code int, cause error) {
 	failed := p.failed.all()
 	switch {
 	case len(failed) == 0:
-		return p.worst()
-	case len(p.members) == 1 || p.failFast: // what followed in the drain is no cause
+		return p.worstExit()
+	case len(p.pipelines) == 1 || p.failFast: // what failed in the drain, later, is not the cause
 		return exitCode(failed[0].err), failed[0].err
-	case len(failed) == len(p.members):
-		return exitCode(failed[0].err), summary(failed, len(p.members))
+	case len(failed) == len(p.pipelines):
+		return exitCode(failed[0].err), summary(failed, len(p.pipelines))
 	}
-	return exitFailed, summary(failed, len(p.members))
+	return exitFailed, summary(failed, len(p.pipelines))
 }
 
-// worst gives the exit code of the worst end, none of which is a failure, and its error.
-func (p *process) worst() (code int, cause error) {
-	for _, m := range p.members {
+// worstExit gives the most severe exit code of the pipelines, none of which has failed, and
+// its error.
+func (p *process) worstExit() (code int, cause error) {
+	for _, m := range p.pipelines {
 		err := m.err
 		if !m.ended {
-			err = p.hung()
+			err = p.hungError()
 		}
-		if c := exitCode(err); badness(c) > badness(code) {
+		if c := exitCode(err); severity(c) > severity(code) {
 			code, cause = c, err
 		}
 	}
@@ -182,22 +185,21 @@ func (p *process) worst() (code int, cause error) {
 }
 
 // summary says which of all pipelines have failed, for the last line.
-func summary(failed []*member, all int) error {
-	var whys []string
+func summary(failed []*managedPipeline, all int) error {
+	var reasons []string
 	for _, m := range failed {
-		whys = append(whys, m.name+": "+cause(m.err))
+		reasons = append(reasons, m.name+": "+cause(m.err))
 	}
-	return fmt.Errorf("%d of %d pipelines failed: %s", len(failed), all, strings.Join(whys, "; "))
+	return fmt.Errorf("%d of %d pipelines failed: %s", len(failed), all, strings.Join(reasons, "; "))
 }
 
-// hung is the error of a pipeline that did not even end when it was aborted.
-func (p *process) hung() error {
-	return fmt.Errorf("waiting for the pipeline to end: %w", &engine.AbandonedError{Forced: p.forced != nil, Running: 1})
+// hungError is the error of a pipeline that did not end when it was aborted.
+func (p *process) hungError() error {
+	return fmt.Errorf("waiting for the pipeline to end: %w", &engine.AbandonedError{Forced: p.forcedBy != nil, Running: 1})
 }
 
-// badness puts exit codes in order: the cause of a stop is worse than what became of
-// the others.
-func badness(code int) int {
+// severity ranks exit codes: what can cause a stop is above what can follow from one.
+func severity(code int) int {
 	order := []int{exitDone, exitExpectation, exitAbandoned, exitEnvironment, exitFailed, exitUsage}
 	for i, c := range order {
 		if c == code {
@@ -207,7 +209,8 @@ func badness(code int) int {
 	return len(order)
 }
 
-func (p *process) reason(code int) string {
+// exitReason is the reason of process.stopped.
+func (p *process) exitReason(code int) string {
 	switch code {
 	case exitDone:
 		if p.signal != nil {

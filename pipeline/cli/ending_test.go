@@ -22,14 +22,14 @@ func TestPipelinesEndOnTheirOwn(t *testing.T) {
 	spent := &engine.AbandonedError{Abandoned: 2}
 	ends := func(after time.Duration, err error) *fakeRunner { return &fakeRunner{after: after, err: err} }
 	tests := map[string]struct {
-		fakes   []*fakeRunner
-		term    time.Duration // when SIGTERM comes; 0: never
-		again   time.Duration // when another one comes
-		code    int
-		reason  string
-		failed  string
-		reasons string // of pipeline.stopped, in order
-		took    time.Duration
+		fakes      []*fakeRunner
+		term       time.Duration // when SIGTERM comes; 0: never
+		secondTerm time.Duration // when another one comes
+		code       int
+		reason     string
+		failed     string
+		reasons    string // of pipeline.stopped, in order
+		took       time.Duration
 	}{
 		"one fails, the others end well": {
 			fakes: []*fakeRunner{ends(time.Second, nil), ends(2*time.Second, broken), ends(time.Hour, nil)},
@@ -56,7 +56,7 @@ func TestPipelinesEndOnTheirOwn(t *testing.T) {
 			fakes: []*fakeRunner{ends(time.Second, broken), {drains: 25 * time.Second, drained: spent}, {drains: time.Second}}, term: time.Minute,
 			code: exitFailed, reason: "failed", failed: "p0", reasons: "p0 failed, p2 stopping, p1 drain_timeout", took: time.Minute + 25*time.Second},
 		"one fails, the rest is forced": {
-			fakes: []*fakeRunner{ends(time.Second, broken), {drains: time.Hour}}, term: time.Minute, again: time.Minute + 10*time.Second,
+			fakes: []*fakeRunner{ends(time.Second, broken), {drains: time.Hour}}, term: time.Minute, secondTerm: time.Minute + 10*time.Second,
 			code: exitTerminate, reason: "forced", failed: "p0", reasons: "p0 failed, p1 forced", took: time.Minute + 10*time.Second},
 		"one fails, another hangs": {
 			fakes: []*fakeRunner{ends(time.Second, broken), {drains: 24 * time.Hour, hangs: true}}, term: time.Minute,
@@ -73,7 +73,7 @@ func TestPipelinesEndOnTheirOwn(t *testing.T) {
 				}
 				from := time.Now()
 				s := supervise(c.fakes...)
-				for _, at := range []time.Duration{c.term, c.again} {
+				for _, at := range []time.Duration{c.term, c.secondTerm} {
 					if at > 0 {
 						time.Sleep(at - time.Since(from))
 						s.signals <- syscall.SIGTERM

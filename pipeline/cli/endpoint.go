@@ -11,8 +11,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 )
 
-// lookEvery is how often the watch of /livez looks, whether somebody asks or not.
-const lookEvery = 10 * time.Second
+// checkProgressEvery is how often progress is checked when nobody asks /livez: a standstill
+// is measured from the first look at it.
+const checkProgressEvery = 10 * time.Second
 
 // serve starts the administration endpoint of the process, when a file asks for one.
 // The error has the place of the setting.
@@ -27,8 +28,8 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 		}
 	}
 	watch := admin.NewWatch(0)
-	p.look = func() error { return watch.Check(p.snapshots(), p.inFlightOf) }
-	live := func() error { return errors.Join(p.failed.error(), p.look()) }
+	p.checkProgress = func() error { return watch.Check(p.snapshots(), p.inFlightOf) }
+	live := func() error { return errors.Join(p.failed.error(), p.checkProgress()) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
 		Listen: set.Process.Admin.Listen, Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts,
@@ -43,29 +44,29 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 	return s, nil
 }
 
-// shutPatience is how long a request under way may take at the end: answers are made in
+// shutDownPatience is how long a request under way may take at the end: answers are made in
 // memory.
-const shutPatience = 250 * time.Millisecond
+const shutDownPatience = 250 * time.Millisecond
 
-// shut ends the endpoint; nil: there is none.
-func shut(s *admin.Server) {
+// shutDown ends the endpoint; nil: the process has none.
+func shutDown(s *admin.Server) {
 	if s == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), shutPatience)
+	ctx, cancel := context.WithTimeout(context.Background(), shutDownPatience)
 	defer cancel()
 	_ = s.Shutdown(ctx) // the process ends
 }
 
 func (p *process) snapshots() (all []engine.Snapshot) {
-	for _, m := range p.members {
+	for _, m := range p.pipelines {
 		all = append(all, m.runner.Snapshot())
 	}
 	return all
 }
 
 func (p *process) inFlightOf(name string) []engine.InFlight {
-	for _, m := range p.members {
+	for _, m := range p.pipelines {
 		if m.name == name {
 			return m.runner.InFlight()
 		}
@@ -79,7 +80,7 @@ func (p *process) readiness() error {
 	case p.draining.Load():
 		return errors.New("stopping")
 	case len(p.failed.all()) > 0:
-		return p.failed.error() // before the next look of watch
+		return p.failed.error() // at once: watch sees it only at its next look
 	case p.ready.Load():
 		return nil
 	}

@@ -35,16 +35,16 @@ func TestBrokersDie(t *testing.T) {
 		c := a.FindGroupCoordinators(t.Context(), "survivor")
 		return int(c["survivor"].NodeID)
 	}
-	for _, kill := range []struct {
+	for _, victim := range []struct {
 		what string
 		node func() int
 	}{{"leader of out/0", leader}, {"coordinator of the group", coordinator}} {
-		id := kill.node()
+		id := victim.node()
 		begin := time.Now()
 		k.Kill(id)
 		before := f.total()
 		r.until(before+6000, 2*time.Minute)
-		t.Logf("kill -9 of broker %d, the %s: 6,000 later records out after %v", id, kill.what, time.Since(begin).Round(100*time.Millisecond))
+		t.Logf("kill -9 of broker %d, the %s: 6,000 later records out after %v", id, victim.what, time.Since(begin).Round(100*time.Millisecond))
 		pass(t, 3*time.Second)
 		if err := k.Restart(t.Context(), id); err != nil {
 			t.Fatal(err)

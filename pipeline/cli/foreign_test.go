@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -15,29 +17,6 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
-
-// serve talks on each connection that comes to an address; "127.0.0.1:0": any.
-func serve(t *testing.T, address string, talk func(net.Conn)) string {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				talk(conn)
-			}()
-		}
-	}()
-	return l.Addr().String()
-}
 
 // speaksHTTP answers whatever comes like a web server that does not understand it.
 func speaksHTTP(conn net.Conn) {
@@ -77,7 +56,7 @@ func TestAnAddressThatIsNoBroker(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			address := serve(t, "127.0.0.1:0", tc.talk)
+			address := kafkatest.Listen(t, "127.0.0.1:0", tc.talk)
 			file := foreignFile(t, address, "flights")
 			commands := [][]string{{"run", "--log-format", "json", file}, {"check", "--connect", file}, {"lag", file}}
 			if name == "silence" { // which each of them waits for
@@ -108,7 +87,7 @@ func TestAServiceThatTakesABrokersPlace(t *testing.T) {
 	}
 	address := c.Addrs()[0]
 	c.Fake().Close()
-	serve(t, address, speaksHTTP)
+	kafkatest.Listen(t, address, speaksHTTP)
 	line := r.read("the answer is HTTP and not Kafka's")
 	for !strings.Contains(line, "looking for the leaders of partitions goes on") { // the fetch may be told first
 		line = r.read("the answer is HTTP and not Kafka's")

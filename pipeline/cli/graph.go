@@ -39,7 +39,7 @@ func newGraph(g *globals) *cobra.Command {
 				}
 				d := newDrawing(p)
 				if !promises {
-					d.promises = nil
+					d.guarantees = nil
 				}
 				if err := draw(g.out, d); err != nil {
 					return err
@@ -56,11 +56,11 @@ func newGraph(g *globals) *cobra.Command {
 // A drawing is a pipeline as boxes: a chain from the source through the steps, and the
 // sinks behind the last of it.
 type drawing struct {
-	name     string
-	chain    []box
-	sinks    []box
-	rejected *box
-	promises []string
+	name       string
+	chain      []box
+	sinks      []box
+	rejected   *box
+	guarantees []string
 }
 
 // A box is one component.
@@ -96,7 +96,7 @@ func newDrawing(p *config.Pipeline) drawing {
 	if l := p.DeadLetter; l != nil {
 		d.rejected = &box{name: catalog.DeadLetterName, kind: l.Kind.Name, text: p.Summary(l.Component, summaryWidth), when: "rejected"}
 	}
-	d.promises = promises(p)
+	d.guarantees = guarantees(p)
 	return d
 }
 
@@ -117,8 +117,8 @@ func stepWords(s config.Stage) string {
 	return strings.Join(words, ", ")
 }
 
-// promises are what order and delivery a file gives, in words.
-func promises(p *config.Pipeline) []string {
+// guarantees says in words what order and delivery a file gives.
+func guarantees(p *config.Pipeline) []string {
 	order := map[engine.Order]string{
 		engine.OrderPartition: "order: each sink gets the records of a partition in the order of their offsets, whatever runs at once before it",
 		engine.OrderKey:       "order: each sink gets the records of one key within a partition in order; those of different keys may pass one another",
@@ -135,10 +135,10 @@ func promises(p *config.Pipeline) []string {
 		}
 	}
 	for _, s := range p.Sinks {
-		list = append(list, "sink "+s.Name+": "+orSilent(s.Kind.Guarantee)+tries(s.Retry.Attempts))
+		list = append(list, "sink "+s.Name+": "+orUnknown(s.Kind.Guarantee)+retryWords(s.Retry.Attempts))
 	}
 	if l := p.DeadLetter; l != nil {
-		list = append(list, "rejected records: "+l.Kind.Name+", "+orSilent(l.Kind.Guarantee)+"; a record counts as rejected once its dead letter is stored")
+		list = append(list, "rejected records: "+l.Kind.Name+", "+orUnknown(l.Kind.Guarantee)+"; a record counts as rejected once its dead letter is stored")
 	} else {
 		list = append(list, "rejected records: there is no dead_letter, so the first one stops the pipeline")
 	}
@@ -155,14 +155,14 @@ func callOrder(s engine.Serial) string {
 	return "calls run at once, in no order; records leave in order"
 }
 
-func orSilent(guarantee string) string {
+func orUnknown(guarantee string) string {
 	if guarantee == "" {
 		return "nothing is known beyond the answer of its write"
 	}
 	return guarantee
 }
 
-func tries(attempts int) string {
+func retryWords(attempts int) string {
 	if attempts == 0 {
 		return "; a write is repeated until it succeeds"
 	}
@@ -188,14 +188,14 @@ func drawText(w io.Writer, d drawing) error {
 		}
 	}
 	width = 0
-	ends := d.sinks
+	outputs := d.sinks
 	if d.rejected != nil {
-		ends = append(ends[:len(ends):len(ends)], *d.rejected)
+		outputs = append(outputs[:len(outputs):len(outputs)], *d.rejected)
 	}
-	for _, b := range ends {
+	for _, b := range outputs {
 		width = max(width, len(b.title()))
 	}
-	for i, b := range ends {
+	for i, b := range outputs {
 		arrow := "-->"
 		if d.rejected != nil && i == len(d.sinks) {
 			arrow = "- >"
@@ -207,10 +207,10 @@ func drawText(w io.Writer, d drawing) error {
 		p.line("    |")
 		p.line("    +%s %s", arrow, strings.TrimRight(fmt.Sprintf("%-*s  %s", width, b.title(), text), " "))
 	}
-	if len(d.promises) > 0 {
+	if len(d.guarantees) > 0 {
 		p.line("")
 		p.line("Guarantees")
-		for _, g := range d.promises {
+		for _, g := range d.guarantees {
 			p.line("  %s", g)
 		}
 	}
@@ -244,7 +244,7 @@ func (d drawing) boxes() []box {
 func drawMermaid(w io.Writer, d drawing) error {
 	p := printer{w: w}
 	p.line("flowchart TD")
-	for _, g := range d.promises {
+	for _, g := range d.guarantees {
 		p.line("  %%%% %s", g)
 	}
 	escape := func(s string) string {
@@ -275,7 +275,7 @@ func drawMermaid(w io.Writer, d drawing) error {
 func drawDot(w io.Writer, d drawing) error {
 	p := printer{w: w}
 	p.line("digraph %s {", strconv.Quote(d.name))
-	for _, g := range d.promises {
+	for _, g := range d.guarantees {
 		p.line("  // %s", g)
 	}
 	p.line("  node [shape=box, fontname=\"sans-serif\"];")

@@ -48,8 +48,8 @@ func drawSVG(w io.Writer, d drawing) error {
 	}
 	p.line(`<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="monospace" font-size="13">`, total, bottom+svgPad, total, bottom+svgPad)
 	p.line(`<title>%s</title>`, html.EscapeString(d.name))
-	if len(d.promises) > 0 {
-		p.line(`<desc>%s</desc>`, html.EscapeString(strings.Join(d.promises, "\n")))
+	if len(d.guarantees) > 0 {
+		p.line(`<desc>%s</desc>`, html.EscapeString(strings.Join(d.guarantees, "\n")))
 	}
 	p.line(`<defs><marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>`)
 	p.line(`<rect width="100%%" height="100%%" fill="white"/>`)

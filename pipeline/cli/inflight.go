@@ -12,9 +12,10 @@ import (
 // mostDumped bounds the lines of one dump of one pipeline.
 const mostDumped = 200
 
-// dumpInFlight writes one free line for each record in flight, oldest first and in the
-// order of their lane, without keys and values. It was asked for, so it passes at any level but disabled.
-func dumpInFlight(m *member) {
+// dumpInFlight writes one free line for each record in flight, oldest first, those of one age
+// in the order of their lane, without keys and values. Somebody asked for it, so the lines are
+// written at any level but disabled.
+func dumpInFlight(m *managedPipeline) {
 	all := m.runner.InFlight()
 	log := m.events.Log().Level(zerolog.InfoLevel)
 	log.Info().Int("inflight", len(all)).Msg("records in flight, oldest first")

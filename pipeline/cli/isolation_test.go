@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -92,7 +94,7 @@ func (f *fleet) asked() {
 	for range 3 {
 		select {
 		case <-f.server.asked:
-		case <-f.stuck:
+		case <-f.dumped:
 			f.t.Fatal("goes-on does not ask the server")
 		}
 	}
@@ -272,7 +274,7 @@ sinks:
 			select {
 			case conn := <-probed:
 				defer conn.Close()
-			case <-f.stuck:
+			case <-f.dumped:
 				t.Fatalf("it does not probe:\n%s", f.read(""))
 			}
 			f.signal(syscall.SIGTERM)

@@ -65,7 +65,7 @@ told beneath, with the reason that source.gap has; all that the log has is behin
 type lagGroup struct {
 	pipeline, group, place string
 	topics                 []string
-	committed              bool // the pipeline reads what is committed alone
+	committed              bool // the pipeline reads only what is committed
 	client                 *kafka.Client
 }
 
@@ -169,7 +169,7 @@ func printLag(w io.Writer, lines []lagLine, asJSON bool) error {
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "PIPELINE\tGROUP\tTOPIC\tPARTITION\tCOMMITTED\tEND\tLAG\tHELD\t")
-	total, held := int64(0), int64(0)
+	total, totalHeld := int64(0), int64(0)
 	for _, l := range lines {
 		committed := "-"
 		if l.Committed >= 0 {
@@ -177,20 +177,20 @@ func printLag(w io.Writer, lines []lagLine, asJSON bool) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t\n", l.Pipeline, l.Group, l.Topic, l.Partition, committed, l.End, l.Lag, l.LagHeld)
 		total += l.Lag
-		held += l.LagHeld
+		totalHeld += l.LagHeld
 	}
 	waiting := ""
-	if held > 0 {
-		waiting = fmt.Sprintf(", %d of them held back by open transactions", held)
+	if totalHeld > 0 {
+		waiting = fmt.Sprintf(", %d of them held back by open transactions", totalHeld)
 	}
-	err := errors.Join(t.Flush(), wrote(fmt.Fprintf(w, "%d records behind in %d partitions%s\n", total, len(lines), waiting)))
+	err := errors.Join(t.Flush(), onlyError(fmt.Fprintf(w, "%d records behind in %d partitions%s\n", total, len(lines), waiting)))
 	for _, l := range lines {
 		if l.Gap != "" {
-			err = errors.Join(err, wrote(fmt.Fprintf(w, "%s/%d has offsets %d to %d, and the committed %d is not one of them: %s; run does what on_gap says\n",
+			err = errors.Join(err, onlyError(fmt.Fprintf(w, "%s/%d has offsets %d to %d, and the committed %d is not one of them: %s; run does what on_gap says\n",
 				l.Topic, l.Partition, l.Start, l.End, l.Committed, l.Gap)))
 		}
 	}
 	return err
 }
 
-func wrote(_ int, err error) error { return err }
+func onlyError(_ int, err error) error { return err }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -43,10 +45,10 @@ func gapFile(t *testing.T, c *kafkatest.Cluster, start, at int64) (file, topic, 
 			c.Produce(t, topic, &kgo.Record{Partition: p, Value: fmt.Appendf(nil, `{"n":%d,"p":%d}`, i, p)})
 		}
 	}
-	cut, commit := kadm.Offsets{}, kadm.Offsets{}
-	cut.AddOffset(topic, 1, start, -1)
+	deleteTo, commit := kadm.Offsets{}, kadm.Offsets{}
+	deleteTo.AddOffset(topic, 1, start, -1)
 	commit.AddOffset(topic, 1, at, -1)
-	if _, err := c.Admin(t).DeleteRecords(t.Context(), cut); err != nil {
+	if _, err := c.Admin(t).DeleteRecords(t.Context(), deleteTo); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Admin(t).CommitAllOffsets(t.Context(), group, commit); err != nil {

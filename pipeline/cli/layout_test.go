@@ -51,7 +51,7 @@ func contract(more ...string) []string {
 var importRules = []importRule{
 	{packages: []string{"cmd/*", "pipeline/cli"}, own: []string{"*"}},
 	{packages: []string{"pipeline/kafka/kafkatest"}, own: contract("pipeline/event", "pipeline/kafka")},
-	{packages: []string{"pipeline/internal/inside", "pipeline/settings", "pipeline/jsontext"}, own: []string{}, others: []string{}},
+	{packages: []string{"pipeline/internal/inside", "pipeline/internal/cputime", "pipeline/settings", "pipeline/jsontext"}, own: []string{}, others: []string{}},
 	{packages: []string{"pipeline/engine/internal"}, own: []string{"pipeline/engine/internal"}, others: []string{conc}},
 	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/internal/inside"),
 		others: []string{conc, zero, "github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures
@@ -217,6 +217,8 @@ var fileRules = []struct {
 	{module + "/pipeline/internal/inside", func(f string) bool {
 		return f == "pipeline/record_inside.go" || strings.HasPrefix(f, "pipeline/engine/")
 	}},
+	{module + "/pipeline/internal/cputime", func(string) bool { return false }}, // for benchmarks
+	{module + "/sinks/internal/sinktest", func(string) bool { return false }},   // for tests
 	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},
 }
 

@@ -52,7 +52,7 @@ func (g *globals) checkLogFlags() error {
 	return nil
 }
 
-// printProblems writes problems for people, and a line that counts them.
+// printProblems writes problems for people, and, when there are errors, a line that counts them.
 func printProblems(w io.Writer, p config.Problems) {
 	fmt.Fprint(w, p.Detail())
 	if e, a := len(p.Errors()), len(p.Warnings()); e > 0 {

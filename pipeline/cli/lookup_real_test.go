@@ -122,8 +122,8 @@ func (s *slowTopic) gets(n int) {
 	s.t.Logf("table %d is in force: %s", n, value)
 }
 
-// told gives the lines of that level that name the table and hold the text.
-func (s *slowTopic) told(level, text string) (lines []string) {
+// logLines gives the lines of that level that name the table and hold the text.
+func (s *slowTopic) logLines(level, text string) (lines []string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	for i, l := range s.lines {
@@ -137,13 +137,13 @@ func (s *slowTopic) told(level, text string) (lines []string) {
 // warned waits for n warnings of the table.
 func (s *slowTopic) warned(n int) {
 	s.t.Helper()
-	s.await("log", time.Minute, func(line) bool { return len(s.told("warn", "")) >= n })
+	s.await("log", time.Minute, func(line) bool { return len(s.logLines("warn", "")) >= n })
 }
 
 // exactly wants n lines of that level with the text.
 func (s *slowTopic) exactly(n int, level, text string) {
 	s.t.Helper()
-	if lines := s.told(level, text); len(lines) != n {
+	if lines := s.logLines(level, text); len(lines) != n {
 		s.t.Errorf("%d lines of %s with %q, want %d:\n%s", len(lines), level, text, n, strings.Join(lines, "\n"))
 	}
 }
@@ -195,7 +195,7 @@ func TestLookupTableOfASlowTopic(t *testing.T) {
 	s.gets(0)
 	s.exactly(faults+1, "warn", "")
 	s.exactly(faults+1, "info", "can be used again")
-	t.Logf("warnings:\n%s", strings.Join(s.told("warn", ""), "\n"))
+	t.Logf("warnings:\n%s", strings.Join(s.logLines("warn", ""), "\n"))
 	if exit, _ := s.stop(syscall.SIGTERM, time.Minute); exit != 0 {
 		t.Errorf("exit code %d, want 0", exit)
 	}

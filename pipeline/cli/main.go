@@ -35,8 +35,8 @@ const (
 	exitTerminate   = 143
 )
 
-// An exitError ends the process with a code of its own. A nil Err prints nothing:
-// what there is to say has been said.
+// An exitError ends the process with a code of its own. With a nil err nothing is printed:
+// what there is to say has been printed or logged before.
 type exitError struct {
 	code int
 	err  error
@@ -80,7 +80,8 @@ type globals struct {
 // configuration; 3 the environment (broker, database, port, credentials); 4 an expectation
 // was not met; 5 the drain budget ran out; 130 and 143 a second signal.
 //
-// It handles SIGINT, SIGTERM, SIGHUP and SIGUSR1 while it runs. It may be called once.
+// It handles SIGINT, SIGTERM, SIGHUP and, where the system has it, SIGUSR1 while it runs. It
+// may be called once.
 func Main(kinds ...config.Kind) int {
 	s := streams{os.Stdin, os.Stdout, os.Stderr}
 	all := catalog.Kinds()
@@ -152,8 +153,8 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// takes is the check of a command's arguments: at least least of what its usage line
-// names, and at most most; -1: any number.
+// takes makes the check of how many arguments a command has: at least least, at most most;
+// -1: any number. The error names what the command's usage line names.
 func takes(least, most int) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if n := len(args); n >= least && (n <= most || most < 0) {
@@ -174,7 +175,8 @@ func takes(least, most int) cobra.PositionalArgs {
 	}
 }
 
-// newHelp is cobra's own help, which takes a command that is not there for right.
+// newHelp makes the help command. That of cobra prints the general help, without an error, for a
+// command that does not exist.
 func newHelp() *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",

@@ -11,17 +11,17 @@ import (
 
 const (
 	daemonGOGC = 400
-	// aboveBudget is for everything that is not a record in flight. The collector lets
-	// everything that Go has come up to the limit, whatever is alive, and the kernel counts
-	// the pages of the program on top, 19 MiB: with 48 MiB a full budget was resident with 63
-	// above it, of the 64 that are promised.
+	// aboveBudget is for everything that is not a record in flight. The promise is at most 64 MiB
+	// of resident memory above the budget. The collector lets all of Go's memory grow to the
+	// limit, garbage included, and the kernel counts the pages of the program on top, 19 MiB: with
+	// 48 MiB here, 63 MiB above a full budget were resident, which left no room.
 	aboveBudget   = 40 << 20
 	cgroupPercent = 90
 )
 
-// tuneMemory sets the collector for a daemon: it runs rarely, and a limit keeps the
-// process small. What is set by hand in GOGC or GOMEMLIMIT stays. budget is the bytes
-// in flight.
+// tuneMemory sets up the garbage collector for a daemon: it runs rarely, and a limit keeps
+// the process small. What the environment sets with GOGC or GOMEMLIMIT stays. budget is the
+// most bytes in flight.
 func tuneMemory(budget int64) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(daemonGOGC)

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"os/exec"
@@ -71,12 +72,19 @@ func TestAModuleOfOnesOwn(t *testing.T) {
 	runs("shout", "list")
 	runs("shout-city is right", "check", file)
 	runs("BOSTON", "replay", file, filepath.Join("cases", "shout-city", "input.jsonl"))
-	runs("shout-city", "test", "--update", "cases")
-	want, err := os.ReadFile(filepath.Join(dir, "cases", "shout-city", "want", "stdout.jsonl"))
+	runs("1 passed, 0 failed", "test", "cases")
+	wanted := filepath.Join("cases", "shout-city", "want", "stdout.jsonl")
+	want, err := os.ReadFile(filepath.Join(dir, wanted))
 	if err != nil || !strings.Contains(string(want), `{"city":"ZÜRICH \"HB\"","n":2}`) {
-		t.Errorf("the case wrote %s, %v", want, err)
+		t.Errorf("the case wants %s, %v", want, err)
 	}
-	runs("shout-city", "test", "cases")
+	if err := os.Remove(filepath.Join(dir, wanted)); err != nil {
+		t.Fatal(err)
+	}
+	runs("new  shout-city", "test", "--update", "cases")
+	if got, err := os.ReadFile(filepath.Join(dir, wanted)); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("the case wrote %s, %v", got, err)
+	}
 
 	if err := os.WriteFile(filepath.Join(dir, "wrong.yaml"), []byte("source: {replay: {files: [x]}}\nstages:\n  - shout: {feld: city}\nsinks: [stdout: {}]\n"), 0o600); err != nil {
 		t.Fatal(err)

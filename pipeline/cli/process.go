@@ -25,40 +25,40 @@ const (
 // budget and a few seconds, whatever a sink does: its events must write without waiting,
 // to a Queue.
 type process struct {
-	events  *event.Emitter
-	log     *event.Queue // behind events; nil: something else is
-	members []*member
-	drain   time.Duration
-	signals <-chan os.Signal
-	started time.Time
+	events    *event.Emitter
+	log       *event.Queue // that events writes to; nil: it writes to something else
+	pipelines []*managedPipeline
+	drain     time.Duration
+	signals   <-chan os.Signal
+	started   time.Time
 
 	terminal bool // it runs in a terminal, and ends when that is closed
 	failFast bool // the first pipeline that fails ends all
 	failed   failures
-	expect   func() error // asked when all has gone well: nil, or what was not met
+	expect   func() error // called when no pipeline has failed: gives an expectation that was not met
 	atEnd    func()       // called before the last line
 
-	look func() error // looks whether there is progress; nil: nobody wants to know
+	checkProgress func() error // of the watch of /livez; nil: there is no endpoint
 
 	ready    atomic.Bool
-	draining atomic.Bool // what stopping says, for other goroutines
+	draining atomic.Bool // stopping is set; for other goroutines
 	dumping  atomic.Bool
-	stopping time.Time // zero: not yet
-	limit    *time.Timer
+	stopping time.Time // when the drain began; zero: it has not
+	deadline *time.Timer
 	signalled
 	aborted bool
 }
 
-// signalled is what signals have told the process.
+// signalled is which signals the process has got.
 type signalled struct {
 	signal   os.Signal // the first one
 	signalAt time.Time
-	forced   os.Signal // the second one
+	forcedBy os.Signal // the second one
 }
 
 type ending struct {
-	m   *member
-	err error
+	pipeline *managedPipeline
+	err      error
 }
 
 // run blocks until everything has ended, or has been given up, and gives the exit
@@ -66,24 +66,24 @@ type ending struct {
 func (p *process) run(ctx context.Context) int {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	ends := make(chan ending, len(p.members)) // room for all: who is given up does not hang
-	for _, m := range p.members {
+	ends := make(chan ending, len(p.pipelines)) // room for all, so that none blocks when run has returned
+	for _, m := range p.pipelines {
 		go func() { ends <- ending{m, m.runner.Run(ctx)} }()
 	}
 	watching := make(chan struct{})
 	go p.watch(ctx, watching)
 
-	p.limit = time.NewTimer(time.Hour)
-	p.limit.Stop()
-	defer p.limit.Stop()
-	for left := len(p.members); left > 0; {
+	p.deadline = time.NewTimer(time.Hour)
+	p.deadline.Stop()
+	defer p.deadline.Stop()
+	for left := len(p.pipelines); left > 0; {
 		select {
 		case e := <-ends:
 			left--
-			p.memberEnded(e, left, cancel)
+			p.pipelineEnded(e, left, cancel)
 		case s := <-p.signals:
 			p.handle(s, cancel)
-		case <-p.limit.C:
+		case <-p.deadline.C:
 			if p.aborted {
 				left = 0
 				break
@@ -92,33 +92,35 @@ func (p *process) run(ctx context.Context) int {
 		}
 	}
 	cancel()
-	<-watching // what it calls is given up after a second each
+	<-watching // not for long: it waits a second at most for each call
 	return p.stopped()
 }
 
-func (p *process) memberEnded(e ending, left int, cancel func()) {
+// pipelineEnded notes the end of a pipeline, and stops the process when it was the last one, or
+// the first failure with --fail-fast.
+func (p *process) pipelineEnded(e ending, left int, cancel func()) {
 	if errors.Is(e.err, context.Canceled) && !p.stopping.IsZero() {
-		e.err = nil // a drain that had nothing to do
+		e.err = nil // there was nothing to drain
 	}
-	e.m.ended, e.m.err = true, e.err
+	e.pipeline.ended, e.pipeline.err = true, e.err
 	if e.err != nil {
-		e.m.events.Log().Error().Msg(e.m.locate(e.err))
+		e.pipeline.events.Log().Error().Msg(e.pipeline.locate(e.err))
 	}
-	failed, all := p.fails(e.err), left == 0 || e.err != nil && p.failFast
+	failed, all := p.isFailure(e.err), left == 0 || e.err != nil && p.failFast
 	if failed && !all {
-		p.failed.add(e.m) // before it is said: who reads that may ask
+		p.failed.add(e.pipeline) // before its event: whoever reads that may ask the endpoint at once
 	}
-	p.sayEnded(e.m, left)
+	p.emitStopped(e.pipeline, left)
 	if !all {
 		return
 	}
-	if p.well() {
+	if p.allSucceeded() {
 		p.stop("completed", cancel)
 	} else {
 		p.stop("failed", cancel)
 	}
 	if failed {
-		p.failed.add(e.m)
+		p.failed.add(e.pipeline)
 	}
 }
 
@@ -134,12 +136,12 @@ func (p *process) stop(reason string, cancel func()) {
 		name = signalName(p.signal)
 	}
 	if reason == "completed" && p.ready.CompareAndSwap(false, true) {
-		p.sayReady()
+		p.emitReady()
 	}
 	ev := event.ProcessStopping{Reason: reason, Signal: name, DrainTimeoutMs: p.drain.Milliseconds(), Inflight: p.totals().InFlight}
 	p.events.Emit(ev, "")
-	if p.limit != nil {
-		p.limit.Reset(p.drain + abortAfter)
+	if p.deadline != nil {
+		p.deadline.Reset(p.drain + abortAfter)
 	}
 	cancel()
 }
@@ -147,21 +149,21 @@ func (p *process) stop(reason string, cancel func()) {
 // abort ends what still runs, now.
 func (p *process) abort() {
 	p.aborted = true
-	if p.limit != nil {
-		p.limit.Reset(forceAfter)
+	if p.deadline != nil {
+		p.deadline.Reset(forceAfter)
 	}
-	for _, m := range p.members {
+	for _, m := range p.pipelines {
 		go m.runner.Abort()
 	}
 }
 
-// stopped classifies the end and writes the last line.
+// stopped gives the exit code, and writes the last events.
 func (p *process) stopped() int {
 	code, cause := p.exit()
-	for _, m := range p.members {
+	for _, m := range p.pipelines {
 		if !m.ended {
-			m.events.Log().Error().Msg(m.locate(p.hung()))
-			p.sayEnded(m, 0)
+			m.events.Log().Error().Msg(m.locate(p.hungError()))
+			p.emitStopped(m, 0)
 		}
 	}
 	if cause != nil && code == exitExpectation {
@@ -169,40 +171,40 @@ func (p *process) stopped() int {
 	}
 	t := p.totals()
 	ev := event.ProcessStopped{
-		ExitCode: int64(code), Reason: p.reason(code),
+		ExitCode: int64(code), Reason: p.exitReason(code),
 		UptimeMs: time.Since(p.started).Milliseconds(), DrainMs: time.Since(p.stopping).Milliseconds(),
 		RecordsInTotal: t.In, RecordsOutTotal: t.Out, FilteredTotal: t.Filtered, RejectedTotal: t.Rejected,
-		Abandoned: t.Abandoned, FailedPipelines: p.failed.names(p.members),
+		Abandoned: t.Abandoned, FailedPipelines: p.failed.names(p.pipelines),
 	}
 	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = p.latency()
 	if cause != nil {
 		ev.ErrorMessage = cause.Error()
 	}
 	if p.atEnd != nil {
-		_, _ = within(func() struct{} { p.atEnd(); return struct{}{} }) // a terminal may be stopped
+		_, _ = withinSecond(func() struct{} { p.atEnd(); return struct{}{} }) // a terminal that is stopped blocks its writers
 	}
 	p.events.Close()
 	p.events.Emit(ev, "")
 	return code
 }
 
-// ask asks all pipelines at once, and waits a second at most: of those that do not say it
-// by then there is the zero value.
-func ask[T any](members []*member, what func(engine.Runner) T) []T {
+// askAll asks all pipelines at once, and waits a second at most: of those that have not
+// answered by then it gives the zero value.
+func askAll[T any](members []*managedPipeline, what func(engine.Runner) T) []T {
 	all := make([]T, len(members))
 	var asked sync.WaitGroup
 	for i, m := range members {
-		asked.Go(func() { all[i], _ = within(func() T { return what(m.runner) }) })
+		asked.Go(func() { all[i], _ = withinSecond(func() T { return what(m.runner) }) })
 	}
 	asked.Wait()
 	return all
 }
 
-// latency gives the percentiles of the whole run over all pipelines, in milliseconds;
-// no numbers when no record has had an outcome.
+// latency gives the percentiles of the whole run over all pipelines, in milliseconds; NaN
+// when no record has had an outcome.
 func (p *process) latency() (p50, p95, p99, most float64) {
 	var sum engine.RunLatency
-	for _, l := range ask(p.members, engine.Runner.Latency) {
+	for _, l := range askAll(p.pipelines, engine.Runner.Latency) {
 		sum.Add(l)
 	}
 	f := sum.Figures()
@@ -212,10 +214,9 @@ func (p *process) latency() (p50, p95, p99, most float64) {
 	return f.P50, f.P95, f.P99, f.Max
 }
 
-// totals sums the counts of all pipelines, but of those that do not say them within a
-// second.
+// totals sums the counts of all pipelines that give them within a second.
 func (p *process) totals() (sum engine.Counts) {
-	for _, s := range ask(p.members, engine.Runner.Snapshot) {
+	for _, s := range askAll(p.pipelines, engine.Runner.Snapshot) {
 		sum.In += s.In
 		sum.Out += s.Out
 		sum.Filtered += s.Filtered
@@ -231,7 +232,7 @@ func (p *process) totals() (sum engine.Counts) {
 func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	every := readyEvery
-	looked := time.Now()
+	lastCheck := time.Now()
 	for {
 		timer := time.NewTimer(every)
 		select {
@@ -240,11 +241,11 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 			return
 		case <-timer.C:
 		}
-		if p.look != nil && time.Since(looked) >= lookEvery {
-			_, _ = within(p.look) // a standstill is measured from the first look at it
-			looked = time.Now()
+		if p.checkProgress != nil && time.Since(lastCheck) >= checkProgressEvery {
+			_, _ = withinSecond(p.checkProgress) // so that a standstill is known before somebody asks
+			lastCheck = time.Now()
 		}
-		why, ok := within(p.unready)
+		why, ok := withinSecond(p.unready)
 		if !ok || ctx.Err() != nil || p.draining.Load() {
 			continue
 		}
@@ -252,7 +253,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 		switch was := p.ready.Load(); {
 		case why == "" && !was:
 			p.ready.Store(true)
-			p.sayReady()
+			p.emitReady()
 		case why != "" && was:
 			p.ready.Store(false)
 			p.events.Emit(event.ProcessUnready{Reason: why}, "")
@@ -263,7 +264,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 	}
 }
 
-func (p *process) sayReady() {
+func (p *process) emitReady() {
 	p.events.Emit(event.ProcessReady{StartupMs: time.Since(p.started).Milliseconds()}, "")
 }
 
@@ -272,7 +273,7 @@ func (p *process) unready() string {
 	if len(p.failed.all()) > 0 {
 		return "failed"
 	}
-	for _, m := range p.members {
+	for _, m := range p.pipelines {
 		s := m.runner.Snapshot()
 		switch {
 		case s.State == "starting":
@@ -284,8 +285,8 @@ func (p *process) unready() string {
 	return ""
 }
 
-// within calls f and gives up on it after a second.
-func within[T any](f func() T) (v T, ok bool) {
+// withinSecond calls f, and after a second no longer waits for it: ok is false then.
+func withinSecond[T any](f func() T) (v T, ok bool) {
 	c := make(chan T, 1)
 	go func() { c <- f() }()
 	timer := time.NewTimer(time.Second)

@@ -66,14 +66,14 @@ func (l *logBuffer) events(t *testing.T) string {
 
 // A fakeRunner is a pipeline that ends as its fields say.
 type fakeRunner struct {
-	after   time.Duration // until it ends by itself; 0: never
-	err     error         // of that end
-	drains  time.Duration // from the cancelled ctx to the end
-	drained error
-	hangs   bool // Run does not even return after Abort
-	mute    bool // its snapshot takes longer than anybody waits
-	aborted chan struct{}
-	once    sync.Once
+	after        time.Duration // until it ends by itself; 0: never
+	err          error         // of that end
+	drains       time.Duration // from the cancelled ctx to the end
+	drained      error
+	hangs        bool // Run does not even return after Abort
+	slowSnapshot bool // its snapshot takes longer than anybody waits
+	aborted      chan struct{}
+	once         sync.Once
 
 	mu    sync.Mutex
 	state engine.Snapshot
@@ -110,7 +110,7 @@ func (f *fakeRunner) Run(ctx context.Context) error {
 func (f *fakeRunner) Abort() { f.once.Do(func() { close(f.aborted) }) }
 
 func (f *fakeRunner) Snapshot() engine.Snapshot {
-	if f.mute {
+	if f.slowSnapshot {
 		time.Sleep(time.Minute)
 	}
 	f.mu.Lock()
@@ -152,7 +152,7 @@ func superviseAs(set func(*process), fakes ...*fakeRunner) *supervised {
 	set(s.process)
 	for i, f := range fakes {
 		name := fmt.Sprintf("p%d", i)
-		s.members = append(s.members, &member{name: name, runner: f, events: events.Pipeline(name), reports: true,
+		s.pipelines = append(s.pipelines, &managedPipeline{name: name, runner: f, events: events.Pipeline(name), reports: true,
 			locate: func(err error) string { return name + ".yaml:3:5: " + err.Error() }})
 	}
 	go func() { s.code <- s.run(context.Background()) }()
@@ -250,7 +250,7 @@ func TestTwoSignalsAtOnceAreOne(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) { // although the first takes a second to handle
-		s := supervise(newFake(&fakeRunner{drains: 3 * time.Second, mute: true}))
+		s := supervise(newFake(&fakeRunner{drains: 3 * time.Second, slowSnapshot: true}))
 		s.signals <- syscall.SIGTERM
 		s.signals <- os.Interrupt
 		if code, _ := s.end(); code != exitDone {
@@ -270,10 +270,10 @@ func TestTwoSignalsAtOnceAreOne(t *testing.T) {
 	})
 }
 
-// A deafLog takes no line before it is let go.
-type deafLog struct{ gate chan struct{} }
+// A hangingLog takes no line before its gate is closed.
+type hangingLog struct{ gate chan struct{} }
 
-func (d deafLog) Write(p []byte) (int, error) { <-d.gate; return len(p), nil }
+func (d hangingLog) Write(p []byte) (int, error) { <-d.gate; return len(p), nil }
 
 // TestALogThatHangsHoldsUpNothing: a process takes as long as with a log that is read,
 // and the bound of closing it.
@@ -291,13 +291,13 @@ func TestALogThatHangsHoldsUpNothing(t *testing.T) {
 	}
 	for _, tt := range tests {
 		synctest.Test(t, func(t *testing.T) {
-			d := deafLog{make(chan struct{})}
+			d := hangingLog{make(chan struct{})}
 			signals, code := make(chan os.Signal, 8), 0
 			from := time.Now()
-			err := logged(d, func(log *event.Queue) error {
+			err := withLogQueue(d, func(log *event.Queue) error {
 				events := event.New(log, event.Options{Instance: "test"})
 				p := &process{events: events, log: log, drain: 25 * time.Second, signals: signals, started: time.Now()}
-				p.members = []*member{{name: "p", runner: newFake(tt.fake), events: events, locate: error.Error}}
+				p.pipelines = []*managedPipeline{{name: "p", runner: newFake(tt.fake), events: events, locate: error.Error}}
 				go func() {
 					for range tt.signals {
 						signals <- syscall.SIGTERM
@@ -451,29 +451,6 @@ func TestReadiness(t *testing.T) {
 		}
 		if got := s.log.events(t); got != "process.ready process.unready process.ready process.unready" {
 			t.Errorf("got %s", got)
-		}
-		s.signals <- syscall.SIGTERM
-		s.end()
-	})
-}
-
-func TestHangupAndDump(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := supervise(newFake(&fakeRunner{}))
-		s.signals <- syscall.SIGHUP
-		time.Sleep(time.Millisecond)
-		s.signals <- syscall.SIGUSR1
-		time.Sleep(time.Millisecond)
-		lines := s.log.lines(t)
-		if len(lines) != 1+1+mostDumped+1 {
-			t.Fatalf("%d lines", len(lines))
-		}
-		if m := lines[0]["message"]; !strings.Contains(fmt.Sprint(m), "does not exist yet") {
-			t.Errorf("SIGHUP: %v", m)
-		}
-		oldest := lines[2]
-		if oldest["offset"] != float64(mostDumped+49) || oldest["step"] != "weather" || oldest["pipeline"] != "p0" {
-			t.Errorf("the oldest record: %v", oldest)
 		}
 		s.signals <- syscall.SIGTERM
 		s.end()

@@ -61,7 +61,7 @@ input. Logs and progress go to standard error.`,
 	return cmd
 }
 
-// check finds what is wrong with the flags, and gives the source's settings.
+// check gives the source's settings, or what is wrong with the flags.
 func (f *replayFlags) check(fixtures []string) (s replay.Settings, o replay.Options, err error) {
 	if f.clock != "record" && f.clock != "wall" {
 		return s, o, usagef("--clock %s: it is record or wall", f.clock)
@@ -103,7 +103,7 @@ func (f *replayFlags) check(fixtures []string) (s replay.Settings, o replay.Opti
 
 func runReplay(ctx context.Context, g *globals, f *replayFlags, file string, fixtures []string) error {
 	screen := newScreen(g.err)
-	return logged(screen, func(log *event.Queue) error {
+	return withLogQueue(screen, func(log *event.Queue) error {
 		return replayFile(ctx, g, f, screen, log, file, fixtures)
 	})
 }
@@ -113,7 +113,7 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 	if err != nil {
 		return err
 	}
-	signals := caught()
+	signals := catchSignals()
 	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
 	if set == nil || err != nil {
 		return err
@@ -127,14 +127,14 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 			return err
 		}
 	}
-	if err := f.spare(append(fixtures, file)); err != nil {
+	if err := f.refuseInputAsOutput(append(fixtures, file)); err != nil {
 		return err
 	}
 	var (
 		out      io.Writer
 		closeOut func() error
 	)
-	stopped, err := interrupted(ctx, signals, true, 0, func(context.Context) (err error) { // a FIFO may take for ever
+	stopped, err := interrupted(ctx, signals, true, 0, func(context.Context) (err error) { // opening a FIFO waits for its reader
 		out, closeOut, err = f.open(g.out)
 		return err
 	})
@@ -153,9 +153,9 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 	return endedWith(r.run(ctx, signals, out))
 }
 
-// spare refuses an output that is one of the files that are read: making it would empty
-// them.
-func (f *replayFlags) spare(files []string) error {
+// refuseInputAsOutput refuses an output that is one of the files that are read: creating it
+// would empty that.
+func (f *replayFlags) refuseInputAsOutput(files []string) error {
 	out, err := os.Stat(f.out)
 	if f.out == "" || err != nil {
 		return nil
@@ -204,7 +204,7 @@ func (r *replaying) run(ctx context.Context, signals <-chan os.Signal, out io.Wr
 		discardAll(all)
 		return p.neverRan(err, all)
 	}
-	p.expect = func() error { return r.flags.expected(p.members[0].runner.Snapshot()) }
+	p.expect = func() error { return r.flags.checkFailOn(p.pipelines[0].runner.Snapshot()) }
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	reported := make(chan struct{})
@@ -236,8 +236,8 @@ func (r *replaying) standIns(out io.Writer) standIns {
 	return in
 }
 
-// recordTime is the clock of dead letters in cases and replays: that of the record,
-// 1970 when it has none.
+// recordTime is the clock of dead letters in cases and replays, so that two runs give the
+// same: the time of the record, 1970 when it has none.
 func recordTime(r *pipeline.Record) time.Time {
 	if r.Time == pipeline.NoTime {
 		return time.UnixMilli(0).UTC()
@@ -245,8 +245,8 @@ func recordTime(r *pipeline.Record) time.Time {
 	return time.UnixMilli(r.Time).UTC()
 }
 
-// expected says what of --fail-on has happened.
-func (f *replayFlags) expected(s engine.Snapshot) error {
+// checkFailOn gives an error when something that --fail-on names has happened.
+func (f *replayFlags) checkFailOn(s engine.Snapshot) error {
 	var found []string
 	if n := s.Rejected; n > 0 && slices.Contains(f.failOn, catalog.DeadLetterName) {
 		found = append(found, fmt.Sprintf("%d records were rejected", n))
@@ -302,7 +302,7 @@ func (r *replaying) fixture() string {
 	return fmt.Sprintf("%s and %d more", filepath.Base(r.names[0]), len(r.names)-1)
 }
 
-// A lockedWriter lets several sinks write whole blocks of lines to one writer.
+// A lockedWriter lets several sinks share one writer: each Write is a block of whole lines.
 type lockedWriter struct {
 	mu sync.Mutex
 	w  io.Writer

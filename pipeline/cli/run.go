@@ -29,7 +29,8 @@ func newRun(g *globals) *cobra.Command {
 
 SIGTERM and SIGINT stop reading, hand back what has not begun, finish the rest within the drain budget, commit,
 and exit with 0.
-A second one ends the process at once. SIGUSR1 writes one log line for each record in flight.
+A second one ends the process at once. SIGUSR1 writes one log line for each record in flight (not on Windows, which has
+no such signal).
 
 A mistake in any file keeps all pipelines from starting (exit code 2). From then on each is on its own: when one fails,
 at the start or later, the others go on. It stays down until the process is started again; /livez and /readyz fail and
@@ -57,9 +58,9 @@ type runFlags struct {
 
 // runDaemon runs files until they end.
 func runDaemon(ctx context.Context, g *globals, files []string, f runFlags) error {
-	signals := caught()
-	signal.Ignore(syscall.SIGPIPE) // who reads the log or the output may go: that is an error of the write
-	return logged(g.err, func(log *event.Queue) error {
+	signals := catchSignals()
+	signal.Ignore(syscall.SIGPIPE) // a reader of the log or the output that goes away makes an error, and no end
+	return withLogQueue(g.err, func(log *event.Queue) error {
 		return runFiles(ctx, g, log, files, f, signals)
 	})
 }
@@ -67,17 +68,17 @@ func runDaemon(ctx context.Context, g *globals, files []string, f runFlags) erro
 // logPatience is how long the end of a process waits for its log to be written.
 const logPatience = 750 * time.Millisecond
 
-// logged runs a command whose lines on standard error pass a queue, its error included:
-// neither what it does nor its end waits for a reader of w, who may have stopped reading.
-// All that goes wrong is said there: the error of logged holds the exit code alone.
-func logged(w io.Writer, run func(log *event.Queue) error) error {
+// withLogQueue runs a command whose lines on standard error pass a queue, its error included:
+// neither its work nor its end waits for a reader of w who has stopped reading. The error has
+// been printed then: the one that is returned holds the exit code alone.
+func withLogQueue(w io.Writer, run func(log *event.Queue) error) error {
 	log := event.NewQueue(w)
 	err := run(log)
 	if err != nil {
 		printError(log, err)
 		err = endedWith(exitCode(err))
 	}
-	_ = log.Close(logPatience) // there is nowhere left to say that it was not written
+	_ = log.Close(logPatience) // nobody is left to tell what was not written
 	return err
 }
 
@@ -98,7 +99,8 @@ func runFiles(ctx context.Context, g *globals, log *event.Queue, files []string,
 	return endedWith(daemon.start(ctx, set))
 }
 
-// endedWith is the error of a command that has said all there is to say.
+// endedWith is the error of a command that has printed or logged what went wrong: the code
+// alone.
 func endedWith(code int) error {
 	if code == exitDone {
 		return nil
@@ -106,8 +108,8 @@ func endedWith(code int) error {
 	return &exitError{code: code}
 }
 
-// loadDaemon loads files and reports all that is wrong with them. No set and no error: a
-// signal came first. A file may be a pipe that nobody writes to.
+// loadDaemon loads files and reports all that is wrong with them. It gives no set and no error
+// when a signal came first: a file may be a pipe that nobody writes to.
 func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []string, signals <-chan os.Signal, terminal bool) (*config.Set, *event.Emitter, error) {
 	var loaded *config.Set
 	stopped, err := interrupted(ctx, signals, terminal, 0, func(context.Context) (err error) {
@@ -125,13 +127,13 @@ func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []strin
 	return set, events, err
 }
 
-// rejectConfig reports what is wrong with the files: in JSON as log lines, to people
-// with the lines that are meant.
+// rejectConfig reports what is wrong with the files. A log in JSON gets a line for each
+// problem. For people the error is returned, and printed with the lines of the file.
 func rejectConfig(g *globals, log *event.Queue, err error) error {
 	var invalid *config.InvalidError
 	file, _ := g.err.(*os.File)
 	if console, _ := event.ConsoleFor(g.logFormat, file); console || !errors.As(err, &invalid) {
-		return err // for people: printed with the lines that are meant
+		return err
 	}
 	l := config.Log{Level: "info", Format: "json", Events: true}
 	g.logFlags(&l)
@@ -150,7 +152,7 @@ func rejectConfig(g *globals, log *event.Queue, err error) error {
 	return &exitError{code: exitUsage}
 }
 
-// logProblems writes a free line for each.
+// logProblems writes a free line for each problem.
 func logProblems(events *event.Emitter, problems config.Problems) {
 	for _, p := range problems {
 		line := events.Log().Error()
@@ -178,14 +180,14 @@ func (p *process) start(ctx context.Context, set *config.Set) int {
 
 	all, err := p.prepare(ctx, set, standIns{})
 	var endpoint *admin.Server
-	if err == nil && p.signal == nil && slices.ContainsFunc(all, (*assembled).starts) {
+	if err == nil && p.signal == nil && slices.ContainsFunc(all, (*assembled).canStart) {
 		endpoint, err = p.serve(set)
 	}
 	if err != nil || p.signal != nil {
 		discardAll(all)
 		return p.neverRan(err, all)
 	}
-	defer shut(endpoint)
+	defer shutDown(endpoint)
 	return p.run(ctx)
 }
 
@@ -205,9 +207,9 @@ func announce(events *event.Emitter, set *config.Set) {
 	}, "")
 }
 
-// assembleAll builds all pipelines of a process, with one budget. The error is of the
-// configuration, and all stay where they are; what one misses in its environment is its
-// own, and stands in it.
+// assembleAll builds all pipelines of a process, with one budget. An error is one of the
+// configuration, and then none of them is left open. What a pipeline misses in its environment
+// keeps only that one from starting: it is in its err.
 func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*assembled, err error) {
 	limits := set.Process.Limits
 	budget := engine.NewBudget(limits.InFlight, limits.InFlightBytes)
@@ -225,8 +227,8 @@ func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*as
 	return all, nil
 }
 
-// prepare builds the pipelines and probes what they need; what one of them misses becomes
-// its end. The error is one that keeps all of them from starting. A signal ends it.
+// prepare builds the pipelines and probes what they need. One that misses something becomes a
+// neverStarted. The error is one that keeps all of them from starting. A signal ends prepare.
 func (p *process) prepare(ctx context.Context, set *config.Set, in standIns) ([]*assembled, error) {
 	var (
 		built []*assembled
@@ -242,7 +244,7 @@ func (p *process) prepare(ctx context.Context, set *config.Set, in standIns) ([]
 	defer cancel()
 	var probed []error
 	if !p.whileStarting(func() { probed = pingAll(ctx, built) }) {
-		return built, p.unbuilt(built)
+		return built, p.interruptedError(built)
 	}
 	for i, err := range probed {
 		built[i].err = err
@@ -250,11 +252,11 @@ func (p *process) prepare(ctx context.Context, set *config.Set, in standIns) ([]
 	if err := p.missing(built); err != nil {
 		return built, err
 	}
-	return built, p.addMembers(built)
+	return built, p.addPipelines(built)
 }
 
-// missing gives the error of the environment that nobody starts with: that of a single
-// pipeline, or the first with --fail-fast.
+// missing gives the error of the environment that keeps the process from starting: that of a
+// single pipeline, or the first one with --fail-fast.
 func (p *process) missing(all []*assembled) error {
 	if p.failFast || len(all) == 1 {
 		return firstMissing(all)
@@ -262,13 +264,13 @@ func (p *process) missing(all []*assembled) error {
 	return nil
 }
 
-// unbuilt gives the error of a start that a signal has ended: of what could not be built,
-// which the signal does not hide, as it does not hide a failure later.
-func (p *process) unbuilt(all []*assembled) error {
-	var failed []*member
+// interruptedError gives the error of a start that a signal has ended: that of the pipelines
+// that could not be built. The signal does not hide it, as it hides no later failure.
+func (p *process) interruptedError(all []*assembled) error {
+	var failed []*managedPipeline
 	for _, a := range all {
 		if a.err != nil {
-			failed = append(failed, &member{name: a.file.Name, err: a.err})
+			failed = append(failed, &managedPipeline{name: a.file.Name, err: a.err})
 		}
 	}
 	if p.failFast || len(failed) == 0 || len(failed) == len(all) {
@@ -286,17 +288,17 @@ func firstMissing(all []*assembled) error {
 	return nil
 }
 
-// addMembers makes the pipelines.
-func (p *process) addMembers(all []*assembled) error {
+// addPipelines makes the pipelines of the process from what was built.
+func (p *process) addPipelines(all []*assembled) error {
 	for _, a := range all {
-		m, err := a.member(p.events)
+		m, err := a.managed(p.events)
 		if err != nil {
 			return err
 		}
 		if a.err != nil {
 			a.discard()
 		}
-		p.members = append(p.members, m)
+		p.pipelines = append(p.pipelines, m)
 	}
 	return nil
 }
@@ -309,7 +311,7 @@ func (p *process) neverRan(err error, all []*assembled) int {
 		p.events.Log().Error().Msg(err.Error())
 		p.stop("failed", func() {})
 	}
-	ev := event.ProcessStopped{ExitCode: int64(code), Reason: p.reason(code), UptimeMs: time.Since(p.started).Milliseconds(),
+	ev := event.ProcessStopped{ExitCode: int64(code), Reason: p.exitReason(code), UptimeMs: time.Since(p.started).Milliseconds(),
 		ErrorMessage: cause(err), FailedPipelines: missingIn(all)}
 	unknown := math.NaN() // there was no record
 	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = unknown, unknown, unknown, unknown
@@ -329,7 +331,8 @@ func missingIn(all []*assembled) string {
 	return strings.Join(names, ",")
 }
 
-// cause is an error without its place, which is said once.
+// cause is the text of an error without its place in the file, for events: the line of the log
+// that goes with them has the place.
 func cause(err error) string {
 	var exit *exitError
 	if errors.As(err, &exit) && exit.err != nil {

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -52,7 +54,7 @@ type running struct {
 	log     bytes.Buffer
 	out     io.ReadCloser // standard output
 	stdout  []byte        // what came out, at the end
-	stuck   chan struct{} // closed when it has been made to show its goroutines
+	dumped  chan struct{} // closed when it has been made to show its goroutines
 }
 
 // patience is how long a process may take for a test. Then SIGQUIT makes it write where
@@ -98,7 +100,7 @@ log: {format: json}
 	for range 3 {
 		select {
 		case <-h.asked:
-		case <-r.stuck:
+		case <-r.dumped:
 			if r.lines == nil {
 				t.Fatal("the pipeline does not ask the server")
 			}
@@ -130,7 +132,7 @@ func startCommand(t *testing.T, stdout, stderr *os.File, args ...string) *runnin
 // startCommandOn is startCommand with a standard input.
 func startCommandOn(t *testing.T, stdin, stdout, stderr *os.File, args ...string) *running {
 	t.Helper()
-	r := &running{t: t, command: exec.Command("penstock", args...), stuck: make(chan struct{})}
+	r := &running{t: t, command: exec.Command("penstock", args...), dumped: make(chan struct{})}
 	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	if stdin != nil {
 		r.command.Stdin = stdin
@@ -162,7 +164,7 @@ func startCommandOn(t *testing.T, stdin, stdout, stderr *os.File, args ...string
 		} else {
 			_ = r.command.Process.Signal(syscall.SIGQUIT)
 		}
-		close(r.stuck)
+		close(r.dumped)
 	})
 	t.Cleanup(func() {
 		guard.Stop()
@@ -237,7 +239,7 @@ func (r *running) untilStopping() {
 			return
 		}
 		select {
-		case <-r.stuck:
+		case <-r.dumped:
 			r.t.Fatal("the process does not take the signal")
 		default:
 		}

@@ -9,17 +9,21 @@ import (
 	"time"
 )
 
-// sameSignal is how long behind the first signal another one is taken for the same: a
-// supervisor may signal a process and its group, and a terminal all of a pipe, and
-// nobody who wants to force an end is that quick.
+// sameSignal is how long after the first signal another one counts as the same. A supervisor
+// may signal a process and its group, and a terminal all processes of a pipe, so that it
+// arrives twice; nobody who wants to force an end is that quick.
 const sameSignal = 200 * time.Millisecond
 
-// caught gives the signals that a process handles. Who has started it with SIGHUP ignored,
-// as nohup does, does not want a closed terminal to end it. They are caught until the process
-// is gone: one that comes once more must not kill what has ended well and said so.
-func caught() <-chan os.Signal {
+// catchSignals gives the signals that a process handles. SIGHUP is none of them when it was
+// ignored at the start, as nohup has it: then a closed terminal is not to end the process. They
+// stay caught until the process is gone: one that comes late must not kill a process that has
+// ended well and only has to exit.
+func catchSignals() <-chan os.Signal {
 	c := make(chan os.Signal, 8)
-	handled := []os.Signal{syscall.SIGTERM, os.Interrupt, syscall.SIGUSR1}
+	handled := []os.Signal{syscall.SIGTERM, os.Interrupt}
+	if dumpSignal != nil {
+		handled = append(handled, dumpSignal)
+	}
 	if !signal.Ignored(syscall.SIGHUP) {
 		handled = append(handled, syscall.SIGHUP)
 	}
@@ -36,11 +40,11 @@ func (p *process) handle(s os.Signal, cancel func()) {
 	switch {
 	case s == syscall.SIGHUP && !p.terminal:
 		p.events.Log().Warn().Str("signal", "SIGHUP").Msg("reloading does not exist yet: the configuration stays as it is; restart to apply a change")
-	case s == syscall.SIGUSR1:
+	case s == dumpSignal:
 		if p.dumping.CompareAndSwap(false, true) {
 			go func() {
 				defer p.dumping.Store(false)
-				for _, m := range p.members {
+				for _, m := range p.pipelines {
 					dumpInFlight(m)
 				}
 			}()
@@ -48,16 +52,16 @@ func (p *process) handle(s os.Signal, cancel func()) {
 	case p.signal == nil:
 		p.signal = s
 		p.stop("signal", cancel)
-		p.signalAt = time.Now() // behind the above, which may take a second: the next one waits meanwhile
-	case time.Since(p.signalAt) < sameSignal: // it says the same once more
-	case p.forced == nil:
-		p.forced = s
+		p.signalAt = time.Now() // after stop, which may take a second: meanwhile a second signal waits in the channel
+	case time.Since(p.signalAt) < sameSignal:
+	case p.forcedBy == nil:
+		p.forcedBy = s
 		p.abort()
 	}
 }
 
-// whileStarting waits for f, and no longer than until a signal asks for the end: what f
-// does then, as reading a file that does not come, ends with the process.
+// whileStarting waits for f, but only until a signal asks for the end: what f still does then,
+// like reading from a pipe that nobody writes to, ends with the process.
 func (p *process) whileStarting(f func()) (done bool) {
 	finished := make(chan struct{})
 	go func() {
@@ -76,8 +80,8 @@ func (p *process) whileStarting(f func()) (done bool) {
 	}
 }
 
-// interrupted runs f under a ctx that ends with the first signal that asks for the end, and
-// says whether one came: f is then waited for as long as patience, and no second time.
+// interrupted runs f with a ctx that the first signal that asks for the end cancels, and says
+// whether one came. It then waits for f as long as patience, or until a second signal.
 func interrupted(ctx context.Context, signals <-chan os.Signal, terminal bool, patience time.Duration, f func(context.Context) error) (bool, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -106,8 +110,8 @@ func interrupted(ctx context.Context, signals <-chan os.Signal, terminal bool, p
 	}
 }
 
-// untilSignal waits for a signal that asks for the end. One of before, the last at since,
-// may come once more at once.
+// untilSignal waits for a signal that asks for the end. since is when the last one before
+// came: within sameSignal of that, one counts as the same.
 func untilSignal(ctx context.Context, signals <-chan os.Signal, since time.Time) {
 	for {
 		select {

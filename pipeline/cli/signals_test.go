@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -93,7 +95,7 @@ log: {format: json}
 			r := startCommand(t, nil, nil, append(args, "--log-format", "json")...)
 			select {
 			case <-opened:
-			case <-r.stuck:
+			case <-r.dumped:
 				t.Fatalf("it does not read:\n%s", r.read(""))
 			}
 			r.signal(c.signal)
@@ -138,7 +140,7 @@ func TestAReplayInAClosedTerminal(t *testing.T) {
 	for range 3 {
 		select {
 		case <-h.asked:
-		case <-r.stuck:
+		case <-r.dumped:
 			t.Fatalf("it does not ask the server:\n%s", r.read(""))
 		}
 	}
@@ -229,4 +231,27 @@ func TestASignalOnceMoreAtTheEnd(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestHangupAndDump(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := supervise(newFake(&fakeRunner{}))
+		s.signals <- syscall.SIGHUP
+		time.Sleep(time.Millisecond)
+		s.signals <- syscall.SIGUSR1
+		time.Sleep(time.Millisecond)
+		lines := s.log.lines(t)
+		if len(lines) != 1+1+mostDumped+1 {
+			t.Fatalf("%d lines", len(lines))
+		}
+		if m := lines[0]["message"]; !strings.Contains(fmt.Sprint(m), "does not exist yet") {
+			t.Errorf("SIGHUP: %v", m)
+		}
+		oldest := lines[2]
+		if oldest["offset"] != float64(mostDumped+49) || oldest["step"] != "weather" || oldest["pipeline"] != "p0" {
+			t.Errorf("the oldest record: %v", oldest)
+		}
+		s.signals <- syscall.SIGTERM
+		s.end()
+	})
 }

@@ -167,9 +167,9 @@ func onDisk(t *testing.T, a *kadm.Client, topic string) (n int64) {
 // remove deletes topics: a whole table of runs is more than fits on a disk.
 func remove(t *testing.T, a *kadm.Client, names ...string) {
 	t.Helper()
-	gone, err := a.DeleteTopics(t.Context(), names...)
+	deleted, err := a.DeleteTopics(t.Context(), names...)
 	if err == nil {
-		err = gone.Error()
+		err = deleted.Error()
 	}
 	if err != nil {
 		t.Fatalf("deleting %s: %v", names, err)

@@ -18,8 +18,9 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// gzip gives a reader of its own making or one that has been put back. What does not begin
-// like gzip is gzip.ErrHeader however short it is: it is no answer that was cut off.
+// gzip gives a reader from the pool, or a new one. A body that does not begin like gzip gives
+// gzip.ErrHeader even when it is shorter than gzip's header: gzip.NewReader would give
+// io.ErrUnexpectedEOF, and that would count as a broken connection.
 func (h *HTTP) gzip(body io.Reader) (*gzip.Reader, error) {
 	var head [2]byte
 	n, err := io.ReadFull(body, head[:])
@@ -40,8 +41,8 @@ func (h *HTTP) gzip(body io.Reader) (*gzip.Reader, error) {
 	return gzip.NewReader(body)
 }
 
-// answerError classifies trouble while reading a body: broken compression is
-// permanent, a broken connection transient.
+// answerError classifies an error of reading a body: broken compression is permanent, a
+// broken connection transient.
 func answerError(ctx context.Context, what string, limit time.Duration, err error) error {
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
@@ -56,8 +57,8 @@ func answerError(ctx context.Context, what string, limit time.Duration, err erro
 // beginningBytes is how much of the answer to a call that failed goes into a dead letter.
 const beginningBytes = 200
 
-// beginning gives how the body of an answer begins, as text: what a server says of why it
-// refuses. It is no error when there is none, or when it cannot be read.
+// beginning gives the beginning of an answer's body as text: it often says why the server has
+// refused. It is "" when there is none, or when it cannot be read.
 func (h *HTTP) beginning(resp *http.Response) string {
 	var src io.Reader = resp.Body
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
@@ -83,8 +84,8 @@ func (h *HTTP) beginning(resp *http.Response) string {
 // plainText gives at most beginningBytes of b, ended at a whole character, or says that it
 // is no text.
 func plainText(b []byte) string {
-	cut := len(b) > beginningBytes
-	if cut {
+	truncated := len(b) > beginningBytes
+	if truncated {
 		b = b[:beginningBytes]
 		for i := 1; i < utf8.UTFMax && i < len(b); i++ { // a character that was cut through
 			if utf8.RuneStart(b[len(b)-i]) {
@@ -98,7 +99,7 @@ func plainText(b []byte) string {
 	if !utf8.Valid(b) || bytes.ContainsFunc(b, func(r rune) bool { return r < ' ' && r != '\n' && r != '\r' && r != '\t' }) {
 		return "(no text)"
 	}
-	if cut {
+	if truncated {
 		return string(b) + "…"
 	}
 	return string(b)
@@ -112,8 +113,8 @@ type redirectError struct {
 
 func (e *redirectError) Error() string { return e.why }
 
-// follow makes the call and follows redirects. net/http's own client would do that
-// too, at the price of a copy of every header of every call.
+// follow makes the call and follows redirects. net/http's own client would do that too, but
+// copies all headers of every call.
 func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 	req := first
 	for hops := 0; ; hops++ {
@@ -179,12 +180,13 @@ func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int
 		req.Header, req.ContentLength, req.GetBody = first.Header, first.ContentLength, first.GetBody
 		return req, ""
 	}
-	// A key may stand in any field.
+	// None of the other headers goes to another host: any of them may hold a key.
 	req.Header.Set("User-Agent", h.header.Get("User-Agent"))
 	return req, ""
 }
 
-// sameHost allows http to https on the standard ports beside plain equality.
+// sameHost says whether two addresses are of one server: the same host and port, or from http to
+// https on their standard ports.
 func sameHost(a, b *url.URL) bool {
 	if !strings.EqualFold(a.Hostname(), b.Hostname()) {
 		return false
@@ -217,7 +219,7 @@ func (h *HTTP) Ping(ctx context.Context, address string) error {
 	if h.options.Proxy != nil {
 		u, what = h.options.Proxy, "connecting to the proxy"
 	}
-	t, limit := h.current(), left(ctx)
+	t, limit := h.current(), timeLeft(ctx)
 	conn, err := t.DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port(u)))
 	if err == nil && u.Scheme == "https" {
 		conn, err = handshake(ctx, conn, t.TLSClientConfig, u.Hostname())

@@ -36,18 +36,18 @@ const (
 // An Error is a call that did not succeed. Its text names the server and never a
 // value of a record.
 type Error struct {
-	Type   string // one of the Type constants
-	Status int    // of an HTTP answer, that of a redirect included, else 0
-	text   string
-	said   string // how the answer begins
-	cause  error
+	Type      string // one of the Type constants
+	Status    int    // of an HTTP answer, that of a redirect included, else 0
+	text      string
+	beginning string // of the answer's body
+	cause     error
 }
 
 func (e *Error) Error() string { return e.text }
 func (e *Error) Unwrap() error { return e.cause }
 
 // Detail gives how the answer begins, for a dead letter: it may quote the record.
-func (e *Error) Detail() string { return e.said }
+func (e *Error) Detail() string { return e.beginning }
 
 // ErrorType gives Type, for events and counters.
 func (e *Error) ErrorType() string { return e.Type }
@@ -57,12 +57,12 @@ func NewError(typ, text string, cause error) *Error {
 	return &Error{Type: typ, text: text, cause: cause}
 }
 
-// ErrHeldBack is that of records behind one that was not stored, which a sink therefore
-// does not send.
+// ErrHeldBack is the error of a record that a sink has not sent because one before it was not
+// stored.
 var ErrHeldBack = NewError("held_back", "sending: held back, because a record before it was not stored", nil)
 
-// target gives the part of a URL that may be shown: what follows the host comes
-// from records.
+// target gives the part of a URL that an error may show: what follows the host may come from
+// records.
 func target(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
 // transportError classifies what net/http returned. All of it is transient but a
@@ -106,7 +106,8 @@ func transportError(ctx context.Context, what string, limit time.Duration, err e
 	return NewError(typ, what+": "+text, err)
 }
 
-// ownLimit says how long a connection was waited for that took too long by itself.
+// ownLimit gives the text of a time-out that was not the attempt's own: that of a connection or of
+// its handshake.
 func ownLimit(err error, text string) string {
 	var lookup *net.DNSError
 	var op *net.OpError
@@ -133,8 +134,8 @@ func shorten(s string) string {
 // MaxRetryAfter is the longest wait that a server may ask for.
 const MaxRetryAfter = 5 * time.Minute
 
-// retryAfter reads the header: seconds, or an HTTP date. What is absurd is capped,
-// what is negative or no time at all gives 0.
+// retryAfter reads the header: seconds, or an HTTP date. It is at most MaxRetryAfter; what is
+// negative or no time at all gives 0.
 func retryAfter(value string, now time.Time) time.Duration {
 	value = strings.TrimSpace(value)
 	if value == "" {
@@ -229,7 +230,7 @@ var TransientStatuses = Statuses{{408, 408}, {425, 425}, {429, 429}, {500, 599}}
 // Retry-After asks for, when retry has its status, else permanent, with the error's
 // type as reason. what says what was being done.
 func StatusError(what string, a *Answer, retry Statuses) error {
-	err := &Error{Type: statusType(a.Status), Status: a.Status, said: a.said,
+	err := &Error{Type: statusType(a.Status), Status: a.Status, beginning: a.beginning,
 		text: what + ": answered status " + strconv.Itoa(a.Status)}
 	if a.Status == http.StatusMovedPermanently || a.Status == http.StatusFound || a.Status == http.StatusSeeOther ||
 		a.Status == http.StatusTemporaryRedirect || a.Status == http.StatusPermanentRedirect {

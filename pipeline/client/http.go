@@ -52,10 +52,10 @@ type HTTP struct {
 	header  http.Header // of every request; never changed
 	gunzip  sync.Pool   // of *gzip.Reader
 
-	mu        sync.Mutex
-	transport *http.Transport
-	tls       *tls.Config // of transport, when it stands in files
-	looked    time.Time   // at the files
+	mu           sync.Mutex
+	transport    *http.Transport
+	tls          *tls.Config // of transport, when it stands in files
+	filesChecked time.Time   // at the files
 }
 
 const maxRedirects = 5
@@ -77,7 +77,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	if o.Gzip {
 		header.Set("Accept-Encoding", "gzip")
 	}
-	h := &HTTP{options: o, header: header, tls: o.TLS, looked: time.Now()}
+	h := &HTTP{options: o, header: header, tls: o.TLS, filesChecked: time.Now()}
 	if o.TLSFiles != nil {
 		h.tls = o.TLSFiles.Config()
 	}
@@ -85,8 +85,8 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	return h, nil
 }
 
-// lookEvery is how long files of TLS are taken for unchanged.
-const lookEvery = 5 * time.Second
+// checkFilesEvery is how long the files of TLS are taken for unchanged: a look at them reads them.
+const checkFilesEvery = 5 * time.Second
 
 // current gives the transport for a call.
 func (h *HTTP) current() *http.Transport {
@@ -95,10 +95,10 @@ func (h *HTTP) current() *http.Transport {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if time.Since(h.looked) < lookEvery {
+	if time.Since(h.filesChecked) < checkFilesEvery {
 		return h.transport
 	}
-	h.looked = time.Now()
+	h.filesChecked = time.Now()
 	if now := h.options.TLSFiles.Config(); now != h.tls {
 		h.tls = now
 		h.transport.CloseIdleConnections()
@@ -154,16 +154,16 @@ type Request struct {
 	// "": scheme and host of the URL.
 	Address string
 	// Discard leaves the answer's body out: it is read only as far as it takes to
-	// use the connection again, and trouble in it is no error.
+	// use the connection again, and that it cannot be read is no error.
 	Discard bool
 }
 
-// An Answer is what the server said, whatever the status.
+// An Answer is what the server has answered, whatever the status.
 type Answer struct {
-	Status int
-	Header http.Header
-	Body   []byte // decoded; the caller's
-	said   string // of a status that is no success: how the body begins
+	Status    int
+	Header    http.Header
+	Body      []byte // decoded; the caller's
+	beginning string // of a status that is no success: how the body begins
 }
 
 // Do makes one call. It ends when ctx does. An error is an *Error, marked for the
@@ -175,7 +175,7 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		ctx, cancel = context.WithTimeout(ctx, h.options.Timeout)
 		defer cancel()
 	}
-	limit := left(ctx)
+	limit := timeLeft(ctx)
 	req, err := h.request(ctx, r)
 	if err != nil {
 		return nil, err
@@ -188,7 +188,7 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
 	if a.Status < 200 || a.Status > 299 {
-		a.said = h.beginning(resp)
+		a.beginning = h.beginning(resp)
 		drain(resp.Body)
 		return a, nil
 	}
@@ -210,8 +210,9 @@ func calling(req *http.Request, address string) string {
 	return "calling " + req.Method + " " + address
 }
 
-// left gives how long ctx goes on, as people write it.
-func left(ctx context.Context) time.Duration {
+// timeLeft gives how long ctx goes on, in whole milliseconds where that is exact enough for a
+// message; 0: without end.
+func timeLeft(ctx context.Context) time.Duration {
 	end, ok := ctx.Deadline()
 	if !ok {
 		return 0

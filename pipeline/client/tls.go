@@ -37,7 +37,7 @@ func (t TLS) Config() (*tls.Config, error) {
 	return f.Config(), nil
 }
 
-// Open is Config for files that may be renewed. warn is told when they cannot be used
+// Open is Config for files that may be renewed. warn is called when they cannot be used
 // any more, once until they can; it may be nil.
 func (t TLS) Open(warn func(error)) (*tlsfiles.Files, error) {
 	if err := t.Validate(); err != nil {

@@ -69,8 +69,8 @@ func TestTLSFilesAreRenewed(t *testing.T) {
 		}
 		return settings.Path(path)
 	}
-	told := 0
-	files, err := TLS{CA: file("ca", cert), Cert: file("cert", cert), Key: file("key", key)}.Open(func(error) { told++ })
+	warnings := 0
+	files, err := TLS{CA: file("ca", cert), Cert: file("cert", cert), Key: file("key", key)}.Open(func(error) { warnings++ })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestTLSFilesAreRenewed(t *testing.T) {
 	call := func(want int64) {
 		t.Helper()
 		h.mu.Lock()
-		h.looked = time.Time{} // a while ago
+		h.filesChecked = time.Time{} // a while ago
 		h.mu.Unlock()
 		if _, err := get(t, h, s.URL); err != nil {
 			t.Fatal(err)
@@ -96,14 +96,14 @@ func TestTLSFilesAreRenewed(t *testing.T) {
 	file("cert", cert2)
 	call(1) // the key is still the old one's
 	call(1)
-	if told != 1 {
-		t.Errorf("told %d times", told)
+	if warnings != 1 {
+		t.Errorf("%d warnings", warnings)
 	}
 	file("key", key2)
 	call(2)
 	file("ca", []byte("none"))
 	call(2)
-	if told != 2 {
-		t.Errorf("told %d times", told)
+	if warnings != 2 {
+		t.Errorf("%d warnings", warnings)
 	}
 }

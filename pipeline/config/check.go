@@ -16,13 +16,13 @@ var (
 	stepName     = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]*$`)
 )
 
-// reserved names stand for something else in logs, cases and dead letters.
+// reserved are names that mean something else in logs, cases and dead letters.
 var reserved = []string{"dead_letter", "source"}
 
 // maxName bounds a name, which becomes part of file names, headers and labels.
 const maxName = 100
 
-// check finds what is wrong between values that are right by themselves, and fills in
+// check finds values that are right by themselves and contradict one another, and fills in
 // the defaults that depend on others.
 func (d *decoder) check(p *Pipeline) {
 	if n := d.places["pipeline"]; n != nil && n.kind == scalarNode && !n.null && (!pipelineName.MatchString(p.Name) || len(p.Name) > maxName) {
@@ -62,7 +62,7 @@ func (d *decoder) names(p *Pipeline) {
 	for i := range p.Sinks {
 		d.claim(&p.Sinks[i].Name, fmt.Sprintf("sinks[%d]", i), taken)
 	}
-	give := func(name *string, c Component) {
+	nameByKind := func(name *string, c Component) {
 		if *name != "" || c.Kind == nil {
 			return
 		}
@@ -73,10 +73,10 @@ func (d *decoder) names(p *Pipeline) {
 		taken[*name] = &node{}
 	}
 	for i := range p.Stages {
-		give(&p.Stages[i].Name, p.Stages[i].Component)
+		nameByKind(&p.Stages[i].Name, p.Stages[i].Component)
 	}
 	for i := range p.Sinks {
-		give(&p.Sinks[i].Name, p.Sinks[i].Component)
+		nameByKind(&p.Sinks[i].Name, p.Sinks[i].Component)
 	}
 }
 
@@ -97,7 +97,7 @@ func (d *decoder) claim(name *string, path string, taken map[string]*node) {
 	}
 }
 
-// waitingOnly are the settings that a step which waits for nobody cannot have.
+// waitingOnly are the settings that only a waiting step can have.
 var waitingOnly = []string{"window", "timeout", "deadline", "serial", "retry"}
 
 func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
@@ -214,7 +214,8 @@ func (d *decoder) delivery(p *Pipeline) {
 	}
 }
 
-// admin checks that the endpoint stays on this machine.
+// admin checks that the endpoint can be reached from this machine alone: it has no TLS and
+// no token.
 func (d *decoder) admin(p *Pipeline) {
 	n := d.places["admin.listen"]
 	if n == nil || n.kind != scalarNode || n.null || p.Admin == nil {
@@ -237,7 +238,7 @@ func (d *decoder) admin(p *Pipeline) {
 	}
 }
 
-// components lets each kind look at its settings beside the rest of the file.
+// components has each kind fill in and check its settings, together with the rest of the file.
 func (d *decoder) components(p *Pipeline) {
 	d.eachComponent(p, func(c Component, path string) {
 		if c.Kind.Fill != nil {
@@ -246,9 +247,9 @@ func (d *decoder) components(p *Pipeline) {
 		if c.Kind.Check == nil {
 			return
 		}
-		d.settle(c.Kind.Check(c.Settings, p), path, nil)
+		d.reportErrors(c.Kind.Check(c.Settings, p), path, nil)
 	})
 }
 
-// faulty says whether something within the value at path has been reported.
-func (d *decoder) faulty(path string) bool { return d.bad[path] }
+// hasProblem says whether something within the value at path has been reported.
+func (d *decoder) hasProblem(path string) bool { return d.bad[path] }

@@ -5,10 +5,10 @@ import (
 	"unicode"
 )
 
-// parted gives the list that a value stands for whose entries hold no commas: a text is
-// one, parted by commas, and so is an entry that is given as several. A variable holds
-// one text, which is how a list comes from the environment.
-func (d *decoder) parted(n *node, path string) *node {
+// splitCommas gives the list that a value stands for, of a setting whose entries hold no commas.
+// A text is split at its commas, and so is each entry of a list: a variable holds one text, and
+// this is how several entries come from the environment.
+func (d *decoder) splitCommas(n *node, path string) *node {
 	switch {
 	case n.kind == scalarNode && n.tag == "" && (!n.null || n.style != plainStyle):
 		if strings.TrimSpace(n.text) == "" {
@@ -35,8 +35,8 @@ func (d *decoder) parted(n *node, path string) *node {
 	return &list
 }
 
-// parts gives the entries of a text, each at its place as near as can be told, without
-// the blanks around it.
+// parts gives the entries of a text without the blanks around them, each with its place in the
+// file, as near as that is known.
 func (d *decoder) parts(n *node) []*node {
 	if len(n.pieces) == 0 && !strings.Contains(n.text, ",") && strings.TrimSpace(n.text) == n.text {
 		return []*node{n}
@@ -49,18 +49,18 @@ func (d *decoder) parts(n *node) []*node {
 	offset := 0
 	for part := range strings.SplitSeq(n.text, ",") {
 		text := strings.TrimSpace(part)
-		one := *n
-		one.text = text
+		entry := *n
+		entry.text = text
 		if len(n.pieces) > 0 {
-			one.pieces = []piece{{name: n.raw, text: text, secret: secret, whole: true}}
+			entry.pieces = []piece{{name: n.raw, text: text, secret: secret, whole: true}}
 		} else if n.text == n.raw {
-			one.line, one.col = n.place(offset + len(part) - len(strings.TrimLeftFunc(part, unicode.IsSpace)))
-			one.raw, one.style = text, plainStyle
+			entry.line, entry.col = n.place(offset + len(part) - len(strings.TrimLeftFunc(part, unicode.IsSpace)))
+			entry.raw, entry.style = text, plainStyle
 		}
 		if secret {
 			d.secrets = append(d.secrets, text)
 		}
-		all = append(all, &one)
+		all = append(all, &entry)
 		offset += len(part) + 1
 	}
 	return all

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// comment finds a comment behind a plain scalar, on its line, and how many spaces
-// stand before it.
+// comment says whether a comment follows a plain scalar on its line, and how many spaces stand
+// before it.
 func (n *node) comment() (spaces int, ok bool) {
 	line := n.src.line(n.line)
 	rest, ok := strings.CutPrefix(line[byteIndex(line, n.col):], n.raw)
@@ -18,7 +18,8 @@ func (n *node) comment() (spaces int, ok bool) {
 	return len(rest) - len(trimmed), strings.HasPrefix(trimmed, "#") && len(trimmed) < len(rest)
 }
 
-// warnComment warns where a comment may be the end of the expression.
+// warnComment warns of a comment that may have been meant as a part of the expression. People
+// put two spaces before a comment, so one space is taken for doubt.
 func (d *decoder) warnComment(n *node, name string) {
 	spaces, ok := n.comment()
 	if !ok || spaces != 1 {

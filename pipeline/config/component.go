@@ -37,8 +37,8 @@ func (s *DeadLetter) decodeNode(d *decoder, n *node, path string) bool {
 	return d.item(n, path, item{SinkSection, "dead_letter", reflect.ValueOf(&s.OutputSettings).Elem(), &s.Component})
 }
 
-// sinkKind finds the sink in an item, before what stands beside it is decoded: that may
-// come first in the file, and has the sink's defaults. nil: none is named.
+// sinkKind finds the kind of the sink in an item; nil: none is named. It is needed before the
+// common settings are decoded, which may come first in the file: their defaults are the kind's.
 func (d *decoder) sinkKind(n *node) *Kind {
 	for _, key := range n.keys {
 		if k := d.kinds.Find(SinkSection, key.text); k != nil {
@@ -96,7 +96,7 @@ func (d *decoder) item(n *node, path string, it item) bool {
 	return ok
 }
 
-// looksCommon says whether a key is a misspelt common setting rather than a component.
+// looksCommon says whether a key is rather a misspelt common setting than a component.
 func (d *decoder) looksCommon(key *node, fields []field) bool {
 	return nearest(key.text, fieldNames(fields)) != ""
 }

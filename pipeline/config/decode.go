@@ -22,8 +22,8 @@ type decoder struct {
 	written []written // expressions and templates, in order
 }
 
-// a nodeDecoder reads itself from a node; the types of this package that are no plain
-// structs do.
+// A nodeDecoder reads itself from a node, as the types of this package do that are no plain
+// structs.
 type nodeDecoder interface {
 	decodeNode(d *decoder, n *node, path string) bool
 }
@@ -33,8 +33,8 @@ func (d *decoder) errorAt(n *node, text, suggestion string) bool {
 	return false
 }
 
-// where is the place for what is said about a path as a whole: its key, else its
-// value, else what it stands in.
+// where gives the node at which a problem of a path as a whole is reported: that of its key, else
+// of its value, else of what it stands in.
 func (d *decoder) where(path string) *node {
 	for {
 		if n := d.keys[path]; n != nil {
@@ -51,7 +51,7 @@ func (d *decoder) where(path string) *node {
 	}
 }
 
-// at is the place of the value at a path, or where it would stand.
+// at gives the node of the value at a path, or of what it would stand in.
 func (d *decoder) at(path string) *node {
 	if n := d.places[path]; n != nil {
 		return n
@@ -69,7 +69,7 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// label is what a message calls the value at path.
+// label is the name of the value at path in a message.
 func label(path string) string {
 	if i := strings.LastIndexByte(path, '.'); i >= 0 {
 		return path[i+1:]
@@ -224,25 +224,26 @@ func (d *decoder) missing(n *node, path string, f field, c container) bool {
 	return d.errorAt(at, fmt.Sprintf("%s has no %q, which is required", what, f.name), suggestion)
 }
 
-// validate calls Validate, when v has it, and places what it returns. Beside fields that
-// are wrong, only what it says of others that stand in the file counts.
+// validate calls Validate, when v has it, and reports what it returns. wrong are fields that have
+// an error already: then only errors of other fields that stand in the file are reported, as
+// the rest may follow from the first.
 func (d *decoder) validate(v reflect.Value, path string, wrong map[string]bool) bool {
 	checker, ok := v.Addr().Interface().(interface{ Validate() error })
 	if !ok {
 		return true
 	}
-	return d.settle(checker.Validate(), path, wrong)
+	return d.reportErrors(checker.Validate(), path, wrong)
 }
 
-// settle reports the errors of Validate or Check about the settings at path, and says
-// whether there were none.
-func (d *decoder) settle(err error, path string, wrong map[string]bool) bool {
+// reportErrors reports the errors of Validate or Check about the settings at path, and says
+// whether there are none.
+func (d *decoder) reportErrors(err error, path string, wrong map[string]bool) bool {
 	if err == nil {
 		return true
 	}
 	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		for _, e := range many.Unwrap() {
-			d.settle(e, path, wrong)
+			d.reportErrors(e, path, wrong)
 		}
 		return false
 	}
@@ -265,7 +266,7 @@ func (d *decoder) settle(err error, path string, wrong map[string]bool) bool {
 
 func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 	if t.commas {
-		if n = d.parted(n, path); n.kind == brokenNode {
+		if n = d.splitCommas(n, path); n.kind == brokenNode {
 			return false
 		}
 	}
@@ -332,7 +333,7 @@ func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
 	return d.length(n, len(n.items), t, path, "entries") && ok
 }
 
-// length checks the bounds of how much a list, a mapping or a text holds.
+// length checks the tags min and max of a list, a mapping or a text.
 func (d *decoder) length(n *node, have int, t tags, path, unit string) bool {
 	if t.min != "" {
 		if least, _ := strconv.Atoi(t.min); have < least {
@@ -347,7 +348,7 @@ func (d *decoder) length(n *node, have int, t tags, path, unit string) bool {
 	return true
 }
 
-// anything decodes what the settings leave open.
+// anything decodes a value of a field of type any.
 func (d *decoder) anything(n *node) (any, bool) {
 	ok := true
 	switch n.kind {

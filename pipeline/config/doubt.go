@@ -19,22 +19,22 @@ type Warning struct {
 
 // A written is an expression or a template of the file.
 type written struct {
-	n     *node
-	path  string
-	v     any // *expr.Expr, *expr.Condition or *expr.Template
-	value bool
-	moved int // bytes that stand before the text in v and not in the file
+	n      *node
+	path   string
+	v      any // *expr.Expr, *expr.Condition or *expr.Template
+	value  bool
+	prefix int // bytes at the beginning of the text in v that the file does not have
 }
 
-// doubts warns of what is right and hardly means what its writer meant. Each rule has
-// to be silent about a file that means what it says: docs/decisions/0021-warnings.md.
+// doubts warns of expressions that are valid and hardly mean what their writer meant. A rule must
+// not warn of a file that means what it says: docs/decisions/0021-warnings.md.
 func (d *decoder) doubts(p *Pipeline) {
 	known := d.evidence()
 	for _, w := range d.written {
 		if found := w.v.(interface{ Doubts() []*expr.Error }).Doubts(); len(found) > 0 {
 			for _, e := range found {
-				if e.Column > w.moved {
-					d.report(d.placed(SeverityWarning, w.n, label(w.path), &expr.Error{Column: e.Column - w.moved, Message: e.Message, Suggestion: e.Suggestion}))
+				if e.Column > w.prefix {
+					d.report(d.placed(SeverityWarning, w.n, label(w.path), &expr.Error{Column: e.Column - w.prefix, Message: e.Message, Suggestion: e.Suggestion}))
 				}
 			}
 			continue
@@ -62,30 +62,30 @@ func (d *decoder) doubts(p *Pipeline) {
 	})
 }
 
-// evidence is what a file says about its records.
+// evidence is what a file tells of the fields of its records, which the rules go by.
 type evidence struct {
-	reads   map[string]bool // fields that are read by more than a bare value
-	bare    map[string]int  // fields that are bare values without quotes, how often
-	yes     map[string]bool // fields that the file itself sets to true or false
-	made    map[string]bool // fields that the file itself sets
-	quoting bool            // expressions stand in quotes that none of them needs
+	reads      map[string]bool // fields that are read by more than a bare value
+	bareValues map[string]int  // fields that are bare values without quotes, how often
+	boolean    map[string]bool // fields that the file itself sets to true or false
+	set        map[string]bool // fields that the file itself sets
+	quoting    bool            // expressions stand in quotes that none of them needs
 }
 
 func (d *decoder) evidence() evidence {
-	e := evidence{reads: map[string]bool{}, bare: map[string]int{}, yes: map[string]bool{}, made: map[string]bool{}}
+	e := evidence{reads: map[string]bool{}, bareValues: map[string]int{}, boolean: map[string]bool{}, set: map[string]bool{}}
 	for _, w := range d.written {
 		name := ""
 		if key := d.keys[w.path]; key != nil && w.value {
 			name = key.text
-			e.made[name] = true
+			e.set[name] = true
 		}
 		v, isExpr := w.v.(*expr.Expr)
 		if isExpr && w.value && v.Boolean() {
-			e.yes[name] = true
+			e.boolean[name] = true
 		}
 		if isExpr && w.value && bareName.MatchString(w.n.text) {
 			if w.n.style == plainStyle {
-				e.bare[w.n.text]++
+				e.bareValues[w.n.text]++
 			}
 			e.quoting = e.quoting || w.n.style == quotedStyle && shareWord(name, w.n.text)
 			continue
@@ -157,25 +157,25 @@ func (d *decoder) onlyHere(field string, w written) bool {
 // doubtfulUpper says whether a name without quotes is more likely a code like DE or EUR
 // than a field: it is the only one of capital letters, among others that are not.
 func (d *decoder) doubtfulUpper(text, key string, known evidence) bool {
-	if !upperName.MatchString(text) || strings.EqualFold(text, key) || known.bare[text] > 1 {
+	if !upperName.MatchString(text) || strings.EqualFold(text, key) || known.bareValues[text] > 1 {
 		return false
 	}
-	others := false
-	judge := func(f string) (upper bool) {
-		if f == text || known.made[f] {
+	hasOthers := false
+	isUpperField := func(f string) (upper bool) {
+		if f == text || known.set[f] {
 			return f == text && known.reads[f]
 		}
-		others = true
+		hasOthers = true
 		return strings.ToUpper(f) == f
 	}
-	for _, names := range []map[string]bool{known.reads, keysOf(known.bare)} {
+	for _, names := range []map[string]bool{known.reads, keysOf(known.bareValues)} {
 		for f := range names {
-			if judge(f) {
+			if isUpperField(f) {
 				return false
 			}
 		}
 	}
-	return others
+	return hasOthers
 }
 
 func keysOf(m map[string]int) map[string]bool {
@@ -190,7 +190,7 @@ func keysOf(m map[string]int) map[string]bool {
 // known, or called, to be true or false.
 func (d *decoder) doubtAlone(w written, v *expr.Condition, known evidence) {
 	path, ok := v.Alone()
-	if !ok || known.yes[path] || saysYesOrNo(path) {
+	if !ok || known.boolean[path] || saysYesOrNo(path) {
 		return
 	}
 	path = w.n.conceal(path)
@@ -200,23 +200,23 @@ func (d *decoder) doubtAlone(w written, v *expr.Condition, known evidence) {
 
 // eachComponent calls f for every component without a mistake in it.
 func (d *decoder) eachComponent(p *Pipeline, f func(c Component, path string)) {
-	look := func(c Component, path string) {
-		if c.Kind != nil && !d.faulty(path+"."+c.Kind.Name) {
+	visit := func(c Component, path string) {
+		if c.Kind != nil && !d.hasProblem(path+"."+c.Kind.Name) {
 			f(c, path+"."+c.Kind.Name)
 		}
 	}
-	look(p.Source, "source")
+	visit(p.Source, "source")
 	for i := range p.Stages {
-		look(p.Stages[i].Component, fmt.Sprintf("stages[%d]", i))
+		visit(p.Stages[i].Component, fmt.Sprintf("stages[%d]", i))
 	}
 	for i := range p.Sinks {
-		look(p.Sinks[i].Component, fmt.Sprintf("sinks[%d]", i))
+		visit(p.Sinks[i].Component, fmt.Sprintf("sinks[%d]", i))
 	}
 	if p.DeadLetter != nil {
-		look(p.DeadLetter.Component, "dead_letter")
+		visit(p.DeadLetter.Component, "dead_letter")
 	}
 }
 
-func (d *decoder) wrote(n *node, v reflect.Value, t tags, path string, moved int) {
-	d.written = append(d.written, written{n: n, path: path, v: v.Addr().Interface(), value: t.value, moved: moved})
+func (d *decoder) noteExpression(n *node, v reflect.Value, t tags, path string, moved int) {
+	d.written = append(d.written, written{n: n, path: path, v: v.Addr().Interface(), value: t.value, prefix: moved})
 }

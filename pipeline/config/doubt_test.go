@@ -108,11 +108,11 @@ func TestLoops(t *testing.T) {
 		var got []string
 		for _, w := range mustLoad(t, loader(), dir).Warnings {
 			place := strings.TrimPrefix(w.File, dir+"/") + ":" + string(rune('0'+w.Line)) + ": "
-			_, way, ok := strings.Cut(w.Text, "again and again: ")
+			_, path, ok := strings.Cut(w.Text, "again and again: ")
 			if !ok {
-				way = "itself"
+				path = "itself"
 			}
-			got = append(got, place+way)
+			got = append(got, place+path)
 		}
 		if g := strings.Join(got, "; "); g != c.want {
 			t.Errorf("%s: %q, want %q", name, g, c.want)

@@ -12,21 +12,22 @@ import (
 	"github.com/penstockio/penstock/pipeline/expr"
 )
 
-// reads says whether a text is what v takes: then somebody forgot the quotes.
-func reads(v reflect.Value, text string) bool {
+// parses says whether v can be read from a text. When YAML made something else of it, only the
+// quotes are missing.
+func parses(v reflect.Value, text string) bool {
 	into, ok := reflect.New(v.Type()).Interface().(encoding.TextUnmarshaler)
 	return ok && into.UnmarshalText([]byte(text)) == nil
 }
 
-// expression decodes an expression or a template, with a watch on what YAML does to
-// them.
+// expression decodes an expression or a template, and finds what YAML has made of one that
+// needs quotes and has none.
 func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool {
 	name := label(path)
 	quote := "quote it: " + d.inQuotes(n, path)
 	switch {
 	case n.kind != scalarNode:
 		suggestion := ""
-		if inline, ok := n.inline(); ok && utf8.RuneCountInString(inline) <= maxInline && reads(v, inline) {
+		if inline, ok := n.inline(); ok && utf8.RuneCountInString(inline) <= maxInline && parses(v, inline) {
 			suggestion = quote
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)
@@ -65,7 +66,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		}
 		return d.textError(n, d.hintQuotes(n, err), path, "")
 	}
-	d.wrote(n, v, t, path, len(text)-len(n.text))
+	d.noteExpression(n, v, t, path, len(text)-len(n.text))
 	if w, ok := v.Addr().Interface().(interface{ Write(raw string) }); ok && len(n.pieces) > 0 {
 		w.Write(n.raw)
 	}
@@ -77,7 +78,7 @@ const inFlow = "within { } and [ ], a comma or a bracket ends the text: quote th
 
 var braces = strings.NewReplacer("{", "{{", "}", "}}")
 
-// hintQuotes adds what YAML may have done to an expression that ends too early.
+// hintQuotes adds to the error of an expression that ends too early what YAML may have cut off.
 func (d *decoder) hintQuotes(n *node, err error) error {
 	var compile *expr.Error
 	if !errors.As(err, &compile) || n.style != plainStyle || compile.Suggestion != "" || compile.Column <= len(n.text) {

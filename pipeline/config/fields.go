@@ -29,7 +29,7 @@ type tags struct {
 	nested   string // see the tag in Kind
 }
 
-// ofElement gives the tags that hold for each element too.
+// ofElement gives those of the tags that hold for each element.
 func (t tags) ofElement() tags {
 	return tags{enum: t.enum, path: t.path, value: t.value, nested: t.nested}
 }
@@ -91,7 +91,7 @@ var (
 	adderType     = reflect.TypeFor[adder]()
 )
 
-// an adder is settings.Fields of anything.
+// An adder is a *settings.Fields, of whatever type.
 type adder interface{ Add(name string) any }
 
 // isExpression says whether values of t are read by the expression language.

@@ -80,13 +80,13 @@ type Kind struct {
 	// Fill puts in what the file leaves out and the rest of it decides: a group's name. It
 	// comes before Check. nil: nothing to fill in.
 	Fill func(settings any, p *Pipeline)
-	// Check finds what is wrong between the settings and the rest of the file, without
-	// touching anything outside the process but files that the settings name. nil:
-	// nothing to find. Errors are treated like those of Validate.
+	// Check finds what is wrong with the settings together with the rest of the file. Of what
+	// is outside the process it touches only files that the settings name. nil: nothing to
+	// find. Errors are treated like those of Validate.
 	Check func(settings any, p *Pipeline) error
-	// Warn finds what is right and hardly means what its writer meant, like Check. It must
-	// be sure: whoever means it cannot be rid of the warning, unless its suggestion says
-	// how. nil: nothing to find.
+	// Warn finds, like Check, what is valid and hardly means what its writer meant. It must be
+	// sure: whoever means it so cannot get rid of the warning, unless the suggestion says how.
+	// nil: nothing to find.
 	Warn func(settings any, p *Pipeline) []Warning
 	// Channels are the topics that the settings are sure to name: of a source those it
 	// reads, of a sink those it writes. nil: none.

@@ -53,7 +53,7 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 		d.check(p)
 		d.uniqueName(p, names)
 		d.takenOnce(p, taken)
-		d.remember(p)
+		d.keepOrigins(p)
 	}
 	loops(decoders, set.Pipelines)
 	for _, d := range decoders {
@@ -129,7 +129,7 @@ func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *
 	r := newReading(name, order, text, &variables{env: env, dir: dir}, l.Kinds)
 	d := &decoder{reading: r, dir: dir, places: map[string]*node{}, keys: map[string]*node{}, bad: map[string]bool{}}
 	if err != nil {
-		r.whole(fmt.Sprintf("reading the file: %v", unwrapPath(err)), "")
+		r.reportFile(fmt.Sprintf("reading the file: %v", unwrapPath(err)), "")
 		return d, nil
 	}
 	root := r.parse(text)
@@ -203,8 +203,8 @@ func (d *decoder) takenOnce(p *Pipeline, taken map[string]*node) {
 	taken[what] = n
 }
 
-// remember keeps what show and hash need to know of the file.
-func (d *decoder) remember(p *Pipeline) {
+// keepOrigins keeps what Place, Show and the hash need of the file: places, origins, secrets.
+func (d *decoder) keepOrigins(p *Pipeline) {
 	p.secrets = d.secrets
 	p.origins = make(map[string]string, len(d.places))
 	for path, n := range d.places {

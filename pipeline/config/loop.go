@@ -20,16 +20,16 @@ func (c Channel) same(o Channel) bool {
 	return c.Name == o.Name && slices.ContainsFunc(c.Addresses, func(a string) bool { return slices.Contains(o.Addresses, a) })
 }
 
-// a mouth is a channel that a sink writes, with its place.
-type mouth struct {
+// A writtenChannel is a channel that a sink writes, with its place in the file.
+type writtenChannel struct {
 	Channel
 	at *node
 }
 
-// loops warns where records come back to the pipeline that wrote them: in one pipeline,
-// or by way of others of the same set.
+// loops warns of records that come back to the pipeline that wrote them, in one pipeline or by
+// way of others of the same set.
 func loops(decoders []*decoder, pipelines []*Pipeline) {
-	reads, writes := make([][]Channel, len(pipelines)), make([][]mouth, len(pipelines))
+	reads, writes := make([][]Channel, len(pipelines)), make([][]writtenChannel, len(pipelines))
 	for i, p := range pipelines {
 		if p == nil {
 			continue
@@ -44,11 +44,11 @@ func loops(decoders []*decoder, pipelines []*Pipeline) {
 					reads[i] = append(reads[i], ch)
 					continue
 				}
-				writes[i] = append(writes[i], mouth{ch, d.at(join(path, ch.Field))})
+				writes[i] = append(writes[i], writtenChannel{ch, d.at(join(path, ch.Field))})
 			}
 		})
 	}
-	next := func(m mouth) (to []int) {
+	next := func(m writtenChannel) (to []int) {
 		for j := range pipelines {
 			if slices.ContainsFunc(reads[j], m.same) {
 				to = append(to, j)
@@ -58,14 +58,14 @@ func loops(decoders []*decoder, pipelines []*Pipeline) {
 	}
 	for i := range pipelines {
 		for _, m := range writes[i] {
-			way := wayBack(i, next(m), writes, next)
-			if way == nil {
+			path := pathBack(i, next(m), writes, next)
+			if path == nil {
 				continue
 			}
 			text := fmt.Sprintf("this pipeline reads the %s: what is written here comes back, again and again", m.Name)
-			if len(way) > 1 {
+			if len(path) > 1 {
 				names := []string{pipelines[i].Name}
-				for _, j := range way {
+				for _, j := range path {
 					names = append(names, pipelines[j].Name)
 				}
 				text = fmt.Sprintf("what is written to the %s comes back, again and again: %s", m.Name, strings.Join(names, " -> "))
@@ -75,19 +75,19 @@ func loops(decoders []*decoder, pipelines []*Pipeline) {
 	}
 }
 
-// wayBack gives the shortest way from one of the pipelines in first to i, or nil.
-func wayBack(i int, first []int, writes [][]mouth, next func(mouth) []int) []int {
+// pathBack gives the shortest path from one of the pipelines in first to pipeline i, or nil.
+func pathBack(i int, first []int, writes [][]writtenChannel, next func(writtenChannel) []int) []int {
 	seen := map[int]bool{}
-	var ways [][]int
+	var paths [][]int
 	for _, j := range first {
-		ways = append(ways, []int{j})
+		paths = append(paths, []int{j})
 	}
-	for len(ways) > 0 {
-		way := ways[0]
-		ways = ways[1:]
-		at := way[len(way)-1]
+	for len(paths) > 0 {
+		path := paths[0]
+		paths = paths[1:]
+		at := path[len(path)-1]
 		if at == i {
-			return way
+			return path
 		}
 		if seen[at] {
 			continue
@@ -95,7 +95,7 @@ func wayBack(i int, first []int, writes [][]mouth, next func(mouth) []int) []int
 		seen[at] = true
 		for _, m := range writes[at] {
 			for _, j := range next(m) {
-				ways = append(ways, append(slices.Clone(way), j))
+				paths = append(paths, append(slices.Clone(path), j))
 			}
 		}
 	}

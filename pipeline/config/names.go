@@ -15,8 +15,8 @@ func isName(err error) bool {
 	return errors.As(err, &e)
 }
 
-// nameError places the error of a name or a path at n, and adds what to write in this
-// setting, of which the tag nested tells.
+// nameError reports the error of a name or a path at n, and adds what to write in this setting,
+// as its tag nested has it.
 func (d *decoder) nameError(n *node, name string, err error, t tags) bool {
 	var e *settings.NameError
 	if !errors.As(err, &e) {

@@ -11,7 +11,7 @@ const (
 	scalarNode nodeKind = iota
 	mappingNode
 	sequenceNode
-	brokenNode // a mistake in it has been reported; nothing more is said about it
+	brokenNode // a mistake in it has been reported; what follows from it is not
 )
 
 // A node is one value of a file, with its place. Aliases and merge keys have been

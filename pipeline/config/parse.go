@@ -23,19 +23,19 @@ const (
 
 // A reading is one file on its way from text to nodes.
 type reading struct {
-	src      *source
-	vars     *variables
-	kinds    Kinds
-	problems Problems
-	secrets  []string
-	nodes    int
-	over     bool          // maxNodes has been reported
-	broken   map[spot]bool // values that were taken out because YAML could not read them
-	damaged  bool          // whole lines were taken out: what is missing may stand there
-	probed   int           // see maxProbed
+	src          *source
+	vars         *variables
+	kinds        Kinds
+	problems     Problems
+	secrets      []string
+	nodes        int
+	tooManyNodes bool              // maxNodes has been reported
+	broken       map[position]bool // values that were taken out because YAML could not read them
+	damaged      bool              // whole lines were taken out: what is missing may stand there
+	probed       int               // see maxProbed
 }
 
-type spot struct{ line, col int }
+type position struct{ line, col int }
 
 func newReading(name string, order int, text []byte, vars *variables, kinds Kinds) *reading {
 	lines := splitLines(strings.TrimPrefix(string(text), "\ufeff"))
@@ -46,7 +46,7 @@ func newReading(name string, order int, text []byte, vars *variables, kinds Kind
 		src:    &source{name: name, order: order, lines: lines},
 		vars:   vars,
 		kinds:  kinds,
-		broken: map[spot]bool{},
+		broken: map[position]bool{},
 	}
 }
 
@@ -60,14 +60,14 @@ func (r *reading) report(p Problem) {
 	}
 }
 
-func (r *reading) whole(text, suggestion string) {
+func (r *reading) reportFile(text, suggestion string) {
 	r.report(r.src.problem(SeverityError, 0, 0, 0, text, suggestion))
 }
 
 // parse reads the text into nodes; nil when nothing could be read.
 func (r *reading) parse(text []byte) *node {
 	if len(text) > maxFile {
-		r.whole(fmt.Sprintf("the file has %d bytes; a pipeline file has at most %d", len(text), maxFile), "")
+		r.reportFile(fmt.Sprintf("the file has %d bytes; a pipeline file has at most %d", len(text), maxFile), "")
 		return nil
 	}
 	for i, line := range r.src.lines {
@@ -117,8 +117,8 @@ func decodeYAML(text []byte) (doc *yaml.Node, rest *yaml.Decoder, err error) {
 	return doc, rest, err
 }
 
-// readYAML parses text, again and again with what YAML cannot read taken out, so that
-// everything else is checked too. It gives the root value.
+// readYAML parses text and gives the root value. What YAML cannot read is reported and taken out,
+// and the text is parsed once more, so that everything else is checked too.
 func (r *reading) readYAML(text []byte) *yaml.Node {
 	const rounds = 20
 	for range rounds {
@@ -128,7 +128,7 @@ func (r *reading) readYAML(text []byte) *yaml.Node {
 			return nil
 		}
 		if err != nil {
-			if text = r.mend(text, err); text == nil {
+			if text = r.removeUnreadable(text, err); text == nil {
 				return nil
 			}
 			continue
@@ -153,7 +153,7 @@ func (r *reading) empty() {
 	if len(r.problems) > 0 {
 		return
 	}
-	r.whole("the file is empty", "`penstock init` writes one to begin with")
+	r.reportFile("the file is empty", "`penstock init` writes one to begin with")
 }
 
 func (r *reading) secondDocument(text []byte) {
@@ -169,7 +169,7 @@ func (r *reading) secondDocument(text []byte) {
 			content = true
 		}
 	}
-	r.whole("the file holds several documents; a file holds one pipeline", "")
+	r.reportFile("the file holds several documents; a file holds one pipeline", "")
 }
 
 // convert makes nodes of what the YAML library gives: aliases followed, merge keys
@@ -181,8 +181,8 @@ func (r *reading) convert(y *yaml.Node, depth int, flow bool) *node {
 	}
 	r.nodes++
 	if r.nodes > maxNodes || depth > maxDepth {
-		if !r.over {
-			r.over = true
+		if !r.tooManyNodes {
+			r.tooManyNodes = true
 			r.report(n.problem(SeverityError, "too many values, or too deeply nested: aliases that multiply one another are refused", ""))
 		}
 		n.kind = brokenNode
@@ -195,7 +195,7 @@ func (r *reading) convert(y *yaml.Node, depth int, flow bool) *node {
 	case yaml.SequenceNode:
 		n.kind = sequenceNode
 		for _, c := range y.Content {
-			if r.over {
+			if r.tooManyNodes {
 				break
 			}
 			n.items = append(n.items, r.convert(c, depth+1, flow))
@@ -214,7 +214,7 @@ func (r *reading) convert(y *yaml.Node, depth int, flow bool) *node {
 
 func (r *reading) scalar(n *node, y *yaml.Node) {
 	n.kind = scalarNode
-	if r.broken[spot{y.Line, y.Column}] {
+	if r.broken[position{y.Line, y.Column}] {
 		n.kind = brokenNode
 		return
 	}
@@ -255,7 +255,7 @@ func (r *reading) scalar(n *node, y *yaml.Node) {
 func (r *reading) mapping(n *node, y *yaml.Node, depth int, flow bool) {
 	var merges []*node
 	first := map[string]*node{}
-	for i := 0; i+1 < len(y.Content) && !r.over; i += 2 {
+	for i := 0; i+1 < len(y.Content) && !r.tooManyNodes; i += 2 {
 		k := y.Content[i]
 		for k.Kind == yaml.AliasNode && k.Alias != nil {
 			k = k.Alias

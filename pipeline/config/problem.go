@@ -94,12 +94,12 @@ func clip(line string, column, width int) (string, int, int) {
 type Problems []Problem
 
 // Errors gives those that keep the files from being run.
-func (p Problems) Errors() Problems { return p.of(SeverityError) }
+func (p Problems) Errors() Problems { return p.withSeverity(SeverityError) }
 
 // Warnings gives the others.
-func (p Problems) Warnings() Problems { return p.of(SeverityWarning) }
+func (p Problems) Warnings() Problems { return p.withSeverity(SeverityWarning) }
 
-func (p Problems) of(s Severity) Problems {
+func (p Problems) withSeverity(s Severity) Problems {
 	var some Problems
 	for _, q := range p {
 		if q.Severity == s {
@@ -144,7 +144,7 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("%s (and %d more)", errs[0], len(errs)-1)
 }
 
-// a source is a text that nodes come from: a file, or the --set flags.
+// A source is a text that nodes come from: a file, or the --set flags.
 type source struct {
 	name  string
 	order int
@@ -179,7 +179,7 @@ func excerpt(line string, column int) (string, int) {
 	return rest[:byteIndex(rest, most+1)], from
 }
 
-// column gives the byte index of a column, which counts characters from 1.
+// byteIndex gives the byte index of a column, which counts characters from 1.
 func byteIndex(line string, column int) int {
 	i := 0
 	for c := 1; c < column && i < len(line); c++ {

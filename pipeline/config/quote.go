@@ -10,7 +10,7 @@ import (
 func (d *decoder) inQuotes(n *node, path string) string {
 	name := label(path)
 	if k := d.keys[path]; k != nil {
-		name = k.written()
+		name = k.asWritten()
 	}
 	text, ok := n.inline()
 	if !ok || n.kind == scalarNode && !n.flow {
@@ -22,8 +22,8 @@ func (d *decoder) inQuotes(n *node, path string) string {
 	return name + ": " + quoted(text)
 }
 
-// written is a key as it may stand in a file.
-func (n *node) written() string {
+// asWritten is a key as it may stand in a file.
+func (n *node) asWritten() string {
 	if n.style == quotedStyle {
 		return quoted(n.raw)
 	}
@@ -74,8 +74,8 @@ func (n *node) inline() (text string, ok bool) {
 	return n.raw, true
 }
 
-// sourceText is what stands on n's line from its beginning to the end of the value,
-// as near as can be told.
+// sourceText is what stands on n's line from the beginning of n to the end of the value, as near
+// as that is known.
 func (n *node) sourceText() string {
 	line := n.src.line(n.line)
 	rest := line[byteIndex(line, n.col):]

@@ -1,15 +1,11 @@
 package config
 
 import (
-	"encoding"
 	"encoding/json"
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
-
-	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // SchemaID names the schema of pipeline files.
@@ -270,132 +266,4 @@ func (b *schemaBuilder) kind(k *Kind) object {
 	}
 	f := findField(fieldsOf(v.Type()), k.Short)
 	return object{"description": k.Doc, "anyOf": []any{b.value(v.FieldByIndex(f.index), f.tags), long}}
-}
-
-// A Setting is one line of the reference of a component.
-type Setting struct {
-	Name     string    `json:"name"`
-	Type     string    `json:"type"`
-	Required bool      `json:"required,omitempty"`
-	Default  any       `json:"default,omitempty"`
-	Doc      string    `json:"doc"`
-	Enum     []string  `json:"enum,omitempty"`
-	Inner    []Setting `json:"settings,omitempty"` // of a mapping
-}
-
-// SettingList lists the settings of a component.
-func (k *Kind) SettingList() []Setting { return settingList(reflect.ValueOf(k.Settings()).Elem()) }
-
-// StepSettings lists what may stand beside the component in an item of stages, Waiting
-// only those of steps that wait.
-func StepSettings(waits bool) []Setting {
-	var list []Setting
-	for _, s := range settingList(reflect.ValueOf(defaultStage())) {
-		if waits || !slices.Contains(waitingOnly, s.Name) {
-			list = append(list, s)
-		}
-	}
-	return list
-}
-
-// OutputSettingList lists what may stand beside a sink of kind k in an item of sinks;
-// nil: beside any.
-func OutputSettingList(k *Kind) []Setting {
-	return settingList(reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput(k)}))
-}
-
-// FileSettingList lists what may stand at the top of a pipeline file. What stands within
-// source, stages, sinks and dead_letter is told by the other lists.
-func FileSettingList() []Setting {
-	list := settingList(reflect.ValueOf(defaultPipeline()).Elem())
-	for i := range list {
-		switch s := &list[i]; s.Name {
-		case "source", "dead_letter":
-			s.Type, s.Inner = "component", nil
-		case "stages", "sinks":
-			s.Type, s.Inner = "list of components", nil
-		case "order":
-			s.Type, s.Inner, s.Default = "order", nil, "partition"
-		}
-	}
-	return list
-}
-
-func settingList(v reflect.Value) []Setting {
-	var list []Setting
-	for _, f := range fieldsOf(v.Type()) {
-		fv := v.FieldByIndex(f.index)
-		s := Setting{Name: f.name, Type: typeName(f.typ), Required: f.tags.required, Doc: f.tags.doc, Enum: f.tags.enum}
-		if f.tags.commas {
-			s.Type += ", or a text parted by commas"
-		}
-		if d, ok := defaultOf(fv); ok && !s.Required {
-			s.Default = d
-		}
-		inner := f.typ
-		if inner.Kind() == reflect.Pointer {
-			inner = inner.Elem()
-			fv = reflect.New(inner).Elem()
-		}
-		if inner.Kind() == reflect.Struct && !isText(inner) {
-			s.Inner = settingList(fv)
-		}
-		list = append(list, s)
-	}
-	return list
-}
-
-// typeName is what a setting of type t looks like, in a word or two.
-func typeName(t reflect.Type) string {
-	switch {
-	case t.Kind() == reflect.Pointer:
-		return typeName(t.Elem())
-	case t == conditionType:
-		return "condition"
-	case t == exprType:
-		return "expression"
-	case t == templateType:
-		return "template"
-	case t == durationType:
-		return "duration"
-	case t == sizeType:
-		return "size"
-	case t == secretType:
-		return "secret"
-	case t == pathType:
-		return "file name"
-	case t == reflect.TypeFor[settings.FieldName]():
-		return "field name"
-	case t == reflect.TypeFor[settings.FieldPath]():
-		return "field path"
-	case t == reflect.TypeFor[settings.HeaderName]():
-		return "header name"
-	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || isText(t):
-		return "text"
-	}
-	if elem, ok := isOrdered(t); ok {
-		return "mapping of " + plural(typeName(elem))
-	}
-	switch t.Kind() {
-	case reflect.Bool:
-		return "true or false"
-	case reflect.String:
-		return "text"
-	case reflect.Float32, reflect.Float64:
-		return "number"
-	case reflect.Struct, reflect.Interface:
-		return "mapping"
-	case reflect.Slice:
-		return "list of " + plural(typeName(t.Elem()))
-	case reflect.Map:
-		return "mapping of " + plural(typeName(t.Elem()))
-	}
-	return "whole number"
-}
-
-func plural(s string) string {
-	if strings.HasPrefix(s, "list of") || strings.HasPrefix(s, "mapping") {
-		return strings.Replace(strings.Replace(s, "list", "lists", 1), "mapping", "mappings", 1)
-	}
-	return s + "s"
 }

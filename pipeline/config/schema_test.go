@@ -76,7 +76,7 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 		}
 		for _, at := range []string{"", "source", "source.replay", "stages.0", "sinks.0", "limits", "log", "admin", "sinks.0.batch", "stages.0.retry", "stages.0.http"} {
 			spoilt := read(t, text)
-			if !spoil(spoilt, at) {
+			if !addUnknownKey(spoilt, at) {
 				continue
 			}
 			if s.Validate(spoilt) == nil {
@@ -86,8 +86,8 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 	}
 }
 
-// spoil puts an unknown key into the mapping at a path, if there is one.
-func spoil(v any, at string) bool {
+// addUnknownKey puts an unknown key into the mapping at a path, if there is one.
+func addUnknownKey(v any, at string) bool {
 	if at != "" {
 		for part := range strings.SplitSeq(at, ".") {
 			switch x := v.(type) {

@@ -27,8 +27,8 @@ func conceal(text string, secrets []string) string {
 }
 
 // concealAll takes secrets out of problems. The line that is shown keeps its length, so
-// that the caret stays at its place. A line that YAML could not read may hold a secret
-// that nobody knows to be one: what stands behind a key that sounds like one is hidden.
+// that the caret stays at its place. In a line that YAML could not read no value is known to be
+// a secret: what stands behind a key like password is hidden there.
 func (p Problems) concealAll(secrets []string) {
 	for i := range p {
 		q := &p[i]

@@ -11,9 +11,9 @@ import (
 
 // overrides are the --set flags. They are located as --set:N:column.
 type overrides struct {
-	src   *source
-	sets  []override
-	early Problems // those that are no path=value
+	src       *source
+	sets      []override
+	malformed Problems // of arguments that are no path=value
 }
 
 type override struct {
@@ -39,7 +39,7 @@ func newOverrides(args []string) *overrides {
 		path, value, ok := strings.Cut(arg, "=")
 		segments := splitPath(path)
 		if !ok || segments == nil {
-			o.early = append(o.early, o.src.problem(SeverityError, i+1, 1, utf8.RuneCountInString(path), "this is no path=value", "write --set stages.weather.workers=8"))
+			o.malformed = append(o.malformed, o.src.problem(SeverityError, i+1, 1, utf8.RuneCountInString(path), "this is no path=value", "write --set stages.weather.workers=8"))
 			continue
 		}
 		o.sets = append(o.sets, override{line: i + 1, segments: segments, value: value, column: utf8.RuneCountInString(path) + 2})
@@ -82,7 +82,7 @@ func (o *overrides) apply(r *reading, root *node) {
 	}
 	for i := range o.sets {
 		s := &o.sets[i]
-		if p := o.put(r, root, s); p != nil {
+		if p := o.set(r, root, s); p != nil {
 			s.failed = *p
 			continue
 		}
@@ -90,9 +90,9 @@ func (o *overrides) apply(r *reading, root *node) {
 	}
 }
 
-// unused reports what fits none of the files.
+// unused gives the problems of overrides that no file has a place for.
 func (o *overrides) unused(files int) Problems {
-	problems := o.early
+	problems := o.malformed
 	for _, s := range o.sets {
 		if !s.applied && files > 0 && s.failed.Text != "" {
 			problems = append(problems, s.failed)
@@ -101,7 +101,7 @@ func (o *overrides) unused(files int) Problems {
 	return problems
 }
 
-func (o *overrides) put(r *reading, root *node, s *override) *Problem {
+func (o *overrides) set(r *reading, root *node, s *override) *Problem {
 	at := root
 	fail := func(g segment, text, suggestion string) *Problem {
 		p := o.src.problem(SeverityError, s.line, g.column, max(1, utf8.RuneCountInString(g.name)), text, suggestion)
@@ -124,7 +124,7 @@ func (o *overrides) put(r *reading, root *node, s *override) *Problem {
 		case g.index >= 0:
 			return fail(g, fmt.Sprintf("%s stands behind what is no list", g), "")
 		default:
-			at = o.member(r, at, g, s, last)
+			at = o.memberValue(r, at, g, s, last)
 			if last {
 				return nil
 			}
@@ -140,9 +140,9 @@ func (g segment) String() string {
 	return g.name
 }
 
-// member gives the value of a key of a mapping, made when it is not there, and replaced
+// memberValue gives the value of a key of a mapping, made when it is not there, and replaced
 // by the override's value when it is the last. A short form becomes what it stands for.
-func (o *overrides) member(r *reading, at *node, g segment, s *override, last bool) *node {
+func (o *overrides) memberValue(r *reading, at *node, g segment, s *override, last bool) *node {
 	if at.kind != mappingNode {
 		*at = node{kind: mappingNode, src: at.src, line: at.line, col: at.col, origin: at.origin}
 	}

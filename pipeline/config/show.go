@@ -25,7 +25,7 @@ import (
 // Show gives the effective settings as a pipeline file: defaults filled in and marked,
 // variables put in, secrets as ***.
 func (p *Pipeline) Show() ([]byte, error) {
-	s := shower{p: p, origins: true}
+	s := yamlWriter{p: p, origins: true}
 	return s.bytes()
 }
 
@@ -33,7 +33,7 @@ func (p *Pipeline) Show() ([]byte, error) {
 func (s *Set) hash() {
 	whole := sha256.New()
 	for _, p := range s.Pipelines {
-		sh := shower{p: p, relative: true}
+		sh := yamlWriter{p: p, relative: true}
 		text, err := sh.bytes()
 		if err != nil {
 			text = []byte(err.Error())
@@ -48,14 +48,14 @@ func (s *Set) hash() {
 	}
 }
 
-// A shower writes a Pipeline back as YAML.
-type shower struct {
+// A yamlWriter writes a Pipeline back as YAML.
+type yamlWriter struct {
 	p        *Pipeline
 	origins  bool // mark defaults, variables and overrides by comments
 	relative bool // file names relative to the file's folder, and nothing of this machine
 }
 
-func (s *shower) bytes() ([]byte, error) {
+func (s *yamlWriter) bytes() ([]byte, error) {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	p := s.p
 	s.add(root, "pipeline", "pipeline", s.text("pipeline", p.Name))
@@ -79,14 +79,14 @@ func (s *shower) bytes() ([]byte, error) {
 	return b.Bytes(), e.Close()
 }
 
-func (s *shower) add(to *yaml.Node, key, path string, value *yaml.Node) {
+func (s *yamlWriter) add(to *yaml.Node, key, path string, value *yaml.Node) {
 	if value == nil {
 		return
 	}
 	to.Content = append(to.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: key, Style: styleOf(key)}, value)
 }
 
-func (s *shower) sequence(n int, item func(int) *yaml.Node) *yaml.Node {
+func (s *yamlWriter) sequence(n int, item func(int) *yaml.Node) *yaml.Node {
 	if n == 0 {
 		return nil
 	}
@@ -97,7 +97,7 @@ func (s *shower) sequence(n int, item func(int) *yaml.Node) *yaml.Node {
 	return list
 }
 
-func (s *shower) stage(i int) *yaml.Node {
+func (s *yamlWriter) stage(i int) *yaml.Node {
 	st, path := &s.p.Stages[i], fmt.Sprintf("stages[%d]", i)
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	s.add(n, "name", path, s.text(path+".name", st.Name))
@@ -121,7 +121,7 @@ func (s *shower) stage(i int) *yaml.Node {
 	return n
 }
 
-func (s *shower) sink(i int) *yaml.Node {
+func (s *yamlWriter) sink(i int) *yaml.Node {
 	sk, path := &s.p.Sinks[i], fmt.Sprintf("sinks[%d]", i)
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	s.add(n, "name", path, s.text(path+".name", sk.Name))
@@ -133,7 +133,7 @@ func (s *shower) sink(i int) *yaml.Node {
 	return n
 }
 
-func (s *shower) component(c Component, path string) *yaml.Node {
+func (s *yamlWriter) component(c Component, path string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	if c.Kind == nil {
 		return n
@@ -144,7 +144,7 @@ func (s *shower) component(c Component, path string) *yaml.Node {
 	return n
 }
 
-func (s *shower) order() *yaml.Node {
+func (s *yamlWriter) order() *yaml.Node {
 	switch {
 	case s.p.Order.Key != nil:
 		n := &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
@@ -159,7 +159,7 @@ func (s *shower) order() *yaml.Node {
 }
 
 // fields adds the settings of a struct.
-func (s *shower) fields(to *yaml.Node, v reflect.Value, path string, skip []string) {
+func (s *yamlWriter) fields(to *yaml.Node, v reflect.Value, path string, skip []string) {
 	for _, f := range fieldsOf(v.Type()) {
 		if slices.Contains(skip, f.name) {
 			continue
@@ -170,7 +170,7 @@ func (s *shower) fields(to *yaml.Node, v reflect.Value, path string, skip []stri
 }
 
 // value gives the node of a value; nil when it is empty and the file does not have it.
-func (s *shower) value(v reflect.Value, path string) *yaml.Node {
+func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 	_, given := s.p.origins[path]
 	if v.Kind() == reflect.Pointer {
 		if v.IsNil() {
@@ -238,7 +238,7 @@ func marshaler(v reflect.Value) (encoding.TextMarshaler, bool) {
 	return m, ok
 }
 
-func (s *shower) pairs(v reflect.Value, path string) *yaml.Node {
+func (s *yamlWriter) pairs(v reflect.Value, path string) *yaml.Node {
 	if v.Len() == 0 {
 		return nil
 	}
@@ -254,7 +254,7 @@ func (s *shower) pairs(v reflect.Value, path string) *yaml.Node {
 	return n
 }
 
-func (s *shower) dictionary(v reflect.Value, path string) *yaml.Node {
+func (s *yamlWriter) dictionary(v reflect.Value, path string) *yaml.Node {
 	if v.Len() == 0 {
 		return nil
 	}
@@ -267,13 +267,13 @@ func (s *shower) dictionary(v reflect.Value, path string) *yaml.Node {
 	return n
 }
 
-// elsewhere is what YAML 1.1 reads as a boolean or a number, and YAML 1.2 as text. The
-// library that writes the file knows the second alone.
-var elsewhere = regexp.MustCompile(`^(?:[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF|[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
+// otherYAML is what YAML 1.1 reads as a boolean or a number, and YAML 1.2 as text. The
+// library that writes the file goes by YAML 1.2, and puts no quotes around it.
+var otherYAML = regexp.MustCompile(`^(?:[yYnN]|[yY]es|YES|[nN]o|NO|[oO]n|ON|[oO]ff|OFF|[-+]?0[0-7_]+|[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?)$`)
 
-// styleOf has a text quoted that another program would take for something else.
+// styleOf asks for quotes around a text that a reader of YAML 1.1 would take for something else.
 func styleOf(text string) yaml.Style {
-	if elsewhere.MatchString(text) {
+	if otherYAML.MatchString(text) {
 		return yaml.DoubleQuotedStyle
 	}
 	return 0
@@ -281,7 +281,7 @@ func styleOf(text string) yaml.Style {
 
 // text makes a scalar, with what must not be seen taken out, and marked with where it
 // comes from.
-func (s *shower) text(path, text string) *yaml.Node {
+func (s *yamlWriter) text(path, text string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Value: conceal(text, s.p.secrets)}
 	if s.relative {
 		n.Value = strings.ReplaceAll(n.Value, s.p.Dir+string(filepath.Separator), "")
@@ -290,7 +290,7 @@ func (s *shower) text(path, text string) *yaml.Node {
 	if s.origins {
 		origin, given := s.p.origins[path]
 		switch {
-		case !given && !s.below(path):
+		case !given && !s.inGivenList(path):
 			n.LineComment = "default"
 		case origin != "":
 			n.LineComment = "from " + origin
@@ -299,8 +299,8 @@ func (s *shower) text(path, text string) *yaml.Node {
 	return n
 }
 
-// below says whether path is an entry of a list that the file has.
-func (s *shower) below(path string) bool {
+// inGivenList says whether path is an entry of a list that the file has.
+func (s *yamlWriter) inGivenList(path string) bool {
 	if !strings.HasSuffix(path, "]") {
 		return false
 	}
@@ -326,7 +326,7 @@ func (p *Pipeline) Summary(c Component, most int) string {
 	if c.Kind == nil {
 		return ""
 	}
-	s := shower{p: p, relative: true}
+	s := yamlWriter{p: p, relative: true}
 	path := p.path(c) + "." + c.Kind.Name
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	fresh := reflect.ValueOf(c.Kind.Settings()).Elem()

@@ -17,7 +17,7 @@ type piece struct {
 	name   string
 	text   string
 	secret bool
-	whole  bool // it stands in messages in quotes alone: its words say nothing there
+	whole  bool // a message quotes it as a whole: its single words are not looked for
 }
 
 // A fault is a mistake in a scalar, at a byte of its raw text.

@@ -12,23 +12,24 @@ var statement = regexp.MustCompile("^([ \t]*(?:-[ \t]+)*)((?:\"[^\"]*\"|'[^']*'|
 
 const readingYAML = "reading YAML: "
 
-// a syntaxError is where YAML stops, in words.
+// A syntaxError is what is wrong where YAML stops reading.
 type syntaxError struct {
 	line, col, width int
 	text             string
 	key              string
 	value            int // byte in the line where the value begins
-	vague            bool
+	unexplained      bool
 }
 
-// valueMatters says whether YAML can read the line once its value is another.
+// valueMatters says whether YAML can read the line with another value.
 func valueMatters(lines []string, at int, e syntaxError) bool {
 	line := withoutEnd(lines[at])
 	_, _, err := decodeYAML([]byte(strings.Join(lines[:at], "") + line[:min(e.value, len(line))] + " ~\n"))
 	return err == nil
 }
 
-// misplaced says of a line that it, and not its value, is in the wrong place.
+// misplaced makes e an error of the whole line, which does not fit those above, and not of its
+// value.
 func (e *syntaxError) misplaced(line string) {
 	line = withoutEnd(line)
 	indent := indentation(line)
@@ -36,24 +37,24 @@ func (e *syntaxError) misplaced(line string) {
 	e.col, e.width, e.value = 1+indent, max(1, utf8.RuneCountInString(e.key)), len(line)
 }
 
-// mend reports what YAML could not read in text, and gives text with that taken out,
-// every other value at its place; nil when there is nothing sensible left to do.
-func (r *reading) mend(text []byte, cause error) []byte {
+// removeUnreadable reports what YAML could not read in text, and gives text with that taken out.
+// Every other value keeps its place. It gives nil when the line cannot be found.
+func (r *reading) removeUnreadable(text []byte, cause error) []byte {
 	lines := splitLines(string(text))
 	at := -1
 	if !strings.Contains(cause.Error(), "exceeded max depth") { // which takes its time to find out
 		at = r.failingLine(lines)
 	}
 	if at < 0 {
-		r.whole(readingYAML+plainWords(cause), "about here, as the YAML library counts: "+cause.Error())
+		r.reportFile(readingYAML+plainWords(cause), "about here, as the YAML library counts: "+cause.Error())
 		return nil
 	}
 	if at >= len(lines) {
-		r.whole(readingYAML+plainWords(cause), "")
+		r.reportFile(readingYAML+plainWords(cause), "")
 		return nil
 	}
 	e := explain(lines[at], cause)
-	if e.vague && !valueMatters(lines, at, e) {
+	if e.unexplained && !valueMatters(lines, at, e) {
 		e.misplaced(lines[at])
 	}
 	e.line = at + 1
@@ -146,15 +147,15 @@ func explain(line string, cause error) syntaxError {
 	}
 	if text == "" {
 		text = plainWords(cause)
-		e.vague = true
+		e.unexplained = true
 	}
 	e.text = readingYAML + text
 	e.col, e.width = 1+utf8.RuneCountInString(line[:m[6]+offset]), width
 	return e
 }
 
-// diagnose finds what YAML stumbles over in a value that stands on one line: at which
-// byte, over how many characters, in words; "" when it sees nothing.
+// diagnose finds what YAML cannot read in a value that stands on one line: at which byte, how
+// many characters wide, and what it is; "" when it finds nothing.
 func diagnose(value string) (offset, width int, text string) {
 	if value == "" {
 		return 0, 0, ""
@@ -192,16 +193,16 @@ func diagnose(value string) (offset, width int, text string) {
 	return 0, 0, ""
 }
 
-// A culprit is a value within { } or [ ] that YAML stumbles over: bytes from and to of
-// the text, and where in it and how wide the trouble is.
-type culprit struct {
+// A flowMistake is a value within { } or [ ] that YAML cannot read: bytes from and to of the text,
+// and where the mistake begins and how many characters wide it is.
+type flowMistake struct {
 	from, to, at, width int
 	text                string
 }
 
 // diagnoseFlow looks for a value within { } or [ ] that is a quoted text with something
 // behind it, or a variable without quotes.
-func diagnoseFlow(value string) (c culprit) {
+func diagnoseFlow(value string) (c flowMistake) {
 	depth := 0
 	begin := true
 	for i := 0; i < len(value); i++ {
@@ -209,21 +210,21 @@ func diagnoseFlow(value string) (c culprit) {
 		case (ch == '"' || ch == '\'') && begin:
 			end := closingQuote(value[i:])
 			if end < 0 {
-				return culprit{i, len(value), i, 1, "a text that begins with " + string(ch) + " and does not end"}
+				return flowMistake{i, len(value), i, 1, "a text that begins with " + string(ch) + " and does not end"}
 			}
 			after := strings.TrimLeft(value[i+end+1:], " \t")
 			if after != "" && !strings.ContainsRune(",}]:#", rune(after[0])) {
-				return culprit{i, flowEnd(value, i), i, end + 1, "something follows the closing " + string(ch)}
+				return flowMistake{i, flowEnd(value, i), i, end + 1, "something follows the closing " + string(ch)}
 			}
 			i += end
 			begin = false
 		case begin && strings.IndexByte("!@`%", ch) >= 0 && i+1 < len(value):
-			return culprit{i, flowEnd(value, i), i, 1, "a value cannot begin with " + string(ch)}
+			return flowMistake{i, flowEnd(value, i), i, 1, "a value cannot begin with " + string(ch)}
 		case strings.HasPrefix(value[i:], "${"):
 			from := 1 + strings.LastIndexAny(value[:i], "{[,:")
 			from += len(value[from:i]) - len(strings.TrimLeft(value[from:i], " \t"))
 			to := flowEnd(value, from)
-			return culprit{from, to, i, 2, "within { } and [ ], a variable must stand in quotes"}
+			return flowMistake{from, to, i, 2, "within { } and [ ], a variable must stand in quotes"}
 		case ch == '{' || ch == '[':
 			depth++
 			begin = true
@@ -231,7 +232,7 @@ func diagnoseFlow(value string) (c culprit) {
 			depth--
 			begin = false
 			if after := strings.TrimLeft(value[i+1:], " \t"); depth == 0 && after != "" && after[0] != '#' {
-				return culprit{0, len(value), len(value) - len(after), utf8.RuneCountInString(after), "something follows the closing " + string(ch)}
+				return flowMistake{0, len(value), len(value) - len(after), utf8.RuneCountInString(after), "something follows the closing " + string(ch)}
 			}
 		case ch == ',' || ch == ':':
 			begin = true
@@ -239,7 +240,7 @@ func diagnoseFlow(value string) (c culprit) {
 			begin = false
 		}
 	}
-	return culprit{to: len(value), width: utf8.RuneCountInString(value)}
+	return flowMistake{to: len(value), width: utf8.RuneCountInString(value)}
 }
 
 // flowEnd gives the end of a value within { } or [ ] that was meant to begin at from.
@@ -324,8 +325,8 @@ func insideSet(lines []string, at int) bool {
 
 func indentation(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
 
-// takeOut replaces the value of a line by one that is known to be broken, or, when
-// that does not help, the line; with all lines that belong to it.
+// takeOut replaces the value of a line, with the lines that belong to it, by one that is noted as
+// broken. When YAML cannot read the line then either, the whole line goes.
 func (r *reading) takeOut(lines []string, at int, e syntaxError) {
 	line := withoutEnd(lines[at])
 	end := lines[at][len(line):]
@@ -354,7 +355,7 @@ func (r *reading) takeOut(lines []string, at int, e syntaxError) {
 		}
 		lines[at] = head + "~" + end
 		if _, _, err := decodeYAML([]byte(strings.Join(lines[:at+1], ""))); err == nil {
-			r.broken[spot{at + 1, 1 + utf8.RuneCountInString(head)}] = true
+			r.broken[position{at + 1, 1 + utf8.RuneCountInString(head)}] = true
 			return
 		}
 	}
@@ -383,7 +384,7 @@ func (r *reading) takeOutOfFlow(lines []string, at int, head, line string) bool 
 		lines[at] = old
 		return false
 	}
-	r.broken[spot{at + 1, 1 + utf8.RuneCountInString(head+value[:c.from])}] = true
+	r.broken[position{at + 1, 1 + utf8.RuneCountInString(head+value[:c.from])}] = true
 	return true
 }
 

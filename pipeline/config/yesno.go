@@ -39,7 +39,7 @@ var asking = strings.Fields(`is has have had was were are be can could should wi
 // switches are objects whose fields are true or false.
 var switches = strings.Fields(`flags features toggles switches permissions consents`)
 
-// states are words that name a state, which holds or does not.
+// states are words for a state that something is in or not.
 var states = strings.Fields(`active inactive valid invalid ok okay late early new old open closed live alive dead done ready
 	online offline public private internal external local remote vip paid unpaid sent seen unseen hidden broken lost won
 	known unknown empty full free fresh stale flag bool boolean true missing pending success successful fraud spam
@@ -48,7 +48,7 @@ var states = strings.Fields(`active inactive valid invalid ok okay late early ne
 	primary main default test dirty clean secure insecure admin staff adult matches passes fits
 	consent consents newsletter debug beta preview trial demo bot guest student weekend holiday`)
 
-// noStates end like those that name a state.
+// noStates have an ending like a state, and are none.
 var noStates = strings.Fields(`table cable variable receivable payable timetable`)
 
 // nameWords parts is_late, isLate and is-late.

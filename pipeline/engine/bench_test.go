@@ -8,13 +8,13 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/sourcegraph/conc/stream"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/internal/cputime"
 )
 
 // The benchmarks measure the engine against a limit in the same run, and report the
@@ -179,12 +179,12 @@ func BenchmarkP1(b *testing.B) {
 		p := mustNew(b, o)
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		used := processTime()
+		used := cputime.Used()
 		began = time.Now()
 		if err := p.Run(context.Background()); err != nil {
 			b.Fatal(err)
 		}
-		cpu += processTime() - used
+		cpu += cputime.Used() - used
 		engine += float64(time.Since(began)) / n
 		runtime.ReadMemStats(&after)
 		allocs += float64(after.Mallocs-before.Mallocs) / n
@@ -197,13 +197,6 @@ func BenchmarkP1(b *testing.B) {
 	b.ReportMetric(engine/float64(b.N), "engine-ns/record")
 	b.ReportMetric(engine/plain, "P1-ratio(<=3)")
 	b.ReportMetric(allocs/float64(b.N), "allocs/record")
-}
-
-// processTime is the processor time that this process has used.
-func processTime() time.Duration {
-	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // latencies are lognormal, p50 5 ms and p99 100 ms, cut at 250 ms, the same for all.

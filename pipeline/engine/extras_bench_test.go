@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/internal/cputime"
 )
 
 // BenchmarkExtras measures what the extras of records cost, their allocation and the cache that
@@ -59,11 +60,11 @@ func BenchmarkExtras(b *testing.B) {
 		})
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		used := processTime()
+		used := cputime.Used()
 		if err := p.Run(context.Background()); err != nil {
 			b.Fatal(err)
 		}
-		cpu += processTime() - used
+		cpu += cputime.Used() - used
 		runtime.ReadMemStats(&after)
 		allocs += after.Mallocs - before.Mallocs
 		if p.Snapshot().BytesOut < n/4*100 {

@@ -167,7 +167,7 @@ func (o *Options) needKeys() bool {
 
 // readsOnce says whether the source cannot be relied on to read again what it has handed over.
 func (o *Options) readsOnce() bool {
-	s, ok := o.Source.(pipeline.OneTimer)
+	s, ok := o.Source.(pipeline.ReadOncer)
 	return ok && s.ReadsOnce()
 }
 

@@ -14,7 +14,7 @@ import (
 // drains, commits, closes the components, and returns. It may be called once.
 //
 // When ctx ends, what has not begun is handed back: what waits unread, and what no
-// waiting step has begun, unless the source is a [pipeline.OneTimer] (I7). It counts as
+// waiting step has begun, unless the source is a [pipeline.ReadOncer] (I7). It counts as
 // abandoned, and is read again.
 //
 // It gives nil when the source or ctx has ended and everything that was begun has its

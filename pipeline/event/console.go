@@ -107,13 +107,13 @@ func appendConsole(b []byte, now time.Time, level, pipeline, message string, det
 	for _, d := range details {
 		b = append(b, ' ')
 		paint(dim, oneLine(d.key)+"=")
-		b = append(b, bare(d.value)...)
+		b = append(b, unquoted(d.value)...)
 	}
 	return append(b, '\n')
 }
 
-// bare drops the quotes of a JSON string that needs none.
-func bare(value string) string {
+// unquoted drops the quotes of a JSON string that needs none.
+func unquoted(value string) string {
 	var s string
 	if value == "" || value[0] != '"' || json.Unmarshal([]byte(value), &s) != nil {
 		return value
@@ -124,10 +124,10 @@ func bare(value string) string {
 	return s
 }
 
-// oneLine keeps what a message holds from moving the cursor: control characters are
-// written as Go writes them in a string.
+// oneLine keeps what a message holds from moving the cursor of a terminal: control
+// characters are written as Go writes them in a string.
 func oneLine(s string) string {
-	s = cut(strings.ToValidUTF8(s, "\uFFFD"), maxString)
+	s = truncate(strings.ToValidUTF8(s, "\uFFFD"), maxString)
 	if !strings.ContainsFunc(s, isControl) {
 		return s
 	}

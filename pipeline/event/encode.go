@@ -17,7 +17,7 @@ const hexDigits = "0123456789abcdef"
 // when it is longer than most bytes. It is like jsontext.AppendString, which this package is
 // below, but escapes DEL too: log lines are read in terminals.
 func appendString(b []byte, s string, most int) []byte {
-	s = cut(s, most)
+	s = truncate(s, most)
 	b = append(b, '"')
 	from := 0
 	for i := 0; i < len(s); {
@@ -52,8 +52,8 @@ func appendString(b []byte, s string, most int) []byte {
 	return append(append(b, s[from:]...), '"')
 }
 
-// cut shortens s to most bytes at a whole character, and says so with an ellipsis.
-func cut(s string, most int) string {
+// truncate shortens s to most bytes at a whole character, and says so with an ellipsis.
+func truncate(s string, most int) string {
 	const ellipsis = "…"
 	if len(s) <= most {
 		return s

@@ -2,9 +2,9 @@ package event
 
 import "errors"
 
-// TypeOf gives the error_type that an error, or one that it wraps, says of itself by a method
-// ErrorType() string. What stands for an error that says nothing is for whoever emits the
-// event: it knows what kinds of errors it meets.
+// TypeOf gives the error_type of an error: what its method ErrorType() string gives, or that
+// of an error that it wraps. Without one, whoever emits the event chooses: it knows what kinds
+// of errors it meets.
 func TypeOf(err error) (errorType string, ok bool) {
 	var typed interface{ ErrorType() string }
 	if !errors.As(err, &typed) {

@@ -3,8 +3,8 @@
 // Package event is the log contract: every event that a dashboard may rely on, its
 // fields, and the one way to emit it.
 //
-// Events are flat JSON objects, one a line. They pass whatever the level of
-// ordinary logging says, and never touch zerolog's process-wide variables.
+// Events are flat JSON objects, one a line. They are written at any level of free lines,
+// and do not depend on zerolog's process-wide variables.
 //
 // The [Registry] is the one source: the JSON Schema ([Schema]), the reference page
 // ([Reference]) and the check of a line ([Validate]) are made from it.
@@ -85,8 +85,8 @@ type output struct {
 }
 
 // New makes an emitter that writes one whole line a call to w. Errors of w are
-// ignored: there is nowhere left to report them. Close it to have the last held
-// back lines counted.
+// ignored: there is nowhere left to report them. Close reports what the limiter has held
+// back by then.
 //
 // The call of w is part of Emit and of a line of Log: a w that blocks holds up what
 // logs, and so the pipeline. A [Queue] as w never does.
@@ -108,7 +108,7 @@ func New(w io.Writer, o Options) *Emitter {
 	out.queue, _ = w.(*Queue)
 	b := appendString(append([]byte(nil), `,"service_name":`...), o.Service, maxString)
 	out.service = string(appendString(append(b, `,"service_instance_id":`...), o.Instance, maxString))
-	out.limit = newLimiter(out.suppressed)
+	out.limit = newLimiter(out.emitSuppressed)
 	if q := out.queue; q != nil {
 		q.mu.Lock()
 		q.output = out
@@ -168,7 +168,7 @@ func (e *Emitter) Emit(ev any, message string) {
 func (e *Emitter) write(p *plan, v reflect.Value, message string) {
 	o := e.out
 	if message == "" {
-		message = p.words(v, e.step)
+		message = p.message(v, e.step)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -208,18 +208,18 @@ func (o *output) envelope(b []byte, now time.Time, level, name, pipeline, messag
 	return appendString(append(b, `,"message":`...), message, maxString)
 }
 
-// suppressed writes what the limiter held back.
-func (o *output) suppressed(k limitKey, count int64) {
+// emitSuppressed writes what the limiter held back.
+func (o *output) emitSuppressed(k limitKey, count int64) {
 	p, v := planOf(LogSuppressed{SuppressedEvent: k.event, SuppressedLevel: string(planNames[k.event].def.Level), Reason: reasonRepeated,
 		Step: k.step, ErrorType: k.errorType, Count: count})
 	o.emitter(k.pipeline, "").write(p, v, "")
 }
 
-// dropped gives the line that says what the queue did not write: a free one when events
-// are off.
-func (o *output) dropped(k lostKey, count int64) []byte {
+// droppedLine gives the line of log.suppressed that says what the queue dropped: a free line
+// when events are off.
+func (o *output) droppedLine(k lostKey, count int64) []byte {
 	p, v := planOf(LogSuppressed{SuppressedEvent: k.event, SuppressedLevel: k.level, Reason: k.reason, Count: count})
-	message, now, level := p.words(v, ""), o.opts.Now(), string(p.def.Level)
+	message, now, level := p.message(v, ""), o.opts.Now(), string(p.def.Level)
 	switch {
 	case o.opts.Console:
 		return appendConsole(nil, now, level, "", message, p.details(v, ""), o.opts.Color)

@@ -10,9 +10,9 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// freeLines is what a logger for free lines writes to: it puts the envelope around
-// what zerolog made, so that the names and formats in zerolog's process-wide
-// variables do not matter.
+// freeLines is what a logger for free lines writes to. It takes zerolog's line apart and writes
+// its own, with the envelope: its names and formats would otherwise follow zerolog's process-wide
+// variables, which other code may set.
 type freeLines struct{ e *Emitter }
 
 // Write takes lines of loggers that name no level.
@@ -72,9 +72,9 @@ func hasKey(pairs []pair, key string) bool {
 	return false
 }
 
-// parseFree takes a line of zerolog apart. A key that the envelope has, or that ECS
-// takes for an object, gets an underscore; of a key that comes twice the last counts;
-// objects and arrays become strings; what is not a number is left out.
+// parseFree takes a line of zerolog apart. A key that the envelope has, or that is an object in
+// ECS, gets an underscore; of a key that comes twice the last counts; objects and arrays become
+// strings; null, NaN and infinities are left out.
 func parseFree(line []byte) (message string, pairs []pair) {
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.UseNumber()
@@ -119,7 +119,7 @@ func parseFree(line []byte) (message string, pairs []pair) {
 	return message, pairs
 }
 
-// freeValue makes a value flat: text of at most a line's length, floats with three
+// freeValue makes a value flat: a text of at most maxString bytes, floats with three
 // decimals.
 func freeValue(raw []byte) (string, bool) {
 	switch raw[0] {
@@ -144,7 +144,7 @@ func freeValue(raw []byte) (string, bool) {
 	return string(raw), true
 }
 
-// notNumber says whether s is how zerolog writes what is not a number.
+// notNumber says whether s is how zerolog writes NaN or an infinity.
 func notNumber(s string) bool { return s == "NaN" || s == "+Inf" || s == "-Inf" }
 
 var envelopeKeys = set(envelopeOrder...)

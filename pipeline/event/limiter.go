@@ -13,15 +13,15 @@ const (
 	limitKeys   = 1024 // keys remembered; the rest share one
 )
 
-// limitKey names lines that are alike: never the message, which may differ each
-// time.
+// limitKey names lines that count as the same. The message is not part of it: it may differ
+// each time.
 type limitKey struct {
 	event, pipeline, step, errorType string
 }
 
 // A limiter lets the first lines of a key pass, then one a window, until a window
-// goes by in which nothing was held back. What it holds back it counts and reports
-// by a timer, which is armed only while there is something to report.
+// goes by in which nothing was held back. It counts what it holds back, and reports
+// that by a timer, which is armed only while there is something to report.
 type limiter struct {
 	report func(limitKey, int64)
 
@@ -32,11 +32,11 @@ type limiter struct {
 }
 
 type limitState struct {
-	start   time.Time // of the window
-	allowed int
-	passed  int
-	noisy   bool  // something was held back in this window
-	held    int64 // not reported yet
+	start      time.Time // of the window
+	allowed    int
+	passed     int
+	exceeded   bool  // something was held back in this window
+	suppressed int64 // held back, and not reported yet
 }
 
 func newLimiter(report func(limitKey, int64)) *limiter {
@@ -53,17 +53,17 @@ func (l *limiter) pass(key limitKey, now time.Time) bool {
 	s := l.state(key, now)
 	if age := now.Sub(s.start); age >= limitWindow || age < 0 {
 		s.allowed = 1
-		if !s.noisy || age >= 2*limitWindow {
+		if !s.exceeded || age >= 2*limitWindow {
 			s.allowed = limitBurst
 		}
-		s.start, s.passed, s.noisy = now, 0, false
+		s.start, s.passed, s.exceeded = now, 0, false
 	}
 	if s.passed < s.allowed {
 		s.passed++
 		return true
 	}
-	s.held++
-	s.noisy = true
+	s.suppressed++
+	s.exceeded = true
 	if l.timer == nil {
 		l.timer = time.AfterFunc(limitWindow, l.flush)
 	}
@@ -78,7 +78,7 @@ func (l *limiter) state(key limitKey, now time.Time) *limitState {
 	}
 	if len(l.keys) >= limitKeys {
 		for k, s := range l.keys {
-			if s.held == 0 && now.Sub(s.start) >= 2*limitWindow {
+			if s.suppressed == 0 && now.Sub(s.start) >= 2*limitWindow {
 				delete(l.keys, k)
 			}
 		}
@@ -96,24 +96,24 @@ func (l *limiter) state(key limitKey, now time.Time) *limitState {
 
 // flush reports what was held back and disarms the timer.
 func (l *limiter) flush() {
-	type held struct {
+	type keyCount struct {
 		key   limitKey
 		count int64
 	}
-	var all []held
+	var all []keyCount
 	l.mu.Lock()
 	if l.timer != nil {
 		l.timer.Stop()
 		l.timer = nil
 	}
 	for k, s := range l.keys {
-		if s.held > 0 {
-			all = append(all, held{k, s.held})
-			s.held = 0
+		if s.suppressed > 0 {
+			all = append(all, keyCount{k, s.suppressed})
+			s.suppressed = 0
 		}
 	}
 	l.mu.Unlock()
-	slices.SortFunc(all, func(a, b held) int {
+	slices.SortFunc(all, func(a, b keyCount) int {
 		return cmp.Or(cmp.Compare(a.key.event, b.key.event), cmp.Compare(a.key.pipeline, b.key.pipeline),
 			cmp.Compare(a.key.step, b.key.step), cmp.Compare(a.key.errorType, b.key.errorType))
 	})

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Unit and type of a field, and the rules of its tags.
+// A field is one of an event's struct, with the rules of its tags.
 type field struct {
 	index    int
 	key      string

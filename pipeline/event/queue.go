@@ -15,7 +15,7 @@ import (
 
 const (
 	queueBytes = 1 << 20
-	lineCost   = 64       // bytes that a waiting line is charged beside its text: what is known of it
+	lineCost   = 64       // bytes that a waiting line is charged on top of its text, for its mark
 	keptBytes  = 64 << 10 // a larger buffer is given back once it is empty
 
 	firstRetry = 100 * time.Millisecond // after a write that failed
@@ -23,9 +23,9 @@ const (
 	closeRetry = 10 * time.Millisecond  // while closing, of a writer that is only busy
 )
 
-// A rank says how much of a queue a line may use. The more seldom and the harder to
-// make up for a line is, the more: stats come again with their totals, a change of
-// state does not, and how the process ended is said once.
+// A rank says how much of a queue a line may use: the more, the more is lost with the line.
+// Stats come again, with totals; a change of state does not; and how the process has ended is
+// written once, at the end.
 type rank uint8
 
 const (
@@ -87,18 +87,18 @@ type Queue struct {
 	quit chan struct{} // closed: Close was called
 	done chan struct{} // closed: the goroutine has ended
 
-	mu      sync.Mutex
-	text    []byte // lines that wait, but those that the goroutine has taken
-	marks   []mark // their ends
-	used    int    // charged for all lines that wait
-	n       QueueCounts
-	lost    map[lostKey]int64 // dropped and not reported
-	told    time.Time         // of the last report
-	failing bool              // the last write gave an error
-	closing bool
-	hurry   time.Time // while closing: from then on only the last lines are written
-	over    bool      // nothing more is written
-	output  *output   // makes the reports; nil: nobody has made an Emitter
+	mu           sync.Mutex
+	text         []byte // lines that wait, but those that the goroutine has taken
+	marks        []mark // their ends
+	charged      int    // charged for all lines that wait
+	counts       QueueCounts
+	lost         map[lostKey]int64 // dropped and not reported
+	reportedAt   time.Time         // of the last report
+	failing      bool              // the last write gave an error; what is dropped has that reason
+	closing      bool              // Close was called: nothing more is taken
+	lastOnlyFrom time.Time         // while closing: from then on only lines of rank last are written
+	ended        bool              // Close has returned: nothing more is written
+	output       *output           // makes the reports; nil: nobody has made an Emitter
 }
 
 // A mark is where a line ends, and what it is.
@@ -144,7 +144,7 @@ func (q *Queue) WriteLevel(l zerolog.Level, p []byte) (int, error) {
 func (q *Queue) Counts() QueueCounts {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.n
+	return q.counts
 }
 
 func (q *Queue) add(line []byte, kind lineKind) {
@@ -156,11 +156,11 @@ func (q *Queue) add(line []byte, kind lineKind) {
 	case notable:
 		room = queueBytes / 8 * 7
 	}
-	if cost := len(line) + lineCost; !q.closing && q.used+cost <= room {
+	if cost := len(line) + lineCost; !q.closing && q.charged+cost <= room {
 		q.text = append(q.text, line...)
 		q.marks = append(q.marks, mark{len(q.text), kind})
-		q.used += cost
-		q.n.Waiting++
+		q.charged += cost
+		q.counts.Waiting++
 	} else {
 		q.drop(kind)
 	}
@@ -178,19 +178,19 @@ func (q *Queue) drop(kind lineKind) {
 		key.reason = reasonWrite
 	}
 	q.lost[key]++
-	q.n.Dropped++
+	q.counts.Dropped++
 }
 
-// Close has what waits written, and ends the queue. It waits for at most a time: when
-// half of it has gone by only process.stopping and process.stopped are written, after
-// what was dropped for them, so that of a slow writer the end of the process is the
-// last to be lost. The error says what was not written. A Write under way keeps the
-// goroutine until it returns, and is the last.
+// Close has what waits written, and ends the queue. It waits for at most the time that it is
+// given. When half of that has gone by, only process.stopping and process.stopped are still
+// written, with a report of what was dropped for them: before a slow writer, how the process
+// ended is the last to be lost. The error says what was not written. A Write under way keeps
+// the goroutine until it returns, and is the last.
 func (q *Queue) Close(within time.Duration) error {
 	q.mu.Lock()
 	if !q.closing {
 		q.closing = true
-		q.hurry = time.Now().Add(within / 2)
+		q.lastOnlyFrom = time.Now().Add(within / 2)
 		close(q.quit)
 	}
 	q.mu.Unlock()
@@ -202,9 +202,9 @@ func (q *Queue) Close(within time.Duration) error {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.over = true
-	if left := q.n.Waiting; left > 0 {
-		q.n.Waiting, q.n.Dropped = 0, q.n.Dropped+left
+	q.ended = true
+	if left := q.counts.Waiting; left > 0 {
+		q.counts.Waiting, q.counts.Dropped = 0, q.counts.Dropped+left
 		return fmt.Errorf("closing the log: %d lines were not written", left)
 	}
 	return nil
@@ -234,11 +234,11 @@ func (q *Queue) run() {
 			if q.skip(m.kind, len(line)) {
 				continue
 			}
-			if m.kind.rank == last && !q.report(true) || !q.put(line) {
+			if m.kind.rank == last && !q.report(true) || !q.writeLine(line) {
 				return
 			}
-			over, dropped := q.wrote(len(line))
-			if over || dropped && !q.report(false) {
+			ended, dropped := q.wrote(len(line))
+			if ended || dropped && !q.report(false) {
 				return
 			}
 		}
@@ -261,7 +261,7 @@ func (q *Queue) take(text []byte, marks []mark) (_ []byte, _ []mark, more bool) 
 	return waiting, ends, true
 }
 
-// skip says whether a line is dropped for the sake of the last ones.
+// skip says whether a line is dropped so that those of rank last are written in time.
 func (q *Queue) skip(kind lineKind, size int) bool {
 	select {
 	case <-q.quit:
@@ -270,51 +270,51 @@ func (q *Queue) skip(kind lineKind, size int) bool {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if kind.rank == last || time.Now().Before(q.hurry) {
+	if kind.rank == last || time.Now().Before(q.lastOnlyFrom) {
 		return false
 	}
-	q.leave(size)
+	q.release(size)
 	q.drop(kind)
 	return true
 }
 
-// leave takes a line off what waits. The caller holds mu.
-func (q *Queue) leave(size int) {
-	if q.over {
+// release gives back what a waiting line was charged. The caller holds mu.
+func (q *Queue) release(size int) {
+	if q.ended {
 		return // Close has counted it
 	}
-	q.used -= size + lineCost
-	q.n.Waiting--
+	q.charged -= size + lineCost
+	q.counts.Waiting--
 }
 
-// wrote notes a line that has been written, and says whether the queue is over and
-// whether there is something to report.
-func (q *Queue) wrote(size int) (over, dropped bool) {
+// wrote counts a line that has been written, and says whether Close has returned and whether
+// there is something to report.
+func (q *Queue) wrote(size int) (ended, dropped bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.failing = false
-	if !q.over {
-		q.n.Written++
+	if !q.ended {
+		q.counts.Written++
 	}
-	q.leave(size)
-	return q.over, len(q.lost) > 0
+	q.release(size)
+	return q.ended, len(q.lost) > 0
 }
 
-// put writes one line to its end, whatever the writer says in between: a torn line is
-// continued before anything else is written. It gives up, and says so, when the queue is
-// closed.
-func (q *Queue) put(line []byte) bool {
+// writeLine writes one line to its end, whatever errors the writer gives: a line that was
+// written in part is continued before anything else is written. It is false when the queue is
+// closed and the line could not be written.
+func (q *Queue) writeLine(line []byte) bool {
 	for pause := firstRetry; ; {
 		n, err := q.w.Write(line)
 		if line = line[min(max(n, 0), len(line)):]; len(line) == 0 {
 			return true
 		}
-		over, closing := q.state(err != nil)
+		ended, closing := q.noteWrite(err != nil)
 		switch {
-		case over:
+		case ended:
 			return false
 		case n > 0:
-			pause = firstRetry // it moves
+			pause = firstRetry // the writer takes bytes again
 			continue
 		case closing && !errors.Is(err, syscall.EAGAIN):
 			return false
@@ -335,12 +335,13 @@ func (q *Queue) put(line []byte) bool {
 	}
 }
 
-// state notes how a write in part went, and says how far the queue's end is.
-func (q *Queue) state(failing bool) (over, closing bool) {
+// noteWrite notes whether a write failed that did not take the whole line, and says how far
+// the end of the queue is.
+func (q *Queue) noteWrite(failing bool) (ended, closing bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.failing = failing
-	return q.over, q.closing
+	return q.ended, q.closing
 }
 
 // report writes log.suppressed for what was dropped, when it is time for that. The lines
@@ -354,12 +355,12 @@ func (q *Queue) report(now bool) bool {
 	var all []drop
 	q.mu.Lock()
 	o := q.output
-	if len(q.lost) > 0 && (now || q.n.Waiting == 0 || time.Since(q.told) >= limitWindow) {
+	if len(q.lost) > 0 && (now || q.counts.Waiting == 0 || time.Since(q.reportedAt) >= limitWindow) {
 		for key, count := range q.lost {
 			all = append(all, drop{key, count})
 		}
 		clear(q.lost)
-		q.told = time.Now()
+		q.reportedAt = time.Now()
 	}
 	q.mu.Unlock()
 	if o == nil {
@@ -369,7 +370,7 @@ func (q *Queue) report(now bool) bool {
 		return cmp.Or(cmp.Compare(a.event, b.event), cmp.Compare(a.level, b.level), cmp.Compare(a.reason, b.reason))
 	})
 	for _, d := range all {
-		if !q.put(o.dropped(d.lostKey, d.count)) {
+		if !q.writeLine(o.droppedLine(d.lostKey, d.count)) {
 			return false
 		}
 	}

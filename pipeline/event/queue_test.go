@@ -19,22 +19,22 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// A moody writer does what do says: how much of a block it takes, and with which error.
-type moody struct {
+// A fakeWriter does what do says: how much of a block it takes, and with which error.
+type fakeWriter struct {
 	do  func(p []byte) (int, error)
 	out lines
 }
 
-func (m *moody) Write(p []byte) (int, error) {
+func (m *fakeWriter) Write(p []byte) (int, error) {
 	n, err := m.do(p)
 	_, _ = m.out.Write(p[:n])
 	return n, err
 }
 
-// A hung writer takes nothing before it is let go.
-func hung() (m *moody, letGo func()) {
+// hangingWriter gives a writer that takes nothing before release is called.
+func hangingWriter() (m *fakeWriter, release func()) {
 	gate := make(chan struct{})
-	return &moody{do: func(p []byte) (int, error) { <-gate; return len(p), nil }}, sync.OnceFunc(func() { close(gate) })
+	return &fakeWriter{do: func(p []byte) (int, error) { <-gate; return len(p), nil }}, sync.OnceFunc(func() { close(gate) })
 }
 
 // A readLine is what the tests look at.
@@ -78,7 +78,7 @@ func fillUp(q *Queue, e *Emitter, level zerolog.Level) (taken int64) {
 func TestAQueueLosesNothingWithinItsBound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 1000
-		w, letGo := hung()
+		w, release := hangingWriter()
 		q := NewQueue(w)
 		e := New(q, Options{Log: zerolog.DebugLevel})
 		for i := range most {
@@ -88,7 +88,7 @@ func TestAQueueLosesNothingWithinItsBound(t *testing.T) {
 		if c := q.Counts(); c.Waiting != most {
 			t.Errorf("while the writer hangs: %+v", c)
 		}
-		letGo()
+		release()
 		synctest.Wait()
 		for i := range most {
 			e.Log().Debug().Int("n", most+i).Msg("flows")
@@ -115,10 +115,10 @@ func TestADroppedLineIsCounted(t *testing.T) {
 	for seed := range uint64(10) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 7))
-			w := &moody{}
-			var calm atomic.Bool
+			w := &fakeWriter{}
+			var takesAll atomic.Bool
 			w.do = func(p []byte) (int, error) {
-				if calm.Load() {
+				if takesAll.Load() {
 					return len(p), nil
 				}
 				switch random.IntN(40) {
@@ -154,7 +154,7 @@ func TestADroppedLineIsCounted(t *testing.T) {
 				})
 			}
 			all.Wait()
-			calm.Store(true)
+			takesAll.Store(true)
 			if err := q.Close(time.Hour); err != nil {
 				t.Error(err)
 			}
@@ -193,7 +193,7 @@ func TestADroppedLineIsCounted(t *testing.T) {
 // what came in, to the line.
 func TestReportsAddUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, letGo := hung()
+		w, release := hangingWriter()
 		q := NewQueue(w)
 		e := New(q, Options{Log: zerolog.DebugLevel})
 		const emitted = 3000
@@ -201,7 +201,7 @@ func TestReportsAddUp(t *testing.T) {
 			e.Log().WithLevel([]zerolog.Level{zerolog.DebugLevel, zerolog.WarnLevel}[i%2]).Int("n", i).Str("x", strings.Repeat("x", 1500)).Msg("words")
 		}
 		synctest.Wait()
-		letGo()
+		release()
 		synctest.Wait()
 		all := readLines(t, w.out.take())
 		sums := map[string]int64{}
@@ -282,7 +282,7 @@ func TestAPipeThatIsReadLate(t *testing.T) {
 // when there is none for warnings.
 func TestRoomIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w, letGo := hung()
+		w, release := hangingWriter()
 		q := NewQueue(w)
 		e := New(q, Options{Log: zerolog.DebugLevel})
 		for _, level := range []zerolog.Level{zerolog.InfoLevel, zerolog.ErrorLevel} {
@@ -301,7 +301,7 @@ func TestRoomIsKept(t *testing.T) {
 		if c := q.Counts(); c.Dropped != before.Dropped || c.Waiting != before.Waiting+2 {
 			t.Errorf("the last lines had no room: %+v, then %+v", before, c)
 		}
-		letGo()
+		release()
 		if err := q.Close(time.Second); err != nil {
 			t.Error(err)
 		}
@@ -325,7 +325,7 @@ func TestRoomIsKept(t *testing.T) {
 // line goes on.
 func TestATornLineIsContinued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &moody{}
+		w := &fakeWriter{}
 		calls := 0
 		w.do = func(p []byte) (int, error) {
 			calls++
@@ -357,7 +357,7 @@ func TestATornLineIsContinued(t *testing.T) {
 func TestAFullDiskIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := true
-		w := &moody{}
+		w := &fakeWriter{}
 		var mu sync.Mutex
 		w.do = func(p []byte) (int, error) {
 			mu.Lock()
@@ -393,7 +393,7 @@ func TestAFullDiskIsTriedAgain(t *testing.T) {
 // TestASlowWriterIsReportedEveryTenSeconds: not with every line.
 func TestASlowWriterIsReportedEveryTenSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &moody{do: func(p []byte) (int, error) { time.Sleep(time.Second); return len(p), nil }}
+		w := &fakeWriter{do: func(p []byte) (int, error) { time.Sleep(time.Second); return len(p), nil }}
 		q := NewQueue(w)
 		e := New(q, Options{})
 		for range 20 * 60 * 10 {
@@ -419,7 +419,7 @@ func TestASlowWriterIsReportedEveryTenSeconds(t *testing.T) {
 func TestClosingAQueueIsBounded(t *testing.T) {
 	t.Run("the writer hangs", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			w, letGo := hung()
+			w, release := hangingWriter()
 			q := NewQueue(w)
 			e := New(q, Options{})
 			for range 10 {
@@ -434,7 +434,7 @@ func TestClosingAQueueIsBounded(t *testing.T) {
 			if c := q.Counts(); c != (QueueCounts{Dropped: 11}) {
 				t.Errorf("counts %+v", c)
 			}
-			letGo()
+			release()
 			synctest.Wait() // the bubble wants the goroutine to end
 			if all := readLines(t, w.out.take()); len(all) != 1 {
 				t.Errorf("%d lines were written after Close, want the one under way", len(all))
@@ -446,7 +446,7 @@ func TestClosingAQueueIsBounded(t *testing.T) {
 	})
 	t.Run("the writer fails", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			q := NewQueue(&moody{do: func([]byte) (int, error) { return 0, syscall.EPIPE }})
+			q := NewQueue(&fakeWriter{do: func([]byte) (int, error) { return 0, syscall.EPIPE }})
 			New(q, Options{}).Log().Warn().Msg("words")
 			time.Sleep(time.Minute)
 			from := time.Now()
@@ -458,7 +458,7 @@ func TestClosingAQueueIsBounded(t *testing.T) {
 	t.Run("the writer is busy", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			free := time.Now().Add(time.Minute + 100*time.Millisecond)
-			w := &moody{do: func(p []byte) (int, error) {
+			w := &fakeWriter{do: func(p []byte) (int, error) {
 				if time.Now().Before(free) {
 					return 0, syscall.EAGAIN
 				}
@@ -474,7 +474,7 @@ func TestClosingAQueueIsBounded(t *testing.T) {
 	})
 	t.Run("the writer is slow", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			w := &moody{do: func(p []byte) (int, error) { time.Sleep(10 * time.Millisecond); return len(p), nil }}
+			w := &fakeWriter{do: func(p []byte) (int, error) { time.Sleep(10 * time.Millisecond); return len(p), nil }}
 			q := NewQueue(w)
 			e := New(q, Options{})
 			for range 1000 {
@@ -504,7 +504,7 @@ func TestClosingAQueueIsBounded(t *testing.T) {
 // TestALineLargerThanTheQueue is dropped, and reported although nothing else is written.
 func TestALineLargerThanTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &moody{do: func(p []byte) (int, error) { return len(p), nil }}
+		w := &fakeWriter{do: func(p []byte) (int, error) { return len(p), nil }}
 		q := NewQueue(w)
 		New(q, Options{})
 		_, _ = q.Write(bytes.Repeat([]byte("x"), queueBytes))
@@ -526,10 +526,10 @@ func TestReportsForPeople(t *testing.T) {
 		`"event_name":"log"`: {EventsOff: true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			w, letGo := hung()
+			w, release := hangingWriter()
 			q := NewQueue(w)
 			fillUp(q, New(q, o), zerolog.WarnLevel)
-			letGo()
+			release()
 			if err := q.Close(time.Second); err != nil {
 				t.Error(err)
 			}

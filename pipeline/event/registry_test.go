@@ -36,7 +36,8 @@ func TestEventsReference(t *testing.T) {
 	}
 }
 
-// TestRegistryKeepsTheRules checks the rules for names, units and words of every event and key.
+// TestRegistryKeepsTheRules checks what dashboards rely on in every event and key: names that
+// the contract allows, none that ECS has as an object, a meaning for each.
 func TestRegistryKeepsTheRules(t *testing.T) {
 	kinds := map[string]reflect.Kind{}
 	used := map[string]bool{}

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -8,24 +9,24 @@ import (
 	"time"
 )
 
-// words gives the message of an event that was given none.
-func (p *plan) words(v reflect.Value, step string) string {
+// message gives the message of an event that was emitted without one.
+func (p *plan) message(v reflect.Value, step string) string {
 	switch ev := v.Interface().(type) {
 	case PipelineStats:
 		return fmt.Sprintf("%s: %d in (%s), %d out (%s)%s, %d in flight%s%s", ev.State, ev.RecordsInTotal, rate(ev.RateIn),
 			ev.RecordsOutTotal, rate(ev.RateOut), outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
 			ev.Inflight, p99(ev.E2EP99Ms), lag(ev.LagSum))
 	case StepStats:
-		return fmt.Sprintf("%s: %d in (%s), %d out%s, queue %d/%d, busy %.0f %%, blocked %.0f %%%s", or(ev.Step, step),
+		return fmt.Sprintf("%s: %d in (%s), %d out%s, queue %d/%d, busy %.0f %%, blocked %.0f %%%s", cmp.Or(ev.Step, step),
 			ev.RecordsInTotal, rate(ev.RateIn), ev.RecordsOutTotal, outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
 			ev.QueueLen, ev.QueueCap, 100*ev.BusyRatio, 100*ev.BlockedRatio, p99(ev.LatP99Ms))
 	case SinkStats:
-		return fmt.Sprintf("%s: %d in, %d out%s, %d writes%s", or(ev.Sink, step), ev.RecordsInTotal, ev.RecordsOutTotal,
+		return fmt.Sprintf("%s: %d in, %d out%s, %d writes%s", cmp.Or(ev.Sink, step), ev.RecordsInTotal, ev.RecordsOutTotal,
 			outcomes(0, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal), ev.Batches, p99(ev.WriteP99Ms))
 	case ErrorStats:
-		return fmt.Sprintf("%s: %d errors %s, %d in total: %s", or(ev.Step, step), ev.Count, token(ev.ErrorType), ev.CountTotal, ev.SampleMessage)
+		return fmt.Sprintf("%s: %d errors %s, %d in total: %s", cmp.Or(ev.Step, step), ev.Count, token(ev.ErrorType), ev.CountTotal, ev.SampleMessage)
 	case SourcePartitionStats:
-		return fmt.Sprintf("%s/%d: committed %d, fetched %d%s%s", ev.Topic, ev.Partition, ev.OffsetCommitted, ev.OffsetFetched, lag(ev.Lag), held(ev.LagHeld))
+		return fmt.Sprintf("%s/%d: committed %d, fetched %d%s%s", ev.Topic, ev.Partition, ev.OffsetCommitted, ev.OffsetFetched, lag(ev.Lag), heldBack(ev.LagHeld))
 	case LogSuppressed:
 		of := ""
 		if ev.Step != "" {
@@ -50,7 +51,7 @@ func (p *plan) words(v reflect.Value, step string) string {
 	return p.def.Says
 }
 
-// outcomes names those figures that are not zero.
+// outcomes lists those of the figures that are not zero.
 func outcomes(created, filtered, rejected, abandoned int64) string {
 	var b strings.Builder
 	for _, c := range []struct {
@@ -71,21 +72,14 @@ func lag(n int64) string {
 	return fmt.Sprintf(", lag %d", n)
 }
 
-func held(n int64) string {
+func heldBack(n int64) string {
 	if n <= 0 {
 		return ""
 	}
 	return fmt.Sprintf(", %d of them held back by open transactions", n)
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
-
-// p99 says nothing of what is not known.
+// p99 is empty when the figure is not known.
 func p99(f float64) string {
 	if !isNumber(f) {
 		return ""

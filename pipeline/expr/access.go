@@ -2,7 +2,7 @@ package expr
 
 import "unicode/utf8"
 
-// An iterator goes through the elements of an array, whoever made it.
+// An iterator goes through the elements of an array, of JSON text or built by the expression.
 type iterator struct {
 	m     *machine
 	raw   walker
@@ -60,7 +60,7 @@ func list(m *machine, array value) ([]value, error) {
 // valueBytes is what one element of a built array counts for.
 const valueBytes = 64
 
-// newList makes an array of the expression's own.
+// newList makes an array that the expression has built.
 func newList(items []value) value { return value{kind: kList, built: &built{items: items}} }
 
 // object gives the members of an object; of equal names the first.
@@ -203,7 +203,7 @@ func slice(m *machine, v value, from, to *int64) (value, error) {
 	return vNil, faultf("cutting %s with [:]", v.kind.name())
 }
 
-func sliceString(m *machine, v value, from, to *int64, one bool) (value, error) {
+func sliceString(m *machine, v value, from, to *int64, single bool) (value, error) {
 	text, err := m.text(v)
 	if err != nil {
 		return vNil, err
@@ -212,7 +212,7 @@ func sliceString(m *machine, v value, from, to *int64, one bool) (value, error) 
 		return vNil, err
 	}
 	n := utf8.RuneCount(text)
-	if one {
+	if single {
 		i := *from
 		if i < 0 {
 			i += int64(n)

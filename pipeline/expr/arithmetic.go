@@ -4,8 +4,9 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// adds says which pairs of kinds an operator takes, and what it gives.
-func adds(op string, a, b mask) (can mask) {
+// resultKinds gives the kinds that an operator can give for operands of kinds a and b; 0 when it
+// takes no such operands.
+func resultKinds(op string, a, b mask) (can mask) {
 	if a&mNumber != 0 && b&mNumber != 0 {
 		can |= 1<<kInt | 1<<kFloat
 	}
@@ -40,19 +41,19 @@ func (c *compiler) arithmetic(n *ast.BinaryNode, a, b code) code {
 	if op == "^" {
 		op = "**"
 	}
-	can := adds(op, a.can, b.can)
+	can := resultKinds(op, a.kinds, b.kinds)
 	if can == 0 {
 		suggestion := ""
-		if op == "+" && (a.can|b.can)&mString != 0 {
+		if op == "+" && (a.kinds|b.kinds)&mString != 0 {
 			suggestion = "make it text with string(…)"
 		}
-		c.fail(n, op+" does not go with "+a.can.String()+" and "+b.can.String(), suggestion)
+		c.fail(n, op+" does not go with "+a.kinds.String()+" and "+b.kinds.String(), suggestion)
 	}
 	var joins []quickPart
 	if op == "+" {
 		joins = c.quickParts(a, b)
 	}
-	return code{can: can, joins: joins, run: func(m *machine) (value, error) {
+	return code{kinds: can, joins: joins, run: func(m *machine) (value, error) {
 		x, err := a.run(m)
 		if err != nil {
 			return vNil, err
@@ -71,8 +72,8 @@ func calculate(m *machine, op string, a, b value) (value, error) {
 		return arithmetic(op, a, b)
 	case op == "+" && a.kind == kString && b.kind == kString:
 		return concat(m, a, b)
-	case a.is(mTime|mDuration) && adds(op, 1<<a.kind, 1<<b.kind) != 0,
-		b.is(mTime|mDuration) && adds(op, 1<<a.kind, 1<<b.kind) != 0 && b.kind != kBig:
+	case a.is(mTime|mDuration) && resultKinds(op, 1<<a.kind, 1<<b.kind) != 0,
+		b.is(mTime|mDuration) && resultKinds(op, 1<<a.kind, 1<<b.kind) != 0 && b.kind != kBig:
 		if a.kind == kBig || b.kind == kBig {
 			return vNil, errBig
 		}

@@ -34,7 +34,7 @@ type program struct {
 	bare   bool        // the expression is a field and nothing else
 	quick  quick       // of a condition, when it can be known from the text of fields
 	joins  []quickPart // what it joins, when it is a sum of fields and strings
-	can    mask
+	kinds  mask
 	alone  string  // see Expr.Alone
 	whole  *string // the text, when the expression is one and nothing else
 	doubts []*Error
@@ -42,40 +42,40 @@ type program struct {
 
 // A code is one compiled node.
 type code struct {
-	run   eval
-	test  test // when the node has a form that gives a condition without a value
-	can   mask // what it may give
-	konst *value
-	field string // of a field read
-	bare  bool
-	quick quick       // of a test, when there is such a way
-	joins []quickPart // of a + b, when it may be joined without evaluating
-	at    ast.Node
+	run      eval
+	test     test // when the node has a form that gives a condition without a value
+	kinds    mask // what it may give
+	constant *value
+	field    string // of a field read
+	bare     bool
+	quick    quick       // of a test, when there is such a way
+	joins    []quickPart // of a + b, when it may be joined without evaluating
+	at       ast.Node
 }
 
 // A compiler turns the tree of one expression into closures, innermost first. Every
 // name and every operation gets its meaning here: nothing of expr-lang runs later.
 type compiler struct {
-	text   string
-	fields map[string]bool
-	lets   []variable // in scope, innermost last
-	preds  []scope    // predicates around the node, innermost last
-	slots  int
-	count  int // nodes compiled
-	doubts []*Error
+	text       string
+	fields     map[string]bool
+	lets       []variable // in scope, innermost last
+	predicates []scope    // predicates around the node, innermost last
+	slots      int
+	count      int // nodes compiled
+	doubts     []*Error
 }
 
 type variable struct {
-	name string
-	slot int
-	can  mask
+	name  string
+	slot  int
+	kinds mask
 }
 
 // A scope is the predicate of filter(array, …): where its element and index are, and
 // the steps that it takes.
 type scope struct {
 	element, index, cost int
-	can                  mask
+	kinds                mask
 }
 
 // compile gives a program whose result can be one of want.
@@ -103,14 +103,14 @@ func compile(text string, want mask) (p *program, err error) {
 	}
 	c := &compiler{text: text, fields: map[string]bool{}}
 	k := c.node(tree.Node)
-	if k.can&want == 0 {
-		c.fail(tree.Node, fmt.Sprintf("the expression gives %s, a condition must give true or false", k.can),
+	if k.kinds&want == 0 {
+		c.fail(tree.Node, fmt.Sprintf("the expression gives %s, a condition must give true or false", k.kinds),
 			"compare it with something, as in delay >= 15")
 	}
 	p = &program{
 		run: k.run, cond: c.condition(k), vars: c.slots,
 		fields: slices.Sorted(maps.Keys(c.fields)), field: k.field, bare: k.bare, joins: k.joins, quick: k.quick,
-		can: k.can, alone: alone(tree.Node), doubts: c.doubts,
+		kinds: k.kinds, alone: alone(tree.Node), doubts: c.doubts,
 	}
 	if s, ok := tree.Node.(*ast.StringNode); ok {
 		p.whole = &s.Value
@@ -189,13 +189,14 @@ func literal(s string) value {
 }
 
 func constant(v value) code {
-	return code{run: func(*machine) (value, error) { return v, nil }, can: 1 << v.kind, konst: &v}
+	return code{run: func(*machine) (value, error) { return v, nil }, kinds: 1 << v.kind, constant: &v}
 }
 
-// fold evaluates what depends on no record now. A failure is one of the expression.
+// fold evaluates k now when it depends on no record: when all its parts are constant. A failure is
+// a compile error.
 func (c *compiler) fold(n ast.Node, k code, parts ...code) code {
 	for _, p := range parts {
-		if p.konst == nil {
+		if p.constant == nil {
 			return k
 		}
 	}
@@ -209,7 +210,7 @@ func (c *compiler) fold(n ast.Node, k code, parts ...code) code {
 
 func (c *compiler) sequence(n *ast.SequenceNode) code {
 	parts := c.nodes(n.Nodes)
-	return code{can: parts[len(parts)-1].can, run: func(m *machine) (v value, err error) {
+	return code{kinds: parts[len(parts)-1].kinds, run: func(m *machine) (v value, err error) {
 		for _, p := range parts {
 			if v, err = p.run(m); err != nil {
 				return vNil, err
@@ -253,18 +254,18 @@ func truth(v value) (bool, error) {
 	return false, faultf("a condition gives %s, not true or false", v.kind.name())
 }
 
-// must refuses a part whose kinds are known and never fit.
-func (c *compiler) must(k code, want mask, what string) {
-	if k.can&want == 0 {
-		c.fail(k.at, fmt.Sprintf("%s needs %s, this is %s", what, want&^mNil, k.can), "")
+// mustFit refuses a part of which it is known that it never gives one of the kinds of want.
+func (c *compiler) mustFit(k code, want mask, what string) {
+	if k.kinds&want == 0 {
+		c.fail(k.at, fmt.Sprintf("%s needs %s, this is %s", what, want&^mNil, k.kinds), "")
 	}
 }
 
 func (c *compiler) conditional(n *ast.ConditionalNode) code {
 	cond, yes, no := c.node(n.Cond), c.node(n.Exp1), c.node(n.Exp2)
-	c.must(cond, mBool|mNil, "a condition")
+	c.mustFit(cond, mBool|mNil, "a condition")
 	test := c.condition(cond)
-	return code{can: yes.can | no.can, run: func(m *machine) (value, error) {
+	return code{kinds: yes.kinds | no.kinds, run: func(m *machine) (value, error) {
 		ok, err := test(m)
 		switch {
 		case err != nil:
@@ -278,7 +279,7 @@ func (c *compiler) conditional(n *ast.ConditionalNode) code {
 
 func (c *compiler) array(n *ast.ArrayNode) code {
 	parts := c.nodes(n.Nodes)
-	return c.fold(n, code{can: 1 << kList, run: func(m *machine) (value, error) {
+	return c.fold(n, code{kinds: 1 << kList, run: func(m *machine) (value, error) {
 		if err := m.grow(valueBytes * len(parts)); err != nil {
 			return vNil, err
 		}
@@ -299,9 +300,9 @@ func (c *compiler) mapping(n *ast.MapNode) code {
 	for i, p := range n.Pairs {
 		pair := p.(*ast.PairNode)
 		keys[i], values[i] = c.node(pair.Key), c.node(pair.Value)
-		c.must(keys[i], mString, "a field name")
+		c.mustFit(keys[i], mString, "a field name")
 	}
-	return c.fold(n, code{can: 1 << kMap, run: func(m *machine) (value, error) {
+	return c.fold(n, code{kinds: 1 << kMap, run: func(m *machine) (value, error) {
 		if err := m.grow(2 * valueBytes * len(keys)); err != nil {
 			return vNil, err
 		}

@@ -26,7 +26,7 @@ func (c *compiler) date(n ast.Node, args []ast.Node) code {
 	parts := c.arguments(n, "date", f, args)
 	zone := time.UTC
 	if len(parts) == 3 {
-		k := parts[2].konst
+		k := parts[2].constant
 		if k == nil {
 			c.fail(args[2], "the time zone of date must be constant", `write it in quotes: "Europe/Berlin"`)
 		}
@@ -37,14 +37,14 @@ func (c *compiler) date(n ast.Node, args []ast.Node) code {
 		}
 		zone = loaded
 	}
-	known := len(parts) > 1 && parts[1].konst != nil
+	known := len(parts) > 1 && parts[1].constant != nil
 	if known {
-		if wrong, instead := badLayout(string(parts[1].konst.text), zone); wrong != "" {
+		if wrong, instead := badLayout(string(parts[1].constant.text), zone); wrong != "" {
 			c.fail(args[1], wrong, instead)
 		}
 	}
 	f.call = func(m *machine, args []value) (value, error) { return date(m, args, zone, known) }
-	return c.fold(n, code{can: f.can, run: func(m *machine) (value, error) {
+	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
 		return invoke(m, "date", f, parts)
 	}}, parts...)
 }
@@ -55,12 +55,13 @@ var (
 	ownZ      = regexp.MustCompile(`\dZ($|[^0])`)
 )
 
-// noOffsets are parts of a layout behind a dash that stand for days, years and hours.
+// noOffsets look like offsets, and are parts of a layout: of its own offset, or a dash before a
+// year, hours or days.
 var noOffsets = []string{"-07:00", "-0700", "-15:04", "-03:04", "-2006", "-1504", "-0102", "-0201", "-0304"}
 
 // badLayout says why a layout cannot give the moments that texts mean, and what to do
-// about it; "" when it may. An offset or an abbreviation in letters and figures of its own
-// is not read, whatever it says: the moment would be one of the zone, silently.
+// about it; "" when it may. An offset or a zone that is written out in the layout, like +02:00 or
+// CET, is not read by package time: the moment would silently be one of the argument zone.
 func badLayout(layout string, zone *time.Location) (wrong, instead string) {
 	for _, at := range ownOffset.FindAllString(layout, -1) {
 		if slices.Contains(noOffsets, at) {
@@ -88,7 +89,7 @@ func badLayout(layout string, zone *time.Location) (wrong, instead string) {
 	return "", ""
 }
 
-// date evaluates a call; known says that the layout has been looked at.
+// date evaluates a call; known says that the layout was checked when the call was compiled.
 func date(m *machine, args []value, zone *time.Location, known bool) (value, error) {
 	if args[0].kind == kInt && len(args) == 1 {
 		n, err := integers("*", args[0].num, int64(time.Millisecond))
@@ -104,26 +105,26 @@ func date(m *machine, args []value, zone *time.Location, known bool) (value, err
 	if len(raw) > 200 {
 		return vNil, fault("the text is no date")
 	}
-	text, try := string(raw), layouts
+	text, formats := string(raw), layouts
 	if len(args) > 1 {
 		layout, err := m.text(args[1])
 		if err != nil {
 			return vNil, err
 		}
-		if try = []string{string(layout)}; !known {
-			if wrong, instead := badLayout(try[0], zone); wrong != "" {
+		if formats = []string{string(layout)}; !known {
+			if wrong, instead := badLayout(formats[0], zone); wrong != "" {
 				return vNil, faultf("%s: %s", wrong, instead)
 			}
 		}
 	} else if at, ok := cutUTC(text); ok {
 		text = at + " UTC"
 	}
-	return moment(text, try, zone)
+	return moment(text, formats, zone)
 }
 
 // moment reads a text by the first layout that it fits.
-func moment(text string, try []string, zone *time.Location) (value, error) {
-	for _, layout := range try {
+func moment(text string, formats []string, zone *time.Location) (value, error) {
+	for _, layout := range formats {
 		t, err := time.ParseInLocation(layout, text, zone)
 		if err != nil {
 			continue
@@ -139,7 +140,7 @@ func moment(text string, try []string, zone *time.Location) (value, error) {
 	return vNil, fault("the text is no date of that layout")
 }
 
-// cutUTC cuts the two names of UTC off that package time does not read.
+// cutUTC removes a name of UTC at the end of a text that package time does not read.
 func cutUTC(text string) (string, bool) {
 	for _, name := range []string{" UT", " Z"} {
 		if at, ok := strings.CutSuffix(text, name); ok {

@@ -8,7 +8,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// Doubts gives what is right in e and hardly means what its writer meant: the prefixes
+// Doubts gives what is valid in e and hardly means what its writer meant: the prefixes
 // and words of other languages, which are fields here.
 func (e *Expr) Doubts() []*Error {
 	if e.prog == nil {
@@ -18,7 +18,7 @@ func (e *Expr) Doubts() []*Error {
 }
 
 // Boolean says whether e gives true, false or nil, and can give nothing else.
-func (e *Expr) Boolean() bool { return e.prog != nil && e.prog.can&^(mBool|mNil) == 0 }
+func (e *Expr) Boolean() bool { return e.prog != nil && e.prog.kinds&^(mBool|mNil) == 0 }
 
 // Alone gives the path of the field that is all there is to e, like passenger.vip, but
 // for a not before it.
@@ -29,9 +29,9 @@ func (e *Expr) Alone() (path string, ok bool) {
 	return e.prog.alone, e.prog.alone != ""
 }
 
-// Doubts gives what is right in t and hardly means what its writer meant: those of its
-// parts, and the braces of other tools' templates. Whoever writes a part beside them
-// knows what two braces are.
+// Doubts gives what is valid in t and hardly means what its writer meant: the doubts of its
+// parts, and the braces of other tools' templates. Of two braces it gives none when the text has
+// a part too: its writer knows what they mean here.
 func (t *Template) Doubts() []*Error {
 	var doubts []*Error
 	for _, d := range t.doubts {
@@ -63,8 +63,8 @@ var foreignWords = map[string]string{
 // dollarNames are fields whose names begin with $ in formats that many records have.
 var dollarNames = []string{"$type", "$id", "$ref", "$schema", "$oid", "$date", "$uuid", "$binary", "$timestamp", "$values", "$key", "$numberLong", "$numberDecimal"}
 
-// doubtName looks at a name that reads a field. Whoever has such a field writes
-// $env["this"], of which nothing is said.
+// doubtName doubts a name that reads a field. A record that has such a field is read with
+// $env["this"], which is not doubted.
 func (c *compiler) doubtName(n *ast.IdentifierNode) {
 	word, known := foreignWords[n.Value]
 	switch {
@@ -93,8 +93,8 @@ func nameAlone(rest, prefix string) string {
 
 var namedPart = regexp.MustCompile(`\{\{?\s*\.?[A-Za-z_$][\w.]*\s*\}`)
 
-// doubtParts looks at a text that is all of an expression: it would be the same for
-// every record, and holds what looks like a part of a template.
+// doubtParts doubts an expression that is one text and nothing else, and holds what looks like a
+// part of a template: the text is the same for every record.
 func (p *program) doubtParts() {
 	if p.whole == nil {
 		return
@@ -143,8 +143,8 @@ var foreignBraces = regexp.MustCompile(`^\{\{-?\s*(\.?[A-Za-z_$][^{}]*?)\s*-?\}\
 
 const twoBraces = "{{ and }} stand for braces: nothing of the record is put in here"
 
-// doubtBraces looks at the two braces at s.at: other tools write {{field}}. Those of a
-// JSON document have a quote behind them.
+// doubtBraces doubts the two braces at s.at when what follows looks like {{field}}, as other tools
+// write it. In a JSON document a quote follows them.
 func (s *scanner) doubtBraces() {
 	m := foreignBraces.FindStringSubmatch(s.text[s.at:])
 	if m == nil || s.at > 0 && s.text[s.at-1] == '{' {
@@ -159,7 +159,7 @@ func (s *scanner) doubtBraces() {
 		Suggestion: "a part has one brace: write {" + part + "}"})
 }
 
-// doubtPercent looks at the brace at s.at: other tools write %{field}.
+// doubtPercent doubts the brace at s.at when a % stands before it: other tools write %{field}.
 func (s *scanner) doubtPercent() {
 	if s.at > 0 && s.text[s.at-1] == '%' {
 		s.doubts = append(s.doubts, &Error{Column: s.at, Message: "the % stays in the text: a part is in braces alone",

@@ -77,16 +77,16 @@ const (
 	joinHint  = `join two values by an operator; a field name with a space is $env["…"]`
 )
 
-// general says whether a suggestion is one for want of a better.
-func general(hint string) bool { return hint == joinHint || hint == equalHint || hint == pathHint }
+// isGeneric says whether a suggestion is one that a more specific one may replace.
+func isGeneric(hint string) bool { return hint == joinHint || hint == equalHint || hint == pathHint }
 
 // foreignPath is what paths of other languages have and no expression that is right.
 var foreignPath = regexp.MustCompile(`\w\[\s*\*?\s*\]|\w\.\*|^\s*[/@.][\w.]|\w->\w|[A-Za-z_\]]\.\d`)
 
 var calls = regexp.MustCompile(`([A-Za-z]+)\s*\(`)
 
-// missingPredicate says what a function of the parser's own takes that got too little:
-// the parser does not name it, and counts arguments that may be left out.
+// missingPredicate says what a predicate function takes that got too few arguments: the parser
+// does not name it, and counts arguments that may be left out.
 func (e *Error) missingPredicate(text string) {
 	e.Message = "a function gets too few arguments"
 	for _, at := range calls.FindAllStringSubmatchIndex(text, -1) {

@@ -11,10 +11,9 @@
 //
 // What is missing is nil: so are a.b of a missing a, an index out of range, and every
 // field of a tombstone. A field of a value that is no object is an error (not_object),
-// when the evaluation comes to it. nil
-// orders against nothing, counts as false in a condition, and makes arithmetic, + and
-// every function but type and get fail. 64-bit integers stay integers; a value that
-// is passed on keeps its bytes.
+// when the evaluation comes to it. nil orders against nothing, counts as false in a
+// condition, and makes arithmetic, + and every function but type and get fail. 64-bit
+// integers stay integers; a value that is passed on keeps its bytes.
 package expr
 
 import (
@@ -26,8 +25,8 @@ import (
 
 // An Expr is a compiled expression over a record. It is read from text, and safe for
 // concurrent use. Errors of evaluation are permanent, with reason expression; they
-// never quote values of the record. A value that is not valid JSON, or no
-// object when a field is read, keeps its own reason: invalid_json, not_object.
+// never quote values of the record. A value that is not valid JSON, or no object when a
+// field is read, keeps its own reason: invalid_json, not_object.
 type Expr struct {
 	text string
 	prog *program
@@ -157,7 +156,7 @@ func (e *Expr) start(rec *pipeline.Record) (*machine, error) {
 	return m, nil
 }
 
-// end makes of whatever went wrong, a panic too, an error of the record.
+// end ends an evaluation: what went wrong, a panic too, becomes an error of the record.
 func (e *Expr) end(m *machine, err *error) {
 	if p := recover(); p != nil {
 		*err = fault(fmt.Sprintf("internal error (%T)", p))

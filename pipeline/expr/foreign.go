@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// hinted adds to an error what somebody meant who writes another language, or a text
-// where one is possible.
+// hinted adds a suggestion to an error: how to write here what another language writes
+// otherwise, or, with texts, that a text needs quotes of its own.
 func hinted(text string, err error, texts bool) error {
 	var e *Error
 	if !errors.As(err, &e) {
 		return err
 	}
 	hint := joined(text)
-	if hint == "" && e.Suggestion != "" && !general(e.Suggestion) {
+	if hint == "" && e.Suggestion != "" && !isGeneric(e.Suggestion) {
 		return err
 	}
 	if hint == "" {
@@ -32,7 +32,8 @@ func hinted(text string, err error, texts bool) error {
 	return &Error{Column: e.Column, Message: e.Message, Suggestion: hint}
 }
 
-// foreign gives what to write in place of what another language has at a column.
+// foreign gives what to write in place of the syntax of another language at a column; "" when
+// nothing is known.
 func foreign(text string, column int) string {
 	at := min(max(column-1, 0), len(text))
 	before, rest := strings.TrimRight(text[:at], " "), text[at:]
@@ -68,7 +69,7 @@ var (
 	plainText  = regexp.MustCompile(`^[\p{L}\p{N}_ ,.:;!?/@#&+%-]+$`)
 )
 
-// foreignOperator knows the words of SQL.
+// foreignOperator gives what to write in place of an operator of SQL.
 func foreignOperator(before, rest string) string {
 	if lastWord.FindString(before) == "NOT" {
 		return "write not"
@@ -95,8 +96,7 @@ func foreignOperator(before, rest string) string {
 	return ""
 }
 
-// joined gives the expression that puts together what a template would, when text is
-// one.
+// joined suggests, when text is a template, the expression that gives the same.
 func joined(text string) string {
 	if !strings.Contains(text, "{") || strings.ContainsAny(text, "\"'`") {
 		return ""
@@ -108,7 +108,7 @@ func joined(text string) string {
 		return ""
 	}
 	var parts []string
-	some := false
+	hasParts := false
 	for _, p := range s.pieces {
 		if p.part == nil {
 			if comparison.MatchString(p.static) {
@@ -117,7 +117,7 @@ func joined(text string) string {
 			parts = append(parts, `"`+p.static+`"`)
 			continue
 		}
-		some = true
+		hasParts = true
 		switch e := p.part.String(); {
 		case len(s.pieces) == 1:
 			return "a field is its name alone: write " + strings.TrimSpace(e)
@@ -125,7 +125,7 @@ func joined(text string) string {
 			parts = append(parts, "string("+strings.TrimSpace(e)+")")
 		}
 	}
-	if !some {
+	if !hasParts {
 		return ""
 	}
 	return "an expression has no parts in braces: write '" + strings.Join(parts, " + ") + "'"
@@ -136,7 +136,7 @@ var (
 	comparison = regexp.MustCompile(`[=<>]|\b(and|or|in|not|contains|matches|AND|OR|IN|IS)\b|&&|\|\|`)
 )
 
-// foreignFunctions are those of other languages, with what to write here.
+// foreignFunctions are functions of other languages, with what to write here.
 var foreignFunctions = map[string]string{
 	"exists": "write amount != nil", "has": "write amount != nil", "isset": "write amount != nil", "is_set": "write amount != nil",
 	"isnull": "write amount == nil", "is_null": "write amount == nil", "is_nil": "write amount == nil", "empty": "write amount == nil, or len(items) == 0",

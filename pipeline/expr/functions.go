@@ -8,13 +8,13 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// A function is one that expressions may call: they depend on nothing but their
-// arguments, and what they build is counted.
+// A function is one that expressions may call. It depends on nothing but its arguments, and
+// counts what it builds.
 type function struct {
 	params []mask // the last stands for further ones
 	least  int    // arguments
 	most   int    // -1: any number
-	can    mask
+	kinds  mask
 	call   func(m *machine, args []value) (value, error)
 }
 
@@ -66,7 +66,7 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) code {
 		c.unknown(n, name)
 	}
 	parts := c.arguments(n, name, f, args)
-	return c.fold(n, code{can: f.can, run: func(m *machine) (value, error) {
+	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
 		return invoke(m, name, f, parts)
 	}}, parts...)
 }
@@ -103,8 +103,8 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 	}
 	parts := c.nodes(args)
 	for i, p := range parts {
-		if want := f.param(i); p.can&want == 0 {
-			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.can), "")
+		if want := f.param(i); p.kinds&want == 0 {
+			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.kinds), "")
 		}
 	}
 	return parts
@@ -145,7 +145,7 @@ func wrongArgument(name string, i int, want mask, v value) error {
 func (c *compiler) header(n ast.Node, args []ast.Node) code {
 	f := function{params: []mask{mString}, least: 1, most: 1}
 	name := c.arguments(n, "header", f, args)[0]
-	return code{can: mString | mNil, run: func(m *machine) (value, error) {
+	return code{kinds: mString | mNil, run: func(m *machine) (value, error) {
 		v, err := name.run(m)
 		if err != nil {
 			return vNil, err

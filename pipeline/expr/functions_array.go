@@ -183,7 +183,7 @@ func fromPairs(m *machine, args []value) (value, error) {
 
 // sort compiles sort(array) and sort(array, "desc").
 func (c *compiler) sort(n ast.Node, args []ast.Node) code {
-	f := function{params: []mask{mArray, mString}, least: 1, most: 2, can: 1 << kList}
+	f := function{params: []mask{mArray, mString}, least: 1, most: 2, kinds: 1 << kList}
 	parts := c.arguments(n, "sort", f, args)
 	desc := len(args) > 1 && c.descending(parts[1], args[1])
 	f.call = func(m *machine, args []value) (value, error) {
@@ -193,7 +193,7 @@ func (c *compiler) sort(n ast.Node, args []ast.Node) code {
 		}
 		return newList(all), sortValues(m, all, slices.Clone(all), desc)
 	}
-	return c.fold(n, code{can: f.can, run: func(m *machine) (value, error) {
+	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
 		return invoke(m, "sort", f, parts[:1])
 	}}, parts...)
 }

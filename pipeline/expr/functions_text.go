@@ -11,13 +11,13 @@ import (
 var textFunctions = map[string]function{
 	"upper":       {[]mask{mString}, 1, 1, mString, onText(bytes.ToUpper)},
 	"lower":       {[]mask{mString}, 1, 1, mString, onText(bytes.ToLower)},
-	"trim":        {[]mask{mString}, 1, 2, mString, cut(bytes.TrimSpace, trimSet)},
-	"trimPrefix":  {[]mask{mString}, 2, 2, mString, cut(nil, cheap(bytes.TrimPrefix))},
-	"trimSuffix":  {[]mask{mString}, 2, 2, mString, cut(nil, cheap(bytes.TrimSuffix))},
+	"trim":        {[]mask{mString}, 1, 2, mString, trimming(bytes.TrimSpace, trimSet)},
+	"trimPrefix":  {[]mask{mString}, 2, 2, mString, trimming(nil, linear(bytes.TrimPrefix))},
+	"trimSuffix":  {[]mask{mString}, 2, 2, mString, trimming(nil, linear(bytes.TrimSuffix))},
 	"hasPrefix":   {[]mask{mString}, 2, 2, mBool, onPair(func(a, b []byte) value { return vBool(bytes.HasPrefix(a, b)) })},
 	"hasSuffix":   {[]mask{mString}, 2, 2, mBool, onPair(func(a, b []byte) value { return vBool(bytes.HasSuffix(a, b)) })},
-	"indexOf":     {[]mask{mString}, 2, 2, mInt, onPair(func(a, b []byte) value { return place(a, bytes.Index(a, b)) })},
-	"lastIndexOf": {[]mask{mString}, 2, 2, mInt, onPair(func(a, b []byte) value { return place(a, bytes.LastIndex(a, b)) })},
+	"indexOf":     {[]mask{mString}, 2, 2, mInt, onPair(func(a, b []byte) value { return characterIndex(a, bytes.Index(a, b)) })},
+	"lastIndexOf": {[]mask{mString}, 2, 2, mInt, onPair(func(a, b []byte) value { return characterIndex(a, bytes.LastIndex(a, b)) })},
 	"replace":     {[]mask{mString, mString, mString, mInt}, 3, 4, mString, replace},
 	"split":       {[]mask{mString, mString, mInt}, 2, 3, 1 << kList, split},
 	"join":        {[]mask{mArray, mString}, 1, 2, mString, join},
@@ -30,8 +30,8 @@ var textFunctions = map[string]function{
 	"type":        {[]mask{mAny}, 1, 1, mString, typeOf},
 }
 
-// onText makes a function of one string. What it builds has at most three times the
-// size of what it reads.
+// onText makes a function of one string from f, whose result is at most three times as long as
+// its string: only the string's length is counted.
 func onText(f func([]byte) []byte) func(*machine, []value) (value, error) {
 	return func(m *machine, args []value) (value, error) {
 		s, err := m.text(args[0])
@@ -64,12 +64,12 @@ func onPair(f func(a, b []byte) value) func(*machine, []value) (value, error) {
 	}
 }
 
-// cut makes a function that gives a part of a string: with one argument, and with two.
-func cut(one func([]byte) []byte, two func(m *machine, a, b []byte) (value, error)) func(*machine, []value) (value, error) {
+// trimming makes a function that gives a part of a string: with one argument, and with two.
+func trimming(withOne func([]byte) []byte, withTwo func(m *machine, a, b []byte) (value, error)) func(*machine, []value) (value, error) {
 	return func(m *machine, args []value) (value, error) {
 		if len(args) == 1 {
 			s, err := m.text(args[0])
-			return vText(one(s)), err
+			return vText(withOne(s)), err
 		}
 		a, b, err := texts(m, args[0], args[1])
 		if err != nil {
@@ -81,12 +81,13 @@ func cut(one func([]byte) []byte, two func(m *machine, a, b []byte) (value, erro
 		if err := m.step(len(a) / 16); err != nil {
 			return vNil, err
 		}
-		return two(m, a, b)
+		return withTwo(m, a, b)
 	}
 }
 
-// cheap makes a part of cut of what takes no longer than its string.
-func cheap(f func(a, b []byte) []byte) func(*machine, []byte, []byte) (value, error) {
+// linear makes the second function of trimming of one whose work is linear in its string,
+// which trimming counts.
+func linear(f func(a, b []byte) []byte) func(*machine, []byte, []byte) (value, error) {
 	return func(_ *machine, a, b []byte) (value, error) { return vText(f(a, b)), nil }
 }
 
@@ -101,8 +102,8 @@ func trimSet(m *machine, s, set []byte) (value, error) {
 	return vText(bytes.Trim(s, string(set))), nil
 }
 
-// place turns a byte index into one of characters.
-func place(s []byte, i int) value {
+// characterIndex turns a byte index into one of characters.
+func characterIndex(s []byte, i int) value {
 	if i < 0 {
 		return vInt(-1)
 	}
@@ -126,7 +127,7 @@ func replace(m *machine, args []value) (value, error) {
 	if n >= 0 {
 		times = min(times, n)
 	}
-	// Counted by division first: the product of two lengths may not fit an int.
+	// A division, because the product of the two may not fit an int.
 	if len(by) > 0 && times > maxResult/len(by) {
 		return vNil, errResult
 	}

@@ -42,8 +42,8 @@ func identity(m *machine, dst []byte, v value, depth int) ([]byte, error) {
 	return append(dst, 'n'), nil
 }
 
-// number appends the exact value of a number. One beyond float64 is equal to what is
-// written like it, and to nothing else that can be told.
+// number appends the exact value of a number; of one beyond float64 its text, as == compares
+// those by their text too.
 func number(dst []byte, v value) []byte {
 	if v.kind == kInt {
 		return strconv.AppendInt(dst, v.num, 10)

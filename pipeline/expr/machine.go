@@ -32,27 +32,28 @@ const (
 
 // A machine is the state of one evaluation.
 type machine struct {
-	rec    *pipeline.Record
-	vars   []value // of let, and of the elements of predicates
-	stack  []value // arguments of the calls being made
-	steps  int
-	memory int
-	room   []byte // for short strings that live as long as the evaluation
+	rec     *pipeline.Record
+	vars    []value // of let, and of the elements of predicates
+	stack   []value // arguments of the calls being made
+	steps   int
+	memory  int
+	scratch []byte // for short strings that live as long as the evaluation
 }
 
-// roomFor is how much of them there is. It spares the allocation of each string that is
-// only a step on the way to the result (BenchmarkJSON).
-const roomFor = 256
+// scratchSize is how many bytes of them a machine has room for. It saves an allocation for each
+// string that is only a step on the way to the result (BenchmarkJSON).
+const scratchSize = 256
 
-// machines hold no channels, so that a bubble of testing/synctest may use them.
-var machines = sync.Pool{New: func() any { return &machine{room: make([]byte, 0, roomFor)} }}
+// machines are shared by all evaluations. They hold no channels, so that a bubble of
+// testing/synctest may use one that was made outside of it.
+var machines = sync.Pool{New: func() any { return &machine{scratch: make([]byte, 0, scratchSize)} }}
 
 func (m *machine) reset(rec *pipeline.Record, vars int) {
 	m.rec, m.steps, m.memory = rec, 0, 0
 	if cap(m.vars) < vars {
 		m.vars = make([]value, vars)
 	}
-	m.vars, m.stack, m.room = m.vars[:vars], m.stack[:0], m.room[:0]
+	m.vars, m.stack, m.scratch = m.vars[:vars], m.stack[:0], m.scratch[:0]
 }
 
 // free gives m back, without a hold on the record's bytes.
@@ -85,12 +86,12 @@ func (m *machine) grow(n int) error {
 // join gives x and y as one string.
 func (m *machine) join(x, y []byte) []byte {
 	n := len(x) + len(y)
-	if cap(m.room)-len(m.room) < n {
+	if cap(m.scratch)-len(m.scratch) < n {
 		return append(append(make([]byte, 0, n), x...), y...)
 	}
-	from := len(m.room)
-	m.room = append(append(m.room, x...), y...)
-	return m.room[from : from+n : from+n]
+	from := len(m.scratch)
+	m.scratch = append(append(m.scratch, x...), y...)
+	return m.scratch[from : from+n : from+n]
 }
 
 // text gives the characters of the string v.
@@ -104,8 +105,8 @@ func (m *machine) text(v value) ([]byte, error) {
 	return unescape(v.text), nil
 }
 
-// failed makes the error that the pipeline sees. Those of the record itself, like
-// invalid JSON, stay as they are.
+// failed makes the error of an evaluation: permanent, with reason expression. Errors of the record
+// itself, like invalid JSON, stay as they are.
 func failed(doing, text string, err error) error {
 	var f fault
 	if !errors.As(err, &f) {

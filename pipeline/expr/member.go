@@ -20,13 +20,13 @@ func (c *compiler) member(n *ast.MemberNode) code {
 		}
 	}
 	of, key := c.node(n.Node), c.node(n.Property)
-	c.must(of, mArray|mObject|mString|mNil, "a field or an index")
-	c.must(key, mString|mInt|mNil, "an index")
-	if key.konst != nil && key.konst.kind == kString {
-		c.must(of, mObject|mNil, "a field")
-		return c.namedMember(of, string(key.konst.text))
+	c.mustFit(of, mArray|mObject|mString|mNil, "a field or an index")
+	c.mustFit(key, mString|mInt|mNil, "an index")
+	if key.constant != nil && key.constant.kind == kString {
+		c.mustFit(of, mObject|mNil, "a field")
+		return c.namedMember(of, string(key.constant.text))
 	}
-	return c.fold(n, code{can: memberCan(of, key), run: func(m *machine) (value, error) {
+	return c.fold(n, code{kinds: memberKinds(of, key), run: func(m *machine) (value, error) {
 		v, err := of.run(m)
 		if err != nil {
 			return vNil, err
@@ -39,16 +39,16 @@ func (c *compiler) member(n *ast.MemberNode) code {
 	}}, of, key)
 }
 
-// memberCan is what a member can be: anything, unless it is one of a string.
-func memberCan(of, key code) mask {
-	if of.can&(mArray|mObject) == 0 {
+// memberKinds is what a member can be: anything, unless it is one of a string.
+func memberKinds(of, key code) mask {
+	if of.kinds&(mArray|mObject) == 0 {
 		return mString | mNil
 	}
 	return mAny
 }
 
 func (c *compiler) namedMember(of code, name string) code {
-	return code{can: mAny, run: func(m *machine) (value, error) {
+	return code{kinds: mAny, run: func(m *machine) (value, error) {
 		v, err := of.run(m)
 		if err != nil {
 			return vNil, err
@@ -70,17 +70,17 @@ func (c *compiler) isLet(name string) bool {
 // slice compiles a[from:to].
 func (c *compiler) slice(n *ast.SliceNode) code {
 	of := c.node(n.Node)
-	c.must(of, mArray|mString|mNil, "[:]")
+	c.mustFit(of, mArray|mString|mNil, "[:]")
 	end := func(n ast.Node) eval {
 		if n == nil {
 			return nil
 		}
 		k := c.node(n)
-		c.must(k, mInt, "[:]")
+		c.mustFit(k, mInt, "[:]")
 		return k.run
 	}
 	from, to := end(n.From), end(n.To)
-	return code{can: of.can&(mString|mNil) | sliceCan(of.can), run: func(m *machine) (value, error) {
+	return code{kinds: of.kinds&(mString|mNil) | sliceKinds(of.kinds), run: func(m *machine) (value, error) {
 		v, err := of.run(m)
 		if err != nil {
 			return vNil, err
@@ -97,7 +97,7 @@ func (c *compiler) slice(n *ast.SliceNode) code {
 	}}
 }
 
-func sliceCan(of mask) mask {
+func sliceKinds(of mask) mask {
 	if of&mArray != 0 {
 		return 1 << kList
 	}

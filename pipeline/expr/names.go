@@ -13,7 +13,7 @@ func (c *compiler) name(n *ast.IdentifierNode) code {
 	for i := len(c.lets) - 1; i >= 0; i-- {
 		if v := c.lets[i]; v.name == n.Value {
 			slot := v.slot
-			return code{run: func(m *machine) (value, error) { return m.vars[slot], nil }, can: v.can}
+			return code{run: func(m *machine) (value, error) { return m.vars[slot], nil }, kinds: v.kinds}
 		}
 	}
 	switch n.Value {
@@ -45,14 +45,14 @@ func (c *compiler) field(name string) code {
 		}
 		return v, nil
 	}
-	if len(c.preds) > 0 {
+	if len(c.predicates) > 0 {
 		read = c.once(read)
 	}
-	return code{can: mJSON, field: name, bare: true, run: read}
+	return code{kinds: mJSON, field: name, bare: true, run: read}
 }
 
-// once reads at most once an evaluation: looking a field up for each element of a
-// large array would be quadratic.
+// once makes an eval that reads at most once an evaluation: looking a field up for each element
+// of a large array would be quadratic.
 func (c *compiler) once(read eval) eval {
 	slot, known := c.reserve(), c.reserve() // nil at the start of each evaluation
 	return func(m *machine) (v value, err error) {
@@ -78,10 +78,10 @@ func (c *compiler) let(n *ast.VariableDeclaratorNode) code {
 		c.fail(n, n.Name+" is reserved", "choose another name")
 	}
 	of, slot := c.node(n.Value), c.reserve()
-	c.lets = append(c.lets, variable{n.Name, slot, of.can})
+	c.lets = append(c.lets, variable{n.Name, slot, of.kinds})
 	body := c.node(n.Expr)
 	c.lets = c.lets[:len(c.lets)-1]
-	return code{can: body.can, run: func(m *machine) (out value, err error) {
+	return code{kinds: body.kinds, run: func(m *machine) (out value, err error) {
 		if m.vars[slot], err = of.run(m); err != nil {
 			return vNil, err
 		}
@@ -95,20 +95,20 @@ var metaFields = []string{"topic", "partition", "offset", "time", "key"}
 func (c *compiler) meta(n ast.Node, name string) code {
 	switch name {
 	case "topic":
-		return code{can: mString, run: func(m *machine) (value, error) { return vString(m.rec.Topic), nil }}
+		return code{kinds: mString, run: func(m *machine) (value, error) { return vString(m.rec.Topic), nil }}
 	case "partition":
-		return code{can: mInt, run: func(m *machine) (value, error) { return vInt(int64(m.rec.Partition)), nil }}
+		return code{kinds: mInt, run: func(m *machine) (value, error) { return vInt(int64(m.rec.Partition)), nil }}
 	case "offset":
-		return code{can: mInt, run: func(m *machine) (value, error) { return vInt(m.rec.Offset), nil }}
+		return code{kinds: mInt, run: func(m *machine) (value, error) { return vInt(m.rec.Offset), nil }}
 	case "time":
-		return code{can: mInt | mNil, run: func(m *machine) (value, error) {
+		return code{kinds: mInt | mNil, run: func(m *machine) (value, error) {
 			if m.rec.Time == pipeline.NoTime {
 				return vNil, nil
 			}
 			return vInt(m.rec.Time), nil
 		}}
 	case "key":
-		return code{can: mString | mNil, run: func(m *machine) (value, error) {
+		return code{kinds: mString | mNil, run: func(m *machine) (value, error) {
 			if m.rec.Key() == nil {
 				return vNil, nil
 			}

@@ -12,16 +12,16 @@ func (c *compiler) unary(n *ast.UnaryNode) code {
 	of := c.node(n.Node)
 	switch n.Operator {
 	case "not", "!":
-		c.must(of, mBool|mNil, n.Operator)
+		c.mustFit(of, mBool|mNil, n.Operator)
 		test := c.condition(of)
 		return c.fold(n, boolean(func(m *machine) (bool, error) {
 			ok, err := test(m)
 			return !ok, err
 		}), of)
 	case "-", "+":
-		c.must(of, mNumber|mDuration, n.Operator)
+		c.mustFit(of, mNumber|mDuration, n.Operator)
 		minus := n.Operator == "-"
-		return c.fold(n, code{can: of.can & (mNumber | mDuration), run: func(m *machine) (value, error) {
+		return c.fold(n, code{kinds: of.kinds & (mNumber | mDuration), run: func(m *machine) (value, error) {
 			v, err := of.run(m)
 			if err != nil {
 				return vNil, err
@@ -50,7 +50,7 @@ func negate(v value, minus bool) (value, error) {
 
 // boolean makes a code of a test.
 func boolean(t test) code {
-	return code{can: mBool, test: t, run: func(m *machine) (value, error) {
+	return code{kinds: mBool, test: t, run: func(m *machine) (value, error) {
 		ok, err := t(m)
 		return vBool(ok), err
 	}}
@@ -73,18 +73,18 @@ func (c *compiler) binary(n *ast.BinaryNode) code {
 	case "<", "<=", ">", ">=":
 		return c.fold(n, c.ordering(n, a, b), a, b)
 	case "??":
-		return c.fold(n, code{can: a.can&^mNil | b.can, run: func(m *machine) (value, error) {
+		return c.fold(n, code{kinds: a.kinds&^mNil | b.kinds, run: func(m *machine) (value, error) {
 			if v, err := a.run(m); err != nil || v.kind != kNil {
 				return v, err
 			}
 			return b.run(m)
 		}}, a, b)
 	case "in":
-		c.must(b, mArray|mObject|mNil, "in")
+		c.mustFit(b, mArray|mObject|mNil, "in")
 		return c.fold(n, boolean(pair(a, b, contained)), a, b)
 	case "contains", "startsWith", "endsWith":
-		c.must(a, mString|mNil, n.Operator)
-		c.must(b, mString|mNil, n.Operator)
+		c.mustFit(a, mString|mNil, n.Operator)
+		c.mustFit(b, mString|mNil, n.Operator)
 		return c.fold(n, boolean(pair(a, b, textTest(n.Operator))), a, b)
 	case "matches":
 		return c.matches(n, a, b)
@@ -111,8 +111,8 @@ func pair(a, b code, f func(m *machine, a, b value) (bool, error)) test {
 }
 
 func (c *compiler) logical(n *ast.BinaryNode, a, b code) code {
-	c.must(a, mBool|mNil, n.Operator)
-	c.must(b, mBool|mNil, n.Operator)
+	c.mustFit(a, mBool|mNil, n.Operator)
+	c.mustFit(b, mBool|mNil, n.Operator)
 	x, y := c.condition(a), c.condition(b)
 	stop := n.Operator == "or" || n.Operator == "||"
 	k := boolean(func(m *machine) (bool, error) {
@@ -127,16 +127,16 @@ func (c *compiler) logical(n *ast.BinaryNode, a, b code) code {
 
 // equality is ==, or != when not is set.
 func (c *compiler) equality(a, b code, not bool) code {
-	if a.konst != nil {
+	if a.constant != nil {
 		a, b = b, a
 	}
-	if b.konst == nil {
+	if b.constant == nil {
 		return boolean(pair(a, b, func(m *machine, x, y value) (bool, error) {
 			same, err := equal(m, x, y)
 			return same != not, err
 		}))
 	}
-	k, run := *b.konst, a.run
+	k, run := *b.constant, a.run
 	slow := func(m *machine) (bool, error) {
 		v, err := run(m)
 		switch {
@@ -157,16 +157,16 @@ func (c *compiler) equality(a, b code, not bool) code {
 }
 
 func (c *compiler) ordering(n *ast.BinaryNode, a, b code) code {
-	const sorts = mNumber | mString | mTime | mDuration | mNil
-	c.must(a, sorts, n.Operator)
-	c.must(b, sorts, n.Operator)
-	fits := a.can&b.can&^mNil&sorts != 0 || a.can&mNumber != 0 && b.can&mNumber != 0
-	if !fits && a.can&mNil == 0 && b.can&mNil == 0 {
-		c.fail(n, a.can.String()+" cannot be ordered against "+b.can.String(), "compare values of one type")
+	const orderable = mNumber | mString | mTime | mDuration | mNil
+	c.mustFit(a, orderable, n.Operator)
+	c.mustFit(b, orderable, n.Operator)
+	fits := a.kinds&b.kinds&^mNil&orderable != 0 || a.kinds&mNumber != 0 && b.kinds&mNumber != 0
+	if !fits && a.kinds&mNil == 0 && b.kinds&mNil == 0 {
+		c.fail(n, a.kinds.String()+" cannot be ordered against "+b.kinds.String(), "compare values of one type")
 	}
 	less, same, more := outcomes(n.Operator)
-	if b.konst != nil && b.konst.kind == kInt {
-		k, run := *b.konst, a.run
+	if b.constant != nil && b.constant.kind == kInt {
+		k, run := *b.constant, a.run
 		slow := func(m *machine) (bool, error) {
 			v, err := run(m)
 			if err != nil {
@@ -228,11 +228,11 @@ func textTest(op string) func(m *machine, a, b value) (bool, error) {
 const maxPattern = 1000
 
 func (c *compiler) matches(n *ast.BinaryNode, a, b code) code {
-	c.must(a, mString|mNil, "matches")
-	if b.konst == nil || b.konst.kind != kString {
+	c.mustFit(a, mString|mNil, "matches")
+	if b.constant == nil || b.constant.kind != kString {
 		c.fail(n.Right, "matches needs a constant pattern", `write it in quotes: origin matches "^[A-Z]{3}$"`)
 	}
-	pattern := string(b.konst.text)
+	pattern := string(b.constant.text)
 	if len(pattern) > maxPattern {
 		c.fail(n.Right, "a pattern of more than 1,000 bytes", "split it into several")
 	}
@@ -277,10 +277,10 @@ func patternSize(pattern string) int {
 // ends gives the constant bounds of a range.
 func (c *compiler) ends(n *ast.BinaryNode) (from, to int64) {
 	a, b := c.node(n.Left), c.node(n.Right)
-	if a.konst == nil || b.konst == nil || a.konst.kind != kInt || b.konst.kind != kInt {
+	if a.constant == nil || b.constant == nil || a.constant.kind != kInt || b.constant.kind != kInt {
 		c.fail(n, "a range needs two constant integers", "compare instead: x >= a and x <= b")
 	}
-	return a.konst.num, b.konst.num
+	return a.constant.num, b.constant.num
 }
 
 // span compiles from..to as an array.

@@ -14,9 +14,9 @@ var predicates = map[string]struct {
 	can      mask
 	open     func() collector
 }{
-	"all":           {true, false, mBool, func() collector { return &verdict{on: false, out: true} }},
-	"any":           {true, false, mBool, func() collector { return &verdict{on: true, out: false} }},
-	"none":          {true, false, mBool, func() collector { return &verdict{on: true, out: true} }},
+	"all":           {true, false, mBool, func() collector { return &verdict{decisive: false, result: true} }},
+	"any":           {true, false, mBool, func() collector { return &verdict{decisive: true, result: false} }},
+	"none":          {true, false, mBool, func() collector { return &verdict{decisive: true, result: true} }},
 	"one":           {true, false, mBool, func() collector { return new(counter) }},
 	"count":         {true, true, mInt, func() collector { return &counter{number: true} }},
 	"filter":        {true, false, 1 << kList, func() collector { return new(keeper) }},
@@ -41,23 +41,23 @@ type collector interface {
 func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
 	p := predicates[name]
 	of := c.node(args[0])
-	if of.can&mArray == 0 {
-		c.fail(of.at, name+" needs an array, this is "+of.can.String(), "")
+	if of.kinds&mArray == 0 {
+		c.fail(of.at, name+" needs an array, this is "+of.kinds.String(), "")
 	}
-	at := scope{element: c.reserve(), index: c.reserve(), can: mAny}
+	at := scope{element: c.reserve(), index: c.reserve(), kinds: mAny}
 	before := c.count
-	body := code{can: mAny, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
+	body := code{kinds: mAny, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
 	if len(args) > 1 {
 		pred, ok := args[1].(*ast.PredicateNode)
 		if !ok {
 			c.fail(args[1], name+" needs a predicate", name+"(items, .price > 3)")
 		}
-		c.preds = append(c.preds, at)
+		c.predicates = append(c.predicates, at)
 		body = c.node(pred.Node)
-		c.preds = c.preds[:len(c.preds)-1]
+		c.predicates = c.predicates[:len(c.predicates)-1]
 		body.at = pred.Node
 		if p.truth {
-			c.must(body, mBool|mNil, "the predicate of "+name)
+			c.mustFit(body, mBool|mNil, "the predicate of "+name)
 		}
 	} else if !p.optional {
 		c.fail(n, name+" needs a predicate", name+"(items, .price > 3)")
@@ -76,7 +76,7 @@ func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
 		}
 	}
 	at.cost = (c.count - before) / 4
-	return code{can: p.can, run: func(m *machine) (value, error) {
+	return code{kinds: p.can, run: func(m *machine) (value, error) {
 		array, err := of.run(m)
 		if err != nil {
 			return vNil, err
@@ -121,15 +121,15 @@ func collect(m *machine, name string, array value, at scope, result eval, out co
 
 // pointer compiles # and #index.
 func (c *compiler) pointer(n *ast.PointerNode) code {
-	if len(c.preds) == 0 {
+	if len(c.predicates) == 0 {
 		c.fail(n, "# stands outside of a predicate", "")
 	}
-	at := c.preds[len(c.preds)-1]
+	at := c.predicates[len(c.predicates)-1]
 	switch n.Name {
 	case "":
-		return code{can: at.can, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
+		return code{kinds: at.kinds, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
 	case "index":
-		return code{can: mInt, run: func(m *machine) (value, error) { return m.vars[at.index], nil }}
+		return code{kinds: mInt, run: func(m *machine) (value, error) { return m.vars[at.index], nil }}
 	}
 	c.fail(n, "there is no #"+n.Name, "a predicate has # and #index")
 	return code{}
@@ -137,8 +137,8 @@ func (c *compiler) pointer(n *ast.PointerNode) code {
 
 // descending reads the order of sort and sortBy.
 func (c *compiler) descending(k code, n ast.Node) bool {
-	if k.konst != nil && k.konst.kind == kString {
-		switch string(k.konst.text) {
+	if k.constant != nil && k.constant.kind == kString {
+		switch string(k.constant.text) {
 		case "asc":
 			return false
 		case "desc":
@@ -149,21 +149,21 @@ func (c *compiler) descending(k code, n ast.Node) bool {
 	return false
 }
 
-// verdict is all, any and none: the first result that equals on settles it.
+// verdict is all, any and none: the first result of an element that equals decisive settles it.
 type verdict struct {
-	on  bool
-	out bool // the verdict when no result does
+	decisive bool
+	result   bool // when no element settles it
 }
 
 func (v *verdict) each(_ *machine, _ int64, _, r value) (bool, error) {
-	if (r.num != 0) == v.on {
-		v.out = !v.out
+	if (r.num != 0) == v.decisive {
+		v.result = !v.result
 		return true, nil
 	}
 	return false, nil
 }
 
-func (v *verdict) end(*machine) (value, error) { return vBool(v.out), nil }
+func (v *verdict) end(*machine) (value, error) { return vBool(v.result), nil }
 
 // counter is count and one.
 type counter struct {

@@ -7,13 +7,13 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// This file decides on the JSON text of a field what it can, without making a value of
-// it: a value is six words, which are handed over in memory, and the processor waits
-// for them there (BenchmarkCondition, BenchmarkLateFlights).
+// This file evaluates on the JSON text of fields what it can, without making values of them: a
+// value is six words, which are handed over in memory, and the processor waits for them
+// there (BenchmarkCondition, BenchmarkLateFlights).
 
 // plainField says whether k reads a field of the record each time, and does nothing
 // else.
-func (c *compiler) plainField(k code) bool { return k.bare && len(c.preds) == 0 }
+func (c *compiler) plainField(k code) bool { return k.bare && len(c.predicates) == 0 }
 
 // smallInteger reads an integer of at most 18 digits: larger ones may not fit 64 bits.
 func smallInteger(text []byte) (n int64, ok bool) {
@@ -36,8 +36,8 @@ func smallInteger(text []byte) (n int64, ok bool) {
 	return n, true
 }
 
-// A quick is a condition on the text of fields. What it does not know is for the test
-// that it goes with. It needs no machine, and cannot fail but for the record.
+// A quick is a condition on the text of fields. When it does not know the answer, the test that it
+// goes with is evaluated. It needs no machine, and fails only when the record's value is invalid.
 type quick func(rec *pipeline.Record) (ok, known bool, err error)
 
 // with makes a code of q and of slow, for what q does not know.
@@ -67,8 +67,8 @@ func quickOrder(field string, k int64, less, same, more bool) quick {
 	}
 }
 
-// quickEqual is == of a field and a string, or != when not is set. Of another text it
-// knows when it is a string without escapes: one with some may stand for the same.
+// quickEqual is == of a field and a string, or != when not is set. Of a text that is another one
+// it knows the answer when that is a string without escapes: with some it may stand for the same.
 func quickEqual(field string, k value, not bool) quick {
 	quoted := appendScalar(nil, k)
 	return func(rec *pipeline.Record) (bool, bool, error) {
@@ -116,15 +116,15 @@ func (c *compiler) partsOf(k code) []quickPart {
 	switch {
 	case c.plainField(k):
 		return []quickPart{{field: k.field}}
-	case k.konst != nil && k.konst.kind == kString:
-		quoted := appendScalar(nil, *k.konst)
+	case k.constant != nil && k.constant.kind == kString:
+		quoted := appendScalar(nil, *k.constant)
 		return []quickPart{{text: quoted[1 : len(quoted)-1]}}
 	}
 	return k.joins
 }
 
 // quickJoin appends a string of parts as JSON text. ok is false when one of them is no
-// simple string, or it gets long: then the evaluation finds out what is to be done.
+// simple string, or it gets long: then the expression is evaluated.
 func quickJoin(dst []byte, rec *pipeline.Record, parts []quickPart) (out []byte, ok bool) {
 	out = append(dst, '"')
 	for i := range parts {

@@ -178,7 +178,7 @@ func (s *scanner) part() error {
 		var located *Error
 		if errors.As(err, &located) {
 			located.Column += start
-			if located.Suggestion == "" || general(located.Suggestion) {
+			if located.Suggestion == "" || isGeneric(located.Suggestion) {
 				located.Suggestion = cmp.Or(foreign(text, located.Column-start), located.Suggestion)
 			}
 			if located.Suggestion == "" {

@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// The text walked here has been checked as JSON with its record, or was set by a
-// stage that promised it. None of these reads beyond the text when that promise was
-// broken.
+// The text that is walked here was checked as JSON with its record, or set by a stage, which has
+// to set valid JSON. When one has set something else, these functions give some part of it, but
+// do not read beyond it.
 
 func space(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 

@@ -60,8 +60,7 @@ func Elements(text []byte, yield func(element []byte) bool) {
 }
 
 // Members calls yield for each member of the object that text begins with, until it
-// returns false. name is JSON text too: quoted, with its
-// escapes.
+// returns false. name is JSON text too: quoted, with its escapes.
 func Members(text []byte, yield func(name, value []byte) bool) {
 	for i := Space(text, 1); text[i] != '}'; {
 		end := End(text, i)

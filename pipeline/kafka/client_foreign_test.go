@@ -20,29 +20,6 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
-// listener takes connections and has serve talk on each.
-func listener(t *testing.T, serve func(net.Conn)) (address string) {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	go func() {
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go func() {
-				defer conn.Close()
-				serve(conn)
-			}()
-		}
-	}()
-	return l.Addr().String()
-}
-
 // says gives a server that writes a text, at once or when something has come, and then
 // reads on or closes.
 func says(text string, first, closes bool) func(net.Conn) {
@@ -101,7 +78,7 @@ func TestAnswersThatAreNotKafkas(t *testing.T) {
 		want    string
 	}{
 		"HTTP": {func(t *testing.T) string {
-			return listener(t, says("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", false, false))
+			return kafkatest.Listen(t, "127.0.0.1:0", says("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", false, false))
 		}, false, "connected, but the answer is HTTP and not Kafka's: check the address and the port"},
 		"HTTP over TLS, asked without": {func(t *testing.T) string {
 			s := httptest.NewTLSServer(http.NotFoundHandler())
@@ -109,19 +86,29 @@ func TestAnswersThatAreNotKafkas(t *testing.T) {
 			return s.Listener.Addr().String()
 		}, false, "does it expect tls or sasl on this port?"},
 		"HTTP over TLS, asked with": {func(t *testing.T) string {
-			return listener(t, func(conn net.Conn) { says("HTTP/1.0 400 Bad Request\r\n\r\n", false, true)(tls.Server(conn, tlsSide)) })
+			return kafkatest.Listen(t, "127.0.0.1:0", func(conn net.Conn) { says("HTTP/1.0 400 Bad Request\r\n\r\n", false, true)(tls.Server(conn, tlsSide)) })
 		}, true, "the answer is HTTP and not Kafka's"},
-		"SSH":              {func(t *testing.T) string { return listener(t, says("SSH-2.0-OpenSSH_9.6\r\n", true, false)) }, false, "the answer is SSH and not Kafka's"},
-		"mail":             {func(t *testing.T) string { return listener(t, says("220 mail.example.org ESMTP\r\n", true, false)) }, false, "the answer is not Kafka's: another service, or TLS?"},
-		"Redis":            {func(t *testing.T) string { return listener(t, says("-ERR unknown command\r\n", false, false)) }, false, "the answer is not Kafka's"},
-		"PostgreSQL":       {func(t *testing.T) string { return listener(t, says("E\x00\x00\x00\x90SFATAL\x00", false, true)) }, false, "the answer is not Kafka's"},
-		"a word and out":   {func(t *testing.T) string { return listener(t, says("bye\n", false, true)) }, false, "the answer is not Kafka's"},
-		"an echo":          {func(t *testing.T) string { return listener(t, func(c net.Conn) { _, _ = io.Copy(c, c) }) }, false, "the answer is not Kafka's"},
-		"closes at once":   {func(t *testing.T) string { return listener(t, func(net.Conn) {}) }, false, "does it expect tls or sasl on this port?"},
-		"an absurd length": {func(t *testing.T) string { return listener(t, answers(0x48545450, "xxxx")) }, false, "the answer is not Kafka's"},
-		"a length below 0": {func(t *testing.T) string { return listener(t, answers(0xfffffff0, "xxxx")) }, false, "the answer is not Kafka's"},
-		"no length":        {func(t *testing.T) string { return listener(t, answers(0, "xxxx")) }, false, "the answer is not Kafka's"},
-		"an empty answer":  {func(t *testing.T) string { return listener(t, answers(4, "")) }, false, "the answer is not Kafka's"},
+		"SSH": {func(t *testing.T) string {
+			return kafkatest.Listen(t, "127.0.0.1:0", says("SSH-2.0-OpenSSH_9.6\r\n", true, false))
+		}, false, "the answer is SSH and not Kafka's"},
+		"mail": {func(t *testing.T) string {
+			return kafkatest.Listen(t, "127.0.0.1:0", says("220 mail.example.org ESMTP\r\n", true, false))
+		}, false, "the answer is not Kafka's: another service, or TLS?"},
+		"Redis": {func(t *testing.T) string {
+			return kafkatest.Listen(t, "127.0.0.1:0", says("-ERR unknown command\r\n", false, false))
+		}, false, "the answer is not Kafka's"},
+		"PostgreSQL": {func(t *testing.T) string {
+			return kafkatest.Listen(t, "127.0.0.1:0", says("E\x00\x00\x00\x90SFATAL\x00", false, true))
+		}, false, "the answer is not Kafka's"},
+		"a word and out": {func(t *testing.T) string { return kafkatest.Listen(t, "127.0.0.1:0", says("bye\n", false, true)) }, false, "the answer is not Kafka's"},
+		"an echo": {func(t *testing.T) string {
+			return kafkatest.Listen(t, "127.0.0.1:0", func(c net.Conn) { _, _ = io.Copy(c, c) })
+		}, false, "the answer is not Kafka's"},
+		"closes at once":   {func(t *testing.T) string { return kafkatest.Listen(t, "127.0.0.1:0", func(net.Conn) {}) }, false, "does it expect tls or sasl on this port?"},
+		"an absurd length": {func(t *testing.T) string { return kafkatest.Listen(t, "127.0.0.1:0", answers(0x48545450, "xxxx")) }, false, "the answer is not Kafka's"},
+		"a length below 0": {func(t *testing.T) string { return kafkatest.Listen(t, "127.0.0.1:0", answers(0xfffffff0, "xxxx")) }, false, "the answer is not Kafka's"},
+		"no length":        {func(t *testing.T) string { return kafkatest.Listen(t, "127.0.0.1:0", answers(0, "xxxx")) }, false, "the answer is not Kafka's"},
+		"an empty answer":  {func(t *testing.T) string { return kafkatest.Listen(t, "127.0.0.1:0", answers(4, "")) }, false, "the answer is not Kafka's"},
 		"a broker with TLS, asked without": {func(t *testing.T) string {
 			return kafkatest.StartFake(t, kafkatest.Fake(kfake.TLS(tlsSide))).Addrs()[0]
 		}, false, "does it expect tls or sasl on this port?"},
@@ -149,7 +136,7 @@ func TestAnswersThatAreNotKafkas(t *testing.T) {
 // An answer of HTTP begins with what would be a length of 1.2 GB: nothing is made for it.
 func TestALengthThatIsNoneTakesNoMemory(t *testing.T) {
 	for _, rest := range []string{"", strings.Repeat("x", 1<<16)} {
-		c := client(t, []string{listener(t, answers(0x48545450, rest))})
+		c := client(t, []string{kafkatest.Listen(t, "127.0.0.1:0", answers(0x48545450, rest))})
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		if err := c.Check(deadline(t)); err == nil || !strings.Contains(err.Error(), "not Kafka's") {
@@ -201,7 +188,7 @@ func TestAServiceThatTakesABrokersPlace(t *testing.T) {
 	var foreign bool
 	busy := make(chan struct{}, 1)
 	busy <- struct{}{}
-	address := listener(t, func(conn net.Conn) {
+	address := kafkatest.Listen(t, "127.0.0.1:0", func(conn net.Conn) {
 		<-busy
 		other := foreign
 		busy <- struct{}{}

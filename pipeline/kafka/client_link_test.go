@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"os"
 	"path/filepath"
 	"slices"
@@ -68,21 +67,6 @@ func put(t *testing.T, from, to string) {
 	}
 }
 
-func serverSide(t *testing.T, c kafkatest.Certs) *tls.Config {
-	t.Helper()
-	pair, err := tls.LoadX509KeyPair(c.ServerCert, c.ServerKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ca, err := os.ReadFile(c.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(ca)
-	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
-}
-
 // Authority, certificate and key are renewed on disk, as are the broker's: the next
 // connection uses them. While a file is bad, what was read last stays in use, and that
 // is told once.
@@ -94,7 +78,7 @@ func TestCertificatesAreRenewed(t *testing.T) {
 		if made[i], err = kafkatest.MakeCerts(filepath.Join(t.TempDir(), "made")); err != nil {
 			t.Fatal(err)
 		}
-		sides[i] = serverSide(t, made[i])
+		sides[i] = made[i].ServerTLS(t)
 	}
 	var mu sync.Mutex
 	side := 0

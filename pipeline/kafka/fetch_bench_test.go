@@ -6,13 +6,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"syscall"
 	"testing"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/penstockio/penstock/pipeline/internal/cputime"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
@@ -33,9 +33,9 @@ func BenchmarkP5(b *testing.B) {
 				for name, read := range map[string]func(*testing.B, []string, string, int32){
 					"own": benchOwn, "own2": benchOwn, "franz": benchFranz, "reader": benchReader,
 				} {
-					before := cpu()
+					before := cputime.Used()
 					read(b, k.Addrs(), topic, partitions)
-					cost[name] = append(cost[name], float64(cpu()-before)/benchRecords)
+					cost[name] = append(cost[name], float64(cputime.Used()-before)/benchRecords)
 				}
 			}
 			median := func(name string) float64 {
@@ -51,14 +51,6 @@ func BenchmarkP5(b *testing.B) {
 			b.ReportMetric(median("own")/median("own2"), "A/A")
 		})
 	}
-}
-
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		panic(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func benchFill(b *testing.B, k *kafkatest.Cluster, topic string, partitions int32) {

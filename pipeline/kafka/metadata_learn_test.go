@@ -27,16 +27,7 @@ type stale struct {
 // freeze keeps the answer of now. It must be the only control of Metadata.
 func freeze(t *testing.T, k *kafkatest.Cluster, version int16, topic string) *stale {
 	t.Helper()
-	req := kmsg.NewPtrMetadataRequest()
-	req.Version = version
-	rt := kmsg.NewMetadataRequestTopic()
-	rt.Topic = kmsg.StringPtr(topic)
-	req.Topics = append(req.Topics, rt)
-	old, err := req.RequestWith(context.Background(), k.Client(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	old.SetVersion(version)
+	old := k.Metadata(t, version, topic)
 	s := &stale{fake: k.Fake(), old: old, who: map[int32]int{}}
 	s.fake.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		s.fake.KeepControl()
@@ -65,27 +56,10 @@ func (s *stale) lie(times int, nodes ...int32) {
 // renew keeps the answer of now instead.
 func (s *stale) renew(t *testing.T, k *kafkatest.Cluster, topic string) {
 	t.Helper()
-	req := kmsg.NewPtrMetadataRequest()
-	req.Version = 10
-	rt := kmsg.NewMetadataRequestTopic()
-	rt.Topic = kmsg.StringPtr(topic)
-	req.Topics = append(req.Topics, rt)
-	old, err := req.RequestWith(context.Background(), k.Client(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	old.SetVersion(10)
+	old := k.Metadata(t, 10, topic)
 	s.mu.Lock()
 	s.old = old
 	s.mu.Unlock()
-}
-
-func recreate(t *testing.T, k *kafkatest.Cluster, topic string, partitions int32) {
-	t.Helper()
-	if _, err := k.Admin(t).DeleteTopics(context.Background(), topic); err != nil {
-		t.Fatal(err)
-	}
-	k.CreateTopic(t, topic, partitions)
 }
 
 func known(t *testing.T, c *Client, topic string) (id TopicID, leader, epoch, partitions int32) {
@@ -134,7 +108,7 @@ func TestOneStaleBrokerIsNotBelieved(t *testing.T) {
 		refresh(t, c, topic)
 		s := freeze(t, k, 10, topic)
 		first, _, _, _ := known(t, c, topic)
-		recreate(t, k, topic, 2)
+		k.Recreate(t, topic, 2)
 		refresh(t, c, topic)
 		id, _, _, n := known(t, c, topic)
 		if id == first || n != 2 {
@@ -251,7 +225,7 @@ func TestTopicThatIsReallyAnotherIsBelieved(t *testing.T) {
 				if _, _, _, n := known(t, c, topic); n != 2 {
 					t.Fatalf("%d partitions", n)
 				}
-				recreate(t, k, topic, 1)
+				k.Recreate(t, topic, 1)
 				for range 3 {
 					refresh(t, c, topic)
 					time.Sleep(time.Second)
@@ -298,7 +272,7 @@ func TestBrokerThatFailedIsAskedToo(t *testing.T) {
 		c.mu.Lock()
 		c.nodes[1].failed.Store(true)
 		c.mu.Unlock()
-		recreate(t, k, topic, 1)
+		k.Recreate(t, topic, 1)
 		for range 3 {
 			refresh(t, c, topic)
 			time.Sleep(time.Second)
@@ -315,7 +289,7 @@ func TestOneBrokerIsBelievedWhenAllOthersAreSilent(t *testing.T) {
 		topic := k.Topic(t, 1)
 		refresh(t, c, topic)
 		was, _, _, _ := known(t, c, topic)
-		recreate(t, k, topic, 1)
+		k.Recreate(t, topic, 1)
 		k.Fake().ControlKey(int16(kmsg.Metadata), func(kmsg.Request) (kmsg.Response, error, bool) {
 			k.Fake().KeepControl()
 			return nil, errors.New("cut off"), k.Fake().CurrentNode() > 0
@@ -355,7 +329,7 @@ func TestSettleIsNotTalkedOutOfItByOneBroker(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.renew(t, k, topic)
-			recreate(t, k, topic, 1)
+			k.Recreate(t, topic, 1)
 			s.lie(1000, try%3)
 			err = c.AgreeOn(context.Background(), topic)
 			if id, sure := c.Identity(topic); err == nil && id == was || sure && id == was {
@@ -378,7 +352,7 @@ func TestMostBrokersAreLateAtTheBeginning(t *testing.T) {
 	bubble(t, 3, func(t *testing.T, k *kafkatest.Cluster, c *Client) {
 		topic := k.Topic(t, 1)
 		s := freeze(t, k, 10, topic)
-		recreate(t, k, topic, 1)
+		k.Recreate(t, topic, 1)
 		refresh(t, c, topic)
 		right, _, _, _ := known(t, c, topic)
 		for try := range 12 {

@@ -10,13 +10,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstockio/penstock/pipeline/internal/cputime"
 )
 
 // benchBrokerEnv makes the test binary a broker that forgets what it is sent, so that
@@ -177,11 +178,11 @@ func BenchmarkProduce(b *testing.B) {
 		used := make([][]float64, len(kinds))
 		for range produceRounds {
 			for i, k := range kinds {
-				before := cpuTime(b)
+				before := cputime.Used()
 				if err := k.run(addr, keys, value); err != nil {
 					b.Fatal(err)
 				}
-				used[i] = append(used[i], float64(cpuTime(b)-before)/producedRecords)
+				used[i] = append(used[i], float64(cputime.Used()-before)/producedRecords)
 			}
 		}
 		median := make([]float64, len(kinds))
@@ -197,12 +198,4 @@ func BenchmarkProduce(b *testing.B) {
 			b.Errorf("P6 is missed: %.0f ns a record, franz-go %.0f, Writer %.0f", median[0], median[2], median[3])
 		}
 	}
-}
-
-func cpuTime(b *testing.B) time.Duration {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
 }

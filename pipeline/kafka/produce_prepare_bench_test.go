@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/penstockio/penstock/pipeline/internal/cputime"
 	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
 )
 
@@ -37,7 +38,7 @@ func benchPrepare(b *testing.B, partitions int32, codec recordbatch.Codec) {
 		}
 	}
 	b.ReportAllocs()
-	before := cpuTime(b)
+	before := cputime.Used()
 	for b.Loop() {
 		c := p.newCall(msgs)
 		if err := p.prepare(c); err != nil {
@@ -51,5 +52,5 @@ func benchPrepare(b *testing.B, partitions int32, codec recordbatch.Codec) {
 		p.mu.Unlock()
 		p.endCall(c)
 	}
-	b.ReportMetric(float64(cpuTime(b)-before)/float64(b.N)/float64(len(msgs)), "cpu-ns/record")
+	b.ReportMetric(float64(cputime.Used()-before)/float64(b.N)/float64(len(msgs)), "cpu-ns/record")
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"testing"
+
+	"github.com/penstockio/penstock/pipeline/internal/cputime"
 )
 
 // BenchmarkProduceSmall is four callers with a record at a time, each for a partition of
@@ -35,11 +37,11 @@ func BenchmarkProduceSmall(b *testing.B) {
 		b.Run(map[int]string{1: "one", producePartitions: "burst"}[size], func(b *testing.B) {
 			var used float64
 			for b.Loop() {
-				before := cpuTime(b)
+				before := cputime.Used()
 				for range calls {
 					burst(size)
 				}
-				used += float64(cpuTime(b) - before)
+				used += float64(cputime.Used() - before)
 			}
 			b.ReportMetric(used/float64(b.N)/float64(calls*size), "cpu-ns/record")
 		})

@@ -23,12 +23,12 @@ func (n *FieldName) UnmarshalText(text []byte) error {
 	switch {
 	case len(text) == 0:
 		return &NameError{Message: "the name of a field is empty"}
-	case slices.ContainsFunc(parts, func(p namePart) bool { return p.bare(",") }):
+	case slices.ContainsFunc(parts, func(p namePart) bool { return p.hasUnescaped(",") }):
 		return &NameError{
 			Message:    fmt.Sprintf("%q reads as several names, and what is taken here is the name of one field", text),
 			Suggestion: "a field that is called so is written '" + escapeName(string(text)) + "'",
 		}
-	case len(parts) > 1 || parts[0].odd():
+	case len(parts) > 1 || parts[0].isForeignPath():
 		return &NameError{
 			Message:    fmt.Sprintf("%q reads as a path, and what is taken here is the name of one field", text),
 			Suggestion: "a field that is called so is written '" + escapeName(string(text)) + "'",
@@ -74,15 +74,15 @@ func (p FieldPath) Steps() ([]PathStep, error) {
 	}
 	steps := make([]PathStep, len(parts))
 	for i, part := range parts {
-		if why := part.wrong(i); why != "" {
+		if why := part.whyWrong(i); why != "" {
 			suggestion := betterPath(parts)
 			switch {
-			case part.bare(",;"):
+			case part.hasUnescaped(",;"):
 				suggestion = "write an item of the list for each; " + literally
 			case anyDepth(parts):
 				suggestion = "write a path for each level, as in mail, *.mail, *.*.mail; " + literally
 			}
-			if part.bare("*") && part.raw != "*" && !part.bare("[]") {
+			if part.hasUnescaped("*") && part.raw != "*" && !part.hasUnescaped("[]") {
 				suggestion = "write a path for each name, or * for all names of a level, as in user.*; " + literally
 			}
 			return nil, &NameError{Message: fmt.Sprintf("the path %q leads to no field: %s", p, why), Suggestion: suggestion}
@@ -106,7 +106,7 @@ func betterPath(parts []namePart) string {
 	}
 	path := strings.Join(names, ".")
 	better, err := splitName(path)
-	if wrong := func(p namePart) bool { return p.wrong(1) != "" }; err != nil || slices.ContainsFunc(better, wrong) { // or nothing could be read
+	if wrong := func(p namePart) bool { return p.whyWrong(1) != "" }; err != nil || slices.ContainsFunc(better, wrong) { // or nothing could be read
 		return "write the names with a dot between them, as in user.mail; " + literally
 	}
 	return "write '" + path + "'; " + literally
@@ -127,13 +127,13 @@ func (h *HeaderName) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		return &NameError{Message: "the name of a header is empty"}
 	}
-	if last := parts[len(parts)-1]; blankFirst(string(text)) || last.ends && blankLast(string(text)) {
+	if last := parts[len(parts)-1]; blankFirst(string(text)) || last.endsUnescaped && blankLast(string(text)) {
 		name := strings.TrimFunc(string(text), blank)
 		return &NameError{Message: fmt.Sprintf("white space stands beside the name of the header %q", text), Suggestion: "write '" + name + "'; " + literally}
 	}
 	names := make([]string, len(parts))
 	for i, p := range parts {
-		if names[i] = p.name; p.bare(patterns) {
+		if names[i] = p.name; p.hasUnescaped(patterns) {
 			return &NameError{
 				Message:    fmt.Sprintf("%q reads as a pattern or an expression, and what is taken here is the name of one header", text),
 				Suggestion: `name each header; a header that is called so is written with a \ before each such character`,
@@ -171,10 +171,10 @@ func (e *NameError) Error() string { return e.Message }
 
 // A namePart is what stands between two dots.
 type namePart struct {
-	raw  string // as it is written
-	name string // without the backslashes
-	open string // its characters that have no backslash before them
-	ends bool   // the last character is one of those
+	raw           string // as it is written
+	name          string // without the backslashes
+	unescaped     string // its characters that have no backslash before them
+	endsUnescaped bool   // the last character is one of those
 }
 
 // splitName takes a text apart at the dots that have no backslash before them.
@@ -195,15 +195,15 @@ func splitName(text string) ([]namePart, error) {
 			}
 			p.raw += text[i-1 : i+size]
 			p.name += text[i : i+size]
-			p.ends = false
+			p.endsUnescaped = false
 			i += size - 1
 		case c == '.':
 			parts, p = append(parts, p), namePart{}
 		default:
 			p.raw += text[i : i+1]
 			p.name += text[i : i+1]
-			p.open += text[i : i+1]
-			p.ends = true
+			p.unescaped += text[i : i+1]
+			p.endsUnescaped = true
 		}
 	}
 	return append(parts, p), nil
@@ -211,12 +211,14 @@ func splitName(text string) ([]namePart, error) {
 
 func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
 
-// bare says whether one of the characters stands in the part without a backslash.
-func (p namePart) bare(characters string) bool { return strings.ContainsAny(p.open, characters) }
+// hasUnescaped says whether one of the characters stands in the part without a backslash.
+func (p namePart) hasUnescaped(characters string) bool {
+	return strings.ContainsAny(p.unescaped, characters)
+}
 
-// odd says whether a name is one of another language's paths, although no dot is in it.
-func (p namePart) odd() bool {
-	return p.raw == "$" || p.bare("[]*{}") || p.arrow() || strings.HasPrefix(p.raw, "/") || p.quoted() || p.spaced()
+// isForeignPath says whether a name without a dot reads as a path of another language.
+func (p namePart) isForeignPath() bool {
+	return p.raw == "$" || p.hasUnescaped("[]*{}") || p.arrow() || strings.HasPrefix(p.raw, "/") || p.quoted() || p.spaced()
 }
 
 // arrow says whether an operator of SQL's paths stands in the part.
@@ -235,16 +237,16 @@ func anyDepth(parts []namePart) bool {
 // quoted says whether the part is within quotes.
 func (p namePart) quoted() bool {
 	n := len(p.raw)
-	return n >= 2 && (p.raw[0] == '"' || p.raw[0] == '\'') && p.raw[n-1] == p.raw[0] && p.ends
+	return n >= 2 && (p.raw[0] == '"' || p.raw[0] == '\'') && p.raw[n-1] == p.raw[0] && p.endsUnescaped
 }
 
 // spaced says whether white space stands at an end of the part.
 func (p namePart) spaced() bool {
-	return blankFirst(p.raw) || p.ends && blankLast(p.raw)
+	return blankFirst(p.raw) || p.endsUnescaped && blankLast(p.raw)
 }
 
-// blank says whether nothing is to be seen of a character: at the end of a name it came with
-// what was copied from a page, a no-break space or one of no width, and is in no field.
+// blank says whether a character is invisible, like a no-break space or one without width. At an
+// end of a name it was copied along from a page, and the field is not called so.
 func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
 
 func blankFirst(s string) bool { r, _ := utf8.DecodeRuneInString(s); return s != "" && blank(r) }
@@ -257,8 +259,8 @@ func blankEnd(s string, i int) bool {
 	return (i == 0 || i+size == len(s)) && blank(r) && utf8.RuneStart(s[i])
 }
 
-// wrong says why a part of a path leads to nothing; "" when it may.
-func (p namePart) wrong(i int) string {
+// whyWrong says why a part of a path can lead to no field; "" when it can.
+func (p namePart) whyWrong(i int) string {
 	switch {
 	case p.raw == "":
 		return "a name in it is empty"
@@ -266,19 +268,19 @@ func (p namePart) wrong(i int) string {
 		return "it begins at the record by itself, without " + p.raw
 	case i == 0 && strings.HasPrefix(p.raw, "/"), p.arrow():
 		return "names are parted by dots"
-	case p.bare("[]"), p.raw == "#":
+	case p.hasUnescaped("[]"), p.raw == "#":
 		return "arrays are gone through by themselves, without [ ]"
-	case p.raw == p.open && index(p.raw):
+	case p.raw == p.unescaped && index(p.raw):
 		return "arrays are gone through by themselves, without a number"
 	case p.raw == "**":
 		return "* is any name of one level; write one for each"
-	case p.bare("*") && p.raw != "*":
+	case p.hasUnescaped("*") && p.raw != "*":
 		return "* stands for a whole name alone"
 	case p.quoted():
 		return "names stand without quotes"
-	case p.bare(",;"):
+	case p.hasUnescaped(",;"):
 		return "it reads as several"
-	case p.bare("?{}()|^"):
+	case p.hasUnescaped("?{}()|^"):
 		return "it reads as a pattern or an expression"
 	case p.spaced():
 		return "white space stands beside a name"
@@ -286,14 +288,14 @@ func (p namePart) wrong(i int) string {
 	return ""
 }
 
-// readPath gives the names of a path of whatever language, see NameError.
+// readPath reads a path of whatever language as one of ours, for NameError.Path.
 func readPath(parts []namePart) []string {
 	if anyDepth(parts) {
 		return nil
 	}
 	var path []string
 	for i, p := range parts {
-		if strings.Count(p.open, "[") != strings.Count(p.open, "]") {
+		if strings.Count(p.unescaped, "[") != strings.Count(p.unescaped, "]") {
 			return nil // a dot within quotes
 		}
 		names := []string{p.raw}
@@ -301,7 +303,7 @@ func readPath(parts []namePart) []string {
 			names = strings.Split(p.raw, "/")
 		} else if p.arrow() {
 			names = strings.Split(strings.ReplaceAll(p.raw, "->>", "->"), "->")
-		} else if p.bare("[]") {
+		} else if p.hasUnescaped("[]") {
 			names = subscripts(p.raw)
 		}
 		for _, name := range names {

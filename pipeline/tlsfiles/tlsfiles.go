@@ -32,9 +32,9 @@ type Files struct {
 	failed bool // since the files were last good
 }
 
-// Open reads the files; an error names the one that cannot be used. base is what does
-// not stand in files. warn is told, once until they are good again, that files have
-// become unreadable or wrong, and that what was read last stays in use; nil: nobody is.
+// Open reads the files; an error names the one that cannot be used. base has the settings that
+// are in no file. warn is called when files have become unreadable or wrong, once until they are
+// good again: what was read last stays in use. It may be nil.
 func Open(p Paths, base *tls.Config, warn func(error)) (*Files, error) {
 	if (p.Cert == "") != (p.Key == "") {
 		return nil, errors.New("setting up TLS: cert and key need each other; give both or none")
@@ -55,7 +55,7 @@ func Open(p Paths, base *tls.Config, warn func(error)) (*Files, error) {
 // caller changes nothing of it.
 func (f *Files) Config() *tls.Config {
 	f.mu.Lock()
-	c, problem := f.look()
+	c, problem := f.reload()
 	f.mu.Unlock()
 	if problem != nil && f.warn != nil {
 		f.warn(fmt.Errorf("%w; what was read before stays in use until the files are good", problem))
@@ -63,7 +63,7 @@ func (f *Files) Config() *tls.Config {
 	return c
 }
 
-func (f *Files) look() (_ *tls.Config, problem error) {
+func (f *Files) reload() (_ *tls.Config, problem error) {
 	raw, err := f.read()
 	same := true
 	for i := range raw {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
 
 // failSync makes the n-th fsync from now on fail, counting from 1.
@@ -85,7 +86,7 @@ func TestFileCutIsMadeUpFor(t *testing.T) {
 	syncFile = func(*os.File) error { return syscall.EIO }
 	err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
 	syncFile = real
-	if got := failures(t, err); len(got) != 1 {
+	if got := sinktest.Failures(t, err); len(got) != 1 {
 		t.Fatalf("failures %v", got)
 	}
 	put(t, dir, "a", "1\n2\n") // as if the cut had not reached the disk
@@ -108,7 +109,7 @@ func TestFileCutTakesNoLineOfAnother(t *testing.T) {
 		syncFile = func(*os.File) error { return syscall.EIO }
 		err := f.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
 		syncFile = real
-		if got := failures(t, err); len(got) != 1 {
+		if got := sinktest.Failures(t, err); len(got) != 1 {
 			t.Fatalf("failures %v", got)
 		}
 		stored := "1\n"
@@ -135,6 +136,9 @@ func TestFileCutTakesNoLineOfAnother(t *testing.T) {
 	})
 }
 
+// setCur sets a limit, which has a sign on some systems.
+func setCur[T int64 | uint64](cur *T, n uint64) { *cur = T(n) }
+
 // A process that may open fewer files than the setting says closes those that it does
 // not use, and goes on.
 func TestFileTooManyOpen(t *testing.T) {
@@ -153,7 +157,7 @@ func TestFileTooManyOpen(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit := old
-	limit.Cur = next + 40
+	setCur(&limit.Cur, next+40)
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +196,7 @@ func TestFileFullDisk(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &old); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := failures(t, err), map[int]string{0: ""}; !reflect.DeepEqual(got, want) {
+	if got, want := sinktest.Failures(t, err), map[int]string{0: ""}; !reflect.DeepEqual(got, want) {
 		t.Errorf("failures %v, want %v: %v", got, want, err)
 	}
 	same(t, content(t, dir, "a"), "1\n")

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
 
 // childFolder is the variable that makes the test binary write files until it is
@@ -34,7 +35,7 @@ func writeUntilKilled(dir string) error {
 	for n := first; ; n += 30 {
 		var recs []*pipeline.Record
 		for i := n; i < n+30; i++ {
-			recs = append(recs, rec(int64(i), killLine(i, os.Getenv(childFolder+"_TEXT") != "")))
+			recs = append(recs, sinktest.Record(int64(i), killLine(i, os.Getenv(childFolder+"_TEXT") != "")))
 		}
 		if err := f.Write(context.Background(), recs); err != nil {
 			return err
@@ -105,7 +106,7 @@ func surviveKills(t *testing.T, text string) {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		if err := f.Write(t.Context(), []*pipeline.Record{rec(int64(i), killLine(-1, text != ""))}); err != nil {
+		if err := f.Write(t.Context(), []*pipeline.Record{sinktest.Record(int64(i), killLine(-1, text != ""))}); err != nil {
 			t.Fatal(err)
 		}
 	}

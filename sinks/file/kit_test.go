@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
 
 func TestFileConforms(t *testing.T) {
@@ -51,7 +52,7 @@ func TestFilePathOfARecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = f.Close(t.Context()) }()
-	got := failures(t, f.Write(t.Context(), recs(`{"a":"1"}`, `{"a":"../../2"}`, `{}`, `{"a":""}`, `x`, `{"a":"1","b":0}`)))
+	got := sinktest.Failures(t, f.Write(t.Context(), recs(`{"a":"1"}`, `{"a":"../../2"}`, `{}`, `{"a":""}`, `x`, `{"a":"1","b":0}`)))
 	if len(got) != 3 || got[2] == "" || got[3] == "" || got[4] != "invalid_json" {
 		t.Errorf("failures %v", got)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
 
 // inside makes what a test needs below dir/out.
@@ -122,7 +123,7 @@ func TestFileThatCannotBe(t *testing.T) {
 			if c.reject {
 				reason = ReasonFileName
 			}
-			if got := failures(t, err); len(got) != 1 || got[0] != reason || !strings.Contains(err.Error(), c.want) {
+			if got := sinktest.Failures(t, err); len(got) != 1 || got[0] != reason || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v: %v", got, err)
 			}
 			same(t, content(t, dir, "good"), "x\n")
@@ -168,7 +169,7 @@ func TestFileWhoseFolderCannotBe(t *testing.T) {
 			f := keyed(t, dir, Settings{})
 			recs := []*pipeline.Record{to("a", 1, "x")}
 			err := f.Write(t.Context(), recs)
-			if got := failures(t, err); len(got) != 1 || got[0] != "" || !strings.Contains(err.Error(), dir+c.want) {
+			if got := sinktest.Failures(t, err); len(got) != 1 || got[0] != "" || !strings.Contains(err.Error(), dir+c.want) {
 				t.Errorf("%v: %v", got, err)
 			}
 			var env *pipeline.EnvironmentError

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
 
 // marked marks a write of the bytes behind from, and says whether the file system keeps the
@@ -281,7 +282,7 @@ func TestFileBesideOtherWriters(t *testing.T) {
 	}
 	err := f.Write(t.Context(), []*pipeline.Record{to("a", 7, "7")})
 	syncFile = real
-	if got := failures(t, err); len(got) != 1 || got[0] != "" {
+	if got := sinktest.Failures(t, err); len(got) != 1 || got[0] != "" {
 		t.Errorf("failures %v", got)
 	}
 	write("7")

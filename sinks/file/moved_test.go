@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
 
 func TestFileThatWasMovedAway(t *testing.T) {
@@ -150,7 +151,7 @@ func TestFileThatIsMovedAwayWhileItIsOpened(t *testing.T) {
 		if err == nil {
 			break
 		}
-		if got := failures(t, err); tries > 2 || got[0] != "" {
+		if got := sinktest.Failures(t, err); tries > 2 || got[0] != "" {
 			t.Fatalf("%v: %v", got, err)
 		}
 	}

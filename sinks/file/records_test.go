@@ -2,54 +2,15 @@ package filesink
 
 import (
 	"bytes"
-	"errors"
-	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
-
-func rec(offset int64, value string) *pipeline.Record {
-	var r pipeline.Record
-	r.Init(pipeline.Position{Topic: "t", Offset: offset}, nil, []byte(value), nil, pipeline.NoTime)
-	return &r
-}
-
-func tombstone(offset int64) *pipeline.Record {
-	var r pipeline.Record
-	r.Init(pipeline.Position{Topic: "t", Offset: offset}, nil, nil, nil, pipeline.NoTime)
-	return &r
-}
-
-// failures gives index and reason of each record that a write has not stored.
-func failures(t *testing.T, err error) map[int]string {
-	t.Helper()
-	if err == nil {
-		return nil
-	}
-	var w *pipeline.WriteError
-	if !errors.As(err, &w) {
-		t.Fatalf("not a *WriteError: %v", err)
-	}
-	got := map[int]string{}
-	last := -1
-	for _, f := range w.Failed {
-		if f.Index <= last {
-			t.Errorf("index %d behind %d", f.Index, last)
-		}
-		last = f.Index
-		reason, _ := pipeline.IsPermanent(f.Err)
-		if pipeline.IsFatal(f.Err) {
-			reason = "fatal"
-		}
-		got[f.Index] = reason
-	}
-	return got
-}
 
 func recs(values ...string) []*pipeline.Record {
 	var all []*pipeline.Record
 	for i, v := range values {
-		all = append(all, rec(int64(i), v))
+		all = append(all, sinktest.Record(int64(i), v))
 	}
 	return all
 }

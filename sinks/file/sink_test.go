@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 	"github.com/penstockio/penstock/sinks/lines"
 )
 
@@ -57,7 +58,7 @@ func TestFileAppends(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "a", "{\"old\":1}\n")
 	f := keyed(t, dir, Settings{})
-	got := failures(t, f.Write(t.Context(), []*pipeline.Record{
+	got := sinktest.Failures(t, f.Write(t.Context(), []*pipeline.Record{
 		to("a", 1, `{"n": 1}`), to("x/y/b", 2, "{\n\"n\":2}"), to("a", 3, "two\nlines"), to("a", 4, `{"n":4}`),
 	}))
 	if want := map[int]string{2: lines.ReasonNotOneLine}; !reflect.DeepEqual(got, want) {
@@ -94,7 +95,7 @@ func TestFileStaysInItsFolder(t *testing.T) {
 		recs = append(recs, to(name, int64(i), "x"))
 	}
 	recs = append(recs, to("good", 99, "x"))
-	got := failures(t, f.Write(t.Context(), recs))
+	got := sinktest.Failures(t, f.Write(t.Context(), recs))
 	for i, name := range names {
 		if got[i] != ReasonFileName {
 			t.Errorf("%q: %q", name, got[i])
@@ -119,7 +120,7 @@ func TestFileHasOneWriter(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := g.Write(t.Context(), []*pipeline.Record{to("a", 2, "2")})
-	if got := failures(t, err); len(got) != 1 || got[0] != "" || !strings.Contains(err.Error(), "another process") {
+	if got := sinktest.Failures(t, err); len(got) != 1 || got[0] != "" || !strings.Contains(err.Error(), "another process") {
 		t.Errorf("failures %v: %v", got, err)
 	}
 	if err := f.Close(t.Context()); err != nil {
@@ -233,7 +234,7 @@ func TestFixtureFile(t *testing.T) {
 }
 
 func tombstoneOf(file string, offset int64) *pipeline.Record {
-	r := tombstone(offset)
+	r := sinktest.Tombstone(offset)
 	r.SetKey([]byte(file))
 	return r
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
 
 func TestHTTPBodies(t *testing.T) {
@@ -62,10 +63,10 @@ func TestHTTPDeepValue(t *testing.T) {
 	for _, format := range []string{"array", "ndjson"} {
 		h := newHook(t, nil)
 		sink := h.sink(t, "/", func(s *Settings) { s.Format = format })
-		deep := rec(2, strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000))
-		torn := rec(3, strings.Repeat("[", 12_000_000))
-		err := sink.Write(t.Context(), []*pipeline.Record{rec(1, "1"), deep, torn, rec(4, "4")})
-		if got, want := failures(t, err), map[int]string{1: pipeline.ReasonInvalidJSON, 2: pipeline.ReasonInvalidJSON}; !reflect.DeepEqual(got, want) {
+		deep := sinktest.Record(2, strings.Repeat("[", 20_000)+strings.Repeat("]", 20_000))
+		torn := sinktest.Record(3, strings.Repeat("[", 12_000_000))
+		err := sink.Write(t.Context(), []*pipeline.Record{sinktest.Record(1, "1"), deep, torn, sinktest.Record(4, "4")})
+		if got, want := sinktest.Failures(t, err), map[int]string{1: pipeline.ReasonInvalidJSON, 2: pipeline.ReasonInvalidJSON}; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: failures %v, want %v", format, got, want)
 		}
 	}

@@ -10,8 +10,8 @@ import (
 )
 
 // flights lets equal calls that run at the same time share one. Unlike
-// golang.org/x/sync/singleflight it knows when nobody waits for a call any more, and a
-// panic in one ends its callers' records alone, not the process.
+// golang.org/x/sync/singleflight it cancels a call when nobody waits for it any more, and a
+// panic in one is an error of its callers and does not end the process.
 type flights struct {
 	mu      sync.Mutex
 	running map[string]*flight
@@ -77,7 +77,7 @@ func (f *flights) run(ctx context.Context, key string, fl *flight, call func(con
 	returned = true
 }
 
-// forget is called with the lock held.
+// forget has the next call of the key run anew. The caller holds mu.
 func (f *flights) forget(key string, fl *flight) {
 	if f.running[key] == fl {
 		delete(f.running, key)

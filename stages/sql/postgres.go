@@ -41,8 +41,8 @@ func postgresConfig(dsn settings.Secret) (*pgx.ConnConfig, error) {
 		c.RuntimeParams["application_name"] = "penstock"
 	}
 	isoDates(c.RuntimeParams)
-	takeParam(c.RuntimeParams, "client_encoding") // records are UTF-8, and the server's own choice is that of the database
-	c.RuntimeParams["client_encoding"] = "UTF8"
+	takeParam(c.RuntimeParams, "client_encoding")
+	c.RuntimeParams["client_encoding"] = "UTF8" // as records are; the default is the encoding of the database
 	if c.ConnectTimeout == 0 {
 		c.ConnectTimeout = 10 * time.Second
 	}
@@ -54,7 +54,8 @@ func postgresConfig(dsn settings.Secret) (*pgx.ConnConfig, error) {
 }
 
 // isoDates has the server write dates as ISO 8601, whatever its own settings are: they are
-// read as text. How it reads them, the order of day and month, stays as it is.
+// read as text here. The order of day and month in which it reads dates stays as the address has
+// it.
 func isoDates(params map[string]string) {
 	style := "ISO"
 	value := takeParam(params, "DateStyle")
@@ -66,7 +67,8 @@ func isoDates(params map[string]string) {
 	params["DateStyle"] = style
 }
 
-// takeParam takes a setting of the address away, in whatever case it is written.
+// takeParam removes a setting of the address and gives its value, in whatever case its name is
+// written.
 func takeParam(params map[string]string, name string) (value string) {
 	for n, v := range params {
 		if strings.EqualFold(n, name) {
@@ -90,16 +92,16 @@ func (d *postgres) where() string {
 	return "postgres " + net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + ", database " + d.config.Database
 }
 
-func (d *postgres) patience(err error) time.Duration {
+func (d *postgres) connectTimeout(err error) time.Duration {
 	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
 		return d.config.ConnectTimeout
 	}
 	return 0
 }
 
-// on lends do a connection of the pool. It takes another when the one that it got had
-// broken before anything was sent.
-func (d *postgres) on(ctx context.Context, db *dbsql.DB, do func(*pgx.Conn) error) error {
+// withConn calls do with a connection of the pool, and with another one when that was broken
+// before anything was sent.
+func (d *postgres) withConn(ctx context.Context, db *dbsql.DB, do func(*pgx.Conn) error) error {
 	for try := 0; ; try++ {
 		c, err := db.Conn(ctx)
 		if err != nil {
@@ -121,32 +123,32 @@ func (d *postgres) on(ctx context.Context, db *dbsql.DB, do func(*pgx.Conn) erro
 	}
 }
 
-// query goes around database/sql's rows: they do not tell the types of arrays, composites
+// query uses the driver itself: database/sql's rows do not tell the types of arrays, composites
 // and parameters.
 func (d *postgres) query(ctx context.Context, db *dbsql.DB, args [][]byte, b *builder) error {
-	return d.on(ctx, db, func(conn *pgx.Conn) error {
+	return d.withConn(ctx, db, func(conn *pgx.Conn) error {
 		params, fresh, err := d.parameters(ctx, conn)
 		if err != nil {
 			return err
 		}
 		err = d.run(ctx, conn, params, args, b)
-		if err == nil || fresh || !mayBeStale(err) {
+		if err == nil || fresh || !typesMayBeStale(err) {
 			return err
 		}
-		// A table may have changed since the types were asked for, and then the value is
-		// right. The error stands when they are as they were.
+		// A table may have changed since the types were loaded, and the value may fit now. When
+		// the types are the same the error stands.
 		d.forget()
-		now, _, again := d.parameters(ctx, conn)
+		now, _, loadErr := d.parameters(ctx, conn)
 		var shape *shapeError
-		if again != nil || !errors.As(err, &shape) && slices.EqualFunc(params, now, func(a, b *pgType) bool { return a.oid == b.oid }) {
+		if loadErr != nil || !errors.As(err, &shape) && slices.EqualFunc(params, now, func(a, b *pgType) bool { return a.oid == b.oid }) {
 			return err
 		}
 		return d.run(ctx, conn, now, args, b)
 	})
 }
 
-// mayBeStale says whether err may come from types that have changed meanwhile.
-func mayBeStale(err error) bool {
+// typesMayBeStale says whether err may come from types that have changed meanwhile.
+func typesMayBeStale(err error) bool {
 	var (
 		argument *argumentError
 		shape    *shapeError
@@ -161,7 +163,7 @@ func (d *postgres) run(ctx context.Context, conn *pgx.Conn, params []*pgType, ar
 	if err != nil {
 		return err
 	}
-	for range 2 { // once more when a column's type was not known
+	for range 2 { // a second time when the type of a column was not known
 		b.reset()
 		var missing []uint32
 		if missing, err = d.read(ctx, conn, values, b); err != nil || len(missing) == 0 {
@@ -174,7 +176,7 @@ func (d *postgres) run(ctx context.Context, conn *pgx.Conn, params []*pgType, ar
 	if err == nil {
 		return nil
 	}
-	return &boundError{d.blame(ctx, conn, params, values, err), args}
+	return &boundError{d.findRefused(ctx, conn, params, values, err), args}
 }
 
 // read puts the rows into b, or gives the types of columns that have to be loaded first.
@@ -208,7 +210,7 @@ func (d *postgres) read(ctx context.Context, conn *pgx.Conn, values []any, b *bu
 
 // check prepares the query, which tells its columns without running it.
 func (d *postgres) check(ctx context.Context, db *dbsql.DB) error {
-	return d.on(ctx, db, func(conn *pgx.Conn) error {
+	return d.withConn(ctx, db, func(conn *pgx.Conn) error {
 		st, err := conn.Prepare(ctx, "", d.text)
 		if err != nil {
 			return err
@@ -221,9 +223,9 @@ func (d *postgres) check(ctx context.Context, db *dbsql.DB) error {
 	})
 }
 
-// blame finds the value that the server has refused: it asks for each of them alone.
-// What it finds takes the place of err.
-func (d *postgres) blame(ctx context.Context, conn *pgx.Conn, params []*pgType, values []any, err error) error {
+// findRefused finds the argument that the server has refused, by sending each of them alone. Its
+// error is a refusedError, or err when none was found.
+func (d *postgres) findRefused(ctx context.Context, conn *pgx.Conn, params []*pgType, values []any, err error) error {
 	var refused *pgconn.PgError
 	if !errors.As(err, &refused) || conn.IsClosed() || !strings.HasPrefix(refused.Code, "22") && !strings.HasPrefix(refused.Code, "23") {
 		return err
@@ -287,8 +289,9 @@ func (d *postgres) classify(err error) (permanent bool, text string, known bool)
 		return true, fmt.Sprintf("the query cannot be run with these values (%s)%s", sqlState(e.Code), types), true
 	case "42", "25":
 		permanent = true
-		// What has no place in the text of the query comes from a value, and quotes it: a
-		// word for a text search, a name for regclass. Rights (42501) are about tables.
+		// An error without a position in the text of the query comes from a value, and quotes
+		// it: a word for a text search, a name for regclass. 42501, no right to do so, is about
+		// tables.
 		if bound && e.Code[:2] == "42" && e.Position == 0 && e.Code != "42501" {
 			return true, fmt.Sprintf("the server refused the query with these values (%s)%s", sqlState(e.Code), types), true
 		}
@@ -297,12 +300,12 @@ func (d *postgres) classify(err error) (permanent bool, text string, known bool)
 	return permanent, fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code), true
 }
 
-// otherConnection is said when a prepared statement is there or is not against what was
-// done: a cached plan no longer fits, and the next attempt prepares anew; or a pooler
-// has given another connection than the one that prepared.
+// otherConnection is the advice when the server has a prepared statement that should not be
+// there, or has not one that should. Either a cached plan no longer fits, and the next attempt
+// prepares anew; or a pooler has given another connection than the one that prepared.
 const otherConnection = "when this repeats, a pooler lends connections by transaction: add default_query_exec_mode=exec to dsn"
 
-// conditions say in words what the codes mean whose messages cannot be shown.
+// conditions are the meanings of codes whose messages cannot be shown: they quote values.
 var conditions = map[string]string{
 	"21000": "a subquery that must give one row gave more", "22001": "a text longer than its type allows",
 	"22003": "a number out of range", "22004": "a null that is not allowed", "22007": "not the text of a date or time",

@@ -66,7 +66,7 @@ func bind(t *pgType, v gjson.Result, depth int) (text, wrong string) {
 	return v.Raw, ""
 }
 
-// maxDimensions is what PostgreSQL has.
+// maxDimensions is PostgreSQL's own limit of an array.
 const maxDimensions = 6
 
 // bindArray gives the literal of an array: {"a","b",NULL}.
@@ -111,7 +111,7 @@ func bindArray(t *pgType, v gjson.Result, depth int) (text, wrong string) {
 	return string(append(out, '}')), wrong
 }
 
-// bindBytes takes what a result gives, base64, and what PostgreSQL writes.
+// bindBytes reads base64, which is what a result gives, and PostgreSQL's own form.
 func bindBytes(s string) (text, wrong string) {
 	if digits, ok := strings.CutPrefix(s, `\x`); ok {
 		if _, err := hex.DecodeString(digits); err == nil {
@@ -128,7 +128,7 @@ var wholeRanges = map[uint32]struct{ min, max int64 }{
 	pgtype.OIDOID: {0, 1<<32 - 1}, pgtype.XIDOID: {0, 1<<32 - 1}, pgtype.CIDOID: {0, 1<<32 - 1},
 }
 
-// bindWhole takes every way to write a whole number: 5, 5.0 and 5e0 are the same number.
+// bindWhole reads a whole number in all forms of JSON: 5, 5.0 and 5e0 are the same.
 func bindWhole(t *pgType, raw string) (text, wrong string) {
 	n, err := strconv.ParseInt(raw, 10, 64)
 	if err != nil {

@@ -47,7 +47,7 @@ const (
 	anyNumber
 )
 
-// resolve gives what a domain is made of.
+// resolve gives the type that a domain is based on, and any other type itself.
 func (t *pgType) resolve() *pgType {
 	for t.kind == pgDomain && t.base != nil {
 		t = t.base
@@ -62,7 +62,7 @@ var numbers = map[uint32]numberKind{
 	pgtype.NumericOID: anyNumber, pgtype.Float4OID: anyNumber, pgtype.Float8OID: anyNumber,
 }
 
-// parameters gives the types of the parameters; fresh says that they were asked for now.
+// parameters gives the types of the parameters; fresh says that they were loaded just now.
 func (d *postgres) parameters(ctx context.Context, conn *pgx.Conn) (params []*pgType, fresh bool, err error) {
 	d.mu.Lock()
 	params = d.params
@@ -91,7 +91,7 @@ func (d *postgres) parameters(ctx context.Context, conn *pgx.Conn) (params []*pg
 	return params, true, nil
 }
 
-// forget has everything asked for again.
+// forget has all types loaded again.
 func (d *postgres) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -133,7 +133,7 @@ func (d *postgres) load(ctx context.Context, conn *pgx.Conn, oids []uint32) erro
 	found := map[uint32]*pgType{}
 	get := func(oid uint32) *pgType {
 		if found[oid] == nil {
-			// What the catalog does not tell is text.
+			// A type that the catalog does not have is taken for text.
 			found[oid] = &pgType{oid: oid, name: "type " + strconv.Itoa(int(oid)), delim: ','}
 		}
 		return found[oid]

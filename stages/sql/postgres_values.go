@@ -14,7 +14,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
-// A shapeError is a value that is not what the catalog said of its type.
+// A shapeError is a value that does not have the form of its type in the catalog.
 type shapeError struct{ column string }
 
 func (e *shapeError) Error() string {
@@ -227,8 +227,8 @@ func appendHstore(out []byte, text string) ([]byte, error) {
 	return append(out, '}'), nil
 }
 
-// token reads one item up to one of the bytes of ends, and gives its length. In quotes a
-// backslash or a second quote stands before a character that is meant.
+// token reads one item up to one of the bytes of ends, and gives its length. Within quotes a
+// backslash, or a second quote, escapes the character behind it.
 func token(text, ends string) (item string, quoted bool, n int) {
 	if !strings.HasPrefix(text, `"`) {
 		n := strings.IndexAny(text, ends)

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// part looks like a template's {EXPR}: what people write who expect values to be put
-// into the text. '{}' and '{"a": 1}' are values of the database's own.
+// part is what looks like the {EXPR} of a template, which people write who expect values to be put
+// into the text. '{}' and '{"a": 1}' do not: they are an array and JSON of the database.
 var part = regexp.MustCompile(`\{\s*[A-Za-z_$][^{},:"']*\}`)
 
 // checkQuery refuses what is not one reading statement with as many parameters as

@@ -123,9 +123,9 @@ type dialect interface {
 	check(ctx context.Context, db *dbsql.DB) error
 	classify(err error) (permanent bool, text string, known bool)
 	close() error
-	// patience is how long a connection may take that took too long by itself, before the
-	// time of the call was over; 0: err is another.
-	patience(err error) time.Duration
+	// connectTimeout is the time-out of a connection when it is what err comes from, and not
+	// that of the call; 0: err is another.
+	connectTimeout(err error) time.Duration
 }
 
 // New makes the stage. It connects with the first query.
@@ -155,7 +155,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 		return nil
 	}
 	key, args, bad := s.args(rec)
-	// Before the query, so that a value that takes no field costs none.
+	// Before the query: a value that can take no field is rejected without one.
 	if err := rec.SetRaw(string(s.settings.Into), nil); err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 		return b.result(), err
 	})
 	if err != nil {
-		return s.failed(ctx, err)
+		return s.queryError(ctx, err)
 	}
 	if res.rows == 0 && s.settings.OnMiss != client.MissNull {
 		if s.settings.OnMiss == client.MissFilter {
@@ -181,7 +181,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 
 func (s *Stage) what() string { return "querying " + s.dialect.where() }
 
-// args evaluates the parameters. key is equal for equal parameters alone. The texts are
+// args evaluates the parameters. key is the same only for the same parameters. The texts are
 // copies: a shared call may outlive the record.
 func (s *Stage) args(rec *pipeline.Record) (key string, args [][]byte, err error) {
 	var buf [256]byte
@@ -197,8 +197,8 @@ func (s *Stage) args(rec *pipeline.Record) (key string, args [][]byte, err error
 	return string(k), args, nil
 }
 
-// A boundError comes from a statement that had its parameters: the database's text may
-// quote them.
+// A boundError is an error of a statement that has been given its parameters: the text of the
+// database may quote them.
 type boundError struct {
 	err  error
 	args [][]byte // their JSON texts
@@ -207,8 +207,8 @@ type boundError struct {
 func (e *boundError) Error() string { return e.err.Error() }
 func (e *boundError) Unwrap() error { return e.err }
 
-// argsOf says whether the statement of err had its parameters, and of which JSON types
-// they are: "; argument 1 is a string".
+// argsOf says whether the statement of err had been given its parameters, and of which JSON
+// types they are: "; argument 1 is a string".
 func argsOf(err error) (types string, bound bool) {
 	var b *boundError
 	if !errors.As(err, &b) {
@@ -222,15 +222,15 @@ func argsOf(err error) (types string, bound bool) {
 	return types, true
 }
 
-// failed classifies an error of a query. Nothing of it quotes a value.
-func (s *Stage) failed(ctx context.Context, err error) error {
+// queryError classifies an error of a query. What it gives quotes no value of a record.
+func (s *Stage) queryError(ctx context.Context, err error) error {
 	var own *client.Error
 	var crash *pipeline.PanicError
 	switch {
 	case errors.As(err, &own), errors.As(err, &crash):
 		return err
-	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && s.dialect.patience(err) > 0:
-		return client.NewError(client.TypeTimeout, s.what()+": no connection within "+s.dialect.patience(err).String(), err)
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && s.dialect.connectTimeout(err) > 0:
+		return client.NewError(client.TypeTimeout, s.what()+": no connection within "+s.dialect.connectTimeout(err).String(), err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return client.NewError(client.TypeTimeout, s.what()+": "+context.DeadlineExceeded.Error(), err)
 	case errors.Is(err, context.Canceled):
@@ -256,7 +256,7 @@ func (s *Stage) Ping(ctx context.Context) error {
 	if errors.As(err, &own) { // it says what to do itself
 		return &pipeline.EnvironmentError{Err: fmt.Errorf("%s: %w", s.what(), err)}
 	}
-	return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.failed(ctx, err), s.hint())}
+	return &pipeline.EnvironmentError{Err: fmt.Errorf("%w; %s", s.queryError(ctx, err), s.hint())}
 }
 
 func (s *Stage) hint() string {

@@ -231,14 +231,14 @@ func TestErrorsQuoteNoBoundValue(t *testing.T) {
 
 // A connection has a time of its own, within that of the call: the error says that one.
 func TestConnectionThatTakesTooLong(t *testing.T) {
-	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer mute.Close()
+	defer silent.Close()
 	s := Default()
 	s.Driver, s.Query, s.Into = "postgres", "SELECT 1", "x"
-	s.DSN = settings.Secret("postgres://u:p@" + mute.Addr().String() + "/d?connect_timeout=1&sslmode=disable")
+	s.DSN = settings.Secret("postgres://u:p@" + silent.Addr().String() + "/d?connect_timeout=1&sslmode=disable")
 	st, err := New(s, 1)
 	if err != nil {
 		t.Fatal(err)

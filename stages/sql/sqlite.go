@@ -27,7 +27,7 @@ type sqlite struct {
 	stmt *dbsql.Stmt // nil: not yet
 }
 
-// open opens for reading alone: a file that is not there is not made.
+// open opens the file for reading alone: one that is not there is not created.
 func (d *sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	path, err := filepath.Abs(d.path)
 	if err != nil {
@@ -43,7 +43,7 @@ func (d *sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
 
 func (d *sqlite) where() string { return "sqlite " + filepath.Base(d.path) }
 
-// statement prepares once; database/sql prepares again on each connection.
+// statement gives the prepared query; database/sql prepares it again on each connection.
 func (d *sqlite) statement(ctx context.Context, db *dbsql.DB) (*dbsql.Stmt, error) {
 	d.mu.Lock()
 	stmt := d.stmt
@@ -129,7 +129,8 @@ func (d *sqlite) check(ctx context.Context, db *dbsql.DB) error {
 	return checkNames(names)
 }
 
-// bind gives numbers as SQLite has them: an integer of 64 bits, or a float.
+// bind gives the value of a parameter. A number becomes what SQLite has: an integer of 64 bits, or
+// a float. An integer from 2^63 to 2^64 is bound as text: a float would lose its last digits.
 func (d *sqlite) bind(text []byte) (any, error) {
 	v, err := plain(text)
 	raw, ok := v.(json.RawMessage)
@@ -147,7 +148,7 @@ func (d *sqlite) bind(text []byte) (any, error) {
 	return string(raw), nil
 }
 
-func (d *sqlite) patience(error) time.Duration { return 0 }
+func (d *sqlite) connectTimeout(error) time.Duration { return 0 }
 
 func (d *sqlite) classify(err error) (permanent bool, text string, known bool) {
 	var e *sqlitedriver.Error

@@ -33,7 +33,7 @@ type builder struct {
 	out      []byte
 }
 
-// begin is called for each row before its text is appended to out.
+// begin begins a row, whose text the caller appends to out.
 func (b *builder) begin() error {
 	all := b.settings.Rows == "all"
 	if b.rows++; b.rows > b.settings.MaxRows && all {
@@ -47,7 +47,7 @@ func (b *builder) begin() error {
 	return nil
 }
 
-// end is called behind each row; more says whether another is wanted.
+// end ends a row; more says whether another is wanted.
 func (b *builder) end() (more bool, err error) {
 	if len(b.out) > int(b.settings.MaxBytes) {
 		return false, refuse(client.TypeTooLarge, "the result is larger than max_bytes (%v)", b.settings.MaxBytes)
@@ -215,7 +215,7 @@ func appendText(out []byte, v string, c column) ([]byte, error) {
 
 // appendNumber writes the text of a number as one, and what is none as a string: NaN.
 func appendNumber(out []byte, v string) []byte {
-	// The first byte is looked at first: gjson takes the stack for each level of nesting.
+	// The first byte is checked before: gjson recurses for each level of nesting, and a number has none.
 	if v != "" && v[0] <= '9' && gjson.Valid(v) && gjson.Parse(v).Type == gjson.Number {
 		return append(out, v...)
 	}

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -95,4 +96,20 @@ func issue(t, parent *x509.Certificate, parentKey *ecdsa.PrivateKey) (cert *x509
 	}
 	return cert, key, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
 		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), nil
+}
+
+// ServerTLS gives the side of a server, which wants a certificate of every client.
+func (c Certs) ServerTLS(t T) *tls.Config {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(c.ServerCert, c.ServerKey)
+	if err != nil {
+		t.Fatalf("loading the certificate of the server: %v", err)
+	}
+	ca, err := os.ReadFile(c.CA)
+	if err != nil {
+		t.Fatalf("loading the authority: %v", err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // Env names the environment variable that holds the real broker's addresses,
@@ -199,6 +200,33 @@ func (c *Cluster) CreateTopic(t T, name string, partitions int32, configs ...str
 			_, _ = adm.DeleteTopics(ctx, name)
 		})
 	}
+}
+
+// Recreate deletes a topic and creates another one of its name, with another id. It is for a fake
+// cluster: a real one deletes a topic in the background, and refuses its name until then.
+func (c *Cluster) Recreate(t T, topic string, partitions int32) {
+	t.Helper()
+	if _, err := c.Admin(t).DeleteTopics(context.Background(), topic); err != nil {
+		t.Fatalf("deleting topic %s: %v", topic, err)
+	}
+	c.CreateTopic(t, topic, partitions)
+}
+
+// Metadata gives the answer that the brokers have now to a request for the metadata of a topic, in
+// a version: one to give later, when it is stale.
+func (c *Cluster) Metadata(t T, version int16, topic string) *kmsg.MetadataResponse {
+	t.Helper()
+	req := kmsg.NewPtrMetadataRequest()
+	req.Version = version
+	rt := kmsg.NewMetadataRequestTopic()
+	rt.Topic = kmsg.StringPtr(topic)
+	req.Topics = append(req.Topics, rt)
+	answer, err := req.RequestWith(context.Background(), c.Client(t))
+	if err != nil {
+		t.Fatalf("asking for the metadata of %s: %v", topic, err)
+	}
+	answer.SetVersion(version)
+	return answer
 }
 
 // AddPartitions makes the topic have n partitions.

@@ -15,11 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"github.com/twmb/franz-go/pkg/kversion"
 
-	"github.com/penstockio/penstock/pipeline/engine"
-	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
-	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
 
 // virtualCluster starts brokers on a network within the bubble.
@@ -34,23 +31,8 @@ func virtualCluster(t *testing.T, brokers int) *kafkatest.Cluster {
 // startVirtual runs a pipeline in the bubble.
 func startVirtual(t *testing.T, s Settings, dial kafka.DialFunc) *testRun {
 	t.Helper()
-	k, err := New(s, Options{Pipeline: "test", Drain: 5 * time.Second, Dial: dial})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &testRun{t: t, k: k, sink: &pipelinetest.Memory{}, log: &lines{}, done: make(chan error, 1)}
-	r.p, err = engine.New(engine.Options{
-		Name: "test", Source: k, Drain: 10 * time.Second, CommitEvery: 50 * time.Millisecond,
-		Sinks:  []engine.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
-		Events: event.New(r.log, event.Options{}).Pipeline("test"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.cancel = cancel
-	go func() { r.done <- r.p.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-r.done })
+	r := newTestRun(t, s, Options{Pipeline: "test", Drain: 5 * time.Second, Dial: dial})
+	r.begin(context.WithCancel(context.Background()))
 	return r
 }
 
@@ -66,20 +48,8 @@ func TestStaleTopicIDIsNoGap(t *testing.T) {
 				r := startVirtual(t, s, k.Dial)
 				fill(t, k, topic, 1, 0, 100)
 				r.virtually(100)
-				req := kmsg.NewPtrMetadataRequest()
-				req.Version = 10
-				rt := kmsg.NewMetadataRequestTopic()
-				rt.Topic = kmsg.StringPtr(topic)
-				req.Topics = append(req.Topics, rt)
-				old, err := req.RequestWith(context.Background(), k.Client(t))
-				if err != nil {
-					t.Fatal(err)
-				}
-				old.SetVersion(10)
-				if _, err := k.Admin(t).DeleteTopics(context.Background(), topic); err != nil {
-					t.Fatal(err)
-				}
-				k.CreateTopic(t, topic, 1)
+				old := k.Metadata(t, 10, topic)
+				k.Recreate(t, topic, 1)
 				fill(t, k, topic, 1, 1000, 500)
 				r.virtually(600)
 				var told atomic.Int32
@@ -182,10 +152,7 @@ func TestShorterTopicOfTheSameNameIsOneGap(t *testing.T) {
 				r := startVirtual(t, s, k.Dial)
 				fill(t, k, topic, 1, 0, 100)
 				r.virtually(100)
-				if _, err := k.Admin(t).DeleteTopics(context.Background(), topic); err != nil {
-					t.Fatal(err)
-				}
-				k.CreateTopic(t, topic, 1)
+				k.Recreate(t, topic, 1)
 				fill(t, k, topic, 1, 1000, 50)
 				r.virtually(150)
 				time.Sleep(time.Minute)

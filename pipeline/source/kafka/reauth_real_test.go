@@ -10,12 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline/engine"
-	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/connect"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
-	"github.com/penstockio/penstock/pipeline/pipelinetest"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -43,25 +40,10 @@ func TestLogInsEndUnderLoad(t *testing.T) {
 	s.Brokers = real.ScramAddrs()
 	s.TLS = &connect.TLS{CA: settings.Path(real.Certs().CA)}
 	s.SASL = &connect.SASL{Mechanism: "scram-sha-512", Username: kafkatest.User, Password: kafkatest.Password}
-	src, err := New(s, Options{Pipeline: "test", Drain: 5 * time.Second, Dial: counting(&reads)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &testRun{t: t, k: src, sink: &pipelinetest.Memory{}, log: &lines{}, done: make(chan error, 1)}
-	r.p, err = engine.New(engine.Options{
-		Name: "test", Source: src, Drain: 10 * time.Second, CommitEvery: 50 * time.Millisecond,
-		Sinks:  []engine.Output{{Name: "memory", Kind: "memory", Sink: r.sink}},
-		Events: event.New(r.log, event.Options{}).Pipeline("test"),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	run, stop := context.WithCancel(ctx)
-	r.cancel = stop
-	go func() { r.done <- r.p.Run(run) }()
-	t.Cleanup(func() { stop(); <-r.done })
+	r := newTestRun(t, s, Options{Pipeline: "test", Drain: 5 * time.Second, Dial: counting(&reads)})
+	r.begin(context.WithCancel(ctx))
 
-	config := src.KafkaConfig()
+	config := r.k.KafkaConfig()
 	config.Dial = counting(&writes)
 	client, err := kafka.NewClient(config)
 	if err != nil {

@@ -102,6 +102,15 @@ func startRunDial(t *testing.T, dial kafka.DialFunc, s Settings, change ...func(
 // startRunWith is startRun with options for the source.
 func startRunWith(t *testing.T, s Settings, ko Options, change ...func(*engine.Options)) *testRun {
 	t.Helper()
+	r := newTestRun(t, s, ko, change...)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
+	r.begin(ctx, cancel)
+	return r
+}
+
+// newTestRun makes a run that has not begun.
+func newTestRun(t *testing.T, s Settings, ko Options, change ...func(*engine.Options)) *testRun {
+	t.Helper()
 	k, err := New(s, ko)
 	if err != nil {
 		t.Fatal(err)
@@ -120,11 +129,14 @@ func startRunWith(t *testing.T, s Settings, ko Options, change ...func(*engine.O
 	if r.p, err = engine.New(o); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*patience)
+	return r
+}
+
+// begin runs the pipeline until cancel is called, by the end of the test at the latest.
+func (r *testRun) begin(ctx context.Context, cancel context.CancelFunc) {
 	r.cancel = cancel
 	go func() { r.done <- r.p.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-r.done })
-	return r
+	r.t.Cleanup(func() { cancel(); <-r.done })
 }
 
 // end waits for the end of the run.

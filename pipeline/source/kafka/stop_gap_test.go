@@ -271,18 +271,7 @@ func TestKafkaEndSeesALogThatWasCut(t *testing.T) {
 	k := kafkatest.StartFake(t, kafkatest.Brokers(2))
 	topic, group := k.Topic(t, 1), k.Group(t)
 	_ = readOld(t, k, group, topic)
-	k.Fake().ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		k.Fake().KeepControl()
-		resp := kreq.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		st, sp := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		sp.LeaderEpoch, sp.EndOffset = 0, 10
-		st.Topic, st.Partitions = topic, append(st.Partitions, sp)
-		resp.Topics = append(resp.Topics, st)
-		return resp, nil, true
-	})
-	if err := k.Fake().MoveTopicPartition(topic, 0, 1-k.Fake().LeaderFor(topic, 0)); err != nil {
-		t.Fatal(err)
-	}
+	electBehind(t, k, topic, 10)
 	s := groupSettings(k, group, topic)
 	s.Stop, s.OnGap = "end", "earliest"
 	r := startRun(t, s)

@@ -87,8 +87,26 @@ func TestEpochsOfWhatWasRead(t *testing.T) {
 	}
 }
 
-// A leader that says that the epoch read last ends earlier: kfake has no election of a
-// replica that is behind, so its answer is made up; the records are another cluster's.
+// electBehind has partition 0 of a topic move to the other of two brokers, which says that the
+// epoch read last ended at an offset: kfake has no election of a replica that is behind, so the
+// answer is made up, and the records stay.
+func electBehind(t *testing.T, k *kafkatest.Cluster, topic string, end int64) {
+	t.Helper()
+	k.Fake().ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		k.Fake().KeepControl()
+		resp := kreq.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
+		st, sp := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
+		sp.LeaderEpoch, sp.EndOffset = 0, end
+		st.Topic, st.Partitions = topic, append(st.Partitions, sp)
+		resp.Topics = append(resp.Topics, st)
+		return resp, nil, true
+	})
+	if err := k.Fake().MoveTopicPartition(topic, 0, 1-k.Fake().LeaderFor(topic, 0)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A leader that was elected behind the one before says that the epoch read last ends earlier.
 func TestKafkaNoticesALogThatWasCutAndHasGrownAgain(t *testing.T) {
 	for _, policy := range []string{"stop", "earliest", "latest"} {
 		t.Run(policy, func(t *testing.T) {
@@ -100,18 +118,7 @@ func TestKafkaNoticesALogThatWasCutAndHasGrownAgain(t *testing.T) {
 			r := startRun(t, s)
 			r.has(20)
 			r.until("it is committed", func() bool { return k.Committed(t, group)[topic][0] == 20 })
-			k.Fake().ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-				k.Fake().KeepControl()
-				resp := kreq.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-				st, sp := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-				sp.LeaderEpoch, sp.EndOffset = 0, 10
-				st.Topic, st.Partitions = topic, append(st.Partitions, sp)
-				resp.Topics = append(resp.Topics, st)
-				return resp, nil, true
-			})
-			if err := k.Fake().MoveTopicPartition(topic, 0, 1-k.Fake().LeaderFor(topic, 0)); err != nil {
-				t.Fatal(err)
-			}
+			electBehind(t, k, topic, 10)
 			fill(t, k, topic, 1, 20, 5)
 			wantGap := func(r *testRun, to float64) {
 				t.Helper()
@@ -222,18 +229,7 @@ func TestKafkaFinishesWhatItHasReadBeforeAGap(t *testing.T) {
 	})
 	<-asked
 	r.until("all are read", func() bool { return r.k.Report().Partitions[0].Fetched == 20 })
-	k.Fake().ControlKey(int16(kmsg.OffsetForLeaderEpoch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
-		k.Fake().KeepControl()
-		resp := kreq.ResponseKind().(*kmsg.OffsetForLeaderEpochResponse)
-		st, sp := kmsg.NewOffsetForLeaderEpochResponseTopic(), kmsg.NewOffsetForLeaderEpochResponseTopicPartition()
-		sp.LeaderEpoch, sp.EndOffset = 0, 10
-		st.Topic, st.Partitions = topic, append(st.Partitions, sp)
-		resp.Topics = append(resp.Topics, st)
-		return resp, nil, true
-	})
-	if err := k.Fake().MoveTopicPartition(topic, 0, 1-k.Fake().LeaderFor(topic, 0)); err != nil {
-		t.Fatal(err)
-	}
+	electBehind(t, k, topic, 10)
 	fill(t, k, topic, 1, 20, 5)
 	r.until("the gap is told", func() bool { return len(r.log.named("source.gap")) > 0 })
 	close(answer)

@@ -2,11 +2,8 @@ package kafkasource
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -110,7 +107,7 @@ func TestKafkaReadsWithMutualTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := kafkatest.StartFake(t, kafkatest.Fake(kfake.TLS(serverTLS(t, certs)), kfake.EnableSASL(),
+	k := kafkatest.StartFake(t, kafkatest.Fake(kfake.TLS(certs.ServerTLS(t)), kfake.EnableSASL(),
 		kfake.Superuser("SCRAM-SHA-512", "alice", "top secret"), kfake.SeedTopics(1, "flights")))
 	mine, err := kafka.TLS{CA: certs.CA, Cert: certs.ClientCert, Key: certs.ClientKey}.Config()
 	if err != nil {
@@ -148,22 +145,6 @@ func TestKafkaReadsWithMutualTLS(t *testing.T) {
 	if err := startRun(t, s).end(); err == nil {
 		t.Error("plaintext to a TLS port")
 	}
-}
-
-// serverTLS wants a certificate of every client.
-func serverTLS(t *testing.T, certs kafkatest.Certs) *tls.Config {
-	t.Helper()
-	pair, err := tls.LoadX509KeyPair(certs.ServerCert, certs.ServerKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pem, err := os.ReadFile(certs.CA)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(pem)
-	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert}
 }
 
 func TestPartitionLists(t *testing.T) {

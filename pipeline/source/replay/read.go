@@ -124,7 +124,7 @@ func (r *Source) emptyRecords() []pipeline.Record {
 	}
 }
 
-// ReadsOnce implements pipeline.OneTimer: a pipe or standard input gives everything once.
+// ReadsOnce implements pipeline.ReadOncer: a pipe or standard input gives everything once.
 func (r *Source) ReadsOnce() bool { return r.readsOnce.Load() }
 
 // Commit implements pipeline.Source. It remembers the marks for lanes that have to be

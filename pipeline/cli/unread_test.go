@@ -1,3 +1,5 @@
+//go:build unix
+
 package cli
 
 import (
@@ -45,7 +47,7 @@ func fullPipe(t *testing.T) *os.File {
 }
 
 // deafLogs are places for a log that take none of it.
-var deafLogs = map[string]func(*testing.T) *os.File{
+var unreadLogs = map[string]func(*testing.T) *os.File{
 	"a full pipe": fullPipe,
 	"a full pipe that does not wait": func(t *testing.T) *os.File {
 		w := fullPipe(t)
@@ -91,7 +93,7 @@ var deafLogs = map[string]func(*testing.T) *os.File{
 // TestALogThatNobodyReads: nothing that a pipeline does, and no signal, waits for a log
 // that takes no line.
 func TestALogThatNobodyReads(t *testing.T) {
-	for name, open := range deafLogs {
+	for name, open := range unreadLogs {
 		t.Run(name, func(t *testing.T) {
 			t.Run("records are rejected and delivered", func(t *testing.T) {
 				const records = 2000

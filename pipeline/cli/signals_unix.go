@@ -1,0 +1,11 @@
+//go:build unix
+
+package cli
+
+import (
+	"os"
+	"syscall"
+)
+
+// dumpSignal asks for a line for each record in flight.
+var dumpSignal os.Signal = syscall.SIGUSR1

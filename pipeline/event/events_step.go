@@ -1,0 +1,97 @@
+package event
+
+// This file has the events of pipelines, and of records in their steps and sinks. registry.go
+// says what the tags mean.
+
+// PipelineStopped is pipeline.stopped: one of several pipelines of the process has ended.
+type PipelineStopped struct {
+	Reason          string `json:"reason" required:"true" enum:"completed,stopping,drain_timeout,failed,environment,forced"`
+	UptimeMs        int64  `json:"uptime_ms"`
+	RecordsInTotal  int64  `json:"records_in_total"`
+	RecordsOutTotal int64  `json:"records_out_total"`
+	FilteredTotal   int64  `json:"filtered_total"`
+	RejectedTotal   int64  `json:"rejected_total"`
+	Abandoned       int64  `json:"abandoned"`
+	ErrorMessage    string `json:"error_message" max:"512"`
+}
+
+// RecordRejected is record.rejected: a record was rejected; limited.
+type RecordRejected struct {
+	Step         string `json:"step" required:"true"`
+	Reason       string `json:"reason" required:"true"`
+	ErrorType    string `json:"error_type" required:"true"`
+	ErrorMessage string `json:"error_message" max:"512"`
+	Attempt      int64  `json:"attempt"`
+	Topic        string `json:"topic"`
+	Partition    int64  `json:"partition" with:"topic"`
+	Offset       int64  `json:"offset" with:"topic"`
+	KeyHash      string `json:"key_hash"`
+	DeadLetter   string `json:"dead_letter"`
+}
+
+// StepStalled is step.stalled: a record makes no progress in a step.
+type StepStalled struct {
+	Step             string `json:"step" required:"true"`
+	StalledMs        int64  `json:"stalled_ms"`
+	OldestInflightMs int64  `json:"oldest_inflight_ms"`
+	Topic            string `json:"topic"`
+	Partition        int64  `json:"partition" with:"topic"`
+	Offset           int64  `json:"offset" with:"topic"`
+	Attempt          int64  `json:"attempt"`
+	Holder           string `json:"holder"`
+}
+
+// StepRecovered is step.recovered: it goes on.
+type StepRecovered struct {
+	Step             string `json:"step" required:"true"`
+	StalledMs        int64  `json:"stalled_ms"`
+	OldestInflightMs int64  `json:"oldest_inflight_ms"`
+	Topic            string `json:"topic"`
+	Partition        int64  `json:"partition" with:"topic"`
+	Offset           int64  `json:"offset" with:"topic"`
+	Attempt          int64  `json:"attempt"`
+	Holder           string `json:"holder"`
+}
+
+// SinkStalled is sink.stalled: a write makes no progress.
+type SinkStalled struct {
+	Sink             string `json:"sink" required:"true"`
+	StalledMs        int64  `json:"stalled_ms"`
+	OldestInflightMs int64  `json:"oldest_inflight_ms"`
+	Topic            string `json:"topic"`
+	Partition        int64  `json:"partition" with:"topic"`
+	Offset           int64  `json:"offset" with:"topic"`
+	Attempt          int64  `json:"attempt"`
+	Holder           string `json:"holder"`
+	ErrorType        string `json:"error_type"`
+	ErrorMessage     string `json:"error_message" max:"512"`
+}
+
+// SinkRecovered is sink.recovered: it goes on.
+type SinkRecovered struct {
+	Sink             string `json:"sink" required:"true"`
+	StalledMs        int64  `json:"stalled_ms"`
+	OldestInflightMs int64  `json:"oldest_inflight_ms"`
+	Topic            string `json:"topic"`
+	Partition        int64  `json:"partition" with:"topic"`
+	Offset           int64  `json:"offset" with:"topic"`
+	Attempt          int64  `json:"attempt"`
+	Holder           string `json:"holder"`
+}
+
+// BackpressureChanged is backpressure.changed: a step's queue fills or empties.
+type BackpressureChanged struct {
+	Step           string  `json:"step" required:"true"`
+	State          string  `json:"state" required:"true" enum:"free,filling,full"`
+	QueueFillRatio float64 `json:"queue_fill_ratio"`
+}
+
+// PanicRecovered is panic.recovered: a stage or sink panicked; limited.
+type PanicRecovered struct {
+	Step         string `json:"step" required:"true"`
+	ErrorMessage string `json:"error_message" max:"512"`
+	StackHash    string `json:"stack_hash"`
+	Topic        string `json:"topic"`
+	Partition    int64  `json:"partition" with:"topic"`
+	Offset       int64  `json:"offset" with:"topic"`
+}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package inside lets the engine see what a record keeps to itself: how much memory it
 // holds, and how it was before an attempt. Package pipeline fills it in. Its Record is for
 // authors of stages and sinks, whose documentation has none of this; the engine alone uses it

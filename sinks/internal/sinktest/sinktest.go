@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sinktest has what the tests of the sinks share.
 package sinktest
 

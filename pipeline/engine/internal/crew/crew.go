@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package crew runs long-lived workers that survive what they call: a panic in a piece of
 // work, or the end of its goroutine, is reported, and the worker goes on.
 package crew

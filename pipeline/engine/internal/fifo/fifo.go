@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fifo is a queue that uses its memory again: in steady use it allocates nothing. A
 // slice that is appended to and cut at its front would move on through memory instead.
 package fifo

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package reorder keeps many slow calls going at once while what they are for leaves in
 // order.
 //

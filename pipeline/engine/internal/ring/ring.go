@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ring keeps the mark of a log whose records are done in any order: the offset before
 // which all of them are.
 //

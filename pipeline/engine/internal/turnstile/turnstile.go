@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package turnstile restores the order of what several workers bring.
 //
 // Workers take things in order from one channel, each works on its own as long as that

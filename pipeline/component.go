@@ -61,8 +61,8 @@ type Lane interface {
 	Room() int64
 
 	// Take waits until bytes may be read for the lane and charges them to the budget of
-	// the process. A lane with nothing in flight may always take one charge, however
-	// large. It fails when ctx or the lane ends.
+	// the process. A lane that holds no charge may always take one, however large. It
+	// fails when ctx or the lane ends.
 	Take(ctx context.Context, bytes int64) (Charge, error)
 
 	// Ended is closed when the lane is over: by End, or by the pipeline. Batches of it that

@@ -67,7 +67,7 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/config"}, own: contract("pipeline/engine", "pipeline/expr")},
 	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tlsfiles")},
 	{packages: []string{"pipeline/expr", "pipeline/fixture"}, own: contract("pipeline/event")},
-	{packages: []string{"pipeline/metrics", "pipeline/admin", "pipeline/pipelinetest"}, own: contract("pipeline/engine", "pipeline/event")},
+	{packages: []string{"pipeline/admin", "pipeline/pipelinetest"}, own: contract("pipeline/engine", "pipeline/event")},
 	{packages: []string{"pipeline/tlsfiles"}, others: []string{}},
 	{packages: []string{"pipeline/kafka"}, own: []string{"pipeline/event", "pipeline/tlsfiles", "pipeline/kafka/recordbatch"}, others: []string{kafkaGo}},
 	{packages: []string{"pipeline/event"}, others: []string{zero}},

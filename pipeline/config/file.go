@@ -12,7 +12,7 @@ import (
 // A Pipeline is one file, checked, with the defaults that do not depend on the
 // machine filled in.
 type Pipeline struct {
-	Name       string      `yaml:"pipeline" required:"true" doc:"name of the pipeline in logs, metrics and consumer groups: a-z, 0-9 and -"`
+	Name       string      `yaml:"pipeline" required:"true" doc:"name of the pipeline in logs and consumer groups: a-z, 0-9 and -"`
 	Source     Component   `yaml:"source" section:"source" required:"true" doc:"where records come from"`
 	Order      Order       `yaml:"order" doc:"what is kept of the order in which records were read: partition, key (the record's key), {key: EXPR}, or none"`
 	Delivery   Delivery    `yaml:"delivery" enum:"at_least_once|exactly_once" doc:"at_least_once: nothing is lost; exactly_once: nothing is duplicated either (refused until it exists)"`

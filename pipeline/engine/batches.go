@@ -17,9 +17,9 @@ import (
 // ends is left to the filler.
 //
 // How. A batch waits in a queue of its lane. The filler holds the first one (filling) while it
-// makes records of it; when there are no more it leaves the queue, and what is left of it are its
-// pieces in the ring of marks. The last of these that is done gives the batch back. A laneBatch
-// is used again then, so it leaves filling and the queue in one step under the lane's lock.
+// makes records of it. When the batch has no more records it leaves the queue, and only its pieces in
+// the ring of marks are left. The last piece that is done gives the batch back. A laneBatch is used
+// again then, so it leaves filling and the queue in one step under the lane's lock.
 //
 // Dropped. Leaving filling first and the queue a moment later: a lane that ended between the two
 // put the laneBatch back into the queue while another batch had it (TestAnEndBetweenTwoBatches).

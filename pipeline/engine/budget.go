@@ -29,22 +29,22 @@ import (
 // can always take its part, whatever the others have. The other half is for whoever comes first.
 // A pipeline that is alone may have everything.
 //
-// Why a lane with nothing in flight may always take one charge, and make one record. Else a lane
-// would wait for others whenever its next batch is larger than what is free, and for ever when it
-// is larger than the budget. One that has something in flight goes on when that is done. So this
+// Why a lane that holds no charge may always take one, and a lane without a record make one. Else a
+// lane would wait for others whenever its next batch is larger than what is free, and for ever when
+// it is larger than the budget. A lane that holds something goes on when that is done. So this
 // exception is enough for every lane to move, and it bounds by how much the budget is exceeded.
 //
 // Who may overtake. Within a pipeline, requests for bytes are served in the order in which they
 // came: if small ones were served whenever a few bytes come free, there would never be enough
 // free at once for a large one. A request that waits for another reason than free bytes lets
 // the others pass: its lane is held back, or has enough that waits to be made records, or has
-// half of the budget while other lanes wait. Lanes with nothing in flight overtake, as they may
-// always take a charge, and so do requests of other pipelines, which have a part of their own.
+// half of the budget while other lanes wait. Lanes that hold no charge overtake, as they may
+// always take one, and so do requests of other pipelines, which have a part of their own.
 
 // A Budget bounds what a process has in flight, in records and in bytes (I4).
 // Several pipelines may share one. Half of it is set aside in equal shares, one for
 // each pipeline for certain; the rest is first come. At most half goes to one lane
-// while another waits. A lane with nothing in flight may always take one charge.
+// while another waits. A lane that holds no charge may always take one.
 type Budget struct {
 	maxRecords, maxBytes int64 // the bounds
 
@@ -62,7 +62,7 @@ type pipelineUse struct {
 	ended          bool          // the pipeline has ended: what comes back late is not counted
 	room           chan struct{} // Feed.Room: receives when something was given back
 	starved        int64         // the fewest bytes that the filler needs to make a record, after it got none; 0: it wants none
-	lookAgain      func()        // called when these bytes and a place are free, or a lane may have one in any case
+	lookAgain      func()        // called, under the lock, when the starved filler can make a record
 }
 
 // A waiter is a call of Take that waits.
@@ -129,9 +129,8 @@ func (b *Budget) free(u *pipelineUse) int64 {
 }
 
 // places gives how many more records a pipeline may have, with what is set aside for the
-// others left alone. Unlike bytes, which may be charged late, there are never more records
-// than the budget has: with one for each lane that had none, a part that is set aside may be
-// in use by others.
+// others left alone. It never goes over the budget, though a record for each lane that had
+// none may stand in a part that is set aside for another pipeline.
 func (b *Budget) places(u *pipelineUse) int64 {
 	n := b.left(u, b.maxRecords, b.records, func(u *pipelineUse) int64 { return u.records })
 	return min(n, b.maxRecords-b.records)
@@ -150,10 +149,10 @@ func (b *Budget) left(u *pipelineUse, whole, used int64, has func(*pipelineUse) 
 	return max(n, share-has(u))
 }
 
-// admit takes places for up to n more records of a lane, for whose making bytes will be taken,
-// and gives how many it got: at least one for a lane that has none, so that no lane stands
+// admit reserves up to n more records of a lane, whose making will take that many bytes more,
+// and gives how many were granted: at least one for a lane that has none, so that no lane stands
 // still because of another (I4). At most a quarter of the lane's part of the budget is taken at
-// once, so that with a small budget all lanes get some. finished gives the places back.
+// once, so that with a small budget all lanes get some. giveBack gives them back.
 func (b *Budget) admit(l *lane, n int, bytes int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -220,7 +219,7 @@ func (b *Budget) wakeFillers() {
 	}
 }
 
-// room gives the bytes that a lane may take now. For a lane with nothing in flight there is
+// room gives the bytes that a lane may take now. For a lane that holds no charge there is
 // always some, so that the source does not leave it out. The lock is held.
 func (b *Budget) room(l *lane) int64 {
 	free := b.free(l.shared)
@@ -350,7 +349,7 @@ func (b *Budget) account(u *pipelineUse, bytes int64) {
 }
 
 // grant serves those who wait, in the order in which they came. Behind one for whose request
-// too few bytes are free, only lanes with nothing in flight are served in that pipeline; all of
+// too few bytes are free, only lanes that hold no charge are served in that pipeline; all of
 // this is at the head of the file. Then it tells the sources and the fillers to look again. The
 // lock is held.
 func (b *Budget) grant() {

@@ -50,7 +50,7 @@ func TestBudgetIsKept(t *testing.T) {
 			t.Errorf("room %d", l[0].Room())
 		}
 		if try(t, l[1], 5000) == nil {
-			t.Error("a lane with nothing in flight may always take one charge, however large")
+			t.Error("a lane that holds no charge may always take one, however large")
 		}
 		if _, n := b.Use(); n != 5600 {
 			t.Errorf("%d bytes in use", n)

@@ -21,23 +21,25 @@
 //     hands it over.
 //   - I3 One closer. A channel has one sender, and only the sender closes it.
 //     Shutdown is closing channels from the source downward.
-//   - I4 Bounded. Records in flight, and bytes that were taken for them or that they
-//     have grown to, stay within the budget of the process, but for one record of each
-//     lane that has none. Only sources wait for it, so steps cannot deadlock. Every
-//     queue, window, cache and retry list has a size.
+//   - I4 Bounded. Records in flight stay within the budget of the process, but for one
+//     of each lane that has none. So do bytes, but for one charge of each lane that
+//     holds none, and for what is known too late to wait for it: budget.go says what
+//     that is. Only sources wait for the budget, so steps cannot deadlock. Every queue,
+//     window, cache and retry list has a size.
 //   - I5 Mark. A mark passes a record only when it and all earlier ones of its
 //     lane have an outcome other than abandoned.
 //   - I6 Balance. Every record has exactly one outcome, and at every moment, per
 //     step and in total, in + created = out + filtered + rejected + abandoned + in
 //     flight, where in flight is counted on its own.
-//   - I7 Stop. Reading ends, what has not begun is handed back at once, the rest
-//     finishes within the drain budget, the last marks are committed, components are
-//     closed. Each lane is cut behind the last source record of which a waiting step
-//     has begun a call, or that has left one without a call; all parts of a split are
-//     on one side. What is behind the cut is abandoned and uncommitted, and nobody has
-//     any of it, so a clean stop repeats nothing. What no source can read again, and
-//     records that are made where no step waits, are not handed back but finished.
-//     Past the budget the rest is abandoned too. This holds while a sink hangs.
+//   - I7 Stop. Reading ends. What the first waiting step has not begun is handed back at
+//     once: each lane is cut behind the last source record that has begun there, which
+//     is one with a call, or one that has left the step without needing a call. All
+//     parts of a split are on one side. What is behind the cut is abandoned and
+//     uncommitted, and nobody has any of it, so a clean stop repeats nothing. All else
+//     is finished within the drain budget, the last marks are committed, components are
+//     closed. Finished and not handed back are also records that no source can read
+//     again, and those of a pipeline in which no step waits. Past the drain budget the
+//     rest is abandoned too. This holds while a sink hangs.
 //   - I8 Fence. A lane whose assignment has ended can never commit, and its late
 //     results go nowhere.
 //   - I9 One report. A failing record is reported once, by whoever decides its

@@ -2,11 +2,11 @@ package engine
 
 import "time"
 
-// This file hands back what has been made records of a lane and has not begun, when the
-// pipeline is told to stop or the lane is given up (I7). The lane is cut behind the last
-// record of which the first waiting step has begun a call, or that has left it without
-// one: rejected before it. Nothing behind the cut can have come further, as records reach
-// that step in the order of their lane; all that is before it is finished.
+// This file hands back records of a lane that have not begun, when the pipeline is told to stop or
+// the lane is given up (I7). The lane is cut behind the last record that has begun in the first
+// waiting step: a call of it was made, or it left the step without needing one, since it came as
+// rejected. Nothing behind the cut can have come further, as records reach that step in the order
+// of their lane. All that is before the cut is finished.
 
 // handBack cuts a lane, once, and hands back what the step has of it behind the cut. What
 // is still on its way to the step is handed back when it comes.

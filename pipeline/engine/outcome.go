@@ -18,9 +18,9 @@ import "time"
 // together, with a bit for each; only those with parts, copies or dead letters are looked at one
 // by one.
 //
-// Dropped. Lists of what comes free in a call of finish, in place of linked ones: to clear a list
-// as long as a large write needs costs more than the outcomes of a small one (BenchmarkP15). A
-// clock of its own in finish: a quarter of the outcome of a whole batch (BenchmarkP15).
+// Dropped. Slices for what a call of finish frees, in place of linked lists: to clear a slice that a
+// large write has grown costs more than the outcomes of a small write (BenchmarkP15). Reading the
+// clock in finish: it took a quarter of the outcome of a whole batch (BenchmarkP15).
 
 // An outcome is what a record ends in.
 type outcome uint8

@@ -21,7 +21,7 @@ type phase struct {
 	aborted    chan struct{} // closed by Abort
 	abort      sync.Once     // closes it
 
-	draining atomic.Bool   // begin waits for the last outcomes
+	draining atomic.Bool   // the router has ended: Pipeline.begin waits for the last outcomes
 	outcomes chan struct{} // receives while draining, when a record has got its outcome
 }
 

@@ -44,7 +44,6 @@ import (
 // Transactor for Kafka.
 
 // A txnState is what writers may do at the moment.
-
 type txnState uint8
 
 const (

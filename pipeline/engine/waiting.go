@@ -200,9 +200,9 @@ func (s *waitStep) forgetLane(l *lane) {
 	l.finish(recs, abandoned)
 }
 
-// clear takes what a lane has from a place on out of the window but the calls at work,
-// and gives the records. Whoever runs such a call finds the lane gone. From 0 that is
-// everything; from another place, nothing there has begun or been released.
+// clear removes from the window what a lane has from a number on, except the calls at work, and
+// returns the records. The slot that runs such a call finds out that the lane has been dropped.
+// From 0 that is everything; from another number, nothing there has begun or been released.
 func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t increments, left int64) {
 	w := &s.win
 	recs, waited, counted := s.clearPending(wl, from)
@@ -291,7 +291,8 @@ func (s *waitStep) snapshot(now time.Time) StepSnapshot {
 	defer w.mu.Unlock()
 	s.tick(now)
 	out.Busy, out.Idle, out.Blocked = s.spent[0], s.spent[1], s.spent[2]
-	// What a lane sends after it is held back, and the rest of a batch, come on top.
+	// More than the bound may wait: the rest of a chunk, and what a lane that is held back had
+	// still on its way.
 	n := w.Counts()
 	out.QueueLen, out.QueueCap = min(n.Waiting, w.backlog), w.backlog
 	out.HeldBack = n.Waiting - out.QueueLen

@@ -18,7 +18,7 @@ import (
 // moment is tried again without end, unless the sink has a limit, and everything behind it
 // waits: the lane stands, its source is held back (sink.go), other lanes go on. One that is
 // refused for good goes to the dead letters and holds nothing back; without dead letters it
-// stops the pipeline. A panic in Write is an error of that Write.
+// stops the pipeline. A panic in Write is a permanent error: it is narrowed down like a refusal.
 //
 // How. A batch is taken from the lane's queue: as many records as there are, up to what a Write
 // may have. To wait until a batch is full would cost latency, and under load it is full in any

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package pipelinetest helps authors of components: conformance kits that check a
-// Source, Stage, Splitter or Sink against the promises of package pipeline.
+// Source, Stage, Splitter or Sink against the promises of package pipeline, and a source and
+// a sink in memory, [NewValues] and [Memory], to test a whole pipeline with.
 //
 // A kit is a table of checks. Each has a name, the rule in prose, and a function that
 // tries to break it; a check that fails quotes the rule. Run the kits under the race

@@ -37,9 +37,9 @@ type fetchLoop struct {
 	interrupt context.CancelFunc // ends the poll under way
 
 	connected bool
-	failures  int       // in a row
 	halvings  int       // how often the size of a poll is halved: once more for each that broke, once less for each that came whole
-	downSince time.Time // when the first of them came
+	failures  int       // in a row
+	downSince time.Time // when the first of the failures came
 	reported  []string  // types of their errors that were reported
 }
 
@@ -77,8 +77,8 @@ func (l *fetchLoop) run() {
 		l.pollEnded()
 		cancel()
 		if n := l.deliver(); n > 0 && n < leastFetch {
-			// So little is worked on before the next poll is made up: behind that it would wait
-			// for a processor longer than the work takes.
+			// Yield now: once the next poll has been made up, the engine would wait longer for a
+			// processor than its work on so little takes.
 			runtime.Gosched()
 		}
 		switch {
@@ -173,8 +173,8 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 		return 0
 	}
 	widest := l.k.widestRoom(l.polled)
-	// The polls of all brokers together take at most a quarter of the budget, of which a
-	// lane alone may have about all.
+	// The polls of all brokers together take at most a quarter of the budget; a lane that
+	// is alone may have nearly the whole budget.
 	total := min(int64(l.k.s.Fetch.Bytes)>>l.halvings, max(widest/int64(4*brokers), 1))
 	share := max(total/int64(len(l.polled)), 1)
 	take, cancel := context.WithTimeout(ctx, takeWait)

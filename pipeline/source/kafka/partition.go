@@ -40,12 +40,11 @@ const (
 //	                                v
 //	                             mending ---> reading, where it was or behind a gap
 //
-// Where a leader is known, seeking is passed over; where none is, doubted and mending go
-// by it too. An error that says that there is no such offset leads from reading to
+// Seeking is skipped when the leader is known; doubted and mending go through it when none
+// is. An error that says that there is no such offset leads from reading to
 // mending at once. A lane that the engine ends while its partition is mended is opened
-// again. Every state leads to givenUp, and nothing leads out of that. It is the one move that
-// another goroutine makes than the one that the partition belongs to, which therefore looks
-// for it before it goes on. partition_test.go has the moves as a table, and every test of the
+// again. Every state leads to givenUp, and nothing leads out of that. Only this move is
+// made by a foreign goroutine, so the owner of the partition checks for it before each step. partition_test.go has the moves as a table, and every test of the
 // package fails at a move that is not in it.
 type partition struct {
 	tp kafka.TopicPartition

@@ -13,7 +13,7 @@ import (
 //   - Nothing is taken from an answer that may be of another log than the one that is read:
 //     while it is in doubt which topic has the name, or when the high watermark has gone back,
 //     the answer is dropped and read again later.
-//   - p.next, and the offset behind the last batch, go past everything that is not delivered:
+//   - p.next, and the offset behind the last batch, go past everything that is not handed over:
 //     control records, aborted records, gaps of compaction, and a corrupt batch under
 //     on_corrupt: skip. Otherwise marks would stop in front of what no record ever passes.
 //   - The epochs of the leaders are noted before a batch is handed over, because its mark may be

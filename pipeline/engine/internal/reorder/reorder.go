@@ -103,8 +103,8 @@ type Config[T any] struct {
 
 	// Wake says that up to n more calls may begin: as many of those who found none in
 	// [Window.Pick] should look again. It is not called for those who have just ended a call
-	// and look again anyway, nor for what a lane leaves to others when it is dropped or
-	// paused: that is found by whoever looks next.
+	// and look again anyway. Places and slots that a lane leaves to others when it is
+	// dropped or paused are not announced: the next who looks finds them.
 	Wake func(n int)
 
 	// Release says that a thing has its turn to leave: it is called in the order of the lane,
@@ -186,8 +186,9 @@ type Lane[T any] struct {
 // Waiting is how many things wait to be admitted.
 func (l *Lane[T]) Waiting() int { return l.waiting }
 
-// Begun is the highest number of a thing that was called, or has left without a call. Since
-// things are admitted in order, none with a higher one has begun.
+// Begun is the highest number of a thing that has begun: of which a call was made, or which has
+// left without needing one, since it came as rejected. Things are admitted in order, so none
+// with a higher number has begun.
 func (l *Lane[T]) Begun() uint64 { return l.begun }
 
 // Dropped says whether the window has forgotten the lane. A call of it that ends is to be

@@ -14,15 +14,34 @@ func init() { inside.Of = &forEngine }
 var forEngine = inside.Records[Record]{
 	TouchedAt:    unsafe.Offsetof(Record{}.touched),
 	Grown:        (*Record).grown,
-	Sent:         (*Record).sent,
+	Sent:         sentOf,
 	CopyTo:       (*Record).copyTo,
 	CameFrom:     (*Record).cameFrom,
 	Clear:        (*Record).clear,
+	WithExtras:   withExtras,
 	HasExtras:    func(r *Record) bool { return r.beside != nil },
 	Leave:        leave,
 	Lend:         func(r *Record, x inside.Extras) { r.lend(x.(*extras)) },
 	ExtrasSize:   besideSize,
 	NewSavepoint: func() inside.Savepoint[Record] { return new(savepoint) },
+}
+
+// sentOf is inside.Records.Sent.
+func sentOf(recs []*Record) (n int64) {
+	for _, r := range recs {
+		n += int64(r.sent() + len(r.key))
+	}
+	return n
+}
+
+// withExtras is inside.Records.WithExtras.
+func withExtras(recs []Record) (n int) {
+	for i := range recs {
+		if recs[i].beside != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // leave gives no extras as nil, not as a nil pointer in an interface.

@@ -179,11 +179,11 @@ func (l *lane) newPiece(in *laneBatch, now time.Time) *piece {
 	return l.piece(in, now)
 }
 
-// admit puts n records under way, which stand in a block from place at on and are the next of
+// takeIn puts n records under way, which stand in a block from place at on and are the next of
 // their batch: the piece, the batch's marks and the lane's counts have them from here on. With
 // fresh the piece is new and goes into the ring of marks; else these records join it. admit
 // fails when the lane is shut: then the records were never made, and their places are free.
-func (l *lane) admit(pc *piece, fresh bool, b *block, at, n int) bool {
+func (l *lane) takeIn(pc *piece, fresh bool, b *block, at, n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in := pc.from
@@ -288,5 +288,5 @@ func (l *lane) unread() {
 	for _, in := range free {
 		in.release()
 	}
-	l.p.above.lookAgain()
+	l.p.hooks.lookAgain()
 }

@@ -62,7 +62,7 @@ func recordsOf(size int, f func(i int, r *pipeline.Record)) []pipeline.Record {
 }
 
 func (s *slabs) Open(ctx context.Context, e pipeline.Feed) (err error) {
-	s.lane, _, err = e.(engine).p.lane(ctx, "t/0", 0)
+	s.lane, _, err = e.(feed).p.lane(ctx, "t/0", 0)
 	return err
 }
 
@@ -355,8 +355,8 @@ func BenchmarkP15(b *testing.B) {
 			l.finishAt(list[i:i+256], delivered, began)
 		}
 		took = time.Since(began)
-		if l.ring.Mark() != tr.next {
-			b.Fatalf("mark %d, want %d", l.ring.Mark(), tr.next)
+		if l.ring.Passed() != tr.next {
+			b.Fatalf("mark %d, want %d", l.ring.Passed(), tr.next)
 		}
 		return took
 	}

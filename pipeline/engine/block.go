@@ -17,7 +17,7 @@ const blockRecords = 128
 // So a block is full too when its records have as many bytes as a chunk may have: large records
 // would otherwise keep 128 times their size from the collector.
 type block struct {
-	*places
+	*cells
 	next   *block // under way: where its last piece goes on; free: the next of those that came free together
 	refs   int    // pieces with records in it, and one more while the lane fills it; guarded by the lane
 	used   int    // places given out; the filler's, like the fields below
@@ -26,10 +26,10 @@ type block struct {
 	extras int    // places with extras that have been charged
 }
 
-// places are the records and tracks of a block. They are an object of their own, so that the
+// cells are the records and tracks of a block. They are an object of their own, so that the
 // counts of blocks stand close together: a write that ends counts down dozens of them, and
 // would fetch each from another page (BenchmarkP15).
-type places struct {
+type cells struct {
 	recs   [blockRecords]pipeline.Record
 	tracks [blockRecords]track
 }
@@ -41,15 +41,11 @@ const (
 	heavyBlock = 128 << 10
 )
 
-// fill gives out n places, whose records have been made with bytes in all. It says how many
+// giveOut gives out n places, whose records have been made with bytes in all. It says how many
 // bytes of extras are to be charged: those that have stayed with places since they were used
 // last, as nobody looks at each when they are made.
-func (b *block) fill(n int, bytes int64) (grown int64) {
-	for i := b.used; i < b.used+n; i++ {
-		if records.HasExtras(&b.recs[i]) {
-			b.had++
-		}
-	}
+func (b *block) giveOut(n int, bytes int64) (grown int64) {
+	b.had += records.WithExtras(b.recs[b.used : b.used+n])
 	b.used += n
 	b.bytes += bytes
 	if b.had > b.extras {

@@ -128,10 +128,10 @@ func (b *Budget) free(u *pipelineUse) int64 {
 	return b.left(u, b.maxBytes, b.bytes, func(u *pipelineUse) int64 { return u.bytes })
 }
 
-// places gives how many more records a pipeline may have, with what is set aside for the
+// recordsFree gives how many more records a pipeline may have, with what is set aside for the
 // others left alone. It never goes over the budget, though a record for each lane that had
 // none may stand in a part that is set aside for another pipeline.
-func (b *Budget) places(u *pipelineUse) int64 {
+func (b *Budget) recordsFree(u *pipelineUse) int64 {
 	n := b.left(u, b.maxRecords, b.records, func(u *pipelineUse) int64 { return u.records })
 	return min(n, b.maxRecords-b.records)
 }
@@ -149,16 +149,16 @@ func (b *Budget) left(u *pipelineUse, whole, used int64, has func(*pipelineUse) 
 	return max(n, share-has(u))
 }
 
-// admit reserves up to n more records of a lane, whose making will take that many bytes more,
+// reserve reserves up to n more records of a lane, whose making will take that many bytes more,
 // and gives how many were granted: at least one for a lane that has none, so that no lane stands
 // still because of another (I4). At most a quarter of the lane's part of the budget is taken at
 // once, so that with a small budget all lanes get some. giveBack gives them back.
-func (b *Budget) admit(l *lane, n int, bytes int64) int {
+func (b *Budget) reserve(l *lane, n int, bytes int64) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	u := l.shared
+	u := l.use
 	some := max(b.maxRecords/int64(4*max(u.lanes, 1)), 1)
-	got := min(int64(n), some, b.places(u))
+	got := min(int64(n), some, b.recordsFree(u))
 	bytes = max(bytes, 1)
 	if b.free(u) < bytes {
 		got = 0
@@ -184,15 +184,15 @@ func (b *Budget) hasFree(l *lane, bytes int64) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.free(l.shared) >= bytes
+	return b.free(l.use) >= bytes
 }
 
-// finished gives back the places of records that have their outcome.
-func (b *Budget) finished(l *lane, n int64) {
+// giveBack gives back the places of records that have their outcome.
+func (b *Budget) giveBack(l *lane, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.count(l, -n)
-	if u := l.shared; u.starved > 0 && l.records == 0 { // the lane gets one place whatever is free
+	if u := l.use; u.starved > 0 && l.records == 0 { // the lane gets one place whatever is free
 		u.starved = 0
 		u.lookAgain()
 	}
@@ -202,7 +202,7 @@ func (b *Budget) finished(l *lane, n int64) {
 // count books n more records of a lane, or fewer. The lock is held.
 func (b *Budget) count(l *lane, n int64) {
 	l.records += n
-	if u := l.shared; !u.ended {
+	if u := l.use; !u.ended {
 		u.records += n
 		b.records += n
 	}
@@ -212,7 +212,7 @@ func (b *Budget) count(l *lane, n int64) {
 // The lock is held.
 func (b *Budget) wakeFillers() {
 	for _, u := range b.pipelines {
-		if u.starved > 0 && b.places(u) > 0 && b.free(u) >= u.starved {
+		if u.starved > 0 && b.recordsFree(u) > 0 && b.free(u) >= u.starved {
 			u.starved = 0
 			u.lookAgain()
 		}
@@ -222,11 +222,11 @@ func (b *Budget) wakeFillers() {
 // room gives the bytes that a lane may take now. For a lane that holds no charge there is
 // always some, so that the source does not leave it out. The lock is held.
 func (b *Budget) room(l *lane) int64 {
-	free := b.free(l.shared)
+	free := b.free(l.use)
 	if l.charges == 0 {
 		return max(free, min(1<<20, b.maxBytes/16), 1)
 	}
-	if l.holds.Load() > 0 || l.unfilled.Load() >= b.ahead(l.shared) {
+	if l.holds.Load() > 0 || l.unfilled.Load() >= b.ahead(l.use) {
 		return 0
 	}
 	if b.othersWait(l) {
@@ -327,7 +327,7 @@ func (b *Budget) open(l *lane, c *charge) {
 // add books more bytes of a lane, or fewer, without waiting. The lock is held.
 func (b *Budget) add(l *lane, bytes int64) {
 	l.bytes += bytes
-	if u := l.shared; !u.ended {
+	if u := l.use; !u.ended {
 		u.bytes += bytes
 		b.bytes += bytes
 	}
@@ -360,13 +360,13 @@ func (b *Budget) grant() {
 		w := b.waiters[i]
 		l := w.lane
 		switch {
-		case l.charges == 0, !l.shared.blocked && b.room(l) >= w.bytes:
+		case l.charges == 0, !l.use.blocked && b.room(l) >= w.bytes:
 			b.waiters = append(b.waiters[:i], b.waiters[i+1:]...)
 			b.charge(l, w.bytes)
 			close(w.ready)
 			continue
-		case l.holds.Load() == 0 && b.free(l.shared) < w.bytes:
-			l.shared.blocked = true
+		case l.holds.Load() == 0 && b.free(l.use) < w.bytes:
+			l.use.blocked = true
 		}
 		i++
 	}

@@ -74,7 +74,7 @@ func TestBudgetOfRecords(t *testing.T) {
 	got := 0
 	for range 100 {
 		for _, l := range l {
-			got += b.admit(l, 256, 0)
+			got += b.reserve(l, 256, 0)
 		}
 	}
 	if got != 100 {
@@ -85,23 +85,23 @@ func TestBudgetOfRecords(t *testing.T) {
 			t.Errorf("a lane has %d of 100 places", l.records)
 		}
 	}
-	b.finished(l[0], l[0].records)
-	for b.admit(l[1], 256, 0) > 0 {
+	b.giveBack(l[0], l[0].records)
+	for b.reserve(l[1], 256, 0) > 0 {
 	}
 	if n, _ := b.Use(); n != 100 {
 		t.Errorf("%d records", n)
 	}
-	if b.admit(l[0], 256, 0) != 1 || b.admit(l[0], 256, 0) != 0 {
+	if b.reserve(l[0], 256, 0) != 1 || b.reserve(l[0], 256, 0) != 0 {
 		t.Error("a lane with no record gets one, and no more, when the budget is spent")
 	}
 	told := 0
-	l[0].shared.lookAgain = func() { told++ }
-	b.finished(l[1], 1) // 100 are left
+	l[0].use.lookAgain = func() { told++ }
+	b.giveBack(l[1], 1) // 100 are left
 	if told != 0 {
 		t.Error("told that there is room, and there is none")
 	}
-	b.finished(l[1], 1)
-	if told != 1 || b.admit(l[0], 256, 0) != 1 {
+	b.giveBack(l[1], 1)
+	if told != 1 || b.reserve(l[0], 256, 0) != 1 {
 		t.Errorf("told %d times that there is room", told)
 	}
 }
@@ -112,12 +112,12 @@ func TestBudgetOfWhatRecordsAreMadeInto(t *testing.T) {
 	b := NewBudget(0, 1000)
 	l := sharer(t, b, 2)
 	told := 0
-	l[0].shared.lookAgain = func() { told++ }
+	l[0].use.lookAgain = func() { told++ }
 	held := try(t, l[0], 600)
-	if b.admit(l[0], 5, 500) != 1 || b.admit(l[1], 5, 500) != 1 {
+	if b.reserve(l[0], 5, 500) != 1 || b.reserve(l[1], 5, 500) != 1 {
 		t.Error("a lane with no record waits, or gets more than it needs")
 	}
-	if b.admit(l[0], 5, 500) != 0 || b.admit(l[0], 5, 400) != 5 || b.hasFree(l[0], 500) || !b.hasFree(l[0], 400) {
+	if b.reserve(l[0], 5, 500) != 0 || b.reserve(l[0], 5, 400) != 5 || b.hasFree(l[0], 500) || !b.hasFree(l[0], 400) {
 		t.Error("400 bytes are left")
 	}
 	held.Resize(501)
@@ -125,7 +125,7 @@ func TestBudgetOfWhatRecordsAreMadeInto(t *testing.T) {
 		t.Error("told of too little room")
 	}
 	held.Resize(500)
-	if told != 1 || b.admit(l[1], 5, 500) != 5 {
+	if told != 1 || b.reserve(l[1], 5, 500) != 5 {
 		t.Errorf("told %d times that there is room", told)
 	}
 	held.Release()

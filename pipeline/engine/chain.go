@@ -22,8 +22,8 @@ func (c *chain) allSinks() []*sink {
 	return append(c.sinks[:len(c.sinks):len(c.sinks)], c.dead)
 }
 
-// placeName gives the name of the i-th place: the steps come first, and then the sinks.
-func (c *chain) placeName(i int) string {
+// partName gives the name of the i-th place: the steps come first, and then the sinks.
+func (c *chain) partName(i int) string {
 	if i < len(c.steps) {
 		return c.steps[i].core().conf.Name
 	}
@@ -44,10 +44,10 @@ func (c *chain) waitForWorkers() {
 // running counts the calls of stages and sinks that have not returned.
 func (c *chain) running() (n int) {
 	for _, s := range c.steps {
-		n += int(s.core().calls.Load())
+		n += int(s.core().outstanding.Load())
 	}
 	for _, s := range c.allSinks() {
-		n += int(s.calls.Load())
+		n += int(s.outstanding.Load())
 	}
 	return n
 }
@@ -95,7 +95,7 @@ type stepper interface {
 	snapshot(now time.Time) StepSnapshot
 	load(now time.Time) load
 	holdup(now time.Time) holdup
-	fill() float64 // how full its queue is, from 0 to 1
+	fullness() float64 // how full its queue is, from 0 to 1
 	inFlight(now time.Time, add func(InFlight))
 }
 

@@ -41,9 +41,9 @@ type chunk struct {
 	from  int    // a waiting step takes records one by one: the first that it has not taken
 	spare []item // the room for the next recs
 
-	cursor     atomic.Int32  // index of the record at work, or of one a few records before it
-	place      atomic.Uint32 // where it is: the index of a step, and a state, as at has put them together
-	prev, next *chunk        // in the pool's list of chunks under way
+	cursor      atomic.Int32  // index of the record at work, or of one a few records before it
+	whereabouts atomic.Uint32 // where it is: the index of a step, and a state, as at has put them together
+	prev, next  *chunk        // in the pool's list of chunks under way
 }
 
 // The states of a chunk at a step.
@@ -56,7 +56,7 @@ const (
 var stateNames = [...]string{"queued", "running", "waiting for its turn"}
 
 // at says where the chunk is, for those who look from outside.
-func (c *chunk) at(step int, state uint32) { c.place.Store(uint32(step)<<8 | state) }
+func (c *chunk) at(step int, state uint32) { c.whereabouts.Store(uint32(step)<<8 | state) }
 
 // A pool holds all chunks that are under way, and the chunks and blocks that may be used
 // again.
@@ -90,7 +90,7 @@ func (pl *pool) block() *block {
 	pl.mu.Unlock()
 	if b == nil {
 		pl.charge(blockSize)
-		b = &block{places: new(places)}
+		b = &block{cells: new(cells)}
 	}
 	b.reset()
 	b.refs = 1
@@ -302,14 +302,14 @@ func (pl *pool) each(f func(*chunk)) {
 // behindCut says whether the chunk is to be handed back: all of it is behind its lane's cut.
 func (c *chunk) behindCut() bool {
 	from := c.lane.returns.Load()
-	return from != 0 && len(c.recs) > 0 && c.recs[0].place() >= from
+	return from != 0 && len(c.recs) > 0 && c.recs[0].number() >= from
 }
 
 // takeFrom moves the records from a place on out of the chunk, of which the first c.from
 // are taken, and says how many of them were rejected before.
 func (c *chunk) takeFrom(place uint64, into []item) (recs []item, failed int) {
 	i := c.from
-	for i < len(c.recs) && c.recs[i].place() < place {
+	for i < len(c.recs) && c.recs[i].number() < place {
 		i++
 	}
 	for _, it := range c.recs[i:] {

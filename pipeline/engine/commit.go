@@ -101,7 +101,7 @@ func (l *lane) unsaved() (pipeline.Mark, bool) {
 // unsavedMark gives the lane's mark, and whether it has moved since the last commit. The
 // lane's lock is held.
 func (l *lane) unsavedMark() (next int64, ok bool) {
-	next = l.ring.Within()
+	next = l.ring.Committable()
 	return next, next > l.committed && !l.fenced
 }
 
@@ -111,7 +111,7 @@ func (l *lane) saved(next int64, now time.Time) {
 	defer l.mu.Unlock()
 	l.committed = max(l.committed, next)
 	l.dirtyAt, l.firstTime = time.Time{}, pipeline.NoTime
-	if l.ring.Mark() > l.committed { // it moved while the source was called
+	if l.ring.Passed() > l.committed { // it moved while the source was called
 		l.dirtyAt = now
 		// Which piece moved it first is not kept. The last one stands for it until the next
 		// commit: younger by at most what the call took.
@@ -155,7 +155,7 @@ func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
 		return nil
 	}
 	done := make(chan error, 1)
-	p.calls.Add(1)
+	p.outstanding.Add(1)
 	go func() {
 		err := guarded(func() error { return p.opts.Source.Commit(late, slices.Clone(marks)) })
 		if err == nil {
@@ -163,7 +163,7 @@ func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
 			saved(marks)
 		}
 		cancel()
-		p.calls.Add(-1)
+		p.outstanding.Add(-1)
 		<-c.busy
 		done <- err
 	}()

@@ -91,7 +91,7 @@ func (s *cpuStep) hand(c *chunk) (waited bool) {
 	return took > 0
 }
 
-func (s *cpuStep) fill() float64 { return float64(len(s.in.ch)) / float64(cap(s.in.ch)) }
+func (s *cpuStep) fullness() float64 { return float64(len(s.in.ch)) / float64(cap(s.in.ch)) }
 
 func (s *cpuStep) load(now time.Time) load {
 	s.meter.mu.Lock()
@@ -104,7 +104,7 @@ func (s *cpuStep) load(now time.Time) load {
 // further than its chunk's cursor says (cpuWorker.mask).
 func (s *cpuStep) holdup(now time.Time) (h holdup) {
 	s.p.pool.each(func(c *chunk) {
-		place := c.place.Load()
+		place := c.whereabouts.Load()
 		if int(place>>8) != s.index || place&0xff != stateRunning {
 			return
 		}
@@ -121,7 +121,7 @@ func (s *cpuStep) holdup(now time.Time) (h holdup) {
 func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
 	out := s.snap(now)
 	s.p.pool.each(func(c *chunk) {
-		if place := c.place.Load(); int(place>>8) == s.index && place&0xff == stateRunning {
+		if place := c.whereabouts.Load(); int(place>>8) == s.index && place&0xff == stateRunning {
 			age := now.Sub(s.p.phase.began) - time.Duration(c.taken.Load())
 			out.OldestInFlight = max(out.OldestInFlight, age)
 		}

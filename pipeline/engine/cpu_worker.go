@@ -55,12 +55,12 @@ func (w *cpuWorker) begin(c *chunk) {
 	s := w.s
 	now := time.Now()
 	w.since = now
-	fill := s.fill()
+	fill := s.fullness()
 	w.c, w.i, w.moved, w.out, w.fate = c, 0, false, c.spare[:0], abandoned
 	c.taken.Store(int64(now.Sub(s.p.phase.began)))
 	c.at(s.index, stateRunning)
 	w.entered = int64(len(c.recs) - c.failed)
-	s.calls.Add(1)
+	s.outstanding.Add(1)
 
 	m := &s.meter
 	m.mu.Lock()
@@ -83,7 +83,7 @@ func (w *cpuWorker) run() {
 		w.giveUp(returned)
 		return
 	}
-	ctx := c.lane.calls
+	ctx := c.lane.stepsCtx
 	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
@@ -155,13 +155,13 @@ func (w *cpuWorker) take(it item, err error) {
 		return
 	}
 	if err != nil {
-		j := w.s.judge(it.rec, err, 1, pipeline.ReasonPermanent, w.c.lane.calls.Err() != nil, &w.t)
+		j := w.s.judge(it.rec, err, 1, pipeline.ReasonPermanent, w.c.lane.stepsCtx.Err() != nil, &w.t)
 		switch j.verdict {
 		case drop:
 			w.remove()
 			w.dropped = append(w.dropped, it)
 			return
-		case lost:
+		case giveUp:
 			w.remove()
 			w.lost = append(w.lost, it)
 			return
@@ -262,7 +262,7 @@ func (w *cpuWorker) end() {
 	w.charge()
 	now := time.Now()
 	spent := now.Sub(w.since)
-	s.calls.Add(-1)
+	s.outstanding.Add(-1)
 	gone := len(c.recs)
 	if w.moved {
 		gone = len(w.out)

@@ -44,10 +44,10 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	add(headerPipeline, p.opts.Name)
 	add(headerStep, why.step)
 	add(headerReason, why.reason)
-	add(headerError, clip(words(why.err.Error), maxError))
+	add(headerError, clip(textOf(why.err.Error), maxError))
 	var detailer pipeline.Detailer
 	if errors.As(why.err, &detailer) {
-		if detail := words(detailer.Detail); detail != "" {
+		if detail := textOf(detailer.Detail); detail != "" {
 			add(headerDetail, clip(detail, maxError))
 		}
 	}
@@ -68,9 +68,9 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	return d
 }
 
-// words asks an error of a component for its text. It does so under the lane's lock: a panic
+// textOf asks an error of a component for its text. It does so under the lane's lock: a panic
 // in the error's method would leave that locked, and nothing could end the lane any more.
-func words(of func() string) (text string) {
+func textOf(of func() string) (text string) {
 	defer func() {
 		if v := recover(); v != nil {
 			text = "the error's own text panicked"

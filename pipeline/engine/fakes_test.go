@@ -54,7 +54,7 @@ func (m *memory) Open(ctx context.Context, e pipeline.Feed) error {
 	m.engine = e
 	for i := range m.lanes {
 		name := "t/" + strconv.Itoa(i)
-		l, from, err := e.(engine).p.lane(ctx, name, m.from[name])
+		l, from, err := e.(feed).p.lane(ctx, name, m.from[name])
 		if err != nil {
 			return err
 		}

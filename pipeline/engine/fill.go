@@ -47,15 +47,15 @@ type filler struct {
 	hashed int      // how many records of the first of them have their key's hash
 
 	// What is made at the moment.
-	lane   *lane
-	in     *laneBatch // the batch at work, nil when there is none any more
-	inFill bool       // its Fill is being called
-	ended  bool       // a batch of the lane has ended without a record: the lane gets another turn
-	now    time.Time  // when this turn of the lane began
-	places int        // places for records that were taken from the budget and are not used yet
-	c      *chunk     // being made
-	weight int64      // bytes of its records
-	pc     *piece     // of its last records, while more records of the batch may join it
+	lane     *lane
+	in       *laneBatch // the batch at work, nil when there is none any more
+	inFill   bool       // its Fill is being called
+	ended    bool       // a batch of the lane has ended without a record: the lane gets another turn
+	now      time.Time  // when this turn of the lane began
+	reserved int        // places for records that were taken from the budget and are not used yet
+	c        *chunk     // being made
+	weight   int64      // bytes of its records
+	pc       *piece     // of its last records, while more records of the batch may join it
 }
 
 func newFiller(p *shared, out *pipe) *filler {
@@ -70,9 +70,9 @@ func (f *filler) lookAgain() {
 	}
 }
 
-// admit lets a batch wait with its lane. A batch of a lane that takes no more is given back: it
+// accept lets a batch wait with its lane. A batch of a lane that takes no more is given back: it
 // will be read again. One that breaks the contract is an error.
-func (f *filler) admit(b *pipeline.Batch) error {
+func (f *filler) accept(b *pipeline.Batch) error {
 	p := f.p
 	l, ok := b.Lane.(*lane)
 	if !ok || l.p != p {
@@ -200,7 +200,7 @@ func (f *filler) end() {
 func (f *filler) panicked(err *pipeline.PanicError) {
 	if f.inFill {
 		f.inFill = false
-		f.p.calls.Add(-1)
+		f.p.outstanding.Add(-1)
 		f.failed(err)
 		f.finish() // records that were made before go on
 		return
@@ -233,8 +233,8 @@ func (f *filler) makeChunk() {
 	if f.in == nil || l.holds.Load() > 0 {
 		return
 	}
-	f.places = f.p.budget.admit(l, l.wish(), f.in.opens)
-	for f.in != nil && f.places > 0 && f.weight < chunkBytes && len(f.ready) == 0 {
+	f.reserved = f.p.budget.reserve(l, l.wish(), f.in.opens)
+	for f.in != nil && f.reserved > 0 && f.weight < chunkBytes && len(f.ready) == 0 {
 		if f.fill() || f.in == nil {
 			continue
 		}
@@ -275,7 +275,7 @@ func (f *filler) nextBatch() {
 func (f *filler) failed(err error) {
 	f.p.failRead(fmt.Errorf("reading from the source: %w", err))
 	f.lane.mu.Lock()
-	f.lane.close(true)
+	f.lane.setEnding(true)
 	f.lane.mu.Unlock()
 	f.lane.unread()
 	f.lane.drop(f.in)
@@ -289,12 +289,12 @@ func (f *filler) fill() bool {
 		return false
 	}
 	b := f.lane.nextBlock()
-	into := b.recs[b.used:min(b.used+f.places, blockRecords)]
-	f.p.calls.Add(1)
+	into := b.recs[b.used:min(b.used+f.reserved, blockRecords)]
+	f.p.outstanding.Add(1)
 	f.inFill = true
 	got, err := f.in.batch.Fill(into)
 	f.inFill = false
-	f.p.calls.Add(-1)
+	f.p.outstanding.Add(-1)
 	f.in.opens = 0
 	if got < 0 || got > len(into) {
 		got, err = 0, fmt.Errorf("a batch made %d records in %d places", got, len(into))
@@ -309,8 +309,8 @@ func (f *filler) fill() bool {
 		if !f.publish(b, at, k, w) { // the lane is shut: they count as never read
 			return false
 		}
-		f.places -= k
-		if grown := b.fill(k, w); grown > 0 {
+		f.reserved -= k
+		if grown := b.giveOut(k, w); grown > 0 {
 			f.p.pool.charge(grown)
 		}
 		weight += w
@@ -357,7 +357,7 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 		pc = l.newPiece(in, f.now)
 	}
 	index := pc.Size()
-	if !l.admit(pc, f.pc == nil, b, at, n) {
+	if !l.takeIn(pc, f.pc == nil, b, at, n) {
 		return false
 	}
 	f.pc = pc
@@ -375,7 +375,7 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	}
 	f.p.bytesIn.Add(weight)
 	if f.p.events != nil {
-		f.p.above.recordsCame()
+		f.p.hooks.recordsCame()
 	}
 	return true
 }
@@ -396,10 +396,10 @@ func (f *filler) finish() {
 	if f.c != nil {
 		f.endChunk()
 	}
-	if f.places > 0 {
-		f.p.budget.finished(f.lane, int64(f.places))
+	if f.reserved > 0 {
+		f.p.budget.giveBack(f.lane, int64(f.reserved))
 	}
-	f.places, f.weight, f.pc = 0, 0, nil
+	f.reserved, f.weight, f.pc = 0, 0, nil
 	if f.lane != nil {
 		f.lane.leave()
 	}

@@ -68,7 +68,7 @@ func TestABatchThatFails(t *testing.T) {
 // laneBatch may hold another batch by then.
 func TestAnEndBetweenTwoBatches(t *testing.T) {
 	l := testLane(t, OrderPartition)
-	if err := owner(l).fill.admit(&pipeline.Batch{Lane: l, Fill: pipeline.Records(nil), Next: 10}); err != nil {
+	if err := owner(l).fill.accept(&pipeline.Batch{Lane: l, Fill: pipeline.Records(nil), Next: 10}); err != nil {
 		t.Fatal(err)
 	}
 	l.enter()
@@ -110,7 +110,7 @@ func TestABatchBehindAnEmptyOne(t *testing.T) {
 	}
 	none := func([]pipeline.Record) (int, error) { return 0, nil }
 	for _, b := range []*pipeline.Batch{{Fill: none}, {Fill: pipeline.Records(recs[:]), Next: 3, Opens: 1 << 20}} {
-		if b.Lane = l; owner(l).fill.admit(b) != nil {
+		if b.Lane = l; owner(l).fill.accept(b) != nil {
 			t.Fatal("not admitted")
 		}
 	}

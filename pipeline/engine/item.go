@@ -40,13 +40,13 @@ type track struct {
 	index     uint8       // its place in its piece
 	dead      bool        // it is a dead letter itself
 	hasLetter bool        // its dead letter is under way or written
-	lost      bool        // a sink that wants it has abandoned it: it cannot be delivered any more
+	abandoned bool        // a sink that wants it has abandoned it: it cannot be delivered any more
 	refs      int16       // how many sinks still have it, dead letters included; 0 while that was one at most
 }
 
-// place is where the record stands in its lane: a number from 1 on that grows from record to
+// number is where the record stands in its lane: a number from 1 on that grows from record to
 // record, with gaps. The parts of a split have the place of their record.
-func (t *track) place() uint64 { return (t.piece.Seq()<<8 | uint64(t.index)) + 1 }
+func (t *track) number() uint64 { return (t.piece.Seq()<<8 | uint64(t.index)) + 1 }
 
 // A failure is why a record is rejected, and by whom.
 type failure struct {
@@ -87,8 +87,8 @@ func (it item) regrow() int64 {
 	return int64(d) + owed
 }
 
-// share gives a copy that another sink may read at the same time.
-func (it item) share() item {
+// copyForSink gives a copy that another sink may read at the same time.
+func (it item) copyForSink() item {
 	rec, t := it.rec.Clone(), new(track) // cloned here: the sinks may read both at the same time
 	*t = *it.track
 	t.origin = &item{it.rec, it.track}
@@ -103,13 +103,13 @@ func (f *failure) fatal(rec *pipeline.Record) error {
 // A splitGroup is one record of the source with the parts that splits have made of it, those of
 // later splits too. Guarded by the lane.
 type splitGroup struct {
-	record   item     // as the source gave it
-	left     int      // how many parts are on their way
-	failed   int      // how many parts were rejected
-	lost     bool     // a part was abandoned
-	returned bool     // a part was handed back, and so all are
-	fail     *failure // of the rejected part with the lowest number; nil: none was rejected
-	parts    []int32  // how many parts each step has numbered; written by whoever sends behind that step
+	record    item     // as the source gave it
+	left      int      // how many parts are on their way
+	failed    int      // how many parts were rejected
+	abandoned bool     // a part was abandoned
+	returned  bool     // a part was handed back, and so all are
+	fail      *failure // of the rejected part with the lowest number; nil: none was rejected
+	parts     []int32  // how many parts each step has numbered; written by whoever sends behind that step
 }
 
 // A passage says that a record has come to a step that is an Undoer. All parts that a split

@@ -37,9 +37,9 @@ import (
 // A lane is the engine's side of a [pipeline.Lane]: its batches, its marks, its counts, and how
 // far it has ended.
 type lane struct {
-	name   string
-	p      *shared
-	shared *pipelineUse // what its pipeline has of the budget
+	name string
+	p    *shared
+	use  *pipelineUse // what its pipeline has of the budget
 	laneCalls
 
 	holds     atomic.Int32  // how many steps and sinks hold the lane back
@@ -60,9 +60,9 @@ type lane struct {
 
 // laneCalls are the contexts of calls with records of the lane.
 type laneCalls struct {
-	ctx         context.Context    // of writes: ends when the lane is given up
+	writesCtx   context.Context    // of writes: ends when the lane is given up
 	cancel      context.CancelFunc // of ctx
-	calls       context.Context    // of steps: ends then too, and when the pipeline stops early
+	stepsCtx    context.Context    // of steps: ends then too, and when the pipeline stops early
 	cancelCalls context.CancelFunc // of calls
 }
 
@@ -111,10 +111,10 @@ type laneMarks struct {
 
 // laneCounts are counts of the lane's records (I6).
 type laneCounts struct {
-	inFlight int64 // those without an outcome, parts of splits included; counted on its own
-	lost     int64 // those that were abandoned
-	returned int64 // those that were handed back
-	parts    int64 // those that splits have added
+	inFlight  int64 // those without an outcome, parts of splits included; counted on its own
+	abandoned int64 // those that were abandoned
+	returned  int64 // those that were handed back
+	parts     int64 // those that splits have added
 }
 
 // laneEnd is how far the end of the lane has come. When a flag is set, those before it are.
@@ -157,7 +157,7 @@ func (l *lane) holdBack() { l.holds.Add(1) }
 func (l *lane) release() {
 	if l.holds.Add(-1) == 0 {
 		l.p.budget.regrant()
-		l.p.above.lookAgain()
+		l.p.hooks.lookAgain()
 	}
 }
 
@@ -177,9 +177,9 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 		l.mu.Unlock()
 		return pipeline.EndReport{}, nil
 	}
-	l.close(shut)
+	l.setEnding(shut)
 	report := pipeline.EndReport{
-		InFlight: int(l.inFlight - l.parts), Returned: -int(l.returned), Abandoned: -int(l.lost), Unread: -l.unreads,
+		InFlight: int(l.inFlight - l.parts), Returned: -int(l.returned), Abandoned: -int(l.abandoned), Unread: -l.unreads,
 	}
 	idle := l.whenIdle()
 	shut = l.shut
@@ -187,7 +187,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	if shut {
 		l.unread()
 		if ctx.Err() == nil {
-			l.p.above.handBack(l)
+			l.p.hooks.handBack(l)
 		}
 	}
 	l.p.wake()
@@ -196,7 +196,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	if ctx.Err() == nil {
 		select {
 		case <-idle:
-			err = l.p.above.commitLast(ctx, l)
+			err = l.p.hooks.commitLast(ctx, l)
 		case <-ctx.Done():
 		case <-l.ended:
 		}
@@ -205,7 +205,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	l.mu.Lock()
 	report.InFlight += int(l.parts)
 	report.Returned += int(l.returned)
-	report.Abandoned += int(l.lost) // also when the lane had been given up before
+	report.Abandoned += int(l.abandoned) // also when the lane had been given up before
 	report.Unread += l.unreads + l.waiting.Len()
 	l.mu.Unlock()
 	report.Drained = report.InFlight - report.Returned - report.Abandoned
@@ -216,9 +216,9 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	return report, nil
 }
 
-// close has no further batch taken, and with shut no further record made of those that wait.
+// setEnding has no further batch taken, and with shut no further record made of those that wait.
 // The lane's lock is held.
-func (l *lane) close(shut bool) {
+func (l *lane) setEnding(shut bool) {
 	if !l.ending {
 		l.ending = true
 		close(l.closing)
@@ -260,19 +260,19 @@ func (l *lane) tellIdle() {
 // count for nothing from here on. With fence nothing is committed any more either (I8).
 func (l *lane) abandon(fence bool) int64 {
 	l.mu.Lock()
-	l.close(true)
+	l.setEnding(true)
 	n := int64(0)
 	if !l.frozen {
 		l.frozen = true
 		n = l.inFlight
-		l.lost += n
+		l.abandoned += n
 		l.inFlight = 0
 		l.p.meter.count(increments{abandoned: n}, n)
 	}
 	_, unsaved := l.unsavedMark()
 	l.mu.Unlock()
 	if n > 0 || fence && unsaved {
-		l.p.above.laneAbandoned(l) // before the fence: a cycle that then finds no mark of the lane finds mustAbort set
+		l.p.hooks.laneAbandoned(l) // before the fence: a cycle that then finds no mark of the lane finds mustAbort set
 	}
 	l.mu.Lock()
 	fencing := fence && !l.fenced
@@ -299,14 +299,14 @@ func (l *lane) isFrozen() bool {
 	return l.frozen
 }
 
-// An engine is the Feed of a pipeline: what its source sees of it.
-type engine struct{ p *shared }
+// A feed is the Feed of a pipeline: what its source sees of it.
+type feed struct{ p *shared }
 
-func (e engine) Room() <-chan struct{} { return e.p.use.room }
+func (e feed) Room() <-chan struct{} { return e.p.use.room }
 
 var errStopping = errors.New("opening a lane: the pipeline stops")
 
-func (e engine) Lane(ctx context.Context, name string, committed int64) (pipeline.Lane, int64, error) {
+func (e feed) Lane(ctx context.Context, name string, committed int64) (pipeline.Lane, int64, error) {
 	l, from, err := e.p.lane(ctx, name, committed)
 	if err != nil {
 		return nil, 0, err
@@ -326,13 +326,13 @@ func (p *shared) lane(ctx context.Context, name string, committed int64) (*lane,
 			from = next
 		}
 	}
-	l := &lane{name: name, p: p, shared: &p.use}
+	l := &lane{name: name, p: p, use: &p.use}
 	l.closing, l.ended = make(chan struct{}), make(chan struct{})
 	l.read, l.committed = from, from
 	l.ring.Start(from)
 	l.firstTime, l.lastTime = pipeline.NoTime, pipeline.NoTime
-	l.ctx, l.cancel = context.WithCancel(p.work.ctx)
-	l.calls, l.cancelCalls = context.WithCancel(l.ctx)
+	l.writesCtx, l.cancel = context.WithCancel(p.work.ctx)
+	l.stepsCtx, l.cancelCalls = context.WithCancel(l.writesCtx)
 	if !p.lanes.add(l) {
 		l.cancel()
 		l.cancelCalls()

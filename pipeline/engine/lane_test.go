@@ -159,7 +159,7 @@ func TestBatchesOfAnEndedLaneAreDropped(t *testing.T) {
 		freed := false
 		b := src.make(0, l, 10)
 		b.Free = func() { freed = true }
-		if err := p.fill.admit(b); err != nil || !freed || l.more() {
+		if err := p.fill.accept(b); err != nil || !freed || l.more() {
 			t.Errorf("admitted: %v, freed %v", err, freed)
 		}
 		if err := <-done; err != nil {

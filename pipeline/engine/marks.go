@@ -14,7 +14,7 @@ type piece struct {
 	// The outcome of a whole piece looks at the fields up to the beginning of the Entry, which
 	// has its own such fields first: two cache lines. A third would make such an outcome a tenth
 	// dearer (BenchmarkP15).
-	shared     bool       // a record of it was split, or has a dead letter: outcomes are looked at one by one
+	oneByOne   bool       // a record of it was split, or has a dead letter: outcomes are looked at one by one
 	intact     bool       // every record of it without an outcome was handed back: no call of it had begun
 	blocks     int        // how many blocks hold its records
 	begin, end *block     // the first and the last of these blocks; block.next leads from one to the next
@@ -79,7 +79,7 @@ func (l *lane) piece(in *laneBatch, read time.Time) *piece {
 		pc = new(piece)
 	}
 	pc.Reset()
-	pc.shared, pc.intact, pc.blocks, pc.begin, pc.end = false, false, 0, nil, nil
+	pc.oneByOne, pc.intact, pc.blocks, pc.begin, pc.end = false, false, 0, nil, nil
 	pc.from, pc.read, pc.time, pc.lane = in, read, pipeline.NoTime, l
 	return pc
 }

@@ -34,7 +34,7 @@ func handOver(t testing.TB, l *lane, b *pipeline.Batch) []item {
 func appendItems(t testing.TB, items []item, l *lane, b *pipeline.Batch) []item {
 	t.Helper()
 	b.Lane = l
-	if err := owner(l).fill.admit(b); err != nil {
+	if err := owner(l).fill.accept(b); err != nil {
 		t.Fatal(err)
 	}
 	for f := owner(l).fill; l.more(); {

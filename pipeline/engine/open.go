@@ -20,10 +20,10 @@ func (p *Pipeline) openSource(ctx context.Context) (by time.Time, err error) {
 	octx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan error, 1)
-	p.calls.Add(1)
+	p.outstanding.Add(1)
 	go func() {
-		err := guarded(func() error { return p.opts.Source.Open(octx, engine{&p.shared}) })
-		p.calls.Add(-1)
+		err := guarded(func() error { return p.opts.Source.Open(octx, feed{&p.shared}) })
+		p.outstanding.Add(-1)
 		done <- err
 	}()
 	var stopping <-chan struct{} = ctx.Done()

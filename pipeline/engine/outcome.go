@@ -33,8 +33,8 @@ const (
 	returned // counted as abandoned, but before any call for it began: no sink can have it
 )
 
-// none says whether the mark cannot pass a record that ends so: it is read again.
-func (o outcome) none() bool { return o == abandoned || o == returned }
+// stopsMark says whether the mark cannot pass a record that ends so: it is read again.
+func (o outcome) stopsMark() bool { return o == abandoned || o == returned }
 
 // finish gives records of the lane their outcome, or says how they ended in one of their
 // sinks. The caller does not touch them afterwards: their places may be used again.
@@ -52,27 +52,27 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	last := recs[len(recs)-1].piece
 	c := settlement{now: now}
 	l.mu.Lock()
-	if l.p.undoes && (o.none() || l.frozen) { // an outcome that counts for nothing is none
+	if l.p.undoes && (o.stopsMark() || l.frozen) { // an outcome that counts for nothing is none
 		for _, rec := range recs {
 			c.undo(rec)
 		}
 	}
 	for i := 0; i < len(recs); {
 		pc := recs[i].piece
-		if n := l.wholeRun(recs[i:], pc, last); n > 0 && !o.none() { // all that is left of the piece, at once
+		if n := l.wholeRun(recs[i:], pc, last); n > 0 && !o.stopsMark() { // all that is left of the piece, at once
 			l.count(o, int64(n), pc.read, &c)
 			l.passed(pc, recs[i:i+n], o, &c)
 			i += n
 			continue
 		}
-		if recs[i].shared() {
+		if recs[i].hasOthers() {
 			l.finishOne(recs[i], o, &c)
 			i++
 			continue
 		}
 		first := i
 		for i++; i < len(recs); i++ {
-			if e := recs[i].track; e.piece != pc || e.shared() {
+			if e := recs[i].track; e.piece != pc || e.hasOthers() {
 				break
 			}
 		}
@@ -82,9 +82,9 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	l.settle(&c)
 }
 
-// shared says whether the record's outcome is not this one alone: several sinks have it, it is
+// hasOthers says whether the record's outcome is not this one alone: several sinks have it, it is
 // a part, or it stands for another record.
-func (t *track) shared() bool {
+func (t *track) hasOthers() bool {
 	return t.refs != 0 || t.split != nil || t.origin != nil
 }
 
@@ -95,7 +95,7 @@ func (t *track) shared() bool {
 // are abandoned come in any order, and are not asked for.
 func (l *lane) wholeRun(recs []item, pc, last *piece) int {
 	n := pc.Left()
-	if pc.shared || !l.p.keepsLaneOrder || n > len(recs) {
+	if pc.oneByOne || !l.p.keepsLaneOrder || n > len(recs) {
 		return 0
 	}
 	if n < len(recs) {
@@ -123,7 +123,7 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 		c.t.rejected += n
 	case abandoned:
 		c.t.abandoned += n
-		l.lost += n
+		l.abandoned += n
 	case returned:
 		c.t.abandoned += n
 		l.returned += n
@@ -148,10 +148,10 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 // lost when one of them is without an outcome.
 func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
 	switch {
-	case o.none():
-		pc.intact = o == returned && (pc.intact || !pc.Lost())
-		pc.Lose()
-	case !l.frozen && (len(recs) < pc.Left() || pc.Lost()):
+	case o.stopsMark():
+		pc.intact = o == returned && (pc.intact || !pc.Blocked())
+		pc.Block()
+	case !l.frozen && (len(recs) < pc.Left() || pc.Blocked()):
 		for _, r := range recs {
 			pc.Note(r.index)
 		}
@@ -174,7 +174,7 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 		r = *r.origin
 	}
 	if o == abandoned {
-		r.lost = true
+		r.abandoned = true
 	}
 	if r.refs > 0 {
 		if r.refs--; r.refs > 0 {
@@ -182,7 +182,7 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 		}
 	}
 	switch {
-	case r.lost:
+	case r.abandoned:
 		o = abandoned
 	case r.hasLetter:
 		o = rejected
@@ -194,7 +194,7 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 		l.passed(r.piece, []item{r}, o, c)
 	case rec.dead: // it stands for all parts that failed
 		l.count(o, int64(g.failed), read, c)
-		if g.lost {
+		if g.abandoned {
 			o = abandoned
 		}
 		l.passed(r.piece, []item{r}, o, c)
@@ -202,7 +202,7 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 		if o != rejected { // rejected parts are counted when their dead letter is durable
 			l.count(o, 1, read, c)
 		}
-		g.lost = g.lost || o == abandoned
+		g.abandoned = g.abandoned || o == abandoned
 		g.returned = g.returned || o == returned
 		g.left--
 		l.splitDone(g, c)
@@ -217,7 +217,7 @@ func (l *lane) splitDone(g *splitGroup, c *settlement) {
 	case g.failed == 0 || l.frozen:
 		o := delivered
 		switch {
-		case g.lost:
+		case g.abandoned:
 			o = abandoned
 		case g.returned:
 			o = returned
@@ -242,7 +242,7 @@ func (l *lane) reject(rec item, why *failure) {
 	}
 	if !r.hasLetter && !l.frozen {
 		r.hasLetter = true
-		r.piece.shared = true
+		r.piece.oneByOne = true
 		if g := r.split; g != nil {
 			why.part = r.rec.Part
 			g.failed++
@@ -268,7 +268,7 @@ func (l *lane) adopt(r item, parts []item) bool {
 	l.mu.Lock()
 	g := r.split
 	n := len(parts) - 1
-	r.piece.shared = true
+	r.piece.oneByOne = true
 	if g == nil {
 		g = &splitGroup{record: r, left: len(parts), parts: make([]int32, len(l.p.opts.Steps))}
 	} else {
@@ -318,10 +318,10 @@ func (l *lane) settle(c *settlement) {
 		l.recycleBatches(c)
 	}
 	if c.sources > 0 {
-		l.p.budget.finished(l, c.sources)
+		l.p.budget.giveBack(l, c.sources)
 	}
 	for _, d := range c.letters {
-		l.p.above.post(l, d)
+		l.p.hooks.sendLetter(l, d)
 	}
 	if c.moved || c.booked > 0 {
 		l.p.wake()

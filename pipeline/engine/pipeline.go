@@ -42,13 +42,17 @@ func New(o Options) (*Pipeline, error) {
 	o.defaults()
 	p := new(Pipeline)
 	p.shared.init(o)
-	p.above = hooks{
-		lookAgain: func() { p.fill.lookAgain() }, recordsCame: p.watch.wake, stopEarly: p.stopEarly,
-		handBack: p.handBackLane, post: func(l *lane, d item) { p.dead.enqueue(l, []item{d}) },
-		laneAbandoned: func(l *lane) { p.txn.abandoned(l) }, commitLast: func(ctx context.Context, l *lane) error { return p.commits.last(ctx, l) },
-		forgetLane: p.forgetLane,
+	p.hooks = hooks{
+		lookAgain:     func() { p.fill.lookAgain() },
+		recordsCame:   p.watch.wake,
+		stopEarly:     p.stopEarly,
+		handBack:      p.handBackLane,
+		sendLetter:    func(l *lane, d item) { p.dead.enqueue(l, []item{d}) },
+		laneAbandoned: func(l *lane) { p.txn.abandoned(l) },
+		commitLast:    func(ctx context.Context, l *lane) error { return p.commits.last(ctx, l) },
+		forgetLane:    p.forgetLane,
 	}
-	p.use.lookAgain = p.above.lookAgain
+	p.use.lookAgain = p.hooks.lookAgain
 	p.txn = newTransactions(&p.shared, p.startWriters)
 	p.commits.init(&p.shared, p.txn)
 

@@ -35,13 +35,13 @@ func (r *reader) work() bool {
 	if p.read.ctx.Err() != nil || p.read.why() != nil {
 		return false
 	}
-	p.calls.Add(1)
+	p.outstanding.Add(1)
 	r.inRead = true
 	b, err := p.opts.Source.Read(p.read.ctx)
 	r.inRead = false
-	p.calls.Add(-1)
+	p.outstanding.Add(-1)
 	if b != nil {
-		if bad := r.fill.admit(b); bad != nil && err == nil {
+		if bad := r.fill.accept(b); bad != nil && err == nil {
 			err = bad
 		}
 	}
@@ -58,7 +58,7 @@ func (r *reader) work() bool {
 func (r *reader) panicked(err *pipeline.PanicError) {
 	if r.inRead {
 		r.inRead = false
-		r.p.calls.Add(-1)
+		r.p.outstanding.Add(-1)
 	}
 	r.p.failRead(fmt.Errorf("reading from the source: %w", err))
 }

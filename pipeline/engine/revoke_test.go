@@ -37,7 +37,7 @@ func TestLanesEndWhileThePipelineStops(t *testing.T) {
 		wait.Go(func() { p.stop(errors.New("a stage said so")) })
 		wait.Wait()
 		for i, l := range lanes {
-			if l.calls.Err() == nil {
+			if l.stepsCtx.Err() == nil {
 				t.Fatalf("the calls of lane %d go on", i)
 			}
 		}

@@ -113,7 +113,7 @@ func (r *router) route(it item) {
 		for j, i := range r.wants {
 			one := it
 			if j > 0 {
-				one = it.share()
+				one = it.copyForSink()
 			}
 			r.lists[i] = append(r.lists[i], one)
 		}

@@ -57,9 +57,9 @@ func (p *Pipeline) runContained(ctx context.Context) (err error) {
 		return err
 	}
 	p.phase.set("running")
-	settled := p.begin()
-	end := p.await(ctx, settled)
-	return p.finish(end, settled)
+	allDone := p.begin()
+	end := p.await(ctx, allDone)
+	return p.finish(end, allDone)
 }
 
 // begin starts all workers, from the sinks' end to the source, and gives a channel that is
@@ -83,9 +83,9 @@ func (p *Pipeline) begin() <-chan struct{} {
 	(&crew.Worker{Crew: p.read.crew, Work: p.fill.work, Panicked: onPanic(p.fill.panicked), Ended: p.fill.end}).Start()
 	(&crew.Worker{Crew: p.read.crew, Work: r.work, Panicked: onPanic(r.panicked), Ended: p.fill.close}).Start()
 
-	settled := make(chan struct{})
+	allDone := make(chan struct{})
 	p.spawn(func() {
-		defer close(settled)
+		defer close(allDone)
 		select {
 		case <-p.read.done:
 		case <-p.work.over:
@@ -105,14 +105,14 @@ func (p *Pipeline) begin() <-chan struct{} {
 			}
 		}
 	})
-	return settled
+	return allDone
 }
 
 // An ending says how the work on records came to its end.
 type ending struct {
-	settled bool      // everything has its outcome
-	forced  bool      // by Abort
-	by      time.Time // when Run has to be over; zero: nothing bounds it yet
+	complete bool      // everything has its outcome
+	forced   bool      // by Abort
+	by       time.Time // when Run has to be over; zero: nothing bounds it yet
 }
 
 // stopReading ends reading because Run is told to stop. What waits unread, and what no
@@ -124,7 +124,7 @@ func (p *Pipeline) stopReading() {
 		p.read.stop()
 		return
 	}
-	p.handBack()
+	p.discardUnread()
 	p.spawn(func() {
 		for _, l := range p.lanes.all() {
 			p.handBackLane(l)
@@ -134,7 +134,7 @@ func (p *Pipeline) stopReading() {
 
 // await waits until everything that was read has its outcome, or the drain budget is
 // spent, or Abort (I7).
-func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
+func (p *Pipeline) await(ctx context.Context, allDone <-chan struct{}) ending {
 	var e ending
 	var spent <-chan time.Time
 	var timer *time.Timer
@@ -155,8 +155,8 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 	done, failed, broken, read := ctx.Done(), p.phase.failed, p.read.broken, p.read.done
 	for {
 		select {
-		case <-settled:
-			e.settled = true
+		case <-allDone:
+			e.complete = true
 			return e
 		case <-p.phase.aborted:
 			e.forced = true
@@ -183,13 +183,13 @@ func (p *Pipeline) await(ctx context.Context, settled <-chan struct{}) ending {
 
 // finish ends a run: it gives up what is left, commits the last marks, and closes the
 // components.
-func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
+func (p *Pipeline) finish(e ending, allDone <-chan struct{}) error {
 	if e.by.IsZero() {
 		e.by = time.Now().Add(p.opts.Drain)
 	}
 	p.lanes.close()
 	lost, running := int64(0), 0
-	if !e.settled {
+	if !e.complete {
 		lost = p.abandonAll()
 	}
 	running = p.awaitWorkers(e)
@@ -242,7 +242,7 @@ func (p *Pipeline) finish(e ending, settled <-chan struct{}) error {
 
 // abandonAll gives up what is in flight and says how many records that was.
 func (p *Pipeline) abandonAll() (lost int64) {
-	p.handBack()
+	p.discardUnread()
 	for _, l := range p.lanes.all() {
 		lost += l.abandon(false)
 	}
@@ -256,7 +256,7 @@ func (p *Pipeline) abandonAll() (lost int64) {
 // ends in that, and the other half is for the last commit and for closing.
 func (p *Pipeline) awaitWorkers(e ending) (running int) {
 	patience := time.Until(e.by)
-	if !e.settled {
+	if !e.complete {
 		patience /= 2
 	}
 	ended := make(chan error, 1)
@@ -266,7 +266,7 @@ func (p *Pipeline) awaitWorkers(e ending) (running int) {
 		ended <- nil
 	})
 	if within(patience, ended, &AbandonedError{Running: 1}) != nil {
-		running = int(p.calls.Load()) + p.chain.running()
+		running = int(p.outstanding.Load()) + p.chain.running()
 	}
 	return running
 }
@@ -306,17 +306,17 @@ func (p *Pipeline) closeAll(d time.Duration) error {
 			errs = append(errs, fmt.Errorf("closing %s: it takes longer than %s", what, d))
 		}
 	}
-	do("the source", p.calls.Load(), func() error { return p.opts.Source.Close(ctx) })
+	do("the source", p.outstanding.Load(), func() error { return p.opts.Source.Close(ctx) })
 	for _, s := range p.steps {
 		s := s.core()
 		for _, part := range []any{s.conf.Stage, s.conf.Splitter} {
 			if c, ok := part.(io.Closer); ok {
-				do("step "+s.conf.Name, s.calls.Load(), c.Close)
+				do("step "+s.conf.Name, s.outstanding.Load(), c.Close)
 			}
 		}
 	}
 	for _, s := range p.allSinks() {
-		do("sink "+s.conf.Name, s.calls.Load(), func() error { return s.conf.Sink.Close(ctx) })
+		do("sink "+s.conf.Name, s.outstanding.Load(), func() error { return s.conf.Sink.Close(ctx) })
 	}
 	p.phase.set("stopped")
 	return errors.Join(errs...)

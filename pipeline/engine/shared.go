@@ -20,11 +20,11 @@ type shared struct {
 	budget *Budget
 	use    pipelineUse // what the pipeline has of the budget
 
-	phase phase         // how far the run is
-	work  lifetime      // how long records are worked on
-	read  reading       // how far reading is
-	calls atomic.Int32  // calls of the source, of Fill and of the transactor that have not returned
-	moved chan struct{} // told when there is something to commit, or a lane ends
+	phase       phase         // how far the run is
+	work        lifetime      // how long records are worked on
+	read        reading       // how far reading is
+	outstanding atomic.Int32  // calls of the source, of Fill and of the transactor that have not returned
+	moved       chan struct{} // told when there is something to commit, or a lane ends
 
 	lanes laneSet
 	pool  pool // of chunks and blocks
@@ -35,7 +35,7 @@ type shared struct {
 
 	undoes         bool // some step is an Undoer
 	keepsLaneOrder bool // records reach the one sink in the order of their lane
-	above          hooks
+	hooks          hooks
 }
 
 // hooks are what lanes and the parts of a run ask of those above them. [New] sets all of them
@@ -45,7 +45,7 @@ type hooks struct {
 	recordsCame   func()                             // there is something to watch
 	stopEarly     func()                             // the steps abandon what they have
 	handBack      func(*lane)                        // the first waiting step hands back what it has not begun of the lane
-	post          func(*lane, item)                  // a dead letter is on its way
+	sendLetter    func(*lane, item)                  // a dead letter is on its way
 	laneAbandoned func(*lane)                        // what an open transaction has written of the lane may not be committed
 	commitLast    func(context.Context, *lane) error // has the lane's mark committed for the last time
 	forgetLane    func(*lane)                        // steps and sinks drop what they keep of the lane
@@ -73,19 +73,19 @@ func (p *shared) stop(err error) {
 	if !p.phase.fail(err) {
 		return
 	}
-	p.handBack()
+	p.discardUnread()
 	for _, l := range p.lanes.all() { // others may end meanwhile
 		l.cancelCalls()
 	}
-	p.above.stopEarly()
+	p.hooks.stopEarly()
 }
 
-// handBack ends reading. Batches that wait are given back unread: they are read again by
+// discardUnread ends reading. Batches that wait are given back unread: they are read again by
 // another run.
-func (p *shared) handBack() {
+func (p *shared) discardUnread() {
 	p.read.discard.Store(true)
 	p.read.stop()
-	p.above.lookAgain()
+	p.hooks.lookAgain()
 }
 
 // wake tells the committer that there is something to commit, or that a lane ends.
@@ -123,7 +123,7 @@ func (p *shared) abandonChunk(c *chunk) {
 // forget drops what the pipeline keeps for a lane that is over.
 func (p *shared) forget(l *lane) {
 	p.lanes.remove(l)
-	p.above.forgetLane(l)
+	p.hooks.forgetLane(l)
 }
 
 // contained runs f, which is code of the engine and not of a component. A panic in it stops

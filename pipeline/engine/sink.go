@@ -32,14 +32,14 @@ import (
 // A sink is a Sink at work: a queue for each lane, and a writer for each lane that
 // has something in its queue.
 type sink struct {
-	p       *shared
-	txn     *transactions // nil: records may be written at any time
-	conf    Output
-	letters bool // it stores the dead letters
-	crew    *crew.Crew
-	events  *event.Emitter
-	meter   meter
-	calls   atomic.Int32 // Writes that have not returned
+	p           *shared
+	txn         *transactions // nil: records may be written at any time
+	conf        Output
+	letters     bool // it stores the dead letters
+	crew        *crew.Crew
+	events      *event.Emitter
+	meter       meter
+	outstanding atomic.Int32 // Writes that have not returned
 
 	mu        sync.Mutex
 	queues    map[*lane]*sinkQueue
@@ -167,7 +167,7 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 	notYet := q.queue[:0:0] // records that may not be written yet
 	for ; n < len(q.queue) && len(into) < q.s.conf.MaxRecords; n++ {
 		rec := q.queue[n]
-		if txn != nil && !txn.admits(rec) {
+		if txn != nil && !txn.mayWrite(rec) {
 			notYet = append(notYet, rec)
 			continue
 		}
@@ -301,11 +301,11 @@ func (s *sink) began(now time.Time) {
 	s.tick(now)
 	s.writing++
 	s.mu.Unlock()
-	s.calls.Add(1)
+	s.outstanding.Add(1)
 }
 
 func (s *sink) done(now time.Time, records int, took time.Duration) {
-	s.calls.Add(-1)
+	s.outstanding.Add(-1)
 	s.mu.Lock()
 	s.tick(now)
 	s.writing--

@@ -52,7 +52,7 @@ func (sl *slot) work() bool {
 	w.mu.Unlock()
 
 	sl.c = c
-	s.calls.Add(1)
+	s.outstanding.Add(1)
 	sl.end(NoAnswer(sl.attempt(now), sl.limit))
 	return true
 }
@@ -84,7 +84,7 @@ func (sl *slot) attempt(now time.Time) error {
 	if c.attempts == 1 && s.undoer != nil {
 		c.rec.enter(s.conf.Name, s.undoer)
 	}
-	ctx, cancel := context.WithDeadline(c.wl.lane.calls, limit)
+	ctx, cancel := context.WithDeadline(c.wl.lane.stepsCtx, limit)
 	sl.stop = cancel
 	if s.conf.Stage != nil {
 		return s.conf.Stage.Process(ctx, c.rec.rec)
@@ -108,11 +108,11 @@ func (sl *slot) end(err error) {
 		sl.stop()
 		sl.stop = nil
 	}
-	s.calls.Add(-1)
+	s.outstanding.Add(-1)
 	now := time.Now()
 	reason, wait := s.another(c, err, now)
 	var t increments
-	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.calls.Err() != nil, &t)
+	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.stepsCtx.Err() != nil, &t)
 	switch {
 	case j.restore, j.verdict == again:
 		c.saved.Restore(c.rec.rec)
@@ -202,7 +202,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	switch {
 	case j.verdict == drop:
 		l.finishAt([]item{rec}, filtered, now)
-	case j.verdict == lost, gone && parts == nil:
+	case j.verdict == giveUp, gone && parts == nil:
 		l.finishAt([]item{rec}, abandoned, now)
 	case gone:
 		l.finishAt(parts, abandoned, now)

@@ -56,7 +56,7 @@ func (p *Pipeline) InFlight() []InFlight {
 	p.pool.each(func(c *chunk) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		place := c.place.Load()
+		place := c.whereabouts.Load()
 		where, state := int(place>>8), stateNames[place&0xff]
 		name := "sinks"
 		if where < len(p.steps) {

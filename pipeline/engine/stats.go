@@ -97,7 +97,7 @@ func (s *stats) rotate(now time.Time) {
 	const ms = 1000 // durations are kept in microseconds
 	s.p.meter.rotate(ms, 0)
 	for _, st := range s.chain.steps {
-		st.core().meter.rotate(ms, st.fill())
+		st.core().meter.rotate(ms, st.fullness())
 	}
 	for _, si := range s.chain.allSinks() {
 		si.meter.rotate(ms, 0)
@@ -144,7 +144,7 @@ func (s *stats) findBottleneck(now time.Time) {
 		source = max(source, heldShare)
 		busy := ratio(l.busy-was.busy, l.all-was.all)
 		if busy >= 0.7 && max(upstream, heldShare) >= 0.3 {
-			s.bottleneck = s.chain.placeName(i)
+			s.bottleneck = s.chain.partName(i)
 		}
 		if i < len(s.chain.steps) {
 			upstream = ratio(l.blocked-was.blocked, l.all-was.all)

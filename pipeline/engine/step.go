@@ -14,15 +14,15 @@ import (
 
 // stepCore is what steps of both kinds have.
 type stepCore struct {
-	p       *shared
-	conf    Step
-	index   int // its place among the steps, from 0
-	in, out *pipe
-	crew    *crew.Crew
-	events  *event.Emitter
-	undoer  pipeline.Undoer // its stage or splitter, if that is one; nil: it is not
-	meter   meter
-	calls   atomic.Int32 // calls of the stage that have not returned; chunks at work in a step that computes
+	p           *shared
+	conf        Step
+	index       int // its place among the steps, from 0
+	in, out     *pipe
+	crew        *crew.Crew
+	events      *event.Emitter
+	undoer      pipeline.Undoer // its stage or splitter, if that is one; nil: it is not
+	meter       meter
+	outstanding atomic.Int32 // calls of the stage that have not returned; chunks at work in a step that computes
 }
 
 func (s *stepCore) core() *stepCore { return s }
@@ -31,11 +31,11 @@ func (s *stepCore) core() *stepCore { return s }
 type verdict uint8
 
 const (
-	pass  verdict = iota // it goes on
-	drop                 // it is filtered
-	fail                 // it is rejected, and travels on in its place
-	again                // it is tried again
-	lost                 // it is abandoned: the pipeline stops, or its lane has been given up
+	pass   verdict = iota // it goes on
+	drop                  // it is filtered
+	fail                  // it is rejected, and travels on in its place
+	again                 // it is tried again
+	giveUp                // it is abandoned: the pipeline stops, or its lane has been given up
 )
 
 // A judgement is a verdict, and what belongs to it.
@@ -61,12 +61,12 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 		t.abandoned++
 		s.failed(rec, err)
 		s.p.stop(fmt.Errorf("%s: %s: %w", s.conf.Name, rec.Position, err))
-		return judgement{verdict: lost}
+		return judgement{verdict: giveUp}
 	}
 	why, permanent := pipeline.IsPermanent(err)
 	if laneEnded && !permanent {
 		t.abandoned++
-		return judgement{verdict: lost}
+		return judgement{verdict: giveUp}
 	}
 	t.errors++
 	s.failed(rec, err)

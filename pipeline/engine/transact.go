@@ -117,8 +117,8 @@ func (t *transactions) unlock() {
 	}
 }
 
-// admits says whether a record may be written now. The lock is held.
-func (t *transactions) admits(rec item) bool {
+// mayWrite says whether a record may be written now. The lock is held.
+func (t *transactions) mayWrite(rec item) bool {
 	if t == nil {
 		return true
 	}
@@ -217,7 +217,7 @@ func (t *transactions) cycle() error {
 		return errStopping
 	}
 	if err := t.call(t.by.Begin); err != nil {
-		return t.undo(fmt.Errorf("beginning a transaction: %w", err))
+		return t.abort(fmt.Errorf("beginning a transaction: %w", err))
 	}
 	t.mu.Lock()
 	t.number++
@@ -227,7 +227,7 @@ func (t *transactions) cycle() error {
 	t.gather()
 	t.cutLanes()
 	if !t.wait(func() bool { return t.complete() || t.mustAbort }) {
-		return t.undo(errStopping)
+		return t.abort(errStopping)
 	}
 	marks := unsaved(t.p.lanes.all())
 	t.mu.Lock()
@@ -237,10 +237,10 @@ func (t *transactions) cycle() error {
 	t.state, t.endSoon = txnClosed, false
 	t.mu.Unlock()
 	if mustAbort {
-		return t.undo(errAbandoned)
+		return t.abort(errAbandoned)
 	}
 	if err := t.call(func(ctx context.Context) error { return t.by.Commit(ctx, slices.Clone(marks)) }); err != nil {
-		return t.undo(fmt.Errorf("committing a transaction: %w", err))
+		return t.abort(fmt.Errorf("committing a transaction: %w", err))
 	}
 	saved(marks)
 	return nil
@@ -248,8 +248,8 @@ func (t *transactions) cycle() error {
 
 // call makes a call of the transactor.
 func (t *transactions) call(f func(context.Context) error) error {
-	t.p.calls.Add(1)
-	defer t.p.calls.Add(-1)
+	t.p.outstanding.Add(1)
+	defer t.p.outstanding.Add(-1)
 	return guarded(func() error { return f(t.p.work.ctx) })
 }
 
@@ -298,8 +298,8 @@ func (t *transactions) complete() bool {
 		first, some := l.ring.First()
 		done := !some || first.Seq() >= l.writeBefore
 		if !done {
-			done = first.Lost() && first.intact && first.Left() == 0
-			t.mustAbort = t.mustAbort || first.Lost() && !first.intact
+			done = first.Blocked() && first.intact && first.Left() == 0
+			t.mustAbort = t.mustAbort || first.Blocked() && !first.intact
 		}
 		l.mu.Unlock()
 		if !done {
@@ -327,9 +327,9 @@ func (t *transactions) wait(ready func() bool) bool {
 	}
 }
 
-// undo aborts the transaction because of why, and ends all lanes: they are read again from what
+// abort aborts the transaction because of why, and ends all lanes: they are read again from what
 // was committed.
-func (t *transactions) undo(why error) error {
+func (t *transactions) abort(why error) error {
 	t.mu.Lock()
 	t.state, t.endSoon = txnClosed, false
 	t.mu.Unlock()
@@ -339,9 +339,9 @@ func (t *transactions) undo(why error) error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), max(t.p.opts.reserve(), time.Second))
 	defer cancel()
-	t.p.calls.Add(1)
+	t.p.outstanding.Add(1)
 	err := guarded(func() error { return t.by.Abort(ctx) })
-	t.p.calls.Add(-1)
+	t.p.outstanding.Add(-1)
 	if err != nil {
 		why = fmt.Errorf("%w; aborting it: %w", why, err)
 	}

@@ -105,7 +105,7 @@ func (l *ledger) at(lane string) int64 {
 func (l *lane) markNow() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.ring.Mark()
+	return l.ring.Passed()
 }
 
 // through is a sink that writes through the ledger.
@@ -142,7 +142,7 @@ func (m *reopening) Read(ctx context.Context) (*pipeline.Batch, error) {
 		l := m.open[i]
 		m.mu.Unlock()
 		if over(l) && ctx.Err() == nil {
-			fresh, from, err := m.engine.(engine).p.lane(ctx, l.Name(), -1)
+			fresh, from, err := m.engine.(feed).p.lane(ctx, l.Name(), -1)
 			if err != nil {
 				return nil, err
 			}
@@ -171,7 +171,7 @@ func (m *reopening) Read(ctx context.Context) (*pipeline.Batch, error) {
 func (l *lane) inFlightNow() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.ring.Mark() > l.committed {
+	if l.ring.Passed() > l.committed {
 		return 1
 	}
 	return l.inFlight

@@ -81,7 +81,7 @@ func (s *waitStep) receive() bool {
 		s.tick(time.Now())
 		w.add(c)
 	}
-	fill := w.fill()
+	fill := w.fullness()
 	w.mu.Unlock()
 	m.filled(fill)
 	switch {
@@ -330,10 +330,10 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 	}
 }
 
-func (s *waitStep) fill() float64 {
+func (s *waitStep) fullness() float64 {
 	s.win.mu.Lock()
 	defer s.win.mu.Unlock()
-	return s.win.fill()
+	return s.win.fullness()
 }
 
 func (s *waitStep) load(now time.Time) load {

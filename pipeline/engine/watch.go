@@ -49,7 +49,7 @@ func (w *watch) start() {
 	}
 	for _, s := range w.chain.steps {
 		w.places = append(w.places, &watched{
-			name: s.core().conf.Name, look: s.holdup, fill: s.fill, state: "free", next: "free",
+			name: s.core().conf.Name, look: s.holdup, fill: s.fullness, state: "free", next: "free",
 		})
 	}
 	for _, s := range w.chain.allSinks() {

@@ -157,8 +157,8 @@ func (w *window) add(c *chunk) {
 	w.Add(&wl.Lane, len(c.recs))
 }
 
-// fill is how full the queue in front of the window is, from 0 to 1.
-func (w *window) fill() float64 { return min(float64(w.Counts().Waiting)/float64(w.backlog), 1) }
+// fullness is how full the queue in front of the window is, from 0 to 1.
+func (w *window) fullness() float64 { return min(float64(w.Counts().Waiting)/float64(w.backlog), 1) }
 
 // wakeWorkers wakes as many workers as there may be work for.
 func (w *window) wakeWorkers(n int) {
@@ -189,7 +189,7 @@ func (w *window) admit(wl *waitLane) *reorder.Place[*call] {
 	if rejected {
 		c.result = fail
 	}
-	c.Set(c, rec.place(), rec.key, rejected)
+	c.Set(c, rec.number(), rec.key, rejected)
 	return &c.Place
 }
 

@@ -35,21 +35,21 @@ import (
 // A writer writes the records of one lane to one sink, one Write at a time. Its state
 // outlives a panic in Write.
 type writer struct {
-	q      *sinkQueue
-	batch  []item             // what is left of the batch, in order
-	recs   []*pipeline.Record // the records of the next Write, for the sink
-	tries  []int              // how often each record of batch has been tried
-	next   int                // how many records of batch the next Write has
-	taken  bool               // a batch was taken from the queue, and resolved has not been called for it
-	wait   time.Duration      // before the next Write
-	ctx    context.Context    // of Writes; nil: to be made
-	cancel context.CancelFunc // of ctx
-	made   time.Time          // when ctx was made
-	call   bool               // a Write is under way
-	ended  time.Time          // when the last Write returned
-	room   []item             // room for the next batch
-	counts []int              // room for the next tries
-	ok     []item             // room for records that a *WriteError does not name
+	q          *sinkQueue
+	batch      []item             // what is left of the batch, in order
+	recs       []*pipeline.Record // the records of the next Write, for the sink
+	tries      []int              // how often each record of batch has been tried
+	next       int                // how many records of batch the next Write has
+	taken      bool               // a batch was taken from the queue, and resolved has not been called for it
+	wait       time.Duration      // before the next Write
+	ctx        context.Context    // of Writes; nil: to be made
+	cancel     context.CancelFunc // of ctx
+	made       time.Time          // when ctx was made
+	call       bool               // a Write is under way
+	ended      time.Time          // when the last Write returned
+	spareBatch []item             // room for the next batch
+	counts     []int              // room for the next tries
+	ok         []item             // room for records that a *WriteError does not name
 }
 
 func (w *writer) init(q *sinkQueue) { w.q = q }
@@ -66,7 +66,7 @@ func (w *writer) work() bool {
 		return true
 	}
 	if w.wait > 0 {
-		pause(q.l.ctx, w.wait)
+		pause(q.l.writesCtx, w.wait)
 		w.wait = 0
 		return true
 	}
@@ -85,7 +85,7 @@ func (w *writer) work() bool {
 	q.s.began(now)
 	if w.cancel == nil || now.Sub(w.made) > q.s.conf.Timeout/writesShare {
 		w.endContext()
-		w.ctx, w.cancel = context.WithTimeout(q.l.ctx, q.s.conf.Timeout)
+		w.ctx, w.cancel = context.WithTimeout(q.l.writesCtx, q.s.conf.Timeout)
 		w.made = now
 	}
 	w.call = true
@@ -122,11 +122,11 @@ func (w *writer) begin() bool {
 	if w.q.s.conf.Linger > 0 {
 		w.linger()
 	}
-	batch, ok := w.q.next(w.room[:0])
+	batch, ok := w.q.next(w.spareBatch[:0])
 	if !ok {
 		return false
 	}
-	w.room, w.batch, w.next = batch, batch, len(batch)
+	w.spareBatch, w.batch, w.next = batch, batch, len(batch)
 	w.counts = slices.Grow(w.counts[:0], len(batch))[:len(batch)]
 	clear(w.counts)
 	w.taken = true
@@ -164,7 +164,7 @@ func (w *writer) linger() {
 		case <-timer.C:
 		case <-s.p.read.ctx.Done():
 			return
-		case <-q.l.ctx.Done():
+		case <-q.l.writesCtx.Done():
 			return
 		}
 	}
@@ -205,7 +205,7 @@ func (w *writer) end(err error) {
 		return
 	}
 	var partial *pipeline.WriteError
-	if errors.As(err, &partial) && fits(partial, w.next) && !isPanic(err) {
+	if errors.As(err, &partial) && obeysContract(partial, w.next) && !isPanic(err) {
 		w.failedPartly(partial)
 		return
 	}
@@ -218,9 +218,9 @@ func isPanic(err error) bool {
 	return errors.As(err, &p)
 }
 
-// fits says whether a *WriteError obeys the contract of Write for n records. One that does not
+// obeysContract says whether a *WriteError obeys the contract of Write for n records. One that does not
 // says nothing that can be relied on: then none of the records counts as stored.
-func fits(e *pipeline.WriteError, n int) bool {
+func obeysContract(e *pipeline.WriteError, n int) bool {
 	last := -1
 	for _, f := range e.Failed {
 		if f.Index <= last || f.Index >= n || f.Err == nil {
@@ -313,11 +313,11 @@ func (w *writer) stored(recs []item) {
 	if s.letters {
 		q.l.finishAt(recs, rejected, w.ended)
 	} else {
-		bytes := int64(0)
+		w.recs = w.recs[:0] // made anew: the sink had the list in its hands
 		for _, r := range recs {
-			bytes += int64(records.Sent(r.rec) + len(r.rec.Key()))
+			w.recs = append(w.recs, r.rec)
 		}
-		s.p.bytesOut.Add(bytes)
+		s.p.bytesOut.Add(records.Sent(w.recs))
 		q.l.finishAt(recs, delivered, w.ended)
 	}
 }
@@ -328,14 +328,14 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 	s, l := w.q.s, w.q.l
 	if s.letters {
 		err = fmt.Errorf("%s: %s: storing a dead letter: %w", s.conf.Name, rec.rec.Position, err)
-		w.lose(rec)
+		w.abandon(rec)
 		s.p.stop(err)
 		return
 	}
 	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries)
 	if f.stop {
 		err = f.fatal(rec.rec) // while the record is still there
-		w.lose(rec)
+		w.abandon(rec)
 		s.p.stop(err)
 		return
 	}
@@ -343,8 +343,8 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 	l.reject(rec, f)
 }
 
-// lose abandons a record.
-func (w *writer) lose(rec item) { w.q.s.abandon(w.q.l, []item{rec}) }
+// abandon abandons a record.
+func (w *writer) abandon(rec item) { w.q.s.abandon(w.q.l, []item{rec}) }
 
 // advance takes the first n records off the batch.
 func (w *writer) advance(n int) []item {
@@ -383,7 +383,7 @@ func (w *writer) giveUp() {
 	s, l := w.q.s, w.q.l
 	w.endContext()
 	batch := w.batch
-	w.batch, w.tries, w.room, w.recs, w.wait = nil, nil, nil, nil, 0
+	w.batch, w.tries, w.spareBatch, w.recs, w.wait = nil, nil, nil, nil, 0
 	w.show()
 	w.progress()
 	s.abandon(l, batch)

@@ -30,10 +30,10 @@ func (w *writer) failedPartly(e *pipeline.WriteError) {
 			break
 		}
 	}
-	refused, kept, again := w.sort(e)
+	refused, kept, again := w.divide(e)
 	if end != nil { // the records that are stored count as delivered, the rest is read again
 		for _, r := range refused {
-			w.lose(r.rec)
+			w.abandon(r.rec)
 		}
 		m.failed(at, end)
 		m.count(increments{errors: 1}, 0)
@@ -66,10 +66,10 @@ func (w *writer) failedPartly(e *pipeline.WriteError) {
 	}
 }
 
-// sort takes out of the batch the records that are stored, into w.ok, and those that are to be
+// divide takes out of the batch the records that are stored, into w.ok, and those that are to be
 // rejected. It gives how many of the others were written and are to be tried again, and the
 // first error of these.
-func (w *writer) sort(e *pipeline.WriteError) (refused []refusal, kept int, again error) {
+func (w *writer) divide(e *pipeline.WriteError) (refused []refusal, kept int, again error) {
 	w.ok = w.ok[:0]
 	limit := w.limit()
 	k := 0

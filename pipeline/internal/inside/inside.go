@@ -28,8 +28,10 @@ type Records[R any] struct {
 	// memory of its extras that no call has given before: the caller charges it.
 	Grown func(*R) (added, growth, owed int64)
 
-	// Sent is how many bytes the value had that a sink was given last.
-	Sent func(*R) int
+	// Sent is how many bytes the keys and values of records had that a sink was given last. It
+	// takes them all at once, like WithExtras: a call of a function value for each record of a
+	// large write is not free.
+	Sent func([]*R) int64
 
 	// CopyTo makes the second a record of its own with all that the first has.
 	CopyTo func(r, to *R)
@@ -40,6 +42,9 @@ type Records[R any] struct {
 	// Clear lets go of everything that the record points to. Its extras stay, as memory for the
 	// next record in its place.
 	Clear func(*R)
+
+	// WithExtras counts the places among these that have extras, also those of an earlier record.
+	WithExtras func([]R) int
 
 	// HasExtras says whether the record's place has extras, also those of an earlier record.
 	HasExtras func(*R) bool

@@ -201,7 +201,7 @@ func (l *fetchLoop) plan(ctx context.Context, interrupt context.CancelFunc) (lef
 		most := int(l.k.s.Fetch.Partition) >> l.halvings
 		l.req.MaxBytes += int32(size)
 		l.req.Partitions = append(l.req.Partitions, kafka.FetchPartition{
-			TopicPartition: q.part.tp, Offset: q.part.next, LeaderEpoch: q.part.leader, MaxBytes: int32(max(most, q.part.batchBytes)),
+			TopicPartition: q.part.tp, Offset: q.part.next, LeaderEpoch: q.part.leaderEpoch, MaxBytes: int32(max(most, q.part.batchBytes)),
 		})
 		l.req.MaxBytes += int32(q.part.batchBytes)
 	}
@@ -253,10 +253,10 @@ func (l *fetchLoop) ready(p *partition) (pipeline.Lane, bool) {
 		p.epochs.noteTopic(p.termNow(), id)
 		p.epochs.setTopic(id)
 	}
-	if leader != p.leader && p.epochs.epochAt(p.next) < 0 { // no epoch is known that could be compared
-		p.leader = leader
+	if leader != p.leaderEpoch && p.epochs.epochAt(p.next) < 0 { // no epoch is known that could be compared
+		p.leaderEpoch = leader
 	}
-	if leader != p.leader {
+	if leader != p.leaderEpoch {
 		l.remove(p)
 		p.moveTo(doubted)
 		k.start(func() { k.checkTruncation(p) })

@@ -50,15 +50,15 @@ type partition struct {
 	tp kafka.TopicPartition
 	id kafka.TopicID
 
-	next       int64         // where to read on
-	epochs     *epochs       // which leaders appended what was read
-	leader     int32         // epoch of the leader whose log was found to have what was read; -2: none
-	batchBytes int           // bytes that the first batch takes, when it did not fit
-	partials   int           // polls in a row that brought only a part of it
-	fails      int           // answers in a row that were errors
-	confirmed  bool          // a leader has answered for next, so that it is in the log; see ready
-	quit       chan struct{} // closed when the partition is given up
-	bound      atomic.Int64  // stop in front of this offset; -1: never
+	next        int64         // where to read on
+	epochs      *epochs       // which leaders appended what was read
+	leaderEpoch int32         // epoch of the leader whose log was found to have what was read; -2: none
+	batchBytes  int           // bytes that the first batch takes, when it did not fit
+	partials    int           // polls in a row that brought only a part of it
+	fails       int           // answers in a row that were errors
+	confirmed   bool          // a leader has answered for next, so that it is in the log; see ready
+	quit        chan struct{} // closed when the partition is given up
+	bound       atomic.Int64  // stop in front of this offset; -1: never
 
 	committed, fetched, highWatermark atomic.Int64 // for reports; bounds and doubts look at them too
 	inTransactions                    atomic.Int64 // records in front of it that wait for the end of transactions
@@ -72,7 +72,7 @@ type partition struct {
 
 // newPartition makes a partition without a lane.
 func (k *Source) newPartition(tp kafka.TopicPartition, term int) *partition {
-	p := &partition{tp: tp, term: term, epochs: k.epochsOf(tp), leader: -2, quit: make(chan struct{})}
+	p := &partition{tp: tp, term: term, epochs: k.epochsOf(tp), leaderEpoch: -2, quit: make(chan struct{})}
 	k.stop.begin(tp)
 	p.bound.Store(-1)
 	p.committed.Store(-1)

@@ -221,14 +221,14 @@ func (k *Source) divergence(p *partition) (at int64, truncated bool, err error) 
 	}
 	last := p.epochs.epochAt(p.next)
 	if last < 0 {
-		p.leader = leader
+		p.leaderEpoch = leader
 		return -1, false, nil
 	}
 	end, err := k.client.EpochEnd(k.ctx, p.tp, leader, last)
 	if err != nil && !errors.Is(err, kafka.ErrNoEpochs) {
 		return -1, false, err
 	}
-	p.leader = leader
+	p.leaderEpoch = leader
 	at, truncated = p.epochs.diverged(p.next, end, leader)
 	return at, truncated && err == nil, nil
 }

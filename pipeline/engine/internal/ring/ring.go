@@ -61,10 +61,10 @@ func (b *Batch) HasTail() bool { return b.opaque || b.last+1 != b.end }
 type Entry struct {
 	// What is looked at when all records are done at once stands first: it is then in the same
 	// cache line as what its owner looks at (BenchmarkP15 of the engine).
-	left int   // how many records are neither done nor lost
-	next int64 // the mark once the entry is passed; -1: the mark stays where it is
-	lost bool  // one of its records was lost: the mark never passes it
-	open bool  // the mark has not passed it
+	left    int   // how many records are neither done nor lost
+	next    int64 // the mark once the entry is passed; -1: the mark stays where it is
+	blocked bool  // one of its records was lost: the mark never passes it
+	open    bool  // the mark has not passed it
 
 	seq  uint64               // its number in the ring
 	done [MaxSize / 64]uint64 // a bit for each record that was noted as done
@@ -117,8 +117,8 @@ func (e *Entry) Size() int { return e.size }
 // Left is how many records are not done.
 func (e *Entry) Left() int { return e.left }
 
-// Lost says whether a record of the entry was lost.
-func (e *Entry) Lost() bool { return e.lost }
+// Blocked says whether a record of the entry was lost.
+func (e *Entry) Blocked() bool { return e.blocked }
 
 // Open says whether the mark has not passed the entry.
 func (e *Entry) Open() bool { return e.open }
@@ -126,8 +126,8 @@ func (e *Entry) Open() bool { return e.open }
 // Seq is the number of the entry in its ring, from 0 on.
 func (e *Entry) Seq() uint64 { return e.seq }
 
-// Lose says that a record ends without an outcome: the mark never passes the entry.
-func (e *Entry) Lose() { e.lost = true }
+// Block says that a record ends without an outcome: the mark never passes the entry.
+func (e *Entry) Block() { e.blocked = true }
 
 // Note remembers which record is done, by its index. It is not needed for records with which
 // Done leaves none.
@@ -193,7 +193,7 @@ func (r *Ring[T]) CanPass() bool {
 		return false
 	}
 	e := r.open.Peek().e
-	return e.left == 0 && !e.lost
+	return e.left == 0 && !e.blocked
 }
 
 // Pass moves the mark past the first entry, which CanPass has allowed, and gives what its owner
@@ -207,12 +207,12 @@ func (r *Ring[T]) Pass() (of T, moved bool) {
 	return p.of, moved
 }
 
-// Mark is where the mark stands, between entries.
-func (r *Ring[T]) Mark() int64 { return r.mark }
+// Passed is where the mark stands, between entries.
+func (r *Ring[T]) Passed() int64 { return r.mark }
 
-// Within is where the mark stands when it may stand within the first entry too: this is what is
+// Committable is where the mark stands when it may stand within the first entry too: this is what is
 // committed.
-func (r *Ring[T]) Within() int64 {
+func (r *Ring[T]) Committable() int64 {
 	if r.open.Len() > 0 {
 		if within, ok := r.open.Peek().e.prefix(); ok {
 			return max(r.mark, within)

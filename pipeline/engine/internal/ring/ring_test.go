@@ -100,9 +100,9 @@ func TestRingModel(t *testing.T) {
 			}
 			switch lost := rapid.IntRange(0, 15).Draw(rt, "lost") == 15; {
 			case lost:
-				e.Lose()
+				e.Block()
 				e.lost = append(e.lost, pending[:n]...)
-			case n < len(pending) || e.Lost():
+			case n < len(pending) || e.Blocked():
 				for _, i := range pending[:n] {
 					e.Note(uint8(i))
 				}
@@ -117,13 +117,13 @@ func TestRingModel(t *testing.T) {
 			} else {
 				finish()
 			}
-			before := r.Mark()
+			before := r.Passed()
 			for r.CanPass() {
 				e, moved := r.Pass()
-				if e != all[passed] || e.Open() || e.Seq() != uint64(passed) || moved != (r.Mark() != before) {
+				if e != all[passed] || e.Open() || e.Seq() != uint64(passed) || moved != (r.Passed() != before) {
 					rt.Fatalf("entry %d was passed, want %d", e.Seq(), passed)
 				}
-				before = r.Mark()
+				before = r.Passed()
 				passed++
 			}
 			mark := start
@@ -136,8 +136,8 @@ func TestRingModel(t *testing.T) {
 				}
 				mark = max(mark, e.end)
 			}
-			if r.Mark() != mark {
-				rt.Fatalf("mark %d, want %d", r.Mark(), mark)
+			if r.Passed() != mark {
+				rt.Fatalf("mark %d, want %d", r.Passed(), mark)
 			}
 			want := mark
 			if passed < len(all) && all[passed].exact {
@@ -150,7 +150,7 @@ func TestRingModel(t *testing.T) {
 					want = max(want, e.at[first])
 				}
 			}
-			if got := r.Within(); got != want {
+			if got := r.Committable(); got != want {
 				rt.Fatalf("the mark stands at %d within the first entry, want %d", got, want)
 			}
 			var pending *run // with records that are not done

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"fmt"
+	"runtime/debug"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -41,12 +43,23 @@ type laneBatch struct {
 }
 
 // release gives back what a batch holds. None of its records is in use.
-func (in *laneBatch) release() {
+func (in *laneBatch) release(p *shared) {
 	if in.charge != nil {
 		in.charge.Release()
 	}
-	if in.batch.Free != nil {
-		in.batch.Free()
+	p.free(in.batch)
+}
+
+// free calls a batch's Free. A panic in it stops the pipeline, and nothing else: whoever gives a
+// batch back has more to give back, and to count.
+func (p *shared) free(b *pipeline.Batch) {
+	defer func() {
+		if v := recover(); v != nil {
+			p.stop(fmt.Errorf("freeing a batch: %w", &pipeline.PanicError{Value: v, Stack: debug.Stack()}))
+		}
+	}()
+	if b.Free != nil {
+		b.Free()
 	}
 }
 
@@ -54,7 +67,7 @@ func (in *laneBatch) release() {
 // done, and keeps the laneBatches for other batches.
 func (l *lane) recycleBatches(c *settlement) {
 	for in := c.freed; in != nil; in = in.next {
-		in.release()
+		in.release(l.p)
 	}
 	l.mu.Lock()
 	for in := c.freed; in != nil; {
@@ -213,6 +226,7 @@ func (l *lane) takeIn(pc *piece, fresh bool, b *block, at, n int) bool {
 		in.pieces++
 	}
 	l.inFlight += int64(n)
+	l.made += int64(n)
 	l.p.meter.enter(int64(n))
 	return true
 }
@@ -257,7 +271,7 @@ func (l *lane) drop(in *laneBatch) {
 	in.open = false
 	l.mu.Unlock()
 	if free {
-		in.release()
+		in.release(l.p)
 	}
 }
 
@@ -286,7 +300,7 @@ func (l *lane) unread() {
 	l.tellIdle()
 	l.mu.Unlock()
 	for _, in := range free {
-		in.release()
+		in.release(l.p)
 	}
 	l.p.hooks.lookAgain()
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -141,6 +142,7 @@ func (w *cpuWorker) slowly(ctx context.Context, it item) {
 // panicked ends the attempt of the record at the cursor, which has panicked.
 func (w *cpuWorker) panicked(err *pipeline.PanicError) {
 	if w.c == nil || w.i >= len(w.c.recs) {
+		w.s.p.stop(fmt.Errorf("%s: in the engine: %w\n%s", w.s.conf.Name, err, err.Stack))
 		return
 	}
 	it := w.c.recs[w.i]

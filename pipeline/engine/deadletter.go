@@ -68,17 +68,6 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	return d
 }
 
-// textOf asks an error of a component for its text. It does so under the lane's lock: a panic
-// in the error's method would leave that locked, and nothing could end the lane any more.
-func textOf(of func() string) (text string) {
-	defer func() {
-		if v := recover(); v != nil {
-			text = "the error's own text panicked"
-		}
-	}()
-	return of()
-}
-
 // clip cuts a text to at most n bytes, at a character.
 func clip(s string, n int) string {
 	if len(s) <= n {

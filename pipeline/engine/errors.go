@@ -37,7 +37,7 @@ type tooLateError struct {
 // time was over: "no answer within 500ms" in place of "context deadline exceeded". Any other
 // error, and nil, it gives back as it is.
 func NoAnswer(err error, limit time.Duration) error {
-	if err == nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), context.DeadlineExceeded.Error()) {
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(textOf(err.Error), context.DeadlineExceeded.Error()) {
 		return err
 	}
 	if limit > 10*time.Millisecond {
@@ -47,7 +47,7 @@ func NoAnswer(err error, limit time.Duration) error {
 }
 
 func (e *tooLateError) Error() string {
-	return strings.ReplaceAll(e.err.Error(), context.DeadlineExceeded.Error(), "no answer within "+e.limit.String())
+	return strings.ReplaceAll(textOf(e.err.Error), context.DeadlineExceeded.Error(), "no answer within "+e.limit.String())
 }
 
 func (e *tooLateError) Unwrap() error { return e.err }

@@ -42,7 +42,7 @@ var PipelineFigures = join(
 			if s.Err == nil {
 				return nil
 			}
-			return text(s.Err.Error())
+			return text(textOf(s.Err.Error))
 		}},
 		{Admin: "started", Value: func(s *Snapshot) any {
 			if s.Started.IsZero() {

@@ -76,12 +76,12 @@ func (f *filler) accept(b *pipeline.Batch) error {
 	p := f.p
 	l, ok := b.Lane.(*lane)
 	if !ok || l.p != p {
-		refuse(b)
+		f.refuse(b)
 		return errors.New("the batch is of no lane of this pipeline")
 	}
 	c, ok := b.Charge.(*charge)
 	if b.Charge != nil && (!ok || c.lane != l) {
-		refuse(b)
+		f.refuse(b)
 		return errors.New("the bytes of the batch were taken for no lane of this pipeline, or for another lane than its own")
 	}
 	l.mu.Lock()
@@ -96,7 +96,7 @@ func (f *filler) accept(b *pipeline.Batch) error {
 		in.size = in.charge.size()
 	}
 	if !l.enqueue(in) {
-		in.release()
+		in.release(p)
 		return nil
 	}
 	f.add(l)
@@ -104,13 +104,11 @@ func (f *filler) accept(b *pipeline.Batch) error {
 }
 
 // refuse gives back what a batch holds that the pipeline cannot take.
-func refuse(b *pipeline.Batch) {
+func (f *filler) refuse(b *pipeline.Batch) {
 	if b.Charge != nil {
 		b.Charge.Release()
 	}
-	if b.Free != nil {
-		b.Free()
-	}
+	f.p.free(b)
 }
 
 // add notes that batches wait with a lane.

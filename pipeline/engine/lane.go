@@ -111,6 +111,7 @@ type laneMarks struct {
 
 // laneCounts are counts of the lane's records (I6).
 type laneCounts struct {
+	made      int64 // that have been made, parts of splits left out
 	inFlight  int64 // those without an outcome, parts of splits included; counted on its own
 	abandoned int64 // those that were abandoned
 	returned  int64 // those that were handed back
@@ -181,6 +182,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	report := pipeline.EndReport{
 		InFlight: int(l.inFlight - l.parts), Returned: -int(l.returned), Abandoned: -int(l.abandoned), Unread: -l.unreads,
 	}
+	made := l.made
 	idle := l.whenIdle()
 	shut = l.shut
 	l.mu.Unlock()
@@ -203,7 +205,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 	}
 	l.abandon(true)
 	l.mu.Lock()
-	report.InFlight += int(l.parts)
+	report.InFlight += int(l.parts + l.made - made) // what waited goes on to be made records of, unless the lane is shut
 	report.Returned += int(l.returned)
 	report.Abandoned += int(l.abandoned) // also when the lane had been given up before
 	report.Unread += l.unreads + l.waiting.Len()

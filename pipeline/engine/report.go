@@ -25,6 +25,19 @@ const (
 	maxTypes   = 20 // error types of a step, further ones are counted as _other
 )
 
+// textOf asks an error of a component for its text: its Error, or its Detail. The method may
+// panic, as that of a nil pointer in an error does. It is asked under locks, which would stay
+// locked, and nothing could end what they guard any more; and where none is held, the worker
+// would come to the same error again and again.
+func textOf(of func() string) (text string) {
+	defer func() {
+		if v := recover(); v != nil {
+			text = "the error's own text panicked"
+		}
+	}()
+	return of()
+}
+
 // errorType gives the type of an error, for events: the type that the error names itself, else
 // a word for what happened, else the reason that it rejects with.
 func errorType(err error) string {
@@ -79,7 +92,7 @@ func (m *meter) failed(at pipeline.Position, err error) {
 		}
 	}
 	if c.count == 0 {
-		c.message, c.at = clip(err.Error(), maxSample), at
+		c.message, c.at = clip(textOf(err.Error), maxSample), at
 	}
 	c.count++
 	c.total++
@@ -93,7 +106,7 @@ func (p *shared) rejected(f *failure, rec *pipeline.Record) {
 	key, _, _ := rec.Original()
 	p.events.Emit(event.RecordRejected{
 		Step: f.step, Reason: f.reason, ErrorType: errorType(f.err),
-		ErrorMessage: clip(f.err.Error(), maxMessage), Attempt: int64(f.attempts),
+		ErrorMessage: clip(textOf(f.err.Error), maxMessage), Attempt: int64(f.attempts),
 		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
 		KeyHash: keyHash(key), DeadLetter: p.opts.DeadLetter.Name,
 	}, fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason))
@@ -114,7 +127,7 @@ func (p *shared) panicked(step string, rec *pipeline.Record, err *pipeline.Panic
 		return
 	}
 	p.events.Emit(event.PanicRecovered{
-		Step: step, ErrorMessage: clip(err.Error(), maxMessage), StackHash: stackHash(err.Stack),
+		Step: step, ErrorMessage: clip(textOf(err.Error), maxMessage), StackHash: stackHash(err.Stack),
 		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
 	}, "")
 	p.events.Log().Debug().Str("step", step).Str("stack", string(err.Stack)).Msg("stack of a panic")
@@ -141,7 +154,7 @@ func (p *shared) commitFailed(first pipeline.Mark, err error, attempt int) {
 	topic, partition := first.Lane.(*lane).coordinates()
 	p.events.Emit(event.CommitFailed{
 		Topic: topic, Partition: partition, Offset: first.Next, Generation: p.report().Generation,
-		ErrorType: errorType(err), ErrorMessage: clip(err.Error(), maxMessage), Attempt: int64(attempt),
+		ErrorType: errorType(err), ErrorMessage: clip(textOf(err.Error), maxMessage), Attempt: int64(attempt),
 	}, "")
 }
 

@@ -69,6 +69,7 @@ func (r *router) work() bool {
 // panicked rejects the record whose condition panicked.
 func (r *router) panicked(err *pipeline.PanicError) {
 	if r.c == nil || r.i >= len(r.recs) {
+		r.p.stop(fmt.Errorf("routing records to sinks: in the engine: %w\n%s", err, err.Stack))
 		return
 	}
 	it := r.recs[r.i]

@@ -347,7 +347,7 @@ func (t *transactions) abort(why error) error {
 	}
 	if t.p.events != nil {
 		t.p.events.Emit(event.TransactionAborted{
-			ErrorType: errorType(why), ErrorMessage: clip(why.Error(), maxMessage), Attempt: 1,
+			ErrorType: errorType(why), ErrorMessage: clip(textOf(why.Error), maxMessage), Attempt: 1,
 			Generation: t.p.report().Generation,
 		}, "")
 	}

@@ -154,7 +154,7 @@ func (p *shared) stalled(pl *watched, h holdup) {
 		ErrorType: "timeout", ErrorMessage: "the write has not returned",
 	}
 	if h.err != nil {
-		e.ErrorType, e.ErrorMessage = errorType(h.err), clip(h.err.Error(), maxMessage)
+		e.ErrorType, e.ErrorMessage = errorType(h.err), clip(textOf(h.err.Error), maxMessage)
 	}
 	p.events.Emit(e, fmt.Sprintf("%s stores nothing of %s since %s: %s", pl.name, h.lane, h.age.Round(time.Millisecond), e.ErrorMessage))
 }

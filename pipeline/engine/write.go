@@ -174,8 +174,15 @@ func (w *writer) linger() {
 func (w *writer) panicked(err *pipeline.PanicError) {
 	if w.call {
 		w.end(err)
+		return
 	}
+	w.q.s.p.stop(fmt.Errorf("%s: in the engine: %w\n%s", w.q.s.conf.Name, err, err.Stack))
+	w.wait = panicPause
 }
+
+// panicPause is how long a writer rests behind a panic that is not of a Write: it comes to the same
+// place again, and the pipeline has until the end of its drain budget.
+const panicPause = time.Second
 
 // end decides what a Write has led to.
 func (w *writer) end(err error) {

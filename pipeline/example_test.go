@@ -59,18 +59,32 @@ func ExampleSplitterFunc() {
 
 // A counter is a source of one lane with the numbers from 0 to 4.
 type counter struct {
-	lane pipeline.Lane
-	next int64
+	feed   pipeline.Feed
+	lane   pipeline.Lane
+	next   int64 // to be read
+	marked int64 // what is before need not be read again
 }
 
-// Open opens the lanes. A source that remembers what was committed opens them there.
+// Open opens the lanes, where they were committed.
 func (c *counter) Open(ctx context.Context, f pipeline.Feed) (err error) {
-	c.lane, c.next, err = f.Lane(ctx, "numbers/0", 0)
+	c.feed = f
+	c.lane, c.next, err = f.Lane(ctx, "numbers/0", c.marked)
 	return err
 }
 
-// Read gives the next batch, and io.EOF behind the last.
+// Read gives the next batch, and io.EOF behind the last. What it has given counts as read: once ctx
+// has ended it gives nothing more.
 func (c *counter) Read(ctx context.Context) (*pipeline.Batch, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	select {
+	case <-c.lane.Ended(): // by the pipeline: go on at the mark, in a new lane
+		if err := c.Open(ctx, c.feed); err != nil {
+			return nil, err
+		}
+	default:
+	}
 	if c.next == 5 {
 		return nil, io.EOF
 	}
@@ -78,13 +92,14 @@ func (c *counter) Read(ctx context.Context) (*pipeline.Batch, error) {
 	pos := pipeline.Position{Topic: "numbers", Offset: c.next}
 	rec[0].Init(pos, nil, fmt.Appendf(nil, `{"n":%d}`, c.next), nil, pipeline.NoTime)
 	c.next++
-	return &pipeline.Batch{Lane: c.lane, Fill: pipeline.Records(rec), Next: c.next}, ctx.Err()
+	return &pipeline.Batch{Lane: c.lane, Fill: pipeline.Records(rec), Next: c.next}, nil
 }
 
 // Commit stores that what is before each mark need not be read again.
 func (c *counter) Commit(_ context.Context, marks []pipeline.Mark) error {
 	for _, m := range marks {
 		fmt.Println(m.Lane.Name(), "is done up to", m.Next)
+		c.marked = m.Next
 	}
 	return nil
 }

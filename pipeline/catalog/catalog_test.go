@@ -105,8 +105,8 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s stands twice", key)
 		}
 		seen[key] = true
-		if k.Settings == nil || k.Build == nil || reflect.TypeOf(k.Settings()).Kind() != reflect.Pointer {
-			t.Errorf("%s: no settings or no Build", key)
+		if err := k.Usable(); err != nil {
+			t.Error(err)
 		}
 		if k.Section != config.StageSection && k.Guarantee == "" {
 			t.Errorf("%s does not say what it guarantees", key)

@@ -88,6 +88,9 @@ func beside(k *config.Kind) []config.Setting {
 
 func listAll(w io.Writer, kinds config.Kinds) error {
 	p := printer{w: w}
+	kinds = slices.Clone(kinds) // those of one's own stand behind the others: they go under the same heads
+	order := []config.Section{config.SourceSection, config.StageSection, config.SinkSection}
+	slices.SortStableFunc(kinds, func(a, b config.Kind) int { return slices.Index(order, a.Section) - slices.Index(order, b.Section) })
 	var section config.Section
 	for _, k := range kinds {
 		if k.Section != section {

@@ -74,7 +74,8 @@ type globals struct {
 
 // Main runs the command line of this process, os.Args, and gives the exit code. The kinds
 // are known to all commands beside those of the catalog: check, test, replay, list, the
-// schema and run. One that has the section and the name of another is an error.
+// schema and run. One that no file could name
+// (see [config.Kind.Usable]), or that has the section and the name of another, is an error.
 //
 // Codes: 0 done, also after a clean stop by a signal; 1 failed while running; 2 usage or
 // configuration; 3 the environment (broker, database, port, credentials); 4 an expectation
@@ -86,6 +87,10 @@ func Main(kinds ...config.Kind) int {
 	s := streams{os.Stdin, os.Stdout, os.Stderr}
 	all := catalog.Kinds()
 	for _, k := range kinds {
+		if err := k.Usable(); err != nil {
+			fmt.Fprintf(s.err, "penstock: %v\n", err)
+			return exitUsage
+		}
 		if all.Find(k.Section, k.Name) != nil {
 			fmt.Fprintf(s.err, "penstock: there is another %s of the name %s\n", k.Section, k.Name)
 			return exitUsage

@@ -10,7 +10,11 @@
 package config
 
 import (
+	"fmt"
 	"io"
+	"reflect"
+	"regexp"
+	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -135,6 +139,30 @@ func (k Kinds) Names(s Section) []string {
 	}
 	return names
 }
+
+// Usable says what keeps a row from being used in a pipeline file, as text for the author of it;
+// nil when nothing does.
+func (k *Kind) Usable() error {
+	wrong := func(format string, args ...any) error {
+		return fmt.Errorf("%s %q: "+format, append([]any{k.Section, k.Name}, args...)...)
+	}
+	switch {
+	case k.Section != SourceSection && k.Section != StageSection && k.Section != SinkSection:
+		return wrong("it is made by StageKind, SplitterKind, SinkKind or SourceKind")
+	case !kindName.MatchString(k.Name):
+		return wrong("a name has small letters, digits and _, and begins with a letter")
+	case k.Section != SourceSection && commonKeys[k.Name]:
+		return wrong("the name is that of a setting which stands beside a %s; choose another", k.Section)
+	case k.Settings == nil || k.Build == nil:
+		return wrong("it has no settings, or nothing that makes the component")
+	}
+	if t := reflect.TypeOf(k.Settings()); t.Kind() != reflect.Pointer || t.Elem().Kind() != reflect.Struct {
+		return wrong("its settings are a %s: give a struct with the defaults in", strings.TrimPrefix(t.String(), "*"))
+	}
+	return nil
+}
+
+var kindName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 
 // StageKind makes the row of a stage: its name, one sentence about it, the YAML of one that
 // runs ("shout: {field: city}"), its settings with their defaults in, and what makes the

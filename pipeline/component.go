@@ -72,8 +72,8 @@ type Lane interface {
 
 	// End gives the lane up, beside Read and Commit and for several lanes at once. From the
 	// call on no further batch of it is admitted, and what has not begun is handed back at
-	// once: what waits unread, and what is behind the last record of which a waiting step
-	// has begun a call, or that has left one without a call; but for a source that is a
+	// once: what waits unread, and what is behind the last record that has begun in the
+	// first waiting step: a call of it was made, or it left without needing one; but for a source that is a
 	// ReadOncer. It waits for the outcomes of what is before that, has the last mark
 	// committed, and fences the lane (I8). When ctx ends first it fences at once, counts
 	// the rest as abandoned, cancels the lane's calls, retry timers and endless sink

@@ -118,7 +118,7 @@ func (w *webhook) counts() (positions, twice int64) {
 	return int64(len(w.times)), twice
 }
 
-// has says whether position n of partition p and all before it were accepted.
+// hasAllBefore says whether position n of partition p and all before it were accepted.
 func (w *webhook) hasAllBefore(p, n int64) bool {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -291,5 +292,72 @@ func TestTopLevel(t *testing.T) {
 		if !slices.Contains(allowed, name) && !strings.HasPrefix(name, ".") && !built {
 			t.Errorf("%s stands at the top level, which is fixed: TestTopLevel has what may", name)
 		}
+	}
+}
+
+// TestEveryPackageIsInTheTable: docs/architecture.md says of each package what it is for. Parts of
+// the engine, stages and sinks stand there together, as a folder.
+func TestEveryPackageIsInTheTable(t *testing.T) {
+	text, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "## Where things are")
+	named := map[string]bool{}
+	for line := range strings.Lines(table) {
+		if first, _, ok := strings.Cut(strings.TrimPrefix(line, "|"), "|"); ok && strings.HasPrefix(line, "|") {
+			for i, part := range strings.Split(first, "`") {
+				named[part] = i%2 == 1 || named[part]
+			}
+		}
+	}
+	list, err := exec.Command("go", "list", "-C", "../..", "./...").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	together := regexp.MustCompile(`^(pipeline/engine/internal|stages|sinks)/[^/]+$`)
+	for p := range strings.FieldsSeq(string(list)) {
+		p = strings.TrimPrefix(p, "github.com/penstockio/penstock/")
+		if !named[p] && !(together.MatchString(p) && named[path.Dir(p)]) {
+			t.Errorf("%s is not in the table of docs/architecture.md", p)
+		}
+	}
+}
+
+// TestTheContractFitsOnAPage: who opens the library sees it whole.
+func TestTheContractFitsOnAPage(t *testing.T) {
+	text, err := exec.Command("go", "doc", "-C", "../..", "./pipeline").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	if n := strings.Count(string(text), "\n"); n > 60 {
+		t.Errorf("go doc ./pipeline has %d lines, want at most 60", n)
+	}
+}
+
+// TestPackagesNameTheirLicence: the file with the package's comment begins with it.
+func TestPackagesNameTheirLicence(t *testing.T) {
+	comment := regexp.MustCompile(`(?m)^// (Package|Command) [a-z]`)
+	err := filepath.WalkDir(repo, func(at string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && at != repo):
+			return fs.SkipDir
+		case filepath.Ext(at) != ".go":
+			return nil
+		}
+		text, err := os.ReadFile(at)
+		if err != nil {
+			return err
+		}
+		head, _, _ := strings.Cut(string(text), "\npackage ")
+		if comment.MatchString(head) && !strings.HasPrefix(head, "// SPDX-License-Identifier: Apache-2.0\n") {
+			t.Errorf("%s has the comment of a package and does not begin with its licence", at)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }

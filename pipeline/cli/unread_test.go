@@ -46,7 +46,7 @@ func fullPipe(t *testing.T) *os.File {
 	return w
 }
 
-// deafLogs are places for a log that take none of it.
+// unreadLogs are places for a log that take none of it.
 var unreadLogs = map[string]func(*testing.T) *os.File{
 	"a full pipe": fullPipe,
 	"a full pipe that does not wait": func(t *testing.T) *os.File {

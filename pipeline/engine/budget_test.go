@@ -10,7 +10,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// fits makes a pipeline that takes part in a budget, without running it.
+// sharer makes a pipeline that takes part in a budget, without running it.
 func sharer(t *testing.T, b *Budget, lanes int) []*lane {
 	t.Helper()
 	p := mustNew(t, Options{Source: &memory{}, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Budget: b})

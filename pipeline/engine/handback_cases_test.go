@@ -204,7 +204,7 @@ func goesOn(n int64) int {
 	return 1
 }
 
-// fan fails on record 13.
+// halfWay fails on record 13.
 func halfWay(n int64) bool { return n == 13 }
 
 func upTo3(r *pipeline.Record) int { return int(r.Offset % 4) }

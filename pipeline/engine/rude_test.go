@@ -15,7 +15,7 @@ import (
 type writeFunc func(recs []*pipeline.Record) error
 
 func (f writeFunc) Write(_ context.Context, recs []*pipeline.Record) error { return f(recs) }
-func (f writeFunc) Close(context.Context) error                           { return nil }
+func (f writeFunc) Close(context.Context) error                            { return nil }
 
 // A blank is an error whose text cannot be asked of a nil pointer, as is easily returned.
 type blank struct{ text string }

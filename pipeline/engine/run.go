@@ -13,14 +13,16 @@ import (
 // Run opens the source, moves records until the source ends or ctx is cancelled,
 // drains, commits, closes the components, and returns. It may be called once.
 //
-// When ctx ends, what has not begun is handed back: what waits unread, and what no
-// waiting step has begun, unless the source is a [pipeline.ReadOncer] (I7). It counts as
+// When ctx ends, what has not begun is handed back: what waits unread, and what the
+// first waiting step has not begun, unless the source is a [pipeline.ReadOncer] (I7). It counts as
 // abandoned, and is read again.
 //
 // It gives nil when the source or ctx has ended and everything that was begun has its
 // outcome; *AbandonedError when the drain budget was spent first, or Abort was
 // called; and else the error that stopped the pipeline. It never waits past the
-// budget for a call that ignores its ctx; such a component is not closed.
+// budget for a call that ignores its ctx; such a component is not closed. What a component is
+// asked without a ctx has to return at once: Attach, Account, LaneEnded and the Free of a batch are
+// waited for.
 func (p *Pipeline) Run(ctx context.Context) error {
 	if !p.phase.ran.CompareAndSwap(false, true) {
 		return errors.New("running the pipeline: it has run before")

@@ -364,7 +364,7 @@ func (w *watched) readEnded(ctx context.Context) (*pipeline.Batch, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if b != nil || !errors.Is(err, context.Canceled) && err != io.EOF {
-		w.wrong("Read with an ended ctx gave a batch (%v) and the error %w", b != nil, err)
+		w.wrong("Read with an ended ctx gave a batch (%v) and the error %v", b != nil, err)
 	}
 	return b, err
 }

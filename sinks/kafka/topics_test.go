@@ -65,7 +65,7 @@ func bubble(t *testing.T, topic string, f func(t *testing.T, c *kafkatest.Cluste
 			t.Fatal(err)
 		}
 		old, used := k.client, k.producer
-		k.client, k.producer = client, kafka.NewProducer(client, kafka.ProducerConfig{FailMissing: true}) // as NewKafka does
+		k.client, k.producer = client, kafka.NewProducer(client, kafka.ProducerConfig{FailMissing: true}) // as New does
 		used.Close()
 		if err := old.Close(); err != nil {
 			t.Fatal(err)

@@ -8,7 +8,7 @@
 // (I1). At most Size of them are in the window (I4). About Backlog wait in front of it, if
 // no more is brought while it is [Window.Full]: the rest of what comes at once goes on top,
 // and what a lane that is held back still has on its way. Where there are several lanes,
-// one whose calls hang leaves some places to the others; slots it may have all while nobody
+// one whose calls hang leaves some places to the others, if Size is 8 or more; slots it may have all while nobody
 // else waits, and gives back as its calls end.
 //
 // How. A thing is admitted: it gets a place in the window, behind those of its lane. It

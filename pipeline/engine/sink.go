@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -264,16 +266,17 @@ func (s *sink) forget(q *sinkQueue) {
 	}
 }
 
+// allQueues gives the queues of all lanes at this moment.
+func (s *sink) allQueues() []*sinkQueue {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Values(s.queues))
+}
+
 // startWriters starts the writers of all queues that hold records. It is for the beginning of a
 // transaction: writers that found nothing they might write have ended.
 func (s *sink) startWriters() {
-	s.mu.Lock()
-	queues := make([]*sinkQueue, 0, len(s.queues))
-	for _, q := range s.queues {
-		queues = append(queues, q)
-	}
-	s.mu.Unlock()
-	for _, q := range queues {
+	for _, q := range s.allQueues() {
 		q.mu.Lock()
 		start := !q.running && q.head < len(q.queue)
 		q.running = q.running || start
@@ -348,13 +351,7 @@ func (s *sink) load(now time.Time) load {
 
 // holdup finds the record that has waited longest for a Write of it to succeed.
 func (s *sink) holdup(now time.Time) (h holdup) {
-	s.mu.Lock()
-	queues := make([]*sinkQueue, 0, len(s.queues))
-	for _, q := range s.queues {
-		queues = append(queues, q)
-	}
-	s.mu.Unlock()
-	for _, q := range queues {
+	for _, q := range s.allQueues() {
 		q.mu.Lock()
 		if !q.stuck.IsZero() && len(q.batch) > 0 {
 			if age := now.Sub(q.stuck); age > h.age {
@@ -380,13 +377,7 @@ func (s *sink) snapshot(now time.Time) SinkSnapshot {
 }
 
 func (s *sink) inFlight(now time.Time, add func(InFlight)) {
-	s.mu.Lock()
-	queues := make([]*sinkQueue, 0, len(s.queues))
-	for _, q := range s.queues {
-		queues = append(queues, q)
-	}
-	s.mu.Unlock()
-	for _, q := range queues {
+	for _, q := range s.allQueues() {
 		q.mu.Lock()
 		one := func(rec item, state string, attempt int) {
 			add(InFlight{

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"sync"
@@ -62,79 +61,6 @@ func newFiller(p *shared, out *pipe) *filler {
 	return &filler{p: p, out: out, seed: maphash.MakeSeed(), keys: p.opts.needKeys(), wake: make(chan struct{}, 1)}
 }
 
-// lookAgain has the filler look at the lanes again.
-func (f *filler) lookAgain() {
-	select {
-	case f.wake <- struct{}{}:
-	default:
-	}
-}
-
-// accept lets a batch wait with its lane. A batch of a lane that takes no more is given back: it
-// will be read again. One that breaks the contract is an error.
-func (f *filler) accept(b *pipeline.Batch) error {
-	p := f.p
-	l, ok := b.Lane.(*lane)
-	if !ok || l.p != p {
-		f.refuse(b)
-		return errors.New("the batch is of no lane of this pipeline")
-	}
-	c, ok := b.Charge.(*charge)
-	if b.Charge != nil && (!ok || c.lane != l) {
-		f.refuse(b)
-		return errors.New("the bytes of the batch were taken for no lane of this pipeline, or for another lane than its own")
-	}
-	l.mu.Lock()
-	in := l.newBatch()
-	l.mu.Unlock()
-	*in = laneBatch{batch: b, charge: c, opens: b.Opens, open: true}
-	if in.charge == nil && b.Fill != nil {
-		p.budget.open(l, &in.own)
-		in.charge, in.owed = &in.own, true
-	}
-	if in.size = b.Size; in.size == 0 && in.charge != nil {
-		in.size = in.charge.size()
-	}
-	if !l.enqueue(in) {
-		in.release(p)
-		return nil
-	}
-	f.add(l)
-	return nil
-}
-
-// refuse gives back what a batch holds that the pipeline cannot take.
-func (f *filler) refuse(b *pipeline.Batch) {
-	if b.Charge != nil {
-		b.Charge.Release()
-	}
-	f.p.free(b)
-}
-
-// add notes that batches wait with a lane.
-func (f *filler) add(l *lane) {
-	f.mu.Lock()
-	f.queue(l)
-	f.mu.Unlock()
-	f.lookAgain()
-}
-
-// queue puts a lane behind the others, once. The lock is held.
-func (f *filler) queue(l *lane) {
-	if !l.queued {
-		l.queued = true
-		f.lanes.Push(l)
-	}
-}
-
-// close says that no batch will come any more.
-func (f *filler) close() {
-	f.mu.Lock()
-	f.closed = true
-	f.mu.Unlock()
-	f.lookAgain()
-}
-
 // work sends what is made, or makes the next chunk of a lane. It gives false when
 // everything is made, and when what waits is to be handed back.
 func (f *filler) work() bool {
@@ -175,13 +101,6 @@ func (f *filler) work() bool {
 		}
 	}
 	return true
-}
-
-// waits says whether batches wait.
-func (f *filler) waits() bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.lanes.Len() > 0
 }
 
 // end drops what has not been made and closes the channel to the first step (I3).

@@ -1,5 +1,7 @@
 package pipeline
 
+import "github.com/penstockio/penstock/pipeline/jsontext"
+
 // An edit sets a top-level field to JSON text, or removes it when text is nil. There
 // is one per name.
 type edit struct {
@@ -121,7 +123,7 @@ func (r *Record) splice(out []byte) []byte {
 		if kept >= 0 {
 			out = append(out, ',')
 		}
-		out = append(append(appendKey(out, e.name), ':'), e.text...)
+		out = append(append(jsontext.AppendName(out, e.name), ':'), e.text...)
 		kept = last
 	}
 	return append(out, r.value[max(copied, last):]...)
@@ -168,22 +170,4 @@ func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept
 		}
 	}
 	return out, copied, kept
-}
-
-// appendKey appends name as a JSON string. Unlike jsontext.AppendString it keeps bytes that are
-// not UTF-8: a field must be found again by the name under which it was set.
-func appendKey(out []byte, name string) []byte {
-	const hex = "0123456789abcdef"
-	out = append(out, '"')
-	for i := 0; i < len(name); i++ {
-		switch c := name[i]; {
-		case c == '"' || c == '\\':
-			out = append(out, '\\', c)
-		case c < ' ':
-			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			out = append(out, c)
-		}
-	}
-	return append(out, '"')
 }

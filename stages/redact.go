@@ -51,7 +51,7 @@ func (s *RedactSettings) Validate() error {
 		errs = append(errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
 	}
 	for _, f := range s.Fields {
-		if _, err := f.Steps(); err != nil {
+		if _, err := f.Path(); err != nil {
 			wrong("fields", "%w", err)
 		}
 	}
@@ -86,7 +86,7 @@ type Redact struct {
 
 // A redactNode is one step of the paths.
 type redactNode struct {
-	next map[settings.PathStep]*redactNode
+	next map[jsontext.Step]*redactNode
 	leaf bool
 }
 
@@ -100,14 +100,14 @@ func NewRedact(s RedactSettings) (*Redact, error) {
 		if r.root == nil {
 			r.root = new(redactNode)
 		}
-		steps, err := path.Steps()
+		steps, err := path.Path()
 		if err != nil {
 			return nil, err
 		}
 		n := r.root
 		for _, step := range steps {
 			if n.next == nil {
-				n.next = map[settings.PathStep]*redactNode{}
+				n.next = map[jsontext.Step]*redactNode{}
 			}
 			if n.next[step] == nil {
 				n.next[step] = new(redactNode)
@@ -243,7 +243,7 @@ func (w *redaction) member(name, value []byte, nodes []*redactNode, depth int) e
 	leaf := false
 	is := jsontext.Unquote(name)
 	for _, n := range nodes {
-		for _, m := range [...]*redactNode{n.next[settings.PathStep{Name: is}], n.next[settings.PathStep{Any: true}]} {
+		for _, m := range [...]*redactNode{n.next[jsontext.Step{Name: is}], n.next[jsontext.Step{Kind: jsontext.EveryMember}]} {
 			if m != nil {
 				leaf = leaf || m.leaf
 				below = append(below, m)

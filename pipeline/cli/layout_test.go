@@ -52,7 +52,8 @@ func contract(more ...string) []string {
 var importRules = []importRule{
 	{packages: []string{"cmd/*", "pipeline/cli"}, own: []string{"*"}},
 	{packages: []string{"pipeline/kafka/kafkatest"}, own: contract("pipeline/event", "pipeline/kafka")},
-	{packages: []string{"pipeline/internal/inside", "pipeline/internal/cputime", "pipeline/settings", "pipeline/jsontext"}, own: []string{}, others: []string{}},
+	{packages: []string{"pipeline/internal/inside", "pipeline/internal/cputime", "pipeline/jsontext"}, own: []string{}, others: []string{}},
+	{packages: []string{"pipeline/settings"}, own: []string{"pipeline/jsontext"}, others: []string{}},
 	{packages: []string{"pipeline/engine/internal"}, own: []string{"pipeline/engine/internal"}, others: []string{conc}},
 	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/internal/inside"),
 		others: []string{conc, zero, "github.com/HdrHistogram/hdrhistogram-go"}}, // latency figures

@@ -16,6 +16,21 @@ type function struct {
 	most   int    // -1: any number
 	kinds  mask
 	call   func(m *machine, args []value) (value, error)
+	manual
+}
+
+// A manual is what the reference says of a function.
+type manual struct {
+	usage    string    // a call with names for the arguments, as in round(number, digits?)
+	says     string    // what it gives: one sentence without a full stop
+	fails    string    // when it is an error, beside an argument that is missing or of another type; "": never
+	examples []Example // at least one
+}
+
+// An Example is an expression that stands in the reference, with what it gives: JSON text, or
+// "error: " and a part of the message.
+type Example struct {
+	Text, Gives string
 }
 
 // functions are all functions but predicates and header.

@@ -7,18 +7,18 @@ import (
 )
 
 var arrayFunctions = map[string]function{
-	"first":     {[]mask{mArray}, 1, 1, mAny, func(m *machine, args []value) (value, error) { return element(m, args[0], 0) }},
-	"last":      {[]mask{mArray}, 1, 1, mAny, func(m *machine, args []value) (value, error) { return element(m, args[0], -1) }},
-	"get":       {[]mask{mAny}, 2, 2, mAny, func(m *machine, args []value) (value, error) { return get(m, args[0], args[1]) }},
-	"take":      {[]mask{mArray, mInt}, 2, 2, 1 << kList, take},
-	"reverse":   {[]mask{mArray}, 1, 1, 1 << kList, reverse},
-	"concat":    {[]mask{mArray}, 1, -1, 1 << kList, concatArrays},
-	"flatten":   {[]mask{mArray}, 1, 1, 1 << kList, flatten},
-	"uniq":      {[]mask{mArray}, 1, 1, 1 << kList, uniq},
-	"keys":      {[]mask{mObject}, 1, 1, 1 << kList, keys},
-	"values":    {[]mask{mObject}, 1, 1, 1 << kList, values},
-	"toPairs":   {[]mask{mObject}, 1, 1, 1 << kList, toPairs},
-	"fromPairs": {[]mask{mArray}, 1, 1, 1 << kMap, fromPairs},
+	"first":     {params: []mask{mArray}, least: 1, most: 1, kinds: mAny, call: func(m *machine, args []value) (value, error) { return element(m, args[0], 0) }},
+	"last":      {params: []mask{mArray}, least: 1, most: 1, kinds: mAny, call: func(m *machine, args []value) (value, error) { return element(m, args[0], -1) }},
+	"get":       {params: []mask{mAny}, least: 2, most: 2, kinds: mAny, call: func(m *machine, args []value) (value, error) { return get(m, args[0], args[1]) }},
+	"take":      {params: []mask{mArray, mInt}, least: 2, most: 2, kinds: 1 << kList, call: take},
+	"reverse":   {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: reverse},
+	"concat":    {params: []mask{mArray}, least: 1, most: -1, kinds: 1 << kList, call: concatArrays},
+	"flatten":   {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: flatten},
+	"uniq":      {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: uniq},
+	"keys":      {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: keys},
+	"values":    {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: values},
+	"toPairs":   {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: toPairs},
+	"fromPairs": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kMap, call: fromPairs},
 }
 
 func take(m *machine, args []value) (value, error) {

@@ -6,8 +6,8 @@ import (
 )
 
 var timeFunctions = map[string]function{
-	"duration": {[]mask{mString}, 1, 1, mDuration, duration},
-	"date":     {[]mask{mString | mNumber, mString, mString}, 1, 3, mTime, nil},
+	"duration": {params: []mask{mString}, least: 1, most: 1, kinds: mDuration, call: duration},
+	"date":     {params: []mask{mString | mNumber, mString, mString}, least: 1, most: 3, kinds: mTime, call: nil},
 }
 
 func duration(m *machine, args []value) (value, error) {

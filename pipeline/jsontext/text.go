@@ -64,3 +64,21 @@ func Unquote(quoted []byte) string {
 	_ = json.Unmarshal(quoted, &s) // it is valid
 	return s
 }
+
+// AppendName appends name as a JSON string. Unlike AppendString it keeps bytes that are
+// not UTF-8: a field must be found again by the name under which it was set.
+func AppendName(out []byte, name string) []byte {
+	const hex = "0123456789abcdef"
+	out = append(out, '"')
+	for i := 0; i < len(name); i++ {
+		switch c := name[i]; {
+		case c == '"' || c == '\\':
+			out = append(out, '\\', c)
+		case c < ' ':
+			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			out = append(out, c)
+		}
+	}
+	return append(out, '"')
+}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // A FieldName is the name of one field at the top of a record, or of one column. In a
@@ -42,20 +44,15 @@ func (n *FieldName) UnmarshalText(text []byte) error {
 // MarshalText is the reverse of UnmarshalText.
 func (n FieldName) MarshalText() ([]byte, error) { return []byte(escapeName(string(n))), nil }
 
-// A FieldPath leads to fields, however deep, as a pipeline file has it: a.b is b within
-// a, * is any name, arrays are gone through. A backslash stands before a character that
-// would have a meaning and has none.
+// A FieldPath leads to what stands within a value, as a pipeline file has it: user.mail is mail
+// within user, items[0] an element, items[-1] the last, items[*] every element, prices.* every
+// member. A backslash stands before a character that would have a meaning and has none. See
+// jsontext.Path.
 type FieldPath string
-
-// A PathStep is one name of a FieldPath.
-type PathStep struct {
-	Name string
-	Any  bool // any name, and Name is empty
-}
 
 // UnmarshalText checks the path. The error is a *NameError.
 func (p *FieldPath) UnmarshalText(text []byte) error {
-	if _, err := FieldPath(text).Steps(); err != nil {
+	if _, err := FieldPath(text).Path(); err != nil {
 		return err
 	}
 	*p = FieldPath(text)
@@ -65,14 +62,13 @@ func (p *FieldPath) UnmarshalText(text []byte) error {
 // MarshalText is the reverse of UnmarshalText.
 func (p FieldPath) MarshalText() ([]byte, error) { return []byte(p), nil }
 
-// Steps takes the path apart. What can lead to no field as it is written, because it is
+// Path takes the path apart. What can lead to no field as it is written, because it is
 // of another language, is a *NameError.
-func (p FieldPath) Steps() ([]PathStep, error) {
+func (p FieldPath) Path() (jsontext.Path, error) {
 	parts, err := splitName(string(p))
 	if err != nil {
 		return nil, err
 	}
-	steps := make([]PathStep, len(parts))
 	for i, part := range parts {
 		if why := part.whyWrong(i); why != "" {
 			suggestion := betterPath(parts)
@@ -87,13 +83,12 @@ func (p FieldPath) Steps() ([]PathStep, error) {
 			}
 			return nil, &NameError{Message: fmt.Sprintf("the path %q leads to no field: %s", p, why), Suggestion: suggestion}
 		}
-		if part.raw == "*" {
-			steps[i].Any = true
-		} else {
-			steps[i].Name = part.name
-		}
 	}
-	return steps, nil
+	path, err := jsontext.ParsePath(string(p))
+	if err != nil {
+		return nil, &NameError{Message: err.Error(), Suggestion: literally}
+	}
+	return path, nil
 }
 
 // betterPath says what to write in place of a path that is wrong.

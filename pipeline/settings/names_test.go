@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // What reads as a path is no name; with a backslash every name can be written.
@@ -51,7 +53,7 @@ func FuzzFieldName(f *testing.F) {
 				t.Errorf("%d: %q is written %q: %v", i, name, text, err)
 			}
 		}
-		if steps, err := FieldPath(mustText(FieldName(name))).Steps(); err == nil && (len(steps) != 1 || steps[0] != PathStep{Name: name}) {
+		if steps, err := FieldPath(mustText(FieldName(name))).Path(); err == nil && (len(steps) != 1 || steps[0] != (jsontext.Step{Name: name})) {
 			t.Errorf("%q as a path: %+v", name, steps)
 		}
 	})
@@ -70,11 +72,11 @@ func TestFieldPath(t *testing.T) {
 	for text, want := range map[string]string{
 		"a": "a", "a.b": "a b", "a.*.b": "a * b", "*": "*", `a\.b.c`: "a.b c", `\*`: "=*", `a.\*`: "a =*", `\0.a`: "0 a", `a.\7`: "a 7", "a b.c": "a b c", "$schema.x": "$schema x", `a\[0\]`: "a[0]", "x1.2y": "x1 2y",
 	} {
-		steps, err := FieldPath(text).Steps()
+		steps, err := FieldPath(text).Path()
 		var got []string
 		for _, s := range steps {
 			switch {
-			case s.Any:
+			case s.Kind == jsontext.EveryMember:
 				got = append(got, "*")
 			case s.Name == "*":
 				got = append(got, "=*")

@@ -1,0 +1,248 @@
+package jsontext
+
+import (
+	"bytes"
+	"fmt"
+)
+
+// This file reads and edits what stands at a path of JSON text that is known to be valid. Every
+// byte that an edit is not about stays as it is: order, white space, the text of numbers.
+
+// A NoPathError says why nothing can be set at a path. It quotes no value.
+type NoPathError struct {
+	Path Path   // up to the value that is in the way
+	Why  string // "is no object", "is no array", "has no element [3]"
+}
+
+func (e *NoPathError) Error() string { return fmt.Sprintf("%s %s", e.Path, e.Why) }
+
+// Find gives the value to which path leads, nil when there is none, and the first of several.
+func Find(text []byte, path Path) (found []byte) {
+	Each(text, path, func(value []byte) bool {
+		found = value
+		return false
+	})
+	return found
+}
+
+// Each calls yield for every value to which path leads, in the order of the text, until yield
+// returns false.
+func Each(text []byte, path Path, yield func(value []byte) bool) { each(text, path, yield) }
+
+func each(text []byte, path Path, yield func(value []byte) bool) bool {
+	from := Space(text, 0)
+	if len(path) == 0 {
+		return yield(text[from:End(text, from):End(text, from)])
+	}
+	step := path[0]
+	if text[from] != step.bracket() {
+		return true
+	}
+	if step.Kind == Indexed && step.Index < 0 {
+		step.Index += count(text[from:])
+	}
+	for it := itemsOf(text, from); it.next(); {
+		if it.is(step) && !each(it.text[it.from:it.end:it.end], path[1:], yield) {
+			return false
+		} else if it.is(step) && step.Kind <= Indexed {
+			break
+		}
+	}
+	return true
+}
+
+// Set appends text to dst with value in the place to which path leads; with a path that leads to
+// many, in each. Objects that are missing on the way are made, where null counts as missing;
+// arrays and elements are not. With EveryMember and EveryElement nothing is made: only what is
+// there is set. Of members of one name the first takes the value and the others go. value must be
+// valid and is copied. An error is a *NoPathError, and dst comes back as it was.
+func Set(dst, text []byte, path Path, value []byte) ([]byte, error) {
+	from := len(dst)
+	out, err := set(dst, text, path, 0, value)
+	if err != nil {
+		return dst[:from], err
+	}
+	return out, nil
+}
+
+// set sets what path leads to from its step done on, where text stands.
+func set(dst, text []byte, path Path, done int, value []byte) ([]byte, error) {
+	at := Space(text, 0)
+	if done == len(path) {
+		return append(append(append(dst, text[:at]...), value...), text[End(text, at):]...), nil
+	}
+	step := path[done]
+	wrong := func(why string) ([]byte, error) { return dst, &NoPathError{path[:done:done], why} }
+	if text[at] == 'n' {
+		makes, err := makes(path, done)
+		if err != nil || !makes {
+			return append(dst, text...), err
+		}
+		return append(appendMade(append(dst, text[:at]...), path[done:], value), text[End(text, at):]...), nil
+	}
+	if text[at] != step.bracket() {
+		if step.bracket() == '{' {
+			return wrong("is no object")
+		}
+		return wrong("is no array")
+	}
+	if step.Kind == Indexed && step.Index < 0 {
+		step.Index += count(text[at:])
+	}
+	copied, found := 0, false
+	it := itemsOf(text, at)
+	for last := it.end; it.next(); last = it.end {
+		switch {
+		case !it.is(step):
+		case found && step.Kind == Named: // another one of that name
+			dst, copied = append(dst, text[copied:max(copied, last)]...), it.end
+		default:
+			var err error
+			if dst, err = set(append(dst, text[copied:it.from]...), text[it.from:it.end], path, done+1, value); err != nil {
+				return dst, err
+			}
+			copied, found = it.end, true
+		}
+	}
+	if found || step.Kind >= EveryMember {
+		return append(dst, text[copied:]...), nil
+	}
+	if step.Kind == Indexed {
+		return wrong(fmt.Sprintf("has no element [%d]", path[done].Index))
+	}
+	if makes, err := makes(path, done+1); err != nil || !makes {
+		return append(dst, text...), err
+	}
+	dst = append(dst, text[:it.end]...)
+	if it.n > 0 {
+		dst = append(dst, ',')
+	}
+	dst = append(AppendName(dst, step.Name), ':')
+	return append(appendMade(dst, path[done+1:], value), text[it.end:]...), nil
+}
+
+// makes says whether what is missing on the path from its step done on is made.
+func makes(path Path, done int) (bool, error) {
+	for i := done; i < len(path); i++ {
+		switch path[i].Kind {
+		case EveryMember, EveryElement:
+			return false, nil
+		case Indexed:
+			return false, &NoPathError{path[:i:i], "is no array"}
+		}
+	}
+	return true, nil
+}
+
+// appendMade appends value within an object for each step.
+func appendMade(dst []byte, path Path, value []byte) []byte {
+	for _, s := range path {
+		dst = append(AppendName(append(dst, '{'), s.Name), ':')
+	}
+	dst = append(dst, value...)
+	for range path {
+		dst = append(dst, '}')
+	}
+	return dst
+}
+
+// Remove appends text to dst without what path leads to: without every member of that name where
+// a name stands several times. What is not there is not removed, which is no error. With the
+// empty path it gives dst as it is.
+func Remove(dst, text []byte, path Path) []byte {
+	if len(path) == 0 {
+		return dst
+	}
+	at, step := Space(text, 0), path[0]
+	if text[at] != step.bracket() {
+		return append(dst, text...)
+	}
+	if step.Kind == Indexed && step.Index < 0 {
+		step.Index += count(text[at:])
+	}
+	copied, kept, dropped := 0, -1, false // kept: the end of the last item that stays
+	for it := itemsOf(text, at); it.next(); {
+		if dropped && kept < 0 && !(it.is(step) && len(path) == 1) {
+			copied = it.begin // all items before it went: it comes first now
+		}
+		switch {
+		case !it.is(step):
+			kept = it.end
+		case len(path) > 1:
+			dst = Remove(append(dst, text[copied:it.from]...), text[it.from:it.end], path[1:])
+			copied, kept = it.end, it.end
+		default:
+			end := kept
+			if kept < 0 {
+				end = it.begin
+			}
+			dst = append(dst, text[copied:max(copied, end)]...)
+			copied, dropped = it.end, true
+		}
+	}
+	return append(dst, text[copied:]...)
+}
+
+// bracket is what the value begins with within which the step leads.
+func (s Step) bracket() byte {
+	if s.Kind == Named || s.Kind == EveryMember {
+		return '{'
+	}
+	return '['
+}
+
+// count gives the number of items of the array or object that text begins with.
+func count(text []byte) int {
+	it := itemsOf(text, 0)
+	for it.next() {
+	}
+	return it.n
+}
+
+// items goes through the members of an object or the elements of an array.
+type items struct {
+	text   []byte
+	object bool
+	n      int // items so far
+	begin  int // of the item at hand: its name, or its value in an array
+	name   int // the end of its name
+	from   int // its value
+	end    int // behind its value; before the first item behind the opening bracket
+}
+
+func itemsOf(text []byte, at int) items {
+	return items{text: text, object: text[at] == '{', end: at + 1}
+}
+
+func (it *items) next() bool {
+	i := Space(it.text, it.end)
+	switch it.text[i] {
+	case '}', ']':
+		return false
+	case ',':
+		i = Space(it.text, i+1)
+	}
+	it.begin = i
+	if it.object {
+		it.name = End(it.text, i)
+		i = Space(it.text, Space(it.text, it.name)+1) // behind the colon
+	}
+	it.from, it.end = i, End(it.text, i)
+	it.n++
+	return true
+}
+
+// is says whether the step leads to the item at hand.
+func (it *items) is(s Step) bool {
+	switch s.Kind {
+	case Named:
+		name := it.text[it.begin+1 : it.name-1]
+		if bytes.IndexByte(name, '\\') >= 0 {
+			return Unquote(it.text[it.begin:it.name]) == s.Name
+		}
+		return string(name) == s.Name
+	case Indexed:
+		return it.n-1 == s.Index
+	}
+	return true
+}

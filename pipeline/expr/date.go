@@ -21,9 +21,9 @@ var layouts = []string{
 
 // date compiles date(text), date(text, layout), date(text, layout, zone) and
 // date(milliseconds). The zone must be constant: it is looked up here.
-func (c *compiler) date(n ast.Node, args []ast.Node) code {
-	f := functions["date"]
-	parts := c.arguments(n, "date", f, args)
+func (c *compiler) date(n ast.Node, called string, args []ast.Node) code {
+	f := functions[called]
+	parts := c.arguments(n, called, f, args)
 	zone := time.UTC
 	if len(parts) == 3 {
 		k := parts[2].constant
@@ -45,7 +45,7 @@ func (c *compiler) date(n ast.Node, args []ast.Node) code {
 	}
 	f.call = func(m *machine, args []value) (value, error) { return date(m, args, zone, known) }
 	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
-		return invoke(m, "date", f, parts)
+		return invoke(m, called, f, parts)
 	}}, parts...)
 }
 

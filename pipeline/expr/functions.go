@@ -16,6 +16,9 @@ type function struct {
 	most   int    // -1: any number
 	kinds  mask
 	call   func(m *machine, args []value) (value, error)
+	// compile is there in place of call when more is known of a call as it is compiled: an
+	// argument that must be constant, an argument that is not evaluated first.
+	compile func(c *compiler, n ast.Node, name string, args []ast.Node) code
 	manual
 }
 
@@ -33,21 +36,40 @@ type Example struct {
 	Text, Gives string
 }
 
-// functions are all functions but predicates and header.
+// A group is functions that the reference shows together.
+type group struct {
+	title     string
+	functions map[string]function
+}
+
+// groups are all functions but the predicates, in the order of the reference.
+var groups = []group{
+	{"Text", textFunctions},
+	{"Numbers", numberFunctions},
+	{"Arrays", arrayFunctions},
+	{"Time", timeFunctions},
+	{"The record", recordFunctions},
+}
+
+// recordFunctions read the record.
+var recordFunctions = map[string]function{
+	"header": {params: []mask{mString}, least: 1, most: 1, kinds: mString | mNil, compile: (*compiler).header,
+		manual: manual{usage: "header(name)", says: "the bytes of the record's last header of that name; nil when there is none. Upper and lower case count",
+			examples: []Example{{`header("trace")`, `"t1"`}, {`header("Trace")`, `null`}}}},
+}
+
+// functions are all functions but the predicates.
 var functions = map[string]function{}
 
 func init() {
-	for _, table := range []map[string]function{
-		textFunctions, numberFunctions, arrayFunctions, timeFunctions,
-	} {
-		maps.Copy(functions, table)
+	for _, g := range groups {
+		maps.Copy(functions, g.functions)
 	}
 }
 
 // Functions gives the names of all functions, sorted.
 func Functions() []string {
 	names := slices.Collect(maps.Keys(functions))
-	names = append(names, "header")
 	for name := range predicates {
 		names = append(names, name)
 	}
@@ -64,21 +86,15 @@ var refused = map[string]string{
 
 // call compiles name(args…).
 func (c *compiler) call(n ast.Node, name string, args []ast.Node) code {
-	if name == "header" {
-		return c.header(n, args)
-	}
-	if name == "date" {
-		return c.date(n, args)
-	}
-	if name == "sort" {
-		return c.sort(n, args)
-	}
 	if _, ok := predicates[name]; ok && len(args) > 0 {
 		return c.predicate(n, name, args)
 	}
 	f, ok := functions[name]
 	if !ok {
 		c.unknown(n, name)
+	}
+	if f.compile != nil {
+		return f.compile(c, n, name, args)
 	}
 	parts := c.arguments(n, name, f, args)
 	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
@@ -157,10 +173,10 @@ func wrongArgument(name string, i int, want mask, v value) error {
 }
 
 // header compiles header("name"): the last header of that name, as text.
-func (c *compiler) header(n ast.Node, args []ast.Node) code {
-	f := function{params: []mask{mString}, least: 1, most: 1}
-	name := c.arguments(n, "header", f, args)[0]
-	return code{kinds: mString | mNil, run: func(m *machine) (value, error) {
+func (c *compiler) header(n ast.Node, of string, args []ast.Node) code {
+	f := functions[of]
+	name := c.arguments(n, of, f, args)[0]
+	return code{kinds: f.kinds, run: func(m *machine) (value, error) {
 		v, err := name.run(m)
 		if err != nil {
 			return vNil, err

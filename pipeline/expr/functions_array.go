@@ -7,18 +7,46 @@ import (
 )
 
 var arrayFunctions = map[string]function{
-	"first":     {params: []mask{mArray}, least: 1, most: 1, kinds: mAny, call: func(m *machine, args []value) (value, error) { return element(m, args[0], 0) }},
-	"last":      {params: []mask{mArray}, least: 1, most: 1, kinds: mAny, call: func(m *machine, args []value) (value, error) { return element(m, args[0], -1) }},
-	"get":       {params: []mask{mAny}, least: 2, most: 2, kinds: mAny, call: func(m *machine, args []value) (value, error) { return get(m, args[0], args[1]) }},
-	"take":      {params: []mask{mArray, mInt}, least: 2, most: 2, kinds: 1 << kList, call: take},
-	"reverse":   {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: reverse},
-	"concat":    {params: []mask{mArray}, least: 1, most: -1, kinds: 1 << kList, call: concatArrays},
-	"flatten":   {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: flatten},
-	"uniq":      {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: uniq},
-	"keys":      {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: keys},
-	"values":    {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: values},
-	"toPairs":   {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: toPairs},
-	"fromPairs": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kMap, call: fromPairs},
+	"first": {params: []mask{mArray}, least: 1, most: 1, kinds: mAny, call: func(m *machine, args []value) (value, error) { return element(m, args[0], 0) },
+		manual: manual{usage: "first(array)", says: "the first element; nil of an empty array",
+			examples: []Example{{`first(tags)`, `"new"`}, {`first([])`, `null`}}}},
+	"last": {params: []mask{mArray}, least: 1, most: 1, kinds: mAny, call: func(m *machine, args []value) (value, error) { return element(m, args[0], -1) },
+		manual: manual{usage: "last(array)", says: "the last element; nil of an empty array",
+			examples: []Example{{`last(tags)`, `"eu"`}}}},
+	"get": {params: []mask{mAny}, least: 2, most: 2, kinds: mAny, call: func(m *machine, args []value) (value, error) { return get(m, args[0], args[1]) },
+		manual: manual{usage: "get(value, key)", says: "value[key]: a member by its name, an element by its number; nil when there is none, and of a missing value",
+			examples: []Example{{`get(order, "id")`, `"A-17"`}, {`get(tags, -1)`, `"eu"`}, {`get(note, "id")`, `null`}}}},
+	"take": {params: []mask{mArray, mInt}, least: 2, most: 2, kinds: 1 << kList, call: take,
+		manual: manual{usage: "take(array, n)", says: "the first n elements", fails: "n is beyond 64 bits",
+			examples: []Example{{`take([1, 2, 3], 2)`, `[1,2]`}}}},
+	"reverse": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: reverse,
+		manual: manual{usage: "reverse(array)", says: "the elements in the opposite order",
+			examples: []Example{{`reverse(tags)`, `["eu","new"]`}}}},
+	"concat": {params: []mask{mArray}, least: 1, most: -1, kinds: 1 << kList, call: concatArrays,
+		manual: manual{usage: "concat(array, ...)", says: "the elements of all arrays in one",
+			examples: []Example{{`concat(tags, ["vip"])`, `["new","eu","vip"]`}}}},
+	"flatten": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: flatten,
+		manual: manual{usage: "flatten(array)", says: "the elements of nested arrays, however deep, in one", fails: "the arrays are nested deeper than 1,000 levels",
+			examples: []Example{{`flatten([1, [2, [3]]])`, `[1,2,3]`}}}},
+	"uniq": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: uniq,
+		manual: manual{usage: "uniq(array)", says: "the array with the first of equal elements",
+			examples: []Example{{`uniq([1, 1.0, "1", 2])`, `[1,"1",2]`}}}},
+	"sort": {params: []mask{mArray, mString}, least: 1, most: 2, kinds: 1 << kList, compile: (*compiler).sort,
+		manual: manual{usage: "sort(array, order?)", says: "the elements in order, which are all numbers or all texts; with \"desc\" the greatest first",
+			fails:    "an element is missing, or two do not order",
+			examples: []Example{{`sort([3, 1, 2])`, `[1,2,3]`}, {`sort(tags, "desc")`, `["new","eu"]`}, {`sort([1, note])`, `error: sorting a missing value`}}}},
+	"keys": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: keys,
+		manual: manual{usage: "keys(object)", says: "the names of the members, in their order",
+			examples: []Example{{`keys(customer.address)`, `["city","zip"]`}}}},
+	"values": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: values,
+		manual: manual{usage: "values(object)", says: "the values of the members, in their order",
+			examples: []Example{{`values(customer.address)`, `["London","N1"]`}}}},
+	"toPairs": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: toPairs,
+		manual: manual{usage: "toPairs(object)", says: "an array with [name, value] for each member",
+			examples: []Example{{`toPairs(customer.address)`, `[["city","London"],["zip","N1"]]`}}}},
+	"fromPairs": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kMap, call: fromPairs,
+		manual: manual{usage: "fromPairs(array)", says: "the object of an array of [name, value]; of a name that stands twice the last", fails: "an element is no pair of a name and a value",
+			examples: []Example{{`fromPairs([["a", 1], ["b", 2]])`, `{"a":1,"b":2}`}, {`fromPairs(map(items, [.sku, .price]))`, `{"a1":5,"b2":30,"c3":3}`}, {`fromPairs(tags)`, `error: an element is no pair of a name and a value`}}}},
 }
 
 func take(m *machine, args []value) (value, error) {
@@ -182,9 +210,9 @@ func fromPairs(m *machine, args []value) (value, error) {
 }
 
 // sort compiles sort(array) and sort(array, "desc").
-func (c *compiler) sort(n ast.Node, args []ast.Node) code {
-	f := function{params: []mask{mArray, mString}, least: 1, most: 2, kinds: 1 << kList}
-	parts := c.arguments(n, "sort", f, args)
+func (c *compiler) sort(n ast.Node, name string, args []ast.Node) code {
+	f := functions[name]
+	parts := c.arguments(n, name, f, args)
 	desc := len(args) > 1 && c.descending(parts[1], args[1])
 	f.call = func(m *machine, args []value) (value, error) {
 		all, err := copied(m, args[0])
@@ -194,6 +222,6 @@ func (c *compiler) sort(n ast.Node, args []ast.Node) code {
 		return newList(all), sortValues(m, all, slices.Clone(all), desc)
 	}
 	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
-		return invoke(m, "sort", f, parts[:1])
+		return invoke(m, name, f, parts[:1])
 	}}, parts...)
 }

@@ -6,28 +6,60 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// predicates are the functions that run a piece of expression for each element of an
-// array.
-var predicates = map[string]struct {
+// A predicateFunction runs a piece of expression for each element of an array.
+type predicateFunction struct {
 	truth    bool // the predicate is a condition
 	optional bool // without one the elements themselves count
 	can      mask
 	open     func() collector
-}{
-	"all":           {true, false, mBool, func() collector { return &verdict{decisive: false, result: true} }},
-	"any":           {true, false, mBool, func() collector { return &verdict{decisive: true, result: false} }},
-	"none":          {true, false, mBool, func() collector { return &verdict{decisive: true, result: true} }},
-	"one":           {true, false, mBool, func() collector { return new(counter) }},
-	"count":         {true, true, mInt, func() collector { return &counter{number: true} }},
-	"filter":        {true, false, 1 << kList, func() collector { return new(keeper) }},
-	"find":          {true, false, mAny, func() collector { return new(finder) }},
-	"findIndex":     {true, false, mInt, func() collector { return &finder{index: true} }},
-	"findLast":      {true, false, mAny, func() collector { return &finder{last: true} }},
-	"findLastIndex": {true, false, mInt, func() collector { return &finder{last: true, index: true} }},
-	"map":           {false, false, 1 << kList, func() collector { return new(mapper) }},
-	"sum":           {false, true, mNumber, func() collector { return &summer{total: vInt(0)} }},
-	"groupBy":       {false, false, 1 << kMap, func() collector { return new(grouper) }},
-	"sortBy":        {false, false, 1 << kList, func() collector { return new(sorter) }},
+	manual
+}
+
+// predicates are the functions that run a piece of expression for each element of an
+// array.
+var predicates = map[string]predicateFunction{
+	"all": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: false, result: true} },
+		manual: manual{usage: "all(array, condition)", says: "whether the condition holds for every element; true for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`all(items, .count > 0)`, `true`}, {`all([], # > 1)`, `true`}}}},
+	"any": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: true, result: false} },
+		manual: manual{usage: "any(array, condition)", says: "whether the condition holds for an element; false for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`any(items, .price > 20)`, `true`}, {`any(note, # > 1)`, `error: any of a missing array`}}}},
+	"none": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: true, result: true} },
+		manual: manual{usage: "none(array, condition)", says: "whether the condition holds for no element; true for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`none(items, .price > 90)`, `true`}}}},
+	"one": {truth: true, can: mBool, open: func() collector { return new(counter) },
+		manual: manual{usage: "one(array, condition)", says: "whether the condition holds for exactly one element", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`one(items, .price > 20)`, `true`}, {`one(items, .count > 0)`, `false`}}}},
+	"count": {truth: true, optional: true, can: mInt, open: func() collector { return &counter{number: true} },
+		manual: manual{usage: "count(array, condition?)", says: "the number of elements for which the condition holds, or of those that are true", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`count(items, .price > 4)`, `2`}, {`count([true, false, nil])`, `1`}}}},
+	"filter": {truth: true, can: 1 << kList, open: func() collector { return new(keeper) },
+		manual: manual{usage: "filter(array, condition)", says: "the elements for which the condition holds", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`filter(tags, # != "eu")`, `["new"]`}, {`filter(items, .price > 20)`, `[{"sku":"b2","price":30,"count":1}]`}, {`filter(items, .price)`, `error: a condition gives a number, not true or false`}}}},
+	"find": {truth: true, can: mAny, open: func() collector { return new(finder) },
+		manual: manual{usage: "find(array, condition)", says: "the first element for which the condition holds; nil when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`find(items, .price > 4).sku`, `"a1"`}, {`find(items, .price > 90)`, `null`}}}},
+	"findIndex": {truth: true, can: mInt, open: func() collector { return &finder{index: true} },
+		manual: manual{usage: "findIndex(array, condition)", says: "the number of the first element for which the condition holds, from 0; -1 when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`findIndex(tags, # == "eu")`, `1`}, {`findIndex(tags, # == "us")`, `-1`}}}},
+	"findLast": {truth: true, can: mAny, open: func() collector { return &finder{last: true} },
+		manual: manual{usage: "findLast(array, condition)", says: "the last element for which the condition holds; nil when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`findLast(items, .price > 4).sku`, `"b2"`}}}},
+	"findLastIndex": {truth: true, can: mInt, open: func() collector { return &finder{last: true, index: true} },
+		manual: manual{usage: "findLastIndex(array, condition)", says: "the number of the last element for which the condition holds, from 0; -1 when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+			examples: []Example{{`findLastIndex(items, .price > 4)`, `1`}}}},
+	"map": {can: 1 << kList, open: func() collector { return new(mapper) },
+		manual: manual{usage: "map(array, expression)", says: "what the expression gives for each element", fails: "the array is missing",
+			examples: []Example{{`map(items, .price * .count)`, `[10,30,9]`}, {`map(tags, # + "!")`, `["new!","eu!"]`}, {`map(tags, #index)`, `[0,1]`}}}},
+	"sum": {optional: true, can: mNumber, open: func() collector { return &summer{total: vInt(0)} },
+		manual: manual{usage: "sum(array, expression?)", says: "the sum of what the expression gives for each element, or of the elements; 0 for an empty array", fails: "the array is missing; an element, or what the expression gives, is no number",
+			examples: []Example{{`sum(items, .price * .count)`, `49`}, {`sum([1, 2.5])`, `3.5`}, {`sum(tags)`, `error: sum of a string`}}}},
+	"groupBy": {can: 1 << kMap, open: func() collector { return new(grouper) },
+		manual: manual{usage: "groupBy(array, expression)", says: "an object with an array of the elements for each thing that the expression gives, which becomes its name", fails: "the array is missing; the expression gives nil, an array or an object",
+			examples: []Example{{`groupBy([1, 5, 2], # > 3 ? "high" : "low")`, `{"low":[1,2],"high":[5]}`}, {`groupBy(items, .missing)`, `error: grouping by a missing value`}}}},
+	"sortBy": {can: 1 << kList, open: func() collector { return new(sorter) },
+		manual: manual{usage: "sortBy(array, expression, order?)", says: "the elements ordered by what the expression gives, which is all numbers or all texts; with \"desc\" the greatest first", fails: "the array is missing; the expression gives nil, or values that do not order",
+			examples: []Example{{`map(sortBy(items, .price), .sku)`, `["c3","a1","b2"]`}, {`map(sortBy(items, .price, "desc"), .sku)`, `["b2","a1","c3"]`}, {`sortBy(items, .missing)`, `error: sorting a missing value`}}}},
 }
 
 // A collector makes the result of a predicate function.

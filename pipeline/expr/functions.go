@@ -47,6 +47,7 @@ var groups = []group{
 	{"Text", textFunctions},
 	{"Numbers", numberFunctions},
 	{"Arrays", arrayFunctions},
+	{"Objects and paths", objectFunctions},
 	{"Time", timeFunctions},
 	{"The record", recordFunctions},
 }

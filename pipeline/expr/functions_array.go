@@ -13,9 +13,6 @@ var arrayFunctions = map[string]function{
 	"last": {params: []mask{mArray}, least: 1, most: 1, kinds: mAny, call: func(m *machine, args []value) (value, error) { return element(m, args[0], -1) },
 		manual: manual{usage: "last(array)", says: "the last element; nil of an empty array",
 			examples: []Example{{`last(tags)`, `"eu"`}}}},
-	"get": {params: []mask{mAny}, least: 2, most: 2, kinds: mAny, call: func(m *machine, args []value) (value, error) { return get(m, args[0], args[1]) },
-		manual: manual{usage: "get(value, key)", says: "value[key]: a member by its name, an element by its number; nil when there is none, and of a missing value",
-			examples: []Example{{`get(order, "id")`, `"A-17"`}, {`get(tags, -1)`, `"eu"`}, {`get(note, "id")`, `null`}}}},
 	"take": {params: []mask{mArray, mInt}, least: 2, most: 2, kinds: 1 << kList, call: take,
 		manual: manual{usage: "take(array, n)", says: "the first n elements", fails: "n is beyond 64 bits",
 			examples: []Example{{`take([1, 2, 3], 2)`, `[1,2]`}}}},
@@ -31,22 +28,34 @@ var arrayFunctions = map[string]function{
 	"uniq": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: uniq,
 		manual: manual{usage: "uniq(array)", says: "the array with the first of equal elements",
 			examples: []Example{{`uniq([1, 1.0, "1", 2])`, `[1,"1",2]`}}}},
+	"append": {params: []mask{mArray, mAny}, least: 2, most: -1, kinds: 1 << kList, call: appended,
+		manual: manual{usage: "append(array, value, ...)", says: "the array with the values behind its elements",
+			examples: []Example{{`append(tags, "vip")`, `["new","eu","vip"]`}, {`append([], note, 1)`, `[null,1]`}}}},
+	"chunk": {params: []mask{mArray, mInt}, least: 2, most: 2, kinds: 1 << kList, call: chunk,
+		manual: manual{usage: "chunk(array, n)", says: "the elements in arrays of n, the last with what is left", fails: "n is below 1",
+			examples: []Example{{`chunk([1, 2, 3, 4, 5], 2)`, `[[1,2],[3,4],[5]]`}, {`chunk(tags, 0)`, `error: at least 1 element`}}}},
+	"zip": {params: []mask{mArray}, least: 2, most: -1, kinds: 1 << kList, call: zip,
+		manual: manual{usage: "zip(array, array, ...)", says: "an array with the first elements, one with the second, and so on, as many as the shortest array has elements",
+			examples: []Example{{`zip(["a", "b"], [1, 2])`, `[["a",1],["b",2]]`}, {`fromPairs(zip(map(items, .sku), map(items, .count)))`, `{"a1":2,"b2":1,"c3":3}`}}}},
+	"union": {params: []mask{mArray}, least: 2, most: -1, kinds: 1 << kList, call: union,
+		manual: manual{usage: "union(array, array, ...)", says: "the elements of all arrays, each once",
+			examples: []Example{{`union(tags, ["eu", "vip"])`, `["new","eu","vip"]`}}}},
+	"intersect": {params: []mask{mArray}, least: 2, most: -1, kinds: 1 << kList, call: intersect,
+		manual: manual{usage: "intersect(array, array, ...)", says: "the elements of the first array that all others have too, each once",
+			examples: []Example{{`intersect(tags, ["eu", "vip"])`, `["eu"]`}, {`intersect([1, 2, 2], [2.0])`, `[2]`}}}},
+	"difference": {params: []mask{mArray}, least: 2, most: -1, kinds: 1 << kList, call: difference,
+		manual: manual{usage: "difference(array, array, ...)", says: "the elements of the first array that none of the others has",
+			examples: []Example{{`difference(tags, ["eu", "vip"])`, `["new"]`}}}},
+	"compact": {params: []mask{mArray | mObject, mString}, least: 1, most: 2, kinds: 1<<kList | 1<<kMap, compile: (*compiler).compact,
+		manual: manual{usage: "compact(value, depth?)", says: "the array or the object without what is nil in it; with \"deep\" also without what is nil within its elements or members", fails: "it is nested deeper than 1,000 levels",
+			examples: []Example{{`compact([1, nil, 2])`, `[1,2]`}, {`compact({"a": 1, "b": note})`, `{"a":1}`}, {`compact({"a": {"b": nil, "c": [nil, 1]}}, "deep")`, `{"a":{"c":[1]}}`}}}},
+	"tally": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kMap, call: tally,
+		manual: manual{usage: "tally(array)", says: "an object with the number of times that each element is there; the element becomes the name", fails: "an element is nil, an array or an object",
+			examples: []Example{{`tally(["a", "b", "a"])`, `{"a":2,"b":1}`}}}},
 	"sort": {params: []mask{mArray, mString}, least: 1, most: 2, kinds: 1 << kList, compile: (*compiler).sort,
 		manual: manual{usage: "sort(array, order?)", says: "the elements in order, which are all numbers or all texts; with \"desc\" the greatest first",
 			fails:    "an element is missing, or two do not order",
 			examples: []Example{{`sort([3, 1, 2])`, `[1,2,3]`}, {`sort(tags, "desc")`, `["new","eu"]`}, {`sort([1, note])`, `error: sorting a missing value`}}}},
-	"keys": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: keys,
-		manual: manual{usage: "keys(object)", says: "the names of the members, in their order",
-			examples: []Example{{`keys(customer.address)`, `["city","zip"]`}}}},
-	"values": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: values,
-		manual: manual{usage: "values(object)", says: "the values of the members, in their order",
-			examples: []Example{{`values(customer.address)`, `["London","N1"]`}}}},
-	"toPairs": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: toPairs,
-		manual: manual{usage: "toPairs(object)", says: "an array with [name, value] for each member",
-			examples: []Example{{`toPairs(customer.address)`, `[["city","London"],["zip","N1"]]`}}}},
-	"fromPairs": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kMap, call: fromPairs,
-		manual: manual{usage: "fromPairs(array)", says: "the object of an array of [name, value]; of a name that stands twice the last", fails: "an element is no pair of a name and a value",
-			examples: []Example{{`fromPairs([["a", 1], ["b", 2]])`, `{"a":1,"b":2}`}, {`fromPairs(map(items, [.sku, .price]))`, `{"a1":5,"b2":30,"c3":3}`}, {`fromPairs(tags)`, `error: an element is no pair of a name and a value`}}}},
 }
 
 func take(m *machine, args []value) (value, error) {
@@ -142,73 +151,6 @@ next:
 	}
 }
 
-func keys(m *machine, args []value) (value, error) {
-	o, err := object(m, args[0])
-	if err != nil {
-		return vNil, err
-	}
-	out := make([]value, len(o.names))
-	for i, name := range o.names {
-		out[i] = vString(name)
-	}
-	return newList(out), m.grow(valueBytes * len(out))
-}
-
-func values(m *machine, args []value) (value, error) {
-	o, err := object(m, args[0])
-	if err != nil {
-		return vNil, err
-	}
-	return newList(o.items), nil
-}
-
-func toPairs(m *machine, args []value) (value, error) {
-	o, err := object(m, args[0])
-	if err != nil {
-		return vNil, err
-	}
-	if err := m.grow(3 * valueBytes * len(o.names)); err != nil {
-		return vNil, err
-	}
-	out := make([]value, len(o.names))
-	for i, name := range o.names {
-		out[i] = newList([]value{vString(name), o.items[i]})
-	}
-	return newList(out), nil
-}
-
-func fromPairs(m *machine, args []value) (value, error) {
-	out := new(built)
-	it := elements(m, args[0])
-	for {
-		e, ok, err := it.next()
-		if err != nil {
-			return vNil, err
-		}
-		if !ok {
-			return value{kind: kMap, built: out}, nil
-		}
-		if !e.is(mArray) {
-			return vNil, fault("an element is no pair of a name and a value")
-		}
-		p, err := list(m, e)
-		if err != nil {
-			return vNil, err
-		}
-		if len(p) != 2 || p[0].kind != kString {
-			return vNil, fault("an element is no pair of a name and a value")
-		}
-		name, err := m.text(p[0])
-		if err != nil {
-			return vNil, err
-		}
-		if err := m.grow(valueBytes + len(name)); err != nil {
-			return vNil, err
-		}
-		out.set(string(name), p[1])
-	}
-}
-
 // sort compiles sort(array) and sort(array, "desc").
 func (c *compiler) sort(n ast.Node, name string, args []ast.Node) code {
 	f := functions[name]
@@ -224,4 +166,262 @@ func (c *compiler) sort(n ast.Node, name string, args []ast.Node) code {
 	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
 		return invoke(m, name, f, parts[:1])
 	}}, parts...)
+}
+
+func appended(m *machine, args []value) (value, error) {
+	all, err := list(m, args[0])
+	if err != nil {
+		return vNil, err
+	}
+	if err := m.grow(valueBytes * (len(all) + len(args))); err != nil {
+		return vNil, err
+	}
+	return newList(slices.Concat(all, args[1:])), nil
+}
+
+func chunk(m *machine, args []value) (value, error) {
+	if args[1].kind != kInt {
+		return vNil, errBig
+	}
+	if args[1].num < 1 {
+		return vNil, fault("at least 1 element must be in an array")
+	}
+	all, err := list(m, args[0])
+	if err != nil {
+		return vNil, err
+	}
+	n := int(min(args[1].num, int64(max(len(all), 1))))
+	if err := m.grow(2 * valueBytes * (len(all)/n + 1)); err != nil {
+		return vNil, err
+	}
+	var out []value
+	for part := range slices.Chunk(all, n) {
+		out = append(out, newList(part))
+	}
+	return newList(out), nil
+}
+
+func zip(m *machine, args []value) (value, error) {
+	lists := make([][]value, len(args))
+	shortest := -1
+	for i, a := range args {
+		all, err := list(m, a)
+		if err != nil {
+			return vNil, err
+		}
+		if lists[i] = all; shortest < 0 || len(all) < shortest {
+			shortest = len(all)
+		}
+	}
+	if err := m.grow(valueBytes * shortest * (len(args) + 1)); err != nil {
+		return vNil, err
+	}
+	out := make([]value, shortest)
+	for i := range out {
+		row := make([]value, len(lists))
+		for j := range lists {
+			row[j] = lists[j][i]
+		}
+		out[i] = newList(row)
+	}
+	return newList(out), nil
+}
+
+// A valueSet holds values of which equal ones are one: the work does not grow with how many it
+// has.
+type valueSet struct {
+	m       *machine
+	have    map[string]bool
+	scratch []byte
+}
+
+func newSet(m *machine) *valueSet { return &valueSet{m: m, have: map[string]bool{}} }
+
+// id gives the identity of v, until the next one.
+func (s *valueSet) id(v value) (err error) {
+	s.scratch, err = identity(s.m, s.scratch[:0], v, 0)
+	return err
+}
+
+func (s *valueSet) has(v value) (bool, error) {
+	err := s.id(v)
+	return s.have[string(s.scratch)], err
+}
+
+// add says whether v is new.
+func (s *valueSet) add(v value) (bool, error) {
+	if there, err := s.has(v); err != nil || there {
+		return false, err
+	}
+	s.have[string(s.scratch)] = true
+	return true, s.m.grow(valueBytes + len(s.scratch))
+}
+
+// setOf gives the elements of an array as a set.
+func setOf(m *machine, array value) (*valueSet, error) {
+	s := newSet(m)
+	for it := elements(m, array); ; {
+		e, ok, err := it.next()
+		if err == nil && ok {
+			_, err = s.add(e)
+		}
+		if err != nil || !ok {
+			return s, err
+		}
+	}
+}
+
+func union(m *machine, args []value) (value, error) {
+	var out []value
+	s := newSet(m)
+	for _, a := range args {
+		for it := elements(m, a); ; {
+			e, ok, err := it.next()
+			if err != nil {
+				return vNil, err
+			}
+			if !ok {
+				break
+			}
+			fresh, err := s.add(e)
+			if err != nil {
+				return vNil, err
+			}
+			if fresh {
+				out = append(out, e)
+			}
+		}
+	}
+	return newList(out), nil
+}
+
+func intersect(m *machine, args []value) (value, error) {
+	mine := newSet(m)
+	return sieve(m, args, func(e value, others []*valueSet) (bool, error) {
+		for _, o := range others {
+			if there, err := o.has(e); err != nil || !there {
+				return false, err
+			}
+		}
+		return mine.add(e)
+	})
+}
+
+func difference(m *machine, args []value) (value, error) {
+	return sieve(m, args, func(e value, others []*valueSet) (bool, error) {
+		for _, o := range others {
+			if there, err := o.has(e); err != nil || there {
+				return false, err
+			}
+		}
+		return true, nil
+	})
+}
+
+// sieve gives the elements of the first argument that stays keeps, which has the others as sets.
+func sieve(m *machine, args []value, stays func(e value, others []*valueSet) (bool, error)) (value, error) {
+	var others []*valueSet
+	for _, a := range args[1:] {
+		s, err := setOf(m, a)
+		if err != nil {
+			return vNil, err
+		}
+		others = append(others, s)
+	}
+	var out []value
+	for it := elements(m, args[0]); ; {
+		e, ok, err := it.next()
+		if err != nil || !ok {
+			return newList(out), err
+		}
+		keep, err := stays(e, others)
+		if err == nil && keep {
+			out = append(out, e)
+			err = m.grow(valueBytes)
+		}
+		if err != nil {
+			return vNil, err
+		}
+	}
+}
+
+// compact compiles compact(value) and compact(value, "deep").
+func (c *compiler) compact(n ast.Node, name string, args []ast.Node) code {
+	f := functions[name]
+	parts := c.arguments(n, name, f, args)
+	deep := len(parts) > 1
+	if deep {
+		if k := parts[1].constant; k == nil || string(k.text) != "deep" {
+			c.fail(args[1], "the depth of compact must be \"deep\" or left out", "")
+		}
+	}
+	f.call = func(m *machine, args []value) (value, error) { return compacted(m, args[0], deep, 0) }
+	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
+		return invoke(m, name, f, parts[:1])
+	}}, parts...)
+}
+
+func compacted(m *machine, v value, deep bool, depth int) (value, error) {
+	if depth > maxDepth {
+		return vNil, fault("more than 1,000 levels")
+	}
+	items, names := []value(nil), []string(nil)
+	if v.is(mObject) {
+		o, err := object(m, v)
+		if err != nil {
+			return vNil, err
+		}
+		items, names = o.items, o.names
+	} else {
+		all, err := list(m, v)
+		if err != nil {
+			return vNil, err
+		}
+		items = all
+	}
+	if err := m.grow(valueBytes * len(items)); err != nil {
+		return vNil, err
+	}
+	out := new(built)
+	for i, item := range items {
+		if item.kind == kNil {
+			continue
+		}
+		if deep && item.is(mArray|mObject) {
+			var err error
+			if item, err = compacted(m, item, deep, depth+1); err != nil {
+				return vNil, err
+			}
+		}
+		if names != nil {
+			out.set(names[i], item)
+		} else {
+			out.items = append(out.items, item)
+		}
+	}
+	if v.is(mObject) {
+		return newMap(out), nil
+	}
+	return newList(out.items), nil
+}
+
+func tally(m *machine, args []value) (value, error) {
+	out := new(built)
+	for it := elements(m, args[0]); ; {
+		e, ok, err := it.next()
+		if err != nil || !ok {
+			return newMap(out), err
+		}
+		if e.is(mArray | mObject | mNil) {
+			return vNil, faultf("an element is %s, which is no name", e.kind.name())
+		}
+		name := string(appendPlain(nil, e))
+		n := int64(0)
+		if i, there := out.find(name); there {
+			n = out.items[i].num
+		} else if err := m.grow(valueBytes + len(name)); err != nil {
+			return vNil, err
+		}
+		out.set(name, vInt(n+1))
+	}
 }

@@ -1,0 +1,586 @@
+package expr
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
+)
+
+var objectFunctions = map[string]function{
+	"get": {params: []mask{mAny, mString | mInt, mAny}, least: 2, most: 3, kinds: mAny, compile: (*compiler).get,
+		manual: manual{usage: "get(value, path, default?)", says: "what the path leads to, or the element of that number; nil, or the default, when there is nothing, and of a missing value. With `[*]` or `*` in the path it is an array of all that is there. A name with a dot in it is value[\"a.b\"]",
+			fails: "the path is none",
+			examples: []Example{{`get(customer, "address.city")`, `"London"`}, {`get(items, "[0].sku")`, `"a1"`}, {`get(items, "[*].sku")`, `["a1","b2","c3"]`},
+				{`get(tags, -1)`, `"eu"`}, {`get(customer, "phone", "none")`, `"none"`}, {`get(note, "id")`, `null`}, {`get(order, "a..b")`, `error: empty`}}}},
+	"with": {params: []mask{mObject | mArray, mString, mAny}, least: 3, most: 3, kinds: mObject | mArray, compile: onPaths(1, 1, with),
+		manual: manual{usage: "with(value, path, new)", says: "the object with another value at the path. Objects that are missing on the way are made, elements are not; with `[*]` or `*` each place that is there is set",
+			fails: "something on the way is no object or no array, or has no such element",
+			examples: []Example{{`with(customer.address, "zip", "N2")`, `{"city": "London", "zip": "N2"}`}, {`with({"a": 1}, "b.c", 2)`, `{"a":1,"b":{"c":2}}`},
+				{`with(order, "id.part", 1)`, `error: is no object`}}}},
+	"without": {params: []mask{mObject | mArray, mString}, least: 2, most: -1, kinds: mObject | mArray, compile: onPaths(1, -1, without),
+		manual: manual{usage: "without(value, path, ...)", says: "the object without what the paths lead to; what is not there is no error",
+			examples: []Example{{`without(order, "paid")`, `{"id": "A-17", "total": 129.50}`}, {`without(items[0:1], "[*].sku", "[*].count")`, `[{"price":5}]`}}}},
+	"pick": {params: []mask{mObject | mArray, mString}, least: 2, most: -1, kinds: mObject | mArray, compile: onPaths(1, -1, pick),
+		manual: manual{usage: "pick(value, path, ...)", says: "the object with what the paths lead to and nothing else; what is not there is no error",
+			examples: []Example{{`pick(order, "id", "note")`, `{"id":"A-17"}`}, {`pick(customer, "name", "address.city")`, `{"name":"Ada Lovelace","address":{"city":"London"}}`},
+				{`pick(items, "[*].sku")`, `[{"sku":"a1"},{"sku":"b2"},{"sku":"c3"}]`}}}},
+	"merge": {params: []mask{mObject}, least: 1, most: -1, kinds: 1 << kMap, call: merging(false),
+		manual: manual{usage: "merge(object, ...)", says: "an object with the members of all objects; of a name that several have the last counts",
+			examples: []Example{{`merge({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}})`, `{"a":1,"b":{"d":3}}`}, {`merge(order, {"paid": false}).paid`, `false`}}}},
+	"mergeDeep": {params: []mask{mObject}, least: 1, most: -1, kinds: 1 << kMap, call: merging(true),
+		manual: manual{usage: "mergeDeep(object, ...)", says: "as merge, but what are objects in both are merged too", fails: "the objects are nested deeper than 1,000 levels",
+			examples: []Example{{`mergeDeep({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}})`, `{"a":1,"b":{"c":2,"d":3}}`}}}},
+	"keys": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: keys,
+		manual: manual{usage: "keys(object)", says: "the names of the members, in their order",
+			examples: []Example{{`keys(customer.address)`, `["city","zip"]`}}}},
+	"values": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: values,
+		manual: manual{usage: "values(object)", says: "the values of the members, in their order",
+			examples: []Example{{`values(customer.address)`, `["London","N1"]`}}}},
+	"toPairs": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: toPairs,
+		manual: manual{usage: "toPairs(object)", says: "an array with [name, value] for each member",
+			examples: []Example{{`toPairs(customer.address)`, `[["city","London"],["zip","N1"]]`}}}},
+	"fromPairs": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kMap, call: fromPairs,
+		manual: manual{usage: "fromPairs(array)", says: "the object of an array of [name, value]; of a name that stands twice the last", fails: "an element is no pair of a name and a value",
+			examples: []Example{{`fromPairs([["a", 1], ["b", 2]])`, `{"a":1,"b":2}`}, {`fromPairs(map(items, [.sku, .price]))`, `{"a1":5,"b2":30,"c3":3}`}, {`fromPairs(tags)`, `error: an element is no pair of a name and a value`}}}},
+	"flattenKeys": {params: []mask{mObject, mString}, least: 1, most: 2, kinds: 1 << kMap, call: flattenKeys,
+		manual: manual{usage: "flattenKeys(object, separator?)", says: "the object with the members of the objects within it, whose names are joined by a dot or the separator; arrays and empty objects stay as they are",
+			fails:    "the objects are nested deeper than 1,000 levels",
+			examples: []Example{{`flattenKeys({"a": {"b": 1, "c": {"d": 2}}})`, `{"a.b":1,"a.c.d":2}`}, {`flattenKeys(customer.address, "_")`, `{"city":"London","zip":"N1"}`}, {`flattenKeys({"a": {"b": tags}}, "_")`, `{"a_b":["new","eu"]}`}}}},
+	"nestKeys": {params: []mask{mObject, mString}, least: 1, most: 2, kinds: 1 << kMap, call: nestKeys,
+		manual: manual{usage: "nestKeys(object, separator?)", says: "the reverse of flattenKeys: objects within objects for names that hold a dot or the separator",
+			fails:    "a name leads into a member that is no object, the separator is empty, or a name has more than 1,000 levels",
+			examples: []Example{{`nestKeys({"a.b": 1, "a.c.d": 2})`, `{"a":{"b":1,"c":{"d":2}}}`}, {`nestKeys({"a_b": 1, "a_c": 2}, "_")`, `{"a":{"b":1,"c":2}}`}, {`nestKeys({"a": 1, "a.b": 2})`, `error: a name leads into a member that is no object`}}}},
+}
+
+// get compiles get(value, path) and get(value, path, default). The default is evaluated when it
+// is needed.
+func (c *compiler) get(n ast.Node, name string, args []ast.Node) code {
+	f := functions[name]
+	parts := c.arguments(n, name, f, args)
+	f.call = c.pathCall(name, 1, 1, parts[:2], func(m *machine, args []value, paths []jsontext.Path) (value, error) {
+		switch path := paths[1]; {
+		case path == nil && args[1].kind == kBig:
+			return vNil, m.step(0)
+		case path == nil:
+			return element(m, args[0], args[1].num)
+		case path.Many():
+			out, err := gather(m, nil, args[0], path)
+			return newList(out), err
+		default:
+			return lead(m, args[0], path)
+		}
+	})
+	run := func(m *machine) (value, error) { return invoke(m, name, f, parts[:2]) }
+	if len(parts) < 3 {
+		return c.fold(n, code{kinds: f.kinds, run: run}, parts...)
+	}
+	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
+		if v, err := run(m); err != nil || v.kind != kNil {
+			return v, err
+		}
+		return parts[2].run(m)
+	}}, parts...)
+}
+
+func keys(m *machine, args []value) (value, error) {
+	o, err := object(m, args[0])
+	if err != nil {
+		return vNil, err
+	}
+	out := make([]value, len(o.names))
+	for i, name := range o.names {
+		out[i] = vString(name)
+	}
+	return newList(out), m.grow(valueBytes * len(out))
+}
+
+func values(m *machine, args []value) (value, error) {
+	o, err := object(m, args[0])
+	if err != nil {
+		return vNil, err
+	}
+	return newList(o.items), nil
+}
+
+func toPairs(m *machine, args []value) (value, error) {
+	o, err := object(m, args[0])
+	if err != nil {
+		return vNil, err
+	}
+	if err := m.grow(3 * valueBytes * len(o.names)); err != nil {
+		return vNil, err
+	}
+	out := make([]value, len(o.names))
+	for i, name := range o.names {
+		out[i] = newList([]value{vString(name), o.items[i]})
+	}
+	return newList(out), nil
+}
+
+func fromPairs(m *machine, args []value) (value, error) {
+	out := new(built)
+	it := elements(m, args[0])
+	for {
+		e, ok, err := it.next()
+		if err != nil {
+			return vNil, err
+		}
+		if !ok {
+			return newMap(out), nil
+		}
+		if !e.is(mArray) {
+			return vNil, fault("an element is no pair of a name and a value")
+		}
+		p, err := list(m, e)
+		if err != nil {
+			return vNil, err
+		}
+		if len(p) != 2 || p[0].kind != kString {
+			return vNil, fault("an element is no pair of a name and a value")
+		}
+		name, err := m.text(p[0])
+		if err != nil {
+			return vNil, err
+		}
+		if err := m.grow(valueBytes + len(name)); err != nil {
+			return vNil, err
+		}
+		out.set(string(name), p[1])
+	}
+}
+
+// newMap makes an object that the expression has built.
+func newMap(of *built) value { return value{kind: kMap, built: of} }
+
+// with gives the first argument with the third at a path.
+func with(m *machine, args []value, paths []jsontext.Path) (value, error) {
+	return put(m, args[0], paths[1], args[2])
+}
+
+// put gives v with new at path: the JSON text of a record is edited and keeps its other bytes,
+// and what the expression built is copied as far as it changes.
+func put(m *machine, v value, path jsontext.Path, new value) (value, error) {
+	if len(path) == 0 {
+		return new, nil
+	}
+	switch step := path[0]; {
+	case v.kind == kObject || v.kind == kArray:
+		return putText(m, v, path, new)
+	case v.kind == kNil:
+		return putNothing(m, path, new)
+	case v.kind == kMap && (step.Kind == jsontext.Named || step.Kind == jsontext.EveryMember):
+		return putMembers(m, v, path, new)
+	case v.kind == kList && (step.Kind == jsontext.Indexed || step.Kind == jsontext.EveryElement):
+		return putElements(m, v, path, new)
+	case step.Kind == jsontext.Named || step.Kind == jsontext.EveryMember:
+		return vNil, fault("what stands on the path is no object")
+	}
+	return vNil, fault("what stands on the path is no array")
+}
+
+// putText is put for JSON text of the record.
+func putText(m *machine, v value, path jsontext.Path, new value) (value, error) {
+	text, err := appendJSON(m, nil, new)
+	if err != nil {
+		return vNil, err
+	}
+	if !jsontext.Valid(v.text) {
+		return vNil, errText
+	}
+	places := 1
+	if path.Many() {
+		places = 0
+		jsontext.Each(v.text, path, func([]byte) bool {
+			places++
+			return true
+		})
+	}
+	if places > 0 && len(text) > maxResult/places {
+		return vNil, errResult
+	}
+	if err := m.grow(len(v.text) + places*len(text) + maxPath); err != nil {
+		return vNil, err
+	}
+	out, err := jsontext.Set(make([]byte, 0, len(v.text)+places*len(text)), v.text, path, text)
+	if e, ok := err.(*jsontext.NoPathError); ok { // whose path may come from the record
+		return vNil, fault("what stands on the path " + e.Why)
+	}
+	return value{kind: v.kind, text: out}, m.step(len(v.text) / 16)
+}
+
+// putNothing is put where nothing is: the objects that lead to new. Nothing comes of a path that
+// leads to many.
+func putNothing(m *machine, path jsontext.Path, new value) (value, error) {
+	for _, s := range path {
+		switch s.Kind {
+		case jsontext.Indexed:
+			return vNil, fault("what stands on the path is no array")
+		case jsontext.EveryMember, jsontext.EveryElement:
+			return vNil, nil
+		}
+	}
+	for _, s := range slices.Backward(path) {
+		if err := m.grow(valueBytes + len(s.Name)); err != nil {
+			return vNil, err
+		}
+		new = newMap(&built{names: []string{s.Name}, items: []value{new}})
+	}
+	return new, nil
+}
+
+func putMembers(m *machine, v value, path jsontext.Path, new value) (value, error) {
+	out, err := copiedMap(m, v)
+	if err != nil {
+		return vNil, err
+	}
+	if path[0].Kind == jsontext.EveryMember {
+		for i := range out.items {
+			if out.items[i], err = put(m, out.items[i], path[1:], new); err != nil {
+				return vNil, err
+			}
+		}
+		return newMap(out), nil
+	}
+	i, there := out.find(path[0].Name)
+	if !there && path[1:].Many() {
+		return v, nil
+	}
+	var item value
+	if there {
+		item = out.items[i]
+	}
+	if item, err = put(m, item, path[1:], new); err != nil {
+		return vNil, err
+	}
+	out.set(path[0].Name, item)
+	return newMap(out), m.grow(valueBytes)
+}
+
+func putElements(m *machine, v value, path jsontext.Path, new value) (value, error) {
+	all, err := copied(m, v)
+	if err != nil {
+		return vNil, err
+	}
+	from, to := 0, len(all)
+	if step := path[0]; step.Kind == jsontext.Indexed {
+		if from = step.Index; from < 0 {
+			from += len(all)
+		}
+		if to = from + 1; from < 0 || from >= len(all) {
+			return vNil, fault("what stands on the path has no such element")
+		}
+	}
+	for i := from; i < to; i++ {
+		if all[i], err = put(m, all[i], path[1:], new); err != nil {
+			return vNil, err
+		}
+	}
+	return newList(all), nil
+}
+
+// copiedMap gives the members of an object, to be changed.
+func copiedMap(m *machine, v value) (*built, error) {
+	o, err := object(m, v)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.grow(valueBytes * len(o.items)); err != nil {
+		return nil, err
+	}
+	out := new(built)
+	for i, name := range o.names {
+		out.set(name, o.items[i])
+	}
+	return out, nil
+}
+
+// without gives the first argument without what the paths lead to.
+func without(m *machine, args []value, paths []jsontext.Path) (v value, err error) {
+	v = args[0]
+	for _, path := range paths[1:] {
+		if v, err = drop(m, v, path); err != nil {
+			return vNil, err
+		}
+	}
+	return v, nil
+}
+
+// drop gives v without what path leads to, as put gives it with it.
+func drop(m *machine, v value, path jsontext.Path) (value, error) {
+	switch step := path[0]; {
+	case v.kind == kObject || v.kind == kArray:
+		if !jsontext.Valid(v.text) {
+			return vNil, errText
+		}
+		if err := m.grow(len(v.text)); err != nil {
+			return vNil, err
+		}
+		return value{kind: v.kind, text: jsontext.Remove(make([]byte, 0, len(v.text)), v.text, path)}, m.step(len(v.text) / 16)
+	case v.kind == kMap && (step.Kind == jsontext.Named || step.Kind == jsontext.EveryMember):
+		out := new(built)
+		err := m.grow(valueBytes * len(v.built.items))
+		for i, name := range v.built.names {
+			item := v.built.items[i]
+			if step.Kind == jsontext.EveryMember || name == step.Name {
+				if len(path) == 1 {
+					continue
+				}
+				if item, err = drop(m, item, path[1:]); err != nil {
+					return vNil, err
+				}
+			}
+			out.set(name, item)
+		}
+		return newMap(out), err
+	case v.kind == kList && (step.Kind == jsontext.Indexed || step.Kind == jsontext.EveryElement):
+		if step.Index < 0 {
+			step.Index += len(v.built.items)
+		}
+		var out []value
+		err := m.grow(valueBytes * len(v.built.items))
+		for i, item := range v.built.items {
+			if step.Kind == jsontext.EveryElement || i == step.Index {
+				if len(path) == 1 {
+					continue
+				}
+				if item, err = drop(m, item, path[1:]); err != nil {
+					return vNil, err
+				}
+			}
+			out = append(out, item)
+		}
+		return newList(out), err
+	}
+	return v, m.step(0)
+}
+
+// pick gives of the first argument what the paths lead to.
+func pick(m *machine, args []value, paths []jsontext.Path) (value, error) {
+	v, ok, err := picked(m, args[0], paths[1:])
+	if !ok && err == nil { // an array of which nothing is kept, say
+		if v = newMap(new(built)); args[0].is(mArray) {
+			v = newList(nil)
+		}
+	}
+	return v, err
+}
+
+// picked gives of v what the paths lead to, and says whether there is anything.
+func picked(m *machine, v value, paths []jsontext.Path) (value, bool, error) {
+	if slices.ContainsFunc(paths, func(p jsontext.Path) bool { return len(p) == 0 }) {
+		return v, true, m.step(0)
+	}
+	// below gives the rest of the paths whose first step leads to an item.
+	below := func(leads func(jsontext.Step) bool) (rest []jsontext.Path, err error) {
+		for _, p := range paths {
+			if leads(p[0]) {
+				rest = append(rest, p[1:])
+			}
+		}
+		return rest, m.step(len(paths))
+	}
+	switch {
+	case v.is(mObject):
+		return pickedMembers(m, v, below)
+	case v.is(mArray):
+		return pickedElements(m, v, below)
+	}
+	return vNil, false, m.step(0)
+}
+
+type pathsBelow func(leads func(jsontext.Step) bool) ([]jsontext.Path, error)
+
+func pickedMembers(m *machine, v value, below pathsBelow) (value, bool, error) {
+	o, err := object(m, v)
+	if err != nil {
+		return vNil, false, err
+	}
+	out := new(built)
+	for i, name := range o.names {
+		rest, err := below(func(s jsontext.Step) bool {
+			return s.Kind == jsontext.EveryMember || s.Kind == jsontext.Named && s.Name == name
+		})
+		if err != nil {
+			return vNil, false, err
+		}
+		if len(rest) == 0 {
+			continue
+		}
+		item, ok, err := picked(m, o.items[i], rest)
+		if err == nil {
+			err = m.grow(valueBytes)
+		}
+		if err != nil {
+			return vNil, false, err
+		}
+		if ok {
+			out.set(name, item)
+		}
+	}
+	return newMap(out), len(out.items) > 0, nil
+}
+
+func pickedElements(m *machine, v value, below pathsBelow) (value, bool, error) {
+	all, err := list(m, v)
+	if err != nil {
+		return vNil, false, err
+	}
+	var out []value
+	for i, item := range all {
+		rest, err := below(func(s jsontext.Step) bool {
+			return s.Kind == jsontext.EveryElement || s.Kind == jsontext.Indexed && (s.Index == i || s.Index == i-len(all))
+		})
+		if err != nil {
+			return vNil, false, err
+		}
+		if len(rest) == 0 {
+			continue
+		}
+		item, ok, err := picked(m, item, rest)
+		if err == nil {
+			err = m.grow(valueBytes)
+		}
+		if err != nil {
+			return vNil, false, err
+		}
+		if ok {
+			out = append(out, item)
+		}
+	}
+	return newList(out), len(out) > 0, nil
+}
+
+// merging is merge, and mergeDeep when deep is set.
+func merging(deep bool) func(*machine, []value) (value, error) {
+	return func(m *machine, args []value) (value, error) {
+		out, err := copiedMap(m, args[0])
+		for i := 1; i < len(args) && err == nil; i++ {
+			err = mergeInto(m, out, args[i], deep, 0)
+		}
+		if err != nil {
+			return vNil, err
+		}
+		return newMap(out), nil
+	}
+}
+
+// mergeInto sets the members of v in out, which nobody else has.
+func mergeInto(m *machine, out *built, v value, deep bool, depth int) error {
+	if depth > maxDepth {
+		return fault("more than 1,000 levels")
+	}
+	o, err := object(m, v)
+	if err != nil {
+		return err
+	}
+	if err := m.grow(valueBytes * len(o.items)); err != nil {
+		return err
+	}
+	for i, name := range o.names {
+		item := o.items[i]
+		if j, there := out.find(name); there && deep && item.is(mObject) && out.items[j].is(mObject) {
+			both, err := copiedMap(m, out.items[j])
+			if err == nil {
+				err = mergeInto(m, both, item, deep, depth+1)
+			}
+			if err != nil {
+				return err
+			}
+			item = newMap(both)
+		}
+		out.set(name, item)
+	}
+	return nil
+}
+
+// separator gives the one between the names of flattenKeys and nestKeys.
+func separator(m *machine, args []value) (string, error) {
+	if len(args) < 2 {
+		return ".", nil
+	}
+	text, err := m.text(args[1])
+	return string(text), err
+}
+
+func flattenKeys(m *machine, args []value) (value, error) {
+	by, err := separator(m, args)
+	if err != nil {
+		return vNil, err
+	}
+	out := new(built)
+	var add func(prefix string, v value, depth int) error
+	add = func(prefix string, v value, depth int) error {
+		if depth > maxDepth {
+			return fault("more than 1,000 levels")
+		}
+		o, err := object(m, v)
+		if err != nil {
+			return err
+		}
+		for i, name := range o.names {
+			item := o.items[i]
+			if err := m.grow(valueBytes + len(prefix) + len(name) + len(by)); err != nil {
+				return err
+			}
+			if item.is(mObject) {
+				before := len(out.items)
+				if err := add(prefix+name+by, item, depth+1); err != nil || len(out.items) > before {
+					if err != nil {
+						return err
+					}
+					continue
+				}
+			}
+			out.set(prefix+name, item)
+		}
+		return nil
+	}
+	return newMap(out), add("", args[0], 0)
+}
+
+func nestKeys(m *machine, args []value) (value, error) {
+	by, err := separator(m, args)
+	if err != nil {
+		return vNil, err
+	}
+	if by == "" {
+		return vNil, fault("an empty separator")
+	}
+	o, err := object(m, args[0])
+	if err != nil {
+		return vNil, err
+	}
+	out, made := new(built), map[*built]bool{}
+	for i, name := range o.names {
+		names := strings.Split(name, by)
+		if len(names) > maxDepth {
+			return vNil, fault("more than 1,000 levels")
+		}
+		if err := m.grow(valueBytes*len(names) + len(name)); err != nil {
+			return vNil, err
+		}
+		at := out
+		for _, n := range names[:len(names)-1] {
+			j, there := at.find(n)
+			if !there {
+				within := new(built)
+				made[within] = true
+				at.set(n, newMap(within))
+				at = within
+				continue
+			}
+			if at = at.items[j].built; at == nil || !made[at] {
+				return vNil, fault("a name leads into a member that is no object")
+			}
+		}
+		last := names[len(names)-1]
+		if _, there := at.find(last); there {
+			return vNil, fault("a name leads into a member that is no object")
+		}
+		at.set(last, o.items[i])
+	}
+	return newMap(out), nil
+}

@@ -1,0 +1,154 @@
+package expr
+
+import (
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
+)
+
+// maxPath bounds a path in bytes, and with that how deep the functions of paths go.
+const maxPath = 1000
+
+// A pathCall is a function some of whose arguments are paths. paths has one for each argument,
+// nil for those that are none.
+type pathCall func(m *machine, args []value, paths []jsontext.Path) (value, error)
+
+// onPaths makes the compile of a function whose arguments from first to last (-1: all that follow)
+// are paths. Constant ones are read when the call is compiled.
+func onPaths(first, last int, call pathCall) func(*compiler, ast.Node, string, []ast.Node) code {
+	return func(c *compiler, n ast.Node, name string, args []ast.Node) code {
+		f := functions[name]
+		parts := c.arguments(n, name, f, args)
+		f.call = c.pathCall(name, first, last, parts, call)
+		return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
+			return invoke(m, name, f, parts)
+		}}, parts...)
+	}
+}
+
+// pathCall gives the call of a function on paths with these arguments.
+func (c *compiler) pathCall(name string, first, last int, parts []code, call pathCall) func(*machine, []value) (value, error) {
+	known, all := make([]jsontext.Path, len(parts)), true
+	isPath := func(i int) bool { return i >= first && (last < 0 || i <= last) }
+	for i, p := range parts {
+		switch {
+		case !isPath(i):
+		case p.constant == nil:
+			all = false
+		case p.constant.kind == kString:
+			known[i] = c.path(name, p)
+		}
+	}
+	if all {
+		return func(m *machine, args []value) (value, error) { return call(m, args, known) }
+	}
+	return func(m *machine, args []value) (value, error) {
+		paths := make([]jsontext.Path, len(args))
+		for i, v := range args {
+			switch {
+			case i < len(known) && known[i] != nil:
+				paths[i] = known[i]
+			case isPath(i) && v.kind == kString:
+				var err error
+				if paths[i], err = pathOf(m, v); err != nil {
+					return vNil, err
+				}
+			}
+		}
+		return call(m, args, paths)
+	}
+}
+
+// path reads a constant path.
+func (c *compiler) path(name string, k code) jsontext.Path {
+	text := string(k.constant.plainText())
+	if len(text) > maxPath {
+		c.fail(k.at, name+": a path of more than 1,000 bytes", "")
+	}
+	path, err := jsontext.ParsePath(text)
+	if err != nil {
+		c.fail(k.at, err.Error(), `a path is written user.mail, items[0].sku or items[*].sku; before a character of a name itself stands \`)
+	}
+	return path
+}
+
+// pathOf reads a path that comes from a record.
+func pathOf(m *machine, v value) (jsontext.Path, error) {
+	text, err := m.text(v)
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > maxPath {
+		return nil, fault("a path of more than 1,000 bytes")
+	}
+	if err := m.step(len(text)); err != nil {
+		return nil, err
+	}
+	path, err := jsontext.ParsePath(string(text))
+	if err != nil { // which quotes the path
+		return nil, fault("a text is no path")
+	}
+	return path, nil
+}
+
+// lead gives the value to which path leads from v, nil when there is none; path leads to one.
+func lead(m *machine, v value, path jsontext.Path) (out value, err error) {
+	out = v
+	for _, s := range path {
+		switch {
+		case s.Kind == jsontext.Named:
+			out, _, err = field(m, out, s.Name)
+		case out.is(mArray):
+			out, err = element(m, out, int64(s.Index))
+		default:
+			return vNil, m.step(0)
+		}
+		if err != nil {
+			return vNil, err
+		}
+	}
+	return out, nil
+}
+
+// gather appends what path leads to from v, however many, and not what is missing.
+func gather(m *machine, out []value, v value, path jsontext.Path) ([]value, error) {
+	many := 0
+	for many < len(path) && path[many].Kind < jsontext.EveryMember {
+		many++
+	}
+	v, err := lead(m, v, path[:many])
+	if err != nil {
+		return out, err
+	}
+	if many == len(path) {
+		if v.kind == kNil {
+			return out, nil
+		}
+		return append(out, v), m.grow(valueBytes)
+	}
+	items, err := itemsOf(m, v, path[many])
+	if err != nil {
+		return out, err
+	}
+	for _, item := range items {
+		if out, err = gather(m, out, item, path[many+1:]); err != nil {
+			return out, err
+		}
+	}
+	return out, nil
+}
+
+// itemsOf gives what a step that leads to many leads to: nothing of what is no such container.
+func itemsOf(m *machine, v value, s jsontext.Step) ([]value, error) {
+	switch {
+	case s.Kind == jsontext.EveryElement && v.is(mArray):
+		return list(m, v)
+	case s.Kind == jsontext.EveryMember && v.is(mObject):
+		o, err := object(m, v)
+		if err != nil {
+			return nil, err
+		}
+		return o.items, nil
+	}
+	return nil, m.step(0)
+}

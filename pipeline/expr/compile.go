@@ -75,6 +75,7 @@ type variable struct {
 // the steps that it takes.
 type scope struct {
 	element, index, cost int
+	key                  int // of a member's name; -1: the elements are those of an array
 	kinds                mask
 }
 
@@ -97,7 +98,7 @@ func compile(text string, want mask) (p *program, err error) {
 	}
 	config := conf.CreateNew()
 	config.MaxNodes = maxNodes
-	tree, err := parser.ParseWithConfig(text, config)
+	tree, err := parser.ParseWithConfig(borrowed(text), config)
 	if err != nil {
 		return nil, syntaxError(text, err)
 	}
@@ -165,7 +166,7 @@ func (c *compiler) node(n ast.Node) code {
 	case *ast.PointerNode:
 		k = c.pointer(n)
 	case *ast.BuiltinNode:
-		k = c.call(n, n.Name, n.Arguments)
+		k = c.call(n, c.called(n), n.Arguments)
 	case *ast.CallNode:
 		callee, ok := n.Callee.(*ast.IdentifierNode)
 		if !ok {

@@ -103,6 +103,9 @@ func (e *Error) missingPredicate(text string) {
 		if !p.truth {
 			e.Suggestion = name + "(items, .price)"
 		}
+		if p.member != nil {
+			e.Message, e.Suggestion = name+" takes an object and a predicate", p.examples[0].Text
+		}
 	}
 }
 

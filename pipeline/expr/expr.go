@@ -7,7 +7,9 @@
 // The syntax is that of expr-lang, whose parser is used. A name is a top-level field
 // of the record's value, read when it is needed; $env["flight number"] is one that is
 // no identifier; meta.topic, meta.partition, meta.offset, meta.time (milliseconds
-// since 1970), meta.key and header("name") are about the record itself.
+// since 1970), meta.key, meta.tombstone, meta.headers, meta.value (the value's bytes as
+// text) and header("name") are about the record itself. Reference gives all functions,
+// Language what there is beside them.
 //
 // What is missing is nil: so are a.b of a missing a, an index out of range, and every
 // field of a tombstone. A field of a value that is no object is an error (not_object),

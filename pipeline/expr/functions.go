@@ -66,6 +66,7 @@ func init() {
 	for _, g := range groups {
 		maps.Copy(functions, g.functions)
 	}
+	maps.Copy(predicates, memberPredicates)
 }
 
 // Functions gives the names of all functions, sorted.
@@ -189,17 +190,6 @@ func (c *compiler) header(n ast.Node, of string, args []ast.Node) code {
 		if err != nil {
 			return vNil, err
 		}
-		if err := m.step(len(m.rec.Headers())); err != nil {
-			return vNil, err
-		}
-		for i := len(m.rec.Headers()) - 1; i >= 0; i-- {
-			if h := m.rec.Headers()[i]; h.Name == string(want) {
-				if h.Value == nil {
-					return vNil, nil
-				}
-				return vText(h.Value), nil
-			}
-		}
-		return vNil, nil
+		return oneHeader(m, want)
 	}}
 }

@@ -43,6 +43,22 @@ func TestLimits(t *testing.T) {
 		{`s matches "(.*a){20}(.*b){20}(.*c){20}x?x?x?x?"`, "too many steps"},
 		{`concat(map(1..1000, a))`, "more than 1 MiB"},
 		{`flatten(map(1..1000, a))`, "b"},
+		{`append(map(1..1000, a), 1) == union(a, map(1..1000, s))`, "union: takes too many steps"},
+		{`zip(a, a, a)`, "more than 1 MiB"},
+		{`with({"a": a}, "a[*]", s)`, "more than 1 MiB"},
+		{`with({"a": map(a, #)}, "a[*]", s)`, "more than 1 MiB"},
+		{`with({"a": a}, "a[*]", a)`, "more than 1 MiB"},
+		{`map(a, with({"a": a}, "a[0]", 1))`, "too many steps"},
+		{`map(a, without({"a": a}, "a[0]"))`, "too many steps"},
+		{`map(a, pick({"a": a}, "a[0]"))`, "b"},
+		{`map(a, get({"a": a}, "a[-1]"))`, "b"},
+		{`map(1..1000, compact(a))`, "b"},
+		{`map(1..1000, merge(mapKeys(fromPairs(map(1..1000, [string(#), #])), #key + "x"), {"a": 1}))`, "b"},
+		{`map(1..1000, tally(a))`, "too many steps"},
+		{`map(1..1000, mapValues(fromPairs(map(1..1000, [string(#), #])), s))`, "b"},
+		{`map(1..1000, flattenKeys(fromPairs(map(1..1000, [string(#), {s: #}]))))`, "b"},
+		{pairs + ` compact(a40, "deep")`, "b"},
+		{pairs + ` get(a40, "[*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*]")`, "b"},
 	} {
 		got, err := mustCompile(t, c.text).JSON(record(long))
 		if reason, ok := pipeline.IsPermanent(err); !ok || reason != pipeline.ReasonExpression || !strings.Contains(err.Error(), c.want) {

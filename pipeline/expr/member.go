@@ -19,6 +19,10 @@ func (c *compiler) member(n *ast.MemberNode) code {
 			return c.meta(n.Property, name.Value)
 		}
 	}
+	if name, literal := n.Property.(*ast.StringNode); literal && c.isMetaHeaders(base) {
+		header := []byte(name.Value)
+		return code{kinds: mString | mNil, run: func(m *machine) (value, error) { return oneHeader(m, header) }}
+	}
 	of, key := c.node(n.Node), c.node(n.Property)
 	c.mustFit(of, mArray|mObject|mString|mNil, "a field or an index")
 	c.mustFit(key, mString|mInt|mNil, "an index")

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -23,7 +24,7 @@ func (c *compiler) name(n *ast.IdentifierNode) code {
 		c.fail(n, "a name begins at the record by itself, without $", `write user.id for $.user.id; a field of this name is $env["$"]`)
 	case "meta":
 		c.fail(n, "meta alone is not available",
-			`use meta.topic, meta.partition, meta.offset, meta.time or meta.key; a field of this name is $env["meta"]`)
+			"use meta."+strings.Join(metaFields, ", meta.")+`; a field of this name is $env["meta"]`)
 	case "header":
 		c.fail(n, "header is a function", `call header("name"); a field of this name is $env["header"]`)
 	}
@@ -90,35 +91,91 @@ func (c *compiler) let(n *ast.VariableDeclaratorNode) code {
 }
 
 // metaFields are what meta has.
-var metaFields = []string{"topic", "partition", "offset", "time", "key"}
+var metaFields = []string{"topic", "partition", "offset", "time", "key", "tombstone", "headers", "value"}
+
+// metaReads reads each of them.
+var metaReads = map[string]code{
+	"topic":     {kinds: mString, run: func(m *machine) (value, error) { return vString(m.rec.Topic), nil }},
+	"partition": {kinds: mInt, run: func(m *machine) (value, error) { return vInt(int64(m.rec.Partition)), nil }},
+	"offset":    {kinds: mInt, run: func(m *machine) (value, error) { return vInt(m.rec.Offset), nil }},
+	"time": {kinds: mInt | mNil, run: func(m *machine) (value, error) {
+		if m.rec.Time == pipeline.NoTime {
+			return vNil, nil
+		}
+		return vInt(m.rec.Time), nil
+	}},
+	"key":       {kinds: mString | mNil, run: func(m *machine) (value, error) { return textOrNil(m.rec.Key()), nil }},
+	"tombstone": boolean(func(m *machine) (bool, error) { return m.rec.Tombstone(), nil }),
+	"headers":   {kinds: 1 << kMap, run: allHeaders},
+	"value":     {kinds: mString | mNil, run: wholeValue},
+}
+
+func textOrNil(text []byte) value {
+	if text == nil {
+		return vNil
+	}
+	return vText(text)
+}
+
+// wholeValue gives the value as text, whatever it is. Edits are put in without the record being
+// changed: others may read it.
+func wholeValue(m *machine) (value, error) {
+	if !m.rec.Edited() {
+		return textOrNil(m.rec.Value()), nil
+	}
+	out := m.rec.AppendValue(nil)
+	return vText(out), m.step(len(out) / 16)
+}
+
+// allHeaders gives the headers as an object; of a name that stands several times the last, as
+// header does.
+func allHeaders(m *machine) (value, error) {
+	out := new(built)
+	for _, h := range m.rec.Headers() {
+		if err := m.grow(valueBytes + len(h.Name)); err != nil {
+			return vNil, err
+		}
+		out.set(h.Name, textOrNil(h.Value))
+	}
+	return newMap(out), nil
+}
+
+// oneHeader gives the last header of a name, without making an object of all.
+func oneHeader(m *machine, name []byte) (value, error) {
+	all := m.rec.Headers()
+	if err := m.step(len(all)); err != nil {
+		return vNil, err
+	}
+	for _, h := range slices.Backward(all) {
+		if h.Name == string(name) {
+			return textOrNil(h.Value), nil
+		}
+	}
+	return vNil, nil
+}
+
+// isMetaHeaders says whether n is meta.headers.
+func (c *compiler) isMetaHeaders(n ast.Node) bool {
+	of, ok := n.(*ast.MemberNode)
+	if !ok || c.isLet("meta") {
+		return false
+	}
+	base, isName := of.Node.(*ast.IdentifierNode)
+	property, isText := of.Property.(*ast.StringNode)
+	return isName && isText && base.Value == "meta" && property.Value == "headers"
+}
 
 func (c *compiler) meta(n ast.Node, name string) code {
-	switch name {
-	case "topic":
-		return code{kinds: mString, run: func(m *machine) (value, error) { return vString(m.rec.Topic), nil }}
-	case "partition":
-		return code{kinds: mInt, run: func(m *machine) (value, error) { return vInt(int64(m.rec.Partition)), nil }}
-	case "offset":
-		return code{kinds: mInt, run: func(m *machine) (value, error) { return vInt(m.rec.Offset), nil }}
-	case "time":
-		return code{kinds: mInt | mNil, run: func(m *machine) (value, error) {
-			if m.rec.Time == pipeline.NoTime {
-				return vNil, nil
-			}
-			return vInt(m.rec.Time), nil
-		}}
-	case "key":
-		return code{kinds: mString | mNil, run: func(m *machine) (value, error) {
-			if m.rec.Key() == nil {
-				return vNil, nil
-			}
-			return vText(m.rec.Key()), nil
-		}}
+	read, ok := metaReads[name]
+	switch {
+	case !ok:
+		suggestion := "meta has " + strings.Join(metaFields, ", ")
+		if near := nearest(name, metaFields); near != "" {
+			suggestion = "did you mean meta." + near + "?"
+		}
+		c.fail(n, "meta has no "+name, suggestion)
+	case name == "value" && len(c.predicates) > 0:
+		read.run = c.once(read.run)
 	}
-	suggestion := "meta has " + strings.Join(metaFields, ", ")
-	if near := nearest(name, metaFields); near != "" {
-		suggestion = "did you mean meta." + near + "?"
-	}
-	c.fail(n, "meta has no "+name, suggestion)
-	return code{}
+	return read
 }

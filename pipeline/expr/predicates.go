@@ -12,6 +12,7 @@ type predicateFunction struct {
 	optional bool // without one the elements themselves count
 	can      mask
 	open     func() collector
+	member   memberCollector // in place of open: it takes an object, and each of its members
 	manual
 }
 
@@ -73,11 +74,37 @@ type collector interface {
 func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
 	p := predicates[name]
 	of := c.node(args[0])
-	if of.kinds&mArray == 0 {
-		c.fail(of.at, name+" needs an array, this is "+of.kinds.String(), "")
+	takes, at := mArray, scope{element: c.reserve(), index: c.reserve(), key: -1, kinds: mAny}
+	if p.member != nil {
+		takes, at.key = mObject, c.reserve()
 	}
-	at := scope{element: c.reserve(), index: c.reserve(), kinds: mAny}
+	if of.kinds&takes == 0 {
+		c.fail(of.at, name+" needs "+takes.String()+", this is "+of.kinds.String(), "")
+	}
 	before := c.count
+	result := c.predicateBody(n, name, args, at)
+	at.cost = (c.count - before) / 4
+	open := p.open
+	if name == "sortBy" && len(args) > 2 {
+		desc := c.descending(c.node(args[2]), args[2])
+		open = func() collector { return &sorter{desc: desc} }
+	}
+	return code{kinds: p.can, run: func(m *machine) (value, error) {
+		over, err := of.run(m)
+		switch {
+		case err != nil:
+			return vNil, err
+		case p.member != nil:
+			return collectMembers(m, name, over, at, result, p.member)
+		}
+		return collect(m, name, over, at, result, open())
+	}}
+}
+
+// predicateBody compiles what a predicate function evaluates for each element: the element
+// itself, where there is nothing.
+func (c *compiler) predicateBody(n ast.Node, name string, args []ast.Node, at scope) eval {
+	p := predicates[name]
 	body := code{kinds: mAny, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
 	if len(args) > 1 {
 		pred, ok := args[1].(*ast.PredicateNode)
@@ -94,27 +121,14 @@ func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
 	} else if !p.optional {
 		c.fail(n, name+" needs a predicate", name+"(items, .price > 3)")
 	}
-	open := p.open
-	if name == "sortBy" && len(args) > 2 {
-		desc := c.descending(c.node(args[2]), args[2])
-		open = func() collector { return &sorter{desc: desc} }
+	if !p.truth {
+		return body.run
 	}
-	result := body.run
-	if p.truth {
-		test := c.condition(body)
-		result = func(m *machine) (value, error) {
-			ok, err := test(m)
-			return vBool(ok), err
-		}
+	test := c.condition(body)
+	return func(m *machine) (value, error) {
+		ok, err := test(m)
+		return vBool(ok), err
 	}
-	at.cost = (c.count - before) / 4
-	return code{kinds: p.can, run: func(m *machine) (value, error) {
-		array, err := of.run(m)
-		if err != nil {
-			return vNil, err
-		}
-		return collect(m, name, array, at, result, open())
-	}}
 }
 
 func collect(m *machine, name string, array value, at scope, result eval, out collector) (value, error) {
@@ -162,6 +176,11 @@ func (c *compiler) pointer(n *ast.PointerNode) code {
 		return code{kinds: at.kinds, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
 	case "index":
 		return code{kinds: mInt, run: func(m *machine) (value, error) { return m.vars[at.index], nil }}
+	case "key":
+		if at.key < 0 {
+			c.fail(n, "there is no #key of an element", "an element has #index; #key is the name of a member in mapValues, mapKeys and filterValues")
+		}
+		return code{kinds: mString, run: func(m *machine) (value, error) { return m.vars[at.key], nil }}
 	}
 	c.fail(n, "there is no #"+n.Name, "a predicate has # and #index")
 	return code{}

@@ -116,7 +116,13 @@ func (g *generator) predicate(name string, flat, body func(int) string, depth in
 }
 
 func (g *generator) array(depth int) string {
-	switch d := depth - 1; g.IntN(7) {
+	switch d := depth - 1; g.IntN(10) {
+	case 7:
+		return "take(" + g.array(d) + ", " + strconv.Itoa(g.IntN(3)) + ")"
+	case 8:
+		return "flatten([" + g.array(d) + ", [" + g.number(d) + "]])"
+	case 9:
+		return []string{"sort(map(items, .price), \"desc\")", "values({\"a\": " + g.number(d) + "})", "[get(a, " + strconv.Itoa(g.IntN(5)) + "), first(tags), last(a)]"}[g.IntN(3)]
 	case 0:
 		return g.predicate("filter", nil, g.boolean, d)
 	case 1:

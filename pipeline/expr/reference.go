@@ -29,7 +29,7 @@ type Argument struct {
 }
 
 // The title of the predicates in the reference.
-const predicateGroup = "Each element"
+const predicateGroup = "Each element or member"
 
 // Reference gives all functions, by group and name.
 func Reference() []Function {
@@ -79,7 +79,9 @@ func (p predicateFunction) takes() []Argument {
 		name, optional := strings.CutSuffix(name, "?")
 		what := name
 		if i == 0 {
-			what = mArray.types()
+			if what = mArray.types(); p.member != nil {
+				what = mObject.types()
+			}
 		} else if name == "order" {
 			what = mString.types()
 		}

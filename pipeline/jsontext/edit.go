@@ -173,7 +173,7 @@ func Remove(dst, text []byte, path Path) []byte {
 			copied, kept = it.end, it.end
 		default:
 			end := kept
-			if kept < 0 {
+			if kept < 0 && !dropped {
 				end = it.begin
 			}
 			dst = append(dst, text[copied:max(copied, end)]...)

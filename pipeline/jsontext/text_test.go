@@ -36,3 +36,19 @@ func TestUnquote(t *testing.T) {
 		}
 	}
 }
+
+// What goes from the front of an object or an array takes its commas with it, however many go.
+func TestRemoveFromTheFront(t *testing.T) {
+	for _, c := range []struct{ text, path, want string }{
+		{`{"a":1,"a":2,"b":3}`, "a", `{"b":3}`}, {`{"a":1,"a":2}`, "a", `{}`}, {`{"b":3,"a":1,"a":2}`, "a", `{"b":3}`}, {`{"a":1,"b":3,"a":2}`, "a", `{"b":3}`},
+		{`{ "a" : 1, "b":2 }`, "*", `{  }`}, {`[1, 2,3]`, "[*]", `[]`}, {`[[1,2],[3]]`, "[*][*]", `[[],[]]`}, {`[1,2,3]`, "[0]", `[2,3]`}, {`[1,2,3]`, "[-1]", `[1,2]`},
+	} {
+		path, err := ParsePath(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(Remove(nil, []byte(c.text), path)); got != c.want {
+			t.Errorf("%s without %s: %s, want %s", c.text, c.path, got, c.want)
+		}
+	}
+}

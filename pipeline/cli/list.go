@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/expr"
 )
 
 // A listed component is the answer of list --json.
@@ -28,13 +29,16 @@ func newList(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [NAME]",
 		Short: "List sources, stages and sinks, or one with its settings and an example",
-		Args:  takes(0, 1),
+		Long: `List sources, stages and sinks, or one with its settings and an example. A NAME that no component has may be that of a
+function of expressions; penstock list functions lists those.`,
+		Args:              takes(0, 1),
+		ValidArgsFunction: g.completeKinds,
 		RunE: func(_ *cobra.Command, args []string) error {
 			kinds := g.kinds
 			if len(args) == 1 {
 				kinds = slices.DeleteFunc(slices.Clone(kinds), func(k config.Kind) bool { return k.Name != args[0] })
 				if len(kinds) == 0 {
-					return unknownKind(args[0], g.kinds)
+					return listOther(g, args[0], asJSON)
 				}
 			}
 			switch {
@@ -47,7 +51,20 @@ func newList(g *globals) *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print a JSON array")
+	cmd.AddCommand(newListFunctions(g))
 	return cmd
+}
+
+// listOther lists what a name means that no component has: a function.
+func listOther(g *globals, name string, asJSON bool) error {
+	switch fs := functionsNamed(expr.Reference(), name); {
+	case len(fs) == 0:
+		return unknownKind(name, g.kinds)
+	case asJSON:
+		return functionsJSON(g.out, fs)
+	default:
+		return listFunction(g.out, fs[0])
+	}
 }
 
 func unknownKind(name string, kinds config.Kinds) error {
@@ -59,6 +76,9 @@ func unknownKind(name string, kinds config.Kinds) error {
 	names = slices.Compact(names)
 	if n := config.Nearest(name, names); n != "" {
 		return usagef("there is no %q; did you mean %s?", name, n)
+	}
+	if n := config.Nearest(name, expr.Functions()); n != "" {
+		return usagef("there is no %q; did you mean the function %s?", name, n)
 	}
 	return usagef("there is no %q; there are %s", name, strings.Join(names, ", "))
 }
@@ -107,7 +127,7 @@ func listAll(w io.Writer, kinds config.Kinds) error {
 		p.line("  %-10s %s%s", k.Name, k.Doc, waits)
 	}
 	p.line("")
-	p.line("penstock list NAME prints one with its settings and an example.")
+	p.line("penstock list NAME prints one with its settings and an example, penstock list functions the functions of expressions.")
 	return p.err
 }
 

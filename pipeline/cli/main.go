@@ -247,5 +247,8 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
 			root.AddCommand(c)
 		}
 	}
+	if err := g.completeAll(root); err != nil {
+		panic(err) // a flag that is not there: no command line brings that about
+	}
 	return root, g
 }

@@ -40,7 +40,8 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
 - ` + "`${NAME}`, `${NAME:-default}`, `${NAME:?why}` and `${file:/path}`" + ` are put in after the YAML has been parsed; ` + "`$${`" + ` is a
   literal. ` + "`--set path=value`" + ` overrides one setting. Secrets print as ` + "`***`" + `. Paths are relative to the file.
 - Durations: ` + "`500ms`, `10s`, `1m30s`. Sizes: `64KiB`, `256MiB`" + `.
-- An **expression** reads the record's fields, ` + "`meta.topic`, `meta.partition`, `meta.offset`, `meta.time`, `meta.key` and\n  `header(\"name\")`" + `; a **condition** is one that is true or false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. What is
+- An **expression** reads the record's fields, ` + "`meta.topic` and its like, and `header(\"name\")`" + `; a **condition** is one that is true or
+  false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. [Expressions](expressions.md) has the language and every function. What is
   missing is nil; nil orders against nothing and is false in a condition. A field whose name is no identifier is
   ` + "`$env[\"flight number\"]`" + `. Quote an expression in YAML when it begins with ` + "`!`, `#`" + ` or a quote, or holds ` + "`: ` or ` #`" + `.
 - A **field name** is that of one field at the top of a record, or of one column. What reads as a path there (` + "`user.id`, `$.id`,\n  `items[0]`, `*`, `user->id`" + `), or as several (` + "`a,b`" + `), is an error; a field that is called so has a backslash before each such character: ` + "`user\\.id`" + ` (within

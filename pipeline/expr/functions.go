@@ -33,7 +33,8 @@ type manual struct {
 // An Example is an expression that stands in the reference, with what it gives: JSON text, or
 // "error: " and a part of the message.
 type Example struct {
-	Text, Gives string
+	Text  string `json:"text"`
+	Gives string `json:"gives"`
 }
 
 // A group is functions that the reference shows together.

@@ -93,6 +93,9 @@ func (c *compiler) let(n *ast.VariableDeclaratorNode) code {
 // metaFields are what meta has.
 var metaFields = []string{"topic", "partition", "offset", "time", "key", "tombstone", "headers", "value"}
 
+// Meta gives the names of what meta has, as in meta.topic.
+func Meta() []string { return slices.Clone(metaFields) }
+
 // metaReads reads each of them.
 var metaReads = map[string]code{
 	"topic":     {kinds: mString, run: func(m *machine) (value, error) { return vString(m.rec.Topic), nil }},

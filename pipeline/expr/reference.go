@@ -93,10 +93,10 @@ func (p predicateFunction) takes() []Argument {
 // types names the types of m, as the reference does.
 func (m mask) types() string {
 	switch {
-	case m|mNil == mAny, m == mJSON:
+	case m == mAny, m == mJSON:
 		return "any"
-	case m|mNil == mAny&^mTime&^mDuration:
-		return "any but date and duration"
+	case m == mAny&^mNil:
+		return "any but nil"
 	}
 	var names []string
 	for _, t := range []struct {

@@ -82,11 +82,41 @@ func checkExample(t *testing.T, e Example, got string, err error) {
 
 func TestTypes(t *testing.T) {
 	for want, m := range map[string]mask{
-		"any": mAny, "integer": mInt, "number": mNumber, "number or nil": mNumber | mNil, "string or integer": mString | mInt, "array": 1 << kList,
+		"any": mAny, "any but nil": mAny &^ mNil, "integer": mInt, "number": mNumber, "number or nil": mNumber | mNil, "string or integer": mString | mInt, "array": 1 << kList,
 		"float": 1 << kFloat, "string or number or date or duration": mNumber | mString | mTime | mDuration, "array or object": mArray | mObject,
 	} {
 		if got := m.types(); got != want {
 			t.Errorf("%b: %s, want %s", m, got, want)
+		}
+	}
+}
+
+// TestTheLanguageIsAsTheReferenceSays: the sections beside the functions have examples too, and
+// name every field of meta.
+func TestTheLanguageIsAsTheReferenceSays(t *testing.T) {
+	says := ""
+	for _, s := range Language() {
+		says += s.Says
+		if s.Title == "" || s.Says == "" || len(s.Examples) == 0 {
+			t.Errorf("%q needs a title, a text and examples", s.Title)
+		}
+		for _, e := range s.Examples {
+			if !s.Templates {
+				runExample(t, e)
+				continue
+			}
+			var tpl Template
+			err := tpl.UnmarshalText([]byte(e.Text))
+			got := ""
+			if err == nil {
+				got, err = tpl.Text(Sample())
+			}
+			checkExample(t, e, got, err)
+		}
+	}
+	for _, name := range metaFields {
+		if !strings.Contains(says, "`meta."+name+"`") {
+			t.Errorf("no section names meta.%s", name)
 		}
 	}
 }

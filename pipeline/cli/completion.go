@@ -1,0 +1,305 @@
+package cli
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// This file says what a shell offers for what is typed: see penstock completion --help. An offer
+// is "what<TAB>description", as cobra wants it.
+
+func offer(what, says string) string {
+	says, _, _ = strings.Cut(inText(says), "; ")
+	says, _, _ = strings.Cut(says, ". ")
+	return what + "\t" + strings.ReplaceAll(says, "\n", " ")
+}
+
+// completeFunctions offers the names of functions for the first argument.
+func completeFunctions(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	return offersOf(typed, functionOffers("")), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeExpression offers the functions and fields of meta that the last word of an expression
+// may become. Names of fields are those of a record that nobody has here.
+func completeExpression(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	from := strings.LastIndexFunc(typed, func(r rune) bool { return !wordOfExpression(r) }) + 1
+	var all []string
+	for _, o := range offersOf(typed[from:], append(functionOffers("("), metaOffers()...)) {
+		all = append(all, typed[:from]+o)
+	}
+	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+func wordOfExpression(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.'
+}
+
+func functionOffers(behind string) (all []string) {
+	for _, f := range expr.Reference() {
+		all = append(all, offer(f.Name+behind, f.Says))
+	}
+	return all
+}
+
+func metaOffers() (all []string) {
+	for _, name := range expr.Meta() {
+		all = append(all, offer("meta."+name, "of the record"))
+	}
+	return all
+}
+
+// offersOf keeps what begins as typed, in order.
+func offersOf(typed string, all []string) []string {
+	all = slices.DeleteFunc(all, func(o string) bool { return !strings.HasPrefix(o, typed) })
+	slices.Sort(all)
+	return all
+}
+
+// completeKinds offers the names of components for the argument of list.
+func (g *globals) completeKinds(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var all []string
+	for _, k := range g.kinds {
+		all = append(all, offer(k.Name, string(k.Section)+": "+k.Doc))
+	}
+	slices.Sort(all)
+	all = slices.CompactFunc(all, func(a, b string) bool { return nameOf(a) == nameOf(b) })
+	return offersOf(typed, all), cobra.ShellCompDirectiveNoFileComp
+}
+
+func nameOf(offered string) string {
+	name, _, _ := strings.Cut(offered, "\t")
+	return name
+}
+
+// completeFiles offers files that end as one of these, and folders.
+func completeFiles(endings ...string) cobra.CompletionFunc {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return endings, cobra.ShellCompDirectiveFilterFileExt
+	}
+}
+
+// completeReplay offers a pipeline file first, and fixtures behind it.
+func completeReplay(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+	}
+	return nil, cobra.ShellCompDirectiveDefault
+}
+
+// completeWords offers the values of a flag that takes one of a few.
+func completeWords(words ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+}
+
+// flagWords are the values of flags that take one of a few, by command.
+var flagWords = map[string]map[string][]string{
+	"graph":  {"format": {"text", "mermaid", "dot", "svg"}},
+	"test":   {"format": {"pretty", "json", "junit"}},
+	"replay": {"as": {"fixture", "value"}, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
+}
+
+// completeUntil offers the steps of the file among the arguments.
+func (g *globals) completeUntil(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	p := g.pipelineOf(args)
+	if p == nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var all []string
+	for _, s := range p.Stages {
+		all = append(all, offer(s.Name, s.Kind.Doc))
+	}
+	return offersOf(typed, all), cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeAll registers what the flags and arguments of the commands below root offer.
+func (g *globals) completeAll(root *cobra.Command) error {
+	for flag, f := range map[string]cobra.CompletionFunc{
+		"set": g.completeSet, "log-level": completeWords("debug", "info", "warn", "error", "disabled"), "log-format": completeWords("auto", "json", "console"),
+	} {
+		if err := root.RegisterFlagCompletionFunc(flag, f); err != nil {
+			return err
+		}
+	}
+	files := completeFiles("yaml", "yml")
+	for _, c := range root.Commands() {
+		for flag, words := range flagWords[c.Name()] {
+			if err := c.RegisterFlagCompletionFunc(flag, completeWords(words...)); err != nil {
+				return err
+			}
+		}
+		if c.Name() == "replay" {
+			if err := errors.Join(c.RegisterFlagCompletionFunc("until", g.completeUntil), c.RegisterFlagCompletionFunc("key", completeExpression)); err != nil {
+				return err
+			}
+		}
+		switch _, what, _ := strings.Cut(c.Use, " "); {
+		case c.ValidArgsFunction != nil:
+		case strings.HasPrefix(what, "FILE FIXTURE"):
+			c.ValidArgsFunction = completeReplay
+		case strings.HasPrefix(what, "FILE"), strings.HasPrefix(what, "[FILE]"):
+			c.ValidArgsFunction = files
+		case what == "":
+			c.ValidArgsFunction = cobra.NoFileCompletions
+		}
+		for _, sub := range c.Commands() {
+			if strings.Contains(sub.Use, " FILE") && sub.ValidArgsFunction == nil {
+				sub.ValidArgsFunction = files
+			}
+		}
+	}
+	return nil
+}
+
+// completeSet offers what --set takes: the settings of the file among the arguments, or of any,
+// level by level, and behind the = the values of one that has only a few.
+func (g *globals) completeSet(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	const stay = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	path, _, isValue := strings.Cut(typed, "=")
+	if isValue {
+		var all []string
+		for _, value := range valuesOf(g.settingsAt(args, path)) {
+			all = append(all, path+"="+value)
+		}
+		return offersOf(typed, all), cobra.ShellCompDirectiveNoFileComp
+	}
+	at := strings.LastIndexByte(path, '.') + 1
+	var all []string
+	for _, s := range g.settingsBelow(args, strings.TrimSuffix(path[:at], ".")) {
+		behind := "="
+		if s.Inner != nil {
+			behind = "."
+		}
+		all = append(all, offer(path[:at]+s.Name+behind, s.Doc))
+	}
+	return offersOf(typed, all), stay
+}
+
+// valuesOf gives the values that a setting may have, when they are few.
+func valuesOf(s *config.Setting) []string {
+	switch {
+	case s == nil:
+		return nil
+	case len(s.Enum) > 0:
+		return s.Enum
+	case s.Type == "true or false":
+		return []string{"true", "false"}
+	}
+	return nil
+}
+
+// settingsAt gives the setting at a path; nil when there is none.
+func (g *globals) settingsAt(args []string, path string) *config.Setting {
+	at := strings.LastIndexByte(path, '.') + 1
+	for _, s := range g.settingsBelow(args, strings.TrimSuffix(path[:at], ".")) {
+		if s.Name == path[at:] {
+			return &s
+		}
+	}
+	return nil
+}
+
+// settingsBelow gives what may stand below a path of settings. What has settings within has an
+// Inner, be it empty.
+func (g *globals) settingsBelow(args []string, path string) []config.Setting {
+	list := g.topSettings(args)
+	if path == "" {
+		return list
+	}
+	for name := range strings.SplitSeq(strings.ReplaceAll(path, "[", ".["), ".") {
+		name = strings.Trim(name, "[]")
+		i := slices.IndexFunc(list, func(s config.Setting) bool { return s.Name == name })
+		if i < 0 {
+			if i = slices.IndexFunc(list, func(s config.Setting) bool { return s.Name == "0" }); i < 0 || !isIndex(name) {
+				return nil
+			}
+		}
+		list = list[i].Inner
+	}
+	return list
+}
+
+func isIndex(name string) bool {
+	n, err := strconv.Atoi(name)
+	return err == nil && n >= 0
+}
+
+// topSettings gives the settings of a file, with the components that it has, or may have.
+func (g *globals) topSettings(args []string) []config.Setting {
+	list := config.FileSettingList()
+	p := g.pipelineOf(args)
+	for i := range list {
+		switch s := &list[i]; s.Name {
+		case "source":
+			s.Inner = g.kindSettings(config.SourceSection)
+			if p != nil {
+				s.Inner = []config.Setting{ofKind(p.Source.Kind)}
+			}
+		case "dead_letter":
+			s.Inner = append(g.kindSettings(config.SinkSection), config.OutputSettingList(nil)...)
+		case "stages":
+			s.Inner = []config.Setting{{Name: "0", Doc: "the first; a step may be named too", Inner: append(g.kindSettings(config.StageSection), config.StepSettings(true)...)}}
+			if p != nil {
+				s.Inner = nil
+				for n, stage := range p.Stages {
+					s.Inner = append(s.Inner, items(n, stage.Name, stage.Kind, config.StepSettings(stage.Kind.Waits))...)
+				}
+			}
+		case "sinks":
+			s.Inner = []config.Setting{{Name: "0", Doc: "the first; a sink may be named too", Inner: append(g.kindSettings(config.SinkSection), config.OutputSettingList(nil)...)}}
+			if p != nil {
+				s.Inner = nil
+				for n, sink := range p.Sinks {
+					s.Inner = append(s.Inner, items(n, sink.Name, sink.Kind, config.OutputSettingList(sink.Kind))...)
+				}
+			}
+		}
+	}
+	return list
+}
+
+// items gives an item of stages or sinks under its name and its number.
+func items(n int, name string, k *config.Kind, beside []config.Setting) []config.Setting {
+	inner := append([]config.Setting{ofKind(k)}, beside...)
+	doc := string(k.Section) + " " + k.Name
+	return []config.Setting{{Name: name, Doc: doc, Inner: inner}, {Name: strconv.Itoa(n), Doc: doc, Inner: inner}}
+}
+
+func ofKind(k *config.Kind) config.Setting {
+	return config.Setting{Name: k.Name, Doc: k.Doc, Inner: append([]config.Setting{}, k.SettingList()...)}
+}
+
+func (g *globals) kindSettings(section config.Section) (all []config.Setting) {
+	for i := range g.kinds {
+		if g.kinds[i].Section == section {
+			all = append(all, ofKind(&g.kinds[i]))
+		}
+	}
+	return all
+}
+
+// pipelineOf gives the pipeline of the first file among the arguments that can be read.
+func (g *globals) pipelineOf(args []string) *config.Pipeline {
+	for _, file := range args {
+		if !strings.HasSuffix(file, ".yaml") && !strings.HasSuffix(file, ".yml") {
+			continue
+		}
+		loader := config.Loader{Kinds: g.kinds}
+		if set, err := loader.Load(file); err == nil && len(set.Pipelines) == 1 {
+			return set.Pipelines[0]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/expr"
+)
+
+// offered gives what a shell is offered for a command line whose last argument is being typed,
+// without descriptions, and the directive behind it.
+func offered(t *testing.T, args ...string) (all []string, directive string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if code := execute(context.Background(), append([]string{"__complete"}, args...), streams{strings.NewReader(""), &out, &errs}, catalog.Kinds()); code != exitDone {
+		t.Fatalf("completing %q ends with %d: %s", args, code, errs.String())
+	}
+	for line := range strings.Lines(out.String()) {
+		line = strings.TrimSuffix(line, "\n")
+		if d, ok := strings.CutPrefix(line, ":"); ok {
+			return all, d
+		}
+		all = append(all, nameOf(line))
+	}
+	t.Fatalf("completing %q gives no directive: %s", args, out.String())
+	return nil, ""
+}
+
+func TestCompletion(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a.yaml")
+	const text = "pipeline: a\nsource: {kafka: {brokers: [127.0.0.1:9092], topics: [a]}}\nstages:\n  - filter: a > 1\n  - name: weather\n" +
+		"    http: {url: 'http://127.0.0.1/{a}', into: w}\nsinks:\n  - stdout: {}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const noFiles, noSpace, byEnding, anyFile = "4", "6", "8", "0"
+	for _, c := range []struct {
+		args      []string
+		want      string // the offers, or those that are among them when it ends in …
+		directive string
+	}{
+		{[]string{"list", "fil"}, "file filter", noFiles}, {[]string{"list", ""}, "functions filter http kafka …", noFiles}, {[]string{"list", "filter", ""}, "", noFiles},
+		{[]string{"list", "functions", "mer"}, "merge mergeDeep", noFiles}, {[]string{"list", "functions", "header", ""}, "", noFiles},
+		{[]string{"run", ""}, "yaml yml", byEnding}, {[]string{"check", file, ""}, "yaml yml", byEnding}, {[]string{"config", "show", ""}, "yaml yml", byEnding}, {[]string{"replay", ""}, "yaml yml", byEnding}, {[]string{"replay", file, ""}, "", anyFile}, {[]string{"test", ""}, "", anyFile}, {[]string{"version", ""}, "", noFiles},
+		{[]string{"run", "--log-level", "d"}, "debug info warn error disabled", noFiles}, {[]string{"graph", "--format", ""}, "text mermaid dot svg", noFiles}, {[]string{"replay", "--fail-on", ""}, "dead_letter error", noFiles},
+		{[]string{"replay", file, "--until", ""}, "filter weather", noFiles}, {[]string{"replay", "--until", ""}, "", noFiles}, {[]string{"replay", "--key", "upper(id) + low"}, "upper(id) + lower(", noSpace}, {[]string{"replay", "--key", "meta.t"}, "meta.time meta.tombstone meta.topic", noSpace},
+		{[]string{"run", "--set", "s"}, "sinks. source. stages.", noSpace}, {[]string{"run", "--set", "deliv"}, "delivery=", noSpace}, {[]string{"run", "--set", "delivery="}, "delivery=at_least_once delivery=exactly_once", noFiles},
+		{[]string{"run", "--set", "source."}, "source.kafka. source.replay. …", noSpace}, {[]string{"run", file, "--set", "source."}, "source.kafka.", noSpace},
+		{[]string{"run", "--set", "stages."}, "stages.0.", noSpace}, {[]string{"run", "--set", "stages.3.retry.a"}, "stages.3.retry.attempts=", noSpace}, {[]string{"run", "--set", "stages[3].retry.a"}, "stages[3].retry.attempts=", noSpace}, {[]string{"run", "--set", "stages.0.filter."}, "stages.0.filter.when=", noSpace},
+		{[]string{"check", file, "--set", "stages."}, "stages.0. stages.1. stages.filter. stages.weather.", noSpace}, {[]string{"check", file, "--set", "stages.weather.wo"}, "stages.weather.workers=", noSpace}, {[]string{"check", file, "--set", "stages.filter.dead"}, "", noSpace}, {[]string{"check", file, "--set", "stages.weather.dead"}, "stages.weather.deadline=", noSpace},
+		{[]string{"check", file, "--set", "stages.weather.http.redirects="}, "stages.weather.http.redirects=any_host stages.weather.http.redirects=same_host", noFiles}, {[]string{"run", "--set", "limits.dr"}, "limits.drain=", noSpace}, {[]string{"run", "--set", "nothing.x."}, "", noSpace}, {[]string{"run", "--set", "nothing="}, "", noFiles},
+		{[]string{"run", "--set", "sinks.0.kafka.partitioner=m"}, "sinks.0.kafka.partitioner=murmur2", noFiles},
+	} {
+		got, directive := offered(t, c.args...)
+		want := strings.Fields(c.want)
+		right := strings.Join(got, " ") == c.want
+		if n := len(want) - 1; n >= 0 && want[n] == "…" {
+			right = !slices.ContainsFunc(want[:n], func(w string) bool { return !slices.Contains(got, w) })
+		}
+		if !right || directive != c.directive {
+			t.Errorf("%q: %q, directive %s, want %s, %s", c.args, got, directive, c.want, c.directive)
+		}
+	}
+	if got, _ := offered(t, "list", "functions", ""); len(got) != len(expr.Functions()) {
+		t.Errorf("%d functions are offered, there are %d", len(got), len(expr.Functions()))
+	}
+}
+
+// TestFlagWordsAreThoseOfTheHelp: the words that are offered stand in the flag's own text.
+func TestFlagWordsAreThoseOfTheHelp(t *testing.T) {
+	root, _ := newRoot(streams{}, catalog.Kinds())
+	for _, c := range root.Commands() {
+		for flag, words := range flagWords[c.Name()] {
+			for _, w := range words {
+				if f := c.Flags().Lookup(flag); f == nil || !strings.Contains(f.Usage, w) {
+					t.Errorf("%s --%s does not say %s", c.Name(), flag, w)
+				}
+			}
+		}
+	}
+}

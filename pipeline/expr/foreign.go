@@ -149,6 +149,6 @@ var foreignFunctions = map[string]string{
 	"length": "write len(name)", "size": "write len(name)", "strlen": "write len(name)",
 	"omit": `write without(order, "id")`, "del": `write without(order, "id")`, "delete": `write without(order, "id")`, "unset": `write without(order, "id")`, "set": `write with(order, "id", 1)`, "assign": `write merge(order, {"id": 1})`,
 	"slice": "write items[1:3]", "push": "write append(items, 1)", "entries": "write toPairs(order)", "unique": "write uniq(items)", "distinct": "write uniq(items)",
-	"includes": `write "a" in items`, "contains": `write "a" in items, or name contains "a"`, "pluck": "write map(items, .sku)", "collapse": "write flattenKeys(order)", "unflatten": "write nestKeys(order)",
+	"includes": `write "a" in items`, "contains": `write "a" in items, or name contains "a"`, "pluck": "write map(items, .sku)", "collapse": "write flattenKeys(order)", "squash": "write merge(items)", "unnest": `write explode(order, "items")`, "enumerated": "write map(items, [#index, #])", "array": "write toArray(items)", "pop": "write items[0:-1]", "unflatten": "write nestKeys(order)",
 	"uppercase": "write upper(name)", "lowercase": "write lower(name)", "substr": "write name[0:3]", "substring": "write name[0:3]",
 }

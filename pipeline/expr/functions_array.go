@@ -31,6 +31,9 @@ var arrayFunctions = map[string]function{
 	"append": {params: []mask{mArray, mAny}, least: 2, most: -1, kinds: 1 << kList, call: appended,
 		manual: manual{usage: "append(array, value, ...)", says: "the array with the values behind its elements",
 			examples: []Example{{`append(tags, "vip")`, `["new","eu","vip"]`}, {`append([], note, 1)`, `[null,1]`}}}},
+	"toArray": {params: []mask{mAny}, least: 1, most: 1, kinds: mArray, call: toArray,
+		manual: manual{usage: "toArray(value)", says: "an array as it is, and anything else as the only element of one; of nil an array without elements",
+			examples: []Example{{`toArray(tags)`, `["new","eu"]`}, {`toArray(order.id)`, `["A-17"]`}, {`toArray(note)`, `[]`}}}},
 	"chunk": {params: []mask{mArray, mInt}, least: 2, most: 2, kinds: 1 << kList, call: chunk,
 		manual: manual{usage: "chunk(array, n)", says: "the elements in arrays of n, the last with what is left", fails: "n is below 1",
 			examples: []Example{{`chunk([1, 2, 3, 4, 5], 2)`, `[[1,2],[3,4],[5]]`}, {`chunk(tags, 0)`, `error: at least 1 element`}}}},
@@ -177,6 +180,17 @@ func appended(m *machine, args []value) (value, error) {
 		return vNil, err
 	}
 	return newList(slices.Concat(all, args[1:])), nil
+}
+
+func toArray(m *machine, args []value) (value, error) {
+	switch v := args[0]; {
+	case v.is(mArray):
+		return v, nil
+	case v.kind == kNil:
+		return newList(nil), nil
+	default:
+		return newList([]value{v}), m.grow(valueBytes)
+	}
 }
 
 func chunk(m *machine, args []value) (value, error) {

@@ -27,12 +27,15 @@ var objectFunctions = map[string]function{
 		manual: manual{usage: "pick(value, path, ...)", says: "the object with what the paths lead to and nothing else; what is not there is no error",
 			examples: []Example{{`pick(order, "id", "note")`, `{"id":"A-17"}`}, {`pick(customer, "name", "address.city")`, `{"name":"Ada Lovelace","address":{"city":"London"}}`},
 				{`pick(items, "[*].sku")`, `[{"sku":"a1"},{"sku":"b2"},{"sku":"c3"}]`}}}},
-	"merge": {params: []mask{mObject}, least: 1, most: -1, kinds: 1 << kMap, call: merging(false),
-		manual: manual{usage: "merge(object, ...)", says: "an object with the members of all objects; of a name that several have the last counts",
-			examples: []Example{{`merge({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}})`, `{"a":1,"b":{"d":3}}`}, {`merge(order, {"paid": false}).paid`, `false`}}}},
-	"mergeDeep": {params: []mask{mObject}, least: 1, most: -1, kinds: 1 << kMap, call: merging(true),
-		manual: manual{usage: "mergeDeep(object, ...)", says: "as merge, but what are objects in both are merged too", fails: "the objects are nested deeper than 1,000 levels",
+	"merge": {params: []mask{mObject | mArray}, least: 1, most: -1, kinds: 1 << kMap, call: merging(false),
+		manual: manual{usage: "merge(object, ...)", says: "an object with the members of all objects, and of those in arrays; of a name that several have the last counts", fails: "an element of an array is no object",
+			examples: []Example{{`merge({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}})`, `{"a":1,"b":{"d":3}}`}, {`merge(order, {"paid": false}).paid`, `false`}, {`merge([{"a": 1}, {"b": 2}])`, `{"a":1,"b":2}`}, {`merge(tags)`, `error: element 0 is a string, not an object`}}}},
+	"mergeDeep": {params: []mask{mObject | mArray}, least: 1, most: -1, kinds: 1 << kMap, call: merging(true),
+		manual: manual{usage: "mergeDeep(object, ...)", says: "as merge, but what are objects in both are merged too", fails: "an element of an array is no object, or the objects are nested deeper than 1,000 levels",
 			examples: []Example{{`mergeDeep({"a": 1, "b": {"c": 2}}, {"b": {"d": 3}})`, `{"a":1,"b":{"c":2,"d":3}}`}}}},
+	"explode": {params: []mask{mObject | mArray, mString}, least: 2, most: 2, kinds: 1 << kList, compile: onPaths(1, 1, explode),
+		manual: manual{usage: "explode(value, path)", says: "an array with the value once for each element of the array at the path, in whose place the element stands", fails: "there is no array at the path, or it leads to many",
+			examples: []Example{{`explode({"id": 1, "tags": tags}, "tags")`, `[{"id":1,"tags":"new"},{"id":1,"tags":"eu"}]`}, {`explode(order, "id")`, `error: there is no array at the path`}}}},
 	"keys": {params: []mask{mObject}, least: 1, most: 1, kinds: 1 << kList, call: keys,
 		manual: manual{usage: "keys(object)", says: "the names of the members, in their order",
 			examples: []Example{{`keys(customer.address)`, `["city","zip"]`}}}},
@@ -456,14 +459,61 @@ func pickedElements(m *machine, v value, below pathsBelow) (value, bool, error) 
 // merging is merge, and mergeDeep when deep is set.
 func merging(deep bool) func(*machine, []value) (value, error) {
 	return func(m *machine, args []value) (value, error) {
-		out, err := copiedMap(m, args[0])
-		for i := 1; i < len(args) && err == nil; i++ {
-			err = mergeInto(m, out, args[i], deep, 0)
+		out := new(built)
+		for _, a := range args {
+			if a.is(mObject) {
+				if err := mergeInto(m, out, a, deep, 0); err != nil {
+					return vNil, err
+				}
+				continue
+			}
+			it := elements(m, a)
+			for i := 0; ; i++ {
+				e, ok, err := it.next()
+				if err == nil && ok && !e.is(mObject) {
+					err = faultf("element %d is %s, not an object", i, e.kind.name())
+				}
+				if err == nil && ok {
+					err = mergeInto(m, out, e, deep, 0)
+				}
+				if err != nil {
+					return vNil, err
+				}
+				if !ok {
+					break
+				}
+			}
+		}
+		return newMap(out), nil
+	}
+}
+
+// explode gives the first argument once for each element at the path.
+func explode(m *machine, args []value, paths []jsontext.Path) (value, error) {
+	if paths[1].Many() {
+		return vNil, fault("the path leads to many")
+	}
+	at, err := lead(m, args[0], paths[1])
+	if err != nil {
+		return vNil, err
+	}
+	if !at.is(mArray) {
+		return vNil, fault("there is no array at the path")
+	}
+	var out []value
+	for it := elements(m, at); ; {
+		e, ok, err := it.next()
+		if err != nil || !ok {
+			return newList(out), err
+		}
+		one, err := put(m, args[0], paths[1], e)
+		if err == nil {
+			err = m.grow(valueBytes)
 		}
 		if err != nil {
 			return vNil, err
 		}
-		return newMap(out), nil
+		out = append(out, one)
 	}
 }
 

@@ -57,6 +57,8 @@ func TestLimits(t *testing.T) {
 		{`map(1..1000, tally(a))`, "too many steps"},
 		{`map(1..1000, mapValues(fromPairs(map(1..1000, [string(#), #])), s))`, "b"},
 		{`map(1..1000, flattenKeys(fromPairs(map(1..1000, [string(#), {s: #}]))))`, "b"},
+		{`explode({"a": a, "s": s}, "a")`, "b"},
+		{`mergeDeep(map(1..1000, fromPairs(map(1..1000, [string(#), {a: #}]))))`, "b"},
 		{pairs + ` compact(a40, "deep")`, "b"},
 		{pairs + ` get(a40, "[*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*][*]")`, "b"},
 	} {

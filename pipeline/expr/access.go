@@ -121,12 +121,11 @@ func field(m *machine, v value, name string) (value, bool, error) {
 func element(m *machine, v value, i int64) (value, error) {
 	switch v.kind {
 	case kArray:
-		if i < 0 {
-			all, err := list(m, v)
-			if err != nil {
+		if i < 0 { // two walks, and no array of all elements
+			n, err := length(m, []value{v})
+			if i += n.num; err != nil || i < 0 {
 				return vNil, err
 			}
-			return at(all, i), nil
 		}
 		for it := elements(m, v); ; i-- {
 			e, ok, err := it.next()

@@ -427,14 +427,19 @@ func pickedMembers(m *machine, v value, below pathsBelow) (value, bool, error) {
 }
 
 func pickedElements(m *machine, v value, below pathsBelow) (value, bool, error) {
-	all, err := list(m, v)
+	n, err := length(m, []value{v})
 	if err != nil {
 		return vNil, false, err
 	}
 	var out []value
-	for i, item := range all {
+	it := elements(m, v)
+	for i := 0; ; i++ {
+		item, more, err := it.next()
+		if err != nil || !more {
+			return newList(out), len(out) > 0, err
+		}
 		rest, err := below(func(s jsontext.Step) bool {
-			return s.Kind == jsontext.EveryElement || s.Kind == jsontext.Indexed && (s.Index == i || s.Index == i-len(all))
+			return s.Kind == jsontext.EveryElement || s.Kind == jsontext.Indexed && (s.Index == i || s.Index == i-int(n.num))
 		})
 		if err != nil {
 			return vNil, false, err
@@ -453,7 +458,6 @@ func pickedElements(m *machine, v value, below pathsBelow) (value, bool, error) 
 			out = append(out, item)
 		}
 	}
-	return newList(out), len(out) > 0, nil
 }
 
 // merging is merge, and mergeDeep when deep is set.

@@ -126,29 +126,37 @@ func gather(m *machine, out []value, v value, path jsontext.Path) ([]value, erro
 		}
 		return append(out, v), m.grow(valueBytes)
 	}
-	items, err := itemsOf(m, v, path[many])
-	if err != nil {
-		return out, err
-	}
-	for _, item := range items {
-		if out, err = gather(m, out, item, path[many+1:]); err != nil {
-			return out, err
-		}
-	}
-	return out, nil
+	err = eachItem(m, v, path[many], func(item value) (err error) {
+		out, err = gather(m, out, item, path[many+1:])
+		return err
+	})
+	return out, err
 }
 
-// itemsOf gives what a step that leads to many leads to: nothing of what is no such container.
-func itemsOf(m *machine, v value, s jsontext.Step) ([]value, error) {
+// eachItem calls f for all to which a step leads that leads to many: for nothing of what is no
+// such container.
+func eachItem(m *machine, v value, s jsontext.Step, f func(item value) error) error {
 	switch {
 	case s.Kind == jsontext.EveryElement && v.is(mArray):
-		return list(m, v)
+		for it := elements(m, v); ; {
+			item, ok, err := it.next()
+			if err != nil || !ok {
+				return err
+			}
+			if err := f(item); err != nil {
+				return err
+			}
+		}
 	case s.Kind == jsontext.EveryMember && v.is(mObject):
 		o, err := object(m, v)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return o.items, nil
+		for _, item := range o.items {
+			if err := f(item); err != nil {
+				return err
+			}
+		}
 	}
-	return nil, m.step(0)
+	return m.step(0)
 }

@@ -14,8 +14,8 @@
 // What is missing is nil: so are a.b of a missing a, an index out of range, and every
 // field of a tombstone. A field of a value that is no object is an error (not_object),
 // when the evaluation comes to it. nil orders against nothing, counts as false in a
-// condition, and makes arithmetic, + and every function but type and get fail. 64-bit
-// integers stay integers; a value that is passed on keeps its bytes.
+// condition, and makes arithmetic, + and every function fail but those that say otherwise, like
+// type and get. 64-bit integers stay integers; a value that is passed on keeps its bytes.
 package expr
 
 import (

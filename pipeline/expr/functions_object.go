@@ -11,7 +11,7 @@ import (
 
 var objectFunctions = map[string]function{
 	"get": {params: []mask{mAny, mString | mInt, mAny}, least: 2, most: 3, kinds: mAny, compile: (*compiler).get,
-		manual: manual{usage: "get(value, path, default?)", says: "what the path leads to, or the element of that number; nil, or the default, when there is nothing, and of a missing value. With `[*]` or `*` in the path it is an array of all that is there. A name with a dot in it is value[\"a.b\"]",
+		manual: manual{usage: "get(value, path, default?)", says: "what the path leads to, or the element of that number; nil, or the default, when there is nothing, and of a missing value. With `[*]` or `*` in the path it is an array of all that is there. A name that has a dot in it, or comes from the record, is value[name]",
 			fails: "the path is none",
 			examples: []Example{{`get(customer, "address.city")`, `"London"`}, {`get(items, "[0].sku")`, `"a1"`}, {`get(items, "[*].sku")`, `["a1","b2","c3"]`},
 				{`get(tags, -1)`, `"eu"`}, {`get(customer, "phone", "none")`, `"none"`}, {`get(note, "id")`, `null`}, {`get(order, "a..b")`, `error: empty`}}}},

@@ -15,10 +15,13 @@ import (
 // This file says what a shell offers for what is typed: see penstock completion --help. An offer
 // is "what<TAB>description", as cobra wants it.
 
-func offer(what, says string) string {
+func offer(what, says string) string { return what + "\t" + brief(says) }
+
+// brief gives the first clause of what is said, in one line.
+func brief(says string) string {
 	says, _, _ = strings.Cut(inText(says), "; ")
 	says, _, _ = strings.Cut(says, ". ")
-	return what + "\t" + strings.ReplaceAll(says, "\n", " ")
+	return strings.ReplaceAll(says, "\n", " ")
 }
 
 // completeFunctions offers the names of functions for the first argument.

@@ -73,7 +73,7 @@ func listFunctions(w io.Writer, all []expr.Function) error {
 			group = f.Group
 			p.line("%s", group)
 		}
-		p.line("  %-*s  %s", width, f.Usage, inText(f.Says))
+		p.line("  %-*s  %s", width, f.Usage, brief(f.Says))
 	}
 	p.line("")
 	p.line("penstock list functions NAME prints one with its arguments, errors and examples.")

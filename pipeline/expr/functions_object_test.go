@@ -141,3 +141,21 @@ func TestMeta(t *testing.T) {
 		}
 	}
 }
+
+// What a stage has set and is no JSON is an error of the record, and no panic.
+func TestTextThatIsNoJSON(t *testing.T) {
+	rec := record(`{"a":1}`)
+	if err := rec.SetRaw("a", []byte(`{"b":[1,`)); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{`with(a, "b[0]", 1)`, `with(a, "b[*]", 1)`, `without(a, "b")`, `without({"x": a}, "x.b[0]")`, `explode(a, "b")`} {
+		if got, err := mustCompile(t, text).JSON(rec); err == nil || strings.Contains(err.Error(), "internal") {
+			t.Errorf("%s: %s, %v", text, got, err)
+		}
+	}
+	for _, text := range []string{`get(a, "b[0]")`, `get(a, "b[*]")`, `pick(a, "b[*]")`, `mapValues(a, #)`, `flattenKeys(a)`, `compact(a, "deep")`, `merge(a)`} {
+		if _, err := mustCompile(t, text).JSON(rec); err != nil && strings.Contains(err.Error(), "internal") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}

@@ -249,7 +249,8 @@ func putMembers(m *machine, v value, path jsontext.Path, new value) (value, erro
 	}
 	i, there := out.find(path[0].Name)
 	if !there && path[1:].Many() {
-		return v, nil
+		_, err := putNothing(m, path[1:], new) // says whether that is wrong
+		return v, err
 	}
 	var item value
 	if there {

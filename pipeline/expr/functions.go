@@ -8,16 +8,24 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// A function is one that expressions may call. It depends on nothing but its arguments, and
-// counts what it builds.
+// A function is one that expressions may call. It depends on nothing but its arguments, or, when it
+// is live, on the time and on chance, and counts what it builds.
 type function struct {
 	params []mask // the last stands for further ones
 	least  int    // arguments
 	most   int    // -1: any number
 	kinds  mask
-	call   func(m *machine, args []value) (value, error)
+	call   caller
+	bind   binder // makes call of what is constant; nil: call stands above
+	live   bool   // two calls may give two values: it is not evaluated when it is compiled
 	manual
 }
+
+// A caller is what a function does: its arguments are of the kinds that it takes.
+type caller = func(m *machine, args []value) (value, error)
+
+// A binder compiles what must be constant among the arguments, such as a pattern.
+type binder func(c *compiler, name string, parts []code) caller
 
 // A manual is what the reference says of a function.
 type manual struct {
@@ -39,6 +47,8 @@ var functions = map[string]function{}
 func init() {
 	for _, table := range []map[string]function{
 		textFunctions, numberFunctions, arrayFunctions, timeFunctions,
+		regexFunctions, hashFunctions, codecFunctions, randomFunctions,
+		calendarFunctions, roundingFunctions, wordFunctions, testFunctions,
 	} {
 		maps.Copy(functions, table)
 	}
@@ -58,8 +68,6 @@ func Functions() []string {
 // refused are functions of expr-lang that are left out, with what to do instead.
 var refused = map[string]string{
 	"reduce": "use sum, map, filter or join",
-	"repeat": "write the text out",
-	"now":    "use meta.time, the time of the record: a replay then gives the same",
 }
 
 // call compiles name(args…).
@@ -81,9 +89,16 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) code {
 		c.unknown(n, name)
 	}
 	parts := c.arguments(n, name, f, args)
-	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
+	if f.bind != nil {
+		f.call = f.bind(c, name, parts)
+	}
+	k := code{kinds: f.kinds, run: func(m *machine) (value, error) {
 		return invoke(m, name, f, parts)
-	}}, parts...)
+	}}
+	if f.live {
+		return k
+	}
+	return c.fold(n, k, parts...)
 }
 
 func (c *compiler) unknown(n ast.Node, name string) {

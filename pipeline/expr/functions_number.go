@@ -10,9 +10,6 @@ import (
 
 var numberFunctions = map[string]function{
 	"abs":     {params: []mask{mNumber}, least: 1, most: 1, kinds: mNumber, call: absolute},
-	"ceil":    {params: []mask{mNumber}, least: 1, most: 1, kinds: mNumber, call: rounding(math.Ceil)},
-	"floor":   {params: []mask{mNumber}, least: 1, most: 1, kinds: mNumber, call: rounding(math.Floor)},
-	"round":   {params: []mask{mNumber}, least: 1, most: 1, kinds: mNumber, call: rounding(math.Round)},
 	"int":     {params: []mask{mNumber | mString | mTime | mDuration}, least: 1, most: 1, kinds: mInt, call: toInt},
 	"float":   {params: []mask{mNumber | mString}, least: 1, most: 1, kinds: 1 << kFloat, call: toFloat64},
 	"min":     {params: []mask{mNumber | mArray}, least: 1, most: -1, kinds: mNumber | mNil, call: extreme(-1)},
@@ -51,15 +48,6 @@ func absolute(_ *machine, args []value) (value, error) {
 		return vInt(-v.num), nil
 	}
 	return args[0], nil
-}
-
-func rounding(f func(float64) float64) func(*machine, []value) (value, error) {
-	return func(_ *machine, args []value) (value, error) {
-		if args[0].kind != kFloat {
-			return args[0], nil
-		}
-		return finite(f(args[0].float()))
-	}
 }
 
 // toInt is int(x): the whole part of a number, a decimal text, the milliseconds since

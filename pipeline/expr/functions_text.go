@@ -2,7 +2,6 @@ package expr
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"unicode/utf8"
@@ -24,8 +23,6 @@ var textFunctions = map[string]function{
 	"string":      {params: []mask{mAny &^ mNil}, least: 1, most: 1, kinds: mString, call: toText},
 	"toJSON":      {params: []mask{mAny &^ mNil}, least: 1, most: 1, kinds: mString, call: toJSON},
 	"fromJSON":    {params: []mask{mString}, least: 1, most: 1, kinds: mJSON, call: fromJSON},
-	"toBase64":    {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: toBase64},
-	"fromBase64":  {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: fromBase64},
 	"len":         {params: []mask{mString | mArray | mObject}, least: 1, most: 1, kinds: mInt, call: length},
 	"type":        {params: []mask{mAny}, least: 1, most: 1, kinds: mString, call: typeOf},
 }
@@ -91,15 +88,21 @@ func linear(f func(a, b []byte) []byte) func(*machine, []byte, []byte) (value, e
 	return func(_ *machine, a, b []byte) (value, error) { return vText(f(a, b)), nil }
 }
 
-// trimSet cuts the characters of set off both ends of s. In a set that is not ASCII
-// every character of s is looked for from its start on.
+// trimSet cuts the characters of set off both ends of s.
 func trimSet(m *machine, s, set []byte) (value, error) {
-	if slices.ContainsFunc(set, func(c byte) bool { return c >= utf8.RuneSelf }) {
-		if err := m.step(len(s) / 64 * len(set)); err != nil {
-			return vNil, err
-		}
+	if err := m.stepSet(s, set); err != nil {
+		return vNil, err
 	}
 	return vText(bytes.Trim(s, string(set))), nil
+}
+
+// stepSet counts cutting the characters of set off s. In a set that is not ASCII every character
+// of s is looked for from its start on.
+func (m *machine) stepSet(s, set []byte) error {
+	if slices.ContainsFunc(set, func(c byte) bool { return c >= utf8.RuneSelf }) {
+		return m.step(len(s) / 64 * len(set))
+	}
+	return nil
 }
 
 // characterIndex turns a byte index into one of characters.
@@ -243,32 +246,6 @@ func fromJSON(m *machine, args []value) (value, error) {
 		return vNil, fault("the text is not valid JSON")
 	}
 	return v, nil
-}
-
-func toBase64(m *machine, args []value) (value, error) {
-	text, err := m.text(args[0])
-	if err != nil {
-		return vNil, err
-	}
-	if err := m.grow(base64.StdEncoding.EncodedLen(len(text))); err != nil {
-		return vNil, err
-	}
-	return vText(base64.StdEncoding.AppendEncode(nil, text)), nil
-}
-
-func fromBase64(m *machine, args []value) (value, error) {
-	text, err := m.text(args[0])
-	if err != nil {
-		return vNil, err
-	}
-	if err := m.grow(len(text)); err != nil {
-		return vNil, err
-	}
-	out, err := base64.StdEncoding.AppendDecode(nil, text)
-	if err != nil {
-		return vNil, fault("the text is not base64")
-	}
-	return vText(out), nil
 }
 
 func length(m *machine, args []value) (value, error) {

@@ -66,7 +66,8 @@ type compiler struct {
 	slots      int
 	count      int // nodes compiled
 	doubts     []*Error
-	keys       []string // see program
+	letValues  []ast.Node // of all let so far
+	keys       []string   // see program
 	keyTexts   []string
 }
 

@@ -62,9 +62,17 @@ func (e *Expr) Written() string {
 	return e.text
 }
 
-// KeyHas says whether part stands in a constant key of an hmac, or is one.
-func (e *Expr) KeyHas(part string) bool {
-	return e.prog != nil && slices.ContainsFunc(e.prog.keys, func(key string) bool { return strings.Contains(key, part) })
+// Secrets gives the keys of hmac that are written in the expression: as they are, and as they
+// stand between its quotes.
+func (e *Expr) Secrets() []string {
+	if e.prog == nil {
+		return nil
+	}
+	out := slices.Clone(e.prog.keys)
+	for _, key := range e.prog.keyTexts {
+		out = append(out, key[1:len(key)-1])
+	}
+	return out
 }
 
 // shown is the text in messages: as it is written, and without keys.

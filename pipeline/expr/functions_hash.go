@@ -10,6 +10,8 @@ import (
 	"encoding/hex"
 	"hash"
 	"hash/crc32"
+	"slices"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/expr-lang/expr/ast"
@@ -80,7 +82,7 @@ var hmacHashes = map[string]func() hash.Hash{
 }
 
 func bindHMAC(c *compiler, name string, parts []code) caller {
-	c.keyLiteral(parts[1])
+	c.noteKeys(parts[1].at)
 	algorithm := c.option(name, parts, 2, "sha256", "sha256", "md5", "sha1", "sha384", "sha512")
 	return func(m *machine, args []value) (value, error) {
 		text, key, err := texts(m, args[0], args[1])
@@ -96,17 +98,37 @@ func bindHMAC(c *compiler, name string, parts []code) caller {
 	}
 }
 
-// keyLiteral notes a key that is written in the expression: no message quotes it.
-func (c *compiler) keyLiteral(k code) {
-	if k.constant == nil || k.constant.kind != kString || len(k.constant.text) == 0 {
-		return
+// noteKeys notes the strings in the key of an hmac, and in what let names, which may be one: no
+// message quotes them.
+func (c *compiler) noteKeys(key ast.Node) {
+	found := &literals{names: map[ast.Node]bool{}}
+	for _, n := range append(slices.Clone(c.letValues), key) {
+		ast.Walk(&n, found)
 	}
-	c.keys = append(c.keys, string(k.constant.text))
-	if n, ok := k.at.(*ast.StringNode); ok {
+	for _, n := range found.strings {
 		from := column(c.text, n.Location().From) - 1
-		if end := quoted(c.text, from); end > from {
-			c.keyTexts = append(c.keyTexts, c.text[from:end])
+		if found.names[n] || n.Value == "" || from >= len(c.text) || !strings.ContainsRune("\"'`", rune(c.text[from])) {
+			continue
 		}
+		if end := quoted(c.text, from); end > from {
+			c.keys, c.keyTexts = append(c.keys, n.Value), append(c.keyTexts, c.text[from:end])
+		}
+	}
+}
+
+// literals are the strings below a node, and those of them that are names of fields.
+type literals struct {
+	strings []*ast.StringNode
+	names   map[ast.Node]bool
+}
+
+// Visit is called for each node, after those below it.
+func (l *literals) Visit(node *ast.Node) {
+	switch n := (*node).(type) {
+	case *ast.StringNode:
+		l.strings = append(l.strings, n)
+	case *ast.MemberNode:
+		l.names[n.Property] = true
 	}
 }
 

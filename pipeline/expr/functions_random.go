@@ -53,14 +53,7 @@ func (e *Expr) Repeatable(place string) { e.repeat = &repetition{place} }
 
 // Repeatable does for all parts what it does for an Expr.
 func (t *Template) Repeatable(place string) {
-	t.pieces = append([]piece(nil), t.pieces...)
-	for i := range t.pieces {
-		if e := t.pieces[i].part; e != nil {
-			part := *e
-			part.Repeatable(place + "#" + strconv.Itoa(i))
-			t.pieces[i].part = &part
-		}
-	}
+	t.eachPart(func(i int, e *Expr) { e.Repeatable(place + "#" + strconv.Itoa(i)) })
 }
 
 // chance gives 16 bytes for the next call of a function that depends on chance; secure asks for

@@ -134,7 +134,11 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 	parts := c.nodes(args)
 	for i, p := range parts {
 		if want := f.param(i); p.kinds&want == 0 {
-			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.kinds), "")
+			suggestion := ""
+			if want == mTime {
+				suggestion = name + "(date(created), …): date makes one of a text or of milliseconds"
+			}
+			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.kinds), suggestion)
 		}
 	}
 	return parts

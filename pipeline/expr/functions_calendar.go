@@ -197,18 +197,19 @@ func beginning(y int, m time.Month, d int, zone *time.Location) time.Time {
 	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
 	noon := time.Date(y, m, d, 12, 0, 0, 0, zone)
 	start, end := t.ZoneBounds()
-	if t.Day() != noon.Day() && !end.IsZero() { // the evening before: midnight was left out
+	sameDay := func(t time.Time) bool { return t.YearDay() == noon.YearDay() && t.Year() == noon.Year() }
+	if !sameDay(t) && !end.IsZero() { // the evening before: midnight was left out
 		return end
 	}
 	if start.IsZero() {
 		return t
 	}
-	if start.Day() == noon.Day() && start.Before(t) && start.Month() == noon.Month() {
+	if sameDay(start) && start.Before(t) {
 		return start // clocks went forward from the evening before, beyond midnight
 	}
 	_, now := t.Zone()
 	_, before := start.Add(-1).Zone()
-	if first := t.Add(time.Duration(now-before) * time.Second); before > now && first.Before(start) && first.Day() == noon.Day() {
+	if first := t.Add(time.Duration(now-before) * time.Second); before > now && first.Before(start) && sameDay(first.In(zone)) {
 		return first
 	}
 	return t

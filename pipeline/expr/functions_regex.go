@@ -158,10 +158,32 @@ func splitMatch(m *machine, p *pattern, text []byte) (value, error) {
 	return newList(items), err
 }
 
+// fewSteps is what finding all matches in a text may take at most when it is not counted as it
+// goes, but afterwards: short texts are most texts, and counting is several times slower
+// (BenchmarkFindAll).
+const fewSteps = 4096
+
 // each calls f for every match, in order, with the places of its groups. Matches are those of
 // regexp.FindAllSubmatchIndex, which may read the rest of the text for each of them and so take
-// quadratic time: here what is read is counted.
+// quadratic time: in a text that is not short, what is read is counted.
 func (p *pattern) each(m *machine, text []byte, f func(at []int) error) error {
+	once := (len(text) + 1) * p.states / 64
+	if once*(len(text)+1) > fewSteps {
+		return p.eachCounted(m, text, f)
+	}
+	all := p.re.FindAllSubmatchIndex(text, -1)
+	if err := m.step(once * (len(all) + 1)); err != nil {
+		return err
+	}
+	for _, at := range all {
+		if err := f(at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pattern) eachCounted(m *machine, text []byte, f func(at []int) error) error {
 	in := &counted{m: m, states: p.states}
 	for pos, last := 0, -1; pos <= len(text); {
 		at, err := p.next(in, text, pos)

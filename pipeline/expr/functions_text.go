@@ -8,8 +8,8 @@ import (
 )
 
 var textFunctions = map[string]function{
-	"upper":       {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: onText(bytes.ToUpper)},
-	"lower":       {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: onText(bytes.ToLower)},
+	"upper":       {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: onText(toUpper)},
+	"lower":       {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: onText(toLower)},
 	"trim":        {params: []mask{mString}, least: 1, most: 2, kinds: mString, call: trimming(bytes.TrimSpace, trimSet)},
 	"trimPrefix":  {params: []mask{mString}, least: 2, most: 2, kinds: mString, call: trimming(nil, linear(bytes.TrimPrefix))},
 	"trimSuffix":  {params: []mask{mString}, least: 2, most: 2, kinds: mString, call: trimming(nil, linear(bytes.TrimSuffix))},
@@ -66,7 +66,10 @@ func trimming(withOne func([]byte) []byte, withTwo func(m *machine, a, b []byte)
 	return func(m *machine, args []value) (value, error) {
 		if len(args) == 1 {
 			s, err := m.text(args[0])
-			return vText(withOne(s)), err
+			if err != nil {
+				return vNil, err
+			}
+			return vText(withOne(s)), m.step(len(s) / 64)
 		}
 		a, b, err := texts(m, args[0], args[1])
 		if err != nil {

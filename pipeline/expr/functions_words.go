@@ -68,6 +68,27 @@ func caseManual(name, gives string) manual {
 	}
 }
 
+// toUpper and toLower keep bytes that are not UTF-8, unlike those of package bytes.
+func toUpper(s []byte) []byte { return eachRune(s, bytes.ToUpper, unicode.ToUpper) }
+func toLower(s []byte) []byte { return eachRune(s, bytes.ToLower, unicode.ToLower) }
+
+func eachRune(s []byte, valid func([]byte) []byte, f func(rune) rune) []byte {
+	if utf8.Valid(s) {
+		return valid(s)
+	}
+	out := make([]byte, 0, len(s))
+	for len(s) > 0 {
+		r, n := utf8.DecodeRune(s)
+		if r == utf8.RuneError {
+			out = append(out, s[:n]...)
+		} else {
+			out = utf8.AppendRune(out, f(r))
+		}
+		s = s[n:]
+	}
+	return out
+}
+
 func capitalize(s []byte) []byte {
 	r, n := utf8.DecodeRune(s)
 	if r == utf8.RuneError {
@@ -82,7 +103,7 @@ func title(s []byte) []byte {
 	within := false
 	for len(s) > 0 {
 		r, n := utf8.DecodeRune(s)
-		letter := unicode.IsLetter(r) || unicode.IsDigit(r) || r == '\'' || r == '’' || r == '_' || unicode.IsMark(r)
+		letter := r == utf8.RuneError || unicode.IsLetter(r) || unicode.IsDigit(r) || r == '\'' || r == '’' || r == '_' || unicode.IsMark(r)
 		if letter && !within && r != utf8.RuneError {
 			out = utf8.AppendRune(out, unicode.ToTitle(r))
 		} else {
@@ -109,15 +130,18 @@ func cased(join func(out, word []byte) []byte) caller {
 		if err != nil {
 			return vNil, err
 		}
-		if err := m.grow(2 * len(s)); err != nil {
+		if err := m.grow(len(s)); err != nil {
 			return vNil, err
 		}
-		var out []byte
+		out := make([]byte, 0, len(s))
 		for len(s) > 0 {
 			var word []byte
 			if word, s = firstWordOf(s); len(word) > 0 {
 				out = join(out, word)
 			}
+		}
+		if len(out) > maxResult { // a mark before each character at the most
+			return vNil, errResult
 		}
 		return vText(out), m.step(len(out) / 8)
 	}
@@ -148,14 +172,14 @@ func allCapitals(word []byte) bool {
 
 func camelCase(out, word []byte) []byte {
 	if len(out) == 0 {
-		return append(out, bytes.ToLower(word)...)
+		return append(out, toLower(word)...)
 	}
 	return pascalCase(out, word)
 }
 
 func pascalCase(out, word []byte) []byte {
 	if !allCapitals(word) {
-		word = bytes.ToLower(word)
+		word = toLower(word)
 	}
 	return append(out, capitalize(word)...)
 }
@@ -167,7 +191,7 @@ func withMark(out, word []byte, by byte) []byte {
 	if len(out) > 0 {
 		out = append(out, by)
 	}
-	return append(out, bytes.ToLower(word)...)
+	return append(out, toLower(word)...)
 }
 
 func trimSpaceLeft(s []byte) []byte  { return bytes.TrimLeftFunc(s, unicode.IsSpace) }

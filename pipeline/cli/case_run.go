@@ -102,7 +102,7 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 		return nil, err
 	}
 	defer c.answers.close()
-	loader := config.Loader{Kinds: c.kinds, Set: set, Env: c.env}
+	loader := config.Loader{Kinds: c.kinds, Set: set, Env: c.env, Repeatable: true}
 	loaded, err := loader.Load(filepath.Join(c.dir, "pipeline.yaml"))
 	if err != nil {
 		var invalid *config.InvalidError

@@ -89,7 +89,7 @@ func newDrawing(p *config.Pipeline) drawing {
 	for _, s := range p.Sinks {
 		b := box{name: s.Name, kind: s.Kind.Name, text: p.Summary(s.Component, summaryWidth)}
 		if s.When != nil {
-			b.when = s.When.String()
+			b.when = s.When.Written() // a variable may be a secret
 		}
 		d.sinks = append(d.sinks, b)
 	}

@@ -16,7 +16,7 @@ func (g *globals) load(paths []string) (*config.Set, error) {
 	if err := g.checkLogFlags(); err != nil {
 		return nil, err
 	}
-	l := config.Loader{Kinds: g.kinds, Set: g.set}
+	l := config.Loader{Kinds: g.kinds, Set: g.set, Repeatable: g.repeatable}
 	set, err := l.Load(paths...)
 	if err != nil {
 		return nil, err

@@ -69,6 +69,8 @@ type globals struct {
 	set       []string
 	kinds     config.Kinds // that files may name
 
+	repeatable bool // see config.Loader
+
 	running bool // arguments and flags were right; errors are of the command
 }
 

@@ -53,7 +53,7 @@ input. Logs and progress go to standard error.`,
 	flags.StringVar(&f.as, "as", "fixture", "what a line of a fixture is: fixture, or value (the record's value as it stands)")
 	flags.StringVar(&f.key, "key", "", "expression that gives a record's key, with --as value")
 	flags.StringVar(&f.speed, "speed", "max", "how fast time passes between the records: max, 1x, 10x")
-	flags.StringVar(&f.clock, "clock", "record", "the time in dead letters: record (its own), or wall")
+	flags.StringVar(&f.clock, "clock", "record", "the time in dead letters and of now(): record (its own), or wall; with record, uuid and random give the same in each run")
 	flags.StringVar(&f.until, "until", "", "stop behind this step, and print what leaves it")
 	flags.StringVar(&f.out, "out", "", "print to this file")
 	flags.BoolVar(&f.values, "values", false, "print values alone, without dead letters")
@@ -87,6 +87,9 @@ func (f *replayFlags) check(fixtures []string) (s replay.Settings, o replay.Opti
 		if err := s.Key.UnmarshalText([]byte(f.key)); err != nil {
 			return s, o, usagef("--key %s: %w", f.key, err)
 		}
+		if f.clock == "record" {
+			s.Key.Repeatable("--key")
+		}
 	}
 	for _, name := range fixtures {
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && name != "-" {
@@ -114,6 +117,7 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 		return err
 	}
 	signals := catchSignals()
+	g.repeatable = f.clock == "record"
 	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
 	if set == nil || err != nil {
 		return err

@@ -19,7 +19,8 @@ type decoder struct {
 	keys   map[string]*node // and their keys
 	bad    map[string]bool  // components with a mistake in them, by path
 
-	written []written // expressions and templates, in order
+	written    []written // expressions and templates, in order
+	repeatable bool      // see Loader
 }
 
 // A nodeDecoder reads itself from a node, as the types of this package do that are no plain

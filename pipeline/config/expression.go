@@ -53,25 +53,58 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		}
 		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes %s", name, wanted(v.Type())), suggestion)
 	}
-	text := n.text
+	given, hidden := n.expressionText(v.Type() == templateType)
+	d.secrets = append(d.secrets, hidden...)
+	text := given
 	if t.path && v.Type() == templateType && !filepath.IsAbs(text) {
 		text = braces.Replace(d.dir) + string(filepath.Separator) + text
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
 		var compile *expr.Error
-		if errors.As(err, &compile) && text != n.text {
+		if errors.As(err, &compile) && text != given {
 			moved := *compile
-			moved.Column = max(1, moved.Column-(len(text)-len(n.text)))
+			moved.Column = max(1, moved.Column-(len(text)-len(given)))
 			err = &moved
 		}
 		return d.textError(n, d.hintQuotes(n, err), path, "")
 	}
-	d.noteExpression(n, v, t, path, len(text)-len(n.text))
-	if w, ok := v.Addr().Interface().(interface{ Write(raw string) }); ok && len(n.pieces) > 0 {
-		w.Write(n.raw)
+	d.noteExpression(n, v, t, path, len(text)-len(given))
+	e := v.Addr().Interface().(compiled)
+	if len(n.pieces) > 0 {
+		e.Write(n.raw)
 	}
+	if d.repeatable {
+		e.Repeatable(path)
+	}
+	d.noteKeys(n, e)
 	d.warnComment(n, name)
 	return true
+}
+
+// compiled is what *expr.Expr, *expr.Condition and *expr.Template have.
+type compiled interface {
+	Write(raw string)
+	Repeatable(place string)
+	Secrets() []string
+}
+
+// leastKey is how long a key is, in bytes, that is worth hiding: what is shorter stands in other
+// texts too.
+const leastKey = 4
+
+// noteKeys takes the keys of an expression, and the variables that they come from, for secrets.
+func (d *decoder) noteKeys(n *node, e compiled) {
+	for _, key := range e.Secrets() {
+		if len(key) < leastKey {
+			continue
+		}
+		d.secrets = append(d.secrets, key)
+		for _, p := range n.pieces {
+			if len(p.text) >= leastKey && strings.Contains(key, p.text) {
+				d.secrets = append(d.secrets, p.text)
+			}
+		}
+	}
 }
 
 const inFlow = "within { } and [ ], a comma or a bracket ends the text: quote the expression if one belongs to it"

@@ -18,6 +18,9 @@ type Loader struct {
 	Set []string
 	// Env looks up variables. nil: the environment of the process.
 	Env func(name string) (string, bool)
+	// Repeatable makes now, uuid and random of all expressions give the same in every run over
+	// the same records: see expr.Expr.Repeatable.
+	Repeatable bool
 }
 
 // A Set is what one process runs.
@@ -127,7 +130,7 @@ func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *
 	}
 	text, err := readLimited(name)
 	r := newReading(name, order, text, &variables{env: env, dir: dir}, l.Kinds)
-	d := &decoder{reading: r, dir: dir, places: map[string]*node{}, keys: map[string]*node{}, bad: map[string]bool{}}
+	d := &decoder{reading: r, dir: dir, places: map[string]*node{}, keys: map[string]*node{}, bad: map[string]bool{}, repeatable: l.Repeatable}
 	if err != nil {
 		r.reportFile(fmt.Sprintf("reading the file: %v", unwrapPath(err)), "")
 		return d, nil

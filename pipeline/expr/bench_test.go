@@ -1,6 +1,9 @@
 package expr
 
 import (
+	"fmt"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -51,6 +54,35 @@ func BenchmarkJSON(b *testing.B) {
 				var err error
 				if buf, err = e.AppendJSON(buf[:0], rec); err != nil {
 					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFindAll finds all words of a text: short, where package regexp does it, and long, where
+// what is read is counted; regexp is what that would take.
+func BenchmarkFindAll(b *testing.B) {
+	for _, n := range []int{8, 1000} {
+		text := strings.Repeat("key=value ", n)
+		e := mustCompile(b, `len(findAll(s, "[a-z]+"))`)
+		rec := record(`{"s":"` + text + `"}`)
+		b.Run(fmt.Sprintf("%d bytes", len(text)), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			for range b.N {
+				if _, err := e.JSON(rec); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("%d bytes, regexp", len(text)), func(b *testing.B) {
+			b.ReportAllocs()
+			b.SetBytes(int64(len(text)))
+			re, in := regexp.MustCompile("[a-z]+"), []byte(text)
+			for range b.N {
+				if len(re.FindAllIndex(in, -1)) != 2*n {
+					b.Fatal("other matches")
 				}
 			}
 		})

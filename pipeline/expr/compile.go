@@ -38,6 +38,9 @@ type program struct {
 	alone  string  // see Expr.Alone
 	whole  *string // the text, when the expression is one and nothing else
 	doubts []*Error
+
+	keys     []string // constant keys of hmac
+	keyTexts []string // the same as they stand in the text, with their quotes
 }
 
 // A code is one compiled node.
@@ -63,6 +66,9 @@ type compiler struct {
 	slots      int
 	count      int // nodes compiled
 	doubts     []*Error
+	letValues  []ast.Node // of all let so far
+	keys       []string   // see program
+	keyTexts   []string
 }
 
 type variable struct {
@@ -111,7 +117,7 @@ func compile(text string, want mask) (p *program, err error) {
 	p = &program{
 		run: k.run, cond: c.condition(k), vars: c.slots,
 		fields: slices.Sorted(maps.Keys(c.fields)), field: k.field, bare: k.bare, joins: k.joins, quick: k.quick,
-		kinds: k.kinds, alone: alone(tree.Node), doubts: c.doubts,
+		kinds: k.kinds, alone: alone(tree.Node), doubts: c.doubts, keys: c.keys, keyTexts: c.keyTexts,
 	}
 	if s, ok := tree.Node.(*ast.StringNode); ok {
 		p.whole = &s.Value

@@ -24,19 +24,7 @@ var layouts = []string{
 func (c *compiler) date(n ast.Node, called string, args []ast.Node) code {
 	f := functions[called]
 	parts := c.arguments(n, called, f, args)
-	zone := time.UTC
-	if len(parts) == 3 {
-		k := parts[2].constant
-		if k == nil {
-			c.fail(args[2], "the time zone of date must be constant", `write it in quotes: "Europe/Berlin"`)
-		}
-		name := string(k.text)
-		loaded, err := time.LoadLocation(name)
-		if err != nil || name == "Local" || name == "" {
-			c.fail(args[2], "an unknown time zone", `use a name like "Europe/Berlin" or "UTC"`)
-		}
-		zone = loaded
-	}
+	zone := c.zone(called, parts, 2)
 	known := len(parts) > 1 && parts[1].constant != nil
 	if known {
 		if wrong, instead := badLayout(string(parts[1].constant.text), zone); wrong != "" {

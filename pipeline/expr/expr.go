@@ -21,6 +21,7 @@ package expr
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -30,8 +31,10 @@ import (
 // never quote values of the record. A value that is not valid JSON, or no object when a
 // field is read, keeps its own reason: invalid_json, not_object.
 type Expr struct {
-	text string
-	prog *program
+	text    string
+	written string // as the file has it, before variables were put in; "": the same
+	prog    *program
+	repeat  *repetition
 }
 
 // UnmarshalText compiles. The error is an *Error, which carries the column within
@@ -42,12 +45,49 @@ func (e *Expr) UnmarshalText(text []byte) error {
 		return hinted(string(text), err, true)
 	}
 	p.doubtParts()
-	e.text, e.prog = string(text), p
+	*e = Expr{text: string(text), prog: p}
 	return nil
 }
 
 // String gives the text that was compiled.
 func (e *Expr) String() string { return e.text }
+
+// Write notes how the expression stands in the file, when variables were put into text.
+func (e *Expr) Write(raw string) { e.written = raw }
+
+// Written gives the expression as it stands in the file: what a variable holds may be a secret,
+// and does not belong into messages.
+func (e *Expr) Written() string {
+	if e.written != "" {
+		return e.written
+	}
+	return e.text
+}
+
+// Secrets gives the keys of hmac that are written in the expression: as they are, and as they
+// stand between its quotes.
+func (e *Expr) Secrets() []string {
+	if e.prog == nil {
+		return nil
+	}
+	out := slices.Clone(e.prog.keys)
+	for _, key := range e.prog.keyTexts {
+		out = append(out, key[1:len(key)-1])
+	}
+	return out
+}
+
+// shown is the text in messages: as it is written, and without keys.
+func (e *Expr) shown() string {
+	text := e.Written()
+	if e.prog == nil {
+		return text
+	}
+	for _, key := range e.prog.keyTexts {
+		text = strings.ReplaceAll(text, key, `"***"`)
+	}
+	return text
+}
 
 // IsZero says whether nothing has been compiled into e.
 func (e *Expr) IsZero() bool { return e.prog == nil }
@@ -155,6 +195,7 @@ func (e *Expr) start(rec *pipeline.Record) (*machine, error) {
 	}
 	m := machines.Get().(*machine)
 	m.reset(rec, e.prog.vars)
+	m.repeat = e.repeat
 	return m, nil
 }
 
@@ -164,7 +205,7 @@ func (e *Expr) end(m *machine, err *error) {
 		*err = fault(fmt.Sprintf("internal error (%T)", p))
 	}
 	if *err != nil {
-		*err = failed("evaluating", e.text, *err)
+		*err = failed("evaluating", e.shown(), *err)
 	}
 	m.free()
 }
@@ -179,6 +220,6 @@ func (c *Condition) UnmarshalText(text []byte) error {
 	if err != nil {
 		return hinted(string(text), err, false)
 	}
-	c.text, c.prog = string(text), p
+	c.Expr = Expr{text: string(text), prog: p}
 	return nil
 }

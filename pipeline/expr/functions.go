@@ -8,19 +8,27 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// A function is one that expressions may call. It depends on nothing but its arguments, and
-// counts what it builds.
+// A function is one that expressions may call. It depends on nothing but its arguments, or, when it
+// is live, on the time and on chance, and counts what it builds.
 type function struct {
 	params []mask // the last stands for further ones
 	least  int    // arguments
 	most   int    // -1: any number
 	kinds  mask
-	call   func(m *machine, args []value) (value, error)
-	// compile is there in place of call when more is known of a call as it is compiled: an
-	// argument that must be constant, an argument that is not evaluated first.
+	call   caller
+	bind   binder // makes call of what is constant; nil: call stands above
+	live   bool   // two calls may give two values: it is not evaluated when it is compiled
+	// compile is there in place of call when the code of a call is its own: an argument that is
+	// not evaluated first, a result that is more than a value.
 	compile func(c *compiler, n ast.Node, name string, args []ast.Node) code
 	manual
 }
+
+// A caller is what a function does: its arguments are of the kinds that it takes.
+type caller = func(m *machine, args []value) (value, error)
+
+// A binder compiles what must be constant among the arguments, such as a pattern.
+type binder func(c *compiler, name string, parts []code) caller
 
 // A manual is what the reference says of a function.
 type manual struct {
@@ -39,18 +47,24 @@ type Example struct {
 
 // A group is functions that the reference shows together.
 type group struct {
-	title     string
-	functions map[string]function
+	title  string
+	tables []table
 }
+
+type table = map[string]function
 
 // groups are all functions but the predicates, in the order of the reference.
 var groups = []group{
-	{"Text", textFunctions},
-	{"Numbers", numberFunctions},
-	{"Arrays", arrayFunctions},
-	{"Objects and paths", objectFunctions},
-	{"Time", timeFunctions},
-	{"The record", recordFunctions},
+	{"Text", []table{textFunctions, wordFunctions}},
+	{"Regular expressions", []table{regexFunctions}},
+	{"Questions", []table{testFunctions}},
+	{"Numbers", []table{numberFunctions, roundingFunctions}},
+	{"Arrays", []table{arrayFunctions}},
+	{"Objects and paths", []table{objectFunctions}},
+	{"Time", []table{timeFunctions, calendarFunctions}},
+	{"Codes and hashes", []table{codecFunctions, hashFunctions}},
+	{"Chance", []table{randomFunctions}},
+	{"The record", []table{recordFunctions}},
 }
 
 // recordFunctions read the record.
@@ -65,7 +79,9 @@ var functions = map[string]function{}
 
 func init() {
 	for _, g := range groups {
-		maps.Copy(functions, g.functions)
+		for _, t := range g.tables {
+			maps.Copy(functions, t)
+		}
 	}
 	maps.Copy(predicates, memberPredicates)
 }
@@ -83,8 +99,6 @@ func Functions() []string {
 // refused are functions of expr-lang that are left out, with what to do instead.
 var refused = map[string]string{
 	"reduce": "use sum, map, filter or join",
-	"repeat": "write the text out",
-	"now":    "use meta.time, the time of the record: a replay then gives the same",
 }
 
 // call compiles name(args…).
@@ -100,9 +114,16 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) code {
 		return f.compile(c, n, name, args)
 	}
 	parts := c.arguments(n, name, f, args)
-	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
+	if f.bind != nil {
+		f.call = f.bind(c, name, parts)
+	}
+	k := code{kinds: f.kinds, run: func(m *machine) (value, error) {
 		return invoke(m, name, f, parts)
-	}}, parts...)
+	}}
+	if f.live {
+		return k
+	}
+	return c.fold(n, k, parts...)
 }
 
 func (c *compiler) unknown(n ast.Node, name string) {
@@ -138,7 +159,11 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 	parts := c.nodes(args)
 	for i, p := range parts {
 		if want := f.param(i); p.kinds&want == 0 {
-			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.kinds), "")
+			suggestion := ""
+			if want == mTime {
+				suggestion = name + "(date(created), …): date makes one of a text or of milliseconds"
+			}
+			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.kinds), suggestion)
 		}
 	}
 	return parts

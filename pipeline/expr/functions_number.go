@@ -12,15 +12,6 @@ var numberFunctions = map[string]function{
 	"abs": {params: []mask{mNumber}, least: 1, most: 1, kinds: mNumber, call: absolute,
 		manual: manual{usage: "abs(number)", says: "the number without its sign", fails: "the result is beyond 64 bits",
 			examples: []Example{{`abs(-2.5)`, `2.5`}}}},
-	"ceil": {params: []mask{mNumber}, least: 1, most: 1, kinds: mNumber, call: rounding(math.Ceil),
-		manual: manual{usage: "ceil(number)", says: "the least whole number that is not below the number",
-			examples: []Example{{`ceil(2.1)`, `3`}, {`ceil(-2.1)`, `-2`}}}},
-	"floor": {params: []mask{mNumber}, least: 1, most: 1, kinds: mNumber, call: rounding(math.Floor),
-		manual: manual{usage: "floor(number)", says: "the greatest whole number that is not above the number",
-			examples: []Example{{`floor(2.9)`, `2`}, {`floor(-2.1)`, `-3`}}}},
-	"round": {params: []mask{mNumber}, least: 1, most: 1, kinds: mNumber, call: rounding(math.Round),
-		manual: manual{usage: "round(number)", says: "the nearest whole number, of two as near the one farther from 0",
-			examples: []Example{{`round(2.5)`, `3`}, {`round(order.total)`, `130`}}}},
 	"int": {params: []mask{mNumber | mString | mTime | mDuration}, least: 1, most: 1, kinds: mInt, call: toInt,
 		manual: manual{usage: "int(value)", says: "the whole part of a number, the number that a text stands for, the milliseconds since 1970 of a date, those of a duration", fails: "the text is no integer, or the integer is beyond 64 bits",
 			examples: []Example{{`int(-2.7)`, `-2`}, {`int("42")`, `42`}, {`int(duration("1m30s"))`, `90000`}, {`int(order.id)`, `error: the text is no 64-bit integer`}}}},
@@ -87,15 +78,6 @@ func absolute(_ *machine, args []value) (value, error) {
 		return vInt(-v.num), nil
 	}
 	return args[0], nil
-}
-
-func rounding(f func(float64) float64) func(*machine, []value) (value, error) {
-	return func(_ *machine, args []value) (value, error) {
-		if args[0].kind != kFloat {
-			return args[0], nil
-		}
-		return finite(f(args[0].float()))
-	}
 }
 
 // toInt is int(x): the whole part of a number, a decimal text, the milliseconds since

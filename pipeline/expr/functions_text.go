@@ -2,17 +2,16 @@ package expr
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"unicode/utf8"
 )
 
 var textFunctions = map[string]function{
-	"upper": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: onText(bytes.ToUpper),
+	"upper": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: onText(toUpper),
 		manual: manual{usage: "upper(text)", says: "the text with its letters in upper case",
 			examples: []Example{{`upper(customer.name)`, `"ADA LOVELACE"`}}}},
-	"lower": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: onText(bytes.ToLower),
+	"lower": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: onText(toLower),
 		manual: manual{usage: "lower(text)", says: "the text with its letters in lower case",
 			examples: []Example{{`lower(customer.mail)`, `"ada@example.org"`}}}},
 	"trim": {params: []mask{mString}, least: 1, most: 2, kinds: mString, call: trimming(bytes.TrimSpace, trimSet),
@@ -54,12 +53,6 @@ var textFunctions = map[string]function{
 	"fromJSON": {params: []mask{mString}, least: 1, most: 1, kinds: mJSON, call: fromJSON,
 		manual: manual{usage: "fromJSON(text)", says: "the value of which the text is the JSON", fails: "the text is not valid JSON",
 			examples: []Example{{`fromJSON("{\"a\": [1.50]}").a[0]`, `1.50`}, {`fromJSON(order.id)`, `error: the text is not valid JSON`}}}},
-	"toBase64": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: toBase64,
-		manual: manual{usage: "toBase64(text)", says: "the bytes of the text in base64",
-			examples: []Example{{`toBase64("Ada")`, `"QWRh"`}}}},
-	"fromBase64": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: fromBase64,
-		manual: manual{usage: "fromBase64(text)", says: "the bytes that the base64 stands for", fails: "the text is not base64",
-			examples: []Example{{`fromBase64("QWRh")`, `"Ada"`}, {`fromBase64(customer.name)`, `error: the text is not base64`}}}},
 	"len": {params: []mask{mString | mArray | mObject}, least: 1, most: 1, kinds: mInt, call: length,
 		manual: manual{usage: "len(value)", says: "the number of characters of a text, of elements of an array, of members of an object",
 			examples: []Example{{`len(customer.name)`, `12`}, {`len(items)`, `3`}, {`len({"a": 1})`, `1`}, {`len(note)`, `error: len: argument 1 is missing`}}}},
@@ -107,7 +100,10 @@ func trimming(withOne func([]byte) []byte, withTwo func(m *machine, a, b []byte)
 	return func(m *machine, args []value) (value, error) {
 		if len(args) == 1 {
 			s, err := m.text(args[0])
-			return vText(withOne(s)), err
+			if err != nil {
+				return vNil, err
+			}
+			return vText(withOne(s)), m.step(len(s) / 64)
 		}
 		a, b, err := texts(m, args[0], args[1])
 		if err != nil {
@@ -129,15 +125,21 @@ func linear(f func(a, b []byte) []byte) func(*machine, []byte, []byte) (value, e
 	return func(_ *machine, a, b []byte) (value, error) { return vText(f(a, b)), nil }
 }
 
-// trimSet cuts the characters of set off both ends of s. In a set that is not ASCII
-// every character of s is looked for from its start on.
+// trimSet cuts the characters of set off both ends of s.
 func trimSet(m *machine, s, set []byte) (value, error) {
-	if slices.ContainsFunc(set, func(c byte) bool { return c >= utf8.RuneSelf }) {
-		if err := m.step(len(s) / 64 * len(set)); err != nil {
-			return vNil, err
-		}
+	if err := m.stepSet(s, set); err != nil {
+		return vNil, err
 	}
 	return vText(bytes.Trim(s, string(set))), nil
+}
+
+// stepSet counts cutting the characters of set off s. In a set that is not ASCII every character
+// of s is looked for from its start on.
+func (m *machine) stepSet(s, set []byte) error {
+	if slices.ContainsFunc(set, func(c byte) bool { return c >= utf8.RuneSelf }) {
+		return m.step(len(s) / 64 * len(set))
+	}
+	return nil
 }
 
 // characterIndex turns a byte index into one of characters.
@@ -281,32 +283,6 @@ func fromJSON(m *machine, args []value) (value, error) {
 		return vNil, fault("the text is not valid JSON")
 	}
 	return v, nil
-}
-
-func toBase64(m *machine, args []value) (value, error) {
-	text, err := m.text(args[0])
-	if err != nil {
-		return vNil, err
-	}
-	if err := m.grow(base64.StdEncoding.EncodedLen(len(text))); err != nil {
-		return vNil, err
-	}
-	return vText(base64.StdEncoding.AppendEncode(nil, text)), nil
-}
-
-func fromBase64(m *machine, args []value) (value, error) {
-	text, err := m.text(args[0])
-	if err != nil {
-		return vNil, err
-	}
-	if err := m.grow(len(text)); err != nil {
-		return vNil, err
-	}
-	out, err := base64.StdEncoding.AppendDecode(nil, text)
-	if err != nil {
-		return vNil, fault("the text is not base64")
-	}
-	return vText(out), nil
 }
 
 func length(m *machine, args []value) (value, error) {

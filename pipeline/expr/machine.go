@@ -37,6 +37,10 @@ type machine struct {
 	stack   []value // arguments of the calls being made
 	steps   int
 	memory  int
+	repeat  *repetition // nil: now, uuid and random are live
+	calls   int         // of uuid and random
+	hasNow  bool
+	now     int64  // what now has given, nanoseconds
 	scratch []byte // for short strings that live as long as the evaluation
 }
 
@@ -49,7 +53,7 @@ const scratchSize = 256
 var machines = sync.Pool{New: func() any { return &machine{scratch: make([]byte, 0, scratchSize)} }}
 
 func (m *machine) reset(rec *pipeline.Record, vars int) {
-	m.rec, m.steps, m.memory = rec, 0, 0
+	m.rec, m.steps, m.memory, m.calls, m.hasNow = rec, 0, 0, 0, false
 	if cap(m.vars) < vars {
 		m.vars = make([]value, vars)
 	}

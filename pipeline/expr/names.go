@@ -79,6 +79,7 @@ func (c *compiler) let(n *ast.VariableDeclaratorNode) code {
 		c.fail(n, n.Name+" is reserved", "choose another name")
 	}
 	of, slot := c.node(n.Value), c.reserve()
+	c.letValues = append(c.letValues, n.Value)
 	c.lets = append(c.lets, variable{n.Name, slot, of.kinds})
 	body := c.node(n.Expr)
 	c.lets = c.lets[:len(c.lets)-1]

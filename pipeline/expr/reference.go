@@ -39,8 +39,12 @@ func Reference() []Function {
 		all = append(all, p.manual.function(name, predicateGroup, p.takes(), p.can))
 	}
 	for _, g := range groups {
-		for _, name := range slices.Sorted(maps.Keys(g.functions)) {
-			f := g.functions[name]
+		of := table{}
+		for _, t := range g.tables {
+			maps.Copy(of, t)
+		}
+		for _, name := range slices.Sorted(maps.Keys(of)) {
+			f := of[name]
 			all = append(all, f.manual.function(name, g.title, f.takes(), f.kinds))
 		}
 	}

@@ -46,8 +46,39 @@ func (t *Template) UnmarshalText(text []byte) error {
 // String gives the text that was compiled.
 func (t *Template) String() string { return t.text }
 
-// Write notes how the template stands in the file, when variables were put into text.
-func (t *Template) Write(raw string) { t.written = raw }
+// Write notes how the template stands in the file, when variables were put into text. It must not
+// be called while t is in use.
+func (t *Template) Write(raw string) {
+	t.written = raw
+	t.eachPart(func(_ int, e *Expr) {
+		if !strings.Contains(raw, e.text) {
+			e.Write(raw)
+		}
+	})
+}
+
+// eachPart calls f for a new copy of each part.
+func (t *Template) eachPart(f func(i int, e *Expr)) {
+	t.pieces = slices.Clone(t.pieces)
+	for i := range t.pieces {
+		if p := &t.pieces[i]; p.part != nil {
+			part := *p.part
+			p.part = &part
+			f(i, p.part)
+		}
+	}
+}
+
+// Secrets gives the keys of hmac in the parts, as those of an Expr.
+func (t *Template) Secrets() []string {
+	var out []string
+	for _, p := range t.pieces {
+		if p.part != nil {
+			out = append(out, p.part.Secrets()...)
+		}
+	}
+	return out
+}
 
 // Written gives the template as it stands in the file: what a variable holds may be a
 // secret, and does not belong into messages.
@@ -221,6 +252,8 @@ func quoted(text string, i int) int {
 	quote := text[i]
 	for i++; i < len(text); i++ {
 		switch {
+		case text[i] == quote && quote == '`' && i+1 < len(text) && text[i+1] == quote:
+			i++ // two stand for the character
 		case text[i] == quote:
 			return i + 1
 		case text[i] == '\\' && quote != '`':

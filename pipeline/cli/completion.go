@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,12 +93,14 @@ func completeFiles(endings ...string) cobra.CompletionFunc {
 	}
 }
 
-// completeReplay offers a pipeline file first, and fixtures behind it.
-func completeReplay(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+// firstOffers offers what f does for the first argument, and files for those behind it.
+func firstOffers(f cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveDefault
+		}
+		return f(cmd, args, typed)
 	}
-	return nil, cobra.ShellCompDirectiveDefault
 }
 
 // completeWords offers the values of a flag that takes one of a few.
@@ -114,8 +115,11 @@ var flagWords = map[string]map[string][]string{
 	"replay": {"as": {"fixture", "value"}, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
 }
 
-// completeUntil offers the steps of the file among the arguments.
-func (g *globals) completeUntil(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+// completeUntil offers the steps of the file among the arguments, or of --file.
+func (g *globals) completeUntil(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if f := cmd.Flag("file"); f != nil {
+		args = append(args, f.Value.String())
+	}
 	p := g.pipelineOf(args)
 	if p == nil {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -127,41 +131,56 @@ func (g *globals) completeUntil(_ *cobra.Command, args []string, typed string) (
 	return offersOf(typed, all), cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeAll registers what the flags and arguments of the commands below root offer.
+// completeAll registers what the flags and arguments of the commands below root offer, but for
+// those that say it themselves.
 func (g *globals) completeAll(root *cobra.Command) error {
-	for flag, f := range map[string]cobra.CompletionFunc{
+	files := completeFiles("yaml", "yml")
+	flags := map[string]cobra.CompletionFunc{
 		"set": g.completeSet, "log-level": completeWords("debug", "info", "warn", "error", "disabled"), "log-format": completeWords("auto", "json", "console"),
-	} {
-		if err := root.RegisterFlagCompletionFunc(flag, f); err != nil {
-			return err
+		"until": g.completeUntil, "key": completeExpression, "file": files,
+	}
+	register := func(c *cobra.Command, flag string, f cobra.CompletionFunc) error {
+		if _, ok := c.GetFlagCompletionFunc(flag); ok || c.LocalNonPersistentFlags().Lookup(flag) == nil && c.PersistentFlags().Lookup(flag) == nil {
+			return nil
+		}
+		return c.RegisterFlagCompletionFunc(flag, f)
+	}
+	commands := append([]*cobra.Command{root}, root.Commands()...)
+	for _, c := range root.Commands() {
+		commands = append(commands, c.Commands()...)
+	}
+	for _, c := range commands {
+		for flag, f := range flags {
+			if err := register(c, flag, f); err != nil {
+				return err
+			}
+		}
+		for flag, words := range flagWords[c.Name()] {
+			if err := register(c, flag, completeWords(words...)); err != nil {
+				return err
+			}
+		}
+		if c.ValidArgsFunction == nil {
+			c.ValidArgsFunction = argumentsOf(c, files)
 		}
 	}
-	files := completeFiles("yaml", "yml")
-	for _, c := range root.Commands() {
-		for flag, words := range flagWords[c.Name()] {
-			if err := c.RegisterFlagCompletionFunc(flag, completeWords(words...)); err != nil {
-				return err
-			}
-		}
-		if c.Name() == "replay" {
-			if err := errors.Join(c.RegisterFlagCompletionFunc("until", g.completeUntil), c.RegisterFlagCompletionFunc("key", completeExpression)); err != nil {
-				return err
-			}
-		}
-		switch _, what, _ := strings.Cut(c.Use, " "); {
-		case c.ValidArgsFunction != nil:
-		case strings.HasPrefix(what, "FILE FIXTURE"):
-			c.ValidArgsFunction = completeReplay
-		case strings.HasPrefix(what, "FILE"), strings.HasPrefix(what, "[FILE]"):
-			c.ValidArgsFunction = files
-		case what == "":
-			c.ValidArgsFunction = cobra.NoFileCompletions
-		}
-		for _, sub := range c.Commands() {
-			if strings.Contains(sub.Use, " FILE") && sub.ValidArgsFunction == nil {
-				sub.ValidArgsFunction = files
-			}
-		}
+	return nil
+}
+
+// argumentsOf gives what a command's arguments offer, by its usage line; nil: files of any name.
+func argumentsOf(c *cobra.Command, files cobra.CompletionFunc) cobra.CompletionFunc {
+	_, what, _ := strings.Cut(c.Use, " ")
+	switch {
+	case c.HasSubCommands():
+		return nil
+	case strings.HasPrefix(what, "FILE FIXTURE"):
+		return firstOffers(files)
+	case strings.HasPrefix(what, "EXPR"):
+		return firstOffers(completeExpression)
+	case strings.HasPrefix(what, "FILE"), strings.HasPrefix(what, "[FILE]"):
+		return files
+	case what == "":
+		return cobra.NoFileCompletions
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/expr"
 )
@@ -83,5 +85,20 @@ func TestFlagWordsAreThoseOfTheHelp(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestArgumentsByTheUsageLine: what a command takes is what its usage line says.
+func TestArgumentsByTheUsageLine(t *testing.T) {
+	c := &cobra.Command{Use: "try EXPR [FILE...]"}
+	f := argumentsOf(c, completeFiles("yaml"))
+	if got, _ := f(c, nil, "1 + roun"); len(got) == 0 || nameOf(got[0]) != "1 + round(" {
+		t.Errorf("an expression is offered %q", got)
+	}
+	if got, directive := f(c, []string{"1"}, ""); got != nil || directive != cobra.ShellCompDirectiveDefault {
+		t.Errorf("behind an expression there is %q, %v", got, directive)
+	}
+	if argumentsOf(&cobra.Command{Use: "test [PATH...]"}, nil) != nil {
+		t.Error("a PATH is not any file")
 	}
 }

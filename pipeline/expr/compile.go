@@ -172,7 +172,7 @@ func (c *compiler) node(n ast.Node) code {
 	case *ast.PointerNode:
 		k = c.pointer(n)
 	case *ast.BuiltinNode:
-		k = c.call(n, c.called(n), n.Arguments)
+		k = c.call(n, called(c.text, n), n.Arguments)
 	case *ast.CallNode:
 		callee, ok := n.Callee.(*ast.IdentifierNode)
 		if !ok {

@@ -80,10 +80,11 @@ func namesMemberPredicate(text string) bool {
 	return false
 }
 
-// called gives the name of the function that n calls as it stands in the text.
-func (c *compiler) called(n *ast.BuiltinNode) string {
+// called gives the name of the function that n calls as it stands in the text, of which borrowed
+// was parsed.
+func called(text string, n *ast.BuiltinNode) string {
 	if n.Name == "map" {
-		rest := c.text[column(c.text, n.Location().From)-1:]
+		rest := text[column(text, n.Location().From)-1:]
 		for name := range memberPredicates {
 			if strings.HasPrefix(rest, name) {
 				return name

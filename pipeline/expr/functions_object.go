@@ -551,8 +551,8 @@ func mergeInto(m *machine, out *built, v value, deep bool, depth int) error {
 	return nil
 }
 
-// separator gives the one between the names of flattenKeys and nestKeys.
-func separator(m *machine, args []value) (string, error) {
+// between gives what stands between the names of flattenKeys and nestKeys.
+func between(m *machine, args []value) (string, error) {
 	if len(args) < 2 {
 		return ".", nil
 	}
@@ -561,7 +561,7 @@ func separator(m *machine, args []value) (string, error) {
 }
 
 func flattenKeys(m *machine, args []value) (value, error) {
-	by, err := separator(m, args)
+	by, err := between(m, args)
 	if err != nil {
 		return vNil, err
 	}
@@ -597,7 +597,7 @@ func flattenKeys(m *machine, args []value) (value, error) {
 }
 
 func nestKeys(m *machine, args []value) (value, error) {
-	by, err := separator(m, args)
+	by, err := between(m, args)
 	if err != nil {
 		return vNil, err
 	}

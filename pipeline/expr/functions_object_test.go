@@ -69,7 +69,7 @@ func TestWrongCallsOfCollections(t *testing.T) {
 		column  int
 		message string
 	}{
-		{`get(o, "a..b")`, 8, "empty"}, {`get(o, "a[x]")`, 8, "[0]"}, {`x + with(o, "a[", 1)`, 13, "no ]"}, {`without(o, "a", "")`, 17, "empty"}, {`pick(o, "a", 5)`, 14, "pick needs a string here"},
+		{`get(o, "a..b")`, 8, "empty"}, {`get(o, "a[x]")`, 8, "the path"}, {`x + with(o, "a[", 1)`, 13, "no ]"}, {`without(o, "a", "")`, 17, "empty"}, {`pick(o, "a", 5)`, 14, "pick needs a string here"},
 		{`get(o, "` + strings.Repeat("a.", 600) + `a")`, 8, "more than 1,000 bytes"}, {`with(o, "a")`, 1, "3 arguments"}, {`with("x", "a", 1)`, 6, "an array or an object"}, {`with({"a": 1}, "a.b", 1)`, 1, "no object"},
 		{`mapValues(o)`, 12, "mapValues takes an object and a predicate"}, {`mapValues([1], #)`, 11, "mapValues needs an object, this is an array"}, {`filterValues(o, "x")`, 17, "the predicate of filterValues needs a boolean"}, {`map(a, #key)`, 8, "there is no #key of an element"}, {`"ü" + mapValues(o, uper(#))`, 21, "there is no function uper"}, {`o.mapValues(#)`, 13, ""},
 		{`uniqBy(a)`, 9, "uniqBy takes an array and a predicate"}, {`chunk(a, "x")`, 10, "chunk needs a number"}, {`compact(a, "deeper")`, 12, "deep"}, {`mapvalues(o, 1)`, 1, "there is no function mapvalues"}, {`zip(a)`, 1, "at least 2 arguments"},

@@ -62,10 +62,10 @@ func runExample(t *testing.T, e Example) {
 	if err == nil {
 		got, err = x.JSON(Sample())
 	}
-	checkExample(t, e, string(got), err)
+	givesWhat(t, e, string(got), err)
 }
 
-func checkExample(t *testing.T, e Example, got string, err error) {
+func givesWhat(t *testing.T, e Example, got string, err error) {
 	t.Helper()
 	want, fails := strings.CutPrefix(e.Gives, "error: ")
 	var located *Error
@@ -111,7 +111,7 @@ func TestTheLanguageIsAsTheReferenceSays(t *testing.T) {
 			if err == nil {
 				got, err = tpl.Text(Sample())
 			}
-			checkExample(t, e, got, err)
+			givesWhat(t, e, got, err)
 		}
 	}
 	for _, name := range metaFields {

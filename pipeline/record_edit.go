@@ -8,6 +8,8 @@ type edit struct {
 	name  string
 	text  []byte
 	fresh bool // the value has no field of that name
+	came  bool // text is what the value has: cuts alone change it
+	cut   bool // there are cuts of text, which are not put in yet
 }
 
 func editOf(edits []edit, name string) int {
@@ -35,11 +37,11 @@ func (r *Record) SetRaw(name string, text []byte) error {
 	x := r.own()
 	r.touched = true
 	if i := editOf(x.edits, name); i >= 0 {
-		x.edits[i].text = text
+		x.replace(i, text)
 		return nil
 	}
 	_, _, there := r.find(x, name)
-	x.add(edit{name, text, !there})
+	x.add(edit{name: name, text: text, fresh: !there})
 	return nil
 }
 
@@ -52,9 +54,9 @@ func (r *Record) Remove(name string) error {
 	x := r.own()
 	r.touched = true
 	if i := editOf(x.edits, name); i >= 0 {
-		x.edits[i].text = nil
+		x.replace(i, nil)
 	} else if _, _, there := r.find(x, name); there {
-		x.add(edit{name, nil, false})
+		x.add(edit{name: name})
 	}
 	return nil
 }
@@ -88,11 +90,32 @@ func (r *Record) editable() (bool, error) {
 	return true, nil
 }
 
-// growth is the most bytes that edits add to a value.
-func growth(edits []edit) int {
-	n := 0
-	for i := range edits {
-		n += len(edits[i].name) + len(edits[i].text) + len(`,"":`)
+// replace gives an edit another text; nil: the field is removed. Cuts of the text before it are
+// forgotten.
+func (x *extras) replace(i int, text []byte) {
+	e := &x.edits[i]
+	if e.cut {
+		x.dropCuts(i)
+	}
+	e.text, e.came, e.cut = text, false, false
+}
+
+// growth is the most bytes that the edits of r add to its value.
+func (r *Record) growth() int {
+	if !r.live {
+		return 0
+	}
+	x, n := r.own(), 0
+	for i := range x.edits {
+		e := &x.edits[i]
+		if e.came {
+			continue
+		}
+		n += len(e.name) + len(e.text) + len(`,"":`)
+	}
+	for i := range x.cuts {
+		c := &x.cuts[i]
+		n += len(c.name) + len(c.text) + len(`,"":`)
 	}
 	return n
 }
@@ -111,10 +134,17 @@ func (r *Record) splice(out []byte) []byte {
 			kept = it.end
 		}
 	} else {
-		out, copied, kept = r.replace(out, &it)
+		out, copied, kept = r.spliceFields(out, &it)
 	}
 	last := it.end // behind the last field, or the opening brace
 	out = append(out, r.value[copied:max(copied, last)]...)
+	var space []byte
+	if kept < 0 && copied > 0 { // nothing stays: what is new comes behind the brace, as in an object that was empty
+		first := r.members()
+		first.next()
+		space = r.value[x.index.start : first.key-1]
+		out = out[:len(out)-len(space)]
+	}
 	for i := range x.edits {
 		e := &x.edits[i]
 		if !e.fresh || e.text == nil {
@@ -123,10 +153,10 @@ func (r *Record) splice(out []byte) []byte {
 		if kept >= 0 {
 			out = append(out, ',')
 		}
-		out = append(append(jsontext.AppendName(out, e.name), ':'), e.text...)
+		out = x.appendEdit(append(jsontext.AppendName(out, e.name), ':'), i)
 		kept = last
 	}
-	return append(out, r.value[max(copied, last):]...)
+	return append(append(out, space...), r.value[max(copied, last):]...)
 }
 
 func fresh(edits []edit) bool {
@@ -138,11 +168,11 @@ func fresh(edits []edit) bool {
 	return true
 }
 
-// replace copies the object up to the last field that an edit replaces or removes, with these
+// spliceFields copies the object up to the last field that an edit replaces or removes, with these
 // edits applied. Of several fields with an edited name the first stays. copied is the end of
 // what has been dealt with, kept the end of the last field that stays; -1: none does. The
 // iterator then stands behind the last field.
-func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept int) {
+func (r *Record) spliceFields(out []byte, it *memberIterator) (_ []byte, copied, kept int) {
 	v, edits, kept, drop := r.value, r.beside.edits, -1, false
 	var few [16]bool
 	used := few[:]
@@ -165,7 +195,7 @@ func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept
 			out = append(out, v[copied:max(copied, end)]...)
 			copied, drop, used[i] = it.end, true, true
 		default:
-			out = append(append(out, v[copied:it.text]...), edits[i].text...)
+			out = r.beside.appendEdit(append(out, v[copied:it.text]...), i)
 			copied, kept, used[i] = it.end, it.end, true
 		}
 	}

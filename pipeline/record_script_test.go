@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -19,7 +20,10 @@ import (
 // (record_tree_test.go), and through the maps of encoding/json.
 
 // dice are choices out of bytes; when these are used up every one of them is the first.
-type dice struct{ left []byte }
+type dice struct {
+	left  []byte
+	paths []jsontext.Path // made so far
+}
 
 func (d *dice) roll(n int) int {
 	if len(d.left) == 0 {
@@ -76,36 +80,50 @@ func (d *dice) object(b []byte, n, depth int, repeat bool) []byte {
 	return append(b, '}')
 }
 
-// path makes a path, which mostly leads to something in value.
+// path makes a path, which mostly leads to something in value, or to where an earlier one leads,
+// above it, below it or beside it.
 func (d *dice) path(value any) (path jsontext.Path) {
-	for range 1 + d.roll(5) {
-		var s jsontext.Step
-		switch v := value.(type) {
-		case map[string]any:
-			s.Name = jsontext.Unquote([]byte(pick(d, quoted)))
-			value = v[s.Name]
-		case []any:
-			s = jsontext.Step{Kind: jsontext.Indexed, Index: d.roll(len(v)+2) - d.roll(2)*(len(v)+1)}
-			value = nil
-			if i := s.Index; i >= 0 && i < len(v) {
-				value = v[i]
-			} else if i < 0 && -i <= len(v) {
-				value = v[len(v)+i]
+	if n := d.roll(8); n > 2 && len(d.paths) > 0 {
+		was := pick(d, d.paths)
+		path = slices.Clone(was[:max(1, len(was)-d.roll(3))])
+		for range d.roll(3) {
+			path = append(path, d.step(nil))
+		}
+	} else {
+		for range 1 + d.roll(5) {
+			s := d.step(value)
+			path = append(path, s)
+			switch v := value.(type) {
+			case map[string]any:
+				value = v[s.Name]
+			case []any:
+				if s.Index < 0 {
+					s.Index += len(v)
+				}
+				if value = nil; s.Index >= 0 && s.Index < len(v) {
+					value = v[s.Index]
+				}
 			}
-		default:
-			s.Name, value = jsontext.Unquote([]byte(pick(d, quoted))), nil
 		}
-		switch d.roll(24) {
-		case 1:
-			s = jsontext.Step{Kind: jsontext.EveryMember}
-		case 2:
-			s = jsontext.Step{Kind: jsontext.EveryElement}
-		case 3:
-			s = jsontext.Step{Kind: jsontext.Indexed, Index: d.roll(4) - 2}
-		}
-		path = append(path, s)
 	}
+	d.paths = append(d.paths, path)
 	return path
+}
+
+// step makes a step that may lead to something in value.
+func (d *dice) step(value any) jsontext.Step {
+	if d.roll(16) == 1 {
+		return pick(d, []jsontext.Step{{Kind: jsontext.EveryMember}, {Kind: jsontext.EveryElement}, {Kind: jsontext.Indexed}, {Kind: jsontext.Indexed, Index: -1}})
+	}
+	switch v := value.(type) {
+	case map[string]any:
+		if len(v) > 0 && d.roll(3) > 0 {
+			return jsontext.Step{Name: pick(d, slices.Sorted(maps.Keys(v)))}
+		}
+	case []any:
+		return jsontext.Step{Kind: jsontext.Indexed, Index: d.roll(len(v)+2) - d.roll(2)*(len(v)+1)}
+	}
+	return jsontext.Step{Name: jsontext.Unquote([]byte(pick(d, quoted)))}
 }
 
 // An action is one step of a script.
@@ -118,7 +136,7 @@ type action struct {
 var kinds = []string{"set", "set", "set", "set", "remove", "remove", "move", "read", "read", "fields", "value", "clone", "attempt", "whole"}
 
 func (d *dice) script(value any) (script []action) {
-	for range 1 + d.roll(14) {
+	for range 1 + d.roll(16) {
 		a := action{kind: pick(d, kinds), path: d.path(value)}
 		switch a.kind {
 		case "set":
@@ -299,9 +317,9 @@ func through(t *testing.T, value []byte, script []action, cut func(i int) bool) 
 // editScript does what value and script are dice for, or on value itself where that is an object.
 func editScript(t *testing.T, value, choices []byte) {
 	t.Helper()
-	d := &dice{choices}
+	d := &dice{left: choices}
 	if jsonRecord(string(value)).readable() != nil || !utf8.Valid(value) {
-		made := &dice{value}
+		made := &dice{left: value}
 		value = append(made.object([]byte(pick(made, spaces)), 1+made.roll(7), 4, made.roll(4) == 1), pick(made, spaces)...)
 	}
 	script := d.script(plain(value))
@@ -320,7 +338,7 @@ func FuzzEdits(f *testing.F) {
 	f.Add([]byte(bigEvent), []byte("\x08\x00\x04\x01\x01\x07"))
 	f.Add([]byte(`{"a":{"b":[1,{"c":null}],"a":{}},"b":null,"a":2}`), []byte("0123456789abcdefghijklmnopqrstuvwxyz"))
 	for seed := range uint64(40) {
-		f.Add(randomBytes(seed, 120), randomBytes(seed+1000, 150))
+		f.Add(randomBytes(seed, 120), randomBytes(seed+1000, 250))
 	}
 	f.Fuzz(func(t *testing.T, value, script []byte) { editScript(t, value, script) })
 }
@@ -337,7 +355,7 @@ func randomBytes(seed uint64, n int) []byte {
 // TestEditScripts is FuzzEdits with the same 12,000 scripts each time.
 func TestEditScripts(t *testing.T) {
 	for seed := range uint64(12_000) {
-		editScript(t, randomBytes(seed, 30+int(seed%200)), randomBytes(seed+1<<32, 150))
+		editScript(t, randomBytes(seed, 30+int(seed%200)), randomBytes(seed+1<<32, 250))
 	}
 }
 

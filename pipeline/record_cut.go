@@ -36,32 +36,34 @@ const (
 	manyCuts = 64 // from here on they are put in before there is another: looking through them would cost more
 )
 
-// cutToSet gives the cut that sets the one value that path leads to in text; what is missing on
-// the way begins with rest. ok says whether it is done with one cut.
-func cutToSet(text []byte, path jsontext.Path, value []byte) (c cut, rest jsontext.Path, ok bool) {
+// setAt makes c the cut that sets the one value that path leads to in text; what is missing on the
+// way begins with rest. ok says whether it is done with one cut.
+func (c *cut) setAt(text []byte, path jsontext.Path, value []byte) (rest jsontext.Path, ok bool) {
 	p := jsontext.Locate(text, path)
 	switch {
 	case p.Twice:
-		return c, nil, false
+		return nil, false
 	case p.Done == len(path):
-		return cut{at: p.At, end: p.End, text: value}, nil, true
+		c.at, c.end, c.text = p.At, p.End, value
+		return nil, true
 	case text[p.At] == 'n' && p.Done > 0:
-		return cut{at: p.At, end: p.End}, path[p.Done:], true
+		c.at, c.end = p.At, p.End
+		return path[p.Done:], true
 	case text[p.At] == '{' && path[p.Done].Kind == jsontext.Named:
-		return cut{kind: adds, first: p.Empty, at: p.Tail, end: p.Tail, in: p.At, name: path[p.Done].Name, text: value}, path[p.Done+1:], true
+		c.kind, c.first, c.at, c.end, c.in, c.name, c.text = adds, p.Empty, p.Tail, p.Tail, p.At, path[p.Done].Name, value
+		return path[p.Done+1:], true
 	}
-	return c, nil, false
+	return nil, false
 }
 
-// cutToRemove gives the cut that drops the item at p, with one comma, as jsontext.Remove does.
-func cutToRemove(p *jsontext.Place) cut {
-	c := cut{kind: drops, in: p.In, at: p.Begin, end: p.End}
+// removeAt makes c the cut that drops the item at p, with one comma, as jsontext.Remove does.
+func (c *cut) removeAt(p *jsontext.Place) {
+	c.kind, c.in, c.at, c.end = drops, p.In, p.Begin, p.End
 	if p.Before >= 0 {
 		c.at = p.Before
 	} else if p.Next >= 0 {
 		c.end = p.Next
 	}
-	return c
 }
 
 // meet holds c, which follows path, against the cuts of edit i. ok says whether c can stand beside
@@ -137,10 +139,10 @@ func (x *extras) readPast(path jsontext.Path) (text []byte, ok bool) {
 }
 
 // cut adds a cut to the text of a top-level field, whose edit is i; -1: it has none yet.
-func (r *Record) cut(x *extras, i int, name string, text []byte, c cut) {
+func (r *Record) cut(x *extras, i int, name string, have field, c *cut) {
 	if i < 0 {
 		i = len(x.edits)
-		x.add(edit{name: name, text: text, came: true})
+		x.add(edit{name: name, text: have.text, came: true, at: int32(have.at), alone: have.alone})
 	}
 	x.edits[i].cut, r.touched = true, true
 	c.edit = int32(i)
@@ -154,7 +156,9 @@ func (r *Record) cut(x *extras, i int, name string, text []byte, c cut) {
 	for at > 0 && (x.cuts[at-1].edit > c.edit || x.cuts[at-1].edit == c.edit && x.cuts[at-1].at > c.at) {
 		at--
 	}
-	x.cuts = slices.Insert(x.cuts, at, c)
+	x.cuts = x.cuts[:len(x.cuts)+1]
+	copy(x.cuts[at+1:], x.cuts[at:])
+	x.cuts[at] = *c
 }
 
 // appendEdit appends the text of edit i, cuts put in.
@@ -218,13 +222,40 @@ func (x *extras) dropCuts(i int) {
 	x.cuts = slices.DeleteFunc(x.cuts, func(c cut) bool { return int(c.edit) == i })
 }
 
-// twice says whether several members of the object have that name.
-func (r *Record) twice(name string) bool {
-	n := 0
-	for it := r.members(); it.next() && n < 2; {
-		if it.is(r.value, name) {
-			n++
+// A field is a top-level field as the value has it, or as an edit has set it.
+type field struct {
+	text  []byte // nil: it is not there
+	at    int    // where that stands in the value
+	alone bool   // there is no other of that name
+}
+
+// field gives the text of a top-level field whose edit is i, -1: it has none. Cuts are not put in.
+func (r *Record) field(x *extras, i int, name string) (f field) {
+	if i >= 0 {
+		return field{text: x.edits[i].text, alone: true}
+	}
+	f.alone = true
+	if x.index.escapes != 0 || x.index.more {
+		for it := r.members(); it.next() && f.alone; {
+			if it.is(r.value, name) {
+				f.meet(r.value, it.text, it.end)
+			}
+		}
+		return f
+	}
+	for i := range x.index.at[:x.index.n] {
+		p := &x.index.at[i]
+		if int(p.keyEnd-p.key) == len(name) && string(r.value[p.key:p.keyEnd]) == name {
+			f.meet(r.value, int(p.text), int(p.end))
 		}
 	}
-	return n > 1
+	return f
+}
+
+func (f *field) meet(value []byte, text, end int) {
+	if f.text != nil {
+		f.alone = false
+		return
+	}
+	f.text, f.at = value[text:end:end], text
 }

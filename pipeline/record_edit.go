@@ -7,9 +7,11 @@ import "github.com/penstockio/penstock/pipeline/jsontext"
 type edit struct {
 	name  string
 	text  []byte
-	fresh bool // the value has no field of that name
-	came  bool // text is what the value has: cuts alone change it
-	cut   bool // there are cuts of text, which are not put in yet
+	fresh bool  // the value has no field of that name
+	came  bool  // text is what the value has: cuts alone change it
+	cut   bool  // there are cuts of text, which are not put in yet
+	alone bool  // came: the value has no other field of that name
+	at    int32 // came: where the text stands in the value
 }
 
 func editOf(edits []edit, name string) int {
@@ -97,7 +99,7 @@ func (x *extras) replace(i int, text []byte) {
 	if e.cut {
 		x.dropCuts(i)
 	}
-	e.text, e.came, e.cut = text, false, false
+	e.text, e.came, e.cut, e.alone = text, false, false, false
 }
 
 // growth is the most bytes that the edits of r add to its value.
@@ -128,11 +130,12 @@ func (r *Record) splice(out []byte) []byte {
 	it := r.members()
 	copied := 0 // the value is copied up to here
 	kept := -1  // the end of the last field that stays
-	if fresh(x.edits) && !x.index.more {
+	if inPlace(x.edits) && !x.index.more {
 		if n := int(x.index.n); n > 0 {
 			it.span = x.index.span(n - 1)
 			kept = it.end
 		}
+		out, copied = r.spliceCuts(out)
 	} else {
 		out, copied, kept = r.spliceFields(out, &it)
 	}
@@ -159,13 +162,34 @@ func (r *Record) splice(out []byte) []byte {
 	return append(append(out, space...), r.value[max(copied, last):]...)
 }
 
-func fresh(edits []edit) bool {
+// inPlace says whether the edits are cuts alone, and new fields: no field has to be looked for.
+func inPlace(edits []edit) bool {
 	for i := range edits {
-		if !edits[i].fresh {
+		if !edits[i].fresh && !edits[i].alone {
 			return false
 		}
 	}
 	return true
+}
+
+// spliceCuts copies the object up to the last field that has cuts, with these put in; copied is
+// the end of that field.
+func (r *Record) spliceCuts(out []byte) (_ []byte, copied int) {
+	x := r.beside
+	for {
+		next := -1
+		for i := range x.edits {
+			if e := &x.edits[i]; e.alone && int(e.at) >= copied && (next < 0 || e.at < x.edits[next].at) {
+				next = i
+			}
+		}
+		if next < 0 {
+			return out, copied
+		}
+		e := &x.edits[next]
+		out = x.appendEdit(append(out, r.value[copied:e.at]...), next)
+		copied = int(e.at) + len(e.text)
+	}
 }
 
 // spliceFields copies the object up to the last field that an edit replaces or removes, with these

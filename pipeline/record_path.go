@@ -100,18 +100,6 @@ func noPath(path jsontext.Path, from int, err error) error {
 	return Reject(ReasonNoPath, fmt.Errorf("setting %s: %w", path, err))
 }
 
-// textOf gives the text of a top-level field whose edit is i, -1: none; nil when it is not there.
-// Cuts are not put in.
-func (r *Record) textOf(x *extras, i int, name string) []byte {
-	if i >= 0 {
-		return x.edits[i].text
-	}
-	if text, end, ok := r.find(x, name); ok {
-		return r.value[text:end:end]
-	}
-	return nil
-}
-
 // setThroughout sets what path leads to in a new text of its top-level field.
 func (r *Record) setThroughout(path jsontext.Path, text []byte) error {
 	have, err := r.Field(path[0].Name)
@@ -137,16 +125,17 @@ func (r *Record) setBelow(path jsontext.Path, text []byte) error {
 	x, name, below := r.own(), path[0].Name, path[1:]
 	i := editOf(x.edits, name)
 	for {
-		have := r.textOf(x, i, name)
+		have := r.field(x, i, name)
 		settled := i < 0 || !x.edits[i].cut
-		if settled && (have == nil || string(have) == "null") {
+		if settled && (have.text == nil || string(have.text) == "null") {
 			made, err := r.made(below, text)
 			if err != nil {
 				return noPath(path, 1, err)
 			}
 			return r.SetRaw(name, made)
 		}
-		c, rest, ok := cutToSet(have, below, text)
+		var c cut
+		rest, ok := c.setAt(have.text, below, text)
 		if settled && !ok {
 			return r.setThroughout(path, text)
 		}
@@ -171,7 +160,7 @@ func (r *Record) setBelow(path jsontext.Path, text []byte) error {
 				return noPath(path, len(path)-len(rest), err)
 			}
 		}
-		r.cut(x, i, name, have, c)
+		r.cut(x, i, name, have, &c)
 		return nil
 	}
 }
@@ -222,26 +211,26 @@ func (r *Record) memory(n int) []byte {
 func (r *Record) removeBelow(path jsontext.Path) {
 	x, name, below := r.own(), path[0].Name, path[1:]
 	i := editOf(x.edits, name)
-	if i < 0 && r.twice(name) {
-		r.removeFromAll(path)
-		return
-	}
 	for {
-		have := r.textOf(x, i, name)
-		if have == nil {
+		have := r.field(x, i, name)
+		if have.text == nil {
+			return
+		} else if !have.alone {
+			r.removeFromAll(path)
 			return
 		}
 		settled := i < 0 || !x.edits[i].cut
 		if path.Many() {
 			if !settled {
-				have = r.settle(x, i)
+				have.text = r.settle(x, i)
 			}
-			r.removeThroughout(name, have, below)
+			r.removeThroughout(name, have.text, below)
 			return
 		}
-		p := jsontext.Locate(have, below)
+		p := jsontext.Locate(have.text, below)
 		there := p.Done == len(below)
-		c := cutToRemove(&p)
+		var c cut
+		c.removeAt(&p)
 		if !settled {
 			ok := len(x.cuts) < manyCuts && !p.Twice
 			if ok && there {
@@ -258,9 +247,9 @@ func (r *Record) removeBelow(path jsontext.Path) {
 		}
 		switch {
 		case p.Twice:
-			r.removeThroughout(name, have, below)
+			r.removeThroughout(name, have.text, below)
 		case there:
-			r.cut(x, i, name, have, c)
+			r.cut(x, i, name, have, &c)
 		}
 		return
 	}

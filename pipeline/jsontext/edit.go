@@ -30,6 +30,12 @@ func Find(text []byte, path Path) (found []byte) {
 		if text[at] != step.bracket() {
 			return nil
 		}
+		if step.Kind == Named {
+			if at = member(text, at, step.Name); at < 0 {
+				return nil
+			}
+			continue
+		}
 		it := itemsOf(text, at)
 		for index := it.index(step); ; {
 			if !it.step() {

@@ -22,46 +22,68 @@ type Place struct {
 // that leads to many it stops. Of members of one name it takes the first; with Twice an edit is
 // about more than that place, as Set and Remove say. text must be valid.
 func Locate(text []byte, path Path) Place {
-	p := Place{At: Space(text, 0), In: -1, Begin: -1, Before: -1, Next: -1}
-	for i := range path {
-		step := &path[i]
-		if step.Kind > Indexed || text[p.At] != step.bracket() || !p.enter(text, step) {
-			break
-		}
-		p.Done++
-	}
-	if p.End == 0 {
-		p.End = End(text, p.At)
-	}
+	p := Place{In: -1, Begin: -1, Before: -1, Next: -1}
+	p.follow(text, Space(text, 0), path, 0)
 	return p
 }
 
-// enter goes from an object or array to the item to which step leads, if it is there.
-func (p *Place) enter(text []byte, step *Step) bool {
-	it := itemsOf(text, p.At)
-	index, before, found := it.index(step), -1, false
-	for it.step() {
-		switch is := it.is(step, index); {
-		case found && p.Next < 0:
-			p.Next = it.begin
-			if step.Kind == Indexed { // no other element has its number
-				return true
+// follow follows the path from its step done on, into the value that begins at i, and gives where
+// that ends. Each object is gone over once.
+func (p *Place) follow(text []byte, i int, path Path, done int) (end int) {
+	switch {
+	case done == len(path) || path[done].Kind > Indexed || text[i] != path[done].bracket():
+		p.Done, p.At, p.End = done, i, End(text, i)
+		return p.End
+	case path[done].Kind == Indexed:
+		return p.element(text, i, path, done)
+	}
+	name, in, before, found := path[done].Name, i, -1, false
+	end = i + 1
+	for {
+		begin, from, is := key(text, end, name)
+		switch {
+		case from < 0:
+			if !found {
+				p.Done, p.At, p.End, p.Tail, p.Empty = done, in, begin+1, end, before < 0
 			}
-			fallthrough
-		case found:
-			p.Twice = p.Twice || is
-		case is:
+			return begin + 1
+		case is && !found:
 			found = true
-			p.In, p.At, p.Begin, p.Before, p.Next = p.At, it.from, it.begin, before, -1
-			it.end = End(text, it.from)
-			p.End = it.end
-		default:
-			it.end = End(text, it.from)
-			before = it.end
+			if end = p.follow(text, from, path, done+1); p.Done == done+1 {
+				p.In, p.Begin, p.Before = in, begin, before
+			}
+			continue
+		case found:
+			if p.Done == done+1 && p.Next < 0 {
+				p.Next = begin
+			}
+			p.Twice = p.Twice || is
 		}
+		if text[from] == '"' { // as End has it, without the call
+			end, _ = validString(text, from+1)
+		} else {
+			end = End(text, from)
+		}
+		before = end
 	}
-	if !found {
-		p.End, p.Tail, p.Empty = it.begin+1, it.end, it.n == 0
+}
+
+// element is follow for an Indexed step into the array that begins at i.
+func (p *Place) element(text []byte, i int, path Path, done int) (end int) {
+	it, before := itemsOf(text, i), -1
+	for index := it.index(&path[done]); it.next(); before = it.end {
+		if it.n-1 != index {
+			continue
+		}
+		begin, from := it.begin, it.from
+		if p.follow(text, from, path, done+1); p.Done == done+1 {
+			p.In, p.Begin, p.Before = i, begin, before
+			if it.step() {
+				p.Next = it.begin
+			}
+		}
+		return End(text, i)
 	}
-	return found
+	p.Done, p.At, p.End = done, i, it.begin+1
+	return p.End
 }

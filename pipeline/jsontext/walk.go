@@ -22,7 +22,7 @@ func End(text []byte, i int) int {
 	case '{', '[':
 		return closing(text, i)
 	}
-	for i < len(text) && !endsScalar[text[i]] {
+	for i = skipDigits(text, i); i < len(text) && !endsScalar[text[i]]; { // most are whole numbers
 		i++
 	}
 	return i

@@ -39,8 +39,8 @@ const (
 // setAt makes c the cut that sets the one value that path leads to in text; what is missing on the
 // way begins with rest. ok says whether it is done with one cut.
 func (c *cut) setAt(text []byte, path jsontext.Path, value []byte) (rest jsontext.Path, ok bool) {
-	p := jsontext.Locate(text, path)
-	switch {
+	var p jsontext.Place
+	switch p.Follow(text, path); {
 	case p.Twice:
 		return nil, false
 	case p.Done == len(path):
@@ -124,7 +124,8 @@ func (x *extras) readPast(path jsontext.Path) (text []byte, ok bool) {
 		return nil, false
 	}
 	text, path = x.edits[i].text, path[1:]
-	p := jsontext.Locate(text, path)
+	var p jsontext.Place
+	p.Follow(text, path)
 	if p.Done < len(path) {
 		return nil, !x.hides(i, &p, path)
 	}
@@ -138,28 +139,38 @@ func (x *extras) readPast(path jsontext.Path) (text []byte, ok bool) {
 	return text[p.At:p.End:p.End], true
 }
 
-// cut adds a cut to the text of a top-level field, whose edit is i; -1: it has none yet.
-func (r *Record) cut(x *extras, i int, name string, have field, c *cut) {
+// spare gives an empty cut, which is not one of x yet: keep makes it one. Only one is given at a
+// time.
+func (r *Record) spare(x *extras) *cut {
+	n := len(x.cuts)
+	if n == cap(x.cuts) {
+		room := make([]cut, n, max(fewCuts, 2*n))
+		x.owed += int64(cap(room)-n) * cutSize
+		copy(room, x.cuts)
+		x.cuts, r.touched = room, true
+	}
+	c := &x.cuts[:n+1][n]
+	*c = cut{}
+	return c
+}
+
+// keep makes the spare cut one of the text of a top-level field, whose edit is i; -1: it has none
+// yet.
+func (r *Record) keep(x *extras, i int, name string, have *field) {
 	if i < 0 {
 		i = len(x.edits)
 		x.add(edit{name: name, text: have.text, came: true, at: int32(have.at), alone: have.alone})
 	}
 	x.edits[i].cut, r.touched = true, true
-	c.edit = int32(i)
-	if len(x.cuts) == cap(x.cuts) {
-		room := make([]cut, len(x.cuts), max(fewCuts, 2*len(x.cuts)))
-		x.owed += int64(cap(room)-cap(x.cuts)) * cutSize
-		copy(room, x.cuts)
-		x.cuts = room
-	}
 	at := len(x.cuts)
-	for at > 0 && (x.cuts[at-1].edit > c.edit || x.cuts[at-1].edit == c.edit && x.cuts[at-1].at > c.at) {
-		at--
+	x.cuts = x.cuts[:at+1]
+	x.cuts[at].edit = int32(i)
+	for ; at > 0 && x.cuts[at].before(&x.cuts[at-1]); at-- {
+		x.cuts[at], x.cuts[at-1] = x.cuts[at-1], x.cuts[at]
 	}
-	x.cuts = x.cuts[:len(x.cuts)+1]
-	copy(x.cuts[at+1:], x.cuts[at:])
-	x.cuts[at] = *c
 }
+
+func (c *cut) before(d *cut) bool { return c.edit < d.edit || c.edit == d.edit && c.at < d.at }
 
 // appendEdit appends the text of edit i, cuts put in.
 func (x *extras) appendEdit(out []byte, i int) []byte {
@@ -235,18 +246,18 @@ func (r *Record) field(x *extras, i int, name string) (f field) {
 		return field{text: x.edits[i].text, alone: true}
 	}
 	f.alone = true
-	if x.index.escapes != 0 || x.index.more {
-		for it := r.members(); it.next() && f.alone; {
-			if it.is(r.value, name) {
-				f.meet(r.value, it.text, it.end)
+	if x.index.escapes == 0 && !x.index.more {
+		for i := range x.index.at[:x.index.n] {
+			p := &x.index.at[i]
+			if int(p.keyEnd-p.key) == len(name) && string(r.value[p.key:p.keyEnd]) == name {
+				f.meet(r.value, int(p.text), int(p.end))
 			}
 		}
 		return f
 	}
-	for i := range x.index.at[:x.index.n] {
-		p := &x.index.at[i]
-		if int(p.keyEnd-p.key) == len(name) && string(r.value[p.key:p.keyEnd]) == name {
-			f.meet(r.value, int(p.text), int(p.end))
+	for it := r.members(); it.next(); {
+		if it.is(r.value, name) {
+			f.meet(r.value, it.text, it.end)
 		}
 	}
 	return f

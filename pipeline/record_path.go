@@ -134,7 +134,7 @@ func (r *Record) setBelow(path jsontext.Path, text []byte) error {
 			}
 			return r.SetRaw(name, made)
 		}
-		var c cut
+		c := r.spare(x)
 		rest, ok := c.setAt(have.text, below, text)
 		if settled && !ok {
 			return r.setThroughout(path, text)
@@ -142,7 +142,7 @@ func (r *Record) setBelow(path jsontext.Path, text []byte) error {
 		if !settled {
 			same := -1
 			if ok = ok && len(x.cuts) < manyCuts; ok {
-				same, ok = x.meet(i, &c, below)
+				same, ok = x.meet(i, c, below)
 			}
 			if ok && same >= 0 {
 				if ok = r.setWithin(&x.cuts[same], rest, text); ok {
@@ -160,7 +160,7 @@ func (r *Record) setBelow(path jsontext.Path, text []byte) error {
 				return noPath(path, len(path)-len(rest), err)
 			}
 		}
-		r.cut(x, i, name, have, &c)
+		r.keep(x, i, name, &have)
 		return nil
 	}
 }
@@ -227,15 +227,16 @@ func (r *Record) removeBelow(path jsontext.Path) {
 			r.removeThroughout(name, have.text, below)
 			return
 		}
-		p := jsontext.Locate(have.text, below)
+		var p jsontext.Place
+		p.Follow(have.text, below)
 		there := p.Done == len(below)
-		var c cut
+		c := r.spare(x)
 		c.removeAt(&p)
 		if !settled {
 			ok := len(x.cuts) < manyCuts && !p.Twice
 			if ok && there {
 				same := -1
-				same, ok = x.meet(i, &c, below)
+				same, ok = x.meet(i, c, below)
 				ok = ok && same < 0
 			} else if ok {
 				ok = !x.hides(i, &p, below)
@@ -249,7 +250,7 @@ func (r *Record) removeBelow(path jsontext.Path) {
 		case p.Twice:
 			r.removeThroughout(name, have.text, below)
 		case there:
-			r.cut(x, i, name, have, &c)
+			r.keep(x, i, name, &have)
 		}
 		return
 	}

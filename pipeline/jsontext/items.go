@@ -138,17 +138,21 @@ func key(text []byte, i int, name string) (begin, from int, is bool) {
 		return i, -1, false
 	}
 	begin = i
-	for i++; i+8 <= len(text); i += 8 {
-		if m := special(binary.LittleEndian.Uint64(text[i:])); m != 0 {
+	for i++; ; {
+		if i+8 > len(text) {
+			if !ordinary[text[i]] {
+				break
+			}
+			i++
+		} else if m := special(binary.LittleEndian.Uint64(text[i:])); m != 0 {
 			i += bits.TrailingZeros64(m) >> 3
 			break
+		} else {
+			i += 8
 		}
 	}
-	for ordinary[text[i]] {
-		i++
-	}
 	if text[i] == '"' {
-		is = string(text[begin+1:i]) == name
+		is = i-begin-1 == len(name) && string(text[begin+1:i]) == name
 		i++
 	} else {
 		i, _ = validString(text, i)

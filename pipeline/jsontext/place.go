@@ -18,13 +18,12 @@ type Place struct {
 	Empty bool // there is none
 }
 
-// Locate follows a path that leads to one value at the most, as [Path.Many] says; before a step
-// that leads to many it stops. Of members of one name it takes the first; with Twice an edit is
-// about more than that place, as Set and Remove say. text must be valid.
-func Locate(text []byte, path Path) Place {
-	p := Place{In: -1, Begin: -1, Before: -1, Next: -1}
+// Follow makes p where a path leads that leads to one value at the most, as [Path.Many] says; before
+// a step that leads to many it stops. Of members of one name it takes the first; with Twice an edit
+// is about more than that place, as Set and Remove say. text must be valid.
+func (p *Place) Follow(text []byte, path Path) {
+	*p = Place{In: -1, Begin: -1, Before: -1, Next: -1}
 	p.follow(text, Space(text, 0), path, 0)
-	return p
 }
 
 // follow follows the path from its step done on, into the value that begins at i, and gives where

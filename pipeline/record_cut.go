@@ -180,20 +180,22 @@ func (x *extras) appendEdit(out []byte, i int) []byte {
 	}
 	copied := 0
 	for j := range x.cuts {
-		c := &x.cuts[j]
-		if int(c.edit) != i {
-			continue
+		if c := &x.cuts[j]; int(c.edit) == i {
+			out, copied = c.appendTo(append(out, e.text[copied:c.at]...)), c.end
 		}
-		out = append(out, e.text[copied:c.at]...)
-		if c.kind == adds {
-			if !c.first {
-				out = append(out, ',')
-			}
-			out = append(jsontext.AppendName(out, c.name), ':')
-		}
-		out, copied = append(out, c.text...), c.end
 	}
 	return append(out, e.text[copied:]...)
+}
+
+// appendTo appends what c puts in.
+func (c *cut) appendTo(out []byte) []byte {
+	if c.kind == adds {
+		if !c.first {
+			out = append(out, ',')
+		}
+		out = append(jsontext.AppendName(out, c.name), ':')
+	}
+	return append(out, c.text...)
 }
 
 // settled gives the text of edit i after its cuts have been put in.

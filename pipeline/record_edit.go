@@ -172,8 +172,7 @@ func inPlace(edits []edit) bool {
 	return true
 }
 
-// spliceCuts copies the object up to the last field that has cuts, with these put in; copied is
-// the end of that field.
+// spliceCuts copies the object up to the end of the last cut, cuts put in: that is copied.
 func (r *Record) spliceCuts(out []byte) (_ []byte, copied int) {
 	x := r.beside
 	for {
@@ -186,9 +185,12 @@ func (r *Record) spliceCuts(out []byte) (_ []byte, copied int) {
 		if next < 0 {
 			return out, copied
 		}
-		e := &x.edits[next]
-		out = x.appendEdit(append(out, r.value[copied:e.at]...), next)
-		copied = int(e.at) + len(e.text)
+		at := int(x.edits[next].at)
+		for i := range x.cuts {
+			if c := &x.cuts[i]; int(c.edit) == next {
+				out, copied = c.appendTo(append(out, r.value[copied:at+c.at]...)), at+c.end
+			}
+		}
 	}
 }
 

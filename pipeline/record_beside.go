@@ -131,8 +131,9 @@ func (x *extras) forget() {
 	x.edits, x.cuts, x.room, x.written = x.edits[:0], x.cuts[:0], x.room[:0], 0
 }
 
-// smallRoom is the least room that is made for texts.
-const smallRoom = 64
+// smallRoom is the least room that is made for texts. Where one was too small the next is twice as
+// large, up to largeRoom.
+const smallRoom, largeRoom = 64, 1 << 10
 
 // Room gives an empty slice with room for n bytes, which is the record's until it has its
 // outcome: a text that is appended to it, and then set, needs no memory of its own
@@ -141,7 +142,7 @@ func (r *Record) Room(n int) []byte {
 	x := r.own()
 	from := len(x.room)
 	if cap(x.room)-from < n {
-		x.room, from = make([]byte, 0, max(n, smallRoom)), 0 // texts set before stay in the old one
+		x.room, from = make([]byte, 0, max(n, smallRoom, min(2*cap(x.room), largeRoom))), 0 // texts set before stay in the old one
 		x.owed += int64(cap(x.room))
 		r.touched = true
 	}

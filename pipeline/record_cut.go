@@ -90,21 +90,20 @@ func (x *extras) meet(i int, c *cut, path jsontext.Path) (same int, ok bool) {
 }
 
 // hides says whether the cuts of edit i may have changed what path leads to, which led as far as p
-// and no further without them.
-func (x *extras) hides(i int, p *jsontext.Place, path jsontext.Path) bool {
+// and no further without them. by is the one that adds the member that comes next, -1: none does.
+func (x *extras) hides(i int, p *jsontext.Place, path jsontext.Path) (by int, hidden bool) {
+	by = -1
 	for j := range x.cuts {
 		c := &x.cuts[j]
 		switch {
 		case int(c.edit) != i:
-		case c.kind == drops && x.numbers(c, path):
-			return true
+		case c.kind == drops && x.numbers(c, path), c.at <= p.At && p.End <= c.end:
+			return -1, true
 		case c.kind == adds && c.in == p.At && path[p.Done].Kind == jsontext.Named && c.name == path[p.Done].Name:
-			return true
-		case c.at <= p.At && p.End <= c.end:
-			return true
+			by = j
 		}
 	}
-	return false
+	return by, by >= 0
 }
 
 // numbers says whether the elements have other numbers behind c, which drops one, and path has a
@@ -127,7 +126,11 @@ func (x *extras) readPast(path jsontext.Path) (text []byte, ok bool) {
 	var p jsontext.Place
 	p.Follow(text, path)
 	if p.Done < len(path) {
-		return nil, !x.hides(i, &p, path)
+		by, hidden := x.hides(i, &p, path)
+		if by >= 0 {
+			return jsontext.Find(x.cuts[by].text, path[p.Done+1:]), true
+		}
+		return nil, !hidden
 	}
 	c := cut{at: p.At, end: p.End}
 	switch same, ok := x.meet(i, &c, path); {

@@ -239,7 +239,8 @@ func (r *Record) removeBelow(path jsontext.Path) {
 				same, ok = x.meet(i, c, below)
 				ok = ok && same < 0
 			} else if ok {
-				ok = !x.hides(i, &p, below)
+				_, hidden := x.hides(i, &p, below)
+				ok = !hidden
 			}
 			if !ok {
 				r.settle(x, i)

@@ -106,8 +106,8 @@ func (r *Record) Tombstone() bool { return r.value == nil }
 // Value gives the value with all edits applied; nil for a tombstone. It is valid
 // until the next edit and must not be changed.
 func (r *Record) Value() []byte {
-	if edits := r.edits(); len(edits) > 0 {
-		out := make([]byte, 0, len(r.value)+growth(edits))
+	if r.Edited() {
+		out := make([]byte, 0, len(r.value)+r.growth())
 		r.SetValue(r.splice(out))
 	}
 	return r.value
@@ -150,7 +150,7 @@ func (r *Record) SetValue(b []byte) {
 	if !x.hasValue {
 		x.hasValue, x.value = true, r.value
 	}
-	r.value, r.state, r.touched, x.edits = b, unchecked, true, x.edits[:0]
+	r.value, r.state, r.touched, x.edits, x.cuts = b, unchecked, true, x.edits[:0], x.cuts[:0]
 }
 
 // Original gives key, value and headers as the source gave them.
@@ -185,7 +185,7 @@ func (r *Record) Field(name string) ([]byte, error) {
 	x := r.own()
 	for i := range x.edits {
 		if x.edits[i].name == name {
-			return x.edits[i].text, nil
+			return r.settled(x, i), nil
 		}
 	}
 	if text, end, ok := r.find(x, name); ok {
@@ -221,6 +221,7 @@ func (r *Record) Fields(yield func(name string, text []byte) bool) error {
 	if err := r.readable(); err != nil {
 		return err
 	}
+	r.settleAll()
 	edits, seen := slices.Clone(r.edits()), names{}
 	it := r.members()
 	index := *it.index // a copy: yield may set another value

@@ -10,6 +10,7 @@ type extras struct {
 	of       *Record    // whose they are; a copy by assignment points to those of the original until it makes its own
 	original            // what the source gave
 	edits    []edit     // not put into the value yet
+	cuts     []cut      // not put into the texts of edits yet, in the order of edits and places
 	written  int        // bytes that AppendValue gave last, edits applied; 0: it was not called
 	room     []byte     // memory for texts that are set; its length is what is in use
 	owed     int64      // bytes of the extras that have not been charged yet
@@ -42,6 +43,7 @@ func (o *original) or(key, value []byte, headers []Header) ([]byte, []byte, []He
 const (
 	extrasSize = int64(unsafe.Sizeof(extras{}))
 	editSize   = int64(unsafe.Sizeof(edit{}))
+	cutSize    = int64(unsafe.Sizeof(cut{}))
 
 	// besideSize is charged for extras that have stayed with a place, whatever they hold: it is
 	// what most of them come to when they serve edits, and to measure each would cost more.
@@ -74,7 +76,7 @@ func (r *Record) begin() *extras {
 func (r *Record) part() *extras {
 	x := *r.beside
 	x.of, x.owed, x.room = r, extrasSize, nil // texts in the room stay where they are
-	x.edits = append([]edit(nil), x.edits...)
+	x.edits, x.cuts = append([]edit(nil), x.edits...), append([]cut(nil), x.cuts...)
 	r.beside, r.touched = &x, true
 	return r.beside
 }
@@ -101,8 +103,7 @@ func (r *Record) leave() *extras {
 		return nil
 	}
 	if r.live {
-		clear(x.edits)
-		x.forget()
+		x.release()
 	}
 	r.beside, r.live, x.of = nil, false, nil
 	return x
@@ -111,20 +112,28 @@ func (r *Record) leave() *extras {
 // lend gives a record without extras those that another one has left. They count as not
 // charged: they were charged to the batch of that one.
 func (r *Record) lend(x *extras) {
-	x.of, x.owed, r.beside = r, extrasSize+int64(cap(x.edits))*editSize+int64(cap(x.room)), x
+	x.of, x.owed, r.beside = r, extrasSize+int64(cap(x.edits))*editSize+int64(cap(x.cuts))*cutSize+int64(cap(x.room)), x
 }
 
-// forget empties the extras and keeps their memory. What the list of edits points to stays
-// reachable until it is overwritten.
+// release is forget that lets go of what edits point to, too.
+func (x *extras) release() {
+	clear(x.edits)
+	clear(x.cuts)
+	x.forget()
+}
+
+// forget empties the extras and keeps their memory. What the lists of edits and cuts point to
+// stays reachable until it is overwritten.
 func (x *extras) forget() {
 	if x.hasKey || x.hasValue || x.hasHeaders {
 		x.original = original{}
 	}
-	x.edits, x.room, x.written = x.edits[:0], x.room[:0], 0
+	x.edits, x.cuts, x.room, x.written = x.edits[:0], x.cuts[:0], x.room[:0], 0
 }
 
-// smallRoom is the least room that is made for texts.
-const smallRoom = 64
+// smallRoom is the least room that is made for texts. Where one was too small the next is twice as
+// large, up to largeRoom.
+const smallRoom, largeRoom = 64, 1 << 10
 
 // Room gives an empty slice with room for n bytes, which is the record's until it has its
 // outcome: a text that is appended to it, and then set, needs no memory of its own
@@ -133,7 +142,7 @@ func (r *Record) Room(n int) []byte {
 	x := r.own()
 	from := len(x.room)
 	if cap(x.room)-from < n {
-		x.room, from = make([]byte, 0, max(n, smallRoom)), 0 // texts set before stay in the old one
+		x.room, from = make([]byte, 0, max(n, smallRoom, min(2*cap(x.room), largeRoom))), 0 // texts set before stay in the old one
 		x.owed += int64(cap(x.room))
 		r.touched = true
 	}
@@ -164,8 +173,7 @@ func (r *Record) clear() {
 		x = nil
 	}
 	if x != nil && r.live {
-		clear(x.edits)
-		x.forget()
+		x.release()
 	}
 	*r = Record{beside: x}
 }

@@ -7,7 +7,11 @@ import "github.com/penstockio/penstock/pipeline/jsontext"
 type edit struct {
 	name  string
 	text  []byte
-	fresh bool // the value has no field of that name
+	fresh bool  // the value has no field of that name
+	came  bool  // text is what the value has: cuts alone change it
+	cut   bool  // there are cuts of text, which are not put in yet
+	alone bool  // came: the value has no other field of that name
+	at    int32 // came: where the text stands in the value
 }
 
 func editOf(edits []edit, name string) int {
@@ -35,11 +39,11 @@ func (r *Record) SetRaw(name string, text []byte) error {
 	x := r.own()
 	r.touched = true
 	if i := editOf(x.edits, name); i >= 0 {
-		x.edits[i].text = text
+		x.replace(i, text)
 		return nil
 	}
 	_, _, there := r.find(x, name)
-	x.add(edit{name, text, !there})
+	x.add(edit{name: name, text: text, fresh: !there})
 	return nil
 }
 
@@ -52,9 +56,9 @@ func (r *Record) Remove(name string) error {
 	x := r.own()
 	r.touched = true
 	if i := editOf(x.edits, name); i >= 0 {
-		x.edits[i].text = nil
+		x.replace(i, nil)
 	} else if _, _, there := r.find(x, name); there {
-		x.add(edit{name, nil, false})
+		x.add(edit{name: name})
 	}
 	return nil
 }
@@ -88,11 +92,32 @@ func (r *Record) editable() (bool, error) {
 	return true, nil
 }
 
-// growth is the most bytes that edits add to a value.
-func growth(edits []edit) int {
-	n := 0
-	for i := range edits {
-		n += len(edits[i].name) + len(edits[i].text) + len(`,"":`)
+// replace gives an edit another text; nil: the field is removed. Cuts of the text before it are
+// forgotten.
+func (x *extras) replace(i int, text []byte) {
+	e := &x.edits[i]
+	if e.cut {
+		x.dropCuts(i)
+	}
+	e.text, e.came, e.cut, e.alone = text, false, false, false
+}
+
+// growth is the most bytes that the edits of r add to its value.
+func (r *Record) growth() int {
+	if !r.live {
+		return 0
+	}
+	x, n := r.own(), 0
+	for i := range x.edits {
+		e := &x.edits[i]
+		if e.came {
+			continue
+		}
+		n += len(e.name) + len(e.text) + len(`,"":`)
+	}
+	for i := range x.cuts {
+		c := &x.cuts[i]
+		n += len(c.name) + len(c.text) + len(`,"":`)
 	}
 	return n
 }
@@ -105,16 +130,24 @@ func (r *Record) splice(out []byte) []byte {
 	it := r.members()
 	copied := 0 // the value is copied up to here
 	kept := -1  // the end of the last field that stays
-	if fresh(x.edits) && !x.index.more {
+	if inPlace(x.edits) && !x.index.more {
 		if n := int(x.index.n); n > 0 {
 			it.span = x.index.span(n - 1)
 			kept = it.end
 		}
+		out, copied = r.spliceCuts(out)
 	} else {
-		out, copied, kept = r.replace(out, &it)
+		out, copied, kept = r.spliceFields(out, &it)
 	}
 	last := it.end // behind the last field, or the opening brace
 	out = append(out, r.value[copied:max(copied, last)]...)
+	var space []byte
+	if kept < 0 && copied > 0 { // nothing stays: what is new comes behind the brace, as in an object that was empty
+		first := r.members()
+		first.next()
+		space = r.value[x.index.start : first.key-1]
+		out = out[:len(out)-len(space)]
+	}
 	for i := range x.edits {
 		e := &x.edits[i]
 		if !e.fresh || e.text == nil {
@@ -123,26 +156,49 @@ func (r *Record) splice(out []byte) []byte {
 		if kept >= 0 {
 			out = append(out, ',')
 		}
-		out = append(append(jsontext.AppendName(out, e.name), ':'), e.text...)
+		out = x.appendEdit(append(jsontext.AppendName(out, e.name), ':'), i)
 		kept = last
 	}
-	return append(out, r.value[max(copied, last):]...)
+	return append(append(out, space...), r.value[max(copied, last):]...)
 }
 
-func fresh(edits []edit) bool {
+// inPlace says whether the edits are cuts alone, and new fields: no field has to be looked for.
+func inPlace(edits []edit) bool {
 	for i := range edits {
-		if !edits[i].fresh {
+		if !edits[i].fresh && !edits[i].alone {
 			return false
 		}
 	}
 	return true
 }
 
-// replace copies the object up to the last field that an edit replaces or removes, with these
+// spliceCuts copies the object up to the end of the last cut, cuts put in: that is copied.
+func (r *Record) spliceCuts(out []byte) (_ []byte, copied int) {
+	x := r.beside
+	for {
+		next := -1
+		for i := range x.edits {
+			if e := &x.edits[i]; e.alone && int(e.at) >= copied && (next < 0 || e.at < x.edits[next].at) {
+				next = i
+			}
+		}
+		if next < 0 {
+			return out, copied
+		}
+		at := int(x.edits[next].at)
+		for i := range x.cuts {
+			if c := &x.cuts[i]; int(c.edit) == next {
+				out, copied = c.appendTo(append(out, r.value[copied:at+c.at]...)), at+c.end
+			}
+		}
+	}
+}
+
+// spliceFields copies the object up to the last field that an edit replaces or removes, with these
 // edits applied. Of several fields with an edited name the first stays. copied is the end of
 // what has been dealt with, kept the end of the last field that stays; -1: none does. The
 // iterator then stands behind the last field.
-func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept int) {
+func (r *Record) spliceFields(out []byte, it *memberIterator) (_ []byte, copied, kept int) {
 	v, edits, kept, drop := r.value, r.beside.edits, -1, false
 	var few [16]bool
 	used := few[:]
@@ -165,7 +221,7 @@ func (r *Record) replace(out []byte, it *memberIterator) (_ []byte, copied, kept
 			out = append(out, v[copied:max(copied, end)]...)
 			copied, drop, used[i] = it.end, true, true
 		default:
-			out = append(append(out, v[copied:it.text]...), edits[i].text...)
+			out = r.beside.appendEdit(append(out, v[copied:it.text]...), i)
 			copied, kept, used[i] = it.end, it.end, true
 		}
 	}

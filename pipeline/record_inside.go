@@ -55,7 +55,7 @@ func leave(r *Record) inside.Extras {
 // grown is inside.Records.Grown. From here on the record is not touched, and owes nothing.
 func (r *Record) grown() (added, growing, owed int64) {
 	r.touched = false
-	return r.added(), int64(growth(r.edits())), r.owes()
+	return r.added(), int64(r.growth()), r.owes()
 }
 
 // owes gives the bytes of the record's extras that have not been charged, and counts them as
@@ -75,7 +75,7 @@ func (r *Record) added() int64 {
 		return 0
 	}
 	x := r.own()
-	n := growth(x.edits)
+	n := r.growth()
 	if x.hasValue {
 		n += len(r.value)
 	}
@@ -95,6 +95,7 @@ type savepoint struct {
 	rec    Record
 	beside extras   // its extras, if it had any
 	edits  []edit   // a copy of its edits
+	cuts   []cut    // a copy of its cuts
 	heads  []Header // a copy of its headers
 }
 
@@ -104,6 +105,7 @@ func (s *savepoint) Save(r *Record) {
 	if r.live {
 		s.beside = *r.own()
 		s.edits = append(s.edits[:0], s.beside.edits...)
+		s.cuts = append(s.cuts[:0], s.beside.cuts...)
 	}
 	s.heads = append(s.heads[:0], r.headers...)
 }
@@ -111,8 +113,9 @@ func (s *savepoint) Save(r *Record) {
 // Forget lets go of what the record points to, and keeps the lists for another one.
 func (s *savepoint) Forget() {
 	clear(s.edits)
+	clear(s.cuts)
 	clear(s.heads)
-	*s = savepoint{edits: s.edits[:0], heads: s.heads[:0]}
+	*s = savepoint{edits: s.edits[:0], cuts: s.cuts[:0], heads: s.heads[:0]}
 }
 
 // Restore makes r what it was when Save was called. What its extras owe stays: the memory is
@@ -126,6 +129,9 @@ func (s *savepoint) Restore(r *Record) {
 		owed := own.owed
 		*own = s.beside
 		own.owed, own.edits = owed, slices.Clone(s.edits)
+		if len(s.cuts) > 0 {
+			own.cuts = slices.Clone(s.cuts)
+		}
 	}
 	if len(s.heads) > 0 {
 		r.headers = slices.Clone(s.heads)

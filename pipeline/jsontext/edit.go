@@ -1,9 +1,6 @@
 package jsontext
 
-import (
-	"bytes"
-	"fmt"
-)
+import "fmt"
 
 // This file reads and edits what stands at a path of JSON text that is known to be valid. Every
 // byte that an edit is not about stays as it is: order, white space, the text of numbers.
@@ -14,11 +11,49 @@ type NoPathError struct {
 	Why  string // "is no object", "is no array", "has no element [3]"
 }
 
-func (e *NoPathError) Error() string { return fmt.Sprintf("%s %s", e.Path, e.Why) }
+func (e *NoPathError) Error() string {
+	if len(e.Path) == 0 {
+		return "the value " + e.Why
+	}
+	return e.Path.String() + " " + e.Why
+}
 
-// Find gives the value to which path leads, nil when there is none, and the first of several.
+// Find gives the value to which path leads, nil when there is none, and the first of several. It
+// is without white space around it.
 func Find(text []byte, path Path) (found []byte) {
-	Each(text, path, func(value []byte) bool {
+	at := Space(text, 0)
+	for i := range path {
+		step := &path[i]
+		if step.Kind > Indexed {
+			return findFirst(text[at:], path[i:])
+		}
+		if text[at] != step.bracket() {
+			return nil
+		}
+		if step.Kind == Named {
+			if at = member(text, at, step.Name); at < 0 {
+				return nil
+			}
+			continue
+		}
+		it := itemsOf(text, at)
+		for index := it.index(step); ; {
+			if !it.step() {
+				return nil
+			}
+			if it.is(step, index) {
+				break
+			}
+		}
+		at = it.from
+	}
+	end := End(text, at)
+	return text[at:end:end]
+}
+
+// findFirst is Find for a path that may lead to several values.
+func findFirst(text []byte, path Path) (found []byte) {
+	each(text, path, func(value []byte) bool {
 		found = value
 		return false
 	})
@@ -26,25 +61,28 @@ func Find(text []byte, path Path) (found []byte) {
 }
 
 // Each calls yield for every value to which path leads, in the order of the text, until yield
-// returns false.
+// returns false. The values are without white space around them.
 func Each(text []byte, path Path, yield func(value []byte) bool) { each(text, path, yield) }
 
 func each(text []byte, path Path, yield func(value []byte) bool) bool {
 	from := Space(text, 0)
 	if len(path) == 0 {
-		return yield(text[from:End(text, from):End(text, from)])
+		end := End(text, from)
+		return yield(text[from:end:end])
 	}
-	step := path[0]
+	step := &path[0]
 	if text[from] != step.bracket() {
 		return true
 	}
-	if step.Kind == Indexed && step.Index < 0 {
-		step.Index += count(text[from:])
-	}
-	for it := itemsOf(text, from); it.next(); {
-		if it.is(step) && !each(it.text[it.from:it.end:it.end], path[1:], yield) {
+	it := itemsOf(text, from)
+	for index := it.index(step); it.next(); {
+		if !it.is(step, index) {
+			continue
+		}
+		if !each(it.text[it.from:it.end:it.end], path[1:], yield) {
 			return false
-		} else if it.is(step) && step.Kind <= Indexed {
+		}
+		if step.Kind <= Indexed {
 			break
 		}
 	}
@@ -71,7 +109,7 @@ func set(dst, text []byte, path Path, done int, value []byte) ([]byte, error) {
 	if done == len(path) {
 		return append(append(append(dst, text[:at]...), value...), text[End(text, at):]...), nil
 	}
-	step := path[done]
+	step := &path[done]
 	wrong := func(why string) ([]byte, error) { return dst, &NoPathError{path[:done:done], why} }
 	if text[at] == 'n' {
 		makes, err := makes(path, done)
@@ -86,14 +124,12 @@ func set(dst, text []byte, path Path, done int, value []byte) ([]byte, error) {
 		}
 		return wrong("is no array")
 	}
-	if step.Kind == Indexed && step.Index < 0 {
-		step.Index += count(text[at:])
-	}
 	copied, found := 0, false
 	it := itemsOf(text, at)
+	index := it.index(step)
 	for last := it.end; it.next(); last = it.end {
 		switch {
-		case !it.is(step):
+		case !it.is(step, index):
 		case found && step.Kind == Named: // another one of that name
 			dst, copied = append(dst, text[copied:max(copied, last)]...), it.end
 		default:
@@ -108,7 +144,7 @@ func set(dst, text []byte, path Path, done int, value []byte) ([]byte, error) {
 		return append(dst, text[copied:]...), nil
 	}
 	if step.Kind == Indexed {
-		return wrong(fmt.Sprintf("has no element [%d]", path[done].Index))
+		return wrong(fmt.Sprintf("has no element [%d]", step.Index))
 	}
 	if makes, err := makes(path, done+1); err != nil || !makes {
 		return append(dst, text...), err
@@ -153,20 +189,18 @@ func Remove(dst, text []byte, path Path) []byte {
 	if len(path) == 0 {
 		return dst
 	}
-	at, step := Space(text, 0), path[0]
+	at, step := Space(text, 0), &path[0]
 	if text[at] != step.bracket() {
 		return append(dst, text...)
 	}
-	if step.Kind == Indexed && step.Index < 0 {
-		step.Index += count(text[at:])
-	}
 	copied, kept, dropped := 0, -1, false // kept: the end of the last item that stays
-	for it := itemsOf(text, at); it.next(); {
-		if dropped && kept < 0 && !(it.is(step) && len(path) == 1) {
+	it := itemsOf(text, at)
+	for index := it.index(step); it.next(); {
+		if dropped && kept < 0 {
 			copied = it.begin // all items before it went: it comes first now
 		}
 		switch {
-		case !it.is(step):
+		case !it.is(step, index):
 			kept = it.end
 		case len(path) > 1:
 			dst = Remove(append(dst, text[copied:it.from]...), text[it.from:it.end], path[1:])
@@ -181,68 +215,4 @@ func Remove(dst, text []byte, path Path) []byte {
 		}
 	}
 	return append(dst, text[copied:]...)
-}
-
-// bracket is what the value begins with within which the step leads.
-func (s Step) bracket() byte {
-	if s.Kind == Named || s.Kind == EveryMember {
-		return '{'
-	}
-	return '['
-}
-
-// count gives the number of items of the array or object that text begins with.
-func count(text []byte) int {
-	it := itemsOf(text, 0)
-	for it.next() {
-	}
-	return it.n
-}
-
-// items goes through the members of an object or the elements of an array.
-type items struct {
-	text   []byte
-	object bool
-	n      int // items so far
-	begin  int // of the item at hand: its name, or its value in an array
-	name   int // the end of its name
-	from   int // its value
-	end    int // behind its value; before the first item behind the opening bracket
-}
-
-func itemsOf(text []byte, at int) items {
-	return items{text: text, object: text[at] == '{', end: at + 1}
-}
-
-func (it *items) next() bool {
-	i := Space(it.text, it.end)
-	switch it.text[i] {
-	case '}', ']':
-		return false
-	case ',':
-		i = Space(it.text, i+1)
-	}
-	it.begin = i
-	if it.object {
-		it.name = End(it.text, i)
-		i = Space(it.text, Space(it.text, it.name)+1) // behind the colon
-	}
-	it.from, it.end = i, End(it.text, i)
-	it.n++
-	return true
-}
-
-// is says whether the step leads to the item at hand.
-func (it *items) is(s Step) bool {
-	switch s.Kind {
-	case Named:
-		name := it.text[it.begin+1 : it.name-1]
-		if bytes.IndexByte(name, '\\') >= 0 {
-			return Unquote(it.text[it.begin:it.name]) == s.Name
-		}
-		return string(name) == s.Name
-	case Indexed:
-		return it.n-1 == s.Index
-	}
-	return true
 }

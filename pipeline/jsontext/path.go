@@ -76,11 +76,18 @@ func escapeName(name string) string {
 	return b.String()
 }
 
+// maxSteps is how many steps ParsePath takes: more are a mistake, and what follows a path goes as
+// deep as it is long.
+const maxSteps = 1000
+
 // ParsePath reads a path. It takes the syntax alone: what is written as in another language may
 // be read as a name here, and package settings refuses that in a pipeline file.
 func ParsePath(text string) (Path, error) {
 	var path Path
 	for i := 0; i < len(text); {
+		if len(path) == maxSteps {
+			return nil, fmt.Errorf("a path has more than %d steps", maxSteps)
+		}
 		if text[i] == '[' {
 			end := strings.IndexByte(text[i:], ']')
 			if end < 0 {

@@ -15,34 +15,37 @@ func Space(v []byte, i int) int {
 
 // End gives the end of the value that starts at i.
 func End(text []byte, i int) int {
-	depth := 0
-	for ; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			for i++; text[i] != '"'; i++ {
-				if text[i] == '\\' {
-					i++
-				}
-			}
-		case '{', '[':
-			depth++
-			continue
-		case '}', ']':
-			depth--
-		default:
-			if depth > 0 {
-				continue
-			}
-			for i < len(text) && text[i] != ',' && text[i] != '}' && text[i] != ']' && Space(text, i) == i {
-				i++
-			}
-			return i
-		}
-		if depth == 0 {
-			return i + 1
-		}
+	switch text[i] {
+	case '"':
+		i, _ = validString(text, i+1)
+		return i
+	case '{', '[':
+		return closing(text, i)
+	}
+	for i = skipDigits(text, i); i < len(text) && !endsScalar[text[i]]; { // most are whole numbers
+		i++
 	}
 	return i
+}
+
+// endsScalar are the bytes that may stand behind a number, true, false or null.
+var endsScalar = [256]bool{',': true, '}': true, ']': true, ' ': true, '\n': true, '\r': true, '\t': true}
+
+// closing gives the end of the array or object that begins at i.
+func closing(text []byte, i int) int {
+	for depth := 0; ; i++ {
+		switch text[i] {
+		case '"':
+			end, _ := validString(text, i+1)
+			i = end - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
 }
 
 // Elements calls yield for each element of the array that text begins with, until it

@@ -38,7 +38,8 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
 ` + "`penstock config show FILE`" + ` a file with every default filled in.
 
 - ` + "`${NAME}`, `${NAME:-default}`, `${NAME:?why}` and `${file:/path}`" + ` are put in after the YAML has been parsed; ` + "`$${`" + ` is a
-  literal. ` + "`--set path=value`" + ` overrides one setting. Secrets print as ` + "`***`" + `. Paths are relative to the file.
+  literal. What a variable holds stays within the quotes of the string
+  of an expression that it stands in. ` + "`--set path=value`" + ` overrides one setting. Secrets print as ` + "`***`" + `. Paths are relative to the file.
 - Durations: ` + "`500ms`, `10s`, `1m30s`. Sizes: `64KiB`, `256MiB`" + `.
 - An **expression** reads the record's fields, ` + "`meta.topic` and its like, and `header(\"name\")`" + `; a **condition** is one that is true or
   false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. [Expressions](expressions.md) has the language and every function. What is

@@ -40,7 +40,11 @@ func (n *node) expressionText(template bool) (text string, hidden []string) {
 			i++
 		}
 	}
-	return p.out.String(), p.hidden
+	text = p.out.String()
+	if n.style == literalStyle || n.style == foldedStyle {
+		text = strings.TrimSuffix(text, "\n")
+	}
+	return text, p.hidden
 }
 
 // put adds what a variable gave.

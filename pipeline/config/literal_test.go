@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,6 +111,49 @@ func TestErrorsQuoteWhatIsWritten(t *testing.T) {
 	}
 }
 
+// TestAnyVariableWithinStrings: a string has the bytes of its variable, whatever they are, in an
+// expression and in a part of a template, beside others and behind a backslash.
+func TestAnyVariableWithinStrings(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	characters := []string{`"`, `'`, "`", `\`, "{", "}", "{{", "}}", "$", "${A}", "$${", "\n", "\r", "\t", "/", "*", "//", "#", " ", "a", "n", "x41", "u0041", "ü", "\u2028", "\x01", "(", ")", ";", "+"}
+	const text = `pipeline: p
+source:
+  replay: {files: [in.jsonl]}
+stages:
+  - filter: |
+      toHex("${A}x${B}") + toHex('${A}\${B}') + toHex(` + "`${A}`" + `) == want /* "${A}" */ // ${B}"
+sinks:
+  - file:
+      path: |
+        /{{{toHex("${A}x${B}")}}}{toHex('${A}\${B}') + {a: toHex(` + "`${A}`" + `)}.a}
+`
+	for range 400 {
+		v := map[string]string{}
+		for _, name := range []string{"A", "B"} {
+			for range r.IntN(6) {
+				v[name] += characters[r.IntN(len(characters))]
+			}
+		}
+		dir := put(t, map[string]string{"a.yaml": text})
+		l := loader()
+		l.Env = func(name string) (string, bool) { return v[name], true }
+		set, err := l.Load(filepath.Join(dir, "a.yaml"))
+		if err != nil {
+			t.Fatalf("%q: %s", v, detail(err))
+		}
+		first, second, third := hex.EncodeToString([]byte(v["A"]+"x"+v["B"])), hex.EncodeToString([]byte(v["A"]+`\`+v["B"])), hex.EncodeToString([]byte(v["A"]))
+		rec := new(pipeline.Record)
+		rec.Init(pipeline.Position{}, nil, []byte(`{"want":"`+first+second+third+`"}`), nil, 0)
+		if ok, err := set.Pipelines[0].Stages[0].Settings.(*stages.FilterSettings).When.Condition(rec); !ok || err != nil {
+			t.Fatalf("%q: %v, %v", v, ok, err)
+		}
+		path := set.Pipelines[0].Sinks[0].Settings.(*filesink.Settings).Path
+		if got, err := path.Text(rec); got != "/{"+first+"}"+second+third || err != nil {
+			t.Fatalf("%q: %s, %v", v, got, err)
+		}
+	}
+}
+
 // TestKeysInTheFile: a key that the file itself has shows as little, and its hash does not tell of
 // it.
 func TestKeysInTheFile(t *testing.T) {
@@ -138,6 +182,10 @@ sinks:
     name: second
   - file: {path: "${file:secret}"}
     name: third
+  - file:
+      path: |
+        /${W}/{n}
+    name: fourth
 `
 	dir := put(t, map[string]string{"a.yaml": text, "secret": "/x/{s}"})
 	l := loader()
@@ -148,7 +196,7 @@ sinks:
 			t.Errorf("filter %d: %v, %v", i, ok, err)
 		}
 	}
-	for i, want := range []string{"/o/text", "/{{s}}/text{s}/{s}", "/x/{s}"} {
+	for i, want := range []string{"/o/text", "/{{s}}/text{s}/{s}", "/x/{s}", "/te/1"} {
 		path := p.Sinks[i].Settings.(*filesink.Settings).Path
 		if got, err := path.Text(aRecord()); got != want || err != nil {
 			t.Errorf("path %d is %q, %v; want %q", i, got, err, want)

@@ -88,3 +88,25 @@ func BenchmarkFindAll(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkFunctions evaluates calls of functions whose work is more than their call.
+func BenchmarkFunctions(b *testing.B) {
+	rec := record(everything)
+	for _, text := range []string{
+		`round(price, 2)`, `toFixed(price, 1)`, `sha256(s)`, `hmac(s, "key")`, `xxhash(s)`, `uuid()`, `random(6)`, `now() > date(0)`,
+		`formatTime(date(meta.time), "RFC3339", "Europe/Berlin")`, `truncateTime(date(meta.time), "day", "Europe/Berlin") > date(0)`,
+		`capture(date, "^(?P<y>[0-9]+)-(?P<m>[0-9]+)")`, `replaceMatch(date, "[0-9]+", "#")`, `snakeCase(s)`,
+	} {
+		e := mustCompile(b, text)
+		b.Run(text, func(b *testing.B) {
+			b.ReportAllocs()
+			var buf []byte
+			for range b.N {
+				var err error
+				if buf, err = e.AppendJSON(buf[:0], rec); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

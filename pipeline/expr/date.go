@@ -27,7 +27,7 @@ func (c *compiler) date(n ast.Node, called string, args []ast.Node) code {
 	zone := c.zone(called, parts, 2)
 	known := len(parts) > 1 && parts[1].constant != nil
 	if known {
-		if wrong, instead := badLayout(string(parts[1].constant.text), zone); wrong != "" {
+		if wrong, instead := badLayout(layoutOf(parts[1].constant.text), zone); wrong != "" {
 			c.fail(args[1], wrong, instead)
 		}
 	}
@@ -99,7 +99,7 @@ func date(m *machine, args []value, zone *time.Location, known bool) (value, err
 		if err != nil {
 			return vNil, err
 		}
-		if formats = []string{string(layout)}; !known {
+		if formats = []string{layoutOf(layout)}; !known {
 			if wrong, instead := badLayout(formats[0], zone); wrong != "" {
 				return vNil, faultf("%s: %s", wrong, instead)
 			}

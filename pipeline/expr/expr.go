@@ -16,6 +16,9 @@
 // when the evaluation comes to it. nil orders against nothing, counts as false in a
 // condition, and makes arithmetic, + and every function fail but those that say otherwise, like
 // type and get. 64-bit integers stay integers; a value that is passed on keeps its bytes.
+//
+// An expression depends on its record alone, but for now, uuid, uuid7 and random: they are live,
+// or, when the expression is made Repeatable, come from the record as well.
 package expr
 
 import (

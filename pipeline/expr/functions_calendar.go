@@ -103,6 +103,14 @@ var namedLayouts = map[string]string{
 	"RubyDate": time.RubyDate, "Kitchen": time.Kitchen, "DateTime": time.DateTime, "DateOnly": time.DateOnly, "TimeOnly": time.TimeOnly,
 }
 
+// layoutOf gives the layout that a text stands for: that of a name, or its own.
+func layoutOf(text []byte) string {
+	if layout, ok := namedLayouts[string(text)]; ok {
+		return layout
+	}
+	return string(text)
+}
+
 // foreignLayout is what layouts of other languages have: letters of Java, conversions of C.
 var foreignLayout = regexp.MustCompile(`%[A-Za-z]|\b(?:yyyy|YYYY|MM|dd|DD|HH|hh|mm|ss|SSS)`)
 

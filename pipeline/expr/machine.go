@@ -53,7 +53,7 @@ const scratchSize = 256
 var machines = sync.Pool{New: func() any { return &machine{scratch: make([]byte, 0, scratchSize)} }}
 
 func (m *machine) reset(rec *pipeline.Record, vars int) {
-	m.rec, m.steps, m.memory, m.calls, m.hasNow = rec, 0, 0, 0, false
+	m.rec, m.steps, m.memory, m.repeat, m.calls, m.hasNow = rec, 0, 0, nil, 0, false
 	if cap(m.vars) < vars {
 		m.vars = make([]value, vars)
 	}

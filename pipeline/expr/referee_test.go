@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -260,6 +262,11 @@ func numbersOf(v any) any {
 func FuzzExpr(f *testing.F) {
 	for _, s := range []string{`delay >= 15`, `let x = a; filter(x, .b > #index)[1:].c ?? {a: 1}`, `a.b["c"][-1] + "x"`, `$env["x"] matches "a+"`, `map(1..9, # ** 9)`, `sort(keys(o)) | join("-")`, `if a { b } else { c }`, `date(a) - duration("1h")`, `groupBy(a, #) == fromPairs(b)`, `with(pick(o, "b.c", "a[*]"), a, b) | mapValues(#key + #)`, `get(o, a, without(b, "a[-1].*"))`, `nestKeys(flattenKeys(o, a), b) == mergeDeep(o, b)`, `union(a, chunk(b, a))[0] ?? compact(zip(a, b), "deep")`, `meta.headers[a] + meta.value`, `{a + "}"}`} {
 		f.Add(s, []byte(everything))
+	}
+	for _, name := range slices.Sorted(maps.Keys(functions)) {
+		for _, x := range functions[name].examples {
+			f.Add(x.Text, []byte(everything))
+		}
 	}
 	f.Add(`a == b`, []byte(`{"a":1e999999999,"b":-1e999999999}`))
 	f.Add(`a > b`, []byte(`{"a":123456789012345678901234567890,"b":1.2345678901234568e29}`))

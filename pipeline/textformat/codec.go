@@ -170,3 +170,6 @@ func (c *Compression) AppendZstd(dst, data []byte) ([]byte, error) {
 	defer c.zstds.Put(w)
 	return w.EncodeAll(data, dst), nil
 }
+
+// AppendHex appends two hexadecimal digits, in lower case, for each byte of data.
+func AppendHex(dst, data []byte) ([]byte, error) { return hex.AppendEncode(dst, data), nil }

@@ -15,6 +15,7 @@ import (
 type CSV struct {
 	Columns   []string // names of the fields, in order; none: column1, column2, …
 	Separator rune     // 0: a comma
+	Numbers   bool     // a field that is a JSON number becomes one
 }
 
 // CheckSeparator says what is wrong with a separator as a file has it, and gives it.
@@ -41,7 +42,7 @@ func (c CSV) AppendObject(dst, line []byte) ([]byte, error) {
 			var name [24]byte
 			o.unique(strconv.AppendInt(append(name[:0], "column"...), int64(n+1), 10))
 		}
-		o.out = appendText(o.out, field)
+		o.out = appendValue(o.out, field, c.Numbers)
 		n++
 	})
 	if err == nil && len(c.Columns) > 0 && n != len(c.Columns) {
@@ -60,7 +61,7 @@ func (c CSV) AppendArray(dst, line []byte) ([]byte, error) {
 		if out[len(out)-1] != '[' {
 			out = append(out, ',')
 		}
-		out = appendText(out, field)
+		out = appendValue(out, field, c.Numbers)
 	})
 	if err != nil {
 		return dst, err

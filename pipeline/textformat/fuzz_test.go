@@ -229,7 +229,7 @@ func FuzzWrite(f *testing.F) {
 	f.Add("key", "", "k2", "l1\nl2\t\u2028é")
 	f.Add("a,b", "1;2", "c", "it's \\")
 	f.Fuzz(func(t *testing.T, name1, value1, name2, value2 string) {
-		value, err := json.Marshal(map[string]string{name1: value1, name2: value2})
+		value, err := json.Marshal(map[string]string{string([]rune(name1)): value1, string([]rune(name2)): value2})
 		if err != nil {
 			t.Fatal(err)
 		}

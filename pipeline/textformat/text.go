@@ -12,21 +12,29 @@ import (
 // AppendJSON appends text, which must be one JSON value, without the white space around it.
 // Every other byte stays as it is.
 func AppendJSON(dst, text []byte) ([]byte, error) {
+	if err := CheckJSON(text); err != nil {
+		return dst, err
+	}
+	return append(dst, trim(text)...), nil
+}
+
+// CheckJSON says where text stops to be one JSON value, with white space around it at the most.
+func CheckJSON(text []byte) error {
 	if jsontext.Valid(text) {
-		return append(dst, trim(text)...), nil
+		return nil
 	}
 	if len(bytes.TrimSpace(text)) == 0 {
-		return dst, whole("it is empty, and no JSON")
+		return whole("it is empty, and no JSON")
 	}
 	var wrong *json.SyntaxError
 	var ignored json.RawMessage
 	if err := json.Unmarshal(text, &ignored); errors.As(err, &wrong) {
 		if int(wrong.Offset) >= len(text) && truncated(text) {
-			return dst, at(len(text), "the JSON ends too early")
+			return at(len(text), "the JSON ends too early")
 		}
-		return dst, at(int(wrong.Offset)-1, "from here on it is no JSON")
+		return at(int(wrong.Offset)-1, "from here on it is no JSON")
 	}
-	return dst, whole("it is no JSON, or nested too deep")
+	return whole("it is no JSON, or nested too deep")
 }
 
 // truncated says whether text is the beginning of something that is JSON, as far as the decoder

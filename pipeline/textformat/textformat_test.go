@@ -62,6 +62,7 @@ func TestRead(t *testing.T) {
 		}},
 		{"csv, semicolons", semicolons.AppendObject, [][2]string{{`1;"x;y"`, `{"id":"1","name":"x;y"}`}, {`1,5;x`, `{"id":"1,5","name":"x"}`}}},
 		{"csv, numbered", CSV{Separator: '¦'}.AppendObject, [][2]string{{`a¦"b"¦`, `{"column1":"a","column2":"b","column3":""}`}, {``, `{"column1":""}`}}},
+		{"csv, numbers", CSV{Numbers: true}.AppendObject, [][2]string{{`1,-2.50,007,"3",`, `{"column1":1,"column2":-2.50,"column3":"007","column4":3,"column5":""}`}}},
 		{"csv array", CSV{}.AppendArray, [][2]string{{`foo,bar,"foo "", bar"`, `["foo","bar","foo \", bar"]`}, {`a,"`, `!column 3: the quote that opens here has no end`}}},
 		{"logfmt", Pairs{Logfmt: true}.AppendObject, [][2]string{
 			{`at=info method=GET path=/ host=myapp.herokuapp.com request_id=8601b555 fwd="204.204.204.204" dyno=web.1 connect=1ms service=18ms status=200 bytes=13`,

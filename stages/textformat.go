@@ -117,17 +117,11 @@ func (p *problems) separators(as TextFormat, separator, key string) (of rune, pa
 	if as != AsKeyValue {
 		return of, pairs
 	}
-	if strings.Trim(separator, " ") == "" {
-		pairs.Separator = "" // any white space
-	}
-	if strings.ContainsAny(separator+key, `"'\`) {
-		p.add("separator", "a quote or backslash cannot part keys and values")
-	}
-	if strings.TrimSpace(key) == "" && key != "" && pairs.Separator == "" {
-		p.add("key_separator", "white space parts the pairs already: write separator too")
-	}
-	if key != "" && key == separator || key == "" && separator == "=" {
-		p.add("key_separator", "it is the same as separator")
+	var err error
+	if pairs.Separator, err = textformat.PairSeparator(separator); err != nil {
+		p.add("separator", "%w", err)
+	} else if err = textformat.CheckKeySeparator(key, pairs.Separator); err != nil {
+		p.add("key_separator", "%w", err)
 	}
 	return of, pairs
 }

@@ -39,6 +39,7 @@ var functions = map[string]function{}
 func init() {
 	for _, table := range []map[string]function{
 		textFunctions, numberFunctions, arrayFunctions, timeFunctions,
+		formatFunctions,
 	} {
 		maps.Copy(functions, table)
 	}

@@ -18,6 +18,30 @@ type Pairs struct {
 	Numbers      bool   // a value that is a JSON number becomes one
 }
 
+// PairSeparator gives the Separator of Pairs for what a file has: spaces alone are any white space.
+func PairSeparator(text string) (string, error) {
+	if strings.ContainsAny(text, `"'\`) {
+		return "", whole("a quote or backslash cannot part keys and values")
+	}
+	if strings.Trim(text, " ") == "" {
+		return "", nil
+	}
+	return text, nil
+}
+
+// CheckKeySeparator says what is wrong with the KeySeparator of Pairs.
+func CheckKeySeparator(key, separator string) error {
+	switch {
+	case strings.ContainsAny(key, `"'\`):
+		return whole("a quote or backslash cannot part keys and values")
+	case key != "" && strings.TrimSpace(key) == "" && separator == "":
+		return whole("white space parts the pairs already: name another separator of these")
+	case key != "" && key == separator || key == "" && separator == "=":
+		return whole("pairs are parted by the same")
+	}
+	return nil
+}
+
 // AppendObject appends an object with a member for each pair. Text without pairs is an empty one.
 func (p Pairs) AppendObject(dst, text []byte) ([]byte, error) {
 	o := begin(dst)

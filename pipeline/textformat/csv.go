@@ -15,7 +15,7 @@ import (
 type CSV struct {
 	Columns   []string // names of the fields, in order; none: column1, column2, …
 	Separator rune     // 0: a comma
-	Numbers   bool     // a field that is a JSON number becomes one
+	Numbers   bool     // a field that is written as a number becomes one
 }
 
 // CheckSeparator says what is wrong with a separator as a file has it, and gives it.

@@ -2,6 +2,7 @@ package textformat
 
 import (
 	"bytes"
+	"strconv"
 
 	"github.com/penstockio/penstock/pipeline/jsontext"
 )
@@ -122,13 +123,26 @@ func appendValue(dst, text []byte, numbers bool) []byte {
 	return appendText(dst, text)
 }
 
-// isNumber says whether text is a number as JSON has it: 7, -0.5, 1e9, and not 007, +1, 0x1F.
+// isNumber says whether text is a number as JSON has it, and as programs write one: 7, -0.5,
+// 1e+09. What may be a code stays text, for it does not come back from a number: 007, and 12e456,
+// an exponent without its sign, and whole numbers of more than 18 digits.
 func isNumber(text []byte) bool {
 	if len(text) == 0 {
 		return false
 	}
 	first, last := text[0], text[len(text)-1]
-	return (first == '-' || first >= '0' && first <= '9') && last >= '0' && last <= '9' && jsontext.Valid(text)
+	if first != '-' && (first < '0' || first > '9') || last < '0' || last > '9' || !jsontext.Valid(text) {
+		return false
+	}
+	if e := bytes.IndexAny(text, "eE"); e >= 0 {
+		if text[e+1] != '+' && text[e+1] != '-' {
+			return false
+		}
+		_, err := strconv.ParseFloat(string(text), 64) // an error where it is beyond that
+		return err == nil
+	}
+	const longest = 18
+	return bytes.IndexByte(text, '.') >= 0 || len(bytes.TrimPrefix(text, []byte{'-'})) <= longest
 }
 
 // plain gives a value as text: a string's characters, nothing for null, the JSON text of anything

@@ -15,7 +15,7 @@ type Pairs struct {
 	Separator    string // between pairs; "": white space
 	KeySeparator string // between key and value; "": =
 	Logfmt       bool   // logfmt: white space and =, and a value may hold a single quote
-	Numbers      bool   // a value that is a JSON number becomes one
+	Numbers      bool   // a value without quotes that is written as a number becomes one
 }
 
 // PairSeparator gives the Separator of Pairs for what a file has: spaces alone are any white space.
@@ -134,9 +134,13 @@ func (p Pairs) token(text []byte, i int, key bool) (is []byte, end int, quoted b
 		is, end, err = unquoted(text, i)
 		return is, end, true, err
 	}
-	end = i
-	for end < len(text) && !p.ends(text, end) && !(key && bytes.HasPrefix(text[end:], []byte(p.keySeparator()))) {
-		end++
+	between := p.keySeparator()
+	for end = i; end < len(text); end++ {
+		c := text[end]
+		if p.Separator == "" && blank(c) || p.Separator != "" && c == p.Separator[0] && p.ends(text, end) ||
+			key && c == between[0] && bytes.HasPrefix(text[end:], []byte(between)) {
+			break
+		}
 	}
 	is = text[i:end]
 	if p.Separator != "" {

@@ -68,8 +68,8 @@ var formatFunctions = map[string]function{
 		fails: "a member is no part of a URL, or the parts make none", examples: []Example{{`toURL({scheme: "https", host: "a.example", path: "/b c", query: {d: "e"}})`, `"https://a.example/b%20c?d=e"`}, {`toURL({host: "a.example", path: "b"})`, `error: the path behind a host begins with /`}}}},
 }
 
-// read gives what an Append function of package textformat makes of text.
-func read(m *machine, text []byte, f func(dst, text []byte) ([]byte, error)) (value, error) {
+// readText gives what an Append function of package textformat makes of text.
+func readText(m *machine, text []byte, f func(dst, text []byte) ([]byte, error)) (value, error) {
 	if err := m.step(len(text) / 4); err != nil {
 		return vNil, err
 	}
@@ -94,7 +94,7 @@ func parsing(f func(dst, text []byte) ([]byte, error)) func(*machine, []value) (
 		if err != nil {
 			return vNil, err
 		}
-		return read(m, text, f)
+		return readText(m, text, f)
 	}
 }
 
@@ -102,8 +102,8 @@ func parseLogfmt(m *machine, args []value) (value, error) {
 	return parsing(textformat.Pairs{Logfmt: true, Numbers: len(args) > 1 && args[1].num != 0}.AppendObject)(m, args)
 }
 
-// pairs gives the format of pairs of the optional arguments behind the first.
-func pairs(m *machine, args []value) (p textformat.Pairs, err error) {
+// pairsOf gives the format of pairs of the optional arguments behind the first.
+func pairsOf(m *machine, args []value) (p textformat.Pairs, err error) {
 	var texts [2]string
 	for i, a := range args[1:] {
 		text, err := m.text(a)
@@ -123,15 +123,15 @@ func pairs(m *machine, args []value) (p textformat.Pairs, err error) {
 }
 
 func parseKeyValue(m *machine, args []value) (value, error) {
-	p, err := pairs(m, args)
+	p, err := pairsOf(m, args)
 	if err != nil {
 		return vNil, err
 	}
 	return parsing(p.AppendObject)(m, args)
 }
 
-// separator gives the separator of CSV that is argument i, 0 without one.
-func separator(m *machine, args []value, i int) (rune, error) {
+// csvSeparator gives the separator of CSV that is argument i, 0 without one.
+func csvSeparator(m *machine, args []value, i int) (rune, error) {
 	if len(args) <= i {
 		return 0, nil
 	}
@@ -147,7 +147,7 @@ func separator(m *machine, args []value, i int) (rune, error) {
 }
 
 func parseCSV(m *machine, args []value) (value, error) {
-	by, err := separator(m, args, 1)
+	by, err := csvSeparator(m, args, 1)
 	if err != nil {
 		return vNil, err
 	}
@@ -213,8 +213,8 @@ func parseSyslog(m *machine, args []value) (_ value, err error) {
 	return parsing(func(dst, text []byte) ([]byte, error) { return s.AppendObject(dst, text, near) })(m, args)
 }
 
-// write gives what an Append function of package textformat makes of a value.
-func write(m *machine, v value, f func(dst, json []byte) ([]byte, error)) (value, error) {
+// writeText gives what an Append function of package textformat makes of a value.
+func writeText(m *machine, v value, f func(dst, json []byte) ([]byte, error)) (value, error) {
 	text, err := appendJSON(m, nil, v)
 	if err != nil {
 		return vNil, err
@@ -234,23 +234,23 @@ func write(m *machine, v value, f func(dst, json []byte) ([]byte, error)) (value
 
 // writing makes a function of one value.
 func writing(f func(dst, json []byte) ([]byte, error)) func(*machine, []value) (value, error) {
-	return func(m *machine, args []value) (value, error) { return write(m, args[0], f) }
+	return func(m *machine, args []value) (value, error) { return writeText(m, args[0], f) }
 }
 
 func toKeyValue(m *machine, args []value) (value, error) {
-	p, err := pairs(m, args)
+	p, err := pairsOf(m, args)
 	if err != nil {
 		return vNil, err
 	}
-	return write(m, args[0], p.AppendPairs)
+	return writeText(m, args[0], p.AppendPairs)
 }
 
 func toCSV(m *machine, args []value) (value, error) {
-	by, err := separator(m, args, 1)
+	by, err := csvSeparator(m, args, 1)
 	if err != nil {
 		return vNil, err
 	}
-	return write(m, args[0], textformat.CSV{Separator: by}.AppendLine)
+	return writeText(m, args[0], textformat.CSV{Separator: by}.AppendLine)
 }
 
 // gzips is used for gzip alone, which holds no channels: they must not move between bubbles of

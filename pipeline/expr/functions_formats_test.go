@@ -20,7 +20,7 @@ func TestFormatExamples(t *testing.T) {
 		for _, e := range f.examples {
 			want, wrong := strings.CutPrefix(e.Gives, "error: ")
 			fails = fails || wrong
-			got := evaluate(e.Text)
+			got := exampleGives(e.Text)
 			if !strings.Contains(e.Text, name+"(") || wrong && !strings.Contains(got, want) || !wrong && got != want {
 				t.Errorf("%s\ngot  %s\nwant %s", e.Text, got, e.Gives)
 			}
@@ -31,8 +31,8 @@ func TestFormatExamples(t *testing.T) {
 	}
 }
 
-// evaluate gives what an expression gives of the record of these tests, or its error.
-func evaluate(text string) string {
+// exampleGives gives what an expression gives of the record of these tests, or its error.
+func exampleGives(text string) string {
 	e := new(Expr)
 	if err := e.UnmarshalText([]byte(text)); err != nil {
 		return err.Error()

@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -67,6 +68,17 @@ var formatFunctions = map[string]function{
 		usage: "toURL(object)", says: "the URL of the parts that parseURL gives",
 		fails: "a member is no part of a URL, or the parts make none", examples: []Example{{`toURL({scheme: "https", host: "a.example", path: "/b c", query: {d: "e"}})`, `"https://a.example/b%20c?d=e"`}, {`toURL({host: "a.example", path: "b"})`, `error: the path behind a host begins with /`}}}},
 }
+
+// foreignFormats are such functions of other languages, with what to write here.
+var foreignFormats = map[string]string{
+	"parse_logfmt": "write parseLogfmt(line)", "parse_key_value": "write parseKeyValue(line)", "parse_csv": "write parseCSV(line)", "parse_url": "write parseURL(link)",
+	"parse_query_string": "write parseQuery(query)", "parse_form_url_encoded": "write parseQuery(query)", "parse_url_search_params": "write parseQuery(query)", "parse_syslog": "write parseSyslog(line)",
+	"parse_apache_log": "write parseAccessLog(line)", "parse_nginx_log": "write parseAccessLog(line)", "parse_common_log": "write parseAccessLog(line)",
+	"encode_logfmt": "write toLogfmt(object)", "encode_key_value": "write toKeyValue(object)", "encode_csv": "write toCSV(array)", "format_url": "write toURL(object)",
+	"decode_gzip": "write fromGzip(bytes)", "encode_gzip": "write toGzip(text)",
+}
+
+func init() { maps.Copy(foreignFunctions, foreignFormats) }
 
 // readText gives what an Append function of package textformat makes of text.
 func readText(m *machine, text []byte, f func(dst, text []byte) ([]byte, error)) (value, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"errors"
 	"strings"
 	"testing"
 
@@ -104,6 +105,20 @@ func TestFormatsAreBounded(t *testing.T) {
 		got, err := mustCompile(t, c.text).JSON(record(value))
 		if reason, ok := pipeline.IsPermanent(err); !ok || reason != pipeline.ReasonExpression || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.60s: %d bytes, error %v, want %q", c.text, len(got), err, c.want)
+		}
+	}
+}
+
+// TestForeignFormats: who writes a function of another language is told the one that is here.
+func TestForeignFormats(t *testing.T) {
+	for name, instead := range foreignFormats {
+		call := strings.TrimPrefix(instead, "write ")
+		var wrong *Error
+		if err := new(Expr).UnmarshalText([]byte(name + "(line)")); !errors.As(err, &wrong) || wrong.Suggestion != instead {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := new(Expr).UnmarshalText([]byte(call)); err != nil {
+			t.Errorf("%s: %v", call, err)
 		}
 	}
 }

@@ -229,22 +229,26 @@ func (s Syslog) oldTimestamp(o *object, text []byte, i int, near time.Time) (int
 		zone = time.UTC
 	}
 	wrong := at(i, "the timestamp is neither like Oct 11 22:14:15 nor one of RFC 3339")
-	const length = len("Oct 11 22:14:15")
-	if len(text) > i+length && text[i+length] == ' ' {
-		stamp := string(text[i : i+length])
-		if _, err := time.Parse("Jan _2 15:04:05", stamp); err == nil {
-			t, ok := nearest("Jan _2 15:04:05", stamp, zone, near)
-			o.known("timestamp")
-			switch {
-			case near.IsZero():
-				o.out = appendText(o.out, text[i:i+length])
-			case ok:
-				o.out = appendTime(o.out, t)
-			default: // the 29th of February, and no leap year is near
+	if end := oldStamp(text, i); end > 0 {
+		stamp := string(text[i:end])
+		t, err := time.ParseInLocation("Jan _2 2006 15:04:05", stamp, zone) // as Cisco writes it
+		ok := err == nil
+		if !ok {
+			if _, err := time.Parse("Jan _2 15:04:05", stamp); err != nil {
 				return 0, wrong
 			}
-			return i + length + 1, nil
+			t, ok = nearest("Jan _2 15:04:05", stamp, zone, near)
 		}
+		o.known("timestamp")
+		switch {
+		case err != nil && near.IsZero():
+			o.out = appendText(o.out, text[i:end])
+		case ok:
+			o.out = appendTime(o.out, t)
+		default: // the 29th of February, and no leap year is near
+			return 0, wrong
+		}
+		return end + 1, nil
 	}
 	word, _, ok := bytes.Cut(text[i:], []byte{' '})
 	t, err := time.Parse(time.RFC3339, string(word[:min(len(word), 40)]))
@@ -254,4 +258,23 @@ func (s Syslog) oldTimestamp(o *object, text []byte, i int, near time.Time) (int
 	o.known("timestamp")
 	o.out = appendTime(o.out, t)
 	return i + len(word) + 1, nil
+}
+
+// oldStamp gives the end of what may be a timestamp like Oct 11 22:14:15 at i, with a year before
+// the hours and a fraction behind the seconds, or without; 0: it is none.
+func oldStamp(text []byte, i int) int {
+	for _, clock := range [...]int{len("Oct 11 "), len("Oct 11 2003 ")} {
+		end := i + clock + len("22:14:15")
+		if end >= len(text) || text[end-6] != ':' || text[end-3] != ':' {
+			continue
+		}
+		if text[end] == '.' {
+			for end++; end < len(text) && text[end] >= '0' && text[end] <= '9'; end++ {
+			}
+		}
+		if end < len(text) && text[end] == ' ' {
+			return end
+		}
+	}
+	return 0
 }

@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -179,9 +180,17 @@ func (t *Format) value(rec *pipeline.Record) ([]byte, error) {
 		}
 		return nil, nil
 	case t.as.isBytes() && value[0] == '"':
-		value = characters(value)
+		value = characters(rec, value)
 	}
 	return value, nil
+}
+
+// characters gives those of a JSON string. They are bytes of the record where none is escaped.
+func characters(rec *pipeline.Record, quoted []byte) []byte {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return quoted[1 : len(quoted)-1]
+	}
+	return jsontext.AppendUnquoted(rec.Room(len(quoted)), quoted)
 }
 
 func (t *Format) failed(err error) error {

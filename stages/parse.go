@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -172,7 +173,7 @@ func (t *Parse) Process(_ context.Context, rec *pipeline.Record) error {
 		}
 		return nil // byte for byte as it came
 	}
-	out, err := t.apply(rec, text, t.into != nil)
+	out, err := t.apply(rec, nil, text, t.into != nil)
 	if err == nil && t.into != nil {
 		out, err = jsontext.Set(nil, []byte("null"), t.into, out)
 	}
@@ -188,10 +189,14 @@ func (t *Parse) inField(rec *pipeline.Record) error {
 	if err != nil || value == nil || value[0] == 'n' {
 		return err
 	}
-	text := value
+	text, room := value, []byte(nil)
 	switch c := value[0]; {
+	case c == '"' && bytes.IndexByte(value, '\\') < 0:
+		text = value[1 : len(value)-1]
 	case c == '"':
-		text = characters(value)
+		// One room for the characters and for what they become: each that is asked for may be made anew.
+		text = jsontext.AppendUnquoted(roomFor(rec, 2*len(value)), value)
+		room = text[len(text):]
 	case c != '-' && (c < '0' || c > '9') && t.as != AsJSON:
 		return t.failed(errors.New("it is neither a string nor a number"))
 	}
@@ -200,7 +205,7 @@ func (t *Parse) inField(rec *pipeline.Record) error {
 			return t.failed(fmt.Errorf("the base64 around it: %w", err))
 		}
 	}
-	out, err := t.apply(rec, text, true)
+	out, err := t.apply(rec, room, text, true)
 	if err != nil {
 		return t.failed(err)
 	}
@@ -211,27 +216,14 @@ func (t *Parse) inField(rec *pipeline.Record) error {
 	return rec.SetRawAt(to, out)
 }
 
-// characters gives those of a JSON string. They are bytes of the record where none is escaped.
-func characters(quoted []byte) []byte {
-	for _, c := range quoted {
-		if c == '\\' {
-			return []byte(jsontext.Unquote(quoted))
-		}
+// apply gives what text says; bytes, where JSON is needed, as a string. room, if there is any, is
+// for that.
+func (t *Parse) apply(rec *pipeline.Record, room, text []byte, needJSON bool) ([]byte, error) {
+	if room == nil && !t.as.compresses() { // whose size says nothing
+		room = roomFor(rec, len(text))
 	}
-	return quoted[1 : len(quoted)-1]
-}
-
-// apply gives what text says; bytes, where JSON is needed, as a string.
-func (t *Parse) apply(rec *pipeline.Record, text []byte, needJSON bool) ([]byte, error) {
-	if !t.as.isBytes() {
-		return t.read(roomFor(rec, len(text)), text, timeOf(rec))
-	}
-	var dst []byte
-	if !t.as.compresses() {
-		dst = rec.Room(len(text))
-	}
-	out, err := t.read(dst, text, time.Time{})
-	if err != nil || !needJSON {
+	out, err := t.read(room, text, timeOf(rec))
+	if err != nil || !needJSON || !t.as.isBytes() {
 		return out, err
 	}
 	if out, err = textformat.AppendText(roomFor(rec, len(out)), out); err != nil {

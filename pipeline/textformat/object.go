@@ -156,7 +156,7 @@ func plain(value []byte) []byte {
 	case bytes.IndexByte(value, '\\') < 0:
 		return value[1 : len(value)-1]
 	}
-	return []byte(jsontext.Unquote(value))
+	return jsontext.AppendUnquoted(make([]byte, 0, len(value)), value)
 }
 
 // trim gives valid JSON text without white space around it.

@@ -147,6 +147,32 @@ func TestConform(t *testing.T) {
 			p, err := NewSplit(s)
 			return pipelinetest.StageUnderTest{Splitter: must(t, p, err), Reject: []byte(`[]`)}
 		},
+		"parse": func(t *testing.T) pipelinetest.StageUnderTest {
+			s := DefaultParse()
+			s.As, s.Pattern, s.Field, s.Into = AsRegex, "^(?P<first>.)(?P<rest>.*)$", "name", "parts.of_name"
+			p, err := NewParse(s)
+			return pipelinetest.StageUnderTest{Stage: must(t, p, err), Reject: []byte(`{"name":""}`)}
+		},
+		"parse the value": func(t *testing.T) pipelinetest.StageUnderTest {
+			s := DefaultParse()
+			s.As = AsJSON
+			p, err := NewParse(s)
+			return pipelinetest.StageUnderTest{Stage: must(t, p, err), Reject: []byte(`canary`)}
+		},
+		"parse gzip": func(t *testing.T) pipelinetest.StageUnderTest {
+			s := DefaultParse()
+			s.As, s.Field = AsGzip, "packed"
+			p, err := NewParse(s)
+			return pipelinetest.StageUnderTest{Stage: must(t, p, err), Reject: []byte(`{"packed":"canary"}`)}
+		},
+		"format": func(t *testing.T) pipelinetest.StageUnderTest {
+			f, err := NewFormat(FormatSettings{As: AsQuery, Field: "card", Into: "query"})
+			return pipelinetest.StageUnderTest{Stage: must(t, f, err), Reject: []byte(`{"card":"canary"}`)}
+		},
+		"format zstd": func(t *testing.T) pipelinetest.StageUnderTest {
+			f, err := NewFormat(FormatSettings{As: AsZstd, Field: "name"})
+			return pipelinetest.StageUnderTest{Stage: must(t, f, err), Reject: []byte(`"canary"`)}
+		},
 		"redact": func(t *testing.T) pipelinetest.StageUnderTest {
 			s := DefaultRedact()
 			s.Fields, s.Key, s.Headers, s.How, s.Secret = []settings.FieldPath{"card.number", "name"}, true, []settings.HeaderName{"kit"}, HowHash, "0123456789abcdef"

@@ -34,6 +34,24 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
+			Section: config.StageSection, Name: "parse", Short: "as",
+			Doc:      "makes JSON of text that is none: of the value, or of a field",
+			Example:  "parse: {as: logfmt, field: line, into: log}",
+			Settings: settingsOf(stages.DefaultParse),
+			Build: build(func(s stages.ParseSettings, _ config.Env) (*stages.Parse, error) {
+				return stages.NewParse(s)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "format", Short: "as",
+			Doc:      "writes the value, or a field, as text: the inverse of parse",
+			Example:  "format: {as: csv, columns: [id, name], into: line}",
+			Settings: settingsOf(zero[stages.FormatSettings]),
+			Build: build(func(s stages.FormatSettings, _ config.Env) (*stages.Format, error) {
+				return stages.NewFormat(s)
+			}),
+		},
+		{
 			Section: config.StageSection, Name: "split", Short: "field",
 			Doc:      "makes one record of each element of an array",
 			Example:  "split: {field: legs, into: leg}",

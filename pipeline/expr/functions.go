@@ -62,6 +62,7 @@ var groups = []group{
 	{"Arrays", []table{arrayFunctions}},
 	{"Objects and paths", []table{objectFunctions}},
 	{"Time", []table{timeFunctions, calendarFunctions}},
+	{"Text formats", []table{formatFunctions}},
 	{"Codes and hashes", []table{codecFunctions, hashFunctions}},
 	{"Chance", []table{randomFunctions}},
 	{"The record", []table{recordFunctions}},

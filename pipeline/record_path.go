@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -74,8 +75,14 @@ func (r *Record) setBelow(name string, path jsontext.Path, text []byte) error {
 		have = []byte("null")
 	}
 	is, err := jsontext.Set(nil, have, path[1:], text)
+	if in := (*jsontext.NoPathError)(nil); errors.As(err, &in) {
+		err = &jsontext.NoPathError{Path: path[:1+len(in.Path)], Why: in.Why}
+	}
 	if err != nil {
 		return Reject(ReasonNoPath, fmt.Errorf("setting %s: %w", path, err))
+	}
+	if string(is) == string(have) {
+		return nil // nothing was there to be set
 	}
 	return r.SetRaw(name, is)
 }

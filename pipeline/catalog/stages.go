@@ -29,7 +29,7 @@ func stageKinds() config.Kinds {
     route.name: origin + "-" + destination
   remove: [delay, crew.phone]
   rename: {crew.captain: captain}
-  key: route
+  key: flight
   set_headers: {airline: airline}`,
 			Settings: settingsOf(zero[stages.MapSettings]),
 			Build: build(func(s stages.MapSettings, _ config.Env) (*stages.Map, error) {

@@ -100,6 +100,23 @@ func (r *Record) SetHeaders(h []Header) {
 	r.headers, r.touched = h, true
 }
 
+// SetTime replaces the time, in milliseconds since 1970 UTC, or NoTime. Unlike writing to Time, it
+// remembers what the source gave, for OriginalTime.
+func (r *Record) SetTime(ms int64) {
+	if x := r.own(); !x.hasTime {
+		x.hasTime, x.time = true, r.Time
+	}
+	r.Time = ms
+}
+
+// OriginalTime gives the time as the source gave it.
+func (r *Record) OriginalTime() int64 {
+	if x := r.beside; r.live && x.hasTime {
+		return x.time
+	}
+	return r.Time
+}
+
 // Tombstone says whether the value is null.
 func (r *Record) Tombstone() bool { return r.value == nil }
 

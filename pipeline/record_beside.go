@@ -17,12 +17,13 @@ type extras struct {
 	index    fieldIndex // where the first fields stand, when the record's state is object
 }
 
-// original holds what has been replaced of a record's key, value and headers, as the source
+// original holds what has been replaced of a record's key, value, headers and time, as the source
 // gave it: the record's dead letter has it.
 type original struct {
-	key, value                   []byte
-	headers                      []Header
-	hasKey, hasValue, hasHeaders bool // which of them were replaced
+	key, value                            []byte
+	headers                               []Header
+	time                                  int64
+	hasKey, hasValue, hasHeaders, hasTime bool // which of them were replaced
 }
 
 // or gives what the source gave: the original of what has been replaced, and of the rest what
@@ -125,7 +126,7 @@ func (x *extras) release() {
 // forget empties the extras and keeps their memory. What the lists of edits and cuts point to
 // stays reachable until it is overwritten.
 func (x *extras) forget() {
-	if x.hasKey || x.hasValue || x.hasHeaders {
+	if x.hasKey || x.hasValue || x.hasHeaders || x.hasTime {
 		x.original = original{}
 	}
 	x.edits, x.cuts, x.room, x.written = x.edits[:0], x.cuts[:0], x.room[:0], 0
@@ -155,6 +156,7 @@ func (r *Record) cameFrom(rec *Record) {
 	x := r.own()
 	x.key, x.value, x.headers = rec.Original()
 	x.hasKey, x.hasValue, x.hasHeaders = true, true, true
+	x.time, x.hasTime = rec.OriginalTime(), true
 }
 
 // edits gives the edits of the record.

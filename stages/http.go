@@ -24,7 +24,7 @@ import (
 // HTTPSettings are the settings of the http stage.
 type HTTPSettings struct {
 	URL           expr.Template              `yaml:"url" doc:"address to call; its host must stand in the file, what a part gives is percent-encoded" required:"true"`
-	Into          settings.FieldName         `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the answer: JSON when its type says so, else a string, null when it is empty" required:"true"`
+	Into          settings.FieldPath         `yaml:"into" doc:"field that takes the answer: JSON when its type says so, else a string, null when it is empty" required:"true"`
 	Method        string                     `yaml:"method" doc:"GET or POST; a POST may be repeated, so the server must allow that" enum:"GET|POST"`
 	Body          *expr.Template             `yaml:"body" doc:"JSON document that a POST sends; what a part gives is put in as JSON, and the braces of the document itself are doubled"`
 	Headers       map[string]expr.Template   `yaml:"headers" doc:"request headers"`
@@ -58,6 +58,8 @@ func (s *HTTPSettings) Validate() error {
 	}
 	if s.Into == "" {
 		bad("into", "name the field that takes the answer")
+	} else if _, err := s.Into.Place(); err != nil {
+		bad("into", "%w", err)
 	}
 	switch {
 	case s.Method != http.MethodGet && s.Method != http.MethodPost:
@@ -117,10 +119,11 @@ func (s *HTTPSettings) header() (http.Header, map[string]*expr.Template, error) 
 // into a waiting step. The engine may repeat a call after an outcome that is not
 // known, so what is called must bear that: a POST is for look-ups.
 //
-// A record whose value is no object is rejected without a call, a tombstone passes
-// without one.
+// A record whose value is no object, or in which something else stands in the way of the field that
+// takes the answer, is rejected without a call, a tombstone passes without one.
 type HTTP struct {
 	settings HTTPSettings
+	into     jsontext.Path
 	client   *client.HTTP
 	host     string                    // scheme and host, for Ping
 	address  string                    // for errors
@@ -145,6 +148,9 @@ func NewHTTP(s HTTPSettings, workers int) (*HTTP, error) {
 	o := client.HTTPOptions{Slots: workers, MaxBytes: int64(s.MaxBytes), Gzip: s.Gzip, AnyHost: s.Redirects == "any_host"}
 	h := &HTTP{settings: s}
 	var err error
+	if h.into, err = s.Into.Place(); err != nil {
+		return nil, err
+	}
 	if o.Header, h.headers, err = s.header(); err != nil {
 		return nil, err
 	}
@@ -172,7 +178,7 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	}
 	req, bad := h.request(rec)
 	// Before the call: a value that can take no field is rejected without one.
-	if err := rec.SetRaw(string(h.settings.Into), nil); err != nil {
+	if err := rec.SetRawAt(h.into, nil); err != nil {
 		return err
 	}
 	if bad != nil {
@@ -194,7 +200,7 @@ func (h *HTTP) Process(ctx context.Context, rec *pipeline.Record) error {
 	if err != nil {
 		return err
 	}
-	return rec.SetRaw(string(h.settings.Into), text)
+	return rec.SetRawAt(h.into, text)
 }
 
 func (h *HTTP) what() string { return "calling " + h.settings.Method + " " + h.address }

@@ -268,6 +268,22 @@ func TestHTTPConcurrent(t *testing.T) {
 	}
 }
 
+// The answer goes where the path leads; what stands in its way rejects before the call.
+func TestHTTPIntoAtDepth(t *testing.T) {
+	var calls atomic.Int64
+	h := newHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		calls.Add(1)
+		answer(200, "application/json", `{"c":7}`)(w, nil)
+	}, "/", func(s *HTTPSettings) { s.Into = "weather.now" })
+	rec := httpRecord(`{"weather":{"was": 1},"x":2}`)
+	if err := h.Process(t.Context(), rec); err != nil || string(rec.Value()) != `{"weather":{"was": 1,"now":{"c":7}},"x":2}` {
+		t.Errorf("%s, %v", rec.Value(), err)
+	}
+	if reason, _ := pipeline.IsPermanent(h.Process(t.Context(), httpRecord(`{"weather":"canary"}`))); reason != pipeline.ReasonNoPath || calls.Load() != 1 {
+		t.Errorf("the reason is %q, with %d calls", reason, calls.Load())
+	}
+}
+
 func TestHTTPHeedsItsContext(t *testing.T) {
 	release := make(chan struct{})
 	h := newHTTP(t, func(http.ResponseWriter, *http.Request) { <-release }, "/", nil)
@@ -295,6 +311,7 @@ func TestHTTPSettings(t *testing.T) {
 		change func(*HTTPSettings)
 		fields []string
 	}{
+		"many places":        {func(s *HTTPSettings) { s.Into = "a.*" }, []string{"into"}},
 		"host of the record": {func(s *HTTPSettings) { s.URL = template(t, "http://{h}/") }, []string{"url"}},
 		"password in url":    {func(s *HTTPSettings) { s.URL = template(t, "http://u:canary@h/") }, []string{"url"}},
 		"everything": {func(s *HTTPSettings) { *s = HTTPSettings{Proxy: "::"} },

@@ -3,13 +3,16 @@ package stages
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -17,15 +20,15 @@ import (
 type LookupSettings struct {
 	Table   TableSettings        `yaml:"table" required:"true" doc:"the table: a file held in memory; a change counts within 2 s of the last write to the file, also when no record comes; a file without rows, or one that cannot be used, leaves the table as it is, with one warning"`
 	Match   expr.Expr            `yaml:"match" required:"true" doc:"expression that gives the key to look for; a number is looked for as it is written"`
-	Into    settings.FieldName   `yaml:"into" nested:"into is a field at the top, like LAST" required:"true" doc:"field that takes the row, as an object"`
-	Columns []settings.FieldName `yaml:"columns" nested:"columns are the fields at the top of a row" doc:"columns (fields) of the row that are put in; left out: all"`
+	Into    settings.FieldPath   `yaml:"into" required:"true" doc:"field that takes the row, as an object"`
+	Columns []settings.FieldPath `yaml:"columns" doc:"columns of the row that are put in, or of jsonl fields at any depth, each at its path; left out: all"`
 	OnMiss  OnMiss               `yaml:"on_miss" enum:"null|reject|filter" doc:"what a key that is not in the table does: null as the row, or reject or filter the record"`
 }
 
 // TableSettings say where the table is.
 type TableSettings struct {
 	File     settings.Path      `yaml:"file" required:"true" doc:"file with the rows"`
-	Key      settings.FieldName `yaml:"key" nested:"columns are the fields at the top of a row" required:"true" doc:"column (field) by which rows are found; each value stands once"`
+	Key      settings.FieldPath `yaml:"key" required:"true" doc:"column (of jsonl a field at any depth) by which rows are found; each value stands once"`
 	Format   string             `yaml:"format" enum:"csv|jsonl" doc:"csv: a header line, then rows, all values text; jsonl: an object a line; left out: by the file's ending"`
 	MaxBytes settings.Size      `yaml:"max_bytes" min:"1B" doc:"largest file that is taken into memory"`
 }
@@ -45,6 +48,9 @@ func (s *LookupSettings) Validate() error {
 	}
 	if s.Into == "" {
 		wrong("into", errors.New("name the field that takes the row"))
+	} else {
+		_, err := s.Into.Place()
+		wrong("into", err)
 	}
 	if s.Table.File == "" {
 		wrong("table.file", errors.New("no file"))
@@ -53,9 +59,44 @@ func (s *LookupSettings) Validate() error {
 	}
 	if s.Table.Key == "" {
 		wrong("table.key", errors.New("name the column by which rows are found"))
+	} else {
+		_, err := s.Table.column(s.Table.Key)
+		wrong("table.key", err)
+	}
+	for i, c := range s.Columns {
+		steps, err := s.Table.column(c)
+		if slices.ContainsFunc(steps, func(s jsontext.Step) bool { return s.Kind == jsontext.Indexed }) {
+			err = fmt.Errorf("%q is an element of an array, which cannot stand at its place without the others: name the array", c)
+		}
+		wrong(listed("columns", i), err)
 	}
 	wrong("on_miss", s.OnMiss.Validate())
 	return errors.Join(errs...)
+}
+
+// column takes the path of a column apart: of a csv table that is its name.
+func (s *TableSettings) column(path settings.FieldPath) (jsontext.Path, error) {
+	steps, err := path.Place()
+	if format, _ := s.format(); err != nil || format != "csv" || len(steps) == 1 {
+		return steps, err
+	}
+	return nil, fmt.Errorf("%q is a path, and a row of a csv file has columns, with nothing within: a column that is called so is written '%s'",
+		path, jsontext.Path{{Name: string(path)}})
+}
+
+// columns takes the paths of the columns that are put in apart, and gives them with that of the key.
+func (s *LookupSettings) columns() (key jsontext.Path, columns []jsontext.Path, err error) {
+	for i, c := range s.Columns {
+		path, err := s.Table.column(c)
+		if err != nil {
+			return nil, nil, &settings.FieldError{Field: listed("columns", i), Err: err}
+		}
+		columns = append(columns, path)
+	}
+	if key, err = s.Table.column(s.Table.Key); err != nil {
+		err = &settings.FieldError{Field: "table.key", Err: err}
+	}
+	return key, columns, err
 }
 
 // Check reads the table, to find out whether it is good.
@@ -82,9 +123,10 @@ func (s *LookupSettings) Empty() bool {
 //
 // A key that is not in the table, or is nil, gives null, or rejects the record with no_match, or
 // filters it. Tombstones pass unchanged; a value that is no object is rejected with not_object
-// when a field would be read or set.
+// when a field would be read or set, and with no_path when something else stands in the way of into.
 type Lookup struct {
 	s    LookupSettings
+	into jsontext.Path
 	read func(LookupSettings) (*table, error)
 
 	rows         atomic.Pointer[table]
@@ -106,7 +148,11 @@ func NewLookup(s LookupSettings) (*Lookup, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Lookup{s: s, read: readTable}
+	into, err := s.Into.Place()
+	if err != nil {
+		return nil, err
+	}
+	l := &Lookup{s: s, into: into, read: readTable}
 	l.rows.Store(t)
 	return l, nil
 }
@@ -160,7 +206,7 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 	row, ok := l.rows.Load().rows[string(key)]
 	if ok && key != nil {
 		l.hits.Add(1)
-		return rec.SetRaw(string(l.s.Into), row)
+		return rec.SetRawAt(l.into, row)
 	}
 	l.misses.Add(1)
 	switch l.s.OnMiss {
@@ -169,5 +215,5 @@ func (l *Lookup) Process(_ context.Context, rec *pipeline.Record) error {
 	case MissFilter:
 		return pipeline.Filtered
 	}
-	return rec.SetRaw(string(l.s.Into), []byte("null"))
+	return rec.SetRawAt(l.into, []byte("null"))
 }

@@ -102,7 +102,11 @@ func (b *tableBuilder) csv(text []byte) error {
 
 // header checks the names of the columns.
 func (b *tableBuilder) header(line int, header []string) (*csvTable, error) {
-	h := &csvTable{header: header, names: make([][]byte, len(header)), key: slices.Index(header, string(b.s.Table.Key))}
+	var columns []string
+	for _, path := range b.columns {
+		columns = append(columns, path[0].Name)
+	}
+	h := &csvTable{header: header, names: make([][]byte, len(header)), key: slices.Index(header, b.called())}
 	for i, name := range header {
 		if !utf8.ValidString(name) {
 			return nil, b.at(line, "not valid UTF-8; save the file as UTF-8")
@@ -110,16 +114,16 @@ func (b *tableBuilder) header(line int, header []string) (*csvTable, error) {
 		if name != "" && slices.Contains(header[:i], name) {
 			return nil, b.at(line, "two columns are called %q", name)
 		}
-		if len(b.s.Columns) == 0 || slices.Contains(b.s.Columns, settings.FieldName(name)) {
+		if len(columns) == 0 || slices.Contains(columns, name) {
 			h.names[i] = jsontext.AppendString(nil, name)
 		}
 	}
 	if h.key < 0 {
-		return nil, unknown("table.key", string(b.s.Table.Key), header)
+		return nil, unknown("table.key", b.called(), header)
 	}
-	for _, c := range b.s.Columns {
-		if !slices.Contains(header, string(c)) {
-			return nil, unknown("columns", string(c), header)
+	for _, c := range columns {
+		if !slices.Contains(header, c) {
+			return nil, unknown("columns", c, header)
 		}
 	}
 	if i := slices.Index(header, ""); i >= 0 && h.names[i] != nil {
@@ -141,7 +145,7 @@ func (b *tableBuilder) csvRow(r *csv.Reader, h *csvTable, values []string) error
 	}
 	line, _ := r.FieldPos(h.key)
 	if values[h.key] == "" {
-		return b.at(line, "%q is empty", b.s.Table.Key)
+		return b.at(line, "%q is empty", b.called())
 	}
 	return b.add(line, strings.Clone(values[h.key]), append(row, '}'))
 }

@@ -49,7 +49,7 @@ func TestLookupKeepsTheOldTable(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := lookupSettings(t, "t.csv", good)
-			s.Table.MaxBytes, s.Columns = 20, []settings.FieldName{"iata", "v"}
+			s.Table.MaxBytes, s.Columns = 20, []settings.FieldPath{"iata", "v"}
 			synctest.Test(t, func(t *testing.T) {
 				w := startWatched(t, s)
 				fault.make(w)

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -44,9 +43,13 @@ func (s *TableSettings) format() (string, error) {
 // to do where that is not plain; they quote no values.
 func readTable(s LookupSettings) (*table, error) {
 	t := &table{rows: map[string][]byte{}}
+	b := tableBuilder{s: s, t: t}
+	var err error
+	if b.key, b.columns, err = s.columns(); err != nil {
+		return nil, err
+	}
 	text, err := t.load(s.Table)
 	if err == nil {
-		b := tableBuilder{s: s, t: t}
 		err = b.build(text)
 	}
 	var f *settings.FieldError
@@ -101,9 +104,19 @@ func (t *table) load(s TableSettings) (text []byte, err error) {
 }
 
 type tableBuilder struct {
-	s     LookupSettings
-	t     *table
-	lines map[string]int // where a key stands
+	s       LookupSettings
+	key     jsontext.Path
+	columns []jsontext.Path // nil: all
+	t       *table
+	lines   map[string]int // where a key stands
+}
+
+// called is what the key is called in messages.
+func (b *tableBuilder) called() string {
+	if len(b.key) == 1 {
+		return b.key[0].Name
+	}
+	return b.key.String()
 }
 
 func (b *tableBuilder) at(line int, format string, args ...any) error {
@@ -115,7 +128,7 @@ func (b *tableBuilder) add(line int, key string, row []byte) error {
 		b.lines = map[string]int{}
 	}
 	if before, ok := b.lines[key]; ok {
-		return b.at(line, "%q is the same as in line %d; keys stand once", b.s.Table.Key, before)
+		return b.at(line, "%q is the same as in line %d; keys stand once", b.called(), before)
 	}
 	b.lines[key] = line
 	b.t.rows[key] = row
@@ -138,6 +151,10 @@ func (b *tableBuilder) build(text []byte) error {
 }
 
 func (b *tableBuilder) jsonl(text []byte) error {
+	var columns *keepNode
+	if len(b.columns) > 0 {
+		columns = newKeep(b.columns)
+	}
 	line := 0
 	for len(text) > 0 {
 		var row []byte
@@ -152,23 +169,17 @@ func (b *tableBuilder) jsonl(text []byte) error {
 		case !json.Valid(row) || row[0] != '{':
 			return b.at(line, "not a JSON object; each line holds one, whole")
 		}
-		var key []byte
-		out, whole := []byte{'{'}, len(b.s.Columns) == 0
-		jsontext.Members(row, func(name, value []byte) bool {
-			is := settings.FieldName(jsontext.Unquote(name))
-			if is == b.s.Table.Key && key == nil {
-				key = value
-			}
-			if !whole && slices.Contains(b.s.Columns, is) {
-				out = appendField(out, name, value)
-			}
-			return true
-		})
+		key := jsontext.Find(row, b.key)
 		if key == nil || key[0] == 'n' || string(key) == `""` {
-			return b.at(line, "%q is missing or empty", b.s.Table.Key)
+			return b.at(line, "%q is missing or empty", b.called())
 		}
-		if out = append(out, '}'); whole {
+		var out []byte
+		if columns == nil {
 			out = bytes.Clone(row)
+		} else {
+			w := keeper{}
+			w.object(row, []*keepNode{columns})
+			out = w.out
 		}
 		if err := b.add(line, plain(key), out); err != nil {
 			return err

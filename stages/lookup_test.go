@@ -39,7 +39,7 @@ func TestLookupCSV(t *testing.T) {
 	s.OnMiss = MissReject
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "rejected: no_match"}, {"tombstone", "tombstone"}})
-	s.OnMiss, s.Columns = MissFilter, []settings.FieldName{"city", "iata"}
+	s.OnMiss, s.Columns = MissFilter, []settings.FieldPath{"city", "iata"}
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"XXX"}`, "filtered"}, {`[]`, "rejected: not_object"}, {`{"origin":"DTW"}`, `{"origin":"DTW","from":{"iata":"DTW","city":"De\"troit"}}`}})
 }
@@ -54,9 +54,36 @@ func TestLookupJSONL(t *testing.T) {
 		{`{"origin":"7"}`, `{"origin":"7","from":{"iata":7,"\u0069ata":8}}`},
 		{`{"origin":8}`, `{"origin":8,"from":null}`},
 	})
-	s.Columns = []settings.FieldName{"at", "none"}
+	s.Columns = []settings.FieldPath{"at", "none"}
 	l, err = NewLookup(s)
 	processes(t, must(t, l, err), []row{{`{"origin":"DTW"}`, `{"origin":"DTW","from":{"at":[1.10, {"x": 2}]}}`}})
+}
+
+// Keys and columns of jsonl may be deeper in the row, and the row in the record.
+func TestLookupPaths(t *testing.T) {
+	s := lookupSettings(t, "airports.jsonl", `{"id":{"iata":"DTW"},"at":{"lat": 1.10,"lon":2},"a.b":1}`+"\n"+`{"id":{"iata":"OSL"},"at":5}`)
+	s.Table.Key, s.Into = "id.iata", "flight.from"
+	s.Columns = []settings.FieldPath{"at.lat", `a\.b`}
+	l, err := NewLookup(s)
+	processes(t, must(t, l, err), []row{
+		{`{"origin":"DTW","flight":{"n":1}}`, `{"origin":"DTW","flight":{"n":1,"from":{"at":{"lat":1.10},"a.b":1}}}`},
+		{`{"origin":"OSL"}`, `{"origin":"OSL","flight":{"from":{}}}`},
+		{`{"origin":"XXX"}`, `{"origin":"XXX","flight":{"from":null}}`},
+		{`{"origin":"DTW","flight":7}`, "rejected: no_path"},
+	})
+	s.Table.Key = "id.icao"
+	if err := s.Check(); err == nil || !strings.Contains(err.Error(), `:1: "id.icao" is missing or empty`) {
+		t.Error(err)
+	}
+	s.Columns, s.Into = []settings.FieldPath{"a[*].b", "a[0]", "a"}, "*.from"
+	if got, want := names(s.Validate()), []string{"into", "columns[0]", "columns[1]"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v", got)
+	}
+	s = lookupSettings(t, "t.csv", "a.b\nx\n")
+	s.Table.Key, s.Columns = "a.b", []settings.FieldPath{"a[0]", `a\.b`}
+	if err := s.Validate(); !reflect.DeepEqual(names(err), []string{"table.key", "columns[0]"}) || !strings.Contains(err.Error(), `is written 'a\.b'`) {
+		t.Errorf("columns of csv: %v", err)
+	}
 }
 
 func TestLookupBadTables(t *testing.T) {
@@ -115,7 +142,7 @@ func TestLookupBadTables(t *testing.T) {
 		}
 	}
 	s := lookupSettings(t, "t.csv", "iata\n")
-	s.Columns = []settings.FieldName{"city"}
+	s.Columns = []settings.FieldPath{"city"}
 	if _, err := NewLookup(s); err == nil || !strings.HasPrefix(err.Error(), "columns: the table has no column \"city\"") {
 		t.Error(err)
 	}
@@ -144,7 +171,7 @@ func TestLookupGoodTables(t *testing.T) {
 		"\"iata\",\"city\"\n\"A\",\"x\"\nB,y\n", "iata,city,,\nA,x,1,2\nB,y,,\n",
 	} {
 		s := lookupSettings(t, "t.csv", text)
-		s.Columns = []settings.FieldName{"city"} // columns without a name are left out
+		s.Columns = []settings.FieldPath{"city"} // columns without a name are left out
 		l, err := NewLookup(s)
 		processes(t, must(t, l, err), []row{
 			{`{"origin":"A"}`, `{"origin":"A","from":{"city":"x"}}`},

@@ -2,9 +2,7 @@ package stages
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
@@ -14,58 +12,39 @@ import (
 
 // MapSettings are the settings of a Map. At least one of them is there.
 type MapSettings struct {
-	Set    settings.Fields[expr.Expr]          `yaml:"set" value:"true" nested:"set is for fields at the top: set the whole of FIRST, to an object, as in FIRST: '{\"LAST\": 1}'" doc:"fields to set, each to an expression over the record as it came"`
-	Remove []settings.FieldName                `yaml:"remove" nested:"what is within a field is taken out by redact: {fields: ['PATH'], how: remove}" doc:"fields to remove"`
-	Rename settings.Fields[settings.FieldName] `yaml:"rename" nested:"rename is for fields at the top; what is within one is copied there by set: {LAST: READ}" doc:"fields to rename, old name to new name"`
-	Keep   []settings.FieldName                `yaml:"keep" nested:"keep is for fields at the top: set: {LAST: READ}, and keep LAST" doc:"fields to keep; all others are removed"`
+	Value         *expr.Expr                          `yaml:"value" doc:"expression that gives the whole value; what comes below edits what it gives"`
+	Set           settings.Fields[expr.Expr]          `yaml:"set" value:"true" doc:"fields to set, each to an expression over the record as it came; parents that are missing or null are made as objects; with [*] or * what is there is set"`
+	Remove        []settings.FieldPath                `yaml:"remove" doc:"fields to remove"`
+	Rename        settings.Fields[settings.FieldPath] `yaml:"rename" doc:"fields to rename, old path to new path, all at once; one with [*] or * stays in its place: items[*].sku to items[*].id"`
+	Keep          []settings.FieldPath                `yaml:"keep" doc:"fields to keep; all others are removed, while objects and arrays on the way stay"`
+	Key           *expr.Expr                          `yaml:"key" doc:"expression that gives the record's key: a text itself, the JSON text of anything else; nil: no key, but that a tombstone keeps its own"`
+	Time          *expr.Expr                          `yaml:"time" doc:"expression that gives the record's time: a date, or milliseconds since 1970; nil: it stays"`
+	SetHeaders    settings.HeaderFields[expr.Expr]    `yaml:"set_headers" value:"true" doc:"headers to set, each in place of all of that name: a text itself, the JSON text of anything else; nil: none of that name"`
+	RemoveHeaders []settings.HeaderName               `yaml:"remove_headers" doc:"headers to remove; upper and lower case count"`
+	Tombstone     *expr.Condition                     `yaml:"tombstone" doc:"condition under which the record becomes a tombstone: it loses its value and keeps the rest, and what edits the value is left out"`
 }
 
-// Validate implements the check of settings.
-func (s *MapSettings) Validate() error {
-	var errs []error
-	wrong := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
-	if len(s.Set) == 0 && len(s.Remove) == 0 && len(s.Rename) == 0 && s.Keep == nil {
-		errs = append(errs, errors.New("a map does nothing: write at least one of set, remove, rename, keep"))
-	}
-	for _, f := range s.Set {
-		if slices.Contains(s.Remove, settings.FieldName(f.Name)) {
-			wrong("remove", "field %q is set and removed: set comes first, so it would never be there", f.Name)
-		}
-	}
-	var from, to []string
-	for _, f := range s.Rename {
-		if f.Value == "" {
-			wrong("rename", "field %q has no new name", f.Name)
-		}
-		if slices.Contains(to, string(f.Value)) {
-			wrong("rename", "two fields are renamed to %q", f.Value)
-		}
-		if slices.Contains(from, f.Name) {
-			wrong("rename", "field %q is renamed twice", f.Name)
-		}
-		from, to = append(from, f.Name), append(to, string(f.Value))
-	}
-	return errors.Join(errs...)
-}
-
-// A Map edits the top-level fields of a record. All expressions of set read the record
-// as it came; then come remove, rename and keep. The renames take place at once, so that two
-// fields may swap their names; a field that is not there is not renamed. Tombstones pass
-// unchanged; a value that is no object is rejected with not_object.
+// A Map edits a record: its value, fields at any depth, key, time and headers, and can make a
+// tombstone of it. All expressions read the record as it came. In the value first value and set
+// take place, then remove, rename and keep, each on what the one before has left. The renames take
+// place at once, so that two fields may swap their names; a field that is not there is not renamed.
+//
+// Of a tombstone only key, time and headers are edited. Where fields are edited, a value that is no
+// object is rejected with not_object, and one in which something else stands in the way of a path
+// with no_path.
 type Map struct {
-	set     settings.Fields[expr.Expr]
-	remove  []settings.FieldName
-	rename  settings.Fields[settings.FieldName]
-	keep    []kept
-	hasKeep bool
+	value  *expr.Expr
+	set    []setting
+	remove []jsontext.Path // in the order of removeOrder
+	rename renames
+	keep   *keepNode // nil: everything
+	about  *about    // nil: nothing but the value is edited
 }
 
-// kept is a name with its JSON text.
-type kept struct {
-	name string
-	text []byte
+// A setting is a path and what is set there.
+type setting struct {
+	path  jsontext.Path
+	value expr.Expr
 }
 
 // NewMap makes a Map.
@@ -73,39 +52,74 @@ func NewMap(s MapSettings) (*Map, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	m := &Map{set: s.Set, remove: s.Remove, rename: s.Rename, hasKeep: s.Keep != nil}
-	for i, name := range s.Keep {
-		if slices.Contains(s.Keep[:i], name) {
-			continue
-		}
-		m.keep = append(m.keep, kept{string(name), jsontext.AppendString(nil, string(name))})
+	p, _ := s.paths() // Validate has found no errors
+	m := &Map{value: s.Value, remove: removeOrder(p.remove), rename: newRenames(p), about: newAbout(s)}
+	for i, f := range s.Set {
+		m.set = append(m.set, setting{p.set[i], f.Value})
+	}
+	if s.Keep != nil {
+		m.keep = newKeep(p.keep)
 	}
 	return m, nil
 }
 
 // Process implements pipeline.Stage.
 func (m *Map) Process(_ context.Context, rec *pipeline.Record) error {
-	if rec.Tombstone() {
-		return nil
+	if m.about == nil {
+		if rec.Tombstone() {
+			return nil
+		}
+		return m.edit(rec)
 	}
-	if err := m.setAll(rec); err != nil {
+	// What is about the record reads it before the value is edited, and is put in afterwards.
+	is, err := m.about.read(rec)
+	if err != nil {
 		return err
 	}
-	for _, name := range m.remove {
-		if err := rec.Remove(string(name)); err != nil {
+	if !is.tombstone {
+		if err := m.edit(rec); err != nil {
 			return err
 		}
 	}
-	if err := m.renameAll(rec); err != nil || !m.hasKeep {
+	m.about.write(rec, is)
+	return nil
+}
+
+// edit edits the value.
+func (m *Map) edit(rec *pipeline.Record) error {
+	if err := m.setAll(rec); err != nil {
 		return err
 	}
-	return m.keepOnly(rec)
+	for _, path := range m.remove {
+		if err := rec.RemoveAt(path); err != nil {
+			return err
+		}
+	}
+	if err := m.rename.in(rec); err != nil || m.keep == nil {
+		return err
+	}
+	return m.keep.only(rec)
 }
 
 func (m *Map) setAll(rec *pipeline.Record) error {
-	if len(m.set) == 0 {
-		return nil
+	var whole []byte
+	if m.value != nil {
+		var err error
+		if whole, err = m.value.JSON(rec); err != nil {
+			return fmt.Errorf("making the value: %w", err)
+		}
 	}
+	if len(m.set) > 0 {
+		return m.setFields(rec, whole)
+	}
+	if whole != nil {
+		rec.SetValue(whole)
+	}
+	return nil
+}
+
+// setFields sets the fields, in the value whole where it is not nil.
+func (m *Map) setFields(rec *pipeline.Record, whole []byte) error {
 	// The texts and their slices take no allocation (BenchmarkLateFlights). When room has to grow
 	// it moves; slices of the texts before stay valid, in the memory where they were.
 	var few [8][]byte
@@ -113,72 +127,22 @@ func (m *Map) setAll(rec *pipeline.Record) error {
 	for i := range m.set {
 		from := len(room)
 		var err error
-		if room, err = m.set[i].Value.AppendJSON(room, rec); err != nil {
+		if room, err = m.set[i].value.AppendJSON(room, rec); err != nil {
 			// That the value is no object is the cause, and says more.
-			if cause := rec.CheckObject(); cause != nil {
+			if cause := rec.CheckObject(); cause != nil && whole == nil {
 				return cause
 			}
-			return fmt.Errorf("setting %q: %w", m.set[i].Name, err)
+			return fmt.Errorf("setting %q: %w", m.set[i].path, err)
 		}
 		texts = append(texts, room[from:len(room):len(room)])
 	}
+	if whole != nil {
+		rec.SetValue(whole)
+	}
 	for i, text := range texts {
-		if err := rec.SetRaw(m.set[i].Name, text); err != nil {
+		if err := rec.SetRawAt(m.set[i].path, text); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func (m *Map) renameAll(rec *pipeline.Record) error {
-	if len(m.rename) == 0 {
-		return nil
-	}
-	texts := make([][]byte, len(m.rename))
-	for i, f := range m.rename {
-		var err error
-		if texts[i], err = rec.Field(f.Name); err != nil {
-			return err
-		}
-	}
-	// A field that is not there is removed too: that finds out when the value is no object.
-	for _, f := range m.rename {
-		if err := rec.Remove(f.Name); err != nil {
-			return err
-		}
-	}
-	for i, f := range m.rename {
-		if texts[i] == nil {
-			continue
-		}
-		if err := rec.SetRaw(string(f.Value), texts[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// keepOnly writes the object anew, in its own order: removing the others one by one
-// would cost the square of their number.
-func (m *Map) keepOnly(rec *pipeline.Record) error {
-	if err := rec.CheckObject(); err != nil {
-		return err
-	}
-	out := []byte{'{'}
-	done := make([]bool, len(m.keep))
-	err := rec.Fields(func(name string, text []byte) bool {
-		for i, k := range m.keep {
-			if k.name == name && !done[i] {
-				done[i] = true
-				out = appendField(out, k.text, text)
-				break
-			}
-		}
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	rec.SetValue(append(out, '}'))
 	return nil
 }

@@ -31,7 +31,7 @@ func TestFilter(t *testing.T) {
 }
 
 func TestMap(t *testing.T) {
-	set := func(name, text string) settings.Field[expr.Expr] {
+	set := func(name settings.FieldPath, text string) settings.Field[expr.Expr] {
 		return settings.Field[expr.Expr]{Name: name, Value: expression(t, text)}
 	}
 	for name, c := range map[string]struct {
@@ -50,7 +50,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"remove": {
-			MapSettings{Remove: []settings.FieldName{"a", "a.b", "*"}},
+			MapSettings{Remove: []settings.FieldPath{"a", `a\.b`, `\*`}},
 			[]row{
 				{`{"a":1, "b":{"a":1},"a.b":2,"*":3,"a":4}`, `{"b":{"a":1}}`},
 				{`"a"`, "rejected: not_object"},
@@ -58,7 +58,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"rename": {
-			MapSettings{Rename: settings.Fields[settings.FieldName]{{Name: "a", Value: "b"}, {Name: "b", Value: "a"}, {Name: "x", Value: "y"}}},
+			MapSettings{Rename: settings.Fields[settings.FieldPath]{{Name: "a", Value: "b"}, {Name: "b", Value: "a"}, {Name: "x", Value: "y"}}},
 			[]row{
 				{`{"a":1,"b":2,"c":3}`, `{"a":2,"b":1,"c":3}`},
 				{`{"a":1}`, `{"b":1}`},
@@ -68,7 +68,7 @@ func TestMap(t *testing.T) {
 			},
 		},
 		"keep": {
-			MapSettings{Keep: []settings.FieldName{"b", "a", "é", "a"}},
+			MapSettings{Keep: []settings.FieldPath{"b", "a", "é", "a"}},
 			[]row{
 				{`{"a": 1.50, "c":2, "\u0062":[ 1 ], "a":3, "é":"\u00e9"}`, `{"a":1.50,"b":[ 1 ],"é":"\u00e9"}`},
 				{`{"c":1}`, `{}`},
@@ -79,8 +79,8 @@ func TestMap(t *testing.T) {
 		},
 		"all in their order": {
 			MapSettings{
-				Set: settings.Fields[expr.Expr]{set("late", "delay * 2")}, Remove: []settings.FieldName{"delay"},
-				Rename: settings.Fields[settings.FieldName]{{Name: "late", Value: "minutes"}}, Keep: []settings.FieldName{"minutes", "delay"},
+				Set: settings.Fields[expr.Expr]{set("late", "delay * 2")}, Remove: []settings.FieldPath{"delay"},
+				Rename: settings.Fields[settings.FieldPath]{{Name: "late", Value: "minutes"}}, Keep: []settings.FieldPath{"minutes", "delay"},
 			},
 			[]row{{`{"delay":4,"x":1}`, `{"minutes":8}`}},
 		},
@@ -92,19 +92,46 @@ func TestMap(t *testing.T) {
 	}
 }
 
+// What can never mean what it says is an error at its place.
 func TestMapSettings(t *testing.T) {
-	s := MapSettings{
-		Set:    settings.Fields[expr.Expr]{{Name: "a", Value: expression(t, "b")}},
-		Remove: []settings.FieldName{"a"},
-		Rename: settings.Fields[settings.FieldName]{{Name: "x", Value: "z"}, {Name: "y", Value: "z"}, {Name: "x", Value: ""}},
+	type (
+		paths  = []settings.FieldPath
+		fields = settings.Fields[expr.Expr]
+		moves  = settings.Fields[settings.FieldPath]
+	)
+	at := func(names ...settings.FieldPath) (all fields) {
+		for _, n := range names {
+			all = append(all, settings.Field[expr.Expr]{Name: n, Value: expression(t, "1")})
+		}
+		return all
 	}
-	if got, want := names(s.Validate()), []string{"remove", "rename", "rename", "rename"}; !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v", got)
-	}
-	if got := names((&MapSettings{}).Validate()); len(got) != 1 {
-		t.Errorf("a map that does nothing: %v", got)
-	}
-	if got := names((&MapSettings{Keep: []settings.FieldName{}}).Validate()); got != nil {
-		t.Errorf("keep nothing: %v", got)
+	text, date := expression(t, `"x"`), expression(t, `date(at)`)
+	headers := settings.HeaderFields[expr.Expr]{{Name: "h", Value: text}, {Name: "i", Value: text}}
+	for name, c := range map[string]struct {
+		s    MapSettings
+		want []string
+	}{
+		"nothing":                  {MapSettings{}, []string{""}},
+		"keep nothing":             {MapSettings{Keep: paths{}}, nil},
+		"set and removed":          {MapSettings{Set: at("a", "b.c", "d.e"), Remove: paths{"a", "b", "d.*", "d.e.f", "x"}}, []string{"remove[0]", "remove[1]", "remove[2]"}},
+		"set in place of another":  {MapSettings{Set: at("a.b", "c.d", "a", "c.d.e", "c.*")}, []string{"set.a", "set.c.*", "set.c.*"}},
+		"no object":                {MapSettings{Set: at("[0].a"), Remove: paths{"[*]"}, Keep: paths{"[-1]", "a"}}, []string{"set.[0].a", "remove[0]", "keep[0]"}},
+		"no path":                  {MapSettings{Set: at("a..b"), Rename: moves{{Name: "x", Value: ""}}, Keep: paths{"$.a"}}, []string{"set.a..b", "rename.x", "keep[0]"}},
+		"renamed twice":            {MapSettings{Rename: moves{{Name: "x", Value: "y"}, {Name: "x", Value: "z"}}}, []string{"rename.x"}},
+		"two of one name":          {MapSettings{Rename: moves{{Name: "x", Value: "z"}, {Name: "y", Value: "z"}}}, []string{"rename.y"}},
+		"one within another":       {MapSettings{Rename: moves{{Name: "x", Value: "a"}, {Name: "x.y", Value: "b.c"}, {Name: "z", Value: "b"}}}, []string{"rename.x.y", "rename.z"}},
+		"many and one":             {MapSettings{Rename: moves{{Name: "a[*].b", Value: "c"}, {Name: "d", Value: "e[*]"}, {Name: "f.*.g", Value: "f.*.*"}, {Name: "h.*", Value: "i.*"}}}, []string{"rename.a[*].b", "rename.d", "rename.f.*.g", "rename.h.*"}},
+		"in their places":          {MapSettings{Rename: moves{{Name: "a[*].b", Value: "a[*].c.d"}, {Name: "e.*", Value: "e.*.f"}, {Name: "g[0]", Value: "h"}}}, nil},
+		"elements from both ends":  {MapSettings{Remove: paths{"a[0]", "a[-1]", "b[1]", "c[-1]", "*[0][1]", "a[-1][-1]"}, Rename: moves{{Name: "d[0]", Value: "x"}, {Name: "d[-2]", Value: "y"}}}, []string{"remove[1]", "remove[5]", "rename.d[-2]"}},
+		"kept with another":        {MapSettings{Keep: paths{"a.b", "a", "c", "c", "d[*]", "d[0].e"}}, []string{"keep[0]", "keep[5]"}},
+		"a header set and removed": {MapSettings{SetHeaders: headers, RemoveHeaders: []settings.HeaderName{"i", "H"}}, []string{"remove_headers"}},
+		"a header set twice":       {MapSettings{SetHeaders: append(headers, headers[0])}, []string{"set_headers"}},
+		"a time that is none":      {MapSettings{Time: &text}, []string{"time"}},
+		"a time":                   {MapSettings{Time: &date}, nil},
+	} {
+		err := c.s.Validate()
+		if got := names(err); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: got %q, want %q: %v", name, got, c.want, err)
+		}
 	}
 }

@@ -30,7 +30,7 @@ const (
 
 // RedactSettings are the settings of a Redact.
 type RedactSettings struct {
-	Fields  []settings.FieldPath  `yaml:"fields" doc:"fields to redact; a.b is b inside a, * is any name, \\. a dot within a name; arrays are gone through; upper and lower case count"`
+	Fields  []settings.FieldPath  `yaml:"fields" strict:"true" doc:"fields to redact; unlike elsewhere arrays are gone through by themselves, so that people.phone reaches people[*].phone too; upper and lower case count"`
 	Headers []settings.HeaderName `yaml:"headers" doc:"headers to redact, in upper or lower case"`
 	Key     bool                  `yaml:"key" doc:"redact the record's key too"`
 	How     How                   `yaml:"how" enum:"mask|hash|remove" doc:"mask: put the mask in place; hash: a keyed hash, equal for equal values; remove: leave it out"`
@@ -50,9 +50,9 @@ func (s *RedactSettings) Validate() error {
 	if len(s.Fields) == 0 && len(s.Headers) == 0 && !s.Key {
 		errs = append(errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
 	}
-	for _, f := range s.Fields {
-		if _, err := f.Path(); err != nil {
-			wrong("fields", "%w", err)
+	for i, f := range s.Fields {
+		if _, err := f.Strict(); err != nil {
+			wrong(listed("fields", i), "%w", err)
 		}
 	}
 	switch s.How {
@@ -70,9 +70,10 @@ func (s *RedactSettings) Validate() error {
 	return errors.Join(errs...)
 }
 
-// A Redact takes values out of records: fields wherever they stand below their path,
-// every one of a name that stands twice, headers and the key. A null stays null, which
-// tells nothing. It fails closed: with fields to redact, a value that is no JSON, or
+// A Redact takes values out of records: fields wherever they stand below their path, every one of a
+// name that stands twice, headers and the key. It misses rather nothing: a path goes through arrays
+// by itself where it goes on with a name, and [*] takes a value that is no array for its only
+// element. A null stays null, which tells nothing. It fails closed: with fields to redact, a value that is no JSON, or
 // no UTF-8, or too deep, is rejected with invalid_json, and one that is neither an
 // object nor an array with not_object. Tombstones have no fields.
 //
@@ -84,10 +85,34 @@ type Redact struct {
 	headers []string    // in lower case
 }
 
-// A redactNode is one step of the paths.
+// A redactNode is what a path has led to. What stands there goes when it is a leaf.
 type redactNode struct {
-	next map[jsontext.Step]*redactNode
-	leaf bool
+	next    map[jsontext.Step]*redactNode
+	leaf    bool
+	array   bool        // it goes on with elements
+	through *redactNode // the same for the elements of an array that is gone through by itself: it goes on with names alone; nil: it does not
+}
+
+// behind gives the node behind a step, made when it is not there.
+func (n *redactNode) behind(step jsontext.Step) *redactNode {
+	if m := n.next[step]; m != nil {
+		return m
+	}
+	if n.next == nil {
+		n.next = map[jsontext.Step]*redactNode{}
+	}
+	m := new(redactNode)
+	n.next[step] = m
+	if step.Kind == jsontext.Indexed || step.Kind == jsontext.EveryElement {
+		n.array = true
+		return m
+	}
+	if n.through == nil {
+		n.through = &redactNode{next: map[jsontext.Step]*redactNode{}}
+		n.through.through = n.through
+	}
+	n.through.next[step] = m
+	return m
 }
 
 // NewRedact makes a Redact.
@@ -106,13 +131,7 @@ func NewRedact(s RedactSettings) (*Redact, error) {
 		}
 		n := r.root
 		for _, step := range steps {
-			if n.next == nil {
-				n.next = map[jsontext.Step]*redactNode{}
-			}
-			if n.next[step] == nil {
-				n.next[step] = new(redactNode)
-			}
-			n = n.next[step]
+			n = n.behind(step)
 		}
 		n.leaf = true
 	}
@@ -189,7 +208,7 @@ func (r *Redact) fields(rec *pipeline.Record) error {
 		return rec.CheckObject() // which is an error
 	}
 	w := redaction{r: r, out: make([]byte, 0, len(v)+64)}
-	if err := w.value(text, []*redactNode{r.root}, 0); err != nil {
+	if _, err := w.value(text, []*redactNode{r.root}, 0); err != nil {
 		return err
 	}
 	if w.changed {
@@ -208,65 +227,109 @@ type redaction struct {
 // deepest bounds the recursion.
 const deepest = 1000
 
-// value writes text, to which the nodes apply.
-func (w *redaction) value(text []byte, nodes []*redactNode, depth int) (err error) {
-	if depth > deepest {
-		return errTooDeep
-	}
-	begin := len(w.out)
-	switch text[0] {
-	case '{':
-		w.out = append(w.out, '{')
-		jsontext.Members(text, func(name, value []byte) bool {
-			err = w.member(name, value, nodes, depth)
-			return err == nil
-		})
-		w.out = append(w.out, '}')
-	case '[':
-		w.out = append(w.out, '[')
-		jsontext.Elements(text, func(e []byte) bool {
-			if len(w.out) > begin+1 {
-				w.out = append(w.out, ',')
+// value writes text, to which paths have led as far as the nodes say. It says whether anything of it
+// stays.
+func (w *redaction) value(text []byte, nodes []*redactNode, depth int) (stays bool, err error) {
+	if text[0] != '[' {
+		for i := 0; i < len(nodes); i++ { // it may be the only element of an array that is left out
+			if n := nodes[i].next[jsontext.Step{Kind: jsontext.EveryElement}]; n != nil {
+				nodes = append(nodes[:len(nodes):len(nodes)], n)
 			}
-			err = w.value(e, nodes, depth+1)
-			return err == nil
-		})
-		w.out = append(w.out, ']')
+		}
+	}
+	switch {
+	case slices.ContainsFunc(nodes, func(n *redactNode) bool { return n.leaf }):
+		w.changed = true
+		if w.r.s.How == HowRemove {
+			return false, nil
+		}
+		if text[0] != 'n' {
+			text = w.replace(text)
+		}
+		w.out = append(w.out, text...)
+	case len(nodes) == 0:
+		w.out = append(w.out, text...)
+	case depth > deepest:
+		return true, errTooDeep
+	case text[0] == '{':
+		return true, w.object(text, nodes, depth)
+	case text[0] == '[':
+		return true, w.array(text, nodes, depth)
 	default:
 		w.out = append(w.out, text...)
 	}
+	return true, nil
+}
+
+func (w *redaction) object(text []byte, nodes []*redactNode, depth int) (err error) {
+	w.out = append(w.out, '{')
+	jsontext.Members(text, func(name, value []byte) bool {
+		var below []*redactNode
+		is := jsontext.Unquote(name)
+		for _, n := range nodes {
+			for _, m := range [...]*redactNode{n.next[jsontext.Step{Name: is}], n.next[jsontext.Step{Kind: jsontext.EveryMember}]} {
+				if m != nil {
+					below = append(below, m)
+				}
+			}
+		}
+		before := len(w.out)
+		w.out = appendField(w.out, name, nil)
+		var stays bool
+		if stays, err = w.value(value, below, depth+1); !stays {
+			w.out = w.out[:before]
+		}
+		return err == nil
+	})
+	w.out = append(w.out, '}')
 	return err
 }
 
-func (w *redaction) member(name, value []byte, nodes []*redactNode, depth int) error {
-	var below []*redactNode
-	leaf := false
-	is := jsontext.Unquote(name)
+func (w *redaction) array(text []byte, nodes []*redactNode, depth int) (err error) {
+	var through []*redactNode // the nodes of every element
+	named := false
 	for _, n := range nodes {
-		for _, m := range [...]*redactNode{n.next[jsontext.Step{Name: is}], n.next[jsontext.Step{Kind: jsontext.EveryMember}]} {
-			if m != nil {
-				leaf = leaf || m.leaf
-				below = append(below, m)
+		if n.through != nil {
+			through = append(through, n.through)
+		}
+		named = named || n.array
+	}
+	length, i := 0, 0
+	if named {
+		jsontext.Elements(text, func([]byte) bool { length++; return true })
+	}
+	begin := len(w.out) + 1
+	w.out = append(w.out, '[')
+	jsontext.Elements(text, func(e []byte) bool {
+		below := through
+		if named {
+			below = elementNodes(through[:len(through):len(through)], nodes, i, length)
+		}
+		i++
+		before := len(w.out)
+		if before > begin {
+			w.out = append(w.out, ',')
+		}
+		var stays bool
+		if stays, err = w.value(e, below, depth+1); !stays {
+			w.out = w.out[:before]
+		}
+		return err == nil
+	})
+	w.out = append(w.out, ']')
+	return err
+}
+
+// elementNodes appends the nodes that lead to element i of an array of that length by a step.
+func elementNodes(into, nodes []*redactNode, i, length int) []*redactNode {
+	for _, n := range nodes {
+		for _, step := range [...]jsontext.Step{{Kind: jsontext.EveryElement}, {Kind: jsontext.Indexed, Index: i}, {Kind: jsontext.Indexed, Index: i - length}} {
+			if m := n.next[step]; m != nil {
+				into = append(into, m)
 			}
 		}
 	}
-	if leaf {
-		w.changed = true
-		if w.r.s.How == HowRemove {
-			return nil
-		}
-		if value[0] != 'n' {
-			value = w.replace(value)
-		}
-		w.out = appendField(w.out, name, value)
-		return nil
-	}
-	if len(below) == 0 {
-		w.out = appendField(w.out, name, value)
-		return nil
-	}
-	w.out = appendField(w.out, name, nil)
-	return w.value(value, below, depth+1)
+	return into
 }
 
 // replace gives what stands in place of a value. Of a string the characters are hashed, whatever

@@ -53,6 +53,46 @@ func TestRedactFields(t *testing.T) {
 	processes(t, redact(t, func(s *RedactSettings) { s.Key = true }), []row{{`no JSON`, `no JSON`}})
 }
 
+// Elements can be named, and are reached without being named.
+func TestRedactElements(t *testing.T) {
+	type paths = []settings.FieldPath
+	for _, c := range []struct {
+		fields paths
+		rows   []row
+	}{
+		{paths{"a.b"}, []row{
+			{`{"a":{"b":1}}`, `{"a":{"b":"***"}}`},
+			{`{"a":[{"b":1},[{"b":2}],3]}`, `{"a":[{"b":"***"},[{"b":"***"}],3]}`},
+		}},
+		{paths{"a[*].b"}, []row{
+			{`{"a":[{"b":1},[{"b":2}],3]}`, `{"a":[{"b":"***"},[{"b":"***"}],3]}`},
+			{`{"a":{"b":1}}`, `{"a":{"b":"***"}}`}, // an array of one that was written without brackets
+		}},
+		{paths{"a[0].b"}, []row{
+			{`{"a":[{"b":1},{"b":2}]}`, `{"a":[{"b":"***"},{"b":2}]}`},
+			{`{"a":[[{"b":1}],{"b":2}]}`, `{"a":[[{"b":"***"}],{"b":2}]}`},
+			{`{"a":[1,[{"b":2}]]}`, `{"a":[1,[{"b":2}]]}`},
+			{`{"a":[]}`, `{"a":[]}`},
+		}},
+		{paths{"a[-1].b"}, []row{{`{"a":[{"b":1},{"b":2}]}`, `{"a":[{"b":1},{"b":"***"}]}`}}},
+		{paths{"a[-2]", "a[3]"}, []row{{`{"a":[1,2,3,4,5]}`, `{"a":[1,2,3,"***",5]}`}, {`{"a":[1]}`, `{"a":[1]}`}}},
+		{paths{"tags[*]"}, []row{{`{"tags":["a",null,{"b":1}]}`, `{"tags":["***",null,"***"]}`}, {`{"tags":"a"}`, `{"tags":"***"}`}}},
+		{paths{"a[0][1]", "a.*.c"}, []row{{`{"a":[[1,2,{"x":{"c":1}}],{"x":{"c":[2]}}]}`, `{"a":[[1,"***",{"x":{"c":"***"}}],{"x":{"c":"***"}}]}`}}},
+		{paths{"[0].a", "[*].b"}, []row{
+			{`[{"a":1,"b":1},{"a":2,"b":2}]`, `[{"a":"***","b":"***"},{"a":2,"b":"***"}]`},
+			{`{"a":1,"b":2}`, `{"a":1,"b":"***"}`},
+		}},
+		{paths{`a\[0\]`}, []row{{`{"a[0]":1,"a":[2]}`, `{"a[0]":"***","a":[2]}`}}},
+		{paths{"a[0]", "a.b", "a"}, []row{{`{"a":[{"b":1}]}`, `{"a":"***"}`}}},
+	} {
+		processes(t, redact(t, func(s *RedactSettings) { s.Fields = c.fields }), c.rows)
+	}
+	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = paths{"a[0]", "b[*].c", "d[*]"}, HowRemove }), []row{
+		{`{"a":[1,2,3],"b":[{"c":1},{"c":2,"e":3}],"d":[1,2]}`, `{"a":[2,3],"b":[{},{"e":3}],"d":[]}`},
+		{`{"a":[1],"d":7}`, `{"a":[]}`},
+	})
+}
+
 func TestRedactHash(t *testing.T) {
 	hash := func(secret string) *Redact {
 		return redact(t, func(s *RedactSettings) {
@@ -125,7 +165,7 @@ func TestRedactSettings(t *testing.T) {
 		{RedactSettings{Key: true, How: "blur"}, []string{"how"}},
 		{RedactSettings{Key: true, How: HowHash, Secret: "short"}, []string{"secret"}},
 		{RedactSettings{Key: true, How: HowMask, Secret: "s"}, []string{"secret"}},
-		{RedactSettings{Fields: []settings.FieldPath{"a..b", "", "$.a", "a[*]", "b*", "a.0"}, How: HowRemove}, []string{"fields", "fields", "fields", "fields", "fields", "fields"}},
+		{RedactSettings{Fields: []settings.FieldPath{"a..b", "", "$.a", "a[*]", "b*", "a.0", "a[]", "[0].a", "0", "a|b"}, How: HowRemove}, []string{"fields[0]", "fields[1]", "fields[2]", "fields[4]", "fields[5]", "fields[6]", "fields[8]", "fields[9]"}},
 	} {
 		if got := names(c.s.Validate()); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v: got %v, want %v", c.s, got, c.want)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -19,8 +20,8 @@ const (
 
 // SplitSettings are the settings of a Split.
 type SplitSettings struct {
-	Field    settings.FieldName `yaml:"field" nested:"split takes a field at the top: before it, map: {set: {LAST: READ}}, then split: LAST" doc:"array field to take apart; left out: the value itself is the array"`
-	Into     settings.FieldName `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the element, beside the other fields of the record; left out: the element becomes the value"`
+	Field    settings.FieldPath `yaml:"field" doc:"array field to take apart; left out: the value itself is the array"`
+	Into     settings.FieldPath `yaml:"into" doc:"field that takes the element, beside all of the record but the array; left out: the element becomes the value"`
 	MaxParts int                `yaml:"max_parts" min:"1" doc:"most elements; an array with more rejects the record"`
 	MaxBytes settings.Size      `yaml:"max_bytes" min:"1B" doc:"most bytes of all parts together; more reject the record"`
 }
@@ -31,17 +32,23 @@ func DefaultSplit() SplitSettings { return SplitSettings{MaxParts: 10_000, MaxBy
 // Validate implements the check of settings.
 func (s *SplitSettings) Validate() error {
 	var errs []error
-	wrong := func(field, text string) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: errors.New(text)})
+	wrong := func(field string, err error) {
+		errs = append(errs, &settings.FieldError{Field: field, Err: err})
 	}
 	if s.Into != "" && s.Field == "" {
-		wrong("into", "an array has no other fields to keep: name the field to take apart, or leave into out")
+		wrong("into", errors.New("an array has no other fields to keep: name the field to take apart, or leave into out"))
+	}
+	if _, err := s.Field.Place(); err != nil && s.Field != "" {
+		wrong("field", err)
+	}
+	if _, err := s.Into.Place(); err != nil && s.Into != "" {
+		wrong("into", err)
 	}
 	if s.MaxParts < 1 {
-		wrong("max_parts", "below one")
+		wrong("max_parts", errors.New("below one"))
 	}
 	if s.MaxBytes < 1 {
-		wrong("max_bytes", "below one byte")
+		wrong("max_bytes", errors.New("below one byte"))
 	}
 	return errors.Join(errs...)
 }
@@ -49,10 +56,12 @@ func (s *SplitSettings) Validate() error {
 // A Split makes one record of each element of an array, in order, with the key, headers
 // and time of the record. An array that is empty, missing or null filters the record;
 // anything else is rejected with not_array. A value that is no object is rejected with
-// not_object when a field is to be taken apart. Tombstones pass unchanged.
+// not_object when a field is to be taken apart, and with no_path when something else stands in the
+// way of into. Tombstones pass unchanged.
 type Split struct {
-	s    SplitSettings
-	into []byte // as JSON text
+	s           SplitSettings
+	field, into jsontext.Path // nil: not set
+	name        []byte        // as JSON text, when both are fields at the top and a part is made by appending
 }
 
 // NewSplit makes a Split.
@@ -60,7 +69,23 @@ func NewSplit(s SplitSettings) (*Split, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	return &Split{s: s, into: jsontext.AppendString(nil, string(s.Into))}, nil
+	p := &Split{s: s}
+	for _, at := range []struct {
+		path settings.FieldPath
+		into *jsontext.Path
+	}{{s.Field, &p.field}, {s.Into, &p.into}} {
+		if at.path == "" {
+			continue
+		}
+		var err error
+		if *at.into, err = at.path.Place(); err != nil {
+			return nil, err
+		}
+	}
+	if len(p.field) == 1 && len(p.into) == 1 {
+		p.name = jsontext.AppendString(nil, p.into[0].Name)
+	}
+	return p, nil
 }
 
 // Split implements pipeline.Splitter.
@@ -80,9 +105,12 @@ func (s *Split) Split(_ context.Context, rec *pipeline.Record, emit func(*pipeli
 		return true
 	})
 	var rest []byte
-	if s.s.Into != "" {
-		rest = s.rest(rec)
-		size += int64(n) * int64(len(rest)+len(s.into)+3)
+	if s.into != nil {
+		empty := 0 // bytes of a part without its element
+		if rest, empty, err = s.rest(rec); err != nil {
+			return err
+		}
+		size += int64(n) * int64(empty)
 	}
 	if n > s.s.MaxParts {
 		return pipeline.Reject(ReasonTooManyParts, fmt.Errorf("splitting: the array has %d elements, max_parts is %d", n, s.s.MaxParts))
@@ -91,24 +119,25 @@ func (s *Split) Split(_ context.Context, rec *pipeline.Record, emit func(*pipeli
 		return pipeline.Reject(pipeline.ReasonTooLarge, fmt.Errorf("splitting: the parts have %d bytes, max_bytes is %v", size, s.s.MaxBytes))
 	}
 	jsontext.Elements(array, func(e []byte) bool {
-		if s.s.Into != "" {
-			part := append(make([]byte, 0, len(rest)+len(s.into)+len(e)+3), rest...)
-			e = append(appendField(part, s.into, e), '}')
+		if s.into != nil {
+			if e, err = s.part(rest, e); err != nil {
+				return false
+			}
 		}
 		var part pipeline.Record
 		part.Init(rec.Position, rec.Key(), e, rec.Headers(), rec.Time)
 		emit(&part)
 		return true
 	})
-	return nil
+	return err
 }
 
 // array gives the array to take apart, nil when there is none.
 func (s *Split) array(rec *pipeline.Record) ([]byte, error) {
 	var text []byte
 	err := rec.CheckJSON()
-	if s.s.Field != "" {
-		text, err = rec.Field(string(s.s.Field))
+	if s.field != nil {
+		text, err = rec.At(s.field)
 	} else if err == nil {
 		text = bytes.TrimLeft(rec.Value(), " \t\r\n")
 	}
@@ -124,16 +153,39 @@ func (s *Split) array(rec *pipeline.Record) ([]byte, error) {
 	return text, nil
 }
 
-// rest gives the beginning of each part: the record's object without its end, and without the
-// field that is split and the one that takes the element.
-func (s *Split) rest(rec *pipeline.Record) []byte {
-	v := bytes.TrimLeft(rec.Value(), " \t\r\n")
-	rest := append(make([]byte, 0, len(v)), '{')
+// rest gives what the parts have in common, and the bytes that a part has without its element. With
+// fields at the top that is the record's object without its end, and without the field that is split
+// and the one that takes the element; else the whole object without the field that is split.
+func (s *Split) rest(rec *pipeline.Record) (rest []byte, empty int, err error) {
+	v := rec.Value()
+	if s.name == nil {
+		rest = v
+		if !slices.Equal(s.field, s.into) {
+			rest = jsontext.Remove(make([]byte, 0, len(v)), v, s.field)
+		}
+		part, err := s.part(rest, nil)
+		return rest, len(part), err
+	}
+	v = bytes.TrimLeft(v, " \t\r\n")
+	rest = append(make([]byte, 0, len(v)), '{')
 	jsontext.Members(v, func(name, value []byte) bool {
-		if n := settings.FieldName(jsontext.Unquote(name)); n != s.s.Field && n != s.s.Into {
+		if n := jsontext.Unquote(name); n != s.field[0].Name && n != s.into[0].Name {
 			rest = appendField(rest, name, value)
 		}
 		return true
 	})
-	return rest
+	return rest, len(rest) + len(s.name) + 3, nil
+}
+
+// part gives the value of the part with that element.
+func (s *Split) part(rest, element []byte) ([]byte, error) {
+	if s.name != nil {
+		part := append(make([]byte, 0, len(rest)+len(s.name)+len(element)+3), rest...)
+		return append(appendField(part, s.name, element), '}'), nil
+	}
+	part, err := jsontext.Set(nil, rest, s.into, element)
+	if err != nil {
+		return nil, pipeline.Reject(pipeline.ReasonNoPath, fmt.Errorf("splitting into %s: %w", s.into, err))
+	}
+	return part, nil
 }

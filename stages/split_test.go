@@ -44,6 +44,38 @@ func TestSplit(t *testing.T) {
 			SplitSettings{Field: "items", Into: "items", MaxParts: 3, MaxBytes: 100},
 			[]row{{`{"items":[1,2],"a":0}`, `{"a":0,"items":1}|{"a":0,"items":2}|`}},
 		},
+		"at depth": {
+			SplitSettings{Field: "order.items", MaxParts: 3, MaxBytes: 100},
+			[]row{
+				{`{"order":{"items":[1,{"b": 2}]}}`, `1|{"b": 2}|`},
+				{`{"order":{"items":7}}`, "rejected: not_array"},
+				{`{"order":5}`, ""},
+				{`{"items":[1]}`, ""},
+				{`[1]`, "rejected: not_object"},
+				{"tombstone", "tombstone|"},
+			},
+		},
+		"into at depth": {
+			SplitSettings{Field: "order.items", Into: "order.item", MaxParts: 3, MaxBytes: 100},
+			[]row{
+				{`{ "id": 1.0,"order" : {"a":1, "items":[1,{"b": 2}] },"z":0}`, `{ "id": 1.0,"order" : {"a":1,"item":1 },"z":0}|{ "id": 1.0,"order" : {"a":1,"item":{"b": 2} },"z":0}|`},
+				{`{"order":{"items":[1],"item":9,"items":[2]}}`, `{"order":{"item":1}}|`},
+				{`{"order":{"items":[1,2],"id":"0123456789012345678901"}}`, `{"order":{"id":"0123456789012345678901","item":1}}|{"order":{"id":"0123456789012345678901","item":2}}|`},
+				{`{"order":{"items":[1,2],"id":"01234567890123456789012"}}`, "rejected: too_large"},
+			},
+		},
+		"out of an element": {
+			SplitSettings{Field: "legs[-1].stops", Into: "stop.at", MaxParts: 3, MaxBytes: 100},
+			[]row{
+				{`{"legs":[{"stops":[1]},{"stops":[2,3],"x":0}]}`, `{"legs":[{"stops":[1]},{"x":0}],"stop":{"at":2}}|{"legs":[{"stops":[1]},{"x":0}],"stop":{"at":3}}|`},
+				{`{"legs":[{"stops":[2]}],"stop":"x"}`, "rejected: no_path"},
+				{`{"legs":[]}`, ""},
+			},
+		},
+		"into its own place": {
+			SplitSettings{Field: "a.b", Into: "a.b", MaxParts: 3, MaxBytes: 100},
+			[]row{{`{"a":{"b":[1,2],"c":3}}`, `{"a":{"b":1,"c":3}}|{"a":{"b":2,"c":3}}|`}},
+		},
 		"the value itself": {
 			SplitSettings{MaxParts: 3, MaxBytes: 100},
 			[]row{
@@ -84,5 +116,10 @@ func TestSplitEdited(t *testing.T) {
 func TestSplitSettings(t *testing.T) {
 	if got, want := names((&SplitSettings{Into: "x"}).Validate()), []string{"into", "max_parts", "max_bytes"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
+	}
+	many := DefaultSplit()
+	many.Field, many.Into = "orders[*].items", "[0].item"
+	if got, want := names(many.Validate()), []string{"field", "into"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("many places: got %v", got)
 	}
 }

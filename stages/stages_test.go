@@ -127,12 +127,12 @@ func TestConform(t *testing.T) {
 		"map": func(t *testing.T) pipelinetest.StageUnderTest {
 			m, err := NewMap(MapSettings{
 				Set:    settings.Fields[expr.Expr]{{Name: "double", Value: expression(t, "id * 2")}, {Name: "was", Value: expression(t, "name")}},
-				Remove: []settings.FieldName{"code"}, Rename: settings.Fields[settings.FieldName]{{Name: "card", Value: "payment"}},
+				Remove: []settings.FieldPath{"code"}, Rename: settings.Fields[settings.FieldPath]{{Name: "card", Value: "payment"}},
 			})
 			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`{"id":"canary"}`)}
 		},
 		"map keep": func(t *testing.T) pipelinetest.StageUnderTest {
-			m, err := NewMap(MapSettings{Keep: []settings.FieldName{"id", "name"}})
+			m, err := NewMap(MapSettings{Keep: []settings.FieldPath{"id", "name"}})
 			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`[1]`)}
 		},
 		"split": func(t *testing.T) pipelinetest.StageUnderTest {

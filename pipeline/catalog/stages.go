@@ -22,12 +22,15 @@ func stageKinds() config.Kinds {
 		},
 		{
 			Section: config.StageSection, Name: "map",
-			Doc: "edits the top-level fields of a record: set, then remove, rename, keep",
+			Doc: "edits a record: its value as a whole, fields at any depth, key, time and headers, or makes a tombstone of it",
 			Example: `map:
   set:
     late_minutes: delay
-    route: origin + "-" + destination
-  remove: [delay]`,
+    route.name: origin + "-" + destination
+  remove: [delay, crew.phone]
+  rename: {crew.captain: captain}
+  key: flight
+  set_headers: {airline: airline}`,
 			Settings: settingsOf(zero[stages.MapSettings]),
 			Build: build(func(s stages.MapSettings, _ config.Env) (*stages.Map, error) {
 				return stages.NewMap(s)

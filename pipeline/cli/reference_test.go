@@ -45,15 +45,19 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
   false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. [Expressions](expressions.md) has the language and every function. What is
   missing is nil; nil orders against nothing and is false in a condition. A field whose name is no identifier is
   ` + "`$env[\"flight number\"]`" + `. Quote an expression in YAML when it begins with ` + "`!`, `#`" + ` or a quote, or holds ` + "`: ` or ` #`" + `.
-- A **field name** is that of one field at the top of a record, or of one column. What reads as a path there (` + "`user.id`, `$.id`,\n  `items[0]`, `*`, `user->id`" + `), or as several (` + "`a,b`" + `), is an error; a field that is called so has a backslash before each such character: ` + "`user\\.id`" + ` (within
-  double quotes YAML wants two). A **field path**, which ` + "`redact`" + ` takes, leads deeper: ` + "`user.id`" + ` is id within user, ` + "`*`" + ` any name, arrays
-  are gone through; what can match nothing as it is written is an error. In an expression ` + "`user.id`" + ` is id within user, and
-  ` + "`$env[\"user.id\"]`" + ` the field that is called user.id. Upper and lower case count, in ` + "`header(\"name\")`" + ` too; ` + "`redact`" + ` alone takes
-  headers in either.
+- A **field path** leads to a field: ` + "`user.id`" + ` is id within user, ` + "`items[0]`" + ` the first element, ` + "`items[-1]`" + ` the last,
+  ` + "`items[*].sku`" + ` the sku of each, ` + "`prices.*`" + ` every member. A backslash takes the meaning from the character behind it: ` + "`user\\.id`" + `
+  is the field that is called user.id (within double quotes YAML wants two). What can lead to nothing as it is written, like
+  ` + "`$.id`" + `, ` + "`user->id`" + ` or ` + "`items.0`" + `, is an error that says what to write. Where one place is taken, ` + "`[*]`" + ` and ` + "`*`" + ` are errors.
+  Columns of a CSV file are names.
+- Setting a field makes parents that are missing or null as objects, and never elements; a record in which something else
+  stands in the way is rejected with ` + "`no_path`" + `. Every byte that an edit is not about stays as it came. In an expression
+  ` + "`user.id`" + ` is id within user, and ` + "`$env[\"user.id\"]`" + ` the field that is called user.id. Upper and lower case count, in
+  ` + "`header(\"name\")`" + ` too; ` + "`redact`" + ` alone takes headers in either.
 - What a field is read of must be a JSON object: a value that is another (an array, a number, null) rejects the record with
   ` + "`not_object`" + `, and one that is no JSON with ` + "`invalid_json`" + `, wherever the field is read: in a condition, a key, a template. What
   reads no field, because it is about ` + "`meta` or `header`" + ` alone or is decided before it comes to one, takes every value. A
-  tombstone (no value) has no fields: all are nil, and the stages that edit pass it on.
+  tombstone (no value) has no fields: all are nil, and the stages that edit pass it on; ` + "`map`" + ` edits its key, time and headers.
 - Of a name that stands twice in an object the first counts, in expressions and in every stage; ` + "`redact`" + ` redacts all of
   them. What is set stands once.
 - Text that is not UTF-8 is passed on byte for byte, and compared so; in expressions a byte that belongs to no character

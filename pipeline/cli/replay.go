@@ -243,10 +243,11 @@ func (r *replaying) standIns(out io.Writer) standIns {
 // recordTime is the clock of dead letters in cases and replays, so that two runs give the
 // same: the time of the record, 1970 when it has none.
 func recordTime(r *pipeline.Record) time.Time {
-	if r.Time == pipeline.NoTime {
+	came := r.OriginalTime()
+	if came == pipeline.NoTime {
 		return time.UnixMilli(0).UTC()
 	}
-	return time.UnixMilli(r.Time).UTC()
+	return time.UnixMilli(came).UTC()
 }
 
 // checkFailOn gives an error when something that --fail-on names has happened.

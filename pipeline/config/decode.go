@@ -262,7 +262,11 @@ func (d *decoder) reportErrors(err error, path string, wrong map[string]bool) bo
 	} else if len(wrong) > 0 {
 		return false
 	}
-	return d.errorAt(n, n.conceal(label(path)+": "+err.Error()), "")
+	suggestion := ""
+	if name := (*settings.NameError)(nil); errors.As(err, &name) {
+		suggestion = n.conceal(name.Suggestion)
+	}
+	return d.errorAt(n, n.conceal(label(path)+": "+err.Error()), suggestion)
 }
 
 func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
@@ -318,18 +322,19 @@ func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
 	v.SetZero()
 	ok := true
 	into := v.Addr().Interface().(adder)
-	first := map[settings.FieldName]*node{}
+	first := map[string]*node{}
+	n = n.withPaths()
 	for i, key := range n.keys {
 		at := join(path, key.text)
 		d.keys[at] = key
-		var name settings.FieldName
-		if err := name.UnmarshalText([]byte(key.text)); err != nil {
-			ok = d.nameError(key, label(path), err, t)
-		} else if before := first[name]; before != nil {
-			ok = d.errorAt(key, fmt.Sprintf("%s: the field %q stands twice", label(path), string(name)), fmt.Sprintf("it stands at line %d already: remove one of them", before.line))
+		name, same, err := readKey(v.Type().Elem(), key.text)
+		if err != nil {
+			ok = d.nameError(key, label(path), err)
+		} else if before := first[same]; before != nil {
+			ok = d.errorAt(key, fmt.Sprintf("%s: %q stands twice", label(path), key.text), fmt.Sprintf("it stands at line %d already: remove one of them", before.line))
 		}
-		first[name] = key
-		ok = d.value(n.items[i], reflect.ValueOf(into.Add(string(name))).Elem(), t.ofElement(), at) && ok
+		first[same] = key
+		ok = d.value(n.items[i], reflect.ValueOf(into.Add(name)).Elem(), t.ofElement(), at) && ok
 	}
 	return d.length(n, len(n.items), t, path, "entries") && ok
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // A Warning is what a Kind finds doubtful in its settings.
@@ -132,11 +133,11 @@ func (d *decoder) doubtText(w written, v *expr.Expr, known evidence) {
 	case zeroFirst.MatchString(text):
 		d.warn(w.n, label(w.path)+" is a number here: the zero before it is lost", "write "+quotes+" for the text; for the number leave out the zero")
 	case w.n.style == plainStyle || key.style == quotedStyle || known.quoting:
-		if d.doubtfulUpper(text, key.text, known) {
+		if d.doubtfulUpper(text, lastName(key.text), known) {
 			d.warn(w.n, fmt.Sprintf("%s reads the field %s, and no other field of this file has capital letters alone", label(w.path), text),
 				"write "+quotes+" for the text; the field is also $env[\""+text+"\"]")
 		}
-	case w.n.style != quotedStyle || !textLike.MatchString(text) || strings.EqualFold(key.text, text):
+	case w.n.style != quotedStyle || !textLike.MatchString(text) || strings.EqualFold(lastName(key.text), text):
 	case listed && bareName.MatchString(text) && !upperName.MatchString(text): // a list in JSON's style; a constant stands in the query
 	case bareName.MatchString(text) && len(v.Fields()) == 1 && !known.reads[text]:
 		d.warn(w.n, fmt.Sprintf("%s reads the field %s: the quotes are YAML's, and do not make it a text", label(w.path), text),
@@ -145,6 +146,15 @@ func (d *decoder) doubtText(w written, v *expr.Expr, known evidence) {
 		d.warn(w.n, fmt.Sprintf("%s calculates with the fields %s: the quotes are YAML's, and do not make it a text", label(w.path), strings.Join(v.Fields(), ", ")),
 			"write "+quotes+" for the text; to calculate leave out the quotes")
 	}
+}
+
+// lastName gives the name of the field that a path leads to.
+func lastName(path string) string {
+	steps, err := settings.FieldPath(path).Path()
+	if err != nil {
+		return path
+	}
+	return steps[len(steps)-1].Name
 }
 
 // onlyHere says whether no other expression than w reads a field.

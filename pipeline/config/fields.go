@@ -26,12 +26,12 @@ type tags struct {
 	path     bool
 	value    bool
 	commas   bool
-	nested   string // see the tag in Kind
+	strict   bool
 }
 
 // ofElement gives those of the tags that hold for each element.
 func (t tags) ofElement() tags {
-	return tags{enum: t.enum, path: t.path, value: t.value, nested: t.nested}
+	return tags{enum: t.enum, path: t.path, value: t.value, strict: t.strict}
 }
 
 // fieldsOf lists the settings of a struct type, embedded ones marked inline included.
@@ -64,7 +64,7 @@ func fieldsOf(t reflect.Type) []field {
 				min: f.Tag.Get("min"), max: f.Tag.Get("max"), path: f.Tag.Get("path") == "true",
 				value:  f.Tag.Get("value") == "true",
 				commas: f.Tag.Get("commas") == "true",
-				nested: f.Tag.Get("nested"),
+				strict: f.Tag.Get("strict") == "true",
 			},
 		})
 	}
@@ -91,7 +91,7 @@ var (
 	adderType     = reflect.TypeFor[adder]()
 )
 
-// An adder is a *settings.Fields, of whatever type.
+// An adder is a *settings.Fields or *settings.HeaderFields, of whatever type.
 type adder interface{ Add(name string) any }
 
 // isExpression says whether values of t are read by the expression language.
@@ -102,7 +102,7 @@ func isExpression(t reflect.Type) bool {
 // isText says whether values of t are read from text by themselves.
 func isText(t reflect.Type) bool { return reflect.PointerTo(t).Implements(textType) }
 
-// isOrdered says whether t is settings.Fields of something, and of what.
+// isOrdered says whether t is settings.Fields or HeaderFields of something, and of what.
 func isOrdered(t reflect.Type) (elem reflect.Type, ok bool) {
 	if t.Kind() != reflect.Slice || !reflect.PointerTo(t).Implements(adderType) || t.Elem().Kind() != reflect.Struct {
 		return nil, false

@@ -45,15 +45,13 @@ const (
 //	                  changes is one: check warns where one is likely meant
 //	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
 //	                  by commas, so that a variable can hold several entries
-//	nested:"…"        of a settings.FieldName, and of settings.Fields: what to write when
-//	                  somebody gives a path, with PATH, READ (an expression that reads
-//	                  it), FIRST and LAST (its names at both ends) filled in
+//	strict:"true"     of a settings.FieldPath: what settings.FieldPath.Strict refuses is an error
 //
 // Types: bool, integers, floats, string, time.Duration, settings.Size,
 // settings.Secret, settings.Path, settings.FieldName, settings.FieldPath,
 // settings.HeaderName, any encoding.TextUnmarshaler (an *expr.Error is
 // placed within the text), structs, pointers to these, slices, maps by string,
-// settings.Fields where the order counts, and any.
+// settings.Fields and settings.HeaderFields where the order counts, and any.
 //
 // A struct, nested ones included, may have the method Validate() error, called when
 // all its values are in and right; errors.Join reports several, and a

@@ -272,7 +272,7 @@ func TestVariables(t *testing.T) {
 	}
 	got := map[string]string{}
 	for _, f := range p.Stages[1].Settings.(*stages.MapSettings).Set {
-		got[f.Name] = f.Value.String()
+		got[string(f.Name)] = f.Value.String()
 	}
 	for name, want := range map[string]string{"literal": "'${HOST} and $HOST'", "host": "'example'", "not_yaml": `"a: [b, #c"`} {
 		if got[name] != want {
@@ -293,7 +293,7 @@ func TestOrderOfFields(t *testing.T) {
 	p := mustLoad(t, loader(), filepath.Join(dir, "a.yaml")).Pipelines[0]
 	var names []string
 	for _, f := range p.Stages[0].Settings.(*stages.MapSettings).Set {
-		names = append(names, f.Name)
+		names = append(names, string(f.Name))
 	}
 	if got := strings.Join(names, ""); got != "zbya" {
 		t.Errorf("order %s", got)

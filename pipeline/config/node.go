@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,6 +30,7 @@ type node struct {
 	raw       string // of a scalar, as YAML gives it
 	pieces    []piece
 	origin    string  // "": the file; else --set or the variable that it comes from
+	implied   bool    // a mapping that --set has made for what it sets within
 	keys      []*node // of a mapping, beside items
 	items     []*node
 }
@@ -50,6 +52,11 @@ func (n *node) get(key string) *node {
 		}
 	}
 	return nil
+}
+
+// indexOf gives the place of a key, -1 when it is not there.
+func (n *node) indexOf(key string) int {
+	return slices.IndexFunc(n.keys, func(k *node) bool { return k.text == key })
 }
 
 // key gives the node of a key, or nil.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -8,15 +9,15 @@ import (
 // inQuotes gives the entry for the value at path as it should be written, with the text
 // that was meant in quotes.
 func (d *decoder) inQuotes(n *node, path string) string {
-	name := label(path)
-	if k := d.keys[path]; k != nil {
-		name = k.asWritten()
+	name, key := label(path), d.keys[path]
+	if key != nil {
+		name = key.asWritten()
 	}
 	text, ok := n.inline()
 	if !ok || n.kind == scalarNode && !n.flow {
 		text = n.sourceText()
 	}
-	if strings.HasSuffix(path, "]") { // an item of a list has no key
+	if key == nil && strings.HasSuffix(path, "]") { // an item of a list has no key
 		return quoted(text)
 	}
 	return name + ": " + quoted(text)
@@ -29,6 +30,8 @@ func (n *node) asWritten() string {
 	}
 	return n.raw
 }
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // maxInline bounds what a suggestion repeats.
 const maxInline = 100

@@ -33,9 +33,12 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 	}
 	if isText(v.Type()) {
 		err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(n.text))
+		if path, ok := v.Interface().(settings.FieldPath); ok && err == nil && t.strict {
+			_, err = path.Strict()
+		}
 		if err != nil {
 			if isName(err) {
-				return d.nameError(n, label(path), err, t)
+				return d.nameError(n, label(path), err)
 			}
 			return d.textError(n, err, path, sizeHint(v.Type(), n.text))
 		}

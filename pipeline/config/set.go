@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -29,9 +30,13 @@ type segment struct {
 	name   string
 	index  int // in a list; -1: by name
 	column int
+	rest   string // of a name: the path from there on, as it is written
 }
 
-var segmentForm = regexp.MustCompile(`^([^\[\]]*)((?:\[[0-9]{1,6}\])*)$`)
+var (
+	segmentForm = regexp.MustCompile(`^([^\[\]]*)((?:\[[0-9]{1,6}\])*)$`)
+	pathForm    = regexp.MustCompile(`^([^\[\]]+(?:\[(?:-?[0-9]{1,6}|\*)\])+)()$`) // a part of the path of a field
+)
 
 func newOverrides(args []string) *overrides {
 	o := &overrides{src: &source{name: "--set", lines: args, order: 1 << 30}}
@@ -52,6 +57,7 @@ func newOverrides(args []string) *overrides {
 func splitPath(path string) []segment {
 	var segments []segment
 	column := 1
+	rest := path
 	parts := strings.Split(path, ".")
 	for i := 0; i < len(parts); i++ {
 		part := parts[i]
@@ -59,17 +65,21 @@ func splitPath(path string) []segment {
 			part += "." + parts[i+1]
 		}
 		m := segmentForm.FindStringSubmatch(part)
+		if m == nil {
+			m = pathForm.FindStringSubmatch(part)
+		}
 		if m == nil || part == "" {
 			return nil
 		}
 		if m[1] != "" {
-			segments = append(segments, segment{m[1], -1, column})
+			segments = append(segments, segment{m[1], -1, column, rest})
 		}
 		for ix := range strings.SplitSeq(strings.Trim(m[2], "[]"), "][") {
 			if n, err := strconv.Atoi(ix); err == nil {
-				segments = append(segments, segment{"", n, column + utf8.RuneCountInString(m[1])})
+				segments = append(segments, segment{"", n, column + utf8.RuneCountInString(m[1]), ""})
 			}
 		}
+		rest = rest[min(len(rest), len(part)+1):]
 		column += utf8.RuneCountInString(part) + 1
 	}
 	return segments
@@ -107,8 +117,17 @@ func (o *overrides) set(r *reading, root *node, s *override) *Problem {
 		p := o.src.problem(SeverityError, s.line, g.column, max(1, utf8.RuneCountInString(g.name)), text, suggestion)
 		return &p
 	}
-	for i, g := range s.segments {
+	for i := 0; i < len(s.segments); i++ {
+		g := s.segments[i]
+		for at != root && at.kind == mappingNode && at.indexOf(g.name) < 0 && i+1 < len(s.segments) && s.segments[i+1].index >= 0 {
+			i++ // the element belongs to the path of a field that is not there yet
+			g.name += s.segments[i].String()
+		}
 		last := i == len(s.segments)-1
+		if key := at.indexOf(g.rest); !last && key >= 0 { // a key of the file that is a path itself
+			at.items[key] = o.node(r, s)
+			return nil
+		}
 		switch {
 		case at.kind == sequenceNode:
 			names := itemNames(at, root, s.segments[0].name)
@@ -160,7 +179,7 @@ func (o *overrides) memberValue(r *reading, at *node, g segment, s *override, la
 		return at.items[i]
 	}
 	if value == nil {
-		value = &node{kind: mappingNode, src: o.src, line: s.line, col: g.column, origin: "--set"}
+		value = &node{kind: mappingNode, src: o.src, line: s.line, col: g.column, origin: "--set", implied: true}
 	}
 	at.keys = append(at.keys, &node{src: o.src, line: s.line, col: g.column, text: g.name, raw: g.name})
 	at.items = append(at.items, value)
@@ -205,6 +224,29 @@ func (n *node) move(src *source, line, columns int) {
 	for _, i := range n.items {
 		i.move(src, line, columns)
 	}
+}
+
+// withPaths gives a mapping whose keys are paths: what --set has made a mapping within a mapping
+// of, user.id, is one key.
+func (n *node) withPaths() *node {
+	if !slices.ContainsFunc(n.items, func(item *node) bool { return item.implied }) {
+		return n
+	}
+	whole := *n
+	whole.keys, whole.items = nil, nil
+	for i, key := range n.keys {
+		if item := n.items[i].withPaths(); n.items[i].implied {
+			for j, below := range item.keys {
+				path := *key
+				path.text += "." + below.text
+				path.raw = path.text
+				whole.keys, whole.items = append(whole.keys, &path), append(whole.items, item.items[j])
+			}
+			continue
+		}
+		whole.keys, whole.items = append(whole.keys, key), append(whole.items, n.items[i])
+	}
+	return &whole
 }
 
 // findItem gives the index of the item that a segment names: by index, by its name, or

@@ -19,7 +19,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/penstockio/penstock/pipeline/engine"
-	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Show gives the effective settings as a pipeline file: defaults filled in and marked,
@@ -244,11 +243,10 @@ func (s *yamlWriter) pairs(v reflect.Value, path string) *yaml.Node {
 	}
 	n := &yaml.Node{Kind: yaml.MappingNode}
 	for i := range v.Len() {
-		written, err := settings.FieldName(v.Index(i).FieldByName("Name").String()).MarshalText()
+		name, err := writeKey(v.Index(i))
 		if err != nil {
 			continue
 		}
-		name := string(written)
 		s.add(n, name, path, s.value(v.Index(i).FieldByName("Value"), join(path, name)))
 	}
 	return n

@@ -56,8 +56,8 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	add(headerPartition, strconv.Itoa(int(r.Partition)))
 	add(headerOffset, strconv.FormatInt(r.Offset, 10))
 	add(headerTime, why.at.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
-	if r.Time != pipeline.NoTime {
-		add(headerTimestamp, strconv.FormatInt(r.Time, 10))
+	if came := r.OriginalTime(); came != pipeline.NoTime {
+		add(headerTimestamp, strconv.FormatInt(came, 10))
 	}
 	if why.parts > 1 {
 		add(headerFailures, strconv.Itoa(why.parts))

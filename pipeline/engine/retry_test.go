@@ -69,6 +69,63 @@ func TestReasonsOfRejection(t *testing.T) {
 	}
 }
 
+// What an attempt did to key, headers, time and value is undone before the next one; a dead letter has
+// what came.
+func TestAnAttemptIsUndone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		whole := func(r *pipeline.Record) string {
+			return fmt.Sprintf("%s %s %d %q", r.AppendValue(nil), r.Key(), r.Time, r.Headers())
+		}
+		before := does(func(_ context.Context, r *pipeline.Record) error {
+			r.SetKey([]byte("first"))
+			r.SetHeaders([]pipeline.Header{{Name: "h", Value: []byte("first")}})
+			r.SetTime(7)
+			return r.SetRaw("first", []byte("1"))
+		})
+		var came []string
+		tries := 0
+		again := does(func(_ context.Context, r *pipeline.Record) error {
+			tries++
+			came = append(came, whole(r))
+			r.SetKey([]byte("again"))
+			r.SetHeaders(append(r.Headers(), pipeline.Header{Name: "h", Value: []byte("again")}))
+			r.SetTime(8)
+			if tries == 2 {
+				r.SetValue(nil)
+			} else if err := r.SetRaw("again", []byte("1")); err != nil {
+				return err
+			}
+			if r.Offset == 0 && tries == 3 {
+				return nil
+			}
+			return errors.New("asking: later")
+		})
+		out, dead := &collect{}, &collect{}
+		_, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 2, batch: 1}, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
+			Steps: []Step{
+				{Name: "edit", Stage: before, Workers: 1},
+				{Name: "ask", Wait: &Wait{Window: 1, Retry: Retry{Attempts: 3, Backoff: time.Microsecond}}, Workers: 1, Stage: again},
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, got := range came {
+			if want := fmt.Sprintf(`{"lane":0,"n":%d,"first":1} first 7 [{"h" "first"}]`, i/3); got != want {
+				t.Errorf("attempt %d begins with %s, want %s", i, got, want)
+			}
+		}
+		if got := out.all(); len(came) != 6 || len(got) != 1 || got[0].value != `{"lane":0,"n":0,"first":1,"again":1}` || got[0].headers["h"] != "again" {
+			t.Errorf("%d attempts gave %+v", len(came), got)
+		}
+		letters := dead.all()
+		if len(letters) != 1 || letters[0].value != `{"lane":0,"n":1}` || letters[0].headers["h"] != "" || letters[0].headers[headerTimestamp] != "1" {
+			t.Errorf("dead letters: %+v", letters)
+		}
+	})
+}
+
 // A retry waits without a slot, and goes ahead of new records when it is due.
 func TestARetryHoldsNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

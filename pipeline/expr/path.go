@@ -1,9 +1,12 @@
 package expr
 
 import (
+	"errors"
+
 	"github.com/expr-lang/expr/ast"
 
 	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // maxPath bounds a path in bytes, and with that how deep the functions of paths go.
@@ -65,9 +68,12 @@ func (c *compiler) path(name string, k code) jsontext.Path {
 	if len(text) > maxPath {
 		c.fail(k.at, name+": a path of more than 1,000 bytes", "")
 	}
-	path, err := jsontext.ParsePath(text)
-	if err != nil {
-		c.fail(k.at, err.Error(), `a path is written user.mail, items[0].sku or items[*].sku; before a character of a name itself stands \`)
+	path, err := settings.FieldPath(text).Path()
+	var wrong *settings.NameError
+	if errors.As(err, &wrong) {
+		c.fail(k.at, wrong.Message, wrong.Suggestion)
+	} else if err != nil {
+		c.fail(k.at, err.Error(), "")
 	}
 	return path
 }

@@ -2,7 +2,10 @@ package settings
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -11,23 +14,23 @@ import (
 
 // What reads as a path is no name; with a backslash every name can be written.
 func TestFieldName(t *testing.T) {
-	for text, want := range map[string]string{ // a want that starts with ! is the path of the error
-		"id": "id", "flight number": "flight number", "$schema": "$schema", "a/b": "a/b", "a:b": "a:b", "7": "7", "é.": "!é", "#": "#", "a-b": "a-b", "@type": "@type", "it's": "it's",
+	for text, want := range map[string]string{ // !: an error
+		"id": "id", "flight number": "flight number", "$schema": "$schema", "a/b": "a/b", "a:b": "a:b", "7": "7", "é.": "!", "#": "#", "a-b": "a-b", "@type": "@type", "it's": "it's",
 		`user\.id`: "user.id", `a\[0\]`: "a[0]", `\*`: "*", `a\\b`: `a\b`, `\$`: "$", `\/a/b`: "/a/b", `\"q"`: `"q"`, `\ a\ `: " a ", `\$\.a`: "$.a", `\7`: "7",
-		"user.id": "!user id", "a..b": "!", "a.": "!a", ".a": "!a", ".": "!", "$": "!", "$.user.id": "!user id", "$.a[*].b": "!a [*] b", "a[0]": "!a [0]", "a[]": "!a [*]", "[a]": "!a", "a]": "!",
-		"*": "!*", "a.*": "!a *", "tmp_*": "!", "/user/id": "!user id", `$env["user.id"]`: "!", `user["id"]`: "!user id", `"id"`: "!id", " id": "!id", "id ": "!id", "id\n": "!id",
-		"user\\.id.b": `!user\.id b`, "order.items[*]": "!order items [*]", "a.0.b": "!a [0] b", "a.#.b": "!a [*] b", "a[0][1].b": "!a [0] [1] b",
-		"a?.b": "!a b", "{a.b}": "!a b", "a->b": "!a b", "a->'b'->>'c'": "!a b c", "a[-1].b": "!a [-1] b", "a[0:2]": "!a [0:2]", "$..b": "!", "a,b": "!", "a.b, a.c": "!", "{a}": "!a",
+		"user.id": "!", "a..b": "!", "a.": "!", ".a": "!", ".": "!", "$": "!", "$.user.id": "!", "$.a[*].b": "!", "a[0]": "!", "a[]": "!", "[a]": "!", "a]": "!",
+		"*": "!", "a.*": "!", "tmp_*": "!", "/user/id": "!", `$env["user.id"]`: "!", `user["id"]`: "!", `"id"`: "!", " id": "!", "id ": "!", "id\n": "!",
+		"user\\.id.b": "!", "order.items[*]": "!", "a.0.b": "!", "a.#.b": "!", "a[0][1].b": "!",
+		"a?.b": "!", "{a.b}": "!", "a->b": "!", "a->'b'->>'c'": "!", "a[-1].b": "!", "a[0:2]": "!", "$..b": "!", "a,b": "!", "a.b, a.c": "!", "{a}": "!",
 		`a\,b`: "a,b", `a-\>b`: "a->b", `\{a\}`: "{a}", "Price (EUR)": "Price (EUR)", "paid?": "paid?", "-": "-", "a|b": "a|b", "dc:title": "dc:title", "-1": "-1", `a\?.b`: "!",
 		"": "!", `a\b`: "!", `a\`: "!", `\é`: "!",
-		"id\u00a0": "!id", "\ufeffid": "!id", "id\u200b": "!id", "a\u00a0b": "a\u00a0b", "\\\u00a0id\\\u200b": "\u00a0id\u200b",
+		"id\u00a0": "!", "\ufeffid": "!", "id\u200b": "!", "a\u00a0b": "a\u00a0b", "\\\u00a0id\\\u200b": "\u00a0id\u200b",
 	} {
 		var n FieldName
 		err := n.UnmarshalText([]byte(text))
 		var e *NameError
 		if errors.As(err, &e) {
-			if got := "!" + strings.Join(e.Path, " "); got != want {
-				t.Errorf("%q can be read as %q, want %q", text, got, want)
+			if want != "!" {
+				t.Errorf("%q: %v, want the name %q", text, err, want)
 			}
 		} else if err != nil || string(n) != want {
 			t.Errorf("%q is the name %q, %v; want %q", text, n, err, want)
@@ -56,6 +59,9 @@ func FuzzFieldName(f *testing.F) {
 		if steps, err := FieldPath(mustText(FieldName(name))).Path(); err == nil && (len(steps) != 1 || steps[0] != (jsontext.Step{Name: name})) {
 			t.Errorf("%q as a path: %+v", name, steps)
 		}
+		if steps, err := FieldPath(escapePath(name)).Path(); err != nil || len(steps) != 1 || steps[0] != (jsontext.Step{Name: name}) {
+			t.Errorf("%q as the path %q: %+v, %v", name, escapePath(name), steps, err)
+		}
 	})
 }
 
@@ -66,20 +72,24 @@ func mustText(n FieldName) string {
 	return string(text)
 }
 
-// A path that can lead to no field as it is written is an error: what it should redact
-// would leak.
+// Every way to write a path, and what it leads to.
 func TestFieldPath(t *testing.T) {
 	for text, want := range map[string]string{
-		"a": "a", "a.b": "a b", "a.*.b": "a * b", "*": "*", `a\.b.c`: "a.b c", `\*`: "=*", `a.\*`: "a =*", `\0.a`: "0 a", `a.\7`: "a 7", "a b.c": "a b c", "$schema.x": "$schema x", `a\[0\]`: "a[0]", "x1.2y": "x1 2y",
+		"a": "a", "a.b": "a b", "a.*.b": "a <*> b", "*": "<*>", `a\.b.c`: "a.b c", `\*`: "*", `a.\*`: "a *", `\0.a`: "0 a", `a.\7`: "a 7", "a b.c": "a b c", "$schema.x": "$schema x", `a\[0\]`: "a[0]", "x1.2y": "x1 2y",
+		"a[0].b": "a <0> b", "a[-1].b": "a <-1> b", "order.items[*]": "order items <[*]>", "[*].a": "<[*]> a", "a[0][1]": "a <0> <1>", "*[0]": "<*> <0>", "a.*[*].b": "a <*> <[*]> b", "[0]": "<0>",
+		`paid\?`: "paid?", `Price \(EUR\)`: "Price (EUR)", `a\|b`: "a|b", `\#`: "#", "@type": "@type", "a/b": "a/b", "dc:title": "dc:title", "a-b": "a-b", `\$env.a`: "$env a", `a\\b`: `a\b`, "it's": "it's",
+		"7": "7", "-1": "-1", "#": "#", "paid?": "paid?", "Price (EUR)": "Price (EUR)", "a|b": "a|b", "a;b": "a;b", "@": "@", // alone they are names
 	} {
 		steps, err := FieldPath(text).Path()
 		var got []string
 		for _, s := range steps {
 			switch {
 			case s.Kind == jsontext.EveryMember:
-				got = append(got, "*")
-			case s.Name == "*":
-				got = append(got, "=*")
+				got = append(got, "<*>")
+			case s.Kind == jsontext.EveryElement:
+				got = append(got, "<[*]>")
+			case s.Kind == jsontext.Indexed:
+				got = append(got, fmt.Sprintf("<%d>", s.Index))
 			default:
 				got = append(got, s.Name)
 			}
@@ -88,22 +98,56 @@ func TestFieldPath(t *testing.T) {
 			t.Errorf("%q leads to %q, %v; want %q", text, got, err, want)
 		}
 	}
-	for text, write := range map[string]string{
-		"$.user.mail": "'user.mail'", "$": "user.mail", "$user": "", "order.items[*]": "'order.items'", "a[0].b": "'a.b'", "a[].b": "'a.b'", "a.[].b": "'a.b'", "[*].a": "'a'", "a..b": "each level", "..mail": "each level", "$..mail": "each level",
-		"user?.mail": "'user.mail'", "us?r.mail": "user.mail", "{user.mail}": "'user.mail'", "user->mail": "'user.mail'", "user->>'mail'": "'user.mail'", "user.mail,user.id": "an item", "a;b": "an item", "@.user.mail": "'user.mail'",
-		"$env.user.mail": "'user.mail'", "a.-1.b": "'a.b'", "a[-1].b": "'a.b'", "a[0:2].b": "'a.b'", `a["b","c"].d`: "an item", "a[?x].b": "user.mail", `header("x")`: "user.mail", "^a": "user.mail", "a|b": "user.mail", "a.(b)": "user.mail", "a.": "'a'", ".a": "'a'", ".": "user.mail", "": "user.mail",
-		"/user/mail": "'user.mail'", `user["mail"]`: "'user.mail'", `$['user']['mail']`: "'user.mail'", `$env["mail"]`: "'mail'", `user."mail"`: "'user.mail'", "a.**": "user.*", "**.a": "user.*", "a.mail*": "for each name", "*mail": "for each name",
-		"user.mail\u00a0": "'user.mail'", "user\u200b.mail": "'user.mail'", "\ufeffmail": "'mail'",
-		"a.0.b": "'a.b'", "0": "user.mail", "a.#.b": "'a.b'", "a.$.b": "'a.b'", "a. b": "'a.b'", "a .b": "'a.b'", `a\b`: `\\`, `a\`: `\\`, `a.*[*]`: "'a.*'",
-	} {
-		if write == "" {
-			continue
-		}
+}
+
+// A path that can lead to no field as it is written is an error: what it should redact
+// would leak. What the suggestion says to write is a path.
+func TestWrongFieldPath(t *testing.T) {
+	alone := map[string]string{ // refused where the path is a name alone only where that is strict
+		"0": `'\0'`, "#": `'\#'`, "^a": `'\^a'`, "a|b": `'a\|b'`, `header("x")`: `'header\("x"\)'`, "paid?": `'paid\?'`, "Price (EUR)": `'Price \(EUR\)'`, "a;b": "an item", "$env": `'\$env'`,
+	}
+	all := map[string]string{
+		"$.user.mail": "'user.mail'", "$": `'\$'`, "a[].b": "'a[*].b'", "a.[].b": "'a[*].b'", "a.[0].b": "'a[0].b'", "a..b": "each level", "..mail": "each level", "$..mail": "each level",
+		"user?.mail": "'user.mail'", "us?r.mail": "user.mail", "{user.mail}": "'user.mail'", "user->mail": "'user.mail'", "user->>'mail'": "'user.mail'", "user.mail,user.id": "an item", "a;b.c": "an item", "@.user.mail": "'user.mail'",
+		"$env.user.mail": "'user.mail'", "a.-1.b": "'a[-1].b'", "a[0:2].b": "a[*] for all", `a["b","c"].d`: "an item", "a[?x].b": "user.mail", "a.(b)": "user.mail", "a.": "'a'", ".a": "'a'", ".": "user.mail", "": literally,
+		"/user/mail": "'user.mail'", "/items/0/sku": "'items[0].sku'", `user["mail"]`: "'user.mail'", `$['user']['mail']`: "'user.mail'", `$env["mail"]`: "'mail'", `user."mail"`: "'user.mail'", "a.**": "user.*", "**.a": "user.*", "a.mail*": "for each name", "*mail": `'\*mail'`,
+		"user.mail\u00a0": "'user.mail'", "user\u200b.mail": "'user.mail'", "\ufeffmail": "'mail'", "$.order.items[*].sku": "'order.items[*].sku'", "$[0].a": "'[0].a'",
+		"a.0.b": "'a[0].b'", "0.a": "user.mail", "a.#.b": "'a[*].b'", "a.$.b": "'a.b'", "a. b": "'a.b'", "a .b": "'a.b'", `a\b`: `\\`, `a\`: `\\`,
+		"a[0]b": "'a[0].b'", "a[0": `'a\[0'`, "a]": `'a\]'`, "a[x]": "'a.x'", "a[+1]": "'a[1]'", "a[ 0 ]": "'a[0]'", "a[99999999999999999999]": literally, `"id"`: "'id'",
+	}
+	maps.Copy(all, alone)
+	for text, write := range all {
 		var p FieldPath
 		err := p.UnmarshalText([]byte(text))
+		if alone[text] != "" {
+			if err != nil || string(p) != text {
+				t.Errorf("%q alone: %v", text, err)
+			}
+			_, err = p.Strict()
+			p = ""
+		}
 		var e *NameError
 		if !errors.As(err, &e) || !strings.Contains(e.Suggestion, write) || p != "" {
 			t.Errorf("%q: %v, want an error that says %s: %+v", text, err, write, e)
+			continue
+		}
+		for _, quoted := range regexp.MustCompile(`written? '(.*?)'(;|$)`).FindAllStringSubmatch(e.Suggestion, -1) {
+			if _, err := FieldPath(quoted[1]).Path(); err != nil {
+				t.Errorf("%q: %s: %v", text, e.Suggestion, err)
+			}
+		}
+	}
+}
+
+// A path that leads to several places, or begins at an array, is refused where neither makes sense.
+func TestPlace(t *testing.T) {
+	for text, want := range map[string][2]bool{ // within an object, and one place
+		"a.b[0].c": {true, true}, "a[-1]": {true, true}, "a[*]": {true, false}, "*": {true, false}, "a.*.b": {true, false}, "[0].a": {false, false}, "[*]": {false, false}, "a..b": {false, false},
+	} {
+		_, within := FieldPath(text).Within()
+		_, place := FieldPath(text).Place()
+		if got := [2]bool{within == nil, place == nil}; got != want {
+			t.Errorf("%q: %v %v", text, within, place)
 		}
 	}
 }

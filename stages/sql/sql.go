@@ -16,6 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -26,7 +27,7 @@ type Settings struct {
 	DSN      settings.Secret    `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
 	Query    string             `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
 	Args     []expr.Expr        `yaml:"args" value:"true" doc:"values of the parameters, in order; they are bound, never put into the text. Of postgres an array takes a list, json any value as it is, bytea base64, and an integer also 5.0"`
-	Into     settings.FieldName `yaml:"into" nested:"into is a field at the top, like LAST" doc:"field that takes the result: an object of the columns by name. Of postgres arrays are lists, composites and hstores are objects, and what JSON has no form for is the text that the server writes" required:"true"`
+	Into     settings.FieldPath `yaml:"into" doc:"field that takes the result: an object of the columns by name. Of postgres arrays are lists, composites and hstores are objects, and what JSON has no form for is the text that the server writes" required:"true"`
 	Rows     string             `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
 	OnMiss   client.OnMiss      `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
 	MaxRows  int                `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
@@ -70,6 +71,8 @@ func (s *Settings) Validate() error {
 	}
 	if s.Into == "" {
 		bad("into", "name the field that takes the result")
+	} else if _, err := s.Into.Place(); err != nil {
+		bad("into", "%w", err)
 	}
 	if s.Rows != "first" && s.Rows != "all" {
 		bad("rows", "%q is none: write first or all", s.Rows)
@@ -100,10 +103,11 @@ func (s *Settings) Validate() error {
 // a zone is taken as UTC), bytes are base64, json columns are put in as JSON, NULL is
 // null. Of PostgreSQL arrays are lists, composites and hstores are objects, and what
 // JSON has no form for is the text that the server writes. An argument takes what a
-// result gives. A value that is no object is rejected without a query, a tombstone
-// passes without one.
+// result gives. A value that is no object, or in which something else stands in the way of the field
+// that takes the result, is rejected without a query, a tombstone passes without one.
 type Stage struct {
 	settings Settings
+	into     jsontext.Path
 	dialect  dialect
 	flights  flights
 
@@ -133,7 +137,11 @@ func New(s Settings, workers int) (*Stage, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
-	st := &Stage{settings: s}
+	into, err := s.Into.Place()
+	if err != nil {
+		return nil, err
+	}
+	st := &Stage{settings: s, into: into}
 	switch s.Driver {
 	case "sqlite":
 		st.dialect = &sqlite{path: string(s.Path), text: s.Query}
@@ -144,7 +152,6 @@ func New(s Settings, workers int) (*Stage, error) {
 		}
 		st.dialect = &postgres{config: config, text: s.Query}
 	}
-	var err error
 	st.db, err = st.dialect.open(client.SQLLimits{Conns: min(s.MaxConns, max(workers, 1))})
 	return st, err
 }
@@ -156,7 +163,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	}
 	key, args, bad := s.args(rec)
 	// Before the query: a value that can take no field is rejected without one.
-	if err := rec.SetRaw(string(s.settings.Into), nil); err != nil {
+	if err := rec.SetRawAt(s.into, nil); err != nil {
 		return err
 	}
 	if bad != nil {
@@ -176,7 +183,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 		}
 		return pipeline.Reject(client.ReasonNoMatch, client.NewError(client.ReasonNoMatch, s.what()+": no row", nil))
 	}
-	return rec.SetRaw(string(s.settings.Into), res.json)
+	return rec.SetRawAt(s.into, res.json)
 }
 
 func (s *Stage) what() string { return "querying " + s.dialect.where() }

@@ -123,6 +123,20 @@ func TestLookup(t *testing.T) {
 	}
 }
 
+// The result goes where the path leads; what stands in its way rejects before the query.
+func TestIntoAtDepth(t *testing.T) {
+	path := database(t, airports...)
+	st := stage(t, path, "SELECT n FROM airports WHERE iata = ?", func(s *Settings) { s.Into = "flight.from" }, "origin")
+	rec := record(`{"origin":"BGO","flight":{"id": 1}}`)
+	if err := st.Process(t.Context(), rec); err != nil || string(rec.Value()) != `{"origin":"BGO","flight":{"id": 1,"from":{"n":2}}}` {
+		t.Errorf("%s, %v", rec.Value(), err)
+	}
+	st = stage(t, path, "SELECT * FROM nothing", func(s *Settings) { s.Into = "flight.from" })
+	if reason, _ := pipeline.IsPermanent(st.Process(t.Context(), record(`{"flight":"canary"}`))); reason != pipeline.ReasonNoPath {
+		t.Errorf("the reason is %q", reason)
+	}
+}
+
 func TestAllRows(t *testing.T) {
 	path := database(t, airports...)
 	all := func(s *Settings) { s.Rows = "all" }
@@ -371,6 +385,7 @@ func TestSettings(t *testing.T) {
 		"bad dsn":         {func(s *Settings) { s.Driver, s.Path, s.DSN = "postgres", "", "postgres://u:canary@h:x/" }, "dsn"},
 		"too many args":   {func(s *Settings) { s.Args = exprs(t, "a") }, "query"},
 		"template":        {func(s *Settings) { s.Query = "SELECT '{a}'" }, "query"},
+		"many places":     {func(s *Settings) { s.Into = "items[*].row" }, "into"},
 		"no such row set": {func(s *Settings) { s.Rows = "one" }, "rows"},
 	} {
 		s := Default()

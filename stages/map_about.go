@@ -1,0 +1,128 @@
+package stages
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+// This file is what a map edits beside the value: key, time, headers, and whether there is a value.
+
+// An about is the part of a map's settings about that.
+type about struct {
+	key, time *expr.Expr
+	set       settings.HeaderFields[expr.Expr]
+	remove    []settings.HeaderName
+	tombstone *expr.Condition
+}
+
+// newAbout gives nil when nothing of it is set.
+func newAbout(s MapSettings) *about {
+	if s.Key == nil && s.Time == nil && len(s.SetHeaders) == 0 && len(s.RemoveHeaders) == 0 && s.Tombstone == nil {
+		return nil
+	}
+	return &about{key: s.Key, time: s.Time, set: s.SetHeaders, remove: s.RemoveHeaders, tombstone: s.Tombstone}
+}
+
+// An aboutRecord is what the settings of an about give for one record.
+type aboutRecord struct {
+	tombstone bool // the record is one, or becomes one
+	key       []byte
+	time      int64
+	headers   []pipeline.Header // nil: they stay
+}
+
+// read evaluates everything for the record as it is.
+func (a *about) read(rec *pipeline.Record) (is aboutRecord, err error) {
+	is = aboutRecord{tombstone: rec.Tombstone(), key: rec.Key(), time: rec.Time}
+	if a.tombstone != nil && !is.tombstone {
+		if is.tombstone, err = a.tombstone.Condition(rec); err != nil {
+			return is, fmt.Errorf("making a tombstone: %w", err)
+		}
+	}
+	if a.key != nil {
+		key, err := a.key.Bytes(rec)
+		if err != nil {
+			return is, fmt.Errorf("making the key: %w", err)
+		}
+		if key != nil || !is.tombstone {
+			is.key = key
+		}
+	}
+	if a.time != nil {
+		ms, ok, err := a.time.Time(rec)
+		if err != nil {
+			return is, fmt.Errorf("making the time: %w", err)
+		}
+		if ok {
+			is.time = ms
+		}
+	}
+	is.headers, err = a.headers(rec)
+	return is, err
+}
+
+// headers gives the headers edited, in a list of its own: the dead letter has those of the record
+// as it came. nil: they stay as they are.
+func (a *about) headers(rec *pipeline.Record) ([]pipeline.Header, error) {
+	if len(a.set) == 0 && !slices.ContainsFunc(rec.Headers(), a.removes) {
+		return nil, nil
+	}
+	edited := make([]pipeline.Header, 0, len(rec.Headers())+len(a.set))
+	for _, h := range rec.Headers() {
+		if !a.removes(h) {
+			edited = append(edited, h)
+		}
+	}
+	for i := range a.set {
+		name := string(a.set[i].Name)
+		value, err := a.set[i].Value.Bytes(rec)
+		if err != nil {
+			return nil, fmt.Errorf("setting the header %q: %w", name, err)
+		}
+		edited = setHeader(edited, name, value)
+	}
+	return edited, nil
+}
+
+func (a *about) removes(h pipeline.Header) bool {
+	return slices.Contains(a.remove, settings.HeaderName(h.Name))
+}
+
+// setHeader puts a value in the place of the first header of that name, or at the end, and takes
+// the others of that name out; nil takes out all of them.
+func setHeader(headers []pipeline.Header, name string, value []byte) []pipeline.Header {
+	kept, there := headers[:0], value == nil
+	for _, h := range headers {
+		switch {
+		case h.Name != name:
+			kept = append(kept, h)
+		case !there:
+			there = true
+			kept = append(kept, pipeline.Header{Name: name, Value: value})
+		}
+	}
+	if !there {
+		kept = append(kept, pipeline.Header{Name: name, Value: value})
+	}
+	return kept
+}
+
+// write puts in what read has given.
+func (a *about) write(rec *pipeline.Record, is aboutRecord) {
+	if a.key != nil {
+		rec.SetKey(is.key)
+	}
+	if is.time != rec.Time {
+		rec.SetTime(is.time)
+	}
+	if is.headers != nil {
+		rec.SetHeaders(is.headers)
+	}
+	if is.tombstone && !rec.Tombstone() {
+		rec.SetValue(nil)
+	}
+}

@@ -1,0 +1,219 @@
+package stages
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+// This file finds what is wrong with the settings of a map: paths that lead to nothing, and
+// settings that contradict one another.
+
+// mapPaths are the paths of a map's settings, taken apart.
+type mapPaths struct{ set, remove, from, to, keep []jsontext.Path }
+
+// paths takes them apart. The errors are *settings.FieldError; what is wrong is nil.
+func (s *MapSettings) paths() (p mapPaths, errs []error) {
+	read := func(into *[]jsontext.Path, path settings.FieldPath, field string) {
+		steps, err := path.Within()
+		if path == "" {
+			err = errors.New("a path is empty")
+		}
+		if err != nil {
+			errs = append(errs, &settings.FieldError{Field: field, Err: err})
+		}
+		*into = append(*into, steps)
+	}
+	for _, f := range s.Set {
+		read(&p.set, f.Name, keyed("set", f.Name))
+	}
+	for i, path := range s.Remove {
+		read(&p.remove, path, listed("remove", i))
+	}
+	for _, f := range s.Rename {
+		read(&p.from, f.Name, keyed("rename", f.Name))
+		read(&p.to, f.Value, keyed("rename", f.Name))
+	}
+	for i, path := range s.Keep {
+		read(&p.keep, path, listed("keep", i))
+	}
+	return p, errs
+}
+
+func keyed(setting string, key settings.FieldPath) string { return setting + "." + string(key) }
+
+func listed(setting string, i int) string { return fmt.Sprintf("%s[%d]", setting, i) }
+
+// Validate implements the check of settings.
+func (s *MapSettings) Validate() error {
+	p, errs := s.paths()
+	c := mapCheck{s: s, mapPaths: p, errs: errs}
+	if !s.doesSomething() {
+		c.errs = append(c.errs, errors.New("a map does nothing: write at least one of "+
+			"value, set, remove, rename, keep, key, time, set_headers, remove_headers, tombstone"))
+	}
+	c.sets()
+	c.removes()
+	c.renames()
+	c.keeps()
+	c.others()
+	return errors.Join(c.errs...)
+}
+
+func (s *MapSettings) doesSomething() bool {
+	return s.Value != nil || len(s.Set) > 0 || len(s.Remove) > 0 || len(s.Rename) > 0 || s.Keep != nil ||
+		s.Key != nil || s.Time != nil || len(s.SetHeaders) > 0 || len(s.RemoveHeaders) > 0 || s.Tombstone != nil
+}
+
+// A mapCheck finds contradictions.
+type mapCheck struct {
+	s *MapSettings
+	mapPaths
+	errs []error
+}
+
+func (c *mapCheck) wrong(field, format string, args ...any) {
+	c.errs = append(c.errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+}
+
+func (c *mapCheck) sets() {
+	for i, path := range c.set {
+		for j, later := range c.set[i+1:] {
+			if covers(later, path) {
+				c.wrong(keyed("set", c.s.Set[i+1+j].Name), "field %q is set behind %q, in place of it: write it first", later, path)
+			}
+		}
+		for j, removed := range c.remove {
+			if covers(removed, path) {
+				c.wrong(listed("remove", j), "field %q is set and removed: set comes first, so it would never be there", path)
+			}
+		}
+	}
+}
+
+func (c *mapCheck) removes() {
+	for j := range c.remove {
+		for i := range j {
+			if mayBeSame(c.remove[i], c.remove[j]) {
+				c.wrong(listed("remove", j), "%q and %q may be the same element, or not: remove one of them in a map of its own", c.remove[i], c.remove[j])
+			}
+		}
+	}
+}
+
+func (c *mapCheck) renames() {
+	for j, from := range c.from {
+		to := c.to[j]
+		if from == nil || to == nil {
+			continue
+		}
+		head, _ := cutMany(from)
+		switch here := len(to) >= len(head) && slices.Equal(to[:len(head)], head) && !to[len(head):].Many(); {
+		case here:
+		case head == nil:
+			c.wrongRename(j, "%q is one field, and %q many places: write the new path without [*] and *", from, to)
+		default:
+			c.wrongRename(j, "%q is many fields, and each is renamed where it stands: the new path begins with %q too, and has no [*] or * behind that", from, head)
+		}
+		for i := range j {
+			if c.from[i] != nil && c.to[i] != nil {
+				c.twoRenames(i, j)
+			}
+		}
+	}
+}
+
+func (c *mapCheck) wrongRename(i int, format string, args ...any) {
+	c.wrong(keyed("rename", c.s.Rename[i].Name), format, args...)
+}
+
+// twoRenames finds what is wrong with the rename j beside the rename i before it.
+func (c *mapCheck) twoRenames(i, j int) {
+	switch a, b := c.from[i], c.from[j]; {
+	case slices.Equal(a, b):
+		c.wrongRename(j, "field %q is renamed twice", a)
+	case covers(a, b), covers(b, a):
+		c.wrongRename(j, "fields %q and %q are renamed, and one is within the other: rename one of them in a map of its own", a, b)
+	case mayBeSame(a, b):
+		c.wrongRename(j, "%q and %q may be the same element, or not: rename one of them in a map of its own", a, b)
+	}
+	switch a, b := c.to[i], c.to[j]; {
+	case slices.Equal(a, b):
+		c.wrongRename(j, "two fields are renamed to %q", a)
+	case covers(a, b), covers(b, a):
+		c.wrongRename(j, "fields are renamed to %q and to %q, and one is within the other", a, b)
+	}
+}
+
+func (c *mapCheck) keeps() {
+	for j, path := range c.keep {
+		for i, whole := range c.keep {
+			if covers(whole, path) && !slices.Equal(whole, path) {
+				c.wrong(listed("keep", j), "%q is kept with the whole of %q: leave one of them out", path, c.keep[i])
+				break
+			}
+		}
+	}
+}
+
+func (c *mapCheck) others() {
+	for i, h := range c.s.SetHeaders {
+		if slices.Contains(c.s.RemoveHeaders, h.Name) {
+			c.wrong("remove_headers", "header %q is set and removed: leave one of them out", string(h.Name))
+		}
+		for _, before := range c.s.SetHeaders[:i] {
+			if before.Name == h.Name {
+				c.wrong("set_headers", "header %q is set twice", string(h.Name))
+			}
+		}
+	}
+	if c.s.Time != nil {
+		if err := c.s.Time.CheckTime(); err != nil {
+			c.wrong("time", "%w", err)
+		}
+	}
+}
+
+// cutMany cuts a path behind its last step that leads to many.
+func cutMany(path jsontext.Path) (head, tail jsontext.Path) {
+	for i := len(path) - 1; i >= 0; i-- {
+		if path[i].Kind >= jsontext.EveryMember {
+			return path[:i+1], path[i+1:]
+		}
+	}
+	return nil, path
+}
+
+// covers says whether all that path leads to is something that whole leads to, or is within it.
+func covers(whole, path jsontext.Path) bool {
+	if len(whole) > len(path) || whole == nil {
+		return false
+	}
+	for i, s := range whole {
+		if s != path[i] && !(s.Kind == jsontext.EveryMember && path[i].Kind == jsontext.Named) &&
+			!(s.Kind == jsontext.EveryElement && path[i].Kind == jsontext.Indexed) {
+			return false
+		}
+	}
+	return true
+}
+
+// mayBeSame says whether a and b lead to elements, one counted from the begin and one from the end,
+// of what may be the same array: which of them goes first would then decide what the other is.
+func mayBeSame(a, b jsontext.Path) bool {
+	last := len(a) - 1
+	if len(a) != len(b) || a == nil || a[last].Kind != jsontext.Indexed || b[last].Kind != jsontext.Indexed || (a[last].Index < 0) == (b[last].Index < 0) {
+		return false
+	}
+	for i := range last {
+		one, two := a[i], b[i]
+		object := func(s jsontext.Step) bool { return s.Kind == jsontext.Named || s.Kind == jsontext.EveryMember }
+		if object(one) != object(two) || one.Kind == jsontext.Named && two.Kind == jsontext.Named && one != two {
+			return false
+		}
+	}
+	return true
+}

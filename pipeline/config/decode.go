@@ -375,7 +375,7 @@ func (d *decoder) anything(n *node) (any, bool) {
 	switch {
 	case n.null:
 		return nil, true
-	case n.style != plainStyle:
+	case n.quoted || n.style != plainStyle && n.given() == nil:
 		return n.text, true
 	case isBool(n.text):
 		return n.text == "true", true
@@ -389,10 +389,19 @@ func (d *decoder) anything(n *node) (any, bool) {
 	return n.text, true
 }
 
-// absolute makes a file name absolute; - is no file name.
-func (d *decoder) absolute(name string) string {
+// absolute makes the file name in n absolute; - is no file name.
+func (d *decoder) absolute(n *node) string {
+	name := n.text
 	if name == "" || name == "-" || filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(d.dir, name)
+	return filepath.Join(n.folder(d.dir), name)
+}
+
+// relative is the path of a file as seen from the folder of the pipeline file.
+func (d *decoder) relative(path string) string {
+	if rel, err := filepath.Rel(d.dir, path); err == nil {
+		return rel
+	}
+	return path
 }

@@ -55,7 +55,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	}
 	text := n.text
 	if t.path && v.Type() == templateType && !filepath.IsAbs(text) {
-		text = braces.Replace(d.dir) + string(filepath.Separator) + text
+		text = braces.Replace(n.folder(d.dir)) + string(filepath.Separator) + text
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
 		var compile *expr.Error
@@ -68,7 +68,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	}
 	d.noteExpression(n, v, t, path, len(text)-len(n.text))
 	if w, ok := v.Addr().Interface().(interface{ Write(raw string) }); ok && len(n.pieces) > 0 {
-		w.Write(n.raw)
+		w.Write(n.written())
 	}
 	d.warnComment(n, name)
 	return true

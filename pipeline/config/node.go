@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -29,6 +30,8 @@ type node struct {
 	raw       string // of a scalar, as YAML gives it
 	pieces    []piece
 	origin    string  // "": the file; else --set or the variable that it comes from
+	quoted    bool    // the parameter that it is as a whole is a text in quotes
+	base      string  // folder for a file name, when that is not the file's own
 	keys      []*node // of a mapping, beside items
 	items     []*node
 }
@@ -161,5 +164,13 @@ func (n *node) width() int {
 
 // problem makes a problem at n.
 func (n *node) problem(sev Severity, text, suggestion string) Problem {
-	return n.src.problem(sev, n.line, n.col, n.width(), text, suggestion)
+	p := n.src.problem(sev, n.line, n.col, n.width(), text, suggestion)
+	var given []string
+	for _, one := range n.pieces {
+		if v := one.given; v != nil && v.src != nil && v.line > 0 {
+			given = append(given, fmt.Sprintf("%s is given at %s:%d:%d", one.name, v.src.name, v.line, v.col))
+		}
+	}
+	p.Notes = append(given, p.Notes...)
+	return p
 }

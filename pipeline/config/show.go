@@ -285,6 +285,14 @@ func (s *yamlWriter) text(path, text string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Value: conceal(text, s.p.secrets)}
 	if s.relative {
 		n.Value = strings.ReplaceAll(n.Value, s.p.Dir+string(filepath.Separator), "")
+		for dir := range s.p.folders { // which may stand beside that of the file
+			if dir == string(filepath.Separator) {
+				continue
+			}
+			if rel, err := filepath.Rel(s.p.Dir, dir); err == nil {
+				n.Value = strings.ReplaceAll(n.Value, dir+string(filepath.Separator), filepath.ToSlash(rel)+"/")
+			}
+		}
 	}
 	n.Style = styleOf(n.Value)
 	if s.origins {

@@ -186,6 +186,9 @@ func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
 		return false
 	}
 	suggestion := c.elsewhere[key.text]
+	if key.text == "parameters" && c.what == "a pipeline file" {
+		suggestion = toInclude
+	}
 	if suggestion == "" && topKeys[key.text] {
 		suggestion = atMargin(key.text)
 	}

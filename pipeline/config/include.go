@@ -23,6 +23,7 @@ type includes struct {
 	texts map[string][]byte // by absolute path
 	files int
 	bytes int
+	deep  bool // maxIncludeDepth has been reported
 }
 
 func newIncludes(r *reading) *includes { return &includes{r: r, texts: map[string][]byte{}} }
@@ -180,7 +181,7 @@ func (x *includes) load(key, at, with *node, wants string) *node {
 		return nil
 	}
 	main := x.r.src
-	r := newReading(x.display(path), main.order, text, &variables{env: x.r.vars.env, dir: filepath.Dir(path), included: true}, x.r.kinds)
+	r := newReading(x.display(at.text, path), main.order, text, &variables{env: x.r.vars.env, dir: filepath.Dir(path), included: true}, x.r.kinds)
 	r.src.path, r.src.dir, r.src.from = path, filepath.Dir(path), at
 	r.nodes, r.tooManyNodes = x.r.nodes, x.r.tooManyNodes
 	before := len(x.r.problems)
@@ -194,10 +195,11 @@ func (x *includes) load(key, at, with *node, wants string) *node {
 	return body
 }
 
-// display is the name of an included file in messages: relative, when that of the pipeline file is.
-func (x *includes) display(path string) string {
+// display is the name of an included file in messages: relative, when it and that of the pipeline
+// file are.
+func (x *includes) display(written, path string) string {
 	main := x.r.src
-	if rel, err := filepath.Rel(main.dir, path); err == nil && !filepath.IsAbs(main.name) {
+	if rel, err := filepath.Rel(main.dir, path); err == nil && !filepath.IsAbs(main.name) && !filepath.IsAbs(written) {
 		return filepath.Join(filepath.Dir(main.name), rel)
 	}
 	return path
@@ -234,14 +236,17 @@ func (x *includes) find(key, at *node) (path string, ok bool) {
 		x.error(at, "the file includes itself: "+round, "what two files share stands in a third, which includes neither")
 		return "", false
 	}
-	if at.src.depth() >= maxIncludeDepth {
-		x.error(at, fmt.Sprintf("files include one another more than %d deep", maxIncludeDepth), "")
-		return "", false
-	}
 	if x.files++; x.files > maxIncludes {
 		if x.files == maxIncludes+1 {
 			x.error(at, fmt.Sprintf("more than %d includes in one pipeline", maxIncludes), "")
 		}
+		return "", false
+	}
+	if at.src.depth() >= maxIncludeDepth {
+		if !x.deep {
+			x.error(at, fmt.Sprintf("files include one another more than %d deep", maxIncludeDepth), "")
+		}
+		x.deep = true
 		return "", false
 	}
 	return path, true
@@ -288,16 +293,16 @@ func (x *includes) text(at *node, path string) ([]byte, bool) {
 	switch {
 	case err != nil:
 	case info.IsDir():
-		x.error(at, fmt.Sprintf("reading %s: it is a folder", x.display(path)), "include one file")
+		x.error(at, fmt.Sprintf("reading %s: it is a folder", x.display(at.text, path)), "include one file")
 		return nil, false
 	case !info.Mode().IsRegular():
-		x.error(at, fmt.Sprintf("reading %s: it is no plain file", x.display(path)), "")
+		x.error(at, fmt.Sprintf("reading %s: it is no plain file", x.display(at.text, path)), "")
 		return nil, false
 	default:
 		text, err = readLimited(path)
 	}
 	if err != nil {
-		x.error(at, fmt.Sprintf("reading %s: %v", x.display(path), unwrapPath(err)), "the name is relative to the folder of the file in which it stands")
+		x.error(at, fmt.Sprintf("reading %s: %v", x.display(at.text, path), unwrapPath(err)), "the name is relative to the folder of the file in which it stands")
 		return nil, false
 	}
 	if x.bytes += len(text); x.bytes > maxIncluded {
@@ -329,7 +334,7 @@ func (r *reading) fileBody(x *includes, text []byte, with *node, wants string) *
 		switch {
 		case k.Value == "parameters":
 		case k.Value != wants:
-			r.report(key.problem(SeverityError, fmt.Sprintf("a file that is included among %s holds a list of them, or %s: and parameters:, and not %q", wants, wants, k.Value), wrapHint(wants)))
+			r.report(key.problem(SeverityError, fmt.Sprintf("%q has no place in a file that is included here", k.Value), wrapHint(wants)))
 		case body != nil:
 			r.report(key.problem(SeverityError, fmt.Sprintf("the key %q stands twice", k.Value), "remove one of them"))
 		default:
@@ -348,9 +353,9 @@ func (r *reading) fileBody(x *includes, text []byte, with *node, wants string) *
 
 func wrapHint(wants string) string {
 	if wants == "settings" {
-		return "what is included stands under settings:"
+		return "beside parameters: stands settings: alone, with what is included below it"
 	}
-	return ""
+	return "it holds a list of " + wants + ", or parameters: and below them " + wants + ":"
 }
 
 // entry gives the value of a key of a mapping, or nil.

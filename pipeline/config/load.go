@@ -142,13 +142,19 @@ func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *
 	p := defaultPipeline()
 	p.File, p.Dir = name, dir
 	if root.kind != mappingNode {
-		d.errorAt(root, "a pipeline file is a mapping that begins with pipeline: NAME, not "+root.describe(), "`penstock init` writes one to begin with")
+		hint := "`penstock init` writes one to begin with"
+		if root.kind == sequenceNode {
+			hint += "; " + toInclude
+		}
+		d.errorAt(root, "a pipeline file is a mapping that begins with pipeline: NAME, not "+root.describe(), hint)
 		return d, nil
 	}
 	d.structure(root, reflect.ValueOf(p).Elem(), "", container{what: "a pipeline file"})
 	d.places[""] = root
 	return d, p
 }
+
+const toInclude = "a file that others include stands in a folder of its own"
 
 // readLimited reads at most one byte more than a pipeline file may have.
 func readLimited(name string) ([]byte, error) {
@@ -211,9 +217,11 @@ func (d *decoder) keepOrigins(p *Pipeline) {
 	p.origins = make(map[string]string, len(d.places))
 	for path, n := range d.places {
 		p.origins[path] = n.origin
-		if n.origin == "" && n.src != nil && n.src.from != nil {
-			p.origins[path] = d.relative(n.src.path)
+		if n.src != nil && n.src.from != nil {
 			p.folders[n.src.dir] = true
+		}
+		if is := n.source(); is.origin == "" && is.src != nil && is.src.from != nil {
+			p.origins[path] = d.relative(is.src.path)
 		}
 	}
 	p.places = make(map[string]string, len(d.places))

@@ -13,6 +13,7 @@ type param struct {
 	at    *node // its name in the included file
 	value *node // nil: there is none, which has been reported
 	used  bool
+	bad   bool // something about it has been reported
 }
 
 type params map[string]*param
@@ -37,7 +38,7 @@ func (x *includes) parameters(r *reading, declared *yaml.Node, with *node) param
 		}
 	}
 	for _, name := range takes.names() {
-		if p := takes[name]; p.value == nil && !given[name] {
+		if p := takes[name]; p.value == nil && !p.bad && !given[name] {
 			p.used = true
 			hint := "write with: {" + name + ": …}"
 			if docs[name] != "" {
@@ -86,9 +87,13 @@ func (r *reading) declare(takes params, docs map[string]string, n *node) {
 		p := &param{at: key}
 		takes[name] = p
 		switch {
-		case spec.kind == brokenNode, spec.kind == scalarNode && spec.null && spec.raw == "":
+		case spec.kind == brokenNode:
+			p.bad = true
+			continue
+		case spec.kind == scalarNode && spec.null && spec.raw == "":
 			continue
 		case spec.kind != mappingNode:
+			p.bad = true
 			wrong(spec, fmt.Sprintf("the parameter %q takes default: and doc:, not %s", name, spec.describe()), "write "+name+": {default: …}, or "+name+": and nothing when it must be given")
 			continue
 		}
@@ -97,6 +102,7 @@ func (r *reading) declare(takes params, docs map[string]string, n *node) {
 			switch k.text {
 			case "default":
 				if v.kind == scalarNode && v.null && v.raw == "" {
+					p.bad = true
 					wrong(k, "default is empty", `a parameter without default must be given; an empty text is ""`)
 					continue
 				}
@@ -104,6 +110,7 @@ func (r *reading) declare(takes params, docs map[string]string, n *node) {
 			case "doc":
 				docs[name] = strings.TrimSpace(v.text)
 			default:
+				p.bad = true
 				wrong(k, fmt.Sprintf("unknown key %q in the parameter %q", k.text, name), "known here: default, doc; a parameter without default must be given")
 			}
 		}
@@ -174,8 +181,11 @@ func (p *param) put(n *node) {
 
 // key puts parameters into the text of a key. Variables of the environment do not stand there.
 func (ps params) key(r *reading, key *node) {
-	for name, p := range ps {
-		whole := "${" + name + "}"
+	if !strings.Contains(key.text, "${") {
+		return
+	}
+	for _, name := range ps.names() {
+		p, whole := ps[name], "${"+name+"}"
 		if !strings.Contains(key.text, whole) {
 			continue
 		}
@@ -192,7 +202,7 @@ func (ps params) key(r *reading, key *node) {
 	if len(key.pieces) == 0 {
 		return
 	}
-	var pairs []string
+	pairs := []string{"$${", "${"}
 	for _, one := range key.pieces {
 		pairs = append(pairs, one.name, one.text)
 	}
@@ -260,4 +270,13 @@ func (n *node) given() *node {
 		return n.pieces[0].given
 	}
 	return nil
+}
+
+// source gives the node in which what n holds is written: n, or the value of the parameter that it
+// is as a whole.
+func (n *node) source() *node {
+	for n.given() != nil {
+		n = n.given()
+	}
+	return n
 }

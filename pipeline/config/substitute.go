@@ -121,7 +121,7 @@ func (v *variables) lookup(whole string) (p piece, problem, suggestion string) {
 	case !set && kind != ":-":
 		hint := "set it in the environment, or give a default: ${" + name + ":-…}"
 		if v.included {
-			hint += "; a parameter of the file stands under parameters:"
+			hint += "; what a file takes as a parameter it names under parameters"
 		}
 		return p, "the variable " + name + " is not set", hint + fieldInstead(name)
 	default:

@@ -1,10 +1,14 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -106,7 +110,7 @@ func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
 	case reflect.Map:
 		return d.dictionary(n, v, t, path)
 	case reflect.Interface:
-		x, ok := d.anything(n)
+		x, ok := d.anything(n, path)
 		if ok && x != nil {
 			v.Set(reflect.ValueOf(x))
 		}
@@ -352,22 +356,25 @@ func (d *decoder) length(n *node, have int, t tags, path, unit string) bool {
 }
 
 // anything decodes a value of a field of type any.
-func (d *decoder) anything(n *node) (any, bool) {
+func (d *decoder) anything(n *node, path string) (any, bool) {
 	ok := true
+	d.places[path] = n
 	switch n.kind {
 	case brokenNode:
 		return nil, false
 	case mappingNode:
 		m := make(map[string]any, len(n.keys))
 		for i, k := range n.keys {
-			x, good := d.anything(n.items[i])
+			at := join(path, k.text)
+			d.keys[at] = k
+			x, good := d.anything(n.items[i], at)
 			m[k.text], ok = x, ok && good
 		}
 		return m, ok
 	case sequenceNode:
 		l := make([]any, len(n.items))
 		for i, item := range n.items {
-			x, good := d.anything(item)
+			x, good := d.anything(item, fmt.Sprintf("%s[%d]", path, i))
 			l[i], ok = x, ok && good
 		}
 		return l, ok
@@ -383,14 +390,32 @@ func (d *decoder) anything(n *node) (any, bool) {
 	case isBool(n.text):
 		return n.text == "true", true
 	}
-	if i, err := strconv.ParseInt(n.text, 10, 64); err == nil {
-		return i, true
-	}
-	if f, err := strconv.ParseFloat(n.text, 64); err == nil && isNumber(n.text) {
-		return f, true
-	}
-	return n.text, true
+	return numberOrText(n.text), true
 }
+
+// numberOrText gives a number as an int64 or, where that holds it exactly, a float64, else as a
+// json.Number; what is no number is a text.
+func numberOrText(text string) any {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return i
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || math.IsInf(f, 0) || math.IsNaN(f) || !isNumber(text) && !numeric.MatchString(text):
+		return text
+	case !numeric.MatchString(text): // .5
+		return f
+	}
+	is, okText := new(big.Rat).SetString(text)
+	shown, okFloat := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
+	if okText && okFloat && is.Cmp(shown) == 0 {
+		return f
+	}
+	return json.Number(strings.TrimPrefix(text, "+"))
+}
+
+// numeric is a number of JSON, or one with a sign before it.
+var numeric = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$`)
 
 // absolute makes the file name in n absolute; - is no file name.
 func (d *decoder) absolute(n *node) string {

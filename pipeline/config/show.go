@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -222,7 +223,7 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 		return nil
 	}
 	n := s.text(path, fmt.Sprint(v.Interface()))
-	if v.Kind() == reflect.String {
+	if v.Kind() == reflect.String && v.Type() != reflect.TypeFor[json.Number]() {
 		n.Tag = "!!str"
 	}
 	return n

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -198,5 +199,30 @@ func TestSecretParameters(t *testing.T) {
 	}
 	if all := string(b) + invalid.Problems.Detail() + invalid.Error(); strings.Contains(all, "hunter") || !strings.Contains(all, "is a secret, and a key is shown") {
 		t.Errorf("got\n%s", all)
+	}
+}
+
+// What a setting of any type holds is shown as it stands, and is the same when it is read again.
+func TestShowOfAnything(t *testing.T) {
+	dir := put(t, map[string]string{
+		"p.yaml": with("  - own: {any: {n: null, m: {}, l: [], e: '', z: 0, f: false, t: \"7\", big: 18446744073709551617, exact: 0.1000000000000000055511151231257827, \"a.b\": [null, {}]}}\n"),
+		"q.yaml": with("  - own: {}\n"),
+	})
+	set := mustLoad(t, including(), filepath.Join(dir, "p.yaml"))
+	shown, err := set.Pipelines[0].Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := filepath.Join(dir, "again.yaml")
+	if err := os.WriteFile(again, shown, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	a, b := own(t, set, 0).Any, own(t, mustLoad(t, including(), again), 0).Any
+	if !reflect.DeepEqual(a, b) || fmt.Sprint(a) != "map[a.b:[<nil> map[]] big:18446744073709551617 e: exact:0.1000000000000000055511151231257827 f:false l:[] m:map[] n:<nil> t:7 z:0]" {
+		t.Errorf("%v\n%v\n%s", a, b, shown)
+	}
+	shown, err = mustLoad(t, including(), filepath.Join(dir, "q.yaml")).Pipelines[0].Show()
+	if err != nil || strings.Contains(string(shown), "any:") {
+		t.Errorf("%v %s", err, shown)
 	}
 }

@@ -214,10 +214,7 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 	case v.Kind() == reflect.Map:
 		return s.dictionary(v, path)
 	case v.Kind() == reflect.Interface:
-		if v.IsNil() {
-			return nil
-		}
-		return s.value(v.Elem(), path)
+		return s.anything(v, path, given)
 	}
 	if v.IsZero() && !given && v.Kind() != reflect.Bool {
 		return nil
@@ -227,6 +224,22 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 		n.Tag = "!!str"
 	}
 	return n
+}
+
+// anything gives the node of a value of type any, in which nothing is left out that stands in the
+// file.
+func (s *yamlWriter) anything(v reflect.Value, path string, given bool) *yaml.Node {
+	switch {
+	case v.IsNil() && given:
+		n := s.text(path, "null")
+		n.Tag = "!!null"
+		return n
+	case v.IsNil():
+		return nil
+	case v.Elem().Kind() == reflect.Map && v.Elem().Len() == 0:
+		return &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	}
+	return s.value(v.Elem(), path)
 }
 
 func marshaler(v reflect.Value) (encoding.TextMarshaler, bool) {

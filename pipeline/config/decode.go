@@ -193,6 +193,9 @@ func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
 	if key.text == "parameters" && c.what == "a pipeline file" {
 		suggestion = toInclude
 	}
+	if key.text == "with" && suggestion == "" {
+		suggestion = besideInclude
+	}
 	if suggestion == "" && topKeys[key.text] {
 		suggestion = atMargin(key.text)
 	}
@@ -201,6 +204,8 @@ func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
 	}
 	return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, c.what), suggestion)
 }
+
+const besideInclude = "with: stands beside include:, and gives the parameters of that file"
 
 // topKeys are the keys that a pipeline file begins with.
 var topKeys = func() map[string]bool {
@@ -287,6 +292,9 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 			if len(n.pieces) > 0 { // whose braces would be YAML's
 				suggestion = fmt.Sprintf("write %s: [%s]; each entry stands by itself", label(path), quoted(n.raw))
 			}
+		}
+		if n.get("include") != nil && itemShapes[v.Type().Elem()].listed {
+			suggestion = "write " + label(path) + ": [{include: …}]; the file's list takes the place of the item"
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes a list, not %s", label(path), n.describe()), suggestion)
 	}

@@ -226,3 +226,71 @@ func TestShowOfAnything(t *testing.T) {
 		t.Errorf("%v %s", err, shown)
 	}
 }
+
+// A default counts where nothing is given, and a variable in it need not be set elsewhere.
+func TestDefaultsOfParameters(t *testing.T) {
+	dir := put(t, map[string]string{
+		"p.yaml": with("  - include: s.yaml\n    with: {n: 4}\n"),
+		"q.yaml": with("  - include: s.yaml\n"),
+		"s.yaml": "parameters: {n: {default: \"${NOBODY_SETS_IT}\"}, m: {default: \"${MIN_DELAY}\"}}\nstages:\n  - own: {number: \"${n}\", any: \"${m}\"}\n",
+	})
+	if s := own(t, mustLoad(t, including(), filepath.Join(dir, "p.yaml")), 0); s.Number != 4 || fmt.Sprint(s.Any) != "15" {
+		t.Errorf("%+v", s)
+	}
+	_, err := including().Load(filepath.Join(dir, "q.yaml"))
+	if got := found(dir, err); got != "s.yaml:1:28: the variable NOBODY_SETS_IT is not set" {
+		t.Errorf("got %s", got)
+	}
+}
+
+// What is nearly an include says what to write.
+func TestNearlyIncludes(t *testing.T) {
+	dir := put(t, map[string]string{
+		"p.yaml": named("a") + "stages: {include: s.yaml}\nlimits: {with: {a: 1}}\ndead_letter: {with: {}}\n",
+	})
+	_, err := including().Load(filepath.Join(dir, "p.yaml"))
+	got := detail(err)
+	for _, want := range []string{
+		"stages takes a list, not a mapping", "= write stages: [{include: …}]; the file's list takes the place of the item",
+		`unknown key "with" in limits`, "= with: stands beside include:", `unknown key "with" in dead_letter`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+}
+
+// FuzzIncluded reads whatever as an included file: no panic, every problem has a place in a line
+// that is there, and the secret that is given does not show.
+func FuzzIncluded(f *testing.F) {
+	for _, name := range []string{"clean.yaml", "http.yaml", "sinks.yaml", "source.yaml"} {
+		text, err := os.ReadFile(filepath.Join(testdata, "include", name))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Add("parameters: {field: , pw: {default: x}}\nstages:\n  - own: {secret: \"${pw}\", words: \"${field}\", number: \"x${pw}\"}\n")
+	f.Add("parameters: {pw: }\nsettings: {drain: \"${pw}\", include: part.yaml}\n")
+	f.Add("- include: p.yaml\n- include: part.yaml\n  with: {pw: 1}\n- &a {filter: x}\n- *a\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		dir := put(t, map[string]string{
+			"p.yaml":    with("  - include: part.yaml\n    with: {field: mail, pw: \"${file:pw}\"}\n") + "limits: {include: part.yaml}\n",
+			"part.yaml": text, "pw": "hunter2hunter",
+		})
+		_, err := including().Load(filepath.Join(dir, "p.yaml"))
+		var invalid *config.InvalidError
+		if !errors.As(err, &invalid) {
+			return
+		}
+		lines := strings.Count(text, "\n") + strings.Count(text, "\r") + strings.Count(text, "\u2028") + strings.Count(text, "\u2029") + strings.Count(text, "\u0085") + 20
+		for _, p := range invalid.Problems {
+			if p.Line < 0 || p.Line > lines || p.Line > 0 && p.Column < 1 || strings.HasSuffix(p.File, "part.yaml") != (len(p.Notes) > 0 && strings.HasPrefix(p.Notes[len(p.Notes)-1], "included from")) {
+				t.Errorf("place of %+v", p)
+			}
+		}
+		if shown := invalid.Problems.Detail(); strings.Contains(shown, "hunter2hunter") && !strings.Contains(text, "hunter2hunter") {
+			t.Errorf("a secret shows:\n%s", shown)
+		}
+	})
+}

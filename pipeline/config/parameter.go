@@ -23,17 +23,21 @@ type params map[string]*param
 func (x *includes) parameters(r *reading, declared *yaml.Node, with *node) params {
 	takes := params{}
 	docs := map[string]string{}
-	if declared != nil {
-		r.declare(takes, docs, r.convert(declared, 1, false))
-	}
 	given := map[string]bool{}
+	if with != nil {
+		for _, key := range with.keys {
+			given[key.text] = true
+		}
+	}
+	if declared != nil {
+		r.declare(takes, docs, r.convert(withoutDefaults(declared, given), 1, false))
+	}
 	switch {
 	case with == nil || with.kind == brokenNode || with.null && with.kind == scalarNode:
 	case with.kind != mappingNode:
 		x.error(with, "with takes a mapping of parameters to values, not "+with.describe(), "write with: {name: value}")
 	default:
 		for i, key := range with.keys {
-			given[key.text] = true
 			x.give(r, takes, key, with.items[i])
 		}
 	}
@@ -48,6 +52,31 @@ func (x *includes) parameters(r *reading, declared *yaml.Node, with *node) param
 		}
 	}
 	return takes
+}
+
+// withoutDefaults gives what declares parameters without the defaults of those that are given: a
+// default may be a variable that is not set then.
+func withoutDefaults(declared *yaml.Node, given map[string]bool) *yaml.Node {
+	if declared.Kind != yaml.MappingNode {
+		return declared
+	}
+	all := *declared
+	all.Content = slices.Clone(declared.Content)
+	for i := 0; i+1 < len(all.Content); i += 2 {
+		spec := all.Content[i+1]
+		if !given[all.Content[i].Value] || spec.Kind != yaml.MappingNode {
+			continue
+		}
+		one := *spec
+		one.Content = slices.Clone(spec.Content)
+		for j := 0; j+1 < len(one.Content); j += 2 {
+			if v := one.Content[j+1]; one.Content[j].Value == "default" && v.Kind == yaml.ScalarNode {
+				one.Content[j+1] = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "given", Line: v.Line, Column: v.Column}
+			}
+		}
+		all.Content[i+1] = &one
+	}
+	return &all
 }
 
 func (x *includes) give(r *reading, takes params, key, value *node) {

@@ -13,7 +13,7 @@ import (
 const (
 	maxIncludeDepth = 16      // files that include one another
 	maxIncludes     = 500     // includes of one pipeline file, those of its included files too
-	maxIncluded     = 8 << 20 // bytes of all of them
+	maxIncluded     = 4 << 20 // bytes of all of them
 )
 
 // includes puts what other files hold in place of the includes of a pipeline file, before anything
@@ -119,7 +119,7 @@ func (x *includes) list(n *node, elem reflect.Type) {
 		}
 		for _, key := range item.keys {
 			if key.text != "include" && key.text != "with" {
-				x.error(key, fmt.Sprintf("an item that includes a file has with: beside include:, and no %q", key.text), "make it a parameter of the file, or a "+string(shape.section)+" of its own")
+				x.report(key, fmt.Sprintf("an item that includes a file has with: beside include:, and no %q", key.text), "make it a parameter of the file, or a "+string(shape.section)+" of its own")
 			}
 		}
 		body := x.load(item.key("include"), item.get("include"), item.get("with"), string(shape.section)+"s")
@@ -163,10 +163,14 @@ func (n *node) drop(name string) {
 	}
 }
 
-// error reports a problem. What the include would have brought is then missing, and no mistake.
+func (x *includes) report(n *node, text, suggestion string) {
+	x.r.report(n.problem(SeverityError, text, suggestion))
+}
+
+// error reports why there is nothing to include. What is missing then may be in the file.
 func (x *includes) error(n *node, text, suggestion string) {
 	x.r.damaged = true
-	x.r.report(n.problem(SeverityError, text, suggestion))
+	x.report(n, text, suggestion)
 }
 
 // load gives what a file holds, with its parameters put in: the list of wants, stages or sinks, or
@@ -184,14 +188,13 @@ func (x *includes) load(key, at, with *node, wants string) *node {
 	r := newReading(x.display(at.text, path), main.order, text, &variables{env: x.r.vars.env, dir: filepath.Dir(path), included: true}, x.r.kinds)
 	r.src.path, r.src.dir, r.src.from = path, filepath.Dir(path), at
 	r.nodes, r.tooManyNodes = x.r.nodes, x.r.tooManyNodes
-	before := len(x.r.problems)
 	body := r.fileBody(x, text, with, wants)
 	x.r.nodes, x.r.tooManyNodes = r.nodes, r.tooManyNodes
 	x.r.secrets = append(x.r.secrets, r.secrets...)
 	for _, p := range r.problems {
 		x.r.report(p)
 	}
-	x.r.damaged = x.r.damaged || r.damaged || body == nil || len(x.r.problems) > before
+	x.r.damaged = x.r.damaged || r.damaged || body == nil
 	return body
 }
 

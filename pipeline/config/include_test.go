@@ -171,7 +171,7 @@ func TestBoundsOfIncludes(t *testing.T) {
 		"deep.yaml": "d15.yaml:1:12: files include one another more than 16 deep",
 		"many.yaml": "many.yaml:507:14: more than 500 includes in one pipeline",
 		"wide.yaml": "more than 500 includes in one pipeline",
-		"big.yaml":  "b7.yaml:1001:12: the included files have more than 8 MiB together",
+		"big.yaml":  "b3.yaml:1001:12: the included files have more than 4 MiB together",
 		"same.yaml": "the file includes itself: ",
 	} {
 		_, err := including().Load(filepath.Join(dir, name))

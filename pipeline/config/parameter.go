@@ -35,7 +35,7 @@ func (x *includes) parameters(r *reading, declared *yaml.Node, with *node) param
 	switch {
 	case with == nil || with.kind == brokenNode || with.null && with.kind == scalarNode:
 	case with.kind != mappingNode:
-		x.error(with, "with takes a mapping of parameters to values, not "+with.describe(), "write with: {name: value}")
+		x.report(with, "with takes a mapping of parameters to values, not "+with.describe(), "write with: {name: value}")
 	default:
 		for i, key := range with.keys {
 			x.give(r, takes, key, with.items[i])
@@ -48,7 +48,7 @@ func (x *includes) parameters(r *reading, declared *yaml.Node, with *node) param
 			if docs[name] != "" {
 				hint += "; it is " + docs[name]
 			}
-			x.error(r.src.from, fmt.Sprintf("%s needs the parameter %q", r.src.name, name), hint)
+			x.report(r.src.from, fmt.Sprintf("%s needs the parameter %q", r.src.name, name), hint)
 		}
 	}
 	return takes
@@ -87,10 +87,10 @@ func (x *includes) give(r *reading, takes params, key, value *node) {
 		if len(takes) == 0 {
 			hint = "it takes none; what a file takes stands in it under parameters:"
 		}
-		x.error(key, fmt.Sprintf("%s has no parameter %q", r.src.name, key.text), hint)
+		x.report(key, fmt.Sprintf("%s has no parameter %q", r.src.name, key.text), hint)
 	case value.kind == scalarNode && value.null && value.raw == "":
 		p.value, p.used = nil, true
-		x.error(key, fmt.Sprintf("the parameter %q is empty", key.text), "give it a value, or leave it out for its default")
+		x.report(key, fmt.Sprintf("the parameter %q is empty", key.text), "give it a value, or leave it out for its default")
 	case value.kind == brokenNode:
 		p.value, p.used = nil, true
 	default:

@@ -259,11 +259,11 @@ func TestValuesAsEncodingJSONReadsThem(t *testing.T) {
 	})
 }
 
-// order is a record of about 600 bytes, and its schema.
+// order is a record of 600 bytes, and its schema.
 const order = `{"id":9007199254740993,"created":"2026-11-28T10:15:00Z","customer":{"id":"c-1042","mail":"somebody@example.com","country":"DE","vip":false},` +
 	`"items":[{"sku":"A-100","name":"Bicycle lamp, front","quantity":2,"price":24.90},{"sku":"B-220","name":"Bell","quantity":1,"price":7.50},` +
 	`{"sku":"C-310","name":"Saddle cover, black","quantity":1,"price":12.00}],"shipping":{"street":"Long Lane 17","city":"Ulm","zip":"89073","country":"DE"},` +
-	`"total":69.30,"currency":"EUR","note":null,"tags":["web","first-order"],"source":{"campaign":"autumn","channel":"search"},"state":"paid"}`
+	`"total":69.30,"currency":"EUR","note":"please ring twice: at the back door!","tags":["web","first-order"],"source":{"campaign":"autumn","channel":"search"},"state":"paid"}`
 
 const orderSchema = `{"type":"object","required":["id","customer","items","total","currency"],"properties":{
 	"id":{"type":"integer","minimum":1},"created":{"type":"string","pattern":"^[0-9]{4}-"},

@@ -179,6 +179,9 @@ func TestConform(t *testing.T) {
 			r, err := NewRedact(s)
 			return pipelinetest.StageUnderTest{Stage: must(t, r, err), Reject: []byte(`17`)}
 		},
+		"validate": func(t *testing.T) pipelinetest.StageUnderTest {
+			return pipelinetest.StageUnderTest{Stage: validate(t, `{"required":["id","list"],"properties":{"id":{"type":"integer"},"card":{"required":["number"]}}}`), Reject: []byte(`{"id":"canary"}`)}
+		},
 		"dedupe": func(t *testing.T) pipelinetest.StageUnderTest {
 			s := DefaultDedupe()
 			s.Key = expression(t, "id")

@@ -73,6 +73,25 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
+			Section: config.StageSection, Name: "validate",
+			Doc: "rejects a record whose value does not fit a JSON Schema; the error names the place in the value and the rule",
+			Example: `validate:
+  schema:
+    inline:
+      type: object
+      required: [origin, delay]
+      properties:
+        origin: {type: string, pattern: "^[A-Z]{3}$"}
+        delay: {type: number, minimum: 0}`,
+			Settings: settingsOf(stages.DefaultValidate),
+			Check: func(settings any, _ *config.Pipeline) error {
+				return settings.(*stages.ValidateSettings).Check()
+			},
+			Build: build(func(s stages.ValidateSettings, _ config.Env) (*stages.Validate, error) {
+				return stages.NewValidate(s)
+			}),
+		},
+		{
 			Section: config.StageSection, Name: "dedupe", Short: "key", OneByOne: true,
 			Doc: "filters a record whose key another record has had before, as far as memory goes; a record that is rejected or abandoned " +
 				"behind this step was not there, but what repeats it before that is filtered; one that is filtered behind this step stays remembered",

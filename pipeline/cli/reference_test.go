@@ -66,6 +66,50 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
   meant is a warning, which fails with ` + "`--strict`" + ` alone. A text in a value has quotes of its own: ` + "`country: '\"DE\"'`" + `.
 `
 
+const includeReference = `
+## Files that are included
+
+What several pipelines share stands in a file of its own. An item of ` + "`stages` or `sinks`" + ` may be a list from another file:
+
+` + "```yaml" + `
+stages:
+  - include: common/clean.yaml
+    with: {field: mail}
+` + "```" + `
+
+and any block of settings may take what it does not say itself from one. What stands beside ` + "`include`" + ` wins, name by name at the top
+of the block: a ` + "`tls:`" + ` of one's own replaces an included one as a whole, and may include a file itself.
+
+` + "```yaml" + `
+source:
+  kafka:
+    include: common/cluster.yaml
+    topics: [orders]
+` + "```" + `
+
+The file holds the bare list or the bare block. One that takes parameters names each under ` + "`parameters`" + `, and has the list
+below ` + "`stages:` or `sinks:`, a block below `settings:`" + `:
+
+` + "```yaml" + `
+parameters:
+  field: {doc: the field that is cleaned}   # no default: it must be given
+  least: {default: 1}
+stages:
+  - filter: len(${field}) >= ${least}
+  - map: {set: {"${field}": "lower(trim(${field}))"}}
+` + "```" + `
+
+- In the file ` + "`${field}`" + ` is the parameter, also in keys; other names are variables of the environment. It is put in after the YAML has
+  been parsed. Where it is all that stands there, with quotes or without, it is what was given, a number, a text, a list
+  or a mapping; within a text only a scalar can stand. A parameter that the file does not use is an error, and so is one that it does not have.
+- A name of a file is relative to the file in which it is written: in the included file to its folder; one that is given by ` + "`with`" + `
+  as a whole to the folder of the file that gives it. Files are on this machine; included files may include others, 16 deep, 500
+  in all, none itself. An anchor of YAML ends with its file.
+- An error points into the included file and says from where it was included. ` + "`penstock config show`" + ` shows the whole, with the file that
+  each setting is from; names of steps, ` + "`--set`" + ` and the hash go by the whole.
+- A folder of pipelines is read without the folders in it: keep files to include in one of those.
+`
+
 // pipelineFileReference writes the page from the catalog.
 func pipelineFileReference() []byte {
 	var b bytes.Buffer
@@ -80,6 +124,7 @@ func pipelineFileReference() []byte {
 	settingTable(&b, onlyWaiting())
 	heading("Beside a sink", "What may stand beside the component in an item of `sinks`, and, `name` and `when` excepted, in `dead_letter`.")
 	settingTable(&b, config.OutputSettingList(nil))
+	b.WriteString(includeReference)
 	for _, section := range []config.Section{config.SourceSection, config.StageSection, config.SinkSection} {
 		kinds := catalog.Kinds()
 		for i := range kinds {

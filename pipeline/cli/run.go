@@ -162,6 +162,9 @@ func logProblems(events *event.Emitter, problems config.Problems) {
 		if p.Suggestion != "" {
 			line = line.Str("suggestion", p.Suggestion)
 		}
+		if len(p.Notes) > 0 {
+			line = line.Str("notes", strings.Join(p.Notes, "; "))
+		}
 		line.Msg(p.String())
 	}
 }

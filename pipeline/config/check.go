@@ -91,10 +91,17 @@ func (d *decoder) claim(name *string, path string, taken map[string]*node) {
 	case !stepName.MatchString(*name) || len(*name) > maxName:
 		d.errorAt(n, fmt.Sprintf("the name %s is not made of a-z, 0-9, - and _ alone", n.shown()), "did you mean "+tidyName(*name)+"?")
 	case first != nil:
-		d.errorAt(n, fmt.Sprintf("the name %q stands twice; first at line %d", *name, first.line), "steps and sinks have one name each: logs and dead letters tell them apart by it")
+		d.errorAt(n, fmt.Sprintf("the name %q stands twice; first at %s", *name, first.standsAt(n)), twiceHint(first, n))
 	default:
 		taken[*name] = n
 	}
+}
+
+func twiceHint(first, second *node) string {
+	if first.src != second.src && first.src.path == second.src.path && first.src.path != "" {
+		return "the file is included twice: leave the name out, or make it a parameter"
+	}
+	return "steps and sinks have one name each: logs and dead letters tell them apart by it"
 }
 
 // waitingOnly are the settings that only a waiting step can have.

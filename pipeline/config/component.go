@@ -103,6 +103,9 @@ func (d *decoder) looksCommon(key *node, fields []field) bool {
 
 func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 	kinds := d.kinds.Names(it.section)
+	if key.text == "with" {
+		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), besideInclude)
+	}
 	if topKeys[key.text] {
 		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), atMargin(key.text))
 	}

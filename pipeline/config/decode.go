@@ -1,10 +1,14 @@
 package config
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"math/big"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -107,7 +111,7 @@ func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
 	case reflect.Map:
 		return d.dictionary(n, v, t, path)
 	case reflect.Interface:
-		x, ok := d.anything(n)
+		x, ok := d.anything(n, path)
 		if ok && x != nil {
 			v.Set(reflect.ValueOf(x))
 		}
@@ -187,6 +191,12 @@ func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
 		return false
 	}
 	suggestion := c.elsewhere[key.text]
+	if key.text == "parameters" && c.what == "a pipeline file" {
+		suggestion = toInclude
+	}
+	if key.text == "with" && suggestion == "" {
+		suggestion = besideInclude
+	}
 	if suggestion == "" && topKeys[key.text] {
 		suggestion = atMargin(key.text)
 	}
@@ -195,6 +205,8 @@ func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
 	}
 	return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, c.what), suggestion)
 }
+
+const besideInclude = "with: stands beside include:, and gives the parameters of that file"
 
 // topKeys are the keys that a pipeline file begins with.
 var topKeys = func() map[string]bool {
@@ -286,6 +298,9 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 				suggestion = fmt.Sprintf("write %s: [%s]; each entry stands by itself", label(path), quoted(n.raw))
 			}
 		}
+		if n.get("include") != nil && itemShapes[v.Type().Elem()].listed {
+			suggestion = "write " + label(path) + ": [{include: …}]; the file's list takes the place of the item"
+		}
 		return d.errorAt(n, fmt.Sprintf("%s takes a list, not %s", label(path), n.describe()), suggestion)
 	}
 	if !d.length(n, len(n.items), t, path, "entries") {
@@ -355,22 +370,25 @@ func (d *decoder) length(n *node, have int, t tags, path, unit string) bool {
 }
 
 // anything decodes a value of a field of type any.
-func (d *decoder) anything(n *node) (any, bool) {
+func (d *decoder) anything(n *node, path string) (any, bool) {
 	ok := true
+	d.places[path] = n
 	switch n.kind {
 	case brokenNode:
 		return nil, false
 	case mappingNode:
 		m := make(map[string]any, len(n.keys))
 		for i, k := range n.keys {
-			x, good := d.anything(n.items[i])
+			at := join(path, k.text)
+			d.keys[at] = k
+			x, good := d.anything(n.items[i], at)
 			m[k.text], ok = x, ok && good
 		}
 		return m, ok
 	case sequenceNode:
 		l := make([]any, len(n.items))
 		for i, item := range n.items {
-			x, good := d.anything(item)
+			x, good := d.anything(item, fmt.Sprintf("%s[%d]", path, i))
 			l[i], ok = x, ok && good
 		}
 		return l, ok
@@ -381,24 +399,51 @@ func (d *decoder) anything(n *node) (any, bool) {
 	switch {
 	case n.null:
 		return nil, true
-	case n.style != plainStyle:
+	case n.quoted || n.style != plainStyle && n.given() == nil:
 		return n.text, true
 	case isBool(n.text):
 		return n.text == "true", true
 	}
-	if i, err := strconv.ParseInt(n.text, 10, 64); err == nil {
-		return i, true
-	}
-	if f, err := strconv.ParseFloat(n.text, 64); err == nil && isNumber(n.text) {
-		return f, true
-	}
-	return n.text, true
+	return numberOrText(n.text), true
 }
 
-// absolute makes a file name absolute; - is no file name.
-func (d *decoder) absolute(name string) string {
+// numberOrText gives a number as an int64 or, where that holds it exactly, a float64, else as a
+// json.Number; what is no number is a text.
+func numberOrText(text string) any {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return i
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	switch {
+	case err != nil || math.IsInf(f, 0) || math.IsNaN(f) || !isNumber(text) && !numeric.MatchString(text):
+		return text
+	case !numeric.MatchString(text): // .5
+		return f
+	}
+	is, okText := new(big.Rat).SetString(text)
+	shown, okFloat := new(big.Rat).SetString(strconv.FormatFloat(f, 'g', -1, 64))
+	if okText && okFloat && is.Cmp(shown) == 0 {
+		return f
+	}
+	return json.Number(strings.TrimPrefix(text, "+"))
+}
+
+// numeric is a number of JSON, or one with a sign before it.
+var numeric = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$`)
+
+// absolute makes the file name in n absolute; - is no file name.
+func (d *decoder) absolute(n *node) string {
+	name := n.text
 	if name == "" || name == "-" || filepath.IsAbs(name) {
 		return name
 	}
-	return filepath.Join(d.dir, name)
+	return filepath.Join(n.folder(d.dir), name)
+}
+
+// relative is the path of a file as seen from the folder of the pipeline file.
+func (d *decoder) relative(path string) string {
+	if rel, err := filepath.Rel(d.dir, path); err == nil {
+		return rel
+	}
+	return path
 }

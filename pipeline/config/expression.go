@@ -57,7 +57,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	d.secrets = append(d.secrets, hidden...)
 	text := given
 	if t.path && v.Type() == templateType && !filepath.IsAbs(text) {
-		text = braces.Replace(d.dir) + string(filepath.Separator) + text
+		text = braces.Replace(n.folder(d.dir)) + string(filepath.Separator) + text
 	}
 	if err := v.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
 		var compile *expr.Error
@@ -71,7 +71,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	d.noteExpression(n, v, t, path, len(text)-len(given))
 	e := v.Addr().Interface().(compiled)
 	if len(n.pieces) > 0 {
-		e.Write(n.raw)
+		e.Write(n.written())
 	}
 	if d.repeatable {
 		e.Repeatable(path)

@@ -27,7 +27,8 @@ type Pipeline struct {
 
 	origins map[string]string // by path, what stands in the file: "" or the variable or --set it comes from
 	secrets []string          // texts that must not be shown
-	places  map[string]string // by path, line:column
+	places  map[string]string // by path, file:line:column
+	folders map[string]bool   // those of included files, absolute
 }
 
 // Place gives file:line:column of what stands at a path: "source", "stages[2].http",
@@ -35,7 +36,7 @@ type Pipeline struct {
 func (p *Pipeline) Place(path string) string {
 	for {
 		if at, ok := p.places[path]; ok {
-			return p.File + ":" + at
+			return at
 		}
 		i := strings.LastIndexAny(path, ".[")
 		if i < 0 {

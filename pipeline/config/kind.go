@@ -151,6 +151,8 @@ func (k *Kind) Usable() error {
 		return wrong("a name has small letters, digits and _, and begins with a letter")
 	case k.Section != SourceSection && commonKeys[k.Name]:
 		return wrong("the name is that of a setting which stands beside a %s; choose another", k.Section)
+	case k.Section != SourceSection && k.Name == "include":
+		return wrong("include takes the %ss of another file; choose another name", k.Section)
 	case k.Settings == nil || k.Build == nil:
 		return wrong("it has no settings, or nothing that makes the component")
 	}

@@ -130,6 +130,7 @@ func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *
 	}
 	text, err := readLimited(name)
 	r := newReading(name, order, text, &variables{env: env, dir: dir}, l.Kinds)
+	r.src.dir, r.src.path = dir, filepath.Join(dir, filepath.Base(name))
 	d := &decoder{reading: r, dir: dir, places: map[string]*node{}, keys: map[string]*node{}, bad: map[string]bool{}, repeatable: l.Repeatable}
 	if err != nil {
 		r.reportFile(fmt.Sprintf("reading the file: %v", unwrapPath(err)), "")
@@ -139,17 +140,24 @@ func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *
 	if root == nil {
 		return d, nil
 	}
+	newIncludes(r).expand(root, reflect.TypeFor[Pipeline]())
 	overrides.apply(r, root)
 	p := defaultPipeline()
 	p.File, p.Dir = name, dir
 	if root.kind != mappingNode {
-		d.errorAt(root, "a pipeline file is a mapping that begins with pipeline: NAME, not "+root.describe(), "`penstock init` writes one to begin with")
+		hint := "`penstock init` writes one to begin with"
+		if root.kind == sequenceNode {
+			hint += "; " + toInclude
+		}
+		d.errorAt(root, "a pipeline file is a mapping that begins with pipeline: NAME, not "+root.describe(), hint)
 		return d, nil
 	}
 	d.structure(root, reflect.ValueOf(p).Elem(), "", container{what: "a pipeline file"})
 	d.places[""] = root
 	return d, p
 }
+
+const toInclude = "a file that others include stands in a folder of its own"
 
 // readLimited reads at most one byte more than a pipeline file may have.
 func readLimited(name string) ([]byte, error) {
@@ -208,16 +216,22 @@ func (d *decoder) takenOnce(p *Pipeline, taken map[string]*node) {
 
 // keepOrigins keeps what Place, Show and the hash need of the file: places, origins, secrets.
 func (d *decoder) keepOrigins(p *Pipeline) {
-	p.secrets = d.secrets
+	p.secrets, p.folders = d.secrets, map[string]bool{}
 	p.origins = make(map[string]string, len(d.places))
 	for path, n := range d.places {
 		p.origins[path] = n.origin
+		if n.src != nil && n.src.from != nil {
+			p.folders[n.src.dir] = true
+		}
+		if is := n.source(); is.origin == "" && is.src != nil && is.src.from != nil {
+			p.origins[path] = d.relative(is.src.path)
+		}
 	}
 	p.places = make(map[string]string, len(d.places))
 	for _, nodes := range []map[string]*node{d.places, d.keys} { // keys win, where both are known
 		for path, n := range nodes {
 			if n.line > 0 {
-				p.places[path] = fmt.Sprintf("%d:%d", n.line, n.col)
+				p.places[path] = fmt.Sprintf("%s:%d:%d", n.src.name, n.line, n.col)
 			}
 		}
 	}

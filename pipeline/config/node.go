@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -31,6 +32,8 @@ type node struct {
 	pieces    []piece
 	origin    string  // "": the file; else --set or the variable that it comes from
 	implied   bool    // a mapping that --set has made for what it sets within
+	quoted    bool    // the parameter that it is as a whole is a text in quotes
+	base      string  // folder for a file name, when that is not the file's own
 	keys      []*node // of a mapping, beside items
 	items     []*node
 }
@@ -168,5 +171,13 @@ func (n *node) width() int {
 
 // problem makes a problem at n.
 func (n *node) problem(sev Severity, text, suggestion string) Problem {
-	return n.src.problem(sev, n.line, n.col, n.width(), text, suggestion)
+	p := n.src.problem(sev, n.line, n.col, n.width(), text, suggestion)
+	var given []string
+	for _, one := range n.pieces {
+		if v := one.given; v != nil && v.src != nil && v.line > 0 {
+			given = append(given, fmt.Sprintf("%s is given at %s:%d:%d", one.name, v.src.name, v.line, v.col))
+		}
+	}
+	p.Notes = append(given, p.Notes...)
+	return p
 }

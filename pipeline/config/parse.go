@@ -66,6 +66,15 @@ func (r *reading) reportFile(text, suggestion string) {
 
 // parse reads the text into nodes; nil when nothing could be read.
 func (r *reading) parse(text []byte) *node {
+	doc := r.document(text)
+	if doc == nil {
+		return nil
+	}
+	return r.convert(doc, 0, false)
+}
+
+// document reads the text as YAML; nil when nothing could be read.
+func (r *reading) document(text []byte) *yaml.Node {
 	if len(text) > maxFile {
 		r.reportFile(fmt.Sprintf("the file has %d bytes; a pipeline file has at most %d", len(text), maxFile), "")
 		return nil
@@ -80,11 +89,7 @@ func (r *reading) parse(text []byte) *node {
 		r.notUTF8(text)
 		return nil
 	}
-	doc := r.readYAML(bytes.TrimPrefix(text, []byte("\ufeff")))
-	if doc == nil {
-		return nil
-	}
-	return r.convert(doc, 0, false)
+	return r.readYAML(bytes.TrimPrefix(text, []byte("\ufeff")))
 }
 
 func (r *reading) notUTF8(text []byte) {
@@ -151,6 +156,10 @@ func (r *reading) readYAML(text []byte) *yaml.Node {
 
 func (r *reading) empty() {
 	if len(r.problems) > 0 {
+		return
+	}
+	if r.vars.included {
+		r.reportFile("the included file is empty", "it holds a list of stages or sinks, or settings")
 		return
 	}
 	r.reportFile("the file is empty", "`penstock init` writes one to begin with")
@@ -231,15 +240,24 @@ func (r *reading) scalar(n *node, y *yaml.Node) {
 		n.tag = y.Tag
 	}
 	n.null = y.Tag == "!!null" && n.style == plainStyle
+	if p := r.vars.params.whole(n.raw); p != nil && (n.style == plainStyle || n.style == quotedStyle) {
+		p.put(n)
+		return
+	}
 	var faults []fault
 	n.text, n.pieces, faults = r.vars.substitute(n.raw)
 	if n.style == literalStyle || n.style == foldedStyle {
 		n.text = strings.TrimSuffix(n.text, "\n")
 	}
 	for _, p := range n.pieces {
-		n.origin = p.name
+		if n.origin = p.name; p.given != nil {
+			n.origin = p.given.origin
+		}
 		if p.secret && p.text != "" {
 			r.secrets = append(r.secrets, p.text)
+		}
+		if p.broken {
+			n.kind = brokenNode
 		}
 	}
 	for _, f := range faults {
@@ -264,6 +282,7 @@ func (r *reading) mapping(n *node, y *yaml.Node, depth int, flow bool) {
 		if k.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
 			key.style = quotedStyle
 		}
+		r.vars.params.key(r, key)
 		if k.Kind != yaml.ScalarNode {
 			r.report(key.problem(SeverityError, "a key must be a text", "quote it"))
 			continue

@@ -26,10 +26,12 @@ type Problem struct {
 	Text       string   `json:"text"`
 	Suggestion string   `json:"suggestion,omitempty"`
 	Source     string   `json:"source,omitempty"` // the line, without secrets; of a very long one a part
+	Notes      []string `json:"notes,omitempty"`  // from where the file was included, and where its parameters are given
 
-	width int // characters that the caret marks
-	from  int // characters of the line that Source leaves out at its beginning
-	order int // of the file among those given
+	width int        // characters that the caret marks
+	from  int        // characters of the line that Source leaves out at its beginning
+	order int        // of the file among those given
+	trail []position // of the includes that lead to the file, the first one in that which was given
 }
 
 // String gives one line: file:line:column: text.
@@ -47,7 +49,7 @@ func (p Problem) String() string {
 	return b.String()
 }
 
-// Detail gives String, the line with a caret below it, and the suggestion, each on
+// Detail gives String, the line with a caret below it, the suggestion and the notes, each on
 // lines of their own, the last one ended by a newline.
 func (p Problem) Detail() string {
 	var b strings.Builder
@@ -72,6 +74,9 @@ func (p Problem) Detail() string {
 	}
 	if p.Suggestion != "" {
 		b.WriteString("        = " + p.Suggestion + "\n")
+	}
+	for _, note := range p.Notes {
+		b.WriteString("        = " + note + "\n")
 	}
 	return b.String()
 }
@@ -121,10 +126,38 @@ func (p Problems) Detail() string {
 // sort puts problems in order and drops repeats.
 func (p Problems) sort() Problems {
 	slices.SortStableFunc(p, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.order, b.order), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(a.order, b.order), slices.CompareFunc(a.way(), b.way(), func(a, b position) int {
+			return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.col, b.col))
+		}))
 	})
-	return slices.CompactFunc(p, func(a, b Problem) bool { return a.String() == b.String() })
+	return slices.CompactFunc(p.joined(), func(a, b Problem) bool { return a.String() == b.String() })
 }
+
+// joined makes one problem of those that a file has because it is included several times.
+func (p Problems) joined() Problems {
+	first := map[string]int{}
+	var kept Problems
+	for _, q := range p {
+		i, again := first[q.String()]
+		if !again || len(q.trail) == 0 {
+			first[q.String()] = len(kept)
+			kept = append(kept, q)
+			continue
+		}
+		for _, note := range q.Notes {
+			if have := kept[i].Notes; len(have) < maxNotes && !slices.Contains(have, note) {
+				kept[i].Notes = append(slices.Clip(have), note)
+			}
+		}
+	}
+	return kept
+}
+
+const maxNotes = 20
+
+// way gives the places of the includes that lead to p, and its own: what is included stands in the
+// order of problems where it is included.
+func (p Problem) way() []position { return append(slices.Clip(p.trail), position{p.Line, p.Column}) }
 
 // An InvalidError says that files cannot be run. It holds all problems found,
 // warnings too.
@@ -149,6 +182,18 @@ type source struct {
 	name  string
 	order int
 	lines []string
+	dir   string // folder that names of files are relative to
+	path  string // of a file: absolute
+	from  *node  // what includes the file; nil: nothing
+}
+
+// trail gives the places of the includes that lead to s, with a note for each.
+func (s *source) trail() (at []position, notes []string) {
+	for f := s.from; f != nil; f = f.src.from {
+		at = append([]position{{f.line, f.col}}, at...)
+		notes = append(notes, fmt.Sprintf("included from %s:%d:%d", f.src.name, f.line, f.col))
+	}
+	return at, notes
 }
 
 func (s *source) line(n int) string {
@@ -161,9 +206,10 @@ func (s *source) line(n int) string {
 // problem makes a problem at a place.
 func (s *source) problem(sev Severity, line, col, width int, text, suggestion string) Problem {
 	shown, from := excerpt(s.line(line), col)
+	trail, notes := s.trail()
 	return Problem{
 		File: s.name, Line: line, Column: col, Severity: sev, Text: text, Suggestion: suggestion,
-		Source: shown, width: width, from: from, order: s.order,
+		Source: shown, Notes: notes, width: width, from: from, order: s.order, trail: trail,
 	}
 }
 

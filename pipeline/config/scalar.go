@@ -28,7 +28,7 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 	if n.tag != "" && !strings.HasPrefix(n.tag, "!!") {
 		return d.errorAt(n, fmt.Sprintf("%s begins with the YAML tag %s", name, n.tag), "quote the whole text: "+d.inQuotes(n, path))
 	}
-	if n.null && (n.raw == "" || !contains(t.enum, n.raw)) {
+	if n.null && (n.text == "" || !contains(t.enum, n.text)) {
 		return d.errorAt(n, fmt.Sprintf("%s is empty", name), "give "+wanted(v.Type())+", or remove the line")
 	}
 	if isText(v.Type()) {
@@ -49,7 +49,7 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 	case durationType:
 		ok = d.duration(n, v, name)
 	case pathType:
-		v.SetString(d.absolute(n.text))
+		v.SetString(d.absolute(n))
 		ok = true
 	default:
 		ok = d.plain(n, v, t, name)
@@ -86,7 +86,7 @@ func wanted(t reflect.Type) string {
 
 // shown is the text of a scalar as it may stand in a message.
 func (n *node) shown() string {
-	if len(n.pieces) > 0 {
+	if n.hidden() {
 		return strconv.Quote(n.raw)
 	}
 	if utf8.RuneCountInString(n.text) > 40 {
@@ -135,7 +135,7 @@ func (d *decoder) plain(n *node, v reflect.Value, t tags, name string) bool {
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.shown()), suggestion)
 	}
 	// A number in quotes is a text, unless a variable gave it.
-	if v.Kind() != reflect.String && n.style != plainStyle && len(n.pieces) == 0 {
+	if v.Kind() != reflect.String && (n.quoted || n.style != plainStyle && len(n.pieces) == 0) {
 		suggestion := ""
 		if isNumber(n.text) || isBool(n.text) {
 			suggestion = "remove the quotes"

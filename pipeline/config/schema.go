@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -27,6 +28,12 @@ func Schema(kinds Kinds) ([]byte, error) {
 		"duration": object{"type": "string", "pattern": `^\s*(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+\s*$|\$\{`, "description": "a duration: 500ms, 10s, 1m30s"},
 		"size":     object{"type": "string", "pattern": `^\s*[0-9]+\s*([KMG]i?|k)?B\s*$|\$\{`, "description": "a size: 64KiB, 256MiB"},
 		"text":     object{"type": []string{"string", "number", "boolean"}},
+		"include":  object{"type": "string", "minLength": 1},
+		"with":     object{"type": []string{"object", "null"}},
+		"included": object{
+			"type": "object", "required": []string{"include"}, "additionalProperties": false,
+			"properties": includeKeys("file that holds a list, whose items stand here"),
+		},
 	}}
 	root := b.structure(reflect.ValueOf(defaultPipeline()).Elem())
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
@@ -54,11 +61,30 @@ func (b *schemaBuilder) structure(v reflect.Value) object {
 		}
 	}
 	o := object{"type": "object", "properties": props, "additionalProperties": false}
-	if len(required) > 0 {
+	takes := props["include"] == nil
+	if takes {
+		maps.Copy(props, includeKeys(blockFile))
+	}
+	switch {
+	case len(required) > 0 && takes:
+		o["anyOf"] = []any{object{"required": required}, object{"required": []string{"include"}}}
+	case len(required) > 0:
 		o["required"] = required
 	}
 	return o
 }
+
+const blockFile = "file that holds settings of this block; what stands here wins, and file names in it are relative to its folder"
+
+// includeKeys gives the schema of include and with.
+func includeKeys(file string) object {
+	include, with := ref("include"), ref("with")
+	include["description"], with["description"] = file, "values of the included file's parameters, which are ${NAME} in it"
+	return object{"include": include, "with": with}
+}
+
+// needs says whether something must stand in the mapping that o is the schema of.
+func needs(o object) bool { return o["required"] != nil || o["anyOf"] != nil }
 
 func (b *schemaBuilder) field(f field, v reflect.Value) object {
 	o := b.value(v, f.tags)
@@ -112,13 +138,13 @@ func defaultOf(v reflect.Value) (any, bool) {
 func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 	switch v.Interface().(type) {
 	case Component:
-		return b.oneComponent(SourceSection, nil)
+		return b.oneComponent(SourceSection, nil, true)
 	case Stage:
 		return b.items("stage", StageSection, b.beside(defaultStage()))
 	case Sink:
 		return b.items("sink", SinkSection, b.beside(SinkSettings{OutputSettings: defaultOutput(nil)}))
 	case DeadLetter:
-		return b.oneComponent(SinkSection, b.beside(defaultOutput(nil)))
+		return b.oneComponent(SinkSection, b.beside(defaultOutput(nil)), true)
 	case Order:
 		return object{"oneOf": []any{
 			object{"enum": []string{"partition", "key", "none"}},
@@ -146,7 +172,7 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 	switch typ.Kind() {
 	case reflect.Struct:
 		o := b.structure(v)
-		if o["required"] == nil {
+		if !needs(o) {
 			o["type"] = []string{"object", "null"}
 		}
 		return o
@@ -204,13 +230,16 @@ func bounded(o object, t tags, what string) object {
 
 // items gives a reference to the schema of an item of stages or sinks.
 func (b *schemaBuilder) items(name string, s Section, common object) object {
-	b.defs[name] = b.oneComponent(s, common)
-	return ref(name)
+	b.defs[name] = b.oneComponent(s, common, false)
+	return object{"anyOf": []any{ref(name), ref("included")}}
 }
 
 // beside gives the settings that may stand beside a component.
 func (b *schemaBuilder) beside(settings any) object {
-	return b.structure(reflect.ValueOf(settings))["properties"].(object)
+	props := b.structure(reflect.ValueOf(settings))["properties"].(object)
+	delete(props, "include")
+	delete(props, "with")
+	return props
 }
 
 // batchRecords gives the schema of the one setting whose default depends on the sink.
@@ -218,8 +247,9 @@ func batchRecords(sink object) object {
 	return sink["batch"].(object)["properties"].(object)["records"].(object)
 }
 
-// oneComponent gives the schema of a mapping of common settings and one component.
-func (b *schemaBuilder) oneComponent(s Section, common object) object {
+// oneComponent gives the schema of a mapping of common settings and one component; includes says
+// whether a file may be included there, which then may hold the component.
+func (b *schemaBuilder) oneComponent(s Section, common object, includes bool) object {
 	props := object{}
 	for k, v := range common {
 		props[k] = v
@@ -250,6 +280,10 @@ func (b *schemaBuilder) oneComponent(s Section, common object) object {
 		}
 		choices = append(choices, choice)
 	}
+	if includes {
+		maps.Copy(props, includeKeys(blockFile))
+		choices = append(choices, object{"required": []string{"include"}, "not": object{"anyOf": choices}})
+	}
 	return object{"type": "object", "properties": props, "additionalProperties": false, "oneOf": choices}
 }
 
@@ -257,7 +291,7 @@ func (b *schemaBuilder) oneComponent(s Section, common object) object {
 func (b *schemaBuilder) kind(k *Kind) object {
 	v := reflect.ValueOf(k.Settings()).Elem()
 	long := b.structure(v)
-	if long["required"] == nil {
+	if !needs(long) {
 		long["type"] = []string{"object", "null"}
 	}
 	if k.Short == "" {

@@ -195,6 +195,9 @@ func TestSchemaTellsTheDefaultBatchOfEachSink(t *testing.T) {
 		}
 		got := map[string]int64{}
 		for _, kind := range sink.Get("oneOf").Array() {
+			if kind.Get("required.0").String() == "include" {
+				continue
+			}
 			got[kind.Get("required.0").String()] = kind.Get(records).Int()
 		}
 		if want := map[string]int64{"kafka": 5000, "stdout": 1000, "file": 1000, "http": 1000}; !maps.Equal(got, want) {

@@ -33,6 +33,9 @@ func (p Problems) concealAll(secrets []string) {
 	for i := range p {
 		q := &p[i]
 		q.Text, q.Suggestion = conceal(q.Text, secrets), conceal(q.Suggestion, secrets)
+		for j := range q.Notes {
+			q.Notes[j] = conceal(q.Notes[j], secrets)
+		}
 		for _, secret := range secrets {
 			if secret != "" {
 				q.Source = strings.ReplaceAll(q.Source, secret, stars(secret))

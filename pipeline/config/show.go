@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"reflect"
@@ -212,19 +213,32 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 	case v.Kind() == reflect.Map:
 		return s.dictionary(v, path)
 	case v.Kind() == reflect.Interface:
-		if v.IsNil() {
-			return nil
-		}
-		return s.value(v.Elem(), path)
+		return s.anything(v, path, given)
 	}
 	if v.IsZero() && !given && v.Kind() != reflect.Bool {
 		return nil
 	}
 	n := s.text(path, fmt.Sprint(v.Interface()))
-	if v.Kind() == reflect.String {
+	if v.Kind() == reflect.String && v.Type() != reflect.TypeFor[json.Number]() {
 		n.Tag = "!!str"
 	}
 	return n
+}
+
+// anything gives the node of a value of type any, in which nothing is left out that stands in the
+// file.
+func (s *yamlWriter) anything(v reflect.Value, path string, given bool) *yaml.Node {
+	switch {
+	case v.IsNil() && given:
+		n := s.text(path, "null")
+		n.Tag = "!!null"
+		return n
+	case v.IsNil():
+		return nil
+	case v.Elem().Kind() == reflect.Map && v.Elem().Len() == 0:
+		return &yaml.Node{Kind: yaml.MappingNode, Style: yaml.FlowStyle}
+	}
+	return s.value(v.Elem(), path)
 }
 
 func marshaler(v reflect.Value) (encoding.TextMarshaler, bool) {
@@ -283,6 +297,14 @@ func (s *yamlWriter) text(path, text string) *yaml.Node {
 	n := &yaml.Node{Kind: yaml.ScalarNode, Value: conceal(text, s.p.secrets)}
 	if s.relative {
 		n.Value = strings.ReplaceAll(n.Value, s.p.Dir+string(filepath.Separator), "")
+		for dir := range s.p.folders { // which may stand beside that of the file
+			if dir == string(filepath.Separator) {
+				continue
+			}
+			if rel, err := filepath.Rel(s.p.Dir, dir); err == nil {
+				n.Value = strings.ReplaceAll(n.Value, dir+string(filepath.Separator), filepath.ToSlash(rel)+"/")
+			}
+		}
 	}
 	n.Style = styleOf(n.Value)
 	if s.origins {

@@ -18,6 +18,12 @@ type piece struct {
 	text   string
 	secret bool
 	whole  bool // a message quotes it as a whole: its single words are not looked for
+	broken bool // it has no value, which has been reported
+
+	// Of a parameter:
+	given   *node  // its value, where that stands
+	open    bool   // all of it stands in files, so that messages may show it
+	written string // as node.written
 }
 
 // A fault is a mistake in a scalar, at a byte of its raw text.
@@ -30,6 +36,9 @@ type fault struct {
 type variables struct {
 	env func(string) (string, bool)
 	dir string // folder of the file, for ${file:…}
+
+	included bool   // the file is included
+	params   params // which come before the environment
 }
 
 // substitute puts variables into text. The result is never read as YAML again. $${
@@ -89,7 +98,19 @@ func (v *variables) lookup(whole string) (p piece, problem, suggestion string) {
 	if !isVariable(name) {
 		return p, whole + " is no variable", "write ${NAME}, ${NAME:-default}, ${NAME:?why it is needed} or ${file:/path}; $${ stands for the two characters ${"
 	}
-	value, set := v.env(name)
+	var value string
+	var set bool
+	if param := v.params[name]; param != nil {
+		if p, problem, suggestion = param.piece(whole); problem != "" || p.broken {
+			return p, problem, suggestion
+		}
+		if p.text != "" || kind == "" {
+			return p, "", ""
+		}
+		set = true
+	} else {
+		value, set = v.env(name)
+	}
 	switch {
 	case !utf8.ValidString(value):
 		return p, "the variable " + name + " is no valid UTF-8", ""
@@ -98,7 +119,11 @@ func (v *variables) lookup(whole string) (p piece, problem, suggestion string) {
 	case kind == ":?" && value == "":
 		return p, fmt.Sprintf("the variable %s is not set: %s", name, fallback), "set it in the environment"
 	case !set && kind != ":-":
-		return p, "the variable " + name + " is not set", "set it in the environment, or give a default: ${" + name + ":-…}" + fieldInstead(name)
+		hint := "set it in the environment, or give a default: ${" + name + ":-…}"
+		if v.included {
+			hint += "; what a file takes as a parameter it names under parameters"
+		}
+		return p, "the variable " + name + " is not set", hint + fieldInstead(name)
 	default:
 		p.text = value
 	}
@@ -148,7 +173,7 @@ func (n *node) conceal(message string) string {
 	// What is taken out is marked at first: a name may hold its text, as ${A:-text} does.
 	const mark = "\x00"
 	for i, p := range n.pieces {
-		if p.text == "" {
+		if p.text == "" || p.open {
 			continue
 		}
 		name := mark + string(rune('\ue000'+i)) + mark

@@ -23,6 +23,7 @@ func TestRowsThatNoFileCanUse(t *testing.T) {
 		`stage "": a name`:                                    stage(""),
 		`"My Stage": a name`:                                  stage("My Stage"),
 		`"workers": the name is that of a setting`:            stage("workers"),
+		`"include": include takes the stages of another file`: stage("include"),
 		`settings are a *config.plainSettings: give a struct`: pointer,
 		`settings are a string: give a struct`:                text,
 	} {

@@ -63,6 +63,7 @@ type compiler struct {
 	slots      int
 	count      int // nodes compiled
 	doubts     []*Error
+	places     *places // nil, but where an evaluation is located
 }
 
 type variable struct {
@@ -79,7 +80,9 @@ type scope struct {
 }
 
 // compile gives a program whose result can be one of want.
-func compile(text string, want mask) (p *program, err error) {
+func compile(text string, want mask) (*program, error) { return compileWith(text, want, nil) }
+
+func compileWith(text string, want mask, places *places) (p *program, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(*Error)
@@ -101,7 +104,7 @@ func compile(text string, want mask) (p *program, err error) {
 	if err != nil {
 		return nil, syntaxError(text, err)
 	}
-	c := &compiler{text: text, fields: map[string]bool{}}
+	c := &compiler{text: text, fields: map[string]bool{}, places: places}
 	k := c.node(tree.Node)
 	if k.kinds&want == 0 {
 		c.fail(tree.Node, fmt.Sprintf("the expression gives %s, a condition must give true or false", k.kinds),
@@ -176,7 +179,7 @@ func (c *compiler) node(n ast.Node) code {
 		c.fail(n, "this is not available", "")
 	}
 	k.at = n
-	return k
+	return c.places.watch(k)
 }
 
 // literal is a string that is written in the expression.
@@ -234,13 +237,13 @@ func (c *compiler) condition(k code) test {
 		return k.test
 	}
 	run := k.run
-	return func(m *machine) (bool, error) {
+	return c.places.watchTest(k, func(m *machine) (bool, error) {
 		v, err := run(m)
 		if err != nil {
 			return false, err
 		}
 		return truth(v)
-	}
+	})
 }
 
 // truth is v as a condition.

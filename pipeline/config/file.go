@@ -28,6 +28,7 @@ type Pipeline struct {
 	origins map[string]string // by path, what stands in the file: "" or the variable or --set it comes from
 	secrets []string          // texts that must not be shown
 	places  map[string]string // by path, line:column
+	decoder *decoder          // for Mentions and Warning
 }
 
 // Place gives file:line:column of what stands at a path: "source", "stages[2].http",

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -75,19 +76,24 @@ func (f inputForm) eachOf(in io.Reader, name string, key *expr.Expr, yield func(
 		defer file.Close()
 		in = file
 	}
-	r := fixture.NewReader(in, title)
+	topic := filepath.Base(name) // as that of a replay
+	r := fixture.NewReader(in, topic)
 	if f.as == "value" {
 		var bytes func(*pipeline.Record) ([]byte, error)
 		if key != nil {
 			bytes = key.Bytes
 		}
-		r = fixture.NewValueReader(in, title, bytes)
+		r = fixture.NewValueReader(in, topic, bytes)
 	}
 	for {
 		rec := new(pipeline.Record)
 		_, err := r.Next(rec)
 		if err == io.EOF {
 			return nil
+		}
+		var at *fixture.Error
+		if errors.As(err, &at) {
+			at.File = title
 		}
 		if err != nil {
 			return fmt.Errorf("reading records: %w", err)

@@ -120,6 +120,9 @@ func runEval(ctx context.Context, g *globals, f *evalFlags, text string, files [
 	if problem != nil {
 		return f.reportProblem(g, *problem)
 	}
+	if !f.asJSON {
+		printProblems(g.err, e.doubts())
+	}
 	out := &evalOutput{flags: f, g: g, e: e, typed: f.showType || isTerminal(g.out), seen: map[string]bool{}}
 	if alone {
 		err = out.add(emptyRecord())
@@ -184,6 +187,27 @@ func newEvaluation(f *evalFlags, text string) (*evaluation, *config.Problem) {
 	return nil, &p
 }
 
+// doubts are what compiles and hardly means what its writer meant.
+func (e *evaluation) doubts() (all config.Problems) {
+	for _, d := range e.any().Doubts() {
+		p := config.InText(inExpression, e.text, d)
+		p.Severity = config.SeverityWarning
+		all = append(all, p)
+	}
+	return all
+}
+
+// any gives the expression of whatever kind.
+func (e *evaluation) any() interface{ Doubts() []*expr.Error } {
+	switch {
+	case e.condition != nil:
+		return e.condition
+	case e.template != nil:
+		return e.template
+	}
+	return e.expr
+}
+
 // on evaluates over a record. What fails is a problem.
 func (e *evaluation) on(rec *pipeline.Record) (v expr.Value, failed *config.Problem) {
 	var err error
@@ -231,6 +255,45 @@ func quoteJSON(text string) []byte {
 	return b
 }
 
+// absent warns of names that stand in none of the records while another that is near stands in
+// some.
+func (e *evaluation) absent(records []*pipeline.Record) (all config.Problems) {
+	m := config.Mention{Role: config.Evaluates}
+	switch {
+	case e.condition != nil:
+		m.Value = e.condition
+	case e.template != nil:
+		m.Value = e.template
+	default:
+		m.Value = e.expr
+	}
+	for _, at := range placesOf(m) {
+		p := newPresence(at.path, false)
+		for _, rec := range records {
+			p.add(rec)
+		}
+		i := p.missing()
+		if i < 0 {
+			continue
+		}
+		beside := map[string]bool{}
+		if at.optional {
+			beside = namesOf([]config.Mention{m}, m.Role)
+		}
+		near := p.near(i, beside)
+		if near == "" {
+			continue
+		}
+		problem := config.InText(inExpression, e.text, &expr.Error{
+			Column:  at.columns[i],
+			Message: fmt.Sprintf("%s: in 0 of %s", at.path[:i+1], counted(p.records, "record")), Suggestion: p.suggest(i, near, records),
+		})
+		problem.Severity = config.SeverityWarning
+		all = append(all, problem)
+	}
+	return all
+}
+
 // evaluated is what eval --json prints of a record.
 type evaluated struct {
 	Record     *recordPosition `json:"record,omitempty"`
@@ -262,12 +325,15 @@ type evalOutput struct {
 	e     *evaluation
 	typed bool
 
-	seen                    map[string]bool // failures that have been printed
+	seen                    map[string]bool    // failures that have been printed
+	some                    []*pipeline.Record // the first
 	records, failed, passed int
 }
 
 func (o *evalOutput) add(rec *pipeline.Record) error {
-	o.records++
+	if o.records++; o.records <= maxPrompted {
+		o.some = append(o.some, rec)
+	}
 	v, failed := o.e.on(rec)
 	if failed != nil {
 		return o.fail(rec, failed)
@@ -308,6 +374,9 @@ func (o *evalOutput) fail(rec *pipeline.Record, p *config.Problem) error {
 // end says how it went. err is what ended the reading.
 func (o *evalOutput) end(r *evalRecords, err error) error {
 	r.report(o.g.err)
+	if !o.flags.asJSON {
+		printProblems(o.g.err, o.e.absent(o.some))
+	}
 	if o.flags.condition && o.records > 1 && !o.flags.asJSON {
 		fmt.Fprintf(o.g.err, "%d of %s pass\n", o.passed, counted(o.records, "record"))
 	}

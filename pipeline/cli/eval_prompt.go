@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/term"
 
@@ -134,7 +135,20 @@ func (p *prompt) run(rw io.ReadWriter, width, height int) error {
 	}
 }
 
-func (p *prompt) say(format string, args ...any) { fmt.Fprintf(p.screen, format, args...) }
+// say writes to the screen, in which a value must not move the cursor, nor fill it many times over.
+func (p *prompt) say(format string, args ...any) {
+	text := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, fmt.Sprintf(format, args...)))
+	const most = 10_000
+	if len(text) > most {
+		text = append(text[:most], []rune("…\n")...)
+	}
+	fmt.Fprint(p.screen, string(text))
+}
 
 // command does what stands behind a colon, and says whether to go on.
 func (p *prompt) command(name string) bool {
@@ -189,7 +203,7 @@ func (p *prompt) show() {
 		p.say("%s", problem.Detail())
 		return
 	}
-	p.say("%s\n", p.result(e))
+	p.say("%s%s\n%s", e.doubts().Detail(), p.result(e), e.absent(p.records).Detail())
 	if len(p.records) == 1 {
 		return
 	}

@@ -2,12 +2,15 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/catalog"
 )
 
 func valueRecord(value string) *pipeline.Record {
@@ -162,5 +165,23 @@ func TestPrompt(t *testing.T) {
 		if c.name == "Ctrl-C" && strings.Contains(y.screen.String(), "int      8") {
 			t.Errorf("%s: it goes on", c.name)
 		}
+	}
+}
+
+// TestEvalCallsServers: a step that calls a server calls it, as in a replay.
+func TestEvalCallsServers(t *testing.T) {
+	dir := filepath.Join(repo, "testdata", "cases", "http-get")
+	answers, err := serveAnswers(filepath.Join(dir, "answers", "http.jsonl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answers.close()
+	t.Setenv("HTTP", answers.base)
+	var out, errs bytes.Buffer
+	code := execute(context.Background(), []string{
+		"eval", "weather", filepath.Join(dir, "input.jsonl"), "--file", filepath.Join(dir, "pipeline.yaml"),
+	}, streams{strings.NewReader(""), &out, &errs}, catalog.Kinds())
+	if code != exitDone || !strings.Contains(out.String(), `"temp"`) {
+		t.Errorf("code %d, %q, %q", code, out.String(), errs.String())
 	}
 }

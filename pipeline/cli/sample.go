@@ -36,25 +36,25 @@ type sample struct {
 
 // A sampledStep is what a step did, or would do, to the records that reached it.
 type sampledStep struct {
-	Name     string         `json:"name"`
-	Kind     string         `json:"kind"`
-	Called   bool           `json:"called"`          // false: it waits for somebody, and its records went on as they were
-	Guess    string         `json:"guess,omitempty"` // the step behind which what this one does cannot be known
-	In       int            `json:"in"`
-	Passed   int            `json:"passed"` // of those in
-	Out      int            `json:"out"`    // what it made of them
-	Filtered int            `json:"filtered"`
-	Rejected map[string]int `json:"rejected,omitempty"` // by reason
+	Name      string         `json:"name"`
+	Kind      string         `json:"kind"`
+	Called    bool           `json:"called"`               // false: it waits for somebody, and its records went on as they were
+	DependsOn string         `json:"depends_on,omitempty"` // the step behind which what this one does cannot be known
+	In        int            `json:"in"`
+	Passed    int            `json:"passed"` // of those in
+	Out       int            `json:"out"`    // what it made of them
+	Filtered  int            `json:"filtered"`
+	Rejected  map[string]int `json:"rejected,omitempty"` // by reason
 	sampledPart
 }
 
 // A sampledSink is how many records a sink would get.
 type sampledSink struct {
-	Name  string `json:"name"`
-	Kind  string `json:"kind"`
-	In    int    `json:"in"`    // of those that reached the sinks
-	Takes int    `json:"takes"` // for which its when holds
-	Guess string `json:"guess,omitempty"`
+	Name      string `json:"name"`
+	Kind      string `json:"kind"`
+	In        int    `json:"in"`    // of those that reached the sinks
+	Takes     int    `json:"takes"` // for which its when holds
+	DependsOn string `json:"depends_on,omitempty"`
 	sampledPart
 }
 
@@ -66,24 +66,24 @@ type sampledPart struct {
 
 // A sampledField is a place that the file names.
 type sampledField struct {
-	Path    string `json:"path"`
-	Setting string `json:"setting"`
-	Place   string `json:"place"` // file:line:column
-	In      int    `json:"in"`    // of the records
-	Of      int    `json:"of"`
-	Guess   string `json:"guess,omitempty"` // the step that may put it in
+	Path      string `json:"path"`
+	Setting   string `json:"setting"`
+	Place     string `json:"place"` // file:line:column
+	In        int    `json:"in"`    // of the records
+	Of        int    `json:"of"`
+	DependsOn string `json:"depends_on,omitempty"` // the step that may put it in
 }
 
 // A sampledExpression is what an expression gave.
 type sampledExpression struct {
-	Setting string         `json:"setting"`
-	Text    string         `json:"text"`
-	Of      int            `json:"of"`
-	Types   map[string]int `json:"types,omitempty"`
-	Held    *int           `json:"held,omitempty"` // of a condition
-	Failed  int            `json:"failed"`
-	First   *firstFailure  `json:"first,omitempty"`
-	Guess   string         `json:"guess,omitempty"` // the step that may put in what it reads
+	Setting   string         `json:"setting"`
+	Text      string         `json:"text"`
+	Of        int            `json:"of"`
+	Types     map[string]int `json:"types,omitempty"`
+	Held      *int           `json:"held,omitempty"` // of a condition
+	Failed    int            `json:"failed"`
+	First     *firstFailure  `json:"first,omitempty"`
+	DependsOn string         `json:"depends_on,omitempty"` // the step that may put in what it reads
 }
 
 // A firstFailure is where and why an expression failed first.
@@ -202,9 +202,9 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 	stage := &s.file.Stages[i]
 	mentions := s.mentionsOfStep(i)
 	r := sampledStep{Name: stage.Name, Kind: stage.Kind.Name, Called: !stage.Kind.Waits, In: len(records), Rejected: map[string]int{}}
-	r.sampledPart, r.Guess = s.judge(mentions, records)
-	if r.Guess == "" {
-		r.Guess = s.anyway
+	r.sampledPart, r.DependsOn = s.judge(mentions, records)
+	if r.DependsOn == "" {
+		r.DependsOn = s.anyway
 	}
 	var out []*pipeline.Record
 	for _, rec := range records {
@@ -214,7 +214,7 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 		}
 		o := s.trial.step(ctx, i, rec)
 		switch {
-		case (o.filtered || o.reason != "") && r.Guess != "": // by what is not there in the sample alone
+		case (o.filtered || o.reason != "") && r.DependsOn != "": // by what is not there in the sample alone
 			o.out = []*pipeline.Record{rec}
 		case o.filtered:
 			r.Filtered++
@@ -238,10 +238,10 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 
 // forget notes what cannot be known behind a step that was not called, or that depends on one.
 func (s *sampler) forget(i int, r sampledStep, mentions []config.Mention) {
-	if r.Called && r.Guess == "" || s.anyway != "" {
+	if r.Called && r.DependsOn == "" || s.anyway != "" {
 		return
 	}
-	step := r.Guess
+	step := r.DependsOn
 	if !r.Called {
 		step = r.Name
 	}
@@ -268,9 +268,9 @@ func (s *sampler) sink(i int, records []*pipeline.Record) {
 	all := s.mentionsOfSink(i)
 	at := slices.IndexFunc(all, func(m config.Mention) bool { return m.Setting == "when" && m.Value == any(sink.When) })
 	if at >= 0 {
-		r.sampledPart, r.Guess = s.judge(all[at:at+1], records)
+		r.sampledPart, r.DependsOn = s.judge(all[at:at+1], records)
 		all = slices.Delete(all, at, at+1)
-		if r.Guess == "" {
+		if r.DependsOn == "" {
 			var takes []*pipeline.Record
 			for _, rec := range records {
 				if ok, err := sink.When.Condition(rec); ok && err == nil {

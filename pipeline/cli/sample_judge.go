@@ -75,9 +75,9 @@ func readsOf(e placedExpr) []namedPlace {
 	return all
 }
 
-// judge says of everything that mentions name how it stands in the records. guess is the step of
+// judge says of everything that mentions name how it stands in the records. behind is the step of
 // which it cannot be known what it puts into something that is read here.
-func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (part sampledPart, guess string) {
+func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (part sampledPart, behind string) {
 	done := map[string]bool{}
 	for _, m := range mentions {
 		beside := namesOf(mentions, m.Role)
@@ -91,15 +91,15 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 				part.Fields = append(part.Fields, *field)
 			}
 			absent = absent || missing
-			if by := s.knows(at.path); by != "" && guess == "" {
-				guess = by
+			if by := s.knows(at.path); by != "" && behind == "" {
+				behind = by
 			}
 		}
 		if m.Role == config.Evaluates {
 			part.Expressions = append(part.Expressions, s.expressions(m, records, absent)...)
 		}
 	}
-	return part, guess
+	return part, behind
 }
 
 // namesOf gives the names that the mentions of one role have.
@@ -139,8 +139,8 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 		p.add(rec)
 	}
 	place := s.file.Warning(m, at.columns[0], "", "")
-	f = &sampledField{Path: at.path.String(), Setting: m.Setting, Place: placeOf(place), In: p.there(), Of: p.records, Guess: s.knows(at.path)}
-	if f.Guess == "" {
+	f = &sampledField{Path: m.Conceal(at.path.String()), Setting: m.Setting, Place: placeOf(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
+	if f.DependsOn == "" {
 		missing = s.warnMissing(m, at, p, records, beside)
 	}
 	done[key] = missing
@@ -173,16 +173,16 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 func (s *sampler) expressions(m config.Mention, records []*pipeline.Record, absent bool) []sampledExpression {
 	var all []sampledExpression
 	for _, e := range expressionsOf(m) {
-		r := sampledExpression{Setting: m.Setting, Text: e.String()}
+		r := sampledExpression{Setting: m.Setting, Text: m.Conceal(e.String())}
 		for _, at := range readsOf(e) {
-			if by := s.knows(at.path); by != "" && r.Guess == "" {
-				r.Guess = by
+			if by := s.knows(at.path); by != "" && r.DependsOn == "" {
+				r.DependsOn = by
 			}
 		}
-		if s.anyway != "" && r.Guess == "" && len(readsOf(e)) > 0 {
-			r.Guess = s.anyway
+		if s.anyway != "" && r.DependsOn == "" && len(readsOf(e)) > 0 {
+			r.DependsOn = s.anyway
 		}
-		if r.Guess == "" {
+		if r.DependsOn == "" {
 			s.evaluate(m, e, records, &r)
 			if r.Failed == r.Of && r.Of > 0 && !absent {
 				s.problems = append(s.problems, s.failure(m, r.First, fmt.Sprintf("fails in all %s: %s", counted(r.Of, "record"), r.First.Message)))

@@ -30,8 +30,8 @@ func (s *sample) print(w io.Writer) {
 func (s *sampledStep) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %d in, ", box{name: s.Name, kind: s.Kind}.title(), s.In)
 	switch {
-	case s.Called && s.Guess != "":
-		fmt.Fprintf(w, "all go on: what it does depends on what %s puts in, which is not known", s.Guess)
+	case s.Called && s.DependsOn != "":
+		fmt.Fprintf(w, "all go on: what it does depends on what %s puts in, which is not known", s.DependsOn)
 	case !s.Called:
 		fmt.Fprint(w, "not called, for it waits for somebody: they go on as they are")
 	case s.Out != s.Passed:
@@ -52,8 +52,8 @@ func (s *sampledStep) print(w io.Writer) {
 func (s *sampledSink) print(w io.Writer) {
 	fmt.Fprintf(w, "sink %s: ", box{name: s.Name, kind: s.Kind}.title())
 	switch {
-	case s.Guess != "":
-		fmt.Fprintf(w, "when depends on what %s puts in, which is not known", s.Guess)
+	case s.DependsOn != "":
+		fmt.Fprintf(w, "when depends on what %s puts in, which is not known", s.DependsOn)
 	case s.Takes == s.In:
 		fmt.Fprintf(w, "%d", s.In)
 	default:
@@ -69,8 +69,8 @@ func (p *sampledPart) print(w io.Writer) {
 	var always, others []string
 	for _, f := range p.Fields {
 		switch {
-		case f.Guess != "" && f.In == 0:
-			others = append(others, fmt.Sprintf("%s of %s", f.Path, f.Guess))
+		case f.DependsOn != "" && f.In == 0:
+			others = append(others, fmt.Sprintf("%s of %s", f.Path, f.DependsOn))
 		case f.In == f.Of:
 			always = append(always, f.Path)
 		default:
@@ -90,8 +90,8 @@ func (p *sampledPart) print(w io.Writer) {
 
 func (e *sampledExpression) print(w io.Writer) {
 	var gave []string
-	if e.Guess != "" {
-		gave = append(gave, "not evaluated, for it reads what "+e.Guess+" puts in")
+	if e.DependsOn != "" {
+		gave = append(gave, "not evaluated, for it reads what "+e.DependsOn+" puts in")
 	}
 	if e.Held != nil {
 		gave = append(gave, fmt.Sprintf("true %d, false %d", *e.Held, e.Of-*e.Held-e.Failed))

@@ -44,6 +44,10 @@ func (m Mention) OfValue() bool {
 	return m.Setting == "value" || strings.HasPrefix(m.Setting, "set.")
 }
 
+// Conceal puts the names of variables in place of what they gave, in a text of m: it may be a
+// secret.
+func (m Mention) Conceal(text string) string { return m.n.conceal(text) }
+
 // Mentions gives what of the settings at a path of the file, "stages[2].map" or "sinks[0]", names
 // fields of records, in the order of the settings. settings is what stands there, a pointer to a
 // struct. Where the name of a setting does not say what is done with a field, nothing is given:

@@ -45,6 +45,8 @@ type sampledStep struct {
 	Out       int            `json:"out"`    // what it made of them
 	Filtered  int            `json:"filtered"`
 	Rejected  map[string]int `json:"rejected,omitempty"` // by reason
+	// Errors has for each reason the first record that was rejected for it, and the error.
+	Errors map[string]string `json:"errors,omitempty"`
 	sampledPart
 }
 
@@ -201,7 +203,7 @@ func (s *sampler) mentionsOfSink(i int) []config.Mention {
 func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) []*pipeline.Record {
 	stage := &s.file.Stages[i]
 	mentions := s.mentionsOfStep(i)
-	r := sampledStep{Name: stage.Name, Kind: stage.Kind.Name, Called: !stage.Kind.Waits, In: len(records), Rejected: map[string]int{}}
+	r := sampledStep{Name: stage.Name, Kind: stage.Kind.Name, Called: !stage.Kind.Waits, In: len(records), Rejected: map[string]int{}, Errors: map[string]string{}}
 	r.sampledPart, r.DependsOn = s.judge(mentions, records)
 	if r.DependsOn == "" {
 		r.DependsOn = s.anyway
@@ -220,7 +222,10 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 			r.Filtered++
 			continue
 		case o.reason != "":
-			r.Rejected[o.reason]++
+			if r.Rejected[o.reason]++; r.Rejected[o.reason] == 1 && o.reason != pipeline.ReasonExpression { // whose place says more
+				first, _, _ := strings.Cut(o.err.Error(), "\n")
+				r.Errors[o.reason] = position(rec) + ": " + first
+			}
 			continue
 		}
 		r.Passed++

@@ -141,7 +141,7 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 	place := s.file.Warning(m, at.columns[0], "", "")
 	f = &sampledField{Path: m.Conceal(at.path.String()), Setting: m.Setting, Place: placeOf(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
 	if f.DependsOn == "" {
-		missing = s.warnMissing(m, at, p, records, beside)
+		missing = s.warnMissing(m, at, p, records, beside, done)
 	}
 	done[key] = missing
 	return f, missing
@@ -150,7 +150,7 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 // warnMissing warns of a name that stands in no record. It is sure, or silent: of what may well be
 // missing it warns only when another name is so near that it was likely meant, and is not named
 // beside it: price_eur ?? price_usd means both.
-func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, records []*pipeline.Record, beside map[string]bool) bool {
+func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, records []*pipeline.Record, beside, done map[string]bool) bool {
 	i := p.missing()
 	if i < 0 {
 		return false
@@ -163,6 +163,11 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 		return false
 	}
 	path := at.path[:i+1]
+	said := "missing " + path.String() // of another path that begins so
+	if done[said] {
+		return true
+	}
+	done[said] = true
 	s.problems = append(s.problems, s.file.Warning(m, at.columns[i],
 		fmt.Sprintf("%s: in 0 of %s", path, counted(p.records, "record")), p.suggest(i, near, records)))
 	return true

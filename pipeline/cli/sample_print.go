@@ -46,6 +46,9 @@ func (s *sampledStep) print(w io.Writer) {
 		fmt.Fprintf(w, ", %d rejected (%s)", s.Rejected[reason], reason)
 	}
 	fmt.Fprintln(w)
+	for _, reason := range slices.Sorted(maps.Keys(s.Errors)) {
+		fmt.Fprintf(w, "  %s first at %s\n", reason, s.Errors[reason])
+	}
 	s.sampledPart.print(w)
 }
 
@@ -63,12 +66,14 @@ func (s *sampledSink) print(w io.Writer) {
 	s.sampledPart.print(w)
 }
 
-// print writes the fields in two lines, those that are everywhere and the others, and a line for
+// print writes the fields by whether they are everywhere, in some records, or cannot be judged, and a line for
 // each expression whose results say more than its fields.
 func (p *sampledPart) print(w io.Writer) {
-	var always, others []string
+	var always, others, unjudged []string
 	for _, f := range p.Fields {
 		switch {
+		case f.Of == 0:
+			unjudged = append(unjudged, f.Path)
 		case f.DependsOn != "" && f.In == 0:
 			others = append(others, fmt.Sprintf("%s of %s", f.Path, f.DependsOn))
 		case f.In == f.Of:
@@ -82,6 +87,9 @@ func (p *sampledPart) print(w io.Writer) {
 	}
 	if len(others) > 0 {
 		fmt.Fprintf(w, "  fields: %s\n", strings.Join(others, ", "))
+	}
+	if len(unjudged) > 0 {
+		fmt.Fprintf(w, "  not judged, for no object reached this: %s\n", strings.Join(unjudged, ", "))
 	}
 	for i := range p.Expressions {
 		p.Expressions[i].print(w)

@@ -250,7 +250,7 @@ func (r *reader) call(name string, args []ast.Node) *Read {
 	}
 	switch {
 	case keepers[name]:
-		r.use(of, true) // whatever is read of the result says more
+		r.use(of, false)
 		return of
 	case pickers[name]:
 		r.use(of, false)

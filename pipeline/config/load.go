@@ -49,7 +49,7 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 			continue
 		}
 		d := decoders[i]
-		p.Process = set.Process
+		p.Process, p.decoder = set.Process, d
 		d.check(p)
 		d.uniqueName(p, names)
 		d.takenOnce(p, taken)
@@ -203,10 +203,8 @@ func (d *decoder) takenOnce(p *Pipeline, taken map[string]*node) {
 	taken[what] = n
 }
 
-// keepOrigins keeps what Place, Mentions, Show and the hash need of the file: places, origins,
-// secrets.
+// keepOrigins keeps what Place, Show and the hash need of the file: places, origins, secrets.
 func (d *decoder) keepOrigins(p *Pipeline) {
-	p.decoder = d
 	p.secrets = d.secrets
 	p.origins = make(map[string]string, len(d.places))
 	for path, n := range d.places {

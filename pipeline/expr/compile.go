@@ -57,13 +57,13 @@ type code struct {
 // name and every operation gets its meaning here: nothing of expr-lang runs later.
 type compiler struct {
 	text       string
+	places     *places // nil, but where an evaluation is located
 	fields     map[string]bool
 	lets       []variable // in scope, innermost last
 	predicates []scope    // predicates around the node, innermost last
 	slots      int
 	count      int // nodes compiled
 	doubts     []*Error
-	places     *places // nil, but where an evaluation is located
 }
 
 type variable struct {

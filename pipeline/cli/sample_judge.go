@@ -139,7 +139,7 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 		p.add(rec)
 	}
 	place := s.file.Warning(m, at.columns[0], "", "")
-	f = &sampledField{Path: m.Conceal(at.path.String()), Setting: m.Setting, Place: placeOf(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
+	f = &sampledField{Path: m.Conceal(at.path.String()), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
 	if f.DependsOn == "" {
 		missing = s.warnMissing(m, at, p, records, beside, done)
 	}
@@ -241,7 +241,7 @@ func (s *sampler) firstFailure(m config.Mention, e placedExpr, rec *pipeline.Rec
 	f := &firstFailure{Record: position(rec), Message: at.Message, column: at.Column + e.offset, suggestion: at.Suggestion}
 	p := s.failure(m, f, at.Message)
 	p.Severity = "" // it may well be meant to fail on such a record
-	f.Place, f.detail = placeOf(p), p.Detail()
+	f.Place, f.detail = problemPlace(p), p.Detail()
 	return f
 }
 
@@ -254,4 +254,4 @@ func position(rec *pipeline.Record) string {
 	return fmt.Sprintf("%s/%d offset %d", rec.Topic, rec.Partition, rec.Offset)
 }
 
-func placeOf(p config.Problem) string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }
+func problemPlace(p config.Problem) string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }

@@ -139,7 +139,7 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 		p.add(rec)
 	}
 	place := s.file.Warning(m, at.columns[0], "", "")
-	f = &sampledField{Path: m.Conceal(at.path.String()), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
+	f = &sampledField{Path: s.file.Conceal(m, at.path.String()), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
 	if f.DependsOn == "" {
 		missing = s.warnMissing(m, at, p, records, beside, done)
 	}
@@ -178,7 +178,7 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 func (s *sampler) expressions(m config.Mention, records []*pipeline.Record, absent bool) []sampledExpression {
 	var all []sampledExpression
 	for _, e := range expressionsOf(m) {
-		r := sampledExpression{Setting: m.Setting, Text: m.Conceal(e.String())}
+		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.String())}
 		for _, at := range readsOf(e) {
 			if by := s.knows(at.path); by != "" && r.DependsOn == "" {
 				r.DependsOn = by

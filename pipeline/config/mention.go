@@ -44,9 +44,9 @@ func (m Mention) OfValue() bool {
 	return m.Setting == "value" || strings.HasPrefix(m.Setting, "set.")
 }
 
-// Conceal puts the names of variables in place of what they gave, in a text of m: it may be a
-// secret.
-func (m Mention) Conceal(text string) string { return m.n.conceal(text) }
+// Conceal takes what may be a secret out of a text of m, and puts the names of variables in place
+// of what they gave.
+func (p *Pipeline) Conceal(m Mention, text string) string { return conceal(m.n.conceal(text), p.secrets) }
 
 // Mentions gives what of the settings at a path of the file, "stages[2].map" or "sinks[0]", names
 // fields of records, in the order of the settings. settings is what stands there, a pointer to a

@@ -49,9 +49,13 @@ func (e *Expr) locate(rec *pipeline.Record, want mask, evaluate func(*machine, *
 	if err != nil {
 		return &Error{Column: 1, Message: err.Error()} // it has compiled before
 	}
-	m := machines.Get().(*machine)
-	m.reset(rec, p.vars)
+	m, err := e.start(rec)
+	if err != nil {
+		return nil
+	}
 	defer m.free()
+	m.vars = slices.Grow(m.vars[:0], p.vars)[:p.vars]
+	clear(m.vars)
 	if err = evaluate(m, p); err == nil {
 		return nil
 	}

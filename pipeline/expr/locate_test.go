@@ -2,6 +2,7 @@ package expr
 
 import (
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -165,5 +166,39 @@ func TestEvaluate(t *testing.T) {
 	var none *Error
 	if errors.As(err, &none) {
 		t.Error("an evaluation looks for its place by itself, which costs")
+	}
+}
+
+// TestLocateWithin: whatever stands around what fails, the place is the same part of it.
+func TestLocateWithin(t *testing.T) {
+	failing := []string{`upper(^n)`, `n ^+ s`, `missing ^- gone`, `"ü✈" + o.^none`, `int(n) + ^int(s)`, `map(items, .price ^+ .tag)`, `upper(s[0:^missing])`, `^n matches "b"`}
+	around := []string{
+		`(X)`, `[1, X]`, `{"ü": X}`, `(X) ?? 1`, `yes ? (X) : 1`, `no ? 1 : (X)`, `let z = (X); z`, `"é" + string(X)`, `map(tags, (X))`, `filter(tags, (X) == #)`,
+		`type(X)`, `len([X])`, `(X) | string() | upper()`, `any(items, any(tags, (X) == 1))`, "\n  (X)", `first([X, 2])`, `yes and (X) == 1`, `[X][0]`, `get({a: X}, "a")`, `1; (X)`, `not ((X) == 1)`, `(X) in [1, 2]`, `if (X) == 1 { 1 } else { 2 }`,
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	rec := record(everything)
+	checked := 0
+	for range 2000 {
+		marked := failing[r.IntN(len(failing))]
+		for range 1 + r.IntN(6) {
+			marked = strings.Replace(around[r.IntN(len(around))], "X", marked, 1)
+		}
+		want := strings.Index(marked, "^") + 1
+		e := new(Expr)
+		if err := e.UnmarshalText([]byte(strings.Replace(marked, "^", "", 1))); err != nil {
+			continue // what is around takes no such type, or is too long
+		}
+		_, err := e.JSON(rec)
+		if err == nil {
+			continue
+		}
+		checked++
+		if at := e.Locate(rec); at == nil || at.Column != want {
+			t.Errorf("%s: %v, located at %+v, want column %d", marked, err, at, want)
+		}
+	}
+	if checked < 1000 {
+		t.Errorf("only %d expressions failed", checked)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // TestReads: which places an expression names, each with the column of its last step; ? is said
@@ -31,6 +33,11 @@ func TestReads(t *testing.T) {
 			optional := ""
 			if r.Optional {
 				optional = "?"
+			}
+			for i, step := range r.Path {
+				if at := text[r.Columns[i]-1:]; step.Kind == jsontext.Named && at[0] != '"' && !strings.HasPrefix(at, step.Name) {
+					t.Errorf("%s: step %d of %s is placed at %q", text, i, r.Path, at)
+				}
 			}
 			got = append(got, fmt.Sprintf("%s%s:%d", r.Path, optional, r.Columns[len(r.Columns)-1]))
 		}

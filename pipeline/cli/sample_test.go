@@ -18,7 +18,8 @@ import (
 // absentOnPurpose are the fields that a case reads of none of its records, because it is about
 // that.
 var absentOnPurpose = map[string][]string{
-	"map-set": {"nothing"},
+	"map-headers": {"nothing"},
+	"map-set":     {"nothing"},
 }
 
 // TestSampleOfCases: check --sample warns of no field of the cases and the demo, whose files and

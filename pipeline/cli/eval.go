@@ -277,7 +277,7 @@ func (e *evaluation) absent(records []*pipeline.Record) (all config.Problems) {
 			continue
 		}
 		beside := map[string]bool{}
-		if at.optional {
+		if i < at.optional {
 			beside = namesOf([]config.Mention{m}, m.Role)
 		}
 		near := p.near(i, beside)

@@ -17,7 +17,7 @@ import (
 type namedPlace struct {
 	path     jsontext.Path
 	columns  []int // of its steps, in the text of the mention
-	optional bool
+	optional int   // how many of its first steps may lead to nothing
 }
 
 // A placedExpr is one expression of a mention.
@@ -54,7 +54,10 @@ func placesOf(m config.Mention) []namedPlace {
 		}
 		return all
 	case config.Reads, config.TakesOut:
-		at := namedPlace{path: m.Path, optional: m.Role == config.TakesOut}
+		at := namedPlace{path: m.Path}
+		if m.Role == config.TakesOut {
+			at.optional = len(at.path)
+		}
 		for _, o := range m.Offsets {
 			at.columns = append(at.columns, o+1)
 		}
@@ -81,6 +84,9 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 	done := map[string]bool{}
 	for _, m := range mentions {
 		beside := namesOf(mentions, m.Role)
+		if m.Role == config.Evaluates {
+			beside = namesOf([]config.Mention{m}, m.Role)
+		}
 		absent := false
 		for _, at := range placesOf(m) {
 			if m.Role != config.Evaluates && s.madeHere(mentions, at.path) {
@@ -155,11 +161,12 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 	if i < 0 {
 		return false
 	}
-	if !at.optional {
+	optional := i < at.optional
+	if !optional {
 		beside = nil
 	}
 	near := p.near(i, beside)
-	if near == "" && at.optional {
+	if near == "" && optional {
 		return false
 	}
 	path := at.path[:i+1]

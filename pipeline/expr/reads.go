@@ -20,9 +20,9 @@ import (
 type Read struct {
 	Path    jsontext.Path // of an element of an array that a predicate goes through: items[*].price
 	Columns []int         // of each step, from 1 in bytes, within the text
-	// Optional says that the expression itself reckons with nothing being there: it gives another
-	// value by ??, or compares with nil.
-	Optional bool
+	// Optional is how many of the first steps may lead to nothing: the expression itself reckons with
+	// that, as it gives another value by ??, or compares with nil.
+	Optional int
 }
 
 // Reads gives the places that e names, in the order of the text.
@@ -75,9 +75,15 @@ func (r *reader) use(at *Read, optional bool) {
 	if at == nil || len(at.Path) == 0 {
 		return
 	}
-	have := *at
-	have.Optional = have.Optional || optional
-	r.reads = append(r.reads, have)
+	if optional {
+		at = at.whole()
+	}
+	r.reads = append(r.reads, *at)
+}
+
+// whole gives the place with all its steps optional.
+func (at *Read) whole() *Read {
+	return &Read{Path: at.Path, Columns: at.Columns, Optional: len(at.Path)}
 }
 
 // useAll reads parts that are used as they are.
@@ -121,6 +127,9 @@ func (r *reader) read(n ast.Node) *Read {
 	case *ast.UnaryNode:
 		r.useAll(n.Node)
 	case *ast.BinaryNode:
+		if n.Operator == "??" {
+			return r.otherwise(n)
+		}
 		r.binary(n)
 	case *ast.ConditionalNode:
 		r.useAll(n.Cond, n.Exp1, n.Exp2)
@@ -169,7 +178,7 @@ func (r *reader) name(n *ast.IdentifierNode) *Read {
 func (r *reader) member(n *ast.MemberNode) *Read {
 	of := r.read(n.Node)
 	if n.Optional && of != nil && len(of.Path) > 0 {
-		of = &Read{Path: of.Path, Columns: of.Columns, Optional: true}
+		of = of.whole()
 	}
 	switch key := n.Property.(type) {
 	case *ast.StringNode:
@@ -186,12 +195,20 @@ func (r *reader) member(n *ast.MemberNode) *Read {
 	return nil
 }
 
+// otherwise reads a ?? b: either may be missing. It is a when b is no place, as in items ?? [].
+func (r *reader) otherwise(n *ast.BinaryNode) *Read {
+	left, right := r.read(n.Left), r.read(n.Right)
+	if left != nil && right == nil && len(left.Path) > 0 {
+		return left.whole()
+	}
+	r.use(left, true)
+	r.use(right, true)
+	return nil
+}
+
 func (r *reader) binary(n *ast.BinaryNode) {
 	isNil := func(n ast.Node) bool { _, ok := n.(*ast.NilNode); return ok }
 	switch n.Operator {
-	case "??":
-		r.use(r.read(n.Left), true)
-		r.useAll(n.Right)
 	case "==", "!=":
 		r.use(r.read(n.Left), isNil(n.Right))
 		r.use(r.read(n.Right), isNil(n.Left))
@@ -299,7 +316,7 @@ func (r *reader) withPaths(name string, args []ast.Node) (at *Read, ok bool) {
 		}
 		if name == "get" {
 			if len(args) > 2 {
-				at.Optional = true
+				at = at.whole()
 			}
 			return at, true
 		}

@@ -8,13 +8,13 @@ import (
 	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
-// TestReads: which places an expression names, each with the column of its last step; ? is said
-// of one that the expression reckons may not be there.
+// TestReads: which places an expression names, each with the column of its last step; a ? for
+// each of the first steps that the expression reckons may lead to nothing.
 func TestReads(t *testing.T) {
 	for text, want := range map[string]string{
 		`delay >= 15`: "delay:1", `user.mail`: "user.mail:6", `user["e mail"].x`: "user.e mail.x:16", `$env["in"].x`: "in.x:12",
 		`items[0].sku`: "items[0].sku:10", `items[-1]`: "items[-1]:7", `a[i].b`: "a:1 i:3",
-		`user.mail ?? "none"`: "user.mail?:6", `a == nil or nil != b.c`: "a?:1 b.c?:22", `user?.mail`: "user.mail?:7",
+		`user.mail ?? "none"`: "user.mail??:6", `a ?? b.c ?? "x"`: "a?:1 b.c??:8", `any(lines ?? [], .qty > 1)`: "lines?:5 lines[*].qty?:19", `a == nil or nil != b.c`: "a?:1 b.c??:22", `user?.mail`: "user.mail?:7",
 		`map(items, .price * n)`: "items:5 items[*].price:13 n:21", `filter(items, .sku == "x")[0].price`: "items:8 items[*].sku:16 items[0].price:31",
 		`find(orders, any(.lines, .sku == s)).id`: "orders:6 orders[*].lines:19 orders[*].lines[*].sku:27 s:34 orders[*].id:38",
 		`map(tags, # + "!")`:                      "tags:5 tags[*]:5", `let u = user; u.mail + u.name`: "user?:9 user.mail:17 user.name:26",
@@ -30,10 +30,7 @@ func TestReads(t *testing.T) {
 		}
 		var got []string
 		for _, r := range e.Reads() {
-			optional := ""
-			if r.Optional {
-				optional = "?"
-			}
+			optional := strings.Repeat("?", r.Optional)
 			for i, step := range r.Path {
 				if at := text[r.Columns[i]-1:]; step.Kind == jsontext.Named && at[0] != '"' && !strings.HasPrefix(at, step.Name) {
 					t.Errorf("%s: step %d of %s is placed at %q", text, i, r.Path, at)

@@ -22,6 +22,8 @@ type checked struct {
 	Problems  config.Problems   `json:"problems"`
 	// Connect holds what could not be reached, with --connect.
 	Connect []string `json:"connect,omitempty"`
+	// Sample is what --sample found out.
+	Sample *sample `json:"sample,omitempty"`
 }
 
 type checkedPipeline struct {
@@ -30,9 +32,15 @@ type checkedPipeline struct {
 	Hash string `json:"config_hash"`
 }
 
+// checkFlags are the flags of check.
+type checkFlags struct {
+	connect, asJSON, strict bool
+	timeout                 time.Duration
+	sample                  sampleFlags
+}
+
 func newCheck(g *globals) *cobra.Command {
-	var connect, asJSON, strict bool
-	timeout := 15 * time.Second
+	f := &checkFlags{timeout: 15 * time.Second}
 	cmd := &cobra.Command{
 		Use:   "check FILE|DIR...",
 		Short: "Report everything that can be known to be wrong without running",
@@ -42,43 +50,82 @@ A warning is what is right and hardly means what was meant: set: {country: "DE"}
 which reads a field DE, or a sink to the topic that the pipeline reads. Warnings alone
 exit 0; with --strict they exit 2, which is what a check before a deployment wants.
 With --connect it also probes what the components connect to: brokers, databases,
-servers. Exits 3 when one of them does not answer.`,
-		Args: takes(1, -1),
+servers. Exits 3 when one of them does not answer.
+
+With --sample it takes records of a fixture file through the steps, and says in how many
+of those that reach it each field stands that a step or sink names, what each expression
+gave and where it failed, and what each step passes, filters and rejects. A name that
+stands in none of them is a warning. Of a file with more than --records records some are
+taken, evenly out of the first million. Steps that call somebody (http, sql) are not
+called: their records go on as they are, and of what they would put in, and of what
+depends on it, nothing is said. Fields of dead letters are not looked at.`,
+		Example: `  penstock check late-flights.yaml --sample flights.jsonl --as value`,
+		Args:    takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if timeout <= 0 {
-				return usagef("--connect-timeout %v: it is a time like 15s", timeout)
+			if f.timeout <= 0 {
+				return usagef("--connect-timeout %v: it is a time like 15s", f.timeout)
 			}
-			set, err := g.load(args)
-			var invalid *config.InvalidError
-			if err != nil && !errors.As(err, &invalid) {
+			if f.sample.records < 1 {
+				return usagef("--records %d: it is at least 1", f.sample.records)
+			}
+			if _, err := f.sample.form.check(); err != nil {
 				return err
 			}
-			if err == nil {
-				err = buildAll(cmd.Context(), set, connect, timeout)
-			}
-			if asJSON {
-				return checkJSON(g.out, set, err, strict)
-			}
-			if set != nil {
-				printProblems(g.err, set.Warnings)
-				if strict && len(set.Warnings) > 0 {
-					return strictly(g.err, len(set.Warnings), err)
-				}
-			}
-			if err != nil {
-				return err
-			}
-			for _, p := range set.Pipelines {
-				fmt.Fprintf(g.out, "%s: %s is right (config %s)\n", p.File, p.Name, p.Hash)
-			}
-			return nil
+			return runCheck(cmd.Context(), g, f, args)
 		},
 	}
-	cmd.Flags().BoolVar(&connect, "connect", false, "probe brokers, databases and servers too")
-	cmd.Flags().DurationVar(&timeout, "connect-timeout", timeout, "how long --connect waits for all of them")
-	cmd.Flags().BoolVar(&strict, "strict", false, "exit 2 when there are warnings, too")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	flags := cmd.Flags()
+	flags.BoolVar(&f.connect, "connect", false, "probe brokers, databases and servers too")
+	flags.DurationVar(&f.timeout, "connect-timeout", f.timeout, "how long --connect waits for all of them")
+	flags.BoolVar(&f.strict, "strict", false, "exit 2 when there are warnings, too")
+	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object")
+	flags.StringArrayVar(&f.sample.files, "sample", nil, "fixture file with records to judge the file by, or - for standard input; may be repeated")
+	flags.StringVar(&f.sample.form.as, "as", "fixture", "what a line of the sample is: fixture, or value (the record's value as it stands)")
+	flags.StringVar(&f.sample.form.key, "key", "", "expression that gives a record's key, with --as value")
+	flags.IntVar(&f.sample.records, "records", 500, "how many records of the sample are looked at")
 	return cmd
+}
+
+func runCheck(ctx context.Context, g *globals, f *checkFlags, paths []string) error {
+	set, err := g.load(paths)
+	var invalid *config.InvalidError
+	if err != nil && !errors.As(err, &invalid) {
+		return err
+	}
+	if err == nil {
+		err = buildAll(ctx, set, f.connect, f.timeout)
+	}
+	var found *sample
+	if len(f.sample.files) > 0 && set != nil {
+		if len(set.Pipelines) != 1 {
+			return usagef("--sample: %d pipelines are checked, and the records are of one; name its file", len(set.Pipelines))
+		}
+		var problems config.Problems
+		var failed error
+		if found, problems, failed = runSample(ctx, g.in, set.Pipelines[0], f.sample); failed != nil {
+			return failed
+		}
+		set.Warnings = append(set.Warnings, problems...)
+	}
+	if f.asJSON {
+		return checkJSON(g.out, set, found, err, f.strict)
+	}
+	if set != nil {
+		printProblems(g.err, set.Warnings)
+		if found != nil {
+			found.print(g.out)
+		}
+		if f.strict && len(set.Warnings) > 0 {
+			return strictly(g.err, len(set.Warnings), err)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	for _, p := range set.Pipelines {
+		fmt.Fprintf(g.out, "%s: %s is right (config %s)\n", p.File, p.Name, p.Hash)
+	}
+	return nil
 }
 
 // strictly is the error of a check --strict that found n warnings. An err besides, of
@@ -127,8 +174,8 @@ func (e *buildError) Unwrap() error { return e.err }
 
 // checkJSON prints the answer of check --json; the error that it returns says nothing
 // more.
-func checkJSON(w io.Writer, set *config.Set, err error, strict bool) error {
-	c := checked{OK: err == nil, Pipelines: []checkedPipeline{}, Problems: config.Problems{}}
+func checkJSON(w io.Writer, set *config.Set, found *sample, err error, strict bool) error {
+	c := checked{OK: err == nil, Sample: found, Pipelines: []checkedPipeline{}, Problems: config.Problems{}}
 	if set != nil {
 		c.Problems = append(c.Problems, set.Warnings...)
 		strict = strict && len(set.Warnings) > 0

@@ -240,7 +240,7 @@ environment (broker, database, port, credentials); 4 an expectation was not met;
 		commands []*cobra.Command
 	}{
 		{"Run", []*cobra.Command{newRun(g), newDev(g), newReplay(g)}},
-		{"Write and check", []*cobra.Command{newInit(g), newCheck(g), newTest(g), newList(g), newConfig(g), newGraph(g)}},
+		{"Write and check", []*cobra.Command{newInit(g), newCheck(g), newEval(g), newTest(g), newList(g), newConfig(g), newGraph(g)}},
 		{"Look", []*cobra.Command{newLag(g), newVersion(g)}},
 	} {
 		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title + ":"})

@@ -25,6 +25,7 @@ type Pipeline struct {
 	Dir  string `yaml:"-"` // its folder, absolute
 	Hash string `yaml:"-"` // 12 hex digits of the canonical settings, secrets left out
 
+	decoder *decoder          // for Mentions and Warning
 	origins map[string]string // by path, what stands in the file: "" or the variable or --set it comes from
 	secrets []string          // texts that must not be shown
 	places  map[string]string // by path, file:line:column

@@ -52,7 +52,7 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 			continue
 		}
 		d := decoders[i]
-		p.Process = set.Process
+		p.Process, p.decoder = set.Process, d
 		d.check(p)
 		d.uniqueName(p, names)
 		d.takenOnce(p, taken)

@@ -60,6 +60,7 @@ type code struct {
 // name and every operation gets its meaning here: nothing of expr-lang runs later.
 type compiler struct {
 	text       string
+	places     *places // nil, but where an evaluation is located
 	fields     map[string]bool
 	lets       []variable // in scope, innermost last
 	predicates []scope    // predicates around the node, innermost last
@@ -86,7 +87,9 @@ type scope struct {
 }
 
 // compile gives a program whose result can be one of want.
-func compile(text string, want mask) (p *program, err error) {
+func compile(text string, want mask) (*program, error) { return compileWith(text, want, nil) }
+
+func compileWith(text string, want mask, places *places) (p *program, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			e, ok := r.(*Error)
@@ -108,7 +111,7 @@ func compile(text string, want mask) (p *program, err error) {
 	if err != nil {
 		return nil, syntaxError(text, err)
 	}
-	c := &compiler{text: text, fields: map[string]bool{}}
+	c := &compiler{text: text, fields: map[string]bool{}, places: places}
 	k := c.node(tree.Node)
 	if k.kinds&want == 0 {
 		c.fail(tree.Node, fmt.Sprintf("the expression gives %s, a condition must give true or false", k.kinds),
@@ -183,7 +186,7 @@ func (c *compiler) node(n ast.Node) code {
 		c.fail(n, "this is not available", "")
 	}
 	k.at = n
-	return k
+	return c.places.watch(k)
 }
 
 // literal is a string that is written in the expression.
@@ -241,13 +244,13 @@ func (c *compiler) condition(k code) test {
 		return k.test
 	}
 	run := k.run
-	return func(m *machine) (bool, error) {
+	return c.places.watchTest(k, func(m *machine) (bool, error) {
 		v, err := run(m)
 		if err != nil {
 			return false, err
 		}
 		return truth(v)
-	}
+	})
 }
 
 // truth is v as a condition.

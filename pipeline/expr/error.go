@@ -10,8 +10,9 @@ import (
 	"github.com/expr-lang/expr/file"
 )
 
-// An Error is a compile error: Column (from 1, in bytes) within the text, what is
-// wrong, and what to do about it ("" if nothing is known).
+// An Error says why a text does not compile, or where evaluating it failed (see Locate): Column
+// (from 1, in bytes) within the text, what is wrong, and what to do about it ("" if nothing is
+// known).
 type Error struct {
 	Column              int
 	Message, Suggestion string

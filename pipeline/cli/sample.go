@@ -1,0 +1,306 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
+)
+
+// sampleFlags are those of check --sample.
+type sampleFlags struct {
+	files   []string
+	form    inputForm
+	records int
+}
+
+const (
+	maxSampled = 1_000_000 // records of which a sample is taken
+	maxParts   = 20_000    // records that are looked at behind a step that splits
+)
+
+// A sample is what check --sample found out. It is printed as JSON.
+type sample struct {
+	Records int           `json:"records"` // that were looked at
+	Read    int           `json:"read"`    // of which they are
+	Order   *sampledPart  `json:"order,omitempty"`
+	Steps   []sampledStep `json:"steps"`
+	Sinks   []sampledSink `json:"sinks"`
+}
+
+// A sampledStep is what a step did, or would do, to the records that reached it.
+type sampledStep struct {
+	Name      string         `json:"name"`
+	Kind      string         `json:"kind"`
+	Called    bool           `json:"called"`               // false: it waits for somebody, and its records went on as they were
+	DependsOn string         `json:"depends_on,omitempty"` // the step behind which what this one does cannot be known
+	In        int            `json:"in"`
+	Passed    int            `json:"passed"` // of those in
+	Out       int            `json:"out"`    // what it made of them
+	Filtered  int            `json:"filtered"`
+	Rejected  map[string]int `json:"rejected,omitempty"` // by reason
+	// Errors has for each reason the first record that was rejected for it, and the error.
+	Errors map[string]string `json:"errors,omitempty"`
+	sampledPart
+}
+
+// A sampledSink is how many records a sink would get.
+type sampledSink struct {
+	Name      string `json:"name"`
+	Kind      string `json:"kind"`
+	In        int    `json:"in"`    // of those that reached the sinks
+	Takes     int    `json:"takes"` // for which its when holds
+	DependsOn string `json:"depends_on,omitempty"`
+	sampledPart
+}
+
+// A sampledPart is what a part of the file names, judged by the records that reached it.
+type sampledPart struct {
+	Fields      []sampledField      `json:"fields,omitempty"`
+	Expressions []sampledExpression `json:"expressions,omitempty"`
+}
+
+// A sampledField is a place that the file names.
+type sampledField struct {
+	Path      string `json:"path"`
+	Setting   string `json:"setting"`
+	Place     string `json:"place"` // file:line:column
+	In        int    `json:"in"`    // of the records
+	Of        int    `json:"of"`
+	DependsOn string `json:"depends_on,omitempty"` // the step that may put it in
+}
+
+// A sampledExpression is what an expression gave.
+type sampledExpression struct {
+	Setting   string         `json:"setting"`
+	Text      string         `json:"text"`
+	Of        int            `json:"of"`
+	Types     map[string]int `json:"types,omitempty"`
+	Held      *int           `json:"held,omitempty"` // of a condition
+	Failed    int            `json:"failed"`
+	First     *firstFailure  `json:"first,omitempty"`
+	DependsOn string         `json:"depends_on,omitempty"` // the step that may put in what it reads
+}
+
+// A firstFailure is where and why an expression failed first.
+type firstFailure struct {
+	Record  string `json:"record"` // topic/partition and offset
+	Place   string `json:"place"`  // file:line:column
+	Message string `json:"message"`
+
+	column     int // in the text of the mention
+	suggestion string
+	detail     string // as config.Problem.Detail
+}
+
+// readSample reads the files, and takes so many of their records as evenly as one pass allows:
+// it keeps every k-th, and doubles k when it has twice as many as it needs.
+func readSample(in io.Reader, f sampleFlags) (records []*pipeline.Record, read int, err error) {
+	every := 1
+	err = f.form.eachRecord(in, f.files, func(rec *pipeline.Record) error {
+		if read%every == 0 {
+			records = append(records, rec)
+		}
+		if read++; len(records) == 2*f.records {
+			records = everySecond(records)
+			every *= 2
+		}
+		if read == maxSampled {
+			return io.EOF
+		}
+		return nil
+	})
+	return evenly(records, f.records), read, err
+}
+
+func everySecond(records []*pipeline.Record) []*pipeline.Record {
+	kept := records[:0]
+	for i := 0; i < len(records); i += 2 {
+		kept = append(kept, records[i])
+	}
+	clear(records[len(kept):])
+	return kept
+}
+
+// evenly gives n of the records.
+func evenly(records []*pipeline.Record, n int) []*pipeline.Record {
+	if len(records) <= n {
+		return records
+	}
+	some := make([]*pipeline.Record, n)
+	for i := range some {
+		some[i] = records[i*len(records)/n]
+	}
+	return some
+}
+
+// A sampler takes a sample through a pipeline.
+type sampler struct {
+	trial    *trial
+	file     *config.Pipeline
+	result   *sample
+	problems config.Problems
+
+	unknown []guessed // places that a step which was not called may set
+	anyway  string    // the step behind which anything may stand anywhere; "": none
+}
+
+// A guessed is a place that a step may set.
+type guessed struct {
+	path jsontext.Path
+	step string
+}
+
+// runSample takes the sample through the pipeline. The problems are warnings.
+func runSample(ctx context.Context, in io.Reader, p *config.Pipeline, f sampleFlags) (*sample, config.Problems, error) {
+	records, read, err := readSample(in, f)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(records) == 0 {
+		return nil, nil, usagef("--sample %s: there is no record in it", strings.Join(f.files, ", "))
+	}
+	t, err := newTrial(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer t.close()
+	s := &sampler{trial: t, file: p, result: &sample{Records: len(records), Read: read, Steps: []sampledStep{}, Sinks: []sampledSink{}}}
+	if p.Order.Key != nil {
+		order := struct {
+			Key *expr.Expr `yaml:"key"`
+		}{p.Order.Key}
+		part, _ := s.judge(p.Mentions("order", &order), records)
+		s.result.Order = &part
+	}
+	for i := range p.Stages {
+		records = s.step(ctx, i, records)
+	}
+	for i := range p.Sinks {
+		s.sink(i, records)
+	}
+	return s.result, s.problems, nil
+}
+
+func (s *sampler) mentionsOfStep(i int) []config.Mention {
+	c := s.file.Stages[i].Component
+	return s.file.Mentions(fmt.Sprintf("stages[%d].%s", i, c.Kind.Name), c.Settings)
+}
+
+func (s *sampler) mentionsOfSink(i int) []config.Mention {
+	at := fmt.Sprintf("sinks[%d]", i)
+	c := s.file.Sinks[i].Component
+	return append(s.file.Mentions(at, &s.file.Sinks[i].SinkSettings), s.file.Mentions(at+"."+c.Kind.Name, c.Settings)...)
+}
+
+// step judges step i by the records that reach it, and gives what goes on.
+func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) []*pipeline.Record {
+	stage := &s.file.Stages[i]
+	mentions := s.mentionsOfStep(i)
+	r := sampledStep{Name: stage.Name, Kind: stage.Kind.Name, Called: !stage.Kind.Waits, In: len(records), Rejected: map[string]int{}, Errors: map[string]string{}}
+	r.sampledPart, r.DependsOn = s.judge(mentions, records)
+	if r.DependsOn == "" {
+		r.DependsOn = s.anyway
+	}
+	var out []*pipeline.Record
+	for _, rec := range records {
+		if !r.Called {
+			out = append(out, rec)
+			continue
+		}
+		o := s.trial.step(ctx, i, rec)
+		switch {
+		case (o.filtered || o.reason != "") && r.DependsOn != "": // by what is not there in the sample alone
+			o.out = []*pipeline.Record{rec}
+		case o.filtered:
+			r.Filtered++
+			continue
+		case o.reason != "":
+			if r.Rejected[o.reason]++; r.Rejected[o.reason] == 1 && o.reason != pipeline.ReasonExpression { // whose place says more
+				first, _, _ := strings.Cut(o.err.Error(), "\n")
+				r.Errors[o.reason] = position(rec) + ": " + first
+			}
+			continue
+		}
+		r.Passed++
+		if r.Out += len(o.out); len(out) < maxParts {
+			out = append(out, o.out...)
+		}
+	}
+	if !r.Called {
+		r.Passed, r.Out = r.In, r.In
+	}
+	s.result.Steps = append(s.result.Steps, r)
+	s.forget(i, r, mentions)
+	return out
+}
+
+// forget notes what cannot be known behind a step that was not called, or that depends on one.
+func (s *sampler) forget(i int, r sampledStep, mentions []config.Mention) {
+	if r.Called && r.DependsOn == "" || s.anyway != "" {
+		return
+	}
+	step := r.DependsOn
+	if !r.Called {
+		step = r.Name
+	}
+	wrote := false
+	for _, m := range mentions {
+		if m.Role == config.Writes {
+			s.unknown = append(s.unknown, guessed{m.Path, step})
+			wrote = true
+		}
+	}
+	if s.trial.options.Steps[i].Splitter != nil || replacesAll(mentions) || !r.Called && !wrote {
+		s.anyway = step
+	}
+}
+
+// replacesAll says whether a map makes the whole value anew.
+func replacesAll(mentions []config.Mention) bool {
+	return slices.ContainsFunc(mentions, func(m config.Mention) bool { return m.Role == config.Evaluates && m.Setting == "value" })
+}
+
+func (s *sampler) sink(i int, records []*pipeline.Record) {
+	sink := &s.file.Sinks[i]
+	r := sampledSink{Name: sink.Name, Kind: sink.Kind.Name, In: len(records)}
+	all := s.mentionsOfSink(i)
+	at := slices.IndexFunc(all, func(m config.Mention) bool { return m.Setting == "when" && m.Value == any(sink.When) })
+	if at >= 0 {
+		r.sampledPart, r.DependsOn = s.judge(all[at:at+1], records)
+		all = slices.Delete(all, at, at+1)
+		if r.DependsOn == "" {
+			var takes []*pipeline.Record
+			for _, rec := range records {
+				if ok, err := sink.When.Condition(rec); ok && err == nil {
+					takes = append(takes, rec)
+				}
+			}
+			records = takes
+		}
+	}
+	r.Takes = len(records)
+	part, _ := s.judge(all, records)
+	r.Fields, r.Expressions = append(r.Fields, part.Fields...), append(r.Expressions, part.Expressions...)
+	s.result.Sinks = append(s.result.Sinks, r)
+}
+
+// knows gives the step that may set what stands at path, "" when none does.
+func (s *sampler) knows(path jsontext.Path) string {
+	if s.anyway != "" {
+		return s.anyway
+	}
+	for _, u := range s.unknown {
+		n := min(len(u.path), len(path))
+		if slices.Equal(u.path[:n], path[:n]) {
+			return u.step
+		}
+	}
+	return ""
+}

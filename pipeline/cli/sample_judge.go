@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
+)
+
+// This file judges what one part of a file names by the records that reach it.
+
+// A namedPlace is a place of a record that a mention names.
+type namedPlace struct {
+	path     jsontext.Path
+	columns  []int // of its steps, in the text of the mention
+	optional int   // how many of its first steps may lead to nothing
+}
+
+// A placedExpr is one expression of a mention.
+type placedExpr struct {
+	*expr.Expr
+	condition *expr.Condition // of a condition
+	offset    int             // of its text in that of the mention
+}
+
+// expressionsOf gives the expressions of a mention: those of a template are several.
+func expressionsOf(m config.Mention) []placedExpr {
+	switch v := m.Value.(type) {
+	case *expr.Expr:
+		return []placedExpr{{Expr: v}}
+	case *expr.Condition:
+		return []placedExpr{{Expr: &v.Expr, condition: v}}
+	case *expr.Template:
+		var all []placedExpr
+		for _, p := range v.Parts() {
+			all = append(all, placedExpr{Expr: p.Expr, offset: p.Offset})
+		}
+		return all
+	}
+	return nil
+}
+
+// placesOf gives the places that a mention reads, moves, keeps or takes out.
+func placesOf(m config.Mention) []namedPlace {
+	switch m.Role {
+	case config.Evaluates:
+		var all []namedPlace
+		for _, e := range expressionsOf(m) {
+			all = append(all, readsOf(e)...)
+		}
+		return all
+	case config.Reads, config.TakesOut:
+		at := namedPlace{path: m.Path}
+		if m.Role == config.TakesOut {
+			at.optional = len(at.path)
+		}
+		for _, o := range m.Offsets {
+			at.columns = append(at.columns, o+1)
+		}
+		return []namedPlace{at}
+	}
+	return nil
+}
+
+func readsOf(e placedExpr) []namedPlace {
+	var all []namedPlace
+	for _, r := range e.Reads() {
+		at := namedPlace{path: r.Path, optional: r.Optional}
+		for _, c := range r.Columns {
+			at.columns = append(at.columns, c+e.offset)
+		}
+		all = append(all, at)
+	}
+	return all
+}
+
+// judge says of everything that mentions name how it stands in the records. behind is the step of
+// which it cannot be known what it puts into something that is read here.
+func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (part sampledPart, behind string) {
+	done := map[string]bool{}
+	for _, m := range mentions {
+		beside := namesOf(mentions, m.Role)
+		if m.Role == config.Evaluates {
+			beside = namesOf([]config.Mention{m}, m.Role)
+		}
+		absent := false
+		for _, at := range placesOf(m) {
+			if m.Role != config.Evaluates && s.madeHere(mentions, at.path) {
+				continue
+			}
+			field, missing := s.field(m, at, records, beside, done)
+			if field != nil {
+				part.Fields = append(part.Fields, *field)
+			}
+			absent = absent || missing
+			if by := s.knows(at.path); by != "" && behind == "" {
+				behind = by
+			}
+		}
+		if m.Role == config.Evaluates {
+			part.Expressions = append(part.Expressions, s.expressions(m, records, absent)...)
+		}
+	}
+	return part, behind
+}
+
+// namesOf gives the names that the mentions of one role have.
+func namesOf(mentions []config.Mention, role config.Role) map[string]bool {
+	names := map[string]bool{}
+	for _, m := range mentions {
+		if m.Role != role {
+			continue
+		}
+		for _, at := range placesOf(m) {
+			for _, step := range at.path {
+				names[step.Name] = true
+			}
+		}
+	}
+	return names
+}
+
+// madeHere says whether a path is set by the step that names it, so that the records which reach
+// the step say nothing of it.
+func (s *sampler) madeHere(mentions []config.Mention, path jsontext.Path) bool {
+	return replacesAll(mentions) || slices.ContainsFunc(mentions, func(m config.Mention) bool {
+		n := min(len(m.Path), len(path))
+		return m.Role == config.Writes && slices.Equal(m.Path[:n], path[:n])
+	})
+}
+
+// field counts one place, and warns when its name stands nowhere. It gives nil for one that was
+// counted in this part before.
+func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Record, beside, done map[string]bool) (f *sampledField, missing bool) {
+	key := at.path.String() + strconv.FormatBool(m.Through)
+	if known, ok := done[key]; ok {
+		return nil, known
+	}
+	p := newPresence(at.path, m.Through)
+	for _, rec := range records {
+		p.add(rec)
+	}
+	place := s.file.Warning(m, at.columns[0], "", "")
+	f = &sampledField{Path: s.file.Conceal(m, at.path.String()), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
+	if f.DependsOn == "" {
+		missing = s.warnMissing(m, at, p, records, beside, done)
+	}
+	done[key] = missing
+	return f, missing
+}
+
+// warnMissing warns of a name that stands in no record. It is sure, or silent: of what may well be
+// missing it warns only when another name is so near that it was likely meant, and is not named
+// beside it: price_eur ?? price_usd means both.
+func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, records []*pipeline.Record, beside, done map[string]bool) bool {
+	i := p.missing()
+	if i < 0 {
+		return false
+	}
+	optional := i < at.optional
+	if !optional {
+		beside = nil
+	}
+	near := p.near(i, beside)
+	if near == "" && optional {
+		return false
+	}
+	path := at.path[:i+1]
+	said := "missing " + path.String() // of another path that begins so
+	if done[said] {
+		return true
+	}
+	done[said] = true
+	s.problems = append(s.problems, s.file.Warning(m, at.columns[i],
+		fmt.Sprintf("%s: in 0 of %s", path, counted(p.records, "record")), p.suggest(i, near, records)))
+	return true
+}
+
+// expressions evaluates those of a mention on all records. absent: a field that they read is in
+// none of them, which has been said.
+func (s *sampler) expressions(m config.Mention, records []*pipeline.Record, absent bool) []sampledExpression {
+	var all []sampledExpression
+	for _, e := range expressionsOf(m) {
+		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.String())}
+		for _, at := range readsOf(e) {
+			if by := s.knows(at.path); by != "" && r.DependsOn == "" {
+				r.DependsOn = by
+			}
+		}
+		if s.anyway != "" && r.DependsOn == "" && len(readsOf(e)) > 0 {
+			r.DependsOn = s.anyway
+		}
+		if r.DependsOn == "" {
+			s.evaluate(m, e, records, &r)
+			if r.Failed == r.Of && r.Of > 0 && !absent {
+				s.problems = append(s.problems, s.failure(m, r.First, fmt.Sprintf("fails in all %s: %s", counted(r.Of, "record"), r.First.Message)))
+			}
+		}
+		all = append(all, r)
+	}
+	return all
+}
+
+func (s *sampler) evaluate(m config.Mention, e placedExpr, records []*pipeline.Record, r *sampledExpression) {
+	r.Types = map[string]int{}
+	held := 0
+	for _, rec := range records {
+		if rec.Tombstone() && m.OfValue() {
+			continue
+		}
+		r.Of++
+		var v expr.Value
+		var err error
+		if e.condition != nil {
+			var ok bool
+			if ok, err = e.condition.Condition(rec); ok {
+				held++
+			}
+		} else {
+			v, err = e.Evaluate(rec)
+		}
+		switch {
+		case err == nil && e.condition == nil:
+			r.Types[v.Type]++
+		case err != nil:
+			if r.Failed++; r.First == nil {
+				r.First = s.firstFailure(m, e, rec, err)
+			}
+		}
+	}
+	if e.condition != nil {
+		r.Held = &held
+	}
+}
+
+func (s *sampler) firstFailure(m config.Mention, e placedExpr, rec *pipeline.Record, err error) *firstFailure {
+	at := e.Locate(rec)
+	if e.condition != nil {
+		at = e.condition.Locate(rec)
+	}
+	if at == nil { // it does not fail a second time
+		at = &expr.Error{Column: 1, Message: err.Error()}
+	}
+	f := &firstFailure{Record: position(rec), Message: at.Message, column: at.Column + e.offset, suggestion: at.Suggestion}
+	p := s.failure(m, f, at.Message)
+	p.Severity = "" // it may well be meant to fail on such a record
+	f.Place, f.detail = problemPlace(p), p.Detail()
+	return f
+}
+
+func (s *sampler) failure(m config.Mention, f *firstFailure, text string) config.Problem {
+	return s.file.Warning(m, f.column, text, f.suggestion)
+}
+
+// position names a record.
+func position(rec *pipeline.Record) string {
+	return fmt.Sprintf("%s/%d offset %d", rec.Topic, rec.Partition, rec.Offset)
+}
+
+func problemPlace(p config.Problem) string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }

@@ -1,0 +1,258 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// This file finds the place within an expression at which evaluating it failed. The programs that
+// records go through know nothing of places, which would cost them: the text is compiled once
+// more, so that every node says where it stands when it fails, and is evaluated again.
+
+// Locate evaluates e once more on a record on which that failed, and gives the place of what
+// failed; nil when it does not fail now. It takes as long as compiling e. The message never quotes
+// values of the record.
+func (e *Expr) Locate(rec *pipeline.Record) *Error {
+	return e.locate(rec, mAny, func(m *machine, p *program) error {
+		v, err := p.run(m)
+		if err == nil {
+			_, err = appendJSON(m, nil, v)
+		}
+		return err
+	})
+}
+
+// Locate is that of an Expr, for evaluating c as a condition.
+func (c *Condition) Locate(rec *pipeline.Record) *Error {
+	return c.locate(rec, mBool|mNil, func(m *machine, p *program) error {
+		_, err := p.cond(m)
+		return err
+	})
+}
+
+func (e *Expr) locate(rec *pipeline.Record, want mask, evaluate func(*machine, *program) error) (found *Error) {
+	if e.prog == nil {
+		return nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			found = &Error{Column: 1, Message: fmt.Sprintf("internal error (%T)", r)}
+		}
+	}()
+	p, err := compileWith(e.text, want, &places{text: e.text, gave: map[ast.Node]kind{}})
+	if err != nil {
+		return &Error{Column: 1, Message: err.Error()} // it has compiled before
+	}
+	m, err := e.start(rec)
+	if err != nil {
+		return nil
+	}
+	defer m.free()
+	m.vars = slices.Grow(m.vars[:0], p.vars)[:p.vars]
+	clear(m.vars)
+	if err = evaluate(m, p); err == nil {
+		return nil
+	}
+	found = &Error{Column: 1, Message: err.Error()} // of a result that is too large
+	var at *placed
+	if errors.As(err, &at) {
+		found.Column = at.column
+	}
+	if strings.Contains(found.Message, "missing") {
+		found.Suggestion = "what is not there is nil; give it another value with ??, as in name ?? \"\""
+	}
+	return found
+}
+
+// A Value is what an expression gives for a record.
+type Value struct {
+	JSON []byte // JSON text; null for nil
+	Type string // as the function type names it: "nil", "int", "string", "date" and so on
+}
+
+// Evaluate gives what e evaluates to, with its type. The result is the caller's. Errors are those
+// of JSON.
+func (e *Expr) Evaluate(rec *pipeline.Record) (v Value, err error) {
+	m, err := e.start(rec)
+	if err != nil {
+		return Value{}, err
+	}
+	defer e.end(m, &err)
+	got, err := e.prog.run(m)
+	if err != nil {
+		return Value{}, err
+	}
+	name, err := typeOf(m, []value{got})
+	if err != nil {
+		return Value{}, err
+	}
+	text, err := appendJSON(m, []byte{}, got)
+	if err != nil {
+		return Value{}, err
+	}
+	return Value{JSON: text, Type: string(name.text)}, nil
+}
+
+// A placed is an error of an evaluation with the column of what failed.
+type placed struct {
+	column int
+	err    error
+}
+
+func (p *placed) Error() string { return p.err.Error() }
+func (p *placed) Unwrap() error { return p.err }
+
+// places makes the nodes of one program say where they stand when they fail. Of a nil one nothing
+// is watched. A program with places is for one goroutine.
+type places struct {
+	text string
+	gave map[ast.Node]kind // what each node gave last
+}
+
+// watch makes k place its failures, those of its parts aside, which are placed already.
+func (p *places) watch(k code) code {
+	if p == nil {
+		return k
+	}
+	n := k.at
+	if k.constant != nil {
+		p.gave[n] = k.constant.kind
+		return k
+	}
+	run := k.run
+	k.run = func(m *machine) (value, error) {
+		v, err := run(m)
+		if err != nil {
+			return vNil, p.place(n, err)
+		}
+		p.gave[n] = v.kind
+		return v, nil
+	}
+	if test := k.test; test != nil {
+		k.test = func(m *machine) (bool, error) {
+			ok, err := test(m)
+			if err != nil {
+				return false, p.place(n, err)
+			}
+			p.gave[n] = kBool
+			return ok, nil
+		}
+	}
+	k.quick, k.joins = nil, nil
+	return k
+}
+
+// watchTest makes a test of k's value place what that fails with: the value is no boolean.
+func (p *places) watchTest(k code, t test) test {
+	if p == nil {
+		return t
+	}
+	return func(m *machine) (bool, error) {
+		ok, err := t(m)
+		if err != nil {
+			err = p.at(k.at, err)
+		}
+		return ok, err
+	}
+}
+
+// place gives err, with which n failed, the place that is to blame, if it has none.
+func (p *places) place(n ast.Node, err error) error {
+	var f fault
+	if errors.As(err, &f) && f != errSteps && f != errMemory && f != errResult {
+		return p.at(p.blame(n), err)
+	}
+	return p.at(n, err)
+}
+
+func (p *places) at(n ast.Node, err error) error {
+	var have *placed
+	if errors.As(err, &have) {
+		return err
+	}
+	return &placed{column(p.text, n.Location().From), err}
+}
+
+// blame gives the part of n that is of the wrong type; n itself when it is none of them alone.
+func (p *places) blame(n ast.Node) ast.Node {
+	unless := func(part ast.Node, good mask) bool {
+		k, known := p.gave[part]
+		return known && good&(1<<k) == 0
+	}
+	switch n := n.(type) {
+	case *ast.UnaryNode:
+		return n.Node
+	case *ast.BinaryNode:
+		good := mAny &^ mNil
+		switch n.Operator {
+		case "in":
+			return n.Right
+		case "matches":
+			return n.Left
+		case "contains", "startsWith", "endsWith":
+			good = mString | mNil
+		}
+		if left, right := unless(n.Left, good), unless(n.Right, good); left != right {
+			if left {
+				return n.Left
+			}
+			return n.Right
+		}
+	case *ast.SliceNode:
+		for _, end := range []ast.Node{n.From, n.To} {
+			if end != nil && unless(end, 1<<kInt) {
+				return end
+			}
+		}
+	case *ast.MapNode:
+		for _, pair := range n.Pairs {
+			if key := pair.(*ast.PairNode).Key; unless(key, mString) {
+				return key
+			}
+		}
+	case *ast.BuiltinNode:
+		return p.blameArgument(n, n.Name, n.Arguments, unless)
+	case *ast.CallNode:
+		if callee, ok := n.Callee.(*ast.IdentifierNode); ok {
+			return p.blameArgument(n, callee.Value, n.Arguments, unless)
+		}
+	}
+	return n
+}
+
+// blameArgument gives the first argument that does not fit.
+func (p *places) blameArgument(n ast.Node, name string, args []ast.Node, unless func(ast.Node, mask) bool) ast.Node {
+	if _, ok := predicates[name]; ok && len(args) > 0 {
+		good := mArray
+		if strings.HasSuffix(name, "Values") {
+			good = mObject
+		}
+		if unless(args[0], good) {
+			return args[0]
+		}
+		if body, ok := args[len(args)-1].(*ast.PredicateNode); ok { // it gave what cannot be summed, sorted and so on
+			return body.Node
+		}
+		return n
+	}
+	f, ok := functions[name]
+	if name == "header" {
+		f, ok = function{params: []mask{mString}}, true
+	}
+	if !ok || len(f.params) == 0 {
+		return n
+	}
+	if i := slices.IndexFunc(args, func(arg ast.Node) bool {
+		i := slices.Index(args, arg)
+		return unless(arg, f.param(i))
+	}); i >= 0 {
+		return args[i]
+	}
+	return n
+}

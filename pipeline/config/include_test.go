@@ -13,6 +13,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/stages"
 )
 
 // with is a pipeline whose stages are given.
@@ -293,4 +294,21 @@ func FuzzIncluded(f *testing.F) {
 			t.Errorf("a secret shows:\n%s", shown)
 		}
 	})
+}
+
+// Within quotes of an expression a parameter is a part of the text, and so is a variable in its
+// value; outside of them it is a part of the expression.
+func TestParametersInExpressions(t *testing.T) {
+	dir := put(t, map[string]string{
+		"p.yaml": with("  - include: s.yaml\n    with: {text: 'a\"b', cond: 'name == \"${QUOTED}\" or x'}\n"),
+		"s.yaml": "parameters: {text: , cond: }\nstages:\n  - filter: name == \"${text}\"\n  - filter: ${cond}\n  - filter: (${cond}) and y\n",
+	})
+	l := &config.Loader{Kinds: catalog.Kinds(), Env: func(string) (string, bool) { return `"; x`, true }}
+	for i, s := range mustLoad(t, l, filepath.Join(dir, "p.yaml")).Pipelines[0].Stages {
+		when := s.Settings.(*stages.FilterSettings).When
+		want := []string{"name", "name x", "name x y"}[i]
+		if got := strings.Join(when.Fields(), " "); got != want {
+			t.Errorf("%d reads %s, want %s", i, got, want)
+		}
+	}
 }

@@ -24,6 +24,9 @@ func (n *node) expressionText(template bool) (text string, hidden []string) {
 	if len(n.pieces) == 0 {
 		return n.text, nil
 	}
+	if v := n.given(); v != nil { // whose variables are put in where they were written
+		return v.expressionText(template)
+	}
 	p := &putting{template: template, part: !template, alone: len(n.pieces) == 1 && n.pieces[0].name == n.raw}
 	pieces := n.pieces
 	for i := 0; i < len(n.raw); {
@@ -52,6 +55,11 @@ func (p *putting) put(v piece) {
 	text := v.text
 	if !p.part && p.last == '{' {
 		p.begin()
+	}
+	if v.given != nil && p.part && p.quote == 0 {
+		var hidden []string
+		text, hidden = v.given.expressionText(false)
+		p.hidden = append(p.hidden, hidden...)
 	}
 	switch {
 	case !p.part && (v.secret || !p.alone):

@@ -217,7 +217,7 @@ func (p *places) blame(n ast.Node) ast.Node {
 			}
 		}
 	case *ast.BuiltinNode:
-		return p.blameArgument(n, n.Name, n.Arguments, unless)
+		return p.blameArgument(n, called(p.text, n), n.Arguments, unless)
 	case *ast.CallNode:
 		if callee, ok := n.Callee.(*ast.IdentifierNode); ok {
 			return p.blameArgument(n, callee.Value, n.Arguments, unless)
@@ -230,7 +230,7 @@ func (p *places) blame(n ast.Node) ast.Node {
 func (p *places) blameArgument(n ast.Node, name string, args []ast.Node, unless func(ast.Node, mask) bool) ast.Node {
 	if _, ok := predicates[name]; ok && len(args) > 0 {
 		good := mArray
-		if strings.HasSuffix(name, "Values") {
+		if predicates[name].member != nil {
 			good = mObject
 		}
 		if unless(args[0], good) {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/conf"
@@ -32,7 +31,7 @@ func (e *Expr) Reads() []Read {
 	}
 	config := conf.CreateNew()
 	config.MaxNodes = maxNodes
-	tree, err := parser.ParseWithConfig(e.text, config)
+	tree, err := parser.ParseWithConfig(borrowed(e.text), config)
 	if err != nil {
 		return nil // it has compiled before
 	}
@@ -153,7 +152,7 @@ func (r *reader) read(n ast.Node) *Read {
 	case *ast.PredicateNode:
 		return r.read(n.Node)
 	case *ast.BuiltinNode:
-		return r.call(n.Name, n.Arguments)
+		return r.call(called(r.text, n), n.Arguments)
 	case *ast.CallNode:
 		if callee, ok := n.Callee.(*ast.IdentifierNode); ok {
 			return r.call(callee.Value, n.Arguments)
@@ -248,7 +247,7 @@ func (r *reader) call(name string, args []ast.Node) *Read {
 	of := r.read(args[0])
 	element := r.step(of, jsontext.Step{Kind: jsontext.EveryElement}, args[0])
 	inside := element
-	if strings.HasSuffix(name, "Values") {
+	if predicates[name].member != nil {
 		inside = r.step(of, jsontext.Step{Kind: jsontext.EveryMember}, args[0])
 	}
 	var body *Read

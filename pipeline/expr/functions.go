@@ -48,7 +48,7 @@ func init() {
 	for _, table := range []map[string]function{
 		textFunctions, numberFunctions, arrayFunctions, timeFunctions,
 		regexFunctions, hashFunctions, codecFunctions, randomFunctions,
-		calendarFunctions, roundingFunctions, wordFunctions, testFunctions,
+		calendarFunctions, roundingFunctions, wordFunctions, formFunctions,
 	} {
 		maps.Copy(functions, table)
 	}

@@ -8,7 +8,7 @@ import (
 // TestManualsOfFunctions runs the examples of the tables here, and looks for what a manual lacks.
 func TestManualsOfFunctions(t *testing.T) {
 	for _, table := range []map[string]function{
-		regexFunctions, hashFunctions, codecFunctions, randomFunctions, calendarFunctions, roundingFunctions, wordFunctions, testFunctions,
+		regexFunctions, hashFunctions, codecFunctions, randomFunctions, calendarFunctions, roundingFunctions, wordFunctions, formFunctions,
 	} {
 		for name, f := range table {
 			if !strings.HasPrefix(f.usage, name+"(") || f.says == "" || strings.HasSuffix(f.says, ".") || strings.HasSuffix(f.fails, ".") || len(f.examples) == 0 {

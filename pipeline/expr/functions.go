@@ -57,7 +57,7 @@ type table = map[string]function
 var groups = []group{
 	{"Text", []table{textFunctions, wordFunctions}},
 	{"Regular expressions", []table{regexFunctions}},
-	{"Questions", []table{testFunctions}},
+	{"Questions", []table{formFunctions}},
 	{"Numbers", []table{numberFunctions, roundingFunctions}},
 	{"Arrays", []table{arrayFunctions}},
 	{"Objects and paths", []table{objectFunctions}},

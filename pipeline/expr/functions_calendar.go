@@ -8,7 +8,7 @@ import (
 
 var calendarFunctions = map[string]function{
 	"formatTime": {params: []mask{mTime, mString}, least: 2, most: 3, kinds: mString, bind: bindFormatTime, manual: manual{
-		usage: `formatTime(date, "layout", "zone"?)`,
+		usage: "formatTime(date, layout, zone?)",
 		says:  "a date as text: by a layout that is written with the parts of Mon Jan 2 15:04:05 2006 -0700, or by RFC3339, RFC3339Nano, RFC1123, RFC1123Z, RFC822, RFC822Z, RFC850, ANSIC, UnixDate, RubyDate, Kitchen, DateTime, DateOnly or TimeOnly; in the zone, or in UTC",
 		fails: "layout or zone are not constant, or unknown",
 		examples: []Example{
@@ -17,15 +17,15 @@ var calendarFunctions = map[string]function{
 		},
 	}},
 	"zone": {params: []mask{mTime, mString}, least: 2, most: 2, kinds: mString, bind: bindZone, manual: manual{
-		usage:    `zone(date, "Europe/Berlin")`,
+		usage:    "zone(date, zone)",
 		says:     "a date as text, as RFC 3339 has it, with the time and the offset of a zone; a date itself has no zone, and is written in UTC",
 		fails:    "the zone is not constant, or unknown",
 		examples: []Example{{`zone(date("2024-01-06T22:08:09.5Z"), "Asia/Kolkata")`, `"2024-01-07T03:38:09.5+05:30"`}},
 	}},
 	"truncateTime": {params: []mask{mTime, mString | mDuration, mString}, least: 2, most: 3, kinds: mTime, bind: bindTruncateTime, manual: manual{
-		usage: `truncateTime(date, "1h", "zone"?)`,
+		usage: "truncateTime(date, stretch, zone?)",
 		says:  `the beginning of the stretch of time that a date is in: of a constant duration like "15m", counted from 1970, or of its "day", "week" (which begins on Monday), "month", "quarter" or "year" in the zone, or in UTC`,
-		fails: "the stretch is not constant, is none of these, or is not above 0; the beginning is before 1678",
+		fails: "the stretch is not constant, is none of these or is not above 0, or the beginning is before 1678",
 		examples: []Example{
 			{`truncateTime(date("2024-05-06T07:38:09Z"), "15m")`, `"2024-05-06T07:30:00Z"`},
 			{`truncateTime(date("2024-05-06T22:38:09Z"), "day", "Europe/Berlin")`, `"2024-05-06T22:00:00Z"`},
@@ -33,8 +33,8 @@ var calendarFunctions = map[string]function{
 		},
 	}},
 	"addDate": {params: []mask{mTime, mInt, mInt, mInt, mString}, least: 4, most: 5, kinds: mTime, bind: bindAddDate, manual: manual{
-		usage: `addDate(date, years, months, days, "zone"?)`,
-		says:  "a date so many years, months and days later, at the same time of the day in the zone, or in UTC; a day that the month does not have becomes its last. To add hours use + duration(\"36h\")",
+		usage: "addDate(date, years, months, days, zone?)",
+		says:  "a date so many years, months and days later, at the same time of the day in the zone, or in UTC; a day that the month does not have becomes its last; hours are added with + duration(\"36h\")",
 		fails: "the result is before 1678 or after 2261",
 		examples: []Example{
 			{`addDate(date("2024-01-31"), 0, 1, 0)`, `"2024-02-29T00:00:00Z"`},
@@ -61,7 +61,7 @@ var calendarFunctions = map[string]function{
 // partOfTime makes a function that gives a part of a date in a zone.
 func partOfTime(name, says, example string, part func(time.Time) int) function {
 	return function{params: []mask{mTime, mString}, least: 1, most: 2, kinds: 1 << kInt, manual: manual{
-		usage: name + `(date, "zone"?)`, says: says + ", in the constant zone, or in UTC", fails: "the zone is unknown",
+		usage: name + "(date, zone?)", says: says + ", in the constant zone, or in UTC", fails: "the zone is unknown",
 		examples: []Example{{name + `(date("2024-05-06T07:08:09.5Z"))`, example}},
 	}, bind: func(c *compiler, what string, parts []code) caller {
 		zone := c.zone(what, parts, 1)

@@ -17,28 +17,28 @@ var codecFunctions = map[string]function{
 		examples: []Example{{`fromHex("5AC3bc")`, `"Zü"`}, {`fromHex("abc")`, `error: not hexadecimal`}},
 	}},
 	"toBase64": {params: []mask{mString}, least: 1, most: 2, kinds: mString, bind: withBase64(toBase64), manual: manual{
-		usage: `toBase64(text, "standard"?)`, says: `the bytes of a text in base64: "standard", "url" with - and _ in place of + and /, and "raw" and "rawurl" without = at the end`,
-		fails: "the second argument is none of these constants",
+		usage: "toBase64(text, form?)", says: `the bytes of a text in base64, whose form is "standard", "url" with - and _ in place of + and /, or "raw" and "rawurl" without = at the end`,
+		fails: "form is none of these constants",
 		examples: []Example{
 			{`toBase64("<<???>>")`, `"PDw/Pz8+Pg=="`}, {`toBase64("<<???>>", "rawurl")`, `"PDw_Pz8-Pg"`},
 		},
 	}},
 	"fromBase64": {params: []mask{mString}, least: 1, most: 2, kinds: mString, bind: withBase64(fromBase64), manual: manual{
-		usage: `fromBase64(text, "standard"?)`, says: `the bytes that a text in base64 stands for; the second argument is that of toBase64`,
-		fails: "the text is not base64 of that form, or the second argument is none of the constants",
+		usage: "fromBase64(text, form?)", says: "the bytes that a text in base64 stands for, in a form of toBase64",
+		fails: "the text is not base64 of that form, or form is none of the constants",
 		examples: []Example{
 			{`fromBase64("YWJj")`, `"abc"`}, {`fromJSON(fromBase64(split("eyJhIjoxfQ.eyJzdWIiOiI3In0.x", ".")[1], "rawurl")).sub`, `"7"`}, {`fromBase64("YW")`, `error: not base64`},
 		},
 	}},
 	"urlEncode": {params: []mask{mString}, least: 1, most: 2, kinds: mString, bind: bindURLEncode, manual: manual{
-		usage: `urlEncode(text, "form"?)`, says: `a text as it may stand anywhere in a URL: all but letters, digits and -._~ as % and two digits; with "form" a space is +`,
-		fails: "the second argument is another",
+		usage: "urlEncode(text, form?)", says: `a text as it may stand anywhere in a URL: all but letters, digits and -._~ as % and two digits, and a space as + with the form "form"`,
+		fails: "form is another",
 		examples: []Example{
 			{`urlEncode("a b/ü")`, `"a%20b%2F%C3%BC"`}, {`urlEncode("a b+c", "form")`, `"a+b%2Bc"`},
 		},
 	}},
 	"urlDecode": {params: []mask{mString}, least: 1, most: 2, kinds: mString, bind: bindURLDecode, manual: manual{
-		usage: `urlDecode(text, "form"?)`, says: `the reverse of urlEncode; with "form" a + is a space`, fails: "a % without two hexadecimal digits",
+		usage: "urlDecode(text, form?)", says: `the reverse of urlEncode: with the form "form" a + is a space`, fails: "a % has no two hexadecimal digits behind it, or form is another",
 		examples: []Example{
 			{`urlDecode("a%20b+c")`, `"a b+c"`}, {`urlDecode("a%20b+c", "form")`, `"a b c"`}, {`urlDecode("100%")`, `error: without two hexadecimal digits`},
 		},

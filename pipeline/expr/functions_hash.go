@@ -37,9 +37,9 @@ var hashFunctions = map[string]function{
 		examples: []Example{{`crc32("abc")`, `"352441c2"`}},
 	}},
 	"hmac": {params: []mask{mString}, least: 2, most: 3, kinds: mString, bind: bindHMAC, manual: manual{
-		usage: `hmac(text, key, "sha256"?)`,
-		says:  "the HMAC of a text with a key, as hexadecimal digits; by sha256, or the constant md5, sha1, sha256, sha384 or sha512. A key stands in a file: hmac(mail, \"${file:/run/secrets/key}\")",
-		fails: "the third argument is none of these",
+		usage: "hmac(text, key, hash?)",
+		says:  "the HMAC of a text with a key, as hexadecimal digits, by sha256 or the constant md5, sha1, sha384 or sha512; in a pipeline file the key is a variable: hmac(mail, \"${file:/run/secrets/key}\")",
+		fails: "hash is none of these",
 		examples: []Example{
 			{`hmac("what do ya want for nothing?", "Jefe")`, `"5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"`},
 			{`toBase64(fromHex(hmac("what do ya want for nothing?", "Jefe", "sha1")))`, `"7/zfauXrL6LSdBbV8YTfnCWafHk="`},

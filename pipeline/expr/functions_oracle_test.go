@@ -66,7 +66,7 @@ func TestCodecsAgainstTheLibrary(t *testing.T) {
 func TestRoundingAgainstRationals(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	numbers := []float64{0, 0.5, 1.005, 2.675, 0.05, 0.15, 1e-7, 5e-324, 1e308, math.MaxFloat64, 9.995, 99.9999, 0.049999999999999996, 1e21, 123456789.125, 4503599627370497.5}
-	for range 400 {
+	for range 60 {
 		numbers = append(numbers, math.Trunc(r.NormFloat64()*1e6)/math.Pow10(r.IntN(9)), r.NormFloat64()*math.Pow10(r.IntN(40)-20))
 	}
 	for _, f := range numbers {

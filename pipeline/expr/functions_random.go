@@ -30,7 +30,7 @@ var randomFunctions = map[string]function{
 	"uuid7": {params: []mask{mAny}, least: 0, most: 0, kinds: mString, call: uuid7, live: true, manual: manual{
 		usage:    "uuid7()",
 		says:     "a UUID of version 7, which begins with the milliseconds of now(), so that it sorts by time; random otherwise, as uuid is",
-		fails:    "as now",
+		fails:    "the record's time is before 1678 or after 2261, in replay and in cases",
 		examples: []Example{{`uuid7() matches "^[0-9a-f-]{14}7[0-9a-f-]{21}$"`, `true`}},
 	}},
 	"random": {params: []mask{mInt}, least: 0, most: 1, kinds: 1<<kInt | 1<<kFloat, call: random, live: true, manual: manual{

@@ -10,9 +10,9 @@ import (
 
 var regexFunctions = map[string]function{
 	"capture": {params: []mask{mString}, least: 2, most: 2, kinds: 1<<kMap | mNil, bind: onPattern(capture), manual: manual{
-		usage: `capture(text, "pattern")`,
+		usage: "capture(text, pattern)",
 		says:  "what the groups of the first match of a pattern match, as an object: a group under its name, or under its number when it has none, the whole match under \"0\"; nil for a group that took no part, and nil without a match",
-		fails: "the pattern is not constant, longer than 1,000 bytes or no pattern of RE2",
+		fails: "the pattern is not constant, is longer than 1,000 bytes or is none of RE2",
 		examples: []Example{
 			{`capture("GET /a?b=1", "^(?P<method>[A-Z]+) (\\S+)")`, `{"0":"GET /a?b=1","method":"GET","2":"/a?b=1"}`},
 			{`capture("order-17", "order-(?P<id>[0-9]+)").id`, `"17"`},
@@ -20,30 +20,30 @@ var regexFunctions = map[string]function{
 		},
 	}},
 	"captureAll": {params: []mask{mString}, least: 2, most: 2, kinds: 1 << kList, bind: onPattern(captureAll), manual: manual{
-		usage:    `captureAll(text, "pattern")`,
+		usage:    "captureAll(text, pattern)",
 		says:     "an array with an object for each match of a pattern, as capture gives it for the first",
-		fails:    "the pattern is not constant, longer than 1,000 bytes or no pattern of RE2",
+		fails:    "the pattern is not constant, is longer than 1,000 bytes or is none of RE2",
 		examples: []Example{{`captureAll("a=1 b=2", "(?P<name>\\w)=(?P<value>\\d)")`, `[{"0":"a=1","name":"a","value":"1"},{"0":"b=2","name":"b","value":"2"}]`}},
 	}},
 	"findAll": {params: []mask{mString}, least: 2, most: 2, kinds: 1 << kList, bind: onPattern(findAll), manual: manual{
-		usage:    `findAll(text, "pattern")`,
+		usage:    "findAll(text, pattern)",
 		says:     "an array of all texts that a pattern matches",
-		fails:    "the pattern is not constant, longer than 1,000 bytes or no pattern of RE2",
+		fails:    "the pattern is not constant, is longer than 1,000 bytes or is none of RE2",
 		examples: []Example{{`findAll("call 555-01 or 555-02", "[0-9]+-[0-9]+")`, `["555-01","555-02"]`}, {`findAll("none", "[0-9]")`, `[]`}},
 	}},
 	"replaceMatch": {params: []mask{mString}, least: 3, most: 3, kinds: mString, bind: bindReplacement, manual: manual{
-		usage: `replaceMatch(text, "pattern", by)`,
-		says:  "the text with each match of a pattern replaced: in a constant text $1 and ${name} stand for groups and $$ for a dollar (in a pipeline file ${name} is written $${name}); a text that is not constant is put in as it stands",
-		fails: "the pattern is not constant, longer than 1,000 bytes or no pattern of RE2, or has no group that the text names",
+		usage: "replaceMatch(text, pattern, by)",
+		says:  "the text with each match of a pattern replaced: where by is constant, $1 and ${name} in it stand for groups and $$ for a dollar (in a pipeline file ${name} is written $${name}), else it is put in as it stands",
+		fails: "the pattern is not constant, is longer than 1,000 bytes or is none of RE2, or has no group that by names",
 		examples: []Example{
 			{`replaceMatch("2024-05-06", "(\\d+)-(\\d+)-(?P<day>\\d+)", "${day}.$2.$1")`, `"06.05.2024"`},
 			{`replaceMatch("card 4111 1111", "[0-9]", "*")`, `"card **** ****"`},
 		},
 	}},
 	"splitMatch": {params: []mask{mString}, least: 2, most: 2, kinds: 1 << kList, bind: onPattern(splitMatch), manual: manual{
-		usage:    `splitMatch(text, "pattern")`,
+		usage:    "splitMatch(text, pattern)",
 		says:     "an array of the texts between the matches of a pattern",
-		fails:    "the pattern is not constant, longer than 1,000 bytes or no pattern of RE2",
+		fails:    "the pattern is not constant, is longer than 1,000 bytes or is none of RE2",
 		examples: []Example{{`splitMatch("a, b;c", "[,;] *")`, `["a","b","c"]`}},
 	}},
 }

@@ -9,18 +9,18 @@ import (
 var roundingFunctions = map[string]function{
 	"round": {params: []mask{mNumber, mInt}, least: 1, most: 2, kinds: mNumber, call: rounding(halfUp, math.Round), manual: manual{
 		usage: "round(number, digits?)",
-		says:  "the number with so many digits behind the point, 0 without the argument, halves away from 0; negative digits round to tens, hundreds and so on. The digits that count are those that are written: 1.005 is no 1.00499",
+		says:  "the number with so many digits behind the point, 0 without the argument, halves away from 0; negative digits round to tens, hundreds and so on, and the digits that count are those that are written: 1.005 is no 1.00499",
 		fails: "digits are below -400 or above 400, or the result is beyond float64 or 64 bits",
 		examples: []Example{
 			{`round(2.5)`, `3`}, {`round(-1.005, 2)`, `-1.01`}, {`round(1250, -2)`, `1300`},
 		},
 	}},
 	"floor": {params: []mask{mNumber, mInt}, least: 1, most: 2, kinds: mNumber, call: rounding(downward, math.Floor), manual: manual{
-		usage: "floor(number, digits?)", says: "the next number below that has so many digits behind the point, 0 without the argument", fails: "as round",
+		usage: "floor(number, digits?)", says: "the number, or the next below it, that has so many digits behind the point, 0 without the argument", fails: "digits are below -400 or above 400, or the result is beyond float64 or 64 bits",
 		examples: []Example{{`floor(-2.5)`, `-3`}, {`floor(2.79, 1)`, `2.7`}},
 	}},
 	"ceil": {params: []mask{mNumber, mInt}, least: 1, most: 2, kinds: mNumber, call: rounding(upward, math.Ceil), manual: manual{
-		usage: "ceil(number, digits?)", says: "the next number above that has so many digits behind the point, 0 without the argument", fails: "as round",
+		usage: "ceil(number, digits?)", says: "the number, or the next above it, that has so many digits behind the point, 0 without the argument", fails: "digits are below -400 or above 400, or the result is beyond float64 or 64 bits",
 		examples: []Example{{`ceil(2.1)`, `3`}, {`ceil(2.71, 1)`, `2.8`}},
 	}},
 	"toFixed": {params: []mask{mNumber, mInt}, least: 2, most: 2, kinds: mString, call: toFixed, manual: manual{
@@ -28,7 +28,7 @@ var roundingFunctions = map[string]function{
 		examples: []Example{{`toFixed(2, 2)`, `"2.00"`}, {`toFixed(-1.005, 2)`, `"-1.01"`}},
 	}},
 	"formatNumber": {params: []mask{mNumber, mInt, mString, mString}, least: 2, most: 4, kinds: mString, call: formatNumber, manual: manual{
-		usage: `formatNumber(number, digits, "."?, ","?)`, says: "the number as text with exactly so many digits, the third argument for the point and the fourth between the thousands", fails: "as toFixed, or an argument is longer than 100 bytes",
+		usage: "formatNumber(number, digits, point?, separator?)", says: "the number as text with exactly so many digits behind the point, and a separator between the thousands; . and , when they are left out", fails: "digits are below 0 or above 400, or point or separator are longer than 100 bytes",
 		examples: []Example{{`formatNumber(1234567.891, 2)`, `"1,234,567.89"`}, {`formatNumber(-1234.5, 2, ",", ".")`, `"-1.234,50"`}},
 	}},
 	"pow": {params: []mask{mNumber}, least: 2, most: 2, kinds: 1 << kFloat, call: onFloats(func(x []float64) float64 { return math.Pow(x[0], x[1]) }), manual: manual{

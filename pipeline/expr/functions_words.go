@@ -28,11 +28,11 @@ var wordFunctions = map[string]function{
 		examples: []Example{{`trimRight("a/b//", "/")`, `"a/b"`}, {`trimRight("  a ")`, `"  a"`}},
 	}},
 	"padLeft": {params: []mask{mString, mInt, mString}, least: 2, most: 3, kinds: mString, call: padding(true), manual: manual{
-		usage: `padLeft(text, length, " "?)`, says: "the text with spaces, or with the third argument over and over, before it, so that it has so many characters", fails: "the third argument is empty, or the result is longer than 1 MiB",
+		usage: "padLeft(text, length, fill?)", says: "the text with spaces, or with fill over and over, before it, so that it has so many characters", fails: "fill is empty, or the result is longer than 1 MiB",
 		examples: []Example{{`padLeft("7", 3, "0")`, `"007"`}},
 	}},
 	"padRight": {params: []mask{mString, mInt, mString}, least: 2, most: 3, kinds: mString, call: padding(false), manual: manual{
-		usage: `padRight(text, length, " "?)`, says: "the text with spaces, or with the third argument over and over, behind it, so that it has so many characters", fails: "as padLeft",
+		usage: "padRight(text, length, fill?)", says: "the text with spaces, or with fill over and over, behind it, so that it has so many characters", fails: "fill is empty, or the result is longer than 1 MiB",
 		examples: []Example{{`padRight("ü", 3) + "|"`, `"ü  |"`}},
 	}},
 	"repeat": {params: []mask{mString, mInt}, least: 2, most: 2, kinds: mString, call: repeat, manual: manual{
@@ -44,7 +44,7 @@ var wordFunctions = map[string]function{
 		examples: []Example{{`reverseText("abü")`, `"üba"`}},
 	}},
 	"truncateText": {params: []mask{mString, mInt, mString}, least: 2, most: 3, kinds: mString, call: truncateText, manual: manual{
-		usage: `truncateText(text, length, "…"?)`, says: "at most so many characters of a text; where some are cut off the third argument, which counts, ends what is left", fails: "length is below 0",
+		usage: "truncateText(text, length, end?)", says: "at most so many characters of a text; where some are cut off, what is left has this end, which counts", fails: "length is below 0",
 		examples: []Example{{`truncateText("a long story", 6)`, `"a long"`}, {`truncateText("a long story", 7, "…")`, `"a long…"`}, {`truncateText("short", 7, "…")`, `"short"`}},
 	}},
 	"lines": {params: []mask{mString}, least: 1, most: 1, kinds: 1 << kList, call: lines, manual: manual{

@@ -153,8 +153,8 @@ func (a *caseArchive) set(within, name string, text []byte) error {
 	files := a.content.Files
 	i := slices.IndexFunc(files, func(f txtar.File) bool { return f.Name == full })
 	switch {
-	case i >= 0 && len(text) == 0:
-		a.content.Files = slices.Delete(files, i, i+1)
+	case len(text) == 0:
+		a.content.Files = slices.DeleteFunc(files, func(f txtar.File) bool { return f.Name == full })
 		return nil
 	case i >= 0:
 		files[i].Data = text

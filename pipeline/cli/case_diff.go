@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -31,82 +30,119 @@ type fieldDiff struct {
 	Got      string `json:"got"`
 }
 
-// readRecords reads all fixture lines of text.
-func readRecords(text []byte, name string) (recs []pipeline.Record, err error) {
-	for r := fixture.NewReader(bytes.NewReader(text), name); ; {
-		var rec pipeline.Record
-		_, err := r.Next(&rec)
+// readWanted reads what a sink is to get. bare says that each line is a value.
+func readWanted(text []byte, name string, bare bool) (want []*fixture.Partial, err error) {
+	r := fixture.NewReader(bytes.NewReader(text), name)
+	if bare {
+		r = fixture.NewValueReader(bytes.NewReader(text), name, nil)
+	}
+	for {
+		p, err := r.NextPartial()
 		if errors.Is(err, io.EOF) {
-			return recs, nil
+			return want, nil
 		}
 		if err != nil {
 			return nil, err
 		}
-		recs = append(recs, rec)
+		want = append(want, p)
 	}
 }
 
-func fixtureLine(r *pipeline.Record) string {
-	return strings.TrimSuffix(string(fixture.Append(nil, r, "")), "\n")
+// A comparison says what counts as equal.
+type comparison struct {
+	meaning bool // of values the meaning as JSON, not the bytes
+	ordered bool // the order of records counts, within each group; a nil group puts all into one
+	group   func(*pipeline.Record) string
 }
 
-// diffRecords compares what a sink got with what was expected. Records are paired by their
-// position; several of one position in the order in which they came. When all are equal, and
-// ordered is set, their order is compared within each group; a nil group puts all into one.
-func diffRecords(sink string, want, got []pipeline.Record, ordered bool, group func(*pipeline.Record) string) []difference {
-	var diffs []difference
-	left := map[pipeline.Position][]*pipeline.Record{}
-	for i := range got {
-		left[got[i].Position] = append(left[got[i].Position], &got[i])
-	}
-	for i := range want {
-		w := &want[i]
-		d := difference{Sink: sink, Position: w.Position.String(), Expected: fixtureLine(w)}
-		pair := left[w.Position]
-		if len(pair) == 0 {
+// diffRecords compares what a sink got with what was expected. When all are equal, and the
+// order counts, it is compared too.
+func diffRecords(sink string, want []*fixture.Partial, got []pipeline.Record, by comparison) (diffs []difference) {
+	paired := pairs(want, got, by)
+	taken := make([]bool, len(got))
+	for i, w := range want {
+		d := difference{Sink: sink, Position: placeOf(w), Expected: string(w.Text)}
+		g := paired[i]
+		if g < 0 {
 			d.What = "missing"
 			diffs = append(diffs, d)
 			continue
 		}
-		left[w.Position] = pair[1:]
-		if d.Fields = diffRecord(w, pair[0]); len(d.Fields) > 0 {
-			d.What, d.Got = "different", fixtureLine(pair[0])
+		taken[g] = true
+		if d.Fields = diffRecord(w, &got[g], by); len(d.Fields) > 0 {
+			d.What, d.Position, d.Got = "different", got[g].Position.String(), lineLike(w, &got[g])
 			diffs = append(diffs, d)
 		}
 	}
 	for i := range got {
-		if slices.Contains(left[got[i].Position], &got[i]) {
-			diffs = append(diffs, difference{Sink: sink, Position: got[i].Position.String(), What: "unexpected", Got: fixtureLine(&got[i])})
+		if !taken[i] {
+			diffs = append(diffs, difference{Sink: sink, Position: got[i].Position.String(), What: "unexpected", Got: lineLike(firstOf(want), &got[i])})
 		}
 	}
-	if len(diffs) == 0 && ordered {
-		diffs = diffOrder(sink, want, got, group)
+	if len(diffs) == 0 && by.ordered {
+		diffs = diffOrder(sink, want, got, paired, by.group)
 	}
 	return diffs
 }
 
+// placeOf names a wanted record: by its position, or by its line where it has none.
+func placeOf(w *fixture.Partial) string {
+	if w.Given.Position() {
+		return w.Record.Position.String()
+	}
+	return fmt.Sprintf("line %d", w.Line)
+}
+
+func firstOf(want []*fixture.Partial) *fixture.Partial {
+	if len(want) > 0 {
+		return want[0]
+	}
+	return &fixture.Partial{Given: fixture.AllGiven}
+}
+
+// lineLike shows a record in the form of a wanted one, so that only that is shown that was
+// asked for.
+func lineLike(w *fixture.Partial, got *pipeline.Record) string {
+	line, ok := w.Given.Append(nil, got, chosenNames(w))
+	if !ok {
+		line, _ = fixture.AllGiven.Append(nil, got, nil)
+	}
+	return string(line)
+}
+
+// chosenNames gives the names of the headers of a line that has some of them.
+func chosenNames(w *fixture.Partial) (names []string) {
+	if !w.Given.Chosen {
+		return nil
+	}
+	for _, h := range w.Record.Headers() {
+		names = append(names, h.Name)
+	}
+	return names
+}
+
 // diffOrder finds the first record of each group that stands at another place.
-func diffOrder(sink string, want, got []pipeline.Record, group func(*pipeline.Record) string) (diffs []difference) {
+func diffOrder(sink string, want []*fixture.Partial, got []pipeline.Record, paired []int, group func(*pipeline.Record) string) (diffs []difference) {
 	if group == nil {
 		group = func(*pipeline.Record) string { return "" }
 	}
-	split := func(recs []pipeline.Record) (names []string, groups map[string][]*pipeline.Record) {
-		groups = map[string][]*pipeline.Record{}
-		for i := range recs {
-			g := group(&recs[i])
-			if groups[g] == nil {
-				names = append(names, g)
-			}
-			groups[g] = append(groups[g], &recs[i])
+	var names []string
+	came, wants := map[string][]int{}, map[string][]int{} // of got and of want, by group
+	for i := range got {
+		g := group(&got[i])
+		if came[g] == nil {
+			names = append(names, g)
 		}
-		return names, groups
+		came[g] = append(came[g], i)
 	}
-	names, wants := split(want)
-	_, gots := split(got)
-	for _, g := range names {
-		for i, w := range wants[g] {
-			if i < len(gots[g]) && w.Position != gots[g][i].Position {
-				diffs = append(diffs, difference{Sink: sink, Position: w.Position.String(), What: "order", Expected: fixtureLine(w), Got: fixtureLine(gots[g][i])})
+	for i, g := range paired {
+		name := group(&got[g])
+		wants[name] = append(wants[name], i)
+	}
+	for _, name := range names {
+		for i, w := range wants[name] {
+			if g := came[name][i]; g != paired[w] {
+				diffs = append(diffs, difference{Sink: sink, Position: placeOf(want[w]), What: "order", Expected: string(want[w].Text), Got: lineLike(want[w], &got[g])})
 				break
 			}
 		}
@@ -114,30 +150,52 @@ func diffOrder(sink string, want, got []pipeline.Record, group func(*pipeline.Re
 	return diffs
 }
 
-// diffRecord names what differs in two records of one position.
-func diffRecord(want, got *pipeline.Record) (diffs []fieldDiff) {
-	add := func(field, w, g string) {
-		if w != g {
+// diffRecord names what differs in two records, of what the wanted one has.
+func diffRecord(want *fixture.Partial, got *pipeline.Record, by comparison) (diffs []fieldDiff) {
+	given, rec := want.Given, &want.Record
+	add := func(counts bool, field, w, g string) {
+		if counts && w != g {
 			diffs = append(diffs, fieldDiff{field, w, g})
 		}
 	}
-	add("ts", showTime(want.Time), showTime(got.Time))
-	add("key", showBytes(want.Key()), showBytes(got.Key()))
-	if w, g := showHeaders(want.Headers()), showHeaders(got.Headers()); w != g {
-		diffs = append(diffs, diffHeaders(want.Headers(), got.Headers())...)
-	}
-	w, g := want.Value(), got.Value()
-	if bytes.Equal(w, g) && (w == nil) == (g == nil) {
-		return diffs
-	}
-	fields, same := diffJSON("", w, g)
+	add(given.Topic, "topic", strconv.Quote(rec.Topic), strconv.Quote(got.Topic))
+	add(given.Partition, "partition", fmt.Sprint(rec.Partition), fmt.Sprint(got.Partition))
+	add(given.Offset, "offset", fmt.Sprint(rec.Offset), fmt.Sprint(got.Offset))
+	add(given.Time, "ts", showTime(rec.Time), showTime(got.Time))
+	add(given.Key, "key", showBytes(rec.Key()), showBytes(got.Key()))
 	switch {
-	case same:
-		add("payload", "(equal JSON, other bytes) "+showBytes(w), showBytes(g))
-	case fields == nil:
-		add("payload", showBytes(w), showBytes(g))
+	case given.Chosen:
+		for _, h := range rec.Headers() {
+			add(true, "header "+h.Name, showBytes(h.Value), showBytes(fixture.LastHeader(got, h.Name)))
+		}
+	case given.Headers && showHeaders(rec.Headers()) != showHeaders(got.Headers()):
+		diffs = append(diffs, diffHeaders(rec.Headers(), got.Headers())...)
 	}
-	return append(diffs, fields...)
+	if given.Payload {
+		diffs = append(diffs, diffValue(rec.Value(), got.Value(), by.meaning)...)
+	}
+	return diffs
+}
+
+// diffValue names what differs in two values: the fields, where both are objects.
+func diffValue(w, g []byte, meaning bool) []fieldDiff {
+	if bytes.Equal(w, g) && (w == nil) == (g == nil) {
+		return nil
+	}
+	equal := sameJSON
+	if meaning {
+		equal = sameMeaning
+	}
+	fields, same := diffJSON("", w, g, equal)
+	switch {
+	case same && meaning:
+		return nil
+	case same:
+		return []fieldDiff{{"payload", "(equal JSON, other bytes) " + showBytes(w), showBytes(g)}}
+	case fields == nil:
+		return []fieldDiff{{"payload", showBytes(w), showBytes(g)}}
+	}
+	return fields
 }
 
 func showTime(t int64) string {
@@ -184,12 +242,12 @@ func diffHeaders(want, got []pipeline.Header) (diffs []fieldDiff) {
 }
 
 // diffJSON names the fields in which two JSON objects differ, down to the innermost. same
-// says that they are equal as JSON. nil and false: they differ, and one is no object.
-func diffJSON(path string, want, got []byte) (diffs []fieldDiff, same bool) {
+// says that they are equal, as equal says of what is no object. nil and false: they differ, and one is no object.
+func diffJSON(path string, want, got []byte, equal func(a, b []byte) bool) (diffs []fieldDiff, same bool) {
 	w, wKeys := objectOf(want)
 	g, gKeys := objectOf(got)
 	if w == nil || g == nil {
-		return nil, sameJSON(want, got)
+		return nil, equal(want, got)
 	}
 	for _, k := range gKeys {
 		if _, there := w[k]; !there {
@@ -206,8 +264,8 @@ func diffJSON(path string, want, got []byte) (diffs []fieldDiff, same bool) {
 			diffs = append(diffs, fieldDiff{at, "(absent)", string(gv)})
 		case !gThere:
 			diffs = append(diffs, fieldDiff{at, string(wv), "(absent)"})
-		case !sameJSON(wv, gv):
-			inner, _ := diffJSON(at, wv, gv)
+		case !equal(wv, gv):
+			inner, _ := diffJSON(at, wv, gv, equal)
 			if inner == nil {
 				inner = []fieldDiff{{at, string(wv), string(gv)}}
 			}

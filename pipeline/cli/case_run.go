@@ -2,23 +2,20 @@ package cli
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
-	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/fixture"
 	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source/replay"
 )
@@ -26,50 +23,23 @@ import (
 // caseLimit bounds the run of one case.
 const caseLimit = time.Minute
 
-// A testCase is a folder with a pipeline, its input and its expected output.
+// A testCase is a pipeline, its input and its expected output: a folder, or part of an archive.
 type testCase struct {
-	dir   string
-	name  string
-	kinds config.Kinds
-	logs  bytes.Buffer // JSON log lines of the run
+	name    string
+	dir     string // its folder; of an archive: where its files lie while it runs
+	archive *caseArchive
+	within  string // its folder in the archive; "": the archive is the case
+	root    string // where the files of the archive lie while it runs
+	kinds   config.Kinds
+	logs    bytes.Buffer // JSON log lines of the run
+
+	settings caseSettings
+	side     *config.SideFile // its case.yaml
+	pipeline string           // its pipeline file
 
 	answers *answerServer
 	mu      sync.Mutex
 	got     map[string][]pipeline.Record // by sink
-}
-
-// findCases gives the folders below the paths, or the paths themselves, that hold a
-// pipeline.yaml and an input.jsonl. kinds are those that the pipeline files may name.
-func findCases(paths []string, kinds config.Kinds) (cases []*testCase, err error) {
-	for _, root := range paths {
-		before := len(cases)
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-			if err != nil || !d.IsDir() || !isFile(filepath.Join(path, "pipeline.yaml")) || !isFile(filepath.Join(path, "input.jsonl")) {
-				return err
-			}
-			name, err := filepath.Rel(root, path)
-			if err != nil || name == "." {
-				name = filepath.Base(path)
-			}
-			cases = append(cases, &testCase{dir: path, name: filepath.ToSlash(name), kinds: kinds})
-			return fs.SkipDir
-		})
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, usagef("looking for cases: there is no %s", root)
-		}
-		if err != nil {
-			return nil, usagef("looking for cases: %w", err)
-		}
-		if len(cases) == before {
-			return nil, usagef("looking for cases: %s holds none: a case is a folder with pipeline.yaml and input.jsonl", root)
-		}
-	}
-	return cases, nil
-}
-
-func isFile(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && info.Mode().IsRegular()
 }
 
 // run runs the case and compares what came out, or writes it when update is set.
@@ -79,40 +49,68 @@ func (c *testCase) run(ctx context.Context, set []string, update bool) (r *caseR
 	defer func() { r.took = time.Since(started) }()
 	ctx, cancel := context.WithTimeout(ctx, caseLimit)
 	defer cancel()
-	file, err := c.execute(ctx, set, r)
-	if err != nil {
-		r.problems = append(r.problems, err.Error())
-		return r
-	}
-	if update {
-		err = c.update(file, r)
-	} else {
-		err = c.compare(file, r)
-	}
-	if err != nil {
+	if err := c.runUnpacked(ctx, set, update, r); err != nil {
 		r.problems = append(r.problems, err.Error())
 	}
 	return r
 }
 
-// execute runs the pipeline over the input and keeps what each sink gets.
-func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*config.Pipeline, error) {
-	var err error
-	if c.answers, err = serveAnswers(filepath.Join(c.dir, "answers", "http.jsonl")); err != nil {
-		return nil, err
+// runUnpacked runs the case where its files lie on the disk, as pipelines may read more of them.
+func (c *testCase) runUnpacked(ctx context.Context, set []string, update bool, r *caseResult) (err error) {
+	if c.archive != nil {
+		if c.root, err = os.MkdirTemp("", "penstock-case-"); err != nil {
+			return fmt.Errorf("unpacking %s: %w", c.archive.file, err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(c.root)) }()
+		defer func() {
+			if err != nil {
+				err = errors.New(c.archive.locate(err.Error(), c.root))
+			}
+			for i := range r.problems {
+				r.problems[i] = c.archive.locate(r.problems[i], c.root)
+			}
+		}()
+		if err := c.archive.unpack(c.root, c.within); err != nil {
+			return fmt.Errorf("unpacking %s: %w", c.archive.file, err)
+		}
+		c.dir = filepath.Join(c.root, c.within)
+	}
+	if c.answers, err = serveAnswers(c.file(answersFile)); err != nil {
+		return err
 	}
 	defer c.answers.close()
-	loader := config.Loader{Kinds: c.kinds, Set: set, Env: c.env, Repeatable: true}
-	loaded, err := loader.Load(filepath.Join(c.dir, "pipeline.yaml"))
+	if err := c.settle(); err != nil {
+		return err
+	}
+	file, err := c.execute(ctx, set, r)
 	if err != nil {
-		var invalid *config.InvalidError
-		if errors.As(err, &invalid) {
-			err = errors.New(strings.TrimRight(invalid.Problems.Detail(), "\n"))
-		}
-		return nil, err
+		return err
+	}
+	if !update {
+		return c.compare(file, r)
+	}
+	if err := c.update(file, r); err != nil {
+		return err
+	}
+	if c.archive != nil {
+		return c.archive.save()
+	}
+	return nil
+}
+
+// execute runs the pipeline over the input and keeps what each sink gets.
+func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*config.Pipeline, error) {
+	loader := config.Loader{Kinds: c.kinds, Set: slices.Concat(c.settings.Set, set), Env: c.env, Repeatable: true}
+	loaded, err := loader.Load(c.pipeline)
+	if err != nil {
+		return nil, c.invalid(err)
 	}
 	file := loaded.Pipelines[0]
-	input, err := replay.New(replay.Settings{Files: []settings.Path{settings.Path(filepath.Join(c.dir, "input.jsonl"))}}, replay.Options{})
+	name, as, err := c.input()
+	if err != nil {
+		return nil, err
+	}
+	input, err := replay.New(replay.Settings{Files: []settings.Path{name}, As: as, Key: c.settings.Key}, replay.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +132,7 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	done, _ := input.Progress()
 	r.records = int(done)
 	if err := p.pipelines[0].err; err != nil {
-		return nil, fmt.Errorf("running the pipeline: %w", err)
+		return nil, fmt.Errorf("running the pipeline: %w", c.inFile(err, string(name)))
 	}
 	if code != exitDone {
 		return nil, fmt.Errorf("running the pipeline: exit code %d", code)
@@ -148,12 +146,14 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	return file, nil
 }
 
-// env gives a case's variables: those of the process, and HTTP.
-func (c *testCase) env(name string) (string, bool) {
-	if name == "HTTP" {
-		return c.answers.base, true
+// inFile names the whole path in an error of the input, of which the source knows the last
+// part.
+func (c *testCase) inFile(err error, name string) error {
+	var at *fixture.Error
+	if errors.As(err, &at) {
+		return &fixture.Error{File: name, Line: at.Line, Err: at.Err}
 	}
-	return os.LookupEnv(name)
+	return err
 }
 
 // sink gives a sink that keeps copies of its records, for compare and update.
@@ -193,103 +193,4 @@ func sinkNames(p *config.Pipeline) (names []string) {
 		names = append(names, catalog.DeadLetterName)
 	}
 	return names
-}
-
-func (c *testCase) wantFile(sink string) string {
-	return filepath.Join(c.dir, "want", sink+".jsonl")
-}
-
-// compare compares what each sink got with its file; no file means no records.
-func (c *testCase) compare(p *config.Pipeline, r *caseResult) error {
-	names := sinkNames(p)
-	if err := c.unclaimedFiles(names, func(file string) error {
-		return fmt.Errorf("comparing: %s belongs to no sink of the pipeline, which has %s", file, strings.Join(names, ", "))
-	}); err != nil {
-		return err
-	}
-	for _, name := range names {
-		text, err := os.ReadFile(c.wantFile(name))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("comparing: %w", err)
-		}
-		want, err := readRecords(text, c.wantFile(name))
-		if err != nil {
-			return fmt.Errorf("comparing: %w", err)
-		}
-		ordered, group := orderOf(p.Order)
-		r.diffs = append(r.diffs, diffRecords(name, want, c.got[name], ordered, group)...)
-	}
-	return nil
-}
-
-// orderOf says what of the order of a sink's records a pipeline promises.
-func orderOf(o config.Order) (ordered bool, group func(*pipeline.Record) string) {
-	switch {
-	case o.Keep == engine.OrderNone, o.Key != nil: // the key that counted may be gone from the record
-		return false, nil
-	case o.Keep == engine.OrderKey:
-		return true, func(r *pipeline.Record) string { return showBytes(r.Key()) }
-	}
-	return true, nil
-}
-
-// unclaimedFiles calls f for each file in want that belongs to no sink.
-func (c *testCase) unclaimedFiles(sinks []string, f func(file string) error) error {
-	files, err := filepath.Glob(filepath.Join(c.dir, "want", "*"))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		name, jsonl := strings.CutSuffix(filepath.Base(file), ".jsonl")
-		if !jsonl || !slices.Contains(sinks, name) {
-			if err := f(file); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// update writes what each sink got, and removes files that belong to no sink.
-func (c *testCase) update(p *config.Pipeline, r *caseResult) error {
-	names := sinkNames(p)
-	if err := c.unclaimedFiles(names, os.Remove); err != nil {
-		return fmt.Errorf("updating: %w", err)
-	}
-	for _, name := range names {
-		got := c.got[name]
-		if p.Order.Keep != engine.OrderPartition {
-			slices.SortStableFunc(got, func(a, b pipeline.Record) int {
-				return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset), cmp.Compare(a.Part, b.Part))
-			})
-		}
-		var text []byte
-		for i := range got {
-			text = append(append(text, fixtureLine(&got[i])...), '\n')
-		}
-		if err := c.writeWant(name, text, r); err != nil {
-			return fmt.Errorf("updating: %w", err)
-		}
-	}
-	return nil
-}
-
-// writeWant writes one file, if it differs; no text means no file.
-func (c *testCase) writeWant(sink string, text []byte, r *caseResult) error {
-	file := c.wantFile(sink)
-	before, err := os.ReadFile(file)
-	switch {
-	case err != nil && !errors.Is(err, os.ErrNotExist):
-		return err
-	case bytes.Equal(before, text):
-		return nil
-	}
-	r.updated = append(r.updated, "want/"+sink+".jsonl")
-	if len(text) == 0 {
-		return os.Remove(file)
-	}
-	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(file, text, 0o644)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/fixture"
 )
 
 var updateCases = flag.Bool("update", false, "rewrite what the cases expect")
@@ -42,14 +43,31 @@ const (
 	third  = `{"topic":"t","partition":0,"offset":3,"payload":null}`
 )
 
-func parse(t *testing.T, lines ...string) []pipeline.Record {
+func parse(t *testing.T, lines ...string) (recs []pipeline.Record) {
 	t.Helper()
-	recs, err := readRecords([]byte(strings.Join(lines, "\n")), "test")
+	for r := fixture.NewReader(strings.NewReader(strings.Join(lines, "\n")), "test"); ; {
+		var rec pipeline.Record
+		_, err := r.Next(&rec)
+		if err == io.EOF {
+			return recs
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		recs = append(recs, rec)
+	}
+}
+
+func wanted(t *testing.T, lines ...string) []*fixture.Partial {
+	t.Helper()
+	want, err := readWanted([]byte(strings.Join(lines, "\n")), "test", false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return recs
+	return want
 }
+
+var inOrder = comparison{ordered: true}
 
 func TestDiffRecords(t *testing.T) {
 	edit := func(from, to string) string {
@@ -85,7 +103,7 @@ func TestDiffRecords(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, d := range diffRecords("s", parse(t, first, second, third), parse(t, c.got...), true, nil) {
+			for _, d := range diffRecords("s", wanted(t, first, second, third), parse(t, c.got...), inOrder) {
 				line := d.What + " " + d.Position
 				for _, f := range d.Fields {
 					line += " " + f.Field + ": " + f.Expected + ", " + f.Got
@@ -101,14 +119,14 @@ func TestDiffRecords(t *testing.T) {
 
 // TestDiffOfParts: several records of one position are paired in their order.
 func TestDiffOfParts(t *testing.T) {
-	a, b := `{"topic":"t","offset":1,"payload":"a"}`, `{"topic":"t","offset":1,"payload":"b"}`
-	if d := diffRecords("s", parse(t, a, b), parse(t, a, b), true, nil); len(d) != 0 {
+	a, b := `{"topic":"t","partition":0,"offset":1,"payload":"a"}`, `{"topic":"t","partition":0,"offset":1,"payload":"b"}`
+	if d := diffRecords("s", wanted(t, a, b), parse(t, a, b), inOrder); len(d) != 0 {
 		t.Errorf("equal: %v", d)
 	}
-	if d := diffRecords("s", parse(t, a, b), parse(t, b, a), true, nil); len(d) != 2 {
+	if d := diffRecords("s", wanted(t, a, b), parse(t, b, a), inOrder); len(d) != 2 {
 		t.Errorf("exchanged: %v", d)
 	}
-	if d := diffRecords("s", parse(t, a, b), parse(t, a), true, nil); len(d) != 1 || d[0].What != "missing" {
+	if d := diffRecords("s", wanted(t, a, b), parse(t, a), inOrder); len(d) != 1 || d[0].What != "missing" {
 		t.Errorf("one missing: %v", d)
 	}
 }
@@ -116,18 +134,19 @@ func TestDiffOfParts(t *testing.T) {
 // TestDiffWithinGroups: with order by key only the order within a key counts.
 func TestDiffWithinGroups(t *testing.T) {
 	line := func(offset, key string) string {
-		return `{"topic":"t","offset":` + offset + `,"key":"` + key + `","payload":""}`
+		return `{"topic":"t","partition":0,"offset":` + offset + `,"key":"` + key + `","payload":""}`
 	}
 	byKey := func(r *pipeline.Record) string { return string(r.Key()) }
-	want := parse(t, line("1", "a"), line("2", "b"), line("3", "a"))
-	if d := diffRecords("s", want, parse(t, line("2", "b"), line("1", "a"), line("3", "a")), true, byKey); len(d) != 0 {
+	want := wanted(t, line("1", "a"), line("2", "b"), line("3", "a"))
+	grouped := comparison{ordered: true, group: byKey}
+	if d := diffRecords("s", want, parse(t, line("2", "b"), line("1", "a"), line("3", "a")), grouped); len(d) != 0 {
 		t.Errorf("other keys in between: %v", d)
 	}
 	turned := parse(t, line("3", "a"), line("2", "b"), line("1", "a"))
-	if d := diffRecords("s", want, turned, true, byKey); len(d) != 1 || d[0].What != "order" {
+	if d := diffRecords("s", want, turned, grouped); len(d) != 1 || d[0].What != "order" {
 		t.Errorf("one key turned round: %v", d)
 	}
-	if d := diffRecords("s", want, turned, false, nil); len(d) != 0 {
+	if d := diffRecords("s", want, turned, comparison{}); len(d) != 0 {
 		t.Errorf("without order: %v", d)
 	}
 }
@@ -199,7 +218,7 @@ func TestAnswers(t *testing.T) {
 func TestReports(t *testing.T) {
 	results := []*caseResult{
 		{name: "good", records: 3},
-		{name: "bad <x>", problems: []string{"one\ntwo"}, diffs: diffRecords("out", parse(t, first, second), parse(t, strings.Replace(first, `"x":1`, `"x":2`, 1), third), true, nil)},
+		{name: "bad <x>", problems: []string{"one\ntwo"}, diffs: diffRecords("out", wanted(t, first, second), parse(t, strings.Replace(first, `"x":1`, `"x":2`, 1), third), inOrder)},
 		{name: "written", updated: []string{"want/out.jsonl"}},
 	}
 	for format, wants := range map[string][]string{
@@ -239,12 +258,12 @@ func TestReports(t *testing.T) {
 func TestManyDifferencesAreCut(t *testing.T) {
 	var lines []string
 	for i := range 25 {
-		lines = append(lines, `{"topic":"t","offset":`+string(rune('0'+i/10))+string(rune('0'+i%10))+`,"payload":""}`)
+		lines = append(lines, `{"topic":"t","partition":0,"offset":`+string(rune('0'+i/10))+string(rune('0'+i%10))+`,"payload":""}`)
 	}
 	for i := range lines {
 		lines[i] = strings.Replace(lines[i], `"offset":0`, `"offset":`, 1)
 	}
-	r := &caseResult{diffs: diffRecords("s", parse(t, lines...), nil, true, nil)}
+	r := &caseResult{diffs: diffRecords("s", wanted(t, lines...), nil, inOrder)}
 	if text := r.text(); !strings.Contains(text, "and 15 more records") || strings.Count(text, "missing") != 10 {
 		t.Errorf("got %s", text)
 	}

@@ -20,9 +20,20 @@ func newTest(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test [PATH...]",
 		Short: "Run cases: a pipeline, its input, and what each sink must get",
-		Long: `Run the cases below PATH (default: testdata/cases). A case is a folder with pipeline.yaml, input.jsonl (fixture
-lines), want/SINK.jsonl for each sink that gets records, want/dead_letter.jsonl, and, for steps that call a server,
-answers/http.jsonl, which is served on loopback at ${HTTP}: one object a line with method, url, status, headers, body.
+		Long: `Run the cases below PATH (default: testdata/cases). A case is a folder:
+
+  pipeline.yaml        the pipeline; its source and its sinks are stood in for
+  input.jsonl          fixture lines; or input.values, one value a line
+  want/SINK.jsonl      what each sink gets, and want/dead_letter.jsonl; or SINK.values, one value a line
+  answers/http.jsonl   for steps that call a server: answers, served on loopback at ${HTTP}, one object a line with
+                       method, url, status, headers, body
+  case.yaml            pipeline: FILE (in place of a pipeline.yaml here), set: [PATH=VALUE], env: {NAME: VALUE},
+                       compare: bytes or json (by meaning), key: EXPR (of input.values)
+
+Several cases stand in one file *.txtar as NAME/pipeline.yaml and so on; what stands at its top without a NAME counts for
+each that has none of its own. A wanted line with topic, partition and offset is about the record of that position, as a
+whole; any other is compared in what stands in it. Of headers that are an object, {"name": "text"}, those count that
+are named. --update keeps lines that fit and the form of the others.
 Exit code 4: a case failed.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {

@@ -1,0 +1,70 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+)
+
+// A SideFile is a YAML file beside pipeline files, such as the case.yaml of a case, after it has
+// been read: it knows where its values stand.
+type SideFile struct {
+	places map[string]*node
+}
+
+// LoadBeside reads a file of settings that is no pipeline file into a struct with the tags of
+// settings; what names the struct in messages, as "a case" does. Variables are put in as in a
+// pipeline file; Set does not count. The error is an *InvalidError with everything found.
+func (l *Loader) LoadBeside(name, what string, into any) (*SideFile, error) {
+	dir, err := filepath.Abs(filepath.Dir(name))
+	if err != nil {
+		dir = filepath.Dir(name)
+	}
+	env := l.Env
+	if env == nil {
+		env = os.LookupEnv
+	}
+	text, err := readLimited(name)
+	r := newReading(name, 0, text, &variables{env: env, dir: dir}, l.Kinds)
+	d := &decoder{reading: r, dir: dir, places: map[string]*node{}, keys: map[string]*node{}, bad: map[string]bool{}}
+	if err != nil {
+		r.reportFile("reading the file: "+unwrapPath(err).Error(), "")
+	} else if root := r.parse(text); root != nil {
+		d.structure(root, reflect.ValueOf(into).Elem(), "", container{what: what})
+		d.places[""] = root
+	}
+	problems := d.problems.sort()
+	problems.concealAll(d.secrets)
+	if len(problems.Errors()) > 0 {
+		return nil, &InvalidError{Problems: problems}
+	}
+	return &SideFile{places: d.places}, nil
+}
+
+// Move puts a problem that was found in the text at path, at its p.Column, to where that text
+// stands in the file.
+func (f *SideFile) Move(p Problem, path string) Problem {
+	n := f.places[path]
+	if n == nil {
+		return p
+	}
+	runes := []rune(n.raw)
+	line, col := n.place(len(string(runes[:min(max(p.Column-1, 0), len(runes))])))
+	moved := n.src.problem(p.Severity, line, col, p.width, p.Text, p.Suggestion)
+	moved.order = p.order
+	return moved
+}
+
+// Within gives p as it is in a larger file, which holds its file behind the line before. Problems
+// of other files are given as they are.
+func (p Problem) Within(file, larger string, before int) Problem {
+	if p.File == file {
+		p.File = larger
+		if p.Line > 0 {
+			p.Line += before
+		} else {
+			p.Line, p.Column = before, 1
+		}
+	}
+	return p
+}

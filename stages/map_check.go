@@ -82,8 +82,11 @@ func (c *mapCheck) wrong(field, format string, args ...any) {
 func (c *mapCheck) sets() {
 	for i, path := range c.set {
 		for j, later := range c.set[i+1:] {
-			if covers(later, path) {
-				c.wrong(keyed("set", c.s.Set[i+1+j].Name), "field %q is set behind %q, in place of it: write it first", later, path)
+			switch field := keyed("set", c.s.Set[i+1+j].Name); {
+			case later != nil && slices.Equal(later, path):
+				c.wrong(field, "field %q is set twice", path)
+			case covers(later, path):
+				c.wrong(field, "field %q is set behind %q, in place of it: write it first", later, path)
 			}
 		}
 		for j, removed := range c.remove {

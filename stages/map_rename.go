@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -115,7 +116,7 @@ func (e *renameEach) in(rec *pipeline.Record) error {
 	}
 	edit := func(name string, text []byte) error {
 		out, err := replaceEach(nil, text, e.within[1:], e.edit)
-		if err != nil {
+		if err != nil || bytes.Equal(out, text) {
 			return err
 		}
 		return rec.SetRaw(name, out)

@@ -115,6 +115,7 @@ func TestMapSettings(t *testing.T) {
 		"keep nothing":             {MapSettings{Keep: paths{}}, nil},
 		"set and removed":          {MapSettings{Set: at("a", "b.c", "d.e"), Remove: paths{"a", "b", "d.*", "d.e.f", "x"}}, []string{"remove[0]", "remove[1]", "remove[2]"}},
 		"set in place of another":  {MapSettings{Set: at("a.b", "c.d", "a", "c.d.e", "c.*")}, []string{"set.a", "set.c.*", "set.c.*"}},
+		"set twice":                {MapSettings{Set: at("a.b", `a.b`, "c[0]", "c[00]")}, []string{"set.a.b", "set.c[00]"}},
 		"no object":                {MapSettings{Set: at("[0].a"), Remove: paths{"[*]"}, Keep: paths{"[-1]", "a"}}, []string{"set.[0].a", "remove[0]", "keep[0]"}},
 		"no path":                  {MapSettings{Set: at("a..b"), Rename: moves{{Name: "x", Value: ""}}, Keep: paths{"$.a"}}, []string{"set.a..b", "rename.x", "keep[0]"}},
 		"renamed twice":            {MapSettings{Rename: moves{{Name: "x", Value: "y"}, {Name: "x", Value: "z"}}}, []string{"rename.x"}},

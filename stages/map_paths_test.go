@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -66,7 +67,7 @@ func TestMapAtDepth(t *testing.T) {
 			[]row{{`{"a":{"x":1,"y":2}}`, `{"a":{"x":2,"y":1},"b":{"x":1,"y":2}}`}},
 		},
 		"remove": {
-			MapSettings{Remove: paths{"a.b", "items[0]", "items[1].x", "items[2]", "*.z", "c[-1]", "c[-2]", "d[*].e"}},
+			MapSettings{Remove: paths{"a.b", "items[0]", "items[1].x", "items[2]", "*.z", "c[-1]", "c[-2]", "d[*].e", "items[0]"}},
 			[]row{
 				{`{"a":{"b":1 , "c":2},"items":[0,{"x":1,"y":2},2,3]}`, `{"a":{"c":2},"items":[{"y":2},3]}`},
 				{`{"a":1,"p":{"z":1,"y":2},"z":3,"c":[1,2,3],"d":[{"e":1},{"f":2},3]}`, `{"a":1,"p":{"y":2},"z":3,"c":[1],"d":[{},{"f":2},3]}`},
@@ -256,6 +257,87 @@ func withoutOf(v any, paths []jsontext.Path) any {
 		return out
 	}
 	return v
+}
+
+// Renames take place at once: what is at the old paths is read, all of it is removed, and then set.
+func TestRenameIsWhatItSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawTree(t, 0).(map[string]any)
+		names := func(what string) (path []string) {
+			for range rapid.IntRange(1, 3).Draw(t, what) {
+				path = append(path, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name"))
+			}
+			return path
+		}
+		var from, to [][]string
+		s := MapSettings{}
+		for range rapid.IntRange(1, 3).Draw(t, "renames") {
+			from, to = append(from, names("from")), append(to, names("to"))
+			last := len(from) - 1
+			s.Rename = append(s.Rename, settings.Field[settings.FieldPath]{
+				Name: settings.FieldPath(strings.Join(from[last], ".")), Value: settings.FieldPath(strings.Join(to[last], ".")),
+			})
+		}
+		m, err := NewMap(s)
+		if err != nil {
+			t.Skip("one within another")
+		}
+		text, err := json.MarshalIndent(in, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := value(string(text))
+		err = m.Process(context.Background(), rec)
+		want, fits := renamedOf(in, from, to)
+		if reason, _ := pipeline.IsPermanent(err); !fits {
+			if reason != pipeline.ReasonNoPath {
+				t.Fatalf("%v of %s: %v, want no_path", s.Rename, text, err)
+			}
+			return
+		}
+		var got any
+		if err := errors.Join(err, json.Unmarshal(rec.Value(), &got)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v of %s: %s, %v", s.Rename, text, rec.Value(), err)
+		}
+	})
+}
+
+// renamedOf is v with what is at each path of from at that of to; false: something is in the way.
+func renamedOf(v map[string]any, from, to [][]string) (is any, fits bool) {
+	parent := func(path []string) map[string]any {
+		at := v
+		for _, name := range path[:len(path)-1] {
+			at, _ = at[name].(map[string]any)
+		}
+		return at
+	}
+	taken, there := make([]any, len(from)), make([]bool, len(from))
+	for i, path := range from {
+		taken[i], there[i] = parent(path)[path[len(path)-1]]
+	}
+	for _, path := range from {
+		if at := parent(path); at != nil {
+			delete(at, path[len(path)-1])
+		}
+	}
+	for i, path := range to {
+		if !there[i] {
+			continue
+		}
+		at := v
+		for _, name := range path[:len(path)-1] {
+			if at[name] == nil {
+				at[name] = map[string]any{}
+			}
+			below, ok := at[name].(map[string]any)
+			if !ok {
+				return nil, false
+			}
+			at = below
+		}
+		at[path[len(path)-1]] = taken[i]
+	}
+	return v, true
 }
 
 // Keep against the same done on generic values.

@@ -124,6 +124,7 @@ func TestMapSettings(t *testing.T) {
 		"many and one":             {MapSettings{Rename: moves{{Name: "a[*].b", Value: "c"}, {Name: "d", Value: "e[*]"}, {Name: "f.*.g", Value: "f.*.*"}, {Name: "h.*", Value: "i.*"}}}, []string{"rename.a[*].b", "rename.d", "rename.f.*.g", "rename.h.*"}},
 		"in their places":          {MapSettings{Rename: moves{{Name: "a[*].b", Value: "a[*].c.d"}, {Name: "e.*", Value: "e.*.f"}, {Name: "g[0]", Value: "h"}}}, nil},
 		"elements from both ends":  {MapSettings{Remove: paths{"a[0]", "a[-1]", "b[1]", "c[-1]", "*[0][1]", "a[-1][-1]"}, Rename: moves{{Name: "d[0]", Value: "x"}, {Name: "d[-2]", Value: "y"}}}, []string{"remove[1]", "remove[5]", "rename.d[-2]"}},
+		"elements of one array":    {MapSettings{Remove: paths{"a.*[1]", "a.b[1]", "a.b[2]", "c[0][1]", "c[1][1]", "c[0][1]", "c[*][1]", "c[-1][2]"}}, []string{"remove[1]", "remove[6]", "remove[6]", "remove[6]"}},
 		"kept with another":        {MapSettings{Keep: paths{"a.b", "a", "c", "c", "d[*]", "d[0].e"}}, []string{"keep[0]", "keep[5]"}},
 		"a header set and removed": {MapSettings{SetHeaders: headers, RemoveHeaders: []settings.HeaderName{"i", "H"}}, []string{"remove_headers"}},
 		"a header set twice":       {MapSettings{SetHeaders: append(headers, headers[0])}, []string{"set_headers"}},

@@ -82,8 +82,11 @@ func (c *mapCheck) wrong(field, format string, args ...any) {
 func (c *mapCheck) sets() {
 	for i, path := range c.set {
 		for j, later := range c.set[i+1:] {
-			if covers(later, path) {
-				c.wrong(keyed("set", c.s.Set[i+1+j].Name), "field %q is set behind %q, in place of it: write it first", later, path)
+			switch field := keyed("set", c.s.Set[i+1+j].Name); {
+			case later != nil && slices.Equal(later, path):
+				c.wrong(field, "field %q is set twice", path)
+			case covers(later, path):
+				c.wrong(field, "field %q is set behind %q, in place of it: write it first", later, path)
 			}
 		}
 		for j, removed := range c.remove {
@@ -201,19 +204,30 @@ func covers(whole, path jsontext.Path) bool {
 	return true
 }
 
-// mayBeSame says whether a and b lead to elements, one counted from the begin and one from the end,
-// of what may be the same array: which of them goes first would then decide what the other is.
+// mayBeSame says whether a and b may lead to one element and are not the same path: counted from the
+// begin and from the end, or of arrays that may be the same. To remove both would then remove
+// another element too, which has moved into its place.
 func mayBeSame(a, b jsontext.Path) bool {
 	last := len(a) - 1
-	if len(a) != len(b) || a == nil || a[last].Kind != jsontext.Indexed || b[last].Kind != jsontext.Indexed || (a[last].Index < 0) == (b[last].Index < 0) {
+	if a == nil || len(a) != len(b) || a[last].Kind != jsontext.Indexed || b[last].Kind != jsontext.Indexed || slices.Equal(a, b) {
 		return false
 	}
-	for i := range last {
-		one, two := a[i], b[i]
-		object := func(s jsontext.Step) bool { return s.Kind == jsontext.Named || s.Kind == jsontext.EveryMember }
-		if object(one) != object(two) || one.Kind == jsontext.Named && two.Kind == jsontext.Named && one != two {
+	for i := range a {
+		if !mayMeet(a[i], b[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// mayMeet says whether two steps may lead from one value to one value.
+func mayMeet(a, b jsontext.Step) bool {
+	switch {
+	case a.Kind == jsontext.Named && b.Kind == jsontext.Named:
+		return a == b
+	case a.Kind == jsontext.Indexed && b.Kind == jsontext.Indexed:
+		return a == b || (a.Index < 0) != (b.Index < 0)
+	}
+	object := func(s jsontext.Step) bool { return s.Kind == jsontext.Named || s.Kind == jsontext.EveryMember }
+	return object(a) == object(b)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -66,7 +67,7 @@ func TestMapAtDepth(t *testing.T) {
 			[]row{{`{"a":{"x":1,"y":2}}`, `{"a":{"x":2,"y":1},"b":{"x":1,"y":2}}`}},
 		},
 		"remove": {
-			MapSettings{Remove: paths{"a.b", "items[0]", "items[1].x", "items[2]", "*.z", "c[-1]", "c[-2]", "d[*].e"}},
+			MapSettings{Remove: paths{"a.b", "items[0]", "items[1].x", "items[2]", "*.z", "c[-1]", "c[-2]", "d[*].e", "items[0]"}},
 			[]row{
 				{`{"a":{"b":1 , "c":2},"items":[0,{"x":1,"y":2},2,3]}`, `{"a":{"c":2},"items":[{"y":2},3]}`},
 				{`{"a":1,"p":{"z":1,"y":2},"z":3,"c":[1,2,3],"d":[{"e":1},{"f":2},3]}`, `{"a":1,"p":{"y":2},"z":3,"c":[1],"d":[{},{"f":2},3]}`},
@@ -162,39 +163,191 @@ func TestMapSaysWhere(t *testing.T) {
 	}
 }
 
+// drawTree draws an object with objects, arrays and texts in it.
+func drawTree(t *rapid.T, depth int) any {
+	switch k := rapid.IntRange(0, 3).Draw(t, "kind"); {
+	case depth == 0 || k == 0 && depth < 4:
+		m := map[string]any{}
+		for range rapid.IntRange(0, 3).Draw(t, "size") {
+			m[rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name")] = drawTree(t, depth+1)
+		}
+		return m
+	case k == 1 && depth < 4:
+		l := make([]any, rapid.IntRange(0, 3).Draw(t, "length"))
+		for i := range l {
+			l[i] = drawTree(t, depth+1)
+		}
+		return l
+	}
+	return rapid.SampledFrom([]string{"one", "two"}).Draw(t, "leaf")
+}
+
+// drawPath draws a path that begins with a name.
+func drawPath(t *rapid.T) jsontext.Path {
+	path := jsontext.Path{{Name: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "first")}}
+	for range rapid.IntRange(0, 3).Draw(t, "more") {
+		path = append(path, rapid.SampledFrom([]jsontext.Step{
+			{Name: "a"}, {Name: "b"}, {Kind: jsontext.EveryMember}, {Kind: jsontext.EveryElement}, {Kind: jsontext.Indexed}, {Kind: jsontext.Indexed, Index: 1}, {Kind: jsontext.Indexed, Index: -1},
+		}).Draw(t, "step"))
+	}
+	return path
+}
+
+// All that is removed is what the paths led to in the record as it came, whatever their order.
+func TestRemoveIsWhatItSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawTree(t, 0)
+		s := MapSettings{}
+		var all []jsontext.Path
+		for range rapid.IntRange(1, 4).Draw(t, "paths") {
+			path := drawPath(t)
+			all = append(all, path)
+			s.Remove = append(s.Remove, settings.FieldPath(path.String()))
+		}
+		m, err := NewMap(s)
+		if err != nil {
+			t.Skip("elements from both ends")
+		}
+		text, err := json.MarshalIndent(in, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := value(string(text))
+		if err := m.Process(context.Background(), rec); err != nil {
+			t.Fatal(err)
+		}
+		var got any
+		if err := json.Unmarshal(rec.Value(), &got); err != nil {
+			t.Fatalf("%v: %s", err, rec.Value())
+		}
+		if want := withoutOf(in, all); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v of %s: %s", all, text, rec.Value())
+		}
+	})
+}
+
+// withoutOf is v without what the paths lead to.
+func withoutOf(v any, paths []jsontext.Path) any {
+	within := func(fits func(s jsontext.Step) bool) (rest []jsontext.Path, goes bool) {
+		for _, p := range paths {
+			if fits(p[0]) {
+				rest, goes = append(rest, p[1:]), goes || len(p) == 1
+			}
+		}
+		return rest, goes
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for name, e := range v {
+			if rest, goes := within(func(s jsontext.Step) bool { return s == jsontext.Step{Name: name} || s.Kind == jsontext.EveryMember }); !goes {
+				out[name] = withoutOf(e, rest)
+			}
+		}
+		return out
+	case []any:
+		out := []any{}
+		for i, e := range v {
+			if rest, goes := within(func(s jsontext.Step) bool {
+				return s.Kind == jsontext.EveryElement || s.Kind == jsontext.Indexed && (s.Index == i || s.Index == i-len(v))
+			}); !goes {
+				out = append(out, withoutOf(e, rest))
+			}
+		}
+		return out
+	}
+	return v
+}
+
+// Renames take place at once: what is at the old paths is read, all of it is removed, and then set.
+func TestRenameIsWhatItSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawTree(t, 0).(map[string]any)
+		names := func(what string) (path []string) {
+			for range rapid.IntRange(1, 3).Draw(t, what) {
+				path = append(path, rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "name"))
+			}
+			return path
+		}
+		var from, to [][]string
+		s := MapSettings{}
+		for range rapid.IntRange(1, 3).Draw(t, "renames") {
+			from, to = append(from, names("from")), append(to, names("to"))
+			last := len(from) - 1
+			s.Rename = append(s.Rename, settings.Field[settings.FieldPath]{
+				Name: settings.FieldPath(strings.Join(from[last], ".")), Value: settings.FieldPath(strings.Join(to[last], ".")),
+			})
+		}
+		m, err := NewMap(s)
+		if err != nil {
+			t.Skip("one within another")
+		}
+		text, err := json.MarshalIndent(in, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := value(string(text))
+		err = m.Process(context.Background(), rec)
+		want, fits := renamedOf(in, from, to)
+		if reason, _ := pipeline.IsPermanent(err); !fits {
+			if reason != pipeline.ReasonNoPath {
+				t.Fatalf("%v of %s: %v, want no_path", s.Rename, text, err)
+			}
+			return
+		}
+		var got any
+		if err := errors.Join(err, json.Unmarshal(rec.Value(), &got)); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v of %s: %s, %v", s.Rename, text, rec.Value(), err)
+		}
+	})
+}
+
+// renamedOf is v with what is at each path of from at that of to; false: something is in the way.
+func renamedOf(v map[string]any, from, to [][]string) (is any, fits bool) {
+	parent := func(path []string) map[string]any {
+		at := v
+		for _, name := range path[:len(path)-1] {
+			at, _ = at[name].(map[string]any)
+		}
+		return at
+	}
+	taken, there := make([]any, len(from)), make([]bool, len(from))
+	for i, path := range from {
+		taken[i], there[i] = parent(path)[path[len(path)-1]]
+	}
+	for _, path := range from {
+		if at := parent(path); at != nil {
+			delete(at, path[len(path)-1])
+		}
+	}
+	for i, path := range to {
+		if !there[i] {
+			continue
+		}
+		at := v
+		for _, name := range path[:len(path)-1] {
+			if at[name] == nil {
+				at[name] = map[string]any{}
+			}
+			below, ok := at[name].(map[string]any)
+			if !ok {
+				return nil, false
+			}
+			at = below
+		}
+		at[path[len(path)-1]] = taken[i]
+	}
+	return v, true
+}
+
 // Keep against the same done on generic values.
 func TestKeepIsWhatItSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		names := []string{"a", "b", "c"}
-		var tree func(depth int) any
-		tree = func(depth int) any {
-			switch k := rapid.IntRange(0, 3).Draw(t, "kind"); {
-			case depth == 0 || k == 0 && depth < 4:
-				m := map[string]any{}
-				for range rapid.IntRange(0, 3).Draw(t, "size") {
-					m[rapid.SampledFrom(names).Draw(t, "name")] = tree(depth + 1)
-				}
-				return m
-			case k == 1 && depth < 4:
-				l := make([]any, rapid.IntRange(0, 3).Draw(t, "length"))
-				for i := range l {
-					l[i] = tree(depth + 1)
-				}
-				return l
-			}
-			return "leaf"
-		}
+		in := drawTree(t, 0)
 		var all []jsontext.Path
 		for range rapid.IntRange(1, 3).Draw(t, "paths") {
-			path := jsontext.Path{{Name: rapid.SampledFrom(names).Draw(t, "first")}}
-			for range rapid.IntRange(0, 3).Draw(t, "more") {
-				path = append(path, rapid.SampledFrom([]jsontext.Step{
-					{Name: "a"}, {Name: "b"}, {Kind: jsontext.EveryMember}, {Kind: jsontext.EveryElement}, {Kind: jsontext.Indexed}, {Kind: jsontext.Indexed, Index: -1},
-				}).Draw(t, "step"))
-			}
-			all = append(all, path)
+			all = append(all, drawPath(t))
 		}
-		in := tree(0)
 		text, err := json.MarshalIndent(in, "", " ")
 		if err != nil {
 			t.Fatal(err)

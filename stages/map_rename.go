@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -14,7 +15,12 @@ import (
 // the deepest first, and of elements those behind before those in front of them. The empty path may
 // stand in it alone.
 func removeOrder(paths []jsontext.Path) []jsontext.Path {
-	ordered := slices.Clone(paths)
+	var ordered []jsontext.Path
+	for _, p := range paths {
+		if !slices.ContainsFunc(ordered, func(o jsontext.Path) bool { return slices.Equal(o, p) }) { // an element goes once
+			ordered = append(ordered, p)
+		}
+	}
 	slices.SortStableFunc(ordered, func(a, b jsontext.Path) int {
 		if c := cmp.Compare(len(b), len(a)); c != 0 {
 			return c
@@ -115,7 +121,7 @@ func (e *renameEach) in(rec *pipeline.Record) error {
 	}
 	edit := func(name string, text []byte) error {
 		out, err := replaceEach(nil, text, e.within[1:], e.edit)
-		if err != nil {
+		if err != nil || bytes.Equal(out, text) {
 			return err
 		}
 		return rec.SetRaw(name, out)

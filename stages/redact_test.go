@@ -6,12 +6,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -214,6 +216,84 @@ func TestRedactLeavesNothing(t *testing.T) {
 			t.Fatalf("got  %s\nwant %s", got, want)
 		}
 	})
+}
+
+// Paths with elements against the same done on generic values.
+func TestRedactIsWhatItSays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawTree(t, 0)
+		var all []jsontext.Path
+		var fields []settings.FieldPath
+		for range rapid.IntRange(1, 3).Draw(t, "paths") {
+			path := drawPath(t)
+			all, fields = append(all, path), append(fields, settings.FieldPath(path.String()))
+		}
+		s := DefaultRedact()
+		s.Fields = fields
+		r, err := NewRedact(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.MarshalIndent(in, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		rec := value(string(text))
+		if err := r.Process(context.Background(), rec); err != nil {
+			t.Fatal(err)
+		}
+		var got any
+		if err := json.Unmarshal(rec.Value(), &got); err != nil {
+			t.Fatalf("%v: %s", err, rec.Value())
+		}
+		if want := redactedOf(in, all); !reflect.DeepEqual(got, want) {
+			t.Fatalf("%v of %s: %s", all, text, rec.Value())
+		}
+	})
+}
+
+// redactedOf is v without what paths lead to.
+func redactedOf(v any, paths []jsontext.Path) any {
+	list, isList := v.([]any)
+	for i := 0; i < len(paths) && !isList; i++ {
+		if len(paths[i]) > 0 && paths[i][0].Kind == jsontext.EveryElement {
+			paths = append(slices.Clone(paths), paths[i][1:])
+		}
+	}
+	if slices.ContainsFunc(paths, func(p jsontext.Path) bool { return len(p) == 0 }) {
+		return "***"
+	}
+	if isList {
+		out := make([]any, len(list))
+		for i, e := range list {
+			var of []jsontext.Path
+			for _, p := range paths {
+				switch s := p[0]; {
+				case s.Kind == jsontext.Named, s.Kind == jsontext.EveryMember:
+					of = append(of, p)
+				case s.Kind == jsontext.EveryElement, s.Index == i, s.Index == i-len(list):
+					of = append(of, p[1:])
+				}
+			}
+			out[i] = redactedOf(e, of)
+		}
+		return out
+	}
+	members, ok := v.(map[string]any)
+	if !ok {
+		return v
+	}
+	out := map[string]any{}
+	for name, e := range members {
+		var of []jsontext.Path
+		for _, p := range paths {
+			if p[0] == (jsontext.Step{Name: name}) || p[0].Kind == jsontext.EveryMember {
+				of = append(of, p[1:])
+			}
+		}
+		out[name] = redactedOf(e, of)
+	}
+	return out
 }
 
 // masked is the same said another way.

@@ -135,6 +135,36 @@ func TestConform(t *testing.T) {
 			m, err := NewMap(MapSettings{Keep: []settings.FieldPath{"id", "name"}})
 			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`[1]`)}
 		},
+		"map at depth": func(t *testing.T) pipelinetest.StageUnderTest {
+			m, err := NewMap(MapSettings{
+				Set: sets(t, "card.id", "id * 2", "list[1].id", "id", "new.name", "name"), Remove: []settings.FieldPath{"list[0]"},
+				Rename: moves("card.number", "number", "list[*].id", "list[*].key"), Keep: []settings.FieldPath{"card.id", "list[*].key", "new"},
+			})
+			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`{"id":1,"card":"canary"}`)}
+		},
+		"map of key, time and headers": func(t *testing.T) pipelinetest.StageUnderTest {
+			m, err := NewMap(MapSettings{
+				Key: ptr(expression(t, "id")), Time: ptr(expression(t, "id * 1000")), SetHeaders: headerSets(t, "code", "code"),
+				RemoveHeaders: []settings.HeaderName{"kit"}, Tombstone: ptr(condition(t, "id % 3 == 2")),
+			})
+			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`{"id":"canary"}`)}
+		},
+		"map of the value": func(t *testing.T) pipelinetest.StageUnderTest {
+			m, err := NewMap(MapSettings{Value: ptr(expression(t, "card")), Set: sets(t, "of", "id + 1")})
+			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`{"id":"canary"}`)}
+		},
+		"split at depth": func(t *testing.T) pipelinetest.StageUnderTest {
+			s := DefaultSplit()
+			s.Field, s.Into = "list", "card.item"
+			p, err := NewSplit(s)
+			return pipelinetest.StageUnderTest{Splitter: must(t, p, err), Reject: []byte(`{"list":[1],"card":"canary"}`)}
+		},
+		"redact of elements": func(t *testing.T) pipelinetest.StageUnderTest {
+			s := DefaultRedact()
+			s.Fields, s.How = []settings.FieldPath{"list[-1]", "list[*].id", "card.*"}, HowRemove
+			r, err := NewRedact(s)
+			return pipelinetest.StageUnderTest{Stage: must(t, r, err), Reject: []byte(`17`)}
+		},
 		"split": func(t *testing.T) pipelinetest.StageUnderTest {
 			s := DefaultSplit()
 			s.Field = "list"

@@ -37,6 +37,11 @@ func TestTextsThatReadFields(t *testing.T) {
 		{"        a: \"de\"\n        b: '\"x\" + y'", "", "a reads the field de"}, // quotes that are needed are no habit
 		{`        a: "eu-west-1"`, "", "a calculates with the fields eu, west"},
 		{`        a: "eu - west"`, "", ""},
+		{`        a.b: "de"`, "", "b reads the field de"},
+		{`        user.city: "city"`, "", ""}, // the last name of a path is what the field is called
+		{`        a: 1`, "  - map: {set_headers: {kind: \"order\"}}\n", "kind reads the field order"},
+		{`        a: 1`, "  - map: {set_headers: {order: \"order\"}, key: \"id\", value: \"user\", time: \"at\"}\n", ""},
+		{`        a: 1`, "  - map: {key: this.id, tombstone: status}\n", "key; tombstone is the field status alone"},
 		{`        customer: "customer_id"`, "", ""},
 		{`        origin_airport: 'origin'`, "", ""},
 		{"        customer: \"customerId\"\n        a: \"total\"\n        b: \"DE\"", "", ""}, // quotes are this file's habit

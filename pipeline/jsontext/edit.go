@@ -205,6 +205,8 @@ func Remove(dst, text []byte, path Path) []byte {
 		case len(path) > 1:
 			dst = Remove(append(dst, text[copied:it.from]...), text[it.from:it.end], path[1:])
 			copied, kept = it.end, it.end
+		case dropped && kept < 0: // nothing stays between it and the one that went before it
+			copied = it.end
 		default:
 			end := kept
 			if kept < 0 && !dropped {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,6 +138,33 @@ func TestWrongFieldPath(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Whatever somebody writes, it is a path or an error; what leads somewhere is read back, and what is
+// suggested leads somewhere.
+func FuzzFieldPath(f *testing.F) {
+	for _, s := range []string{"a.b[0].*", "$.a[*]", `a\.b`, "a[", "/a/0", "a->'b'", "..", "[*]", "a[0:2]", "a['b']", "{a}", "0", "a,b", " a", "#", "\xff"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		path, err := FieldPath(text).Path()
+		if err == nil {
+			if again, err := jsontext.ParsePath(path.String()); err != nil || !slices.Equal(again, path) {
+				t.Errorf("%q leads to %+v, written %s: %+v, %v", text, path, path, again, err)
+			}
+			return
+		}
+		var e *NameError
+		if !errors.As(err, &e) || e.Suggestion == "" {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if write, ok := strings.CutPrefix(e.Suggestion, "write '"); ok {
+			write, _, _ = strings.Cut(write, "'; a ")
+			if _, err := FieldPath(write).Path(); err != nil {
+				t.Errorf("%q: %s: %v", text, e.Suggestion, err)
+			}
+		}
+	})
 }
 
 // A path that leads to several places, or begins at an array, is refused where neither makes sense.

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,7 +13,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
-// maxTried bounds how often two records are compared to find out which wanted one means which.
+// maxTried bounds the search for what a wanted record gives back to another.
 const maxTried = 5_000_000
 
 // pairs gives for each wanted record the one that it is about, by its index, or -1. One with a
@@ -19,7 +21,7 @@ const maxTried = 5_000_000
 // a record that fits: that at its own place, the next after the one before, or any, and as
 // many fit as can. What then fits nothing is paired in order, so that what differs can be shown.
 func pairs(want []*fixture.Partial, got []pipeline.Record, by comparison) []int {
-	p := pairing{want: want, got: got, by: by, of: make([]int, len(want)), taken: make([]int, len(got))}
+	p := pairing{want: want, got: got, by: by, of: make([]int, len(want)), taken: make([]int, len(got)), forms: map[string]*likeness{}}
 	for i := range p.of {
 		p.of[i] = -1
 	}
@@ -50,7 +52,16 @@ type pairing struct {
 	by    comparison
 	of    []int // got by want
 	taken []int // want by got
+	forms map[string]*likeness
 	tried int
+}
+
+// A likeness is all that came in the terms of one form of a wanted line: what fits such a line
+// has the same text as the line.
+type likeness struct {
+	texts []string         // by record; "": not one that is free
+	with  map[string][]int // records by text
+	next  map[string]int   // of those, the first that may not be taken
 }
 
 func (p *pairing) pair(w, g int) { p.of[w], p.taken[g] = g, w }
@@ -72,31 +83,41 @@ func (p *pairing) byPosition() {
 	}
 }
 
-// fits says whether a record is as wanted; false too when too much has been tried.
-func (p *pairing) fits(w, g int) bool {
-	p.tried++
-	if p.want[w].Given.Payload && !p.by.meaning && !bytes.Equal(p.want[w].Record.Value(), p.got[g].Value()) {
-		return false
+// likenessOf gives what is free in the terms of w.
+func (p *pairing) likenessOf(w *fixture.Partial, free []int) *likeness {
+	names := chosenNames(w)
+	form := fmt.Sprintf("%+v %q", w.Given, names)
+	l := p.forms[form]
+	if l == nil {
+		l = &likeness{texts: make([]string, len(p.got)), with: map[string][]int{}, next: map[string]int{}}
+		for _, g := range free {
+			text := p.by.text(w.Given, names, &p.got[g])
+			l.texts[g] = text
+			l.with[text] = append(l.with[text], g)
+		}
+		p.forms[form] = l
 	}
-	return p.tried <= maxTried && len(diffRecord(p.want[w], &p.got[g], p.by)) == 0
+	return l
 }
 
 func (p *pairing) byFit(loose, free []int) {
-	next := 0
 	for i, w := range loose {
-		if i < len(free) && p.taken[free[i]] < 0 && p.fits(w, free[i]) {
+		l := p.likenessOf(p.want[w], free)
+		text := p.by.text(p.want[w].Given, chosenNames(p.want[w]), &p.want[w].Record)
+		if i < len(free) && p.taken[free[i]] < 0 && l.texts[free[i]] == text { // at its own place
 			p.pair(w, free[i])
-			next = i + 1
 			continue
 		}
-		for j := range free {
-			k := (next + j) % len(free)
-			if p.taken[free[k]] < 0 && p.fits(w, free[k]) {
-				p.pair(w, free[k])
-				next = k + 1
-				break
-			}
+		fit, n := l.with[text], l.next[text]
+		for n < len(fit) && p.taken[fit[n]] >= 0 {
+			n++
 		}
+		if l.next[text] = n; n < len(fit) {
+			p.pair(w, fit[n])
+		}
+	}
+	if len(p.forms) < 2 {
+		return // of one form all that fit are alike
 	}
 	// A wanted record that says little may have taken the only one that another fits: then it
 	// gives it back, if it fits a further one.
@@ -109,8 +130,9 @@ func (p *pairing) byFit(loose, free []int) {
 
 // settle finds a record for w, moving others where that is needed.
 func (p *pairing) settle(w int, free []int, seen []bool) bool {
-	for _, g := range free {
-		if seen[g] || !p.fits(w, g) {
+	text := p.by.text(p.want[w].Given, chosenNames(p.want[w]), &p.want[w].Record)
+	for _, g := range p.likenessOf(p.want[w], free).with[text] {
+		if p.tried++; seen[g] || p.tried > maxTried {
 			continue
 		}
 		seen[g] = true
@@ -132,6 +154,53 @@ func (p *pairing) rest(loose, free []int) {
 	}
 }
 
+// text puts what is given of a record into a text: those of two records are equal when the
+// records are, in the sense of the comparison.
+func (by comparison) text(given fixture.Given, chosen []string, rec *pipeline.Record) string {
+	b := []byte{'.'}
+	put := func(v []byte) {
+		if v == nil {
+			b = append(b, '-')
+			return
+		}
+		b = append(strconv.AppendInt(b, int64(len(v)), 10), ':')
+		b = append(b, v...)
+	}
+	if given.Topic {
+		put([]byte(rec.Topic))
+	}
+	if given.Partition {
+		b = append(strconv.AppendInt(b, int64(rec.Partition), 10), ';')
+	}
+	if given.Offset {
+		b = append(strconv.AppendInt(b, rec.Offset, 10), ';')
+	}
+	if given.Time {
+		b = append(strconv.AppendInt(b, rec.Time, 10), ';')
+	}
+	if given.Key {
+		put(rec.Key())
+	}
+	switch {
+	case given.Chosen:
+		for _, name := range chosen {
+			put(fixture.LastHeader(rec, name))
+		}
+	case given.Headers:
+		for _, h := range rec.Headers() {
+			put([]byte(h.Name))
+			put(h.Value)
+		}
+	}
+	switch v := rec.Value(); {
+	case given.Payload && by.meaning && jsontext.Valid(v):
+		b = appendMeaning(append(b, '='), bytes.TrimSpace(v))
+	case given.Payload:
+		put(v)
+	}
+	return string(b)
+}
+
 // sameMeaning compares two JSON texts whatever their white space, the order of their members
 // and the way in which numbers and texts are written: 1, 1.0 and 10e-1 are equal. Of members of
 // one name the first counts. Texts that are no JSON are equal byte for byte.
@@ -139,30 +208,31 @@ func sameMeaning(a, b []byte) bool {
 	if !jsontext.Valid(a) || !jsontext.Valid(b) {
 		return bytes.Equal(a, b) && (a == nil) == (b == nil)
 	}
-	return sameValue(bytes.TrimSpace(a), bytes.TrimSpace(b))
+	return bytes.Equal(appendMeaning(nil, bytes.TrimSpace(a)), appendMeaning(nil, bytes.TrimSpace(b)))
 }
 
-func sameValue(a, b []byte) bool {
+// appendMeaning appends a text that is the same for JSON texts of one meaning.
+func appendMeaning(dst, text []byte) []byte {
 	switch {
-	case a[0] == '{' && b[0] == '{':
-		x, y := membersOf(a), membersOf(b)
-		for name, v := range x {
-			if w, there := y[name]; !there || !sameValue(v, w) {
-				return false
-			}
+	case text[0] == '{':
+		members := membersOf(text)
+		dst = append(dst, '{')
+		for _, name := range slices.Sorted(maps.Keys(members)) {
+			dst = append(jsontext.AppendString(dst, name), ':')
+			dst = append(appendMeaning(dst, members[name]), ',')
 		}
-		return len(x) == len(y)
-	case a[0] == '[' && b[0] == '[':
-		var x, y [][]byte
-		jsontext.Elements(a, func(e []byte) bool { x = append(x, e); return true })
-		jsontext.Elements(b, func(e []byte) bool { y = append(y, e); return true })
-		return slices.EqualFunc(x, y, sameValue)
-	case a[0] == '"' && b[0] == '"':
-		return jsontext.Unquote(a) == jsontext.Unquote(b)
-	case isDigit(a) && isDigit(b):
-		return decimal(a) == decimal(b)
+		return append(dst, '}')
+	case text[0] == '[':
+		dst = append(dst, '[')
+		jsontext.Elements(text, func(e []byte) bool { dst = append(appendMeaning(dst, e), ','); return true })
+		return append(dst, ']')
+	case text[0] == '"':
+		return jsontext.AppendString(dst, jsontext.Unquote(text))
+	case text[0] == '-' || text[0] >= '0' && text[0] <= '9':
+		n := decimal(text)
+		return fmt.Appendf(dst, "%t %s %d", n.negative, n.digits, n.exponent)
 	}
-	return bytes.Equal(a, b)
+	return append(dst, text...)
 }
 
 func membersOf(object []byte) map[string][]byte {
@@ -176,8 +246,6 @@ func membersOf(object []byte) map[string][]byte {
 	})
 	return members
 }
-
-func isDigit(text []byte) bool { return text[0] == '-' || text[0] >= '0' && text[0] <= '9' }
 
 // An exact number is digits times ten to the power of exponent, without zeros at either end of the
 // digits, so that equal numbers are equal.

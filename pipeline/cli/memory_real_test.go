@@ -150,7 +150,7 @@ func (c cell) peak(t *testing.T, b bench, v *vault, in input, name string, mib i
 	if c.kind == "stalled" {
 		defer v.cluster.Thaw(1)
 	}
-	file := pipelineFile(strings.ToLower(name), b.broker, in.topic, c.stages(t), sink) +
+	file := workloadFile(strings.ToLower(name), b.broker, in.topic, c.stages(t), sink) +
 		fmt.Sprintf("limits: {in_flight_bytes: %dMiB}\n", mib)
 	profile := ""
 	if *profileFlag != "" {

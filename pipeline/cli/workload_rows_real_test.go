@@ -85,8 +85,8 @@ func chosenBy(choice, name string) bool {
 	return choice == "" || slices.ContainsFunc(strings.Split(choice, ","), func(part string) bool { return strings.HasPrefix(name, part) })
 }
 
-// pipelineFile is a file for our side; its sink stands on one line.
-func pipelineFile(group, broker, in, stages, sink string) string {
+// workloadFile is a file for our side; its sink stands on one line.
+func workloadFile(group, broker, in, stages, sink string) string {
 	return fmt.Sprintf("pipeline: %s\nsource:\n  kafka: {brokers: [%q], topics: [%s], start: earliest}\n%ssinks:\n  - %s\nlog: {format: json, stats_every: 5s}\n",
 		group, broker, in, stages, sink)
 }
@@ -209,5 +209,5 @@ func (w row) command(t *testing.T, b bench, side, in, out, addr, profile string)
 	if side != ours {
 		path = *baseFlag
 	}
-	return b.daemon(t, path, pipelineFile(out, b.broker, in, stages, toKafka(out, w.settings)), profile)
+	return b.daemon(t, path, workloadFile(out, b.broker, in, stages, toKafka(out, w.settings)), profile)
 }

@@ -120,7 +120,7 @@ func compileWith(text string, want mask, places *places) (p *program, err error)
 	p = &program{
 		run: k.run, cond: c.condition(k), vars: c.slots,
 		fields: slices.Sorted(maps.Keys(c.fields)), field: k.field, bare: k.bare, joins: k.joins, quick: k.quick,
-		kinds: k.kinds, alone: alone(tree.Node), doubts: c.doubts, keys: c.keys, keyTexts: c.keyTexts,
+		kinds: k.kinds, alone: fieldAlone(tree.Node), doubts: c.doubts, keys: c.keys, keyTexts: c.keyTexts,
 	}
 	if s, ok := tree.Node.(*ast.StringNode); ok {
 		p.whole = &s.Value

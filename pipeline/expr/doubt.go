@@ -107,7 +107,15 @@ func (p *program) doubtParts() {
 		Suggestion: write + `; for the braces themselves join two texts: '"{" + "` + part[1:] + `"'`})
 }
 
-// alone gives the path of fields that n is made of, but for a not before it.
+// fieldAlone gives the path of fields that n is made of, but for a not before it.
+func fieldAlone(n ast.Node) string {
+	if path := alone(n); path != "$env" { // which is the value, and no field
+		return path
+	}
+	return ""
+}
+
+// alone is fieldAlone, but of $env too.
 func alone(n ast.Node) string {
 	switch n := n.(type) {
 	case *ast.UnaryNode:

@@ -6,7 +6,7 @@
 //
 // The syntax is that of expr-lang, whose parser is used. A name is a top-level field
 // of the record's value, read when it is needed; $env["flight number"] is one that is
-// no identifier; meta.topic, meta.partition, meta.offset, meta.time (milliseconds
+// no identifier, and $env alone the whole value; meta.topic, meta.partition, meta.offset, meta.time (milliseconds
 // since 1970), meta.key, meta.tombstone, meta.headers, meta.value (the value's bytes as
 // text) and header("name") are about the record itself. Reference gives all functions,
 // Language what there is beside them.
@@ -98,7 +98,8 @@ func (e *Expr) IsZero() bool { return e.prog == nil }
 // MarshalText is the reverse of UnmarshalText.
 func (e *Expr) MarshalText() ([]byte, error) { return []byte(e.text), nil }
 
-// Fields gives the names of the top-level fields that e reads, sorted.
+// Fields gives the names of the top-level fields that e reads, sorted. $env alone, the whole value,
+// adds none.
 func (e *Expr) Fields() []string {
 	if e.prog == nil {
 		return nil

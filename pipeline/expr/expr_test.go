@@ -47,6 +47,10 @@ func TestValues(t *testing.T) {
 		{`missing`, `null`}, {`null`, `null`}, {`missing.b.c`, `null`}, {`o.x.y`, `null`}, {`o.b.c`, `"deep"`}, {`o?.b?.c`, `"deep"`}, {`a[9]`, `null`}, {`a[-1]`, `[3]`}, {`a[-9]`, `null`},
 		{`missing[0]`, `null`}, {`n.x`, `null`}, {`a["x"]`, `null`}, {`o["b"]["c"]`, `"deep"`}, {`o[s]`, `null`}, {`a[4][0]`, `3`}, {`s[0]`, `"a"`}, {`u[1]`, `"ü"`}, {`s[7]`, `null`},
 		{`nil >= 8`, `false`}, {`missing >= 8`, `false`}, {`missing < 8`, `false`}, {`8 > missing`, `false`}, {`nil == nil`, `true`}, {`missing == nil`, `true`}, {`null == nil`, `true`}, {`n != nil`, `true`},
+		// The whole value.
+		{`"n" in $env`, `true`}, {`"x" in $env`, `false`}, {`merge($env, {n: 8}).n`, `8`}, {`$env.n`, `7`}, {`$env["n"]`, `7`}, {`keys($env)[0]`, `"n"`}, {`type($env)`, `"map"`}, {`let v = $env; [v.n, v["f"], v.x]`, `[7,2.5,null]`},
+		{`map([1, 2], $env.f * #)`, `[2.5,5]`}, {`count([1, 2], "n" in $env)`, `2`}, {`map(["n", "f"], $env[#])`, `[7,2.5]`}, {`let k = "n"; $env[k]`, `7`}, {`$env[lower("N")]`, `7`}, {`$env[0]`, `null`}, {`$env == $env`, `true`}, {`pick($env, "n", "f")`, `{"n":7,"f":2.5}`},
+		{`get($env, "o.b.c")`, `"deep"`}, {`$env + 1`, `!+`}, {`filterValues($env, # == 7)`, `{"n":7}`}, {`without($env, "n").n`, `null`},
 		// Conditions.
 		{`missing and yes`, `false`}, {`not missing`, `true`}, {`missing or yes`, `true`}, {`missing ? 1 : 2`, `2`}, {`if missing { 1 } else { 2 }`, `2`}, {`!yes`, `false`}, {`yes && no || yes`, `true`},
 		{`n and yes`, `!a condition gives a number`}, {`not s`, `!a condition gives a string`}, {`s ? 1 : 2`, `!a condition gives a string`}, {`no and n`, `false`}, {`yes or n`, `true`},
@@ -128,7 +132,7 @@ func TestCompileErrors(t *testing.T) {
 		{`now(1)`, 1, "now takes 0 arguments, not 1", ""},
 		{`1..100000`, 2, "more than 1,000 integers", "compare instead"}, {`1..n`, 2, "two constant integers", ""}, {`x in 1..n`, 7, "two constant integers", ""},
 		{`-9223372036854775807..9223372036854775807`, 21, "more than 1,000", ""},
-		{`$env`, 1, "$env alone", `$env["flight number"]`}, {`len($env)`, 5, "$env alone", ""}, {`$env[x]`, 6, "must stand in quotes", ""}, {`keys($env)`, 6, "$env alone", ""},
+		{`$env[x]`, 6, "must stand in quotes", `$env["flight number"]`}, {`$env + 1 + true`, 10, "", ""}, {`let $env = 1; a`, 0, "", ""},
 		{`meta`, 1, "meta alone", "meta.topic"}, {`meta.tpoic`, 6, "meta has no tpoic", "did you mean meta.topic?"}, {`meta[x]`, 1, "meta alone", ""}, {`header`, 1, "header is a function", `$env["header"]`}, {`header.x`, 1, "header is a function", ""}, {`let meta = 1; meta`, 5, "meta is reserved", ""}, {`let header = 1; header`, 5, "reserved", ""},
 		{`name.lower()`, 6, "methods cannot be called", "lower(name)"}, {`date("2001-01-01").Year()`, 20, "methods cannot be called", ""},
 		{`1 + "a"`, 3, "+ does not go with a number and a string", "string("}, {`"a" - "b"`, 5, "- does not go", ""}, {`nil + 1`, 5, "+ does not go with nil", ""}, {`(a > b) + 1`, 9, "+ does not go with a boolean", ""},
@@ -149,6 +153,49 @@ func TestCompileErrors(t *testing.T) {
 		}
 		if c.column != 0 && e.Column != c.column || !strings.Contains(e.Message, c.message) || !strings.Contains(e.Suggestion, c.suggestion) {
 			t.Errorf("%.50s: column %d, %q, %q; want column %d, %q, %q", c.text, e.Column, e.Message, e.Suggestion, c.column, c.message, c.suggestion)
+		}
+	}
+}
+
+// TestWholeValue: $env is whatever JSON the value is, byte for byte, with the edits so far, which
+// stay edits of the record.
+func TestWholeValue(t *testing.T) {
+	for _, c := range []struct{ value, text, want string }{
+		{`[1, 2.50]`, `$env`, `[1, 2.50]`}, {` [1, 2] `, `$env[1]`, `2`}, {`[1, 2, 3]`, `map($env[-2:], # * $env[0])`, `[2,3]`}, {`[{"a": 1}, {"a": 2}]`, `sum($env, .a)`, `3`}, {`17`, `$env + 1`, `18`}, {`"x"`, `$env + "y"`, `"xy"`}, {`true`, `$env ? 1 : 2`, `1`}, {`null`, `$env`, `null`},
+		{`{"a":  1.0, "a": 2, "\u0062": "\u0063"}`, `$env`, `{"a":  1.0, "a": 2, "\u0062": "\u0063"}`}, {`{"a":  1.0 }`, `{all: $env}`, `{"all":{"a":  1.0 }}`}, {`{}`, `type($env)`, `"map"`}, {`[1]`, `"a" in $env`, `false`},
+		{`{"a":`, `$env`, "!not valid JSON"}, {``, `$env`, "!not valid JSON"}, {`[1]`, `$env.a`, "!no JSON object"}, {`[1]`, `$env["a"]`, "!no JSON object"},
+	} {
+		rec := record(c.value)
+		got, err := mustCompile(t, c.text).JSON(rec)
+		if reason, fails := strings.CutPrefix(c.want, "!"); fails {
+			if why, ok := pipeline.IsPermanent(err); !ok || why == pipeline.ReasonExpression || !strings.Contains(err.Error(), reason) {
+				t.Errorf("%s of %s: got %s, %v", c.text, c.value, got, err)
+			}
+		} else if err != nil || string(got) != c.want {
+			t.Errorf("%s of %s: got %s, %v", c.text, c.value, got, err)
+		}
+		if string(rec.Value()) != c.value {
+			t.Errorf("%s changes %s to %s", c.text, c.value, rec.Value())
+		}
+	}
+	rec := record(`{"a": 1}`)
+	if err := rec.SetRaw("b", []byte("2")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := mustCompile(t, `$env`).JSON(rec); err != nil || string(got) != `{"a": 1,"b":2}` || !rec.Edited() {
+		t.Errorf("edited: got %s, %v", got, err)
+	}
+	gone := new(pipeline.Record)
+	gone.Init(pipeline.Position{}, nil, nil, nil, 0)
+	if got, err := mustCompile(t, `[$env, $env.a, "a" in $env]`).JSON(gone); err != nil || string(got) != "[null,null,false]" {
+		t.Errorf("a tombstone: got %s, %v", got, err)
+	}
+	if e := mustCompile(t, `$env`); len(e.Fields()) != 0 {
+		t.Errorf("fields: %q", e.Fields())
+	}
+	for text, want := range map[string]string{`$env`: "", `not $env`: "", `$env.a`: "a", `$env["a b"]`: `$env["a b"]`, `a.b`: "a.b"} {
+		if path, ok := mustCompile(t, text).Alone(); path != want || ok != (want != "") {
+			t.Errorf("%s alone is %q, %v", text, path, ok)
 		}
 	}
 }

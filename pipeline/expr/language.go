@@ -14,10 +14,10 @@ func Language() []Section {
 	return []Section{
 		{Title: "Names and paths", Says: "A name is a field at the top of the record's value, read when the evaluation comes to it. `a.b` is b within a, `a[0]` an element of an " +
 			"array or a character of a text, `a[-1]` the last, `a[1:3]` those from 1 to before 3. `$env[\"…\"]` is a field whose name is no identifier, or " +
-			"a word of the language; `a[\"…\"]` is the same deeper. `get`, `with`, `without` and `pick` take a path as text, with `[*]` for every element and " +
+			"a word of the language; `a[\"…\"]` is the same deeper. `$env` alone is the whole value, of whatever type. `get`, `with`, `without` and `pick` take a path as text, with `[*]` for every element and " +
 			"`*` for every member. Upper and lower case count. Of a name that stands twice in an object the first counts.",
 			Examples: []Example{{`customer.address.city`, `"London"`}, {`items[0].sku`, `"a1"`}, {`items[-1].sku`, `"c3"`}, {`tags[0:1]`, `["new"]`}, {`order.id[0]`, `"A"`},
-				{`$env["flight number"]`, `12`}, {`customer["address"].zip`, `"N1"`}, {`get(items, "[*].sku")`, `["a1","b2","c3"]`}, {`Tags`, `null`}}},
+				{`$env["flight number"]`, `12`}, {`"tags" in $env`, `true`}, {`keys($env)[0]`, `"order"`}, {`merge($env, {seen: true}).seen`, `true`}, {`customer["address"].zip`, `"N1"`}, {`get(items, "[*].sku")`, `["a1","b2","c3"]`}, {`Tags`, `null`}}},
 		{Title: "What is missing", Says: "What is not there and what is null are one: nil. So are `a.b` of a missing a, an index out of range, and every field of a tombstone. nil is " +
 			"false in a condition and orders against nothing: `missing < 5` and `missing >= 5` are both false. `==` compares it. Arithmetic, `+` and functions " +
 			"fail on it, so that a missing field does not become a wrong result; `type` and `get` take it, and so do those that say so. `??` puts something in " +

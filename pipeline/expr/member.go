@@ -13,8 +13,8 @@ func (c *compiler) member(n *ast.MemberNode) code {
 		switch {
 		case id.Value == "$env" && literal:
 			return c.field(name.Value)
-		case id.Value == "$env":
-			c.fail(n.Property, "the name of a field must stand in quotes", `write $env["flight number"]`)
+		case id.Value == "$env" && c.isField(n.Property):
+			c.fail(n.Property, "the name of a field must stand in quotes", `write $env["flight number"]; for the field whose name another one holds, let all = $env; all[name]`)
 		case id.Value == "meta" && literal:
 			return c.meta(n.Property, name.Value)
 		}
@@ -60,6 +60,12 @@ func (c *compiler) namedMember(of code, name string) code {
 		out, _, err := field(m, v, name)
 		return out, err
 	}}
+}
+
+// isField says whether n is a name that reads a field.
+func (c *compiler) isField(n ast.Node) bool {
+	id, ok := n.(*ast.IdentifierNode)
+	return ok && !c.isLet(id.Value)
 }
 
 func (c *compiler) isLet(name string) bool {

@@ -19,7 +19,7 @@ func (c *compiler) name(n *ast.IdentifierNode) code {
 	}
 	switch n.Value {
 	case "$env":
-		c.fail(n, "$env alone is not available", `name a field: $env["flight number"]`)
+		return c.record()
 	case "$":
 		c.fail(n, "a name begins at the record by itself, without $", `write user.id for $.user.id; a field of this name is $env["$"]`)
 	case "meta":
@@ -128,7 +128,32 @@ func wholeValue(m *machine) (value, error) {
 		return textOrNil(m.rec.Value()), nil
 	}
 	out := m.rec.AppendValue(nil)
-	return vText(out), m.step(len(out) / 16)
+	return vText(out), m.step(len(out) / 64)
+}
+
+// record compiles $env: the value as a whole, whatever JSON it is; nil for a tombstone.
+func (c *compiler) record() code {
+	read := func(m *machine) (value, error) {
+		if m.rec.Tombstone() {
+			return vNil, nil
+		}
+		if err := m.rec.CheckJSON(); err != nil {
+			return vNil, err
+		}
+		text, err := wholeValue(m)
+		if err != nil {
+			return vNil, err
+		}
+		v, ok := parse(text.text)
+		if !ok {
+			return vNil, errText
+		}
+		return v, nil
+	}
+	if len(c.predicates) > 0 {
+		read = c.once(read)
+	}
+	return code{kinds: mJSON, run: read}
 }
 
 // allHeaders gives the headers as an object; of a name that stands several times the last, as

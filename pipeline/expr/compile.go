@@ -66,6 +66,7 @@ type compiler struct {
 	predicates []scope    // predicates around the node, innermost last
 	slots      int
 	count      int // nodes compiled
+	trying     int // calls of try around the node that have another argument behind it
 	doubts     []*Error
 	letValues  []ast.Node // of all let so far
 	keys       []string   // see program
@@ -203,7 +204,8 @@ func constant(v value) code {
 }
 
 // fold evaluates k now when it depends on no record: when all its parts are constant. A failure is
-// a compile error.
+// a compile error, but within try, which is there for it: what is constant there may come from a
+// variable or a parameter of the file.
 func (c *compiler) fold(n ast.Node, k code, parts ...code) code {
 	for _, p := range parts {
 		if p.constant == nil {
@@ -212,6 +214,9 @@ func (c *compiler) fold(n ast.Node, k code, parts ...code) code {
 	}
 	var m machine
 	v, err := k.run(&m)
+	if err != nil && c.trying > 0 && !m.spent() {
+		return k
+	}
 	if err != nil {
 		c.fail(n, err.Error(), "")
 	}

@@ -24,7 +24,7 @@ func encode(m *machine, dst []byte, start int, v value, depth int) ([]byte, erro
 		return dst, err
 	}
 	if len(dst)-start > maxResult {
-		return dst, errResult
+		return dst, m.tooLarge()
 	}
 	switch v.kind {
 	case kList, kMap:

@@ -51,6 +51,12 @@ func TestValues(t *testing.T) {
 		{`"n" in $env`, `true`}, {`"x" in $env`, `false`}, {`merge($env, {n: 8}).n`, `8`}, {`$env.n`, `7`}, {`$env["n"]`, `7`}, {`keys($env)[0]`, `"n"`}, {`type($env)`, `"map"`}, {`let v = $env; [v.n, v["f"], v.x]`, `[7,2.5,null]`},
 		{`map([1, 2], $env.f * #)`, `[2.5,5]`}, {`count([1, 2], "n" in $env)`, `2`}, {`map(["n", "f"], $env[#])`, `[7,2.5]`}, {`let k = "n"; $env[k]`, `7`}, {`$env[lower("N")]`, `7`}, {`$env[0]`, `null`}, {`$env == $env`, `true`}, {`pick($env, "n", "f")`, `{"n":7,"f":2.5}`},
 		{`get($env, "o.b.c")`, `"deep"`}, {`$env + 1`, `!+`}, {`filterValues($env, # == 7)`, `{"n":7}`}, {`without($env, "n").n`, `null`},
+		// What fails.
+		{`try(int(s), n)`, `7`}, {`try(int("42"), n)`, `42`}, {`try(missing, 1)`, `null`}, {`try(n / 0, try(s * 2, "x"))`, `"x"`}, {`try(n / 0, missing + 1, s)`, `"abc"`}, {`try(n / 0, s * 2)`, `!* on a string`}, {`try(n / 0, s * 2, n % 0)`, `!division by zero`},
+		{`try(yes, no) ? 1 : 2`, `1`}, {`try(s ? 1 : 2, 3)`, `3`}, {`map(a, try(# + 1, nil))`, `[2,3.5,null,null,null]`}, {`concat([try(upper(n), "y")], tags)`, `["y","x","y"]`}, {`filter(a, try(# > 1, false))`, `[2.50]`}, {`upper(try(s, missing))`, `"ABC"`}, {`upper(try(n, s))`, `!upper: argument 1 is a number`},
+		{`replace(s, try(upper(n), "b"), try(upper(s), "x"))`, `"aABCc"`}, {`let x = try(date(s), "none"); x`, `"none"`}, {`try(map(a, # + 1), "y")`, `"y"`}, {`n | try(0)`, `7`}, {`price | upper() | try(price)`, `1.10`},
+		{`try(int("x"), 1)`, `1`}, {`try(1 / 0, 2)`, `2`}, {`try([int("x")], int("y"), n)`, `7`}, {`try(upper(n), price)`, `1.10`}, {`try(repeat(s, 1000000), 1)`, `!more than 1 MiB`}, {`try(map(1..1000, map(1..1000, map(1..1000, #))), 1)`, `!too many steps`}, {`try(map(1..999, repeat(s, 300000)), 1)`, `!builds too much`},
+		{`try(fromJSON(esc), try(upper(n), {e: s}))`, `{"e":"abc"}`}, {`try({x: upper(n)}, {})`, `{}`}, {`try(header(n), "h")`, `"h"`},
 		// Conditions.
 		{`missing and yes`, `false`}, {`not missing`, `true`}, {`missing or yes`, `true`}, {`missing ? 1 : 2`, `2`}, {`if missing { 1 } else { 2 }`, `2`}, {`!yes`, `false`}, {`yes && no || yes`, `true`},
 		{`n and yes`, `!a condition gives a number`}, {`not s`, `!a condition gives a string`}, {`s ? 1 : 2`, `!a condition gives a string`}, {`no and n`, `false`}, {`yes or n`, `true`},
@@ -132,7 +138,8 @@ func TestCompileErrors(t *testing.T) {
 		{`now(1)`, 1, "now takes 0 arguments, not 1", ""},
 		{`1..100000`, 2, "more than 1,000 integers", "compare instead"}, {`1..n`, 2, "two constant integers", ""}, {`x in 1..n`, 7, "two constant integers", ""},
 		{`-9223372036854775807..9223372036854775807`, 21, "more than 1,000", ""},
-		{`$env[x]`, 6, "must stand in quotes", `$env["flight number"]`}, {`$env + 1 + true`, 10, "", ""}, {`let $env = 1; a`, 0, "", ""},
+		{`$env[x]`, 6, "must stand in quotes", `$env["flight number"]`}, {`try(1)`, 1, "try takes at least 2 arguments, not 1", ""}, {`try()`, 1, "try takes at least 2", ""}, {`try(n, int("x"))`, 8, "int", ""}, {`try(1 + "a", 1)`, 7, "+ does not go", ""}, {`try(uper(s), 1)`, 5, "no function uper", ""}, {`try(s matches "(", 1)`, 15, "invalid pattern", ""}, {`try(repeat("x", 2000000), 1)`, 5, "more than 1 MiB", ""},
+		{`$env + 1 + true`, 10, "", ""}, {`let $env = 1; a`, 0, "", ""},
 		{`meta`, 1, "meta alone", "meta.topic"}, {`meta.tpoic`, 6, "meta has no tpoic", "did you mean meta.topic?"}, {`meta[x]`, 1, "meta alone", ""}, {`header`, 1, "header is a function", `$env["header"]`}, {`header.x`, 1, "header is a function", ""}, {`let meta = 1; meta`, 5, "meta is reserved", ""}, {`let header = 1; header`, 5, "reserved", ""},
 		{`name.lower()`, 6, "methods cannot be called", "lower(name)"}, {`date("2001-01-01").Year()`, 20, "methods cannot be called", ""},
 		{`1 + "a"`, 3, "+ does not go with a number and a string", "string("}, {`"a" - "b"`, 5, "- does not go", ""}, {`nil + 1`, 5, "+ does not go with nil", ""}, {`(a > b) + 1`, 9, "+ does not go with a boolean", ""},
@@ -164,6 +171,7 @@ func TestWholeValue(t *testing.T) {
 		{`[1, 2.50]`, `$env`, `[1, 2.50]`}, {` [1, 2] `, `$env[1]`, `2`}, {`[1, 2, 3]`, `map($env[-2:], # * $env[0])`, `[2,3]`}, {`[{"a": 1}, {"a": 2}]`, `sum($env, .a)`, `3`}, {`17`, `$env + 1`, `18`}, {`"x"`, `$env + "y"`, `"xy"`}, {`true`, `$env ? 1 : 2`, `1`}, {`null`, `$env`, `null`},
 		{`{"a":  1.0, "a": 2, "\u0062": "\u0063"}`, `$env`, `{"a":  1.0, "a": 2, "\u0062": "\u0063"}`}, {`{"a":  1.0 }`, `{all: $env}`, `{"all":{"a":  1.0 }}`}, {`{}`, `type($env)`, `"map"`}, {`[1]`, `"a" in $env`, `false`},
 		{`{"a":`, `$env`, "!not valid JSON"}, {``, `$env`, "!not valid JSON"}, {`[1]`, `$env.a`, "!no JSON object"}, {`[1]`, `$env["a"]`, "!no JSON object"},
+		{`{"a":`, `try($env, 1)`, "!not valid JSON"}, {`[1]`, `try(a, 1)`, "!no JSON object"}, {`{"a":`, `try(fromJSON(meta.value), {raw: meta.value})`, `{"raw":"{\"a\":"}`},
 	} {
 		rec := record(c.value)
 		got, err := mustCompile(t, c.text).JSON(rec)

@@ -66,6 +66,7 @@ var groups = []group{
 	{"Codes and hashes", []table{codecFunctions, hashFunctions}},
 	{"Chance", []table{randomFunctions}},
 	{"The record", []table{recordFunctions}},
+	{"What fails", []table{errorFunctions}},
 }
 
 // recordFunctions read the record.

@@ -202,7 +202,7 @@ func putText(m *machine, v value, path jsontext.Path, new value) (value, error) 
 		})
 	}
 	if places > 0 && len(text) > maxResult/places {
-		return vNil, errResult
+		return vNil, m.tooLarge()
 	}
 	if err := m.grow(len(v.text) + places*len(text) + maxPath); err != nil {
 		return vNil, err

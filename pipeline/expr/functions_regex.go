@@ -346,7 +346,7 @@ func replaceMatch(m *machine, p *pattern, text []byte, by []replacement) (value,
 	from := 0
 	add := func(b []byte) error {
 		if len(out)+len(b) > maxResult {
-			return errResult
+			return m.tooLarge()
 		}
 		out = append(out, b...)
 		return m.grow(len(b))

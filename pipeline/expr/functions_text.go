@@ -169,7 +169,7 @@ func replace(m *machine, args []value) (value, error) {
 	}
 	// A division, because the product of the two may not fit an int.
 	if len(by) > 0 && times > maxResult/len(by) {
-		return vNil, errResult
+		return vNil, m.tooLarge()
 	}
 	if err := m.grow(max(len(s)+times*(len(by)-len(old)), 0)); err != nil {
 		return vNil, err
@@ -239,7 +239,7 @@ func join(m *machine, args []value) (value, error) {
 			out = append(out, glue...)
 		}
 		if len(out)+len(text) > maxResult {
-			return vNil, errResult
+			return vNil, m.tooLarge()
 		}
 		out = append(out, text...)
 		if err := m.grow(len(glue) + len(text)); err != nil {

@@ -141,7 +141,7 @@ func cased(join func(out, word []byte) []byte) caller {
 			}
 		}
 		if len(out) > maxResult { // a mark before each character at the most
-			return vNil, errResult
+			return vNil, m.tooLarge()
 		}
 		return vText(out), m.step(len(out) / 8)
 	}
@@ -229,7 +229,7 @@ func padding(left bool) caller {
 		case len(by) == 0:
 			return vNil, fault("the text to fill with is empty")
 		case args[1].num > maxResult:
-			return vNil, errResult
+			return vNil, m.tooLarge()
 		}
 		missing := int(max(args[1].num, 0)) - utf8.RuneCount(s)
 		if err := m.step(len(s) / 16); err != nil || missing <= 0 {
@@ -279,7 +279,7 @@ func repeat(m *machine, args []value) (value, error) {
 		return vText(nil), nil
 	}
 	if n > int64(maxResult/len(s)) {
-		return vNil, errResult
+		return vNil, m.tooLarge()
 	}
 	if err := m.grow(len(s) * int(n)); err != nil {
 		return vNil, err

@@ -40,6 +40,8 @@ func TestLocate(t *testing.T) {
 		{`1 + ^int(s)`, "int: the text is no 64-bit integer"},
 		{`header(^n)`, "header: argument 1 is a number"},
 		{`string(^date(s))`, "date: the text is no date"},
+		// Of try the place is that of the last.
+		{`try(upper(n), lower(^n))`, "lower: argument 1 is a number"}, {`1 + try(n / 0, s ^* 2)`, "* on a string"}, {`try(n, 1) ^+ s`, "+ on a number and a string"}, {`^try(upper(n), missing) + "x"`, "+ on a missing value"}, {`map(items, try(upper(.price), .price ^+ .tag))`, "+ on a number and a string"},
 		// Members, slices, objects, arrays.
 		{`a[^s:]`, "at a string"}, {`a[1:^missing]`, "at a missing value"}, {`n^[1:2]`, "cutting a number"},
 		{`{"x": 1, (^n): 2}`, "a field name is a number"},

@@ -37,6 +37,7 @@ type machine struct {
 	stack   []value // arguments of the calls being made
 	steps   int
 	memory  int
+	large   bool        // something was to be larger than one value may be
 	repeat  *repetition // nil: now, uuid and random are live
 	calls   int         // of uuid and random
 	hasNow  bool
@@ -53,7 +54,7 @@ const scratchSize = 256
 var machines = sync.Pool{New: func() any { return &machine{scratch: make([]byte, 0, scratchSize)} }}
 
 func (m *machine) reset(rec *pipeline.Record, vars int) {
-	m.rec, m.steps, m.memory, m.repeat, m.calls, m.hasNow = rec, 0, 0, nil, 0, false
+	m.rec, m.steps, m.memory, m.large, m.repeat, m.calls, m.hasNow = rec, 0, 0, false, nil, 0, false
 	if cap(m.vars) < vars {
 		m.vars = make([]value, vars)
 	}
@@ -79,13 +80,22 @@ func (m *machine) step(n int) error {
 // grow counts bytes that are about to be built.
 func (m *machine) grow(n int) error {
 	if n > maxResult {
-		return errResult
+		return m.tooLarge()
 	}
 	if m.memory += n; m.memory > maxMemory {
 		return errMemory
 	}
 	return m.step(n / 64)
 }
+
+// tooLarge is the error of one value that is too large.
+func (m *machine) tooLarge() error {
+	m.large = true
+	return errResult
+}
+
+// spent says whether the evaluation has gone beyond what it may use.
+func (m *machine) spent() bool { return m.steps > maxSteps || m.memory > maxMemory || m.large }
 
 // join gives x and y as one string.
 func (m *machine) join(x, y []byte) []byte {

@@ -66,6 +66,7 @@ type reader struct {
 	text     string
 	reads    []Read
 	lets     map[string]*Read // nil: of something else
+	trying   int              // calls of try around
 	elements []*Read          // of the predicates around, innermost last
 }
 
@@ -74,7 +75,7 @@ func (r *reader) use(at *Read, optional bool) {
 	if at == nil || len(at.Path) == 0 {
 		return
 	}
-	if optional {
+	if optional || r.trying > 0 {
 		at = at.whole()
 	}
 	r.reads = append(r.reads, *at)
@@ -205,6 +206,24 @@ func (r *reader) otherwise(n *ast.BinaryNode) *Read {
 	return nil
 }
 
+// try reads a call of try: any place in it may be missing. It is its first argument when the others
+// are no places, as in try(items, []).
+func (r *reader) try(args []ast.Node) *Read {
+	r.trying++
+	defer func() { r.trying-- }()
+	all := make([]*Read, len(args))
+	for i, arg := range args {
+		all[i] = r.read(arg)
+	}
+	if all[0] != nil && len(all[0].Path) > 0 && !slices.ContainsFunc(all[1:], func(at *Read) bool { return at != nil }) {
+		return all[0].whole()
+	}
+	for _, at := range all {
+		r.use(at, true)
+	}
+	return nil
+}
+
 func (r *reader) binary(n *ast.BinaryNode) {
 	isNil := func(n ast.Node) bool { _, ok := n.(*ast.NilNode); return ok }
 	switch n.Operator {
@@ -239,6 +258,9 @@ func (r *reader) call(name string, args []ast.Node) *Read {
 	}
 	if at, ok := r.withPaths(name, args); ok {
 		return at
+	}
+	if name == "try" {
+		return r.try(args)
 	}
 	if name == "type" {
 		r.use(r.read(args[0]), true)

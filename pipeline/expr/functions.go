@@ -9,18 +9,23 @@ import (
 )
 
 // A function is one that expressions may call. It depends on nothing but its arguments, or, when it
-// is live, on the time and on chance, and counts what it builds.
+// is live, on the record, the time or chance, and counts what it builds.
+//
+// It has one of three. Most have call: all arguments are values, which are evaluated before it. One
+// with bind needs some of them when it is compiled, as constants, or has something of its own for
+// each place where it is called: a pattern, the name of a form, buffers. bind checks them, says what
+// is wrong at their place, and gives what is called with the values. One with compile makes the code
+// itself, and so also checks and counts the arguments: it evaluates them in another order or not
+// all (try), takes the node of one (get, for Reads), or gives kinds that depend on them (sort).
 type function struct {
-	params []mask // the last stands for further ones
-	least  int    // arguments
-	most   int    // -1: any number
-	kinds  mask
-	call   caller
-	bind   binder // makes call of what is constant; nil: call stands above
-	live   bool   // two calls may give two values: it is not evaluated when it is compiled
-	// compile is there in place of call when the code of a call is its own: an argument that is
-	// not evaluated first, a result that is more than a value.
+	params  []mask // the last stands for further ones
+	least   int    // arguments
+	most    int    // -1: any number
+	kinds   mask
+	call    caller
+	bind    binder
 	compile func(c *compiler, n ast.Node, name string, args []ast.Node) code
+	live    bool // two calls may give two values: it is not evaluated when it is compiled
 	manual
 }
 
@@ -198,6 +203,9 @@ func invoke(m *machine, name string, f function, parts []code) (value, error) {
 func wrongArgument(name string, i int, want mask, v value) error {
 	if v.kind == kNil {
 		return faultf("%s: argument %d is missing", name, i+1)
+	}
+	if v.kind == kFloat && want&mNumber == mInt {
+		return faultf("%s: argument %d is a number that is no integer", name, i+1)
 	}
 	return faultf("%s: argument %d is %s, not %s", name, i+1, v.kind.name(), want)
 }

@@ -2,6 +2,7 @@ package expr
 
 import (
 	"slices"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -34,9 +35,13 @@ var arrayFunctions = map[string]function{
 	"toArray": {params: []mask{mAny}, least: 1, most: 1, kinds: mArray, call: toArray,
 		manual: manual{usage: "toArray(value)", says: "an array as it is, and anything else as the only element of one; of nil an array without elements",
 			examples: []Example{{`toArray(tags)`, `["new","eu"]`}, {`toArray(order.id)`, `["A-17"]`}, {`toArray(note)`, `[]`}}}},
-	"chunk": {params: []mask{mArray, mInt}, least: 2, most: 2, kinds: 1 << kList, call: chunk,
-		manual: manual{usage: "chunk(array, n)", says: "the elements in arrays of n, the last with what is left", fails: "n is below 1",
-			examples: []Example{{`chunk([1, 2, 3, 4, 5], 2)`, `[[1,2],[3,4],[5]]`}, {`chunk(tags, 0)`, `error: at least 1 element`}}}},
+	"range": {params: []mask{mInt}, least: 2, most: 3, kinds: 1 << kList, call: span,
+		manual: manual{usage: "range(from, to, step?)", says: "an array of the integers from from to before to, in steps of step (1), which goes down when it is negative; at most 10,000. Of two constants 1..3 is an array, which has its end in it",
+			fails:    "step is 0, there are more than 10,000, or a number is beyond 64 bits",
+			examples: []Example{{`range(0, len(items))`, `[0,1,2]`}, {`range(10, 0, -4)`, `[10,6,2]`}, {`range(2, 2)`, `[]`}, {`map(range(1, order.total > 100 ? 3 : 2), # * 10)`, `[10,20]`}, {`range(0, 5, order.total > 100 ? 0 : 1)`, `error: range: the step is 0`}}}},
+	"chunk": {params: []mask{mArray | mString, mInt}, least: 2, most: 2, kinds: 1 << kList, call: chunk,
+		manual: manual{usage: "chunk(value, n)", says: "the elements of an array in arrays of n, or the characters of a text in texts of n, the last with what is left", fails: "n is below 1",
+			examples: []Example{{`chunk([1, 2, 3, 4, 5], 2)`, `[[1,2],[3,4],[5]]`}, {`chunk("Zürich", 4)`, `["Züri","ch"]`}, {`chunk(tags, 0)`, `error: at least 1 element`}}}},
 	"zip": {params: []mask{mArray}, least: 2, most: -1, kinds: 1 << kList, call: zip,
 		manual: manual{usage: "zip(array, array, ...)", says: "an array with the first elements, one with the second, and so on, as many as the shortest array has elements",
 			examples: []Example{{`zip(["a", "b"], [1, 2])`, `[["a",1],["b",2]]`}, {`fromPairs(zip(map(items, .sku), map(items, .count)))`, `{"a1":2,"b2":1,"c3":3}`}}}},
@@ -198,7 +203,10 @@ func chunk(m *machine, args []value) (value, error) {
 		return vNil, errBig
 	}
 	if args[1].num < 1 {
-		return vNil, fault("at least 1 element must be in an array")
+		return vNil, fault("at least 1 element or character must be in a chunk")
+	}
+	if args[0].kind == kString {
+		return chunkText(m, args[0], args[1].num)
 	}
 	all, err := list(m, args[0])
 	if err != nil {
@@ -213,6 +221,72 @@ func chunk(m *machine, args []value) (value, error) {
 		out = append(out, newList(part))
 	}
 	return newList(out), nil
+}
+
+// chunkText is chunk of a text. A byte that is not UTF-8 is a character, as it is for len.
+func chunkText(m *machine, v value, n int64) (value, error) {
+	text, err := m.text(v)
+	if err != nil {
+		return vNil, err
+	}
+	if err := m.step(len(text) / 16); err != nil {
+		return vNil, err
+	}
+	var out []value
+	for len(text) > 0 {
+		size := 0
+		for i := int64(0); i < n && size < len(text); i++ {
+			_, width := utf8.DecodeRune(text[size:])
+			size += width
+		}
+		if err := m.grow(valueBytes); err != nil {
+			return vNil, err
+		}
+		out, text = append(out, vText(text[:size:size])), text[size:]
+	}
+	return newList(out), nil
+}
+
+// maxSpan is how many integers range gives.
+const maxSpan = 10_000
+
+// span is range.
+func span(m *machine, args []value) (value, error) {
+	if err := allSmall(args); err != nil {
+		return vNil, err
+	}
+	from, to, step := args[0].num, args[1].num, int64(1)
+	if len(args) > 2 {
+		step = args[2].num
+	}
+	// The distance, which may not fit an int64, and the width of a step, which may be that of the
+	// least one.
+	var distance, width uint64
+	switch {
+	case step == 0:
+		return vNil, fault("the step is 0")
+	case step > 0 && to > from:
+		distance, width = uint64(to)-uint64(from), uint64(step)
+	case step < 0 && to < from:
+		distance, width = uint64(from)-uint64(to), -uint64(step)
+	default:
+		return newList(nil), nil
+	}
+	count := (distance-1)/width + 1
+	if count > maxSpan {
+		return vNil, fault("more than 10,000 integers")
+	}
+	if err := m.grow(valueBytes * int(count)); err != nil {
+		return vNil, err
+	}
+	if err := m.step(int(count)); err != nil {
+		return vNil, err
+	}
+	items := make([]value, count)
+	for i := range items {
+		items[i] = vInt(from + int64(i)*step)
+	}
+	return newList(items), nil
 }
 
 func zip(m *machine, args []value) (value, error) {

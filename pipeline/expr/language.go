@@ -26,7 +26,7 @@ func Language() []Section {
 				{`customer.phone ?? "none"`, `"none"`}, {`customer.phone + "x"`, `error: + on a missing value`}, {`upper(customer.phone)`, `error: upper: argument 1 is missing`}}},
 		{Title: "Literals", Says: "Numbers are `42`, `1.5`, `1e3`, `0x2A` and `1_000`. A text stands in `\"`, `'` or backquotes; in the first two a backslash escapes, as in `\"\\n\"` and `\"\\u00e9\"`. " +
 			"`true`, `false`, `nil`; an array is `[1, \"a\"]`, an object `{\"name\": value}`, where a name that is an identifier needs no quotes. `1..3` is an " +
-			"array of integers between two constants. A text in a pipeline file has quotes of its own: `country: '\"DE\"'`.",
+			"array of integers between two constants; `range` takes any. A text in a pipeline file has quotes of its own: `country: '\"DE\"'`.",
 			Examples: []Example{{`[1_000, 0x2A, 1e3]`, `[1000,42,1000]`}, {`'it is "so"'`, `"it is \"so\""`}, {`{"id": order.id, total: order.total}`, `{"id":"A-17","total":129.50}`}, {`1..4`, `[1,2,3,4]`}, {`[1, nil, "a"]`, `[1,null,"a"]`}}},
 		{Title: "Operators", Says: operatorTable,
 			Examples: []Example{{`order.total * 2`, `259`}, {`7 / 2`, `3.5`}, {`7 % 4`, `3`}, {`2 ** 3`, `8`}, {`order.id + "-" + customer.name`, `"A-17-Ada Lovelace"`}, {`1 == 1.0`, `true`}, {`1 == "1"`, `false`},

@@ -278,7 +278,7 @@ func patternSize(pattern string) int {
 func (c *compiler) ends(n *ast.BinaryNode) (from, to int64) {
 	a, b := c.node(n.Left), c.node(n.Right)
 	if a.constant == nil || b.constant == nil || a.constant.kind != kInt || b.constant.kind != kInt {
-		c.fail(n, "a range needs two constant integers", "compare instead: x >= a and x <= b")
+		c.fail(n, "a range needs two constant integers", "compare instead: x >= a and x <= b; an array of integers is range(a, b + 1)")
 	}
 	return a.constant.num, b.constant.num
 }
@@ -287,7 +287,7 @@ func (c *compiler) ends(n *ast.BinaryNode) (from, to int64) {
 func (c *compiler) span(n *ast.BinaryNode) code {
 	from, to := c.ends(n)
 	if to >= from && uint64(to)-uint64(from) >= maxRange {
-		c.fail(n, "a range of more than 1,000 integers", "compare instead: x >= a and x <= b")
+		c.fail(n, "a range of more than 1,000 integers", "compare instead: x >= a and x <= b; an array of up to 10,000 is range(a, b + 1)")
 	}
 	var items []value
 	for i := from; i <= to; i++ {

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // a zone that is known here is known on machines without a database of zones
-
-	"github.com/expr-lang/expr/ast"
 )
 
 // layouts are tried in turn when date gets none. Days of one figure are taken too.
@@ -19,22 +17,17 @@ var layouts = []string{
 	time.ANSIC, time.UnixDate, time.RubyDate,
 }
 
-// date compiles date(text), date(text, layout), date(text, layout, zone) and
+// bindDate makes date(text), date(text, layout), date(text, layout, zone) and
 // date(milliseconds). The zone must be constant: it is looked up here.
-func (c *compiler) date(n ast.Node, called string, args []ast.Node) code {
-	f := functions[called]
-	parts := c.arguments(n, called, f, args)
+func bindDate(c *compiler, called string, parts []code) caller {
 	zone := c.zone(called, parts, 2)
 	known := len(parts) > 1 && parts[1].constant != nil
 	if known {
 		if wrong, instead := badLayout(layoutOf(parts[1].constant.text), zone); wrong != "" {
-			c.fail(args[1], wrong, instead)
+			c.fail(parts[1].at, wrong, instead)
 		}
 	}
-	f.call = func(m *machine, args []value) (value, error) { return date(m, args, zone, known) }
-	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
-		return invoke(m, called, f, parts)
-	}}, parts...)
+	return func(m *machine, args []value) (value, error) { return date(m, args, zone, known) }
 }
 
 var (

@@ -16,7 +16,7 @@ import (
 // each place where it is called: a pattern, the name of a form, buffers. bind checks them, says what
 // is wrong at their place, and gives what is called with the values. One with compile makes the code
 // itself, and so also checks and counts the arguments: it evaluates them in another order or not
-// all (try), takes the node of one (get, for Reads), or gives kinds that depend on them (sort).
+// all: try, and get with what it gives in place of nil.
 type function struct {
 	params  []mask // the last stands for further ones
 	least   int    // arguments
@@ -76,7 +76,7 @@ var groups = []group{
 
 // recordFunctions read the record.
 var recordFunctions = map[string]function{
-	"header": {params: []mask{mString}, least: 1, most: 1, kinds: mString | mNil, compile: (*compiler).header,
+	"header": {params: []mask{mString}, least: 1, most: 1, kinds: mString | mNil, call: header, live: true,
 		manual: manual{usage: "header(name)", says: "the bytes of the record's last header of that name; nil when there is none. Upper and lower case count",
 			examples: []Example{{`header("trace")`, `"t1"`}, {`header("Trace")`, `null`}}}},
 }
@@ -210,22 +210,11 @@ func wrongArgument(name string, i int, want mask, v value) error {
 	return faultf("%s: argument %d is %s, not %s", name, i+1, v.kind.name(), want)
 }
 
-// header compiles header("name"): the last header of that name, as text.
-func (c *compiler) header(n ast.Node, of string, args []ast.Node) code {
-	f := functions[of]
-	name := c.arguments(n, of, f, args)[0]
-	return code{kinds: f.kinds, run: func(m *machine) (value, error) {
-		v, err := name.run(m)
-		if err != nil {
-			return vNil, err
-		}
-		if v.kind != kString {
-			return vNil, wrongArgument("header", 0, mString, v)
-		}
-		want, err := m.text(v)
-		if err != nil {
-			return vNil, err
-		}
-		return oneHeader(m, want)
-	}}
+// header gives the last header of a name, as text.
+func header(m *machine, args []value) (value, error) {
+	name, err := m.text(args[0])
+	if err != nil {
+		return vNil, err
+	}
+	return oneHeader(m, name)
 }

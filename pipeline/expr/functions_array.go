@@ -3,8 +3,6 @@ package expr
 import (
 	"slices"
 	"unicode/utf8"
-
-	"github.com/expr-lang/expr/ast"
 )
 
 var arrayFunctions = map[string]function{
@@ -54,13 +52,13 @@ var arrayFunctions = map[string]function{
 	"difference": {params: []mask{mArray}, least: 2, most: -1, kinds: 1 << kList, call: difference,
 		manual: manual{usage: "difference(array, array, ...)", says: "the elements of the first array that none of the others has",
 			examples: []Example{{`difference(tags, ["eu", "vip"])`, `["new"]`}}}},
-	"compact": {params: []mask{mArray | mObject, mString}, least: 1, most: 2, kinds: 1<<kList | 1<<kMap, compile: (*compiler).compact,
+	"compact": {params: []mask{mArray | mObject, mString}, least: 1, most: 2, kinds: 1<<kList | 1<<kMap, bind: bindCompact,
 		manual: manual{usage: "compact(value, depth?)", says: "the array or the object without what is nil in it; with \"deep\" also without what is nil within its elements or members", fails: "it is nested deeper than 1,000 levels",
 			examples: []Example{{`compact([1, nil, 2])`, `[1,2]`}, {`compact({"a": 1, "b": note})`, `{"a":1}`}, {`compact({"a": {"b": nil, "c": [nil, 1]}}, "deep")`, `{"a":{"c":[1]}}`}}}},
 	"tally": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kMap, call: tally,
 		manual: manual{usage: "tally(array)", says: "an object with the number of times that each element is there; the element becomes the name", fails: "an element is nil, an array or an object",
 			examples: []Example{{`tally(["a", "b", "a"])`, `{"a":2,"b":1}`}}}},
-	"sort": {params: []mask{mArray, mString}, least: 1, most: 2, kinds: 1 << kList, compile: (*compiler).sort,
+	"sort": {params: []mask{mArray, mString}, least: 1, most: 2, kinds: 1 << kList, bind: bindSort,
 		manual: manual{usage: "sort(array, order?)", says: "the elements in order, which are all numbers or all texts; with \"desc\" the greatest first",
 			fails:    "an element is missing, or two do not order",
 			examples: []Example{{`sort([3, 1, 2])`, `[1,2,3]`}, {`sort(tags, "desc")`, `["new","eu"]`}, {`sort([1, note])`, `error: sorting a missing value`}}}},
@@ -159,21 +157,16 @@ next:
 	}
 }
 
-// sort compiles sort(array) and sort(array, "desc").
-func (c *compiler) sort(n ast.Node, name string, args []ast.Node) code {
-	f := functions[name]
-	parts := c.arguments(n, name, f, args)
-	desc := len(args) > 1 && c.descending(parts[1], args[1])
-	f.call = func(m *machine, args []value) (value, error) {
+// bindSort makes sort(array) and sort(array, "desc").
+func bindSort(c *compiler, _ string, parts []code) caller {
+	desc := len(parts) > 1 && c.descending(parts[1], parts[1].at)
+	return func(m *machine, args []value) (value, error) {
 		all, err := copied(m, args[0])
 		if err != nil {
 			return vNil, err
 		}
 		return newList(all), sortValues(m, all, slices.Clone(all), desc)
 	}
-	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
-		return invoke(m, name, f, parts[:1])
-	}}, parts...)
 }
 
 func appended(m *machine, args []value) (value, error) {
@@ -433,20 +426,15 @@ func sieve(m *machine, args []value, stays func(e value, others []*valueSet) (bo
 	}
 }
 
-// compact compiles compact(value) and compact(value, "deep").
-func (c *compiler) compact(n ast.Node, name string, args []ast.Node) code {
-	f := functions[name]
-	parts := c.arguments(n, name, f, args)
+// bindCompact makes compact(value) and compact(value, "deep").
+func bindCompact(c *compiler, name string, parts []code) caller {
 	deep := len(parts) > 1
 	if deep {
 		if k := parts[1].constant; k == nil || string(k.text) != "deep" {
-			c.fail(args[1], "the depth of compact must be \"deep\" or left out", "")
+			c.fail(parts[1].at, "the depth of "+name+" must be \"deep\" or left out", "")
 		}
 	}
-	f.call = func(m *machine, args []value) (value, error) { return compacted(m, args[0], deep, 0) }
-	return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
-		return invoke(m, name, f, parts[:1])
-	}}, parts...)
+	return func(m *machine, args []value) (value, error) { return compacted(m, args[0], deep, 0) }
 }
 
 func compacted(m *machine, v value, deep bool, depth int) (value, error) {

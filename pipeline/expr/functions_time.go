@@ -9,7 +9,7 @@ var timeFunctions = map[string]function{
 	"duration": {params: []mask{mString}, least: 1, most: 1, kinds: mDuration, call: duration,
 		manual: manual{usage: "duration(text)", says: "the duration that a text like 1h30m, 45s or 250ms stands for", fails: "the text is no duration",
 			examples: []Example{{`duration("1m30s") > duration("80s")`, `true`}, {`date(created) + duration("1h")`, `"2026-03-01T13:30:00Z"`}, {`duration(order.id)`, `error: the text is no duration`}}}},
-	"date": {params: []mask{mString | mNumber, mString, mString}, least: 1, most: 3, kinds: mTime, compile: (*compiler).date,
+	"date": {params: []mask{mString | mNumber, mString, mString}, least: 1, most: 3, kinds: mTime, bind: bindDate,
 		manual: manual{usage: "date(value, layout?, zone?)", says: "the date that a text stands for, by a layout that is written with the parts of 2006-01-02 15:04:05, in a zone (UTC when it is left out); of an integer the date so many milliseconds after 1970", fails: "the text is no date of that layout, or the date is before 1678 or after 2261",
 			examples: []Example{{`date(created)`, `"2026-03-01T12:30:00Z"`}, {`date("2026/03/01", "2006/01/02", "Europe/Berlin")`, `"2026-02-28T23:00:00Z"`}, {`date(meta.time)`, `"2026-03-01T12:30:00Z"`}, {`date(order.id)`, `error: the text is no date of that layout`}}}},
 }

@@ -242,9 +242,6 @@ func (p *places) blameArgument(n ast.Node, name string, args []ast.Node, unless 
 		return n
 	}
 	f, ok := functions[name]
-	if name == "header" {
-		f, ok = function{params: []mask{mString}}, true
-	}
 	if !ok || len(f.params) == 0 {
 		return n
 	}

@@ -3,8 +3,6 @@ package expr
 import (
 	"errors"
 
-	"github.com/expr-lang/expr/ast"
-
 	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -16,21 +14,14 @@ const maxPath = 1000
 // nil for those that are none.
 type pathCall func(m *machine, args []value, paths []jsontext.Path) (value, error)
 
-// onPaths makes the compile of a function whose arguments from first to last (-1: all that follow)
+// onPaths makes the binder of a function whose arguments from first to last (-1: all that follow)
 // are paths. Constant ones are read when the call is compiled.
-func onPaths(first, last int, call pathCall) func(*compiler, ast.Node, string, []ast.Node) code {
-	return func(c *compiler, n ast.Node, name string, args []ast.Node) code {
-		f := functions[name]
-		parts := c.arguments(n, name, f, args)
-		f.call = c.pathCall(name, first, last, parts, call)
-		return c.fold(n, code{kinds: f.kinds, run: func(m *machine) (value, error) {
-			return invoke(m, name, f, parts)
-		}}, parts...)
-	}
+func onPaths(first, last int, call pathCall) binder {
+	return func(c *compiler, name string, parts []code) caller { return c.pathCall(name, first, last, parts, call) }
 }
 
 // pathCall gives the call of a function on paths with these arguments.
-func (c *compiler) pathCall(name string, first, last int, parts []code, call pathCall) func(*machine, []value) (value, error) {
+func (c *compiler) pathCall(name string, first, last int, parts []code, call pathCall) caller {
 	known, all := make([]jsontext.Path, len(parts)), true
 	isPath := func(i int) bool { return i >= first && (last < 0 || i <= last) }
 	for i, p := range parts {

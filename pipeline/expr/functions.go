@@ -68,7 +68,7 @@ var groups = []group{
 	{"Objects and paths", []table{objectFunctions}},
 	{"Time", []table{timeFunctions, calendarFunctions}},
 	{"Text formats", []table{formatFunctions}},
-	{"Codes and hashes", []table{codecFunctions, hashFunctions}},
+	{"Codes and hashes", []table{codecFunctions, charsetFunctions, compressionFunctions, hashFunctions}},
 	{"Chance", []table{randomFunctions}},
 	{"The record", []table{recordFunctions}},
 	{"What fails", []table{errorFunctions}},

@@ -46,12 +46,6 @@ var formatFunctions = map[string]function{
 		fails: "it is no such line", examples: []Example{
 			{`parseAccessLog('::1 - - [10/Oct/2000:13:55:36 -0700] "GET /a HTTP/1.1" 200 7')`, `{"host":"::1","timestamp":"2000-10-10T20:55:36Z","method":"GET","path":"/a","protocol":"HTTP/1.1","status":200,"size":7}`}, {`parseAccessLog("GET /a")`, `error: there is no time in brackets`},
 		}}},
-	"fromGzip": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: fromGzip, manual: manual{
-		usage: "fromGzip(bytes)", says: "what is compressed with gzip, at most 1 MiB", fails: "the bytes are no gzip, or hold more", examples: []Example{
-			{`fromGzip(fromBase64("H4sIAAAAAAACA0ssSgQAvzLokQMAAAA="))`, `"ara"`}, {`fromGzip("x")`, `error: column 1: it does not begin as gzip does`},
-		}}},
-	"toGzip": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: toGzip, manual: manual{
-		usage: "toGzip(text)", says: "the bytes of the text, compressed with gzip", examples: []Example{{`fromGzip(toGzip("any text"))`, `"any text"`}}}},
 	"toLogfmt": {params: []mask{mObject}, least: 1, most: 1, kinds: mString, call: writing(textformat.Pairs{Logfmt: true}.AppendPairs), manual: manual{
 		usage: "toLogfmt(object)", says: "the object as a line of logfmt; a value that is no string is written as JSON",
 		fails: "a name cannot be a key: it is empty or holds a space, a quote, = or \\", examples: []Example{{`toLogfmt({level: "info", msg: "two words", n: 1.5})`, `"level=info msg=\"two words\" n=1.5"`}, {`toLogfmt({"a b": 1})`, `error: member 1 has a name that cannot be a key`}}}},
@@ -75,7 +69,9 @@ var foreignFormats = map[string]string{
 	"parse_query_string": "write parseQuery(query)", "parse_form_url_encoded": "write parseQuery(query)", "parse_url_search_params": "write parseQuery(query)", "parse_syslog": "write parseSyslog(line)",
 	"parse_apache_log": "write parseAccessLog(line)", "parse_nginx_log": "write parseAccessLog(line)", "parse_common_log": "write parseAccessLog(line)",
 	"encode_logfmt": "write toLogfmt(object)", "encode_key_value": "write toKeyValue(object)", "encode_csv": "write toCSV(array)", "format_url": "write toURL(object)",
-	"decode_gzip": "write fromGzip(bytes)", "encode_gzip": "write toGzip(text)",
+	"decode_gzip": "write fromGzip(bytes)", "encode_gzip": "write toGzip(text)", "decode_zstd": "write fromZstd(bytes)", "encode_zstd": "write toZstd(text)",
+	"decode_lz4": `write fromLZ4(bytes, "block")`, "encode_lz4": `write toLZ4(text, "block")`,
+	"decode_charset": `write decodeText(bytes, "euc-kr")`, "encode_charset": `write encodeText(text, "euc-kr")`, "decode_mime_q": "write mimeDecode(text)",
 }
 
 func init() { maps.Copy(foreignFunctions, foreignFormats) }
@@ -263,38 +259,4 @@ func toCSV(m *machine, args []value) (value, error) {
 		return vNil, err
 	}
 	return writeText(m, args[0], textformat.CSV{Separator: by}.AppendLine)
-}
-
-// gzips is used for gzip alone, which holds no channels: they must not move between bubbles of
-// testing/synctest.
-var gzips textformat.Compression
-
-func fromGzip(m *machine, args []value) (value, error) {
-	text, err := m.text(args[0])
-	if err != nil {
-		return vNil, err
-	}
-	out, err := gzips.AppendFromGzip(nil, text, maxResult)
-	if err != nil {
-		return vNil, fault(err.Error())
-	}
-	if err := m.grow(len(out)); err != nil {
-		return vNil, err
-	}
-	return vText(out), m.step((len(text) + len(out)) / 8)
-}
-
-func toGzip(m *machine, args []value) (value, error) {
-	text, err := m.text(args[0])
-	if err != nil {
-		return vNil, err
-	}
-	if err := m.step(len(text)); err != nil {
-		return vNil, err
-	}
-	out, err := gzips.AppendGzip(nil, text)
-	if err != nil {
-		return vNil, fault(err.Error())
-	}
-	return vText(out), m.grow(len(out))
 }

@@ -35,7 +35,7 @@ func TestFunctionsCountTheirWork(t *testing.T) {
 	const size = 300 << 10
 	constant := map[string]bool{"isUUID": true, "isIP": true, "isIPv4": true, "isIPv6": true, "isUpper": false}
 	texts := map[string]function{}
-	for _, table := range []map[string]function{hashFunctions, codecFunctions, wordFunctions, formFunctions, regexFunctions} {
+	for _, table := range []map[string]function{hashFunctions, codecFunctions, charsetFunctions, compressionFunctions, wordFunctions, formFunctions, regexFunctions} {
 		maps.Copy(texts, table)
 	}
 	for _, name := range slices.Sorted(maps.Keys(texts)) {
@@ -43,6 +43,12 @@ func TestFunctionsCountTheirWork(t *testing.T) {
 		call := name + "(s" + map[int]string{1: ")", 2: `, "x+y")`, 3: `, "x+y", "")`}[f.least]
 		if f.least == 2 && f.param(1) == mInt {
 			call = name + "(s, 1)"
+		}
+		if _, ok := charsetFunctions[name]; ok && f.least == 2 {
+			call = name + `(s, "gbk")`
+		}
+		if to, ok := strings.CutPrefix(name, "from"); ok && compressionFunctions[name].bind != nil {
+			call = "fromBase64(toBase64(s)) | to" + to + "() | " + name + "()"
 		}
 		p, err := compile(`let s = $env["s"]; `+call, mAny)
 		if err != nil {

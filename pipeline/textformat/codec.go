@@ -58,10 +58,10 @@ func AppendFromHex(dst, text []byte) ([]byte, error) {
 	return out, nil
 }
 
-// Compression makes and reads gzip and zstd. Its zero value works. It must stay with its owner:
+// Compression makes and reads gzip, zstd and frames of LZ4. Its zero value works. It must stay with its owner:
 // zstd holds channels, which must not move between the bubbles of testing/synctest.
 type Compression struct {
-	gunzips, gzips, unzstds, zstds sync.Pool
+	gunzips, gzips, unzstds, zstds, unlz4s, lz4s sync.Pool
 }
 
 func tooLarge(most int) error {

@@ -11,12 +11,13 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
 	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A compressed is one of the two, for tests that are about both.
+// A compressed is one of the three, for tests that are about all.
 type compressed struct {
 	name     string
 	make     func(dst, data []byte) ([]byte, error)
@@ -24,7 +25,7 @@ type compressed struct {
 	streamed func(w io.Writer) io.WriteCloser // writes no size in front
 }
 
-func both(c *Compression) []compressed {
+func compressions(c *Compression) []compressed {
 	return []compressed{
 		{"gzip", c.AppendGzip, c.AppendFromGzip, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) }},
 		{"zstd", c.AppendZstd, c.AppendFromZstd, func(w io.Writer) io.WriteCloser {
@@ -34,11 +35,12 @@ func both(c *Compression) []compressed {
 			}
 			return z
 		}},
+		{"lz4", c.AppendLZ4, c.AppendFromLZ4, func(w io.Writer) io.WriteCloser { return lz4.NewWriter(w) }},
 	}
 }
 
 func TestCompression(t *testing.T) {
-	for _, c := range both(new(Compression)) {
+	for _, c := range compressions(new(Compression)) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, data := range []string{"", "x", strings.Repeat("abc", 100_000)} {
 				packed, err := c.make([]byte("before"), []byte(data))
@@ -75,7 +77,7 @@ func TestCompression(t *testing.T) {
 // written in front or not.
 func TestBombs(t *testing.T) {
 	const most = 1 << 20
-	for _, c := range both(new(Compression)) {
+	for _, c := range compressions(new(Compression)) {
 		t.Run(c.name, func(t *testing.T) {
 			var packed bytes.Buffer
 			w := c.streamed(&packed)

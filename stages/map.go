@@ -20,7 +20,7 @@ type MapSettings struct {
 	Key           *expr.Expr                          `yaml:"key" doc:"expression that gives the record's key: a text itself, the JSON text of anything else; nil: no key, but that a tombstone keeps its own"`
 	Time          *expr.Expr                          `yaml:"time" doc:"expression that gives the record's time: a date, or milliseconds since 1970; nil: it stays"`
 	SetHeaders    settings.HeaderFields[expr.Expr]    `yaml:"set_headers" value:"true" doc:"headers to set, each in place of all of that name: a text itself, the JSON text of anything else; nil: none of that name"`
-	RemoveHeaders []settings.HeaderName               `yaml:"remove_headers" doc:"headers to remove; upper and lower case count"`
+	RemoveHeaders []settings.HeaderOrAll              `yaml:"remove_headers" doc:"headers to remove, before those of set_headers are set; upper and lower case count, and * alone is all of them"`
 	Tombstone     *expr.Condition                     `yaml:"tombstone" doc:"condition under which the record becomes a tombstone: it loses its value and keeps the rest, and what edits the value is left out"`
 }
 

@@ -15,7 +15,7 @@ import (
 type about struct {
 	key, time *expr.Expr
 	set       settings.HeaderFields[expr.Expr]
-	remove    []settings.HeaderName
+	remove    []settings.HeaderOrAll
 	tombstone *expr.Condition
 }
 
@@ -89,7 +89,7 @@ func (a *about) headers(rec *pipeline.Record) ([]pipeline.Header, error) {
 }
 
 func (a *about) removes(h pipeline.Header) bool {
-	return slices.Contains(a.remove, settings.HeaderName(h.Name))
+	return slices.ContainsFunc(a.remove, func(r settings.HeaderOrAll) bool { return r.All || string(r.Name) == h.Name })
 }
 
 // setHeader puts a value in the place of the first header of that name, or at the end, and takes

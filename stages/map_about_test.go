@@ -40,7 +40,7 @@ func whole(rec *pipeline.Record, err error) string {
 
 // The records have the key k, the time 1000 and the headers H=v, a=1, a=2.
 func TestMapAbout(t *testing.T) {
-	type names = []settings.HeaderName
+	type names = []settings.HeaderOrAll
 	for name, c := range map[string]struct {
 		s    MapSettings
 		rows []row
@@ -73,7 +73,7 @@ func TestMapAbout(t *testing.T) {
 			},
 		},
 		"headers": {
-			MapSettings{SetHeaders: headerSets(t, "a", "n", "new", `header("H")`, "none", "nothing", "H", `[n]`), RemoveHeaders: names{"h", "x"}},
+			MapSettings{SetHeaders: headerSets(t, "a", "n", "new", `header("H")`, "none", "nothing", "H", `[n]`), RemoveHeaders: names{{Name: "h"}, {Name: "x"}}},
 			[]row{
 				{`{"n":"é"}`, `{"n":"é"} k@1000 [H=["é"] a=é new=v]`},
 				{`{}`, `{} k@1000 [H=[null] new=v]`},
@@ -81,8 +81,20 @@ func TestMapAbout(t *testing.T) {
 			},
 		},
 		"headers removed": {
-			MapSettings{RemoveHeaders: names{"a", "b"}},
+			MapSettings{RemoveHeaders: names{{Name: "a"}, {Name: "b"}}},
 			[]row{{`{}`, `{} k@1000 [H=v]`}, {`no JSON`, `no JSON k@1000 [H=v]`}},
+		},
+		"all headers removed": {
+			MapSettings{RemoveHeaders: names{{All: true}}},
+			[]row{{`{}`, `{} k@1000 []`}, {"tombstone", `tombstone k@1000 []`}},
+		},
+		"all headers removed, then some set": {
+			MapSettings{RemoveHeaders: names{{All: true}}, SetHeaders: headerSets(t, "a", `header("H")`, "b", `meta.headers.a`, "H", "nil")},
+			[]row{{`{}`, `{} k@1000 [a=v b=2]`}},
+		},
+		"a header called *": {
+			MapSettings{RemoveHeaders: names{{Name: "*"}}},
+			[]row{{`{}`, `{} k@1000 [H=v a=1 a=2]`}},
 		},
 		"tombstone": {
 			MapSettings{Set: sets(t, "id", "after.id"), Key: ptr(expression(t, "before.id")), SetHeaders: headerSets(t, "op", "op"), Tombstone: ptr(condition(t, `op == "d"`))},
@@ -130,7 +142,7 @@ func headed(in string) *pipeline.Record {
 func TestMapAsItCame(t *testing.T) {
 	m, err := NewMap(MapSettings{
 		Set: sets(t, "a.b", "2"), Key: ptr(expression(t, `"new"`)), Time: ptr(expression(t, "5")),
-		SetHeaders: headerSets(t, "a", `"3"`, "b", `"4"`), RemoveHeaders: []settings.HeaderName{"H"}, Tombstone: ptr(condition(t, "false")),
+		SetHeaders: headerSets(t, "a", `"3"`, "b", `"4"`), RemoveHeaders: []settings.HeaderOrAll{{Name: "H"}}, Tombstone: ptr(condition(t, "false")),
 	})
 	must(t, m, err)
 	rec := headed(`{"a":{"b":1}}`)

@@ -164,7 +164,7 @@ func (c *mapCheck) keeps() {
 
 func (c *mapCheck) others() {
 	for i, h := range c.s.SetHeaders {
-		if slices.Contains(c.s.RemoveHeaders, h.Name) {
+		if slices.Contains(c.s.RemoveHeaders, settings.HeaderOrAll{Name: h.Name}) {
 			c.wrong("remove_headers", "header %q is set and removed: leave one of them out", string(h.Name))
 		}
 		for _, before := range c.s.SetHeaders[:i] {

@@ -145,7 +145,7 @@ func TestConform(t *testing.T) {
 		"map of key, time and headers": func(t *testing.T) pipelinetest.StageUnderTest {
 			m, err := NewMap(MapSettings{
 				Key: ptr(expression(t, "id")), Time: ptr(expression(t, "id * 1000")), SetHeaders: headerSets(t, "code", "code"),
-				RemoveHeaders: []settings.HeaderName{"kit"}, Tombstone: ptr(condition(t, "id % 3 == 2")),
+				RemoveHeaders: []settings.HeaderOrAll{{Name: "kit"}}, Tombstone: ptr(condition(t, "id % 3 == 2")),
 			})
 			return pipelinetest.StageUnderTest{Stage: must(t, m, err), Reject: []byte(`{"id":"canary"}`)}
 		},

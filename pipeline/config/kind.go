@@ -49,7 +49,7 @@ const (
 //
 // Types: bool, integers, floats, string, time.Duration, settings.Size,
 // settings.Secret, settings.Path, settings.FieldName, settings.FieldPath,
-// settings.HeaderName, any encoding.TextUnmarshaler (an *expr.Error is
+// settings.HeaderName, settings.HeaderOrAll, any encoding.TextUnmarshaler (an *expr.Error is
 // placed within the text), structs, pointers to these, slices, maps by string,
 // settings.Fields and settings.HeaderFields where the order counts, and any.
 //

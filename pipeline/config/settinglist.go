@@ -107,7 +107,7 @@ func typeName(t reflect.Type) string {
 		return "field name"
 	case t == reflect.TypeFor[settings.FieldPath]():
 		return "field path"
-	case t == reflect.TypeFor[settings.HeaderName]():
+	case t == reflect.TypeFor[settings.HeaderName](), t == reflect.TypeFor[settings.HeaderOrAll]():
 		return "header name"
 	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()) || isText(t):
 		return "text"

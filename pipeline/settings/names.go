@@ -1,6 +1,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,6 +82,40 @@ func (h HeaderName) MarshalText() ([]byte, error) {
 		b = append(b, h[i])
 	}
 	return b, nil
+}
+
+// A HeaderOrAll is the name of a header of a record, or all headers: that is * in a pipeline file,
+// where a header that is called so is written \*.
+type HeaderOrAll struct {
+	Name HeaderName // "" where it is all
+	All  bool
+}
+
+// UnmarshalText reads the name as a pipeline file has it. The error is a *NameError.
+func (h *HeaderOrAll) UnmarshalText(text []byte) error {
+	if string(text) == "*" {
+		*h = HeaderOrAll{All: true}
+		return nil
+	}
+	var name HeaderName
+	err := name.UnmarshalText(text)
+	var wrong *NameError
+	if errors.As(err, &wrong) && strings.Contains(string(text), "*") {
+		return &NameError{Message: wrong.Message, Suggestion: "* alone stands for all headers; else " + wrong.Suggestion}
+	}
+	if err != nil {
+		return err
+	}
+	*h = HeaderOrAll{Name: name}
+	return nil
+}
+
+// MarshalText is the reverse of UnmarshalText.
+func (h HeaderOrAll) MarshalText() ([]byte, error) {
+	if h.All {
+		return []byte("*"), nil
+	}
+	return h.Name.MarshalText()
 }
 
 // patterns are the characters that make a pattern or an expression of a header's name.

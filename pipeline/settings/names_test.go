@@ -193,3 +193,26 @@ func TestHeaderName(t *testing.T) {
 		}
 	}
 }
+
+// A header or all of them: * alone is all, and what is no name of a header is none here.
+func TestHeaderOrAll(t *testing.T) {
+	for text, want := range map[string]HeaderOrAll{
+		"*": {All: true}, `\*`: {Name: "*"}, "trace": {Name: "trace"}, `x-\*`: {Name: "x-*"},
+	} {
+		var h HeaderOrAll
+		if err := h.UnmarshalText([]byte(text)); err != nil || h != want {
+			t.Errorf("%s is %+v, %v", text, h, err)
+		}
+		if out, err := h.MarshalText(); err != nil || string(out) != text {
+			t.Errorf("%+v is written %s, %v", h, out, err)
+		}
+	}
+	for text, hint := range map[string]string{"x-*": "* alone stands for all headers", "**": "* alone", " *": "* alone", "": "", "a,b": "name each header"} {
+		h := HeaderOrAll{Name: "before"}
+		err := h.UnmarshalText([]byte(text))
+		var wrong *NameError
+		if !errors.As(err, &wrong) || !strings.HasPrefix(wrong.Suggestion, hint) {
+			t.Errorf("%q: %+v, %v", text, h, err)
+		}
+	}
+}

@@ -58,7 +58,8 @@ gave and where it failed, and what each step passes, filters and rejects. A name
 stands in none of them is a warning. Of a file with more than --records records some are
 taken, evenly out of the first million. Steps that call somebody (http, sql) are not
 called: their records go on as they are, and of what they would put in, and of what
-depends on it, nothing is said. Fields of dead letters are not looked at.`,
+depends on it, nothing is said. Fields of dead letters are not looked at. now() is the
+record's time there, and uuid() and random() come from its position.`,
 		Example: `  penstock check late-flights.yaml --sample flights.jsonl --as value`,
 		Args:    takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -87,6 +88,7 @@ depends on it, nothing is said. Fields of dead letters are not looked at.`,
 }
 
 func runCheck(ctx context.Context, g *globals, f *checkFlags, paths []string) error {
+	g.repeatable = len(f.sample.files) > 0
 	set, err := g.load(paths)
 	var invalid *config.InvalidError
 	if err != nil && !errors.As(err, &invalid) {

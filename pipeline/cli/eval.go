@@ -25,6 +25,7 @@ type evalFlags struct {
 	condition, template bool
 	asJSON, showType    bool
 	interactive         bool
+	repeatable          bool // see expr.Expr.Repeatable
 }
 
 func newEval(g *globals) *cobra.Command {
@@ -36,6 +37,9 @@ func newEval(g *globals) *cobra.Command {
 JSON, one line a record, on a terminal with its type. Where it fails, the message and the place in the expression go
 to standard error; of several failures that are the same the first is printed. Without a FILE, and with a terminal
 for standard input, it is evaluated once, over an empty record.
+
+Over records, now() is the record's time (1970 where it has none), and uuid() and random() come from its position, so
+that a second run prints the same; over the empty record they are live.
 
 With --file the records go through the steps of a pipeline file first, as far as the step that --until names, and the
 expression is tried on what reaches that. Steps that call a server call it. What was filtered and rejected on the way
@@ -105,6 +109,8 @@ func runEval(ctx context.Context, g *globals, f *evalFlags, text string, files [
 	case alone && f.file != "":
 		return usagef("--file %s: its steps take records: name a file with some", f.file)
 	}
+	f.repeatable = !alone
+	g.repeatable = f.repeatable
 	records, err := f.newRecords(g)
 	if err != nil {
 		return err
@@ -177,6 +183,9 @@ func newEvaluation(f *evalFlags, text string) (*evaluation, *config.Problem) {
 		err = e.expr.UnmarshalText([]byte(text))
 	}
 	if err == nil {
+		if f.repeatable {
+			e.any().Repeatable(inExpression)
+		}
 		return e, nil
 	}
 	var at *expr.Error
@@ -198,7 +207,10 @@ func (e *evaluation) doubts() (all config.Problems) {
 }
 
 // any gives the expression of whatever kind.
-func (e *evaluation) any() interface{ Doubts() []*expr.Error } {
+func (e *evaluation) any() interface {
+	Doubts() []*expr.Error
+	Repeatable(place string)
+} {
 	switch {
 	case e.condition != nil:
 		return e.condition

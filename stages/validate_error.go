@@ -66,25 +66,25 @@ func (e *schemaError) Detail() string {
 }
 
 // explain makes an error of what the validator says, in an order that does not change.
-func (s *compiledSchema) explain(e *jsonschema.ValidationError, value any, before jsontext.Path) *schemaError {
+func (c *compiledSchema) explain(e *jsonschema.ValidationError, value any, before jsontext.Path) *schemaError {
 	var all []failure
-	s.collect(e, value, before, &all)
+	c.collect(e, value, before, &all)
 	slices.SortFunc(all, func(a, b failure) int { return strings.Compare(a.String(), b.String()) })
 	all = slices.CompactFunc(all, func(a, b failure) bool { return a.String() == b.String() })
 	return &schemaError{failures: all}
 }
 
 // collect goes to the failures that say something: those below a group, a reference or allOf.
-func (s *compiledSchema) collect(e *jsonschema.ValidationError, value any, before jsontext.Path, all *[]failure) {
+func (c *compiledSchema) collect(e *jsonschema.ValidationError, value any, before jsontext.Path, all *[]failure) {
 	switch e.ErrorKind.(type) {
 	case *kind.Schema, *kind.Group, *kind.Reference, *kind.AllOf:
 		for _, cause := range e.Causes {
-			s.collect(cause, value, before, all)
+			c.collect(cause, value, before, all)
 		}
 		return
 	}
 	keyword, text := describeRule(e.ErrorKind)
-	f := failure{place: locate(e, value, before), text: text, rule: s.rule(e.SchemaURL, keyword)}
+	f := failure{place: locate(e, value, before), text: text, rule: c.rule(e.SchemaURL, keyword)}
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		f.more = ": " + memberNames(k.Properties)
@@ -93,7 +93,7 @@ func (s *compiledSchema) collect(e *jsonschema.ValidationError, value any, befor
 	case *kind.AnyOf, *kind.OneOf:
 		var within []failure
 		for _, cause := range e.Causes {
-			s.collect(cause, value, before, &within)
+			c.collect(cause, value, before, &within)
 		}
 		slices.SortFunc(within, func(a, b failure) int { return strings.Compare(a.rule+a.place, b.rule+b.place) })
 		for _, w := range within {

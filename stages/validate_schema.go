@@ -311,7 +311,8 @@ func tokensOf(pointer string) []string {
 	return tokens
 }
 
-// findReference gives the place of the reference that leads to an address.
+// findReference gives the place of the reference that leads to an address: of several the first by
+// name, so that it is always the same.
 func (c *compiledSchema) findReference(address string) (file string, tokens []string) {
 	target, fragment, _ := strings.Cut(address, "#")
 	var found []string
@@ -319,7 +320,8 @@ func (c *compiledSchema) findReference(address string) (file string, tokens []st
 	walk = func(v any, at []string) bool {
 		switch v := v.(type) {
 		case map[string]any:
-			for name, inner := range v {
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				inner := v[name]
 				text, isText := inner.(string)
 				here := append(at[:len(at):len(at)], name)
 				if isText && strings.HasPrefix(name, "$") && leadsTo(text, target, fragment) {
@@ -340,8 +342,8 @@ func (c *compiledSchema) findReference(address string) (file string, tokens []st
 		return false
 	}
 	first := ""
-	for name, doc := range c.docs {
-		if walk(doc, nil) {
+	for _, name := range slices.Sorted(maps.Keys(c.docs)) {
+		if walk(c.docs[name], nil) {
 			return name, found
 		}
 		if first == "" || name == inlineSchema || strings.HasSuffix(name, "/"+c.name) {

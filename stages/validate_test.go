@@ -212,6 +212,17 @@ func TestWrongSchemas(t *testing.T) {
 	}
 }
 
+// Of several references to nowhere it is always the same that is named.
+func TestSchemaMistakesAreNamedAlike(t *testing.T) {
+	for range 50 {
+		s := DefaultValidate()
+		s.Schema.File = schemaFiles(t, "s.json", `{"c":{"$ref":"#/x"},"b":{"$ref":"#/x"},"a":{"$ref":"#/x"},"properties":{"d":{"$ref":"#/x"}}}`)
+		if err := s.Check(); err == nil || !strings.Contains(err.Error(), "s.json:1:52: it refers to s.json#/x, where nothing stands") {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestValidateSettings(t *testing.T) {
 	for want, s := range map[string]ValidateSettings{
 		"schema":        {Draft: "2020-12"},

@@ -183,7 +183,7 @@ func (c *mapCheck) others() {
 // cutMany cuts a path behind its last step that leads to many.
 func cutMany(path jsontext.Path) (head, tail jsontext.Path) {
 	for i := len(path) - 1; i >= 0; i-- {
-		if path[i].Kind >= jsontext.EveryMember {
+		if path[i].Many() {
 			return path[:i+1], path[i+1:]
 		}
 	}
@@ -205,7 +205,7 @@ func covers(whole, path jsontext.Path) bool {
 }
 
 // mayBeSame says whether a and b may lead to one element and are not the same path: counted from the
-// begin and from the end, or of arrays that may be the same. To remove both would then remove
+// beginning and from the end, or of arrays that may be the same. To remove both would then remove
 // another element too, which has moved into its place.
 func mayBeSame(a, b jsontext.Path) bool {
 	last := len(a) - 1
@@ -228,6 +228,5 @@ func mayMeet(a, b jsontext.Step) bool {
 	case a.Kind == jsontext.Indexed && b.Kind == jsontext.Indexed:
 		return a == b || (a.Index < 0) != (b.Index < 0)
 	}
-	object := func(s jsontext.Step) bool { return s.Kind == jsontext.Named || s.Kind == jsontext.EveryMember }
-	return object(a) == object(b)
+	return a.InObject() == b.InObject()
 }

@@ -120,7 +120,7 @@ func (e *renameEach) in(rec *pipeline.Record) error {
 		return err
 	}
 	edit := func(name string, text []byte) error {
-		out, err := replaceEach(nil, text, e.within[1:], e.edit)
+		out, err := jsontext.Replace(nil, text, e.within[1:], e.edit)
 		if err != nil || bytes.Equal(out, text) {
 			return err
 		}
@@ -174,48 +174,4 @@ func (e *renameEach) edit(dst, value []byte) ([]byte, error) {
 		}
 	}
 	return append(dst, value...), nil
-}
-
-// replaceEach appends text to dst with each value to which path leads replaced by what with
-// appends in place of it. Every other byte stays.
-func replaceEach(dst, text []byte, path jsontext.Path, with func(dst, value []byte) ([]byte, error)) ([]byte, error) {
-	at := jsontext.Space(text, 0)
-	if len(path) == 0 {
-		end := jsontext.End(text, at)
-		dst, err := with(append(dst, text[:at]...), text[at:end])
-		return append(dst, text[end:]...), err
-	}
-	step := path[0]
-	object := step.Kind == jsontext.Named || step.Kind == jsontext.EveryMember
-	if object != (text[at] == '{') || !object && text[at] != '[' {
-		return append(dst, text...), nil
-	}
-	copied := 0
-	index := step.Index
-	if index < 0 {
-		jsontext.Elements(text[at:], func([]byte) bool { index++; return true })
-	}
-	for i, n := jsontext.Space(text, at+1), 0; text[i] != '}' && text[i] != ']'; n++ {
-		name := i
-		if object {
-			end := jsontext.End(text, i)
-			i = jsontext.Space(text, jsontext.Space(text, end)+1) // behind the colon
-		}
-		end := jsontext.End(text, i)
-		is := step.Kind >= jsontext.EveryMember || step.Kind == jsontext.Indexed && n == index ||
-			step.Kind == jsontext.Named && jsontext.Unquote(text[name:jsontext.End(text, name)]) == step.Name
-		if is {
-			var err error
-			if dst, err = replaceEach(append(dst, text[copied:i]...), text[i:end], path[1:], with); err != nil {
-				return dst, err
-			}
-			if copied = end; step.Kind <= jsontext.Indexed {
-				break
-			}
-		}
-		if i = jsontext.Space(text, end); text[i] == ',' {
-			i = jsontext.Space(text, i+1)
-		}
-	}
-	return append(dst, text[copied:]...), nil
 }

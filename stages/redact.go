@@ -71,7 +71,7 @@ func (s *RedactSettings) Validate() error {
 }
 
 // A Redact takes values out of records: fields wherever they stand below their path, every one of a
-// name that stands twice, headers and the key. It misses rather nothing: a path goes through arrays
+// name that stands twice, headers and the key. It rather takes too much: a path goes through arrays
 // by itself where it goes on with a name, and [*] takes a value that is no array for its only
 // element. A null stays null, which tells nothing. It fails closed: with fields to redact, a value that is no JSON, or
 // no UTF-8, or too deep, is rejected with invalid_json, and one that is neither an
@@ -90,7 +90,7 @@ type redactNode struct {
 	next    map[jsontext.Step]*redactNode
 	leaf    bool
 	array   bool        // it goes on with elements
-	through *redactNode // the same for the elements of an array that is gone through by itself: it goes on with names alone; nil: it does not
+	through *redactNode // the node for elements of an array on the way that the path does not name; nil: there is none
 }
 
 // behind gives the node behind a step, made when it is not there.
@@ -103,7 +103,7 @@ func (n *redactNode) behind(step jsontext.Step) *redactNode {
 	}
 	m := new(redactNode)
 	n.next[step] = m
-	if step.Kind == jsontext.Indexed || step.Kind == jsontext.EveryElement {
+	if !step.InObject() {
 		n.array = true
 		return m
 	}

@@ -234,13 +234,13 @@ const whyRE2 = "; patterns are RE2, which has no look-around and no back referen
 
 // schemaMistake places what is no schema: the deepest of what the schema of schemas says.
 func (c *compiledSchema) schemaMistake(address string, failed *jsonschema.ValidationError) error {
-	deepest := failed
+	worst := failed
 	var walk func(e *jsonschema.ValidationError)
 	walk = func(e *jsonschema.ValidationError) {
 		_, isName := e.ErrorKind.(*kind.PropertyNames) // whose causes are placed within the name
 		if isName || len(e.Causes) == 0 {
-			if len(deepest.Causes) > 0 && deepest == failed || better(e, deepest) {
-				deepest = e
+			if len(worst.Causes) > 0 && worst == failed || better(e, worst) {
+				worst = e
 			}
 			return
 		}
@@ -249,9 +249,9 @@ func (c *compiledSchema) schemaMistake(address string, failed *jsonschema.Valida
 		}
 	}
 	walk(failed)
-	_, text := describeRule(deepest.ErrorKind)
-	at := deepest.InstanceLocation
-	switch k := deepest.ErrorKind.(type) {
+	_, text := describeRule(worst.ErrorKind)
+	at := worst.InstanceLocation
+	switch k := worst.ErrorKind.(type) {
 	case *kind.PropertyNames:
 		at = findMember(c.docs[address], k.Property) // the library's location may be that of a neighbour
 		text = "is a name that does not fit"
@@ -311,7 +311,8 @@ func tokensOf(pointer string) []string {
 	return tokens
 }
 
-// findReference gives the place of the reference that leads to an address.
+// findReference gives the place of the reference that leads to an address: of several the first by
+// name, so that it is always the same.
 func (c *compiledSchema) findReference(address string) (file string, tokens []string) {
 	target, fragment, _ := strings.Cut(address, "#")
 	var found []string
@@ -319,7 +320,8 @@ func (c *compiledSchema) findReference(address string) (file string, tokens []st
 	walk = func(v any, at []string) bool {
 		switch v := v.(type) {
 		case map[string]any:
-			for name, inner := range v {
+			for _, name := range slices.Sorted(maps.Keys(v)) {
+				inner := v[name]
 				text, isText := inner.(string)
 				here := append(at[:len(at):len(at)], name)
 				if isText && strings.HasPrefix(name, "$") && leadsTo(text, target, fragment) {
@@ -340,8 +342,8 @@ func (c *compiledSchema) findReference(address string) (file string, tokens []st
 		return false
 	}
 	first := ""
-	for name, doc := range c.docs {
-		if walk(doc, nil) {
+	for _, name := range slices.Sorted(maps.Keys(c.docs)) {
+		if walk(c.docs[name], nil) {
 			return name, found
 		}
 		if first == "" || name == inlineSchema || strings.HasSuffix(name, "/"+c.name) {
@@ -366,55 +368,30 @@ func leadsTo(ref, target, fragment string) bool {
 // fieldError is an error at a place in the schema: of a file its line and column, of an inline
 // one the setting.
 func (c *compiledSchema) fieldError(address string, tokens []string, err error) error {
+	at, field := jsontext.Path(nil), "schema.inline"
+	value := c.docs[address]
 	if c.dir == "" {
-		field := "schema.inline"
-		value := c.docs[inlineSchema]
-		for _, t := range tokens {
-			switch v := value.(type) {
-			case map[string]any:
-				field, value = field+"."+t, v[t]
-			case []any:
-				if i, e := strconv.Atoi(t); e == nil && i < len(v) {
-					field, value = field+"["+t+"]", v[i]
-				}
+		value = c.docs[inlineSchema]
+	}
+	for _, t := range tokens {
+		switch v := value.(type) {
+		case map[string]any:
+			at, field, value = append(at, jsontext.Step{Name: t}), field+"."+t, v[t]
+		case []any:
+			if i, e := strconv.Atoi(t); e == nil && i >= 0 && i < len(v) {
+				at, field, value = append(at, jsontext.Step{Kind: jsontext.Indexed, Index: i}), field+"["+t+"]", v[i]
 			}
 		}
+	}
+	if c.dir == "" {
 		return &settings.FieldError{Field: field, Err: err}
 	}
 	name, _ := c.split(address)
 	if text, ok := c.texts[address]; ok {
-		line, col := lineOf(text, offsetOf(text, tokens))
+		var place jsontext.Place
+		place.Follow(text, at)
+		line, col := lineOf(text, place.At)
 		name = fmt.Sprintf("%s:%d:%d", name, line, col)
 	}
 	return &settings.FieldError{Field: "schema.file", Err: fmt.Errorf("%s: %w", name, err)}
-}
-
-// offsetOf gives the byte at which a value within JSON text begins.
-func offsetOf(text []byte, tokens []string) int {
-	at := jsontext.Space(text, 0)
-	for _, token := range tokens {
-		next := -1
-		for i, n := jsontext.Space(text, at+1), 0; text[i] != '}' && text[i] != ']'; n++ {
-			name := strconv.Itoa(n)
-			if text[at] == '{' {
-				end := jsontext.End(text, i)
-				name = jsontext.Unquote(text[i:end])
-				i = jsontext.Space(text, jsontext.Space(text, end)+1)
-			}
-			if name == token {
-				next = i
-				break
-			}
-			if i = jsontext.Space(text, jsontext.End(text, i)); text[i] == ',' {
-				i = jsontext.Space(text, i+1)
-			}
-		}
-		if next < 0 {
-			break
-		}
-		if at = next; text[at] != '{' && text[at] != '[' {
-			break
-		}
-	}
-	return at
 }

@@ -114,7 +114,7 @@ func TestDraftsOfSchemas(t *testing.T) {
 func TestWhatDoesNotFit(t *testing.T) {
 	for _, c := range []struct{ schema, value, want, detail string }{
 		{`{"properties":{"a":{"items":{"type":["integer","null"]}}}}`, `{"a":[1,"secret"]}`, "a[1] is a string, not null or integer (s.json#/properties/a/items/type)", ""},
-		{`{"properties":{"a.b":{"properties":{"0":{"enum":["x",1]}}}}}`, `{"a.b":{"0":"secret"}}`, `a\.b.0 is none of "x", 1 (s.json#/properties/a.b/properties/0/enum)`, ""},
+		{`{"properties":{"a.b":{"properties":{"0":{"enum":["x",1]}}}}}`, `{"a.b":{"0":"secret"}}`, `a\.b.\0 is none of "x", 1 (s.json#/properties/a.b/properties/0/enum)`, ""},
 		{`{"const":{"a":1}}`, `"secret"`, `the value is not {"a":1} (s.json#/const)`, ""},
 		{`{"pattern":"^a+$"}`, `"secret"`, "the value does not match ^a+$ (s.json#/pattern)", ""},
 		{`{"minimum":10.5,"multipleOf":7}`, `3`, "the value is below 10.5 (s.json#/minimum); the value is no multiple of 7 (s.json#/multipleOf)", ""},
@@ -208,6 +208,17 @@ func TestWrongSchemas(t *testing.T) {
 	} {
 		if got := names(s.Check()); !reflect.DeepEqual(got, []string{field}) {
 			t.Errorf("%v: got %v", field, s.Check())
+		}
+	}
+}
+
+// Of several references to nowhere it is always the same that is named.
+func TestSchemaMistakesAreNamedAlike(t *testing.T) {
+	for range 50 {
+		s := DefaultValidate()
+		s.Schema.File = schemaFiles(t, "s.json", `{"c":{"$ref":"#/x"},"b":{"$ref":"#/x"},"a":{"$ref":"#/x"},"properties":{"d":{"$ref":"#/x"}}}`)
+		if err := s.Check(); err == nil || !strings.Contains(err.Error(), "s.json:1:52: it refers to s.json#/x, where nothing stands") {
+			t.Fatal(err)
 		}
 	}
 }

@@ -15,7 +15,7 @@ const (
 	maxExponent = 1000
 )
 
-// A boundError says that a value is not validated, as it would take too much. It is permanent.
+// A boundError says that a value is not validated, as it would take too much.
 type boundError struct {
 	path jsontext.Path
 	why  string

@@ -255,7 +255,7 @@ type exact struct {
 	exponent int64
 }
 
-// decimal reads a JSON number exactly. An exponent that is beyond int64 stays text in digits.
+// decimal reads a JSON number exactly. An exponent that is beyond 32 bits stays text in digits.
 func decimal(text []byte) exact {
 	var n exact
 	s, negative := strings.CutPrefix(string(text), "-")

@@ -110,9 +110,11 @@ func completeWords(words ...string) cobra.CompletionFunc {
 
 // flagWords are the values of flags that take one of a few, by command.
 var flagWords = map[string]map[string][]string{
+	"eval":   {"as": inputForms},
+	"check":  {"as": inputForms},
 	"graph":  {"format": {"text", "mermaid", "dot", "svg"}},
 	"test":   {"format": {"pretty", "json", "junit"}},
-	"replay": {"as": {"fixture", "value"}, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
+	"replay": {"as": inputForms, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
 }
 
 // completeUntil offers the steps of the file among the arguments, or of --file.

@@ -51,6 +51,7 @@ func TestCompletion(t *testing.T) {
 		{[]string{"list", "functions", "mer"}, "merge mergeDeep", noFiles}, {[]string{"list", "functions", "header", ""}, "", noFiles},
 		{[]string{"run", ""}, "yaml yml", byEnding}, {[]string{"check", file, ""}, "yaml yml", byEnding}, {[]string{"config", "show", ""}, "yaml yml", byEnding}, {[]string{"replay", ""}, "yaml yml", byEnding}, {[]string{"replay", file, ""}, "", anyFile}, {[]string{"test", ""}, "", anyFile}, {[]string{"version", ""}, "", noFiles},
 		{[]string{"run", "--log-level", "d"}, "debug info warn error disabled", noFiles}, {[]string{"graph", "--format", ""}, "text mermaid dot svg", noFiles}, {[]string{"replay", "--fail-on", ""}, "dead_letter error", noFiles},
+		{[]string{"eval", "--as", ""}, "fixture value", noFiles}, {[]string{"check", "--as", ""}, "fixture value", noFiles}, {[]string{"replay", "--as", ""}, "fixture value", noFiles},
 		{[]string{"replay", file, "--until", ""}, "filter weather", noFiles}, {[]string{"replay", "--until", ""}, "", noFiles}, {[]string{"replay", "--key", "upper(id) + low"}, "upper(id) + lower(", noSpace}, {[]string{"replay", "--key", "meta.t"}, "meta.time meta.tombstone meta.topic", noSpace},
 		{[]string{"run", "--set", "s"}, "sinks. source. stages.", noSpace}, {[]string{"run", "--set", "deliv"}, "delivery=", noSpace}, {[]string{"run", "--set", "delivery="}, "delivery=at_least_once delivery=exactly_once", noFiles},
 		{[]string{"run", "--set", "source."}, "source.kafka. source.replay. …", noSpace}, {[]string{"run", file, "--set", "source."}, "source.kafka.", noSpace},

@@ -16,6 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // evalFlags are the flags of eval.
@@ -231,7 +232,7 @@ func (e *evaluation) on(rec *pipeline.Record) (v expr.Value, failed *config.Prob
 	case e.template != nil:
 		var text string
 		text, err = e.template.Text(rec)
-		v = expr.Value{JSON: quoteJSON(text), Type: "string"}
+		v = expr.Value{JSON: jsontext.AppendString(nil, text), Type: "string"}
 	default:
 		v, err = e.expr.Evaluate(rec)
 	}
@@ -260,11 +261,6 @@ func (e *evaluation) locate(rec *pipeline.Record) *expr.Error {
 		}
 	}
 	return nil
-}
-
-func quoteJSON(text string) []byte {
-	b, _ := json.Marshal(text) // a string can be written
-	return b
 }
 
 // absent warns of names that stand in none of the records while another that is near stands in
@@ -378,7 +374,7 @@ func (o *evalOutput) fail(rec *pipeline.Record, p *config.Problem) error {
 	}
 	if detail := p.Detail(); !o.seen[detail] {
 		o.seen[detail] = true
-		fmt.Fprintf(o.g.err, "%s: %s", position(rec), detail)
+		fmt.Fprintf(o.g.err, "%s: %s", rec.Position, detail)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 
@@ -167,11 +168,12 @@ func (p *prompt) command(name string) bool {
 	case "prev", "p":
 		to--
 	default:
-		if _, err := fmt.Sscanf(name, "%d", &to); err != nil {
+		n, err := strconv.Atoi(name)
+		if err != nil {
 			p.say("there is no :%s; :help says what there is\n", name)
 			return true
 		}
-		to--
+		to = n - 1
 	}
 	if to < 0 || to >= len(p.records) {
 		p.say("there is no such record: %s are held\n", counted(len(p.records), "record"))
@@ -186,7 +188,7 @@ func (p *prompt) command(name string) bool {
 }
 
 func (p *prompt) where() {
-	p.say("record %d of %d: %s\n", p.at+1, len(p.records), position(p.records[p.at]))
+	p.say("record %d of %d: %s\n", p.at+1, len(p.records), p.records[p.at].Position)
 }
 
 func valueOf(rec *pipeline.Record) string {

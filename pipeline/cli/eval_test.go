@@ -127,15 +127,15 @@ func TestPrompt(t *testing.T) {
 		keys       []string
 		want       []string // on the screen, in this order
 	}{
-		{"from the beginning", "n + 1", nil, []string{"2 records", "record 1 of 2: t/0 offset 1", "int      8", "of 2 records: fails 1, int 1", "> n + 1"}},
+		{"from the beginning", "n + 1", nil, []string{"2 records", "record 1 of 2: t/0@1", "int      8", "of 2 records: fails 1, int 1", "> n + 1"}},
 		{"edited on", "", []string{"n", enter, " * 2", enter}, []string{"int      7", "> n", "int      14"}},
 		{"typed ahead", "", []string{"n" + enter + " * 2" + enter}, []string{"int      7", "int      14"}},
 		{"within", "n + 1", []string{left + left + left + "0" + enter}, []string{"unexpected"}},
 		{"at its beginning", "n", []string{home + "-" + enter}, []string{"int      -7"}},
 		{"wrong, and put right", "upper(n", []string{")" + enter, clear + "upper(s)" + enter}, []string{
 			"ends too early", "    1 | upper(n", "upper: argument 1 is a number", "    1 | upper(n)", "|       ^", `string   "ABC"`}},
-		{"commands", "n", []string{":next" + enter, ":prev" + enter, ":prev" + enter, ":2" + enter, ":record" + enter, ":what" + enter, ":help" + enter, ":quit" + enter}, []string{
-			"record 2 of 2", "int      8", "record 1 of 2", "int      7", "there is no such record", "record 2 of 2", `{"n": 8}`, "there is no :what", "Ctrl-U"}},
+		{"commands", "n", []string{":next" + enter, ":prev" + enter, ":prev" + enter, ":2" + enter, ":record" + enter, ":what" + enter, ":1x" + enter, ":1.5" + enter, ":help" + enter, ":quit" + enter}, []string{
+			"record 2 of 2", "int      8", "record 1 of 2", "int      7", "there is no such record", "record 2 of 2", `{"n": 8}`, "there is no :what", "there is no :1x", "there is no :1.5", "Ctrl-U"}},
 		{"a colon within", "", []string{"n > 7 ? 1 ", ": 2" + enter}, []string{"int      2"}},
 		{"earlier ones", "", []string{"n" + enter, clear + "s" + enter, clear + up + up + enter}, []string{"int      7", `string   "abc"`, "int      7"}},
 		{"completion", "", []string{"trimPre\t(s, us\t.mail)" + enter}, []string{"trimPrefix(s, user.mail)", `string   "bc"`}},
@@ -165,6 +165,17 @@ func TestPrompt(t *testing.T) {
 		if c.name == "Ctrl-C" && strings.Contains(y.screen.String(), "int      8") {
 			t.Errorf("%s: it goes on", c.name)
 		}
+	}
+}
+
+// TestTemplatesAsTheyAre: what a template gives is shown as it is, without escapes for HTML.
+func TestTemplatesAsTheyAre(t *testing.T) {
+	e, problem := newEvaluation(&evalFlags{template: true}, "<{s}>&\n")
+	if problem != nil {
+		t.Fatal(problem.Detail())
+	}
+	if v, failed := e.on(valueRecord(evalValue)); failed != nil || string(v.JSON) != `"<abc>&\n"` {
+		t.Errorf("it gives %s, %v", v.JSON, failed)
 	}
 }
 

@@ -21,7 +21,6 @@ import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
-	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/pipeline/source/replay"
 	"github.com/penstockio/penstock/sinks"
@@ -29,9 +28,10 @@ import (
 
 // replayFlags are the flags of replay.
 type replayFlags struct {
-	as, key, speed, clock, until, out string
-	failOn                            []string
-	values                            bool
+	form                     inputForm
+	speed, clock, until, out string
+	failOn                   []string
+	values                   bool
 }
 
 func newReplay(g *globals) *cobra.Command {
@@ -50,8 +50,8 @@ input. Logs and progress go to standard error.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.as, "as", "fixture", "what a line of a fixture is: fixture, or value (the record's value as it stands)")
-	flags.StringVar(&f.key, "key", "", "expression that gives a record's key, with --as value")
+	flags.StringVar(&f.form.as, "as", "fixture", "what a line of a fixture is: fixture, or value (the record's value as it stands)")
+	flags.StringVar(&f.form.key, "key", "", "expression that gives a record's key, with --as value")
 	flags.StringVar(&f.speed, "speed", "max", "how fast time passes between the records: max, 1x, 10x")
 	flags.StringVar(&f.clock, "clock", "record", "the time in dead letters and of now(): record (its own), or wall; with record, uuid and random give the same in each run")
 	flags.StringVar(&f.until, "until", "", "stop behind this step, and print what leaves it")
@@ -78,18 +78,12 @@ func (f *replayFlags) check(fixtures []string) (s replay.Settings, o replay.Opti
 			return s, o, usagef("--speed %s: it is max, or a factor like 1x or 10x", f.speed)
 		}
 	}
-	if f.as != "fixture" && f.as != "value" {
-		return s, o, usagef("--as %s: it is fixture or value", f.as)
+	s.As = f.form.as
+	if s.Key, err = f.form.check(); err != nil {
+		return s, o, err
 	}
-	s.As = f.as
-	if f.key != "" {
-		s.Key = new(expr.Expr)
-		if err := s.Key.UnmarshalText([]byte(f.key)); err != nil {
-			return s, o, usagef("--key %s: %w", f.key, err)
-		}
-		if f.clock == "record" {
-			s.Key.Repeatable("--key")
-		}
+	if s.Key != nil && f.clock == "record" {
+		s.Key.Repeatable("--key")
 	}
 	for _, name := range fixtures {
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) && name != "-" {

@@ -224,7 +224,7 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 		case o.reason != "":
 			if r.Rejected[o.reason]++; r.Rejected[o.reason] == 1 && o.reason != pipeline.ReasonExpression { // whose place says more
 				first, _, _ := strings.Cut(o.err.Error(), "\n")
-				r.Errors[o.reason] = position(rec) + ": " + first
+				r.Errors[o.reason] = rec.Position.String() + ": " + first
 			}
 			continue
 		}

@@ -142,7 +142,7 @@ func (p *presence) near(i int, except map[string]bool) string {
 	return config.Nearest(p.path[i].Name, names)
 }
 
-// elsewhere gives a path under which the last name of p stands in some record, "" for none, as far
+// elsewhere gives a path under which the name at level i stands in some record, "" for none, as far
 // as three levels down.
 func (p *presence) elsewhere(i int, records []*pipeline.Record) string {
 	want := p.path[i].Name

@@ -245,7 +245,7 @@ func (s *sampler) firstFailure(m config.Mention, e placedExpr, rec *pipeline.Rec
 	if at == nil { // it does not fail a second time
 		at = &expr.Error{Column: 1, Message: err.Error()}
 	}
-	f := &firstFailure{Record: position(rec), Message: at.Message, column: at.Column + e.offset, suggestion: at.Suggestion}
+	f := &firstFailure{Record: rec.Position.String(), Message: at.Message, column: at.Column + e.offset, suggestion: at.Suggestion}
 	p := s.failure(m, f, at.Message)
 	p.Severity = "" // it may well be meant to fail on such a record
 	f.Place, f.detail = problemPlace(p), p.Detail()
@@ -254,11 +254,6 @@ func (s *sampler) firstFailure(m config.Mention, e placedExpr, rec *pipeline.Rec
 
 func (s *sampler) failure(m config.Mention, f *firstFailure, text string) config.Problem {
 	return s.file.Warning(m, f.column, text, f.suggestion)
-}
-
-// position names a record.
-func position(rec *pipeline.Record) string {
-	return fmt.Sprintf("%s/%d offset %d", rec.Topic, rec.Partition, rec.Offset)
 }
 
 func problemPlace(p config.Problem) string { return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column) }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -22,12 +23,15 @@ import (
 // This file holds what eval and check --sample have in common: reading records, and taking them
 // through the steps of a file one at a time, where what each does to each can be seen.
 
+// inputForms are what --as takes.
+var inputForms = []string{"fixture", "value"}
+
 // inputForm is what the lines of a file are.
 type inputForm struct{ as, key string }
 
 // check gives the expression of the key, if there is one.
 func (f inputForm) check() (*expr.Expr, error) {
-	if f.as != "fixture" && f.as != "value" {
+	if !slices.Contains(inputForms, f.as) {
 		return nil, usagef("--as %s: it is fixture or value", f.as)
 	}
 	if f.key == "" {

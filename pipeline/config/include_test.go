@@ -100,6 +100,29 @@ stages:
 	}
 }
 
+// $${name} is a text in a key too: it uses no parameter, and stays when a value is handed on.
+func TestEscapedParameters(t *testing.T) {
+	dir := put(t, map[string]string{
+		"p.yaml":  with("  - include: s.yaml\n    with: {n: x}\n"),
+		"q.yaml":  with("  - include: ok.yaml\n    with: {n: x}\n"),
+		"s.yaml":  "parameters: {n: }\nstages:\n  - own: {names: {\"$${n}\": 1}}\n",
+		"ok.yaml": "parameters: {n: }\nstages:\n  - own: {names: {\"$${n}\": \"$${n} ${n}\", \"$${n}-${n}\": b}}\n",
+		"e.yaml":  with("  - include: m.yaml\n    with: {n: x}\n"),
+		"m.yaml":  "parameters: {n: }\nstages:\n  - map: {set: {a: '\"$${n} ${n} ${HOST}\"'}}\n",
+	})
+	_, err := including().Load(filepath.Join(dir, "p.yaml"))
+	if got := found(dir, err); !strings.Contains(got, `the parameter "n" is used nowhere`) {
+		t.Errorf("got %s", got)
+	}
+	if got := own(t, mustLoad(t, including(), filepath.Join(dir, "q.yaml")), 0).Names; !reflect.DeepEqual(got, map[string]string{"${n}": "${n} x", "${n}-x": "b"}) {
+		t.Errorf("got %v", got)
+	}
+	s, ok := mustLoad(t, including(), filepath.Join(dir, "e.yaml")).Pipelines[0].Stages[0].Settings.(*stages.MapSettings)
+	if !ok || s.Set[0].Value.Written() != `"$${n} x ${HOST}"` || s.Set[0].Value.String() != `"${n} x example"` {
+		t.Errorf("got %s, written %s", s.Set[0].Value.String(), s.Set[0].Value.Written())
+	}
+}
+
 // What stands where there is no include is the user's, and stays.
 func TestIncludeAsAName(t *testing.T) {
 	dir := put(t, map[string]string{"p.yaml": with("  - map: {set: {include: with, with: include}}\n")})

@@ -174,12 +174,12 @@ func (m *mentioner) names(n *node, setting, path string) {
 }
 
 func (m *mentioner) pathAt(n *node, at string, role Role, through bool) []Mention {
-	path, err := jsontext.ParsePath(n.text)
+	path, begins, err := jsontext.ParseSteps(n.text)
 	if err != nil {
 		return m.found
 	}
 	return append(m.found, Mention{
-		Setting: m.setting(at), Role: role, Path: path, Offsets: stepOffsets(n.text), Through: through, n: n,
+		Setting: m.setting(at), Role: role, Path: path, Offsets: begins, Through: through, n: n,
 	})
 }
 
@@ -188,22 +188,6 @@ func (m *mentioner) setting(path string) string {
 		return s
 	}
 	return label(path)
-}
-
-// stepOffsets gives where the steps of a path begin in its text.
-func stepOffsets(text string) []int {
-	offsets := []int{0}
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\':
-			i++
-		case c == '.':
-			offsets = append(offsets, i+1)
-		case c == '[' && i > 0:
-			offsets = append(offsets, i)
-		}
-	}
-	return offsets
 }
 
 // InText makes an error of one within a text that stands in no file; name is what stands in place

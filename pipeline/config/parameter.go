@@ -213,9 +213,11 @@ func (ps params) key(r *reading, key *node) {
 	if !strings.Contains(key.text, "${") {
 		return
 	}
+	escaped := false
 	for _, name := range ps.names() {
 		p, whole := ps[name], "${"+name+"}"
-		if !strings.Contains(key.text, whole) {
+		escaped = escaped || strings.Contains(key.text, "$"+whole)
+		if !strings.Contains(strings.ReplaceAll(key.text, "$${", " "), whole) { // $${ is the text ${
 			continue
 		}
 		one, problem, suggestion := p.piece(whole)
@@ -228,7 +230,7 @@ func (ps params) key(r *reading, key *node) {
 			key.pieces = append(key.pieces, one)
 		}
 	}
-	if len(key.pieces) == 0 {
+	if len(key.pieces) == 0 && !escaped {
 		return
 	}
 	pairs := []string{"$${", "${"}
@@ -265,13 +267,13 @@ func (n *node) hidden() bool {
 
 // written is a scalar as it may stand in the pipeline file: parameters put in, variables by name.
 func (n *node) written() string {
-	text := n.raw
+	pairs := []string{"$${", "$${"} // which is no variable
 	for _, p := range n.pieces {
 		if p.given != nil {
-			text = strings.ReplaceAll(text, p.name, p.written)
+			pairs = append(pairs, p.name, p.written)
 		}
 	}
-	return text
+	return strings.NewReplacer(pairs...).Replace(n.raw)
 }
 
 // folder is what a file name in n is relative to: the folder of the file in which it is written.

@@ -24,7 +24,7 @@ func Find(text []byte, path Path) (found []byte) {
 	at := Space(text, 0)
 	for i := range path {
 		step := &path[i]
-		if step.Kind > Indexed {
+		if step.Many() {
 			return findFirst(text[at:], path[i:])
 		}
 		if text[at] != step.bracket() {
@@ -82,7 +82,7 @@ func each(text []byte, path Path, yield func(value []byte) bool) bool {
 		if !each(it.text[it.from:it.end:it.end], path[1:], yield) {
 			return false
 		}
-		if step.Kind <= Indexed {
+		if !step.Many() {
 			break
 		}
 	}
@@ -140,7 +140,7 @@ func set(dst, text []byte, path Path, done int, value []byte) ([]byte, error) {
 			copied, found = it.end, true
 		}
 	}
-	if found || step.Kind >= EveryMember {
+	if found || step.Many() {
 		return append(dst, text[copied:]...), nil
 	}
 	if step.Kind == Indexed {
@@ -155,6 +155,40 @@ func set(dst, text []byte, path Path, done int, value []byte) ([]byte, error) {
 	}
 	dst = append(AppendName(dst, step.Name), ':')
 	return append(appendMade(dst, path[done+1:], value), text[it.end:]...), nil
+}
+
+// Replace appends text to dst with what with appends in the place of each value to which path
+// leads. Every other byte stays; nothing is made. with is given dst and the value. An error is that
+// of with, and dst comes back as it was.
+func Replace(dst, text []byte, path Path, with func(dst, value []byte) ([]byte, error)) ([]byte, error) {
+	before, at := len(dst), Space(text, 0)
+	if len(path) == 0 {
+		end := End(text, at)
+		out, err := with(append(dst, text[:at]...), text[at:end:end])
+		if err != nil {
+			return dst[:before], err
+		}
+		return append(out, text[end:]...), nil
+	}
+	step := &path[0]
+	if text[at] != step.bracket() {
+		return append(dst, text...), nil
+	}
+	copied := 0
+	it := itemsOf(text, at)
+	for index := it.index(step); it.next(); {
+		if !it.is(step, index) {
+			continue
+		}
+		out, err := Replace(append(dst, text[copied:it.from]...), text[it.from:it.end], path[1:], with)
+		if err != nil {
+			return dst[:before], err
+		}
+		if dst, copied = out, it.end; !step.Many() {
+			break
+		}
+	}
+	return append(dst, text[copied:]...), nil
 }
 
 // makes says whether what is missing on the path from its step done on is made.

@@ -144,3 +144,31 @@ func TestPlace(t *testing.T) {
 		}
 	}
 }
+
+func TestReplace(t *testing.T) {
+	twice := func(dst, value []byte) ([]byte, error) {
+		return append(append(dst, value...), value...), nil
+	}
+	for _, c := range []struct{ text, path, want string }{
+		{` { "a" : 1 , "b":2}`, "a", ` { "a" : 11 , "b":2}`}, {`{"a":1,"\u0061":2}`, "a", `{"a":11,"\u0061":2}`}, {`[1, 2,3]`, "[*]", `[11, 22,33]`}, {`[1, 2,3]`, "[-2]", `[1, 22,3]`}, {`[1]`, "[1]", `[1]`},
+		{`{"a":[{"b":1},{"c":2},{"b":[]}]}`, "a[*].b", `{"a":[{"b":11},{"c":2},{"b":[][]}]}`}, {`{"a":1,"b":{"x":2}}`, "*.x", `{"a":1,"b":{"x":22}}`}, {`[1]`, "a", `[1]`}, {`{"a":1}`, "[0]", `{"a":1}`},
+	} {
+		path, err := ParsePath(c.path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := Replace([]byte("x"), []byte(c.text), path, twice); err != nil || string(got) != "x"+c.want {
+			t.Errorf("%s at %s: %s, %v; want %s", c.text, c.path, got, err, c.want)
+		}
+	}
+	failed := errors.New("no")
+	got, err := Replace([]byte("x"), []byte(`[1,2]`), Path{{Kind: EveryElement}}, func(dst, value []byte) ([]byte, error) {
+		if string(value) == "2" {
+			return nil, failed
+		}
+		return append(dst, value...), nil
+	})
+	if err != failed || string(got) != "x" {
+		t.Errorf("got %s, %v", got, err)
+	}
+}

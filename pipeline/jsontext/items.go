@@ -7,7 +7,7 @@ import (
 
 // bracket is what the value begins with within which the step leads.
 func (s *Step) bracket() byte {
-	if s.Kind == Named || s.Kind == EveryMember {
+	if s.InObject() {
 		return '{'
 	}
 	return '['

@@ -1,6 +1,7 @@
 package jsontext
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -42,7 +43,7 @@ func TestParsePath(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"": "empty", ".": "empty", "a.": "empty", ".a": "empty", "a..b": "empty", "a.[0]": "empty",
-		"a[": "no ]", "a[0": "no ]", "a]": "has no [", "a[]": "written [0]", "a[+1]": "written [0]", "a[x]": "written [0]", "a[1.5]": "written [0]", "a[99999999999999999999]": "written [0]",
+		"a[": "no ]", "a[0": "no ]", "a]": "has no [", "a[]": "number of an element", "a[+1]": "number of an element", "a[x]": "number of an element", "a[1.5]": "number of an element", "a[99999999999999999999]": "number of an element",
 		"a[0]b": "dot is missing", `a\`: "before nothing", `a\n`: "before nothing",
 		strings.Repeat("a.", maxSteps) + "a": "more than 1000", strings.Repeat("[0]", maxSteps+1): "more than 1000",
 	} {
@@ -75,4 +76,25 @@ func FuzzParsePath(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What is written for a name is read as that name, whatever it would mean elsewhere.
+func TestPathAsText(t *testing.T) {
+	for name, want := range map[string]string{
+		"a": "a", "a b": "a b", "$schema": "$schema", "a->b": `a-\>b`, "a,b": `a\,b`, "7": `\7`, "-1": `\-1`, "-": "-", "#": `\#`, "$env": `\$env`, "/a": `\/a`, "a/b": "a/b",
+		"a?": `a\?`, "(a)|b;^": `\(a\)\|b\;\^`, `"a"`: `\"a\"`, "it's": "it's", " a\u00a0": "\\ a\\\u00a0", "{a}": `\{a\}`, "**": `\*\*`, `a\b`: `a\\b`, "": "",
+	} {
+		if got := (Path{{Name: name}}).String(); got != want {
+			t.Errorf("%q is written %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestParseSteps(t *testing.T) {
+	for text, want := range map[string][]int{"a": {0}, `a\.b.c`: {0, 5}, "[0][*].ü.b": {0, 3, 7, 10}, "a[0].*": {0, 1, 5}} {
+		path, begins, err := ParseSteps(text)
+		if err != nil || !slices.Equal(begins, want) || len(path) != len(want) {
+			t.Errorf("the steps of %s begin at %v, %v; want %v", text, begins, err, want)
+		}
+	}
 }

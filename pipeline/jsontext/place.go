@@ -30,7 +30,7 @@ func (p *Place) Follow(text []byte, path Path) {
 // that ends. Each object is gone over once.
 func (p *Place) follow(text []byte, i int, path Path, done int) (end int) {
 	switch {
-	case done == len(path) || path[done].Kind > Indexed || text[i] != path[done].bracket():
+	case done == len(path) || path[done].Many() || text[i] != path[done].bracket():
 		p.Done, p.At, p.End = done, i, End(text, i)
 		return p.End
 	case path[done].Kind == Indexed:

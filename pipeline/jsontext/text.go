@@ -2,7 +2,6 @@ package jsontext
 
 import (
 	"bytes"
-	"encoding/json"
 	"unicode/utf8"
 )
 
@@ -60,9 +59,8 @@ func Unquote(quoted []byte) string {
 	if bytes.IndexByte(quoted, '\\') < 0 {
 		return string(quoted[1 : len(quoted)-1])
 	}
-	var s string
-	_ = json.Unmarshal(quoted, &s) // it is valid
-	return s
+	var few [64]byte
+	return string(AppendUnquoted(few[:0], quoted))
 }
 
 // AppendName appends name as a JSON string. Unlike AppendString it keeps bytes that are

@@ -6,8 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// AppendUnquoted appends the characters of a JSON string, which is valid: what Unquote gives,
-// without memory of its own.
+// AppendUnquoted appends the characters of a JSON string, which is valid: what Unquote gives.
 func AppendUnquoted(dst, quoted []byte) []byte {
 	text := quoted[1 : len(quoted)-1]
 	if bytes.IndexByte(text, '\\') < 0 {

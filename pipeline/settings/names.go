@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // A FieldName is a name where no path is taken, like that of a column. In a pipeline file a
@@ -21,26 +22,30 @@ func (n *FieldName) UnmarshalText(text []byte) error {
 	if err != nil {
 		return err
 	}
+	reads := ""
 	switch {
 	case len(text) == 0:
 		return &NameError{Message: "the name of a field is empty"}
 	case slices.ContainsFunc(parts, func(p namePart) bool { return p.hasUnescaped(",") }):
-		return &NameError{
-			Message:    fmt.Sprintf("%q reads as several names, and what is taken here is the name of one field", text),
-			Suggestion: "a field that is called so is written '" + escapeName(string(text)) + "'",
-		}
+		reads = "several names"
 	case len(parts) > 1 || parts[0].isForeignPath():
+		reads = "a path"
+	}
+	if reads != "" {
 		return &NameError{
-			Message:    fmt.Sprintf("%q reads as a path, and what is taken here is the name of one field", text),
-			Suggestion: "a field that is called so is written '" + escapeName(string(text)) + "'",
+			Message:    fmt.Sprintf("%q reads as %s, and what is taken here is the name of one field", text, reads),
+			Suggestion: "a field that is called so is written '" + asName(string(text)) + "'",
 		}
 	}
 	*n = FieldName(parts[0].name)
 	return nil
 }
 
+// asName gives a name as a pipeline file has it.
+func asName(name string) string { return jsontext.Path{{Name: name}}.String() }
+
 // MarshalText is the reverse of UnmarshalText.
-func (n FieldName) MarshalText() ([]byte, error) { return []byte(escapeName(string(n))), nil }
+func (n FieldName) MarshalText() ([]byte, error) { return []byte(asName(string(n))), nil }
 
 // A HeaderName is the name of a header of a record. In a pipeline file a backslash
 // stands before a character that would make a pattern or an expression of it.
@@ -56,7 +61,7 @@ func (h *HeaderName) UnmarshalText(text []byte) error {
 		return &NameError{Message: "the name of a header is empty"}
 	}
 	if last := parts[len(parts)-1]; blankFirst(string(text)) || last.endsUnescaped && blankLast(string(text)) {
-		name := strings.TrimFunc(string(text), blank)
+		name := strings.TrimFunc(string(text), jsontext.Blank)
 		return &NameError{Message: fmt.Sprintf("white space stands beside the name of the header %q", text), Suggestion: "write '" + name + "'; " + literally}
 	}
 	names := make([]string, len(parts))
@@ -76,7 +81,7 @@ func (h *HeaderName) UnmarshalText(text []byte) error {
 func (h HeaderName) MarshalText() ([]byte, error) {
 	var b []byte
 	for i := range len(h) {
-		if strings.IndexByte(patterns+`\`, h[i]) >= 0 || blankEnd(string(h), i) {
+		if strings.IndexByte(patterns+`\`, h[i]) >= 0 || jsontext.BlankEnd(string(h), i) {
 			b = append(b, '\\')
 		}
 		b = append(b, h[i])
@@ -144,7 +149,7 @@ func splitName(text string) ([]namePart, error) {
 		case c == '\\':
 			i++
 			r, size := utf8.DecodeRuneInString(text[i:])
-			if i == len(text) || letter(text[i]) || text[i] >= utf8.RuneSelf && !blank(r) {
+			if i == len(text) || letter(text[i]) || text[i] >= utf8.RuneSelf && !jsontext.Blank(r) {
 				return nil, &NameError{
 					Message:    fmt.Sprintf(`the \ in %q stands before nothing that has a meaning`, text),
 					Suggestion: `a \ takes the meaning from the character behind it, as in user\.id; the character \ itself is written \\`,
@@ -192,33 +197,12 @@ func (p namePart) spaced() bool {
 	return blankFirst(p.raw) || p.endsUnescaped && blankLast(p.raw)
 }
 
-// blank says whether a character is invisible, like a no-break space or one without width. At an
-// end of a name it was copied along from a page, and the field is not called so.
-func blank(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
-
-func blankFirst(s string) bool { r, _ := utf8.DecodeRuneInString(s); return s != "" && blank(r) }
-
-func blankLast(s string) bool { r, _ := utf8.DecodeLastRuneInString(s); return s != "" && blank(r) }
-
-// blankEnd says whether a blank character begins at i that is the first or the last of s.
-func blankEnd(s string, i int) bool {
-	r, size := utf8.DecodeRuneInString(s[i:])
-	return (i == 0 || i+size == len(s)) && blank(r) && utf8.RuneStart(s[i])
+func blankFirst(s string) bool {
+	r, _ := utf8.DecodeRuneInString(s)
+	return s != "" && jsontext.Blank(r)
 }
 
-// escapeName gives a name as a pipeline file has it.
-func escapeName(name string) string {
-	var b strings.Builder
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		end := i == 0 || i == len(name)-1
-		switch {
-		case strings.IndexByte(`.[]*{},\`, c) >= 0, c == '>' && i > 0 && name[i-1] == '-',
-			end && (c == '"' || c == '\''), blankEnd(name, i),
-			i == 0 && c == '/', c == '$' && len(name) == 1:
-			b.WriteByte('\\')
-		}
-		b.WriteByte(c)
-	}
-	return b.String()
+func blankLast(s string) bool {
+	r, _ := utf8.DecodeLastRuneInString(s)
+	return s != "" && jsontext.Blank(r)
 }

@@ -3,7 +3,6 @@ package settings
 import (
 	"fmt"
 	"regexp"
-	"slices"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -41,7 +40,7 @@ func (p FieldPath) path(strict bool) (jsontext.Path, error) {
 		return nil, err
 	}
 	if i, why := wrongPart(parts, strict); why != "" {
-		return nil, &NameError{Message: fmt.Sprintf("the path %q leads to no field: %s", p, why), Suggestion: p.better(parts, parts[i])}
+		return nil, &NameError{Message: noPath(string(p), why), Suggestion: p.better(parts, parts[i])}
 	}
 	path, err := jsontext.ParsePath(string(p))
 	if err != nil {
@@ -49,6 +48,8 @@ func (p FieldPath) path(strict bool) (jsontext.Path, error) {
 	}
 	return path, nil
 }
+
+func noPath(text, why string) string { return (&jsontext.PathError{Text: text, Why: why}).Error() }
 
 // wrongPart gives the first part of a path that can lead to no field, and why; "" when all can.
 func wrongPart(parts []namePart, strict bool) (i int, why string) {
@@ -79,9 +80,9 @@ func steps(text string) int {
 // Within is Path for a setting that is about values that are objects: the path begins with a name.
 func (p FieldPath) Within() (jsontext.Path, error) {
 	path, err := p.Path()
-	if err == nil && (path[0].Kind == jsontext.Indexed || path[0].Kind == jsontext.EveryElement) {
+	if err == nil && !path[0].InObject() {
 		return nil, &NameError{
-			Message:    fmt.Sprintf("the path %q leads to no field: the value is an object, so it begins with a name", p),
+			Message:    noPath(string(p), "the value is an object, so it begins with a name"),
 			Suggestion: "write the name of the array before it, as in items" + path[:1].String(),
 		}
 	}
@@ -127,7 +128,7 @@ func (p namePart) whyWrong(i int, alone bool) string {
 	alone = alone && brackets == ""
 	switch {
 	case p.raw == "":
-		return "a name in it is empty"
+		return jsontext.EmptyName
 	case name.raw == "$", i == 0 && !alone && (name.raw == "@" || name.raw == "$env"):
 		return "it begins at the record by itself, without " + name.raw
 	case i == 0 && strings.HasPrefix(p.raw, "/"), p.arrow():
@@ -135,14 +136,14 @@ func (p namePart) whyWrong(i int, alone bool) string {
 	case name.raw == "" && i > 0 && subscripts.MatchString(brackets):
 		return "[ ] stands behind a name without a dot between"
 	case name.hasUnescaped("]"):
-		return "the ] in it has no ["
+		return jsontext.NoOpening
 	case !subscripts.MatchString(brackets):
 		return whyBrackets(brackets)
 	case name.raw == "": // the first part is [0] or [*]
 		return ""
 	case name.raw == "#" && !alone:
 		return "every element is written [*]"
-	case name.raw == name.unescaped && index(name.raw) && !alone:
+	case name.raw == name.unescaped && jsontext.IsIndex(name.raw) && !alone:
 		return "an element is written [" + name.raw + "]"
 	case name.raw == "**":
 		return "* is any name of one level; write one for each"
@@ -165,7 +166,7 @@ func whyBrackets(brackets string) string {
 	within, behind, closed := strings.Cut(brackets[1:], "]")
 	switch {
 	case !closed:
-		return "a [ in it has no ]"
+		return jsontext.NoClosing
 	case within == "":
 		return "every element is written [*]"
 	case strings.ContainsAny(within, "?@()"):
@@ -175,11 +176,11 @@ func whyBrackets(brackets string) string {
 	case strings.Contains(within, ":") && strings.Trim(within, "-:0123456789 ") == "":
 		return "[ ] takes one element or all, no range"
 	case !subscripts.MatchString("[" + within + "]"):
-		return "names are parted by dots, and in [ ] stands the number of an element or *"
+		return "names are parted by dots, and " + jsontext.NoElement
 	case strings.HasPrefix(behind, "["):
 		return whyBrackets(behind)
 	}
-	return "a dot is missing behind a ]"
+	return jsontext.NoDot
 }
 
 // better says what to write in place of a path whose part wrong is wrong.
@@ -203,7 +204,7 @@ func (p FieldPath) better(parts []namePart, wrong namePart) string {
 		}
 	}
 	own := literally
-	if called := escapePath(string(p)); len(parts) == 1 && strings.IndexByte(string(p), '\\') < 0 && steps(called) == 1 {
+	if called := asName(string(p)); len(parts) == 1 && strings.IndexByte(string(p), '\\') < 0 && steps(called) == 1 {
 		own = "a field that is called so is written '" + called + "'"
 	}
 	return strings.TrimPrefix(write+"; "+own, "; ")
@@ -217,26 +218,6 @@ func joinPath(names []string) string {
 			b.WriteByte('.')
 		}
 		b.WriteString(name)
-	}
-	return b.String()
-}
-
-// escapePath gives a name as a path has it.
-func escapePath(name string) string {
-	if index(name) || slices.Contains([]string{"#", "@", "$env"}, name) {
-		return `\` + name
-	}
-	escaped := escapeName(name)
-	var b strings.Builder
-	for i := 0; i < len(escaped); i++ {
-		switch {
-		case escaped[i] == '\\' && i+1 < len(escaped):
-			b.WriteByte('\\')
-			i++
-		case strings.IndexByte("?()|^;", escaped[i]) >= 0:
-			b.WriteByte('\\')
-		}
-		b.WriteByte(escaped[i])
 	}
 	return b.String()
 }
@@ -268,12 +249,12 @@ func readPath(parts []namePart) []string {
 			names = bracketed(p.raw)
 		}
 		for _, name := range names {
-			name = strings.TrimSuffix(strings.TrimFunc(name, func(r rune) bool { return blank(r) || strings.ContainsRune("\"'{}", r) }), "?")
+			name = strings.TrimSuffix(strings.TrimFunc(name, func(r rune) bool { return jsontext.Blank(r) || strings.ContainsRune("\"'{}", r) }), "?")
 			switch {
 			case name == "", name == "$", name == "$env", name == "@" && i == 0:
 			case name == "#":
 				path = append(path, "[*]")
-			case index(name) && len(path) > 0:
+			case jsontext.IsIndex(name) && len(path) > 0:
 				path = append(path, "["+name+"]")
 			case strings.ContainsAny(name, "?{}()|^,;") || strings.HasSuffix(name, `\`):
 				return nil // it is more than a name, or its end was cut off
@@ -305,10 +286,4 @@ func bracketed(text string) []string {
 		text = behind
 	}
 	return names
-}
-
-// index says whether s is the number of an element.
-func index(s string) bool {
-	s = strings.TrimPrefix(s, "-")
-	return s != "" && strings.Trim(s, "0123456789") == ""
 }

@@ -581,9 +581,12 @@ func flattenKeys(m *machine, args []value) (value, error) {
 				return err
 			}
 			if item.is(mObject) {
-				before := len(out.items)
-				if err := add(prefix+name+by, item, depth+1); err != nil || len(out.items) > before {
-					if err != nil {
+				inner, err := object(m, item)
+				if err != nil {
+					return err
+				}
+				if len(inner.items) > 0 {
+					if err := add(prefix+name+by, newMap(inner), depth+1); err != nil {
 						return err
 					}
 					continue

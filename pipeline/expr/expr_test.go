@@ -79,7 +79,7 @@ func TestValues(t *testing.T) {
 		{`s[0:2]`, `"ab"`}, {`u[:3]`, `"Zür"`}, {`a[1:3]`, `[2.50,"x"]`}, {`a[-2:]`, `[null,[3]]`}, {`a[3:1]`, `[]`}, {`missing[1:2]`, `null`}, {`n[1:2]`, `!cutting a number`}, {`a[missing:]`, `!at a missing value`},
 		// Names.
 		{`date`, `"2001-01-02"`}, {`type`, `"t"`}, {`count`, `3`}, {`count + len`, `7`}, {`now`, `"N"`}, {`type(count)`, `"int"`}, {`len(tags) + len`, `6`}, {`$env["flight number"]`, `12`}, {`$env["in"]`, `"i"`}, {`$env["meta"]`, `"m"`}, {`$env.n`, `7`}, {`o.in`, `null`},
-		{`let x = n + 1; x * x`, `64`}, {`let n = 1; n`, `1`}, {`let x = 1; let y = x + 1; y`, `2`}, {`let upper = s; upper(upper)`, `"ABC"`}, {`1; 2`, `2`},
+		{`let x = n + 1; x * x`, `64`}, {`let n = 1; n`, `1`}, {`let x = 1; let y = x + 1; y`, `2`}, {`let upper = s; upper(upper)`, `"ABC"`},
 		{`meta.topic`, `"flights"`}, {`meta.partition`, `2`}, {`meta.offset`, `77`}, {`meta.time`, `1700000000123`}, {`meta.key`, `"k1"`}, {`meta["topic"]`, `"flights"`}, {`header("trace")`, `"t1"`}, {`header("none")`, `null`}, {`header("x")`, `null`}, {`header(s)`, `null`}, {`header(n)`, `!header: argument 1 is a number`}, {`header(missing)`, `!header: argument 1 is missing`},
 		// Functions.
 		{`upper(s)`, `"ABC"`}, {`s | upper() | lower()`, `"abc"`}, {`::upper(s)`, `"ABC"`}, {`upper(n)`, `!upper: argument 1 is a number, not a string`}, {`upper(missing)`, `!upper: argument 1 is missing`}, {`len(missing)`, `!len: argument 1 is missing`}, {`string(missing)`, `!string: argument 1 is missing`}, {`type(missing)`, `"nil"`}, {`get(missing, "x")`, `null`}, {`get(o, "k")`, `1.50`},

@@ -525,7 +525,7 @@ func explode(m *machine, args []value, paths []jsontext.Path) (value, error) {
 // mergeInto sets the members of v in out, which nobody else has.
 func mergeInto(m *machine, out *built, v value, deep bool, depth int) error {
 	if depth > maxDepth {
-		return fault("more than 1,000 levels")
+		return m.limit("more than 1,000 levels")
 	}
 	o, err := object(m, v)
 	if err != nil {
@@ -569,7 +569,7 @@ func flattenKeys(m *machine, args []value) (value, error) {
 	var add func(prefix string, v value, depth int) error
 	add = func(prefix string, v value, depth int) error {
 		if depth > maxDepth {
-			return fault("more than 1,000 levels")
+			return m.limit("more than 1,000 levels")
 		}
 		o, err := object(m, v)
 		if err != nil {
@@ -615,7 +615,7 @@ func nestKeys(m *machine, args []value) (value, error) {
 	for i, name := range o.names {
 		names := strings.Split(name, by)
 		if len(names) > maxDepth {
-			return vNil, fault("more than 1,000 levels")
+			return vNil, m.limit("more than 1,000 levels")
 		}
 		if err := m.grow(valueBytes*len(names) + len(name)); err != nil {
 			return vNil, err

@@ -96,6 +96,12 @@ func (m *machine) tooLarge() error {
 	return errResult
 }
 
+// limit is the error of something else that has a limit, which try does not get around.
+func (m *machine) limit(message string) error {
+	m.large = true
+	return fault(message)
+}
+
 // spent says whether the evaluation has gone beyond what it may use.
 func (m *machine) spent() bool { return m.steps > maxSteps || m.memory > maxMemory || m.large }
 

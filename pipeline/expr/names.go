@@ -21,7 +21,7 @@ func (c *compiler) name(n *ast.IdentifierNode) code {
 	case "$env":
 		return c.record()
 	case "$":
-		c.fail(n, "a name begins at the record by itself, without $", `write user.id for $.user.id; a field of this name is $env["$"]`)
+		c.fail(n, "a name begins at the record by itself, without $", `write user.id for $.user.id; the whole value is $env, and a field of this name $env["$"]`)
 	case "meta":
 		c.fail(n, "meta alone is not available",
 			"use meta."+strings.Join(metaFields, ", meta.")+`; a field of this name is $env["meta"]`)

@@ -91,6 +91,16 @@ func FuzzCompressed(f *testing.F) {
 				t.Fatalf("%s: %q came back as %q, %v", c.name, text, out, err)
 			}
 		}
+		if out, err := AppendFromLZ4Block([]byte("before"), text, most); len(out) > len("before")+most || err != nil && string(out) != "before" {
+			t.Fatalf("lz4 block: %d bytes, %v", len(out), err)
+		}
+		packed, err := AppendLZ4Block(nil, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := AppendFromLZ4Block(nil, packed, len(text)); err != nil || !bytes.Equal(out, text) {
+			t.Fatalf("lz4 block: %q came back as %q, %v", text, out, err)
+		}
 		for _, e := range Base64 {
 			if out, err := AppendFromBase64(nil, e.AppendEncode(nil, text)); err != nil || !bytes.Equal(out, text) {
 				t.Fatalf("%q came back as %q, %v", text, out, err)

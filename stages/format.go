@@ -48,9 +48,9 @@ func (s *FormatSettings) format() (*Format, error) {
 		{"zone", s.Zone != "", []TextFormat{AsTimestamp}},
 		{"variant", s.Variant != "", []TextFormat{AsBase64}},
 	})
-	t := &Format{as: s.As, field: p.path("field", s.Field), into: p.path("into", s.Into)}
+	t := &Format{as: s.As, field: p.place("field", s.Field), into: p.place("into", s.Into)}
 	t.write = s.writer(&p, t)
-	t.doing = place("formatting", t.as, t.field)
+	t.doing = workOn("formatting", t.as, t.field)
 	return t, p.err()
 }
 
@@ -103,8 +103,8 @@ func (s *FormatSettings) writer(p *problems, t *Format) func(dst, value []byte) 
 	return nil // and as is wrong
 }
 
-// A Format writes a value, or a field, as text. Without a field and into the text becomes the
-// value, which then is no JSON, most likely: what reads fields behind it rejects it. What cannot
+// A Format writes a value, or a field, as text. Without field and into, the text becomes the value;
+// stages behind it that read fields reject it unless it is JSON. What cannot
 // be written in the format rejects the record with not_formatted, a value that is no JSON with
 // invalid_json, but for base64, hex, gzip and zstd, which take any bytes. A field that is missing
 // or null is left as it is, unless it is to become the value. Tombstones pass unchanged.

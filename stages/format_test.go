@@ -93,6 +93,8 @@ func TestFormatSettings(t *testing.T) {
 		"columns": {As: AsLogfmt, Columns: []settings.FieldName{"a"}}, "separator": {As: AsURL, Separator: ","}, "separator ": {As: AsCSV, Separator: "ab"}, "key_separator": {As: AsCSV, KeySeparator: ":"},
 		"layout": {As: AsURL, Layout: "clf"}, "layout ": {As: AsTimestamp}, "layout  ": {As: AsTimestamp, Layout: "15:04"},
 		"zone": {As: AsURL, Zone: "UTC"}, "zone ": {As: AsTimestamp, Layout: "clf", Zone: "Berlin"}, "variant": {As: AsHex, Variant: "std"}, "variant ": {As: AsBase64, Variant: "x"}, "field": {As: AsHex, Field: "*"}, "into": {As: AsHex, Into: "a.*"},
+		// An array has no place for a field, and so every record would be rejected.
+		"into ": {As: AsHex, Into: "[0]"}, "field ": {As: AsHex, Field: "[0].b"}, "field  ": {As: AsText, Field: "[0]"},
 	} {
 		var all []string
 		if n := strings.TrimSpace(want); n != "" {

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -188,22 +187,16 @@ func parseCSV(m *machine, args []value) (value, error) {
 	return parsing(c.AppendObject)(m, args)
 }
 
-// zones are those that were asked for: finding one takes many times as long as a line does.
-var zones sync.Map // by name; of those that there are, so they are few
-
+// zoneOf finds the zone that a text names.
 func zoneOf(m *machine, v value) (*time.Location, error) {
 	name, err := m.text(v)
 	if err != nil {
 		return nil, err
 	}
-	if zone, ok := zones.Load(string(name)); ok {
-		return zone.(*time.Location), nil
-	}
 	zone, err := textformat.LoadZone(string(name))
 	if err != nil {
 		return nil, fault(err.Error())
 	}
-	zones.Store(string(name), zone)
 	return zone, nil
 }
 

@@ -105,7 +105,7 @@ func (p *problems) columns(columns []settings.FieldName) (list []string) {
 func (p *problems) separators(as TextFormat, separator, key string) (of rune, pairs textformat.Pairs) {
 	pairs = textformat.Pairs{Separator: separator, KeySeparator: key, Logfmt: as == AsLogfmt}
 	if as == AsCSV && separator != "" {
-		r, err := textformat.CheckSeparator(separator)
+		r, err := textformat.ParseSeparator(separator)
 		if err != nil {
 			p.add("separator", "%w", err)
 		}

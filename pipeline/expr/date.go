@@ -34,7 +34,7 @@ func date(m *machine, args []value, zone *time.Location, known bool) (value, err
 		return value{kind: kTime, num: n}, err
 	}
 	if args[0].kind != kString {
-		return vNil, faultf("%s is no date", args[0].kind.name())
+		return vNil, faultf("%s is no date", args[0].kind)
 	}
 	text, err := m.text(args[0])
 	if err != nil {

@@ -194,20 +194,17 @@ func invoke(m *machine, name string, f function, parts []code) (value, error) {
 	}
 	v, err := f.call(m, m.stack[base:])
 	m.stack = m.stack[:base]
-	if f, ok := err.(fault); ok {
-		err = faultf("%s: %s", name, f)
-	}
-	return v, err
+	return v, within(name, err)
 }
 
 func wrongArgument(name string, i int, want mask, v value) error {
 	if v.kind == kNil {
-		return faultf("%s: argument %d is missing", name, i+1)
+		return ofNil{fault(fmt.Sprintf("%s: argument %d is missing", name, i+1))}
 	}
 	if v.kind == kFloat && want&mNumber == mInt {
 		return faultf("%s: argument %d is a number that is no integer", name, i+1)
 	}
-	return faultf("%s: argument %d is %s, not %s", name, i+1, v.kind.name(), want)
+	return faultf("%s: argument %d is %s, not %s", name, i+1, v.kind, want)
 }
 
 // header gives the last header of a name, as text.

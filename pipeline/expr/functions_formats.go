@@ -146,7 +146,7 @@ func csvSeparator(m *machine, args []value, i int) (rune, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := textformat.CheckSeparator(string(text))
+	r, err := textformat.ParseSeparator(string(text))
 	if err != nil {
 		return 0, fault(err.Error())
 	}
@@ -169,7 +169,7 @@ func parseCSV(m *machine, args []value) (value, error) {
 	seen := make(map[string]bool, len(names))
 	for i, n := range names {
 		if n.kind != kString {
-			return vNil, faultf("column %d is %s, not a string", i+1, n.kind.name())
+			return vNil, faultf("column %d is %s, not a string", i+1, n.kind)
 		}
 		name, err := m.text(n)
 		if err != nil {

@@ -19,7 +19,7 @@ var memberPredicates = map[string]predicateFunction{
 			examples: []Example{{`mapValues({"a": 1, "b": 2}, # * 10)`, `{"a":10,"b":20}`}, {`mapValues(customer.address, #key + "=" + #)`, `{"city":"city=London","zip":"zip=N1"}`}}}},
 	"mapKeys": {can: 1 << kMap, member: func(m *machine, out *built, _ string, item, r value) error {
 		if r.kind != kString {
-			return faultf("a name is %s, not a string", r.kind.name())
+			return faultf("a name is %s, not a string", r.kind)
 		}
 		name, err := m.text(r)
 		out.set(string(name), item)
@@ -97,10 +97,10 @@ func called(text string, n *ast.BuiltinNode) string {
 // collectMembers evaluates a predicate for each member of an object.
 func collectMembers(m *machine, name string, v value, at scope, result eval, add memberCollector) (value, error) {
 	if v.kind == kNil {
-		return vNil, faultf("%s of a missing object", name)
+		return vNil, ofNil{fault(name + " of a missing object")}
 	}
 	if !v.is(mObject) {
-		return vNil, faultf("%s of %s, not an object", name, v.kind.name())
+		return vNil, faultf("%s of %s, not an object", name, v.kind)
 	}
 	o, err := object(m, v)
 	if err != nil {

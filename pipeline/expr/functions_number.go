@@ -152,7 +152,7 @@ func numbers(m *machine, args []value) ([]value, error) {
 		}
 		for i, v := range all {
 			if !v.is(mNumber) {
-				return nil, faultf("element %d is %s, not a number", i, v.kind.name())
+				return nil, faultf("element %d is %s, not a number", i, v.kind)
 			}
 		}
 		out = append(out, all...)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -64,7 +63,8 @@ func (e *Expr) locate(rec *pipeline.Record, want mask, evaluate func(*machine, *
 	if errors.As(err, &at) {
 		found.Column = at.column
 	}
-	if strings.Contains(found.Message, "missing") {
+	var missing ofNil
+	if errors.As(err, &missing) {
 		found.Suggestion = "what is not there is nil; give it another value with ??, as in name ?? \"\""
 	}
 	return found

@@ -36,7 +36,7 @@ func (c *compiler) unary(n *ast.UnaryNode) code {
 func negate(v value, minus bool) (value, error) {
 	switch {
 	case !v.is(mNumber | mDuration):
-		return vNil, faultf("+ or - before %s", v.kind.name())
+		return vNil, faultf("+ or - before %s", v.kind)
 	case !minus:
 		return v, nil
 	case v.kind == kFloat:
@@ -210,7 +210,7 @@ func textTest(op string) func(m *machine, a, b value) (bool, error) {
 			return false, nil
 		}
 		if a.kind != kString || b.kind != kString {
-			return false, faultf("%s needs two strings, not %s and %s", op, a.kind.name(), b.kind.name())
+			return false, faultf("%s needs two strings, not %s and %s", op, a.kind, b.kind)
 		}
 		x, err := m.text(a)
 		if err != nil {
@@ -247,7 +247,7 @@ func (c *compiler) matches(n *ast.BinaryNode, a, b code) code {
 			return false, err
 		}
 		if v.kind != kString {
-			return false, faultf("matches needs a string, not %s", v.kind.name())
+			return false, faultf("matches needs a string, not %s", v.kind)
 		}
 		text, err := m.text(v)
 		if err != nil {

@@ -133,10 +133,10 @@ func (c *compiler) predicateBody(n ast.Node, name string, args []ast.Node, at sc
 
 func collect(m *machine, name string, array value, at scope, result eval, out collector) (value, error) {
 	if array.kind == kNil {
-		return vNil, faultf("%s of a missing array", name)
+		return vNil, ofNil{fault(name + " of a missing array")}
 	}
 	if !array.is(mArray) {
-		return vNil, faultf("%s of %s, not an array", name, array.kind.name())
+		return vNil, faultf("%s of %s, not an array", name, array.kind)
 	}
 	it := elements(m, array)
 	for i := int64(0); ; i++ {
@@ -290,7 +290,7 @@ type summer struct{ total value }
 
 func (s *summer) each(_ *machine, _ int64, _, r value) (bool, error) {
 	if !r.is(mNumber) {
-		return false, faultf("sum of %s", r.kind.name())
+		return false, faultf("sum of %s", r.kind)
 	}
 	total, err := arithmetic("+", s.total, r)
 	s.total = total
@@ -304,7 +304,7 @@ type grouper struct{ groups built }
 
 func (g *grouper) each(m *machine, _ int64, e, r value) (bool, error) {
 	if r.is(mArray | mObject | mNil) {
-		return false, faultf("grouping by %s", r.kind.name())
+		return false, faultf("grouping by %s", r.kind)
 	}
 	name := string(appendPlain(nil, r))
 	i, ok := g.groups.find(name)
@@ -369,7 +369,7 @@ func (s *bySorting) Less(i, j int) bool {
 	case err != nil:
 		s.err = err
 	case !ok:
-		s.err = fault("sorting a missing value")
+		s.err = faultf("sorting %s", kNil)
 	}
 	if s.desc {
 		return c > 0

@@ -51,11 +51,7 @@ func AppendFromHex(dst, text []byte) ([]byte, error) {
 	if len(text)%2 == 1 {
 		return dst, at(len(text)-1, "the last byte has one digit")
 	}
-	out, err := hex.AppendDecode(dst, text)
-	if err != nil {
-		return dst, whole("it is no hexadecimal text")
-	}
-	return out, nil
+	return hex.AppendDecode(dst, text) // which takes what is left
 }
 
 // Compression makes and reads gzip, zstd and frames of LZ4. Its zero value works. It must stay with its owner:
@@ -91,7 +87,7 @@ type gunzip struct {
 	src bytes.Reader
 }
 
-// window is the largest that is taken: it is what the format recommends to take.
+// window bounds how far back a zstd frame may refer: RFC 8878 asks decoders for 8 MiB.
 const window = 8 << 20
 
 // AppendFromZstd is AppendFromGzip for zstd.
@@ -107,7 +103,7 @@ func (c *Compression) AppendFromZstd(dst, text []byte, most int) ([]byte, error)
 	if r == nil {
 		var err error
 		if r, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window)); err != nil {
-			return dst, err
+			return dst, whole(err.Error())
 		}
 	}
 	if err := r.Reset(bytes.NewReader(text)); err != nil {
@@ -150,10 +146,10 @@ func (c *Compression) AppendGzip(dst, data []byte) ([]byte, error) {
 	out := bytes.NewBuffer(dst)
 	w.Reset(out)
 	if _, err := w.Write(data); err != nil {
-		return dst, err
+		return dst, whole(err.Error())
 	}
 	if err := w.Close(); err != nil {
-		return dst, err
+		return dst, whole(err.Error())
 	}
 	return out.Bytes(), nil
 }
@@ -164,7 +160,7 @@ func (c *Compression) AppendZstd(dst, data []byte) ([]byte, error) {
 	if w == nil {
 		var err error
 		if w, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
-			return dst, err
+			return dst, whole(err.Error())
 		}
 	}
 	defer c.zstds.Put(w)

@@ -1,7 +1,6 @@
 package textformat
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -23,7 +22,7 @@ func NewPattern(pattern string) (*Pattern, error) {
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		return nil, fmt.Errorf("%s; patterns are those of RE2: no look-around, no back-references", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return nil, whole(strings.TrimPrefix(err.Error(), "error parsing regexp: ") + "; patterns are those of RE2: no look-around, no back-references")
 	}
 	names := re.SubexpNames()
 	if !slices.ContainsFunc(names, func(n string) bool { return n != "" }) {

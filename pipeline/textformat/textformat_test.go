@@ -243,12 +243,13 @@ func TestSettings(t *testing.T) {
 		}
 	}
 	for pattern, want := range map[string]string{`(a)`: "no group with a name", `(?P<a>`: "RE2", strings.Repeat("x", 1001): "1,000"} {
-		if _, err := NewPattern(pattern); err == nil || !strings.Contains(err.Error(), want) {
+		var wrong *Error
+		if _, err := NewPattern(pattern); !errors.As(err, &wrong) || !strings.Contains(wrong.Why, want) {
 			t.Errorf("%.20s: %v", pattern, err)
 		}
 	}
 	for text, ok := range map[string]bool{",": true, "\t": true, "¦": true, "": false, ",,": false, "\"": false, "\n": false, "\xff": false} {
-		if _, err := CheckSeparator(text); (err == nil) != ok {
+		if _, err := ParseSeparator(text); (err == nil) != ok {
 			t.Errorf("separator %q: %v", text, err)
 		}
 	}

@@ -2,7 +2,9 @@ package stages
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -26,7 +28,7 @@ type FormatSettings struct {
 	KeySeparator string               `yaml:"key_separator" doc:"what parts key and value of key_value; left out: ="`
 	Layout       string               `yaml:"layout" doc:"of timestamp: one that layouts of parse may have; a count like unix is a number in a field"`
 	Zone         string               `yaml:"zone" doc:"of timestamp: zone in which it is written, like Europe/Berlin; left out: UTC"`
-	Variant      string               `yaml:"variant" enum:"std|std_unpadded|url|url_unpadded" doc:"of base64: with + and /, or for URLs with - and _; unpadded: without = at the end; left out: std"`
+	Variant      string               `yaml:"variant" enum:"standard|url|raw|rawurl" doc:"of base64, as toBase64 has it: standard, with + and /; url, with - and _; raw and rawurl, the same without = at the end; left out: standard"`
 }
 
 var formatFormats = []TextFormat{AsJSON, AsCSV, AsLogfmt, AsKeyValue, AsURL, AsQuery, AsTimestamp, AsBase64, AsHex, AsGzip, AsZstd, AsText}
@@ -77,13 +79,9 @@ func (s *FormatSettings) writer(p *problems, t *Format) func(dst, value []byte) 
 	case AsZstd:
 		return t.codecs.AppendZstd
 	case AsBase64:
-		variant := s.Variant
-		if variant == "" {
-			variant = "std"
-		}
-		coding := textformat.Base64[variant]
+		coding := textformat.Base64(cmp.Or(s.Variant, "standard"))
 		if coding == nil {
-			p.add("variant", "%q is none: write std, std_unpadded, url or url_unpadded", s.Variant)
+			p.add("variant", "%q is none: write standard, url, raw or rawurl", s.Variant)
 			return nil
 		}
 		return func(dst, data []byte) ([]byte, error) { return coding.AppendEncode(dst, data), nil }
@@ -148,7 +146,7 @@ func (t *Format) Process(_ context.Context, rec *pipeline.Record) error {
 		return nil
 	}
 	if t.as.compresses() {
-		text = textformat.Base64["std"].AppendEncode(nil, text)
+		text = base64.StdEncoding.AppendEncode(nil, text)
 	}
 	if !t.counts {
 		if text, err = textformat.AppendText(roomFor(rec, len(text)), text); err != nil {

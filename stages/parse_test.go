@@ -31,7 +31,7 @@ func packed(t *testing.T, as TextFormat, text string) string {
 }
 
 func base64Of(text string) string {
-	return string(textformat.Base64["std"].AppendEncode(nil, []byte(text)))
+	return string(textformat.Base64("standard").AppendEncode(nil, []byte(text)))
 }
 
 func TestParse(t *testing.T) {

@@ -2,7 +2,6 @@ package expr
 
 import (
 	"bytes"
-	"regexp"
 	"regexp/syntax"
 
 	"github.com/expr-lang/expr/ast"
@@ -224,23 +223,9 @@ func textTest(op string) func(m *machine, a, b value) (bool, error) {
 	}
 }
 
-// maxPattern bounds a regular expression; those of RE2 take linear time.
-const maxPattern = 1000
-
 func (c *compiler) matches(n *ast.BinaryNode, a, b code) code {
 	c.mustFit(a, mString|mNil, "matches")
-	if b.constant == nil || b.constant.kind != kString {
-		c.fail(n.Right, "matches needs a constant pattern", `write it in quotes: origin matches "^[A-Z]{3}$"`)
-	}
-	pattern := string(b.constant.text)
-	if len(pattern) > maxPattern {
-		c.fail(n.Right, "a pattern of more than 1,000 bytes", "split it into several")
-	}
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		c.fail(n.Right, "an invalid pattern: "+err.Error(), "patterns are those of RE2: no look-around, no back-references")
-	}
-	states := patternSize(pattern)
+	re, states := c.regex(b, "matches")
 	return c.fold(n, boolean(func(m *machine) (bool, error) {
 		v, err := a.run(m)
 		if err != nil || v.kind == kNil {

@@ -16,38 +16,41 @@ type predicateFunction struct {
 	manual
 }
 
+// noCondition is when the functions with a condition for the elements of an array fail.
+const noCondition = "the array is missing, or the condition gives neither true, false nor nil"
+
 // predicates are the functions that run a piece of expression for each element of an
 // array.
 var predicates = map[string]predicateFunction{
 	"all": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: false, result: true} },
-		manual: manual{usage: "all(array, condition)", says: "whether the condition holds for every element; true for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "all(array, condition)", says: "whether the condition holds for every element; true for an empty array", fails: noCondition,
 			examples: []Example{{`all(items, .count > 0)`, `true`}, {`all([], # > 1)`, `true`}}}},
 	"any": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: true, result: false} },
-		manual: manual{usage: "any(array, condition)", says: "whether the condition holds for an element; false for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "any(array, condition)", says: "whether the condition holds for an element; false for an empty array", fails: noCondition,
 			examples: []Example{{`any(items, .price > 20)`, `true`}, {`any(note, # > 1)`, `error: any of a missing array`}}}},
 	"none": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: true, result: true} },
-		manual: manual{usage: "none(array, condition)", says: "whether the condition holds for no element; true for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "none(array, condition)", says: "whether the condition holds for no element; true for an empty array", fails: noCondition,
 			examples: []Example{{`none(items, .price > 90)`, `true`}}}},
 	"one": {truth: true, can: mBool, open: func() collector { return new(counter) },
-		manual: manual{usage: "one(array, condition)", says: "whether the condition holds for exactly one element", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "one(array, condition)", says: "whether the condition holds for exactly one element", fails: noCondition,
 			examples: []Example{{`one(items, .price > 20)`, `true`}, {`one(items, .count > 0)`, `false`}}}},
 	"count": {truth: true, optional: true, can: mInt, open: func() collector { return &counter{number: true} },
-		manual: manual{usage: "count(array, condition?)", says: "the number of elements for which the condition holds, or of those that are true", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "count(array, condition?)", says: "the number of elements for which the condition holds, or of those that are true", fails: noCondition,
 			examples: []Example{{`count(items, .price > 4)`, `2`}, {`count([true, false, nil])`, `1`}}}},
 	"filter": {truth: true, can: 1 << kList, open: func() collector { return new(keeper) },
-		manual: manual{usage: "filter(array, condition)", says: "the elements for which the condition holds", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "filter(array, condition)", says: "the elements for which the condition holds", fails: noCondition,
 			examples: []Example{{`filter(tags, # != "eu")`, `["new"]`}, {`filter(items, .price > 20)`, `[{"sku":"b2","price":30,"count":1}]`}, {`filter(items, .price)`, `error: a condition gives a number, not true or false`}}}},
 	"find": {truth: true, can: mAny, open: func() collector { return new(finder) },
-		manual: manual{usage: "find(array, condition)", says: "the first element for which the condition holds; nil when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "find(array, condition)", says: "the first element for which the condition holds; nil when there is none", fails: noCondition,
 			examples: []Example{{`find(items, .price > 4).sku`, `"a1"`}, {`find(items, .price > 90)`, `null`}}}},
 	"findIndex": {truth: true, can: mInt, open: func() collector { return &finder{index: true} },
-		manual: manual{usage: "findIndex(array, condition)", says: "the number of the first element for which the condition holds, from 0; -1 when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "findIndex(array, condition)", says: "the number of the first element for which the condition holds, from 0; -1 when there is none", fails: noCondition,
 			examples: []Example{{`findIndex(tags, # == "eu")`, `1`}, {`findIndex(tags, # == "us")`, `-1`}}}},
 	"findLast": {truth: true, can: mAny, open: func() collector { return &finder{last: true} },
-		manual: manual{usage: "findLast(array, condition)", says: "the last element for which the condition holds; nil when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "findLast(array, condition)", says: "the last element for which the condition holds; nil when there is none", fails: noCondition,
 			examples: []Example{{`findLast(items, .price > 4).sku`, `"b2"`}}}},
 	"findLastIndex": {truth: true, can: mInt, open: func() collector { return &finder{last: true, index: true} },
-		manual: manual{usage: "findLastIndex(array, condition)", says: "the number of the last element for which the condition holds, from 0; -1 when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "findLastIndex(array, condition)", says: "the number of the last element for which the condition holds, from 0; -1 when there is none", fails: noCondition,
 			examples: []Example{{`findLastIndex(items, .price > 4)`, `1`}}}},
 	"map": {can: 1 << kList, open: func() collector { return new(mapper) },
 		manual: manual{usage: "map(array, expression)", says: "what the expression gives for each element", fails: "the array is missing",

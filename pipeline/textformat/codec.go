@@ -13,23 +13,37 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Base64 are the forms of base64, by name.
-var Base64 = map[string]*base64.Encoding{
-	"std": base64.StdEncoding, "std_unpadded": base64.RawStdEncoding, "url": base64.URLEncoding, "url_unpadded": base64.RawURLEncoding,
+// Base64 gives a form of base64: standard, url with - and _ in place of + and /, or raw and rawurl,
+// which are these without = at the end; nil when there is none of that name.
+func Base64(form string) *base64.Encoding {
+	switch form {
+	case "standard":
+		return base64.StdEncoding
+	case "url":
+		return base64.URLEncoding
+	case "raw":
+		return base64.RawStdEncoding
+	case "rawurl":
+		return base64.RawURLEncoding
+	}
+	return nil
 }
 
 // AppendFromBase64 appends the bytes that text means, in any of the forms of Base64. Line ends
 // within it do not count.
 func AppendFromBase64(dst, text []byte) ([]byte, error) {
-	name := "std"
-	if bytes.ContainsAny(text, "-_") {
-		name = "url"
-	}
 	text = bytes.TrimRight(text, "\r\n")
-	if !bytes.HasSuffix(text, []byte("=")) {
-		name += "_unpadded"
+	padded, url := bytes.HasSuffix(text, []byte("=")), bytes.ContainsAny(text, "-_")
+	form := base64.RawStdEncoding
+	switch {
+	case padded && url:
+		form = base64.URLEncoding
+	case padded:
+		form = base64.StdEncoding
+	case url:
+		form = base64.RawURLEncoding
 	}
-	out, err := Base64[name].AppendDecode(dst, text)
+	out, err := form.AppendDecode(dst, text)
 	var wrong base64.CorruptInputError
 	switch {
 	case errors.As(err, &wrong):
@@ -40,7 +54,8 @@ func AppendFromBase64(dst, text []byte) ([]byte, error) {
 	return out, nil
 }
 
-// AppendFromHex appends the bytes that text means, two digits for each.
+// AppendFromHex appends the bytes that text means, two digits for each. A line end behind them does
+// not count.
 func AppendFromHex(dst, text []byte) ([]byte, error) {
 	text = bytes.TrimRight(text, "\r\n")
 	for i, c := range text {

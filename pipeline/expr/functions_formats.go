@@ -35,7 +35,7 @@ var formatFunctions = map[string]function{
 	"parseQuery": {params: []mask{mString}, least: 1, most: 1, kinds: 1 << kObject, call: parsing(textformat.AppendQuery), manual: manual{
 		usage: "parseQuery(text)", says: "an object of texts of the pairs of a query string, with or without the ? before it; a name that comes several times has an array",
 		fails: "an escape with % is none", examples: []Example{{`parseQuery("a=1&b=x+y&a=2")`, `{"a":["1","2"],"b":"x y"}`}, {`parseQuery("a=%4")`, `error: column 3: behind % stand no two hexadecimal digits`}}}},
-	"parseSyslog": {params: []mask{mString}, least: 1, most: 2, kinds: 1 << kObject, call: parseSyslog, live: true, manual: manual{
+	"parseSyslog": {params: []mask{mString}, least: 1, most: 2, kinds: 1 << kObject, call: parseSyslog, varies: true, manual: manual{
 		usage: "parseSyslog(text, zone?)", says: "an object with the parts of a message of syslog, RFC 5424 or RFC 3164: facility, severity, version, timestamp, hostname, appname, procid, msgid, structured_data, message; a timestamp without a year takes the one nearest to the record's time, in the zone (UTC)",
 		fails: "it is no message of syslog, or there is no such zone", examples: []Example{
 			{`parseSyslog("<34>1 2003-10-11T22:14:15Z web-1 su - ID47 - failed")`, `{"facility":"auth","severity":"crit","version":1,"timestamp":"2003-10-11T22:14:15Z","hostname":"web-1","appname":"su","msgid":"ID47","message":"failed"}`}, {`parseSyslog("<13>Oct 11 22:14:15 web-1 cron[7]: done").procid`, `"7"`}, {`parseSyslog("<999>x")`, `error: column 2: the priority is no number up to 191`},

@@ -6,7 +6,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// A predicateFunction runs a piece of expression for each element of an array.
+// A predicateFunction runs a piece of expression for each element of an array, or member of an object.
 type predicateFunction struct {
 	truth    bool // the predicate is a condition
 	optional bool // without one the elements themselves count
@@ -19,8 +19,8 @@ type predicateFunction struct {
 // noCondition is when the functions with a condition for the elements of an array fail.
 const noCondition = "the array is missing, or the condition gives neither true, false nor nil"
 
-// predicates are the functions that run a piece of expression for each element of an
-// array.
+// predicates are the functions that run a piece of expression for each element of an array or, of
+// the borrowedPredicates, each member of an object.
 var predicates = map[string]predicateFunction{
 	"all": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: false, result: true} },
 		manual: manual{usage: "all(array, condition)", says: "whether the condition holds for every element; true for an empty array", fails: noCondition,

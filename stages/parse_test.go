@@ -31,7 +31,7 @@ func packed(t *testing.T, as TextFormat, text string) string {
 }
 
 func base64Of(text string) string {
-	return string(textformat.Base64["std"].AppendEncode(nil, []byte(text)))
+	return string(textformat.Base64("standard").AppendEncode(nil, []byte(text)))
 }
 
 func TestParse(t *testing.T) {
@@ -159,6 +159,9 @@ func TestParseSettings(t *testing.T) {
 		"to": parse(AsCSV, func(s *ParseSettings) { s.To = "ms" }), "to ": parse(AsTimestamp, func(s *ParseSettings) { s.To, s.Layouts = "s", []string{"unix"} }),
 		"max_bytes": parse(AsBase64, func(s *ParseSettings) { s.MaxBytes = 7 }), "max_bytes ": parse(AsGzip, func(s *ParseSettings) { s.MaxBytes = 0 }),
 		"field": parse(AsJSON, func(s *ParseSettings) { s.Field = "a.*" }), "into": parse(AsJSON, func(s *ParseSettings) { s.Into = "*" }),
+		// An array has no place for a field, and so every record would be rejected.
+		"field ": parse(AsJSON, func(s *ParseSettings) { s.Field = "[0].b" }), "into ": parse(AsJSON, func(s *ParseSettings) { s.Field, s.Into = "a", "[0].b" }), "into  ": parse(AsJSON, func(s *ParseSettings) { s.Into = "[0]" }),
+		" ": {As: AsCSV}, // max_bytes is of gzip and zstd alone
 	} {
 		var all []string
 		if n := strings.TrimSpace(want); n != "" {

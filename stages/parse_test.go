@@ -182,6 +182,24 @@ func TestParseSettings(t *testing.T) {
 	}
 }
 
+// TestLayoutsAreSaid: the names of layouts are the same in the list of the settings and in errors.
+func TestLayoutsAreSaid(t *testing.T) {
+	_, err := textformat.NewTimestamp(nil, nil)
+	if err == nil {
+		t.Fatal("no layout is taken")
+	}
+	_, names, _ := strings.Cut(err.Error(), "at least one of ")
+	names, _, _ = strings.Cut(names, ", or write")
+	list := (&config.Kind{Settings: func() any { return &ParseSettings{} }}).SettingList()
+	i := slices.IndexFunc(list, func(s config.Setting) bool { return s.Name == "layouts" })
+	said := strings.FieldsFunc(list[i].Doc, func(r rune) bool { return r == ' ' || r == ',' || r == ':' })
+	for _, name := range append(strings.Split(names, ", "), "rfc3339", "unix_ns") {
+		if !slices.Contains(said, name) {
+			t.Errorf("%q is not said", name)
+		}
+	}
+}
+
 // TestFormatsAreSaid: what as may be is the same in the checks, in the list and in its words.
 func TestFormatsAreSaid(t *testing.T) {
 	for _, c := range []struct {

@@ -50,13 +50,6 @@ type given struct {
 	with []TextFormat
 }
 
-// problems collects what is wrong with settings.
-type problems struct{ errs []error }
-
-func (p *problems) add(field, format string, args ...any) {
-	p.errs = append(p.errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-}
-
 // as checks the format, and that the settings go with it.
 func (p *problems) as(as TextFormat, formats []TextFormat, list []given) {
 	if !slices.Contains(formats, as) {

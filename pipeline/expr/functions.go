@@ -141,7 +141,7 @@ func (c *compiler) unknown(n ast.Node, name string) {
 	if suggestion != "" {
 		c.fail(n, "there is no function "+name, suggestion)
 	}
-	if near := nearest(name, Functions()); near != "" {
+	if near := Nearest(name, Functions()); near != "" {
 		suggestion = "did you mean " + near + "?"
 	}
 	c.fail(n, "there is no function "+name, suggestion)

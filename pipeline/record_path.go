@@ -22,8 +22,8 @@ func (r *Record) At(path jsontext.Path) ([]byte, error) {
 		}
 		return jsontext.Find(r.Value(), path), nil
 	}
-	if len(path) > 1 && r.live && len(r.beside.cuts) > 0 {
-		if text, ok := r.beside.readPast(path); ok {
+	if len(path) > 1 && r.live && len(r.extras.cuts) > 0 {
+		if text, ok := r.extras.readPast(path); ok {
 			return text, nil
 		}
 	}
@@ -92,10 +92,10 @@ func (r *Record) RemoveAt(path jsontext.Path) error {
 
 var null = []byte("null")
 
-// noPath is the error of setting what path leads to; err is about what the steps from from on do.
-func noPath(path jsontext.Path, from int, err error) error {
+// noPath is the error of setting what path leads to; err is about the steps behind the first done.
+func noPath(path jsontext.Path, done int, err error) error {
 	if e := (*jsontext.NoPathError)(nil); errors.As(err, &e) {
-		err = &jsontext.NoPathError{Path: path[:from+len(e.Path)], Why: e.Why}
+		err = &jsontext.NoPathError{Path: path[:done+len(e.Path)], Why: e.Why}
 	}
 	return Reject(ReasonNoPath, fmt.Errorf("setting %s: %w", path, err))
 }
@@ -174,8 +174,7 @@ func (r *Record) setWithin(c *cut, path jsontext.Path, text []byte) bool {
 		r.touched = true
 		return true
 	}
-	const long = 1 << 10
-	if len(c.text) > long {
+	if len(c.text) > manyBytes {
 		return false
 	}
 	is, err := jsontext.Set(r.memory(len(c.text)+sizeOf(path)+len(text)), c.text, path, text)
@@ -200,8 +199,7 @@ func sizeOf(path jsontext.Path) (n int) {
 
 // memory gives room for n bytes: the record's own when they are few, which stays with its place.
 func (r *Record) memory(n int) []byte {
-	const few = 1 << 10
-	if n > few {
+	if n > manyBytes {
 		return make([]byte, 0, n)
 	}
 	return r.Room(n)

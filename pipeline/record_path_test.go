@@ -64,7 +64,7 @@ func TestEditsAtDepth(t *testing.T) {
 		}
 		cuts := 0
 		if r.live {
-			cuts = len(r.beside.cuts)
+			cuts = len(r.extras.cuts)
 		}
 		if got := string(r.Value()); got != c.want || cuts != c.cuts {
 			t.Errorf("%s, %v: %s with %d cuts, want %s with %d", c.value, c.edits, got, cuts, c.want, c.cuts)
@@ -170,8 +170,8 @@ func TestManyEditsAtDepth(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if len(r.beside.cuts) > 3*manyCuts {
-			t.Fatalf("%d cuts", len(r.beside.cuts))
+		if len(r.extras.cuts) > 3*manyCuts {
+			t.Fatalf("%d cuts", len(r.extras.cuts))
 		}
 	}
 	for _, parent := range []string{"a", "made.of", "a.b"} {
@@ -202,8 +202,8 @@ func TestCutsAreTold(t *testing.T) {
 		t.Errorf("for the field anew: %d, %d and %d", added, growing, owed)
 	}
 	_ = setAll(r, "a.d", "-a")
-	if added, _, _ := r.grown(); added > 10 || len(r.beside.cuts) != 0 {
-		t.Errorf("for a field that is removed: %d, and %d cuts", added, len(r.beside.cuts))
+	if added, _, _ := r.grown(); added > 10 || len(r.extras.cuts) != 0 {
+		t.Errorf("for a field that is removed: %d, and %d cuts", added, len(r.extras.cuts))
 	}
 	x := r.leave()
 	var next Record

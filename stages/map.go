@@ -37,8 +37,8 @@ type Map struct {
 	set    []setting
 	remove []jsontext.Path // in the order of removeOrder
 	rename renames
-	keep   *keepNode // nil: everything
-	about  *about    // nil: nothing but the value is edited
+	keep   *keepNode   // nil: everything
+	record *recordEdit // nil: nothing but the value is edited
 }
 
 // A setting is a path and what is set there.
@@ -53,7 +53,7 @@ func NewMap(s MapSettings) (*Map, error) {
 		return nil, err
 	}
 	p, _ := s.paths() // Validate has found no errors
-	m := &Map{value: s.Value, remove: removeOrder(p.remove), rename: newRenames(p), about: newAbout(s)}
+	m := &Map{value: s.Value, remove: removeOrder(p.remove), rename: newRenames(p), record: newRecordEdit(s)}
 	for i, f := range s.Set {
 		m.set = append(m.set, setting{p.set[i], f.Value})
 	}
@@ -65,14 +65,14 @@ func NewMap(s MapSettings) (*Map, error) {
 
 // Process implements pipeline.Stage.
 func (m *Map) Process(_ context.Context, rec *pipeline.Record) error {
-	if m.about == nil {
+	if m.record == nil {
 		if rec.Tombstone() {
 			return nil
 		}
 		return m.edit(rec)
 	}
 	// What is about the record reads it before the value is edited, and is put in afterwards.
-	is, err := m.about.read(rec)
+	is, err := m.record.read(rec)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (m *Map) Process(_ context.Context, rec *pipeline.Record) error {
 			return err
 		}
 	}
-	m.about.write(rec, is)
+	m.record.write(rec, is)
 	return nil
 }
 

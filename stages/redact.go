@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -43,31 +42,28 @@ func DefaultRedact() RedactSettings { return RedactSettings{How: HowMask, Mask: 
 
 // Validate implements the check of settings.
 func (s *RedactSettings) Validate() error {
-	var errs []error
-	wrong := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
+	var p problems
 	if len(s.Fields) == 0 && len(s.Headers) == 0 && !s.Key {
-		errs = append(errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
+		p.errs = append(p.errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
 	}
 	for i, f := range s.Fields {
 		if _, err := f.Strict(); err != nil {
-			wrong(listed("fields", i), "%w", err)
+			p.add(listed("fields", i), "%w", err)
 		}
 	}
 	switch s.How {
 	case HowMask, HowRemove:
 		if s.Secret != "" {
-			wrong("secret", "only how: hash needs a secret")
+			p.add("secret", "only how: hash needs a secret")
 		}
 	case HowHash:
 		if len(s.Secret.Reveal()) < 16 {
-			wrong("secret", "a hash needs a secret of at least 16 bytes: what has few possible values can be found by trying them")
+			p.add("secret", "a hash needs a secret of at least 16 bytes: what has few possible values can be found by trying them")
 		}
 	default:
-		wrong("how", "%q is none: write mask, hash or remove", string(s.How))
+		p.add("how", "%q is none: write mask, hash or remove", string(s.How))
 	}
-	return errors.Join(errs...)
+	return p.err()
 }
 
 // A Redact takes values out of records: fields wherever they stand below their path, every one of a

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -233,6 +234,19 @@ func TestValidateSettings(t *testing.T) {
 		if got := names(s.Validate()); !reflect.DeepEqual(got, []string{want}) {
 			t.Errorf("%s: %v", want, got)
 		}
+	}
+}
+
+// What a file takes as a draft is what there is, and a path that is none comes with what to write.
+func TestValidateSays(t *testing.T) {
+	f, _ := reflect.TypeFor[ValidateSettings]().FieldByName("Draft")
+	if taken := strings.Split(f.Tag.Get("enum"), "|"); len(taken) != len(drafts) || slices.ContainsFunc(taken, func(d string) bool { return drafts[d] == nil }) {
+		t.Errorf("a file takes %v", taken)
+	}
+	s := ValidateSettings{Draft: "2020-12", Schema: SchemaSettings{Inline: true}, Field: "$.a"}
+	var wrong *settings.NameError
+	if !errors.As(s.Validate(), &wrong) || !strings.Contains(wrong.Suggestion, "write 'a'") {
+		t.Errorf("got %v", s.Validate())
 	}
 }
 

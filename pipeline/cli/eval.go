@@ -193,16 +193,14 @@ func newEvaluation(f *evalFlags, text string) (*evaluation, *config.Problem) {
 	if !errors.As(err, &at) {
 		at = &expr.Error{Column: 1, Message: err.Error()}
 	}
-	p := config.InText(inExpression, text, at)
+	p := config.InText(config.SeverityError, inExpression, text, at)
 	return nil, &p
 }
 
 // doubts are what compiles and hardly means what its writer meant.
 func (e *evaluation) doubts() (all config.Problems) {
 	for _, d := range e.any().Doubts() {
-		p := config.InText(inExpression, e.text, d)
-		p.Severity = config.SeverityWarning
-		all = append(all, p)
+		all = append(all, config.InText(config.SeverityWarning, inExpression, e.text, d))
 	}
 	return all
 }
@@ -243,7 +241,7 @@ func (e *evaluation) on(rec *pipeline.Record) (v expr.Value, failed *config.Prob
 	if at == nil {
 		at = &expr.Error{Column: 1, Message: err.Error()}
 	}
-	p := config.InText(inExpression, e.text, at)
+	p := config.InText(config.SeverityError, inExpression, e.text, at)
 	return expr.Value{}, &p
 }
 
@@ -292,11 +290,10 @@ func (e *evaluation) absent(records []*pipeline.Record) (all config.Problems) {
 		if near == "" {
 			continue
 		}
-		problem := config.InText(inExpression, e.text, &expr.Error{
+		problem := config.InText(config.SeverityWarning, inExpression, e.text, &expr.Error{
 			Column:  at.columns[i],
 			Message: fmt.Sprintf("%s: in 0 of %s", at.path[:i+1], counted(p.records, "record")), Suggestion: p.suggest(i, near, records),
 		})
-		problem.Severity = config.SeverityWarning
 		all = append(all, problem)
 	}
 	return all

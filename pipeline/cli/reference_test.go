@@ -44,7 +44,8 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
 - An **expression** reads the record's fields, ` + "`meta.topic` and its like, and `header(\"name\")`" + `; a **condition** is one that is true or
   false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. [Expressions](expressions.md) has the language and every function. What is
   missing is nil; nil orders against nothing and is false in a condition. A field whose name is no identifier is
-  ` + "`$env[\"flight number\"]`" + `. Quote an expression in YAML when it begins with ` + "`!`, `#`" + ` or a quote, or holds ` + "`: ` or ` #`" + `.
+  ` + "`$env[\"flight number\"]`" + `, and ` + "`$env`" + ` alone is the whole value. Quote an expression in YAML when it begins with ` + "`!`, `#`" + `
+  or a quote, or holds ` + "`: ` or ` #`" + `.
 - A **field path** leads to a field: ` + "`user.id`" + ` is id within user, ` + "`items[0]`" + ` the first element, ` + "`items[-1]`" + ` the last,
   ` + "`items[*].sku`" + ` the sku of each, ` + "`prices.*`" + ` every member. A backslash takes the meaning from the character behind it: ` + "`user\\.id`" + `
   is the field that is called user.id (within double quotes YAML wants two). What can lead to nothing as it is written, like

@@ -71,7 +71,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	d.noteExpression(n, v, t, path, len(text)-len(given))
 	e := v.Addr().Interface().(compiled)
 	if len(n.pieces) > 0 {
-		e.Write(n.written())
+		e.NoteWritten(n.written())
 	}
 	if d.repeatable {
 		e.Repeatable(path)
@@ -83,7 +83,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 
 // compiled is what *expr.Expr, *expr.Condition and *expr.Template have.
 type compiled interface {
-	Write(raw string)
+	NoteWritten(raw string)
 	Repeatable(place string)
 	Secrets() []string
 }

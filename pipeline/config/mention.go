@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -188,14 +187,4 @@ func (m *mentioner) setting(path string) string {
 		return s
 	}
 	return label(path)
-}
-
-// InText makes an error of one within a text that stands in no file; name is what stands in place
-// of the file's.
-func InText(name, text string, e *expr.Error) Problem {
-	at := min(max(e.Column-1, 0), len(text))
-	line := strings.Count(text[:at], "\n")
-	from := strings.LastIndexByte(text[:at], '\n') + 1
-	src := &source{name: name, lines: strings.Split(text, "\n")}
-	return src.problem(SeverityError, line+1, utf8.RuneCountInString(text[from:at])+1, wordWidth(text[at:]), e.Message, e.Suggestion)
 }

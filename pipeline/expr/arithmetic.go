@@ -80,9 +80,9 @@ func calculate(m *machine, op string, a, b value) (value, error) {
 		n, err := integers(op, a.num, b.num)
 		return value{kind: timeKind(op, a.kind, b.kind), num: n}, err
 	case a.kind == kNil || b.kind == kNil:
-		return vNil, faultf("%s on a missing value", op)
+		return vNil, faultf("%s on %s", op, kNil)
 	}
-	return vNil, faultf("%s on %s and %s", op, a.kind.name(), b.kind.name())
+	return vNil, faultf("%s on %s and %s", op, a.kind, b.kind)
 }
 
 func timeKind(op string, a, b kind) kind {

@@ -264,7 +264,7 @@ func truth(v value) (bool, error) {
 	case kNil:
 		return false, nil
 	}
-	return false, faultf("a condition gives %s, not true or false", v.kind.name())
+	return false, faultf("a condition gives %s, not true or false", v.kind)
 }
 
 // mustFit refuses a part of which it is known that it never gives one of the kinds of want.
@@ -326,7 +326,7 @@ func (c *compiler) mapping(n *ast.MapNode) code {
 				return vNil, err
 			}
 			if name.kind != kString {
-				return vNil, faultf("a field name is %s, not a string", name.kind.name())
+				return vNil, faultf("a field name is %s, not a string", name.kind)
 			}
 			text, err := m.text(name)
 			if err != nil {

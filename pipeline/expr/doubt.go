@@ -88,7 +88,7 @@ func nameAlone(rest, prefix string) string {
 	if m := memberName.FindStringSubmatch(rest); m != nil {
 		return "a field is its name alone: " + m[1] + own
 	}
-	return "a field is its name alone, as in delay >= 15" + own
+	return "a field is its name alone, as in delay >= 15, and the whole value is $env" + own
 }
 
 var namedPart = regexp.MustCompile(`\{\{?\s*\.?[A-Za-z_$][\w.]*\s*\}`)

@@ -55,8 +55,9 @@ func (e *Expr) UnmarshalText(text []byte) error {
 // String gives the text that was compiled.
 func (e *Expr) String() string { return e.text }
 
-// Write notes how the expression stands in the file, when variables were put into text.
-func (e *Expr) Write(raw string) { e.written = raw }
+// NoteWritten notes how the expression stands in the file, when variables were put into text. It
+// must not be called while e is in use.
+func (e *Expr) NoteWritten(raw string) { e.written = raw }
 
 // Written gives the expression as it stands in the file: what a variable holds may be a secret,
 // and does not belong into messages.
@@ -163,6 +164,35 @@ func (e *Expr) AppendJSON(dst []byte, rec *pipeline.Record) (out []byte, err err
 		return dst, err
 	}
 	return appendJSON(m, dst, v)
+}
+
+// A Value is what an expression gives for a record.
+type Value struct {
+	JSON []byte // JSON text; null for nil
+	Type string // as the function type names it: "nil", "int", "string", "date" and so on
+}
+
+// Evaluate gives what e evaluates to, with its type. The result is the caller's. Errors are those
+// of JSON.
+func (e *Expr) Evaluate(rec *pipeline.Record) (v Value, err error) {
+	m, err := e.start(rec)
+	if err != nil {
+		return Value{}, err
+	}
+	defer e.end(m, &err)
+	got, err := e.prog.run(m)
+	if err != nil {
+		return Value{}, err
+	}
+	name, err := typeOf(m, []value{got})
+	if err != nil {
+		return Value{}, err
+	}
+	text, err := appendJSON(m, []byte{}, got)
+	if err != nil {
+		return Value{}, err
+	}
+	return Value{JSON: text, Type: string(name.text)}, nil
 }
 
 // Bytes evaluates to the plain form for keys and look-ups: a string's own bytes, the

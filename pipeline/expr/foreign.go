@@ -52,6 +52,9 @@ func foreign(text string, column int) string {
 			return "a field is its name alone: " + m[1]
 		}
 	}
+	if wholeDot.MatchString(rest) && !wordEnd.MatchString(before) && !strings.HasSuffix(before, ")") {
+		return "the whole value is $env"
+	}
 	if strings.HasPrefix(rest, "@") && !wordEnd.MatchString(before) {
 		return "a field is its name alone, without @"
 	}
@@ -62,6 +65,7 @@ func foreign(text string, column int) string {
 }
 
 var (
+	wholeDot   = regexp.MustCompile(`^\.\s*([,)\]}|]|$)`)
 	firstWord  = regexp.MustCompile(`^[A-Za-z]+`)
 	wordEnd    = regexp.MustCompile(`\w$`)
 	lastWord   = regexp.MustCompile(`[A-Za-z]+$`)

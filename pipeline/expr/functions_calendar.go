@@ -2,8 +2,9 @@ package expr
 
 import (
 	"math"
-	"regexp"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/textformat"
 )
 
 var calendarFunctions = map[string]function{
@@ -23,9 +24,9 @@ var calendarFunctions = map[string]function{
 		examples: []Example{{`zone(date("2024-01-06T22:08:09.5Z"), "Asia/Kolkata")`, `"2024-01-07T03:38:09.5+05:30"`}},
 	}},
 	"truncateTime": {params: []mask{mTime, mString | mDuration, mString}, least: 2, most: 3, kinds: mTime, bind: bindTruncateTime, manual: manual{
-		usage: "truncateTime(date, stretch, zone?)",
-		says:  `the beginning of the stretch of time that a date is in: of a constant duration like "15m", counted from 1970, or of its "day", "week" (which begins on Monday), "month", "quarter" or "year" in the zone, or in UTC`,
-		fails: "the stretch is not constant, is none of these or is not above 0, or the beginning is before 1678",
+		usage: "truncateTime(date, unit, zone?)",
+		says:  `the beginning of the unit of time that a date is in: of a constant duration like "15m", counted from 1970, or of its "day", "week" (which begins on Monday), "month", "quarter" or "year" in the zone, or in UTC`,
+		fails: "the unit is not constant, is none of these or is not above 0, or the beginning is before 1678",
 		examples: []Example{
 			{`truncateTime(date("2024-05-06T07:38:09Z"), "15m")`, `"2024-05-06T07:30:00Z"`},
 			{`truncateTime(date("2024-05-06T22:38:09Z"), "day", "Europe/Berlin")`, `"2024-05-06T22:00:00Z"`},
@@ -83,9 +84,8 @@ func (c *compiler) zone(what string, parts []code, i int) *time.Location {
 	if k == nil || k.kind != kString {
 		c.fail(parts[i].at, "the time zone of "+what+" must be constant", `write it in quotes: "Europe/Berlin"`)
 	}
-	name := string(k.text)
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" || name == "" {
+	zone, err := textformat.LoadZone(string(k.text))
+	if err != nil {
 		c.fail(parts[i].at, "an unknown time zone", `use a name like "Europe/Berlin" or "UTC"`)
 	}
 	return zone
@@ -97,23 +97,6 @@ func sinceEpoch(unit time.Duration) caller {
 	}
 }
 
-var namedLayouts = map[string]string{
-	"RFC3339": time.RFC3339, "RFC3339Nano": time.RFC3339Nano, "RFC1123": time.RFC1123, "RFC1123Z": time.RFC1123Z,
-	"RFC822": time.RFC822, "RFC822Z": time.RFC822Z, "RFC850": time.RFC850, "ANSIC": time.ANSIC, "UnixDate": time.UnixDate,
-	"RubyDate": time.RubyDate, "Kitchen": time.Kitchen, "DateTime": time.DateTime, "DateOnly": time.DateOnly, "TimeOnly": time.TimeOnly,
-}
-
-// layoutOf gives the layout that a text stands for: that of a name, or its own.
-func layoutOf(text []byte) string {
-	if layout, ok := namedLayouts[string(text)]; ok {
-		return layout
-	}
-	return string(text)
-}
-
-// foreignLayout is what layouts of other languages have: letters of Java, conversions of C.
-var foreignLayout = regexp.MustCompile(`%[A-Za-z]|\b(?:yyyy|YYYY|MM|dd|DD|HH|hh|mm|ss|SSS)`)
-
 // maxLayout bounds a layout: each of its parts gives at most nine times its own bytes.
 const maxLayout = 1000
 
@@ -122,16 +105,12 @@ func bindFormatTime(c *compiler, name string, parts []code) caller {
 	if k == nil || k.kind != kString {
 		c.fail(parts[1].at, "the layout of "+name+" must be constant", `write it in quotes: "2006-01-02 15:04:05"`)
 	}
-	layout, known := namedLayouts[string(k.text)]
-	if !known {
-		layout = string(k.text)
-		early, late := time.Date(1999, 1, 2, 3, 4, 5, 678912345, time.UTC), time.Date(2010, 11, 12, 14, 15, 16, 987654321, time.FixedZone("X", 3600))
-		switch {
-		case len(layout) > maxLayout:
-			c.fail(parts[1].at, "a layout of more than 1,000 bytes", "")
-		case foreignLayout.MatchString(layout), early.Format(layout) == late.Format(layout):
-			c.fail(parts[1].at, "the layout has no part of a date", `a layout is written with the parts of 2006-01-02 15:04:05, or is a name like "RFC3339"`)
-		}
+	layout := layoutOf(k.text)
+	switch {
+	case len(layout) > maxLayout:
+		c.fail(parts[1].at, "a layout of more than 1,000 bytes", "")
+	case !textformat.HasParts(layout):
+		c.fail(parts[1].at, "the layout has no part of a date", `a layout is written with the parts of 2006-01-02 15:04:05, or is a name like "RFC3339"`)
 	}
 	zone := c.zone(name, parts, 2)
 	return func(m *machine, args []value) (value, error) {
@@ -153,7 +132,7 @@ func bindZone(c *compiler, name string, parts []code) caller {
 	}
 }
 
-// beginnings give the first day of the stretch that a day is in.
+// beginnings give the first day of the unit that a day is in.
 var beginnings = map[string]func(t time.Time) (y int, m time.Month, d int){
 	"day":     func(t time.Time) (int, time.Month, int) { return t.Date() },
 	"week":    func(t time.Time) (int, time.Month, int) { y, m, d := t.Date(); return y, m, d - (int(t.Weekday())+6)%7 },
@@ -165,7 +144,7 @@ var beginnings = map[string]func(t time.Time) (y int, m time.Month, d int){
 func bindTruncateTime(c *compiler, name string, parts []code) caller {
 	k := parts[1].constant
 	if k == nil || !k.is(mString|mDuration) {
-		c.fail(parts[1].at, "the stretch of "+name+" must be constant", `write it in quotes: "1h", "15m", "day" or "month"`)
+		c.fail(parts[1].at, "the unit of "+name+" must be constant", `write it in quotes: "1h", "15m", "day" or "month"`)
 	}
 	zone := c.zone(name, parts, 2)
 	if first, ok := beginnings[string(k.text)]; ok && k.kind == kString {
@@ -178,11 +157,11 @@ func bindTruncateTime(c *compiler, name string, parts []code) caller {
 	if k.kind == kString {
 		var err error
 		if length, err = time.ParseDuration(string(k.text)); err != nil {
-			c.fail(parts[1].at, name+" does not know this stretch", `write "1h", "15m", "day", "week", "month", "quarter" or "year"`)
+			c.fail(parts[1].at, name+" does not know this unit", `write "1h", "15m", "day", "week", "month", "quarter" or "year"`)
 		}
 	}
 	if length <= 0 {
-		c.fail(parts[1].at, "the stretch of "+name+" is not above 0", "")
+		c.fail(parts[1].at, "the unit of "+name+" is not above 0", "")
 	}
 	if zone != time.UTC {
 		c.fail(parts[2].at, "a duration is counted from 1970 and has no zone", `leave the zone out, or write "day" for 24h`)
@@ -199,8 +178,8 @@ func bindTruncateTime(c *compiler, name string, parts []code) caller {
 	}
 }
 
-// beginning gives the first moment of a day in a zone: where clocks go forward at midnight, which
-// then is not, or back to it, that is not what time.Date gives.
+// beginning gives the first moment of a day in a zone. time.Date gives another where clocks change
+// at midnight, which is then skipped or comes twice.
 func beginning(y int, m time.Month, d int, zone *time.Location) time.Time {
 	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
 	noon := time.Date(y, m, d, 12, 0, 0, 0, zone)

@@ -42,9 +42,12 @@ func (c *compiler) try(n ast.Node, name string, args []ast.Node) code {
 		depth := len(m.stack)
 		for _, p := range first {
 			v, err := p.run(m)
+			if err == nil {
+				return v, nil
+			}
 			var failed fault // and not an error of reading the record, which has a reason of its own
 			if !errors.As(err, &failed) || m.spent() {
-				return v, err
+				return vNil, err
 			}
 			m.stack = m.stack[:depth]
 		}

@@ -476,7 +476,7 @@ func merging(deep bool) func(*machine, []value) (value, error) {
 			for i := 0; ; i++ {
 				e, ok, err := it.next()
 				if err == nil && ok && !e.is(mObject) {
-					err = faultf("element %d is %s, not an object", i, e.kind.name())
+					err = faultf("element %d is %s, not an object", i, e.kind)
 				}
 				if err == nil && ok {
 					err = mergeInto(m, out, e, deep, 0)

@@ -131,7 +131,7 @@ func TestMeta(t *testing.T) {
 	if !edited.Edited() {
 		t.Error("reading the value has changed the record")
 	}
-	for _, text := range []string{`meta.tombstone`, `meta.headers.trace == "t1"`, `meta.value == "x"`} {
+	for _, text := range []string{`meta.tombstone`, `meta.headers.trace == "t1"`, `meta.value == "x"`, `header("trace") == "t1"`, `"b" in $env`, `try(a, 2) == 1`, `$env != nil and try(a > 0, false)`} {
 		var c Condition
 		if err := c.UnmarshalText([]byte(text)); err != nil {
 			t.Fatal(err)

@@ -229,7 +229,7 @@ func join(m *machine, args []value) (value, error) {
 			return vText(out), nil
 		}
 		if e.kind != kString {
-			return vNil, faultf("element %d is %s, not a string", i, e.kind.name())
+			return vNil, faultf("element %d is %s, not a string", i, e.kind)
 		}
 		text, err := m.text(e)
 		if err != nil {

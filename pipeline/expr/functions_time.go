@@ -6,6 +6,14 @@ import (
 )
 
 var timeFunctions = map[string]function{
+	"now": {params: []mask{mAny}, least: 0, most: 0, kinds: mTime, call: now, varies: true, manual: manual{
+		usage: "now()",
+		says:  "the time at which the expression is evaluated, as a date; in replay and in cases the record's own time, or the beginning of 1970 when it has none",
+		fails: "the record's time is before 1678 or after 2261, in replay and in cases",
+		examples: []Example{
+			{`type(now())`, `"date"`}, {`now() - now()`, `"0s"`},
+		},
+	}},
 	"duration": {params: []mask{mString}, least: 1, most: 1, kinds: mDuration, call: duration,
 		manual: manual{usage: "duration(text)", says: "the duration that a text like 1h30m, 45s or 250ms stands for", fails: "the text is no duration",
 			examples: []Example{{`duration("1m30s") > duration("80s")`, `true`}, {`date(created) + duration("1h")`, `"2026-03-01T13:30:00Z"`}, {`duration(order.id)`, `error: the text is no duration`}}}},

@@ -95,6 +95,20 @@ func TestLocate(t *testing.T) {
 	}
 }
 
+// TestLocateHints: what fails because something is nil says what to do about that, and nothing
+// else does.
+func TestLocateHints(t *testing.T) {
+	rec := record(everything)
+	for text, hint := range map[string]bool{
+		`missing + 1`: true, `upper(missing)`: true, `-missing`: true, `sum(missing)`: true, `sort([n, missing])`: true, `mapValues(missing, #)`: true, `{(missing): 1}`: true,
+		`parseKeyValue("=" + s)`: false, `upper(n)`: false, `n + s`: false, `date(s)`: false,
+	} {
+		if at := mustCompile(t, text).Locate(rec); at == nil || (at.Suggestion != "") != hint {
+			t.Errorf("%s: %+v", text, at)
+		}
+	}
+}
+
 // TestLocateOfConditions: a condition fails where an expression gives something else, and what
 // does not fail has no place.
 func TestLocateOfConditions(t *testing.T) {

@@ -21,7 +21,32 @@ type fault string
 
 func (f fault) Error() string { return string(f) }
 
-func faultf(format string, args ...any) error { return fault(fmt.Sprintf(format, args...)) }
+// faultf makes a fault, an ofNil where one of args is that or the kind of nil.
+func faultf(format string, args ...any) error {
+	f := fault(fmt.Sprintf(format, args...))
+	for _, a := range args {
+		if a == any(kNil) {
+			return ofNil{f}
+		}
+	}
+	return f
+}
+
+// An ofNil is the fault of something that is nil, and should be something else.
+type ofNil struct{ fault }
+
+func (o ofNil) Unwrap() error { return o.fault }
+
+// within puts the name of the function that failed before a fault.
+func within(name string, err error) error {
+	switch f := err.(type) {
+	case fault:
+		return fault(name + ": " + string(f))
+	case ofNil:
+		return ofNil{fault(name + ": " + string(f.fault))}
+	}
+	return err
+}
 
 const (
 	errSteps  = fault("takes too many steps: test less, or split the array first")

@@ -21,7 +21,7 @@ func (c *compiler) name(n *ast.IdentifierNode) code {
 	case "$env":
 		return c.record()
 	case "$":
-		c.fail(n, "a name begins at the record by itself, without $", `write user.id for $.user.id; a field of this name is $env["$"]`)
+		c.fail(n, "a name begins at the record by itself, without $", `write user.id for $.user.id; the whole value is $env, and a field of this name $env["$"]`)
 	case "meta":
 		c.fail(n, "meta alone is not available",
 			"use meta."+strings.Join(metaFields, ", meta.")+`; a field of this name is $env["meta"]`)
@@ -199,7 +199,7 @@ func (c *compiler) meta(n ast.Node, name string) code {
 	switch {
 	case !ok:
 		suggestion := "meta has " + strings.Join(metaFields, ", ")
-		if near := nearest(name, metaFields); near != "" {
+		if near := Nearest(name, metaFields); near != "" {
 			suggestion = "did you mean meta." + near + "?"
 		}
 		c.fail(n, "meta has no "+name, suggestion)

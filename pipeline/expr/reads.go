@@ -76,13 +76,13 @@ func (r *reader) use(at *Read, optional bool) {
 		return
 	}
 	if optional || r.trying > 0 {
-		at = at.whole()
+		at = at.allOptional()
 	}
 	r.reads = append(r.reads, *at)
 }
 
-// whole gives the place with all its steps optional.
-func (at *Read) whole() *Read {
+// allOptional gives the place with all its steps optional.
+func (at *Read) allOptional() *Read {
 	return &Read{Path: at.Path, Columns: at.Columns, Optional: len(at.Path)}
 }
 
@@ -106,7 +106,8 @@ func (r *reader) step(at *Read, s jsontext.Step, n ast.Node) *Read {
 	}
 }
 
-var whole = &Read{}
+// root is the value itself.
+var root = &Read{}
 
 // read goes through n, and gives the place of the record that n is; nil when it is something else.
 func (r *reader) read(n ast.Node) *Read {
@@ -170,15 +171,15 @@ func (r *reader) name(n *ast.IdentifierNode) *Read {
 	case "meta", "header":
 		return nil
 	case "$env":
-		return whole
+		return root
 	}
-	return r.step(whole, jsontext.Step{Name: n.Value}, n)
+	return r.step(root, jsontext.Step{Name: n.Value}, n)
 }
 
 func (r *reader) member(n *ast.MemberNode) *Read {
 	of := r.read(n.Node)
 	if n.Optional && of != nil && len(of.Path) > 0 {
-		of = of.whole()
+		of = of.allOptional()
 	}
 	switch key := n.Property.(type) {
 	case *ast.StringNode:
@@ -199,7 +200,7 @@ func (r *reader) member(n *ast.MemberNode) *Read {
 func (r *reader) otherwise(n *ast.BinaryNode) *Read {
 	left, right := r.read(n.Left), r.read(n.Right)
 	if left != nil && right == nil && len(left.Path) > 0 {
-		return left.whole()
+		return left.allOptional()
 	}
 	r.use(left, true)
 	r.use(right, true)
@@ -216,7 +217,7 @@ func (r *reader) try(args []ast.Node) *Read {
 		all[i] = r.read(arg)
 	}
 	if all[0] != nil && len(all[0].Path) > 0 && !slices.ContainsFunc(all[1:], func(at *Read) bool { return at != nil }) {
-		return all[0].whole()
+		return all[0].allOptional()
 	}
 	for _, at := range all {
 		r.use(at, true)
@@ -245,7 +246,7 @@ func (r *reader) binary(n *ast.BinaryNode) {
 
 // keepers are functions whose result has the elements of their first argument.
 var keepers = map[string]bool{
-	"filter": true, "sortBy": true, "sort": true, "reverse": true, "take": true, "uniq": true, "compact": true, "slice": true,
+	"filter": true, "sortBy": true, "sort": true, "reverse": true, "take": true, "uniq": true, "uniqBy": true, "compact": true,
 }
 
 // pickers are functions that give an element of their first argument.
@@ -272,7 +273,6 @@ func (r *reader) call(name string, args []ast.Node) *Read {
 	if predicates[name].member != nil {
 		inside = r.step(of, jsontext.Step{Kind: jsontext.EveryMember}, args[0])
 	}
-	var body *Read
 	for _, arg := range args[1:] {
 		pred, ok := arg.(*ast.PredicateNode)
 		if !ok {
@@ -280,25 +280,16 @@ func (r *reader) call(name string, args []ast.Node) *Read {
 			continue
 		}
 		r.elements = append(r.elements, inside)
-		body = r.read(pred.Node)
+		r.useAll(pred.Node)
 		r.elements = r.elements[:len(r.elements)-1]
-		if name != "map" {
-			r.use(body, false)
-		}
-	}
-	switch {
-	case keepers[name]:
-		r.use(of, false)
-		return of
-	case pickers[name]:
-		r.use(of, false)
-		return element
-	case name == "map" && body != nil:
-		r.use(of, false)
-		r.use(body, false)
-		return nil
 	}
 	r.use(of, false)
+	switch {
+	case keepers[name]:
+		return of
+	case pickers[name]:
+		return element
+	}
 	return nil
 }
 
@@ -337,7 +328,7 @@ func (r *reader) withPaths(name string, args []ast.Node) (at *Read, ok bool) {
 		}
 		if name == "get" {
 			if len(args) > 2 {
-				at = at.whole()
+				at = at.allOptional()
 			}
 			return at, true
 		}

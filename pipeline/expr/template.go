@@ -46,13 +46,13 @@ func (t *Template) UnmarshalText(text []byte) error {
 // String gives the text that was compiled.
 func (t *Template) String() string { return t.text }
 
-// Write notes how the template stands in the file, when variables were put into text. It must not
+// NoteWritten notes how the template stands in the file, when variables were put into text. It must not
 // be called while t is in use.
-func (t *Template) Write(raw string) {
+func (t *Template) NoteWritten(raw string) {
 	t.written = raw
 	t.eachPart(func(_ int, e *Expr) {
 		if !strings.Contains(raw, e.text) {
-			e.Write(raw)
+			e.NoteWritten(raw)
 		}
 	})
 }

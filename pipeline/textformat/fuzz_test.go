@@ -91,8 +91,18 @@ func FuzzCompressed(f *testing.F) {
 				t.Fatalf("%s: %q came back as %q, %v", c.name, text, out, err)
 			}
 		}
-		for _, e := range Base64 {
-			if out, err := AppendFromBase64(nil, e.AppendEncode(nil, text)); err != nil || !bytes.Equal(out, text) {
+		if out, err := AppendFromLZ4Block([]byte("before"), text, most); len(out) > len("before")+most || err != nil && string(out) != "before" {
+			t.Fatalf("lz4 block: %d bytes, %v", len(out), err)
+		}
+		packed, err := AppendLZ4Block(nil, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := AppendFromLZ4Block(nil, packed, len(text)); err != nil || !bytes.Equal(out, text) {
+			t.Fatalf("lz4 block: %q came back as %q, %v", text, out, err)
+		}
+		for _, form := range []string{"standard", "url", "raw", "rawurl"} {
+			if out, err := AppendFromBase64(nil, Base64(form).AppendEncode(nil, text)); err != nil || !bytes.Equal(out, text) {
 				t.Fatalf("%q came back as %q, %v", text, out, err)
 			}
 		}

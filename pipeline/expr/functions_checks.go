@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// formFunctions say whether a text is of some form.
-var formFunctions = map[string]function{
+// checkFunctions say whether a text is of some form.
+var checkFunctions = map[string]function{
 	"isNumeric": testOf("isNumeric", "whether a text is a number as JSON writes it, with zeros before it and a + allowed", `isNumeric("-1.5e3")`, `isNumeric("1,5")`, isNumeric),
 	"isInteger": testOf("isInteger", "whether a text is a sign or none and decimal digits", `isInteger("-007")`, `isInteger("1.0")`, isInteger),
 	"isAlpha": testOf("isAlpha", "whether a text is one or more letters, of any script", `isAlpha("Zürich")`, `isAlpha("A4")`, every(func(r rune) bool {

@@ -48,7 +48,7 @@ func cut(text string) string {
 }
 
 var (
-	word         = regexp.MustCompile(`\p{L}{2}`)
+	word         = regexp.MustCompile(`\p{L}{2}|[0-9]:[0-9]|[0-9]\.[0-9]+\.[0-9]`)
 	calledAsIs   = regexp.MustCompile(`^(contains|startsWith|endsWith|matches)\s*\(`)
 	firstOfText  = regexp.MustCompile(`(?i)^\s*(typeof|instanceof|case)\s`)
 	assignedPath = regexp.MustCompile(`^\s*(root\b|this\b|\.)[\w.]*\s*$`)

@@ -152,6 +152,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string, c container) 
 	for i, key := range n.keys {
 		f := findField(fields, key.text)
 		if f == nil {
+			d.unknownValue(key, n.items[i], fields)
 			ok = d.unknownKey(key, fields, c)
 			continue
 		}

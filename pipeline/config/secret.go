@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -222,4 +223,47 @@ func (d *decoder) noSecretNames(p *Pipeline) {
 	for i := range p.Sinks {
 		refuse(d.places[fmt.Sprintf("sinks[%d].name", i)], "a name")
 	}
+}
+
+// What secrets are called, for keys that nothing knows: a misspelt one holds one too.
+var (
+	secretNames = []string{"password", "passwd", "secret", "token", "api_key", "authorization", "credentials", "dsn"}
+	secretName  = regexp.MustCompile(`(?i)passw|pwd|secret|token|api_?key|credential|authorization|private_?key|\bdsn\b`)
+)
+
+func looksSecret(key string) bool { return secretName.MatchString(key) || nearest(key, secretNames) != "" }
+
+// unknownValue takes the value of a key that is not known for a secret, as far as the key looks like
+// one, or is near to a setting that is one.
+func (r *reading) unknownValue(key, value *node, fields []field) {
+	secret := looksSecret(key.text)
+	if f := findField(fields, nearest(key.text, fieldNames(fields))); f != nil && holdsSecrets(f.typ) {
+		secret = true
+	}
+	r.misspelt(value, secret)
+}
+
+func (r *reading) misspelt(n *node, secret bool) {
+	if secret && n.kind == scalarNode && len(n.raw) >= leastKey && !isBool(n.raw) {
+		r.secrets = append(r.secrets, n.raw)
+	}
+	for i, item := range n.items {
+		r.misspelt(item, secret || n.kind == mappingNode && looksSecret(n.keys[i].text))
+	}
+}
+
+// holdsSecrets says whether t is a secret, or a list or a mapping of some.
+func holdsSecrets(t reflect.Type) bool {
+	for t != secretType {
+		elem, ok := isOrdered(t)
+		switch {
+		case ok:
+			t = elem
+		case t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map:
+			t = t.Elem()
+		default:
+			return false
+		}
+	}
+	return true
 }

@@ -73,6 +73,7 @@ func (d *decoder) item(n *node, path string, it item) bool {
 		k := d.kinds.Find(it.section, key.text)
 		switch {
 		case k == nil:
+			d.unknownValue(key, n.items[i], fields)
 			ok = d.unknownComponent(key, fields, it)
 			if len(n.keys) == 1 {
 				return false
@@ -81,6 +82,7 @@ func (d *decoder) item(n *node, path string, it item) bool {
 				found = key.text
 			}
 		case found != "" && it.into.Kind != nil:
+			d.misspelt(n.items[i], false)
 			ok = d.errorAt(key, fmt.Sprintf("%s is one component, and this is a second: %s and %s", it.what, found, key.text), "give it an item of its own")
 		default:
 			found = key.text

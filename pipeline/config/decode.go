@@ -25,6 +25,8 @@ type decoder struct {
 
 	written    []written // expressions and templates, in order
 	repeatable bool      // see Loader
+	private    private
+	known      []string // texts to hide, of all files, when all of them have been read
 }
 
 // A nodeDecoder reads itself from a node, as the types of this package do that are no plain
@@ -150,6 +152,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string, c container) 
 	for i, key := range n.keys {
 		f := findField(fields, key.text)
 		if f == nil {
+			d.unknownValue(key, n.items[i], fields)
 			ok = d.unknownKey(key, fields, c)
 			continue
 		}

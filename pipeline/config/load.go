@@ -56,6 +56,7 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 		d.check(p)
 		d.uniqueName(p, names)
 		d.takenOnce(p, taken)
+		d.noSecretNames(p)
 		d.keepOrigins(p)
 	}
 	loops(decoders, set.Pipelines)
@@ -65,6 +66,10 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 	var secrets []string
 	for _, d := range decoders {
 		secrets = append(secrets, d.secrets...)
+	}
+	secrets = secretTexts(secrets)
+	for _, d := range decoders {
+		d.known = secrets
 	}
 	problems = problems.sort()
 	problems.concealAll(secrets)
@@ -216,7 +221,7 @@ func (d *decoder) takenOnce(p *Pipeline, taken map[string]*node) {
 
 // keepOrigins keeps what Place, Show and the hash need of the file: places, origins, secrets.
 func (d *decoder) keepOrigins(p *Pipeline) {
-	p.secrets, p.folders = d.secrets, map[string]bool{}
+	p.secrets, p.folders = secretTexts(d.secrets), map[string]bool{}
 	p.origins = make(map[string]string, len(d.places))
 	for path, n := range d.places {
 		p.origins[path] = n.origin

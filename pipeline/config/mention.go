@@ -46,7 +46,7 @@ func (m Mention) OfValue() bool {
 // Conceal takes what may be a secret out of a text of m, and puts the names of variables in place
 // of what they gave.
 func (p *Pipeline) Conceal(m Mention, text string) string {
-	return conceal(m.n.conceal(text), p.secrets)
+	return concealKnown(m.n.conceal(text), p.secrets)
 }
 
 // Mentions gives what of the settings at a path of the file, "stages[2].map" or "sinks[0]", names

@@ -87,6 +87,7 @@ func (x *includes) give(r *reading, takes params, key, value *node) {
 		if len(takes) == 0 {
 			hint = "it takes none; what a file takes stands in it under parameters:"
 		}
+		x.r.unknownValue(key, value, nil)
 		x.report(key, fmt.Sprintf("%s has no parameter %q", r.src.name, key.text), hint)
 	case value.kind == scalarNode && value.null && value.raw == "":
 		p.value, p.used = nil, true

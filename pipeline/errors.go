@@ -24,7 +24,7 @@ const (
 	ReasonNotObject   = "not_object"   // the value is no JSON object, and a field was to be read or edited
 	ReasonNoPath      = "no_path"      // a field within the value was to be set, and something that is no object or array stands on the way
 	ReasonExpression  = "expression"   // an expression failed on this record
-	ReasonTooLarge    = "too_large"    // larger than the output allows
+	ReasonTooLarge    = "too_large"    // larger than the output allows, or than an edit may make it
 )
 
 type kind uint8

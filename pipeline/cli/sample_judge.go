@@ -177,6 +177,31 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 	return true
 }
 
+// meantBeside gives the names beside that at level i which are other fields, and not what was
+// meant: the path with such a name is one of those beside, or is in no record although one of those
+// leads by that name.
+func (p *presence) meantBeside(i int, beside []jsontext.Path, records []*pipeline.Record) map[string]bool {
+	names := map[string]bool{}
+	for _, path := range beside {
+		if len(path) <= i || !slices.Equal(path[:i], p.path[:i]) || p.levels[i].names[path[i].Name] == 0 {
+			continue
+		}
+		name := path[i].Name
+		to := slices.Clone(p.path)
+		to[i].Name = name
+		if slices.ContainsFunc(beside, func(b jsontext.Path) bool { return slices.Equal(b, to) }) {
+			names[name] = true
+			continue
+		}
+		other := newPresence(to, p.through)
+		for _, rec := range records {
+			other.add(rec)
+		}
+		names[name] = other.there() == 0
+	}
+	return names
+}
+
 // expressions evaluates those of a mention on all records. absent: a field that they read is in
 // none of them, which has been said.
 func (s *sampler) expressions(m config.Mention, records []*pipeline.Record, absent bool) []sampledExpression {

@@ -59,6 +59,21 @@ func TestPairsInAnyOrder(t *testing.T) {
 	}
 }
 
+// A record that a line fits may stand where another is wanted: then it is shown as a whole.
+func TestOrderOfWhatFits(t *testing.T) {
+	got := parse(t, `{"offset":1,"payload":"a"}`, `{"offset":2,"payload":"b"}`)
+	d := diffRecords("s", wanted(t, `{"key":null}`, `{"payload":"a"}`), got, inOrder)
+	if len(d) != 1 || d[0].What != "order" || d[0].Expected != `{"key":null}` || d[0].Got != `{"topic":"test","partition":0,"offset":1,"payload":"a"}` {
+		t.Errorf("got %+v", d)
+	}
+	for _, key := range []string{`"null"`, `""`} {
+		d := diffRecords("s", wanted(t, `{"key":null}`), parse(t, `{"key":`+key+`,"payload":"a"}`), inOrder)
+		if len(d) != 1 || len(d[0].Fields) != 1 || d[0].Fields[0] != (fieldDiff{"key", "null", key}) || d[0].Got != `{"key":`+key+`}` {
+			t.Errorf("no key and the key %s: %+v", key, d)
+		}
+	}
+}
+
 // Without positions the order counts too, where the pipeline keeps one.
 func TestOrderWithoutPositions(t *testing.T) {
 	got := parse(t, `{"offset":1,"payload":"a"}`, `{"offset":2,"payload":"b"}`)

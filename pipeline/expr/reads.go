@@ -20,7 +20,7 @@ type Read struct {
 	Path    jsontext.Path // of an element of an array that a predicate goes through: items[*].price
 	Columns []int         // of each step, from 1 in bytes, within the text
 	// Optional is how many of the first steps may lead to nothing: the expression itself reckons with
-	// that, as it gives another value by ??, or compares with nil.
+	// that, as it gives another value by ??, compares with nil, or reads it in a branch of a ? b : c.
 	Optional int
 }
 
@@ -133,7 +133,10 @@ func (r *reader) read(n ast.Node) *Read {
 		}
 		r.binary(n)
 	case *ast.ConditionalNode:
-		r.useAll(n.Cond, n.Exp1, n.Exp2)
+		r.useAll(n.Cond)
+		r.trying++ // as in a try: the condition may be there because some records lack what a branch reads
+		r.useAll(n.Exp1, n.Exp2)
+		r.trying--
 	case *ast.VariableDeclaratorNode:
 		of := r.read(n.Value)
 		r.use(of, true) // what the body reads of it says more

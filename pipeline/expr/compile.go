@@ -108,7 +108,11 @@ func compileWith(text string, want mask, places *places) (p *program, err error)
 	}
 	config := conf.CreateNew()
 	config.MaxNodes = maxNodes
-	tree, err := parser.ParseWithConfig(borrowed(text), config)
+	source, err := prepared(text)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := parser.ParseWithConfig(borrowed(source), config)
 	if err != nil {
 		return nil, syntaxError(text, err)
 	}
@@ -223,16 +227,10 @@ func (c *compiler) fold(n ast.Node, k code, parts ...code) code {
 	return constant(v)
 }
 
+// sequence refuses a; b: nothing would come of a.
 func (c *compiler) sequence(n *ast.SequenceNode) code {
-	parts := c.nodes(n.Nodes)
-	return code{kinds: parts[len(parts)-1].kinds, run: func(m *machine) (v value, err error) {
-		for _, p := range parts {
-			if v, err = p.run(m); err != nil {
-				return vNil, err
-			}
-		}
-		return v, nil
-	}}
+	c.fail(n.Nodes[1], "what stands before the ; comes to nothing", "a value is named by let: let a = …; a + 1; two conditions are joined by and, two texts by +")
+	return code{}
 }
 
 func (c *compiler) nodes(in []ast.Node) []code {

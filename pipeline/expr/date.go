@@ -33,6 +33,9 @@ func date(m *machine, args []value, zone *time.Location, known bool) (value, err
 		n, err := integers("*", args[0].num, int64(time.Millisecond))
 		return value{kind: kTime, num: n}, err
 	}
+	if args[0].kind == kFloat {
+		return vNil, fault("a number with a fraction is no date: milliseconds are an integer, int(n)")
+	}
 	if args[0].kind != kString {
 		return vNil, faultf("%s is no date", args[0].kind)
 	}

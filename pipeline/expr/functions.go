@@ -170,6 +170,9 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 			if want == mTime {
 				suggestion = name + "(date(created), …): date makes one of a text or of milliseconds"
 			}
+			if want&mNumber == mInt && p.kinds == 1<<kFloat {
+				c.fail(p.at, name+" needs an integer here, this is a number with a fraction", "round, floor, ceil and int give an integer")
+			}
 			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.kinds), suggestion)
 		}
 	}
@@ -228,7 +231,7 @@ func wrongArgument(name string, i int, want mask, v value) error {
 		return ofNil{fault(fmt.Sprintf("%s: argument %d is missing", name, i+1))}
 	}
 	if v.kind == kFloat && want&mNumber == mInt {
-		return faultf("%s: argument %d is a number that is no integer", name, i+1)
+		return faultf("%s: argument %d needs an integer, this is a number with a fraction", name, i+1)
 	}
 	return faultf("%s: argument %d is %s, not %s", name, i+1, v.kind, want)
 }

@@ -108,7 +108,7 @@ func flatten(m *machine, args []value) (value, error) {
 	var add func(array value, depth int) error
 	add = func(array value, depth int) error {
 		if depth > maxDepth {
-			return fault("more than 1,000 levels")
+			return m.limit("more than 1,000 levels")
 		}
 		for it := elements(m, array); ; {
 			e, ok, err := it.next()
@@ -241,7 +241,7 @@ func span(m *machine, args []value) (value, error) {
 	}
 	count := (distance-1)/width + 1
 	if count > maxSpan {
-		return vNil, fault("more than 10,000 integers")
+		return vNil, m.limit("more than 10,000 integers")
 	}
 	if err := m.grow(valueBytes * int(count)); err != nil {
 		return vNil, err
@@ -414,7 +414,7 @@ func bindCompact(c *compiler, name string, parts []code) caller {
 
 func compacted(m *machine, v value, deep bool, depth int) (value, error) {
 	if depth > maxDepth {
-		return vNil, fault("more than 1,000 levels")
+		return vNil, m.limit("more than 1,000 levels")
 	}
 	items, names := []value(nil), []string(nil)
 	if v.is(mObject) {

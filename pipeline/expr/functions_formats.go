@@ -13,7 +13,7 @@ import (
 // the same code.
 var formatFunctions = map[string]function{
 	"parseLogfmt": {params: []mask{mString, mBool}, least: 1, most: 2, kinds: 1 << kObject, call: parseLogfmt, manual: manual{
-		usage: "parseLogfmt(text, numbers?)", says: "an object of the pairs of a line of logfmt: texts, and with numbers: true a number where one is written as JSON has it; a key alone is true, and one that comes several times has an array",
+		usage: "parseLogfmt(text, numbers?)", says: "an object of the pairs of a line of logfmt: texts, and with numbers: true a number where one is written as JSON has it, but for what may be a code: 1e5, an exponent without its sign, and more than 18 digits; a key alone is true, and one that comes several times has an array",
 		fails: "a quote has no end, or a key is missing", examples: []Example{
 			{`parseLogfmt('level=info msg="two words" ok')`, `{"level":"info","msg":"two words","ok":true}`}, {`parseLogfmt("n=1.50 id=007", true)`, `{"n":1.50,"id":"007"}`}, {`parseLogfmt('msg="open')`, `error: column 5: the quote that opens here has no end`},
 		}}},

@@ -20,10 +20,10 @@ var numberFunctions = map[string]function{
 		manual: manual{usage: "abs(number)", says: "the number without its sign", fails: "the result is beyond 64 bits",
 			examples: []Example{{`abs(-2.5)`, `2.5`}}}},
 	"int": {params: []mask{mNumber | mString | mTime | mDuration}, least: 1, most: 1, kinds: mInt, call: toInt,
-		manual: manual{usage: "int(value)", says: "the whole part of a number, the number that a text stands for, the milliseconds since 1970 of a date, those of a duration", fails: "the text is no integer, or the integer is beyond 64 bits",
+		manual: manual{usage: "int(value)", says: "the whole part of a number, the number that a text stands for, the milliseconds since 1970 of a date, rounded down, and the whole ones of a duration", fails: "the text is no integer, or the integer is beyond 64 bits",
 			examples: []Example{{`int(-2.7)`, `-2`}, {`int("42")`, `42`}, {`int(duration("1m30s"))`, `90000`}, {`int(order.id)`, `error: the text is no 64-bit integer`}}}},
 	"float": {params: []mask{mNumber | mString}, least: 1, most: 1, kinds: 1 << kFloat, call: toFloat64,
-		manual: manual{usage: "float(value)", says: "the number, or the one that a text stands for, as a float", fails: "the text is no number",
+		manual: manual{usage: "float(value)", says: "the number, or the one that a text stands for, as a float", fails: "the text is no number, as isNumeric has it, or one beyond a float",
 			examples: []Example{{`float("1.5") * 2`, `3`}, {`float(order.id)`, `error: the text is no number`}}}},
 	"min": {params: []mask{mNumber | mArray}, least: 1, most: -1, kinds: mNumber | mNil, call: extreme(-1),
 		manual: manual{usage: "min(number, ...)", says: "the least of the numbers, and of those in arrays; nil when there is none", fails: noNumber,
@@ -107,7 +107,9 @@ func toInt(m *machine, args []value) (value, error) {
 			return vNil, fault("the text is no 64-bit integer")
 		}
 		return vInt(n), nil
-	case kTime, kDuration:
+	case kDuration:
+		return vInt(v.num / int64(time.Millisecond)), nil
+	case kTime:
 		return vInt(floorDiv(v.num, int64(time.Millisecond))), nil
 	case kBig:
 		return vNil, errBig
@@ -136,6 +138,9 @@ func toFloat64(m *machine, args []value) (value, error) {
 		}
 	}
 	if len(text) > 1000 {
+		return vNil, fault("the text is no number")
+	}
+	if v.kind == kString && !isNumeric(text) {
 		return vNil, fault("the text is no number")
 	}
 	f, err := strconv.ParseFloat(string(text), 64)

@@ -518,7 +518,7 @@ func explode(m *machine, args []value, paths []jsontext.Path) (value, error) {
 // mergeInto sets the members of v in out, which nobody else has.
 func mergeInto(m *machine, out *built, v value, deep bool, depth int) error {
 	if depth > maxDepth {
-		return fault("more than 1,000 levels")
+		return m.limit("more than 1,000 levels")
 	}
 	o, err := object(m, v)
 	if err != nil {
@@ -562,7 +562,7 @@ func flattenKeys(m *machine, args []value) (value, error) {
 	var add func(prefix string, v value, depth int) error
 	add = func(prefix string, v value, depth int) error {
 		if depth > maxDepth {
-			return fault("more than 1,000 levels")
+			return m.limit("more than 1,000 levels")
 		}
 		o, err := object(m, v)
 		if err != nil {
@@ -574,9 +574,12 @@ func flattenKeys(m *machine, args []value) (value, error) {
 				return err
 			}
 			if item.is(mObject) {
-				before := len(out.items)
-				if err := add(prefix+name+by, item, depth+1); err != nil || len(out.items) > before {
-					if err != nil {
+				inner, err := object(m, item)
+				if err != nil {
+					return err
+				}
+				if len(inner.items) > 0 {
+					if err := add(prefix+name+by, newMap(inner), depth+1); err != nil {
 						return err
 					}
 					continue
@@ -605,7 +608,7 @@ func nestKeys(m *machine, args []value) (value, error) {
 	for i, name := range o.names {
 		names := strings.Split(name, by)
 		if len(names) > maxDepth {
-			return vNil, fault("more than 1,000 levels")
+			return vNil, m.limit("more than 1,000 levels")
 		}
 		if err := m.grow(valueBytes*len(names) + len(name)); err != nil {
 			return vNil, err

@@ -96,6 +96,28 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestLongTextsWithEscapes: a record's own text is never too long, whether it has escapes or not.
+func TestLongTextsWithEscapes(t *testing.T) {
+	for _, size := range []int{maxResult + 100, 3 << 20} {
+		rec := record(`{"u":"` + strings.Repeat("x", size) + `\n"}`)
+		for text, want := range map[string]string{
+			`u == "x"`: "false", `u == u`: "true", `len(u)`: fmt.Sprint(size + 1), `u contains "y"`: "false", `u endsWith "\n"`: "true", `u matches "^xx"`: "true", `len(sha256(u)) > 0`: "true", `u < "y"`: "true", `u[0]`: `"x"`,
+			`[len(u), len(u)][0] == len(u)`: "true",
+		} {
+			if got, err := mustCompile(t, text).JSON(rec); err != nil || string(got) != want {
+				t.Errorf("%s of %d bytes: %.80s, %v; want %s", text, size, got, err, want)
+			}
+		}
+	}
+	// What is kept of one long text is not taken for another.
+	rec := record(`{"a":"` + strings.Repeat("a", 5000) + `\n","b":"` + strings.Repeat("b", 5000) + `\n"}`)
+	for text, want := range map[string]string{`upper(a)[0] + upper(b)[0] + upper(a)[0]`: `"ABA"`, `a == b`: "false", `[a, b, a] == [a, b, a]`: "true"} {
+		if got, err := mustCompile(t, text).JSON(rec); err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
+		}
+	}
+}
+
 // TestErrorsQuoteNoValues: whatever fails, no message holds a value of the record.
 func TestErrorsQuoteNoValues(t *testing.T) {
 	value := `{"s":"CANARY","n":424242,"a":["CANARY",424242],"o":{"CANARY":424242},"big":42424242424242424242,"f":4242.42}`

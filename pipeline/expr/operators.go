@@ -59,6 +59,10 @@ func (c *compiler) binary(n *ast.BinaryNode) code {
 	if n.Operator == ".." {
 		return c.span(n)
 	}
+	switch n.Operator {
+	case "==", "!=", "<", "<=", ">", ">=", "in", "contains", "startsWith", "endsWith", "matches":
+		c.negated(n)
+	}
 	a := c.node(n.Left)
 	if r, ok := n.Right.(*ast.BinaryNode); ok && n.Operator == "in" && r.Operator == ".." {
 		return c.within(a, r)

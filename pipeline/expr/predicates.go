@@ -108,7 +108,7 @@ func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
 // itself, where there is nothing.
 func (c *compiler) predicateBody(n ast.Node, name string, args []ast.Node, at scope) eval {
 	p := predicates[name]
-	body := code{kinds: mAny, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
+	body := code{kinds: mAny, at: args[0], run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
 	if len(args) > 1 {
 		pred, ok := args[1].(*ast.PredicateNode)
 		if !ok {
@@ -342,6 +342,9 @@ func (s *sorter) end(m *machine) (value, error) {
 // error.
 func sortValues(m *machine, items, keys []value, desc bool) error {
 	by := &bySorting{m: m, items: items, keys: keys, desc: desc}
+	if len(keys) == 1 { // which fails as two do
+		by.Less(0, 0)
+	}
 	sort.Stable(by)
 	return by.err
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
@@ -75,8 +76,16 @@ type Compression struct {
 	gunzips, gzips, unzstds, zstds, unlz4s, lz4s sync.Pool
 }
 
+const compressedTooLarge = "what is compressed has more than "
+
 func tooLarge(most int) error {
-	return whole(fmt.Sprintf("what is compressed has more than %d bytes", most))
+	return whole(fmt.Sprintf("%s%d bytes", compressedTooLarge, most))
+}
+
+// IsTooLarge says whether err is that of bytes which hold more than was allowed.
+func IsTooLarge(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && strings.HasPrefix(e.Why, compressedTooLarge)
 }
 
 // AppendFromGzip appends what is compressed in text, at most that many bytes: more are an error

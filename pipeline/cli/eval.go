@@ -284,11 +284,11 @@ func (e *evaluation) absent(records []*pipeline.Record) (all config.Problems) {
 		if i < 0 {
 			continue
 		}
-		beside := map[string]bool{}
+		var beside []jsontext.Path
 		if i < at.optional {
-			beside = namesOf([]config.Mention{m}, m.Role)
+			beside = pathsOf([]config.Mention{m}, m.Role)
 		}
-		near := p.near(i, beside)
+		near := p.near(i, p.meantBeside(i, beside, records))
 		if near == "" {
 			continue
 		}

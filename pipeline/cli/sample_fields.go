@@ -142,6 +142,31 @@ func (p *presence) near(i int, except map[string]bool) string {
 	return config.Nearest(p.path[i].Name, names)
 }
 
+// meantBeside gives the names beside that at level i which are other fields, and not what was
+// meant: the path with such a name is one of those beside, or is in no record although one of those
+// leads by that name.
+func (p *presence) meantBeside(i int, beside []jsontext.Path, records []*pipeline.Record) map[string]bool {
+	names := map[string]bool{}
+	for _, path := range beside {
+		if len(path) <= i || !slices.Equal(path[:i], p.path[:i]) || p.levels[i].names[path[i].Name] == 0 {
+			continue
+		}
+		name := path[i].Name
+		to := slices.Clone(p.path)
+		to[i].Name = name
+		if slices.ContainsFunc(beside, func(b jsontext.Path) bool { return slices.Equal(b, to) }) {
+			names[name] = true
+			continue
+		}
+		other := newPresence(to, p.through)
+		for _, rec := range records {
+			other.add(rec)
+		}
+		names[name] = other.there() == 0
+	}
+	return names
+}
+
 // elsewhere gives a path under which the name at level i stands in some record, "" for none, as far
 // as three levels down.
 func (p *presence) elsewhere(i int, records []*pipeline.Record) string {

@@ -55,7 +55,7 @@ func placesOf(m config.Mention) []namedPlace {
 		return all
 	case config.Reads, config.TakesOut:
 		at := namedPlace{path: m.Path}
-		if m.Role == config.TakesOut {
+		if m.Role == config.TakesOut && !m.Through { // what is redacted is not to be missed for a slip
 			at.optional = len(at.path)
 		}
 		for _, o := range m.Offsets {
@@ -83,9 +83,9 @@ func readsOf(e placedExpr) []namedPlace {
 func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (part sampledPart, behind string) {
 	done := map[string]bool{}
 	for _, m := range mentions {
-		beside := namesOf(mentions, m.Role)
+		beside := pathsOf(mentions, m.Role)
 		if m.Role == config.Evaluates {
-			beside = namesOf([]config.Mention{m}, m.Role)
+			beside = pathsOf([]config.Mention{m}, m.Role)
 		}
 		absent := false
 		for _, at := range placesOf(m) {
@@ -108,20 +108,17 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 	return part, behind
 }
 
-// namesOf gives the names that the mentions of one role have.
-func namesOf(mentions []config.Mention, role config.Role) map[string]bool {
-	names := map[string]bool{}
+// pathsOf gives the paths that the mentions of one role have.
+func pathsOf(mentions []config.Mention, role config.Role) (paths []jsontext.Path) {
 	for _, m := range mentions {
 		if m.Role != role {
 			continue
 		}
 		for _, at := range placesOf(m) {
-			for _, step := range at.path {
-				names[step.Name] = true
-			}
+			paths = append(paths, at.path)
 		}
 	}
-	return names
+	return paths
 }
 
 // madeHere says whether a path is set by the step that names it, so that the records which reach
@@ -135,7 +132,7 @@ func (s *sampler) madeHere(mentions []config.Mention, path jsontext.Path) bool {
 
 // field counts one place, and warns when its name stands nowhere. It gives nil for one that was
 // counted in this part before.
-func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Record, beside, done map[string]bool) (f *sampledField, missing bool) {
+func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Record, beside []jsontext.Path, done map[string]bool) (f *sampledField, missing bool) {
 	key := at.path.String() + strconv.FormatBool(m.Through)
 	if known, ok := done[key]; ok {
 		return nil, known
@@ -154,9 +151,9 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 }
 
 // warnMissing warns of a name that stands in no record. It is sure, or silent: of what may well be
-// missing it warns only when another name is so near that it was likely meant, and is not named
-// beside it: price_eur ?? price_usd means both.
-func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, records []*pipeline.Record, beside, done map[string]bool) bool {
+// missing it warns only when another name is so near that it was likely meant, and is no field
+// that is named beside it: price_eur ?? price_usd means both.
+func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, records []*pipeline.Record, beside []jsontext.Path, done map[string]bool) bool {
 	i := p.missing()
 	if i < 0 {
 		return false
@@ -165,7 +162,7 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 	if !optional {
 		beside = nil
 	}
-	near := p.near(i, beside)
+	near := p.near(i, p.meantBeside(i, beside, records))
 	if near == "" && optional {
 		return false
 	}

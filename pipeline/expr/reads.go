@@ -20,7 +20,7 @@ type Read struct {
 	Path    jsontext.Path // of an element of an array that a predicate goes through: items[*].price
 	Columns []int         // of each step, from 1 in bytes, within the text
 	// Optional is how many of the first steps may lead to nothing: the expression itself reckons with
-	// that, as it gives another value by ??, or compares with nil.
+	// that, as it gives another value by ??, compares with nil, or reads it in a branch of a ? b : c.
 	Optional int
 }
 
@@ -63,11 +63,11 @@ func (t *Template) Parts() []Part {
 // A reader goes through the tree of an expression. A place that is on its way to a deeper one is
 // handed up; what uses it as it is notes it.
 type reader struct {
-	text     string
-	reads    []Read
-	lets     map[string]*Read // nil: of something else
-	trying   int              // calls of try around
-	elements []*Read          // of the predicates around, innermost last
+	text      string
+	reads     []Read
+	lets      map[string]*Read // nil: of something else
+	reckoning int              // calls of try and branches around: what is read in them may be missing
+	elements  []*Read          // of the predicates around, innermost last
 }
 
 // use notes a place that is read as it is.
@@ -75,7 +75,7 @@ func (r *reader) use(at *Read, optional bool) {
 	if at == nil || len(at.Path) == 0 {
 		return
 	}
-	if optional || r.trying > 0 {
+	if optional || r.reckoning > 0 {
 		at = at.whole()
 	}
 	r.reads = append(r.reads, *at)
@@ -132,7 +132,10 @@ func (r *reader) read(n ast.Node) *Read {
 		}
 		r.binary(n)
 	case *ast.ConditionalNode:
-		r.useAll(n.Cond, n.Exp1, n.Exp2)
+		r.useAll(n.Cond)
+		r.reckoning++ // the condition may be there because some records lack what a branch reads
+		r.useAll(n.Exp1, n.Exp2)
+		r.reckoning--
 	case *ast.VariableDeclaratorNode:
 		of := r.read(n.Value)
 		r.use(of, true) // what the body reads of it says more
@@ -209,8 +212,8 @@ func (r *reader) otherwise(n *ast.BinaryNode) *Read {
 // try reads a call of try: any place in it may be missing. It is its first argument when the others
 // are no places, as in try(items, []).
 func (r *reader) try(args []ast.Node) *Read {
-	r.trying++
-	defer func() { r.trying-- }()
+	r.reckoning++
+	defer func() { r.reckoning-- }()
 	all := make([]*Read, len(args))
 	for i, arg := range args {
 		all[i] = r.read(arg)

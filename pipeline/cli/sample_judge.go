@@ -182,7 +182,7 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 func (s *sampler) expressions(m config.Mention, records []*pipeline.Record, absent bool) []sampledExpression {
 	var all []sampledExpression
 	for _, e := range expressionsOf(m) {
-		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.String())}
+		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.Written())} // a variable may be a secret
 		for _, at := range readsOf(e) {
 			if by := s.knows(at.path); by != "" && r.DependsOn == "" {
 				r.DependsOn = by

@@ -18,6 +18,7 @@ type namedPlace struct {
 	path     jsontext.Path
 	columns  []int // of its steps, in the text of the mention
 	optional int   // how many of its first steps may lead to nothing
+	unread   bool  // the expression came to it on none of the records
 }
 
 // A placedExpr is one expression of a mention.
@@ -66,10 +67,57 @@ func placesOf(m config.Mention) []namedPlace {
 	return nil
 }
 
-func readsOf(e placedExpr) []namedPlace {
+func readsOf(e placedExpr) []namedPlace { return readsReached(e, nil) }
+
+// reachedBy gives placesOf(m). What an expression reads on none of the records may be missing: of
+// gh != nil and gh.x > 1 nobody can say what gh.x would be.
+func reachedBy(m config.Mention, records []*pipeline.Record) []namedPlace {
+	switch m.Role {
+	case config.Reads, config.TakesOut:
+		return placesOf(m)
+	case config.Writes:
+		return arrayOf(m)
+	}
+	var all []namedPlace
+	for _, e := range expressionsOf(m) {
+		trace := e.Trace()
+		for _, rec := range records {
+			if !rec.Tombstone() || !m.OfValue() {
+				trace.Evaluate(rec)
+			}
+		}
+		all = append(all, readsReached(e, trace)...)
+	}
+	return all
+}
+
+// arrayOf gives the array in which a path that is set goes to an element: nothing makes one. Where
+// it goes to all of them, there may be none.
+func arrayOf(m config.Mention) []namedPlace {
+	for i, step := range m.Path {
+		if step.Kind != jsontext.Indexed && step.Kind != jsontext.EveryElement || i == 0 {
+			continue
+		}
+		at := namedPlace{path: m.Path[:i]}
+		if step.Kind == jsontext.EveryElement {
+			at.optional = i
+		}
+		for _, o := range m.Offsets[:i] {
+			at.columns = append(at.columns, o+1)
+		}
+		return []namedPlace{at}
+	}
+	return nil
+}
+
+// readsReached gives what e reads. A nil trace comes to all of it.
+func readsReached(e placedExpr, trace *expr.Trace) []namedPlace {
 	var all []namedPlace
 	for _, r := range e.Reads() {
 		at := namedPlace{path: r.Path, optional: r.Optional}
+		if trace != nil && !trace.Reached(r) {
+			at.optional, at.unread = len(at.path), true
+		}
 		for _, c := range r.Columns {
 			at.columns = append(at.columns, c+e.offset)
 		}
@@ -88,8 +136,8 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 			beside = pathsOf([]config.Mention{m}, m.Role)
 		}
 		absent := false
-		for _, at := range placesOf(m) {
-			if m.Role != config.Evaluates && s.madeHere(mentions, at.path) {
+		for _, at := range reachedBy(m, records) {
+			if m.Role != config.Evaluates && s.madeHere(mentions, m, at.path) {
 				continue
 			}
 			field, missing := s.field(m, at, records, beside, done)
@@ -121,11 +169,14 @@ func pathsOf(mentions []config.Mention, role config.Role) (paths []jsontext.Path
 	return paths
 }
 
-// madeHere says whether a path is set by the step that names it, so that the records which reach
-// the step say nothing of it.
-func (s *sampler) madeHere(mentions []config.Mention, path jsontext.Path) bool {
+// madeHere says whether a path that a mention names is set by another of the same step, so that the
+// records which reach the step say nothing of it.
+func (s *sampler) madeHere(mentions []config.Mention, by config.Mention, path jsontext.Path) bool {
 	return replacesAll(mentions) || slices.ContainsFunc(mentions, func(m config.Mention) bool {
 		n := min(len(m.Path), len(path))
+		if by.Role == config.Writes && len(m.Path) > len(path) { // as by itself, which goes into what is there
+			return false
+		}
 		return m.Role == config.Writes && slices.Equal(m.Path[:n], path[:n])
 	})
 }
@@ -134,7 +185,8 @@ func (s *sampler) madeHere(mentions []config.Mention, path jsontext.Path) bool {
 // counted in this part before.
 func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Record, beside []jsontext.Path, done map[string]bool) (f *sampledField, missing bool) {
 	key := at.path.String() + strconv.FormatBool(m.Through)
-	if known, ok := done[key]; ok {
+	known, counted := done[key]
+	if counted && (known || at.unread || !done["unread "+key]) {
 		return nil, known
 	}
 	p := newPresence(at.path, m.Through)
@@ -143,10 +195,13 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 	}
 	place := s.file.Warning(m, at.columns[0], "", "")
 	f = &sampledField{Path: s.file.Conceal(m, at.path.String()), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
-	if f.DependsOn == "" {
+	if f.DependsOn == "" && !s.mayHave(at.path) {
 		missing = s.warnMissing(m, at, p, records, beside, done)
 	}
-	done[key] = missing
+	done[key], done["unread "+key] = missing, at.unread // of one that was unread another says more
+	if counted {
+		return nil, missing
+	}
 	return f, missing
 }
 
@@ -207,7 +262,7 @@ func (p *presence) meantBeside(i int, beside []jsontext.Path, records []*pipelin
 func (s *sampler) expressions(m config.Mention, records []*pipeline.Record, absent bool) []sampledExpression {
 	var all []sampledExpression
 	for _, e := range expressionsOf(m) {
-		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.String())}
+		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.Written())} // a variable may be a secret
 		for _, at := range readsOf(e) {
 			if by := s.knows(at.path); by != "" && r.DependsOn == "" {
 				r.DependsOn = by

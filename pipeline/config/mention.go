@@ -74,6 +74,13 @@ func (p *Pipeline) Warning(m Mention, column int, text, suggestion string) Probl
 	return one[0]
 }
 
+// WarningAt makes a warning about what stands at a path of the file: "stages[2].map".
+func (p *Pipeline) WarningAt(path, text string) Problem {
+	one := Problems{p.decoder.where(path).problem(SeverityWarning, text, "")}
+	one.concealAll(p.secrets)
+	return one[0]
+}
+
 // A mentioner walks through settings beside the nodes that they were read from.
 type mentioner struct {
 	p     *Pipeline

@@ -78,7 +78,10 @@ func calculate(m *machine, op string, a, b value) (value, error) {
 			return vNil, errBig
 		}
 		n, err := integers(op, a.num, b.num)
-		return value{kind: timeKind(op, a.kind, b.kind), num: n}, err
+		if err != nil || timeKind(op, a.kind, b.kind) == kDuration {
+			return value{kind: kDuration, num: n}, err
+		}
+		return moment(n)
 	case a.kind == kNil || b.kind == kNil:
 		return vNil, faultf("%s on %s", op, kNil)
 	}

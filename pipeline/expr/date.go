@@ -31,7 +31,10 @@ func layoutOf(text []byte) string {
 func date(m *machine, args []value, zone *time.Location, known bool) (value, error) {
 	if args[0].kind == kInt && len(args) == 1 {
 		n, err := integers("*", args[0].num, int64(time.Millisecond))
-		return value{kind: kTime, num: n}, err
+		if err != nil {
+			return vNil, errYear
+		}
+		return moment(n)
 	}
 	if args[0].kind == kFloat {
 		return vNil, fault("a number with a fraction is no date: milliseconds are an integer, int(n)")

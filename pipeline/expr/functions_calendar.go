@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"math"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline/textformat"
@@ -10,7 +9,7 @@ import (
 var calendarFunctions = map[string]function{
 	"formatTime": {params: []mask{mTime, mString}, least: 2, most: 3, kinds: mString, bind: bindFormatTime, manual: manual{
 		usage: "formatTime(date, layout, zone?)",
-		says:  "a date as text: by a layout that is written with the parts of Mon Jan 2 15:04:05 2006 -0700, or by RFC3339, RFC3339Nano, RFC1123, RFC1123Z, RFC822, RFC822Z, RFC850, ANSIC, UnixDate, RubyDate, Kitchen, DateTime, DateOnly or TimeOnly; in the zone, or in UTC",
+		says:  "a date as text: by a layout that is written with the parts of Mon Jan 2 15:04:05 2006 -0700, or by RFC3339, RFC3339Nano, RFC1123, RFC1123Z, RFC822, RFC822Z, RFC850, ANSIC, UnixDate, RubyDate, Kitchen, DateTime, DateOnly or TimeOnly, in upper or lower case; in the zone, or in UTC",
 		fails: "layout or zone are not constant, or unknown",
 		examples: []Example{
 			{`formatTime(date("2024-07-06T22:08:09Z"), "Monday, 02.01.2006 15:04", "Europe/Berlin")`, `"Sunday, 07.07.2024 00:08"`},
@@ -35,7 +34,7 @@ var calendarFunctions = map[string]function{
 	}},
 	"addDate": {params: []mask{mTime, mInt, mInt, mInt, mString}, least: 4, most: 5, kinds: mTime, bind: bindAddDate, manual: manual{
 		usage: "addDate(date, years, months, days, zone?)",
-		says:  "a date so many years, months and days later, at the same time of the day in the zone, or in UTC; a day that the month does not have becomes its last; hours are added with + duration(\"36h\")",
+		says:  "a date so many years, months and days later, at the same time of the day in the zone, or in UTC; a day that the month does not have becomes its last; of two moments with that time of the day, where clocks go back, the first; hours are added with + duration(\"36h\")",
 		fails: "the result is before 1678 or after 2261",
 		examples: []Example{
 			{`addDate(date("2024-01-31"), 0, 1, 0)`, `"2024-02-29T00:00:00Z"`},
@@ -109,6 +108,8 @@ func bindFormatTime(c *compiler, name string, parts []code) caller {
 	switch {
 	case len(layout) > maxLayout:
 		c.fail(parts[1].at, "a layout of more than 1,000 bytes", "")
+	case textformat.OtherName(layout):
+		c.fail(parts[1].at, textformat.OtherNameMessage, textformat.OtherNameHint)
 	case !textformat.HasParts(layout):
 		c.fail(parts[1].at, "the layout has no part of a date", `a layout is written with the parts of 2006-01-02 15:04:05, or is a name like "RFC3339"`)
 	}
@@ -171,10 +172,10 @@ func bindTruncateTime(c *compiler, name string, parts []code) caller {
 		if n < 0 {
 			n += int64(length)
 		}
-		if args[0].num < math.MinInt64+n {
-			return vNil, fault("a date before 1678 or after 2261")
+		if args[0].num < firstDate+n {
+			return vNil, errYear
 		}
-		return value{kind: kTime, num: args[0].num - n}, nil
+		return moment(args[0].num - n)
 	}
 }
 
@@ -211,14 +212,17 @@ func bindAddDate(c *compiler, name string, parts []code) caller {
 		const most = 1_000_000
 		for _, a := range args[1:4] {
 			if a.num < -most || a.num > most {
-				return vNil, fault("a date before 1678 or after 2261")
+				return vNil, errYear
 			}
+		}
+		if args[1].num == 0 && args[2].num == 0 && args[3].num == 0 {
+			return args[0], nil // and not the other moment of that time of day, where clocks went back
 		}
 		t := args[0].time(zone)
 		months := int64(t.Year())*12 + int64(t.Month()) - 1 + args[1].num*12 + args[2].num
 		y, m := int(floorDiv(months, 12)), time.Month(months-floorDiv(months, 12)*12+1)
 		last := time.Date(y, m+1, 0, 0, 0, 0, 0, time.UTC).Day()
 		d := min(t.Day(), last) + int(args[3].num)
-		return fromTime(time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone))
+		return fromTime(textformat.FirstOf(time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)))
 	}
 }

@@ -18,10 +18,30 @@ var goLayouts = map[string]string{
 	"RubyDate": time.RubyDate, "Kitchen": time.Kitchen, "DateTime": time.DateTime, "DateOnly": time.DateOnly, "TimeOnly": time.TimeOnly,
 }
 
-// GoLayout gives the layout to which package time gives that name, like RFC3339 or DateOnly.
+// GoLayout gives the layout to which package time gives that name, like RFC3339 or DateOnly, in
+// upper or lower case.
 func GoLayout(name string) (layout string, ok bool) {
-	layout, ok = goLayouts[name]
-	return layout, ok
+	if layout, ok = goLayouts[name]; ok || len(name) > len("RFC3339Nano") {
+		return layout, ok
+	}
+	for known, layout := range goLayouts {
+		if strings.EqualFold(known, name) {
+			return layout, true
+		}
+	}
+	return "", false
+}
+
+// parts are what package time writes a part of a moment for. A figure alone is the last of them.
+var parts = regexp.MustCompile(`January|Jan|Monday|Mon|MST|2006|Z?[-+]?07(?::?00){0,2}|__2|002|0[1-6]|15|PM|pm|[.,]0+|[.,]9+`)
+
+// otherName is letters with figures behind them that are no part, or only one.
+var otherName = regexp.MustCompile(`[A-Za-z]{2}[0-9]|(?i:rfc|iso)[ _-]?[0-9]`)
+
+// OtherName says whether a layout holds what is a name elsewhere, like ISO8601 or rfc2822: package
+// time would write figures of the moment into it.
+func OtherName(layout string) bool {
+	return otherName.MatchString(parts.ReplaceAllString(layout, "\x00"))
 }
 
 // usual are the layouts that ReadDate tries in turn. Days of one figure are taken too.
@@ -88,11 +108,17 @@ func noOffset(at string) bool {
 	return at[0] == '-' && len(at) > 3 && part(at[1:3]) && part(at[len(at)-2:])
 }
 
+// What is wrong with OtherName, and what to do about it.
+const (
+	OtherNameMessage = "the layout is no name that is known here"
+	OtherNameHint    = "ISO 8601 is RFC3339; else write it with the parts of 2006-01-02 15:04:05 -0700"
+)
+
 // CheckLayout says why a layout of package time cannot give the moments that texts mean, and what
 // to do about it; "" when it may. An offset or a zone that is written out in the layout, like
 // +02:00 or CET, is not read by package time: the moment would silently be one of zone.
 func CheckLayout(layout string, zone *time.Location) (wrong, instead string) {
-	const parts = "a layout is written with the parts of 2006-01-02 15:04:05 -0700"
+	const written = "a layout is written with the parts of 2006-01-02 15:04:05 -0700"
 	for _, at := range append(ownOffset.FindAllString(layout, -1), ownHours.FindAllString(layout, -1)...) {
 		if noOffset(at) {
 			continue
@@ -115,9 +141,11 @@ func CheckLayout(layout string, zone *time.Location) (wrong, instead string) {
 	early, late := time.Date(1999, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(2010, 1, 2, 3, 4, 5, 0, time.UTC)
 	switch {
 	case strings.Contains(layout, "%"):
-		return "the layout has a %", parts
+		return "the layout has a %", written
 	case early.Format(layout) == late.Format(layout):
-		return "the layout has no year", parts
+		return "the layout has no year", written
+	case OtherName(layout):
+		return OtherNameMessage, OtherNameHint
 	case zone != time.UTC && ownZ.MatchString(layout):
 		return "the Z of the layout is not read: the text says UTC and the zone is another", "write Z07:00 in place of Z, or leave the zone out"
 	}
@@ -138,6 +166,7 @@ const longestTime = 200
 var (
 	errNoTime = whole("the text is no date")
 	errLayout = whole("the text is no date of that layout")
+	errUsual  = whole("the text is no date: it has none of the forms that are tried without a layout")
 	errOffset = whole("the text is no date: its offset is a day or more")
 	errZone   = whole("the date's zone does not say how far it is from UTC: name the zone that is meant, or have the offset written")
 )
@@ -152,7 +181,11 @@ func ReadDate(text []byte, zone *time.Location) (time.Time, error) {
 			break
 		}
 	}
-	return readTime(text, usual, zone)
+	t, err := readTime(text, usual, zone)
+	if err == errLayout {
+		err = errUsual
+	}
+	return t, err
 }
 
 // ReadLayout gives the moment that a text means in a layout of package time. An abbreviation of a
@@ -183,11 +216,29 @@ func readTime(raw []byte, layouts []string, zone *time.Location) (time.Time, err
 	return time.Time{}, errLayout
 }
 
+// FirstOf gives the earlier one of the two moments that have t's date and time of day, where clocks
+// of its zone go back; t itself where there is one only.
+func FirstOf(t time.Time) time.Time {
+	start, _ := t.ZoneBounds()
+	if start.IsZero() {
+		return t
+	}
+	_, now := t.Zone()
+	_, before := start.Add(-1).Zone()
+	if first := t.Add(time.Duration(now-before) * time.Second); first.Before(start) && first.Before(t) {
+		return first
+	}
+	return t
+}
+
 // meant gives the moment that a text means whose zone is an abbreviation, and says
 // whether it means one. Package time takes the offset of an abbreviation that the zone
 // does not have for 0, also where it gives the result another: EST may be of America or
 // of Australia, and either is hours from that.
 func meant(t time.Time, layout string, zone *time.Location) (time.Time, bool) {
+	if !strings.Contains(layout, "MST") && !strings.Contains(layout, "-07") && !strings.Contains(layout, "Z07") {
+		return FirstOf(t), true
+	}
 	if !strings.Contains(layout, "MST") || strings.Contains(layout, "-07") || strings.Contains(layout, "Z07") || t.Location() == zone {
 		return t, true
 	}

@@ -36,8 +36,8 @@ func (c *testCase) file(name string) string {
 	return ""
 }
 
-// settle reads case.yaml, where there is one, and finds the pipeline file.
-func (c *testCase) settle() error {
+// readSettings reads case.yaml, where there is one, and finds the pipeline file.
+func (c *testCase) readSettings() error {
 	c.settings = caseSettings{}
 	c.pipeline = c.file(pipelineFile)
 	file := c.file(settingsFile)

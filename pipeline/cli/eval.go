@@ -278,23 +278,13 @@ func (e *evaluation) absent(records []*pipeline.Record) (all config.Problems) {
 		for _, rec := range records {
 			p.add(rec)
 		}
-		i := p.missing()
-		if i < 0 {
+		i, near := p.absence(at, pathsOf([]config.Mention{m}, m.Role), records)
+		if i < 0 || near == "" {
 			continue
 		}
-		var beside []jsontext.Path
-		if i < at.optional {
-			beside = pathsOf([]config.Mention{m}, m.Role)
-		}
-		near := p.near(i, p.meantBeside(i, beside, records))
-		if near == "" {
-			continue
-		}
-		problem := config.InText(config.SeverityWarning, inExpression, e.text, &expr.Error{
-			Column:  at.columns[i],
-			Message: fmt.Sprintf("%s: in 0 of %s", at.path[:i+1], counted(p.records, "record")), Suggestion: p.suggest(i, near, records),
-		})
-		all = append(all, problem)
+		all = append(all, config.InText(config.SeverityWarning, inExpression, e.text, &expr.Error{
+			Column: at.columns[i], Message: p.saysMissing(i), Suggestion: p.suggest(i, near, records),
+		}))
 	}
 	return all
 }

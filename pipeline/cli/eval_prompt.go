@@ -15,7 +15,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/expr"
 )
 
 // maxPrompted bounds the records that a prompt holds.
@@ -243,23 +242,18 @@ func (p *prompt) complete(line string, pos int, key rune) (string, int, bool) {
 	case key == ':' && p.right && pos == len(line) && line == strings.ReplaceAll(p.text, "\n", " "):
 		return ":", 1, true
 	case key == '\t':
-		from := strings.LastIndexFunc(line[:pos], func(r rune) bool { return !isWord(r) }) + 1
-		if from > 0 && line[from-1] == '.' {
-			return line, pos, true // of what is within a field nothing is known here
-		}
-		more := completion(line[from:pos], p.names())
+		more := commonRest(line[wordOfExpression(line[:pos]):pos], p.names())
 		return line[:pos] + more + line[pos:], pos + len(more), true
 	}
 	return "", 0, false
 }
 
-func isWord(r rune) bool {
-	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-}
-
-// names are the fields of the record that is looked at, and the functions.
-func (p *prompt) names() []string {
-	names := expr.Functions()
+// names are what a word may become: functions, fields of meta, and those of the record that is
+// looked at. Of what is within a field nothing is known here.
+func (p *prompt) names() (names []string) {
+	for _, o := range expressionOffers("") {
+		names = append(names, nameOf(o))
+	}
 	_ = p.records[p.at].Fields(func(name string, _ []byte) bool { // of no object there are none
 		names = append(names, name)
 		return true
@@ -267,8 +261,8 @@ func (p *prompt) names() []string {
 	return names
 }
 
-// completion gives what all names that begin with a word have in common behind it.
-func completion(word string, names []string) string {
+// commonRest gives what all names that begin with a word have in common behind it.
+func commonRest(word string, names []string) string {
 	common, found := "", false
 	for _, name := range names {
 		rest, ok := strings.CutPrefix(name, word)

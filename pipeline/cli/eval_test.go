@@ -139,6 +139,7 @@ func TestPrompt(t *testing.T) {
 		{"a colon within", "", []string{"n > 7 ? 1 ", ": 2" + enter}, []string{"int      2"}},
 		{"earlier ones", "", []string{"n" + enter, clear + "s" + enter, clear + up + up + enter}, []string{"int      7", `string   "abc"`, "int      7"}},
 		{"completion", "", []string{"trimPre\t(s, us\t.mail)" + enter}, []string{"trimPrefix(s, user.mail)", `string   "bc"`}},
+		{"completion of meta", "", []string{"meta.tomb\t" + enter}, []string{"meta.tombstone", "bool     false"}},
 		{"several lines", "", []string{pasteBegin + "n +\nn +\nn" + pasteEnd + enter}, []string{"int      21"}},
 		{"lines of another system", "n", []string{" + 1\r\n", " + 2\r\n"}, []string{"int      8", "int      10"}},
 		{"Ctrl-C", "n", []string{"\x03", " + 1" + enter}, []string{"int      7"}},

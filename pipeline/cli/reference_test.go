@@ -102,8 +102,9 @@ stages:
 - In the file ` + "`${field}`" + ` is the parameter, also in keys; other names are variables of the environment. It is put in after the YAML has
   been parsed. Where it is all that stands there, with quotes or without, it is what was given, a number, a text, a list
   or a mapping; within a text only a scalar can stand. A parameter that the file does not use is an error, and so is one that it does not have.
+  In a default, ` + "`${NAME}`" + ` is a variable of the environment: parameters do not count there.
 - A name of a file is relative to the file in which it is written: in the included file to its folder; one that is given by ` + "`with`" + `
-  as a whole to the folder of the file that gives it. Files are on this machine; included files may include others, 16 deep, 500
+  as a whole to the folder of the file that gives it: ` + "`${f}`" + ` alone is beside the giver, ` + "`./${f}`" + ` beside the included file. Files are on this machine; included files may include others, 16 deep, 500
   in all, none itself. An anchor of YAML ends with its file.
 - An error points into the included file and says from where it was included. ` + "`penstock config show`" + ` shows the whole, with the file that
   each setting is from; names of steps, ` + "`--set`" + ` and the hash go by the whole.

@@ -42,7 +42,10 @@ var itemShapes = map[reflect.Type]itemShape{
 	reflect.TypeFor[DeadLetter](): {section: SinkSection, common: reflect.TypeFor[OutputSettings]()},
 }
 
-var nodeDecoderType = reflect.TypeFor[nodeDecoder]()
+var (
+	nodeDecoderType = reflect.TypeFor[nodeDecoder]()
+	orderType       = reflect.TypeFor[Order]() // a block of settings, where it is a mapping
+)
 
 // expand follows the type that n will be read into: include means something in a mapping of
 // settings, and is a name like any other where names are the user's.
@@ -63,6 +66,10 @@ func (x *includes) expand(n *node, t reflect.Type) {
 	}
 	if elem, ok := isOrdered(t); ok {
 		x.members(n, elem)
+		return
+	}
+	if t == orderType {
+		x.block(n, t)
 		return
 	}
 	if reflect.PointerTo(t).Implements(nodeDecoderType) || isText(t) {

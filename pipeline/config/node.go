@@ -34,6 +34,7 @@ type node struct {
 	implied   bool    // a mapping that --set has made for what it sets within
 	quoted    bool    // the parameter that it is as a whole is a text in quotes
 	base      string  // folder for a file name, when that is not the file's own
+	used      string  // of what a parameter gives as a whole: where that is used, for messages
 	keys      []*node // of a mapping, beside items
 	items     []*node
 }
@@ -177,6 +178,9 @@ func (n *node) problem(sev Severity, text, suggestion string) Problem {
 		if v := one.given; v != nil && v.src != nil && v.line > 0 {
 			given = append(given, fmt.Sprintf("%s is given at %s:%d:%d", one.name, v.src.name, v.line, v.col))
 		}
+	}
+	if n.used != "" {
+		given = append(given, n.used)
 	}
 	p.Notes = append(given, p.Notes...)
 	return p

@@ -231,7 +231,9 @@ var (
 	secretName  = regexp.MustCompile(`(?i)passw|pwd|secret|token|api_?key|credential|authorization|private_?key|\bdsn\b`)
 )
 
-func looksSecret(key string) bool { return secretName.MatchString(key) || nearest(key, secretNames) != "" }
+func looksSecret(key string) bool {
+	return secretName.MatchString(key) || nearest(key, secretNames) != ""
+}
 
 // unknownValue takes the value of a key that is not known for a secret, as far as the key looks like
 // one, or is near to a setting that is one.

@@ -197,7 +197,7 @@ func (x *includes) load(key, at, with *node, wants string) *node {
 	r.nodes, r.tooManyNodes = x.r.nodes, x.r.tooManyNodes
 	body := r.fileBody(x, text, with, wants)
 	x.r.nodes, x.r.tooManyNodes = r.nodes, r.tooManyNodes
-	x.r.secrets = append(x.r.secrets, r.secrets...)
+	x.r.secrets, x.r.hidden = append(x.r.secrets, r.secrets...), append(x.r.hidden, r.hidden...)
 	for _, p := range r.problems {
 		x.r.report(p)
 	}

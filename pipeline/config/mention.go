@@ -71,7 +71,7 @@ func (p *Pipeline) Warning(m Mention, column int, text, suggestion string) Probl
 		problem = m.n.problem(SeverityWarning, m.Setting+": "+m.n.conceal(text), m.n.conceal(suggestion))
 	}
 	one := Problems{problem}
-	one.concealAll(p.secrets)
+	one.concealAll(p.secrets, nil)
 	return one[0]
 }
 

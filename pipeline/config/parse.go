@@ -28,6 +28,7 @@ type reading struct {
 	kinds        Kinds
 	problems     Problems
 	secrets      []string
+	hidden       []string // what lines of the file are shown without, beside secrets
 	nodes        int
 	tooManyNodes bool              // maxNodes has been reported
 	broken       map[position]bool // values that were taken out because YAML could not read them

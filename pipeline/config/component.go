@@ -119,6 +119,9 @@ func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 	if n := nearest(key.text, append(kinds, fieldNames(fields)...)); n != "" {
 		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "did you mean "+n+"?")
 	}
+	if nearest(key.text, includeName) != "" {
+		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "did you mean include?")
+	}
 	if it.what == "dead_letter" && (key.text == "when" || key.text == "name") {
 		return d.errorAt(key, "dead_letter has no "+key.text, "it takes every rejected record, and its name is dead_letter")
 	}

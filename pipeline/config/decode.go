@@ -203,11 +203,15 @@ func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
 	if suggestion == "" && topKeys[key.text] {
 		suggestion = atMargin(key.text)
 	}
-	if suggestion == "" {
-		suggestion = didYouMean(key.text, fieldNames(fields))
+	if names := fieldNames(fields); suggestion == "" && nearest(key.text, names) == "" && nearest(key.text, includeName) != "" {
+		suggestion = "did you mean include?"
+	} else if suggestion == "" {
+		suggestion = didYouMean(key.text, names)
 	}
 	return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, c.what), suggestion)
 }
+
+var includeName = []string{"include"}
 
 const besideInclude = "with: stands beside include:, and gives the parameters of that file"
 

@@ -27,7 +27,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	switch {
 	case n.kind != scalarNode:
 		suggestion := ""
-		if inline, ok := n.inline(); ok && utf8.RuneCountInString(inline) <= maxInline && parses(v, inline) {
+		if inline, ok := n.inline(); ok && n.used == "" && utf8.RuneCountInString(inline) <= maxInline && parses(v, inline) {
 			suggestion = quote
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)

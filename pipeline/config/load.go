@@ -63,16 +63,16 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 	for _, d := range decoders {
 		problems = append(problems, d.problems...)
 	}
-	var secrets []string
+	var secrets, hidden []string
 	for _, d := range decoders {
-		secrets = append(secrets, d.secrets...)
+		secrets, hidden = append(secrets, d.secrets...), append(hidden, d.hidden...)
 	}
 	secrets = secretTexts(secrets)
 	for _, d := range decoders {
 		d.known = secrets
 	}
 	problems = problems.sort()
-	problems.concealAll(secrets)
+	problems.concealAll(secrets, secretTexts(hidden))
 	if len(problems.Errors()) > 0 || len(files) == 0 {
 		return nil, &InvalidError{Problems: problems}
 	}

@@ -70,14 +70,14 @@ func (p *Pipeline) Warning(m Mention, column int, text, suggestion string) Probl
 		problem = m.n.problem(SeverityWarning, m.Setting+": "+m.n.conceal(text), m.n.conceal(suggestion))
 	}
 	one := Problems{problem}
-	one.concealAll(p.secrets)
+	one.concealAll(p.secrets, nil)
 	return one[0]
 }
 
 // WarningAt makes a warning about what stands at a path of the file: "stages[2].map".
 func (p *Pipeline) WarningAt(path, text string) Problem {
 	one := Problems{p.decoder.where(path).problem(SeverityWarning, text, "")}
-	one.concealAll(p.secrets)
+	one.concealAll(p.secrets, nil)
 	return one[0]
 }
 

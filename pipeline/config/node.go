@@ -34,6 +34,7 @@ type node struct {
 	implied   bool    // a mapping that --set has made for what it sets within
 	quoted    bool    // the parameter that it is as a whole is a text in quotes
 	base      string  // folder for a file name, when that is not the file's own
+	used      string  // of what a parameter gives as a whole: where that is used, for messages
 	keys      []*node // of a mapping, beside items
 	items     []*node
 }
@@ -178,6 +179,9 @@ func (n *node) problem(sev Severity, text, suggestion string) Problem {
 			given = append(given, fmt.Sprintf("%s is given at %s:%d:%d", one.name, v.src.name, v.line, v.col))
 		}
 	}
+	if n.used != "" {
+		given = append(given, n.used)
+	}
 	p.Notes = append(given, p.Notes...)
 	return p
 }
@@ -252,4 +256,12 @@ func (n *node) source() *node {
 		n = n.given()
 	}
 	return n
+}
+
+// usedAt notes where a parameter is used, of its value and all within it.
+func (n *node) usedAt(place string) {
+	n.used = place
+	for _, item := range n.items {
+		item.usedAt(place)
+	}
 }

@@ -45,17 +45,17 @@ func conceal(text string, secrets []string) string {
 	return parameter.ReplaceAllString(text, "${1}***")
 }
 
-// concealAll takes secrets out of problems. The line that is shown keeps its length, so
+// concealAll takes secrets out of problems, and what is hidden out of their lines. The line that is shown keeps its length, so
 // that the caret stays at its place. In a line that YAML could not read no value is known to be
 // a secret: what stands behind a key like password is hidden there.
-func (p Problems) concealAll(secrets []string) {
+func (p Problems) concealAll(secrets, hidden []string) {
 	for i := range p {
 		q := &p[i]
 		q.Text, q.Suggestion = conceal(q.Text, secrets), conceal(q.Suggestion, secrets)
 		for j := range q.Notes {
 			q.Notes[j] = conceal(q.Notes[j], secrets)
 		}
-		for _, secret := range secrets {
+		for _, secret := range slices.Concat(secrets, hidden) {
 			q.Source = strings.ReplaceAll(q.Source, secret, stars(secret))
 		}
 		hide := []*regexp.Regexp{userInfo, userOfHost, parameter, secretValue}
@@ -166,6 +166,23 @@ type private struct {
 	given     map[*node]bool  // values of parameters
 }
 
+// takeText notes a secret. A short one stands in other texts too, and is hidden in the lines of
+// problems alone, where its own may be shown. Of one with several lines, each is one.
+func (d *decoder) takeText(secret string) {
+	if len(secret) < leastKey {
+		d.hidden = append(d.hidden, secret)
+		return
+	}
+	d.secrets = append(d.secrets, secret)
+	if strings.Contains(secret, "\n") {
+		for line := range strings.SplitSeq(secret, "\n") {
+			if line = strings.TrimSpace(line); len(line) >= leastKey {
+				d.secrets = append(d.secrets, line)
+			}
+		}
+	}
+}
+
 // takeSecret notes that n is a secret, and so is each variable and each parameter within it.
 func (d *decoder) takeSecret(n *node) {
 	for _, p := range n.pieces {
@@ -247,7 +264,7 @@ func (r *reading) unknownValue(key, value *node, fields []field) {
 
 func (r *reading) misspelt(n *node, secret bool) {
 	if secret && n.kind == scalarNode && len(n.raw) >= leastKey && !isBool(n.raw) {
-		r.secrets = append(r.secrets, n.raw)
+		r.hidden = append(r.hidden, n.raw)
 	}
 	for i, item := range n.items {
 		r.misspelt(item, secret || n.kind == mappingNode && looksSecret(n.keys[i].text))

@@ -36,3 +36,21 @@ func TestConcealCode(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestShortSecrets: a secret of few bytes is hidden where it stands, and does not take the letters of
+// everything else.
+func TestShortSecrets(t *testing.T) {
+	d := &decoder{reading: &reading{}}
+	d.takeText("a1")
+	d.takeText("first line\n  second line\n")
+	problems := Problems{
+		{Text: "data1: a1", Source: "X: a1"}, {Text: "second line", Source: "    second line"},
+	}
+	problems.concealAll(secretTexts(d.secrets), secretTexts(d.hidden))
+	want := []Problem{{Text: "data1: a1", Source: "X: **"}, {Text: "***", Source: "    ***********"}}
+	for i, w := range want {
+		if p := problems[i]; p.Text != w.Text || p.Source != w.Source {
+			t.Errorf("%q, %q", p.Text, p.Source)
+		}
+	}
+}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 var textFunctions = map[string]function{
@@ -276,6 +278,9 @@ func fromJSON(m *machine, args []value) (value, error) {
 		return vNil, err
 	}
 	if !json.Valid(text) {
+		if jsontext.TooDeep(text) {
+			return vNil, fault("the text is nested deeper than 10,000")
+		}
 		return vNil, fault("the text is not valid JSON")
 	}
 	v, ok := parse(text)

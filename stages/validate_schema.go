@@ -193,6 +193,9 @@ func checkSchemaText(name string, text []byte) error {
 	if !utf8.Valid(text) {
 		return fmt.Errorf("%s is no valid UTF-8", name)
 	}
+	if jsontext.TooDeep(text) {
+		return fmt.Errorf("%s is nested deeper than 10,000", name)
+	}
 	var any json.RawMessage
 	err := json.Unmarshal(text, &any)
 	var syntax *json.SyntaxError
@@ -203,7 +206,7 @@ func checkSchemaText(name string, text []byte) error {
 	case err != nil:
 		return fmt.Errorf("%s is no JSON: %w", name, err)
 	case !jsontext.Valid(text):
-		return fmt.Errorf("%s is nested too deep", name)
+		return fmt.Errorf("%s is no JSON", name)
 	}
 	return nil
 }

@@ -115,6 +115,15 @@ stages:
 - A folder of pipelines is read without the folders in it: keep files to include in one of those.
 `
 
+const depthReference = `
+## How deep JSON may be nested
+
+A value may be nested 10,000 deep: a deeper one is read by no stage, and rejected with ` + "`invalid_json`" + `, or ` + "`not_parsed`" + ` where it is
+what ` + "`parse`" + ` reads. Where a stage goes down into it by itself less is allowed: 1,000 for what ` + "`redact`" + ` goes through (` + "`invalid_json`" + `), for
+what ` + "`validate`" + ` validates (` + "`schema`" + `) and for what an expression builds or goes through (` + "`expression`" + `), and 512 for an answer that the
+stage ` + "`http`" + ` takes in (` + "`bad_answer`" + `).
+`
+
 // pipelineFileReference writes the page from the catalog.
 func pipelineFileReference() []byte {
 	var b bytes.Buffer
@@ -129,6 +138,7 @@ func pipelineFileReference() []byte {
 	settingTable(&b, onlyWaiting())
 	heading("Beside a sink", "What may stand beside the component in an item of `sinks`, and, `name` and `when` excepted, in `dead_letter`.")
 	settingTable(&b, config.OutputSettingList(nil))
+	b.WriteString(depthReference)
 	b.WriteString(includeReference)
 	for _, section := range []config.Section{config.SourceSection, config.StageSection, config.SinkSection} {
 		kinds := catalog.Kinds()

@@ -116,6 +116,11 @@ func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 			return d.errorAt(key, fmt.Sprintf("%s is a %s, and no %s", key.text, s, it.section), "one of: "+strings.Join(kinds, ", "))
 		}
 	}
+	for i := range d.kinds {
+		if hint := d.kinds[i].Foreign[key.text]; hint != "" && d.kinds[i].Section == it.section {
+			return d.errorAt(key, fmt.Sprintf("unknown %s %q", it.section, key.text), hint)
+		}
+	}
 	if n := nearest(key.text, append(kinds, fieldNames(fields)...)); n != "" {
 		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "did you mean "+n+"?")
 	}
@@ -140,11 +145,12 @@ func settingNames(k *Kind) []string {
 // component decodes the settings of a component of kind k.
 func (d *decoder) component(n *node, k *Kind, it item, path string, common []field) bool {
 	it.into.Kind, it.into.Settings = k, k.Settings()
+	d.kind, d.kindPath = k, path
 	v := reflect.ValueOf(it.into.Settings).Elem()
 	if n.kind == scalarNode && !n.null || n.kind == scalarNode && k.Short != "" {
 		f := findField(fieldsOf(v.Type()), k.Short)
 		if f == nil {
-			return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", k.Name, n.describe()), known(fieldsOf(v.Type())))
+			return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", k.Name, n.describe()), d.hint(path, known(fieldsOf(v.Type()))))
 		}
 		if !d.value(n, v.FieldByIndex(f.index), f.tags, path) {
 			return false

@@ -282,7 +282,7 @@ func (d *decoder) placed(sev Severity, n *node, name string, compile *expr.Error
 		if p.Line != n.line || p.Column != n.col {
 			p.width = wordWidth(n.raw[offset:])
 		}
-	} else if w := wordWidth(n.raw); offset == 0 && len(n.pieces) == 0 && n.style != foldedStyle {
+	} else if w := wordWidth(n.raw); offset == 0 && len(n.pieces) == 0 {
 		p.Line, p.Column = n.place(0)
 		p.Source, p.from = excerpt(n.src.line(p.Line), p.Column)
 		p.width = w

@@ -292,6 +292,12 @@ func (r *reading) mapping(n *node, y *yaml.Node, depth int, flow bool) {
 			continue
 		}
 		value := r.convert(y.Content[i+1], depth+1, flow)
+		if flow {
+			if more := cutAtComma(y.Content[i+1:]); more > 0 {
+				r.reportComma(value)
+				i += 2 * more
+			}
+		}
 		if k.Tag == "!!merge" {
 			merges = append(merges, value)
 			continue

@@ -33,7 +33,7 @@ type RedactSettings struct {
 	Fields  []settings.FieldPath  `yaml:"fields" strict:"true" doc:"fields to redact; unlike elsewhere arrays are gone through by themselves, so that people.phone reaches people[*].phone too; upper and lower case count"`
 	Headers []settings.HeaderName `yaml:"headers" doc:"headers to redact, in upper or lower case"`
 	Key     bool                  `yaml:"key" doc:"redact the record's key too"`
-	How     How                   `yaml:"how" enum:"mask|hash|remove" doc:"mask: put the mask in place; hash: a keyed hash, equal for equal values; remove: leave it out"`
+	How     How                   `yaml:"how" enum:"mask|hash|remove" doc:"mask: put the mask in place; hash: a keyed hash, equal for equal values: a text by its characters, so that 1 and \"1\" are equal, anything else as it is written but for white space, so that 1 and 1.0 are not, nor objects whose members stand in another order; remove: leave it out; null stays null with mask and hash"`
 	Mask    string                `yaml:"mask" doc:"text that a mask puts in place"`
 	Secret  settings.Secret       `yaml:"secret" doc:"key of the hash, at least 16 bytes"`
 }
@@ -70,7 +70,8 @@ func (s *RedactSettings) Validate() error {
 // A Redact takes values out of records: fields wherever they stand below their path, every one of a
 // name that stands twice, headers and the key. It rather takes too much: a path goes through arrays
 // by itself where it goes on with a name, and [*] takes a value that is no array for its only
-// element. A null stays null, which tells nothing. It fails closed: with fields to redact, a value that is no JSON, or
+// element. A null stays null, which tells nothing. Every byte that it is not about stays as it came.
+// It fails closed: with fields to redact, a value that is no JSON, or
 // no UTF-8, or too deep, is rejected with invalid_json, and one that is neither an
 // object nor an array with not_object. Tombstones have no fields.
 //

@@ -123,6 +123,17 @@ func TestRedactHash(t *testing.T) {
 	if a != want || b != want || key != want {
 		t.Errorf("got %q %q %q, want %q", a, b, key, want)
 	}
+	// What is equal is said where how: hash is described.
+	for in, equal := range map[string]bool{
+		`{"a":1,"b":"1"}`: true, `{"a":1,"b":1.0}`: false, `{"a":{"x":1,"y":2},"b":{"y":2,"x":1}}`: false, `{"a":[1,"\u0041"],"b":[1,"A"]}`: false,
+	} {
+		if o, p, _ := fields(r, in); (o == p) != equal {
+			t.Errorf("%s: %q %q", in, o, p)
+		}
+	}
+	if o, _, _ := fields(r, `{"a":null}`); o != "" {
+		t.Errorf("null: %q", o)
+	}
 	if o, p, _ := fields(r, `{"a":{"x": [1, 2]},"b":{"x":[1,2]}}`); o != p || o == a {
 		t.Errorf("equal objects: %q %q", o, p)
 	}

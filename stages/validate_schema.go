@@ -42,7 +42,8 @@ type compiledSchema struct {
 	texts    map[string][]byte // what was read, by address
 	docs     map[string]any
 	names    map[string]bool // of members, that it has
-	root     *os.Root        // while it is compiled
+	unknown  []UnknownKeyword
+	root     *os.Root // while it is compiled
 }
 
 // compileSchema reads and compiles the schema of s. It opens files in the folder of the schema's
@@ -83,8 +84,9 @@ func compileSchema(s *ValidateSettings) (*compiledSchema, error) {
 		return nil, c.compileError(at, err)
 	}
 	c.compiled = compiled
-	for _, doc := range c.docs {
-		c.noteNames(doc)
+	for _, address := range slices.Sorted(maps.Keys(c.docs)) {
+		c.noteNames(c.docs[address])
+		c.noteUnknown(address, nil, c.docs[address])
 	}
 	return c, nil
 }
@@ -431,6 +433,14 @@ func (c *compiledSchema) fieldError(address string, tokens []string, err error) 
 	if c.dir == "" {
 		return &settings.FieldError{Field: field, Err: err}
 	}
+	return &settings.FieldError{Field: "schema.file", Err: fmt.Errorf("%s: %w", c.place(address, tokens), err)}
+}
+
+// place gives file, line and column of a place in the schema; "" when it is inline.
+func (c *compiledSchema) place(address string, tokens []string) string {
+	if c.dir == "" {
+		return ""
+	}
 	name, _ := c.split(address)
 	if text, ok := c.texts[address]; ok {
 		var place jsontext.Place
@@ -438,5 +448,5 @@ func (c *compiledSchema) fieldError(address string, tokens []string, err error) 
 		line, col := lineOf(text, place.At)
 		name = fmt.Sprintf("%s:%d:%d", name, line, col)
 	}
-	return &settings.FieldError{Field: "schema.file", Err: fmt.Errorf("%s: %w", name, err)}
+	return name
 }

@@ -331,3 +331,20 @@ func BenchmarkValidate(b *testing.B) {
 		}
 	})
 }
+
+// What is no keyword is found where rules stand, in all files of a schema.
+func TestUnknownKeywords(t *testing.T) {
+	s := DefaultValidate()
+	s.Schema.File = schemaFiles(t, "s.json", "{\n \"properites\": {},\n \"items\": [{\"$ref\": \"defs/d.json\"}, {\"enum\": [{\"no\": 1}]}]\n}", "defs/d.json", `{"allOf":[{"properties":{"typ":{"x":1}}}]}`)
+	s.Draft = "draft-07"
+	got := s.UnknownKeywords()
+	want := []UnknownKeyword{{"x", "schema.file", "defs/d.json:1:37"}, {"properites", "schema.file", "s.json:2:16"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	s = DefaultValidate()
+	s.Schema.Inline = map[string]any{"not": map[string]any{"typ": 1}}
+	if got := s.UnknownKeywords(); !reflect.DeepEqual(got, []UnknownKeyword{{"typ", "schema.inline.not.typ", ""}}) {
+		t.Errorf("%+v", got)
+	}
+}

@@ -87,6 +87,9 @@ func stageKinds() config.Kinds {
 			Check: func(settings any, _ *config.Pipeline) error {
 				return settings.(*stages.ValidateSettings).Check()
 			},
+			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
+				return warnKeywords(settings.(*stages.ValidateSettings))
+			},
 			Build: build(func(s stages.ValidateSettings, _ config.Env) (*stages.Validate, error) {
 				return stages.NewValidate(s)
 			}),

@@ -181,6 +181,7 @@ func (r *Record) Original() (key, value []byte, headers []Header) {
 
 var (
 	errInvalidJSON = Reject(ReasonInvalidJSON, errors.New("reading a field: the value is not valid JSON"))
+	errTooDeep     = Reject(ReasonInvalidJSON, errors.New("reading a field: the value is nested deeper than 10,000"))
 	errNoFields    = Reject(ReasonNotObject, errors.New("reading a field: the value is no JSON object"))
 	errNotObject   = Reject(ReasonNotObject, errors.New("editing a field: the value is no JSON object"))
 )

@@ -14,6 +14,7 @@ type extras struct {
 	written  int        // bytes that AppendValue gave last, edits applied; 0: it was not called
 	room     []byte     // memory for texts that are set; its length is what is in use
 	owed     int64      // bytes of the extras that have not been charged yet
+	spread   int        // bytes that paths to many places have added, see maxSpread
 	index    fieldIndex // where the first fields stand, when the record's state is object
 }
 
@@ -129,7 +130,7 @@ func (x *extras) forget() {
 	if x.hasKey || x.hasValue || x.hasHeaders || x.hasTime {
 		x.original = original{}
 	}
-	x.edits, x.cuts, x.room, x.written = x.edits[:0], x.cuts[:0], x.room[:0], 0
+	x.edits, x.cuts, x.room, x.written, x.spread = x.edits[:0], x.cuts[:0], x.room[:0], 0, 0
 }
 
 const (

@@ -43,6 +43,9 @@ func (r *Record) check() error {
 		r.inspect()
 	}
 	if r.state == invalid {
+		if jsontext.TooDeep(r.value) {
+			return errTooDeep
+		}
 		return errInvalidJSON
 	}
 	return nil

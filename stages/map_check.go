@@ -109,6 +109,12 @@ func (c *mapCheck) renames() {
 		if from == nil || to == nil {
 			continue
 		}
+		for _, removed := range c.remove {
+			if covers(removed, from) && !takesElement(removed) {
+				c.wrongRename(j, "field %q is renamed and removed: remove comes first, so it would never be there", from)
+				break
+			}
+		}
 		head, _ := cutMany(from)
 		switch here := len(to) >= len(head) && slices.Equal(to[:len(head)], head) && !to[len(head):].Many(); {
 		case here:
@@ -148,7 +154,11 @@ func (c *mapCheck) twoRenames(i, j int) {
 }
 
 func (c *mapCheck) keeps() {
+	if c.s.Keep != nil && len(c.s.Keep) == 0 {
+		c.add("keep", "it keeps no field: name one, or write value: '{}' in place of it where the object is to be empty")
+	}
 	for j, path := range c.keep {
+		c.keptAndRemoved(j)
 		for i, whole := range c.keep {
 			if covers(whole, path) && !slices.Equal(whole, path) {
 				c.add(listed("keep", j), "%q is kept with the whole of %q: leave one of them out", path, c.keep[i])
@@ -156,6 +166,36 @@ func (c *mapCheck) keeps() {
 			}
 		}
 	}
+}
+
+// keptAndRemoved finds what is removed of what the path j keeps, unless something may be renamed to it.
+func (c *mapCheck) keptAndRemoved(j int) {
+	path := c.keep[j]
+	if slices.ContainsFunc(c.to, func(to jsontext.Path) bool { return mayOverlap(to, path) }) {
+		return
+	}
+	for _, removed := range c.remove {
+		if covers(removed, path) && !takesElement(removed) {
+			c.add(listed("keep", j), "field %q is kept and removed: remove comes first, so it would never be there", path)
+			return
+		}
+	}
+}
+
+// mayOverlap says whether what a and b lead to may be the same, or one within the other.
+func mayOverlap(a, b jsontext.Path) bool {
+	for i := range min(len(a), len(b)) {
+		if !mayMeet(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// takesElement says whether what path leads to is an element by its number: when it is gone, another
+// one has it.
+func takesElement(path jsontext.Path) bool {
+	return slices.ContainsFunc(path, func(s jsontext.Step) bool { return s.Kind == jsontext.Indexed })
 }
 
 func (c *mapCheck) others() {

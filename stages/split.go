@@ -34,12 +34,8 @@ func (s *SplitSettings) Validate() error {
 	if s.Into != "" && s.Field == "" {
 		p.add("into", "an array has no other fields to keep: name the field to take apart, or leave into out")
 	}
-	if _, err := s.Field.Place(); err != nil && s.Field != "" {
-		p.add("field", "%w", err)
-	}
-	if _, err := s.Into.Place(); err != nil && s.Into != "" {
-		p.add("into", "%w", err)
-	}
+	p.place("field", s.Field)
+	p.place("into", s.Into)
 	if s.MaxParts < 1 {
 		p.add("max_parts", "below one")
 	}

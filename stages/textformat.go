@@ -1,7 +1,6 @@
 package stages
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -71,18 +70,6 @@ func formatNames(formats []TextFormat, glue string) string {
 	return strings.Join(all, glue)
 }
 
-// place checks the path of a field of a value that is an object; "" is none.
-func (p *problems) place(field string, path settings.FieldPath) jsontext.Path {
-	if path == "" {
-		return nil
-	}
-	steps, err := path.Place()
-	if err != nil {
-		p.add(field, "%w", err)
-	}
-	return steps
-}
-
 // columns checks the names of columns.
 func (p *problems) columns(columns []settings.FieldName) (list []string) {
 	for i, c := range columns {
@@ -127,8 +114,6 @@ func (p *problems) zone(name string) *time.Location {
 	}
 	return zone
 }
-
-func (p *problems) err() error { return errors.Join(p.errs...) }
 
 // workOn says in an error what was worked on.
 func workOn(doing string, as TextFormat, field jsontext.Path) string {

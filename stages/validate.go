@@ -102,6 +102,7 @@ func (v *Validate) Process(_ context.Context, rec *pipeline.Record) error {
 	value, tooMuch := decodeValue(text)
 	if tooMuch != nil {
 		tooMuch.path = append(v.field[:len(v.field):len(v.field)], tooMuch.path...)
+		tooMuch.shown = v.schema.shown(tooMuch.path, len(v.field))
 		return pipeline.Reject(ReasonSchema, tooMuch)
 	}
 	var invalid *jsonschema.ValidationError

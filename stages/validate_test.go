@@ -136,6 +136,15 @@ func TestWhatDoesNotFit(t *testing.T) {
 		{`{"propertyNames":{"pattern":"^x"}}`, `{"name":"secret"}`, "the value has a member whose name does not fit (s.json#/propertyNames)", "the value has a member whose name does not fit (s.json#/propertyNames): name"},
 		{`{"items":{"type":"string"}}`, `[1,2,3,4,5]`, "[0] is a number, not string (s.json#/items/type); [1] is a number, not string (s.json#/items/type); [2] is a number, not string (s.json#/items/type); and 2 more", "[0] is"},
 		{`{"properties":{"a/b":{"type":"null"}}}`, `{"a/b":1}`, "a/b is a number, not null (s.json#/properties/a~1b/type)", ""},
+		// Names that the schema does not have are of the data.
+		{`{"properties":{"users":{"additionalProperties":{"type":"object"}}}}`, `{"users":{"ann@example.org":1}}`, "users.* is a number, not object (s.json#/properties/users/additionalProperties/type)", `users.ann@example\.org is a number, not object (s.json#/properties/users/additionalProperties/type)`},
+		{`{"additionalProperties":{"properties":{"n":{"type":"string"}}}}`, `{"ann":{"n":1},"bob":{"n":2},"eve":{"n":3},"joe":{"n":4}}`, "*.n is a number, not string (s.json#/additionalProperties/properties/n/type)", "ann.n is a number, not string (s.json#/additionalProperties/properties/n/type)\nbob.n is"},
+		{`{"patternProperties":{"^x":{"type":"string"}},"required":["b"]}`, `{"xann":1,"b":1}`, "* is a number, not string (s.json#/patternProperties/^x/type)", "xann is"},
+		{`{"required":["b"],"additionalProperties":{"type":"string"}}`, `{"b":1}`, "b is a number, not string (s.json#/additionalProperties/type)", ""},
+		{`{"additionalProperties":{"type":"string"},"dependentRequired":{"a":["c"]},"dependentSchemas":{"d":true}}`, `{"a":1,"c":2,"d":3}`, "a is a number, not string (s.json#/additionalProperties/type); c is a number, not string (s.json#/additionalProperties/type); d is a number, not string (s.json#/additionalProperties/type)", ""},
+		{`{"additionalProperties":{"propertyNames":{"maxLength":1}}}`, `{"ann":{"long":1}}`, "* has a member whose name does not fit (s.json#/additionalProperties/propertyNames)", "ann has a member whose name does not fit (s.json#/additionalProperties/propertyNames): long"},
+		{`{"additionalProperties":{"anyOf":[{"type":"string"}]}}`, `{"ann":1}`, "* fits none of anyOf (s.json#/additionalProperties/anyOf)", "ann fits none of anyOf (s.json#/additionalProperties/anyOf)\n  ann is a number"},
+		{`{"additionalProperties":{"type":"string"}}`, `{"ann":[1e9999999]}`, "*[0] is a number of more than 1000 digits, or with an exponent above 1000", "ann[0] is a number of"},
 		{`{"$ref":"#"}`, `1`, "the value cannot be validated: references lead back to themselves (s.json#/$ref)", ""},
 	} {
 		err := validate(t, c.schema).Process(t.Context(), value(c.value))
@@ -321,4 +330,21 @@ func BenchmarkValidate(b *testing.B) {
 			}
 		}
 	})
+}
+
+// What is no keyword is found where rules stand, in all files of a schema.
+func TestUnknownKeywords(t *testing.T) {
+	s := DefaultValidate()
+	s.Schema.File = schemaFiles(t, "s.json", "{\n \"properites\": {},\n \"items\": [{\"$ref\": \"defs/d.json\"}, {\"enum\": [{\"no\": 1}]}]\n}", "defs/d.json", `{"allOf":[{"properties":{"typ":{"x":1}}}]}`)
+	s.Draft = "draft-07"
+	got := s.UnknownKeywords()
+	want := []UnknownKeyword{{"x", "schema.file", "defs/d.json:1:37"}, {"properites", "schema.file", "s.json:2:16"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v", got)
+	}
+	s = DefaultValidate()
+	s.Schema.Inline = map[string]any{"not": map[string]any{"typ": 1}}
+	if got := s.UnknownKeywords(); !reflect.DeepEqual(got, []UnknownKeyword{{"typ", "schema.inline.not.typ", ""}}) {
+		t.Errorf("%+v", got)
+	}
 }

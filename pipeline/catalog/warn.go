@@ -84,3 +84,27 @@ func warnFixedHeaders(s *httpsink.Settings) []config.Warning {
 	}
 	return all
 }
+
+// warnKeywords warns of members of a schema that are no keywords and nearly one: they let pass
+// whatever they were to refuse. What is short or less near may be a remark of the schema's writer.
+func warnKeywords(s *stages.ValidateSettings) []config.Warning {
+	var all []config.Warning
+	for _, u := range s.UnknownKeywords() {
+		write, least := "", 3
+		for _, rule := range stages.SchemaRules() {
+			d := config.Distance(u.Name, rule)
+			if near := d < 2 || d == 2 && len(rule) > 7; near && len(rule) > 3 && d < least {
+				write, least = rule, d
+			}
+		}
+		if write == "" {
+			continue
+		}
+		text := "the schema has " + u.Name + ", which is no keyword: it is no rule, and everything passes it"
+		if u.Place != "" {
+			text = u.Place + ": " + text
+		}
+		all = append(all, config.Warning{Field: u.Field, Text: text, Suggestion: "write " + write + "; a remark of your own is called x-" + u.Name})
+	}
+	return all
+}

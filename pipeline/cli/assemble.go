@@ -65,14 +65,14 @@ func (a *assembled) canStart() bool { return a.err == nil }
 
 // until gives the pipeline as far as a step: one sink, of the name of the step, takes what
 // leaves it.
-func until(p *config.Pipeline, step string) (*config.Pipeline, error) {
+func until(p *config.Pipeline, flag, step string) (*config.Pipeline, error) {
 	i := slices.IndexFunc(p.Stages, func(s config.Stage) bool { return s.Name == step })
 	if i < 0 {
 		var names []string
 		for _, s := range p.Stages {
 			names = append(names, s.Name)
 		}
-		return nil, usagef("--until %s: the pipeline has no such step; it has %s", step, strings.Join(names, ", "))
+		return nil, usagef("--%s %s: the pipeline has no such step; it has %s", flag, step, strings.Join(names, ", "))
 	}
 	short := *p
 	short.Stages = p.Stages[:i+1]

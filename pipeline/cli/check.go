@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -58,13 +57,19 @@ gave and where it failed, and what each step passes, filters and rejects. A name
 stands in none of them is a warning. Of a file with more than --records records some are
 taken, evenly out of the first million. Steps that call somebody (http, sql) are not
 called: their records go on as they are, and of what they would put in, and of what
-depends on it, nothing is said. Fields of dead letters are not looked at. now() is the
-record's time there, and uuid() and random() come from its position.`,
+depends on it, nothing is said. Fields of dead letters, and names of headers, are not
+looked at. A step that rejects all that reach it is a warning, too. now() is the record's
+time there, and uuid() and random() come from its position.`,
 		Example: `  penstock check late-flights.yaml --sample flights.jsonl --as value`,
 		Args:    takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if f.timeout <= 0 {
 				return usagef("--connect-timeout %v: it is a time like 15s", f.timeout)
+			}
+			for _, flag := range []string{"as", "key", "records"} {
+				if len(f.sample.files) == 0 && cmd.Flags().Changed(flag) {
+					return usagef("--%s is of a sample: name its file with --sample", flag)
+				}
 			}
 			if f.sample.records < 1 {
 				return usagef("--records %d: it is at least 1", f.sample.records)
@@ -195,10 +200,7 @@ func checkJSON(w io.Writer, set *config.Set, found *sample, err error, strict bo
 			c.Connect = append(c.Connect, e.Error())
 		}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if werr := enc.Encode(c); werr != nil {
+	if werr := writeJSON(w, c); werr != nil {
 		return werr
 	}
 	switch {

@@ -34,17 +34,24 @@ func completeFunctions(_ *cobra.Command, args []string, typed string) ([]string,
 // completeExpression offers the functions and fields of meta that the last word of an expression
 // may become. Names of fields are those of a record that nobody has here.
 func completeExpression(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	from := strings.LastIndexFunc(typed, func(r rune) bool { return !wordOfExpression(r) }) + 1
+	from := wordOfExpression(typed)
 	var all []string
-	for _, o := range offersOf(typed[from:], append(functionOffers("("), metaOffers()...)) {
+	for _, o := range offersOf(typed[from:], expressionOffers("(")) {
 		all = append(all, typed[:from]+o)
 	}
 	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
-func wordOfExpression(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.'
+// wordOfExpression gives where the last word of an expression begins.
+func wordOfExpression(typed string) int {
+	return strings.LastIndexFunc(typed, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.')
+	}) + 1
 }
+
+// expressionOffers are what a word of any expression may become: functions, with what is to stand
+// behind their names, and fields of meta.
+func expressionOffers(behind string) []string { return append(functionOffers(behind), metaOffers()...) }
 
 func functionOffers(behind string) (all []string) {
 	for _, f := range expr.Reference() {
@@ -67,7 +74,7 @@ func offersOf(typed string, all []string) []string {
 	return all
 }
 
-// completeKinds offers the names of components for the argument of list.
+// completeKinds offers the names of components, and of functions, for the argument of list.
 func (g *globals) completeKinds(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -75,6 +82,9 @@ func (g *globals) completeKinds(_ *cobra.Command, args []string, typed string) (
 	var all []string
 	for _, k := range g.kinds {
 		all = append(all, offer(k.Name, string(k.Section)+": "+k.Doc))
+	}
+	if typed != "" { // list NAME explains a function, too
+		all = append(all, functionOffers("")...)
 	}
 	slices.Sort(all)
 	all = slices.CompactFunc(all, func(a, b string) bool { return nameOf(a) == nameOf(b) })
@@ -139,7 +149,7 @@ func (g *globals) completeAll(root *cobra.Command) error {
 	files := completeFiles("yaml", "yml")
 	flags := map[string]cobra.CompletionFunc{
 		"set": g.completeSet, "log-level": completeWords("debug", "info", "warn", "error", "disabled"), "log-format": completeWords("auto", "json", "console"),
-		"until": g.completeUntil, "key": completeExpression, "file": files,
+		"until": g.completeUntil, "before": g.completeUntil, "key": completeExpression, "file": files,
 	}
 	register := func(c *cobra.Command, flag string, f cobra.CompletionFunc) error {
 		if _, ok := c.GetFlagCompletionFunc(flag); ok || c.LocalNonPersistentFlags().Lookup(flag) == nil && c.PersistentFlags().Lookup(flag) == nil {
@@ -218,6 +228,8 @@ func valuesOf(s *config.Setting) []string {
 		return nil
 	case len(s.Enum) > 0:
 		return s.Enum
+	case s.Type == "order":
+		return []string{"partition", "none", "key"}
 	case s.Type == "true or false":
 		return []string{"true", "false"}
 	}

@@ -47,8 +47,9 @@ func TestCompletion(t *testing.T) {
 		want      string // the offers, or those that are among them when it ends in …
 		directive string
 	}{
-		{[]string{"list", "fil"}, "file filter", noFiles}, {[]string{"list", ""}, "functions filter http kafka …", noFiles}, {[]string{"list", "filter", ""}, "", noFiles},
+		{[]string{"list", "fil"}, "file filter filterValues", noFiles}, {[]string{"list", ""}, "functions filter http kafka …", noFiles}, {[]string{"list", "filter", ""}, "", noFiles},
 		{[]string{"list", "functions", "mer"}, "merge mergeDeep", noFiles}, {[]string{"list", "functions", "header", ""}, "", noFiles},
+		{[]string{"list", "capt"}, "capture captureAll", noFiles}, {[]string{"run", "--set", "order="}, "order=key order=none order=partition", noFiles}, {[]string{"eval", "a", "--file", file, "--before", ""}, "filter weather", noFiles},
 		{[]string{"run", ""}, "yaml yml", byEnding}, {[]string{"check", file, ""}, "yaml yml", byEnding}, {[]string{"config", "show", ""}, "yaml yml", byEnding}, {[]string{"replay", ""}, "yaml yml", byEnding}, {[]string{"replay", file, ""}, "", anyFile}, {[]string{"test", ""}, "", anyFile}, {[]string{"version", ""}, "", noFiles},
 		{[]string{"run", "--log-level", "d"}, "debug info warn error disabled", noFiles}, {[]string{"graph", "--format", ""}, "text mermaid dot svg", noFiles}, {[]string{"replay", "--fail-on", ""}, "dead_letter error", noFiles},
 		{[]string{"eval", "--as", ""}, "fixture value", noFiles}, {[]string{"check", "--as", ""}, "fixture value", noFiles}, {[]string{"replay", "--as", ""}, "fixture value", noFiles},

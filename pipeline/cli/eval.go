@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,7 @@ import (
 // evalFlags are the flags of eval.
 type evalFlags struct {
 	form                inputForm
-	file, until         string
+	file, until, before string
 	condition, template bool
 	asJSON, showType    bool
 	interactive         bool
@@ -36,15 +37,16 @@ func newEval(g *globals) *cobra.Command {
 		Short: "Try an expression over records",
 		Long: fmt.Sprintf(`Evaluates an expression over the records of fixture files, or of standard input, and prints for each what it gives:
 JSON, one line a record, on a terminal with its type. Where it fails, the message and the place in the expression go
-to standard error; of several failures that are the same the first is printed. Without a FILE, and with a terminal
-for standard input, it is evaluated once, over an empty record.
+to standard error; of several failures that are the same the first is printed. Without a FILE, and with a terminal or
+nothing in standard input, it is evaluated once, over an empty record; with - for a FILE only what is read counts.
 
 Over records, now() is the record's time (1970 where it has none), and uuid() and random() come from its position, so
-that a second run prints the same; over the empty record they are live.
+that a second run prints the same; over the empty record now() is the time of day, and uuid() and random() are new
+each time.
 
-With --file the records go through the steps of a pipeline file first, as far as the step that --until names, and the
-expression is tried on what reaches that. Steps that call a server call it. What was filtered and rejected on the way
-is counted on standard error.
+With --file the records go through the steps of a pipeline file first: all of them, as far as the step that --until
+names, as in a replay, or with --before only those in front of a step, so that the expression is tried in its place.
+Steps that call a server call it. What was filtered and rejected on the way is counted on standard error.
 
 With -i the expression is edited at a prompt on the terminal, and its result over the first %d records is shown.
 
@@ -74,7 +76,8 @@ Exits 2 when the expression does not compile, 4 when it failed on a record, 0 el
 	flags.StringVar(&f.form.as, "as", "fixture", "what a line of a file is: fixture, or value (the record's value as it stands)")
 	flags.StringVar(&f.form.key, "key", "", "expression that gives a record's key, with --as value")
 	flags.StringVar(&f.file, "file", "", "pipeline file whose steps the records go through first")
-	flags.StringVar(&f.until, "until", "", "with --file: stop before this step; left out: behind the last")
+	flags.StringVar(&f.until, "until", "", "with --file: stop behind this step; left out: behind the last")
+	flags.StringVar(&f.before, "before", "", "with --file: stop before this step")
 	flags.BoolVar(&f.condition, "condition", false, "the expression is a condition: say whether a record passes")
 	flags.BoolVar(&f.template, "template", false, `the expression is a text with parts: "out/{origin}.jsonl"`)
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object a record: value, type, or error, line and column")
@@ -87,13 +90,23 @@ func (f *evalFlags) check() error {
 	switch {
 	case f.condition && f.template:
 		return usagef("--condition and --template: an expression is one of them")
-	case f.until != "" && f.file == "":
-		return usagef("--until %s: name the pipeline file with --file", f.until)
+	case f.until != "" && f.before != "":
+		return usagef("--until and --before: records stop at one step")
+	case f.until+f.before != "" && f.file == "":
+		return usagef("--%s %s: name the pipeline file with --file", f.stop(), f.until+f.before)
 	case f.interactive && f.asJSON:
 		return usagef("--json: a prompt is for people; leave out -i")
 	}
 	_, err := f.form.check()
 	return err
+}
+
+// stop names the flag that says where records stop.
+func (f *evalFlags) stop() string {
+	if f.before != "" {
+		return "before"
+	}
+	return "until"
 }
 
 // isTerminal says whether a stream is a terminal.
@@ -102,8 +115,16 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
+// nothingIn says whether standard input has nothing in it. It waits for what comes.
+func nothingIn(g *globals) bool {
+	in := bufio.NewReader(g.in)
+	g.in = in
+	_, err := in.Peek(1)
+	return err == io.EOF
+}
+
 func runEval(ctx context.Context, g *globals, f *evalFlags, text string, files []string) error {
-	alone := len(files) == 0 && isTerminal(g.in)
+	alone := len(files) == 0 && (isTerminal(g.in) || f.file == "" && nothingIn(g))
 	switch {
 	case isTerminal(g.in) && f.interactive && slices.Contains(files, "-"):
 		return usagef("-i and -: standard input is the terminal; name a file in place of -")
@@ -278,23 +299,13 @@ func (e *evaluation) absent(records []*pipeline.Record) (all config.Problems) {
 		for _, rec := range records {
 			p.add(rec)
 		}
-		i := p.missing()
-		if i < 0 {
+		i, near := p.absence(at, pathsOf([]config.Mention{m}, m.Role), records)
+		if i < 0 || near == "" {
 			continue
 		}
-		beside := map[string]bool{}
-		if i < at.optional {
-			beside = namesOf([]config.Mention{m}, m.Role)
-		}
-		near := p.near(i, beside)
-		if near == "" {
-			continue
-		}
-		problem := config.InText(config.SeverityWarning, inExpression, e.text, &expr.Error{
-			Column:  at.columns[i],
-			Message: fmt.Sprintf("%s: in 0 of %s", at.path[:i+1], counted(p.records, "record")), Suggestion: p.suggest(i, near, records),
-		})
-		all = append(all, problem)
+		all = append(all, config.InText(config.SeverityWarning, inExpression, e.text, &expr.Error{
+			Column: at.columns[i], Message: p.saysMissing(i), Suggestion: p.suggest(i, near, records),
+		}))
 	}
 	return all
 }
@@ -423,11 +434,14 @@ func (f *evalFlags) newRecords(g *globals) (*evalRecords, error) {
 	}
 	p := set.Pipelines[0]
 	r.steps = len(p.Stages)
-	if f.until != "" {
-		if _, err := until(p, f.until); err != nil {
+	if step := f.until + f.before; step != "" {
+		short, err := until(p, f.stop(), step)
+		if err != nil {
 			return nil, err
 		}
-		r.steps = slices.IndexFunc(p.Stages, func(s config.Stage) bool { return s.Name == f.until })
+		if r.steps = len(short.Stages); f.before != "" {
+			r.steps--
+		}
 	}
 	short := *p
 	short.Stages = p.Stages[:r.steps]

@@ -7,15 +7,20 @@ import (
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
 	"unicode"
 
 	"golang.org/x/term"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // maxPrompted bounds the records that a prompt holds.
@@ -23,8 +28,8 @@ const maxPrompted = 100
 
 const promptHelp = `Type an expression and Enter: its result on the record is shown. The expression stays, to be edited on.
   :next :prev :N    go to another record       :record   show the record
-  :help             this                       :quit     leave (so do Ctrl-C and Ctrl-D)
-  Tab  names of fields and functions     Up, Down  earlier expressions
+  :help             this                       :quit     leave (so do Ctrl-C, and Ctrl-D when nothing was typed)
+  Tab  names of fields and functions     Up, Down  earlier expressions     Ctrl-C  ends an evaluation that takes long
   Ctrl-U  delete what is before the cursor     A : at the end of an expression begins a command.
 `
 
@@ -36,7 +41,7 @@ func promptOnTerminal(ctx context.Context, g *globals, f *evalFlags, text string
 		return usagef("-i takes a terminal, and there is none")
 	}
 	defer closeTerminal()
-	p := &prompt{flags: f, text: text}
+	p := &prompt{flags: f, text: text, patience: 200 * time.Millisecond}
 	if err := r.each(ctx, g.in, files, p.hold); err != nil {
 		return err
 	}
@@ -45,15 +50,44 @@ func promptOnTerminal(ctx context.Context, g *globals, f *evalFlags, text string
 	if err != nil {
 		return &exitError{exitEnvironment, fmt.Errorf("reading keys: %w", err)}
 	}
-	defer func() { err = errors.Join(err, term.Restore(int(in.Fd()), before)) }()
+	defer func() {
+		if failed := term.Restore(int(in.Fd()), before); failed != nil {
+			err = errors.Join(err, failed)
+		}
+	}()
+	ctx, done := untilKilled(ctx)
+	defer done()
 	width, height, err := term.GetSize(int(out.Fd()))
 	if err != nil {
 		width, height = 80, 24
 	}
-	return p.run(struct {
+	return p.run(ctx, struct {
 		io.Reader
 		io.Writer
 	}{in, out}, width, height)
+}
+
+// untilKilled gives a context that a signal ends, so that the terminal is put right before the
+// process is gone. Its cause has the exit code. On the terminal Ctrl-C is a key, and no signal.
+func untilKilled(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGTERM, os.Interrupt)
+	go func() {
+		select {
+		case s := <-c:
+			code := exitTerminate
+			if s == os.Interrupt {
+				code = exitInterrupt
+			}
+			cancel(&exitError{code: code})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(c)
+		cancel(nil)
+	}
 }
 
 // terminalOf gives where keys are read and the screen is written; nil when there is no terminal.
@@ -75,6 +109,8 @@ type prompt struct {
 	text    string // the last expression
 	right   bool   // it compiles
 
+	patience time.Duration // how long an evaluation takes before Ctrl-C ends it, and not the prompt
+
 	screen *term.Terminal
 	keys   *keys
 }
@@ -89,11 +125,12 @@ func (p *prompt) hold(rec *pipeline.Record) error {
 }
 
 // run prompts until :quit or the end of what is typed.
-func (p *prompt) run(rw io.ReadWriter, width, height int) error {
+func (p *prompt) run(ctx context.Context, rw io.ReadWriter, width, height int) error {
 	if len(p.records) == 0 {
 		p.records = []*pipeline.Record{emptyRecord()}
 	}
-	p.keys = &keys{rw: rw}
+	p.keys = newKeys(ctx, rw)
+	defer p.keys.close()
 	p.screen = term.NewTerminal(p.keys, "> ")
 	if width > 0 && height > 0 {
 		if err := p.screen.SetSize(width, height); err != nil {
@@ -108,22 +145,18 @@ func (p *prompt) run(rw io.ReadWriter, width, height int) error {
 	if p.text != "" {
 		p.show()
 	}
-	pasted := ""
 	for {
-		if pasted == "" {
-			p.keys.putBefore(strings.ReplaceAll(p.text, "\n", " "))
-		}
+		p.keys.putBefore(oneLine(p.text))
 		line, err := p.screen.ReadLine()
 		switch {
-		case err == term.ErrPasteIndicator: // a line of several
-			pasted += line + "\n"
-			continue
 		case err == io.EOF:
 			return nil
+		case ctx.Err() != nil:
+			return err
 		case err != nil:
 			return fmt.Errorf("reading keys: %w", err)
 		}
-		line, pasted = strings.TrimSpace(pasted+line), ""
+		line = strings.TrimSpace(line)
 		command, isCommand := strings.CutPrefix(line, ":")
 		switch {
 		case isCommand && !p.command(command):
@@ -205,27 +238,68 @@ func (p *prompt) show() {
 		p.say("%s", problem.Detail())
 		return
 	}
-	p.say("%s%s\n%s", e.doubts().Detail(), p.result(e), e.absent(p.records).Detail())
-	if len(p.records) == 1 {
+	gave := map[string]int{}
+	var result, absent string
+	if !p.evaluate(func(stopped func() bool) {
+		result = p.result(e)
+		for _, rec := range p.records {
+			if stopped() {
+				return
+			}
+			gave[p.sort(e, rec)]++
+		}
+		absent = e.absent(p.records).Detail()
+	}) {
+		p.say("interrupted\n")
 		return
 	}
-	gave := map[string]int{}
-	for _, rec := range p.records {
-		v, failed := e.on(rec)
-		switch {
-		case failed != nil:
-			gave["fails"]++
-		case v.Type == "bool":
-			gave[string(v.JSON)]++
-		default:
-			gave[v.Type]++
-		}
+	p.say("%s%s\n%s", e.doubts().Detail(), result, absent)
+	if len(p.records) == 1 {
+		return
 	}
 	var parts []string
 	for _, what := range slices.Sorted(maps.Keys(gave)) {
 		parts = append(parts, fmt.Sprintf("%s %d", what, gave[what]))
 	}
 	p.say("         of %s: %s\n", counted(len(p.records), "record"), strings.Join(parts, ", "))
+}
+
+// sort gives what e gives on a record: true, false, a type, or that it fails.
+func (p *prompt) sort(e *evaluation, rec *pipeline.Record) string {
+	v, failed := e.on(rec)
+	switch {
+	case failed != nil:
+		return "fails"
+	case v.Type == "bool":
+		return string(v.JSON)
+	}
+	return v.Type
+}
+
+// evaluate does work, and says whether it came to its end. When that takes long, Ctrl-C and a signal
+// stop it: what is evaluated on one record is bounded, and is waited for.
+func (p *prompt) evaluate(work func(stopped func() bool)) bool {
+	var stop atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		work(stop.Load)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-time.After(p.patience):
+	}
+	for p.keys.goOn(done) {
+	}
+	select {
+	case <-done:
+		return true
+	default:
+	}
+	stop.Store(true)
+	<-done
+	return false
 }
 
 func (p *prompt) result(e *evaluation) string {
@@ -240,26 +314,27 @@ func (p *prompt) result(e *evaluation) string {
 // colon begins a command; Tab completes a name.
 func (p *prompt) complete(line string, pos int, key rune) (string, int, bool) {
 	switch {
-	case key == ':' && p.right && pos == len(line) && line == strings.ReplaceAll(p.text, "\n", " "):
+	case key == ':' && p.right && pos == len(line) && line == oneLine(p.text):
 		return ":", 1, true
 	case key == '\t':
-		from := strings.LastIndexFunc(line[:pos], func(r rune) bool { return !isWord(r) }) + 1
-		if from > 0 && line[from-1] == '.' {
-			return line, pos, true // of what is within a field nothing is known here
+		from, names := wordOfExpression(line[:pos]), p.names()
+		if dot := strings.LastIndexByte(line[:pos], '.'); dot >= from || dot >= 0 && dot == from-1 {
+			from, names = dot+1, p.namesBelow(line[:dot])
+		} else if from == pos {
+			return line, pos, true
 		}
-		more := completion(line[from:pos], p.names())
+		more := commonRest(line[from:pos], names)
 		return line[:pos] + more + line[pos:], pos + len(more), true
 	}
 	return "", 0, false
 }
 
-func isWord(r rune) bool {
-	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-}
-
-// names are the fields of the record that is looked at, and the functions.
-func (p *prompt) names() []string {
-	names := expr.Functions()
+// names are what a word may become: functions, fields of meta, and those of the record that is
+// looked at. Of what is within a field nothing is known here.
+func (p *prompt) names() (names []string) {
+	for _, o := range expressionOffers("") {
+		names = append(names, nameOf(o))
+	}
 	_ = p.records[p.at].Fields(func(name string, _ []byte) bool { // of no object there are none
 		names = append(names, name)
 		return true
@@ -267,13 +342,36 @@ func (p *prompt) names() []string {
 	return names
 }
 
-// completion gives what all names that begin with a word have in common behind it.
-func completion(word string, names []string) string {
+// namesBelow are those of the object that the path at the end of a text leads to in the record, or
+// of meta.
+func (p *prompt) namesBelow(text string) (names []string) {
+	from := strings.LastIndexFunc(text, func(r rune) bool { return wordOfExpression(string(r)) > 0 && !strings.ContainsRune("?[]$", r) }) + 1
+	written := strings.ReplaceAll(text[from:], "?", "")
+	if written == "meta" {
+		return expr.Meta()
+	}
+	path, err := jsontext.ParsePath(strings.TrimPrefix(written, "$env."))
+	if rec := p.records[p.at]; err == nil && written != "" && !rec.Tombstone() && rec.CheckJSON() == nil {
+		jsontext.Each(rec.Value(), path, func(value []byte) bool {
+			if value[0] == '{' {
+				jsontext.Members(value, func(name, _ []byte) bool {
+					names = append(names, jsontext.Unquote(name))
+					return true
+				})
+			}
+			return true
+		})
+	}
+	return names
+}
+
+// commonRest gives what all names that begin with a word have in common behind it.
+func commonRest(word string, names []string) string {
 	common, found := "", false
 	for _, name := range names {
 		rest, ok := strings.CutPrefix(name, word)
 		switch {
-		case !ok || word == "":
+		case !ok:
 		case !found:
 			common, found = rest, true
 		default:
@@ -286,37 +384,3 @@ func completion(word string, names []string) string {
 	}
 	return common
 }
-
-// keys are what is typed, with what is put before it: the last expression, as if it had been typed.
-// They come one by one, so that what is typed ahead stays behind that.
-type keys struct {
-	rw      io.ReadWriter
-	pending []byte
-	enter   bool // the last key was Enter
-}
-
-func (k *keys) putBefore(text string) { k.pending = []byte(text) }
-
-// Read implements io.Reader.
-func (k *keys) Read(b []byte) (int, error) {
-	if len(b) == 0 {
-		return 0, nil
-	}
-	if len(k.pending) > 0 {
-		n := copy(b, k.pending)
-		k.pending = k.pending[n:]
-		return n, nil
-	}
-	for {
-		n, err := k.rw.Read(b[:1])
-		if n == 1 && k.enter && b[0] == '\n' { // of a \r\n
-			k.enter = false
-			continue
-		}
-		k.enter = n == 1 && b[0] == '\r'
-		return n, err
-	}
-}
-
-// Write implements io.Writer.
-func (k *keys) Write(b []byte) (int, error) { return k.rw.Write(b) }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"io"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -139,17 +141,24 @@ func TestPrompt(t *testing.T) {
 		{"a colon within", "", []string{"n > 7 ? 1 ", ": 2" + enter}, []string{"int      2"}},
 		{"earlier ones", "", []string{"n" + enter, clear + "s" + enter, clear + up + up + enter}, []string{"int      7", `string   "abc"`, "int      7"}},
 		{"completion", "", []string{"trimPre\t(s, us\t.mail)" + enter}, []string{"trimPrefix(s, user.mail)", `string   "bc"`}},
+		{"completion of meta", "", []string{"meta.tomb\t" + enter}, []string{"meta.tombstone", "bool     false"}},
 		{"several lines", "", []string{pasteBegin + "n +\nn +\nn" + pasteEnd + enter}, []string{"int      21"}},
+		{"lines behind something", "", []string{"n * (", pasteBegin + "1 + // \"one\r\n\t2 +\n3" + pasteEnd, ")" + enter, " + 1" + enter}, []string{"int      42", "int      43"}},
+		{"a comment in several lines", "n +\n// of it\n 1", []string{" + 1" + enter}, []string{"int      8", "> n +   1", "int      9"}},
+		{"an escape alone", "", []string{"n", "\x1b" + left + "-" + enter}, []string{"int      -7"}},
+		{"names below", "", []string{"user.m\t" + enter, clear + "user.mail + meta.of\t" + enter, clear + "$env.user?.m\t" + enter, clear + "upper(items[0].sk\t)" + enter}, []string{"user.mail", "meta.offset", "$env.user?.mail", "upper(items[0].sku)"}},
+		{"Ctrl-D at what is offered", "n", []string{"\x04", " + 1" + enter}, []string{"> n"}},
+		{"Ctrl-D at what is typed", "n", []string{left + "\x04", "s" + enter}, []string{`string   "abc"`}},
 		{"lines of another system", "n", []string{" + 1\r\n", " + 2\r\n"}, []string{"int      8", "int      10"}},
 		{"Ctrl-C", "n", []string{"\x03", " + 1" + enter}, []string{"int      7"}},
 		{"an empty line", "", []string{enter, "n" + enter}, []string{"int      7"}},
 	} {
 		y := &typist{keys: c.keys}
-		p := &prompt{flags: &evalFlags{}, text: c.text, records: []*pipeline.Record{valueRecord(evalValue), valueRecord(`{"n": 8}`)}}
+		p := &prompt{flags: &evalFlags{}, text: c.text, patience: time.Hour, records: []*pipeline.Record{valueRecord(evalValue), valueRecord(`{"n": 8}`)}}
 		if c.name == "from the beginning" {
 			p.records[1] = valueRecord(`{"n": "x"}`)
 		}
-		if err := p.run(y, 100, 40); err != nil {
+		if err := p.run(context.Background(), y, 100, 40); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 			continue
 		}
@@ -162,8 +171,66 @@ func TestPrompt(t *testing.T) {
 			}
 			rest = after
 		}
-		if c.name == "Ctrl-C" && strings.Contains(y.screen.String(), "int      8") {
+		if strings.HasPrefix(c.name, "Ctrl-") && strings.Contains(y.screen.String(), "int      8") {
 			t.Errorf("%s: it goes on", c.name)
+		}
+	}
+}
+
+// A slowTypist types Ctrl-C when an evaluation has begun.
+type slowTypist struct {
+	typist
+	begun chan struct{}
+}
+
+func (y *slowTypist) Read(b []byte) (int, error) {
+	if y.begun != nil {
+		<-y.begun
+		y.begun = nil
+	}
+	return y.typist.Read(b)
+}
+
+// TestInterrupt: Ctrl-C ends an evaluation that is going on, and not the prompt; a signal ends both.
+func TestInterrupt(t *testing.T) {
+	for _, bySignal := range []bool{false, true} {
+		y := &slowTypist{typist{keys: []string{"n\x03n\r"}}, make(chan struct{})}
+		ctx, cancel := context.WithCancelCause(context.Background())
+		p := &prompt{flags: &evalFlags{}, records: []*pipeline.Record{valueRecord(evalValue)}, keys: newKeys(ctx, y)}
+		began := false
+		whole := p.evaluate(func(stopped func() bool) {
+			if began = true; bySignal {
+				cancel(&exitError{code: exitTerminate})
+			} else {
+				close(y.begun)
+			}
+			for !stopped() {
+				runtime.Gosched()
+			}
+		})
+		if whole || !began {
+			t.Errorf("by signal: %v: it came to its end", bySignal)
+		}
+		key, err := p.keys.one()
+		if bySignal && exitCode(err) != exitTerminate || !bySignal && (key != 'n' || err != nil) {
+			t.Errorf("by signal: %v: behind it %q, %v", bySignal, key, err)
+		}
+		if bySignal {
+			close(y.begun)
+		}
+		p.keys.close()
+		cancel(nil)
+	}
+}
+
+// TestOneLine: an expression on one line is the same expression.
+func TestOneLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\n+ b": "a + b", "a // x": "a // x", "a // x\n+ b": "a  + b", "\"a // x\"\n+ b": "\"a // x\" + b", "'it\\'s // x' +\r\n\tb // end": "'it\\'s // x' +   b",
+		"`\\` + // x\n1": "`\\` +  1", "\"\\": "\"\\", "ü\n\x1b": "ü", "": "",
+	} {
+		if got := oneLine(text); got != want {
+			t.Errorf("%q on one line is %q, want %q", text, got, want)
 		}
 	}
 }

@@ -121,7 +121,7 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 		return usagef("replaying: %s holds %d pipelines; name the file of one", file, len(set.Pipelines))
 	}
 	if f.until != "" {
-		if set.Pipelines[0], err = until(set.Pipelines[0], f.until); err != nil {
+		if set.Pipelines[0], err = until(set.Pipelines[0], "until", f.until); err != nil {
 			return err
 		}
 	}

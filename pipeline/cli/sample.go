@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -147,8 +148,9 @@ type sampler struct {
 	result   *sample
 	problems config.Problems
 
-	unknown []guessed // places that a step which was not called may set
-	anyway  string    // the step behind which anything may stand anywhere; "": none
+	unknown       []guessed       // places that a step which was not called may set
+	unset         []jsontext.Path // places that a step sets, and set in none of the records
+	unknownBehind string          // the step behind which anything may stand anywhere; "": none
 }
 
 // A guessed is a place that a step may set.
@@ -188,6 +190,22 @@ func runSample(ctx context.Context, in io.Reader, p *config.Pipeline, f sampleFl
 	return s.result, s.problems, nil
 }
 
+// warnRejected warns of a step that rejects all that reaches it, where nothing has said why.
+func (s *sampler) warnRejected(i int, r sampledStep) {
+	reasons, all := slices.Sorted(maps.Keys(r.Rejected)), 0
+	for _, n := range r.Rejected {
+		all += n
+	}
+	if r.In == 0 || all < r.In {
+		return
+	}
+	text := fmt.Sprintf("rejects all %s: %s", counted(r.In, "record"), strings.Join(reasons, ", "))
+	if first, ok := r.Errors[reasons[0]]; ok {
+		text += "; the first at " + first
+	}
+	s.problems = append(s.problems, s.file.WarningAt(fmt.Sprintf("stages[%d].%s", i, r.Kind), r.Kind+": "+text))
+}
+
 func (s *sampler) mentionsOfStep(i int) []config.Mention {
 	c := s.file.Stages[i].Component
 	return s.file.Mentions(fmt.Sprintf("stages[%d].%s", i, c.Kind.Name), c.Settings)
@@ -202,11 +220,11 @@ func (s *sampler) mentionsOfSink(i int) []config.Mention {
 // step judges step i by the records that reach it, and gives what goes on.
 func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) []*pipeline.Record {
 	stage := &s.file.Stages[i]
-	mentions := s.mentionsOfStep(i)
+	mentions, said := s.mentionsOfStep(i), len(s.problems)
 	r := sampledStep{Name: stage.Name, Kind: stage.Kind.Name, Called: !stage.Kind.Waits, In: len(records), Rejected: map[string]int{}, Errors: map[string]string{}}
 	r.sampledPart, r.DependsOn = s.judge(mentions, records)
 	if r.DependsOn == "" {
-		r.DependsOn = s.anyway
+		r.DependsOn = s.unknownBehind
 	}
 	var out []*pipeline.Record
 	for _, rec := range records {
@@ -237,13 +255,17 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 		r.Passed, r.Out = r.In, r.In
 	}
 	s.result.Steps = append(s.result.Steps, r)
+	if len(s.problems) == said {
+		s.warnRejected(i, r)
+	}
 	s.forget(i, r, mentions)
+	s.noteUnset(mentions, out)
 	return out
 }
 
 // forget notes what cannot be known behind a step that was not called, or that depends on one.
 func (s *sampler) forget(i int, r sampledStep, mentions []config.Mention) {
-	if r.Called && r.DependsOn == "" || s.anyway != "" {
+	if r.Called && r.DependsOn == "" || s.unknownBehind != "" {
 		return
 	}
 	step := r.DependsOn
@@ -258,8 +280,32 @@ func (s *sampler) forget(i int, r sampledStep, mentions []config.Mention) {
 		}
 	}
 	if s.trial.options.Steps[i].Splitter != nil || replacesAll(mentions) || !r.Called && !wrote {
-		s.anyway = step
+		s.unknownBehind = step
 	}
+}
+
+// noteUnset notes what a step may set at other times: parse puts nothing where there is no text.
+func (s *sampler) noteUnset(mentions []config.Mention, out []*pipeline.Record) {
+	for _, m := range mentions {
+		if m.Role != config.Writes {
+			continue
+		}
+		p := newPresence(m.Path, false)
+		for _, rec := range out {
+			p.add(rec)
+		}
+		if p.there() == 0 {
+			s.unset = append(s.unset, m.Path)
+		}
+	}
+}
+
+// mayHave says whether what stands at path, or around it, is set by a step at other times.
+func (s *sampler) mayHave(path jsontext.Path) bool {
+	return slices.ContainsFunc(s.unset, func(p jsontext.Path) bool {
+		n := min(len(p), len(path))
+		return slices.Equal(p[:n], path[:n])
+	})
 }
 
 // replacesAll says whether a map makes the whole value anew.
@@ -291,10 +337,10 @@ func (s *sampler) sink(i int, records []*pipeline.Record) {
 	s.result.Sinks = append(s.result.Sinks, r)
 }
 
-// knows gives the step that may set what stands at path, "" when none does.
-func (s *sampler) knows(path jsontext.Path) string {
-	if s.anyway != "" {
-		return s.anyway
+// mayBeSetBy gives the step that may set what stands at path, "" when none does.
+func (s *sampler) mayBeSetBy(path jsontext.Path) string {
+	if s.unknownBehind != "" {
+		return s.unknownBehind
 	}
 	for _, u := range s.unknown {
 		n := min(len(u.path), len(path))

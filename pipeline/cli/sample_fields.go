@@ -78,7 +78,7 @@ func (p *presence) look(value []byte, i int, found []sighting) {
 	value = value[jsontext.Space(value, 0):]
 	step, at := p.path[i], &found[i]
 	switch {
-	case value[0] == '{' && (step.Kind == jsontext.Named || step.Kind == jsontext.EveryMember):
+	case value[0] == '{' && step.InObject():
 		at.holder = true
 		if at.names == nil {
 			at.names = map[string]bool{}
@@ -92,7 +92,7 @@ func (p *presence) look(value []byte, i int, found []sighting) {
 			}
 			return true
 		})
-	case value[0] == '[' && (step.Kind == jsontext.Indexed || step.Kind == jsontext.EveryElement):
+	case value[0] == '[' && !step.InObject():
 		at.holder = true
 		jsontext.Each(value, jsontext.Path{step}, func(element []byte) bool {
 			at.there = true
@@ -130,6 +130,28 @@ func (p *presence) missing() int {
 	return -1
 }
 
+// absence gives the level of a place, which p has counted, whose name stands in no record, and the
+// name that was likely meant; -1: there is nothing to say. It is sure, or silent: of what may well be
+// missing it speaks only when another name is so near that it was likely meant, and is no field
+// that is named beside it: price_eur ?? price_usd means both.
+func (p *presence) absence(at namedPlace, beside []jsontext.Path, records []*pipeline.Record) (i int, near string) {
+	if i = p.missing(); i < 0 {
+		return -1, ""
+	}
+	optional := i < at.optional
+	if !optional {
+		beside = nil
+	}
+	if near = p.near(i, p.meantBeside(i, beside, records)); near == "" && optional {
+		return -1, ""
+	}
+	return i, near
+}
+
+func (p *presence) saysMissing(i int) string {
+	return fmt.Sprintf("%s: in 0 of %s", p.path[:i+1], counted(p.records, "record"))
+}
+
 // near gives the name beside that at level i which was most likely meant, "" for none.
 func (p *presence) near(i int, except map[string]bool) string {
 	var names []string
@@ -140,6 +162,31 @@ func (p *presence) near(i int, except map[string]bool) string {
 	}
 	slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(p.levels[i].names[b], p.levels[i].names[a]) })
 	return config.Nearest(p.path[i].Name, names)
+}
+
+// meantBeside gives the names beside that at level i which are other fields, and not what was
+// meant: the path with such a name is one of those beside, or is in no record although one of those
+// leads by that name.
+func (p *presence) meantBeside(i int, beside []jsontext.Path, records []*pipeline.Record) map[string]bool {
+	names := map[string]bool{}
+	for _, path := range beside {
+		if len(path) <= i || !slices.Equal(path[:i], p.path[:i]) || p.levels[i].names[path[i].Name] == 0 {
+			continue
+		}
+		name := path[i].Name
+		to := slices.Clone(p.path)
+		to[i].Name = name
+		if slices.ContainsFunc(beside, func(b jsontext.Path) bool { return slices.Equal(b, to) }) {
+			names[name] = true
+			continue
+		}
+		other := newPresence(to, p.through)
+		for _, rec := range records {
+			other.add(rec)
+		}
+		names[name] = other.there() == 0
+	}
+	return names
 }
 
 // elsewhere gives a path under which the name at level i stands in some record, "" for none, as far

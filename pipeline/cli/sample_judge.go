@@ -18,6 +18,7 @@ type namedPlace struct {
 	path     jsontext.Path
 	columns  []int // of its steps, in the text of the mention
 	optional int   // how many of its first steps may lead to nothing
+	unread   bool  // the expression came to it on none of the records
 }
 
 // A placedExpr is one expression of a mention.
@@ -55,7 +56,7 @@ func placesOf(m config.Mention) []namedPlace {
 		return all
 	case config.Reads, config.TakesOut:
 		at := namedPlace{path: m.Path}
-		if m.Role == config.TakesOut {
+		if m.Role == config.TakesOut && !m.Through { // what is redacted is not to be missed for a slip
 			at.optional = len(at.path)
 		}
 		for _, o := range m.Offsets {
@@ -66,10 +67,57 @@ func placesOf(m config.Mention) []namedPlace {
 	return nil
 }
 
-func readsOf(e placedExpr) []namedPlace {
+func readsOf(e placedExpr) []namedPlace { return readsReached(e, nil) }
+
+// reachedBy gives placesOf(m). What an expression reads on none of the records may be missing: of
+// gh != nil and gh.x > 1 nobody can say what gh.x would be.
+func reachedBy(m config.Mention, records []*pipeline.Record) []namedPlace {
+	switch m.Role {
+	case config.Reads, config.TakesOut:
+		return placesOf(m)
+	case config.Writes:
+		return arrayOf(m)
+	}
+	var all []namedPlace
+	for _, e := range expressionsOf(m) {
+		trace := e.Trace()
+		for _, rec := range records {
+			if !rec.Tombstone() || !m.OfValue() {
+				trace.Evaluate(rec)
+			}
+		}
+		all = append(all, readsReached(e, trace)...)
+	}
+	return all
+}
+
+// arrayOf gives the array in which a path that is set goes to an element: nothing makes one. Where
+// it goes to all of them, there may be none.
+func arrayOf(m config.Mention) []namedPlace {
+	for i, step := range m.Path {
+		if step.Kind != jsontext.Indexed && step.Kind != jsontext.EveryElement || i == 0 {
+			continue
+		}
+		at := namedPlace{path: m.Path[:i]}
+		if step.Kind == jsontext.EveryElement {
+			at.optional = i
+		}
+		for _, o := range m.Offsets[:i] {
+			at.columns = append(at.columns, o+1)
+		}
+		return []namedPlace{at}
+	}
+	return nil
+}
+
+// readsReached gives what e reads. A nil trace comes to all of it.
+func readsReached(e placedExpr, trace *expr.Trace) []namedPlace {
 	var all []namedPlace
 	for _, r := range e.Reads() {
 		at := namedPlace{path: r.Path, optional: r.Optional}
+		if trace != nil && !trace.Reached(r) {
+			at.optional, at.unread = len(at.path), true
+		}
 		for _, c := range r.Columns {
 			at.columns = append(at.columns, c+e.offset)
 		}
@@ -78,18 +126,18 @@ func readsOf(e placedExpr) []namedPlace {
 	return all
 }
 
-// judge says of everything that mentions name how it stands in the records. behind is the step of
-// which it cannot be known what it puts into something that is read here.
+// judge says of everything that mentions name how it stands in the records. behind is the step that
+// may set something read here, and was not called; "" when there is none.
 func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (part sampledPart, behind string) {
 	done := map[string]bool{}
 	for _, m := range mentions {
-		beside := namesOf(mentions, m.Role)
+		beside := pathsOf(mentions, m.Role)
 		if m.Role == config.Evaluates {
-			beside = namesOf([]config.Mention{m}, m.Role)
+			beside = pathsOf([]config.Mention{m}, m.Role)
 		}
 		absent := false
-		for _, at := range placesOf(m) {
-			if m.Role != config.Evaluates && s.madeHere(mentions, at.path) {
+		for _, at := range reachedBy(m, records) {
+			if m.Role != config.Evaluates && s.madeHere(mentions, m, at.path) {
 				continue
 			}
 			field, missing := s.field(m, at, records, beside, done)
@@ -97,7 +145,7 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 				part.Fields = append(part.Fields, *field)
 			}
 			absent = absent || missing
-			if by := s.knows(at.path); by != "" && behind == "" {
+			if by := s.mayBeSetBy(at.path); by != "" && behind == "" {
 				behind = by
 			}
 		}
@@ -108,36 +156,37 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 	return part, behind
 }
 
-// namesOf gives the names that the mentions of one role have.
-func namesOf(mentions []config.Mention, role config.Role) map[string]bool {
-	names := map[string]bool{}
+// pathsOf gives the paths that the mentions of one role have.
+func pathsOf(mentions []config.Mention, role config.Role) (paths []jsontext.Path) {
 	for _, m := range mentions {
 		if m.Role != role {
 			continue
 		}
 		for _, at := range placesOf(m) {
-			for _, step := range at.path {
-				names[step.Name] = true
-			}
+			paths = append(paths, at.path)
 		}
 	}
-	return names
+	return paths
 }
 
-// madeHere says whether a path is set by the step that names it, so that the records which reach
-// the step say nothing of it.
-func (s *sampler) madeHere(mentions []config.Mention, path jsontext.Path) bool {
+// madeHere says whether a path that a mention names is set by another of the same step, so that the
+// records which reach the step say nothing of it.
+func (s *sampler) madeHere(mentions []config.Mention, by config.Mention, path jsontext.Path) bool {
 	return replacesAll(mentions) || slices.ContainsFunc(mentions, func(m config.Mention) bool {
 		n := min(len(m.Path), len(path))
+		if by.Role == config.Writes && len(m.Path) > len(path) { // as by itself, which goes into what is there
+			return false
+		}
 		return m.Role == config.Writes && slices.Equal(m.Path[:n], path[:n])
 	})
 }
 
 // field counts one place, and warns when its name stands nowhere. It gives nil for one that was
 // counted in this part before.
-func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Record, beside, done map[string]bool) (f *sampledField, missing bool) {
+func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Record, beside []jsontext.Path, done map[string]bool) (f *sampledField, missing bool) {
 	key := at.path.String() + strconv.FormatBool(m.Through)
-	if known, ok := done[key]; ok {
+	known, counted := done[key]
+	if counted && (known || at.unread || !done["unread "+key]) {
 		return nil, known
 	}
 	p := newPresence(at.path, m.Through)
@@ -145,38 +194,29 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 		p.add(rec)
 	}
 	place := s.file.Warning(m, at.columns[0], "", "")
-	f = &sampledField{Path: s.file.Conceal(m, at.path.String()), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
-	if f.DependsOn == "" {
+	f = &sampledField{Path: s.file.Conceal(m, at.path.String()), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.mayBeSetBy(at.path)}
+	if f.DependsOn == "" && !s.mayHave(at.path) {
 		missing = s.warnMissing(m, at, p, records, beside, done)
 	}
-	done[key] = missing
+	done[key], done["unread "+key] = missing, at.unread // of one that was unread another says more
+	if counted {
+		return nil, missing
+	}
 	return f, missing
 }
 
-// warnMissing warns of a name that stands in no record. It is sure, or silent: of what may well be
-// missing it warns only when another name is so near that it was likely meant, and is not named
-// beside it: price_eur ?? price_usd means both.
-func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, records []*pipeline.Record, beside, done map[string]bool) bool {
-	i := p.missing()
+// warnMissing warns of a name that stands in no record.
+func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, records []*pipeline.Record, beside []jsontext.Path, done map[string]bool) bool {
+	i, near := p.absence(at, beside, records)
 	if i < 0 {
 		return false
 	}
-	optional := i < at.optional
-	if !optional {
-		beside = nil
-	}
-	near := p.near(i, beside)
-	if near == "" && optional {
-		return false
-	}
-	path := at.path[:i+1]
-	said := "missing " + path.String() // of another path that begins so
+	said := "missing " + at.path[:i+1].String() // of another path that begins so
 	if done[said] {
 		return true
 	}
 	done[said] = true
-	s.problems = append(s.problems, s.file.Warning(m, at.columns[i],
-		fmt.Sprintf("%s: in 0 of %s", path, counted(p.records, "record")), p.suggest(i, near, records)))
+	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(i), p.suggest(i, near, records)))
 	return true
 }
 
@@ -185,14 +225,14 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 func (s *sampler) expressions(m config.Mention, records []*pipeline.Record, absent bool) []sampledExpression {
 	var all []sampledExpression
 	for _, e := range expressionsOf(m) {
-		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.String())}
+		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.Written())} // a variable may be a secret
 		for _, at := range readsOf(e) {
-			if by := s.knows(at.path); by != "" && r.DependsOn == "" {
+			if by := s.mayBeSetBy(at.path); by != "" && r.DependsOn == "" {
 				r.DependsOn = by
 			}
 		}
-		if s.anyway != "" && r.DependsOn == "" && len(readsOf(e)) > 0 {
-			r.DependsOn = s.anyway
+		if s.unknownBehind != "" && r.DependsOn == "" && len(readsOf(e)) > 0 {
+			r.DependsOn = s.unknownBehind
 		}
 		if r.DependsOn == "" {
 			s.evaluate(m, e, records, &r)

@@ -25,20 +25,19 @@ var absentOnPurpose = map[string][]string{
 // TestSampleOfCases: check --sample warns of no field of the cases and the demo, whose files and
 // inputs fit, but of those that are absent on purpose.
 func TestSampleOfCases(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(repo, "testdata", "cases", "*", "pipeline.yaml"))
-	if err != nil || len(files) < 20 {
-		t.Fatalf("%d cases, %v", len(files), err)
+	cases, err := findCases([]string{filepath.Join(repo, "testdata", "cases")}, catalog.Kinds())
+	if err != nil || len(cases) < 90 {
+		t.Fatalf("%d cases, %v", len(cases), err)
 	}
-	judged := 0
-	for _, file := range files {
-		input := filepath.Join(filepath.Dir(file), "input.jsonl")
-		if !isFile(input) {
-			continue
-		}
-		name := filepath.Base(filepath.Dir(file))
-		found, problems := sampleOf(t, file, sampleFlags{files: []string{input}, form: inputForm{as: "fixture"}, records: 500})
+	judged, archived := 0, 0
+	for _, c := range cases {
+		name := c.name
+		found, problems := sampleOfCase(t, c)
 		for _, s := range found.Steps {
 			judged += len(s.Fields)
+		}
+		if c.archive != nil {
+			archived++
 		}
 		want := slices.Clone(absentOnPurpose[name])
 		for _, p := range problems {
@@ -53,8 +52,8 @@ func TestSampleOfCases(t *testing.T) {
 			t.Errorf("%s: nothing is said of %v", name, want)
 		}
 	}
-	if judged < 20 {
-		t.Errorf("only %d fields were judged", judged)
+	if judged < 20 || archived < 45 {
+		t.Errorf("only %d fields were judged, and %d cases of archives", judged, archived)
 	}
 	demo := filepath.Join(repo, "testdata", "demo", "late-flights.yaml")
 	flights := filepath.Join(repo, "testdata", "flights", "flights.jsonl")
@@ -68,6 +67,33 @@ func TestSampleOfCases(t *testing.T) {
 	if s := found.Steps[4]; s.Called || s.In != s.Out {
 		t.Errorf("the demo's weather: %+v", s)
 	}
+}
+
+// sampleOfCase takes the input of a case through its pipeline; that of an archive is unpacked.
+func sampleOfCase(t *testing.T, c *testCase) (*sample, config.Problems) {
+	t.Helper()
+	if c.archive != nil {
+		c.root = t.TempDir()
+		if err := c.archive.unpack(c.root, c.within); err != nil {
+			t.Fatal(err)
+		}
+		c.dir = filepath.Join(c.root, c.within)
+	}
+	if err := c.readSettings(); err != nil {
+		t.Fatalf("%s: %v", c.name, err)
+	}
+	input, as, err := c.input()
+	if err != nil {
+		t.Fatalf("%s: %v", c.name, err)
+	}
+	for name, value := range c.settings.Env {
+		t.Setenv(name, value)
+	}
+	form := inputForm{as: as}
+	if c.settings.Key != nil {
+		form.key = c.settings.Key.String()
+	}
+	return sampleOf(t, c.pipeline, sampleFlags{files: []string{string(input)}, form: form, records: 500})
 }
 
 func sampleOf(t *testing.T, file string, f sampleFlags) (*sample, config.Problems) {

@@ -27,7 +27,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	switch {
 	case n.kind != scalarNode:
 		suggestion := ""
-		if inline, ok := n.inline(); ok && utf8.RuneCountInString(inline) <= maxInline && parses(v, inline) {
+		if inline, ok := n.inline(); ok && n.used == "" && utf8.RuneCountInString(inline) <= maxInline && parses(v, inline) {
 			suggestion = quote
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)
@@ -73,6 +73,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	if len(n.pieces) > 0 {
 		e.NoteWritten(n.written())
 	}
+	e.Conceal(func(text string) string { return concealKnown(text, d.known) })
 	if d.repeatable {
 		e.Repeatable(path)
 	}
@@ -84,6 +85,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 // compiled is what *expr.Expr, *expr.Condition and *expr.Template have.
 type compiled interface {
 	NoteWritten(raw string)
+	Conceal(secrets func(text string) string)
 	Repeatable(place string)
 	Secrets() []string
 }
@@ -101,7 +103,7 @@ func (d *decoder) noteKeys(n *node, e compiled) {
 		d.secrets = append(d.secrets, key)
 		for _, p := range n.pieces {
 			if len(p.text) >= leastKey && strings.Contains(key, p.text) {
-				d.secrets = append(d.secrets, p.text)
+				d.takePiece(p)
 			}
 		}
 	}

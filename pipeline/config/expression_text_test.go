@@ -176,9 +176,7 @@ source:
   replay: {files: [in.jsonl]}
 stages:
   - filter: n ${OP} 1 and (${COND}) and s == "${W}xt"
-  - filter: '// it''s ${COND}
-
-      "$${" + s == "$${text" and "a\${W}" == "a\\te" and "1\\${BS}" == "1\\\\d"'
+  - filter: '"$${" + s == "$${text" and "a\${W}" == "a\\te" and "1\\${BS}" == "1\\\\d" /* it''s ${COND} */'
 sinks:
   - file: {path: "${T}"}
   - file: {path: "/{{${B}}}/{s + '${B}'}/${B}"}

@@ -42,7 +42,10 @@ var itemShapes = map[reflect.Type]itemShape{
 	reflect.TypeFor[DeadLetter](): {section: SinkSection, common: reflect.TypeFor[OutputSettings]()},
 }
 
-var nodeDecoderType = reflect.TypeFor[nodeDecoder]()
+var (
+	nodeDecoderType = reflect.TypeFor[nodeDecoder]()
+	orderType       = reflect.TypeFor[Order]() // a block of settings, where it is a mapping
+)
 
 // expand follows the type that n will be read into: include means something in a mapping of
 // settings, and is a name like any other where names are the user's.
@@ -63,6 +66,10 @@ func (x *includes) expand(n *node, t reflect.Type) {
 	}
 	if elem, ok := isOrdered(t); ok {
 		x.members(n, elem)
+		return
+	}
+	if t == orderType {
+		x.block(n, t)
 		return
 	}
 	if reflect.PointerTo(t).Implements(nodeDecoderType) || isText(t) {
@@ -190,7 +197,7 @@ func (x *includes) load(key, at, with *node, wants string) *node {
 	r.nodes, r.tooManyNodes = x.r.nodes, x.r.tooManyNodes
 	body := r.fileBody(x, text, with, wants)
 	x.r.nodes, x.r.tooManyNodes = r.nodes, r.tooManyNodes
-	x.r.secrets = append(x.r.secrets, r.secrets...)
+	x.r.secrets, x.r.hidden = append(x.r.secrets, r.secrets...), append(x.r.hidden, r.hidden...)
 	for _, p := range r.problems {
 		x.r.report(p)
 	}

@@ -223,6 +223,7 @@ func TestSetErrors(t *testing.T) {
 	l.Set = []string{
 		"nonsense", "=3", "stages.wether.workers=8", "stages[9].workers=1", "stages.weather.wrkers=8", "stages.weather.timeout=500",
 		"stages.filter.filter=delay >= uper(a)", "limits.drain=${NOWHERE}", "limits[0]=1", "lmits.drain=3s", "stages.filter.filter=!active",
+		"log={level: info, level: debug}", "order={key: concat(a, b)}",
 	}
 	_, err := l.Load(filepath.Join(dir, "a.yaml"))
 	want := `--set:1:1: this is no path=value
@@ -233,7 +234,9 @@ func TestSetErrors(t *testing.T) {
 --set:6:24: timeout takes a duration like 500ms or 10s, not 500
 --set:8:14: the variable NOWHERE is not set
 --set:9:7: [0] stands behind what is no list
---set:10:1: unknown key "lmits" in a pipeline file`
+--set:10:1: unknown key "lmits" in a pipeline file
+--set:12:19: the key "level" stands twice
+--set:13:13: reading YAML: within { } and [ ], a comma ends the text`
 	if got := found(dir, err); got != want {
 		t.Errorf("found\n%s\nwant\n%s", got, want)
 	}

@@ -46,7 +46,7 @@ func (m Mention) OfValue() bool {
 // Conceal takes what may be a secret out of a text of m, and puts the names of variables in place
 // of what they gave.
 func (p *Pipeline) Conceal(m Mention, text string) string {
-	return conceal(m.n.conceal(text), p.secrets)
+	return concealKnown(m.n.conceal(text), p.secrets)
 }
 
 // Mentions gives what of the settings at a path of the file, "stages[2].map" or "sinks[0]", names
@@ -70,7 +70,14 @@ func (p *Pipeline) Warning(m Mention, column int, text, suggestion string) Probl
 		problem = m.n.problem(SeverityWarning, m.Setting+": "+m.n.conceal(text), m.n.conceal(suggestion))
 	}
 	one := Problems{problem}
-	one.concealAll(p.secrets)
+	one.concealAll(p.secrets, nil)
+	return one[0]
+}
+
+// WarningAt makes a warning about what stands at a path of the file: "stages[2].map".
+func (p *Pipeline) WarningAt(path, text string) Problem {
+	one := Problems{p.decoder.where(path).problem(SeverityWarning, text, "")}
+	one.concealAll(p.secrets, nil)
 	return one[0]
 }
 

@@ -34,6 +34,7 @@ type node struct {
 	implied   bool    // a mapping that --set has made for what it sets within
 	quoted    bool    // the parameter that it is as a whole is a text in quotes
 	base      string  // folder for a file name, when that is not the file's own
+	used      string  // of what a parameter gives as a whole: where that is used, for messages
 	keys      []*node // of a mapping, beside items
 	items     []*node
 }
@@ -120,7 +121,7 @@ func (n *node) place(offset int) (line, col int) {
 	case literalStyle:
 		return n.placeLiteral(before)
 	case foldedStyle:
-		return n.line, n.col
+		return n.placeFolded(offset, n.line+1, 1)
 	}
 	rest := n.src.line(n.line)
 	rest = rest[byteIndex(rest, n.col):]
@@ -129,9 +130,44 @@ func (n *node) place(offset int) (line, col int) {
 		skip = 1
 	}
 	if len(rest) < skip || !strings.HasPrefix(rest[skip:], before) {
-		return n.line, n.col
+		return n.placeFolded(offset, n.line, n.col+skip)
 	}
 	return n.line, n.col + skip + utf8.RuneCountInString(before)
+}
+
+// placeFolded finds a place in a text of several lines that YAML folds, from a place on. Folding
+// changes only what is blank: all else stands in both in the same order. A text with escapes has
+// its beginning for a place.
+func (n *node) placeFolded(offset, line, col int) (int, int) {
+	blank := func(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }
+	want := []rune(strings.Map(func(r rune) rune {
+		if blank(r) {
+			return -1
+		}
+		return r
+	}, n.raw[:offset]))
+	if next := strings.TrimLeftFunc(n.raw[offset:], blank); next != "" {
+		r, _ := utf8.DecodeRuneInString(next)
+		want = append(want, r)
+	}
+	seen := 0
+	for at := line; at <= len(n.src.lines) && seen < len(want); at++ {
+		for i, r := range []rune(withoutEnd(n.src.line(at))) {
+			if at == line && i < col-1 || blank(r) {
+				continue
+			}
+			if r != want[seen] {
+				return n.line, n.col
+			}
+			if seen++; seen == len(want) {
+				if offset >= len(strings.TrimRightFunc(n.raw, blank)) { // behind the last
+					return at, i + 2
+				}
+				return at, i + 1
+			}
+		}
+	}
+	return n.line, n.col
 }
 
 func (n *node) placeLiteral(before string) (line, col int) {
@@ -177,6 +213,9 @@ func (n *node) problem(sev Severity, text, suggestion string) Problem {
 		if v := one.given; v != nil && v.src != nil && v.line > 0 {
 			given = append(given, fmt.Sprintf("%s is given at %s:%d:%d", one.name, v.src.name, v.line, v.col))
 		}
+	}
+	if n.used != "" {
+		given = append(given, n.used)
 	}
 	p.Notes = append(given, p.Notes...)
 	return p
@@ -252,4 +291,12 @@ func (n *node) source() *node {
 		n = n.given()
 	}
 	return n
+}
+
+// usedAt notes where a parameter is used, of its value and all within it.
+func (n *node) usedAt(place string) {
+	n.used = place
+	for _, item := range n.items {
+		item.usedAt(place)
+	}
 }

@@ -30,7 +30,12 @@ func (x *includes) parameters(r *reading, declared *yaml.Node, with *node) param
 		}
 	}
 	if declared != nil {
+		r.vars.declaring = map[string]bool{}
+		for i := 0; declared.Kind == yaml.MappingNode && i < len(declared.Content); i += 2 {
+			r.vars.declaring[declared.Content[i].Value] = true
+		}
 		r.declare(takes, docs, r.convert(withoutDefaults(declared, given), 1, false))
+		r.vars.declaring = nil
 	}
 	switch {
 	case with == nil || with.kind == brokenNode || with.null && with.kind == scalarNode:
@@ -87,6 +92,7 @@ func (x *includes) give(r *reading, takes params, key, value *node) {
 		if len(takes) == 0 {
 			hint = "it takes none; what a file takes stands in it under parameters:"
 		}
+		x.r.unknownValue(key, value, nil)
 		x.report(key, fmt.Sprintf("%s has no parameter %q", r.src.name, key.text), hint)
 	case value.kind == scalarNode && value.null && value.raw == "":
 		p.value, p.used = nil, true
@@ -178,10 +184,11 @@ func (ps params) whole(text string) *param {
 func (p *param) piece(name string) (_ piece, problem, suggestion string) {
 	p.used = true
 	switch {
-	case p.value == nil:
+	case p.value == nil || p.value.kind == brokenNode:
 		return piece{name: name, broken: true}, "", ""
 	case p.value.kind != scalarNode:
-		return piece{name: name, broken: true}, fmt.Sprintf("%s is %s, which stands alone and not within a text", name, p.value.describe()), ""
+		return piece{name: name, broken: true}, fmt.Sprintf("%s is %s, which stands alone and not within a text", name, p.value.describe()),
+			fmt.Sprintf("it is given at %s:%d:%d", p.value.src.name, p.value.line, p.value.col)
 	}
 	open := true
 	for _, q := range p.value.pieces {
@@ -197,7 +204,9 @@ func (p *param) put(n *node) {
 	case p.value == nil:
 		n.kind = brokenNode
 	case p.value.kind != scalarNode:
+		used := fmt.Sprintf("%s is used at %s:%d:%d", n.raw, n.src.name, n.line, n.col)
 		*n = *p.value.copy()
+		n.usedAt(used)
 	default:
 		one, _, _ := p.piece(n.raw)
 		v := p.value

@@ -153,7 +153,11 @@ func (d *decoder) plain(n *node, v reflect.Value, t tags, name string) bool {
 		}
 		v.SetString(n.text)
 		if v.Type() == secretType {
-			d.secrets = append(d.secrets, n.raw, n.text)
+			d.takeText(n.text)
+			if len(n.pieces) != 1 || n.pieces[0].name != n.raw { // a name is none
+				d.takeText(n.raw)
+			}
+			d.takeSecret(n)
 		}
 	case reflect.Bool:
 		if !isBool(n.text) {
@@ -278,7 +282,7 @@ func (d *decoder) placed(sev Severity, n *node, name string, compile *expr.Error
 		if p.Line != n.line || p.Column != n.col {
 			p.width = wordWidth(n.raw[offset:])
 		}
-	} else if w := wordWidth(n.raw); offset == 0 && len(n.pieces) == 0 && n.style != foldedStyle {
+	} else if w := wordWidth(n.raw); offset == 0 && len(n.pieces) == 0 {
 		p.Line, p.Column = n.place(0)
 		p.Source, p.from = excerpt(n.src.line(p.Line), p.Column)
 		p.width = w

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // overrides are the --set flags. They are located as --set:N:column.
@@ -115,6 +117,9 @@ func (o *overrides) set(r *reading, root *node, s *override) *Problem {
 	at := root
 	fail := func(g segment, text, suggestion string) *Problem {
 		p := o.src.problem(SeverityError, s.line, g.column, max(1, utf8.RuneCountInString(g.name)), text, suggestion)
+		if looksSecret(s.segments[len(s.segments)-1].name) {
+			p.Source = strings.Replace(p.Source, "="+s.value, "="+stars(s.value), 1)
+		}
 		return &p
 	}
 	for i := 0; i < len(s.segments); i++ {
@@ -192,9 +197,7 @@ func (o *overrides) node(r *reading, s *override) *node {
 	if v := strings.TrimSpace(s.value); strings.HasPrefix(v, "[") || strings.HasPrefix(v, "{") {
 		doc, _, err := decodeYAML([]byte(s.value))
 		if err == nil && len(doc.Content) == 1 {
-			n := r.convert(doc.Content[0], 0, true)
-			n.move(o.src, s.line, s.column-1)
-			return n
+			return o.converted(r, s, doc.Content[0])
 		}
 	}
 	n := &node{src: o.src, line: s.line, col: s.column, raw: s.value, origin: "--set"}
@@ -212,6 +215,21 @@ func (o *overrides) node(r *reading, s *override) *node {
 		r.report(o.src.problem(SeverityError, s.line, s.column+utf8.RuneCountInString(s.value[:f.offset]), f.length, f.text, f.suggestion))
 		n.kind = brokenNode
 	}
+	return n
+}
+
+// converted makes a node of the YAML in an override; problems in it have their place there.
+func (o *overrides) converted(r *reading, s *override, doc *yaml.Node) *node {
+	file, before := r.src, len(r.problems)
+	r.src = &source{name: o.src.name, order: o.src.order, lines: []string{s.value}}
+	n := r.convert(doc, 0, true)
+	r.src = file
+	for i := before; i < len(r.problems); i++ {
+		p := &r.problems[i]
+		p.Line, p.Column = s.line, p.Column+s.column-1
+		p.Source, p.from = excerpt(o.src.line(s.line), p.Column)
+	}
+	n.move(o.src, s.line, s.column-1)
 	return n
 }
 

@@ -34,7 +34,8 @@ func (l *Loader) LoadBeside(name, what string, into any) (*SideFile, error) {
 		d.places[""] = root
 	}
 	problems := d.problems.sort()
-	problems.concealAll(d.secrets)
+	d.known = secretTexts(d.secrets)
+	problems.concealAll(d.known, secretTexts(d.hidden))
 	if len(problems.Errors()) > 0 {
 		return nil, &InvalidError{Problems: problems}
 	}

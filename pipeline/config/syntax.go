@@ -4,6 +4,8 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf8"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // statement takes a line apart: indentation and dashes, a key with its colon, and
@@ -205,7 +207,19 @@ type flowMistake struct {
 func diagnoseFlow(value string) (c flowMistake) {
 	depth := 0
 	begin := true
+	from, parens := -1, 0 // of a value without quotes, and those that are open in it
 	for i := 0; i < len(value); i++ {
+		switch ch := value[i]; {
+		case ch == '(' && from >= 0:
+			parens++
+		case ch == ')' && parens > 0:
+			parens--
+		case parens > 0 || ch == ' ' || ch == '\t':
+		case strings.IndexByte("{}[],:", ch) >= 0:
+			from = -1
+		case from < 0:
+			from = i
+		}
 		switch ch := value[i]; {
 		case (ch == '"' || ch == '\'') && begin:
 			end := closingQuote(value[i:])
@@ -213,6 +227,10 @@ func diagnoseFlow(value string) (c flowMistake) {
 				return flowMistake{i, len(value), i, 1, "a text that begins with " + string(ch) + " and does not end"}
 			}
 			after := strings.TrimLeft(value[i+end+1:], " \t")
+			if after != "" && parens > 0 && after[0] == ')' {
+				to := flowEnd(value, from)
+				return flowMistake{from, to, from, utf8.RuneCountInString(value[from:to]), strings.TrimPrefix(commaEnds, readingYAML)}
+			}
 			if after != "" && !strings.ContainsRune(",}]:#", rune(after[0])) {
 				return flowMistake{i, flowEnd(value, i), i, end + 1, "something follows the closing " + string(ch)}
 			}
@@ -389,3 +407,40 @@ func (r *reading) takeOutOfFlow(lines []string, at int, head, line string) bool 
 }
 
 func lineEnd(line string) string { return line[len(withoutEnd(line)):] }
+
+const commaEnds = readingYAML + "within { } and [ ], a comma ends the text"
+
+// cutAtComma says how many entries of a mapping within { } are the rest of the value that nodes
+// begins with: a call, f(a, b), ends at its comma, and b) is a key without a value to YAML. The
+// nodes behind the value are keys and values in turn.
+func cutAtComma(nodes []*yaml.Node) int {
+	open := func(y *yaml.Node) int {
+		if y.Kind != yaml.ScalarNode || y.Style&(yaml.DoubleQuotedStyle|yaml.SingleQuotedStyle) != 0 {
+			return 0
+		}
+		return strings.Count(y.Value, "(") - strings.Count(y.Value, ")")
+	}
+	parens := open(nodes[0])
+	for i := 1; parens > 0 && i+1 < len(nodes); i += 2 {
+		if value := nodes[i+1]; nodes[i].Kind != yaml.ScalarNode || value.Tag != "!!null" || value.Value != "" {
+			return 0
+		}
+		if parens += open(nodes[i]); parens <= 0 {
+			return (i + 1) / 2
+		}
+	}
+	return 0
+}
+
+// reportComma reports a value that YAML has cut at a comma.
+func (r *reading) reportComma(n *node) {
+	line := r.src.line(n.line)
+	text := line[byteIndex(line, n.col):]
+	text = strings.TrimSpace(text[:flowEnd(text, 0)])
+	suggestion := "quote it: " + quoted(text)
+	if text == "" || strings.Count(text, "(") != strings.Count(text, ")") { // it goes on in the next line
+		suggestion = inFlow
+	}
+	r.report(r.src.problem(SeverityError, n.line, n.col, max(1, utf8.RuneCountInString(text)), commaEnds, suggestion))
+	n.kind = brokenNode
+}

@@ -22,6 +22,8 @@
 package expr
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,7 +37,8 @@ import (
 // field is read, keeps its own reason: invalid_json, not_object.
 type Expr struct {
 	text    string
-	written string // as the file has it, before variables were put in; "": the same
+	written string                   // as the file has it, before variables were put in; "": the same
+	conceal func(text string) string // nil: nothing is to be hidden
 	prog    *program
 	repeat  *repetition
 }
@@ -60,12 +63,20 @@ func (e *Expr) String() string { return e.text }
 func (e *Expr) NoteWritten(raw string) { e.written = raw }
 
 // Written gives the expression as it stands in the file: what a variable holds may be a secret,
-// and does not belong into messages.
+// and does not belong into messages. Known secrets are taken out of it: see Conceal.
 func (e *Expr) Written() string {
-	if e.written != "" {
-		return e.written
+	return e.hide(cmp.Or(e.written, e.text))
+}
+
+// Conceal notes what takes known secrets out of a text: Written and messages go through it. It must
+// not be called while e is in use.
+func (e *Expr) Conceal(secrets func(text string) string) { e.conceal = secrets }
+
+func (e *Expr) hide(text string) string {
+	if e.conceal == nil {
+		return text
 	}
-	return e.text
+	return e.conceal(text)
 }
 
 // Secrets gives the keys of hmac that are written in the expression: as they are, and as they
@@ -83,14 +94,13 @@ func (e *Expr) Secrets() []string {
 
 // shown is the text in messages: as it is written, and without keys.
 func (e *Expr) shown() string {
-	text := e.Written()
-	if e.prog == nil {
-		return text
+	text := cmp.Or(e.written, e.text)
+	if e.prog != nil {
+		for _, key := range e.prog.keyTexts {
+			text = strings.ReplaceAll(text, key, `"***"`)
+		}
 	}
-	for _, key := range e.prog.keyTexts {
-		text = strings.ReplaceAll(text, key, `"***"`)
-	}
-	return text
+	return e.hide(text)
 }
 
 // IsZero says whether nothing has been compiled into e.
@@ -239,6 +249,9 @@ func (e *Expr) end(m *machine, err *error) {
 		*err = fault(fmt.Sprintf("internal error (%T)", p))
 	}
 	if *err != nil {
+		if f := fault(""); e.conceal != nil && errors.As(*err, &f) {
+			*err = fault(e.hide(string(f)))
+		}
 		*err = failed("evaluating", e.shown(), *err)
 	}
 	m.free()

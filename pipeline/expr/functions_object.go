@@ -193,21 +193,14 @@ func putText(m *machine, v value, path jsontext.Path, new value) (value, error) 
 	if !jsontext.Valid(v.text) {
 		return vNil, errText
 	}
-	places := 1
+	added := len(text) + maxPath
 	if path.Many() {
-		places = 0
-		jsontext.Each(v.text, path, func([]byte) bool {
-			places++
-			return true
-		})
+		added = max(0, jsontext.Growth(v.text, path, len(text)))
 	}
-	if places > 0 && len(text) > maxResult/places {
-		return vNil, m.tooLarge()
-	}
-	if err := m.grow(len(v.text) + places*len(text) + maxPath); err != nil {
+	if err := m.grow(len(v.text) + added); err != nil {
 		return vNil, err
 	}
-	out, err := jsontext.Set(make([]byte, 0, len(v.text)+places*len(text)), v.text, path, text)
+	out, err := jsontext.Set(make([]byte, 0, len(v.text)+added), v.text, path, text)
 	if e, ok := err.(*jsontext.NoPathError); ok { // whose path may come from the record
 		return vNil, fault("what stands on the path " + e.Why)
 	}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 var textFunctions = map[string]function{
@@ -276,7 +278,7 @@ func fromJSON(m *machine, args []value) (value, error) {
 		return vNil, err
 	}
 	if !json.Valid(text) {
-		if deep(text) {
+		if jsontext.TooDeep(text) {
 			return vNil, fault("the text is nested deeper than 10,000 levels")
 		}
 		return vNil, fault("the text is not valid JSON")
@@ -286,24 +288,6 @@ func fromJSON(m *machine, args []value) (value, error) {
 		return vNil, fault("the text is not valid JSON")
 	}
 	return v, nil
-}
-
-// deep says whether text opens more arrays and objects within each other than a record may have.
-func deep(text []byte) bool {
-	depth := 0
-	for i := 0; i < len(text); i++ {
-		switch text[i] {
-		case '"':
-			i = skipString(text, i) - 1
-		case '[', '{':
-			if depth++; depth > 10_000 {
-				return true
-			}
-		case ']', '}':
-			depth--
-		}
-	}
-	return false
 }
 
 func length(m *machine, args []value) (value, error) {

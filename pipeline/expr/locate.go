@@ -44,7 +44,7 @@ func (e *Expr) locate(rec *pipeline.Record, want mask, evaluate func(*machine, *
 			found = &Error{Column: 1, Message: fmt.Sprintf("internal error (%T)", r)}
 		}
 	}()
-	p, err := compileWith(e.text, want, &places{text: e.text, gave: map[ast.Node]kind{}})
+	p, err := compileWith(e.text, want, newPlaces(e.text))
 	if err != nil {
 		return &Error{Column: 1, Message: err.Error()} // it has compiled before
 	}
@@ -82,8 +82,68 @@ func (p *placed) Unwrap() error { return p.err }
 // places makes the nodes of one program say where they stand when they fail. Of a nil one nothing
 // is watched. A program with places is for one goroutine.
 type places struct {
-	text string
-	gave map[ast.Node]kind // what each node gave last
+	text    string
+	gave    map[ast.Node]kind // what each node gave last
+	reached map[int]bool      // by columns: whether a node there was evaluated; constants are not watched
+}
+
+func newPlaces(text string) *places {
+	return &places{text: text, gave: map[ast.Node]kind{}, reached: map[int]bool{}}
+}
+
+// A Trace finds which places an expression comes to, when it is evaluated over records: of
+// a and b, b is evaluated only where a holds. It is for one goroutine.
+type Trace struct {
+	expr   *Expr
+	prog   *program
+	places *places
+}
+
+// Trace compiles e once more, for watching it. Evaluating is slower than that of e.
+func (e *Expr) Trace() *Trace {
+	t := &Trace{expr: e, places: newPlaces(e.text)}
+	if e.prog != nil {
+		t.prog, _ = compileWith(e.text, mAny, t.places) // it has compiled before
+	}
+	return t
+}
+
+// Evaluate evaluates the expression on a record. What it gives, and that it fails, is e's to say.
+func (t *Trace) Evaluate(rec *pipeline.Record) {
+	if t.prog == nil {
+		return
+	}
+	m, err := t.expr.start(rec)
+	if err != nil {
+		return
+	}
+	defer t.expr.end(m, &err)
+	m.vars = slices.Grow(m.vars[:0], t.prog.vars)[:t.prog.vars]
+	clear(m.vars)
+	_, err = t.prog.run(m)
+}
+
+// Reached says whether a place that the expression names was read on one of the records, or
+// may have been.
+func (t *Trace) Reached(r Read) bool {
+	at := r.call
+	if at == 0 {
+		at = r.Columns[len(r.Columns)-1]
+	}
+	reached, watched := t.places.reached[at]
+	return reached || !watched
+}
+
+// note makes mark say that n was evaluated. A member stands where its name does.
+func (p *places) note(n ast.Node) (mark func()) {
+	at := column(p.text, n.Location().From)
+	if member, ok := n.(*ast.MemberNode); ok {
+		at = column(p.text, member.Property.Location().From)
+	}
+	if !p.reached[at] {
+		p.reached[at] = false
+	}
+	return func() { p.reached[at] = true }
 }
 
 // watch makes k place its failures, those of its parts aside, which are placed already.
@@ -96,8 +156,9 @@ func (p *places) watch(k code) code {
 		p.gave[n] = k.constant.kind
 		return k
 	}
-	run := k.run
+	run, mark := k.run, p.note(n)
 	k.run = func(m *machine) (value, error) {
+		mark()
 		v, err := run(m)
 		if err != nil {
 			return vNil, p.place(n, err)
@@ -107,6 +168,7 @@ func (p *places) watch(k code) code {
 	}
 	if test := k.test; test != nil {
 		k.test = func(m *machine) (bool, error) {
+			mark()
 			ok, err := test(m)
 			if err != nil {
 				return false, p.place(n, err)

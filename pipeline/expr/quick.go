@@ -12,8 +12,10 @@ import (
 // there (BenchmarkCondition, BenchmarkLateFlights).
 
 // plainField says whether k reads a field of the record each time, and does nothing
-// else.
-func (c *compiler) plainField(k code) bool { return k.bare && len(c.predicates) == 0 }
+// else. One whose evaluation is watched is read as a value.
+func (c *compiler) plainField(k code) bool {
+	return k.bare && len(c.predicates) == 0 && c.places == nil
+}
 
 // smallInteger reads an integer of at most 18 digits: larger ones may not fit 64 bits.
 func smallInteger(text []byte) (n int64, ok bool) {

@@ -20,8 +20,10 @@ type Read struct {
 	Path    jsontext.Path // of an element of an array that a predicate goes through: items[*].price
 	Columns []int         // of each step, from 1 in bytes, within the text
 	// Optional is how many of the first steps may lead to nothing: the expression itself reckons with
-	// that, as it gives another value by ??, or compares with nil.
+	// that, as it gives another value by ??, compares with nil, or reads it in a branch of a ? b : c.
 	Optional int
+
+	call int // column of the call that reads it by a path in a text; 0: none
 }
 
 // Reads gives the places that e names, in the order of the text.
@@ -83,7 +85,7 @@ func (r *reader) use(at *Read, optional bool) {
 
 // allOptional gives the place with all its steps optional.
 func (at *Read) allOptional() *Read {
-	return &Read{Path: at.Path, Columns: at.Columns, Optional: len(at.Path)}
+	return &Read{Path: at.Path, Columns: at.Columns, Optional: len(at.Path), call: at.call}
 }
 
 // useAll reads parts that are used as they are.
@@ -133,7 +135,10 @@ func (r *reader) read(n ast.Node) *Read {
 		}
 		r.binary(n)
 	case *ast.ConditionalNode:
-		r.useAll(n.Cond, n.Exp1, n.Exp2)
+		r.useAll(n.Cond)
+		r.trying++ // as in a try: the condition may be there because some records lack what a branch reads
+		r.useAll(n.Exp1, n.Exp2)
+		r.trying--
 	case *ast.VariableDeclaratorNode:
 		of := r.read(n.Value)
 		r.use(of, true) // what the body reads of it says more
@@ -154,10 +159,10 @@ func (r *reader) read(n ast.Node) *Read {
 	case *ast.PredicateNode:
 		return r.read(n.Node)
 	case *ast.BuiltinNode:
-		return r.call(called(r.text, n), n.Arguments)
+		return r.call(n, called(r.text, n), n.Arguments)
 	case *ast.CallNode:
 		if callee, ok := n.Callee.(*ast.IdentifierNode); ok {
-			return r.call(callee.Value, n.Arguments)
+			return r.call(n, callee.Value, n.Arguments)
 		}
 	}
 	return nil
@@ -253,11 +258,11 @@ var keepers = map[string]bool{
 var pickers = map[string]bool{"find": true, "findLast": true, "first": true, "last": true}
 
 // call reads the arguments of a call.
-func (r *reader) call(name string, args []ast.Node) *Read {
+func (r *reader) call(n ast.Node, name string, args []ast.Node) *Read {
 	if len(args) == 0 {
 		return nil
 	}
-	if at, ok := r.withPaths(name, args); ok {
+	if at, ok := r.withPaths(n, name, args); ok {
 		return at
 	}
 	if name == "try" {
@@ -294,7 +299,7 @@ func (r *reader) call(name string, args []ast.Node) *Read {
 }
 
 // withPaths reads a call whose arguments are paths within the first: get(order, "user.mail").
-func (r *reader) withPaths(name string, args []ast.Node) (at *Read, ok bool) {
+func (r *reader) withPaths(n ast.Node, name string, args []ast.Node) (at *Read, ok bool) {
 	if name != "get" && name != "pick" && name != "without" {
 		return nil, false
 	}
@@ -325,6 +330,9 @@ func (r *reader) withPaths(name string, args []ast.Node) (at *Read, ok bool) {
 		at = of
 		for _, s := range path {
 			at = r.step(at, s, arg)
+		}
+		if len(path) > 0 {
+			at.call = column(r.text, n.Location().From)
 		}
 		if name == "get" {
 			if len(args) > 2 {

@@ -20,7 +20,7 @@ func TestReads(t *testing.T) {
 		`map(tags, # + "!")`:                      "tags:5 tags[*]:5", `let u = user; u.mail + u.name`: "user?:9 user.mail:17 user.name:26",
 		`meta.topic + header("x")`: "", `"k" in o`: "o:8", `type(x)`: "x?:6",
 		`get(o, "a.b")`: "o.a.b:8", `get(o, s)`: "o:5 s:8", `upper("ü" + a.é)`: "a.é:16",
-		`{x: a, (b): [c.d]}`: "a:5 b:9 c.d:16", `yes ? a : b`: "yes:1 a:7 b:11", "a +\n  b.c": "a:1 b.c:9", `s | upper() | trim(x)`: "s:1 x:20",
+		`{x: a, (b): [c.d]}`: "a:5 b:9 c.d:16", `yes ? a : b.c`: "yes:1 a?:7 b.c??:13", "a +\n  b.c": "a:1 b.c:9", `s | upper() | trim(x)`: "s:1 x:20",
 		`$env`: "", `merge($env, {x: a})`: "a:17", `keys($env)`: "", `"host" in $env`: "host?:1", `type($env)`: "", `let v = $env; v.a.b`: "a.b:19", `$env.a.b`: "a.b:8", `pick($env, "a.b")`: "a.b:12", `map($env, .a)`: "[*].a:12",
 		`try(int(a.b), c, 0)`: "a.b??:11 c?:15", `try(a.b, "x")`: "a.b??:7", `map(try(items, []), .sku)`: "items?:9 items[*].sku?:22", `try(sum(items, .price), 0) + x`: "items?:9 items[*].price???:17 x:30", `try(upper(x), $env)`: "x?:11",
 		`uniqBy(items, .sku)[0].price`: "items:8 items[*].sku:16 items[0].price:24",

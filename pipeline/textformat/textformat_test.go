@@ -51,7 +51,7 @@ func TestRead(t *testing.T) {
 		{"json", AppendJSON, [][2]string{
 			{` {"a": 1.0} `, `{"a": 1.0}`}, {`"x"`, `"x"`}, {``, `!it is empty, and no JSON`}, {` `, `!it is empty, and no JSON`},
 			{`{"a":x}`, `!column 6: from here on it is no JSON`}, {`{"a":1`, `!column 7: the JSON ends too early`}, {`{} {}`, `!column 4: from here on it is no JSON`},
-			{strings.Repeat("[", 20000), `!column 10001: from here on it is no JSON`},
+			{strings.Repeat("[", 20000), `!it is nested deeper than 10,000`},
 		}},
 		{"text", AppendText, [][2]string{{"a\"b\né", `"a\"b\né"`}, {"", `""`}, {"ab\xffc", `!column 3: it is no UTF-8`}}},
 		{"csv", csv.AppendObject, [][2]string{

@@ -46,7 +46,7 @@ func syntaxError(text string, err error) *Error {
 	case strings.HasPrefix(msg, "unexpected token EOF"):
 		e.Column = len(strings.TrimRight(text, " \t\r\n")) + 1
 		e.Message = "the expression ends too early"
-		if ifWithoutElse.MatchString(text) && !strings.Contains(text, "else") {
+		if ifWithoutElse.MatchString(text) && !lastElse.MatchString(text) {
 			e.Message, e.Suggestion = noElse, "write if a { b } else { c }, or a ? b : nil"
 		}
 	case strings.HasPrefix(msg, "unexpected token"):
@@ -59,6 +59,8 @@ func syntaxError(text string, err error) *Error {
 		if at := longNumber.FindStringIndex(text); at != nil {
 			e.Column = at[0] + 1
 		}
+	case strings.HasPrefix(msg, "invalid float literal"):
+		e.Message = "a number beyond float64"
 	case strings.HasPrefix(msg, "Operator ("):
 		e.Message = "?? beside another operator needs parentheses"
 	case strings.HasPrefix(msg, "a map key must be"):
@@ -77,7 +79,10 @@ func syntaxError(text string, err error) *Error {
 	return e
 }
 
-var ifWithoutElse = regexp.MustCompile(`\bif\b.*\}\s*$`)
+var (
+	ifWithoutElse = regexp.MustCompile(`(?s)\bif\b.*\}\s*$`)
+	lastElse      = regexp.MustCompile(`\belse\s*\{`)
+)
 
 const (
 	equalHint = "write == to compare"

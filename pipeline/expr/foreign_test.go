@@ -32,7 +32,7 @@ func TestForeignSyntax(t *testing.T) {
 		`5 % 2.5`: "", `1e400`: "", `nil + 1`: "", `order.id in 5`: "", `typeof a`: "write type(a)", `CASE WHEN a THEN b END`: "a ? b : c", `hello world`: asText, `New York, NY`: asText,
 		`map(a, x => x.b)`: "there is no =>", `root.x = this.y`: "behind the =", `delay = 5`: "write == to compare",
 		`contains(a, "x")`: `write a contains "x"`, `startsWith(a, "x")`: `write a startsWith "x"`, `matches(a, "x")`: `write a matches "x"`, `b and endsWith(a, "x")`: `write a endsWith "x"`,
-		`if true {1}`: "else", `a.contains("x")`: `write a contains "x"`, `a.b.split(",")`: `write split(a.b, ",")`, `JSON.parse(a)`: "write fromJSON(a)", `JSON.stringify(a.b)`: "write toJSON(a.b)", `Math.round(a)`: "write round(a)", `a.toLowerCase()`: "write lower(name)", `a.filter(b)`: "write filter(a, b)", `(a + b).trim()`: "write trim(x)", `a.replace("x", b + 1, 2)`: `write replace(a, "x", …, 2)`, `a?.upper()`: "write upper(a)",
+		`if true {1}`: "else", `if a { 1 } else if b { 2 }`: "else {", `a.contains("x")`: `write a contains "x"`, `a.b.split(",")`: `write split(a.b, ",")`, `JSON.parse(a)`: "write fromJSON(a)", `JSON.stringify(a.b)`: "write toJSON(a.b)", `Math.round(a)`: "write round(a)", `a.toLowerCase()`: "write lower(name)", `a.filter(b)`: "write filter(a, b)", `(a + b).trim()`: "write trim(x)", `a.replace("x", b + 1, 2)`: `write replace(a, "x", …, 2)`, `a?.upper()`: "write upper(a)",
 		`tonumber(a)`: "float", `formatDate(a)`: "formatTime", `COALESCE(a, b)`: "??", `to_entries(a)`: "toPairs", `trunc(a)`: "int(", `lenght(a)`: "len(", `env("A")`: "${NAME}", `"x" in "xyz"`: `"xyz" contains "x"`, long: asText,
 	} {
 		err := new(Expr).UnmarshalText([]byte(text))

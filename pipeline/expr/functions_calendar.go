@@ -34,7 +34,7 @@ var calendarFunctions = map[string]function{
 	}},
 	"addDate": {params: []mask{mTime, mInt, mInt, mInt, mString}, least: 4, most: 5, kinds: mTime, bind: bindAddDate, manual: manual{
 		usage: "addDate(date, years, months, days, zone?)",
-		says:  "a date so many years, months and days later, at the same time of the day in the zone, or in UTC; a day that the month does not have becomes its last; of two moments with that time of the day, where clocks go back, the first; hours are added with + duration(\"36h\")",
+		says:  "a date so many years, months and days later, at the same time of the day in the zone, or in UTC; a day that the month does not have becomes its last; of nothing added itself; of two moments with that time of the day, where clocks go back, the first; hours are added with + duration(\"36h\")",
 		fails: "the result is before 1678 or after 2261",
 		examples: []Example{
 			{`addDate(date("2024-01-31"), 0, 1, 0)`, `"2024-02-29T00:00:00Z"`},

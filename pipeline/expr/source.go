@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"regexp"
 	"strings"
 	"unicode/utf16"
 
@@ -13,7 +14,7 @@ const slashHint = "write ?? for a default, and int(a / b) for a whole part; a co
 // within it, and refuses what the parser would pass over: a // that is no comment for sure, and one
 // half of a surrogate pair. Both halves, as JSON writes what is beyond 16 bits, become one character.
 func prepared(text string) (string, error) {
-	if !strings.Contains(text, "//") && !strings.Contains(text, `\u`) {
+	if !strings.Contains(text, "//") && !strings.Contains(text, `\u`) && !strings.Contains(text, `\U`) {
 		return text, nil
 	}
 	out := []byte(text)
@@ -63,6 +64,9 @@ func joinSurrogates(text string, out []byte, i int) (end int, err error) {
 		if text[i] == '\\' {
 			n = min(2, len(text)-i)
 		}
+		if loneSurrogate.MatchString(text[i:]) {
+			return 0, halfAt(i)
+		}
 		r, ok := unit(text[i:])
 		if !ok || !utf16.IsSurrogate(r) {
 			put(text[i : i+n])
@@ -72,7 +76,7 @@ func joinSurrogates(text string, out []byte, i int) (end int, err error) {
 		low, _ := unit(text[i+len(`\uXXXX`):])
 		pair := utf16.DecodeRune(r, low)
 		if pair == '\uFFFD' {
-			return 0, &Error{Column: i + 1, Message: "half of a surrogate pair, which is no character", Suggestion: `write both halves, as in "\ud83d\ude00", or the character itself`}
+			return 0, halfAt(i)
 		}
 		const digits = "0123456789abcdef"
 		put(`\U000`)
@@ -89,6 +93,13 @@ func joinSurrogates(text string, out []byte, i int) (end int, err error) {
 		out[to] = ' '
 	}
 	return i, nil
+}
+
+// loneSurrogate are the escapes that stand for a character alone, with the number of a half.
+var loneSurrogate = regexp.MustCompile(`^\\(?:u\{0{0,2}|U0000)[dD][89a-fA-F][0-9a-fA-F]{2}`)
+
+func halfAt(i int) error {
+	return &Error{Column: i + 1, Message: "half of a surrogate pair, which is no character", Suggestion: `write both halves, as in "\ud83d\ude00", or the character itself`}
 }
 
 // unit gives the code unit that \u and four digits at the beginning of text stand for.

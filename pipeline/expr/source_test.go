@@ -13,7 +13,7 @@ func TestWhatTheParserWouldPassOver(t *testing.T) {
 		{`s ^// "none"`, "// is no operator", "write ?? for a default"}, {`7 ^// 2`, "// is no operator", "int(a / b)"}, {"s +\n  n ^// why", "// is no operator", "at the beginning of a line"},
 		{`"a//b" + "\"//" ^// x`, "// is no operator", ""}, {"`a//` /* // */ ^// x", "// is no operator", ""},
 		{`s; ^n`, "comes to nothing", "let a"}, {`let x = s; x; ^n`, "comes to nothing", "let a"}, {`map(a, {#; ^n})`, "comes to nothing", "let a"},
-		{`"a^\ud83d"`, "half of a surrogate pair", "both halves"}, {`"^\ude00\ud83d"`, "half of a surrogate pair", ""}, {`'^\ud83dx'`, "half of a surrogate pair", ""}, {`"\ud83d\ude00^\ud83d"`, "half of a surrogate pair", ""},
+		{`"a^\ud83d"`, "half of a surrogate pair", "both halves"}, {`"^\ude00\ud83d"`, "half of a surrogate pair", ""}, {`"^\u{d83d}"`, "half of a surrogate pair", ""}, {`"a^\U0000DE00"`, "half of a surrogate pair", ""}, {`'^\ud83dx'`, "half of a surrogate pair", ""}, {`"\ud83d\ude00^\ud83d"`, "half of a surrogate pair", ""},
 		{`not s ^== "ok"`, "not goes with", "write not (a == b) or a != b"}, {`not s ^!= "ok"`, "not goes with", "a == b"}, {`! s ^== "ok"`, "! goes with", "not (a == b)"}, {`yes and not s ^in a`, "not goes with", "a not in b"},
 		{`not s ^contains "x"`, "not goes with", "a not contains b"}, {`not n ^> 3`, "not goes with", "not (a > b)"}, {`not (n) ^== 3`, "not goes with", ""}, {`not o[")"] ^== 3`, "not goes with", ""}, {`not s ^matches "x"`, "not goes with", ""},
 	} {

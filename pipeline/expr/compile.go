@@ -184,7 +184,7 @@ func (c *compiler) node(n ast.Node) code {
 	case *ast.CallNode:
 		callee, ok := n.Callee.(*ast.IdentifierNode)
 		if !ok {
-			c.fail(n, "methods cannot be called", "use a function: lower(name), not name.lower()")
+			c.method(n)
 		}
 		k = c.call(n, callee.Value, n.Arguments)
 	default:

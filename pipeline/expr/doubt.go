@@ -78,6 +78,8 @@ func (c *compiler) doubtName(n *ast.IdentifierNode) {
 	case n.Value == "this" || n.Value == "$":
 		c.doubt(n, n.Value+" reads a field of that name: it does not stand for the record",
 			nameAlone(c.text[column(c.text, n.Location().From)-1+len(n.Value):], n.Value))
+	case n.Value == "now" || n.Value == "random":
+		c.doubt(n, n.Value+" reads a field of that name", "the function is "+n.Value+"(); a field of this name is $env[\""+n.Value+"\"]")
 	case n.Value[0] == '$' && !DollarName(n.Value):
 		c.doubt(n, n.Value+" reads a field whose name begins with $",
 			`a field is its name alone: `+n.Value[1:]+`; one of this name is $env["`+n.Value+`"]`)

@@ -16,6 +16,8 @@ import (
 type Error struct {
 	Column              int
 	Message, Suggestion string
+
+	syntax bool // of the parser
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -36,7 +38,7 @@ func syntaxError(text string, err error) *Error {
 	if !errors.As(err, &f) {
 		return &Error{Column: 1, Message: err.Error()}
 	}
-	e := &Error{Column: column(text, f.From)}
+	e := &Error{Column: column(text, f.From), syntax: true}
 	switch msg := f.Message; {
 	case strings.Contains(msg, "exceeds maximum allowed nodes"):
 		e.Message = "the expression is too long"
@@ -44,6 +46,9 @@ func syntaxError(text string, err error) *Error {
 	case strings.HasPrefix(msg, "unexpected token EOF"):
 		e.Column = len(strings.TrimRight(text, " \t\r\n")) + 1
 		e.Message = "the expression ends too early"
+		if ifWithoutElse.MatchString(text) && !strings.Contains(text, "else") {
+			e.Message, e.Suggestion = noElse, "write if a { b } else { c }, or a ? b : nil"
+		}
 	case strings.HasPrefix(msg, "unexpected token"):
 		e.Message, e.Suggestion = unexpected(msg)
 	case msg == "literal not terminated":
@@ -72,8 +77,11 @@ func syntaxError(text string, err error) *Error {
 	return e
 }
 
+var ifWithoutElse = regexp.MustCompile(`\bif\b.*\}\s*$`)
+
 const (
 	equalHint = "write == to compare"
+	noElse    = "an if without its else"
 	pathHint  = "a path is written user.id or items[0].sku; of all elements: map(items, .sku)"
 	joinHint  = `join two values by an operator; a field name with a space is $env["…"]`
 )
@@ -149,15 +157,17 @@ func Nearest(name string, candidates []string) string {
 		if strings.EqualFold(c, name) {
 			return c
 		}
-		if d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(c))); d < least && 2*d < max(len(c), len(name)) { // year is no mean
+		if d := Distance(name, c); d < least && 2*d < max(len(c), len(name)) { // year is no mean
 			best, least = c, d
 		}
 	}
 	return best
 }
 
-// distance counts the letters to insert, delete, replace or swap. What is longer than a name is far.
-func distance(a, b []rune) int {
+// Distance counts the letters to insert, delete, replace or swap with their neighbours that make y of
+// x, upper and lower case left aside. What is longer than 64 letters is as far as both are long.
+func Distance(x, y string) int {
+	a, b := []rune(strings.ToLower(x)), []rune(strings.ToLower(y))
 	if len(a) > 64 || len(b) > 64 {
 		return len(a) + len(b)
 	}

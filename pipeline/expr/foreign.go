@@ -14,14 +14,20 @@ func hinted(text string, err error, texts bool) error {
 		return err
 	}
 	hint := joined(text)
+	if e.Message == noElse {
+		return err
+	}
+	if own := foreignWord(text, e); hint == "" && own != "" {
+		return &Error{Column: e.Column, Message: e.Message, Suggestion: own}
+	}
 	if hint == "" && e.Suggestion != "" && !isGeneric(e.Suggestion) {
 		return err
 	}
 	if hint == "" {
 		hint = foreign(text, e.Column)
 	}
-	if hint == "" && texts && e.Suggestion != pathHint && plainText.MatchString(text) && e.Column > 1 && e.Column <= len(text) {
-		hint = `a text has quotes of its own, within those of YAML: '"` + text + `"'`
+	if hint == "" && texts && e.syntax && e.Suggestion != pathHint && plainText.MatchString(text) && word.MatchString(text) && e.Column > 1 && e.Column <= len(text) {
+		hint = `a text has quotes of its own, within those of YAML: '"` + cut(text) + `"'`
 		if e.Suggestion == joinHint {
 			hint += "; else " + joinHint
 		}
@@ -30,6 +36,48 @@ func hinted(text string, err error, texts bool) error {
 		return err
 	}
 	return &Error{Column: e.Column, Message: e.Message, Suggestion: hint}
+}
+
+// cut leaves the first 60 bytes of a long text, and whole characters of them.
+func cut(text string) string {
+	const most = 60
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
+}
+
+var (
+	word         = regexp.MustCompile(`\p{L}{2}|[0-9]:[0-9]|[0-9]\.[0-9]+\.[0-9]`)
+	calledAsIs   = regexp.MustCompile(`^(contains|startsWith|endsWith|matches)\s*\(`)
+	firstOfText  = regexp.MustCompile(`(?i)^\s*(typeof|instanceof|case)\s`)
+	assignedPath = regexp.MustCompile(`^\s*(root\b|this\b|\.)[\w.]*\s*$`)
+)
+
+// foreignWord gives what to write in place of a word or a sign of another language at which the
+// parser ends; "" when there is none.
+func foreignWord(text string, e *Error) string {
+	at := min(max(e.Column-1, 0), len(text))
+	before, rest := text[:at], text[at:]
+	if !e.syntax {
+		return ""
+	}
+	if m := calledAsIs.FindStringSubmatch(rest); m != nil {
+		return "it is an operator: write a " + m[1] + ` "x"`
+	}
+	if m := firstOfText.FindStringSubmatch(text); m != nil {
+		if strings.EqualFold(m[1], "case") {
+			return "write a ? b : c, or if a { b } else { c }"
+		}
+		return "write type(a)"
+	}
+	switch {
+	case strings.HasPrefix(rest, "=>") || strings.HasPrefix(rest, ">") && strings.HasSuffix(before, "="):
+		return "there is no =>: what is evaluated for each element stands alone, as in map(items, .price)"
+	case strings.HasPrefix(rest, "=") && !strings.HasPrefix(rest, "==") && assignedPath.MatchString(before):
+		return "an expression gives a value and sets none: write what stands behind the ="
+	}
+	return ""
 }
 
 // foreign gives what to write in place of the syntax of another language at a column; "" when
@@ -155,6 +203,11 @@ var foreignFunctions = map[string]string{
 	"omit":    `write without(order, "id")`, "del": `write without(order, "id")`, "delete": `write without(order, "id")`, "unset": `write without(order, "id")`, "set": `write with(order, "id", 1)`, "assign": `write merge(order, {"id": 1})`,
 	"slice": "write items[1:3]", "push": "write append(items, 1)", "entries": "write toPairs(order)", "unique": "write uniq(items)", "distinct": "write uniq(items)",
 	"includes": `write "a" in items`, "contains": `write "a" in items, or name contains "a"`, "pluck": "write map(items, .sku)", "collapse": "write flattenKeys(order)", "squash": "write merge(items)", "unnest": `write explode(order, "items")`, "enumerated": "write map(items, [#index, #])", "array": "write toArray(items)", "pop": "write items[0:-1]", "unflatten": "write nestKeys(order)",
+	"COALESCE": "write amount ?? 0", "NVL": "write amount ?? 0", "to_entries": "write toPairs(order)", "from_entries": "write fromPairs(pairs)", "with_entries": "write mapValues(order, #) or mapKeys(order, lower(#key))", "map_each": "write map(items, .price)",
+	"ascii_downcase": "write lower(name)", "ascii_upcase": "write upper(name)", "startswith": "write name startsWith \"A\"", "endswith": "write name endsWith \"A\"", "ltrimstr": "write trimPrefix(name, \"A\")", "rtrimstr": "write trimSuffix(name, \"A\")", "test": "write name matches \"^A\"", "to_number": "write float(amount)", "tonumber": "write float(amount)", "Number": "write float(amount)", "parseFloat": "write float(amount)",
+	"regex_replace": "write replaceMatch(name, \"[0-9]\", \"*\")", "encode_base64": "write toBase64(name)", "decode_base64": "write fromBase64(name)", "env": "a variable is ${NAME}, anywhere in the file", "get_env_var": "a variable is ${NAME}, anywhere in the file", "metadata": "write header(\"name\"), meta.topic, meta.key or another of meta",
+	"trunc": "write int(amount)", "truncate": "write truncateText(name, 80), or int(amount)", "dateAdd": "write addDate(date(created), 0, 0, 1)", "date_format": "write formatTime(date(created), \"2006-01-02\")", "formatDate": "write formatTime(date(created), \"2006-01-02\")", "strptime": "write date(created, \"2006-01-02\")", "lenght": "write len(name)",
+	"toLowerCase": "write lower(name)", "toUpperCase": "write upper(name)", "stringify": "write toJSON(order)", "parse": "write fromJSON(text)",
 	"uppercase": "write upper(name)", "lowercase": "write lower(name)", "substr": "write name[0:3]", "substring": "write name[0:3]",
 	// Of Bento, of VRL, and of SQL.
 	"re_match": "write name matches \"^A\"", "match": "write name matches \"^A\"", "re_find_all": "write findAll(name, \"[0-9]+\")", "re_find_object": "write capture(name, \"(?P<id>[0-9]+)\")", "parse_regex": "write capture(name, \"(?P<id>[0-9]+)\")", "regexp_extract": "write capture(name, \"(?P<id>[0-9]+)\")",

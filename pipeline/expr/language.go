@@ -21,22 +21,24 @@ func Language() []Section {
 		{Title: "What is missing", Says: "What is not there and what is null are one: nil. So are `a.b` of a missing a, an index out of range, and every field of a tombstone. nil is " +
 			"false in a condition and orders against nothing: `missing < 5` and `missing >= 5` are both false. `==` compares it. Arithmetic, `+` and functions " +
 			"fail on it, so that a missing field does not become a wrong result; `type` and `get` take it, and so do those that say so. `??` puts something in " +
-			"its place. A value that is no object has no fields: reading one is an error, `not_object`.",
+			"its place. `a?.b` is the same as `a.b`. A record whose value is no object has no fields: reading one is an error, `not_object`; within it, what is a text or a number has no members, and they are nil.",
 			Examples: []Example{{`customer.phone`, `null`}, {`customer.phone.prefix`, `null`}, {`note == nil`, `true`}, {`customer.phone < 5`, `false`}, {`not customer.phone`, `true`},
 				{`customer.phone ?? "none"`, `"none"`}, {`customer.phone + "x"`, `error: + on a missing value`}, {`upper(customer.phone)`, `error: upper: argument 1 is missing`}}},
-		{Title: "Literals", Says: "Numbers are `42`, `1.5`, `1e3`, `0x2A` and `1_000`. A text stands in `\"`, `'` or backquotes; in the first two a backslash escapes, as in `\"\\n\"` and `\"\\u00e9\"`. " +
+		{Title: "Literals", Says: "Numbers are `42`, `1.5`, `1e3`, `0x2A` and `1_000`. A text stands in `\"`, `'` or backquotes; in the first two a backslash escapes: `\\n`, `\\r`, `\\t`, `\\\\`, the quote, " +
+			"`\\x`, `\\u` and `\\U` with two, four and eight digits of a character's number, `\\u{…}`; two halves of a surrogate pair are one character, as in JSON. " +
 			"`true`, `false`, `nil`; an array is `[1, \"a\"]`, an object `{\"name\": value}`, where a name that is an identifier needs no quotes. `1..3` is an " +
-			"array of integers between two constants; `range` takes any. A text in a pipeline file has quotes of its own: `country: '\"DE\"'`.",
-			Examples: []Example{{`[1_000, 0x2A, 1e3]`, `[1000,42,1000]`}, {`'it is "so"'`, `"it is \"so\""`}, {`{"id": order.id, total: order.total}`, `{"id":"A-17","total":129.50}`}, {`1..4`, `[1,2,3,4]`}, {`[1, nil, "a"]`, `[1,null,"a"]`}}},
+			"array of integers between two constants; `range` takes any. A text in a pipeline file has quotes of its own: `country: '\"DE\"'`. " +
+			"A comment is `/* … */`, or `//` at the beginning of a line up to its end.",
+			Examples: []Example{{`[1_000, 0x2A, 1e3]`, `[1000,42,1000]`}, {`'it is "so"'`, `"it is \"so\""`}, {`{"id": order.id, total: order.total}`, `{"id":"A-17","total":129.50}`}, {`"\u00e9\ud83d\ude00" == "é😀"`, `true`}, {`1 /* one */ + 1`, `2`}, {`1..4`, `[1,2,3,4]`}, {`[1, nil, "a"]`, `[1,null,"a"]`}}},
 		{Title: "Operators", Says: operatorTable,
-			Examples: []Example{{`order.total * 2`, `259`}, {`7 / 2`, `3.5`}, {`7 % 4`, `3`}, {`2 ** 3`, `8`}, {`order.id + "-" + customer.name`, `"A-17-Ada Lovelace"`}, {`1 == 1.0`, `true`}, {`1 == "1"`, `false`},
+			Examples: []Example{{`order.total * 2`, `259`}, {`7 / 2`, `3.5`}, {`7 % 4`, `3`}, {`2 ** 3`, `8`}, {`order.id + "-" + customer.name`, `"A-17-Ada Lovelace"`}, {`1 < 3 < 2`, `false`}, {`1 == 1.0`, `true`}, {`1 == "1"`, `false`},
 				{`order.total > 100 and "eu" in tags`, `true`}, {`customer.mail matches "(?i)@example\\.org$"`, `true`}, {`customer.name contains "Love"`, `true`}, {`order.total in 100..200`, `false`},
-				{`"zip" in customer.address`, `true`}, {`customer.name | lower() | split(" ")`, `["ada","lovelace"]`}, {`not (order.total < 100)`, `true`}, {`1 + "a"`, `error: + does not go with a number and a string`},
+				{`"zip" in customer.address`, `true`}, {`customer.name | lower() | split(" ")`, `["ada","lovelace"]`}, {`not (order.total < 100)`, `true`}, {`not order.id == "x"`, `error: not goes with what stands before == alone`}, {`1 + "a"`, `error: + does not go with a number and a string`},
 				{`order.total > "a"`, `error: ordering a number against a string`}, {`order.total / (note ?? 0)`, `error: division by zero`}}},
 		{Title: "Numbers", Says: "An integer has 64 bits and stays one; a result beyond that is an error, and so is a division by zero. `/` gives a float when it does not divide. " +
 			"What is passed on keeps the text that it came with: `129.50` stays `129.50`, and an integer of any length stays whole.",
 			Examples: []Example{{`order.total`, `129.50`}, {`[order.total]`, `[129.50]`}, {`9223372036854775807 + 1`, `error: does not fit 64 bits`}, {`9007199254740993 + 0`, `9007199254740993`}}},
-		{Title: "Conditions and names of one's own", Says: "`a ? b : c` and `if a { b } else { c }` evaluate only what is needed. `let name = …; …` names a value for what follows.",
+		{Title: "Conditions and names of one's own", Says: "`a ? b : c` and `if a { b } else { c }` evaluate only what is needed. `let name = …; …` names a value for what follows; without `let` there is no `;`.",
 			Examples: []Example{{`order.total > 100 ? "large" : "small"`, `"large"`}, {`if order.paid { "paid" } else { "open" }`, `"paid"`}, {`let net = order.total / 1.19; round(net)`, `109`}, {`let a = order; a.id`, `"A-17"`}}},
 		{Title: "Predicates", Says: "Functions like `filter` evaluate an expression for each element of an array: `#` is the element, `.x` its member x, `#index` its number from 0. In " +
 			"`mapValues`, `mapKeys` and `filterValues` it is evaluated for each member of an object: `#` is its value and `#key` its name. Within one predicate " +
@@ -78,4 +80,4 @@ const operatorTable = "The loosest first; parentheses make another order. `??` b
 	"| `-a`, `+a` | of a number or a duration |\n" +
 	"| `**`, the same as `^` | a power |\n" +
 	"| `??` | the right side when the left is nil |\n\n" +
-	"`==` to `matches` are as loose as each other."
+	"`==` to `matches` are as loose as each other. `a < b < c` is `a < b and b < c`."

@@ -284,5 +284,11 @@ func (p *places) blameArgument(n ast.Node, name string, args []ast.Node, unfit f
 	}); i >= 0 {
 		return args[i]
 	}
+	if slices.Contains(onPath, name) && (len(args) == 2 || len(args) == 3 && functions[name].most == 3) {
+		return args[1]
+	}
 	return n
 }
+
+// onPath are functions that fail, with arguments that fit, where their path does not.
+var onPath = []string{"get", "with", "without", "pick", "explode"}

@@ -50,6 +50,7 @@ func TestLocate(t *testing.T) {
 		{`get(upper(^n), "x")`, "upper"},
 		// Predicates.
 		{`filter(^missing, # > 1)`, "filter of a missing array"},
+		{`with(o, ^"k.x", 1)`, "with"}, {`o | with(^"b.c.d", 1)`, "with"}, {`with(o, ^"b[0]", upper(s))`, "with"}, {`with(o, "k", upper(^n))`, "upper"},
 		{`map(^s, #)`, "map of a string"},
 		{`filter(items, .^price)`, "a condition gives a number"},
 		{`map(items, upper(.^price))`, "upper: argument 1 is a number"},

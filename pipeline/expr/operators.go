@@ -83,6 +83,9 @@ func (c *compiler) binary(n *ast.BinaryNode) code {
 			return b.run(m)
 		}}, a, b)
 	case "in":
+		if b.kinds == mString {
+			c.fail(b.at, "in needs an array or an object, this is a string", `write a contains b for a text within a text: "xyz" contains "x"`)
+		}
 		c.mustFit(b, mArray|mObject|mNil, "in")
 		return c.fold(n, boolean(pair(a, b, contained)), a, b)
 	case "contains", "startsWith", "endsWith":

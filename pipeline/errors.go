@@ -20,11 +20,11 @@ const (
 	ReasonAttempts    = "attempts"     // the last allowed attempt failed
 	ReasonDeadline    = "deadline"     // the record's time in the step ran out
 	ReasonPanic       = "panic"        // the stage or sink panicked
-	ReasonInvalidJSON = "invalid_json" // the value is not JSON and a field was asked for
+	ReasonInvalidJSON = "invalid_json" // the value is not JSON, or is nested deeper than 10,000, and a field was asked for
 	ReasonNotObject   = "not_object"   // the value is no JSON object, and a field was to be read or edited
 	ReasonNoPath      = "no_path"      // a field within the value was to be set, and something that is no object or array stands on the way
 	ReasonExpression  = "expression"   // an expression failed on this record
-	ReasonTooLarge    = "too_large"    // larger than the output allows
+	ReasonTooLarge    = "too_large"    // larger than the output allows, or than an edit may make it
 )
 
 type kind uint8

@@ -48,8 +48,8 @@ type Record struct {
 	// Part numbers the records that a split made of one, from 1; 0: not a part.
 	Part int32
 
-	state   jsonState // what is known of the value; object: its first fields are in beside.index
-	live    bool      // beside is about this record; else it is room that an earlier one has left
+	state   jsonState // what is known of the value; object: its first fields are in extras.index
+	live    bool      // extras are about this record; else they are room that an earlier one has left
 	touched bool      // the record may hold another amount of memory than was charged for it last
 
 	// Time is in milliseconds since 1970 UTC, or NoTime.
@@ -57,7 +57,7 @@ type Record struct {
 	key     []byte
 	headers []Header
 	value   []byte  // as set last, edits not applied; nil: tombstone
-	beside  *extras // nil: none
+	extras  *extras // nil: none
 }
 
 // Init makes r the record that a source has read. It keeps the slices. A nil value
@@ -111,7 +111,7 @@ func (r *Record) SetTime(ms int64) {
 
 // OriginalTime gives the time as the source gave it.
 func (r *Record) OriginalTime() int64 {
-	if x := r.beside; r.live && x.hasTime {
+	if x := r.extras; r.live && x.hasTime {
 		return x.time
 	}
 	return r.Time
@@ -146,8 +146,8 @@ func (r *Record) AppendValue(dst []byte) []byte {
 
 // sent is how many bytes the value had that a sink was given last, by Value or AppendValue.
 func (r *Record) sent() int {
-	if r.Edited() && r.beside.written > 0 {
-		return r.beside.written
+	if r.Edited() && r.extras.written > 0 {
+		return r.extras.written
 	}
 	return len(r.value)
 }
@@ -174,13 +174,14 @@ func (r *Record) SetValue(b []byte) {
 func (r *Record) Original() (key, value []byte, headers []Header) {
 	key, value, headers = r.key, r.value, r.headers
 	if r.live {
-		key, value, headers = r.beside.original.or(key, value, headers)
+		key, value, headers = r.extras.original.or(key, value, headers)
 	}
 	return key, value, headers
 }
 
 var (
 	errInvalidJSON = Reject(ReasonInvalidJSON, errors.New("reading a field: the value is not valid JSON"))
+	errTooDeep     = Reject(ReasonInvalidJSON, errors.New("reading a field: the value is nested deeper than 10,000"))
 	errNoFields    = Reject(ReasonNotObject, errors.New("reading a field: the value is no JSON object"))
 	errNotObject   = Reject(ReasonNotObject, errors.New("editing a field: the value is no JSON object"))
 )

@@ -73,7 +73,7 @@ func (x *extras) meet(i int, c *cut, path jsontext.Path) (same int, ok bool) {
 		p := &x.cuts[j]
 		switch {
 		case int(p.edit) != i:
-		case p.kind == drops && x.numbers(p, path):
+		case p.kind == drops && x.renumbers(p, path):
 			return -1, false
 		case p.kind == adds && c.kind == adds && p.in == c.in:
 			if p.name == c.name {
@@ -97,7 +97,7 @@ func (x *extras) hides(i int, p *jsontext.Place, path jsontext.Path) (by int, hi
 		c := &x.cuts[j]
 		switch {
 		case int(c.edit) != i:
-		case c.kind == drops && x.numbers(c, path), c.at <= p.At && p.End <= c.end:
+		case c.kind == drops && x.renumbers(c, path), c.at <= p.At && p.End <= c.end:
 			return -1, true
 		case c.kind == adds && c.in == p.At && path[p.Done].Kind == jsontext.Named && c.name == path[p.Done].Name:
 			by = j
@@ -106,9 +106,9 @@ func (x *extras) hides(i int, p *jsontext.Place, path jsontext.Path) (by int, hi
 	return by, by >= 0
 }
 
-// numbers says whether the elements have other numbers behind c, which drops one, and path has a
-// number.
-func (x *extras) numbers(c *cut, path jsontext.Path) bool {
+// renumbers says whether c drops an element of an array, and path has a number, which may now mean
+// another.
+func (x *extras) renumbers(c *cut, path jsontext.Path) bool {
 	if x.edits[c.edit].text[c.in] != '[' {
 		return false
 	}
@@ -225,7 +225,7 @@ func (r *Record) settle(x *extras, i int) []byte {
 
 // settleAll puts all cuts into the texts of their edits.
 func (r *Record) settleAll() {
-	if !r.live || len(r.beside.cuts) == 0 {
+	if !r.live || len(r.extras.cuts) == 0 {
 		return
 	}
 	x := r.own()

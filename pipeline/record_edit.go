@@ -30,7 +30,7 @@ func editOf(edits []edit, name string) int {
 // it is a permanent error with ReasonNotObject.
 func (r *Record) SetRaw(name string, text []byte) error {
 	if len(text) == 0 {
-		text = []byte("null")
+		text = null
 	}
 	ok, err := r.editable()
 	if !ok {
@@ -174,7 +174,7 @@ func inPlace(edits []edit) bool {
 
 // spliceCuts copies the object up to the end of the last cut, cuts put in: that is copied.
 func (r *Record) spliceCuts(out []byte) (_ []byte, copied int) {
-	x := r.beside
+	x := r.extras
 	for {
 		next := -1
 		for i := range x.edits {
@@ -199,7 +199,7 @@ func (r *Record) spliceCuts(out []byte) (_ []byte, copied int) {
 // what has been dealt with, kept the end of the last field that stays; -1: none does. The
 // iterator then stands behind the last field.
 func (r *Record) spliceFields(out []byte, it *memberIterator) (_ []byte, copied, kept int) {
-	v, edits, kept, drop := r.value, r.beside.edits, -1, false
+	v, edits, kept, drop := r.value, r.extras.edits, -1, false
 	var few [16]bool
 	used := few[:]
 	if len(edits) > len(few) {
@@ -221,7 +221,7 @@ func (r *Record) spliceFields(out []byte, it *memberIterator) (_ []byte, copied,
 			out = append(out, v[copied:max(copied, end)]...)
 			copied, drop, used[i] = it.end, true, true
 		default:
-			out = r.beside.appendEdit(append(out, v[copied:it.text]...), i)
+			out = r.extras.appendEdit(append(out, v[copied:it.text]...), i)
 			copied, kept, used[i] = it.end, it.end, true
 		}
 	}

@@ -43,6 +43,9 @@ func (r *Record) check() error {
 		r.inspect()
 	}
 	if r.state == invalid {
+		if jsontext.TooDeep(r.value) {
+			return errTooDeep
+		}
 		return errInvalidJSON
 	}
 	return nil
@@ -132,8 +135,8 @@ func (s span) is(v []byte, name string) bool {
 
 // find gives where the text of the first field of that name stands. The value must be a
 // checked object, and beside the record's own extras.
-func (r *Record) find(beside *extras, name string) (text, end int, ok bool) {
-	x, v := &beside.index, r.value
+func (r *Record) find(of *extras, name string) (text, end int, ok bool) {
+	x, v := &of.index, r.value
 	if x.escapes != 0 {
 		return r.findRare(name)
 	}

@@ -19,10 +19,10 @@ var forEngine = inside.Records[Record]{
 	CameFrom:     (*Record).cameFrom,
 	Clear:        (*Record).clear,
 	WithExtras:   withExtras,
-	HasExtras:    func(r *Record) bool { return r.beside != nil },
+	HasExtras:    func(r *Record) bool { return r.extras != nil },
 	Leave:        leave,
 	Lend:         func(r *Record, x inside.Extras) { r.lend(x.(*extras)) },
-	ExtrasSize:   besideSize,
+	ExtrasSize:   keptExtrasSize,
 	NewSavepoint: func() inside.Savepoint[Record] { return new(savepoint) },
 }
 
@@ -37,7 +37,7 @@ func sentOf(recs []*Record) (n int64) {
 // withExtras is inside.Records.WithExtras.
 func withExtras(recs []Record) (n int) {
 	for i := range recs {
-		if recs[i].beside != nil {
+		if recs[i].extras != nil {
 			n++
 		}
 	}
@@ -93,7 +93,7 @@ func (r *Record) added() int64 {
 // savepoint is a record as it was before an attempt.
 type savepoint struct {
 	rec    Record
-	beside extras   // its extras, if it had any
+	extras extras   // its extras, if it had any
 	edits  []edit   // a copy of its edits
 	cuts   []cut    // a copy of its cuts
 	heads  []Header // a copy of its headers
@@ -103,9 +103,9 @@ type savepoint struct {
 func (s *savepoint) Save(r *Record) {
 	s.rec = *r
 	if r.live {
-		s.beside = *r.own()
-		s.edits = append(s.edits[:0], s.beside.edits...)
-		s.cuts = append(s.cuts[:0], s.beside.cuts...)
+		s.extras = *r.own()
+		s.edits = append(s.edits[:0], s.extras.edits...)
+		s.cuts = append(s.cuts[:0], s.extras.cuts...)
 	}
 	s.heads = append(s.heads[:0], r.headers...)
 }
@@ -121,13 +121,13 @@ func (s *savepoint) Forget() {
 // Restore makes r what it was when Save was called. What its extras owe stays: the memory is
 // there.
 func (s *savepoint) Restore(r *Record) {
-	x := r.beside
+	x := r.extras
 	*r = s.rec
-	r.beside, r.touched = x, true
+	r.extras, r.touched = x, true
 	if r.live {
 		own := r.own()
 		owed := own.owed
-		*own = s.beside
+		*own = s.extras
 		own.owed, own.edits = owed, slices.Clone(s.edits)
 		if len(s.cuts) > 0 {
 			own.cuts = slices.Clone(s.cuts)

@@ -22,8 +22,8 @@ func (r *Record) At(path jsontext.Path) ([]byte, error) {
 		}
 		return jsontext.Find(r.Value(), path), nil
 	}
-	if len(path) > 1 && r.live && len(r.beside.cuts) > 0 {
-		if text, ok := r.beside.readPast(path); ok {
+	if len(path) > 1 && r.live && len(r.extras.cuts) > 0 {
+		if text, ok := r.extras.readPast(path); ok {
 			return text, nil
 		}
 	}
@@ -37,7 +37,9 @@ func (r *Record) At(path jsontext.Path) ([]byte, error) {
 // SetRawAt sets what path leads to, in each place where it leads to several, to text, which is
 // kept, and which the caller knows to be valid JSON, as with SetRaw. Objects that are missing on
 // the way are made, as jsontext.Set says; where something else stands in the way, the record is as
-// it was, and the error is permanent, with ReasonNoPath. The empty path sets the value. Other
+// it was, and the error is permanent, with ReasonNoPath. The empty path sets the value. All that
+// paths to several places add to a record is 16 MiB at the most: one that would add more leaves it
+// as it was, before the memory is taken, and the error is permanent, with ReasonTooLarge. Other
 // errors are those of SetRaw.
 //
 // Several edits within a field cost little more than one: like those at the top they are put in
@@ -58,10 +60,15 @@ func (r *Record) SetRawAt(path jsontext.Path, text []byte) error {
 		r.SetValue(text)
 		return nil
 	case path[0].Kind != jsontext.Named:
-		value, err := jsontext.Set(nil, r.Value(), path, text)
+		have := r.Value()
+		if err := r.mayAdd(have, path, path, text); err != nil {
+			return err
+		}
+		value, err := jsontext.Set(nil, have, path, text)
 		if err != nil {
 			return noPath(path, 0, err)
 		}
+		r.adds(path, len(value)-len(have))
 		r.SetValue(value)
 		return nil
 	case path.Many():
@@ -92,10 +99,10 @@ func (r *Record) RemoveAt(path jsontext.Path) error {
 
 var null = []byte("null")
 
-// noPath is the error of setting what path leads to; err is about what the steps from from on do.
-func noPath(path jsontext.Path, from int, err error) error {
+// noPath is the error of setting what path leads to; err is about the steps behind the first done.
+func noPath(path jsontext.Path, done int, err error) error {
 	if e := (*jsontext.NoPathError)(nil); errors.As(err, &e) {
-		err = &jsontext.NoPathError{Path: path[:from+len(e.Path)], Why: e.Why}
+		err = &jsontext.NoPathError{Path: path[:done+len(e.Path)], Why: e.Why}
 	}
 	return Reject(ReasonNoPath, fmt.Errorf("setting %s: %w", path, err))
 }
@@ -109,14 +116,47 @@ func (r *Record) setThroughout(path jsontext.Path, text []byte) error {
 	if have == nil {
 		have = null
 	}
+	if err := r.mayAdd(have, path, path[1:], text); err != nil {
+		return err
+	}
 	is, err := jsontext.Set(nil, have, path[1:], text)
 	if err != nil {
 		return noPath(path, 1, err)
 	}
+	r.adds(path, len(is)-len(have))
 	if len(is) == len(have) && string(is) == string(have) {
 		return nil // nothing was there to be set
 	}
 	return r.SetRaw(path[0].Name, is)
+}
+
+// maxSpread is how many bytes paths that lead to many places may add to a record in all. A text of a
+// record that is set beside each of its elements grows with the square of the record, past what the
+// budget has charged for it; 16 MiB is far above what a record is written with, and what all the
+// expressions of a map may build.
+const maxSpread = 16 << 20
+
+// mayAdd says whether text may be set in have in each place where below leads, which are the steps
+// of path that lead on from there.
+func (r *Record) mayAdd(have []byte, path, below jsontext.Path, text []byte) error {
+	if !path.Many() {
+		return nil
+	}
+	left := maxSpread - r.own().spread
+	if (len(have)/2+1)*(len(text)+6*sizeOf(path)) <= left { // an element and its comma take two bytes
+		return nil
+	}
+	if n := jsontext.Growth(have, below, len(text)); n > left {
+		return Reject(ReasonTooLarge, fmt.Errorf("setting %s: paths with [*] or * would add more than %d MiB to the record: set once what is long", path, maxSpread>>20))
+	}
+	return nil
+}
+
+// adds counts what setting the places of path has added.
+func (r *Record) adds(path jsontext.Path, n int) {
+	if n > 0 && path.Many() {
+		r.own().spread += n
+	}
 }
 
 // setBelow sets the one value that path leads to with a cut. Where that is not done with one, or
@@ -174,8 +214,7 @@ func (r *Record) setWithin(c *cut, path jsontext.Path, text []byte) bool {
 		r.touched = true
 		return true
 	}
-	const long = 1 << 10
-	if len(c.text) > long {
+	if len(c.text) > manyBytes {
 		return false
 	}
 	is, err := jsontext.Set(r.memory(len(c.text)+sizeOf(path)+len(text)), c.text, path, text)
@@ -200,8 +239,7 @@ func sizeOf(path jsontext.Path) (n int) {
 
 // memory gives room for n bytes: the record's own when they are few, which stays with its place.
 func (r *Record) memory(n int) []byte {
-	const few = 1 << 10
-	if n > few {
+	if n > manyBytes {
 		return make([]byte, 0, n)
 	}
 	return r.Room(n)

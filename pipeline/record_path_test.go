@@ -64,7 +64,7 @@ func TestEditsAtDepth(t *testing.T) {
 		}
 		cuts := 0
 		if r.live {
-			cuts = len(r.beside.cuts)
+			cuts = len(r.extras.cuts)
 		}
 		if got := string(r.Value()); got != c.want || cuts != c.cuts {
 			t.Errorf("%s, %v: %s with %d cuts, want %s with %d", c.value, c.edits, got, cuts, c.want, c.cuts)
@@ -170,8 +170,8 @@ func TestManyEditsAtDepth(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if len(r.beside.cuts) > 3*manyCuts {
-			t.Fatalf("%d cuts", len(r.beside.cuts))
+		if len(r.extras.cuts) > 3*manyCuts {
+			t.Fatalf("%d cuts", len(r.extras.cuts))
 		}
 	}
 	for _, parent := range []string{"a", "made.of", "a.b"} {
@@ -202,8 +202,8 @@ func TestCutsAreTold(t *testing.T) {
 		t.Errorf("for the field anew: %d, %d and %d", added, growing, owed)
 	}
 	_ = setAll(r, "a.d", "-a")
-	if added, _, _ := r.grown(); added > 10 || len(r.beside.cuts) != 0 {
-		t.Errorf("for a field that is removed: %d, and %d cuts", added, len(r.beside.cuts))
+	if added, _, _ := r.grown(); added > 10 || len(r.extras.cuts) != 0 {
+		t.Errorf("for a field that is removed: %d, and %d cuts", added, len(r.extras.cuts))
 	}
 	x := r.leave()
 	var next Record
@@ -245,4 +245,54 @@ func TestCutsAreOfOneRecord(t *testing.T) {
 	r.SetValue([]byte(`{"a":{}}`))
 	_ = setAll(r, "a.n")
 	is(r, `{"a":{"n":true}}`)
+}
+
+// All that paths to many places add to a record has a bound, and what would go past it takes no
+// memory. A record that comes into its place begins anew, and so does an attempt that is undone.
+func TestManyPlacesHaveABound(t *testing.T) {
+	long := `"` + strings.Repeat("x", 1<<20) + `"`
+	var r Record
+	init := func(n int) {
+		r.Init(Position{}, nil, []byte(`{"l":[`+strings.Repeat(`{},`, n-1)+`{}],"m":{"a":[[],[{},{}]]}}`), nil, 0)
+	}
+	set := func(at, text string, wants bool) {
+		t.Helper()
+		var before string
+		if !wants {
+			before = string(r.AppendValue(nil))
+		}
+		err := r.SetRawAt(pathOf(at), []byte(text))
+		if reason, _ := IsPermanent(err); (err == nil) != wants || err != nil && (reason != ReasonTooLarge || string(r.AppendValue(nil)) != before) {
+			t.Errorf("%s: %v", at, err)
+		}
+	}
+	init(20_000)
+	took := testing.AllocsPerRun(1, func() { set("l[*].x", long, false) })
+	if took > 20 {
+		t.Errorf("%v allocations", took)
+	}
+	set("l[*]", long, false)
+	set("*[*]", long, false)
+	set("l[*].x.y", `"`+strings.Repeat("x", 800)+`"`, true)
+	set("l[*].z", `"`+strings.Repeat("x", 100)+`"`, false)
+	set("l[0].x", long, true) // one place
+	set("m.a[1][*].x", `1`, true)
+	init(10)
+	set("l[*].x", long, true)
+	set("l[*].x", long, true) // which adds nothing
+	set("l[*].y", long, false)
+	set("m.a[*][*].x", long, true)
+	set("m.a[*][*].x", "1", true)
+	set("m.*[1][*].y.z", long, true)
+	set("m.*[1][*].z", long, false)
+	init(10)
+	var s savepoint
+	s.Save(&r)
+	set("l[*].x", long, true)
+	s.Restore(&r)
+	set("l[*].x", long, true)
+	part := r
+	if err := part.SetRawAt(pathOf("l[*].y"), []byte(long)); err == nil {
+		t.Error("a copy has a bound of its own")
+	}
 }

@@ -160,7 +160,7 @@ func TestExtrasAreTold(t *testing.T) {
 	if v, err := next.Field("b"); v != nil || err != nil {
 		t.Errorf("the next record has %s, %v", v, err)
 	}
-	if d, _ := told(&next); d != besideSize {
-		t.Errorf("%d bytes are told for extras of another, not %d", d, besideSize)
+	if d, _ := told(&next); d != keptExtrasSize {
+		t.Errorf("%d bytes are told for extras of another, not %d", d, keptExtrasSize)
 	}
 }

@@ -37,6 +37,10 @@ func TestField(t *testing.T) {
 // What is no object has no fields: reading one is an error, which a condition that is
 // false for a missing field would hide.
 func TestReadingWhatIsNoObject(t *testing.T) {
+	deeper := jsonRecord(strings.Repeat(`{"a":[`, 5001) + "1" + strings.Repeat("]}", 5001))
+	if err := deeper.CheckJSON(); err == nil || !strings.Contains(err.Error(), "deeper than 10,000") {
+		t.Error(err)
+	}
 	deep := strings.Repeat("[", 9999) + strings.Repeat("]", 9999)
 	for _, v := range []string{`[1]`, `"a"`, ` 12 `, `null`, `true`, `[{"a":1}]`, deep} {
 		r := jsonRecord(v)

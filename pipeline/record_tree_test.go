@@ -229,8 +229,16 @@ func (v *leafOrMore) set(path jsontext.Path, value *leafOrMore) error {
 	switch {
 	case s.Kind >= jsontext.EveryMember:
 		for _, i := range there {
+			if s.Kind == jsontext.EveryMember && v.stands(v.parts[i].name) < i {
+				continue
+			}
 			if err := v.parts[i].value.set(path[1:], value); err != nil {
 				return err
+			}
+		}
+		for _, i := range slices.Backward(there) {
+			if s.Kind == jsontext.EveryMember && v.stands(v.parts[i].name) < i {
+				v.drop(i)
 			}
 		}
 	case len(there) > 0:
@@ -250,6 +258,11 @@ func (v *leafOrMore) set(path jsontext.Path, value *leafOrMore) error {
 		return err
 	}
 	return nil
+}
+
+// stands gives the number of the first part of that name.
+func (v *leafOrMore) stands(name string) int {
+	return slices.IndexFunc(v.parts, func(p *part) bool { return p.name == name })
 }
 
 func (v *leafOrMore) remove(path jsontext.Path) {

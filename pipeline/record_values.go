@@ -16,6 +16,9 @@ import (
 // error, and the field stays as it is. Otherwise it is SetRaw.
 func (r *Record) SetJSON(name string, text []byte) error {
 	if !jsontext.Valid(text) {
+		if jsontext.TooDeep(text) {
+			return errors.New("setting a field: the text is nested deeper than 10,000")
+		}
 		return errors.New("setting a field: the text is not valid JSON; SetString takes any text")
 	}
 	return r.SetRaw(name, text)

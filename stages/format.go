@@ -2,7 +2,9 @@ package stages
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 
@@ -26,7 +28,7 @@ type FormatSettings struct {
 	KeySeparator string               `yaml:"key_separator" doc:"what parts key and value of key_value; left out: ="`
 	Layout       string               `yaml:"layout" doc:"of timestamp: one that layouts of parse may have; a count like unix is a number in a field"`
 	Zone         string               `yaml:"zone" doc:"of timestamp: zone in which it is written, like Europe/Berlin; left out: UTC"`
-	Variant      string               `yaml:"variant" enum:"std|std_unpadded|url|url_unpadded" doc:"of base64: with + and /, or for URLs with - and _; unpadded: without = at the end; left out: std"`
+	Variant      string               `yaml:"variant" enum:"standard|url|raw|rawurl" doc:"of base64, as toBase64 has it: standard, with + and /; url, with - and _; raw and rawurl, the same without = at the end; left out: standard"`
 }
 
 var formatFormats = []TextFormat{AsJSON, AsCSV, AsLogfmt, AsKeyValue, AsURL, AsQuery, AsTimestamp, AsBase64, AsHex, AsGzip, AsZstd, AsText}
@@ -48,9 +50,9 @@ func (s *FormatSettings) format() (*Format, error) {
 		{"zone", s.Zone != "", []TextFormat{AsTimestamp}},
 		{"variant", s.Variant != "", []TextFormat{AsBase64}},
 	})
-	t := &Format{as: s.As, field: p.path("field", s.Field), into: p.path("into", s.Into)}
+	t := &Format{as: s.As, field: p.place("field", s.Field), into: p.place("into", s.Into)}
 	t.write = s.writer(&p, t)
-	t.doing = place("formatting", t.as, t.field)
+	t.doing = workOn("formatting", t.as, t.field)
 	return t, p.err()
 }
 
@@ -77,13 +79,9 @@ func (s *FormatSettings) writer(p *problems, t *Format) func(dst, value []byte) 
 	case AsZstd:
 		return t.codecs.AppendZstd
 	case AsBase64:
-		variant := s.Variant
-		if variant == "" {
-			variant = "std"
-		}
-		coding := textformat.Base64[variant]
+		coding := textformat.Base64(cmp.Or(s.Variant, "standard"))
 		if coding == nil {
-			p.add("variant", "%q is none: write std, std_unpadded, url or url_unpadded", s.Variant)
+			p.add("variant", "%q is none: write standard, url, raw or rawurl", s.Variant)
 			return nil
 		}
 		return func(dst, data []byte) ([]byte, error) { return coding.AppendEncode(dst, data), nil }
@@ -103,8 +101,8 @@ func (s *FormatSettings) writer(p *problems, t *Format) func(dst, value []byte) 
 	return nil // and as is wrong
 }
 
-// A Format writes a value, or a field, as text. Without a field and into the text becomes the
-// value, which then is no JSON, most likely: what reads fields behind it rejects it. What cannot
+// A Format writes a value, or a field, as text. Without field and into, the text becomes the value;
+// stages behind it that read fields reject it unless it is JSON. What cannot
 // be written in the format rejects the record with not_formatted, a value that is no JSON with
 // invalid_json, but for base64, hex, gzip and zstd, which take any bytes. A field that is missing
 // or null is left as it is, unless it is to become the value. Tombstones pass unchanged.
@@ -148,7 +146,7 @@ func (t *Format) Process(_ context.Context, rec *pipeline.Record) error {
 		return nil
 	}
 	if t.as.compresses() {
-		text = textformat.Base64["std"].AppendEncode(nil, text)
+		text = base64.StdEncoding.AppendEncode(nil, text)
 	}
 	if !t.counts {
 		if text, err = textformat.AppendText(roomFor(rec, len(text)), text); err != nil {

@@ -27,7 +27,7 @@ func TestFormat(t *testing.T) {
 		"timestamp":       {FormatSettings{As: AsTimestamp, Field: "at", Layout: "clf"}, []row{{`{"at":"2024-01-01T00:00:00Z"}`, `{"at":"01/Jan/2024:00:00:00 +0000"}`}, {`{"at":1000}`, `{"at":"01/Jan/1970:00:00:01 +0000"}`}, {`{"at":"x"}`, "rejected: not_formatted"}}},
 		"timestamp count": {FormatSettings{As: AsTimestamp, Field: "at", Layout: "unix"}, []row{{`{"at":"2023-11-14T22:13:20Z"}`, `{"at":1700000000}`}}},
 		"timestamp zone":  {FormatSettings{As: AsTimestamp, Layout: "02.01.2006 15:04", Zone: "Europe/Berlin"}, []row{{`1700000000000`, `14.11.2023 23:13`}}},
-		"base64":          {FormatSettings{As: AsBase64, Variant: "url_unpadded"}, []row{{"\xff\xef", "_-8"}, {``, ``}, {"tombstone", "tombstone"}}},
+		"base64":          {FormatSettings{As: AsBase64, Variant: "rawurl"}, []row{{"\xff\xef", "_-8"}, {``, ``}, {"tombstone", "tombstone"}}},
 		"base64 field":    {FormatSettings{As: AsBase64, Field: "b"}, []row{{`{"b":"a\n"}`, `{"b":"YQo="}`}, {`{"b":17}`, `{"b":"MTc="}`}}},
 		"hex":             {FormatSettings{As: AsHex, Field: "b", Into: "h"}, []row{{`{"b":"aé"}`, `{"b":"aé","h":"61c3a9"}`}}},
 	} {
@@ -92,7 +92,9 @@ func TestFormatSettings(t *testing.T) {
 		"as":      {As: AsSyslog},
 		"columns": {As: AsLogfmt, Columns: []settings.FieldName{"a"}}, "separator": {As: AsURL, Separator: ","}, "separator ": {As: AsCSV, Separator: "ab"}, "key_separator": {As: AsCSV, KeySeparator: ":"},
 		"layout": {As: AsURL, Layout: "clf"}, "layout ": {As: AsTimestamp}, "layout  ": {As: AsTimestamp, Layout: "15:04"},
-		"zone": {As: AsURL, Zone: "UTC"}, "zone ": {As: AsTimestamp, Layout: "clf", Zone: "Berlin"}, "variant": {As: AsHex, Variant: "std"}, "variant ": {As: AsBase64, Variant: "x"}, "field": {As: AsHex, Field: "*"}, "into": {As: AsHex, Into: "a.*"},
+		"zone": {As: AsURL, Zone: "UTC"}, "zone ": {As: AsTimestamp, Layout: "clf", Zone: "Berlin"}, "variant": {As: AsHex, Variant: "standard"}, "variant ": {As: AsBase64, Variant: "x"}, "field": {As: AsHex, Field: "*"}, "into": {As: AsHex, Into: "a.*"},
+		// An array has no place for a field, and so every record would be rejected.
+		"into ": {As: AsHex, Into: "[0]"}, "field ": {As: AsHex, Field: "[0].b"}, "field  ": {As: AsText, Field: "[0]"},
 	} {
 		var all []string
 		if n := strings.TrimSpace(want); n != "" {

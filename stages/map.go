@@ -13,10 +13,10 @@ import (
 // MapSettings are the settings of a Map. At least one of them is there.
 type MapSettings struct {
 	Value         *expr.Expr                          `yaml:"value" doc:"expression that gives the whole value; what comes below edits what it gives"`
-	Set           settings.Fields[expr.Expr]          `yaml:"set" value:"true" doc:"fields to set, each to an expression over the record as it came; parents that are missing or null are made as objects; with [*] or * what is there is set"`
+	Set           settings.Fields[expr.Expr]          `yaml:"set" value:"true" doc:"fields to set, each to an expression over the record as it came; parents that are missing or null are made as objects; with [*] or * what is there is set, and no more than 16 MiB is added in all"`
 	Remove        []settings.FieldPath                `yaml:"remove" doc:"fields to remove"`
 	Rename        settings.Fields[settings.FieldPath] `yaml:"rename" doc:"fields to rename, old path to new path, all at once; one with [*] or * stays in its place: items[*].sku to items[*].id"`
-	Keep          []settings.FieldPath                `yaml:"keep" doc:"fields to keep; all others are removed, while objects and arrays on the way stay"`
+	Keep          []settings.FieldPath                `yaml:"keep" doc:"fields to keep; all others are removed; objects in which a path goes on with a name stay, and arrays in which one goes on with [ ]; the value is written without white space between its parts"`
 	Key           *expr.Expr                          `yaml:"key" doc:"expression that gives the record's key: a text itself, the JSON text of anything else; nil: no key, but that a tombstone keeps its own"`
 	Time          *expr.Expr                          `yaml:"time" doc:"expression that gives the record's time: a date, or milliseconds since 1970; nil: it stays"`
 	SetHeaders    settings.HeaderFields[expr.Expr]    `yaml:"set_headers" value:"true" doc:"headers to set, each in place of all of that name: a text itself, the JSON text of anything else; nil: none of that name"`
@@ -37,8 +37,8 @@ type Map struct {
 	set    []setting
 	remove []jsontext.Path // in the order of removeOrder
 	rename renames
-	keep   *keepNode // nil: everything
-	about  *about    // nil: nothing but the value is edited
+	keep   *keepNode   // nil: everything
+	record *recordEdit // nil: nothing but the value is edited
 }
 
 // A setting is a path and what is set there.
@@ -53,7 +53,7 @@ func NewMap(s MapSettings) (*Map, error) {
 		return nil, err
 	}
 	p, _ := s.paths() // Validate has found no errors
-	m := &Map{value: s.Value, remove: removeOrder(p.remove), rename: newRenames(p), about: newAbout(s)}
+	m := &Map{value: s.Value, remove: removeOrder(p.remove), rename: newRenames(p), record: newRecordEdit(s)}
 	for i, f := range s.Set {
 		m.set = append(m.set, setting{p.set[i], f.Value})
 	}
@@ -65,14 +65,14 @@ func NewMap(s MapSettings) (*Map, error) {
 
 // Process implements pipeline.Stage.
 func (m *Map) Process(_ context.Context, rec *pipeline.Record) error {
-	if m.about == nil {
+	if m.record == nil {
 		if rec.Tombstone() {
 			return nil
 		}
 		return m.edit(rec)
 	}
 	// What is about the record reads it before the value is edited, and is put in afterwards.
-	is, err := m.about.read(rec)
+	is, err := m.record.read(rec)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (m *Map) Process(_ context.Context, rec *pipeline.Record) error {
 			return err
 		}
 	}
-	m.about.write(rec, is)
+	m.record.write(rec, is)
 	return nil
 }
 

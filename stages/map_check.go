@@ -15,15 +15,15 @@ import (
 // mapPaths are the paths of a map's settings, taken apart.
 type mapPaths struct{ set, remove, from, to, keep []jsontext.Path }
 
-// paths takes them apart. The errors are *settings.FieldError; what is wrong is nil.
-func (s *MapSettings) paths() (p mapPaths, errs []error) {
+// paths takes them apart; what is wrong is nil.
+func (s *MapSettings) paths() (p mapPaths, wrong problems) {
 	read := func(into *[]jsontext.Path, path settings.FieldPath, field string) {
 		steps, err := path.Within()
 		if path == "" {
 			err = errors.New("a path is empty")
 		}
 		if err != nil {
-			errs = append(errs, &settings.FieldError{Field: field, Err: err})
+			wrong.add(field, "%w", err)
 		}
 		*into = append(*into, steps)
 	}
@@ -40,7 +40,7 @@ func (s *MapSettings) paths() (p mapPaths, errs []error) {
 	for i, path := range s.Keep {
 		read(&p.keep, path, listed("keep", i))
 	}
-	return p, errs
+	return p, wrong
 }
 
 func keyed(setting string, key settings.FieldPath) string { return setting + "." + string(key) }
@@ -49,8 +49,8 @@ func listed(setting string, i int) string { return fmt.Sprintf("%s[%d]", setting
 
 // Validate implements the check of settings.
 func (s *MapSettings) Validate() error {
-	p, errs := s.paths()
-	c := mapCheck{s: s, mapPaths: p, errs: errs}
+	p, wrong := s.paths()
+	c := mapCheck{s: s, mapPaths: p, problems: wrong}
 	if !s.doesSomething() {
 		c.errs = append(c.errs, errors.New("a map does nothing: write at least one of "+
 			"value, set, remove, rename, keep, key, time, set_headers, remove_headers, tombstone"))
@@ -60,7 +60,7 @@ func (s *MapSettings) Validate() error {
 	c.renames()
 	c.keeps()
 	c.others()
-	return errors.Join(c.errs...)
+	return c.err()
 }
 
 func (s *MapSettings) doesSomething() bool {
@@ -72,11 +72,7 @@ func (s *MapSettings) doesSomething() bool {
 type mapCheck struct {
 	s *MapSettings
 	mapPaths
-	errs []error
-}
-
-func (c *mapCheck) wrong(field, format string, args ...any) {
-	c.errs = append(c.errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+	problems
 }
 
 func (c *mapCheck) sets() {
@@ -84,14 +80,14 @@ func (c *mapCheck) sets() {
 		for j, later := range c.set[i+1:] {
 			switch field := keyed("set", c.s.Set[i+1+j].Name); {
 			case later != nil && slices.Equal(later, path):
-				c.wrong(field, "field %q is set twice", path)
+				c.add(field, "field %q is set twice", path)
 			case covers(later, path):
-				c.wrong(field, "field %q is set behind %q, in place of it: write it first", later, path)
+				c.add(field, "field %q is set behind %q, in place of it: write it first", later, path)
 			}
 		}
 		for j, removed := range c.remove {
 			if covers(removed, path) {
-				c.wrong(listed("remove", j), "field %q is set and removed: set comes first, so it would never be there", path)
+				c.add(listed("remove", j), "field %q is set and removed: set comes first, so it would never be there", path)
 			}
 		}
 	}
@@ -101,7 +97,7 @@ func (c *mapCheck) removes() {
 	for j := range c.remove {
 		for i := range j {
 			if mayBeSame(c.remove[i], c.remove[j]) {
-				c.wrong(listed("remove", j), "%q and %q may be the same element, or not: remove one of them in a map of its own", c.remove[i], c.remove[j])
+				c.add(listed("remove", j), "%q and %q may be the same element, or not: remove one of them in a map of its own", c.remove[i], c.remove[j])
 			}
 		}
 	}
@@ -112,6 +108,12 @@ func (c *mapCheck) renames() {
 		to := c.to[j]
 		if from == nil || to == nil {
 			continue
+		}
+		for _, removed := range c.remove {
+			if covers(removed, from) && !takesElement(removed) {
+				c.wrongRename(j, "field %q is renamed and removed: remove comes first, so it would never be there", from)
+				break
+			}
 		}
 		head, _ := cutMany(from)
 		switch here := len(to) >= len(head) && slices.Equal(to[:len(head)], head) && !to[len(head):].Many(); {
@@ -130,7 +132,7 @@ func (c *mapCheck) renames() {
 }
 
 func (c *mapCheck) wrongRename(i int, format string, args ...any) {
-	c.wrong(keyed("rename", c.s.Rename[i].Name), format, args...)
+	c.add(keyed("rename", c.s.Rename[i].Name), format, args...)
 }
 
 // twoRenames finds what is wrong with the rename j beside the rename i before it.
@@ -152,30 +154,64 @@ func (c *mapCheck) twoRenames(i, j int) {
 }
 
 func (c *mapCheck) keeps() {
+	if c.s.Keep != nil && len(c.s.Keep) == 0 {
+		c.add("keep", "it keeps no field: name one, or write value: '{}' in place of it where the object is to be empty")
+	}
 	for j, path := range c.keep {
+		c.keptAndRemoved(j)
 		for i, whole := range c.keep {
 			if covers(whole, path) && !slices.Equal(whole, path) {
-				c.wrong(listed("keep", j), "%q is kept with the whole of %q: leave one of them out", path, c.keep[i])
+				c.add(listed("keep", j), "%q is kept with the whole of %q: leave one of them out", path, c.keep[i])
 				break
 			}
 		}
 	}
 }
 
+// keptAndRemoved finds what is removed of what the path j keeps, unless something may be renamed to it.
+func (c *mapCheck) keptAndRemoved(j int) {
+	path := c.keep[j]
+	if slices.ContainsFunc(c.to, func(to jsontext.Path) bool { return mayOverlap(to, path) }) {
+		return
+	}
+	for _, removed := range c.remove {
+		if covers(removed, path) && !takesElement(removed) {
+			c.add(listed("keep", j), "field %q is kept and removed: remove comes first, so it would never be there", path)
+			return
+		}
+	}
+}
+
+// mayOverlap says whether what a and b lead to may be the same, or one within the other.
+func mayOverlap(a, b jsontext.Path) bool {
+	for i := range min(len(a), len(b)) {
+		if !mayMeet(a[i], b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// takesElement says whether what path leads to is an element by its number: when it is gone, another
+// one has it.
+func takesElement(path jsontext.Path) bool {
+	return slices.ContainsFunc(path, func(s jsontext.Step) bool { return s.Kind == jsontext.Indexed })
+}
+
 func (c *mapCheck) others() {
 	for i, h := range c.s.SetHeaders {
 		if slices.Contains(c.s.RemoveHeaders, settings.HeaderOrAll{Name: h.Name}) {
-			c.wrong("remove_headers", "header %q is set and removed: leave one of them out", string(h.Name))
+			c.add("remove_headers", "header %q is set and removed: leave one of them out", string(h.Name))
 		}
 		for _, before := range c.s.SetHeaders[:i] {
 			if before.Name == h.Name {
-				c.wrong("set_headers", "header %q is set twice", string(h.Name))
+				c.add("set_headers", "header %q is set twice", string(h.Name))
 			}
 		}
 	}
 	if c.s.Time != nil {
 		if err := c.s.Time.CheckTime(); err != nil {
-			c.wrong("time", "%w", err)
+			c.add("time", "%w", err)
 		}
 	}
 }

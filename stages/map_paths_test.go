@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -423,5 +424,31 @@ func TestMapAllocates(t *testing.T) {
 	}
 	if out := rec.Value(); !bytes.Equal(out, []byte(`{"origin":"OSL","destination":"BGO","x":1,"late":8,"route":"OSL-BGO"}`)) {
 		t.Errorf("%s", out)
+	}
+}
+
+// What a small record would make of itself by the square is rejected before it is made.
+func TestMapManyTimes(t *testing.T) {
+	list := strings.Repeat(`{},`, 19_999) + `{}`
+	in := `{"note":"` + strings.Repeat("x", 40_000) + `","items":[` + list + `]}`
+	for _, s := range []MapSettings{
+		{Set: sets(t, "items[*].note", "note")},
+		{Set: sets(t, "items[*].i", "items")},
+		{Set: sets(t, "*[*].i", "note")},
+		{Set: sets(t, "x", `with($env, "items[*].note", note)`)},
+		{Set: sets(t, "x", `with(items, "[*].a.note", note)`)},
+		{Set: sets(t, "x", `with(map(items, #), "[*].note", note)`)},
+		{Set: sets(t, "x", `map(items, note)`)},
+	} {
+		m, err := NewMap(s)
+		must(t, m, err)
+		rec := value(in)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		out := outcome(rec, m.Process(t.Context(), rec))
+		runtime.ReadMemStats(&after)
+		if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 64 || out != "rejected: too_large" && out != "rejected: expression" {
+			t.Errorf("%s: %.100s, with %d MiB", s.Set[0].Name, out, took)
+		}
 	}
 }

@@ -80,7 +80,7 @@ func TestMap(t *testing.T) {
 		"all in their order": {
 			MapSettings{
 				Set: settings.Fields[expr.Expr]{set("late", "delay * 2")}, Remove: []settings.FieldPath{"delay"},
-				Rename: settings.Fields[settings.FieldPath]{{Name: "late", Value: "minutes"}}, Keep: []settings.FieldPath{"minutes", "delay"},
+				Rename: settings.Fields[settings.FieldPath]{{Name: "late", Value: "minutes"}}, Keep: []settings.FieldPath{"minutes", "late"},
 			},
 			[]row{{`{"delay":4,"x":1}`, `{"minutes":8}`}},
 		},
@@ -112,7 +112,9 @@ func TestMapSettings(t *testing.T) {
 		want []string
 	}{
 		"nothing":                  {MapSettings{}, []string{""}},
-		"keep nothing":             {MapSettings{Keep: paths{}}, nil},
+		"keep nothing":             {MapSettings{Keep: paths{}}, []string{"keep"}},
+		"kept and removed":         {MapSettings{Remove: paths{"a", "b.*", "c.d", "e[0]", "f"}, Keep: paths{"a.x", "b.c", "c", "e[0]", "f", "g"}, Rename: moves{{Name: "x", Value: "f.g"}}}, []string{"keep[0]", "keep[1]"}},
+		"renamed and removed":      {MapSettings{Remove: paths{"a", "b", "d[0]", "f.g"}, Rename: moves{{Name: "a.x", Value: "c"}, {Name: "z", Value: "b"}, {Name: "d[0]", Value: "e"}, {Name: "f", Value: "h"}}}, []string{"rename.a.x"}},
 		"set and removed":          {MapSettings{Set: at("a", "b.c", "d.e"), Remove: paths{"a", "b", "d.*", "d.e.f", "x"}}, []string{"remove[0]", "remove[1]", "remove[2]"}},
 		"set in place of another":  {MapSettings{Set: at("a.b", "c.d", "a", "c.d.e", "c.*")}, []string{"set.a", "set.c.*", "set.c.*"}},
 		"set twice":                {MapSettings{Set: at("a.b", `a.b`, "c[0]", "c[00]")}, []string{"set.a.b", "set.c[00]"}},

@@ -62,10 +62,10 @@ func (s *ParseSettings) parse() (*Parse, error) {
 	if s.To != "" && s.To != "rfc3339" && s.To != "ms" {
 		p.add("to", "%q is neither rfc3339 nor ms", s.To)
 	}
-	if s.MaxBytes < 1 {
+	if s.MaxBytes < 1 && s.As.compresses() {
 		p.add("max_bytes", "below one byte")
 	}
-	t := &Parse{as: s.As, most: int(s.MaxBytes), field: p.path("field", s.Field), into: p.path("into", s.Into)}
+	t := &Parse{as: s.As, most: int(s.MaxBytes), field: p.place("field", s.Field), into: p.place("into", s.Into)}
 	if t.field == nil {
 		for _, step := range t.into {
 			if step.Kind == jsontext.Indexed {
@@ -74,7 +74,7 @@ func (s *ParseSettings) parse() (*Parse, error) {
 		}
 	}
 	t.read = s.reader(&p, t)
-	t.doing = place("parsing", t.as, t.field)
+	t.doing = workOn("parsing", t.as, t.field)
 	return t, p.err()
 }
 
@@ -137,8 +137,8 @@ func (s *ParseSettings) reader(p *problems, t *Parse) reader {
 
 // A Parse makes JSON of text: of the value, whatever its bytes are, or of a field. Text that is not
 // of the format rejects the record with not_parsed, and the error says where it does not fit. A
-// field that is missing or null is left as it is; the errors of reading a field are those of every
-// stage, and no_path is that of a result that has no place. What base64, hex, gzip and zstd hold
+// field that is missing or null is left as it is. What a field cannot be read for is rejected as in
+// every stage, and a result that has no place with no_path. What base64, hex, gzip and zstd hold
 // becomes the value itself, whatever it is; in a field it must be UTF-8. Tombstones pass unchanged.
 type Parse struct {
 	as          TextFormat
@@ -216,8 +216,8 @@ func (t *Parse) inField(rec *pipeline.Record) error {
 	return rec.SetRawAt(to, out)
 }
 
-// apply gives what text says; bytes, where JSON is needed, as a string. room, if there is any, is
-// for that.
+// apply gives what text says, as JSON where that is needed: bytes become a string. It writes into
+// room, or makes room when that is nil.
 func (t *Parse) apply(rec *pipeline.Record, room, text []byte, needJSON bool) ([]byte, error) {
 	if room == nil && !t.as.compresses() { // whose size says nothing
 		room = roomFor(rec, len(text))

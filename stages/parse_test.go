@@ -31,7 +31,7 @@ func packed(t *testing.T, as TextFormat, text string) string {
 }
 
 func base64Of(text string) string {
-	return string(textformat.Base64["std"].AppendEncode(nil, []byte(text)))
+	return string(textformat.Base64("standard").AppendEncode(nil, []byte(text)))
 }
 
 func TestParse(t *testing.T) {
@@ -159,6 +159,9 @@ func TestParseSettings(t *testing.T) {
 		"to": parse(AsCSV, func(s *ParseSettings) { s.To = "ms" }), "to ": parse(AsTimestamp, func(s *ParseSettings) { s.To, s.Layouts = "s", []string{"unix"} }),
 		"max_bytes": parse(AsBase64, func(s *ParseSettings) { s.MaxBytes = 7 }), "max_bytes ": parse(AsGzip, func(s *ParseSettings) { s.MaxBytes = 0 }),
 		"field": parse(AsJSON, func(s *ParseSettings) { s.Field = "a.*" }), "into": parse(AsJSON, func(s *ParseSettings) { s.Into = "*" }),
+		// An array has no place for a field, and so every record would be rejected.
+		"field ": parse(AsJSON, func(s *ParseSettings) { s.Field = "[0].b" }), "into ": parse(AsJSON, func(s *ParseSettings) { s.Field, s.Into = "a", "[0].b" }), "into  ": parse(AsJSON, func(s *ParseSettings) { s.Into = "[0]" }),
+		" ": {As: AsCSV}, // max_bytes is of gzip and zstd alone
 	} {
 		var all []string
 		if n := strings.TrimSpace(want); n != "" {
@@ -176,6 +179,24 @@ func TestParseSettings(t *testing.T) {
 	err := several.Validate()
 	if got := names(err); !reflect.DeepEqual(got, []string{"separator", "pattern"}) || !strings.Contains(err.Error(), "it goes with as: regex, and not with as: json") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestLayoutsAreSaid: the names of layouts are the same in the list of the settings and in errors.
+func TestLayoutsAreSaid(t *testing.T) {
+	_, err := textformat.NewTimestamp(nil, nil)
+	if err == nil {
+		t.Fatal("no layout is taken")
+	}
+	_, names, _ := strings.Cut(err.Error(), "at least one of ")
+	names, _, _ = strings.Cut(names, ", or write")
+	list := (&config.Kind{Settings: func() any { return &ParseSettings{} }}).SettingList()
+	i := slices.IndexFunc(list, func(s config.Setting) bool { return s.Name == "layouts" })
+	said := strings.FieldsFunc(list[i].Doc, func(r rune) bool { return r == ' ' || r == ',' || r == ':' })
+	for _, name := range append(strings.Split(names, ", "), "rfc3339", "unix_ns") {
+		if !slices.Contains(said, name) {
+			t.Errorf("%q is not said", name)
+		}
 	}
 }
 

@@ -43,31 +43,28 @@ func DefaultRedact() RedactSettings { return RedactSettings{How: HowMask, Mask: 
 
 // Validate implements the check of settings.
 func (s *RedactSettings) Validate() error {
-	var errs []error
-	wrong := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
+	var p problems
 	if len(s.Fields) == 0 && len(s.Headers) == 0 && !s.Key {
-		errs = append(errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
+		p.errs = append(p.errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
 	}
 	for i, f := range s.Fields {
 		if _, err := f.Strict(); err != nil {
-			wrong(listed("fields", i), "%w", err)
+			p.add(listed("fields", i), "%w", err)
 		}
 	}
 	switch s.How {
 	case HowMask, HowRemove:
 		if s.Secret != "" {
-			wrong("secret", "only how: hash needs a secret")
+			p.add("secret", "only how: hash needs a secret")
 		}
 	case HowHash:
 		if len(s.Secret.Reveal()) < 16 {
-			wrong("secret", "a hash needs a secret of at least 16 bytes: what has few possible values can be found by trying them")
+			p.add("secret", "a hash needs a secret of at least 16 bytes: what has few possible values can be found by trying them")
 		}
 	default:
-		wrong("how", "%q is none: write mask, hash or remove", string(s.How))
+		p.add("how", "%q is none: write mask, hash or remove", string(s.How))
 	}
-	return errors.Join(errs...)
+	return p.err()
 }
 
 // A Redact takes values out of records: fields wherever they stand below their path, every one of a
@@ -192,7 +189,8 @@ func (r *Redact) hash(b []byte) []byte {
 
 var (
 	errNotUTF8 = pipeline.Reject(pipeline.ReasonInvalidJSON, errors.New("redacting: the value is not valid UTF-8"))
-	errTooDeep = pipeline.Reject(pipeline.ReasonInvalidJSON, errors.New("redacting: the value is nested too deep"))
+	errTooDeep = pipeline.Reject(pipeline.ReasonInvalidJSON, fmt.Errorf("redacting: the value is nested deeper than %d where a path may lead on", deepest))
+	errTooMuch = pipeline.Reject(pipeline.ReasonTooLarge, fmt.Errorf("redacting: what is put in place would make the value more than %d MiB longer", maxGrowth>>20))
 )
 
 func (r *Redact) fields(rec *pipeline.Record) error {
@@ -203,34 +201,50 @@ func (r *Redact) fields(rec *pipeline.Record) error {
 	if !utf8.Valid(v) {
 		return errNotUTF8
 	}
-	text := bytes.TrimSpace(v)
-	if text[0] != '{' && text[0] != '[' {
+	from := jsontext.Space(v, 0)
+	if v[from] != '{' && v[from] != '[' {
 		return rec.CheckObject() // which is an error
 	}
-	w := redaction{r: r, out: make([]byte, 0, len(v)+64)}
-	if _, err := w.value(text, []*redactNode{r.root}, 0); err != nil {
+	w := redaction{r: r, text: v}
+	_, stays, err := w.value(from, []*redactNode{r.root}, 0)
+	switch {
+	case err != nil:
 		return err
-	}
-	if w.changed {
-		rec.SetValue(w.out)
+	case !stays: // [*] has taken the value for the only element
+		rec.SetValue([]byte("[]"))
+	case w.out != nil:
+		rec.SetValue(append(w.out, v[w.copied:]...))
 	}
 	return nil
 }
 
-// A redaction writes one value anew.
+// A redaction edits one value in one go. Every byte that it is not about stays as it came.
 type redaction struct {
-	r       *Redact
-	out     []byte
-	changed bool
+	r      *Redact
+	text   []byte
+	out    []byte // nil: nothing has changed
+	copied int    // how much of the text is in out, or left out of it
 }
 
-// deepest bounds the recursion.
-const deepest = 1000
+const (
+	deepest   = 1000     // bounds the recursion
+	maxGrowth = 16 << 20 // bytes by which a value may get longer
+)
 
-// value writes text, to which paths have led as far as the nodes say. It says whether anything of it
-// stays.
-func (w *redaction) value(text []byte, nodes []*redactNode, depth int) (stays bool, err error) {
-	if text[0] != '[' {
+// copy copies the text up to an index.
+func (w *redaction) copy(to int) {
+	if w.out == nil {
+		w.out = make([]byte, 0, len(w.text)+64)
+	}
+	w.out = append(w.out, w.text[w.copied:to]...)
+	w.copied = to
+}
+
+// value edits the value that begins at from, to which paths have led as far as the nodes say. It
+// gives where the value ends, and says whether anything of it stays.
+func (w *redaction) value(from int, nodes []*redactNode, depth int) (end int, stays bool, err error) {
+	first := w.text[from]
+	if first != '[' {
 		for i := 0; i < len(nodes); i++ { // it may be the only element of an array that is left out
 			if n := nodes[i].next[jsontext.Step{Kind: jsontext.EveryElement}]; n != nil {
 				nodes = append(nodes[:len(nodes):len(nodes)], n)
@@ -239,85 +253,116 @@ func (w *redaction) value(text []byte, nodes []*redactNode, depth int) (stays bo
 	}
 	switch {
 	case slices.ContainsFunc(nodes, func(n *redactNode) bool { return n.leaf }):
-		w.changed = true
+		end = jsontext.End(w.text, from)
 		if w.r.s.How == HowRemove {
-			return false, nil
+			return end, false, nil
 		}
-		if text[0] != 'n' {
-			text = w.replace(text)
-		}
-		w.out = append(w.out, text...)
-	case len(nodes) == 0:
-		w.out = append(w.out, text...)
-	case depth > deepest:
-		return true, errTooDeep
-	case text[0] == '{':
-		return true, w.object(text, nodes, depth)
-	case text[0] == '[':
-		return true, w.array(text, nodes, depth)
-	default:
-		w.out = append(w.out, text...)
-	}
-	return true, nil
-}
-
-func (w *redaction) object(text []byte, nodes []*redactNode, depth int) (err error) {
-	w.out = append(w.out, '{')
-	jsontext.Members(text, func(name, value []byte) bool {
-		var below []*redactNode
-		is := jsontext.Unquote(name)
-		for _, n := range nodes {
-			for _, m := range [...]*redactNode{n.next[jsontext.Step{Name: is}], n.next[jsontext.Step{Kind: jsontext.EveryMember}]} {
-				if m != nil {
-					below = append(below, m)
-				}
+		if first != 'n' {
+			w.copy(from)
+			w.out = append(w.out, w.replace(w.text[from:end])...)
+			if w.copied = end; len(w.out) > end+maxGrowth {
+				return end, true, errTooMuch
 			}
 		}
-		before := len(w.out)
-		w.out = appendField(w.out, name, nil)
-		var stays bool
-		if stays, err = w.value(value, below, depth+1); !stays {
-			w.out = w.out[:before]
-		}
-		return err == nil
-	})
-	w.out = append(w.out, '}')
-	return err
+		return end, true, nil
+	case len(nodes) == 0, first != '{' && first != '[':
+		return jsontext.End(w.text, from), true, nil
+	case depth > deepest:
+		return from, true, errTooDeep
+	}
+	end, err = w.items(from, nodes, depth)
+	return end, true, err
 }
 
-func (w *redaction) array(text []byte, nodes []*redactNode, depth int) (err error) {
-	var through []*redactNode // the nodes of every element
-	named := false
+// items edits the object or array that begins at the index. What goes takes one comma with it, as
+// jsontext.Remove has it.
+func (w *redaction) items(at int, nodes []*redactNode, depth int) (end int, err error) {
+	var elements arrayNodes
+	object := w.text[at] == '{'
+	if !object {
+		elements = w.arrayNodes(at, nodes)
+	}
+	kept, dropped := -1, false // kept: the end of the last item that stays
+	i := jsontext.Space(w.text, at+1)
+	for w.text[i] != '}' && w.text[i] != ']' {
+		if dropped && kept < 0 {
+			w.copied = i // all items before it went: it comes first now
+		}
+		begin := i
+		var below []*redactNode
+		if object {
+			name := jsontext.End(w.text, i)
+			below = memberNodes(nodes, jsontext.Unquote(w.text[i:name]))
+			i = jsontext.Space(w.text, jsontext.Space(w.text, name)+1) // behind the colon
+		} else {
+			below = elements.next()
+		}
+		stays := false
+		if i, stays, err = w.value(i, below, depth+1); err != nil {
+			return i, err
+		}
+		switch {
+		case stays:
+			kept = i
+		case dropped && kept < 0: // nothing stays between it and the one that went before it
+			w.copied = i
+		default:
+			upTo := kept
+			if kept < 0 {
+				upTo = begin
+			}
+			w.copy(max(w.copied, upTo))
+			w.copied, dropped = i, true
+		}
+		if i = jsontext.Space(w.text, i); w.text[i] == ',' {
+			i = jsontext.Space(w.text, i+1)
+		}
+	}
+	return i + 1, nil
+}
+
+// memberNodes gives the nodes that lead to the member of that name.
+func memberNodes(nodes []*redactNode, name string) (below []*redactNode) {
+	for _, n := range nodes {
+		for _, m := range [...]*redactNode{n.next[jsontext.Step{Name: name}], n.next[jsontext.Step{Kind: jsontext.EveryMember}]} {
+			if m != nil {
+				below = append(below, m)
+			}
+		}
+	}
+	return below
+}
+
+// arrayNodes are the nodes that lead to the elements of an array, one after the other.
+type arrayNodes struct {
+	through   []*redactNode // to each of them
+	nodes     []*redactNode // to some
+	i, length int
+}
+
+func (w *redaction) arrayNodes(at int, nodes []*redactNode) (a arrayNodes) {
 	for _, n := range nodes {
 		if n.through != nil {
-			through = append(through, n.through)
+			a.through = append(a.through, n.through)
 		}
-		named = named || n.array
+		if n.array {
+			a.nodes = nodes
+		}
 	}
-	length, i := 0, 0
-	if named {
-		jsontext.Elements(text, func([]byte) bool { length++; return true })
+	if a.nodes != nil {
+		jsontext.Elements(w.text[at:], func([]byte) bool { a.length++; return true })
 	}
-	begin := len(w.out) + 1
-	w.out = append(w.out, '[')
-	jsontext.Elements(text, func(e []byte) bool {
-		below := through
-		if named {
-			below = elementNodes(through[:len(through):len(through)], nodes, i, length)
-		}
-		i++
-		before := len(w.out)
-		if before > begin {
-			w.out = append(w.out, ',')
-		}
-		var stays bool
-		if stays, err = w.value(e, below, depth+1); !stays {
-			w.out = w.out[:before]
-		}
-		return err == nil
-	})
-	w.out = append(w.out, ']')
-	return err
+	return a
+}
+
+// next gives those of the next element.
+func (a *arrayNodes) next() []*redactNode {
+	if a.nodes == nil {
+		return a.through
+	}
+	below := elementNodes(a.through[:len(a.through):len(a.through)], a.nodes, a.i, a.length)
+	a.i++
+	return below
 }
 
 // elementNodes appends the nodes that lead to element i of an array of that length by a step.

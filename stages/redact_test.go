@@ -30,7 +30,7 @@ func TestRedactFields(t *testing.T) {
 		s.Fields = []settings.FieldPath{"email", "card.number", "people.*.phone", `dotted\.name`, "tags"}
 	})
 	processes(t, mask, []row{
-		{`{"email":"a@b","x": 1.0}`, `{"email":"***","x":1.0}`},
+		{`{"email":"a@b","x": 1.0}`, `{"email":"***","x": 1.0}`},
 		{`{"em\u0061il":1,"email":{"a":[1]},"email":"again"}`, `{"em\u0061il":"***","email":"***","email":"***"}`},
 		{`{"card":{"number":"4","type":"v"},"number":1}`, `{"card":{"number":"***","type":"v"},"number":1}`},
 		{`{"card":[{"number":1},[{"number":2}],3,"number"]}`, `{"card":[{"number":"***"},[{"number":"***"}],3,"number"]}`},
@@ -39,6 +39,7 @@ func TestRedactFields(t *testing.T) {
 		{`{"tags":["a","b"]}`, `{"tags":"***"}`},
 		{`{"email":null}`, `{"email":null}`},
 		{`[{"email":1},2]`, `[{"email":"***"},2]`},
+		{` { "card" : [ {"number" : 1 , "c": 2} ] , "z" : 1.0e5 , "t\/" : "\u0041" } `, ` { "card" : [ {"number" : "***" , "c": 2} ] , "z" : 1.0e5 , "t\/" : "\u0041" } `},
 		{` {"nothing" : "here"}`, ` {"nothing" : "here"}`},
 		{`"email"`, "rejected: not_object"},
 		{`null`, "rejected: not_object"},
@@ -50,6 +51,8 @@ func TestRedactFields(t *testing.T) {
 	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = []settings.FieldPath{"a.b", "c"}, HowRemove }), []row{
 		{`{"a":{"b":1,"d":2},"c":3,"e":4}`, `{"a":{"d":2},"e":4}`},
 		{`{"c":3,"a":{"b":1}}`, `{"a":{}}`},
+		{` { "a" : [ {"b" : 1 , "d": 2} ] , "z" : 1.0e5 } `, ` { "a" : [ {"d": 2} ] , "z" : 1.0e5 } `},
+		{"{\n  \"c\" : 1 ,\n  \"c\" : 2\n}", "{\n  \n}"},
 	})
 	// Only the key is redacted: the value may be anything.
 	processes(t, redact(t, func(s *RedactSettings) { s.Key = true }), []row{{`no JSON`, `no JSON`}})
@@ -93,6 +96,7 @@ func TestRedactElements(t *testing.T) {
 		{`{"a":[1,2,3],"b":[{"c":1},{"c":2,"e":3}],"d":[1,2]}`, `{"a":[2,3],"b":[{},{"e":3}],"d":[]}`},
 		{`{"a":[1],"d":7}`, `{"a":[]}`},
 	})
+	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = paths{"[*]"}, HowRemove }), []row{{`[1, 2]`, `[]`}, {`{"a":1}`, `[]`}})
 }
 
 func TestRedactHash(t *testing.T) {
@@ -317,4 +321,50 @@ func masked(v any, depth int) any {
 		return out
 	}
 	return v
+}
+
+// What goes takes with it what it takes in a map: itself and one comma.
+func TestRedactRemovesAsMapDoes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		space := func() string { return rapid.SampledFrom([]string{"", "", " ", "\n  "}).Draw(t, "space") }
+		var object func(depth int) string
+		object = func(depth int) string {
+			var members []string
+			for range rapid.IntRange(0, 4).Draw(t, "size") {
+				value := rapid.SampledFrom([]string{`1.0e5`, `"\u0041 ,}"`, `null`, `"é"`}).Draw(t, "value")
+				if depth < 3 && rapid.Bool().Draw(t, "deeper") {
+					value = object(depth + 1)
+				}
+				name := rapid.SampledFrom([]string{`"a"`, `"\u0061"`, `"b"`, `"c"`}).Draw(t, "name")
+				members = append(members, space()+name+space()+":"+space()+value+space())
+			}
+			if members == nil {
+				return "{" + space() + "}"
+			}
+			return "{" + strings.Join(members, ",") + "}"
+		}
+		text := space() + object(0) + space()
+		path := rapid.SampledFrom([]settings.FieldPath{"a", "b", "a.b", "*", "a.*", "*.b", "*.*", "b.a.c"}).Draw(t, "path")
+		s := DefaultRedact()
+		s.Fields, s.How = []settings.FieldPath{path}, HowRemove
+		r, err := NewRedact(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps, _ := path.Path()
+		rec := value(text)
+		if err := r.Process(context.Background(), rec); err != nil {
+			t.Fatal(err)
+		}
+		if want := jsontext.Remove(nil, []byte(text), steps); !bytes.Equal(rec.Value(), want) {
+			t.Fatalf("%s of %q: %q, want %q", path, text, rec.Value(), want)
+		}
+	})
+}
+
+// What is put in place may be longer than what stood there, and not without end.
+func TestRedactHasABound(t *testing.T) {
+	processes(t, redact(t, func(s *RedactSettings) {
+		s.Fields, s.Mask = []settings.FieldPath{"a[*]"}, strings.Repeat("x", 2<<20)
+	}), []row{{`{"a":[` + strings.Repeat("1,", 9) + `1]}`, "rejected: too_large"}})
 }

@@ -1,7 +1,6 @@
 package stages
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,26 +30,19 @@ func DefaultSplit() SplitSettings { return SplitSettings{MaxParts: 10_000, MaxBy
 
 // Validate implements the check of settings.
 func (s *SplitSettings) Validate() error {
-	var errs []error
-	wrong := func(field string, err error) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: err})
-	}
+	var p problems
 	if s.Into != "" && s.Field == "" {
-		wrong("into", errors.New("an array has no other fields to keep: name the field to take apart, or leave into out"))
+		p.add("into", "an array has no other fields to keep: name the field to take apart, or leave into out")
 	}
-	if _, err := s.Field.Place(); err != nil && s.Field != "" {
-		wrong("field", err)
-	}
-	if _, err := s.Into.Place(); err != nil && s.Into != "" {
-		wrong("into", err)
-	}
+	p.place("field", s.Field)
+	p.place("into", s.Into)
 	if s.MaxParts < 1 {
-		wrong("max_parts", errors.New("below one"))
+		p.add("max_parts", "below one")
 	}
 	if s.MaxBytes < 1 {
-		wrong("max_bytes", errors.New("below one byte"))
+		p.add("max_bytes", "below one byte")
 	}
-	return errors.Join(errs...)
+	return p.err()
 }
 
 // A Split makes one record of each element of an array, in order, with the key, headers
@@ -132,15 +124,21 @@ func (s *Split) Split(_ context.Context, rec *pipeline.Record, emit func(*pipeli
 	return err
 }
 
+// text gives what stands where the array is to be, nil when nothing does.
+func (s *Split) text(rec *pipeline.Record) ([]byte, error) {
+	if s.field != nil {
+		return rec.At(s.field)
+	}
+	if err := rec.CheckJSON(); err != nil {
+		return nil, err
+	}
+	text := rec.Value()
+	return text[jsontext.Space(text, 0):], nil
+}
+
 // array gives the array to take apart, nil when there is none.
 func (s *Split) array(rec *pipeline.Record) ([]byte, error) {
-	var text []byte
-	err := rec.CheckJSON()
-	if s.field != nil {
-		text, err = rec.At(s.field)
-	} else if err == nil {
-		text = bytes.TrimLeft(rec.Value(), " \t\r\n")
-	}
+	text, err := s.text(rec)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +164,7 @@ func (s *Split) rest(rec *pipeline.Record) (rest []byte, empty int, err error) {
 		part, err := s.part(rest, nil)
 		return rest, len(part), err
 	}
-	v = bytes.TrimLeft(v, " \t\r\n")
+	v = v[jsontext.Space(v, 0):]
 	rest = append(make([]byte, 0, len(v)), '{')
 	jsontext.Members(v, func(name, value []byte) bool {
 		if n := jsontext.Unquote(name); n != s.field[0].Name && n != s.into[0].Name {

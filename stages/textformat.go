@@ -1,7 +1,6 @@
 package stages
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,13 +49,6 @@ type given struct {
 	with []TextFormat
 }
 
-// problems collects what is wrong with settings.
-type problems struct{ errs []error }
-
-func (p *problems) add(field, format string, args ...any) {
-	p.errs = append(p.errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-}
-
 // as checks the format, and that the settings go with it.
 func (p *problems) as(as TextFormat, formats []TextFormat, list []given) {
 	if !slices.Contains(formats, as) {
@@ -78,21 +70,6 @@ func formatNames(formats []TextFormat, glue string) string {
 	return strings.Join(all, glue)
 }
 
-// path checks a path that leads to one place; "" is none.
-func (p *problems) path(field string, path settings.FieldPath) jsontext.Path {
-	if path == "" {
-		return nil
-	}
-	steps, err := path.Path()
-	switch {
-	case err != nil:
-		p.add(field, "%w", err)
-	case steps.Many():
-		p.add(field, "%s may lead to several places, and one is needed: split the array before", path)
-	}
-	return steps
-}
-
 // columns checks the names of columns.
 func (p *problems) columns(columns []settings.FieldName) (list []string) {
 	for i, c := range columns {
@@ -108,7 +85,7 @@ func (p *problems) columns(columns []settings.FieldName) (list []string) {
 func (p *problems) separators(as TextFormat, separator, key string) (of rune, pairs textformat.Pairs) {
 	pairs = textformat.Pairs{Separator: separator, KeySeparator: key, Logfmt: as == AsLogfmt}
 	if as == AsCSV && separator != "" {
-		r, err := textformat.CheckSeparator(separator)
+		r, err := textformat.ParseSeparator(separator)
 		if err != nil {
 			p.add("separator", "%w", err)
 		}
@@ -126,8 +103,11 @@ func (p *problems) separators(as TextFormat, separator, key string) (of rune, pa
 	return of, pairs
 }
 
-// zone checks the name of a zone.
+// zone checks the name of a zone; "" is UTC.
 func (p *problems) zone(name string) *time.Location {
+	if name == "" {
+		return time.UTC
+	}
 	zone, err := textformat.LoadZone(name)
 	if err != nil {
 		p.add("zone", "%w", err)
@@ -135,10 +115,8 @@ func (p *problems) zone(name string) *time.Location {
 	return zone
 }
 
-func (p *problems) err() error { return errors.Join(p.errs...) }
-
-// place says in an error what was worked on.
-func place(doing string, as TextFormat, field jsontext.Path) string {
+// workOn says in an error what was worked on.
+func workOn(doing string, as TextFormat, field jsontext.Path) string {
 	if field == nil {
 		return fmt.Sprintf("%s the value as %s", doing, as)
 	}

@@ -1,10 +1,12 @@
 package stages
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -35,27 +37,22 @@ func DefaultValidate() ValidateSettings { return ValidateSettings{Draft: "2020-1
 
 // Validate implements the check of settings.
 func (s *ValidateSettings) Validate() error {
-	var errs []error
-	wrong := func(field, text string) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: errors.New(text)})
-	}
+	var p problems
 	switch {
 	case s.Schema.File == "" && s.Schema.Inline == nil:
-		wrong("schema", "there is none: write schema: {file: event.schema.json}, or schema: {inline: {…}}")
+		p.add("schema", "there is none: write schema: {file: event.schema.json}, or schema: {inline: {…}}")
 	case s.Schema.File != "" && s.Schema.Inline != nil:
-		wrong("schema.inline", "there is one schema: a file, or inline")
+		p.add("schema.inline", "there is one schema: a file, or inline")
 	}
 	if s.Field != "" {
-		if path, err := s.Field.Path(); err != nil {
-			wrong("field", err.Error())
-		} else if path.Many() {
-			wrong("field", "the path leads to several values, and one is validated: leave [*] and * to the schema, as items and additionalProperties")
+		if _, err := s.Field.One(); err != nil {
+			p.add("field", "%w", err)
 		}
 	}
 	if drafts[s.Draft] == nil {
-		wrong("draft", "it is one of 2020-12, 2019-09, draft-07, draft-06, draft-04")
+		p.add("draft", "%q is no draft: write one of %s", s.Draft, strings.Join(slices.Sorted(maps.Keys(drafts)), ", "))
 	}
-	return errors.Join(errs...)
+	return p.err()
 }
 
 // Check reads the schema, to find out whether it is good. Errors name the place in its file, or
@@ -86,7 +83,7 @@ func NewValidate(s ValidateSettings) (*Validate, error) {
 	}
 	v := &Validate{schema: schema}
 	if s.Field != "" {
-		if v.field, err = s.Field.Path(); err != nil {
+		if v.field, err = s.Field.One(); err != nil {
 			return nil, err
 		}
 	}
@@ -105,6 +102,7 @@ func (v *Validate) Process(_ context.Context, rec *pipeline.Record) error {
 	value, tooMuch := decodeValue(text)
 	if tooMuch != nil {
 		tooMuch.path = append(v.field[:len(v.field):len(v.field)], tooMuch.path...)
+		tooMuch.shown = v.schema.shown(tooMuch.path, len(v.field))
 		return pipeline.Reject(ReasonSchema, tooMuch)
 	}
 	var invalid *jsonschema.ValidationError
@@ -124,7 +122,8 @@ func (v *Validate) text(rec *pipeline.Record) ([]byte, error) {
 		if err := rec.CheckJSON(); err != nil {
 			return nil, err
 		}
-		return bytes.TrimLeft(rec.Value(), " \t\r\n"), nil
+		text := rec.Value()
+		return text[jsontext.Space(text, 0):], nil
 	}
 	text, err := rec.At(v.field)
 	if err == nil && text == nil {

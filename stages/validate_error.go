@@ -1,6 +1,7 @@
 package stages
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math/big"
@@ -21,15 +22,17 @@ const (
 	maxPlace    = 200 // characters of a path
 )
 
-// A schemaError says where a value does not fit its schema. It quotes nothing of the value but the
-// names of members on the way.
+// A schemaError says where a value does not fit its schema. It quotes nothing of the value: names of
+// members on the way that the schema does not have are of the data, as the keys of a map are, and
+// stand in the detail alone.
 type schemaError struct {
 	failures []failure
 }
 
 // A failure is a place in the value, and the rule that it breaks.
 type failure struct {
-	place  string
+	place  string // with * for names that the schema does not have
+	exact  string // with all names, for the detail
 	text   string
 	rule   string   // file#/place/of/the/keyword
 	more   string   // names that the value has, for the detail
@@ -38,28 +41,38 @@ type failure struct {
 
 func (f failure) String() string { return fmt.Sprintf("%s %s (%s)", f.place, f.text, f.rule) }
 
-// Error names the first failures.
+func (f failure) detail() string { return fmt.Sprintf("%s %s (%s)", f.exact, f.text, f.rule) }
+
+// Error names the first failures, those that read the same once.
 func (e *schemaError) Error() string {
 	var parts []string
-	for _, f := range e.failures[:min(len(e.failures), maxFailures)] {
-		parts = append(parts, f.String())
+	more := 0
+	for _, f := range e.failures {
+		switch part := f.String(); {
+		case slices.Contains(parts, part):
+		case len(parts) == maxFailures:
+			more++
+		default:
+			parts = append(parts, part)
+		}
 	}
 	text := "validating: " + strings.Join(parts, "; ")
-	if more := len(e.failures) - maxFailures; more > 0 {
+	if more > 0 {
 		text += fmt.Sprintf("; and %d more", more)
 	}
 	return text
 }
 
-// Detail implements pipeline.Detailer: all failures, with the names of members that are not
-// allowed, and with what kept a value from fitting each of several schemas.
+// Detail implements pipeline.Detailer: all failures, with the names on the way to them, those of
+// members that are not allowed, and what kept a value from fitting each of several schemas.
 func (e *schemaError) Detail() string {
-	if len(e.failures) <= maxFailures && !slices.ContainsFunc(e.failures, func(f failure) bool { return f.more != "" || len(f.within) > 0 }) {
+	says := func(f failure) bool { return f.more != "" || len(f.within) > 0 || f.exact != f.place }
+	if len(e.failures) <= maxFailures && !slices.ContainsFunc(e.failures, says) {
 		return ""
 	}
 	var lines []string
 	for _, f := range e.failures {
-		lines = append(lines, f.String()+f.more)
+		lines = append(lines, f.detail()+f.more)
 		lines = append(lines, f.within...)
 	}
 	return strings.Join(lines[:min(len(lines), maxDetails)], "\n")
@@ -69,8 +82,10 @@ func (e *schemaError) Detail() string {
 func (c *compiledSchema) explain(e *jsonschema.ValidationError, value any, before jsontext.Path) *schemaError {
 	var all []failure
 	c.collect(e, value, before, &all)
-	slices.SortFunc(all, func(a, b failure) int { return strings.Compare(a.String(), b.String()) })
-	all = slices.CompactFunc(all, func(a, b failure) bool { return a.String() == b.String() })
+	slices.SortFunc(all, func(a, b failure) int {
+		return cmp.Or(strings.Compare(a.String(), b.String()), strings.Compare(a.exact, b.exact))
+	})
+	all = slices.CompactFunc(all, func(a, b failure) bool { return a.detail() == b.detail() })
 	return &schemaError{failures: all}
 }
 
@@ -84,7 +99,8 @@ func (c *compiledSchema) collect(e *jsonschema.ValidationError, value any, befor
 		return
 	}
 	keyword, text := describeRule(e.ErrorKind)
-	f := failure{place: locate(e, value, before), text: text, rule: c.rule(e.SchemaURL, keyword)}
+	f := failure{text: text, rule: c.rule(e.SchemaURL, keyword)}
+	f.place, f.exact = c.locate(e, value, before)
 	switch k := e.ErrorKind.(type) {
 	case *kind.AdditionalProperties:
 		f.more = ": " + memberNames(k.Properties)
@@ -95,9 +111,9 @@ func (c *compiledSchema) collect(e *jsonschema.ValidationError, value any, befor
 		for _, cause := range e.Causes {
 			c.collect(cause, value, before, &within)
 		}
-		slices.SortFunc(within, func(a, b failure) int { return strings.Compare(a.rule+a.place, b.rule+b.place) })
+		slices.SortFunc(within, func(a, b failure) int { return strings.Compare(a.rule+a.exact, b.rule+b.exact) })
 		for _, w := range within {
-			f.within = append(f.within, "  "+w.String())
+			f.within = append(f.within, "  "+w.detail())
 		}
 	}
 	*all = append(*all, f)
@@ -115,8 +131,8 @@ func memberNames(list []string) string {
 	return strings.Join(quoted, ", ")
 }
 
-// locate names the place of a failure, as a path.
-func locate(e *jsonschema.ValidationError, value any, before jsontext.Path) string {
+// locate names the place of a failure, as a path, and as one without the names of the data.
+func (c *compiledSchema) locate(e *jsonschema.ValidationError, value any, before jsontext.Path) (place, exact string) {
 	path := slices.Clone(before)
 	names, ok := e.ErrorKind.(*kind.PropertyNames)
 	for _, token := range e.InstanceLocation {
@@ -126,21 +142,32 @@ func locate(e *jsonschema.ValidationError, value any, before jsontext.Path) stri
 		case []any:
 			i, err := strconv.Atoi(token)
 			if err != nil || i < 0 || i >= len(v) {
-				return unknownPlace
+				return unknownPlace, unknownPlace
 			}
 			path, value = append(path, jsontext.Step{Kind: jsontext.Indexed, Index: i}), v[i]
 		default:
-			return unknownPlace
+			return unknownPlace, unknownPlace
 		}
 	}
 	if ok {
 		// The library goes on writing in the location of this error: it may be that of a neighbour.
 		m, _ := value.(map[string]any)
 		if _, stands := m[names.Property]; !stands {
-			return unknownPlace
+			return unknownPlace, unknownPlace
 		}
 	}
-	return placeIn(path)
+	return placeIn(c.shown(path, len(before))), placeIn(path)
+}
+
+// shown gives path with * for each name from the step from on that the schema does not have.
+func (c *compiledSchema) shown(path jsontext.Path, from int) jsontext.Path {
+	path = slices.Clone(path)
+	for i := from; i < len(path); i++ {
+		if path[i].Kind == jsontext.Named && !c.names[path[i].Name] {
+			path[i] = jsontext.Step{Kind: jsontext.EveryMember}
+		}
+	}
+	return path
 }
 
 const unknownPlace = "an object in the value"

@@ -41,13 +41,14 @@ type compiledSchema struct {
 	name     string            // of the file in dir
 	texts    map[string][]byte // what was read, by address
 	docs     map[string]any
-	root     *os.Root // while it is compiled
+	names    map[string]bool // of members, that it has
+	root     *os.Root        // while it is compiled
 }
 
 // compileSchema reads and compiles the schema of s. It opens files in the folder of the schema's
 // file and below, and no address. Errors are settings.FieldErrors.
 func compileSchema(s *ValidateSettings) (*compiledSchema, error) {
-	c := &compiledSchema{texts: map[string][]byte{}, docs: map[string]any{}}
+	c := &compiledSchema{texts: map[string][]byte{}, docs: map[string]any{}, names: map[string]bool{}}
 	compiler := jsonschema.NewCompiler()
 	compiler.DefaultDraft(drafts[s.Draft])
 	compiler.UseLoader(c)
@@ -82,7 +83,48 @@ func compileSchema(s *ValidateSettings) (*compiledSchema, error) {
 		return nil, c.compileError(at, err)
 	}
 	c.compiled = compiled
+	for _, doc := range c.docs {
+		c.noteNames(doc)
+	}
 	return c, nil
+}
+
+// noteNames notes the names of members that a schema has: in properties, required and what depends
+// on a member.
+func (c *compiledSchema) noteNames(doc any) {
+	switch doc := doc.(type) {
+	case []any:
+		for _, inner := range doc {
+			c.noteNames(inner)
+		}
+	case map[string]any:
+		for keyword, inner := range doc {
+			switch keyword {
+			case "properties", "dependentSchemas", "dependentRequired", "dependencies", "required":
+				c.noteNamed(inner)
+			}
+			c.noteNames(inner)
+		}
+	}
+}
+
+// noteNamed notes the names that a keyword is about: the members of an object, the texts of a list.
+func (c *compiledSchema) noteNamed(v any) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			c.names[name] = true
+			if list, ok := inner.([]any); ok { // required with that member
+				c.noteNamed(list)
+			}
+		}
+	case []any:
+		for _, name := range v {
+			if name, ok := name.(string); ok {
+				c.names[name] = true
+			}
+		}
+	}
 }
 
 // Load implements jsonschema.URLLoader.
@@ -151,6 +193,9 @@ func checkSchemaText(name string, text []byte) error {
 	if !utf8.Valid(text) {
 		return fmt.Errorf("%s is no valid UTF-8", name)
 	}
+	if jsontext.TooDeep(text) {
+		return fmt.Errorf("%s is nested deeper than 10,000", name)
+	}
 	var any json.RawMessage
 	err := json.Unmarshal(text, &any)
 	var syntax *json.SyntaxError
@@ -161,7 +206,7 @@ func checkSchemaText(name string, text []byte) error {
 	case err != nil:
 		return fmt.Errorf("%s is no JSON: %w", name, err)
 	case !jsontext.Valid(text):
-		return fmt.Errorf("%s is nested too deep", name)
+		return fmt.Errorf("%s is no JSON", name)
 	}
 	return nil
 }

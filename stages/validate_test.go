@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,6 +136,15 @@ func TestWhatDoesNotFit(t *testing.T) {
 		{`{"propertyNames":{"pattern":"^x"}}`, `{"name":"secret"}`, "the value has a member whose name does not fit (s.json#/propertyNames)", "the value has a member whose name does not fit (s.json#/propertyNames): name"},
 		{`{"items":{"type":"string"}}`, `[1,2,3,4,5]`, "[0] is a number, not string (s.json#/items/type); [1] is a number, not string (s.json#/items/type); [2] is a number, not string (s.json#/items/type); and 2 more", "[0] is"},
 		{`{"properties":{"a/b":{"type":"null"}}}`, `{"a/b":1}`, "a/b is a number, not null (s.json#/properties/a~1b/type)", ""},
+		// Names that the schema does not have are of the data.
+		{`{"properties":{"users":{"additionalProperties":{"type":"object"}}}}`, `{"users":{"ann@example.org":1}}`, "users.* is a number, not object (s.json#/properties/users/additionalProperties/type)", `users.ann@example\.org is a number, not object (s.json#/properties/users/additionalProperties/type)`},
+		{`{"additionalProperties":{"properties":{"n":{"type":"string"}}}}`, `{"ann":{"n":1},"bob":{"n":2},"eve":{"n":3},"joe":{"n":4}}`, "*.n is a number, not string (s.json#/additionalProperties/properties/n/type)", "ann.n is a number, not string (s.json#/additionalProperties/properties/n/type)\nbob.n is"},
+		{`{"patternProperties":{"^x":{"type":"string"}},"required":["b"]}`, `{"xann":1,"b":1}`, "* is a number, not string (s.json#/patternProperties/^x/type)", "xann is"},
+		{`{"required":["b"],"additionalProperties":{"type":"string"}}`, `{"b":1}`, "b is a number, not string (s.json#/additionalProperties/type)", ""},
+		{`{"additionalProperties":{"type":"string"},"dependentRequired":{"a":["c"]},"dependentSchemas":{"d":true}}`, `{"a":1,"c":2,"d":3}`, "a is a number, not string (s.json#/additionalProperties/type); c is a number, not string (s.json#/additionalProperties/type); d is a number, not string (s.json#/additionalProperties/type)", ""},
+		{`{"additionalProperties":{"propertyNames":{"maxLength":1}}}`, `{"ann":{"long":1}}`, "* has a member whose name does not fit (s.json#/additionalProperties/propertyNames)", "ann has a member whose name does not fit (s.json#/additionalProperties/propertyNames): long"},
+		{`{"additionalProperties":{"anyOf":[{"type":"string"}]}}`, `{"ann":1}`, "* fits none of anyOf (s.json#/additionalProperties/anyOf)", "ann fits none of anyOf (s.json#/additionalProperties/anyOf)\n  ann is a number"},
+		{`{"additionalProperties":{"type":"string"}}`, `{"ann":[1e9999999]}`, "*[0] is a number of more than 1000 digits, or with an exponent above 1000", "ann[0] is a number of"},
 		{`{"$ref":"#"}`, `1`, "the value cannot be validated: references lead back to themselves (s.json#/$ref)", ""},
 	} {
 		err := validate(t, c.schema).Process(t.Context(), value(c.value))
@@ -233,6 +243,19 @@ func TestValidateSettings(t *testing.T) {
 		if got := names(s.Validate()); !reflect.DeepEqual(got, []string{want}) {
 			t.Errorf("%s: %v", want, got)
 		}
+	}
+}
+
+// What a file takes as a draft is what there is, and a path that is none comes with what to write.
+func TestValidateSays(t *testing.T) {
+	f, _ := reflect.TypeFor[ValidateSettings]().FieldByName("Draft")
+	if taken := strings.Split(f.Tag.Get("enum"), "|"); len(taken) != len(drafts) || slices.ContainsFunc(taken, func(d string) bool { return drafts[d] == nil }) {
+		t.Errorf("a file takes %v", taken)
+	}
+	s := ValidateSettings{Draft: "2020-12", Schema: SchemaSettings{Inline: true}, Field: "$.a"}
+	var wrong *settings.NameError
+	if !errors.As(s.Validate(), &wrong) || !strings.Contains(wrong.Suggestion, "write 'a'") {
+		t.Errorf("got %v", s.Validate())
 	}
 }
 

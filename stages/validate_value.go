@@ -17,12 +17,21 @@ const (
 
 // A boundError says that a value is not validated, as it would take too much.
 type boundError struct {
-	path jsontext.Path
-	why  string
+	path  jsontext.Path
+	shown jsontext.Path // without the names of the data
+	why   string
 }
 
 func (e *boundError) Error() string {
-	return fmt.Sprintf("validating: %s %s", placeIn(e.path), e.why)
+	return fmt.Sprintf("validating: %s %s", placeIn(e.shown), e.why)
+}
+
+// Detail implements pipeline.Detailer: the names on the way.
+func (e *boundError) Detail() string {
+	if slices.Equal(e.path, e.shown) {
+		return ""
+	}
+	return fmt.Sprintf("%s %s", placeIn(e.path), e.why)
 }
 
 // A valueReader makes Go values of JSON text that is known to be valid. Unlike encoding/json it
@@ -41,7 +50,7 @@ func decodeValue(text []byte) (any, *boundError) {
 
 func (r *valueReader) value(depth int) (any, *boundError) {
 	if depth > deepest {
-		return nil, &boundError{why: "is nested too deep"}
+		return nil, &boundError{why: fmt.Sprintf("is nested deeper than %d", deepest)}
 	}
 	switch r.text[r.i] {
 	case '{':

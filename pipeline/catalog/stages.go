@@ -12,7 +12,7 @@ import (
 func stageKinds() config.Kinds {
 	return config.Kinds{
 		{
-			Section: config.StageSection, Name: "filter", Short: "when",
+			Section: config.StageSection, Name: "filter", Short: "when", Foreign: foreignFilters,
 			Doc:      "lets a record pass when a condition holds, and ends it on purpose when it does not",
 			Example:  "filter: delay >= 15",
 			Settings: settingsOf(zero[stages.FilterSettings]),
@@ -21,7 +21,7 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "map",
+			Section: config.StageSection, Name: "map", Foreign: foreignMaps, Hints: hintsOfMap,
 			Doc: "edits a record: its value as a whole, fields at any depth, key, time and headers, or makes a tombstone of it",
 			Example: `map:
   set:
@@ -73,7 +73,7 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "validate",
+			Section: config.StageSection, Name: "validate", Hints: hintsOfValidate,
 			Doc: "rejects a record whose value does not fit a JSON Schema; the error names the place in the value and the rule",
 			Example: `validate:
   schema:

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -16,6 +17,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // An answer is one line of answers/http.jsonl: what a case's server says to a request.
@@ -25,10 +28,82 @@ type answer struct {
 	Method  string          `json:"method"`   // default: GET
 	URL     string          `json:"url"`      // path and query; ${HTTP} before it is allowed
 	Status  int             `json:"status"`   // default: 200
-	Headers []string        `json:"headers"`  // flat: name, value, name, value
+	Headers answerHeaders   `json:"headers"`  // an object, or flat: name, value, name, value
 	Body    json.RawMessage `json:"body"`     // a string is sent as it is, anything else as JSON
 	DelayMs int             `json:"delay_ms"` // before the answer
 }
+
+// answerHeaders are names and values in turn.
+type answerHeaders []string
+
+// UnmarshalJSON reads an object of names and values, or a flat array of them.
+func (h *answerHeaders) UnmarshalJSON(text []byte) error {
+	const form = `headers is an object, {"name": "value"}, or a flat list: name, value, name, value`
+	var flat []any
+	if text[0] == '{' {
+		jsontext.Members(text, func(quoted, value []byte) bool {
+			flat = append(flat, jsontext.Unquote(quoted))
+			if value[0] != '"' {
+				flat = append(flat, nil)
+			} else {
+				flat = append(flat, jsontext.Unquote(value))
+			}
+			return true
+		})
+	} else if json.Unmarshal(text, &flat) != nil || len(flat)%2 != 0 {
+		return errors.New(form)
+	}
+	for _, part := range flat {
+		text, ok := part.(string)
+		if !ok {
+			return errors.New(form)
+		}
+		*h = append(*h, text)
+	}
+	return nil
+}
+
+// answerForms are what the fields of an answer are.
+var answerForms = map[string]string{
+	"method": `a text, as "POST"`, "url": "a text: a path like /weather/DTW, with ${HTTP} before it or not", "status": "a whole number from 200 to 599",
+	"delay_ms": "a whole number of milliseconds",
+}
+
+// readAnswer reads one line.
+func readAnswer(line []byte) (a answer, err error) {
+	dec := json.NewDecoder(bytes.NewReader(line))
+	dec.DisallowUnknownFields()
+	err = dec.Decode(&a)
+	var of *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &of) && of.Field == "":
+		return a, fmt.Errorf("an answer is an object with %s", answerFields)
+	case errors.As(err, &of):
+		return a, fmt.Errorf("%s is %s", of.Field, answerForms[of.Field])
+	case errors.As(err, &syntax), errors.Is(err, io.ErrUnexpectedEOF):
+		return a, errors.New("not valid JSON; an answer is one JSON object a line")
+	case err != nil:
+		if text, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+			return a, fmt.Errorf("unknown field %s; an answer has %s", text, answerFields)
+		}
+		return a, err
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return a, errors.New("there is more behind the answer; it is one JSON object a line")
+	}
+	u, err := url.Parse(strings.TrimPrefix(a.URL, "${HTTP}"))
+	switch {
+	case err != nil || !strings.HasPrefix(u.Path, "/"):
+		return a, errors.New("url is a path like /weather/DTW, with ${HTTP} before it or not")
+	case a.Status != 0 && (a.Status < 200 || a.Status > 599):
+		return a, fmt.Errorf("status %d is none", a.Status)
+	}
+	a.URL = u.RequestURI()
+	return a, nil
+}
+
+const answerFields = "method, url, status, headers, body, delay_ms"
 
 // An answerServer answers requests on loopback from a file.
 type answerServer struct {
@@ -72,22 +147,11 @@ func (s *answerServer) read(file string) error {
 		if len(line) == 0 {
 			continue
 		}
-		dec := json.NewDecoder(bytes.NewReader(line))
-		dec.DisallowUnknownFields()
-		a := answer{}
-		if err := dec.Decode(&a); err != nil {
+		a, err := readAnswer(line)
+		if err != nil {
 			return fmt.Errorf("reading answers: %s:%d: %w", file, n, err)
 		}
-		u, err := url.Parse(strings.TrimPrefix(a.URL, "${HTTP}"))
-		switch {
-		case err != nil || !strings.HasPrefix(u.Path, "/"):
-			return fmt.Errorf("reading answers: %s:%d: url is a path like /weather/DTW, with ${HTTP} before it or not", file, n)
-		case len(a.Headers)%2 != 0:
-			return fmt.Errorf("reading answers: %s:%d: headers is a flat list: name, value, name, value", file, n)
-		case a.Status != 0 && (a.Status < 200 || a.Status > 599):
-			return fmt.Errorf("reading answers: %s:%d: status %d is none", file, n, a.Status)
-		}
-		key := cmp.Or(a.Method, http.MethodGet) + " " + u.RequestURI()
+		key := cmp.Or(a.Method, http.MethodGet) + " " + a.URL
 		s.answers[key] = append(s.answers[key], a)
 	}
 	return lines.Err()

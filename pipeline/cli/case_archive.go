@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,7 +34,7 @@ func casesOfArchive(file, name string, kinds config.Kinds) (cases []*testCase, e
 	a := &caseArchive{file: file, content: txtar.Parse(text)}
 	names := a.names()
 	if len(names) == 0 {
-		return nil, nil
+		return nil, a.checkHalves(nil)
 	}
 	if err := a.check(names); err != nil {
 		return nil, err
@@ -106,9 +107,40 @@ func (a *caseArchive) check(names []string) error {
 				return at("%s stands twice", f.Name)
 			}
 		}
+	}
+	return a.checkHalves(names)
+}
+
+// checkHalves finds folders that are meant as cases, and lack a part. Where there are cases beside
+// them, any part of one is enough to be meant.
+func (a *caseArchive) checkHalves(names []string) error {
+	files, first := map[string][]string{}, map[string]int{} // by folder
+	var dirs []string
+	for i, f := range a.content.Files {
 		dir, rest, inside := strings.Cut(f.Name, "/")
-		if inside && partOfCase(rest) && !slices.Contains(names, dir) && names[0] != "" {
-			return at("%s is no whole case: it takes pipeline.yaml and input.jsonl, there or at the top of the archive", dir)
+		switch {
+		case !inside, len(names) == 0 && (rest == "" || dir == "want" || dir == "answers"):
+			dir, rest = "", f.Name
+		case slices.Contains(names, dir):
+			continue
+		case len(names) > 0 && (strings.HasSuffix(rest, "/"+inputLines) || strings.HasSuffix(rest, "/"+inputValues)):
+			return fmt.Errorf("%s:%d: %s is too deep: a case is a folder at the top of the archive", a.file, a.before(i), f.Name)
+		}
+		if _, known := first[dir]; !known {
+			dirs, first[dir] = append(dirs, dir), i
+		}
+		files[dir] = append(files[dir], rest)
+	}
+	top := partsOf(files[""])
+	for _, dir := range dirs {
+		p := partsOf(files[dir])
+		meant := p.meant() || len(names) > 0 && (p.input+p.likeInput != "" || slices.ContainsFunc(files[dir], partOfCase))
+		if dir == "" && len(names) > 0 || !meant {
+			continue // what is at the top is for all
+		}
+		p.input, p.pipeline = cmp.Or(p.input, top.input), cmp.Or(p.pipeline, top.pipeline)
+		if missing := p.missing(); missing != "" {
+			return fmt.Errorf("%s:%d: %s is no whole case: %s, there or at the top of the archive", a.file, a.before(first[dir]), cmp.Or(dir, "it"), missing)
 		}
 	}
 	return nil

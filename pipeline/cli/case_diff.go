@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/fixture"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // A difference is one record of a sink that is not as expected.
@@ -110,6 +112,17 @@ func lineLike(w *fixture.Partial, got *pipeline.Record) string {
 	return string(line)
 }
 
+// otherLine shows a record that stands where w is wanted: in the form of w, or as a whole where that
+// says the same as w, which fits further records.
+func otherLine(w *fixture.Partial, got *pipeline.Record) string {
+	line := lineLike(w, got)
+	if len(diffRecord(w, got, comparison{})) == 0 {
+		whole, _ := fixture.AllGiven.Append(nil, got, nil)
+		line = string(whole)
+	}
+	return line
+}
+
 // chosenNames gives the names of the headers of a line that has some of them.
 func chosenNames(w *fixture.Partial) (names []string) {
 	if !w.Given.Chosen {
@@ -142,7 +155,7 @@ func diffOrder(sink string, want []*fixture.Partial, got []pipeline.Record, pair
 	for _, name := range names {
 		for i, w := range wants[name] {
 			if g := came[name][i]; g != paired[w] {
-				diffs = append(diffs, difference{Sink: sink, Position: placeOf(want[w]), What: "order", Expected: string(want[w].Text), Got: lineLike(want[w], &got[g])})
+				diffs = append(diffs, difference{Sink: sink, Position: placeOf(want[w]), What: "order", Expected: string(want[w].Text), Got: otherLine(want[w], &got[g])})
 				break
 			}
 		}
@@ -186,7 +199,7 @@ func diffValue(w, g []byte, meaning bool) []fieldDiff {
 	if meaning {
 		equal = sameMeaning
 	}
-	fields, same := diffJSON("", w, g, equal)
+	fields, same := diffJSON(nil, w, g, equal)
 	switch {
 	case same && meaning:
 		return nil
@@ -205,11 +218,13 @@ func showTime(t int64) string {
 	return strconv.FormatInt(t, 10)
 }
 
+// showBytes shows what differs so that it differs: an object or an array as it stands, any other
+// text in quotes, and null for nothing.
 func showBytes(b []byte) string {
-	if b == nil {
+	switch {
+	case b == nil:
 		return "null"
-	}
-	if json.Valid(b) {
+	case len(b) > 0 && (b[0] == '{' || b[0] == '[') && json.Valid(b):
 		return string(b)
 	}
 	return strconv.Quote(string(b))
@@ -241,76 +256,54 @@ func diffHeaders(want, got []pipeline.Header) (diffs []fieldDiff) {
 	return diffs
 }
 
-// diffJSON names the fields in which two JSON objects differ, down to the innermost. same
-// says that they are equal, as equal says of what is no object. nil and false: they differ, and one is no object.
-func diffJSON(path string, want, got []byte, equal func(a, b []byte) bool) (diffs []fieldDiff, same bool) {
-	w, wKeys := objectOf(want)
-	g, gKeys := objectOf(got)
+// diffJSON names the members in which two objects differ, down to the innermost, and says whether
+// there are none. Where one is no object it gives nil and what equal says.
+func diffJSON(path jsontext.Path, want, got []byte, equal func(a, b []byte) bool) (diffs []fieldDiff, same bool) {
+	w, names := objectOf(want)
+	g, others := objectOf(got)
 	if w == nil || g == nil {
 		return nil, equal(want, got)
 	}
-	for _, k := range gKeys {
-		if _, there := w[k]; !there {
-			wKeys = append(wKeys, k)
+	for _, name := range others {
+		if _, there := w[name]; !there {
+			names = append(names, name)
 		}
 	}
-	same = true
-	for _, k := range wKeys {
-		wv, wThere := w[k]
-		gv, gThere := g[k]
-		at := strings.TrimPrefix(path+"."+k, ".")
+	for _, name := range names {
+		wv, wThere := w[name]
+		gv, gThere := g[name]
+		at := append(slices.Clip(path), jsontext.Step{Name: name})
 		switch {
 		case !wThere:
-			diffs = append(diffs, fieldDiff{at, "(absent)", string(gv)})
+			diffs = append(diffs, fieldDiff{at.String(), "(absent)", string(gv)})
 		case !gThere:
-			diffs = append(diffs, fieldDiff{at, string(wv), "(absent)"})
+			diffs = append(diffs, fieldDiff{at.String(), string(wv), "(absent)"})
 		case !equal(wv, gv):
 			inner, _ := diffJSON(at, wv, gv, equal)
 			if inner == nil {
-				inner = []fieldDiff{{at, string(wv), string(gv)}}
+				inner = []fieldDiff{{at.String(), string(wv), string(gv)}}
 			}
 			diffs = append(diffs, inner...)
 		}
 	}
-	return diffs, same && len(diffs) == 0
+	return diffs, len(diffs) == 0
 }
 
-// objectOf reads a JSON object with its keys in order; nil when it is none.
-func objectOf(text []byte) (fields map[string]json.RawMessage, keys []string) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+// objectOf reads a JSON object, with its names in order; nil when the text is none. Of members of
+// one name the first counts.
+func objectOf(text []byte) (members map[string][]byte, names []string) {
+	text = text[jsontext.Space(text, 0):]
+	if !jsontext.Valid(text) || text[0] != '{' {
 		return nil, nil
 	}
-	fields = map[string]json.RawMessage{}
-	for dec.More() {
-		t, err := dec.Token()
-		var v json.RawMessage
-		if err != nil || dec.Decode(&v) != nil {
-			return nil, nil
+	members = map[string][]byte{}
+	jsontext.Members(text, func(quoted, value []byte) bool {
+		name := jsontext.Unquote(quoted)
+		if _, twice := members[name]; !twice {
+			members[name] = value
+			names = append(names, name)
 		}
-		k, _ := t.(string)
-		if _, twice := fields[k]; !twice {
-			fields[k] = v
-			keys = append(keys, k)
-		}
-	}
-	return fields, keys
-}
-
-// sameJSON compares two values whatever their white space and the order of their keys;
-// numbers by their digits.
-func sameJSON(a, b []byte) bool {
-	x, errX := canonical(a)
-	y, errY := canonical(b)
-	return errX == nil && errY == nil && bytes.Equal(x, y)
-}
-
-func canonical(text []byte) ([]byte, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, err
-	}
-	return json.Marshal(v)
+		return true
+	})
+	return members, names
 }

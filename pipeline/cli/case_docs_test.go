@@ -4,10 +4,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/fixture"
 )
 
 // TestCasesReference: the page about cases has every setting of a case.yaml, and its archive and
@@ -44,6 +47,102 @@ func TestCasesReference(t *testing.T) {
 	for _, c := range cases {
 		if r := c.run(t.Context(), nil, false); !r.ok() || r.records != 1 {
 			t.Errorf("%s: %d records\n%s", c.name, r.records, r.text())
+		}
+	}
+}
+
+// TestAnswersReference: the page about cases has every key of an answer, and its answers can be read.
+func TestAnswersReference(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repo, "docs", "reference", "cases.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "\n## Answers\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	for f := range reflect.TypeFor[answer]().Fields() {
+		if name := f.Tag.Get("json"); !strings.Contains(section, "\n| `"+name+"` |") || !strings.Contains(answerFields, name) {
+			t.Errorf("the table of answers or their errors have no %s", name)
+		}
+	}
+	_, lines, _ := strings.Cut(section, "```json\n")
+	lines, _, _ = strings.Cut(lines, "```")
+	read := 0
+	for line := range strings.Lines(lines) {
+		a, err := readAnswer([]byte(line))
+		if err != nil || len(a.Headers)%2 != 0 {
+			t.Errorf("%s: %v", line, err)
+		}
+		read++
+	}
+	if read < 3 {
+		t.Errorf("%d answers", read)
+	}
+}
+
+// TestFixturesReference: the page about fixtures has every key of a line with an example that has it,
+// and what it says of what is written is so.
+func TestFixturesReference(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repo, "docs", "reference", "fixtures.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	read := func(line string) *pipeline.Record {
+		t.Helper()
+		rec := new(pipeline.Record)
+		if _, err := fixture.NewReader(strings.NewReader(line), "in.jsonl").Next(rec); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		return rec
+	}
+	_, err = fixture.NewReader(strings.NewReader(`{"none":1}`), "x").NextPartial() // it names those that there are
+	_, names, found := strings.Cut(err.Error(), "known are ")
+	names, _, _ = strings.Cut(names, ";")
+	if !found {
+		t.Fatal(err)
+	}
+	for _, key := range append(strings.Split(names, ", "), "sink") {
+		_, row, found := strings.Cut(page, "\n| `"+key+"` | `")
+		example, _, _ := strings.Cut(row, "` |")
+		if !found || !strings.Contains(example, `"`+key+`":`) {
+			t.Errorf("no row of %s with an example", key)
+			continue
+		}
+		plain := read(`{"payload":"x"}`)
+		if rec := read(example); key != "sink" && string(fixture.Append(nil, rec, "")) == string(fixture.Append(nil, plain, "")) {
+			t.Errorf("%s says nothing of %s", example, key)
+		}
+	}
+	pairs := 0
+	for row := range strings.Lines(page) {
+		line, written, both := strings.Cut(strings.TrimSuffix(strings.TrimPrefix(row, "| `"), "` |\n"), "` | `")
+		if !both || line[0] != '{' {
+			continue
+		}
+		pairs++
+		if got := string(fixture.Append(nil, read(line), "")); got != written+"\n" {
+			t.Errorf("%s is written as %s", line, got)
+		}
+	}
+	blocks := strings.Split(page, "```json\n")[1:]
+	for _, block := range blocks {
+		line, _, _ := strings.Cut(block, "\n")
+		read(line)
+	}
+	if pairs < 5 || len(blocks) != 3 {
+		t.Errorf("%d lines as they are written, %d blocks", pairs, len(blocks))
+	}
+}
+
+// TestTheReferenceOfFixturesIsFound: who reads of fixtures and cases finds the way.
+func TestTheReferenceOfFixturesIsFound(t *testing.T) {
+	for _, page := range []string{"README.md", "docs/public.md", "docs/reference/cases.md"} {
+		text, err := os.ReadFile(filepath.Join(repo, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(linksIn(text), func(link string) bool { return filepath.Base(link) == "fixtures.md" }) {
+			t.Errorf("%s does not link to the page about fixtures", page)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -40,7 +41,9 @@ func findCases(paths []string, kinds config.Kinds) (cases []*testCase, err error
 			case d.IsDir() && isCase(path):
 				cases = append(cases, &testCase{dir: path, name: name, kinds: kinds})
 				return fs.SkipDir
-			case !d.IsDir() && strings.HasSuffix(name, archiveEnd):
+			case d.IsDir():
+				return halfCase(path)
+			case strings.HasSuffix(name, archiveEnd):
 				found, err := casesOfArchive(path, strings.TrimSuffix(name, archiveEnd), kinds)
 				cases = append(cases, found...)
 				return err
@@ -69,4 +72,96 @@ func isCase(dir string) bool {
 func isFile(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.Mode().IsRegular()
+}
+
+// A caseParts says what of a case a folder has.
+type caseParts struct {
+	shown                   string // the first of them
+	input, pipeline         string // "": it has none
+	likeInput, likePipeline string // what is called nearly so
+	other                   string // of want or answers: only a case has that
+}
+
+// partsOf finds the parts among files, by their names within the folder.
+func partsOf(names []string) (p caseParts) {
+	for _, name := range names {
+		stem, ending := strings.TrimSuffix(name, filepath.Ext(name)), filepath.Ext(name)
+		near := func(part string, endings ...string) bool {
+			return config.Nearest(stem, []string{part}) != "" && config.Nearest(ending, endings) != ""
+		}
+		switch {
+		case name == inputLines, name == inputValues:
+			p.input = name
+		case name == pipelineFile, name == settingsFile:
+			p.pipeline = name
+		case name == answersFile, strings.HasPrefix(name, "want/") && (ending == wantLines || ending == wantValues):
+			p.other = name
+		case strings.Contains(name, "/"):
+		case ending == wantValues, near("input", wantLines, wantValues):
+			p.likeInput = name
+		case near("pipeline", ".yaml"), near("case", ".yaml"):
+			p.likePipeline = name
+		}
+		if p.shown == "" && p != (caseParts{}) {
+			p.shown = name
+		}
+	}
+	return p
+}
+
+// meant says whether the folder is surely meant as a case: an input beside a pipeline, whatever
+// they are called, or what only cases have.
+func (p caseParts) meant() bool {
+	return p.other != "" || p.input+p.likeInput != "" && p.pipeline+p.likePipeline != ""
+}
+
+// missing says what is there and what is not; "": nothing that a case needs is missing.
+func (p caseParts) missing() string {
+	switch {
+	case p.input == "":
+		return fmt.Sprintf("it has %s, but neither %s nor %s%s", p.shown, inputLines, inputValues, p.hint())
+	case p.pipeline == "":
+		return fmt.Sprintf("it has %s, but neither %s nor %s%s", p.shown, pipelineFile, settingsFile, p.hint())
+	}
+	return ""
+}
+
+// hint says what was likely meant by a file that is called nearly as the one that is missing.
+func (p caseParts) hint() string {
+	like, name := p.likeInput, inputLines
+	switch {
+	case p.input == "" && filepath.Ext(like) == wantValues:
+		name = inputValues
+	case p.input != "":
+		like, name = p.likePipeline, pipelineFile
+	}
+	switch like {
+	case "":
+		return ""
+	case p.shown:
+		return fmt.Sprintf(": did you mean %s?", name)
+	}
+	return fmt.Sprintf("; %s: did you mean %s?", like, name)
+}
+
+// halfCase is an error when a folder, which is no case, is meant as one: it would be passed over in
+// silence.
+func halfCase(dir string) error {
+	var names []string
+	for _, pattern := range []string{"*", "want/*", answersFile} {
+		files, err := fs.Glob(os.DirFS(dir), pattern)
+		if err != nil {
+			return err
+		}
+		for _, name := range files {
+			if isFile(filepath.Join(dir, filepath.FromSlash(name))) {
+				names = append(names, name)
+			}
+		}
+	}
+	p := partsOf(names)
+	if missing := p.missing(); p.meant() && missing != "" {
+		return fmt.Errorf("%s is no whole case: %s", dir, missing)
+	}
+	return nil
 }

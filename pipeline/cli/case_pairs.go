@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
-// maxTried bounds the search for what a wanted record gives back to another.
+// maxTried bounds the search that moves wanted records to other ones.
 const maxTried = 5_000_000
 
 // pairs gives for each wanted record the one that it is about, by its index, or -1. One with a
@@ -21,7 +20,7 @@ const maxTried = 5_000_000
 // a record that fits: that at its own place, the next after the one before, or any, and as
 // many fit as can. What then fits nothing is paired in order, so that what differs can be shown.
 func pairs(want []*fixture.Partial, got []pipeline.Record, by comparison) []int {
-	p := pairing{want: want, got: got, by: by, of: make([]int, len(want)), taken: make([]int, len(got)), forms: map[string]*likeness{}}
+	p := pairing{want: want, got: got, by: by, of: make([]int, len(want)), taken: make([]int, len(got)), forms: map[string]*byForm{}}
 	for i := range p.of {
 		p.of[i] = -1
 	}
@@ -52,13 +51,13 @@ type pairing struct {
 	by    comparison
 	of    []int // got by want
 	taken []int // want by got
-	forms map[string]*likeness
+	forms map[string]*byForm
 	tried int
 }
 
-// A likeness is all that came in the terms of one form of a wanted line: what fits such a line
-// has the same text as the line.
-type likeness struct {
+// byForm is all that came, in the terms of one form of a wanted line: what fits such a line has the
+// same text as the line.
+type byForm struct {
 	texts []string         // by record; "": not one that is free
 	with  map[string][]int // records by text
 	next  map[string]int   // of those, the first that may not be taken
@@ -83,13 +82,13 @@ func (p *pairing) byPosition() {
 	}
 }
 
-// likenessOf gives what is free in the terms of w.
-func (p *pairing) likenessOf(w *fixture.Partial, free []int) *likeness {
+// inTermsOf gives what is free, by the form of w.
+func (p *pairing) inTermsOf(w *fixture.Partial, free []int) *byForm {
 	names := chosenNames(w)
 	form := fmt.Sprintf("%+v %q", w.Given, names)
 	l := p.forms[form]
 	if l == nil {
-		l = &likeness{texts: make([]string, len(p.got)), with: map[string][]int{}, next: map[string]int{}}
+		l = &byForm{texts: make([]string, len(p.got)), with: map[string][]int{}, next: map[string]int{}}
 		for _, g := range free {
 			text := p.by.text(w.Given, names, &p.got[g])
 			l.texts[g] = text
@@ -102,7 +101,7 @@ func (p *pairing) likenessOf(w *fixture.Partial, free []int) *likeness {
 
 func (p *pairing) byFit(loose, free []int) {
 	for i, w := range loose {
-		l := p.likenessOf(p.want[w], free)
+		l := p.inTermsOf(p.want[w], free)
 		text := p.by.text(p.want[w].Given, chosenNames(p.want[w]), &p.want[w].Record)
 		if i < len(free) && p.taken[free[i]] < 0 && l.texts[free[i]] == text { // at its own place
 			p.pair(w, free[i])
@@ -131,7 +130,7 @@ func (p *pairing) byFit(loose, free []int) {
 // settle finds a record for w, moving others where that is needed.
 func (p *pairing) settle(w int, free []int, seen []bool) bool {
 	text := p.by.text(p.want[w].Given, chosenNames(p.want[w]), &p.want[w].Record)
-	for _, g := range p.likenessOf(p.want[w], free).with[text] {
+	for _, g := range p.inTermsOf(p.want[w], free).with[text] {
 		if p.tried++; seen[g] || p.tried > maxTried {
 			continue
 		}
@@ -194,57 +193,60 @@ func (by comparison) text(given fixture.Given, chosen []string, rec *pipeline.Re
 	}
 	switch v := rec.Value(); {
 	case given.Payload && by.meaning && jsontext.Valid(v):
-		b = appendMeaning(append(b, '='), bytes.TrimSpace(v))
+		b = appendMeaning(append(b, '='), bytes.TrimSpace(v), appendNumber)
 	case given.Payload:
 		put(v)
 	}
 	return string(b)
 }
 
-// sameMeaning compares two JSON texts whatever their white space, the order of their members
-// and the way in which numbers and texts are written: 1, 1.0 and 10e-1 are equal. Of members of
-// one name the first counts. Texts that are no JSON are equal byte for byte.
-func sameMeaning(a, b []byte) bool {
+// sameJSON compares two JSON texts whatever their white space, the order of their members and the
+// escapes in them; numbers by their digits. Of members of one name the first counts. Texts that are
+// no JSON are equal byte for byte.
+func sameJSON(a, b []byte) bool { return same(a, b, appendDigits) }
+
+// sameMeaning is sameJSON for which 1, 1.0 and 10e-1 are equal too.
+func sameMeaning(a, b []byte) bool { return same(a, b, appendNumber) }
+
+func same(a, b []byte, number func(dst, text []byte) []byte) bool {
 	if !jsontext.Valid(a) || !jsontext.Valid(b) {
 		return bytes.Equal(a, b) && (a == nil) == (b == nil)
 	}
-	return bytes.Equal(appendMeaning(nil, bytes.TrimSpace(a)), appendMeaning(nil, bytes.TrimSpace(b)))
+	return bytes.Equal(appendMeaning(nil, bytes.TrimSpace(a), number), appendMeaning(nil, bytes.TrimSpace(b), number))
 }
 
-// appendMeaning appends a text that is the same for JSON texts of one meaning.
-func appendMeaning(dst, text []byte) []byte {
+// appendDigits appends a number as it is written.
+func appendDigits(dst, text []byte) []byte { return append(dst, text...) }
+
+// appendNumber appends a text that is the same for equal numbers.
+func appendNumber(dst, text []byte) []byte {
+	n := decimal(text)
+	return fmt.Appendf(dst, "%t %s %d", n.negative, n.digits, n.exponent)
+}
+
+// appendMeaning appends a text that is the same for JSON texts of one meaning, with numbers as
+// number appends them.
+func appendMeaning(dst, text []byte, number func(dst, text []byte) []byte) []byte {
 	switch {
 	case text[0] == '{':
-		members := membersOf(text)
+		members, names := objectOf(text)
+		slices.Sort(names)
 		dst = append(dst, '{')
-		for _, name := range slices.Sorted(maps.Keys(members)) {
+		for _, name := range names {
 			dst = append(jsontext.AppendString(dst, name), ':')
-			dst = append(appendMeaning(dst, members[name]), ',')
+			dst = append(appendMeaning(dst, members[name], number), ',')
 		}
 		return append(dst, '}')
 	case text[0] == '[':
 		dst = append(dst, '[')
-		jsontext.Elements(text, func(e []byte) bool { dst = append(appendMeaning(dst, e), ','); return true })
+		jsontext.Elements(text, func(e []byte) bool { dst = append(appendMeaning(dst, e, number), ','); return true })
 		return append(dst, ']')
 	case text[0] == '"':
 		return jsontext.AppendString(dst, jsontext.Unquote(text))
 	case text[0] == '-' || text[0] >= '0' && text[0] <= '9':
-		n := decimal(text)
-		return fmt.Appendf(dst, "%t %s %d", n.negative, n.digits, n.exponent)
+		return number(dst, text)
 	}
 	return append(dst, text...)
-}
-
-func membersOf(object []byte) map[string][]byte {
-	members := map[string][]byte{}
-	jsontext.Members(object, func(quoted, value []byte) bool {
-		name := jsontext.Unquote(quoted)
-		if _, twice := members[name]; !twice {
-			members[name] = value
-		}
-		return true
-	})
-	return members
 }
 
 // An exact number is digits times ten to the power of exponent, without zeros at either end of the

@@ -59,6 +59,21 @@ func TestPairsInAnyOrder(t *testing.T) {
 	}
 }
 
+// A record that a line fits may stand where another is wanted: then it is shown as a whole.
+func TestOrderOfWhatFits(t *testing.T) {
+	got := parse(t, `{"offset":1,"payload":"a"}`, `{"offset":2,"payload":"b"}`)
+	d := diffRecords("s", wanted(t, `{"key":null}`, `{"payload":"a"}`), got, inOrder)
+	if len(d) != 1 || d[0].What != "order" || d[0].Expected != `{"key":null}` || d[0].Got != `{"topic":"test","partition":0,"offset":1,"payload":"a"}` {
+		t.Errorf("got %+v", d)
+	}
+	for _, key := range []string{`"null"`, `""`} {
+		d := diffRecords("s", wanted(t, `{"key":null}`), parse(t, `{"key":`+key+`,"payload":"a"}`), inOrder)
+		if len(d) != 1 || len(d[0].Fields) != 1 || d[0].Fields[0] != (fieldDiff{"key", "null", key}) || d[0].Got != `{"key":`+key+`}` {
+			t.Errorf("no key and the key %s: %+v", key, d)
+		}
+	}
+}
+
 // Without positions the order counts too, where the pipeline keeps one.
 func TestOrderWithoutPositions(t *testing.T) {
 	got := parse(t, `{"offset":1,"payload":"a"}`, `{"offset":2,"payload":"b"}`)
@@ -105,6 +120,12 @@ func TestSameMeaning(t *testing.T) {
 	}
 	if sameMeaning(nil, []byte("")) || sameMeaning(nil, []byte("null")) {
 		t.Error("a tombstone is neither an empty value nor null")
+	}
+	if !sameJSON([]byte(`{"a":1,"b":"A","a":2}`), []byte(` {"b":"\u0041", "a":1,"a":3}`)) || sameJSON([]byte(`1`), []byte(`1.0`)) || sameJSON([]byte(`{"a":1,"a":2}`), []byte(`{"a":2}`)) {
+		t.Error("of members of one name the first counts, of numbers their digits")
+	}
+	if d, same := diffJSON(nil, []byte(`{"a.b":{"c":1},"d":[]}`), []byte(`{"a.b":{"c":2},"d":[]}`), sameJSON); same || len(d) != 1 || d[0] != (fieldDiff{`a\.b.c`, "1", "2"}) {
+		t.Errorf("what differs is named as a path: %+v", d)
 	}
 	want := wanted(t, `{"payload_json":{"a":{"b":1.0,"c":2},"d":"x"}}`)
 	d := diffRecords("s", want, parse(t, `{"payload_json":{"d":"x","a":{"c":3,"b":1}}}`), comparison{meaning: true})

@@ -79,7 +79,7 @@ func (c *testCase) runUnpacked(ctx context.Context, set []string, update bool, r
 		return err
 	}
 	defer c.answers.close()
-	if err := c.settle(); err != nil {
+	if err := c.readSettings(); err != nil {
 		return err
 	}
 	file, err := c.execute(ctx, set, r)

@@ -36,8 +36,8 @@ func (c *testCase) file(name string) string {
 	return ""
 }
 
-// settle reads case.yaml, where there is one, and finds the pipeline file.
-func (c *testCase) settle() error {
+// readSettings reads case.yaml, where there is one, and finds the pipeline file.
+func (c *testCase) readSettings() error {
 	c.settings = caseSettings{}
 	c.pipeline = c.file(pipelineFile)
 	file := c.file(settingsFile)
@@ -127,9 +127,25 @@ func (c *testCase) input() (path settings.Path, as string, err error) {
 	case values != "":
 		return settings.Path(values), "value", nil
 	case lines == "":
-		return "", "", fmt.Errorf("there is no input: write %s, or %s with one value a line", inputLines, inputValues)
+		return "", "", fmt.Errorf("there is no input: write %s, or %s with one value a line%s", inputLines, inputValues, c.likeInput())
 	case c.settings.Key != nil:
 		return "", "", c.problemAt("key", "key is for "+inputValues+": fixture lines have keys of their own", "remove it, or rename "+inputLines)
 	}
 	return settings.Path(lines), "fixture", nil
+}
+
+// likeInput says what was likely meant, where a case without an input has a file that is called
+// nearly so.
+func (c *testCase) likeInput() string {
+	files, err := os.ReadDir(c.dir)
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, f.Name())
+	}
+	p := partsOf(names)
+	p.shown = ""
+	return p.hint()
 }

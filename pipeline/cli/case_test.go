@@ -94,9 +94,11 @@ func TestDiffRecords(t *testing.T) {
 		"a number":   {[]string{edit(`"x":1`, `"x":1.0`), second, third}, `different t/0@1 x: 1, 1.0`},
 		"time":       {[]string{edit(`"ts":5,`, ``), second, third}, `different t/0@1 ts: 5, none`},
 		"key":        {[]string{edit(`"key":"k"`, `"key":""`), second, third}, `different t/0@1 key: "k", ""`},
+		"quoted key": {[]string{edit(`"key":"k"`, `"key":"\"k\""`), second, third}, `different t/0@1 key: "k", "\"k\""`},
+		"null text":  {[]string{first, second, `{"topic":"t","partition":0,"offset":3,"payload_json":null}`}, `different t/0@3 payload: null, "null"`},
 		"no key":     {[]string{edit(`"key":"k"`, `"key":null`), second, third}, `different t/0@1 key: "k", null`},
 		"header":     {[]string{edit(`null]`, `""]`), second, third}, `different t/0@1 header b: null, ""`},
-		"headers":    {[]string{edit(`,"b",null`, ``), second, third}, `different t/0@1 headers: "a": 1, "b": null, "a": 1`},
+		"headers":    {[]string{edit(`,"b",null`, ``), second, third}, `different t/0@1 headers: "a": "1", "b": null, "a": "1"`},
 		"tombstone":  {[]string{first, second, `{"topic":"t","partition":0,"offset":3,"payload":""}`}, `different t/0@3 payload: null, ""`},
 		"text":       {[]string{first, `{"topic":"t","partition":0,"offset":2,"payload":"test"}`, third}, `different t/0@2 payload: "text", "test"`},
 		"nothing":    {nil, `missing t/0@1; missing t/0@2; missing t/0@3`},
@@ -160,7 +162,7 @@ func TestAnswers(t *testing.T) {
 	}
 	write(`{"url":"/a?x=1","status":503,"headers":["Retry-After","1"]}` + "\n\n" +
 		`{"url":"${HTTP}/a?x=1","body":{"b":[1]},"delay_ms":1}` + "\n" +
-		`{"method":"POST","url":"/p","status":201,"headers":["Content-Type","text/plain"],"body":"text"}` + "\n")
+		`{"method":"POST","url":"/p","status":201,"headers":{"Content-Type":"text/plain","retry-\u0061fter":"7"},"body":"text"}` + "\n")
 	s, err := serveAnswers(file)
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +188,7 @@ func TestAnswers(t *testing.T) {
 		{"GET", "/a?x=1", "503 Service Unavailable 1"},
 		{"GET", "/a?x=1", `200 OK  application/json {"b":[1]}`},
 		{"GET", "/a?x=1", `200 OK  application/json {"b":[1]}`},
-		{"POST", "/p", "201 Created  text/plain text"},
+		{"POST", "/p", "201 Created 7 text/plain text"},
 		{"GET", "/p", "404 Not Found"},
 		{"GET", "/a", "404 Not Found"},
 	} {
@@ -207,6 +209,17 @@ func TestAnswers(t *testing.T) {
 		`{"url":"/a","headers":["x"]}`: "flat list",
 		`{"url":"/a","statu":200}`:     "unknown field",
 		`{"url":"/a","status":20}`:     "status 20",
+
+		"{\"url\":\"/a\"}\n" + `{"url":"/a","headers":{"x":1}}`: `:2: headers is an object, {"name": "value"}, or a flat list`,
+		`{"url":"/a","headers":["x",null]}`:                     ":1: headers is an object",
+		`{"url":"/a","headers":"x"}`:                            ":1: headers is an object",
+		`{"url":"/a","status":"200"}`:                           ":1: status is a whole number from 200 to 599",
+		`{"url":["/a"]}`:                                        ":1: url is a text: a path like",
+		`{"url":"/a","delay_ms":0.5}`:                           ":1: delay_ms is a whole number of milliseconds",
+		`{"url":"/a","method":1}`:                               ":1: method is a text",
+		`{"url":"/a"} {"url":"/b"}`:                             ":1: there is more behind the answer",
+		`["/a"]`:                                                ":1: an answer is an object with method, url, status, headers, body, delay_ms",
+		`{"url":"/a",}`:                                         ":1: not valid JSON",
 	} {
 		write(text)
 		if _, err := serveAnswers(file); err == nil || !strings.Contains(err.Error(), want) {

@@ -46,7 +46,15 @@ func (c *testCase) wanted(sink string) (want []*fixture.Partial, err error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	return readWanted(text, file, bare)
+	if want, err = readWanted(text, file, bare); err != nil {
+		return nil, err
+	}
+	for _, w := range want {
+		if w.Sink != "" && w.Sink != sink {
+			return nil, &fixture.Error{File: file, Line: w.Line, Err: fmt.Errorf("the line is of the sink %q, and the file of %s: move it, or take sink out", w.Sink, sink)}
+		}
+	}
+	return want, nil
 }
 
 // compare compares what each sink got with its file.

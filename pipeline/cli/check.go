@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -201,10 +200,7 @@ func checkJSON(w io.Writer, set *config.Set, found *sample, err error, strict bo
 			c.Connect = append(c.Connect, e.Error())
 		}
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	if werr := enc.Encode(c); werr != nil {
+	if werr := writeJSON(w, c); werr != nil {
 		return werr
 	}
 	switch {

@@ -34,17 +34,24 @@ func completeFunctions(_ *cobra.Command, args []string, typed string) ([]string,
 // completeExpression offers the functions and fields of meta that the last word of an expression
 // may become. Names of fields are those of a record that nobody has here.
 func completeExpression(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	from := strings.LastIndexFunc(typed, func(r rune) bool { return !wordOfExpression(r) }) + 1
+	from := wordOfExpression(typed)
 	var all []string
-	for _, o := range offersOf(typed[from:], append(functionOffers("("), metaOffers()...)) {
+	for _, o := range offersOf(typed[from:], expressionOffers("(")) {
 		all = append(all, typed[:from]+o)
 	}
 	return all, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
 }
 
-func wordOfExpression(r rune) bool {
-	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.'
+// wordOfExpression gives where the last word of an expression begins.
+func wordOfExpression(typed string) int {
+	return strings.LastIndexFunc(typed, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '.')
+	}) + 1
 }
+
+// expressionOffers are what a word of any expression may become: functions, with what is to stand
+// behind their names, and fields of meta.
+func expressionOffers(behind string) []string { return append(functionOffers(behind), metaOffers()...) }
 
 func functionOffers(behind string) (all []string) {
 	for _, f := range expr.Reference() {

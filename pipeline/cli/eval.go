@@ -214,16 +214,14 @@ func newEvaluation(f *evalFlags, text string) (*evaluation, *config.Problem) {
 	if !errors.As(err, &at) {
 		at = &expr.Error{Column: 1, Message: err.Error()}
 	}
-	p := config.InText(inExpression, text, at)
+	p := config.InText(config.SeverityError, inExpression, text, at)
 	return nil, &p
 }
 
 // doubts are what compiles and hardly means what its writer meant.
 func (e *evaluation) doubts() (all config.Problems) {
 	for _, d := range e.any().Doubts() {
-		p := config.InText(inExpression, e.text, d)
-		p.Severity = config.SeverityWarning
-		all = append(all, p)
+		all = append(all, config.InText(config.SeverityWarning, inExpression, e.text, d))
 	}
 	return all
 }
@@ -264,7 +262,7 @@ func (e *evaluation) on(rec *pipeline.Record) (v expr.Value, failed *config.Prob
 	if at == nil {
 		at = &expr.Error{Column: 1, Message: err.Error()}
 	}
-	p := config.InText(inExpression, e.text, at)
+	p := config.InText(config.SeverityError, inExpression, e.text, at)
 	return expr.Value{}, &p
 }
 
@@ -301,24 +299,13 @@ func (e *evaluation) absent(records []*pipeline.Record) (all config.Problems) {
 		for _, rec := range records {
 			p.add(rec)
 		}
-		i := p.missing()
-		if i < 0 {
+		i, near := p.absence(at, pathsOf([]config.Mention{m}, m.Role), records)
+		if i < 0 || near == "" {
 			continue
 		}
-		var beside []jsontext.Path
-		if i < at.optional {
-			beside = pathsOf([]config.Mention{m}, m.Role)
-		}
-		near := p.near(i, p.meantBeside(i, beside, records))
-		if near == "" {
-			continue
-		}
-		problem := config.InText(inExpression, e.text, &expr.Error{
-			Column:  at.columns[i],
-			Message: fmt.Sprintf("%s: in 0 of %s", at.path[:i+1], counted(p.records, "record")), Suggestion: p.suggest(i, near, records),
-		})
-		problem.Severity = config.SeverityWarning
-		all = append(all, problem)
+		all = append(all, config.InText(config.SeverityWarning, inExpression, e.text, &expr.Error{
+			Column: at.columns[i], Message: p.saysMissing(at.path[:i+1].String()), Suggestion: p.suggest(i, near, records),
+		}))
 	}
 	return all
 }

@@ -317,26 +317,24 @@ func (p *prompt) complete(line string, pos int, key rune) (string, int, bool) {
 	case key == ':' && p.right && pos == len(line) && line == oneLine(p.text):
 		return ":", 1, true
 	case key == '\t':
-		from := strings.LastIndexFunc(line[:pos], func(r rune) bool { return !isWord(r) }) + 1
-		names := p.names()
-		if from > 0 && line[from-1] == '.' {
-			names = p.namesBelow(line[:from-1])
+		from, names := wordOfExpression(line[:pos]), p.names()
+		if dot := strings.LastIndexByte(line[:pos], '.'); dot >= from || dot >= 0 && dot == from-1 {
+			from, names = dot+1, p.namesBelow(line[:dot])
 		} else if from == pos {
 			return line, pos, true
 		}
-		more := completion(line[from:pos], names)
+		more := commonRest(line[from:pos], names)
 		return line[:pos] + more + line[pos:], pos + len(more), true
 	}
 	return "", 0, false
 }
 
-func isWord(r rune) bool {
-	return r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
-}
-
-// names are the fields of the record that is looked at, and the functions.
-func (p *prompt) names() []string {
-	names := expr.Functions()
+// names are what a word may become: functions, fields of meta, and those of the record that is
+// looked at. Of what is within a field nothing is known here.
+func (p *prompt) names() (names []string) {
+	for _, o := range expressionOffers("") {
+		names = append(names, nameOf(o))
+	}
 	_ = p.records[p.at].Fields(func(name string, _ []byte) bool { // of no object there are none
 		names = append(names, name)
 		return true
@@ -347,7 +345,7 @@ func (p *prompt) names() []string {
 // namesBelow are those of the object that the path at the end of a text leads to in the record, or
 // of meta.
 func (p *prompt) namesBelow(text string) (names []string) {
-	from := strings.LastIndexFunc(text, func(r rune) bool { return !isWord(r) && !strings.ContainsRune(".?[]$", r) }) + 1
+	from := strings.LastIndexFunc(text, func(r rune) bool { return wordOfExpression(string(r)) > 0 && !strings.ContainsRune("?[]$", r) }) + 1
 	written := strings.ReplaceAll(text[from:], "?", "")
 	if written == "meta" {
 		return expr.Meta()
@@ -367,8 +365,8 @@ func (p *prompt) namesBelow(text string) (names []string) {
 	return names
 }
 
-// completion gives what all names that begin with a word have in common behind it.
-func completion(word string, names []string) string {
+// commonRest gives what all names that begin with a word have in common behind it.
+func commonRest(word string, names []string) string {
 	common, found := "", false
 	for _, name := range names {
 		rest, ok := strings.CutPrefix(name, word)

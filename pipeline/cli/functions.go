@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"io"
 	"slices"
 	"strings"
@@ -29,7 +28,7 @@ func newListFunctions(g *globals) *cobra.Command {
 			}
 			switch {
 			case asJSON:
-				return functionsJSON(g.out, all)
+				return writeJSON(g.out, all)
 			case len(args) == 1:
 				return listFunction(g.out, all[0])
 			}
@@ -49,13 +48,6 @@ func unknownFunction(name string) error {
 		return usagef("there is no function %q; did you mean %s?", name, n)
 	}
 	return usagef("there is no function %q; penstock list functions prints all", name)
-}
-
-func functionsJSON(w io.Writer, all []expr.Function) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(all)
 }
 
 // listFunctions prints a line for each function, by group.

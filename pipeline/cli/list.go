@@ -13,7 +13,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/expr"
 )
 
-// A listed component is the answer of list --json.
+// A listedKind is one component in the answer of list --json.
 type listedKind struct {
 	Section  config.Section   `json:"section"`
 	Name     string           `json:"name"`
@@ -61,7 +61,7 @@ func listOther(g *globals, name string, asJSON bool) error {
 	case len(fs) == 0:
 		return unknownKind(name, g.kinds)
 	case asJSON:
-		return functionsJSON(g.out, fs)
+		return writeJSON(g.out, fs)
 	default:
 		return listFunction(g.out, fs[0])
 	}
@@ -89,10 +89,15 @@ func listJSON(w io.Writer, kinds config.Kinds) error {
 		k := &kinds[i]
 		all = append(all, listedKind{k.Section, k.Name, k.Doc, k.Waits, k.Example, k.SettingList(), beside(k)})
 	}
+	return writeJSON(w, all)
+}
+
+// writeJSON writes v for people too: indented.
+func writeJSON(w io.Writer, v any) error {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
-	return enc.Encode(all)
+	return enc.Encode(v)
 }
 
 // beside lists what may stand beside a component in its item.

@@ -39,7 +39,9 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
 
 - ` + "`${NAME}`, `${NAME:-default}`, `${NAME:?why}` and `${file:/path}`" + ` are put in after the YAML has been parsed; ` + "`$${`" + ` is a
   literal. What a variable holds stays within the quotes of the string
-  of an expression that it stands in. ` + "`--set path=value`" + ` overrides one setting. Secrets print as ` + "`***`" + `. Paths are relative to the file.
+  of an expression that it stands in. ` + "`--set path=value`" + ` overrides one setting. Paths are relative to the file.
+- Secrets print as ` + "`***`" + `, wherever they stand: a variable or a parameter that is a part of one setting of the kind secret, and its
+  default, is a secret in all others (from four bytes on), and so is what ` + "`${file:…}`" + ` holds. None may stand in a key or a name.
 - Durations: ` + "`500ms`, `10s`, `1m30s`. Sizes: `64KiB`, `256MiB`" + `.
 - An **expression** reads the record's fields, ` + "`meta.topic` and its like, and `header(\"name\")`" + `; a **condition** is one that is true or
   false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. [Expressions](expressions.md) has the language and every function. What is
@@ -103,12 +105,23 @@ stages:
 - In the file ` + "`${field}`" + ` is the parameter, also in keys; other names are variables of the environment. It is put in after the YAML has
   been parsed. Where it is all that stands there, with quotes or without, it is what was given, a number, a text, a list
   or a mapping; within a text only a scalar can stand. A parameter that the file does not use is an error, and so is one that it does not have.
+  In a default, ` + "`${NAME}`" + ` is a variable of the environment: parameters do not count there.
 - A name of a file is relative to the file in which it is written: in the included file to its folder; one that is given by ` + "`with`" + `
-  as a whole to the folder of the file that gives it. Files are on this machine; included files may include others, 16 deep, 500
-  in all, none itself. An anchor of YAML ends with its file.
+  as a whole to the folder of the file that gives it: ` + "`${f}`" + ` alone is beside the giver, ` + "`./${f}`" + ` beside the included
+  file. Files are on this machine; included files may include others, 16 deep, 500 in all, none itself. An anchor of YAML ends
+  with its file.
 - An error points into the included file and says from where it was included. ` + "`penstock config show`" + ` shows the whole, with the file that
   each setting is from; names of steps, ` + "`--set`" + ` and the hash go by the whole.
 - A folder of pipelines is read without the folders in it: keep files to include in one of those.
+`
+
+const depthReference = `
+## How deep JSON may be nested
+
+A value may be nested 10,000 deep: a deeper one is read by no stage, and rejected with ` + "`invalid_json`" + `, or ` + "`not_parsed`" + ` where it is
+what ` + "`parse`" + ` reads. Where a stage goes down into it by itself less is allowed: 1,000 for what ` + "`redact`" + ` goes through (` + "`invalid_json`" + `), for
+what ` + "`validate`" + ` validates (` + "`schema`" + `) and for what an expression builds or goes through (` + "`expression`" + `), and 512 for an answer that the
+stage ` + "`http`" + ` takes in (` + "`bad_answer`" + `).
 `
 
 // pipelineFileReference writes the page from the catalog.
@@ -125,6 +138,7 @@ func pipelineFileReference() []byte {
 	settingTable(&b, onlyWaiting())
 	heading("Beside a sink", "What may stand beside the component in an item of `sinks`, and, `name` and `when` excepted, in `dead_letter`.")
 	settingTable(&b, config.OutputSettingList(nil))
+	b.WriteString(depthReference)
 	b.WriteString(includeReference)
 	for _, section := range []config.Section{config.SourceSection, config.StageSection, config.SinkSection} {
 		kinds := catalog.Kinds()

@@ -148,9 +148,9 @@ type sampler struct {
 	result   *sample
 	problems config.Problems
 
-	unknown []guessed       // places that a step which was not called may set
-	unset   []jsontext.Path // places that a step sets, and set in none of the records
-	anyway  string          // the step behind which anything may stand anywhere; "": none
+	unknown       []guessed       // places that a step which was not called may set
+	unset         []jsontext.Path // places that a step sets, and set in none of the records
+	unknownBehind string          // the step behind which anything may stand anywhere; "": none
 }
 
 // A guessed is a place that a step may set.
@@ -224,7 +224,7 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 	r := sampledStep{Name: stage.Name, Kind: stage.Kind.Name, Called: !stage.Kind.Waits, In: len(records), Rejected: map[string]int{}, Errors: map[string]string{}}
 	r.sampledPart, r.DependsOn = s.judge(mentions, records)
 	if r.DependsOn == "" {
-		r.DependsOn = s.anyway
+		r.DependsOn = s.unknownBehind
 	}
 	var out []*pipeline.Record
 	for _, rec := range records {
@@ -265,7 +265,7 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 
 // forget notes what cannot be known behind a step that was not called, or that depends on one.
 func (s *sampler) forget(i int, r sampledStep, mentions []config.Mention) {
-	if r.Called && r.DependsOn == "" || s.anyway != "" {
+	if r.Called && r.DependsOn == "" || s.unknownBehind != "" {
 		return
 	}
 	step := r.DependsOn
@@ -280,7 +280,7 @@ func (s *sampler) forget(i int, r sampledStep, mentions []config.Mention) {
 		}
 	}
 	if s.trial.options.Steps[i].Splitter != nil || replacesAll(mentions) || !r.Called && !wrote {
-		s.anyway = step
+		s.unknownBehind = step
 	}
 }
 
@@ -337,10 +337,10 @@ func (s *sampler) sink(i int, records []*pipeline.Record) {
 	s.result.Sinks = append(s.result.Sinks, r)
 }
 
-// knows gives the step that may set what stands at path, "" when none does.
-func (s *sampler) knows(path jsontext.Path) string {
-	if s.anyway != "" {
-		return s.anyway
+// mayBeSetBy gives the step that may set what stands at path, "" when none does.
+func (s *sampler) mayBeSetBy(path jsontext.Path) string {
+	if s.unknownBehind != "" {
+		return s.unknownBehind
 	}
 	for _, u := range s.unknown {
 		n := min(len(u.path), len(path))

@@ -78,7 +78,7 @@ func (p *presence) look(value []byte, i int, found []sighting) {
 	value = value[jsontext.Space(value, 0):]
 	step, at := p.path[i], &found[i]
 	switch {
-	case value[0] == '{' && (step.Kind == jsontext.Named || step.Kind == jsontext.EveryMember):
+	case value[0] == '{' && step.InObject():
 		at.holder = true
 		if at.names == nil {
 			at.names = map[string]bool{}
@@ -92,7 +92,7 @@ func (p *presence) look(value []byte, i int, found []sighting) {
 			}
 			return true
 		})
-	case value[0] == '[' && (step.Kind == jsontext.Indexed || step.Kind == jsontext.EveryElement):
+	case value[0] == '[' && !step.InObject():
 		at.holder = true
 		jsontext.Each(value, jsontext.Path{step}, func(element []byte) bool {
 			at.there = true
@@ -128,6 +128,29 @@ func (p *presence) missing() int {
 		}
 	}
 	return -1
+}
+
+// absence gives the level of a place, which p has counted, whose name stands in no record, and the
+// name that was likely meant; -1: there is nothing to say. It is sure, or silent: of what may well be
+// missing it speaks only when another name is so near that it was likely meant, and is no field
+// that is named beside it: price_eur ?? price_usd means both.
+func (p *presence) absence(at namedPlace, beside []jsontext.Path, records []*pipeline.Record) (i int, near string) {
+	if i = p.missing(); i < 0 {
+		return -1, ""
+	}
+	optional := i < at.optional
+	if !optional {
+		beside = nil
+	}
+	if near = p.near(i, p.meantBeside(i, beside, records)); near == "" && optional {
+		return -1, ""
+	}
+	return i, near
+}
+
+// saysMissing says that what is shown as path is in no record.
+func (p *presence) saysMissing(path string) string {
+	return fmt.Sprintf("%s: in 0 of %s", path, counted(p.records, "record"))
 }
 
 // near gives the name beside that at level i which was most likely meant, "" for none.

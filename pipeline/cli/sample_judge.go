@@ -127,8 +127,8 @@ func readsReached(e placedExpr, trace *expr.Trace) []namedPlace {
 	return all
 }
 
-// judge says of everything that mentions name how it stands in the records. behind is the step of
-// which it cannot be known what it puts into something that is read here.
+// judge says of everything that mentions name how it stands in the records. behind is the step that
+// may set something read here, and was not called; "" when there is none.
 func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (part sampledPart, behind string) {
 	done := map[string]bool{}
 	for _, m := range mentions {
@@ -146,7 +146,7 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 				part.Fields = append(part.Fields, *field)
 			}
 			absent = absent || missing
-			if by := s.knows(at.path); by != "" && behind == "" {
+			if by := s.mayBeSetBy(at.path); by != "" && behind == "" {
 				behind = by
 			}
 		}
@@ -195,7 +195,7 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 		p.add(rec)
 	}
 	place := s.file.Warning(m, at.columns[0], "", "")
-	f = &sampledField{Path: s.shown(m, at.path), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.knows(at.path)}
+	f = &sampledField{Path: s.shown(m, at.path), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.mayBeSetBy(at.path)}
 	if f.DependsOn == "" && !s.mayHave(at.path) {
 		missing = s.warnMissing(m, at, p, records, beside, done)
 	}
@@ -219,30 +219,18 @@ func (s *sampler) shown(m config.Mention, path jsontext.Path) string {
 	return strings.NewReplacer(`$\{`, "${", `\}`, "}").Replace(concealed.String())
 }
 
-// warnMissing warns of a name that stands in no record. It is sure, or silent: of what may well be
-// missing it warns only when another name is so near that it was likely meant, and is no field
-// that is named beside it: price_eur ?? price_usd means both.
+// warnMissing warns of a name that stands in no record.
 func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, records []*pipeline.Record, beside []jsontext.Path, done map[string]bool) bool {
-	i := p.missing()
+	i, near := p.absence(at, beside, records)
 	if i < 0 {
 		return false
 	}
-	optional := i < at.optional
-	if !optional {
-		beside = nil
-	}
-	near := p.near(i, p.meantBeside(i, beside, records))
-	if near == "" && optional {
-		return false
-	}
-	path := at.path[:i+1]
-	said := "missing " + path.String() // of another path that begins so
+	said := "missing " + at.path[:i+1].String() // of another path that begins so
 	if done[said] {
 		return true
 	}
 	done[said] = true
-	s.problems = append(s.problems, s.file.Warning(m, at.columns[i],
-		fmt.Sprintf("%s: in 0 of %s", s.shown(m, path), counted(p.records, "record")), p.suggest(i, near, records)))
+	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(s.shown(m, path)), p.suggest(i, near, records)))
 	return true
 }
 
@@ -253,12 +241,12 @@ func (s *sampler) expressions(m config.Mention, records []*pipeline.Record, abse
 	for _, e := range expressionsOf(m) {
 		r := sampledExpression{Setting: m.Setting, Text: s.file.Conceal(m, e.Written())} // a variable may be a secret
 		for _, at := range readsOf(e) {
-			if by := s.knows(at.path); by != "" && r.DependsOn == "" {
+			if by := s.mayBeSetBy(at.path); by != "" && r.DependsOn == "" {
 				r.DependsOn = by
 			}
 		}
-		if s.anyway != "" && r.DependsOn == "" && len(readsOf(e)) > 0 {
-			r.DependsOn = s.anyway
+		if s.unknownBehind != "" && r.DependsOn == "" && len(readsOf(e)) > 0 {
+			r.DependsOn = s.unknownBehind
 		}
 		if r.DependsOn == "" {
 			s.evaluate(m, e, records, &r)

@@ -79,7 +79,7 @@ func sampleOfCase(t *testing.T, c *testCase) (*sample, config.Problems) {
 		}
 		c.dir = filepath.Join(c.root, c.within)
 	}
-	if err := c.settle(); err != nil {
+	if err := c.readSettings(); err != nil {
 		t.Fatalf("%s: %v", c.name, err)
 	}
 	input, as, err := c.input()

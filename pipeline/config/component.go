@@ -73,6 +73,7 @@ func (d *decoder) item(n *node, path string, it item) bool {
 		k := d.kinds.Find(it.section, key.text)
 		switch {
 		case k == nil:
+			d.unknownValue(key, n.items[i], fields)
 			ok = d.unknownComponent(key, fields, it)
 			if len(n.keys) == 1 {
 				return false
@@ -81,6 +82,7 @@ func (d *decoder) item(n *node, path string, it item) bool {
 				found = key.text
 			}
 		case found != "" && it.into.Kind != nil:
+			d.misspelt(n.items[i], false)
 			ok = d.errorAt(key, fmt.Sprintf("%s is one component, and this is a second: %s and %s", it.what, found, key.text), "give it an item of its own")
 		default:
 			found = key.text
@@ -114,8 +116,16 @@ func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 			return d.errorAt(key, fmt.Sprintf("%s is a %s, and no %s", key.text, s, it.section), "one of: "+strings.Join(kinds, ", "))
 		}
 	}
+	for i := range d.kinds {
+		if hint := d.kinds[i].Foreign[key.text]; hint != "" && d.kinds[i].Section == it.section {
+			return d.errorAt(key, fmt.Sprintf("unknown %s %q", it.section, key.text), hint)
+		}
+	}
 	if n := nearest(key.text, append(kinds, fieldNames(fields)...)); n != "" {
 		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "did you mean "+n+"?")
+	}
+	if nearest(key.text, includeName) != "" {
+		return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "did you mean include?")
 	}
 	if it.what == "dead_letter" && (key.text == "when" || key.text == "name") {
 		return d.errorAt(key, "dead_letter has no "+key.text, "it takes every rejected record, and its name is dead_letter")
@@ -135,11 +145,12 @@ func settingNames(k *Kind) []string {
 // component decodes the settings of a component of kind k.
 func (d *decoder) component(n *node, k *Kind, it item, path string, common []field) bool {
 	it.into.Kind, it.into.Settings = k, k.Settings()
+	d.kind, d.kindPath = k, path
 	v := reflect.ValueOf(it.into.Settings).Elem()
 	if n.kind == scalarNode && !n.null || n.kind == scalarNode && k.Short != "" {
 		f := findField(fieldsOf(v.Type()), k.Short)
 		if f == nil {
-			return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", k.Name, n.describe()), known(fieldsOf(v.Type())))
+			return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", k.Name, n.describe()), d.hint(path, known(fieldsOf(v.Type()))))
 		}
 		if !d.value(n, v.FieldByIndex(f.index), f.tags, path) {
 			return false

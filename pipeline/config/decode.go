@@ -23,8 +23,13 @@ type decoder struct {
 	keys   map[string]*node // and their keys
 	bad    map[string]bool  // components with a mistake in them, by path
 
+	kind     *Kind  // of the component whose settings are decoded, or were last
+	kindPath string // where it stands
+
 	written    []written // expressions and templates, in order
 	repeatable bool      // see Loader
+	private    private
+	known      []string // texts to hide, of all files, when all of them have been read
 }
 
 // A nodeDecoder reads itself from a node, as the types of this package do that are no plain
@@ -143,14 +148,15 @@ func (d *decoder) structure(n *node, v reflect.Value, path string, c container) 
 		n = &node{kind: mappingNode, src: n.src, line: n.line, col: n.col}
 	}
 	if n.kind != mappingNode {
-		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", c.what, n.describe()), known(fields))
+		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", c.what, n.describe()), d.hint(path, known(fields)))
 	}
 	ok := true
 	wrong := map[string]bool{} // fields without a value that is right
 	for i, key := range n.keys {
 		f := findField(fields, key.text)
 		if f == nil {
-			ok = d.unknownKey(key, fields, c)
+			d.unknownValue(key, n.items[i], fields)
+			ok = d.unknownKey(key, fields, c, path)
 			continue
 		}
 		at := join(path, f.name)
@@ -186,7 +192,7 @@ func known(fields []field) string {
 	return "known here: " + strings.Join(fieldNames(fields), ", ")
 }
 
-func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
+func (d *decoder) unknownKey(key *node, fields []field, c container, path string) bool {
 	if len(d.problems) > maxProblems {
 		return false
 	}
@@ -197,13 +203,31 @@ func (d *decoder) unknownKey(key *node, fields []field, c container) bool {
 	if key.text == "with" && suggestion == "" {
 		suggestion = besideInclude
 	}
+	if suggestion == "" {
+		suggestion = d.hint(join(path, key.text), "")
+	}
 	if suggestion == "" && topKeys[key.text] {
 		suggestion = atMargin(key.text)
 	}
-	if suggestion == "" {
-		suggestion = didYouMean(key.text, fieldNames(fields))
+	if names := fieldNames(fields); suggestion == "" && nearest(key.text, names) == "" && nearest(key.text, includeName) != "" {
+		suggestion = "did you mean include?"
+	} else if suggestion == "" {
+		suggestion = didYouMean(key.text, names)
 	}
 	return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, c.what), suggestion)
+}
+
+var includeName = []string{"include"}
+
+// hint gives what the kind of the component at hand says about a place in its settings, else what
+// is given.
+func (d *decoder) hint(path, otherwise string) string {
+	if within, ok := strings.CutPrefix(path, d.kindPath); ok && d.kind != nil {
+		if hint := d.kind.Hints[strings.TrimPrefix(within, ".")]; hint != "" {
+			return hint
+		}
+	}
+	return otherwise
 }
 
 const besideInclude = "with: stands beside include:, and gives the parameters of that file"
@@ -316,7 +340,7 @@ func (d *decoder) list(n *node, v reflect.Value, t tags, path string) bool {
 
 func (d *decoder) dictionary(n *node, v reflect.Value, t tags, path string) bool {
 	if n.kind != mappingNode {
-		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", label(path), n.describe()), "")
+		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", label(path), n.describe()), d.hint(path, ""))
 	}
 	ok := true
 	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.items)))
@@ -332,7 +356,7 @@ func (d *decoder) dictionary(n *node, v reflect.Value, t tags, path string) bool
 
 func (d *decoder) ordered(n *node, v reflect.Value, t tags, path string) bool {
 	if n.kind != mappingNode {
-		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", label(path), n.describe()), "")
+		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", label(path), n.describe()), d.hint(path, ""))
 	}
 	v.SetZero()
 	ok := true

@@ -49,6 +49,7 @@ func (d *decoder) doubts(p *Pipeline) {
 			}
 		}
 	}
+	d.doubtPaths(p, known)
 	d.eachComponent(p, func(c Component, path string) {
 		if c.Kind.Warn == nil {
 			return

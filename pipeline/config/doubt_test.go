@@ -124,3 +124,27 @@ func TestLoops(t *testing.T) {
 		}
 	}
 }
+
+// Paths that are written as those of another language, or as what a record has beside its value,
+// lead to fields that records hardly have.
+func TestPathsThatLeadElsewhere(t *testing.T) {
+	const redact, map_ = "  - redact: {fields: [%]}\n", "  - map: {remove: [%]}\n"
+	for _, c := range []struct{ stages, path, want string }{
+		{redact, "root.a", "fields[0]"}, {redact, "this.a", "fields[0]"}, {redact, "$a", "fields[0]"}, {redact, "$a.b", "fields[0]"}, {redact, "a/b", "fields[0]"},
+		{redact, "meta.key", "fields[0]"}, {redact, "headers.authorization", "fields[0]"}, {redact, "meta.headers.x", "fields[0]"}, {redact, "meta.topic", "fields[0]"},
+		{map_, "meta.key", "remove[0]"}, {map_, "root.a.b", "remove[0]"},
+		// Records have these.
+		{redact, "payload.a", ""}, {redact, "record.a", ""}, {redact, "$type", ""}, {redact, "$oid.x", ""}, {redact, "meta.source", ""}, {redact, "meta", ""}, {redact, "root", ""}, {redact, "this", ""}, {redact, "a.meta.key", ""}, {map_, "headers.a", ""}, {map_, "a/b", ""},
+		// What is written with a backslash is meant, and so is what the file says elsewhere.
+		{redact, `\$a`, ""}, {redact, `a\/b`, ""},
+		{redact + "  - filter: $env[\"meta\"] != nil\n", "meta.key", ""}, {redact + "  - filter: $env[\"this\"].b != nil\n", "this.a", ""}, {redact + "  - filter: root.b > 3\n", "root.a", ""},
+		{redact + "  - map: {keep: [headers]}\n", "headers.a", ""}, {redact + "  - filter: this.b > 3\n", "this.a", "fields[0]; filter"},
+		{"  - redact: {fields: [%], headers: [a]}\n", "headers.a", ""}, {"  - redact: {fields: [%], key: true}\n", "meta.key", ""}, {"  - map: {set: {%: 1}, set_headers: {a: b}}\n", "headers.a", ""},
+		{"  - map: {set: {%: 1}}\n", "headers.a", "set"}, {"  - map: {rename: {a: %}}\n", "meta.key", "rename.a"}, {"  - map: {rename: {%: a}}\n", "this.x", "rename"},
+		{redact, "\"${GROUP}\"", ""},
+	} {
+		if got := warned(t, "        a: 1\n", strings.ReplaceAll(c.stages, "%", c.path)); got != c.want {
+			t.Errorf("%s in %s%q, want %q", c.path, c.stages, got, c.want)
+		}
+	}
+}

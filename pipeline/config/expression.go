@@ -27,7 +27,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	switch {
 	case n.kind != scalarNode:
 		suggestion := ""
-		if inline, ok := n.inline(); ok && utf8.RuneCountInString(inline) <= maxInline && parses(v, inline) {
+		if inline, ok := n.inline(); ok && n.used == "" && utf8.RuneCountInString(inline) <= maxInline && parses(v, inline) {
 			suggestion = quote
 		}
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), suggestion)
@@ -71,8 +71,9 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	d.noteExpression(n, v, t, path, len(text)-len(given))
 	e := v.Addr().Interface().(compiled)
 	if len(n.pieces) > 0 {
-		e.Write(n.written())
+		e.NoteWritten(n.written())
 	}
+	e.Conceal(func(text string) string { return concealKnown(text, d.known) })
 	if d.repeatable {
 		e.Repeatable(path)
 	}
@@ -83,7 +84,8 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 
 // compiled is what *expr.Expr, *expr.Condition and *expr.Template have.
 type compiled interface {
-	Write(raw string)
+	NoteWritten(raw string)
+	Conceal(secrets func(text string) string)
 	Repeatable(place string)
 	Secrets() []string
 }
@@ -101,7 +103,7 @@ func (d *decoder) noteKeys(n *node, e compiled) {
 		d.secrets = append(d.secrets, key)
 		for _, p := range n.pieces {
 			if len(p.text) >= leastKey && strings.Contains(key, p.text) {
-				d.secrets = append(d.secrets, p.text)
+				d.takePiece(p)
 			}
 		}
 	}

@@ -42,7 +42,10 @@ var itemShapes = map[reflect.Type]itemShape{
 	reflect.TypeFor[DeadLetter](): {section: SinkSection, common: reflect.TypeFor[OutputSettings]()},
 }
 
-var nodeDecoderType = reflect.TypeFor[nodeDecoder]()
+var (
+	nodeDecoderType = reflect.TypeFor[nodeDecoder]()
+	orderType       = reflect.TypeFor[Order]() // a block of settings, where it is a mapping
+)
 
 // expand follows the type that n will be read into: include means something in a mapping of
 // settings, and is a name like any other where names are the user's.
@@ -63,6 +66,10 @@ func (x *includes) expand(n *node, t reflect.Type) {
 	}
 	if elem, ok := isOrdered(t); ok {
 		x.members(n, elem)
+		return
+	}
+	if t == orderType {
+		x.block(n, t)
 		return
 	}
 	if reflect.PointerTo(t).Implements(nodeDecoderType) || isText(t) {
@@ -167,8 +174,8 @@ func (x *includes) report(n *node, text, suggestion string) {
 	x.r.report(n.problem(SeverityError, text, suggestion))
 }
 
-// error reports why there is nothing to include. What is missing then may be in the file.
-func (x *includes) error(n *node, text, suggestion string) {
+// fail says why a file is not included; complaints about what it may hold are then left out.
+func (x *includes) fail(n *node, text, suggestion string) {
 	x.r.damaged = true
 	x.report(n, text, suggestion)
 }
@@ -190,7 +197,7 @@ func (x *includes) load(key, at, with *node, wants string) *node {
 	r.nodes, r.tooManyNodes = x.r.nodes, x.r.tooManyNodes
 	body := r.fileBody(x, text, with, wants)
 	x.r.nodes, x.r.tooManyNodes = r.nodes, r.tooManyNodes
-	x.r.secrets = append(x.r.secrets, r.secrets...)
+	x.r.secrets, x.r.hidden = append(x.r.secrets, r.secrets...), append(x.r.hidden, r.hidden...)
 	for _, p := range r.problems {
 		x.r.report(p)
 	}
@@ -215,19 +222,19 @@ func (x *includes) find(key, at *node) (path string, ok bool) {
 		x.r.damaged = true
 		return "", false
 	case at.kind != scalarNode:
-		x.error(at, "include takes the name of one file, not "+at.describe(), "write include: common/clean.yaml; of several, each has an include of its own")
+		x.fail(at, "include takes the name of one file, not "+at.describe(), "write include: common/clean.yaml; of several, each has an include of its own")
 		return "", false
 	case at.tag != "":
-		x.error(at, "include begins with the YAML tag "+at.tag, "write include: and the name of a file")
+		x.fail(at, "include begins with the YAML tag "+at.tag, "write include: and the name of a file")
 		return "", false
 	case at.null || strings.TrimSpace(at.text) == "":
-		x.error(key, "include names no file", "write include: common/clean.yaml")
+		x.fail(key, "include names no file", "write include: common/clean.yaml")
 		return "", false
 	case at.secret():
-		x.error(at, "the name of an included file comes from ${file:…}, which is for secrets", "write the name, or a variable: include: common/${NAME}.yaml")
+		x.fail(at, "the name of an included file comes from ${file:…}, which is for secrets", "write the name, or a variable: include: common/${NAME}.yaml")
 		return "", false
 	case strings.Contains(at.text, "://"):
-		x.error(at, "include takes a file of this machine, not an address", "put a copy beside the pipeline file")
+		x.fail(at, "include takes a file of this machine, not an address", "put a copy beside the pipeline file")
 		return "", false
 	}
 	path = at.text
@@ -236,18 +243,18 @@ func (x *includes) find(key, at *node) (path string, ok bool) {
 	}
 	path = filepath.Clean(path)
 	if round, ok := at.src.chain(path); ok {
-		x.error(at, "the file includes itself: "+round, "what two files share stands in a third, which includes neither")
+		x.fail(at, "the file includes itself: "+round, "what two files share stands in a third, which includes neither")
 		return "", false
 	}
 	if x.files++; x.files > maxIncludes {
 		if x.files == maxIncludes+1 {
-			x.error(at, fmt.Sprintf("more than %d includes in one pipeline", maxIncludes), "")
+			x.fail(at, fmt.Sprintf("more than %d includes in one pipeline", maxIncludes), "")
 		}
 		return "", false
 	}
 	if at.src.depth() >= maxIncludeDepth {
 		if !x.deep {
-			x.error(at, fmt.Sprintf("files include one another more than %d deep", maxIncludeDepth), "")
+			x.fail(at, fmt.Sprintf("files include one another more than %d deep", maxIncludeDepth), "")
 		}
 		x.deep = true
 		return "", false
@@ -296,20 +303,20 @@ func (x *includes) text(at *node, path string) ([]byte, bool) {
 	switch {
 	case err != nil:
 	case info.IsDir():
-		x.error(at, fmt.Sprintf("reading %s: it is a folder", x.display(at.text, path)), "include one file")
+		x.fail(at, fmt.Sprintf("reading %s: it is a folder", x.display(at.text, path)), "include one file")
 		return nil, false
 	case !info.Mode().IsRegular():
-		x.error(at, fmt.Sprintf("reading %s: it is no plain file", x.display(at.text, path)), "")
+		x.fail(at, fmt.Sprintf("reading %s: it is no plain file", x.display(at.text, path)), "")
 		return nil, false
 	default:
 		text, err = readLimited(path)
 	}
 	if err != nil {
-		x.error(at, fmt.Sprintf("reading %s: %v", x.display(at.text, path), unwrapPath(err)), "the name is relative to the folder of the file in which it stands")
+		x.fail(at, fmt.Sprintf("reading %s: %v", x.display(at.text, path), unwrapPath(err)), "the name is relative to the folder of the file in which it stands")
 		return nil, false
 	}
 	if x.bytes += len(text); x.bytes > maxIncluded {
-		x.error(at, fmt.Sprintf("the included files have more than %d MiB together", maxIncluded>>20), "")
+		x.fail(at, fmt.Sprintf("the included files have more than %d MiB together", maxIncluded>>20), "")
 		return nil, false
 	}
 	x.texts[path] = text

@@ -267,16 +267,59 @@ func TestDefaultsOfParameters(t *testing.T) {
 	}
 }
 
+// The mapping of order is a block of settings.
+func TestOrderIncludes(t *testing.T) {
+	dir := put(t, map[string]string{
+		"p.yaml": named("a") + "order: {include: o.yaml, with: {f: a}}\n", "o.yaml": "parameters: {f: }\nsettings: {key: \"${f}.b\"}\n",
+		"q.yaml": named("a") + "order: {include: n.yaml}\n", "n.yaml": "key: a\nkeep: none\n",
+	})
+	if key := mustLoad(t, including(), filepath.Join(dir, "p.yaml")).Pipelines[0].Order.Key; key == nil || key.String() != "a.b" {
+		t.Errorf("%+v", key)
+	}
+	_, err := including().Load(filepath.Join(dir, "q.yaml"))
+	if got := found(dir, err); got != `n.yaml:2:1: unknown key "keep" in order` {
+		t.Errorf("got %s", got)
+	}
+}
+
+// What goes wrong with a parameter is told once, with the places where it is given and used.
+func TestMistakesWithParameters(t *testing.T) {
+	dir := put(t, map[string]string{
+		"p.yaml":   with("  - include: d.yaml\n  - include: l.yaml\n    with: {u: [a, b], n: [{x: 1}]}\n  - include: two.yaml\n"),
+		"d.yaml":   "parameters: {first: {default: x}, second: {default: \"${first}y\"}}\nstages:\n  - filter: a == \"${first}${second}\"\n",
+		"l.yaml":   "parameters: {u: , n: }\nstages:\n  - own: {file: \"${u}\", words: \"${n}\"}\n  - filter: a == \"x${u}\"\n",
+		"two.yaml": "- filter: a == 1\n---\n- filter: b == 1\n",
+	})
+	_, err := including().Load(filepath.Join(dir, "p.yaml"))
+	got := strings.ReplaceAll(detail(err), dir+"/", "")
+	for _, want := range []string{
+		"d.yaml:1:54: a default is no place for a parameter: ${first} is the variable of the environment, which is not set\n",
+		"l.yaml:4:13: ${u} is a list, which stands alone and not within a text\n", "= it is given at p.yaml:9:15\n",
+		"p.yaml:9:15: file takes a file name, not a list\n", "= ${u} is used at l.yaml:3:17\n",
+		"p.yaml:9:27: words[0] takes a text, not a mapping\n", "= ${n} is used at l.yaml:3:32\n",
+		"two.yaml:2:1: a second document begins here; a file that is included holds one list or one block\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in\n%s", want, got)
+		}
+	}
+	var invalid *config.InvalidError
+	if errors.As(err, &invalid); len(invalid.Problems) != 5 {
+		t.Errorf("%d and not five:\n%s", len(invalid.Problems), got)
+	}
+}
+
 // What is nearly an include says what to write.
 func TestNearlyIncludes(t *testing.T) {
 	dir := put(t, map[string]string{
-		"p.yaml": named("a") + "stages: {include: s.yaml}\nlimits: {with: {a: 1}}\ndead_letter: {with: {}}\n",
+		"p.yaml": named("a") + "stages: {include: s.yaml}\nlimits: {with: {a: 1}}\ndead_letter: {with: {}, includes: s.yaml}\nlog: {includes: s.yaml}\n",
 	})
 	_, err := including().Load(filepath.Join(dir, "p.yaml"))
 	got := detail(err)
 	for _, want := range []string{
 		"stages takes a list, not a mapping", "= write stages: [{include: …}]; the file's list takes the place of the item",
 		`unknown key "with" in limits`, "= with: stands beside include:", `unknown key "with" in dead_letter`,
+		`unknown key "includes" in log`, `unknown key "includes" in dead_letter`, "= did you mean include?",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is not in\n%s", want, got)

@@ -64,6 +64,12 @@ type Kind struct {
 	Settings func() any
 	// Short names the field that a bare scalar stands for: filter: delay >= 15.
 	Short string
+	// Hints say what to write for what is likely tried in the settings and is none of them, by its
+	// place: "delete" and "schema.type" for a key that there is not, "schema" and "" for something
+	// in place of the mapping that the setting, or the whole of them, takes.
+	Hints map[string]string
+	// Foreign are names of components in other tools, with what to write for them with this one.
+	Foreign map[string]string
 	// Waits marks stages that wait for somebody else; retry, timeout, deadline,
 	// window and serial are allowed in these alone.
 	Waits bool

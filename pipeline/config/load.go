@@ -56,18 +56,23 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 		d.check(p)
 		d.uniqueName(p, names)
 		d.takenOnce(p, taken)
+		d.noSecretNames(p)
 		d.keepOrigins(p)
 	}
 	loops(decoders, set.Pipelines)
 	for _, d := range decoders {
 		problems = append(problems, d.problems...)
 	}
-	var secrets []string
+	var secrets, hidden []string
 	for _, d := range decoders {
-		secrets = append(secrets, d.secrets...)
+		secrets, hidden = append(secrets, d.secrets...), append(hidden, d.hidden...)
+	}
+	secrets = secretTexts(secrets)
+	for _, d := range decoders {
+		d.known = secrets
 	}
 	problems = problems.sort()
-	problems.concealAll(secrets)
+	problems.concealAll(secrets, secretTexts(hidden))
 	if len(problems.Errors()) > 0 || len(files) == 0 {
 		return nil, &InvalidError{Problems: problems}
 	}
@@ -216,7 +221,7 @@ func (d *decoder) takenOnce(p *Pipeline, taken map[string]*node) {
 
 // keepOrigins keeps what Place, Show and the hash need of the file: places, origins, secrets.
 func (d *decoder) keepOrigins(p *Pipeline) {
-	p.secrets, p.folders = d.secrets, map[string]bool{}
+	p.secrets, p.folders = secretTexts(d.secrets), map[string]bool{}
 	p.origins = make(map[string]string, len(d.places))
 	for path, n := range d.places {
 		p.origins[path] = n.origin

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -47,7 +46,7 @@ func (m Mention) OfValue() bool {
 // Conceal takes what may be a secret out of a text of m, and puts the names of variables in place
 // of what they gave.
 func (p *Pipeline) Conceal(m Mention, text string) string {
-	return conceal(m.n.conceal(text), p.secrets)
+	return concealKnown(m.n.conceal(text), p.secrets)
 }
 
 // Mentions gives what of the settings at a path of the file, "stages[2].map" or "sinks[0]", names
@@ -71,14 +70,14 @@ func (p *Pipeline) Warning(m Mention, column int, text, suggestion string) Probl
 		problem = m.n.problem(SeverityWarning, m.Setting+": "+m.n.conceal(text), m.n.conceal(suggestion))
 	}
 	one := Problems{problem}
-	one.concealAll(p.secrets)
+	one.concealAll(p.secrets, nil)
 	return one[0]
 }
 
 // WarningAt makes a warning about what stands at a path of the file: "stages[2].map".
 func (p *Pipeline) WarningAt(path, text string) Problem {
 	one := Problems{p.decoder.where(path).problem(SeverityWarning, text, "")}
-	one.concealAll(p.secrets)
+	one.concealAll(p.secrets, nil)
 	return one[0]
 }
 
@@ -195,14 +194,4 @@ func (m *mentioner) setting(path string) string {
 		return s
 	}
 	return label(path)
-}
-
-// InText makes an error of one within a text that stands in no file; name is what stands in place
-// of the file's.
-func InText(name, text string, e *expr.Error) Problem {
-	at := min(max(e.Column-1, 0), len(text))
-	line := strings.Count(text[:at], "\n")
-	from := strings.LastIndexByte(text[:at], '\n') + 1
-	src := &source{name: name, lines: strings.Split(text, "\n")}
-	return src.problem(SeverityError, line+1, utf8.RuneCountInString(text[from:at])+1, wordWidth(text[at:]), e.Message, e.Suggestion)
 }

@@ -34,6 +34,7 @@ type node struct {
 	implied   bool    // a mapping that --set has made for what it sets within
 	quoted    bool    // the parameter that it is as a whole is a text in quotes
 	base      string  // folder for a file name, when that is not the file's own
+	used      string  // of what a parameter gives as a whole: where that is used, for messages
 	keys      []*node // of a mapping, beside items
 	items     []*node
 }
@@ -213,6 +214,89 @@ func (n *node) problem(sev Severity, text, suggestion string) Problem {
 			given = append(given, fmt.Sprintf("%s is given at %s:%d:%d", one.name, v.src.name, v.line, v.col))
 		}
 	}
+	if n.used != "" {
+		given = append(given, n.used)
+	}
 	p.Notes = append(given, p.Notes...)
 	return p
+}
+
+// copy gives a node of its own, with all within it.
+func (n *node) copy() *node {
+	c := *n
+	c.keys, c.items = nil, nil
+	for i, item := range n.items {
+		c.items = append(c.items, item.copy())
+		if n.kind == mappingNode {
+			key := *n.keys[i]
+			c.keys = append(c.keys, &key)
+		}
+	}
+	return &c
+}
+
+// secret says whether something in a scalar must not be shown.
+func (n *node) secret() bool {
+	return slices.ContainsFunc(n.pieces, func(p piece) bool { return p.secret })
+}
+
+// hidden says whether something in a scalar does not stand in a file, so that messages name the
+// variable in place of it.
+func (n *node) hidden() bool {
+	return slices.ContainsFunc(n.pieces, func(p piece) bool { return !p.open })
+}
+
+// written is a scalar as it may stand in the pipeline file: parameters put in, variables by name.
+func (n *node) written() string {
+	pairs := []string{"$${", "$${"} // which is no variable
+	for _, p := range n.pieces {
+		if p.given != nil {
+			pairs = append(pairs, p.name, p.written)
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(n.raw)
+}
+
+// folder is what a file name in n is relative to: the folder of the file in which it is written.
+func (n *node) folder(otherwise string) string {
+	switch {
+	case n.base != "":
+		return n.base
+	case n.src != nil && n.src.dir != "":
+		return n.src.dir
+	}
+	return otherwise
+}
+
+// standsAt names the place of n in a message about other.
+func (n *node) standsAt(other *node) string {
+	if n.src == nil || n.src.name == other.src.name {
+		return fmt.Sprintf("line %d", n.line)
+	}
+	return fmt.Sprintf("%s:%d", n.src.name, n.line)
+}
+
+// given gives the value of the parameter that n is as a whole, or nil.
+func (n *node) given() *node {
+	if len(n.pieces) == 1 && n.pieces[0].name == n.raw {
+		return n.pieces[0].given
+	}
+	return nil
+}
+
+// source gives the node in which what n holds is written: n, or the value of the parameter that it
+// is as a whole.
+func (n *node) source() *node {
+	for n.given() != nil {
+		n = n.given()
+	}
+	return n
+}
+
+// usedAt notes where a parameter is used, of its value and all within it.
+func (n *node) usedAt(place string) {
+	n.used = place
+	for _, item := range n.items {
+		item.usedAt(place)
+	}
 }

@@ -30,7 +30,12 @@ func (x *includes) parameters(r *reading, declared *yaml.Node, with *node) param
 		}
 	}
 	if declared != nil {
+		r.vars.declaring = map[string]bool{}
+		for i := 0; declared.Kind == yaml.MappingNode && i < len(declared.Content); i += 2 {
+			r.vars.declaring[declared.Content[i].Value] = true
+		}
 		r.declare(takes, docs, r.convert(withoutDefaults(declared, given), 1, false))
+		r.vars.declaring = nil
 	}
 	switch {
 	case with == nil || with.kind == brokenNode || with.null && with.kind == scalarNode:
@@ -87,6 +92,7 @@ func (x *includes) give(r *reading, takes params, key, value *node) {
 		if len(takes) == 0 {
 			hint = "it takes none; what a file takes stands in it under parameters:"
 		}
+		x.r.unknownValue(key, value, nil)
 		x.report(key, fmt.Sprintf("%s has no parameter %q", r.src.name, key.text), hint)
 	case value.kind == scalarNode && value.null && value.raw == "":
 		p.value, p.used = nil, true
@@ -178,10 +184,11 @@ func (ps params) whole(text string) *param {
 func (p *param) piece(name string) (_ piece, problem, suggestion string) {
 	p.used = true
 	switch {
-	case p.value == nil:
+	case p.value == nil || p.value.kind == brokenNode:
 		return piece{name: name, broken: true}, "", ""
 	case p.value.kind != scalarNode:
-		return piece{name: name, broken: true}, fmt.Sprintf("%s is %s, which stands alone and not within a text", name, p.value.describe()), ""
+		return piece{name: name, broken: true}, fmt.Sprintf("%s is %s, which stands alone and not within a text", name, p.value.describe()),
+			fmt.Sprintf("it is given at %s:%d:%d", p.value.src.name, p.value.line, p.value.col)
 	}
 	open := true
 	for _, q := range p.value.pieces {
@@ -197,7 +204,9 @@ func (p *param) put(n *node) {
 	case p.value == nil:
 		n.kind = brokenNode
 	case p.value.kind != scalarNode:
+		used := fmt.Sprintf("%s is used at %s:%d:%d", n.raw, n.src.name, n.line, n.col)
 		*n = *p.value.copy()
+		n.usedAt(used)
 	default:
 		one, _, _ := p.piece(n.raw)
 		v := p.value
@@ -238,76 +247,4 @@ func (ps params) key(r *reading, key *node) {
 		pairs = append(pairs, one.name, one.text)
 	}
 	key.text = strings.NewReplacer(pairs...).Replace(key.text)
-}
-
-// copy gives a node of its own, with all within it.
-func (n *node) copy() *node {
-	c := *n
-	c.keys, c.items = nil, nil
-	for i, item := range n.items {
-		c.items = append(c.items, item.copy())
-		if n.kind == mappingNode {
-			key := *n.keys[i]
-			c.keys = append(c.keys, &key)
-		}
-	}
-	return &c
-}
-
-// secret says whether something in a scalar must not be shown.
-func (n *node) secret() bool {
-	return slices.ContainsFunc(n.pieces, func(p piece) bool { return p.secret })
-}
-
-// hidden says whether something in a scalar does not stand in a file, so that messages name the
-// variable in place of it.
-func (n *node) hidden() bool {
-	return slices.ContainsFunc(n.pieces, func(p piece) bool { return !p.open })
-}
-
-// written is a scalar as it may stand in the pipeline file: parameters put in, variables by name.
-func (n *node) written() string {
-	pairs := []string{"$${", "$${"} // which is no variable
-	for _, p := range n.pieces {
-		if p.given != nil {
-			pairs = append(pairs, p.name, p.written)
-		}
-	}
-	return strings.NewReplacer(pairs...).Replace(n.raw)
-}
-
-// folder is what a file name in n is relative to: the folder of the file in which it is written.
-func (n *node) folder(otherwise string) string {
-	switch {
-	case n.base != "":
-		return n.base
-	case n.src != nil && n.src.dir != "":
-		return n.src.dir
-	}
-	return otherwise
-}
-
-// standsAt names the place of n in a message about other.
-func (n *node) standsAt(other *node) string {
-	if n.src == nil || n.src.name == other.src.name {
-		return fmt.Sprintf("line %d", n.line)
-	}
-	return fmt.Sprintf("%s:%d", n.src.name, n.line)
-}
-
-// given gives the value of the parameter that n is as a whole, or nil.
-func (n *node) given() *node {
-	if len(n.pieces) == 1 && n.pieces[0].name == n.raw {
-		return n.pieces[0].given
-	}
-	return nil
-}
-
-// source gives the node in which what n holds is written: n, or the value of the parameter that it
-// is as a whole.
-func (n *node) source() *node {
-	for n.given() != nil {
-		n = n.given()
-	}
-	return n
 }

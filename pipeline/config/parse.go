@@ -28,6 +28,7 @@ type reading struct {
 	kinds        Kinds
 	problems     Problems
 	secrets      []string
+	hidden       []string // what lines of the file are shown without, beside secrets
 	nodes        int
 	tooManyNodes bool              // maxNodes has been reported
 	broken       map[position]bool // values that were taken out because YAML could not read them
@@ -170,8 +171,11 @@ func (r *reading) secondDocument(text []byte) {
 	for i, line := range splitLines(string(text)) {
 		line = withoutEnd(line)
 		if content && (line == "---" || strings.HasPrefix(line, "--- ")) {
-			r.report(r.src.problem(SeverityError, i+1, 1, 3, "a second document begins here; a file holds one pipeline",
-				"give it a file of its own and run both: penstock run FILE FILE"))
+			text, suggestion := "a second document begins here; a file holds one pipeline", "give it a file of its own and run both: penstock run FILE FILE"
+			if r.vars.included {
+				text, suggestion = "a second document begins here; a file that is included holds one list or one block", "remove the line, or include a file of its own"
+			}
+			r.report(r.src.problem(SeverityError, i+1, 1, 3, text, suggestion))
 			return
 		}
 		if t := strings.TrimSpace(line); t != "" && t != "---" && t[0] != '#' && t[0] != '%' {

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline/expr"
 )
 
 // A Severity says whether a Problem keeps the file from being run.
@@ -211,6 +213,16 @@ func (s *source) problem(sev Severity, line, col, width int, text, suggestion st
 		File: s.name, Line: line, Column: col, Severity: sev, Text: text, Suggestion: suggestion,
 		Source: shown, Notes: notes, width: width, from: from, order: s.order, trail: trail,
 	}
+}
+
+// InText makes a problem of what is wrong, or doubtful, within a text that stands in no file; name is
+// what stands in place of the file's.
+func InText(severity Severity, name, text string, e *expr.Error) Problem {
+	at := min(max(e.Column-1, 0), len(text))
+	line := strings.Count(text[:at], "\n")
+	from := strings.LastIndexByte(text[:at], '\n') + 1
+	src := &source{name: name, lines: strings.Split(text, "\n")}
+	return src.problem(severity, line+1, utf8.RuneCountInString(text[from:at])+1, wordWidth(text[at:]), e.Message, e.Suggestion)
 }
 
 // excerpt keeps what stands around the column of a very long line, and says how many

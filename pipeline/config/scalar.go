@@ -153,7 +153,11 @@ func (d *decoder) plain(n *node, v reflect.Value, t tags, name string) bool {
 		}
 		v.SetString(n.text)
 		if v.Type() == secretType {
-			d.secrets = append(d.secrets, n.raw, n.text)
+			d.takeText(n.text)
+			if len(n.pieces) != 1 || n.pieces[0].name != n.raw { // a name is none
+				d.takeText(n.raw)
+			}
+			d.takeSecret(n)
 		}
 	case reflect.Bool:
 		if !isBool(n.text) {

@@ -146,9 +146,12 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 	case DeadLetter:
 		return b.oneComponent(SinkSection, b.beside(defaultOutput(nil)), true)
 	case Order:
+		props := includeKeys(blockFile)
+		props["key"] = ref("expression")
 		return object{"oneOf": []any{
 			object{"enum": []string{"partition", "key", "none"}},
-			object{"type": "object", "properties": object{"key": ref("expression")}, "required": []string{"key"}, "additionalProperties": false},
+			object{"type": "object", "properties": props, "additionalProperties": false,
+				"anyOf": []any{object{"required": []string{"key"}}, object{"required": []string{"include"}}}},
 		}, "default": "partition"}
 	}
 	typ := v.Type()

@@ -86,6 +86,17 @@ func TestSchemaTakesGoodFiles(t *testing.T) {
 	}
 }
 
+// Where a file may be included, the schema takes it.
+func TestSchemaTakesIncludes(t *testing.T) {
+	s := compileSchema(t)
+	text := small
+	for _, more := range []string{"order: {include: o.yaml}\n", "order: {include: o.yaml, with: {f: a}, key: b}\n", "limits: {include: l.yaml}\n"} {
+		if err := s.Validate(read(t, []byte(text+more))); err != nil {
+			t.Errorf("%s: %v", more, err)
+		}
+	}
+}
+
 // addUnknownKey puts an unknown key into the mapping at a path, if there is one.
 func addUnknownKey(v any, at string) bool {
 	if at != "" {
@@ -113,7 +124,7 @@ func TestSchemaRefuses(t *testing.T) {
 	s := compileSchema(t)
 	for _, change := range [][2]string{
 		{"drain: 25s", "drain: 25"}, {"in_flight_bytes: 256MiB", "in_flight_bytes: 256"}, {"in_flight: 100000", "in_flight: 0"},
-		{"workers: 64", "workers: many"}, {"serial: key", "serial: keys"}, {"order: {key: origin}", "order: kye"},
+		{"workers: 64", "workers: many"}, {"serial: key", "serial: keys"}, {"order: {key: origin}", "order: kye"}, {"order: {key: origin}", "order: {}"}, {"order: {key: origin}", "order: {include: [a]}"},
 		{"delivery: at_least_once", "delivery: twice"}, {"- filter: delay >= 15\n", "- filter: delay >= 15\n    timeout: 5s\n"},
 		{"- filter: delay >= 15\n", "- filter: delay >= 15\n    map: {remove: [a]}\n"}, {"into: weather", "method: POST"},
 		{"- stdout:\n", "- name: x\n"}, {"pipeline: late-flights", "# none"}, {"on_miss: null", "on_miss: maybe"}, {"level: info", "level: loud"},

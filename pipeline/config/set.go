@@ -115,6 +115,9 @@ func (o *overrides) set(r *reading, root *node, s *override) *Problem {
 	at := root
 	fail := func(g segment, text, suggestion string) *Problem {
 		p := o.src.problem(SeverityError, s.line, g.column, max(1, utf8.RuneCountInString(g.name)), text, suggestion)
+		if looksSecret(s.segments[len(s.segments)-1].name) {
+			p.Source = strings.Replace(p.Source, "="+s.value, "="+stars(s.value), 1)
+		}
 		return &p
 	}
 	for i := 0; i < len(s.segments); i++ {

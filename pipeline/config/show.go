@@ -186,6 +186,9 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 		if err != nil || len(text) == 0 && !given {
 			return nil
 		}
+		if isExpression(v.Type()) {
+			return s.scalar(path, concealCode(string(text), v.Type() == templateType, s.p.secrets))
+		}
 		return s.text(path, string(text))
 	}
 	if elem, ok := isOrdered(v.Type()); ok && elem != nil {
@@ -291,10 +294,14 @@ func styleOf(text string) yaml.Style {
 	return 0
 }
 
-// text makes a scalar, with what must not be seen taken out, and marked with where it
-// comes from.
+// text makes a scalar, with what must not be seen taken out.
 func (s *yamlWriter) text(path, text string) *yaml.Node {
-	n := &yaml.Node{Kind: yaml.ScalarNode, Value: conceal(text, s.p.secrets)}
+	return s.scalar(path, conceal(text, s.p.secrets))
+}
+
+// scalar makes a scalar of a text without secrets, marked with where it comes from.
+func (s *yamlWriter) scalar(path, text string) *yaml.Node {
+	n := &yaml.Node{Kind: yaml.ScalarNode, Value: strings.ReplaceAll(text, "${", "$${")}
 	if s.relative {
 		n.Value = strings.ReplaceAll(n.Value, s.p.Dir+string(filepath.Separator), "")
 		for dir := range s.p.folders { // which may stand beside that of the file
@@ -313,7 +320,7 @@ func (s *yamlWriter) text(path, text string) *yaml.Node {
 		case !given && !s.inGivenList(path):
 			n.LineComment = "default"
 		case origin != "":
-			n.LineComment = "from " + origin
+			n.LineComment = "from " + concealKnown(origin, s.p.secrets)
 		}
 	}
 	return n

@@ -34,7 +34,8 @@ func (l *Loader) LoadBeside(name, what string, into any) (*SideFile, error) {
 		d.places[""] = root
 	}
 	problems := d.problems.sort()
-	problems.concealAll(d.secrets)
+	d.known = secretTexts(d.secrets)
+	problems.concealAll(d.known, secretTexts(d.hidden))
 	if len(problems.Errors()) > 0 {
 		return nil, &InvalidError{Problems: problems}
 	}
@@ -55,8 +56,8 @@ func (f *SideFile) Move(p Problem, path string) Problem {
 	return moved
 }
 
-// Within gives p as it is in a larger file, which holds its file behind the line before. Problems
-// of other files are given as they are.
+// Within gives p for a file that is a part of a larger one, behind its first `before` lines. Problems
+// of other files come back unchanged.
 func (p Problem) Within(file, larger string, before int) Problem {
 	if p.File == file {
 		p.File = larger

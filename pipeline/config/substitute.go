@@ -37,8 +37,9 @@ type variables struct {
 	env func(string) (string, bool)
 	dir string // folder of the file, for ${file:…}
 
-	included bool   // the file is included
-	params   params // which come before the environment
+	included  bool            // the file is included
+	params    params          // which come before the environment
+	declaring map[string]bool // names of parameters, while their defaults are read
 }
 
 // substitute puts variables into text. The result is never read as YAML again. $${
@@ -116,6 +117,9 @@ func (v *variables) lookup(whole string) (p piece, problem, suggestion string) {
 		return p, "the variable " + name + " is no valid UTF-8", ""
 	case kind == ":-" && value == "":
 		p.text = fallback
+	case !set && v.declaring[name]:
+		return p, fmt.Sprintf("a default is no place for a parameter: %s is the variable of the environment, which is not set", whole),
+			"put both together where they are used"
 	case kind == ":?" && value == "":
 		return p, fmt.Sprintf("the variable %s is not set: %s", name, fallback), "set it in the environment"
 	case !set && kind != ":-":

@@ -205,7 +205,19 @@ type flowMistake struct {
 func diagnoseFlow(value string) (c flowMistake) {
 	depth := 0
 	begin := true
+	from, parens := -1, 0 // of a value without quotes, and those that are open in it
 	for i := 0; i < len(value); i++ {
+		switch ch := value[i]; {
+		case ch == '(' && from >= 0:
+			parens++
+		case ch == ')' && parens > 0:
+			parens--
+		case parens > 0 || ch == ' ' || ch == '\t':
+		case strings.IndexByte("{}[],:", ch) >= 0:
+			from = -1
+		case from < 0:
+			from = i
+		}
 		switch ch := value[i]; {
 		case (ch == '"' || ch == '\'') && begin:
 			end := closingQuote(value[i:])
@@ -213,6 +225,10 @@ func diagnoseFlow(value string) (c flowMistake) {
 				return flowMistake{i, len(value), i, 1, "a text that begins with " + string(ch) + " and does not end"}
 			}
 			after := strings.TrimLeft(value[i+end+1:], " \t")
+			if after != "" && parens > 0 && after[0] == ')' {
+				to := flowEnd(value, from)
+				return flowMistake{from, to, from, utf8.RuneCountInString(value[from:to]), "within { } and [ ], a comma ends the text"}
+			}
 			if after != "" && !strings.ContainsRune(",}]:#", rune(after[0])) {
 				return flowMistake{i, flowEnd(value, i), i, end + 1, "something follows the closing " + string(ch)}
 			}

@@ -199,7 +199,7 @@ func slice(m *machine, v value, from, to *int64) (value, error) {
 	case v.kind == kString:
 		return sliceString(m, v, from, to, false)
 	}
-	return vNil, faultf("cutting %s with [:]", v.kind.name())
+	return vNil, faultf("cutting %s with [:]", v.kind)
 }
 
 func sliceString(m *machine, v value, from, to *int64, single bool) (value, error) {

@@ -78,11 +78,14 @@ func calculate(m *machine, op string, a, b value) (value, error) {
 			return vNil, errBig
 		}
 		n, err := integers(op, a.num, b.num)
-		return value{kind: timeKind(op, a.kind, b.kind), num: n}, err
+		if err != nil || timeKind(op, a.kind, b.kind) == kDuration {
+			return value{kind: kDuration, num: n}, err
+		}
+		return moment(n)
 	case a.kind == kNil || b.kind == kNil:
-		return vNil, faultf("%s on a missing value", op)
+		return vNil, faultf("%s on %s", op, kNil)
 	}
-	return vNil, faultf("%s on %s and %s", op, a.kind.name(), b.kind.name())
+	return vNil, faultf("%s on %s and %s", op, a.kind, b.kind)
 }
 
 func timeKind(op string, a, b kind) kind {

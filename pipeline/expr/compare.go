@@ -25,7 +25,7 @@ func ordered(m *machine, a, b value) (c int, ok bool, err error) {
 	case a.kind == b.kind && a.is(mTime|mDuration):
 		c = order(a.num, b.num)
 	default:
-		err = faultf("ordering %s against %s", a.kind.name(), b.kind.name())
+		err = faultf("ordering %s against %s", a.kind, b.kind)
 	}
 	return c, err == nil, err
 }
@@ -132,5 +132,5 @@ func contained(m *machine, v, in value) (bool, error) {
 		_, ok, err := field(m, in, string(name))
 		return ok, err
 	}
-	return false, faultf("in needs an array or an object behind it, not %s", in.kind.name())
+	return false, faultf("in needs an array or an object behind it, not %s", in.kind)
 }

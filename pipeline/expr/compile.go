@@ -108,7 +108,11 @@ func compileWith(text string, want mask, places *places) (p *program, err error)
 	}
 	config := conf.CreateNew()
 	config.MaxNodes = maxNodes
-	tree, err := parser.ParseWithConfig(borrowed(text), config)
+	source, err := prepared(text)
+	if err != nil {
+		return nil, err
+	}
+	tree, err := parser.ParseWithConfig(borrowed(source), config)
 	if err != nil {
 		return nil, syntaxError(text, err)
 	}
@@ -223,16 +227,10 @@ func (c *compiler) fold(n ast.Node, k code, parts ...code) code {
 	return constant(v)
 }
 
+// sequence refuses a; b: nothing would come of a.
 func (c *compiler) sequence(n *ast.SequenceNode) code {
-	parts := c.nodes(n.Nodes)
-	return code{kinds: parts[len(parts)-1].kinds, run: func(m *machine) (v value, err error) {
-		for _, p := range parts {
-			if v, err = p.run(m); err != nil {
-				return vNil, err
-			}
-		}
-		return v, nil
-	}}
+	c.fail(n.Nodes[1], "what stands before the ; comes to nothing", "a value is named by let: let a = …; a + 1; two conditions are joined by and, two texts by +")
+	return code{}
 }
 
 func (c *compiler) nodes(in []ast.Node) []code {
@@ -266,7 +264,7 @@ func truth(v value) (bool, error) {
 	case kNil:
 		return false, nil
 	}
-	return false, faultf("a condition gives %s, not true or false", v.kind.name())
+	return false, faultf("a condition gives %s, not true or false", v.kind)
 }
 
 // mustFit refuses a part of which it is known that it never gives one of the kinds of want.
@@ -328,7 +326,7 @@ func (c *compiler) mapping(n *ast.MapNode) code {
 				return vNil, err
 			}
 			if name.kind != kString {
-				return vNil, faultf("a field name is %s, not a string", name.kind.name())
+				return vNil, faultf("a field name is %s, not a string", name.kind)
 			}
 			text, err := m.text(name)
 			if err != nil {

@@ -100,3 +100,38 @@ func TestLayoutsThatHideAZone(t *testing.T) {
 		}
 	}
 }
+
+// TestDatesAtTheEdge: the years that a date may have, the hour that comes twice, and names of
+// layouts.
+func TestDatesAtTheEdge(t *testing.T) {
+	for text, want := range map[string]string{
+		`date("1678-01-01")`: `"1678-01-01T00:00:00Z"`, `date("2261-12-31T23:59:59.999999999Z")`: `"2261-12-31T23:59:59.999999999Z"`,
+		`date(string("2262-01-01") + s[:0])`: "!before 1678 or after 2261", `date("1677-12-31" + s[:0])`: "!before 1678", `date(n * 0 + 9223286400000)`: "!after 2261", `date(9223372036854775807 - n)`: "!after 2261",
+		`addDate(date("2261-12-31"), 0, 0, n - 6)`: "!after 2261", `date("2261-12-31") + duration(string(n * 4) + "h")`: "!after 2261", `date("1678-01-01") - duration(string(n) + "ns")`: "!before 1678",
+		`truncateTime(addDate(date("1678-01-01"), 0, 0, n), "10000h")`: "!before 1678", `truncateTime(addDate(date("1678-01-02"), 0, 0, n - 7), "week")`: "!before 1678",
+		// The night in which 02:30 comes twice, at 00:30 and 01:30 UTC.
+		`date("2024-10-27 02:30", "2006-01-02 15:04", "Europe/Berlin")`: `"2024-10-27T00:30:00Z"`, `date("2024-11-03 01:30", "2006-01-02 15:04", "America/New_York")`: `"2024-11-03T05:30:00Z"`, `date("2024-10-27 01:30", "2006-01-02 15:04", "Europe/London")`: `"2024-10-27T00:30:00Z"`,
+		`date("2024-10-27 02:30 CET", "2006-01-02 15:04 MST", "Europe/Berlin")`: `"2024-10-27T01:30:00Z"`, `date("2024-10-27 02:30 +0100", "2006-01-02 15:04 -0700", "Europe/Berlin")`: `"2024-10-27T01:30:00Z"`, `date("2024-10-27 03:30", "2006-01-02 15:04", "Europe/Berlin")`: `"2024-10-27T02:30:00Z"`, `date("2024-10-27 01:59", "2006-01-02 15:04", "Europe/Berlin")`: `"2024-10-26T23:59:00Z"`, `date("2024-03-31 12:00", "2006-01-02 15:04", "Europe/Berlin")`: `"2024-03-31T10:00:00Z"`,
+		`addDate(date("2024-10-27T01:30:00Z"), 0, 0, 0, "Europe/Berlin")`: `"2024-10-27T01:30:00Z"`, `addDate(date("2024-10-27T00:30:00Z"), 0, 0, 0, "Europe/Berlin")`: `"2024-10-27T00:30:00Z"`, `addDate(date("2024-10-26T00:30:00Z"), 0, 0, 1, "Europe/Berlin")`: `"2024-10-27T00:30:00Z"`, `addDate(date("2024-10-28T01:30:00Z"), 0, 0, -1, "Europe/Berlin")`: `"2024-10-27T00:30:00Z"`,
+		`formatTime(date("2024-05-06"), "rfc3339")`: `"2024-05-06T00:00:00Z"`, `formatTime(date("2024-05-06"), "dateonly")`: `"2024-05-06"`, `date("2024-05-06", "DATEONLY")`: `"2024-05-06T00:00:00Z"`, `formatTime(date("2024-05-06"), "2006")`: `"2024"`, `formatTime(date("2024-05-06"), "events20060102.log")`: `"events20240506.log"`, `formatTime(date("2024-05-06T03:04:05Z"), "15h4m5s")`: `"03h4m5s"`, `formatTime(date("2024-05-06"), "2Jan2006")`: `"6May2024"`, `formatTime(date("2024-05-06"), "20060102T150405Z0700")`: `"20240506T000000Z"`,
+		`formatTime(date("2024-05-06"), "ISO8601")`: "~no name that is known", `formatTime(date("2024-05-06"), "rfc2822")`: "~no name that is known", `formatTime(date("2024-05-06"), "ISO 8601")`: "~no name", `date(s, "iso8601")`: "~no year", `date(s, "iso8601 2006")`: "~no name", `formatTime(date("2024-05-06"), "rfc-3339")`: "~no name",
+		`date("today" + s)`: "!none of the forms that are tried without a layout", `date(s, "2006-01-02")`: "!no date of that layout",
+	} {
+		e := new(Expr)
+		err := e.UnmarshalText([]byte(text))
+		if message, refused := strings.CutPrefix(want, "~"); refused {
+			if err == nil || !strings.Contains(err.Error(), message) {
+				t.Errorf("%s: %v, want %q", text, err, message)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		got, err := e.JSON(record(everything))
+		if message, fails := strings.CutPrefix(want, "!"); fails != (err != nil) || fails && !strings.Contains(err.Error(), message) || !fails && string(got) != want {
+			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
+		}
+	}
+}

@@ -63,6 +63,10 @@ var foreignWords = map[string]string{
 // dollarNames are fields whose names begin with $ in formats that many records have.
 var dollarNames = []string{"$type", "$id", "$ref", "$schema", "$oid", "$date", "$uuid", "$binary", "$timestamp", "$values", "$key", "$numberLong", "$numberDecimal"}
 
+// DollarName says whether a field may well be called so: $type, $oid and others of formats that many
+// records have.
+func DollarName(name string) bool { return slices.Contains(dollarNames, name) }
+
 // doubtName doubts a name that reads a field. A record that has such a field is read with
 // $env["this"], which is not doubted.
 func (c *compiler) doubtName(n *ast.IdentifierNode) {
@@ -74,7 +78,7 @@ func (c *compiler) doubtName(n *ast.IdentifierNode) {
 	case n.Value == "this" || n.Value == "$":
 		c.doubt(n, n.Value+" reads a field of that name: it does not stand for the record",
 			nameAlone(c.text[column(c.text, n.Location().From)-1+len(n.Value):], n.Value))
-	case n.Value[0] == '$' && !slices.Contains(dollarNames, n.Value):
+	case n.Value[0] == '$' && !DollarName(n.Value):
 		c.doubt(n, n.Value+" reads a field whose name begins with $",
 			`a field is its name alone: `+n.Value[1:]+`; one of this name is $env["`+n.Value+`"]`)
 	}

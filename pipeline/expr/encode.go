@@ -29,7 +29,7 @@ func encode(m *machine, dst []byte, start int, v value, depth int) ([]byte, erro
 	switch v.kind {
 	case kList, kMap:
 		if depth > maxDepth {
-			return dst, fault("builds more than 1,000 levels")
+			return dst, m.limit("builds more than 1,000 levels")
 		}
 		return encodeBuilt(m, dst, start, v, depth)
 	}

@@ -141,22 +141,26 @@ func lowerFirst(s string) string {
 	return strings.ToLower(s[:1]) + s[1:]
 }
 
-// nearest gives the candidate that differs least from name, or "" when all differ much.
-func nearest(name string, candidates []string) string {
+// Nearest gives the candidate that differs least from name, or "" when all differ much. Upper and
+// lower case do not differ.
+func Nearest(name string, candidates []string) string {
 	best, least := "", max(2, len(name)/3)+1
 	for _, c := range candidates {
 		if strings.EqualFold(c, name) {
 			return c
 		}
-		if d := distance(name, c); d < least && 2*d < max(len(c), len(name)) { // year is no mean
+		if d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(c))); d < least && 2*d < max(len(c), len(name)) { // year is no mean
 			best, least = c, d
 		}
 	}
 	return best
 }
 
-// distance counts the letters to insert, delete, replace or swap.
-func distance(a, b string) int {
+// distance counts the letters to insert, delete, replace or swap. What is longer than a name is far.
+func distance(a, b []rune) int {
+	if len(a) > 64 || len(b) > 64 {
+		return len(a) + len(b)
+	}
 	prev, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range last {
 		last[j] = j

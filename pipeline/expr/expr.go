@@ -22,6 +22,8 @@
 package expr
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,7 +37,8 @@ import (
 // field is read, keeps its own reason: invalid_json, not_object.
 type Expr struct {
 	text    string
-	written string // as the file has it, before variables were put in; "": the same
+	written string                   // as the file has it, before variables were put in; "": the same
+	conceal func(text string) string // nil: nothing is to be hidden
 	prog    *program
 	repeat  *repetition
 }
@@ -55,16 +58,25 @@ func (e *Expr) UnmarshalText(text []byte) error {
 // String gives the text that was compiled.
 func (e *Expr) String() string { return e.text }
 
-// Write notes how the expression stands in the file, when variables were put into text.
-func (e *Expr) Write(raw string) { e.written = raw }
+// NoteWritten notes how the expression stands in the file, when variables were put into text. It
+// must not be called while e is in use.
+func (e *Expr) NoteWritten(raw string) { e.written = raw }
 
 // Written gives the expression as it stands in the file: what a variable holds may be a secret,
-// and does not belong into messages.
+// and does not belong into messages. Known secrets are taken out of it: see Conceal.
 func (e *Expr) Written() string {
-	if e.written != "" {
-		return e.written
+	return e.hide(cmp.Or(e.written, e.text))
+}
+
+// Conceal notes what takes known secrets out of a text: Written and messages go through it. It must
+// not be called while e is in use.
+func (e *Expr) Conceal(secrets func(text string) string) { e.conceal = secrets }
+
+func (e *Expr) hide(text string) string {
+	if e.conceal == nil {
+		return text
 	}
-	return e.text
+	return e.conceal(text)
 }
 
 // Secrets gives the keys of hmac that are written in the expression: as they are, and as they
@@ -82,14 +94,13 @@ func (e *Expr) Secrets() []string {
 
 // shown is the text in messages: as it is written, and without keys.
 func (e *Expr) shown() string {
-	text := e.Written()
-	if e.prog == nil {
-		return text
+	text := cmp.Or(e.written, e.text)
+	if e.prog != nil {
+		for _, key := range e.prog.keyTexts {
+			text = strings.ReplaceAll(text, key, `"***"`)
+		}
 	}
-	for _, key := range e.prog.keyTexts {
-		text = strings.ReplaceAll(text, key, `"***"`)
-	}
-	return text
+	return e.hide(text)
 }
 
 // IsZero says whether nothing has been compiled into e.
@@ -165,6 +176,35 @@ func (e *Expr) AppendJSON(dst []byte, rec *pipeline.Record) (out []byte, err err
 	return appendJSON(m, dst, v)
 }
 
+// A Value is what an expression gives for a record.
+type Value struct {
+	JSON []byte // JSON text; null for nil
+	Type string // as the function type names it: "nil", "int", "string", "date" and so on
+}
+
+// Evaluate gives what e evaluates to, with its type. The result is the caller's. Errors are those
+// of JSON.
+func (e *Expr) Evaluate(rec *pipeline.Record) (v Value, err error) {
+	m, err := e.start(rec)
+	if err != nil {
+		return Value{}, err
+	}
+	defer e.end(m, &err)
+	got, err := e.prog.run(m)
+	if err != nil {
+		return Value{}, err
+	}
+	name, err := typeOf(m, []value{got})
+	if err != nil {
+		return Value{}, err
+	}
+	text, err := appendJSON(m, []byte{}, got)
+	if err != nil {
+		return Value{}, err
+	}
+	return Value{JSON: text, Type: string(name.text)}, nil
+}
+
 // Bytes evaluates to the plain form for keys and look-ups: a string's own bytes, the
 // JSON text of anything else; nil stays nil. The result is the caller's.
 func (e *Expr) Bytes(rec *pipeline.Record) ([]byte, error) {
@@ -209,6 +249,9 @@ func (e *Expr) end(m *machine, err *error) {
 		*err = fault(fmt.Sprintf("internal error (%T)", p))
 	}
 	if *err != nil {
+		if f := fault(""); e.conceal != nil && errors.As(*err, &f) {
+			*err = fault(e.hide(string(f)))
+		}
 		*err = failed("evaluating", e.shown(), *err)
 	}
 	m.free()

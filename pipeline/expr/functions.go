@@ -9,7 +9,7 @@ import (
 )
 
 // A function is one that expressions may call. It depends on nothing but its arguments, or, when it
-// is live, on the record, the time or chance, and counts what it builds.
+// varies, on the record, the time or random values, and counts what it builds.
 //
 // It has one of three. Most have call: all arguments are values, which are evaluated before it. One
 // with bind needs some of them when it is compiled, as constants, or has something of its own for
@@ -25,7 +25,7 @@ type function struct {
 	call    caller
 	bind    binder
 	compile func(c *compiler, n ast.Node, name string, args []ast.Node) code
-	live    bool // two calls may give two values: it is not evaluated when it is compiled
+	varies  bool // two calls may give two values: it is not evaluated when it is compiled
 	manual
 }
 
@@ -38,7 +38,7 @@ type binder func(c *compiler, name string, parts []code) caller
 // A manual is what the reference says of a function.
 type manual struct {
 	usage    string    // a call with names for the arguments, as in round(number, digits?)
-	says     string    // what it gives: one sentence without a full stop
+	says     string    // what it gives, without a full stop at its end
 	fails    string    // when it is an error, beside an argument that is missing or of another type; "": never
 	examples []Example // at least one
 }
@@ -62,21 +62,21 @@ type table = map[string]function
 var groups = []group{
 	{"Text", []table{textFunctions, wordFunctions}},
 	{"Regular expressions", []table{regexFunctions}},
-	{"Questions", []table{formFunctions}},
+	{"Tests of text", []table{checkFunctions}},
 	{"Numbers", []table{numberFunctions, roundingFunctions}},
 	{"Arrays", []table{arrayFunctions}},
 	{"Objects and paths", []table{objectFunctions}},
 	{"Time", []table{timeFunctions, calendarFunctions}},
 	{"Text formats", []table{formatFunctions}},
 	{"Codes and hashes", []table{codecFunctions, charsetFunctions, compressionFunctions, hashFunctions}},
-	{"Chance", []table{randomFunctions}},
+	{"Random values", []table{randomFunctions}},
 	{"The record", []table{recordFunctions}},
-	{"What fails", []table{errorFunctions}},
+	{"Errors", []table{errorFunctions}},
 }
 
 // recordFunctions read the record.
 var recordFunctions = map[string]function{
-	"header": {params: []mask{mString}, least: 1, most: 1, kinds: mString | mNil, call: header, live: true,
+	"header": {params: []mask{mString}, least: 1, most: 1, kinds: mString | mNil, call: header, varies: true,
 		manual: manual{usage: "header(name)", says: "the bytes of the record's last header of that name; nil when there is none. Upper and lower case count",
 			examples: []Example{{`header("trace")`, `"t1"`}, {`header("Trace")`, `null`}}}},
 }
@@ -90,7 +90,7 @@ func init() {
 			maps.Copy(functions, t)
 		}
 	}
-	maps.Copy(predicates, memberPredicates)
+	maps.Copy(predicates, borrowedPredicates)
 }
 
 // Functions gives the names of all functions, sorted.
@@ -127,7 +127,7 @@ func (c *compiler) call(n ast.Node, name string, args []ast.Node) code {
 	k := code{kinds: f.kinds, run: func(m *machine) (value, error) {
 		return invoke(m, name, f, parts)
 	}}
-	if f.live {
+	if f.varies {
 		return k
 	}
 	return c.fold(n, k, parts...)
@@ -141,7 +141,7 @@ func (c *compiler) unknown(n ast.Node, name string) {
 	if suggestion != "" {
 		c.fail(n, "there is no function "+name, suggestion)
 	}
-	if near := nearest(name, Functions()); near != "" {
+	if near := Nearest(name, Functions()); near != "" {
 		suggestion = "did you mean " + near + "?"
 	}
 	c.fail(n, "there is no function "+name, suggestion)
@@ -170,6 +170,9 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 			if want == mTime {
 				suggestion = name + "(date(created), …): date makes one of a text or of milliseconds"
 			}
+			if want&mNumber == mInt && p.kinds == 1<<kFloat {
+				c.fail(p.at, name+" needs an integer here, this is a number with a fraction", "round, floor, ceil and int give an integer")
+			}
 			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.kinds), suggestion)
 		}
 	}
@@ -177,6 +180,32 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 }
 
 func (f function) param(i int) mask { return f.params[min(i, len(f.params)-1)] }
+
+// option reads argument i, which is constant and one of names; usual when it is left out.
+func (c *compiler) option(what string, parts []code, i int, usual string, names ...string) string {
+	if len(parts) <= i {
+		return usual
+	}
+	if k := parts[i].constant; k != nil && k.kind == kString {
+		for _, name := range names {
+			if string(k.text) == name {
+				return name
+			}
+		}
+	}
+	list := ""
+	for j, name := range names {
+		switch {
+		case j > 0 && j == len(names)-1:
+			list += " or "
+		case j > 0:
+			list += ", "
+		}
+		list += `"` + name + `"`
+	}
+	c.fail(parts[i].at, what+" does not know this", "write "+list)
+	return ""
+}
 
 // invoke evaluates the arguments onto the machine's stack and calls f.
 func invoke(m *machine, name string, f function, parts []code) (value, error) {
@@ -194,20 +223,17 @@ func invoke(m *machine, name string, f function, parts []code) (value, error) {
 	}
 	v, err := f.call(m, m.stack[base:])
 	m.stack = m.stack[:base]
-	if f, ok := err.(fault); ok {
-		err = faultf("%s: %s", name, f)
-	}
-	return v, err
+	return v, within(name, err)
 }
 
 func wrongArgument(name string, i int, want mask, v value) error {
 	if v.kind == kNil {
-		return faultf("%s: argument %d is missing", name, i+1)
+		return ofNil{fault(fmt.Sprintf("%s: argument %d is missing", name, i+1))}
 	}
 	if v.kind == kFloat && want&mNumber == mInt {
-		return faultf("%s: argument %d is a number that is no integer", name, i+1)
+		return faultf("%s: argument %d needs an integer, this is a number with a fraction", name, i+1)
 	}
-	return faultf("%s: argument %d is %s, not %s", name, i+1, v.kind.name(), want)
+	return faultf("%s: argument %d is %s, not %s", name, i+1, v.kind, want)
 }
 
 // header gives the last header of a name, as text.

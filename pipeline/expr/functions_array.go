@@ -24,7 +24,7 @@ var arrayFunctions = map[string]function{
 	"flatten": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: flatten,
 		manual: manual{usage: "flatten(array)", says: "the elements of nested arrays, however deep, in one", fails: "the arrays are nested deeper than 1,000 levels",
 			examples: []Example{{`flatten([1, [2, [3]]])`, `[1,2,3]`}}}},
-	"uniq": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: uniq,
+	"uniq": {params: []mask{mArray}, least: 1, most: 1, kinds: 1 << kList, call: union,
 		manual: manual{usage: "uniq(array)", says: "the array with the first of equal elements",
 			examples: []Example{{`uniq([1, 1.0, "1", 2])`, `[1,"1",2]`}}}},
 	"append": {params: []mask{mArray, mAny}, least: 2, most: -1, kinds: 1 << kList, call: appended,
@@ -34,7 +34,7 @@ var arrayFunctions = map[string]function{
 		manual: manual{usage: "toArray(value)", says: "an array as it is, and anything else as the only element of one; of nil an array without elements",
 			examples: []Example{{`toArray(tags)`, `["new","eu"]`}, {`toArray(order.id)`, `["A-17"]`}, {`toArray(note)`, `[]`}}}},
 	"range": {params: []mask{mInt}, least: 2, most: 3, kinds: 1 << kList, call: span,
-		manual: manual{usage: "range(from, to, step?)", says: "an array of the integers from from to before to, in steps of step (1), which goes down when it is negative; at most 10,000. Of two constants 1..3 is an array, which has its end in it",
+		manual: manual{usage: "range(from, to, step?)", says: "an array of the integers from from to before to, in steps of step (1), which goes down when it is negative; at most 10,000. 1..3, of constants, includes its end",
 			fails:    "step is 0, there are more than 10,000, or a number is beyond 64 bits",
 			examples: []Example{{`range(0, len(items))`, `[0,1,2]`}, {`range(10, 0, -4)`, `[10,6,2]`}, {`range(2, 2)`, `[]`}, {`map(range(1, order.total > 100 ? 3 : 2), # * 10)`, `[10,20]`}, {`range(0, 5, order.total > 100 ? 0 : 1)`, `error: range: the step is 0`}}}},
 	"chunk": {params: []mask{mArray | mString, mInt}, least: 2, most: 2, kinds: 1 << kList, call: chunk,
@@ -108,7 +108,7 @@ func flatten(m *machine, args []value) (value, error) {
 	var add func(array value, depth int) error
 	add = func(array value, depth int) error {
 		if depth > maxDepth {
-			return fault("more than 1,000 levels")
+			return m.limit("more than 1,000 levels")
 		}
 		for it := elements(m, array); ; {
 			e, ok, err := it.next()
@@ -129,32 +129,6 @@ func flatten(m *machine, args []value) (value, error) {
 	}
 	err := add(args[0], 0)
 	return newList(out), err
-}
-
-// uniq keeps the first of equal elements.
-func uniq(m *machine, args []value) (value, error) {
-	var out []value
-	it := elements(m, args[0])
-next:
-	for {
-		e, ok, err := it.next()
-		if err != nil || !ok {
-			return newList(out), err
-		}
-		for _, have := range out {
-			same, err := equal(m, e, have)
-			if err != nil {
-				return vNil, err
-			}
-			if same {
-				continue next
-			}
-		}
-		if err := m.grow(valueBytes); err != nil {
-			return vNil, err
-		}
-		out = append(out, e)
-	}
 }
 
 // bindSort makes sort(array) and sort(array, "desc").
@@ -267,7 +241,7 @@ func span(m *machine, args []value) (value, error) {
 	}
 	count := (distance-1)/width + 1
 	if count > maxSpan {
-		return vNil, fault("more than 10,000 integers")
+		return vNil, m.limit("more than 10,000 integers")
 	}
 	if err := m.grow(valueBytes * int(count)); err != nil {
 		return vNil, err
@@ -318,7 +292,7 @@ type valueSet struct {
 
 func newSet(m *machine) *valueSet { return &valueSet{m: m, have: map[string]bool{}} }
 
-// id gives the identity of v, until the next one.
+// id puts the identity of v into scratch.
 func (s *valueSet) id(v value) (err error) {
 	s.scratch, err = identity(s.m, s.scratch[:0], v, 0)
 	return err
@@ -352,6 +326,7 @@ func setOf(m *machine, array value) (*valueSet, error) {
 	}
 }
 
+// union gives each of the elements of all arguments once, in the order in which they come first.
 func union(m *machine, args []value) (value, error) {
 	var out []value
 	s := newSet(m)
@@ -439,7 +414,7 @@ func bindCompact(c *compiler, name string, parts []code) caller {
 
 func compacted(m *machine, v value, deep bool, depth int) (value, error) {
 	if depth > maxDepth {
-		return vNil, fault("more than 1,000 levels")
+		return vNil, m.limit("more than 1,000 levels")
 	}
 	items, names := []value(nil), []string(nil)
 	if v.is(mObject) {
@@ -489,7 +464,7 @@ func tally(m *machine, args []value) (value, error) {
 			return newMap(out), err
 		}
 		if e.is(mArray | mObject | mNil) {
-			return vNil, faultf("an element is %s, which is no name", e.kind.name())
+			return vNil, faultf("an element is %s, which is no name", e.kind)
 		}
 		name := string(appendPlain(nil, e))
 		n := int64(0)

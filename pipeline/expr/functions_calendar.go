@@ -1,15 +1,15 @@
 package expr
 
 import (
-	"math"
-	"regexp"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/textformat"
 )
 
 var calendarFunctions = map[string]function{
 	"formatTime": {params: []mask{mTime, mString}, least: 2, most: 3, kinds: mString, bind: bindFormatTime, manual: manual{
 		usage: "formatTime(date, layout, zone?)",
-		says:  "a date as text: by a layout that is written with the parts of Mon Jan 2 15:04:05 2006 -0700, or by RFC3339, RFC3339Nano, RFC1123, RFC1123Z, RFC822, RFC822Z, RFC850, ANSIC, UnixDate, RubyDate, Kitchen, DateTime, DateOnly or TimeOnly; in the zone, or in UTC",
+		says:  "a date as text: by a layout that is written with the parts of Mon Jan 2 15:04:05 2006 -0700, or by RFC3339, RFC3339Nano, RFC1123, RFC1123Z, RFC822, RFC822Z, RFC850, ANSIC, UnixDate, RubyDate, Kitchen, DateTime, DateOnly or TimeOnly, in upper or lower case; in the zone, or in UTC",
 		fails: "layout or zone are not constant, or unknown",
 		examples: []Example{
 			{`formatTime(date("2024-07-06T22:08:09Z"), "Monday, 02.01.2006 15:04", "Europe/Berlin")`, `"Sunday, 07.07.2024 00:08"`},
@@ -23,9 +23,9 @@ var calendarFunctions = map[string]function{
 		examples: []Example{{`zone(date("2024-01-06T22:08:09.5Z"), "Asia/Kolkata")`, `"2024-01-07T03:38:09.5+05:30"`}},
 	}},
 	"truncateTime": {params: []mask{mTime, mString | mDuration, mString}, least: 2, most: 3, kinds: mTime, bind: bindTruncateTime, manual: manual{
-		usage: "truncateTime(date, stretch, zone?)",
-		says:  `the beginning of the stretch of time that a date is in: of a constant duration like "15m", counted from 1970, or of its "day", "week" (which begins on Monday), "month", "quarter" or "year" in the zone, or in UTC`,
-		fails: "the stretch is not constant, is none of these or is not above 0, or the beginning is before 1678",
+		usage: "truncateTime(date, unit, zone?)",
+		says:  `the beginning of the unit of time that a date is in: of a constant duration like "15m", counted from 1970, or of its "day", "week" (which begins on Monday), "month", "quarter" or "year" in the zone, or in UTC`,
+		fails: "the unit is not constant, is none of these or is not above 0, or the beginning is before 1678",
 		examples: []Example{
 			{`truncateTime(date("2024-05-06T07:38:09Z"), "15m")`, `"2024-05-06T07:30:00Z"`},
 			{`truncateTime(date("2024-05-06T22:38:09Z"), "day", "Europe/Berlin")`, `"2024-05-06T22:00:00Z"`},
@@ -34,7 +34,7 @@ var calendarFunctions = map[string]function{
 	}},
 	"addDate": {params: []mask{mTime, mInt, mInt, mInt, mString}, least: 4, most: 5, kinds: mTime, bind: bindAddDate, manual: manual{
 		usage: "addDate(date, years, months, days, zone?)",
-		says:  "a date so many years, months and days later, at the same time of the day in the zone, or in UTC; a day that the month does not have becomes its last; hours are added with + duration(\"36h\")",
+		says:  "a date so many years, months and days later, at the same time of the day in the zone, or in UTC; a day that the month does not have becomes its last; of two moments with that time of the day, where clocks go back, the first; hours are added with + duration(\"36h\")",
 		fails: "the result is before 1678 or after 2261",
 		examples: []Example{
 			{`addDate(date("2024-01-31"), 0, 1, 0)`, `"2024-02-29T00:00:00Z"`},
@@ -83,9 +83,8 @@ func (c *compiler) zone(what string, parts []code, i int) *time.Location {
 	if k == nil || k.kind != kString {
 		c.fail(parts[i].at, "the time zone of "+what+" must be constant", `write it in quotes: "Europe/Berlin"`)
 	}
-	name := string(k.text)
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" || name == "" {
+	zone, err := textformat.LoadZone(string(k.text))
+	if err != nil {
 		c.fail(parts[i].at, "an unknown time zone", `use a name like "Europe/Berlin" or "UTC"`)
 	}
 	return zone
@@ -97,23 +96,6 @@ func sinceEpoch(unit time.Duration) caller {
 	}
 }
 
-var namedLayouts = map[string]string{
-	"RFC3339": time.RFC3339, "RFC3339Nano": time.RFC3339Nano, "RFC1123": time.RFC1123, "RFC1123Z": time.RFC1123Z,
-	"RFC822": time.RFC822, "RFC822Z": time.RFC822Z, "RFC850": time.RFC850, "ANSIC": time.ANSIC, "UnixDate": time.UnixDate,
-	"RubyDate": time.RubyDate, "Kitchen": time.Kitchen, "DateTime": time.DateTime, "DateOnly": time.DateOnly, "TimeOnly": time.TimeOnly,
-}
-
-// layoutOf gives the layout that a text stands for: that of a name, or its own.
-func layoutOf(text []byte) string {
-	if layout, ok := namedLayouts[string(text)]; ok {
-		return layout
-	}
-	return string(text)
-}
-
-// foreignLayout is what layouts of other languages have: letters of Java, conversions of C.
-var foreignLayout = regexp.MustCompile(`%[A-Za-z]|\b(?:yyyy|YYYY|MM|dd|DD|HH|hh|mm|ss|SSS)`)
-
 // maxLayout bounds a layout: each of its parts gives at most nine times its own bytes.
 const maxLayout = 1000
 
@@ -122,16 +104,14 @@ func bindFormatTime(c *compiler, name string, parts []code) caller {
 	if k == nil || k.kind != kString {
 		c.fail(parts[1].at, "the layout of "+name+" must be constant", `write it in quotes: "2006-01-02 15:04:05"`)
 	}
-	layout, known := namedLayouts[string(k.text)]
-	if !known {
-		layout = string(k.text)
-		early, late := time.Date(1999, 1, 2, 3, 4, 5, 678912345, time.UTC), time.Date(2010, 11, 12, 14, 15, 16, 987654321, time.FixedZone("X", 3600))
-		switch {
-		case len(layout) > maxLayout:
-			c.fail(parts[1].at, "a layout of more than 1,000 bytes", "")
-		case foreignLayout.MatchString(layout), early.Format(layout) == late.Format(layout):
-			c.fail(parts[1].at, "the layout has no part of a date", `a layout is written with the parts of 2006-01-02 15:04:05, or is a name like "RFC3339"`)
-		}
+	layout := layoutOf(k.text)
+	switch {
+	case len(layout) > maxLayout:
+		c.fail(parts[1].at, "a layout of more than 1,000 bytes", "")
+	case textformat.OtherName(layout):
+		c.fail(parts[1].at, textformat.OtherNameMessage, textformat.OtherNameHint)
+	case !textformat.HasParts(layout):
+		c.fail(parts[1].at, "the layout has no part of a date", `a layout is written with the parts of 2006-01-02 15:04:05, or is a name like "RFC3339"`)
 	}
 	zone := c.zone(name, parts, 2)
 	return func(m *machine, args []value) (value, error) {
@@ -153,7 +133,7 @@ func bindZone(c *compiler, name string, parts []code) caller {
 	}
 }
 
-// beginnings give the first day of the stretch that a day is in.
+// beginnings give the first day of the unit that a day is in.
 var beginnings = map[string]func(t time.Time) (y int, m time.Month, d int){
 	"day":     func(t time.Time) (int, time.Month, int) { return t.Date() },
 	"week":    func(t time.Time) (int, time.Month, int) { y, m, d := t.Date(); return y, m, d - (int(t.Weekday())+6)%7 },
@@ -165,7 +145,7 @@ var beginnings = map[string]func(t time.Time) (y int, m time.Month, d int){
 func bindTruncateTime(c *compiler, name string, parts []code) caller {
 	k := parts[1].constant
 	if k == nil || !k.is(mString|mDuration) {
-		c.fail(parts[1].at, "the stretch of "+name+" must be constant", `write it in quotes: "1h", "15m", "day" or "month"`)
+		c.fail(parts[1].at, "the unit of "+name+" must be constant", `write it in quotes: "1h", "15m", "day" or "month"`)
 	}
 	zone := c.zone(name, parts, 2)
 	if first, ok := beginnings[string(k.text)]; ok && k.kind == kString {
@@ -178,11 +158,11 @@ func bindTruncateTime(c *compiler, name string, parts []code) caller {
 	if k.kind == kString {
 		var err error
 		if length, err = time.ParseDuration(string(k.text)); err != nil {
-			c.fail(parts[1].at, name+" does not know this stretch", `write "1h", "15m", "day", "week", "month", "quarter" or "year"`)
+			c.fail(parts[1].at, name+" does not know this unit", `write "1h", "15m", "day", "week", "month", "quarter" or "year"`)
 		}
 	}
 	if length <= 0 {
-		c.fail(parts[1].at, "the stretch of "+name+" is not above 0", "")
+		c.fail(parts[1].at, "the unit of "+name+" is not above 0", "")
 	}
 	if zone != time.UTC {
 		c.fail(parts[2].at, "a duration is counted from 1970 and has no zone", `leave the zone out, or write "day" for 24h`)
@@ -192,15 +172,15 @@ func bindTruncateTime(c *compiler, name string, parts []code) caller {
 		if n < 0 {
 			n += int64(length)
 		}
-		if args[0].num < math.MinInt64+n {
-			return vNil, fault("a date before 1678 or after 2261")
+		if args[0].num < firstDate+n {
+			return vNil, errYear
 		}
-		return value{kind: kTime, num: args[0].num - n}, nil
+		return moment(args[0].num - n)
 	}
 }
 
-// beginning gives the first moment of a day in a zone: where clocks go forward at midnight, which
-// then is not, or back to it, that is not what time.Date gives.
+// beginning gives the first moment of a day in a zone. time.Date gives another where clocks change
+// at midnight, which is then skipped or comes twice.
 func beginning(y int, m time.Month, d int, zone *time.Location) time.Time {
 	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
 	noon := time.Date(y, m, d, 12, 0, 0, 0, zone)
@@ -232,14 +212,17 @@ func bindAddDate(c *compiler, name string, parts []code) caller {
 		const most = 1_000_000
 		for _, a := range args[1:4] {
 			if a.num < -most || a.num > most {
-				return vNil, fault("a date before 1678 or after 2261")
+				return vNil, errYear
 			}
+		}
+		if args[1].num == 0 && args[2].num == 0 && args[3].num == 0 {
+			return args[0], nil // and not the other moment of that time of day, where clocks went back
 		}
 		t := args[0].time(zone)
 		months := int64(t.Year())*12 + int64(t.Month()) - 1 + args[1].num*12 + args[2].num
 		y, m := int(floorDiv(months, 12)), time.Month(months-floorDiv(months, 12)*12+1)
 		last := time.Date(y, m+1, 0, 0, 0, 0, 0, time.UTC).Day()
 		d := min(t.Day(), last) + int(args[3].num)
-		return fromTime(time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone))
+		return fromTime(textformat.FirstOf(time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone)))
 	}
 }

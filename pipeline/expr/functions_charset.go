@@ -39,7 +39,7 @@ func onCharset(f func(c textformat.Charset, dst, text []byte) ([]byte, error)) b
 		set, err := textformat.FindCharset(string(k.text))
 		if err != nil {
 			instead := `use a name like "iso-8859-1", "windows-1252", "utf-16le", "shift_jis", "gbk" or "euc-kr"`
-			if near := nearest(string(k.text), textformat.Charsets); near != "" {
+			if near := Nearest(string(k.text), textformat.Charsets); near != "" {
 				instead = `did you mean "` + near + `"?`
 			}
 			c.fail(parts[1].at, "an unknown character set", instead)

@@ -2,9 +2,10 @@ package expr
 
 import (
 	"encoding/base64"
-	"encoding/hex"
 	"html"
 	"strings"
+
+	"github.com/penstockio/penstock/pipeline/textformat"
 )
 
 var codecFunctions = map[string]function{
@@ -13,8 +14,8 @@ var codecFunctions = map[string]function{
 		examples: []Example{{`toHex("Zü")`, `"5ac3bc"`}},
 	}},
 	"fromHex": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: fromHex, manual: manual{
-		usage: "fromHex(text)", says: "the bytes that hexadecimal digits, small or capital, stand for", fails: "the text has another character or an odd number of them",
-		examples: []Example{{`fromHex("5AC3bc")`, `"Zü"`}, {`fromHex("abc")`, `error: not hexadecimal`}},
+		usage: "fromHex(text)", says: "the bytes that hexadecimal digits, small or capital, stand for; a line end behind them does not count", fails: "the text has another character or an odd number of them",
+		examples: []Example{{`fromHex("5AC3bc")`, `"Zü"`}, {`fromHex("abc")`, `error: column 3: the last byte has one digit`}},
 	}},
 	"toBase64": {params: []mask{mString}, least: 1, most: 2, kinds: mString, bind: withBase64(toBase64), manual: manual{
 		usage: "toBase64(text, form?)", says: `the bytes of a text in base64, whose form is "standard", "url" with - and _ in place of + and /, or "raw" and "rawurl" without = at the end`,
@@ -40,7 +41,7 @@ var codecFunctions = map[string]function{
 	"urlDecode": {params: []mask{mString}, least: 1, most: 2, kinds: mString, bind: bindURLDecode, manual: manual{
 		usage: "urlDecode(text, form?)", says: `the reverse of urlEncode: with the form "form" a + is a space`, fails: "a % has no two hexadecimal digits behind it, or form is another",
 		examples: []Example{
-			{`urlDecode("a%20b+c")`, `"a b+c"`}, {`urlDecode("a%20b+c", "form")`, `"a b c"`}, {`urlDecode("100%")`, `error: without two hexadecimal digits`},
+			{`urlDecode("a%20b+c")`, `"a b+c"`}, {`urlDecode("a%20b+c", "form")`, `"a b c"`}, {`urlDecode("100%")`, `error: column 4: behind % stand no two hexadecimal digits`},
 		},
 	}},
 	"htmlEscape": {params: []mask{mString}, least: 1, most: 1, kinds: mString, call: htmlEscape, manual: manual{
@@ -69,21 +70,17 @@ func fromHex(m *machine, args []value) (value, error) {
 	if err := m.grow(len(text)); err != nil {
 		return vNil, err
 	}
-	out, err := hex.AppendDecode(nil, text)
+	out, err := textformat.AppendFromHex(nil, text)
 	if err != nil {
-		return vNil, fault("the text is not hexadecimal, two digits a byte")
+		return vNil, fault(err.Error())
 	}
 	return vText(out), nil
-}
-
-var base64Forms = map[string]*base64.Encoding{
-	"standard": base64.StdEncoding, "url": base64.URLEncoding, "raw": base64.RawStdEncoding, "rawurl": base64.RawURLEncoding,
 }
 
 // withBase64 makes a function whose second argument is a form of base64.
 func withBase64(f func(m *machine, form *base64.Encoding, text []byte) (value, error)) binder {
 	return func(c *compiler, name string, parts []code) caller {
-		form := base64Forms[c.option(name, parts, 1, "standard", "standard", "url", "raw", "rawurl")]
+		form := textformat.Base64(c.option(name, parts, 1, "standard", "standard", "url", "raw", "rawurl"))
 		return func(m *machine, args []value) (value, error) {
 			text, err := m.text(args[0])
 			if err != nil {
@@ -153,22 +150,9 @@ func bindURLDecode(c *compiler, name string, parts []code) caller {
 		if err := m.grow(len(text)); err != nil {
 			return vNil, err
 		}
-		out := make([]byte, 0, len(text))
-		for i := 0; i < len(text); i++ {
-			switch c := text[i]; {
-			case c == '+' && form:
-				out = append(out, ' ')
-			case c != '%':
-				out = append(out, c)
-			default:
-				if i+2 >= len(text) {
-					return vNil, fault("a % without two hexadecimal digits")
-				}
-				if out, err = hex.AppendDecode(out, text[i+1:i+3]); err != nil {
-					return vNil, fault("a % without two hexadecimal digits")
-				}
-				i += 2
-			}
+		out, err := textformat.AppendURLDecoded(make([]byte, 0, len(text)), text, form)
+		if err != nil {
+			return vNil, fault(err.Error())
 		}
 		return vText(out), nil
 	}
@@ -196,7 +180,7 @@ func htmlEscape(m *machine, args []value) (value, error) {
 	return vString(htmlEscapes.Replace(string(text))), nil
 }
 
-// htmlUnescape counts twice the text: &nGt; stands for two characters of six bytes.
+// htmlUnescape counts the result too, which may be longer: &nGt; becomes six bytes.
 func htmlUnescape(m *machine, args []value) (value, error) {
 	text, err := m.text(args[0])
 	if err != nil {

@@ -64,6 +64,9 @@ func decompressing(f decompression) binder {
 // failedWork gives err, with which reading what is compressed has failed, as a fault. Unless that was
 // at its first byte, as much may have been made of it as is allowed, and counts: try goes on behind it.
 func (m *machine) failedWork(err error) error {
+	if textformat.IsTooLarge(err) {
+		return m.limit(err.Error())
+	}
 	var at *textformat.Error
 	if !errors.As(err, &at) || at.Column != 1 {
 		if err := m.step(maxResult / 8); err != nil {

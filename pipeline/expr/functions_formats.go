@@ -2,7 +2,6 @@ package expr
 
 import (
 	"maps"
-	"sync"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -14,7 +13,7 @@ import (
 // the same code.
 var formatFunctions = map[string]function{
 	"parseLogfmt": {params: []mask{mString, mBool}, least: 1, most: 2, kinds: 1 << kObject, call: parseLogfmt, manual: manual{
-		usage: "parseLogfmt(text, numbers?)", says: "an object of the pairs of a line of logfmt: texts, and with numbers: true a number where one is written as JSON has it; a key alone is true, and one that comes several times has an array",
+		usage: "parseLogfmt(text, numbers?)", says: "an object of the pairs of a line of logfmt: texts, and with numbers: true a number where one is written as JSON has it, but for what may be a code: 1e5, an exponent without its sign, and more than 18 digits; a key alone is true, and one that comes several times has an array",
 		fails: "a quote has no end, or a key is missing", examples: []Example{
 			{`parseLogfmt('level=info msg="two words" ok')`, `{"level":"info","msg":"two words","ok":true}`}, {`parseLogfmt("n=1.50 id=007", true)`, `{"n":1.50,"id":"007"}`}, {`parseLogfmt('msg="open')`, `error: column 5: the quote that opens here has no end`},
 		}}},
@@ -36,7 +35,7 @@ var formatFunctions = map[string]function{
 	"parseQuery": {params: []mask{mString}, least: 1, most: 1, kinds: 1 << kObject, call: parsing(textformat.AppendQuery), manual: manual{
 		usage: "parseQuery(text)", says: "an object of texts of the pairs of a query string, with or without the ? before it; a name that comes several times has an array",
 		fails: "an escape with % is none", examples: []Example{{`parseQuery("a=1&b=x+y&a=2")`, `{"a":["1","2"],"b":"x y"}`}, {`parseQuery("a=%4")`, `error: column 3: behind % stand no two hexadecimal digits`}}}},
-	"parseSyslog": {params: []mask{mString}, least: 1, most: 2, kinds: 1 << kObject, call: parseSyslog, live: true, manual: manual{
+	"parseSyslog": {params: []mask{mString}, least: 1, most: 2, kinds: 1 << kObject, call: parseSyslog, varies: true, manual: manual{
 		usage: "parseSyslog(text, zone?)", says: "an object with the parts of a message of syslog, RFC 5424 or RFC 3164: facility, severity, version, timestamp, hostname, appname, procid, msgid, structured_data, message; a timestamp without a year takes the one nearest to the record's time, in the zone (UTC)",
 		fails: "it is no message of syslog, or there is no such zone", examples: []Example{
 			{`parseSyslog("<34>1 2003-10-11T22:14:15Z web-1 su - ID47 - failed")`, `{"facility":"auth","severity":"crit","version":1,"timestamp":"2003-10-11T22:14:15Z","hostname":"web-1","appname":"su","msgid":"ID47","message":"failed"}`}, {`parseSyslog("<13>Oct 11 22:14:15 web-1 cron[7]: done").procid`, `"7"`}, {`parseSyslog("<999>x")`, `error: column 2: the priority is no number up to 191`},
@@ -147,7 +146,7 @@ func csvSeparator(m *machine, args []value, i int) (rune, error) {
 	if err != nil {
 		return 0, err
 	}
-	r, err := textformat.CheckSeparator(string(text))
+	r, err := textformat.ParseSeparator(string(text))
 	if err != nil {
 		return 0, fault(err.Error())
 	}
@@ -170,7 +169,7 @@ func parseCSV(m *machine, args []value) (value, error) {
 	seen := make(map[string]bool, len(names))
 	for i, n := range names {
 		if n.kind != kString {
-			return vNil, faultf("column %d is %s, not a string", i+1, n.kind.name())
+			return vNil, faultf("column %d is %s, not a string", i+1, n.kind)
 		}
 		name, err := m.text(n)
 		if err != nil {
@@ -188,22 +187,16 @@ func parseCSV(m *machine, args []value) (value, error) {
 	return parsing(c.AppendObject)(m, args)
 }
 
-// zones are those that were asked for: finding one takes many times as long as a line does.
-var zones sync.Map // by name; of those that there are, so they are few
-
+// zoneOf finds the zone that a text names.
 func zoneOf(m *machine, v value) (*time.Location, error) {
 	name, err := m.text(v)
 	if err != nil {
 		return nil, err
 	}
-	if zone, ok := zones.Load(string(name)); ok {
-		return zone.(*time.Location), nil
-	}
 	zone, err := textformat.LoadZone(string(name))
 	if err != nil {
 		return nil, fault(err.Error())
 	}
-	zones.Store(string(name), zone)
 	return zone, nil
 }
 

@@ -131,29 +131,3 @@ func (l *literals) Visit(node *ast.Node) {
 		l.names[n.Property] = true
 	}
 }
-
-// option reads argument i, which is constant and one of names; usual when it is left out.
-func (c *compiler) option(what string, parts []code, i int, usual string, names ...string) string {
-	if len(parts) <= i {
-		return usual
-	}
-	if k := parts[i].constant; k != nil && k.kind == kString {
-		for _, name := range names {
-			if string(k.text) == name {
-				return name
-			}
-		}
-	}
-	list := ""
-	for j, name := range names {
-		switch {
-		case j > 0 && j == len(names)-1:
-			list += " or "
-		case j > 0:
-			list += ", "
-		}
-		list += `"` + name + `"`
-	}
-	c.fail(parts[i].at, what+" does not know this", "write "+list)
-	return ""
-}

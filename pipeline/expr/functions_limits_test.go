@@ -35,7 +35,7 @@ func TestFunctionsCountTheirWork(t *testing.T) {
 	const size = 300 << 10
 	constant := map[string]bool{"isUUID": true, "isIP": true, "isIPv4": true, "isIPv6": true, "isUpper": false}
 	texts := map[string]function{}
-	for _, table := range []map[string]function{hashFunctions, codecFunctions, charsetFunctions, compressionFunctions, wordFunctions, formFunctions, regexFunctions} {
+	for _, table := range []map[string]function{hashFunctions, codecFunctions, charsetFunctions, compressionFunctions, wordFunctions, checkFunctions, regexFunctions} {
 		maps.Copy(texts, table)
 	}
 	for _, name := range slices.Sorted(maps.Keys(texts)) {

@@ -193,21 +193,14 @@ func putText(m *machine, v value, path jsontext.Path, new value) (value, error) 
 	if !jsontext.Valid(v.text) {
 		return vNil, errText
 	}
-	places := 1
+	added := len(text) + maxPath
 	if path.Many() {
-		places = 0
-		jsontext.Each(v.text, path, func([]byte) bool {
-			places++
-			return true
-		})
+		added = max(0, jsontext.Growth(v.text, path, len(text)))
 	}
-	if places > 0 && len(text) > maxResult/places {
-		return vNil, m.tooLarge()
-	}
-	if err := m.grow(len(v.text) + places*len(text) + maxPath); err != nil {
+	if err := m.grow(len(v.text) + added); err != nil {
 		return vNil, err
 	}
-	out, err := jsontext.Set(make([]byte, 0, len(v.text)+places*len(text)), v.text, path, text)
+	out, err := jsontext.Set(make([]byte, 0, len(v.text)+added), v.text, path, text)
 	if e, ok := err.(*jsontext.NoPathError); ok { // whose path may come from the record
 		return vNil, fault("what stands on the path " + e.Why)
 	}
@@ -476,7 +469,7 @@ func merging(deep bool) func(*machine, []value) (value, error) {
 			for i := 0; ; i++ {
 				e, ok, err := it.next()
 				if err == nil && ok && !e.is(mObject) {
-					err = faultf("element %d is %s, not an object", i, e.kind.name())
+					err = faultf("element %d is %s, not an object", i, e.kind)
 				}
 				if err == nil && ok {
 					err = mergeInto(m, out, e, deep, 0)
@@ -525,7 +518,7 @@ func explode(m *machine, args []value, paths []jsontext.Path) (value, error) {
 // mergeInto sets the members of v in out, which nobody else has.
 func mergeInto(m *machine, out *built, v value, deep bool, depth int) error {
 	if depth > maxDepth {
-		return fault("more than 1,000 levels")
+		return m.limit("more than 1,000 levels")
 	}
 	o, err := object(m, v)
 	if err != nil {
@@ -569,7 +562,7 @@ func flattenKeys(m *machine, args []value) (value, error) {
 	var add func(prefix string, v value, depth int) error
 	add = func(prefix string, v value, depth int) error {
 		if depth > maxDepth {
-			return fault("more than 1,000 levels")
+			return m.limit("more than 1,000 levels")
 		}
 		o, err := object(m, v)
 		if err != nil {
@@ -581,9 +574,12 @@ func flattenKeys(m *machine, args []value) (value, error) {
 				return err
 			}
 			if item.is(mObject) {
-				before := len(out.items)
-				if err := add(prefix+name+by, item, depth+1); err != nil || len(out.items) > before {
-					if err != nil {
+				inner, err := object(m, item)
+				if err != nil {
+					return err
+				}
+				if len(inner.items) > 0 {
+					if err := add(prefix+name+by, newMap(inner), depth+1); err != nil {
 						return err
 					}
 					continue
@@ -612,7 +608,7 @@ func nestKeys(m *machine, args []value) (value, error) {
 	for i, name := range o.names {
 		names := strings.Split(name, by)
 		if len(names) > maxDepth {
-			return vNil, fault("more than 1,000 levels")
+			return vNil, m.limit("more than 1,000 levels")
 		}
 		if err := m.grow(valueBytes*len(names) + len(name)); err != nil {
 			return vNil, err

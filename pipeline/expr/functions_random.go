@@ -14,26 +14,18 @@ import (
 )
 
 var randomFunctions = map[string]function{
-	"now": {params: []mask{mAny}, least: 0, most: 0, kinds: mTime, call: now, live: true, manual: manual{
-		usage: "now()",
-		says:  "the time at which the expression is evaluated, as a date; in replay and in cases the record's own time, or the beginning of 1970 when it has none",
-		fails: "the record's time is before 1678 or after 2261, in replay and in cases",
-		examples: []Example{
-			{`type(now())`, `"date"`}, {`now() - now()`, `"0s"`},
-		},
-	}},
-	"uuid": {params: []mask{mAny}, least: 0, most: 0, kinds: mString, call: uuid4, live: true, manual: manual{
+	"uuid": {params: []mask{mAny}, least: 0, most: 0, kinds: mString, call: uuid4, varies: true, manual: manual{
 		usage:    "uuid()",
 		says:     "a random UUID (version 4), another at each call; in replay and in cases one that depends on the record's position and the place of the call alone",
 		examples: []Example{{`uuid() matches "^[0-9a-f-]{14}4[0-9a-f-]{21}$"`, `true`}},
 	}},
-	"uuid7": {params: []mask{mAny}, least: 0, most: 0, kinds: mString, call: uuid7, live: true, manual: manual{
+	"uuid7": {params: []mask{mAny}, least: 0, most: 0, kinds: mString, call: uuid7, varies: true, manual: manual{
 		usage:    "uuid7()",
 		says:     "a UUID of version 7, which begins with the milliseconds of now(), so that it sorts by time; random otherwise, as uuid is",
 		fails:    "the record's time is before 1678 or after 2261, in replay and in cases",
 		examples: []Example{{`uuid7() matches "^[0-9a-f-]{14}7[0-9a-f-]{21}$"`, `true`}},
 	}},
-	"random": {params: []mask{mInt}, least: 0, most: 1, kinds: 1<<kInt | 1<<kFloat, call: random, live: true, manual: manual{
+	"random": {params: []mask{mInt}, least: 0, most: 1, kinds: 1<<kInt | 1<<kFloat, call: random, varies: true, manual: manual{
 		usage:    "random(n?)",
 		says:     "a random number: a fraction from 0 up to 1 without it, or with n an integer from 0 up to n without it; not for secrets; in replay and in cases one that depends on the record's position and the place of the call alone",
 		fails:    "n is below 1 or beyond 64 bits",
@@ -56,9 +48,9 @@ func (t *Template) Repeatable(place string) {
 	t.eachPart(func(i int, e *Expr) { e.Repeatable(place + "#" + strconv.Itoa(i)) })
 }
 
-// chance gives 16 bytes for the next call of a function that depends on chance; secure asks for
+// randomBytes gives 16 bytes for the next call of a function that gives random values; secure asks for
 // bytes that nobody can foresee, when they are not to be repeatable.
-func (m *machine) chance(secure bool) (b [16]byte) {
+func (m *machine) randomBytes(secure bool) (b [16]byte) {
 	m.calls++
 	switch {
 	case m.repeat != nil:
@@ -72,7 +64,7 @@ func (m *machine) chance(secure bool) (b [16]byte) {
 		sum := sha256.Sum256(from)
 		copy(b[:], sum[:])
 	case secure:
-		_, _ = cryptorand.Read(b[:]) // never fails: it ends the process where the system has no chance
+		_, _ = cryptorand.Read(b[:]) // never fails: it ends the process where the system has none
 	default:
 		binary.BigEndian.PutUint64(b[:], rand.Uint64())
 	}
@@ -98,14 +90,14 @@ func now(m *machine, _ []value) (value, error) {
 	return value{kind: kTime, num: m.now}, nil
 }
 
-func uuid4(m *machine, _ []value) (value, error) { return m.uuid(m.chance(true), 4) }
+func uuid4(m *machine, _ []value) (value, error) { return m.uuid(m.randomBytes(true), 4) }
 
 func uuid7(m *machine, _ []value) (value, error) {
 	t, err := now(m, nil)
 	if err != nil {
 		return vNil, err
 	}
-	b := m.chance(true)
+	b := m.randomBytes(true)
 	var at [8]byte
 	binary.BigEndian.PutUint64(at[:], uint64(max(floorDiv(t.num, int64(time.Millisecond)), 0)))
 	copy(b[:6], at[2:])
@@ -136,7 +128,7 @@ func random(m *machine, args []value) (value, error) {
 		return vNil, err
 	}
 	if len(args) == 0 {
-		b := m.chance(false)
+		b := m.randomBytes(false)
 		return vFloat(float64(binary.BigEndian.Uint64(b[:])>>11) / (1 << 53)), nil
 	}
 	if err := allSmall(args); err != nil {
@@ -147,7 +139,7 @@ func random(m *machine, args []value) (value, error) {
 	}
 	// The high half of a product with 64 random bits: of n possible results, none is favoured by
 	// more than n in 2^64.
-	b := m.chance(false)
+	b := m.randomBytes(false)
 	n, _ := bits.Mul64(binary.BigEndian.Uint64(b[:]), uint64(args[0].num))
 	return vInt(int64(n)), nil
 }

@@ -6,13 +6,18 @@ import (
 	"regexp"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline/textformat"
 )
+
+// wrongPattern is when the functions that take a pattern fail.
+const wrongPattern = "the pattern is not constant, is longer than 1,000 bytes or is none of RE2"
 
 var regexFunctions = map[string]function{
 	"capture": {params: []mask{mString}, least: 2, most: 2, kinds: 1<<kMap | mNil, bind: onPattern(capture), manual: manual{
 		usage: "capture(text, pattern)",
 		says:  "what the groups of the first match of a pattern match, as an object: a group under its name, or under its number when it has none, the whole match under \"0\"; nil for a group that took no part, and nil without a match",
-		fails: "the pattern is not constant, is longer than 1,000 bytes or is none of RE2",
+		fails: wrongPattern,
 		examples: []Example{
 			{`capture("GET /a?b=1", "^(?P<method>[A-Z]+) (\\S+)")`, `{"0":"GET /a?b=1","method":"GET","2":"/a?b=1"}`},
 			{`capture("order-17", "order-(?P<id>[0-9]+)").id`, `"17"`},
@@ -22,19 +27,19 @@ var regexFunctions = map[string]function{
 	"captureAll": {params: []mask{mString}, least: 2, most: 2, kinds: 1 << kList, bind: onPattern(captureAll), manual: manual{
 		usage:    "captureAll(text, pattern)",
 		says:     "an array with an object for each match of a pattern, as capture gives it for the first",
-		fails:    "the pattern is not constant, is longer than 1,000 bytes or is none of RE2",
+		fails:    wrongPattern,
 		examples: []Example{{`captureAll("a=1 b=2", "(?P<name>\\w)=(?P<value>\\d)")`, `[{"0":"a=1","name":"a","value":"1"},{"0":"b=2","name":"b","value":"2"}]`}},
 	}},
 	"findAll": {params: []mask{mString}, least: 2, most: 2, kinds: 1 << kList, bind: onPattern(findAll), manual: manual{
 		usage:    "findAll(text, pattern)",
 		says:     "an array of all texts that a pattern matches",
-		fails:    "the pattern is not constant, is longer than 1,000 bytes or is none of RE2",
+		fails:    wrongPattern,
 		examples: []Example{{`findAll("call 555-01 or 555-02", "[0-9]+-[0-9]+")`, `["555-01","555-02"]`}, {`findAll("none", "[0-9]")`, `[]`}},
 	}},
 	"replaceMatch": {params: []mask{mString}, least: 3, most: 3, kinds: mString, bind: bindReplacement, manual: manual{
 		usage: "replaceMatch(text, pattern, by)",
 		says:  "the text with each match of a pattern replaced: where by is constant, $1 and ${name} in it stand for groups and $$ for a dollar (in a pipeline file ${name} is written $${name}), else it is put in as it stands",
-		fails: "the pattern is not constant, is longer than 1,000 bytes or is none of RE2, or has no group that by names",
+		fails: wrongPattern + ", or has no group that by names",
 		examples: []Example{
 			{`replaceMatch("2024-05-06", "(\\d+)-(\\d+)-(?P<day>\\d+)", "${day}.$2.$1")`, `"06.05.2024"`},
 			{`replaceMatch("card 4111 1111", "[0-9]", "*")`, `"card **** ****"`},
@@ -43,7 +48,7 @@ var regexFunctions = map[string]function{
 	"splitMatch": {params: []mask{mString}, least: 2, most: 2, kinds: 1 << kList, bind: onPattern(splitMatch), manual: manual{
 		usage:    "splitMatch(text, pattern)",
 		says:     "an array of the texts between the matches of a pattern",
-		fails:    "the pattern is not constant, is longer than 1,000 bytes or is none of RE2",
+		fails:    wrongPattern,
 		examples: []Example{{`splitMatch("a, b;c", "[,;] *")`, `["a","b","c"]`}},
 	}},
 }
@@ -56,20 +61,23 @@ type pattern struct {
 	names  []string // of the groups, in the object of a capture
 }
 
-// pattern compiles the constant pattern of k, an argument of what.
-func (c *compiler) pattern(k code, what string) *pattern {
+// regex compiles the constant pattern of k, an argument or operand of what.
+func (c *compiler) regex(k code, what string) (re *regexp.Regexp, states int) {
 	if k.constant == nil || k.constant.kind != kString {
 		c.fail(k.at, what+" needs a constant pattern", `write it in quotes: "^[A-Z]{3}$"`)
 	}
 	text := string(k.constant.text)
-	if len(text) > maxPattern {
-		c.fail(k.at, "a pattern of more than 1,000 bytes", "split it into several")
+	re, wrong, instead := textformat.CompilePattern(text)
+	if wrong != "" {
+		c.fail(k.at, wrong, instead)
 	}
-	re, err := regexp.Compile(text)
-	if err != nil {
-		c.fail(k.at, "an invalid pattern: "+err.Error(), "patterns are those of RE2: no look-around, no back-references")
-	}
-	within, err := regexp.Compile(`(?s:\A.)(?s:.*?)(` + text + `)`)
+	return re, patternSize(text)
+}
+
+// pattern is regex with what finding all matches needs.
+func (c *compiler) pattern(k code, what string) *pattern {
+	re, states := c.regex(k, what)
+	within, err := regexp.Compile(`(?s:\A.)(?s:.*?)(` + re.String() + `)`)
 	if err != nil {
 		c.fail(k.at, "a pattern that is too large", "split it into several")
 	}
@@ -79,7 +87,7 @@ func (c *compiler) pattern(k code, what string) *pattern {
 			names[i] = strconv.Itoa(i)
 		}
 	}
-	return &pattern{re: re, within: within, states: patternSize(text), names: names}
+	return &pattern{re: re, within: within, states: states, names: names}
 }
 
 // onPattern makes a function whose second argument is a constant pattern.

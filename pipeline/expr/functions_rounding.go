@@ -6,21 +6,24 @@ import (
 	"strings"
 )
 
+// noRounding is when the functions that round fail.
+const noRounding = "digits are below -400 or above 400, or the result is beyond float64 or 64 bits"
+
 var roundingFunctions = map[string]function{
 	"round": {params: []mask{mNumber, mInt}, least: 1, most: 2, kinds: mNumber, call: rounding(halfUp, math.Round), manual: manual{
 		usage: "round(number, digits?)",
 		says:  "the number with so many digits behind the point, 0 without the argument, halves away from 0; negative digits round to tens, hundreds and so on, and the digits that count are those that are written: 1.005 is no 1.00499",
-		fails: "digits are below -400 or above 400, or the result is beyond float64 or 64 bits",
+		fails: noRounding,
 		examples: []Example{
 			{`round(2.5)`, `3`}, {`round(-1.005, 2)`, `-1.01`}, {`round(1250, -2)`, `1300`},
 		},
 	}},
 	"floor": {params: []mask{mNumber, mInt}, least: 1, most: 2, kinds: mNumber, call: rounding(downward, math.Floor), manual: manual{
-		usage: "floor(number, digits?)", says: "the number, or the next below it, that has so many digits behind the point, 0 without the argument", fails: "digits are below -400 or above 400, or the result is beyond float64 or 64 bits",
+		usage: "floor(number, digits?)", says: "the number, or the next below it, that has so many digits behind the point, 0 without the argument", fails: noRounding,
 		examples: []Example{{`floor(-2.5)`, `-3`}, {`floor(2.79, 1)`, `2.7`}},
 	}},
 	"ceil": {params: []mask{mNumber, mInt}, least: 1, most: 2, kinds: mNumber, call: rounding(upward, math.Ceil), manual: manual{
-		usage: "ceil(number, digits?)", says: "the number, or the next above it, that has so many digits behind the point, 0 without the argument", fails: "digits are below -400 or above 400, or the result is beyond float64 or 64 bits",
+		usage: "ceil(number, digits?)", says: "the number, or the next above it, that has so many digits behind the point, 0 without the argument", fails: noRounding,
 		examples: []Example{{`ceil(2.1)`, `3`}, {`ceil(2.71, 1)`, `2.8`}},
 	}},
 	"toFixed": {params: []mask{mNumber, mInt}, least: 2, most: 2, kinds: mString, call: toFixed, manual: manual{
@@ -76,7 +79,7 @@ func halfUp(_, half, _ bool) bool          { return half }
 func downward(negative, _, rest bool) bool { return negative && rest }
 func upward(negative, _, rest bool) bool   { return !negative && rest }
 
-// maxDigits is more than any float64 has behind its point.
+// maxDigits is more than any float64 has behind its point, written as short as it can be: 1e-320 has 320.
 const maxDigits = 400
 
 // A decimal is a number as it is written: its digits, and how many of them stand before the

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"slices"
 	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 var textFunctions = map[string]function{
@@ -229,7 +231,7 @@ func join(m *machine, args []value) (value, error) {
 			return vText(out), nil
 		}
 		if e.kind != kString {
-			return vNil, faultf("element %d is %s, not a string", i, e.kind.name())
+			return vNil, faultf("element %d is %s, not a string", i, e.kind)
 		}
 		text, err := m.text(e)
 		if err != nil {
@@ -276,6 +278,9 @@ func fromJSON(m *machine, args []value) (value, error) {
 		return vNil, err
 	}
 	if !json.Valid(text) {
+		if jsontext.TooDeep(text) {
+			return vNil, fault("the text is nested deeper than 10,000 levels")
+		}
 		return vNil, fault("the text is not valid JSON")
 	}
 	v, ok := parse(text)

@@ -25,7 +25,7 @@ func identity(m *machine, dst []byte, v value, depth int) ([]byte, error) {
 		return dst, err
 	}
 	if depth > maxDepth+10_000 { // what an expression builds around the deepest record
-		return dst, fault("comparing more than 10,000 levels")
+		return dst, m.limit("comparing more than 10,000 levels")
 	}
 	switch v.kind {
 	case kBool, kTime, kDuration:

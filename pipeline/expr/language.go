@@ -54,7 +54,7 @@ func Language() []Section {
 			Examples: []Example{{`{order.id}: {order.total} EUR`, `A-17: 129.50 EUR`}, {`{customer.phone}.`, `.`}, {`{{{order.id}}}`, `{A-17}`}, {`{upper(tags[0])}/{len(items)}`, `NEW/3`}}},
 		{Title: "Limits", Says: "An expression has at most 16 KiB and 1,000 parts. One evaluation takes at most 1,000,000 steps, about one for each operation on one element or " +
 			"64 bytes, and builds at most 16 MiB in all and 1 MiB in one value; a record's own bytes are never too many. A path has at most 1,000 bytes, a " +
-			"pattern 1,000, a range 1,000 integers. What goes beyond rejects the record with `expression`, as other errors do; no message quotes a value of " +
+			"pattern 1,000, `a..b` 1,000 integers. What goes beyond rejects the record with `expression`, as other errors do; no message quotes a value of " +
 			"the record. What can be known without a record is an error of the file, at line and column.",
 			Examples: []Example{{`map(1..1000, map(1..1000, map(1..1000, #)))`, `error: takes too many steps`}, {`1..2000`, `error: a range of more than 1,000 integers`}, {`customer.name matches "("`, `error: an invalid pattern`}}},
 	}

@@ -89,9 +89,31 @@ func TestLimits(t *testing.T) {
 	}
 	// A record's own bytes are never too many, and an honest walk through them is not either.
 	for text, want := range map[string]int{`trim(s, "x")`: 2, `trim(s, "éx")`: 2, `s`: 600<<10 + 2, `a`: 40003, `[s]`: 600<<10 + 4, `sum(a)`: 5, `len(s)`: 6, `count(a, # == 1 and n == 3)`: 5,
-		`len(get({"a": a}, "a[*]"))`: 5, `len(pick({"a": a}, "a[*]").a)`: 5, `get({"a": a}, "a[-1]")`: 1, `len(difference(a, [2]))`: 5, `len(without({"s": s, "b": 1}, "b").s)`: 6} {
+		`len(get({"a": a}, "a[*]"))`: 5, `len(pick({"a": a}, "a[*]").a)`: 5, `get({"a": a}, "a[-1]")`: 1, `len(difference(a, [2]))`: 5, `len(uniq(range(0, n * 1000)))`: 4, `len(without({"s": s, "b": 1}, "b").s)`: 6} {
 		if got, err := mustCompile(t, text).JSON(record(long)); err != nil || len(got) != want {
 			t.Errorf("%s gives %d bytes, %v; want %d", text, len(got), err, want)
+		}
+	}
+}
+
+// TestLongTextsWithEscapes: a record's own text is never too long, whether it has escapes or not.
+func TestLongTextsWithEscapes(t *testing.T) {
+	for _, size := range []int{maxResult + 100, 3 << 20} {
+		rec := record(`{"u":"` + strings.Repeat("x", size) + `\n"}`)
+		for text, want := range map[string]string{
+			`u == "x"`: "false", `u == u`: "true", `len(u)`: fmt.Sprint(size + 1), `u contains "y"`: "false", `u endsWith "\n"`: "true", `u matches "^xx"`: "true", `len(sha256(u)) > 0`: "true", `u < "y"`: "true", `u[0]`: `"x"`,
+			`[len(u), len(u)][0] == len(u)`: "true",
+		} {
+			if got, err := mustCompile(t, text).JSON(rec); err != nil || string(got) != want {
+				t.Errorf("%s of %d bytes: %.80s, %v; want %s", text, size, got, err, want)
+			}
+		}
+	}
+	// What is kept of one long text is not taken for another.
+	rec := record(`{"a":"` + strings.Repeat("a", 5000) + `\n","b":"` + strings.Repeat("b", 5000) + `\n"}`)
+	for text, want := range map[string]string{`upper(a)[0] + upper(b)[0] + upper(a)[0]`: `"ABA"`, `a == b`: "false", `[a, b, a] == [a, b, a]`: "true"} {
+		if got, err := mustCompile(t, text).JSON(rec); err != nil || string(got) != want {
+			t.Errorf("%s: %s, %v; want %s", text, got, err, want)
 		}
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -16,7 +15,7 @@ import (
 // more, so that every node says where it stands when it fails, and is evaluated again.
 
 // Locate evaluates e once more on a record on which that failed, and gives the place of what
-// failed; nil when it does not fail now. It takes as long as compiling e. The message never quotes
+// failed; nil when it does not fail now. It compiles e again, which takes much longer than evaluating. The message never quotes
 // values of the record.
 func (e *Expr) Locate(rec *pipeline.Record) *Error {
 	return e.locate(rec, mAny, func(m *machine, p *program) error {
@@ -64,39 +63,11 @@ func (e *Expr) locate(rec *pipeline.Record, want mask, evaluate func(*machine, *
 	if errors.As(err, &at) {
 		found.Column = at.column
 	}
-	if strings.Contains(found.Message, "missing") {
+	var missing ofNil
+	if errors.As(err, &missing) {
 		found.Suggestion = "what is not there is nil; give it another value with ??, as in name ?? \"\""
 	}
 	return found
-}
-
-// A Value is what an expression gives for a record.
-type Value struct {
-	JSON []byte // JSON text; null for nil
-	Type string // as the function type names it: "nil", "int", "string", "date" and so on
-}
-
-// Evaluate gives what e evaluates to, with its type. The result is the caller's. Errors are those
-// of JSON.
-func (e *Expr) Evaluate(rec *pipeline.Record) (v Value, err error) {
-	m, err := e.start(rec)
-	if err != nil {
-		return Value{}, err
-	}
-	defer e.end(m, &err)
-	got, err := e.prog.run(m)
-	if err != nil {
-		return Value{}, err
-	}
-	name, err := typeOf(m, []value{got})
-	if err != nil {
-		return Value{}, err
-	}
-	text, err := appendJSON(m, []byte{}, got)
-	if err != nil {
-		return Value{}, err
-	}
-	return Value{JSON: text, Type: string(name.text)}, nil
 }
 
 // A placed is an error of an evaluation with the column of what failed.
@@ -243,7 +214,7 @@ func (p *places) at(n ast.Node, err error) error {
 
 // blame gives the part of n that is of the wrong type; n itself when it is none of them alone.
 func (p *places) blame(n ast.Node) ast.Node {
-	unless := func(part ast.Node, good mask) bool {
+	unfit := func(part ast.Node, good mask) bool {
 		k, known := p.gave[part]
 		return known && good&(1<<k) == 0
 	}
@@ -260,7 +231,7 @@ func (p *places) blame(n ast.Node) ast.Node {
 		case "contains", "startsWith", "endsWith":
 			good = mString | mNil
 		}
-		if left, right := unless(n.Left, good), unless(n.Right, good); left != right {
+		if left, right := unfit(n.Left, good), unfit(n.Right, good); left != right {
 			if left {
 				return n.Left
 			}
@@ -268,34 +239,34 @@ func (p *places) blame(n ast.Node) ast.Node {
 		}
 	case *ast.SliceNode:
 		for _, end := range []ast.Node{n.From, n.To} {
-			if end != nil && unless(end, 1<<kInt) {
+			if end != nil && unfit(end, 1<<kInt) {
 				return end
 			}
 		}
 	case *ast.MapNode:
 		for _, pair := range n.Pairs {
-			if key := pair.(*ast.PairNode).Key; unless(key, mString) {
+			if key := pair.(*ast.PairNode).Key; unfit(key, mString) {
 				return key
 			}
 		}
 	case *ast.BuiltinNode:
-		return p.blameArgument(n, called(p.text, n), n.Arguments, unless)
+		return p.blameArgument(n, called(p.text, n), n.Arguments, unfit)
 	case *ast.CallNode:
 		if callee, ok := n.Callee.(*ast.IdentifierNode); ok {
-			return p.blameArgument(n, callee.Value, n.Arguments, unless)
+			return p.blameArgument(n, callee.Value, n.Arguments, unfit)
 		}
 	}
 	return n
 }
 
 // blameArgument gives the first argument that does not fit.
-func (p *places) blameArgument(n ast.Node, name string, args []ast.Node, unless func(ast.Node, mask) bool) ast.Node {
+func (p *places) blameArgument(n ast.Node, name string, args []ast.Node, unfit func(ast.Node, mask) bool) ast.Node {
 	if _, ok := predicates[name]; ok && len(args) > 0 {
 		good := mArray
 		if predicates[name].member != nil {
 			good = mObject
 		}
-		if unless(args[0], good) {
+		if unfit(args[0], good) {
 			return args[0]
 		}
 		if body, ok := args[len(args)-1].(*ast.PredicateNode); ok { // it gave what cannot be summed, sorted and so on
@@ -309,7 +280,7 @@ func (p *places) blameArgument(n ast.Node, name string, args []ast.Node, unless 
 	}
 	if i := slices.IndexFunc(args, func(arg ast.Node) bool {
 		i := slices.Index(args, arg)
-		return unless(arg, f.param(i))
+		return unfit(arg, f.param(i))
 	}); i >= 0 {
 		return args[i]
 	}

@@ -56,6 +56,7 @@ func TestLocate(t *testing.T) {
 		{`map(items, .price ^+ .tag)`, "+ on a number and a string"},
 		{`sum(items, .^tag)`, "sum of a string"},
 		{`^sum(tags)`, "sum of a string"},
+		{`count(^[n])`, "a condition gives a number"},
 		{`sortBy(items, .^tag)`, "missing"},
 		{`map(filter(items, .price > 2), upper(.^tag))`, "upper: argument 1 is missing"},
 		{`any(items, any(tags, # ^> n))`, "ordering a string against a number"},
@@ -90,6 +91,20 @@ func TestLocate(t *testing.T) {
 		}
 		if !strings.HasSuffix(err.Error(), at.Message) {
 			t.Errorf("%s: evaluated it says %q, located %q", text, err, at.Message)
+		}
+	}
+}
+
+// TestLocateHints: what fails because something is nil says what to do about that, and nothing
+// else does.
+func TestLocateHints(t *testing.T) {
+	rec := record(everything)
+	for text, hint := range map[string]bool{
+		`missing + 1`: true, `upper(missing)`: true, `-missing`: true, `sum(missing)`: true, `sort([n, missing])`: true, `mapValues(missing, #)`: true, `{(missing): 1}`: true,
+		`parseKeyValue("=" + s)`: false, `upper(n)`: false, `n + s`: false, `date(s)`: false,
+	} {
+		if at := mustCompile(t, text).Locate(rec); at == nil || (at.Suggestion != "") != hint {
+			t.Errorf("%s: %+v", text, at)
 		}
 	}
 }
@@ -202,5 +217,29 @@ func TestLocateWithin(t *testing.T) {
 	}
 	if checked < 1000 {
 		t.Errorf("only %d expressions failed", checked)
+	}
+}
+
+// TestLocateOfEveryFunction: whatever function fails, of whatever it is called with, there is a place.
+func TestLocateOfEveryFunction(t *testing.T) {
+	found := 0
+	for _, name := range Functions() {
+		for _, args := range []string{"[1]", "[yes, n]", "tags", "items", "o", "s", "n", "missing", "[nil]", "[{}, 1]", "items, .price", "items, .tag", "o, #", "s, s", "n, n", "a, n, s", "s, n, n"} {
+			e := new(Expr)
+			if e.UnmarshalText([]byte(name+"("+args+")")) != nil {
+				continue
+			}
+			if _, err := e.JSON(record(everything)); err == nil {
+				continue
+			}
+			found++
+			at := e.Locate(record(everything))
+			if at == nil || at.Column < 1 || at.Column > len(e.String()) || strings.Contains(at.Message, "internal") {
+				t.Errorf("%s: %+v", e, at)
+			}
+		}
+	}
+	if found < 200 {
+		t.Errorf("only %d calls fail", found)
 	}
 }

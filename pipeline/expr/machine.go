@@ -21,7 +21,32 @@ type fault string
 
 func (f fault) Error() string { return string(f) }
 
-func faultf(format string, args ...any) error { return fault(fmt.Sprintf(format, args...)) }
+// faultf makes a fault, an ofNil where one of args is that or the kind of nil.
+func faultf(format string, args ...any) error {
+	f := fault(fmt.Sprintf(format, args...))
+	for _, a := range args {
+		if a == any(kNil) {
+			return ofNil{f}
+		}
+	}
+	return f
+}
+
+// An ofNil is the fault of something that is nil, and should be something else.
+type ofNil struct{ fault }
+
+func (o ofNil) Unwrap() error { return o.fault }
+
+// within puts the name of the function that failed before a fault.
+func within(name string, err error) error {
+	switch f := err.(type) {
+	case fault:
+		return fault(name + ": " + string(f))
+	case ofNil:
+		return ofNil{fault(name + ": " + string(f.fault))}
+	}
+	return err
+}
 
 const (
 	errSteps  = fault("takes too many steps: test less, or split the array first")
@@ -43,6 +68,8 @@ type machine struct {
 	hasNow  bool
 	now     int64  // what now has given, nanoseconds
 	scratch []byte // for short strings that live as long as the evaluation
+
+	keptRaw, kept []byte // the long text that was unescaped last, with and without its escapes
 }
 
 // scratchSize is how many bytes of them a machine has room for. It saves an allocation for each
@@ -63,7 +90,7 @@ func (m *machine) reset(rec *pipeline.Record, vars int) {
 
 // free gives m back, without a hold on the record's bytes.
 func (m *machine) free() {
-	m.rec = nil
+	m.rec, m.keptRaw, m.kept = nil, nil, nil
 	clear(m.vars)
 	clear(m.stack[:cap(m.stack)])
 	machines.Put(m)
@@ -94,6 +121,12 @@ func (m *machine) tooLarge() error {
 	return errResult
 }
 
+// limit is the error of something else that has a limit, which try does not get around.
+func (m *machine) limit(message string) error {
+	m.large = true
+	return fault(message)
+}
+
 // spent says whether the evaluation has gone beyond what it may use.
 func (m *machine) spent() bool { return m.steps > maxSteps || m.memory > maxMemory || m.large }
 
@@ -108,16 +141,28 @@ func (m *machine) join(x, y []byte) []byte {
 	return m.scratch[from : from+n : from+n]
 }
 
-// text gives the characters of the string v.
+// text gives the characters of the string v. Undoing the escapes of a record's own text is work and
+// no result, however long the text is: its steps bound it, at 64 MiB of an evaluation. A long text is
+// kept, for the next call that needs it.
 func (m *machine) text(v value) ([]byte, error) {
 	if v.form != escaped {
 		return v.text, nil
 	}
-	if err := m.grow(len(v.text)); err != nil {
+	if len(v.text) < keptText {
+		return unescape(v.text), m.step(len(v.text) / 64)
+	}
+	if len(m.keptRaw) == len(v.text) && &m.keptRaw[0] == &v.text[0] {
+		return m.kept, m.step(0)
+	}
+	if err := m.step(len(v.text) / 64); err != nil {
 		return nil, err
 	}
-	return unescape(v.text), nil
+	m.keptRaw, m.kept = v.text, unescape(v.text)
+	return m.kept, nil
 }
+
+// keptText is the length from which a text without its escapes is kept.
+const keptText = 4 << 10
 
 // failed makes the error of an evaluation: permanent, with reason expression. Errors of the record
 // itself, like invalid JSON, stay as they are.

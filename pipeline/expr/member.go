@@ -123,7 +123,7 @@ func sliceEnd(m *machine, end eval) (*int64, error) {
 		return nil, err
 	}
 	if v.kind != kInt {
-		return nil, faultf("cutting with [:] at %s, not an integer", v.kind.name())
+		return nil, faultf("cutting with [:] at %s, not an integer", v.kind)
 	}
 	return &v.num, nil
 }

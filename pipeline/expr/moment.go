@@ -26,7 +26,7 @@ func (e *Expr) Time(rec *pipeline.Record) (ms int64, ok bool, err error) {
 
 // milliseconds gives the moment that v is.
 func (v value) milliseconds() (int64, error) {
-	const limit = 1 << 53 // a float beyond is no whole number any more
+	const limit = 1 << 53 // beyond it a float stands for several whole numbers
 	switch {
 	case v.kind == kTime:
 		return time.Unix(0, v.num).UnixMilli(), nil
@@ -37,7 +37,7 @@ func (v value) milliseconds() (int64, error) {
 	case v.kind == kInt, v.kind == kFloat, v.kind == kBig:
 		return 0, fault("the number is no time in milliseconds since 1970")
 	}
-	return 0, faultf("%s is no time: it takes a date, or milliseconds since 1970", v.kind.name())
+	return 0, faultf("%s is no time: it takes a date, or milliseconds since 1970", v.kind)
 }
 
 // CheckTime gives an error when Time can never succeed.

@@ -199,7 +199,7 @@ func (c *compiler) meta(n ast.Node, name string) code {
 	switch {
 	case !ok:
 		suggestion := "meta has " + strings.Join(metaFields, ", ")
-		if near := nearest(name, metaFields); near != "" {
+		if near := Nearest(name, metaFields); near != "" {
 			suggestion = "did you mean meta." + near + "?"
 		}
 		c.fail(n, "meta has no "+name, suggestion)

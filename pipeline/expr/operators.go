@@ -2,7 +2,6 @@ package expr
 
 import (
 	"bytes"
-	"regexp"
 	"regexp/syntax"
 
 	"github.com/expr-lang/expr/ast"
@@ -36,7 +35,7 @@ func (c *compiler) unary(n *ast.UnaryNode) code {
 func negate(v value, minus bool) (value, error) {
 	switch {
 	case !v.is(mNumber | mDuration):
-		return vNil, faultf("+ or - before %s", v.kind.name())
+		return vNil, faultf("+ or - before %s", v.kind)
 	case !minus:
 		return v, nil
 	case v.kind == kFloat:
@@ -59,6 +58,10 @@ func boolean(t test) code {
 func (c *compiler) binary(n *ast.BinaryNode) code {
 	if n.Operator == ".." {
 		return c.span(n)
+	}
+	switch n.Operator {
+	case "==", "!=", "<", "<=", ">", ">=", "in", "contains", "startsWith", "endsWith", "matches":
+		c.negated(n)
 	}
 	a := c.node(n.Left)
 	if r, ok := n.Right.(*ast.BinaryNode); ok && n.Operator == "in" && r.Operator == ".." {
@@ -210,7 +213,7 @@ func textTest(op string) func(m *machine, a, b value) (bool, error) {
 			return false, nil
 		}
 		if a.kind != kString || b.kind != kString {
-			return false, faultf("%s needs two strings, not %s and %s", op, a.kind.name(), b.kind.name())
+			return false, faultf("%s needs two strings, not %s and %s", op, a.kind, b.kind)
 		}
 		x, err := m.text(a)
 		if err != nil {
@@ -224,30 +227,16 @@ func textTest(op string) func(m *machine, a, b value) (bool, error) {
 	}
 }
 
-// maxPattern bounds a regular expression; those of RE2 take linear time.
-const maxPattern = 1000
-
 func (c *compiler) matches(n *ast.BinaryNode, a, b code) code {
 	c.mustFit(a, mString|mNil, "matches")
-	if b.constant == nil || b.constant.kind != kString {
-		c.fail(n.Right, "matches needs a constant pattern", `write it in quotes: origin matches "^[A-Z]{3}$"`)
-	}
-	pattern := string(b.constant.text)
-	if len(pattern) > maxPattern {
-		c.fail(n.Right, "a pattern of more than 1,000 bytes", "split it into several")
-	}
-	re, err := regexp.Compile(pattern)
-	if err != nil {
-		c.fail(n.Right, "an invalid pattern: "+err.Error(), "patterns are those of RE2: no look-around, no back-references")
-	}
-	states := patternSize(pattern)
+	re, states := c.regex(b, "matches")
 	return c.fold(n, boolean(func(m *machine) (bool, error) {
 		v, err := a.run(m)
 		if err != nil || v.kind == kNil {
 			return false, err
 		}
 		if v.kind != kString {
-			return false, faultf("matches needs a string, not %s", v.kind.name())
+			return false, faultf("matches needs a string, not %s", v.kind)
 		}
 		text, err := m.text(v)
 		if err != nil {

@@ -10,6 +10,8 @@ import (
 // maxPath bounds a path in bytes, and with that how deep the functions of paths go.
 const maxPath = 1000
 
+const errPath = fault("a path of more than 1,000 bytes")
+
 // A pathCall is a function some of whose arguments are paths. paths has one for each argument,
 // nil for those that are none.
 type pathCall func(m *machine, args []value, paths []jsontext.Path) (value, error)
@@ -40,7 +42,7 @@ func (c *compiler) pathCall(name string, first, last int, parts []code, call pat
 		paths := make([]jsontext.Path, len(args))
 		for i, v := range args {
 			switch {
-			case i < len(known) && known[i] != nil:
+			case known[i] != nil:
 				paths[i] = known[i]
 			case isPath(i) && v.kind == kString:
 				var err error
@@ -57,14 +59,12 @@ func (c *compiler) pathCall(name string, first, last int, parts []code, call pat
 func (c *compiler) path(name string, k code) jsontext.Path {
 	text := string(k.constant.plainText())
 	if len(text) > maxPath {
-		c.fail(k.at, name+": a path of more than 1,000 bytes", "")
+		c.fail(k.at, name+": "+string(errPath), "")
 	}
 	path, err := settings.FieldPath(text).Path()
 	var wrong *settings.NameError
 	if errors.As(err, &wrong) {
 		c.fail(k.at, wrong.Message, wrong.Suggestion)
-	} else if err != nil {
-		c.fail(k.at, err.Error(), "")
 	}
 	return path
 }
@@ -76,7 +76,7 @@ func pathOf(m *machine, v value) (jsontext.Path, error) {
 		return nil, err
 	}
 	if len(text) > maxPath {
-		return nil, fault("a path of more than 1,000 bytes")
+		return nil, errPath
 	}
 	if err := m.step(len(text)); err != nil {
 		return nil, err
@@ -109,22 +109,22 @@ func lead(m *machine, v value, path jsontext.Path) (out value, err error) {
 
 // gather appends what path leads to from v, however many, and not what is missing.
 func gather(m *machine, out []value, v value, path jsontext.Path) ([]value, error) {
-	many := 0
-	for many < len(path) && path[many].Kind < jsontext.EveryMember {
-		many++
+	single := 0
+	for single < len(path) && path[single].Kind < jsontext.EveryMember {
+		single++
 	}
-	v, err := lead(m, v, path[:many])
+	v, err := lead(m, v, path[:single])
 	if err != nil {
 		return out, err
 	}
-	if many == len(path) {
+	if single == len(path) {
 		if v.kind == kNil {
 			return out, nil
 		}
 		return append(out, v), m.grow(valueBytes)
 	}
-	err = eachItem(m, v, path[many], func(item value) (err error) {
-		out, err = gather(m, out, item, path[many+1:])
+	err = eachItem(m, v, path[single], func(item value) (err error) {
+		out, err = gather(m, out, item, path[single+1:])
 		return err
 	})
 	return out, err

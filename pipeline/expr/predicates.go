@@ -6,7 +6,7 @@ import (
 	"github.com/expr-lang/expr/ast"
 )
 
-// A predicateFunction runs a piece of expression for each element of an array.
+// A predicateFunction runs a piece of expression for each element of an array, or member of an object.
 type predicateFunction struct {
 	truth    bool // the predicate is a condition
 	optional bool // without one the elements themselves count
@@ -16,38 +16,41 @@ type predicateFunction struct {
 	manual
 }
 
-// predicates are the functions that run a piece of expression for each element of an
-// array.
+// noCondition is when the functions with a condition for the elements of an array fail.
+const noCondition = "the array is missing, or the condition gives neither true, false nor nil"
+
+// predicates are the functions that run a piece of expression for each element of an array or, of
+// the borrowedPredicates, each member of an object.
 var predicates = map[string]predicateFunction{
 	"all": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: false, result: true} },
-		manual: manual{usage: "all(array, condition)", says: "whether the condition holds for every element; true for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "all(array, condition)", says: "whether the condition holds for every element; true for an empty array", fails: noCondition,
 			examples: []Example{{`all(items, .count > 0)`, `true`}, {`all([], # > 1)`, `true`}}}},
 	"any": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: true, result: false} },
-		manual: manual{usage: "any(array, condition)", says: "whether the condition holds for an element; false for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "any(array, condition)", says: "whether the condition holds for an element; false for an empty array", fails: noCondition,
 			examples: []Example{{`any(items, .price > 20)`, `true`}, {`any(note, # > 1)`, `error: any of a missing array`}}}},
 	"none": {truth: true, can: mBool, open: func() collector { return &verdict{decisive: true, result: true} },
-		manual: manual{usage: "none(array, condition)", says: "whether the condition holds for no element; true for an empty array", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "none(array, condition)", says: "whether the condition holds for no element; true for an empty array", fails: noCondition,
 			examples: []Example{{`none(items, .price > 90)`, `true`}}}},
 	"one": {truth: true, can: mBool, open: func() collector { return new(counter) },
-		manual: manual{usage: "one(array, condition)", says: "whether the condition holds for exactly one element", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "one(array, condition)", says: "whether the condition holds for exactly one element", fails: noCondition,
 			examples: []Example{{`one(items, .price > 20)`, `true`}, {`one(items, .count > 0)`, `false`}}}},
 	"count": {truth: true, optional: true, can: mInt, open: func() collector { return &counter{number: true} },
-		manual: manual{usage: "count(array, condition?)", says: "the number of elements for which the condition holds, or of those that are true", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "count(array, condition?)", says: "the number of elements for which the condition holds, or of those that are true", fails: noCondition,
 			examples: []Example{{`count(items, .price > 4)`, `2`}, {`count([true, false, nil])`, `1`}}}},
 	"filter": {truth: true, can: 1 << kList, open: func() collector { return new(keeper) },
-		manual: manual{usage: "filter(array, condition)", says: "the elements for which the condition holds", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "filter(array, condition)", says: "the elements for which the condition holds", fails: noCondition,
 			examples: []Example{{`filter(tags, # != "eu")`, `["new"]`}, {`filter(items, .price > 20)`, `[{"sku":"b2","price":30,"count":1}]`}, {`filter(items, .price)`, `error: a condition gives a number, not true or false`}}}},
 	"find": {truth: true, can: mAny, open: func() collector { return new(finder) },
-		manual: manual{usage: "find(array, condition)", says: "the first element for which the condition holds; nil when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "find(array, condition)", says: "the first element for which the condition holds; nil when there is none", fails: noCondition,
 			examples: []Example{{`find(items, .price > 4).sku`, `"a1"`}, {`find(items, .price > 90)`, `null`}}}},
 	"findIndex": {truth: true, can: mInt, open: func() collector { return &finder{index: true} },
-		manual: manual{usage: "findIndex(array, condition)", says: "the number of the first element for which the condition holds, from 0; -1 when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "findIndex(array, condition)", says: "the number of the first element for which the condition holds, from 0; -1 when there is none", fails: noCondition,
 			examples: []Example{{`findIndex(tags, # == "eu")`, `1`}, {`findIndex(tags, # == "us")`, `-1`}}}},
 	"findLast": {truth: true, can: mAny, open: func() collector { return &finder{last: true} },
-		manual: manual{usage: "findLast(array, condition)", says: "the last element for which the condition holds; nil when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "findLast(array, condition)", says: "the last element for which the condition holds; nil when there is none", fails: noCondition,
 			examples: []Example{{`findLast(items, .price > 4).sku`, `"b2"`}}}},
 	"findLastIndex": {truth: true, can: mInt, open: func() collector { return &finder{last: true, index: true} },
-		manual: manual{usage: "findLastIndex(array, condition)", says: "the number of the last element for which the condition holds, from 0; -1 when there is none", fails: "the array is missing, or the condition gives neither true, false nor nil",
+		manual: manual{usage: "findLastIndex(array, condition)", says: "the number of the last element for which the condition holds, from 0; -1 when there is none", fails: noCondition,
 			examples: []Example{{`findLastIndex(items, .price > 4)`, `1`}}}},
 	"map": {can: 1 << kList, open: func() collector { return new(mapper) },
 		manual: manual{usage: "map(array, expression)", says: "what the expression gives for each element", fails: "the array is missing",
@@ -105,7 +108,7 @@ func (c *compiler) predicate(n ast.Node, name string, args []ast.Node) code {
 // itself, where there is nothing.
 func (c *compiler) predicateBody(n ast.Node, name string, args []ast.Node, at scope) eval {
 	p := predicates[name]
-	body := code{kinds: mAny, run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
+	body := code{kinds: mAny, at: args[0], run: func(m *machine) (value, error) { return m.vars[at.element], nil }}
 	if len(args) > 1 {
 		pred, ok := args[1].(*ast.PredicateNode)
 		if !ok {
@@ -133,10 +136,10 @@ func (c *compiler) predicateBody(n ast.Node, name string, args []ast.Node, at sc
 
 func collect(m *machine, name string, array value, at scope, result eval, out collector) (value, error) {
 	if array.kind == kNil {
-		return vNil, faultf("%s of a missing array", name)
+		return vNil, ofNil{fault(name + " of a missing array")}
 	}
 	if !array.is(mArray) {
-		return vNil, faultf("%s of %s, not an array", name, array.kind.name())
+		return vNil, faultf("%s of %s, not an array", name, array.kind)
 	}
 	it := elements(m, array)
 	for i := int64(0); ; i++ {
@@ -290,7 +293,7 @@ type summer struct{ total value }
 
 func (s *summer) each(_ *machine, _ int64, _, r value) (bool, error) {
 	if !r.is(mNumber) {
-		return false, faultf("sum of %s", r.kind.name())
+		return false, faultf("sum of %s", r.kind)
 	}
 	total, err := arithmetic("+", s.total, r)
 	s.total = total
@@ -304,7 +307,7 @@ type grouper struct{ groups built }
 
 func (g *grouper) each(m *machine, _ int64, e, r value) (bool, error) {
 	if r.is(mArray | mObject | mNil) {
-		return false, faultf("grouping by %s", r.kind.name())
+		return false, faultf("grouping by %s", r.kind)
 	}
 	name := string(appendPlain(nil, r))
 	i, ok := g.groups.find(name)
@@ -339,6 +342,9 @@ func (s *sorter) end(m *machine) (value, error) {
 // error.
 func sortValues(m *machine, items, keys []value, desc bool) error {
 	by := &bySorting{m: m, items: items, keys: keys, desc: desc}
+	if len(keys) == 1 { // which fails as two do
+		by.Less(0, 0)
+	}
 	sort.Stable(by)
 	return by.err
 }
@@ -369,7 +375,7 @@ func (s *bySorting) Less(i, j int) bool {
 	case err != nil:
 		s.err = err
 	case !ok:
-		s.err = fault("sorting a missing value")
+		s.err = faultf("sorting %s", kNil)
 	}
 	if s.desc {
 		return c > 0

@@ -65,11 +65,11 @@ func (t *Template) Parts() []Part {
 // A reader goes through the tree of an expression. A place that is on its way to a deeper one is
 // handed up; what uses it as it is notes it.
 type reader struct {
-	text      string
-	reads     []Read
-	lets      map[string]*Read // nil: of something else
-	reckoning int              // calls of try and branches around: what is read in them may be missing
-	elements  []*Read          // of the predicates around, innermost last
+	text     string
+	reads    []Read
+	lets     map[string]*Read // nil: of something else
+	trying   int              // calls of try around
+	elements []*Read          // of the predicates around, innermost last
 }
 
 // use notes a place that is read as it is.
@@ -77,14 +77,14 @@ func (r *reader) use(at *Read, optional bool) {
 	if at == nil || len(at.Path) == 0 {
 		return
 	}
-	if optional || r.reckoning > 0 {
-		at = at.whole()
+	if optional || r.trying > 0 {
+		at = at.allOptional()
 	}
 	r.reads = append(r.reads, *at)
 }
 
-// whole gives the place with all its steps optional.
-func (at *Read) whole() *Read {
+// allOptional gives the place with all its steps optional.
+func (at *Read) allOptional() *Read {
 	return &Read{Path: at.Path, Columns: at.Columns, Optional: len(at.Path), call: at.call}
 }
 
@@ -108,7 +108,8 @@ func (r *reader) step(at *Read, s jsontext.Step, n ast.Node) *Read {
 	}
 }
 
-var whole = &Read{}
+// root is the value itself.
+var root = &Read{}
 
 // read goes through n, and gives the place of the record that n is; nil when it is something else.
 func (r *reader) read(n ast.Node) *Read {
@@ -135,9 +136,9 @@ func (r *reader) read(n ast.Node) *Read {
 		r.binary(n)
 	case *ast.ConditionalNode:
 		r.useAll(n.Cond)
-		r.reckoning++ // the condition may be there because some records lack what a branch reads
+		r.trying++ // as in a try: the condition may be there because some records lack what a branch reads
 		r.useAll(n.Exp1, n.Exp2)
-		r.reckoning--
+		r.trying--
 	case *ast.VariableDeclaratorNode:
 		of := r.read(n.Value)
 		r.use(of, true) // what the body reads of it says more
@@ -175,15 +176,15 @@ func (r *reader) name(n *ast.IdentifierNode) *Read {
 	case "meta", "header":
 		return nil
 	case "$env":
-		return whole
+		return root
 	}
-	return r.step(whole, jsontext.Step{Name: n.Value}, n)
+	return r.step(root, jsontext.Step{Name: n.Value}, n)
 }
 
 func (r *reader) member(n *ast.MemberNode) *Read {
 	of := r.read(n.Node)
 	if n.Optional && of != nil && len(of.Path) > 0 {
-		of = of.whole()
+		of = of.allOptional()
 	}
 	switch key := n.Property.(type) {
 	case *ast.StringNode:
@@ -204,7 +205,7 @@ func (r *reader) member(n *ast.MemberNode) *Read {
 func (r *reader) otherwise(n *ast.BinaryNode) *Read {
 	left, right := r.read(n.Left), r.read(n.Right)
 	if left != nil && right == nil && len(left.Path) > 0 {
-		return left.whole()
+		return left.allOptional()
 	}
 	r.use(left, true)
 	r.use(right, true)
@@ -214,14 +215,14 @@ func (r *reader) otherwise(n *ast.BinaryNode) *Read {
 // try reads a call of try: any place in it may be missing. It is its first argument when the others
 // are no places, as in try(items, []).
 func (r *reader) try(args []ast.Node) *Read {
-	r.reckoning++
-	defer func() { r.reckoning-- }()
+	r.trying++
+	defer func() { r.trying-- }()
 	all := make([]*Read, len(args))
 	for i, arg := range args {
 		all[i] = r.read(arg)
 	}
 	if all[0] != nil && len(all[0].Path) > 0 && !slices.ContainsFunc(all[1:], func(at *Read) bool { return at != nil }) {
-		return all[0].whole()
+		return all[0].allOptional()
 	}
 	for _, at := range all {
 		r.use(at, true)
@@ -250,7 +251,7 @@ func (r *reader) binary(n *ast.BinaryNode) {
 
 // keepers are functions whose result has the elements of their first argument.
 var keepers = map[string]bool{
-	"filter": true, "sortBy": true, "sort": true, "reverse": true, "take": true, "uniq": true, "compact": true, "slice": true,
+	"filter": true, "sortBy": true, "sort": true, "reverse": true, "take": true, "uniq": true, "uniqBy": true, "compact": true,
 }
 
 // pickers are functions that give an element of their first argument.
@@ -277,7 +278,6 @@ func (r *reader) call(n ast.Node, name string, args []ast.Node) *Read {
 	if predicates[name].member != nil {
 		inside = r.step(of, jsontext.Step{Kind: jsontext.EveryMember}, args[0])
 	}
-	var body *Read
 	for _, arg := range args[1:] {
 		pred, ok := arg.(*ast.PredicateNode)
 		if !ok {
@@ -285,25 +285,16 @@ func (r *reader) call(n ast.Node, name string, args []ast.Node) *Read {
 			continue
 		}
 		r.elements = append(r.elements, inside)
-		body = r.read(pred.Node)
+		r.useAll(pred.Node)
 		r.elements = r.elements[:len(r.elements)-1]
-		if name != "map" {
-			r.use(body, false)
-		}
-	}
-	switch {
-	case keepers[name]:
-		r.use(of, false)
-		return of
-	case pickers[name]:
-		r.use(of, false)
-		return element
-	case name == "map" && body != nil:
-		r.use(of, false)
-		r.use(body, false)
-		return nil
 	}
 	r.use(of, false)
+	switch {
+	case keepers[name]:
+		return of
+	case pickers[name]:
+		return element
+	}
 	return nil
 }
 
@@ -345,7 +336,7 @@ func (r *reader) withPaths(n ast.Node, name string, args []ast.Node) (at *Read, 
 		}
 		if name == "get" {
 			if len(args) > 2 {
-				at = at.whole()
+				at = at.allOptional()
 			}
 			return at, true
 		}

@@ -23,6 +23,7 @@ func TestReads(t *testing.T) {
 		`{x: a, (b): [c.d]}`: "a:5 b:9 c.d:16", `yes ? a : b.c`: "yes:1 a?:7 b.c??:13", "a +\n  b.c": "a:1 b.c:9", `s | upper() | trim(x)`: "s:1 x:20",
 		`$env`: "", `merge($env, {x: a})`: "a:17", `keys($env)`: "", `"host" in $env`: "host?:1", `type($env)`: "", `let v = $env; v.a.b`: "a.b:19", `$env.a.b`: "a.b:8", `pick($env, "a.b")`: "a.b:12", `map($env, .a)`: "[*].a:12",
 		`try(int(a.b), c, 0)`: "a.b??:11 c?:15", `try(a.b, "x")`: "a.b??:7", `map(try(items, []), .sku)`: "items?:9 items[*].sku?:22", `try(sum(items, .price), 0) + x`: "items?:9 items[*].price???:17 x:30", `try(upper(x), $env)`: "x?:11",
+		`uniqBy(items, .sku)[0].price`: "items:8 items[*].sku:16 items[0].price:24",
 		`sortBy(items, .price)[0].sku`: "items:8 items[*].price:16 items[0].sku:26",
 	} {
 		e := new(Expr)

@@ -82,7 +82,7 @@ func (t *Template) Text(rec *pipeline.Record) (string, error) {
 // present gives the plain form of a part that must not be empty.
 func present(m *machine, v value) ([]byte, error) {
 	if v.kind == kNil {
-		return nil, fault("the value is missing")
+		return nil, ofNil{fault("the value is missing")}
 	}
 	text, err := plainForm(m, nil, v)
 	if err == nil && len(text) == 0 {

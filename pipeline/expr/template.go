@@ -17,6 +17,7 @@ import (
 type Template struct {
 	text     string
 	written  string // as the file has it, before variables were put in; "": the same
+	conceal  func(text string) string
 	pieces   []piece
 	doubts   []*Error // of the text around the parts
 	compiled bool
@@ -46,13 +47,13 @@ func (t *Template) UnmarshalText(text []byte) error {
 // String gives the text that was compiled.
 func (t *Template) String() string { return t.text }
 
-// Write notes how the template stands in the file, when variables were put into text. It must not
+// NoteWritten notes how the template stands in the file, when variables were put into text. It must not
 // be called while t is in use.
-func (t *Template) Write(raw string) {
+func (t *Template) NoteWritten(raw string) {
 	t.written = raw
 	t.eachPart(func(_ int, e *Expr) {
 		if !strings.Contains(raw, e.text) {
-			e.Write(raw)
+			e.NoteWritten(raw)
 		}
 	})
 }
@@ -69,6 +70,12 @@ func (t *Template) eachPart(f func(i int, e *Expr)) {
 	}
 }
 
+// Conceal is that of an Expr, for the template and each of its parts.
+func (t *Template) Conceal(secrets func(text string) string) {
+	t.conceal = secrets
+	t.eachPart(func(_ int, e *Expr) { e.Conceal(secrets) })
+}
+
 // Secrets gives the keys of hmac in the parts, as those of an Expr.
 func (t *Template) Secrets() []string {
 	var out []string
@@ -81,12 +88,13 @@ func (t *Template) Secrets() []string {
 }
 
 // Written gives the template as it stands in the file: what a variable holds may be a
-// secret, and does not belong into messages.
+// secret, and does not belong into messages. Known secrets are taken out of it.
 func (t *Template) Written() string {
-	if t.written != "" {
-		return t.written
+	text := cmp.Or(t.written, t.text)
+	if t.conceal == nil {
+		return text
 	}
-	return t.text
+	return t.conceal(text)
 }
 
 // IsZero says whether nothing has been compiled into t.

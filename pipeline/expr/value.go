@@ -63,8 +63,8 @@ func (m mask) String() string {
 	return strings.Join(names, " or ")
 }
 
-// name is the kind in a message.
-func (k kind) name() string {
+// String gives the kind as messages name it.
+func (k kind) String() string {
 	if k == kNil {
 		return "a missing value"
 	}

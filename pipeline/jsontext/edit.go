@@ -125,12 +125,13 @@ func set(dst, text []byte, path Path, done int, value []byte) ([]byte, error) {
 		return wrong("is no array")
 	}
 	copied, found := 0, false
+	var names map[string]bool // of every member so far
 	it := itemsOf(text, at)
 	index := it.index(step)
 	for last := it.end; it.next(); last = it.end {
 		switch {
 		case !it.is(step, index):
-		case found && step.Kind == Named: // another one of that name
+		case found && step.Kind == Named, step.Kind == EveryMember && again(&names, &it): // another one of that name
 			dst, copied = append(dst, text[copied:max(copied, last)]...), it.end
 		default:
 			var err error
@@ -191,6 +192,19 @@ func Replace(dst, text []byte, path Path, with func(dst, value []byte) ([]byte, 
 	return append(dst, text[copied:]...), nil
 }
 
+// again says whether a member of the name of the one at hand is among names, which takes it in.
+func again(names *map[string]bool, it *items) bool {
+	if *names == nil {
+		*names = map[string]bool{}
+	}
+	name := Unquote(it.text[it.begin:it.name])
+	if (*names)[name] {
+		return true
+	}
+	(*names)[name] = true
+	return false
+}
+
 // makes says whether what is missing on the path from its step done on is made.
 func makes(path Path, done int) (bool, error) {
 	for i := done; i < len(path); i++ {
@@ -214,6 +228,28 @@ func appendMade(dst []byte, path Path, value []byte) []byte {
 		dst = append(dst, '}')
 	}
 	return dst
+}
+
+// Growth gives by how many bytes Set makes text longer at the most, with a value of size bytes in
+// each place to which path leads; below 0: shorter by at least as many. The memory for that is not taken.
+func Growth(text []byte, path Path, size int) (n int) {
+	last := len(path) - 1
+	for last >= 0 && path[last].Kind < EveryMember {
+		last--
+	}
+	tail, made := path[last+1:], 0
+	for _, s := range tail {
+		made += len(AppendName(nil, s.Name)) + len(`,{:}`)
+	}
+	each(text, path[:last+1], func(value []byte) bool {
+		if old := Find(value, tail); old != nil {
+			n += size - len(old)
+		} else {
+			n += size + made
+		}
+		return true
+	})
+	return n
 }
 
 // Remove appends text to dst without what path leads to: without every member of that name where

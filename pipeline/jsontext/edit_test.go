@@ -70,7 +70,8 @@ func TestSet(t *testing.T) {
 		{`{"a":1,"b":2,"a":3}`, "a", "9", `{"a":9,"b":2}`}, {`{"a":1,"a":2,"a":3}`, "a", "9", `{"a":9}`}, {`{ "a":1 , "a":2 , "b":3 }`, "a", "9", `{ "a":9 , "b":3 }`}, {`{"\u0061":1,"a":2}`, "a", "9", `{"\u0061":9}`}, {`{"a":{"x":1},"a":5}`, "a.y", "2", `{"a":{"x":1,"y":2}}`},
 		// Only what is there is set where a path leads to many.
 		{`{"a":[{"b":1},{"b":2},{}]}`, "a[*].b", "0", `{"a":[{"b":0},{"b":0},{"b":0}]}`}, {`{"a":[]}`, "a[*].b", "0", `{"a":[]}`}, {`{"b":1}`, "a[*].b", "0", `{"b":1}`}, {`{"a":null}`, "a[*]", "0", `{"a":null}`}, {`{"a":null}`, "a.*", "0", `{"a":null}`}, {`{"a":{}}`, "a.b.*", "0", `{"a":{}}`},
-		{`{"a":1,"b":{"c":2}}`, "*", "0", `{"a":0,"b":0}`}, {`[ 1,[] ]`, "[*]", "0", `[ 0,0 ]`}, {`{"a":[null,{"b":1}]}`, "a[*].b", "2", `{"a":[{"b":2},{"b":2}]}`}, {`{"a":1,"a":2}`, "*", "0", `{"a":0,"a":0}`},
+		{`{"a":1,"b":{"c":2}}`, "*", "0", `{"a":0,"b":0}`}, {`[ 1,[] ]`, "[*]", "0", `[ 0,0 ]`}, {`{"a":[null,{"b":1}]}`, "a[*].b", "2", `{"a":[{"b":2},{"b":2}]}`}, {`{"a":1,"a":2}`, "*", "0", `{"a":0}`},
+		{`{"a":{"b":1 , "c":2 , "\u0062":3 , "b":{"x":1}}, "z":1}`, "a.*", "0", `{"a":{"b":0 , "c":0}, "z":1}`}, {`[{"x":{"b":1},"x":{"c":7}}]`, "[*].*.b", "0", `[{"x":{"b":0}}]`},
 	} {
 		if !Valid([]byte(c.text)) {
 			t.Fatalf("%s is not valid", c.text)
@@ -82,6 +83,30 @@ func TestSet(t *testing.T) {
 	}
 	if got, err := Set(nil, []byte(" 1 "), nil, []byte("2")); err != nil || string(got) != " 2 " {
 		t.Errorf("the empty path sets %q, %v", got, err)
+	}
+}
+
+// What a path adds is known before it is added, to the byte where nothing is made and no name stands
+// twice.
+func TestGrowth(t *testing.T) {
+	for _, c := range []struct {
+		text, path, value string
+		more              int // than what is added
+	}{
+		{`{"a":[{"b":1},{"b":[2, 3]},{"c":0}]}`, "a[*].b", `"value"`, 2}, // the braces stand there
+		{`{"a":[{"b":1},{"b":[2, 3]},{}]}`, "a[*].b", `"value"`, 3},      // and no comma
+		{`{"a":[{},null]}`, "a[*].b.c", `"value"`, 10},                   // and null goes
+		{`{"a":{"b":10000,"c":20000}}`, "a.*", "1", 0},
+		{`[[[1],[2,3]],[[]]]`, "[*][*][*]", `"value"`, 0},
+		{`[[[1],[2,3]],[[4]]]`, "[*][*][0]", `"value"`, 0},
+		{`{"b":1}`, "a[*].b", `"value"`, 0},
+		{`{"a":{"b":1,"c":2,"b":3}}`, "a.*", `"value"`, 12},
+	} {
+		path := mustPath(t, c.path)
+		got, err := Set(nil, []byte(c.text), path, []byte(c.value))
+		if n := Growth([]byte(c.text), path, len(c.value)); err != nil || n != len(got)-len(c.text)+c.more {
+			t.Errorf("%s of %s adds %d bytes, not %d: %s, %v", c.path, c.text, len(got)-len(c.text), n, got, err)
+		}
 	}
 }
 

@@ -17,6 +17,27 @@ func Valid(text []byte) bool {
 	return i >= 0 && Space(text, i) == len(text)
 }
 
+// TooDeep says whether text, which Valid refuses, may be JSON that is nested deeper than 10,000.
+func TooDeep(text []byte) bool {
+	depth := 0
+	for i := Space(text, 0); i < len(text) && (depth > 0 || i == Space(text, 0)); i++ {
+		switch text[i] {
+		case '"':
+			if i, _ = validString(text, i+1); i < 0 {
+				return false
+			}
+			i--
+		case '{', '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case '}', ']':
+			depth--
+		}
+	}
+	return false
+}
+
 // Value gives the index behind the JSON value that starts at i, -1 when there is
 // none. depth is how many arrays and objects it stands in.
 func Value(v []byte, i, depth int) int {

@@ -87,3 +87,17 @@ func TestEightBytes(t *testing.T) {
 		}
 	}
 }
+
+func TestTooDeep(t *testing.T) {
+	nested := func(n int, within string) string {
+		return " " + strings.Repeat(`[{"[[\"":`, n/2) + within + strings.Repeat("}]", n/2)
+	}
+	for text, want := range map[string]bool{
+		"": false, " ": false, "x": false, `"`: false, `["`: false, `[1]]]`: false, nested(10_000, "1"): false, nested(10_000, "[1]"): true, nested(20_000, "1"): true,
+		"1" + nested(20_000, "1"): false, `[]` + nested(20_000, "1"): false, strings.Repeat("[]", 20_000): false, strings.Repeat("[", 20_000): true,
+	} {
+		if TooDeep([]byte(text)) != want {
+			t.Errorf("%.40s… of %d bytes: %v", text, len(text), !want)
+		}
+	}
+}

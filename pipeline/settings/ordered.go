@@ -7,8 +7,8 @@ type Field[T any] struct {
 }
 
 // Fields is a mapping in a pipeline file that keeps the order in which it was
-// written: the fields that a stage sets, those that it renames. Its keys are paths, and each
-// stands in it once, however it is written.
+// written: the fields that a stage sets, those that it renames. Its keys are paths. Package
+// config sees to it that each stands in it once, however it is written.
 type Fields[T any] []Field[T]
 
 // Add appends an entry with the zero value and gives a pointer to that value, a *T,
@@ -32,15 +32,3 @@ func (f *HeaderFields[T]) Add(name string) any {
 	*f = append(*f, HeaderField[T]{Name: HeaderName(name)})
 	return &(*f)[len(*f)-1].Value
 }
-
-// A FieldError is what the method Validate of a component's settings returns for a
-// value that is wrong in itself or beside another: Field is the yaml name ("table.key"
-// for one in a nested struct, "keep[1]" for an item, "set.user.id" for the entry of a mapping),
-// so that the configuration can point at it. errors.Join reports several.
-type FieldError struct {
-	Field string
-	Err   error
-}
-
-func (e *FieldError) Error() string { return e.Field + ": " + e.Err.Error() }
-func (e *FieldError) Unwrap() error { return e.Err }

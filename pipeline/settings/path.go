@@ -89,9 +89,13 @@ func (p FieldPath) Within() (jsontext.Path, error) {
 	return path, err
 }
 
-// Place is Within for a setting that takes one place: a path with [*] or * is an error.
-func (p FieldPath) Place() (jsontext.Path, error) {
-	path, err := p.Within()
+// One is Path for a setting that takes one place: a path with [*] or * is an error.
+func (p FieldPath) One() (jsontext.Path, error) { return p.one(p.Path()) }
+
+// Place is Within for a setting that takes one place.
+func (p FieldPath) Place() (jsontext.Path, error) { return p.one(p.Within()) }
+
+func (p FieldPath) one(path jsontext.Path, err error) (jsontext.Path, error) {
 	if err == nil && path.Many() {
 		return nil, &NameError{
 			Message:    fmt.Sprintf("the path %q leads to many places, and what is taken here is one", p),

@@ -1,7 +1,6 @@
 package textformat
 
 import (
-	"errors"
 	"io"
 	"mime"
 
@@ -21,7 +20,7 @@ var Charsets = []string{
 // A Charset is a character set other than UTF-8, in which JSON is.
 type Charset struct{ of encoding.Encoding }
 
-var errCharset = errors.New("it is the name of no character set")
+var errCharset = whole("it is the name of no character set")
 
 // FindCharset finds a character set by its name, in upper or lower case.
 func FindCharset(name string) (Charset, error) {

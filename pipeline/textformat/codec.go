@@ -7,29 +7,44 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
-// Base64 are the forms of base64, by name.
-var Base64 = map[string]*base64.Encoding{
-	"std": base64.StdEncoding, "std_unpadded": base64.RawStdEncoding, "url": base64.URLEncoding, "url_unpadded": base64.RawURLEncoding,
+// Base64 gives a form of base64: standard, url with - and _ in place of + and /, or raw and rawurl,
+// which are these without = at the end; nil when there is none of that name.
+func Base64(form string) *base64.Encoding {
+	switch form {
+	case "standard":
+		return base64.StdEncoding
+	case "url":
+		return base64.URLEncoding
+	case "raw":
+		return base64.RawStdEncoding
+	case "rawurl":
+		return base64.RawURLEncoding
+	}
+	return nil
 }
 
 // AppendFromBase64 appends the bytes that text means, in any of the forms of Base64. Line ends
 // within it do not count.
 func AppendFromBase64(dst, text []byte) ([]byte, error) {
-	name := "std"
-	if bytes.ContainsAny(text, "-_") {
-		name = "url"
-	}
 	text = bytes.TrimRight(text, "\r\n")
-	if !bytes.HasSuffix(text, []byte("=")) {
-		name += "_unpadded"
+	padded, url := bytes.HasSuffix(text, []byte("=")), bytes.ContainsAny(text, "-_")
+	form := base64.RawStdEncoding
+	switch {
+	case padded && url:
+		form = base64.URLEncoding
+	case padded:
+		form = base64.StdEncoding
+	case url:
+		form = base64.RawURLEncoding
 	}
-	out, err := Base64[name].AppendDecode(dst, text)
+	out, err := form.AppendDecode(dst, text)
 	var wrong base64.CorruptInputError
 	switch {
 	case errors.As(err, &wrong):
@@ -40,7 +55,8 @@ func AppendFromBase64(dst, text []byte) ([]byte, error) {
 	return out, nil
 }
 
-// AppendFromHex appends the bytes that text means, two digits for each.
+// AppendFromHex appends the bytes that text means, two digits for each. A line end behind them does
+// not count.
 func AppendFromHex(dst, text []byte) ([]byte, error) {
 	text = bytes.TrimRight(text, "\r\n")
 	for i, c := range text {
@@ -51,11 +67,7 @@ func AppendFromHex(dst, text []byte) ([]byte, error) {
 	if len(text)%2 == 1 {
 		return dst, at(len(text)-1, "the last byte has one digit")
 	}
-	out, err := hex.AppendDecode(dst, text)
-	if err != nil {
-		return dst, whole("it is no hexadecimal text")
-	}
-	return out, nil
+	return hex.AppendDecode(dst, text) // which takes what is left
 }
 
 // Compression makes and reads gzip, zstd and frames of LZ4. Its zero value works. It must stay with its owner:
@@ -64,8 +76,16 @@ type Compression struct {
 	gunzips, gzips, unzstds, zstds, unlz4s, lz4s sync.Pool
 }
 
+const compressedTooLarge = "what is compressed has more than "
+
 func tooLarge(most int) error {
-	return whole(fmt.Sprintf("what is compressed has more than %d bytes", most))
+	return whole(fmt.Sprintf("%s%d bytes", compressedTooLarge, most))
+}
+
+// IsTooLarge says whether err is that of bytes which hold more than was allowed.
+func IsTooLarge(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && strings.HasPrefix(e.Why, compressedTooLarge)
 }
 
 // AppendFromGzip appends what is compressed in text, at most that many bytes: more are an error
@@ -91,7 +111,7 @@ type gunzip struct {
 	src bytes.Reader
 }
 
-// window is the largest that is taken: it is what the format recommends to take.
+// window bounds how far back a zstd frame may refer: RFC 8878 asks decoders for 8 MiB.
 const window = 8 << 20
 
 // AppendFromZstd is AppendFromGzip for zstd.
@@ -107,7 +127,7 @@ func (c *Compression) AppendFromZstd(dst, text []byte, most int) ([]byte, error)
 	if r == nil {
 		var err error
 		if r, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window)); err != nil {
-			return dst, err
+			return dst, whole(err.Error())
 		}
 	}
 	if err := r.Reset(bytes.NewReader(text)); err != nil {
@@ -150,10 +170,10 @@ func (c *Compression) AppendGzip(dst, data []byte) ([]byte, error) {
 	out := bytes.NewBuffer(dst)
 	w.Reset(out)
 	if _, err := w.Write(data); err != nil {
-		return dst, err
+		return dst, whole(err.Error())
 	}
 	if err := w.Close(); err != nil {
-		return dst, err
+		return dst, whole(err.Error())
 	}
 	return out.Bytes(), nil
 }
@@ -164,7 +184,7 @@ func (c *Compression) AppendZstd(dst, data []byte) ([]byte, error) {
 	if w == nil {
 		var err error
 		if w, err = zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(1<<20)); err != nil {
-			return dst, err
+			return dst, whole(err.Error())
 		}
 	}
 	defer c.zstds.Put(w)

@@ -13,13 +13,13 @@ import (
 // CSV is one line of comma-separated values, by RFC 4180: a field in double quotes may hold
 // separators, line ends and, doubled, quotes. White space belongs to its field.
 type CSV struct {
-	Columns   []string // names of the fields, in order; none: column1, column2, …
+	Columns   []string // names of the fields, in order, of which no two are the same; none: column1, column2, …
 	Separator rune     // 0: a comma
 	Numbers   bool     // a field that is written as a number becomes one
 }
 
-// CheckSeparator says what is wrong with a separator as a file has it, and gives it.
-func CheckSeparator(text string) (rune, error) {
+// ParseSeparator gives the Separator of a CSV for what a file has: one character.
+func ParseSeparator(text string) (rune, error) {
 	r, n := utf8.DecodeRuneInString(text)
 	switch {
 	case n != len(text) || n == 0 || r == utf8.RuneError:
@@ -30,8 +30,8 @@ func CheckSeparator(text string) (rune, error) {
 	return r, nil
 }
 
-// AppendObject appends an object with a member for each field of the line. How many fields there
-// are must be how many columns there are, if these are named.
+// AppendObject appends an object with a member for each field of the line. Where columns are named,
+// the line has as many fields.
 func (c CSV) AppendObject(dst, line []byte) ([]byte, error) {
 	o := begin(dst)
 	n := 0

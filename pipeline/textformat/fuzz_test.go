@@ -101,8 +101,8 @@ func FuzzCompressed(f *testing.F) {
 		if out, err := AppendFromLZ4Block(nil, packed, len(text)); err != nil || !bytes.Equal(out, text) {
 			t.Fatalf("lz4 block: %q came back as %q, %v", text, out, err)
 		}
-		for _, e := range Base64 {
-			if out, err := AppendFromBase64(nil, e.AppendEncode(nil, text)); err != nil || !bytes.Equal(out, text) {
+		for _, form := range []string{"standard", "url", "raw", "rawurl"} {
+			if out, err := AppendFromBase64(nil, Base64(form).AppendEncode(nil, text)); err != nil || !bytes.Equal(out, text) {
 				t.Fatalf("%q came back as %q, %v", text, out, err)
 			}
 		}

@@ -35,17 +35,17 @@ func (c *Compression) AppendLZ4(dst, data []byte) ([]byte, error) {
 	if w == nil {
 		w = lz4.NewWriter(nil)
 		if err := w.Apply(lz4.BlockSizeOption(lz4.Block64Kb), lz4.ConcurrencyOption(1)); err != nil {
-			return dst, err
+			return dst, whole(err.Error())
 		}
 	}
 	defer c.lz4s.Put(w)
 	out := bytes.NewBuffer(dst)
 	w.Reset(out)
 	if _, err := w.Write(data); err != nil {
-		return dst, err
+		return dst, whole(err.Error())
 	}
 	if err := w.Close(); err != nil {
-		return dst, err
+		return dst, whole(err.Error())
 	}
 	return out.Bytes(), nil
 }

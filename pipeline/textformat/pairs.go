@@ -37,7 +37,7 @@ func CheckKeySeparator(key, separator string) error {
 	case key != "" && strings.TrimSpace(key) == "" && separator == "":
 		return whole("white space parts the pairs already: name another separator of these")
 	case key != "" && key == separator || key == "" && separator == "=":
-		return whole("pairs are parted by the same")
+		return whole("pairs are parted by that already")
 	}
 	return nil
 }
@@ -213,8 +213,7 @@ func unescaped(text []byte, from int) ([]byte, error) {
 	return out, nil
 }
 
-// AppendPairs appends an object as pairs. A value that is no string is written as JSON; null is
-// written as null, and true, in logfmt and where a key may stand alone, as true.
+// AppendPairs appends an object as pairs. A value that is no string is written as JSON.
 func (p Pairs) AppendPairs(dst, value []byte) ([]byte, error) {
 	out := dst
 	err := members(value, func(i int, name, v []byte) error {

@@ -1,14 +1,10 @@
 package textformat
 
 import (
-	"fmt"
 	"regexp"
 	"slices"
 	"strings"
 )
-
-// maxPattern bounds a regular expression; those of RE2 take linear time.
-const maxPattern = 1000
 
 // A Pattern is a regular expression with groups that have names.
 type Pattern struct {
@@ -16,14 +12,25 @@ type Pattern struct {
 	names []string // by group; "": none
 }
 
-// NewPattern compiles a pattern of RE2: (?P<host>\S+) or (?<host>\S+) is a group.
-func NewPattern(pattern string) (*Pattern, error) {
-	if len(pattern) > maxPattern {
-		return nil, whole("a pattern of more than 1,000 bytes")
+// CompilePattern compiles a regular expression of RE2, which takes linear time, of at most 1,000
+// bytes. Otherwise it says what is wrong, and what to do about it.
+func CompilePattern(pattern string) (re *regexp.Regexp, wrong, instead string) {
+	const most = 1000
+	if len(pattern) > most {
+		return nil, "a pattern of more than 1,000 bytes", "split it into several"
 	}
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		return nil, fmt.Errorf("%s; patterns are those of RE2: no look-around, no back-references", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return nil, "an invalid pattern: " + strings.TrimPrefix(err.Error(), "error parsing regexp: "), "patterns are those of RE2: no look-around, no back-references"
+	}
+	return re, "", ""
+}
+
+// NewPattern compiles a pattern of RE2: (?P<host>\S+) or (?<host>\S+) is a group.
+func NewPattern(pattern string) (*Pattern, error) {
+	re, wrong, instead := CompilePattern(pattern)
+	if wrong != "" {
+		return nil, whole(wrong + "; " + instead)
 	}
 	names := re.SubexpNames()
 	if !slices.ContainsFunc(names, func(n string) bool { return n != "" }) {

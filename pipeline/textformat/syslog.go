@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Syslog is a message of syslog: that of RFC 5424, or the older one of RFC 3164, as daemons send
-// it and as it stands in files, without the number in front.
+// A Syslog reads messages of syslog: those of RFC 5424, and the older ones of RFC 3164, as daemons
+// send them and as they stand in files, without the number in front.
 type Syslog struct {
 	Zone *time.Location // of the older ones, which name none; nil: UTC
 }

@@ -26,6 +26,9 @@ func CheckJSON(text []byte) error {
 	if len(bytes.TrimSpace(text)) == 0 {
 		return whole("it is empty, and no JSON")
 	}
+	if jsontext.TooDeep(text) {
+		return whole("it is nested deeper than 10,000")
+	}
 	var wrong *json.SyntaxError
 	var ignored json.RawMessage
 	if err := json.Unmarshal(text, &ignored); errors.As(err, &wrong) {
@@ -34,7 +37,7 @@ func CheckJSON(text []byte) error {
 		}
 		return at(int(wrong.Offset)-1, "from here on it is no JSON")
 	}
-	return whole("it is no JSON, or nested too deep")
+	return whole("it is no JSON")
 }
 
 // truncated says whether text is the beginning of something that is JSON, as far as the decoder
@@ -83,7 +86,7 @@ func AppendCompact(dst, value []byte) ([]byte, error) {
 	var b bytes.Buffer
 	b.Grow(len(value))
 	if err := json.Compact(&b, value); err != nil {
-		return dst, whole("the value is nested too deep")
+		return dst, whole("the value is nested deeper than 10,000")
 	}
 	return append(dst, b.Bytes()...), nil
 }

@@ -1,8 +1,10 @@
 package textformat
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +27,7 @@ func numbered(pattern string, numbers bool) func(dst, text []byte) ([]byte, erro
 }
 
 func timestamp(ms bool, zone string, names ...string) func(dst, text []byte) ([]byte, error) {
-	z, err := LoadZone(zone)
+	z, err := LoadZone(cmp.Or(zone, "UTC"))
 	if err != nil {
 		panic(err)
 	}
@@ -49,7 +51,7 @@ func TestRead(t *testing.T) {
 		{"json", AppendJSON, [][2]string{
 			{` {"a": 1.0} `, `{"a": 1.0}`}, {`"x"`, `"x"`}, {``, `!it is empty, and no JSON`}, {` `, `!it is empty, and no JSON`},
 			{`{"a":x}`, `!column 6: from here on it is no JSON`}, {`{"a":1`, `!column 7: the JSON ends too early`}, {`{} {}`, `!column 4: from here on it is no JSON`},
-			{strings.Repeat("[", 20000), `!column 10001: from here on it is no JSON`},
+			{strings.Repeat("[", 20000), `!it is nested deeper than 10,000`},
 		}},
 		{"text", AppendText, [][2]string{{"a\"b\né", `"a\"b\né"`}, {"", `""`}, {"ab\xffc", `!column 3: it is no UTF-8`}}},
 		{"csv", csv.AppendObject, [][2]string{
@@ -163,7 +165,7 @@ func outcome(out []byte, err error) string {
 
 func TestWrite(t *testing.T) {
 	written := func(zone string, name string) func(dst, value []byte) ([]byte, error) {
-		z, err := LoadZone(zone)
+		z, err := LoadZone(cmp.Or(zone, "UTC"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -216,7 +218,11 @@ func TestSettings(t *testing.T) {
 		zone   *time.Location
 		want   string
 	}{
-		{"%Y-%m-%d", nil, "has no %"}, {"15:04", nil, "no year"}, {"rfc3338", nil, "no year"}, {"2006-01-02T15:04:05Z", berlin, "the Z of the layout"}, {"2006-01-02T15:04:05Z07:00", berlin, ""}, {"2006-01-02T15:04:05Z", nil, ""},
+		{"%Y-%m-%d", nil, "has a %"}, {"15:04", nil, "no year"}, {"rfc3338", nil, "no year"}, {"2006-01-02T15:04:05Z", berlin, "the Z of the layout"}, {"2006-01-02T15:04:05Z07:00", berlin, ""}, {"2006-01-02T15:04:05Z", nil, ""},
+		// What package time would pass over, so that the moment was another.
+		{"2006-01-02 15:04:05 +02:00", nil, "has -07:00"}, {"2006-01-02 15:04:05 +0200", nil, "has -0700"}, {"2006-01-02 15:04:05+02", nil, "has -07;"}, {"2006-01-02 15:04:05.000 -05", nil, "has -07;"},
+		{"2006-01-02 15:04:05 -05:00", nil, "has -07:00"}, {"2006-01-02 15:04:05 CET", nil, "has MST"}, {"2006-01-02 15:04:05 GMT", berlin, "has MST"}, {"2006-01-02 15:04:05 Z", berlin, "the Z of the layout"},
+		{"2006-01-02:15:04:05", nil, ""}, {"02-01-2006-15:04", nil, ""}, {"02-01-06:15:04:05 -07", nil, ""}, {"2006-0102 1504", nil, ""}, {"2006-01-02 15:04:05.000 -0700", nil, ""}, {"2006-01-02 15:04:05 MST", berlin, ""}, {"2006-01-02 15:04:05 UTC", nil, ""},
 	} {
 		_, err := NewTimestamp([]string{c.layout}, c.zone)
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
@@ -226,23 +232,24 @@ func TestSettings(t *testing.T) {
 	if _, err := NewTimestamp(nil, nil); err == nil || !strings.Contains(err.Error(), "rfc3339") {
 		t.Errorf("no layout: %v", err)
 	}
-	for name := range layouts {
-		if !strings.Contains(LayoutNames, name) {
-			t.Errorf("%s is not listed", name)
+	for _, name := range []string{"rfc3339", "syslog", "unix_ns"} {
+		if !slices.Contains(strings.Split(layoutNames, ", "), name) {
+			t.Errorf("%s is not listed in %s", name, layoutNames)
 		}
 	}
-	for _, zone := range []string{"Local", "Europe/Berln"} {
+	for _, zone := range []string{"", "Local", "Europe/Berln"} {
 		if _, err := LoadZone(zone); err == nil {
 			t.Errorf("the zone %s is taken", zone)
 		}
 	}
 	for pattern, want := range map[string]string{`(a)`: "no group with a name", `(?P<a>`: "RE2", strings.Repeat("x", 1001): "1,000"} {
-		if _, err := NewPattern(pattern); err == nil || !strings.Contains(err.Error(), want) {
+		var wrong *Error
+		if _, err := NewPattern(pattern); !errors.As(err, &wrong) || !strings.Contains(wrong.Why, want) {
 			t.Errorf("%.20s: %v", pattern, err)
 		}
 	}
 	for text, ok := range map[string]bool{",": true, "\t": true, "¦": true, "": false, ",,": false, "\"": false, "\n": false, "\xff": false} {
-		if _, err := CheckSeparator(text); (err == nil) != ok {
+		if _, err := ParseSeparator(text); (err == nil) != ok {
 			t.Errorf("separator %q: %v", text, err)
 		}
 	}

@@ -5,28 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	_ "time/tzdata" // a zone that is known here is known on machines without a database of zones
 )
-
-// layouts are those that have a name. A fraction of a second is read with all of them.
-var layouts = map[string][]string{
-	"rfc3339":     {time.RFC3339, "2006-01-02 15:04:05Z07:00", "2006-01-02T15:04:05Z0700"},
-	"rfc2822":     {"Mon, _2 Jan 2006 15:04:05 -0700", "_2 Jan 2006 15:04:05 -0700", "Mon, _2 Jan 2006 15:04 -0700", "_2 Jan 2006 15:04 -0700"},
-	"rfc850":      {"Monday, 02-Jan-06 15:04:05 MST"},
-	"http":        {"Mon, 02 Jan 2006 15:04:05 GMT"},
-	"ansic":       {time.ANSIC},
-	"clf":         {"02/Jan/2006:15:04:05 -0700"},
-	"nginx_error": {"2006/01/02 15:04:05"},
-	"syslog":      {"Jan _2 15:04:05"}, // the year is that of the moment nearest to the record's time
-	"datetime":    {time.DateTime, "2006-01-02T15:04:05"},
-	"date":        {time.DateOnly},
-}
-
-// units are the named layouts that count from 1970, with the digits of a second that they have.
-var units = map[string]int{"unix": 0, "unix_ms": 3, "unix_us": 6, "unix_ns": 9}
-
-// LayoutNames are the layouts that have a name.
-const LayoutNames = "rfc3339, rfc2822, rfc850, http, ansic, clf, nginx_error, syslog, datetime, date, unix, unix_ms, unix_us, unix_ns"
 
 // A Timestamp reads and writes moments.
 type Timestamp struct {
@@ -45,7 +24,7 @@ type layout struct {
 // tried in turn, and the zone for those without one: nil is UTC.
 func NewTimestamp(names []string, zone *time.Location) (*Timestamp, error) {
 	if len(names) == 0 {
-		return nil, whole("no layout: name at least one of " + LayoutNames + ", or write one with the parts of 2006-01-02 15:04:05")
+		return nil, whole("no layout: name at least one of " + layoutNames + ", or write one with the parts of 2006-01-02 15:04:05")
 	}
 	if zone == nil {
 		zone = time.UTC
@@ -56,10 +35,10 @@ func NewTimestamp(names []string, zone *time.Location) (*Timestamp, error) {
 			t.layouts = append(t.layouts, layout{name: name, digits: digits})
 			continue
 		}
-		formats, ok := layouts[name]
+		formats, ok := named[name]
 		if !ok {
-			if err := checkLayout(name, zone); err != nil {
-				return nil, err
+			if wrong, instead := CheckLayout(name, zone); wrong != "" {
+				return nil, whole(wrong + ": " + instead + "; those with a name are " + layoutNames)
 			}
 			formats = []string{name}
 		}
@@ -70,35 +49,11 @@ func NewTimestamp(names []string, zone *time.Location) (*Timestamp, error) {
 	return t, nil
 }
 
-// LoadZone finds a zone like Europe/Berlin; "" is UTC.
-func LoadZone(name string) (*time.Location, error) {
-	zone, err := time.LoadLocation(name)
-	if err != nil || name == "Local" {
-		return nil, whole(`there is no such zone: write a name like Europe/Berlin, or UTC`)
-	}
-	return zone, nil
-}
-
-// checkLayout refuses what cannot say a moment.
-func checkLayout(format string, zone *time.Location) error {
-	early, late := time.Date(1999, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(2010, 1, 2, 3, 4, 5, 0, time.UTC)
-	switch {
-	case strings.Contains(format, "%"):
-		return whole("a layout has no %: it is written with the parts of 2006-01-02 15:04:05 -0700, or is one of " + LayoutNames)
-	case early.Format(format) == late.Format(format):
-		return whole("the layout has no year: it is written with the parts of 2006-01-02 15:04:05 -0700, or is one of " + LayoutNames)
-	case zone != time.UTC && strings.Contains(strings.ReplaceAll(format, "Z07", ""), "Z"):
-		return whole("the Z of the layout is not read, and the zone is another than UTC: write Z07:00 in its place, or leave the zone out")
-	}
-	return nil
-}
-
 // Read gives the moment that text means. near is about when the text was written, for the layout
 // without a year; the zero time: not known, and such a text is an error.
 func (t *Timestamp) Read(text []byte, near time.Time) (time.Time, error) {
-	const longest = 200
 	text = bytes.TrimSpace(text)
-	if len(text) > longest || len(text) == 0 {
+	if len(text) > longestTime || len(text) == 0 {
 		return time.Time{}, whole("it is no time of any of the layouts")
 	}
 	noYear := false
@@ -116,7 +71,7 @@ func (t *Timestamp) Read(text []byte, near time.Time) (time.Time, error) {
 		case l.name == "syslog":
 			is, ok = nearest(l.format, string(text), t.zone, near)
 		default:
-			is, ok = l.read(string(text), t.zone)
+			is, ok = l.read(text, t.zone)
 		}
 		if is = is.UTC(); ok && is.Year() >= 0 && is.Year() <= 9999 {
 			return is, nil
@@ -132,26 +87,18 @@ func (t *Timestamp) Read(text []byte, near time.Time) (time.Time, error) {
 var obsolete = strings.NewReplacer(" EDT", " -0400", " EST", " -0500", " CDT", " -0500", " CST", " -0600", " MDT", " -0600", " MST", " -0700",
 	" PDT", " -0700", " PST", " -0800", " GMT", " +0000", " UTC", " +0000", " UT", " +0000", " Z", " +0000")
 
-func (l layout) read(text string, zone *time.Location) (time.Time, bool) {
+func (l layout) read(text []byte, zone *time.Location) (time.Time, bool) {
 	if l.name == "rfc2822" {
-		if i := strings.IndexByte(text, '('); i > 0 && strings.HasSuffix(text, ")") { // a comment
-			text = strings.TrimRight(text[:i], " ")
+		if i := bytes.IndexByte(text, '('); i > 0 && text[len(text)-1] == ')' { // a comment
+			text = bytes.TrimRight(text[:i], " ")
 		}
-		text = obsolete.Replace(text)
+		text = []byte(obsolete.Replace(string(text)))
 	}
-	t, err := time.ParseInLocation(l.format, text, zone)
-	if err != nil {
-		return t, false
-	}
-	if l.name == "http" {
+	t, err := ReadLayout(text, l.format, zone)
+	if err == nil && l.name == "http" {
 		return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), time.UTC), true
 	}
-	name, offset := t.Zone()
-	if strings.Contains(l.format, "MST") && !strings.Contains(l.format, "-07") && !strings.Contains(l.format, "Z07") && t.Location() != zone {
-		// Package time takes an abbreviation that the zone does not have for UTC.
-		return t, name == "UTC" || name == "GMT" || name == "UT"
-	}
-	return t, offset > -24*60*60 && offset < 24*60*60
+	return t, err == nil
 }
 
 // nearest reads a text without a year: the year is that which makes it the moment nearest to near.

@@ -140,10 +140,20 @@ func decoded(part []byte, from int) ([]byte, error) {
 	if !bytes.ContainsAny(part, "%+") {
 		return part, nil
 	}
-	out := make([]byte, 0, len(part))
+	return appendDecoded(make([]byte, 0, len(part)), part, true, from)
+}
+
+// AppendURLDecoded appends text without the escapes of a URL: % and two hexadecimal digits stand for
+// a byte, and, with form, a + for a space.
+func AppendURLDecoded(dst, text []byte, form bool) ([]byte, error) {
+	return appendDecoded(dst, text, form, 0)
+}
+
+func appendDecoded(dst, part []byte, form bool, from int) ([]byte, error) {
+	out := dst
 	for i := 0; i < len(part); i++ {
 		switch c := part[i]; {
-		case c == '+':
+		case c == '+' && form:
 			out = append(out, ' ')
 		case c != '%':
 			out = append(out, c)
@@ -151,7 +161,7 @@ func decoded(part []byte, from int) ([]byte, error) {
 			out = append(out, digit(part[i+1])<<4|digit(part[i+2]))
 			i += 2
 		default:
-			return nil, at(from+i, "behind % stand no two hexadecimal digits")
+			return dst, at(from+i, "behind % stand no two hexadecimal digits")
 		}
 	}
 	return out, nil

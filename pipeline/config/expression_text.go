@@ -2,10 +2,10 @@ package config
 
 import "strings"
 
-// A putting puts variables into the text of an expression or a template. What stands within the
+// An insertion puts variables into the text of an expression or a template. What stands within the
 // quotes of a string there is a part of the string, whatever characters it has: it is escaped. What
 // stands outside of them is a piece of the expression.
-type putting struct {
+type insertion struct {
 	out      strings.Builder
 	template bool
 	alone    bool     // the text is one variable and nothing else
@@ -27,7 +27,7 @@ func (n *node) expressionText(template bool) (text string, hidden []string) {
 	if v := n.given(); v != nil { // whose variables are put in where they were written
 		return v.expressionText(template)
 	}
-	p := &putting{template: template, part: !template, alone: len(n.pieces) == 1 && n.pieces[0].name == n.raw}
+	p := &insertion{template: template, part: !template, alone: len(n.pieces) == 1 && n.pieces[0].name == n.raw}
 	pieces := n.pieces
 	for i := 0; i < len(n.raw); {
 		switch rest := n.raw[i:]; {
@@ -51,7 +51,7 @@ func (n *node) expressionText(template bool) (text string, hidden []string) {
 }
 
 // put adds what a variable gave.
-func (p *putting) put(v piece) {
+func (p *insertion) put(v piece) {
 	text := v.text
 	if !p.part && p.last == '{' {
 		p.begin()
@@ -92,14 +92,14 @@ func escapeIn(quote byte, text string) string {
 }
 
 // code adds text as it stands, and follows what it opens and closes.
-func (p *putting) code(text string) {
+func (p *insertion) code(text string) {
 	p.out.WriteString(text)
 	for i := range len(text) {
 		p.follow(text[i])
 	}
 }
 
-func (p *putting) follow(c byte) {
+func (p *insertion) follow(c byte) {
 	last := p.last
 	p.last = c
 	switch {
@@ -133,4 +133,4 @@ func (p *putting) follow(c byte) {
 }
 
 // begin enters a part of a template.
-func (p *putting) begin() { p.part, p.depth, p.last = true, 0, 0 }
+func (p *insertion) begin() { p.part, p.depth, p.last = true, 0, 0 }

@@ -41,7 +41,7 @@ func TestVariablesWithinStrings(t *testing.T) {
 			for _, variable := range []string{"${file:key}", "${KEY}"} {
 				call := "hmac(s, " + quote + variable + quote + ")"
 				text := "pipeline: p\nsource:\n  replay: {files: [in.jsonl]}\nstages:\n  - filter: |-\n      " + call + " == \"" + want + "\"\n" +
-					"  - filter: |-\n      " + call + " > n\n  - filter: |-\n      let k = " + quote + variable + quote + "; /* it's */ hmac(s, k) > n // \"\n" +
+					"  - filter: |-\n      " + call + " > n\n  - filter: |-\n      let k = " + quote + variable + quote + "; /* it's */ hmac(s, k) > n\n      // \"\n" +
 					"sinks:\n  - file:\n      path: |-\n        /out/{" + call + "}\n  - file:\n      path: |-\n        /{{{" + call + " + n}\n    name: other\n"
 				dir := put(t, map[string]string{"a.yaml": text, "key": key})
 				l := loader()
@@ -121,7 +121,8 @@ source:
   replay: {files: [in.jsonl]}
 stages:
   - filter: |
-      toHex("${A}x${B}") + toHex('${A}\${B}') + toHex(` + "`${A}`" + `) == want /* "${A}" */ // ${B}"
+      toHex("${A}x${B}") + toHex('${A}\${B}') + toHex(` + "`${A}`" + `) == want /* "${A}" */
+      // ${B}"
 sinks:
   - file:
       path: |
@@ -175,7 +176,7 @@ source:
   replay: {files: [in.jsonl]}
 stages:
   - filter: n ${OP} 1 and (${COND}) and s == "${W}xt"
-  - filter: '"$${" + s == "$${text" and "a\${W}" == "a\\te" and "1\\${BS}" == "1\\\\d" // it''s ${COND}'
+  - filter: '"$${" + s == "$${text" and "a\${W}" == "a\\te" and "1\\${BS}" == "1\\\\d" /* it''s ${COND} */'
 sinks:
   - file: {path: "${T}"}
   - file: {path: "/{{${B}}}/{s + '${B}'}/${B}"}

@@ -9,26 +9,25 @@ import (
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
-// This file is what a map edits beside the value: key, time, headers, and whether there is a value.
-
-// An about is the part of a map's settings about that.
-type about struct {
+// A recordEdit is what a map edits of a record beside its value: key, time, headers, and whether it
+// becomes a tombstone.
+type recordEdit struct {
 	key, time *expr.Expr
 	set       settings.HeaderFields[expr.Expr]
 	remove    []settings.HeaderOrAll
 	tombstone *expr.Condition
 }
 
-// newAbout gives nil when nothing of it is set.
-func newAbout(s MapSettings) *about {
+// newRecordEdit gives nil when nothing of it is set.
+func newRecordEdit(s MapSettings) *recordEdit {
 	if s.Key == nil && s.Time == nil && len(s.SetHeaders) == 0 && len(s.RemoveHeaders) == 0 && s.Tombstone == nil {
 		return nil
 	}
-	return &about{key: s.Key, time: s.Time, set: s.SetHeaders, remove: s.RemoveHeaders, tombstone: s.Tombstone}
+	return &recordEdit{key: s.Key, time: s.Time, set: s.SetHeaders, remove: s.RemoveHeaders, tombstone: s.Tombstone}
 }
 
-// An aboutRecord is what the settings of an about give for one record.
-type aboutRecord struct {
+// recordValues are what a recordEdit gives for one record.
+type recordValues struct {
 	tombstone bool // the record is one, or becomes one
 	key       []byte
 	time      int64
@@ -36,15 +35,15 @@ type aboutRecord struct {
 }
 
 // read evaluates everything for the record as it is.
-func (a *about) read(rec *pipeline.Record) (is aboutRecord, err error) {
-	is = aboutRecord{tombstone: rec.Tombstone(), key: rec.Key(), time: rec.Time}
-	if a.tombstone != nil && !is.tombstone {
-		if is.tombstone, err = a.tombstone.Condition(rec); err != nil {
+func (e *recordEdit) read(rec *pipeline.Record) (is recordValues, err error) {
+	is = recordValues{tombstone: rec.Tombstone(), key: rec.Key(), time: rec.Time}
+	if e.tombstone != nil && !is.tombstone {
+		if is.tombstone, err = e.tombstone.Condition(rec); err != nil {
 			return is, fmt.Errorf("making a tombstone: %w", err)
 		}
 	}
-	if a.key != nil {
-		key, err := a.key.Bytes(rec)
+	if e.key != nil {
+		key, err := e.key.Bytes(rec)
 		if err != nil {
 			return is, fmt.Errorf("making the key: %w", err)
 		}
@@ -52,8 +51,8 @@ func (a *about) read(rec *pipeline.Record) (is aboutRecord, err error) {
 			is.key = key
 		}
 	}
-	if a.time != nil {
-		ms, ok, err := a.time.Time(rec)
+	if e.time != nil {
+		ms, ok, err := e.time.Time(rec)
 		if err != nil {
 			return is, fmt.Errorf("making the time: %w", err)
 		}
@@ -61,25 +60,25 @@ func (a *about) read(rec *pipeline.Record) (is aboutRecord, err error) {
 			is.time = ms
 		}
 	}
-	is.headers, err = a.headers(rec)
+	is.headers, err = e.headers(rec)
 	return is, err
 }
 
 // headers gives the headers edited, in a list of its own: the dead letter has those of the record
 // as it came. nil: they stay as they are.
-func (a *about) headers(rec *pipeline.Record) ([]pipeline.Header, error) {
-	if len(a.set) == 0 && !slices.ContainsFunc(rec.Headers(), a.removes) {
+func (e *recordEdit) headers(rec *pipeline.Record) ([]pipeline.Header, error) {
+	if len(e.set) == 0 && !slices.ContainsFunc(rec.Headers(), e.removes) {
 		return nil, nil
 	}
-	edited := make([]pipeline.Header, 0, len(rec.Headers())+len(a.set))
+	edited := make([]pipeline.Header, 0, len(rec.Headers())+len(e.set))
 	for _, h := range rec.Headers() {
-		if !a.removes(h) {
+		if !e.removes(h) {
 			edited = append(edited, h)
 		}
 	}
-	for i := range a.set {
-		name := string(a.set[i].Name)
-		value, err := a.set[i].Value.Bytes(rec)
+	for i := range e.set {
+		name := string(e.set[i].Name)
+		value, err := e.set[i].Value.Bytes(rec)
 		if err != nil {
 			return nil, fmt.Errorf("setting the header %q: %w", name, err)
 		}
@@ -88,8 +87,8 @@ func (a *about) headers(rec *pipeline.Record) ([]pipeline.Header, error) {
 	return edited, nil
 }
 
-func (a *about) removes(h pipeline.Header) bool {
-	return slices.ContainsFunc(a.remove, func(r settings.HeaderOrAll) bool { return r.All || string(r.Name) == h.Name })
+func (e *recordEdit) removes(h pipeline.Header) bool {
+	return slices.ContainsFunc(e.remove, func(r settings.HeaderOrAll) bool { return r.All || string(r.Name) == h.Name })
 }
 
 // setHeader puts a value in the place of the first header of that name, or at the end, and takes
@@ -112,8 +111,8 @@ func setHeader(headers []pipeline.Header, name string, value []byte) []pipeline.
 }
 
 // write puts in what read has given.
-func (a *about) write(rec *pipeline.Record, is aboutRecord) {
-	if a.key != nil {
+func (e *recordEdit) write(rec *pipeline.Record, is recordValues) {
+	if e.key != nil {
 		rec.SetKey(is.key)
 	}
 	if is.time != rec.Time {

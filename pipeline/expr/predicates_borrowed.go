@@ -8,9 +8,9 @@ import (
 	"github.com/expr-lang/expr/parser/lexer"
 )
 
-// memberPredicates are predicates that the parser does not know. It reads them as one that it
-// does: see borrowed.
-var memberPredicates = map[string]predicateFunction{
+// borrowedPredicates are predicates that the parser does not know, which have the name of one that
+// it does while it reads them: see borrowed.
+var borrowedPredicates = map[string]predicateFunction{
 	"mapValues": {can: 1 << kMap, member: func(_ *machine, out *built, name string, _, r value) error {
 		out.set(name, r)
 		return nil
@@ -19,7 +19,7 @@ var memberPredicates = map[string]predicateFunction{
 			examples: []Example{{`mapValues({"a": 1, "b": 2}, # * 10)`, `{"a":10,"b":20}`}, {`mapValues(customer.address, #key + "=" + #)`, `{"city":"city=London","zip":"zip=N1"}`}}}},
 	"mapKeys": {can: 1 << kMap, member: func(m *machine, out *built, _ string, item, r value) error {
 		if r.kind != kString {
-			return faultf("a name is %s, not a string", r.kind.name())
+			return faultf("a name is %s, not a string", r.kind)
 		}
 		name, err := m.text(r)
 		out.set(string(name), item)
@@ -49,7 +49,7 @@ type memberCollector func(m *machine, out *built, name string, item, r value) er
 // that of one that it reads the same way, with spaces behind: every place stays where it is. What
 // was called is found again in the text; see called.
 func borrowed(text string) string {
-	if !namesMemberPredicate(text) {
+	if !namesBorrowed(text) {
 		return text
 	}
 	tokens, err := lexer.Lex(file.NewSource(text))
@@ -58,7 +58,7 @@ func borrowed(text string) string {
 	}
 	out := []byte(text)
 	for i, t := range tokens {
-		_, known := memberPredicates[t.Value]
+		_, known := borrowedPredicates[t.Value]
 		if !known || t.Kind != lexer.Identifier || i+1 == len(tokens) || !tokens[i+1].Is(lexer.Bracket, "(") {
 			continue
 		}
@@ -71,8 +71,8 @@ func borrowed(text string) string {
 	return string(out)
 }
 
-func namesMemberPredicate(text string) bool {
-	for name := range memberPredicates {
+func namesBorrowed(text string) bool {
+	for name := range borrowedPredicates {
 		if strings.Contains(text, name) {
 			return true
 		}
@@ -85,7 +85,7 @@ func namesMemberPredicate(text string) bool {
 func called(text string, n *ast.BuiltinNode) string {
 	if n.Name == "map" {
 		rest := text[column(text, n.Location().From)-1:]
-		for name := range memberPredicates {
+		for name := range borrowedPredicates {
 			if strings.HasPrefix(rest, name) {
 				return name
 			}
@@ -97,10 +97,10 @@ func called(text string, n *ast.BuiltinNode) string {
 // collectMembers evaluates a predicate for each member of an object.
 func collectMembers(m *machine, name string, v value, at scope, result eval, add memberCollector) (value, error) {
 	if v.kind == kNil {
-		return vNil, faultf("%s of a missing object", name)
+		return vNil, ofNil{fault(name + " of a missing object")}
 	}
 	if !v.is(mObject) {
-		return vNil, faultf("%s of %s, not an object", name, v.kind.name())
+		return vNil, faultf("%s of %s, not an object", name, v.kind)
 	}
 	o, err := object(m, v)
 	if err != nil {

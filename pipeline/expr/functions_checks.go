@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// formFunctions say whether a text is of some form.
-var formFunctions = map[string]function{
+// checkFunctions say whether a text is of some form.
+var checkFunctions = map[string]function{
 	"isNumeric": testOf("isNumeric", "whether a text is a number as JSON writes it, with zeros before it and a + allowed", `isNumeric("-1.5e3")`, `isNumeric("1,5")`, isNumeric),
 	"isInteger": testOf("isInteger", "whether a text is a sign or none and decimal digits", `isInteger("-007")`, `isInteger("1.0")`, isInteger),
 	"isAlpha": testOf("isAlpha", "whether a text is one or more letters, of any script", `isAlpha("Zürich")`, `isAlpha("A4")`, every(func(r rune) bool {
@@ -36,7 +36,7 @@ var formFunctions = map[string]function{
 	"isIPv4": testOf("isIPv4", "whether a text is an IPv4 address", `isIPv4("10.0.0.1")`, `isIPv4("::1")`, func(s []byte) bool { a, ok := address(s); return ok && a.Is4() }),
 	"isIPv6": testOf("isIPv6", "whether a text is an IPv6 address", `isIPv6("2001:db8::1")`, `isIPv6("10.0.0.1")`, func(s []byte) bool { a, ok := address(s); return ok && a.Is6() }),
 	"inCIDR": {params: []mask{mString}, least: 2, most: 2, kinds: mBool, call: inCIDR, manual: manual{
-		usage: "inCIDR(address, network)", says: "whether an IP address is in a network; an IPv4 address that is written as an IPv6 one counts as itself", fails: "the first is no address, or the second no network",
+		usage: "inCIDR(address, network)", says: "whether an IP address is in a network; an IPv4 address or network that is written as an IPv6 one counts as itself", fails: "the first is no address, or the second no network",
 		examples: []Example{{`inCIDR("10.1.2.3", "10.0.0.0/8")`, `true`}, {`inCIDR("2001:db8::1", "2001:db9::/32")`, `false`}, {`inCIDR("10.1.2", "10.0.0.0/8")`, `error: no IP address`}},
 	}},
 }
@@ -162,6 +162,9 @@ func inCIDR(m *machine, args []value) (value, error) {
 	n, err := netip.ParsePrefix(string(network[:min(len(network), maxAddress)]))
 	if err != nil || strings.Contains(string(s), "%") {
 		return vNil, fault("the text is no network like 10.0.0.0/8, or the address has a zone")
+	}
+	if n.Addr().Is4In6() && n.Bits() >= 96 {
+		n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
 	}
 	return vBool(n.Contains(a.Unmap())), m.step(4)
 }

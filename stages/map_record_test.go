@@ -39,7 +39,7 @@ func whole(rec *pipeline.Record, err error) string {
 }
 
 // The records have the key k, the time 1000 and the headers H=v, a=1, a=2.
-func TestMapAbout(t *testing.T) {
+func TestMapRecord(t *testing.T) {
 	type names = []settings.HeaderOrAll
 	for name, c := range map[string]struct {
 		s    MapSettings
@@ -130,7 +130,7 @@ func TestMapAbout(t *testing.T) {
 	}
 }
 
-// headed gives a record with the headers of TestMapAbout.
+// headed gives a record with the headers of TestMapRecord.
 func headed(in string) *pipeline.Record {
 	rec := value(in)
 	v := rec.Value()

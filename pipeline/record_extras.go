@@ -14,6 +14,7 @@ type extras struct {
 	written  int        // bytes that AppendValue gave last, edits applied; 0: it was not called
 	room     []byte     // memory for texts that are set; its length is what is in use
 	owed     int64      // bytes of the extras that have not been charged yet
+	spread   int        // bytes that paths to many places have added, see maxSpread
 	index    fieldIndex // where the first fields stand, when the record's state is object
 }
 
@@ -46,14 +47,14 @@ const (
 	editSize   = int64(unsafe.Sizeof(edit{}))
 	cutSize    = int64(unsafe.Sizeof(cut{}))
 
-	// besideSize is charged for extras that have stayed with a place, whatever they hold: it is
+	// keptExtrasSize is charged for extras that have stayed with a place, whatever they hold: it is
 	// what most of them come to when they serve edits, and to measure each would cost more.
-	besideSize = extrasSize + fewEdits*editSize + smallRoom
+	keptExtrasSize = extrasSize + fewEdits*editSize + smallRoom
 )
 
 // own gives the record's extras, and makes them if it has none.
 func (r *Record) own() *extras {
-	if x := r.beside; r.live && x.of == r {
+	if x := r.extras; r.live && x.of == r {
 		return x
 	}
 	return r.begin()
@@ -62,24 +63,24 @@ func (r *Record) own() *extras {
 // begin gives a record extras of its own when it has none, or points to those of another.
 func (r *Record) begin() *extras {
 	if r.live {
-		return r.part()
+		return r.separate()
 	}
-	if x := r.beside; x != nil && x.of == r { // of an earlier record in this place
+	if x := r.extras; x != nil && x.of == r { // of an earlier record in this place
 		x.forget()
 	} else {
-		r.beside = &extras{of: r, owed: extrasSize}
+		r.extras = &extras{of: r, owed: extrasSize}
 	}
 	r.live, r.touched = true, true
-	return r.beside
+	return r.extras
 }
 
-// part gives a record that was copied by assignment extras of its own.
-func (r *Record) part() *extras {
-	x := *r.beside
+// separate gives a record that was copied by assignment extras of its own.
+func (r *Record) separate() *extras {
+	x := *r.extras
 	x.of, x.owed, x.room = r, extrasSize, nil // texts in the room stay where they are
 	x.edits, x.cuts = append([]edit(nil), x.edits...), append([]cut(nil), x.cuts...)
-	r.beside, r.touched = &x, true
-	return r.beside
+	r.extras, r.touched = &x, true
+	return r.extras
 }
 
 // copyTo makes c a record of its own with all that r has. Texts in the room of r serve both
@@ -89,8 +90,8 @@ func (r *Record) copyTo(c *Record) {
 	if !r.live {
 		return
 	}
-	c.part()
-	if x := r.beside; x.of == r {
+	c.separate()
+	if x := r.extras; x.of == r {
 		x.room = x.room[len(x.room):]
 	}
 }
@@ -99,21 +100,21 @@ func (r *Record) copyTo(c *Record) {
 // in the cache, which those in the next record's own place are not. When most records are
 // filtered, a few extras serve them all (BenchmarkExtras). It gives nil when there are none.
 func (r *Record) leave() *extras {
-	x := r.beside
+	x := r.extras
 	if x == nil || x.of != r {
 		return nil
 	}
 	if r.live {
 		x.release()
 	}
-	r.beside, r.live, x.of = nil, false, nil
+	r.extras, r.live, x.of = nil, false, nil
 	return x
 }
 
 // lend gives a record without extras those that another one has left. They count as not
 // charged: they were charged to the batch of that one.
 func (r *Record) lend(x *extras) {
-	x.of, x.owed, r.beside = r, extrasSize+int64(cap(x.edits))*editSize+int64(cap(x.cuts))*cutSize+int64(cap(x.room)), x
+	x.of, x.owed, r.extras = r, extrasSize+int64(cap(x.edits))*editSize+int64(cap(x.cuts))*cutSize+int64(cap(x.room)), x
 }
 
 // release is forget that lets go of what edits point to, too.
@@ -129,12 +130,16 @@ func (x *extras) forget() {
 	if x.hasKey || x.hasValue || x.hasHeaders || x.hasTime {
 		x.original = original{}
 	}
-	x.edits, x.cuts, x.room, x.written = x.edits[:0], x.cuts[:0], x.room[:0], 0
+	x.edits, x.cuts, x.room, x.written, x.spread = x.edits[:0], x.cuts[:0], x.room[:0], 0, 0
 }
 
-// smallRoom is the least room that is made for texts. Where one was too small the next is twice as
-// large, up to largeRoom.
-const smallRoom, largeRoom = 64, 1 << 10
+const (
+	// smallRoom is the least room that is made for texts. Where one was too small the next is twice
+	// as large, up to manyBytes.
+	smallRoom = 64
+	// manyBytes is what a record keeps and copies of texts at the most where it need not.
+	manyBytes = 1 << 10
+)
 
 // Room gives an empty slice with room for n bytes, which is the record's until it has its
 // outcome: a text that is appended to it, and then set, needs no memory of its own
@@ -143,7 +148,7 @@ func (r *Record) Room(n int) []byte {
 	x := r.own()
 	from := len(x.room)
 	if cap(x.room)-from < n {
-		x.room, from = make([]byte, 0, max(n, smallRoom, min(2*cap(x.room), largeRoom))), 0 // texts set before stay in the old one
+		x.room, from = make([]byte, 0, max(n, smallRoom, min(2*cap(x.room), manyBytes))), 0 // texts set before stay in the old one
 		x.owed += int64(cap(x.room))
 		r.touched = true
 	}
@@ -170,12 +175,12 @@ func (r *Record) edits() []edit {
 // clear lets go of everything that the record points to. The extras stay with its place, as
 // memory for the next record.
 func (r *Record) clear() {
-	x := r.beside
+	x := r.extras
 	if x != nil && x.of != r {
 		x = nil
 	}
 	if x != nil && r.live {
 		x.release()
 	}
-	*r = Record{beside: x}
+	*r = Record{extras: x}
 }

@@ -415,11 +415,18 @@ func leadsTo(ref, target, fragment string) bool {
 // fieldError is an error at a place in the schema: of a file its line and column, of an inline
 // one the setting.
 func (c *compiledSchema) fieldError(address string, tokens []string, err error) error {
-	at, field := jsontext.Path(nil), "schema.inline"
-	value := c.docs[address]
-	if c.dir == "" {
-		value = c.docs[inlineSchema]
+	if c.dir != "" {
+		return &settings.FieldError{Field: "schema.file", Err: fmt.Errorf("%s: %w", c.place(address, tokens), err)}
 	}
+	_, field := c.lead(inlineSchema, tokens)
+	return &settings.FieldError{Field: field, Err: err}
+}
+
+// lead follows a pointer into a schema, and gives where it leads as a path, and as the setting of
+// an inline schema.
+func (c *compiledSchema) lead(address string, tokens []string) (at jsontext.Path, field string) {
+	field = "schema.inline"
+	value := c.docs[address]
 	for _, t := range tokens {
 		switch v := value.(type) {
 		case map[string]any:
@@ -430,10 +437,7 @@ func (c *compiledSchema) fieldError(address string, tokens []string, err error) 
 			}
 		}
 	}
-	if c.dir == "" {
-		return &settings.FieldError{Field: field, Err: err}
-	}
-	return &settings.FieldError{Field: "schema.file", Err: fmt.Errorf("%s: %w", c.place(address, tokens), err)}
+	return at, field
 }
 
 // place gives file, line and column of a place in the schema; "" when it is inline.
@@ -443,6 +447,7 @@ func (c *compiledSchema) place(address string, tokens []string) string {
 	}
 	name, _ := c.split(address)
 	if text, ok := c.texts[address]; ok {
+		at, _ := c.lead(address, tokens)
 		var place jsontext.Place
 		place.Follow(text, at)
 		line, col := lineOf(text, place.At)

@@ -304,7 +304,7 @@ func (e *evaluation) absent(records []*pipeline.Record) (all config.Problems) {
 			continue
 		}
 		all = append(all, config.InText(config.SeverityWarning, inExpression, e.text, &expr.Error{
-			Column: at.columns[i], Message: p.saysMissing(i), Suggestion: p.suggest(i, near, records),
+			Column: at.columns[i], Message: p.saysMissing(at.path[:i+1].String()), Suggestion: p.suggest(i, near, records),
 		}))
 	}
 	return all

@@ -148,8 +148,9 @@ func (p *presence) absence(at namedPlace, beside []jsontext.Path, records []*pip
 	return i, near
 }
 
-func (p *presence) saysMissing(i int) string {
-	return fmt.Sprintf("%s: in 0 of %s", p.path[:i+1], counted(p.records, "record"))
+// saysMissing says that what is shown as path is in no record.
+func (p *presence) saysMissing(path string) string {
+	return fmt.Sprintf("%s: in 0 of %s", path, counted(p.records, "record"))
 }
 
 // near gives the name beside that at level i which was most likely meant, "" for none.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
@@ -194,7 +195,7 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 		p.add(rec)
 	}
 	place := s.file.Warning(m, at.columns[0], "", "")
-	f = &sampledField{Path: s.file.Conceal(m, at.path.String()), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.mayBeSetBy(at.path)}
+	f = &sampledField{Path: s.shown(m, at.path), Setting: m.Setting, Place: problemPlace(place), In: p.there(), Of: p.records, DependsOn: s.mayBeSetBy(at.path)}
 	if f.DependsOn == "" && !s.mayHave(at.path) {
 		missing = s.warnMissing(m, at, p, records, beside, done)
 	}
@@ -203,6 +204,19 @@ func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Rec
 		return nil, missing
 	}
 	return f, missing
+}
+
+// shown gives a path with the names of variables in place of what they gave. That is put in step by
+// step, because a path has escapes of its own.
+func (s *sampler) shown(m config.Mention, path jsontext.Path) string {
+	concealed := slices.Clone(path)
+	for i := range path {
+		concealed[i].Name = s.file.Conceal(m, path[i].Name)
+	}
+	if slices.Equal(concealed, path) {
+		return path.String()
+	}
+	return strings.NewReplacer(`$\{`, "${", `\}`, "}").Replace(concealed.String())
 }
 
 // warnMissing warns of a name that stands in no record.
@@ -216,7 +230,7 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 		return true
 	}
 	done[said] = true
-	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(i), p.suggest(i, near, records)))
+	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(s.shown(m, path)), p.suggest(i, near, records)))
 	return true
 }
 

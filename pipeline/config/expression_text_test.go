@@ -176,7 +176,9 @@ source:
   replay: {files: [in.jsonl]}
 stages:
   - filter: n ${OP} 1 and (${COND}) and s == "${W}xt"
-  - filter: '"$${" + s == "$${text" and "a\${W}" == "a\\te" and "1\\${BS}" == "1\\\\d" /* it''s ${COND} */'
+  - filter: '// it''s ${COND}
+
+      "$${" + s == "$${text" and "a\${W}" == "a\\te" and "1\\${BS}" == "1\\\\d"'
 sinks:
   - file: {path: "${T}"}
   - file: {path: "/{{${B}}}/{s + '${B}'}/${B}"}

@@ -45,6 +45,5 @@ func didYouMean(word string, known []string) string {
 // Nearest gives the known name that word was most likely meant to be, or "".
 func Nearest(word string, known []string) string { return nearest(word, known) }
 
-// Distance counts the insertions, deletions, replacements and swaps of neighbours that make b of a,
-// upper and lower case left aside.
-func Distance(a, b string) int { return distance(strings.ToLower(a), strings.ToLower(b)) }
+// Distance is expr.Distance: how many letters make one name of another.
+func Distance(a, b string) int { return expr.Distance(a, b) }

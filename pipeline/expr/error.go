@@ -162,15 +162,17 @@ func Nearest(name string, candidates []string) string {
 		if strings.EqualFold(c, name) {
 			return c
 		}
-		if d := distance([]rune(strings.ToLower(name)), []rune(strings.ToLower(c))); d < least && 2*d < max(len(c), len(name)) { // year is no mean
+		if d := Distance(name, c); d < least && 2*d < max(len(c), len(name)) { // year is no mean
 			best, least = c, d
 		}
 	}
 	return best
 }
 
-// distance counts the letters to insert, delete, replace or swap. What is longer than a name is far.
-func distance(a, b []rune) int {
+// Distance counts the letters to insert, delete, replace or swap with their neighbours that make y of
+// x, upper and lower case left aside. What is longer than 64 letters is as far as both are long.
+func Distance(x, y string) int {
+	a, b := []rune(strings.ToLower(x)), []rune(strings.ToLower(y))
 	if len(a) > 64 || len(b) > 64 {
 		return len(a) + len(b)
 	}

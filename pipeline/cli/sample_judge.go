@@ -230,7 +230,7 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 		return true
 	}
 	done[said] = true
-	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(s.shown(m, path)), p.suggest(i, near, records)))
+	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(s.shown(m, at.path[:i+1])), p.suggest(i, near, records)))
 	return true
 }
 

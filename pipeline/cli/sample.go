@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -48,6 +49,9 @@ type sampledStep struct {
 	Rejected  map[string]int `json:"rejected,omitempty"` // by reason
 	// Errors has for each reason the first record that was rejected for it, and the error.
 	Errors map[string]string `json:"errors,omitempty"`
+	// JudgedBy is the step before it through which nothing passes, for what looks like a slip: fields
+	// and expressions are judged by the records that reached that one.
+	JudgedBy string `json:"judged_by,omitempty"`
 	sampledPart
 }
 
@@ -58,6 +62,7 @@ type sampledSink struct {
 	In        int    `json:"in"`    // of those that reached the sinks
 	Takes     int    `json:"takes"` // for which its when holds
 	DependsOn string `json:"depends_on,omitempty"`
+	JudgedBy  string `json:"judged_by,omitempty"` // as of a step
 	sampledPart
 }
 
@@ -151,6 +156,7 @@ type sampler struct {
 	unknown       []guessed       // places that a step which was not called may set
 	unset         []jsontext.Path // places that a step sets, and set in none of the records
 	unknownBehind string          // the step behind which anything may stand anywhere; "": none
+	stuck         string          // the step whose records stand in for those behind it; "": none
 }
 
 // A guessed is a place that a step may set.
@@ -254,13 +260,33 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 	if !r.Called {
 		r.Passed, r.Out = r.In, r.In
 	}
-	s.result.Steps = append(s.result.Steps, r)
+	stuck := (len(s.problems) > said || s.stuck != "") && r.In > 0 && len(out) == 0 && s.trial.options.Steps[i].Splitter == nil && !replacesAll(mentions)
 	if len(s.problems) == said {
 		s.warnRejected(i, r)
+	}
+	if r.JudgedBy = s.stuck; s.stuck != "" { // none of these records comes so far
+		r.In, r.Passed, r.Out, r.Filtered, r.Rejected, r.Errors = 0, 0, 0, 0, nil, nil
+	}
+	s.result.Steps = append(s.result.Steps, r)
+	if stuck {
+		return s.passStuck(r.Name, mentions, records)
 	}
 	s.forget(i, r, mentions)
 	s.noteUnset(mentions, out)
 	return out
+}
+
+// passStuck lets the records of a step go on as they came, though it lets none pass, when that
+// looks like a slip in it: one misspelt name shall not hide those behind it. What the step would
+// have set is not known.
+func (s *sampler) passStuck(step string, mentions []config.Mention, records []*pipeline.Record) []*pipeline.Record {
+	s.stuck = cmp.Or(s.stuck, step)
+	for _, m := range mentions {
+		if m.Role == config.Writes {
+			s.unknown = append(s.unknown, guessed{m.Path, step})
+		}
+	}
+	return records
 }
 
 // forget notes what cannot be known behind a step that was not called, or that depends on one.
@@ -334,6 +360,9 @@ func (s *sampler) sink(i int, records []*pipeline.Record) {
 	r.Takes = len(records)
 	part, _ := s.judge(all, records)
 	r.Fields, r.Expressions = append(r.Fields, part.Fields...), append(r.Expressions, part.Expressions...)
+	if r.JudgedBy = s.stuck; s.stuck != "" {
+		r.In, r.Takes = 0, 0
+	}
 	s.result.Sinks = append(s.result.Sinks, r)
 }
 

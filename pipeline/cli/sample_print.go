@@ -30,6 +30,8 @@ func (s *sample) print(w io.Writer) {
 func (s *sampledStep) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %d in, ", box{name: s.Name, kind: s.Kind}.title(), s.In)
 	switch {
+	case s.JudgedBy != "":
+		fmt.Fprintf(w, "judged by what reached %s, which lets none pass", s.JudgedBy)
 	case s.Called && s.DependsOn != "":
 		fmt.Fprintf(w, "all go on: what it does depends on what %s puts in, which is not known", s.DependsOn)
 	case !s.Called:
@@ -55,6 +57,8 @@ func (s *sampledStep) print(w io.Writer) {
 func (s *sampledSink) print(w io.Writer) {
 	fmt.Fprintf(w, "sink %s: ", box{name: s.Name, kind: s.Kind}.title())
 	switch {
+	case s.JudgedBy != "":
+		fmt.Fprintf(w, "0, judged by what reached %s, which lets none pass", s.JudgedBy)
 	case s.DependsOn != "":
 		fmt.Fprintf(w, "when depends on what %s puts in, which is not known", s.DependsOn)
 	case s.Takes == s.In:

@@ -79,8 +79,8 @@ func joinSurrogates(text string, out []byte, i int) (end int, err error) {
 			return 0, halfAt(i)
 		}
 		const digits = "0123456789abcdef"
-		put(`\U000`)
-		for shift := 16; shift >= 0; shift -= 4 {
+		put(`\U00`)
+		for shift := 20; shift >= 0; shift -= 4 {
 			put(digits[pair>>shift&15:][:1])
 		}
 		i += len(`\uXXXX\uXXXX`)

@@ -1,9 +1,13 @@
 package expr
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode/utf16"
 )
 
 // TestWhatTheParserWouldPassOver: what is written in other languages and would silently be something
@@ -43,5 +47,45 @@ func TestWhatTheParserWouldPassOver(t *testing.T) {
 	var e *Error
 	if !errors.As(err, &e) || e.Column != 18 {
 		t.Errorf("%+v", e)
+	}
+}
+
+// TestLiteralsAreThoseOfJSON: a text that is written with the escapes of JSON, pairs of surrogates
+// among them, is what JSON means, wherever it stands.
+func TestLiteralsAreThoseOfJSON(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	characters := []rune("aü✈😀𝄞\U0010FFFF\U00010000\"\\/*'`\n\t;(){}[]")
+	for range 2000 {
+		var text []rune
+		for range r.IntN(8) {
+			text = append(text, characters[r.IntN(len(characters))])
+		}
+		literal := `"`
+		for _, c := range text {
+			if c >= ' ' && c != '"' && c != '\\' && r.IntN(3) == 0 {
+				literal += string(c)
+				continue
+			}
+			for _, u := range utf16.Encode([]rune{c}) {
+				literal += fmt.Sprintf(`\u%04x`, u)
+			}
+		}
+		literal += `"`
+		var want string
+		if err := json.Unmarshal([]byte(literal), &want); err != nil || want != string(text) {
+			t.Fatal(literal, err)
+		}
+		e := new(Expr)
+		if err := e.UnmarshalText([]byte(`/* "` + "`" + ` */ {(` + literal + `): [` + literal + `]}["" + ` + literal + `][0] | trimPrefix("")`)); err != nil {
+			t.Fatalf("%s: %v", literal, err)
+		}
+		if got, err := e.Bytes(record(`{}`)); err != nil || string(got) != want {
+			t.Fatalf("%s = %q, %v; want %q", literal, got, err, want)
+		}
+		// What stands behind it keeps its place.
+		var at *Error
+		if err := new(Expr).UnmarshalText([]byte(literal + ` + nowhere(1)`)); !errors.As(err, &at) || at.Column != len(literal)+4 {
+			t.Fatalf("%s: %+v", literal, at)
+		}
 	}
 }

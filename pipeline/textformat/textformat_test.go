@@ -296,3 +296,41 @@ func TestManyNames(t *testing.T) {
 		t.Errorf("%s, %v", out, err)
 	}
 }
+
+// TestTimesThatComeTwice: where clocks go back, a time of the day without an offset is the first of
+// the two that it may be, in every zone; each moment of the night before and after is left as it is.
+func TestTimesThatComeTwice(t *testing.T) {
+	const layout = "2006-01-02 15:04"
+	for _, name := range []string{"Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Europe/London", "Asia/Kolkata", "UTC"} {
+		zone, err := LoadZone(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := map[string]time.Time{}
+		for m := time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC); m.Year() < 2025; m = m.Add(30 * time.Minute) {
+			text := m.In(zone).Format(layout)
+			if _, twice := first[text]; !twice {
+				first[text] = m
+			}
+			if got, err := ReadLayout([]byte(text), layout, zone); err != nil || !got.Equal(first[text]) {
+				t.Fatalf("%s in %s: %v, %v; want %v", text, name, got, err, first[text])
+			}
+		}
+	}
+}
+
+func TestNamesOfLayouts(t *testing.T) {
+	for name, want := range map[string]string{"rfc3339": time.RFC3339, "RFC3339NANO": time.RFC3339Nano, "dateOnly": time.DateOnly, "Kitchen": time.Kitchen, "iso8601": "", "rfc": "", "": ""} {
+		if got, ok := GoLayout(name); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v", name, got, ok)
+		}
+	}
+	for layout, want := range map[string]bool{
+		"ISO8601": true, "iso-8601": true, "rfc2822": true, "RFC 822": true, "epoch1970": true,
+		time.RFC3339: false, time.RFC850: false, time.UnixDate: false, "20060102T150405Z0700": false, "logs20060102": false, "15h4m5s": false, "02Jan06": false, "2006-01-02T15:04:05.000Z07:00": false, "3:04PM": false, "Mon2": false, "2006": false,
+	} {
+		if OtherName(layout) != want {
+			t.Errorf("%s: %v", layout, !want)
+		}
+	}
+}

@@ -382,7 +382,10 @@ func (o *evalOutput) fail(rec *pipeline.Record, p *config.Problem) error {
 	}
 	if detail := p.Detail(); !o.seen[detail] {
 		o.seen[detail] = true
-		fmt.Fprintf(o.g.err, "%s: %s", rec.Position, detail)
+		if rec.Topic != "" { // else it is the empty record, of no file
+			detail = rec.Position.String() + ": " + detail
+		}
+		fmt.Fprint(o.g.err, detail)
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ const maxName = 100
 // the defaults that depend on others.
 func (d *decoder) check(p *Pipeline) {
 	if n := d.places["pipeline"]; n != nil && n.kind == scalarNode && !n.null && (!pipelineName.MatchString(p.Name) || len(p.Name) > maxName) {
-		d.errorAt(n, fmt.Sprintf("the name %s is not made of a-z, 0-9 and - alone", n.shown()), "did you mean "+tidyName(p.Name)+"?")
+		d.errorAt(n, fmt.Sprintf("the name %s is not made of a-z, 0-9 and - alone", n.shown()), d.suggestName(n, p.Name))
 	}
 	d.names(p)
 	for i := range p.Stages {
@@ -45,6 +45,15 @@ func (d *decoder) check(p *Pipeline) {
 }
 
 var notName = regexp.MustCompile(`[^a-z0-9]+`)
+
+// suggestName gives what the name at n was likely meant to be. It would be another text than a secret
+// in it, and hides none: of a name with a variable, or with a secret, nothing is suggested.
+func (d *decoder) suggestName(n *node, name string) string {
+	if len(n.pieces) > 0 || concealKnown(name, secretTexts(d.secrets)) != name {
+		return ""
+	}
+	return "did you mean " + tidyName(name) + "?"
+}
 
 func tidyName(s string) string {
 	if t := strings.Trim(notName.ReplaceAllString(strings.ToLower(s), "-"), "-"); t != "" && len(t) <= maxName {
@@ -89,7 +98,7 @@ func (d *decoder) claim(name *string, path string, taken map[string]*node) {
 	case slices.Contains(reserved, *name):
 		d.errorAt(n, fmt.Sprintf("the name %q is reserved", *name), "it stands for something else in logs and cases; choose another")
 	case !stepName.MatchString(*name) || len(*name) > maxName:
-		d.errorAt(n, fmt.Sprintf("the name %s is not made of a-z, 0-9, - and _ alone", n.shown()), "did you mean "+tidyName(*name)+"?")
+		d.errorAt(n, fmt.Sprintf("the name %s is not made of a-z, 0-9, - and _ alone", n.shown()), d.suggestName(n, *name))
 	case first != nil:
 		d.errorAt(n, fmt.Sprintf("the name %q stands twice; first at %s", *name, first.standsAt(n)), twiceHint(first, n))
 	default:

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,11 +19,18 @@ func (n *node) comment() (spaces int, ok bool) {
 	return len(rest) - len(trimmed), strings.HasPrefix(trimmed, "#") && len(trimmed) < len(rest)
 }
 
+// shownOrigin is a comment that Pipeline.Show writes, behind one space.
+var shownOrigin = regexp.MustCompile(`^# (default$|from \S)`)
+
 // warnComment warns of a comment that may have been meant as a part of the expression. People
 // put two spaces before a comment, so one space is taken for doubt.
 func (d *decoder) warnComment(n *node, name string) {
 	spaces, ok := n.comment()
 	if !ok || spaces != 1 {
+		return
+	}
+	line := n.src.line(n.line)
+	if rest := line[byteIndex(line, n.col)+len(n.raw)+spaces:]; shownOrigin.MatchString(rest) {
 		return
 	}
 	col := n.col + utf8.RuneCountInString(n.raw) + spaces

@@ -29,7 +29,7 @@ type ValidateSettings struct {
 // SchemaSettings say where the schema of a Validate stands.
 type SchemaSettings struct {
 	File   settings.Path `yaml:"file" doc:"file with the schema, as JSON; it may refer to files in its folder and those below, never to an address; it is read at the start"`
-	Inline any           `yaml:"inline" doc:"the schema itself, which may refer to parts of itself"`
+	Inline any           `yaml:"inline" shown:"a schema" doc:"the schema itself, which may refer to parts of itself"`
 }
 
 // DefaultValidate gives the settings of a Validate before a file is read.

@@ -41,7 +41,7 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
   literal. What a variable holds stays within the quotes of the string
   of an expression that it stands in. ` + "`--set path=value`" + ` overrides one setting. Paths are relative to the file.
 - Secrets print as ` + "`***`" + `, wherever they stand: a variable or a parameter that is a part of one setting of the kind secret, and its
-  default, is a secret in all others (from four bytes on), and so is what ` + "`${file:…}`" + ` holds. None may stand in a key or a name.
+  default, is a secret in all others (from four bytes on), and so is what ` + "`${file:…}`" + ` holds. None may stand in a key, a name or a schema.
 - Durations: ` + "`500ms`, `10s`, `1m30s`. Sizes: `64KiB`, `256MiB`" + `.
 - An **expression** reads the record's fields, ` + "`meta.topic` and its like, and `header(\"name\")`" + `; a **condition** is one that is true or
   false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. [Expressions](expressions.md) has the language and every function. What is

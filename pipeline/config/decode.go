@@ -29,6 +29,7 @@ type decoder struct {
 	written    []written // expressions and templates, in order
 	repeatable bool      // see Loader
 	private    private
+	shown      []shown
 	known      []string // texts to hide, of all files, when all of them have been read
 }
 
@@ -116,6 +117,9 @@ func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
 	case reflect.Map:
 		return d.dictionary(n, v, t, path)
 	case reflect.Interface:
+		if t.shown != "" {
+			d.shown = append(d.shown, shown{n, t.shown})
+		}
 		x, ok := d.anything(n, path)
 		if ok && x != nil {
 			v.Set(reflect.ValueOf(x))

@@ -27,6 +27,7 @@ type tags struct {
 	value    bool
 	commas   bool
 	strict   bool
+	shown    string
 }
 
 // ofElement gives those of the tags that hold for each element.
@@ -65,6 +66,7 @@ func fieldsOf(t reflect.Type) []field {
 				value:  f.Tag.Get("value") == "true",
 				commas: f.Tag.Get("commas") == "true",
 				strict: f.Tag.Get("strict") == "true",
+				shown:  f.Tag.Get("shown"),
 			},
 		})
 	}

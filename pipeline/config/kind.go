@@ -46,6 +46,7 @@ const (
 //	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
 //	                  by commas, so that a variable can hold several entries
 //	strict:"true"     of a settings.FieldPath: what settings.FieldPath.Strict refuses is an error
+//	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //
 // Types: bool, integers, floats, string, time.Duration, settings.Size,
 // settings.Secret, settings.Path, settings.FieldName, settings.FieldPath,

@@ -221,6 +221,16 @@ func (n *node) problem(sev Severity, text, suggestion string) Problem {
 	return p
 }
 
+// eachScalar calls f for n, or for each scalar among the values within it.
+func (n *node) eachScalar(f func(*node)) {
+	if n.kind == scalarNode {
+		f(n)
+	}
+	for _, item := range n.items {
+		item.eachScalar(f)
+	}
+}
+
 // copy gives a node of its own, with all within it.
 func (n *node) copy() *node {
 	c := *n

@@ -220,18 +220,31 @@ func (d *decoder) isSecret(p piece) bool {
 	return d.private.variables[name]
 }
 
-// noSecretNames reports secrets where they would be shown: in keys and in names.
+// A shown is a value that errors quote, and what it is called.
+type shown struct {
+	n    *node
+	what string
+}
+
+// noSecretNames reports secrets where they would be shown: in keys, in names, and in what errors quote.
 func (d *decoder) noSecretNames(p *Pipeline) {
-	refuse := func(n *node, what string) {
-		if n == nil {
-			return
-		}
+	report := func(n *node, what, suggestion string) {
 		if i := slices.IndexFunc(n.pieces, d.isSecret); i >= 0 {
-			d.errorAt(n, n.pieces[i].name+" is a secret, and "+what+" is shown", "write it where a value stands")
+			d.errorAt(n, n.pieces[i].name+" is a secret, and "+what+" is shown", suggestion)
+		}
+	}
+	refuse := func(n *node, what string) {
+		if n != nil {
+			report(n, what, "write it where a value stands")
 		}
 	}
 	for _, key := range d.keys {
 		refuse(key, "a key")
+	}
+	for _, s := range d.shown {
+		s.n.eachScalar(func(n *node) {
+			report(n, s.what, "errors and dead letters quote "+s.what+": compare with a secret in a filter")
+		})
 	}
 	refuse(d.places["pipeline"], "a name")
 	for i := range p.Stages {

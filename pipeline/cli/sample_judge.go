@@ -18,6 +18,7 @@ type namedPlace struct {
 	path     jsontext.Path
 	columns  []int // of its steps, in the text of the mention
 	optional int   // how many of its first steps may lead to nothing
+	meant    int   // so many of its steps lead to what the expression compares with nil; 0: none
 	unread   bool  // the expression came to it on none of the records
 }
 
@@ -113,8 +114,14 @@ func arrayOf(m config.Mention) []namedPlace {
 // readsReached gives what e reads. A nil trace comes to all of it.
 func readsReached(e placedExpr, trace *expr.Trace) []namedPlace {
 	var all []namedPlace
-	for _, r := range e.Reads() {
+	reads := e.Reads()
+	for _, r := range reads {
 		at := namedPlace{path: r.Path, optional: r.Optional}
+		for _, n := range reads {
+			if to := len(n.Path); n.Nil && to <= len(r.Path) && slices.Equal(n.Path, r.Path[:to]) {
+				at.meant = max(at.meant, to)
+			}
+		}
 		if trace != nil && !trace.Reached(r) {
 			at.optional, at.unread = len(at.path), true
 		}

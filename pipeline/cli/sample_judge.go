@@ -284,7 +284,11 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 		return true
 	}
 	done[said] = true
-	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(s.shown(m, at.path[:i+1])), p.suggest(i, near, records)))
+	shown, suggestion := s.shown(m, at.path[:i+1]), p.suggest(i, near, records)
+	if m.Role == config.Evaluates && i < at.optional && !at.unread {
+		suggestion += " what is meant and may be missing is compared with nil: " + shown + " == nil ? x : y"
+	}
+	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(shown), suggestion))
 	return true
 }
 

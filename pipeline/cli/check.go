@@ -54,7 +54,8 @@ servers. Exits 3 when one of them does not answer.
 With --sample it takes records of a fixture file through the steps, and says in how many
 of those that reach it each field stands that a step or sink names, what each expression
 gave and where it failed, and what each step passes, filters and rejects. A name that
-stands in none of them is a warning. Of a file with more than --records records some are
+stands in none of them is a warning; one that may be missing on purpose (what remove takes
+out, x ?? y, x?.y) is one only when another name is near, and x == nil says that it may. Of a file with more than --records records some are
 taken, evenly out of the first million. Steps that call somebody (http, sql) are not
 called: their records go on as they are, and of what they would put in, and of what
 depends on it, nothing is said. Fields of dead letters, and names of headers, are not

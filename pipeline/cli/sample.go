@@ -53,6 +53,8 @@ type sampledStep struct {
 	// and expressions are judged by the records that reached that one.
 	JudgedBy string `json:"judged_by,omitempty"`
 	sampledPart
+
+	unjudged bool // anything may stand anywhere in what reaches it
 }
 
 // A sampledSink is how many records a sink would get.
@@ -64,6 +66,9 @@ type sampledSink struct {
 	DependsOn string `json:"depends_on,omitempty"`
 	JudgedBy  string `json:"judged_by,omitempty"` // as of a step
 	sampledPart
+
+	unjudged  bool // as of a step
+	judgedAll bool // what is beside its when, by what it does not take
 }
 
 // A sampledPart is what a part of the file names, judged by the records that reached it.
@@ -260,33 +265,51 @@ func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) [
 	if !r.Called {
 		r.Passed, r.Out = r.In, r.In
 	}
-	stuck := (len(s.problems) > said || s.stuck != "") && r.In > 0 && len(out) == 0 && s.trial.options.Steps[i].Splitter == nil && !replacesAll(mentions)
 	if len(s.problems) == said {
 		s.warnRejected(i, r)
 	}
+	stuck := (len(s.problems) > said || s.stuck != "") && r.In > 0 && len(out) == 0
+	r.unjudged = s.unknownBehind != ""
 	if r.JudgedBy = s.stuck; s.stuck != "" { // none of these records comes so far
 		r.In, r.Passed, r.Out, r.Filtered, r.Rejected, r.Errors = 0, 0, 0, 0, nil, nil
 	}
 	s.result.Steps = append(s.result.Steps, r)
 	if stuck {
-		return s.passStuck(r.Name, mentions, records)
+		s.passStuck(i, mentions)
+		return records
 	}
 	s.forget(i, r, mentions)
 	s.noteUnset(mentions, out)
 	return out
 }
 
-// passStuck lets the records of a step go on as they came, though it lets none pass, when that
+// leavesFields are kinds that set nothing but what they name.
+var leavesFields = map[string]bool{"dedupe": true, "filter": true, "map": true, "redact": true, "validate": true}
+
+// passStuck notes that the records of a step go on as they came, though it lets none pass, when that
 // looks like a slip in it: one misspelt name shall not hide those behind it. What the step would
-// have set is not known.
-func (s *sampler) passStuck(step string, mentions []config.Mention, records []*pipeline.Record) []*pipeline.Record {
-	s.stuck = cmp.Or(s.stuck, step)
+// have set is not known: the places that it names for that, what it would have parsed in its
+// place, or everything.
+func (s *sampler) passStuck(i int, mentions []config.Mention) {
+	stage := &s.file.Stages[i]
+	s.stuck = cmp.Or(s.stuck, stage.Name)
+	splits := s.trial.options.Steps[i].Splitter != nil
+	guesses := len(s.unknown)
 	for _, m := range mentions {
 		if m.Role == config.Writes {
-			s.unknown = append(s.unknown, guessed{m.Path, step})
+			s.unknown = append(s.unknown, guessed{m.Path, stage.Name})
 		}
 	}
-	return records
+	if len(s.unknown) == guesses && !splits && !leavesFields[stage.Kind.Name] {
+		for _, m := range mentions {
+			if m.Role == config.Reads {
+				s.unknown = append(s.unknown, guessed{m.Path, stage.Name})
+			}
+		}
+	}
+	if replacesAll(mentions) || len(s.unknown) == guesses && !leavesFields[stage.Kind.Name] {
+		s.unknownBehind = cmp.Or(s.unknownBehind, stage.Name)
+	}
 }
 
 // forget notes what cannot be known behind a step that was not called, or that depends on one.
@@ -341,8 +364,8 @@ func replacesAll(mentions []config.Mention) bool {
 
 func (s *sampler) sink(i int, records []*pipeline.Record) {
 	sink := &s.file.Sinks[i]
-	r := sampledSink{Name: sink.Name, Kind: sink.Kind.Name, In: len(records)}
-	all := s.mentionsOfSink(i)
+	r := sampledSink{Name: sink.Name, Kind: sink.Kind.Name, In: len(records), Takes: len(records), unjudged: s.unknownBehind != ""}
+	all, said := s.mentionsOfSink(i), len(s.problems)
 	at := slices.IndexFunc(all, func(m config.Mention) bool { return m.Setting == "when" && m.Value == any(sink.When) })
 	if at >= 0 {
 		r.sampledPart, r.DependsOn = s.judge(all[at:at+1], records)
@@ -354,14 +377,16 @@ func (s *sampler) sink(i int, records []*pipeline.Record) {
 					takes = append(takes, rec)
 				}
 			}
-			records = takes
+			r.Takes = len(takes)
+			if r.judgedAll = len(takes) == 0 && len(s.problems) > said; !r.judgedAll { // one slip does not hide the next
+				records = takes
+			}
 		}
 	}
-	r.Takes = len(records)
 	part, _ := s.judge(all, records)
 	r.Fields, r.Expressions = append(r.Fields, part.Fields...), append(r.Expressions, part.Expressions...)
 	if r.JudgedBy = s.stuck; s.stuck != "" {
-		r.In, r.Takes = 0, 0
+		r.In, r.Takes, r.DependsOn = 0, 0, cmp.Or(r.DependsOn, s.unknownBehind)
 	}
 	s.result.Sinks = append(s.result.Sinks, r)
 }

@@ -132,13 +132,16 @@ func (p *presence) missing() int {
 
 // absence gives the level of a place, which p has counted, whose name stands in no record, and the
 // name that was likely meant; -1: there is nothing to say. It is sure, or silent: of what may well be
-// missing it speaks only when another name is so near that it was likely meant, and is no field
+// missing, and is not compared with nil, it speaks only when another name is so near that it was likely meant, and is no field
 // that is named beside it: price_eur ?? price_usd means both.
 func (p *presence) absence(at namedPlace, beside []jsontext.Path, records []*pipeline.Record) (i int, near string) {
 	if i = p.missing(); i < 0 {
 		return -1, ""
 	}
 	optional := i < at.optional
+	if optional && i == at.meant-1 { // x != nil and x.y > 1 says itself that there may be no x
+		return -1, ""
+	}
 	if !optional {
 		beside = nil
 	}

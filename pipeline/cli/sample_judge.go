@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -19,6 +18,7 @@ type namedPlace struct {
 	path     jsontext.Path
 	columns  []int // of its steps, in the text of the mention
 	optional int   // how many of its first steps may lead to nothing
+	meant    int   // so many of its steps lead to what the expression compares with nil; 0: none
 	unread   bool  // the expression came to it on none of the records
 }
 
@@ -114,8 +114,14 @@ func arrayOf(m config.Mention) []namedPlace {
 // readsReached gives what e reads. A nil trace comes to all of it.
 func readsReached(e placedExpr, trace *expr.Trace) []namedPlace {
 	var all []namedPlace
-	for _, r := range e.Reads() {
+	reads := e.Reads()
+	for _, r := range reads {
 		at := namedPlace{path: r.Path, optional: r.Optional}
+		for _, n := range reads {
+			if to := len(n.Path); n.Nil && to <= len(r.Path) && slices.Equal(n.Path, r.Path[:to]) {
+				at.meant = max(at.meant, to)
+			}
+		}
 		if trace != nil && !trace.Reached(r) {
 			at.optional, at.unread = len(at.path), true
 		}
@@ -130,8 +136,11 @@ func readsReached(e placedExpr, trace *expr.Trace) []namedPlace {
 // judge says of everything that mentions name how it stands in the records. behind is the step that
 // may set something read here, and was not called; "" when there is none.
 func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (part sampledPart, behind string) {
-	done := map[string]bool{}
+	done, all, edited := map[string]bool{}, records, s.edited(mentions, records)
 	for _, m := range mentions {
+		if records = all; m.OfValue() || m.Role != config.Evaluates {
+			records = edited
+		}
 		beside := pathsOf(mentions, m.Role)
 		if m.Role == config.Evaluates {
 			beside = pathsOf([]config.Mention{m}, m.Role)
@@ -143,7 +152,7 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 			}
 			field, missing := s.field(m, at, records, beside, done)
 			if field != nil {
-				part.Fields = append(part.Fields, *field)
+				part.add(*field)
 			}
 			absent = absent || missing
 			if by := s.mayBeSetBy(at.path); by != "" && behind == "" {
@@ -155,6 +164,51 @@ func (s *sampler) judge(mentions []config.Mention, records []*pipeline.Record) (
 		}
 	}
 	return part, behind
+}
+
+// add notes a field. Of one that was counted in other records, those that have more say more.
+func (p *sampledPart) add(f sampledField) {
+	for i, before := range p.Fields {
+		if before.Path == f.Path && before.Of != f.Of {
+			if f.Of > before.Of {
+				p.Fields[i] = f
+			}
+			return
+		}
+	}
+	p.Fields = append(p.Fields, f)
+}
+
+// edited gives the records whose value a step edits: not those of which it makes a tombstone. It is
+// all of them when the condition for that looks like a slip, and none when it is not known.
+func (s *sampler) edited(mentions []config.Mention, records []*pipeline.Record) []*pipeline.Record {
+	at := slices.IndexFunc(mentions, func(m config.Mention) bool { return m.Setting == "tombstone" && m.Role == config.Evaluates })
+	if at < 0 {
+		return records
+	}
+	condition, ok := mentions[at].Value.(*expr.Condition)
+	if !ok {
+		return records
+	}
+	for _, place := range placesOf(mentions[at]) {
+		if s.mayBeSetBy(place.path) != "" {
+			return nil
+		}
+		p := newPresence(place.path, false)
+		for _, rec := range records {
+			p.add(rec)
+		}
+		if i := p.missing(); i >= place.optional {
+			return records
+		}
+	}
+	var edited []*pipeline.Record
+	for _, rec := range records {
+		if holds, err := condition.Condition(rec); !holds || err != nil {
+			edited = append(edited, rec)
+		}
+	}
+	return edited
 }
 
 // pathsOf gives the paths that the mentions of one role have.
@@ -185,7 +239,7 @@ func (s *sampler) madeHere(mentions []config.Mention, by config.Mention, path js
 // field counts one place, and warns when its name stands nowhere. It gives nil for one that was
 // counted in this part before.
 func (s *sampler) field(m config.Mention, at namedPlace, records []*pipeline.Record, beside []jsontext.Path, done map[string]bool) (f *sampledField, missing bool) {
-	key := at.path.String() + strconv.FormatBool(m.Through)
+	key := fmt.Sprint(at.path, m.Through, len(records)) // a tombstone has fewer that are edited
 	known, counted := done[key]
 	if counted && (known || at.unread || !done["unread "+key]) {
 		return nil, known
@@ -230,7 +284,11 @@ func (s *sampler) warnMissing(m config.Mention, at namedPlace, p *presence, reco
 		return true
 	}
 	done[said] = true
-	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(s.shown(m, at.path[:i+1])), p.suggest(i, near, records)))
+	shown, suggestion := s.shown(m, at.path[:i+1]), p.suggest(i, near, records)
+	if m.Role == config.Evaluates && i < at.optional && !at.unread {
+		suggestion += " what is meant and may be missing is compared with nil: " + shown + " == nil ? x : y"
+	}
+	s.problems = append(s.problems, s.file.Warning(m, at.columns[i], p.saysMissing(shown), suggestion))
 	return true
 }
 

@@ -30,6 +30,8 @@ func (s *sample) print(w io.Writer) {
 func (s *sampledStep) print(w io.Writer) {
 	fmt.Fprintf(w, "%s: %d in, ", box{name: s.Name, kind: s.Kind}.title(), s.In)
 	switch {
+	case s.JudgedBy != "" && s.unjudged:
+		fmt.Fprintf(w, "not judged, for what %s gives is not known", s.DependsOn)
 	case s.JudgedBy != "":
 		fmt.Fprintf(w, "judged by what reached %s, which lets none pass", s.JudgedBy)
 	case s.Called && s.DependsOn != "":
@@ -57,10 +59,14 @@ func (s *sampledStep) print(w io.Writer) {
 func (s *sampledSink) print(w io.Writer) {
 	fmt.Fprintf(w, "sink %s: ", box{name: s.Name, kind: s.Kind}.title())
 	switch {
+	case s.JudgedBy != "" && s.unjudged:
+		fmt.Fprintf(w, "0, not judged, for what %s gives is not known", s.DependsOn)
 	case s.JudgedBy != "":
 		fmt.Fprintf(w, "0, judged by what reached %s, which lets none pass", s.JudgedBy)
 	case s.DependsOn != "":
 		fmt.Fprintf(w, "when depends on what %s puts in, which is not known", s.DependsOn)
+	case s.judgedAll:
+		fmt.Fprintf(w, "0 of %d, by which all but its when is judged", s.In)
 	case s.Takes == s.In:
 		fmt.Fprintf(w, "%d", s.In)
 	default:

@@ -22,6 +22,8 @@ type Read struct {
 	// Optional is how many of the first steps may lead to nothing: the expression itself reckons with
 	// that, as it gives another value by ??, compares with nil, or reads it in a branch of a ? b : c.
 	Optional int
+	// Nil says that the place is compared with nil: that it may be missing is meant.
+	Nil bool
 
 	call int // column of the call that reads it by a path in a text; 0: none
 }
@@ -234,8 +236,8 @@ func (r *reader) binary(n *ast.BinaryNode) {
 	isNil := func(n ast.Node) bool { _, ok := n.(*ast.NilNode); return ok }
 	switch n.Operator {
 	case "==", "!=":
-		r.use(r.read(n.Left), isNil(n.Right))
-		r.use(r.read(n.Right), isNil(n.Left))
+		r.compared(r.read(n.Left), isNil(n.Right))
+		r.compared(r.read(n.Right), isNil(n.Left))
 	case "in": // "k" in o asks whether it is there
 		of := r.read(n.Right)
 		r.use(of, false)
@@ -246,6 +248,15 @@ func (r *reader) binary(n *ast.BinaryNode) {
 		}
 	default:
 		r.useAll(n.Left, n.Right)
+	}
+}
+
+// compared notes a place that is compared with something.
+func (r *reader) compared(at *Read, withNil bool) {
+	before := len(r.reads)
+	r.use(at, withNil)
+	for i := range r.reads[before:] {
+		r.reads[before+i].Nil = withNil
 	}
 }
 

@@ -47,6 +47,21 @@ func TestReads(t *testing.T) {
 	}
 }
 
+// TestReadsNil: what is compared with nil is known, and nothing else is.
+func TestReadsNil(t *testing.T) {
+	e := new(Expr)
+	if err := e.UnmarshalText([]byte(`a.b == nil or nil != c or a.b.d == 1 or (e ?? f) == nil or g?.h != nil`)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, r := range e.Reads() {
+		got = append(got, fmt.Sprintf("%s %t", r.Path, r.Nil))
+	}
+	if g := strings.Join(got, ", "); g != "a.b true, c true, a.b.d false, e false, f false, g.h true" {
+		t.Errorf("reads: %s", g)
+	}
+}
+
 func TestParts(t *testing.T) {
 	tmpl := new(Template)
 	if err := tmpl.UnmarshalText([]byte(`ü/{{x}}/{origin}-{upper(b.c)}`)); err != nil {

@@ -83,6 +83,8 @@ func (c *mapCheck) sets() {
 				c.add(field, "field %q is set twice", path)
 			case covers(later, path):
 				c.add(field, "field %q is set behind %q, in place of it: write it first", later, path)
+			case covers(path, later) && !c.s.Set[i].Value.MayHold(later[len(path)]):
+				c.add(field, "field %q is set within %q, which is set to something that has no fields or elements: set one of them", later, path)
 			}
 		}
 		for j, removed := range c.remove {
@@ -109,6 +111,7 @@ func (c *mapCheck) renames() {
 		if from == nil || to == nil {
 			continue
 		}
+		c.setAndRenamed(j)
 		for _, removed := range c.remove {
 			if covers(removed, from) && !takesElement(removed) {
 				c.wrongRename(j, "field %q is renamed and removed: remove comes first, so it would never be there", from)
@@ -127,6 +130,16 @@ func (c *mapCheck) renames() {
 			if c.from[i] != nil && c.to[i] != nil {
 				c.twoRenames(i, j)
 			}
+		}
+	}
+}
+
+// setAndRenamed finds what is set where the rename j puts its field: rename comes behind set.
+func (c *mapCheck) setAndRenamed(j int) {
+	for _, set := range c.set {
+		if to := c.to[j]; covers(to, set) && !slices.ContainsFunc(c.from, func(from jsontext.Path) bool { return mayOverlap(from, set) }) {
+			c.wrongRename(j, "field %q is set, and %q renamed to %q: rename comes later and takes its place: leave one of them out, or set it to an expression with ?? and remove the other", set, c.from[j], to)
+			return
 		}
 	}
 }
@@ -157,6 +170,7 @@ func (c *mapCheck) keeps() {
 	if c.s.Keep != nil && len(c.s.Keep) == 0 {
 		c.add("keep", "it keeps no field: name one, or write value: '{}' in place of it where the object is to be empty")
 	}
+	c.setAndNotKept()
 	for j, path := range c.keep {
 		c.keptAndRemoved(j)
 		for i, whole := range c.keep {
@@ -164,6 +178,19 @@ func (c *mapCheck) keeps() {
 				c.add(listed("keep", j), "%q is kept with the whole of %q: leave one of them out", path, c.keep[i])
 				break
 			}
+		}
+	}
+}
+
+// setAndNotKept finds what is set, and is neither kept nor renamed: keep would take it away.
+func (c *mapCheck) setAndNotKept() {
+	if len(c.keep) == 0 || slices.ContainsFunc(c.keep, func(path jsontext.Path) bool { return path == nil }) {
+		return
+	}
+	for i, set := range c.set {
+		with := func(path jsontext.Path) bool { return mayOverlap(path, set) }
+		if set != nil && !takesElement(set) && !slices.ContainsFunc(c.keep, with) && !slices.ContainsFunc(c.from, with) {
+			c.add(keyed("set", c.s.Set[i].Name), "field %q is set and not kept: keep comes later, so it would never be there: add it to keep", set)
 		}
 	}
 }

@@ -32,20 +32,24 @@ func casesOfArchive(file, name string, kinds config.Kinds) (cases []*testCase, e
 		return nil, err
 	}
 	a := &caseArchive{file: file, content: txtar.Parse(text)}
-	names := a.names()
-	if len(names) == 0 {
-		return nil, a.checkHalves(nil)
+	within := func(n string) string {
+		if n == "" {
+			return name
+		}
+		return name + "/" + n
 	}
-	if err := a.check(names); err != nil {
-		return nil, err
+	names := a.names()
+	if len(names) > 0 {
+		if wrong := a.check(); wrong != nil {
+			return []*testCase{{name: name, wrong: wrong}}, nil
+		}
 	}
 	for _, n := range names {
-		full := name
-		if n != "" {
-			full += "/" + n
-		}
-		cases = append(cases, &testCase{archive: a, within: n, name: full, kinds: kinds})
+		cases = append(cases, &testCase{archive: a, within: n, name: within(n), kinds: kinds})
 	}
+	a.halves(names, func(n string, wrong error) {
+		cases = append(cases, &testCase{name: within(n), wrong: wrong})
+	})
 	return cases, nil
 }
 
@@ -93,8 +97,8 @@ func partOfCase(name string) bool {
 }
 
 // check finds what would be passed over in silence: a file that stands twice, a name that leads
-// out of the archive, a case that lacks a part.
-func (a *caseArchive) check(names []string) error {
+// out of the archive.
+func (a *caseArchive) check() error {
 	for i, f := range a.content.Files {
 		at := func(format string, args ...any) error {
 			return fmt.Errorf("%s:%d: %s", a.file, a.before(i), fmt.Sprintf(format, args...))
@@ -108,12 +112,12 @@ func (a *caseArchive) check(names []string) error {
 			}
 		}
 	}
-	return a.checkHalves(names)
+	return nil
 }
 
-// checkHalves finds folders that are meant as cases, and lack a part. Where there are cases beside
-// them, any part of one is enough to be meant.
-func (a *caseArchive) checkHalves(names []string) error {
+// halves calls found for each folder that is meant as a case, and lacks a part. Where there are cases
+// beside it, any part of one is enough to be meant.
+func (a *caseArchive) halves(names []string, found func(dir string, wrong error)) {
 	files, first := map[string][]string{}, map[string]int{} // by folder
 	var dirs []string
 	for i, f := range a.content.Files {
@@ -124,7 +128,8 @@ func (a *caseArchive) checkHalves(names []string) error {
 		case slices.Contains(names, dir):
 			continue
 		case len(names) > 0 && (strings.HasSuffix(rest, "/"+inputLines) || strings.HasSuffix(rest, "/"+inputValues)):
-			return fmt.Errorf("%s:%d: %s is too deep: a case is a folder at the top of the archive", a.file, a.before(i), f.Name)
+			found(strings.TrimSuffix(f.Name, "/"+filepath.Base(f.Name)), fmt.Errorf("%s:%d: %s is too deep: a case is a folder at the top of the archive", a.file, a.before(i), f.Name))
+			continue
 		}
 		if _, known := first[dir]; !known {
 			dirs, first[dir] = append(dirs, dir), i
@@ -140,10 +145,9 @@ func (a *caseArchive) checkHalves(names []string) error {
 		}
 		p.input, p.pipeline = cmp.Or(p.input, top.input), cmp.Or(p.pipeline, top.pipeline)
 		if missing := p.missing(); missing != "" {
-			return fmt.Errorf("%s:%d: %s is no whole case: %s, there or at the top of the archive", a.file, a.before(first[dir]), cmp.Or(dir, "it"), missing)
+			found(dir, fmt.Errorf("%s:%d: %s is no whole case: %s, there or at the top of the archive", a.file, a.before(first[dir]), cmp.Or(dir, "it"), missing))
 		}
 	}
-	return nil
 }
 
 // before counts the lines in front of the text of file i: the last is its marker.

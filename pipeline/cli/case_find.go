@@ -18,16 +18,18 @@ const (
 	inputLines   = "input.jsonl"  // fixture lines
 	inputValues  = "input.values" // one value a line
 	answersFile  = "answers/http.jsonl"
+	wantDir      = "want"
 	archiveEnd   = ".txtar"
 )
 
 const whatIsACase = "a case is a folder with pipeline.yaml and input.jsonl, or one of several in a file *.txtar; see penstock test --help"
 
-// findCases gives the cases below the paths, or at the paths themselves. kinds are those that
+// findCases gives the cases below the paths, or at the paths themselves; what is meant as one and
+// lacks a part is one that fails. kinds are those that
 // the pipeline files may name.
 func findCases(paths []string, kinds config.Kinds) (cases []*testCase, err error) {
 	for _, root := range paths {
-		before := len(cases)
+		before, half := len(cases), map[string]bool{}
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
@@ -41,8 +43,13 @@ func findCases(paths []string, kinds config.Kinds) (cases []*testCase, err error
 			case d.IsDir() && isCase(path):
 				cases = append(cases, &testCase{dir: path, name: name, kinds: kinds})
 				return fs.SkipDir
+			case d.IsDir() && d.Name() == wantDir && half[filepath.Dir(path)]:
+				return fs.SkipDir // what it holds is of the case
 			case d.IsDir():
-				return halfCase(path)
+				if wrong := halfCase(path); wrong != nil {
+					half[path] = true
+					cases = append(cases, &testCase{name: name, wrong: wrong})
+				}
 			case strings.HasSuffix(name, archiveEnd):
 				found, err := casesOfArchive(path, strings.TrimSuffix(name, archiveEnd), kinds)
 				cases = append(cases, found...)
@@ -145,7 +152,7 @@ func (p caseParts) hint() string {
 }
 
 // halfCase is an error when a folder, which is no case, is meant as one: it would be passed over in
-// silence.
+// silence. An input alone is meant as one; a pipeline alone may be there for others.
 func halfCase(dir string) error {
 	var names []string
 	for _, pattern := range []string{"*", "want/*", answersFile} {
@@ -160,7 +167,7 @@ func halfCase(dir string) error {
 		}
 	}
 	p := partsOf(names)
-	if missing := p.missing(); p.meant() && missing != "" {
+	if missing := p.missing(); (p.meant() || p.input != "") && missing != "" {
 		return fmt.Errorf("%s is no whole case: %s", dir, missing)
 	}
 	return nil

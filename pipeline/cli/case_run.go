@@ -31,6 +31,7 @@ type testCase struct {
 	within  string // its folder in the archive; "": the archive is the case
 	root    string // where the files of the archive lie while it runs
 	kinds   config.Kinds
+	wrong   error        // why it cannot be run: a part of it is missing
 	logs    bytes.Buffer // JSON log lines of the run
 
 	settings caseSettings
@@ -57,6 +58,9 @@ func (c *testCase) run(ctx context.Context, set []string, update bool) (r *caseR
 
 // runUnpacked runs the case where its files lie on the disk, as pipelines may read more of them.
 func (c *testCase) runUnpacked(ctx context.Context, set []string, update bool, r *caseResult) (err error) {
+	if c.wrong != nil {
+		return c.wrong
+	}
 	if c.archive != nil {
 		if c.root, err = os.MkdirTemp("", "penstock-case-"); err != nil {
 			return fmt.Errorf("unpacking %s: %w", c.archive.file, err)

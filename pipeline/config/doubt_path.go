@@ -16,7 +16,7 @@ var besideValue = map[string]string{
 	"key":       "a map edits it with key: …, and a redact with key: true",
 	"time":      "a map edits it with time: …",
 	"tombstone": "a map makes one with tombstone: CONDITION",
-	"headers":   "a map edits them with set_headers and remove_headers, and a redact with headers: […]",
+	"headers":   "a map edits them with set_headers and remove_headers, and a redact with headers: […]; header(\"name\") reads one",
 	"value":     "a path begins within the value: leave out meta.value",
 }
 
@@ -94,7 +94,7 @@ func doubtfulPath(m Mention, has, set func(name string) bool) (text, write strin
 			write = "where a record comes from stays as it is"
 		}
 		return fmt.Sprintf("it leads to a field meta within the value, not to meta.%s of the record", what), write + own
-	case name == "headers" && (m.Through || m.Role == Writes) && !set("headers") && !set("set_headers") && !set("remove_headers"):
+	case name == "headers" && rest[0].Kind == jsontext.Named && !set("headers") && !set("set_headers") && !set("remove_headers"):
 		return "it leads to a field headers within the value, not to the headers of the record", besideValue["headers"] + own
 	}
 	return "", ""

@@ -129,12 +129,16 @@ func TestLoops(t *testing.T) {
 // lead to fields that records hardly have.
 func TestPathsThatLeadElsewhere(t *testing.T) {
 	const redact, map_ = "  - redact: {fields: [%]}\n", "  - map: {remove: [%]}\n"
+	const keep, parse, validate = "  - map: {keep: [%]}\n", "  - parse: {as: json, field: %}\n", "  - validate: {field: %, schema: {inline: {type: string}}}\n"
 	for _, c := range []struct{ stages, path, want string }{
 		{redact, "root.a", "fields[0]"}, {redact, "this.a", "fields[0]"}, {redact, "$a", "fields[0]"}, {redact, "$a.b", "fields[0]"}, {redact, "a/b", "fields[0]"},
 		{redact, "meta.key", "fields[0]"}, {redact, "headers.authorization", "fields[0]"}, {redact, "meta.headers.x", "fields[0]"}, {redact, "meta.topic", "fields[0]"},
-		{map_, "meta.key", "remove[0]"}, {map_, "root.a.b", "remove[0]"},
+		{map_, "meta.key", "remove[0]"}, {map_, "root.a.b", "remove[0]"}, {map_, "headers.Authorization", "remove[0]"},
+		{"  - map: {rename: {%: a}}\n", "headers.a", "rename"}, {"  - map: {rename: {%: a}}\n", "meta.key", "rename"}, {keep, "headers.a", "keep[0]"}, {keep, "root.a", "keep[0]"}, {keep, "this.a", "keep[0]"}, {keep, "meta.time", "keep[0]"},
+		{"  - split: {field: %}\n", "headers.a", "field"}, {"  - split: {field: %}\n", "root.a", "field"}, {parse, "headers.a", "field"}, {parse, "meta.value", "field"}, {validate, "this.a", "field"}, {validate, "headers.a", "field"},
+		{map_ + "  - filter: $env[\"headers\"] != nil\n", "headers.a", ""}, {map_ + "  - filter: headers.b == 1\n", "headers.a", ""}, {"  - map: {set: {headers: x.y}}\n" + map_, "headers.a", ""}, {"  - map: {remove: [%], remove_headers: [b]}\n", "headers.a", ""}, {keep + "  - map: {remove: [meta]}\n", "meta.key", ""},
 		// Records have these.
-		{redact, "payload.a", ""}, {redact, "record.a", ""}, {redact, "$type", ""}, {redact, "$oid.x", ""}, {redact, "meta.source", ""}, {redact, "meta", ""}, {redact, "root", ""}, {redact, "this", ""}, {redact, "a.meta.key", ""}, {map_, "headers.a", ""}, {map_, "a/b", ""},
+		{redact, "payload.a", ""}, {redact, "record.a", ""}, {redact, "$type", ""}, {redact, "$oid.x", ""}, {redact, "meta.source", ""}, {redact, "meta", ""}, {redact, "root", ""}, {redact, "this", ""}, {redact, "a.meta.key", ""}, {map_, "headers", ""}, {map_, "\"headers[0].a\"", ""}, {map_, "a/b", ""},
 		// What is written with a backslash is meant, and so is what the file says elsewhere.
 		{redact, `\$a`, ""}, {redact, `a\/b`, ""},
 		{redact + "  - filter: $env[\"meta\"] != nil\n", "meta.key", ""}, {redact + "  - filter: $env[\"this\"].b != nil\n", "this.a", ""}, {redact + "  - filter: root.b > 3\n", "root.a", ""},

@@ -12,7 +12,11 @@ func bindDate(c *compiler, called string, parts []code) caller {
 	zone := c.zone(called, parts, 2)
 	known := len(parts) > 1 && parts[1].constant != nil
 	if known {
-		if wrong, instead := textformat.CheckLayout(layoutOf(parts[1].constant.text), zone); wrong != "" {
+		layout := layoutOf(parts[1].constant.text)
+		if wrong, instead := textformat.CheckLayout(layout, zone); wrong != "" {
+			if !textformat.HasParts(layout) || textformat.OtherName(layout) {
+				instead += ", or is one of " + textformat.GoLayoutNames()
+			}
 			c.fail(parts[1].at, wrong, instead)
 		}
 	}

@@ -87,6 +87,7 @@ func TestLayoutsThatHideAZone(t *testing.T) {
 		`date(d, "2006-01-02 15:04 GMT", "Europe/Berlin")`:  `MST`,
 		`date(d, "yyyy-MM-dd")`:                             `2006-01-02`,
 		`date(d, "%Y-%m-%d")`:                               `2006-01-02`,
+		`date(d, "clf")`:                                    `, or is one of ANSIC, DateOnly`,
 		`date(d, "15:04")`:                                  `2006-01-02`,
 		`date(d, "")`:                                       `2006-01-02`,
 		`date(d, "2006", "GMT+5")`:                          `Europe/Berlin`,

@@ -51,6 +51,9 @@ func syntaxError(text string, err error) *Error {
 		}
 	case strings.HasPrefix(msg, "unexpected token"):
 		e.Message, e.Suggestion = unexpected(msg)
+		if at := e.Column - 1; objectInPredicate.MatchString(text[:at]) && (text[at:] == "" || strings.ContainsRune(":,}", rune(text[at]))) {
+			e.Suggestion = objectHint
+		}
 	case msg == "literal not terminated":
 		e.Message = "a string without its closing quote"
 	case strings.HasPrefix(msg, "invalid integer literal") || strings.HasPrefix(msg, "integer literal"):
@@ -88,11 +91,17 @@ const (
 	equalHint = "write == to compare"
 	noElse    = "an if without its else"
 	pathHint  = "a path is written user.id or items[0].sku; of all elements: map(items, .sku)"
-	joinHint  = `join two values by an operator; a field name with a space is $env["…"]`
+	// objectHint is about braces that begin a predicate.
+	objectHint = "braces in a predicate hold expressions: an object there stands in parentheses, map(items, ({sku: .sku}))"
+	joinHint   = `join two values by an operator; a field name with a space is $env["…"]`
 )
 
 // isGeneric says whether a suggestion is one that a more specific one may replace.
 func isGeneric(hint string) bool { return hint == joinHint || hint == equalHint || hint == pathHint }
+
+// objectInPredicate is the beginning of an object that stands where a predicate has its braces, up
+// to the first part that no expression has there.
+var objectInPredicate = regexp.MustCompile(`,\s*\{\s*(?:[\pL_][\pL\pN_]*|"[^"]*"|'[^']*')?\s*$`)
 
 // foreignPath is what paths of other languages have and no expression that is right.
 var foreignPath = regexp.MustCompile(`\w\[\s*\*?\s*\]|\w\.\*|^\s*[/@.][\w.]|\w->\w|[A-Za-z_\]]\.\d`)

@@ -171,7 +171,11 @@ func (c *compiler) arguments(n ast.Node, name string, f function, args []ast.Nod
 				suggestion = name + "(date(created), …): date makes one of a text or of milliseconds"
 			}
 			if want&mNumber == mInt && p.kinds == 1<<kFloat {
-				c.fail(p.at, name+" needs an integer here, this is a number with a fraction", "round, floor, ceil and int give an integer")
+				suggestion = "round, floor, ceil and int give an integer"
+				if power, ok := p.at.(*ast.BinaryNode); ok && (power.Operator == "**" || power.Operator == "^") {
+					suggestion = "** gives a number with a fraction: write the integer itself, or int(…)"
+				}
+				c.fail(p.at, name+" needs an integer here, this is a number with a fraction", suggestion)
 			}
 			c.fail(p.at, fmt.Sprintf("%s needs %s here, this is %s", name, want, p.kinds), suggestion)
 		}

@@ -42,9 +42,10 @@ func Language() []Section {
 			Examples: []Example{{`order.total > 100 ? "large" : "small"`, `"large"`}, {`if order.paid { "paid" } else { "open" }`, `"paid"`}, {`let net = order.total / 1.19; round(net)`, `109`}, {`let a = order; a.id`, `"A-17"`}}},
 		{Title: "Predicates", Says: "Functions like `filter` evaluate an expression for each element of an array: `#` is the element, `.x` its member x, `#index` its number from 0. In " +
 			"`mapValues`, `mapKeys` and `filterValues` it is evaluated for each member of an object: `#` is its value and `#key` its name. Within one predicate " +
-			"may stand another, whose `#` is its own. Several expressions need braces: `{let p = .price; p > 3}`.",
+			"may stand another, whose `#` is its own. Several expressions need braces: `{let p = .price; p > 3}`. " +
+			"So an object that is made of each stands in parentheses: `({id: .sku})`.",
 			Examples: []Example{{`filter(items, .price > 4 and .count > 1)`, `[{"sku":"a1","price":5,"count":2}]`}, {`map(tags, string(#index) + ":" + #)`, `["0:new","1:eu"]`}, {`map(items, filter(tags, # != "eu"))`, `[["new"],["new"],["new"]]`},
-				{`mapValues(customer.address, lower(#))`, `{"city":"london","zip":"n1"}`}, {`count(items, {let p = .price * .count; p > 9})`, `2`}, {`map(items, #key)`, `error: there is no #key of an element`}}},
+				{`mapValues(customer.address, lower(#))`, `{"city":"london","zip":"n1"}`}, {`count(items, {let p = .price * .count; p > 9})`, `2`}, {`map(items, ({id: .sku}))`, `[{"id":"a1"},{"id":"b2"},{"id":"c3"}]`}, {`map(items, {id: .sku})`, `error: unexpected :`}, {`map(items, #key)`, `error: there is no #key of an element`}}},
 		{Title: "The record itself", Says: "`meta.topic`, `meta.partition`, `meta.offset`; `meta.time` in milliseconds since 1970, nil without one; `meta.key`, the bytes of the key as text, nil " +
 			"without one; `meta.tombstone`, whether the value is null; `meta.headers`, an object with the last header of each name as text; `meta.value`, the " +
 			"bytes of the value as text, with what stages have changed, whether they are JSON or not, nil for a tombstone. `header(\"name\")` is the last " +

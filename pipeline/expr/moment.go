@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // Time evaluates to a moment in milliseconds since 1970 UTC: a date gives its own, a part of a
@@ -46,4 +47,14 @@ func (e *Expr) CheckTime() error {
 		return faultf("the expression gives %s: a time is a date, as date(text) gives it, or milliseconds since 1970", e.prog.kinds)
 	}
 	return nil
+}
+
+// MayHold says whether what e gives may have what step leads to: a field, or an element. What is
+// missing may become an object.
+func (e *Expr) MayHold(step jsontext.Step) bool {
+	holds := mArray
+	if step.InObject() {
+		holds = mObject | mNil
+	}
+	return e.prog == nil || e.prog.kinds&holds != 0
 }

@@ -32,6 +32,9 @@ func GoLayout(name string) (layout string, ok bool) {
 	return "", false
 }
 
+// GoLayoutNames are the names that GoLayout takes, as errors list them.
+func GoLayoutNames() string { return strings.Join(slices.Sorted(maps.Keys(goLayouts)), ", ") }
+
 // parts are what package time writes a part of a moment for. A figure alone is the last of them.
 var parts = regexp.MustCompile(`January|Jan|Monday|Mon|MST|2006|Z?[-+]?07(?::?00){0,2}|__2|002|0[1-6]|15|PM|pm|[.,]0+|[.,]9+`)
 
@@ -70,6 +73,17 @@ var named = map[string][]string{
 
 // units are the named layouts that count from 1970, with the digits of a second that they have.
 var units = map[string]int{"unix": 0, "unix_ms": 3, "unix_us": 6, "unix_ns": 9}
+
+// layoutNamed gives the name of a layout in lower case, as named and units have it: it may be written
+// in upper case. Anything else is given as it is.
+func layoutNamed(name string) string {
+	lower := strings.ToLower(name)
+	_, layout := named[lower]
+	if _, unit := units[lower]; layout || unit {
+		return lower
+	}
+	return name
+}
 
 // layoutNames are the names of the layouts of a Timestamp, as errors list them.
 var layoutNames = strings.Join(slices.Concat(slices.Sorted(maps.Keys(named)), slices.Sorted(maps.Keys(units))), ", ")

@@ -232,6 +232,15 @@ func TestSettings(t *testing.T) {
 	if _, err := NewTimestamp(nil, nil); err == nil || !strings.Contains(err.Error(), "rfc3339") {
 		t.Errorf("no layout: %v", err)
 	}
+	upper, err := NewTimestamp([]string{"RFC3339", "Unix_MS", "CLF"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"2023-11-14T22:13:20Z", "1700000000000", "14/Nov/2023:22:13:20 +0000"} {
+		if at, err := upper.Read([]byte(text), time.Time{}); err != nil || at.Unix() != 1700000000 {
+			t.Errorf("%s by a layout in upper case: %v, %v", text, at, err)
+		}
+	}
 	for _, name := range []string{"rfc3339", "syslog", "unix_ns"} {
 		if !slices.Contains(strings.Split(layoutNames, ", "), name) {
 			t.Errorf("%s is not listed in %s", name, layoutNames)

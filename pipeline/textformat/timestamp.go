@@ -31,6 +31,7 @@ func NewTimestamp(names []string, zone *time.Location) (*Timestamp, error) {
 	}
 	t := &Timestamp{zone: zone}
 	for _, name := range names {
+		name = layoutNamed(name)
 		if digits, ok := units[name]; ok {
 			t.layouts = append(t.layouts, layout{name: name, digits: digits})
 			continue

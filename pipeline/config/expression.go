@@ -23,9 +23,6 @@ func parses(v reflect.Value, text string) bool {
 // needs quotes and has none.
 func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool {
 	name := label(path)
-	if v.Type() != templateType { // which may be a plain text
-		n.src.beginsCode(n.line, n.col)
-	}
 	quote := "quote it: " + d.inQuotes(n, path)
 	switch {
 	case n.kind != scalarNode:

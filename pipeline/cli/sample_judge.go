@@ -227,6 +227,9 @@ func pathsOf(mentions []config.Mention, role config.Role) (paths []jsontext.Path
 // madeHere says whether a path that a mention names is set by another of the same step, so that the
 // records which reach the step say nothing of it.
 func (s *sampler) madeHere(mentions []config.Mention, by config.Mention, path jsontext.Path) bool {
+	if by.Setting == "field" { // it is read before the step sets anything: split: {field: legs, into: legs}
+		return false
+	}
 	return replacesAll(mentions) || slices.ContainsFunc(mentions, func(m config.Mention) bool {
 		n := min(len(m.Path), len(path))
 		if by.Role == config.Writes && len(m.Path) > len(path) { // as by itself, which goes into what is there

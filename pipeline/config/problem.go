@@ -34,6 +34,7 @@ type Problem struct {
 	from  int        // characters of the line that Source leaves out at its beginning
 	order int        // of the file among those given
 	trail []position // of the includes that lead to the file, the first one in that which was given
+	src   *source    // nil: that is not known
 }
 
 // String gives one line: file:line:column: text.
@@ -184,9 +185,24 @@ type source struct {
 	name  string
 	order int
 	lines []string
-	dir   string // folder that names of files are relative to
-	path  string // of a file: absolute
-	from  *node  // what includes the file; nil: nothing
+	dir   string            // folder that names of files are relative to
+	path  string            // of a file: absolute
+	from  *node             // what includes the file; nil: nothing
+	code  map[position]bool // where expressions begin
+}
+
+// beginsCode notes that an expression begins at a place.
+func (s *source) beginsCode(line, col int) {
+	if s.code == nil {
+		s.code = map[position]bool{}
+	}
+	s.code[position{line, col}] = true
+}
+
+// isCode says whether an expression begins at a column of a line: it is no secret, whatever its key is
+// called.
+func (p *Problem) isCode(column int) bool {
+	return p.src != nil && p.src.code[position{p.Line, column}]
 }
 
 // trail gives the places of the includes that lead to s, with a note for each.
@@ -211,7 +227,7 @@ func (s *source) problem(sev Severity, line, col, width int, text, suggestion st
 	trail, notes := s.trail()
 	return Problem{
 		File: s.name, Line: line, Column: col, Severity: sev, Text: text, Suggestion: suggestion,
-		Source: shown, Notes: notes, width: width, from: from, order: s.order, trail: trail,
+		Source: shown, Notes: notes, width: width, from: from, order: s.order, trail: trail, src: s,
 	}
 }
 

@@ -20,6 +20,9 @@ import (
 func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) bool {
 	name := label(path)
 	if isExpression(v.Type()) {
+		if v.Type() != templateType { // which may be a plain text
+			n.src.beginsCode(n.line, n.col)
+		}
 		return d.expression(n, v, t, path)
 	}
 	if n.kind != scalarNode {

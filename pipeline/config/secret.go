@@ -14,7 +14,7 @@ var (
 	userInfo    = regexp.MustCompile(`(://[^/@:\s]*:)([^@/\s]+)(@)`)
 	userOfHost  = regexp.MustCompile(`([A-Za-z0-9_.-]+:)([^@/:,\s"']+)(@[A-Za-z0-9_.-]+:[0-9])`)
 	parameter   = regexp.MustCompile(`(?i)(\b(?:password|passwd|pwd|secret|token|api_?key)\s*=\s*)([^&\s;"'=][^&\s;"']*)()`)
-	secretValue = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|dsn|authorization)["']?\s*:\s*)("[^"]*"|'[^']*'|[^\s,{}\[\]]+)()`)
+	secretValue = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|dsn|authorization)["']?\s*:\s*)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,{}\[\]]+)()`)
 	secretKey   = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|dsn|authorization)["']?\s*:\s*)(\S.*)()`)
 )
 
@@ -64,22 +64,50 @@ func (p Problems) concealAll(secrets, hidden []string) {
 			q.Suggestion = secretKey.ReplaceAllString(q.Suggestion, "${1}***")
 		}
 		for _, form := range hide {
-			q.Source = replaceSecond(form, q.Source)
+			q.Source = replaceSecond(form, q.Source, func(column int) bool { return q.isCode(q.from + column) })
 		}
 	}
 }
 
 func stars(s string) string { return strings.Repeat("*", utf8.RuneCountInString(s)) }
 
-// replaceSecond puts stars in place of the second group of form.
-func replaceSecond(form *regexp.Regexp, s string) string {
-	return form.ReplaceAllStringFunc(s, func(m string) string {
-		g := form.FindStringSubmatch(m)
-		if strings.HasPrefix(strings.Trim(g[2], `"'`), "${") {
-			return m
+// replaceSecond puts stars in place of the second group of form. Code, which isCode finds by the
+// column at which the group begins, stays; its texts and what form finds within it do not.
+func replaceSecond(form *regexp.Regexp, s string, isCode func(column int) bool) string {
+	var out strings.Builder
+	done := 0
+	for done < len(s) {
+		m := form.FindStringSubmatchIndex(s[done:])
+		if m == nil {
+			break
 		}
-		return g[1] + stars(g[2]) + g[3]
-	})
+		from, to := done+m[4], done+m[5]
+		out.WriteString(s[done:from])
+		switch second := s[from:to]; {
+		case isCode(utf8.RuneCountInString(s[:from]) + 1):
+			out.WriteString(concealTexts(replaceSecond(form, second, never)))
+		case strings.HasPrefix(strings.Trim(second, `"'`), "${"):
+			out.WriteString(second)
+		default:
+			out.WriteString(stars(second))
+		}
+		out.WriteString(s[to : done+m[1]])
+		done += m[1]
+	}
+	return out.String() + s[done:]
+}
+
+func never(int) bool { return false }
+
+var textInCode = regexp.MustCompile("(\\\\?[\"'`])([^\"'`\\\\]+)(\\\\?[\"'`])")
+
+// concealTexts puts stars in place of the texts of code as it stands in a line, with the quotes of
+// YAML around it or without.
+func concealTexts(code string) string {
+	if n := len(code) - 1; n > 0 && (code[0] == '"' || code[0] == '\'') && code[n] == code[0] {
+		return code[:1] + replaceSecond(textInCode, code[1:n], never) + code[n:]
+	}
+	return replaceSecond(textInCode, code, never)
 }
 
 // What looks like a password within the texts of an expression: patterns stand there too, which are

@@ -54,3 +54,16 @@ func TestShortSecrets(t *testing.T) {
 		}
 	}
 }
+
+// TestCodeInLines: an expression is code, whatever its key is called; its texts are hidden, as is what
+// stands beside it.
+func TestCodeInLines(t *testing.T) {
+	src := &source{lines: []string{`{é: 1, password: uper(id), token: 'a + ''b c''', secret: "a\"b", dsn: abc}`}}
+	src.beginsCode(1, 18)
+	src.beginsCode(1, 35)
+	problems := Problems{src.problem(SeverityError, 1, 18, 4, "text", "")}
+	problems.concealAll(nil, nil)
+	if want := `{é: 1, password: uper(id), token: 'a + ''***''', secret: ******, dsn: ***}`; problems[0].Source != want {
+		t.Errorf("%s\nand not\n%s", problems[0].Source, want)
+	}
+}

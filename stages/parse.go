@@ -26,7 +26,7 @@ type ParseSettings struct {
 	KeySeparator string               `yaml:"key_separator" doc:"what parts key and value of key_value; left out: ="`
 	Pattern      string               `yaml:"pattern" doc:"of regex: RE2, at most 1,000 bytes, with groups that have names"`
 	Numbers      bool                 `yaml:"numbers" doc:"of csv, logfmt, key_value and regex: what is written as JSON has a number (7, -0.5, 1e+09) becomes one; what may be a code stays text: 007, 12e456, more than 18 digits; left out: all stays text"`
-	Layouts      []string             `yaml:"layouts" doc:"of timestamp, tried in turn: rfc3339, rfc2822, rfc850, http, ansic, clf, nginx_error, syslog (its year is the one nearest to the record's time), datetime, date, unix, unix_ms, unix_us, unix_ns, or one written with the parts of 2006-01-02 15:04:05.000 -0700"`
+	Layouts      []string             `yaml:"layouts" doc:"of timestamp, tried in turn: rfc3339, rfc2822, rfc850, http, ansic, clf, nginx_error, syslog (its year is the one nearest to the record's time), datetime, date, unix, unix_ms, unix_us, unix_ns, in upper or lower case, or one written with the parts of 2006-01-02 15:04:05.000 -0700"`
 	Zone         string               `yaml:"zone" doc:"of timestamp and syslog: zone of what names none, like Europe/Berlin; left out: UTC"`
 	To           string               `yaml:"to" enum:"rfc3339|ms" doc:"of timestamp: text of RFC 3339 in UTC, or milliseconds since 1970; left out: rfc3339"`
 	MaxBytes     settings.Size        `yaml:"max_bytes" min:"1B" max:"1GiB" doc:"of gzip and zstd: most bytes of what is compressed; more reject the record"`

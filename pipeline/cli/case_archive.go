@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -128,7 +129,7 @@ func (a *caseArchive) halves(names []string, found func(dir string, wrong error)
 		case slices.Contains(names, dir):
 			continue
 		case len(names) > 0 && (strings.HasSuffix(rest, "/"+inputLines) || strings.HasSuffix(rest, "/"+inputValues)):
-			found(strings.TrimSuffix(f.Name, "/"+filepath.Base(f.Name)), fmt.Errorf("%s:%d: %s is too deep: a case is a folder at the top of the archive", a.file, a.before(i), f.Name))
+			found(path.Dir(f.Name), fmt.Errorf("%s:%d: %s is too deep: a case is a folder at the top of the archive", a.file, a.before(i), f.Name))
 			continue
 		}
 		if _, known := first[dir]; !known {

@@ -51,7 +51,7 @@ func syntaxError(text string, err error) *Error {
 		}
 	case strings.HasPrefix(msg, "unexpected token"):
 		e.Message, e.Suggestion = unexpected(msg)
-		if at := e.Column - 1; objectInPredicate.MatchString(text[:at]) && (text[at:] == "" || strings.ContainsRune(":,}", rune(text[at]))) {
+		if objectInPredicate.MatchString(text[:min(e.Column, len(text))]) {
 			e.Suggestion = objectHint
 		}
 	case msg == "literal not terminated":
@@ -99,9 +99,9 @@ const (
 // isGeneric says whether a suggestion is one that a more specific one may replace.
 func isGeneric(hint string) bool { return hint == joinHint || hint == equalHint || hint == pathHint }
 
-// objectInPredicate is the beginning of an object that stands where a predicate has its braces, up
-// to the first part that no expression has there.
-var objectInPredicate = regexp.MustCompile(`,\s*\{\s*(?:[\pL_][\pL\pN_]*|"[^"]*"|'[^']*')?\s*$`)
+// objectInPredicate is the beginning of an object that stands where a predicate has its braces, up to
+// its first colon, or to its end. Where an object may stand neither is unexpected.
+var objectInPredicate = regexp.MustCompile(`,\s*\{\s*(?:(?:[\pL_][\pL\pN_]*|"[^"]*"|'[^']*')\s*:|\})$`)
 
 // foreignPath is what paths of other languages have and no expression that is right.
 var foreignPath = regexp.MustCompile(`\w\[\s*\*?\s*\]|\w\.\*|^\s*[/@.][\w.]|\w->\w|[A-Za-z_\]]\.\d`)

@@ -215,3 +215,13 @@ func TestWholeValue(t *testing.T) {
 		}
 	}
 }
+
+// Braces that may hold an object are not said to need parentheses.
+func TestObjectsWhereTheyMayStand(t *testing.T) {
+	for _, text := range []string{`merge(a, {b, c: 1})`, `merge(a, {b})`, `map(items, {a, b})`, `map(items, {.a = 1})`} {
+		var e *Error
+		if err := new(Expr).UnmarshalText([]byte(text)); !errors.As(err, &e) || strings.Contains(e.Suggestion, objectHint) {
+			t.Errorf("%s: %+v", text, err)
+		}
+	}
+}

@@ -118,8 +118,8 @@ func readsReached(e placedExpr, trace *expr.Trace) []namedPlace {
 	for _, r := range reads {
 		at := namedPlace{path: r.Path, optional: r.Optional}
 		for _, n := range reads {
-			if to := len(n.Path); n.Nil && to <= len(r.Path) && slices.Equal(n.Path, r.Path[:to]) {
-				at.meant = max(at.meant, to)
+			if n.Nil && leadsOn(n.Path, r.Path) && readElsewhere(n.Path, reads) {
+				at.meant = max(at.meant, len(n.Path))
 			}
 		}
 		if trace != nil && !trace.Reached(r) {
@@ -131,6 +131,17 @@ func readsReached(e placedExpr, trace *expr.Trace) []namedPlace {
 		all = append(all, at)
 	}
 	return all
+}
+
+// readElsewhere says whether what is compared with nil at a path is read there for its value too: else
+// the comparison is all there is of the name, and as likely a slip as any.
+func readElsewhere(path jsontext.Path, reads []expr.Read) bool {
+	return slices.ContainsFunc(reads, func(r expr.Read) bool { return !r.Nil && leadsOn(path, r.Path) })
+}
+
+// leadsOn says whether path leads to what the beginning of another leads to.
+func leadsOn(path, other jsontext.Path) bool {
+	return len(path) <= len(other) && slices.Equal(path, other[:len(path)])
 }
 
 // judge says of everything that mentions name how it stands in the records. behind is the step that

@@ -207,7 +207,10 @@ func TestRemoveIsWhatItSays(t *testing.T) {
 		}
 		m, err := NewMap(s)
 		if err != nil {
-			t.Skip("elements from both ends")
+			if !strings.Contains(err.Error(), "may be the same element") {
+				t.Fatal(err)
+			}
+			t.Skip("elements from both ends") // another draw is made
 		}
 		text, err := json.MarshalIndent(in, "", " ")
 		if err != nil {
@@ -281,7 +284,10 @@ func TestRenameIsWhatItSays(t *testing.T) {
 		}
 		m, err := NewMap(s)
 		if err != nil {
-			t.Skip("one within another")
+			if text := err.Error(); !strings.Contains(text, "renamed twice") && !strings.Contains(text, "within the other") && !strings.Contains(text, "two fields are renamed") {
+				t.Fatal(err)
+			}
+			t.Skip("one within another") // another draw is made
 		}
 		text, err := json.MarshalIndent(in, "", " ")
 		if err != nil {

@@ -23,8 +23,9 @@ import (
 // when it is there: what a batch opens into, what a stage adds to a record, what a sink holds to
 // send. Then it is charged without waiting, the bytes in use may exceed the budget, and it is
 // the next reads that wait. What could grow past any budget meanwhile has bounds of its own: what
-// an expression builds, the parts of a split, and what paths to many places add to a record. A record is counted before it is made, by the filler, which can let
-// its batch wait as bytes instead. So there is no reason to exceed the budget of records.
+// an expression builds, the parts of a split, and what paths to many places add to a record. A
+// record is counted before it is made, by the filler, which can let its batch wait as bytes
+// instead. So there is no reason to exceed the budget of records.
 //
 // Shares. Half of the budget is set aside in equal parts, one for each pipeline, so that each
 // can always take its part, whatever the others have. The other half is for whoever comes first.

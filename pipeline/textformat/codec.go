@@ -160,13 +160,14 @@ func appendBounded(dst []byte, r io.Reader, most int, name string) ([]byte, erro
 	}
 }
 
-// AppendGzip appends data, compressed.
-func (c *Compression) AppendGzip(dst, data []byte) ([]byte, error) {
-	w, _ := c.gzips.Get().(*gzip.Writer)
-	if w == nil {
-		w = gzip.NewWriter(nil)
-	}
-	defer c.gzips.Put(w)
+// A frameWriter compresses what is written to it.
+type frameWriter interface {
+	io.WriteCloser
+	Reset(to io.Writer)
+}
+
+// appendWritten appends what w makes of data.
+func appendWritten(dst, data []byte, w frameWriter) ([]byte, error) {
 	out := bytes.NewBuffer(dst)
 	w.Reset(out)
 	if _, err := w.Write(data); err != nil {
@@ -176,6 +177,16 @@ func (c *Compression) AppendGzip(dst, data []byte) ([]byte, error) {
 		return dst, whole(err.Error())
 	}
 	return out.Bytes(), nil
+}
+
+// AppendGzip appends data, compressed.
+func (c *Compression) AppendGzip(dst, data []byte) ([]byte, error) {
+	w, _ := c.gzips.Get().(*gzip.Writer)
+	if w == nil {
+		w = gzip.NewWriter(nil)
+	}
+	defer c.gzips.Put(w)
+	return appendWritten(dst, data, w)
 }
 
 // AppendZstd appends data, compressed.

@@ -39,15 +39,7 @@ func (c *Compression) AppendLZ4(dst, data []byte) ([]byte, error) {
 		}
 	}
 	defer c.lz4s.Put(w)
-	out := bytes.NewBuffer(dst)
-	w.Reset(out)
-	if _, err := w.Write(data); err != nil {
-		return dst, whole(err.Error())
-	}
-	if err := w.Close(); err != nil {
-		return dst, whole(err.Error())
-	}
-	return out.Bytes(), nil
+	return appendWritten(dst, data, w)
 }
 
 // AppendLZ4Block appends data as a block of LZ4, which is in no frame: nothing says what it is, how

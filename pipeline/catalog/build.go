@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
@@ -106,6 +107,7 @@ func (b *builder) component(path, name string, c config.Component, workers int, 
 		Pipeline: b.p.Name, Name: name, Dir: b.p.Dir, Workers: workers, DeadLetter: dead,
 		Source: b.src, SourceSettings: b.p.Source.Settings,
 		Drain: int64(b.p.Limits.Drain), Stdout: b.env.Stdout,
+		Calls: calls.Env{Settings: calls.Defaults(), Workers: workers},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: making the %s %s: %w", b.p.Place(path+"."+c.Kind.Name), c.Kind.Section, name, err)

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 )
 
 // A Section says where in a pipeline file a kind of component may stand.
@@ -119,6 +120,7 @@ type Env struct {
 	SourceSettings any   // settings of the source as the file has them, whatever Source is
 	Drain          int64 // drain budget in nanoseconds
 	Stdout         io.Writer
+	Calls          calls.Env // of a stage that waits, or of a sink that makes calls
 }
 
 // Kinds is the catalog's table.

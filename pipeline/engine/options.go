@@ -79,6 +79,7 @@ type Wait struct {
 	Deadline time.Duration // of a record in this step, retries included. 0: 20s
 	Serial   Serial
 	Retry    Retry
+	MaxWait  time.Duration // longest time that limits may hold a record back in this step, in all. 0: without end
 }
 
 // An Output is a sink at its place in a pipeline.

@@ -79,3 +79,7 @@ type Savepoint[R any] interface {
 	// Forget lets go of what the record points to, and keeps its memory for another record.
 	Forget()
 }
+
+// Clock is the key under which the context of an attempt holds what stops the time of the attempt:
+// a value with the method StopClock() (resume func()).
+type Clock struct{}

@@ -1,0 +1,83 @@
+package calls
+
+import (
+	"context"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// Process is the Process of a stage that is a pipeline.Admitter, for whoever uses it without an engine:
+// it admits the record, waits for the entrance, and makes the call and those that follow from it.
+func Process(ctx context.Context, s pipeline.Admitter, rec *pipeline.Record) error {
+	call, err := s.Admit(rec, 1)
+	for err == nil {
+		if err = Enter(ctx, call); err != nil {
+			call.Leave(pipeline.CallResult{})
+			return err
+		}
+		err = do(ctx, call, rec)
+		next, more := pipeline.NextCall(err)
+		if !more {
+			return err
+		}
+		call, err = next, nil
+	}
+	return err
+}
+
+// do makes a call that was let in. A panic in it is one of the caller, behind Leave.
+func do(ctx context.Context, call pipeline.Call, rec *pipeline.Record) (err error) {
+	began, result := time.Now(), pipeline.CallResult{Begun: true, Err: &pipeline.PanicError{}}
+	defer func() {
+		result.Took = time.Since(began)
+		call.Leave(result)
+	}()
+	result.Err = call.Do(ctx, rec)
+	return result.Err
+}
+
+// Enter waits until a call is let in, or ctx ends. The clock of an attempt stands still meanwhile.
+// It is for those who have no engine that waits for them: sinks.
+func Enter(ctx context.Context, call pipeline.Call) error {
+	if call.Gate() == nil {
+		return ctx.Err()
+	}
+	var resume func()
+	wake := make(chan struct{}, 1)
+	for {
+		wait, ok := call.Enter(func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		})
+		if ok {
+			if resume != nil {
+				resume()
+			}
+			return ctx.Err()
+		}
+		if resume == nil {
+			resume = pipeline.StopClock(ctx)
+			defer resume()
+		}
+		var after <-chan time.Time
+		var t *time.Timer
+		if wait > 0 {
+			t = time.NewTimer(wait)
+			after = t.C
+		}
+		select {
+		case <-wake:
+		case <-after:
+		case <-ctx.Done():
+		}
+		if t != nil {
+			t.Stop()
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+}

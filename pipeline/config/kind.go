@@ -46,6 +46,7 @@ const (
 //	                  changes is one: check warns where one is likely meant
 //	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
 //	                  by commas, so that a variable can hold several entries
+//	raw:"true"        of an expr.Template that is a URL: {raw(EXPR)} may stand in it
 //	strict:"true"     of a settings.FieldPath: what settings.FieldPath.Strict refuses is an error
 //	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -328,14 +327,4 @@ func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.hos
 func (h *Sink) Close(context.Context) error {
 	h.client.Close()
 	return nil
-}
-
-// escapeKey keeps what a header may hold and people can read.
-func escapeKey(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r > '~' || r == '"' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, s)
 }

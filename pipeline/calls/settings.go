@@ -30,7 +30,7 @@ type BreakerSettings struct {
 // CacheSettings say which answers are kept, and how long.
 type CacheSettings struct {
 	TTL         time.Duration `yaml:"ttl" required:"true" min:"1ms" doc:"how long an answer is used again"`
-	NegativeTTL time.Duration `yaml:"negative_ttl" doc:"how long it is known that there is none; default: ttl"`
+	NegativeTTL time.Duration `yaml:"negative_ttl" min:"1ms" doc:"how long it is known that there is none; default: ttl"`
 	Stale       time.Duration `yaml:"stale" doc:"how long after that an answer still stands in while its host fails or is left alone"`
 	Entries     int           `yaml:"entries" min:"1" max:"100000000" doc:"most answers; the least used go first"`
 	Bytes       settings.Size `yaml:"bytes" min:"1KiB" doc:"most memory, charged to the budget of the process"`

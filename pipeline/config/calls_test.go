@@ -45,7 +45,7 @@ func TestCallSettings(t *testing.T) {
 			Cache: &calls.CacheSettings{TTL: time.Minute, NegativeTTL: time.Minute, Entries: 10000, Bytes: 16 << 20}},
 		{Limit: []string{"api", "night"}, MaxPerHost: 64, RetryBudget: 0.05},
 		{MaxPerHost: 64, RetryBudget: 0.2, Share: &yes},
-		{MaxPerHost: 64, RetryBudget: 0.2, Breaker: calls.DefaultBreaker(), Cache: &calls.CacheSettings{TTL: time.Minute, Entries: 10000, Bytes: 16 << 20}},
+		{MaxPerHost: 64, RetryBudget: 0.2, Breaker: calls.DefaultBreaker(), Cache: &calls.CacheSettings{TTL: time.Minute, NegativeTTL: time.Millisecond, Entries: 10000, Bytes: 16 << 20}},
 	}
 	for i := 1; i < 4; i++ {
 		want[i].Breaker = calls.DefaultBreaker()

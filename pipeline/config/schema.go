@@ -32,9 +32,9 @@ func Schema(kinds Kinds) ([]byte, error) {
 			object{"type": "number", "minimum": 0, "maximum": 1},
 			object{"type": "string", "pattern": `^\s*[0-9]+(\.[0-9]*)?\s*%?\s*$|\$\{`},
 		}, "description": "a part of a whole: 20%, 0.2"},
-		"text":     object{"type": []string{"string", "number", "boolean"}},
-		"include":  object{"type": "string", "minLength": 1},
-		"with":     object{"type": []string{"object", "null"}},
+		"text":    object{"type": []string{"string", "number", "boolean"}},
+		"include": object{"type": "string", "minLength": 1},
+		"with":    object{"type": []string{"object", "null"}},
 		"included": object{
 			"type": "object", "required": []string{"include"}, "additionalProperties": false,
 			"properties": includeKeys("file that holds a list, whose items stand here"),

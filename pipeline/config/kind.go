@@ -61,6 +61,8 @@ const (
 // all its values are in and right; errors.Join reports several, and a
 // *settings.FieldError names the field to point at. One that stands behind a pointer or in a map may
 // have the method SetDefaults(), called before it is read.
+//
+// Reason for its size: it is a row of a table, a field for each thing that can be said of a kind.
 type Kind struct {
 	Section  Section
 	Name     string

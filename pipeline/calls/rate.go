@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -33,7 +34,7 @@ func newBucket(name string, r RateSettings) *bucket {
 	return &bucket{
 		name: name, perHost: r.Per == perHost,
 		limiter:  rate.NewLimiter(rate.Limit(r.Rate.PerSecond()), max(r.Burst, 1)),
-		interval: time.Duration(float64(r.Rate.Per) / r.Rate.N),
+		interval: time.Duration(math.Ceil(float64(r.Rate.Per) / r.Rate.N)),
 	}
 }
 

@@ -162,7 +162,7 @@ type Sink struct {
 	settings Settings
 	form     lines.Form
 	client   *client.HTTP
-	calls    *calls.Calls[struct{}]
+	limiter  *calls.Limiter
 	host     string // scheme and host, for Ping
 	asked    string // the host, as what holds calls back names it
 	address  string // for errors
@@ -176,7 +176,7 @@ type Sink struct {
 // Attach implements pipeline.Attacher.
 func (h *Sink) Attach(e *event.Emitter) {
 	h.emit = e
-	h.calls.Attach(e)
+	h.limiter.Attach(e)
 }
 
 // warnFiles tells that files of tls have become unusable, from any goroutine.
@@ -221,7 +221,7 @@ func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 	if h.client, err = client.NewHTTP(o); err != nil {
 		return nil, err
 	}
-	if h.calls, err = calls.New[struct{}](env); err != nil {
+	if h.limiter, err = calls.NewLimiter(env); err != nil {
 		h.client.Close()
 		return nil, err
 	}
@@ -305,13 +305,7 @@ func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, r
 // call makes one request, once the rates of the sink allow it and its host wants it. The time of the
 // write stands still until then.
 func (h *Sink) call(ctx context.Context, req request, repeated bool) error {
-	return calls.Make(ctx, h.calls.Admit(calls.Question[struct{}]{
-		Host: h.asked,
-		Ask: func(ctx context.Context, _ *pipeline.Record, _ *struct{}) (calls.Reply[struct{}], error) {
-			return calls.Reply[struct{}]{}, h.request(ctx, req, repeated)
-		},
-		Use: func(*pipeline.Record, struct{}) error { return nil },
-	}, 1), nil)
+	return h.limiter.Do(ctx, h.asked, func(ctx context.Context) error { return h.request(ctx, req, repeated) })
 }
 
 // request makes one request.
@@ -351,8 +345,8 @@ func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.hos
 
 // Close implements pipeline.Sink.
 func (h *Sink) Close(context.Context) error {
-	h.calls.Close()
 	h.client.Close()
+	h.limiter.Close()
 	return nil
 }
 

@@ -264,7 +264,10 @@ func (h *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 // one. Of the first n records each is stored or was given to reject; err, transient, is
 // what kept the next from being stored.
 func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, reject func(i int, err error)) (n int, err error) {
-	err = h.call(ctx, req, h.isUnknown(req))
+	sent, err := h.call(ctx, req, h.isUnknown(req))
+	if !sent {
+		return 0, err
+	}
 	_, permanent := pipeline.IsPermanent(err)
 	h.remember(req, err != nil && !permanent)
 	if err == nil {
@@ -303,9 +306,14 @@ func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, r
 }
 
 // call makes one request, once the rates of the sink allow it and its host wants it. The time of the
-// write stands still until then.
-func (h *Sink) call(ctx context.Context, req request, repeated bool) error {
-	return h.limiter.Do(ctx, h.asked, func(ctx context.Context) error { return h.request(ctx, req, repeated) })
+// write stands still until then. What is not sent, because the write ended before, can have no outcome
+// that is unknown.
+func (h *Sink) call(ctx context.Context, req request, repeated bool) (sent bool, err error) {
+	err = h.limiter.Do(ctx, h.asked, func(ctx context.Context) error {
+		sent = true
+		return h.request(ctx, req, repeated)
+	})
+	return sent, err
 }
 
 // request makes one request.

@@ -69,6 +69,7 @@ type HTTP struct {
 	header  http.Header // of every request; never changed
 	gunzip  sync.Pool   // of *gzip.Reader
 	auth    credentials // nil: none
+	gate    dialGate    // with HTTP2On
 	// shown is header with the credentials in it, for requests that have no header of their own.
 	shown atomic.Pointer[shownHeader]
 
@@ -162,6 +163,9 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		defer cancel()
 	}
 	limit := timeLeft(ctx)
+	if h.options.HTTP2 == HTTP2On {
+		ctx = h.gate.watch(ctx)
+	}
 	req, err := h.request(ctx, r)
 	if err != nil {
 		return nil, err

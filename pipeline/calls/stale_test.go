@@ -43,7 +43,7 @@ func TestStaleStandsIn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale = 10 * time.Minute })
 				defer calls.Close()
-				s := &server{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
+				s := &oracle{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
 					if n > 1 {
 						return Reply[string]{}, c.err
 					}
@@ -92,7 +92,7 @@ func TestAFailureThatIsHiddenIsKnownToTheBreaker(t *testing.T) {
 		})
 		defer calls.Close()
 		down := false
-		s := &server{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) {
+		s := &oracle{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) {
 			if down {
 				return Reply[string]{}, errDown
 			}
@@ -145,7 +145,7 @@ func TestStaleWhileShut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale = time.Minute })
 				defer calls.Close()
-				s := &server{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) {
+				s := &oracle{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) {
 					if key == "busy" {
 						return Reply[string]{}, pipeline.RetryAfter(time.Hour, errDown)
 					}
@@ -178,7 +178,7 @@ func TestStaleWhileWaiting(t *testing.T) {
 			set.MaxPerHost = 1
 		})
 		defer calls.Close()
-		s := &server{t: t}
+		s := &oracle{t: t}
 		s.reply = func(ctx context.Context, key string, n int, _ *string) (Reply[string], error) {
 			if key == "slow" {
 				return Reply[string]{}, errors.Join(sleep(ctx, time.Second), pipeline.RetryAfter(time.Minute, errDown))
@@ -225,7 +225,7 @@ func TestARefusalIsNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale = time.Hour })
 		defer calls.Close()
-		s := &server{t: t, reply: func(_ context.Context, key string, n int, _ *string) (Reply[string], error) {
+		s := &oracle{t: t, reply: func(_ context.Context, key string, n int, _ *string) (Reply[string], error) {
 			switch n {
 			case 1:
 				return reply(key), nil
@@ -263,7 +263,7 @@ func TestRevalidation(t *testing.T) {
 				calls := cached(t, nil)
 				defer calls.Close()
 				var seen []string
-				s := &server{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
+				s := &oracle{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
 					if known != nil {
 						seen = append(seen, *known)
 					} else if n > 1 {

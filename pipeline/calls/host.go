@@ -47,9 +47,9 @@ func (g *gates) openCircuits() int64 { return g.opened.Load() }
 // the call was let in or not; until then it stays where it is in memory.
 func (g *gates) of(name string) gate { return gate{row: g.hosts.use(name, g.fill)} }
 
-// close lets go of the hosts. Nothing may be under way.
+// close lets go of the hosts that no call is at. Calls that are under way go on.
 func (g *gates) close() {
-	g.hosts.each(func(r *row[host]) { r.value.peer.done() })
+	g.hosts.clear(func(h *host) { h.peer.done() })
 }
 
 // delay has calls to a host begin no closer together than d; 0 takes that back.

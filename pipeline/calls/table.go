@@ -80,11 +80,15 @@ func (t *table[V]) front(r *row[V]) {
 
 func (r *row[V]) unlink() { r.prev.next, r.next.prev = r.next, r.prev }
 
-// each calls f for every row, with the table locked.
-func (t *table[V]) each(f func(*row[V])) {
+// clear forgets what is not used, whether it is idle or not, and tells gone of each.
+func (t *table[V]) clear(gone func(*V)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, r := range t.byHost {
-		f(r)
+	for host, r := range t.byHost {
+		if r.users.Load() == 0 {
+			r.unlink()
+			delete(t.byHost, host)
+			gone(&r.value)
+		}
 	}
 }

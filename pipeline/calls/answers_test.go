@@ -20,7 +20,7 @@ import (
 // question is asked twice at once, no record has the answer to another question or one that
 // is older than it may be, none waits for ever, and none has an error that its host has not given.
 func TestEveryRecordHasItsAnswer(t *testing.T) {
-	seeds := 60
+	seeds := 100
 	if testing.Short() {
 		seeds = 10
 	}
@@ -45,7 +45,7 @@ func someRecords(t *testing.T, r *rand.Rand) {
 	var charged atomic.Int64
 	calls.Account(func(n int64) { charged.Add(n) })
 	m := &moody{rand: rand.New(rand.NewPCG(r.Uint64(), 1)), fails: r.IntN(6)}
-	m.server = &server{t: t, reply: m.reply}
+	m.oracle = &oracle{t: t, reply: m.reply}
 	d := &desk{attempts: 1 + r.IntN(3), backoff: func(attempt, record int) time.Duration {
 		return time.Duration(1+(record*7919+attempt*31)%200) * time.Millisecond
 	}}
@@ -100,7 +100,7 @@ func (c canceled) Err() error {
 
 // moody is a host of which nothing can be foreseen.
 type moody struct {
-	*server
+	*oracle
 	fails int // of ten calls
 
 	mu   sync.Mutex
@@ -203,7 +203,7 @@ func TestCallsSaved(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			calls := newCalls(t, c.set)
 			defer calls.Close()
-			s := &server{t: t, twice: true, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
+			s := &oracle{t: t, twice: true, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
 				return reply(key), sleep(ctx, 10*time.Millisecond)
 			}}
 			draw, d := zipf(rand.New(rand.NewPCG(1, 2)), keys), &desk{}

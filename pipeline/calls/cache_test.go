@@ -59,7 +59,7 @@ func TestHowLongAnAnswerHolds(t *testing.T) {
 				defer calls.Close()
 				r := c.reply
 				r.Answer = "x"
-				s := &server{t: t, reply: func(context.Context, string, int, *string) (Reply[string], error) { return r, nil }}
+				s := &oracle{t: t, reply: func(context.Context, string, int, *string) (Reply[string], error) { return r, nil }}
 				d := &desk{}
 				get := func(asked int, when string) {
 					t.Helper()
@@ -98,7 +98,7 @@ func TestHowLongAnAnswerHolds(t *testing.T) {
 func TestAHitHoldsItsAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Entries = 1 })
-		s := &server{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) { return reply(key), nil }}
+		s := &oracle{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) { return reply(key), nil }}
 		d := &desk{}
 		d.run(t.Context(), calls, s.question("a", new(string)), 0)
 		var got string
@@ -119,7 +119,7 @@ func TestAnAnswerAfterClose(t *testing.T) {
 	calls := cached(t, nil)
 	charged := int64(0)
 	calls.Account(func(n int64) { charged += n })
-	s := &server{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) { return reply(key), nil }}
+	s := &oracle{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) { return reply(key), nil }}
 	(&desk{}).run(t.Context(), calls, s.question("a", new(string)), 0)
 	if charged == 0 {
 		t.Error("nothing was charged")

@@ -172,6 +172,6 @@ func (c *Calls[A]) fail(key string, err error, counts bool, f *flight[A]) {
 	case errors.Is(err, context.Canceled), refused && reason == pipeline.ReasonPanic:
 		c.land(f, landing[A]{how: abandoned})
 	default:
-		c.land(f, landing[A]{how: refusal, err: err, counts: counts})
+		c.land(f, landing[A]{how: errored, err: err, counts: counts})
 	}
 }

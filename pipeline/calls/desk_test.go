@@ -124,8 +124,8 @@ func safely(f func() error) (err error) {
 	return <-done
 }
 
-// A server is who is asked: it counts, and checks that no question is asked twice at once.
-type server struct {
+// An oracle is who is asked: it counts, and checks that no question is asked twice at once.
+type oracle struct {
 	t     *testing.T
 	reply func(ctx context.Context, key string, n int, known *string) (Reply[string], error) // n counts the calls of the key from 1
 
@@ -136,7 +136,7 @@ type server struct {
 	now   map[string]int
 }
 
-func (s *server) ask(ctx context.Context, key string, known *string) (Reply[string], error) {
+func (s *oracle) ask(ctx context.Context, key string, known *string) (Reply[string], error) {
 	s.all.Add(1)
 	s.mu.Lock()
 	if s.asked == nil {
@@ -156,14 +156,14 @@ func (s *server) ask(ctx context.Context, key string, known *string) (Reply[stri
 	return s.reply(ctx, key, n, known)
 }
 
-func (s *server) count(key string) int {
+func (s *oracle) count(key string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.asked[key]
 }
 
 // question makes one that puts the answer into *into.
-func (s *server) question(key string, into *string) Question[string] {
+func (s *oracle) question(key string, into *string) Question[string] {
 	return Question[string]{
 		Host: "api.example", Key: key,
 		Ask: func(ctx context.Context, _ *pipeline.Record, known *string) (Reply[string], error) {

@@ -28,7 +28,7 @@ type ending uint8
 const (
 	aloft     ending = iota
 	answered         // answer is the one of all
-	refusal          // err is the error of all
+	errored          // err is the error of all
 	abandoned        // its leader was given up: it is up to the others
 	alone            // what came of it is of no use to the others, now or later
 )
@@ -94,7 +94,7 @@ func (j *joining[A]) Do(_ context.Context, rec *pipeline.Record) error {
 	case answered:
 		j.calls.joined.Add(1)
 		return j.q.Use(rec, j.flight.answer)
-	case refusal:
+	case errored:
 		j.calls.joined.Add(1)
 		return j.flight.err
 	case alone:
@@ -108,5 +108,5 @@ func (j *joining[A]) Leave(r pipeline.CallResult) (counts bool) {
 	j.calls.mu.Lock()
 	defer j.calls.mu.Unlock()
 	delete(j.flight.wakes, j)
-	return j.flight.how != refusal || j.flight.counts
+	return j.flight.how != errored || j.flight.counts
 }

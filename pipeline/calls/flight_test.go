@@ -44,7 +44,7 @@ func TestJoinersOfALeader(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := newCalls(t, nil)
 				defer calls.Close()
-				s := &server{t: t, reply: func(ctx context.Context, key string, n int, _ *string) (Reply[string], error) {
+				s := &oracle{t: t, reply: func(ctx context.Context, key string, n int, _ *string) (Reply[string], error) {
 					if err := sleep(ctx, time.Second); err != nil {
 						return Reply[string]{}, err
 					}
@@ -120,7 +120,7 @@ func TestALeaderIsGivenUp(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := newCalls(t, func(s *Settings) { s.MaxPerHost = 1 })
 				defer calls.Close()
-				s := &server{t: t, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
+				s := &oracle{t: t, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
 					return reply(key), sleep(ctx, time.Second)
 				}}
 				d, other := &desk{}, ""
@@ -156,7 +156,7 @@ func TestAJoinerIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := newCalls(t, nil)
 		defer calls.Close()
-		s := &server{t: t}
+		s := &oracle{t: t}
 		leader := calls.Admit(s.question("k", new(string)), 1)
 		var all []pipeline.Call
 		for range 10 {
@@ -192,7 +192,7 @@ func TestUseIsOfEachRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := newCalls(t, nil)
 		defer calls.Close()
-		s := &server{t: t, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
+		s := &oracle{t: t, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
 			return reply(key), sleep(ctx, time.Second)
 		}}
 		d := &desk{}
@@ -232,7 +232,7 @@ func TestNextOfAsk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := newCalls(t, nil)
 		defer calls.Close()
-		s := &server{t: t, twice: true}
+		s := &oracle{t: t, twice: true}
 		d := &desk{}
 		s.reply = func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
 			if err := sleep(ctx, time.Second); err != nil || key == "b" {
@@ -271,7 +271,7 @@ func TestNextOfUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := newCalls(t, nil)
 		defer calls.Close()
-		s := &server{t: t, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
+		s := &oracle{t: t, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
 			return reply(key), sleep(ctx, time.Second)
 		}}
 		d := &desk{}
@@ -311,7 +311,7 @@ func TestWhatIsNotShared(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := newCalls(t, func(s *Settings) { s.Share = c.share })
 				defer calls.Close()
-				s := &server{t: t, twice: true, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
+				s := &oracle{t: t, twice: true, reply: func(ctx context.Context, key string, _ int, _ *string) (Reply[string], error) {
 					return reply(key), sleep(ctx, time.Second)
 				}}
 				d := &desk{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,7 +44,7 @@ func TestStaleStandsIn(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale = 10 * time.Minute })
 				defer calls.Close()
-				s := &server{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
+				s := &oracle{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
 					if n > 1 {
 						return Reply[string]{}, c.err
 					}
@@ -92,7 +93,7 @@ func TestAFailureThatIsHiddenIsKnownToTheBreaker(t *testing.T) {
 		})
 		defer calls.Close()
 		down := false
-		s := &server{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) {
+		s := &oracle{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) {
 			if down {
 				return Reply[string]{}, errDown
 			}
@@ -145,7 +146,7 @@ func TestStaleWhileShut(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale = time.Minute })
 				defer calls.Close()
-				s := &server{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) {
+				s := &oracle{t: t, reply: func(_ context.Context, key string, _ int, _ *string) (Reply[string], error) {
 					if key == "busy" {
 						return Reply[string]{}, pipeline.RetryAfter(time.Hour, errDown)
 					}
@@ -178,7 +179,7 @@ func TestStaleWhileWaiting(t *testing.T) {
 			set.MaxPerHost = 1
 		})
 		defer calls.Close()
-		s := &server{t: t}
+		s := &oracle{t: t}
 		s.reply = func(ctx context.Context, key string, n int, _ *string) (Reply[string], error) {
 			if key == "slow" {
 				return Reply[string]{}, errors.Join(sleep(ctx, time.Second), pipeline.RetryAfter(time.Minute, errDown))
@@ -225,7 +226,7 @@ func TestARefusalIsNews(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale = time.Hour })
 		defer calls.Close()
-		s := &server{t: t, reply: func(_ context.Context, key string, n int, _ *string) (Reply[string], error) {
+		s := &oracle{t: t, reply: func(_ context.Context, key string, n int, _ *string) (Reply[string], error) {
 			switch n {
 			case 1:
 				return reply(key), nil
@@ -240,6 +241,36 @@ func TestARefusalIsNews(t *testing.T) {
 		d.run(t.Context(), calls, s.question("k", new(string)), 0)
 		if _, err := d.run(t.Context(), calls, s.question("k", new(string)), 0); !errors.Is(err, errDown) {
 			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+// TestWhatIsOutOfDateIsAskedForOnce has many records want an answer that has just become out of date.
+func TestWhatIsOutOfDateIsAskedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale = time.Hour })
+		defer calls.Close()
+		s := &oracle{t: t, reply: func(ctx context.Context, key string, n int, known *string) (Reply[string], error) {
+			if (known != nil) != (n == 2) {
+				t.Errorf("call %d is told of %v", n, known)
+			}
+			return reply(fmt.Sprint(key, n)), sleep(ctx, time.Second)
+		}}
+		d := &desk{}
+		d.run(t.Context(), calls, s.question("k", new(string)), 0)
+		time.Sleep(time.Minute)
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				var got string
+				if _, err := d.run(t.Context(), calls, s.question("k", &got), i); err != nil || got != answerOf("k2") {
+					t.Errorf("got %q, %v", got, err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := s.count("k"); n != 2 {
+			t.Errorf("asked %d times, want twice", n)
 		}
 	})
 }
@@ -263,7 +294,7 @@ func TestRevalidation(t *testing.T) {
 				calls := cached(t, nil)
 				defer calls.Close()
 				var seen []string
-				s := &server{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
+				s := &oracle{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
 					if known != nil {
 						seen = append(seen, *known)
 					} else if n > 1 {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -72,7 +73,7 @@ type HTTP struct {
 	shown atomic.Pointer[shownHeader]
 
 	mu           sync.Mutex
-	transport    *http.Transport
+	transport    *transport
 	tls          *tls.Config // of transport, when it stands in files
 	filesChecked time.Time   // at the files
 }
@@ -256,13 +257,17 @@ func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp 
 			settings.Size(h.options.MaxBytes).String()+")", nil))
 	}
 	var src io.Reader = resp.Body
+	// Compression makes nothing longer by more than a little: what goes on for longer decodes to
+	// nothing, and would go on for as long as the call may take.
+	packed := &io.LimitedReader{R: resp.Body, N: math.MaxInt64}
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 		if resp.ContentLength > h.options.MaxBytes {
 			return nil, tooLarge()
 		}
 	case "gzip", "x-gzip":
-		zr, err := h.gzip(resp.Body)
+		packed.N = h.options.MaxBytes + h.options.MaxBytes/64 + 64<<10
+		zr, err := h.gzip(packed)
 		if errors.Is(err, io.EOF) { // nothing at all, compressed or not
 			return []byte{}, nil
 		}
@@ -281,6 +286,9 @@ func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp 
 	// One byte past the limit tells a full answer from a cut one.
 	buf := bytes.NewBuffer(make([]byte, 0, min(size, h.options.MaxBytes)+bytes.MinRead))
 	n, err := buf.ReadFrom(io.LimitReader(src, h.options.MaxBytes+1))
+	if packed.N <= 0 {
+		return nil, tooLarge()
+	}
 	if err != nil {
 		return nil, answerError(ctx, what, limit, err)
 	}

@@ -27,6 +27,7 @@ type tags struct {
 	value    bool
 	commas   bool
 	strict   bool
+	raw      bool
 	shown    string
 }
 
@@ -61,7 +62,7 @@ func isOff(v reflect.Value) bool {
 
 // ofElement gives those of the tags that hold for each element.
 func (t tags) ofElement() tags {
-	return tags{enum: t.enum, path: t.path, value: t.value, strict: t.strict}
+	return tags{enum: t.enum, path: t.path, value: t.value, strict: t.strict, raw: t.raw}
 }
 
 // fieldsOf lists the settings of a struct type, embedded ones marked inline included.
@@ -95,6 +96,7 @@ func fieldsOf(t reflect.Type) []field {
 				value:  f.Tag.Get("value") == "true",
 				commas: f.Tag.Get("commas") == "true",
 				strict: f.Tag.Get("strict") == "true",
+				raw:    f.Tag.Get("raw") == "true",
 				shown:  f.Tag.Get("shown"),
 			},
 		})

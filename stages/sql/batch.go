@@ -111,8 +111,8 @@ func (b *batches) work() {
 	}
 }
 
-// next takes what goes together: of the look-ups that wait those of the shape that the first has,
-// in their order. With none, the caller has stopped.
+// next takes those that go together: of the look-ups that wait the first. With none, the caller has
+// stopped.
 func (b *batches) next(cancel context.CancelFunc) []*inquiry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -120,26 +120,20 @@ func (b *batches) next(cancel context.CancelFunc) []*inquiry {
 		b.running--
 		return nil
 	}
-	shape, fit, bytes := b.waiting[0].shape, 0, 0
+	fit, bytes := 0, 0
 	for _, q := range b.waiting {
-		if q.shape == shape {
-			if bytes += q.size(); fit > 0 && bytes > maxBatchBytes {
-				break
-			}
-			fit++
+		if bytes += q.size(); fit > 0 && bytes > maxBatchBytes {
+			break
 		}
+		fit++
 	}
-	r := &run{cancel: cancel, wanted: min(b.take(fit), fit)}
-	group := make([]*inquiry, 0, r.wanted)
-	b.waiting = slices.DeleteFunc(b.waiting, func(q *inquiry) bool {
-		if q.shape != shape || len(group) == r.wanted {
-			return false
-		}
+	group := slices.Clone(b.waiting[:min(b.take(fit), fit)])
+	b.waiting = slices.Delete(b.waiting, 0, len(group))
+	r := &run{cancel: cancel, wanted: len(group)}
+	for _, q := range group {
 		q.run = r
 		delete(b.byKey, q.key)
-		group = append(group, q)
-		return true
-	})
+	}
 	return group
 }
 

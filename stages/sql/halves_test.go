@@ -74,7 +74,7 @@ func TestBadValueFailsAlone(t *testing.T) {
 		st := &Stage{dialect: d, settings: Default()}
 		var looks []*look
 		for i := range tt.n {
-			l := askFor(fmt.Sprintf("(%d)", i), "")
+			l := askFor(fmt.Sprintf("(%d)", i))
 			l.settings = &st.settings
 			looks = append(looks, l)
 		}

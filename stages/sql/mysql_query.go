@@ -32,34 +32,47 @@ func (d *mySQL) take(n int) int {
 	return size
 }
 
-// together says whether a query of MySQL can be one of several of a UNION ALL: its parameters can be
-// counted whatever the settings of the server are, and a LIMIT can be put behind it, or it has one.
-// Without one both servers leave the order of a query within another out.
+// together says whether a query of MySQL can be one of several of a UNION ALL: it is one SELECT, of
+// tables, its parameters can be counted whatever the settings of the server are, and a LIMIT can be
+// put behind it, or it has one. Without one both servers leave the order of a part of a UNION out.
+//
+// No parameter may stand in what the columns are made of: a column of a UNION has one type, and
+// that of a text is one without the spaces at its end when texts of different lengths come together.
 func (s *scanner) together() bool {
-	for _, w := range []string{"FOR", "LOCK", "PROCEDURE"} {
+	for _, w := range []string{"UNION", "EXCEPT", "INTERSECT", "MINUS", "FOR", "LOCK", "PROCEDURE"} {
 		if s.outermost[w] {
 			return false
 		}
 	}
-	return s.parameters > 0 && !s.doubtful && !s.parens
+	if s.first != "SELECT" || s.parens || s.doubtful || s.from == 0 {
+		return false
+	}
+	for _, p := range s.places {
+		if p.from < s.from || p.depth > 0 && (s.where == 0 || p.from < s.where) { // a table that is a query
+			return false
+		}
+	}
+	return s.parameters > 0
 }
 
-// text gives the query for n look-ups: the query as it is for each of them, with a number in front
-// of its rows that says whose they are. Nothing has to be compared here, by whatever collation.
+// text gives the query for n look-ups: the query as it is for each of them, with a number behind
+// its columns that says whose its rows are. Nothing has to be compared here, by whatever collation.
+// The number stands in the query itself: around it, it would make a table of its own on disk for each
+// of them, when a column is a TEXT.
 func (d *mySQL) text(n int) string {
 	if n == 1 {
 		return d.query.text
 	}
-	own := d.query.text[:d.query.end]
+	columns, rest := d.query.text[:d.query.from], d.query.text[d.query.from:d.query.end]
 	if !d.query.outermost["LIMIT"] && !d.query.outermost["FETCH"] {
-		own += fmt.Sprintf("\nLIMIT %d", d.limit)
+		rest += fmt.Sprintf("\nLIMIT %d", d.limit)
 	}
 	var text strings.Builder
 	for i := range n {
 		if i > 0 {
 			text.WriteString(" UNION ALL ")
 		}
-		fmt.Fprintf(&text, "(SELECT %d AS penstock_n, q.* FROM (\n%s\n) AS q)", i, own)
+		fmt.Fprintf(&text, "(%s\n, %d AS penstock_n %s\n)", columns, i, rest)
 	}
 	return text.String()
 }
@@ -143,17 +156,18 @@ func (d *mySQL) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 	})
 }
 
-// readMySQL puts the rows into looks. When there are several, the first column says whose a row is.
+// readMySQL puts the rows into looks. When there are several, the last column says whose a row is.
 func readMySQL(rows driver.Rows, looks []*look) error {
-	own, names := 0, rows.Columns()
+	names := rows.Columns()
+	own := len(names) // columns of the query
 	if len(looks) > 1 {
-		own = 1
+		own--
 	}
-	columns := make([]column, len(names)-own)
+	columns := make([]column, own)
 	for i := range columns {
-		columns[i] = column{keyOf(names[own+i]), rows.(driver.RowsColumnTypeDatabaseTypeName).ColumnTypeDatabaseTypeName(own + i)}
+		columns[i] = column{keyOf(names[i]), rows.(driver.RowsColumnTypeDatabaseTypeName).ColumnTypeDatabaseTypeName(i)}
 	}
-	if err := checkNames(names[own:]); err != nil {
+	if err := checkNames(names[:own]); err != nil {
 		return err
 	}
 	values := make([]driver.Value, len(names))
@@ -164,18 +178,18 @@ func readMySQL(rows driver.Rows, looks []*look) error {
 			return err
 		}
 		l := looks[0]
-		if own > 0 {
-			n, ok := values[0].(int64)
+		if len(looks) > 1 {
+			n, ok := values[own].(int64)
 			if !ok || n < 0 || int(n) >= len(looks) {
 				return errors.New("a row belongs to no look-up")
 			}
 			l = looks[n]
 		}
 		var err error
-		if more, err = l.row(func(out []byte) ([]byte, error) { return appendMySQLRow(out, values[own:], columns) }); err != nil {
+		if more, err = l.row(func(out []byte) ([]byte, error) { return appendMySQLRow(out, values[:own], columns) }); err != nil {
 			return err
 		}
-		more = more || own > 0
+		more = more || len(looks) > 1
 	}
 	return nil
 }

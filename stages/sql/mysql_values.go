@@ -55,28 +55,6 @@ func mysqlNumber(raw string) any {
 	return raw
 }
 
-// shape is which types the parameters have: MySQL gives a column of a UNION the type that all its
-// parts have room in, and a number would become text beside one.
-func (d *mySQL) shape(args [][]byte) string {
-	shape := make([]byte, len(args))
-	for i, text := range args {
-		v, _ := bindMySQL(text) // ask says what is wrong
-		switch v.(type) {
-		case nil:
-			shape[i] = 'n'
-		case int64:
-			shape[i] = 'i'
-		case uint64:
-			shape[i] = 'u'
-		case float64:
-			shape[i] = 'f'
-		default:
-			shape[i] = 's'
-		}
-	}
-	return string(shape)
-}
-
 func appendMySQLRow(out []byte, values []driver.Value, columns []column) ([]byte, error) {
 	out = append(out, '{')
 	for i, c := range columns {

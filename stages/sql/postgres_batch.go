@@ -148,9 +148,6 @@ func (d *postgres) askTogether(ctx context.Context, conn *pgx.Conn, plan *pgPlan
 	return &boundError{err, nil}
 }
 
-// shape: the server has every argument as the type of its parameter.
-func (d *postgres) shape([][]byte) string { return "" }
-
 func (d *postgres) take(n int) int {
 	d.mu.Lock()
 	defer d.mu.Unlock()

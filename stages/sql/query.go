@@ -55,11 +55,13 @@ type scanner struct {
 	outermost map[string]bool // words that stand in no parentheses, in capitals
 	parens    bool            // the statement begins with one
 	doubtful  bool            // it depends on the settings of the server how the text is read
+	from      int             // where the outermost FROM begins, 0: there is none
+	where     int             // where the outermost WHERE behind it begins, 0: there is none
 	depth     int
 }
 
-// A place is where a parameter stands in the text, and which it is, from 1.
-type place struct{ from, to, parameter int }
+// A place is where a parameter stands in the text, which it is, from 1, and in how many parentheses.
+type place struct{ from, to, parameter, depth int }
 
 // scan reads a query of one of the drivers.
 func scan(query, driver string) (*scanner, error) {
@@ -114,6 +116,11 @@ func (s *scanner) note(i, n int) error {
 		}
 		if s.depth == 0 {
 			s.outermost[w] = true
+			if w == "FROM" && s.from == 0 {
+				s.from = i
+			} else if w == "WHERE" && s.where == 0 {
+				s.where = i
+			}
 		}
 	}
 	return nil
@@ -212,7 +219,7 @@ func (s *scanner) dollar(i int) (int, error) {
 			return 0, fmt.Errorf("the parameter %s is out of range", t[:n])
 		}
 		s.parameters = max(s.parameters, p)
-		s.places = append(s.places, place{i, i + n, p})
+		s.places = append(s.places, place{i, i + n, p, s.depth})
 		return n, nil
 	}
 	end := strings.IndexByte(t[1:], '$')
@@ -238,6 +245,6 @@ func (s *scanner) question(i int) int {
 		p = s.parameters + 1
 	}
 	s.parameters = max(s.parameters, p)
-	s.places = append(s.places, place{i, i + n, p})
+	s.places = append(s.places, place{i, i + n, p, s.depth})
 	return n
 }

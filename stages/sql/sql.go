@@ -52,9 +52,7 @@ type dialect interface {
 	open(limits client.SQLLimits) (*dbsql.DB, error)
 	where() string // for errors: which database, without secrets
 	host() string  // the database as calls have it: db.example/shop
-	// shape is the same for parameters that one query can ask for together.
-	shape(args [][]byte) string
-	// take says how many of n look-ups of one shape one query asks for, at least 1.
+	// take says how many of n look-ups one query asks for, at least 1.
 	take(n int) int
 	// ask puts what the query finds into looks, with one query. What is wrong with one of
 	// them alone is that one's err. An error is of the query: of all of them, or, when it is permanent,
@@ -143,7 +141,7 @@ func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) 
 		Host: s.dialect.host(),
 		Key:  key,
 		Ask: func(ctx context.Context, _ *pipeline.Record, _ *result) (calls.Reply[result], error) {
-			l, err := s.batches.do(ctx, key, &look{settings: &s.settings, args: args, shape: s.dialect.shape(args)})
+			l, err := s.batches.do(ctx, key, &look{settings: &s.settings, args: args})
 			if err != nil {
 				return calls.Reply[result]{}, s.queryError(ctx, err)
 			}

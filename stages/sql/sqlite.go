@@ -86,8 +86,7 @@ func (d *sqlite) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 	return nil
 }
 
-func (d *sqlite) shape([][]byte) string { return "" }
-func (d *sqlite) take(int) int          { return 1 }
+func (d *sqlite) take(int) int { return 1 }
 
 func (d *sqlite) query(ctx context.Context, db *dbsql.DB, l *look) error {
 	stmt, err := d.statement(ctx, db)

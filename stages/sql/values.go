@@ -31,7 +31,6 @@ type result struct {
 type look struct {
 	settings *Settings
 	args     [][]byte // the JSON texts of the parameters; an empty one is NULL
-	shape    string   // look-ups of one shape can be asked for together
 
 	rows int
 	out  []byte

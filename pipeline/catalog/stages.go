@@ -124,7 +124,7 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "http", Waits: true,
+			Section: config.StageSection, Name: "http", Waits: true, Answers: true, Freshness: true,
 			Doc: "calls a server for each record and puts the answer into a field",
 			Example: `http:
   url: "http://127.0.0.1:8080/weather/{origin}"
@@ -141,7 +141,7 @@ deadline: 10s`,
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "sql", Waits: true,
+			Section: config.StageSection, Name: "sql", Waits: true, Answers: true,
 			Doc: "looks a record up in SQLite or PostgreSQL and puts the row into a field",
 			Example: `sql:
   driver: sqlite

@@ -1,0 +1,39 @@
+package calls
+
+import "time"
+
+// leastRetries is the time within which a host gets at least one repeated call, however few other calls
+// there are.
+const leastRetries = time.Second
+
+// savedRetries bounds how many repeated calls may come at once after a time with few of them.
+const savedRetries = 10
+
+// A budget has repeated calls of a host be no more than a share of all. Its host's lock guards it.
+//
+// Each call pays the share of one repeated call, and each repeated one takes a whole one, or, when
+// the last one is long ago, what there is.
+type budget struct {
+	share  float64 // 1: without limit
+	credit float64
+	last   time.Duration // when a repeated call began
+}
+
+func newBudget(share float64) budget { return budget{share: share, last: never} }
+
+// wait says how long it takes at most until a repeated call may begin.
+func (b *budget) wait(at time.Duration) time.Duration {
+	if b.share >= 1 || b.credit >= 1 || b.last == never {
+		return 0
+	}
+	return max(b.last+leastRetries-at, 0)
+}
+
+// call counts one that begins.
+func (b *budget) call(again bool, at time.Duration) {
+	if again {
+		b.credit = max(b.credit-1, 0)
+		b.last = at
+	}
+	b.credit = min(b.credit+b.share, savedRetries)
+}

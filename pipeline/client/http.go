@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -41,9 +42,24 @@ type HTTPOptions struct {
 	TLSFiles *tlsfiles.Files
 	// Proxy is used when it is set; variables of the environment never are.
 	Proxy *url.URL
+	// Egress is for addresses that come from records or from pages: it says where calls may go.
+	// nil: anywhere, for the address stands in the file.
+	Egress *Egress
+	// Auth is how this side logs in. nil: not at all. Its files are read by NewHTTP, and again
+	// when they change.
+	Auth  *Auth
+	HTTP2 HTTP2
+	// Warn is called, from any goroutine, when a file of Auth has become unreadable or wrong, once
+	// until it is good again: what was read last stays in use. nil: nobody is told.
+	Warn func(error)
+	// Resolver looks names up. nil: that of the system. A test gives one of its own; what it
+	// answers is judged like any other answer.
+	Resolver *net.Resolver
 	// Timeout bounds a call whose ctx has no deadline. 0: 5 minutes
 	Timeout time.Duration
 	Agent   string // User-Agent. "": penstock
+
+	otherServer bool // TLS is of a server other than those that are called
 }
 
 // An HTTP is a client with connections of its own. It is safe for concurrent use.
@@ -51,6 +67,9 @@ type HTTP struct {
 	options HTTPOptions
 	header  http.Header // of every request; never changed
 	gunzip  sync.Pool   // of *gzip.Reader
+	auth    credentials // nil: none
+	// shown is header with the credentials in it, for requests that have no header of their own.
+	shown atomic.Pointer[shownHeader]
 
 	mu           sync.Mutex
 	transport    *http.Transport
@@ -60,11 +79,15 @@ type HTTP struct {
 
 const maxRedirects = 5
 
-// NewHTTP makes a client. It connects when it is first used. The caller closes it.
+// NewHTTP makes a client. It connects when it is first used. The caller closes it. A file of Auth
+// that cannot be used is an EnvironmentError.
 func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	o.Slots = max(orElse(o.Slots, 64), 1)
 	o.MaxBytes = orElse(o.MaxBytes, 1<<20)
 	o.Timeout = orElse(o.Timeout, 5*time.Minute)
+	if err := o.HTTP2.Validate(); err != nil {
+		return nil, fmt.Errorf("setting up HTTP/2: %w", err)
+	}
 	header := http.Header{"User-Agent": {orElse(o.Agent, "penstock")}}
 	for name, values := range o.Header {
 		for _, v := range values {
@@ -82,66 +105,27 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 		h.tls = o.TLSFiles.Config()
 	}
 	h.transport = h.newTransport()
+	if o.Auth != nil {
+		var err error
+		if h.auth, err = o.Auth.open(h); err != nil {
+			return nil, err
+		}
+		if _, twice := header[http.CanonicalHeaderKey(h.auth.name())]; twice {
+			h.auth.close()
+			return nil, fmt.Errorf("setting up the log-in: the header %s is set elsewhere too", h.auth.name())
+		}
+	}
 	return h, nil
 }
 
-// checkFilesEvery is how long the files of TLS are taken for unchanged: a look at them reads them.
-const checkFilesEvery = 5 * time.Second
-
-// current gives the transport for a call.
-func (h *HTTP) current() *http.Transport {
-	if h.options.TLSFiles == nil {
-		return h.transport
+// Close closes the idle connections. Calls under way go on and close theirs; one that waits for a
+// token of Auth ends.
+func (h *HTTP) Close() {
+	if h.auth != nil {
+		h.auth.close()
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if time.Since(h.filesChecked) < checkFilesEvery {
-		return h.transport
-	}
-	h.filesChecked = time.Now()
-	if now := h.options.TLSFiles.Config(); now != h.tls {
-		h.tls = now
-		h.transport.CloseIdleConnections()
-		h.transport = h.newTransport()
-	}
-	return h.transport
+	h.current().CloseIdleConnections()
 }
-
-// connectLimit is how long a connection may take, and the handshake of TLS once more.
-const connectLimit = 10 * time.Second
-
-func (h *HTTP) newTransport() *http.Transport {
-	t := &http.Transport{
-		DialContext: (&net.Dialer{Timeout: connectLimit, KeepAlive: 30 * time.Second}).DialContext,
-		// The default of two idle connections a host opens and closes one for nearly
-		// every call of a pool of 64.
-		MaxIdleConns:           0,
-		MaxIdleConnsPerHost:    h.options.Slots,
-		MaxConnsPerHost:        h.options.Slots,
-		IdleConnTimeout:        90 * time.Second,
-		TLSHandshakeTimeout:    connectLimit,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // decoded here, within MaxBytes
-		ForceAttemptHTTP2:      true,
-		TLSClientConfig:        tlsConfig(h.tls),
-	}
-	if h.options.Proxy != nil {
-		t.Proxy = http.ProxyURL(h.options.Proxy)
-	}
-	return t
-}
-
-func tlsConfig(c *tls.Config) *tls.Config {
-	if c == nil {
-		return &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	c = c.Clone()
-	c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
-	return c
-}
-
-// Close closes the idle connections. Calls under way go on and close theirs.
-func (h *HTTP) Close() { h.current().CloseIdleConnections() }
 
 // A Request is one call. Its Body must not be changed until the client is closed:
 // the transport may still be sending it when Do has returned.
@@ -168,7 +152,8 @@ type Answer struct {
 
 // Do makes one call. It ends when ctx does. An error is an *Error, marked for the
 // engine: transient, but for an answer above the limit, an answer that cannot be
-// decoded, a redirect that is not followed, and a request that cannot be made.
+// decoded, a redirect that is not followed, a request that cannot be made, and a call that
+// [Egress] refuses.
 func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -181,7 +166,7 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		return nil, err
 	}
 	what := calling(req, r.Address)
-	resp, err := h.follow(req)
+	resp, err := h.send(req, len(r.Header) > 0)
 	if err != nil {
 		return nil, transportError(ctx, what, limit, err)
 	}
@@ -192,7 +177,7 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		drain(resp.Body)
 		return a, nil
 	}
-	if r.Discard {
+	if r.Discard || r.Method == http.MethodHead {
 		drain(resp.Body)
 		return a, nil
 	}
@@ -239,6 +224,12 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 	}
 	if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
 		return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: its URL is no http or https address", nil))
+	}
+	if e := h.options.Egress; e != nil {
+		if err := e.Check(req.URL); err != nil {
+			return nil, err
+		}
+		req.Host = req.URL.Host
 	}
 	req.Header = h.header
 	if len(r.Header) > 0 {

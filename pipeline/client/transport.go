@@ -1,0 +1,102 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// An HTTP2 says when calls go over HTTP/2. "" is HTTP2Auto.
+type HTTP2 string
+
+// When calls go over HTTP/2.
+const (
+	HTTP2Auto HTTP2 = "auto" // where a server of https has it
+	HTTP2On   HTTP2 = "on"   // always: a server of http gets it without being asked (h2c)
+	HTTP2Off  HTTP2 = "off"  // never
+)
+
+// Validate refuses any other word.
+func (m HTTP2) Validate() error {
+	switch m {
+	case "", HTTP2Auto, HTTP2On, HTTP2Off:
+		return nil
+	}
+	return fmt.Errorf("%q is none: write auto, on or off", string(m))
+}
+
+// checkFilesEvery is how long a file is taken for unchanged: a look at it reads it.
+const checkFilesEvery = 5 * time.Second
+
+// current gives the transport for a call.
+func (h *HTTP) current() *http.Transport {
+	if h.options.TLSFiles == nil {
+		return h.transport
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if time.Since(h.filesChecked) < checkFilesEvery {
+		return h.transport
+	}
+	h.filesChecked = time.Now()
+	if now := h.options.TLSFiles.Config(); now != h.tls {
+		h.tls = now
+		h.transport.CloseIdleConnections()
+		h.transport = h.newTransport()
+	}
+	return h.transport
+}
+
+// connectLimit is how long a connection may take, and the handshake of TLS once more.
+const connectLimit = 10 * time.Second
+
+func (h *HTTP) newTransport() *http.Transport {
+	t := &http.Transport{
+		DialContext: h.dial,
+		// The default of two idle connections a host opens and closes one for nearly
+		// every call of a pool of 64.
+		MaxIdleConns:           0,
+		MaxIdleConnsPerHost:    h.options.Slots,
+		MaxConnsPerHost:        h.options.Slots,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    connectLimit,
+		MaxResponseHeaderBytes: maxHead,
+		DisableCompression:     true, // decoded here, within MaxBytes
+		Protocols:              new(http.Protocols),
+		TLSClientConfig:        tlsConfig(h.tls),
+	}
+	t.Protocols.SetHTTP1(h.options.HTTP2 != HTTP2On)
+	t.Protocols.SetHTTP2(h.options.HTTP2 != HTTP2Off)
+	t.Protocols.SetUnencryptedHTTP2(h.options.HTTP2 == HTTP2On)
+	if h.options.otherServer {
+		t.TLSClientConfig.ServerName = ""
+	}
+	if h.options.Proxy != nil {
+		t.Proxy = http.ProxyURL(h.options.Proxy)
+	}
+	return t
+}
+
+// maxHead is the most bytes of an answer's status line and headers.
+const maxHead = 64 << 10
+
+// dial connects to a server, or to the proxy: that one the file names, and no record chooses it.
+func (h *HTTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	d := &net.Dialer{Timeout: connectLimit, KeepAlive: 30 * time.Second, Resolver: h.options.Resolver}
+	if h.options.Egress == nil || h.options.Proxy != nil {
+		return d.DialContext(ctx, network, address)
+	}
+	return h.options.Egress.dial(ctx, d, network, address)
+}
+
+func tlsConfig(c *tls.Config) *tls.Config {
+	if c == nil {
+		return &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	c = c.Clone()
+	c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
+	return c
+}

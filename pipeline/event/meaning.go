@@ -132,6 +132,7 @@ var meanings = map[string]string{
 	"step_kind":            "what the stage is: `filter`, `http`",
 	"suppressed_event":     "event whose lines were not written; `log` for lines for people",
 	"suppressed_level":     "level of these lines",
+	"target":               "who is called: a host, or what a stage calls so",
 	"topic":                "topic of the record; file name of a fixture",
 	"trigger":              "what made the process look at its configuration",
 	"uncommitted":          "records read and not committed; absent: not known",

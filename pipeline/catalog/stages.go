@@ -3,6 +3,7 @@ package catalog
 import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
+	httpstage "github.com/penstockio/penstock/stages/http"
 	"github.com/penstockio/penstock/stages/sql"
 )
 
@@ -123,24 +124,24 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "http", Waits: true,
-			Doc: "calls a server for each record and puts the answer into a field",
+			Section: config.StageSection, Name: "http", Waits: true, Answers: true, Foreign: foreignHTTP, Hints: hintsOfHTTP, Freshness: true,
+			Doc: "calls a server for each record and puts the answer into its fields",
 			Example: `http:
   url: "http://127.0.0.1:8080/weather/{origin}"
   into: weather
 workers: 64
 timeout: 500ms
 deadline: 10s`,
-			Settings: settingsOf(stages.DefaultHTTP),
+			Settings: settingsOf(httpstage.Defaults),
 			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
-				return warnNoBody(settings.(*stages.HTTPSettings))
+				return warnNoBody(settings.(*httpstage.Settings))
 			},
-			Build: build(func(s stages.HTTPSettings, env config.Env) (*stages.HTTP, error) {
-				return stages.NewHTTP(s, env.Workers)
+			Build: build(func(s httpstage.Settings, env config.Env) (*httpstage.Stage, error) {
+				return httpstage.New(s, env.Pipeline+"/"+env.Name, env.Calls)
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "sql", Waits: true,
+			Section: config.StageSection, Name: "sql", Waits: true, Answers: true,
 			Doc: "looks a record up in SQLite or PostgreSQL and puts the row into a field",
 			Example: `sql:
   driver: sqlite

@@ -286,11 +286,11 @@ func (g *globals) topSettings(args []string) []config.Setting {
 		case "dead_letter":
 			s.Inner = append(g.kindSettings(config.SinkSection), config.OutputSettingList(nil)...)
 		case "stages":
-			s.Inner = []config.Setting{{Name: "0", Doc: "the first; a step may be named too", Inner: append(g.kindSettings(config.StageSection), config.StepSettings(true)...)}}
+			s.Inner = []config.Setting{{Name: "0", Doc: "the first; a step may be named too", Inner: append(g.kindSettings(config.StageSection), config.StepSettings(nil)...)}}
 			if p != nil {
 				s.Inner = nil
 				for n, stage := range p.Stages {
-					s.Inner = append(s.Inner, items(n, stage.Name, stage.Kind, config.StepSettings(stage.Kind.Waits))...)
+					s.Inner = append(s.Inner, items(n, stage.Name, stage.Kind, config.StepSettings(stage.Kind))...)
 				}
 			}
 		case "sinks":

@@ -60,6 +60,7 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 		d.keepOrigins(p)
 	}
 	loops(decoders, set.Pipelines)
+	unusedRates(decoders, set.Pipelines)
 	for _, d := range decoders {
 		problems = append(problems, d.problems...)
 	}
@@ -250,7 +251,7 @@ func mergeProcess(decoders []*decoder, pipelines []*Pipeline) Process {
 		value any
 		at    *node
 	}
-	first := map[string]seen{}
+	first, rates := map[string]seen{}, map[string]*node{}
 	for i, p := range pipelines {
 		if p == nil {
 			continue
@@ -272,6 +273,7 @@ func mergeProcess(decoders []*decoder, pipelines []*Pipeline) Process {
 					"write it in one of the files, or the same in all")
 			}
 		})
+		d.mergeRates(p.Limits.Rates, &merged.Limits.Rates, rates)
 	}
 	return merged
 }
@@ -286,7 +288,7 @@ func eachSetting(have, into reflect.Value, path string, f func(path string, have
 				continue
 			}
 			if i.IsNil() {
-				i.Set(reflect.New(i.Type().Elem()))
+				i.Set(fresh(i.Type().Elem()).Addr())
 			}
 			h, i = h.Elem(), i.Elem()
 		}

@@ -24,8 +24,9 @@ func (s *waitStep) handBack(l *lane) {
 		return
 	}
 	s.tick(time.Now())
-	recs, t, left := s.clear(wl, from)
+	recs, given, t, left := s.clear(wl, from)
 	w.mu.Unlock()
+	s.letGo(given)
 	s.meter.count(t, left)
 	l.finish(recs, returned)
 }

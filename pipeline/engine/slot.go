@@ -16,11 +16,20 @@ type slot struct {
 	emit  func(*pipeline.Record)
 	stop  context.CancelFunc
 	limit time.Duration // of the attempt at work
+
+	// Of an Admitter (admit.go).
+	begun bool          // Do has begun, and the call has not been left
+	next  pipeline.Call // that Do has given; nil: none, or it is the call's by now
+	panic *pipeline.PanicError
 }
 
 // work runs one attempt; false when there will be no further call.
 func (sl *slot) work() bool {
 	s, w := sl.s, &sl.s.win
+	if sl.c != nil { // only of an Admitter
+		sl.recover()
+		return true
+	}
 	w.mu.Lock()
 	var c *call
 	for {
@@ -43,6 +52,17 @@ func (sl *slot) work() bool {
 	}
 	now := time.Now()
 	s.tick(now)
+	if s.admitter != nil {
+		w.Ask(&c.Place)
+		if c.gate != nil {
+			c.gate.woken = false // from here on a wake may be for what this asker is told
+		}
+		w.mu.Unlock()
+		sl.c = c
+		s.outstanding.Add(1)
+		sl.admit()
+		return true
+	}
 	w.Begin(&c.Place)
 	c.started = now
 	if c.attempts == 0 {
@@ -98,6 +118,10 @@ func (sl *slot) panicked(err *pipeline.PanicError) {
 		sl.s.panicked(err)
 		return
 	}
+	if sl.s.admitter != nil {
+		sl.panic = err // for work, which comes next
+		return
+	}
 	sl.end(err)
 }
 
@@ -134,7 +158,10 @@ func (s *waitStep) another(c *call, err error, now time.Time) (reason string, wa
 	if err == nil {
 		return "", 0
 	}
-	wait = max(s.conf.Wait.Retry.pause(c.attempts-1), pipeline.RetryHint(err))
+	wait = s.conf.Wait.Retry.pause(max(c.attempts-1, 0))
+	if s.admitter == nil { // whose gate keeps to what its host asks for
+		wait = max(wait, pipeline.RetryHint(err))
+	}
 	switch {
 	case !now.Before(c.deadline):
 		return pipeline.ReasonDeadline, 0
@@ -169,11 +196,15 @@ func (sl *slot) grow(j *judgement, t *increments, answered bool) {
 // book writes down the result of an attempt, and what follows from it.
 func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait time.Duration) {
 	rec, wl, w := c.rec, c.wl, &s.win
-	parts, spent := c.parts, now.Sub(c.began)     // c may be another record's soon
 	left := t.filtered + t.rejected + t.abandoned // of this record, released or not
 
 	w.mu.Lock()
 	s.tick(now)
+	if s.admitter != nil {
+		s.leaveGate(c)
+		c.letOn(now)
+	}
+	parts, spent, called := c.parts, now.Sub(c.began), !c.began.IsZero() // c may be another record's soon
 	gone := wl.Dropped() || w.givenUp
 	switch {
 	case gone:
@@ -181,6 +212,9 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 			t.abandoned, left = 1, 1
 		}
 		w.Abandon(&c.Place)
+	case j.anew:
+		w.Retry(&c.Place)
+		w.Due(&c.Place)
 	case j.verdict == again:
 		w.Retry(&c.Place)
 		c.timed = true
@@ -194,7 +228,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 
 	s.meter.mu.Lock()
 	s.meter.add(t, left)
-	if j.verdict != again {
+	if j.verdict != again && called {
 		s.meter.lat.add(spent, 1)
 	}
 	s.meter.mu.Unlock()

@@ -42,6 +42,7 @@ const (
 type judgement struct {
 	verdict verdict
 	restore bool     // with pass: the record goes on as it came to the step (OnErrorPass)
+	anew    bool     // with again: at once, as the attempt does not count
 	fail    *failure // with fail
 }
 

@@ -15,19 +15,26 @@ import (
 // record is released.
 type waitStep struct {
 	*stepCore
-	win window
+	win      window
+	admitter pipeline.Admitter // its stage, if that is one; nil: it is not
 
 	// Slots in each state, for the share of busy, idle and blocked. Guarded by the
 	// window.
 	since    time.Time
 	spent    [3]time.Duration // running, idle, blocked
 	heldTime time.Duration    // while lanes were held back, in share of the lanes
+
+	throttled time.Duration // how long limits held records back, all together
+	limited   time.Duration // of spent: how long slots were idle because they did
 }
 
 func newWaitStep(core *stepCore) *waitStep {
 	s := &waitStep{stepCore: core}
 	p := core.p
 	s.win.init(&p.lanes, &p.pool, p.opts.Order, core.conf.Workers, core.conf.Wait)
+	if a, ok := core.conf.Stage.(pipeline.Admitter); ok {
+		s.admitter, s.win.gates = a, map[any]*gate{}
+	}
 	return s
 }
 
@@ -39,6 +46,10 @@ func (s *waitStep) start() {
 		sl := &slot{s: s}
 		sl.emit = sl.parts.emit
 		(&crew.Worker{Crew: s.crew, Work: sl.work, Panicked: onPanic(sl.panicked)}).Start()
+	}
+	if s.admitter != nil && s.conf.Wait.MaxWait > 0 {
+		sl := &slot{s: s}
+		(&crew.Worker{Crew: s.crew, Work: sl.refuse, Panicked: onPanic(sl.panicked)}).Start()
 	}
 }
 
@@ -101,6 +112,7 @@ func (s *waitStep) inputEnded() {
 	w.closed = true
 	w.work.Broadcast()
 	w.exit.Broadcast()
+	w.refusal.Broadcast()
 	w.mu.Unlock()
 }
 
@@ -114,11 +126,29 @@ func (s *waitStep) tick(now time.Time) {
 	}
 	s.spent[0] += d * time.Duration(n.Running)
 	free := d * time.Duration(s.conf.Workers-n.Running)
+	if n.Throttled > 0 {
+		s.throttled += d * time.Duration(n.Throttled)
+		limited := d * time.Duration(s.limitedSlots(n))
+		s.limited += limited
+		s.spent[1] += limited
+		free -= limited
+	}
 	if n.Taken >= s.win.size && n.Waiting > 0 {
 		s.spent[2] += free
 	} else {
 		s.spent[1] += free
 	}
+}
+
+// limitedSlots is how many slots are free because limits hold records back: as many as it holds
+// back, and all when the window is full of those and of the ones that wait behind them. When most of
+// a full window is on its way out, it is what is behind the step that holds it up.
+func (s *waitStep) limitedSlots(n reorder.Counts) int {
+	free := s.conf.Workers - n.Running
+	if n.Taken >= s.win.size && 2*s.win.leaving < n.Taken {
+		return free
+	}
+	return min(free, n.Throttled)
 }
 
 // send sends one chunk of released records to the next step. It alone sends there.
@@ -175,6 +205,7 @@ func (s *waitStep) send() bool {
 	}
 	w.mu.Lock()
 	s.tick(time.Now())
+	w.leaving -= places
 	w.Free(&wl.Lane, places)
 	w.tellDone()
 	w.mu.Unlock()
@@ -193,17 +224,19 @@ func (s *waitStep) forgetLane(l *lane) {
 	}
 	s.tick(time.Now())
 	delete(w.lanes, l)
-	recs, t, left := s.clear(wl, 0)
+	recs, given, t, left := s.clear(wl, 0)
 	w.space.Broadcast()
 	w.mu.Unlock()
+	s.letGo(given)
 	s.meter.count(t, left)
 	l.finish(recs, abandoned)
 }
 
 // clear removes from the window what a lane has from a number on, except the calls at work, and
 // returns the records. The slot that runs such a call finds out that the lane has been dropped.
-// From 0 that is everything; from another number, nothing there has begun or been released.
-func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t increments, left int64) {
+// From 0 that is everything; from another number, nothing there has begun or been released. given
+// are the calls that the stage has to hear of (letGo).
+func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, given []*call, t increments, left int64) {
 	w := &s.win
 	recs, waited, counted := s.clearPending(wl, from)
 	t.abandoned, left = counted, counted
@@ -215,6 +248,9 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t increments, 
 		}
 		if c.timer != nil {
 			c.timer.Stop()
+		}
+		if c.entry != nil {
+			given = append(given, c)
 		}
 		switch {
 		case answered && c.result != pass && c.result != fail: // it has its outcome
@@ -240,10 +276,17 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, t increments, 
 				left += int64(r.places)
 			}
 		}
+		w.leaving -= places
 		w.Free(&wl.Lane, places)
 	}
+	for _, c := range given {
+		if c.limit != nil {
+			c.limit.Stop()
+		}
+		s.leaveGate(c)
+	}
 	w.tellDone()
-	return recs, t, left
+	return recs, given, t, left
 }
 
 // clearPending takes what waits of a lane from a place on. It says how many records that was,
@@ -278,6 +321,7 @@ func (s *waitStep) stopEarly() {
 	w.work.Broadcast()
 	w.space.Broadcast()
 	w.exit.Broadcast()
+	w.refusal.Broadcast()
 	w.mu.Unlock()
 	for _, l := range lanes {
 		s.forgetLane(l)
@@ -299,9 +343,7 @@ func (s *waitStep) snapshot(now time.Time) StepSnapshot {
 	out.WindowLen, out.WindowCap = n.Taken, w.size
 	for _, wl := range w.lanes {
 		for c := range wl.All() {
-			if !c.began.IsZero() {
-				out.OldestInFlight = max(out.OldestInFlight, now.Sub(c.began))
-			}
+			out.OldestInFlight = max(out.OldestInFlight, c.age(now))
 		}
 	}
 	return out
@@ -341,7 +383,7 @@ func (s *waitStep) load(now time.Time) load {
 	defer s.win.mu.Unlock()
 	s.tick(now)
 	return load{
-		busy: s.spent[0], all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], heldTime: s.heldTime,
+		busy: s.spent[0] + s.limited, all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], heldTime: s.heldTime,
 	}
 }
 
@@ -352,10 +394,10 @@ func (s *waitStep) holdup(now time.Time) (h holdup) {
 	defer w.mu.Unlock()
 	for _, wl := range w.lanes {
 		for c := range wl.All() {
-			if c.State() == reorder.Answered || c.began.IsZero() {
+			if c.State() == reorder.Answered || !c.heldSince.IsZero() {
 				continue
 			}
-			if age := now.Sub(c.began); age > h.age {
+			if age := c.age(now); age > h.age {
 				h = holdup{age: age, at: c.at, lane: wl.lane.name, attempt: c.attempts}
 			}
 		}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -33,12 +34,17 @@ type call struct {
 
 	result verdict
 	parts  []item // what goes on in its place, when the step splits
+
+	admission
 }
 
 // callStates are the states of calls as those see them who look from outside.
 var callStates = [...]string{
 	reorder.Parked:    "waiting for its turn",
 	reorder.Due:       "queued",
+	reorder.Asking:    "queued",
+	reorder.Throttled: "throttled",
+	reorder.Refused:   "throttled",
 	reorder.Running:   "running",
 	reorder.Retrying:  "retrying",
 	reorder.Answered:  "waiting for its turn",
@@ -72,13 +78,21 @@ type window struct {
 
 	mu sync.Mutex // guards the rest
 	*reorder.Window[*call]
-	work   sync.Cond // workers wait for a call
-	space  sync.Cond // the receiver waits until less is pending
-	exit   sync.Cond // the sender waits for released records
-	idlers int       // workers that wait
-	lanes  map[*lane]*waitLane
-	ready  fifo.Queue[*waitLane]
-	spare  []*call
+	work    sync.Cond // workers wait for a call
+	space   sync.Cond // the receiver waits until less is pending
+	exit    sync.Cond // the sender waits for released records
+	idlers  int       // workers that wait
+	lanes   map[*lane]*waitLane
+	ready   fifo.Queue[*waitLane]
+	spare   []*call
+	leaving int // places of what was released and has not been sent on
+
+	// Of an Admitter.
+	gates      map[any]*gate // at which calls wait or ask
+	spareGates []*gate
+	refused    fifo.Queue[*call] // throttled for too long, and not ended yet
+	refusal    sync.Cond         // who ends them waits for one
+	released   atomic.Int64      // records, since the start
 
 	closed  bool // nothing more will come
 	givenUp bool // the pipeline is given up
@@ -95,7 +109,7 @@ func (w *window) init(lanes *laneSet, pool *pool, order Order, workers int, conf
 	})
 	w.pool = pool
 	w.lanes = map[*lane]*waitLane{}
-	w.work.L, w.space.L, w.exit.L = &w.mu, &w.mu, &w.mu
+	w.work.L, w.space.L, w.exit.L, w.refusal.L = &w.mu, &w.mu, &w.mu, &w.mu
 }
 
 // What the options stand for in the window.
@@ -196,6 +210,9 @@ func (w *window) admit(wl *waitLane) *reorder.Place[*call] {
 // release puts what goes on of a call where it is sent from.
 func (w *window) release(c *call) (gone bool) {
 	wl := c.wl
+	if w.gates != nil {
+		w.released.Add(1)
+	}
 	switch {
 	case c.result == pass && c.parts != nil:
 		for i, part := range c.parts {
@@ -211,6 +228,9 @@ func (w *window) release(c *call) (gone bool) {
 		wl.out.Push(released{rec: c.rec, places: 1, counted: true})
 	default:
 		gone = true
+	}
+	if !gone {
+		w.leaving++
 	}
 	if wl.out.Len() > 0 && !wl.ready {
 		wl.ready = true
@@ -235,6 +255,7 @@ func (w *window) tellDone() {
 	if w.done() {
 		w.work.Broadcast()
 		w.exit.Broadcast()
+		w.refusal.Broadcast()
 	}
 }
 
@@ -257,6 +278,6 @@ func (w *window) recycle(c *call) {
 	if saved != nil {
 		saved.Forget()
 	}
-	*c = call{saved: saved}
+	*c = call{saved: saved, admission: admission{limit: c.limit}}
 	w.spare = append(w.spare, c)
 }

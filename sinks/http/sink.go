@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
@@ -161,7 +161,9 @@ type Sink struct {
 	settings Settings
 	form     lines.Form
 	client   *client.HTTP
+	calls    *calls.Calls[struct{}]
 	host     string // scheme and host, for Ping
+	asked    string // the host, as what holds calls back names it
 	address  string // for errors
 	scope    string // what makes keys of one sink differ from those of another
 	emit     *event.Emitter
@@ -171,17 +173,20 @@ type Sink struct {
 }
 
 // Attach implements pipeline.Attacher.
-func (h *Sink) Attach(e *event.Emitter) { h.emit = e }
+func (h *Sink) Attach(e *event.Emitter) {
+	h.emit = e
+	h.calls.Attach(e)
+}
 
 // warnFiles tells that files of tls have become unusable, from any goroutine.
 func (h *Sink) warnFiles(err error) {
 	h.emit.Log().Warn().Err(err).Msg("a file is not used as it is now")
 }
 
-// New makes an HTTP sink for as many lanes at once as there are slots. scope, the
-// names of pipeline and sink, stands in the keys: two sinks that send the same records
-// to one server do not hide each other's. It connects with the first Write.
-func New(s Settings, scope string, slots int) (*Sink, error) {
+// New makes an HTTP sink for as many lanes at once as env has workers; its requests keep to what env
+// holds calls back by. scope, the names of pipeline and sink, stands in the keys: two sinks that send
+// the same records to one server do not hide each other's. It connects with the first Write.
+func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -194,7 +199,7 @@ func New(s Settings, scope string, slots int) (*Sink, error) {
 	if h.host, err = client.StaticHost(s.URL.String()); err != nil {
 		return nil, err
 	}
-	o := client.HTTPOptions{Slots: slots}
+	o := client.HTTPOptions{Slots: env.Workers}
 	if o.Header, err = client.Headers(s.Headers, s.SecretHeaders); err != nil {
 		return nil, err
 	}
@@ -211,8 +216,15 @@ func New(s Settings, scope string, slots int) (*Sink, error) {
 		return nil, err
 	}
 	h.address = client.Address(h.host, s.URL.String(), s.URL.Written())
-	h.client, err = client.NewHTTP(o)
-	return h, err
+	_, h.asked, _ = strings.Cut(h.host, "://")
+	if h.client, err = client.NewHTTP(o); err != nil {
+		return nil, err
+	}
+	if h.calls, err = calls.New[struct{}](env); err != nil {
+		h.client.Close()
+		return nil, err
+	}
+	return h, nil
 }
 
 // Write implements pipeline.Sink. A record that is rejected holds nothing back; what is
@@ -289,8 +301,20 @@ func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, r
 	return n, nil
 }
 
-// call makes one request.
+// call makes one request, once the rates of the sink allow it and its host wants it. The time of the
+// write stands still until then.
 func (h *Sink) call(ctx context.Context, req request, repeated bool) error {
+	return calls.Make(ctx, h.calls.Admit(calls.Question[struct{}]{
+		Host: h.asked,
+		Ask: func(ctx context.Context, _ *pipeline.Record, _ *struct{}) (calls.Reply[struct{}], error) {
+			return calls.Reply[struct{}]{}, h.request(ctx, req, repeated)
+		},
+		Use: func(*pipeline.Record, struct{}) error { return nil },
+	}, 1), nil)
+}
+
+// request makes one request.
+func (h *Sink) request(ctx context.Context, req request, repeated bool) error {
 	what := "sending " + h.settings.Method + " " + h.address
 	a, err := h.client.Do(ctx, client.Request{
 		Method: h.settings.Method, URL: req.url, Address: h.address, Body: req.body, Discard: true,
@@ -326,16 +350,7 @@ func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.hos
 
 // Close implements pipeline.Sink.
 func (h *Sink) Close(context.Context) error {
+	h.calls.Close()
 	h.client.Close()
 	return nil
-}
-
-// escapeKey keeps what a header may hold and people can read.
-func escapeKey(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r > '~' || r == '"' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, s)
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
@@ -127,7 +128,7 @@ func (h *hook) sink(t testing.TB, path string, change func(*Settings)) *Sink {
 	if change != nil {
 		change(&s)
 	}
-	sink, err := New(s, "pipe/hook", 64)
+	sink, err := New(s, "pipe/hook", calls.Env{Workers: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,7 +406,7 @@ func TestHTTPSettings(t *testing.T) {
 		if strings.Join(fields, " ") != tt.fields {
 			t.Errorf("%s: fields %v, want %s", name, fields, tt.fields)
 		}
-		if _, err := New(s, "", 1); err == nil {
+		if _, err := New(s, "", calls.Env{Workers: 1}); err == nil {
 			t.Errorf("%s: NewHTTP took them", name)
 		}
 	}

@@ -6,9 +6,9 @@ import "github.com/penstockio/penstock/pipeline/engine/internal/fifo"
 // its thing, and the ways out before that.
 
 // Pick gives the next call for a free slot: retries first, then those whose turn in a series
-// has come, then what can be admitted. Whoever picks one begins it before the window is
-// picked from again. Begin is apart so that the time until then can be booked by the counts
-// that held during it.
+// has come, then what can be admitted. Whoever picks one begins it, or asks for its entrance,
+// before the window is picked from again. Begin and Ask are apart so that the time until then can
+// be booked by the counts that held during it.
 func (w *Window[T]) Pick() (of T, ok bool) {
 	for {
 		var p *Place[T]
@@ -92,39 +92,85 @@ func push[T any](m map[uint64]*fifo.Queue[*Place[T]], key uint64, p *Place[T]) (
 	return q.Len() == 1
 }
 
-// Begin says that an attempt begins, of a call that was picked.
+// Ask says that somebody asks whether a call that was picked may begin. The call has its slot
+// meanwhile. It counts as begun until that is decided: whoever asks may be let in at any moment.
+func (w *Window[T]) Ask(p *Place[T]) {
+	w.take(p)
+	p.lane.undecided++
+	p.state = Asking
+}
+
+// Begin says that an attempt begins, of a call that was picked, or that has asked and is let in.
 func (w *Window[T]) Begin(p *Place[T]) {
-	w.counts.Running++
-	p.lane.running++
+	if p.state == Asking {
+		p.lane.undecided--
+	} else {
+		w.take(p)
+	}
 	p.lane.begun = max(p.lane.begun, p.number)
 	p.state = Running
 }
 
-// end says that an attempt is over.
+// Hold says that a call which asks, or one at work that has to ask for a further entrance, is not
+// let in. It gives its slot back, and is [Window.Due] when it is to ask again.
+func (w *Window[T]) Hold(p *Place[T]) {
+	w.end(p, Throttled)
+	w.counts.Throttled++
+}
+
+// Refuse says that a throttled call is to be made no more: whoever says that is about to answer
+// it, or to abandon it. It has no slot, and counts as begun.
+func (w *Window[T]) Refuse(p *Place[T]) {
+	w.end(p, Refused)
+	p.lane.undecided++
+}
+
+// take gives a call a slot.
+func (w *Window[T]) take(p *Place[T]) {
+	w.counts.Running++
+	p.lane.running++
+}
+
+// end takes a call out of the state that it is in.
 func (w *Window[T]) end(p *Place[T], state State) {
+	switch p.state {
+	case Asking:
+		p.lane.undecided--
+		w.giveUpSlot(p)
+	case Running:
+		w.giveUpSlot(p)
+	case Refused:
+		p.lane.undecided--
+	case Throttled:
+		w.counts.Throttled--
+	}
+	p.state = state
+}
+
+func (w *Window[T]) giveUpSlot(p *Place[T]) {
 	w.counts.Running--
 	p.lane.running--
-	p.state = state
 }
 
 // Retry ends an attempt behind which there is to be another one, at a time that the owner
 // keeps.
 func (w *Window[T]) Retry(p *Place[T]) { w.end(p, Retrying) }
 
-// Due says that the time of the next attempt has come, which goes ahead of new calls. It
-// does nothing for a call that has been abandoned meanwhile.
+// Due says that the time of the next attempt has come, or that a throttled call may ask again:
+// both go ahead of new calls. It does nothing for a call that has been abandoned meanwhile.
 func (w *Window[T]) Due(p *Place[T]) {
-	if p.state != Retrying {
+	if p.state != Retrying && p.state != Throttled {
 		return
 	}
-	p.state = Due
+	w.end(p, Due)
 	w.retries.Push(p)
 	w.conf.Wake(1)
 }
 
-// Answer ends the last attempt of a call. The next of its series may begin, and what has
-// its turn is released.
+// Answer ends the last attempt of a call, or one that was never made. The next of its series may
+// begin, and what has its turn is released.
 func (w *Window[T]) Answer(p *Place[T]) {
+	p.lane.begun = max(p.lane.begun, p.number) // what has its answer is not handed back
 	w.end(p, Answered)
 	w.answered(p)
 }
@@ -192,7 +238,7 @@ func (w *Window[T]) Free(l *Lane[T], places int) {
 	}
 }
 
-// Abandon ends an attempt of a lane that was dropped, or when all lanes are about to be: in
+// Abandon ends a call at work of a lane that was dropped, or when all lanes are about to be: in
 // a lane that goes on, those behind it would wait for it.
 func (w *Window[T]) Abandon(p *Place[T]) {
 	w.end(p, Abandoned)
@@ -205,7 +251,7 @@ func (w *Window[T]) takeOut(p *Place[T]) {
 	if p.state != Answered {
 		w.counts.Unanswered--
 	}
-	p.state = Abandoned
+	w.end(p, Abandoned)
 	p.lane.remove(p)
 }
 
@@ -236,7 +282,7 @@ func (w *Window[T]) withdraw(l *Lane[T], from uint64, each func(of T)) {
 	places := 0
 	for i := len(l.calls) - 1; i >= 0; i-- { // from the end: the last one moves to where one goes
 		p := l.calls[i]
-		if p.state == Running || p.number < from {
+		if p.busy() || p.number < from {
 			continue
 		}
 		each(p.of)
@@ -247,7 +293,7 @@ func (w *Window[T]) withdraw(l *Lane[T], from uint64, each func(of T)) {
 }
 
 // Drop forgets a lane: nothing of it waits any more, and what it has in the window is taken
-// out. Calls at work stay until they are abandoned, and what was released and not sent on
+// out. Calls at work, or being asked for or refused, stay until they are abandoned, and what was released and not sent on
 // until its places are given back. each hears of every call that is taken out, while its
 // state is still what it was.
 func (w *Window[T]) Drop(l *Lane[T], each func(of T)) {

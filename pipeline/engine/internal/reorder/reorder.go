@@ -16,7 +16,8 @@
 // thing, whatever its place. The thing keeps its place until all that are before it, in its
 // lane or of its key, have their answers too. Then it is released, and its place is given
 // back when it has been sent on. A call that is to be repeated gives its slot back as well,
-// and is in nobody's way but that of the things behind it.
+// and is in nobody's way but that of the things behind it. So does one that asks whether it may
+// begin and is not let in: it keeps its place, and others begin meanwhile.
 //
 // Why two numbers. Slots bound what the server behind the calls has to bear; places bound
 // memory, and how far answers may run ahead of a slow one. With as many places as slots, one
@@ -37,8 +38,8 @@
 // What must not be changed without thought. The answer to the first thing of a lane that
 // has none yet releases it, and all behind it that have theirs, in one step: two answers
 // cannot pass each other on their way out, if one sender takes what is released in the order
-// of the hook's calls. Retries that are due come before new things, or a lane waits for a
-// retry that waits for a slot behind its own successors.
+// of the hook's calls. Retries that are due, and throttled calls that may ask again, come before
+// new things, or a lane waits for a retry that waits for a slot behind its own successors.
 //
 // Nothing here locks, starts a goroutine, waits or reads a clock: a window, its lanes and
 // its places belong to whoever guards them. Hooks are called from within the methods, so
@@ -77,11 +78,14 @@ const (
 // A State is how far a call in the window is.
 type State uint8
 
-// The states, in the order in which a call comes through them; it may go back from Retrying
-// to Due.
+// The states, in the order in which a call comes through them; it may go back from Throttled
+// and from Retrying to Due, and from Running to Throttled.
 const (
 	Parked    State = iota // until the call before it, of its key or lane, has its answer
 	Due                    // waits for a slot
+	Asking                 // in a slot, and asked whether it may begin
+	Throttled              // was not let in, and waits until it may ask again
+	Refused                // was throttled, and is about to be answered or abandoned without a call
 	Running                // in a slot
 	Retrying               // waits for another attempt
 	Answered               // waits for its turn to be released
@@ -121,7 +125,8 @@ type Counts struct {
 	Waiting    int // things that are not admitted
 	Taken      int // places, until they are given back
 	Unanswered int // things admitted that have no answer
-	Running    int // calls
+	Running    int // calls that have a slot, those that ask included
+	Throttled  int // calls that were not let in
 }
 
 // A Window admits things that wait, says which call is next, and releases them in order.
@@ -171,6 +176,7 @@ type Lane[T any] struct {
 	taken     int  // places
 	running   int
 	begun     uint64 // the highest number that was called, or left without
+	undecided int    // calls that ask or are refused, which count as begun as long as they do
 	heldBack  bool
 	congested bool
 	dropped   bool
@@ -187,9 +193,21 @@ type Lane[T any] struct {
 func (l *Lane[T]) Waiting() int { return l.waiting }
 
 // Begun is the highest number of a thing that has begun: of which a call was made, or which has
-// left without needing one, since it came as rejected. Things are admitted in order, so none
-// with a higher number has begun.
-func (l *Lane[T]) Begun() uint64 { return l.begun }
+// left without one, since it came as rejected or was refused. One that asks for its entrance now
+// counts too, as it may be let in at any moment; one that is throttled does not. So Begun may be
+// less later. Things are admitted in order, so none with a higher number has begun; some with a
+// lower one may not have, as others pass those that are throttled.
+func (l *Lane[T]) Begun() uint64 {
+	begun := l.begun
+	if l.undecided > 0 {
+		for _, p := range l.calls {
+			if p.busy() {
+				begun = max(begun, p.number)
+			}
+		}
+	}
+	return begun
+}
 
 // Dropped says whether the window has forgotten the lane. A call of it that ends is to be
 // given up, with [Window.Abandon].
@@ -229,6 +247,9 @@ type Place[T any] struct {
 func (p *Place[T]) Set(of T, number, key uint64, rejected bool) {
 	*p = Place[T]{of: of, number: number, key: key, rejected: rejected}
 }
+
+// busy says whether somebody has the call in hand, and is going to say what came of it.
+func (p *Place[T]) busy() bool { return p.state == Asking || p.state == Refused || p.state == Running }
 
 // State is how far the call is.
 func (p *Place[T]) State() State { return p.state }

@@ -20,6 +20,9 @@ type thing struct {
 	gone     bool  // it was taken out, or given up
 }
 
+// busy says whether somebody has the call in hand, and is going to say what came of it.
+func (th *thing) busy() bool { return th.state == Asking || th.state == Refused || th.state == Running }
+
 // A modelLane is what the model has of a lane.
 type modelLane struct {
 	Lane[int]
@@ -48,12 +51,16 @@ type model struct {
 	over   []*modelLane // dropped, with something left
 	others int          // lanes that are open and never come here
 
-	running  []int // in no order
-	retrying []int
-	due      []int // retries, in the order in which they came due
-	spare    []*Place[int]
+	asks      bool  // calls ask for their entrance
+	asking    []int // in no order, as all these
+	throttled []int
+	refused   []int
+	running   []int
+	retrying  []int
+	due       []int // retries and throttled calls that may ask again, in the order in which they came due
+	spare     []*Place[int]
 
-	// Workers that have a call are those of running.
+	// Workers that have a call are those of asking and running.
 	looking int // that are about to pick
 	idle    int // that wait to be woken
 
@@ -64,7 +71,7 @@ type model struct {
 
 func drawModel(rt *rapid.T) *model {
 	size := rapid.OneOf(rapid.Just(1), rapid.IntRange(1, 12), rapid.IntRange(13, 40))
-	m := &model{rt: rt, others: rapid.IntRange(0, 1).Draw(rt, "lanes elsewhere")}
+	m := &model{rt: rt, others: rapid.IntRange(0, 1).Draw(rt, "lanes elsewhere"), asks: rapid.Bool().Draw(rt, "calls ask")}
 	m.conf = Config[int]{
 		Size:    size.Draw(rt, "size"),
 		Slots:   rapid.SampledFrom([]int{8, 1, 4, 2, 3}).Draw(rt, "slots"),
@@ -87,7 +94,8 @@ func TestWindowModel(t *testing.T) {
 		steps := []func(*model){
 			(*model).begin, (*model).answer, (*model).arrive, (*model).send, (*model).begin, (*model).answer, (*model).arrive,
 			(*model).retry, (*model).comeDue, (*model).begin, (*model).answer, (*model).retry, (*model).handBack, (*model).open,
-			(*model).pause, (*model).drop,
+			(*model).pause, (*model).drop, (*model).letIn, (*model).hold, (*model).askAgain, (*model).letIn, (*model).hold,
+			(*model).askAgain, (*model).askFurther, (*model).refuse, (*model).endRefused,
 		}
 		for range 400 * rapid.IntRange(1, 4).Draw(rt, "steps") {
 			steps[rapid.IntRange(0, len(steps)-1).Draw(rt, "what")](m)
@@ -114,6 +122,9 @@ func (m *model) finish() {
 			break
 		}
 		m.begin()
+		m.letIn()
+		m.askAgain()
+		m.endRefused()
 		m.comeDue()
 		m.answer()
 		m.send()
@@ -130,8 +141,8 @@ func (m *model) finish() {
 func (m *model) giveUp() {
 	early := rapid.Bool().Draw(m.rt, "calls end first")
 	for range 2 {
-		for early && len(m.running) > 0 {
-			m.abandon(m.running[0])
+		for early && len(m.running)+len(m.asking)+len(m.refused) > 0 {
+			m.abandon(slices.Concat(m.running, m.asking, m.refused)[0])
 		}
 		for len(m.lanes) > 0 {
 			m.dropLane(m.lanes[0])
@@ -313,37 +324,132 @@ func (m *model) begin() {
 	if len(m.due) > 0 {
 		m.due = m.due[1:]
 	}
-	th.state = Running
 	th.lane.running++
+	if m.asks {
+		th.state = Asking
+		m.asking = append(m.asking, of)
+		m.w.Ask(th.place)
+		return
+	}
+	m.run(of)
+}
+
+// run has a call begin that has a slot.
+func (m *model) run(of int) {
+	th := &m.things[of]
+	th.state = Running
 	th.lane.begun = max(th.lane.begun, th.number)
 	m.running = append(m.running, of)
 	m.w.Begin(th.place)
 }
 
-// end takes a call from its worker, which looks for another one. The call is one of a lane
-// that is still there, -1: there is none.
-func (m *model) end() int {
-	if len(m.running) == 0 {
+// from draws a call of a list, of a lane that is still there; -1: there is none.
+func (m *model) from(list []int) int {
+	if len(list) == 0 {
 		return -1
 	}
-	of := rapid.SampledFrom(m.running).Draw(m.rt, "call")
+	of := rapid.SampledFrom(list).Draw(m.rt, "call")
 	if m.things[of].lane.dropped {
 		m.abandon(of)
 		return -1
 	}
-	m.leave(of)
 	return of
 }
 
+// letIn has a call begin that asks.
+func (m *model) letIn() {
+	if of := m.from(m.asking); of >= 0 {
+		m.asking = without(m.asking, of)
+		m.run(of)
+	}
+}
+
+// hold does not let a call in that asks.
+func (m *model) hold() {
+	if of := m.from(m.asking); of >= 0 {
+		m.throttle(of)
+	}
+}
+
+// askFurther has a call at work ask for a further entrance, which it does not get at once.
+func (m *model) askFurther() {
+	if of := m.from(m.running); m.asks && of >= 0 {
+		m.throttle(of)
+	}
+}
+
+func (m *model) throttle(of int) {
+	m.leave(of)
+	th := &m.things[of]
+	th.state = Throttled
+	m.throttled = append(m.throttled, of)
+	m.w.Hold(th.place)
+}
+
+// askAgain has a throttled call ask again, when it has a slot.
+func (m *model) askAgain() {
+	if len(m.throttled) == 0 {
+		return
+	}
+	of := rapid.SampledFrom(m.throttled).Draw(m.rt, "throttled")
+	m.throttled = without(m.throttled, of)
+	th := &m.things[of]
+	if !th.gone {
+		th.state = Due
+		m.due = append(m.due, of)
+	}
+	m.w.Due(th.place)
+}
+
+// refuse has a throttled call be made no more.
+func (m *model) refuse() {
+	if len(m.throttled) == 0 {
+		return
+	}
+	of := rapid.SampledFrom(m.throttled).Draw(m.rt, "throttled")
+	th := &m.things[of]
+	if th.gone {
+		return
+	}
+	m.throttled = without(m.throttled, of)
+	m.refused = append(m.refused, of)
+	th.state = Refused
+	m.w.Refuse(th.place)
+}
+
+// endRefused answers a call that was refused.
+func (m *model) endRefused() {
+	if of := m.from(m.refused); of >= 0 {
+		m.refused = without(m.refused, of)
+		m.things[of].lane.begun = max(m.things[of].lane.begun, m.things[of].number)
+		m.answered(of)
+	}
+}
+
+// end takes a call at work from its worker, which looks for another one. The call is one of a lane
+// that is still there, -1: there is none.
+func (m *model) end() int {
+	of := m.from(m.running)
+	if of >= 0 {
+		m.leave(of)
+	}
+	return of
+}
+
+// leave takes a call that has a slot from its worker.
 func (m *model) leave(of int) {
-	m.running = without(m.running, of)
+	m.asking, m.running = without(m.asking, of), without(m.running, of)
 	m.things[of].lane.running--
 	m.looking++
 }
 
 func (m *model) abandon(of int) {
-	m.leave(of)
 	th := &m.things[of]
+	if th.state == Refused {
+		m.refused = without(m.refused, of)
+	} else {
+		m.leave(of)
+	}
 	th.lane.inside = without(th.lane.inside, of)
 	th.lane.taken--
 	th.gone, th.state = true, Abandoned
@@ -351,10 +457,12 @@ func (m *model) abandon(of int) {
 }
 
 func (m *model) answer() {
-	of := m.end()
-	if of < 0 {
-		return
+	if of := m.end(); of >= 0 {
+		m.answered(of)
 	}
+}
+
+func (m *model) answered(of int) {
 	th := &m.things[of]
 	th.state = Answered
 	for _, o := range th.lane.inside { // the next of its series
@@ -458,7 +566,7 @@ func (m *model) lose(l *modelLane, kept int) {
 func (m *model) takenOut(l *modelLane, from uint64, do func(each func(int))) {
 	var want, got []int
 	for _, of := range l.inside {
-		if th := &m.things[of]; th.number >= from && th.state != Running {
+		if th := &m.things[of]; th.number >= from && !th.busy() {
 			want = append(want, of)
 		}
 	}
@@ -570,7 +678,12 @@ func (m *model) check() {
 		m.wake(m.idle)
 		m.shifted = false
 	}
-	want := Counts{Lanes: len(m.lanes), Taken: m.taken(), Running: len(m.running)}
+	want := Counts{Lanes: len(m.lanes), Taken: m.taken(), Running: len(m.running) + len(m.asking)}
+	for _, of := range m.throttled {
+		if !m.things[of].gone {
+			want.Throttled++
+		}
+	}
 	away := 0
 	for _, l := range m.lanes {
 		m.checkLane(l)
@@ -603,8 +716,14 @@ func (m *model) check() {
 }
 
 func (m *model) checkLane(l *modelLane) {
-	if l.Waiting() != len(l.waiting) || l.Begun() != l.begun || l.Dropped() {
-		m.rt.Fatalf("a lane: %d wait, want %d; begun to %d, want %d", l.Waiting(), len(l.waiting), l.Begun(), l.begun)
+	begun := l.begun
+	for _, of := range l.inside {
+		if th := &m.things[of]; th.busy() {
+			begun = max(begun, th.number)
+		}
+	}
+	if l.Waiting() != len(l.waiting) || l.Begun() != begun || l.Dropped() {
+		m.rt.Fatalf("a lane: %d wait, want %d; begun to %d, want %d", l.Waiting(), len(l.waiting), l.Begun(), begun)
 	}
 	got := slices.Sorted(l.All())
 	if !slices.Equal(got, l.inside) {

@@ -1,0 +1,333 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// This file is the way of a record of an Admitter through a slot: Admit, the entrance at its gate
+// (gates.go), the call, and what came of it.
+//
+// What it guarantees. Every call that the stage gives is left once. A record has begun when its
+// call is let in, not before (I7). What runs out, the record's deadline, begins then, and stands
+// still while it is held back later. Whatever panics is an error of this record alone: its slot,
+// and the others at its gate, go on.
+//
+// How. Everything of the stage is called by a worker, without a lock. What the call has come to is
+// kept in the slot and in the call, so that the worker, when it comes back from a panic, ends it.
+
+var (
+	errNoCall     = errors.New("admitting: the stage gave no call")
+	errNoGate     = errors.New("admitting: the gate of the call cannot be compared")
+	errNoNextCall = errors.New("calling: the stage gave no further call")
+)
+
+// admission is what a call of an Admitter has in addition.
+type admission struct {
+	entry      pipeline.Call // what the stage wants to do; nil: it has not said
+	gate       *gate         // where it waits or asks; nil: at none
+	attempting bool          // the attempt has begun
+	further    bool          // and entry is not its first call
+	kept       bool          // saved is how the record came
+
+	heldSince time.Time     // since when limits hold it back; zero: they do not
+	held      time.Duration // how long they did before that
+	heldBy    string        // of one that is refused: what held it back
+	limit     *time.Timer   // refuses it; nil: none was needed yet
+	took      time.Duration // of the last call
+}
+
+// admit has the stage say what call it wants to make of the record at hand, and goes on with that.
+func (sl *slot) admit() {
+	c := sl.c
+	if c.entry == nil {
+		entry, err := sl.s.admitter.Admit(c.rec.rec, c.attempts+1)
+		if err == nil && entry == nil {
+			err = errNoCall
+		}
+		if err != nil {
+			sl.conclude(err, true)
+			return
+		}
+		c.entry = entry
+	}
+	for sl.enter() && sl.call() {
+	}
+}
+
+// enter asks for the entrance of a call. It gives false when the slot is free again.
+func (sl *slot) enter() (in bool) {
+	c, s, w := sl.c, sl.s, &sl.s.win
+	if c.gate == nil {
+		key := c.entry.Gate()
+		switch {
+		case key == nil:
+			return sl.entered(0, true, "")
+		case !reflect.ValueOf(key).Comparable():
+			sl.conclude(errNoGate, true)
+			return false
+		}
+		w.mu.Lock()
+		switch {
+		case s.gone(c):
+			w.mu.Unlock()
+			sl.giveUp()
+			return false
+		case !s.join(c, key):
+			now := time.Now()
+			s.tick(now)
+			s.hold(c, 0, now)
+			sl.done()
+			w.mu.Unlock()
+			return false
+		}
+		w.mu.Unlock()
+	}
+	wait, ok := c.entry.Enter(c.gate.wake)
+	waits := ""
+	if !ok {
+		waits = c.entry.Waits()
+	}
+	return sl.entered(wait, ok, waits)
+}
+
+// gone says whether nobody wants a record any more. The window is locked.
+func (s *waitStep) gone(c *call) bool { return c.wl.Dropped() || s.win.givenUp }
+
+// entered does what an answer to Enter says.
+func (sl *slot) entered(wait time.Duration, ok bool, waits string) (in bool) {
+	c, s, w := sl.c, sl.s, &sl.s.win
+	w.mu.Lock()
+	now := time.Now()
+	s.tick(now)
+	switch {
+	case s.gone(c):
+		w.mu.Unlock()
+		sl.giveUp()
+		return false
+	case !ok && s.conf.Wait.MaxWait > 0 && c.heldFor(now) >= s.conf.Wait.MaxWait:
+		w.mu.Unlock()
+		sl.conclude(s.heldTooLong(waits), true)
+		return false
+	case !ok:
+		c.gate.waits = waits
+		s.hold(c, wait, now)
+		sl.done()
+		w.mu.Unlock()
+		return false
+	}
+	s.leaveGate(c)
+	c.letOn(now)
+	c.started = now
+	if !c.attempting {
+		w.Begin(&c.Place)
+		c.begin(now, s.conf.Wait.Deadline)
+	}
+	w.mu.Unlock()
+	return true
+}
+
+// begin begins an attempt.
+func (c *call) begin(now time.Time, deadline time.Duration) {
+	if c.began.IsZero() {
+		c.began, c.deadline = now, now.Add(deadline)
+	}
+	c.attempting = true
+	c.attempts++
+}
+
+// done frees the slot. The window is locked, or nobody else has the call.
+func (sl *slot) done() {
+	sl.c = nil
+	sl.s.outstanding.Add(-1)
+}
+
+// call makes a call that was let in. It gives true when a further one is to be made for the record.
+func (sl *slot) call() (further bool) {
+	c, s := sl.c, sl.s
+	if !c.kept {
+		if c.saved == nil {
+			c.saved = records.NewSavepoint()
+		}
+		c.saved.Save(c.rec.rec)
+		c.kept = true
+		if s.undoer != nil {
+			c.rec.enter(s.conf.Name, s.undoer)
+		}
+	}
+	if !c.started.Before(c.deadline) {
+		sl.tooLate()
+		return false
+	}
+	limit := c.deadline
+	if t := c.started.Add(s.conf.Wait.Timeout); t.Before(limit) {
+		limit = t
+	}
+	sl.limit = limit.Sub(c.started)
+	ctx, cancel := context.WithDeadline(c.wl.lane.stepsCtx, limit)
+	sl.stop = cancel
+	sl.begun = true
+	err := c.entry.Do(ctx, c.rec.rec)
+	next, further := pipeline.NextCall(err)
+	sl.next = next
+	counts := sl.leave(err)
+	switch {
+	case further && next == nil:
+		sl.conclude(errNoNextCall, true)
+		return false
+	case further:
+		c.entry, sl.next, c.further = next, nil, true
+		return true
+	}
+	sl.conclude(NoAnswer(err, sl.limit), counts)
+	return false
+}
+
+// tooLate ends a record whose time is over before its call: with the error of the attempt before, if
+// there was one, for this is none.
+func (sl *slot) tooLate() {
+	c, w := sl.c, &sl.s.win
+	err := c.err
+	if err == nil || c.further {
+		err = errTooLate
+	} else {
+		w.mu.Lock()
+		c.attempts--
+		w.mu.Unlock()
+	}
+	sl.conclude(err, true)
+}
+
+// leave tells the stage what came of its call, which it is told once, whatever it does then.
+func (sl *slot) leave(err error) (counts bool) {
+	c := sl.c
+	entry := c.entry
+	c.entry = nil
+	var r pipeline.CallResult
+	if sl.begun {
+		sl.begun = false
+		sl.stop()
+		sl.stop = nil
+		c.took = time.Since(c.started)
+		r = pipeline.CallResult{Begun: true, Err: err, Took: c.took, Released: sl.s.win.released.Load()}
+	}
+	return entry.Leave(r)
+}
+
+// leaveAll tells the stage of the calls that it has given for the record and not heard of.
+func (sl *slot) leaveAll(err error) {
+	c := sl.c
+	for c.entry != nil || sl.next != nil {
+		if c.entry == nil {
+			c.entry, sl.next = sl.next, nil
+		}
+		sl.leave(err)
+	}
+}
+
+// giveUp ends the call at hand, of a record that nobody wants any more.
+func (sl *slot) giveUp() {
+	sl.leaveAll(nil)
+	sl.s.outstanding.Add(-1)
+	c := sl.c
+	sl.c = nil
+	sl.s.book(c, judgement{verdict: giveUp}, increments{abandoned: 1}, time.Now(), 0)
+}
+
+// heldTooLong is the error of a record that limits have held back for longer than they may.
+func (s *waitStep) heldTooLong(by string) error {
+	if by != "" {
+		by = "by " + by + " "
+	}
+	return pipeline.Reject(pipeline.ReasonMaxWait,
+		fmt.Errorf("held back %sfor longer than max_wait (%s)", by, s.conf.Wait.MaxWait))
+}
+
+// conclude ends an attempt, or the waiting for one. counts says whether it is one of those that
+// the step allows.
+func (sl *slot) conclude(err error, counts bool) {
+	c, s, w := sl.c, sl.s, &sl.s.win
+	sl.leaveAll(err)
+	s.outstanding.Add(-1)
+	now := time.Now()
+	w.mu.Lock() // who looks from outside reads it there
+	why, permanent := pipeline.IsPermanent(err)
+	heldTooLong := permanent && why == pipeline.ReasonMaxWait
+	c.letOn(now)
+	switch {
+	case !c.attempting && !heldTooLong: // it failed before its entrance
+		c.begin(now, s.conf.Wait.Deadline)
+	case !counts && err != nil && !permanent:
+		c.attempts--
+		c.deadline = c.deadline.Add(c.took)
+	}
+	c.attempting, c.further = false, false
+	w.mu.Unlock()
+
+	var reason string
+	var wait time.Duration
+	if counts {
+		reason, wait = s.another(c, err, now)
+	}
+	var t increments
+	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.stepsCtx.Err() != nil, &t)
+	switch {
+	case j.restore, j.verdict == again:
+		if c.kept {
+			c.saved.Restore(c.rec.rec)
+		}
+	case j.verdict == fail:
+		c.rec.fail = j.fail
+	}
+	if j.verdict == pass {
+		sl.grow(&j, &t, err == nil)
+	}
+	if j.verdict == again {
+		c.err = err
+		if j.anew = !counts; j.anew {
+			t.retries = 0 // what does not count is repeated, not tried again
+		}
+	}
+	sl.c = nil
+	s.book(c, j, t, now, wait)
+}
+
+// refuse ends one call that limits have held back for too long. A worker of its own does that, at
+// the moment when it is due: all slots may be at work for long.
+func (sl *slot) refuse() bool {
+	if sl.c != nil {
+		sl.recover()
+		return true
+	}
+	w := &sl.s.win
+	w.mu.Lock()
+	for w.refused.Len() == 0 && !w.done() {
+		w.refusal.Wait()
+	}
+	if w.refused.Len() == 0 {
+		w.mu.Unlock()
+		return false
+	}
+	c := w.refused.Pop()
+	w.mu.Unlock()
+	sl.c = c
+	sl.s.outstanding.Add(1)
+	sl.conclude(sl.s.heldTooLong(c.heldBy), true)
+	return true
+}
+
+// recover ends the call whose stage has panicked. What the stage is told then may panic too: each
+// time there is less that it has not been told.
+func (sl *slot) recover() {
+	err := sl.panic
+	sl.panic = nil
+	if err == nil { // cannot be: the engine itself stopped half-way
+		err = &pipeline.PanicError{}
+	}
+	sl.conclude(err, true)
+}

@@ -76,6 +76,12 @@ func Parse(ctx context.Context, body []byte, contentType string, at *url.URL) (*
 	return &Page{root: root, base: baseOf(root, at)}, nil
 }
 
+// IsOther says whether an answer cannot be a page, by its Content-Type.
+func IsOther(contentType string) bool {
+	_, err := isPlain(nil, contentType)
+	return err != nil
+}
+
 // isPlain says whether an answer is text without tags. The type that a server says counts, and when
 // it says none, how the body begins.
 func isPlain(body []byte, contentType string) (plain bool, err error) {

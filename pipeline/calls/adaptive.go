@@ -4,9 +4,10 @@ import "time"
 
 const (
 	firstLimit   = 8    // calls at once that an adaptive limit begins with
-	windowCalls  = 20   // fewest calls that are looked at together
+	windowCalls  = 50   // fewest calls that are looked at together
 	calm         = 1.25 // slower than this than with an idle host: no more calls at once
 	crowded      = 1.6  // slower than this: fewer
+	same         = 0.8  // of another mean: not much less than it
 	backOff      = 0.7  // what is left of the limit when the host says that it is too much
 	measureAfter = 40   // windows until the latency of an idle host is measured again
 )
@@ -19,7 +20,8 @@ const (
 // were taken and the step releases records, the limit grows; when it is much higher, a part of the calls waits
 // at the host for the others, and the limit shrinks. When fewer calls are not faster, the host itself has
 // become slower, and that is its latency from then on. So that a latency which has risen little by
-// little is not taken for that of an idle host, now and then a window has fewer calls.
+// little is not taken for that of an idle host, now and then a window has half the calls, and the next one half
+// of these if that is much faster than the host was taken to be.
 type adaptive struct {
 	most  int
 	limit float64
@@ -80,12 +82,18 @@ func (a *adaptive) answered(began, at, took time.Duration, released int64) {
 	mean := max(a.sum/time.Duration(a.calls), 1)
 	a.windows++
 	switch {
-	case a.before != 0:
-		a.base = mean
-		a.set(a.before, at)
 	case a.base == 0:
 		a.base = mean
-		a.grow(at)
+		a.measure(a.limit, at)
+	case a.before != 0 && float64(mean) < same*float64(a.base) && a.places() > 1:
+		a.base = mean
+		a.measure(a.before, at)
+	case a.before != 0:
+		if a.base < mean && float64(a.base) > same*float64(mean) {
+			mean = (a.base + mean) / 2
+		}
+		a.base = mean
+		a.set(a.before, at)
 	case a.shrunk != 0 && float64(mean) > 0.9*float64(a.shrunk):
 		a.base = mean
 		a.set(a.limit, at)
@@ -105,16 +113,20 @@ func (a *adaptive) judge(mean, at time.Duration) {
 		a.set(a.limit*max(calm/slower, 0.5), at)
 		a.shrunk = mean
 	case a.windows >= measureAfter && a.places() > 1:
-		a.windows = 0
-		before := a.limit
-		a.set(a.limit/2, at)
-		a.before = before
+		a.measure(a.limit, at)
 	case slower > calm:
 		a.fast = false
 		a.set(a.limit, at)
 	default:
 		a.grow(at)
 	}
+}
+
+// measure begins a window with half the calls, before the limit is as it was.
+func (a *adaptive) measure(before float64, at time.Duration) {
+	a.windows = 0
+	a.set(a.limit/2, at)
+	a.before = before
 }
 
 func (a *adaptive) grow(at time.Duration) {

@@ -11,27 +11,19 @@ import (
 // it admits the record, waits for the entrance, and makes the call and those that follow from it.
 func Process(ctx context.Context, s pipeline.Admitter, rec *pipeline.Record) error {
 	call, err := s.Admit(rec, 1)
-	if err != nil {
-		return err
-	}
-	return Make(ctx, call, rec)
-}
-
-// Make waits for the entrance of a call, and makes it and those that follow from it. rec is what the
-// call is for; nil when it is for several.
-func Make(ctx context.Context, call pipeline.Call, rec *pipeline.Record) error {
-	for {
-		if err := Enter(ctx, call); err != nil {
+	for err == nil {
+		if err = Enter(ctx, call); err != nil {
 			call.Leave(pipeline.CallResult{})
 			return err
 		}
-		err := do(ctx, call, rec)
+		err = do(ctx, call, rec)
 		next, more := pipeline.NextCall(err)
 		if !more {
 			return err
 		}
-		call = next
+		call, err = next, nil
 	}
+	return err
 }
 
 // do makes a call that was let in. A panic in it is one of the caller, behind Leave.

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -24,6 +25,9 @@ type bucket struct {
 	waiting int         // have a moment in the timetable
 	last    time.Time   // the latest of these
 	free    []time.Time // moments before it that were given up
+
+	next *turn     // goes before all others, nil: none
+	ends time.Time // when it does so no longer
 }
 
 // mostFree bounds what is remembered of moments that were given up.
@@ -33,7 +37,7 @@ func newBucket(name string, r RateSettings) *bucket {
 	return &bucket{
 		name: name, perHost: r.Per == perHost,
 		limiter:  rate.NewLimiter(rate.Limit(r.Rate.PerSecond()), max(r.Burst, 1)),
-		interval: time.Duration(float64(r.Rate.Per) / r.Rate.N),
+		interval: time.Duration(math.Ceil(float64(r.Rate.Per) / r.Rate.N)),
 	}
 }
 
@@ -59,19 +63,26 @@ func (b *bucket) until(n int, now time.Time) time.Duration {
 }
 
 // wait says how long a call has to wait that has the given moment in the timetable; zero: none.
-func (b *bucket) wait(moment, now time.Time) time.Duration {
+func (b *bucket) wait(t *turn, moment, now time.Time) time.Duration {
+	need := 1
+	if b.kept(t, now) {
+		need = 2
+	}
 	switch {
-	case moment.IsZero() && b.waiting == 0:
-		return b.until(1, now)
-	case moment.IsZero():
-		if d := b.until(1+b.waiting, now); d == 0 {
+	case moment.After(now):
+		return moment.Sub(now)
+	case moment.IsZero() && b.waiting > 0:
+		if d := b.until(need+b.waiting, now); d == 0 {
 			return 0
 		}
 		return max(b.vacant(now).Sub(now), 1)
-	case moment.After(now):
-		return moment.Sub(now)
 	}
-	return b.until(1, now)
+	return b.until(need, now)
+}
+
+// kept says whether the next token is kept for another call.
+func (b *bucket) kept(t *turn, now time.Time) bool {
+	return b.next != nil && b.next != t && !now.After(b.ends)
 }
 
 // vacant gives the moment that the next one to wait would get.
@@ -125,14 +136,21 @@ type turn struct {
 
 // take takes one token of each bucket, or none. Else slow is the bucket that the call waits for
 // longest, and wait how long.
+//
+// A call that needs several comes when the last of its moments is there, and by then others have
+// taken what it has left in the other buckets. Its next tokens are then kept for it: of all buckets at
+// once, so that two calls cannot keep from one another what both need, and not for longer than it
+// takes the call to come back.
 func (s *Shared) take(all []*bucket, t *turn) (wait time.Duration, slow *bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	ready := len(all) > 1 && t.moments != nil
 	for i, b := range all {
-		if d := b.wait(t.at(i), now); d > wait {
+		if d := b.wait(t, t.at(i), now); d > wait {
 			wait, slow = d, b
 		}
+		ready = ready && !t.at(i).After(now) && !b.kept(t, now)
 	}
 	if wait == 0 {
 		for _, b := range all {
@@ -145,8 +163,13 @@ func (s *Shared) take(all []*bucket, t *turn) (wait time.Duration, slow *bucket)
 		t.moments = append(t.moments, make([]time.Time, len(all)-len(t.moments))...)
 	}
 	for i, b := range all {
-		if t.moments[i].IsZero() && b.wait(time.Time{}, now) > 0 {
+		if t.moments[i].IsZero() && b.wait(t, time.Time{}, now) > 0 {
 			t.moments[i] = b.join(now)
+		}
+	}
+	if ready {
+		for _, b := range all {
+			b.next, b.ends = t, now.Add(wait+b.interval)
 		}
 	}
 	return wait, slow
@@ -173,6 +196,9 @@ func (t *turn) part(all []*bucket, now time.Time) {
 	for i, m := range t.moments {
 		if !m.IsZero() {
 			all[i].part(m, now)
+		}
+		if all[i].next == t {
+			all[i].next = nil
 		}
 	}
 	t.moments = nil

@@ -79,10 +79,10 @@ func (b *builder) options() (engine.Options, error) {
 	b.src = o.Source
 	for i := range p.Stages {
 		step, err := b.step(fmt.Sprintf("stages[%d]", i), &p.Stages[i])
+		o.Steps = append(o.Steps, step) // to be closed, whatever err says
 		if err != nil {
 			return o, err
 		}
-		o.Steps = append(o.Steps, step)
 	}
 	for i := range p.Sinks {
 		s := &p.Sinks[i]
@@ -145,15 +145,26 @@ func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
 			Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
 		}
 	}
-	made, err := b.component(path, s.Name, s.Component, calls.Env{Settings: s.Calls, Workers: s.Workers}, false)
+	env := calls.Env{Shared: b.env.Shared, Settings: s.Calls, Workers: s.Workers}
+	made, err := b.component(path, s.Name, s.Component, env, false)
 	if err != nil {
 		return step, err
 	}
 	switch c := made.(type) {
 	case pipeline.Splitter:
 		step.Splitter = c
+	case pipeline.Admitter:
+		step.Stage = c
 	case pipeline.Stage:
 		step.Stage = c
+		if !s.Kind.Waits {
+			break
+		}
+		limited, err := calls.Limited(c, s.Name, env)
+		if err != nil {
+			return step, fmt.Errorf("%s: making the stage %s: %w", b.p.Place(path+"."+s.Kind.Name), s.Name, err)
+		}
+		step.Stage = limited
 	default:
 		return step, fmt.Errorf("making the stage %s: %T is no stage", s.Name, made)
 	}
@@ -170,7 +181,7 @@ func (b *builder) output(path, name string, c config.Component, s config.OutputS
 		out.Sink = sink
 		return out, err
 	}
-	made, err := b.component(path, name, c, calls.Env{Settings: ofSink(s), Workers: sinkLanes}, dead)
+	made, err := b.component(path, name, c, calls.Env{Settings: calls.Settings{Limit: s.Limit}, Workers: sinkLanes}, dead)
 	if err != nil {
 		return out, err
 	}
@@ -180,14 +191,6 @@ func (b *builder) output(path, name string, c config.Component, s config.OutputS
 	}
 	out.Sink = sink
 	return out, nil
-}
-
-// ofSink gives what holds the calls of a sink back: its rates, and hosts that ask to wait. A sink whose
-// host is down makes no more than one attempt a lane, with a backoff, and needs no breaker.
-func ofSink(s config.OutputSettings) calls.Settings {
-	c := calls.Defaults()
-	c.Limit, c.Breaker.Off = s.Limit, true
-	return c
 }
 
 // Close closes the components of options that no pipeline has taken over.

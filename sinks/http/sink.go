@@ -161,7 +161,7 @@ type Sink struct {
 	settings Settings
 	form     lines.Form
 	client   *client.HTTP
-	calls    *calls.Calls[struct{}]
+	limiter  *calls.Limiter
 	host     string // scheme and host, for Ping
 	asked    string // the host, as what holds calls back names it
 	address  string // for errors
@@ -175,7 +175,7 @@ type Sink struct {
 // Attach implements pipeline.Attacher.
 func (h *Sink) Attach(e *event.Emitter) {
 	h.emit = e
-	h.calls.Attach(e)
+	h.limiter.Attach(e)
 }
 
 // warnFiles tells that files of tls have become unusable, from any goroutine.
@@ -220,7 +220,7 @@ func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 	if h.client, err = client.NewHTTP(o); err != nil {
 		return nil, err
 	}
-	if h.calls, err = calls.New[struct{}](env); err != nil {
+	if h.limiter, err = calls.NewLimiter(env); err != nil {
 		h.client.Close()
 		return nil, err
 	}
@@ -263,7 +263,10 @@ func (h *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 // one. Of the first n records each is stored or was given to reject; err, transient, is
 // what kept the next from being stored.
 func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, reject func(i int, err error)) (n int, err error) {
-	err = h.call(ctx, req, h.isUnknown(req))
+	sent, err := h.call(ctx, req, h.isUnknown(req))
+	if !sent {
+		return 0, err
+	}
 	_, permanent := pipeline.IsPermanent(err)
 	h.remember(req, err != nil && !permanent)
 	if err == nil {
@@ -302,15 +305,14 @@ func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, r
 }
 
 // call makes one request, once the rates of the sink allow it and its host wants it. The time of the
-// write stands still until then.
-func (h *Sink) call(ctx context.Context, req request, repeated bool) error {
-	return calls.Make(ctx, h.calls.Admit(calls.Question[struct{}]{
-		Host: h.asked,
-		Ask: func(ctx context.Context, _ *pipeline.Record, _ *struct{}) (calls.Reply[struct{}], error) {
-			return calls.Reply[struct{}]{}, h.request(ctx, req, repeated)
-		},
-		Use: func(*pipeline.Record, struct{}) error { return nil },
-	}, 1), nil)
+// write stands still until then. What is not sent, because the write ended before, can have no outcome
+// that is unknown.
+func (h *Sink) call(ctx context.Context, req request, repeated bool) (sent bool, err error) {
+	err = h.limiter.Do(ctx, h.asked, func(ctx context.Context) error {
+		sent = true
+		return h.request(ctx, req, repeated)
+	})
+	return sent, err
 }
 
 // request makes one request.
@@ -350,7 +352,7 @@ func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.hos
 
 // Close implements pipeline.Sink.
 func (h *Sink) Close(context.Context) error {
-	h.calls.Close()
 	h.client.Close()
+	h.limiter.Close()
 	return nil
 }

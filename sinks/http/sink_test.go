@@ -68,7 +68,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status >= 300 {
 		w.Header().Set("Location", cmp.Or(h.location, "/elsewhere"))
 		if !h.soon {
-			w.Header().Set("Retry-After", "3")
+			w.Header().Set("Retry-After", "1")
 		}
 		w.WriteHeader(status)
 		return
@@ -300,7 +300,7 @@ func TestHTTPStatuses(t *testing.T) {
 		if n := len(h.seen()); n != tt.requests {
 			t.Errorf("%d: %d requests, want %d", tt.status, n, tt.requests)
 		}
-		if tt.status == 429 && pipeline.RetryHint(err) != 3*time.Second {
+		if tt.status == 429 && pipeline.RetryHint(err) != time.Second {
 			t.Errorf("hint %v", pipeline.RetryHint(err))
 		}
 		for _, r := range h.seen() {

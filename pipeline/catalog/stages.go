@@ -133,6 +133,14 @@ workers: 64
 timeout: 500ms
 deadline: 10s`,
 			Settings: settingsOf(httpstage.Defaults),
+			Check: func(settings any, p *config.Pipeline) error {
+				for i := range p.Stages {
+					if p.Stages[i].Settings == settings {
+						return settings.(*httpstage.Settings).CheckCalls(p.Stages[i].Calls)
+					}
+				}
+				return nil
+			},
 			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
 				return warnNoBody(settings.(*httpstage.Settings))
 			},

@@ -119,16 +119,3 @@ func (h *Stage) place(rec *pipeline.Record) (place, error) {
 func refuse(why string) error {
 	return pipeline.Reject(client.TypeRequest, client.NewError(client.TypeRequest, "making the request: "+why, nil))
 }
-
-// hostOf gives the host of an address as calls.Question wants it.
-func hostOf(address string) (string, error) {
-	u, err := url.Parse(address)
-	if err != nil {
-		return "", err
-	}
-	host := strings.ToLower(u.Host)
-	if u.Scheme == "http" {
-		return strings.TrimSuffix(host, ":80"), nil
-	}
-	return strings.TrimSuffix(host, ":443"), nil
-}

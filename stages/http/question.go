@@ -2,8 +2,6 @@ package httpstage
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"net/http"
 	"strconv"
 	"time"
@@ -78,28 +76,16 @@ func (h *Stage) header(rec *pipeline.Record) (http.Header, error) {
 
 const idempotencyKey = "Idempotency-Key"
 
-// longKey is how long a key may be before its hash stands for it.
-const longKey = 256
-
 // key makes what tells a request from others of the step: all that differs between them.
 func (h *Stage) key(r *client.Request) string {
-	if len(h.headers) == 0 && r.Body == nil {
-		if len(r.URL) <= longKey {
-			return r.URL
-		}
+	if len(h.headers) == 0 {
+		return calls.Key(r.URL, string(r.Body))
 	}
-	size := len(r.URL) + len(r.Body) + 10
-	k := append(binary.AppendUvarint(make([]byte, 0, size), uint64(len(r.URL))), r.URL...)
+	parts := append(make([]string, 0, 2+len(h.headers)), r.URL, string(r.Body))
 	for _, part := range h.headers {
-		v := r.Header[part.name][0]
-		k = append(binary.AppendUvarint(k, uint64(len(v))), v...)
+		parts = append(parts, r.Header[part.name][0])
 	}
-	k = append(k, r.Body...)
-	if len(k) > longKey {
-		sum := sha256.Sum256(k)
-		return string(sum[:])
-	}
-	return string(k)
+	return calls.Key(parts...)
 }
 
 // ask makes the call. known is an answer that was kept and is out of date, or nil.
@@ -184,7 +170,7 @@ func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 		}
 	}
 	f := client.Exchange{Method: r.Method, Request: header, Status: a.status, Answer: a.judged, Sent: sent, Received: time.Now()}.Freshness(otherwise)
-	p.TTL, p.Stale = f.TTL, f.Stale
+	p.TTL, p.Stale, p.Validates = f.TTL, f.Stale, f.Validates
 	return p
 }
 

@@ -237,21 +237,10 @@ func (s *Settings) header() (http.Header, []headerPart, error) {
 
 // checkLogin checks that what logs in stands in one place, and goes to hosts that the file names.
 func (s *Settings) checkLogin(p *problems) {
-	if s.Auth != nil {
-		p.check("auth", s.Auth.Validate())
-		name := "Authorization"
-		if s.Auth.Header != nil {
-			name = s.Auth.Header.Name
-		}
-		for other := range s.SecretHeaders {
-			if strings.EqualFold(name, other) {
-				p.add("auth", "%s stands under secret_headers too: leave it out there", other)
-			}
-		}
-		for other := range s.Headers {
-			if strings.EqualFold(name, other) {
-				p.add("auth", "%s stands under headers too: leave it out there", other)
-			}
+	p.check("auth", s.Auth.Beside(s.SecretHeaders))
+	for name := range s.Headers {
+		if s.Auth != nil && strings.EqualFold(name, s.Auth.Shows()) {
+			p.add("auth", "%s stands under headers too: leave it out there", name)
 		}
 	}
 	switch {
@@ -272,18 +261,22 @@ func (s *Settings) Has(name string) bool {
 	return slices.ContainsFunc(slices.Collect(maps.Keys(s.Headers)), same) || slices.ContainsFunc(slices.Collect(maps.Keys(s.SecretHeaders)), same)
 }
 
-// checkCalls checks what stands beside the stage against its method.
-func checkCalls(method string, c calls.Settings) error {
-	reads := safe(method) || method == http.MethodPost
+// CheckCalls checks what stands beside the stage against its method. The error is a
+// *settings.FieldError.
+func (s *Settings) CheckCalls(c calls.Settings) error {
+	reads := safe(s.Method) || s.Method == http.MethodPost
+	why := ""
 	switch {
 	case c.Cache != nil && !reads:
-		return fmt.Errorf("cache has no meaning for a %s, which is to change something: leave it out", method)
-	case c.Cache != nil && c.Cache.HTTP && method == http.MethodPost:
-		return errors.New("cache.http has no meaning for a POST, whose answers HTTP's rules do not keep: leave http out, and ttl decides")
+		why = "cache has no meaning beside a %s, which is to change something: leave it out"
+	case c.Cache != nil && c.Cache.HTTP && s.Method == http.MethodPost:
+		why = "cache.http has no meaning beside a %s, whose answers HTTP's own rules do not keep: leave http out, and ttl decides"
 	case c.Share != nil && *c.Share && !reads:
-		return fmt.Errorf("share has no meaning for a %s, which is to change something: leave it out", method)
+		why = "share has no meaning beside a %s, which is to change something: leave it out"
+	default:
+		return nil
 	}
-	return nil
+	return &settings.FieldError{Field: "method", Err: fmt.Errorf(why, s.Method)}
 }
 
 // secrets says whether something goes with the requests that nobody else may see.

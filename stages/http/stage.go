@@ -75,7 +75,7 @@ func open(s Settings, scope string, env calls.Env, o client.HTTPOptions) (*Stage
 		env.Settings.Share = &share
 	}
 	c := env.Settings
-	if err := checkCalls(s.Method, c); err != nil {
+	if err := s.CheckCalls(c); err != nil {
 		return nil, err
 	}
 	h := &Stage{
@@ -124,8 +124,8 @@ func (h *Stage) places() (err error) {
 		return err
 	}
 	h.address = client.Address(h.base, s.URL.String(), s.URL.Written())
-	h.host, err = hostOf(h.base)
-	return err
+	h.host = client.Host(h.base)
+	return nil
 }
 
 func (h *Stage) connect(workers int, o client.HTTPOptions) (err error) {

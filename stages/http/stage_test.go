@@ -300,6 +300,21 @@ func TestHeedsItsContext(t *testing.T) {
 	}
 }
 
+// fieldsOf gives the fields that an error of Validate is about.
+func fieldsOf(err error) (fields []string) {
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	for _, e := range all.Unwrap() {
+		var f *settings.FieldError
+		if errors.As(e, &f) {
+			fields = append(fields, f.Field)
+		}
+	}
+	return fields
+}
+
 func TestSettings(t *testing.T) {
 	good := func() Settings {
 		s := Defaults()
@@ -336,13 +351,7 @@ func TestSettings(t *testing.T) {
 			if strings.Contains(err.Error(), "canary") {
 				t.Errorf("the error shows a secret: %v", err)
 			}
-			var fields []string
-			for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-				var f *settings.FieldError
-				if errors.As(e, &f) {
-					fields = append(fields, f.Field)
-				}
-			}
+			fields := fieldsOf(err)
 			if strings.Join(fields, " ") != strings.Join(tt.fields, " ") {
 				t.Errorf("fields %v, want %v", fields, tt.fields)
 			}

@@ -24,8 +24,8 @@ import (
 // Bounds of one page. They are far from what people write, and near enough for a page that is made
 // to do harm to stay cheap.
 const (
-	// MaxNodes is the most elements, texts and attributes of a page, about 40 MB of memory.
-	MaxNodes = 300_000
+	// MaxNodes is the most elements, texts and attributes of a page, about 60 MB of memory.
+	MaxNodes = 500_000
 	// MaxTime is the longest that making the tree, and taking values out of it, may take each.
 	MaxTime = 5 * time.Second
 )

@@ -84,7 +84,7 @@ func parseChain(text string) (chain, error) {
 			return nil, fmt.Errorf("%q is no CSS selector: %w", text, err)
 		}
 		if deep(word, 0) {
-			return nil, fmt.Errorf("%q looks too far in its parentheses: write one step there, as in :has(> a), and the others outside of it", word)
+			return nil, fmt.Errorf("%q looks too far in its parentheses: write one step there, as in :has(ul > a), and the others outside of it", word)
 		}
 		c = append(c, link{combinator, compound})
 		combinator = ' '

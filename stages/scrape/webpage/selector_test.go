@@ -16,7 +16,7 @@ import (
 func TestSelectsWhatCascadiaSelects(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	compounds := []string{"div", "p", "a", "*", ".x", ".y", "div.x", "#i1", "[k]", `[k="1,2"]`, `[k="a b>c"]`, "p:first-child", "a:nth-child(2n+1)", "p:nth-child( 2n + 1 )",
-		":not(.x)", "div:has(a)", "div:has(> a)", ":not(p, a)", `a[href$=".html"]`, `p:contains("t ~ (1)")`, `.z\:1`, `.\31 0`}
+		":not(.x)", "div:has(a)", "div:has(p > a)", "p:not(div ~ p, a)", ":not(p, a)", `a[href$=".html"]`, `p:contains("t ~ (1)")`, `.z\:1`, `.\31 0`}
 	combinators := []string{" ", " > ", ">", "+", " ~ ", "~", "\n"}
 	selected := 0
 	for range 300 {

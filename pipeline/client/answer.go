@@ -64,7 +64,7 @@ func (h *HTTP) beginning(resp *http.Response) string {
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		zr, err := h.gzip(resp.Body)
+		zr, err := h.gzip(io.LimitReader(resp.Body, 64<<10))
 		if err != nil {
 			return ""
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -74,6 +75,7 @@ type HTTP struct {
 	header  http.Header // of every request; never changed
 	gunzip  sync.Pool   // of *gzip.Reader
 	auth    credentials // nil: none
+	gate    dialGate    // with HTTP2On
 	// shown is header with the credentials in it, for requests that have no header of their own.
 	shown atomic.Pointer[shownHeader]
 
@@ -174,6 +176,9 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		defer cancel()
 	}
 	limit := timeLeft(ctx)
+	if h.options.HTTP2 == HTTP2On {
+		ctx = h.gate.watch(ctx)
+	}
 	req, err := h.request(ctx, r)
 	if err != nil {
 		return nil, err
@@ -270,13 +275,17 @@ func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp 
 			settings.Size(h.options.MaxBytes).String()+")", nil))
 	}
 	var src io.Reader = resp.Body
+	// Compression makes nothing longer by more than a little: what goes on for longer decodes to
+	// nothing, and would go on for as long as the call may take.
+	packed := &io.LimitedReader{R: resp.Body, N: math.MaxInt64}
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 		if resp.ContentLength > most && first == 0 {
 			return nil, tooLarge()
 		}
 	case "gzip", "x-gzip":
-		zr, err := h.gzip(resp.Body)
+		packed.N = most + most/64 + 64<<10
+		zr, err := h.gzip(packed)
 		if errors.Is(err, io.EOF) { // nothing at all, compressed or not
 			return []byte{}, nil
 		}
@@ -295,6 +304,9 @@ func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp 
 	// One byte past the limit tells a full answer from a cut one.
 	buf := bytes.NewBuffer(make([]byte, 0, min(size, most)+bytes.MinRead))
 	n, err := buf.ReadFrom(io.LimitReader(src, most+1))
+	if packed.N <= 0 {
+		return nil, tooLarge()
+	}
 	if err != nil {
 		return nil, answerError(ctx, what, limit, err)
 	}

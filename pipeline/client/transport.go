@@ -83,8 +83,16 @@ func (h *HTTP) newTransport() *http.Transport {
 // maxHead is the most bytes of an answer's status line and headers.
 const maxHead = 64 << 10
 
-// dial connects to a server, or to the proxy: that one the file names, and no record chooses it.
+// dial connects to a server, or to the proxy.
 func (h *HTTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if h.options.HTTP2 == HTTP2On {
+		return h.gate.dial(ctx, network, address, h.connect)
+	}
+	return h.connect(ctx, network, address)
+}
+
+// connect makes a connection. Where a proxy is the file names it, and no record chooses it.
+func (h *HTTP) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	if h.options.Dial != nil {
 		return h.options.Dial(ctx, network, address)
 	}

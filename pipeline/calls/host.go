@@ -118,7 +118,7 @@ func (g *gates) newHost(r *row[host]) {
 		h.adaptive = newAdaptive(h.most)
 	}
 	h.breaker = breaker{set: s.Breaker, state: closed}
-	h.budget = newBudget(float64(s.RetryBudget), time.Since(g.shared.began))
+	h.budget = newBudget(float64(s.RetryBudget))
 }
 
 // forget says whether nothing is lost when a host is forgotten, and has it so.

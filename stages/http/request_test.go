@@ -218,7 +218,7 @@ func TestHostsOfRecords(t *testing.T) {
 		url, value, uri, reason string
 		change                  func(*Settings)
 	}{
-		"address":            {"{link}", `{"link":"` + listener.URL + `/a/../b%2Fc?d=e f#g"}`, "/a/../b%2Fc?d=e%20f", "", nil},
+		"address":            {"{link}", `{"link":"` + listener.URL + `/a/../b%2Fc?d=e fé&x=%20#g"}`, "/a/../b%2Fc?d=e%20f%C3%A9&x=%20", "", nil},
 		"address and more":   {"{link}/{id}", `{"link":"` + listener.URL + `/a","id":"x/y"}`, "/a/x%2Fy", "", nil},
 		"host":               {"http://{host}/p/{raw(path)}", `{"host":"` + at.Host + `","path":"x y/z"}`, "/p/x%20y/z", "", nil},
 		"port":               {"http://127.0.0.1:{port}/", `{"port":` + at.Port() + `}`, "/", "", nil},

@@ -70,7 +70,7 @@ func Defaults() Settings {
 	return Settings{
 		Robots: "obey", OnForbidden: client.MissReject, OnMiss: client.MissReject, OnOther: client.MissReject,
 		MissStatus: client.Statuses{{From: 404, To: 404}, {From: 410, To: 410}}, RetryStatus: slices.Clone(client.TransientStatuses),
-		MaxCrawlDelay: time.Minute, MaxBytes: 2 << 20, MaxItems: 10_000,
+		MaxCrawlDelay: time.Minute, MaxBytes: 2 << 20, MaxItems: 50_000,
 	}
 }
 

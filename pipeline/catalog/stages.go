@@ -5,6 +5,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
 	httpstage "github.com/penstockio/penstock/stages/http"
+	"github.com/penstockio/penstock/stages/scrape"
 	"github.com/penstockio/penstock/stages/sql"
 )
 
@@ -147,6 +148,24 @@ deadline: 10s`,
 			},
 			Build: build(func(s httpstage.Settings, env config.Env) (*httpstage.Stage, error) {
 				return httpstage.New(s, env.Pipeline+"/"+env.Name, env.Calls)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, Hints: hintsOfScrape,
+			Doc: "fetches a web page for each record, as robots.txt of its host allows, and puts what CSS selectors find in it into a field; " +
+				"a host has one call at a time unless max_per_host says otherwise",
+			Example: `scrape:
+  url: "http://127.0.0.1:8080/docs/{page}"
+  agent: "acme-docs/1.0 (+https://acme.example/bot; bots@acme.example)"
+  select:
+    title: title
+    links: {css: "a[href]", attr: href, all: true, absolute: true}
+    prices: {css: "table tr", all: true, select: {name: td.name, price: td.price}}
+  into: found
+workers: 10`,
+			Settings: settingsOf(scrape.Defaults),
+			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
+				return scrape.New(s, env.Calls)
 			}),
 		},
 		{

@@ -209,7 +209,7 @@ func TestCallSettingsOfOwnKinds(t *testing.T) {
 	if got, want := found(dir, err), "bad.yaml:9:5: cache has no meaning in ask: it keeps no answers\nbad.yaml:10:5: share has no meaning in ask: it keeps no answers"; got != want {
 		t.Errorf("found\n%s\nwant\n%s", got, want)
 	}
-	if text := detail(err); !strings.Contains(text, "remove it; steps that do: http, sql") {
+	if text := detail(err); !strings.Contains(text, "remove it; steps that do: http, scrape, sql") {
 		t.Errorf("no hint in\n%s", text)
 	}
 }

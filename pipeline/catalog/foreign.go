@@ -64,3 +64,13 @@ var hintsOfHTTP = map[string]string{
 	"follow_redirects": "write redirects: same_host or any_host", "parallel": "beside http, at the margin of the step: workers: 64",
 	"auth.username": writeAuth, "auth.password": writeAuth, "auth.token": writeAuth, "auth.token_url": writeAuth, "auth.enabled": writeAuth, "auth.type": writeAuth,
 }
+
+const writeSelector = "write select: {title: title, links: {css: 'a[href]', attr: href, all: true}}"
+
+var hintsOfScrape = map[string]string{
+	"selector": writeSelector, "selectors": writeSelector, "css": writeSelector, "xpath": "selectors are CSS: " + writeSelector, "fields": writeSelector,
+	"select": writeSelector, "user_agent": "write agent: \"acme-docs/1.0 (+https://acme.example/bot; bots@acme.example)\"",
+	"allowed_domains": "write hosts: [example.org, '*.example.org']", "domains": "write hosts: [example.org, '*.example.org']",
+	"robots_txt": "write robots: obey, which is the default, or robots: ignore", "obey_robots": "write robots: obey, which is the default, or robots: ignore",
+	"delay": "write limit: NAME beside scrape, and the rate under limits.rates; Crawl-delay of robots.txt is kept by itself", "follow": "redirects are followed, links are not: send them where records are read from",
+}

@@ -1,9 +1,11 @@
 package catalog
 
 import (
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
 	httpstage "github.com/penstockio/penstock/stages/http"
+	"github.com/penstockio/penstock/stages/scrape"
 	"github.com/penstockio/penstock/stages/sql"
 )
 
@@ -149,6 +151,24 @@ deadline: 10s`,
 			}),
 		},
 		{
+			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, Hints: hintsOfScrape,
+			Doc: "fetches a web page for each record, as robots.txt of its host allows, and puts what CSS selectors find in it into a field; " +
+				"a host has one call at a time unless max_per_host says otherwise",
+			Example: `scrape:
+  url: "http://127.0.0.1:8080/docs/{page}"
+  agent: "acme-docs/1.0 (+https://acme.example/bot; bots@acme.example)"
+  select:
+    title: title
+    links: {css: "a[href]", attr: href, all: true, absolute: true}
+    prices: {css: "table tr", all: true, select: {name: td.name, price: td.price}}
+  into: found
+workers: 10`,
+			Settings: settingsOf(scrape.Defaults),
+			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
+				return scrape.New(s, env.Calls)
+			}),
+		},
+		{
 			Section: config.StageSection, Name: "sql", Waits: true, Answers: true,
 			Doc: "looks a record up in SQLite or PostgreSQL and puts the row into a field",
 			Example: `sql:
@@ -160,7 +180,7 @@ deadline: 10s`,
 workers: 8`,
 			Settings: settingsOf(sql.Default),
 			Build: build(func(s sql.Settings, env config.Env) (*sql.Stage, error) {
-				return sql.New(s, env.Workers)
+				return sql.New(s, calls.Env{Settings: calls.Defaults(), Workers: env.Workers})
 			}),
 		},
 	}

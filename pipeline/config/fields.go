@@ -54,6 +54,21 @@ func canBeOff(t reflect.Type) (index int, ok bool) {
 	return 0, false
 }
 
+// shortField gives the field of a struct that a text stands for, in place of the mapping; nil: there
+// is none.
+func shortField(t reflect.Type) *field {
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("short") == "true" {
+			for _, f := range fieldsOf(t) {
+				if f.index[0] == i {
+					return &f
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // isOff says whether v is a struct that the word off stands for.
 func isOff(v reflect.Value) bool {
 	i, ok := canBeOff(v.Type())

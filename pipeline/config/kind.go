@@ -50,6 +50,8 @@ const (
 //	strict:"true"     of a settings.FieldPath: what settings.FieldPath.Strict refuses is an error
 //	off:"true"        of a field without a yaml name, a bool: the word off, which sets it, may stand
 //	                  in place of the mapping that the struct is read from
+//	short:"true"      of a field of a struct: a text may stand in place of the mapping, and is
+//	                  read as that field
 //	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //
 // Types: bool, integers, floats, string, time.Duration, settings.Size,

@@ -25,7 +25,8 @@ import (
 // HTTPOptions are the settings of an HTTP client. Zero stands for the default.
 type HTTPOptions struct {
 	// Slots is how many calls run at once, and so the most connections to a host;
-	// all of them are kept open between calls. 0: 64
+	// all of them are kept open between calls. To several hosts together four times as
+	// many are, at most. 0: 64
 	Slots int
 	// MaxBytes is the most bytes of an answer, decoded. 0: 1 MiB
 	MaxBytes int64
@@ -56,6 +57,9 @@ type HTTPOptions struct {
 	// Resolver looks names up. nil: that of the system. A test gives one of its own; what it
 	// answers is judged like any other answer.
 	Resolver *net.Resolver
+	// Dial makes connections in place of the network: for a test whose servers are in its memory.
+	// Egress does not judge what it connects to, but for Hosts.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout bounds a call whose ctx has no deadline. 0: 5 minutes
 	Timeout time.Duration
 	Agent   string // User-Agent. "": penstock

@@ -14,9 +14,9 @@ type HTTP2 string
 
 // When calls go over HTTP/2.
 const (
-	HTTP2Auto HTTP2 = "auto" // where a server of https has it
-	HTTP2On   HTTP2 = "on"   // always: a server of http gets it without being asked (h2c)
-	HTTP2Off  HTTP2 = "off"  // never
+	HTTP2Auto HTTP2 = "auto"   // where a server of https has it
+	HTTP2On   HTTP2 = "always" // always: a server of http gets it without being asked (h2c)
+	HTTP2Off  HTTP2 = "never"  // never
 )
 
 // Validate refuses any other word.
@@ -25,7 +25,7 @@ func (m HTTP2) Validate() error {
 	case "", HTTP2Auto, HTTP2On, HTTP2Off:
 		return nil
 	}
-	return fmt.Errorf("%q is none: write auto, on or off", string(m))
+	return fmt.Errorf("%q is none: write auto, always or never", string(m))
 }
 
 // checkFilesEvery is how long a file is taken for unchanged: a look at it reads it.
@@ -77,10 +77,10 @@ const connectLimit = 10 * time.Second
 
 func (h *HTTP) newTransport() *transport {
 	t := &http.Transport{
-		DialContext: h.dial,
+		DialContext: h.connect,
 		// The default of two idle connections a host opens and closes one for nearly
 		// every call of a pool of 64.
-		MaxIdleConns:           0,
+		MaxIdleConns:           4 * h.options.Slots,
 		MaxIdleConnsPerHost:    h.options.Slots,
 		MaxConnsPerHost:        h.options.Slots,
 		IdleConnTimeout:        90 * time.Second,
@@ -111,8 +111,11 @@ func (h *HTTP) newTransport() *transport {
 // maxHead is the most bytes of an answer's status line and headers.
 const maxHead = 64 << 10
 
-// dial connects to a server, or to the proxy: that one the file names, and no record chooses it.
-func (h *HTTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// connect makes a connection. Where a proxy is the file names it, and no record chooses it.
+func (h *HTTP) connect(ctx context.Context, network, address string) (net.Conn, error) {
+	if h.options.Dial != nil {
+		return h.options.Dial(ctx, network, address)
+	}
 	d := &net.Dialer{Timeout: connectLimit, KeepAlive: 30 * time.Second, Resolver: h.options.Resolver}
 	if h.options.Egress == nil || h.options.Proxy != nil {
 		return d.DialContext(ctx, network, address)

@@ -45,12 +45,14 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 		q.Key = h.key(&r)
 	}
 	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (calls.Reply[answer], error) {
-		if err := h.put(rec, &answer{}); err != nil { // what stands in the way rejects without a call
-			return calls.Reply[answer]{}, err
+		if h.deep {
+			if err := h.put(rec, &answer{}); err != nil { // what stands in the way rejects without a call
+				return calls.Reply[answer]{}, err
+			}
 		}
 		return h.ask(ctx, r, known)
 	}
-	q.Use = h.use
+	q.Use = h.used
 	return q, nil
 }
 

@@ -49,7 +49,8 @@ func DefaultBreaker() BreakerSettings {
 	return BreakerSettings{Failures: 0.5, Calls: 20, Window: 10 * time.Second, Open: time.Second, MaxOpen: 30 * time.Second}
 }
 
-// DefaultRetryBudget is the share of calls that repeated ones may be when the file does not say.
+// DefaultRetryBudget is the share of calls that repeated ones which fail again may be when the file does
+// not say.
 const DefaultRetryBudget settings.Share = 0.2
 
 // Defaults gives what a step has whose file says nothing.

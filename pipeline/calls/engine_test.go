@@ -2,11 +2,11 @@ package calls_test
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"strconv"
+	"slices"
+	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,164 +14,161 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
-// asking is a stage that asks a host about the key of a record.
-type asking struct {
-	*calls.Calls[string]
-	ask  func(ctx context.Context, key string) (string, error)
-	busy sync.Map // keys that are being asked for
-	t    *testing.T
-	all  atomic.Int64
+// asked is what a host was asked.
+type asked struct {
+	mu    sync.Mutex
+	times []time.Time
 }
 
-func (a *asking) Process(ctx context.Context, rec *pipeline.Record) error {
-	return calls.Process(ctx, a, rec)
+func (a *asked) now() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.times = append(a.times, time.Now())
 }
 
-func (a *asking) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) {
-	key, err := rec.Text("key")
+// run has a pipeline of one limited step work on so many records, and checks that all come out in
+// order. Any that is rejected stops it.
+func run(t *testing.T, env calls.Env, records int, events *event.Emitter, call func(context.Context) error) {
+	t.Helper()
+	stage, err := calls.Limited(pipeline.StageFunc(func(ctx context.Context, _ *pipeline.Record) error { return call(ctx) }), "api.example", env)
 	if err != nil {
-		return nil, err
+		t.Error(err)
+		return
 	}
-	return a.Calls.Admit(calls.Question[string]{
-		Host: "api.example", Key: calls.Key(key),
-		Ask: func(ctx context.Context, _ *pipeline.Record, _ *string) (r calls.Reply[string], err error) {
-			if _, twice := a.busy.LoadOrStore(key, true); twice {
-				a.t.Errorf("%q is asked twice at once", key)
-			}
-			defer a.busy.Delete(key)
-			a.all.Add(1)
-			select {
-			case <-time.After(20 * time.Millisecond):
-			case <-ctx.Done():
-				return r, ctx.Err()
-			}
-			r.Answer, err = a.ask(ctx, key)
-			r.Bytes = len(r.Answer)
-			return r, err
-		},
-		Use: func(rec *pipeline.Record, answer string) error { return rec.SetString("answer", answer) },
-	}, attempt), nil
+	var values []string
+	for i := range records {
+		values = append(values, fmt.Sprintf(`{"id":%d}`, i))
+	}
+	out := &pipelinetest.Memory{}
+	p, err := engine.New(engine.Options{
+		Name: "asking", Source: pipelinetest.NewValues(values...), Events: events,
+		Steps: []engine.Step{{Name: "ask", Stage: stage, Workers: env.Workers, Wait: &engine.Wait{}}},
+		Sinks: []engine.Output{{Name: "out", Sink: out}},
+	})
+	if err == nil {
+		err = p.Run(t.Context())
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	if len(out.Values()) != records {
+		t.Errorf("%d of %d records came out", len(out.Values()), records)
+		return
+	}
+	for i, v := range out.Values() {
+		if string(v) != values[i] {
+			t.Fatalf("at place %d stands %s", i, v)
+		}
+	}
 }
 
-func (a *asking) Close() error {
-	a.Calls.Close()
-	return nil
-}
-
-// TestUnderTheEngine has records of three lanes ask about a few keys while the host is down for half
-// a minute, panics at times, or does nothing of that: every record has the answer to its own
-// question, in order, none is rejected but by a panic of its own call, and the host is
-// asked about as often as there are keys.
-func TestUnderTheEngine(t *testing.T) {
-	const lanes, each, keys = 3, 1000, 20
-	for _, c := range []struct {
-		name  string
-		cache *calls.CacheSettings
-		ask   func(n int64, at time.Duration) error
-		most  int64 // calls
-		lost  bool  // some records
-	}{
-		{name: "all is well", ask: func(int64, time.Duration) error { return nil }, most: lanes * each / 2},
-		{name: "with a cache", cache: &calls.CacheSettings{TTL: time.Hour}, ask: func(int64, time.Duration) error { return nil }, most: keys},
-		{name: "down for half a minute", cache: &calls.CacheSettings{TTL: time.Millisecond}, most: lanes * each / 4,
-			ask: func(_ int64, at time.Duration) error {
-				if 30*time.Millisecond <= at && at < 30*time.Second {
-					return fmt.Errorf("asking: no answer")
-				}
-				return nil
-			}},
-		{name: "panics now and then", cache: &calls.CacheSettings{TTL: time.Millisecond}, most: lanes * each / 4, lost: true,
-			ask: func(n int64, _ time.Duration) error {
-				if n%7 == 0 {
-					panic("oh")
-				}
-				return nil
-			}},
-		{name: "its calls are cut short", most: lanes * each * 3 / 4,
-			ask: func(n int64, _ time.Duration) error {
-				if n%3 == 0 {
-					return fmt.Errorf("asking: %w", context.Canceled)
-				}
-				return nil
-			}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				set := calls.Defaults()
-				set.Cache = c.cache
-				made, err := calls.New[string](calls.Env{Settings: set, Workers: 16})
-				if err != nil {
-					t.Fatal(err)
-				}
-				began, n, panics := time.Now(), atomic.Int64{}, atomic.Int64{}
-				stage := &asking{Calls: made, t: t}
-				stage.ask = func(_ context.Context, key string) (string, error) {
-					returned := false
-					defer func() {
-						if !returned {
-							panics.Add(1)
-						}
-					}()
-					err := c.ask(n.Add(1), time.Since(began))
-					returned = true
-					return "the answer to " + key, err
-				}
-				var values [lanes][]string
-				for l := range values {
-					for i := range each {
-						values[l] = append(values[l], fmt.Sprintf(`{"lane":%d,"n":%d,"key":"k%d"}`, l, i, (i*7+l*3+i*i/5)%keys))
-					}
-				}
-				out, dead := &pipelinetest.Memory{}, &pipelinetest.Memory{}
-				p, err := engine.New(engine.Options{
-					Name: "asking", Source: pipelinetest.NewLanes(values[:]...),
-					Steps: []engine.Step{{Name: "ask", Stage: stage, Workers: 16,
-						Wait: &engine.Wait{Window: 512, Deadline: time.Minute, Retry: engine.Retry{Attempts: 20}}}},
-					Sinks:      []engine.Output{{Name: "out", Sink: out}},
-					DeadLetter: engine.DeadLetter{Sink: dead},
-					Budget:     engine.NewBudget(10_000, 64<<20),
+func TestTwoPipelinesKeepOneRateAndNothingIsRejectedForWaiting(t *testing.T) {
+	for _, burst := range []int{1, 20} {
+		synctest.Test(t, func(t *testing.T) {
+			shared := calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 100, Per: time.Second}, Burst: burst, Per: "host"}})
+			var all asked
+			var each [2]asked
+			var wg sync.WaitGroup
+			for i := range each {
+				wg.Go(func() {
+					s := calls.Defaults()
+					s.Limit = []string{"api"}
+					run(t, calls.Env{Shared: shared, Settings: s, Workers: 64}, 5000, nil, func(context.Context) error {
+						all.now()
+						each[i].now()
+						time.Sleep(300 * time.Millisecond)
+						return nil
+					})
 				})
-				if err != nil {
-					t.Fatal(err)
+			}
+			wg.Wait()
+			slices.SortFunc(all.times, time.Time.Compare)
+			worst := 0
+			for i, j := 0, 0; j < len(all.times); j++ {
+				for all.times[j].Sub(all.times[i]) >= time.Second {
+					i++
 				}
-				if err := p.Run(t.Context()); err != nil {
-					t.Fatal(err)
+				worst = max(worst, j-i+1)
+			}
+			took := all.times[len(all.times)-1].Sub(all.times[0])
+			half, _ := slices.BinarySearchFunc(each[0].times, all.times[0].Add(took/2), time.Time.Compare)
+			t.Logf("burst %d: %d calls in %v, worst second %d, %d of the first half by one of two", burst, len(all.times), took, worst, half)
+			if len(all.times) != 10000 || worst > 100+burst || took > 101*time.Second {
+				t.Errorf("%d calls in %v, worst second %d", len(all.times), took, worst)
+			}
+			if share := float64(half) / 5000; share < 0.4 || share > 0.6 {
+				t.Errorf("%.2f of the rate went to one of two", share)
+			}
+		})
+	}
+}
+
+func TestAnOutageIsWaitedOutInOrder(t *testing.T) {
+	for name, c := range map[string]struct {
+		outage time.Duration
+		silent bool
+	}{
+		"refuses for 60 s":  {time.Minute, false},
+		"silent for 60 s":   {time.Minute, true},
+		"refuses for 5 min": {5 * time.Minute, false},
+		"silent for 5 min":  {5 * time.Minute, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				down := time.Now().Add(700 * time.Millisecond)
+				up := down.Add(c.outage)
+				var meanwhile asked
+				var log lines
+				run(t, calls.Env{Settings: calls.Defaults(), Workers: 64}, 4096, event.New(&log, event.Options{}), func(ctx context.Context) error {
+					if now := time.Now(); now.Before(down) || !now.Before(up) {
+						time.Sleep(20 * time.Millisecond)
+						return nil
+					}
+					meanwhile.now()
+					if c.silent {
+						<-ctx.Done()
+						return ctx.Err()
+					}
+					time.Sleep(time.Millisecond)
+					return errors.New("calling api.example: refused")
+				})
+				late := time.Since(up)
+				t.Logf("%d requests while it is away, done %v after it is back; %d times open, %d closed",
+					len(meanwhile.times), late, log.count(`"state":"open"`), log.count(`"state":"closed"`))
+				if len(meanwhile.times) > 256 || late > 45*time.Second {
+					t.Errorf("%d requests while it is away, done %v after it is back", len(meanwhile.times), late)
 				}
-				check(t, out.Values(), c.lost)
-				if n, want := len(dead.Values()), int(panics.Load()); n != want || (want > 0) != c.lost || len(out.Values()) != lanes*each-n {
-					t.Errorf("%d records out, %d rejected, want %d", len(out.Values()), n, want)
-				}
-				r := made.Report()
-				t.Logf("%d calls, %d hits, %d joined, %v", stage.all.Load(), r.CacheHits, r.CallsJoined, time.Since(began))
-				if n := stage.all.Load(); n > c.most || r.CallsJoined == 0 || r.OpenCircuits != 0 {
-					t.Errorf("%d calls, at most %d; %+v", n, c.most, r)
+				if log.count(`"state":"open"`) < 5 || log.count(`"state":"closed"`) != 1 {
+					t.Error("the circuit was not opened and closed")
 				}
 			})
 		})
 	}
 }
 
-// check says whether each record has its answer, and follows the one before it in its lane.
-func check(t *testing.T, values [][]byte, lost bool) {
-	t.Helper()
-	next := map[int]int{}
-	for _, v := range values {
-		var rec struct {
-			Lane, N     int
-			Key, Answer string
+// lines is a log.
+type lines struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (l *lines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, string(b))
+	return len(b), nil
+}
+
+func (l *lines) count(part string) (n int) {
+	for _, line := range l.all {
+		if strings.Contains(line, part) {
+			n++
 		}
-		if err := json.Unmarshal(v, &rec); err != nil {
-			t.Fatal(err)
-		}
-		if rec.Answer != "the answer to "+rec.Key {
-			t.Errorf("%s", v)
-		}
-		if rec.N < next[rec.Lane] || !lost && rec.N != next[rec.Lane] {
-			t.Errorf("lane %d: record %s comes where %d is due", rec.Lane, strconv.Itoa(rec.N), next[rec.Lane])
-		}
-		next[rec.Lane] = rec.N + 1
 	}
+	return n
 }

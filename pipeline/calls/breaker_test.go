@@ -138,16 +138,16 @@ func TestABreakerCountsWhatIsWithinItsWindow(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		let(t, g).leave(result(nil))
-		for i := range 1000 { // 40 % fail, never more
+		for i := range 1000 { // a third fails
 			err := errBroken
-			if i%5 > 1 {
+			if i%3 < 2 {
 				err = nil
 			}
 			let(t, g).leave(result(err))
 			time.Sleep(3 * time.Millisecond)
 		}
 		if g.openCircuits() != 0 {
-			t.Error("opened at two of five")
+			t.Error("opened at one of three")
 		}
 		if n := failUntilOpen(t, g); n != 10 {
 			t.Errorf("after a good time %d failures in a row opened it, want 10", n)

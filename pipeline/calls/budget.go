@@ -1,55 +1,51 @@
 package calls
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
-// leastRetries is how many repeated calls a host gets in a second, however few other calls there are.
-const leastRetries = 1
+// leastRetries is the time within which a host gets at least one repeated call, however few other calls
+// there are.
+const leastRetries = time.Second
 
-// savedRetries bounds how many repeated calls may come at once after a time with few of them.
-const savedRetries = 10
+// lastWhile is the time within which most of what calls have paid, and no repeated one has taken, is
+// gone.
+const lastWhile = 10 * time.Second
 
 // A budget has repeated calls of a host be no more than a share of all. Its host's lock guards it.
 //
-// Each call pays the share of one repeated call, and each repeated one takes a whole one. While that
-// is less than one, time pays as well.
+// Each call pays the share of one repeated call, and each repeated one takes a whole one, or, when
+// the last one is long ago, what there is.
 type budget struct {
 	share  float64 // 1: without limit
 	credit float64
-	paid   time.Duration // when time paid last
+	paid   time.Duration // when the last call paid
+	last   time.Duration // when a repeated call began
 }
 
-func newBudget(share float64, at time.Duration) budget {
-	return budget{share: share, credit: 1, paid: at}
-}
+func newBudget(share float64) budget { return budget{share: share, last: never} }
 
 // wait says how long it takes at most until a repeated call may begin.
 func (b *budget) wait(at time.Duration) time.Duration {
-	if b.share >= 1 {
+	if b.share >= 1 || b.credit >= 1 || b.last == never {
 		return 0
 	}
-	b.pay(at)
-	if b.credit >= 1 {
-		return 0
-	}
-	return time.Duration((1-b.credit)/leastRetries*float64(time.Second)) + 1
+	return max(b.last+leastRetries-at, 0)
 }
 
-// call counts one that begins, and says whether a repeated one may follow.
-func (b *budget) call(again bool, at time.Duration) (more bool) {
+// call counts one that begins.
+func (b *budget) call(again bool, at time.Duration) {
 	if b.share >= 1 {
-		return true
+		return
 	}
-	b.pay(at)
 	if again {
-		b.credit--
+		b.credit = max(b.credit-1, 0)
+		b.last = at
 	}
-	b.credit = min(b.credit+b.share, savedRetries)
-	return b.credit >= 1
-}
-
-func (b *budget) pay(at time.Duration) {
-	if b.credit < 1 {
-		b.credit = min(b.credit+(at-b.paid).Seconds()*leastRetries, 1)
+	if b.credit > 0 {
+		b.credit *= math.Exp(-(at - b.paid).Seconds() / lastWhile.Seconds())
 	}
 	b.paid = at
+	b.credit += b.share
 }

@@ -184,7 +184,7 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		location := resp.Header.Get("Location")
-		if location == "" || !redirects(first.Method, resp.StatusCode) {
+		if location == "" || h.options.Stay || !redirects(first.Method, resp.StatusCode) {
 			return resp, nil
 		}
 		drain(resp.Body)

@@ -36,6 +36,8 @@ type HTTPOptions struct {
 	// AnyHost lets a redirect of a request without a body lead to another host. False:
 	// only to the same one.
 	AnyHost bool
+	// Stay has a redirect be an answer like any other, for those who follow it themselves.
+	Stay bool
 	// Gzip asks for compressed answers. One that comes unasked is decoded too.
 	Gzip bool
 	TLS  *tls.Config // nil: the system's authorities, TLS 1.2 or later
@@ -145,6 +147,13 @@ type Request struct {
 	// Discard leaves the answer's body out: it is read only as far as it takes to
 	// use the connection again, and that it cannot be read is no error.
 	Discard bool
+	// Skip says of an answer, by its header, that its body is left out as with Discard. nil: of none.
+	Skip func(http.Header) bool
+	// First, when it is not 0, is how many bytes of the answer's body, decoded, are read at most:
+	// more of them are no error, whatever MaxBytes is.
+	First int64
+	// Reads are statuses beside 2xx whose answers are read like those of success.
+	Reads Statuses
 }
 
 // An Answer is what the server has answered, whatever the status.
@@ -177,16 +186,16 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 	}
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
-	if a.Status < 200 || a.Status > 299 {
+	if (a.Status < 200 || a.Status > 299) && !r.Reads.Has(a.Status) {
 		a.beginning = h.beginning(resp)
 		drain(resp.Body)
 		return a, nil
 	}
-	if r.Discard || r.Method == http.MethodHead {
+	if r.Discard || r.Method == http.MethodHead || r.Skip != nil && r.Skip(a.Header) {
 		drain(resp.Body)
 		return a, nil
 	}
-	if a.Body, err = h.read(ctx, what, limit, resp); err != nil {
+	if a.Body, err = h.read(ctx, what, limit, resp, r.First); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -254,8 +263,9 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 	return req, nil
 }
 
-// read takes the body within the limit. The limit is on decoded bytes.
-func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response) ([]byte, error) {
+// read takes the body within the limit, or the first so many bytes of it. Both are of decoded bytes.
+func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response, first int64) ([]byte, error) {
+	most := orElse(first, h.options.MaxBytes)
 	tooLarge := func() error {
 		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer is larger than max_bytes ("+
 			settings.Size(h.options.MaxBytes).String()+")", nil))
@@ -266,11 +276,11 @@ func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp 
 	packed := &io.LimitedReader{R: resp.Body, N: math.MaxInt64}
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
-		if resp.ContentLength > h.options.MaxBytes {
+		if resp.ContentLength > most && first == 0 {
 			return nil, tooLarge()
 		}
 	case "gzip", "x-gzip":
-		packed.N = h.options.MaxBytes + h.options.MaxBytes/64 + 64<<10
+		packed.N = most + most/64 + 64<<10
 		zr, err := h.gzip(packed)
 		if errors.Is(err, io.EOF) { // nothing at all, compressed or not
 			return []byte{}, nil
@@ -288,16 +298,19 @@ func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp 
 		size = 512
 	}
 	// One byte past the limit tells a full answer from a cut one.
-	buf := bytes.NewBuffer(make([]byte, 0, min(size, h.options.MaxBytes)+bytes.MinRead))
-	n, err := buf.ReadFrom(io.LimitReader(src, h.options.MaxBytes+1))
+	buf := bytes.NewBuffer(make([]byte, 0, min(size, most)+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(src, most+1))
 	if packed.N <= 0 {
 		return nil, tooLarge()
 	}
 	if err != nil {
 		return nil, answerError(ctx, what, limit, err)
 	}
-	if n > h.options.MaxBytes {
+	if n > most && first == 0 {
 		return nil, tooLarge()
+	}
+	if n > most {
+		return buf.Bytes()[:most], nil
 	}
 	if src != resp.Body {
 		drain(resp.Body) // what stands behind the compressed part

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
 	"github.com/penstockio/penstock/stages/sql"
@@ -141,8 +140,8 @@ deadline: 10s`,
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "sql", Waits: true, Answers: true,
-			Doc: "looks a record up in SQLite or PostgreSQL and puts the row into a field",
+			Section: config.StageSection, Name: "sql", Waits: true, Answers: true, Hints: hintsOfSQL, Foreign: foreignSQL,
+			Doc: "looks a record up in SQLite, PostgreSQL, MySQL or MariaDB and puts the row into a field; look-ups that wait at the same moment become one query",
 			Example: `sql:
   driver: sqlite
   path: airports.db
@@ -152,7 +151,7 @@ deadline: 10s`,
 workers: 8`,
 			Settings: settingsOf(sql.Default),
 			Build: build(func(s sql.Settings, env config.Env) (*sql.Stage, error) {
-				return sql.New(s, calls.Env{Settings: calls.Defaults(), Workers: env.Workers})
+				return sql.New(s, env.Calls)
 			}),
 		},
 	}

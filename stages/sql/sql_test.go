@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
@@ -270,6 +271,33 @@ func TestConnectionThatTakesTooLong(t *testing.T) {
 	defer cancel()
 	if err := st.Ping(ctx); err == nil || strings.Contains(err.Error(), "no connection within") {
 		t.Errorf("the time of the call was over first: %v", err)
+	}
+}
+
+// A database that has no room asks to be left alone, and another attempt is made.
+func TestBusyDatabase(t *testing.T) {
+	for _, c := range []struct {
+		driver string
+		dsn    settings.Secret
+		err    error
+		busy   bool
+	}{
+		{"postgres", "postgres://u:p@h/d", &pgconn.PgError{Code: "53300", Message: "sorry, too many clients already"}, true},
+		{"postgres", "postgres://u:p@h/d", &pgconn.PgError{Code: "57P03", Message: "the database system is starting up"}, true},
+		{"postgres", "postgres://u:p@h/d", &pgconn.PgError{Code: "40001", Message: "conflict"}, false},
+		{"mysql", "mysql://u:p@h/d", &mysql.MySQLError{Number: 1040, SQLState: [5]byte{'0', '8', '0', '0', '4'}, Message: "Too many connections"}, true},
+		{"mysql", "mysql://u:p@h/d", &mysql.MySQLError{Number: 1213, SQLState: [5]byte{'4', '0', '0', '0', '1'}, Message: "Deadlock"}, false},
+	} {
+		st := stage(t, "", "SELECT 1", func(s *Settings) { s.Driver, s.DSN = c.driver, c.dsn })
+		err := st.queryError(t.Context(), c.err)
+		var asks interface{ AsksToWait() bool }
+		var own *client.Error
+		if _, permanent := pipeline.IsPermanent(err); permanent || !errors.As(err, &own) || own.Type != client.TypeSQL {
+			t.Errorf("%v: %v", c.err, err)
+		}
+		if got := errors.As(err, &asks) && asks.AsksToWait(); got != c.busy {
+			t.Errorf("%v asks to wait: %v", c.err, got)
+		}
 	}
 }
 

@@ -1,13 +1,17 @@
 package calls
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // leastRetries is the time within which a host gets at least one repeated call, however few other calls
 // there are.
 const leastRetries = time.Second
 
-// savedRetries bounds how many repeated calls may come at once after a time with few of them.
-const savedRetries = 10
+// lastWhile is the time within which most of what calls have paid, and no repeated one has taken, is
+// gone.
+const lastWhile = 10 * time.Second
 
 // A budget has repeated calls of a host be no more than a share of all. Its host's lock guards it.
 //
@@ -16,6 +20,7 @@ const savedRetries = 10
 type budget struct {
 	share  float64 // 1: without limit
 	credit float64
+	paid   time.Duration // when the last call paid
 	last   time.Duration // when a repeated call began
 }
 
@@ -31,9 +36,16 @@ func (b *budget) wait(at time.Duration) time.Duration {
 
 // call counts one that begins.
 func (b *budget) call(again bool, at time.Duration) {
+	if b.share >= 1 {
+		return
+	}
 	if again {
 		b.credit = max(b.credit-1, 0)
 		b.last = at
 	}
-	b.credit = min(b.credit+b.share, savedRetries)
+	if b.credit > 0 {
+		b.credit *= math.Exp(-(at - b.paid).Seconds() / lastWhile.Seconds())
+	}
+	b.paid = at
+	b.credit += b.share
 }

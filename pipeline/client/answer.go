@@ -64,7 +64,7 @@ func (h *HTTP) beginning(resp *http.Response) string {
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		zr, err := h.gzip(resp.Body)
+		zr, err := h.gzip(io.LimitReader(resp.Body, 64<<10))
 		if err != nil {
 			return ""
 		}
@@ -184,7 +184,7 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		location := resp.Header.Get("Location")
-		if location == "" || !redirects(first.Method, resp.StatusCode) {
+		if location == "" || h.options.Stay || !redirects(first.Method, resp.StatusCode) {
 			return resp, nil
 		}
 		drain(resp.Body)

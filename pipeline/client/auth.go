@@ -21,6 +21,22 @@ type Auth struct {
 	OAuth2 *OAuth2Auth `yaml:"oauth2" doc:"a token of OAuth 2.0 by client credentials, got and renewed as needed"`
 }
 
+// Beside is Validate beside headers that may log in too. a may be nil: then nothing is wrong.
+func (a *Auth) Beside(secret map[string]settings.Secret) error {
+	if a == nil {
+		return nil
+	}
+	if err := a.Validate(); err != nil {
+		return err
+	}
+	for name := range secret {
+		if strings.EqualFold(name, a.Shows()) {
+			return fmt.Errorf("%s stands under secret_headers too: leave it out there", name)
+		}
+	}
+	return nil
+}
+
 // BasicAuth is a user name and a password.
 type BasicAuth struct {
 	Username     string          `yaml:"username" doc:"name of the user" required:"true"`
@@ -49,6 +65,14 @@ type OAuth2Auth struct {
 	ClientSecretFile settings.Path   `yaml:"client_secret_file" doc:"file that holds the secret; read again when it changes"`
 	Scopes           []string        `yaml:"scopes" doc:"scopes to ask for"`
 	Audience         string          `yaml:"audience" doc:"audience to ask for, where the server wants one"`
+}
+
+// Shows gives the name of the header in which the log-in goes.
+func (a *Auth) Shows() string {
+	if a.Header != nil {
+		return a.Header.Name
+	}
+	return "Authorization"
 }
 
 // Validate checks what can be known without reading a file. It joins several errors.

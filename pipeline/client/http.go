@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -24,7 +25,8 @@ import (
 // HTTPOptions are the settings of an HTTP client. Zero stands for the default.
 type HTTPOptions struct {
 	// Slots is how many calls run at once, and so the most connections to a host;
-	// all of them are kept open between calls. 0: 64
+	// all of them are kept open between calls. To several hosts together four times as
+	// many are, at most. 0: 64
 	Slots int
 	// MaxBytes is the most bytes of an answer, decoded. 0: 1 MiB
 	MaxBytes int64
@@ -34,6 +36,8 @@ type HTTPOptions struct {
 	// AnyHost lets a redirect of a request without a body lead to another host. False:
 	// only to the same one.
 	AnyHost bool
+	// Stay has a redirect be an answer like any other, for those who follow it themselves.
+	Stay bool
 	// Gzip asks for compressed answers. One that comes unasked is decoded too.
 	Gzip bool
 	TLS  *tls.Config // nil: the system's authorities, TLS 1.2 or later
@@ -55,6 +59,9 @@ type HTTPOptions struct {
 	// Resolver looks names up. nil: that of the system. A test gives one of its own; what it
 	// answers is judged like any other answer.
 	Resolver *net.Resolver
+	// Dial makes connections in place of the network: for a test whose servers are in its memory.
+	// Egress does not judge what it connects to, but for Hosts.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout bounds a call whose ctx has no deadline. 0: 5 minutes
 	Timeout time.Duration
 	Agent   string // User-Agent. "": penstock
@@ -72,7 +79,7 @@ type HTTP struct {
 	shown atomic.Pointer[shownHeader]
 
 	mu           sync.Mutex
-	transport    *http.Transport
+	transport    *transport
 	tls          *tls.Config // of transport, when it stands in files
 	filesChecked time.Time   // at the files
 }
@@ -140,6 +147,13 @@ type Request struct {
 	// Discard leaves the answer's body out: it is read only as far as it takes to
 	// use the connection again, and that it cannot be read is no error.
 	Discard bool
+	// Skip says of an answer, by its header, that its body is left out as with Discard. nil: of none.
+	Skip func(http.Header) bool
+	// First, when it is not 0, is how many bytes of the answer's body, decoded, are read at most:
+	// more of them are no error, whatever MaxBytes is.
+	First int64
+	// Reads are statuses beside 2xx whose answers are read like those of success.
+	Reads Statuses
 }
 
 // An Answer is what the server has answered, whatever the status.
@@ -172,16 +186,16 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 	}
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
-	if a.Status < 200 || a.Status > 299 {
+	if (a.Status < 200 || a.Status > 299) && !r.Reads.Has(a.Status) {
 		a.beginning = h.beginning(resp)
 		drain(resp.Body)
 		return a, nil
 	}
-	if r.Discard || r.Method == http.MethodHead {
+	if r.Discard || r.Method == http.MethodHead || r.Skip != nil && r.Skip(a.Header) {
 		drain(resp.Body)
 		return a, nil
 	}
-	if a.Body, err = h.read(ctx, what, limit, resp); err != nil {
+	if a.Body, err = h.read(ctx, what, limit, resp, r.First); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -249,20 +263,25 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 	return req, nil
 }
 
-// read takes the body within the limit. The limit is on decoded bytes.
-func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response) ([]byte, error) {
+// read takes the body within the limit, or the first so many bytes of it. Both are of decoded bytes.
+func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response, first int64) ([]byte, error) {
+	most := orElse(first, h.options.MaxBytes)
 	tooLarge := func() error {
 		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer is larger than max_bytes ("+
 			settings.Size(h.options.MaxBytes).String()+")", nil))
 	}
 	var src io.Reader = resp.Body
+	// Compression makes nothing longer by more than a little: what goes on for longer decodes to
+	// nothing, and would go on for as long as the call may take.
+	packed := &io.LimitedReader{R: resp.Body, N: math.MaxInt64}
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
-		if resp.ContentLength > h.options.MaxBytes {
+		if resp.ContentLength > most && first == 0 {
 			return nil, tooLarge()
 		}
 	case "gzip", "x-gzip":
-		zr, err := h.gzip(resp.Body)
+		packed.N = most + most/64 + 64<<10
+		zr, err := h.gzip(packed)
 		if errors.Is(err, io.EOF) { // nothing at all, compressed or not
 			return []byte{}, nil
 		}
@@ -279,13 +298,19 @@ func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp 
 		size = 512
 	}
 	// One byte past the limit tells a full answer from a cut one.
-	buf := bytes.NewBuffer(make([]byte, 0, min(size, h.options.MaxBytes)+bytes.MinRead))
-	n, err := buf.ReadFrom(io.LimitReader(src, h.options.MaxBytes+1))
+	buf := bytes.NewBuffer(make([]byte, 0, min(size, most)+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(src, most+1))
+	if packed.N <= 0 {
+		return nil, tooLarge()
+	}
 	if err != nil {
 		return nil, answerError(ctx, what, limit, err)
 	}
-	if n > h.options.MaxBytes {
+	if n > most && first == 0 {
 		return nil, tooLarge()
+	}
+	if n > most {
+		return buf.Bytes()[:most], nil
 	}
 	if src != resp.Body {
 		drain(resp.Body) // what stands behind the compressed part

@@ -115,6 +115,13 @@ func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
 		if i, ok := canBeOff(v.Type()); ok && n.kind == scalarNode && !n.null {
 			return d.off(n, v.Field(i), path)
 		}
+		if f := shortField(v.Type()); f != nil && n.kind == scalarNode && !n.null {
+			if !d.value(n, v.FieldByIndex(f.index), f.tags, path) {
+				return false
+			}
+			d.places[join(path, f.name)] = n
+			return d.validate(v, path, nil)
+		}
 		return d.structure(n, v, path, container{what: label(path)})
 	case reflect.Slice:
 		return d.list(n, v, t, path)

@@ -27,6 +27,7 @@ type tags struct {
 	value    bool
 	commas   bool
 	strict   bool
+	raw      bool
 	shown    string
 }
 
@@ -53,6 +54,21 @@ func canBeOff(t reflect.Type) (index int, ok bool) {
 	return 0, false
 }
 
+// shortField gives the field of a struct that a text stands for, in place of the mapping; nil: there
+// is none.
+func shortField(t reflect.Type) *field {
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("short") == "true" {
+			for _, f := range fieldsOf(t) {
+				if f.index[0] == i {
+					return &f
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // isOff says whether v is a struct that the word off stands for.
 func isOff(v reflect.Value) bool {
 	i, ok := canBeOff(v.Type())
@@ -61,7 +77,7 @@ func isOff(v reflect.Value) bool {
 
 // ofElement gives those of the tags that hold for each element.
 func (t tags) ofElement() tags {
-	return tags{enum: t.enum, path: t.path, value: t.value, strict: t.strict}
+	return tags{enum: t.enum, path: t.path, value: t.value, strict: t.strict, raw: t.raw}
 }
 
 // fieldsOf lists the settings of a struct type, embedded ones marked inline included.
@@ -95,6 +111,7 @@ func fieldsOf(t reflect.Type) []field {
 				value:  f.Tag.Get("value") == "true",
 				commas: f.Tag.Get("commas") == "true",
 				strict: f.Tag.Get("strict") == "true",
+				raw:    f.Tag.Get("raw") == "true",
 				shown:  f.Tag.Get("shown"),
 			},
 		})

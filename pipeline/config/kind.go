@@ -46,9 +46,12 @@ const (
 //	                  changes is one: check warns where one is likely meant
 //	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
 //	                  by commas, so that a variable can hold several entries
+//	raw:"true"        of an expr.Template that is a URL: {raw(EXPR)} may stand in it
 //	strict:"true"     of a settings.FieldPath: what settings.FieldPath.Strict refuses is an error
 //	off:"true"        of a field without a yaml name, a bool: the word off, which sets it, may stand
 //	                  in place of the mapping that the struct is read from
+//	short:"true"      of a field of a struct: a text may stand in place of the mapping, and is
+//	                  read as that field
 //	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //
 // Types: bool, integers, floats, string, time.Duration, settings.Size,

@@ -190,6 +190,9 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 		if _, ok := canBeOff(typ); ok {
 			return object{"anyOf": []any{o, object{"enum": []any{"off", false}}}}
 		}
+		if f := shortField(typ); f != nil {
+			return object{"anyOf": []any{b.value(v.FieldByIndex(f.index), f.tags), o}}
+		}
 		return o
 	case reflect.Slice:
 		list := bounded(object{"type": "array", "items": b.value(reflect.New(typ.Elem()).Elem(), tags{enum: t.enum})}, t, "Items")

@@ -86,6 +86,13 @@ func settingList(v reflect.Value) []Setting {
 		if inner.Kind() == reflect.Map && inner.Elem().Kind() == reflect.Struct && !isText(inner.Elem()) {
 			s.Inner = []Setting{{Name: "NAME", Type: "mapping", Doc: "one of them; the name is yours", Inner: settingList(fresh(inner.Elem()))}}
 		}
+		if elem, ok := isOrdered(inner); ok && elem.Kind() == reflect.Struct && !isText(elem) {
+			one := Setting{Name: "NAME", Type: "mapping", Doc: "one of them; the name is yours", Inner: settingList(fresh(elem))}
+			if f := shortField(elem); f != nil {
+				one.Type = typeName(f.typ) + ", which is its " + f.name + ", or mapping"
+			}
+			s.Inner = []Setting{one}
+		}
 		list = append(list, s)
 	}
 	return list

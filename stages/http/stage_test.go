@@ -1,4 +1,4 @@
-package stages
+package httpstage
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/jsontext"
@@ -22,11 +23,14 @@ import (
 )
 
 // httpRecord makes a record with value.
-func httpRecord(value string) *pipeline.Record {
+func record(value string) *pipeline.Record {
 	var rec pipeline.Record
 	rec.Init(pipeline.Position{Topic: "t", Offset: 7}, []byte("k"), []byte(value), nil, 0)
 	return &rec
 }
+
+// env is the place of a step with so many workers, whose file says nothing of calls.
+func env(workers int) calls.Env { return calls.Env{Settings: calls.Defaults(), Workers: workers} }
 
 func template(t testing.TB, text string) expr.Template {
 	t.Helper()
@@ -38,16 +42,16 @@ func template(t testing.TB, text string) expr.Template {
 }
 
 // newHTTP makes a stage that calls handler at path; both end with the test.
-func newHTTP(t testing.TB, handler http.HandlerFunc, path string, change func(*HTTPSettings)) *HTTP {
+func newStage(t testing.TB, handler http.HandlerFunc, path string, change func(*Settings)) *Stage {
 	t.Helper()
 	server := httptest.NewServer(handler)
-	s := DefaultHTTP()
+	s := Defaults()
 	s.URL = template(t, server.URL+path)
 	s.Into = "got"
 	if change != nil {
 		change(&s)
 	}
-	h, err := NewHTTP(s, 64)
+	h, err := New(s, "pipe/step", env(64))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +59,7 @@ func newHTTP(t testing.TB, handler http.HandlerFunc, path string, change func(*H
 	return h
 }
 
-func answer(status int, typ, body string) http.HandlerFunc {
+func answering(status int, typ, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = []string{typ}
 		if typ == "" {
@@ -66,7 +70,7 @@ func answer(status int, typ, body string) http.HandlerFunc {
 	}
 }
 
-func TestHTTPAnswers(t *testing.T) {
+func TestAnswers(t *testing.T) {
 	deep := strings.Repeat("[", 600) + strings.Repeat("]", 600)
 	tests := []struct {
 		name   string
@@ -92,7 +96,7 @@ func TestHTTPAnswers(t *testing.T) {
 		{"two documents", 200, "application/json", "{} {}", "", client.TypeBadAnswer},
 		{"no UTF-8", 200, "text/plain", "\xff\xfe", "", client.TypeBadAnswer},
 		{"no UTF-8 in json", 200, "application/json", "\"\xff\"", "", client.TypeBadAnswer},
-		{"not found", 404, "text/plain", "no", "", ReasonNoMatch},
+		{"not found", 404, "text/plain", "no", "", client.ReasonNoMatch},
 		{"forbidden", 403, "text/plain", "no", "", client.Type4xx},
 	}
 	for _, tt := range tests {
@@ -101,8 +105,8 @@ func TestHTTPAnswers(t *testing.T) {
 			tt.body, tt.want, tt.reason = depth, depth, ""
 		}
 		t.Run(tt.name, func(t *testing.T) {
-			h := newHTTP(t, answer(tt.status, tt.typ, tt.body), "/", nil)
-			rec := httpRecord(`{"a": 1}`)
+			h := newStage(t, answering(tt.status, tt.typ, tt.body), "/", nil)
+			rec := record(`{"a": 1}`)
 			err := h.Process(t.Context(), rec)
 			if tt.reason != "" {
 				if reason, ok := pipeline.IsPermanent(err); !ok || reason != tt.reason {
@@ -118,37 +122,37 @@ func TestHTTPAnswers(t *testing.T) {
 	}
 }
 
-func TestHTTPOnMiss(t *testing.T) {
-	for miss, check := range map[OnMiss]func(*pipeline.Record, error) bool{
-		MissNull: func(rec *pipeline.Record, err error) bool {
+func TestOnMiss(t *testing.T) {
+	for miss, check := range map[client.OnMiss]func(*pipeline.Record, error) bool{
+		client.MissNull: func(rec *pipeline.Record, err error) bool {
 			return err == nil && string(rec.Value()) == `{"a":1,"got":null}`
 		},
-		MissFilter: func(_ *pipeline.Record, err error) bool { return errors.Is(err, pipeline.Filtered) },
-		MissReject: func(_ *pipeline.Record, err error) bool {
+		client.MissFilter: func(_ *pipeline.Record, err error) bool { return errors.Is(err, pipeline.Filtered) },
+		client.MissReject: func(_ *pipeline.Record, err error) bool {
 			reason, ok := pipeline.IsPermanent(err)
-			return ok && reason == ReasonNoMatch
+			return ok && reason == client.ReasonNoMatch
 		},
 	} {
-		h := newHTTP(t, answer(410, "", ""), "/", func(s *HTTPSettings) {
+		h := newStage(t, answering(410, "", ""), "/", func(s *Settings) {
 			s.OnMiss, s.MissStatus = miss, client.Statuses{{From: 404, To: 404}, {From: 410, To: 410}}
 		})
-		rec := httpRecord(`{"a":1}`)
+		rec := record(`{"a":1}`)
 		if err := h.Process(t.Context(), rec); !check(rec, err) {
 			t.Errorf("%s: %v %s", miss, err, rec.Value())
 		}
 	}
 }
 
-func TestHTTPTransient(t *testing.T) {
+func TestTransient(t *testing.T) {
 	for after, want := range map[string]time.Duration{
 		"": 0, "2": 2 * time.Second, "-2": 0, "86400": client.MaxRetryAfter, "soon": 0,
 		"Fri, 31 Dec 2100 23:59:59 GMT": client.MaxRetryAfter, "Fri, 31 Dec 1999 23:59:59 GMT": 0,
 	} {
-		h := newHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		h := newStage(t, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", after)
 			w.WriteHeader(429)
 		}, "/", nil)
-		err := h.Process(t.Context(), httpRecord(`{}`))
+		err := h.Process(t.Context(), record(`{}`))
 		if _, permanent := pipeline.IsPermanent(err); err == nil || permanent || pipeline.RetryHint(err) != want {
 			t.Errorf("Retry-After %q: %v, hint %v, want %v", after, err, pipeline.RetryHint(err), want)
 		}
@@ -157,29 +161,29 @@ func TestHTTPTransient(t *testing.T) {
 			t.Errorf("%v has another type", err)
 		}
 	}
-	h := newHTTP(t, answer(404, "", ""), "/", func(s *HTTPSettings) {
+	h := newStage(t, answering(404, "", ""), "/", func(s *Settings) {
 		s.MissStatus, s.RetryStatus = nil, client.Statuses{{From: 404, To: 404}}
 	})
-	if _, permanent := pipeline.IsPermanent(h.Process(t.Context(), httpRecord(`{}`))); permanent {
+	if _, permanent := pipeline.IsPermanent(h.Process(t.Context(), record(`{}`))); permanent {
 		t.Error("retry_status is not heeded")
 	}
 }
 
-func TestHTTPRequest(t *testing.T) {
+func TestRequest(t *testing.T) {
 	echo := func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
 		fmt.Fprintf(w, "%s %s %s|%s|%s|%s", r.Method, r.RequestURI, body, r.Header.Get("X-Id"), r.Header.Get("Authorization"),
 			r.Header.Get("Content-Type"))
 	}
 	body := template(t, `{{"id": {id}, "name": "{name}!"}}`)
-	post := func(s *HTTPSettings) {
+	post := func(s *Settings) {
 		s.Method, s.Body = "POST", &body
 		s.Headers = map[string]expr.Template{"X-Id": template(t, "id {id}"), "X-Fixed": template(t, "f")}
 		s.SecretHeaders = map[string]settings.Secret{"Authorization": "Bearer x"}
 	}
 	tests := []struct {
 		name, path, value, want string
-		change                  func(*HTTPSettings)
+		change                  func(*Settings)
 		reason                  string
 	}{
 		{"values are data", "/x/{name}?q={name}", `{"name":"a/../b?c=d&e#f g"}`,
@@ -195,8 +199,8 @@ func TestHTTPRequest(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			var called atomic.Bool
-			h := newHTTP(t, func(w http.ResponseWriter, r *http.Request) { called.Store(true); echo(w, r) }, tt.path, tt.change)
-			rec := httpRecord(tt.value)
+			h := newStage(t, func(w http.ResponseWriter, r *http.Request) { called.Store(true); echo(w, r) }, tt.path, tt.change)
+			rec := record(tt.value)
 			err := h.Process(t.Context(), rec)
 			if tt.reason != "" {
 				if reason, _ := pipeline.IsPermanent(err); reason != tt.reason || called.Load() {
@@ -212,8 +216,8 @@ func TestHTTPRequest(t *testing.T) {
 	}
 }
 
-func TestHTTPTombstonePasses(t *testing.T) {
-	h := newHTTP(t, func(http.ResponseWriter, *http.Request) { t.Error("called") }, "/{nope}", nil)
+func TestTombstonePasses(t *testing.T) {
+	h := newStage(t, func(http.ResponseWriter, *http.Request) { t.Error("called") }, "/{nope}", nil)
 	var rec pipeline.Record
 	rec.Init(pipeline.Position{}, nil, nil, nil, 0)
 	if err := h.Process(t.Context(), &rec); err != nil || !rec.Tombstone() {
@@ -223,7 +227,7 @@ func TestHTTPTombstonePasses(t *testing.T) {
 
 // A result goes to the record whose call it was, also when calls are given up and
 // answers come late.
-func TestHTTPConcurrent(t *testing.T) {
+func TestConcurrent(t *testing.T) {
 	const slots, records = 64, 1200
 	var opened atomic.Int64
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -236,9 +240,9 @@ func TestHTTPConcurrent(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	s := DefaultHTTP()
+	s := Defaults()
 	s.URL, s.Into = template(t, server.URL+"/{id}"), "got"
-	h, err := NewHTTP(s, slots)
+	h, err := New(s, "pipe/step", env(slots))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +252,7 @@ func TestHTTPConcurrent(t *testing.T) {
 	for range slots {
 		wg.Go(func() {
 			for i := range next {
-				rec := httpRecord(fmt.Sprintf(`{"id":%d}`, i))
+				rec := record(fmt.Sprintf(`{"id":%d}`, i))
 				if err := h.Process(t.Context(), rec); err != nil {
 					t.Error(err)
 				}
@@ -269,36 +273,51 @@ func TestHTTPConcurrent(t *testing.T) {
 }
 
 // The answer goes where the path leads; what stands in its way rejects before the call.
-func TestHTTPIntoAtDepth(t *testing.T) {
+func TestIntoAtDepth(t *testing.T) {
 	var calls atomic.Int64
-	h := newHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+	h := newStage(t, func(w http.ResponseWriter, _ *http.Request) {
 		calls.Add(1)
-		answer(200, "application/json", `{"c":7}`)(w, nil)
-	}, "/", func(s *HTTPSettings) { s.Into = "weather.now" })
-	rec := httpRecord(`{"weather":{"was": 1},"x":2}`)
+		answering(200, "application/json", `{"c":7}`)(w, nil)
+	}, "/", func(s *Settings) { s.Into = "weather.now" })
+	rec := record(`{"weather":{"was": 1},"x":2}`)
 	if err := h.Process(t.Context(), rec); err != nil || string(rec.Value()) != `{"weather":{"was": 1,"now":{"c":7}},"x":2}` {
 		t.Errorf("%s, %v", rec.Value(), err)
 	}
-	if reason, _ := pipeline.IsPermanent(h.Process(t.Context(), httpRecord(`{"weather":"canary"}`))); reason != pipeline.ReasonNoPath || calls.Load() != 1 {
+	if reason, _ := pipeline.IsPermanent(h.Process(t.Context(), record(`{"weather":"canary"}`))); reason != pipeline.ReasonNoPath || calls.Load() != 1 {
 		t.Errorf("the reason is %q, with %d calls", reason, calls.Load())
 	}
 }
 
-func TestHTTPHeedsItsContext(t *testing.T) {
+func TestHeedsItsContext(t *testing.T) {
 	release := make(chan struct{})
-	h := newHTTP(t, func(http.ResponseWriter, *http.Request) { <-release }, "/", nil)
+	h := newStage(t, func(http.ResponseWriter, *http.Request) { <-release }, "/", nil)
 	defer close(release)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	err := h.Process(ctx, httpRecord(`{}`))
+	err := h.Process(ctx, record(`{}`))
 	if _, permanent := pipeline.IsPermanent(err); !errors.Is(err, context.DeadlineExceeded) || permanent {
 		t.Errorf("%v", err)
 	}
 }
 
-func TestHTTPSettings(t *testing.T) {
-	good := func() HTTPSettings {
-		s := DefaultHTTP()
+// fieldsOf gives the fields that an error of Validate is about.
+func fieldsOf(err error) (fields []string) {
+	all, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	for _, e := range all.Unwrap() {
+		var f *settings.FieldError
+		if errors.As(e, &f) {
+			fields = append(fields, f.Field)
+		}
+	}
+	return fields
+}
+
+func TestSettings(t *testing.T) {
+	good := func() Settings {
+		s := Defaults()
 		s.URL, s.Into = template(t, "http://h/{a}"), "got"
 		return s
 	}
@@ -308,19 +327,19 @@ func TestHTTPSettings(t *testing.T) {
 	}
 	body, noJSON := template(t, `{{"a": {a}}}`), template(t, `{a} {b}`)
 	for name, tt := range map[string]struct {
-		change func(*HTTPSettings)
+		change func(*Settings)
 		fields []string
 	}{
-		"many places":        {func(s *HTTPSettings) { s.Into = "a.*" }, []string{"into"}},
-		"host of the record": {func(s *HTTPSettings) { s.URL = template(t, "http://{h}/") }, []string{"url"}},
-		"password in url":    {func(s *HTTPSettings) { s.URL = template(t, "http://u:canary@h/") }, []string{"url"}},
-		"everything": {func(s *HTTPSettings) { *s = HTTPSettings{Proxy: "::"} },
-			[]string{"url", "into", "method", "redirects", "max_bytes", "on_miss", "proxy"}},
-		"body of a GET":  {func(s *HTTPSettings) { s.Body = &body }, []string{"body"}},
-		"body no JSON":   {func(s *HTTPSettings) { s.Method, s.Body = "POST", &noJSON }, []string{"body"}},
-		"half a pair":    {func(s *HTTPSettings) { s.TLS.Cert = "x" }, []string{"tls"}},
-		"secret in view": {func(s *HTTPSettings) { s.Headers = map[string]expr.Template{"cookie": template(t, "canary")} }, []string{"headers"}},
-		"bad header":     {func(s *HTTPSettings) { s.Headers = map[string]expr.Template{"a b": template(t, "{x}")} }, []string{"headers"}},
+		"many places":        {func(s *Settings) { s.Into = "a.*" }, []string{"into"}},
+		"host of the record": {func(s *Settings) { s.URL = template(t, "http://{h}/") }, []string{"url"}},
+		"password in url":    {func(s *Settings) { s.URL = template(t, "http://u:canary@h/") }, []string{"url"}},
+		"everything": {func(s *Settings) { *s = Settings{Proxy: "::"} },
+			[]string{"redirects", "url", "method", "answer", "on_miss", "proxy", "max_bytes"}},
+		"body of a GET":  {func(s *Settings) { s.Body = &body }, []string{"body"}},
+		"body no JSON":   {func(s *Settings) { s.Method, s.Body = "POST", &noJSON }, []string{"body"}},
+		"half a pair":    {func(s *Settings) { s.TLS.Cert = "x" }, []string{"tls"}},
+		"secret in view": {func(s *Settings) { s.Headers = map[string]expr.Template{"cookie": template(t, "canary")} }, []string{"headers"}},
+		"bad header":     {func(s *Settings) { s.Headers = map[string]expr.Template{"a b": template(t, "{x}")} }, []string{"headers"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := good()
@@ -332,37 +351,31 @@ func TestHTTPSettings(t *testing.T) {
 			if strings.Contains(err.Error(), "canary") {
 				t.Errorf("the error shows a secret: %v", err)
 			}
-			var fields []string
-			for _, e := range err.(interface{ Unwrap() []error }).Unwrap() {
-				var f *settings.FieldError
-				if errors.As(e, &f) {
-					fields = append(fields, f.Field)
-				}
-			}
+			fields := fieldsOf(err)
 			if strings.Join(fields, " ") != strings.Join(tt.fields, " ") {
 				t.Errorf("fields %v, want %v", fields, tt.fields)
 			}
-			if _, err := NewHTTP(s, 1); err == nil {
-				t.Error("NewHTTP took them")
+			if _, err := New(s, "", env(1)); err == nil {
+				t.Error("New took them")
 			}
 		})
 	}
 }
 
-func TestHTTPPing(t *testing.T) {
-	h := newHTTP(t, func(http.ResponseWriter, *http.Request) { t.Error("called") }, "/{a}", nil)
+func TestPing(t *testing.T) {
+	h := newStage(t, func(http.ResponseWriter, *http.Request) { t.Error("called") }, "/{a}", nil)
 	if err := h.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
 	var env *pipeline.EnvironmentError
-	h = newHTTP(t, nil, "/", func(s *HTTPSettings) { s.URL = template(t, "http://127.0.0.1:1/{a}") })
+	h = newStage(t, nil, "/", func(s *Settings) { s.URL = template(t, "http://127.0.0.1:1/{a}") })
 	if err := h.Ping(t.Context()); !errors.As(err, &env) {
 		t.Error(err)
 	}
 }
 
 // The media type decides whether an answer is JSON, whatever stands behind it.
-func TestHTTPMediaTypeOfAnAnswer(t *testing.T) {
+func TestMediaTypeOfAnAnswer(t *testing.T) {
 	for typ, want := range map[string]bool{
 		"application/json": true, "Application/JSON": true, " application/json ;charset=utf-8": true, "text/json": true,
 		"application/json; charset": true, "application/json; charset=": true, `application/json; charset="utf-8`: true, "application/json;;": true,

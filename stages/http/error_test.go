@@ -1,4 +1,4 @@
-package stages
+package httpstage
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 // An error names the path as the file writes it. What the record puts there, the query and
 // what the server said stay out of it: errors stand in logs.
-func TestHTTPErrorsNameThePathAndNoValue(t *testing.T) {
+func TestErrorsNameThePathAndNoValue(t *testing.T) {
 	long := strings.Repeat("é", 150)
 	for name, tt := range map[string]struct {
 		status       int
@@ -31,12 +31,12 @@ func TestHTTPErrorsNameThePathAndNoValue(t *testing.T) {
 		"nothing of the kind": {404, "canary", "canary", "answered status 404", "canary"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHTTP(t, answer(tt.status, "text/plain", tt.body), "/weather/{city}?key={key}", nil)
-			err := h.Process(t.Context(), httpRecord(`{"city":"canary","key":"secret"}`))
+			h := newStage(t, answering(tt.status, "text/plain", tt.body), "/weather/{city}?key={key}", nil)
+			err := h.Process(t.Context(), record(`{"city":"canary","key":"secret"}`))
 			if err == nil {
 				t.Fatal("no error")
 			}
-			for _, part := range []string{"calling GET " + h.host + "/weather/{city}: ", tt.says} {
+			for _, part := range []string{"calling GET " + h.base + "/weather/{city}: ", tt.says} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("the error %q does not say %q", err, part)
 				}
@@ -54,9 +54,9 @@ func TestHTTPErrorsNameThePathAndNoValue(t *testing.T) {
 	}
 }
 
-func TestHTTPErrorOfACallThatTakesTooLong(t *testing.T) {
+func TestErrorOfACallThatTakesTooLong(t *testing.T) {
 	release := make(chan struct{})
-	h := newHTTP(t, func(_ http.ResponseWriter, r *http.Request) {
+	h := newStage(t, func(_ http.ResponseWriter, r *http.Request) {
 		select {
 		case <-release:
 		case <-r.Context().Done():
@@ -65,7 +65,7 @@ func TestHTTPErrorOfACallThatTakesTooLong(t *testing.T) {
 	defer close(release)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	err := h.Process(ctx, httpRecord(`{"city":"canary"}`))
+	err := h.Process(ctx, record(`{"city":"canary"}`))
 	if err == nil || !strings.Contains(err.Error(), "/slow/{city}: no answer within ") || strings.Contains(err.Error(), "deadline") {
 		t.Errorf("%v", err)
 	}
@@ -75,7 +75,7 @@ func TestHTTPErrorOfACallThatTakesTooLong(t *testing.T) {
 }
 
 // What the file says of a status wins over what 2xx means.
-func TestHTTPStatusesOfTheFileComeFirst(t *testing.T) {
+func TestStatusesOfTheFileComeFirst(t *testing.T) {
 	for name, tt := range map[string]struct {
 		status      int
 		miss, retry client.Statuses
@@ -85,8 +85,8 @@ func TestHTTPStatusesOfTheFileComeFirst(t *testing.T) {
 		"202 is not there yet": {202, client.Statuses{{From: 404, To: 404}}, client.Statuses{{From: 202, To: 202}}, ""},
 		"202 is an answer":     {202, client.Statuses{{From: 404, To: 404}}, client.TransientStatuses, "1"},
 	} {
-		h := newHTTP(t, answer(tt.status, "application/json", "1"), "/", func(s *HTTPSettings) { s.MissStatus, s.RetryStatus = tt.miss, tt.retry })
-		rec := httpRecord(`{}`)
+		h := newStage(t, answering(tt.status, "application/json", "1"), "/", func(s *Settings) { s.MissStatus, s.RetryStatus = tt.miss, tt.retry })
+		rec := record(`{}`)
 		err := h.Process(t.Context(), rec)
 		got, _ := rec.Field("got")
 		if (err == nil) != (tt.want != "") || err == nil && string(got) != tt.want {

@@ -1,6 +1,6 @@
 //go:build unix
 
-package stages
+package httpstage
 
 import (
 	"bufio"
@@ -29,9 +29,9 @@ import (
 func BenchmarkHTTP(b *testing.B) {
 	const slots, calls, rounds = 64, 4000, 5
 	base := benchServer(b)
-	s := DefaultHTTP()
+	s := Defaults()
 	s.URL, s.Into = template(b, base+"/weather/{origin}"), "weather"
-	h, err := NewHTTP(s, slots)
+	h, err := New(s, "pipe/step", env(slots))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package stages
+package httpstage
 
 import (
 	"fmt"
@@ -11,10 +11,10 @@ import (
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
 )
 
-func TestHTTPConforms(t *testing.T) {
-	for name, change := range map[string]func(*HTTPSettings){
+func TestConforms(t *testing.T) {
+	for name, change := range map[string]func(*Settings){
 		"get": nil,
-		"post": func(s *HTTPSettings) {
+		"post": func(s *Settings) {
 			body := template(t, `{{"id": {n}}}`)
 			s.Method, s.Body = "POST", &body
 		},
@@ -23,7 +23,7 @@ func TestHTTPConforms(t *testing.T) {
 			pipelinetest.Stage(t, func(t *testing.T) pipelinetest.StageUnderTest {
 				var stuck, free atomic.Pointer[chan struct{}]
 				var once sync.Once
-				h := newHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+				h := newStage(t, func(w http.ResponseWriter, r *http.Request) {
 					if f := free.Load(); f != nil {
 						once.Do(func() { close(*stuck.Load()) })
 						<-*f

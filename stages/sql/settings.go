@@ -37,35 +37,7 @@ func (s *Settings) Validate() error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
-	switch s.Driver {
-	case "sqlite":
-		if s.Path == "" {
-			bad("path", "sqlite needs the path of its database file")
-		}
-		if s.DSN != "" {
-			bad("dsn", "sqlite has none: write path")
-		}
-	case "mysql":
-		if s.DSN == "" {
-			bad("dsn", "mysql needs its address: write dsn: mysql://user:password@host:port/database")
-		} else if _, err := mysqlConfig(s.DSN, s.TLS); err != nil {
-			bad("dsn", "%w", err)
-		}
-		if s.Path != "" {
-			bad("path", "mysql has none: write dsn")
-		}
-	case "postgres":
-		if s.DSN == "" {
-			bad("dsn", "postgres needs its address: write dsn: postgres://user:password@host:port/database")
-		} else if _, err := postgresConfig(s.DSN); err != nil {
-			bad("dsn", "%w", err)
-		}
-		if s.Path != "" {
-			bad("path", "postgres has none: write dsn")
-		}
-	default:
-		bad("driver", "%q is none: write sqlite, postgres or mysql", s.Driver)
-	}
+	s.validateAddress(bad)
 	if err := s.TLS.Validate(); err != nil {
 		bad("tls", "%w", err)
 	} else if s.TLS != (client.TLS{}) && s.Driver == "postgres" {
@@ -100,4 +72,37 @@ func (s *Settings) Validate() error {
 		bad("batch", "%d is out of range: write 1 to 1000", s.Batch)
 	}
 	return errors.Join(errs...)
+}
+
+// validateAddress checks where the database is.
+func (s *Settings) validateAddress(bad func(field, format string, args ...any)) {
+	switch s.Driver {
+	case "sqlite":
+		if s.Path == "" {
+			bad("path", "sqlite needs the path of its database file")
+		}
+		if s.DSN != "" {
+			bad("dsn", "sqlite has none: write path")
+		}
+	case "mysql":
+		if s.DSN == "" {
+			bad("dsn", "mysql needs its address: write dsn: mysql://user:password@host:port/database")
+		} else if _, err := mysqlConfig(s.DSN, s.TLS); err != nil {
+			bad("dsn", "%w", err)
+		}
+		if s.Path != "" {
+			bad("path", "mysql has none: write dsn")
+		}
+	case "postgres":
+		if s.DSN == "" {
+			bad("dsn", "postgres needs its address: write dsn: postgres://user:password@host:port/database")
+		} else if _, err := postgresConfig(s.DSN); err != nil {
+			bad("dsn", "%w", err)
+		}
+		if s.Path != "" {
+			bad("path", "postgres has none: write dsn")
+		}
+	default:
+		bad("driver", "%q is none: write sqlite, postgres or mysql", s.Driver)
+	}
 }

@@ -43,7 +43,7 @@ const (
 )
 
 var foreignSQL = map[string]string{
-	"mysql": "write sql: {driver: mysql, …}", "mariadb": "write sql: {driver: mysql, …}", "sqlite": "write sql: {driver: sqlite, …}",
+	"mysql": "write sql: {driver: mysql, …}", "mariadb": "write sql: {driver: mariadb, …}", "sqlite": "write sql: {driver: sqlite, …}",
 	"postgres": "write sql: {driver: postgres, …}", "postgresql": "write sql: {driver: postgres, …}",
 	"sql_select": writeQuery, "sql_raw": writeQuery, "jdbc": writeQuery, "jdbc_streaming": writeQuery,
 }

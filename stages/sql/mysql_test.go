@@ -113,6 +113,10 @@ func TestMySQLSizes(t *testing.T) {
 			t.Errorf("%d of %d", got, n)
 		}
 	}
+	long := &mySQL{query: &scanner{text: strings.Repeat("x", maxBatchBytes/5)}}
+	if got := long.take(64); got != 4 {
+		t.Errorf("%d of a long query", got)
+	}
 	if got, want := d.text(2), "(SELECT a \n, 0 AS penstock_n FROM t WHERE b = ?\nLIMIT 1\n) UNION ALL (SELECT a \n, 1 AS penstock_n FROM t WHERE b = ?\nLIMIT 1\n)"; got != want {
 		t.Errorf("%q", got)
 	}

@@ -98,7 +98,7 @@ func New(s Settings, env calls.Env) (*Stage, error) {
 			return nil, err
 		}
 		st.dialect = &postgres{config: config, query: query, limit: limit}
-	case "mysql":
+	case "mysql", "mariadb":
 		if st.dialect, err = newMySQL(s, query, limit); err != nil {
 			return nil, err
 		}

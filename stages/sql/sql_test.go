@@ -413,6 +413,9 @@ func TestSettings(t *testing.T) {
 	}{
 		"nothing":         {func(s *Settings) { *s = Settings{} }, "driver query into rows on_miss max_rows max_bytes max_conns batch"},
 		"no dsn of mysql": {func(s *Settings) { s.Driver = "mysql" }, "dsn path"},
+		"mariadb": {func(s *Settings) {
+			s.Driver, s.Path, s.DSN, s.Query = "mariadb", "", "mysql://u@h/d", "SELECT 1 INTO @x"
+		}, "query"},
 		"bad mysql dsn":   {func(s *Settings) { s.Driver, s.Path, s.DSN = "mysql", "", "mysql://u:canary@h:x/" }, "dsn"},
 		"tls of sqlite":   {func(s *Settings) { s.TLS.CA = "ca.pem" }, "tls"},
 		"half of a pair":  {func(s *Settings) { s.TLS.Cert = "a.pem" }, "tls"},

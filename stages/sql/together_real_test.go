@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 var mixed = []string{`5`, `5.0`, `"5"`, `"a"`, `"A"`, `"a "`, `"b"`, `""`, `null`, `5.5`, `true`, `"nope"`, `"æ"`, `"{a,\"b\\\\"`, `[1]`, `18446744073709551615`, `1e400`}
@@ -103,6 +104,21 @@ func TestMySQLTogether(t *testing.T) {
 			st := myStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
 			sameTogether(t, st, q)
 		})
+	}
+}
+
+// Poolers that lend connections by transaction take no named statements.
+func TestPostgresTogetherWithoutStatements(t *testing.T) {
+	dsn, conn := server(t)
+	exec(t, conn, "DROP TABLE IF EXISTS ts", "CREATE TABLE ts (id int PRIMARY KEY, s text)", "INSERT INTO ts VALUES (5, 'a'), (6, '5')")
+	for _, mode := range []string{"exec", "simple_protocol", "describe_exec", "cache_describe"} {
+		for _, q := range []question{
+			{query: "SELECT s FROM ts WHERE id = $1", values: mixed, params: 1},
+			{query: "SELECT id FROM ts WHERE s = $1 OR s = $2 ORDER BY id", rows: "all", values: mixed, params: 2},
+		} {
+			st := pgStage(t, dsn+settings.Secret("&default_query_exec_mode="+mode), q.query, func(s *Settings) { s.Rows = or(q.rows, "first") }, []string{"a", "a"}[:q.params]...)
+			sameTogether(t, st, q)
+		}
 	}
 }
 

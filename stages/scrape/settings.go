@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/stages/scrape/robotstxt"
 	"github.com/penstockio/penstock/stages/scrape/webpage"
@@ -94,15 +95,7 @@ func (s *Settings) Validate() error {
 	p.check("agent", checkAgent(s.Agent))
 	_, err := s.wants()
 	p.errs = append(p.errs, err)
-	for _, f := range []struct {
-		name  string
-		place settings.FieldPath
-	}{{"into", s.Into}, {"url_into", s.URLInto}, {"status_into", s.StatusInto}} {
-		if f.place != "" || f.name == "into" {
-			_, err := f.place.Place()
-			p.check(f.name, err)
-		}
-	}
+	s.checkPlaces(p)
 	if s.Robots != "obey" && s.Robots != "ignore" {
 		p.add("robots", "%q is none: write obey or ignore", s.Robots)
 	}
@@ -119,6 +112,27 @@ func (s *Settings) Validate() error {
 	_, err = client.ParseProxy(s.Proxy.Reveal())
 	p.check("proxy", err)
 	return errors.Join(p.errs...)
+}
+
+// checkPlaces checks the fields that take what was found.
+func (s *Settings) checkPlaces(p *problems) {
+	names := []string{"into", "url_into", "status_into"}
+	var places []jsontext.Path
+	for i, field := range []settings.FieldPath{s.Into, s.URLInto, s.StatusInto} {
+		if field == "" && i > 0 {
+			places = append(places, nil)
+			continue
+		}
+		place, err := field.Place()
+		p.check(names[i], err)
+		for j, other := range places {
+			if n := min(len(place), len(other)); n > 0 && slices.Equal(place[:n], other[:n]) {
+				p.add(names[i], "it leads to the field of %s, or into it: name another", names[j])
+				break
+			}
+		}
+		places = append(places, place)
+	}
 }
 
 // checkAddress checks where the calls go.

@@ -33,14 +33,16 @@ func full() engine.Snapshot {
 	}
 	ms := func() time.Duration { return time.Duration(n()) * time.Millisecond }
 	at := time.Date(2026, 11, 20, 1, 2, 3, 4e6, time.UTC)
-	report := func() pipeline.Report { return pipeline.Report{CacheHits: n(), CacheMisses: n()} }
+	report := func() pipeline.Report {
+		return pipeline.Report{CacheHits: n(), CacheMisses: n(), CacheStale: n(), CallsJoined: n(), OpenCircuits: n()}
+	}
 	return engine.Snapshot{
 		Pipeline: "p", State: "running", Err: errors.New("it <failed>"), Started: at, At: at.Add(time.Hour), Counts: counts(),
 		InFlightBytes: n(), BytesIn: n(), BytesOut: n(), Latency: latency(), CommitAgeMax: ms(), OldestInFlight: ms(),
 		Backpressure: "low", Bottleneck: "s", DeadLetterCount: n(),
 		Steps: []engine.StepSnapshot{{
 			Name: "s", Kind: "http", Index: int(n()), Counts: counts(), Workers: int(n()), QueueLen: int(n()), QueueCap: int(n()),
-			HeldBack: int(n()), WindowLen: int(n()), WindowCap: int(n()), Busy: ms(), Idle: ms(), Blocked: ms(), Latency: latency(),
+			HeldBack: int(n()), WindowLen: int(n()), WindowCap: int(n()), Throttled: int(n()), ThrottleWait: ms(), Busy: ms(), Idle: ms(), Blocked: ms(), Latency: latency(),
 			OldestInFlight: ms(), Report: report(),
 		}, {Name: "no window", Kind: "map"}},
 		Sinks: []engine.SinkSnapshot{{

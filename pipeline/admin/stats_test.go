@@ -86,6 +86,8 @@ func TestWhatIsNotKnownIsLeftOut(t *testing.T) {
 			"lag lag_held offset_fetched offset_hwm partition topic"},
 		"a step without a cache": {reportOf(pipeline.Report{}), ""},
 		"a step with one":        {reportOf(pipeline.Report{CacheHits: 1, CacheMisses: 2}), "cache_hits_total cache_misses_total"},
+		"a step with calls": {reportOf(pipeline.Report{CacheStale: 1, CallsJoined: 1, OpenCircuits: 1}),
+			"cache_stale_total calls_joined_total circuits_open"},
 	} {
 		if got := strings.Join(members(t, c.of), " "); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)

@@ -99,7 +99,11 @@ func standstillError(s *engine.Snapshot, lag int64, still time.Duration, records
 	if !ok {
 		return errors.New(text)
 	}
-	return fmt.Errorf("%s; %v holds the mark: %s in %s, attempt %d, for %v", text, r.Position, r.State, r.Where, r.Attempt,
+	held := ""
+	if r.Held > 0 {
+		held = fmt.Sprintf(" (%s, %v)", cmp.Or(r.For, "a limit"), r.Held.Round(time.Second))
+	}
+	return fmt.Errorf("%s; %v holds the mark: %s%s in %s, attempt %d, for %v", text, r.Position, r.State, held, r.Where, r.Attempt,
 		r.Age.Round(time.Second))
 }
 

@@ -20,7 +20,7 @@ import (
 // question is asked twice at once, no record has the answer to another question or one that
 // is older than it may be, none waits for ever, and none has an error that its host has not given.
 func TestEveryRecordHasItsAnswer(t *testing.T) {
-	seeds := 60
+	seeds := 100
 	if testing.Short() {
 		seeds = 10
 	}

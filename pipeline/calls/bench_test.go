@@ -2,6 +2,7 @@ package calls
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -60,5 +61,22 @@ func TestACallThatNothingHoldsBackAllocatesNothing(t *testing.T) {
 		call.gate.leave(pipeline.CallResult{Begun: true})
 	}); n != 0 {
 		t.Errorf("%.0f allocations", n)
+	}
+}
+
+// What a breaker alone costs, with its lock and its clock: docs/decisions/0047 compares it.
+func BenchmarkBreaker(b *testing.B) {
+	var mu sync.Mutex
+	began, c := time.Now(), breaker{set: DefaultBreaker(), state: closed}
+	b.ReportAllocs()
+	for b.Loop() {
+		mu.Lock()
+		if _, ok := c.wait(time.Since(began)); ok {
+			c.begin()
+		}
+		mu.Unlock()
+		mu.Lock()
+		c.answered(c.period, false, time.Since(began))
+		mu.Unlock()
 	}
 }

@@ -21,10 +21,12 @@ const parts = 10
 //
 // It opens when enough of the calls within the window have failed, or as many in a row as it takes
 // at least: after a good time the window is full of answers, and a host that is gone would be
-// asked as often again before they are outweighed. When its time is over one call tries the host;
-// an answer closes it, another failure opens it for twice as long. A call counts only in
-// the period in which it began: what comes late to a circuit that is no longer closed says how the
-// host was, not how it is.
+// asked as often again before they are outweighed. It opens too when a few have failed in a row and
+// the host has been silent for as long as it is left alone then: calls that take seconds to fail, in
+// few slots, would not be enough within the window, and each record would use up its attempts.
+// When its time is over one call tries the host; an answer closes it, another failure opens it for
+// twice as long. A call counts only in the period in which it began: what comes late to a circuit
+// that is no longer closed says how the host was, not how it is.
 type breaker struct {
 	set    BreakerSettings
 	state  state
@@ -37,8 +39,10 @@ type breaker struct {
 	slice   int64
 	calls   int // sum over the parts, so is failed
 	failed  int
-	row     int   // failures without an answer between them
-	errors  int64 // failures for which it is open
+	row     int           // failures without an answer between them
+	heard   time.Duration // when the last answer came
+	silent  time.Duration // since when there was none: it came, or the first of the row began
+	errors  int64         // failures for which it is open
 }
 
 // complete gives the settings with the defaults for what is 0.
@@ -90,14 +94,17 @@ func (b *breaker) answered(period uint64, tries bool, at time.Duration) (changed
 		b.turn(at)
 		b.counted[b.slice%parts].calls++
 		b.calls++
-		b.row = 0
+		b.row, b.heard = 0, at
 	}
 	return false
 }
 
-// failure counts a failure of a call that began in period. known says whether the host is known to fail
-// then: the attempt is not the record's.
-func (b *breaker) failure(period uint64, tries bool, at time.Duration) (changed, known bool) {
+// fewFailures in a row are enough when nothing else comes from a host.
+const fewFailures = 3
+
+// failure counts a failure of a call that began in period, at began. known says whether the host is
+// known to fail then: the attempt is not the record's.
+func (b *breaker) failure(period uint64, tries bool, began, at time.Duration) (changed, known bool) {
 	switch {
 	case b.set.Off:
 		return false, false
@@ -115,8 +122,11 @@ func (b *breaker) failure(period uint64, tries bool, at time.Duration) (changed,
 	b.counted[b.slice%parts].failed++
 	b.calls++
 	b.failed++
-	b.row++
-	if b.calls >= b.set.Calls && float64(b.failed) >= float64(b.set.Failures)*float64(b.calls) || b.row >= b.set.Calls {
+	if b.row++; b.row == 1 {
+		b.silent = max(began, b.heard)
+	}
+	if b.calls >= b.set.Calls && float64(b.failed) >= float64(b.set.Failures)*float64(b.calls) || b.row >= b.set.Calls ||
+		b.row >= fewFailures && at-b.silent >= b.set.Open {
 		b.errors = int64(max(b.failed, b.row))
 		return b.open(at), true
 	}

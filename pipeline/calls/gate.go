@@ -243,7 +243,7 @@ func (h *host) back(t *gate, r pipeline.CallResult, a account, at time.Duration)
 		changed = h.breaker.answered(t.period, t.tries, at)
 	case a.failure:
 		var known bool
-		if changed, known = h.breaker.failure(t.period, t.tries, at); known {
+		if changed, known = h.breaker.failure(t.period, t.tries, began, at); known {
 			counts = false
 		}
 	case t.tries:

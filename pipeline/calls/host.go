@@ -33,7 +33,7 @@ func newGates(env Env) (*gates, error) {
 	g := &gates{env: env, shared: s}
 	g.fill = g.newHost
 	g.hosts.most = mostHosts
-	g.hosts.idle = g.forget
+	g.hosts.idle, g.hosts.gone = g.idle, g.gone
 	return g, nil
 }
 
@@ -47,9 +47,11 @@ func (g *gates) openCircuits() int64 { return g.opened.Load() }
 // the call was let in or not; until then it stays where it is in memory.
 func (g *gates) of(name string) gate { return gate{row: g.hosts.use(name, g.fill)} }
 
-// close lets go of the hosts. Nothing may be under way.
+// close lets go of the hosts that no call is at. Calls that are under way go on. Nothing is said of
+// circuits any more.
 func (g *gates) close() {
-	g.hosts.each(func(r *row[host]) { r.value.peer.done() })
+	g.events.Store(nil)
+	g.hosts.clear()
 }
 
 // delay has calls to a host begin no closer together than d; 0 takes that back.
@@ -121,27 +123,32 @@ func (g *gates) newHost(r *row[host]) {
 	h.budget = newBudget(float64(s.RetryBudget))
 }
 
-// forget says whether nothing is lost when a host is forgotten, and has it so.
-func (g *gates) forget(h *host) bool {
+// idle says whether nothing is lost when a host is forgotten.
+func (g *gates) idle(h *host) bool {
 	now := time.Now()
-	at := now.Sub(g.shared.began)
 	h.mu.Lock()
-	idle := h.breaker.idle(at)
-	if d := h.delay; idle && d != nil {
-		g.shared.mu.Lock()
-		idle = d.full(now)
-		g.shared.mu.Unlock()
-	}
-	was := h.breaker.state
-	h.mu.Unlock()
-	if !idle {
+	defer h.mu.Unlock()
+	if !h.breaker.idle(now.Sub(g.shared.began)) {
 		return false
 	}
+	if h.delay == nil {
+		return true
+	}
+	g.shared.mu.Lock()
+	defer g.shared.mu.Unlock()
+	return h.delay.full(now)
+}
+
+// gone is told of a host that is forgotten. Its circuit is closed from now on.
+func (g *gates) gone(h *host) {
+	h.mu.Lock()
+	was := h.breaker.state
+	h.mu.Unlock()
 	if was != closed {
 		g.opened.Add(-1)
+		g.tell(&event.CircuitChanged{Target: h.name, State: string(closed)}, nil)
 	}
 	h.peer.done()
-	return true
 }
 
 // places is how many calls there may be at once; 0: any number.

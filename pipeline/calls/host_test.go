@@ -1,8 +1,10 @@
 package calls
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -10,6 +12,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -290,6 +293,8 @@ func TestHostsAreForgottenWhenThereAreTooManyAndNothingIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shared := NewShared(map[string]RateSettings{"api": perSecond(1, 1, "host")})
 		g := mustGates(t, Env{Shared: shared, Settings: limitedTo("api")})
+		var log bytes.Buffer
+		g.attach(event.New(&log, event.Options{}).Step("ask"))
 		inUse := g.of("in use")
 		inUse.enter(1, nil)
 		for range 20 { // its circuit opens
@@ -334,6 +339,9 @@ func TestHostsAreForgottenWhenThereAreTooManyAndNothingIsLost(t *testing.T) {
 		if g.openCircuits() != 0 {
 			t.Error("a circuit counts as open whose host nobody calls any more")
 		}
+		if !strings.Contains(log.String(), `"target":"broken","state":"closed"`) {
+			t.Error("nobody is told that its circuit is closed")
+		}
 		if n := len(g.hosts.byHost); n > mostHosts {
 			t.Errorf("%d hosts are kept", n)
 		}
@@ -369,4 +377,13 @@ func TestARateIsNotForgottenBeforeItIsFull(t *testing.T) {
 			t.Errorf("%d hosts are kept", n)
 		}
 	})
+}
+
+// each calls f for every row, with the table locked.
+func (t *table[V]) each(f func(*row[V])) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.byHost {
+		f(r)
+	}
 }

@@ -46,6 +46,7 @@ func (s *Shared) start() {
 		s.began = time.Now()
 		s.process = map[string]*bucket{}
 		s.peers.most = mostHosts
+		s.peers.gone = func(*peer) {}
 		s.peers.idle = func(p *peer) bool { return p.idle(s, time.Now()) }
 		for name, r := range s.rates {
 			if r.Per != perHost {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -240,6 +241,36 @@ func TestARefusalIsNews(t *testing.T) {
 		d.run(t.Context(), calls, s.question("k", new(string)), 0)
 		if _, err := d.run(t.Context(), calls, s.question("k", new(string)), 0); !errors.Is(err, errDown) {
 			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+// TestWhatIsOutOfDateIsAskedForOnce has many records want an answer that has just become out of date.
+func TestWhatIsOutOfDateIsAskedForOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale = time.Hour })
+		defer calls.Close()
+		s := &oracle{t: t, reply: func(ctx context.Context, key string, n int, known *string) (Reply[string], error) {
+			if (known != nil) != (n == 2) {
+				t.Errorf("call %d is told of %v", n, known)
+			}
+			return reply(fmt.Sprint(key, n)), sleep(ctx, time.Second)
+		}}
+		d := &desk{}
+		d.run(t.Context(), calls, s.question("k", new(string)), 0)
+		time.Sleep(time.Minute)
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				var got string
+				if _, err := d.run(t.Context(), calls, s.question("k", &got), i); err != nil || got != answerOf("k2") {
+					t.Errorf("got %q, %v", got, err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := s.count("k"); n != 2 {
+			t.Errorf("asked %d times, want twice", n)
 		}
 	})
 }

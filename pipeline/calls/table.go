@@ -18,6 +18,7 @@ const looks = 8
 type table[V any] struct {
 	most int
 	idle func(*V) bool // whether nothing is lost with a row that is not used
+	gone func(*V)      // is told of each that is forgotten, with the table unlocked
 
 	mu     sync.Mutex
 	byHost map[string]*row[V]
@@ -33,6 +34,14 @@ type row[V any] struct {
 
 // use gives the row of a host. Each use ends with one call of done.
 func (t *table[V]) use(host string, fill func(*row[V])) *row[V] {
+	r, gone := t.get(host, fill)
+	for _, old := range gone {
+		t.gone(&old.value)
+	}
+	return r
+}
+
+func (t *table[V]) get(host string, fill func(*row[V])) (r *row[V], gone []*row[V]) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r, known := t.byHost[host]
@@ -41,7 +50,7 @@ func (t *table[V]) use(host string, fill func(*row[V])) *row[V] {
 			t.byHost = map[string]*row[V]{}
 			t.ring.prev, t.ring.next = &t.ring, &t.ring
 		}
-		t.room()
+		gone = t.room()
 		r = &row[V]{host: host}
 		fill(r)
 		t.byHost[host] = r
@@ -51,26 +60,28 @@ func (t *table[V]) use(host string, fill func(*row[V])) *row[V] {
 		t.front(r)
 	}
 	r.users.Add(1)
-	return r
+	return r, gone
 }
 
 func (r *row[V]) done() { r.users.Add(-1) }
 
 // room forgets idle rows while there are too many. What is found in use goes to the front, so that
 // it is not looked at again and again.
-func (t *table[V]) room() {
+func (t *table[V]) room() (gone []*row[V]) {
 	for range looks {
 		r := t.ring.prev
 		if len(t.byHost) < t.most || r == &t.ring {
-			return
+			break
 		}
 		r.unlink()
 		if r.users.Load() == 0 && t.idle(&r.value) {
 			delete(t.byHost, r.host)
+			gone = append(gone, r)
 		} else {
 			t.front(r)
 		}
 	}
+	return gone
 }
 
 func (t *table[V]) front(r *row[V]) {
@@ -80,11 +91,19 @@ func (t *table[V]) front(r *row[V]) {
 
 func (r *row[V]) unlink() { r.prev.next, r.next.prev = r.next, r.prev }
 
-// each calls f for every row, with the table locked.
-func (t *table[V]) each(f func(*row[V])) {
+// clear forgets what is not used, whether it is idle or not.
+func (t *table[V]) clear() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, r := range t.byHost {
-		f(r)
+	var gone []*row[V]
+	for host, r := range t.byHost {
+		if r.users.Load() == 0 {
+			r.unlink()
+			delete(t.byHost, host)
+			gone = append(gone, r)
+		}
+	}
+	t.mu.Unlock()
+	for _, r := range gone {
+		t.gone(&r.value)
 	}
 }

@@ -30,7 +30,9 @@ func (a *asker) Close() error                                    { *a.closed++; 
 // knowing is one that does its own admitting.
 type knowing struct{ asker }
 
-func (k *knowing) Admit(*pipeline.Record, int) (pipeline.Call, error) { return nil, errors.New("no call") }
+func (k *knowing) Admit(*pipeline.Record, int) (pipeline.Call, error) {
+	return nil, errors.New("no call")
+}
 
 const politely = `pipeline: NAME
 source: {replay: {files: [in.jsonl], as: value}}

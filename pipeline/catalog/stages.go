@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
 	httpstage "github.com/penstockio/penstock/stages/http"
@@ -179,7 +180,7 @@ workers: 10`,
 workers: 8`,
 			Settings: settingsOf(sql.Default),
 			Build: build(func(s sql.Settings, env config.Env) (*sql.Stage, error) {
-				return sql.New(s, env.Workers)
+				return sql.New(s, calls.Env{Settings: calls.Defaults(), Workers: env.Workers})
 			}),
 		},
 	}

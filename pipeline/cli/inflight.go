@@ -27,8 +27,12 @@ func dumpInFlight(m *managedPipeline) {
 			log.Info().Int("inflight", len(all)-i).Msg("and as many more")
 			return
 		}
-		log.Info().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).
+		line := log.Info().Str("topic", r.Topic).Int32("partition", r.Partition).Int64("offset", r.Offset).
 			Str("lane", r.Lane).Str("step", r.Where).Str("state", r.State).Int("attempt", r.Attempt).
-			Int64("age_ms", r.Age.Milliseconds()).Msg("in flight")
+			Int64("age_ms", r.Age.Milliseconds())
+		if r.Held > 0 {
+			line = line.Str("for", r.For).Int64("held_ms", r.Held.Milliseconds())
+		}
+		line.Msg("in flight")
 	}
 }

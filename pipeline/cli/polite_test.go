@@ -51,7 +51,7 @@ func TestPipelinesShareARate(t *testing.T) {
 	r.signal(syscall.SIGUSR1)
 	for range 2 { // one pipeline after the other
 		r.read("records in flight")
-		if line := r.read(`"state":"throttled"`); !strings.Contains(line, `"state":"throttled"`) {
+		if line := r.read(`"for":`); !strings.Contains(line, `"for":"rate api"`) || !strings.Contains(line, `"state":"throttled"`) || !strings.Contains(line, `"held_ms":`) {
 			t.Errorf("a record that is held back: %s", line)
 		}
 	}

@@ -56,12 +56,10 @@ var notPublic = []struct {
 
 // Networks whose addresses hold IPv4 ones, to which somebody on the way takes the call.
 var (
-	unicast    = netip.MustParsePrefix("2000::/3")
-	compatible = netip.MustParsePrefix("::/96")
-	mapped     = netip.MustParsePrefix("::ffff:0:0:0/96") // of SIIT; the common ones are unmapped
-	nat64      = netip.MustParsePrefix("64:ff9b::/96")
-	sixToFour  = netip.MustParsePrefix("2002::/16")
-	teredo     = netip.MustParsePrefix("2001::/32")
+	unicast   = netip.MustParsePrefix("2000::/3")
+	nat64     = netip.MustParsePrefix("64:ff9b::/96")
+	sixToFour = netip.MustParsePrefix("2002::/16")
+	teredo    = netip.MustParsePrefix("2001::/32")
 )
 
 // classify gives the class of an address that is not public, or the IPv4 addresses within it that
@@ -78,7 +76,7 @@ func classify(a netip.Addr) (class string, inner []netip.Addr) {
 	b := a.As16()
 	at := func(i int) netip.Addr { return netip.AddrFrom4([4]byte(b[i : i+4])) }
 	switch {
-	case compatible.Contains(a), mapped.Contains(a), nat64.Contains(a):
+	case nat64.Contains(a):
 		return "", []netip.Addr{at(12)}
 	case sixToFour.Contains(a):
 		return "", []netip.Addr{at(2)}

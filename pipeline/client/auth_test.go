@@ -196,7 +196,9 @@ func TestSecretFilesAreReadAgain(t *testing.T) {
 // second attempt after a 401 of another host.
 func TestLogInStaysWithItsHost(t *testing.T) {
 	var strangers sync.Map
+	var strangersAsked atomic.Int64
 	stranger := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		strangersAsked.Add(1)
 		if shown := r.Header.Get("Authorization") + r.Header.Get("X-Api-Key"); shown != "" {
 			strangers.Store(shown, true)
 		}
@@ -210,6 +212,9 @@ func TestLogInStaysWithItsHost(t *testing.T) {
 			tokens.Add(1)
 			w.Header().Set("Content-Type", "application/json")
 			fmt.Fprint(w, `{"access_token":"t","token_type":"bearer","expires_in":3600}`)
+			return
+		case "/moved":
+			http.Redirect(w, r, strings.Replace(stranger.URL, "127.0.0.1", "localhost", 1), http.StatusTemporaryRedirect)
 			return
 		case "/same":
 			http.Redirect(w, r, "/end", http.StatusFound)
@@ -235,6 +240,14 @@ func TestLogInStaysWithItsHost(t *testing.T) {
 		if a, err := get(t, h, s.URL+"/same"); err != nil || len(a.Body) == 0 {
 			t.Errorf("%s: a redirect to the same host is not logged in: %v", name, err)
 		}
+	}
+	// Nor does the secret of the client go where a server of tokens leads.
+	strangersAsked.Store(0)
+	h := newHTTP(t, HTTPOptions{Auth: &Auth{OAuth2: &OAuth2Auth{TokenURL: s.URL + "/moved", ClientID: "me", ClientSecret: canary}}})
+	_, err := get(t, h, s.URL+"/end")
+	is(t, err, TypeAuth, false)
+	if strangersAsked.Load() != 0 {
+		t.Error("a redirect of the server of tokens is followed")
 	}
 	strangers.Range(func(shown, _ any) bool { t.Errorf("another host was shown %v", shown); return true })
 	if tokens.Load() != 1 {

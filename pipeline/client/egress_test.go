@@ -64,6 +64,9 @@ func listen(t *testing.T, handler http.HandlerFunc) *loopback {
 			w.Header().Set("Connection", "close") // each call looks its host up
 			handler(w, r)
 		}))
+		server.Config.Protocols = new(http.Protocols)
+		server.Config.Protocols.SetHTTP1(true)
+		server.Config.Protocols.SetUnencryptedHTTP2(true)
 		server.Listener.Close()
 		server.Listener = s
 		server.Start()
@@ -185,32 +188,37 @@ http://good.test:22/ http://good.test:6379/ http://good.test:0/ http://good.test
 
 func TestNoRecordLeadsInside(t *testing.T) {
 	l := listen(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "inside") })
-	// The way out of a corpus of names: one that may be called and is not the one meant.
-	h := guarded(t, l, HTTPOptions{AnyHost: true}, "127.0.0.2")
 	rows := slices.Concat(corpus, []string{
 		"http://127.0.0.1:PORT/\t", " http://127.0.0.1:PORT/", "http://127.0.0.1:PORT/\r\nHost: good.test", "http://127.0.0.1\x00.good.test:PORT/", "http://good.test \r\n@127.0.0.1:PORT/",
 	})
-	refused := 0
-	for _, row := range rows {
-		_, err := get(t, h, strings.ReplaceAll(row, "PORT", l.port)+"#secret-value")
-		reason, permanent := pipeline.IsPermanent(err)
-		switch came := l.took(); {
-		case !permanent || reason != TypeEgress && reason != TypeRequest:
-			t.Errorf("%s: %v", row, err)
-		case len(came) > 0:
-			t.Errorf("%s: came to %v", row, came)
-		case strings.Contains(err.Error(), "secret-value"):
-			t.Errorf("%s: the error quotes more than the host: %v", row, err)
-		default:
-			refused++
+	for _, mode := range []HTTP2{HTTP2Auto, HTTP2On} {
+		h := guarded(t, l, HTTPOptions{AnyHost: true, HTTP2: mode}, "127.0.0.2")
+		refused := 0
+		for _, row := range rows {
+			_, err := get(t, h, strings.ReplaceAll(row, "PORT", l.port)+"secret-value")
+			reason, permanent := pipeline.IsPermanent(err)
+			switch came := l.took(); {
+			case !permanent || reason != TypeEgress && reason != TypeRequest:
+				t.Errorf("%s: %v", row, err)
+			case len(came) > 0:
+				t.Errorf("%s: came to %v", row, came)
+			case strings.Contains(err.Error(), "secret-value"):
+				t.Errorf("%s: the error quotes more than the host: %v", row, err)
+			default:
+				refused++
+			}
+		}
+		t.Logf("HTTP/2 %s: %d of %d refused", mode, refused, len(rows))
+		// The same client gets to a server that is open.
+		if a, err := get(t, h, "http://good.test:"+l.port); err != nil || string(a.Body) != "inside" || len(l.took()) != 1 {
+			t.Errorf("good.test: %v, %+v", err, a)
 		}
 	}
-	t.Logf("%d of %d refused", refused, len(rows))
 	if len(rows) < 60 {
 		t.Errorf("the corpus has %d rows", len(rows))
 	}
-	// The same client gets to a server that is open, and one for which all is open to the others.
-	for at, h := range map[string]*HTTP{"http://good.test:": h, "http://loop.test:": guarded(t, l, HTTPOptions{}, "127.0.0.0/8"), "http://LOOP.test.:": guarded(t, l, HTTPOptions{}, "loop.test"),
+	// One for which this machine is open gets to the others.
+	for at, h := range map[string]*HTTP{"http://loop.test:": guarded(t, l, HTTPOptions{}, "127.0.0.0/8"), "http://LOOP.test.:": guarded(t, l, HTTPOptions{}, "loop.test"),
 		"http://localhost:": guarded(t, l, HTTPOptions{}, "127.0.0.0/8", "::1"), "http://[::ffff:127.0.0.1]:": guarded(t, l, HTTPOptions{}, "127.0.0.1"), "http://alias.test:": guarded(t, l, HTTPOptions{}, "*.test")} {
 		if a, err := get(t, h, at+l.port); err != nil || string(a.Body) != "inside" || len(l.took()) != 1 {
 			t.Errorf("%s: %v, %+v", at, err, a)

@@ -20,7 +20,8 @@ type Exchange struct {
 	Received time.Time   // when the header of the answer was there
 }
 
-// Freshness is what HTTP says of how long an answer may be used again.
+// Freshness is what HTTP says of how long an answer may be used again. TTL, Stale and Validates mean
+// what they do in a calls.Reply.
 type Freshness struct {
 	// TTL is how long the answer may be used from Received on without asking again. Below 0: it must
 	// not be kept. It is never 0: an answer that may be kept, but is not used again without

@@ -75,12 +75,11 @@ type HTTP struct {
 	header  http.Header // of every request; never changed
 	gunzip  sync.Pool   // of *gzip.Reader
 	auth    credentials // nil: none
-	gate    dialGate    // with HTTP2On
 	// shown is header with the credentials in it, for requests that have no header of their own.
 	shown atomic.Pointer[shownHeader]
 
 	mu           sync.Mutex
-	transport    *http.Transport
+	transport    *transport
 	tls          *tls.Config // of transport, when it stands in files
 	filesChecked time.Time   // at the files
 }
@@ -176,9 +175,6 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		defer cancel()
 	}
 	limit := timeLeft(ctx)
-	if h.options.HTTP2 == HTTP2On {
-		ctx = h.gate.watch(ctx)
-	}
 	req, err := h.request(ctx, r)
 	if err != nil {
 		return nil, err

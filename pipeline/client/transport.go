@@ -31,8 +31,30 @@ func (m HTTP2) Validate() error {
 // checkFilesEvery is how long a file is taken for unchanged: a look at it reads it.
 const checkFilesEvery = 5 * time.Second
 
+// A transport makes calls over connections that it keeps.
+type transport struct {
+	*http.Transport
+	streams *streams // nil: net/http keeps the connections
+}
+
+// RoundTrip makes a call.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.streams != nil {
+		return t.streams.RoundTrip(req)
+	}
+	return t.Transport.RoundTrip(req)
+}
+
+// CloseIdleConnections closes the connections that are not in use.
+func (t *transport) CloseIdleConnections() {
+	if t.streams != nil {
+		t.streams.close()
+	}
+	t.Transport.CloseIdleConnections()
+}
+
 // current gives the transport for a call.
-func (h *HTTP) current() *http.Transport {
+func (h *HTTP) current() *transport {
 	if h.options.TLSFiles == nil {
 		return h.transport
 	}
@@ -53,7 +75,7 @@ func (h *HTTP) current() *http.Transport {
 // connectLimit is how long a connection may take, and the handshake of TLS once more.
 const connectLimit = 10 * time.Second
 
-func (h *HTTP) newTransport() *http.Transport {
+func (h *HTTP) newTransport() *transport {
 	t := &http.Transport{
 		DialContext: h.dial,
 		// The default of two idle connections a host opens and closes one for nearly
@@ -66,7 +88,10 @@ func (h *HTTP) newTransport() *http.Transport {
 		MaxResponseHeaderBytes: maxHead,
 		DisableCompression:     true, // decoded here, within MaxBytes
 		Protocols:              new(http.Protocols),
-		TLSClientConfig:        tlsConfig(h.tls),
+		// Over HTTP/2 all calls may be on one connection: that it is dead has to come out before
+		// each of them has run into its time.
+		HTTP2:           &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: connectLimit},
+		TLSClientConfig: tlsConfig(h.tls),
 	}
 	t.Protocols.SetHTTP1(h.options.HTTP2 != HTTP2On)
 	t.Protocols.SetHTTP2(h.options.HTTP2 != HTTP2Off)
@@ -77,22 +102,17 @@ func (h *HTTP) newTransport() *http.Transport {
 	if h.options.Proxy != nil {
 		t.Proxy = http.ProxyURL(h.options.Proxy)
 	}
-	return t
+	if h.options.HTTP2 == HTTP2On {
+		return &transport{t, newStreams(t, h.options.Slots)}
+	}
+	return &transport{Transport: t}
 }
 
 // maxHead is the most bytes of an answer's status line and headers.
 const maxHead = 64 << 10
 
-// dial connects to a server, or to the proxy.
+// dial connects to a server, or to the proxy: that one the file names, and no record chooses it.
 func (h *HTTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if h.options.HTTP2 == HTTP2On {
-		return h.gate.dial(ctx, network, address, h.connect)
-	}
-	return h.connect(ctx, network, address)
-}
-
-// connect makes a connection. Where a proxy is the file names it, and no record chooses it.
-func (h *HTTP) connect(ctx context.Context, network, address string) (net.Conn, error) {
 	if h.options.Dial != nil {
 		return h.options.Dial(ctx, network, address)
 	}

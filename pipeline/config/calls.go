@@ -146,8 +146,8 @@ func (d *decoder) suggestRate(n *node, name string, known []string) string {
 }
 
 // mergeRates adds the rates of a file to those of the process. A name has one rate, whatever file
-// it stands in; first says where.
-func (d *decoder) mergeRates(have map[string]calls.RateSettings, merged *map[string]calls.RateSettings, first map[string]*node) {
+// it stands in; from says by path where.
+func (d *decoder) mergeRates(have map[string]calls.RateSettings, merged *map[string]calls.RateSettings, from map[string]*node) {
 	for _, name := range slices.Sorted(maps.Keys(have)) {
 		path := join("limits.rates", name)
 		key := d.keys[path]
@@ -163,11 +163,16 @@ func (d *decoder) mergeRates(have map[string]calls.RateSettings, merged *map[str
 		}
 		before, known := (*merged)[name]
 		if !known {
-			(*merged)[name], first[name] = have[name], key
+			(*merged)[name], from[path] = have[name], key
+			for _, f := range fieldsOf(reflect.TypeFor[calls.RateSettings]()) {
+				if n := d.places[join(path, f.name)]; n != nil {
+					from[join(path, f.name)] = n
+				}
+			}
 			continue
 		}
 		if rate := have[name]; rate != before && rate.Rate.N > 0 && before.Rate.N > 0 {
-			d.otherRate(path, rate, before, first[name])
+			d.otherRate(path, rate, before, from[path])
 		}
 	}
 }
@@ -178,8 +183,7 @@ func (d *decoder) otherRate(path string, rate, before calls.RateSettings, at *no
 	for _, f := range fieldsOf(is.Type()) {
 		a, b := is.FieldByIndex(f.index).Interface(), was.FieldByIndex(f.index).Interface()
 		if a != b {
-			d.errorAt(d.at(join(path, f.name)), fmt.Sprintf("%s belongs to the process: it is %v here and %v in %s:%d", join(path, f.name), a, b, at.src.name, at.line),
-				"write it in one of the files, or the same in all")
+			d.contradicts(d.at(join(path, f.name)), join(path, f.name), a, b, at)
 			return
 		}
 	}

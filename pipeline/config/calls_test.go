@@ -117,6 +117,10 @@ d.yaml:13:5: warning: no step and no sink keeps to the rate "odd"`
 			t.Errorf("%s has the rates %v", p.Name, p.Limits.Rates)
 		}
 	}
+	shown, err := set.Pipelines[1].Show()
+	if from := " # from " + filepath.Join(dir, "b.yaml") + "\n"; err != nil || !strings.Contains(string(shown), "rate: 60/m"+from) || !strings.Contains(string(shown), "rate: 2/s"+from) || !strings.Contains(string(shown), "drain: 25s # default") {
+		t.Errorf("what another file says is not marked in\n%s", shown)
+	}
 	if len(set.Warnings) > 0 {
 		t.Errorf("warnings\n%s", set.Warnings.Detail())
 	}

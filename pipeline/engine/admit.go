@@ -22,9 +22,9 @@ import (
 // kept in the slot and in the call, so that the worker, when it comes back from a panic, ends it.
 
 var (
-	errNoCall     = errors.New("admitting: the stage gave no call")
-	errNoGate     = errors.New("admitting: the gate of the call cannot be compared")
-	errNoNextCall = errors.New("calling: the stage gave no further call")
+	errNoCall     = pipeline.Permanent(errors.New("admitting: the stage gave no call"))
+	errNoGate     = pipeline.Permanent(errors.New("admitting: the gate of the call cannot be compared"))
+	errNoNextCall = pipeline.Permanent(errors.New("calling: the stage gave no further call"))
 )
 
 // admission is what a call of an Admitter has in addition.
@@ -35,8 +35,9 @@ type admission struct {
 	further    bool          // and entry is not its first call
 	kept       bool          // saved is how the record came
 
-	heldSince time.Time     // since when limits hold it back; zero: they do not
-	held      time.Duration // how long they did before that
+	heldSince time.Time     // since when it waits to be let in; zero: it does not
+	held      time.Duration // how long limits held it back at earlier gates
+	joined    time.Duration // gate.shut, as it was when the call came to the gate
 	heldBy    string        // of one that is refused: what held it back
 	limit     *time.Timer   // refuses it; nil: none was needed yet
 	took      time.Duration // of the last call
@@ -73,13 +74,13 @@ func (sl *slot) enter() (in bool) {
 			return false
 		}
 		w.mu.Lock()
+		now := time.Now()
 		switch {
 		case s.gone(c):
 			w.mu.Unlock()
 			sl.giveUp()
 			return false
-		case !s.join(c, key):
-			now := time.Now()
+		case !s.join(c, key, now):
 			s.tick(now)
 			s.hold(c, 0, now)
 			sl.done()
@@ -121,7 +122,10 @@ func (sl *slot) entered(wait time.Duration, ok bool, waits string) (in bool) {
 		w.mu.Unlock()
 		return false
 	}
-	s.leaveGate(c)
+	if c.gate != nil {
+		c.gate.mayBeOpen(now)
+		s.leaveGate(c, now)
+	}
 	c.letOn(now)
 	c.started = now
 	if !c.attempting {

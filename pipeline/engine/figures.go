@@ -126,6 +126,8 @@ var StepFigures = join(
 		{Event: "held_back", Admin: "held_back", Value: func(s *StepSnapshot) any { return int64(s.HeldBack) }},
 		{Event: "window_len", Admin: "window_len", Zero: true, Value: func(s *StepSnapshot) any { return ofWindow(s, s.WindowLen) }},
 		{Event: "window_cap", Admin: "window_cap", Zero: true, Value: func(s *StepSnapshot) any { return ofWindow(s, s.WindowCap) }},
+		{Event: "throttled", Admin: "throttled", Value: func(s *StepSnapshot) any { return ofWindow(s, s.Throttled) }},
+		{During: "throttle_wait_ms", Admin: "throttle_wait_ms_total", Value: func(s *StepSnapshot) any { return positive(s.ThrottleWait.Milliseconds()) }},
 		{Admin: "busy_ms_total", Value: func(s *StepSnapshot) any { return s.Busy.Milliseconds() }},
 		{Admin: "idle_ms_total", Value: func(s *StepSnapshot) any { return s.Idle.Milliseconds() }},
 		{Admin: "blocked_ms_total", Value: func(s *StepSnapshot) any { return s.Blocked.Milliseconds() }},
@@ -138,6 +140,9 @@ var StepFigures = join(
 		{Event: "oldest_inflight_ms", Admin: "oldest_inflight_ms", Value: func(s *StepSnapshot) any { return s.OldestInFlight.Milliseconds() }},
 		{During: "cache_hits", Admin: "cache_hits_total", Value: func(s *StepSnapshot) any { return positive(s.Report.CacheHits) }},
 		{During: "cache_misses", Admin: "cache_misses_total", Value: func(s *StepSnapshot) any { return positive(s.Report.CacheMisses) }},
+		{During: "cache_stale", Admin: "cache_stale_total", Value: func(s *StepSnapshot) any { return positive(s.Report.CacheStale) }},
+		{During: "calls_joined", Admin: "calls_joined_total", Value: func(s *StepSnapshot) any { return positive(s.Report.CallsJoined) }},
+		{Event: "circuits_open", Admin: "circuits_open", Value: func(s *StepSnapshot) any { return positive(s.Report.OpenCircuits) }},
 	},
 )
 

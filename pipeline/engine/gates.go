@@ -30,8 +30,14 @@ type gate struct {
 	queue fifo.Queue[*call] // those behind it. A call may have left it: then it is no longer throttled here
 	woken bool              // something has changed since the asker began to ask
 	waits string            // what for, as the last one that was not let in has said
-	timer *time.Timer       // of the asker; nil: none was needed yet
-	wake  func()            // has the asker ask again
+
+	// For max_wait. The gate is shut from when its asker is not let in until that may have changed.
+	// While the asker then waits for a slot, it is no limit that holds back those behind it.
+	shut      time.Duration // how long it has been, before shutSince
+	shutSince time.Time     // zero: it may be open
+
+	timer *time.Timer // of the asker; nil: none was needed yet
+	wake  func()      // has the asker ask again
 }
 
 // spareGates is how many gates that nobody waits at are kept for others: most are there for a
@@ -39,11 +45,11 @@ type gate struct {
 const spareGates = 16
 
 // join takes a call to its gate, and says whether it is the one that asks there.
-func (s *waitStep) join(c *call, key any) (asks bool) {
+func (s *waitStep) join(c *call, key any, now time.Time) (asks bool) {
 	w := &s.win
 	g := w.gates[key]
 	if g != nil {
-		c.gate = g
+		c.gate, c.joined = g, g.shutFor(now)
 		g.queue.Push(c)
 		return false
 	}
@@ -54,16 +60,31 @@ func (s *waitStep) join(c *call, key any) (asks bool) {
 		g.wake = func() { s.wake(g) }
 	}
 	g.key, g.asker = key, c
-	c.gate = g
+	c.gate, c.joined = g, 0
 	w.gates[key] = g
 	return true
 }
 
+// shutFor is how long the gate has been shut in all.
+func (g *gate) shutFor(now time.Time) time.Duration {
+	if g.shutSince.IsZero() {
+		return g.shut
+	}
+	return g.shut + now.Sub(g.shutSince)
+}
+
+// mayBeOpen says that the gate may have opened.
+func (g *gate) mayBeOpen(now time.Time) { g.shut, g.shutSince = g.shutFor(now), time.Time{} }
+
 // leaveGate takes a call from its gate, if it is at one. If it was the asker, the next one asks.
-func (s *waitStep) leaveGate(c *call) {
+func (s *waitStep) leaveGate(c *call, now time.Time) {
 	w, g := &s.win, c.gate
+	if g == nil {
+		return
+	}
+	c.held += g.shutFor(now) - c.joined
 	c.gate = nil
-	if g == nil || g.asker != c {
+	if g.asker != c {
 		return
 	}
 	g.asker, g.woken = nil, false
@@ -79,7 +100,7 @@ func (s *waitStep) leaveGate(c *call) {
 		}
 	}
 	delete(w.gates, g.key)
-	g.key, g.waits = nil, ""
+	g.key, g.waits, g.shut, g.shutSince = nil, "", 0, time.Time{}
 	if len(w.spareGates) < spareGates {
 		w.spareGates = append(w.spareGates, g)
 	}
@@ -94,10 +115,18 @@ func (s *waitStep) hold(c *call, wait time.Duration, now time.Time) {
 		s.limit(c)
 	}
 	w.Hold(&c.Place)
-	switch {
-	case g.asker != c:
-	case g.woken:
+	if g.asker != c {
+		return
+	}
+	if g.woken {
+		g.mayBeOpen(now)
 		w.Due(&c.Place)
+		return
+	}
+	if g.shutSince.IsZero() {
+		g.shutSince = now
+	}
+	switch {
 	case wait > 0 && g.timer == nil:
 		g.timer = time.AfterFunc(wait, g.wake)
 	case wait > 0:
@@ -115,10 +144,12 @@ func (s *waitStep) wake(g *gate) {
 	switch {
 	case c == nil:
 	case c.State() == reorder.Throttled:
-		s.tick(time.Now())
+		now := time.Now()
+		s.tick(now)
 		if g.timer != nil {
 			g.timer.Stop()
 		}
+		g.mayBeOpen(now)
 		w.Due(&c.Place)
 	default: // it is due, and has not begun to ask, or it asks now
 		g.woken = true
@@ -127,10 +158,10 @@ func (s *waitStep) wake(g *gate) {
 
 // heldFor is how long limits have held the record back in all.
 func (c *call) heldFor(now time.Time) time.Duration {
-	if c.heldSince.IsZero() {
+	if c.gate == nil {
 		return c.held
 	}
-	return c.held + now.Sub(c.heldSince)
+	return c.held + c.gate.shutFor(now) - c.joined
 }
 
 // letOn ends the time that a call was held back, by which all that runs out moves on.
@@ -140,7 +171,6 @@ func (c *call) letOn(now time.Time) {
 	}
 	d := now.Sub(c.heldSince)
 	c.heldSince = time.Time{}
-	c.held += d
 	if !c.began.IsZero() {
 		c.began, c.deadline = c.began.Add(d), c.deadline.Add(d)
 	}
@@ -172,20 +202,30 @@ func (s *waitStep) limit(c *call) {
 	}
 }
 
-// overdue refuses a call if it is throttled and has been held back for too long. One that is asked
-// for at the moment is refused by who asks.
+// overdue refuses a call if limits have held it back for too long, and looks again later if they
+// have not. One that is asked for at the moment, or is about to be as its gate may be open, is
+// refused by who asks.
 func (s *waitStep) overdue(c *call) {
-	w := &s.win
+	w, most := &s.win, s.conf.Wait.MaxWait
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if c.gate == nil || c.heldSince.IsZero() {
+		return // it was let in meanwhile, or given up
+	}
 	now := time.Now()
-	if c.State() != reorder.Throttled || c.heldFor(now) < s.conf.Wait.MaxWait {
+	left := most - c.heldFor(now)
+	switch state := c.State(); {
+	case c.gate.shutSince.IsZero() || state != reorder.Throttled && state != reorder.Due:
+		c.limit.Reset(max(left, most/64, time.Millisecond))
+		return
+	case left > 0:
+		c.limit.Reset(left)
 		return
 	}
 	s.tick(now)
-	c.heldBy = c.gate.waits
+	c.heldBy, c.timed = c.gate.waits, true
 	w.Refuse(&c.Place)
-	s.leaveGate(c)
+	s.leaveGate(c, now)
 	w.refused.Push(c)
 	w.refusal.Signal()
 }

@@ -201,7 +201,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	w.mu.Lock()
 	s.tick(now)
 	if s.admitter != nil {
-		s.leaveGate(c)
+		s.leaveGate(c, now)
 		c.letOn(now)
 	}
 	parts, spent, called := c.parts, now.Sub(c.began), !c.began.IsZero() // c may be another record's soon

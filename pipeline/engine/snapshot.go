@@ -57,9 +57,11 @@ type StepSnapshot struct {
 	QueueLen, QueueCap   int           // chunks; records in a step that waits
 	HeldBack             int           // records that wait in front of a step that waits, beyond its queue's places
 	WindowLen, WindowCap int           // places of the window; 0 of a step that does not wait
+	Throttled            int           // records of the window whose call limits do not let begin
+	ThrottleWait         time.Duration // for how long limits held records back, all together, since the start
 	Busy, Idle, Blocked  time.Duration // summed over workers, since the start
 	Latency              Latency       // of calls; in a step that does not wait of a chunk's time, divided by its records
-	OldestInFlight       time.Duration // how long a record, or a chunk, has been worked on, at most
+	OldestInFlight       time.Duration // how long a record, or a chunk, has been worked on, at most, but for what limits held it back
 	Report               pipeline.Report
 	fullest              float64 // how full the queue was at most in the last interval
 }
@@ -87,7 +89,9 @@ type InFlight struct {
 	pipeline.Position
 	Lane    string
 	Where   string        // name of the step or sink
-	State   string        // queued, running, retrying, waiting for its turn, writing
+	State   string        // queued, throttled, running, retrying, waiting for its turn, writing
+	For     string        // of one that is throttled: what it waits for, "rate api of api.example"; "": not known
+	Held    time.Duration // and for how long it has
 	Attempt int           // the one at work or the next, from 1; 0: it waits in a queue
 	Age     time.Duration // since it was made
 }

@@ -279,11 +279,12 @@ func (s *waitStep) clear(wl *waitLane, from uint64) (recs []item, given []*call,
 		w.leaving -= places
 		w.Free(&wl.Lane, places)
 	}
+	now := time.Now()
 	for _, c := range given {
 		if c.limit != nil {
 			c.limit.Stop()
 		}
-		s.leaveGate(c)
+		s.leaveGate(c, now)
 	}
 	w.tellDone()
 	return recs, given, t, left
@@ -341,6 +342,7 @@ func (s *waitStep) snapshot(now time.Time) StepSnapshot {
 	out.QueueLen, out.QueueCap = min(n.Waiting, w.backlog), w.backlog
 	out.HeldBack = n.Waiting - out.QueueLen
 	out.WindowLen, out.WindowCap = n.Taken, w.size
+	out.Throttled, out.ThrottleWait = n.Throttled, s.throttled
 	for _, wl := range w.lanes {
 		for c := range wl.All() {
 			out.OldestInFlight = max(out.OldestInFlight, c.age(now))
@@ -353,21 +355,28 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 	w := &s.win
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	one := func(l *lane, at pipeline.Position, state string, attempt int, pc *piece) {
-		add(InFlight{
+	one := func(l *lane, at pipeline.Position, state string, attempt int, pc *piece) InFlight {
+		return InFlight{
 			Position: at, Lane: l.name, Where: s.conf.Name, State: state, Attempt: attempt,
 			Age: now.Sub(pc.read),
-		})
+		}
 	}
 	for _, wl := range w.lanes {
 		for c := range wl.All() {
 			if c.State() == reorder.Answered && c.result != pass && c.result != fail {
 				continue // it has its outcome
 			}
-			one(wl.lane, c.at, callStates[c.State()], c.attempts, c.piece)
+			f := one(wl.lane, c.at, callStates[c.State()], c.attempts, c.piece)
+			if !c.heldSince.IsZero() { // also while it asks again
+				f.State, f.Held, f.For = callStates[reorder.Throttled], now.Sub(c.heldSince), c.heldBy
+				if c.gate != nil {
+					f.For = c.gate.waits
+				}
+			}
+			add(f)
 		}
 		for _, r := range wl.out.Rest() {
-			one(wl.lane, r.rec.rec.Position, callStates[reorder.Answered], 0, r.rec.piece)
+			add(one(wl.lane, r.rec.rec.Position, callStates[reorder.Answered], 0, r.rec.piece))
 		}
 	}
 }

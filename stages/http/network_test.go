@@ -188,9 +188,6 @@ func (x *table) run(t *testing.T, n int, hosts ...string) {
 	for i := range n {
 		values = append(values, fmt.Sprintf(`{"id":%d,"host":%q}`, i, hosts[i%len(hosts)]))
 	}
-	if x.wait.Timeout == 0 {
-		x.wait = engine.Wait{Timeout: time.Second, Deadline: 20 * time.Second, Retry: engine.Retry{Attempts: 5, Backoff: 100 * time.Millisecond, MaxBackoff: 5 * time.Second}}
-	}
 	p, err := engine.New(engine.Options{
 		Name: "pipe", Source: pipelinetest.NewValues(values...), Events: event.New(&x.log, event.Options{}),
 		Steps:      []engine.Step{{Name: "step", Kind: "http", Stage: stage, Workers: workers, Wait: &x.wait}},

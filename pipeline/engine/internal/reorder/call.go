@@ -118,8 +118,8 @@ func (w *Window[T]) Hold(p *Place[T]) {
 	w.counts.Throttled++
 }
 
-// Refuse says that a throttled call is to be made no more: whoever says that is about to answer
-// it, or to abandon it. It has no slot, and counts as begun.
+// Refuse says that a throttled call, or one that is due to ask again, is not to be made: whoever says
+// that is about to answer it, or to abandon it. It has no slot, and counts as begun.
 func (w *Window[T]) Refuse(p *Place[T]) {
 	w.end(p, Refused)
 	p.lane.undecided++

@@ -401,17 +401,18 @@ func (m *model) askAgain() {
 	m.w.Due(th.place)
 }
 
-// refuse has a throttled call be made no more.
+// refuse has a call that is throttled, or due again, not be made.
 func (m *model) refuse() {
-	if len(m.throttled) == 0 {
+	list := slices.Concat(m.throttled, m.due)
+	if len(list) == 0 {
 		return
 	}
-	of := rapid.SampledFrom(m.throttled).Draw(m.rt, "throttled")
+	of := rapid.SampledFrom(list).Draw(m.rt, "throttled or due")
 	th := &m.things[of]
 	if th.gone {
 		return
 	}
-	m.throttled = without(m.throttled, of)
+	m.throttled, m.due = without(m.throttled, of), without(m.due, of)
 	m.refused = append(m.refused, of)
 	th.state = Refused
 	m.w.Refuse(th.place)

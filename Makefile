@@ -41,6 +41,9 @@ memory: ## peak memory of the daemon under 64, 128 and 256 MiB, 90 cells; fails 
 	testdata/real/run.sh $(GO) real,workload -v -timeout 180m -run 'TestMemory$$' ./pipeline/cli -args \
 		$(if $(CELLS),-memory.cells=$(CELLS)) $(if $(BUDGETS),-memory.budgets=$(BUDGETS)) $(if $(PROFILE),-workload.profile=$(abspath $(PROFILE)))
 
+scrape-docs: ## the scraper over Debian's python3-doc behind nginx on loopback, judged by nginx's log (nginx, python3-doc; a minute)
+	$(GO) test -count=1 -tags real,workload -v -timeout 10m -run TestScrapeOfDocs ./stages/scrape
+
 bench: ## the benchmarks, each a ratio to a limit measured in the same run
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 

@@ -38,7 +38,7 @@ type Settings struct {
 	MissStatus    client.Statuses        `yaml:"miss_status" doc:"statuses that say there is no such page"`
 	RetryStatus   client.Statuses        `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
 	MaxCrawlDelay time.Duration          `yaml:"max_crawl_delay" min:"0s" max:"24h" doc:"longest time between two pages of a host that its Crawl-delay may ask for; one that asks for more gets this. 0: Crawl-delay is not looked at"`
-	MaxBytes      settings.Size          `yaml:"max_bytes" min:"1KiB" max:"64MiB" doc:"largest page, decoded, and largest object taken out of one; a larger one rejects the record"`
+	MaxBytes      settings.Size          `yaml:"max_bytes" min:"1KiB" max:"64MiB" doc:"largest page, decoded, and largest object taken out of one; a larger one rejects the record. A page takes a multiple of its size while it is taken apart, 60 MB at most"`
 	MaxItems      int                    `yaml:"max_items" min:"1" max:"1000000" doc:"most entries of a list; a page with more rejects the record"`
 	TLS           client.TLS             `yaml:"tls" doc:"how servers are checked, and who this side is"`
 	Proxy         settings.Secret        `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`

@@ -3,7 +3,7 @@ GO ?= go
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-real chaos chaos-seeds workloads memory bench build
+.PHONY: help demo test check test-real chaos chaos-seeds workloads memory scrape-docs bench build
 
 help: ## print this help
 	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile

@@ -269,7 +269,7 @@ func TestCallsThatAreEqual(t *testing.T) {
 		calls       func(*calls.Env)
 		least, most int // requests for 1,000 records of 10 kinds
 	}{
-		"shared": {nil, 20, many / 10}, // 256 at a time are 10 calls
+		"shared": {nil, 10, many / 10}, // all of the window wait, and join
 		"kept": {func(e *calls.Env) {
 			e.Settings.Cache = &calls.CacheSettings{TTL: time.Hour, Entries: 100, Bytes: 1 << 20}
 		}, 10, 10},

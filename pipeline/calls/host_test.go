@@ -425,12 +425,3 @@ func TestARateIsNotForgottenBeforeItIsFull(t *testing.T) {
 		}
 	})
 }
-
-// each calls f for every row, with the table locked.
-func (t *table[V]) each(f func(*row[V])) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, r := range t.byHost {
-		f(r)
-	}
-}

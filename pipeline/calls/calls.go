@@ -2,6 +2,8 @@ package calls
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -17,74 +19,130 @@ type Question[A any] struct {
 	Host string
 
 	// Key is what makes the question equal to another of the step: the same key, the same answer.
-	// "": it is equal to none; the answer is neither kept nor shared.
+	// "": it is equal to none; the answer is neither kept nor shared. See the function Key.
 	Key string
 
 	// Ask makes the call, within ctx. known is an answer to the same question that was kept and
 	// is out of date, nil when there is none: whoever can ask whether it still holds gives it back
-	// in the Reply.
+	// in the Reply. It is not changed.
+	//
+	// Its error is that of all records that wait for the same answer. What pipeline.Next makes is
+	// of this record alone: where an answer says where to go on, it is better Use that gives it.
 	Ask func(ctx context.Context, rec *pipeline.Record, known *A) (Reply[A], error)
 
 	// Use puts the answer into the record. It may come without Ask, for an answer that is known
-	// or that another record has asked for. Its error is that of the attempt: pipeline.Filtered, say.
+	// or that another record has asked for. Its error is that of the attempt: pipeline.Filtered, say,
+	// or what pipeline.Next makes.
 	Use func(rec *pipeline.Record, answer A) error
 }
 
 // A Reply is an answer and how long it holds.
 type Reply[A any] struct {
-	Answer   A
-	Bytes    int           // about how much memory it takes
-	Negative bool          // it says that there is none
-	TTL      time.Duration // 0: as long as the settings say; below 0: it is not kept
-	Stale    time.Duration // 0: as the settings say; below 0: it must not stand in once it is out of date
+	Answer    A
+	Bytes     int           // about how much memory it takes
+	Negative  bool          // it says that there is none
+	TTL       time.Duration // 0: as long as the settings say; below 0: it is not kept
+	Stale     time.Duration // 0: as the settings say; below 0: it must not stand in once it is out of date
+	Validates bool          // Ask can find out whether it still holds, so that it is kept for that once it is out of date
 }
 
 // Calls are the calls of one step.
 type Calls[A any] struct {
 	gates *gates
+	share bool
+
+	mu      sync.Mutex // never held while a wake is called; gates are asked under it
+	kept    *cache[A]  // nil: no answer is kept
+	flights map[string]*flight[A]
+
+	hits, misses, stale, joined atomic.Int64
 }
 
-// New makes the calls of a step. The caller closes them.
+// New makes the calls of a step. The caller closes them. Where Settings.Share is nil, equal calls
+// are shared: a stage that has others than those that only read sets it, or leaves their Key empty.
 func New[A any](env Env) (*Calls[A], error) {
 	g, err := newGates(env)
 	if err != nil {
 		return nil, err
 	}
-	return &Calls[A]{gates: g}, nil
+	c := &Calls[A]{gates: g, share: env.Settings.Share == nil || *env.Settings.Share, flights: map[string]*flight[A]{}}
+	if env.Settings.Cache != nil {
+		c.kept = newCache[A](*env.Settings.Cache)
+	}
+	return c, nil
 }
 
 // Attach implements pipeline.Attacher: e is for circuit.changed.
 func (c *Calls[A]) Attach(e *event.Emitter) { c.gates.attach(e) }
 
 // Account implements pipeline.Accounter: the cache is charged.
-func (c *Calls[A]) Account(add func(bytes int64)) {}
+func (c *Calls[A]) Account(add func(bytes int64)) {
+	if c.kept != nil {
+		c.kept.charge = add
+	}
+}
 
-// Report implements pipeline.Reporter.
-func (c *Calls[A]) Report() pipeline.Report { return pipeline.Report{} }
+// Report implements pipeline.Reporter. A call that was made because nothing was known is a miss, a
+// record that has the answer of another one's call is joined, and neither.
+func (c *Calls[A]) Report() pipeline.Report {
+	return pipeline.Report{
+		CacheHits: c.hits.Load(), CacheMisses: c.misses.Load(), CacheStale: c.stale.Load(),
+		CallsJoined: c.joined.Load(), OpenCircuits: c.gates.openCircuits(),
+	}
+}
 
-// Close lets go of what is kept.
-func (c *Calls[A]) Close() {}
+// Close lets go of what is kept. Calls that are still under way go on.
+func (c *Calls[A]) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept != nil {
+		c.kept.close()
+	}
+	c.gates.close()
+}
 
 // Delay has calls to a host begin no closer together than d, however many there may be at once:
 // the Crawl-delay of a robots.txt. 0 takes that back.
-func (c *Calls[A]) Delay(host string, d time.Duration) {}
+func (c *Calls[A]) Delay(host string, d time.Duration) { c.gates.delay(host, d) }
 
-// Admit makes the call of a question, for attempt, which is counted from 1.
-func (c *Calls[A]) Admit(q Question[A], attempt int) pipeline.Call { return &call[A]{q: q} }
-
-type call[A any] struct {
-	q Question[A]
+// Admit makes the call of a question, for attempt, which is counted from 1: one that only uses an
+// answer that is known, one that waits for the answer to an equal question, or one that asks.
+func (c *Calls[A]) Admit(q Question[A], attempt int) pipeline.Call {
+	if q.Key == "" || !c.share && c.kept == nil {
+		return c.ask(q, attempt)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var old *entry[A]
+	if c.kept != nil {
+		var usable, stale bool
+		old, usable, stale = c.look(q.Key, func() bool { return c.shut(q.Host) })
+		if usable {
+			return &known[A]{calls: c, q: q, entry: old, stale: stale}
+		}
+	}
+	var f *flight[A]
+	if c.share {
+		if f = c.flights[q.Key]; f != nil {
+			q.Key = f.key // one string for all that wait
+			return &joining[A]{calls: c, q: q, attempt: attempt, flight: f}
+		}
+		f = &flight[A]{key: q.Key}
+		c.flights[f.key] = f
+	}
+	a := c.ask(q, attempt)
+	a.flight, a.spare = f, old != nil && c.kept.now() < old.stands
+	return a
 }
 
-func (c *call[A]) Gate() any                                  { return nil }
-func (c *call[A]) Enter(func()) (wait time.Duration, ok bool) { return 0, true }
-func (c *call[A]) Waits() string                              { return "" }
-func (c *call[A]) Leave(pipeline.CallResult) (counts bool)    { return true }
+// ask makes a call that asks, whatever is known or being asked.
+func (c *Calls[A]) ask(q Question[A], attempt int) *asking[A] {
+	return &asking[A]{calls: c, q: q, attempt: attempt, gate: c.gates.of(q.Host)}
+}
 
-func (c *call[A]) Do(ctx context.Context, rec *pipeline.Record) error {
-	r, err := c.q.Ask(ctx, rec, nil)
-	if err != nil {
-		return err
-	}
-	return c.q.Use(rec, r.Answer)
+// shut says whether a host is left alone now.
+func (c *Calls[A]) shut(host string) bool {
+	g := c.gates.of(host)
+	defer g.row.done()
+	return g.shut()
 }

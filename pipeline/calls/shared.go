@@ -1,13 +1,34 @@
 package calls
 
 import (
-	"github.com/penstockio/penstock/pipeline/event"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// MaxPause is the longest that a host is left alone because it has asked for it, however long
+// that may be.
+const MaxPause = 5 * time.Minute
+
+const (
+	firstPause = time.Second // for a host that does not say how long
+	mostPause  = time.Minute // to which that doubles
 )
 
 // Shared is what the steps and pipelines of a process have in common: the rates by name, and which
 // hosts have asked to be left alone. Its zero value has no rates.
 type Shared struct {
 	rates map[string]RateSettings
+
+	once    sync.Once
+	began   time.Time   // what times within this package are counted from
+	peers   table[peer] // by host
+	process map[string]*bucket
+
+	mu sync.Mutex // guards all buckets, so that several are taken all or none
 }
 
 // NewShared makes it of the entries of limits.rates.
@@ -20,11 +41,138 @@ type Env struct {
 	Workers  int // slots
 }
 
-// gates are those of a step, one for each host.
-type gates struct {
-	env Env
+func (s *Shared) start() {
+	s.once.Do(func() {
+		s.began = time.Now()
+		s.process = map[string]*bucket{}
+		s.peers.most = mostHosts
+		s.peers.gone = func(*peer) {}
+		s.peers.idle = func(p *peer) bool { return p.idle(s, time.Now()) }
+		for name, r := range s.rates {
+			if r.Per != perHost {
+				s.process[name] = newBucket(name, r)
+			}
+		}
+	})
 }
 
-func newGates(env Env) (*gates, error) { return &gates{env: env}, nil }
+// buckets gives those that calls to p take from, for the names of a step, each once.
+func (s *Shared) buckets(p *peer, names []string) []*bucket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []*bucket
+	for i, name := range names {
+		if slices.Contains(names[:i], name) {
+			continue
+		}
+		b := s.process[name]
+		if b == nil {
+			b = p.bucket(name, s.rates[name])
+		}
+		all = append(all, b)
+	}
+	return all
+}
 
-func (g *gates) attach(*event.Emitter) {}
+// check says whether the names are those of rates.
+func (s *Shared) check(names []string) error {
+	for _, name := range names {
+		r, ok := s.rates[name]
+		if !ok {
+			return fmt.Errorf("limit: there is no rate %q in limits.rates", name)
+		}
+		if !(r.Rate.N > 0) || r.Rate.Per <= 0 {
+			return fmt.Errorf("limit: the rate %q is not above 0", name)
+		}
+	}
+	return nil
+}
+
+// A peer is what the process knows of a host.
+type peer struct {
+	paused atomic.Int64 // until when it has asked to be left alone, as a time since Shared.began
+
+	mu    sync.Mutex
+	set   time.Duration // when paused was last set
+	next  time.Duration // the next pause of a host that does not say how long
+	rates []*bucket     // those per host, as far as a step has named them; guarded by Shared.mu
+}
+
+// never is before all times since Shared.began.
+const never = time.Duration(math.MinInt64)
+
+func (p *peer) init() {
+	p.paused.Store(int64(never))
+	p.set = never
+}
+
+func (p *peer) bucket(name string, r RateSettings) *bucket {
+	for _, b := range p.rates {
+		if b.name == name {
+			return b
+		}
+	}
+	b := newBucket(name, r)
+	p.rates = append(p.rates, b)
+	return b
+}
+
+// wait says how much longer the host wants to be left alone.
+func (p *peer) wait(at time.Duration) time.Duration {
+	until := time.Duration(p.paused.Load())
+	if until <= at {
+		return 0
+	}
+	return until - at
+}
+
+// pause has the host left alone for d, or, when it has not said how long, for a time that doubles
+// while such answers follow one another. A call that had begun before the last pause was known
+// tells nothing new of that.
+func (p *peer) pause(began, at, d time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if d <= 0 {
+		if began < p.set {
+			return
+		}
+		p.next = min(max(2*p.next, firstPause), mostPause)
+		d = p.next
+	}
+	p.set = at
+	if until := at + min(d, MaxPause); until > time.Duration(p.paused.Load()) {
+		p.paused.Store(int64(until))
+	}
+}
+
+// answered forgets how long the last pause was: a call that began after it was set has been
+// answered.
+func (p *peer) answered(began time.Duration) {
+	if p.paused.Load() == int64(never) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if began >= p.set {
+		p.next = 0
+	}
+}
+
+// idle says whether nothing is lost when the host is forgotten.
+func (p *peer) idle(s *Shared, now time.Time) bool {
+	at := now.Sub(s.began)
+	p.mu.Lock()
+	busy := p.wait(at) > 0 || p.next > 0 && at < p.set+2*mostPause
+	p.mu.Unlock()
+	if busy {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range p.rates {
+		if !b.full(now) {
+			return false
+		}
+	}
+	return true
+}

@@ -20,6 +20,7 @@ const DeadLetterName = "dead_letter"
 // An Env is what Build takes from the process. The zero value works.
 type Env struct {
 	Budget *engine.Budget // shared by the pipelines of the process
+	Shared *calls.Shared  // by the pipelines of the process. nil: this one has its rates for itself
 	Events *event.Emitter // of the process; Build stamps the pipeline
 	Stdout io.Writer      // nil: os.Stdout
 
@@ -41,6 +42,9 @@ func Build(p *config.Pipeline, env Env) (engine.Options, error) {
 	b := builder{p: p, env: env}
 	if b.env.Stdout == nil {
 		b.env.Stdout = os.Stdout
+	}
+	if b.env.Shared == nil {
+		b.env.Shared = calls.NewShared(p.Limits.Rates)
 	}
 	o, err := b.options()
 	if err != nil {
@@ -75,10 +79,10 @@ func (b *builder) options() (engine.Options, error) {
 	b.src = o.Source
 	for i := range p.Stages {
 		step, err := b.step(fmt.Sprintf("stages[%d]", i), &p.Stages[i])
+		o.Steps = append(o.Steps, step) // to be closed, whatever err says
 		if err != nil {
 			return o, err
 		}
-		o.Steps = append(o.Steps, step)
 	}
 	for i := range p.Sinks {
 		s := &p.Sinks[i]
@@ -102,12 +106,13 @@ func (b *builder) options() (engine.Options, error) {
 	return o, nil
 }
 
-func (b *builder) component(path, name string, c config.Component, workers int, dead bool) (any, error) {
+func (b *builder) component(path, name string, c config.Component, env calls.Env, dead bool) (any, error) {
+	env.Shared = b.env.Shared
 	made, err := c.Kind.Build(c.Settings, config.Env{
-		Pipeline: b.p.Name, Name: name, Dir: b.p.Dir, Workers: workers, DeadLetter: dead,
+		Pipeline: b.p.Name, Name: name, Dir: b.p.Dir, Workers: env.Workers, DeadLetter: dead,
 		Source: b.src, SourceSettings: b.p.Source.Settings,
 		Drain: int64(b.p.Limits.Drain), Stdout: b.env.Stdout,
-		Calls: calls.Env{Settings: calls.Defaults(), Workers: workers},
+		Calls: env,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: making the %s %s: %w", b.p.Place(path+"."+c.Kind.Name), c.Kind.Section, name, err)
@@ -119,7 +124,7 @@ func (b *builder) source() (pipeline.Source, error) {
 	if b.env.Source != nil {
 		return b.env.Source, nil
 	}
-	made, err := b.component("source", b.p.Source.Kind.Name, b.p.Source, 0, false)
+	made, err := b.component("source", b.p.Source.Kind.Name, b.p.Source, calls.Env{}, false)
 	if err != nil {
 		return nil, err
 	}
@@ -136,19 +141,30 @@ func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
 	}
 	if s.Kind.Waits {
 		step.Wait = &engine.Wait{
-			Window: s.Window, Timeout: s.Timeout, Deadline: s.Deadline, Serial: s.Serial,
+			Window: s.Window, Timeout: s.Timeout, Deadline: s.Deadline, MaxWait: s.MaxWait, Serial: s.Serial,
 			Retry: engine.Retry{Attempts: s.Retry.Attempts, Backoff: s.Retry.Backoff, MaxBackoff: s.Retry.MaxBackoff},
 		}
 	}
-	made, err := b.component(path, s.Name, s.Component, s.Workers, false)
+	env := calls.Env{Shared: b.env.Shared, Settings: s.Calls, Workers: s.Workers}
+	made, err := b.component(path, s.Name, s.Component, env, false)
 	if err != nil {
 		return step, err
 	}
 	switch c := made.(type) {
 	case pipeline.Splitter:
 		step.Splitter = c
+	case pipeline.Admitter:
+		step.Stage = c
 	case pipeline.Stage:
 		step.Stage = c
+		if !s.Kind.Waits {
+			break
+		}
+		limited, err := calls.Limited(c, s.Name, env)
+		if err != nil {
+			return step, fmt.Errorf("%s: making the stage %s: %w", b.p.Place(path+"."+s.Kind.Name), s.Name, err)
+		}
+		step.Stage = limited
 	default:
 		return step, fmt.Errorf("making the stage %s: %T is no stage", s.Name, made)
 	}
@@ -165,7 +181,7 @@ func (b *builder) output(path, name string, c config.Component, s config.OutputS
 		out.Sink = sink
 		return out, err
 	}
-	made, err := b.component(path, name, c, sinkLanes, dead)
+	made, err := b.component(path, name, c, calls.Env{Settings: calls.Settings{Limit: s.Limit}, Workers: sinkLanes}, dead)
 	if err != nil {
 		return out, err
 	}

@@ -35,3 +35,42 @@ var hintsOfValidate = map[string]string{
 	"schema.$ref": "write schema: {file: event.schema.json}", "schema.path": "write schema: {file: event.schema.json}",
 	"schema.url": "no address is opened: write schema: {file: event.schema.json}, with a copy of it",
 }
+
+const (
+	writeHTTP   = "write http: {url: \"https://api.example/weather/{city}\", into: weather}"
+	writeURL    = "write url: https://api.example/weather/{city}: a part in braces is an expression over the record"
+	writeBodies = "write json: '{city: city}', an expression; or body:, form: or text:"
+	writeAuth   = "write auth: {basic: {username: shop, password_file: /run/password}}, {bearer: …}, {header: …} or {oauth2: …}"
+	writeLimit  = "beside http, at the margin of the step: limit: api, with limits: {rates: {api: {rate: 100/s, per: host}}} for the file"
+	writeRetry  = "beside http, at the margin of the step: retry: {attempts: 5, backoff: 100ms}"
+)
+
+var foreignHTTP = map[string]string{
+	"http_client": writeHTTP, "http_request": writeHTTP, "rest": writeHTTP, "web": writeHTTP, "fetch": writeHTTP, "curl": writeHTTP,
+	"request": writeHTTP, "api": writeHTTP, "webhook": writeHTTP,
+}
+
+var hintsOfHTTP = map[string]string{
+	"verb": "write method: POST", "endpoint": writeURL, "uri": writeURL, "address": writeURL, "base_url": writeURL, "path": writeURL,
+	"params": "write them into url: https://api.example/find?city={city}", "query": "write it into url: https://api.example/find?city={city}",
+	"data": writeBodies, "payload": writeBodies, "json_body": writeBodies, "template": writeBodies,
+	"target": "write into: weather, a path in the record", "output": "write into: weather, a path in the record", "result_map": "write into: weather; more is done by a map behind it",
+	"basic_auth": writeAuth, "oauth2": writeAuth, "oauth": writeAuth, "bearer_token": writeAuth, "token": writeAuth, "username": writeAuth, "password": writeAuth,
+	"authorization": writeAuth, "jwt": "write the token's header as auth: {bearer: {token_file: /run/token}}",
+	"rate_limit": writeLimit, "throttle": writeLimit, "retries": writeRetry, "max_retry_backoff": writeRetry,
+	"backoff_on": "write retry_status: [429, 5xx]", "drop_on": "what is in no list of statuses rejects the record: miss_status, ok_status, retry_status",
+	"successful_on": "write ok_status: [2xx, 409]", "expected_status": "write ok_status: [2xx, 409]", "extract_headers": "write headers_into: h, keep_headers: [etag]",
+	"verify": "a server is always checked: tls: {ca: /etc/ca.pem}", "insecure": "a server is always checked: tls: {ca: /etc/ca.pem}", "proxy_url": "write proxy: http://proxy.example:3128",
+	"follow_redirects": "write redirects: same_host or any_host", "parallel": "beside http, at the margin of the step: workers: 64",
+	"auth.username": writeAuth, "auth.password": writeAuth, "auth.token": writeAuth, "auth.token_url": writeAuth, "auth.enabled": writeAuth, "auth.type": writeAuth,
+}
+
+const writeSelector = "write select: {title: title, links: {css: 'a[href]', attr: href, all: true}}"
+
+var hintsOfScrape = map[string]string{
+	"selector": writeSelector, "selectors": writeSelector, "css": writeSelector, "xpath": "selectors are CSS: " + writeSelector, "fields": writeSelector,
+	"select": writeSelector, "user_agent": "write agent: \"acme-docs/1.0 (+https://acme.example/bot; bots@acme.example)\"",
+	"allowed_domains": "write hosts: [example.org, '*.example.org']", "domains": "write hosts: [example.org, '*.example.org']",
+	"robots_txt": "write robots: obey, which is the default, or robots: ignore", "obey_robots": "write robots: obey, which is the default, or robots: ignore",
+	"delay": "write limit: NAME beside scrape, and the rate under limits.rates; Crawl-delay of robots.txt is kept by itself", "follow": "redirects are followed, links are not: send them where records are read from",
+}

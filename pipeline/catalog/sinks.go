@@ -121,7 +121,7 @@ func sinkKinds() config.Kinds {
 			}),
 		},
 		{
-			Section: config.SinkSection, Name: "http",
+			Section: config.SinkSection, Name: "http", Calls: true,
 			Doc: "sends records to a webhook, several in a request, each request under a key of its positions",
 			Example: `http:
   url: http://127.0.0.1:8080/late
@@ -134,7 +134,7 @@ func sinkKinds() config.Kinds {
 			Guarantee: "the server has said so; a request that is sent again carries the same Idempotency-Key; order of each lane kept",
 			Build: build(func(s httpsink.Settings, env config.Env) (*httpsink.Sink, error) {
 				s.As = fixtureIfDead(s.As, env)
-				return httpsink.New(s, env.Pipeline+"/"+env.Name, env.Workers)
+				return httpsink.New(s, env.Pipeline+"/"+env.Name, env.Calls)
 			}),
 		},
 	}

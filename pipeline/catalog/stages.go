@@ -3,6 +3,8 @@ package catalog
 import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
+	httpstage "github.com/penstockio/penstock/stages/http"
+	"github.com/penstockio/penstock/stages/scrape"
 	"github.com/penstockio/penstock/stages/sql"
 )
 
@@ -123,24 +125,50 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "http", Waits: true,
-			Doc: "calls a server for each record and puts the answer into a field",
+			Section: config.StageSection, Name: "http", Waits: true, Answers: true, Foreign: foreignHTTP, Hints: hintsOfHTTP, Freshness: true,
+			Doc: "calls a server for each record and puts the answer into its fields",
 			Example: `http:
   url: "http://127.0.0.1:8080/weather/{origin}"
   into: weather
 workers: 64
 timeout: 500ms
 deadline: 10s`,
-			Settings: settingsOf(stages.DefaultHTTP),
-			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
-				return warnNoBody(settings.(*stages.HTTPSettings))
+			Settings: settingsOf(httpstage.Defaults),
+			Check: func(settings any, p *config.Pipeline) error {
+				for i := range p.Stages {
+					if p.Stages[i].Settings == settings {
+						return settings.(*httpstage.Settings).CheckCalls(p.Stages[i].Calls)
+					}
+				}
+				return nil
 			},
-			Build: build(func(s stages.HTTPSettings, env config.Env) (*stages.HTTP, error) {
-				return stages.NewHTTP(s, env.Workers)
+			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
+				return warnNoBody(settings.(*httpstage.Settings))
+			},
+			Build: build(func(s httpstage.Settings, env config.Env) (*httpstage.Stage, error) {
+				return httpstage.New(s, env.Pipeline+"/"+env.Name, env.Calls)
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "sql", Waits: true,
+			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, PerHost: 1, Hints: hintsOfScrape,
+			Doc: "fetches a web page for each record, as robots.txt of its host allows, and puts what CSS selectors find in it into a field; " +
+				"a host has one call at a time unless max_per_host says otherwise",
+			Example: `scrape:
+  url: "http://127.0.0.1:8080/docs/{page}"
+  agent: "acme-docs/1.0 (+https://acme.example/bot; bots@acme.example)"
+  select:
+    title: title
+    links: {css: "a[href]", attr: href, all: true, absolute: true}
+    prices: {css: "table tr", all: true, select: {name: td.name, price: td.price}}
+  into: found
+workers: 10`,
+			Settings: settingsOf(scrape.Defaults),
+			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
+				return scrape.New(s, env.Calls)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "sql", Waits: true, Answers: true,
 			Doc: "looks a record up in SQLite or PostgreSQL and puts the row into a field",
 			Example: `sql:
   driver: sqlite
@@ -151,7 +179,7 @@ deadline: 10s`,
 workers: 8`,
 			Settings: settingsOf(sql.Default),
 			Build: build(func(s sql.Settings, env config.Env) (*sql.Stage, error) {
-				return sql.New(s, env.Workers)
+				return sql.New(s, env.Calls)
 			}),
 		},
 	}

@@ -5,13 +5,13 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strings"
 
 	"github.com/penstockio/penstock/pipeline/config"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	httpsink "github.com/penstockio/penstock/sinks/http"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 	"github.com/penstockio/penstock/stages"
+	httpstage "github.com/penstockio/penstock/stages/http"
 )
 
 // topicsRead gives the topics that a source reads. It gives none for a source that stops at an
@@ -50,24 +50,23 @@ func warnNoRows(s *stages.LookupSettings) []config.Warning {
 		Suggestion: "put rows into the file; while the pipeline runs they count within 2 s"}}
 }
 
-// warnNoBody warns of a POST that says it carries JSON and carries nothing: servers that
-// read it answer 400, others never see the record.
-func warnNoBody(s *stages.HTTPSettings) []config.Warning {
-	if s.Method != http.MethodPost || s.Body != nil {
+// warnNoBody warns of a request that is to carry something and carries nothing, of which no record
+// has a part: servers that read it answer 400, others never see the record. One that means it so
+// says what type nothing has.
+func warnNoBody(s *httpstage.Settings) []config.Warning {
+	if s.Method != http.MethodPost && s.Method != http.MethodPut && s.Method != http.MethodPatch || s.Sends() || !s.URL.Static() {
 		return nil
 	}
-	for name := range s.Headers {
-		if strings.EqualFold(name, "Content-Type") {
+	for _, t := range s.Headers {
+		if !t.Static() {
 			return nil
 		}
 	}
-	for name := range s.SecretHeaders {
-		if strings.EqualFold(name, "Content-Type") {
-			return nil
-		}
+	if s.Has("Content-Type") {
+		return nil
 	}
-	return []config.Warning{{Field: "method", Text: "a POST without a body is sent as JSON and empty: nothing of the record is in it",
-		Suggestion: `write what to send, as in body: '{{"id": {id}}}'; for a server that wants none set the header content-type, or a GET`}}
+	return []config.Warning{{Field: "method", Text: "a " + s.Method + " without a body is sent empty: nothing of the record is in it",
+		Suggestion: `write what to send, as in json: '{id: id}'; for a server that wants none set the header content-type, or a GET`}}
 }
 
 var namedPart = regexp.MustCompile(`\{\{?\s*\.?[A-Za-z_$][\w.]*\s*\}`)

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
@@ -46,8 +47,8 @@ type standIns struct {
 
 // assemble builds the components of a file. What was built is closed again when
 // something cannot be.
-func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, in standIns) (*assembled, error) {
-	o, err := catalog.Build(p, catalog.Env{Budget: budget, Events: events, Stdout: in.stdout, Source: in.source, Sink: in.sink})
+func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, shared *calls.Shared, in standIns) (*assembled, error) {
+	o, err := catalog.Build(p, catalog.Env{Budget: budget, Shared: shared, Events: events, Stdout: in.stdout, Source: in.source, Sink: in.sink})
 	if err != nil {
 		code := exitUsage
 		var env *pipeline.EnvironmentError

@@ -19,9 +19,9 @@ import (
 
 var updateCases = flag.Bool("update", false, "rewrite what the cases expect")
 
-// TestCases runs testdata/cases as `penstock test` does, and checks every log line.
+// TestCases runs testdata/cases and docs/examples as `penstock test` does, and checks every log line.
 func TestCases(t *testing.T) {
-	cases, err := findCases([]string{filepath.Join(repo, "testdata", "cases")}, catalog.Kinds())
+	cases, err := findCases([]string{filepath.Join(repo, "testdata", "cases"), filepath.Join(repo, "docs", "examples")}, catalog.Kinds())
 	if err != nil {
 		t.Fatal(err)
 	}

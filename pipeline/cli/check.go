@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/catalog"
 	"github.com/penstockio/penstock/pipeline/config"
 )
@@ -151,8 +152,9 @@ func buildAll(ctx context.Context, set *config.Set, connect bool, timeout time.D
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var errs []error
+	shared := calls.NewShared(set.Process.Limits.Rates)
 	for _, p := range set.Pipelines {
-		o, err := catalog.Build(p, catalog.Env{Stdout: io.Discard})
+		o, err := catalog.Build(p, catalog.Env{Shared: shared, Stdout: io.Discard})
 		if err != nil {
 			var env *pipeline.EnvironmentError
 			if !errors.As(err, &env) {

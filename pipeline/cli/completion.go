@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -230,6 +231,8 @@ func valuesOf(s *config.Setting) []string {
 		return s.Enum
 	case s.Type == "order":
 		return []string{"partition", "none", "key"}
+	case strings.HasSuffix(s.Type, ", or off"):
+		return []string{"off"}
 	case s.Type == "true or false":
 		return []string{"true", "false"}
 	}
@@ -283,14 +286,16 @@ func (g *globals) topSettings(args []string) []config.Setting {
 			if p != nil {
 				s.Inner = []config.Setting{ofKind(p.Source.Kind)}
 			}
+		case "limits":
+			nameRates(s.Inner, p)
 		case "dead_letter":
 			s.Inner = append(g.kindSettings(config.SinkSection), config.OutputSettingList(nil)...)
 		case "stages":
-			s.Inner = []config.Setting{{Name: "0", Doc: "the first; a step may be named too", Inner: append(g.kindSettings(config.StageSection), config.StepSettings(true)...)}}
+			s.Inner = []config.Setting{{Name: "0", Doc: "the first; a step may be named too", Inner: append(g.kindSettings(config.StageSection), config.StepSettings(nil)...)}}
 			if p != nil {
 				s.Inner = nil
 				for n, stage := range p.Stages {
-					s.Inner = append(s.Inner, items(n, stage.Name, stage.Kind, config.StepSettings(stage.Kind.Waits))...)
+					s.Inner = append(s.Inner, items(n, stage.Name, stage.Kind, config.StepSettings(stage.Kind))...)
 				}
 			}
 		case "sinks":
@@ -304,6 +309,20 @@ func (g *globals) topSettings(args []string) []config.Setting {
 		}
 	}
 	return list
+}
+
+// nameRates puts the rates of a file, or none, in place of the one that stands for any.
+func nameRates(limits []config.Setting, p *config.Pipeline) {
+	i := slices.IndexFunc(limits, func(s config.Setting) bool { return s.Name == "rates" })
+	one := limits[i].Inner[0]
+	limits[i].Inner = []config.Setting{}
+	if p == nil {
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Limits.Rates)) {
+		one.Name, one.Doc = name, p.Limits.Rates[name].Rate.String()
+		limits[i].Inner = append(limits[i].Inner, one)
+	}
 }
 
 // items gives an item of stages or sinks under its name and its number.

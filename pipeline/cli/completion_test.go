@@ -37,7 +37,8 @@ func offered(t *testing.T, args ...string) (all []string, directive string) {
 func TestCompletion(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "a.yaml")
 	const text = "pipeline: a\nsource: {kafka: {brokers: [127.0.0.1:9092], topics: [a]}}\nstages:\n  - filter: a > 1\n  - name: weather\n" +
-		"    http: {url: 'http://127.0.0.1/{a}', into: w}\nsinks:\n  - stdout: {}\n"
+		"    http: {url: 'http://127.0.0.1/{a}', into: w}\n    limit: api\nsinks:\n  - stdout: {}\n" +
+		"limits: {rates: {api: {rate: 1/s}}}\n"
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -59,6 +60,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"run", "--set", "stages."}, "stages.0.", noSpace}, {[]string{"run", "--set", "stages.3.retry.a"}, "stages.3.retry.attempts=", noSpace}, {[]string{"run", "--set", "stages[3].retry.a"}, "stages[3].retry.attempts=", noSpace}, {[]string{"run", "--set", "stages.0.filter."}, "stages.0.filter.when=", noSpace},
 		{[]string{"check", file, "--set", "stages."}, "stages.0. stages.1. stages.filter. stages.weather.", noSpace}, {[]string{"check", file, "--set", "stages.weather.wo"}, "stages.weather.workers=", noSpace}, {[]string{"check", file, "--set", "stages.filter.dead"}, "", noSpace}, {[]string{"check", file, "--set", "stages.weather.dead"}, "stages.weather.deadline=", noSpace},
 		{[]string{"check", file, "--set", "stages.weather.http.redirects="}, "stages.weather.http.redirects=any_host stages.weather.http.redirects=same_host", noFiles}, {[]string{"run", "--set", "limits.dr"}, "limits.drain=", noSpace}, {[]string{"run", "--set", "nothing.x."}, "", noSpace}, {[]string{"run", "--set", "nothing="}, "", noFiles},
+		{[]string{"check", file, "--set", "limits.rates."}, "limits.rates.api.", noSpace}, {[]string{"check", file, "--set", "limits.rates.api."}, "limits.rates.api.burst= limits.rates.api.per= limits.rates.api.rate=", noSpace},
+		{[]string{"check", "--set", "limits.rates."}, "", noSpace}, {[]string{"check", file, "--set", "stages.weather.b"}, "stages.weather.breaker.", noSpace}, {[]string{"check", file, "--set", "stages.weather.breaker="}, "stages.weather.breaker=off", noFiles},
 		{[]string{"run", "--set", "sinks.0.kafka.partitioner=m"}, "sinks.0.kafka.partitioner=murmur2", noFiles},
 	} {
 		got, directive := offered(t, c.args...)

@@ -66,8 +66,8 @@ type drawing struct {
 // A box is one component.
 type box struct {
 	name, kind string
-	text       string // what its settings say
-	how        string // pool, window, times
+	text       string   // what its settings say
+	how        []string // pool, window, times; what holds calls back
 	when       string
 }
 
@@ -84,24 +84,24 @@ func newDrawing(p *config.Pipeline) drawing {
 	src := p.Source.Kind.Name
 	d := drawing{name: p.Name, chain: []box{{name: src, kind: src, text: p.Summary(p.Source, summaryWidth)}}}
 	for _, s := range p.Stages {
-		d.chain = append(d.chain, box{name: s.Name, kind: s.Kind.Name, text: p.Summary(s.Component, summaryWidth), how: stepWords(s)})
+		d.chain = append(d.chain, box{name: s.Name, kind: s.Kind.Name, text: p.Summary(s.Component, summaryWidth), how: stepWords(p, s)})
 	}
 	for _, s := range p.Sinks {
-		b := box{name: s.Name, kind: s.Kind.Name, text: p.Summary(s.Component, summaryWidth)}
+		b := box{name: s.Name, kind: s.Kind.Name, text: p.Summary(s.Component, summaryWidth), how: lines(rateWords(p, s.Limit))}
 		if s.When != nil {
 			b.when = s.When.Written() // a variable may be a secret
 		}
 		d.sinks = append(d.sinks, b)
 	}
 	if l := p.DeadLetter; l != nil {
-		d.rejected = &box{name: catalog.DeadLetterName, kind: l.Kind.Name, text: p.Summary(l.Component, summaryWidth), when: "rejected"}
+		d.rejected = &box{name: catalog.DeadLetterName, kind: l.Kind.Name, text: p.Summary(l.Component, summaryWidth), how: lines(rateWords(p, l.Limit)), when: "rejected"}
 	}
 	d.guarantees = guarantees(p)
 	return d
 }
 
-// stepWords says how a step runs.
-func stepWords(s config.Stage) string {
+// stepWords says how a step runs, and what holds its calls back.
+func stepWords(p *config.Pipeline, s config.Stage) []string {
 	var words []string
 	if s.Kind.Waits {
 		words = append(words, fmt.Sprintf("%d at once, window %d, %v an attempt, %v a record, %d attempts", s.Workers, s.Window, s.Timeout, s.Deadline, s.Retry.Attempts))
@@ -114,7 +114,52 @@ func stepWords(s config.Stage) string {
 	if s.OnErrorName != "" {
 		words = append(words, "on error "+s.OnErrorName)
 	}
-	return strings.Join(words, ", ")
+	return lines(words, limitWords(p, s))
+}
+
+// lines makes a line of each of the lists that hold something.
+func lines(lists ...[]string) (all []string) {
+	for _, l := range lists {
+		if len(l) > 0 {
+			all = append(all, strings.Join(l, ", "))
+		}
+	}
+	return all
+}
+
+// limitWords says what the file has changed about what holds the calls of a step back, and which
+// answers it keeps.
+func limitWords(p *config.Pipeline, s config.Stage) []string {
+	words, c := rateWords(p, s.Calls.Limit), s.Calls
+	if c.MaxPerHost > 0 && c.MaxPerHost < s.Workers {
+		words = append(words, fmt.Sprintf("%d at once to a host", c.MaxPerHost))
+	}
+	if c.Adaptive {
+		words = append(words, "fewer where a host gets slower")
+	}
+	if s.MaxWait > 0 {
+		words = append(words, fmt.Sprintf("held back for %v at most", s.MaxWait))
+	}
+	if s.Kind.Waits && c.Breaker.Off {
+		words = append(words, "no breaker")
+	}
+	if c.Cache != nil {
+		words = append(words, fmt.Sprintf("answers kept for %v", c.Cache.TTL))
+	}
+	return words
+}
+
+// rateWords says which rates calls keep to.
+func rateWords(p *config.Pipeline, limit []string) (words []string) {
+	for _, name := range limit {
+		r := p.Limits.Rates[name]
+		to := ""
+		if r.Per == "host" {
+			to = " to a host"
+		}
+		words = append(words, fmt.Sprintf("rate %s of %v%s", name, r.Rate, to))
+	}
+	return words
 }
 
 // guarantees says in words what order and delivery a file gives.
@@ -183,8 +228,8 @@ func drawText(w io.Writer, d drawing) error {
 			p.line("    v")
 		}
 		p.line("  %s", strings.TrimRight(fmt.Sprintf("%-*s  %s", width, b.title(), b.text), " "))
-		if b.how != "" {
-			p.line("  %-*s  %s", width, "", b.how)
+		for _, how := range b.how {
+			p.line("  %-*s  %s", width, "", how)
 		}
 	}
 	width = 0
@@ -206,6 +251,9 @@ func drawText(w io.Writer, d drawing) error {
 		}
 		p.line("    |")
 		p.line("    +%s %s", arrow, strings.TrimRight(fmt.Sprintf("%-*s  %s", width, b.title(), text), " "))
+		for _, how := range b.how {
+			p.line("         %-*s  %s", width, "", how)
+		}
 	}
 	if len(d.guarantees) > 0 {
 		p.line("")
@@ -252,7 +300,7 @@ func drawMermaid(w io.Writer, d drawing) error {
 	}
 	for i, b := range d.boxes() {
 		label := escape(b.title())
-		for _, more := range []string{b.text, b.how} {
+		for _, more := range append([]string{b.text}, b.how...) {
 			if more != "" {
 				label += "<br/>" + escape(more)
 			}
@@ -282,7 +330,7 @@ func drawDot(w io.Writer, d drawing) error {
 	quote := func(s string) string { return strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) }
 	for i, b := range d.boxes() {
 		label := quote(b.title())
-		for _, more := range []string{b.text, b.how} {
+		for _, more := range append([]string{b.text}, b.how...) {
 			if more != "" {
 				label += `\n` + quote(more)
 			}

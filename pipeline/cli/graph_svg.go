@@ -77,7 +77,7 @@ func (b box) lines() []string {
 	if b.when != "" {
 		lines = append(lines, "["+b.when+"]")
 	}
-	for _, l := range []string{b.text, b.how} {
+	for _, l := range append([]string{b.text}, b.how...) {
 		if l != "" {
 			lines = append(lines, l)
 		}

@@ -104,7 +104,7 @@ func writeJSON(w io.Writer, v any) error {
 func beside(k *config.Kind) []config.Setting {
 	switch k.Section {
 	case config.StageSection:
-		return config.StepSettings(k.Waits)
+		return config.StepSettings(k)
 	case config.SinkSection:
 		return config.OutputSettingList(k)
 	}

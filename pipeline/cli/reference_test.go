@@ -42,7 +42,7 @@ rewrites it. ` + "`penstock list NAME`" + ` prints one component, ` + "`penstock
   of an expression that it stands in. ` + "`--set path=value`" + ` overrides one setting. Paths are relative to the file.
 - Secrets print as ` + "`***`" + `, wherever they stand: a variable or a parameter that is a part of one setting of the kind secret, and its
   default, is a secret in all others (from four bytes on), and so is what ` + "`${file:…}`" + ` holds. None may stand in a key, a name or a schema.
-- Durations: ` + "`500ms`, `10s`, `1m30s`. Sizes: `64KiB`, `256MiB`" + `.
+- Durations: ` + "`500ms`, `10s`, `1m30s`. Sizes: `64KiB`, `256MiB`. Rates: `100/s`, `30/m`, `1/10s`. Shares: `20%`, `0.2`" + `.
 - An **expression** reads the record's fields, ` + "`meta.topic` and its like, and `header(\"name\")`" + `; a **condition** is one that is true or
   false; a **template** is text with ` + "`{EXPRESSION}`" + ` parts. [Expressions](expressions.md) has the language and every function. What is
   missing is nil; nil orders against nothing and is false in a condition. A field whose name is no identifier is
@@ -130,12 +130,20 @@ func pipelineFileReference() []byte {
 	b.WriteString(pipelineFileHead)
 	heading := func(text, doc string) { fmt.Fprintf(&b, "\n## %s\n\n%s\n\n", text, doc) }
 
-	heading("The file", "What may stand at the top. `limits`, `admin` and `log` belong to the process: with several files they stand in one\nof them or are equal in all.")
+	heading("The file", "What may stand at the top. `limits`, `admin` and `log` belong to the process: with several files they stand in one\nof them or are equal in all. Of `limits.rates` that holds for each name: a step keeps to the rates of all files.")
 	settingTable(&b, config.FileSettingList())
 	heading("Beside a stage", "What may stand beside the component in an item of `stages`.")
-	settingTable(&b, config.StepSettings(false))
+	stage := config.Kind{Section: config.StageSection}
+	settingTable(&b, config.StepSettings(&stage))
 	b.WriteString("\nIn a step that waits for somebody else also:\n\n")
-	settingTable(&b, onlyWaiting())
+	waiting := stage
+	waiting.Waits = true
+	settingTable(&b, added(&stage, &waiting))
+	fmt.Fprintf(&b, "\nIn one that can keep the answers that it gets (%s) also:\n\n", strings.Join(answering(), ", "))
+	keeping := waiting
+	keeping.Answers = true
+	settingTable(&b, added(&waiting, &keeping))
+	b.WriteString("\nWhat holds calls back, and what shows it, is in [Operations](../operations.md#being-polite-rates-breakers-caches).\n")
 	heading("Beside a sink", "What may stand beside the component in an item of `sinks`, and, `name` and `when` excepted, in `dead_letter`.")
 	settingTable(&b, config.OutputSettingList(nil))
 	b.WriteString(depthReference)
@@ -151,18 +159,28 @@ func pipelineFileReference() []byte {
 	return b.Bytes()
 }
 
-// onlyWaiting lists what stands beside a step that waits, and beside no other.
-func onlyWaiting() (list []config.Setting) {
+// added lists what stands beside a step of kind more, and not beside one of kind less.
+func added(less, more *config.Kind) (list []config.Setting) {
 	common := map[string]bool{}
-	for _, s := range config.StepSettings(false) {
+	for _, s := range config.StepSettings(less) {
 		common[s.Name] = true
 	}
-	for _, s := range config.StepSettings(true) {
+	for _, s := range config.StepSettings(more) {
 		if !common[s.Name] {
 			list = append(list, s)
 		}
 	}
 	return list
+}
+
+// answering names the stages that can keep answers.
+func answering() (names []string) {
+	for _, k := range catalog.Kinds() {
+		if k.Answers {
+			names = append(names, "`"+k.Name+"`")
+		}
+	}
+	return names
 }
 
 func kindReference(b *bytes.Buffer, k *config.Kind) {
@@ -179,6 +197,9 @@ func kindReference(b *bytes.Buffer, k *config.Kind) {
 	}
 	fmt.Fprintf(b, "\n```yaml\n%s```\n\n", example(k))
 	settingTable(b, k.SettingList())
+	if k.PerHost > 0 {
+		fmt.Fprintf(b, "\nBeside it `max_per_host` is `%d` when the file does not say.\n", k.PerHost)
+	}
 	if k.BatchRecords > 0 {
 		fmt.Fprintf(b, "\nBeside it `batch.records` is `%d` when the file does not say.\n", k.BatchRecords)
 	}

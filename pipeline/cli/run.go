@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/penstockio/penstock/pipeline/admin"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
@@ -210,14 +211,14 @@ func announce(events *event.Emitter, set *config.Set) {
 	}, "")
 }
 
-// assembleAll builds all pipelines of a process, with one budget. An error is one of the
+// assembleAll builds all pipelines of a process, with one budget and one of each rate. An error is one of the
 // configuration, and then none of them is left open. What a pipeline misses in its environment
 // keeps only that one from starting: it is in its err.
 func assembleAll(set *config.Set, events *event.Emitter, in standIns) (all []*assembled, err error) {
 	limits := set.Process.Limits
-	budget := engine.NewBudget(limits.InFlight, limits.InFlightBytes)
+	budget, shared := engine.NewBudget(limits.InFlight, limits.InFlightBytes), calls.NewShared(limits.Rates)
 	for _, file := range set.Pipelines {
-		a, err := assemble(file, events, budget, in)
+		a, err := assemble(file, events, budget, shared, in)
 		if exitCode(err) == exitEnvironment {
 			a, err = &assembled{file: file, err: err}, nil
 		}

@@ -64,7 +64,7 @@ func (h *HTTP) beginning(resp *http.Response) string {
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
 	case "gzip", "x-gzip":
-		zr, err := h.gzip(resp.Body)
+		zr, err := h.gzip(io.LimitReader(resp.Body, 64<<10))
 		if err != nil {
 			return ""
 		}
@@ -105,6 +105,67 @@ func plainText(b []byte) string {
 	return string(b)
 }
 
+// A shownHeader is the header of requests with the credentials that were good a moment ago.
+type shownHeader struct {
+	value  string
+	header http.Header // never changed
+}
+
+// send makes the call, logged in where that is asked for. After a 401 it is made once more, when
+// there are other credentials by then. own says that the header of first is its own.
+func (h *HTTP) send(first *http.Request, own bool) (*http.Response, error) {
+	if h.auth == nil {
+		return h.follow(first)
+	}
+	if !own {
+		first.Header = nil
+	}
+	for again := false; ; again = true {
+		used, err := h.auth.value(first.Context())
+		if err != nil {
+			return nil, err
+		}
+		h.show(first, used)
+		resp, err := h.follow(first)
+		if err != nil || resp.StatusCode != http.StatusUnauthorized || again ||
+			!sameHost(resp.Request.URL, first.URL) || !h.auth.refused(used) {
+			return resp, err
+		}
+		drain(resp.Body)
+		if err := resp.Body.Close(); err != nil {
+			return nil, err
+		}
+		header := first.Header
+		first = first.WithContext(first.Context()) // a request is sent once
+		if first.Header = nil; own {
+			first.Header = header
+		}
+		if first.GetBody != nil {
+			if first.Body, err = first.GetBody(); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// show puts the credentials into the header of a request; one without a header gets that which
+// requests share.
+func (h *HTTP) show(req *http.Request, value string) {
+	if req.Header != nil {
+		header := req.Header.Clone()
+		header.Set(h.auth.name(), value)
+		req.Header = header
+		return
+	}
+	s := h.shown.Load()
+	if s == nil || s.value != value {
+		s = &shownHeader{value, h.header.Clone()}
+		s.header.Set(h.auth.name(), value)
+		h.shown.Store(s)
+	}
+	req.Header = s.header
+}
+
 // A redirectError ends a call whose redirect is not followed.
 type redirectError struct {
 	status int
@@ -123,16 +184,20 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		location := resp.Header.Get("Location")
-		if location == "" || !redirects(first.Method, resp.StatusCode) {
+		if location == "" || h.options.Stay || !redirects(first.Method, resp.StatusCode) {
 			return resp, nil
 		}
 		drain(resp.Body)
 		if err := resp.Body.Close(); err != nil {
 			return nil, err
 		}
-		next, why := h.hop(first, req.URL, location, hops)
-		if next == nil {
-			return nil, &redirectError{resp.StatusCode, why}
+		next, err := h.hop(first, req.URL, location, hops)
+		var refused *redirectError
+		if errors.As(err, &refused) {
+			refused.status = resp.StatusCode
+		}
+		if err != nil {
+			return nil, err
 		}
 		req = next
 	}
@@ -145,44 +210,50 @@ func redirects(method string, status int) bool {
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return true
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
-		return method == http.MethodGet
+		return method == http.MethodGet || method == http.MethodHead
 	}
 	return false
 }
 
-// hop makes the next request, or says why there is none.
-func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int) (next *http.Request, why string) {
+// hop makes the next request. The error is a *redirectError or a *refusal.
+func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int) (*http.Request, error) {
+	refuse := func(why string) (*http.Request, error) { return nil, &redirectError{why: why} }
 	to, err := from.Parse(location)
 	switch {
 	case err != nil:
-		return nil, "a redirect leads to an address that is not valid"
+		return refuse("a redirect leads to an address that is not valid")
 	case hops >= maxRedirects:
-		return nil, fmt.Sprintf("stopped after %d redirects", maxRedirects)
+		return refuse(fmt.Sprintf("stopped after %d redirects", maxRedirects))
 	case to.Scheme != first.URL.Scheme && to.Scheme != "https", to.Host == "":
-		return nil, "a redirect leads from " + first.URL.Scheme + " to " + shorten(to.Scheme)
+		return refuse("a redirect leads from " + first.URL.Scheme + " to " + shorten(to.Scheme))
+	}
+	to.User = nil
+	if e := h.options.Egress; e != nil {
+		if r := e.check(to); r != nil {
+			return nil, &refusal{"a redirect is not followed: " + r.text}
+		}
 	}
 	same := sameHost(to, first.URL)
 	if !same && (!h.options.AnyHost || first.GetBody != nil) {
-		return nil, "a redirect leads to another host, " + shorten(to.Host)
+		return refuse("a redirect leads to another host, " + shorten(to.Host))
 	}
 	var body io.Reader
 	if first.GetBody != nil {
 		if body, err = first.GetBody(); err != nil {
-			return nil, "a redirect asks for a body that cannot be read again"
+			return refuse("a redirect asks for a body that cannot be read again")
 		}
 	}
-	to.User = nil
 	req, err := http.NewRequestWithContext(first.Context(), first.Method, to.String(), body)
 	if err != nil {
-		return nil, "a redirect leads to an address that is not valid"
+		return refuse("a redirect leads to an address that is not valid")
 	}
 	if same {
 		req.Header, req.ContentLength, req.GetBody = first.Header, first.ContentLength, first.GetBody
-		return req, ""
+		return req, nil
 	}
 	// None of the other headers goes to another host: any of them may hold a key.
 	req.Header.Set("User-Agent", h.header.Get("User-Agent"))
-	return req, ""
+	return req, nil
 }
 
 // sameHost says whether two addresses are of one server: the same host and port, or from http to

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // Types of an [Error]: the closed set that appears as error_type in events.
@@ -25,6 +26,8 @@ const (
 	TypeRedirect  = "redirect"   // a server answered with a redirect that is not followed
 	TypeTooLarge  = "too_large"  // the answer, or the request, is larger than allowed
 	TypeBadAnswer = "bad_answer" // the answer is not what its headers say
+	TypeEgress    = "egress"     // a record, a page or a redirect names a server that may not be called
+	TypeAuth      = "auth"       // no token could be got for the call
 	TypeRequest   = "request"    // the request cannot be made from this record
 	TypeSQL       = "sql"        // the database refused the statement or its values
 	Type3xx       = "http_3xx"   // a server answered with a status below 400 that is no success
@@ -52,6 +55,9 @@ func (e *Error) Detail() string { return e.beginning }
 // ErrorType gives Type, for events and counters.
 func (e *Error) ErrorType() string { return e.Type }
 
+// AsksToWait says that the server wants to be left alone for a while: its answer was 429.
+func (e *Error) AsksToWait() bool { return e.Status == http.StatusTooManyRequests }
+
 // NewError makes an Error of type typ. cause may be nil; its text is not repeated.
 func NewError(typ, text string, cause error) *Error {
 	return &Error{Type: typ, text: text, cause: cause}
@@ -71,6 +77,14 @@ func transportError(ctx context.Context, what string, limit time.Duration, err e
 	var ue *url.Error
 	if errors.As(err, &ue) {
 		err = ue.Err // its text quotes the whole URL
+	}
+	var own *Error
+	if errors.As(err, &own) { // of the log-in
+		return err
+	}
+	var denied *refusal
+	if errors.As(err, &denied) {
+		return denied.error(what)
 	}
 	var refused *redirectError
 	if errors.As(err, &refused) {
@@ -98,6 +112,9 @@ func transportError(ctx context.Context, what string, limit time.Duration, err e
 		typ = TypeTLS
 	}
 	text := shorten(err.Error())
+	if strings.Contains(text, "server response headers exceeded") || strings.Contains(text, "response header list larger than advertised limit") {
+		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer's headers are larger than "+settings.Size(maxHead).String(), nil))
+	}
 	if typ == TypeTimeout && ctx.Err() != nil && limit > 0 {
 		text = "no answer within " + limit.String()
 	} else if typ == TypeTimeout && ctx.Err() == nil {

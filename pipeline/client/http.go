@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -23,7 +25,8 @@ import (
 // HTTPOptions are the settings of an HTTP client. Zero stands for the default.
 type HTTPOptions struct {
 	// Slots is how many calls run at once, and so the most connections to a host;
-	// all of them are kept open between calls. 0: 64
+	// all of them are kept open between calls. To several hosts together four times as
+	// many are, at most. 0: 64
 	Slots int
 	// MaxBytes is the most bytes of an answer, decoded. 0: 1 MiB
 	MaxBytes int64
@@ -33,6 +36,8 @@ type HTTPOptions struct {
 	// AnyHost lets a redirect of a request without a body lead to another host. False:
 	// only to the same one.
 	AnyHost bool
+	// Stay has a redirect be an answer like any other, for those who follow it themselves.
+	Stay bool
 	// Gzip asks for compressed answers. One that comes unasked is decoded too.
 	Gzip bool
 	TLS  *tls.Config // nil: the system's authorities, TLS 1.2 or later
@@ -41,9 +46,27 @@ type HTTPOptions struct {
 	TLSFiles *tlsfiles.Files
 	// Proxy is used when it is set; variables of the environment never are.
 	Proxy *url.URL
+	// Egress is for addresses that come from records or from pages: it says where calls may go.
+	// nil: anywhere, for the address stands in the file.
+	Egress *Egress
+	// Auth is how this side logs in. nil: not at all. Its files are read by NewHTTP, and again
+	// when they change.
+	Auth  *Auth
+	HTTP2 HTTP2
+	// Warn is called, from any goroutine, when a file of Auth has become unreadable or wrong, once
+	// until it is good again: what was read last stays in use. nil: nobody is told.
+	Warn func(error)
+	// Resolver looks names up. nil: that of the system. A test gives one of its own; what it
+	// answers is judged like any other answer.
+	Resolver *net.Resolver
+	// Dial makes connections in place of the network: for a test whose servers are in its memory.
+	// Egress does not judge what it connects to, but for Hosts.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Timeout bounds a call whose ctx has no deadline. 0: 5 minutes
 	Timeout time.Duration
 	Agent   string // User-Agent. "": penstock
+
+	otherServer bool // TLS is of a server other than those that are called
 }
 
 // An HTTP is a client with connections of its own. It is safe for concurrent use.
@@ -51,20 +74,27 @@ type HTTP struct {
 	options HTTPOptions
 	header  http.Header // of every request; never changed
 	gunzip  sync.Pool   // of *gzip.Reader
+	auth    credentials // nil: none
+	// shown is header with the credentials in it, for requests that have no header of their own.
+	shown atomic.Pointer[shownHeader]
 
 	mu           sync.Mutex
-	transport    *http.Transport
+	transport    *transport
 	tls          *tls.Config // of transport, when it stands in files
 	filesChecked time.Time   // at the files
 }
 
 const maxRedirects = 5
 
-// NewHTTP makes a client. It connects when it is first used. The caller closes it.
+// NewHTTP makes a client. It connects when it is first used. The caller closes it. A file of Auth
+// that cannot be used is an EnvironmentError.
 func NewHTTP(o HTTPOptions) (*HTTP, error) {
 	o.Slots = max(orElse(o.Slots, 64), 1)
 	o.MaxBytes = orElse(o.MaxBytes, 1<<20)
 	o.Timeout = orElse(o.Timeout, 5*time.Minute)
+	if err := o.HTTP2.Validate(); err != nil {
+		return nil, fmt.Errorf("setting up HTTP/2: %w", err)
+	}
 	header := http.Header{"User-Agent": {orElse(o.Agent, "penstock")}}
 	for name, values := range o.Header {
 		for _, v := range values {
@@ -82,66 +112,27 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 		h.tls = o.TLSFiles.Config()
 	}
 	h.transport = h.newTransport()
+	if o.Auth != nil {
+		var err error
+		if h.auth, err = o.Auth.open(h); err != nil {
+			return nil, err
+		}
+		if _, twice := header[http.CanonicalHeaderKey(h.auth.name())]; twice {
+			h.auth.close()
+			return nil, fmt.Errorf("setting up the log-in: the header %s is set elsewhere too", h.auth.name())
+		}
+	}
 	return h, nil
 }
 
-// checkFilesEvery is how long the files of TLS are taken for unchanged: a look at them reads them.
-const checkFilesEvery = 5 * time.Second
-
-// current gives the transport for a call.
-func (h *HTTP) current() *http.Transport {
-	if h.options.TLSFiles == nil {
-		return h.transport
+// Close closes the idle connections. Calls under way go on and close theirs; one that waits for a
+// token of Auth ends.
+func (h *HTTP) Close() {
+	if h.auth != nil {
+		h.auth.close()
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if time.Since(h.filesChecked) < checkFilesEvery {
-		return h.transport
-	}
-	h.filesChecked = time.Now()
-	if now := h.options.TLSFiles.Config(); now != h.tls {
-		h.tls = now
-		h.transport.CloseIdleConnections()
-		h.transport = h.newTransport()
-	}
-	return h.transport
+	h.current().CloseIdleConnections()
 }
-
-// connectLimit is how long a connection may take, and the handshake of TLS once more.
-const connectLimit = 10 * time.Second
-
-func (h *HTTP) newTransport() *http.Transport {
-	t := &http.Transport{
-		DialContext: (&net.Dialer{Timeout: connectLimit, KeepAlive: 30 * time.Second}).DialContext,
-		// The default of two idle connections a host opens and closes one for nearly
-		// every call of a pool of 64.
-		MaxIdleConns:           0,
-		MaxIdleConnsPerHost:    h.options.Slots,
-		MaxConnsPerHost:        h.options.Slots,
-		IdleConnTimeout:        90 * time.Second,
-		TLSHandshakeTimeout:    connectLimit,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // decoded here, within MaxBytes
-		ForceAttemptHTTP2:      true,
-		TLSClientConfig:        tlsConfig(h.tls),
-	}
-	if h.options.Proxy != nil {
-		t.Proxy = http.ProxyURL(h.options.Proxy)
-	}
-	return t
-}
-
-func tlsConfig(c *tls.Config) *tls.Config {
-	if c == nil {
-		return &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	c = c.Clone()
-	c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
-	return c
-}
-
-// Close closes the idle connections. Calls under way go on and close theirs.
-func (h *HTTP) Close() { h.current().CloseIdleConnections() }
 
 // A Request is one call. Its Body must not be changed until the client is closed:
 // the transport may still be sending it when Do has returned.
@@ -156,6 +147,13 @@ type Request struct {
 	// Discard leaves the answer's body out: it is read only as far as it takes to
 	// use the connection again, and that it cannot be read is no error.
 	Discard bool
+	// Skip says of an answer, by its header, that its body is left out as with Discard. nil: of none.
+	Skip func(http.Header) bool
+	// First, when it is not 0, is how many bytes of the answer's body, decoded, are read at most:
+	// more of them are no error, whatever MaxBytes is.
+	First int64
+	// Reads are statuses beside 2xx whose answers are read like those of success.
+	Reads Statuses
 }
 
 // An Answer is what the server has answered, whatever the status.
@@ -168,7 +166,8 @@ type Answer struct {
 
 // Do makes one call. It ends when ctx does. An error is an *Error, marked for the
 // engine: transient, but for an answer above the limit, an answer that cannot be
-// decoded, a redirect that is not followed, and a request that cannot be made.
+// decoded, a redirect that is not followed, a request that cannot be made, and a call that
+// [Egress] refuses.
 func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -181,22 +180,22 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		return nil, err
 	}
 	what := calling(req, r.Address)
-	resp, err := h.follow(req)
+	resp, err := h.send(req, len(r.Header) > 0)
 	if err != nil {
 		return nil, transportError(ctx, what, limit, err)
 	}
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
-	if a.Status < 200 || a.Status > 299 {
+	if (a.Status < 200 || a.Status > 299) && !r.Reads.Has(a.Status) {
 		a.beginning = h.beginning(resp)
 		drain(resp.Body)
 		return a, nil
 	}
-	if r.Discard {
+	if r.Discard || r.Method == http.MethodHead || r.Skip != nil && r.Skip(a.Header) {
 		drain(resp.Body)
 		return a, nil
 	}
-	if a.Body, err = h.read(ctx, what, limit, resp); err != nil {
+	if a.Body, err = h.read(ctx, what, limit, resp, r.First); err != nil {
 		return nil, err
 	}
 	return a, nil
@@ -240,6 +239,12 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 	if (req.URL.Scheme != "http" && req.URL.Scheme != "https") || req.URL.Host == "" {
 		return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: its URL is no http or https address", nil))
 	}
+	if e := h.options.Egress; e != nil {
+		if err := e.Check(req.URL); err != nil {
+			return nil, err
+		}
+		req.Host = req.URL.Host
+	}
 	req.Header = h.header
 	if len(r.Header) > 0 {
 		req.Header = h.header.Clone()
@@ -258,20 +263,25 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 	return req, nil
 }
 
-// read takes the body within the limit. The limit is on decoded bytes.
-func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response) ([]byte, error) {
+// read takes the body within the limit, or the first so many bytes of it. Both are of decoded bytes.
+func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response, first int64) ([]byte, error) {
+	most := orElse(first, h.options.MaxBytes)
 	tooLarge := func() error {
 		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer is larger than max_bytes ("+
 			settings.Size(h.options.MaxBytes).String()+")", nil))
 	}
 	var src io.Reader = resp.Body
+	// Compression makes nothing longer by more than a little: what goes on for longer decodes to
+	// nothing, and would go on for as long as the call may take.
+	packed := &io.LimitedReader{R: resp.Body, N: math.MaxInt64}
 	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
 	case "", "identity":
-		if resp.ContentLength > h.options.MaxBytes {
+		if resp.ContentLength > most && first == 0 {
 			return nil, tooLarge()
 		}
 	case "gzip", "x-gzip":
-		zr, err := h.gzip(resp.Body)
+		packed.N = most + most/64 + 64<<10
+		zr, err := h.gzip(packed)
 		if errors.Is(err, io.EOF) { // nothing at all, compressed or not
 			return []byte{}, nil
 		}
@@ -288,13 +298,19 @@ func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp 
 		size = 512
 	}
 	// One byte past the limit tells a full answer from a cut one.
-	buf := bytes.NewBuffer(make([]byte, 0, min(size, h.options.MaxBytes)+bytes.MinRead))
-	n, err := buf.ReadFrom(io.LimitReader(src, h.options.MaxBytes+1))
+	buf := bytes.NewBuffer(make([]byte, 0, min(size, most)+bytes.MinRead))
+	n, err := buf.ReadFrom(io.LimitReader(src, most+1))
+	if packed.N <= 0 {
+		return nil, tooLarge()
+	}
 	if err != nil {
 		return nil, answerError(ctx, what, limit, err)
 	}
-	if n > h.options.MaxBytes {
+	if n > most && first == 0 {
 		return nil, tooLarge()
+	}
+	if n > most {
+		return buf.Bytes()[:most], nil
 	}
 	if src != resp.Body {
 		drain(resp.Body) // what stands behind the compressed part

@@ -37,6 +37,14 @@ func StaticHost(template string) (string, error) {
 	return target(u), nil
 }
 
+// Host gives the host of what StaticHost gives, as whoever holds calls back names it: in lower case,
+// with a port only where it is not that of the scheme.
+func Host(base string) string {
+	scheme, host, _ := strings.Cut(base, "://")
+	standard := map[string]string{"http": ":80", "https": ":443"}[scheme]
+	return strings.ToLower(strings.TrimSuffix(host, standard))
+}
+
 // Address gives an address for messages: scheme and host as they are, and behind them the
 // path as the file writes it, {…} and variables included, never with what a record or a
 // variable puts there. The query is left out: keys stand in it. host is what StaticHost

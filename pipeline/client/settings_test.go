@@ -36,6 +36,17 @@ func TestStaticHost(t *testing.T) {
 	}
 }
 
+func TestHostIsWrittenOneWay(t *testing.T) {
+	for in, want := range map[string]string{
+		"http://API.example": "api.example", "http://api.example:80": "api.example", "https://api.example:443": "api.example",
+		"https://api.example:80": "api.example:80", "http://[2001:db8::1]:80": "[2001:db8::1]", "http://api.example:8080": "api.example:8080",
+	} {
+		if got := Host(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}
+
 func TestHeadersKeepSecrets(t *testing.T) {
 	h, err := Headers(map[string]string{"X-A": "a"}, map[string]settings.Secret{"authorization": "Bearer x"})
 	if err != nil || h.Get("X-A") != "a" || h.Get("Authorization") != "Bearer x" {

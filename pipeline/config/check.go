@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 )
 
@@ -33,10 +34,10 @@ func (d *decoder) check(p *Pipeline) {
 		d.stage(p, &p.Stages[i], fmt.Sprintf("stages[%d]", i))
 	}
 	for i := range p.Sinks {
-		d.output(p, &p.Sinks[i].OutputSettings, fmt.Sprintf("sinks[%d]", i))
+		d.output(p, &p.Sinks[i].OutputSettings, p.Sinks[i].Kind, fmt.Sprintf("sinks[%d]", i))
 	}
 	if p.DeadLetter != nil {
-		d.output(p, &p.DeadLetter.OutputSettings, "dead_letter")
+		d.output(p, &p.DeadLetter.OutputSettings, p.DeadLetter.Kind, "dead_letter")
 	}
 	d.delivery(p)
 	d.admin(p)
@@ -113,9 +114,6 @@ func twiceHint(first, second *node) string {
 	return "steps and sinks have one name each: logs and dead letters tell them apart by it"
 }
 
-// waitingOnly are the settings that only a waiting step can have.
-var waitingOnly = []string{"window", "timeout", "deadline", "serial", "retry"}
-
 func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
 	if s.OnErrorName == "dead_letter" && p.DeadLetter == nil && !d.damaged {
 		d.errorAt(d.at(path+".on_error"), "on_error: dead_letter, and the file has no dead_letter", "add dead_letter: with a sink, or write on_error: stop")
@@ -131,30 +129,12 @@ func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
 		}
 		s.Workers = 1
 	}
+	d.noMeaning(s.Kind, path)
 	if !s.Kind.Waits {
-		for _, name := range waitingOnly {
-			if d.given(path + "." + name) {
-				d.errorAt(d.where(path+"."+name), fmt.Sprintf("%s has no meaning in %s: it waits for nobody and makes one attempt", name, s.Kind.Name),
-					"remove it"+d.waitingKinds())
-			}
-		}
-		s.Window, s.Timeout, s.Deadline, s.Serial, s.SerialName, s.Retry = 0, 0, 0, 0, "", Retry{}
+		s.Window, s.Timeout, s.Deadline, s.MaxWait, s.Serial, s.SerialName, s.Retry, s.Calls = 0, 0, 0, 0, 0, "", StepRetry{}, calls.Settings{}
 		return
 	}
 	d.waiting(p, s, path)
-}
-
-func (d *decoder) waitingKinds() string {
-	var names []string
-	for _, k := range d.kinds {
-		if k.Waits {
-			names = append(names, k.Name)
-		}
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	return "; steps that wait: " + strings.Join(names, ", ")
 }
 
 // waiting checks a waiting step and fills in its defaults.
@@ -183,7 +163,8 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	if s.Deadline > p.Limits.Drain {
 		d.warn(d.at(path+".deadline"), fmt.Sprintf("the deadline %v is above the drain budget of %v: records may be abandoned at a stop", s.Deadline, p.Limits.Drain), "they are read again at the next start; see limits.drain")
 	}
-	d.retry(s.Retry, path)
+	d.retry(s.Retry.Retry, path)
+	d.calls(p, s, path)
 }
 
 func (d *decoder) retry(r Retry, path string) {
@@ -196,8 +177,12 @@ func (d *decoder) retry(r Retry, path string) {
 	}
 }
 
-func (d *decoder) output(p *Pipeline, o *OutputSettings, path string) {
+func (d *decoder) output(p *Pipeline, o *OutputSettings, k *Kind, path string) {
 	d.retry(o.Retry, path)
+	if k != nil {
+		d.noMeaning(k, path)
+	}
+	d.limit(p, o.Limit, path)
 	if d.given(path+".timeout") && o.Timeout > p.Limits.Drain {
 		d.warn(d.at(path+".timeout"), fmt.Sprintf("the timeout %v is above the drain budget of %v: a write may be cut off at a stop", o.Timeout, p.Limits.Drain), "see limits.drain")
 	}

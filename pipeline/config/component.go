@@ -130,6 +130,9 @@ func (d *decoder) unknownComponent(key *node, fields []field, it item) bool {
 	if it.what == "dead_letter" && (key.text == "when" || key.text == "name") {
 		return d.errorAt(key, "dead_letter has no "+key.text, "it takes every rejected record, and its name is dead_letter")
 	}
+	if commonKeys[key.text] {
+		return d.errorAt(key, fmt.Sprintf("%s has no %s", it.what, key.text), "it stands beside a stage that waits; remove it")
+	}
 	for _, k := range d.kinds {
 		if k.Section == it.section && slices.Contains(settingNames(&k), key.text) {
 			return d.errorAt(key, fmt.Sprintf("unknown key %q in %s", key.text, it.what), "it belongs into "+k.Name+": "+k.Name+": {"+key.text+": …}")

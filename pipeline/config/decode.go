@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -25,6 +26,8 @@ type decoder struct {
 	repeatable bool      // see Loader
 	private    private
 	shown      []shown
+	rates      []string // names in limits.rates of the file
+	noRate     bool     // a rate that there is none of has been named
 	known      []string // texts to hide, of all files, when all of them have been read
 }
 
@@ -93,8 +96,11 @@ func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
 		return nd.decodeNode(d, n, path)
 	}
 	if v.Kind() == reflect.Pointer {
+		if saysOff(n) && v.Type().Elem().Kind() == reflect.Struct && !isText(v.Type().Elem()) {
+			return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", label(path), n.shown()), "there is none where the line is not there: remove it")
+		}
 		if v.IsNil() {
-			v.Set(reflect.New(v.Type().Elem()))
+			v.Set(fresh(v.Type().Elem()).Addr())
 		}
 		return d.value(n, v.Elem(), t, path)
 	}
@@ -106,6 +112,16 @@ func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
 	}
 	switch v.Kind() {
 	case reflect.Struct:
+		if i, ok := canBeOff(v.Type()); ok && n.kind == scalarNode && !n.null {
+			return d.off(n, v.Field(i), path)
+		}
+		if f := shortField(v.Type()); f != nil && n.kind == scalarNode && !n.null {
+			if !d.value(n, v.FieldByIndex(f.index), f.tags, path) {
+				return false
+			}
+			d.places[join(path, f.name)] = n
+			return d.validate(v, path, nil)
+		}
 		return d.structure(n, v, path, container{what: label(path)})
 	case reflect.Slice:
 		return d.list(n, v, t, path)
@@ -122,6 +138,40 @@ func (d *decoder) value(n *node, v reflect.Value, t tags, path string) bool {
 		return ok
 	}
 	panic(fmt.Sprintf("config: settings have a field of type %s, which no file can hold", v.Type()))
+}
+
+// off reads the word off in place of a mapping. Readers of YAML 1.1 write it as false.
+func (d *decoder) off(n *node, v reflect.Value, path string) bool {
+	if saysOff(n) {
+		v.SetBool(true)
+		return true
+	}
+	suggestion := ""
+	if n.text == "on" || n.text == "true" {
+		suggestion = "it is on where it does not say off: remove the line"
+	}
+	return d.errorAt(n, fmt.Sprintf("%s takes a mapping or off, not %s", label(path), n.shown()), suggestion)
+}
+
+func saysOff(n *node) bool { return n.kind == scalarNode && (n.text == "off" || n.text == "false") }
+
+// longForm gives what to write for a scalar in place of a mapping: the mapping with the one thing
+// that it must hold, when the scalar is of that form.
+func longForm(n *node, what string, fields []field) string {
+	var must []field
+	for _, f := range fields {
+		if f.tags.required {
+			must = append(must, f)
+		}
+	}
+	if len(must) == 1 && n.kind == scalarNode && !n.null && !n.hidden() {
+		_, err := time.ParseDuration(n.text)
+		fits := must[0].typ == durationType && err == nil || must[0].typ == rateType && new(settings.Rate).UnmarshalText([]byte(n.text)) == nil
+		if fits {
+			return "write " + what + ": {" + must[0].name + ": " + n.text + "}"
+		}
+	}
+	return known(fields)
 }
 
 func isScalarKind(t reflect.Type) bool {
@@ -147,7 +197,7 @@ func (d *decoder) structure(n *node, v reflect.Value, path string, c container) 
 		n = &node{kind: mappingNode, src: n.src, line: n.line, col: n.col}
 	}
 	if n.kind != mappingNode {
-		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", c.what, n.describe()), d.hint(path, known(fields)))
+		return d.errorAt(n, fmt.Sprintf("%s takes a mapping, not %s", c.what, n.describe()), d.hint(path, longForm(n, c.what, fields)))
 	}
 	ok := true
 	wrong := map[string]bool{} // fields without a value that is right

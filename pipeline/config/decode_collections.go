@@ -55,7 +55,7 @@ func (d *decoder) dictionary(n *node, v reflect.Value, t tags, path string) bool
 	for i, key := range n.keys {
 		at := join(path, key.text)
 		d.keys[at] = key
-		elem := reflect.New(v.Type().Elem()).Elem()
+		elem := fresh(v.Type().Elem())
 		ok = d.value(n.items[i], elem, t.ofElement(), at) && ok
 		v.SetMapIndex(reflect.ValueOf(key.text).Convert(v.Type().Key()), elem)
 	}

@@ -68,6 +68,9 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		}
 		return d.textError(n, d.hintQuotes(n, err), path, "")
 	}
+	if tmpl, ok := v.Addr().Interface().(*expr.Template); ok && tmpl.Raw() && !t.raw {
+		return d.errorAt(n, name+" takes no raw(…): it keeps the slashes of a part, in the path of a URL that is called", "write the expression alone: {path}")
+	}
 	d.noteExpression(n, v, t, path, len(text)-len(given))
 	e := v.Addr().Interface().(compiled)
 	if len(n.pieces) > 0 {

@@ -27,12 +27,57 @@ type tags struct {
 	value    bool
 	commas   bool
 	strict   bool
+	raw      bool
 	shown    string
+}
+
+// fresh gives a value of type t as it is before a file is read: for what stands behind a pointer or
+// in a mapping, whose defaults its own type has.
+func fresh(t reflect.Type) reflect.Value {
+	v := reflect.New(t)
+	if d, ok := v.Interface().(interface{ SetDefaults() }); ok {
+		d.SetDefaults()
+	}
+	return v.Elem()
+}
+
+// canBeOff gives the field of a struct that the word off sets, in place of the mapping.
+func canBeOff(t reflect.Type) (index int, ok bool) {
+	if t.Kind() != reflect.Struct {
+		return 0, false
+	}
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("off") == "true" {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// shortField gives the field of a struct that a text stands for, in place of the mapping; nil: there
+// is none.
+func shortField(t reflect.Type) *field {
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("short") == "true" {
+			for _, f := range fieldsOf(t) {
+				if f.index[0] == i {
+					return &f
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// isOff says whether v is a struct that the word off stands for.
+func isOff(v reflect.Value) bool {
+	i, ok := canBeOff(v.Type())
+	return ok && v.Field(i).Bool()
 }
 
 // ofElement gives those of the tags that hold for each element.
 func (t tags) ofElement() tags {
-	return tags{enum: t.enum, path: t.path, value: t.value, strict: t.strict}
+	return tags{enum: t.enum, path: t.path, value: t.value, strict: t.strict, raw: t.raw}
 }
 
 // fieldsOf lists the settings of a struct type, embedded ones marked inline included.
@@ -66,6 +111,7 @@ func fieldsOf(t reflect.Type) []field {
 				value:  f.Tag.Get("value") == "true",
 				commas: f.Tag.Get("commas") == "true",
 				strict: f.Tag.Get("strict") == "true",
+				raw:    f.Tag.Get("raw") == "true",
 				shown:  f.Tag.Get("shown"),
 			},
 		})
@@ -84,6 +130,8 @@ func fieldNames(fields []field) []string {
 var (
 	durationType  = reflect.TypeFor[time.Duration]()
 	sizeType      = reflect.TypeFor[settings.Size]()
+	rateType      = reflect.TypeFor[settings.Rate]()
+	shareType     = reflect.TypeFor[settings.Share]()
 	secretType    = reflect.TypeFor[settings.Secret]()
 	pathType      = reflect.TypeFor[settings.Path]()
 	exprType      = reflect.TypeFor[expr.Expr]()

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/settings"
@@ -59,6 +60,8 @@ type Limits struct {
 	InFlight      int           `yaml:"in_flight" min:"1" doc:"records that are worked on, in the process; one more for each partition that has none"`
 	InFlightBytes settings.Size `yaml:"in_flight_bytes" min:"1MiB" doc:"bytes that were read, or made of that, and are not done with, in the process"`
 	Drain         time.Duration `yaml:"drain" min:"1ms" max:"1h" doc:"how long work in flight may go on after a stop or a revoked partition"`
+
+	Rates map[string]calls.RateSettings `yaml:"rates" max:"1000" doc:"how fast calls may come, by a name that steps and sinks of all pipelines of the process give under limit"`
 }
 
 // Admin is the endpoint of a process.
@@ -109,10 +112,12 @@ type StageSettings struct {
 	Workers  int            `yaml:"workers" min:"1" max:"65536" doc:"size of the step's pool; default: GOMAXPROCS, or 64 in a step that waits"`
 	Window   int            `yaml:"window" min:"1" max:"4194304" doc:"records admitted and not yet released; default: 64 x workers"`
 	Timeout  time.Duration  `yaml:"timeout" min:"1ms" doc:"of one attempt"`
-	Deadline time.Duration  `yaml:"deadline" min:"1ms" doc:"of a record in this step, retries included"`
+	Deadline time.Duration  `yaml:"deadline" min:"1ms" doc:"of a record in this step, retries included; it begins with the first attempt and stands still while the record is held back"`
+	MaxWait  time.Duration  `yaml:"max_wait" min:"1ms" doc:"how long a record may be held back in this step, in all, by rates, breakers and hosts that ask to wait; beyond it the record is rejected; default: without end"`
 	Serial   engine.Serial  `yaml:"-"`
-	Retry    Retry          `yaml:"retry" doc:"how often and how fast a failed attempt is repeated"`
+	Retry    StepRetry      `yaml:"retry" doc:"how often and how fast a failed attempt is repeated"`
 	OnError  engine.OnError `yaml:"-"`
+	Calls    calls.Settings `yaml:",inline"`
 
 	SerialName  string `yaml:"serial" enum:"none|key|partition" doc:"calls that follow one another: none (default), those of one key, those of one partition"`
 	OnErrorName string `yaml:"on_error" enum:"dead_letter|stop|pass" doc:"what becomes of a record that failed: dead_letter (default when there is one), stop, or pass it on unchanged"`
@@ -123,6 +128,12 @@ type Retry struct {
 	Attempts   int           `yaml:"attempts" min:"1" max:"1000000" doc:"attempts in all; a sink without it tries without end"`
 	Backoff    time.Duration `yaml:"backoff" min:"1ms" doc:"longest wait before the second attempt; doubles from there, with full jitter"`
 	MaxBackoff time.Duration `yaml:"max_backoff" min:"1ms" doc:"longest wait between attempts"`
+}
+
+// StepRetry is the setting retry of a step.
+type StepRetry struct {
+	Retry  `yaml:",inline"`
+	Budget settings.Share `yaml:"budget" doc:"most repeated calls that fail again, as a share of all calls to a host; one a second is always allowed, more wait"`
 }
 
 // A Sink is an item of sinks. Name is set even when the file has none.
@@ -143,6 +154,7 @@ type OutputSettings struct {
 	Batch   Batch         `yaml:"batch" doc:"how records are put together for a write"`
 	Timeout time.Duration `yaml:"timeout" min:"1ms" doc:"of one write"`
 	Retry   Retry         `yaml:"retry" doc:"how a failed write is repeated; without attempts: without end"`
+	Limit   []string      `yaml:"limit" commas:"true" doc:"rates of limits.rates that the sink's calls keep to, by name: one, or several; only beside a sink that calls, like http"`
 }
 
 // Batch is the setting batch of a sink.
@@ -174,7 +186,11 @@ func defaultProcess() Process {
 func defaultStage() StageSettings {
 	return StageSettings{
 		Timeout: engine.DefaultStepTimeout, Deadline: engine.DefaultStepDeadline, SerialName: "none",
-		Retry: Retry{Attempts: engine.DefaultStepAttempts, Backoff: engine.DefaultBackoff, MaxBackoff: engine.DefaultStepMaxBackoff},
+		Retry: StepRetry{
+			Retry:  Retry{Attempts: engine.DefaultStepAttempts, Backoff: engine.DefaultBackoff, MaxBackoff: engine.DefaultStepMaxBackoff},
+			Budget: calls.DefaultRetryBudget,
+		},
+		Calls: calls.Defaults(),
 	}
 }
 

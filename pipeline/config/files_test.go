@@ -35,7 +35,7 @@ func lookup(name string) (string, bool) {
 func loader() *config.Loader { return &config.Loader{Kinds: catalog.Kinds(), Env: lookup} }
 
 // openList is a list in a suggestion that grows with the catalog.
-var openList = regexp.MustCompile(`(one of|steps that wait|known here): .*`)
+var openList = regexp.MustCompile(`(one of|steps that wait|steps whose answers do|known here): .*`)
 
 // wanted writes problems as the head of a bad file has them: # want: line:column: text,
 // and # hint: with the suggestion below.

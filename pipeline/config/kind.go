@@ -46,7 +46,12 @@ const (
 //	                  changes is one: check warns where one is likely meant
 //	commas:"true"     a list of texts that hold no comma: one text may stand for it, parted
 //	                  by commas, so that a variable can hold several entries
+//	raw:"true"        of an expr.Template that is a URL: {raw(EXPR)} may stand in it
 //	strict:"true"     of a settings.FieldPath: what settings.FieldPath.Strict refuses is an error
+//	off:"true"        of a field without a yaml name, a bool: the word off, which sets it, may stand
+//	                  in place of the mapping that the struct is read from
+//	short:"true"      of a field of a struct: a text may stand in place of the mapping, and is
+//	                  read as that field
 //	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //
 // Types: bool, integers, floats, string, time.Duration, settings.Size,
@@ -57,7 +62,10 @@ const (
 //
 // A struct, nested ones included, may have the method Validate() error, called when
 // all its values are in and right; errors.Join reports several, and a
-// *settings.FieldError names the field to point at.
+// *settings.FieldError names the field to point at. One that stands behind a pointer or in a map may
+// have the method SetDefaults(), called before it is read.
+//
+// Reason for its size: it is a row of a table, a field for each thing that can be said of a kind.
 type Kind struct {
 	Section  Section
 	Name     string
@@ -72,9 +80,20 @@ type Kind struct {
 	Hints map[string]string
 	// Foreign are names of components in other tools, with what to write for them with this one.
 	Foreign map[string]string
-	// Waits marks stages that wait for somebody else; retry, timeout, deadline,
-	// window and serial are allowed in these alone.
+	// Waits marks stages that wait for somebody else; retry, timeout, deadline, window, serial and
+	// what holds calls back, like limit and breaker, are allowed in these alone.
 	Waits bool
+	// PerHost is of a stage that waits how many calls at once go to one host when the file does not
+	// say. 0: as many as there are workers.
+	PerHost int
+	// Answers marks stages that wait and can keep the answers that they get, and share one among
+	// records that ask the same; cache and share are allowed beside these alone.
+	Answers bool
+	// Freshness says of one that Answers that an answer says itself how long it holds, which
+	// cache.http goes by.
+	Freshness bool
+	// Calls marks sinks that keep to rates: limit is allowed beside these alone.
+	Calls bool
 	// OneByOne marks stages that remember: their records come in order, one at a time, so
 	// the step has one worker.
 	OneByOne bool

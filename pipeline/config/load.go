@@ -45,7 +45,8 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 		set.Pipelines = append(set.Pipelines, p)
 	}
 	problems = append(problems, overrides.unused(len(files))...)
-	set.Process = mergeProcess(decoders, set.Pipelines)
+	var from map[string]*node
+	set.Process, from = mergeProcess(decoders, set.Pipelines)
 	names, taken := map[string]*node{}, map[string]*node{}
 	for i, p := range set.Pipelines {
 		if p == nil {
@@ -57,9 +58,10 @@ func (l *Loader) Load(paths ...string) (*Set, error) {
 		d.uniqueName(p, names)
 		d.takenOnce(p, taken)
 		d.noSecretNames(p)
-		d.keepOrigins(p)
+		d.keepOrigins(p, from)
 	}
 	loops(decoders, set.Pipelines)
+	unusedRates(decoders, set.Pipelines)
 	for _, d := range decoders {
 		problems = append(problems, d.problems...)
 	}
@@ -219,8 +221,9 @@ func (d *decoder) takenOnce(p *Pipeline, taken map[string]*node) {
 	taken[what] = n
 }
 
-// keepOrigins keeps what Place, Show and the hash need of the file: places, origins, secrets.
-func (d *decoder) keepOrigins(p *Pipeline) {
+// keepOrigins keeps what Place, Show and the hash need of the file: places, origins, secrets. process
+// holds what stands in one of the files for all.
+func (d *decoder) keepOrigins(p *Pipeline, process map[string]*node) {
 	p.secrets, p.folders = secretTexts(d.secrets), map[string]bool{}
 	p.origins = make(map[string]string, len(d.places))
 	for path, n := range d.places {
@@ -230,6 +233,11 @@ func (d *decoder) keepOrigins(p *Pipeline) {
 		}
 		if is := n.source(); is.origin == "" && is.src != nil && is.src.from != nil {
 			p.origins[path] = d.relative(is.src.path)
+		}
+	}
+	for path, n := range process {
+		if _, own := p.origins[path]; !own {
+			p.origins[path] = n.src.name
 		}
 	}
 	p.places = make(map[string]string, len(d.places))
@@ -243,14 +251,10 @@ func (d *decoder) keepOrigins(p *Pipeline) {
 }
 
 // mergeProcess makes one Process out of those of all files, and reports where they
-// contradict one another.
-func mergeProcess(decoders []*decoder, pipelines []*Pipeline) Process {
-	merged := defaultProcess()
-	type seen struct {
-		value any
-		at    *node
-	}
-	first := map[string]seen{}
+// contradict one another. from says by path what it has taken from where.
+func mergeProcess(decoders []*decoder, pipelines []*Pipeline) (merged Process, from map[string]*node) {
+	merged, from = defaultProcess(), map[string]*node{}
+	first := map[string]any{}
 	for i, p := range pipelines {
 		if p == nil {
 			continue
@@ -263,17 +267,23 @@ func mergeProcess(decoders []*decoder, pipelines []*Pipeline) Process {
 			}
 			before, ok := first[path]
 			if !ok {
-				first[path] = seen{have.Interface(), n}
+				first[path], from[path] = have.Interface(), n
 				into.Set(have)
 				return
 			}
-			if before.value != have.Interface() {
-				d.errorAt(n, fmt.Sprintf("%s belongs to the process: it is %v here and %v in %s:%d", path, have.Interface(), before.value, before.at.src.name, before.at.line),
-					"write it in one of the files, or the same in all")
+			if before != have.Interface() {
+				d.contradicts(n, path, have.Interface(), before, from[path])
 			}
 		})
+		d.mergeRates(p.Limits.Rates, &merged.Limits.Rates, from)
 	}
-	return merged
+	return merged, from
+}
+
+// contradicts reports what is another in a file before.
+func (d *decoder) contradicts(n *node, path string, is, was any, at *node) {
+	d.errorAt(n, fmt.Sprintf("%s belongs to the process: it is %v here and %v in %s:%d", path, is, was, at.src.name, at.line),
+		"write it in one of the files, or the same in all")
 }
 
 // eachSetting calls f for every leaf of two structs of one type. A pointer that is nil
@@ -286,7 +296,7 @@ func eachSetting(have, into reflect.Value, path string, f func(path string, have
 				continue
 			}
 			if i.IsNil() {
-				i.Set(reflect.New(i.Type().Elem()))
+				i.Set(fresh(i.Type().Elem()).Addr())
 			}
 			h, i = h.Elem(), i.Elem()
 		}

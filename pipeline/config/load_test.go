@@ -16,6 +16,7 @@ import (
 	"github.com/penstockio/penstock/sinks"
 	filesink "github.com/penstockio/penstock/sinks/file"
 	"github.com/penstockio/penstock/stages"
+	httpstage "github.com/penstockio/penstock/stages/http"
 )
 
 // put writes files into a folder of their own and gives it.
@@ -206,7 +207,7 @@ func TestSet(t *testing.T) {
 		t.Errorf("expression %q", got)
 	}
 	w := p.Stages[2]
-	if w.Workers != 8 || w.Window != 512 || w.Retry.Attempts != 2 || w.Settings.(*stages.HTTPSettings).Into != "v" {
+	if w.Workers != 8 || w.Window != 512 || w.Retry.Attempts != 2 || w.Settings.(*httpstage.Settings).Into != "v" {
 		t.Errorf("step %+v", w)
 	}
 	if p.Sinks[0].Name != "http" || p.Sinks[0].Batch.Records != 5 {

@@ -67,6 +67,10 @@ func wanted(t reflect.Type) string {
 		return "a duration like 500ms or 10s"
 	case t == sizeType:
 		return "a size like 256MiB"
+	case t == rateType:
+		return "a rate like 100/s"
+	case t == shareType:
+		return "a share like 20%"
 	case t == pathType:
 		return "a file name"
 	case t == templateType:
@@ -255,10 +259,12 @@ func bound(t reflect.Type, text string) (float64, bool) {
 	case durationType:
 		dur, err := time.ParseDuration(text)
 		return float64(dur), err == nil
-	case sizeType:
-		var s settings.Size
-		err := s.UnmarshalText([]byte(text))
-		return float64(s), err == nil
+	}
+	if isText(t) { // a size, a share
+		v := reflect.New(t)
+		err := v.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
+		have, ok := magnitude(v.Elem())
+		return have, ok && err == nil
 	}
 	f, err := strconv.ParseFloat(text, 64)
 	return f, err == nil

@@ -27,9 +27,14 @@ func Schema(kinds Kinds) ([]byte, error) {
 		"template": object{"type": []string{"string", "number"}, "minLength": 1, "description": "text with {EXPRESSION} parts; {{ and }} stand for braces"},
 		"duration": object{"type": "string", "pattern": `^\s*(0|([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+\s*$|\$\{`, "description": "a duration: 500ms, 10s, 1m30s"},
 		"size":     object{"type": "string", "pattern": `^\s*[0-9]+\s*([KMG]i?|k)?B\s*$|\$\{`, "description": "a size: 64KiB, 256MiB"},
-		"text":     object{"type": []string{"string", "number", "boolean"}},
-		"include":  object{"type": "string", "minLength": 1},
-		"with":     object{"type": []string{"object", "null"}},
+		"rate":     object{"type": "string", "pattern": `^\s*[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]+)?\s*/\s*[0-9.a-zµ]+\s*$|\$\{`, "description": "a rate: 100/s, 30/m, 1/10s"},
+		"share": object{"anyOf": []any{
+			object{"type": "number", "minimum": 0, "maximum": 1},
+			object{"type": "string", "pattern": `^\s*[0-9]+(\.[0-9]*)?\s*%?\s*$|\$\{`},
+		}, "description": "a part of a whole: 20%, 0.2"},
+		"text":    object{"type": []string{"string", "number", "boolean"}},
+		"include": object{"type": "string", "minLength": 1},
+		"with":    object{"type": []string{"object", "null"}},
 		"included": object{
 			"type": "object", "required": []string{"include"}, "additionalProperties": false,
 			"properties": includeKeys("file that holds a list, whose items stand here"),
@@ -157,7 +162,7 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 	typ := v.Type()
 	switch {
 	case typ.Kind() == reflect.Pointer:
-		return b.value(reflect.New(typ.Elem()).Elem(), t)
+		return b.value(fresh(typ.Elem()), t)
 	case typ == exprType || typ == conditionType:
 		return ref("expression")
 	case typ == templateType:
@@ -166,6 +171,10 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 		return ref("duration")
 	case typ == sizeType:
 		return ref("size")
+	case typ == rateType:
+		return ref("rate")
+	case typ == shareType:
+		return ref("share")
 	case isText(typ):
 		return ref("text")
 	}
@@ -178,6 +187,12 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 		if !needs(o) {
 			o["type"] = []string{"object", "null"}
 		}
+		if _, ok := canBeOff(typ); ok {
+			return object{"anyOf": []any{o, object{"enum": []any{"off", false}}}}
+		}
+		if f := shortField(typ); f != nil {
+			return object{"anyOf": []any{b.value(v.FieldByIndex(f.index), f.tags), o}}
+		}
 		return o
 	case reflect.Slice:
 		list := bounded(object{"type": "array", "items": b.value(reflect.New(typ.Elem()).Elem(), tags{enum: t.enum})}, t, "Items")
@@ -187,7 +202,7 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 		}
 		return list
 	case reflect.Map:
-		return bounded(object{"type": "object", "additionalProperties": b.value(reflect.New(typ.Elem()).Elem(), tags{enum: t.enum})}, t, "Properties")
+		return bounded(object{"type": "object", "additionalProperties": b.value(fresh(typ.Elem()), tags{enum: t.enum})}, t, "Properties")
 	case reflect.Interface:
 		return object{}
 	case reflect.String:
@@ -270,16 +285,19 @@ func (b *schemaBuilder) oneComponent(s Section, common object, includes bool) ob
 		b.defs[name] = b.kind(k)
 		props[k.Name] = ref(name)
 		choice := object{"required": []string{k.Name}}
-		if s == StageSection && !k.Waits {
-			never := object{}
-			for _, w := range waitingOnly {
-				never[w] = false
-			}
-			choice["properties"] = never
+		may := object{}
+		for _, never := range k.never() {
+			may[never] = false
+		}
+		if k.PerHost > 0 {
+			may["max_per_host"] = object{"default": k.PerHost}
 		}
 		if s == SinkSection {
 			records := object{"default": defaultOutput(k).Batch.Records}
-			choice["properties"] = object{"batch": object{"properties": object{"records": records}}}
+			may["batch"] = object{"properties": object{"records": records}}
+		}
+		if len(may) > 0 {
+			choice["properties"] = may
 		}
 		choices = append(choices, choice)
 	}

@@ -126,7 +126,7 @@ func TestSchemaRefuses(t *testing.T) {
 		{"drain: 25s", "drain: 25"}, {"in_flight_bytes: 256MiB", "in_flight_bytes: 256"}, {"in_flight: 100000", "in_flight: 0"},
 		{"workers: 64", "workers: many"}, {"serial: key", "serial: keys"}, {"order: {key: origin}", "order: kye"}, {"order: {key: origin}", "order: {}"}, {"order: {key: origin}", "order: {include: [a]}"},
 		{"delivery: at_least_once", "delivery: twice"}, {"- filter: delay >= 15\n", "- filter: delay >= 15\n    timeout: 5s\n"},
-		{"- filter: delay >= 15\n", "- filter: delay >= 15\n    map: {remove: [a]}\n"}, {"into: weather", "method: POST"},
+		{"- filter: delay >= 15\n", "- filter: delay >= 15\n    map: {remove: [a]}\n"}, {"into: weather", "method: TRACE"},
 		{"- stdout:\n", "- name: x\n"}, {"pipeline: late-flights", "# none"}, {"on_miss: null", "on_miss: maybe"}, {"level: info", "level: loud"},
 	} {
 		text, err := os.ReadFile(filepath.Join(testdata, "whole.good.yaml"))

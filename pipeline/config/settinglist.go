@@ -25,13 +25,12 @@ type Setting struct {
 // SettingList lists the settings of a component.
 func (k *Kind) SettingList() []Setting { return settingList(reflect.ValueOf(k.Settings()).Elem()) }
 
-// StepSettings lists what may stand beside the component in an item of stages. Without waits it
-// leaves out what only a waiting step can have.
-func StepSettings(waits bool) []Setting {
-	var list []Setting
-	for _, s := range settingList(reflect.ValueOf(defaultStage())) {
-		if waits || !slices.Contains(waitingOnly, s.Name) {
-			list = append(list, s)
+// StepSettings lists what may stand beside a stage of kind k in an item of stages; nil: beside any.
+func StepSettings(k *Kind) []Setting {
+	list := without(settingList(reflect.ValueOf(defaultStage())), k)
+	for i := range list {
+		if k != nil && k.PerHost > 0 && list[i].Name == "max_per_host" {
+			list[i].Default = k.PerHost
 		}
 	}
 	return list
@@ -40,7 +39,15 @@ func StepSettings(waits bool) []Setting {
 // OutputSettingList lists what may stand beside a sink of kind k in an item of sinks;
 // nil: beside any.
 func OutputSettingList(k *Kind) []Setting {
-	return settingList(reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput(k)}))
+	return without(settingList(reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput(k)})), k)
+}
+
+// without leaves out what has no meaning beside a component of kind k.
+func without(list []Setting, k *Kind) []Setting {
+	if k == nil {
+		return list
+	}
+	return slices.DeleteFunc(list, func(s Setting) bool { return slices.Contains(k.never(), s.Name) })
 }
 
 // FileSettingList lists what may stand at the top of a pipeline file. What stands within
@@ -74,10 +81,23 @@ func settingList(v reflect.Value) []Setting {
 		inner := f.typ
 		if inner.Kind() == reflect.Pointer {
 			inner = inner.Elem()
-			fv = reflect.New(inner).Elem()
+			fv = fresh(inner)
 		}
 		if inner.Kind() == reflect.Struct && !isText(inner) {
 			s.Inner = settingList(fv)
+			if _, ok := canBeOff(inner); ok {
+				s.Type += ", or off"
+			}
+		}
+		if inner.Kind() == reflect.Map && inner.Elem().Kind() == reflect.Struct && !isText(inner.Elem()) {
+			s.Inner = []Setting{{Name: "NAME", Type: "mapping", Doc: "one of them; the name is yours", Inner: settingList(fresh(inner.Elem()))}}
+		}
+		if elem, ok := isOrdered(inner); ok && elem.Kind() == reflect.Struct && !isText(elem) {
+			one := Setting{Name: "NAME", Type: "mapping", Doc: "one of them; the name is yours", Inner: settingList(fresh(elem))}
+			if f := shortField(elem); f != nil {
+				one.Type = typeName(f.typ) + ", which is its " + f.name + ", or mapping"
+			}
+			s.Inner = []Setting{one}
 		}
 		list = append(list, s)
 	}
@@ -99,6 +119,10 @@ func typeName(t reflect.Type) string {
 		return "duration"
 	case t == sizeType:
 		return "size"
+	case t == rateType:
+		return "rate"
+	case t == shareType:
+		return "share"
 	case t == secretType:
 		return "secret"
 	case t == pathType:

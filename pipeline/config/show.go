@@ -103,8 +103,8 @@ func (s *yamlWriter) stage(i int) *yaml.Node {
 	s.add(n, "name", path, s.text(path+".name", st.Name))
 	n.Content = append(n.Content, s.component(st.Component, path).Content...)
 	skip := []string{"name"}
-	if st.Kind != nil && !st.Kind.Waits {
-		skip = append(skip, waitingOnly...)
+	if st.Kind != nil {
+		skip = append(skip, st.Kind.never()...)
 	}
 	if st.Workers == 0 {
 		skip = append(skip, "workers")
@@ -164,8 +164,11 @@ func (s *yamlWriter) fields(to *yaml.Node, v reflect.Value, path string, skip []
 		if slices.Contains(skip, f.name) {
 			continue
 		}
-		at := join(path, f.name)
-		s.add(to, f.name, at, s.value(v.FieldByIndex(f.index), at))
+		at, fv := join(path, f.name), v.FieldByIndex(f.index)
+		if _, given := s.p.origins[at]; !given && f.typ == durationType && f.tags.min != "" && fv.IsZero() {
+			continue // none, which no file can say in words
+		}
+		s.add(to, f.name, at, s.value(fv, at))
 	}
 }
 
@@ -197,6 +200,8 @@ func (s *yamlWriter) value(v reflect.Value, path string) *yaml.Node {
 	switch {
 	case v.Type() == durationType:
 		return s.text(path, shortDuration(time.Duration(v.Int())))
+	case isOff(v):
+		return s.text(path, "off")
 	case v.Kind() == reflect.Struct:
 		n := &yaml.Node{Kind: yaml.MappingNode}
 		s.fields(n, v, path, nil)

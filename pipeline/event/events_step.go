@@ -86,6 +86,16 @@ type BackpressureChanged struct {
 	QueueFillRatio float64 `json:"queue_fill_ratio"`
 }
 
+// CircuitChanged is circuit.changed: a host that a step calls is left alone because it fails, or
+// is called again.
+type CircuitChanged struct {
+	Step       string `json:"step" required:"true"`
+	Target     string `json:"target" required:"true"`
+	State      string `json:"state" required:"true" enum:"closed,open,half_open"`
+	ErrorType  string `json:"error_type"`
+	ErrorCount int64  `json:"error_count"`
+}
+
 // PanicRecovered is panic.recovered: a stage or sink panicked; limited.
 type PanicRecovered struct {
 	Step         string `json:"step" required:"true"`

@@ -135,6 +135,7 @@ var meanings = map[string]string{
 	"step_kind":            "what the stage is: `filter`, `http`",
 	"suppressed_event":     "event whose lines were not written; `log` for lines for people",
 	"suppressed_level":     "level of these lines",
+	"target":               "who is called: a host, or what a stage calls so",
 	"throttle_wait_ms":     "how long limits held records back, all together, in this interval",
 	"throttled":            "records whose call limits do not let begin, now: a rate, a breaker, a full host",
 	"topic":                "topic of the record; file name of a fixture",

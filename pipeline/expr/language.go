@@ -53,7 +53,8 @@ func Language() []Section {
 			Examples: []Example{{`meta.topic + "/" + string(meta.partition) + "@" + string(meta.offset)`, `"orders/3@42"`}, {`date(meta.time)`, `"2026-03-01T12:30:00Z"`}, {`meta.key`, `"A-17"`}, {`meta.tombstone`, `false`},
 				{`meta.headers`, `{"trace":"t1","source":"shop"}`}, {`meta.headers.source ?? "none"`, `"shop"`}, {`header("trace")`, `"t1"`}, {`fromJSON(meta.value).order.id`, `"A-17"`}, {`meta.name`, `error: meta has no name`}}},
 		{Title: "Templates", Templates: true, Says: "A template is text with parts in braces, as in `out/{order.id}.jsonl`. `{{` and `}}` stand for braces. What a part gives is data: in a file name a " +
-			"`/` of it is encoded, in a URL all that is reserved, in a JSON document quotes; in a name or a URL a missing or empty part is an error.",
+			"`/` of it is encoded, in a URL all that is reserved, in a JSON document quotes; in a name or a URL a missing or empty part is an error. In the path of the `url` of a call, `{raw(path)}` " +
+			"keeps the slashes of `path`.",
 			Examples: []Example{{`{order.id}: {order.total} EUR`, `A-17: 129.50 EUR`}, {`{customer.phone}.`, `.`}, {`{{{order.id}}}`, `{A-17}`}, {`{upper(tags[0])}/{len(items)}`, `NEW/3`}}},
 		{Title: "Limits", Says: "An expression has at most 16 KiB and 1,000 parts. One evaluation takes at most 1,000,000 steps, about one for each operation on one element or " +
 			"64 bytes, and builds at most 16 MiB in all and 1 MiB in one value; a record's own bytes are never too many. A path has at most 1,000 bytes, a " +

@@ -1,6 +1,8 @@
 package expr
 
 import (
+	"bytes"
+
 	"github.com/penstockio/penstock/pipeline"
 )
 
@@ -24,27 +26,57 @@ func (t *Template) Path(rec *pipeline.Record) (string, error) {
 	return string(out), err
 }
 
-// URL renders a URL: everything reserved in what a part gives is percent-encoded; an
-// empty or missing value is an error, and so is . or .. in the path.
+// URL renders a URL: everything reserved in what a part gives is percent-encoded, but for the
+// slashes of {raw(EXPR)}. A part that stands in place of the host, or of host and port, may give
+// both; one with which the template begins gives the URL itself, or its beginning, as it stands:
+// whoever takes such templates checks whom the URL leads to. An empty or missing value is an
+// error, and so is a . or .. that becomes a segment of the path.
 func (t *Template) URL(rec *pipeline.Record) (string, error) {
+	first := len(t.pieces) > 0 && t.pieces[0].part != nil
+	var parts []int // where those that may make a segment of dots begin and end
 	out, err := t.render(rec, func(m *machine, dst []byte, p piece, v value) ([]byte, error) {
 		text, err := present(m, v)
 		if err != nil {
 			return nil, err
 		}
-		if p.inPath && (string(text) == "." || string(text) == "..") {
-			return nil, fault("a value of dots alone would change the path of the URL")
+		if first {
+			first = false
+			return append(dst, text...), nil
 		}
+		from := len(dst)
 		for _, c := range text {
-			if unreserved(c) {
+			if unreserved(c) || p.raw && c == '/' || p.inHost && (c == ':' || c == '[' || c == ']') {
 				dst = append(dst, c)
 			} else {
 				dst = percent(dst, c)
 			}
 		}
+		if p.inPath && !p.inHost && bytes.ContainsAny(text, "./") {
+			parts = append(parts, from, len(dst))
+		}
 		return dst, nil
 	})
+	if err == nil && dotSegment(out, parts) {
+		return "", failed("rendering", t.Written(), fault("a value of dots alone would change the path of the URL"))
+	}
 	return string(out), err
+}
+
+// dotSegment says whether a segment that one of the parts touches is . or .. .
+func dotSegment(url []byte, parts []int) bool {
+	for i := 0; i < len(parts); i += 2 {
+		from := bytes.LastIndexByte(url[:parts[i]], '/') + 1
+		to := len(url)
+		if end := bytes.IndexAny(url[parts[i+1]:], "/?#"); end >= 0 {
+			to = parts[i+1] + end
+		}
+		for segment := range bytes.SplitSeq(url[from:to], []byte{'/'}) {
+			if string(segment) == "." || string(segment) == ".." {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // JSON renders a JSON document: what a part gives is put in as JSON text (a part

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -12,8 +13,8 @@ import (
 
 // A Template is text with {EXPR} parts: "out/{origin}.jsonl". {{ and }} stand for
 // braces. What the parts give is data, never structure, and is never read as a
-// template again: see its methods. It is safe for concurrent use. Errors are those of
-// an Expr.
+// template again: see its methods. A part {raw(EXPR)} keeps the slashes of what it gives,
+// in the path of a URL: see Raw. It is safe for concurrent use. Errors are those of an Expr.
 type Template struct {
 	text     string
 	written  string // as the file has it, before variables were put in; "": the same
@@ -29,6 +30,8 @@ type piece struct {
 	part     *Expr // nil: static
 	inString bool  // the part stands within a JSON string
 	inPath   bool  // the part stands before the query of a URL
+	inHost   bool  // the part stands between the scheme of a URL and its path
+	raw      bool  // of {raw(EXPR)}
 	offset   int   // of the part's expression in the text
 }
 
@@ -141,10 +144,10 @@ func (t *Template) CheckJSON() error {
 
 // mark finds out where each part stands.
 func (t *Template) mark() {
-	inString, inPath := false, true
+	inString, inPath, inHost := false, true, false
 	for i := range t.pieces {
 		p := &t.pieces[i]
-		p.inString, p.inPath = inString, inPath
+		p.inString, p.inPath, p.inHost = inString, inPath, inHost
 		for j := 0; j < len(p.static); j++ {
 			switch c := p.static[j]; {
 			case c == '\\' && inString:
@@ -154,6 +157,11 @@ func (t *Template) mark() {
 			}
 		}
 		inPath = inPath && !strings.ContainsAny(p.static, "?#")
+		rest := p.static
+		if _, host, ok := strings.Cut(p.static, "://"); ok && i == 0 {
+			inHost, rest = true, host
+		}
+		inHost = inHost && !strings.ContainsAny(rest, "/?#")
 	}
 }
 
@@ -208,7 +216,10 @@ func (s *scanner) part() error {
 	if end < 0 {
 		return &Error{Column: s.at + 1, Message: "a { without its }", Suggestion: "write {{ for the character"}
 	}
-	text := s.text[start:end]
+	text, raw := s.text[start:end], false
+	if from, to, ok := rawCall(text); ok {
+		text, start, raw = text[from:to], start+from, true
+	}
 	if strings.TrimSpace(text) == "" {
 		return &Error{Column: s.at + 1, Message: "a part without an expression", Suggestion: "write {{}} for two braces"}
 	}
@@ -226,8 +237,58 @@ func (s *scanner) part() error {
 		}
 		return err
 	}
-	s.pieces = append(s.pieces, piece{part: &Expr{text: text, prog: p}, offset: start})
+	s.pieces = append(s.pieces, piece{part: &Expr{text: text, prog: p}, offset: start, raw: raw})
 	s.at = end + 1
+	return nil
+}
+
+var rawName = regexp.MustCompile(`^\s*raw\s*\(`)
+
+// rawCall gives where in the text of a part the argument of raw(…) stands, when that is all there
+// is to the part.
+func rawCall(text string) (from, to int, ok bool) {
+	m := rawName.FindStringIndex(text)
+	if m == nil {
+		return 0, 0, false
+	}
+	depth := 0
+	for i := m[1]; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '"' || c == '\'' || c == '`':
+			if i = quoted(text, i) - 1; i < 0 {
+				return 0, 0, false
+			}
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case c == ')':
+			return m[1], i, strings.TrimSpace(text[i+1:]) == ""
+		}
+	}
+	return 0, 0, false
+}
+
+// Raw says whether a part is {raw(EXPR)}, which means something in the path of a URL alone: a
+// setting that is no URL refuses it.
+func (t *Template) Raw() bool {
+	return slices.ContainsFunc(t.pieces, func(p piece) bool { return p.raw })
+}
+
+// GivesHost says of a URL whether a part gives its host, and whether its first part gives the
+// scheme too, or all of it.
+func (t *Template) GivesHost() (host, scheme bool) {
+	scheme = len(t.pieces) > 0 && t.pieces[0].part != nil
+	return scheme || slices.ContainsFunc(t.pieces, func(p piece) bool { return p.part != nil && p.inHost }), scheme
+}
+
+// CheckRaw says whether each {raw(EXPR)} of a URL stands in its path.
+func (t *Template) CheckRaw() error {
+	for i, p := range t.pieces {
+		if p.raw && (!p.inPath || p.inHost || i == 0) {
+			return errors.New("raw(…) keeps the slashes of a path: it may stand behind http://host/ and before a ? alone")
+		}
+	}
 	return nil
 }
 

@@ -23,7 +23,8 @@ func TestTemplate(t *testing.T) {
 	path := func(tpl *Template, r *pipeline.Record) (string, error) { return tpl.Path(r) }
 	url := func(tpl *Template, r *pipeline.Record) (string, error) { return tpl.URL(r) }
 	doc := func(tpl *Template, r *pipeline.Record) (string, error) { b, err := tpl.JSON(r); return string(b), err }
-	const value = `{"origin":"DTW","evil":"../a/b\\c\u0000","dot":".x","dots":"..","n":1.10,"id":9007199254740993,"empty":"","q":"a\"b\nc","sp":"a b&c=d/é","nil":null,"o":{"k":1.0},"tpl":"{origin}","t":true}`
+	const value = `{"origin":"DTW","evil":"../a/b\\c\u0000","dot":".x","dots":"..","n":1.10,"id":9007199254740993,"empty":"","q":"a\"b\nc","sp":"a b&c=d/é","nil":null,"o":{"k":1.0},"tpl":"{origin}","t":true,` +
+		`"one":".","path":"a/b c/d.e","up":"a/../b","end":"x/.","link":"https://u:p@x:1/a/../b c?d#e","host":"h:8080","at":"a@b"}`
 	for _, c := range []struct {
 		name   string
 		render func(*Template, *pipeline.Record) (string, error)
@@ -35,6 +36,11 @@ func TestTemplate(t *testing.T) {
 		{"text", text, `{tpl}`, `{origin}`}, {"text", text, `{q}`, "a\"b\nc"}, {"text", text, "{`}`}", `}`}, {"text", text, `{n + origin}`, "!+ on a number and a string"},
 		{"path", path, `out/{origin}.jsonl`, `out/DTW.jsonl`}, {"path", path, `{evil}`, `%2E.%2Fa%2Fb%5Cc%00`}, {"path", path, `out/{dot}`, `out/%2Ex`}, {"path", path, `{dots}`, `%2E.`}, {"path", path, `{empty}`, "!the value is empty"}, {"path", path, `{nil}`, "!the value is missing"}, {"path", path, `{missing}`, "!the value is missing"}, {"path", path, `a/{n}`, `a/1.10`}, {"path", path, `{tpl}`, `{origin}`},
 		{"url", url, `http://h/{origin}?q={sp}`, `http://h/DTW?q=a%20b%26c%3Dd%2F%C3%A9`}, {"url", url, `http://h/{dots}`, "!path of the URL"}, {"url", url, `http://h/?q={dots}`, `http://h/?q=..`}, {"url", url, `{empty}`, "!the value is empty"}, {"url", url, `{missing}`, "!the value is missing"}, {"url", url, `{dot}`, `.x`},
+		{"url", url, `http://h/a/../{dot}`, `http://h/a/../.x`}, {"url", url, `http://h/.{one}`, "!path of the URL"}, {"url", url, `http://h/{one}{one}?x`, "!path of the URL"}, {"url", url, `http://h/{one}x`, `http://h/.x`},
+		{"url", url, `http://h/s/{raw(path)}?q={raw(path)}`, `http://h/s/a/b%20c/d.e?q=a/b%20c/d.e`}, {"url", url, `http://h/{ raw( path + ")" ) }`, `http://h/a/b%20c/d.e%29`}, {"url", url, `http://h/{raw(up)}`, "!path of the URL"}, {"url", url, `http://h/{up}`, `http://h/a%2F..%2Fb`},
+		{"url", url, `http://h/{raw(end)}`, "!path of the URL"}, {"url", url, `http://h/.{raw(end)}`, "!path of the URL"}, {"url", url, `http://h/{raw(empty)}`, "!the value is empty"}, {"url", url, `http://h/{raw(path, 1)}`, "!"}, {"url", url, `http://h/{raw(path) + "x"}`, "!"},
+		{"url", url, `{link}`, `https://u:p@x:1/a/../b c?d#e`}, {"url", url, `{host}://{origin}`, `h:8080://DTW`}, {"url", url, `http://{host}/{origin}`, `http://h:8080/DTW`}, {"url", url, `http://{evil}/`, `http://..%2Fa%2Fb%5Cc%00/`}, {"url", url, `http://{at}/`, `http://a%40b/`},
+		{"path", path, `{raw(path)}`, `a%2Fb c%2Fd.e`}, {"text", text, `{raw(path)}`, `a/b c/d.e`},
 		{"json", doc, `{{"a": {origin}, "b": "{origin} and {q}", "c": {missing}, "d": "{missing}", "e": {o}, "f": "{o}", "g": {n}}}`, `{"a": "DTW", "b": "DTW and a\"b\nc", "c": null, "d": "", "e": {"k":1.0}, "f": "{\"k\":1.0}", "g": 1.10}`},
 		{"json", doc, `["\"{origin}\"", {origin}]`, `["\"DTW\"", "DTW"]`},
 		{"json", doc, `"{origin + q}"`, `"DTWa\"b\nc"`},
@@ -110,5 +116,24 @@ func TestTemplateStatic(t *testing.T) {
 	}
 	if new(Template).IsZero() != true || mustTemplate(t, ``).IsZero() {
 		t.Error("IsZero is wrong")
+	}
+}
+
+func TestRawStandsInThePathOfAURL(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"http://h/{raw(a)}": true, "http://h/{a}": true, "http://{a}/{raw(b)}?c={d}": true, "{a}/{raw(b)}": true,
+		"{raw(a)}": false, "http://{raw(a)}/": false, "http://h/?{raw(a)}": false, "http://h/#{raw(a)}": false,
+	} {
+		tpl := mustTemplate(t, text)
+		if err := tpl.CheckRaw(); (err == nil) != ok {
+			t.Errorf("%s: %v", text, err)
+		}
+		host, scheme := tpl.GivesHost()
+		if wantHost, wantScheme := strings.Contains(text, "http://{"), text[0] == '{'; host != (wantHost || wantScheme) || scheme != wantScheme {
+			t.Errorf("%s gives host %v, scheme %v", text, host, scheme)
+		}
+		if tpl.Raw() != strings.Contains(text, "raw") {
+			t.Errorf("%s: Raw gives %v", text, tpl.Raw())
+		}
 	}
 }

@@ -3,13 +3,11 @@ package httpsink
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"strconv"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/client"
 )
 
 const idempotencyKey = "Idempotency-Key"
@@ -74,7 +72,7 @@ func (h *Sink) next(recs []*pipeline.Record) (request, error) {
 	h.mu.Lock()
 	before, ok := h.unknown[laneID{recs[0].Topic, recs[0].Partition}]
 	h.mu.Unlock()
-	if ok && before.first == idOf(recs[0]) && before.count <= len(recs) && hash(recs[:before.count]) == before.hash {
+	if ok && before.first == idOf(recs[0]) && before.count <= len(recs) && client.PositionsHash(recs[:before.count]...) == before.hash {
 		return h.exactly(recs[:before.count])
 	}
 	return h.fill(recs, h.settings.MaxRecords, int(h.settings.MaxBytes))
@@ -124,8 +122,7 @@ func (h *Sink) fill(recs []*pipeline.Record, maxRecords, maxBytes int) (request,
 	if h.settings.Format == "array" {
 		req.body = append(req.body, ']')
 	}
-	req.hash = hash(recs[:req.count])
-	req.key = h.key(recs[:req.count], req.hash)
+	req.key, req.hash = client.IdempotencyKey(h.scope, recs[:req.count]...)
 	return req, nil
 }
 
@@ -166,37 +163,3 @@ func (h *Sink) add(body []byte, rec *pipeline.Record) ([]byte, error) {
 }
 
 func idOf(rec *pipeline.Record) recordID { return recordID{rec.Position, rec.Part} }
-
-func hash(recs []*pipeline.Record) (sum [sha256.Size]byte) {
-	d := sha256.New()
-	var b []byte
-	for _, rec := range recs {
-		b = binary.AppendUvarint(b[:0], uint64(len(rec.Topic)))
-		b = append(b, rec.Topic...)
-		b = binary.AppendVarint(b, int64(rec.Partition))
-		b = binary.AppendVarint(b, rec.Offset)
-		b = binary.AppendVarint(b, int64(rec.Part))
-		d.Write(b)
-	}
-	d.Sum(sum[:0])
-	return sum
-}
-
-// maxKey is what servers take of a key.
-const maxKey = 255
-
-// key gives scope/topic/partition@first-last/hash: for people the place, for the
-// server what tells it from any other run of records.
-func (h *Sink) key(recs []*pipeline.Record, sum [sha256.Size]byte) string {
-	first, last := recs[0], recs[len(recs)-1]
-	k := escapeKey(h.scope + "/" + first.Position.String())
-	if len(recs) > 1 {
-		k += "-" + strconv.FormatInt(last.Offset, 10)
-	}
-	short := hex.EncodeToString(sum[:8])
-	if len(k)+1+len(short) > maxKey {
-		long := sha256.Sum256(append([]byte(h.scope+"\x00"), sum[:]...))
-		return hex.EncodeToString(long[:])
-	}
-	return k + "/" + short
-}

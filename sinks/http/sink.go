@@ -9,10 +9,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/expr"
@@ -28,11 +28,13 @@ type Settings struct {
 	As            string                     `yaml:"as" enum:"value|fixture" doc:"value (default, but for dead letters): the records' values; fixture: whole records with key, headers and position"`
 	Headers       map[string]string          `yaml:"headers" doc:"request headers"`
 	SecretHeaders map[string]settings.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
+	Auth          *client.Auth               `yaml:"auth" doc:"log-in that goes with each request"`
 	MaxRecords    int                        `yaml:"max_records" min:"1" doc:"most records of one request"`
 	MaxBytes      settings.Size              `yaml:"max_bytes" min:"1B" doc:"most bytes of one request; a larger record goes alone"`
 	OKStatus      client.Statuses            `yaml:"ok_status" doc:"statuses that say that all records are stored"`
 	RetryStatus   client.Statuses            `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
 	HoldStatus    client.Statuses            `yaml:"hold_status" doc:"statuses that hold the records until somebody mends the log-in, the address or the server; [] holds none. Default: 401, 402, 407 and 421, and where url takes nothing from the record every other that is about the request, like 3xx, 403, 404 and 405; without those of ok_status and retry_status"`
+	HTTP2         client.HTTP2               `yaml:"http2" enum:"auto|always|never" doc:"auto: HTTP/2 where a server of https offers it; always: HTTP/2 alone, to http too; never: HTTP/1.1"`
 	TLS           client.TLS                 `yaml:"tls" doc:"how the server is checked, and who this side is"`
 	Proxy         settings.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
 }
@@ -40,7 +42,7 @@ type Settings struct {
 // Defaults gives the settings of an HTTP sink before a file is read.
 func Defaults() Settings {
 	return Settings{
-		Method: http.MethodPost, Format: "array", MaxRecords: 1000, MaxBytes: 1 << 20,
+		Method: http.MethodPost, Format: "array", MaxRecords: 1000, MaxBytes: 1 << 20, HTTP2: client.HTTP2Auto,
 		// 207 says that some are stored, in a body of which there are many forms.
 		OKStatus:    client.Statuses{{From: 200, To: 206}, {From: 208, To: 299}},
 		RetryStatus: slices.Clone(client.TransientStatuses),
@@ -75,6 +77,12 @@ func (s *Settings) Validate() error {
 		bad("headers", "%w", err)
 	} else if h.Get(idempotencyKey) != "" {
 		bad("headers", "%s is made by the sink, from the positions of the records", idempotencyKey)
+	}
+	if err := s.Auth.Beside(s.SecretHeaders); err != nil {
+		bad("auth", "%w", err)
+	}
+	if err := s.HTTP2.Validate(); err != nil {
+		bad("http2", "%w", err)
 	}
 	for _, other := range []struct {
 		name string
@@ -161,7 +169,9 @@ type Sink struct {
 	settings Settings
 	form     lines.Form
 	client   *client.HTTP
+	limiter  *calls.Limiter
 	host     string // scheme and host, for Ping
+	asked    string // the host, as what holds calls back names it
 	address  string // for errors
 	scope    string // what makes keys of one sink differ from those of another
 	emit     *event.Emitter
@@ -171,17 +181,20 @@ type Sink struct {
 }
 
 // Attach implements pipeline.Attacher.
-func (h *Sink) Attach(e *event.Emitter) { h.emit = e }
+func (h *Sink) Attach(e *event.Emitter) {
+	h.emit = e
+	h.limiter.Attach(e)
+}
 
-// warnFiles tells that files of tls have become unusable, from any goroutine.
+// warnFiles tells that files of tls or auth have become unusable, from any goroutine.
 func (h *Sink) warnFiles(err error) {
 	h.emit.Log().Warn().Err(err).Msg("a file is not used as it is now")
 }
 
-// New makes an HTTP sink for as many lanes at once as there are slots. scope, the
-// names of pipeline and sink, stands in the keys: two sinks that send the same records
-// to one server do not hide each other's. It connects with the first Write.
-func New(s Settings, scope string, slots int) (*Sink, error) {
+// New makes an HTTP sink for as many lanes at once as env has workers; its requests keep to what env
+// holds calls back by. scope, the names of pipeline and sink, stands in the keys: two sinks that send
+// the same records to one server do not hide each other's. It connects with the first Write.
+func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -194,7 +207,7 @@ func New(s Settings, scope string, slots int) (*Sink, error) {
 	if h.host, err = client.StaticHost(s.URL.String()); err != nil {
 		return nil, err
 	}
-	o := client.HTTPOptions{Slots: slots}
+	o := client.HTTPOptions{Slots: env.Workers, Auth: s.Auth, HTTP2: s.HTTP2, Warn: h.warnFiles}
 	if o.Header, err = client.Headers(s.Headers, s.SecretHeaders); err != nil {
 		return nil, err
 	}
@@ -211,8 +224,15 @@ func New(s Settings, scope string, slots int) (*Sink, error) {
 		return nil, err
 	}
 	h.address = client.Address(h.host, s.URL.String(), s.URL.Written())
-	h.client, err = client.NewHTTP(o)
-	return h, err
+	h.asked = client.Host(h.host)
+	if h.client, err = client.NewHTTP(o); err != nil {
+		return nil, err
+	}
+	if h.limiter, err = calls.NewLimiter(env); err != nil {
+		h.client.Close()
+		return nil, err
+	}
+	return h, nil
 }
 
 // Write implements pipeline.Sink. A record that is rejected holds nothing back; what is
@@ -251,7 +271,10 @@ func (h *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 // one. Of the first n records each is stored or was given to reject; err, transient, is
 // what kept the next from being stored.
 func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, reject func(i int, err error)) (n int, err error) {
-	err = h.call(ctx, req, h.isUnknown(req))
+	sent, err := h.call(ctx, req, h.isUnknown(req))
+	if !sent {
+		return 0, err
+	}
 	_, permanent := pipeline.IsPermanent(err)
 	h.remember(req, err != nil && !permanent)
 	if err == nil {
@@ -289,8 +312,19 @@ func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, r
 	return n, nil
 }
 
-// call makes one request.
-func (h *Sink) call(ctx context.Context, req request, repeated bool) error {
+// call makes one request, once the rates of the sink allow it and its host wants it. The time of the
+// write stands still until then. What is not sent, because the write ended before, can have no outcome
+// that is unknown.
+func (h *Sink) call(ctx context.Context, req request, repeated bool) (sent bool, err error) {
+	err = h.limiter.Do(ctx, h.asked, func(ctx context.Context) error {
+		sent = true
+		return h.request(ctx, req, repeated)
+	})
+	return sent, err
+}
+
+// request makes one request.
+func (h *Sink) request(ctx context.Context, req request, repeated bool) error {
 	what := "sending " + h.settings.Method + " " + h.address
 	a, err := h.client.Do(ctx, client.Request{
 		Method: h.settings.Method, URL: req.url, Address: h.address, Body: req.body, Discard: true,
@@ -327,15 +361,6 @@ func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.hos
 // Close implements pipeline.Sink.
 func (h *Sink) Close(context.Context) error {
 	h.client.Close()
+	h.limiter.Close()
 	return nil
-}
-
-// escapeKey keeps what a header may hold and people can read.
-func escapeKey(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r <= ' ' || r > '~' || r == '"' || r == '\\' {
-			return '_'
-		}
-		return r
-	}, s)
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
@@ -67,7 +68,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if status >= 300 {
 		w.Header().Set("Location", cmp.Or(h.location, "/elsewhere"))
 		if !h.soon {
-			w.Header().Set("Retry-After", "3")
+			w.Header().Set("Retry-After", "1")
 		}
 		w.WriteHeader(status)
 		return
@@ -127,7 +128,7 @@ func (h *hook) sink(t testing.TB, path string, change func(*Settings)) *Sink {
 	if change != nil {
 		change(&s)
 	}
-	sink, err := New(s, "pipe/hook", 64)
+	sink, err := New(s, "pipe/hook", calls.Env{Workers: 64})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -299,7 +300,7 @@ func TestHTTPStatuses(t *testing.T) {
 		if n := len(h.seen()); n != tt.requests {
 			t.Errorf("%d: %d requests, want %d", tt.status, n, tt.requests)
 		}
-		if tt.status == 429 && pipeline.RetryHint(err) != 3*time.Second {
+		if tt.status == 429 && pipeline.RetryHint(err) != time.Second {
 			t.Errorf("hint %v", pipeline.RetryHint(err))
 		}
 		for _, r := range h.seen() {
@@ -405,7 +406,7 @@ func TestHTTPSettings(t *testing.T) {
 		if strings.Join(fields, " ") != tt.fields {
 			t.Errorf("%s: fields %v, want %s", name, fields, tt.fields)
 		}
-		if _, err := New(s, "", 1); err == nil {
+		if _, err := New(s, "", calls.Env{Workers: 1}); err == nil {
 			t.Errorf("%s: NewHTTP took them", name)
 		}
 	}

@@ -20,7 +20,7 @@ func TestConforms(t *testing.T) {
 				s := Default()
 				s.Driver, s.Path, s.Query, s.Into, s.Args = "sqlite", path, "SELECT s FROM n WHERE i = ?", "got", exprs(t, "n")
 				change(&s)
-				st, err := New(s, 8)
+				st, err := New(s, env(8))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -4,7 +4,6 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strconv"
@@ -23,11 +22,12 @@ import (
 
 type postgres struct {
 	config *pgx.ConnConfig
-	text   string
+	query  *scanner
+	limit  int // rows of one look-up that are wanted
 
-	mu     sync.Mutex
-	params []*pgType // nil: not asked for yet
-	types  map[uint32]*pgType
+	mu    sync.Mutex
+	plan  *pgPlan // nil: not made yet
+	types map[uint32]*pgType
 }
 
 // postgresConfig reads the dsn. The error does not quote it.
@@ -92,6 +92,13 @@ func (d *postgres) where() string {
 	return "postgres " + net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + ", database " + d.config.Database
 }
 
+func (d *postgres) host() string {
+	if strings.HasPrefix(d.config.Host, "/") || d.config.Port == 5432 {
+		return d.config.Host + "/" + d.config.Database
+	}
+	return net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + "/" + d.config.Database
+}
+
 func (d *postgres) connectTimeout(err error) time.Duration {
 	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
 		return d.config.ConnectTimeout
@@ -123,27 +130,31 @@ func (d *postgres) withConn(ctx context.Context, db *dbsql.DB, do func(*pgx.Conn
 	}
 }
 
-// query uses the driver itself: database/sql's rows do not tell the types of arrays, composites
+// ask uses the driver itself: database/sql's rows do not tell the types of arrays, composites
 // and parameters.
-func (d *postgres) query(ctx context.Context, db *dbsql.DB, args [][]byte, b *builder) error {
+func (d *postgres) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 	return d.withConn(ctx, db, func(conn *pgx.Conn) error {
-		params, fresh, err := d.parameters(ctx, conn)
-		if err != nil {
+		plan, fresh, err := d.planned(ctx, conn)
+		switch {
+		case err != nil:
 			return err
+		case len(looks) > 1:
+			return d.askTogether(ctx, conn, plan, looks)
 		}
-		err = d.run(ctx, conn, params, args, b)
+		l := looks[0]
+		err = d.run(ctx, conn, plan.params, l)
 		if err == nil || fresh || !typesMayBeStale(err) {
 			return err
 		}
 		// A table may have changed since the types were loaded, and the value may fit now. When
 		// the types are the same the error stands.
 		d.forget()
-		now, _, loadErr := d.parameters(ctx, conn)
+		now, _, loadErr := d.planned(ctx, conn)
 		var shape *shapeError
-		if loadErr != nil || !errors.As(err, &shape) && slices.EqualFunc(params, now, func(a, b *pgType) bool { return a.oid == b.oid }) {
+		if loadErr != nil || !errors.As(err, &shape) && slices.EqualFunc(plan.params, now.params, func(a, b *pgType) bool { return a.oid == b.oid }) {
 			return err
 		}
-		return d.run(ctx, conn, now, args, b)
+		return d.run(ctx, conn, now.params, l)
 	})
 }
 
@@ -158,51 +169,66 @@ func typesMayBeStale(err error) bool {
 		errors.As(err, &refused) && (strings.HasPrefix(refused.Code, "22") || strings.HasPrefix(refused.Code, "42"))
 }
 
-func (d *postgres) run(ctx context.Context, conn *pgx.Conn, params []*pgType, args [][]byte, b *builder) error {
-	values, err := bindAll(params, args)
+func (d *postgres) run(ctx context.Context, conn *pgx.Conn, params []*pgType, l *look) error {
+	values, err := bindAll(params, l.args)
 	if err != nil {
 		return err
 	}
+	if err = d.read(ctx, conn, d.query.text, values, []*look{l}); err != nil {
+		return &boundError{d.findRefused(ctx, conn, params, values, err), l.args}
+	}
+	return nil
+}
+
+// read puts the rows into looks. When there are several, the first column says whose a row is, from 1.
+func (d *postgres) read(ctx context.Context, conn *pgx.Conn, text string, values []any, looks []*look) error {
 	for range 2 { // a second time when the type of a column was not known
-		b.reset()
-		var missing []uint32
-		if missing, err = d.read(ctx, conn, values, b); err != nil || len(missing) == 0 {
-			break
+		for _, l := range looks {
+			l.reset()
+		}
+		missing, err := d.readKnown(ctx, conn, text, values, looks)
+		if err != nil || len(missing) == 0 {
+			return err
 		}
 		if err := d.load(ctx, conn, missing); err != nil {
 			return err
 		}
 	}
-	if err == nil {
-		return nil
-	}
-	return &boundError{d.findRefused(ctx, conn, params, values, err), args}
+	return errors.New("the types of the columns keep changing")
 }
 
-// read puts the rows into b, or gives the types of columns that have to be loaded first.
+// readKnown is read, or gives the types of columns that have to be loaded first.
 // Every column comes as text: PostgreSQL writes all types so, exactly.
-func (d *postgres) read(ctx context.Context, conn *pgx.Conn, values []any, b *builder) (missing []uint32, err error) {
-	rows, err := conn.Query(ctx, d.text, append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, values...)...)
+func (d *postgres) readKnown(ctx context.Context, conn *pgx.Conn, text string, values []any, looks []*look) (missing []uint32, err error) {
+	rows, err := conn.Query(ctx, text, append([]any{pgx.QueryResultFormats{pgx.TextFormatCode}}, values...)...)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
+	own := 0 // columns in front of those of the query
+	if len(looks) > 1 {
+		own = 1
+	}
 	var columns []pgColumn
 	for more := true; more && rows.Next(); {
 		if columns == nil {
-			if columns, missing, err = d.columns(rows.FieldDescriptions()); err != nil || len(missing) > 0 {
+			if columns, missing, err = d.columns(rows.FieldDescriptions()[own:]); err != nil || len(missing) > 0 {
 				return missing, err
 			}
 		}
-		if err := b.begin(); err != nil {
+		values, l := rows.RawValues(), looks[0]
+		if own > 0 {
+			n, err := strconv.Atoi(string(values[0]))
+			if err != nil || n < 1 || n > len(looks) {
+				return nil, errors.New("a row belongs to no look-up")
+			}
+			l = looks[n-1]
+		}
+		more, err = l.row(func(out []byte) ([]byte, error) { return appendPgRow(out, columns, values[own:]) })
+		if err != nil {
 			return nil, err
 		}
-		if b.out, err = appendPgRow(b.out, columns, rows.RawValues()); err != nil {
-			return nil, err
-		}
-		if more, err = b.end(); err != nil {
-			return nil, err
-		}
+		more = more || own > 0
 	}
 	rows.Close()
 	return nil, rows.Err()
@@ -211,7 +237,7 @@ func (d *postgres) read(ctx context.Context, conn *pgx.Conn, values []any, b *bu
 // check prepares the query, which tells its columns without running it.
 func (d *postgres) check(ctx context.Context, db *dbsql.DB) error {
 	return d.withConn(ctx, db, func(conn *pgx.Conn) error {
-		st, err := conn.Prepare(ctx, "", d.text)
+		st, err := conn.Prepare(ctx, "", d.query.text)
 		if err != nil {
 			return err
 		}
@@ -221,107 +247,4 @@ func (d *postgres) check(ctx context.Context, db *dbsql.DB) error {
 		}
 		return checkNames(names)
 	})
-}
-
-// findRefused finds the argument that the server has refused, by sending each of them alone. Its
-// error is a refusedError, or err when none was found.
-func (d *postgres) findRefused(ctx context.Context, conn *pgx.Conn, params []*pgType, values []any, err error) error {
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) || conn.IsClosed() || !strings.HasPrefix(refused.Code, "22") && !strings.HasPrefix(refused.Code, "23") {
-		return err
-	}
-	for i, t := range params {
-		var text []byte
-		if s, ok := values[i].(string); ok {
-			text = []byte(s)
-		}
-		r := conn.PgConn().ExecParams(ctx, "SELECT $1", [][]byte{text}, []uint32{t.oid}, nil, nil).Read()
-		var own *pgconn.PgError
-		if errors.As(r.Err, &own) && own.Code == refused.Code {
-			return &refusedError{argument: i, typ: t.name, code: own.Code}
-		}
-	}
-	return err
-}
-
-// A refusedError is a value that the server does not take as the type of its parameter.
-type refusedError struct {
-	argument  int
-	typ, code string
-}
-
-func (e *refusedError) Error() string {
-	return fmt.Sprintf("the server refused argument %d", e.argument+1)
-}
-
-func (d *postgres) classify(err error) (permanent bool, text string, known bool) {
-	var argument *argumentError
-	if errors.As(err, &argument) {
-		return true, argument.Error(), true
-	}
-	var refused *refusedError
-	if bound := (*boundError)(nil); errors.As(err, &refused) && errors.As(err, &bound) {
-		return true, fmt.Sprintf("argument %d is %s that the query does not take as %s (%s)",
-			refused.argument+1, kindOf(bound.args[refused.argument]), refused.typ, sqlState(refused.code)), true
-	}
-	var shape *shapeError
-	if errors.As(err, &shape) { // a type is being changed
-		return false, shape.Error(), true
-	}
-	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		var c *pgconn.ConnectError
-		if errors.As(err, &c) { // its own text repeats user and database
-			err = c.Unwrap()
-		}
-		return false, strings.ReplaceAll(err.Error(), "\n", "; "), false
-	}
-	if len(e.Code) < 2 {
-		return false, "the server answered an error without a code", true
-	}
-	if e.Code == "42P05" || e.Code == "26000" {
-		return false, fmt.Sprintf("%s (SQLSTATE %s); %s", e.Message, e.Code, otherConnection), true
-	}
-	types, bound := argsOf(err)
-	switch e.Code[:2] {
-	case "22", "23", "21", "P0":
-		// The message quotes the value.
-		return true, fmt.Sprintf("the query cannot be run with these values (%s)%s", sqlState(e.Code), types), true
-	case "42", "25":
-		permanent = true
-		// An error without a position in the text of the query comes from a value, and quotes
-		// it: a word for a text search, a name for regclass. 42501, no right to do so, is about
-		// tables.
-		if bound && e.Code[:2] == "42" && e.Position == 0 && e.Code != "42501" {
-			return true, fmt.Sprintf("the server refused the query with these values (%s)%s", sqlState(e.Code), types), true
-		}
-	}
-	// 0A000 comes when a cached plan no longer fits: the next attempt prepares anew.
-	return permanent, fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code), true
-}
-
-// otherConnection is the advice when the server has a prepared statement that should not be
-// there, or has not one that should. Either a cached plan no longer fits, and the next attempt
-// prepares anew; or a pooler has given another connection than the one that prepared.
-const otherConnection = "when this repeats, a pooler lends connections by transaction: add default_query_exec_mode=exec to dsn"
-
-// conditions are the meanings of codes whose messages cannot be shown: they quote values.
-var conditions = map[string]string{
-	"21000": "a subquery that must give one row gave more", "22001": "a text longer than its type allows",
-	"22003": "a number out of range", "22004": "a null that is not allowed", "22007": "not the text of a date or time",
-	"22008": "a date or time out of range", "22012": "division by zero", "22021": "text with a character that the database cannot hold",
-	"22023": "a value that a function does not take", "22025": "an escape that is not valid", "22P02": "not the text of such a value",
-	"22P03": "not the bytes of such a value", "22P05": "text with a character that the database cannot hold",
-	"2201B": "a regular expression that is not valid", "2201E": "the logarithm of such a number", "2201F": "the power of such a number",
-	"2201W": "a LIMIT that is not valid", "2201X": "an OFFSET that is not valid", "2202E": "arrays that do not fit together",
-	"22030": "JSON with a key that comes twice", "22032": "JSON that is not valid", "23502": "a null that its type does not allow",
-	"23514": "a condition of its type does not hold", "2200M": "an XML document that is not valid", "2200N": "XML that is not valid",
-	"42601": "not the syntax of such a value", "42704": "no such object", "42P01": "no such table", "42703": "no such column", "P0001": "raised by a function",
-}
-
-func sqlState(code string) string {
-	if words := conditions[code]; words != "" {
-		return "SQLSTATE " + code + ": " + words
-	}
-	return "SQLSTATE " + code
 }

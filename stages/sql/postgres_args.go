@@ -95,20 +95,25 @@ func bindArray(t *pgType, v gjson.Result, depth int) (text, wrong string) {
 			wrong = "an array with " + wrong + " in it"
 			return false
 		}
-		out = append(out, '"')
-		for i := 0; i < len(s); i++ {
-			if s[i] == '"' || s[i] == '\\' {
-				out = append(out, '\\')
-			}
-			out = append(out, s[i])
-		}
-		out = append(out, '"')
+		out = appendPgItem(out, s)
 		return true
 	})
 	if wrong == "nested too deep" && depth == 0 {
 		wrong = "an array that is nested too deep"
 	}
 	return string(append(out, '}')), wrong
+}
+
+// appendPgItem writes an element of an array.
+func appendPgItem(out []byte, s string) []byte {
+	out = append(out, '"')
+	for i := 0; i < len(s); i++ {
+		if s[i] == '"' || s[i] == '\\' {
+			out = append(out, '\\')
+		}
+		out = append(out, s[i])
+	}
+	return append(out, '"')
 }
 
 // bindBytes reads base64, which is what a result gives, and PostgreSQL's own form.

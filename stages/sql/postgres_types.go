@@ -19,6 +19,8 @@ type pgType struct {
 	text    bool      // a kind of text, which takes any JSON
 	elem    *pgType   // of an array
 	delim   byte      // between the elements of an array
+	array   string    // the type of arrays of it, as a query writes it; "": there is none, or it is taken apart
+	between byte      // delimiter within such an array
 	base    *pgType   // of a domain
 	fields  []pgField // of a composite
 	numeric numberKind
@@ -62,42 +64,6 @@ var numbers = map[uint32]numberKind{
 	pgtype.NumericOID: anyNumber, pgtype.Float4OID: anyNumber, pgtype.Float8OID: anyNumber,
 }
 
-// parameters gives the types of the parameters; fresh says that they were loaded just now.
-func (d *postgres) parameters(ctx context.Context, conn *pgx.Conn) (params []*pgType, fresh bool, err error) {
-	d.mu.Lock()
-	params = d.params
-	d.mu.Unlock()
-	if params != nil {
-		return params, false, nil
-	}
-	st, err := conn.Prepare(ctx, "", d.text)
-	if err != nil {
-		return nil, true, err
-	}
-	oids := append([]uint32(nil), st.ParamOIDs...)
-	for _, f := range st.Fields {
-		oids = append(oids, f.DataTypeOID)
-	}
-	if err := d.load(ctx, conn, oids); err != nil {
-		return nil, true, err
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	params = make([]*pgType, len(st.ParamOIDs))
-	for i, oid := range st.ParamOIDs {
-		params[i] = d.types[oid]
-	}
-	d.params = params
-	return params, true, nil
-}
-
-// forget has all types loaded again.
-func (d *postgres) forget() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.params, d.types = nil, nil
-}
-
 // A pgColumn is a column of a result.
 type pgColumn struct {
 	name string
@@ -122,8 +88,11 @@ func (d *postgres) columns(fields []pgconn.FieldDescription) (columns []pgColumn
 
 const (
 	// An element's type knows its true array; typelem is set for others too, like point.
-	catalogTypes = `SELECT t.oid, pg_catalog.format_type(t.oid, NULL), t.typname, t.typtype, t.typcategory, coalesce(e.oid, 0), coalesce(e.typdelim, ','), t.typbasetype
-FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid WHERE t.oid = ANY ($1::pg_catalog.oid[])`
+	catalogTypes = `SELECT t.oid, pg_catalog.format_type(t.oid, NULL), t.typname, t.typtype, t.typcategory, coalesce(e.oid, 0), coalesce(e.typdelim, ','), t.typbasetype,
+coalesce(pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(a.typname), ''), t.typdelim
+FROM pg_catalog.pg_type t LEFT JOIN pg_catalog.pg_type e ON e.typarray = t.oid
+LEFT JOIN pg_catalog.pg_type a ON a.oid = t.typarray LEFT JOIN pg_catalog.pg_namespace n ON n.oid = a.typnamespace
+WHERE t.oid = ANY ($1::pg_catalog.oid[])`
 	catalogFields = `SELECT t.oid, a.attname, a.atttypid FROM pg_catalog.pg_type t JOIN pg_catalog.pg_attribute a ON a.attrelid = t.typrelid
 WHERE t.oid = ANY ($1::pg_catalog.oid[]) AND t.typtype = 'c' AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum`
 )
@@ -181,6 +150,10 @@ func (d *postgres) load(ctx context.Context, conn *pgx.Conn, oids []uint32) erro
 // describe fills in a row of catalogTypes.
 func (t *pgType) describe(row [][]byte, want func(uint32) *pgType) {
 	t.name, t.text, t.numeric = string(row[1]), string(row[4]) == "S", numbers[t.oid]
+	t.array, t.between = string(row[8]), row[9][0]
+	if string(row[3]) == "p" { // a pseudo-type
+		t.array = ""
+	}
 	switch elem := number(row[5]); {
 	case elem != 0:
 		t.kind, t.elem, t.delim = pgArray, want(elem), row[6][0]

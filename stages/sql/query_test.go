@@ -30,6 +30,19 @@ func TestCheckQuery(t *testing.T) {
 		{"postgres", "TABLE t", 0, ""},
 		{"postgres", "SELECT a ? 'b' FROM t WHERE c = $1", 1, ""},
 
+		{"mysql", "SELECT 'it\\'s ?', \"a\\\"?\", `a\\`, ? # ?", 1, ""},
+		{"mysql", "SELECT 1--1 -- ?\n, ? --", 1, ""},
+		{"mysql", "SELECT ?, @v := ?, @@sql_mode /* ? */", 2, ""},
+		{"mysql", "SELECT /*+ MAX_EXECUTION_TIME(9) */ t.into FROM t WHERE a = ?", 1, ""},
+		{"mysql", "SELECT a ->> '$.b' FROM t", 0, ""},
+
+		{"mysql", "SELECT /*! ? */ 1", 1, "a comment that the server runs"},
+		{"mysql", "SELECT /*M!100000 1 */", 0, "a comment that the server runs"},
+		{"mysql", "SELECT a FROM t into outfile '/x'", 0, "must not have INTO"},
+		{"mysql", "SELECT 1 /* open", 0, "not closed"},
+		{"mysql", "SELECT 'a\\'", 0, "not closed"},
+		{"mysql", "SELECT ?1", 2, "1 parameters and args has 2"},
+		{"mysql", "SHOW TABLES", 0, "only reads"},
 		{"sqlite", " ", 0, "the query is empty"},
 		{"sqlite", "SELECT * FROM t WHERE a = '{origin}'", 0, "write ? in place of {origin}"},
 		{"postgres", "SELECT * FROM t WHERE a = {origin}", 0, "write $1 in place of {origin}"},
@@ -60,13 +73,10 @@ func TestCheckQuery(t *testing.T) {
 }
 
 func FuzzCheckQuery(f *testing.F) {
-	f.Add("SELECT $1, $a$ x $a$ /* ? */ -- y", true)
-	f.Add("SELECT '?', E'\\'' ; \"", false)
-	f.Fuzz(func(t *testing.T, query string, postgres bool) {
-		driver := "sqlite"
-		if postgres {
-			driver = "postgres"
-		}
-		_ = checkQuery(query, driver, 1) // ends, and does not panic
+	f.Add("SELECT $1, $a$ x $a$ /* ? */ -- y", uint8(0))
+	f.Add("SELECT '?', E'\\'' ; \"", uint8(1))
+	f.Add("SELECT '\\'' # ?\n--", uint8(2))
+	f.Fuzz(func(t *testing.T, query string, driver uint8) {
+		_ = checkQuery(query, []string{"postgres", "sqlite", "mysql"}[driver%3], 1) // ends, and does not panic
 	})
 }

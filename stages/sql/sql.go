@@ -1,103 +1,33 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sql is the stage that looks a record up in a database: SQLite or
-// PostgreSQL. It is a package of its own because the drivers are heavy.
+// Package sql is the stage that looks a record up in a database: SQLite,
+// PostgreSQL, MySQL or MariaDB. It is a package of its own because the drivers are heavy.
 package sql
 
 import (
 	"bytes"
 	"context"
 	dbsql "database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
-	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/jsontext"
-	"github.com/penstockio/penstock/pipeline/settings"
 )
-
-// Settings are the settings of the sql stage.
-type Settings struct {
-	Driver   string             `yaml:"driver" doc:"kind of database" enum:"sqlite|postgres" required:"true"`
-	Path     settings.Path      `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
-	DSN      settings.Secret    `yaml:"dsn" doc:"address of postgres: postgres://user:password@host:port/database"`
-	Query    string             `yaml:"query" doc:"one SELECT; its parameters are ? in sqlite, $1, $2 and so on in postgres" required:"true"`
-	Args     []expr.Expr        `yaml:"args" value:"true" doc:"values of the parameters, in order; they are bound, never put into the text. Of postgres an array takes a list, json any value as it is, bytea base64, and an integer also 5.0"`
-	Into     settings.FieldPath `yaml:"into" doc:"field that takes the result: an object of the columns by name. Of postgres arrays are lists, composites and hstores are objects, and what JSON has no form for is the text that the server writes" required:"true"`
-	Rows     string             `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
-	OnMiss   client.OnMiss      `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
-	MaxRows  int                `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
-	MaxBytes settings.Size      `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
-	MaxConns int                `yaml:"max_conns" doc:"most connections of this step" min:"1"`
-}
-
-// Default gives the settings of an sql stage before a file is read.
-func Default() Settings {
-	return Settings{Rows: "first", OnMiss: client.MissNull, MaxRows: 1000, MaxBytes: 1 << 20, MaxConns: 8}
-}
-
-// Validate checks what can be known without a database. It joins several errors.
-func (s *Settings) Validate() error {
-	var errs []error
-	bad := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
-	switch s.Driver {
-	case "sqlite":
-		if s.Path == "" {
-			bad("path", "sqlite needs the path of its database file")
-		}
-		if s.DSN != "" {
-			bad("dsn", "sqlite has none: write path")
-		}
-	case "postgres":
-		if s.DSN == "" {
-			bad("dsn", "postgres needs its address: write dsn: postgres://user:password@host:port/database")
-		} else if _, err := postgresConfig(s.DSN); err != nil {
-			bad("dsn", "%w", err)
-		}
-		if s.Path != "" {
-			bad("path", "postgres has none: write dsn")
-		}
-	default:
-		bad("driver", "%q is none: write sqlite or postgres", s.Driver)
-	}
-	if err := checkQuery(s.Query, s.Driver, len(s.Args)); err != nil {
-		bad("query", "%w", err)
-	}
-	if s.Into == "" {
-		bad("into", "name the field that takes the result")
-	} else if _, err := s.Into.Place(); err != nil {
-		bad("into", "%w", err)
-	}
-	if s.Rows != "first" && s.Rows != "all" {
-		bad("rows", "%q is none: write first or all", s.Rows)
-	}
-	if err := s.OnMiss.Validate(); err != nil {
-		bad("on_miss", "%w", err)
-	}
-	if s.MaxRows < 1 {
-		bad("max_rows", "it must be at least 1")
-	}
-	if s.MaxBytes < 1 || s.MaxBytes > 1<<30 {
-		bad("max_bytes", "%v is out of range: write a size from 1B to 1GiB", s.MaxBytes)
-	}
-	if s.MaxConns < 1 {
-		bad("max_conns", "it must be at least 1")
-	}
-	return errors.Join(errs...)
-}
 
 // A Stage puts what a query finds into a field of the record. It belongs into a
 // waiting step.
 //
 // The text of the query is the file's; values of records are bound. The database is
-// opened for reading. Look-ups that are equal and run at the same time share one
-// query, which ends when nobody waits for it any more.
+// opened for reading. Look-ups that wait at the same moment become one query, which gives each what
+// a query of its own would; equal ones are one. A query ends, on the server too, when nobody waits for
+// it any more.
 //
 // Integers and numerics keep every digit, times are RFC 3339 in UTC (a time without
 // a zone is taken as UTC), bytes are base64, json columns are put in as JSON, NULL is
@@ -109,7 +39,8 @@ type Stage struct {
 	settings Settings
 	into     jsontext.Path
 	dialect  dialect
-	flights  flights
+	batches  batches
+	calls    *calls.Calls[result]
 
 	mu     sync.Mutex
 	db     *dbsql.DB
@@ -120,9 +51,13 @@ type Stage struct {
 type dialect interface {
 	open(limits client.SQLLimits) (*dbsql.DB, error)
 	where() string // for errors: which database, without secrets
-	// query puts what the query finds into b. args are the JSON texts of the
-	// parameters; an empty one is NULL.
-	query(ctx context.Context, db *dbsql.DB, args [][]byte, b *builder) error
+	host() string  // the database as calls have it: db.example/shop
+	// take says how many of n look-ups one query asks for, at least 1.
+	take(n int) int
+	// ask puts what the query finds into looks, with one query. What is wrong with one of
+	// them alone is that one's err. An error is of the query: of all of them, or, when it is permanent,
+	// of one of them, it is not known which; errNotTogether says that each has to be asked for alone.
+	ask(ctx context.Context, db *dbsql.DB, looks []*look) error
 	// check has the database check the query and its columns, without values.
 	check(ctx context.Context, db *dbsql.DB) error
 	classify(err error) (permanent bool, text string, known bool)
@@ -132,8 +67,10 @@ type dialect interface {
 	connectTimeout(err error) time.Duration
 }
 
+var errNotTogether = errors.New("the query cannot be asked for several at once")
+
 // New makes the stage. It connects with the first query.
-func New(s Settings, workers int) (*Stage, error) {
+func New(s Settings, env calls.Env) (*Stage, error) {
 	if err := s.Validate(); err != nil {
 		return nil, err
 	}
@@ -141,7 +78,15 @@ func New(s Settings, workers int) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
+	query, err := scan(s.Query, s.Driver)
+	if err != nil {
+		return nil, err
+	}
 	st := &Stage{settings: s, into: into}
+	limit := 1 // rows
+	if s.Rows == "all" {
+		limit = s.MaxRows + 1
+	}
 	switch s.Driver {
 	case "sqlite":
 		st.dialect = &sqlite{path: string(s.Path), text: s.Query}
@@ -150,33 +95,72 @@ func New(s Settings, workers int) (*Stage, error) {
 		if err != nil {
 			return nil, err
 		}
-		st.dialect = &postgres{config: config, text: s.Query}
+		st.dialect = &postgres{config: config, query: query, limit: limit}
+	case "mysql":
+		if st.dialect, err = newMySQL(s, query, limit); err != nil {
+			return nil, err
+		}
 	}
-	st.db, err = st.dialect.open(client.SQLLimits{Conns: min(s.MaxConns, max(workers, 1))})
+	conns := min(s.MaxConns, max(env.Workers, 1))
+	st.batches = batches{max: conns, ask: st.ask, take: func(n int) int { return st.dialect.take(min(n, s.Batch)) }}
+	if st.calls, err = calls.New[result](env); err != nil {
+		return nil, err
+	}
+	st.db, err = st.dialect.open(client.SQLLimits{Conns: conns})
 	return st, err
 }
 
+// Attach implements pipeline.Attacher.
+func (s *Stage) Attach(e *event.Emitter) { s.calls.Attach(e) }
+
+// Account implements pipeline.Accounter.
+func (s *Stage) Account(add func(bytes int64)) { s.calls.Account(add) }
+
+// Report implements pipeline.Reporter.
+func (s *Stage) Report() pipeline.Report { return s.calls.Report() }
+
 // Process implements pipeline.Stage.
 func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
+	return calls.Process(ctx, s, rec)
+}
+
+// Admit implements pipeline.Admitter.
+func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) {
 	if rec.Tombstone() {
-		return nil
+		return noCall{}, nil
 	}
 	key, args, bad := s.args(rec)
 	// Before the query: a value that can take no field is rejected without one.
-	if err := rec.SetRawAt(s.into, nil); err != nil {
-		return err
+	if err := s.takesField(rec); err != nil {
+		return nil, err
 	}
 	if bad != nil {
-		return bad
+		return nil, bad
 	}
-	res, err := s.flights.do(ctx, key, func(ctx context.Context) (result, error) {
-		b := builder{settings: &s.settings}
-		err := s.dialect.query(ctx, s.db, args, &b)
-		return b.result(), err
-	})
-	if err != nil {
-		return s.queryError(ctx, err)
+	return s.calls.Admit(calls.Question[result]{
+		Host: s.dialect.host(),
+		Key:  key,
+		Ask: func(ctx context.Context, _ *pipeline.Record, _ *result) (calls.Reply[result], error) {
+			l, err := s.batches.do(ctx, key, &look{settings: &s.settings, args: args})
+			if err != nil {
+				return calls.Reply[result]{}, s.queryError(ctx, err)
+			}
+			return calls.Reply[result]{Answer: l.result, Bytes: len(l.result.json), Negative: l.result.rows == 0}, nil
+		},
+		Use: s.use,
+	}, attempt), nil
+}
+
+// takesField says whether a result can be put into the record, which stays as it is.
+func (s *Stage) takesField(rec *pipeline.Record) error {
+	if len(s.into) == 1 && s.into[0].Kind == jsontext.Named {
+		return rec.CheckObject()
 	}
+	return rec.Clone().SetRawAt(s.into, nil)
+}
+
+// use puts a result into the record.
+func (s *Stage) use(rec *pipeline.Record, res result) error {
 	if res.rows == 0 && s.settings.OnMiss != client.MissNull {
 		if s.settings.OnMiss == client.MissFilter {
 			return pipeline.Filtered
@@ -186,13 +170,46 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	return rec.SetRawAt(s.into, res.json)
 }
 
+// ask asks for all looks, and sets the result or the err of each. Where one of them makes the query
+// fail for all, that one is looked for by halves, so that only its record fails.
+func (s *Stage) ask(ctx context.Context, looks []*look) {
+	err := s.dialect.ask(ctx, s.db, looks)
+	if err != nil && len(looks) > 1 && ctx.Err() == nil {
+		permanent, _, _ := s.dialect.classify(err)
+		var refused *client.Error // the query's columns, say
+		if half := len(looks) / 2; errors.Is(err, errNotTogether) || permanent || errors.As(err, &refused) {
+			for _, l := range looks {
+				l.reset()
+			}
+			s.ask(ctx, looks[:half])
+			s.ask(ctx, looks[half:])
+			return
+		}
+	}
+	for _, l := range looks {
+		if err != nil {
+			l.err = err
+		}
+		l.finish()
+	}
+}
+
+// A noCall asks nobody.
+type noCall struct{}
+
+func (noCall) Gate() any                                  { return nil }
+func (noCall) Enter(func()) (wait time.Duration, ok bool) { return 0, true }
+func (noCall) Waits() string                              { return "" }
+func (noCall) Do(context.Context, *pipeline.Record) error { return nil }
+func (noCall) Leave(pipeline.CallResult) (counts bool)    { return true }
+
 func (s *Stage) what() string { return "querying " + s.dialect.where() }
 
 // args evaluates the parameters. key is the same only for the same parameters. The texts are
 // copies: a shared call may outlive the record.
 func (s *Stage) args(rec *pipeline.Record) (key string, args [][]byte, err error) {
 	var buf [256]byte
-	k := buf[:0]
+	k := append(buf[:0], '?') // a key is never empty: that would be equal to none
 	for i := range s.settings.Args {
 		text, err := s.settings.Args[i].JSON(rec)
 		if err != nil {
@@ -202,6 +219,13 @@ func (s *Stage) args(rec *pipeline.Record) (key string, args [][]byte, err error
 		args = append(args, bytes.Clone(text))
 	}
 	return string(k), args, nil
+}
+
+// appendKey appends one parameter, so that no two lists of parameters give the same
+// key.
+func appendKey(k, text []byte) []byte {
+	k = binary.AppendUvarint(k, uint64(len(text)))
+	return append(k, text...)
 }
 
 // A boundError is an error of a statement that has been given its parameters: the text of the
@@ -275,12 +299,13 @@ func (s *Stage) hint() string {
 
 // Close implements io.Closer. It waits for queries that nobody waits for any more.
 func (s *Stage) Close() error {
-	s.flights.wait()
+	s.batches.wait()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return nil
 	}
 	s.closed = true
+	s.calls.Close()
 	return errors.Join(s.dialect.close(), s.db.Close())
 }

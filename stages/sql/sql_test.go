@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/settings"
@@ -55,6 +56,10 @@ func exprs(t testing.TB, texts ...string) []expr.Expr {
 	return list
 }
 
+func env(workers int) calls.Env {
+	return calls.Env{Settings: calls.Defaults(), Workers: workers}
+}
+
 func record(value string) *pipeline.Record {
 	var rec pipeline.Record
 	rec.Init(pipeline.Position{Topic: "t", Offset: 1}, nil, []byte(value), nil, 0)
@@ -69,7 +74,7 @@ func stage(t testing.TB, path settings.Path, query string, change func(*Settings
 	if change != nil {
 		change(&s)
 	}
-	st, err := New(s, 64)
+	st, err := New(s, env(64))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +258,7 @@ func TestConnectionThatTakesTooLong(t *testing.T) {
 	s := Default()
 	s.Driver, s.Query, s.Into = "postgres", "SELECT 1", "x"
 	s.DSN = settings.Secret("postgres://u:p@" + silent.Addr().String() + "/d?connect_timeout=1&sslmode=disable")
-	st, err := New(s, 1)
+	st, err := New(s, env(1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -378,7 +383,12 @@ func TestSettings(t *testing.T) {
 		change func(*Settings)
 		fields string
 	}{
-		"nothing":         {func(s *Settings) { *s = Settings{} }, "driver query into rows on_miss max_rows max_bytes max_conns"},
+		"nothing":         {func(s *Settings) { *s = Settings{} }, "driver query into rows on_miss max_rows max_bytes max_conns batch"},
+		"no dsn of mysql": {func(s *Settings) { s.Driver = "mysql" }, "dsn path"},
+		"bad mysql dsn":   {func(s *Settings) { s.Driver, s.Path, s.DSN = "mysql", "", "mysql://u:canary@h:x/" }, "dsn"},
+		"tls of sqlite":   {func(s *Settings) { s.TLS.CA = "ca.pem" }, "tls"},
+		"half of a pair":  {func(s *Settings) { s.TLS.Cert = "a.pem" }, "tls"},
+		"large batch":     {func(s *Settings) { s.Batch = 1001 }, "batch"},
 		"no path":         {func(s *Settings) { s.Path = "" }, "path"},
 		"dsn of sqlite":   {func(s *Settings) { s.DSN = "canary" }, "dsn"},
 		"no dsn":          {func(s *Settings) { s.Driver = "postgres" }, "dsn path"},
@@ -412,7 +422,7 @@ func TestSettings(t *testing.T) {
 		if strings.Join(fields, " ") != tt.fields {
 			t.Errorf("%s: fields %v, want %s", name, fields, tt.fields)
 		}
-		if _, err := New(s, 1); err == nil {
+		if _, err := New(s, env(1)); err == nil {
 			t.Errorf("%s: New took them", name)
 		}
 	}

@@ -41,6 +41,8 @@ func (d *sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	return client.OpenSQL(c, limits), nil
 }
 
+func (d *sqlite) host() string { return d.path }
+
 func (d *sqlite) where() string { return "sqlite " + filepath.Base(d.path) }
 
 // statement gives the prepared query; database/sql prepares it again on each connection.
@@ -73,24 +75,37 @@ func (d *sqlite) close() error {
 	return d.stmt.Close()
 }
 
-func (d *sqlite) query(ctx context.Context, db *dbsql.DB, args [][]byte, b *builder) error {
+// ask asks for one at a time: SQLite is in this process, and there is no way to it that several
+// could share.
+func (d *sqlite) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
+	for _, l := range looks {
+		if err := d.query(ctx, db, l); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *sqlite) take(int) int { return 1 }
+
+func (d *sqlite) query(ctx context.Context, db *dbsql.DB, l *look) error {
 	stmt, err := d.statement(ctx, db)
 	if err != nil {
 		return err
 	}
-	values := make([]any, len(args))
-	for i, text := range args {
+	values := make([]any, len(l.args))
+	for i, text := range l.args {
 		if values[i], err = d.bind(text); err != nil {
 			return err
 		}
 	}
 	rows, err := stmt.QueryContext(ctx, values...)
 	if err == nil {
-		err = read(rows, b)
+		err = read(rows, l)
 		err = errors.Join(err, rows.Close())
 	}
 	if err != nil {
-		return &boundError{err, args}
+		return &boundError{err, l.args}
 	}
 	return nil
 }
@@ -109,8 +124,8 @@ func (d *sqlite) check(ctx context.Context, db *dbsql.DB) error {
 	if err := stmt.Close(); err != nil {
 		return err
 	}
-	s := scanner{text: d.text}
-	if err := s.scan(); err != nil {
+	s, err := scan(d.text, "sqlite")
+	if err != nil {
 		return err
 	}
 	rows, err := db.QueryContext(ctx, "SELECT * FROM (\n"+d.text[:s.end]+"\n) LIMIT 0", make([]any, s.parameters)...)

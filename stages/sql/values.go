@@ -26,52 +26,83 @@ type result struct {
 	json []byte // nil: null
 }
 
-// A builder makes a result out of rows, within the limits of the settings.
-type builder struct {
+// A look is one look-up: what is asked for, and what came of it. Its texts are its own: it may
+// outlive the record.
+type look struct {
 	settings *Settings
-	rows     int
-	out      []byte
+	args     [][]byte // the JSON texts of the parameters; an empty one is NULL
+
+	rows int
+	out  []byte
+	full bool // no more rows are wanted
+
+	result result
+	err    error
 }
 
-// begin begins a row, whose text the caller appends to out.
-func (b *builder) begin() error {
-	all := b.settings.Rows == "all"
-	if b.rows++; b.rows > b.settings.MaxRows && all {
-		return refuse(client.TypeTooLarge, "the result has more rows than max_rows (%d): narrow the query, or add a LIMIT", b.settings.MaxRows)
+// size is about how much the parameters take.
+func (l *look) size() (n int) {
+	for _, a := range l.args {
+		n += len(a)
 	}
-	if all && b.rows == 1 {
-		b.out = append(b.out, '[')
+	return n
+}
+
+// row adds a row, whose text is what add appends. A row too many, or one that is too large, is the
+// error of this look-up alone: see refuse. more says whether another row is wanted.
+func (l *look) row(add func(out []byte) ([]byte, error)) (more bool, err error) {
+	if l.full {
+		return false, nil
+	}
+	if err = l.begin(); err == nil {
+		if l.out, err = add(l.out); err == nil {
+			err = l.end()
+		}
+	}
+	if _, own := pipeline.IsPermanent(err); own {
+		l.err, l.full, err = err, true, nil
+	}
+	return !l.full, err
+}
+
+func (l *look) begin() error {
+	all := l.settings.Rows == "all"
+	if l.rows++; l.rows > l.settings.MaxRows && all {
+		return refuse(client.TypeTooLarge, "the result has more rows than max_rows (%d): narrow the query, or add a LIMIT", l.settings.MaxRows)
+	}
+	if all && l.rows == 1 {
+		l.out = append(l.out, '[')
 	} else if all {
-		b.out = append(b.out, ',')
+		l.out = append(l.out, ',')
 	}
 	return nil
 }
 
-// end ends a row; more says whether another is wanted.
-func (b *builder) end() (more bool, err error) {
-	if len(b.out) > int(b.settings.MaxBytes) {
-		return false, refuse(client.TypeTooLarge, "the result is larger than max_bytes (%v)", b.settings.MaxBytes)
+func (l *look) end() error {
+	if len(l.out) > int(l.settings.MaxBytes) {
+		return refuse(client.TypeTooLarge, "the result is larger than max_bytes (%v)", l.settings.MaxBytes)
 	}
-	return b.settings.Rows == "all", nil
+	l.full = l.settings.Rows != "all"
+	return nil
 }
 
-// reset forgets all rows.
-func (b *builder) reset() { b.rows, b.out = 0, nil }
+// reset forgets all rows, for another attempt at the query.
+func (l *look) reset() { l.rows, l.out, l.full, l.err = 0, nil, false, nil }
 
-func (b *builder) result() result {
-	r := result{rows: b.rows, json: b.out}
+// finish makes the result of the rows.
+func (l *look) finish() {
+	l.result = result{rows: l.rows, json: l.out}
 	switch {
-	case b.settings.Rows != "all":
-	case b.rows == 0:
-		r.json = []byte("[]")
+	case l.settings.Rows != "all":
+	case l.rows == 0:
+		l.result.json = []byte("[]")
 	default:
-		r.json = append(r.json, ']')
+		l.result.json = append(l.result.json, ']')
 	}
-	return r
 }
 
-// read puts rows into b. The caller closes them.
-func read(rows *dbsql.Rows, b *builder) error {
+// read puts rows into l. The caller closes them.
+func read(rows *dbsql.Rows, l *look) error {
 	types, err := rows.ColumnTypes()
 	if err != nil {
 		return err
@@ -86,13 +117,7 @@ func read(rows *dbsql.Rows, b *builder) error {
 		return err
 	}
 	for more := true; more && rows.Next(); {
-		if err := b.begin(); err != nil {
-			return err
-		}
-		if b.out, err = appendRow(b.out, rows, columns); err != nil {
-			return err
-		}
-		if more, err = b.end(); err != nil {
+		if more, err = l.row(func(out []byte) ([]byte, error) { return appendRow(out, rows, columns) }); err != nil {
 			return err
 		}
 	}
@@ -157,6 +182,8 @@ func appendValue(out []byte, v any, c column) ([]byte, error) {
 		return strconv.AppendInt(out, v, 10), nil
 	case float64:
 		return appendFloat(out, v, 64), nil
+	case float32:
+		return appendFloat(out, float64(v), 32), nil
 	case time.Time:
 		return appendTime(out, v, c.typ), nil
 	case []byte:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh [GO [TAGS [PACKAGES and flags of go test]]]
 # Runs the tests with the build tag `real`: against Apache Kafka's own jars, fetched with Maven and started by the
-# tests, and against a PostgreSQL started here. Installs what is missing where it may (Debian, root); else says so
+# tests, and against a PostgreSQL and a MariaDB started here. Installs what is missing where it may (Debian, root); else says so
 # and fails. It never passes by skipping.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -22,6 +22,8 @@ need java openjdk-17-jre-headless
 need mvn maven
 need kcat kcat
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
+PATH=$PATH:/usr/sbin # mariadbd is there, which not every user has in PATH
+need mariadbd mariadb-server
 major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
 [ "${major:-0}" -ge 17 ] || { echo "make test-real needs Java 17 or later, found ${major:-none}" >&2; exit 1; }
 
@@ -33,7 +35,11 @@ fi
 export PENSTOCK_KAFKA_LIBS=$libs
 
 work=$(mktemp -d)
-stop() { [ ! -s "$work/pg/postmaster.pid" ] || kill -QUIT "$(head -1 "$work/pg/postmaster.pid")" 2>/dev/null || true; rm -rf "$work"; }
+stop() {
+  [ ! -s "$work/pg/postmaster.pid" ] || kill -QUIT "$(head -1 "$work/pg/postmaster.pid")" 2>/dev/null || true
+  [ -z "${maria:-}" ] || { kill -KILL "$maria" 2>/dev/null && wait "$maria" 2>/dev/null; } || true
+  rm -rf "$work"
+}
 trap stop EXIT
 pgbin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -1); pgbin=${pgbin:-$(dirname "$(command -v initdb)")}
 port=$((20000 + RANDOM % 10000))
@@ -42,6 +48,26 @@ if [ "$(id -u)" = 0 ]; then as=(runuser -u postgres --); chown postgres "$work";
 (cd / && "${as[@]}" "$pgbin/initdb" -D "$work/pg" -U penstock -A trust --no-sync >/dev/null)
 (cd / && "${as[@]}" "$pgbin/pg_ctl" -D "$work/pg" -w -l "$work/pg/log" -o "-p $port -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off" start >/dev/null)
 export PENSTOCK_TEST_POSTGRES="postgres://penstock@127.0.0.1:$port/postgres?sslmode=disable"
+
+# MariaDB has no way to start only when it is ready: it is asked for until it is. A port that is taken ends it.
+mkdir "$work/maria"
+user=()
+if [ "$(id -u)" = 0 ]; then user=(--user=mysql); chown mysql "$work/maria"; fi # MariaDB refuses root
+mariadb-install-db --no-defaults "${user[@]}" --datadir="$work/maria/data" --auth-root-authentication-method=normal --skip-test-db >"$work/maria.log" 2>&1 ||
+  { cat "$work/maria.log" >&2; exit 1; }
+for _ in 1 2 3 4 5; do
+  port=$((20000 + RANDOM % 10000))
+  mariadbd --no-defaults "${user[@]}" --datadir="$work/maria/data" --bind-address=127.0.0.1 --port=$port --socket="$work/maria/s" --pid-file="$work/maria/pid" \
+    --innodb-flush-log-at-trx-commit=0 >>"$work/maria.log" 2>&1 &
+  maria=$!
+  for _ in $(seq 300); do
+    [ ! -s "$work/maria/pid" ] && kill -0 $maria 2>/dev/null || break
+    sleep 0.1
+  done
+  ! kill -0 $maria 2>/dev/null || break
+done
+mariadb --no-defaults --protocol=socket --socket="$work/maria/s" -u root -e 'CREATE DATABASE penstock_test' || { cat "$work/maria.log" >&2; exit 1; }
+export PENSTOCK_TEST_MARIADB="mysql://root@127.0.0.1:$port/?charset=utf8mb4"
 
 # One package after another: each starts a broker of its own.
 "$go" test -tags "$tags" -count=1 -p 1 -timeout 30m "${packages[@]}"

@@ -1,0 +1,186 @@
+package calls
+
+import (
+	"cmp"
+	"time"
+)
+
+// A state of a circuit, by its word in circuit.changed.
+type state string
+
+const (
+	closed   state = "closed"
+	open     state = "open"
+	halfOpen state = "half_open"
+)
+
+// parts is into how many parts the window of a breaker is cut.
+const parts = 10
+
+// A breaker leaves a host alone that fails. Its host's lock guards it.
+//
+// It opens when enough of the calls within the window have failed, or as many in a row as it takes
+// at least: after a good time the window is full of answers, and a host that is gone would be
+// asked as often again before they are outweighed. It opens too when a few have failed in a row and
+// the host has been silent for as long as it is left alone then: calls that take seconds to fail, in
+// few slots, would not be enough within the window, and each record would use up its attempts.
+// When its time is over one call tries the host; an answer closes it, another failure opens it for
+// twice as long. A call counts only in the period in which it began: what comes late to a circuit
+// that is no longer closed says how the host was, not how it is.
+type breaker struct {
+	set    BreakerSettings
+	state  state
+	period uint64 // grows with each change of state
+	until  time.Duration
+	times  int // that it opened, one behind another
+	trying bool
+
+	counted [parts]count
+	slice   int64
+	calls   int // sum over the parts, so is failed
+	failed  int
+	row     int           // failures without an answer between them
+	heard   time.Duration // when the last answer came
+	silent  time.Duration // since when there was none: it came, or the first of the row began
+	errors  int64         // failures for which it is open
+}
+
+type count struct{ calls, failed int }
+
+// complete gives the settings with the defaults for what is 0.
+func (s BreakerSettings) complete() BreakerSettings {
+	d := DefaultBreaker()
+	if s.Failures == 0 {
+		s.Failures = d.Failures
+	}
+	s.Calls, s.Window = cmp.Or(s.Calls, d.Calls), cmp.Or(s.Window, d.Window)
+	s.Open, s.MaxOpen = cmp.Or(s.Open, d.Open), cmp.Or(s.MaxOpen, d.MaxOpen)
+	return s
+}
+
+// wait says how long it is until a call may begin; forever with ok false and no time: until the one
+// that tries the host is back.
+func (b *breaker) wait(at time.Duration) (wait time.Duration, ok bool) {
+	switch {
+	case b.state == closed:
+		return 0, true
+	case b.trying:
+		return 0, false
+	case b.until > at:
+		return b.until - at, false
+	}
+	return 0, true
+}
+
+// begin says that a call begins which wait has let in, and whether it is the one that tries the host.
+func (b *breaker) begin() (tries, changed bool) {
+	if b.state == closed {
+		return false, false
+	}
+	b.trying = true
+	return true, b.change(halfOpen)
+}
+
+// back says that the call that tried the host is back and has shown nothing: the next one tries.
+func (b *breaker) back() { b.trying = false }
+
+// answered counts an answer to a call that began in period.
+func (b *breaker) answered(period uint64, tries bool, at time.Duration) (changed bool) {
+	switch {
+	case b.set.Off:
+	case tries:
+		b.trying, b.times, b.errors = false, 0, 0
+		b.forget()
+		return b.change(closed)
+	case b.state == closed && period == b.period:
+		b.turn(at)
+		b.current().calls++
+		b.calls++
+		b.row, b.heard = 0, at
+	}
+	return false
+}
+
+// fewFailures in a row are enough when nothing else comes from a host.
+const fewFailures = 3
+
+// failure counts a failure of a call that began in period, at began. known says whether the host is
+// known to fail then: the attempt is not the record's.
+func (b *breaker) failure(period uint64, tries bool, began, at time.Duration) (changed, known bool) {
+	switch {
+	case b.set.Off:
+		return false, false
+	case tries:
+		b.trying = false
+		b.errors++
+		return b.open(at), true
+	case b.state != closed:
+		return false, true
+	case period != b.period:
+		return false, false
+	}
+	b.turn(at)
+	b.current().calls++
+	b.current().failed++
+	b.calls++
+	b.failed++
+	if b.row++; b.row == 1 {
+		b.silent = max(began, b.heard)
+	}
+	if b.calls >= b.set.Calls && float64(b.failed) >= float64(b.set.Failures)*float64(b.calls) || b.row >= b.set.Calls ||
+		b.row >= fewFailures && at-b.silent >= b.set.Open {
+		b.errors = int64(max(b.failed, b.row))
+		return b.open(at), true
+	}
+	return false, false
+}
+
+func (b *breaker) open(at time.Duration) (changed bool) {
+	d := b.set.Open
+	for range b.times {
+		if d *= 2; d >= b.set.MaxOpen {
+			break
+		}
+	}
+	b.times++
+	b.until = at + min(d, max(b.set.MaxOpen, b.set.Open))
+	return b.change(open)
+}
+
+func (b *breaker) change(to state) bool {
+	if b.state == to {
+		return false
+	}
+	b.state = to
+	b.period++
+	return true
+}
+
+// turn lets go of what is older than the window.
+func (b *breaker) turn(at time.Duration) {
+	now := int64(at / max(b.set.Window/parts, 1))
+	if now-b.slice >= parts || now < b.slice {
+		b.forget()
+		b.slice = now
+		return
+	}
+	for b.slice < now {
+		b.slice++
+		old := b.current()
+		b.calls -= old.calls
+		b.failed -= old.failed
+		*old = count{}
+	}
+}
+
+func (b *breaker) current() *count { return &b.counted[(b.slice%parts+parts)%parts] }
+
+func (b *breaker) forget() {
+	clear(b.counted[:])
+	b.calls, b.failed, b.row = 0, 0, 0
+}
+
+// idle says whether nothing is lost when it is forgotten.
+func (b *breaker) idle(at time.Duration) bool {
+	return b.state == closed || !b.trying && b.until+b.set.MaxOpen <= at
+}

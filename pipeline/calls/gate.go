@@ -1,0 +1,323 @@
+package calls
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// A gate is the way of one call through the gate of its host. It must not be copied once enter
+// has been called.
+type gate struct {
+	row *row[host]
+
+	entered bool
+	again   bool // it is a repeated call
+	tries   bool // it tries a host whose circuit is open
+	woken   bool // it was taken off a list, and is to ask or to leave
+	period  uint64
+	reason  reason
+	slow    *bucket // that it waits for
+	turn    turn
+	in      *[]*gate // the list that it is on
+	wake    func()
+}
+
+// A reason is what a call waits for.
+type reason uint8
+
+const (
+	forNothing reason = iota
+	forPause
+	forCircuit
+	forBudget
+	forPlace
+	forRate
+)
+
+// identity is what the call waits at: the host, apart for repeated calls, which may have to wait
+// while others go on.
+func (t *gate) identity(attempt int) any {
+	if attempt > 1 {
+		return &t.row.value.again
+	}
+	return &t.row.value.first
+}
+
+// enter is Enter of pipeline.Call.
+func (t *gate) enter(attempt int, wake func()) (wait time.Duration, ok bool) {
+	h := &t.row.value
+	h.mu.Lock()
+	at := h.now()
+	wait, t.reason = h.ask(t, attempt, at)
+	var list *[]*gate
+	switch t.reason {
+	case forNothing, forRate:
+		if wait, t.slow = t.take(); wait > 0 {
+			t.reason = forRate
+		} else {
+			t.reason = forNothing
+		}
+	case forPlace:
+		list = &h.waiting
+	case forCircuit:
+		if wait == 0 {
+			list = &h.waiting
+		}
+	case forBudget:
+		list = &h.poor
+	}
+	t.list(list)
+	t.wake = wake
+	var ev *event.CircuitChanged
+	if t.reason == forNothing {
+		ev, ok = h.begin(t, attempt, at), true
+	} else if t.reason != forRate {
+		h.gates.shared.giveUp(h.buckets, &t.turn)
+	}
+	other := h.next()
+	h.mu.Unlock()
+	h.gates.tell(ev, nil)
+	if other != nil {
+		other()
+	}
+	return wait, ok
+}
+
+// take takes from the rates.
+func (t *gate) take() (wait time.Duration, slow *bucket) {
+	h := &t.row.value
+	if len(h.buckets) == 0 {
+		return 0, nil
+	}
+	return h.gates.shared.take(h.buckets, &t.turn)
+}
+
+// list has the call be on a list, or on none. One that was woken in vain is the first again.
+func (t *gate) list(in *[]*gate) {
+	woken := t.woken
+	t.woken = false
+	if t.in == in {
+		return
+	}
+	t.unlist()
+	if in == nil {
+		return
+	}
+	t.in = in
+	if woken {
+		*in = append([]*gate{t}, *in...)
+	} else {
+		*in = append(*in, t)
+	}
+}
+
+func (t *gate) unlist() {
+	if t.in == nil {
+		return
+	}
+	list := *t.in
+	for i, other := range list {
+		if other == t {
+			copy(list[i:], list[i+1:])
+			list[len(list)-1] = nil
+			*t.in = list[:len(list)-1]
+			break
+		}
+	}
+	t.in = nil
+}
+
+// waits is Waits of pipeline.Call.
+func (t *gate) waits() string {
+	h := &t.row.value
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch t.reason {
+	case forPause:
+		return h.name + ", which has asked to wait"
+	case forCircuit:
+		return "circuit of " + h.name
+	case forBudget:
+		return "the retry budget of " + h.name
+	case forPlace:
+		return "a place at " + h.name
+	case forRate:
+		switch b := t.slow; {
+		case b.crawl:
+			return "the crawl delay of " + h.name
+		case b.perHost:
+			return "rate " + b.name + " of " + h.name
+		default:
+			return "rate " + b.name
+		}
+	}
+	return ""
+}
+
+// shut says whether the host must be left alone now: an answer that is out of date may stand in.
+func (t *gate) shut() bool {
+	h := &t.row.value
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	at := h.now()
+	_, ok := h.breaker.wait(at)
+	return !ok || h.peer.value.wait(at) > 0
+}
+
+// leave is Leave of pipeline.Call. It comes once, last.
+func (t *gate) leave(r pipeline.CallResult) (counts bool) {
+	h := &t.row.value
+	defer t.row.done()
+	a := judge(r) // with no lock held: the methods of an error are somebody else's
+	h.mu.Lock()
+	h.gates.shared.giveUp(h.buckets, &t.turn)
+	t.unlist()
+	var ev *event.CircuitChanged
+	if t.entered {
+		h.running--
+		ev, counts = h.back(t, r, a, h.now())
+	}
+	wake := h.next()
+	h.mu.Unlock()
+	h.gates.tell(ev, r.Err)
+	if wake != nil {
+		wake()
+	}
+	return counts
+}
+
+func (h *host) now() time.Duration { return time.Since(h.gates.shared.began) }
+
+// ask says what a call has to wait for but the rates.
+func (h *host) ask(t *gate, attempt int, at time.Duration) (wait time.Duration, r reason) {
+	if wait = h.peer.value.wait(at); wait > 0 {
+		return wait, forPause
+	}
+	wait, ok := h.breaker.wait(at)
+	switch {
+	case !ok:
+		return wait, forCircuit
+	case h.full(), len(h.waiting) > 0 && t.in != &h.waiting && !t.woken:
+		return 0, forPlace
+	case attempt > 1:
+		if wait = h.budget.wait(at); wait > 0 {
+			return wait, forBudget
+		}
+	}
+	return 0, forNothing
+}
+
+// begin has a call begin.
+func (h *host) begin(t *gate, attempt int, at time.Duration) (ev *event.CircuitChanged) {
+	t.entered, t.again = true, attempt > 1
+	h.running++
+	h.begun = at
+	h.budget.call(t.again, at)
+	if h.adaptive != nil {
+		h.adaptive.entered(h.running)
+	}
+	var changed bool
+	if t.tries, changed = h.breaker.begin(); changed {
+		ev = h.changed()
+	}
+	t.period = h.breaker.period
+	return ev
+}
+
+// back judges what came of a call.
+func (h *host) back(t *gate, r pipeline.CallResult, a account, at time.Duration) (ev *event.CircuitChanged, counts bool) {
+	began := at - r.Took
+	p := &h.peer.value
+	if a.waits {
+		p.pause(began, at, a.pause)
+	}
+	if t.again && !a.failure {
+		h.budget.back()
+	}
+	var changed bool
+	counts = !a.waits
+	was := h.breaker.state
+	switch {
+	case a.answer:
+		p.answered(began)
+		changed = h.breaker.answered(t.period, t.tries, at)
+	case a.failure:
+		var known bool
+		if changed, known = h.breaker.failure(t.period, t.tries, began, at); known {
+			counts = false
+		}
+	case t.tries:
+		h.breaker.back()
+	}
+	if h.adaptive != nil {
+		switch {
+		case a.waits || a.late:
+			h.adaptive.refused(began, at)
+		case a.answer:
+			h.adaptive.answered(began, at, r.Took, r.Released)
+		}
+	}
+	if !changed {
+		return nil, counts
+	}
+	if was == closed {
+		h.gates.opened.Add(1)
+	} else if h.breaker.state == closed {
+		h.gates.opened.Add(-1)
+	}
+	return h.changed(), counts
+}
+
+// An account is what a call says of its host.
+type account struct {
+	answer  bool // it is there
+	failure bool
+	waits   bool // it has asked to wait
+	late    bool // it did not answer in time
+	pause   time.Duration
+}
+
+func judge(r pipeline.CallResult) (a account) {
+	err := r.Err
+	if !r.Begun {
+		return a
+	}
+	if err == nil || errors.Is(err, pipeline.Filtered) {
+		a.answer = true
+		return a
+	}
+	if _, next := pipeline.NextCall(err); next {
+		a.answer = true
+		return a
+	}
+	var asks interface{ AsksToWait() bool }
+	refused := errors.As(err, &asks) && asks.AsksToWait()
+	a.pause = pipeline.RetryHint(err)
+	if a.waits = refused || a.pause > 0; refused {
+		return a
+	}
+	reason, permanent := pipeline.IsPermanent(err)
+	switch {
+	case permanent:
+		a.answer = reason != pipeline.ReasonPanic
+	case pipeline.IsFatal(err), errors.Is(err, context.Canceled):
+	default:
+		a.failure = true
+		a.late = errors.Is(err, context.DeadlineExceeded)
+	}
+	return a
+}
+
+func errorType(err error) string {
+	if t, ok := event.TypeOf(err); ok {
+		return t
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "timeout"
+	}
+	return "error"
+}

@@ -1,0 +1,202 @@
+package calls
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// gates are those of a step, one for each host that it calls.
+type gates struct {
+	env    Env
+	shared *Shared
+	hosts  table[host]
+	fill   func(*row[host])
+	events atomic.Pointer[event.Emitter]
+	opened atomic.Int64 // circuits that are not closed
+}
+
+func newGates(env Env) (*gates, error) {
+	if env.Shared == nil {
+		env.Shared = NewShared(nil)
+	}
+	s := env.Shared
+	if err := s.check(env.Settings.Limit); err != nil {
+		return nil, err
+	}
+	env.Settings.Breaker = env.Settings.Breaker.complete()
+	s.start()
+	g := &gates{env: env, shared: s}
+	g.fill = g.newHost
+	g.hosts.most = mostHosts
+	g.hosts.idle, g.hosts.gone = g.idle, g.gone
+	return g, nil
+}
+
+// attach has circuit.changed go to e.
+func (g *gates) attach(e *event.Emitter) { g.events.Store(e) }
+
+// openCircuits is how many hosts are left alone now because they fail.
+func (g *gates) openCircuits() int64 { return g.opened.Load() }
+
+// of gives a call its way through the gate of a host. Each ends with one call of leave, whether
+// the call was let in or not; until then it stays where it is in memory.
+func (g *gates) of(name string) gate { return gate{row: g.hosts.use(name, g.fill)} }
+
+// close lets go of the hosts that no call is at. Calls that are under way go on. Nothing is said of
+// circuits any more.
+func (g *gates) close() {
+	g.events.Store(nil)
+	g.hosts.clear()
+}
+
+// delay has calls to a host begin no closer together than d; 0 takes that back.
+func (g *gates) delay(name string, d time.Duration) {
+	r := g.hosts.use(name, g.fill)
+	defer r.done()
+	h := &r.value
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	g.shared.mu.Lock()
+	defer g.shared.mu.Unlock()
+	b, now := h.delay, time.Now()
+	switch {
+	case b == nil && d <= 0 || b != nil && b.interval == max(d, 0):
+	case b == nil:
+		h.delay = newDelay(d)
+		if h.begun != never {
+			h.delay.limiter.AllowN(g.shared.began.Add(h.begun), 1)
+		}
+		h.buckets = append(h.buckets, h.delay)
+	case d <= 0:
+		b.interval = 0
+		b.limiter.SetLimitAt(now, rate.Inf)
+	default:
+		b.interval = d
+		b.limiter.SetLimitAt(now, rate.Every(d))
+	}
+}
+
+func newDelay(d time.Duration) *bucket {
+	return &bucket{crawl: true, interval: d, limiter: rate.NewLimiter(rate.Every(d), 1)}
+}
+
+// A host is what a step knows of a host.
+type host struct {
+	gates *gates
+	name  string
+	peer  *row[peer]
+
+	first, again byte // their addresses are what calls wait at: first attempts, and repeated ones
+
+	mu       sync.Mutex
+	buckets  []*bucket // of the rates, and delay
+	delay    *bucket   // nil: none
+	most     int       // calls at once; 0: as many as there are
+	adaptive *adaptive // nil: most
+	breaker  breaker
+	budget   budget
+	running  int
+	begun    time.Duration // when a call began last
+	waiting  []*gate       // for a place, or for the call that tries the host
+	poor     []*gate       // for the retry budget
+}
+
+func (g *gates) newHost(r *row[host]) {
+	s := &g.env.Settings
+	h := &r.value
+	h.gates, h.name, h.begun = g, r.host, never
+	h.peer = g.shared.peers.use(r.host, func(p *row[peer]) { p.value.init() })
+	h.buckets = g.shared.buckets(&h.peer.value, s.Limit)
+	h.most = s.MaxPerHost
+	if h.most == 0 {
+		h.most = g.env.Workers
+	}
+	if s.Adaptive && h.most > 0 {
+		h.adaptive = newAdaptive(h.most)
+	}
+	h.breaker = breaker{set: s.Breaker, state: closed}
+	h.budget = newBudget(float64(s.RetryBudget))
+}
+
+// idle says whether nothing is lost when a host is forgotten.
+func (g *gates) idle(h *host) bool {
+	now := time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.breaker.idle(now.Sub(g.shared.began)) {
+		return false
+	}
+	if h.delay == nil {
+		return true
+	}
+	g.shared.mu.Lock()
+	defer g.shared.mu.Unlock()
+	return h.delay.full(now)
+}
+
+// gone is told of a host that is forgotten. Its circuit is closed from now on.
+func (g *gates) gone(h *host) {
+	h.mu.Lock()
+	was := h.breaker.state
+	h.mu.Unlock()
+	if was != closed {
+		g.opened.Add(-1)
+		g.tell(&event.CircuitChanged{Target: h.name, State: string(closed)}, nil)
+	}
+	h.peer.done()
+}
+
+// places is how many calls there may be at once; 0: any number.
+func (h *host) places() int {
+	if h.adaptive != nil {
+		return h.adaptive.places()
+	}
+	return h.most
+}
+
+func (h *host) full() bool {
+	n := h.places()
+	return n > 0 && h.running >= n
+}
+
+// next takes the first off a list that waits for what there is now. The caller wakes it when it
+// has let go of the lock. Whoever is woken asks or leaves, and looks for the next in turn: so one
+// wake at a time is enough, and none is lost.
+func (h *host) next() (wake func()) {
+	if len(h.waiting) > 0 && !h.full() && !h.breaker.trying {
+		return pop(&h.waiting)
+	}
+	if len(h.poor) > 0 && h.budget.credit >= 1 {
+		return pop(&h.poor)
+	}
+	return nil
+}
+
+func pop(list *[]*gate) (wake func()) {
+	t := (*list)[0]
+	(*list)[0] = nil
+	*list = (*list)[1:]
+	t.in, t.woken = nil, true
+	return t.wake
+}
+
+// changed makes the event of a circuit that has changed.
+func (h *host) changed() *event.CircuitChanged {
+	return &event.CircuitChanged{Target: h.name, State: string(h.breaker.state), ErrorCount: h.breaker.errors}
+}
+
+// tell emits an event, with no lock held. err is the error that led to it, or nil.
+func (g *gates) tell(ev *event.CircuitChanged, err error) {
+	if ev == nil {
+		return
+	}
+	if err != nil {
+		ev.ErrorType = errorType(err)
+	}
+	g.events.Load().Emit(ev, "")
+}

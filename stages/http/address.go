@@ -1,0 +1,141 @@
+package httpstage
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/client"
+)
+
+// checkAddress checks where the calls go.
+func (s *Settings) checkAddress(p *problems) {
+	text := s.URL.String()
+	p.check("url", s.URL.CheckRaw())
+	if s.Redirects != "same_host" && s.Redirects != "any_host" {
+		p.add("redirects", "%q is none: write same_host or any_host", s.Redirects)
+	}
+	if chosen, whole := s.URL.GivesHost(); chosen {
+		err := checkChosen(text)
+		if whole {
+			err = nil
+		}
+		p.check("url", err)
+		if len(s.Hosts) == 0 && err == nil {
+			p.add("url", "the host comes from the record: say which ones may be called, as in hosts: [api.example, '*.example.org']")
+		}
+		return
+	}
+	host, err := client.StaticHost(text)
+	p.check("url", err)
+	if len(s.Hosts) == 0 && len(s.Allow) == 0 || err != nil {
+		return
+	}
+	field := "hosts"
+	if len(s.Hosts) == 0 {
+		field = "allow"
+	}
+	if s.Redirects != "any_host" {
+		p.add(field, "the host stands in url, and the calls go there alone: leave it out")
+		return
+	}
+	u, err := url.Parse(host)
+	if err == nil && len(s.Hosts) > 0 && !s.Hosts.Match(u) {
+		p.add(field, "the host of url, %s, is none of them: add it", u.Host)
+	} else if err == nil {
+		err = s.egress().Check(u)
+	}
+	if err != nil {
+		p.add(field, "%s", strings.TrimPrefix(err.Error(), "making the request: "))
+	}
+}
+
+// checkChosen checks what the file says of an address of whose host a part is of the record.
+func checkChosen(text string) error {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok || scheme != "http" && scheme != "https" {
+		return errors.New("the address must begin with http:// or https://, or with a part that gives it as a whole")
+	}
+	depth := 0
+	for _, c := range rest {
+		switch {
+		case c == '{':
+			depth++
+		case c == '}':
+			depth--
+		case depth > 0: // of an expression
+		case c == '@':
+			return errors.New("the address holds a user name or password: put it under auth")
+		case c == '/' || c == '?' || c == '#':
+			return nil
+		}
+	}
+	return nil
+}
+
+// egress gives where calls may go; nil: the host stands in the file.
+func (s *Settings) egress() *client.Egress {
+	if len(s.Hosts) == 0 && len(s.Allow) == 0 {
+		return nil
+	}
+	return &client.Egress{Hosts: s.Hosts, Allow: s.Allow}
+}
+
+// A place is where a call goes.
+type place struct {
+	url     string
+	host    string // as calls.Question wants it
+	address string // for messages
+}
+
+// place gives where the call for a record goes. Errors are permanent: of the template, of an
+// address that is none, of one that may not be called.
+func (h *Stage) place(rec *pipeline.Record) (place, error) {
+	text, err := h.settings.URL.URL(rec)
+	if err != nil {
+		return place{}, err
+	}
+	if i := strings.IndexByte(text, '#'); i >= 0 {
+		text = text[:i]
+	}
+	if !h.chosen {
+		return place{url: text, host: h.host, address: h.address}, nil
+	}
+	u, err := url.Parse(strings.TrimSpace(text))
+	if err != nil {
+		return place{}, refuse("its URL is not valid")
+	}
+	if err := h.egress.Check(u); err != nil {
+		return place{}, err
+	}
+	if u.Scheme == "http" && h.schemeChosen && h.settings.secrets() {
+		return place{}, refuse("its URL is one of http, where others can read the log-in that goes with it: write the scheme into url if that is meant")
+	}
+	u.RawQuery = plainQuery(u.RawQuery)
+	return place{url: u.String(), host: u.Host, address: u.Scheme + "://" + u.Host}, nil
+}
+
+// refuse is the error of a request that cannot be made.
+func refuse(why string) error {
+	return pipeline.Reject(client.TypeRequest, client.NewError(client.TypeRequest, "making the request: "+why, nil))
+}
+
+// plainQuery encodes what may not stand in a request line: addresses in records are often written
+// for people, and the query is sent as it is.
+func plainQuery(query string) string {
+	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>", r) }
+	if !strings.ContainsFunc(query, odd) {
+		return query
+	}
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; odd(rune(c)) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,206 @@
+package httpstage
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
+	"github.com/penstockio/penstock/pipeline/client"
+)
+
+// An answer is what a call has brought, for one record or several.
+type answer struct {
+	text    []byte // JSON text; nil: null
+	status  int
+	headers []byte      // an object with those of keep_headers; nil: nobody wants them
+	miss    error       // a status of miss_status
+	judged  http.Header // what HTTP's rules of keeping go by; nil: they are not asked
+}
+
+// question makes what is asked for a record, without keeping anything of it.
+func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
+	var q calls.Question[answer]
+	to, err := h.place(rec)
+	if err != nil {
+		return q, err
+	}
+	r := client.Request{Method: h.settings.Method, URL: to.url, Address: to.address, Discard: h.into == nil, Reads: h.settings.OKStatus}
+	if r.Body, err = h.body(rec); err != nil {
+		return q, err
+	}
+	if r.Header, err = h.header(rec); err != nil {
+		return q, err
+	}
+	if h.into != nil || h.statusInto != nil || h.headersInto != nil {
+		// A value that can take no field is rejected before anybody is asked.
+		if err := rec.CheckObject(); err != nil {
+			return q, err
+		}
+	}
+	q.Host = to.host
+	if h.keyed {
+		q.Key = h.key(&r)
+	}
+	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (calls.Reply[answer], error) {
+		if err := h.put(rec, &answer{}); err != nil { // what stands in the way rejects without a call
+			return calls.Reply[answer]{}, err
+		}
+		return h.ask(ctx, r, known)
+	}
+	q.Use = h.use
+	return q, nil
+}
+
+// header gives the headers that a record has a part in; nil: none.
+func (h *Stage) header(rec *pipeline.Record) (http.Header, error) {
+	if len(h.headers) == 0 && h.scope == "" {
+		return nil, nil
+	}
+	out := make(http.Header, len(h.headers)+1)
+	for _, part := range h.headers {
+		v, err := part.text.Text(rec)
+		if err != nil {
+			return nil, err
+		}
+		out[part.name] = []string{v}
+	}
+	if h.scope != "" {
+		key, _ := client.IdempotencyKey(h.scope, rec)
+		out[idempotencyKey] = []string{key}
+	}
+	return out, nil
+}
+
+const idempotencyKey = "Idempotency-Key"
+
+// key makes what tells a request from others of the step: all that differs between them.
+func (h *Stage) key(r *client.Request) string {
+	if len(h.headers) == 0 {
+		return calls.Key(r.URL, string(r.Body))
+	}
+	parts := append(make([]string, 0, 2+len(h.headers)), r.URL, string(r.Body))
+	for _, part := range h.headers {
+		parts = append(parts, r.Header[part.name][0])
+	}
+	return calls.Key(parts...)
+}
+
+// ask makes the call. known is an answer that was kept and is out of date, or nil.
+func (h *Stage) ask(ctx context.Context, r client.Request, known *answer) (calls.Reply[answer], error) {
+	var none calls.Reply[answer]
+	asks := known != nil && known.judged != nil
+	if asks {
+		r.Header = r.Header.Clone()
+		if r.Header == nil {
+			r.Header = http.Header{}
+		}
+		client.Condition(r.Header, known.judged)
+	}
+	sent := time.Now()
+	a, err := h.client.Do(ctx, r)
+	if err != nil {
+		return none, err
+	}
+	what := "calling " + r.Method + " " + r.Address
+	if asks && a.Status == http.StatusNotModified {
+		renewed := *known
+		renewed.judged = client.Renew(known.judged, a.Header)
+		return h.reply(renewed, r, sent), nil
+	}
+	got := answer{status: a.Status, headers: h.kept(a.Header)}
+	if h.http {
+		got.judged = client.Deciding(a.Header)
+	}
+	switch h.verdict(a.Status) {
+	case misses:
+		got.miss = pipeline.Reject(client.ReasonNoMatch, client.StatusError(what, a, nil))
+	case answers:
+		if h.into == nil {
+			break
+		}
+		if got.text, err = h.text(what, a); err != nil {
+			return none, err
+		}
+	case retries:
+		return none, client.StatusError(what, a, h.settings.RetryStatus)
+	default:
+		if a.Status < 300 {
+			return none, pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer,
+				what+": answered status "+strconv.Itoa(a.Status)+", which ok_status does not hold", nil))
+		}
+		return none, client.StatusError(what, a, nil)
+	}
+	return h.reply(got, r, sent), nil
+}
+
+// Sizes of what stands around the texts of an answer that is kept.
+const (
+	answerSize = 160
+	fieldSize  = 64
+	missSize   = 512
+)
+
+// reply says how long an answer holds.
+func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[answer] {
+	p := calls.Reply[answer]{Answer: a, Negative: a.miss != nil, Bytes: answerSize + cap(a.text) + cap(a.headers)}
+	if a.miss != nil {
+		p.Bytes += missSize
+	}
+	if a.judged == nil {
+		return p
+	}
+	for name, lines := range a.judged {
+		p.Bytes += fieldSize + len(name)
+		for _, line := range lines {
+			p.Bytes += len(line) + 16
+		}
+	}
+	otherwise := h.ttl
+	if p.Negative {
+		otherwise = h.negativeTTL
+	}
+	header := h.fixed
+	if len(r.Header) > 0 {
+		header = header.Clone()
+		for name, lines := range r.Header {
+			header[name] = lines
+		}
+	}
+	f := client.Exchange{Method: r.Method, Request: header, Status: a.status, Answer: a.judged, Sent: sent, Received: time.Now()}.Freshness(otherwise)
+	p.TTL, p.Stale, p.Validates = f.TTL, f.Stale, f.Validates
+	return p
+}
+
+// use puts an answer into a record.
+func (h *Stage) use(rec *pipeline.Record, a answer) error {
+	if a.miss != nil {
+		switch h.settings.OnMiss {
+		case client.MissFilter:
+			return pipeline.Filtered
+		case client.MissReject:
+			return a.miss
+		}
+	}
+	return h.put(rec, &a)
+}
+
+// put sets the fields that take an answer.
+func (h *Stage) put(rec *pipeline.Record, a *answer) error {
+	if h.into != nil {
+		if err := rec.SetRawAt(h.into, a.text); err != nil {
+			return err
+		}
+	}
+	if h.statusInto != nil {
+		if err := rec.SetRawAt(h.statusInto, strconv.AppendInt(nil, int64(a.status), 10)); err != nil {
+			return err
+		}
+	}
+	if h.headersInto != nil {
+		return rec.SetRawAt(h.headersInto, a.headers)
+	}
+	return nil
+}

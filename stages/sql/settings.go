@@ -1,0 +1,103 @@
+package sql
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+// Settings are the settings of the sql stage.
+type Settings struct {
+	Driver   string             `yaml:"driver" doc:"kind of database; mysql is MariaDB too" enum:"sqlite|postgres|mysql" required:"true"`
+	Path     settings.Path      `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
+	DSN      settings.Secret    `yaml:"dsn" doc:"address of the others: postgres://user:password@host:port/database, mysql://user:password@host:port/database"`
+	TLS      client.TLS         `yaml:"tls" doc:"of mysql: how the server is checked, and who this side is. Without it the connection is encrypted where the server can, and the server not checked, unless dsn has ?tls=true; postgres has sslmode and sslrootcert in dsn"`
+	Query    string             `yaml:"query" doc:"one SELECT; its parameters are $1, $2 and so on in postgres, ? in the others" required:"true"`
+	Args     []expr.Expr        `yaml:"args" value:"true" doc:"values of the parameters, in order; they are bound, never put into the text. Of postgres an array takes a list, json any value as it is, bytea base64, and an integer also 5.0"`
+	Into     settings.FieldPath `yaml:"into" doc:"field that takes the result: an object of the columns by name. Of postgres arrays are lists, composites and hstores are objects, and what JSON has no form for is the text that the server writes" required:"true"`
+	Rows     string             `yaml:"rows" doc:"first: the first row as an object; all: an array of them" enum:"first|all"`
+	OnMiss   client.OnMiss      `yaml:"on_miss" doc:"what a result without rows does to the record: null (with rows: all an empty array), reject or filter" enum:"null|reject|filter"`
+	MaxRows  int                `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
+	MaxBytes settings.Size      `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
+	MaxConns int                `yaml:"max_conns" doc:"most connections of this step, and most queries at once; with more workers than that the look-ups of the others go together in the next query" min:"1"`
+	Batch    int                `yaml:"batch" doc:"most look-ups that one query asks for, of those that wait while all connections are busy; 1: each has a query of its own. Of mysql 64 is the most, sqlite has one" min:"1" max:"1000"`
+}
+
+// Default gives the settings of an sql stage before a file is read.
+func Default() Settings {
+	return Settings{Rows: "first", OnMiss: client.MissNull, MaxRows: 1000, MaxBytes: 1 << 20, MaxConns: 8, Batch: 64}
+}
+
+// Validate checks what can be known without a database. It joins several errors.
+func (s *Settings) Validate() error {
+	var errs []error
+	bad := func(field, format string, args ...any) {
+		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
+	}
+	switch s.Driver {
+	case "sqlite":
+		if s.Path == "" {
+			bad("path", "sqlite needs the path of its database file")
+		}
+		if s.DSN != "" {
+			bad("dsn", "sqlite has none: write path")
+		}
+	case "mysql":
+		if s.DSN == "" {
+			bad("dsn", "mysql needs its address: write dsn: mysql://user:password@host:port/database")
+		} else if _, err := mysqlConfig(s.DSN, s.TLS); err != nil {
+			bad("dsn", "%w", err)
+		}
+		if s.Path != "" {
+			bad("path", "mysql has none: write dsn")
+		}
+	case "postgres":
+		if s.DSN == "" {
+			bad("dsn", "postgres needs its address: write dsn: postgres://user:password@host:port/database")
+		} else if _, err := postgresConfig(s.DSN); err != nil {
+			bad("dsn", "%w", err)
+		}
+		if s.Path != "" {
+			bad("path", "postgres has none: write dsn")
+		}
+	default:
+		bad("driver", "%q is none: write sqlite, postgres or mysql", s.Driver)
+	}
+	if err := s.TLS.Validate(); err != nil {
+		bad("tls", "%w", err)
+	} else if s.TLS != (client.TLS{}) && s.Driver == "postgres" {
+		bad("tls", "postgres has its files in dsn: write ?sslmode=verify-full&sslrootcert=ca.pem there")
+	} else if s.TLS != (client.TLS{}) && s.Driver != "mysql" {
+		bad("tls", "only mysql has it")
+	}
+	if err := checkQuery(s.Query, s.Driver, len(s.Args)); err != nil {
+		bad("query", "%w", err)
+	}
+	if s.Into == "" {
+		bad("into", "name the field that takes the result")
+	} else if _, err := s.Into.Place(); err != nil {
+		bad("into", "%w", err)
+	}
+	if s.Rows != "first" && s.Rows != "all" {
+		bad("rows", "%q is none: write first or all", s.Rows)
+	}
+	if err := s.OnMiss.Validate(); err != nil {
+		bad("on_miss", "%w", err)
+	}
+	if s.MaxRows < 1 {
+		bad("max_rows", "it must be at least 1")
+	}
+	if s.MaxBytes < 1 || s.MaxBytes > 1<<30 {
+		bad("max_bytes", "%v is out of range: write a size from 1B to 1GiB", s.MaxBytes)
+	}
+	if s.MaxConns < 1 {
+		bad("max_conns", "it must be at least 1")
+	}
+	if s.Batch < 1 || s.Batch > 1000 {
+		bad("batch", "%d is out of range: write 1 to 1000", s.Batch)
+	}
+	return errors.Join(errs...)
+}

@@ -35,7 +35,7 @@ type breaker struct {
 	times  int // that it opened, one behind another
 	trying bool
 
-	counted [parts]struct{ calls, failed int }
+	counted [parts]count
 	slice   int64
 	calls   int // sum over the parts, so is failed
 	failed  int
@@ -44,6 +44,8 @@ type breaker struct {
 	silent  time.Duration // since when there was none: it came, or the first of the row began
 	errors  int64         // failures for which it is open
 }
+
+type count struct{ calls, failed int }
 
 // complete gives the settings with the defaults for what is 0.
 func (s BreakerSettings) complete() BreakerSettings {
@@ -92,7 +94,7 @@ func (b *breaker) answered(period uint64, tries bool, at time.Duration) (changed
 		return b.change(closed)
 	case b.state == closed && period == b.period:
 		b.turn(at)
-		b.counted[b.slice%parts].calls++
+		b.current().calls++
 		b.calls++
 		b.row, b.heard = 0, at
 	}
@@ -118,8 +120,8 @@ func (b *breaker) failure(period uint64, tries bool, began, at time.Duration) (c
 		return false, false
 	}
 	b.turn(at)
-	b.counted[b.slice%parts].calls++
-	b.counted[b.slice%parts].failed++
+	b.current().calls++
+	b.current().failed++
 	b.calls++
 	b.failed++
 	if b.row++; b.row == 1 {
@@ -164,12 +166,14 @@ func (b *breaker) turn(at time.Duration) {
 	}
 	for b.slice < now {
 		b.slice++
-		old := &b.counted[b.slice%parts]
+		old := b.current()
 		b.calls -= old.calls
 		b.failed -= old.failed
-		old.calls, old.failed = 0, 0
+		*old = count{}
 	}
 }
+
+func (b *breaker) current() *count { return &b.counted[(b.slice%parts+parts)%parts] }
 
 func (b *breaker) forget() {
 	clear(b.counted[:])

@@ -37,7 +37,7 @@ func newBucket(name string, r RateSettings) *bucket {
 	return &bucket{
 		name: name, perHost: r.Per == perHost,
 		limiter:  rate.NewLimiter(rate.Limit(r.Rate.PerSecond()), max(r.Burst, 1)),
-		interval: time.Duration(math.Ceil(float64(r.Rate.Per) / r.Rate.N)),
+		interval: span(math.Ceil(float64(r.Rate.Per) / r.Rate.N)),
 	}
 }
 
@@ -59,8 +59,11 @@ func (b *bucket) until(n int, now time.Time) time.Duration {
 	if d < 1 {
 		return 0 // so little that the limiter, too, lets it pass, and makes up for it
 	}
-	return time.Duration(d) + 1
+	return span(d) + 1
 }
+
+// span gives so many nanoseconds, if that is not beyond all times.
+func span(ns float64) time.Duration { return time.Duration(min(ns, 1<<61)) }
 
 // wait says how long a call has to wait that has the given moment in the timetable; zero: none.
 func (b *bucket) wait(t *turn, moment, now time.Time) time.Duration {

@@ -150,7 +150,7 @@ deadline: 10s`,
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, Hints: hintsOfScrape,
+			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, PerHost: 1, Hints: hintsOfScrape,
 			Doc: "fetches a web page for each record, as robots.txt of its host allows, and puts what CSS selectors find in it into a field; " +
 				"a host has one call at a time unless max_per_host says otherwise",
 			Example: `scrape:

@@ -15,6 +15,7 @@ type gate struct {
 	row *row[host]
 
 	entered bool
+	again   bool // it is a repeated call
 	tries   bool // it tries a host whose circuit is open
 	woken   bool // it was taken off a list, and is to ask or to leave
 	period  uint64
@@ -212,10 +213,10 @@ func (h *host) ask(t *gate, attempt int, at time.Duration) (wait time.Duration, 
 
 // begin has a call begin.
 func (h *host) begin(t *gate, attempt int, at time.Duration) (ev *event.CircuitChanged) {
-	t.entered = true
+	t.entered, t.again = true, attempt > 1
 	h.running++
 	h.begun = at
-	h.budget.call(attempt > 1, at)
+	h.budget.call(t.again, at)
 	if h.adaptive != nil {
 		h.adaptive.entered(h.running)
 	}
@@ -233,6 +234,9 @@ func (h *host) back(t *gate, r pipeline.CallResult, a account, at time.Duration)
 	p := &h.peer.value
 	if a.waits {
 		p.pause(began, at, a.pause)
+	}
+	if t.again && !a.failure {
+		h.budget.back()
 	}
 	var changed bool
 	counts = !a.waits

@@ -112,12 +112,55 @@ func TestARefusalIsNoFailureAndAFailureThatAsksToWaitIsOne(t *testing.T) {
 	})
 }
 
-func TestRepeatedCallsAreNoMoreThanAShareOfAll(t *testing.T) {
+// What has used up its budget while the host failed goes on soon when the host is well.
+func TestRepeatedCallsThatAreAnsweredTakeNothingFromTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := Defaults()
+		s.Breaker.Off = true
+		g := mustGates(t, Env{Settings: s, Workers: 64})
+		n := 0
+		for wait := time.Duration(0); wait == 0; n++ {
+			c := g.of("api.example")
+			var ok bool
+			if wait, ok = c.enter(2, nil); ok {
+				c.leave(result(errBroken))
+			} else if c.waits() != "the retry budget of api.example" {
+				t.Fatal(c.waits())
+			} else {
+				c.leave(pipeline.CallResult{})
+			}
+		}
+		if n > 3 {
+			t.Errorf("%d repeated calls at once", n)
+		}
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for range 50 {
+					c := &way{gate: g.of("api.example"), attempt: 2}
+					if err := Enter(t.Context(), c); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(20 * time.Millisecond)
+					c.Leave(result(nil))
+				}
+			})
+		}
+		wg.Wait()
+		if d := time.Since(began); d > 4*time.Second {
+			t.Errorf("3200 repeated calls in %v, want about 1s and a start", d)
+		}
+	})
+}
+
+func TestRepeatedCallsThatFailAreNoMoreThanAShareOfAll(t *testing.T) {
 	for _, share := range []settings.Share{0, 0.2, 0.5, 1} {
 		t.Run(share.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := Defaults()
 				s.RetryBudget = share
+				s.Breaker.Off = true
 				g := mustGates(t, Env{Settings: s})
 				var first, again atomic.Int64
 				var wg sync.WaitGroup
@@ -172,7 +215,11 @@ func (e *ended) Enter(wake func()) (time.Duration, bool) {
 	wait, ok := e.way.Enter(wake)
 	if ok {
 		e.n.Add(1)
-		e.Leave(result(nil))
+		var err error
+		if e.attempt > 1 {
+			err = errBroken
+		}
+		e.Leave(result(err))
 	}
 	return wait, ok
 }
@@ -377,13 +424,4 @@ func TestARateIsNotForgottenBeforeItIsFull(t *testing.T) {
 			t.Errorf("%d hosts are kept", n)
 		}
 	})
-}
-
-// each calls f for every row, with the table locked.
-func (t *table[V]) each(f func(*row[V])) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, r := range t.byHost {
-		f(r)
-	}
 }

@@ -9,7 +9,7 @@ import (
 // Settings stand beside the name of a stage that waits for somebody else.
 type Settings struct {
 	Limit       []string        `yaml:"limit" commas:"true" doc:"rates of limits.rates that calls keep to, by name: one, or several"`
-	MaxPerHost  int             `yaml:"max_per_host" min:"1" max:"65536" doc:"most calls at once to one host or database; default: workers"`
+	MaxPerHost  int             `yaml:"max_per_host" min:"1" max:"65536" doc:"most calls at once to one host or database; default: workers, or what the stage says"`
 	Adaptive    bool            `yaml:"adaptive" doc:"calls at once to one host are as many as it answers without getting slower, at most max_per_host"`
 	Breaker     BreakerSettings `yaml:"breaker" doc:"when a host that fails is left alone; off: never"`
 	Cache       *CacheSettings  `yaml:"cache" doc:"keep answers for a while; without it none is kept"`
@@ -49,7 +49,8 @@ func DefaultBreaker() BreakerSettings {
 	return BreakerSettings{Failures: 0.5, Calls: 20, Window: 10 * time.Second, Open: time.Second, MaxOpen: 30 * time.Second}
 }
 
-// DefaultRetryBudget is the share of calls that repeated ones may be when the file does not say.
+// DefaultRetryBudget is the share of calls that repeated ones which fail again may be when the file does
+// not say.
 const DefaultRetryBudget settings.Share = 0.2
 
 // Defaults gives what a step has whose file says nothing.

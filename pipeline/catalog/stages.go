@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
 	httpstage "github.com/penstockio/penstock/stages/http"
@@ -151,7 +150,7 @@ deadline: 10s`,
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, Hints: hintsOfScrape,
+			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, PerHost: 1, Hints: hintsOfScrape,
 			Doc: "fetches a web page for each record, as robots.txt of its host allows, and puts what CSS selectors find in it into a field; " +
 				"a host has one call at a time unless max_per_host says otherwise",
 			Example: `scrape:
@@ -180,7 +179,7 @@ workers: 10`,
 workers: 8`,
 			Settings: settingsOf(sql.Default),
 			Build: build(func(s sql.Settings, env config.Env) (*sql.Stage, error) {
-				return sql.New(s, calls.Env{Settings: calls.Defaults(), Workers: env.Workers})
+				return sql.New(s, env.Calls)
 			}),
 		},
 	}

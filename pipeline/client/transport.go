@@ -77,7 +77,7 @@ const connectLimit = 10 * time.Second
 
 func (h *HTTP) newTransport() *transport {
 	t := &http.Transport{
-		DialContext: h.connect,
+		DialContext: h.dial,
 		// The default of two idle connections a host opens and closes one for nearly
 		// every call of a pool of 64.
 		MaxIdleConns:           4 * h.options.Slots,
@@ -111,8 +111,8 @@ func (h *HTTP) newTransport() *transport {
 // maxHead is the most bytes of an answer's status line and headers.
 const maxHead = 64 << 10
 
-// connect makes a connection. Where a proxy is the file names it, and no record chooses it.
-func (h *HTTP) connect(ctx context.Context, network, address string) (net.Conn, error) {
+// dial connects to a server, or to the proxy: that one the file names, and no record chooses it.
+func (h *HTTP) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	if h.options.Dial != nil {
 		return h.options.Dial(ctx, network, address)
 	}

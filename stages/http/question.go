@@ -111,7 +111,7 @@ func (h *Stage) ask(ctx context.Context, r client.Request, known *answer) (calls
 		return h.reply(renewed, r, sent), nil
 	}
 	got := answer{status: a.Status, headers: h.kept(a.Header)}
-	if h.http {
+	if h.keeps.byHTTP {
 		got.judged = client.Deciding(a.Header)
 	}
 	switch h.verdict(a.Status) {
@@ -158,9 +158,9 @@ func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 			p.Bytes += len(line) + 16
 		}
 	}
-	otherwise := h.ttl
+	otherwise := h.keeps.ttl
 	if p.Negative {
-		otherwise = h.negativeTTL
+		otherwise = h.keeps.negative
 	}
 	header := h.fixed
 	if len(r.Header) > 0 {

@@ -171,8 +171,8 @@ workers: 10`,
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "sql", Waits: true, Answers: true,
-			Doc: "looks a record up in SQLite or PostgreSQL and puts the row into a field",
+			Section: config.StageSection, Name: "sql", Waits: true, Answers: true, Hints: hintsOfSQL, Foreign: foreignSQL,
+			Doc: "looks a record up in SQLite, PostgreSQL, MySQL or MariaDB and puts the row into a field; look-ups that wait at the same moment become one query",
 			Example: `sql:
   driver: sqlite
   path: airports.db

@@ -35,7 +35,16 @@ type question struct {
 	rows   string
 	values []string
 	params int
-	alone  bool // the database cannot be asked for several at once
+	begin  []string // parameters that the query takes; nil: the first of values for each
+	alone  bool     // the database cannot be asked for several at once
+}
+
+// first gives parameters that the query takes.
+func (q question) first() []string {
+	if q.begin != nil {
+		return q.begin
+	}
+	return slices.Repeat(q.values[:1], q.params)
 }
 
 func lookFor(st *Stage, args []string) *look {
@@ -58,7 +67,7 @@ func sameTogether(t *testing.T, st *Stage, q question) {
 	for _, n := range []int{1, 2} { // the server has said whether it takes the query for several
 		var looks []*look
 		for range n {
-			looks = append(looks, lookFor(st, slices.Repeat(q.values[:1], q.params)))
+			looks = append(looks, lookFor(st, q.first()))
 		}
 		st.ask(t.Context(), looks)
 	}

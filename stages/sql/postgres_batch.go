@@ -74,9 +74,9 @@ func (d *postgres) forget() {
 	d.plan, d.types = nil, nil
 }
 
-// pgKeys is the name of the table of parameters in a query for several. A query that has it itself is
-// asked for one at a time.
-const pgKeys = "penstock_keys"
+// pgKeys is the name of the table of parameters in a query for several, and what the names of its columns
+// begin with: a query that has it itself is asked for one at a time.
+const pgKeys = "penstock_key"
 
 // together gives the query that has the query run for each row of a table of parameters. The server runs
 // it as it is, so that what it compares, orders and limits is what it would be for one; and each row
@@ -85,31 +85,24 @@ func (d *postgres) together(params []*pgType, limit string) string {
 	if len(params) == 0 || strings.Contains(strings.ToLower(d.query.text), pgKeys) {
 		return ""
 	}
-	var lists, names strings.Builder
+	var lists, names []string
 	for i, t := range params {
 		// An array of arrays would come apart, and so would one of composites.
 		if t == nil || t.array == "" || t.resolve().kind == pgArray || t.resolve().kind == pgComposite {
 			return ""
 		}
-		fmt.Fprintf(&lists, "%spg_catalog.unnest($%d::%s)", comma(i), i+1, t.array)
-		fmt.Fprintf(&names, "a%d, ", i+1)
+		lists = append(lists, fmt.Sprintf("pg_catalog.unnest($%d::%s)", i+1, t.array))
+		names = append(names, fmt.Sprint(pgKeys, i+1))
 	}
 	var text strings.Builder
 	at := 0
 	for _, p := range d.query.places {
-		fmt.Fprintf(&text, "%s(%s.a%d)", d.query.text[at:p.from], pgKeys, p.parameter)
+		fmt.Fprintf(&text, "%s(%[2]s.%[2]s%[3]d)", d.query.text[at:p.from], pgKeys, p.parameter)
 		at = p.to
 	}
 	text.WriteString(d.query.text[at:d.query.end])
-	return fmt.Sprintf("SELECT %s.n, q.* FROM ROWS FROM (%s) WITH ORDINALITY AS %[1]s(%[3]sn) CROSS JOIN LATERAL (SELECT * FROM (\n%[4]s\n) AS q %[5]s) AS q",
-		pgKeys, lists.String(), names.String(), text.String(), limit)
-}
-
-func comma(i int) string {
-	if i == 0 {
-		return ""
-	}
-	return ", "
+	return fmt.Sprintf("SELECT %[1]s.%[1]s_n, q.* FROM ROWS FROM (%[2]s) WITH ORDINALITY AS %[1]s(%[3]s, %[1]s_n) CROSS JOIN LATERAL (SELECT * FROM (\n%[4]s\n) AS q %[5]s) AS q",
+		pgKeys, strings.Join(lists, ", "), strings.Join(names, ", "), text.String(), limit)
 }
 
 // askTogether asks for several with one query. An error is of one of them, it is not known which.
@@ -182,6 +175,7 @@ func (d *postgres) weigh(ctx context.Context, conn *pgx.Conn, plan *pgPlan, l *l
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
+	case plan.weighed || plan.together == "": // by another connection
 	case err == nil && together <= 4*alone+20: // 8 is a row by its key
 		plan.weighed = true
 	case err == nil, errors.As(err, &refused):

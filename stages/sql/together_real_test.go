@@ -3,6 +3,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,13 +46,13 @@ func TestPostgresTogether(t *testing.T) {
 		{query: "SELECT id FROM tg ORDER BY id LIMIT $1", rows: "all", values: []string{`1`, `3`, `0`, `null`, `-1`}, params: 1},
 		{query: "VALUES ($1::text, $2::json)", values: mixed, params: 2},
 		{query: "SELECT id, ROW(id, s) AS r, NULL AS z, 'lit' AS t, l FROM tg WHERE id = $1", values: []string{`1`, `2`, `3`, `4`}, params: 1},
-		{query: "SELECT penstock_keys.id FROM tg AS penstock_keys WHERE id = $1", values: []string{`1`, `2`}, params: 1, alone: true},
+		{query: "SELECT penstock_key.id FROM tg AS penstock_key WHERE id = $1", values: []string{`1`, `2`}, params: 1, alone: true},
 		{query: "SELECT id FROM tg WHERE i = ANY ($1) ORDER BY id", values: []string{`[5]`, `[1,2]`, `null`}, params: 1, alone: true},
 		{query: "SELECT max($1::int) AS m FROM tg", values: []string{`1`, `2`}, params: 1, alone: true},
 		{query: "SELECT id FROM tg WHERE id < $1 ORDER BY id", rows: "all", values: []string{`2`, `30`, `10`}, params: 1}, // more rows than max_rows
 	} {
 		t.Run("", func(t *testing.T) {
-			st := pgStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
+			st := pgStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = cmp.Or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
 			sameTogether(t, st, q)
 		})
 	}
@@ -101,7 +102,7 @@ func TestMySQLTogether(t *testing.T) {
 		{query: "SELECT SQL_CALC_FOUND_ROWS id FROM tg WHERE id = ? PROCEDURE ANALYSE(1, 1)", values: []string{`1`, `2`}, params: 1, alone: true},
 	} {
 		t.Run("", func(t *testing.T) {
-			st := myStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
+			st := myStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = cmp.Or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
 			sameTogether(t, st, q)
 		})
 	}
@@ -116,7 +117,7 @@ func TestPostgresTogetherWithoutStatements(t *testing.T) {
 			{query: "SELECT s FROM ts WHERE id = $1", values: mixed, params: 1},
 			{query: "SELECT id FROM ts WHERE s = $1 OR s = $2 ORDER BY id", rows: "all", values: mixed, params: 2},
 		} {
-			st := pgStage(t, dsn+settings.Secret("&default_query_exec_mode="+mode), q.query, func(s *Settings) { s.Rows = or(q.rows, "first") }, []string{"a", "a"}[:q.params]...)
+			st := pgStage(t, dsn+settings.Secret("&default_query_exec_mode="+mode), q.query, func(s *Settings) { s.Rows = cmp.Or(q.rows, "first") }, []string{"a", "a"}[:q.params]...)
 			sameTogether(t, st, q)
 		}
 	}

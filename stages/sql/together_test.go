@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	dbsql "database/sql"
 	"fmt"
@@ -120,14 +121,7 @@ func TestSQLiteTogether(t *testing.T) {
 		{query: "SELECT iata FROM airports WHERE n > ? AND iata <> ? ORDER BY n", rows: "all", values: []string{`1`, `"BGO"`, `null`, `-1`}, params: 2, alone: true},
 		{query: "SELECT json_extract('{}', ?) AS v", values: []string{`"$.a"`, `"bad"`}, params: 1, alone: true},
 	} {
-		st := stage(t, path, q.query, func(s *Settings) { s.Rows = or(q.rows, "first") }, []string{"a", "a"}[:q.params]...)
+		st := stage(t, path, q.query, func(s *Settings) { s.Rows = cmp.Or(q.rows, "first") }, []string{"a", "a"}[:q.params]...)
 		sameTogether(t, st, q)
 	}
-}
-
-func or(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

@@ -295,6 +295,10 @@ func judge(r pipeline.CallResult) (a account) {
 		a.answer = true
 		return a
 	}
+	var made interface{ NotAsked() bool }
+	if errors.As(err, &made) && made.NotAsked() { // it is about the record, and says nothing of the host
+		return a
+	}
 	var asks interface{ AsksToWait() bool }
 	refused := errors.As(err, &asks) && asks.AsksToWait()
 	a.pause = pipeline.RetryHint(err)

@@ -55,6 +55,9 @@ func (e *Error) Detail() string { return e.beginning }
 // ErrorType gives Type, for events and counters.
 func (e *Error) ErrorType() string { return e.Type }
 
+// NotAsked says that the call was not made, for what the record says: it tells nothing of the server.
+func (e *Error) NotAsked() bool { return e.Type == TypeRequest || e.Type == TypeEgress }
+
 // AsksToWait says that the server wants to be left alone for a while: its answer was 429.
 func (e *Error) AsksToWait() bool { return e.Status == http.StatusTooManyRequests }
 

@@ -31,11 +31,8 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 	if r.Header, err = h.header(rec); err != nil {
 		return q, err
 	}
-	if h.into != nil || h.statusInto != nil || h.headersInto != nil {
-		// A value that can take no field is rejected before anybody is asked.
-		if err := rec.CheckObject(); err != nil {
-			return q, err
-		}
+	if err := h.takes(rec); err != nil {
+		return q, err
 	}
 	q.Host = to.host
 	if h.keyed {
@@ -48,17 +45,24 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (reply calls.Reply[answer], err error) {
 		// Only now: all that a window holds may wait, and their bodies would be in nobody's budget.
 		if r.Body, err = h.body(rec); err != nil {
-			return reply, err
-		}
-		if h.deep {
-			if err := h.put(rec, &answer{}); err != nil { // what stands in the way rejects without a call
-				return reply, err
-			}
+			return reply, calls.Unasked(err)
 		}
 		return h.ask(ctx, r, known)
 	}
 	q.Use = h.used
 	return q, nil
+}
+
+// takes rejects a value that can take no answer, before anybody is asked. It is not left to Ask,
+// whose error is that of all records that wait for the same answer.
+func (h *Stage) takes(rec *pipeline.Record) error {
+	switch {
+	case h.into == nil && h.statusInto == nil && h.headersInto == nil:
+		return nil
+	case h.deep:
+		return h.put(rec.Clone(), &answer{})
+	}
+	return rec.CheckObject()
 }
 
 // header gives the headers that a record has a part in; nil: none.

@@ -60,8 +60,8 @@ type headerPart struct {
 var nothing = &pipeline.Record{}
 
 // New makes the stage. scope, the names of pipeline and step, stands in Idempotency-Keys: two
-// steps that send the same records to one server do not hide each other's. It connects with the
-// first call.
+// steps that send the same records to one server do not hide each other's. "": no key goes along. It
+// connects with the first call.
 func New(s Settings, scope string, env calls.Env) (*Stage, error) {
 	return open(s, scope, env, client.HTTPOptions{})
 }

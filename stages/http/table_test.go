@@ -13,6 +13,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/engine"
@@ -295,4 +296,33 @@ func TestCallsThatAreEqual(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A record that can take no answer is rejected alone, and not those that wait for the same answer.
+func TestCallsThatAreEqualForRecordsThatAreNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{workers: 16}
+		x.settings = func(s *Settings) { s.URL, s.Into = template(t, "http://api.example/7"), "way.got"; s.Hosts = nil }
+		x.value = func(i int) string {
+			if i%10 == 0 {
+				return fmt.Sprintf(`{"id":%d,"way":"canary"}`, i)
+			}
+			return fmt.Sprintf(`{"id":%d}`, i)
+		}
+		x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+		x.run(t, 100, "api.example")
+		if out, dead := len(x.out.Values()), len(x.dead.Records()); out != 90 || dead != 10 {
+			t.Errorf("%d records came out and %d were rejected, want 90 and 10", out, dead)
+		}
+		for _, rec := range x.dead.Records() {
+			if reason := headers(rec)["penstock-reason"]; reason != pipeline.ReasonNoPath {
+				t.Errorf("rejected for %s", reason)
+			}
+		}
+		for _, v := range x.out.Values() {
+			if gjson.GetBytes(v, "way.got.id").Int() != 7 {
+				t.Errorf("%s came out", v)
+			}
+		}
+	})
 }

@@ -163,13 +163,16 @@ deadline: 10s`,
   into: found
 workers: 10`,
 			Settings: settingsOf(scrape.Defaults),
+			Warn: func(settings any, p *config.Pipeline) []config.Warning {
+				return warnHeldUp(settings.(*scrape.Settings), p)
+			},
 			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
 				return scrape.New(s, env.Calls)
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "sql", Waits: true, Answers: true,
-			Doc: "looks a record up in SQLite or PostgreSQL and puts the row into a field",
+			Section: config.StageSection, Name: "sql", Waits: true, Answers: true, Hints: hintsOfSQL, Foreign: foreignSQL,
+			Doc: "looks a record up in SQLite, PostgreSQL, MySQL or MariaDB and puts the row into a field; look-ups that wait at the same moment become one query",
 			Example: `sql:
   driver: sqlite
   path: airports.db

@@ -66,6 +66,8 @@ var importRules = []importRule{
 	{packages: []string{"sinks/lines"}, own: contract("pipeline/fixture")},
 	{packages: []string{"pipeline/textformat"}, own: []string{"pipeline/jsontext"}, others: []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "golang.org/x/text"}},
 	{packages: []string{"pipeline/calls"}, own: contract("pipeline/event")},
+	{packages: []string{"stages/scrape/robotstxt"}, own: []string{}, others: []string{}},
+	{packages: []string{"stages/scrape/webpage"}, own: []string{"pipeline/jsontext"}, others: []string{"github.com/andybalholm/cascadia", "golang.org/x/net/html"}},
 	{packages: []string{"stages"}, own: contract("pipeline/calls", "pipeline/textformat", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event")},
 	{packages: []string{"sinks"}, own: contract("pipeline/calls", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/event", "sinks/lines")},
 	{packages: []string{"pipeline/config"}, own: contract("pipeline/calls", "pipeline/engine", "pipeline/expr")},

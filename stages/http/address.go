@@ -8,6 +8,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/expr"
 )
 
 // checkAddress checks where the calls go.
@@ -83,6 +84,28 @@ func (s *Settings) egress() *client.Egress {
 	return &client.Egress{Hosts: s.Hosts, Allow: s.Allow}
 }
 
+// A target is what the file says of where the calls go.
+type target struct {
+	egress       *client.Egress
+	chosen       bool   // the record chooses the host
+	schemeChosen bool   // and the scheme
+	base         string // scheme and host where the file says it, for Ping
+	host         string // likewise, for calls
+	address      string // likewise, for messages
+}
+
+// find finds out what the template of an address says.
+func (t *target) find(to expr.Template) (err error) {
+	if t.chosen, t.schemeChosen = to.GivesHost(); t.chosen {
+		return nil
+	}
+	if t.base, err = client.StaticHost(to.String()); err != nil {
+		return err
+	}
+	t.address, t.host = client.Address(t.base, to.String(), to.Written()), client.Host(t.base)
+	return nil
+}
+
 // A place is where a call goes.
 type place struct {
 	url     string
@@ -100,17 +123,17 @@ func (h *Stage) place(rec *pipeline.Record) (place, error) {
 	if i := strings.IndexByte(text, '#'); i >= 0 {
 		text = text[:i]
 	}
-	if !h.chosen {
-		return place{url: text, host: h.host, address: h.address}, nil
+	if !h.to.chosen {
+		return place{url: text, host: h.to.host, address: h.to.address}, nil
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
 	if err != nil {
 		return place{}, refuse("its URL is not valid")
 	}
-	if err := h.egress.Check(u); err != nil {
+	if err := h.to.egress.Check(u); err != nil {
 		return place{}, err
 	}
-	if u.Scheme == "http" && h.schemeChosen && h.settings.secrets() {
+	if u.Scheme == "http" && h.to.schemeChosen && h.settings.secrets() {
 		return place{}, refuse("its URL is one of http, where others can read the log-in that goes with it: write the scheme into url if that is meant")
 	}
 	u.RawQuery = plainQuery(u.RawQuery)

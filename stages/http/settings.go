@@ -19,6 +19,8 @@ import (
 )
 
 // Settings are the settings of the http stage.
+//
+// Reason for its size: it is a table, with a line for each setting.
 type Settings struct {
 	URL           expr.Template              `yaml:"url" required:"true" raw:"true" doc:"address to call; what a part gives is percent-encoded, but for the slashes of {raw(path)} in its path. Where hosts says who may be called, a part may give the host too, or the whole address"`
 	Hosts         client.Hosts               `yaml:"hosts" commas:"true" doc:"hosts that may be called where the host comes from the record, or a redirect leads to any_host: api.example, '*.example.org', api.example:8080"`

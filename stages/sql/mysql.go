@@ -2,6 +2,7 @@ package sql
 
 import (
 	"context"
+	"crypto/tls"
 	dbsql "database/sql"
 	"database/sql/driver"
 	"errors"
@@ -18,13 +19,12 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/tlsfiles"
 )
 
 // mySQL is the dialect of MySQL and MariaDB.
 type mySQL struct {
 	config *mysql.Config
-	files  *tlsfiles.Files // nil: none
+	tls    func() *tls.Config // as its files are now; nil: there are none
 	query  *scanner
 	limit  int // rows of one look-up that are wanted
 
@@ -39,9 +39,11 @@ func newMySQL(s Settings, query *scanner, limit int) (*mySQL, error) {
 	}
 	d := &mySQL{config: config, query: query, limit: limit}
 	if s.TLS != (client.TLS{}) {
-		if d.files, err = s.TLS.Open(nil); err != nil {
+		files, err := s.TLS.Open(nil)
+		if err != nil {
 			return nil, err
 		}
+		d.tls = files.Config
 	}
 	d.alone.Store(!query.together())
 	return d, nil
@@ -131,9 +133,9 @@ func (d *mySQL) connect(ctx context.Context) (*mysqlConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.config.Timeout)
 	defer cancel()
 	config := d.config
-	if d.files != nil { // as they are now
+	if d.tls != nil {
 		config = config.Clone()
-		config.TLS = d.files.Config()
+		config.TLS = d.tls()
 	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {

@@ -38,6 +38,12 @@ var mysqlMeanings = map[uint16]string{
 	4038: "JSON text that is not valid", 4042: "a path into JSON that is not valid",
 }
 
+// busy: too many connections, of all, of the user, or within the hour.
+func (d *mySQL) busy(err error) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && slices.Contains([]uint16{1040, 1203, 1226}, e.Number)
+}
+
 func (d *mySQL) classify(err error) (permanent bool, text string, known bool) {
 	var e *mysql.MySQLError
 	if !errors.As(err, &e) {

@@ -143,7 +143,10 @@ func (d *postgres) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 		}
 		l := looks[0]
 		err = d.run(ctx, conn, plan.params, l)
-		if err == nil || fresh || !typesMayBeStale(err) {
+		if err == nil {
+			d.weigh(ctx, conn, plan, l)
+			return nil
+		} else if fresh || !typesMayBeStale(err) {
 			return err
 		}
 		// A table may have changed since the types were loaded, and the value may fit now. When

@@ -164,6 +164,7 @@ func (d *sqlite) bind(text []byte) (any, error) {
 }
 
 func (d *sqlite) connectTimeout(error) time.Duration { return 0 }
+func (d *sqlite) busy(error) bool                    { return false }
 
 func (d *sqlite) classify(err error) (permanent bool, text string, known bool) {
 	var e *sqlitedriver.Error

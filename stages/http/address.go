@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -29,27 +30,24 @@ func (s *Settings) checkAddress(p *problems) {
 		}
 		return
 	}
-	host, err := client.StaticHost(text)
-	p.check("url", err)
-	if len(s.Hosts) == 0 && len(s.Allow) == 0 || err != nil {
+	if _, err := client.StaticHost(text); err != nil {
+		p.check("url", err)
 		return
-	}
-	field := "hosts"
-	if len(s.Hosts) == 0 {
-		field = "allow"
 	}
 	if s.Redirects != "any_host" {
-		p.add(field, "the host stands in url, and the calls go there alone: leave it out")
+		for field, given := range map[string]bool{"hosts": len(s.Hosts) > 0, "allow": len(s.Hosts) == 0 && len(s.Allow) > 0} {
+			if given {
+				p.add(field, "the host stands in url, and the calls go there alone: leave it out")
+			}
+		}
 		return
 	}
-	u, err := url.Parse(host)
-	if err == nil && len(s.Hosts) > 0 && !s.Hosts.Match(u) {
-		p.add(field, "the host of url, %s, is none of them: add it", u.Host)
-	} else if err == nil {
-		err = s.egress().Check(u)
+	e, err := s.egress()
+	if p.check("url", err); err != nil {
+		return
 	}
-	if err != nil {
-		p.add(field, "%s", strings.TrimPrefix(err.Error(), "making the request: "))
+	if u, err := url.Parse(text); err == nil && !e.Hosts.Match(&url.URL{Scheme: u.Scheme, Host: u.Host}) {
+		p.add("hosts", "the host of url, %s, is none of them: add it", u.Host)
 	}
 }
 
@@ -76,12 +74,34 @@ func checkChosen(text string) error {
 	return nil
 }
 
-// egress gives where calls may go; nil: the host stands in the file.
-func (s *Settings) egress() *client.Egress {
-	if len(s.Hosts) == 0 && len(s.Allow) == 0 {
-		return nil
+// egress gives where calls may go. nil: the host stands in the file, and no redirect leads to another.
+// What the file itself names is open.
+func (s *Settings) egress() (*client.Egress, error) {
+	e := &client.Egress{Hosts: s.Hosts, Allow: s.Allow}
+	if chosen, _ := s.URL.GivesHost(); chosen {
+		return e, nil
 	}
-	return &client.Egress{Hosts: s.Hosts, Allow: s.Allow}
+	if s.Redirects != "any_host" {
+		return nil, nil
+	}
+	base, err := client.StaticHost(s.URL.String())
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	var own client.Allow
+	var named, public client.HostPattern
+	if err := errors.Join(own.UnmarshalText([]byte(u.Hostname())), named.UnmarshalText([]byte(u.Host)), public.UnmarshalText([]byte("*"))); err != nil {
+		return nil, err
+	}
+	e.Allow = append(slices.Clone(e.Allow), own)
+	if len(e.Hosts) == 0 {
+		e.Hosts = client.Hosts{named, public}
+	}
+	return e, nil
 }
 
 // A target is what the file says of where the calls go.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tidwall/gjson"
@@ -42,7 +43,10 @@ func TestLogIns(t *testing.T) {
 					return
 				}
 				fmt.Fprint(w, r.Header.Get("Authorization")+r.Header.Get("X-Key"))
-			}, "/{to}", func(s *Settings) { s.Auth, s.Redirects = &tt.auth, "any_host" })
+			}, "/{to}", func(s *Settings) {
+				s.Auth, s.Redirects = &tt.auth, "any_host"
+				opened(t, s, strings.TrimPrefix(strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1), "http://"), "localhost")
+			})
 			for to, want := range map[string]string{"here": tt.want, "away": "elsewhere "} {
 				rec := record(`{"to":"` + to + `"}`)
 				if err := h.Process(t.Context(), rec); err != nil {
@@ -91,18 +95,51 @@ func TestHTTP2(t *testing.T) {
 	}
 }
 
-// A redirect leads nowhere that the file does not name.
+// opened has the file open the host of its address and another one.
+func opened(t *testing.T, s *Settings, host, allow string) {
+	t.Helper()
+	own, _, _ := strings.Cut(strings.TrimPrefix(s.URL.String(), "http://"), "/")
+	s.Hosts, s.Allow = make(client.Hosts, 2), make([]client.Allow, 1)
+	if err := errors.Join(s.Hosts[0].UnmarshalText([]byte(own)), s.Hosts[1].UnmarshalText([]byte(host)), s.Allow[0].UnmarshalText([]byte(allow))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A redirect leads nowhere that the file does not name, and nowhere inside without being told so.
 func TestRedirectsStayWithinHosts(t *testing.T) {
-	reached := false
-	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	var reached atomic.Bool
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Store(true) }))
 	defer inside.Close()
-	h := newStage(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, inside.URL, http.StatusFound) }, "/", func(s *Settings) {
-		s.Redirects, s.Hosts, s.Allow = "any_host", make(client.Hosts, 1), make([]client.Allow, 1)
-		if err := errors.Join(s.Hosts[0].UnmarshalText([]byte(strings.TrimSuffix(strings.TrimPrefix(s.URL.String(), "http://"), "/"))), s.Allow[0].UnmarshalText([]byte("127.0.0.1"))); err != nil {
-			t.Fatal(err)
-		}
-	})
-	if reason, _ := pipeline.IsPermanent(h.Process(t.Context(), record(`{}`))); reason != client.TypeEgress || reached {
-		t.Errorf("the reason is %q, reached: %v", reason, reached)
+	at := strings.TrimPrefix(inside.URL, "http://")
+	for name, tt := range map[string]struct {
+		change func(*testing.T, *Settings)
+		ok     bool
+	}{
+		"same host":        {func(*testing.T, *Settings) {}, false},
+		"any host":         {func(_ *testing.T, s *Settings) { s.Redirects = "any_host" }, false},
+		"another is named": {func(t *testing.T, s *Settings) { s.Redirects = "any_host"; opened(t, s, "other.example", "127.0.0.1") }, false},
+		"it is named": {func(t *testing.T, s *Settings) {
+			s.Redirects = "any_host"
+			opened(t, s, at, "10.0.0.0/8")
+		}, false},
+		"and opened": {func(t *testing.T, s *Settings) {
+			s.Redirects = "any_host"
+			opened(t, s, at, "127.0.0.0/8")
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reached.Store(false)
+			h := newStage(t, func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, inside.URL, http.StatusFound)
+			}, "/", func(s *Settings) {
+				s.URL = template(t, strings.Replace(s.URL.String(), "127.0.0.1", "localhost", 1)) // open by its name
+				tt.change(t, s)
+			})
+			err := h.Process(t.Context(), record(`{}`))
+			reason, _ := pipeline.IsPermanent(err)
+			if reached.Load() != tt.ok || (err == nil) != tt.ok || !tt.ok && reason != client.TypeEgress && reason != client.TypeRedirect {
+				t.Errorf("%v, reached: %v", err, reached.Load())
+			}
+		})
 	}
 }

@@ -80,7 +80,7 @@ func open(s Settings, scope string, env calls.Env, o client.HTTPOptions) (*Stage
 		return nil, err
 	}
 	h := &Stage{
-		settings: s, to: target{egress: s.egress()}, fields: s.formFields(), verdicts: s.verdicts(),
+		settings: s, fields: s.formFields(), verdicts: s.verdicts(),
 		keyed: *c.Share || c.Cache != nil,
 	}
 	if c.Cache != nil {
@@ -119,6 +119,9 @@ func (h *Stage) places() (err error) {
 			return err
 		}
 		h.deep = h.deep || len(*f.place) > 1
+	}
+	if h.to.egress, err = s.egress(); err != nil {
+		return err
 	}
 	return h.to.find(s.URL)
 }

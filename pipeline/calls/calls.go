@@ -102,7 +102,8 @@ func (c *Calls[A]) Close() {
 }
 
 // Delay has calls to a host begin no closer together than d, however many there may be at once:
-// the Crawl-delay of a robots.txt. 0 takes that back.
+// the Crawl-delay of a robots.txt. 0 takes that back. It may be forgotten of a host that was not
+// called for long, when there are many: who has it says so before each call, which costs little.
 func (c *Calls[A]) Delay(host string, d time.Duration) { c.gates.delay(host, d) }
 
 // Admit makes the call of a question, for attempt, which is counted from 1: one that only uses an

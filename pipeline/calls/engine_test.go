@@ -151,6 +151,34 @@ func TestAnOutageIsWaitedOutInOrder(t *testing.T) {
 	}
 }
 
+// Where a record comes now and then, a host without a connection is left alone before one record has
+// used up its attempts, however the waits between them are drawn.
+func TestAFewRecordsWaitOutAnOutage(t *testing.T) {
+	for records := 1; records <= 4; records++ {
+		for range 20 {
+			synctest.Test(t, func(t *testing.T) {
+				up := time.Now().Add(time.Minute)
+				var meanwhile asked
+				run(t, calls.Env{Settings: calls.Defaults(), Workers: 64}, records, nil, func(context.Context, *pipeline.Record) error {
+					if time.Now().Before(up) {
+						meanwhile.now()
+						return noConnection{}
+					}
+					return nil
+				})
+				if n := len(meanwhile.times); n > 24 {
+					t.Errorf("%d requests while the host was out", n)
+				}
+			})
+		}
+	}
+}
+
+type noConnection struct{}
+
+func (noConnection) Error() string      { return "calling api.example: no connection" }
+func (noConnection) OutOfService() bool { return true }
+
 // Many records need a second call, or a third. Their window fills with them, and goes on.
 func TestTheRetryBudgetDoesNotStopAStepThatGetsItsAnswers(t *testing.T) {
 	for _, c := range []struct {

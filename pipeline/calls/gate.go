@@ -247,7 +247,7 @@ func (h *host) back(t *gate, r pipeline.CallResult, a account, at time.Duration)
 		changed = h.breaker.answered(t.period, t.tries, at)
 	case a.failure:
 		var known bool
-		if changed, known = h.breaker.failure(t.period, t.tries, began, at); known {
+		if changed, known = h.breaker.failure(t.period, t.tries, a.out, began, at); known {
 			counts = false
 		}
 	case t.tries:
@@ -277,6 +277,7 @@ type account struct {
 	answer  bool // it is there
 	failure bool
 	waits   bool // it has asked to wait
+	out     bool // it is out of service, says the failure
 	late    bool // it did not answer in time
 	pause   time.Duration
 }
@@ -308,6 +309,8 @@ func judge(r pipeline.CallResult) (a account) {
 	default:
 		a.failure = true
 		a.late = errors.Is(err, context.DeadlineExceeded)
+		var says interface{ OutOfService() bool }
+		a.out = errors.As(err, &says) && says.OutOfService()
 	}
 	return a
 }

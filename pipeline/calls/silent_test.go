@@ -15,6 +15,7 @@ func TestABreakerOpensForAHostThatIsSilent(t *testing.T) {
 		took time.Duration // how long the call takes
 		err  error
 	}
+	out := step{40 * time.Millisecond, outOfService{}}
 	slow, quick, good := step{time.Second, errBroken}, step{time.Millisecond, errBroken}, step{20 * time.Millisecond, nil}
 	for name, tt := range map[string]struct {
 		steps []step
@@ -27,6 +28,10 @@ func TestABreakerOpensForAHostThatIsSilent(t *testing.T) {
 		"an answer between":           {[]step{good, slow, slow, good, slow, slow}, false},
 		"a good while ago":            {[]step{good, {time.Hour, nil}, quick, quick, quick}, false},
 		"never an answer":             {[]step{slow, slow, slow}, true},
+		"out of service":              {[]step{good, out, out, out}, true},
+		"out of service in a blink":   {[]step{good, {time.Millisecond, outOfService{}}, {time.Millisecond, outOfService{}}, {time.Millisecond, outOfService{}}}, false},
+		"out of service and answers":  {[]step{good, out, out, good, out, out}, false},
+		"two are out of service":      {[]step{good, out, out, {40 * time.Millisecond, errBroken}}, false},
 		"never an answer and at once": {[]step{quick, quick, quick, quick}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -45,6 +50,11 @@ func TestABreakerOpensForAHostThatIsSilent(t *testing.T) {
 		})
 	}
 }
+
+type outOfService struct{}
+
+func (outOfService) Error() string      { return "no connection" }
+func (outOfService) OutOfService() bool { return true }
 
 // Calls that hang at the same time are silence from when they began.
 func TestABreakerOpensWhenAllCallsHang(t *testing.T) {

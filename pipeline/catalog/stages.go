@@ -163,6 +163,9 @@ deadline: 10s`,
   into: found
 workers: 10`,
 			Settings: settingsOf(scrape.Defaults),
+			Warn: func(settings any, p *config.Pipeline) []config.Warning {
+				return warnHeldUp(settings.(*scrape.Settings), p)
+			},
 			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
 				return scrape.New(s, env.Calls)
 			}),

@@ -28,9 +28,6 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 		return q, err
 	}
 	r := client.Request{Method: h.settings.Method, URL: to.url, Address: to.address, Discard: h.into == nil, Reads: h.settings.OKStatus}
-	if r.Body, err = h.body(rec); err != nil {
-		return q, err
-	}
 	if r.Header, err = h.header(rec); err != nil {
 		return q, err
 	}
@@ -42,15 +39,25 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 	}
 	q.Host = to.host
 	if h.keyed {
+		if r.Body, err = h.body(rec); err != nil {
+			return q, err
+		}
 		q.Key = h.key(&r)
+		r.Body = nil
 	}
-	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (calls.Reply[answer], error) {
-		if err := h.put(rec, &answer{}); err != nil { // what stands in the way rejects without a call
-			return calls.Reply[answer]{}, err
+	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (reply calls.Reply[answer], err error) {
+		// Only now: all that a window holds may wait, and their bodies would be in nobody's budget.
+		if r.Body, err = h.body(rec); err != nil {
+			return reply, err
+		}
+		if h.deep {
+			if err := h.put(rec, &answer{}); err != nil { // what stands in the way rejects without a call
+				return reply, err
+			}
 		}
 		return h.ask(ctx, r, known)
 	}
-	q.Use = h.use
+	q.Use = h.used
 	return q, nil
 }
 

@@ -36,9 +36,11 @@ type Stage struct {
 	keeps    keeping
 
 	into, statusInto, headersInto jsontext.Path
+	deep                          bool // one of them leads below a field, where something may stand in the way
 
 	client *client.HTTP
 	calls  *calls.Calls[answer]
+	used   func(*pipeline.Record, answer) error // use, made once
 	emit   *event.Emitter
 }
 
@@ -87,6 +89,7 @@ func open(s Settings, scope string, env calls.Env, o client.HTTPOptions) (*Stage
 	if !safe(s.Method) && !h.keyed && !s.Has(idempotencyKey) {
 		h.scope = scope
 	}
+	h.used = h.use
 	if err := h.places(); err != nil {
 		return nil, err
 	}
@@ -115,6 +118,7 @@ func (h *Stage) places() (err error) {
 		if *f.place, err = f.field.Place(); err != nil {
 			return err
 		}
+		h.deep = h.deep || len(*f.place) > 1
 	}
 	return h.to.find(s.URL)
 }

@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tidwall/gjson"
+
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/engine"
 )
@@ -24,41 +27,45 @@ var brisk = engine.Wait{Timeout: time.Second, Deadline: 20 * time.Second, Retry:
 
 // A server that asks to wait is left alone until then, while others are asked as before.
 func TestCallsToAServerThatAsksToWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var x table
-		var told []time.Duration // when it has asked to be left alone for 10 s
-		var mu sync.Mutex
-		var busy *host
-		busy = x.serve("busy.example", func(w http.ResponseWriter, r *http.Request, number int, at time.Duration) {
-			if number%200 == 100 {
-				time.Sleep(20 * time.Millisecond)
-				mu.Lock()
-				told = append(told, time.Since(busy.began))
-				mu.Unlock()
-				w.Header().Set("Retry-After", "10")
-				w.WriteHeader(http.StatusTooManyRequests)
-				return
-			}
-			well(w, r)
+	for _, workers := range []int{1, 16, 256} {
+		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := table{workers: workers}
+				var told []time.Duration // when it has asked to be left alone for 10 s
+				var mu sync.Mutex
+				var busy *host
+				busy = x.serve("busy.example", func(w http.ResponseWriter, r *http.Request, number int, at time.Duration) {
+					if number%200 == 100 {
+						time.Sleep(20 * time.Millisecond)
+						mu.Lock()
+						told = append(told, time.Since(busy.began))
+						mu.Unlock()
+						w.Header().Set("Retry-After", "10")
+						w.WriteHeader(http.StatusTooManyRequests)
+						return
+					}
+					well(w, r)
+				})
+				idle := x.serve("idle.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+				x.run(t, many, "busy.example", "idle.example")
+				x.all(t, many)
+				if len(told) < 2 {
+					t.Fatalf("it has asked to wait %d times", len(told))
+				}
+				for _, at := range told {
+					if n := within(busy.asked, at, at+10*time.Second); n > 0 {
+						t.Errorf("%d requests within the 10 s after %v, in which it was to be left alone", n, at)
+					}
+				}
+				if n := within(idle.asked, told[0], told[0]+10*time.Second); n == 0 {
+					t.Error("the other host waited too")
+				}
+				if states := x.circuit(); len(states) > 0 {
+					t.Errorf("circuits changed: %v", states)
+				}
+			})
 		})
-		idle := x.serve("idle.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
-		x.run(t, many, "busy.example", "idle.example")
-		x.all(t, many)
-		if len(told) < 2 {
-			t.Fatalf("it has asked to wait %d times", len(told))
-		}
-		for _, at := range told {
-			if n := within(busy.asked, at, at+10*time.Second); n > 0 {
-				t.Errorf("%d requests within the 10 s after %v, in which it was to be left alone", n, at)
-			}
-		}
-		if n := within(idle.asked, told[0], told[0]+10*time.Second); n == 0 {
-			t.Error("the other host waited too")
-		}
-		if states := x.circuit(); len(states) > 0 {
-			t.Errorf("circuits changed: %v", states)
-		}
-	})
+	}
 }
 
 // For a minute a server does no good: it is left alone but for a few calls that try it, and no
@@ -250,6 +257,40 @@ func TestCallsThatNoFurtherAttemptCures(t *testing.T) {
 				}
 				if states := x.circuit(); len(states) > 0 {
 					t.Errorf("circuits changed: %v", states)
+				}
+			})
+		})
+	}
+}
+
+// Equal calls are one while they are under way, and none while their answer is kept.
+func TestCallsThatAreEqual(t *testing.T) {
+	for name, tt := range map[string]struct {
+		calls       func(*calls.Env)
+		least, most int // requests for 1,000 records of 10 kinds
+	}{
+		"shared": {nil, 10, many / 10}, // all of the window wait, and join
+		"kept": {func(e *calls.Env) {
+			e.Settings.Cache = &calls.CacheSettings{TTL: time.Hour, Entries: 100, Bytes: 1 << 20}
+		}, 10, 10},
+		"neither": {func(e *calls.Env) { e.Settings.Share = new(bool) }, many, many},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := table{workers: 256, calls: tt.calls}
+				x.settings = func(s *Settings) { s.URL = template(t, "http://{host}/{id % 10}") }
+				h := x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+				x.run(t, many, "api.example")
+				for i, v := range x.out.Values() {
+					if id := gjson.GetBytes(v, "id").Int(); id != int64(i) || gjson.GetBytes(v, "got.id").Int() != id%10 {
+						t.Fatalf("place %d has %s", i, v)
+					}
+				}
+				if n := len(x.out.Values()); n != many {
+					t.Errorf("%d records came out", n)
+				}
+				if n := len(h.asked); n < tt.least || n > tt.most {
+					t.Errorf("%d requests, want from %d to %d", n, tt.least, tt.most)
 				}
 			})
 		})

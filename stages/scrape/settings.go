@@ -160,6 +160,12 @@ func (s *Settings) checkAddress(p *problems) {
 	}
 }
 
+// ManyHosts says whether a record may choose among hosts that the file does not name one by one.
+func (s *Settings) ManyHosts() bool {
+	chosen, _ := s.URL.GivesHost()
+	return chosen && slices.ContainsFunc(s.Hosts, func(p client.HostPattern) bool { return strings.HasPrefix(p.String(), "*") })
+}
+
 // static gives scheme and host of url, when they stand in the file.
 func (s *Settings) static() (base *url.URL, ok bool) {
 	if chosen, _ := s.URL.GivesHost(); chosen {

@@ -166,6 +166,7 @@ func FuzzWeigh(f *testing.F) {
 	for _, body := range hostile(600) {
 		f.Add(body)
 	}
+	f.Add("<!doctype html PUBLIC 'a' 'b'>")
 	f.Add("<p><b><i></p><p>x<table><td><b></table><svg><style><b></style></svg>")
 	f.Fuzz(func(t *testing.T, body string) {
 		weighed := weigh([]byte(body))

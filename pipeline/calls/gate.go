@@ -232,14 +232,14 @@ func (h *host) begin(t *gate, attempt int, at time.Duration) (ev *event.CircuitC
 func (h *host) back(t *gate, r pipeline.CallResult, a account, at time.Duration) (ev *event.CircuitChanged, counts bool) {
 	began := at - r.Took
 	p := &h.peer.value
+	counts = true
 	if a.waits {
-		p.pause(began, at, a.pause)
+		counts = !p.pause(began, at, a.pause, t.tries)
 	}
 	if t.again && !a.failure {
 		h.budget.back()
 	}
 	var changed bool
-	counts = !a.waits
 	was := h.breaker.state
 	switch {
 	case a.answer:

@@ -32,6 +32,13 @@ func TestAHostThatAsksToWaitIsLeftAloneByTheWholeProcess(t *testing.T) {
 			{pipeline.RetryAfter(time.Hour, refusal{}), MaxPause},
 			{refusal{}, time.Second},
 		} {
+			if pipeline.RetryHint(c.err) == 0 {
+				for range fewRefusals - 1 {
+					if !let(t, one).leave(result(c.err)) {
+						t.Error("the attempt does not count, though the host is asked on")
+					}
+				}
+			}
 			if let(t, one).leave(result(c.err)) {
 				t.Error("the attempt counts")
 			}
@@ -59,6 +66,13 @@ func TestAHostThatAsksToWaitIsLeftAloneByTheWholeProcess(t *testing.T) {
 func TestAPauseWithoutATimeDoublesWhileThereIsNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := mustGates(t, Env{Settings: Defaults()})
+		for range 10 { // now and then
+			let(t, g).leave(result(refusal{}))
+			let(t, g).leave(result(refusal{}))
+			let(t, g).leave(result(nil))
+		}
+		let(t, g).leave(result(refusal{}))
+		let(t, g).leave(result(refusal{}))
 		for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 			var batch []*gate
 			for range 64 {
@@ -86,7 +100,9 @@ func TestAPauseWithoutATimeDoublesWhileThereIsNoAnswer(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		let(t, g).leave(result(nil))
-		let(t, g).leave(result(refusal{}))
+		for range fewRefusals {
+			let(t, g).leave(result(refusal{}))
+		}
 		if _, wait := held(t, g, asked, nil); wait != time.Second {
 			t.Errorf("left alone for %v after an answer, want 1s", wait)
 		}

@@ -26,7 +26,7 @@ func TestStaleStandsIn(t *testing.T) {
 	}{
 		{name: "it fails", err: errDown, after: time.Minute},
 		{name: "it does not answer", err: context.DeadlineExceeded, after: time.Minute},
-		{name: "it asks to wait", err: waitsToo{}, after: time.Minute},
+		{name: "it asks to wait", err: waitsToo, after: time.Minute},
 		{name: "it asks to wait, with a time", err: pipeline.RetryAfter(time.Millisecond, errDown), after: time.Minute},
 		{name: "at the last moment", err: errDown, after: 11*time.Minute - 1},
 		{name: "too late", err: errDown, after: 11 * time.Minute, want: errDown},

@@ -121,3 +121,22 @@ func TestMySQLSizes(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// Types that MariaDB does not have.
+func TestMySQLValuesOfOtherServers(t *testing.T) {
+	for typ, c := range map[string]struct{ text, want string }{
+		"JSON":   {`{"a": 1.10, "b": [1, 2]}`, `{"a":1.10,"b":[1,2]}`},
+		"VECTOR": {"\x00\x01", `"AAE="`},
+		"TEXT":   {`{"a": 1}`, `"{\"a\": 1}"`},
+	} {
+		if got, err := appendMySQL(nil, []byte(c.text), column{`"c":`, typ}); err != nil || string(got) != c.want {
+			t.Errorf("%s: %s, %v", typ, got, err)
+		}
+	}
+	if _, err := appendMySQL(nil, []byte("\xff"), column{`"c":`, "TEXT"}); err == nil {
+		t.Error("text that is not UTF-8")
+	}
+	if _, err := appendMySQL(nil, []byte("x"), column{`"c":`, ""}); err == nil {
+		t.Error("a type without a name")
+	}
+}

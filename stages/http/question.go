@@ -87,10 +87,13 @@ func (h *Stage) header(rec *pipeline.Record) (http.Header, error) {
 
 const idempotencyKey = "Idempotency-Key"
 
+// longestURL is how long a URL may be that is a key as it is.
+const longestURL = 1 << 10
+
 // key makes what tells a request from others of the step: all that differs between them.
 func (h *Stage) key(r *client.Request) string {
-	if len(h.headers) == 0 {
-		return calls.Key(r.URL, string(r.Body))
+	if len(h.headers) == 0 && !h.sends && len(r.URL) <= longestURL {
+		return r.URL
 	}
 	parts := append(make([]string, 0, 2+len(h.headers)), r.URL, string(r.Body))
 	for _, part := range h.headers {
@@ -110,12 +113,14 @@ func (h *Stage) ask(ctx context.Context, r client.Request, known *answer) (calls
 		}
 		client.Condition(r.Header, known.judged)
 	}
-	sent := time.Now()
+	var sent time.Time
+	if h.keeps.byHTTP {
+		sent = time.Now()
+	}
 	a, err := h.client.Do(ctx, r)
 	if err != nil {
 		return none, err
 	}
-	what := "calling " + r.Method + " " + r.Address
 	if asks && a.Status == http.StatusNotModified {
 		renewed := *known
 		renewed.judged = client.Renew(known.judged, a.Header)
@@ -127,25 +132,28 @@ func (h *Stage) ask(ctx context.Context, r client.Request, known *answer) (calls
 	}
 	switch h.verdict(a.Status) {
 	case misses:
-		got.miss = pipeline.Reject(client.ReasonNoMatch, client.StatusError(what, a, nil))
+		got.miss = pipeline.Reject(client.ReasonNoMatch, client.StatusError(calling(r), a, nil))
 	case answers:
 		if h.into == nil {
 			break
 		}
-		if got.text, err = h.text(what, a); err != nil {
+		if got.text, err = h.text(r, a); err != nil {
 			return none, err
 		}
 	case retries:
-		return none, client.StatusError(what, a, h.settings.RetryStatus)
+		return none, client.StatusError(calling(r), a, h.settings.RetryStatus)
 	default:
 		if a.Status < 300 {
 			return none, pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer,
-				what+": answered status "+strconv.Itoa(a.Status)+", which ok_status does not hold", nil))
+				calling(r)+": answered status "+strconv.Itoa(a.Status)+", which ok_status does not hold", nil))
 		}
-		return none, client.StatusError(what, a, nil)
+		return none, client.StatusError(calling(r), a, nil)
 	}
 	return h.reply(got, r, sent), nil
 }
+
+// calling says what was being done, for errors.
+func calling(r client.Request) string { return "calling " + r.Method + " " + r.Address }
 
 // Sizes of what stands around the texts of an answer that is kept.
 const (

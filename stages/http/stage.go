@@ -32,6 +32,7 @@ type Stage struct {
 	fixed    http.Header // of every request, but for what the client adds
 	fields   []string    // of the form
 	verdicts [600]verdict
+	sends    bool // requests have a body
 	keyed    bool // questions can be equal
 	keeps    keeping
 
@@ -81,7 +82,7 @@ func open(s Settings, scope string, env calls.Env, o client.HTTPOptions) (*Stage
 	}
 	h := &Stage{
 		settings: s, fields: s.formFields(), verdicts: s.verdicts(),
-		keyed: *c.Share || c.Cache != nil,
+		sends: s.Sends(), keyed: *c.Share || c.Cache != nil,
 	}
 	if c.Cache != nil {
 		h.keeps = keeping{byHTTP: c.Cache.HTTP, ttl: c.Cache.TTL, negative: cmp.Or(c.Cache.NegativeTTL, c.Cache.TTL)}

@@ -10,8 +10,9 @@
 //     the file allows it, one that is out of date while nobody can be asked.
 //   - A question that is being asked already is not asked again: its records wait for the one
 //     answer, without a slot.
-//   - A host that has asked to wait (429, Retry-After) is left alone until then, by all steps and
-//     pipelines of the process.
+//   - A host that says how long to wait (Retry-After) is left alone until then, by all steps and
+//     pipelines of the process. So is one that answers 429 several times in a row without a time,
+//     for longer each time; one such answer is an attempt that failed.
 //   - A host that fails is left alone by a circuit breaker, but for a call now and then that tries
 //     whether it is there again ([BreakerSettings]).
 //   - A host has no more calls at once than it may have ([Settings.MaxPerHost]), or than it

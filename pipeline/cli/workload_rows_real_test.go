@@ -47,7 +47,7 @@ type row struct {
 
 const (
 	changeStages = "stages:\n  - filter: delay >= 15\n  - map:\n      set: {late_minutes: delay, route: origin + \"-\" + destination}\n      remove: [delay]\n"
-	askStages    = "stages:\n  - http: {url: \"http://%s/{origin}\", into: weather}\n    workers: 64\n"
+	askStages    = "stages:\n  - http: {url: \"http://%s/{origin}\", into: weather}\n    workers: 64\n    share: false\n" // a call for each record, as the loops make one
 	plain        = ", compression: none"
 )
 

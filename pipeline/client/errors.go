@@ -58,7 +58,8 @@ func (e *Error) ErrorType() string { return e.Type }
 // NotAsked says that the call was not made, for what the record says: it tells nothing of the server.
 func (e *Error) NotAsked() bool { return e.Type == TypeRequest || e.Type == TypeEgress }
 
-// AsksToWait says that the server wants to be left alone for a while: its answer was 429.
+// AsksToWait says that the server was asked too much: its answer was 429. That it wants to be left
+// alone is taken from a time that it gives, or from several such answers in a row (package calls).
 func (e *Error) AsksToWait() bool { return e.Status == http.StatusTooManyRequests }
 
 // OutOfService says that nobody serves there now, whoever asks: there is no connection, or who

@@ -63,11 +63,8 @@ func location(from *url.URL, h http.Header) *url.URL {
 
 // askPage gives what asks for a page.
 func (s *Stage) askPage(at, origin string, page *url.URL) func(context.Context, *pipeline.Record, *answer) (calls.Reply[answer], error) {
-	return func(ctx context.Context, rec *pipeline.Record, known *answer) (calls.Reply[answer], error) {
+	return func(ctx context.Context, _ *pipeline.Record, known *answer) (calls.Reply[answer], error) {
 		var none calls.Reply[answer]
-		if err := s.put(rec, nil, "", 0); err != nil { // what stands in the way rejects without a call
-			return none, err
-		}
 		r := client.Request{Method: http.MethodGet, URL: at, Address: origin, Skip: notPage}
 		asks := known != nil && known.judged != nil
 		if asks {

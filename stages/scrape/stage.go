@@ -146,7 +146,7 @@ func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := rec.CheckObject(); err != nil {
+	if err := s.takes(rec); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
@@ -175,6 +175,15 @@ func (c settled) Do(_ context.Context, rec *pipeline.Record) error {
 		return nil
 	}
 	return c.do(rec)
+}
+
+// takes rejects a value that can take no answer, before anybody is asked. It is not left to what asks,
+// whose error is that of all records that wait for the same page.
+func (s *Stage) takes(rec *pipeline.Record) error {
+	if max(len(s.into), len(s.urlInto), len(s.statusInto)) > 1 { // something may stand in the way of one
+		return s.put(rec.Clone(), nil, "", 0)
+	}
+	return rec.CheckObject()
 }
 
 // put sets the fields of a record. text is JSON; nil: null. status 0 is none.

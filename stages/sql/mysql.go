@@ -6,10 +6,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"net"
-	"net/url"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,7 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/penstockio/penstock/pipeline/client"
-	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/tlsfiles"
 )
 
@@ -33,7 +30,7 @@ type mySQL struct {
 }
 
 func newMySQL(s Settings, query *scanner, limit int) (*mySQL, error) {
-	config, err := mysqlConfig(s.DSN, s.TLS)
+	config, err := database.MySQL(s.DSN, s.TLS)
 	if err != nil {
 		return nil, err
 	}
@@ -45,52 +42,6 @@ func newMySQL(s Settings, query *scanner, limit int) (*mySQL, error) {
 	}
 	d.alone.Store(!query.together())
 	return d, nil
-}
-
-// mysqlConfig reads the dsn: a URL, or the driver's own form. The error does not quote it.
-func mysqlConfig(dsn settings.Secret, files client.TLS) (c *mysql.Config, err error) {
-	invalid := errors.New("the address is not valid: write mysql://user:password@host:port/database")
-	defer func() {
-		if recover() != nil { // the driver panics at a setting that it no longer has
-			c, err = nil, invalid
-		}
-	}()
-	text := dsn.Reveal()
-	if scheme, _, ok := strings.Cut(text, "://"); ok && (scheme == "mysql" || scheme == "mariadb") {
-		u, err := url.Parse(text)
-		if err != nil || u.Hostname() == "" || u.Opaque != "" || u.Fragment != "" || strings.Contains(u.User.Username(), ":") {
-			return nil, invalid
-		}
-		port := u.Port()
-		if port == "" {
-			port = "3306"
-		}
-		password, _ := u.User.Password()
-		text = u.User.Username() + ":" + password + "@tcp(" + net.JoinHostPort(u.Hostname(), port) + ")/" +
-			url.PathEscape(strings.TrimPrefix(u.Path, "/")) + "?" + u.RawQuery
-	}
-	if c, err = mysql.ParseDSN(text); err != nil {
-		return nil, invalid
-	}
-	encrypted := c.TLSConfig != ""
-	switch {
-	case files != (client.TLS{}) && encrypted:
-		return nil, errors.New("write tls in dsn or beside it, not both")
-	case !encrypted && files == (client.TLS{}) && c.Net != "unix":
-		c.TLSConfig = "preferred" // as the clients of both servers have it
-	}
-	if c.Params == nil {
-		c.Params = map[string]string{}
-	}
-	takeParam(c.Params, "time_zone")
-	c.Params["time_zone"] = "'+00:00'" // a TIMESTAMP is read as text, in the zone of the session
-	if c.Timeout == 0 {
-		c.Timeout = 10 * time.Second
-	}
-	c.ParseTime, c.Loc = false, time.UTC
-	c.InterpolateParams, c.MultiStatements, c.AllowAllFiles, c.ColumnsWithAlias = false, false, false, false
-	c.Logger = &mysql.NopLogger{} // what matters is in an error
-	return c, nil
 }
 
 func (d *mySQL) open(limits client.SQLLimits) (*dbsql.DB, error) {
@@ -106,11 +57,9 @@ func (d *mySQL) close() error {
 	return nil
 }
 
-func (d *mySQL) where() string { return "mysql " + d.config.Addr + ", database " + d.config.DBName }
+func (d *mySQL) where() string { return database.MySQLWhere(d.config) }
 
-func (d *mySQL) host() string {
-	return strings.TrimSuffix(d.config.Addr, ":3306") + "/" + d.config.DBName
-}
+func (d *mySQL) host() string { return database.MySQLHost(d.config) }
 
 // A mysqlConnector makes connections that only read, and whose statements are kept.
 type mysqlConnector struct{ d *mySQL }

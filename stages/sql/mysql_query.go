@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 // mysqlSizes are the numbers of look-ups that statements are made for: each connection keeps one of
@@ -127,7 +128,7 @@ func (d *mySQL) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 		var values []driver.NamedValue
 		for _, l := range looks {
 			for _, text := range l.args {
-				v, err := bindMySQL(text)
+				v, err := database.BindMySQL(text)
 				if err != nil {
 					return err
 				}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -26,7 +27,7 @@ func mariadb(t *testing.T) (settings.Secret, *dbsql.DB) {
 	if dsn == "" {
 		t.Fatal("PENSTOCK_TEST_MARIADB is not set: run make test-real")
 	}
-	config, err := mysqlConfig(settings.Secret(dsn), client.TLS{})
+	config, err := database.MySQL(settings.Secret(dsn), client.TLS{})
 	if err != nil {
 		t.Fatal(err)
 	}

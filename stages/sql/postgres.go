@@ -4,7 +4,6 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,11 +12,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/penstockio/penstock/pipeline/client"
-	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 type postgres struct {
@@ -27,56 +25,7 @@ type postgres struct {
 
 	mu    sync.Mutex
 	plan  *pgPlan // nil: not made yet
-	types map[uint32]*pgType
-}
-
-// postgresConfig reads the dsn. The error does not quote it.
-func postgresConfig(dsn settings.Secret) (*pgx.ConnConfig, error) {
-	c, err := pgx.ParseConfig(dsn.Reveal())
-	if err != nil {
-		return nil, errors.New("the address is not valid: write postgres://user:password@host:port/database")
-	}
-	c.RuntimeParams["default_transaction_read_only"] = "on"
-	if c.RuntimeParams["application_name"] == "" {
-		c.RuntimeParams["application_name"] = "penstock"
-	}
-	isoDates(c.RuntimeParams)
-	takeParam(c.RuntimeParams, "client_encoding")
-	c.RuntimeParams["client_encoding"] = "UTF8" // as records are; the default is the encoding of the database
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = 10 * time.Second
-	}
-	// A query that is given up must end on the server too, or slow ones pile up there.
-	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: time.Second}
-	}
-	return c, nil
-}
-
-// isoDates has the server write dates as ISO 8601, whatever its own settings are: they are
-// read as text here. The order of day and month in which it reads dates stays as the address has
-// it.
-func isoDates(params map[string]string) {
-	style := "ISO"
-	value := takeParam(params, "DateStyle")
-	for _, w := range strings.FieldsFunc(strings.ToUpper(value), func(r rune) bool { return r == ',' || r == ' ' }) {
-		if slices.Contains([]string{"DMY", "MDY", "YMD"}, w) {
-			style = "ISO, " + w
-		}
-	}
-	params["DateStyle"] = style
-}
-
-// takeParam removes a setting of the address and gives its value, in whatever case its name is
-// written.
-func takeParam(params map[string]string, name string) (value string) {
-	for n, v := range params {
-		if strings.EqualFold(n, name) {
-			delete(params, n)
-			value = v
-		}
-	}
-	return value
+	types map[uint32]*database.Type
 }
 
 func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
@@ -85,19 +34,9 @@ func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
 
 func (d *postgres) close() error { return nil }
 
-func (d *postgres) where() string {
-	if strings.HasPrefix(d.config.Host, "/") {
-		return "postgres " + d.config.Host + ", database " + d.config.Database
-	}
-	return "postgres " + net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + ", database " + d.config.Database
-}
+func (d *postgres) where() string { return database.PostgresWhere(d.config) }
 
-func (d *postgres) host() string {
-	if strings.HasPrefix(d.config.Host, "/") || d.config.Port == 5432 {
-		return d.config.Host + "/" + d.config.Database
-	}
-	return net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + "/" + d.config.Database
-}
+func (d *postgres) host() string { return database.PostgresHost(d.config) }
 
 func (d *postgres) connectTimeout(err error) time.Duration {
 	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
@@ -151,7 +90,7 @@ func (d *postgres) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 		d.forget()
 		now, _, loadErr := d.planned(ctx, conn)
 		var shape *shapeError
-		if loadErr != nil || !errors.As(err, &shape) && slices.EqualFunc(plan.params, now.params, func(a, b *pgType) bool { return a.oid == b.oid }) {
+		if loadErr != nil || !errors.As(err, &shape) && slices.EqualFunc(plan.params, now.params, func(a, b *database.Type) bool { return a.OID == b.OID }) {
 			return err
 		}
 		return d.run(ctx, conn, now.params, l)
@@ -169,7 +108,7 @@ func typesMayBeStale(err error) bool {
 		errors.As(err, &refused) && (strings.HasPrefix(refused.Code, "22") || strings.HasPrefix(refused.Code, "42"))
 }
 
-func (d *postgres) run(ctx context.Context, conn *pgx.Conn, params []*pgType, l *look) error {
+func (d *postgres) run(ctx context.Context, conn *pgx.Conn, params []*database.Type, l *look) error {
 	values, err := bindAll(params, l.args)
 	if err != nil {
 		return err

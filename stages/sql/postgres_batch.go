@@ -8,11 +8,13 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 // A pgPlan is how a query is asked: what its parameters are, and the query that asks for several at once.
 type pgPlan struct {
-	params   []*pgType
+	params   []*database.Type
 	together string // "": it can be asked for one at a time alone
 }
 
@@ -35,7 +37,7 @@ func (d *postgres) planned(ctx context.Context, conn *pgx.Conn) (plan *pgPlan, f
 	if err := d.load(ctx, conn, oids); err != nil {
 		return nil, true, err
 	}
-	plan = &pgPlan{params: make([]*pgType, len(st.ParamOIDs))}
+	plan = &pgPlan{params: make([]*database.Type, len(st.ParamOIDs))}
 	d.mu.Lock()
 	for i, oid := range st.ParamOIDs {
 		plan.params[i] = d.types[oid]
@@ -78,17 +80,17 @@ const pgKeys = "penstock_keys"
 // together gives the query that has the query run for each row of a table of parameters. The server runs
 // it as it is, so that what it compares, orders and limits is what it would be for one; and each row
 // says whose it is, so that nothing has to be compared here.
-func (d *postgres) together(params []*pgType) string {
+func (d *postgres) together(params []*database.Type) string {
 	if len(params) == 0 || strings.Contains(strings.ToLower(d.query.text), pgKeys) {
 		return ""
 	}
 	var lists, names strings.Builder
 	for i, t := range params {
 		// An array of arrays would come apart, and so would one of composites.
-		if t == nil || t.array == "" || t.resolve().kind == pgArray || t.resolve().kind == pgComposite {
+		if t == nil || t.ArrayName == "" || t.Resolve().Kind == database.Array || t.Resolve().Kind == database.Composite {
 			return ""
 		}
-		fmt.Fprintf(&lists, "%spg_catalog.unnest($%d::%s)", comma(i), i+1, t.array)
+		fmt.Fprintf(&lists, "%spg_catalog.unnest($%d::%s)", comma(i), i+1, t.ArrayName)
 		fmt.Fprintf(&names, "a%d, ", i+1)
 	}
 	var text strings.Builder
@@ -124,10 +126,10 @@ func (d *postgres) askTogether(ctx context.Context, conn *pgx.Conn, plan *pgPlan
 			if i == 0 {
 				lists[p] = append(lists[p], '{')
 			} else {
-				lists[p] = append(lists[p], plan.params[p].between)
+				lists[p] = append(lists[p], plan.params[p].Between)
 			}
 			if s, ok := v.(string); ok {
-				lists[p] = appendPgItem(lists[p], s)
+				lists[p] = database.AppendItem(lists[p], s)
 			} else {
 				lists[p] = append(lists[p], "NULL"...)
 			}

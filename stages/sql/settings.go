@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -48,7 +49,7 @@ func (s *Settings) Validate() error {
 	case "mysql":
 		if s.DSN == "" {
 			bad("dsn", "mysql needs its address: write dsn: mysql://user:password@host:port/database")
-		} else if _, err := mysqlConfig(s.DSN, s.TLS); err != nil {
+		} else if _, err := database.MySQL(s.DSN, s.TLS); err != nil {
 			bad("dsn", "%w", err)
 		}
 		if s.Path != "" {
@@ -57,7 +58,7 @@ func (s *Settings) Validate() error {
 	case "postgres":
 		if s.DSN == "" {
 			bad("dsn", "postgres needs its address: write dsn: postgres://user:password@host:port/database")
-		} else if _, err := postgresConfig(s.DSN); err != nil {
+		} else if _, err := database.Postgres(s.DSN); err != nil {
 			bad("dsn", "%w", err)
 		}
 		if s.Path != "" {

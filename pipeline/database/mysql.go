@@ -66,11 +66,3 @@ var MySQLMeanings = map[uint16]string{
 	1690: "a number out of range", 3140: "JSON text that is not valid", 3141: "JSON text that is not valid", 3143: "a path into JSON that is not valid",
 	4038: "JSON text that is not valid", 4042: "a path into JSON that is not valid",
 }
-
-// MySQLWhere names a database for errors, without secrets.
-func MySQLWhere(c *mysql.Config) string { return "mysql " + c.Addr + ", database " + c.DBName }
-
-// MySQLHost names a database as calls have it: db.example/shop.
-func MySQLHost(c *mysql.Config) string {
-	return strings.TrimSuffix(c.Addr, ":3306") + "/" + c.DBName
-}

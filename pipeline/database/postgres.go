@@ -90,7 +90,8 @@ var conditions = map[string]string{
 	"2201B": "a regular expression that is not valid", "2201E": "the logarithm of such a number", "2201F": "the power of such a number",
 	"2201W": "a LIMIT that is not valid", "2201X": "an OFFSET that is not valid", "2202E": "arrays that do not fit together",
 	"22030": "JSON with a key that comes twice", "22032": "JSON that is not valid", "23502": "a null that its type does not allow",
-	"23514": "a condition of its type does not hold", "2200M": "an XML document that is not valid", "2200N": "XML that is not valid",
+	"23503": "no row that it refers to", "23505": "a row with such a unique value is there", "23P01": "a row that excludes it is there", "44000": "not a row of the view",
+	"54000": "more than an index or a limit of the server allows", "23514": "a condition of its type does not hold", "2200M": "an XML document that is not valid", "2200N": "XML that is not valid",
 	"42601": "not the syntax of such a value", "42704": "no such object", "42P01": "no such table", "42703": "no such column", "P0001": "raised by a function",
 }
 

@@ -79,8 +79,8 @@ func (d *mySQL) text(n int) string {
 }
 
 // statement gives the prepared query for n look-ups.
-func (d *mySQL) statement(ctx context.Context, conn *mysqlConn, n int) (driver.Stmt, error) {
-	if stmt := conn.statements[n]; stmt != nil {
+func (d *mySQL) statement(ctx context.Context, conn *database.MySQLConn, n int) (driver.Stmt, error) {
+	if stmt := conn.Statements[n]; stmt != nil {
 		return stmt, nil
 	}
 	stmt, err := conn.PrepareContext(ctx, d.text(n))
@@ -105,7 +105,7 @@ func (d *mySQL) statement(ctx context.Context, conn *mysqlConn, n int) (driver.S
 		}
 		return nil, refuse(client.TypeSQL, "the server counts %d parameters in the query and args has %d values", have, want)
 	}
-	conn.statements[n] = stmt
+	conn.Statements[n] = stmt
 	return stmt, nil
 }
 
@@ -117,7 +117,7 @@ func (d *mySQL) refused(err error) bool {
 
 // ask uses the driver itself: a statement belongs to a connection.
 func (d *mySQL) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
-	return d.withConn(ctx, db, func(conn *mysqlConn) error {
+	return d.server.With(ctx, db, func(conn *database.MySQLConn) error {
 		for _, l := range looks {
 			l.reset() // of an attempt over a connection that was broken
 		}
@@ -147,7 +147,7 @@ func (d *mySQL) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 		}
 		var refused *mysql.MySQLError
 		if errors.As(err, &refused) && slices.Contains(mysqlPrepareAnew, refused.Number) {
-			delete(conn.statements, len(looks))
+			delete(conn.Statements, len(looks))
 			_ = stmt.Close()
 		}
 		if len(looks) > 1 {
@@ -197,7 +197,7 @@ func readMySQL(rows driver.Rows, looks []*look) error {
 
 // check prepares the query, and the query within another, which must not have two columns of one name.
 func (d *mySQL) check(ctx context.Context, db *dbsql.DB) error {
-	return d.withConn(ctx, db, func(conn *mysqlConn) error {
+	return d.server.With(ctx, db, func(conn *database.MySQLConn) error {
 		if _, err := d.statement(ctx, conn, 1); err != nil {
 			return err
 		}

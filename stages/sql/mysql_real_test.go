@@ -172,7 +172,7 @@ func TestMySQLErrors(t *testing.T) {
 		}
 	}
 	st := myStage(t, dsn, "SELECT 1", nil)
-	err := st.dialect.(*mySQL).withConn(t.Context(), st.db, func(c *mysqlConn) error {
+	err := st.dialect.(*mySQL).server.With(t.Context(), st.db, func(c *database.MySQLConn) error {
 		_, err := c.ExecContext(t.Context(), "DELETE FROM e", nil)
 		return err
 	})

@@ -69,7 +69,7 @@ var importRules = []importRule{
 	{packages: []string{"stages"}, own: contract("pipeline/calls", "pipeline/textformat", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/database", "pipeline/event")},
 	{packages: []string{"sinks"}, own: contract("pipeline/calls", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/database", "pipeline/event", "sinks/lines")},
 	{packages: []string{"pipeline/config"}, own: contract("pipeline/calls", "pipeline/engine", "pipeline/expr")},
-	{packages: []string{"pipeline/database"}, own: []string{"pipeline/settings", "pipeline/jsontext", "pipeline/client"}},
+	{packages: []string{"pipeline/database"}, own: []string{"pipeline/settings", "pipeline/jsontext", "pipeline/client", "pipeline/tlsfiles"}},
 	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tlsfiles")},
 	{packages: []string{"pipeline/expr"}, own: contract("pipeline/event", "pipeline/textformat")},
 	{packages: []string{"pipeline/fixture"}, own: contract("pipeline/event")},

@@ -25,6 +25,10 @@ type place struct {
 	db     *dbsql.DB
 	change func(*Settings) // has settings point to it
 	count  *counter        // of the sink that was made last
+
+	// hang has every statement on the table wait until restore is called; stuck is closed when one does. nil:
+	// there is no way to tell.
+	hang func(table string) (stuck <-chan struct{}, restore func())
 }
 
 func (p *place) exec(statements ...string) {
@@ -231,8 +235,13 @@ func conforms(t *testing.T, p *place) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = k.Close(context.Background()) })
+		var hang func() (<-chan struct{}, func())
+		if p.hang != nil {
+			hang = func() (<-chan struct{}, func()) { return p.hang(table) }
+		}
 		return pipelinetest.SinkUnderTest{
 			Sink: k,
+			Hang: hang,
 			Stored: func() (values [][]byte, err error) {
 				for _, v := range p.rows("SELECT v FROM " + table + " ORDER BY id") {
 					values = append(values, []byte(v))

@@ -3,12 +3,16 @@
 package sqlsink
 
 import (
+	"context"
 	dbsql "database/sql"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
@@ -31,6 +35,9 @@ func postgresPlace(t *testing.T) *place {
 	t.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(1)
 	p := &place{t: t, driver: "postgres", db: db, change: func(s *Settings) { s.Driver, s.DSN = "postgres", settings.Secret(dsn+"&search_path=sinktest") }}
+	p.hang = func(table string) (<-chan struct{}, func()) {
+		return p.lock("pgx", dsn+"&search_path=sinktest", "BEGIN; LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE", "SELECT count(*) FROM pg_locks WHERE NOT granted")
+	}
 	p.exec("SET client_min_messages = warning", "DROP SCHEMA IF EXISTS sinktest CASCADE", "CREATE SCHEMA sinktest", "SET search_path = sinktest")
 	return p
 }
@@ -54,8 +61,53 @@ func mariaPlace(t *testing.T) *place {
 	db.SetMaxOpenConns(1)
 	own := strings.Replace(dsn, "/?", "/sinktest?", 1)
 	p := &place{t: t, driver: "mysql", db: db, change: func(s *Settings) { s.Driver, s.DSN = "mysql", settings.Secret(own) }}
+	p.hang = func(table string) (<-chan struct{}, func()) {
+		return p.lock("mysql", config.FormatDSN(), "LOCK TABLES sinktest."+table+" WRITE", "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'")
+	}
 	p.exec("DROP DATABASE IF EXISTS sinktest", "CREATE DATABASE sinktest CHARACTER SET utf8mb4", "USE sinktest")
 	return p
+}
+
+// lock has a connection of its own lock a table. stuck is closed when waiting counts somebody.
+func (p *place) lock(driver, dsn, text, waiting string) (stuck <-chan struct{}, restore func()) {
+	p.t.Helper()
+	db, err := dbsql.Open(driver, dsn)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	conn, err := db.Conn(context.Background())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	if _, err := conn.ExecContext(context.Background(), text); err != nil {
+		p.t.Fatal(err)
+	}
+	seen := make(chan struct{})
+	done := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			n := 0
+			if err := conn.QueryRowContext(context.Background(), waiting).Scan(&n); err == nil && n > 0 {
+				close(seen)
+				return
+			}
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+	})
+	return seen, func() {
+		close(done)
+		watch.Wait()
+		_, _ = conn.ExecContext(context.Background(), map[string]string{"pgx": "ROLLBACK", "mysql": "UNLOCK TABLES"}[driver])
+		_ = conn.Close()
+		_ = db.Close()
+	}
 }
 
 func TestPostgres(t *testing.T) { runScenarios(t, postgresPlace) }
@@ -136,4 +188,49 @@ func TestMariaPacket(t *testing.T) {
 	values = append(values, fmt.Sprintf(`{"id":99,"a":"%s"}`, strings.Repeat("x", 17<<20)), `{"id":100}`)
 	isOutcome(t, k.Write(t.Context(), records(values...)), "12 sql")
 	p.wants("SELECT count(*), sum(length(a)) FROM f", fmt.Sprint("13 ", 12*2<<20))
+}
+
+// Lanes that write the same keys at the same time, each in an order of its own, do not wait for each other in
+// a circle; of each key one whole row is left.
+func TestPostgresLanes(t *testing.T) {
+	for _, typ := range []string{"int", "decimal"} { // by our order, and by the server's
+		p := postgresPlace(t)
+		p.exec("CREATE TABLE f (id " + typ + " PRIMARY KEY, a int, b int)")
+		k := p.sink("f", upsertBy("id"), "id", "id", "a", "a", "b", "a")
+		k.dialect = p.count.dialect // which is not for several at a time
+		var lanes sync.WaitGroup
+		for lane := range 8 {
+			lanes.Go(func() {
+				for round := range 20 {
+					var values []string
+					for i := range 300 {
+						values = append(values, fmt.Sprintf(`{"id":%d,"a":%d}`, (i*7919*(lane+1)+round)%300, lane*1000+round))
+					}
+					if err := k.Write(t.Context(), records(values...)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		lanes.Wait()
+		p.wants("SELECT count(*), count(*) FILTER (WHERE a = b) FROM f", "300 300")
+	}
+}
+
+// What nobody waits for any more ends on the server, though the process has been killed.
+func TestPostgresGuards(t *testing.T) {
+	p := postgresPlace(t)
+	p.exec("CREATE TABLE f (id int)")
+	k := p.sink("f", nil, "id", "id")
+	var got []string
+	for _, name := range []string{"client_connection_check_interval", "idle_in_transaction_session_timeout"} {
+		var v string
+		if err := k.db.QueryRow("SHOW " + name).Scan(&v); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, v)
+	}
+	if !slices.Equal(got, []string{"1s", "1min"}) {
+		t.Error(got)
+	}
 }

@@ -151,7 +151,7 @@ func (s *Settings) names() ([]string, error) {
 			return nil, err
 		}
 		if len(path) != 1 || path[0].Kind != jsontext.Named {
-			return nil, fmt.Errorf("%q is no column: write its name alone, one with other characters as [\"a.b\"]", f.Name)
+			return nil, fmt.Errorf("%q is no column: write its name alone, a dot in it as a\\.b", f.Name)
 		}
 		if strings.ContainsRune(path[0].Name, 0) {
 			return nil, errors.New("the name of a column has no NUL")

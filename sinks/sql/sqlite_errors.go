@@ -7,12 +7,20 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
+// constraints says which kind of constraint an error is about. The text of a trigger may quote values.
+var constraints = map[int]string{
+	sqlitelib.SQLITE_CONSTRAINT_CHECK: "a condition, CHECK, does not hold", sqlitelib.SQLITE_CONSTRAINT_NOTNULL: "a null that is not allowed",
+	sqlitelib.SQLITE_CONSTRAINT_UNIQUE: "a row with such a unique value is there", sqlitelib.SQLITE_CONSTRAINT_PRIMARYKEY: "a row with such a key is there",
+	sqlitelib.SQLITE_CONSTRAINT_ROWID: "a row with such a key is there", sqlitelib.SQLITE_CONSTRAINT_FOREIGNKEY: "no row that it refers to",
+	sqlitelib.SQLITE_CONSTRAINT_TRIGGER: "a trigger refuses it", sqlitelib.SQLITE_CONSTRAINT_DATATYPE: "not of the type of its column",
+}
+
 func (d *sqlite) classify(err error) (about about, text string, known bool) {
 	var e *sqlitedriver.Error
 	if !errors.As(err, &e) {
 		return aboutNow, err.Error(), false
 	}
-	words := sqlitedriver.ErrorCodeString[e.Code()]
+	words := constraints[e.Code()]
 	if words == "" {
 		words = sqlitedriver.ErrorCodeString[e.Code()&0xff]
 	}

@@ -51,60 +51,51 @@ func Defaults() Settings {
 
 // Validate checks what can be known without calling. It joins several errors.
 func (s *Settings) Validate() error {
-	var errs []error
-	bad := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
+	var p settings.Problems
 	if _, err := client.StaticHost(s.URL.String()); err != nil {
-		bad("url", "%w", err)
+		p.Add("url", "%w", err)
 	}
 	if !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, s.Method) {
-		bad("method", "%q is none: write POST, PUT or PATCH", s.Method)
+		p.Add("method", "%q is none: write POST, PUT or PATCH", s.Method)
 	}
 	if !slices.Contains([]string{"array", "ndjson", "single"}, s.Format) {
-		bad("format", "%q is none: write array, ndjson or single", s.Format)
+		p.Add("format", "%q is none: write array, ndjson or single", s.Format)
 	}
 	if s.As != "" && s.As != "value" && s.As != "fixture" {
-		bad("as", "%q is neither value nor fixture", s.As)
+		p.Add("as", "%q is neither value nor fixture", s.As)
 	}
 	if s.MaxRecords < 1 {
-		bad("max_records", "it must be at least 1")
+		p.Add("max_records", "it must be at least 1")
 	}
 	if s.MaxBytes < 1 {
-		bad("max_bytes", "it must be at least 1B")
+		p.Add("max_bytes", "it must be at least 1B")
 	}
 	if h, err := client.Headers(s.Headers, s.SecretHeaders); err != nil {
-		bad("headers", "%w", err)
+		p.Add("headers", "%w", err)
 	} else if h.Get(idempotencyKey) != "" {
-		bad("headers", "%s is made by the sink, from the positions of the records", idempotencyKey)
+		p.Add("headers", "%s is made by the sink, from the positions of the records", idempotencyKey)
 	}
-	if err := s.Auth.Beside(s.SecretHeaders); err != nil {
-		bad("auth", "%w", err)
-	}
-	if err := s.HTTP2.Validate(); err != nil {
-		bad("http2", "%w", err)
-	}
+	p.Check("auth", s.Auth.Beside(s.SecretHeaders))
+	p.Check("http2", s.HTTP2.Validate())
 	for _, other := range []struct {
 		name string
 		list client.Statuses
 	}{{"ok_status", s.OKStatus}, {"retry_status", s.RetryStatus}} {
 		if status, both := s.HoldStatus.Common(other.list); both {
-			bad("hold_status", "%d is in %s too: leave it out of one of the two", status, other.name)
+			p.Add("hold_status", "%d is in %s too: leave it out of one of the two", status, other.name)
 		}
 	}
 	if len(s.OKStatus) == 0 {
-		bad("ok_status", "it is empty, and nothing would ever count as stored: write 2xx, or leave it out")
+		p.Add("ok_status", "it is empty, and nothing would ever count as stored: write 2xx, or leave it out")
 	}
 	if status, both := s.OKStatus.Common(s.RetryStatus); both && !slices.Equal(s.RetryStatus, client.TransientStatuses) {
-		bad("ok_status", "%d is in retry_status too: leave it out of one of the two", status)
+		p.Add("ok_status", "%d is in retry_status too: leave it out of one of the two", status)
 	}
-	if err := s.TLS.Validate(); err != nil {
-		bad("tls", "%w", err)
-	}
+	p.Check("tls", s.TLS.Validate())
 	if _, err := client.ParseProxy(s.Proxy.Reveal()); err != nil {
-		bad("proxy", "%w", err)
+		p.Add("proxy", "%w", err)
 	}
-	return errors.Join(errs...)
+	return p.Err()
 }
 
 var (

@@ -10,16 +10,12 @@ import (
 
 // known is the call of a record whose answer is kept.
 type known[A any] struct {
+	unheld
 	calls *Calls[A]
 	q     Question[A]
 	entry *entry[A]
 	stale bool
 }
-
-func (k *known[A]) Gate() any                                  { return nil }
-func (k *known[A]) Enter(func()) (wait time.Duration, ok bool) { return 0, true }
-func (k *known[A]) Waits() string                              { return "" }
-func (k *known[A]) Leave(pipeline.CallResult) (counts bool)    { return true }
 
 func (k *known[A]) Do(_ context.Context, rec *pipeline.Record) error {
 	k.calls.hit(k.stale)

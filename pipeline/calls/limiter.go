@@ -2,7 +2,6 @@ package calls
 
 import (
 	"context"
-	"errors"
 	"io"
 	"time"
 
@@ -30,9 +29,6 @@ func NewLimiter(env Env) (*Limiter, error) {
 
 // Attach implements pipeline.Attacher: e is for circuit.changed.
 func (l *Limiter) Attach(e *event.Emitter) { l.gates.attach(e) }
-
-// OpenCircuits is how many hosts are left alone now because they fail.
-func (l *Limiter) OpenCircuits() int64 { return l.gates.openCircuits() }
 
 // Close lets go of the hosts. It comes after the last Do.
 func (l *Limiter) Close() { l.gates.close() }
@@ -141,5 +137,5 @@ func (l *limited) Close() (err error) {
 		err = c.Close()
 	}
 	l.gates.close()
-	return errors.Join(err)
+	return err
 }

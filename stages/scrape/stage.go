@@ -140,7 +140,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 // Admit implements pipeline.Admitter.
 func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) {
 	if rec.Tombstone() {
-		return settled{}, nil
+		return calls.None(nil), nil
 	}
 	text, err := s.settings.URL.URL(rec)
 	if err != nil {
@@ -158,23 +158,6 @@ func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) 
 		return nil, err
 	}
 	return v.call(), nil
-}
-
-// A settled call is that of a record for which nobody is asked.
-type settled struct {
-	do func(*pipeline.Record) error // nil: nothing is to be done
-}
-
-func (settled) Gate() any                               { return nil }
-func (settled) Enter(func()) (time.Duration, bool)      { return 0, true }
-func (settled) Waits() string                           { return "" }
-func (settled) Leave(pipeline.CallResult) (counts bool) { return true }
-
-func (c settled) Do(_ context.Context, rec *pipeline.Record) error {
-	if c.do == nil {
-		return nil
-	}
-	return c.do(rec)
 }
 
 // takes rejects a value that can take no answer, before anybody is asked. It is not left to what asks,

@@ -203,16 +203,23 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 	}
 }
 
+// IsRedirect says whether a status leads elsewhere.
+func IsRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
 // redirects says whether a status asks for the same request elsewhere. One that would
 // turn the method into another is not followed: it is the answer then.
 func redirects(method string, status int) bool {
 	switch status {
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return true
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
-		return method == http.MethodGet || method == http.MethodHead
 	}
-	return false
+	return IsRedirect(status) && (method == http.MethodGet || method == http.MethodHead)
 }
 
 // hop makes the next request. The error is a *redirectError or a *refusal.
@@ -265,11 +272,16 @@ func sameHost(a, b *url.URL) bool {
 	return a.Port() == b.Port() && a.Scheme == b.Scheme || port(a) == port(b) || port(a) == "443" && port(b) == "80"
 }
 
+// port gives the port of an address, that of its scheme where it names none.
 func port(u *url.URL) string {
 	if p := u.Port(); p != "" {
 		return p
 	}
-	switch u.Scheme {
+	return standardPort(u.Scheme)
+}
+
+func standardPort(scheme string) string {
+	switch scheme {
 	case "https":
 		return "443"
 	case "socks5":

@@ -114,7 +114,7 @@ func (e *Egress) check(u *url.URL) *refusal {
 		}
 	}
 	u.Host = host
-	if standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]; port != standard {
+	if port != standardPort(u.Scheme) {
 		u.Host = net.JoinHostPort(host, port)
 	} else if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
 		u.Host = "[" + host + "]"

@@ -263,8 +263,7 @@ var TransientStatuses = Statuses{{408, 408}, {425, 425}, {429, 429}, {500, 599}}
 func StatusError(what string, a *Answer, retry Statuses) error {
 	err := &Error{Type: statusType(a.Status), Status: a.Status, beginning: a.beginning,
 		text: what + ": answered status " + strconv.Itoa(a.Status)}
-	if a.Status == http.StatusMovedPermanently || a.Status == http.StatusFound || a.Status == http.StatusSeeOther ||
-		a.Status == http.StatusTemporaryRedirect || a.Status == http.StatusPermanentRedirect {
+	if IsRedirect(a.Status) {
 		err.text += ", a redirect that is not followed: put the final address into url"
 	}
 	if !retry.Has(a.Status) {

@@ -161,8 +161,8 @@ type Sink struct {
 	form     lines.Form
 	client   *client.HTTP
 	limiter  *calls.Limiter
-	host     string // scheme and host, for Ping
-	asked    string // the host, as what holds calls back names it
+	base     string // scheme and host, for Ping
+	host     string // as what holds calls back names it
 	address  string // for errors
 	scope    string // what makes keys of one sink differ from those of another
 	emit     *event.Emitter
@@ -195,7 +195,7 @@ func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 		return nil, err
 	}
 	h := &Sink{settings: s, form: form, scope: scope, unknown: map[laneID]request{}}
-	if h.host, err = client.StaticHost(s.URL.String()); err != nil {
+	if h.base, err = client.StaticHost(s.URL.String()); err != nil {
 		return nil, err
 	}
 	o := client.HTTPOptions{Slots: env.Workers, Auth: s.Auth, HTTP2: s.HTTP2, Warn: h.warnFiles}
@@ -214,8 +214,8 @@ func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 	if o.Proxy, err = client.ParseProxy(s.Proxy.Reveal()); err != nil {
 		return nil, err
 	}
-	h.address = client.Address(h.host, s.URL.String(), s.URL.Written())
-	h.asked = client.Host(h.host)
+	h.address = client.Address(h.base, s.URL.String(), s.URL.Written())
+	h.host = client.Host(h.base)
 	if h.client, err = client.NewHTTP(o); err != nil {
 		return nil, err
 	}
@@ -307,7 +307,7 @@ func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, r
 // write stands still until then. What is not sent, because the write ended before, can have no outcome
 // that is unknown.
 func (h *Sink) call(ctx context.Context, req request, repeated bool) (sent bool, err error) {
-	err = h.limiter.Do(ctx, h.asked, func(ctx context.Context) error {
+	err = h.limiter.Do(ctx, h.host, func(ctx context.Context) error {
 		sent = true
 		return h.request(ctx, req, repeated)
 	})
@@ -347,7 +347,7 @@ func holdError(err error) error {
 }
 
 // Ping implements pipeline.Pinger: it connects to the host and sends nothing.
-func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.host) }
+func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.base) }
 
 // Close implements pipeline.Sink.
 func (h *Sink) Close(context.Context) error {

@@ -29,7 +29,7 @@ func TestAHostThatAsksToWaitIsLeftAloneByTheWholeProcess(t *testing.T) {
 		}{
 			{pipeline.RetryAfter(7*time.Second, refusal{}), 7 * time.Second},
 			{pipeline.RetryAfter(7*time.Second, errBroken), 7 * time.Second}, // 503 with Retry-After
-			{pipeline.RetryAfter(time.Hour, refusal{}), MaxPause},
+			{pipeline.RetryAfter(time.Hour, refusal{}), maxPause},
 			{refusal{}, time.Second},
 		} {
 			if pipeline.RetryHint(c.err) == 0 {

@@ -180,6 +180,10 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 	req := first
 	for hops := 0; ; hops++ {
 		resp, err := h.current().RoundTrip(req)
+		var denied *refusal
+		if hops > 0 && errors.As(err, &denied) {
+			return nil, &refusal{text: denied.text, answered: true} // a copy: others may have the same
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -237,7 +241,7 @@ func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int
 	to.User = nil
 	if e := h.options.Egress; e != nil {
 		if r := e.check(to); r != nil {
-			return nil, &refusal{"a redirect is not followed: " + r.text}
+			return nil, &refusal{text: "a redirect is not followed: " + r.text, answered: true}
 		}
 	}
 	same := sameHost(to, first.URL)

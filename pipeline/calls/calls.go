@@ -141,7 +141,7 @@ func (c *Calls[A]) Admit(q Question[A], attempt int) pipeline.Call {
 
 // ask makes a call that asks, whatever is known or being asked.
 func (c *Calls[A]) ask(q Question[A], attempt int) *asking[A] {
-	return &asking[A]{calls: c, q: q, attempt: attempt, gate: c.gates.of(q.Host)}
+	return &asking[A]{calls: c, q: q, attempt: attempt, passage: c.gates.of(q.Host)}
 }
 
 // shut says whether a host is left alone now.

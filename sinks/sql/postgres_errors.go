@@ -13,7 +13,7 @@ import (
 
 // pgOfRow are classes and codes that speak of what a row holds: values, constraints, what a trigger
 // refuses, two rows that are one to the database, an index entry that is too large.
-var pgOfRow = []string{"22", "23", "21", "44", "P0001", "54000"}
+var pgOfRow = []string{"22", "23", "21", "44", "P0", "54000"}
 
 // pgOfTable are those that nothing but a change of the table, the rights or the settings cures.
 var pgOfTable = []string{"42", "28", "3D", "3F", "0A", "25006"}

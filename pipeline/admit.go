@@ -50,7 +50,9 @@ type Call interface {
 
 	// Leave says what came of the call, once. counts says whether it is one of the attempts that
 	// the step allows: a call to a host that is down, or that has asked to wait, is not, and the
-	// record is admitted anew until the host can be asked again.
+	// record is admitted anew until the host can be asked again, behind the others of its gate. It
+	// has no backoff, so the gate has to hold back who comes too early; and it costs no time of the
+	// deadline. RetryAfter of Do's error is for the gate too: the engine does not look at it.
 	Leave(r CallResult) (counts bool)
 }
 

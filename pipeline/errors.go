@@ -69,7 +69,7 @@ func Fatal(err error) error {
 }
 
 // RetryAfter marks a transient error that should be tried again no sooner than d
-// from now.
+// from now. Of an Admitter the gate sees to that.
 func RetryAfter(d time.Duration, err error) error {
 	if err == nil {
 		return nil

@@ -100,6 +100,12 @@ func TestWatchNamesTheRecord(t *testing.T) {
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want\n%s", err, want)
 	}
+	throttled := at("flights/3", 5, 8*time.Minute, 2)
+	throttled.State, throttled.For, throttled.Held = "throttled", "circuit of api.example", 7*time.Minute
+	err = w.Check(both(8*time.Minute, 2), func(string) []engine.InFlight { return []engine.InFlight{throttled} })
+	if want := "throttled (circuit of api.example, 7m0s) in weather, attempt 2, for 8m0s"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want\n%s", err, want)
+	}
 	if err := w.Check(both(9*time.Minute, 3), func(string) []engine.InFlight { return nil }); err == nil || strings.Contains(err.Error(), "mark") {
 		t.Error(err)
 	}

@@ -4,12 +4,16 @@ import "time"
 
 const (
 	firstLimit   = 8    // calls at once that an adaptive limit begins with
-	windowCalls  = 50   // fewest calls that are looked at together
+	windowCalls  = 30   // fewest calls that are looked at together
+	regainCalls  = 10   // the same, on the way back to a limit that was known
+	mostCalls    = 150  // as many are enough, however much their latencies differ
+	unsure       = 0.1  // how far, as a part of it, a mean may be off for that (its standard error)
 	calm         = 1.25 // slower than this than with an idle host: no more calls at once
 	crowded      = 1.6  // slower than this: fewer
 	same         = 0.8  // of another mean: not much less than it
 	backOff      = 0.7  // what is left of the limit when the host says that it is too much
 	measureAfter = 40   // windows until the latency of an idle host is measured again
+	doubtful     = 4    // the same, when it may be that calls from before were still in the way
 )
 
 // An adaptive is a limit on the calls at once to a host that finds out how many it answers without getting
@@ -32,9 +36,13 @@ type adaptive struct {
 
 	calls    int
 	sum      time.Duration
-	full     bool  // all places were taken
-	released int64 // when the window began
+	squares  float64 // of the latencies in seconds
+	full     bool    // all places were taken
+	released int64   // when the window began
 	latest   int64
+
+	refusals int     // since the last window that was whole
+	regain   float64 // the limit to come back to after them, in large steps and small windows
 
 	windows int
 	before  float64       // the limit before the window that measures, or 0
@@ -60,12 +68,12 @@ func (a *adaptive) refused(began, at time.Duration) {
 	if began < a.since {
 		return
 	}
-	if a.before != 0 {
-		a.limit = a.before // the window that measures is over
+	if a.refusals == 0 {
+		a.regain = backOff * max(a.limit, a.before)
 	}
+	a.refusals++
 	a.fast = false
 	a.set(a.limit*backOff, at)
-	a.shrunk = 0
 }
 
 // answered counts an answer. released is how many records the step has let go.
@@ -76,9 +84,11 @@ func (a *adaptive) answered(began, at, took time.Duration, released int64) {
 	}
 	a.calls++
 	a.sum += took
-	if a.calls < max(windowCalls, 2*a.places()) {
+	a.squares += took.Seconds() * took.Seconds()
+	if !a.enough() {
 		return
 	}
+	a.refusals = 0
 	mean := max(a.sum/time.Duration(a.calls), 1)
 	a.windows++
 	switch {
@@ -96,10 +106,24 @@ func (a *adaptive) answered(began, at, took time.Duration, released int64) {
 		a.set(a.before, at)
 	case a.shrunk != 0 && float64(mean) > 0.9*float64(a.shrunk):
 		a.base = mean
+		a.windows = max(a.windows, measureAfter-doubtful)
 		a.set(a.limit, at)
 	default:
 		a.judge(mean, at)
 	}
+}
+
+// enough says whether the calls of the window say how fast the host is.
+func (a *adaptive) enough() bool {
+	if a.limit < a.regain {
+		return a.calls >= max(regainCalls, 2*a.places())
+	}
+	if a.calls < max(windowCalls, 2*a.places()) {
+		return false
+	}
+	n := float64(a.calls)
+	mean := a.sum.Seconds() / n
+	return a.calls >= mostCalls || a.squares/n-mean*mean <= unsure*unsure*mean*mean*n
 }
 
 func (a *adaptive) judge(mean, at time.Duration) {
@@ -110,12 +134,15 @@ func (a *adaptive) judge(mean, at time.Duration) {
 	switch {
 	case slower > crowded:
 		a.fast = false
+		if a.places() > 1 { // else there is nothing to shrink: the calls of an outage are among them
+			a.regain = 0
+		}
 		a.set(a.limit*max(calm/slower, 0.5), at)
 		a.shrunk = mean
 	case a.windows >= measureAfter && a.places() > 1:
 		a.measure(a.limit, at)
 	case slower > calm:
-		a.fast = false
+		a.fast, a.regain = false, 0
 		a.set(a.limit, at)
 	default:
 		a.grow(at)
@@ -131,8 +158,11 @@ func (a *adaptive) measure(before float64, at time.Duration) {
 
 func (a *adaptive) grow(at time.Duration) {
 	step := max(a.limit/8, 1)
-	if a.fast {
+	switch {
+	case a.fast:
 		step = max(a.limit/2, 1)
+	case a.limit < a.regain:
+		step = min(max(a.limit/2, 1), a.regain-a.limit)
 	}
 	if !a.full || a.latest <= a.released {
 		step = 0
@@ -143,6 +173,6 @@ func (a *adaptive) grow(at time.Duration) {
 // set begins a window under a limit.
 func (a *adaptive) set(limit float64, at time.Duration) {
 	a.limit = min(max(limit, 1), float64(a.most))
-	a.since, a.calls, a.sum, a.full = at, 0, 0, false
+	a.since, a.calls, a.sum, a.squares, a.full = at, 0, 0, 0, false
 	a.released, a.before, a.shrunk = a.latest, 0, 0
 }

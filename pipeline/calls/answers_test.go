@@ -126,7 +126,7 @@ func (m *moody) reply(ctx context.Context, key string, _ int, known *string) (Re
 	if mood < m.fails {
 		switch what {
 		case 0:
-			return Reply[string]{}, waitsToo{}
+			return Reply[string]{}, waitsToo
 		case 1:
 			panic("oh")
 		case 2:

@@ -23,7 +23,12 @@ const parts = 10
 // at least: after a good time the window is full of answers, and a host that is gone would be
 // asked as often again before they are outweighed. It opens too when a few have failed in a row and
 // the host has been silent for as long as it is left alone then: calls that take seconds to fail, in
-// few slots, would not be enough within the window, and each record would use up its attempts.
+// few slots, would not be enough within the window, and each record would use up its attempts. Two
+// are enough behind ten times as long a silence, since two such calls use up the time of a record. For
+// failures that say themselves that the host is out of service (no connection, 502, 503, 504) a
+// tenth of that time is enough: where a record comes now and then, each would have used up its
+// attempts before. Not less: of many calls at once three failures in a row say nothing.
+//
 // When its time is over one call tries the host; an answer closes it, another failure opens it for
 // twice as long. A call counts only in the period in which it began: what comes late to a circuit
 // that is no longer closed says how the host was, not how it is.
@@ -35,15 +40,18 @@ type breaker struct {
 	times  int // that it opened, one behind another
 	trying bool
 
-	counted [parts]struct{ calls, failed int }
+	counted [parts]count
 	slice   int64
 	calls   int // sum over the parts, so is failed
 	failed  int
 	row     int           // failures without an answer between them
+	out     int           // of these, that say that the host is out of service
 	heard   time.Duration // when the last answer came
 	silent  time.Duration // since when there was none: it came, or the first of the row began
 	errors  int64         // failures for which it is open
 }
+
+type count struct{ calls, failed int }
 
 // complete gives the settings with the defaults for what is 0.
 func (s BreakerSettings) complete() BreakerSettings {
@@ -92,9 +100,9 @@ func (b *breaker) answered(period uint64, tries bool, at time.Duration) (changed
 		return b.change(closed)
 	case b.state == closed && period == b.period:
 		b.turn(at)
-		b.counted[b.slice%parts].calls++
+		b.current().calls++
 		b.calls++
-		b.row, b.heard = 0, at
+		b.row, b.out, b.heard = 0, 0, at
 	}
 	return false
 }
@@ -102,9 +110,9 @@ func (b *breaker) answered(period uint64, tries bool, at time.Duration) (changed
 // fewFailures in a row are enough when nothing else comes from a host.
 const fewFailures = 3
 
-// failure counts a failure of a call that began in period, at began. known says whether the host is
-// known to fail then: the attempt is not the record's.
-func (b *breaker) failure(period uint64, tries bool, began, at time.Duration) (changed, known bool) {
+// failure counts a failure of a call that began in period, at began; out: it says that the host is out
+// of service. known says whether the host is known to fail then: the attempt is not the record's.
+func (b *breaker) failure(period uint64, tries, out bool, began, at time.Duration) (changed, known bool) {
 	switch {
 	case b.set.Off:
 		return false, false
@@ -118,15 +126,19 @@ func (b *breaker) failure(period uint64, tries bool, began, at time.Duration) (c
 		return false, false
 	}
 	b.turn(at)
-	b.counted[b.slice%parts].calls++
-	b.counted[b.slice%parts].failed++
+	b.current().calls++
+	b.current().failed++
 	b.calls++
 	b.failed++
 	if b.row++; b.row == 1 {
 		b.silent = max(began, b.heard)
 	}
+	if out {
+		b.out++
+	}
+	silence := at - b.silent
 	if b.calls >= b.set.Calls && float64(b.failed) >= float64(b.set.Failures)*float64(b.calls) || b.row >= b.set.Calls ||
-		b.row >= fewFailures && at-b.silent >= b.set.Open {
+		b.row >= fewFailures && silence >= b.set.Open || b.row >= 2 && silence >= 10*b.set.Open || b.out >= fewFailures && silence >= b.set.Open/10 {
 		b.errors = int64(max(b.failed, b.row))
 		return b.open(at), true
 	}
@@ -158,22 +170,31 @@ func (b *breaker) change(to state) bool {
 func (b *breaker) turn(at time.Duration) {
 	now := int64(at / max(b.set.Window/parts, 1))
 	if now-b.slice >= parts || now < b.slice {
-		b.forget()
+		b.forgetWindow()
 		b.slice = now
 		return
 	}
 	for b.slice < now {
 		b.slice++
-		old := &b.counted[b.slice%parts]
+		old := b.current()
 		b.calls -= old.calls
 		b.failed -= old.failed
-		old.calls, old.failed = 0, 0
+		*old = count{}
 	}
 }
 
+func (b *breaker) current() *count { return &b.counted[(b.slice%parts+parts)%parts] }
+
+// forget forgets all that calls have shown.
 func (b *breaker) forget() {
+	b.forgetWindow()
+	b.row, b.out = 0, 0
+}
+
+// forgetWindow forgets what is counted by time. What came in a row stays: it may take longer.
+func (b *breaker) forgetWindow() {
 	clear(b.counted[:])
-	b.calls, b.failed, b.row = 0, 0, 0
+	b.calls, b.failed = 0, 0
 }
 
 // idle says whether nothing is lost when it is forgotten.

@@ -13,10 +13,13 @@ const leastRetries = time.Second
 // gone.
 const lastWhile = 10 * time.Second
 
-// A budget has repeated calls of a host be no more than a share of all. Its host's lock guards it.
+// A budget has the repeated calls of a host that fail again be no more than a share of all. Its
+// host's lock guards it.
 //
-// Each call pays the share of one repeated call, and each repeated one takes a whole one, or, when
-// the last one is long ago, what there is.
+// Each call pays the share of one repeated call. A repeated one takes a whole one, or, when the last one
+// is long ago, what there is; when it is answered, or says nothing of the host, it gives that back. So a
+// host that is well again is soon asked by all that wait for another attempt, of which the window may be full;
+// were these a share of all calls whatever comes of them, there would be no others to be a share of.
 type budget struct {
 	share  float64 // 1: without limit
 	credit float64
@@ -49,3 +52,6 @@ func (b *budget) call(again bool, at time.Duration) {
 	b.paid = at
 	b.credit += b.share
 }
+
+// back takes back what a repeated call has taken that did not fail.
+func (b *budget) back() { b.credit++ }

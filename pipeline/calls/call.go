@@ -42,6 +42,7 @@ type asking[A any] struct {
 	attempt int
 	gate    gate
 	flight  *flight[A] // that it leads; nil: none
+	spare   bool       // it came with an answer that may stand in
 
 	kept  *entry[A] // what was kept when it last tried to enter; nil: nothing
 	using bool      // kept is the answer: the host is not asked, or has not answered
@@ -51,7 +52,17 @@ type asking[A any] struct {
 	err   error // with that
 }
 
-func (a *asking[A]) Gate() any { return a.gate.identity(a.attempt) }
+// Gate has calls that can do without their host not wait behind those that cannot.
+func (a *asking[A]) Gate() any {
+	gate := a.gate.identity(a.attempt)
+	if a.spare {
+		return spared{gate}
+	}
+	return gate
+}
+
+// spared is where those wait for a gate of a host who can do without.
+type spared struct{ gate any }
 
 // Enter lets the call in too when there is an answer by now: where calls are not shared another may
 // have asked, and what is out of date may stand in since the host is left alone.

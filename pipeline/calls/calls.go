@@ -26,6 +26,9 @@ type Question[A any] struct {
 	// is out of date, nil when there is none: whoever can ask whether it still holds gives it back
 	// in the Reply. It is not changed.
 	//
+	// An error with the method NotAsked() bool that gives true says that nobody was asked: it is
+	// neither an answer of the host nor a failure. See Unasked.
+	//
 	// Its error is that of all records that wait for the same answer. What pipeline.Next makes is
 	// of this record alone: where an answer says where to go on, it is better Use that gives it.
 	Ask func(ctx context.Context, rec *pipeline.Record, known *A) (Reply[A], error)
@@ -102,39 +105,43 @@ func (c *Calls[A]) Close() {
 }
 
 // Delay has calls to a host begin no closer together than d, however many there may be at once:
-// the Crawl-delay of a robots.txt. 0 takes that back.
+// the Crawl-delay of a robots.txt. 0 takes that back. It may be forgotten of a host that was not
+// called for long, when there are many: who has it says so before each call, which costs little.
 func (c *Calls[A]) Delay(host string, d time.Duration) { c.gates.delay(host, d) }
 
 // Admit makes the call of a question, for attempt, which is counted from 1: one that only uses an
 // answer that is known, one that waits for the answer to an equal question, or one that asks.
 func (c *Calls[A]) Admit(q Question[A], attempt int) pipeline.Call {
 	if q.Key == "" || !c.share && c.kept == nil {
-		return c.ask(q, attempt, nil)
+		return c.ask(q, attempt)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var old *entry[A]
 	if c.kept != nil {
-		e, usable, stale := c.look(q.Key, func() bool { return c.shut(q.Host) })
+		var usable, stale bool
+		old, usable, stale = c.look(q.Key, func() bool { return c.shut(q.Host) })
 		if usable {
-			return &known[A]{calls: c, q: q, entry: e, stale: stale}
+			return &known[A]{calls: c, q: q, entry: old, stale: stale}
 		}
 	}
-	if !c.share {
-		return c.ask(q, attempt, nil)
+	var f *flight[A]
+	if c.share {
+		if f = c.flights[q.Key]; f != nil {
+			q.Key = f.key // one string for all that wait
+			return &joining[A]{calls: c, q: q, attempt: attempt, flight: f}
+		}
+		f = &flight[A]{key: q.Key}
+		c.flights[f.key] = f
 	}
-	f := c.flights[q.Key]
-	if f != nil {
-		q.Key = f.key // one string for all that wait
-		return &joining[A]{calls: c, q: q, attempt: attempt, flight: f}
-	}
-	f = &flight[A]{key: q.Key}
-	c.flights[f.key] = f
-	return c.ask(q, attempt, f)
+	a := c.ask(q, attempt)
+	a.flight, a.spare = f, old != nil && c.kept.now() < old.stands
+	return a
 }
 
 // ask makes a call that asks, whatever is known or being asked.
-func (c *Calls[A]) ask(q Question[A], attempt int, f *flight[A]) pipeline.Call {
-	return &asking[A]{calls: c, q: q, attempt: attempt, gate: c.gates.of(q.Host), flight: f}
+func (c *Calls[A]) ask(q Question[A], attempt int) *asking[A] {
+	return &asking[A]{calls: c, q: q, attempt: attempt, gate: c.gates.of(q.Host)}
 }
 
 // shut says whether a host is left alone now.

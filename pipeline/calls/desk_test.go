@@ -205,10 +205,12 @@ func newCalls(t *testing.T, change func(*Settings)) *Calls[string] {
 	return c
 }
 
-// waitsToo is the error of a host that asks to wait.
-type waitsToo struct{}
+// waitsToo is the error of a host that asks to wait for a second.
+var waitsToo = pipeline.RetryAfter(time.Second, tooMany{})
 
-func (waitsToo) Error() string    { return "too many requests" }
-func (waitsToo) AsksToWait() bool { return true }
+type tooMany struct{}
+
+func (tooMany) Error() string    { return "too many requests" }
+func (tooMany) AsksToWait() bool { return true }
 
 var errDown = errors.New("the host is down")

@@ -18,7 +18,7 @@
 //     answers without getting slower ([Settings.Adaptive]).
 //   - A rate is kept, of the step, of each host, or of all steps and pipelines that name the same
 //     one ([RateSettings]).
-//   - Repeated calls are no more than a share of all ([Settings.RetryBudget]).
+//   - Repeated calls that fail again are no more than a share of all ([Settings.RetryBudget]).
 //
 // A record that waits for any of these is not failing and has no time that runs out: see
 // [pipeline.Admitter]. Who wants a bound sets max_wait beside the step, which the engine keeps.

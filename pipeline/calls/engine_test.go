@@ -33,9 +33,9 @@ func (a *asked) now() {
 
 // run has a pipeline of one limited step work on so many records, and checks that all come out in
 // order. Any that is rejected stops it.
-func run(t *testing.T, env calls.Env, records int, events *event.Emitter, call func(context.Context) error) {
+func run(t *testing.T, env calls.Env, records int, events *event.Emitter, call func(context.Context, *pipeline.Record) error) {
 	t.Helper()
-	stage, err := calls.Limited(pipeline.StageFunc(func(ctx context.Context, _ *pipeline.Record) error { return call(ctx) }), "api.example", env)
+	stage, err := calls.Limited(pipeline.StageFunc(call), "api.example", env)
 	if err != nil {
 		t.Error(err)
 		return
@@ -78,7 +78,7 @@ func TestTwoPipelinesKeepOneRateAndNothingIsRejectedForWaiting(t *testing.T) {
 				wg.Go(func() {
 					s := calls.Defaults()
 					s.Limit = []string{"api"}
-					run(t, calls.Env{Shared: shared, Settings: s, Workers: 64}, 5000, nil, func(context.Context) error {
+					run(t, calls.Env{Shared: shared, Settings: s, Workers: 64}, 5000, nil, func(context.Context, *pipeline.Record) error {
 						all.now()
 						each[i].now()
 						time.Sleep(300 * time.Millisecond)
@@ -124,7 +124,7 @@ func TestAnOutageIsWaitedOutInOrder(t *testing.T) {
 				up := down.Add(c.outage)
 				var meanwhile asked
 				var log lines
-				run(t, calls.Env{Settings: calls.Defaults(), Workers: 64}, 4096, event.New(&log, event.Options{}), func(ctx context.Context) error {
+				run(t, calls.Env{Settings: calls.Defaults(), Workers: 64}, 4096, event.New(&log, event.Options{}), func(ctx context.Context, _ *pipeline.Record) error {
 					if now := time.Now(); now.Before(down) || !now.Before(up) {
 						time.Sleep(20 * time.Millisecond)
 						return nil
@@ -147,6 +147,68 @@ func TestAnOutageIsWaitedOutInOrder(t *testing.T) {
 					t.Error("the circuit was not opened and closed")
 				}
 			})
+		})
+	}
+}
+
+// Where a record comes now and then, a host without a connection is left alone before one record has
+// used up its attempts, however the waits between them are drawn.
+func TestAFewRecordsWaitOutAnOutage(t *testing.T) {
+	for records := 1; records <= 4; records++ {
+		for range 20 {
+			synctest.Test(t, func(t *testing.T) {
+				up := time.Now().Add(time.Minute)
+				var meanwhile asked
+				run(t, calls.Env{Settings: calls.Defaults(), Workers: 64}, records, nil, func(context.Context, *pipeline.Record) error {
+					if time.Now().Before(up) {
+						meanwhile.now()
+						return noConnection{}
+					}
+					return nil
+				})
+				if n := len(meanwhile.times); n > 24 {
+					t.Errorf("%d requests while the host was out", n)
+				}
+			})
+		}
+	}
+}
+
+type noConnection struct{}
+
+func (noConnection) Error() string      { return "calling api.example: no connection" }
+func (noConnection) OutOfService() bool { return true }
+
+// Many records need a second call, or a third. Their window fills with them, and goes on.
+func TestTheRetryBudgetDoesNotStopAStepThatGetsItsAnswers(t *testing.T) {
+	for _, c := range []struct {
+		share, times int // of ten records; how often their call fails
+	}{{1, 1}, {3, 1}, {2, 2}, {10, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			s := calls.Defaults()
+			s.Breaker.Off = true
+			const records = 20000
+			var mu sync.Mutex
+			failed := map[string]int{}
+			requests := 0
+			began := time.Now()
+			run(t, calls.Env{Settings: s, Workers: 64}, records, nil, func(_ context.Context, rec *pipeline.Record) error {
+				time.Sleep(20 * time.Millisecond)
+				mu.Lock()
+				defer mu.Unlock()
+				requests++
+				key := string(rec.Value())
+				if n := len(key); int(key[n-2]-'0') < c.share && failed[key] < c.times {
+					failed[key]++
+					return errors.New("calling api.example: broken")
+				}
+				return nil
+			})
+			ideal := time.Duration(requests) * 20 * time.Millisecond / 64
+			t.Logf("%d of ten records fail %d times: %d requests, done after %v, ideal %v", c.share, c.times, requests, time.Since(began), ideal)
+			if d := time.Since(began); d > 2*ideal {
+				t.Errorf("done after %v, ideal %v", d, ideal)
+			}
 		})
 	}
 }

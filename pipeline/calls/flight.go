@@ -98,7 +98,7 @@ func (j *joining[A]) Do(_ context.Context, rec *pipeline.Record) error {
 		j.calls.joined.Add(1)
 		return j.flight.err
 	case alone:
-		return pipeline.Next(j.calls.ask(j.q, j.attempt, nil))
+		return pipeline.Next(j.calls.ask(j.q, j.attempt))
 	default:
 		return pipeline.Next(j.calls.Admit(j.q, j.attempt))
 	}

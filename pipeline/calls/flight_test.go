@@ -33,7 +33,7 @@ func TestJoinersOfALeader(t *testing.T) {
 		{name: "fails, and is tried again", first: func(context.Context) error { return errDown }, attempts: 2, asked: 2, counted: 2, joined: 2 * joiners},
 		{name: "refuses", first: func(context.Context) error { return broken }, asked: 1, err: broken, counted: 1, joined: joiners},
 		{name: "filters", first: func(context.Context) error { return pipeline.Filtered }, asked: 1, err: pipeline.Filtered, counted: 1, joined: joiners},
-		{name: "asks to wait", first: func(context.Context) error { return waitsToo{} }, asked: 2, counted: 1, joined: 2 * joiners},
+		{name: "asks to wait", first: func(context.Context) error { return waitsToo }, asked: 2, counted: 1, joined: 2 * joiners},
 		{name: "has no time left", first: func(context.Context) error { return context.DeadlineExceeded }, asked: 1, err: context.DeadlineExceeded, counted: 1, joined: joiners},
 		{name: "is cancelled", first: func(context.Context) error { return fmt.Errorf("asking: %w", context.Canceled) }, asked: 2, counted: 1, joined: joiners - 1},
 		{name: "panics", first: func(context.Context) error { panic("oh") }, asked: 2, counted: 1, joined: joiners - 1},

@@ -15,6 +15,7 @@ type gate struct {
 	row *row[host]
 
 	entered bool
+	again   bool // it is a repeated call
 	tries   bool // it tries a host whose circuit is open
 	woken   bool // it was taken off a list, and is to ask or to leave
 	period  uint64
@@ -212,10 +213,10 @@ func (h *host) ask(t *gate, attempt int, at time.Duration) (wait time.Duration, 
 
 // begin has a call begin.
 func (h *host) begin(t *gate, attempt int, at time.Duration) (ev *event.CircuitChanged) {
-	t.entered = true
+	t.entered, t.again = true, attempt > 1
 	h.running++
 	h.begun = at
-	h.budget.call(attempt > 1, at)
+	h.budget.call(t.again, at)
 	if h.adaptive != nil {
 		h.adaptive.entered(h.running)
 	}
@@ -231,11 +232,14 @@ func (h *host) begin(t *gate, attempt int, at time.Duration) (ev *event.CircuitC
 func (h *host) back(t *gate, r pipeline.CallResult, a account, at time.Duration) (ev *event.CircuitChanged, counts bool) {
 	began := at - r.Took
 	p := &h.peer.value
+	counts = true
 	if a.waits {
-		p.pause(began, at, a.pause)
+		counts = !p.pause(began, at, a.pause, t.tries)
+	}
+	if t.again && !a.failure {
+		h.budget.back()
 	}
 	var changed bool
-	counts = !a.waits
 	was := h.breaker.state
 	switch {
 	case a.answer:
@@ -243,7 +247,7 @@ func (h *host) back(t *gate, r pipeline.CallResult, a account, at time.Duration)
 		changed = h.breaker.answered(t.period, t.tries, at)
 	case a.failure:
 		var known bool
-		if changed, known = h.breaker.failure(t.period, t.tries, began, at); known {
+		if changed, known = h.breaker.failure(t.period, t.tries, a.out, began, at); known {
 			counts = false
 		}
 	case t.tries:
@@ -273,6 +277,7 @@ type account struct {
 	answer  bool // it is there
 	failure bool
 	waits   bool // it has asked to wait
+	out     bool // it is out of service, says the failure
 	late    bool // it did not answer in time
 	pause   time.Duration
 }
@@ -290,6 +295,10 @@ func judge(r pipeline.CallResult) (a account) {
 		a.answer = true
 		return a
 	}
+	var made interface{ NotAsked() bool }
+	if errors.As(err, &made) && made.NotAsked() { // it is about the record, and says nothing of the host
+		return a
+	}
 	var asks interface{ AsksToWait() bool }
 	refused := errors.As(err, &asks) && asks.AsksToWait()
 	a.pause = pipeline.RetryHint(err)
@@ -304,6 +313,8 @@ func judge(r pipeline.CallResult) (a account) {
 	default:
 		a.failure = true
 		a.late = errors.Is(err, context.DeadlineExceeded)
+		var says interface{ OutOfService() bool }
+		a.out = errors.As(err, &says) && says.OutOfService()
 	}
 	return a
 }

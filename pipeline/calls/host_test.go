@@ -32,6 +32,13 @@ func TestAHostThatAsksToWaitIsLeftAloneByTheWholeProcess(t *testing.T) {
 			{pipeline.RetryAfter(time.Hour, refusal{}), MaxPause},
 			{refusal{}, time.Second},
 		} {
+			if pipeline.RetryHint(c.err) == 0 {
+				for range fewRefusals - 1 {
+					if !let(t, one).leave(result(c.err)) {
+						t.Error("the attempt does not count, though the host is asked on")
+					}
+				}
+			}
 			if let(t, one).leave(result(c.err)) {
 				t.Error("the attempt counts")
 			}
@@ -59,6 +66,13 @@ func TestAHostThatAsksToWaitIsLeftAloneByTheWholeProcess(t *testing.T) {
 func TestAPauseWithoutATimeDoublesWhileThereIsNoAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := mustGates(t, Env{Settings: Defaults()})
+		for range 10 { // now and then
+			let(t, g).leave(result(refusal{}))
+			let(t, g).leave(result(refusal{}))
+			let(t, g).leave(result(nil))
+		}
+		let(t, g).leave(result(refusal{}))
+		let(t, g).leave(result(refusal{}))
 		for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
 			var batch []*gate
 			for range 64 {
@@ -86,7 +100,9 @@ func TestAPauseWithoutATimeDoublesWhileThereIsNoAnswer(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		let(t, g).leave(result(nil))
-		let(t, g).leave(result(refusal{}))
+		for range fewRefusals {
+			let(t, g).leave(result(refusal{}))
+		}
 		if _, wait := held(t, g, asked, nil); wait != time.Second {
 			t.Errorf("left alone for %v after an answer, want 1s", wait)
 		}
@@ -112,12 +128,55 @@ func TestARefusalIsNoFailureAndAFailureThatAsksToWaitIsOne(t *testing.T) {
 	})
 }
 
-func TestRepeatedCallsAreNoMoreThanAShareOfAll(t *testing.T) {
+// What has used up its budget while the host failed goes on soon when the host is well.
+func TestRepeatedCallsThatAreAnsweredTakeNothingFromTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := Defaults()
+		s.Breaker.Off = true
+		g := mustGates(t, Env{Settings: s, Workers: 64})
+		n := 0
+		for wait := time.Duration(0); wait == 0; n++ {
+			c := g.of("api.example")
+			var ok bool
+			if wait, ok = c.enter(2, nil); ok {
+				c.leave(result(errBroken))
+			} else if c.waits() != "the retry budget of api.example" {
+				t.Fatal(c.waits())
+			} else {
+				c.leave(pipeline.CallResult{})
+			}
+		}
+		if n > 3 {
+			t.Errorf("%d repeated calls at once", n)
+		}
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() {
+				for range 50 {
+					c := &way{gate: g.of("api.example"), attempt: 2}
+					if err := Enter(t.Context(), c); err != nil {
+						t.Error(err)
+					}
+					time.Sleep(20 * time.Millisecond)
+					c.Leave(result(nil))
+				}
+			})
+		}
+		wg.Wait()
+		if d := time.Since(began); d > 4*time.Second {
+			t.Errorf("3200 repeated calls in %v, want about 1s and a start", d)
+		}
+	})
+}
+
+func TestRepeatedCallsThatFailAreNoMoreThanAShareOfAll(t *testing.T) {
 	for _, share := range []settings.Share{0, 0.2, 0.5, 1} {
 		t.Run(share.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := Defaults()
 				s.RetryBudget = share
+				s.Breaker.Off = true
 				g := mustGates(t, Env{Settings: s})
 				var first, again atomic.Int64
 				var wg sync.WaitGroup
@@ -172,7 +231,11 @@ func (e *ended) Enter(wake func()) (time.Duration, bool) {
 	wait, ok := e.way.Enter(wake)
 	if ok {
 		e.n.Add(1)
-		e.Leave(result(nil))
+		var err error
+		if e.attempt > 1 {
+			err = errBroken
+		}
+		e.Leave(result(err))
 	}
 	return wait, ok
 }
@@ -377,13 +440,4 @@ func TestARateIsNotForgottenBeforeItIsFull(t *testing.T) {
 			t.Errorf("%d hosts are kept", n)
 		}
 	})
-}
-
-// each calls f for every row, with the table locked.
-func (t *table[V]) each(f func(*row[V])) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, r := range t.byHost {
-		f(r)
-	}
 }

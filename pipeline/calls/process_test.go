@@ -202,7 +202,7 @@ func TestALimiterHasASinkKeepItsRateWithItsClockStopped(t *testing.T) {
 		if d := time.Since(began).Round(time.Millisecond); n.Load() != 500 || d != 49900*time.Millisecond {
 			t.Errorf("%d calls in %v", n.Load(), d)
 		}
-		if err := l.Do(ctx, "api.example", func(context.Context) error { return refusal{} }); !errors.As(err, new(refusal)) || clock.stopped != 1 || clock.resumed == 0 {
+		if err := l.Do(ctx, "api.example", func(context.Context) error { return pipeline.RetryAfter(time.Second, refusal{}) }); !errors.As(err, new(refusal)) || clock.stopped != 1 || clock.resumed == 0 {
 			t.Errorf("%v, stopped %d, resumed %d", err, clock.stopped, clock.resumed)
 		}
 		short, cancel := context.WithTimeout(ctx, 500*time.Millisecond)

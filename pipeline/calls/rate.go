@@ -26,8 +26,8 @@ type bucket struct {
 	last    time.Time   // the latest of these
 	free    []time.Time // moments before it that were given up
 
-	next *turn     // goes before all others, nil: none
-	ends time.Time // when it does so no longer
+	next       *turn // the token of this time is kept for it; nil: for nobody
+	from, ends time.Time
 }
 
 // mostFree bounds what is remembered of moments that were given up.
@@ -37,7 +37,7 @@ func newBucket(name string, r RateSettings) *bucket {
 	return &bucket{
 		name: name, perHost: r.Per == perHost,
 		limiter:  rate.NewLimiter(rate.Limit(r.Rate.PerSecond()), max(r.Burst, 1)),
-		interval: time.Duration(math.Ceil(float64(r.Rate.Per) / r.Rate.N)),
+		interval: span(math.Ceil(float64(r.Rate.Per) / r.Rate.N)),
 	}
 }
 
@@ -59,8 +59,11 @@ func (b *bucket) until(n int, now time.Time) time.Duration {
 	if d < 1 {
 		return 0 // so little that the limiter, too, lets it pass, and makes up for it
 	}
-	return time.Duration(d) + 1
+	return span(d) + 1
 }
+
+// span gives so many nanoseconds, if that is not beyond all times.
+func span(ns float64) time.Duration { return time.Duration(min(ns, 1<<61)) }
 
 // wait says how long a call has to wait that has the given moment in the timetable; zero: none.
 func (b *bucket) wait(t *turn, moment, now time.Time) time.Duration {
@@ -82,7 +85,7 @@ func (b *bucket) wait(t *turn, moment, now time.Time) time.Duration {
 
 // kept says whether the next token is kept for another call.
 func (b *bucket) kept(t *turn, now time.Time) bool {
-	return b.next != nil && b.next != t && !now.After(b.ends)
+	return b.next != nil && b.next != t && !now.Before(b.from) && !now.After(b.ends)
 }
 
 // vacant gives the moment that the next one to wait would get.
@@ -138,9 +141,9 @@ type turn struct {
 // longest, and wait how long.
 //
 // A call that needs several comes when the last of its moments is there, and by then others have
-// taken what it has left in the other buckets. Its next tokens are then kept for it: of all buckets at
-// once, so that two calls cannot keep from one another what both need, and not for longer than it
-// takes the call to come back.
+// taken what it has left in the other buckets. Of each the token of the time at which it comes back is then
+// kept for it: of all buckets at once, so that two calls cannot keep from one another what both need, and
+// for as long as that token takes, however long the call has to wait.
 func (s *Shared) take(all []*bucket, t *turn) (wait time.Duration, slow *bucket) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -150,7 +153,7 @@ func (s *Shared) take(all []*bucket, t *turn) (wait time.Duration, slow *bucket)
 		if d := b.wait(t, t.at(i), now); d > wait {
 			wait, slow = d, b
 		}
-		ready = ready && !t.at(i).After(now) && !b.kept(t, now)
+		ready = ready && !t.at(i).After(now) && (b.next == nil || b.next == t || now.After(b.ends))
 	}
 	if wait == 0 {
 		for _, b := range all {
@@ -169,7 +172,7 @@ func (s *Shared) take(all []*bucket, t *turn) (wait time.Duration, slow *bucket)
 	}
 	if ready {
 		for _, b := range all {
-			b.next, b.ends = t, now.Add(wait+b.interval)
+			b.next, b.from, b.ends = t, now.Add(wait-b.interval), now.Add(wait+b.interval)
 		}
 	}
 	return wait, slow

@@ -9,7 +9,7 @@ import (
 // Settings stand beside the name of a stage that waits for somebody else.
 type Settings struct {
 	Limit       []string        `yaml:"limit" commas:"true" doc:"rates of limits.rates that calls keep to, by name: one, or several"`
-	MaxPerHost  int             `yaml:"max_per_host" min:"1" max:"65536" doc:"most calls at once to one host or database; default: workers"`
+	MaxPerHost  int             `yaml:"max_per_host" min:"1" max:"65536" doc:"most calls at once to one host or database; default: workers, or what the stage says"`
 	Adaptive    bool            `yaml:"adaptive" doc:"calls at once to one host are as many as it answers without getting slower, at most max_per_host"`
 	Breaker     BreakerSettings `yaml:"breaker" doc:"when a host that fails is left alone; off: never"`
 	Cache       *CacheSettings  `yaml:"cache" doc:"keep answers for a while; without it none is kept"`
@@ -21,7 +21,7 @@ type Settings struct {
 type BreakerSettings struct {
 	Off      bool           `yaml:"-" off:"true"` // breaker: off
 	Failures settings.Share `yaml:"failures" min:"1%" doc:"share of the calls within the window that fail before the host is left alone"`
-	Calls    int            `yaml:"calls" min:"1" max:"1000000" doc:"fewest calls within the window for that; so many failures in a row do it too"`
+	Calls    int            `yaml:"calls" min:"1" max:"1000000" doc:"fewest calls within the window for that; fewer are enough when nothing else comes from the host for a while; so many failures in a row do it too"`
 	Window   time.Duration  `yaml:"window" min:"100ms" max:"1h" doc:"over which calls are counted"`
 	Open     time.Duration  `yaml:"open" min:"1ms" max:"1h" doc:"how long the host is left alone before one call tries it; doubles with each that fails"`
 	MaxOpen  time.Duration  `yaml:"max_open" min:"1ms" max:"24h" doc:"longest time between such calls"`
@@ -49,7 +49,8 @@ func DefaultBreaker() BreakerSettings {
 	return BreakerSettings{Failures: 0.5, Calls: 20, Window: 10 * time.Second, Open: time.Second, MaxOpen: 30 * time.Second}
 }
 
-// DefaultRetryBudget is the share of calls that repeated ones may be when the file does not say.
+// DefaultRetryBudget is the share of calls that repeated ones which fail again may be when the file does
+// not say.
 const DefaultRetryBudget settings.Share = 0.2
 
 // Defaults gives what a step has whose file says nothing.

@@ -90,7 +90,8 @@ func (s *Shared) check(names []string) error {
 
 // A peer is what the process knows of a host.
 type peer struct {
-	paused atomic.Int64 // until when it has asked to be left alone, as a time since Shared.began
+	paused  atomic.Int64 // until when it has asked to be left alone, as a time since Shared.began
+	refused atomic.Int32 // refusals without a time, and without an answer between them
 
 	mu    sync.Mutex
 	set   time.Duration // when paused was last set
@@ -126,28 +127,41 @@ func (p *peer) wait(at time.Duration) time.Duration {
 	return until - at
 }
 
+// fewRefusals in a row without a time are taken for a wish to be left alone. One now and then says no
+// more than that this call came too much: a pause of the host for each, of a second, left it idle for
+// most of the time at one such answer in a hundred.
+const fewRefusals = 3
+
 // pause has the host left alone for d, or, when it has not said how long, for a time that doubles
 // while such answers follow one another. A call that had begun before the last pause was known
-// tells nothing new of that.
-func (p *peer) pause(began, at, d time.Duration) {
+// tells nothing new of that. It gives false when the host is asked on. sure says that one refusal is enough.
+func (p *peer) pause(began, at, d time.Duration, sure bool) (paused bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if d <= 0 {
 		if began < p.set {
-			return
+			return true
+		}
+		if p.next == 0 && !sure && p.refused.Add(1) < fewRefusals {
+			return false
 		}
 		p.next = min(max(2*p.next, firstPause), mostPause)
 		d = p.next
 	}
+	p.refused.Store(0)
 	p.set = at
 	if until := at + min(d, MaxPause); until > time.Duration(p.paused.Load()) {
 		p.paused.Store(int64(until))
 	}
+	return true
 }
 
 // answered forgets how long the last pause was: a call that began after it was set has been
 // answered.
 func (p *peer) answered(began time.Duration) {
+	if p.refused.Load() > 0 {
+		p.refused.Store(0)
+	}
 	if p.paused.Load() == int64(never) {
 		return
 	}

@@ -15,6 +15,7 @@ func TestABreakerOpensForAHostThatIsSilent(t *testing.T) {
 		took time.Duration // how long the call takes
 		err  error
 	}
+	out := step{40 * time.Millisecond, outOfService{}}
 	slow, quick, good := step{time.Second, errBroken}, step{time.Millisecond, errBroken}, step{20 * time.Millisecond, nil}
 	for name, tt := range map[string]struct {
 		steps []step
@@ -22,11 +23,16 @@ func TestABreakerOpensForAHostThatIsSilent(t *testing.T) {
 	}{
 		"three that take long":        {[]step{good, slow, slow, slow}, true},
 		"two that take long":          {[]step{good, slow, slow}, false},
+		"two that take all the time":  {[]step{good, {10 * time.Second, errBroken}, {10 * time.Second, errBroken}}, true},
 		"three at once":               {[]step{good, quick, quick, quick, quick}, false},
 		"three and a while":           {[]step{good, quick, quick, quick, {2 * time.Second, errBroken}}, true},
 		"an answer between":           {[]step{good, slow, slow, good, slow, slow}, false},
 		"a good while ago":            {[]step{good, {time.Hour, nil}, quick, quick, quick}, false},
 		"never an answer":             {[]step{slow, slow, slow}, true},
+		"out of service":              {[]step{good, out, out, out}, true},
+		"out of service in a blink":   {[]step{good, {time.Millisecond, outOfService{}}, {time.Millisecond, outOfService{}}, {time.Millisecond, outOfService{}}}, false},
+		"out of service and answers":  {[]step{good, out, out, good, out, out}, false},
+		"two are out of service":      {[]step{good, out, out, {40 * time.Millisecond, errBroken}}, false},
 		"never an answer and at once": {[]step{quick, quick, quick, quick}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -46,6 +52,11 @@ func TestABreakerOpensForAHostThatIsSilent(t *testing.T) {
 	}
 }
 
+type outOfService struct{}
+
+func (outOfService) Error() string      { return "no connection" }
+func (outOfService) OutOfService() bool { return true }
+
 // Calls that hang at the same time are silence from when they began.
 func TestABreakerOpensWhenAllCallsHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -61,7 +72,7 @@ func TestABreakerOpensWhenAllCallsHang(t *testing.T) {
 				counted++
 			}
 		}
-		if counted != 2 || g.openCircuits() != 1 {
+		if counted != 1 || g.openCircuits() != 1 {
 			t.Errorf("%d of 8 attempts count, %d circuits are open", counted, g.openCircuits())
 		}
 	})

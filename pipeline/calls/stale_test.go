@@ -26,7 +26,7 @@ func TestStaleStandsIn(t *testing.T) {
 	}{
 		{name: "it fails", err: errDown, after: time.Minute},
 		{name: "it does not answer", err: context.DeadlineExceeded, after: time.Minute},
-		{name: "it asks to wait", err: waitsToo{}, after: time.Minute},
+		{name: "it asks to wait", err: waitsToo, after: time.Minute},
 		{name: "it asks to wait, with a time", err: pipeline.RetryAfter(time.Millisecond, errDown), after: time.Minute},
 		{name: "at the last moment", err: errDown, after: 11*time.Minute - 1},
 		{name: "too late", err: errDown, after: 11 * time.Minute, want: errDown},
@@ -241,6 +241,54 @@ func TestARefusalIsNews(t *testing.T) {
 		d.run(t.Context(), calls, s.question("k", new(string)), 0)
 		if _, err := d.run(t.Context(), calls, s.question("k", new(string)), 0); !errors.Is(err, errDown) {
 			t.Errorf("the error is %v", err)
+		}
+	})
+}
+
+// TestStaleBehindOthers has those who can do without their host come behind some who cannot: they do not
+// wait for them when the host asks to be left alone.
+func TestStaleBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := cached(t, func(s *CacheSettings, set *Settings) {
+			s.Stale = time.Hour
+			set.MaxPerHost = 1
+		})
+		defer calls.Close()
+		s := &oracle{t: t}
+		s.reply = func(ctx context.Context, key string, n int, _ *string) (Reply[string], error) {
+			if key == "busy" {
+				return Reply[string]{}, errors.Join(sleep(ctx, time.Second), pipeline.RetryAfter(time.Minute, errDown))
+			}
+			return reply(key), sleep(ctx, time.Millisecond)
+		}
+		d := &desk{}
+		const each = 5
+		for i := range each {
+			d.run(t.Context(), calls, s.question(fmt.Sprint("old", i), new(string)), i)
+		}
+		time.Sleep(time.Minute)
+		ctx, stop := context.WithCancel(t.Context())
+		var all, old sync.WaitGroup
+		run := func(wg *sync.WaitGroup, ctx context.Context, key string) {
+			wg.Go(func() { d.run(ctx, calls, s.question(key, new(string)), 0) })
+			synctest.Wait()
+		}
+		began := time.Now()
+		run(&all, ctx, "busy")
+		for i := range each {
+			run(&all, t.Context(), fmt.Sprint("new", i))
+		}
+		for i := range each {
+			run(&old, t.Context(), fmt.Sprint("old", i))
+		}
+		old.Wait()
+		if took := time.Since(began); took > 2*time.Second || calls.Report().CacheStale != each {
+			t.Errorf("the last of those with an answer was done after %v: %+v", took, calls.Report())
+		}
+		stop()
+		all.Wait()
+		if took := time.Since(began); took < time.Minute {
+			t.Errorf("those without were done after %v", took)
 		}
 	})
 }

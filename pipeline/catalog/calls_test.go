@@ -3,7 +3,9 @@ package catalog_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -154,4 +156,31 @@ func tries(t *testing.T, s pipeline.Admitter, first bool, want error) {
 		t.Errorf("it waits for %v, for %s", wait, call.Waits())
 	}
 	call.Leave(result)
+}
+
+// The stages that keep answers ask for entrance themselves: nothing stands before them.
+func TestStagesThatAnswerAdmit(t *testing.T) {
+	answering := 0
+	for _, k := range catalog.Kinds() {
+		if !k.Answers {
+			continue
+		}
+		answering++
+		name := file(t, &k, k.Example)
+		copySideFiles(t, filepath.Dir(name))
+		o, err := catalog.Build(load(t, name).Pipelines[0], catalog.Env{Stdout: io.Discard})
+		if err != nil {
+			t.Fatal(err)
+		}
+		made := fmt.Sprintf("%T", o.Steps[0].Stage)
+		if _, admits := o.Steps[0].Stage.(pipeline.Admitter); !admits || !strings.HasSuffix(made, ".Stage") {
+			t.Errorf("%s is a %s", k.Name, made)
+		}
+		if err := catalog.Close(context.Background(), o); err != nil {
+			t.Errorf("%s: %v", k.Name, err)
+		}
+	}
+	if answering < 3 {
+		t.Errorf("%d stages keep answers", answering)
+	}
 }

@@ -37,6 +37,27 @@ var hintsOfValidate = map[string]string{
 }
 
 const (
+	writeQuery = "write query: SELECT name, city FROM airports WHERE iata = ?, and args: [origin]"
+	writeArgs  = "write args: [origin], an expression for each parameter of the query, in order"
+	writeDSN   = "write dsn: postgres://user:password@host:port/database, or mysql://…; of sqlite path: airports.db"
+)
+
+var foreignSQL = map[string]string{
+	"mysql": "write sql: {driver: mysql, …}", "mariadb": "write sql: {driver: mariadb, …}", "sqlite": "write sql: {driver: sqlite, …}",
+	"postgres": "write sql: {driver: postgres, …}", "postgresql": "write sql: {driver: postgres, …}",
+	"sql_select": writeQuery, "sql_raw": writeQuery, "jdbc": writeQuery, "jdbc_streaming": writeQuery,
+}
+
+var hintsOfSQL = map[string]string{
+	"": writeQuery, "table": writeQuery, "columns": writeQuery, "where": writeQuery, "statement": writeQuery, "select": writeQuery, "sql": writeQuery,
+	"args_mapping": writeArgs, "params": writeArgs, "parameters": writeArgs, "values": writeArgs, "key": writeArgs,
+	"url": writeDSN, "uri": writeDSN, "address": writeDSN, "host": writeDSN, "user": writeDSN, "password": writeDSN, "database": writeDSN,
+	"data_source_name": writeDSN, "connection": writeDSN, "file": "write path: airports.db",
+	"field": "write into: from", "target": "write into: from", "max_open": "write max_conns: 8", "pool_size": "write max_conns: 8",
+	"batch_size": "write batch: 64",
+}
+
+const (
 	writeHTTP   = "write http: {url: \"https://api.example/weather/{city}\", into: weather}"
 	writeURL    = "write url: https://api.example/weather/{city}: a part in braces is an expression over the record"
 	writeBodies = "write json: '{city: city}', an expression; or body:, form: or text:"

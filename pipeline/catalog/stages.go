@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
 	httpstage "github.com/penstockio/penstock/stages/http"
@@ -151,7 +150,7 @@ deadline: 10s`,
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, Hints: hintsOfScrape,
+			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, PerHost: 1, Hints: hintsOfScrape,
 			Doc: "fetches a web page for each record, as robots.txt of its host allows, and puts what CSS selectors find in it into a field; " +
 				"a host has one call at a time unless max_per_host says otherwise",
 			Example: `scrape:
@@ -164,13 +163,16 @@ deadline: 10s`,
   into: found
 workers: 10`,
 			Settings: settingsOf(scrape.Defaults),
+			Warn: func(settings any, p *config.Pipeline) []config.Warning {
+				return warnHeldUp(settings.(*scrape.Settings), p)
+			},
 			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
 				return scrape.New(s, env.Calls)
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "sql", Waits: true, Answers: true,
-			Doc: "looks a record up in SQLite or PostgreSQL and puts the row into a field",
+			Section: config.StageSection, Name: "sql", Waits: true, Answers: true, Hints: hintsOfSQL, Foreign: foreignSQL,
+			Doc: "looks a record up in SQLite, PostgreSQL, MySQL or MariaDB and puts the row into a field; look-ups that wait at the same moment become one query",
 			Example: `sql:
   driver: sqlite
   path: airports.db
@@ -180,7 +182,7 @@ workers: 10`,
 workers: 8`,
 			Settings: settingsOf(sql.Default),
 			Build: build(func(s sql.Settings, env config.Env) (*sql.Stage, error) {
-				return sql.New(s, calls.Env{Settings: calls.Defaults(), Workers: env.Workers})
+				return sql.New(s, env.Calls)
 			}),
 		},
 	}

@@ -12,6 +12,7 @@ import (
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
 	"github.com/penstockio/penstock/stages"
 	httpstage "github.com/penstockio/penstock/stages/http"
+	"github.com/penstockio/penstock/stages/scrape"
 )
 
 // topicsRead gives the topics that a source reads. It gives none for a source that stops at an
@@ -48,6 +49,22 @@ func warnNoRows(s *stages.LookupSettings) []config.Warning {
 	}
 	return []config.Warning{{Field: "table.file", Text: "the table has no rows: no key is found in it",
 		Suggestion: "put rows into the file; while the pipeline runs they count within 2 s"}}
+}
+
+// warnHeldUp warns of a scraper whose records lead to any number of hosts, and wait for each of them
+// without end: that one of them is down for good is only a matter of time, and then no record leaves
+// the step any more.
+func warnHeldUp(s *scrape.Settings, p *config.Pipeline) []config.Warning {
+	if !s.ManyHosts() {
+		return nil
+	}
+	for i := range p.Stages {
+		if st := &p.Stages[i]; st.Settings == any(s) && (st.MaxWait > 0 || st.Calls.Breaker.Off) {
+			return nil
+		}
+	}
+	return []config.Warning{{Field: "hosts", Text: "a host that is down for good holds up the records of all others: the breaker waits for it without end",
+		Suggestion: "write how long a record may be held back, max_wait: 1h, beside scrape; rates make records wait too"}}
 }
 
 // warnNoBody warns of a request that is to carry something and carries nothing, of which no record

@@ -100,10 +100,13 @@ func (c *testCase) invalid(err error) error {
 	return errors.New(strings.TrimRight(b.String(), "\n"))
 }
 
-// env gives a case's variables: HTTP, those that it sets, and those of the process.
+// env gives a case's variables: HTTP and HTTP_HOST, those that it sets, and those of the process.
 func (c *testCase) env(name string) (string, bool) {
-	if name == "HTTP" {
+	switch name {
+	case "HTTP":
 		return c.answers.base, true
+	case "HTTP_HOST":
+		return strings.TrimPrefix(c.answers.base, "http://"), true
 	}
 	if v, ok := c.settings.Env[name]; ok {
 		return v, true

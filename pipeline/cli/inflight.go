@@ -31,7 +31,10 @@ func dumpInFlight(m *managedPipeline) {
 			Str("lane", r.Lane).Str("step", r.Where).Str("state", r.State).Int("attempt", r.Attempt).
 			Int64("age_ms", r.Age.Milliseconds())
 		if r.Held > 0 {
-			line = line.Str("for", r.For).Int64("held_ms", r.Held.Milliseconds())
+			line = line.Int64("held_ms", r.Held.Milliseconds())
+		}
+		if r.For != "" {
+			line = line.Str("for", r.For)
 		}
 		line.Msg("in flight")
 	}

@@ -11,16 +11,18 @@ import (
 	"testing"
 )
 
-// sharing is a pipeline whose calls keep to a rate that stands in one of the files of the process.
+// sharing is a pipeline whose calls keep to a rate that stands in one of the files of the process. Its
+// calls begin one after another: at a stop none is held back that stands before one that has begun.
 const sharing = `pipeline: %s
 source:
   replay: {files: [twenty.jsonl]}
 stages:
   - http: {url: "%s/%[1]s/{n}", into: weather}
+    workers: 1
     limit: api
 sinks:
   - file: {path: %[1]s.jsonl}
-log: {format: json}
+log: {format: json, stats_every: 100ms}
 `
 
 // TestPipelinesShareARate: two pipelines of a process make together what one rate allows. What waits
@@ -46,6 +48,14 @@ func TestPipelinesShareARate(t *testing.T) {
 		case <-server.asked:
 		case <-r.dumped:
 			r.read("five requests")
+		}
+	}
+	for waiting := map[string]bool{}; len(waiting) < 2; { // both, before they are asked what for
+		line := r.read(`"throttled":`)
+		for _, name := range []string{"one", "two"} {
+			if strings.Contains(line, `"pipeline":"`+name+`"`) && !strings.Contains(line, `"throttled":0`) {
+				waiting[name] = true
+			}
 		}
 	}
 	r.signal(syscall.SIGUSR1)

@@ -197,6 +197,9 @@ func kindReference(b *bytes.Buffer, k *config.Kind) {
 	}
 	fmt.Fprintf(b, "\n```yaml\n%s```\n\n", example(k))
 	settingTable(b, k.SettingList())
+	if k.PerHost > 0 {
+		fmt.Fprintf(b, "\nBeside it `max_per_host` is `%d` when the file does not say.\n", k.PerHost)
+	}
 	if k.BatchRecords > 0 {
 		fmt.Fprintf(b, "\nBeside it `batch.records` is `%d` when the file does not say.\n", k.BatchRecords)
 	}

@@ -55,8 +55,21 @@ func (e *Error) Detail() string { return e.beginning }
 // ErrorType gives Type, for events and counters.
 func (e *Error) ErrorType() string { return e.Type }
 
+// NotAsked says that the call was not made, for what the record says: it tells nothing of the server.
+func (e *Error) NotAsked() bool { return e.Type == TypeRequest || e.Type == TypeEgress }
+
 // AsksToWait says that the server wants to be left alone for a while: its answer was 429.
 func (e *Error) AsksToWait() bool { return e.Status == http.StatusTooManyRequests }
+
+// OutOfService says that nobody serves there now, whoever asks: there is no connection, or who
+// answers in its place says so. It is no record's fault (package calls).
+func (e *Error) OutOfService() bool {
+	switch e.Status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return e.Type == TypeNetwork
+}
 
 // NewError makes an Error of type typ. cause may be nil; its text is not repeated.
 func NewError(typ, text string, cause error) *Error {

@@ -183,6 +183,7 @@ func (s *streams) connect(scheme, address, key string, host *streamHost) {
 	dial := host.dialing
 	if host.dialing, dial.err = nil, err; err == nil {
 		host.conns = append(host.conns, conn)
+		s.makeRoom()
 	}
 	close(dial.done)
 	s.sweep(key, host)
@@ -227,6 +228,29 @@ func (s *streams) sweep(key string, host *streamHost) {
 	}
 	if len(host.conns) == 0 && host.users == 0 && host.dialing == nil && s.hosts[key] == host {
 		delete(s.hosts, key)
+	}
+}
+
+// makeRoom closes connections that are not in use, where there are more than four times as many to
+// all servers as there may be to one. mu is held.
+func (s *streams) makeRoom() {
+	n := 0
+	for _, host := range s.hosts {
+		n += len(host.conns)
+	}
+	for key, host := range s.hosts {
+		if host.users > 0 || host.dialing != nil {
+			continue
+		}
+		host.conns = slices.DeleteFunc(host.conns, func(c *http.ClientConn) bool {
+			if n <= 4*s.most || c.InFlight() > 0 {
+				return false
+			}
+			n--
+			go c.Close()
+			return true
+		})
+		s.sweep(key, host)
 	}
 }
 

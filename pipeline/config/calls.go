@@ -81,7 +81,9 @@ func (d *decoder) calls(p *Pipeline, s *Stage, path string) {
 	d.limit(p, c.Limit, path)
 	switch at := path + ".max_per_host"; {
 	case c.MaxPerHost == 0:
-		c.MaxPerHost = s.Workers
+		if c.MaxPerHost = s.Workers; s.Kind.PerHost > 0 {
+			c.MaxPerHost = min(s.Kind.PerHost, s.Workers)
+		}
 	case c.MaxPerHost > s.Workers:
 		d.warn(d.at(at), fmt.Sprintf("a max_per_host of %d is never reached: the step has %d workers", c.MaxPerHost, s.Workers), "give the step as many workers, or more, or write less")
 	}

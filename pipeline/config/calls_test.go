@@ -201,6 +201,15 @@ func TestCallSettingsOfOwnKinds(t *testing.T) {
 		"good.yaml": body + "stages:\n  - ask: {}\n    limit: api\n    max_wait: 1m\n    breaker: off\n    max_per_host: 3\n" + rates,
 		"bad.yaml":  body + "stages:\n  - ask: {}\n    cache: {ttl: 1m}\n    share: true\n" + rates,
 	})
+	one := own
+	one.Name, one.PerHost = "gently", 2
+	l.Kinds = append(l.Kinds, one)
+	gentle := mustLoad(t, l, filepath.Join(put(t, map[string]string{"a.yaml": body + "stages:\n  - gently: {}\n  - name: b\n    gently: {}\n    workers: 1\n  - name: c\n    gently: {}\n    max_per_host: 5\n" + rates}), "a.yaml")).Pipelines[0]
+	for i, most := range []int{2, 1, 5} {
+		if got := gentle.Stages[i].Calls.MaxPerHost; got != most {
+			t.Errorf("step %d has %d calls at once to a host, want %d", i, got, most)
+		}
+	}
 	good := mustLoad(t, l, filepath.Join(dir, "good.yaml")).Pipelines[0]
 	if c := good.Stages[0].Calls; c.Limit[0] != "api" || c.MaxPerHost != 3 || !c.Breaker.Off || good.Sinks[0].Limit[0] != "api" {
 		t.Errorf("%+v, and the sink %v", c, good.Sinks[0].Limit)

@@ -36,22 +36,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	case n.anchor && n.style == plainStyle && strings.HasPrefix(n.sourceText(), "&"):
 		return d.errorAt(n, fmt.Sprintf("%s is not read as it stands: to YAML, a text behind & names an anchor", name), quote)
 	case n.null || strings.TrimSpace(n.text) == "":
-		at := n
-		if k := d.keys[path]; k != nil && n.raw == "" {
-			at = k
-		}
-		suggestion := "an expression that begins with # or ! must be quoted: " + name + ": '…'"
-		switch {
-		case n.null && n.raw != "":
-			suggestion = "to YAML, " + n.raw + " is nothing: write nil"
-		case v.Type() == templateType:
-			suggestion = ""
-		case n.style == quotedStyle && t.value:
-			suggestion = `an empty text has quotes of its own: ` + name + `: '""'`
-		case n.flow:
-			suggestion = inFlow
-		}
-		return d.errorAt(at, fmt.Sprintf("%s is empty: it takes %s", name, wanted(v.Type())), suggestion)
+		return d.emptyExpression(n, v, t, path)
 	}
 	given, hidden := n.expressionText(v.Type() == templateType)
 	d.secrets = append(d.secrets, hidden...)
@@ -68,7 +53,7 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 		}
 		return d.textError(n, d.hintQuotes(n, err), path, "")
 	}
-	if tmpl, ok := v.Addr().Interface().(*expr.Template); ok && tmpl.Raw() && !t.raw {
+	if t.refusesRaw(v) {
 		return d.errorAt(n, name+" takes no raw(…): it keeps the slashes of a part, in the path of a URL that is called", "write the expression alone: {path}")
 	}
 	d.noteExpression(n, v, t, path, len(text)-len(given))
@@ -83,6 +68,33 @@ func (d *decoder) expression(n *node, v reflect.Value, t tags, path string) bool
 	d.noteKeys(n, e)
 	d.warnComment(n, name)
 	return true
+}
+
+// emptyExpression reports an expression that is nothing.
+func (d *decoder) emptyExpression(n *node, v reflect.Value, t tags, path string) bool {
+	name := label(path)
+	at := n
+	if k := d.keys[path]; k != nil && n.raw == "" {
+		at = k
+	}
+	suggestion := "an expression that begins with # or ! must be quoted: " + name + ": '…'"
+	switch {
+	case n.null && n.raw != "":
+		suggestion = "to YAML, " + n.raw + " is nothing: write nil"
+	case v.Type() == templateType:
+		suggestion = ""
+	case n.style == quotedStyle && t.value:
+		suggestion = `an empty text has quotes of its own: ` + name + `: '""'`
+	case n.flow:
+		suggestion = inFlow
+	}
+	return d.errorAt(at, fmt.Sprintf("%s is empty: it takes %s", name, wanted(v.Type())), suggestion)
+}
+
+// refusesRaw says whether v is a template with {raw(EXPR)} in a setting that is no URL.
+func (t tags) refusesRaw(v reflect.Value) bool {
+	written, ok := v.Addr().Interface().(*expr.Template)
+	return ok && written.Raw() && !t.raw
 }
 
 // compiled is what *expr.Expr, *expr.Condition and *expr.Template have.

@@ -83,6 +83,9 @@ type Kind struct {
 	// Waits marks stages that wait for somebody else; retry, timeout, deadline, window, serial and
 	// what holds calls back, like limit and breaker, are allowed in these alone.
 	Waits bool
+	// PerHost is of a stage that waits how many calls at once go to one host when the file does not
+	// say. 0: as many as there are workers.
+	PerHost int
 	// Answers marks stages that wait and can keep the answers that they get, and share one among
 	// records that ask the same; cache and share are allowed beside these alone.
 	Answers bool

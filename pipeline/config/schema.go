@@ -289,6 +289,9 @@ func (b *schemaBuilder) oneComponent(s Section, common object, includes bool) ob
 		for _, never := range k.never() {
 			may[never] = false
 		}
+		if k.PerHost > 0 {
+			may["max_per_host"] = object{"default": k.PerHost}
+		}
 		if s == SinkSection {
 			records := object{"default": defaultOutput(k).Batch.Records}
 			may["batch"] = object{"properties": object{"records": records}}

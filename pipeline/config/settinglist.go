@@ -27,7 +27,13 @@ func (k *Kind) SettingList() []Setting { return settingList(reflect.ValueOf(k.Se
 
 // StepSettings lists what may stand beside a stage of kind k in an item of stages; nil: beside any.
 func StepSettings(k *Kind) []Setting {
-	return without(settingList(reflect.ValueOf(defaultStage())), k)
+	list := without(settingList(reflect.ValueOf(defaultStage())), k)
+	for i := range list {
+		if k != nil && k.PerHost > 0 && list[i].Name == "max_per_host" {
+			list[i].Default = k.PerHost
+		}
+	}
+	return list
 }
 
 // OutputSettingList lists what may stand beside a sink of kind k in an item of sinks;

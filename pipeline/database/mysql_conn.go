@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
@@ -15,13 +16,12 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/pipeline/tlsfiles"
 )
 
 // A MySQLServer makes connections to a MySQL or MariaDB, and ends on the server what is given up here.
 type MySQLServer struct {
 	Config *mysql.Config
-	files  *tlsfiles.Files // nil: none
+	tls    func() *tls.Config // as its files are now; nil: there are none
 	begin  string
 	kills  sync.WaitGroup
 }
@@ -35,9 +35,11 @@ func NewMySQLServer(dsn settings.Secret, files client.TLS, begin string) (*MySQL
 	}
 	d := &MySQLServer{Config: config, begin: begin}
 	if files != (client.TLS{}) {
-		if d.files, err = files.Open(nil); err != nil {
+		opened, err := files.Open(nil)
+		if err != nil {
 			return nil, err
 		}
+		d.tls = opened.Config
 	}
 	return d, nil
 }
@@ -82,9 +84,9 @@ func (d *MySQLServer) connect(ctx context.Context) (*MySQLConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.Config.Timeout)
 	defer cancel()
 	config := d.Config
-	if d.files != nil { // as they are now
+	if d.tls != nil {
 		config = config.Clone()
-		config.TLS = d.files.Config()
+		config.TLS = d.tls()
 	}
 	connector, err := mysql.NewConnector(config)
 	if err != nil {

@@ -17,11 +17,11 @@ func TestMaxWaitRejectsWhenItIsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		shut, late := &door{}, &door{}
 		d := &desk{t: t, admit: func(r *pipeline.Record, _ int) (*visit, error) {
-			switch r.Offset {
-			case 0, 4:
-				return &visit{gate: shut, enter: shut.enter, waits: "circuit of api.example"}, nil
-			case 1:
+			switch {
+			case r.Offset == 1:
 				return &visit{gate: late, enter: late.enter, waits: "rate api"}, nil
+			case r.Offset < 12:
+				return &visit{gate: shut, enter: shut.enter, waits: "circuit of api.example"}, nil
 			}
 			return &visit{do: func(ctx context.Context, _ *pipeline.Record) error {
 				pause(ctx, 100*time.Second)
@@ -31,17 +31,17 @@ func TestMaxWaitRejectsWhenItIsOver(t *testing.T) {
 		out, dead := &collect{}, &collect{}
 		began := time.Now()
 		p, done := start(t, t.Context(), Options{
-			Source: &memory{lanes: 1, records: 8}, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
+			Source: &memory{lanes: 1, records: 16}, Sinks: []Output{{Name: "out", Sink: out}}, DeadLetter: DeadLetter{Sink: dead},
 			Order: OrderNone, Steps: []Step{asks(d, 4, Wait{MaxWait: time.Minute, Timeout: time.Hour, Deadline: time.Hour})},
 		})
 		time.Sleep(time.Minute - time.Millisecond)
-		if s := p.Snapshot().Steps[0]; s.Throttled != 3 || s.Rejected != 0 {
+		if s := p.Snapshot().Steps[0]; s.Throttled != 12 || s.Rejected != 0 {
 			t.Errorf("just before: %d throttled, %d rejected", s.Throttled, s.Rejected)
 		}
 		late.set(true)
 		time.Sleep(time.Second)
-		if got := len(dead.all()); got != 2 {
-			t.Fatalf("%d dead letters while all slots are at work, want 2", got)
+		if got := len(dead.all()); got != 11 {
+			t.Fatalf("%d dead letters while all slots are at work, want 11", got)
 		}
 		for _, s := range dead.all() {
 			if took := s.at.Sub(began); took < time.Minute || took > time.Minute+5*time.Millisecond {
@@ -56,10 +56,10 @@ func TestMaxWaitRejectsWhenItIsOver(t *testing.T) {
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		if got := len(out.all()); got != 6 {
-			t.Errorf("%d records came out, want 6", got)
+		if got := len(out.all()); got != 5 {
+			t.Errorf("%d records came out, want 5", got)
 		}
-		if w := p.Snapshot().Steps[0].ThrottleWait; w < 3*time.Minute-time.Second || w > 3*time.Minute+time.Second {
+		if w := p.Snapshot().Steps[0].ThrottleWait; w < 12*time.Minute-time.Second || w > 12*time.Minute+time.Second {
 			t.Errorf("held back for %s in all", w)
 		}
 		d.settled()

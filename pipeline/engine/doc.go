@@ -6,7 +6,8 @@
 // [New] makes a [Pipeline] of [Options], and [Pipeline.Run] runs it. Every [Step] is a
 // bounded pool; steps are joined by bounded channels, and behind each step lane order is
 // restored. Batches wait with their lanes, as bytes, until their records are about to be
-// worked on. When a record and all earlier ones of its lane have an outcome, the lane's mark
+// worked on. A call that has to wait before it begins ([pipeline.Admitter]) has no slot meanwhile,
+// and no time that runs out. When a record and all earlier ones of its lane have an outcome, the lane's mark
 // passes it, and the source is told to commit.
 //
 // # Invariants
@@ -25,7 +26,8 @@
 //     of each lane that has none. So do bytes, but for one charge of each lane that
 //     holds none, and for what is known too late to wait for it: budget.go says what
 //     that is. Only sources wait for the budget, so steps cannot deadlock. Every queue,
-//     window, cache and retry list has a size.
+//     window, cache and retry list has a size. A record that limits hold back has its place
+//     in the window of its step, and nothing else.
 //   - I5 Mark. A mark passes a record only when it and all earlier ones of its
 //     lane have an outcome other than abandoned.
 //   - I6 Balance. Every record has exactly one outcome, and at every moment, per
@@ -33,7 +35,8 @@
 //     flight, where in flight is counted on its own.
 //   - I7 Stop. Reading ends. What the first waiting step has not begun is handed back at
 //     once: each lane is cut behind the last source record that has begun there, which
-//     is one with a call, or one that has left the step without needing a call. All
+//     is one with a call, or one that has left the step without needing a call. One whose
+//     call was not let in has not begun, however long it waits. All
 //     parts of a split are on one side. What is behind the cut is abandoned and
 //     uncommitted, and nobody has any of it, so a clean stop repeats nothing. All else
 //     is finished within the drain budget, the last marks are committed, components are

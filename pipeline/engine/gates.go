@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -38,6 +40,16 @@ type gate struct {
 
 	timer *time.Timer // of the asker; nil: none was needed yet
 	wake  func()      // has the asker ask again
+}
+
+// A gateSet is the gates of a step, and what else a window has for calls that are not let in. Guarded
+// by the window.
+type gateSet struct {
+	gates      map[any]*gate // at which calls wait or ask; nil: the stage is no Admitter
+	spareGates []*gate
+	refused    fifo.Queue[*call] // throttled for too long, and not ended yet
+	refusal    sync.Cond         // who ends them waits for one
+	released   atomic.Int64      // records, since the start, of an Admitter
 }
 
 // spareGates is how many gates that nobody waits at are kept for others: most are there for a

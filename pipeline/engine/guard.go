@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -52,4 +53,13 @@ func pause(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	}
+}
+
+// pause draws the wait after the n-th failed attempt, counted from 0.
+func (r Retry) pause(n int) time.Duration {
+	most := r.MaxBackoff
+	if n < 32 && r.Backoff<<n > 0 {
+		most = min(most, r.Backoff<<n)
+	}
+	return rand.N(most + 1)
 }

@@ -76,7 +76,7 @@ type Step struct {
 type Wait struct {
 	Window   int           // records admitted and not yet released. 0: 64 x Workers
 	Timeout  time.Duration // of one attempt. 0: 10s
-	Deadline time.Duration // of a record in this step, retries included. 0: 20s
+	Deadline time.Duration // of a record in this step from its first call on, retries included, and not what limits hold it back. 0: 20s
 	Serial   Serial
 	Retry    Retry
 	MaxWait  time.Duration // longest time that limits may hold a record back in this step, in all. 0: without end

@@ -69,6 +69,7 @@ type world struct {
 	cancels bool
 	ends    bool // a lane ends in the middle
 	splits  bool
+	desks   []*desk
 }
 
 func (w *world) chance(p float64) bool {
@@ -165,10 +166,67 @@ func (w *world) step(i int) Step {
 			}
 			return w.fault(ctx, rec, slow, s)
 		})
-	} else {
-		s.Stage = does(func(ctx context.Context, rec *pipeline.Record) error { return w.fault(ctx, rec, slow, s) })
+		return s
+	}
+	s.Stage = does(func(ctx context.Context, rec *pipeline.Record) error { return w.fault(ctx, rec, slow, s) })
+	if s.Wait != nil && r.IntN(2) == 0 {
+		s.Wait.MaxWait = []time.Duration{0, 20 * time.Millisecond, time.Second}[r.IntN(3)]
+		s.Stage = w.admitter(slow, s)
 	}
 	return s
+}
+
+// admitter is a stage whose calls wait at a few gates, which open now and then.
+func (w *world) admitter(slow time.Duration, s Step) pipeline.Stage {
+	d := &desk{t: w.t}
+	gates := 1 + w.r.Int64N(4)
+	shut := []float64{0, 0.2, 0.7}[w.r.IntN(3)]
+	var visitOf func(at pipeline.Position, further bool) *visit
+	visitOf = func(at pipeline.Position, further bool) *visit {
+		v := &visit{waits: "a limit"}
+		if n := at.Offset % (gates + 1); n > 0 {
+			v.gate = n
+		}
+		v.enter = func(wake func()) (time.Duration, bool) {
+			w.surprise("entering")
+			switch {
+			case !w.chance(shut):
+				return 0, true
+			case w.chance(0.3):
+				time.AfterFunc(w.upTo(20*time.Millisecond), wake)
+				return 0, false
+			}
+			return 1 + w.upTo(5*time.Millisecond), false
+		}
+		v.do = func(ctx context.Context, rec *pipeline.Record) error {
+			if !further && w.chance(0.1) {
+				pause(ctx, w.upTo(slow))
+				return pipeline.Next(d.take(visitOf(at, true)))
+			}
+			return w.fault(ctx, rec, slow, s)
+		}
+		v.leave = func(r pipeline.CallResult) bool {
+			w.surprise("leaving")
+			return r.Err == nil || w.chance(0.7)
+		}
+		return v
+	}
+	d.admit = func(rec *pipeline.Record, _ int) (*visit, error) {
+		w.surprise("admitting")
+		return visitOf(rec.Position, false), nil
+	}
+	w.desks = append(w.desks, d)
+	return d
+}
+
+// surprise panics now and then.
+func (w *world) surprise(what string) {
+	if w.wild > 0 && w.chance(w.wild/20) {
+		if w.chance(0.5) {
+			runtime.Goexit()
+		}
+		panic(what + ": a panic")
+	}
 }
 
 func (w *world) note(m map[pipeline.Position]bool, at pipeline.Position) {
@@ -350,6 +408,9 @@ func (w *world) run() {
 	helpers.Wait()
 	time.Sleep(10 * time.Minute) // deaf calls return; their results go nowhere
 	balanced(w.t, p)
+	for _, d := range w.desks {
+		d.settled()
+	}
 }
 
 // check compares what the sinks have with what the marks say.

@@ -97,12 +97,14 @@ type sinkQueue struct {
 // atWork is the part of a writer's state that others may look at. The writer alone changes it,
 // under the queue's lock.
 type atWork struct {
-	batch   []item    // what is left of the batch, in order
-	started time.Time // when the last Write began
-	stuck   time.Time // when the first Write since the last progress began; zero: none has
-	lastErr error     // why the last Write has to be tried again; nil: it has not
-	fails   int       // how many Writes in a row had to be tried again without progress
-	call    bool      // a Write is under way
+	batch   []item        // what is left of the batch, in order
+	started time.Time     // when the last Write began
+	stuck   time.Time     // when the first Write since the last progress began; zero: none has
+	lastErr error         // why the last Write has to be tried again; nil: it has not
+	fails   int           // how many Writes in a row had to be tried again without progress
+	call    bool          // a Write is under way
+	clock   *clock        // of that Write; nil: there is none
+	stood   time.Duration // how long the clocks of earlier Writes since then stood still
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
@@ -339,62 +341,4 @@ func (s *sink) tick(now time.Time) {
 		s.heldTime += d * time.Duration(s.heldLanes) / time.Duration(max(s.p.lanes.count(), s.heldLanes))
 	}
 	s.since = now
-}
-
-// load gives the sink's load: it is busy while it writes for any lane.
-func (s *sink) load(now time.Time) load {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tick(now)
-	return load{busy: s.busy, all: now.Sub(s.p.phase.began), heldTime: s.heldTime}
-}
-
-// holdup finds the record that has waited longest for a Write of it to succeed.
-func (s *sink) holdup(now time.Time) (h holdup) {
-	for _, q := range s.allQueues() {
-		q.mu.Lock()
-		if !q.stuck.IsZero() && len(q.batch) > 0 {
-			if age := now.Sub(q.stuck); age > h.age {
-				h = holdup{
-					age: age, at: q.batch[0].rec.Position, lane: q.l.name, attempt: q.fails + 1, err: q.lastErr,
-				}
-			}
-		}
-		q.mu.Unlock()
-	}
-	return h
-}
-
-func (s *sink) snapshot(now time.Time) SinkSnapshot {
-	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
-	s.mu.Lock()
-	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
-	s.mu.Unlock()
-	s.meter.mu.Lock()
-	defer s.meter.mu.Unlock()
-	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
-	return out
-}
-
-func (s *sink) inFlight(now time.Time, add func(InFlight)) {
-	for _, q := range s.allQueues() {
-		q.mu.Lock()
-		one := func(rec item, state string, attempt int) {
-			add(InFlight{
-				Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state,
-				Attempt: attempt, Age: now.Sub(rec.piece.read),
-			})
-		}
-		state := "retrying"
-		if q.call {
-			state = "writing"
-		}
-		for _, rec := range q.batch {
-			one(rec, state, q.fails+1)
-		}
-		for _, rec := range q.queue[q.head:] {
-			one(rec, "queued", 0)
-		}
-		q.mu.Unlock()
-	}
 }

@@ -91,7 +91,7 @@ type InFlight struct {
 	Where   string        // name of the step or sink
 	State   string        // queued, throttled, running, retrying, waiting for its turn, writing
 	For     string        // of one that is throttled: what it waits for, "rate api of api.example"; "": not known
-	Held    time.Duration // and for how long it has
+	Held    time.Duration // and for how long it has; 0: it is not
 	Attempt int           // the one at work or the next, from 1; 0: it waits in a queue
 	Age     time.Duration // since it was made
 }

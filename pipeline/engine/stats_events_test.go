@@ -30,7 +30,9 @@ func fullSnapshot(scale int64) Snapshot {
 	}
 	ms := func() time.Duration { return time.Duration(n()) * time.Millisecond }
 	at := time.Date(2026, 11, 20, 1, 2, 3, 4e6, time.UTC)
-	report := func() pipeline.Report { return pipeline.Report{CacheHits: n(), CacheMisses: n()} }
+	report := func() pipeline.Report {
+		return pipeline.Report{CacheHits: n(), CacheMisses: n(), CacheStale: n(), CallsJoined: n(), OpenCircuits: n()}
+	}
 	s := Snapshot{
 		Pipeline: "p", State: "running", Err: errors.New("it <failed>"), Started: at, At: at.Add(time.Hour), Counts: counts(), InFlightBytes: n(),
 		BytesIn: n(), BytesOut: n(), Latency: latency(), CommitAgeMax: ms(), OldestInFlight: ms(), Backpressure: "low", Bottleneck: "s",
@@ -47,6 +49,7 @@ func fullSnapshot(scale int64) Snapshot {
 		}
 		if i == 0 {
 			st.WindowLen, st.WindowCap = int(n()), int(n())
+			st.Throttled, st.ThrottleWait = int(n()), ms()
 		}
 		s.Steps = append(s.Steps, st)
 	}

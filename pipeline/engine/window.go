@@ -2,7 +2,6 @@ package engine
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -87,12 +86,7 @@ type window struct {
 	spare   []*call
 	leaving int // places of what was released and has not been sent on
 
-	// Of an Admitter.
-	gates      map[any]*gate // at which calls wait or ask
-	spareGates []*gate
-	refused    fifo.Queue[*call] // throttled for too long, and not ended yet
-	refusal    sync.Cond         // who ends them waits for one
-	released   atomic.Int64      // records, since the start
+	gateSet
 
 	closed  bool // nothing more will come
 	givenUp bool // the pipeline is given up

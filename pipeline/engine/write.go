@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -42,9 +41,8 @@ type writer struct {
 	next       int                // how many records of batch the next Write has
 	taken      bool               // a batch was taken from the queue, and resolved has not been called for it
 	wait       time.Duration      // before the next Write
-	ctx        context.Context    // of Writes; nil: to be made
-	cancel     context.CancelFunc // of ctx
-	made       time.Time          // when ctx was made
+	clock      *clock             // the context of Writes; nil: to be made
+	made       time.Time          // when it was
 	call       bool               // a Write is under way
 	ended      time.Time          // when the last Write returned
 	spareBatch []item             // room for the next batch
@@ -76,20 +74,19 @@ func (w *writer) work() bool {
 		q.mu.Unlock()
 		return true
 	}
-	q.started, q.call = now, true
+	if w.clock == nil || now.Sub(w.made) > q.s.conf.Timeout/writesShare {
+		w.endContext()
+		w.clock, w.made = newClock(q.l.writesCtx, q.s.conf.Timeout), now
+	}
+	q.started, q.call, q.clock = now, true, w.clock
 	q.wrote, q.at = true, w.batch[0].rec.Position
 	if q.stuck.IsZero() {
 		q.stuck = now
 	}
 	q.mu.Unlock()
 	q.s.began(now)
-	if w.cancel == nil || now.Sub(w.made) > q.s.conf.Timeout/writesShare {
-		w.endContext()
-		w.ctx, w.cancel = context.WithTimeout(q.l.writesCtx, q.s.conf.Timeout)
-		w.made = now
-	}
 	w.call = true
-	err := q.s.conf.Sink.Write(w.ctx, w.list())
+	err := q.s.conf.Sink.Write(w.clock, w.list())
 	w.end(NoAnswer(err, q.s.conf.Timeout))
 	return true
 }
@@ -110,9 +107,9 @@ const writesShare = 16
 
 // endContext ends the context of Writes.
 func (w *writer) endContext() {
-	if w.cancel != nil {
-		w.cancel()
-		w.ctx, w.cancel = nil, nil
+	if w.clock != nil {
+		w.clock.end(context.Canceled)
+		w.clock = nil
 	}
 }
 
@@ -188,12 +185,15 @@ const panicPause = time.Second
 func (w *writer) end(err error) {
 	q, s := w.q, w.q.s
 	w.call = false
-	if err != nil {
+	now := time.Now()
+	stood, _ := w.clock.stoodStill(now)
+	if err != nil || stood > 0 { // it may stand still yet, and is not for the next Write
 		w.endContext()
 	}
-	now := time.Now()
 	w.ended = now
 	q.mu.Lock()
+	q.stood += stood
+	q.clock = nil
 	took := now.Sub(q.started)
 	q.call = false
 	tell := q.closed
@@ -300,15 +300,6 @@ func (w *writer) later(err error) {
 	q.mu.Unlock()
 }
 
-// pause draws the wait after the n-th failed attempt, counted from 0.
-func (r Retry) pause(n int) time.Duration {
-	most := r.MaxBackoff
-	if n < 32 && r.Backoff<<n > 0 {
-		most = min(most, r.Backoff<<n)
-	}
-	return rand.N(most + 1)
-}
-
 // stored books records as durable.
 func (w *writer) stored(recs []item) {
 	if len(recs) == 0 {
@@ -375,7 +366,7 @@ func (w *writer) progress() {
 	q := w.q
 	q.mu.Lock()
 	q.fails, q.lastErr = 0, nil
-	q.stuck = time.Time{}
+	q.stuck, q.stood = time.Time{}, 0
 	q.mu.Unlock()
 }
 

@@ -111,12 +111,16 @@ func (t *Template) Text(rec *pipeline.Record) (string, error) {
 	return string(out), err
 }
 
-// present gives the plain form of a part that must not be empty.
-func present(m *machine, v value) ([]byte, error) {
-	if v.kind == kNil {
+// present gives the plain form of a part that must not be empty. It is not to be changed.
+func present(m *machine, v value) (text []byte, err error) {
+	switch v.kind {
+	case kNil:
 		return nil, ofNil{fault("the value is missing")}
+	case kString:
+		text, err = v.plainText(), m.step(len(v.text)/64)
+	default:
+		text, err = plainForm(m, nil, v)
 	}
-	text, err := plainForm(m, nil, v)
 	if err == nil && len(text) == 0 {
 		err = fault("the value is empty")
 	}

@@ -332,11 +332,15 @@ func quoted(text string, i int) int {
 	return -1
 }
 
+// roomOfParts is how much more room than the text of a template is made for what its parts give.
+const roomOfParts = 32
+
 // render puts the template together; put appends what one part gives.
 func (t *Template) render(rec *pipeline.Record, put func(m *machine, dst []byte, p piece, v value) ([]byte, error)) (out []byte, err error) {
 	if !t.compiled {
 		return nil, failed("rendering", "", fault("no template has been compiled"))
 	}
+	out = make([]byte, 0, len(t.text)+roomOfParts)
 	for _, p := range t.pieces {
 		if p.part == nil {
 			out = append(out, p.static...)

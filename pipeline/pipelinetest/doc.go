@@ -2,7 +2,8 @@
 
 // Package pipelinetest helps authors of components: conformance kits that check a
 // Source, Stage, Splitter or Sink against the promises of package pipeline, and a source and
-// a sink in memory, [NewValues] and [Memory], to test a whole pipeline with.
+// a sink in memory, [NewValues] and [Memory], to test a whole pipeline with, and [Names] for
+// servers that have to be called by name.
 //
 // A kit is a table of checks. Each has a name, the rule in prose, and a function that
 // tries to break it; a check that fails quotes the rule. Run the kits under the race

@@ -32,17 +32,34 @@ type StageUnderTest struct {
 	// Hang, when not nil, makes every call block on what is behind the stage, as a server that
 	// does not answer, until restore is called. stuck is closed when a call blocks.
 	Hang func() (stuck <-chan struct{}, restore func())
+
+	processes bool // the kit calls Process, also of an Admitter
 }
 
 // Stage checks the promises of pipeline.Stage, or of pipeline.Splitter. fresh makes a
-// stage of its own for each check.
+// stage of its own for each check. A stage that is a pipeline.Admitter is checked both ways: as
+// the engine calls it, and by its Process.
 func Stage(t *testing.T, fresh func(t *testing.T) StageUnderTest) {
 	t.Helper()
-	for _, row := range stageChecks {
-		t.Run(row.name, func(t *testing.T) {
-			if err := row.run(t.Context(), prepared(t, fresh)); err != nil {
-				t.Errorf("%v\nthe rule: %s", err, row.rule)
-			}
+	run := func(rows []stageCheck, fresh func(t *testing.T) StageUnderTest) {
+		t.Helper()
+		for _, row := range rows {
+			t.Run(row.name, func(t *testing.T) {
+				if err := row.run(t.Context(), prepared(t, fresh)); err != nil {
+					t.Errorf("%v\nthe rule: %s", err, row.rule)
+				}
+			})
+		}
+	}
+	run(stageChecks, fresh)
+	if prepared(t, fresh)().admitter() != nil {
+		run(admitChecks, fresh)
+		t.Run("Process", func(t *testing.T) {
+			run(stageChecks, func(t *testing.T) StageUnderTest {
+				c := fresh(t)
+				c.processes = true
+				return c
+			})
 		})
 	}
 }
@@ -79,6 +96,9 @@ type result struct {
 // work hands a record to the stage as the engine does: what is emitted is copied at once.
 func (c StageUnderTest) work(ctx context.Context, rec *pipeline.Record) (r result) {
 	r.err = within("the stage", func() error {
+		if a := c.admitter(); a != nil && !c.processes {
+			return admitted(ctx, a, rec)
+		}
 		if c.Stage != nil {
 			return c.Stage.Process(ctx, rec)
 		}

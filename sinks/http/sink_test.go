@@ -384,6 +384,11 @@ func TestHTTPSettings(t *testing.T) {
 		"secret in view":   {func(s *Settings) { s.Headers = map[string]string{"Authorization": "canary"} }, "headers"},
 		"GET":              {func(s *Settings) { s.Method = "GET" }, "method"},
 		"proxy":            {func(s *Settings) { s.Proxy = "x" }, "proxy"},
+		"http2":            {func(s *Settings) { s.HTTP2 = "on" }, "http2"},
+		"two log-ins": {func(s *Settings) {
+			s.Auth = &client.Auth{Bearer: &client.BearerAuth{Token: "canary"}}
+			s.SecretHeaders = map[string]settings.Secret{"authorization": "canary"}
+		}, "auth"},
 	} {
 		s := Defaults()
 		s.URL = template(t, "http://h/{a}")

@@ -45,10 +45,7 @@ func (d *postgres) host() string  { return database.PostgresHost(d.config) }
 func (d *postgres) close()        {}
 
 func (d *postgres) connectTimeout(err error) time.Duration {
-	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
-		return d.config.ConnectTimeout
-	}
-	return 0
+	return database.PostgresConnectTimeout(d.config, err)
 }
 
 // guards are settings of a connection that end what nobody waits for any more: a statement that waits
@@ -69,30 +66,6 @@ func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	return client.OpenSQL(stdlib.GetConnector(*d.config, guard), limits), nil
 }
 
-// with calls do with a connection of the pool, and with another one when that was broken before
-// anything was sent.
-func (d *postgres) with(ctx context.Context, db *dbsql.DB, do func(*pgx.Conn) error) error {
-	for try := 0; ; try++ {
-		c, err := db.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		broken := false
-		err = c.Raw(func(driverConn any) error {
-			conn := driverConn.(*stdlib.Conn).Conn()
-			err := do(conn)
-			broken = conn.IsClosed()
-			return err
-		})
-		if closing := c.Close(); err == nil && !errors.Is(closing, dbsql.ErrConnDone) {
-			err = closing
-		}
-		if err == nil || !broken || !pgconn.SafeToRetry(err) || try == 2 {
-			return err
-		}
-	}
-}
-
 const (
 	// format_type with -1 gives types without their lengths: a cast to varchar(3) would cut what is longer.
 	columnsOfTable = `SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, -1), pg_catalog.format_type(a.atttypid, a.atttypmod),
@@ -107,7 +80,7 @@ WHERE i.indrelid = pg_catalog.to_regclass($1) AND i.indisunique AND i.indisvalid
 )
 
 func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (columns map[string]*column, unique [][]string, err error) {
-	err = d.with(ctx, db, func(conn *pgx.Conn) error {
+	err = database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
 		found := conn.PgConn().ExecParams(ctx, columnsOfTable, [][]byte{[]byte(d.table)}, nil, nil, nil).Read()
 		if found.Err != nil {
 			return found.Err
@@ -187,7 +160,7 @@ func (d *postgres) create(names, key []string) string {
 }
 
 func (d *postgres) write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) error {
-	return d.with(ctx, db, func(conn *pgx.Conn) error {
+	return database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
 		switch {
 		case rows[0].remove:
 			return d.exec(ctx, conn, d.deletes(t), t.key, rows)

@@ -60,7 +60,7 @@ func mariaPlace(t *testing.T) *place {
 	t.Cleanup(func() { _ = db.Close() })
 	db.SetMaxOpenConns(1)
 	own := strings.Replace(dsn, "/?", "/sinktest?", 1)
-	p := &place{t: t, driver: "mysql", db: db, change: func(s *Settings) { s.Driver, s.DSN = "mysql", settings.Secret(own) }}
+	p := &place{t: t, driver: "mysql", db: db, change: func(s *Settings) { s.Driver, s.DSN = "mariadb", settings.Secret(own) }}
 	p.hang = func(table string) (<-chan struct{}, func()) {
 		return p.lock("mysql", config.FormatDSN(), "LOCK TABLES sinktest."+table+" WRITE", "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'")
 	}

@@ -15,7 +15,7 @@ import (
 
 // Settings are the settings of the sql sink.
 type Settings struct {
-	Driver      string                     `yaml:"driver" doc:"kind of database; mysql is MariaDB too" enum:"postgres|mysql|sqlite" required:"true"`
+	Driver      string                     `yaml:"driver" doc:"kind of database; mysql and mariadb are the same" enum:"postgres|mysql|mariadb|sqlite" required:"true"`
 	Path        settings.Path              `yaml:"path" doc:"database file of sqlite, which must be there"`
 	DSN         settings.Secret            `yaml:"dsn" doc:"address of the others: postgres://user:password@host:port/database, mysql://user:password@host:port/database"`
 	TLS         client.TLS                 `yaml:"tls" doc:"of mysql: how the server is checked, and who this side is. Without it the connection is encrypted where the server can, and the server not checked, unless dsn has ?tls=true; postgres has sslmode and sslrootcert in dsn"`
@@ -40,7 +40,7 @@ func (s *Settings) Validate() error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
-	s.validateDriver(bad)
+	database.Address{Driver: s.Driver, Path: s.Path, DSN: s.DSN, TLS: s.TLS}.Check(bad)
 	if _, err := tableName(s.Table); err != nil {
 		bad("table", "%w", err)
 	}
@@ -58,38 +58,6 @@ func (s *Settings) Validate() error {
 		bad("max_conns", "it must be at least 1")
 	}
 	return errors.Join(errs...)
-}
-
-func (s *Settings) validateDriver(bad func(field, format string, args ...any)) {
-	switch s.Driver {
-	case "sqlite":
-		if s.Path == "" {
-			bad("path", "sqlite needs the path of its database file")
-		}
-		if s.DSN != "" {
-			bad("dsn", "sqlite has none: write path")
-		}
-	case "mysql", "postgres":
-		if s.DSN == "" {
-			bad("dsn", "%s needs its address: write dsn: %[1]s://user:password@host:port/database", s.Driver)
-		} else if _, err := database.MySQL(s.DSN, s.TLS); err != nil && s.Driver == "mysql" {
-			bad("dsn", "%w", err)
-		} else if _, err := database.Postgres(s.DSN); err != nil && s.Driver == "postgres" {
-			bad("dsn", "%w", err)
-		}
-		if s.Path != "" {
-			bad("path", "%s has none: write dsn", s.Driver)
-		}
-	default:
-		bad("driver", "%q is none: write postgres, mysql or sqlite", s.Driver)
-	}
-	if err := s.TLS.Validate(); err != nil {
-		bad("tls", "%w", err)
-	} else if s.TLS != (client.TLS{}) && s.Driver == "postgres" {
-		bad("tls", "postgres has its files in dsn: write ?sslmode=verify-full&sslrootcert=ca.pem there")
-	} else if s.TLS != (client.TLS{}) && s.Driver != "mysql" {
-		bad("tls", "only mysql has it")
-	}
 }
 
 func (s *Settings) validateMode(bad func(field, format string, args ...any), names []string) {

@@ -93,7 +93,7 @@ func New(s Settings, env calls.Env) (*Sink, error) {
 	switch s.Driver {
 	case "postgres":
 		k.dialect, err = newPostgres(&k.settings, names)
-	case "mysql":
+	case "mysql", "mariadb":
 		k.dialect, err = newMySQL(&k.settings, names)
 	default:
 		k.dialect, err = newSQLite(&k.settings, names)

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/expr"
 )
 
 // checkAddress checks where the calls go.
@@ -28,27 +30,24 @@ func (s *Settings) checkAddress(p *problems) {
 		}
 		return
 	}
-	host, err := client.StaticHost(text)
-	p.check("url", err)
-	if len(s.Hosts) == 0 && len(s.Allow) == 0 || err != nil {
+	if _, err := client.StaticHost(text); err != nil {
+		p.check("url", err)
 		return
-	}
-	field := "hosts"
-	if len(s.Hosts) == 0 {
-		field = "allow"
 	}
 	if s.Redirects != "any_host" {
-		p.add(field, "the host stands in url, and the calls go there alone: leave it out")
+		for field, given := range map[string]bool{"hosts": len(s.Hosts) > 0, "allow": len(s.Hosts) == 0 && len(s.Allow) > 0} {
+			if given {
+				p.add(field, "the host stands in url, and the calls go there alone: leave it out")
+			}
+		}
 		return
 	}
-	u, err := url.Parse(host)
-	if err == nil && len(s.Hosts) > 0 && !s.Hosts.Match(u) {
-		p.add(field, "the host of url, %s, is none of them: add it", u.Host)
-	} else if err == nil {
-		err = s.egress().Check(u)
+	e, err := s.egress()
+	if p.check("url", err); err != nil {
+		return
 	}
-	if err != nil {
-		p.add(field, "%s", strings.TrimPrefix(err.Error(), "making the request: "))
+	if u, err := url.Parse(text); err == nil && !e.Hosts.Match(&url.URL{Scheme: u.Scheme, Host: u.Host}) {
+		p.add("hosts", "the host of url, %s, is none of them: add it", u.Host)
 	}
 }
 
@@ -75,12 +74,56 @@ func checkChosen(text string) error {
 	return nil
 }
 
-// egress gives where calls may go; nil: the host stands in the file.
-func (s *Settings) egress() *client.Egress {
-	if len(s.Hosts) == 0 && len(s.Allow) == 0 {
+// egress gives where calls may go. nil: the host stands in the file, and no redirect leads to another.
+// What the file itself names is open.
+func (s *Settings) egress() (*client.Egress, error) {
+	e := &client.Egress{Hosts: s.Hosts, Allow: s.Allow}
+	if chosen, _ := s.URL.GivesHost(); chosen {
+		return e, nil
+	}
+	if s.Redirects != "any_host" {
+		return nil, nil
+	}
+	base, err := client.StaticHost(s.URL.String())
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return nil, err
+	}
+	var own client.Allow
+	var named, public client.HostPattern
+	if err := errors.Join(own.UnmarshalText([]byte(u.Hostname())), named.UnmarshalText([]byte(u.Host)), public.UnmarshalText([]byte("*"))); err != nil {
+		return nil, err
+	}
+	e.Allow = append(slices.Clone(e.Allow), own)
+	if len(e.Hosts) == 0 {
+		e.Hosts = client.Hosts{named, public}
+	}
+	return e, nil
+}
+
+// A target is what the file says of where the calls go.
+type target struct {
+	egress       *client.Egress
+	chosen       bool   // the record chooses the host
+	schemeChosen bool   // and the scheme
+	base         string // scheme and host where the file says it, for Ping
+	host         string // likewise, for calls
+	address      string // likewise, for messages
+}
+
+// find finds out what the template of an address says.
+func (t *target) find(to expr.Template) (err error) {
+	if t.chosen, t.schemeChosen = to.GivesHost(); t.chosen {
 		return nil
 	}
-	return &client.Egress{Hosts: s.Hosts, Allow: s.Allow}
+	if t.base, err = client.StaticHost(to.String()); err != nil {
+		return err
+	}
+	t.address, t.host = client.Address(t.base, to.String(), to.Written()), client.Host(t.base)
+	return nil
 }
 
 // A place is where a call goes.
@@ -100,17 +143,17 @@ func (h *Stage) place(rec *pipeline.Record) (place, error) {
 	if i := strings.IndexByte(text, '#'); i >= 0 {
 		text = text[:i]
 	}
-	if !h.chosen {
-		return place{url: text, host: h.host, address: h.address}, nil
+	if !h.to.chosen {
+		return place{url: text, host: h.to.host, address: h.to.address}, nil
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
 	if err != nil {
 		return place{}, refuse("its URL is not valid")
 	}
-	if err := h.egress.Check(u); err != nil {
+	if err := h.to.egress.Check(u); err != nil {
 		return place{}, err
 	}
-	if u.Scheme == "http" && h.schemeChosen && h.settings.secrets() {
+	if u.Scheme == "http" && h.to.schemeChosen && h.settings.secrets() {
 		return place{}, refuse("its URL is one of http, where others can read the log-in that goes with it: write the scheme into url if that is meant")
 	}
 	u.RawQuery = plainQuery(u.RawQuery)

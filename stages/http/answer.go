@@ -19,7 +19,7 @@ import (
 var byteOrderMark = []byte("\ufeff")
 
 // text gives the JSON text of an answer; nil is null.
-func (h *Stage) text(what string, a *client.Answer) ([]byte, error) {
+func (h *Stage) text(r client.Request, a *client.Answer) ([]byte, error) {
 	if len(a.Body) == 0 {
 		return nil, nil
 	}
@@ -34,7 +34,7 @@ func (h *Stage) text(what string, a *client.Answer) ([]byte, error) {
 	}
 	typ := a.Header.Get("Content-Type")
 	refuse := func(why string) error {
-		return pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer, what+": the answer "+why, nil))
+		return pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer, calling(r)+": the answer "+why, nil))
 	}
 	if isUTF16(typ, body) {
 		return nil, refuse("comes in UTF-16: the server must send UTF-8, or write answer: base64")
@@ -112,6 +112,9 @@ const maxDepth = 512
 // deeperThan says whether arrays and objects nest deeper than limit, which a recursive
 // parser pays for with its stack.
 func deeperThan(text []byte, limit int) bool {
+	if bytes.Count(text, []byte{'{'})+bytes.Count(text, []byte{'['}) <= limit { // as nearly always
+		return false
+	}
 	depth, quoted := 0, false
 	for i := 0; i < len(text); i++ {
 		switch c := text[i]; {

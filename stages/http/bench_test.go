@@ -30,7 +30,7 @@ func BenchmarkHTTP(b *testing.B) {
 	const slots, calls, rounds = 64, 4000, 5
 	base := benchServer(b)
 	s := Defaults()
-	s.URL, s.Into = template(b, base+"/weather/{origin}"), "weather"
+	s.URL, s.Into = template(b, base+"/weather/{origin}/{id}"), "weather" // calls that differ: equal ones would be one
 	h, err := New(s, "pipe/step", env(slots))
 	if err != nil {
 		b.Fatal(err)
@@ -66,7 +66,7 @@ func BenchmarkHTTP(b *testing.B) {
 // handLoop is what one writes without a pipeline.
 func handLoop(b *testing.B, client *http.Client, base string) func(context.Context, []byte) {
 	return func(ctx context.Context, value []byte) {
-		req, err := http.NewRequestWithContext(ctx, "GET", base+"/weather/"+gjson.GetBytes(value, "origin").String(), nil)
+		req, err := http.NewRequestWithContext(ctx, "GET", base+"/weather/"+gjson.GetBytes(value, "origin").String()+"/"+gjson.GetBytes(value, "id").String(), nil)
 		if err != nil {
 			b.Error(err)
 			return

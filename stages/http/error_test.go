@@ -36,7 +36,7 @@ func TestErrorsNameThePathAndNoValue(t *testing.T) {
 			if err == nil {
 				t.Fatal("no error")
 			}
-			for _, part := range []string{"calling GET " + h.base + "/weather/{city}: ", tt.says} {
+			for _, part := range []string{"calling GET " + h.to.base + "/weather/{city}: ", tt.says} {
 				if !strings.Contains(err.Error(), part) {
 					t.Errorf("the error %q does not say %q", err, part)
 				}

@@ -150,6 +150,7 @@ type table struct {
 	network
 	settings func(*Settings)
 	calls    func(*calls.Env)
+	value    func(i int) string // of a record; nil: as run says
 	workers  int
 	wait     engine.Wait
 
@@ -186,6 +187,10 @@ func (x *table) run(t *testing.T, n int, hosts ...string) {
 	}
 	var values []string
 	for i := range n {
+		if x.value != nil {
+			values = append(values, x.value(i))
+			continue
+		}
 		values = append(values, fmt.Sprintf(`{"id":%d,"host":%q}`, i, hosts[i%len(hosts)]))
 	}
 	p, err := engine.New(engine.Options{

@@ -28,30 +28,41 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 		return q, err
 	}
 	r := client.Request{Method: h.settings.Method, URL: to.url, Address: to.address, Discard: h.into == nil, Reads: h.settings.OKStatus}
-	if r.Body, err = h.body(rec); err != nil {
-		return q, err
-	}
 	if r.Header, err = h.header(rec); err != nil {
 		return q, err
 	}
-	if h.into != nil || h.statusInto != nil || h.headersInto != nil {
-		// A value that can take no field is rejected before anybody is asked.
-		if err := rec.CheckObject(); err != nil {
-			return q, err
-		}
+	if err := h.takes(rec); err != nil {
+		return q, err
 	}
 	q.Host = to.host
 	if h.keyed {
+		if r.Body, err = h.body(rec); err != nil {
+			return q, err
+		}
 		q.Key = h.key(&r)
+		r.Body = nil
 	}
-	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (calls.Reply[answer], error) {
-		if err := h.put(rec, &answer{}); err != nil { // what stands in the way rejects without a call
-			return calls.Reply[answer]{}, err
+	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (reply calls.Reply[answer], err error) {
+		// Only now: all that a window holds may wait, and their bodies would be in nobody's budget.
+		if r.Body, err = h.body(rec); err != nil {
+			return reply, calls.Unasked(err)
 		}
 		return h.ask(ctx, r, known)
 	}
-	q.Use = h.use
+	q.Use = h.used
 	return q, nil
+}
+
+// takes rejects a value that can take no answer, before anybody is asked. It is not left to Ask,
+// whose error is that of all records that wait for the same answer.
+func (h *Stage) takes(rec *pipeline.Record) error {
+	switch {
+	case h.into == nil && h.statusInto == nil && h.headersInto == nil:
+		return nil
+	case h.deep:
+		return h.put(rec.Clone(), &answer{})
+	}
+	return rec.CheckObject()
 }
 
 // header gives the headers that a record has a part in; nil: none.
@@ -76,10 +87,13 @@ func (h *Stage) header(rec *pipeline.Record) (http.Header, error) {
 
 const idempotencyKey = "Idempotency-Key"
 
+// longestURL is how long a URL may be that is a key as it is.
+const longestURL = 1 << 10
+
 // key makes what tells a request from others of the step: all that differs between them.
 func (h *Stage) key(r *client.Request) string {
-	if len(h.headers) == 0 {
-		return calls.Key(r.URL, string(r.Body))
+	if len(h.headers) == 0 && !h.sends && len(r.URL) <= longestURL {
+		return r.URL
 	}
 	parts := append(make([]string, 0, 2+len(h.headers)), r.URL, string(r.Body))
 	for _, part := range h.headers {
@@ -99,42 +113,47 @@ func (h *Stage) ask(ctx context.Context, r client.Request, known *answer) (calls
 		}
 		client.Condition(r.Header, known.judged)
 	}
-	sent := time.Now()
+	var sent time.Time
+	if h.keeps.byHTTP {
+		sent = time.Now()
+	}
 	a, err := h.client.Do(ctx, r)
 	if err != nil {
 		return none, err
 	}
-	what := "calling " + r.Method + " " + r.Address
 	if asks && a.Status == http.StatusNotModified {
 		renewed := *known
 		renewed.judged = client.Renew(known.judged, a.Header)
 		return h.reply(renewed, r, sent), nil
 	}
 	got := answer{status: a.Status, headers: h.kept(a.Header)}
-	if h.http {
+	if h.keeps.byHTTP {
 		got.judged = client.Deciding(a.Header)
 	}
 	switch h.verdict(a.Status) {
 	case misses:
-		got.miss = pipeline.Reject(client.ReasonNoMatch, client.StatusError(what, a, nil))
+		got.miss = pipeline.Reject(client.ReasonNoMatch, client.StatusError(calling(r), a, nil))
 	case answers:
 		if h.into == nil {
 			break
 		}
-		if got.text, err = h.text(what, a); err != nil {
+		if got.text, err = h.text(r, a); err != nil {
 			return none, err
 		}
 	case retries:
-		return none, client.StatusError(what, a, h.settings.RetryStatus)
+		return none, client.StatusError(calling(r), a, h.settings.RetryStatus)
 	default:
 		if a.Status < 300 {
 			return none, pipeline.Reject(client.TypeBadAnswer, client.NewError(client.TypeBadAnswer,
-				what+": answered status "+strconv.Itoa(a.Status)+", which ok_status does not hold", nil))
+				calling(r)+": answered status "+strconv.Itoa(a.Status)+", which ok_status does not hold", nil))
 		}
-		return none, client.StatusError(what, a, nil)
+		return none, client.StatusError(calling(r), a, nil)
 	}
 	return h.reply(got, r, sent), nil
 }
+
+// calling says what was being done, for errors.
+func calling(r client.Request) string { return "calling " + r.Method + " " + r.Address }
 
 // Sizes of what stands around the texts of an answer that is kept.
 const (
@@ -158,9 +177,9 @@ func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 			p.Bytes += len(line) + 16
 		}
 	}
-	otherwise := h.ttl
+	otherwise := h.keeps.ttl
 	if p.Negative {
-		otherwise = h.negativeTTL
+		otherwise = h.keeps.negative
 	}
 	header := h.fixed
 	if len(r.Header) > 0 {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -304,5 +305,34 @@ func TestQuestionsNameTheirHost(t *testing.T) {
 			t.Errorf("%s of %s: %v, %s, want %s", tt.url, tt.value, err, q.Host, tt.host)
 		}
 		_ = h.Close()
+	}
+}
+
+// A record that waits holds no body: all records of a window may wait at the same time.
+func TestWaitingRecordsHoldNoBody(t *testing.T) {
+	whole := expression(t, "$env")
+	server := new(recorder)
+	h := newStage(t, server.ServeHTTP, "/", func(s *Settings) { s.Method, s.JSON = "POST", &whole })
+	const size, n = 1 << 20, 64
+	rec := record(`{"a":"` + strings.Repeat("x", size) + `"}`)
+	var waiting []pipeline.Call
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n {
+		call, err := h.Admit(rec, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting = append(waiting, call)
+	}
+	runtime.ReadMemStats(&after)
+	if held := after.TotalAlloc - before.TotalAlloc; held > n*size/4 {
+		t.Errorf("%d bytes for %d records that wait", held, n)
+	}
+	for _, call := range waiting {
+		call.Leave(pipeline.CallResult{})
+	}
+	if err := h.Process(t.Context(), rec); err != nil || len(server.only(t).body) < size {
+		t.Error(err)
 	}
 }

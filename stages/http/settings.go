@@ -19,6 +19,8 @@ import (
 )
 
 // Settings are the settings of the http stage.
+//
+// Reason for its size: it is a table, with a line for each setting.
 type Settings struct {
 	URL           expr.Template              `yaml:"url" required:"true" raw:"true" doc:"address to call; what a part gives is percent-encoded, but for the slashes of {raw(path)} in its path. Where hosts says who may be called, a part may give the host too, or the whole address"`
 	Hosts         client.Hosts               `yaml:"hosts" commas:"true" doc:"hosts that may be called where the host comes from the record, or a redirect leads to any_host: api.example, '*.example.org', api.example:8080"`
@@ -43,7 +45,7 @@ type Settings struct {
 	MaxBytes      settings.Size              `yaml:"max_bytes" doc:"largest answer, decoded; a larger one rejects the record"`
 	Gzip          bool                       `yaml:"gzip" doc:"ask for compressed answers"`
 	HTTP2         client.HTTP2               `yaml:"http2" enum:"auto|always|never" doc:"auto: HTTP/2 where a server of https offers it; always: HTTP/2 alone, to http too; never: HTTP/1.1"`
-	Redirects     string                     `yaml:"redirects" doc:"follow up to five redirects: to the same_host, or to any_host, which is not sent the headers" enum:"same_host|any_host"`
+	Redirects     string                     `yaml:"redirects" doc:"follow up to five redirects: to the same_host, or to any_host of hosts, else of the public internet, which is not sent the headers" enum:"same_host|any_host"`
 	TLS           client.TLS                 `yaml:"tls" doc:"how the server is checked, and who this side is"`
 	Proxy         settings.Secret            `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
 }

@@ -25,28 +25,30 @@ import (
 // A record whose value is no object, or in which something else stands in the way of a field that
 // is to be set, is rejected without a call, a tombstone passes without one.
 type Stage struct {
-	settings     Settings
-	scope        string // of Idempotency-Keys; "": none goes with the requests
-	egress       *client.Egress
-	chosen       bool   // the record chooses the host
-	schemeChosen bool   // and the scheme
-	base         string // scheme and host where the file says it, for Ping
-	host         string // likewise, for calls
-	address      string // likewise, for messages
-	headers      []headerPart
-	fixed        http.Header // of every request, but for what the client adds
-	fields       []string    // of the form
-	verdicts     [600]verdict
-	keyed        bool // questions can be equal
-	http         bool // HTTP's own rules say how long an answer is kept, else, or where they say nothing:
-	ttl          time.Duration
-	negativeTTL  time.Duration
+	settings Settings
+	to       target
+	scope    string // of Idempotency-Keys; "": none goes with the requests
+	headers  []headerPart
+	fixed    http.Header // of every request, but for what the client adds
+	fields   []string    // of the form
+	verdicts [600]verdict
+	sends    bool // requests have a body
+	keyed    bool // questions can be equal
+	keeps    keeping
 
 	into, statusInto, headersInto jsontext.Path
+	deep                          bool // one of them leads below a field, where something may stand in the way
 
 	client *client.HTTP
 	calls  *calls.Calls[answer]
+	used   func(*pipeline.Record, answer) error // use, made once
 	emit   *event.Emitter
+}
+
+// A keeping is how long an answer is used again.
+type keeping struct {
+	byHTTP        bool // HTTP's own rules say it, or, where they say nothing:
+	ttl, negative time.Duration
 }
 
 // A headerPart is a header that the record has a part in.
@@ -59,8 +61,8 @@ type headerPart struct {
 var nothing = &pipeline.Record{}
 
 // New makes the stage. scope, the names of pipeline and step, stands in Idempotency-Keys: two
-// steps that send the same records to one server do not hide each other's. It connects with the
-// first call.
+// steps that send the same records to one server do not hide each other's. "": no key goes along. It
+// connects with the first call.
 func New(s Settings, scope string, env calls.Env) (*Stage, error) {
 	return open(s, scope, env, client.HTTPOptions{})
 }
@@ -79,15 +81,16 @@ func open(s Settings, scope string, env calls.Env, o client.HTTPOptions) (*Stage
 		return nil, err
 	}
 	h := &Stage{
-		settings: s, egress: s.egress(), fields: s.formFields(), verdicts: s.verdicts(),
-		keyed: *c.Share || c.Cache != nil,
+		settings: s, fields: s.formFields(), verdicts: s.verdicts(),
+		sends: s.Sends(), keyed: *c.Share || c.Cache != nil,
 	}
 	if c.Cache != nil {
-		h.http, h.ttl, h.negativeTTL = c.Cache.HTTP, c.Cache.TTL, cmp.Or(c.Cache.NegativeTTL, c.Cache.TTL)
+		h.keeps = keeping{byHTTP: c.Cache.HTTP, ttl: c.Cache.TTL, negative: cmp.Or(c.Cache.NegativeTTL, c.Cache.TTL)}
 	}
 	if !safe(s.Method) && !h.keyed && !s.Has(idempotencyKey) {
 		h.scope = scope
 	}
+	h.used = h.use
 	if err := h.places(); err != nil {
 		return nil, err
 	}
@@ -116,22 +119,18 @@ func (h *Stage) places() (err error) {
 		if *f.place, err = f.field.Place(); err != nil {
 			return err
 		}
+		h.deep = h.deep || len(*f.place) > 1
 	}
-	if h.chosen, h.schemeChosen = s.URL.GivesHost(); h.chosen {
-		return nil
-	}
-	if h.base, err = client.StaticHost(s.URL.String()); err != nil {
+	if h.to.egress, err = s.egress(); err != nil {
 		return err
 	}
-	h.address = client.Address(h.base, s.URL.String(), s.URL.Written())
-	h.host = client.Host(h.base)
-	return nil
+	return h.to.find(s.URL)
 }
 
 func (h *Stage) connect(workers int, o client.HTTPOptions) (err error) {
 	s := &h.settings
 	o.Slots, o.MaxBytes, o.Gzip, o.AnyHost = workers, int64(s.MaxBytes), s.Gzip, s.Redirects == "any_host"
-	o.Egress, o.Auth, o.HTTP2, o.Warn = h.egress, s.Auth, s.HTTP2, h.warnFiles
+	o.Egress, o.Auth, o.HTTP2, o.Warn = h.to.egress, s.Auth, s.HTTP2, h.warnFiles
 	if h.fixed, h.headers, err = s.header(); err != nil {
 		return err
 	}
@@ -196,10 +195,10 @@ func (h *Stage) Report() pipeline.Report { return h.calls.Report() }
 // Ping implements pipeline.Pinger: it connects to the host and asks for nothing. Where the record
 // chooses the host, there is none to connect to.
 func (h *Stage) Ping(ctx context.Context) error {
-	if h.chosen {
+	if h.to.chosen {
 		return nil
 	}
-	return h.client.Ping(ctx, h.base)
+	return h.client.Ping(ctx, h.to.base)
 }
 
 // Close closes the idle connections and lets go of what is kept.

@@ -41,7 +41,14 @@ func template(t testing.TB, text string) expr.Template {
 	return tmpl
 }
 
-// newHTTP makes a stage that calls handler at path; both end with the test.
+// newServer gives the address of a server that ends with the test.
+func newServer(t testing.TB, handler http.HandlerFunc) string {
+	server := httptest.NewServer(handler)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// newStage makes a stage that calls handler at path; both end with the test.
 func newStage(t testing.TB, handler http.HandlerFunc, path string, change func(*Settings)) *Stage {
 	t.Helper()
 	server := httptest.NewServer(handler)

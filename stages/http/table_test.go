@@ -11,6 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tidwall/gjson"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/engine"
 )
@@ -24,47 +28,51 @@ var brisk = engine.Wait{Timeout: time.Second, Deadline: 20 * time.Second, Retry:
 
 // A server that asks to wait is left alone until then, while others are asked as before.
 func TestCallsToAServerThatAsksToWait(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var x table
-		var told []time.Duration // when it has asked to be left alone for 10 s
-		var mu sync.Mutex
-		var busy *host
-		busy = x.serve("busy.example", func(w http.ResponseWriter, r *http.Request, number int, at time.Duration) {
-			if number%200 == 100 {
-				time.Sleep(20 * time.Millisecond)
-				mu.Lock()
-				told = append(told, time.Since(busy.began))
-				mu.Unlock()
-				w.Header().Set("Retry-After", "10")
-				w.WriteHeader(http.StatusTooManyRequests)
-				return
-			}
-			well(w, r)
+	for _, workers := range []int{1, 16, 256} {
+		t.Run(fmt.Sprintf("%d workers", workers), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := table{workers: workers}
+				var told []time.Duration // when it has asked to be left alone for 10 s
+				var mu sync.Mutex
+				var busy *host
+				busy = x.serve("busy.example", func(w http.ResponseWriter, r *http.Request, number int, at time.Duration) {
+					if number%200 == 100 {
+						time.Sleep(20 * time.Millisecond)
+						mu.Lock()
+						told = append(told, time.Since(busy.began))
+						mu.Unlock()
+						w.Header().Set("Retry-After", "10")
+						w.WriteHeader(http.StatusTooManyRequests)
+						return
+					}
+					well(w, r)
+				})
+				idle := x.serve("idle.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+				x.run(t, many, "busy.example", "idle.example")
+				x.all(t, many)
+				if len(told) < 2 {
+					t.Fatalf("it has asked to wait %d times", len(told))
+				}
+				for _, at := range told {
+					if n := within(busy.asked, at, at+10*time.Second); n > 0 {
+						t.Errorf("%d requests within the 10 s after %v, in which it was to be left alone", n, at)
+					}
+				}
+				if n := within(idle.asked, told[0], told[0]+10*time.Second); n == 0 {
+					t.Error("the other host waited too")
+				}
+				if states := x.circuit(); len(states) > 0 {
+					t.Errorf("circuits changed: %v", states)
+				}
+			})
 		})
-		idle := x.serve("idle.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
-		x.run(t, many, "busy.example", "idle.example")
-		x.all(t, many)
-		if len(told) < 2 {
-			t.Fatalf("it has asked to wait %d times", len(told))
-		}
-		for _, at := range told {
-			if n := within(busy.asked, at, at+10*time.Second); n > 0 {
-				t.Errorf("%d requests within the 10 s after %v, in which it was to be left alone", n, at)
-			}
-		}
-		if n := within(idle.asked, told[0], told[0]+10*time.Second); n == 0 {
-			t.Error("the other host waited too")
-		}
-		if states := x.circuit(); len(states) > 0 {
-			t.Errorf("circuits changed: %v", states)
-		}
-	})
+	}
 }
 
 // For a minute a server does no good: it is left alone but for a few calls that try it, and no
 // record is lost, rejected or out of its place for it.
 func TestCallsToAServerThatIsOutForAMinute(t *testing.T) {
-	const from, to = 2 * time.Second, 62 * time.Second
+	const from, to = 500 * time.Millisecond, 60500 * time.Millisecond
 	out := func(at time.Duration) bool { return from <= at && at < to }
 	type handler = func(w http.ResponseWriter, r *http.Request, number int, at time.Duration)
 	for name, tt := range map[string]struct {
@@ -87,8 +95,12 @@ func TestCallsToAServerThatIsOutForAMinute(t *testing.T) {
 				}
 			}
 		}},
-		"answers 503": {bad: func(w http.ResponseWriter, _ *http.Request, _ int, _ time.Duration) { w.WriteHeader(503) }},
+		"answers 503": {bad: func(w http.ResponseWriter, _ *http.Request, _ int, _ time.Duration) {
+			time.Sleep(5 * time.Millisecond)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}},
 		"dies half-way": {bad: func(w http.ResponseWriter, _ *http.Request, _ int, _ time.Duration) {
+			time.Sleep(5 * time.Millisecond)
 			w.Header().Set("Content-Length", "100")
 			_, _ = w.Write([]byte(`{"id":`))
 			panic(http.ErrAbortHandler)
@@ -97,7 +109,7 @@ func TestCallsToAServerThatIsOutForAMinute(t *testing.T) {
 		for _, workers := range []int{1, 8, 64} {
 			for wait, timeout := range map[engine.Wait]time.Duration{brisk: time.Second, {}: 10 * time.Second} {
 				if workers == 1 && timeout > time.Second {
-					continue // two calls of 10 s in the one slot, and the deadline of a third that waits for it is over
+					continue // while another call hangs in the one slot, the deadline of the record that waits for it is over
 				}
 				t.Run(fmt.Sprintf("%s with %d workers and %v", name, workers, timeout), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
@@ -116,16 +128,17 @@ func TestCallsToAServerThatIsOutForAMinute(t *testing.T) {
 								h.cut()
 							}()
 						}
-						n := 250 * workers // 5 s of work
+						n := 50 * workers // 1 s of work
 						x.run(t, n, "api.example")
 						x.all(t, n)
 						asked := h.asked
 						if tt.down {
 							asked = h.dialed
 						}
-						// Those under way when it began and when the breaker's window was full, and a try
-						// after 1, 2, 4, 8, 16 and 30 s.
-						if n, most := within(asked, from-1, to), 3*workers+60; n > most {
+						// Those under way when it began, those until 20 in a row have failed (answers that
+						// were on their way come between), and a try after 1, 2, 4, 8, 16 and 30 s. Without
+						// the breaker it would be 3,000 for each worker.
+						if n, most := within(asked, from-1, to), 5*workers+60; n > most {
 							t.Errorf("%d requests within the minute, want %d at most", n, most)
 						}
 						states := x.circuit()
@@ -249,4 +262,67 @@ func TestCallsThatNoFurtherAttemptCures(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Equal calls are one while they are under way, and none while their answer is kept.
+func TestCallsThatAreEqual(t *testing.T) {
+	for name, tt := range map[string]struct {
+		calls       func(*calls.Env)
+		least, most int // requests for 1,000 records of 10 kinds
+	}{
+		"shared": {nil, 10, many / 10}, // all of the window wait, and join
+		"kept": {func(e *calls.Env) {
+			e.Settings.Cache = &calls.CacheSettings{TTL: time.Hour, Entries: 100, Bytes: 1 << 20}
+		}, 10, 10},
+		"neither": {func(e *calls.Env) { e.Settings.Share = new(bool) }, many, many},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := table{workers: 256, calls: tt.calls}
+				x.settings = func(s *Settings) { s.URL = template(t, "http://{host}/{id % 10}") }
+				h := x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+				x.run(t, many, "api.example")
+				for i, v := range x.out.Values() {
+					if id := gjson.GetBytes(v, "id").Int(); id != int64(i) || gjson.GetBytes(v, "got.id").Int() != id%10 {
+						t.Fatalf("place %d has %s", i, v)
+					}
+				}
+				if n := len(x.out.Values()); n != many {
+					t.Errorf("%d records came out", n)
+				}
+				if n := len(h.asked); n < tt.least || n > tt.most {
+					t.Errorf("%d requests, want from %d to %d", n, tt.least, tt.most)
+				}
+			})
+		})
+	}
+}
+
+// A record that can take no answer is rejected alone, and not those that wait for the same answer.
+func TestCallsThatAreEqualForRecordsThatAreNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{workers: 16}
+		x.settings = func(s *Settings) { s.URL, s.Into = template(t, "http://api.example/7"), "way.got"; s.Hosts = nil }
+		x.value = func(i int) string {
+			if i%10 == 0 {
+				return fmt.Sprintf(`{"id":%d,"way":"canary"}`, i)
+			}
+			return fmt.Sprintf(`{"id":%d}`, i)
+		}
+		x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+		x.run(t, 100, "api.example")
+		if out, dead := len(x.out.Values()), len(x.dead.Records()); out != 90 || dead != 10 {
+			t.Errorf("%d records came out and %d were rejected, want 90 and 10", out, dead)
+		}
+		for _, rec := range x.dead.Records() {
+			if reason := headers(rec)["penstock-reason"]; reason != pipeline.ReasonNoPath {
+				t.Errorf("rejected for %s", reason)
+			}
+		}
+		for _, v := range x.out.Values() {
+			if gjson.GetBytes(v, "way.got.id").Int() != 7 {
+				t.Errorf("%s came out", v)
+			}
+		}
+	})
 }

@@ -3,6 +3,7 @@ package scrape
 import (
 	"container/list"
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"sync"
@@ -36,8 +37,13 @@ func (s *Stage) askRobots(origin string, at *url.URL) func(context.Context, *pip
 		if err == nil {
 			return reply(a), nil
 		}
-		if old, _ := s.robots.get(origin); old != nil && ctx.Err() == nil {
+		old, _ := s.robots.get(origin)
+		switch {
+		case old == nil || errors.Is(ctx.Err(), context.Canceled):
+		case ctx.Err() == nil:
 			return reply(answer{rules: old, hold: holdStale}), nil
+		default: // the next attempt has the time for the page
+			s.robots.put(origin, old, holdStale)
 		}
 		return calls.Reply[answer]{}, err
 	}

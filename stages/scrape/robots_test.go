@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -218,6 +219,19 @@ func TestRobotsOutOfDate(t *testing.T) {
 	}
 	if asked := w.requests(); asked != "a.test/robots.txt a.test/p" {
 		t.Errorf("asked for %s", asked)
+	}
+	expire()
+	hung := make(chan struct{})
+	w.serve("a.test/robots.txt", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done(); close(hung) })
+	short, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	value := fmt.Sprintf(`{"u":%q}`, w.at("a.test/p"))
+	if _, err := process(short, s, value); err == nil || reason(err) != "" {
+		t.Errorf("a host that hangs: %v", err)
+	}
+	<-hung
+	if _, err := process(t.Context(), s, value); err != nil {
+		t.Errorf("the next attempt: %v", err)
 	}
 	expire()
 	w.put("a.test/robots.txt", 200, "User-agent: *\nDisallow: /p")

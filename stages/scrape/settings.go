@@ -15,6 +15,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/stages/scrape/robotstxt"
 	"github.com/penstockio/penstock/stages/scrape/webpage"
@@ -37,7 +38,7 @@ type Settings struct {
 	MissStatus    client.Statuses        `yaml:"miss_status" doc:"statuses that say there is no such page"`
 	RetryStatus   client.Statuses        `yaml:"retry_status" doc:"statuses that another attempt may cure; Retry-After is honoured up to five minutes"`
 	MaxCrawlDelay time.Duration          `yaml:"max_crawl_delay" min:"0s" max:"24h" doc:"longest time between two pages of a host that its Crawl-delay may ask for; one that asks for more gets this. 0: Crawl-delay is not looked at"`
-	MaxBytes      settings.Size          `yaml:"max_bytes" min:"1KiB" max:"64MiB" doc:"largest page, decoded, and largest object taken out of one; a larger one rejects the record"`
+	MaxBytes      settings.Size          `yaml:"max_bytes" min:"1KiB" max:"64MiB" doc:"largest page, decoded, and largest object taken out of one; a larger one rejects the record. A page takes a multiple of its size while it is taken apart, 60 MB at most"`
 	MaxItems      int                    `yaml:"max_items" min:"1" max:"1000000" doc:"most entries of a list; a page with more rejects the record"`
 	TLS           client.TLS             `yaml:"tls" doc:"how servers are checked, and who this side is"`
 	Proxy         settings.Secret        `yaml:"proxy" doc:"address of a proxy, which never shows because it may hold a password; variables of the environment are ignored"`
@@ -94,15 +95,7 @@ func (s *Settings) Validate() error {
 	p.check("agent", checkAgent(s.Agent))
 	_, err := s.wants()
 	p.errs = append(p.errs, err)
-	for _, f := range []struct {
-		name  string
-		place settings.FieldPath
-	}{{"into", s.Into}, {"url_into", s.URLInto}, {"status_into", s.StatusInto}} {
-		if f.place != "" || f.name == "into" {
-			_, err := f.place.Place()
-			p.check(f.name, err)
-		}
-	}
+	s.checkPlaces(p)
 	if s.Robots != "obey" && s.Robots != "ignore" {
 		p.add("robots", "%q is none: write obey or ignore", s.Robots)
 	}
@@ -119,6 +112,27 @@ func (s *Settings) Validate() error {
 	_, err = client.ParseProxy(s.Proxy.Reveal())
 	p.check("proxy", err)
 	return errors.Join(p.errs...)
+}
+
+// checkPlaces checks the fields that take what was found.
+func (s *Settings) checkPlaces(p *problems) {
+	names := []string{"into", "url_into", "status_into"}
+	var places []jsontext.Path
+	for i, field := range []settings.FieldPath{s.Into, s.URLInto, s.StatusInto} {
+		if field == "" && i > 0 {
+			places = append(places, nil)
+			continue
+		}
+		place, err := field.Place()
+		p.check(names[i], err)
+		for j, other := range places {
+			if n := min(len(place), len(other)); n > 0 && slices.Equal(place[:n], other[:n]) {
+				p.add(names[i], "it leads to the field of %s, or into it: name another", names[j])
+				break
+			}
+		}
+		places = append(places, place)
+	}
 }
 
 // checkAddress checks where the calls go.
@@ -144,6 +158,12 @@ func (s *Settings) checkAddress(p *problems) {
 	if base, own := s.static(); own && len(s.Hosts) > 0 && !s.Hosts.Match(base) {
 		p.add("hosts", "the host of url, %s, is none of them: add it", base.Host)
 	}
+}
+
+// ManyHosts says whether a record may choose among hosts that the file does not name one by one.
+func (s *Settings) ManyHosts() bool {
+	chosen, _ := s.URL.GivesHost()
+	return chosen && slices.ContainsFunc(s.Hosts, func(p client.HostPattern) bool { return strings.HasPrefix(p.String(), "*") })
 }
 
 // static gives scheme and host of url, when they stand in the file.

@@ -32,8 +32,10 @@ func TestConforms(t *testing.T) {
 	}
 	pipelinetest.Stage(t, func(t *testing.T) pipelinetest.StageUnderTest {
 		return pipelinetest.StageUnderTest{
-			Stage:  w.stage(t, nil),
-			Hit:    func(n int) []byte { return fmt.Appendf(nil, `{"u":%q,"page":"before"}`, w.at(fmt.Sprintf("a.test/%d", n%200))) },
+			Stage: w.stage(t, nil),
+			Hit: func(n int) []byte {
+				return fmt.Appendf(nil, `{"u":%q,"page":"before"}`, w.at(fmt.Sprintf("a.test/%d", n%200)))
+			},
 			Reject: fmt.Appendf(nil, `{"u":%q}`, w.at("a.test/nothing")),
 			Hang: func() (<-chan struct{}, func()) {
 				stuck, free := make(chan struct{}), make(chan struct{})

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,13 +189,13 @@ func TestPanicInAQuery(t *testing.T) {
 				}
 			}}
 			var wg sync.WaitGroup
-			failed := 0
+			var failed atomic.Int64
 			for i := range 3 {
 				wg.Go(func() {
 					_, err := b.do(t.Context(), fmt.Sprint(i), askFor(fmt.Sprint(i)))
 					var crash *pipeline.PanicError
 					if errors.As(err, &crash) {
-						failed++
+						failed.Add(1)
 					} else if err != nil {
 						t.Error(err)
 					}
@@ -202,8 +203,8 @@ func TestPanicInAQuery(t *testing.T) {
 				synctest.Wait()
 			}
 			wg.Wait()
-			if failed != 2 {
-				t.Errorf("%s: %d failed, want 2", name, failed)
+			if failed.Load() != 2 {
+				t.Errorf("%s: %d failed, want 2", name, failed.Load())
 			}
 			if l, err := b.do(t.Context(), "9", askFor("9")); err != nil || string(l.result.json) != "9" {
 				t.Errorf("%s: behind it: %v", name, err)

@@ -32,6 +32,12 @@ var mysqlPermanent = []uint16{1210, 1267, 1269, 1270, 1271, 1366, 1411, 1525, 16
 var mysqlShown = []uint16{1040, 1053, 1054, 1129, 1142, 1143, 1146, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1243, 1267, 1290,
 	1305, 1317, 1356, 1370, 1461, 1582, 1615, 1792, 1836, 1927, 1969, 3024, 4031}
 
+// busy: too many connections, of all, of the user, or within the hour.
+func (d *mySQL) busy(err error) bool {
+	var e *mysql.MySQLError
+	return errors.As(err, &e) && slices.Contains([]uint16{1040, 1203, 1226}, e.Number)
+}
+
 func (d *mySQL) classify(err error) (permanent bool, text string, known bool) {
 	var e *mysql.MySQLError
 	if !errors.As(err, &e) {

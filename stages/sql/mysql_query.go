@@ -26,7 +26,7 @@ func (d *mySQL) take(n int) int {
 	}
 	size := 1
 	for _, s := range mysqlSizes {
-		if s <= n {
+		if s <= n && s*len(d.query.text) <= maxBatchBytes {
 			size = s
 		}
 	}

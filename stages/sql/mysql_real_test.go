@@ -6,6 +6,7 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -186,7 +187,6 @@ func TestMySQLErrors(t *testing.T) {
 		"no database":  myStage(t, settings.Secret(strings.Replace(string(dsn), "/penstock_test", "/nope", 1)), "SELECT 1", nil),
 		"no user":      myStage(t, settings.Secret(strings.Replace(string(dsn), "root@", "nobody:canary@", 1)), "SELECT 1", nil),
 		"no table":     myStage(t, dsn, "SELECT 1 FROM nope", nil),
-		"no TLS":       myStage(t, dsn+"&tls=true", "SELECT 1", nil),
 		"twice":        myStage(t, dsn, "SELECT 1 AS a, 2 AS a", nil),
 		"twice of *":   myStage(t, dsn, "SELECT * FROM e x JOIN e y", nil),
 		"which is off": myStage(t, dsn, "SELECT * FROM e WHERE i = ? -- ?", nil, "a"),
@@ -202,6 +202,37 @@ func TestMySQLErrors(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		t.Log(err)
+	}
+}
+
+// The server's certificate is checked when the file asks for it, and for the name that it has.
+func TestMySQLTLS(t *testing.T) {
+	dsn, _ := mariadb(t)
+	ca := os.Getenv("PENSTOCK_TEST_MARIADB_CA")
+	if ca == "" {
+		t.Fatal("PENSTOCK_TEST_MARIADB_CA is not set: run make test-real")
+	}
+	cipher := "SELECT variable_value <> '' AS encrypted FROM information_schema.session_status WHERE variable_name = 'Ssl_cipher'"
+	for name, tt := range map[string]struct {
+		params string
+		files  client.TLS
+		want   string // the value, or part of the error
+	}{
+		"as it comes":      {"", client.TLS{}, `{"encrypted":1}`},
+		"off":              {"&tls=false", client.TLS{}, `{"encrypted":0}`},
+		"the system's":     {"&tls=true", client.TLS{}, "failed to verify certificate"},
+		"the wrong name":   {"", client.TLS{CA: settings.Path(ca)}, "cannot validate certificate for 127.0.0.1"},
+		"the server's own": {"", client.TLS{CA: settings.Path(ca), ServerName: "localhost"}, `{"encrypted":1}`},
+	} {
+		st := myStage(t, dsn+settings.Secret(tt.params), cipher, func(s *Settings) { s.TLS = tt.files })
+		rec := record(`{}`)
+		got := fmt.Sprint(st.Process(t.Context(), rec))
+		if got == "<nil>" {
+			got = string(rec.Value())
+		}
+		if !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
 	}
 }
 

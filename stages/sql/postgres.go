@@ -39,40 +39,13 @@ func (d *postgres) where() string { return database.PostgresWhere(d.config) }
 func (d *postgres) host() string { return database.PostgresHost(d.config) }
 
 func (d *postgres) connectTimeout(err error) time.Duration {
-	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
-		return d.config.ConnectTimeout
-	}
-	return 0
-}
-
-// withConn calls do with a connection of the pool, and with another one when that was broken
-// before anything was sent.
-func (d *postgres) withConn(ctx context.Context, db *dbsql.DB, do func(*pgx.Conn) error) error {
-	for try := 0; ; try++ {
-		c, err := db.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		broken := false
-		err = c.Raw(func(driverConn any) error {
-			conn := driverConn.(*stdlib.Conn).Conn()
-			err := do(conn)
-			broken = conn.IsClosed()
-			return err
-		})
-		if closing := c.Close(); err == nil {
-			err = closing
-		}
-		if err == nil || !broken || !pgconn.SafeToRetry(err) || try == 2 {
-			return err
-		}
-	}
+	return database.PostgresConnectTimeout(d.config, err)
 }
 
 // ask uses the driver itself: database/sql's rows do not tell the types of arrays, composites
 // and parameters.
 func (d *postgres) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
-	return d.withConn(ctx, db, func(conn *pgx.Conn) error {
+	return database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
 		plan, fresh, err := d.planned(ctx, conn)
 		switch {
 		case err != nil:
@@ -82,7 +55,10 @@ func (d *postgres) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 		}
 		l := looks[0]
 		err = d.run(ctx, conn, plan.params, l)
-		if err == nil || fresh || !typesMayBeStale(err) {
+		if err == nil {
+			d.weigh(ctx, conn, plan, l)
+			return nil
+		} else if fresh || !typesMayBeStale(err) {
 			return err
 		}
 		// A table may have changed since the types were loaded, and the value may fit now. When
@@ -175,7 +151,7 @@ func (d *postgres) readKnown(ctx context.Context, conn *pgx.Conn, text string, v
 
 // check prepares the query, which tells its columns without running it.
 func (d *postgres) check(ctx context.Context, db *dbsql.DB) error {
-	return d.withConn(ctx, db, func(conn *pgx.Conn) error {
+	return database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
 		st, err := conn.Prepare(ctx, "", d.query.text)
 		if err != nil {
 			return err

@@ -43,6 +43,12 @@ func (e *refusedError) Error() string {
 	return fmt.Sprintf("the server refused argument %d", e.argument+1)
 }
 
+// busy: too many connections, or none yet.
+func (d *postgres) busy(err error) bool {
+	var e *pgconn.PgError
+	return errors.As(err, &e) && (e.Code == "53300" || e.Code == "57P03")
+}
+
 func (d *postgres) classify(err error) (permanent bool, text string, known bool) {
 	var argument *argumentError
 	if errors.As(err, &argument) {

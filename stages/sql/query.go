@@ -65,7 +65,7 @@ type place struct{ from, to, parameter, depth int }
 
 // scan reads a query of one of the drivers.
 func scan(query, driver string) (*scanner, error) {
-	s := &scanner{text: query, postgres: driver == "postgres", mysql: driver == "mysql", outermost: map[string]bool{}}
+	s := &scanner{text: query, postgres: driver == "postgres", mysql: driver == "mysql" || driver == "mariadb", outermost: map[string]bool{}}
 	return s, s.scan()
 }
 

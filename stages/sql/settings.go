@@ -12,7 +12,7 @@ import (
 
 // Settings are the settings of the sql stage.
 type Settings struct {
-	Driver   string             `yaml:"driver" doc:"kind of database; mysql is MariaDB too" enum:"sqlite|postgres|mysql" required:"true"`
+	Driver   string             `yaml:"driver" doc:"kind of database; mysql and mariadb are the same" enum:"sqlite|postgres|mysql|mariadb" required:"true"`
 	Path     settings.Path      `yaml:"path" doc:"database file of sqlite; it is opened for reading"`
 	DSN      settings.Secret    `yaml:"dsn" doc:"address of the others: postgres://user:password@host:port/database, mysql://user:password@host:port/database"`
 	TLS      client.TLS         `yaml:"tls" doc:"of mysql: how the server is checked, and who this side is. Without it the connection is encrypted where the server can, and the server not checked, unless dsn has ?tls=true; postgres has sslmode and sslrootcert in dsn"`
@@ -24,7 +24,7 @@ type Settings struct {
 	MaxRows  int                `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
 	MaxBytes settings.Size      `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
 	MaxConns int                `yaml:"max_conns" doc:"most connections of this step, and most queries at once; with more workers than that the look-ups of the others go together in the next query" min:"1"`
-	Batch    int                `yaml:"batch" doc:"most look-ups that one query asks for, of those that wait while all connections are busy; 1: each has a query of its own. Of mysql 64 is the most, sqlite has one" min:"1" max:"1000"`
+	Batch    int                `yaml:"batch" doc:"most look-ups that one query asks for, of those that wait while all connections are busy; 1: each has a query of its own. Of mysql 64 is the most; sqlite is always asked for one" min:"1" max:"1000"`
 }
 
 // Default gives the settings of an sql stage before a file is read.
@@ -38,42 +38,7 @@ func (s *Settings) Validate() error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
-	switch s.Driver {
-	case "sqlite":
-		if s.Path == "" {
-			bad("path", "sqlite needs the path of its database file")
-		}
-		if s.DSN != "" {
-			bad("dsn", "sqlite has none: write path")
-		}
-	case "mysql":
-		if s.DSN == "" {
-			bad("dsn", "mysql needs its address: write dsn: mysql://user:password@host:port/database")
-		} else if _, err := database.MySQL(s.DSN, s.TLS); err != nil {
-			bad("dsn", "%w", err)
-		}
-		if s.Path != "" {
-			bad("path", "mysql has none: write dsn")
-		}
-	case "postgres":
-		if s.DSN == "" {
-			bad("dsn", "postgres needs its address: write dsn: postgres://user:password@host:port/database")
-		} else if _, err := database.Postgres(s.DSN); err != nil {
-			bad("dsn", "%w", err)
-		}
-		if s.Path != "" {
-			bad("path", "postgres has none: write dsn")
-		}
-	default:
-		bad("driver", "%q is none: write sqlite, postgres or mysql", s.Driver)
-	}
-	if err := s.TLS.Validate(); err != nil {
-		bad("tls", "%w", err)
-	} else if s.TLS != (client.TLS{}) && s.Driver == "postgres" {
-		bad("tls", "postgres has its files in dsn: write ?sslmode=verify-full&sslrootcert=ca.pem there")
-	} else if s.TLS != (client.TLS{}) && s.Driver != "mysql" {
-		bad("tls", "only mysql has it")
-	}
+	database.Address{Driver: s.Driver, Path: s.Path, DSN: s.DSN, TLS: s.TLS}.Check(bad)
 	if err := checkQuery(s.Query, s.Driver, len(s.Args)); err != nil {
 		bad("query", "%w", err)
 	}

@@ -62,6 +62,8 @@ type dialect interface {
 	// check has the database check the query and its columns, without values.
 	check(ctx context.Context, db *dbsql.DB) error
 	classify(err error) (permanent bool, text string, known bool)
+	// busy says that the database has no room for a connection now, or is starting.
+	busy(err error) bool
 	close() error
 	// connectTimeout is the time-out of a connection when it is what err comes from, and not
 	// that of the call; 0: err is another.
@@ -98,7 +100,7 @@ func New(s Settings, env calls.Env) (*Stage, error) {
 		}
 		config.RuntimeParams["default_transaction_read_only"] = "on"
 		st.dialect = &postgres{config: config, query: query, limit: limit}
-	case "mysql":
+	case "mysql", "mariadb":
 		if st.dialect, err = newMySQL(s, query, limit); err != nil {
 			return nil, err
 		}
@@ -271,6 +273,8 @@ func (s *Stage) queryError(ctx context.Context, err error) error {
 	}
 	permanent, text, known := s.dialect.classify(err)
 	switch {
+	case s.dialect.busy(err):
+		return &busyError{client.NewError(client.TypeSQL, s.what()+": "+text, err)}
 	case !known:
 		return client.NewError(client.TypeNetwork, s.what()+": "+text, err)
 	case permanent:
@@ -278,6 +282,13 @@ func (s *Stage) queryError(ctx context.Context, err error) error {
 	}
 	return client.NewError(client.TypeSQL, s.what()+": "+text, err)
 }
+
+// A busyError has all steps leave the database alone for a while.
+type busyError struct{ err *client.Error }
+
+func (e *busyError) Error() string    { return e.err.Error() }
+func (e *busyError) Unwrap() error    { return e.err }
+func (e *busyError) AsksToWait() bool { return true }
 
 // Ping implements pipeline.Pinger: it connects and has the database check the query.
 func (s *Stage) Ping(ctx context.Context) error {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-sql-driver/mysql"
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
@@ -273,6 +274,33 @@ func TestConnectionThatTakesTooLong(t *testing.T) {
 	}
 }
 
+// A database that has no room asks to be left alone, and another attempt is made.
+func TestBusyDatabase(t *testing.T) {
+	for _, c := range []struct {
+		driver string
+		dsn    settings.Secret
+		err    error
+		busy   bool
+	}{
+		{"postgres", "postgres://u:p@h/d", &pgconn.PgError{Code: "53300", Message: "sorry, too many clients already"}, true},
+		{"postgres", "postgres://u:p@h/d", &pgconn.PgError{Code: "57P03", Message: "the database system is starting up"}, true},
+		{"postgres", "postgres://u:p@h/d", &pgconn.PgError{Code: "40001", Message: "conflict"}, false},
+		{"mysql", "mysql://u:p@h/d", &mysql.MySQLError{Number: 1040, SQLState: [5]byte{'0', '8', '0', '0', '4'}, Message: "Too many connections"}, true},
+		{"mysql", "mysql://u:p@h/d", &mysql.MySQLError{Number: 1213, SQLState: [5]byte{'4', '0', '0', '0', '1'}, Message: "Deadlock"}, false},
+	} {
+		st := stage(t, "", "SELECT 1", func(s *Settings) { s.Driver, s.DSN = c.driver, c.dsn })
+		err := st.queryError(t.Context(), c.err)
+		var asks interface{ AsksToWait() bool }
+		var own *client.Error
+		if _, permanent := pipeline.IsPermanent(err); permanent || !errors.As(err, &own) || own.Type != client.TypeSQL {
+			t.Errorf("%v: %v", c.err, err)
+		}
+		if got := errors.As(err, &asks) && asks.AsksToWait(); got != c.busy {
+			t.Errorf("%v asks to wait: %v", c.err, got)
+		}
+	}
+}
+
 func TestNoObject(t *testing.T) {
 	st := stage(t, fileOf(t, airports...), "SELECT 1 WHERE ? = 1", nil, "a")
 	for value, want := range map[string]string{`[1]`: pipeline.ReasonNotObject, `7`: pipeline.ReasonNotObject,
@@ -385,6 +413,9 @@ func TestSettings(t *testing.T) {
 	}{
 		"nothing":         {func(s *Settings) { *s = Settings{} }, "driver query into rows on_miss max_rows max_bytes max_conns batch"},
 		"no dsn of mysql": {func(s *Settings) { s.Driver = "mysql" }, "dsn path"},
+		"mariadb": {func(s *Settings) {
+			s.Driver, s.Path, s.DSN, s.Query = "mariadb", "", "mysql://u@h/d", "SELECT 1 INTO @x"
+		}, "query"},
 		"bad mysql dsn":   {func(s *Settings) { s.Driver, s.Path, s.DSN = "mysql", "", "mysql://u:canary@h:x/" }, "dsn"},
 		"tls of sqlite":   {func(s *Settings) { s.TLS.CA = "ca.pem" }, "tls"},
 		"half of a pair":  {func(s *Settings) { s.TLS.Cert = "a.pem" }, "tls"},

@@ -3,6 +3,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 var mixed = []string{`5`, `5.0`, `"5"`, `"a"`, `"A"`, `"a "`, `"b"`, `""`, `null`, `5.5`, `true`, `"nope"`, `"æ"`, `"{a,\"b\\\\"`, `[1]`, `18446744073709551615`, `1e400`}
@@ -37,20 +39,20 @@ func TestPostgresTogether(t *testing.T) {
 		{query: "SELECT id, ts FROM tg WHERE ts <= $1 ORDER BY ts DESC, id", rows: "all", values: []string{`"2026-01-02T03:04:05Z"`, `"2026-01-03"`, `"infinity"`, `"x"`, `null`}, params: 1},
 		{query: "SELECT id, area(bx) AS a FROM tg WHERE bx = $1", values: []string{`"(1,1),(0,0)"`, `"(2,2),(0,0)"`, `null`}, params: 1},
 		{query: "SELECT id FROM tg WHERE x > $1 ORDER BY x, id", rows: "all", values: []string{`"a"`, `"A"`, `"Z"`, `null`}, params: 1},
-		{query: "SELECT id FROM tg WHERE i > $2 AND s = $1 AND $1 <> 'q' ORDER BY id DESC", rows: "all", values: []string{`"x"`, `"a"`, `4`, `"5"`, `30`, `null`}, params: 2},
+		{query: "SELECT id FROM tg WHERE i > $2 AND s = $1 AND $1 <> 'q' ORDER BY id DESC", rows: "all", values: []string{`"x"`, `"a"`, `4`, `"5"`, `30`, `null`}, params: 2, begin: []string{`"x"`, `4`}},
 		{query: "SELECT count(*) AS n, max(i) AS m, $1::text AS k FROM tg WHERE i < $1::int", values: mixed, params: 1},
 		{query: "WITH x AS (SELECT id FROM tg WHERE i = $1 UNION ALL SELECT 0) SELECT id FROM x ORDER BY id DESC", rows: "all", values: mixed, params: 1},
 		{query: "SELECT 10 / $1::int AS v", values: []string{`5`, `0`, `3`, `null`}, params: 1},
 		{query: "SELECT id FROM tg ORDER BY id LIMIT $1", rows: "all", values: []string{`1`, `3`, `0`, `null`, `-1`}, params: 1},
 		{query: "VALUES ($1::text, $2::json)", values: mixed, params: 2},
 		{query: "SELECT id, ROW(id, s) AS r, NULL AS z, 'lit' AS t, l FROM tg WHERE id = $1", values: []string{`1`, `2`, `3`, `4`}, params: 1},
-		{query: "SELECT penstock_keys.id FROM tg AS penstock_keys WHERE id = $1", values: []string{`1`, `2`}, params: 1, alone: true},
+		{query: "SELECT penstock_key.id FROM tg AS penstock_key WHERE id = $1", values: []string{`1`, `2`}, params: 1, alone: true},
 		{query: "SELECT id FROM tg WHERE i = ANY ($1) ORDER BY id", values: []string{`[5]`, `[1,2]`, `null`}, params: 1, alone: true},
 		{query: "SELECT max($1::int) AS m FROM tg", values: []string{`1`, `2`}, params: 1, alone: true},
 		{query: "SELECT id FROM tg WHERE id < $1 ORDER BY id", rows: "all", values: []string{`2`, `30`, `10`}, params: 1}, // more rows than max_rows
 	} {
 		t.Run("", func(t *testing.T) {
-			st := pgStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
+			st := pgStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = cmp.Or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
 			sameTogether(t, st, q)
 		})
 	}
@@ -84,7 +86,7 @@ func TestMySQLTogether(t *testing.T) {
 		{query: "SELECT j.*, tg.id FROM tg, JSON_TABLE('[1,2]', '$[*]' COLUMNS (x INT PATH '$')) j WHERE tg.id = ? ORDER BY x DESC", rows: "all", values: mixed, params: 1},
 		{query: "SELECT CONCAT(?, s) AS v, ? * 1.10 AS w FROM tg ORDER BY id LIMIT 2", rows: "all", values: mixed, params: 2, alone: true},
 		{query: "SELECT id, dt FROM tg WHERE dt < ? ORDER BY dt DESC", rows: "all", values: []string{`"2026-01-02 03:04:05.7"`, `"2026-01-01"`, `null`}, params: 1},
-		{query: "SELECT id FROM tg WHERE i > ? AND s = ? ORDER BY id DESC", rows: "all", values: []string{`"x"`, `"a"`, `4`, `"5"`, `30`, `null`}, params: 2},
+		{query: "SELECT id FROM tg WHERE i > ? AND s = ? ORDER BY id DESC", rows: "all", values: []string{`"x"`, `"a"`, `4`, `"5"`, `30`, `null`}, params: 2, begin: []string{`"x"`, `4`}},
 		{query: "SELECT COUNT(*) AS n, MAX(i) AS m FROM tg WHERE i < ? AND s <> ?", values: mixed, params: 2},
 		{query: "WITH x AS (SELECT id FROM tg WHERE i = ? UNION ALL SELECT 0) SELECT id FROM x ORDER BY id DESC", rows: "all", values: mixed, params: 1, alone: true},
 		{query: "SELECT id FROM tg WHERE i = ? UNION SELECT 0 ORDER BY id DESC", rows: "all", values: mixed, params: 1, alone: true},
@@ -100,9 +102,51 @@ func TestMySQLTogether(t *testing.T) {
 		{query: "SELECT SQL_CALC_FOUND_ROWS id FROM tg WHERE id = ? PROCEDURE ANALYSE(1, 1)", values: []string{`1`, `2`}, params: 1, alone: true},
 	} {
 		t.Run("", func(t *testing.T) {
-			st := myStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
+			st := myStage(t, dsn, q.query, func(s *Settings) { s.Rows, s.MaxRows = cmp.Or(q.rows, "first"), 12 }, []string{"a", "a"}[:q.params]...)
 			sameTogether(t, st, q)
 		})
+	}
+}
+
+// Poolers that lend connections by transaction take no named statements.
+func TestPostgresTogetherWithoutStatements(t *testing.T) {
+	dsn, conn := server(t)
+	exec(t, conn, "DROP TABLE IF EXISTS ts", "CREATE TABLE ts (id int PRIMARY KEY, s text)", "INSERT INTO ts VALUES (5, 'a'), (6, '5')")
+	for _, mode := range []string{"exec", "simple_protocol", "describe_exec", "cache_describe"} {
+		for _, q := range []question{
+			{query: "SELECT s FROM ts WHERE id = $1", values: mixed, params: 1},
+			{query: "SELECT id FROM ts WHERE s = $1 OR s = $2 ORDER BY id", rows: "all", values: mixed, params: 2},
+		} {
+			st := pgStage(t, dsn+settings.Secret("&default_query_exec_mode="+mode), q.query, func(s *Settings) { s.Rows = cmp.Or(q.rows, "first") }, []string{"a", "a"}[:q.params]...)
+			sameTogether(t, st, q)
+		}
+	}
+}
+
+// A query that the server can only plan well when it knows the values is asked for one at a time.
+func TestPostgresPlansOfSeveral(t *testing.T) {
+	dsn, conn := server(t)
+	exec(t, conn, "DROP TABLE IF EXISTS w", "CREATE TABLE w (id int PRIMARY KEY, s text, kind text)", "INSERT INTO w SELECT g, 's' || g, 'k' || g % 50 FROM generate_series(1, 20000) g",
+		"CREATE INDEX ON w (s text_pattern_ops)", "CREATE INDEX ON w (kind, id)", "ANALYZE w")
+	for query, together := range map[string]bool{
+		"SELECT id FROM w WHERE s = $1":                                        true,
+		"SELECT id FROM w WHERE id = $1::int":                                  true,
+		"SELECT id FROM w WHERE kind = $1 ORDER BY id DESC LIMIT 3":            true,
+		"SELECT w.id, v.s FROM w JOIN w v ON v.id = w.id + 1 WHERE w.s = $1":   true,
+		"SELECT count(*) FROM w WHERE s <> $1 -- reads all of it, as one does": true,
+		"SELECT id FROM w WHERE s LIKE $1":                                     false,
+		"SELECT id FROM w WHERE $1::text IS NULL OR s = $1":                    false,
+	} {
+		st := pgStage(t, dsn, query, nil, "v")
+		if n := st.dialect.take(64); n != 1 {
+			t.Errorf("%s: %d before the server was asked", query, n)
+		}
+		for _, v := range []string{`"7 not of the type"`, `null`, `"s77"`, `"7"`} {
+			_ = st.Process(t.Context(), record(`{"v":`+v+`}`))
+		}
+		if n := st.dialect.take(64); (n == 64) != together {
+			t.Errorf("%s: %d together", query, n)
+		}
 	}
 }
 

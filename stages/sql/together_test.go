@@ -1,6 +1,7 @@
 package sql
 
 import (
+	"cmp"
 	"context"
 	dbsql "database/sql"
 	"fmt"
@@ -35,7 +36,16 @@ type question struct {
 	rows   string
 	values []string
 	params int
-	alone  bool // the database cannot be asked for several at once
+	begin  []string // parameters that the query takes; nil: the first of values for each
+	alone  bool     // the database cannot be asked for several at once
+}
+
+// first gives parameters that the query takes.
+func (q question) first() []string {
+	if q.begin != nil {
+		return q.begin
+	}
+	return slices.Repeat(q.values[:1], q.params)
 }
 
 func lookFor(st *Stage, args []string) *look {
@@ -58,7 +68,7 @@ func sameTogether(t *testing.T, st *Stage, q question) {
 	for _, n := range []int{1, 2} { // the server has said whether it takes the query for several
 		var looks []*look
 		for range n {
-			looks = append(looks, lookFor(st, slices.Repeat(q.values[:1], q.params)))
+			looks = append(looks, lookFor(st, q.first()))
 		}
 		st.ask(t.Context(), looks)
 	}
@@ -111,14 +121,7 @@ func TestSQLiteTogether(t *testing.T) {
 		{query: "SELECT iata FROM airports WHERE n > ? AND iata <> ? ORDER BY n", rows: "all", values: []string{`1`, `"BGO"`, `null`, `-1`}, params: 2, alone: true},
 		{query: "SELECT json_extract('{}', ?) AS v", values: []string{`"$.a"`, `"bad"`}, params: 1, alone: true},
 	} {
-		st := stage(t, path, q.query, func(s *Settings) { s.Rows = or(q.rows, "first") }, []string{"a", "a"}[:q.params]...)
+		st := stage(t, path, q.query, func(s *Settings) { s.Rows = cmp.Or(q.rows, "first") }, []string{"a", "a"}[:q.params]...)
 		sameTogether(t, st, q)
 	}
-}
-
-func or(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
 }

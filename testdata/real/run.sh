@@ -24,6 +24,7 @@ need kcat kcat
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 PATH=$PATH:/usr/sbin # mariadbd is there, which not every user has in PATH
 need mariadbd mariadb-server
+need openssl openssl
 major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
 [ "${major:-0}" -ge 17 ] || { echo "make test-real needs Java 17 or later, found ${major:-none}" >&2; exit 1; }
 
@@ -55,10 +56,17 @@ user=()
 if [ "$(id -u)" = 0 ]; then user=(--user=mysql); chown mysql "$work/maria"; fi # MariaDB refuses root
 mariadb-install-db --no-defaults "${user[@]}" --datadir="$work/maria/data" --auth-root-authentication-method=normal --skip-test-db >"$work/maria.log" 2>&1 ||
   { cat "$work/maria.log" >&2; exit 1; }
+(
+  cd "$work/maria"
+  openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem
+  openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr
+  openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile <(echo subjectAltName=DNS:localhost) -out server.pem
+  chmod 644 server.key
+) >"$work/tls.log" 2>&1 || { cat "$work/tls.log" >&2; exit 1; }
 for _ in 1 2 3 4 5; do
   port=$((20000 + RANDOM % 10000))
   mariadbd --no-defaults "${user[@]}" --datadir="$work/maria/data" --bind-address=127.0.0.1 --port=$port --socket="$work/maria/s" --pid-file="$work/maria/pid" \
-    --innodb-flush-log-at-trx-commit=0 >>"$work/maria.log" 2>&1 &
+    --ssl-cert="$work/maria/server.pem" --ssl-key="$work/maria/server.key" --innodb-flush-log-at-trx-commit=0 >>"$work/maria.log" 2>&1 &
   maria=$!
   for _ in $(seq 300); do
     [ ! -s "$work/maria/pid" ] && kill -0 $maria 2>/dev/null || break
@@ -67,7 +75,7 @@ for _ in 1 2 3 4 5; do
   ! kill -0 $maria 2>/dev/null || break
 done
 mariadb --no-defaults --protocol=socket --socket="$work/maria/s" -u root -e 'CREATE DATABASE penstock_test' || { cat "$work/maria.log" >&2; exit 1; }
-export PENSTOCK_TEST_MARIADB="mysql://root@127.0.0.1:$port/?charset=utf8mb4"
+export PENSTOCK_TEST_MARIADB="mysql://root@127.0.0.1:$port/?charset=utf8mb4" PENSTOCK_TEST_MARIADB_CA="$work/maria/ca.pem"
 
 # One package after another: each starts a broker of its own.
 "$go" test -tags "$tags" -count=1 -p 1 -timeout 30m "${packages[@]}"

@@ -2,6 +2,8 @@ package webpage
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 
@@ -161,8 +163,13 @@ func (b *bounded) Write(p []byte) (int, error) {
 func (x *extraction) markup(e *html.Node) string {
 	w := bounded{left: x.limits.Bytes + 1}
 	for c := e.FirstChild; c != nil && !x.clock.tick(); c = c.NextSibling {
-		if html.Render(&w, c) != nil {
-			break // too much, which full says
+		err := html.Render(&w, c)
+		if errors.Is(err, ErrTooLarge) {
+			break // which full says
+		}
+		if err != nil {
+			x.clock.err = fmt.Errorf("%w: it has elements that HTML cannot write", ErrType)
+			break
 		}
 	}
 	return w.b.String()

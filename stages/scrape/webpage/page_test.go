@@ -2,6 +2,7 @@ package webpage
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/net/html"
 	"golang.org/x/text/encoding/charmap"
@@ -164,6 +166,7 @@ func FuzzWeigh(f *testing.F) {
 	for _, body := range hostile(600) {
 		f.Add(body)
 	}
+	f.Add("<!doctype html PUBLIC 'a' 'b'>")
 	f.Add("<p><b><i></p><p>x<table><td><b></table><svg><style><b></style></svg>")
 	f.Fuzz(func(t *testing.T, body string) {
 		weighed := weigh([]byte(body))
@@ -173,6 +176,30 @@ func FuzzWeigh(f *testing.F) {
 		}
 		if n := count(root); n > weighed {
 			t.Errorf("%q: it has %d nodes and attributes, and was taken for %d", body, n, weighed)
+		}
+	})
+}
+
+// FuzzPage: whatever a page holds, what is taken out of it is JSON and within its limits, or refused.
+func FuzzPage(f *testing.F) {
+	for _, body := range hostile(600) {
+		f.Add([]byte(body), "text/html")
+	}
+	f.Add([]byte("<title>a\x00\xff&#xd800;&#0;</title><a href='\x01%zz:'>"), "text/html; charset=gb18030")
+	f.Add([]byte("\xfe\xff\x00<\x00p"), "")
+	f.Add([]byte("<plaintext><p>x"), "application/xhtml+xml")
+	wants := []Want{{Name: "t", Select: css(f, "title")}, {Name: "b", Select: css(f, "body"), HTML: true}, {Name: "h", Select: css(f, "*"), All: true, HTML: true},
+		{Name: "a", Select: css(f, "[href]"), Attr: "href", All: true, Absolute: true}, {Name: "o", Select: css(f, "div"), All: true, Inner: []Want{{Name: "x"}, {Name: "y", Select: css(f, "p + b"), All: true}}}}
+	f.Fuzz(func(t *testing.T, body []byte, contentType string) {
+		p, err := Parse(t.Context(), body, contentType, at(t, "http://a.example/"))
+		if err == nil {
+			var out []byte
+			if out, err = p.Extract(t.Context(), wants, Limits{Bytes: 1 << 16, Items: 1000}); err == nil && (!json.Valid(out) || !utf8.Valid(out)) {
+				t.Errorf("no JSON: %q", out)
+			}
+		}
+		if err != nil && !errors.Is(err, ErrType) && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("error %v", err)
 		}
 	})
 }

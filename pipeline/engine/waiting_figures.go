@@ -1,0 +1,130 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/reorder"
+)
+
+// This file is what a waiting step counts of itself, and says to those who look from outside.
+
+// tick books the time since the last change for the state the slots were in.
+func (s *waitStep) tick(now time.Time) {
+	d := now.Sub(s.since)
+	s.since = now
+	n := s.win.Counts()
+	if n.HeldBack > 0 {
+		s.heldTime += d * time.Duration(n.HeldBack) / time.Duration(n.Lanes)
+	}
+	s.spent[0] += d * time.Duration(n.Running)
+	free := d * time.Duration(s.conf.Workers-n.Running)
+	if n.Throttled > 0 {
+		s.throttled += d * time.Duration(n.Throttled)
+		limited := d * time.Duration(s.limitedSlots(n))
+		s.limited += limited
+		s.spent[1] += limited
+		free -= limited
+	}
+	if n.Taken >= s.win.size && n.Waiting > 0 {
+		s.spent[2] += free
+	} else {
+		s.spent[1] += free
+	}
+}
+
+// limitedSlots is how many slots are free because limits hold records back: as many as it holds
+// back, and all when the window is full of those and of the ones that wait behind them. When most of
+// a full window is on its way out, it is what is behind the step that holds it up.
+func (s *waitStep) limitedSlots(n reorder.Counts) int {
+	free := s.conf.Workers - n.Running
+	if n.Taken >= s.win.size && 2*s.win.leaving < n.Taken {
+		return free
+	}
+	return min(free, n.Throttled)
+}
+
+func (s *waitStep) snapshot(now time.Time) StepSnapshot {
+	out := s.snap(now)
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s.tick(now)
+	out.Busy, out.Idle, out.Blocked = s.spent[0], s.spent[1], s.spent[2]
+	// More than the bound may wait: the rest of a chunk, and what a lane that is held back had
+	// still on its way.
+	n := w.Counts()
+	out.QueueLen, out.QueueCap = min(n.Waiting, w.backlog), w.backlog
+	out.HeldBack = n.Waiting - out.QueueLen
+	out.WindowLen, out.WindowCap = n.Taken, w.size
+	out.Throttled, out.ThrottleWait = n.Throttled, s.throttled
+	for _, wl := range w.lanes {
+		for c := range wl.All() {
+			out.OldestInFlight = max(out.OldestInFlight, c.age(now))
+		}
+	}
+	return out
+}
+
+func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	one := func(l *lane, at pipeline.Position, state string, attempt int, pc *piece) InFlight {
+		return InFlight{
+			Position: at, Lane: l.name, Where: s.conf.Name, State: state, Attempt: attempt,
+			Age: now.Sub(pc.read),
+		}
+	}
+	for _, wl := range w.lanes {
+		for c := range wl.All() {
+			if c.State() == reorder.Answered && c.result != pass && c.result != fail {
+				continue // it has its outcome
+			}
+			f := one(wl.lane, c.at, callStates[c.State()], c.attempts, c.piece)
+			if !c.heldSince.IsZero() { // also while it asks again
+				f.State, f.Held, f.For = callStates[reorder.Throttled], now.Sub(c.heldSince), c.heldBy
+				if c.gate != nil {
+					f.For = c.gate.waits
+				}
+			}
+			add(f)
+		}
+		for _, r := range wl.out.Rest() {
+			add(one(wl.lane, r.rec.rec.Position, callStates[reorder.Answered], 0, r.rec.piece))
+		}
+	}
+}
+
+func (s *waitStep) fullness() float64 {
+	s.win.mu.Lock()
+	defer s.win.mu.Unlock()
+	return s.win.fullness()
+}
+
+func (s *waitStep) load(now time.Time) load {
+	s.win.mu.Lock()
+	defer s.win.mu.Unlock()
+	s.tick(now)
+	return load{
+		busy: s.spent[0] + s.limited, all: s.spent[0] + s.spent[1] + s.spent[2], blocked: s.spent[2], heldTime: s.heldTime,
+	}
+}
+
+// holdup finds the call that has been in the step longest.
+func (s *waitStep) holdup(now time.Time) (h holdup) {
+	w := &s.win
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, wl := range w.lanes {
+		for c := range wl.All() {
+			if c.State() == reorder.Answered || !c.heldSince.IsZero() {
+				continue
+			}
+			if age := c.age(now); age > h.age {
+				h = holdup{age: age, at: c.at, lane: wl.lane.name, attempt: c.attempts}
+			}
+		}
+	}
+	return h
+}

@@ -24,8 +24,9 @@ import (
 )
 
 var (
-	rowsOfSQL  = flag.Int("sql.rows", 1_000_000, "flights of the tests of the sql sink")
-	killsOfSQL = flag.Int("sql.kills", 50, "how often TestRowsSurviveKills kills the daemon")
+	rowsOfSQL   = flag.Int("sql.rows", 1_000_000, "flights of the tests of the sql sink")
+	roundsOfSQL = flag.Int("sql.rounds", 3, "how often TestRowsBesideCopy has each side run")
+	killsOfSQL  = flag.Int("sql.kills", 50, "how often TestRowsSurviveKills kills the daemon")
 )
 
 const (
@@ -171,42 +172,55 @@ func TestRowsBesideCopy(t *testing.T) {
 		}
 		return time.Since(begin)
 	}
-	var upserted, replaced, copied []float64
-	rate := func(d time.Duration) float64 { return float64(n) / d.Seconds() }
-	for round := range 3 {
+	fresh := func() {
+		t.Helper()
 		execSQL(t, db, "DROP TABLE IF EXISTS kills.flights", "CREATE TABLE kills.flights ("+flightColumns+")")
-		for pass := range 2 {
-			name := fmt.Sprintf("round-%d-%d", round, pass)
-			text := flightPipeline(k.Addrs(), "flights", name, dsn, "end", "")
-			begin := time.Now()
-			d := start(t, name, text)
-			select {
-			case <-d.done:
-			case <-time.After(5 * time.Minute):
-				t.Fatalf("it does not end; last lines:\n%s", d.tail(10))
-			}
-			took := time.Since(begin)
-			if got := numberOf(t, db, "SELECT count(*) FROM kills.flights"); d.exit != 0 || got != int64(n) {
-				t.Fatalf("exit code %d, %d of %d rows", d.exit, got, n)
-			}
-			if pass == 0 {
-				upserted = append(upserted, rate(took))
-			} else {
-				replaced = append(replaced, rate(took))
-			}
+	}
+	store := func(name, mode string) (took, cpu time.Duration) {
+		t.Helper()
+		text := strings.Replace(flightPipeline(k.Addrs(), "flights", name, dsn, "end", ""), "      mode: upsert\n      key: [id]\n", mode, 1)
+		begin := time.Now()
+		d := start(t, name, text)
+		select {
+		case <-d.done:
+		case <-time.After(5 * time.Minute):
+			t.Fatalf("it does not end; last lines:\n%s", d.tail(10))
 		}
+		took = time.Since(begin)
+		if got := numberOf(t, db, "SELECT count(*) FROM kills.flights"); d.exit != 0 || got != int64(n) {
+			t.Fatalf("exit code %d, %d of %d rows", d.exit, got, n)
+		}
+		return took, d.command.ProcessState.UserTime() + d.command.ProcessState.SystemTime()
+	}
+	const upsert, insert = "      mode: upsert\n      key: [id]\n", "      mode: insert\n"
+	shares := map[string][]float64{}
+	for round := range *roundsOfSQL {
+		rates := map[string]float64{}
+		took := func(what string, d time.Duration) { rates[what] = float64(n) / d.Seconds() }
+		fresh()
+		made, cpu := store(fmt.Sprintf("round-%d-new", round), upsert)
+		took("new rows", made)
+		replaced, _ := store(fmt.Sprintf("round-%d-replaced", round), upsert)
+		took("replaced rows", replaced)
 		if round == 0 {
 			psql(`\copy kills.flights TO '` + path + `'`)
 		}
-		execSQL(t, db, "DROP TABLE kills.flights", "CREATE TABLE kills.flights ("+flightColumns+")")
-		copied = append(copied, rate(psql(`\copy kills.flights FROM '`+path+`'`)))
-		t.Logf("round %d: new rows %.0f/s, replaced rows %.0f/s, psql \\copy %.0f/s", round, upserted[round], replaced[round], copied[round])
+		fresh()
+		inserted, _ := store(fmt.Sprintf("round-%d-insert", round), insert)
+		took("inserted rows", inserted)
+		fresh()
+		took("psql", psql(`\copy kills.flights FROM '`+path+`'`))
+		for what, r := range rates {
+			shares[what] = append(shares[what], r/rates["psql"])
+		}
+		t.Logf("round %d, rows a second: new %.0f, replaced %.0f, inserted %.0f, psql %.0f; CPU of the process of new rows %.2f µs a row", round,
+			rates["new rows"], rates["replaced rows"], rates["inserted rows"], rates["psql"], float64(cpu.Microseconds())/float64(n))
 	}
-	for _, l := range [][]float64{upserted, replaced, copied} {
+	for _, what := range []string{"new rows", "replaced rows", "inserted rows"} {
+		l := shares[what]
 		slices.Sort(l)
+		t.Logf("%d %s: %.2f [%.2f to %.2f] of the rate of psql's \\copy", n, what, l[len(l)/2], l[0], l[len(l)-1])
 	}
-	t.Logf("%d rows, median of 3: new rows %.0f/s, %.2f of psql's \\copy of %.0f/s; replaced rows %.0f/s, %.2f of it",
-		n, upserted[1], upserted[1]/copied[1], copied[1], replaced[1], replaced[1]/copied[1])
 }
 
 // TestRowsSurviveKills kills the daemon again and again while it upserts several versions of each flight: in the

@@ -17,6 +17,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/settings"
@@ -232,5 +233,82 @@ func TestPostgresGuards(t *testing.T) {
 	}
 	if !slices.Equal(got, []string{"1s", "1min"}) {
 		t.Error(got)
+	}
+}
+
+// Connections that are cut, at any moment of a statement, lose no row, reject none, and let none be overtaken.
+func TestConnectionsDie(t *testing.T) {
+	for name, c := range map[string]struct {
+		place func(*testing.T) *place
+		kill  func(p *place)
+	}{
+		"postgres": {postgresPlace, func(p *place) {
+			p.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = 'penstock'")
+		}},
+		"mariadb": {mariaPlace, func(p *place) {
+			for _, id := range p.rows("SELECT id FROM information_schema.processlist WHERE db = 'sinktest' AND id <> CONNECTION_ID()") {
+				_, _ = p.db.Exec("KILL " + id) // it may have ended
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := c.place(t)
+			p.exec("CREATE TABLE f (id int PRIMARY KEY, v int)", "CREATE TABLE g (id int PRIMARY KEY)")
+			upsert := p.sink("f", upsertBy("id"), "id", "id", "v", "v")
+			upsert.dialect = p.count.dialect
+			ignore := p.sink("g", func(s *Settings) { s.Mode, s.Key = "ignore", []string{"id"} }, "id", "v * 1000 + id")
+			ignore.dialect = p.count.dialect
+			done := make(chan struct{})
+			var killer sync.WaitGroup
+			kills := 0
+			killer.Go(func() {
+				tick := time.NewTicker(15 * time.Millisecond)
+				defer tick.Stop()
+				for {
+					select {
+					case <-done:
+						return
+					case <-tick.C:
+						c.kill(p)
+						kills++
+					}
+				}
+			})
+			failures := 0
+			for version := range 60 {
+				var values []string
+				for id := range 500 {
+					values = append(values, fmt.Sprintf(`{"id":%d,"v":%d}`, id, version))
+				}
+				for _, k := range []*Sink{upsert, ignore} {
+					recs := records(values...)
+					for try := 0; len(recs) > 0; try++ {
+						err := k.Write(t.Context(), recs)
+						if err == nil {
+							break
+						}
+						if failures++; try == 200 || strings.Contains(outcome(t, err), "sql") {
+							t.Fatalf("attempt %d: %v", try, err)
+						}
+						var w *pipeline.WriteError
+						if errors.As(err, &w) {
+							var again []*pipeline.Record
+							for _, f := range w.Failed {
+								again = append(again, recs[f.Index])
+							}
+							recs = again
+						}
+					}
+				}
+			}
+			close(done)
+			killer.Wait()
+			t.Logf("%d kills, %d writes failed", kills, failures)
+			if failures == 0 {
+				t.Error("no connection was cut while it was in use")
+			}
+			p.wants("SELECT count(*), min(v), max(v) FROM f", "500 59 59")
+			p.wants("SELECT count(*), min(id), max(id) FROM g", "30000 0 59499")
+		})
 	}
 }

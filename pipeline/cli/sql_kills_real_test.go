@@ -157,6 +157,9 @@ sinks:
 // into the same table, in turn; each is timed as a process, from its start to its end. It asserts that all are there;
 // the rates are for people.
 func TestRowsBesideCopy(t *testing.T) {
+	if _, err := binary(); err != nil { // not in the time of the first round
+		t.Fatal(err)
+	}
 	db, dsn := sqlServer(t)
 	k := cluster(t, kafkatest.RealOptions{Throughput: true})
 	a := adminOf(t, k.Addrs())

@@ -95,7 +95,7 @@ func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (columns map[string]
 		columns = map[string]*column{}
 		for _, row := range found {
 			c := &column{name: string(row[0]), typ: strings.ToLower(string(row[1]))}
-			c.exact = slices.Contains(mysqlWhole, c.typ)
+			c.exact, c.folds = slices.Contains(mysqlWhole, c.typ), c.typ == "char" || c.typ == "varchar"
 			c.made = strings.Contains(strings.ToUpper(string(row[3])), "GENERATED") && !strings.Contains(strings.ToUpper(string(row[3])), "DEFAULT_GENERATED")
 			columns[c.name] = c
 		}

@@ -104,7 +104,9 @@ func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (columns map[stri
 			case base.Numeric == database.WholeNumber:
 				c.exact = true
 			case base.OID == pgtype.TextOID, base.OID == pgtype.VarcharOID:
-				c.exact = string(row[5]) == "t"
+				c.exact, c.folds = string(row[5]) == "t", true
+			case base.OID == pgtype.UUIDOID, base.OID == pgtype.BPCharOID:
+				c.folds = true
 			}
 			columns[c.name] = c
 		}

@@ -7,8 +7,8 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -218,22 +218,49 @@ func TestPostgresLanes(t *testing.T) {
 	}
 }
 
-// What nobody waits for any more ends on the server, though the process has been killed.
-func TestPostgresGuards(t *testing.T) {
+// A statement that waits for a lock ends on the server when its process has gone, and is not carried out when
+// the lock has: the connection is cut without a word.
+func TestPostgresGuard(t *testing.T) {
 	p := postgresPlace(t)
 	p.exec("CREATE TABLE f (id int)")
 	k := p.sink("f", nil, "id", "id")
-	var got []string
-	for _, name := range []string{"client_connection_check_interval", "idle_in_transaction_session_timeout"} {
-		var v string
-		if err := k.db.QueryRow("SHOW " + name).Scan(&v); err != nil {
-			t.Fatal(err)
+	var made []net.Conn
+	d := p.count.dialect.(*postgres)
+	dial := d.config.DialFunc
+	d.config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if len(made) > 0 { // nobody is there any more who could ask for the end of the statement
+			return nil, errors.New("gone")
 		}
-		got = append(got, v)
+		c, err := dial(ctx, network, address)
+		made = append(made, c)
+		return c, err
 	}
-	if !slices.Equal(got, []string{"1s", "1min"}) {
-		t.Error(got)
+	err := k.db.Close()
+	if err != nil {
+		t.Fatal(err)
 	}
+	if k.db, err = d.open(client.SQLLimits{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stuck, restore := p.hang("f")
+	var end sync.WaitGroup
+	end.Go(func() { isOutcome(t, k.Write(t.Context(), records(`{"id":1}`)), "0 ?") })
+	<-stuck
+	if len(made) != 1 {
+		t.Errorf("%d connections", len(made))
+	}
+	_ = made[0].Close()
+	end.Wait()
+	for deadline := time.Now().Add(30 * time.Second); len(p.rows("SELECT 1 FROM pg_locks WHERE NOT granted")) > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the statement still waits")
+		}
+	}
+	restore()
+	p.wants("SELECT id FROM f")
 }
 
 // Connections that are cut, at any moment of a statement, lose no row, reject none, and let none be overtaken.

@@ -41,6 +41,9 @@ type admission struct {
 	heldBy    string        // of one that is refused: what held it back
 	limit     *time.Timer   // refuses it; nil: none was needed yet
 	took      time.Duration // of the last call
+
+	failedAt  time.Time // when an attempt failed first; zero: none has
+	uncounted int       // attempts that did not count
 }
 
 // admit has the stage say what call it wants to make of the record at hand, and goes on with that.
@@ -218,7 +221,8 @@ func (sl *slot) leave(err error) (counts bool) {
 		sl.stop()
 		sl.stop = nil
 		c.took = time.Since(c.started)
-		r = pipeline.CallResult{Begun: true, Err: err, Took: c.took, Released: sl.s.win.released.Load()}
+		r = pipeline.CallResult{Begun: true, Err: err, Took: c.took, Released: sl.s.win.released.Load(),
+			Failed: c.failedAt, Uncounted: c.uncounted}
 	}
 	return entry.Leave(r)
 }
@@ -293,7 +297,11 @@ func (sl *slot) conclude(err error, counts bool) {
 	}
 	if j.verdict == again {
 		c.err = err
+		if c.failedAt.IsZero() {
+			c.failedAt = now
+		}
 		if j.anew = !counts; j.anew {
+			c.uncounted++
 			t.retries = 0 // what does not count is repeated, not tried again
 		}
 	}

@@ -23,10 +23,13 @@ const parts = 10
 // at least: after a good time the window is full of answers, and a host that is gone would be
 // asked as often again before they are outweighed. It opens too when a few have failed in a row and
 // the host has been silent for as long as it is left alone then: calls that take seconds to fail, in
-// few slots, would not be enough within the window, and each record would use up its attempts. For
-// failures that say themselves that the host is out of service (no connection, 502, 503, 504) a tenth of
-// that time is enough: where a record comes now and then, each would have used up its attempts before.
-// Not less: of many calls at once three failures in a row say nothing. When its time is over one call tries the host; an answer closes it, another failure opens it for
+// few slots, would not be enough within the window, and each record would use up its attempts. Two
+// are enough behind ten times as long a silence, since two such calls use up the time of a record. For
+// failures that say themselves that the host is out of service (no connection, 502, 503, 504) a
+// tenth of that time is enough: where a record comes now and then, each would have used up its
+// attempts before. Not less: of many calls at once three failures in a row say nothing.
+//
+// When its time is over one call tries the host; an answer closes it, another failure opens it for
 // twice as long. A call counts only in the period in which it began: what comes late to a circuit
 // that is no longer closed says how the host was, not how it is.
 type breaker struct {
@@ -135,7 +138,7 @@ func (b *breaker) failure(period uint64, tries, out bool, began, at time.Duratio
 	}
 	silence := at - b.silent
 	if b.calls >= b.set.Calls && float64(b.failed) >= float64(b.set.Failures)*float64(b.calls) || b.row >= b.set.Calls ||
-		b.row >= fewFailures && silence >= b.set.Open || b.out >= fewFailures && silence >= b.set.Open/10 {
+		b.row >= fewFailures && silence >= b.set.Open || b.row >= 2 && silence >= 10*b.set.Open || b.out >= fewFailures && silence >= b.set.Open/10 {
 		b.errors = int64(max(b.failed, b.row))
 		return b.open(at), true
 	}
@@ -167,7 +170,7 @@ func (b *breaker) change(to state) bool {
 func (b *breaker) turn(at time.Duration) {
 	now := int64(at / max(b.set.Window/parts, 1))
 	if now-b.slice >= parts || now < b.slice {
-		b.forget()
+		b.forgetWindow()
 		b.slice = now
 		return
 	}
@@ -182,9 +185,16 @@ func (b *breaker) turn(at time.Duration) {
 
 func (b *breaker) current() *count { return &b.counted[(b.slice%parts+parts)%parts] }
 
+// forget forgets all that calls have shown.
 func (b *breaker) forget() {
+	b.forgetWindow()
+	b.row, b.out = 0, 0
+}
+
+// forgetWindow forgets what is counted by time. What came in a row stays: it may take longer.
+func (b *breaker) forgetWindow() {
 	clear(b.counted[:])
-	b.calls, b.failed, b.row, b.out = 0, 0, 0, 0
+	b.calls, b.failed = 0, 0
 }
 
 // idle says whether nothing is lost when it is forgotten.

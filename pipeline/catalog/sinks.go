@@ -14,6 +14,7 @@ import (
 	filesink "github.com/penstockio/penstock/sinks/file"
 	httpsink "github.com/penstockio/penstock/sinks/http"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
+	sqlsink "github.com/penstockio/penstock/sinks/sql"
 )
 
 // fixtureIfDead gives the form of a sink's lines. Dead letters are fixture lines unless the file
@@ -135,6 +136,25 @@ func sinkKinds() config.Kinds {
 			Build: build(func(s httpsink.Settings, env config.Env) (*httpsink.Sink, error) {
 				s.As = fixtureIfDead(s.As, env)
 				return httpsink.New(s, env.Pipeline+"/"+env.Name, env.Calls)
+			}),
+		},
+		{
+			Section: config.SinkSection, Name: "sql", Calls: true,
+			Doc: "stores records as rows of a table of PostgreSQL, MySQL, MariaDB or SQLite, those of a write with one statement; a row that the database refuses rejects its record alone",
+			Example: `sql:
+  driver: sqlite
+  path: flights.db
+  table: late_flights
+  columns: {id: id, origin: origin, late: delay >= 15, seen: meta.time}
+  mode: upsert
+  key: [id]`,
+			Settings: settingsOf(sqlsink.Defaults),
+			// A statement is a way to the server and back and a commit there.
+			BatchRecords: 5000,
+			Guarantee: "committed in the database; of upsert and ignore what is sent again changes nothing, of insert it may be stored twice when an answer was lost; " +
+				"order of each lane kept within a key; a server that was frozen may carry out an old write later, which newer guards against",
+			Build: build(func(s sqlsink.Settings, env config.Env) (*sqlsink.Sink, error) {
+				return sqlsink.New(s, env.Calls)
 			}),
 		},
 	}

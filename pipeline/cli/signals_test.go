@@ -131,7 +131,7 @@ func TestAReplayInAClosedTerminal(t *testing.T) {
 	dir := t.TempDir()
 	file, input := filepath.Join(dir, "p.yaml"), filepath.Join(dir, "input.jsonl")
 	text := fmt.Sprintf(goesOn, h.URL, filepath.Join(dir, "s"))
-	for path, text := range map[string]string{file: text, input: strings.Repeat(`{"payload":"{\"o\":\"a\"}"}`+"\n", 3)} {
+	for path, text := range map[string]string{file: text, input: `{"payload":"{\"o\":\"a\"}"}` + "\n" + `{"payload":"{\"o\":\"b\"}"}` + "\n" + `{"payload":"{\"o\":\"c\"}"}` + "\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

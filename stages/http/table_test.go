@@ -109,7 +109,7 @@ func TestCallsToAServerThatIsOutForAMinute(t *testing.T) {
 		for _, workers := range []int{1, 8, 64} {
 			for wait, timeout := range map[engine.Wait]time.Duration{brisk: time.Second, {}: 10 * time.Second} {
 				if workers == 1 && timeout > time.Second {
-					continue // two calls of 10 s in the one slot, and the deadline of a third that waits for it is over
+					continue // while another call hangs in the one slot, the deadline of the record that waits for it is over
 				}
 				t.Run(fmt.Sprintf("%s with %d workers and %v", name, workers, timeout), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {

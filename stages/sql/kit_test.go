@@ -9,7 +9,7 @@ import (
 )
 
 func TestConforms(t *testing.T) {
-	path := database(t, "CREATE TABLE n (i INTEGER PRIMARY KEY, s TEXT)",
+	path := fileOf(t, "CREATE TABLE n (i INTEGER PRIMARY KEY, s TEXT)",
 		"WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x+1 FROM c WHERE x < 99) INSERT INTO n SELECT x, 'n'||x FROM c")
 	for name, change := range map[string]func(*Settings){
 		"first": func(s *Settings) { s.OnMiss = client.MissReject },

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
+
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 // mysqlTwice is the number of the error of two columns of one name.
@@ -29,14 +31,6 @@ var mysqlPermanent = []uint16{1210, 1267, 1269, 1270, 1271, 1366, 1411, 1525, 16
 // functions that are not there or not allowed, collations, a connection that only reads, locks, limits.
 var mysqlShown = []uint16{1040, 1053, 1054, 1129, 1142, 1143, 1146, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1243, 1267, 1290,
 	1305, 1317, 1356, 1370, 1461, 1582, 1615, 1792, 1836, 1927, 1969, 3024, 4031}
-
-// mysqlMeanings are what errors say whose texts cannot be shown.
-var mysqlMeanings = map[uint16]string{
-	1139: "a regular expression that is not valid", 1242: "a subquery that must give one row gave more", 1292: "not the text of such a value",
-	1365: "division by zero", 1366: "text with a character that the database cannot hold", 1411: "a value that a function does not take",
-	1690: "a number out of range", 3140: "JSON text that is not valid", 3141: "JSON text that is not valid", 3143: "a path into JSON that is not valid",
-	4038: "JSON text that is not valid", 4042: "a path into JSON that is not valid",
-}
 
 // busy: too many connections, of all, of the user, or within the hour.
 func (d *mySQL) busy(err error) bool {
@@ -67,7 +61,7 @@ func (d *mySQL) classify(err error) (permanent bool, text string, known bool) {
 		return permanent, fmt.Sprintf("%s (error %d)", e.Message, e.Number), true
 	}
 	code := fmt.Sprintf("error %d", e.Number)
-	if words := mysqlMeanings[e.Number]; words != "" {
+	if words := database.MySQLMeanings[e.Number]; words != "" {
 		code += ": " + words
 	}
 	return permanent, fmt.Sprintf("the query cannot be run with these values (%s)%s", code, types), true

@@ -13,6 +13,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 // mysqlSizes are the numbers of look-ups that statements are made for: each connection keeps one of
@@ -78,8 +79,8 @@ func (d *mySQL) text(n int) string {
 }
 
 // statement gives the prepared query for n look-ups.
-func (d *mySQL) statement(ctx context.Context, conn *mysqlConn, n int) (driver.Stmt, error) {
-	if stmt := conn.statements[n]; stmt != nil {
+func (d *mySQL) statement(ctx context.Context, conn *database.MySQLConn, n int) (driver.Stmt, error) {
+	if stmt := conn.Statements[n]; stmt != nil {
 		return stmt, nil
 	}
 	stmt, err := conn.PrepareContext(ctx, d.text(n))
@@ -104,7 +105,7 @@ func (d *mySQL) statement(ctx context.Context, conn *mysqlConn, n int) (driver.S
 		}
 		return nil, refuse(client.TypeSQL, "the server counts %d parameters in the query and args has %d values", have, want)
 	}
-	conn.statements[n] = stmt
+	conn.Statements[n] = stmt
 	return stmt, nil
 }
 
@@ -116,7 +117,7 @@ func (d *mySQL) refused(err error) bool {
 
 // ask uses the driver itself: a statement belongs to a connection.
 func (d *mySQL) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
-	return d.withConn(ctx, db, func(conn *mysqlConn) error {
+	return d.server.With(ctx, db, func(conn *database.MySQLConn) error {
 		for _, l := range looks {
 			l.reset() // of an attempt over a connection that was broken
 		}
@@ -127,7 +128,7 @@ func (d *mySQL) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 		var values []driver.NamedValue
 		for _, l := range looks {
 			for _, text := range l.args {
-				v, err := bindMySQL(text)
+				v, err := database.BindMySQL(text)
 				if err != nil {
 					return err
 				}
@@ -146,7 +147,7 @@ func (d *mySQL) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 		}
 		var refused *mysql.MySQLError
 		if errors.As(err, &refused) && slices.Contains(mysqlPrepareAnew, refused.Number) {
-			delete(conn.statements, len(looks))
+			delete(conn.Statements, len(looks))
 			_ = stmt.Close()
 		}
 		if len(looks) > 1 {
@@ -196,7 +197,7 @@ func readMySQL(rows driver.Rows, looks []*look) error {
 
 // check prepares the query, and the query within another, which must not have two columns of one name.
 func (d *mySQL) check(ctx context.Context, db *dbsql.DB) error {
-	return d.withConn(ctx, db, func(conn *mysqlConn) error {
+	return d.server.With(ctx, db, func(conn *database.MySQLConn) error {
 		if _, err := d.statement(ctx, conn, 1); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -27,7 +28,7 @@ func mariadb(t *testing.T) (settings.Secret, *dbsql.DB) {
 	if dsn == "" {
 		t.Fatal("PENSTOCK_TEST_MARIADB is not set: run make test-real")
 	}
-	config, err := mysqlConfig(settings.Secret(dsn), client.TLS{})
+	config, err := database.MySQL(settings.Secret(dsn), client.TLS{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +173,7 @@ func TestMySQLErrors(t *testing.T) {
 		}
 	}
 	st := myStage(t, dsn, "SELECT 1", nil)
-	err := st.dialect.(*mySQL).withConn(t.Context(), st.db, func(c *mysqlConn) error {
+	err := st.dialect.(*mySQL).server.With(t.Context(), st.db, func(c *database.MySQLConn) error {
 		_, err := c.ExecContext(t.Context(), "DELETE FROM e", nil)
 		return err
 	})

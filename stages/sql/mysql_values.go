@@ -2,58 +2,10 @@ package sql
 
 import (
 	"database/sql/driver"
-	"encoding/json"
 	"strconv"
-	"strings"
 
 	"github.com/penstockio/penstock/pipeline/client"
 )
-
-// bindMySQL gives the value of a parameter. A number goes as one, whole numbers in any way to write
-// them as integers; one that a float would not hold goes as its text. An array and an object go as
-// JSON text.
-func bindMySQL(text []byte) (any, error) {
-	v, err := plain(text)
-	if err != nil {
-		return nil, err
-	}
-	switch v := v.(type) {
-	case bool:
-		if v {
-			return int64(1), nil
-		}
-		return int64(0), nil
-	case json.RawMessage:
-		return mysqlNumber(string(v)), nil
-	}
-	return v, nil
-}
-
-func mysqlNumber(raw string) any {
-	if raw[0] == '{' || raw[0] == '[' {
-		return raw
-	}
-	if n, err := strconv.ParseInt(raw, 10, 64); err == nil {
-		return n
-	}
-	if n, err := strconv.ParseUint(raw, 10, 64); err == nil {
-		return n
-	}
-	n, whole, fits := wholeOf(raw)
-	if whole && fits {
-		return n
-	}
-	digits := strings.Map(func(r rune) rune {
-		if r < '0' || r > '9' {
-			return -1
-		}
-		return r
-	}, raw)
-	if f, err := strconv.ParseFloat(raw, 64); err == nil && (len(digits) <= 15 || strings.ContainsAny(raw, "eE")) {
-		return f
-	}
-	return raw
-}
 
 func appendMySQLRow(out []byte, values []driver.Value, columns []column) ([]byte, error) {
 	out = append(out, '{')

@@ -4,7 +4,6 @@ import (
 	"context"
 	dbsql "database/sql"
 	"errors"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,11 +12,10 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/jackc/pgx/v5/pgconn/ctxwatch"
 	"github.com/jackc/pgx/v5/stdlib"
 
 	"github.com/penstockio/penstock/pipeline/client"
-	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 type postgres struct {
@@ -27,56 +25,7 @@ type postgres struct {
 
 	mu    sync.Mutex
 	plan  *pgPlan // nil: not made yet
-	types map[uint32]*pgType
-}
-
-// postgresConfig reads the dsn. The error does not quote it.
-func postgresConfig(dsn settings.Secret) (*pgx.ConnConfig, error) {
-	c, err := pgx.ParseConfig(dsn.Reveal())
-	if err != nil {
-		return nil, errors.New("the address is not valid: write postgres://user:password@host:port/database")
-	}
-	c.RuntimeParams["default_transaction_read_only"] = "on"
-	if c.RuntimeParams["application_name"] == "" {
-		c.RuntimeParams["application_name"] = "penstock"
-	}
-	isoDates(c.RuntimeParams)
-	takeParam(c.RuntimeParams, "client_encoding")
-	c.RuntimeParams["client_encoding"] = "UTF8" // as records are; the default is the encoding of the database
-	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = 10 * time.Second
-	}
-	// A query that is given up must end on the server too, or slow ones pile up there.
-	c.BuildContextWatcherHandler = func(conn *pgconn.PgConn) ctxwatch.Handler {
-		return &pgconn.CancelRequestContextWatcherHandler{Conn: conn, DeadlineDelay: time.Second}
-	}
-	return c, nil
-}
-
-// isoDates has the server write dates as ISO 8601, whatever its own settings are: they are
-// read as text here. The order of day and month in which it reads dates stays as the address has
-// it.
-func isoDates(params map[string]string) {
-	style := "ISO"
-	value := takeParam(params, "DateStyle")
-	for _, w := range strings.FieldsFunc(strings.ToUpper(value), func(r rune) bool { return r == ',' || r == ' ' }) {
-		if slices.Contains([]string{"DMY", "MDY", "YMD"}, w) {
-			style = "ISO, " + w
-		}
-	}
-	params["DateStyle"] = style
-}
-
-// takeParam removes a setting of the address and gives its value, in whatever case its name is
-// written.
-func takeParam(params map[string]string, name string) (value string) {
-	for n, v := range params {
-		if strings.EqualFold(n, name) {
-			delete(params, n)
-			value = v
-		}
-	}
-	return value
+	types map[uint32]*database.Type
 }
 
 func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
@@ -85,55 +34,18 @@ func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
 
 func (d *postgres) close() error { return nil }
 
-func (d *postgres) where() string {
-	if strings.HasPrefix(d.config.Host, "/") {
-		return "postgres " + d.config.Host + ", database " + d.config.Database
-	}
-	return "postgres " + net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + ", database " + d.config.Database
-}
+func (d *postgres) where() string { return database.PostgresWhere(d.config) }
 
-func (d *postgres) host() string {
-	if strings.HasPrefix(d.config.Host, "/") || d.config.Port == 5432 {
-		return d.config.Host + "/" + d.config.Database
-	}
-	return net.JoinHostPort(d.config.Host, strconv.Itoa(int(d.config.Port))) + "/" + d.config.Database
-}
+func (d *postgres) host() string { return database.PostgresHost(d.config) }
 
 func (d *postgres) connectTimeout(err error) time.Duration {
-	if c := (*pgconn.ConnectError)(nil); errors.As(err, &c) {
-		return d.config.ConnectTimeout
-	}
-	return 0
-}
-
-// withConn calls do with a connection of the pool, and with another one when that was broken
-// before anything was sent.
-func (d *postgres) withConn(ctx context.Context, db *dbsql.DB, do func(*pgx.Conn) error) error {
-	for try := 0; ; try++ {
-		c, err := db.Conn(ctx)
-		if err != nil {
-			return err
-		}
-		broken := false
-		err = c.Raw(func(driverConn any) error {
-			conn := driverConn.(*stdlib.Conn).Conn()
-			err := do(conn)
-			broken = conn.IsClosed()
-			return err
-		})
-		if closing := c.Close(); err == nil {
-			err = closing
-		}
-		if err == nil || !broken || !pgconn.SafeToRetry(err) || try == 2 {
-			return err
-		}
-	}
+	return database.PostgresConnectTimeout(d.config, err)
 }
 
 // ask uses the driver itself: database/sql's rows do not tell the types of arrays, composites
 // and parameters.
 func (d *postgres) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
-	return d.withConn(ctx, db, func(conn *pgx.Conn) error {
+	return database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
 		plan, fresh, err := d.planned(ctx, conn)
 		switch {
 		case err != nil:
@@ -154,7 +66,7 @@ func (d *postgres) ask(ctx context.Context, db *dbsql.DB, looks []*look) error {
 		d.forget()
 		now, _, loadErr := d.planned(ctx, conn)
 		var shape *shapeError
-		if loadErr != nil || !errors.As(err, &shape) && slices.EqualFunc(plan.params, now.params, func(a, b *pgType) bool { return a.oid == b.oid }) {
+		if loadErr != nil || !errors.As(err, &shape) && slices.EqualFunc(plan.params, now.params, func(a, b *database.Type) bool { return a.OID == b.OID }) {
 			return err
 		}
 		return d.run(ctx, conn, now.params, l)
@@ -172,7 +84,7 @@ func typesMayBeStale(err error) bool {
 		errors.As(err, &refused) && (strings.HasPrefix(refused.Code, "22") || strings.HasPrefix(refused.Code, "42"))
 }
 
-func (d *postgres) run(ctx context.Context, conn *pgx.Conn, params []*pgType, l *look) error {
+func (d *postgres) run(ctx context.Context, conn *pgx.Conn, params []*database.Type, l *look) error {
 	values, err := bindAll(params, l.args)
 	if err != nil {
 		return err
@@ -239,7 +151,7 @@ func (d *postgres) readKnown(ctx context.Context, conn *pgx.Conn, text string, v
 
 // check prepares the query, which tells its columns without running it.
 func (d *postgres) check(ctx context.Context, db *dbsql.DB) error {
-	return d.withConn(ctx, db, func(conn *pgx.Conn) error {
+	return database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
 		st, err := conn.Prepare(ctx, "", d.query.text)
 		if err != nil {
 			return err

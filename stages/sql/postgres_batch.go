@@ -10,11 +10,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/tidwall/gjson"
+
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 // A pgPlan is how a query is asked: what its parameters are, and the query that asks for several at once.
 type pgPlan struct {
-	params   []*pgType
+	params   []*database.Type
 	together string // "": it can be asked for one at a time alone
 	weighed  bool   // together costs no more than each alone would; the postgres's mu guards it
 }
@@ -38,7 +40,7 @@ func (d *postgres) planned(ctx context.Context, conn *pgx.Conn) (plan *pgPlan, f
 	if err := d.load(ctx, conn, oids); err != nil {
 		return nil, true, err
 	}
-	plan = &pgPlan{params: make([]*pgType, len(st.ParamOIDs))}
+	plan = &pgPlan{params: make([]*database.Type, len(st.ParamOIDs))}
 	d.mu.Lock()
 	for i, oid := range st.ParamOIDs {
 		plan.params[i] = d.types[oid]
@@ -81,17 +83,17 @@ const pgKeys = "penstock_key"
 // together gives the query that has the query run for each row of a table of parameters. The server runs
 // it as it is, so that what it compares, orders and limits is what it would be for one; and each row
 // says whose it is, so that nothing has to be compared here. limit stands behind the query.
-func (d *postgres) together(params []*pgType, limit string) string {
+func (d *postgres) together(params []*database.Type, limit string) string {
 	if len(params) == 0 || strings.Contains(strings.ToLower(d.query.text), pgKeys) {
 		return ""
 	}
 	var lists, names []string
 	for i, t := range params {
 		// An array of arrays would come apart, and so would one of composites.
-		if t == nil || t.array == "" || t.resolve().kind == pgArray || t.resolve().kind == pgComposite {
+		if t == nil || t.ArrayName == "" || t.Resolve().Kind == database.Array || t.Resolve().Kind == database.Composite {
 			return ""
 		}
-		lists = append(lists, fmt.Sprintf("pg_catalog.unnest($%d::%s)", i+1, t.array))
+		lists = append(lists, fmt.Sprintf("pg_catalog.unnest($%d::%s)", i+1, t.ArrayName))
 		names = append(names, fmt.Sprint(pgKeys, i+1))
 	}
 	var text strings.Builder
@@ -195,14 +197,14 @@ func costOf(ctx context.Context, conn *pgx.Conn, text string, values []any) (flo
 }
 
 // pgList gives the literal of an array of values, each of which is a text or nil.
-func pgList(t *pgType, values []any) string {
+func pgList(t *database.Type, values []any) string {
 	out := []byte{'{'}
 	for i, v := range values {
 		if i > 0 {
-			out = append(out, t.between)
+			out = append(out, t.Between)
 		}
 		if s, ok := v.(string); ok {
-			out = appendPgItem(out, s)
+			out = database.AppendItem(out, s)
 		} else {
 			out = append(out, "NULL"...)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
@@ -30,7 +31,7 @@ func appendPgRow(out []byte, columns []pgColumn, values [][]byte) ([]byte, error
 		if i > 0 {
 			out = append(out, ',')
 		}
-		if out = append(out, c.key...); values[i] == nil {
+		if out = append(out, c.Key...); values[i] == nil {
 			out = append(out, "null"...)
 			continue
 		}
@@ -38,7 +39,7 @@ func appendPgRow(out []byte, columns []pgColumn, values [][]byte) ([]byte, error
 			return nil, refuse(client.TypeBadAnswer, "the column %q holds text that is not valid UTF-8", c.name)
 		}
 		var err error
-		if out, err = appendPg(out, c.typ, string(values[i])); err != nil {
+		if out, err = appendPg(out, c.Type, string(values[i])); err != nil {
 			return nil, &shapeError{c.name}
 		}
 	}
@@ -46,21 +47,21 @@ func appendPgRow(out []byte, columns []pgColumn, values [][]byte) ([]byte, error
 }
 
 // appendPg writes the JSON form of a value that the server has written as text.
-func appendPg(out []byte, t *pgType, text string) ([]byte, error) {
-	switch t = t.resolve(); t.kind {
-	case pgArray:
+func appendPg(out []byte, t *database.Type, text string) ([]byte, error) {
+	switch t = t.Resolve(); t.Kind {
+	case database.Array:
 		return appendPgArray(out, t, text)
-	case pgComposite:
+	case database.Composite:
 		return appendPgComposite(out, t, text)
-	case pgHstore:
+	case database.Hstore:
 		return appendHstore(out, text)
 	}
-	switch t.oid {
+	switch t.OID {
 	case pgtype.BoolOID:
 		return strconv.AppendBool(out, text == "t"), nil
 	case pgtype.Float4OID, pgtype.Float8OID:
 		bits := 64
-		if t.oid == pgtype.Float4OID {
+		if t.OID == pgtype.Float4OID {
 			bits = 32
 		}
 		f, err := strconv.ParseFloat(text, bits)
@@ -73,7 +74,7 @@ func appendPg(out []byte, t *pgType, text string) ([]byte, error) {
 	case pgtype.JSONOID, pgtype.JSONBOID:
 		return appendJSON(out, text), nil
 	}
-	if t.numeric != noNumber {
+	if t.Numeric != database.NoNumber {
 		return appendNumber(out, text), nil
 	}
 	return jsontext.AppendString(out, text), nil
@@ -120,7 +121,7 @@ func bytesOf(text string) ([]byte, error) {
 }
 
 // appendPgArray writes {1,{2,NULL}} as a list. Bounds that stand in front are left out.
-func appendPgArray(out []byte, t *pgType, text string) ([]byte, error) {
+func appendPgArray(out []byte, t *database.Type, text string) ([]byte, error) {
 	if strings.HasPrefix(text, "[") {
 		_, text, _ = strings.Cut(text, "=")
 	}
@@ -132,15 +133,15 @@ func appendPgArray(out []byte, t *pgType, text string) ([]byte, error) {
 }
 
 // appendPgList writes the list that text begins with, and gives what stands behind it.
-func appendPgList(out []byte, t *pgType, text string, depth int) (_ []byte, rest string, err error) {
+func appendPgList(out []byte, t *database.Type, text string, depth int) (_ []byte, rest string, err error) {
 	text, ok := strings.CutPrefix(text, "{")
-	if !ok || depth == maxDimensions {
+	if !ok || depth == database.MaxDimensions {
 		return nil, "", errShape
 	}
 	out = append(out, '[')
 	for first := true; !strings.HasPrefix(text, "}"); first = false {
 		if !first {
-			if text == "" || text[0] != t.delim {
+			if text == "" || text[0] != t.Delim {
 				return nil, "", errShape
 			}
 			text = text[1:]
@@ -149,7 +150,7 @@ func appendPgList(out []byte, t *pgType, text string, depth int) (_ []byte, rest
 		if strings.HasPrefix(text, "{") {
 			out, text, err = appendPgList(out, t, text, depth+1)
 		} else {
-			item, quoted, n := token(text, string([]byte{t.delim, '}'}))
+			item, quoted, n := token(text, string([]byte{t.Delim, '}'}))
 			text = text[n:]
 			switch {
 			case n == 0:
@@ -157,7 +158,7 @@ func appendPgList(out []byte, t *pgType, text string, depth int) (_ []byte, rest
 			case item == "NULL" && !quoted:
 				out = append(out, "null"...)
 			default:
-				out, err = appendPg(out, t.elem, item)
+				out, err = appendPg(out, t.Elem, item)
 			}
 		}
 		if err != nil {
@@ -168,14 +169,14 @@ func appendPgList(out []byte, t *pgType, text string, depth int) (_ []byte, rest
 }
 
 // appendPgComposite writes (1,"a b",) as an object of the fields by name.
-func appendPgComposite(out []byte, t *pgType, text string) ([]byte, error) {
+func appendPgComposite(out []byte, t *database.Type, text string) ([]byte, error) {
 	inner, ok := strings.CutPrefix(text, "(")
 	inner, ends := strings.CutSuffix(inner, ")")
 	if !ok || !ends {
 		return nil, errShape
 	}
 	out = append(out, '{')
-	for i, f := range t.fields {
+	for i, f := range t.Fields {
 		if i > 0 {
 			if !strings.HasPrefix(inner, ",") {
 				return nil, errShape
@@ -185,11 +186,11 @@ func appendPgComposite(out []byte, t *pgType, text string) ([]byte, error) {
 		}
 		item, quoted, n := token(inner, ",")
 		inner = inner[n:]
-		out = append(out, f.key...)
+		out = append(out, f.Key...)
 		var err error
 		if item == "" && !quoted {
 			out = append(out, "null"...)
-		} else if out, err = appendPg(out, f.typ, item); err != nil {
+		} else if out, err = appendPg(out, f.Type, item); err != nil {
 			return nil, err
 		}
 	}

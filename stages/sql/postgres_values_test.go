@@ -7,23 +7,24 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
-	"github.com/tidwall/gjson"
+
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 var (
-	pgInt    = &pgType{oid: pgtype.Int4OID, name: "integer", numeric: wholeNumber, delim: ','}
-	pgText   = &pgType{oid: pgtype.TextOID, name: "text", text: true, delim: ','}
-	pgInts   = &pgType{oid: pgtype.Int4ArrayOID, name: "integer[]", kind: pgArray, elem: pgInt, delim: ','}
-	pgTexts  = &pgType{oid: pgtype.TextArrayOID, name: "text[]", kind: pgArray, elem: pgText, delim: ','}
-	pgPair   = &pgType{oid: 99, kind: pgComposite, fields: []pgField{{`"a":`, pgInt}, {`"b":`, pgTexts}}}
-	pgPairs  = &pgType{oid: 98, kind: pgArray, elem: pgPair, delim: ','}
-	pgStored = &pgType{oid: 97, kind: pgHstore}
+	pgInt    = &database.Type{OID: pgtype.Int4OID, Name: "integer", Numeric: database.WholeNumber, Delim: ','}
+	pgText   = &database.Type{OID: pgtype.TextOID, Name: "text", Text: true, Delim: ','}
+	pgInts   = &database.Type{OID: pgtype.Int4ArrayOID, Name: "integer[]", Kind: database.Array, Elem: pgInt, Delim: ','}
+	pgTexts  = &database.Type{OID: pgtype.TextArrayOID, Name: "text[]", Kind: database.Array, Elem: pgText, Delim: ','}
+	pgPair   = &database.Type{OID: 99, Kind: database.Composite, Fields: []database.Field{{Key: `"a":`, Type: pgInt}, {Key: `"b":`, Type: pgTexts}}}
+	pgPairs  = &database.Type{OID: 98, Kind: database.Array, Elem: pgPair, Delim: ','}
+	pgStored = &database.Type{OID: 97, Kind: database.Hstore}
 )
 
 // What a server writes against its own rules is an error and never half a value.
 func TestPostgresTexts(t *testing.T) {
 	for _, tt := range []struct {
-		typ        *pgType
+		typ        *database.Type
 		text, want string // "": an error
 	}{
 		{pgInts, `{}`, `[]`}, {pgInts, `{1,NULL,-3}`, `[1,null,-3]`}, {pgInts, `[2:3][0:0]={{1},{2}}`, `[[1],[2]]`}, {pgInts, `1,2`, ``}, {pgInts, ``, ``},
@@ -45,36 +46,13 @@ func FuzzPostgresTexts(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, typ := range []*pgType{pgInts, pgTexts, pgPair, pgPairs, pgStored, {oid: pgtype.ByteaOID}, {oid: pgtype.TimestamptzOID}} {
+		for _, typ := range []*database.Type{pgInts, pgTexts, pgPair, pgPairs, pgStored, {OID: pgtype.ByteaOID}, {OID: pgtype.TimestamptzOID}} {
 			got, err := appendPg(nil, typ, text)
 			if err == nil && !json.Valid(got) {
 				t.Errorf("%s of %q is no JSON", got, text)
 			}
 		}
 	})
-}
-
-// 5, 5.0 and 5e0 are one number, and an exponent is never written out in digits.
-func TestWholeNumbers(t *testing.T) {
-	for raw, want := range map[string]string{
-		"5": "5", "5.0": "5", "5e0": "5", "0.5e1": "5", "50E-1": "5", "-0": "0", "-0.0": "0", "1e9": "1000000000", "2147483647.00": "2147483647",
-		"-2147483648": "-2147483648", "0e99999999999": "0",
-		"2147483648": "a number out of range", "1e10": "a number out of range", "1e999999999999": "a number out of range",
-		"5.5": "a number with a fraction", "1e-1": "a number with a fraction", "1e-999999999999": "a number with a fraction",
-	} {
-		text, wrong := bindWhole(pgInt, raw)
-		if text+wrong != want {
-			t.Errorf("%s: %q %q, want %s", raw, text, wrong, want)
-		}
-	}
-}
-
-// Brackets in a value must not take the process's stack.
-func TestDeepArgument(t *testing.T) {
-	deep := strings.Repeat("[", 1<<20) + strings.Repeat("]", 1<<20)
-	if _, wrong := bind(pgInts, gjson.Parse(deep), 0); wrong != "an array that is nested too deep" {
-		t.Error(wrong)
-	}
 }
 
 // A statement that a pooler has left on another connection says nothing of the record.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -37,14 +38,7 @@ func (s *Settings) Validate() error {
 	bad := func(field, format string, args ...any) {
 		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
 	}
-	s.validateAddress(bad)
-	if err := s.TLS.Validate(); err != nil {
-		bad("tls", "%w", err)
-	} else if s.TLS != (client.TLS{}) && s.Driver == "postgres" {
-		bad("tls", "postgres has its files in dsn: write ?sslmode=verify-full&sslrootcert=ca.pem there")
-	} else if s.TLS != (client.TLS{}) && s.Driver == "sqlite" {
-		bad("tls", "sqlite has no connection to encrypt")
-	}
+	database.Address{Driver: s.Driver, Path: s.Path, DSN: s.DSN, TLS: s.TLS}.Check(bad)
 	if err := checkQuery(s.Query, s.Driver, len(s.Args)); err != nil {
 		bad("query", "%w", err)
 	}
@@ -72,37 +66,4 @@ func (s *Settings) Validate() error {
 		bad("batch", "%d is out of range: write 1 to 1000", s.Batch)
 	}
 	return errors.Join(errs...)
-}
-
-// validateAddress checks where the database is.
-func (s *Settings) validateAddress(bad func(field, format string, args ...any)) {
-	switch s.Driver {
-	case "sqlite":
-		if s.Path == "" {
-			bad("path", "sqlite needs the path of its database file")
-		}
-		if s.DSN != "" {
-			bad("dsn", "sqlite has none: write path")
-		}
-	case "mysql", "mariadb":
-		if s.DSN == "" {
-			bad("dsn", "%s needs its address: write dsn: mysql://user:password@host:port/database", s.Driver)
-		} else if _, err := mysqlConfig(s.DSN, s.TLS); err != nil {
-			bad("dsn", "%w", err)
-		}
-		if s.Path != "" {
-			bad("path", "%s has none: write dsn", s.Driver)
-		}
-	case "postgres":
-		if s.DSN == "" {
-			bad("dsn", "postgres needs its address: write dsn: postgres://user:password@host:port/database")
-		} else if _, err := postgresConfig(s.DSN); err != nil {
-			bad("dsn", "%w", err)
-		}
-		if s.Path != "" {
-			bad("path", "postgres has none: write dsn")
-		}
-	default:
-		bad("driver", "%q is none: write sqlite, postgres, mysql or mariadb", s.Driver)
-	}
 }

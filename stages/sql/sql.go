@@ -17,6 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/jsontext"
 )
@@ -93,10 +94,11 @@ func New(s Settings, env calls.Env) (*Stage, error) {
 	case "sqlite":
 		st.dialect = &sqlite{path: string(s.Path), text: s.Query}
 	case "postgres":
-		config, err := postgresConfig(s.DSN)
+		config, err := database.Postgres(s.DSN)
 		if err != nil {
 			return nil, err
 		}
+		config.RuntimeParams["default_transaction_read_only"] = "on"
 		st.dialect = &postgres{config: config, query: query, limit: limit}
 	case "mysql", "mariadb":
 		if st.dialect, err = newMySQL(s, query, limit); err != nil {
@@ -249,7 +251,7 @@ func argsOf(err error) (types string, bound bool) {
 	}
 	sep := "; "
 	for i, text := range b.args {
-		types += fmt.Sprintf("%sargument %d is %s", sep, i+1, kindOf(text))
+		types += fmt.Sprintf("%sargument %d is %s", sep, i+1, database.KindOf(text))
 		sep = ", "
 	}
 	return types, true

@@ -26,8 +26,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// database makes a database file out of statements.
-func database(t testing.TB, statements ...string) settings.Path {
+// fileOf makes a database file out of statements.
+func fileOf(t testing.TB, statements ...string) settings.Path {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "a b?c%20#d.db")
 	db, err := dbsql.Open("sqlite", "file:"+strings.NewReplacer("%", "%25", "?", "%3F", "#", "%23").Replace(path))
@@ -107,7 +107,7 @@ var airports = []string{
 }
 
 func TestLookup(t *testing.T) {
-	path := database(t, airports...)
+	path := fileOf(t, airports...)
 	st := stage(t, path, "SELECT iata, name, lat, n FROM airports WHERE iata = ?;", nil, "origin")
 	for value, want := range map[string]string{
 		`{"origin":"OSL"}`:            `{"iata":"OSL","name":"Oslo","lat":60.19,"n":9223372036854775807}`,
@@ -131,7 +131,7 @@ func TestLookup(t *testing.T) {
 
 // The result goes where the path leads; what stands in its way rejects before the query.
 func TestIntoAtDepth(t *testing.T) {
-	path := database(t, airports...)
+	path := fileOf(t, airports...)
 	st := stage(t, path, "SELECT n FROM airports WHERE iata = ?", func(s *Settings) { s.Into = "flight.from" }, "origin")
 	rec := record(`{"origin":"BGO","flight":{"id": 1}}`)
 	if err := st.Process(t.Context(), rec); err != nil || string(rec.Value()) != `{"origin":"BGO","flight":{"id": 1,"from":{"n":2}}}` {
@@ -144,7 +144,7 @@ func TestIntoAtDepth(t *testing.T) {
 }
 
 func TestAllRows(t *testing.T) {
-	path := database(t, airports...)
+	path := fileOf(t, airports...)
 	all := func(s *Settings) { s.Rows = "all" }
 	st := stage(t, path, "SELECT n FROM airports WHERE n < ? ORDER BY n", all, "max")
 	for value, want := range map[string]string{
@@ -167,7 +167,7 @@ func TestAllRows(t *testing.T) {
 }
 
 func TestOnMiss(t *testing.T) {
-	path := database(t, airports...)
+	path := fileOf(t, airports...)
 	for _, rows := range []string{"first", "all"} {
 		reject := stage(t, path, "SELECT 1 WHERE 0", func(s *Settings) { s.Rows, s.OnMiss = rows, client.MissReject })
 		if reason, _ := pipeline.IsPermanent(reject.Process(t.Context(), record(`{}`))); reason != client.ReasonNoMatch {
@@ -181,7 +181,7 @@ func TestOnMiss(t *testing.T) {
 }
 
 func TestSQLiteValues(t *testing.T) {
-	path := database(t,
+	path := fileOf(t,
 		`CREATE TABLE v (i INTEGER, f REAL, s TEXT, b BLOB, d DATE, t DATETIME, j JSON, z BOOLEAN)`,
 		`INSERT INTO v VALUES (-9223372036854775808, 1e300, '<&>'||char(9), x'00ff', '2026-01-02', '2026-01-02 03:04:05', '{"a": 1.10}', 1)`,
 		`INSERT INTO v VALUES (NULL, 9e999, CAST(x'ff' AS TEXT), x'', NULL, NULL, 'no json', 0)`)
@@ -215,7 +215,7 @@ func TestSQLiteValues(t *testing.T) {
 
 // Brackets in a column of numbers must not take the process's stack.
 func TestDeepText(t *testing.T) {
-	path := database(t, `CREATE TABLE n (v NUMERIC)`, `INSERT INTO n VALUES (replace(hex(zeroblob(6000000)), '0', '['))`)
+	path := fileOf(t, `CREATE TABLE n (v NUMERIC)`, `INSERT INTO n VALUES (replace(hex(zeroblob(6000000)), '0', '['))`)
 	err := stage(t, path, "SELECT v FROM n", nil).Process(t.Context(), record(`{}`))
 	if reason, _ := pipeline.IsPermanent(err); reason != client.TypeTooLarge {
 		t.Error(err)
@@ -224,7 +224,7 @@ func TestDeepText(t *testing.T) {
 
 // What a database says of a bound value may hold that value.
 func TestErrorsQuoteNoBoundValue(t *testing.T) {
-	path := database(t, `CREATE TABLE v (j TEXT)`, `INSERT INTO v VALUES ('{}')`, `CREATE VIRTUAL TABLE f USING fts5(w)`)
+	path := fileOf(t, `CREATE TABLE v (j TEXT)`, `INSERT INTO v VALUES ('{}')`, `CREATE VIRTUAL TABLE f USING fts5(w)`)
 	for _, query := range []string{"SELECT json_extract(j, ?) AS x FROM v", "SELECT w FROM f WHERE f MATCH ?"} {
 		err := stage(t, path, query, nil, "secret").Process(t.Context(), record(`{"secret":"x-canary"}`))
 		if reason, _ := pipeline.IsPermanent(err); reason != client.TypeSQL || strings.Contains(err.Error(), "canary") || !strings.HasSuffix(err.Error(), "argument 1 is a string") {
@@ -302,7 +302,7 @@ func TestBusyDatabase(t *testing.T) {
 }
 
 func TestNoObject(t *testing.T) {
-	st := stage(t, database(t, airports...), "SELECT 1 WHERE ? = 1", nil, "a")
+	st := stage(t, fileOf(t, airports...), "SELECT 1 WHERE ? = 1", nil, "a")
 	for value, want := range map[string]string{`[1]`: pipeline.ReasonNotObject, `7`: pipeline.ReasonNotObject,
 		`{`: pipeline.ReasonInvalidJSON} {
 		if reason, _ := pipeline.IsPermanent(st.Process(t.Context(), record(value))); reason != want {
@@ -314,7 +314,7 @@ func TestNoObject(t *testing.T) {
 	if err := st.Process(t.Context(), &tombstone); err != nil || !tombstone.Tombstone() {
 		t.Error(err)
 	}
-	bad := stage(t, database(t, airports...), "SELECT ?", nil, "a + 1")
+	bad := stage(t, fileOf(t, airports...), "SELECT ?", nil, "a + 1")
 	if reason, _ := pipeline.IsPermanent(bad.Process(t.Context(), record(`{"a":"x"}`))); reason != pipeline.ReasonExpression {
 		t.Errorf("the reason is %q", reason)
 	}
@@ -335,7 +335,7 @@ func TestMissingFile(t *testing.T) {
 	if _, err := os.Stat(path); err == nil {
 		t.Error("the file was made")
 	}
-	wrong := stage(t, database(t, airports...), "SELECT nope FROM airports", nil)
+	wrong := stage(t, fileOf(t, airports...), "SELECT nope FROM airports", nil)
 	if err := wrong.Ping(t.Context()); !errors.As(err, &env) || !strings.Contains(err.Error(), "nope") {
 		t.Errorf("ping does not check the query: %v", err)
 	}
@@ -344,7 +344,7 @@ func TestMissingFile(t *testing.T) {
 // A repeated name of a column is known before the first record, and without running the
 // query.
 func TestPingKnowsTheColumns(t *testing.T) {
-	path := database(t, airports...)
+	path := fileOf(t, airports...)
 	forever := "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) AS n, max(x) AS m FROM c"
 	for query, name := range map[string]string{
 		"SELECT 1 AS a, 2 AS b, 3 AS a": `"a"`,
@@ -368,7 +368,7 @@ func TestPingKnowsTheColumns(t *testing.T) {
 }
 
 func TestLongQueryEndsWithItsContext(t *testing.T) {
-	st := stage(t, database(t, airports...),
+	st := stage(t, fileOf(t, airports...),
 		"WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM c) SELECT count(*) FROM c", nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
@@ -384,7 +384,7 @@ func TestLongQueryEndsWithItsContext(t *testing.T) {
 }
 
 func TestConcurrentLookups(t *testing.T) {
-	path := database(t, "CREATE TABLE n (i INTEGER PRIMARY KEY, s TEXT)",
+	path := fileOf(t, "CREATE TABLE n (i INTEGER PRIMARY KEY, s TEXT)",
 		"WITH RECURSIVE c(x) AS (SELECT 0 UNION ALL SELECT x+1 FROM c WHERE x < 99) INSERT INTO n SELECT x, 'n'||x FROM c")
 	st := stage(t, path, "SELECT s FROM n WHERE i = ?", nil, "i")
 	var wg sync.WaitGroup

@@ -3,14 +3,12 @@ package sql
 import (
 	"context"
 	dbsql "database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -18,6 +16,7 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 
 	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
 )
 
 type sqlite struct {
@@ -95,7 +94,7 @@ func (d *sqlite) query(ctx context.Context, db *dbsql.DB, l *look) error {
 	}
 	values := make([]any, len(l.args))
 	for i, text := range l.args {
-		if values[i], err = d.bind(text); err != nil {
+		if values[i], err = database.BindSQLite(text); err != nil {
 			return err
 		}
 	}
@@ -142,25 +141,6 @@ func (d *sqlite) check(ctx context.Context, db *dbsql.DB) error {
 		}
 	}
 	return checkNames(names)
-}
-
-// bind gives the value of a parameter. A number becomes what SQLite has: an integer of 64 bits, or
-// a float. An integer from 2^63 to 2^64 is bound as text: a float would lose its last digits.
-func (d *sqlite) bind(text []byte) (any, error) {
-	v, err := plain(text)
-	raw, ok := v.(json.RawMessage)
-	if err != nil || !ok {
-		return v, err
-	}
-	if i, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
-		return i, nil
-	}
-	if f, err := strconv.ParseFloat(string(raw), 64); err == nil {
-		if _, err := strconv.ParseUint(string(raw), 10, 64); err != nil {
-			return f, nil
-		}
-	}
-	return string(raw), nil
 }
 
 func (d *sqlite) connectTimeout(error) time.Duration { return 0 }

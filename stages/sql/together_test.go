@@ -115,7 +115,7 @@ func sameTogether(t *testing.T, st *Stage, q question) {
 }
 
 func TestSQLiteTogether(t *testing.T) {
-	path := database(t, airports...)
+	path := fileOf(t, airports...)
 	for _, q := range []question{
 		{query: "SELECT iata, n FROM airports WHERE iata = ?", values: []string{`"OSL"`, `"osl"`, `7`, `"7"`, `7.0`, `null`, `"x"`}, params: 1, alone: true},
 		{query: "SELECT iata FROM airports WHERE n > ? AND iata <> ? ORDER BY n", rows: "all", values: []string{`1`, `"BGO"`, `null`, `-1`}, params: 2, alone: true},

@@ -5,7 +5,6 @@ import (
 	dbsql "database/sql"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -256,23 +255,4 @@ func appendJSON(out []byte, v string) []byte {
 		return append(out, line.Bytes()...)
 	}
 	return jsontext.AppendString(out, v)
-}
-
-// plain gives the value of JSON text for a parameter: nil, bool, string, or for a
-// number, an object or an array its text as json.RawMessage.
-func plain(text []byte) (any, error) {
-	if len(text) == 0 {
-		return nil, nil
-	}
-	switch v := gjson.ParseBytes(text); v.Type {
-	case gjson.Null:
-		return nil, nil
-	case gjson.True, gjson.False:
-		return v.Type == gjson.True, nil
-	case gjson.String:
-		return v.String(), nil
-	case gjson.Number, gjson.JSON:
-		return json.RawMessage(v.Raw), nil
-	}
-	return nil, errors.New("binding a parameter: the value has no JSON form")
 }

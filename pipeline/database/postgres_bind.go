@@ -1,9 +1,8 @@
-package sql
+package database
 
 import (
 	"encoding/base64"
 	"encoding/hex"
-	"fmt"
 	"math/big"
 	"strconv"
 	"strings"
@@ -12,74 +11,46 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// An argumentError is a value that its parameter does not take. It does not quote it.
-type argumentError struct {
-	argument  int
-	is, takes string
-}
+// Bind gives a value that is not null as the text that PostgreSQL reads as the type, exact for
+// numbers of any size, or says what is wrong with it: "a number out of range".
+func Bind(t *Type, v gjson.Result) (text, wrong string) { return bind(t, v, 0) }
 
-func (e *argumentError) Error() string {
-	return fmt.Sprintf("argument %d is %s, and the query takes %s", e.argument+1, e.is, e.takes)
-}
-
-// bindAll gives every value as the text that PostgreSQL reads as the type of its parameter:
-// exact for numbers of any size. nil is NULL.
-func bindAll(params []*pgType, args [][]byte) ([]any, error) {
-	if len(params) != len(args) { // the scanner of the query has counted otherwise
-		return nil, fmt.Errorf("the server counts %d parameters in the query and args has %d values", len(params), len(args))
-	}
-	values := make([]any, len(args))
-	for i, text := range args {
-		v := gjson.ParseBytes(text)
-		if len(text) == 0 || v.Type == gjson.Null {
-			continue
-		}
-		s, wrong := bind(params[i], v, 0)
-		if wrong != "" {
-			return nil, &argumentError{i, wrong, params[i].name}
-		}
-		values[i] = s
-	}
-	return values, nil
-}
-
-// bind gives the text of one value that is not null, or says what is wrong with it.
-func bind(t *pgType, v gjson.Result, depth int) (text, wrong string) {
-	t = t.resolve()
+func bind(t *Type, v gjson.Result, depth int) (text, wrong string) {
+	t = t.Resolve()
 	structured := v.IsArray() || v.IsObject()
 	switch {
-	case t.oid == pgtype.JSONOID || t.oid == pgtype.JSONBOID:
+	case t.OID == pgtype.JSONOID || t.OID == pgtype.JSONBOID:
 		return v.Raw, ""
-	case t.oid == pgtype.ByteaOID && v.Type == gjson.String:
+	case t.OID == pgtype.ByteaOID && v.Type == gjson.String:
 		return bindBytes(v.String())
 	case v.Type == gjson.String:
 		return v.String(), ""
-	case t.kind == pgArray && v.IsArray():
+	case t.Kind == Array && v.IsArray():
 		return bindArray(t, v, depth)
-	case t.kind != pgScalar, structured && !t.text, t.oid == pgtype.ByteaOID:
+	case t.Kind != Scalar, structured && !t.Text, t.OID == pgtype.ByteaOID:
 		return "", kind(v)
-	case t.numeric == wholeNumber && v.Type == gjson.Number:
+	case t.Numeric == WholeNumber && v.Type == gjson.Number:
 		return bindWhole(t, v.Raw)
-	case t.numeric != noNumber && v.Type != gjson.Number:
+	case t.Numeric != NoNumber && v.Type != gjson.Number:
 		return "", kind(v)
 	}
 	return v.Raw, ""
 }
 
-// maxDimensions is PostgreSQL's own limit of an array.
-const maxDimensions = 6
+// MaxDimensions is PostgreSQL's own limit of an array.
+const MaxDimensions = 6
 
 // bindArray gives the literal of an array: {"a","b",NULL}.
-func bindArray(t *pgType, v gjson.Result, depth int) (text, wrong string) {
-	if depth == maxDimensions {
+func bindArray(t *Type, v gjson.Result, depth int) (text, wrong string) {
+	if depth == MaxDimensions {
 		return "", "nested too deep"
 	}
-	elem := t.elem.resolve()
-	nests := elem.kind != pgArray && elem.oid != pgtype.JSONOID && elem.oid != pgtype.JSONBOID
+	elem := t.Elem.Resolve()
+	nests := elem.Kind != Array && elem.OID != pgtype.JSONOID && elem.OID != pgtype.JSONBOID
 	out := []byte{'{'}
 	v.ForEach(func(_, e gjson.Result) bool {
 		if len(out) > 1 {
-			out = append(out, t.delim)
+			out = append(out, t.Delim)
 		}
 		var s string
 		switch {
@@ -91,11 +62,11 @@ func bindArray(t *pgType, v gjson.Result, depth int) (text, wrong string) {
 			out = append(out, s...)
 			return wrong == ""
 		}
-		if s, wrong = bind(t.elem, e, depth+1); wrong != "" {
+		if s, wrong = bind(t.Elem, e, depth+1); wrong != "" {
 			wrong = "an array with " + wrong + " in it"
 			return false
 		}
-		out = appendPgItem(out, s)
+		out = AppendItem(out, s)
 		return true
 	})
 	if wrong == "nested too deep" && depth == 0 {
@@ -104,8 +75,8 @@ func bindArray(t *pgType, v gjson.Result, depth int) (text, wrong string) {
 	return string(append(out, '}')), wrong
 }
 
-// appendPgItem writes an element of an array.
-func appendPgItem(out []byte, s string) []byte {
+// AppendItem writes an element of an array.
+func AppendItem(out []byte, s string) []byte {
 	out = append(out, '"')
 	for i := 0; i < len(s); i++ {
 		if s[i] == '"' || s[i] == '\\' {
@@ -134,25 +105,25 @@ var wholeRanges = map[uint32]struct{ min, max int64 }{
 }
 
 // bindWhole reads a whole number in all forms of JSON: 5, 5.0 and 5e0 are the same.
-func bindWhole(t *pgType, raw string) (text, wrong string) {
+func bindWhole(t *Type, raw string) (text, wrong string) {
 	n, err := strconv.ParseInt(raw, 10, 64)
 	if err != nil {
 		var whole, ok bool
-		if n, whole, ok = wholeOf(raw); !whole {
+		if n, whole, ok = WholeOf(raw); !whole {
 			return "", "a number with a fraction"
 		} else if !ok {
 			return "", "a number out of range"
 		}
 	}
-	if r := wholeRanges[t.oid]; n < r.min || n > r.max {
+	if r := wholeRanges[t.OID]; n < r.min || n > r.max {
 		return "", "a number out of range"
 	}
 	return strconv.FormatInt(n, 10), ""
 }
 
-// wholeOf gives the value of a JSON number when it is whole and fits. It never makes the
+// WholeOf gives the value of a JSON number when it is whole and fits. It never makes the
 // digits that a large exponent stands for.
-func wholeOf(raw string) (n int64, whole, ok bool) {
+func WholeOf(raw string) (n int64, whole, ok bool) {
 	mantissa, exp := raw, int64(0)
 	if i := strings.IndexAny(raw, "eE"); i >= 0 {
 		var err error
@@ -185,8 +156,8 @@ func wholeOf(raw string) (n int64, whole, ok bool) {
 	return v.Int64(), true, v.IsInt64()
 }
 
-// kindOf names the JSON type of a text; an empty one is null.
-func kindOf(text []byte) string {
+// KindOf names the JSON type of a text; an empty one is null.
+func KindOf(text []byte) string {
 	if len(text) == 0 {
 		return "null"
 	}

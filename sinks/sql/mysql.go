@@ -1,0 +1,332 @@
+package sqlsink
+
+import (
+	"context"
+	dbsql "database/sql"
+	"database/sql/driver"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-sql-driver/mysql"
+	"github.com/tidwall/gjson"
+
+	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
+)
+
+// mySQL stores with one INSERT of many rows, which the server goes through in their order.
+type mySQL struct {
+	settings *Settings
+	names    []string
+	server   *database.MySQLServer
+	table    string // quoted
+	packet   atomic.Int64
+}
+
+// strict has the server refuse values that do not fit; else it would cut them.
+const strict = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
+
+func newMySQL(s *Settings, names []string) (*mySQL, error) {
+	server, err := database.NewMySQLServer(s.DSN, s.TLS, strict)
+	if err != nil {
+		return nil, err
+	}
+	// The driver puts the values into the statement, as it quotes them for the connection: prepared, a
+	// statement of so many rows would take another way to the server and back.
+	server.Config.InterpolateParams = true
+	server.Config.MaxAllowedPacket = 0 // as the server has it
+	parts, err := tableName(s.Table)
+	if err != nil {
+		return nil, err
+	}
+	return &mySQL{settings: s, names: names, server: server, table: quoted("`", ".", parts...)}, nil
+}
+
+func (d *mySQL) open(limits client.SQLLimits) (*dbsql.DB, error) { return d.server.Open(limits) }
+func (d *mySQL) where() string                                   { return d.server.Where() }
+func (d *mySQL) host() string                                    { return d.server.Host() }
+func (d *mySQL) close()                                          { d.server.Close() }
+
+func (d *mySQL) connectTimeout(err error) time.Duration { return d.server.ConnectTimeout(err) }
+
+func (d *mySQL) create(names, key []string) string {
+	return createTable(d.table, names, key, "varchar(255)", "`")
+}
+
+const (
+	mysqlColumns = `SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, EXTRA FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = `
+	mysqlUnique  = `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA = `
+)
+
+func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (columns map[string]*column, unique [][]string, err error) {
+	parts, err := tableName(d.settings.Table)
+	if err != nil {
+		return nil, nil, err
+	}
+	where := "DATABASE() AND TABLE_NAME = ?"
+	if len(parts) == 2 {
+		where = "? AND TABLE_NAME = ?"
+	}
+	args := make([]driver.NamedValue, len(parts))
+	for i, p := range parts {
+		args[i] = driver.NamedValue{Ordinal: i + 1, Value: p}
+	}
+	err = d.server.With(ctx, db, func(conn *database.MySQLConn) error {
+		limit, err := mysqlRows(ctx, conn, "SELECT @@max_allowed_packet", nil)
+		if err != nil {
+			return err
+		}
+		n, err := strconv.ParseInt(string(limit[0][0]), 10, 64)
+		if err != nil {
+			return err
+		}
+		d.packet.Store(n)
+		found, err := mysqlRows(ctx, conn, mysqlColumns+where, args)
+		if err != nil {
+			return err
+		}
+		columns = map[string]*column{}
+		for _, row := range found {
+			c := &column{name: string(row[0]), typ: strings.ToLower(string(row[1]))}
+			c.exact = slices.Contains(mysqlWhole, c.typ)
+			c.made = strings.Contains(strings.ToUpper(string(row[3])), "GENERATED") && !strings.Contains(strings.ToUpper(string(row[3])), "DEFAULT_GENERATED")
+			columns[c.name] = c
+		}
+		indexes, err := mysqlRows(ctx, conn, mysqlUnique+where, args)
+		for i, row := range indexes {
+			if string(row[2]) == "1" { // of a part of the column, which other columns do not hide
+				indexes[i][1] = append([]byte("a part of "), row[1]...)
+			}
+		}
+		unique = grouped(indexes)
+		return err
+	})
+	return columns, unique, err
+}
+
+// mysqlRows gives the rows of a query as texts.
+func mysqlRows(ctx context.Context, conn *database.MySQLConn, query string, args []driver.NamedValue) (all [][][]byte, err error) {
+	rows, err := conn.QueryContext(ctx, query, args)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, rows.Close()) }()
+	values := make([]driver.Value, len(rows.Columns()))
+	for {
+		if err := rows.Next(values); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, err
+		}
+		row := make([][]byte, len(values))
+		for i, v := range values {
+			if b, ok := v.([]byte); ok {
+				row[i] = slices.Clone(b)
+			} else {
+				row[i] = fmt.Append(nil, v)
+			}
+		}
+		all = append(all, row)
+	}
+}
+
+var (
+	mysqlWhole = []string{"tinyint", "smallint", "mediumint", "int", "bigint"}
+	mysqlBytes = []string{"binary", "varbinary", "blob", "tinyblob", "mediumblob", "longblob"}
+	mysqlText  = []string{"char", "varchar", "text", "tinytext", "mediumtext", "longtext", "enum", "set"}
+)
+
+func (d *mySQL) bind(c *column, v gjson.Result) (value any, wrong string) {
+	switch c.typ {
+	case "json":
+		return v.Raw, ""
+	case "datetime", "timestamp":
+		return bindMoment(v)
+	}
+	switch {
+	case slices.Contains(mysqlBytes, c.typ):
+		b, err := base64.StdEncoding.DecodeString(v.String())
+		if v.Type != gjson.String || err != nil {
+			return nil, noBase64
+		}
+		return b, ""
+	case slices.Contains(mysqlText, c.typ):
+		if v.Type == gjson.String {
+			return v.String(), ""
+		}
+		return v.Raw, ""
+	case v.IsArray() || v.IsObject():
+		return nil, describeKind(v)
+	case v.Type == gjson.String && slices.Contains(mysqlWhole, c.typ):
+		text, ok := wholeText(v.String())
+		if !ok {
+			return nil, noWhole
+		}
+		v = gjson.Parse(text)
+	case v.Type == gjson.Number && slices.Contains(mysqlWhole, c.typ):
+		if _, whole, _ := database.WholeOf(v.Raw); !whole {
+			return nil, "a number with a fraction"
+		}
+	case v.Type == gjson.Number && c.typ == "decimal":
+		return v.Raw, "" // with every digit
+	}
+	value, err := database.BindMySQL([]byte(v.Raw))
+	if err != nil {
+		return nil, describeKind(v)
+	}
+	return value, ""
+}
+
+// bindMoment gives a time as both servers read it: RFC 3339 they do not. Other texts go as they are.
+func bindMoment(v gjson.Result) (value any, wrong string) {
+	const layout = "2006-01-02 15:04:05.999999"
+	switch {
+	case v.Type == gjson.Number:
+		t, ok := moment(v.Raw)
+		if !ok {
+			return nil, noMoment
+		}
+		return t.Format(layout), ""
+	case v.Type != gjson.String:
+		return nil, describeKind(v)
+	}
+	if t, err := time.Parse(time.RFC3339Nano, v.String()); err == nil {
+		return t.UTC().Format(layout), ""
+	}
+	return v.String(), ""
+}
+
+// fits keeps a statement below what the server reads at once: a value may take twice its bytes in it.
+func (d *mySQL) fits(_ *table, rows []*row) int {
+	size := int64(1 << 10)
+	for i, r := range rows {
+		size += int64(2*r.size + 8*len(r.values))
+		if size > d.packet.Load() && i > 0 {
+			return i
+		}
+	}
+	return len(rows)
+}
+
+func (d *mySQL) write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) error {
+	columns := make([]int, 0, len(t.columns))
+	var text strings.Builder
+	if rows[0].remove {
+		for _, name := range d.settings.Key {
+			columns = append(columns, slices.Index(d.names, name))
+		}
+		fmt.Fprintf(&text, "DELETE FROM %s WHERE (%s) IN (", d.table, quoted("`", ", ", d.settings.Key...))
+	} else {
+		for i := range t.columns {
+			columns = append(columns, i)
+		}
+		fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", d.table, quoted("`", ", ", d.names...))
+	}
+	places := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	args := make([]driver.NamedValue, 0, len(rows)*len(columns))
+	for i, r := range rows {
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		text.WriteString(places)
+		for _, c := range columns {
+			args = append(args, driver.NamedValue{Ordinal: len(args) + 1, Value: r.values[c]})
+		}
+	}
+	if rows[0].remove {
+		text.WriteByte(')')
+	} else {
+		text.WriteString(d.onDuplicate())
+	}
+	return d.server.With(ctx, db, func(conn *database.MySQLConn) error {
+		_, err := conn.ExecContext(ctx, text.String(), args)
+		if errors.Is(err, driver.ErrSkip) { // larger than a packet when it is quoted
+			return mysql.ErrPktTooLarge
+		}
+		return err
+	})
+}
+
+// onDuplicate gives what becomes of a row that is there. Assignments are carried out one after the other, so
+// that of the version is the last.
+func (d *mySQL) onDuplicate() string {
+	if d.settings.Mode == "insert" {
+		return ""
+	}
+	updated := d.settings.updated(d.names)
+	if d.settings.Mode == "ignore" || len(updated) == 0 {
+		// INSERT IGNORE would take wrong values too.
+		key := quoted("`", "", d.settings.Key[0])
+		return " ON DUPLICATE KEY UPDATE " + key + " = " + d.table + "." + key
+	}
+	newer := quoted("`", "", d.settings.Newer)
+	slices.SortStableFunc(updated, func(a, b string) int {
+		switch d.settings.Newer {
+		case a:
+			return 1
+		case b:
+			return -1
+		}
+		return 0
+	})
+	s := " ON DUPLICATE KEY UPDATE "
+	for i, name := range updated {
+		if i > 0 {
+			s += ", "
+		}
+		name = quoted("`", "", name)
+		if d.settings.Newer == "" {
+			s += fmt.Sprintf("%s = VALUES(%[1]s)", name)
+		} else {
+			s += fmt.Sprintf("%s = IF(%s.%s IS NULL OR VALUES(%[3]s) >= %[2]s.%[3]s, VALUES(%[1]s), %[2]s.%[1]s)", name, d.table, newer)
+		}
+	}
+	return s
+}
+
+// mysqlOfRow are errors that speak of what a row holds, of classes that do not say so: truncated and wrong
+// values, a CHECK.
+var mysqlOfRow = []uint16{1265, 1366, 1411, 3819, 4025, 1525}
+
+// mysqlOfTable are those that nothing but a change of the table, the rights or the settings cures: log-in,
+// databases, tables and columns, defaults that are missing, a server that only reads.
+var mysqlOfTable = []uint16{1044, 1045, 1049, 1054, 1142, 1143, 1146, 1290, 1356, 1364, 1471, 1698, 1792, 1836, 3100}
+
+func (d *mySQL) classify(err error) (about about, text string, known bool) {
+	var e *mysql.MySQLError
+	if !errors.As(err, &e) {
+		switch {
+		case errors.Is(err, mysql.ErrPktTooLarge):
+			return aboutRow, "the row is more than the server reads at once (max_allowed_packet)", true
+		case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn):
+			return aboutNow, "the connection was lost", false
+		}
+		return aboutNow, strings.ReplaceAll(err.Error(), "\n", "; "), false
+	}
+	state := string(e.SQLState[:])
+	switch {
+	case slices.Contains(mysqlOfTable, e.Number):
+		return aboutTable, fmt.Sprintf("%s (error %d)", e.Message, e.Number), true
+	case e.Number == 1153:
+		return aboutRow, "the row is more than the server reads at once (max_allowed_packet)", true
+	case slices.Contains(mysqlOfRow, e.Number), slices.Contains([]string{"21", "22", "23", "45"}, state[:2]):
+		// The message quotes values.
+		code := fmt.Sprintf("error %d", e.Number)
+		if e.Number == 1366 {
+			code += ": not the text of such a value"
+		} else if words := database.MySQLMeanings[e.Number]; words != "" {
+			code += ": " + words
+		}
+		return aboutRow, "the database refuses the row (" + code + ")", true
+	case state[:2] == "42":
+		return aboutTable, fmt.Sprintf("the database refuses the statement (error %d)", e.Number), true
+	}
+	return aboutNow, fmt.Sprintf("%s (error %d)", e.Message, e.Number), true
+}

@@ -1,0 +1,263 @@
+package sqlsink
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/tidwall/gjson"
+
+	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/database"
+)
+
+// postgres has the server read every value from its text, as the type of its column: all types are
+// exact then, of other people's extensions too.
+type postgres struct {
+	settings *Settings
+	names    []string
+	config   *pgx.ConnConfig
+	table    string // quoted
+}
+
+func newPostgres(s *Settings, names []string) (*postgres, error) {
+	config, err := database.Postgres(s.DSN)
+	if err != nil {
+		return nil, err
+	}
+	parts, err := tableName(s.Table)
+	if err != nil {
+		return nil, err
+	}
+	return &postgres{settings: s, names: names, config: config, table: quoted(`"`, ".", parts...)}, nil
+}
+
+func (d *postgres) where() string { return database.PostgresWhere(d.config) }
+func (d *postgres) host() string  { return database.PostgresHost(d.config) }
+func (d *postgres) close()        {}
+
+func (d *postgres) connectTimeout(err error) time.Duration {
+	return database.PostgresConnectTimeout(d.config, err)
+}
+
+// guards are settings of a connection that end what nobody waits for any more: a statement that waits
+// for a lock when the process that sent it has been killed would be carried out when others have written
+// later rows. A server before version 14 does not know the first.
+var guards = []string{"SET client_connection_check_interval = '1s'", "SET idle_in_transaction_session_timeout = '60s'"}
+
+func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
+	guard := stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		for _, text := range guards {
+			var refused *pgconn.PgError
+			if _, err := conn.Exec(ctx, text); err != nil && !errors.As(err, &refused) {
+				return err
+			}
+		}
+		return nil
+	})
+	return client.OpenSQL(stdlib.GetConnector(*d.config, guard), limits), nil
+}
+
+const (
+	// format_type with -1 gives types without their lengths: a cast to varchar(3) would cut what is longer.
+	columnsOfTable = `SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, -1), pg_catalog.format_type(a.atttypid, a.atttypmod),
+a.attgenerated <> '' OR a.attidentity = 'a', a.atttypmod < 0 AND coalesce(c.collisdeterministic, true),
+CASE WHEN c.oid IS NOT NULL AND c.oid <> t.typcollation THEN ' COLLATE ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.collname) ELSE '' END
+FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace
+WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
+	uniqueOfTable = `SELECT i.indexrelid, a.attname FROM pg_catalog.pg_index i
+JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+WHERE i.indrelid = pg_catalog.to_regclass($1) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL`
+)
+
+func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (columns map[string]*column, unique [][]string, err error) {
+	err = database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
+		found := conn.PgConn().ExecParams(ctx, columnsOfTable, [][]byte{[]byte(d.table)}, nil, nil, nil).Read()
+		if found.Err != nil {
+			return found.Err
+		}
+		columns = map[string]*column{}
+		var oids []uint32
+		for _, row := range found.Rows {
+			oid, err := strconv.ParseUint(string(row[1]), 10, 32)
+			if err != nil {
+				return err
+			}
+			oids = append(oids, uint32(oid))
+		}
+		types, err := database.Load(ctx, conn, oids)
+		if err != nil {
+			return err
+		}
+		for i, row := range found.Rows {
+			c := &column{name: string(row[0]), typ: string(row[3]), made: string(row[4]) == "t", cast: string(row[2]) + string(row[6]), pg: types[oids[i]]}
+			switch base := c.pg.Resolve(); {
+			case base.Numeric == database.WholeNumber:
+				c.exact = true
+			case base.OID == pgtype.TextOID, base.OID == pgtype.VarcharOID:
+				c.exact = string(row[5]) == "t"
+			}
+			columns[c.name] = c
+		}
+		indexes := conn.PgConn().ExecParams(ctx, uniqueOfTable, [][]byte{[]byte(d.table)}, nil, nil, nil).Read()
+		unique = grouped(indexes.Rows)
+		return indexes.Err
+	})
+	return columns, unique, err
+}
+
+// grouped gives the second column of rows, by the first.
+func grouped(rows [][][]byte) (lists [][]string) {
+	at := map[string]int{}
+	for _, row := range rows {
+		i, ok := at[string(row[0])]
+		if !ok {
+			i = len(lists)
+			at[string(row[0])] = i
+			lists = append(lists, nil)
+		}
+		lists[i] = append(lists[i], string(row[1]))
+	}
+	return lists
+}
+
+func (d *postgres) bind(c *column, v gjson.Result) (value any, wrong string) {
+	base := c.pg.Resolve()
+	switch {
+	case v.Type == gjson.Number && (base.OID == pgtype.TimestamptzOID || base.OID == pgtype.TimestampOID):
+		t, ok := moment(v.Raw)
+		if !ok {
+			return nil, noMoment
+		}
+		return t.Format("2006-01-02 15:04:05.999Z07:00"), ""
+	case v.Type == gjson.String && base.Numeric == database.WholeNumber:
+		text, ok := wholeText(v.String())
+		if !ok {
+			return nil, noWhole
+		}
+		return text, ""
+	}
+	text, wrong := database.Bind(c.pg, v)
+	if strings.IndexByte(text, 0) >= 0 {
+		return nil, hasNUL
+	}
+	return text, wrong
+}
+
+func (d *postgres) fits(_ *table, rows []*row) int { return len(rows) }
+
+func (d *postgres) create(names, key []string) string {
+	return createTable(d.table, names, key, "text", `"`)
+}
+
+func (d *postgres) write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) error {
+	return database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
+		switch {
+		case rows[0].remove:
+			return d.exec(ctx, conn, d.deletes(t), t.key, rows)
+		case d.settings.Mode == "insert":
+			return d.copy(ctx, conn, "COPY "+d.table+" ("+quoted(`"`, ", ", d.names...)+") FROM STDIN", rows)
+		}
+		all := make([]int, len(t.columns))
+		for i := range all {
+			all[i] = i
+		}
+		return d.exec(ctx, conn, d.upserts(t), all, rows)
+	})
+}
+
+// lists gives the query of the rows that are given as one list of texts for each of columns:
+// a1, a2 and so on, and penstock_n, the place of the row.
+func lists(t *table, columns []int) (selected []string, from string) {
+	var texts, names []string
+	for i, c := range columns {
+		selected = append(selected, fmt.Sprintf("r.a%d::%s", i+1, t.columns[c].cast))
+		texts = append(texts, fmt.Sprintf("pg_catalog.unnest($%d::pg_catalog.text[])", i+1))
+		names = append(names, fmt.Sprintf("a%d", i+1))
+	}
+	return selected, "ROWS FROM (" + strings.Join(texts, ", ") + ") WITH ORDINALITY AS r(" + strings.Join(names, ", ") + ", penstock_n)"
+}
+
+func (d *postgres) deletes(t *table) string {
+	selected, from := lists(t, t.key)
+	return "DELETE FROM " + d.table + " WHERE (" + quoted(`"`, ", ", d.settings.Key...) + ") IN (SELECT " + d.inKeyOrder(t, selected) + " FROM " + from + ")"
+}
+
+// inKeyOrder gives what is selected for the columns of the key, which the table has in its own order, in
+// the order of the settings.
+func (d *postgres) inKeyOrder(t *table, selected []string) string {
+	var list []string
+	for _, name := range d.settings.Key {
+		for i, c := range t.key {
+			if t.columns[c].name == name {
+				list = append(list, selected[i])
+			}
+		}
+	}
+	return strings.Join(list, ", ")
+}
+
+// upserts gives the statement for ignore and upsert. Where two texts can be one key, the server picks the
+// last row of each, by its own idea of what is equal: it takes none that would replace a row of the
+// same statement.
+func (d *postgres) upserts(t *table) string {
+	all := make([]int, len(t.columns))
+	for i := range all {
+		all[i] = i
+	}
+	selected, from := lists(t, all)
+	for i, name := range d.names {
+		selected[i] += " AS " + quoted(`"`, "", name)
+	}
+	key := quoted(`"`, ", ", d.settings.Key...)
+	columns := quoted(`"`, ", ", d.names...)
+	s := "INSERT INTO " + d.table + " AS penstock_t (" + columns + ") "
+	order := ""
+	switch {
+	case d.settings.Mode == "ignore":
+		order = key + ", penstock_n"
+	case d.settings.Newer != "":
+		order = key + ", " + quoted(`"`, "", d.settings.Newer) + " DESC NULLS LAST, penstock_n DESC"
+	case !t.exact:
+		order = key + ", penstock_n DESC"
+	}
+	if order == "" {
+		s += "SELECT " + strings.Join(selected, ", ") + " FROM " + from
+	} else {
+		s += "SELECT DISTINCT ON (" + key + ") " + columns + " FROM (SELECT " + strings.Join(selected, ", ") + ", r.penstock_n FROM " + from + ") AS q ORDER BY " + order
+	}
+	return s + onConflict(d.settings, d.names)
+}
+
+// exec runs a statement that takes the rows as lists.
+func (d *postgres) exec(ctx context.Context, conn *pgx.Conn, text string, columns []int, rows []*row) error {
+	args := make([][]byte, len(columns))
+	size := 0
+	for _, r := range rows {
+		size += r.size
+	}
+	for i, c := range columns {
+		list := make([]byte, 0, size/len(columns)+len(rows)*4)
+		for j, r := range rows {
+			if list = append(list, ','); j == 0 {
+				list[0] = '{'
+			}
+			if s, ok := r.values[c].(string); ok {
+				list = database.AppendItem(list, s)
+			} else {
+				list = append(list, "NULL"...)
+			}
+		}
+		args[i] = append(list, '}')
+	}
+	return conn.PgConn().ExecParams(ctx, text, args, nil, nil, nil).Read().Err
+}

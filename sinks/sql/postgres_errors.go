@@ -1,0 +1,55 @@
+package sqlsink
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/penstockio/penstock/pipeline/database"
+)
+
+// pgOfRow are classes and codes that speak of what a row holds: values, constraints, what a trigger
+// refuses, two rows that are one to the database, an index entry that is too large.
+var pgOfRow = []string{"22", "23", "21", "44", "P0001", "54000"}
+
+// pgOfTable are those that nothing but a change of the table, the rights or the settings cures.
+var pgOfTable = []string{"42", "28", "3D", "3F", "0A", "25006"}
+
+func (d *postgres) classify(err error) (about about, text string, known bool) {
+	var e *pgconn.PgError
+	if !errors.As(err, &e) {
+		var c *pgconn.ConnectError
+		if errors.As(err, &c) { // its own text repeats user and database
+			err = c.Unwrap()
+		}
+		return aboutNow, strings.ReplaceAll(err.Error(), "\n", "; "), false
+	}
+	if len(e.Code) < 2 {
+		return aboutNow, "the server answered an error without a code", true
+	}
+	is := func(list []string) bool {
+		return slices.ContainsFunc(list, func(p string) bool { return strings.HasPrefix(e.Code, p) })
+	}
+	named := "" // of the schema, no value
+	switch {
+	case e.ConstraintName != "":
+		named = ", constraint " + e.ConstraintName
+	case e.ColumnName != "":
+		named = ", column " + e.ColumnName
+	}
+	switch {
+	case is(pgOfRow):
+		// The message quotes values.
+		return aboutRow, "the database refuses the row (" + database.SQLState(e.Code) + named + ")", true
+	case is(pgOfTable):
+		about = aboutTable
+	}
+	// A name that is the text of a value, for regclass say, has no place in the statement.
+	if e.Code[:2] == "42" && e.Position == 0 && e.Code != "42501" && e.Code != "42P10" {
+		return about, "the database refuses the statement (" + database.SQLState(e.Code) + ")", true
+	}
+	return about, fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code), true
+}

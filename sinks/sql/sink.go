@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sqlsink stores records as rows of a table of PostgreSQL, MySQL, MariaDB or SQLite.
+package sqlsink
+
+import (
+	"context"
+	dbsql "database/sql"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
+	"github.com/penstockio/penstock/pipeline/client"
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// A Sink stores records as rows of a table, the records of a write with one statement.
+//
+// A statement stores all of its rows or none. When the database refuses one for what a row holds,
+// the rows are written by halves until that row is found, which takes at most twice as many
+// statements as there are records: its record is rejected, and all others are stored. What is wrong with the
+// table, the rights or the server holds the records until somebody mends it.
+//
+// With upsert the last of several records of a key is sent alone; an earlier one is stored when that
+// is rejected. Values are bound, and names come from the file and are quoted.
+//
+// When the answer to a statement is lost, its rows are written again. Of upsert and ignore that
+// changes nothing; insert may store them twice, unless a unique index refuses it, and the record is
+// rejected then though its row is stored. A server that was frozen may carry out a statement when later ones
+// are through: see Settings.Newer.
+type Sink struct {
+	settings Settings
+	names    []string
+	dialect  dialect
+	limiter  *calls.Limiter
+	db       *dbsql.DB
+
+	mu     sync.Mutex
+	table  *table // nil: not known, or no longer
+	closed bool
+}
+
+// A dialect is what differs between databases.
+type dialect interface {
+	open(limits client.SQLLimits) (*dbsql.DB, error)
+	where() string // for errors: which database, without secrets
+	host() string  // the database as calls have it
+	// describe gives the columns of the table by name, and the columns of each unique index. None: there
+	// is no such table.
+	describe(ctx context.Context, db *dbsql.DB) (columns map[string]*column, unique [][]string, err error)
+	// bind gives a value that is not null as the column takes it, or says what is wrong with it.
+	bind(c *column, v gjson.Result) (value any, wrong string)
+	// fits says how many of the first rows one statement takes, at least 1.
+	fits(t *table, rows []*row) int
+	// write stores all rows, or none. They are all to be stored or, but with table.mixed, all to be deleted.
+	write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) error
+	// classify says what an error is about, in a text that quotes no value; known: the database
+	// said so.
+	classify(err error) (about about, text string, known bool)
+	// create gives a statement that makes a table that would fit.
+	create(names, key []string) string
+	close()
+	// connectTimeout is the time-out of a connection when it is what err comes from, and not that of
+	// the write; 0: err is another.
+	connectTimeout(err error) time.Duration
+}
+
+// An about says what an error of the database is about.
+type about int
+
+const (
+	aboutNow   about = iota // another attempt may do
+	aboutRow                // one of the rows
+	aboutTable              // the table, the rights, the statement: somebody has to mend it
+)
+
+// New makes an sql sink for as many lanes at once as env has workers; what it sends keeps to what env
+// holds calls back by. It connects with the first Write.
+func New(s Settings, env calls.Env) (*Sink, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	names, err := s.names()
+	if err != nil {
+		return nil, err
+	}
+	k := &Sink{settings: s, names: names}
+	switch s.Driver {
+	case "postgres":
+		k.dialect, err = newPostgres(&k.settings, names)
+	case "mysql", "mariadb":
+		k.dialect, err = newMySQL(&k.settings, names)
+	default:
+		k.dialect, err = newSQLite(&k.settings, names)
+	}
+	if err != nil {
+		return nil, err
+	}
+	conns := s.MaxConns
+	if env.Workers > 0 {
+		conns = min(conns, env.Workers)
+	}
+	if s.Driver == "sqlite" {
+		conns = 1
+	}
+	if k.db, err = k.dialect.open(client.SQLLimits{Conns: conns}); err != nil {
+		return nil, err
+	}
+	if k.limiter, err = calls.NewLimiter(env); err != nil {
+		return nil, errors.Join(err, k.db.Close())
+	}
+	return k, nil
+}
+
+// Attach implements pipeline.Attacher.
+func (k *Sink) Attach(e *event.Emitter) { k.limiter.Attach(e) }
+
+// Write implements pipeline.Sink. Its destination is the row of a key, and with insert the table.
+func (k *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
+	if len(recs) == 0 {
+		return nil
+	}
+	t, err := k.known(ctx)
+	if err != nil {
+		return err
+	}
+	w := &write{sink: k, table: t}
+	w.rows(recs)
+	w.store(ctx)
+	if len(w.failed) == 0 {
+		return nil
+	}
+	slices.SortFunc(w.failed, func(a, b pipeline.Failure) int { return a.Index - b.Index })
+	return &pipeline.WriteError{Failed: w.failed}
+}
+
+// known gives the table, and asks the database for it when it is not known.
+func (k *Sink) known(ctx context.Context) (*table, error) {
+	k.mu.Lock()
+	t := k.table
+	k.mu.Unlock()
+	if t != nil {
+		return t, nil
+	}
+	err := k.limiter.Do(ctx, k.dialect.host(), func(ctx context.Context) (err error) {
+		t, err = k.describe(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.table = t
+	return t, nil
+}
+
+// forget has the database asked for the table again: it may be another.
+func (k *Sink) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.table = nil
+}
+
+// Ping implements pipeline.Pinger: it connects and compares the table with the settings.
+func (k *Sink) Ping(ctx context.Context) error {
+	_, err := k.describe(ctx)
+	return err
+}
+
+// Close implements pipeline.Sink. It waits until what was given up has ended.
+func (k *Sink) Close(context.Context) error {
+	k.mu.Lock()
+	closed := k.closed
+	k.closed = true
+	k.mu.Unlock()
+	if closed {
+		return nil
+	}
+	err := k.db.Close()
+	k.dialect.close()
+	k.limiter.Close()
+	return err
+}
+
+func (k *Sink) what() string {
+	return "storing into " + k.dialect.where() + ", table " + k.settings.Table
+}
+
+// failure gives the error of a statement. What it gives quotes no value of a record. One of a row is
+// permanent.
+func (k *Sink) failure(ctx context.Context, err error) (about, error) {
+	var own *client.Error
+	switch {
+	case errors.As(err, &own):
+		return aboutNow, err
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && k.dialect.connectTimeout(err) > 0:
+		return aboutNow, client.NewError(client.TypeTimeout, k.what()+": no connection within "+k.dialect.connectTimeout(err).String(), err)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+		return aboutNow, client.NewError(client.TypeTimeout, k.what()+": "+context.DeadlineExceeded.Error(), context.DeadlineExceeded)
+	case ctx.Err() != nil, errors.Is(err, context.Canceled):
+		return aboutNow, client.NewError(client.TypeCanceled, k.what()+": given up", context.Canceled)
+	}
+	of, text, known := k.dialect.classify(err)
+	switch {
+	case !known:
+		return aboutNow, client.NewError(client.TypeNetwork, k.what()+": "+text, err)
+	case of == aboutRow:
+		return of, k.reject(text, err)
+	case of == aboutTable:
+		text += "; the records wait, because it is not about them: mend the table, the rights or the settings"
+	}
+	return of, client.NewError(client.TypeSQL, k.what()+": "+text, err)
+}
+
+// reject is the error of a record whose row is not stored.
+func (k *Sink) reject(text string, err error) error {
+	return pipeline.Reject(client.TypeSQL, client.NewError(client.TypeSQL, k.what()+": "+text, err))
+}

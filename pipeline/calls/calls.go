@@ -123,23 +123,30 @@ func (c *Calls[A]) Admit(q Question[A], attempt int) pipeline.Call {
 			return &known[A]{calls: c, q: q, entry: old, stale: stale}
 		}
 	}
-	var f *flight[A]
-	if c.share {
-		if f = c.flights[q.Key]; f != nil {
-			q.Key = f.key // one string for all that wait
-			return &joining[A]{calls: c, q: q, attempt: attempt, flight: f}
-		}
-		f = &flight[A]{key: q.Key}
-		c.flights[f.key] = f
+	spare := old != nil && c.kept.now() < old.stands
+	if !c.share {
+		a := c.ask(q, attempt)
+		a.spare = spare
+		return a
 	}
-	a := c.ask(q, attempt)
-	a.flight, a.spare = f, old != nil && c.kept.now() < old.stands
-	return a
+	if f := c.flights[q.Key]; f != nil {
+		q.Key = f.key // one string for all that wait
+		return &joining[A]{calls: c, q: q, attempt: attempt, flight: f}
+	}
+	l := &leading[A]{asking: c.asking(q, attempt), leads: flight[A]{key: q.Key}}
+	l.flight, l.spare = &l.leads, spare
+	c.flights[q.Key] = l.flight
+	return &l.asking
 }
 
 // ask makes a call that asks, whatever is known or being asked.
 func (c *Calls[A]) ask(q Question[A], attempt int) *asking[A] {
-	return &asking[A]{calls: c, q: q, attempt: attempt, passage: c.gates.of(q.Host)}
+	a := c.asking(q, attempt)
+	return &a
+}
+
+func (c *Calls[A]) asking(q Question[A], attempt int) asking[A] {
+	return asking[A]{calls: c, q: q, attempt: attempt, passage: c.gates.of(q.Host)}
 }
 
 // shut says whether a host is left alone now.

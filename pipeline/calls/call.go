@@ -77,7 +77,10 @@ func (a *asking[A]) Enter(wake func()) (wait time.Duration, ok bool) {
 			return 0, true
 		}
 	}
-	return a.passage.enter(a.attempt, wake)
+	if wait, ok = a.passage.enter(a.attempt, wake); ok {
+		a.calls.under(a.flight)
+	}
+	return wait, ok
 }
 
 func (a *asking[A]) Waits() string { return a.passage.waits() }

@@ -64,6 +64,11 @@ type CallResult struct {
 	// Released is how many records the step has released so far. A limit that adapts grows only
 	// while that does: more calls at once gain nothing while one slow answer holds up all others.
 	Released int64
+	// Failed is when an attempt at the record failed first, before this one; zero: none has. Others may
+	// have been answered since: then it is the record that fails.
+	Failed time.Time
+	// Uncounted is how many attempts at the record Leave has said of that they do not count.
+	Uncounted int
 }
 
 // Next is what Do gives when the record needs a further call before it is done: the page, behind

@@ -69,7 +69,8 @@ func Fatal(err error) error {
 }
 
 // RetryAfter marks a transient error that should be tried again no sooner than d
-// from now. Of an Admitter the gate sees to that.
+// from now. Of the call of an Admitter it is up to its gate, which may hold back all calls to the same
+// host: see Call.Leave.
 func RetryAfter(d time.Duration, err error) error {
 	if err == nil {
 		return nil

@@ -53,7 +53,7 @@ func (s *FormatSettings) format() (*Format, error) {
 	t := &Format{as: s.As, field: p.place("field", s.Field), into: p.place("into", s.Into)}
 	t.write = s.writer(&p, t)
 	t.doing = workOn("formatting", t.as, t.field)
-	return t, p.err()
+	return t, p.Err()
 }
 
 func (s *FormatSettings) writer(p *problems, t *Format) func(dst, value []byte) ([]byte, error) {
@@ -81,7 +81,7 @@ func (s *FormatSettings) writer(p *problems, t *Format) func(dst, value []byte) 
 	case AsBase64:
 		coding := textformat.Base64(cmp.Or(s.Variant, "standard"))
 		if coding == nil {
-			p.add("variant", "%q is none: write standard, url, raw or rawurl", s.Variant)
+			p.Add("variant", "%q is none: write standard, url, raw or rawurl", s.Variant)
 			return nil
 		}
 		return func(dst, data []byte) ([]byte, error) { return coding.AppendEncode(dst, data), nil }
@@ -92,7 +92,7 @@ func (s *FormatSettings) writer(p *problems, t *Format) func(dst, value []byte) 
 		}
 		stamp, err := textformat.NewTimestamp(layouts, zone)
 		if err != nil {
-			p.add("layout", "%w", err)
+			p.Add("layout", "%w", err)
 			return nil
 		}
 		t.counts = stamp.Counts()

@@ -23,7 +23,7 @@ func (s *MapSettings) paths() (p mapPaths, wrong problems) {
 			err = errors.New("a path is empty")
 		}
 		if err != nil {
-			wrong.add(field, "%w", err)
+			wrong.Add(field, "%w", err)
 		}
 		*into = append(*into, steps)
 	}
@@ -52,7 +52,7 @@ func (s *MapSettings) Validate() error {
 	p, wrong := s.paths()
 	c := mapCheck{s: s, mapPaths: p, problems: wrong}
 	if !s.doesSomething() {
-		c.errs = append(c.errs, errors.New("a map does nothing: write at least one of "+
+		c.Join(errors.New("a map does nothing: write at least one of " +
 			"value, set, remove, rename, keep, key, time, set_headers, remove_headers, tombstone"))
 	}
 	c.sets()
@@ -60,7 +60,7 @@ func (s *MapSettings) Validate() error {
 	c.renames()
 	c.keeps()
 	c.others()
-	return c.err()
+	return c.Err()
 }
 
 func (s *MapSettings) doesSomething() bool {
@@ -80,16 +80,16 @@ func (c *mapCheck) sets() {
 		for j, later := range c.set[i+1:] {
 			switch field := keyed("set", c.s.Set[i+1+j].Name); {
 			case later != nil && slices.Equal(later, path):
-				c.add(field, "field %q is set twice", path)
+				c.Add(field, "field %q is set twice", path)
 			case covers(later, path):
-				c.add(field, "field %q is set behind %q, in place of it: write it first", later, path)
+				c.Add(field, "field %q is set behind %q, in place of it: write it first", later, path)
 			case covers(path, later) && !c.s.Set[i].Value.MayHold(later[len(path)]):
-				c.add(field, "field %q is set within %q, which is set to something that has no fields or elements: set one of them", later, path)
+				c.Add(field, "field %q is set within %q, which is set to something that has no fields or elements: set one of them", later, path)
 			}
 		}
 		for j, removed := range c.remove {
 			if covers(removed, path) {
-				c.add(listed("remove", j), "field %q is set and removed: set comes first, so it would never be there", path)
+				c.Add(listed("remove", j), "field %q is set and removed: set comes first, so it would never be there", path)
 			}
 		}
 	}
@@ -99,7 +99,7 @@ func (c *mapCheck) removes() {
 	for j := range c.remove {
 		for i := range j {
 			if mayBeSame(c.remove[i], c.remove[j]) {
-				c.add(listed("remove", j), "%q and %q may be the same element, or not: remove one of them in a map of its own", c.remove[i], c.remove[j])
+				c.Add(listed("remove", j), "%q and %q may be the same element, or not: remove one of them in a map of its own", c.remove[i], c.remove[j])
 			}
 		}
 	}
@@ -145,7 +145,7 @@ func (c *mapCheck) setAndRenamed(j int) {
 }
 
 func (c *mapCheck) wrongRename(i int, format string, args ...any) {
-	c.add(keyed("rename", c.s.Rename[i].Name), format, args...)
+	c.Add(keyed("rename", c.s.Rename[i].Name), format, args...)
 }
 
 // twoRenames finds what is wrong with the rename j beside the rename i before it.
@@ -168,14 +168,14 @@ func (c *mapCheck) twoRenames(i, j int) {
 
 func (c *mapCheck) keeps() {
 	if c.s.Keep != nil && len(c.s.Keep) == 0 {
-		c.add("keep", "it keeps no field: name one, or write value: '{}' in place of it where the object is to be empty")
+		c.Add("keep", "it keeps no field: name one, or write value: '{}' in place of it where the object is to be empty")
 	}
 	c.setAndNotKept()
 	for j, path := range c.keep {
 		c.keptAndRemoved(j)
 		for i, whole := range c.keep {
 			if covers(whole, path) && !slices.Equal(whole, path) {
-				c.add(listed("keep", j), "%q is kept with the whole of %q: leave one of them out", path, c.keep[i])
+				c.Add(listed("keep", j), "%q is kept with the whole of %q: leave one of them out", path, c.keep[i])
 				break
 			}
 		}
@@ -190,7 +190,7 @@ func (c *mapCheck) setAndNotKept() {
 	for i, set := range c.set {
 		with := func(path jsontext.Path) bool { return mayOverlap(path, set) }
 		if set != nil && !takesElement(set) && !slices.ContainsFunc(c.keep, with) && !slices.ContainsFunc(c.from, with) {
-			c.add(keyed("set", c.s.Set[i].Name), "field %q is set and not kept: keep comes later, so it would never be there: add it to keep", set)
+			c.Add(keyed("set", c.s.Set[i].Name), "field %q is set and not kept: keep comes later, so it would never be there: add it to keep", set)
 		}
 	}
 }
@@ -203,7 +203,7 @@ func (c *mapCheck) keptAndRemoved(j int) {
 	}
 	for _, removed := range c.remove {
 		if covers(removed, path) && !takesElement(removed) {
-			c.add(listed("keep", j), "field %q is kept and removed: remove comes first, so it would never be there", path)
+			c.Add(listed("keep", j), "field %q is kept and removed: remove comes first, so it would never be there", path)
 			return
 		}
 	}
@@ -228,17 +228,17 @@ func takesElement(path jsontext.Path) bool {
 func (c *mapCheck) others() {
 	for i, h := range c.s.SetHeaders {
 		if slices.Contains(c.s.RemoveHeaders, settings.HeaderOrAll{Name: h.Name}) {
-			c.add("remove_headers", "header %q is set and removed: leave one of them out", string(h.Name))
+			c.Add("remove_headers", "header %q is set and removed: leave one of them out", string(h.Name))
 		}
 		for _, before := range c.s.SetHeaders[:i] {
 			if before.Name == h.Name {
-				c.add("set_headers", "header %q is set twice", string(h.Name))
+				c.Add("set_headers", "header %q is set twice", string(h.Name))
 			}
 		}
 	}
 	if c.s.Time != nil {
 		if err := c.s.Time.CheckTime(); err != nil {
-			c.add("time", "%w", err)
+			c.Add("time", "%w", err)
 		}
 	}
 }

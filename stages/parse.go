@@ -60,22 +60,22 @@ func (s *ParseSettings) parse() (*Parse, error) {
 		{"max_bytes", s.MaxBytes != defaultMaxBytes && s.MaxBytes != 0, []TextFormat{AsGzip, AsZstd}},
 	})
 	if s.To != "" && s.To != "rfc3339" && s.To != "ms" {
-		p.add("to", "%q is neither rfc3339 nor ms", s.To)
+		p.Add("to", "%q is neither rfc3339 nor ms", s.To)
 	}
 	if s.MaxBytes < 1 && s.As.compresses() {
-		p.add("max_bytes", "below one byte")
+		p.Add("max_bytes", "below one byte")
 	}
 	t := &Parse{as: s.As, most: int(s.MaxBytes), field: p.place("field", s.Field), into: p.place("into", s.Into)}
 	if t.field == nil {
 		for _, step := range t.into {
 			if step.Kind == jsontext.Indexed {
-				p.add("into", "the value becomes an object with this field alone: %s can only have names", s.Into)
+				p.Add("into", "the value becomes an object with this field alone: %s can only have names", s.Into)
 			}
 		}
 	}
 	t.read = s.reader(&p, t)
 	t.doing = workOn("parsing", t.as, t.field)
-	return t, p.err()
+	return t, p.Err()
 }
 
 // A reader appends what text says to dst.
@@ -118,14 +118,14 @@ func (s *ParseSettings) reader(p *problems, t *Parse) reader {
 	case AsRegex:
 		pattern, err := textformat.NewPattern(s.Pattern)
 		if err != nil {
-			p.add("pattern", "%w", err)
+			p.Add("pattern", "%w", err)
 			return nil
 		}
 		return timeless(func(dst, text []byte) ([]byte, error) { return pattern.AppendObject(dst, text, s.Numbers) })
 	case AsTimestamp:
 		stamp, err := textformat.NewTimestamp(s.Layouts, zone)
 		if err != nil {
-			p.add("layouts", "%w", err)
+			p.Add("layouts", "%w", err)
 			return nil
 		}
 		return func(dst, text []byte, near time.Time) ([]byte, error) {

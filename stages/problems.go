@@ -1,20 +1,12 @@
 package stages
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/penstockio/penstock/pipeline/jsontext"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // problems collects what is wrong with settings.
-type problems struct{ errs []error }
-
-// add adds what is wrong with the setting field, as a *settings.FieldError.
-func (p *problems) add(field, format string, args ...any) {
-	p.errs = append(p.errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-}
+type problems struct{ settings.Problems }
 
 // place checks the path of a field of a value that is an object, which leads to one place; "" is none.
 func (p *problems) place(field string, path settings.FieldPath) jsontext.Path {
@@ -22,11 +14,6 @@ func (p *problems) place(field string, path settings.FieldPath) jsontext.Path {
 		return nil
 	}
 	steps, err := path.Place()
-	if err != nil {
-		p.add(field, "%w", err)
-	}
+	p.Check(field, err)
 	return steps
 }
-
-// err joins them; nil: nothing is wrong.
-func (p *problems) err() error { return errors.Join(p.errs...) }

@@ -45,26 +45,26 @@ func DefaultRedact() RedactSettings { return RedactSettings{How: HowMask, Mask: 
 func (s *RedactSettings) Validate() error {
 	var p problems
 	if len(s.Fields) == 0 && len(s.Headers) == 0 && !s.Key {
-		p.errs = append(p.errs, errors.New("a redact does nothing: write at least one of fields, headers, key"))
+		p.Join(errors.New("a redact does nothing: write at least one of fields, headers, key"))
 	}
 	for i, f := range s.Fields {
 		if _, err := f.Strict(); err != nil {
-			p.add(listed("fields", i), "%w", err)
+			p.Add(listed("fields", i), "%w", err)
 		}
 	}
 	switch s.How {
 	case HowMask, HowRemove:
 		if s.Secret != "" {
-			p.add("secret", "only how: hash needs a secret")
+			p.Add("secret", "only how: hash needs a secret")
 		}
 	case HowHash:
 		if len(s.Secret.Reveal()) < 16 {
-			p.add("secret", "a hash needs a secret of at least 16 bytes: what has few possible values can be found by trying them")
+			p.Add("secret", "a hash needs a secret of at least 16 bytes: what has few possible values can be found by trying them")
 		}
 	default:
-		p.add("how", "%q is none: write mask, hash or remove", string(s.How))
+		p.Add("how", "%q is none: write mask, hash or remove", string(s.How))
 	}
-	return p.err()
+	return p.Err()
 }
 
 // A Redact takes values out of records: fields wherever they stand below their path, every one of a

@@ -32,17 +32,17 @@ func DefaultSplit() SplitSettings { return SplitSettings{MaxParts: 10_000, MaxBy
 func (s *SplitSettings) Validate() error {
 	var p problems
 	if s.Into != "" && s.Field == "" {
-		p.add("into", "an array has no other fields to keep: name the field to take apart, or leave into out")
+		p.Add("into", "an array has no other fields to keep: name the field to take apart, or leave into out")
 	}
 	p.place("field", s.Field)
 	p.place("into", s.Into)
 	if s.MaxParts < 1 {
-		p.add("max_parts", "below one")
+		p.Add("max_parts", "below one")
 	}
 	if s.MaxBytes < 1 {
-		p.add("max_bytes", "below one byte")
+		p.Add("max_bytes", "below one byte")
 	}
-	return p.err()
+	return p.Err()
 }
 
 // A Split makes one record of each element of an array, in order, with the key, headers

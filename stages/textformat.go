@@ -52,12 +52,12 @@ type given struct {
 // as checks the format, and that the settings go with it.
 func (p *problems) as(as TextFormat, formats []TextFormat, list []given) {
 	if !slices.Contains(formats, as) {
-		p.add("as", "%q is no format: write one of %s", string(as), formatNames(formats, ", "))
+		p.Add("as", "%q is no format: write one of %s", string(as), formatNames(formats, ", "))
 		return
 	}
 	for _, g := range list {
 		if g.is && !slices.Contains(g.with, as) {
-			p.add(g.name, "it goes with as: %s, and not with as: %s", formatNames(g.with, " or "), as)
+			p.Add(g.name, "it goes with as: %s, and not with as: %s", formatNames(g.with, " or "), as)
 		}
 	}
 }
@@ -74,7 +74,7 @@ func formatNames(formats []TextFormat, glue string) string {
 func (p *problems) columns(columns []settings.FieldName) (list []string) {
 	for i, c := range columns {
 		if c == "" || slices.Contains(columns[:i], c) {
-			p.add("columns", "column %d has no name, or that of another", i+1)
+			p.Add("columns", "column %d has no name, or that of another", i+1)
 		}
 		list = append(list, string(c))
 	}
@@ -87,7 +87,7 @@ func (p *problems) separators(as TextFormat, separator, key string) (of rune, pa
 	if as == AsCSV && separator != "" {
 		r, err := textformat.ParseSeparator(separator)
 		if err != nil {
-			p.add("separator", "%w", err)
+			p.Add("separator", "%w", err)
 		}
 		of = r
 	}
@@ -96,9 +96,9 @@ func (p *problems) separators(as TextFormat, separator, key string) (of rune, pa
 	}
 	var err error
 	if pairs.Separator, err = textformat.PairSeparator(separator); err != nil {
-		p.add("separator", "%w", err)
+		p.Add("separator", "%w", err)
 	} else if err = textformat.CheckKeySeparator(key, pairs.Separator); err != nil {
-		p.add("key_separator", "%w", err)
+		p.Add("key_separator", "%w", err)
 	}
 	return of, pairs
 }
@@ -110,7 +110,7 @@ func (p *problems) zone(name string) *time.Location {
 	}
 	zone, err := textformat.LoadZone(name)
 	if err != nil {
-		p.add("zone", "%w", err)
+		p.Add("zone", "%w", err)
 	}
 	return zone
 }

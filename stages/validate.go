@@ -40,19 +40,19 @@ func (s *ValidateSettings) Validate() error {
 	var p problems
 	switch {
 	case s.Schema.File == "" && s.Schema.Inline == nil:
-		p.add("schema", "there is none: write schema: {file: event.schema.json}, or schema: {inline: {…}}")
+		p.Add("schema", "there is none: write schema: {file: event.schema.json}, or schema: {inline: {…}}")
 	case s.Schema.File != "" && s.Schema.Inline != nil:
-		p.add("schema.inline", "there is one schema: a file, or inline")
+		p.Add("schema.inline", "there is one schema: a file, or inline")
 	}
 	if s.Field != "" {
 		if _, err := s.Field.One(); err != nil {
-			p.add("field", "%w", err)
+			p.Add("field", "%w", err)
 		}
 	}
 	if drafts[s.Draft] == nil {
-		p.add("draft", "%q is no draft: write one of %s", s.Draft, strings.Join(slices.Sorted(maps.Keys(drafts)), ", "))
+		p.Add("draft", "%q is no draft: write one of %s", s.Draft, strings.Join(slices.Sorted(maps.Keys(drafts)), ", "))
 	}
-	return p.err()
+	return p.Err()
 }
 
 // Check reads the schema, to find out whether it is good. Errors name the place in its file, or

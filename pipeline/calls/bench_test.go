@@ -33,13 +33,13 @@ func BenchmarkEnterAndLeave(b *testing.B) {
 					names[i] = fmt.Sprint("api", i, ".example")
 				}
 				b.ReportAllocs()
-				var call struct{ gate gate }
+				var call struct{ passage passage }
 				for i := 0; b.Loop(); i++ {
-					call.gate = g.of(names[i%hosts])
-					if _, ok := call.gate.enter(1, wakeNobody); !ok {
-						b.Fatal(call.gate.waits())
+					call.passage = g.of(names[i%hosts])
+					if _, ok := call.passage.enter(1, wakeNobody); !ok {
+						b.Fatal(call.passage.waits())
 					}
-					call.gate.leave(pipeline.CallResult{Begun: true, Took: time.Millisecond, Released: int64(i)})
+					call.passage.leave(pipeline.CallResult{Begun: true, Took: time.Millisecond, Released: int64(i)})
 				}
 			})
 		}
@@ -51,14 +51,14 @@ func TestACallThatNothingHoldsBackAllocatesNothing(t *testing.T) {
 	s := limitedTo("api")
 	s.Adaptive = true
 	g := mustGates(t, Env{Shared: shared, Settings: s, Workers: 64})
-	var call struct{ gate gate }
+	var call struct{ passage passage }
 	if n := testing.AllocsPerRun(100, func() {
-		call.gate = g.of("api.example")
-		if _, ok := call.gate.enter(1, wakeNobody); !ok {
-			t.Fatal(call.gate.waits())
+		call.passage = g.of("api.example")
+		if _, ok := call.passage.enter(1, wakeNobody); !ok {
+			t.Fatal(call.passage.waits())
 		}
-		_ = call.gate.identity(1)
-		call.gate.leave(pipeline.CallResult{Begun: true})
+		_ = call.passage.identity(1)
+		call.passage.leave(pipeline.CallResult{Begun: true})
 	}); n != 0 {
 		t.Errorf("%.0f allocations", n)
 	}

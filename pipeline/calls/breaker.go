@@ -64,8 +64,8 @@ func (s BreakerSettings) complete() BreakerSettings {
 	return s
 }
 
-// wait says how long it is until a call may begin; forever with ok false and no time: until the one
-// that tries the host is back.
+// wait says whether a call may begin, and else how long it is until one may; 0 then: until the one that
+// tries the host is back.
 func (b *breaker) wait(at time.Duration) (wait time.Duration, ok bool) {
 	switch {
 	case b.state == closed:
@@ -136,13 +136,26 @@ func (b *breaker) failure(period uint64, tries, out bool, began, at time.Duratio
 	if out {
 		b.out++
 	}
-	silence := at - b.silent
-	if b.calls >= b.set.Calls && float64(b.failed) >= float64(b.set.Failures)*float64(b.calls) || b.row >= b.set.Calls ||
-		b.row >= fewFailures && silence >= b.set.Open || b.row >= 2 && silence >= 10*b.set.Open || b.out >= fewFailures && silence >= b.set.Open/10 {
-		b.errors = int64(max(b.failed, b.row))
-		return b.open(at), true
+	if !b.fails(at - b.silent) {
+		return false, false
 	}
-	return false, false
+	b.errors = int64(max(b.failed, b.row))
+	return b.open(at), true
+}
+
+// fails says whether enough calls have failed for the host to be left alone, behind so long a time
+// without an answer.
+func (b *breaker) fails(silence time.Duration) bool {
+	switch {
+	case b.calls >= b.set.Calls && float64(b.failed) >= float64(b.set.Failures)*float64(b.calls):
+	case b.row >= b.set.Calls:
+	case b.row >= fewFailures && silence >= b.set.Open:
+	case b.row >= 2 && silence >= 10*b.set.Open:
+	case b.out >= fewFailures && silence >= b.set.Open/10:
+	default:
+		return false
+	}
+	return true
 }
 
 func (b *breaker) open(at time.Duration) (changed bool) {

@@ -18,7 +18,7 @@ import (
 var errBroken = errors.New("calling api.example: broken")
 
 // let lets a call in, or fails the test.
-func let(t *testing.T, g *gates) *gate {
+func let(t *testing.T, g *gates) *passage {
 	t.Helper()
 	c := g.of("api.example")
 	if wait, ok := c.enter(1, func() {}); !ok {
@@ -28,7 +28,7 @@ func let(t *testing.T, g *gates) *gate {
 }
 
 // held makes a call that is not let in, or fails the test.
-func held(t *testing.T, g *gates, want string, wake func()) (*gate, time.Duration) {
+func held(t *testing.T, g *gates, want string, wake func()) (*passage, time.Duration) {
 	t.Helper()
 	c := g.of("api.example")
 	wait, ok := c.enter(1, wake)
@@ -207,7 +207,7 @@ func TestOneCallTriesAHostAndTheOthersWaitForIt(t *testing.T) {
 func TestWhatComesLateChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := mustGates(t, Env{Settings: Defaults()})
-		late := []*gate{let(t, g), let(t, g), let(t, g), let(t, g)}
+		late := []*passage{let(t, g), let(t, g), let(t, g), let(t, g)}
 		fail(t, g, 20)
 		late[0].leave(result(nil))
 		if g.openCircuits() != 1 {

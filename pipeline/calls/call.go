@@ -10,16 +10,12 @@ import (
 
 // known is the call of a record whose answer is kept.
 type known[A any] struct {
+	unheld
 	calls *Calls[A]
 	q     Question[A]
 	entry *entry[A]
 	stale bool
 }
-
-func (k *known[A]) Gate() any                                  { return nil }
-func (k *known[A]) Enter(func()) (wait time.Duration, ok bool) { return 0, true }
-func (k *known[A]) Waits() string                              { return "" }
-func (k *known[A]) Leave(pipeline.CallResult) (counts bool)    { return true }
 
 func (k *known[A]) Do(_ context.Context, rec *pipeline.Record) error {
 	k.calls.hit(k.stale)
@@ -40,7 +36,7 @@ type asking[A any] struct {
 	calls   *Calls[A]
 	q       Question[A]
 	attempt int
-	gate    gate
+	passage passage
 	flight  *flight[A] // that it leads; nil: none
 	spare   bool       // it came with an answer that may stand in
 
@@ -60,7 +56,7 @@ type leading[A any] struct {
 
 // Gate has calls that can do without their host not wait behind those that cannot.
 func (a *asking[A]) Gate() any {
-	gate := a.gate.identity(a.attempt)
+	gate := a.passage.identity(a.attempt)
 	if a.spare {
 		return spared{gate}
 	}
@@ -75,16 +71,16 @@ type spared struct{ gate any }
 func (a *asking[A]) Enter(wake func()) (wait time.Duration, ok bool) {
 	if a.calls.keeps(a.q.Key) {
 		a.calls.mu.Lock()
-		a.kept, a.using, a.stale = a.calls.look(a.q.Key, a.gate.shut)
+		a.kept, a.using, a.stale = a.calls.look(a.q.Key, a.passage.shut)
 		a.calls.mu.Unlock()
 		if a.using {
 			return 0, true
 		}
 	}
-	return a.gate.enter(a.attempt, wake)
+	return a.passage.enter(a.attempt, wake)
 }
 
-func (a *asking[A]) Waits() string { return a.gate.waits() }
+func (a *asking[A]) Waits() string { return a.passage.waits() }
 
 func (a *asking[A]) Do(ctx context.Context, rec *pipeline.Record) error {
 	if a.using {
@@ -120,7 +116,7 @@ func (a *asking[A]) Leave(r pipeline.CallResult) (counts bool) {
 	if a.asked {
 		r.Err = a.err
 	}
-	counts = a.gate.leave(r) || a.using
+	counts = a.passage.leave(r) || a.using
 	if !a.asked { // given up, or a panic
 		a.calls.land(a.flight, landing[A]{how: abandoned})
 	} else if a.err != nil && !a.using {

@@ -26,11 +26,9 @@ type Question[A any] struct {
 	// is out of date, nil when there is none: whoever can ask whether it still holds gives it back
 	// in the Reply. It is not changed.
 	//
-	// An error with the method NotAsked() bool that gives true says that nobody was asked: it is
-	// neither an answer of the host nor a failure. See Unasked.
-	//
-	// Its error is that of all records that wait for the same answer. What pipeline.Next makes is
-	// of this record alone: where an answer says where to go on, it is better Use that gives it.
+	// Its error is that of all records that wait for the same answer; what it says of the host stands
+	// in the doc of the package. What pipeline.Next makes is of this record alone: where an answer
+	// says where to go on, it is better Use that gives it.
 	Ask func(ctx context.Context, rec *pipeline.Record, known *A) (Reply[A], error)
 
 	// Use puts the answer into the record. It may come without Ask, for an answer that is known
@@ -148,7 +146,7 @@ func (c *Calls[A]) ask(q Question[A], attempt int) *asking[A] {
 }
 
 func (c *Calls[A]) asking(q Question[A], attempt int) asking[A] {
-	return asking[A]{calls: c, q: q, attempt: attempt, gate: c.gates.of(q.Host)}
+	return asking[A]{calls: c, q: q, attempt: attempt, passage: c.gates.of(q.Host)}
 }
 
 // shut says whether a host is left alone now.

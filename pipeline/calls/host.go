@@ -43,9 +43,9 @@ func (g *gates) attach(e *event.Emitter) { g.events.Store(e) }
 // openCircuits is how many hosts are left alone now because they fail.
 func (g *gates) openCircuits() int64 { return g.opened.Load() }
 
-// of gives a call its way through the gate of a host. Each ends with one call of leave, whether
+// of gives a call its passage to a host. Each ends with one call of leave, whether
 // the call was let in or not; until then it stays where it is in memory.
-func (g *gates) of(name string) gate { return gate{row: g.hosts.use(name, g.fill)} }
+func (g *gates) of(name string) passage { return passage{row: g.hosts.use(name, g.fill)} }
 
 // close lets go of the hosts that no call is at. Calls that are under way go on. Nothing is said of
 // circuits any more.
@@ -102,8 +102,8 @@ type host struct {
 	budget   budget
 	running  int
 	begun    time.Duration // when a call began last
-	waiting  []*gate       // for a place, or for the call that tries the host
-	poor     []*gate       // for the retry budget
+	waiting  []*passage    // for a place, or for the call that tries the host
+	poor     []*passage    // for the retry budget
 }
 
 func (g *gates) newHost(r *row[host]) {
@@ -177,7 +177,7 @@ func (h *host) next() (wake func()) {
 	return nil
 }
 
-func pop(list *[]*gate) (wake func()) {
+func pop(list *[]*passage) (wake func()) {
 	t := (*list)[0]
 	(*list)[0] = nil
 	*list = (*list)[1:]

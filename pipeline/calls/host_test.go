@@ -29,7 +29,7 @@ func TestAHostThatAsksToWaitIsLeftAloneByTheWholeProcess(t *testing.T) {
 		}{
 			{pipeline.RetryAfter(7*time.Second, refusal{}), 7 * time.Second},
 			{pipeline.RetryAfter(7*time.Second, errBroken), 7 * time.Second}, // 503 with Retry-After
-			{pipeline.RetryAfter(time.Hour, refusal{}), MaxPause},
+			{pipeline.RetryAfter(time.Hour, refusal{}), maxPause},
 			{refusal{}, time.Second},
 		} {
 			if pipeline.RetryHint(c.err) == 0 {
@@ -74,7 +74,7 @@ func TestAPauseWithoutATimeDoublesWhileThereIsNoAnswer(t *testing.T) {
 		let(t, g).leave(result(refusal{}))
 		let(t, g).leave(result(refusal{}))
 		for _, want := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-			var batch []*gate
+			var batch []*passage
 			for range 64 {
 				batch = append(batch, let(t, g))
 			}
@@ -154,7 +154,7 @@ func TestRepeatedCallsThatAreAnsweredTakeNothingFromTheBudget(t *testing.T) {
 		for range 64 {
 			wg.Go(func() {
 				for range 50 {
-					c := &way{gate: g.of("api.example"), attempt: 2}
+					c := &way{passage: g.of("api.example"), attempt: 2}
 					if err := Enter(t.Context(), c); err != nil {
 						t.Error(err)
 					}
@@ -219,7 +219,7 @@ func TestRepeatedCallsThatFailAreNoMoreThanAShareOfAll(t *testing.T) {
 
 // atOnce gives a call that counts itself when it is let in, and has left at once.
 func atOnce(g *gates, attempt int, n *atomic.Int64) pipeline.Call {
-	return &ended{way: &way{gate: g.of("api.example"), attempt: attempt}, n: n}
+	return &ended{way: &way{passage: g.of("api.example"), attempt: attempt}, n: n}
 }
 
 type ended struct {
@@ -268,7 +268,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 				r := rand.New(rand.NewSource(random.Int63()))
 				wg.Go(func() {
 					for range 60 {
-						c := &way{gate: g.of("api.example"), attempt: 1 + r.Intn(2)}
+						c := &way{passage: g.of("api.example"), attempt: 1 + r.Intn(2)}
 						woken := make(chan struct{}, 1)
 						wake := func() {
 							select {
@@ -385,7 +385,7 @@ func TestHostsAreForgottenWhenThereAreTooManyAndNothingIsLost(t *testing.T) {
 		}
 		again := g.of("in use")
 		if again.row != inUse.row {
-			t.Error("a gate in use was doubled")
+			t.Error("a host in use was doubled")
 		}
 		if g.openCircuits() != 1 {
 			t.Error("an open circuit was forgotten")

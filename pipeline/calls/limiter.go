@@ -2,7 +2,6 @@ package calls
 
 import (
 	"context"
-	"errors"
 	"io"
 	"time"
 
@@ -31,9 +30,6 @@ func NewLimiter(env Env) (*Limiter, error) {
 // Attach implements pipeline.Attacher: e is for circuit.changed.
 func (l *Limiter) Attach(e *event.Emitter) { l.gates.attach(e) }
 
-// OpenCircuits is how many hosts are left alone now because they fail.
-func (l *Limiter) OpenCircuits() int64 { return l.gates.openCircuits() }
-
 // Close lets go of the hosts. It comes after the last Do.
 func (l *Limiter) Close() { l.gates.close() }
 
@@ -41,7 +37,7 @@ func (l *Limiter) Close() { l.gates.close() }
 // that ctx belongs to stands still. The error is that of f, or of ctx when that ends before. It may be
 // called from several goroutines.
 func (l *Limiter) Do(ctx context.Context, host string, f func(context.Context) error) error {
-	call := &way{gate: l.gates.of(host), attempt: 1, f: func(ctx context.Context, _ *pipeline.Record) error { return f(ctx) }}
+	call := &way{passage: l.gates.of(host), attempt: 1, f: func(ctx context.Context, _ *pipeline.Record) error { return f(ctx) }}
 	if err := Enter(ctx, call); err != nil {
 		call.Leave(pipeline.CallResult{})
 		return err
@@ -51,18 +47,18 @@ func (l *Limiter) Do(ctx context.Context, host string, f func(context.Context) e
 
 // A way is a call that is nothing but let in.
 type way struct {
-	gate    gate
+	passage passage
 	attempt int
 	f       func(context.Context, *pipeline.Record) error
 }
 
-func (w *way) Gate() any { return w.gate.identity(w.attempt) }
+func (w *way) Gate() any { return w.passage.identity(w.attempt) }
 func (w *way) Enter(wake func()) (wait time.Duration, ok bool) {
-	return w.gate.enter(w.attempt, wake)
+	return w.passage.enter(w.attempt, wake)
 }
-func (w *way) Waits() string                                      { return w.gate.waits() }
+func (w *way) Waits() string                                      { return w.passage.waits() }
 func (w *way) Do(ctx context.Context, rec *pipeline.Record) error { return w.f(ctx, rec) }
-func (w *way) Leave(r pipeline.CallResult) (counts bool)          { return w.gate.leave(r) }
+func (w *way) Leave(r pipeline.CallResult) (counts bool)          { return w.passage.leave(r) }
 
 // Limited gives a stage that waits, and is no pipeline.Admitter, the limits of env: its calls are all
 // to one host, by the name of its step. What else the stage can do, it can still.
@@ -108,7 +104,7 @@ func (l *limited) Process(ctx context.Context, rec *pipeline.Record) error {
 
 // Admit implements pipeline.Admitter.
 func (l *limited) Admit(_ *pipeline.Record, attempt int) (pipeline.Call, error) {
-	return &way{gate: l.gates.of(l.host), attempt: attempt, f: l.stage.Process}, nil
+	return &way{passage: l.gates.of(l.host), attempt: attempt, f: l.stage.Process}, nil
 }
 
 // Attach implements pipeline.Attacher.
@@ -141,5 +137,5 @@ func (l *limited) Close() (err error) {
 		err = c.Close()
 	}
 	l.gates.close()
-	return errors.Join(err)
+	return err
 }

@@ -31,8 +31,8 @@ type chain struct {
 
 type line struct {
 	waiting []*job
-	asking  *gate // of the first
-	timer   int   // which of its timers holds
+	asking  *passage // of the first
+	timer   int      // which of its timers holds
 }
 
 type job struct{ failed int }
@@ -82,7 +82,7 @@ func (c *chain) pump(q *line) {
 	}
 }
 
-func (c *chain) back(j *job, g *gate, took time.Duration, err error) {
+func (c *chain) back(j *job, g *passage, took time.Duration, err error) {
 	c.running--
 	counts := g.leave(pipeline.CallResult{Begun: true, Err: err, Took: took, Released: int64(c.answered)})
 	switch {

@@ -214,7 +214,7 @@ func TestALimiterHasASinkKeepItsRateWithItsClockStopped(t *testing.T) {
 		if err := l.Do(ctx, "api.example", func(context.Context) error { return nil }); err != nil || time.Since(began) != 500*time.Millisecond {
 			t.Errorf("%v after %v", err, time.Since(began))
 		}
-		if l.OpenCircuits() != 0 {
+		if l.gates.openCircuits() != 0 {
 			t.Error("a circuit is open where there is none")
 		}
 	})
@@ -235,8 +235,8 @@ func TestALimiterHasABreakerWhenItIsAskedFor(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		if d := time.Since(began); d != time.Second || l.OpenCircuits() != 1 || !strings.Contains(log.String(), `"step":"post","target":"api.example","state":"open"`) {
-			t.Errorf("after %v, %d open; %s", d, l.OpenCircuits(), log.String())
+		if d := time.Since(began); d != time.Second || l.gates.openCircuits() != 1 || !strings.Contains(log.String(), `"step":"post","target":"api.example","state":"open"`) {
+			t.Errorf("after %v, %d open; %s", d, l.gates.openCircuits(), log.String())
 		}
 	})
 }

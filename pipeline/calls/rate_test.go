@@ -46,7 +46,7 @@ func (c counted) Enter(wake func()) (time.Duration, bool) {
 }
 
 func newCall(g *gates, host string) *way {
-	return &way{gate: g.of(host), attempt: 1}
+	return &way{passage: g.of(host), attempt: 1}
 }
 
 // begin waits until a call may begin, and has it end at once.

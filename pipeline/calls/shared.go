@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// MaxPause is the longest that a host is left alone because it has asked for it, however long
+// maxPause is the longest that a host is left alone because it has asked for it, however long
 // that may be.
-const MaxPause = 5 * time.Minute
+const maxPause = 5 * time.Minute
 
 const (
 	firstPause = time.Second // for a host that does not say how long
@@ -150,7 +150,7 @@ func (p *peer) pause(began, at, d time.Duration, sure bool) (paused bool) {
 	}
 	p.refused.Store(0)
 	p.set = at
-	if until := at + min(d, MaxPause); until > time.Duration(p.paused.Load()) {
+	if until := at + min(d, maxPause); until > time.Duration(p.paused.Load()) {
 		p.paused.Store(int64(until))
 	}
 	return true

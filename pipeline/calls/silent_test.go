@@ -61,7 +61,7 @@ func (outOfService) OutOfService() bool { return true }
 func TestABreakerOpensWhenAllCallsHang(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := mustGates(t, Env{Settings: Defaults()})
-		var hanging []*gate
+		var hanging []*passage
 		for range 8 {
 			hanging = append(hanging, let(t, g))
 		}

@@ -99,7 +99,7 @@ type load struct {
 	begun    int
 	sum      time.Duration // of the latencies since mark
 	counted  int
-	head     *gate
+	head     *passage
 }
 
 func (l *load) pump() {

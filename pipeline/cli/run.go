@@ -73,6 +73,7 @@ const logPatience = 750 * time.Millisecond
 // neither its work nor its end waits for a reader of w who has stopped reading. The error has
 // been printed then: the one that is returned holds the exit code alone.
 func withLogQueue(w io.Writer, run func(log *event.Queue) error) error {
+	defer keepStandardLog()()
 	log := event.NewQueue(w)
 	err := run(log)
 	if err != nil {
@@ -109,7 +110,8 @@ func endedWith(code int) error {
 	return &exitError{code: code}
 }
 
-// loadDaemon loads files and reports all that is wrong with them. It gives no set and no error
+// loadDaemon loads files and reports all that is wrong with them. From then on what libraries log is of
+// the daemon's log. It gives no set and no error
 // when a signal came first: a file may be a pipe that nobody writes to.
 func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []string, signals <-chan os.Signal, terminal bool) (*config.Set, *event.Emitter, error) {
 	var loaded *config.Set
@@ -125,7 +127,11 @@ func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []strin
 		return nil, nil, rejectConfig(g, log, err)
 	}
 	events, err := newEvents(g, log, set.Process.Log)
-	return set, events, err
+	if err != nil {
+		return nil, nil, err
+	}
+	takeStandardLog(events)
+	return set, events, nil
 }
 
 // rejectConfig reports what is wrong with the files. A log in JSON gets a line for each

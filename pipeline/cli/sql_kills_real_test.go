@@ -24,28 +24,41 @@ import (
 )
 
 var (
-	rowsOfSQL  = flag.Int("sql.rows", 1_000_000, "flights of the tests of the sql sink")
-	killsOfSQL = flag.Int("sql.kills", 50, "how often TestRowsSurviveKills kills the daemon")
+	rowsOfSQL   = flag.Int("sql.rows", 1_000_000, "flights of the tests of the sql sink")
+	roundsOfSQL = flag.Int("sql.rounds", 3, "how often TestRowsBesideCopy has each side run")
+	killsOfSQL  = flag.Int("sql.kills", 50, "how often TestRowsSurviveKills kills the daemon")
 )
 
 const (
 	flightPartitions = 8
+	flightBlock      = 1000 // flights whose versions come one after the other
 	flightVersions   = 4
 	flightColumns    = "id bigint PRIMARY KEY, version int, origin text, destination text, delay int, late boolean, flown timestamp, seen timestamptz"
 )
 
-// A flightFeed produces flights: number n is version n/keys of flight n%keys, whose partition is that of its
-// id. All versions of a flight are in one partition, in order.
+// A flightFeed produces flights in blocks: the first version of each flight of a block, then the second of each. All
+// versions of a flight are in one partition, in order.
 type flightFeed struct {
-	t      *testing.T
-	client *kgo.Client
-	topic  string
-	keys   int
-	lines  []string
-	next   int
+	t        *testing.T
+	client   *kgo.Client
+	versions int
+	lines    []string
+	next     int
 }
 
-func newFlightFeed(t *testing.T, addrs []string, topic string, keys int) *flightFeed {
+// at gives the flight and the version that record n is about.
+func (f *flightFeed) at(n int) (id, version int) {
+	block, within := n/(flightBlock*f.versions), n%(flightBlock*f.versions)
+	return block*flightBlock + within%flightBlock, within/flightBlock + 1
+}
+
+// last gives what the last version of a flight says.
+func (f *flightFeed) last(id int) string {
+	n := id/flightBlock*flightBlock*f.versions + (f.versions-1)*flightBlock + id%flightBlock
+	return f.lines[n%len(f.lines)]
+}
+
+func newFlightFeed(t *testing.T, addrs []string, topic string, versions int) *flightFeed {
 	t.Helper()
 	text, err := os.ReadFile("../../testdata/flights/flights.jsonl")
 	if err != nil {
@@ -57,7 +70,7 @@ func newFlightFeed(t *testing.T, addrs []string, topic string, keys int) *flight
 		t.Fatal(err)
 	}
 	t.Cleanup(c.Close)
-	return &flightFeed{t: t, client: c, topic: topic, keys: keys, lines: strings.Split(strings.TrimSpace(string(text)), "\n")}
+	return &flightFeed{t: t, client: c, versions: versions, lines: strings.Split(strings.TrimSpace(string(text)), "\n")}
 }
 
 // send produces the next n flights, spread over about d, and waits until the broker has them.
@@ -67,10 +80,10 @@ func (f *flightFeed) send(n int, d time.Duration) {
 		if i%500 == 0 {
 			pass(f.t, time.Until(begin.Add(d*time.Duration(i)/time.Duration(n))))
 		}
-		id := f.next % f.keys
+		id, version := f.at(f.next)
 		f.client.Produce(context.Background(), &kgo.Record{
 			Partition: int32(id % flightPartitions), Key: fmt.Append(nil, id),
-			Value: fmt.Appendf(nil, `{"id":%d,"version":%d,%s`, id, f.next/f.keys+1, f.lines[f.next%len(f.lines)][1:]),
+			Value: fmt.Appendf(nil, `{"id":%d,"version":%d,%s`, id, version, f.lines[f.next%len(f.lines)][1:]),
 		}, func(_ *kgo.Record, err error) {
 			if err != nil {
 				f.t.Errorf("producing the flights: %v", err)
@@ -116,7 +129,7 @@ func numberOf(t *testing.T, db *sql.DB, query string) (n int64) {
 	return n
 }
 
-func flightPipeline(addrs []string, topic, group, dsn, stop string) string {
+func flightPipeline(addrs []string, topic, group, dsn, stop, beside string) string {
 	return fmt.Sprintf(`pipeline: flights
 source:
   kafka: {brokers: [%s], topics: [%s], group: %s, instance: one, stop: %s}
@@ -136,19 +149,23 @@ sinks:
         seen: meta.time
       mode: upsert
       key: [id]
-log: {format: json, stats_every: 5s}
-`, strings.Join(addrs, ", "), topic, group, stop, dsn)
+%slog: {format: json, stats_every: 5s}
+`, strings.Join(addrs, ", "), topic, group, stop, dsn, beside)
 }
 
 // TestRowsBesideCopy upserts flights from a real broker into PostgreSQL, and has psql copy the same rows
-// into the same table, in turn. It asserts that all are there; the rates are for people.
+// into the same table, in turn; each is timed as a process, from its start to its end. It asserts that all are there;
+// the rates are for people.
 func TestRowsBesideCopy(t *testing.T) {
+	if _, err := binary(); err != nil { // not in the time of the first round
+		t.Fatal(err)
+	}
 	db, dsn := sqlServer(t)
 	k := cluster(t, kafkatest.RealOptions{Throughput: true})
 	a := adminOf(t, k.Addrs())
 	topics(t, a, flightPartitions, 1, "flights")
 	n := *rowsOfSQL
-	newFlightFeed(t, k.Addrs(), "flights", n).send(n, 0)
+	newFlightFeed(t, k.Addrs(), "flights", 1).send(n, 0)
 	path := filepath.Join(t.TempDir(), "rows")
 	psql := func(text string) time.Duration {
 		t.Helper()
@@ -158,46 +175,55 @@ func TestRowsBesideCopy(t *testing.T) {
 		}
 		return time.Since(begin)
 	}
-	var upserted, replaced, copied []float64
-	rate := func(d time.Duration) float64 { return float64(n) / d.Seconds() }
-	for round := range 3 {
+	fresh := func() {
+		t.Helper()
 		execSQL(t, db, "DROP TABLE IF EXISTS kills.flights", "CREATE TABLE kills.flights ("+flightColumns+")")
-		for pass := range 2 {
-			d := start(t, fmt.Sprintf("round-%d-%d", round, pass), flightPipeline(k.Addrs(), "flights", fmt.Sprintf("round-%d-%d", round, pass), dsn, "end"))
-			ready := timeOf(t, d.await("process.ready", time.Minute, nil))
-			took := timeOf(t, d.await("process.stopping", 5*time.Minute, nil)).Sub(ready)
-			<-d.done
-			if got := numberOf(t, db, "SELECT count(*) FROM kills.flights"); d.exit != 0 || got != int64(n) {
-				t.Fatalf("exit code %d, %d of %d rows", d.exit, got, n)
-			}
-			if pass == 0 {
-				upserted = append(upserted, rate(took))
-			} else {
-				replaced = append(replaced, rate(took))
-			}
+	}
+	store := func(name, mode string) (took, cpu time.Duration) {
+		t.Helper()
+		text := strings.Replace(flightPipeline(k.Addrs(), "flights", name, dsn, "end", ""), "      mode: upsert\n      key: [id]\n", mode, 1)
+		begin := time.Now()
+		d := start(t, name, text)
+		select {
+		case <-d.done:
+		case <-time.After(5 * time.Minute):
+			t.Fatalf("it does not end; last lines:\n%s", d.tail(10))
 		}
+		took = time.Since(begin)
+		if got := numberOf(t, db, "SELECT count(*) FROM kills.flights"); d.exit != 0 || got != int64(n) {
+			t.Fatalf("exit code %d, %d of %d rows", d.exit, got, n)
+		}
+		return took, d.command.ProcessState.UserTime() + d.command.ProcessState.SystemTime()
+	}
+	const upsert, insert = "      mode: upsert\n      key: [id]\n", "      mode: insert\n"
+	shares := map[string][]float64{}
+	for round := range *roundsOfSQL {
+		rates := map[string]float64{}
+		took := func(what string, d time.Duration) { rates[what] = float64(n) / d.Seconds() }
+		fresh()
+		made, cpu := store(fmt.Sprintf("round-%d-new", round), upsert)
+		took("new rows", made)
+		replaced, _ := store(fmt.Sprintf("round-%d-replaced", round), upsert)
+		took("replaced rows", replaced)
 		if round == 0 {
 			psql(`\copy kills.flights TO '` + path + `'`)
 		}
-		execSQL(t, db, "DROP TABLE kills.flights", "CREATE TABLE kills.flights ("+flightColumns+")")
-		copied = append(copied, rate(psql(`\copy kills.flights FROM '`+path+`'`)))
-		t.Logf("round %d: new rows %.0f/s, replaced rows %.0f/s, psql \\copy %.0f/s", round, upserted[round], replaced[round], copied[round])
+		fresh()
+		inserted, _ := store(fmt.Sprintf("round-%d-insert", round), insert)
+		took("inserted rows", inserted)
+		fresh()
+		took("psql", psql(`\copy kills.flights FROM '`+path+`'`))
+		for what, r := range rates {
+			shares[what] = append(shares[what], r/rates["psql"])
+		}
+		t.Logf("round %d, rows a second: new %.0f, replaced %.0f, inserted %.0f, psql %.0f; CPU of the process of new rows %.2f µs a row", round,
+			rates["new rows"], rates["replaced rows"], rates["inserted rows"], rates["psql"], float64(cpu.Microseconds())/float64(n))
 	}
-	for _, l := range [][]float64{upserted, replaced, copied} {
+	for _, what := range []string{"new rows", "replaced rows", "inserted rows"} {
+		l := shares[what]
 		slices.Sort(l)
+		t.Logf("%d %s: %.2f [%.2f to %.2f] of the rate of psql's \\copy", n, what, l[len(l)/2], l[0], l[len(l)-1])
 	}
-	t.Logf("%d rows, median of 3: new rows %.0f/s, %.2f of psql's \\copy of %.0f/s; replaced rows %.0f/s, %.2f of it",
-		n, upserted[1], upserted[1]/copied[1], copied[1], replaced[1], replaced[1]/copied[1])
-}
-
-func timeOf(t *testing.T, l line) time.Time {
-	t.Helper()
-	text, _ := l["timestamp"].(string)
-	v, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
 }
 
 // TestRowsSurviveKills kills the daemon again and again while it upserts several versions of each flight: in the
@@ -215,9 +241,9 @@ func TestRowsSurviveKills(t *testing.T) {
 	a := adminOf(t, k.Addrs())
 	topics(t, a, flightPartitions, 1, "flights")
 	kills, total := *killsOfSQL, *rowsOfSQL
-	keys := total / flightVersions
+	keys := total / flightVersions / flightBlock * flightBlock
 	total = keys * flightVersions
-	f := newFlightFeed(t, k.Addrs(), "flights", keys)
+	f := newFlightFeed(t, k.Addrs(), "flights", flightVersions)
 	stored := func() int64 { return numberOf(t, db, "SELECT last_value FROM kills.seq") }
 	begin := time.Now()
 	killedBusy := 0
@@ -228,7 +254,7 @@ func TestRowsSurviveKills(t *testing.T) {
 			f.send(total/(kills+1), 1500*time.Millisecond)
 		}()
 		before := stored()
-		d := start(t, fmt.Sprintf("life-%d", life), flightPipeline(k.Addrs(), "flights", "flights", fmt.Sprintf("%s&application_name=life-%d", dsn, life), "never"))
+		d := start(t, fmt.Sprintf("life-%d", life), flightPipeline(k.Addrs(), "flights", "flights", fmt.Sprintf("%s&application_name=life-%d", dsn, life), "never", smallWrites))
 		for deadline := time.Now().Add(time.Minute); stored() == before; pass(t, 2*time.Millisecond) {
 			if time.Now().After(deadline) {
 				t.Fatalf("life %d stores nothing; last lines:\n%s", life, d.tail(10))
@@ -244,7 +270,7 @@ func TestRowsSurviveKills(t *testing.T) {
 		<-fed
 	}
 	f.send(total-f.next, 0)
-	d := start(t, "last", flightPipeline(k.Addrs(), "flights", "flights", fmt.Sprintf("%s&application_name=life-%d", dsn, kills), "end"))
+	d := start(t, "last", flightPipeline(k.Addrs(), "flights", "flights", fmt.Sprintf("%s&application_name=life-%d", dsn, kills), "end", smallWrites))
 	select {
 	case <-d.done:
 	case <-time.After(5 * time.Minute):
@@ -255,7 +281,7 @@ func TestRowsSurviveKills(t *testing.T) {
 	}
 	t.Logf("%d flights in %d versions, %d records, killed %d times in %v, %d of them while more was being produced",
 		keys, flightVersions, total, kills, time.Since(begin).Round(time.Second), killedBusy)
-	checkFlights(t, db, f)
+	checkFlights(t, db, f, keys)
 	ordered := "FROM (SELECT id, version, life, lag(version) OVER w AS earlier, lag(life) OVER w AS behind FROM kills.history WINDOW w AS (PARTITION BY id ORDER BY seq)) AS h"
 	within := numberOf(t, db, "SELECT count(*) "+ordered+" WHERE life = behind AND version <= earlier")
 	late := numberOf(t, db, "SELECT count(*) "+ordered+" WHERE life < behind")
@@ -263,7 +289,7 @@ func TestRowsSurviveKills(t *testing.T) {
 	again := numberOf(t, db, "SELECT count(*) - count(DISTINCT (id, version)) FROM kills.history")
 	lives := numberOf(t, db, "SELECT count(DISTINCT life) FROM kills.history")
 	t.Logf("%d rows written by %d lives, %d of them again; versions that step back: %d behind a kill, %d within a life; rows of a life behind those of a later one: %d",
-		stored(), lives, again, back, within, late)
+		numberOf(t, db, "SELECT count(*) FROM kills.history"), lives, again, back, within, late)
 	if within != 0 || late != 0 {
 		t.Errorf("%d out of order within a life, %d of an earlier life behind a later", within, late)
 	}
@@ -272,8 +298,11 @@ func TestRowsSurviveKills(t *testing.T) {
 	}
 }
 
+// smallWrites has the versions of a flight come in writes of their own.
+const smallWrites = "    batch: {records: 100}\n"
+
 // checkFlights compares every row with the last version of its flight.
-func checkFlights(t *testing.T, db *sql.DB, f *flightFeed) {
+func checkFlights(t *testing.T, db *sql.DB, f *flightFeed, keys int) {
 	t.Helper()
 	rows, err := db.Query("SELECT id, version, origin, destination, delay, late FROM kills.flights ORDER BY id")
 	if err != nil {
@@ -288,9 +317,9 @@ func checkFlights(t *testing.T, db *sql.DB, f *flightFeed) {
 		if err := rows.Scan(&id, &version, &origin, &destination, &delay, &late); err != nil {
 			t.Fatal(err)
 		}
-		want := f.lines[((flightVersions-1)*f.keys+id)%len(f.lines)]
+		want := f.last(id)
 		is := fmt.Sprintf(`"delay":%d,`, delay)
-		if id != next || version != flightVersions || late != (delay >= 15) || !strings.Contains(want, is) ||
+		if id != next || version != f.versions || late != (delay >= 15) || !strings.Contains(want, is) ||
 			!strings.Contains(want, fmt.Sprintf(`"origin":%q,"destination":%q`, origin, destination)) {
 			if wrong++; wrong <= 5 {
 				t.Errorf("row %d: flight %d, version %d, %s to %s, %d late: want %s", next, id, version, origin, destination, delay, want)
@@ -301,8 +330,8 @@ func checkFlights(t *testing.T, db *sql.DB, f *flightFeed) {
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d rows, %d of them wrong, of %d flights", next, wrong, f.keys)
-	if next != f.keys || wrong > 0 {
-		t.Errorf("%d rows for %d flights, %d wrong", next, f.keys, wrong)
+	t.Logf("%d rows, %d of them wrong, of %d flights", next, wrong, keys)
+	if next != keys || wrong > 0 {
+		t.Errorf("%d rows for %d flights, %d wrong", next, keys, wrong)
 	}
 }

@@ -47,7 +47,7 @@ type row struct {
 
 const (
 	changeStages = "stages:\n  - filter: delay >= 15\n  - map:\n      set: {late_minutes: delay, route: origin + \"-\" + destination}\n      remove: [delay]\n"
-	// Calls that differ: equal ones that are under way would be one.
+	// Calls that differ, as those of the loops are made one for each record: equal ones that are under way would be one.
 	askStages = "stages:\n  - http: {url: \"http://%s/{origin}/{meta.offset}\", into: weather}\n    workers: 64\n"
 	plain     = ", compression: none"
 )

@@ -180,6 +180,10 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 	req := first
 	for hops := 0; ; hops++ {
 		resp, err := h.current().RoundTrip(req)
+		var denied *refusal
+		if hops > 0 && errors.As(err, &denied) {
+			return nil, &refusal{text: denied.text, answered: true} // a copy: others may have the same
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -203,16 +207,23 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 	}
 }
 
+// IsRedirect says whether a status leads elsewhere.
+func IsRedirect(status int) bool {
+	switch status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
 // redirects says whether a status asks for the same request elsewhere. One that would
 // turn the method into another is not followed: it is the answer then.
 func redirects(method string, status int) bool {
 	switch status {
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		return true
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
-		return method == http.MethodGet || method == http.MethodHead
 	}
-	return false
+	return IsRedirect(status) && (method == http.MethodGet || method == http.MethodHead)
 }
 
 // hop makes the next request. The error is a *redirectError or a *refusal.
@@ -230,7 +241,7 @@ func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int
 	to.User = nil
 	if e := h.options.Egress; e != nil {
 		if r := e.check(to); r != nil {
-			return nil, &refusal{"a redirect is not followed: " + r.text}
+			return nil, &refusal{text: "a redirect is not followed: " + r.text, answered: true}
 		}
 	}
 	same := sameHost(to, first.URL)
@@ -265,11 +276,16 @@ func sameHost(a, b *url.URL) bool {
 	return a.Port() == b.Port() && a.Scheme == b.Scheme || port(a) == port(b) || port(a) == "443" && port(b) == "80"
 }
 
+// port gives the port of an address, that of its scheme where it names none.
 func port(u *url.URL) string {
 	if p := u.Port(); p != "" {
 		return p
 	}
-	switch u.Scheme {
+	return standardPort(u.Scheme)
+}
+
+func standardPort(scheme string) string {
+	switch scheme {
 	case "https":
 		return "443"
 	case "socks5":

@@ -77,7 +77,7 @@ func (a *Auth) Shows() string {
 
 // Validate checks what can be known without reading a file. It joins several errors.
 func (a *Auth) Validate() error {
-	var errs []error
+	var p settings.Problems
 	n := 0
 	for _, set := range []bool{a.Basic != nil, a.Bearer != nil, a.Header != nil, a.OAuth2 != nil} {
 		if set {
@@ -85,37 +85,32 @@ func (a *Auth) Validate() error {
 		}
 	}
 	if n != 1 {
-		errs = append(errs, errors.New("give one of basic, bearer, header and oauth2"))
-	}
-	bad := func(field string, err error) {
-		if err != nil {
-			errs = append(errs, &settings.FieldError{Field: field, Err: err})
-		}
+		p.Join(errors.New("give one of basic, bearer, header and oauth2"))
 	}
 	if b := a.Basic; b != nil {
 		if b.Username == "" || strings.ContainsFunc(b.Username, func(r rune) bool { return r == ':' || r < ' ' || r == 0x7f }) {
-			bad("basic.username", errors.New("write a name without a colon or control characters"))
+			p.Check("basic.username", errors.New("write a name without a colon or control characters"))
 		}
-		bad("basic", oneSecret("password", b.Password, b.PasswordFile, nil))
+		p.Check("basic", oneSecret("password", b.Password, b.PasswordFile, nil))
 	}
 	if b := a.Bearer; b != nil {
-		bad("bearer", oneSecret("token", b.Token, b.TokenFile, checkValue))
+		p.Check("bearer", oneSecret("token", b.Token, b.TokenFile, checkValue))
 	}
 	if h := a.Header; h != nil {
-		bad("header.name", CheckHeader(h.Name, ""))
-		bad("header", oneSecret("value", h.Value, h.ValueFile, checkValue))
+		p.Check("header.name", CheckHeader(h.Name, ""))
+		p.Check("header", oneSecret("value", h.Value, h.ValueFile, checkValue))
 	}
 	if o := a.OAuth2; o != nil {
 		u, err := url.Parse(o.TokenURL)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil {
-			bad("oauth2.token_url", errors.New("the address is not valid: write https://host/path"))
+			p.Check("oauth2.token_url", errors.New("the address is not valid: write https://host/path"))
 		}
 		if o.ClientID == "" {
-			bad("oauth2.client_id", errors.New("say who this side is"))
+			p.Check("oauth2.client_id", errors.New("say who this side is"))
 		}
-		bad("oauth2", oneSecret("client_secret", o.ClientSecret, o.ClientSecretFile, nil))
+		p.Check("oauth2", oneSecret("client_secret", o.ClientSecret, o.ClientSecretFile, nil))
 	}
-	return errors.Join(errs...)
+	return p.Err()
 }
 
 // oneSecret checks that a secret stands in one of its two places.

@@ -81,13 +81,16 @@ func (a Allow) String() string {
 func (a Allow) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 
 // A refusal is a call that may not be made.
-type refusal struct{ text string }
+type refusal struct {
+	text     string
+	answered bool // a redirect led to it: the server that was called is there
+}
 
 func (r *refusal) Error() string { return r.text }
 
 // error makes what the engine gets of it: the next attempt would be refused too.
 func (r *refusal) error(what string) error {
-	return pipeline.Reject(TypeEgress, NewError(TypeEgress, what+": "+r.text, nil))
+	return pipeline.Reject(TypeEgress, &Error{Type: TypeEgress, text: what + ": " + r.text, answered: r.answered})
 }
 
 // Check refuses the address of a call that may not be made, as far as can be known without looking
@@ -103,10 +106,10 @@ func (e *Egress) Check(u *url.URL) error {
 func (e *Egress) check(u *url.URL) *refusal {
 	host, port, err := server(u)
 	if err != nil {
-		return &refusal{err.Error()}
+		return &refusal{text: err.Error()}
 	}
 	if err := e.Hosts.match(host, port); err != nil {
-		return &refusal{"the host " + host + " may not be called: " + err.Error()}
+		return &refusal{text: "the host " + host + " may not be called: " + err.Error()}
 	}
 	if addr, err := netip.ParseAddr(host); err == nil {
 		if r := e.judge(host, addr); r != nil {
@@ -114,7 +117,7 @@ func (e *Egress) check(u *url.URL) *refusal {
 		}
 	}
 	u.Host = host
-	if standard := map[string]string{"http": "80", "https": "443"}[u.Scheme]; port != standard {
+	if port != standardPort(u.Scheme) {
 		u.Host = net.JoinHostPort(host, port)
 	} else if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
 		u.Host = "[" + host + "]"
@@ -134,7 +137,7 @@ func (e *Egress) judge(host string, addr netip.Addr) *refusal {
 		if class == metadata {
 			hint = "put it or that one address under allow"
 		}
-		return &refusal{"the host " + host + " leads to " + class + ", where no call goes whose address comes from a record: to open it, " + hint}
+		return &refusal{text: "the host " + host + " leads to " + class + ", where no call goes whose address comes from a record: to open it, " + hint}
 	}
 	for _, a := range inner {
 		if r := e.judge(host, a); r != nil {
@@ -170,7 +173,7 @@ func (e *Egress) dial(ctx context.Context, d *net.Dialer, network, address strin
 	d.ControlContext = func(_ context.Context, network, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil || network != "tcp4" && network != "tcp6" {
-			return &refusal{"the host " + host + " leads to something that is no address of the internet"}
+			return &refusal{text: "the host " + host + " leads to something that is no address of the internet"}
 		}
 		if r := e.judge(host, to.Addr()); r != nil {
 			return r

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -197,9 +198,12 @@ func TestNoRecordLeadsInside(t *testing.T) {
 		for _, row := range rows {
 			_, err := get(t, h, strings.ReplaceAll(row, "PORT", l.port)+"secret-value")
 			reason, permanent := pipeline.IsPermanent(err)
+			var failed *Error
 			switch came := l.took(); {
 			case !permanent || reason != TypeEgress && reason != TypeRequest:
 				t.Errorf("%s: %v", row, err)
+			case !errors.As(err, &failed) || !failed.NotAsked():
+				t.Errorf("%s: %v is said to be of the server", row, err)
 			case len(came) > 0:
 				t.Errorf("%s: came to %v", row, came)
 			case strings.Contains(err.Error(), "secret-value"):
@@ -297,8 +301,11 @@ func TestNoRedirectLeadsInside(t *testing.T) {
 		if method == "POST" && a != nil && a.Status/100 == 3 { // not followed
 			err = StatusError("calling", a, nil)
 		}
+		var failed *Error
 		if _, permanent := pipeline.IsPermanent(err); !permanent {
 			t.Errorf("%s %s: %v, %+v", method, path, err, a)
+		} else if errors.As(err, &failed) && failed.NotAsked() { // the server has answered: a breaker must know
+			t.Errorf("%s %s: %v is said to be of nobody", method, path, err)
 		} else if came := l.took(); came["127.0.0.1"]+came["::1"] != 0 {
 			t.Errorf("%s %s: came to %v", method, path, came)
 		} else {

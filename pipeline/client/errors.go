@@ -42,6 +42,7 @@ type Error struct {
 	Type      string // one of the Type constants
 	Status    int    // of an HTTP answer, that of a redirect included, else 0
 	text      string
+	answered  bool   // of TypeEgress: a redirect led there
 	beginning string // of the answer's body
 	cause     error
 }
@@ -56,10 +57,16 @@ func (e *Error) Detail() string { return e.beginning }
 func (e *Error) ErrorType() string { return e.Type }
 
 // NotAsked says that the call was not made, for what the record says: it tells nothing of the server.
-func (e *Error) NotAsked() bool { return e.Type == TypeRequest || e.Type == TypeEgress }
+func (e *Error) NotAsked() bool {
+	return e.Type == TypeRequest || e.Type == TypeEgress && !e.answered
+}
 
-// AsksToWait says that the server wants to be left alone for a while: its answer was 429.
-func (e *Error) AsksToWait() bool { return e.Status == http.StatusTooManyRequests }
+// AsksToWait says that the server was asked too much: its answer was 429. That it wants to be left
+// alone is taken from a time that it gives, or from several such answers in a row (package calls).
+// One of the server that gives tokens is not of the server that is called.
+func (e *Error) AsksToWait() bool {
+	return e.Status == http.StatusTooManyRequests && e.Type != TypeAuth
+}
 
 // OutOfService says that nobody serves there now, whoever asks: there is no connection, or who
 // answers in its place says so. It is no record's fault (package calls).
@@ -262,8 +269,7 @@ var TransientStatuses = Statuses{{408, 408}, {425, 425}, {429, 429}, {500, 599}}
 func StatusError(what string, a *Answer, retry Statuses) error {
 	err := &Error{Type: statusType(a.Status), Status: a.Status, beginning: a.beginning,
 		text: what + ": answered status " + strconv.Itoa(a.Status)}
-	if a.Status == http.StatusMovedPermanently || a.Status == http.StatusFound || a.Status == http.StatusSeeOther ||
-		a.Status == http.StatusTemporaryRedirect || a.Status == http.StatusPermanentRedirect {
+	if IsRedirect(a.Status) {
 		err.text += ", a redirect that is not followed: put the final address into url"
 	}
 	if !retry.Has(a.Status) {

@@ -167,6 +167,17 @@ func Deciding(answer http.Header) http.Header {
 	return h
 }
 
+// HeaderBytes gives about how much memory a header takes.
+func HeaderBytes(h http.Header) (bytes int) {
+	for name, lines := range h {
+		bytes += 64 + len(name)
+		for _, line := range lines {
+			bytes += 16 + len(line)
+		}
+	}
+	return bytes
+}
+
 // Renew gives the header of a known answer after a 304 that says that it still holds: what the 304
 // says anew, and the rest as it was. How old the known answer was is no longer of interest.
 func Renew(known, notModified http.Header) http.Header {

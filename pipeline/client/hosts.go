@@ -172,7 +172,7 @@ func server(u *url.URL) (host, port string, err error) {
 		}
 		return host, port, nil
 	}
-	return host, map[string]string{"http": "80", "https": "443"}[u.Scheme], nil
+	return host, standardPort(u.Scheme), nil
 }
 
 // canonicalHost gives the one form of a host: a name in lower case and ASCII without a dot at its

@@ -41,8 +41,7 @@ func StaticHost(template string) (string, error) {
 // with a port only where it is not that of the scheme.
 func Host(base string) string {
 	scheme, host, _ := strings.Cut(base, "://")
-	standard := map[string]string{"http": ":80", "https": ":443"}[scheme]
-	return strings.ToLower(strings.TrimSuffix(host, standard))
+	return strings.ToLower(strings.TrimSuffix(host, ":"+standardPort(scheme)))
 }
 
 // Address gives an address for messages: scheme and host as they are, and behind them the

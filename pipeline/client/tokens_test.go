@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -218,6 +219,7 @@ func TestTokenErrors(t *testing.T) {
 		`{"error":"` + canary + ` is wrong"}`:                             {400, "answered status 400"},
 		`{"error":"invalid_scope"}`:                                       {200, "answered status 200 (invalid_scope)"},
 		canary:                                                            {502, "answered status 502"},
+		`{"error":"slow_down"}`:                                           {429, "answered status 429 (slow_down)"},
 		"<html>" + canary:                                                 {200, "the answer holds no token"},
 		`{}`:                                                              {200, "the answer holds no token"},
 		`{"access_token":"a\nb","token_type":"bearer"}`: {200, "the answer holds no token"},
@@ -228,6 +230,10 @@ func TestTokenErrors(t *testing.T) {
 			tk, _ := fakeTokens(t, func(int64, *http.Request) (int, string) { return tt.status, body })
 			_, err := tk.value(t.Context())
 			is(t, err, TypeAuth, false)
+			var failed *Error
+			if !errors.As(err, &failed) || failed.AsksToWait() { // not the server that is called
+				t.Errorf("%.40s: %v asks to wait", body, err)
+			}
 			if err.Error() != "getting a token from https://id.test: "+tt.want || strings.Contains(fmt.Sprintf("%+v", err), canary) {
 				t.Errorf("%.40s: %v", body, err)
 			}

@@ -41,6 +41,9 @@ type admission struct {
 	heldBy    string        // of one that is refused: what held it back
 	limit     *time.Timer   // refuses it; nil: none was needed yet
 	took      time.Duration // of the last call
+
+	failedAt  time.Time // when an attempt failed first; zero: none has
+	uncounted int       // attempts that did not count
 }
 
 // admit has the stage say what call it wants to make of the record at hand, and goes on with that.
@@ -218,7 +221,8 @@ func (sl *slot) leave(err error) (counts bool) {
 		sl.stop()
 		sl.stop = nil
 		c.took = time.Since(c.started)
-		r = pipeline.CallResult{Begun: true, Err: err, Took: c.took, Released: sl.s.win.released.Load()}
+		r = pipeline.CallResult{Begun: true, Err: err, Took: c.took, Released: sl.s.win.released.Load(),
+			Failed: c.failedAt, Uncounted: c.uncounted}
 	}
 	return entry.Leave(r)
 }
@@ -278,27 +282,7 @@ func (sl *slot) conclude(err error, counts bool) {
 	if counts {
 		reason, wait = s.another(c, err, now)
 	}
-	var t increments
-	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.stepsCtx.Err() != nil, &t)
-	switch {
-	case j.restore, j.verdict == again:
-		if c.kept {
-			c.saved.Restore(c.rec.rec)
-		}
-	case j.verdict == fail:
-		c.rec.fail = j.fail
-	}
-	if j.verdict == pass {
-		sl.grow(&j, &t, err == nil)
-	}
-	if j.verdict == again {
-		c.err = err
-		if j.anew = !counts; j.anew {
-			t.retries = 0 // what does not count is repeated, not tried again
-		}
-	}
-	sl.c = nil
-	s.book(c, j, t, now, wait)
+	sl.settle(err, reason, wait, now, c.kept, counts)
 }
 
 // refuse ends one call that limits have held back for too long. A worker of its own does that, at

@@ -51,60 +51,51 @@ func Defaults() Settings {
 
 // Validate checks what can be known without calling. It joins several errors.
 func (s *Settings) Validate() error {
-	var errs []error
-	bad := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
+	var p settings.Problems
 	if _, err := client.StaticHost(s.URL.String()); err != nil {
-		bad("url", "%w", err)
+		p.Add("url", "%w", err)
 	}
 	if !slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, s.Method) {
-		bad("method", "%q is none: write POST, PUT or PATCH", s.Method)
+		p.Add("method", "%q is none: write POST, PUT or PATCH", s.Method)
 	}
 	if !slices.Contains([]string{"array", "ndjson", "single"}, s.Format) {
-		bad("format", "%q is none: write array, ndjson or single", s.Format)
+		p.Add("format", "%q is none: write array, ndjson or single", s.Format)
 	}
 	if s.As != "" && s.As != "value" && s.As != "fixture" {
-		bad("as", "%q is neither value nor fixture", s.As)
+		p.Add("as", "%q is neither value nor fixture", s.As)
 	}
 	if s.MaxRecords < 1 {
-		bad("max_records", "it must be at least 1")
+		p.Add("max_records", "it must be at least 1")
 	}
 	if s.MaxBytes < 1 {
-		bad("max_bytes", "it must be at least 1B")
+		p.Add("max_bytes", "it must be at least 1B")
 	}
 	if h, err := client.Headers(s.Headers, s.SecretHeaders); err != nil {
-		bad("headers", "%w", err)
+		p.Add("headers", "%w", err)
 	} else if h.Get(idempotencyKey) != "" {
-		bad("headers", "%s is made by the sink, from the positions of the records", idempotencyKey)
+		p.Add("headers", "%s is made by the sink, from the positions of the records", idempotencyKey)
 	}
-	if err := s.Auth.Beside(s.SecretHeaders); err != nil {
-		bad("auth", "%w", err)
-	}
-	if err := s.HTTP2.Validate(); err != nil {
-		bad("http2", "%w", err)
-	}
+	p.Check("auth", s.Auth.Beside(s.SecretHeaders))
+	p.Check("http2", s.HTTP2.Validate())
 	for _, other := range []struct {
 		name string
 		list client.Statuses
 	}{{"ok_status", s.OKStatus}, {"retry_status", s.RetryStatus}} {
 		if status, both := s.HoldStatus.Common(other.list); both {
-			bad("hold_status", "%d is in %s too: leave it out of one of the two", status, other.name)
+			p.Add("hold_status", "%d is in %s too: leave it out of one of the two", status, other.name)
 		}
 	}
 	if len(s.OKStatus) == 0 {
-		bad("ok_status", "it is empty, and nothing would ever count as stored: write 2xx, or leave it out")
+		p.Add("ok_status", "it is empty, and nothing would ever count as stored: write 2xx, or leave it out")
 	}
 	if status, both := s.OKStatus.Common(s.RetryStatus); both && !slices.Equal(s.RetryStatus, client.TransientStatuses) {
-		bad("ok_status", "%d is in retry_status too: leave it out of one of the two", status)
+		p.Add("ok_status", "%d is in retry_status too: leave it out of one of the two", status)
 	}
-	if err := s.TLS.Validate(); err != nil {
-		bad("tls", "%w", err)
-	}
+	p.Check("tls", s.TLS.Validate())
 	if _, err := client.ParseProxy(s.Proxy.Reveal()); err != nil {
-		bad("proxy", "%w", err)
+		p.Add("proxy", "%w", err)
 	}
-	return errors.Join(errs...)
+	return p.Err()
 }
 
 var (
@@ -170,8 +161,8 @@ type Sink struct {
 	form     lines.Form
 	client   *client.HTTP
 	limiter  *calls.Limiter
-	host     string // scheme and host, for Ping
-	asked    string // the host, as what holds calls back names it
+	base     string // scheme and host, for Ping
+	host     string // as what holds calls back names it
 	address  string // for errors
 	scope    string // what makes keys of one sink differ from those of another
 	emit     *event.Emitter
@@ -204,7 +195,7 @@ func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 		return nil, err
 	}
 	h := &Sink{settings: s, form: form, scope: scope, unknown: map[laneID]request{}}
-	if h.host, err = client.StaticHost(s.URL.String()); err != nil {
+	if h.base, err = client.StaticHost(s.URL.String()); err != nil {
 		return nil, err
 	}
 	o := client.HTTPOptions{Slots: env.Workers, Auth: s.Auth, HTTP2: s.HTTP2, Warn: h.warnFiles}
@@ -223,8 +214,8 @@ func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 	if o.Proxy, err = client.ParseProxy(s.Proxy.Reveal()); err != nil {
 		return nil, err
 	}
-	h.address = client.Address(h.host, s.URL.String(), s.URL.Written())
-	h.asked = client.Host(h.host)
+	h.address = client.Address(h.base, s.URL.String(), s.URL.Written())
+	h.host = client.Host(h.base)
 	if h.client, err = client.NewHTTP(o); err != nil {
 		return nil, err
 	}
@@ -316,7 +307,7 @@ func (h *Sink) send(ctx context.Context, recs []*pipeline.Record, req request, r
 // write stands still until then. What is not sent, because the write ended before, can have no outcome
 // that is unknown.
 func (h *Sink) call(ctx context.Context, req request, repeated bool) (sent bool, err error) {
-	err = h.limiter.Do(ctx, h.asked, func(ctx context.Context) error {
+	err = h.limiter.Do(ctx, h.host, func(ctx context.Context) error {
 		sent = true
 		return h.request(ctx, req, repeated)
 	})
@@ -356,7 +347,7 @@ func holdError(err error) error {
 }
 
 // Ping implements pipeline.Pinger: it connects to the host and sends nothing.
-func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.host) }
+func (h *Sink) Ping(ctx context.Context) error { return h.client.Ping(ctx, h.base) }
 
 // Close implements pipeline.Sink.
 func (h *Sink) Close(context.Context) error {

@@ -29,6 +29,23 @@ func appendKey(key []byte, value any) []byte {
 	return append(key, text...)
 }
 
+// fold appends the letters and digits of a text alone, in small letters: whatever capitals, spaces and dashes are
+// to a collation or to a type, texts of which this is different are different. ok is false when the text has
+// letters beyond ASCII, which are left to the database.
+func fold(text string, to []byte) (_ []byte, ok bool) {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= 0x80:
+			return to, false
+		case c >= 'A' && c <= 'Z':
+			to = append(to, c+'a'-'A')
+		case c >= 'a' && c <= 'z', c >= '0' && c <= '9':
+			to = append(to, c)
+		}
+	}
+	return to, true
+}
+
 // moment reads milliseconds since 1970, which is what meta.time gives. ok is false for any other number,
 // and for times of which the year has not four digits.
 func moment(raw string) (t time.Time, ok bool) {

@@ -30,11 +30,13 @@ type mySQL struct {
 	packet   atomic.Int64
 }
 
-// strict has the server refuse values that do not fit; else it would cut them.
-const strict = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES')"
+// session has the server refuse values that do not fit, which it would cut else, and end a statement that waits
+// long for a lock: when the process that sent it has been killed, it would be carried out when others have written
+// later rows.
+const session = "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), innodb_lock_wait_timeout = 5, lock_wait_timeout = 5"
 
 func newMySQL(s *Settings, names []string) (*mySQL, error) {
-	server, err := database.NewMySQLServer(s.DSN, s.TLS, strict)
+	server, err := database.NewMySQLServer(s.DSN, s.TLS, session)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +97,7 @@ func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (columns map[string]
 		columns = map[string]*column{}
 		for _, row := range found {
 			c := &column{name: string(row[0]), typ: strings.ToLower(string(row[1]))}
-			c.exact = slices.Contains(mysqlWhole, c.typ)
+			c.exact, c.folds = slices.Contains(mysqlWhole, c.typ), c.typ == "char" || c.typ == "varchar"
 			c.made = strings.Contains(strings.ToUpper(string(row[3])), "GENERATED") && !strings.Contains(strings.ToUpper(string(row[3])), "DEFAULT_GENERATED")
 			columns[c.name] = c
 		}
@@ -292,8 +294,8 @@ func (d *mySQL) onDuplicate() string {
 }
 
 // mysqlOfRow are errors that speak of what a row holds, of classes that do not say so: truncated and wrong
-// values, a CHECK.
-var mysqlOfRow = []uint16{1265, 1366, 1411, 3819, 4025, 1525}
+// values, a CHECK, what a trigger refuses.
+var mysqlOfRow = []uint16{1265, 1366, 1411, 1525, 1644, 3819, 4025}
 
 // mysqlOfTable are those that nothing but a change of the table, the rights or the settings cures: log-in,
 // databases, tables and columns, defaults that are missing, a server that only reads.

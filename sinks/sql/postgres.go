@@ -48,22 +48,19 @@ func (d *postgres) connectTimeout(err error) time.Duration {
 	return database.PostgresConnectTimeout(d.config, err)
 }
 
-// guards are settings of a connection that end what nobody waits for any more: a statement that waits
-// for a lock when the process that sent it has been killed would be carried out when others have written
-// later rows. A server before version 14 does not know the first.
-var guards = []string{"SET client_connection_check_interval = '1s'", "SET idle_in_transaction_session_timeout = '60s'"}
+// guard ends what nobody waits for any more: a statement that waits for a lock when the process that sent it has
+// been killed would be carried out when others have written later rows. A server before version 14 does not know it.
+const guard = "SET client_connection_check_interval = '1s'"
 
 func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
-	guard := stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
-		for _, text := range guards {
-			var refused *pgconn.PgError
-			if _, err := conn.Exec(ctx, text); err != nil && !errors.As(err, &refused) {
-				return err
-			}
+	guarded := stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		var refused *pgconn.PgError
+		if _, err := conn.Exec(ctx, guard); err != nil && !errors.As(err, &refused) {
+			return err
 		}
 		return nil
 	})
-	return client.OpenSQL(stdlib.GetConnector(*d.config, guard), limits), nil
+	return client.OpenSQL(stdlib.GetConnector(*d.config, guarded), limits), nil
 }
 
 const (
@@ -104,7 +101,9 @@ func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (columns map[stri
 			case base.Numeric == database.WholeNumber:
 				c.exact = true
 			case base.OID == pgtype.TextOID, base.OID == pgtype.VarcharOID:
-				c.exact = string(row[5]) == "t"
+				c.exact, c.folds = string(row[5]) == "t", true
+			case base.OID == pgtype.UUIDOID, base.OID == pgtype.BPCharOID:
+				c.folds = true
 			}
 			columns[c.name] = c
 		}

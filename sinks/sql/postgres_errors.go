@@ -13,10 +13,16 @@ import (
 
 // pgOfRow are classes and codes that speak of what a row holds: values, constraints, what a trigger
 // refuses, two rows that are one to the database, an index entry that is too large.
-var pgOfRow = []string{"22", "23", "21", "44", "P0001", "54000"}
+var pgOfRow = []string{"22", "23", "21", "44", "P0", "54000"}
 
 // pgOfTable are those that nothing but a change of the table, the rights or the settings cures.
 var pgOfTable = []string{"42", "28", "3D", "3F", "0A", "25006"}
+
+// pgClasses are the classes that the server has itself. What a trigger raises may have one of its own.
+var pgClasses = []string{
+	"00", "01", "02", "03", "08", "09", "0A", "0B", "0F", "0L", "0P", "0Z", "20", "21", "22", "23", "24", "25", "26", "27", "28", "2B", "2D", "2F",
+	"34", "38", "39", "3B", "3D", "3F", "40", "42", "44", "53", "54", "55", "57", "58", "72", "F0", "HV", "P0", "XX",
+}
 
 func (d *postgres) classify(err error) (about about, text string, known bool) {
 	var e *pgconn.PgError
@@ -41,7 +47,7 @@ func (d *postgres) classify(err error) (about about, text string, known bool) {
 		named = ", column " + e.ColumnName
 	}
 	switch {
-	case is(pgOfRow):
+	case is(pgOfRow), !slices.Contains(pgClasses, e.Code[:2]):
 		// The message quotes values.
 		return aboutRow, "the database refuses the row (" + database.SQLState(e.Code) + named + ")", true
 	case is(pgOfTable):

@@ -7,8 +7,8 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"net"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +17,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/settings"
@@ -217,20 +218,124 @@ func TestPostgresLanes(t *testing.T) {
 	}
 }
 
-// What nobody waits for any more ends on the server, though the process has been killed.
-func TestPostgresGuards(t *testing.T) {
+// A statement that waits for a lock ends on the server when its process has gone, and is not carried out when
+// the lock has: the connection is cut without a word.
+func TestPostgresGuard(t *testing.T) {
 	p := postgresPlace(t)
 	p.exec("CREATE TABLE f (id int)")
 	k := p.sink("f", nil, "id", "id")
-	var got []string
-	for _, name := range []string{"client_connection_check_interval", "idle_in_transaction_session_timeout"} {
-		var v string
-		if err := k.db.QueryRow("SHOW " + name).Scan(&v); err != nil {
-			t.Fatal(err)
+	var made []net.Conn
+	d := p.count.dialect.(*postgres)
+	dial := d.config.DialFunc
+	d.config.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if len(made) > 0 { // nobody is there any more who could ask for the end of the statement
+			return nil, errors.New("gone")
 		}
-		got = append(got, v)
+		c, err := dial(ctx, network, address)
+		made = append(made, c)
+		return c, err
 	}
-	if !slices.Equal(got, []string{"1s", "1min"}) {
-		t.Error(got)
+	err := k.db.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.db, err = d.open(client.SQLLimits{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Ping(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stuck, restore := p.hang("f")
+	var end sync.WaitGroup
+	end.Go(func() { isOutcome(t, k.Write(t.Context(), records(`{"id":1}`)), "0 ?") })
+	<-stuck
+	if len(made) != 1 {
+		t.Errorf("%d connections", len(made))
+	}
+	_ = made[0].Close()
+	end.Wait()
+	for deadline := time.Now().Add(30 * time.Second); len(p.rows("SELECT 1 FROM pg_locks WHERE NOT granted")) > 0; {
+		if time.Now().After(deadline) {
+			t.Fatal("the statement still waits")
+		}
+	}
+	restore()
+	p.wants("SELECT id FROM f")
+}
+
+// Connections that are cut, at any moment of a statement, lose no row, reject none, and let none be overtaken.
+func TestConnectionsDie(t *testing.T) {
+	for name, c := range map[string]struct {
+		place func(*testing.T) *place
+		kill  func(p *place)
+	}{
+		"postgres": {postgresPlace, func(p *place) {
+			p.rows("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = 'penstock'")
+		}},
+		"mariadb": {mariaPlace, func(p *place) {
+			for _, id := range p.rows("SELECT id FROM information_schema.processlist WHERE db = 'sinktest' AND id <> CONNECTION_ID()") {
+				_, _ = p.db.Exec("KILL " + id) // it may have ended
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := c.place(t)
+			p.exec("CREATE TABLE f (id int PRIMARY KEY, v int)", "CREATE TABLE g (id int PRIMARY KEY)")
+			upsert := p.sink("f", upsertBy("id"), "id", "id", "v", "v")
+			upsert.dialect = p.count.dialect
+			ignore := p.sink("g", func(s *Settings) { s.Mode, s.Key = "ignore", []string{"id"} }, "id", "v * 1000 + id")
+			ignore.dialect = p.count.dialect
+			done := make(chan struct{})
+			var killer sync.WaitGroup
+			kills := 0
+			killer.Go(func() {
+				tick := time.NewTicker(15 * time.Millisecond)
+				defer tick.Stop()
+				for {
+					select {
+					case <-done:
+						return
+					case <-tick.C:
+						c.kill(p)
+						kills++
+					}
+				}
+			})
+			failures := 0
+			for version := range 60 {
+				var values []string
+				for id := range 500 {
+					values = append(values, fmt.Sprintf(`{"id":%d,"v":%d}`, id, version))
+				}
+				for _, k := range []*Sink{upsert, ignore} {
+					recs := records(values...)
+					for try := 0; len(recs) > 0; try++ {
+						err := k.Write(t.Context(), recs)
+						if err == nil {
+							break
+						}
+						if failures++; try == 200 || strings.Contains(outcome(t, err), "sql") {
+							t.Fatalf("attempt %d: %v", try, err)
+						}
+						var w *pipeline.WriteError
+						if errors.As(err, &w) {
+							var again []*pipeline.Record
+							for _, f := range w.Failed {
+								again = append(again, recs[f.Index])
+							}
+							recs = again
+						}
+					}
+				}
+			}
+			close(done)
+			killer.Wait()
+			t.Logf("%d kills, %d writes failed", kills, failures)
+			if failures == 0 {
+				t.Error("no connection was cut while it was in use")
+			}
+			p.wants("SELECT count(*), min(v), max(v) FROM f", "500 59 59")
+			p.wants("SELECT count(*), min(id), max(id) FROM g", "30000 0 59499")
+		})
 	}
 }

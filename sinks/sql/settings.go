@@ -36,37 +36,34 @@ func Defaults() Settings {
 
 // Validate checks what can be known without a database. It joins several errors.
 func (s *Settings) Validate() error {
-	var errs []error
-	bad := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
-	database.Address{Driver: s.Driver, Path: s.Path, DSN: s.DSN, TLS: s.TLS}.Check(bad)
+	var p settings.Problems
+	database.Address{Driver: s.Driver, Path: s.Path, DSN: s.DSN, TLS: s.TLS}.Check(&p)
 	if _, err := tableName(s.Table); err != nil {
-		bad("table", "%w", err)
+		p.Add("table", "%w", err)
 	}
 	names, err := s.names()
 	if err != nil {
-		bad("columns", "%w", err)
+		p.Add("columns", "%w", err)
 	}
-	s.validateMode(bad, names)
+	s.validateMode(&p, names)
 	if s.OnTombstone != "reject" && s.OnTombstone != "delete" {
-		bad("on_tombstone", "%q is none: write reject or delete", s.OnTombstone)
+		p.Add("on_tombstone", "%q is none: write reject or delete", s.OnTombstone)
 	} else if s.OnTombstone == "delete" && s.Mode != "upsert" {
-		bad("on_tombstone", "delete needs mode: upsert, and the key of the row")
+		p.Add("on_tombstone", "delete needs mode: upsert, and the key of the row")
 	}
 	if s.MaxConns < 1 {
-		bad("max_conns", "it must be at least 1")
+		p.Add("max_conns", "it must be at least 1")
 	}
-	return errors.Join(errs...)
+	return p.Err()
 }
 
-func (s *Settings) validateMode(bad func(field, format string, args ...any), names []string) {
+func (s *Settings) validateMode(p *settings.Problems, names []string) {
 	known := func(field string, list ...string) {
 		for i, name := range list {
 			if !slices.Contains(names, name) {
-				bad(field, "%q is not in columns", name)
+				p.Add(field, "%q is not in columns", name)
 			} else if slices.Contains(list[:i], name) {
-				bad(field, "%q stands in it twice", name)
+				p.Add(field, "%q stands in it twice", name)
 			}
 		}
 	}
@@ -74,7 +71,7 @@ func (s *Settings) validateMode(bad func(field, format string, args ...any), nam
 	case "insert":
 		for field, given := range map[string]bool{"key": len(s.Key) > 0, "update": len(s.Update) > 0, "newer": s.Newer != ""} {
 			if given {
-				bad(field, "insert has none: write mode: upsert, or leave it out")
+				p.Add(field, "insert has none: write mode: upsert, or leave it out")
 			}
 		}
 		return
@@ -82,30 +79,30 @@ func (s *Settings) validateMode(bad func(field, format string, args ...any), nam
 		known("update", s.Update...)
 		for _, name := range s.Update {
 			if slices.Contains(s.Key, name) {
-				bad("update", "%q is in key, and the same in both rows", name)
+				p.Add("update", "%q is in key, and the same in both rows", name)
 			}
 		}
 		if s.Newer != "" {
 			known("newer", s.Newer)
 		}
 		if slices.Contains(s.Key, s.Newer) {
-			bad("newer", "it is in key, and the same in both rows")
+			p.Add("newer", "it is in key, and the same in both rows")
 		} else if s.Newer != "" && len(s.Update) > 0 && !slices.Contains(s.Update, s.Newer) {
-			bad("update", "%q of newer has to be in it, or the row would not say how new it is", s.Newer)
+			p.Add("update", "%q of newer has to be in it, or the row would not say how new it is", s.Newer)
 		}
 	case "ignore":
 		if len(s.Update) > 0 {
-			bad("update", "ignore replaces nothing: write mode: upsert")
+			p.Add("update", "ignore replaces nothing: write mode: upsert")
 		}
 		if s.Newer != "" {
-			bad("newer", "ignore replaces nothing: write mode: upsert")
+			p.Add("newer", "ignore replaces nothing: write mode: upsert")
 		}
 	default:
-		bad("mode", "%q is none: write insert, upsert or ignore", s.Mode)
+		p.Add("mode", "%q is none: write insert, upsert or ignore", s.Mode)
 		return
 	}
 	if len(s.Key) == 0 {
-		bad("key", "%s needs the columns that make a row", s.Mode)
+		p.Add("key", "%s needs the columns that make a row", s.Mode)
 	}
 	known("key", s.Key...)
 }

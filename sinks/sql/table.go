@@ -16,6 +16,7 @@ type table struct {
 	columns []*column // as the settings order them
 	key     []int     // of columns
 	exact   bool      // two keys are one to the database only when their values are the same here
+	folds   bool      // two keys are one to the database only when fold gives the same of them, or cannot tell
 	mixed   bool      // a statement, or what stands for one, takes rows to store and to delete
 }
 
@@ -25,6 +26,7 @@ type column struct {
 	typ   string // as the database calls it
 	made  bool   // the database makes its values, and takes none
 	exact bool   // equal to the database only when bind gives the same
+	folds bool   // a text, or a UUID: equal to the database only when fold gives the same, or cannot tell
 
 	pg   *database.Type
 	cast string // PostgreSQL: what a text is cast to
@@ -43,7 +45,7 @@ func (k *Sink) describe(ctx context.Context) (*table, error) {
 	if len(found) == 0 {
 		return nil, wrong("there is no such table, or no right to see it; one that would fit: %s", k.dialect.create(k.names, k.settings.Key))
 	}
-	t := &table{exact: true}
+	t := &table{exact: true, folds: true}
 	for i, name := range k.names {
 		c := found[name]
 		switch {
@@ -55,10 +57,9 @@ func (k *Sink) describe(ctx context.Context) (*table, error) {
 		t.columns = append(t.columns, c)
 		if slices.Contains(k.settings.Key, name) {
 			t.key = append(t.key, i)
-			t.exact = t.exact && c.exact
+			t.exact, t.folds = t.exact && c.exact, t.folds && (c.exact || c.folds)
 		}
 	}
-	t.exact = t.exact && len(t.key) > 0
 	key := slices.Sorted(slices.Values(k.settings.Key))
 	if len(key) > 0 && !slices.ContainsFunc(unique, func(u []string) bool { return slices.Equal(slices.Sorted(slices.Values(u)), key) }) {
 		name := strings.ReplaceAll(k.settings.Table, ".", "_") + "_key"

@@ -2,6 +2,7 @@ package sqlsink
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -142,19 +143,44 @@ func (w *write) store(ctx context.Context) {
 	}
 }
 
+// differ says whether rows of different keys are sure to have keys that are different to the database.
+func (w *write) differ() bool {
+	if w.table.exact || !w.table.folds {
+		return w.table.exact
+	}
+	seen := make(map[string]string, len(w.list))
+	var folded []byte
+	for _, r := range w.list {
+		folded = folded[:0]
+		for _, i := range w.table.key {
+			var ok bool
+			if folded, ok = fold(fmt.Sprint(r.values[i]), folded); !ok {
+				return false
+			}
+			folded = append(folded, 0)
+		}
+		if key, there := seen[string(folded)]; there && key != r.key {
+			return false
+		}
+		seen[string(folded)] = r.key
+	}
+	return true
+}
+
 // groups parts the list into rows that can go into one statement, in the order in which they have to
 // go. Rows of different keys may change places, when it is sure that they are different: those to
 // store go before those to delete, and both are in the order of their keys, so that writes at the
 // same time do not wait for each other in a circle.
 func (w *write) groups() [][]*row {
-	if w.table.mixed {
+	if w.table.mixed || len(w.table.key) == 0 {
 		return [][]*row{w.list}
 	}
 	groups := [][]*row{nil, nil}
-	if w.table.exact {
+	differ := w.differ()
+	if differ {
 		slices.SortStableFunc(w.list, func(a, b *row) int { return strings.Compare(a.key, b.key) })
 	}
-	if w.table.exact && w.sink.settings.Newer == "" {
+	if differ && w.sink.settings.Newer == "" {
 		for _, r := range w.list {
 			i := 0
 			if r.remove {

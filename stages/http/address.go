@@ -10,44 +10,45 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // checkAddress checks where the calls go.
-func (s *Settings) checkAddress(p *problems) {
+func (s *Settings) checkAddress(p *settings.Problems) {
 	text := s.URL.String()
-	p.check("url", s.URL.CheckRaw())
+	p.Check("url", s.URL.CheckRaw())
 	if s.Redirects != "same_host" && s.Redirects != "any_host" {
-		p.add("redirects", "%q is none: write same_host or any_host", s.Redirects)
+		p.Add("redirects", "%q is none: write same_host or any_host", s.Redirects)
 	}
 	if chosen, whole := s.URL.GivesHost(); chosen {
 		err := checkChosen(text)
 		if whole {
 			err = nil
 		}
-		p.check("url", err)
+		p.Check("url", err)
 		if len(s.Hosts) == 0 && err == nil {
-			p.add("url", "the host comes from the record: say which ones may be called, as in hosts: [api.example, '*.example.org']")
+			p.Add("url", "the host comes from the record: say which ones may be called, as in hosts: [api.example, '*.example.org']")
 		}
 		return
 	}
 	if _, err := client.StaticHost(text); err != nil {
-		p.check("url", err)
+		p.Check("url", err)
 		return
 	}
 	if s.Redirects != "any_host" {
 		for field, given := range map[string]bool{"hosts": len(s.Hosts) > 0, "allow": len(s.Hosts) == 0 && len(s.Allow) > 0} {
 			if given {
-				p.add(field, "the host stands in url, and the calls go there alone: leave it out")
+				p.Add(field, "the host stands in url, and the calls go there alone: leave it out")
 			}
 		}
 		return
 	}
 	e, err := s.egress()
-	if p.check("url", err); err != nil {
+	if p.Check("url", err); err != nil {
 		return
 	}
 	if u, err := url.Parse(text); err == nil && !e.Hosts.Match(&url.URL{Scheme: u.Scheme, Host: u.Host}) {
-		p.add("hosts", "the host of url, %s, is none of them: add it", u.Host)
+		p.Add("hosts", "the host of url, %s, is none of them: add it", u.Host)
 	}
 }
 

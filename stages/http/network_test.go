@@ -27,7 +27,6 @@ import (
 
 // A network has servers in memory, by host, so that a minute of a test passes in no time.
 type network struct {
-	mu    sync.Mutex
 	hosts map[string]*host
 }
 

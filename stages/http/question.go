@@ -165,7 +165,6 @@ func calling(r client.Request) string { return "calling " + r.Method + " " + r.A
 // Sizes of what stands around the texts of an answer that is kept.
 const (
 	answerSize = 160
-	fieldSize  = 64
 	missSize   = 512
 )
 
@@ -178,12 +177,7 @@ func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 	if a.judged == nil {
 		return p
 	}
-	for name, lines := range a.judged {
-		p.Bytes += fieldSize + len(name)
-		for _, line := range lines {
-			p.Bytes += len(line) + 16
-		}
-	}
+	p.Bytes += client.HeaderBytes(a.judged)
 	otherwise := h.keeps.ttl
 	if p.Negative {
 		otherwise = h.keeps.negative

@@ -4,7 +4,6 @@
 package httpstage
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -66,55 +65,42 @@ var methods = []string{http.MethodGet, http.MethodHead, http.MethodPost, http.Me
 // safe says whether a method only reads, by its definition.
 func safe(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
-// problems collects what is wrong with settings, by the field.
-type problems struct{ errs []error }
-
-func (p *problems) add(field, format string, args ...any) {
-	p.errs = append(p.errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-}
-
-func (p *problems) check(field string, err error) {
-	if err != nil {
-		p.add(field, "%w", err)
-	}
-}
-
 // Validate checks what can be known without calling. It joins several errors.
 func (s *Settings) Validate() error {
-	p := new(problems)
+	p := new(settings.Problems)
 	s.checkAddress(p)
 	s.checkBody(p)
 	s.checkAnswer(p)
 	s.checkStatuses(p)
 	_, _, err := s.header()
-	p.check("headers", err)
+	p.Check("headers", err)
 	s.checkLogin(p)
-	p.check("tls", s.TLS.Validate())
+	p.Check("tls", s.TLS.Validate())
 	_, err = client.ParseProxy(s.Proxy.Reveal())
-	p.check("proxy", err)
+	p.Check("proxy", err)
 	if s.MaxBytes <= 0 || s.MaxBytes > 1<<30 {
-		p.add("max_bytes", "%v is out of range: write a size from 1B to 1GiB", s.MaxBytes)
+		p.Add("max_bytes", "%v is out of range: write a size from 1B to 1GiB", s.MaxBytes)
 	}
-	p.check("http2", s.HTTP2.Validate())
-	return errors.Join(p.errs...)
+	p.Check("http2", s.HTTP2.Validate())
+	return p.Err()
 }
 
-func (s *Settings) checkBody(p *problems) {
+func (s *Settings) checkBody(p *settings.Problems) {
 	if !slices.Contains(methods, s.Method) {
-		p.add("method", "%q is none: write GET, HEAD, POST, PUT, PATCH or DELETE", s.Method)
+		p.Add("method", "%q is none: write GET, HEAD, POST, PUT, PATCH or DELETE", s.Method)
 	}
 	given := s.bodies()
 	switch {
 	case len(given) > 1:
-		p.add(given[1], "a request has one body: leave out %s, or this", given[0])
+		p.Add(given[1], "a request has one body: leave out %s, or this", given[0])
 	case len(given) == 1 && safe(s.Method):
-		p.add(given[0], "a %s has none: set method: POST", s.Method)
+		p.Add(given[0], "a %s has none: set method: POST", s.Method)
 	}
 	if s.Body != nil {
-		p.check("body", s.Body.CheckJSON())
+		p.Check("body", s.Body.CheckJSON())
 	}
 	if _, unnamed := s.Form[""]; unnamed {
-		p.add("form", "a field has no name")
+		p.Add("form", "a field has no name")
 	}
 }
 
@@ -132,7 +118,7 @@ func (s *Settings) bodies() []string {
 	return given
 }
 
-func (s *Settings) checkAnswer(p *problems) {
+func (s *Settings) checkAnswer(p *settings.Problems) {
 	places := map[string]jsontext.Path{}
 	for _, f := range []struct {
 		name string
@@ -142,42 +128,42 @@ func (s *Settings) checkAnswer(p *problems) {
 			continue
 		}
 		place, err := f.path.Place()
-		p.check(f.name, err)
+		p.Check(f.name, err)
 		for other, path := range places {
 			if err == nil && overlap(place, path) {
-				p.add(f.name, "it leads to the field of %s, or into it: name another", other)
+				p.Add(f.name, "it leads to the field of %s, or into it: name another", other)
 			}
 		}
 		places[f.name] = place
 	}
 	switch {
 	case s.Into == "" && s.StatusInto == "" && s.HeadersInto == "" && (s.Method == http.MethodGet || s.Method == http.MethodPost):
-		p.add("into", "name the field that takes the answer, or where the status alone is wanted one for that: status_into")
+		p.Add("into", "name the field that takes the answer, or where the status alone is wanted one for that: status_into")
 	case s.Into != "" && s.Method == http.MethodHead:
-		p.add("into", "a HEAD has no answer but its status and headers: name status_into, or set method: GET")
+		p.Add("into", "a HEAD has no answer but its status and headers: name status_into, or set method: GET")
 	case s.Into == "" && s.Answer != "auto" && s.Answer != "":
-		p.add("answer", "the answer goes nowhere: name the field that takes it, into")
+		p.Add("answer", "the answer goes nowhere: name the field that takes it, into")
 	}
 	if !slices.Contains([]string{"auto", "json", "text", "base64"}, s.Answer) {
-		p.add("answer", "%q is none: write auto, json, text or base64", s.Answer)
+		p.Add("answer", "%q is none: write auto, json, text or base64", s.Answer)
 	}
 	switch {
 	case s.HeadersInto != "" && len(s.KeepHeaders) == 0:
-		p.add("headers_into", "name the headers that are wanted: keep_headers: [etag, content-type]")
+		p.Add("headers_into", "name the headers that are wanted: keep_headers: [etag, content-type]")
 	case s.HeadersInto == "" && len(s.KeepHeaders) > 0:
-		p.add("keep_headers", "the headers go nowhere: name the field that takes them, headers_into")
+		p.Add("keep_headers", "the headers go nowhere: name the field that takes them, headers_into")
 	}
 	seen := map[string]bool{}
 	for _, name := range s.KeepHeaders {
 		known := http.CanonicalHeaderKey(name)
 		if strings.TrimSpace(name) == "" || strings.ContainsAny(name, " :") {
-			p.add("keep_headers", "%q is no name of a header", name)
+			p.Add("keep_headers", "%q is no name of a header", name)
 		} else if seen[known] {
-			p.add("keep_headers", "%s is named twice", name)
+			p.Add("keep_headers", "%s is named twice", name)
 		}
 		seen[known] = true
 	}
-	p.check("on_miss", s.OnMiss.Validate())
+	p.Check("on_miss", s.OnMiss.Validate())
 }
 
 // overlap says whether one place is within the other, or both are one.
@@ -186,18 +172,18 @@ func overlap(a, b jsontext.Path) bool {
 	return slices.Equal(a[:n], b[:n])
 }
 
-func (s *Settings) checkStatuses(p *problems) {
+func (s *Settings) checkStatuses(p *settings.Problems) {
 	miss, retry := s.given()
 	for _, pair := range []struct {
 		field, other string
 		a, b         client.Statuses
 	}{{"miss_status", "retry_status", s.MissStatus, retry}, {"ok_status", "retry_status", s.OKStatus, retry}, {"ok_status", "miss_status", s.OKStatus, miss}} {
 		if status, both := pair.a.Common(pair.b); both {
-			p.add(pair.field, "%d is in %s too: leave it out of one of the two", status, pair.other)
+			p.Add(pair.field, "%d is in %s too: leave it out of one of the two", status, pair.other)
 		}
 	}
 	if s.OKStatus != nil && len(s.OKStatus) == 0 {
-		p.add("ok_status", "it is empty, and nothing would ever be an answer: write 2xx, or leave it out")
+		p.Add("ok_status", "it is empty, and nothing would ever be an answer: write 2xx, or leave it out")
 	}
 }
 
@@ -238,19 +224,19 @@ func (s *Settings) header() (http.Header, []headerPart, error) {
 }
 
 // checkLogin checks that what logs in stands in one place, and goes to hosts that the file names.
-func (s *Settings) checkLogin(p *problems) {
-	p.check("auth", s.Auth.Beside(s.SecretHeaders))
+func (s *Settings) checkLogin(p *settings.Problems) {
+	p.Check("auth", s.Auth.Beside(s.SecretHeaders))
 	for name := range s.Headers {
 		if s.Auth != nil && strings.EqualFold(name, s.Auth.Shows()) {
-			p.add("auth", "%s stands under headers too: leave it out there", name)
+			p.Add("auth", "%s stands under headers too: leave it out there", name)
 		}
 	}
 	switch {
 	case !s.Hosts.Any():
 	case s.Auth != nil:
-		p.add("auth", "with hosts: ['*'] a record chooses who is called, and would be sent the log-in: name the hosts")
+		p.Add("auth", "with hosts: ['*'] a record chooses who is called, and would be sent the log-in: name the hosts")
 	case len(s.SecretHeaders) > 0:
-		p.add("secret_headers", "with hosts: ['*'] a record chooses who is called, and would be sent them: name the hosts")
+		p.Add("secret_headers", "with hosts: ['*'] a record chooses who is called, and would be sent them: name the hosts")
 	}
 }
 

@@ -168,7 +168,7 @@ func (h *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 // Admit implements pipeline.Admitter.
 func (h *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) {
 	if rec.Tombstone() {
-		return pass{}, nil
+		return calls.None(nil), nil
 	}
 	q, err := h.question(rec)
 	if err != nil {
@@ -176,15 +176,6 @@ func (h *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) 
 	}
 	return h.calls.Admit(q, attempt), nil
 }
-
-// pass is the call of a record that needs none.
-type pass struct{}
-
-func (pass) Gate() any                                  { return nil }
-func (pass) Enter(func()) (time.Duration, bool)         { return 0, true }
-func (pass) Waits() string                              { return "" }
-func (pass) Do(context.Context, *pipeline.Record) error { return nil }
-func (pass) Leave(pipeline.CallResult) (counts bool)    { return true }
 
 // Account implements pipeline.Accounter: kept answers are charged.
 func (h *Stage) Account(add func(bytes int64)) { h.calls.Account(add) }

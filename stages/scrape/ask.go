@@ -37,15 +37,6 @@ const (
 	redirects
 )
 
-// isRedirect says whether an answer leads elsewhere.
-func isRedirect(status int) bool {
-	switch status {
-	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return true
-	}
-	return false
-}
-
 // location gives where an answer of a redirect leads, nil when it says that in no way that can be
 // followed.
 func location(from *url.URL, h http.Header) *url.URL {
@@ -63,11 +54,8 @@ func location(from *url.URL, h http.Header) *url.URL {
 
 // askPage gives what asks for a page.
 func (s *Stage) askPage(at, origin string, page *url.URL) func(context.Context, *pipeline.Record, *answer) (calls.Reply[answer], error) {
-	return func(ctx context.Context, rec *pipeline.Record, known *answer) (calls.Reply[answer], error) {
+	return func(ctx context.Context, _ *pipeline.Record, known *answer) (calls.Reply[answer], error) {
 		var none calls.Reply[answer]
-		if err := s.put(rec, nil, "", 0); err != nil { // what stands in the way rejects without a call
-			return none, err
-		}
 		r := client.Request{Method: http.MethodGet, URL: at, Address: origin, Skip: notPage}
 		asks := known != nil && known.judged != nil
 		if asks {
@@ -94,7 +82,7 @@ func (s *Stage) askPage(at, origin string, page *url.URL) func(context.Context, 
 			got.kind, got.err = misses, pipeline.Reject(client.ReasonNoMatch, client.StatusError(what, a, nil))
 		case set.RetryStatus.Has(a.Status):
 			return none, client.StatusError(what, a, set.RetryStatus)
-		case isRedirect(a.Status):
+		case client.IsRedirect(a.Status):
 			if got.kind, got.to = redirects, location(page, a.Header); got.to == nil {
 				return none, redirectError(origin, a.Status, "it does not say where the page is")
 			}
@@ -135,7 +123,6 @@ func (s *Stage) take(ctx context.Context, got *answer, what string, a *client.An
 // Sizes of what stands around the texts of an answer that is kept.
 const (
 	answerSize = 256
-	fieldSize  = 64
 	errorSize  = 512
 )
 
@@ -151,12 +138,7 @@ func (s *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 	if a.judged == nil {
 		return p
 	}
-	for name, lines := range a.judged {
-		p.Bytes += fieldSize + len(name)
-		for _, line := range lines {
-			p.Bytes += len(line) + 16
-		}
-	}
+	p.Bytes += client.HeaderBytes(a.judged)
 	otherwise := s.ttl
 	if p.Negative {
 		otherwise = s.negative

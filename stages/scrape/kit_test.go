@@ -66,7 +66,7 @@ func (w *web) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 func (w *web) put(at string, status int, body string) {
 	w.serve(at, func(rw http.ResponseWriter, _ *http.Request) {
 		switch {
-		case isRedirect(status):
+		case client.IsRedirect(status):
 			rw.Header().Set("Location", body)
 		case strings.HasSuffix(at, "/robots.txt"):
 			rw.Header().Set("Content-Type", "text/plain")

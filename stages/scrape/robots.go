@@ -66,7 +66,7 @@ func (s *Stage) fetchRobots(ctx context.Context, at *url.URL) (answer, error) {
 		return answer{}, client.StatusError(what, a, client.Statuses{{From: a.Status, To: a.Status}})
 	}
 	got := answer{status: a.Status, hold: holdMost}
-	if isRedirect(a.Status) {
+	if client.IsRedirect(a.Status) {
 		if got.to = location(at, a.Header); got.to != nil {
 			return got, nil
 		}

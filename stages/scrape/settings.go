@@ -6,7 +6,6 @@ package scrape
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -75,47 +74,34 @@ func Defaults() Settings {
 	}
 }
 
-// problems collects what is wrong with settings, by the field.
-type problems struct{ errs []error }
-
-func (p *problems) add(field, format string, args ...any) {
-	p.errs = append(p.errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-}
-
-func (p *problems) check(field string, err error) {
-	if err != nil {
-		p.add(field, "%w", err)
-	}
-}
-
 // Validate checks what can be known without calling. It joins several errors.
 func (s *Settings) Validate() error {
-	p := new(problems)
+	p := new(settings.Problems)
 	s.checkAddress(p)
-	p.check("agent", checkAgent(s.Agent))
+	p.Check("agent", checkAgent(s.Agent))
 	_, err := s.wants()
-	p.errs = append(p.errs, err)
+	p.Join(err)
 	s.checkPlaces(p)
 	if s.Robots != "obey" && s.Robots != "ignore" {
-		p.add("robots", "%q is none: write obey or ignore", s.Robots)
+		p.Add("robots", "%q is none: write obey or ignore", s.Robots)
 	}
-	p.check("on_forbidden", s.OnForbidden.Validate())
-	p.check("on_miss", s.OnMiss.Validate())
-	p.check("on_other", s.OnOther.Validate())
+	p.Check("on_forbidden", s.OnForbidden.Validate())
+	p.Check("on_miss", s.OnMiss.Validate())
+	p.Check("on_other", s.OnOther.Validate())
 	if status, both := s.MissStatus.Common(s.RetryStatus); both {
-		p.add("miss_status", "%d is in retry_status too: leave it out of one of the two", status)
+		p.Add("miss_status", "%d is in retry_status too: leave it out of one of the two", status)
 	}
 	if s.MaxCrawlDelay < 0 || s.MaxBytes <= 0 || s.MaxItems <= 0 {
-		p.add("max_bytes", "limits must be above 0")
+		p.Add("max_bytes", "limits must be above 0")
 	}
-	p.check("tls", s.TLS.Validate())
+	p.Check("tls", s.TLS.Validate())
 	_, err = client.ParseProxy(s.Proxy.Reveal())
-	p.check("proxy", err)
-	return errors.Join(p.errs...)
+	p.Check("proxy", err)
+	return p.Err()
 }
 
 // checkPlaces checks the fields that take what was found.
-func (s *Settings) checkPlaces(p *problems) {
+func (s *Settings) checkPlaces(p *settings.Problems) {
 	names := []string{"into", "url_into", "status_into"}
 	var places []jsontext.Path
 	for i, field := range []settings.FieldPath{s.Into, s.URLInto, s.StatusInto} {
@@ -124,10 +110,10 @@ func (s *Settings) checkPlaces(p *problems) {
 			continue
 		}
 		place, err := field.Place()
-		p.check(names[i], err)
+		p.Check(names[i], err)
 		for j, other := range places {
 			if n := min(len(place), len(other)); n > 0 && slices.Equal(place[:n], other[:n]) {
-				p.add(names[i], "it leads to the field of %s, or into it: name another", names[j])
+				p.Add(names[i], "it leads to the field of %s, or into it: name another", names[j])
 				break
 			}
 		}
@@ -136,27 +122,27 @@ func (s *Settings) checkPlaces(p *problems) {
 }
 
 // checkAddress checks where the calls go.
-func (s *Settings) checkAddress(p *problems) {
-	p.check("url", s.URL.CheckRaw())
+func (s *Settings) checkAddress(p *settings.Problems) {
+	p.Check("url", s.URL.CheckRaw())
 	text := s.URL.String()
 	chosen, whole := s.URL.GivesHost()
 	switch {
 	case whole:
 	case chosen && !strings.HasPrefix(text, "http://") && !strings.HasPrefix(text, "https://"):
-		p.add("url", "the address must begin with http:// or https://, or with a part that gives it as a whole")
+		p.Add("url", "the address must begin with http:// or https://, or with a part that gives it as a whole")
 		return
 	case !chosen:
 		_, err := client.StaticHost(text)
-		p.check("url", err)
+		p.Check("url", err)
 		if err != nil {
 			return
 		}
 	}
 	if chosen && len(s.Hosts) == 0 {
-		p.add("url", "the host comes from the record: say which ones may be called, as in hosts: ['*.example.org']")
+		p.Add("url", "the host comes from the record: say which ones may be called, as in hosts: ['*.example.org']")
 	}
 	if base, own := s.static(); own && len(s.Hosts) > 0 && !s.Hosts.Match(base) {
-		p.add("hosts", "the host of url, %s, is none of them: add it", base.Host)
+		p.Add("hosts", "the host of url, %s, is none of them: add it", base.Host)
 	}
 }
 
@@ -220,45 +206,45 @@ func checkAgent(agent string) error {
 
 // wants gives what to take out of a page. The error joins those of several fields.
 func (s *Settings) wants() ([]webpage.Want, error) {
-	p := new(problems)
+	p := new(settings.Problems)
 	if len(s.Select) == 0 {
-		p.add("select", "say what to take out of the page, as in select: {title: title}")
+		p.Add("select", "say what to take out of the page, as in select: {title: title}")
 	}
 	wants := make([]webpage.Want, 0, len(s.Select))
 	for _, f := range s.Select {
 		at := "select." + string(f.Name)
 		w := f.Value.inner().want(p, at, f.Name)
 		if f.Value.CSS.IsZero() {
-			p.add(at, "name the element: css: 'a[href]'")
+			p.Add(at, "name the element: css: 'a[href]'")
 		}
 		for _, in := range f.Value.Select {
 			w.Inner = append(w.Inner, in.Value.want(p, at+".select."+string(in.Name), in.Name))
 		}
 		if len(w.Inner) > 0 && (w.Attr != "" || f.Value.As != "") {
-			p.add(at, "select takes the place of the text and of an attribute: leave out attr and as")
+			p.Add(at, "select takes the place of the text and of an attribute: leave out attr and as")
 		}
 		wants = append(wants, w)
 	}
-	return wants, errors.Join(p.errs...)
+	return wants, p.Err()
 }
 
 func (f *Field) inner() *InnerField {
 	return &InnerField{CSS: f.CSS, Attr: f.Attr, As: f.As, Absolute: f.Absolute, All: f.All}
 }
 
-func (f *InnerField) want(p *problems, at string, name settings.FieldPath) webpage.Want {
+func (f *InnerField) want(p *settings.Problems, at string, name settings.FieldPath) webpage.Want {
 	path, err := name.Path()
 	switch {
 	case err != nil:
-		p.check(at, err)
+		p.Check(at, err)
 	case len(path) != 1 || path[0].Kind != 0:
-		p.add(at, "%q is no name alone: a member within another is made by select", name)
+		p.Add(at, "%q is no name alone: a member within another is made by select", name)
 	case f.As != "" && f.As != "text" && f.As != "html":
-		p.add(at, "as: %q is none: write text or html", f.As)
+		p.Add(at, "as: %q is none: write text or html", f.As)
 	case f.Attr != "" && f.As == "html":
-		p.add(at, "an attribute has no HTML: leave out as")
+		p.Add(at, "an attribute has no HTML: leave out as")
 	case f.Absolute && f.Attr == "":
-		p.add(at, "absolute is about an attribute: say which, as in attr: href")
+		p.Add(at, "absolute is about an attribute: say which, as in attr: href")
 	}
 	w := webpage.Want{Select: f.CSS, Attr: strings.ToLower(f.Attr), HTML: f.As == "html", Absolute: f.Absolute, All: f.All}
 	if err == nil && len(path) == 1 {

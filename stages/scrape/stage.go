@@ -140,13 +140,13 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 // Admit implements pipeline.Admitter.
 func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) {
 	if rec.Tombstone() {
-		return settled{}, nil
+		return calls.None(nil), nil
 	}
 	text, err := s.settings.URL.URL(rec)
 	if err != nil {
 		return nil, err
 	}
-	if err := rec.CheckObject(); err != nil {
+	if err := s.takes(rec); err != nil {
 		return nil, err
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
@@ -160,21 +160,13 @@ func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) 
 	return v.call(), nil
 }
 
-// A settled call is that of a record for which nobody is asked.
-type settled struct {
-	do func(*pipeline.Record) error // nil: nothing is to be done
-}
-
-func (settled) Gate() any                               { return nil }
-func (settled) Enter(func()) (time.Duration, bool)      { return 0, true }
-func (settled) Waits() string                           { return "" }
-func (settled) Leave(pipeline.CallResult) (counts bool) { return true }
-
-func (c settled) Do(_ context.Context, rec *pipeline.Record) error {
-	if c.do == nil {
-		return nil
+// takes rejects a value that can take no answer, before anybody is asked. It is not left to what asks,
+// whose error is that of all records that wait for the same page.
+func (s *Stage) takes(rec *pipeline.Record) error {
+	if max(len(s.into), len(s.urlInto), len(s.statusInto)) > 1 { // something may stand in the way of one
+		return s.put(rec.Clone(), nil, "", 0)
 	}
-	return c.do(rec)
+	return rec.CheckObject()
 }
 
 // put sets the fields of a record. text is JSON; nil: null. status 0 is none.

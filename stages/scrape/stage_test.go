@@ -104,6 +104,35 @@ func TestScrape(t *testing.T) {
 	}
 }
 
+// A record whose value can take no answer is rejected without a call, and alone: others that want the
+// same page at the same time get it.
+func TestWhatStandsInTheWayIsOfOneRecord(t *testing.T) {
+	w := newWeb(t)
+	w.put("a.test/p", 200, "<title>P</title>")
+	s := w.stage(t, func(s *Settings, _ *calls.Env) { s.Into, s.StatusInto = "found.page", "found.status" })
+	values := []string{`{"found":7,"u":%q}`, `{"u":%q}`, `[%q]`}
+	var made []pipeline.Call
+	var recs []*pipeline.Record
+	for i, value := range values {
+		rec := new(pipeline.Record)
+		rec.Init(pipeline.Position{}, nil, fmt.Appendf(nil, value, w.at("a.test/p")), nil, 0)
+		call, err := s.Admit(rec, 1)
+		if wrong := i != 1; (err != nil) != wrong || wrong && reason(err) == "" {
+			t.Errorf("%s: %v", value, err)
+		}
+		if err == nil {
+			made, recs = append(made, call), append(recs, rec)
+		}
+	}
+	if asked := w.requests(); asked != "" || len(made) != 1 {
+		t.Fatalf("asked for %q, %d calls", asked, len(made))
+	}
+	made[0].Leave(pipeline.CallResult{})
+	if err := s.Process(t.Context(), recs[0]); err != nil || !strings.Contains(string(recs[0].Value()), `"found":{"page":{"title":"P"`) {
+		t.Errorf("%s, %v", recs[0].Value(), err)
+	}
+}
+
 // What a miss, another type and a forbidden page do is the file's to say.
 func TestWhatIsNotThere(t *testing.T) {
 	w := newWeb(t)

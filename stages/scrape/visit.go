@@ -45,7 +45,7 @@ func (v visit) call() pipeline.Call {
 		at := &url.URL{Scheme: v.page.Scheme, Host: v.page.Host, Path: "/robots.txt"}
 		return v.stage.calls.Admit(v.robotsQuestion(at, 0), v.attempt)
 	case !v.allowed(rules):
-		return settled{v.forbidden}
+		return calls.None(v.forbidden)
 	}
 	return v.pageCall()
 }

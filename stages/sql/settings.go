@@ -1,9 +1,6 @@
 package sql
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/database"
 	"github.com/penstockio/penstock/pipeline/expr"
@@ -34,36 +31,29 @@ func Default() Settings {
 
 // Validate checks what can be known without a database. It joins several errors.
 func (s *Settings) Validate() error {
-	var errs []error
-	bad := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
-	database.Address{Driver: s.Driver, Path: s.Path, DSN: s.DSN, TLS: s.TLS}.Check(bad)
-	if err := checkQuery(s.Query, s.Driver, len(s.Args)); err != nil {
-		bad("query", "%w", err)
-	}
+	var p settings.Problems
+	database.Address{Driver: s.Driver, Path: s.Path, DSN: s.DSN, TLS: s.TLS}.Check(&p)
+	p.Check("query", checkQuery(s.Query, s.Driver, len(s.Args)))
 	if s.Into == "" {
-		bad("into", "name the field that takes the result")
+		p.Add("into", "name the field that takes the result")
 	} else if _, err := s.Into.Place(); err != nil {
-		bad("into", "%w", err)
+		p.Add("into", "%w", err)
 	}
 	if s.Rows != "first" && s.Rows != "all" {
-		bad("rows", "%q is none: write first or all", s.Rows)
+		p.Add("rows", "%q is none: write first or all", s.Rows)
 	}
-	if err := s.OnMiss.Validate(); err != nil {
-		bad("on_miss", "%w", err)
-	}
+	p.Check("on_miss", s.OnMiss.Validate())
 	if s.MaxRows < 1 {
-		bad("max_rows", "it must be at least 1")
+		p.Add("max_rows", "it must be at least 1")
 	}
 	if s.MaxBytes < 1 || s.MaxBytes > 1<<30 {
-		bad("max_bytes", "%v is out of range: write a size from 1B to 1GiB", s.MaxBytes)
+		p.Add("max_bytes", "%v is out of range: write a size from 1B to 1GiB", s.MaxBytes)
 	}
 	if s.MaxConns < 1 {
-		bad("max_conns", "it must be at least 1")
+		p.Add("max_conns", "it must be at least 1")
 	}
 	if s.Batch < 1 || s.Batch > 1000 {
-		bad("batch", "%d is out of range: write 1 to 1000", s.Batch)
+		p.Add("batch", "%d is out of range: write 1 to 1000", s.Batch)
 	}
-	return errors.Join(errs...)
+	return p.Err()
 }

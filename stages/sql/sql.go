@@ -131,7 +131,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 // Admit implements pipeline.Admitter.
 func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) {
 	if rec.Tombstone() {
-		return noCall{}, nil
+		return calls.None(nil), nil
 	}
 	key, args, bad := s.args(rec)
 	// Before the query: a value that can take no field is rejected without one.
@@ -197,15 +197,6 @@ func (s *Stage) ask(ctx context.Context, looks []*look) {
 		l.finish()
 	}
 }
-
-// A noCall asks nobody.
-type noCall struct{}
-
-func (noCall) Gate() any                                  { return nil }
-func (noCall) Enter(func()) (wait time.Duration, ok bool) { return 0, true }
-func (noCall) Waits() string                              { return "" }
-func (noCall) Do(context.Context, *pipeline.Record) error { return nil }
-func (noCall) Leave(pipeline.CallResult) (counts bool)    { return true }
 
 func (s *Stage) what() string { return "querying " + s.dialect.where() }
 

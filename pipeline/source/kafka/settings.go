@@ -1,7 +1,6 @@
 package kafkasource
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -80,14 +79,11 @@ func (s *Settings) fill() {
 
 // Validate checks what can be known without connecting. It joins several errors.
 func (s *Settings) Validate() error {
-	var errs []error
-	bad := func(field, format string, args ...any) {
-		errs = append(errs, &settings.FieldError{Field: field, Err: fmt.Errorf(format, args...)})
-	}
-	s.checkLists(bad)
+	var p settings.Problems
+	s.checkLists(&p)
 	oneOf := func(field, value string, allowed ...string) {
 		if value != "" && !slices.Contains(allowed, value) {
-			bad(field, "%q is none of %s", value, strings.Join(allowed, ", "))
+			p.Add(field, "%q is none of %s", value, strings.Join(allowed, ", "))
 		}
 	}
 	moment := func(field, value string, words ...string) {
@@ -95,7 +91,7 @@ func (s *Settings) Validate() error {
 			return
 		}
 		if _, err := time.Parse(time.RFC3339, value); err != nil {
-			bad(field, "%q is neither %s nor a time like 2026-01-31T08:00:00Z", value, strings.Join(words, " nor "))
+			p.Add(field, "%q is neither %s nor a time like 2026-01-31T08:00:00Z", value, strings.Join(words, " nor "))
 		}
 	}
 	moment("start", s.Start, "earliest", "latest")
@@ -105,31 +101,31 @@ func (s *Settings) Validate() error {
 	oneOf("on_gap", s.OnGap, "stop", "earliest", "latest")
 	oneOf("on_corrupt", s.OnCorrupt, "stop", "skip")
 	if s.Heartbeat > 0 && s.Session > 0 && s.Heartbeat > s.Session/3 {
-		bad("heartbeat", "it must be at most a third of the session, which is %v", s.Session)
+		p.Add("heartbeat", "it must be at most a third of the session, which is %v", s.Session)
 	}
 	if s.Fetch.Bytes > 0 && s.Fetch.Partition > s.Fetch.Bytes {
-		bad("fetch.partition", "it must be at most fetch.bytes, which is %v", s.Fetch.Bytes)
+		p.Add("fetch.partition", "it must be at most fetch.bytes, which is %v", s.Fetch.Bytes)
 	}
-	s.connection().Check(func(field string, err error) { bad(field, "%w", err) })
-	return errors.Join(errs...)
+	s.connection().Check(p.Check)
+	return p.Err()
 }
 
 // checkLists checks that there are brokers, and topics, each at its place.
-func (s *Settings) checkLists(bad func(field, format string, args ...any)) {
+func (s *Settings) checkLists(p *settings.Problems) {
 	if len(s.Brokers) == 0 {
-		bad("brokers", "give at least one broker, host:port")
+		p.Add("brokers", "give at least one broker, host:port")
 	}
 	if len(s.Topics) == 0 {
-		bad("topics", "give at least one topic")
+		p.Add("topics", "give at least one topic")
 	}
 	for i, t := range s.Topics {
 		field := fmt.Sprintf("topics[%d]", i)
 		if strings.TrimSpace(t) == "" {
-			bad(field, "an empty topic")
+			p.Add(field, "an empty topic")
 		} else if err := checkTopic(t); err != nil {
-			bad(field, "%w", err)
+			p.Add(field, "%w", err)
 		} else if slices.Contains(s.Topics[:i], t) {
-			bad(field, "%q stands twice", t)
+			p.Add(field, "%q stands twice", t)
 		}
 	}
 }

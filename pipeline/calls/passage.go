@@ -9,9 +9,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
-// A gate is the way of one call through the gate of its host. It must not be copied once enter
-// has been called.
-type gate struct {
+// A passage is the way of one call past all that holds back the calls to its host. It must not be copied
+// once enter has been called.
+type passage struct {
 	row *row[host]
 
 	entered bool
@@ -22,7 +22,7 @@ type gate struct {
 	reason  reason
 	slow    *bucket // that it waits for
 	turn    turn
-	in      *[]*gate // the list that it is on
+	in      *[]*passage // the list that it is on
 	wake    func()
 }
 
@@ -40,7 +40,7 @@ const (
 
 // identity is what the call waits at: the host, apart for repeated calls, which may have to wait
 // while others go on.
-func (t *gate) identity(attempt int) any {
+func (t *passage) identity(attempt int) any {
 	if attempt > 1 {
 		return &t.row.value.again
 	}
@@ -48,12 +48,12 @@ func (t *gate) identity(attempt int) any {
 }
 
 // enter is Enter of pipeline.Call.
-func (t *gate) enter(attempt int, wake func()) (wait time.Duration, ok bool) {
+func (t *passage) enter(attempt int, wake func()) (wait time.Duration, ok bool) {
 	h := &t.row.value
 	h.mu.Lock()
 	at := h.now()
 	wait, t.reason = h.ask(t, attempt, at)
-	var list *[]*gate
+	var list *[]*passage
 	switch t.reason {
 	case forNothing, forRate:
 		if wait, t.slow = t.take(); wait > 0 {
@@ -88,7 +88,7 @@ func (t *gate) enter(attempt int, wake func()) (wait time.Duration, ok bool) {
 }
 
 // take takes from the rates.
-func (t *gate) take() (wait time.Duration, slow *bucket) {
+func (t *passage) take() (wait time.Duration, slow *bucket) {
 	h := &t.row.value
 	if len(h.buckets) == 0 {
 		return 0, nil
@@ -97,7 +97,7 @@ func (t *gate) take() (wait time.Duration, slow *bucket) {
 }
 
 // list has the call be on a list, or on none. One that was woken in vain is the first again.
-func (t *gate) list(in *[]*gate) {
+func (t *passage) list(in *[]*passage) {
 	woken := t.woken
 	t.woken = false
 	if t.in == in {
@@ -109,13 +109,13 @@ func (t *gate) list(in *[]*gate) {
 	}
 	t.in = in
 	if woken {
-		*in = append([]*gate{t}, *in...)
+		*in = append([]*passage{t}, *in...)
 	} else {
 		*in = append(*in, t)
 	}
 }
 
-func (t *gate) unlist() {
+func (t *passage) unlist() {
 	if t.in == nil {
 		return
 	}
@@ -132,7 +132,7 @@ func (t *gate) unlist() {
 }
 
 // waits is Waits of pipeline.Call.
-func (t *gate) waits() string {
+func (t *passage) waits() string {
 	h := &t.row.value
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -159,7 +159,7 @@ func (t *gate) waits() string {
 }
 
 // shut says whether the host must be left alone now: an answer that is out of date may stand in.
-func (t *gate) shut() bool {
+func (t *passage) shut() bool {
 	h := &t.row.value
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -169,7 +169,7 @@ func (t *gate) shut() bool {
 }
 
 // leave is Leave of pipeline.Call. It comes once, last.
-func (t *gate) leave(r pipeline.CallResult) (counts bool) {
+func (t *passage) leave(r pipeline.CallResult) (counts bool) {
 	h := &t.row.value
 	defer t.row.done()
 	a := judge(r) // with no lock held: the methods of an error are somebody else's
@@ -193,7 +193,7 @@ func (t *gate) leave(r pipeline.CallResult) (counts bool) {
 func (h *host) now() time.Duration { return time.Since(h.gates.shared.began) }
 
 // ask says what a call has to wait for but the rates.
-func (h *host) ask(t *gate, attempt int, at time.Duration) (wait time.Duration, r reason) {
+func (h *host) ask(t *passage, attempt int, at time.Duration) (wait time.Duration, r reason) {
 	if wait = h.peer.value.wait(at); wait > 0 {
 		return wait, forPause
 	}
@@ -212,7 +212,7 @@ func (h *host) ask(t *gate, attempt int, at time.Duration) (wait time.Duration, 
 }
 
 // begin has a call begin.
-func (h *host) begin(t *gate, attempt int, at time.Duration) (ev *event.CircuitChanged) {
+func (h *host) begin(t *passage, attempt int, at time.Duration) (ev *event.CircuitChanged) {
 	t.entered, t.again = true, attempt > 1
 	h.running++
 	h.begun = at
@@ -229,7 +229,7 @@ func (h *host) begin(t *gate, attempt int, at time.Duration) (ev *event.CircuitC
 }
 
 // back judges what came of a call.
-func (h *host) back(t *gate, r pipeline.CallResult, a account, at time.Duration) (ev *event.CircuitChanged, counts bool) {
+func (h *host) back(t *passage, r pipeline.CallResult, a account, at time.Duration) (ev *event.CircuitChanged, counts bool) {
 	began := at - r.Took
 	p := &h.peer.value
 	counts = true

@@ -12,7 +12,7 @@ func TestAGateWithoutLimitsLetsCallsIn(t *testing.T) {
 		t.Fatal(err)
 	}
 	a, b := g.of("api.example"), g.of("api.example")
-	for _, c := range []*gate{&a, &b} {
+	for _, c := range []*passage{&a, &b} {
 		if wait, ok := c.enter(1, func() {}); !ok || wait != 0 {
 			t.Errorf("enter: %v, %v", wait, ok)
 		}

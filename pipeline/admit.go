@@ -71,7 +71,7 @@ type Yielder interface {
 	Call
 
 	// Yield says that another call of its gate asks first from now on: this one asks later, and
-	// gives up what it keeps. It may come between any two calls of Enter.
+	// gives up what it keeps, if it has asked at all. It may come wherever Enter may.
 	Yield()
 }
 

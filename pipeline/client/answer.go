@@ -113,9 +113,9 @@ type shownHeader struct {
 
 // send makes the call, logged in where that is asked for. After a 401 it is made once more, when
 // there are other credentials by then. own says that the header of first is its own.
-func (h *HTTP) send(first *http.Request, own bool) (*http.Response, error) {
+func (h *HTTP) send(first *http.Request, own bool, t *Trail) (*http.Response, error) {
 	if h.auth == nil {
-		return h.follow(first)
+		return h.follow(first, t)
 	}
 	if !own {
 		first.Header = nil
@@ -126,9 +126,9 @@ func (h *HTTP) send(first *http.Request, own bool) (*http.Response, error) {
 			return nil, err
 		}
 		h.show(first, used)
-		resp, err := h.follow(first)
+		resp, err := h.follow(first, t)
 		if err != nil || resp.StatusCode != http.StatusUnauthorized || again ||
-			!sameHost(resp.Request.URL, first.URL) || !h.auth.refused(used) {
+			resp.Request.Header.Get(h.auth.name()) != used || !h.auth.refused(used) {
 			return resp, err
 		}
 		drain(resp.Body)
@@ -176,9 +176,21 @@ func (e *redirectError) Error() string { return e.why }
 
 // follow makes the call and follows redirects. net/http's own client would do that too, but
 // copies all headers of every call.
-func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
-	req := first
+func (h *HTTP) follow(first *http.Request, t *Trail) (*http.Response, error) {
+	req, left := first, false
+	if t != nil {
+		t.Redirects = nil
+	}
 	for hops := 0; ; hops++ {
+		asks := false
+		var sent time.Time
+		if t != nil {
+			sent = time.Now()
+			if t.Known != nil {
+				req = req.WithContext(req.Context()) // first keeps its header
+				asks = t.condition(req)
+			}
+		}
 		resp, err := h.current().RoundTrip(req)
 		var denied *refusal
 		if hops > 0 && errors.As(err, &denied) {
@@ -189,13 +201,15 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 		}
 		location := resp.Header.Get("Location")
 		if location == "" || h.options.Stay || !redirects(first.Method, resp.StatusCode) {
+			t.arrive(resp, asks)
 			return resp, nil
 		}
+		t.leave(resp, sent)
 		drain(resp.Body)
 		if err := resp.Body.Close(); err != nil {
 			return nil, err
 		}
-		next, err := h.hop(first, req.URL, location, hops)
+		next, err := h.hop(first, req.URL, location, hops, left)
 		var refused *redirectError
 		if errors.As(err, &refused) {
 			refused.status = resp.StatusCode
@@ -203,6 +217,7 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		left = left || !sameHost(next.URL, first.URL)
 		req = next
 	}
 }
@@ -226,8 +241,9 @@ func redirects(method string, status int) bool {
 	return IsRedirect(status) && (method == http.MethodGet || method == http.MethodHead)
 }
 
-// hop makes the next request. The error is a *redirectError or a *refusal.
-func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int) (*http.Request, error) {
+// hop makes the next request. left says that a redirect has led to another host before. The error is
+// a *redirectError or a *refusal.
+func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int, left bool) (*http.Request, error) {
 	refuse := func(why string) (*http.Request, error) { return nil, &redirectError{why: why} }
 	to, err := from.Parse(location)
 	switch {
@@ -258,11 +274,12 @@ func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int
 	if err != nil {
 		return refuse("a redirect leads to an address that is not valid")
 	}
-	if same {
+	if same && !left {
 		req.Header, req.ContentLength, req.GetBody = first.Header, first.ContentLength, first.GetBody
 		return req, nil
 	}
-	// None of the other headers goes to another host: any of them may hold a key.
+	// None of the other headers goes to another host: any of them may hold a key. Nor to an address of
+	// the first that another host has chosen.
 	req.Header.Set("User-Agent", h.header.Get("User-Agent"))
 	return req, nil
 }

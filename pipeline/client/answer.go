@@ -54,8 +54,13 @@ func answerError(ctx context.Context, what string, limit time.Duration, err erro
 	return transportError(ctx, what+": reading the answer", limit, err)
 }
 
-// beginningBytes is how much of the answer to a call that failed goes into a dead letter.
-const beginningBytes = 200
+// beginningBytes is how much of the answer to a call that failed goes into a dead letter, and
+// concealedBytes how much more is looked through for secrets: they become shorter, and what is shown reaches
+// further than it would.
+const (
+	beginningBytes = 200
+	concealedBytes = 16 << 10
+)
 
 // beginning gives the beginning of an answer's body as text: it often says why the server has
 // refused. It is "" when there is none, or when it cannot be read.
@@ -73,12 +78,16 @@ func (h *HTTP) beginning(resp *http.Response) string {
 	default:
 		return "(in an encoding that was not asked for)"
 	}
-	b := make([]byte, beginningBytes+utf8.UTFMax)
+	b := make([]byte, beginningBytes+concealedBytes)
 	n, err := io.ReadFull(src, b)
 	if n == 0 || err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ""
 	}
-	return plainText(b[:n])
+	shown := h.conceal(resp.Request, b[:n])
+	if n-len(shown) > concealedBytes/2 { // one that is cut through at the end could be shown
+		return "(left out: it is mostly the log-in)"
+	}
+	return plainText(shown)
 }
 
 // plainText gives at most beginningBytes of b, ended at a whole character, or says that it

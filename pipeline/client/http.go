@@ -53,6 +53,11 @@ type HTTPOptions struct {
 	// when they change.
 	Auth  *Auth
 	HTTP2 HTTP2
+	// Secrets are values of Header that nobody else may see, and Conceal takes what else is secret
+	// out of a text; it may be nil. What a server quotes of them, or of Auth and Proxy, is left out of
+	// errors.
+	Secrets []string
+	Conceal func(text string) string
 	// Warn is called, from any goroutine, when a file of Auth has become unreadable or wrong, once
 	// until it is good again: what was read last stays in use. nil: nobody is told.
 	Warn func(error)

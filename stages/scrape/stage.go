@@ -109,7 +109,7 @@ func (s *Stage) connect(workers int, o client.HTTPOptions) (err error) {
 	set := &s.settings
 	s.fixed = http.Header{"Accept": {"text/html, application/xhtml+xml, */*;q=0.1"}}
 	o.Slots, o.MaxBytes, o.Gzip, o.Stay = workers, int64(set.MaxBytes), true, true
-	o.Egress, o.Agent, o.Header = s.egress, set.Agent, s.fixed
+	o.Egress, o.Agent, o.Header, o.Conceal = s.egress, set.Agent, s.fixed, set.URL.Hide
 	if o.TLSFiles, err = set.TLS.Open(s.warnFiles); err != nil {
 		return err
 	}

@@ -71,6 +71,10 @@ func (d *decoder) noteMembers(n *node, t reflect.Type, nested bool) {
 		item := n.items[i]
 		if f := findField(fields, key.text); f != nil {
 			d.noteMisplaced(item, f.typ, t != reflect.TypeFor[Pipeline]())
+			if at := strings.IndexByte(item.raw, '?'); f.tags.query && item.kind == scalarNode && at >= 0 {
+				line, col := item.place(at + 1)
+				item.src.hideAt(line, col, utf8.RuneCountInString(item.raw[at+1:]))
+			}
 			continue
 		}
 		if isItem {

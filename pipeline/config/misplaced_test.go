@@ -26,6 +26,7 @@ func TestMisplacedSecrets(t *testing.T) {
 		`secret_headers: {X: !tag HUNTER}`, `proxy: [HUNTER]`, `proxy: {url: HUNTER}`, `proxy: !HUNTER`, `proxi: [HUNTER]`, `proxy: &HUNTER`,
 		`auht: {bearer: HUNTER}`, `secret_header: {X: {Y: HUNTER}}`, `aut: HUNTER`, `auth: &HUNTER`, `proxy: *HUNTER`, `secret_headers: {X: *HUNTER}`,
 		`auth: {bearer: *HUNTER}`, `secret_headers: {X: @HUNTER}`, `auth: {bearer: %HUNTER}`, `auth: {"bearer": "HUNTER}`,
+		`auth: {oauth2: {token_url: "http://h/?key=HUNTER&a=b", client: i}}`,
 	} {
 		for _, secret := range []string{"TOK123", "t1"} {
 			setting := strings.ReplaceAll(settings, hunter, secret)

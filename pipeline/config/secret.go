@@ -78,6 +78,23 @@ func (p Problems) concealAll(secrets, hidden []string) {
 	}
 }
 
+// concealQuery takes what the query of an address holds out of it.
+func concealQuery(address string) string {
+	before, query, ok := strings.Cut(address, "?")
+	if !ok {
+		return address
+	}
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if name, _, ok := strings.Cut(part, "="); ok {
+			parts[i] = name + "=***"
+		} else if part != "" {
+			parts[i] = "***"
+		}
+	}
+	return before + "?" + strings.Join(parts, "&")
+}
+
 func stars(s string) string { return strings.Repeat("*", utf8.RuneCountInString(s)) }
 
 // replaceSecond puts stars in place of the second group of form. Code, which isCode finds by the

@@ -89,6 +89,8 @@ func copySideFiles(t *testing.T, dir string) {
 	t.Helper()
 	for name, text := range map[string]string{
 		"airports.csv": "iata,name,city\nABE,Lehigh Valley,Allentown\n",
+		"flights.db":   "",
+		"airports.db":  "",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)

@@ -82,8 +82,10 @@ func (*nextError) Error() string { return "the record needs a further call" }
 
 // NextCall gives the call that Next was given.
 func NextCall(err error) (call Call, ok bool) {
-	var n *nextError
-	if errors.As(err, &n) {
+	if err == nil { // as nearly always
+		return nil, false
+	}
+	if n, ok := errors.AsType[*nextError](err); ok {
 		return n.call, true
 	}
 	return nil, false

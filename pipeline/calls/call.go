@@ -48,6 +48,12 @@ type asking[A any] struct {
 	err   error // with that
 }
 
+// leading is an asking with the flight that it leads: the two are made at once.
+type leading[A any] struct {
+	asking[A]
+	leads flight[A]
+}
+
 // Gate has calls that can do without their host not wait behind those that cannot.
 func (a *asking[A]) Gate() any {
 	gate := a.passage.identity(a.attempt)

@@ -30,9 +30,12 @@ func Process(ctx context.Context, s pipeline.Admitter, rec *pipeline.Record) err
 // processed counts calls that were made without an engine: each gives its record back at once.
 var processed atomic.Int64
 
+// panicked is what a call has come to that has not returned.
+var panicked error = &pipeline.PanicError{}
+
 // do makes a call that was let in. A panic in it is one of the caller, behind Leave.
 func do(ctx context.Context, call pipeline.Call, rec *pipeline.Record) (err error) {
-	began, result := time.Now(), pipeline.CallResult{Begun: true, Err: &pipeline.PanicError{}}
+	began, result := time.Now(), pipeline.CallResult{Begun: true, Err: panicked}
 	defer func() {
 		result.Took, result.Released = time.Since(began), processed.Add(1)
 		call.Leave(result)

@@ -282,31 +282,7 @@ func (sl *slot) conclude(err error, counts bool) {
 	if counts {
 		reason, wait = s.another(c, err, now)
 	}
-	var t increments
-	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.stepsCtx.Err() != nil, &t)
-	switch {
-	case j.restore, j.verdict == again:
-		if c.kept {
-			c.saved.Restore(c.rec.rec)
-		}
-	case j.verdict == fail:
-		c.rec.fail = j.fail
-	}
-	if j.verdict == pass {
-		sl.grow(&j, &t, err == nil)
-	}
-	if j.verdict == again {
-		c.err = err
-		if c.failedAt.IsZero() {
-			c.failedAt = now
-		}
-		if j.anew = !counts; j.anew {
-			c.uncounted++
-			t.retries = 0 // what does not count is repeated, not tried again
-		}
-	}
-	sl.c = nil
-	s.book(c, j, t, now, wait)
+	sl.settle(err, reason, wait, now, c.kept, counts)
 }
 
 // refuse ends one call that limits have held back for too long. A worker of its own does that, at

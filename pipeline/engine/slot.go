@@ -135,11 +135,20 @@ func (sl *slot) end(err error) {
 	s.outstanding.Add(-1)
 	now := time.Now()
 	reason, wait := s.another(c, err, now)
+	sl.settle(err, reason, wait, now, true, true)
+}
+
+// settle does what follows from an attempt: reason and wait are of another. kept says that saved is how
+// the record came, and counts whether the attempt is one of those that the step allows.
+func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Time, kept, counts bool) {
+	c, s := sl.c, sl.s
 	var t increments
 	j := s.judge(c.rec.rec, err, c.attempts, reason, c.wl.lane.stepsCtx.Err() != nil, &t)
 	switch {
 	case j.restore, j.verdict == again:
-		c.saved.Restore(c.rec.rec)
+		if kept {
+			c.saved.Restore(c.rec.rec)
+		}
 	case j.verdict == fail:
 		c.rec.fail = j.fail
 	}
@@ -148,6 +157,13 @@ func (sl *slot) end(err error) {
 	}
 	if j.verdict == again {
 		c.err = err
+		if c.failedAt.IsZero() {
+			c.failedAt = now
+		}
+		if j.anew = !counts; j.anew {
+			c.uncounted++
+			t.retries = 0 // what does not count is repeated, not tried again
+		}
 	}
 	sl.c = nil
 	s.book(c, j, t, now, wait)

@@ -53,6 +53,7 @@ type breaker struct {
 	heard   time.Duration // when the last answer came
 	silent  time.Duration // since when there was none: it came, or the first of the row began
 	errors  int64         // failures for which it is open
+	answer  time.Duration // when the last answer came since the circuit opened, or it did
 
 	suspects suspects
 }
@@ -105,6 +106,8 @@ func (b *breaker) answered(period uint64, tries bool, began, at time.Duration) (
 	b.suspects.answered(began, at)
 	switch {
 	case b.set.Off:
+	case b.state != closed && !tries:
+		b.answer = at
 	case tries:
 		b.trying, b.times, b.errors = false, 0, 0
 		b.forget()
@@ -171,7 +174,19 @@ func (b *breaker) fails(silence time.Duration) bool {
 	return true
 }
 
+// givesUp says in how long the records of the host are to wait for it no longer. It gives false when there is no
+// such time.
+func (b *breaker) givesUp(at time.Duration) (in time.Duration, ok bool) {
+	if b.state == closed || b.set.GiveUp <= 0 {
+		return 0, false
+	}
+	return max(b.answer+b.set.GiveUp-at, 0), true
+}
+
 func (b *breaker) open(at time.Duration) (changed bool) {
+	if b.state == closed {
+		b.answer = at
+	}
 	d := b.set.Open
 	for range b.times {
 		if d *= 2; d >= b.set.MaxOpen {

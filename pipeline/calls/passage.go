@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -19,6 +20,7 @@ type passage struct {
 	owes    bool // and there was no credit for it
 	held    bool // it has asked in vain
 	tries   bool // it tries a host whose circuit is open
+	down    bool // it is let in to be told that the host is down
 	woken   bool // it was taken off a list, and is to ask or to leave
 	period  uint64
 	reason  reason
@@ -69,6 +71,12 @@ func (t *passage) enter(attempt int, wake func()) (wait time.Duration, ok bool) 
 		if wait == 0 {
 			list = &h.waiting
 		}
+		switch in, ends := h.breaker.givesUp(at); {
+		case ends && in == 0:
+			list, wait, t.reason, t.down = nil, 0, forNothing, true
+		case ends && (wait == 0 || in < wait):
+			wait = in
+		}
 	case forBudget:
 		list = &h.poor
 	}
@@ -76,7 +84,9 @@ func (t *passage) enter(attempt int, wake func()) (wait time.Duration, ok bool) 
 	t.wake = wake
 	h.hold(t, attempt == 1 && t.reason != forNothing)
 	var ev *event.CircuitChanged
-	if t.reason == forNothing {
+	if t.down {
+		ok = true
+	} else if t.reason == forNothing {
 		ev, ok = h.begin(t, attempt, at), true
 	} else if t.reason != forRate {
 		h.gates.shared.giveUp(h.buckets, &t.turn)
@@ -161,6 +171,16 @@ func (t *passage) waits() string {
 	return ""
 }
 
+// refusal is the error of a call that is not made since its host is down, or nil.
+func (t *passage) refusal() error {
+	if !t.down {
+		return nil
+	}
+	h := &t.row.value
+	return pipeline.Reject(pipeline.ReasonHostDown,
+		fmt.Errorf("calling %s: no answer from the host for %s", h.name, h.breaker.set.GiveUp))
+}
+
 // shut says whether the host must be left alone now: an answer that is out of date may stand in.
 func (t *passage) shut() bool {
 	h := &t.row.value
@@ -191,7 +211,7 @@ func (t *passage) leave(r pipeline.CallResult) (counts bool) {
 	if wake != nil {
 		wake()
 	}
-	return counts
+	return counts || t.down
 }
 
 // hold counts the first attempts that have asked in vain.

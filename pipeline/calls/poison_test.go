@@ -216,3 +216,21 @@ func TestARecordThatIsAlwaysAskedToWaitIsRejected(t *testing.T) {
 		}
 	}
 }
+
+// A host that is gone for good holds its records up for as long as the step is to wait, and no longer.
+func TestAHostThatIsGoneForGoodIsGivenUp(t *testing.T) {
+	for _, records := range []int{1, 10, 5000} {
+		for _, err := range []error{noConnection{}, nil} {
+			c := trial{records: records, bad: func(int) bool { return true }, err: err}
+			c.set = func(s *calls.Settings) { s.Breaker.GiveUp = 10 * time.Minute }
+			if err == nil {
+				c.wait.Timeout, c.wait.Deadline = 3*time.Second, time.Minute
+			}
+			o := c.run(t, time.Hour)
+			t.Logf("%d records: %d rejected in %v with %d calls", records, o.rejected, o.took, len(o.calls))
+			if o.rejected != records || o.took > 11*time.Minute || len(o.calls) > 200 {
+				t.Errorf("%d records: %d rejected in %v with %d calls", records, o.rejected, o.took, len(o.calls))
+			}
+		}
+	}
+}

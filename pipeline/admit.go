@@ -86,6 +86,8 @@ type CallResult struct {
 	// Failed is when an attempt at the record failed first, before this one; zero: none has. Others may
 	// have been answered since: then it is the record that fails.
 	Failed time.Time
+	// FailedFrom is when that attempt began.
+	FailedFrom time.Time
 	// Uncounted is how many attempts at the record Leave has said of that they do not count.
 	Uncounted int
 }

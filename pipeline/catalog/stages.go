@@ -134,6 +134,7 @@ workers: 64
 timeout: 500ms
 deadline: 10s`,
 			Settings: settingsOf(httpstage.Defaults),
+			AnyHost:  func(settings any) bool { return len(settings.(*httpstage.Settings).Hosts) > 0 },
 			Check: func(settings any, p *config.Pipeline) error {
 				for i := range p.Stages {
 					if p.Stages[i].Settings == settings {
@@ -163,6 +164,7 @@ deadline: 10s`,
   into: found
 workers: 10`,
 			Settings: settingsOf(scrape.Defaults),
+			AnyHost:  func(any) bool { return true },
 			Warn: func(settings any, p *config.Pipeline) []config.Warning {
 				return warnHeldUp(settings.(*scrape.Settings), p)
 			},

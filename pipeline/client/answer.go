@@ -208,6 +208,9 @@ func (h *HTTP) follow(first *http.Request, t *Trail) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := checkHead(resp); err != nil {
+			return nil, err
+		}
 		location := resp.Header.Get("Location")
 		if location == "" || h.options.Stay || !redirects(first.Method, resp.StatusCode) {
 			t.arrive(resp, asks)

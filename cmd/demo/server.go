@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A weatherServer is the slow server that the demo asks for each late flight: most
+// A weatherServer is the slow server that the demo asks where late flights began: most
 // answers take a few milliseconds, two of a hundred a quarter of a second, and one of
 // a hundred calls is told to come back.
 type weatherServer struct {

@@ -24,5 +24,16 @@
 // A record that waits for any of these is not failing and has no time that runs out: see
 // [pipeline.Admitter]. Who wants a bound sets max_wait beside the step, which the engine keeps.
 //
+// What a call says of its host is read from its error. None, [pipeline.Filtered], what [pipeline.Next]
+// makes and a permanent one are answers; any other is a failure, but for a panic, a fatal one and that of a
+// context that was cancelled, which say nothing. [pipeline.RetryAfter] says how long the host wants to be left alone. An error may say more,
+// by methods that give true:
+//
+//   - NotAsked() bool: nobody was asked, and it tells nothing of the host. See [Unasked].
+//   - AsksToWait() bool: the host is there and was asked too much, as with 429. It is no failure to a
+//     breaker.
+//   - OutOfService() bool: nobody serves there now, whoever asks, as without a connection or with 503. A
+//     breaker opens sooner.
+//
 // Nothing here makes a call of its own, starts a goroutine that outlives a call, or retries.
 package calls

@@ -43,7 +43,8 @@ func (h *HTTP) gzip(body io.Reader) (*gzip.Reader, error) {
 
 // answerError classifies an error of reading a body: broken compression is permanent, a
 // broken connection transient.
-func answerError(ctx context.Context, what string, limit time.Duration, err error) error {
+func answerError(x *attempt, err error) error {
+	what := x.what()
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
 		return pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer is not the gzip that it says it is", nil))
@@ -51,7 +52,7 @@ func answerError(ctx context.Context, what string, limit time.Duration, err erro
 	if errors.As(err, &corrupt) {
 		return pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer's compression is corrupt", nil))
 	}
-	return transportError(ctx, what+": reading the answer", limit, err)
+	return transportError(x.ctx, what+": reading the answer", x.limit, err)
 }
 
 // beginningBytes is how much of the answer to a call that failed goes into a dead letter, and
@@ -211,7 +212,7 @@ func (h *HTTP) follow(first *http.Request, t *Trail) (*http.Response, error) {
 		if err := checkHead(resp); err != nil {
 			return nil, err
 		}
-		location := resp.Header.Get("Location")
+		location := value(resp.Header, "Location")
 		if location == "" || h.options.Stay || !redirects(first.Method, resp.StatusCode) {
 			t.arrive(resp, asks)
 			return resp, nil

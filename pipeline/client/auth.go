@@ -59,7 +59,7 @@ type HeaderAuth struct {
 
 // OAuth2Auth is the grant of client credentials.
 type OAuth2Auth struct {
-	TokenURL         string          `yaml:"token_url" doc:"where tokens are got; tls, but for its server_name, and proxy hold for it too" required:"true"`
+	TokenURL         string          `yaml:"token_url" query:"hidden" doc:"where tokens are got; tls, but for its server_name, and proxy hold for it too" required:"true"`
 	ClientID         string          `yaml:"client_id" doc:"who this side is" required:"true"`
 	ClientSecret     settings.Secret `yaml:"client_secret" doc:"secret of the client"`
 	ClientSecretFile settings.Path   `yaml:"client_secret_file" doc:"file that holds the secret; read again when it changes"`

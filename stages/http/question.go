@@ -28,30 +28,37 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 	if err != nil {
 		return q, err
 	}
-	r := client.Request{Method: h.settings.Method, URL: to.url, Address: to.address, Discard: h.into == nil, Reads: h.settings.OKStatus}
-	if r.Header, err = h.header(rec); err != nil {
+	header, err := h.header(rec)
+	if err != nil {
 		return q, err
 	}
 	if err := h.takes(rec); err != nil {
 		return q, err
 	}
-	q.Host = to.host
 	if h.keyed {
-		if r.Body, err = h.body(rec); err != nil {
+		body, err := h.body(rec)
+		if err != nil {
 			return q, err
 		}
-		q.Key = h.key(&r)
-		r.Body = nil
+		q.Key = h.key(to.url, header, body)
 	}
-	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (reply calls.Reply[answer], err error) {
+	q.Host, q.Ask, q.Use = to.host, h.asks(to, header), h.used
+	return q, nil
+}
+
+// asks gives what makes the call for a record, when it is let in.
+func (h *Stage) asks(to place, header http.Header) func(context.Context, *pipeline.Record, *answer) (calls.Reply[answer], error) {
+	return func(ctx context.Context, rec *pipeline.Record, known *answer) (reply calls.Reply[answer], err error) {
+		r := client.Request{
+			Method: h.settings.Method, URL: to.url, Address: to.address, Header: header,
+			Discard: h.into == nil, Reads: h.settings.OKStatus,
+		}
 		// Only now: all that a window holds may wait, and their bodies would be in nobody's budget.
 		if r.Body, err = h.body(rec); err != nil {
 			return reply, calls.Unasked(err)
 		}
 		return h.ask(ctx, r, known)
 	}
-	q.Use = h.used
-	return q, nil
 }
 
 // takes rejects a value that can take no answer, before anybody is asked. It is not left to Ask,
@@ -92,13 +99,13 @@ const idempotencyKey = "Idempotency-Key"
 const longestURL = 1 << 10
 
 // key makes what tells a request from others of the step: all that differs between them.
-func (h *Stage) key(r *client.Request) string {
-	if len(h.headers) == 0 && !h.sends && len(r.URL) <= longestURL {
-		return r.URL
+func (h *Stage) key(url string, header http.Header, body []byte) string {
+	if len(h.headers) == 0 && !h.sends && len(url) <= longestURL {
+		return url
 	}
-	parts := append(make([]string, 0, 2+len(h.headers)), r.URL, string(r.Body))
+	parts := append(make([]string, 0, 2+len(h.headers)), url, string(body))
 	for _, part := range h.headers {
-		parts = append(parts, r.Header[part.name][0])
+		parts = append(parts, header[part.name][0])
 	}
 	return calls.Key(parts...)
 }

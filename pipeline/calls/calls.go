@@ -103,10 +103,12 @@ func (c *Calls[A]) Close() {
 	c.gates.close()
 }
 
-// Delay has calls to a host begin no closer together than d, however many there may be at once:
-// the Crawl-delay of a robots.txt. 0 takes that back. It may be forgotten of a host that was not
-// called for long, when there are many: who has it says so before each call, which costs little.
-func (c *Calls[A]) Delay(host string, d time.Duration) { c.gates.delay(host, d) }
+// Delay has calls to a host begin no closer together than d, however many there may be at once and
+// whichever steps of the process make them that have said so: the Crawl-delay of a robots.txt. from tells
+// apart who says it, as there may be several for one host: the longest holds. 0 takes back what from has
+// said. It may be forgotten of a host that was not called for long, when there are many: who has it says
+// so before each call, which costs little.
+func (c *Calls[A]) Delay(host, from string, d time.Duration) { c.gates.delay(host, from, d) }
 
 // Admit makes the call of a question, for attempt, which is counted from 1: one that only uses an
 // answer that is known, one that waits for the answer to an equal question, or one that asks.

@@ -45,3 +45,21 @@ func TestNoSecretsForAnyHost(t *testing.T) {
 		}
 	}
 }
+
+// A name with a digit is not the one that robots.txt is read for, and the file is told.
+func TestNamesOfCrawlersThatAreCut(t *testing.T) {
+	for agent, cut := range map[string]bool{"b2bot/1.0": true, "a.b": true, "acme-docs/1.0": false, "acme_bot": false, "acme (x": false} {
+		file := filepath.Join(t.TempDir(), "p.yaml")
+		text := fmt.Sprintf("pipeline: p\nsource: {replay: {files: [in.jsonl]}}\nstages:\n  - scrape: {url: 'http://a.example/{id}', into: got, select: {t: title}, agent: '%s (+https://x.example/)'}\nsinks:\n  - stdout: {}\n", agent)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		set, err := (&config.Loader{Kinds: catalog.Kinds()}).Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said := strings.Contains(set.Warnings.Detail(), "robots.txt is read for"); said != cut {
+			t.Errorf("%s: %s", agent, set.Warnings.Detail())
+		}
+	}
+}

@@ -166,7 +166,8 @@ workers: 10`,
 			Settings: settingsOf(scrape.Defaults),
 			AnyHost:  func(any) bool { return true },
 			Warn: func(settings any, p *config.Pipeline) []config.Warning {
-				return warnHeldUp(settings.(*scrape.Settings), p)
+				s := settings.(*scrape.Settings)
+				return append(warnHeldUp(s, p), warnCutName(s)...)
 			},
 			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
 				return scrape.New(s, env.Calls)

@@ -67,6 +67,16 @@ func warnHeldUp(s *scrape.Settings, p *config.Pipeline) []config.Warning {
 		Suggestion: "write how long a record may be held back, max_wait: 1h, beside scrape; rates make records wait too"}}
 }
 
+// warnCutName warns of a crawler whose name is not the one that a robots.txt would have to give.
+func warnCutName(s *scrape.Settings) []config.Warning {
+	product, cut := s.CutName()
+	if !cut {
+		return nil
+	}
+	return []config.Warning{{Field: "agent", Text: "robots.txt is read for " + product + ": a name ends where something else than a letter, a hyphen or an underscore stands",
+		Suggestion: "write a name without digits and dots in front of the version, as in acme-docs/1.0"}}
+}
+
 // warnNoBody warns of a request that is to carry something and carries nothing, of which no record
 // has a part: servers that read it answer 400, others never see the record. One that means it so
 // says what type nothing has.

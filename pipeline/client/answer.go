@@ -209,6 +209,9 @@ func (h *HTTP) follow(first *http.Request, t *Trail) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		if err := checkHead(resp); err != nil {
+			return nil, err
+		}
 		location := value(resp.Header, "Location")
 		if location == "" || h.options.Stay || !redirects(first.Method, resp.StatusCode) {
 			t.arrive(resp, asks)

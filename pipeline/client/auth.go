@@ -94,7 +94,7 @@ func (a *Auth) Validate() error {
 		p.Check("basic", oneSecret("password", b.Password, b.PasswordFile, nil))
 	}
 	if b := a.Bearer; b != nil {
-		p.Check("bearer", oneSecret("token", b.Token, b.TokenFile, checkValue))
+		p.Check("bearer", oneSecret("token", b.Token, b.TokenFile, checkToken))
 	}
 	if h := a.Header; h != nil {
 		p.Check("header.name", CheckHeader(h.Name, ""))
@@ -118,7 +118,7 @@ func oneSecret(name string, literal settings.Secret, file settings.Path, check f
 	switch {
 	case (literal == "") == (file == ""):
 		return fmt.Errorf("give one of %s and %s_file", name, name)
-	case check != nil:
+	case check != nil && file == "":
 		return check(literal.Reveal())
 	}
 	return nil
@@ -128,6 +128,21 @@ func oneSecret(name string, literal settings.Secret, file settings.Path, check f
 func checkValue(text string) error {
 	if CheckHeader("Authorization", text) != nil {
 		return errors.New("it holds a line break or another control character")
+	}
+	return nil
+}
+
+// checkToken refuses what is no token alone, without showing it.
+func checkToken(text string) error {
+	switch {
+	case text == "":
+		return errors.New("it is empty")
+	case checkValue(text) != nil:
+		return checkValue(text)
+	case len(text) > len("bearer ") && strings.EqualFold(text[:len("bearer ")], "bearer "):
+		return errors.New("it begins with Bearer, which is put before it by itself: leave that out")
+	case strings.ContainsAny(text, " \t\ufeff"):
+		return errors.New("it holds a blank, and a token has none")
 	}
 	return nil
 }
@@ -175,7 +190,7 @@ func (a *Auth) open(h *HTTP) (credentials, error) {
 		user := a.Basic.Username
 		f.make = func(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+s)) }
 	case a.Bearer != nil:
-		f.secret, err = openSecret(a.Bearer.Token, a.Bearer.TokenFile, "the token of auth.bearer.token_file", checkValue, warn)
+		f.secret, err = openToken(a.Bearer.Token, a.Bearer.TokenFile, "the token of auth.bearer.token_file", checkToken, warn)
 		f.make = func(s string) string { return "Bearer " + s }
 	case a.Header != nil:
 		f.secret, err = openSecret(a.Header.Value, a.Header.ValueFile, "the value of auth.header.value_file", checkValue, warn)

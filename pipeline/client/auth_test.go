@@ -89,12 +89,13 @@ func TestLogIn(t *testing.T) {
 		auth Auth
 		want string
 	}{
-		"basic":        {Auth{Basic: &BasicAuth{Username: "u", Password: "p:ä"}}, "Basic " + base64.StdEncoding.EncodeToString([]byte("u:p:ä"))},
-		"basic, file":  {Auth{Basic: &BasicAuth{Username: "u", PasswordFile: keyFile(t, "from file\r\n")}}, "Basic " + base64.StdEncoding.EncodeToString([]byte("u:from file"))},
-		"bearer":       {Auth{Bearer: &BearerAuth{Token: "t"}}, "Bearer t"},
-		"bearer, file": {Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, "t2\n")}}, "Bearer t2"},
-		"header":       {Auth{Header: &HeaderAuth{Name: "x-api-key", Value: "k"}}, "k"},
-		"header, file": {Auth{Header: &HeaderAuth{Name: "X-Api-Key", ValueFile: keyFile(t, "k2")}}, "k2"},
+		"basic":                            {Auth{Basic: &BasicAuth{Username: "u", Password: "p:ä"}}, "Basic " + base64.StdEncoding.EncodeToString([]byte("u:p:ä"))},
+		"basic, file":                      {Auth{Basic: &BasicAuth{Username: "u", PasswordFile: keyFile(t, "from file\r\n")}}, "Basic " + base64.StdEncoding.EncodeToString([]byte("u:from file"))},
+		"bearer":                           {Auth{Bearer: &BearerAuth{Token: "t"}}, "Bearer t"},
+		"bearer, file":                     {Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, "t2\n")}}, "Bearer t2"},
+		"bearer, file as editors write it": {Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, "\ufeff t2 \t\r\n\n")}}, "Bearer t2"},
+		"header":                           {Auth{Header: &HeaderAuth{Name: "x-api-key", Value: "k"}}, "k"},
+		"header, file":                     {Auth{Header: &HeaderAuth{Name: "X-Api-Key", ValueFile: keyFile(t, "k2")}}, "k2"},
 	} {
 		h := newHTTP(t, HTTPOptions{Auth: &tt.auth})
 		for range 2 {
@@ -282,5 +283,18 @@ func TestLogInDoesNotComeBack(t *testing.T) {
 	}
 	if got := strings.Join(shown, ", "); got != "/ Bearer keyown, /chosen , /401 " {
 		t.Errorf("shown was %q", got)
+	}
+}
+
+// What is no token alone is refused, with words that say why and do not show it.
+func TestTokensThatAreNone(t *testing.T) {
+	for text, why := range map[string]string{"Bearer canary": "begins with Bearer", "bearer canary\n": "begins with Bearer", "a canary": "holds a blank", " \t\n": "is empty", "a\ncanary": "line break"} {
+		_, err := NewHTTP(HTTPOptions{Auth: &Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, text)}}})
+		if err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := (&Auth{Bearer: &BearerAuth{Token: "Bearer canary"}}).Validate(); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("in the file: %v", err)
 	}
 }

@@ -106,7 +106,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 				return nil, err
 			}
 		}
-		header[http.CanonicalHeaderKey(name)] = values
+		header[headerKey(name)] = values
 	}
 	if o.Gzip {
 		header.Set("Accept-Encoding", "gzip")
@@ -121,7 +121,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 		if h.auth, err = o.Auth.open(h); err != nil {
 			return nil, err
 		}
-		if _, twice := header[http.CanonicalHeaderKey(h.auth.name())]; twice {
+		if _, twice := header[headerKey(h.auth.name())]; twice {
 			h.auth.close()
 			return nil, fmt.Errorf("setting up the log-in: the header %s is set elsewhere too", h.auth.name())
 		}
@@ -308,7 +308,7 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 				return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: "+err.Error(), nil))
 			}
 		}
-		req.Header[http.CanonicalHeaderKey(name)] = values
+		req.Header[headerKey(name)] = values
 	}
 	if host := value(req.Header, "Host"); host != "" {
 		req.Host = host

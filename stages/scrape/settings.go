@@ -151,6 +151,14 @@ func (s *Settings) checkAddress(p *settings.Problems) {
 	}
 }
 
+// CutName says whether the name in agent goes on behind the part for which robots.txt is read, as that
+// of b2bot/1.0 does, and gives that part.
+func (s *Settings) CutName() (product string, cut bool) {
+	product = robotstxt.Product(s.Agent)
+	rest := s.Agent[len(product):]
+	return product, rest != "" && !strings.ContainsAny(rest[:1], "/ \t(;,")
+}
+
 // ManyHosts says whether a record may choose among hosts that the file does not name one by one.
 func (s *Settings) ManyHosts() bool {
 	chosen, _ := s.URL.GivesHost()

@@ -43,7 +43,7 @@ type Reply[A any] struct {
 	Bytes     int           // about how much memory it takes
 	Negative  bool          // it says that there is none
 	TTL       time.Duration // 0: as long as the settings say; below 0: it is not kept
-	Stale     time.Duration // 0: as the settings say; below 0: it must not stand in once it is out of date
+	Stale     time.Duration // 0: as the settings say; below 0: it must not stand in once it is out of date, as one that is Negative never does
 	Validates bool          // Ask can find out whether it still holds, so that it is kept for that once it is out of date
 }
 
@@ -83,8 +83,9 @@ func (c *Calls[A]) Account(add func(bytes int64)) {
 	}
 }
 
-// Report implements pipeline.Reporter. A call that was made because nothing was known is a miss, a
-// record that has the answer of another one's call is joined, and neither.
+// Report implements pipeline.Reporter. A call that was made because nothing was known that holds is a miss, also
+// when an answer that is out of date stands in for what came of it, which is a hit of the record. A record that
+// has the answer of another one's call is joined, and neither.
 func (c *Calls[A]) Report() pipeline.Report {
 	return pipeline.Report{
 		CacheHits: c.hits.Load(), CacheMisses: c.misses.Load(), CacheStale: c.stale.Load(),

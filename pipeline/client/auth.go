@@ -141,6 +141,8 @@ type credentials interface {
 	// refused takes note that a server has answered 401 to used, and says whether another value is
 	// worth an attempt.
 	refused(used string) bool
+	// secrets gives what may be shown to the server alone.
+	secrets() []string
 	close()
 }
 
@@ -153,6 +155,7 @@ type fixed struct {
 
 func (f *fixed) name() string                          { return f.header }
 func (f *fixed) value(context.Context) (string, error) { return f.make(f.secret.text()), nil }
+func (f *fixed) secrets() []string                     { return []string{f.secret.text()} }
 func (f *fixed) close()                                {}
 
 // refused looks at the file at once: keys are renewed on both sides at about the same time.

@@ -254,3 +254,33 @@ func TestLogInStaysWithItsHost(t *testing.T) {
 		t.Errorf("%d tokens were got", tokens.Load())
 	}
 }
+
+// An address of the host that is called which another host has chosen is not shown the log-in either,
+// nor any other header.
+func TestLogInDoesNotComeBack(t *testing.T) {
+	var shown []string
+	var second, first *httptest.Server
+	first = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown = append(shown, r.URL.Path+" "+r.Header.Get("Authorization")+r.Header.Get("X-Own"))
+		switch r.URL.Path {
+		case "/":
+			http.Redirect(w, r, strings.Replace(second.URL, "127.0.0.1", "localhost", 1), http.StatusFound)
+		case "/chosen":
+			http.Redirect(w, r, "/401", http.StatusFound)
+		default:
+			w.WriteHeader(401)
+		}
+	}))
+	defer first.Close()
+	second = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, first.URL+"/chosen", http.StatusFound)
+	}))
+	defer second.Close()
+	h := newHTTP(t, HTTPOptions{Auth: &Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, "key")}}, Header: http.Header{"X-Own": {"own"}}, AnyHost: true})
+	if a, err := get(t, h, first.URL); err != nil || a.Status != 401 {
+		t.Errorf("%v, %+v", err, a)
+	}
+	if got := strings.Join(shown, ", "); got != "/ Bearer keyown, /chosen , /401 " {
+		t.Errorf("shown was %q", got)
+	}
+}

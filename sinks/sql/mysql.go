@@ -4,7 +4,6 @@ import (
 	"context"
 	dbsql "database/sql"
 	"database/sql/driver"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +14,6 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/tidwall/gjson"
-
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/database"
 )
@@ -63,7 +60,7 @@ func (d *mySQL) create(names, key []string) string {
 }
 
 const (
-	mysqlColumns = `SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, EXTRA FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = `
+	mysqlColumns = `SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, EXTRA, IS_NULLABLE = 'NO', COALESCE(DATETIME_PRECISION, 0) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = `
 	mysqlUnique  = `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA = `
 )
 
@@ -97,6 +94,7 @@ func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (columns map[string]
 		columns = map[string]*column{}
 		for _, row := range found {
 			c := &column{name: string(row[0]), typ: strings.ToLower(string(row[1]))}
+			c.full, c.always, c.digits = strings.ToLower(string(row[2])), string(row[4]) == "1", string(row[5])
 			c.exact, c.folds = slices.Contains(mysqlWhole, c.typ), c.typ == "char" || c.typ == "varchar"
 			c.made = strings.Contains(strings.ToUpper(string(row[3])), "GENERATED") && !strings.Contains(strings.ToUpper(string(row[3])), "DEFAULT_GENERATED")
 			columns[c.name] = c
@@ -145,66 +143,6 @@ var (
 	mysqlText  = []string{"char", "varchar", "text", "tinytext", "mediumtext", "longtext", "enum", "set"}
 )
 
-func (d *mySQL) bind(c *column, v gjson.Result) (value any, wrong string) {
-	switch c.typ {
-	case "json":
-		return v.Raw, ""
-	case "datetime", "timestamp":
-		return bindMoment(v)
-	}
-	switch {
-	case slices.Contains(mysqlBytes, c.typ):
-		b, err := base64.StdEncoding.DecodeString(v.String())
-		if v.Type != gjson.String || err != nil {
-			return nil, noBase64
-		}
-		return b, ""
-	case slices.Contains(mysqlText, c.typ):
-		if v.Type == gjson.String {
-			return v.String(), ""
-		}
-		return v.Raw, ""
-	case v.IsArray() || v.IsObject():
-		return nil, describeKind(v)
-	case v.Type == gjson.String && slices.Contains(mysqlWhole, c.typ):
-		text, ok := wholeText(v.String())
-		if !ok {
-			return nil, noWhole
-		}
-		v = gjson.Parse(text)
-	case v.Type == gjson.Number && slices.Contains(mysqlWhole, c.typ):
-		if _, whole, _ := database.WholeOf(v.Raw); !whole {
-			return nil, "a number with a fraction"
-		}
-	case v.Type == gjson.Number && c.typ == "decimal":
-		return v.Raw, "" // with every digit
-	}
-	value, err := database.BindMySQL([]byte(v.Raw))
-	if err != nil {
-		return nil, describeKind(v)
-	}
-	return value, ""
-}
-
-// bindMoment gives a time as both servers read it: RFC 3339 they do not. Other texts go as they are.
-func bindMoment(v gjson.Result) (value any, wrong string) {
-	const layout = "2006-01-02 15:04:05.999999"
-	switch {
-	case v.Type == gjson.Number:
-		t, ok := moment(v.Raw)
-		if !ok {
-			return nil, noMoment
-		}
-		return t.Format(layout), ""
-	case v.Type != gjson.String:
-		return nil, describeKind(v)
-	}
-	if t, err := time.Parse(time.RFC3339Nano, v.String()); err == nil {
-		return t.UTC().Format(layout), ""
-	}
-	return v.String(), ""
-}
-
 // fits keeps a statement below what the server reads at once: a value may take twice its bytes in it.
 func (d *mySQL) fits(_ *table, rows []*row) int {
 	size := int64(1 << 10)
@@ -231,7 +169,13 @@ func (d *mySQL) write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) 
 		}
 		fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", d.table, quoted("`", ", ", d.names...))
 	}
-	places := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	marks := make([]string, len(columns))
+	for i, c := range columns {
+		if marks[i] = "?"; rows[0].remove {
+			marks[i] = t.columns[c].compared()
+		}
+	}
+	places := "(" + strings.Join(marks, ", ") + ")"
 	args := make([]driver.NamedValue, 0, len(rows)*len(columns))
 	for i, r := range rows {
 		if i > 0 {

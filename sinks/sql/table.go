@@ -28,6 +28,12 @@ type column struct {
 	exact bool   // equal to the database only when bind gives the same
 	folds bool   // a text, or a UUID: equal to the database only when fold gives the same, or cannot tell
 
+	// Of MySQL:
+	full     string // the type with its lengths
+	digits   string // of a second
+	always   bool   // it is never null
+	compares bool   // it is of the key
+
 	pg   *database.Type
 	cast string // PostgreSQL: what a text is cast to
 }
@@ -57,6 +63,10 @@ func (k *Sink) describe(ctx context.Context) (*table, error) {
 		t.columns = append(t.columns, c)
 		if slices.Contains(k.settings.Key, name) {
 			t.key = append(t.key, i)
+			c.compares = true
+			if why := c.cannotDelete(); why != "" && k.settings.OnTombstone == "delete" {
+				return nil, wrong("rows cannot be deleted by the column %q of key, which is %s: %s; make it decimal, or leave on_tombstone out", name, c.full, why)
+			}
 			t.exact, t.folds = t.exact && c.exact, t.folds && (c.exact || c.folds)
 		}
 	}

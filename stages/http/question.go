@@ -18,6 +18,7 @@ type answer struct {
 	headers []byte      // an object with those of keep_headers; nil: nobody wants them
 	miss    error       // a status of miss_status
 	judged  http.Header // what HTTP's rules of keeping go by; nil: they are not asked
+	from    string      // along with judged: the address, behind redirects, from which it came
 }
 
 // question makes what is asked for a record, without keeping anything of it.
@@ -112,30 +113,25 @@ func (h *Stage) key(url string, header http.Header, body []byte) string {
 // ask makes the call. known is an answer that was kept and is out of date, or nil.
 func (h *Stage) ask(ctx context.Context, r client.Request, known *answer) (calls.Reply[answer], error) {
 	var none calls.Reply[answer]
-	asks := known != nil && known.judged != nil
-	if asks {
-		r.Header = r.Header.Clone()
-		if r.Header == nil {
-			r.Header = http.Header{}
-		}
-		client.Condition(r.Header, known.judged)
-	}
 	var sent time.Time
 	if h.keeps.byHTTP {
-		sent = time.Now()
+		sent, r.Trail = time.Now(), new(client.Trail)
+		if known != nil {
+			r.Trail.Known, r.Trail.KnownFrom = known.judged, known.from
+		}
 	}
 	a, err := h.client.Do(ctx, r)
 	if err != nil {
 		return none, err
 	}
-	if asks && a.Status == http.StatusNotModified {
+	if r.Trail != nil && r.Trail.NotModified {
 		renewed := *known
 		renewed.judged = client.Renew(known.judged, a.Header)
 		return h.reply(renewed, r, sent), nil
 	}
 	got := answer{status: a.Status, headers: h.kept(a.Header)}
 	if h.keeps.byHTTP {
-		got.judged = client.Deciding(a.Header)
+		got.judged, got.from = client.Deciding(a.Header), r.Trail.From
 	}
 	switch h.verdict(a.Status) {
 	case misses:
@@ -177,7 +173,7 @@ func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 	if a.judged == nil {
 		return p
 	}
-	p.Bytes += client.HeaderBytes(a.judged)
+	p.Bytes += client.HeaderBytes(a.judged) + len(a.from)
 	otherwise := h.keeps.ttl
 	if p.Negative {
 		otherwise = h.keeps.negative
@@ -189,7 +185,7 @@ func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 			header[name] = lines
 		}
 	}
-	f := client.Exchange{Method: r.Method, Request: header, Status: a.status, Answer: a.judged, Sent: sent, Received: time.Now()}.Freshness(otherwise)
+	f := client.Exchange{Method: r.Method, Request: header, Status: a.status, Answer: a.judged, Sent: sent, Received: time.Now(), Redirects: r.Trail.Redirects}.Freshness(otherwise)
 	p.TTL, p.Stale, p.Validates = f.TTL, f.Stale, f.Validates
 	return p
 }

@@ -235,12 +235,28 @@ func (s *Settings) checkLogin(p *settings.Problems) {
 			p.Add("auth", "%s stands under headers too: leave it out there", name)
 		}
 	}
-	switch {
-	case !s.Hosts.Any():
-	case s.Auth != nil:
-		p.Add("auth", "with hosts: ['*'] a record chooses who is called, and would be sent the log-in: name the hosts")
-	case len(s.SecretHeaders) > 0:
-		p.Add("secret_headers", "with hosts: ['*'] a record chooses who is called, and would be sent them: name the hosts")
+	if chosen, _ := s.URL.GivesHost(); !chosen || !s.Hosts.Any() {
+		return
+	}
+	refuse := func(field, what string) {
+		p.Add(field, "with hosts: ['*'] a record chooses who is called, and would be %s: name the hosts", what)
+	}
+	if s.Auth != nil {
+		refuse("auth", "sent the log-in")
+	}
+	if len(s.SecretHeaders) > 0 {
+		refuse("secret_headers", "sent them")
+	}
+	if s.URL.HoldsFile() {
+		refuse("url", "sent what ${file:…} holds")
+	}
+	for name, t := range s.Headers {
+		if t.HoldsFile() {
+			refuse("headers."+name, "sent what ${file:…} holds")
+		}
+	}
+	if s.TLS.Cert != "" {
+		refuse("tls.cert", "shown who this side is")
 	}
 }
 
@@ -272,4 +288,14 @@ func (s *Settings) CheckCalls(c calls.Settings) error {
 }
 
 // secrets says whether something goes with the requests that nobody else may see.
-func (s *Settings) secrets() bool { return s.Auth != nil || len(s.SecretHeaders) > 0 }
+func (s *Settings) secrets() bool {
+	if s.Auth != nil || len(s.SecretHeaders) > 0 || s.URL.HoldsFile() {
+		return true
+	}
+	for _, t := range s.Headers {
+		if t.HoldsFile() {
+			return true
+		}
+	}
+	return false
+}

@@ -16,6 +16,7 @@ type passage struct {
 	row *row[host]
 
 	entered bool
+	attempt int
 	again   bool // it is a repeated call
 	owes    bool // and there was no credit for it
 	held    bool // it has asked in vain
@@ -252,7 +253,7 @@ func (h *host) ask(t *passage, attempt int, at time.Duration) (wait time.Duratio
 
 // begin has a call begin.
 func (h *host) begin(t *passage, attempt int, at time.Duration) (ev *event.CircuitChanged) {
-	t.entered, t.again = true, attempt > 1
+	t.entered, t.attempt, t.again = true, attempt, attempt > 1
 	h.running++
 	h.begun = at
 	t.owes = h.budget.call(t.again, at)

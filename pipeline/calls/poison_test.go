@@ -210,7 +210,7 @@ func TestARecordThatIsAlwaysAskedToWaitIsRejected(t *testing.T) {
 		for _, err := range []error{tooMany{}, pipeline.RetryAfter(time.Second, tooMany{}), pipeline.RetryAfter(time.Second, badGateway{})} {
 			o := trial{records: 20000, bad: func(n int) bool { return n == 5 }, err: err, order: order}.run(t, time.Hour)
 			t.Logf("%v: %d calls in %v", err, len(o.calls), o.took)
-			if o.passed != 19999 || o.rejected != 1 || o.took > 20*time.Minute {
+			if o.passed != 19999 || o.rejected != 1 || o.took > 30*time.Minute {
 				t.Errorf("order %v, %v: %d passed, %d rejected in %v", order, err, o.passed, o.rejected, o.took)
 			}
 		}
@@ -231,6 +231,34 @@ func TestAHostThatIsGoneForGoodIsGivenUp(t *testing.T) {
 			if o.rejected != records || o.took > 11*time.Minute || len(o.calls) > 200 {
 				t.Errorf("%d records: %d rejected in %v with %d calls", records, o.rejected, o.took, len(o.calls))
 			}
+		}
+	}
+}
+
+// A host that answers 50 calls in 10 s refuses few others, whatever time it says: those that are under way when its
+// quota is used up, of 64 at once, and then one at a time.
+func TestAQuotaIsMetWithFewRefusals(t *testing.T) {
+	for _, says := range []time.Duration{0, time.Millisecond, time.Second, 10 * time.Second} {
+		var mu sync.Mutex
+		var window []time.Duration
+		refused := 0
+		o := trial{records: 1000, ask: func(_ context.Context, _ int, at time.Duration) error {
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			for len(window) > 0 && at-window[0] >= 10*time.Second {
+				window = window[1:]
+			}
+			if len(window) < 50 {
+				window = append(window, at)
+				return nil
+			}
+			refused++
+			return pipeline.RetryAfter(says, tooMany{})
+		}}.run(t, 24*time.Hour)
+		t.Logf("it says %v: %d refused, done in %v", says, refused, o.took)
+		if o.passed != 1000 || refused > 20*64+200 || o.took > 7*time.Minute {
+			t.Errorf("it says %v: %d passed, %d rejected, %d refused, done in %v", says, o.passed, o.rejected, refused, o.took)
 		}
 	}
 }

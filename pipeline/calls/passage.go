@@ -287,7 +287,7 @@ func (h *host) back(t *passage, r pipeline.CallResult, a account, at time.Durati
 	counts = true
 	f := newFailure(t, &r, &a, h.gates.shared.began, began)
 	if a.waits {
-		counts = !p.pause(began, at, a.pause, t.tries || t.proves) || h.breaker.suspects.refused(&f)
+		counts = !p.pause(began, at, a.pause, t.tries) || h.breaker.suspects.refused(&f)
 	}
 	if t.proves {
 		h.proving = false

@@ -71,7 +71,7 @@ type Yielder interface {
 	Call
 
 	// Yield says that another call of its gate asks first from now on: this one asks later, and
-	// gives up what it keeps. It may come between any two calls of Enter.
+	// gives up what it keeps, if it has asked at all. It may come wherever Enter may.
 	Yield()
 }
 
@@ -86,6 +86,8 @@ type CallResult struct {
 	// Failed is when an attempt at the record failed first, before this one; zero: none has. Others may
 	// have been answered since: then it is the record that fails.
 	Failed time.Time
+	// FailedFrom is when that attempt began.
+	FailedFrom time.Time
 	// Uncounted is how many attempts at the record Leave has said of that they do not count.
 	Uncounted int
 }

@@ -89,6 +89,9 @@ func (a *asking[A]) Do(ctx context.Context, rec *pipeline.Record) error {
 	if a.using {
 		return a.use(rec)
 	}
+	if err := a.passage.refusal(); err != nil {
+		return err
+	}
 	var old *A
 	if a.kept != nil {
 		old = &a.kept.answer
@@ -123,7 +126,7 @@ func (a *asking[A]) Leave(r pipeline.CallResult) (counts bool) {
 		r.Err = a.err
 	}
 	counts = a.passage.leave(r) || a.using
-	if !a.asked { // given up, or a panic
+	if !a.asked { // given up, down, or a panic
 		a.calls.land(a.flight, landing[A]{how: abandoned})
 	} else if a.err != nil && !a.using {
 		a.calls.fail(a.q.Key, a.err, counts, a.flight)

@@ -89,6 +89,7 @@ type host struct {
 	breaker  breaker
 	budget   budget
 	running  int
+	held     int           // first attempts that have asked in vain
 	begun    time.Duration // when a call began last
 	waiting  []*passage    // for a place, or for the call that tries the host
 	poor     []*passage    // for the retry budget
@@ -162,7 +163,7 @@ func (h *host) next() (wake func()) {
 	if len(h.waiting) > 0 && !h.full() && !h.breaker.trying {
 		return pop(&h.waiting)
 	}
-	if len(h.poor) > 0 && h.budget.credit >= 1 {
+	if len(h.poor) > 0 && !h.budget.spent(h.places()) {
 		return pop(&h.poor)
 	}
 	return nil

@@ -43,7 +43,7 @@ type Error struct {
 	Status    int    // of an HTTP answer, that of a redirect included, else 0
 	text      string
 	answered  bool   // of TypeEgress: a redirect led there
-	beginning string // of the answer's body
+	beginning string // of the answer's body, or all of the answer
 	cause     error
 }
 
@@ -52,6 +52,12 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Detail gives how the answer begins, for a dead letter: it may quote the record.
 func (e *Error) Detail() string { return e.beginning }
+
+// WithDetail gives e with what Detail gives: what may quote the record.
+func (e *Error) WithDetail(text string) *Error {
+	e.beginning = text
+	return e
+}
 
 // ErrorType gives Type, for events and counters.
 func (e *Error) ErrorType() string { return e.Type }

@@ -133,7 +133,7 @@ type Retry struct {
 // StepRetry is the setting retry of a step.
 type StepRetry struct {
 	Retry  `yaml:",inline"`
-	Budget settings.Share `yaml:"budget" doc:"most repeated calls that fail again, as a share of all calls to a host; one a second is always allowed, more wait"`
+	Budget settings.Share `yaml:"budget" doc:"most repeated calls that fail again, as a share of all calls to a host; beyond it they take at most that share of the places, and at least one"`
 }
 
 // A Sink is an item of sinks. Name is set even when the file has none.

@@ -87,6 +87,9 @@ type Kind struct {
 	// PerHost is of a stage that waits how many calls at once go to one host when the file does not
 	// say. 0: as many as there are workers.
 	PerHost int
+	// AnyHost says of the settings of a stage that waits whether whom it calls comes from records:
+	// breaker.give_up is calls.DefaultGiveUp then when the file does not say. nil: never.
+	AnyHost func(settings any) bool
 	// Answers marks stages that wait and can keep the answers that they get, and share one among
 	// records that ask the same; cache and share are allowed beside these alone.
 	Answers bool

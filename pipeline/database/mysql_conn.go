@@ -203,8 +203,11 @@ func (d *MySQLServer) With(ctx context.Context, db *sql.DB, do func(*MySQLConn) 
 				d.kill(conn.id)
 			})
 			err := do(conn)
-			if stop() {
+			if e := (*mysql.MySQLError)(nil); stop() {
 				d.kills.Done()
+				if errors.As(err, &e) && (e.Number == 1290 || e.Number == 1836) {
+					_ = conn.Close() // it only reads, and the next one may lead to another server
+				}
 			} else {
 				_ = conn.Close() // it is killed, or will be
 			}

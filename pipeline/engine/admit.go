@@ -43,8 +43,9 @@ type admission struct {
 	limit     *time.Timer   // refuses it; nil: none was needed yet
 	took      time.Duration // of the last call
 
-	failedAt  time.Time // when an attempt failed first; zero: none has
-	uncounted int       // attempts that did not count
+	failedAt   time.Time // when an attempt failed first; zero: none has
+	failedFrom time.Time // when that one began
+	uncounted  int       // attempts that did not count
 }
 
 // admit has the stage say what call it wants to make of the record at hand, and goes on with that.
@@ -290,7 +291,7 @@ func (sl *slot) leave(err error) (counts bool) {
 		sl.stop = nil
 		c.took = time.Since(c.started)
 		r = pipeline.CallResult{Begun: true, Err: err, Took: c.took, Released: sl.s.win.released.Load(),
-			Failed: c.failedAt, Uncounted: c.uncounted}
+			Failed: c.failedAt, FailedFrom: c.failedFrom, Uncounted: c.uncounted}
 	}
 	return entry.Leave(r)
 }

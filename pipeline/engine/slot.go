@@ -164,7 +164,7 @@ func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Ti
 	if j.verdict == again {
 		c.err = err
 		if c.failedAt.IsZero() {
-			c.failedAt = now
+			c.failedAt, c.failedFrom = now, c.started
 		}
 		if j.anew = !counts; j.anew {
 			c.uncounted++

@@ -35,27 +35,36 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 	if err := h.takes(rec); err != nil {
 		return q, err
 	}
+	var body []byte
 	if h.keyed {
-		body, err := h.body(rec)
-		if err != nil {
+		if body, err = h.body(rec); err != nil {
 			return q, err
 		}
 		q.Key = h.key(to.url, header, body)
+		if len(body) > longestKept {
+			body = nil
+		}
 	}
-	q.Host, q.Ask, q.Use = to.host, h.asks(to, header), h.used
+	q.Host, q.Ask, q.Use = to.host, h.asks(to, header, body), h.used
 	return q, nil
 }
 
-// asks gives what makes the call for a record, when it is let in.
-func (h *Stage) asks(to place, header http.Header) func(context.Context, *pipeline.Record, *answer) (calls.Reply[answer], error) {
+// longestKept is how long a body may be that is kept from the key to the call, which then sends what the key
+// says, also where it has the time or a random number in it. A longer one is made again.
+const longestKept = 1 << 10
+
+// asks gives what makes the call for a record, when it is let in. body nil: it is made then.
+func (h *Stage) asks(to place, header http.Header, body []byte) func(context.Context, *pipeline.Record, *answer) (calls.Reply[answer], error) {
 	return func(ctx context.Context, rec *pipeline.Record, known *answer) (reply calls.Reply[answer], err error) {
 		r := client.Request{
 			Method: h.settings.Method, URL: to.url, Address: to.address, Header: header,
-			Discard: h.into == nil, Reads: h.settings.OKStatus,
+			Body: body, Discard: h.into == nil, Reads: h.settings.OKStatus,
 		}
-		// Only now: all that a window holds may wait, and their bodies would be in nobody's budget.
-		if r.Body, err = h.body(rec); err != nil {
-			return reply, calls.Unasked(err)
+		if body == nil {
+			// Only now: all that a window holds may wait, and their bodies would be in nobody's budget.
+			if r.Body, err = h.body(rec); err != nil {
+				return reply, calls.Unasked(err)
+			}
 		}
 		return h.ask(ctx, r, known)
 	}

@@ -138,7 +138,7 @@ func transportError(ctx context.Context, what string, limit time.Duration, err e
 		typ = TypeTLS
 	}
 	text := shorten(err.Error())
-	if strings.Contains(text, "server response headers exceeded") || strings.Contains(text, "response header list larger than advertised limit") {
+	if errors.Is(err, errHead) || strings.Contains(text, "server response headers exceeded") || strings.Contains(text, "response header list larger than advertised limit") {
 		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer's headers are larger than "+settings.Size(maxHead).String(), nil))
 	}
 	if typ == TypeTimeout && ctx.Err() != nil && limit > 0 {

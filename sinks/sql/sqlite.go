@@ -13,6 +13,7 @@ import (
 	"github.com/tidwall/gjson"
 	sqlitedriver "modernc.org/sqlite"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/database"
 )
@@ -40,6 +41,9 @@ func newSQLite(s *Settings, names []string) (*sqlite, error) {
 
 // open opens a file that is there. What is committed is on disk.
 func (d *sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
+	if err := database.SQLiteFile(d.path); err != nil {
+		return nil, &pipeline.EnvironmentError{Err: err}
+	}
 	u := url.URL{Scheme: "file", Path: d.path,
 		RawQuery: "mode=rw&_txlock=immediate&_pragma=busy_timeout(2000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"}
 	c, err := sqlitedriver.NewConnector(u.String())

@@ -156,10 +156,14 @@ func (d *postgres) check(ctx context.Context, db *dbsql.DB) error {
 		if err != nil {
 			return err
 		}
-		names := make([]string, len(st.Fields))
-		for i, f := range st.Fields {
-			names[i] = f.Name
-		}
-		return checkNames(names)
+		return checkNames(fieldNames(st.Fields))
 	})
+}
+
+func fieldNames(fields []pgconn.FieldDescription) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names
 }

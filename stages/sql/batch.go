@@ -55,6 +55,7 @@ type inquiry struct {
 type run struct {
 	cancel context.CancelCauseFunc
 	wanted int // look-ups that somebody waits for
+	stalls int // of the pace, when it began
 }
 
 // errLate ends a query for several that takes so long that those who wait would run out of time.
@@ -168,7 +169,7 @@ func (b *batches) next(cancel context.CancelCauseFunc) (group []*inquiry, limit 
 		b.forget(q)
 	}
 	if b.pace != nil && len(group) > 1 {
-		limit = b.pace.limit(leftOf(group))
+		r.stalls, limit = b.pace.stalls, b.pace.limit(leftOf(group))
 	}
 	return group, limit
 }
@@ -226,6 +227,7 @@ func (b *batches) answered(group []*inquiry, once bool, took time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.asked -= len(group)
+	stalls := group[0].run.stalls
 	var again []*inquiry
 	late := false
 	for _, q := range group {
@@ -246,9 +248,9 @@ func (b *batches) answered(group []*inquiry, once bool, took time.Duration) {
 	switch {
 	case b.pace == nil:
 	case once:
-		b.pace.took(len(group), took)
+		b.pace.took(len(group), took, stalls)
 	case late:
-		b.pace.late()
+		b.pace.late(stalls)
 	}
 }
 

@@ -24,6 +24,7 @@ type pace struct {
 	each   time.Duration // about what a query takes for each of its look-ups
 	hold   int           // queries until a larger one is tried
 	held   int           // how many that were the last time
+	stalls int           // how often a query took too long
 }
 
 // most says how many of n look-ups go together, at least 1. Each connection's part of all that are
@@ -51,8 +52,9 @@ func (p *pace) limit(left time.Duration) time.Duration {
 // bound is how long a query for several may take for the next to be as large.
 func (p *pace) bound() time.Duration { return max(quickly, p.single*5/2) }
 
-// took is told of a query for n that was answered.
-func (p *pace) took(n int, d time.Duration) {
+// took is told of a query for n that was answered, and of the stalls when it began: queries that run at once
+// and all take too long are one.
+func (p *pace) took(n int, d time.Duration, stalls int) {
 	d = max(d, 1)
 	if n == 1 {
 		if p.single == 0 || d < p.single {
@@ -68,7 +70,7 @@ func (p *pace) took(n int, d time.Duration) {
 	}
 	switch {
 	case n > 1 && d > p.bound():
-		p.smaller(n / 2)
+		p.smaller(n/2, stalls)
 	case p.hold > 0:
 		p.hold--
 	case n >= max(p.size, 1) && n < 1000:
@@ -78,14 +80,17 @@ func (p *pace) took(n int, d time.Duration) {
 	}
 }
 
-// late is told of a query for several that took too long to be answered.
-func (p *pace) late() { p.smaller(1) }
+// late is told of a query for several that took too long to be answered, as took.
+func (p *pace) late(stalls int) { p.smaller(1, stalls) }
 
-func (p *pace) smaller(size int) {
+func (p *pace) smaller(size, stalls int) {
 	if size < firstSize {
 		size = 1
 	}
 	p.size = min(max(p.size, 1), size)
-	p.held = min(max(2*p.held, holdLeast), holdMost)
+	if stalls == p.stalls {
+		p.held = min(max(2*p.held, holdLeast), holdMost)
+		p.stalls++
+	}
 	p.hold = p.held
 }

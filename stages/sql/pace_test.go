@@ -142,17 +142,19 @@ func TestPaceOfWhatBecomesSlow(t *testing.T) {
 func TestPaceComesBack(t *testing.T) {
 	p := new(pace)
 	for range 50 {
-		p.took(p.most(64, 64, 0), time.Millisecond)
+		p.took(p.most(64, 64, 0), time.Millisecond, p.stalls)
 	}
 	if n := p.most(64, 8, 0); n != 64 {
 		t.Errorf("quick: %d", n)
 	}
-	p.late()
+	for range 8 { // that ran at once
+		p.late(0)
+	}
 	if n := p.most(64, 8, 0); n != 1 {
 		t.Errorf("late: %d", n)
 	}
-	for range 50 {
-		p.took(p.most(64, 64, 0), time.Millisecond)
+	for range 30 { // one stall holds the next size back for 16
+		p.took(p.most(64, 64, 0), time.Millisecond, p.stalls)
 	}
 	if n := p.most(64, 64, 0); n != 64 {
 		t.Errorf("quick again: %d", n)

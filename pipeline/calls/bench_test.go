@@ -72,11 +72,12 @@ func BenchmarkBreaker(b *testing.B) {
 	for b.Loop() {
 		mu.Lock()
 		if _, ok := c.wait(time.Since(began)); ok {
-			c.begin()
+			c.begin(false)
 		}
 		mu.Unlock()
 		mu.Lock()
-		c.answered(c.period, false, time.Since(began))
+		at := time.Since(began)
+		c.answered(c.period, false, at, at)
 		mu.Unlock()
 	}
 }

@@ -32,6 +32,9 @@ const parts = 10
 // When its time is over one call tries the host; an answer closes it, another failure opens it for
 // twice as long. A call counts only in the period in which it began: what comes late to a circuit
 // that is no longer closed says how the host was, not how it is.
+//
+// What rather the record is to blame for than the host does not open it, and is an attempt of the record
+// whatever the state: see suspects. When such a call tries the host it leaves the circuit open all the same.
 type breaker struct {
 	set    BreakerSettings
 	state  state
@@ -39,6 +42,7 @@ type breaker struct {
 	until  time.Duration
 	times  int // that it opened, one behind another
 	trying bool
+	again  bool // a repeated call was the last that tried
 
 	counted [parts]count
 	slice   int64
@@ -49,6 +53,9 @@ type breaker struct {
 	heard   time.Duration // when the last answer came
 	silent  time.Duration // since when there was none: it came, or the first of the row began
 	errors  int64         // failures for which it is open
+	answer  time.Duration // when the last answer came since the circuit opened, or it did
+
+	suspects suspects
 }
 
 type count struct{ calls, failed int }
@@ -63,6 +70,10 @@ func (s BreakerSettings) complete() BreakerSettings {
 	s.Open, s.MaxOpen = cmp.Or(s.Open, d.Open), cmp.Or(s.MaxOpen, d.MaxOpen)
 	return s
 }
+
+// behind says whether a repeated call leaves it to a first one to try the host, of which there is one: they
+// take turns, so that records which always fail do not try it for ever in place of others.
+func (b *breaker) behind() bool { return b.state != closed && b.again }
 
 // wait says whether a call may begin, and else how long it is until one may; 0 then: until the one that
 // tries the host is back.
@@ -79,21 +90,24 @@ func (b *breaker) wait(at time.Duration) (wait time.Duration, ok bool) {
 }
 
 // begin says that a call begins which wait has let in, and whether it is the one that tries the host.
-func (b *breaker) begin() (tries, changed bool) {
+func (b *breaker) begin(again bool) (tries, changed bool) {
 	if b.state == closed {
 		return false, false
 	}
-	b.trying = true
+	b.trying, b.again = true, again
 	return true, b.change(halfOpen)
 }
 
 // back says that the call that tried the host is back and has shown nothing: the next one tries.
 func (b *breaker) back() { b.trying = false }
 
-// answered counts an answer to a call that began in period.
-func (b *breaker) answered(period uint64, tries bool, at time.Duration) (changed bool) {
+// answered counts an answer to a call that began in period, at began.
+func (b *breaker) answered(period uint64, tries bool, began, at time.Duration) (changed bool) {
+	b.suspects.answered(began, at)
 	switch {
 	case b.set.Off:
+	case b.state != closed && !tries:
+		b.answer = at
 	case tries:
 		b.trying, b.times, b.errors = false, 0, 0
 		b.forget()
@@ -110,20 +124,22 @@ func (b *breaker) answered(period uint64, tries bool, at time.Duration) (changed
 // fewFailures in a row are enough when nothing else comes from a host.
 const fewFailures = 3
 
-// failure counts a failure of a call that began in period, at began; out: it says that the host is out
-// of service. known says whether the host is known to fail then: the attempt is not the record's.
-func (b *breaker) failure(period uint64, tries, out bool, began, at time.Duration) (changed, known bool) {
+// failure counts what a call has failed with. counts says whether the attempt is the record's: it is
+// not when the host is known to fail, and it is not rather the record that does.
+func (b *breaker) failure(f *failure, at time.Duration) (changed, counts bool) {
+	if b.set.Off {
+		return false, true
+	}
+	own, sign := b.suspects.failed(f, at)
 	switch {
-	case b.set.Off:
-		return false, false
-	case tries:
+	case f.tries:
 		b.trying = false
 		b.errors++
-		return b.open(at), true
+		return b.open(at), own
 	case b.state != closed:
+		return false, own
+	case !sign, f.period != b.period:
 		return false, true
-	case period != b.period:
-		return false, false
 	}
 	b.turn(at)
 	b.current().calls++
@@ -131,16 +147,16 @@ func (b *breaker) failure(period uint64, tries, out bool, began, at time.Duratio
 	b.calls++
 	b.failed++
 	if b.row++; b.row == 1 {
-		b.silent = max(began, b.heard)
+		b.silent = max(f.began, b.heard)
 	}
-	if out {
+	if f.out {
 		b.out++
 	}
 	if !b.fails(at - b.silent) {
-		return false, false
+		return false, true
 	}
 	b.errors = int64(max(b.failed, b.row))
-	return b.open(at), true
+	return b.open(at), own
 }
 
 // fails says whether enough calls have failed for the host to be left alone, behind so long a time
@@ -158,7 +174,19 @@ func (b *breaker) fails(silence time.Duration) bool {
 	return true
 }
 
+// givesUp says in how long the records of the host are to wait for it no longer. It gives false when there is no
+// such time.
+func (b *breaker) givesUp(at time.Duration) (in time.Duration, ok bool) {
+	if b.state == closed || b.set.GiveUp <= 0 {
+		return 0, false
+	}
+	return max(b.answer+b.set.GiveUp-at, 0), true
+}
+
 func (b *breaker) open(at time.Duration) (changed bool) {
+	if b.state == closed {
+		b.answer = at
+	}
 	d := b.set.Open
 	for range b.times {
 		if d *= 2; d >= b.set.MaxOpen {

@@ -77,7 +77,10 @@ func (a *asking[A]) Enter(wake func()) (wait time.Duration, ok bool) {
 			return 0, true
 		}
 	}
-	return a.passage.enter(a.attempt, wake)
+	if wait, ok = a.passage.enter(a.attempt, wake); ok {
+		a.calls.under(a.flight)
+	}
+	return wait, ok
 }
 
 func (a *asking[A]) Waits() string { return a.passage.waits() }
@@ -86,9 +89,15 @@ func (a *asking[A]) Do(ctx context.Context, rec *pipeline.Record) error {
 	if a.using {
 		return a.use(rec)
 	}
+	if err := a.passage.refusal(); err != nil {
+		return err
+	}
 	var old *A
 	if a.kept != nil {
 		old = &a.kept.answer
+	}
+	if a.calls.keeps(a.q.Key) {
+		a.calls.misses.Add(1) // here: a call that panics was made too
 	}
 	reply, err := a.q.Ask(ctx, rec, old)
 	a.asked, a.err = true, err
@@ -117,7 +126,7 @@ func (a *asking[A]) Leave(r pipeline.CallResult) (counts bool) {
 		r.Err = a.err
 	}
 	counts = a.passage.leave(r) || a.using
-	if !a.asked { // given up, or a panic
+	if !a.asked { // given up, down, or a panic
 		a.calls.land(a.flight, landing[A]{how: abandoned})
 	} else if a.err != nil && !a.using {
 		a.calls.fail(a.q.Key, a.err, counts, a.flight)
@@ -158,7 +167,6 @@ func (c *Calls[A]) learn(key string, r Reply[A], f *flight[A]) {
 		c.land(f, landing[A]{how: answered, answer: r.Answer})
 		return
 	}
-	c.misses.Add(1)
 	c.mu.Lock()
 	c.kept.put(key, r, c.kept.now())
 	wakes := c.landed(f, landing[A]{how: answered, answer: r.Answer})
@@ -171,13 +179,10 @@ func (c *Calls[A]) learn(key string, r Reply[A], f *flight[A]) {
 func (c *Calls[A]) fail(key string, err error, counts bool, f *flight[A]) {
 	reason, refused := pipeline.IsPermanent(err)
 	_, more := pipeline.NextCall(err)
-	if c.keeps(key) {
-		c.misses.Add(1)
-		if refused || errors.Is(err, pipeline.Filtered) { // it is news of what was kept
-			c.mu.Lock()
-			c.kept.forget(key)
-			c.mu.Unlock()
-		}
+	if c.keeps(key) && (refused || errors.Is(err, pipeline.Filtered)) { // it is news of what was kept
+		c.mu.Lock()
+		c.kept.forget(key)
+		c.mu.Unlock()
 	}
 	switch {
 	case more:

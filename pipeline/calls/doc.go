@@ -14,12 +14,14 @@
 //     pipelines of the process. So is one that answers 429 several times in a row without a time,
 //     for longer each time; one such answer is an attempt that failed.
 //   - A host that fails is left alone by a circuit breaker, but for a call now and then that tries
-//     whether it is there again ([BreakerSettings]).
+//     whether it is there again ([BreakerSettings]). A record that fails while others are answered is
+//     the one to blame, and uses up its attempts.
 //   - A host has no more calls at once than it may have ([Settings.MaxPerHost]), or than it
 //     answers without getting slower ([Settings.Adaptive]).
 //   - A rate is kept, of the step, of each host, or of all steps and pipelines that name the same
 //     one ([RateSettings]).
-//   - Repeated calls that fail again are no more than a share of all ([Settings.RetryBudget]).
+//   - Repeated calls that fail again are no more than a share of all, or of the places at the host
+//     ([Settings.RetryBudget]).
 //
 // A record that waits for any of these is not failing and has no time that runs out: see
 // [pipeline.Admitter]. Who wants a bound sets max_wait beside the step, which the engine keeps.

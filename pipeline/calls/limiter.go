@@ -56,9 +56,14 @@ func (w *way) Gate() any { return w.passage.identity(w.attempt) }
 func (w *way) Enter(wake func()) (wait time.Duration, ok bool) {
 	return w.passage.enter(w.attempt, wake)
 }
-func (w *way) Waits() string                                      { return w.passage.waits() }
-func (w *way) Do(ctx context.Context, rec *pipeline.Record) error { return w.f(ctx, rec) }
-func (w *way) Leave(r pipeline.CallResult) (counts bool)          { return w.passage.leave(r) }
+func (w *way) Waits() string { return w.passage.waits() }
+func (w *way) Do(ctx context.Context, rec *pipeline.Record) error {
+	if err := w.passage.refusal(); err != nil {
+		return err
+	}
+	return w.f(ctx, rec)
+}
+func (w *way) Leave(r pipeline.CallResult) (counts bool) { return w.passage.leave(r) }
 
 // Limited gives a stage that waits, and is no pipeline.Admitter, the limits of env: its calls are all
 // to one host, by the name of its step. What else the stage can do, it can still.

@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -16,7 +17,10 @@ type passage struct {
 
 	entered bool
 	again   bool // it is a repeated call
+	owes    bool // and there was no credit for it
+	held    bool // it has asked in vain
 	tries   bool // it tries a host whose circuit is open
+	down    bool // it is let in to be told that the host is down
 	woken   bool // it was taken off a list, and is to ask or to leave
 	period  uint64
 	reason  reason
@@ -67,13 +71,22 @@ func (t *passage) enter(attempt int, wake func()) (wait time.Duration, ok bool) 
 		if wait == 0 {
 			list = &h.waiting
 		}
+		switch in, ends := h.breaker.givesUp(at); {
+		case ends && in == 0:
+			list, wait, t.reason, t.down = nil, 0, forNothing, true
+		case ends && (wait == 0 || in < wait):
+			wait = in
+		}
 	case forBudget:
 		list = &h.poor
 	}
 	t.list(list)
 	t.wake = wake
+	h.hold(t, attempt == 1 && t.reason != forNothing)
 	var ev *event.CircuitChanged
-	if t.reason == forNothing {
+	if t.down {
+		ok = true
+	} else if t.reason == forNothing {
 		ev, ok = h.begin(t, attempt, at), true
 	} else if t.reason != forRate {
 		h.gates.shared.giveUp(h.buckets, &t.turn)
@@ -158,6 +171,16 @@ func (t *passage) waits() string {
 	return ""
 }
 
+// refusal is the error of a call that is not made since its host is down, or nil.
+func (t *passage) refusal() error {
+	if !t.down {
+		return nil
+	}
+	h := &t.row.value
+	return pipeline.Reject(pipeline.ReasonHostDown,
+		fmt.Errorf("calling %s: no answer from the host for %s", h.name, h.breaker.set.GiveUp))
+}
+
 // shut says whether the host must be left alone now: an answer that is out of date may stand in.
 func (t *passage) shut() bool {
 	h := &t.row.value
@@ -176,6 +199,7 @@ func (t *passage) leave(r pipeline.CallResult) (counts bool) {
 	h.mu.Lock()
 	h.gates.shared.giveUp(h.buckets, &t.turn)
 	t.unlist()
+	h.hold(t, false)
 	var ev *event.CircuitChanged
 	if t.entered {
 		h.running--
@@ -187,10 +211,25 @@ func (t *passage) leave(r pipeline.CallResult) (counts bool) {
 	if wake != nil {
 		wake()
 	}
-	return counts
+	return counts || t.down
+}
+
+// hold counts the first attempts that have asked in vain.
+func (h *host) hold(t *passage, held bool) {
+	switch {
+	case held && !t.held:
+		h.held++
+	case t.held && !held:
+		h.held--
+	}
+	t.held = held
 }
 
 func (h *host) now() time.Duration { return time.Since(h.gates.shared.began) }
+
+// turnAfter is how soon a repeated call comes back that has left it to a first one to try the host: that one is
+// about to ask.
+const turnAfter = 10 * time.Millisecond
 
 // ask says what a call has to wait for but the rates.
 func (h *host) ask(t *passage, attempt int, at time.Duration) (wait time.Duration, r reason) {
@@ -201,12 +240,12 @@ func (h *host) ask(t *passage, attempt int, at time.Duration) (wait time.Duratio
 	switch {
 	case !ok:
 		return wait, forCircuit
+	case attempt > 1 && h.held > 0 && h.breaker.behind():
+		return turnAfter, forCircuit
 	case h.full(), len(h.waiting) > 0 && t.in != &h.waiting && !t.woken:
 		return 0, forPlace
-	case attempt > 1:
-		if wait = h.budget.wait(at); wait > 0 {
-			return wait, forBudget
-		}
+	case attempt > 1 && h.budget.spent(h.places()):
+		return 0, forBudget
 	}
 	return 0, forNothing
 }
@@ -216,12 +255,12 @@ func (h *host) begin(t *passage, attempt int, at time.Duration) (ev *event.Circu
 	t.entered, t.again = true, attempt > 1
 	h.running++
 	h.begun = at
-	h.budget.call(t.again, at)
+	t.owes = h.budget.call(t.again, at)
 	if h.adaptive != nil {
 		h.adaptive.entered(h.running)
 	}
 	var changed bool
-	if t.tries, changed = h.breaker.begin(); changed {
+	if t.tries, changed = h.breaker.begin(t.again); changed {
 		ev = h.changed()
 	}
 	t.period = h.breaker.period
@@ -233,23 +272,23 @@ func (h *host) back(t *passage, r pipeline.CallResult, a account, at time.Durati
 	began := at - r.Took
 	p := &h.peer.value
 	counts = true
+	f := newFailure(t, &r, &a, h.gates.shared.began, began)
 	if a.waits {
-		counts = !p.pause(began, at, a.pause, t.tries)
+		counts = !p.pause(began, at, a.pause, t.tries) || h.breaker.suspects.refused(&f)
 	}
-	if t.again && !a.failure {
-		h.budget.back()
+	if t.again {
+		h.budget.back(t.owes, a.failure)
 	}
 	var changed bool
 	was := h.breaker.state
 	switch {
 	case a.answer:
 		p.answered(began)
-		changed = h.breaker.answered(t.period, t.tries, at)
+		changed = h.breaker.answered(t.period, t.tries, began, at)
 	case a.failure:
-		var known bool
-		if changed, known = h.breaker.failure(t.period, t.tries, a.out, began, at); known {
-			counts = false
-		}
+		var own bool
+		changed, own = h.breaker.failure(&f, at)
+		counts = counts && own
 	case t.tries:
 		h.breaker.back()
 	}

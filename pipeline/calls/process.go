@@ -47,9 +47,19 @@ func do(ctx context.Context, call pipeline.Call, rec *pipeline.Record) (err erro
 // Enter waits until a call is let in, or ctx ends. The clock of an attempt stands still meanwhile.
 // It is for those who have no engine that waits for them: sinks.
 func Enter(ctx context.Context, call pipeline.Call) error {
-	if call.Gate() == nil {
-		return ctx.Err()
+	gate := call.Gate()
+	for gate != nil {
+		in, err := enterAt(ctx, call, gate)
+		if in || err != nil {
+			return err
+		}
+		gate = call.Gate()
 	}
+	return ctx.Err()
+}
+
+// enterAt waits until a call is let in, or goes to another gate, or ctx ends.
+func enterAt(ctx context.Context, call pipeline.Call, gate any) (in bool, err error) {
 	var resume func()
 	wake := make(chan struct{}, 1)
 	for {
@@ -63,7 +73,10 @@ func Enter(ctx context.Context, call pipeline.Call) error {
 			if resume != nil {
 				resume()
 			}
-			return ctx.Err()
+			return true, ctx.Err()
+		}
+		if call.Gate() != gate {
+			return false, ctx.Err()
 		}
 		if resume == nil {
 			resume = pipeline.StopClock(ctx)
@@ -84,7 +97,7 @@ func Enter(ctx context.Context, call pipeline.Call) error {
 			t.Stop()
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return false, err
 		}
 	}
 }

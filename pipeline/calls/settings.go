@@ -25,6 +25,7 @@ type BreakerSettings struct {
 	Window   time.Duration  `yaml:"window" min:"100ms" max:"1h" doc:"over which calls are counted"`
 	Open     time.Duration  `yaml:"open" min:"1ms" max:"1h" doc:"how long the host is left alone before one call tries it; doubles with each that fails"`
 	MaxOpen  time.Duration  `yaml:"max_open" min:"1ms" max:"24h" doc:"longest time between such calls"`
+	GiveUp   time.Duration  `yaml:"give_up" min:"1s" max:"8760h" doc:"how long a host that is left alone may give no answer before its records are rejected, until it does; default: for ever, and 10m where hosts come from records"`
 }
 
 // CacheSettings say which answers are kept, and how long.
@@ -48,6 +49,10 @@ type RateSettings struct {
 func DefaultBreaker() BreakerSettings {
 	return BreakerSettings{Failures: 0.5, Calls: 20, Window: 10 * time.Second, Open: time.Second, MaxOpen: 30 * time.Second}
 }
+
+// DefaultGiveUp is the BreakerSettings.GiveUp of a step that takes its hosts from records, of which any may
+// be gone for good, when the file does not say.
+const DefaultGiveUp = 10 * time.Minute
 
 // DefaultRetryBudget is the share of calls that repeated ones which fail again may be when the file does
 // not say.

@@ -52,6 +52,11 @@ type HTTPOptions struct {
 	// when they change.
 	Auth  *Auth
 	HTTP2 HTTP2
+	// Secrets are values of Header that nobody else may see, and Conceal takes what else is secret
+	// out of a text; it may be nil. What a server quotes of them, or of Auth and Proxy, is left out of
+	// errors.
+	Secrets []string
+	Conceal func(text string) string
 	// Warn is called, from any goroutine, when a file of Auth has become unreadable or wrong, once
 	// until it is good again: what was read last stays in use. nil: nobody is told.
 	Warn func(error)
@@ -101,7 +106,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 				return nil, err
 			}
 		}
-		header[http.CanonicalHeaderKey(name)] = values
+		header[headerKey(name)] = values
 	}
 	if o.Gzip {
 		header.Set("Accept-Encoding", "gzip")
@@ -116,7 +121,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 		if h.auth, err = o.Auth.open(h); err != nil {
 			return nil, err
 		}
-		if _, twice := header[http.CanonicalHeaderKey(h.auth.name())]; twice {
+		if _, twice := header[headerKey(h.auth.name())]; twice {
 			h.auth.close()
 			return nil, fmt.Errorf("setting up the log-in: the header %s is set elsewhere too", h.auth.name())
 		}
@@ -151,6 +156,8 @@ type Request struct {
 	// First, when it is not 0, is how many bytes of the answer's body, decoded, are read at most:
 	// more of them are no error, whatever MaxBytes is.
 	First int64
+	// Trail takes note of the way to the answer, for those who keep it. nil: nobody wants that.
+	Trail *Trail
 	// Reads are statuses beside 2xx whose answers are read like those of success.
 	Reads Statuses
 }
@@ -161,6 +168,45 @@ type Answer struct {
 	Header    http.Header
 	Body      []byte // decoded; the caller's
 	beginning string // of a status that is no success: how the body begins
+}
+
+// A Trail is the way of a call through redirects to its answer.
+type Trail struct {
+	// Known is the header of an answer that is known and came from KnownFrom: the server is asked
+	// whether it still holds (Condition) when the call comes to that address, and no other is.
+	Known     http.Header
+	KnownFrom string
+
+	From        string     // the address from which the answer came
+	NotModified bool       // the known answer still holds
+	Redirects   []Exchange // that led there, in their order, with what decides of their headers
+}
+
+// leave takes note of a redirect.
+func (t *Trail) leave(resp *http.Response, sent time.Time) {
+	if t == nil {
+		return
+	}
+	t.Redirects = append(t.Redirects, Exchange{Method: resp.Request.Method, Request: resp.Request.Header, Status: resp.StatusCode,
+		Answer: Deciding(resp.Header), Sent: sent, Received: time.Now()})
+}
+
+// condition asks for a known answer where that came from. The header of req may be shared.
+func (t *Trail) condition(req *http.Request) (asks bool) {
+	if t == nil || t.Known == nil || req.URL.String() != t.KnownFrom {
+		return false
+	}
+	req.Header = req.Header.Clone()
+	Condition(req.Header, t.Known)
+	return true
+}
+
+// arrive takes note of the answer.
+func (t *Trail) arrive(resp *http.Response, asked bool) {
+	if t == nil {
+		return
+	}
+	t.From, t.NotModified = resp.Request.URL.String(), asked && resp.StatusCode == http.StatusNotModified
 }
 
 // Do makes one call. It ends when ctx does. An error is an *Error, marked for the
@@ -178,7 +224,7 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 	if x.req, err = h.request(ctx, r); err != nil {
 		return nil, err
 	}
-	resp, err := h.send(x.req, len(r.Header) > 0)
+	resp, err := h.send(x.req, len(r.Header) > 0, r.Trail)
 	if err != nil {
 		return nil, transportError(ctx, x.what(), x.limit, err)
 	}
@@ -262,7 +308,7 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 				return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: "+err.Error(), nil))
 			}
 		}
-		req.Header[http.CanonicalHeaderKey(name)] = values
+		req.Header[headerKey(name)] = values
 	}
 	if host := value(req.Header, "Host"); host != "" {
 		req.Host = host

@@ -90,6 +90,9 @@ func (d *decoder) calls(p *Pipeline, s *Stage, path string) {
 	if c.Adaptive && min(c.MaxPerHost, s.Workers) == 1 {
 		d.warn(d.where(path+".adaptive"), "adaptive has nothing to adapt: one call at once to a host is the least", "remove it, or allow more with max_per_host and workers")
 	}
+	if c.Breaker.GiveUp == 0 && s.Kind.AnyHost != nil && s.Kind.AnyHost(s.Settings) {
+		c.Breaker.GiveUp = calls.DefaultGiveUp
+	}
 	if b := c.Breaker; !b.Off && b.MaxOpen < b.Open && (d.given(path+".breaker.open") || d.given(path+".breaker.max_open")) {
 		at := path + ".breaker.max_open"
 		if !d.given(at) {

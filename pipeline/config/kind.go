@@ -52,6 +52,7 @@ const (
 //	                  in place of the mapping that the struct is read from
 //	short:"true"      of a field of a struct: a text may stand in place of the mapping, and is
 //	                  read as that field
+//	query:"hidden"    of a text that is an address: what its query holds is not shown
 //	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //
 // Types: bool, integers, floats, string, time.Duration, settings.Size,
@@ -86,6 +87,9 @@ type Kind struct {
 	// PerHost is of a stage that waits how many calls at once go to one host when the file does not
 	// say. 0: as many as there are workers.
 	PerHost int
+	// AnyHost says of the settings of a stage that waits whether whom it calls comes from records:
+	// breaker.give_up is calls.DefaultGiveUp then when the file does not say. nil: never.
+	AnyHost func(settings any) bool
 	// Answers marks stages that wait and can keep the answers that they get, and share one among
 	// records that ask the same; cache and share are allowed beside these alone.
 	Answers bool

@@ -202,3 +202,35 @@ func TestLookupsApart(t *testing.T) {
 		}
 	}
 }
+
+// A server that has to be one that writes is found, and then only read.
+func TestPostgresThatHasToWrite(t *testing.T) {
+	dsn, conn := server(t)
+	exec(t, conn, "DROP TABLE IF EXISTS kept", "CREATE TABLE kept (i int)")
+	for attrs, ok := range map[string]bool{"read-write": true, "primary": true, "any": true, "prefer-standby": true, "read-only": false, "standby": false} {
+		st := pgStage(t, dsn+settings.Secret("&target_session_attrs="+attrs), "SELECT current_setting('transaction_read_only') AS r", nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		rec := record(`{}`)
+		err := st.Process(ctx, rec)
+		cancel()
+		if (err == nil) != ok || ok && string(rec.Value()) != `{"got":{"r":"on"}}` {
+			t.Errorf("%s: %s, %v", attrs, rec.Value(), err)
+		}
+	}
+}
+
+// A time with a zone, for a column that has none, is taken to UTC, as results are.
+func TestPostgresTimesWithoutAZone(t *testing.T) {
+	dsn, _ := server(t)
+	for value, want := range map[string]string{
+		`"2026-01-02T05:04:05+02:00"`: `{"v":"2026-01-02T03:04:05Z"}`, `"2026-01-02T03:04:05.5Z"`: `{"v":"2026-01-02T03:04:05.5Z"}`,
+		`"2026-01-02 03:04:05"`: `{"v":"2026-01-02T03:04:05Z"}`, `"2026-01-02 05:04:05+02"`: `{"v":"2026-01-02T03:04:05Z"}`, `"infinity"`: `{"v":"infinity"}`,
+	} {
+		if got := field(t, pgStage(t, dsn, "SELECT $1::timestamp AS v", nil, "v"), `{"v":`+value+`}`); got != want {
+			t.Errorf("%s: %s, want %s", value, got, want)
+		}
+		if got := field(t, pgStage(t, dsn, "SELECT $1::timestamp[] AS v", nil, "v"), `{"v":[`+value+`]}`); !strings.Contains(got, want[5:len(want)-2]) {
+			t.Errorf("a list of %s: %s", value, got)
+		}
+	}
+}

@@ -28,6 +28,20 @@ type postgres struct {
 	types map[uint32]*database.Type
 }
 
+// readOnly has connections only read. Where the address says what a server has to be (target_session_attrs), they do
+// when it has been found: before, every server would say that it only reads.
+func readOnly(c *pgx.ConnConfig) {
+	const setting = "default_transaction_read_only"
+	database.TakeParam(c.RuntimeParams, setting)
+	if c.ValidateConnect == nil {
+		c.RuntimeParams[setting] = "on"
+		return
+	}
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		return conn.Exec(ctx, "SET "+setting+" = on").Close()
+	}
+}
+
 func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	return client.OpenSQL(stdlib.GetConnector(*d.config), limits), nil
 }

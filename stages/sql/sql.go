@@ -111,7 +111,7 @@ func New(s Settings, env calls.Env) (*Stage, error) {
 		if err != nil {
 			return nil, err
 		}
-		config.RuntimeParams["default_transaction_read_only"] = "on"
+		readOnly(config)
 		st.dialect = &postgres{config: config, query: query, limit: limit}
 	case "mysql", "mariadb":
 		if st.dialect, err = newMySQL(s, query, limit); err != nil {

@@ -92,8 +92,8 @@ func (s *suspects) failed(f *failure, at time.Duration) (own, sign bool) {
 		return false, !s.slow(f, at)
 	case s.strong >= s.records, s.weakly(f) && (s.records == 1 || f.uncounted >= patience):
 		return true, false
-	case !f.out && !f.late:
-		return true, s.records >= fewFailures
+	case !f.out && !f.late && s.records < fewFailures:
+		return true, false
 	}
 	return false, !s.slow(f, at)
 }

@@ -27,7 +27,8 @@ const parts = 10
 // are enough behind ten times as long a silence, since two such calls use up the time of a record. For
 // failures that say themselves that the host is out of service (no connection, 502, 503, 504) a
 // tenth of that time is enough: where a record comes now and then, each would have used up its
-// attempts before. Not less: of many calls at once three failures in a row say nothing.
+// attempts before. Not less: of many calls at once three failures in a row say nothing. But the fourth
+// attempt of one record does, when nothing else has come since its first: its waits may be short.
 //
 // When its time is over one call tries the host; an answer closes it, another failure opens it for
 // twice as long. A call counts only in the period in which it began: what comes late to a circuit
@@ -152,7 +153,8 @@ func (b *breaker) failure(f *failure, at time.Duration) (changed, counts bool) {
 	if f.out {
 		b.out++
 	}
-	if !b.fails(at - b.silent) {
+	stubborn := f.out && b.out >= fewFailures && f.attempt > fewFailures && f.first >= b.heard
+	if !stubborn && !b.fails(at-b.silent) {
 		return false, true
 	}
 	b.errors = int64(max(b.failed, b.row))

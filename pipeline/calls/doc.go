@@ -12,7 +12,8 @@
 //     answer, without a slot.
 //   - A host that says how long to wait (Retry-After) is left alone until then, by all steps and
 //     pipelines of the process. So is one that answers 429 several times in a row without a time,
-//     for longer each time; one such answer is an attempt that failed.
+//     for longer each time; one such answer is an attempt that failed. After that one call goes
+//     first, and the others when the host has not refused it.
 //   - A host that fails is left alone by a circuit breaker, but for a call now and then that tries
 //     whether it is there again ([BreakerSettings]). A record that fails while others are answered is
 //     the one to blame, and uses up its attempts.

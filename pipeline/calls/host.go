@@ -89,6 +89,8 @@ type host struct {
 	breaker  breaker
 	budget   budget
 	running  int
+	pause    time.Duration // until when the host has asked to wait, the last time that it was tried after that
+	proving  bool          // a call tries it after such a pause
 	held     int           // first attempts that have asked in vain
 	begun    time.Duration // when a call began last
 	waiting  []*passage    // for a place, or for the call that tries the host
@@ -107,6 +109,11 @@ func (g *gates) newHost(r *row[host]) {
 	}
 	if s.Adaptive && h.most > 0 {
 		h.adaptive = newAdaptive(h.most)
+	}
+	if p := &h.peer.value; p.wait(h.now()) == 0 {
+		h.pause = p.asked()
+	} else {
+		h.pause = never
 	}
 	h.breaker = breaker{set: s.Breaker, state: closed}
 	h.budget = newBudget(float64(s.RetryBudget))
@@ -160,7 +167,7 @@ func (h *host) full() bool {
 // has let go of the lock. Whoever is woken asks or leaves, and looks for the next in turn: so one
 // wake at a time is enough, and none is lost.
 func (h *host) next() (wake func()) {
-	if len(h.waiting) > 0 && !h.full() && !h.breaker.trying {
+	if len(h.waiting) > 0 && !h.full() && !h.breaker.trying && !h.proving {
 		return pop(&h.waiting)
 	}
 	if len(h.poor) > 0 && !h.budget.spent(h.places()) {

@@ -16,9 +16,12 @@ type passage struct {
 	row *row[host]
 
 	entered bool
+	attempt int
 	again   bool // it is a repeated call
 	owes    bool // and there was no credit for it
 	held    bool // it has asked in vain
+	proves  bool // it is the first since the host has asked to wait
+	pause   time.Duration
 	tries   bool // it tries a host whose circuit is open
 	down    bool // it is let in to be told that the host is down
 	woken   bool // it was taken off a list, and is to ask or to leave
@@ -67,6 +70,10 @@ func (t *passage) enter(attempt int, wake func()) (wait time.Duration, ok bool) 
 		}
 	case forPlace:
 		list = &h.waiting
+	case forPause:
+		if wait == 0 {
+			list = &h.waiting
+		}
 	case forCircuit:
 		if wait == 0 {
 			list = &h.waiting
@@ -188,7 +195,7 @@ func (t *passage) shut() bool {
 	defer h.mu.Unlock()
 	at := h.now()
 	_, ok := h.breaker.wait(at)
-	return !ok || h.peer.value.wait(at) > 0
+	return !ok || h.proving || h.peer.value.wait(at) > 0
 }
 
 // leave is Leave of pipeline.Call. It comes once, last.
@@ -236,6 +243,9 @@ func (h *host) ask(t *passage, attempt int, at time.Duration) (wait time.Duratio
 	if wait = h.peer.value.wait(at); wait > 0 {
 		return wait, forPause
 	}
+	if h.proving {
+		return 0, forPause
+	}
 	wait, ok := h.breaker.wait(at)
 	switch {
 	case !ok:
@@ -252,9 +262,12 @@ func (h *host) ask(t *passage, attempt int, at time.Duration) (wait time.Duratio
 
 // begin has a call begin.
 func (h *host) begin(t *passage, attempt int, at time.Duration) (ev *event.CircuitChanged) {
-	t.entered, t.again = true, attempt > 1
+	t.entered, t.attempt, t.again = true, attempt, attempt > 1
 	h.running++
 	h.begun = at
+	if t.pause = h.peer.value.asked(); t.pause != h.pause {
+		t.proves, h.proving = true, true
+	}
 	t.owes = h.budget.call(t.again, at)
 	if h.adaptive != nil {
 		h.adaptive.entered(h.running)
@@ -275,6 +288,12 @@ func (h *host) back(t *passage, r pipeline.CallResult, a account, at time.Durati
 	f := newFailure(t, &r, &a, h.gates.shared.began, began)
 	if a.waits {
 		counts = !p.pause(began, at, a.pause, t.tries) || h.breaker.suspects.refused(&f)
+	}
+	if t.proves {
+		h.proving = false
+		if (a.answer || a.failure) && !a.waits {
+			h.pause = t.pause
+		}
 	}
 	if t.again {
 		h.budget.back(t.owes, a.failure)

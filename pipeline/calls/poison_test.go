@@ -137,7 +137,7 @@ func TestRecordsThatAlwaysFailAreRejectedAndHoldUpNobodyElse(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		trial
-		most time.Duration // beside a second for each deadline of 20 s that stands behind another
+		most time.Duration // several times what it takes: more when the last few records that fail are alone
 	}{
 		{"one", trial{bad: one(5)}, 30 * time.Second},
 		{"one, without order", trial{bad: one(5), order: engine.OrderNone}, 30 * time.Second},
@@ -151,9 +151,9 @@ func TestRecordsThatAlwaysFailAreRejectedAndHoldUpNobodyElse(t *testing.T) {
 		{"one in a hundred", trial{bad: every(100)}, 5 * time.Minute},
 		{"one in a hundred, without order", trial{bad: every(100), order: engine.OrderNone}, 5 * time.Minute},
 		{"one in a hundred of ten attempts", trial{bad: every(100), wait: tenTimes}, 10 * time.Minute},
-		{"one in ten", trial{bad: every(10)}, 30 * time.Minute},
-		{"one in ten, without order", trial{bad: every(10), order: engine.OrderNone}, 30 * time.Minute},
-		{"one in ten in a smaller window", trial{bad: every(10), wait: engine.Wait{Window: 512}}, 60 * time.Minute},
+		{"one in ten", trial{bad: every(10)}, 90 * time.Minute},
+		{"one in ten, without order", trial{bad: every(10), order: engine.OrderNone}, 90 * time.Minute},
+		{"one in ten in a smaller window", trial{bad: every(10), wait: engine.Wait{Window: 512}}, 2 * time.Hour},
 	} {
 		for _, k := range kinds {
 			t.Run(c.name+" "+k.name, func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestARecordThatIsAlwaysAskedToWaitIsRejected(t *testing.T) {
 		for _, err := range []error{tooMany{}, pipeline.RetryAfter(time.Second, tooMany{}), pipeline.RetryAfter(time.Second, badGateway{})} {
 			o := trial{records: 20000, bad: func(n int) bool { return n == 5 }, err: err, order: order}.run(t, time.Hour)
 			t.Logf("%v: %d calls in %v", err, len(o.calls), o.took)
-			if o.passed != 19999 || o.rejected != 1 || o.took > 20*time.Minute {
+			if o.passed != 19999 || o.rejected != 1 || o.took > 30*time.Minute {
 				t.Errorf("order %v, %v: %d passed, %d rejected in %v", order, err, o.passed, o.rejected, o.took)
 			}
 		}
@@ -231,6 +231,34 @@ func TestAHostThatIsGoneForGoodIsGivenUp(t *testing.T) {
 			if o.rejected != records || o.took > 11*time.Minute || len(o.calls) > 200 {
 				t.Errorf("%d records: %d rejected in %v with %d calls", records, o.rejected, o.took, len(o.calls))
 			}
+		}
+	}
+}
+
+// A host that answers 50 calls in 10 s refuses few others, whatever time it says: those that are under way when its
+// quota is used up, of 64 at once, and then one at a time.
+func TestAQuotaIsMetWithFewRefusals(t *testing.T) {
+	for _, says := range []time.Duration{0, time.Millisecond, time.Second, 10 * time.Second} {
+		var mu sync.Mutex
+		var window []time.Duration
+		refused := 0
+		o := trial{records: 1000, ask: func(_ context.Context, _ int, at time.Duration) error {
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			defer mu.Unlock()
+			for len(window) > 0 && at-window[0] >= 10*time.Second {
+				window = window[1:]
+			}
+			if len(window) < 50 {
+				window = append(window, at)
+				return nil
+			}
+			refused++
+			return pipeline.RetryAfter(says, tooMany{})
+		}}.run(t, 24*time.Hour)
+		t.Logf("it says %v: %d refused, done in %v", says, refused, o.took)
+		if o.passed != 1000 || refused > 20*64+200 || o.took > 7*time.Minute {
+			t.Errorf("it says %v: %d passed, %d rejected, %d refused, done in %v", says, o.passed, o.rejected, refused, o.took)
 		}
 	}
 }

@@ -14,8 +14,9 @@ import (
 const maxPause = 5 * time.Minute
 
 const (
-	firstPause = time.Second // for a host that does not say how long
-	mostPause  = time.Minute // to which that doubles
+	leastPause = 100 * time.Millisecond // however short the time that a host says
+	firstPause = time.Second            // for a host that does not say how long
+	mostPause  = time.Minute            // to which both double
 )
 
 // Shared is what the steps and pipelines of a process have in common: the rates by name, and which
@@ -95,7 +96,7 @@ type peer struct {
 
 	mu   sync.Mutex
 	set  time.Duration // when paused was last set
-	next time.Duration // the next pause of a host that does not say how long
+	next time.Duration // the shortest that the last pause could be, 0 behind an answer
 
 	// Guarded by Shared.mu:
 	rates  []*bucket // those per host, as far as a step has named them
@@ -122,6 +123,9 @@ func (p *peer) bucket(name string, r RateSettings) *bucket {
 	return b
 }
 
+// asked gives until when the host has asked to be left alone.
+func (p *peer) asked() time.Duration { return time.Duration(p.paused.Load()) }
+
 // wait says how much longer the host wants to be left alone.
 func (p *peer) wait(at time.Duration) time.Duration {
 	until := time.Duration(p.paused.Load())
@@ -136,8 +140,8 @@ func (p *peer) wait(at time.Duration) time.Duration {
 // most of the time at one such answer in a hundred.
 const fewRefusals = 3
 
-// pause has the host left alone for d, or, when it has not said how long, for a time that doubles
-// while such answers follow one another. A call that had begun before the last pause was known
+// pause has the host left alone for d, or, when that is longer or the host has not said how long, for a time that
+// doubles while such answers follow one another. A call that had begun before the last pause was known
 // tells nothing new of that. It gives false when the host is asked on. sure says that one refusal is enough.
 func (p *peer) pause(began, at, d time.Duration, sure bool) (paused bool) {
 	p.mu.Lock()
@@ -150,8 +154,10 @@ func (p *peer) pause(began, at, d time.Duration, sure bool) (paused bool) {
 			return false
 		}
 		p.next = min(max(2*p.next, firstPause), mostPause)
-		d = p.next
+	} else if began >= p.set {
+		p.next = min(max(2*p.next, leastPause), mostPause)
 	}
+	d = max(d, p.next)
 	p.refused.Store(0)
 	p.set = at
 	if until := at + min(d, maxPause); until > time.Duration(p.paused.Load()) {

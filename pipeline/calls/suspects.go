@@ -14,6 +14,7 @@ type failure struct {
 	late   bool // there was no answer in time
 	began  time.Duration
 
+	attempt   int           // its number
 	again     bool          // an attempt at the record has failed before
 	first     time.Duration // when the first that did ended
 	firstFrom time.Duration // when that began
@@ -21,7 +22,7 @@ type failure struct {
 }
 
 func newFailure(t *passage, r *pipeline.CallResult, a *account, zero time.Time, began time.Duration) failure {
-	f := failure{period: t.period, tries: t.tries, out: a.out, late: a.late, began: began}
+	f := failure{period: t.period, tries: t.tries, out: a.out, late: a.late, began: began, attempt: t.attempt}
 	if f.again = !r.Failed.IsZero(); f.again {
 		f.first, f.firstFrom, f.uncounted = r.Failed.Sub(zero), r.FailedFrom.Sub(zero), r.Uncounted
 	}
@@ -103,7 +104,7 @@ func (s *suspects) suspect(f *failure) bool {
 }
 
 // weakly says whether it has answered others, which may have been before it went away.
-func (s *suspects) weakly(f *failure) bool { return f.again && s.overtaken(f.firstFrom) }
+func (s *suspects) weakly(f *failure) bool { return f.again && s.any && s.latest >= f.firstFrom }
 
 // refused says whether an attempt is the record's though the host has asked to wait: it has asked the
 // same of it too often, and others have been answered.

@@ -161,13 +161,6 @@ func (d *postgres) bind(c *column, v gjson.Result) (value any, wrong string) {
 			return nil, noMoment
 		}
 		return t.Format("2006-01-02 15:04:05.999Z07:00"), ""
-	case v.Type == gjson.String && base.OID == pgtype.TimestampOID:
-		// The server reads the time of day alone, wherever it is.
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05Z07", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04:05Z0700"} {
-			if t, err := time.Parse(layout, v.String()); err == nil {
-				return t.UTC().Format("2006-01-02 15:04:05.999999999"), ""
-			}
-		}
 	case v.Type == gjson.String && base.Numeric == database.WholeNumber:
 		text, ok := wholeText(v.String())
 		if !ok {

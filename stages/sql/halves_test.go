@@ -41,6 +41,16 @@ func (d *fussy) ask(_ context.Context, _ *dbsql.DB, looks []*look) error {
 	return nil
 }
 
+func (d *fussy) fault(err error) fault {
+	switch err.Error() {
+	case "the connection was lost":
+		return ofAll
+	case "too long":
+		return ofTime
+	}
+	return ofOne
+}
+
 func (d *fussy) classify(err error) (permanent bool, text string, known bool) {
 	return errors.As(err, new(badValue)), "", true
 }
@@ -61,9 +71,11 @@ func TestBadValueFailsAlone(t *testing.T) {
 		"two":            {8, "(0)(7)", badValue{}, 11, 2},
 		"all":            {4, "(0)(1)(2)(3)", badValue{}, 7, 4},
 		"not together":   {4, "(0)(1)", errNotTogether, 5, 2},
-		"not permanent":  {64, "(17)", transient, 1, 64},
+		"of all":         {64, "(17)", transient, 1, 64},
+		"of no class":    {64, "(17)", errors.New("UX001"), 13, 1},
+		"too long alone": {1, "(0)", errors.New("too long"), 1, 1},
 		"given up":       {64, "(17)", badValue{}, 1, 64},
-		"reject of ours": {2, "(1)", pipeline.Reject("sql", errors.New("x")), 1, 2},
+		"reject of ours": {2, "(1)", pipeline.Reject("sql", errors.New("x")), 3, 1},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -26,12 +26,13 @@ type Admitter interface {
 }
 
 // A Call is one call that an Admitter is about to make for one record. One goroutine at a time
-// has it, and in this order: Gate; Enter, until it says ok; Do; Leave. Leave may come without the
+// has it, and in this order: Gate; Enter, and Gate again when it has said no, until it says ok; Do; Leave. Leave may come without the
 // others: of a call that nobody wants any more.
 type Call interface {
 	// Gate is what the call waits at, a value that can be compared: calls of one gate wait behind
-	// one another, in the order in which they came, and only the first of them asks. nil: there is
-	// nothing to wait for, and Enter is not called.
+	// one another, in the order in which their records came to the step, and only the first of them
+	// asks. nil: there is nothing to wait for, and Enter is not called. It is asked for anew when
+	// Enter has said no, and may be another by then: the call goes to that one.
 	Gate() any
 
 	// Enter asks whether the call may begin. When ok, it has begun: what it takes, like a token of
@@ -54,6 +55,24 @@ type Call interface {
 	// has no backoff, so the gate has to hold back who comes too early; and it costs no time of the
 	// deadline. RetryAfter of Do's error is for the gate too: the engine does not look at it.
 	Leave(r CallResult) (counts bool)
+}
+
+// A Joiner is a Call that may have to wait for what is no limit.
+type Joiner interface {
+	Call
+
+	// Joins says whether what the last Enter waits for is no limit, but an equal call that is under
+	// way, whose answer is for this one too: max_wait does not count that time.
+	Joins() bool
+}
+
+// A Yielder is a Call that keeps something for itself while it waits, like its turn at a rate.
+type Yielder interface {
+	Call
+
+	// Yield says that another call of its gate asks first from now on: this one asks later, and
+	// gives up what it keeps, if it has asked at all. It may come wherever Enter may.
+	Yield()
 }
 
 // A CallResult is what came of a Call.
@@ -84,8 +103,10 @@ func (*nextError) Error() string { return "the record needs a further call" }
 
 // NextCall gives the call that Next was given.
 func NextCall(err error) (call Call, ok bool) {
-	var n *nextError
-	if errors.As(err, &n) {
+	if err == nil { // as nearly always
+		return nil, false
+	}
+	if n, ok := errors.AsType[*nextError](err); ok {
 		return n.call, true
 	}
 	return nil, false

@@ -326,7 +326,7 @@ type Reporter interface {
 
 // A Report is what a component knows of itself. A zero field is left out.
 type Report struct {
-	CacheHits, CacheMisses int64 // since the start
+	CacheHits, CacheMisses int64 // since the start; a miss is a call that was made
 	CacheStale             int64 // of the hits, with an answer that was out of date
 	CallsJoined            int64 // calls that were not made because an equal one was under way
 	OpenCircuits           int64 // hosts that are left alone now because they fail

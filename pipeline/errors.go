@@ -87,12 +87,13 @@ type Detailer interface{ Detail() string }
 // IsPermanent says whether err was marked by Permanent or Reject, or is a panic,
 // and gives the reason.
 func IsPermanent(err error) (reason string, ok bool) {
-	var p *PanicError
-	if errors.As(err, &p) {
+	if err == nil { // as nearly always
+		return "", false
+	}
+	if _, ok := errors.AsType[*PanicError](err); ok {
 		return ReasonPanic, true
 	}
-	var c *classified
-	if errors.As(err, &c) && c.kind == permanent {
+	if c, ok := errors.AsType[*classified](err); ok && c.kind == permanent {
 		return c.reason, true
 	}
 	return "", false
@@ -100,14 +101,13 @@ func IsPermanent(err error) (reason string, ok bool) {
 
 // IsFatal says whether err was marked by Fatal.
 func IsFatal(err error) bool {
-	var c *classified
-	return errors.As(err, &c) && c.kind == fatal
+	c, ok := errors.AsType[*classified](err)
+	return ok && c.kind == fatal
 }
 
 // RetryHint gives the wait that RetryAfter asked for, or zero.
 func RetryHint(err error) time.Duration {
-	var c *classified
-	if errors.As(err, &c) && c.kind == transient {
+	if c, ok := errors.AsType[*classified](err); ok && c.kind == transient {
 		return c.after
 	}
 	return 0

@@ -82,6 +82,9 @@ func someRecords(t *testing.T, r *rand.Rand) {
 	if len(calls.flights) != 0 || len(d.lines) != 0 {
 		t.Errorf("%d flights and %d lines are left", len(calls.flights), len(d.lines))
 	}
+	if n := calls.Report().CacheMisses; keeps && n != m.all.Load() || !keeps && n != 0 {
+		t.Errorf("%d misses, %d calls were made", n, m.all.Load())
+	}
 	calls.Close()
 	if n := charged.Load(); n != 0 {
 		t.Errorf("%d bytes are still charged", n)

@@ -108,7 +108,10 @@ func (c *cache[A]) entry(key string, r Reply[A], now time.Duration) *entry[A] {
 			ttl = c.settings.NegativeTTL
 		}
 	}
-	if stale == 0 {
+	switch {
+	case r.Negative: // that there was none may have a record rejected, and it may be there by now
+		stale = 0
+	case stale == 0:
 		stale = c.settings.Stale
 	}
 	if ttl <= 0 {

@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -293,5 +294,56 @@ func TestCloseLetsGo(t *testing.T) {
 	before := users()
 	if calls.Close(); before != 1 || users() != 0 {
 		t.Errorf("%d users, %d behind Close", before, users())
+	}
+}
+
+// TestThatThereIsNoneDoesNotStandIn has a host say that there is none, and go away when that is out of date: a record
+// waits for it, and is not rejected for what was.
+func TestThatThereIsNoneDoesNotStandIn(t *testing.T) {
+	for _, stale := range []time.Duration{0, time.Hour} { // of the reply
+		for _, kept := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				calls := cached(t, func(s *CacheSettings, _ *Settings) { s.Stale, s.NegativeTTL = time.Hour, time.Minute })
+				defer calls.Close()
+				s := &oracle{t: t, reply: func(_ context.Context, key string, n int, known *string) (Reply[string], error) {
+					if n > 1 {
+						if (known != nil) != kept {
+							t.Errorf("known %v, want %v", known, kept)
+						}
+						return Reply[string]{}, waitsToo
+					}
+					r := reply(key)
+					r.Negative, r.Stale, r.Validates = true, stale, kept
+					return r, nil
+				}}
+				get := func() (pipeline.Call, error) {
+					call := calls.Admit(s.question("k", new(string)), 1)
+					if call.Gate() != nil {
+						if _, ok := call.Enter(func() {}); !ok {
+							return call, errors.New("held back")
+						}
+					}
+					return call, call.Do(t.Context(), nil)
+				}
+				for i, want := range []error{nil, nil, waitsToo} {
+					if i == 2 {
+						time.Sleep(time.Minute)
+					}
+					call, err := get()
+					if !errors.Is(err, want) {
+						t.Errorf("call %d: %v, want %v", i, err, want)
+					}
+					call.Leave(pipeline.CallResult{Begun: true, Err: err})
+				}
+				call, err := get() // the host has asked to be left alone
+				if err == nil {
+					t.Error("it stands in for a host that is left alone")
+				}
+				call.Leave(pipeline.CallResult{})
+				if r := calls.Report(); r.CacheStale != 0 || r.CacheHits != 1 {
+					t.Errorf("the report is %+v", r)
+				}
+			})
+		}
 	}
 }

@@ -48,6 +48,12 @@ type asking[A any] struct {
 	err   error // with that
 }
 
+// leading is an asking with the flight that it leads: the two are made at once.
+type leading[A any] struct {
+	asking[A]
+	leads flight[A]
+}
+
 // Gate has calls that can do without their host not wait behind those that cannot.
 func (a *asking[A]) Gate() any {
 	gate := a.passage.identity(a.attempt)
@@ -71,7 +77,10 @@ func (a *asking[A]) Enter(wake func()) (wait time.Duration, ok bool) {
 			return 0, true
 		}
 	}
-	return a.passage.enter(a.attempt, wake)
+	if wait, ok = a.passage.enter(a.attempt, wake); ok {
+		a.calls.under(a.flight)
+	}
+	return wait, ok
 }
 
 func (a *asking[A]) Waits() string { return a.passage.waits() }
@@ -86,6 +95,9 @@ func (a *asking[A]) Do(ctx context.Context, rec *pipeline.Record) error {
 	var old *A
 	if a.kept != nil {
 		old = &a.kept.answer
+	}
+	if a.calls.keeps(a.q.Key) {
+		a.calls.misses.Add(1) // here: a call that panics was made too
 	}
 	reply, err := a.q.Ask(ctx, rec, old)
 	a.asked, a.err = true, err
@@ -155,7 +167,6 @@ func (c *Calls[A]) learn(key string, r Reply[A], f *flight[A]) {
 		c.land(f, landing[A]{how: answered, answer: r.Answer})
 		return
 	}
-	c.misses.Add(1)
 	c.mu.Lock()
 	c.kept.put(key, r, c.kept.now())
 	wakes := c.landed(f, landing[A]{how: answered, answer: r.Answer})
@@ -168,13 +179,10 @@ func (c *Calls[A]) learn(key string, r Reply[A], f *flight[A]) {
 func (c *Calls[A]) fail(key string, err error, counts bool, f *flight[A]) {
 	reason, refused := pipeline.IsPermanent(err)
 	_, more := pipeline.NextCall(err)
-	if c.keeps(key) {
-		c.misses.Add(1)
-		if refused || errors.Is(err, pipeline.Filtered) { // it is news of what was kept
-			c.mu.Lock()
-			c.kept.forget(key)
-			c.mu.Unlock()
-		}
+	if c.keeps(key) && (refused || errors.Is(err, pipeline.Filtered)) { // it is news of what was kept
+		c.mu.Lock()
+		c.kept.forget(key)
+		c.mu.Unlock()
 	}
 	switch {
 	case more:

@@ -43,7 +43,7 @@ type Reply[A any] struct {
 	Bytes     int           // about how much memory it takes
 	Negative  bool          // it says that there is none
 	TTL       time.Duration // 0: as long as the settings say; below 0: it is not kept
-	Stale     time.Duration // 0: as the settings say; below 0: it must not stand in once it is out of date
+	Stale     time.Duration // 0: as the settings say; below 0: it must not stand in once it is out of date, as one that is Negative never does
 	Validates bool          // Ask can find out whether it still holds, so that it is kept for that once it is out of date
 }
 
@@ -83,8 +83,9 @@ func (c *Calls[A]) Account(add func(bytes int64)) {
 	}
 }
 
-// Report implements pipeline.Reporter. A call that was made because nothing was known is a miss, a
-// record that has the answer of another one's call is joined, and neither.
+// Report implements pipeline.Reporter. A call that was made because nothing was known that holds is a miss, also
+// when an answer that is out of date stands in for what came of it, which is a hit of the record. A record that
+// has the answer of another one's call is joined, and neither.
 func (c *Calls[A]) Report() pipeline.Report {
 	return pipeline.Report{
 		CacheHits: c.hits.Load(), CacheMisses: c.misses.Load(), CacheStale: c.stale.Load(),
@@ -102,10 +103,12 @@ func (c *Calls[A]) Close() {
 	c.gates.close()
 }
 
-// Delay has calls to a host begin no closer together than d, however many there may be at once:
-// the Crawl-delay of a robots.txt. 0 takes that back. It may be forgotten of a host that was not
-// called for long, when there are many: who has it says so before each call, which costs little.
-func (c *Calls[A]) Delay(host string, d time.Duration) { c.gates.delay(host, d) }
+// Delay has calls to a host begin no closer together than d, however many there may be at once and
+// whichever steps of the process make them that have said so: the Crawl-delay of a robots.txt. from tells
+// apart who says it, as there may be several for one host: the longest holds. 0 takes back what from has
+// said. It may be forgotten of a host that was not called for long, when there are many: who has it says
+// so before each call, which costs little.
+func (c *Calls[A]) Delay(host, from string, d time.Duration) { c.gates.delay(host, from, d) }
 
 // Admit makes the call of a question, for attempt, which is counted from 1: one that only uses an
 // answer that is known, one that waits for the answer to an equal question, or one that asks.
@@ -123,23 +126,30 @@ func (c *Calls[A]) Admit(q Question[A], attempt int) pipeline.Call {
 			return &known[A]{calls: c, q: q, entry: old, stale: stale}
 		}
 	}
-	var f *flight[A]
-	if c.share {
-		if f = c.flights[q.Key]; f != nil {
-			q.Key = f.key // one string for all that wait
-			return &joining[A]{calls: c, q: q, attempt: attempt, flight: f}
-		}
-		f = &flight[A]{key: q.Key}
-		c.flights[f.key] = f
+	spare := old != nil && c.kept.now() < old.stands
+	if !c.share {
+		a := c.ask(q, attempt)
+		a.spare = spare
+		return a
 	}
-	a := c.ask(q, attempt)
-	a.flight, a.spare = f, old != nil && c.kept.now() < old.stands
-	return a
+	if f := c.flights[q.Key]; f != nil {
+		q.Key = f.key // one string for all that wait
+		return &joining[A]{calls: c, q: q, attempt: attempt, flight: f}
+	}
+	l := &leading[A]{asking: c.asking(q, attempt), leads: flight[A]{key: q.Key}}
+	l.flight, l.spare = &l.leads, spare
+	c.flights[q.Key] = l.flight
+	return &l.asking
 }
 
 // ask makes a call that asks, whatever is known or being asked.
 func (c *Calls[A]) ask(q Question[A], attempt int) *asking[A] {
-	return &asking[A]{calls: c, q: q, attempt: attempt, passage: c.gates.of(q.Host)}
+	a := c.asking(q, attempt)
+	return &a
+}
+
+func (c *Calls[A]) asking(q Question[A], attempt int) asking[A] {
+	return asking[A]{calls: c, q: q, attempt: attempt, passage: c.gates.of(q.Host)}
 }
 
 // shut says whether a host is left alone now.

@@ -24,10 +24,15 @@ type desk struct {
 
 // enter waits at the gate of a call, and gives it up when ctx ends.
 func (d *desk) enter(ctx context.Context, call pipeline.Call) error {
-	gate := call.Gate()
-	if gate == nil {
-		return ctx.Err()
+	for gate := call.Gate(); gate != nil; gate = call.Gate() {
+		if in, err := d.enterAt(ctx, call, gate); in || err != nil {
+			return err
+		}
 	}
+	return ctx.Err()
+}
+
+func (d *desk) enterAt(ctx context.Context, call pipeline.Call, gate any) (in bool, err error) {
 	turn := make(chan struct{}, 1)
 	d.mu.Lock()
 	if d.lines == nil {
@@ -42,9 +47,9 @@ func (d *desk) enter(ctx context.Context, call pipeline.Call) error {
 	select {
 	case <-turn:
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
-	return Enter(ctx, call)
+	return enterAt(ctx, call, gate)
 }
 
 // next takes one out of the line of a gate, and has the first of the others ask.

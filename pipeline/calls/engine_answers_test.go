@@ -15,6 +15,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // asking is a stage that asks a host about the key of a record.
@@ -148,6 +149,60 @@ func TestUnderTheEngine(t *testing.T) {
 				t.Logf("%d calls, %d hits, %d joined, %v", stage.all.Load(), r.CacheHits, r.CallsJoined, time.Since(began))
 				if n := stage.all.Load(); n > c.most || r.CallsJoined == 0 || r.OpenCircuits != 0 {
 					t.Errorf("%d calls, at most %d; %+v", n, c.most, r)
+				}
+			})
+		})
+	}
+}
+
+// TestMaxWaitAndEqualCalls has four equal records, of which one is asked for, in a step that holds none back for
+// longer than 300 ms: the others have its answer, however long it takes, and wait no longer than it for a limit.
+func TestMaxWaitAndEqualCalls(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		rate      time.Duration // between calls, of which one was made just now
+		out, asks int
+	}{{"a slow answer", 0, 4, 1}, {"a slow rate", time.Minute, 0, 0}, {"a rate, and a slow answer", 200 * time.Millisecond, 4, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				set := calls.Defaults()
+				var shared *calls.Shared
+				if c.rate > 0 {
+					shared = calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 1, Per: c.rate}, Burst: 1, Per: "process"}})
+					set.Limit = []string{"api"}
+				}
+				made, err := calls.New[string](calls.Env{Shared: shared, Settings: set, Workers: 8})
+				if err != nil {
+					t.Fatal(err)
+				}
+				stage := &asking{Calls: made, t: t, ask: func(context.Context, string) (string, error) {
+					time.Sleep(800 * time.Millisecond)
+					return "x", nil
+				}}
+				if c.rate > 0 {
+					first := made.Admit(calls.Question[string]{Host: "other"}, 1)
+					first.Enter(func() {})
+					first.Leave(pipeline.CallResult{})
+				}
+				out, dead := &pipelinetest.Memory{}, &pipelinetest.Memory{}
+				p, err := engine.New(engine.Options{
+					Name: "asking", Source: pipelinetest.NewValues(`{"key":"k"}`, `{"key":"k"}`, `{"key":"k"}`, `{"key":"k"}`),
+					Steps:      []engine.Step{{Name: "ask", Stage: stage, Workers: 8, Wait: &engine.Wait{MaxWait: 300 * time.Millisecond}}},
+					Sinks:      []engine.Output{{Name: "out", Sink: out}},
+					DeadLetter: engine.DeadLetter{Sink: dead},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				if err := p.Run(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if len(out.Values()) != c.out || len(dead.Values()) != 4-c.out || stage.all.Load() != int64(c.asks) {
+					t.Errorf("%d out, %d rejected, asked %d times", len(out.Values()), len(dead.Values()), stage.all.Load())
+				}
+				if took := time.Since(began); c.out == 0 && took > 400*time.Millisecond {
+					t.Errorf("the last was rejected after %s", took)
 				}
 			})
 		})

@@ -6,8 +6,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/penstockio/penstock/pipeline/event"
 )
 
@@ -56,8 +54,9 @@ func (g *gates) close() {
 	g.hosts.clear()
 }
 
-// delay has calls to a host begin no closer together than d; 0 takes that back.
-func (g *gates) delay(name string, d time.Duration) {
+// delay has calls to a host begin no closer together than d, as from says; 0 takes that back. What
+// says so differently, here and in other steps of the process, counts too, and the longest holds.
+func (g *gates) delay(name, from string, d time.Duration) {
 	r := g.hosts.use(name, g.fill)
 	defer r.done()
 	h := &r.value
@@ -65,26 +64,15 @@ func (g *gates) delay(name string, d time.Duration) {
 	defer h.mu.Unlock()
 	g.shared.mu.Lock()
 	defer g.shared.mu.Unlock()
-	b, now := h.delay, time.Now()
-	switch {
-	case b == nil && d <= 0 || b != nil && b.interval == max(d, 0):
-	case b == nil:
-		h.delay = newDelay(d)
-		if h.begun != never {
-			h.delay.limiter.AllowN(g.shared.began.Add(h.begun), 1)
-		}
-		h.buckets = append(h.buckets, h.delay)
-	case d <= 0:
-		b.interval = 0
-		b.limiter.SetLimitAt(now, rate.Inf)
-	default:
-		b.interval = d
-		b.limiter.SetLimitAt(now, rate.Every(d))
+	p := &h.peer.value
+	p.setDelay(delayer{h, from}, max(d, 0))
+	if h.delayed || d <= 0 {
+		return
 	}
-}
-
-func newDelay(d time.Duration) *bucket {
-	return &bucket{crawl: true, interval: d, limiter: rate.NewLimiter(rate.Every(d), 1)}
+	if h.begun != never {
+		p.crawl.limiter.AllowN(g.shared.began.Add(h.begun), 1)
+	}
+	h.delayed, h.buckets = true, append(h.buckets, p.crawl)
 }
 
 // A host is what a step knows of a host.
@@ -96,8 +84,8 @@ type host struct {
 	first, again byte // their addresses are what calls wait at: first attempts, and repeated ones
 
 	mu       sync.Mutex
-	buckets  []*bucket // of the rates, and delay
-	delay    *bucket   // nil: none
+	buckets  []*bucket // of the rates, and the delay between calls
+	delayed  bool      // the last of buckets is that of the peer's delay
 	most     int       // calls at once; 0: as many as there are
 	adaptive *adaptive // nil: most
 	breaker  breaker
@@ -141,12 +129,12 @@ func (g *gates) idle(h *host) bool {
 	if !h.breaker.idle(now.Sub(g.shared.began)) {
 		return false
 	}
-	if h.delay == nil {
+	if !h.delayed {
 		return true
 	}
 	g.shared.mu.Lock()
 	defer g.shared.mu.Unlock()
-	return h.delay.full(now)
+	return h.peer.value.crawl.full(now)
 }
 
 // gone is told of a host that is forgotten. Its circuit is closed from now on.
@@ -158,6 +146,9 @@ func (g *gates) gone(h *host) {
 		g.opened.Add(-1)
 		g.tell(&event.CircuitChanged{Target: h.name, State: string(closed)}, nil)
 	}
+	g.shared.mu.Lock()
+	h.peer.value.forgetDelays(h)
+	g.shared.mu.Unlock()
 	h.peer.done()
 }
 

@@ -30,9 +30,12 @@ func Process(ctx context.Context, s pipeline.Admitter, rec *pipeline.Record) err
 // processed counts calls that were made without an engine: each gives its record back at once.
 var processed atomic.Int64
 
+// panicked is what a call has come to that has not returned.
+var panicked error = &pipeline.PanicError{}
+
 // do makes a call that was let in. A panic in it is one of the caller, behind Leave.
 func do(ctx context.Context, call pipeline.Call, rec *pipeline.Record) (err error) {
-	began, result := time.Now(), pipeline.CallResult{Begun: true, Err: &pipeline.PanicError{}}
+	began, result := time.Now(), pipeline.CallResult{Begun: true, Err: panicked}
 	defer func() {
 		result.Took, result.Released = time.Since(began), processed.Add(1)
 		call.Leave(result)
@@ -44,9 +47,19 @@ func do(ctx context.Context, call pipeline.Call, rec *pipeline.Record) (err erro
 // Enter waits until a call is let in, or ctx ends. The clock of an attempt stands still meanwhile.
 // It is for those who have no engine that waits for them: sinks.
 func Enter(ctx context.Context, call pipeline.Call) error {
-	if call.Gate() == nil {
-		return ctx.Err()
+	gate := call.Gate()
+	for gate != nil {
+		in, err := enterAt(ctx, call, gate)
+		if in || err != nil {
+			return err
+		}
+		gate = call.Gate()
 	}
+	return ctx.Err()
+}
+
+// enterAt waits until a call is let in, or goes to another gate, or ctx ends.
+func enterAt(ctx context.Context, call pipeline.Call, gate any) (in bool, err error) {
 	var resume func()
 	wake := make(chan struct{}, 1)
 	for {
@@ -60,7 +73,10 @@ func Enter(ctx context.Context, call pipeline.Call) error {
 			if resume != nil {
 				resume()
 			}
-			return ctx.Err()
+			return true, ctx.Err()
+		}
+		if call.Gate() != gate {
+			return false, ctx.Err()
 		}
 		if resume == nil {
 			resume = pipeline.StopClock(ctx)
@@ -81,7 +97,7 @@ func Enter(ctx context.Context, call pipeline.Call) error {
 			t.Stop()
 		}
 		if err := ctx.Err(); err != nil {
-			return err
+			return false, err
 		}
 	}
 }

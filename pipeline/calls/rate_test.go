@@ -296,7 +296,7 @@ func TestACrawlDelayIsKept(t *testing.T) {
 		if time.Since(began) != 0 {
 			t.Error("calls waited before there was a delay")
 		}
-		g.delay("a", 2*time.Second)
+		g.delay("a", "", 2*time.Second)
 		if other := newCall(g, "b"); Enter(t.Context(), other) != nil || time.Since(began) != 0 {
 			t.Error("the delay of one host holds up another")
 		}
@@ -312,7 +312,7 @@ func TestACrawlDelayIsKept(t *testing.T) {
 			t.Errorf("%v, %v, waits for %q", wait, ok, call.Waits())
 		}
 		call.Leave(pipeline.CallResult{})
-		g.delay("a", 0)
+		g.delay("a", "", 0)
 		began = time.Now()
 		ask(1)
 		if time.Since(began) != 0 {

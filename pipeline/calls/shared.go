@@ -94,10 +94,14 @@ type peer struct {
 	paused  atomic.Int64 // until when it has asked to be left alone, as a time since Shared.began
 	refused atomic.Int32 // refusals without a time, and without an answer between them
 
-	mu    sync.Mutex
-	set   time.Duration // when paused was last set
-	next  time.Duration // the shortest that the last pause could be, 0 behind an answer
-	rates []*bucket     // those per host, as far as a step has named them; guarded by Shared.mu
+	mu   sync.Mutex
+	set  time.Duration // when paused was last set
+	next time.Duration // the shortest that the last pause could be, 0 behind an answer
+
+	// Guarded by Shared.mu:
+	rates  []*bucket // those per host, as far as a step has named them
+	crawl  *bucket   // the time between calls that the host asks for; nil: nobody has said so
+	delays map[delayer]time.Duration
 }
 
 // never is before all times since Shared.began.
@@ -194,5 +198,5 @@ func (p *peer) idle(s *Shared, now time.Time) bool {
 			return false
 		}
 	}
-	return true
+	return p.crawl == nil || p.crawl.full(now)
 }

@@ -115,7 +115,7 @@ func (b *builder) component(path, name string, c config.Component, env calls.Env
 		Calls: env,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: making the %s %s: %w", b.p.Place(path+"."+c.Kind.Name), c.Kind.Section, name, err)
+		return nil, b.p.Unmade(path+"."+c.Kind.Name, c, name, err)
 	}
 	return made, nil
 }

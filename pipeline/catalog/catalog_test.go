@@ -89,6 +89,8 @@ func copySideFiles(t *testing.T, dir string) {
 	t.Helper()
 	for name, text := range map[string]string{
 		"airports.csv": "iata,name,city\nABE,Lehigh Valley,Allentown\n",
+		"flights.db":   "",
+		"airports.db":  "",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -279,8 +281,29 @@ func TestBuildError(t *testing.T) {
 	set := load(t, write(t, "pipeline: p\nsource:\n  kafka: {brokers: [a:1], topics: [t], tls: {ca: nowhere.pem}}\nsinks:\n  - stdout: {}\n"))
 	_, err := catalog.Build(set.Pipelines[0], catalog.Env{Stdout: io.Discard})
 	var env *pipeline.EnvironmentError
-	if err == nil || !strings.Contains(err.Error(), "p.yaml:3:3: making the source kafka: ") || !errors.As(err, &env) {
+	if err == nil || !strings.Contains(err.Error(), "p.yaml:3:50: making the source kafka: ") || !errors.As(err, &env) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// What cannot be made shows no secret: neither in the error, nor in the line below it.
+func TestBuildErrorConceals(t *testing.T) {
+	t.Setenv("CANARY", "hunter77")
+	set := load(t, write(t, `pipeline: p
+source:
+  kafka: {brokers: ["127.0.0.1:1"], topics: [t]}
+stages:
+  - http: {url: "http://127.0.0.1/", into: x, tls: {ca: "${CANARY}.pem"}, auth: {basic: {username: u, password: "x${CANARY}"}}}
+sinks:
+  - stdout: {}
+`))
+	_, err := catalog.Build(set.Pipelines[0], catalog.Env{Stdout: io.Discard})
+	var unmade *config.UnmadeError
+	if !errors.As(err, &unmade) {
+		t.Fatalf("error %v", err)
+	}
+	if got := unmade.Detail() + err.Error(); strings.Contains(got, "hunter") || !strings.Contains(got, "p.yaml:5:57: making the stage http: ") || !strings.Contains(got, `ca: "${CANARY}.pem"`) {
+		t.Error(got)
 	}
 }
 

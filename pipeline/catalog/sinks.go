@@ -130,7 +130,8 @@ func sinkKinds() config.Kinds {
 			Settings: settingsOf(httpsink.Defaults),
 			Fill:     func(settings any, _ *config.Pipeline) { settings.(*httpsink.Settings).Fill() },
 			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
-				return warnFixedHeaders(settings.(*httpsink.Settings))
+				s := settings.(*httpsink.Settings)
+				return append(warnFixedHeaders(s), warnSecretParts(s.SecretHeaders, "a request of the sink holds several records: call with the log-in of each in the http stage, under headers")...)
 			},
 			Guarantee: "the server has said so; a request that is sent again carries the same Idempotency-Key; order of each lane kept",
 			Build: build(func(s httpsink.Settings, env config.Env) (*httpsink.Sink, error) {

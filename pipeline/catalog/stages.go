@@ -144,7 +144,8 @@ deadline: 10s`,
 				return nil
 			},
 			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
-				return warnNoBody(settings.(*httpstage.Settings))
+				s := settings.(*httpstage.Settings)
+				return append(warnNoBody(s), warnSecretParts(s.SecretHeaders, "write what the record holds under headers, which take parts")...)
 			},
 			Build: build(func(s httpstage.Settings, env config.Env) (*httpstage.Stage, error) {
 				return httpstage.New(s, env.Pipeline+"/"+env.Name, env.Calls)
@@ -153,7 +154,7 @@ deadline: 10s`,
 		{
 			Section: config.StageSection, Name: "scrape", Waits: true, Answers: true, Freshness: true, PerHost: 1, Hints: hintsOfScrape,
 			Doc: "fetches a web page for each record, as robots.txt of its host allows, and puts what CSS selectors find in it into a field; " +
-				"a host has one call at a time unless max_per_host says otherwise",
+				"a host has one call at a time unless max_per_host says otherwise. It fetches what everybody may see: it has neither a log-in nor headers, as the http stage has",
 			Example: `scrape:
   url: "http://127.0.0.1:8080/docs/{page}"
   agent: "acme-docs/1.0 (+https://acme.example/bot; bots@acme.example)"
@@ -166,7 +167,8 @@ workers: 10`,
 			Settings: settingsOf(scrape.Defaults),
 			AnyHost:  func(any) bool { return true },
 			Warn: func(settings any, p *config.Pipeline) []config.Warning {
-				return warnHeldUp(settings.(*scrape.Settings), p)
+				s := settings.(*scrape.Settings)
+				return append(warnHeldUp(s, p), warnCutName(s)...)
 			},
 			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
 				return scrape.New(s, env.Calls)

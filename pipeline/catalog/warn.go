@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/settings"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	httpsink "github.com/penstockio/penstock/sinks/http"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
@@ -67,6 +68,16 @@ func warnHeldUp(s *scrape.Settings, p *config.Pipeline) []config.Warning {
 		Suggestion: "write how long a record may be held back, max_wait: 1h, beside scrape; rates make records wait too"}}
 }
 
+// warnCutName warns of a crawler whose name is not the one that a robots.txt would have to give.
+func warnCutName(s *scrape.Settings) []config.Warning {
+	product, cut := s.CutName()
+	if !cut {
+		return nil
+	}
+	return []config.Warning{{Field: "agent", Text: "robots.txt is read for " + product + ": a name ends where something else than a letter, a hyphen or an underscore stands",
+		Suggestion: "write a name without digits and dots in front of the version, as in acme-docs/1.0"}}
+}
+
 // warnNoBody warns of a request that is to carry something and carries nothing, of which no record
 // has a part: servers that read it answer 400, others never see the record. One that means it so
 // says what type nothing has.
@@ -96,6 +107,19 @@ func warnFixedHeaders(s *httpsink.Settings) []config.Warning {
 		if part := namedPart.FindString(s.Headers[name]); part != "" {
 			all = append(all, config.Warning{Field: "headers." + name, Text: "headers are sent as they stand, " + part + " too: a request holds several records",
 				Suggestion: "url takes parts; the key and the headers of each record are in the body with as: fixture"})
+		}
+	}
+	return all
+}
+
+// warnSecretParts warns of a secret header with what looks like a part of a template: it is sent as it is
+// written. What it holds is not quoted.
+func warnSecretParts(headers map[string]settings.Secret, write string) []config.Warning {
+	var all []config.Warning
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		if namedPart.MatchString(headers[name].Reveal()) {
+			all = append(all, config.Warning{Field: "secret_headers." + name, Text: "secret headers are sent as they stand, braces too: nothing of the record is in them",
+				Suggestion: write + "; a secret that has braces stands in a file, under auth.header.value_file"})
 		}
 	}
 	return all

@@ -131,6 +131,10 @@ func printError(w io.Writer, err error) {
 		printProblems(w, invalid.Problems)
 	default:
 		for _, e := range flatten(err) {
+			if unmade := (*config.UnmadeError)(nil); errors.As(e, &unmade) {
+				fmt.Fprint(w, "penstock: "+unmade.Detail())
+				continue
+			}
 			fmt.Fprintf(w, "penstock: %v\n", e)
 		}
 	}

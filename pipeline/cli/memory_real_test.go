@@ -189,7 +189,7 @@ func (c cell) stages(t *testing.T) string {
 	case "w3a":
 		return fmt.Sprintf(askStages, startSlow(t, "w3a").addr)
 	case "slow": // few calls, a second each
-		return fmt.Sprintf("stages:\n  - http: {url: \"http://%s/{origin}\", into: weather}\n    workers: 4\n", startSlow(t, "slow").addr)
+		return fmt.Sprintf("stages:\n  - http: {url: \"http://%s/{origin}/{meta.offset}\", into: weather}\n    workers: 4\n", startSlow(t, "slow").addr)
 	default:
 		return ""
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -191,7 +192,7 @@ func (l *loop) ask(r *kgo.Record) {
 	l.slots <- struct{}{}
 	go func() {
 		defer func() { <-l.slots }()
-		response, err := l.web.Get(l.url + gjson.GetBytes(r.Value, "origin").String())
+		response, err := l.web.Get(l.url + gjson.GetBytes(r.Value, "origin").String() + "/" + strconv.FormatInt(r.Offset, 10))
 		mustWork(r, err)
 		body, err := io.ReadAll(response.Body)
 		response.Body.Close()

@@ -47,8 +47,9 @@ type row struct {
 
 const (
 	changeStages = "stages:\n  - filter: delay >= 15\n  - map:\n      set: {late_minutes: delay, route: origin + \"-\" + destination}\n      remove: [delay]\n"
-	askStages    = "stages:\n  - http: {url: \"http://%s/{origin}\", into: weather}\n    workers: 64\n    share: false\n" // a call for each record, as the loops make one
-	plain        = ", compression: none"
+	// Calls that differ, as those of the loops are made one for each record: equal ones that are under way would be one.
+	askStages = "stages:\n  - http: {url: \"http://%s/{origin}/{meta.offset}\", into: weather}\n    workers: 64\n"
+	plain     = ", compression: none"
 )
 
 // rows gives the rows that are asked for.

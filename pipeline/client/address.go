@@ -1,6 +1,10 @@
 package client
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+)
 
 // metadata is the class of the addresses at which clouds hand out keys to whoever asks from
 // within.
@@ -91,4 +95,22 @@ func classify(a netip.Addr) (class string, inner []netip.Addr) {
 		return "", []netip.Addr{at(12)}
 	}
 	return "", nil
+}
+
+// PlainQuery encodes what may not stand in a request line: addresses in records are often written
+// for people, and the query is sent as it is.
+func PlainQuery(query string) string {
+	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>", r) }
+	if !strings.ContainsFunc(query, odd) {
+		return query
+	}
+	var b strings.Builder
+	for i := range len(query) {
+		if c := query[i]; odd(rune(c)) {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }

@@ -43,7 +43,8 @@ func (h *HTTP) gzip(body io.Reader) (*gzip.Reader, error) {
 
 // answerError classifies an error of reading a body: broken compression is permanent, a
 // broken connection transient.
-func answerError(ctx context.Context, what string, limit time.Duration, err error) error {
+func answerError(x *attempt, err error) error {
+	what := x.what()
 	var corrupt flate.CorruptInputError
 	if errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) {
 		return pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer is not the gzip that it says it is", nil))
@@ -51,11 +52,16 @@ func answerError(ctx context.Context, what string, limit time.Duration, err erro
 	if errors.As(err, &corrupt) {
 		return pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer's compression is corrupt", nil))
 	}
-	return transportError(ctx, what+": reading the answer", limit, err)
+	return transportError(x.ctx, what+": reading the answer", x.limit, err)
 }
 
-// beginningBytes is how much of the answer to a call that failed goes into a dead letter.
-const beginningBytes = 200
+// beginningBytes is how much of the answer to a call that failed goes into a dead letter, and
+// concealedBytes how much more is looked through for secrets: they become shorter, and what is shown reaches
+// further than it would.
+const (
+	beginningBytes = 200
+	concealedBytes = 16 << 10
+)
 
 // beginning gives the beginning of an answer's body as text: it often says why the server has
 // refused. It is "" when there is none, or when it cannot be read.
@@ -73,12 +79,16 @@ func (h *HTTP) beginning(resp *http.Response) string {
 	default:
 		return "(in an encoding that was not asked for)"
 	}
-	b := make([]byte, beginningBytes+utf8.UTFMax)
+	b := make([]byte, beginningBytes+concealedBytes)
 	n, err := io.ReadFull(src, b)
 	if n == 0 || err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return ""
 	}
-	return plainText(b[:n])
+	shown := h.conceal(resp.Request, b[:n])
+	if n-len(shown) > concealedBytes/2 { // one that is cut through at the end could be shown
+		return "(left out: it is mostly the log-in)"
+	}
+	return plainText(shown)
 }
 
 // plainText gives at most beginningBytes of b, ended at a whole character, or says that it
@@ -113,9 +123,9 @@ type shownHeader struct {
 
 // send makes the call, logged in where that is asked for. After a 401 it is made once more, when
 // there are other credentials by then. own says that the header of first is its own.
-func (h *HTTP) send(first *http.Request, own bool) (*http.Response, error) {
+func (h *HTTP) send(first *http.Request, own bool, t *Trail) (*http.Response, error) {
 	if h.auth == nil {
-		return h.follow(first)
+		return h.follow(first, t)
 	}
 	if !own {
 		first.Header = nil
@@ -126,9 +136,9 @@ func (h *HTTP) send(first *http.Request, own bool) (*http.Response, error) {
 			return nil, err
 		}
 		h.show(first, used)
-		resp, err := h.follow(first)
+		resp, err := h.follow(first, t)
 		if err != nil || resp.StatusCode != http.StatusUnauthorized || again ||
-			!sameHost(resp.Request.URL, first.URL) || !h.auth.refused(used) {
+			resp.Request.Header.Get(h.auth.name()) != used || !h.auth.refused(used) {
 			return resp, err
 		}
 		drain(resp.Body)
@@ -176,9 +186,21 @@ func (e *redirectError) Error() string { return e.why }
 
 // follow makes the call and follows redirects. net/http's own client would do that too, but
 // copies all headers of every call.
-func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
-	req := first
+func (h *HTTP) follow(first *http.Request, t *Trail) (*http.Response, error) {
+	req, left := first, false
+	if t != nil {
+		t.Redirects = nil
+	}
 	for hops := 0; ; hops++ {
+		asks := false
+		var sent time.Time
+		if t != nil {
+			sent = time.Now()
+			if t.Known != nil {
+				req = req.WithContext(req.Context()) // first keeps its header
+				asks = t.condition(req)
+			}
+		}
 		resp, err := h.current().RoundTrip(req)
 		var denied *refusal
 		if hops > 0 && errors.As(err, &denied) {
@@ -187,15 +209,20 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
-		location := resp.Header.Get("Location")
+		if err := checkHead(resp); err != nil {
+			return nil, err
+		}
+		location := value(resp.Header, "Location")
 		if location == "" || h.options.Stay || !redirects(first.Method, resp.StatusCode) {
+			t.arrive(resp, asks)
 			return resp, nil
 		}
+		t.leave(resp, sent)
 		drain(resp.Body)
 		if err := resp.Body.Close(); err != nil {
 			return nil, err
 		}
-		next, err := h.hop(first, req.URL, location, hops)
+		next, err := h.hop(first, req.URL, location, hops, left)
 		var refused *redirectError
 		if errors.As(err, &refused) {
 			refused.status = resp.StatusCode
@@ -203,6 +230,7 @@ func (h *HTTP) follow(first *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, err
 		}
+		left = left || !sameHost(next.URL, first.URL)
 		req = next
 	}
 }
@@ -226,8 +254,9 @@ func redirects(method string, status int) bool {
 	return IsRedirect(status) && (method == http.MethodGet || method == http.MethodHead)
 }
 
-// hop makes the next request. The error is a *redirectError or a *refusal.
-func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int) (*http.Request, error) {
+// hop makes the next request. left says that a redirect has led to another host before. The error is
+// a *redirectError or a *refusal.
+func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int, left bool) (*http.Request, error) {
 	refuse := func(why string) (*http.Request, error) { return nil, &redirectError{why: why} }
 	to, err := from.Parse(location)
 	switch {
@@ -258,11 +287,12 @@ func (h *HTTP) hop(first *http.Request, from *url.URL, location string, hops int
 	if err != nil {
 		return refuse("a redirect leads to an address that is not valid")
 	}
-	if same {
+	if same && !left {
 		req.Header, req.ContentLength, req.GetBody = first.Header, first.ContentLength, first.GetBody
 		return req, nil
 	}
-	// None of the other headers goes to another host: any of them may hold a key.
+	// None of the other headers goes to another host: any of them may hold a key. Nor to an address of
+	// the first that another host has chosen.
 	req.Header.Set("User-Agent", h.header.Get("User-Agent"))
 	return req, nil
 }

@@ -59,7 +59,7 @@ type HeaderAuth struct {
 
 // OAuth2Auth is the grant of client credentials.
 type OAuth2Auth struct {
-	TokenURL         string          `yaml:"token_url" doc:"where tokens are got; tls, but for its server_name, and proxy hold for it too" required:"true"`
+	TokenURL         string          `yaml:"token_url" query:"hidden" doc:"where tokens are got; tls, but for its server_name, and proxy hold for it too" required:"true"`
 	ClientID         string          `yaml:"client_id" doc:"who this side is" required:"true"`
 	ClientSecret     settings.Secret `yaml:"client_secret" doc:"secret of the client"`
 	ClientSecretFile settings.Path   `yaml:"client_secret_file" doc:"file that holds the secret; read again when it changes"`
@@ -94,7 +94,7 @@ func (a *Auth) Validate() error {
 		p.Check("basic", oneSecret("password", b.Password, b.PasswordFile, nil))
 	}
 	if b := a.Bearer; b != nil {
-		p.Check("bearer", oneSecret("token", b.Token, b.TokenFile, checkValue))
+		p.Check("bearer", oneSecret("token", b.Token, b.TokenFile, checkToken))
 	}
 	if h := a.Header; h != nil {
 		p.Check("header.name", CheckHeader(h.Name, ""))
@@ -118,7 +118,7 @@ func oneSecret(name string, literal settings.Secret, file settings.Path, check f
 	switch {
 	case (literal == "") == (file == ""):
 		return fmt.Errorf("give one of %s and %s_file", name, name)
-	case check != nil:
+	case check != nil && file == "":
 		return check(literal.Reveal())
 	}
 	return nil
@@ -132,6 +132,21 @@ func checkValue(text string) error {
 	return nil
 }
 
+// checkToken refuses what is no token alone, without showing it.
+func checkToken(text string) error {
+	switch {
+	case text == "":
+		return errors.New("it is empty")
+	case checkValue(text) != nil:
+		return checkValue(text)
+	case len(text) > len("bearer ") && strings.EqualFold(text[:len("bearer ")], "bearer "):
+		return errors.New("it begins with Bearer, which is put before it by itself: leave that out")
+	case strings.ContainsAny(text, " \t\ufeff"):
+		return errors.New("it holds a blank, and a token has none")
+	}
+	return nil
+}
+
 // credentials are what a request shows of who this side is. They are safe for concurrent use.
 type credentials interface {
 	// name gives the header that takes the value.
@@ -141,6 +156,8 @@ type credentials interface {
 	// refused takes note that a server has answered 401 to used, and says whether another value is
 	// worth an attempt.
 	refused(used string) bool
+	// secrets gives what may be shown to the server alone.
+	secrets() []string
 	close()
 }
 
@@ -153,6 +170,7 @@ type fixed struct {
 
 func (f *fixed) name() string                          { return f.header }
 func (f *fixed) value(context.Context) (string, error) { return f.make(f.secret.text()), nil }
+func (f *fixed) secrets() []string                     { return []string{f.secret.text()} }
 func (f *fixed) close()                                {}
 
 // refused looks at the file at once: keys are renewed on both sides at about the same time.
@@ -172,7 +190,7 @@ func (a *Auth) open(h *HTTP) (credentials, error) {
 		user := a.Basic.Username
 		f.make = func(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+s)) }
 	case a.Bearer != nil:
-		f.secret, err = openSecret(a.Bearer.Token, a.Bearer.TokenFile, "the token of auth.bearer.token_file", checkValue, warn)
+		f.secret, err = openToken(a.Bearer.Token, a.Bearer.TokenFile, "the token of auth.bearer.token_file", checkToken, warn)
 		f.make = func(s string) string { return "Bearer " + s }
 	case a.Header != nil:
 		f.secret, err = openSecret(a.Header.Value, a.Header.ValueFile, "the value of auth.header.value_file", checkValue, warn)

@@ -89,12 +89,13 @@ func TestLogIn(t *testing.T) {
 		auth Auth
 		want string
 	}{
-		"basic":        {Auth{Basic: &BasicAuth{Username: "u", Password: "p:ä"}}, "Basic " + base64.StdEncoding.EncodeToString([]byte("u:p:ä"))},
-		"basic, file":  {Auth{Basic: &BasicAuth{Username: "u", PasswordFile: keyFile(t, "from file\r\n")}}, "Basic " + base64.StdEncoding.EncodeToString([]byte("u:from file"))},
-		"bearer":       {Auth{Bearer: &BearerAuth{Token: "t"}}, "Bearer t"},
-		"bearer, file": {Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, "t2\n")}}, "Bearer t2"},
-		"header":       {Auth{Header: &HeaderAuth{Name: "x-api-key", Value: "k"}}, "k"},
-		"header, file": {Auth{Header: &HeaderAuth{Name: "X-Api-Key", ValueFile: keyFile(t, "k2")}}, "k2"},
+		"basic":                            {Auth{Basic: &BasicAuth{Username: "u", Password: "p:ä"}}, "Basic " + base64.StdEncoding.EncodeToString([]byte("u:p:ä"))},
+		"basic, file":                      {Auth{Basic: &BasicAuth{Username: "u", PasswordFile: keyFile(t, "from file\r\n")}}, "Basic " + base64.StdEncoding.EncodeToString([]byte("u:from file"))},
+		"bearer":                           {Auth{Bearer: &BearerAuth{Token: "t"}}, "Bearer t"},
+		"bearer, file":                     {Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, "t2\n")}}, "Bearer t2"},
+		"bearer, file as editors write it": {Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, "\ufeff t2 \t\r\n\n")}}, "Bearer t2"},
+		"header":                           {Auth{Header: &HeaderAuth{Name: "x-api-key", Value: "k"}}, "k"},
+		"header, file":                     {Auth{Header: &HeaderAuth{Name: "X-Api-Key", ValueFile: keyFile(t, "k2")}}, "k2"},
 	} {
 		h := newHTTP(t, HTTPOptions{Auth: &tt.auth})
 		for range 2 {
@@ -252,5 +253,48 @@ func TestLogInStaysWithItsHost(t *testing.T) {
 	strangers.Range(func(shown, _ any) bool { t.Errorf("another host was shown %v", shown); return true })
 	if tokens.Load() != 1 {
 		t.Errorf("%d tokens were got", tokens.Load())
+	}
+}
+
+// An address of the host that is called which another host has chosen is not shown the log-in either,
+// nor any other header.
+func TestLogInDoesNotComeBack(t *testing.T) {
+	var shown []string
+	var second, first *httptest.Server
+	first = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown = append(shown, r.URL.Path+" "+r.Header.Get("Authorization")+r.Header.Get("X-Own"))
+		switch r.URL.Path {
+		case "/":
+			http.Redirect(w, r, strings.Replace(second.URL, "127.0.0.1", "localhost", 1), http.StatusFound)
+		case "/chosen":
+			http.Redirect(w, r, "/401", http.StatusFound)
+		default:
+			w.WriteHeader(401)
+		}
+	}))
+	defer first.Close()
+	second = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, first.URL+"/chosen", http.StatusFound)
+	}))
+	defer second.Close()
+	h := newHTTP(t, HTTPOptions{Auth: &Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, "key")}}, Header: http.Header{"X-Own": {"own"}}, AnyHost: true})
+	if a, err := get(t, h, first.URL); err != nil || a.Status != 401 {
+		t.Errorf("%v, %+v", err, a)
+	}
+	if got := strings.Join(shown, ", "); got != "/ Bearer keyown, /chosen , /401 " {
+		t.Errorf("shown was %q", got)
+	}
+}
+
+// What is no token alone is refused, with words that say why and do not show it.
+func TestTokensThatAreNone(t *testing.T) {
+	for text, why := range map[string]string{"Bearer canary": "begins with Bearer", "bearer canary\n": "begins with Bearer", "a canary": "holds a blank", " \t\n": "is empty", "a\ncanary": "line break"} {
+		_, err := NewHTTP(HTTPOptions{Auth: &Auth{Bearer: &BearerAuth{TokenFile: keyFile(t, text)}}})
+		if err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := (&Auth{Bearer: &BearerAuth{Token: "Bearer canary"}}).Validate(); err == nil || strings.Contains(err.Error(), "canary") {
+		t.Errorf("in the file: %v", err)
 	}
 }

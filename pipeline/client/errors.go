@@ -43,7 +43,7 @@ type Error struct {
 	Status    int    // of an HTTP answer, that of a redirect included, else 0
 	text      string
 	answered  bool   // of TypeEgress: a redirect led there
-	beginning string // of the answer's body
+	beginning string // of the answer's body, or all of the answer
 	cause     error
 }
 
@@ -52,6 +52,12 @@ func (e *Error) Unwrap() error { return e.cause }
 
 // Detail gives how the answer begins, for a dead letter: it may quote the record.
 func (e *Error) Detail() string { return e.beginning }
+
+// WithDetail gives e with what Detail gives: what may quote the record.
+func (e *Error) WithDetail(text string) *Error {
+	e.beginning = text
+	return e
+}
 
 // ErrorType gives Type, for events and counters.
 func (e *Error) ErrorType() string { return e.Type }
@@ -132,7 +138,7 @@ func transportError(ctx context.Context, what string, limit time.Duration, err e
 		typ = TypeTLS
 	}
 	text := shorten(err.Error())
-	if strings.Contains(text, "server response headers exceeded") || strings.Contains(text, "response header list larger than advertised limit") {
+	if errors.Is(err, errHead) || strings.Contains(text, "server response headers exceeded") || strings.Contains(text, "response header list larger than advertised limit") {
 		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer's headers are larger than "+settings.Size(maxHead).String(), nil))
 	}
 	if typ == TypeTimeout && ctx.Err() != nil && limit > 0 {

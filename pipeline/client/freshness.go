@@ -18,6 +18,10 @@ type Exchange struct {
 	Answer   http.Header // of a 304: what Renew gives
 	Sent     time.Time   // when the request was sent
 	Received time.Time   // when the header of the answer was there
+
+	// Redirects led to the answer. It holds for no longer than each of them does; one that does
+	// not say how long it holds is asked about each time.
+	Redirects []Exchange
 }
 
 // Freshness is what HTTP says of how long an answer may be used again. TTL, Stale and Validates mean
@@ -81,7 +85,18 @@ func (x Exchange) Freshness(otherwise time.Duration) Freshness {
 	if must || validate {
 		f.Stale = -1
 	}
+	for _, r := range x.Redirects {
+		f.within(r.Freshness(0), x.Received.Sub(r.Received))
+	}
 	return f
+}
+
+// within has an answer hold no longer than a redirect that led to it, which came earlier by before.
+func (f *Freshness) within(r Freshness, before time.Duration) {
+	f.TTL = max(min(f.TTL, r.TTL-before), 1)
+	if r.Stale < 0 || r.Stale > 0 && f.Stale >= 0 && (f.Stale == 0 || r.Stale < f.Stale) {
+		f.Stale = r.Stale
+	}
 }
 
 // keepable are the statuses whose answers may be kept without saying how long they hold (RFC 9110,

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -53,6 +52,11 @@ type HTTPOptions struct {
 	// when they change.
 	Auth  *Auth
 	HTTP2 HTTP2
+	// Secrets are values of Header that nobody else may see, and Conceal takes what else is secret
+	// out of a text; it may be nil. What a server quotes of them, or of Auth and Proxy, is left out of
+	// errors.
+	Secrets []string
+	Conceal func(text string) string
 	// Warn is called, from any goroutine, when a file of Auth has become unreadable or wrong, once
 	// until it is good again: what was read last stays in use. nil: nobody is told.
 	Warn func(error)
@@ -102,7 +106,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 				return nil, err
 			}
 		}
-		header[http.CanonicalHeaderKey(name)] = values
+		header[headerKey(name)] = values
 	}
 	if o.Gzip {
 		header.Set("Accept-Encoding", "gzip")
@@ -117,7 +121,7 @@ func NewHTTP(o HTTPOptions) (*HTTP, error) {
 		if h.auth, err = o.Auth.open(h); err != nil {
 			return nil, err
 		}
-		if _, twice := header[http.CanonicalHeaderKey(h.auth.name())]; twice {
+		if _, twice := header[headerKey(h.auth.name())]; twice {
 			h.auth.close()
 			return nil, fmt.Errorf("setting up the log-in: the header %s is set elsewhere too", h.auth.name())
 		}
@@ -152,6 +156,8 @@ type Request struct {
 	// First, when it is not 0, is how many bytes of the answer's body, decoded, are read at most:
 	// more of them are no error, whatever MaxBytes is.
 	First int64
+	// Trail takes note of the way to the answer, for those who keep it. nil: nobody wants that.
+	Trail *Trail
 	// Reads are statuses beside 2xx whose answers are read like those of success.
 	Reads Statuses
 }
@@ -164,6 +170,45 @@ type Answer struct {
 	beginning string // of a status that is no success: how the body begins
 }
 
+// A Trail is the way of a call through redirects to its answer.
+type Trail struct {
+	// Known is the header of an answer that is known and came from KnownFrom: the server is asked
+	// whether it still holds (Condition) when the call comes to that address, and no other is.
+	Known     http.Header
+	KnownFrom string
+
+	From        string     // the address from which the answer came
+	NotModified bool       // the known answer still holds
+	Redirects   []Exchange // that led there, in their order, with what decides of their headers
+}
+
+// leave takes note of a redirect.
+func (t *Trail) leave(resp *http.Response, sent time.Time) {
+	if t == nil {
+		return
+	}
+	t.Redirects = append(t.Redirects, Exchange{Method: resp.Request.Method, Request: resp.Request.Header, Status: resp.StatusCode,
+		Answer: Deciding(resp.Header), Sent: sent, Received: time.Now()})
+}
+
+// condition asks for a known answer where that came from. The header of req may be shared.
+func (t *Trail) condition(req *http.Request) (asks bool) {
+	if t == nil || t.Known == nil || req.URL.String() != t.KnownFrom {
+		return false
+	}
+	req.Header = req.Header.Clone()
+	Condition(req.Header, t.Known)
+	return true
+}
+
+// arrive takes note of the answer.
+func (t *Trail) arrive(resp *http.Response, asked bool) {
+	if t == nil {
+		return
+	}
+	t.From, t.NotModified = resp.Request.URL.String(), asked && resp.StatusCode == http.StatusNotModified
+}
+
 // Do makes one call. It ends when ctx does. An error is an *Error, marked for the
 // engine: transient, but for an answer above the limit, an answer that cannot be
 // decoded, a redirect that is not followed, a request that cannot be made, and a call that
@@ -174,15 +219,14 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		ctx, cancel = context.WithTimeout(ctx, h.options.Timeout)
 		defer cancel()
 	}
-	limit := timeLeft(ctx)
-	req, err := h.request(ctx, r)
-	if err != nil {
+	x := attempt{ctx: ctx, address: r.Address, limit: timeLeft(ctx)}
+	var err error
+	if x.req, err = h.request(ctx, r); err != nil {
 		return nil, err
 	}
-	what := calling(req, r.Address)
-	resp, err := h.send(req, len(r.Header) > 0)
+	resp, err := h.send(x.req, len(r.Header) > 0, r.Trail)
 	if err != nil {
-		return nil, transportError(ctx, what, limit, err)
+		return nil, transportError(ctx, x.what(), x.limit, err)
 	}
 	defer resp.Body.Close()
 	a := &Answer{Status: resp.StatusCode, Header: resp.Header}
@@ -195,18 +239,27 @@ func (h *HTTP) Do(ctx context.Context, r Request) (*Answer, error) {
 		drain(resp.Body)
 		return a, nil
 	}
-	if a.Body, err = h.read(ctx, what, limit, resp, r.First); err != nil {
+	if a.Body, err = h.read(&x, resp, r.First); err != nil {
 		return nil, err
 	}
 	return a, nil
 }
 
-// calling says what was being done, for errors.
-func calling(req *http.Request, address string) string {
+// An attempt is a call under way, for errors.
+type attempt struct {
+	ctx     context.Context
+	req     *http.Request
+	address string        // "": scheme and host of the request
+	limit   time.Duration // how long it may take
+}
+
+// what says what was being done.
+func (x *attempt) what() string {
+	address := x.address
 	if address == "" {
-		address = target(req.URL)
+		address = target(x.req.URL)
 	}
-	return "calling " + req.Method + " " + address
+	return "calling " + x.req.Method + " " + address
 }
 
 // timeLeft gives how long ctx goes on, in whole milliseconds where that is exact enough for a
@@ -255,67 +308,93 @@ func (h *HTTP) request(ctx context.Context, r Request) (*http.Request, error) {
 				return nil, pipeline.Reject(TypeRequest, NewError(TypeRequest, "making the request: "+err.Error(), nil))
 			}
 		}
-		req.Header[http.CanonicalHeaderKey(name)] = values
+		req.Header[headerKey(name)] = values
 	}
-	if host := req.Header.Get("Host"); host != "" {
+	if host := value(req.Header, "Host"); host != "" {
 		req.Host = host
 	}
 	return req, nil
 }
 
 // read takes the body within the limit, or the first so many bytes of it. Both are of decoded bytes.
-func (h *HTTP) read(ctx context.Context, what string, limit time.Duration, resp *http.Response, first int64) ([]byte, error) {
+func (h *HTTP) read(x *attempt, resp *http.Response, first int64) ([]byte, error) {
 	most := orElse(first, h.options.MaxBytes)
 	tooLarge := func() error {
-		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, what+": the answer is larger than max_bytes ("+
+		return pipeline.Reject(TypeTooLarge, NewError(TypeTooLarge, x.what()+": the answer is larger than max_bytes ("+
 			settings.Size(h.options.MaxBytes).String()+")", nil))
 	}
 	var src io.Reader = resp.Body
-	// Compression makes nothing longer by more than a little: what goes on for longer decodes to
-	// nothing, and would go on for as long as the call may take.
-	packed := &io.LimitedReader{R: resp.Body, N: math.MaxInt64}
-	switch enc := strings.ToLower(strings.TrimSpace(resp.Header.Get("Content-Encoding"))); enc {
+	var packed *io.LimitedReader
+	size := resp.ContentLength
+	switch enc := strings.ToLower(strings.TrimSpace(value(resp.Header, "Content-Encoding"))); enc {
 	case "", "identity":
-		if resp.ContentLength > most && first == 0 {
+		if size > most && first == 0 {
 			return nil, tooLarge()
 		}
 	case "gzip", "x-gzip":
-		packed.N = most + most/64 + 64<<10
+		// Compression makes nothing longer by more than a little: what goes on for longer decodes to
+		// nothing, and would go on for as long as the call may take.
+		packed = &io.LimitedReader{R: resp.Body, N: most + most/64 + 64<<10}
 		zr, err := h.gzip(packed)
 		if errors.Is(err, io.EOF) { // nothing at all, compressed or not
 			return []byte{}, nil
 		}
 		if err != nil {
-			return nil, answerError(ctx, what, limit, err)
+			return nil, answerError(x, err)
 		}
 		defer h.gunzip.Put(zr)
-		src = zr
+		src, size = zr, -1
 	default:
-		return nil, pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, what+": the answer comes in an encoding that was not asked for", nil))
-	}
-	size := resp.ContentLength
-	if size < 0 || src != resp.Body {
-		size = 512
+		return nil, pipeline.Reject(TypeBadAnswer, NewError(TypeBadAnswer, x.what()+": the answer comes in an encoding that was not asked for", nil))
 	}
 	// One byte past the limit tells a full answer from a cut one.
-	buf := bytes.NewBuffer(make([]byte, 0, min(size, most)+bytes.MinRead))
-	n, err := buf.ReadFrom(io.LimitReader(src, most+1))
-	if packed.N <= 0 {
+	body, err := readMost(src, size, most+1)
+	if packed != nil && packed.N <= 0 {
 		return nil, tooLarge()
 	}
 	if err != nil {
-		return nil, answerError(ctx, what, limit, err)
+		return nil, answerError(x, err)
 	}
-	if n > most && first == 0 {
-		return nil, tooLarge()
+	if int64(len(body)) > most {
+		if first == 0 {
+			return nil, tooLarge()
+		}
+		return body[:most], nil
 	}
-	if n > most {
-		return buf.Bytes()[:most], nil
-	}
-	if src != resp.Body {
+	if packed != nil {
 		drain(resp.Body) // what stands behind the compressed part
 	}
-	return buf.Bytes(), nil
+	return body, nil
+}
+
+// readMost reads to the end of src, or so many bytes, which is at least one. size is how many to expect;
+// below 0: that is not known.
+func readMost(src io.Reader, size, most int64) ([]byte, error) {
+	if size < 0 {
+		size = 511
+	}
+	// One byte more, so that the end is seen before there is need of more room.
+	b := make([]byte, 0, min(size+1, most))
+	for {
+		n, err := src.Read(b[len(b):min(int64(cap(b)), most)])
+		b = b[:len(b)+n]
+		switch {
+		case err == io.EOF: // not one within another error, which says that the body is cut
+			return b, nil
+		case err != nil, int64(len(b)) == most:
+			return b, err
+		case len(b) == cap(b):
+			b = append(b, 0)[:len(b)]
+		}
+	}
+}
+
+// value is that of a field whose name has the form of http.Header.
+func value(h http.Header, name string) string {
+	if lines := h[name]; len(lines) > 0 {
+		return lines[0]
+	}
+	return ""
 }
 
 // CheckHeader refuses a header that would change the request's structure.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -55,4 +56,16 @@ func escapeKey(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// headerKey gives the form in which a request has a header. Where net/http finds one of the two, it
+// sends a POST by itself once more when a kept connection ends: without a place in the rate and
+// uncounted, while the engine repeats it in its turn. It does not look for them in lower case, and to
+// servers that is the same.
+func headerKey(name string) string {
+	switch name = http.CanonicalHeaderKey(name); name {
+	case "Idempotency-Key", "X-Idempotency-Key":
+		return strings.ToLower(name)
+	}
+	return name
 }

@@ -17,6 +17,7 @@ import (
 type secret struct {
 	path  string // "": it does not change
 	what  string // for messages
+	blank bool   // blanks around it belong to it
 	check func(string) error
 	warn  func(error)
 
@@ -30,7 +31,7 @@ type secret struct {
 // nil; warn too: it is called when the file has become unreadable or wrong, once until it is good
 // again. What was read last stays in use.
 func openSecret(literal settings.Secret, file settings.Path, what string, check func(string) error, warn func(error)) (*secret, error) {
-	s := &secret{path: string(file), what: what, check: check, warn: warn, last: literal.Reveal(), looked: time.Now()}
+	s := &secret{path: string(file), what: what, blank: true, check: check, warn: warn, last: literal.Reveal(), looked: time.Now()}
 	if file == "" {
 		return s, nil
 	}
@@ -41,13 +42,26 @@ func openSecret(literal settings.Secret, file settings.Path, what string, check 
 	return s, nil
 }
 
-// read gives what the file holds, without the end of its line.
+// openToken is openSecret for a token, to which blanks do not belong.
+func openToken(literal settings.Secret, file settings.Path, what string, check func(string) error, warn func(error)) (*secret, error) {
+	s, err := openSecret(literal, file, what, func(text string) error { return check(strings.TrimSpace(text)) }, warn)
+	if err != nil {
+		return nil, err
+	}
+	s.blank, s.last = false, strings.TrimSpace(s.last)
+	return s, nil
+}
+
+// read gives what the file holds, without the end of its line and a byte order mark.
 func (s *secret) read() (string, error) {
 	raw, err := os.ReadFile(s.path)
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", s.what, err)
 	}
-	text := strings.TrimRight(string(raw), "\r\n")
+	text := strings.TrimRight(strings.TrimPrefix(string(raw), "\ufeff"), "\r\n")
+	if !s.blank {
+		text = strings.TrimSpace(text)
+	}
 	err = errors.New("it is empty")
 	if text != "" {
 		err = nil

@@ -91,6 +91,16 @@ func (t tokenTransport) CloseIdleConnections() { t.Close() }
 
 func (t *tokens) name() string { return "Authorization" }
 
+func (t *tokens) secrets() []string {
+	all := []string{t.secret.text()}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.token != nil {
+		all = append(all, t.token.AccessToken)
+	}
+	return all
+}
+
 func (t *tokens) close() {
 	t.stop()
 	t.client.CloseIdleConnections()

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -85,7 +86,7 @@ func (h *HTTP) newTransport() *transport {
 		MaxConnsPerHost:        h.options.Slots,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    connectLimit,
-		MaxResponseHeaderBytes: maxHead,
+		MaxResponseHeaderBytes: readHead,
 		DisableCompression:     true, // decoded here, within MaxBytes
 		Protocols:              new(http.Protocols),
 		// Over HTTP/2 all calls may be on one connection: that it is dead has to come out before
@@ -103,13 +104,37 @@ func (h *HTTP) newTransport() *transport {
 		t.Proxy = http.ProxyURL(h.options.Proxy)
 	}
 	if h.options.HTTP2 == HTTP2On {
+		t.MaxResponseHeaderBytes = readHeadOfH2
 		return &transport{t, newStreams(t, h.options.Slots)}
 	}
 	return &transport{Transport: t}
 }
 
-// maxHead is the most bytes of an answer's status line and headers.
-const maxHead = 64 << 10
+// maxHead is the most bytes of an answer's headers. More of them are read to find that out: over
+// HTTP/2 what is above the limit of net/http ends the connection, with the calls of all others on it.
+// Over HTTP/1.1, which auto may be too, it takes several times as much memory.
+const (
+	maxHead      = 64 << 10
+	readHead     = 256 << 10
+	readHeadOfH2 = 1 << 20
+)
+
+// errHead is the error of an answer with more than maxHead.
+var errHead = errors.New("the answer's headers are too large")
+
+// checkHead refuses an answer with more than maxHead, and ends it alone.
+func checkHead(resp *http.Response) error {
+	n := 0
+	for name, lines := range resp.Header {
+		for _, line := range lines {
+			n += len(name) + len(line) + len(": \r\n")
+		}
+	}
+	if n <= maxHead {
+		return nil
+	}
+	return errors.Join(errHead, resp.Body.Close())
+}
 
 // dial connects to a server, or to the proxy: that one the file names, and no record chooses it.
 func (h *HTTP) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -29,6 +29,7 @@ type tags struct {
 	strict   bool
 	raw      bool
 	shown    string
+	query    bool
 }
 
 // fresh gives a value of type t as it is before a file is read: for what stands behind a pointer or
@@ -113,6 +114,7 @@ func fieldsOf(t reflect.Type) []field {
 				strict: f.Tag.Get("strict") == "true",
 				raw:    f.Tag.Get("raw") == "true",
 				shown:  f.Tag.Get("shown"),
+				query:  f.Tag.Get("query") == "hidden",
 			},
 		})
 	}

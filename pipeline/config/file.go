@@ -113,7 +113,7 @@ type StageSettings struct {
 	Window   int            `yaml:"window" min:"1" max:"4194304" doc:"records admitted and not yet released; default: 64 x workers"`
 	Timeout  time.Duration  `yaml:"timeout" min:"1ms" doc:"of one attempt"`
 	Deadline time.Duration  `yaml:"deadline" min:"1ms" doc:"of a record in this step, retries included; it begins with the first attempt and stands still while the record is held back"`
-	MaxWait  time.Duration  `yaml:"max_wait" min:"1ms" doc:"how long a record may be held back in this step, in all, by rates, breakers and hosts that ask to wait; beyond it the record is rejected; default: without end"`
+	MaxWait  time.Duration  `yaml:"max_wait" min:"1ms" doc:"how long limits may hold a record back in this step, in all: waiting for a place at the host, a rate, a crawl delay, the breaker, the retry budget, or a host that has asked to wait, also as one that waits for an equal call which waits for these; waiting for an equal call that is under way does not count; beyond it the record is rejected; default: without end"`
 	Serial   engine.Serial  `yaml:"-"`
 	Retry    StepRetry      `yaml:"retry" doc:"how often and how fast a failed attempt is repeated"`
 	OnError  engine.OnError `yaml:"-"`

@@ -52,6 +52,7 @@ const (
 //	                  in place of the mapping that the struct is read from
 //	short:"true"      of a field of a struct: a text may stand in place of the mapping, and is
 //	                  read as that field
+//	query:"hidden"    of a text that is an address: what its query holds is not shown
 //	shown:"a schema"  of a value that errors quote, with what it is called: no secret may stand in it
 //
 // Types: bool, integers, floats, string, time.Duration, settings.Size,

@@ -148,7 +148,9 @@ func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *
 		return d, nil
 	}
 	newIncludes(r).expand(root, reflect.TypeFor[Pipeline]())
+	d.noteMisplaced(root, reflect.TypeFor[Pipeline](), false) // lines show what overrides take the place of
 	overrides.apply(r, root)
+	d.noteMisplaced(root, reflect.TypeFor[Pipeline](), false)
 	p := defaultPipeline()
 	p.File, p.Dir = name, dir
 	if root.kind != mappingNode {

@@ -37,6 +37,7 @@ type node struct {
 	used      string  // of what a parameter gives as a whole: where that is used, for messages
 	keys      []*node // of a mapping, beside items
 	items     []*node
+	dropped   *node // of a mapping: a mapping of what does not count, as its key is none or stands twice
 }
 
 type scalarStyle uint8

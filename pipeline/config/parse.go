@@ -289,6 +289,7 @@ func (r *reading) mapping(n *node, y *yaml.Node, depth int, flow bool) {
 		r.vars.params.key(r, key)
 		if k.Kind != yaml.ScalarNode {
 			r.report(key.problem(SeverityError, "a key must be a text", "quote it"))
+			n.drops(key, r.convert(k, depth+1, flow))
 			continue
 		}
 		value := r.convert(y.Content[i+1], depth+1, flow)
@@ -304,6 +305,7 @@ func (r *reading) mapping(n *node, y *yaml.Node, depth int, flow bool) {
 		}
 		if before := first[key.text]; before != nil {
 			r.report(key.problem(SeverityError, fmt.Sprintf("the key %q stands twice", key.text), fmt.Sprintf("it stands at line %d already: remove one of them", before.line)))
+			n.drops(key, value)
 			continue
 		}
 		first[key.text] = key
@@ -312,6 +314,14 @@ func (r *reading) mapping(n *node, y *yaml.Node, depth int, flow bool) {
 	for _, m := range merges {
 		r.merge(n, m)
 	}
+}
+
+// drops keeps what does not count of a mapping: a secret in it is one.
+func (n *node) drops(key, value *node) {
+	if n.dropped == nil {
+		n.dropped = &node{kind: mappingNode, src: n.src, line: n.line, col: n.col}
+	}
+	n.dropped.keys, n.dropped.items = append(n.dropped.keys, key), append(n.dropped.items, value)
 }
 
 func (r *reading) merge(n, from *node) {

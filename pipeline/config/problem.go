@@ -189,6 +189,8 @@ type source struct {
 	path  string            // of a file: absolute
 	from  *node             // what includes the file; nil: nothing
 	code  map[position]bool // where expressions begin
+
+	hidden map[int][]span // by line, what is not shown of it
 }
 
 // beginsCode notes that an expression begins at a place.

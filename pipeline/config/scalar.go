@@ -29,6 +29,9 @@ func (d *decoder) scalarValue(n *node, v reflect.Value, t tags, path string) boo
 		return d.errorAt(n, fmt.Sprintf("%s takes %s, not %s", name, wanted(v.Type()), n.describe()), "")
 	}
 	if n.tag != "" && !strings.HasPrefix(n.tag, "!!") {
+		if v.Type() == secretType { // which the tag may be the beginning of
+			return d.errorAt(n, name+" begins with a YAML tag", "quote the whole text")
+		}
 		return d.errorAt(n, fmt.Sprintf("%s begins with the YAML tag %s", name, n.tag), "quote the whole text: "+d.inQuotes(n, path))
 	}
 	if n.null && (n.text == "" || !contains(t.enum, n.text)) {

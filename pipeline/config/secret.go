@@ -16,6 +16,9 @@ var (
 	parameter   = regexp.MustCompile(`(?i)(\b(?:password|passwd|pwd|secret|token|api_?key)\s*=\s*)([^&\s;"'=][^&\s;"']*)()`)
 	secretValue = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|dsn|authorization)["']?\s*:\s*)("(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,{}\[\]]+)()`)
 	secretKey   = regexp.MustCompile(`(?i)((?:password|passwd|secret|token|api_?key|dsn|authorization)["']?\s*:\s*)(\S.*)()`)
+	secretPlace = regexp.MustCompile(`(?i)(\b(?:auth|basic|bearer|proxy|sasl|secret_headers)["']?\s*:\s*)([^\s{].*)()`)
+	noAnchor    = regexp.MustCompile(`\*\S+( names no anchor)`)
+	quoteIt     = regexp.MustCompile(`(quote it: (?:[^'"]*: )?)'.*'`)
 )
 
 // secretTexts makes a list of texts to hide of those that are secrets: with the forms in which they stand
@@ -59,14 +62,37 @@ func (p Problems) concealAll(secrets, hidden []string) {
 			q.Source = strings.ReplaceAll(q.Source, secret, stars(secret))
 		}
 		hide := []*regexp.Regexp{userInfo, userOfHost, parameter, secretValue}
+		before := q.Source
+		q.hideSpans()
 		if strings.HasPrefix(q.Text, readingYAML) {
-			hide = append(hide, secretKey)
+			hide = append(hide, secretKey, secretPlace)
 			q.Suggestion = secretKey.ReplaceAllString(q.Suggestion, "${1}***")
+			if q.Source != before || secretKey.MatchString(q.Source) || secretPlace.MatchString(q.Source) {
+				q.Text = noAnchor.ReplaceAllString(q.Text, "***${1}")
+				q.Suggestion = quoteIt.ReplaceAllString(q.Suggestion, "${1}'***'")
+			}
 		}
 		for _, form := range hide {
 			q.Source = replaceSecond(form, q.Source, func(column int) bool { return q.isCode(q.from + column) })
 		}
 	}
+}
+
+// concealQuery takes what the query of an address holds out of it.
+func concealQuery(address string) string {
+	before, query, ok := strings.Cut(address, "?")
+	if !ok {
+		return address
+	}
+	parts := strings.Split(query, "&")
+	for i, part := range parts {
+		if name, _, ok := strings.Cut(part, "="); ok {
+			parts[i] = name + "=***"
+		} else if part != "" {
+			parts[i] = "***"
+		}
+	}
+	return before + "?" + strings.Join(parts, "&")
 }
 
 func stars(s string) string { return strings.Repeat("*", utf8.RuneCountInString(s)) }
@@ -286,7 +312,7 @@ func (d *decoder) noSecretNames(p *Pipeline) {
 // What secrets are called, for keys that nothing knows: a misspelt one holds one too.
 var (
 	secretNames = []string{"password", "passwd", "secret", "token", "api_key", "authorization", "credentials", "dsn"}
-	secretName  = regexp.MustCompile(`(?i)passw|pwd|secret|token|api_?key|credential|authorization|private_?key|\bdsn\b`)
+	secretName  = regexp.MustCompile(`(?i)passw|pwd|secret|token|api_?key|credential|authorization|private_?key|\bdsn\b|^auth$|^basic$|^proxy$|^sasl$|bearer`)
 )
 
 func looksSecret(key string) bool {
@@ -297,15 +323,18 @@ func looksSecret(key string) bool {
 // one, or is near to a setting that is one.
 func (r *reading) unknownValue(key, value *node, fields []field) {
 	secret := looksSecret(key.text)
-	if f := findField(fields, nearest(key.text, fieldNames(fields))); f != nil && holdsSecrets(f.typ) {
+	if f := findField(fields, nearest(key.text, fieldNames(fields))); f != nil && hidesSecrets(f.typ, 0) {
 		secret = true
 	}
 	r.misspelt(value, secret)
 }
 
 func (r *reading) misspelt(n *node, secret bool) {
-	if secret && n.kind == scalarNode && len(n.raw) >= leastKey && !isBool(n.raw) {
-		r.hidden = append(r.hidden, n.raw)
+	if secret && n.kind == scalarNode && !isBool(n.raw) {
+		n.hide()
+		if len(n.raw) >= leastKey {
+			r.hidden = append(r.hidden, n.raw)
+		}
 	}
 	for i, item := range n.items {
 		r.misspelt(item, secret || n.kind == mappingNode && looksSecret(n.keys[i].text))

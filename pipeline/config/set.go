@@ -46,6 +46,10 @@ func newOverrides(args []string) *overrides {
 		path, value, ok := strings.Cut(arg, "=")
 		segments := splitPath(path)
 		if !ok || segments == nil {
+			at := strings.IndexAny(arg, "= :") + 1
+			if at > 0 {
+				o.src.hideAt(i+1, utf8.RuneCountInString(arg[:at])+1, utf8.RuneCountInString(arg[at:]))
+			}
 			o.malformed = append(o.malformed, o.src.problem(SeverityError, i+1, 1, utf8.RuneCountInString(path), "this is no path=value", "write --set stages.weather.workers=8"))
 			continue
 		}
@@ -117,9 +121,7 @@ func (o *overrides) set(r *reading, root *node, s *override) *Problem {
 	at := root
 	fail := func(g segment, text, suggestion string) *Problem {
 		p := o.src.problem(SeverityError, s.line, g.column, max(1, utf8.RuneCountInString(g.name)), text, suggestion)
-		if looksSecret(s.segments[len(s.segments)-1].name) {
-			p.Source = strings.Replace(p.Source, "="+s.value, "="+stars(s.value), 1)
-		}
+		o.src.hideAt(s.line, s.column, utf8.RuneCountInString(s.value)) // of which nobody knows what it was meant for
 		return &p
 	}
 	for i := 0; i < len(s.segments); i++ {
@@ -228,6 +230,7 @@ func (o *overrides) converted(r *reading, s *override, doc *yaml.Node) *node {
 		p := &r.problems[i]
 		p.Line, p.Column = s.line, p.Column+s.column-1
 		p.Source, p.from = excerpt(o.src.line(s.line), p.Column)
+		p.src = o.src
 	}
 	n.move(o.src, s.line, s.column-1)
 	return n
@@ -241,6 +244,9 @@ func (n *node) move(src *source, line, columns int) {
 	}
 	for _, i := range n.items {
 		i.move(src, line, columns)
+	}
+	if n.dropped != nil {
+		n.dropped.move(src, line, columns)
 	}
 }
 

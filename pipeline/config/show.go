@@ -168,7 +168,11 @@ func (s *yamlWriter) fields(to *yaml.Node, v reflect.Value, path string, skip []
 		if _, given := s.p.origins[at]; !given && f.typ == durationType && f.tags.min != "" && fv.IsZero() {
 			continue // none, which no file can say in words
 		}
-		s.add(to, f.name, at, s.value(fv, at))
+		value := s.value(fv, at)
+		if f.tags.query && value != nil {
+			value.Value = concealQuery(value.Value)
+		}
+		s.add(to, f.name, at, value)
 	}
 }
 

@@ -30,6 +30,7 @@ func (l *Loader) LoadBeside(name, what string, into any) (*SideFile, error) {
 	if err != nil {
 		r.reportFile("reading the file: "+unwrapPath(err).Error(), "")
 	} else if root := r.parse(text); root != nil {
+		d.noteMisplaced(root, reflect.TypeOf(into), false)
 		d.structure(root, reflect.ValueOf(into).Elem(), "", container{what: what})
 		d.places[""] = root
 	}

@@ -46,7 +46,7 @@ func (r *reading) removeUnreadable(text []byte, cause error) []byte {
 		at = r.failingLine(lines)
 	}
 	if at < 0 {
-		r.reportFile(readingYAML+plainWords(cause), "about here, as the YAML library counts: "+cause.Error())
+		r.reportFile(readingYAML+plainWords(cause), "about here, as the YAML library counts: "+withoutAnchor(cause.Error()))
 		return nil
 	}
 	if at >= len(lines) {
@@ -118,8 +118,15 @@ func plainWords(err error) string {
 			s = after
 		}
 	}
-	return s
+	return withoutAnchor(s)
 }
+
+// withoutAnchor leaves out the name of an anchor, which a secret that begins with * is to YAML.
+func withoutAnchor(message string) string {
+	return unknownAnchor.ReplaceAllString(message, "a text behind * names an anchor that there is none of")
+}
+
+var unknownAnchor = regexp.MustCompile(`unknown anchor '.*' referenced`)
 
 // explain says in plain words what is wrong with a line.
 func explain(line string, cause error) syntaxError {

@@ -38,6 +38,9 @@ func MySQL(dsn settings.Secret, files client.TLS) (c *mysql.Config, err error) {
 	if c, err = mysql.ParseDSN(text); err != nil {
 		return nil, invalid
 	}
+	if !isUTF8(c) {
+		return nil, errors.New("texts go as utf8mb4: leave charset, collation and character_set settings out of the address, or write charset=utf8mb4")
+	}
 	encrypted := c.TLSConfig != ""
 	switch {
 	case files != (client.TLS{}) && encrypted:
@@ -57,6 +60,31 @@ func MySQL(dsn settings.Secret, files client.TLS) (c *mysql.Config, err error) {
 	c.InterpolateParams, c.MultiStatements, c.AllowAllFiles, c.ColumnsWithAlias = false, false, false, false
 	c.Logger = &mysql.NopLogger{} // what matters is in an error
 	return c, nil
+}
+
+// isUTF8 says whether an address leaves the character set of the connection alone. Only with one that has no byte
+// of ASCII within another character is a value that stands quoted in a statement sure to end where it ends.
+func isUTF8(c *mysql.Config) bool {
+	for name := range c.Params {
+		if name = strings.ToLower(name); strings.HasPrefix(name, "character_set_") || name == "collation_connection" || name == "names" {
+			return false
+		}
+	}
+	if c.Collation != "" && !strings.HasPrefix(c.Collation, "utf8mb4_") {
+		return false
+	}
+	text := c.FormatDSN() // what it has as charset it shows nowhere else
+	_, query, _ := strings.Cut(text[strings.LastIndexByte(text, '/')+1:], "?")
+	params, err := url.ParseQuery(query)
+	if err != nil {
+		return false
+	}
+	for _, name := range strings.Split(strings.Join(params["charset"], ","), ",") {
+		if name != "" && name != "utf8mb4" {
+			return false
+		}
+	}
+	return true
 }
 
 // MySQLMeanings are what errors say whose texts cannot be shown.

@@ -97,7 +97,7 @@ func (d *MySQLServer) connect(ctx context.Context) (*MySQLConn, error) {
 		return nil, withCause(ctx, err)
 	}
 	conn := &MySQLConn{mysqlDriverConn: plain.(mysqlDriverConn), Statements: map[int]driver.Stmt{}}
-	if conn.id, err = conn.begin(ctx, d.begin); err != nil {
+	if conn.id, err = conn.begin(ctx, config.Collation, d.begin); err != nil {
 		_ = conn.Close()
 		return nil, withCause(ctx, err)
 	}
@@ -149,23 +149,37 @@ type MySQLConn struct {
 	Statements map[int]driver.Stmt
 }
 
-// begin has a new connection carry out its first statement, and gives its number on the server.
-func (c *MySQLConn) begin(ctx context.Context, first string) (id uint64, err error) {
-	if _, err := c.ExecContext(ctx, first, nil); err != nil {
-		return 0, err
+// begin has a new connection carry out its first statement, and gives its number on the server. Whatever the server
+// has its connections begin with, texts go as utf8mb4.
+func (c *MySQLConn) begin(ctx context.Context, collation, first string) (id uint64, err error) {
+	names := "SET NAMES utf8mb4"
+	if collation != "" {
+		names += " COLLATE " + collation
 	}
-	rows, err := c.QueryContext(ctx, "SELECT CONNECTION_ID()", nil)
+	for _, s := range []string{first, names} {
+		if _, err := c.ExecContext(ctx, s, nil); err != nil {
+			return 0, err
+		}
+	}
+	rows, err := c.QueryContext(ctx, "SELECT CONNECTION_ID(), @@character_set_client, @@character_set_connection", nil)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, rows.Close()) }()
-	var row [1]driver.Value
+	var row [3]driver.Value
 	if err := rows.Next(row[:]); err != nil {
 		return 0, err
+	}
+	for _, v := range row[1:] {
+		if b, ok := v.([]byte); !ok || string(b) != "utf8mb4" {
+			return 0, errors.New("the server does not take texts as utf8mb4")
+		}
 	}
 	switch v := row[0].(type) {
 	case int64:
 		return uint64(v), nil
+	case uint64:
+		return v, nil
 	case []byte:
 		return strconv.ParseUint(string(v), 10, 64)
 	}
@@ -189,8 +203,11 @@ func (d *MySQLServer) With(ctx context.Context, db *sql.DB, do func(*MySQLConn) 
 				d.kill(conn.id)
 			})
 			err := do(conn)
-			if stop() {
+			if e := (*mysql.MySQLError)(nil); stop() {
 				d.kills.Done()
+				if errors.As(err, &e) && (e.Number == 1290 || e.Number == 1836) {
+					_ = conn.Close() // it only reads, and the next one may lead to another server
+				}
 			} else {
 				_ = conn.Close() // it is killed, or will be
 			}

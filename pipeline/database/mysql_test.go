@@ -37,10 +37,15 @@ func TestMySQLAddress(t *testing.T) {
 	for _, dsn := range []string{
 		"mysql://u:canary@", "mysql://u:canary@h:x/d", "mysql://u:canary@h/d?strict=true", "mysql://u:canary@h/d?parseTime=perhaps", "mysql://u:canary@h/d#f",
 		"postgres://u:canary@h/d", "u:canary@h/d", "canary", "mysql://u:canary@h/d?tls=no-such-name", "mysql://a%3Ab:canary@h/d",
+		"mysql://u:canary@h/d?charset=gbk", "mysql://u:canary@h/d?charset=utf8mb4,sjis", "mysql://u:canary@h/d?collation=big5_chinese_ci", "u:canary@tcp(h:3306)/d?charset=cp932",
+		"mysql://u:canary@h/d?character_set_client=gbk", "mysql://u:canary@h/d?Character_Set_Connection=gbk",
 	} {
 		if _, err := MySQL(settings.Secret(dsn), client.TLS{}); err == nil || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", dsn, err)
 		}
+	}
+	if _, err := MySQL("mysql://u:a%2F%3Fcharset=gbk@h/d?charset=utf8mb4&collation=utf8mb4_bin", client.TLS{}); err != nil {
+		t.Error(err)
 	}
 	if _, err := MySQL("mysql://u@h/d?tls=true", client.TLS{CA: "ca.pem"}); err == nil || !strings.Contains(err.Error(), "not both") {
 		t.Error(err)

@@ -92,7 +92,8 @@ var conditions = map[string]string{
 	"22030": "JSON with a key that comes twice", "22032": "JSON that is not valid", "23502": "a null that its type does not allow",
 	"23503": "no row that it refers to", "23505": "a row with such a unique value is there", "23P01": "a row that excludes it is there", "44000": "not a row of the view",
 	"54000": "more than an index or a limit of the server allows", "23514": "a condition of its type does not hold", "2200M": "an XML document that is not valid", "2200N": "XML that is not valid",
-	"42601": "not the syntax of such a value", "42704": "no such object", "42P01": "no such table", "42703": "no such column", "P0001": "raised by a function",
+	"42601": "not the syntax of such a value", "42704": "no such object", "42P01": "no such table", "42703": "no such column", "P0001": "raised by a function", "42501": "no right to that", "XX000": "an internal error", "0A000": "what it does not do", "40001": "another transaction came first", "40P01": "transactions that wait for each other",
+	"55P03": "no lock within its time", "42P10": "no unique index on exactly the key",
 }
 
 // SQLState gives a code with what it means, of those whose messages quote values.

@@ -24,6 +24,9 @@ func WithPostgres(ctx context.Context, db *sql.DB, do func(*pgx.Conn) error) err
 			conn := driverConn.(*stdlib.Conn).Conn()
 			err := do(conn)
 			broken = conn.IsClosed()
+			if e := (*pgconn.PgError)(nil); errors.As(err, &e) && e.Code == "25006" {
+				_ = conn.Close(ctx) // it only reads, and the next one may lead to another server
+			}
 			return err
 		})
 		if closing := c.Close(); err == nil && !errors.Is(closing, sql.ErrConnDone) {

@@ -31,6 +31,7 @@ var (
 type admission struct {
 	entry      pipeline.Call // what the stage wants to do; nil: it has not said
 	gate       *gate         // where it waits or asks; nil: at none
+	ticket     uint64        // by which calls queue at a gate: the order in which they were picked; 0: none yet
 	attempting bool          // the attempt has begun
 	further    bool          // and entry is not its first call
 	kept       bool          // saved is how the record came
@@ -67,45 +68,81 @@ func (sl *slot) admit() {
 
 // enter asks for the entrance of a call. It gives false when the slot is free again.
 func (sl *slot) enter() (in bool) {
-	c, s, w := sl.c, sl.s, &sl.s.win
-	if c.gate == nil {
+	c := sl.c
+	switch {
+	case sl.yields:
+		sl.yields = false
+		sl.throttle(0, c.gate.joins, c.gate.waits)
+		return false
+	case c.gate == nil:
 		key := c.entry.Gate()
-		switch {
-		case key == nil:
-			return sl.entered(0, true, "")
-		case !reflect.ValueOf(key).Comparable():
-			sl.conclude(errNoGate, true)
+		if key == nil {
+			return sl.letIn()
+		}
+		if !sl.goTo(key) {
 			return false
 		}
-		w.mu.Lock()
-		now := time.Now()
-		switch {
-		case s.gone(c):
-			w.mu.Unlock()
-			sl.giveUp()
-			return false
-		case !s.join(c, key, now):
-			s.tick(now)
-			s.hold(c, 0, now)
-			sl.done()
-			w.mu.Unlock()
-			return false
+	}
+	for {
+		wait, ok := c.entry.Enter(c.gate.wake)
+		if ok {
+			return sl.letIn()
 		}
+		switch key := c.entry.Gate(); key {
+		case c.gate.key:
+			joiner, joins := c.entry.(pipeline.Joiner)
+			sl.throttle(wait, joins && joiner.Joins(), c.entry.Waits())
+			return false
+		case nil:
+			return sl.letIn()
+		default:
+			if !sl.goTo(key) {
+				return false
+			}
+		}
+	}
+}
+
+// goTo takes the call to a gate, from another if it is at one, and says whether it is to ask there.
+// Else the slot is free again.
+func (sl *slot) goTo(key any) (asks bool) {
+	c, s, w := sl.c, sl.s, &sl.s.win
+	if !reflect.ValueOf(key).Comparable() {
+		sl.conclude(errNoGate, true)
+		return false
+	}
+	w.mu.Lock()
+	if s.gone(c) {
 		w.mu.Unlock()
+		sl.giveUp()
+		return false
 	}
-	wait, ok := c.entry.Enter(c.gate.wake)
-	waits := ""
-	if !ok {
-		waits = c.entry.Waits()
+	now := time.Now()
+	if c.gate != nil {
+		c.gate.mayBeOpen(now)
+		s.leaveGate(c, now)
 	}
-	return sl.entered(wait, ok, waits)
+	if s.join(c, key, now) {
+		w.mu.Unlock()
+		return true
+	}
+	s.tick(now)
+	s.hold(c, 0, now)
+	wl, cut := c.wl, s.mayCutLower(c)
+	sl.done()
+	w.mu.Unlock()
+	if cut {
+		s.cutLower(wl)
+	}
+	return false
 }
 
 // gone says whether nobody wants a record any more. The window is locked.
 func (s *waitStep) gone(c *call) bool { return c.wl.Dropped() || s.win.givenUp }
 
-// entered does what an answer to Enter says.
-func (sl *slot) entered(wait time.Duration, ok bool, waits string) (in bool) {
+// throttle frees the slot of a call that was not let in. wait and waits are what the call has said,
+// joins says that no limit holds it back, but an equal call that is under way.
+func (sl *slot) throttle(wait time.Duration, joins bool, waits string) {
 	c, s, w := sl.c, sl.s, &sl.s.win
 	w.mu.Lock()
 	now := time.Now()
@@ -114,16 +151,47 @@ func (sl *slot) entered(wait time.Duration, ok bool, waits string) (in bool) {
 	case s.gone(c):
 		w.mu.Unlock()
 		sl.giveUp()
-		return false
-	case !ok && s.conf.Wait.MaxWait > 0 && c.heldFor(now) >= s.conf.Wait.MaxWait:
+		return
+	case s.conf.Wait.MaxWait > 0 && c.heldFor(now) >= s.conf.Wait.MaxWait:
 		w.mu.Unlock()
 		sl.conclude(s.heldTooLong(waits), true)
-		return false
-	case !ok:
-		c.gate.waits = waits
+		return
+	}
+	c.gate.waits, c.gate.joins = waits, joins
+	if c.gate.hasBefore(c) {
+		if y, ok := c.entry.(pipeline.Yielder); ok {
+			w.mu.Unlock()
+			y.Yield()
+			w.mu.Lock()
+			if s.gone(c) {
+				w.mu.Unlock()
+				sl.giveUp()
+				return
+			}
+			now = time.Now()
+			s.tick(now)
+		}
+		s.stepBack(c, now)
+	} else {
 		s.hold(c, wait, now)
-		sl.done()
+	}
+	wl, cut := c.wl, s.mayCutLower(c)
+	sl.done()
+	w.mu.Unlock()
+	if cut {
+		s.cutLower(wl)
+	}
+}
+
+// letIn has a call begin. It gives false when nobody wants the record any more.
+func (sl *slot) letIn() (in bool) {
+	c, s, w := sl.c, sl.s, &sl.s.win
+	w.mu.Lock()
+	now := time.Now()
+	s.tick(now)
+	if s.gone(c) {
 		w.mu.Unlock()
+		sl.giveUp()
 		return false
 	}
 	if c.gate != nil {

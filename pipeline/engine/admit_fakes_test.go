@@ -21,6 +21,7 @@ type desk struct {
 	left    int
 	running int
 	most    int
+	yields  int
 	results []pipeline.CallResult
 }
 
@@ -31,12 +32,16 @@ type visit struct {
 	waits string
 	do    func(ctx context.Context, r *pipeline.Record) error
 	leave func(pipeline.CallResult) bool
+	next  func() any  // the gate once it was asked for at the first; nil: that stays
+	joins func() bool // nil: no
 
 	d    *desk
 	mu   sync.Mutex // held by who has the call
 	in   bool
 	done bool
 	gone bool
+
+	asked bool
 }
 
 func (d *desk) Process(context.Context, *pipeline.Record) error {
@@ -74,7 +79,25 @@ func (v *visit) have(what string) (release func()) {
 
 func (v *visit) Gate() any {
 	defer v.have("Gate")()
+	if v.asked && v.next != nil {
+		return v.next()
+	}
 	return v.gate
+}
+
+func (v *visit) Yield() {
+	defer v.have("Yield")()
+	v.d.mu.Lock()
+	v.d.yields++
+	v.d.mu.Unlock()
+	if v.in {
+		v.d.t.Error("Yield of a call that was let in")
+	}
+}
+
+func (v *visit) Joins() bool {
+	defer v.have("Joins")()
+	return v.joins != nil && v.joins()
 }
 
 func (v *visit) Enter(wake func()) (time.Duration, bool) {
@@ -82,6 +105,7 @@ func (v *visit) Enter(wake func()) (time.Duration, bool) {
 	if v.in {
 		v.d.t.Error("Enter of a call that was let in")
 	}
+	v.asked = true
 	if v.enter == nil {
 		v.in = true
 		return 0, true

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sort"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,12 +13,18 @@ import (
 
 // This file is the queues of the calls that are not let in yet, one for each gate of an Admitter.
 //
-// What it guarantees. Calls of one gate are let in in the order in which they came to it. One of
-// them asks, however many wait, and the others cost nothing meanwhile: no timer, no goroutine, no
+// What it guarantees. Calls of one gate are let in in the order in which they were picked from the
+// window, as far as they wait there: workers that race from Admit to the gate do not have the head of a lane
+// wait behind those that follow it, and a further call of a record is not behind those that came
+// meanwhile. One of them asks, however many wait, and the others cost nothing meanwhile: no timer, no goroutine, no
 // slot. When it is let in, or given up, the next one asks at once. A call that waits has its place
 // in the window and nothing else, so the window bounds how many there are (I4).
 //
-// How. The asker of a gate that is not let in waits for a timer, for a wake, or for both. Then it
+// How. A call has a ticket from when it is picked, and the queue is in the order of tickets. When the
+// asker is to ask again, or was not let in, and one with an earlier ticket stands behind it, the two change
+// places. Not before: it may have a turn at a rate, which the other takes over when it has come.
+//
+// The asker of a gate that is not let in waits for a timer, for a wake, or for both. Then it
 // is due, which goes ahead of new calls, and whichever worker is free asks for it (admit.go). So
 // nothing is taken from a rate for a call that has no slot.
 //
@@ -29,9 +36,10 @@ import (
 type gate struct {
 	key   any
 	asker *call             // the one that asks: it is asked for, due, or throttled
-	queue fifo.Queue[*call] // those behind it. A call may have left it: then it is no longer throttled here
+	queue fifo.Queue[*call] // those behind it, by ticket. A call may have left it: then it is no longer throttled here
 	woken bool              // something has changed since the asker began to ask
 	waits string            // what for, as the last one that was not let in has said
+	joins bool              // and that this is no limit
 
 	// For max_wait. The gate is shut from when its asker is not let in until that may have changed.
 	// While the asker then waits for a slot, it is no limit that holds back those behind it.
@@ -47,6 +55,7 @@ type gate struct {
 type gateSet struct {
 	gates      map[any]*gate // at which calls wait or ask; nil: the stage is no Admitter
 	spareGates []*gate
+	tickets    uint64            // that were given
 	refused    fifo.Queue[*call] // throttled for too long, and not ended yet
 	refusal    sync.Cond         // who ends them waits for one
 	released   atomic.Int64      // records, since the start, of an Admitter
@@ -62,7 +71,7 @@ func (s *waitStep) join(c *call, key any, now time.Time) (asks bool) {
 	g := w.gates[key]
 	if g != nil {
 		c.gate, c.joined = g, g.shutFor(now)
-		g.queue.Push(c)
+		g.insert(c)
 		return false
 	}
 	if n := len(w.spareGates); n > 0 {
@@ -75,6 +84,53 @@ func (s *waitStep) join(c *call, key any, now time.Time) (asks bool) {
 	c.gate, c.joined = g, 0
 	w.gates[key] = g
 	return true
+}
+
+// insert puts a call into the queue, in which most come in order.
+func (g *gate) insert(c *call) {
+	g.queue.Push(c)
+	q := g.queue.Rest()
+	last := len(q) - 1
+	if last == 0 || q[last-1].ticket <= c.ticket {
+		return
+	}
+	at := sort.Search(last, func(i int) bool { return q[i].ticket > c.ticket })
+	copy(q[at+1:], q[at:last])
+	q[at] = c
+}
+
+// first gives the first of those behind the asker, nil when there is none.
+func (g *gate) first() *call {
+	for g.queue.Len() > 0 {
+		c := g.queue.Peek()
+		if c.gate == g && c.State() == reorder.Throttled {
+			return c
+		}
+		g.queue.Pop()
+	}
+	return nil
+}
+
+// hasBefore says whether a call that waits behind the asker was picked before it.
+func (g *gate) hasBefore(asker *call) bool {
+	c := g.first()
+	return c != nil && c.ticket < asker.ticket
+}
+
+// stepBack has the asker, which was not let in, wait behind one that was picked before it.
+func (s *waitStep) stepBack(c *call, now time.Time) {
+	w, g := &s.win, c.gate
+	if !g.hasBefore(c) { // that one has left meanwhile
+		g.woken = true
+		s.hold(c, 0, now)
+		return
+	}
+	next := g.queue.Pop()
+	g.asker, g.woken = next, false
+	g.insert(c)
+	s.hold(c, 0, now)
+	g.mayBeOpen(now)
+	w.Due(&next.Place)
 }
 
 // shutFor is how long the gate has been shut in all.
@@ -103,16 +159,14 @@ func (s *waitStep) leaveGate(c *call, now time.Time) {
 	if g.timer != nil {
 		g.timer.Stop()
 	}
-	for g.queue.Len() > 0 {
-		next := g.queue.Pop()
-		if next.gate == g && next.State() == reorder.Throttled {
-			g.asker = next
-			w.Due(&next.Place)
-			return
-		}
+	if next := g.first(); next != nil {
+		g.queue.Pop()
+		g.asker = next
+		w.Due(&next.Place)
+		return
 	}
 	delete(w.gates, g.key)
-	g.key, g.waits, g.shut, g.shutSince = nil, "", 0, time.Time{}
+	g.key, g.waits, g.joins, g.shut, g.shutSince = nil, "", false, 0, time.Time{}
 	if len(w.spareGates) < spareGates {
 		w.spareGates = append(w.spareGates, g)
 	}
@@ -135,7 +189,7 @@ func (s *waitStep) hold(c *call, wait time.Duration, now time.Time) {
 		w.Due(&c.Place)
 		return
 	}
-	if g.shutSince.IsZero() {
+	if g.shutSince.IsZero() && !g.joins {
 		g.shutSince = now
 	}
 	switch {

@@ -18,9 +18,10 @@ type slot struct {
 	limit time.Duration // of the attempt at work
 
 	// Of an Admitter (admit.go).
-	begun bool          // Do has begun, and the call has not been left
-	next  pipeline.Call // that Do has given; nil: none, or it is the call's by now
-	panic *pipeline.PanicError
+	begun  bool          // Do has begun, and the call has not been left
+	next   pipeline.Call // that Do has given; nil: none, or it is the call's by now
+	panic  *pipeline.PanicError
+	yields bool // the call does not ask now: one that was picked before it has come to its gate
 }
 
 // work runs one attempt; false when there will be no further call.
@@ -54,8 +55,13 @@ func (sl *slot) work() bool {
 	s.tick(now)
 	if s.admitter != nil {
 		w.Ask(&c.Place)
-		if c.gate != nil {
+		if c.ticket == 0 {
+			w.tickets++
+			c.ticket = w.tickets
+		}
+		if sl.yields = false; c.gate != nil {
 			c.gate.woken = false // from here on a wake may be for what this asker is told
+			sl.yields = c.gate.hasBefore(c)
 		}
 		w.mu.Unlock()
 		sl.c = c
@@ -229,6 +235,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 		}
 		w.Abandon(&c.Place)
 	case j.anew:
+		c.ticket = 0 // it goes behind the others
 		w.Retry(&c.Place)
 		w.Due(&c.Place)
 	case j.verdict == again:

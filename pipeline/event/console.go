@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // ConsoleFor says how lines for f should look. format is "json", "console", or
@@ -119,13 +120,13 @@ func unquoted(value string) string {
 		return value
 	}
 	if s == "" || strings.ContainsAny(s, " \"=\t\n\r") || oneLine(s) != s {
-		return value
+		return oneLine(value)
 	}
 	return s
 }
 
-// oneLine keeps what a message holds from moving the cursor of a terminal: control
-// characters are written as Go writes them in a string.
+// oneLine keeps what a message holds from moving the cursor of a terminal, and from turning round what
+// stands beside it: control characters are written as Go writes them in a string.
 func oneLine(s string) string {
 	s = truncate(strings.ToValidUTF8(s, "\uFFFD"), maxString)
 	if !strings.ContainsFunc(s, isControl) {
@@ -143,4 +144,11 @@ func oneLine(s string) string {
 	return b.String()
 }
 
-func isControl(r rune) bool { return r < ' ' || r >= 0x7f && r < 0xa0 }
+// isControl says whether a terminal acts on r in place of showing it: controls, the old and the new ones,
+// what ends a line, and what changes the direction of writing.
+func isControl(r rune) bool {
+	if r < 0x7f {
+		return r < ' '
+	}
+	return unicode.In(r, unicode.Cc, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
+}

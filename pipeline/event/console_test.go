@@ -78,3 +78,26 @@ func TestConsoleFor(t *testing.T) {
 		}
 	}
 }
+
+// TestControls: nothing that a terminal acts on stands in a line as it came, in the message, in names or in
+// values, of either form of the log; what is only foreign stays.
+func TestControls(t *testing.T) {
+	acts := []rune{'\u0085', '\u009b', '\u061c', '\u200e', '\u200f', '\u2028', '\u2029', '\u202a', '\u202e', '\u2066', '\u2069', 0x1b, 0x7f, 0}
+	for _, console := range []bool{true, false} {
+		for _, r := range acts {
+			text := "a" + string(r) + "31m é漢\u200d"
+			o := fixed(Options{Console: console})
+			var b bytes.Buffer
+			p := New(&b, o).Pipeline(text)
+			p.Emit(RecordRejected{Step: text, Reason: text, ErrorType: text, ErrorMessage: text, Topic: text}, text)
+			p.Emit(RecordRejected{Step: "a" + string(r)}, "") // a value that needs no quotes but for r
+			p.Log().Error().Str("k", text).Str("bare", "a"+string(r)+"b").Str("k"+string(r), "x").Str("s", "\""+text).Msg(text)
+			if strings.ContainsRune(b.String(), r) {
+				t.Errorf("console %v: %U stands in %q", console, r, b.String())
+			}
+			if !strings.Contains(b.String(), "é漢\u200d") {
+				t.Errorf("console %v: %q", console, b.String())
+			}
+		}
+	}
+}

@@ -15,7 +15,7 @@ const hexDigits = "0123456789abcdef"
 
 // appendString appends s as a JSON string of valid UTF-8, cut at a whole character
 // when it is longer than most bytes. It is like jsontext.AppendString, which this package is
-// below, but escapes DEL too: log lines are read in terminals.
+// below, but escapes all that isControl finds: log lines are read in terminals.
 func appendString(b []byte, s string, most int) []byte {
 	s = truncate(s, most)
 	b = append(b, '"')
@@ -27,6 +27,9 @@ func appendString(b []byte, s string, most int) []byte {
 			if r == utf8.RuneError && n == 1 {
 				b = append(append(b, s[from:i]...), "\uFFFD"...)
 				from = i + 1
+			} else if isControl(r) {
+				b = append(append(b, s[from:i]...), '\\', 'u', hexDigits[r>>12], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
+				from = i + n
 			}
 			i += n
 			continue

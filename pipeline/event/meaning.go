@@ -28,7 +28,7 @@ var meanings = map[string]string{
 	"bytes_in":             "bytes of values read",
 	"bytes_out":            "bytes of values handed to sinks",
 	"cache_hits":           "answers from the component's cache, in this interval",
-	"cache_misses":         "questions that the cache could not answer, in this interval",
+	"cache_misses":         "calls that were made as the cache had no answer that still holds, in this interval; also those in whose place one that was out of date stands in",
 	"cache_stale":          "answers from the component's cache that were out of date, in this interval; they are among cache_hits",
 	"calls_joined":         "calls that were not made as an equal one was under way, in this interval",
 	"changed_steps":        "names of the steps that a reload changed, with commas",

@@ -93,12 +93,19 @@ func (t *Template) Secrets() []string {
 // Written gives the template as it stands in the file: what a variable holds may be a
 // secret, and does not belong into messages. Known secrets are taken out of it.
 func (t *Template) Written() string {
-	text := cmp.Or(t.written, t.text)
+	return t.Hide(cmp.Or(t.written, t.text))
+}
+
+// Hide takes known secrets of the file, those of Conceal, out of any text.
+func (t *Template) Hide(text string) string {
 	if t.conceal == nil {
 		return text
 	}
 	return t.conceal(text)
 }
+
+// HoldsFile says whether ${file:…}, which is for secrets, stands in the template.
+func (t *Template) HoldsFile() bool { return strings.Contains(t.written, "${file:") }
 
 // IsZero says whether nothing has been compiled into t.
 func (t *Template) IsZero() bool { return !t.compiled }

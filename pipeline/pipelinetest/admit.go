@@ -58,15 +58,15 @@ func admit(s pipeline.Admitter, rec *pipeline.Record) (pipeline.Call, error) {
 
 // enter waits until a call is let in, or ctx ends.
 func enter(ctx context.Context, call pipeline.Call) error {
-	gate := call.Gate()
-	if gate == nil {
-		return nil
-	}
-	if !reflect.ValueOf(gate).Comparable() {
-		return fmt.Errorf("the gate, a %T, cannot be compared", gate)
-	}
 	woken := make(chan struct{}, 1)
 	for {
+		gate := call.Gate()
+		if gate == nil {
+			return nil
+		}
+		if !reflect.ValueOf(gate).Comparable() {
+			return fmt.Errorf("the gate, a %T, cannot be compared", gate)
+		}
 		wait, ok := call.Enter(func() {
 			select {
 			case woken <- struct{}{}:
@@ -75,6 +75,9 @@ func enter(ctx context.Context, call pipeline.Call) error {
 		})
 		if ok {
 			return nil
+		}
+		if call.Gate() != gate {
+			continue
 		}
 		if call.Waits() == "" {
 			return errors.New("the call does not say what it waits for")

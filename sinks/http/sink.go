@@ -198,7 +198,7 @@ func New(s Settings, scope string, env calls.Env) (*Sink, error) {
 	if h.base, err = client.StaticHost(s.URL.String()); err != nil {
 		return nil, err
 	}
-	o := client.HTTPOptions{Slots: env.Workers, Auth: s.Auth, HTTP2: s.HTTP2, Warn: h.warnFiles}
+	o := client.HTTPOptions{Slots: env.Workers, Auth: s.Auth, HTTP2: s.HTTP2, Warn: h.warnFiles, Secrets: client.Secrets(s.SecretHeaders), Conceal: h.settings.URL.Hide}
 	if o.Header, err = client.Headers(s.Headers, s.SecretHeaders); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	dbsql "database/sql"
 	"database/sql/driver"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -15,8 +14,6 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
-	"github.com/tidwall/gjson"
-
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/database"
 )
@@ -63,14 +60,15 @@ func (d *mySQL) create(names, key []string) string {
 }
 
 const (
-	mysqlColumns = `SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, EXTRA FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = `
+	mysqlColumns = `SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, EXTRA, IS_NULLABLE = 'NO', COALESCE(DATETIME_PRECISION, 0) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = `
+	mysqlItself  = `SELECT 1 FROM information_schema.KEY_COLUMN_USAGE WHERE REFERENCED_TABLE_SCHEMA = TABLE_SCHEMA AND REFERENCED_TABLE_NAME = TABLE_NAME AND TABLE_SCHEMA = `
 	mysqlUnique  = `SELECT INDEX_NAME, COALESCE(COLUMN_NAME, ''), SUB_PART IS NOT NULL FROM information_schema.STATISTICS WHERE NON_UNIQUE = 0 AND TABLE_SCHEMA = `
 )
 
-func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (columns map[string]*column, unique [][]string, err error) {
+func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (*description, error) {
 	parts, err := tableName(d.settings.Table)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	where := "DATABASE() AND TABLE_NAME = ?"
 	if len(parts) == 2 {
@@ -80,6 +78,7 @@ func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (columns map[string]
 	for i, p := range parts {
 		args[i] = driver.NamedValue{Ordinal: i + 1, Value: p}
 	}
+	found := &description{columns: map[string]*column{}}
 	err = d.server.With(ctx, db, func(conn *database.MySQLConn) error {
 		limit, err := mysqlRows(ctx, conn, "SELECT @@max_allowed_packet", nil)
 		if err != nil {
@@ -90,16 +89,17 @@ func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (columns map[string]
 			return err
 		}
 		d.packet.Store(n)
-		found, err := mysqlRows(ctx, conn, mysqlColumns+where, args)
+		rows, err := mysqlRows(ctx, conn, mysqlColumns+where, args)
 		if err != nil {
 			return err
 		}
-		columns = map[string]*column{}
-		for _, row := range found {
+		for _, row := range rows {
 			c := &column{name: string(row[0]), typ: strings.ToLower(string(row[1]))}
+			c.full, c.always, c.digits = strings.ToLower(string(row[2])), string(row[4]) == "1", string(row[5])
 			c.exact, c.folds = slices.Contains(mysqlWhole, c.typ), c.typ == "char" || c.typ == "varchar"
+			c.counts = strings.Contains(strings.ToLower(string(row[3])), "auto_increment")
 			c.made = strings.Contains(strings.ToUpper(string(row[3])), "GENERATED") && !strings.Contains(strings.ToUpper(string(row[3])), "DEFAULT_GENERATED")
-			columns[c.name] = c
+			found.columns[c.name] = c
 		}
 		indexes, err := mysqlRows(ctx, conn, mysqlUnique+where, args)
 		for i, row := range indexes {
@@ -107,10 +107,15 @@ func (d *mySQL) describe(ctx context.Context, db *dbsql.DB) (columns map[string]
 				indexes[i][1] = append([]byte("a part of "), row[1]...)
 			}
 		}
-		unique = grouped(indexes)
+		if err != nil {
+			return err
+		}
+		found.unique = grouped(indexes)
+		itself, err := mysqlRows(ctx, conn, mysqlItself+where, args)
+		found.itself = len(itself) > 0
 		return err
 	})
-	return columns, unique, err
+	return found, err
 }
 
 // mysqlRows gives the rows of a query as texts.
@@ -145,66 +150,6 @@ var (
 	mysqlText  = []string{"char", "varchar", "text", "tinytext", "mediumtext", "longtext", "enum", "set"}
 )
 
-func (d *mySQL) bind(c *column, v gjson.Result) (value any, wrong string) {
-	switch c.typ {
-	case "json":
-		return v.Raw, ""
-	case "datetime", "timestamp":
-		return bindMoment(v)
-	}
-	switch {
-	case slices.Contains(mysqlBytes, c.typ):
-		b, err := base64.StdEncoding.DecodeString(v.String())
-		if v.Type != gjson.String || err != nil {
-			return nil, noBase64
-		}
-		return b, ""
-	case slices.Contains(mysqlText, c.typ):
-		if v.Type == gjson.String {
-			return v.String(), ""
-		}
-		return v.Raw, ""
-	case v.IsArray() || v.IsObject():
-		return nil, describeKind(v)
-	case v.Type == gjson.String && slices.Contains(mysqlWhole, c.typ):
-		text, ok := wholeText(v.String())
-		if !ok {
-			return nil, noWhole
-		}
-		v = gjson.Parse(text)
-	case v.Type == gjson.Number && slices.Contains(mysqlWhole, c.typ):
-		if _, whole, _ := database.WholeOf(v.Raw); !whole {
-			return nil, "a number with a fraction"
-		}
-	case v.Type == gjson.Number && c.typ == "decimal":
-		return v.Raw, "" // with every digit
-	}
-	value, err := database.BindMySQL([]byte(v.Raw))
-	if err != nil {
-		return nil, describeKind(v)
-	}
-	return value, ""
-}
-
-// bindMoment gives a time as both servers read it: RFC 3339 they do not. Other texts go as they are.
-func bindMoment(v gjson.Result) (value any, wrong string) {
-	const layout = "2006-01-02 15:04:05.999999"
-	switch {
-	case v.Type == gjson.Number:
-		t, ok := moment(v.Raw)
-		if !ok {
-			return nil, noMoment
-		}
-		return t.Format(layout), ""
-	case v.Type != gjson.String:
-		return nil, describeKind(v)
-	}
-	if t, err := time.Parse(time.RFC3339Nano, v.String()); err == nil {
-		return t.UTC().Format(layout), ""
-	}
-	return v.String(), ""
-}
-
 // fits keeps a statement below what the server reads at once: a value may take twice its bytes in it.
 func (d *mySQL) fits(_ *table, rows []*row) int {
 	size := int64(1 << 10)
@@ -231,7 +176,13 @@ func (d *mySQL) write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) 
 		}
 		fmt.Fprintf(&text, "INSERT INTO %s (%s) VALUES ", d.table, quoted("`", ", ", d.names...))
 	}
-	places := "(?" + strings.Repeat(", ?", len(columns)-1) + ")"
+	marks := make([]string, len(columns))
+	for i, c := range columns {
+		if marks[i] = "?"; rows[0].remove {
+			marks[i] = t.columns[c].compared()
+		}
+	}
+	places := "(" + strings.Join(marks, ", ") + ")"
 	args := make([]driver.NamedValue, 0, len(rows)*len(columns))
 	for i, r := range rows {
 		if i > 0 {
@@ -245,7 +196,7 @@ func (d *mySQL) write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) 
 	if rows[0].remove {
 		text.WriteByte(')')
 	} else {
-		text.WriteString(d.onDuplicate())
+		text.WriteString(d.onDuplicate(t))
 	}
 	return d.server.With(ctx, db, func(conn *database.MySQLConn) error {
 		_, err := conn.ExecContext(ctx, text.String(), args)
@@ -257,16 +208,33 @@ func (d *mySQL) write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) 
 }
 
 // onDuplicate gives what becomes of a row that is there. Assignments are carried out one after the other, so
-// that of the version is the last.
-func (d *mySQL) onDuplicate() string {
+// that of the version is the last. A row that is there by another unique index than the key is no row to replace: the
+// first assignment is a null then, where none may be, and the row is refused.
+func (d *mySQL) onDuplicate(t *table) string {
 	if d.settings.Mode == "insert" {
 		return ""
+	}
+	first := ""
+	if t.others {
+		var same []string
+		for _, name := range d.settings.Key {
+			name = quoted("`", "", name)
+			same = append(same, fmt.Sprintf("%s.%s <=> VALUES(%[2]s)", d.table, name))
+		}
+		guard := quoted("`", "", t.guard)
+		first = fmt.Sprintf("%s = IF(%s, %s.%[1]s, NULL)", guard, strings.Join(same, " AND "), d.table)
 	}
 	updated := d.settings.updated(d.names)
 	if d.settings.Mode == "ignore" || len(updated) == 0 {
 		// INSERT IGNORE would take wrong values too.
 		key := quoted("`", "", d.settings.Key[0])
-		return " ON DUPLICATE KEY UPDATE " + key + " = " + d.table + "." + key
+		if first == "" {
+			first = key + " = " + d.table + "." + key
+		}
+		return " ON DUPLICATE KEY UPDATE " + first
+	}
+	if first != "" {
+		first += ", "
 	}
 	newer := quoted("`", "", d.settings.Newer)
 	slices.SortStableFunc(updated, func(a, b string) int {
@@ -278,7 +246,7 @@ func (d *mySQL) onDuplicate() string {
 		}
 		return 0
 	})
-	s := " ON DUPLICATE KEY UPDATE "
+	s := " ON DUPLICATE KEY UPDATE " + first
 	for i, name := range updated {
 		if i > 0 {
 			s += ", "
@@ -291,44 +259,4 @@ func (d *mySQL) onDuplicate() string {
 		}
 	}
 	return s
-}
-
-// mysqlOfRow are errors that speak of what a row holds, of classes that do not say so: truncated and wrong
-// values, a CHECK, what a trigger refuses.
-var mysqlOfRow = []uint16{1265, 1366, 1411, 1525, 1644, 3819, 4025}
-
-// mysqlOfTable are those that nothing but a change of the table, the rights or the settings cures: log-in,
-// databases, tables and columns, defaults that are missing, a server that only reads.
-var mysqlOfTable = []uint16{1044, 1045, 1049, 1054, 1142, 1143, 1146, 1290, 1356, 1364, 1471, 1698, 1792, 1836, 3100}
-
-func (d *mySQL) classify(err error) (about about, text string, known bool) {
-	var e *mysql.MySQLError
-	if !errors.As(err, &e) {
-		switch {
-		case errors.Is(err, mysql.ErrPktTooLarge):
-			return aboutRow, "the row is more than the server reads at once (max_allowed_packet)", true
-		case errors.Is(err, driver.ErrBadConn), errors.Is(err, mysql.ErrInvalidConn):
-			return aboutNow, "the connection was lost", false
-		}
-		return aboutNow, strings.ReplaceAll(err.Error(), "\n", "; "), false
-	}
-	state := string(e.SQLState[:])
-	switch {
-	case slices.Contains(mysqlOfTable, e.Number):
-		return aboutTable, fmt.Sprintf("%s (error %d)", e.Message, e.Number), true
-	case e.Number == 1153:
-		return aboutRow, "the row is more than the server reads at once (max_allowed_packet)", true
-	case slices.Contains(mysqlOfRow, e.Number), slices.Contains([]string{"21", "22", "23", "45"}, state[:2]):
-		// The message quotes values.
-		code := fmt.Sprintf("error %d", e.Number)
-		if e.Number == 1366 {
-			code += ": not the text of such a value"
-		} else if words := database.MySQLMeanings[e.Number]; words != "" {
-			code += ": " + words
-		}
-		return aboutRow, "the database refuses the row (" + code + ")", true
-	case state[:2] == "42":
-		return aboutTable, fmt.Sprintf("the database refuses the statement (error %d)", e.Number), true
-	}
-	return aboutNow, fmt.Sprintf("%s (error %d)", e.Message, e.Number), true
 }

@@ -5,8 +5,10 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -26,6 +28,7 @@ type postgres struct {
 	names    []string
 	config   *pgx.ConnConfig
 	table    string // quoted
+	noCopy   atomic.Bool
 }
 
 func newPostgres(s *Settings, names []string) (*postgres, error) {
@@ -64,27 +67,36 @@ func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
 }
 
 const (
-	// format_type with -1 gives types without their lengths: a cast to varchar(3) would cut what is longer.
-	columnsOfTable = `SELECT a.attname, a.atttypid, pg_catalog.format_type(a.atttypid, -1), pg_catalog.format_type(a.atttypid, a.atttypmod),
-a.attgenerated <> '' OR a.attidentity = 'a', a.atttypmod < 0 AND coalesce(c.collisdeterministic, true),
-CASE WHEN c.oid IS NOT NULL AND c.oid <> t.typcollation THEN ' COLLATE ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.collname) ELSE '' END
-FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+	// A text is cast to what its column's type is based on, without its length: a cast to varchar(3), or to a domain
+	// that is one, would cut what is longer, and storing refuses it. Other types have their modifiers, which round:
+	// the values are compared as they are stored. format_type with -1 gives types without lengths.
+	columnsOfTable = `SELECT a.attname, a.atttypid,
+pg_catalog.format_type(b.oid, CASE WHEN b.typcategory IN ('N', 'D', 'T') THEN greatest(a.atttypmod, b.modifier) ELSE -1 END), pg_catalog.format_type(a.atttypid, a.atttypmod),
+a.attgenerated <> '' OR a.attidentity = 'a', a.atttypmod < 0 AND b.modifier < 0 AND coalesce(c.collisdeterministic, true),
+CASE WHEN c.oid IS NOT NULL AND c.oid <> b.typcollation THEN ' COLLATE ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.collname) ELSE '' END
+FROM pg_catalog.pg_attribute a
+CROSS JOIN LATERAL (WITH RECURSIVE d(oid, base, modifier) AS (
+  SELECT t.oid, t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
+  UNION ALL SELECT t.oid, t.typbasetype, greatest(t.typtypmod, d.modifier) FROM d JOIN pg_catalog.pg_type t ON t.oid = d.base
+) SELECT d.oid, d.modifier, t.typcategory, t.typcollation FROM d JOIN pg_catalog.pg_type t ON t.oid = d.oid WHERE d.base = 0) b
 LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace
 WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
 	uniqueOfTable = `SELECT i.indexrelid, a.attname FROM pg_catalog.pg_index i
 JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1])
 WHERE i.indrelid = pg_catalog.to_regclass($1) AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indpred IS NULL AND i.indexprs IS NULL`
+	othersOfTable = `SELECT (SELECT count(*) FROM pg_catalog.pg_index WHERE indrelid = pg_catalog.to_regclass($1) AND (indisunique OR indisexclusion)),
+EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND conrelid = pg_catalog.to_regclass($1) AND confrelid = conrelid)`
 )
 
-func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (columns map[string]*column, unique [][]string, err error) {
-	err = database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
-		found := conn.PgConn().ExecParams(ctx, columnsOfTable, [][]byte{[]byte(d.table)}, nil, nil, nil).Read()
-		if found.Err != nil {
-			return found.Err
+func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (*description, error) {
+	found := &description{columns: map[string]*column{}}
+	err := database.WithPostgres(ctx, db, func(conn *pgx.Conn) error {
+		answer := conn.PgConn().ExecParams(ctx, columnsOfTable, [][]byte{[]byte(d.table)}, nil, nil, nil).Read()
+		if answer.Err != nil {
+			return answer.Err
 		}
-		columns = map[string]*column{}
 		var oids []uint32
-		for _, row := range found.Rows {
+		for _, row := range answer.Rows {
 			oid, err := strconv.ParseUint(string(row[1]), 10, 32)
 			if err != nil {
 				return err
@@ -95,7 +107,7 @@ func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (columns map[stri
 		if err != nil {
 			return err
 		}
-		for i, row := range found.Rows {
+		for i, row := range answer.Rows {
 			c := &column{name: string(row[0]), typ: string(row[3]), made: string(row[4]) == "t", cast: string(row[2]) + string(row[6]), pg: types[oids[i]]}
 			switch base := c.pg.Resolve(); {
 			case base.Numeric == database.WholeNumber:
@@ -105,13 +117,22 @@ func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (columns map[stri
 			case base.OID == pgtype.UUIDOID, base.OID == pgtype.BPCharOID:
 				c.folds = true
 			}
-			columns[c.name] = c
+			found.columns[c.name] = c
 		}
 		indexes := conn.PgConn().ExecParams(ctx, uniqueOfTable, [][]byte{[]byte(d.table)}, nil, nil, nil).Read()
-		unique = grouped(indexes.Rows)
-		return indexes.Err
+		if indexes.Err != nil {
+			return indexes.Err
+		}
+		found.unique = grouped(indexes.Rows)
+		others := conn.PgConn().ExecParams(ctx, othersOfTable, [][]byte{[]byte(d.table)}, nil, nil, nil).Read()
+		if others.Err != nil {
+			return others.Err
+		}
+		all, err := strconv.Atoi(string(others.Rows[0][0]))
+		found.others, found.itself = all-len(found.unique), string(others.Rows[0][1]) == "t"
+		return err
 	})
-	return columns, unique, err
+	return found, err
 }
 
 // grouped gives the second column of rows, by the first.
@@ -138,6 +159,13 @@ func (d *postgres) bind(c *column, v gjson.Result) (value any, wrong string) {
 			return nil, noMoment
 		}
 		return t.Format("2006-01-02 15:04:05.999Z07:00"), ""
+	case v.Type == gjson.String && base.OID == pgtype.TimestampOID:
+		// The server reads the time of day alone, wherever it is.
+		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05Z07", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04:05Z0700"} {
+			if t, err := time.Parse(layout, v.String()); err == nil {
+				return t.UTC().Format("2006-01-02 15:04:05.999999999"), ""
+			}
+		}
 	case v.Type == gjson.String && base.Numeric == database.WholeNumber:
 		text, ok := wholeText(v.String())
 		if !ok {
@@ -163,14 +191,19 @@ func (d *postgres) write(ctx context.Context, db *dbsql.DB, t *table, rows []*ro
 		switch {
 		case rows[0].remove:
 			return d.exec(ctx, conn, d.deletes(t), t.key, rows)
-		case d.settings.Mode == "insert":
-			return d.copy(ctx, conn, "COPY "+d.table+" ("+quoted(`"`, ", ", d.names...)+") FROM STDIN", rows)
+		case d.settings.Mode == "insert" && !d.noCopy.Load():
+			err := d.copy(ctx, conn, "COPY "+d.table+" ("+quoted(`"`, ", ", d.names...)+") FROM STDIN", rows)
+			// With row security, and into a view, it is never done.
+			if e := (*pgconn.PgError)(nil); !errors.As(err, &e) || e.Code != "0A000" && e.Code != "42809" {
+				return err
+			}
+			d.noCopy.Store(true)
 		}
 		all := make([]int, len(t.columns))
 		for i := range all {
 			all[i] = i
 		}
-		return d.exec(ctx, conn, d.upserts(t), all, rows)
+		return d.exec(ctx, conn, d.inserts(t), all, rows)
 	})
 }
 
@@ -183,12 +216,24 @@ func lists(t *table, columns []int) (selected []string, from string) {
 		texts = append(texts, fmt.Sprintf("pg_catalog.unnest($%d::pg_catalog.text[])", i+1))
 		names = append(names, fmt.Sprintf("a%d", i+1))
 	}
-	return selected, "ROWS FROM (" + strings.Join(texts, ", ") + ") WITH ORDINALITY AS r(" + strings.Join(names, ", ") + ", penstock_n)"
+	return selected, "ROWS FROM (" + strings.Join(texts, ", ") + ") WITH ORDINALITY AS r(" + strings.Join(names, ", ") + ", " + t.place() + ")"
 }
 
+// place is the name of the place of a row in the statement, which no column has.
+func (t *table) place() string {
+	name := "penstock_n"
+	for slices.ContainsFunc(t.columns, func(c *column) bool { return c.name == name }) {
+		name += "_"
+	}
+	return name
+}
+
+// deletes gives the statement that deletes rows. It locks them in the order in which upserts does.
 func (d *postgres) deletes(t *table) string {
 	selected, from := lists(t, t.key)
-	return "DELETE FROM " + d.table + " WHERE (" + quoted(`"`, ", ", d.settings.Key...) + ") IN (SELECT " + d.inKeyOrder(t, selected) + " FROM " + from + ")"
+	key := quoted(`"`, ", ", d.settings.Key...)
+	return "WITH penstock_d AS MATERIALIZED (SELECT " + key + " FROM " + d.table + " WHERE (" + key + ") IN (SELECT " + d.inKeyOrder(t, selected) + " FROM " + from + ") ORDER BY " + key +
+		" FOR UPDATE) DELETE FROM " + d.table + " WHERE (" + key + ") IN (SELECT " + key + " FROM penstock_d)"
 }
 
 // inKeyOrder gives what is selected for the columns of the key, which the table has in its own order, in
@@ -205,10 +250,10 @@ func (d *postgres) inKeyOrder(t *table, selected []string) string {
 	return strings.Join(list, ", ")
 }
 
-// upserts gives the statement for ignore and upsert. Where two texts can be one key, the server picks the
+// inserts gives the statement that stores rows. Where two texts can be one key, the server picks the
 // last row of each, by its own idea of what is equal: it takes none that would replace a row of the
-// same statement.
-func (d *postgres) upserts(t *table) string {
+// same statement. Rows that may not change places go in theirs, others in the order of their keys.
+func (d *postgres) inserts(t *table) string {
 	all := make([]int, len(t.columns))
 	for i := range all {
 		all[i] = i
@@ -217,23 +262,31 @@ func (d *postgres) upserts(t *table) string {
 	for i, name := range d.names {
 		selected[i] += " AS " + quoted(`"`, "", name)
 	}
-	key := quoted(`"`, ", ", d.settings.Key...)
 	columns := quoted(`"`, ", ", d.names...)
 	s := "INSERT INTO " + d.table + " AS penstock_t (" + columns + ") "
-	order := ""
+	if d.settings.Mode == "insert" {
+		return s + "SELECT " + strings.Join(selected, ", ") + " FROM " + from + " ORDER BY r." + t.place()
+	}
+	key := quoted(`"`, ", ", d.settings.Key...)
+	place := t.place()
+	pick, order := false, ""
 	switch {
+	case t.ordered:
+		order = place
 	case d.settings.Mode == "ignore":
-		order = key + ", penstock_n"
-	case d.settings.Newer != "":
-		order = key + ", " + quoted(`"`, "", d.settings.Newer) + " DESC NULLS LAST, penstock_n DESC"
-	case !t.exact:
-		order = key + ", penstock_n DESC"
+		pick, order = true, key+", "+place
+	case t.full && d.settings.Newer != "":
+		pick, order = true, key+", "+quoted(`"`, "", d.settings.Newer)+" DESC NULLS LAST, "+place+" DESC"
+	case t.full && !t.exact:
+		pick, order = true, key+", "+place+" DESC"
+	default:
+		order = key + ", " + place
 	}
-	if order == "" {
-		s += "SELECT " + strings.Join(selected, ", ") + " FROM " + from
-	} else {
-		s += "SELECT DISTINCT ON (" + key + ") " + columns + " FROM (SELECT " + strings.Join(selected, ", ") + ", r.penstock_n FROM " + from + ") AS q ORDER BY " + order
+	s += "SELECT "
+	if pick {
+		s += "DISTINCT ON (" + key + ") "
 	}
+	s += columns + " FROM (SELECT " + strings.Join(selected, ", ") + ", r." + place + " FROM " + from + ") AS q ORDER BY " + order
 	return s + onConflict(d.settings, d.names)
 }
 

@@ -16,7 +16,13 @@ import (
 var pgOfRow = []string{"22", "23", "21", "44", "P0", "54000"}
 
 // pgOfTable are those that nothing but a change of the table, the rights or the settings cures.
-var pgOfTable = []string{"42", "28", "3D", "3F", "0A", "25006"}
+var pgOfTable = []string{"28", "3D", "3F", "25006", "42P10"}
+
+// pgOfNow are those of the server and of what else goes on in it, whatever the row.
+var pgOfNow = []string{"00", "01", "02", "03", "08", "0B", "20", "24", "25", "26", "2B", "2D", "34", "3B", "40", "53", "55", "57", "58", "72", "F0"}
+
+// pgOfNames are those of tables and columns that are not there, when the statement names them.
+var pgOfNames = []string{"42P01", "42703"}
 
 // pgClasses are the classes that the server has itself. What a trigger raises may have one of its own.
 var pgClasses = []string{
@@ -46,16 +52,22 @@ func (d *postgres) classify(err error) (about about, text string, known bool) {
 	case e.ColumnName != "":
 		named = ", column " + e.ColumnName
 	}
+	ofValue := e.Position == 0 && e.InternalQuery == ""
 	switch {
-	case is(pgOfRow), !slices.Contains(pgClasses, e.Code[:2]):
+	case is(pgOfRow), !slices.Contains(pgClasses, e.Code[:2]), ofValue && (e.Code == "42601" || e.Code == "42602"):
 		// The message quotes values.
 		return aboutRow, "the database refuses the row (" + database.SQLState(e.Code) + named + ")", true
-	case is(pgOfTable):
+	case is(pgOfTable), is(pgOfNames) && e.Position > 0:
 		about = aboutTable
+	case !is(pgOfNow):
+		about = aboutAny
 	}
-	// A name that is the text of a value, for regclass say, has no place in the statement.
-	if e.Code[:2] == "42" && e.Position == 0 && e.Code != "42501" && e.Code != "42P10" {
-		return about, "the database refuses the statement (" + database.SQLState(e.Code) + ")", true
+	if !is(pgSpeaksOfNames) || e.Where != "" || ofValue && e.Code[:2] == "42" && e.Code != "42P10" {
+		return about, "the database refuses the statement (" + database.SQLState(e.Code) + named + ")", true
 	}
 	return about, fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code), true
 }
+
+// pgSpeaksOfNames are those whose messages name tables, columns, users and settings. Any other, and what a function
+// says, may quote values.
+var pgSpeaksOfNames = []string{"28", "3D", "3F", "25006", "42", "53", "57"}

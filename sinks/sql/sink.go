@@ -9,6 +9,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -26,8 +27,12 @@ import (
 // statements as there are records: its record is rejected, and all others are stored. What is wrong with the
 // table, the rights or the server holds the records until somebody mends it.
 //
-// With upsert the last of several records of a key is sent alone; an earlier one is stored when that
-// is rejected. Values are bound, and names come from the file and are quoted.
+// What the database refuses and is about no row that anybody knows is one's fault when others of the write
+// pass. Else the records wait.
+//
+// Where it makes no difference, the last of several records of a key is sent alone; an earlier one is stored when that
+// is rejected. Rows keep their order where the table has more that is unique than the key, or refers to itself. Values
+// are bound, and names come from the file and are quoted.
 //
 // When the answer to a statement is lost, its rows are written again. Of upsert and ignore that
 // changes nothing; insert may store them twice, unless a unique index refuses it, and the record is
@@ -41,8 +46,11 @@ type Sink struct {
 	db       *dbsql.DB
 
 	mu     sync.Mutex
-	table  *table // nil: not known, or no longer
+	table  *table    // nil: not known, or no longer
+	asked  time.Time // when the database was asked for it last
 	closed bool
+
+	most atomic.Int64 // rows of a statement, since one has not ended in time; 0: as many as there are
 }
 
 // A dialect is what differs between databases.
@@ -50,9 +58,8 @@ type dialect interface {
 	open(limits client.SQLLimits) (*dbsql.DB, error)
 	where() string // for errors: which database, without secrets
 	host() string  // the database as calls have it
-	// describe gives the columns of the table by name, and the columns of each unique index. None: there
-	// is no such table.
-	describe(ctx context.Context, db *dbsql.DB) (columns map[string]*column, unique [][]string, err error)
+	// describe gives what the database says of the table. No columns: there is no such table.
+	describe(ctx context.Context, db *dbsql.DB) (*description, error)
 	// bind gives a value that is not null as the column takes it, or says what is wrong with it.
 	bind(c *column, v gjson.Result) (value any, wrong string)
 	// fits says how many of the first rows one statement takes, at least 1.
@@ -77,6 +84,7 @@ const (
 	aboutNow   about = iota // another attempt may do
 	aboutRow                // one of the rows
 	aboutTable              // the table, the rights, the statement: somebody has to mend it
+	aboutAny                // one of the rows when others pass, else the table
 )
 
 // New makes an sql sink for as many lanes at once as env has workers; what it sends keeps to what env
@@ -131,6 +139,16 @@ func (k *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
 	}
 	w := &write{sink: k, table: t}
 	w.rows(recs)
+	if len(w.failed) > 0 { // what it does not take may be what it has come to take
+		now, err := k.changed(ctx, t)
+		if err != nil {
+			return err
+		}
+		if now != nil {
+			w = &write{sink: k, table: now}
+			w.rows(recs)
+		}
+	}
 	w.store(ctx)
 	if len(w.failed) == 0 {
 		return nil
@@ -156,8 +174,31 @@ func (k *Sink) known(ctx context.Context) (*table, error) {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.table = t
+	k.table, k.asked = t, time.Now()
 	return t, nil
+}
+
+// askAgain is how long the table that is known is taken for what it is, before a record is rejected by it.
+const askAgain = time.Second
+
+// changed gives the table when it is another than t is; else nil.
+func (k *Sink) changed(ctx context.Context, t *table) (*table, error) {
+	k.mu.Lock()
+	now, recent := k.table, time.Since(k.asked) < askAgain
+	if !recent {
+		k.table = nil
+	}
+	k.mu.Unlock()
+	if !recent {
+		var err error
+		if now, err = k.known(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if now == nil || now.known == t.known {
+		return nil, nil
+	}
+	return now, nil
 }
 
 // forget has the database asked for the table again: it may be another.
@@ -202,7 +243,7 @@ func (k *Sink) failure(ctx context.Context, err error) (about, error) {
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && k.dialect.connectTimeout(err) > 0:
 		return aboutNow, client.NewError(client.TypeTimeout, k.what()+": no connection within "+k.dialect.connectTimeout(err).String(), err)
 	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
-		return aboutNow, client.NewError(client.TypeTimeout, k.what()+": "+context.DeadlineExceeded.Error(), context.DeadlineExceeded)
+		return aboutNow, client.NewError(client.TypeTimeout, k.what()+": "+context.DeadlineExceeded.Error()+"; the rows go in smaller statements now: smaller writes (batch.records) or a longer timeout may do", context.DeadlineExceeded)
 	case ctx.Err() != nil, errors.Is(err, context.Canceled):
 		return aboutNow, client.NewError(client.TypeCanceled, k.what()+": given up", context.Canceled)
 	}
@@ -212,13 +253,29 @@ func (k *Sink) failure(ctx context.Context, err error) (about, error) {
 		return aboutNow, client.NewError(client.TypeNetwork, k.what()+": "+text, err)
 	case of == aboutRow:
 		return of, k.reject(text, err)
-	case of == aboutTable:
+	case of == aboutTable, of == aboutAny:
 		text += "; the records wait, because it is not about them: mend the table, the rights or the settings"
 	}
-	return of, client.NewError(client.TypeSQL, k.what()+": "+text, err)
+	return of, client.NewError(client.TypeSQL, k.what()+": "+text, err).WithDetail(err.Error())
 }
 
 // reject is the error of a record whose row is not stored.
 func (k *Sink) reject(text string, err error) error {
-	return pipeline.Reject(client.TypeSQL, client.NewError(client.TypeSQL, k.what()+": "+text, err))
+	e := client.NewError(client.TypeSQL, k.what()+": "+text, err)
+	if err != nil {
+		e = e.WithDetail(err.Error())
+	}
+	return pipeline.Reject(client.TypeSQL, e)
+}
+
+// atFault is the error of a record that others of its write show to be at fault for err.
+func (k *Sink) atFault(err error) error {
+	text, cause := "the database refuses the row, and took others", errors.Unwrap(err)
+	if cause == nil {
+		cause = err
+	}
+	if _, words, known := k.dialect.classify(cause); known {
+		text += ": " + words
+	}
+	return k.reject(text, cause)
 }

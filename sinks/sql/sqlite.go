@@ -13,6 +13,7 @@ import (
 	"github.com/tidwall/gjson"
 	sqlitedriver "modernc.org/sqlite"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/database"
 )
@@ -40,6 +41,9 @@ func newSQLite(s *Settings, names []string) (*sqlite, error) {
 
 // open opens a file that is there. What is committed is on disk.
 func (d *sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
+	if err := database.SQLiteFile(d.path); err != nil {
+		return nil, &pipeline.EnvironmentError{Err: err}
+	}
 	u := url.URL{Scheme: "file", Path: d.path,
 		RawQuery: "mode=rw&_txlock=immediate&_pragma=busy_timeout(2000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"}
 	c, err := sqlitedriver.NewConnector(u.String())
@@ -59,10 +63,10 @@ func (d *sqlite) create(names, key []string) string {
 	return createTable(d.table, names, key, "text", `"`)
 }
 
-func (d *sqlite) describe(ctx context.Context, db *dbsql.DB) (columns map[string]*column, unique [][]string, err error) {
+func (d *sqlite) describe(ctx context.Context, db *dbsql.DB) (*description, error) {
 	parts, err := tableName(d.settings.Table)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	name, schema := parts[len(parts)-1], "main"
 	if len(parts) == 2 {
@@ -70,9 +74,9 @@ func (d *sqlite) describe(ctx context.Context, db *dbsql.DB) (columns map[string
 	}
 	found, err := texts(ctx, db, "SELECT name, type, hidden, pk FROM pragma_table_xinfo(?, ?)", name, schema)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	columns = map[string]*column{}
+	columns := map[string]*column{}
 	var primary []string
 	for _, row := range found {
 		c := &column{name: string(row[0]), typ: strings.ToLower(string(row[1])), made: string(row[2]) == "2" || string(row[2]) == "3"}
@@ -83,7 +87,7 @@ func (d *sqlite) describe(ctx context.Context, db *dbsql.DB) (columns map[string
 	}
 	indexes, err := texts(ctx, db, `SELECT l.name, coalesce(i.name, '') FROM pragma_index_list(?, ?) AS l, pragma_index_info(l.name, ?) AS i WHERE l."unique" AND NOT l.partial`,
 		name, schema, schema)
-	return columns, append(grouped(indexes), primary), err
+	return &description{columns: columns, unique: append(grouped(indexes), primary)}, err
 }
 
 // texts gives the rows of a query.
@@ -121,6 +125,16 @@ func (d *sqlite) bind(c *column, v gjson.Result) (value any, wrong string) {
 	}
 	if c.typ == "json" {
 		return v.Raw, ""
+	}
+	if v.Type == gjson.Number && strings.Contains(c.typ, "int") { // which would be a float
+		n, whole, fits := database.WholeOf(v.Raw)
+		switch {
+		case !whole:
+			return nil, "a number with a fraction"
+		case !fits:
+			return nil, "a number out of range"
+		}
+		return n, ""
 	}
 	value, err := database.BindSQLite([]byte(v.Raw))
 	if err != nil {

@@ -2,6 +2,7 @@ package sqlsink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,6 +19,20 @@ type table struct {
 	exact   bool      // two keys are one to the database only when their values are the same here
 	folds   bool      // two keys are one to the database only when fold gives the same of them, or cannot tell
 	mixed   bool      // a statement, or what stands for one, takes rows to store and to delete
+	full    bool      // a row that is stored replaces all of an older one, but what is left out of columns
+	ordered bool      // rows of different keys can stand in each other's way, and keep their order
+	apart   bool      // rows of one key need a statement each
+	others  bool      // MySQL: the server takes a row of another key for the one that is there
+	guard   string    // MySQL, with others: a column of the key that is never null
+	known   string    // all that was found out about the columns, to compare
+}
+
+// A description is what a database says of a table.
+type description struct {
+	columns map[string]*column // by name
+	unique  [][]string         // the columns of each unique index that is on columns alone, and on all rows
+	others  int                // unique indexes, and what is like them, that are not in unique
+	itself  bool               // it refers to itself
 }
 
 // A column is one of a table, as its dialect needs it.
@@ -28,20 +43,28 @@ type column struct {
 	exact bool   // equal to the database only when bind gives the same
 	folds bool   // a text, or a UUID: equal to the database only when fold gives the same, or cannot tell
 
+	// Of MySQL:
+	full     string // the type with its lengths
+	digits   string // of a second
+	always   bool   // it is never null
+	counts   bool   // the server counts it up
+	compares bool   // it is of the key
+
 	pg   *database.Type
 	cast string // PostgreSQL: what a text is cast to
 }
 
 // describe asks the database for the table. The error says what to do.
 func (k *Sink) describe(ctx context.Context) (*table, error) {
-	found, unique, err := k.dialect.describe(ctx, k.db)
+	d, err := k.dialect.describe(ctx, k.db)
 	if err != nil {
 		_, err = k.failure(ctx, err)
 		return nil, err
 	}
 	wrong := func(format string, args ...any) error {
-		return client.NewError(client.TypeSQL, k.what()+": "+fmt.Sprintf(format, args...), nil)
+		return client.NewError(client.TypeSQL, k.what()+": "+fmt.Errorf(format, args...).Error(), nil)
 	}
+	found, unique := d.columns, d.unique
 	if len(found) == 0 {
 		return nil, wrong("there is no such table, or no right to see it; one that would fit: %s", k.dialect.create(k.names, k.settings.Key))
 	}
@@ -55,8 +78,13 @@ func (k *Sink) describe(ctx context.Context) (*table, error) {
 			return nil, wrong("the database makes the values of the column %q by itself: leave it out of columns", name)
 		}
 		t.columns = append(t.columns, c)
+		t.known += fmt.Sprintf("%q %q %q %q %v\n", c.typ, c.cast, c.full, c.digits, c.pg)
 		if slices.Contains(k.settings.Key, name) {
 			t.key = append(t.key, i)
+			c.compares = true
+			if why := c.cannotDelete(); why != "" && k.settings.OnTombstone == "delete" {
+				return nil, wrong("rows cannot be deleted by the column %q of key, which is %s: %s; make it decimal, or leave on_tombstone out", name, c.full, why)
+			}
 			t.exact, t.folds = t.exact && c.exact, t.folds && (c.exact || c.folds)
 		}
 	}
@@ -67,7 +95,41 @@ func (k *Sink) describe(ctx context.Context) (*table, error) {
 			strings.Join(k.settings.Key, ", "), k.settings.Mode, name, k.settings.Table, strings.Join(k.settings.Key, ", "))
 	}
 	t.mixed = k.settings.Driver == "sqlite"
+	t.full = len(k.settings.updated(k.names)) == len(k.names)-len(key)
+	if err := k.otherIndexes(t, d, key); err != nil {
+		return nil, wrong("%w", err)
+	}
+	t.apart = k.settings.Driver == "postgres" && k.settings.Mode == "upsert" && (t.ordered || !t.full)
 	return t, nil
+}
+
+// otherIndexes finds out what else than the key makes rows of the table stand in each other's way.
+func (k *Sink) otherIndexes(t *table, d *description, key []string) error {
+	others := d.others
+	for _, u := range d.unique {
+		if !slices.ContainsFunc(key, func(name string) bool { return !slices.Contains(u, name) }) {
+			continue // rows that are one by it are one by the key
+		}
+		others++
+		// What the database counts up by itself is in no row's way.
+		if !slices.ContainsFunc(u, func(name string) bool {
+			return d.columns[name] != nil && d.columns[name].counts && !slices.Contains(k.names, name)
+		}) {
+			t.others = true
+		}
+	}
+	t.ordered = others > 0 || d.itself
+	mysql := k.settings.Driver == "mysql" || k.settings.Driver == "mariadb"
+	if t.others = t.others && mysql && len(key) > 0; !t.others {
+		return nil
+	}
+	for _, name := range key {
+		if d.columns[name].always {
+			t.guard = name
+			return nil
+		}
+	}
+	return errors.New("it has another unique index, by which the server would take another row for that of the key: make a column of key NOT NULL, by which that is noticed")
 }
 
 // createTable is a table of texts.

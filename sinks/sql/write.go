@@ -2,6 +2,7 @@ package sqlsink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,8 +19,10 @@ type row struct {
 	remove bool
 	values []any // by column; nil is NULL. Of a row to delete those of the key alone
 	key    string
-	size   int  // about how many bytes the values have
-	older  *row // of the same key, not sent because this one is
+	size   int    // about how many bytes the values have
+	older  []*row // of the same key, not sent because this one is; in their order
+
+	replaced bool // it is such a one of another
 }
 
 // A write is the work of one Write.
@@ -28,6 +31,23 @@ type write struct {
 	table  *table
 	list   []*row // to store, in the order of the records
 	failed []pipeline.Failure
+	sure   bool // rows of different keys are of different keys to the database too
+
+	suspects []suspect
+	passed   [2]bool // rows have been stored; and deleted
+}
+
+// A suspect is a row that has failed alone, with an error that may be about it or about all rows.
+type suspect struct {
+	row *row
+	err error
+}
+
+func (r *row) kind() int {
+	if r.remove {
+		return 1
+	}
+	return 0
 }
 
 func (w *write) fail(r *row, err error) {
@@ -36,19 +56,15 @@ func (w *write) fail(r *row, err error) {
 
 // later lists a row that is not stored now, and those that it stands for.
 func (w *write) later(r *row, err error) {
-	for ; r != nil; r = r.older {
-		w.fail(r, err)
+	w.fail(r, err)
+	for _, o := range r.older {
+		w.later(o, err)
 	}
 }
 
 // rows makes the rows of the records. Those of which that is not possible are rejected. When rows of one
 // key replace each other, the last stands for those before it.
 func (w *write) rows(recs []*pipeline.Record) {
-	s := &w.sink.settings
-	var last map[string]*row
-	if s.Mode == "upsert" && s.Newer == "" {
-		last = make(map[string]*row, len(recs))
-	}
 	all := make([]row, len(recs))
 	values := make([]any, len(recs)*len(w.table.columns))
 	var text []byte
@@ -61,14 +77,38 @@ func (w *write) rows(recs []*pipeline.Record) {
 			w.fail(r, err)
 			continue
 		}
-		if last != nil {
-			r.older = last[r.key]
-			last[r.key] = r
-		}
 		w.list = append(w.list, r)
 	}
-	if last != nil {
-		w.list = slices.DeleteFunc(w.list, func(r *row) bool { return last[r.key] != r })
+	if len(w.table.key) > 0 && !w.table.mixed {
+		w.sure = w.differ()
+		w.replace()
+	}
+}
+
+// replace takes rows off the list that make no difference, because of a later one of the same key: a row to delete
+// takes with it whatever is before it; one to store takes others to store, when it replaces all that they have.
+func (w *write) replace() {
+	s := &w.sink.settings
+	if s.Mode != "upsert" || s.Newer != "" || w.table.ordered || !w.sure {
+		return
+	}
+	left := make(map[string][]*row, len(w.list)) // by key
+	gone := 0
+	for _, r := range w.list {
+		rows := left[r.key]
+		from := len(rows)
+		for from > 0 && (r.remove || w.table.full && !rows[from-1].remove) {
+			from--
+		}
+		for _, o := range rows[from:] {
+			o.replaced = true
+			gone++
+		}
+		r.older = slices.Clone(rows[from:])
+		left[r.key] = append(rows[:from], r)
+	}
+	if gone > 0 {
+		w.list = slices.DeleteFunc(w.list, func(r *row) bool { return r.replaced })
 	}
 }
 
@@ -118,9 +158,7 @@ func (w *write) store(ctx context.Context) {
 		var again []*row
 		rejected := func(r *row, err error) {
 			w.fail(r, err)
-			if r.older != nil {
-				again = append(again, r.older)
-			}
+			again = append(again, r.older...)
 		}
 		var failure error
 		for _, rows := range w.groups() {
@@ -128,19 +166,37 @@ func (w *write) store(ctx context.Context) {
 				n := len(rows)
 				if failure == nil {
 					n = w.sink.dialect.fits(w.table, rows)
+					if most := int(w.sink.most.Load()); most > 0 {
+						n = min(n, most)
+					}
 				}
 				failure = w.part(ctx, rows[:n], failure, rejected)
 				rows = rows[n:]
 			}
 		}
+		w.judge(rejected)
 		if failure != nil {
 			for _, r := range again {
 				w.later(r, client.ErrHeldBack)
 			}
 			return
 		}
+		slices.SortFunc(again, func(a, b *row) int { return a.index - b.index })
 		w.list = again
 	}
+}
+
+// judge settles what becomes of the rows that have failed alone. When none like them has passed they wait.
+func (w *write) judge(rejected func(*row, error)) {
+	for _, s := range w.suspects {
+		if w.passed[s.row.kind()] {
+			rejected(s.row, w.sink.atFault(s.err))
+		} else {
+			w.sink.forget()
+			w.later(s.row, s.err)
+		}
+	}
+	w.suspects = nil
 }
 
 // differ says whether rows of different keys are sure to have keys that are different to the database.
@@ -168,34 +224,47 @@ func (w *write) differ() bool {
 }
 
 // groups parts the list into rows that can go into one statement, in the order in which they have to
-// go. Rows of different keys may change places, when it is sure that they are different: those to
-// store go before those to delete, and both are in the order of their keys, so that writes at the
-// same time do not wait for each other in a circle.
-func (w *write) groups() [][]*row {
-	if w.table.mixed || len(w.table.key) == 0 {
+// go. Rows of different keys may change places, when it is sure that they are different and do not stand in each
+// other's way: they are in the order of their keys then, so that writes at the same time do not wait for each other in
+// a circle.
+func (w *write) groups() (groups [][]*row) {
+	t := w.table
+	if t.mixed || len(t.key) == 0 {
 		return [][]*row{w.list}
 	}
-	groups := [][]*row{nil, nil}
-	differ := w.differ()
-	if differ {
+	free := w.sure && !t.ordered
+	if free {
 		slices.SortStableFunc(w.list, func(a, b *row) int { return strings.Compare(a.key, b.key) })
 	}
-	if differ && w.sink.settings.Newer == "" {
+	seen := map[string]int{} // by key, in how many statements it stands; apart
+	if free && w.sink.settings.Mode == "upsert" && w.sink.settings.Newer == "" {
+		// Of a key the row to delete is the first, or those after it would not be there.
+		groups = [][]*row{nil}
 		for _, r := range w.list {
-			i := 0
-			if r.remove {
-				i = 1
+			at := 0
+			if !r.remove {
+				at = 1
+				if t.apart {
+					seen[r.key]++
+					at = seen[r.key]
+				}
 			}
-			groups[i] = append(groups[i], r)
+			for len(groups) <= at {
+				groups = append(groups, nil)
+			}
+			groups[at] = append(groups[at], r)
 		}
 		return groups
 	}
-	groups = nil
 	for _, r := range w.list {
-		if last := len(groups) - 1; last >= 0 && groups[last][0].remove == r.remove {
-			groups[last] = append(groups[last], r)
-		} else {
-			groups = append(groups, []*row{r})
+		last := len(groups) - 1
+		if last < 0 || groups[last][0].remove != r.remove || t.apart && seen[r.key] == last+1 {
+			groups = append(groups, nil)
+			last++
+		}
+		groups[last] = append(groups[last], r)
+		if t.apart {
+			seen[r.key] = last + 1
 		}
 	}
 	return groups
@@ -220,17 +289,38 @@ func (w *write) part(ctx context.Context, rows []*row, held error, rejected func
 		}
 		return err
 	})
+	most := k.most.Load()
 	switch {
 	case err == nil:
+		w.passed[rows[0].kind()] = true
+		if w.table.mixed {
+			w.passed[1-rows[0].kind()] = true
+		}
+		if int64(len(rows)) == most {
+			k.most.CompareAndSwap(most, most+most/4+1)
+		}
 		return nil
 	case of == aboutRow && len(rows) == 1:
-		rejected(rows[0], err)
+		now, changed := k.changed(ctx, w.table)
+		switch {
+		case changed != nil:
+			err = changed
+		case now != nil:
+			err = client.NewError(client.TypeSQL, k.what()+": the table has changed meanwhile", nil)
+		default:
+			rejected(rows[0], err)
+			return nil
+		}
+	case of == aboutAny && len(rows) == 1:
+		w.suspects = append(w.suspects, suspect{rows[0], err})
 		return nil
-	case of == aboutRow:
+	case of == aboutRow, of == aboutAny:
 		half := len(rows) / 2
 		return w.part(ctx, rows[half:], w.part(ctx, rows[:half], nil, rejected), rejected)
 	case of == aboutTable:
 		k.forget()
+	case len(rows) > 1 && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		k.most.CompareAndSwap(most, int64(len(rows)/2))
 	}
 	for _, r := range rows {
 		w.later(r, err)

@@ -2,7 +2,6 @@ package httpstage
 
 import (
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -157,29 +156,11 @@ func (h *Stage) place(rec *pipeline.Record) (place, error) {
 	if u.Scheme == "http" && h.to.schemeChosen && h.settings.secrets() {
 		return place{}, refuse("its URL is one of http, where others can read the log-in that goes with it: write the scheme into url if that is meant")
 	}
-	u.RawQuery = plainQuery(u.RawQuery)
+	u.RawQuery = client.PlainQuery(u.RawQuery)
 	return place{url: u.String(), host: u.Host, address: u.Scheme + "://" + u.Host}, nil
 }
 
 // refuse is the error of a request that cannot be made.
 func refuse(why string) error {
 	return pipeline.Reject(client.TypeRequest, client.NewError(client.TypeRequest, "making the request: "+why, nil))
-}
-
-// plainQuery encodes what may not stand in a request line: addresses in records are often written
-// for people, and the query is sent as it is.
-func plainQuery(query string) string {
-	odd := func(r rune) bool { return r <= ' ' || r >= 0x7f || strings.ContainsRune("\"<>", r) }
-	if !strings.ContainsFunc(query, odd) {
-		return query
-	}
-	var b strings.Builder
-	for i := range len(query) {
-		if c := query[i]; odd(rune(c)) {
-			fmt.Fprintf(&b, "%%%02X", c)
-		} else {
-			b.WriteByte(c)
-		}
-	}
-	return b.String()
 }

@@ -58,7 +58,7 @@ func (h *Stage) text(r client.Request, a *client.Answer) ([]byte, error) {
 	if !gjson.ValidBytes(body) {
 		return nil, refuse(wrong)
 	}
-	if bytes.ContainsAny(body, "\r\n") { // a record stays one line
+	if bytes.IndexByte(body, '\n') >= 0 || bytes.IndexByte(body, '\r') >= 0 { // a record stays one line
 		var line bytes.Buffer
 		if err := json.Compact(&line, body); err != nil {
 			return nil, refuse(wrong)
@@ -92,6 +92,9 @@ func (h *Stage) kept(header http.Header) []byte {
 // isJSON goes by the media type alone, which is in front of the first semicolon. Servers get the
 // parameters behind it wrong in many ways, and none of them tells what the answer is.
 func isJSON(contentType string) bool {
+	if contentType == "application/json" { // as mostly
+		return true
+	}
 	t, _, _ := strings.Cut(contentType, ";")
 	t, _, _ = strings.Cut(t, ",") // of a header that came twice, the first
 	t = strings.ToLower(strings.TrimSpace(t))

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,22 +22,23 @@ import (
 	"github.com/tidwall/sjson"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
 )
 
-// BenchmarkHTTP is the last part of P12: the CPU of a look-up through the stage, as a
-// ratio to that of a loop over net/http written by hand, 64 calls at once. The server
-// is another process; the third row is the control, the same loop once more.
+// BenchmarkHTTP is the last part of P12: the CPU of a look-up through the stage, in an
+// engine and by itself, as a ratio to that of a loop over net/http written by hand, 64 calls at once. The
+// server is another process; the control is the same loop once more.
 func BenchmarkHTTP(b *testing.B) {
-	const slots, calls, rounds = 64, 4000, 5
+	const calls, rounds = 20000, 5 // so many that the start of a pipeline does not count
 	base := benchServer(b)
 	s := Defaults()
 	s.URL, s.Into = template(b, base+"/weather/{origin}/{id}"), "weather" // calls that differ: equal ones would be one
-	h, err := New(s, "pipe/step", env(slots))
+	h, err := New(s, "pipe/step", env(benchSlots))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer h.Close()
-	transport := &http.Transport{MaxIdleConnsPerHost: slots, MaxConnsPerHost: slots, DisableCompression: true}
+	transport := &http.Transport{MaxIdleConnsPerHost: benchSlots, MaxConnsPerHost: benchSlots, DisableCompression: true}
 	defer transport.CloseIdleConnections()
 	byHand := handLoop(b, &http.Client{Transport: transport}, base)
 	byStage := func(ctx context.Context, value []byte) {
@@ -46,21 +48,115 @@ func BenchmarkHTTP(b *testing.B) {
 			b.Error(err)
 		}
 	}
-	var hand, stage, control []float64
+	sides := []side{
+		{name: "hand", run: func(calls int) { inSlots(calls, byHand) }},
+		{name: "engine", run: func(calls int) { inEngine(b, calls, h) }},
+		{name: "stage", run: func(calls int) { inSlots(calls, byStage) }},
+		{name: "control", run: func(calls int) { inSlots(calls, byHand) }},
+	}
 	for b.Loop() {
-		inSlots(slots, 500, byHand) // connections, and what is made once
-		inSlots(slots, 500, byStage)
+		for _, s := range sides {
+			s.run(500) // connections, and what is made once
+		}
 		for range rounds {
-			hand = append(hand, cpu(func() { inSlots(slots, calls, byHand) })/calls)
-			stage = append(stage, cpu(func() { inSlots(slots, calls, byStage) })/calls)
-			control = append(control, cpu(func() { inSlots(slots, calls, byHand) })/calls)
+			for i := range sides {
+				sides[i].measure(calls)
+			}
 		}
 	}
 	b.ReportMetric(0, "ns/op") // of no meaning here
-	b.ReportMetric(median(hand), "hand-cpu-ns/call")
-	b.ReportMetric(median(stage), "stage-cpu-ns/call")
-	b.ReportMetric(median(stage)/median(hand), "stage/hand")
-	b.ReportMetric(median(control)/median(hand), "control")
+	hand := median(sides[0].cpu)
+	for i, s := range sides {
+		if i > 0 {
+			b.ReportMetric(median(s.cpu)/hand, s.name+"/hand")
+		}
+		b.ReportMetric(median(s.cpu), s.name+"-cpu-ns/call")
+		b.ReportMetric(median(s.allocs), s.name+"-allocs/call")
+		b.ReportMetric(median(s.bytes), s.name+"-B/call")
+	}
+}
+
+const benchSlots = 64
+
+// A side is one of those that are compared, and what it took for a call.
+type side struct {
+	name               string
+	run                func(calls int)
+	cpu, allocs, bytes []float64
+}
+
+func (s *side) measure(calls int) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	s.cpu = append(s.cpu, cpu(func() { s.run(calls) })/float64(calls))
+	runtime.ReadMemStats(&after)
+	s.allocs = append(s.allocs, float64(after.Mallocs-before.Mallocs)/float64(calls))
+	s.bytes = append(s.bytes, float64(after.TotalAlloc-before.TotalAlloc)/float64(calls))
+}
+
+// inEngine makes calls in a step of a pipeline.
+func inEngine(b *testing.B, calls int, stage pipeline.Admitter) {
+	out := &benchSink{}
+	p, err := engine.New(engine.Options{
+		Name: "pipe", Source: &benchSource{left: calls},
+		// A stage of its own would be closed with the pipeline, and its connections.
+		Steps: []engine.Step{{Name: "step", Kind: "http", Stage: struct{ pipeline.Admitter }{stage}, Workers: benchSlots, Wait: &engine.Wait{}}},
+		Sinks: []engine.Output{{Name: "out", Sink: out}},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := p.Run(context.Background()); err != nil || out.good != calls {
+		b.Errorf("%d records of %d came out: %v", out.good, calls, err)
+	}
+}
+
+// benchSource makes records in the places that the engine has for them, as one of Kafka does.
+type benchSource struct {
+	lane       pipeline.Lane
+	made, left int
+}
+
+func (s *benchSource) Open(ctx context.Context, f pipeline.Feed) (err error) {
+	s.lane, _, err = f.Lane(ctx, "bench/0", 0)
+	return err
+}
+
+func (s *benchSource) Read(context.Context) (*pipeline.Batch, error) {
+	if s.left == 0 {
+		return nil, io.EOF
+	}
+	from, n := s.made, min(s.left, 200)
+	s.made, s.left = s.made+n, s.left-n
+	end := s.made
+	return &pipeline.Batch{Lane: s.lane, Next: int64(end), Fill: func(into []pipeline.Record) (n int, err error) {
+		for n = 0; n < len(into) && from < end; n++ {
+			into[n].Init(pipeline.Position{Topic: "bench", Offset: int64(from)}, nil, benchValue(from), nil, pipeline.NoTime)
+			from++
+		}
+		return n, nil
+	}}, nil
+}
+
+func (s *benchSource) Commit(context.Context, []pipeline.Mark) error { return nil }
+func (s *benchSource) Close(context.Context) error                   { return nil }
+
+// benchSink counts the records that have their answer.
+type benchSink struct{ good int }
+
+func (s *benchSink) Write(_ context.Context, recs []*pipeline.Record) error {
+	for _, rec := range recs {
+		if len(rec.Value()) >= 150 {
+			s.good++
+		}
+	}
+	return nil
+}
+
+func (s *benchSink) Close(context.Context) error { return nil }
+
+func benchValue(i int) []byte {
+	return fmt.Appendf(nil, `{"id":%d,"origin":"OSL","destination":"BGO","delay":17,"carrier":"SK","flight":"SK4711"}`, i)
 }
 
 // handLoop is what one writes without a pipeline.
@@ -88,16 +184,16 @@ func handLoop(b *testing.B, client *http.Client, base string) func(context.Conte
 	}
 }
 
-// inSlots makes calls in as many goroutines as there are slots, each with the deadline
+// inSlots makes calls in benchSlots goroutines, each with the deadline
 // that a waiting step gives.
-func inSlots(slots, calls int, call func(context.Context, []byte)) {
-	next := make(chan int, slots)
+func inSlots(calls int, call func(context.Context, []byte)) {
+	next := make(chan int, benchSlots)
 	var all sync.WaitGroup
-	for range slots {
+	for range benchSlots {
 		all.Go(func() {
 			for i := range next {
 				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-				call(ctx, fmt.Appendf(nil, `{"id":%d,"origin":"OSL","destination":"BGO","delay":17,"carrier":"SK","flight":"SK4711"}`, i))
+				call(ctx, benchValue(i))
 				cancel()
 			}
 		})

@@ -143,3 +143,17 @@ func TestRedirectsStayWithinHosts(t *testing.T) {
 		})
 	}
 }
+
+// To any_host without hosts is to the public internet: at the ports that everybody may call, too.
+func TestRedirectsToAnyHostStayOutside(t *testing.T) {
+	for to, why := range map[string]string{
+		"http://127.0.0.9/": "a loopback address", "http://169.254.169.254/latest/meta-data": "an address of a cloud's metadata",
+		"http://[::ffff:127.0.0.9]/": "a loopback address", "http://10.1.2.3/": "a private address",
+	} {
+		h := newStage(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) }, "/", func(s *Settings) { s.Redirects = "any_host" })
+		err := h.Process(t.Context(), record(`{}`))
+		if reason, _ := pipeline.IsPermanent(err); reason != client.TypeEgress || !strings.Contains(err.Error(), why) {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+}

@@ -18,6 +18,7 @@ type answer struct {
 	headers []byte      // an object with those of keep_headers; nil: nobody wants them
 	miss    error       // a status of miss_status
 	judged  http.Header // what HTTP's rules of keeping go by; nil: they are not asked
+	from    string      // along with judged: the address, behind redirects, from which it came
 }
 
 // question makes what is asked for a record, without keeping anything of it.
@@ -27,30 +28,46 @@ func (h *Stage) question(rec *pipeline.Record) (calls.Question[answer], error) {
 	if err != nil {
 		return q, err
 	}
-	r := client.Request{Method: h.settings.Method, URL: to.url, Address: to.address, Discard: h.into == nil, Reads: h.settings.OKStatus}
-	if r.Header, err = h.header(rec); err != nil {
+	header, err := h.header(rec)
+	if err != nil {
 		return q, err
 	}
 	if err := h.takes(rec); err != nil {
 		return q, err
 	}
-	q.Host = to.host
+	var body []byte
 	if h.keyed {
-		if r.Body, err = h.body(rec); err != nil {
+		if body, err = h.body(rec); err != nil {
 			return q, err
 		}
-		q.Key = h.key(&r)
-		r.Body = nil
+		q.Key = h.key(to.url, header, body)
+		if len(body) > longestKept {
+			body = nil
+		}
 	}
-	q.Ask = func(ctx context.Context, rec *pipeline.Record, known *answer) (reply calls.Reply[answer], err error) {
-		// Only now: all that a window holds may wait, and their bodies would be in nobody's budget.
-		if r.Body, err = h.body(rec); err != nil {
-			return reply, calls.Unasked(err)
+	q.Host, q.Ask, q.Use = to.host, h.asks(to, header, body), h.used
+	return q, nil
+}
+
+// longestKept is how long a body may be that is kept from the key to the call, which then sends what the key
+// says, also where it has the time or a random number in it. A longer one is made again.
+const longestKept = 1 << 10
+
+// asks gives what makes the call for a record, when it is let in. body nil: it is made then.
+func (h *Stage) asks(to place, header http.Header, body []byte) func(context.Context, *pipeline.Record, *answer) (calls.Reply[answer], error) {
+	return func(ctx context.Context, rec *pipeline.Record, known *answer) (reply calls.Reply[answer], err error) {
+		r := client.Request{
+			Method: h.settings.Method, URL: to.url, Address: to.address, Header: header,
+			Body: body, Discard: h.into == nil, Reads: h.settings.OKStatus,
+		}
+		if body == nil {
+			// Only now: all that a window holds may wait, and their bodies would be in nobody's budget.
+			if r.Body, err = h.body(rec); err != nil {
+				return reply, calls.Unasked(err)
+			}
 		}
 		return h.ask(ctx, r, known)
 	}
-	q.Use = h.used
-	return q, nil
 }
 
 // takes rejects a value that can take no answer, before anybody is asked. It is not left to Ask,
@@ -91,13 +108,13 @@ const idempotencyKey = "Idempotency-Key"
 const longestURL = 1 << 10
 
 // key makes what tells a request from others of the step: all that differs between them.
-func (h *Stage) key(r *client.Request) string {
-	if len(h.headers) == 0 && !h.sends && len(r.URL) <= longestURL {
-		return r.URL
+func (h *Stage) key(url string, header http.Header, body []byte) string {
+	if len(h.headers) == 0 && !h.sends && len(url) <= longestURL {
+		return url
 	}
-	parts := append(make([]string, 0, 2+len(h.headers)), r.URL, string(r.Body))
+	parts := append(make([]string, 0, 2+len(h.headers)), url, string(body))
 	for _, part := range h.headers {
-		parts = append(parts, r.Header[part.name][0])
+		parts = append(parts, header[part.name][0])
 	}
 	return calls.Key(parts...)
 }
@@ -105,30 +122,25 @@ func (h *Stage) key(r *client.Request) string {
 // ask makes the call. known is an answer that was kept and is out of date, or nil.
 func (h *Stage) ask(ctx context.Context, r client.Request, known *answer) (calls.Reply[answer], error) {
 	var none calls.Reply[answer]
-	asks := known != nil && known.judged != nil
-	if asks {
-		r.Header = r.Header.Clone()
-		if r.Header == nil {
-			r.Header = http.Header{}
-		}
-		client.Condition(r.Header, known.judged)
-	}
 	var sent time.Time
 	if h.keeps.byHTTP {
-		sent = time.Now()
+		sent, r.Trail = time.Now(), new(client.Trail)
+		if known != nil {
+			r.Trail.Known, r.Trail.KnownFrom = known.judged, known.from
+		}
 	}
 	a, err := h.client.Do(ctx, r)
 	if err != nil {
 		return none, err
 	}
-	if asks && a.Status == http.StatusNotModified {
+	if r.Trail != nil && r.Trail.NotModified {
 		renewed := *known
 		renewed.judged = client.Renew(known.judged, a.Header)
 		return h.reply(renewed, r, sent), nil
 	}
 	got := answer{status: a.Status, headers: h.kept(a.Header)}
 	if h.keeps.byHTTP {
-		got.judged = client.Deciding(a.Header)
+		got.judged, got.from = client.Deciding(a.Header), r.Trail.From
 	}
 	switch h.verdict(a.Status) {
 	case misses:
@@ -170,7 +182,7 @@ func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 	if a.judged == nil {
 		return p
 	}
-	p.Bytes += client.HeaderBytes(a.judged)
+	p.Bytes += client.HeaderBytes(a.judged) + len(a.from)
 	otherwise := h.keeps.ttl
 	if p.Negative {
 		otherwise = h.keeps.negative
@@ -182,7 +194,7 @@ func (h *Stage) reply(a answer, r client.Request, sent time.Time) calls.Reply[an
 			header[name] = lines
 		}
 	}
-	f := client.Exchange{Method: r.Method, Request: header, Status: a.status, Answer: a.judged, Sent: sent, Received: time.Now()}.Freshness(otherwise)
+	f := client.Exchange{Method: r.Method, Request: header, Status: a.status, Answer: a.judged, Sent: sent, Received: time.Now(), Redirects: r.Trail.Redirects}.Freshness(otherwise)
 	p.TTL, p.Stale, p.Validates = f.TTL, f.Stale, f.Validates
 	return p
 }

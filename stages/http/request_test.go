@@ -336,3 +336,32 @@ func TestWaitingRecordsHoldNoBody(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A body that differs each time it is made is sent as it is in the key. One that is long is not kept for that.
+func TestTheKeyHasTheBodyThatIsSent(t *testing.T) {
+	for _, c := range []struct {
+		body string
+		kept bool
+	}{{`{{"id": {uuid()}}}`, true}, {`{{"id": {uuid()}, "text": {text}}}`, false}} {
+		var sent []byte
+		h := newStage(t, func(w http.ResponseWriter, r *http.Request) {
+			sent, _ = io.ReadAll(r.Body)
+			fmt.Fprint(w, `{}`)
+		}, "/", func(s *Settings) {
+			body := template(t, c.body)
+			s.Method, s.Body = "POST", &body
+		})
+		h.keyed = true
+		rec := record(`{"text": "` + strings.Repeat("x", longestKept) + `"}`)
+		q, err := h.question(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := q.Ask(t.Context(), rec, nil); err != nil {
+			t.Fatal(err)
+		}
+		if same := h.key(h.to.base+"/", nil, sent) == q.Key; same != c.kept {
+			t.Errorf("the key has the body that was sent (%d bytes): %v", len(sent), same)
+		}
+	}
+}

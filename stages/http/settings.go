@@ -4,6 +4,7 @@
 package httpstage
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -29,11 +30,11 @@ type Settings struct {
 	JSON          *expr.Expr                 `yaml:"json" doc:"expression whose value is sent as JSON: $env is the record's own"`
 	Form          map[string]expr.Expr       `yaml:"form" min:"1" doc:"fields of a form to send, as of a web page; nil leaves one out, an array sends it once for each element"`
 	Text          *expr.Template             `yaml:"text" doc:"text to send"`
-	Headers       map[string]expr.Template   `yaml:"headers" doc:"request headers"`
-	SecretHeaders map[string]settings.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization"`
+	Headers       map[string]expr.Template   `yaml:"headers" doc:"request headers; a log-in that the record holds stands here, as in Authorization: 'Bearer {token}'"`
+	SecretHeaders map[string]settings.Secret `yaml:"secret_headers" doc:"request headers whose values never show, like Authorization; they are sent as they stand, braces too"`
 	Auth          *client.Auth               `yaml:"auth" doc:"log-in that goes with each request"`
 	Into          settings.FieldPath         `yaml:"into" doc:"field that takes the answer, null when it is empty; without it the answer's body is not read"`
-	Answer        string                     `yaml:"answer" enum:"auto|json|text|base64" doc:"what the answer is put in as. auto: JSON when its type says so, else text; json: JSON whatever its type; text: a string; base64: the bytes, as a string"`
+	Answer        string                     `yaml:"answer" enum:"auto|json|text|base64" doc:"what the answer is put in as. auto: JSON when its type says so, else text; json: JSON whatever its type; text: a string; base64: the bytes, as a string. Whatever charset it states, what is not UTF-8 rejects the record, but with base64"`
 	StatusInto    settings.FieldPath         `yaml:"status_into" doc:"field that takes the status of the answer, a number"`
 	HeadersInto   settings.FieldPath         `yaml:"headers_into" doc:"field that takes the headers of keep_headers that the answer has, an object"`
 	KeepHeaders   []string                   `yaml:"keep_headers" commas:"true" doc:"names of headers of the answer, as headers_into is to have them"`
@@ -206,7 +207,6 @@ func (s *Settings) header() (http.Header, []headerPart, error) {
 	for name, t := range s.Headers {
 		if !t.Static() {
 			parts = append(parts, headerPart{http.CanonicalHeaderKey(name), &t})
-			fixed[name] = "" // for its name to be checked
 			continue
 		}
 		text, err := t.Text(nothing)
@@ -217,8 +217,12 @@ func (s *Settings) header() (http.Header, []headerPart, error) {
 	}
 	slices.SortFunc(parts, func(a, b headerPart) int { return strings.Compare(a.name, b.name) })
 	h, err := client.Headers(fixed, s.SecretHeaders)
-	for _, part := range parts {
-		h.Del(part.name)
+	for i, part := range parts { // a log-in too: it is the record's, and no secret of the file
+		_, twice := h[part.name]
+		if twice || i > 0 && parts[i-1].name == part.name {
+			err = errors.Join(err, fmt.Errorf("the header %s is given twice", part.name))
+		}
+		err = errors.Join(err, client.CheckHeader(part.name, ""))
 	}
 	return h, parts, err
 }
@@ -231,12 +235,28 @@ func (s *Settings) checkLogin(p *settings.Problems) {
 			p.Add("auth", "%s stands under headers too: leave it out there", name)
 		}
 	}
-	switch {
-	case !s.Hosts.Any():
-	case s.Auth != nil:
-		p.Add("auth", "with hosts: ['*'] a record chooses who is called, and would be sent the log-in: name the hosts")
-	case len(s.SecretHeaders) > 0:
-		p.Add("secret_headers", "with hosts: ['*'] a record chooses who is called, and would be sent them: name the hosts")
+	if chosen, _ := s.URL.GivesHost(); !chosen || !s.Hosts.Any() {
+		return
+	}
+	refuse := func(field, what string) {
+		p.Add(field, "with hosts: ['*'] a record chooses who is called, and would be %s: name the hosts", what)
+	}
+	if s.Auth != nil {
+		refuse("auth", "sent the log-in")
+	}
+	if len(s.SecretHeaders) > 0 {
+		refuse("secret_headers", "sent them")
+	}
+	if s.URL.HoldsFile() {
+		refuse("url", "sent what ${file:…} holds")
+	}
+	for name, t := range s.Headers {
+		if t.HoldsFile() {
+			refuse("headers."+name, "sent what ${file:…} holds")
+		}
+	}
+	if s.TLS.Cert != "" {
+		refuse("tls.cert", "shown who this side is")
 	}
 }
 
@@ -268,4 +288,14 @@ func (s *Settings) CheckCalls(c calls.Settings) error {
 }
 
 // secrets says whether something goes with the requests that nobody else may see.
-func (s *Settings) secrets() bool { return s.Auth != nil || len(s.SecretHeaders) > 0 }
+func (s *Settings) secrets() bool {
+	if s.Auth != nil || len(s.SecretHeaders) > 0 || s.URL.HoldsFile() {
+		return true
+	}
+	for _, t := range s.Headers {
+		if t.HoldsFile() {
+			return true
+		}
+	}
+	return false
+}

@@ -137,7 +137,7 @@ func (h *Stage) connect(workers int, o client.HTTPOptions) (err error) {
 	if typ := s.contentType(); typ != "" && !s.Has("Content-Type") {
 		h.fixed.Set("Content-Type", typ)
 	}
-	o.Header = h.fixed
+	o.Header, o.Secrets, o.Conceal = h.fixed, client.Secrets(s.SecretHeaders), s.URL.Hide
 	if o.TLSFiles, err = s.TLS.Open(h.warnFiles); err != nil {
 		return err
 	}

@@ -188,11 +188,15 @@ func TestRequest(t *testing.T) {
 		s.Headers = map[string]expr.Template{"X-Id": template(t, "id {id}"), "X-Fixed": template(t, "f")}
 		s.SecretHeaders = map[string]settings.Secret{"Authorization": "Bearer x"}
 	}
+	login := func(s *Settings) {
+		s.Headers = map[string]expr.Template{"authorization": template(t, "Bearer {token}")}
+	}
 	tests := []struct {
 		name, path, value, want string
 		change                  func(*Settings)
 		reason                  string
 	}{
+		{"log-in of the record", "/", `{"token":"t7"}`, "GET / ||Bearer t7|", login, ""},
 		{"values are data", "/x/{name}?q={name}", `{"name":"a/../b?c=d&e#f g"}`,
 			"GET /x/a%2F..%2Fb%3Fc%3Dd%26e%23f%20g?q=a%2F..%2Fb%3Fc%3Dd%26e%23f%20g ||", nil, ""},
 		{"post", "/", `{"id":12345678901234567890,"name":"a\"b"}`,

@@ -87,7 +87,7 @@ func (s *Stage) learn(origin, host string, rules *robotstxt.Rules, hold time.Dur
 	if hold > 0 {
 		s.robots.put(origin, rules, hold)
 	}
-	s.calls.Delay(host, min(rules.Delay(), s.settings.MaxCrawlDelay))
+	s.calls.Delay(host, origin, min(rules.Delay(), s.settings.MaxCrawlDelay))
 }
 
 // Bounds of what is kept of all hosts.

@@ -141,9 +141,22 @@ func (s *Settings) checkAddress(p *settings.Problems) {
 	if chosen && len(s.Hosts) == 0 {
 		p.Add("url", "the host comes from the record: say which ones may be called, as in hosts: ['*.example.org']")
 	}
+	for field, what := range map[string]string{"url": "sent what ${file:…} holds", "tls.cert": "shown who this side is"} {
+		if given := field == "url" && s.URL.HoldsFile() || field == "tls.cert" && s.TLS.Cert != ""; given && chosen && s.Hosts.Any() {
+			p.Add(field, "with hosts: ['*'] a record chooses who is called, and would be %s: name the hosts", what)
+		}
+	}
 	if base, own := s.static(); own && len(s.Hosts) > 0 && !s.Hosts.Match(base) {
 		p.Add("hosts", "the host of url, %s, is none of them: add it", base.Host)
 	}
+}
+
+// CutName says whether the name in agent goes on behind the part for which robots.txt is read, as that
+// of b2bot/1.0 does, and gives that part.
+func (s *Settings) CutName() (product string, cut bool) {
+	product = robotstxt.Product(s.Agent)
+	rest := s.Agent[len(product):]
+	return product, rest != "" && !strings.ContainsAny(rest[:1], "/ \t(;,")
 }
 
 // ManyHosts says whether a record may choose among hosts that the file does not name one by one.

@@ -109,7 +109,7 @@ func (s *Stage) connect(workers int, o client.HTTPOptions) (err error) {
 	set := &s.settings
 	s.fixed = http.Header{"Accept": {"text/html, application/xhtml+xml, */*;q=0.1"}}
 	o.Slots, o.MaxBytes, o.Gzip, o.Stay = workers, int64(set.MaxBytes), true, true
-	o.Egress, o.Agent, o.Header = s.egress, set.Agent, s.fixed
+	o.Egress, o.Agent, o.Header, o.Conceal = s.egress, set.Agent, s.fixed, set.URL.Hide
 	if o.TLSFiles, err = set.TLS.Open(s.warnFiles); err != nil {
 		return err
 	}
@@ -151,13 +151,18 @@ func (s *Stage) Admit(rec *pipeline.Record, attempt int) (pipeline.Call, error) 
 	}
 	u, err := url.Parse(strings.TrimSpace(text))
 	if err != nil {
-		return nil, pipeline.Reject(client.TypeRequest, client.NewError(client.TypeRequest, "making the request: its URL is not valid", nil))
+		return nil, refuse("its URL is not valid")
 	}
 	v := visit{stage: s, attempt: attempt}
 	if err := v.goTo(u); err != nil {
 		return nil, err
 	}
 	return v.call(), nil
+}
+
+// refuse is the error of a request that cannot be made.
+func refuse(why string) error {
+	return pipeline.Reject(client.TypeRequest, client.NewError(client.TypeRequest, "making the request: "+why, nil))
 }
 
 // takes rejects a value that can take no answer, before anybody is asked. It is not left to what asks,

@@ -3,6 +3,7 @@ package scrape
 import (
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/calls"
@@ -24,9 +25,19 @@ type visit struct {
 	hops    int      // redirects that have led there
 }
 
-// goTo moves the visit to another page. The error is that of an address that may not be called.
+// goTo moves the visit to another page. The error is that of an address that may not be called. u
+// becomes the one form of the address, which is judged and asked for: without dot segments, by which a
+// page would stand under another path than the one that robots.txt is asked about.
 func (v *visit) goTo(u *url.URL) error {
 	u.Fragment, u.RawFragment = "", ""
+	u.RawQuery = client.PlainQuery(u.RawQuery)
+	if plain := withoutDots(u.EscapedPath()); plain != u.EscapedPath() {
+		path, err := url.PathUnescape(plain)
+		if err != nil {
+			return refuse("its URL is not valid")
+		}
+		u.Path, u.RawPath = path, plain
+	}
 	if err := v.stage.egress.Check(u); err != nil {
 		return err
 	}
@@ -52,8 +63,49 @@ func (v visit) call() pipeline.Call {
 
 func (v visit) pageCall() pipeline.Call { return v.stage.calls.Admit(v.pageQuestion(), v.attempt) }
 
-// allowed says whether rules allow the page. A page is what path and query say.
-func (v visit) allowed(r *robotstxt.Rules) bool { return r.Allowed(v.page.RequestURI()) }
+// withoutDots resolves the segments . and .. of a path, also when they are percent-encoded: RFC 3986,
+// sections 5.2.4 and 6.2.2.
+func withoutDots(path string) string {
+	if !strings.Contains(path, ".") && !strings.Contains(path, "%2") {
+		return path
+	}
+	all := strings.Split(path, "/")
+	kept := all[:1] // what stands before the first slash: nothing
+	for i, s := range all[1:] {
+		last := i == len(all)-2
+		switch strings.ReplaceAll(strings.ReplaceAll(s, "%2e", "."), "%2E", ".") {
+		case "..":
+			kept = kept[:max(len(kept)-1, 1)]
+		case ".":
+		default:
+			kept = append(kept, s)
+			continue
+		}
+		if last {
+			kept = append(kept, "")
+		}
+	}
+	return strings.Join(kept, "/")
+}
+
+// allowed says whether rules allow the page. A page is what path and query say. Empty segments belong
+// to a path, and most servers leave them out: both have to be allowed.
+func (v visit) allowed(r *robotstxt.Rules) bool {
+	if !r.Allowed(v.page.RequestURI()) {
+		return false
+	}
+	path, short := v.page.EscapedPath(), ""
+	for short = path; strings.Contains(short, "//"); {
+		short = strings.ReplaceAll(short, "//", "/")
+	}
+	if short == path {
+		return true
+	}
+	if v.page.RawQuery != "" || v.page.ForceQuery {
+		short += "?" + v.page.RawQuery
+	}
+	return r.Allowed(short)
+}
 
 // forbidden is what becomes of a record whose page robots.txt forbids.
 func (v visit) forbidden(rec *pipeline.Record) error {
@@ -75,6 +127,9 @@ func (v visit) robotsQuestion(at *url.URL, hops int) calls.Question[answer] {
 		Use: func(rec *pipeline.Record, a answer) error {
 			if a.to != nil && hops < maxRedirects {
 				// The file of a host may stand at another, which is asked in its turn.
+				if at.Scheme == "https" && a.to.Scheme == "http" {
+					return redirectError(v.origin+"/robots.txt", a.status, "a redirect leads from https to http")
+				}
 				to := *a.to
 				if err := v.stage.egress.Check(&to); err != nil {
 					return err

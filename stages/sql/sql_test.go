@@ -320,11 +320,26 @@ func TestNoObject(t *testing.T) {
 	}
 }
 
-// A file that is not there is not made, and its absence is transient.
+// A file that is not there is named at the start, and not made; when it goes away later, that is
+// transient.
 func TestMissingFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "nope.db")
-	st := stage(t, settings.Path(path), "SELECT 1", nil)
 	var env *pipeline.EnvironmentError
+	s := Default()
+	s.Driver, s.Query, s.Into = "sqlite", "SELECT 1", "x"
+	for _, missing := range []string{path, filepath.Dir(path)} { // or is a folder
+		s.Path = settings.Path(missing)
+		if _, err := New(s, calls.Env{}); !errors.As(err, &env) || !strings.Contains(err.Error(), missing) {
+			t.Errorf("%s: %v", missing, err)
+		}
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	st := stage(t, settings.Path(path), "SELECT 1", nil)
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
 	if err := st.Ping(t.Context()); !errors.As(err, &env) || !strings.Contains(err.Error(), "nope.db") {
 		t.Error(err)
 	}

@@ -15,6 +15,7 @@ import (
 	sqlitedriver "modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/database"
 )
@@ -31,6 +32,9 @@ func (d *sqlite) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	path, err := filepath.Abs(d.path)
 	if err != nil {
 		return nil, err
+	}
+	if err := database.SQLiteFile(path); err != nil {
+		return nil, &pipeline.EnvironmentError{Err: err}
 	}
 	u := url.URL{Scheme: "file", Path: path, RawQuery: "mode=ro&_pragma=query_only(1)&_pragma=busy_timeout(2000)"}
 	c, err := sqlitedriver.NewConnector(u.String())

@@ -63,7 +63,11 @@ func Parse(ctx context.Context, body []byte, contentType string, at *url.URL) (*
 	if plain {
 		return plainPage(text, at), nil
 	}
-	if n := weigh(text); n > MaxNodes {
+	n, err := weigh(text)
+	if err != nil {
+		return nil, err
+	}
+	if n > MaxNodes {
 		return nil, tooLarge("it has more than %d elements, texts and attributes", MaxNodes)
 	}
 	root, err := html.ParseWithOptions(&clockedReader{text, c}, html.ParseOptionEnableScripting(false))

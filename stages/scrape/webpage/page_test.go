@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"runtime"
 	"strings"
@@ -86,51 +87,62 @@ func hostile(size int) map[string]string {
 		return b.String()
 	}
 	many := numbered("<p>", "<b x=%d>", 450)
+	wide := numbered("<b", " a%d", MaxAttributes) + ">"
 	return map[string]string{
-		"formats that come again":               fill(many+"</p>", "<div>x</div>"),
-		"formats that come again, short":        fill(many+"</p>", "<p>x"),
-		"formats in cells":                      fill("<table><tr><td>"+many+"</b></p>", "<td>x"),
-		"formats hidden in svg style":           fill("<svg><style>"+numbered("", "<b x=%d>", 450)+"</style></svg><p></p>", "<div>x</div>"),
-		"formats hidden by a wrong end":         fill("<svg><foreignObject><div></svg></div></foreignObject><style>"+numbered("", "<b x=%d>", 450)+"</style>", "<div>x</div>"),
-		"formats behind ends that do not count": fill(many+"</p><table><td>"+strings.Repeat("</b>", 450)+"</table>", "<div>x</div>"),
-		"formats hidden in a comment":           fill("<svg><style><!--</style>"+numbered("<p>", "<b x=%d>", 450)+"--></style></svg></p>", "<div>x</div>"),
-		"formats wrongly nested":                fill("", "<b><p></b>"),
-		"formats around blocks":                 fill("", "<b><div><div><div><div><div><div><div><div><div><div></b>"),
-		"open a":                                fill("", "<a href=x>"),
-		"open a in cells":                       fill("<table>", "<tr><td><a>"),
-		"open divs":                             fill("", "<div>"),
-		"open tables":                           fill("", "<table>"),
-		"open table rows":                       fill("", "<table><tr><td>"),
-		"open select":                           fill("<select>", "<option>"),
-		"open p":                                fill("", "<p>"),
-		"open templates":                        fill("", "<template>"),
-		"open svg":                              fill("", "<svg>"),
-		"open math in svg":                      fill("", "<svg><foreignObject><math><mi>"),
-		"siblings":                              fill("", "<i></i>"),
-		"end tags":                              fill("", "</p>"),
-		"wrong end tags":                        fill("<div>", "</x></div></y>"),
-		"texts in tables":                       fill("<table>", "x<td></td>"),
-		"attributes of one element":             numbered("<p ", "a%d=1 ", size/9) + ">",
-		"equal attributes":                      fill("<p ", "a=1 "),
-		"attributes of body":                    numbered("<body>", "<body a%d=1>", size/16),
-		"attributes of html":                    numbered("", "<html a%d=1>", size/16),
-		"comments":                              fill("", "<!---->"),
-		"an open comment":                       fill("<!--", "<!-- - "),
-		"open CDATA":                            fill("<svg><![CDATA[", "]] "),
-		"entities":                              fill("", "&notit;"),
-		"NUL bytes":                             fill("<svg>", "\x00"),
-		"scripts":                               fill("<script>", "<!--<script "),
-		"line breaks in pre":                    fill("<pre>", "\r\n"),
-		"frames":                                fill("<frameset>", "<frameset><frame>"),
-		"forms":                                 fill("", "<form></form>"),
-		"buttons":                               fill("", "<button>x"),
-		"lists":                                 fill("", "<ul><li>"),
-		"nobr":                                  fill("", "<nobr>"),
-		"ruby":                                  fill("<ruby>", "<rb>x<rt>y"),
-		"isindex":                               fill("", "<image><isindex>"),
-		"doctypes":                              fill("", "<!doctype html SYSTEM \"x\">"),
-		"unfinished tags":                       fill("", "<a "),
-		"less than":                             fill("", "<"),
+		"formats that come again":                 fill(many+"</p>", "<div>x</div>"),
+		"formats that come again, short":          fill(many+"</p>", "<p>x"),
+		"formats with attributes":                 fill("<p>"+wide+"</p>", "<p>x"),
+		"formats with attributes, wrongly nested": fill("", "<b a b c d e f g h i j k l m n><p></b>"),
+		"formats with attributes around blocks":   fill("", wide+"<div><div><div><div><div><div><div><div></b>"),
+		"formats with attributes in svg style":    fill("<svg><style>"+wide+"</style></svg><p></p>", "<div>x"),
+		"a that become heavier":                   fill("<p><a><div><a"+wide[2:]+"</p>", "<div>x</div>"),
+		"attributes hidden in math":               numbered("<math><xmp><mi", " a%d", size/9) + ">",
+		"attributes behind a hidden quote":        numbered("<math><xmp><mi a=\"</xmp>\"", " a%d", size/9) + ">",
+		"attributes behind hidden CDATA":          numbered("<svg><![CDATA[><x q=\"]]><mi", " a%d", size/9) + ">",
+		"formats behind hidden CDATA":             fill("<svg><![CDATA[><x q=\"]]></svg>"+many+"</p>", "<div>x</div>"),
+		"formats behind hidden CDATA in style":    fill("<svg><style><![CDATA[</style>]]><x q=\"</style></svg>"+many+"</p>", "<div>x</div>"),
+		"formats in cells":                        fill("<table><tr><td>"+many+"</b></p>", "<td>x"),
+		"formats hidden in svg style":             fill("<svg><style>"+numbered("", "<b x=%d>", 450)+"</style></svg><p></p>", "<div>x</div>"),
+		"formats hidden by a wrong end":           fill("<svg><foreignObject><div></svg></div></foreignObject><style>"+numbered("", "<b x=%d>", 450)+"</style>", "<div>x</div>"),
+		"formats behind ends that do not count":   fill(many+"</p><table><td>"+strings.Repeat("</b>", 450)+"</table>", "<div>x</div>"),
+		"formats hidden in a comment":             fill("<svg><style><!--</style>"+numbered("<p>", "<b x=%d>", 450)+"--></style></svg></p>", "<div>x</div>"),
+		"formats wrongly nested":                  fill("", "<b><p></b>"),
+		"formats around blocks":                   fill("", "<b><div><div><div><div><div><div><div><div><div><div></b>"),
+		"open a":                                  fill("", "<a href=x>"),
+		"open a in cells":                         fill("<table>", "<tr><td><a>"),
+		"open divs":                               fill("", "<div>"),
+		"open tables":                             fill("", "<table>"),
+		"open table rows":                         fill("", "<table><tr><td>"),
+		"open select":                             fill("<select>", "<option>"),
+		"open p":                                  fill("", "<p>"),
+		"open templates":                          fill("", "<template>"),
+		"open svg":                                fill("", "<svg>"),
+		"open math in svg":                        fill("", "<svg><foreignObject><math><mi>"),
+		"siblings":                                fill("", "<i></i>"),
+		"end tags":                                fill("", "</p>"),
+		"wrong end tags":                          fill("<div>", "</x></div></y>"),
+		"texts in tables":                         fill("<table>", "x<td></td>"),
+		"attributes of one element":               numbered("<p ", "a%d=1 ", size/9) + ">",
+		"equal attributes":                        fill("<p ", "a=1 "),
+		"attributes of body":                      numbered("<body>", "<body a%d=1>", size/16),
+		"attributes of html":                      numbered("", "<html a%d=1>", size/16),
+		"comments":                                fill("", "<!---->"),
+		"an open comment":                         fill("<!--", "<!-- - "),
+		"open CDATA":                              fill("<svg><![CDATA[", "]] "),
+		"entities":                                fill("", "&notit;"),
+		"NUL bytes":                               fill("<svg>", "\x00"),
+		"scripts":                                 fill("<script>", "<!--<script "),
+		"line breaks in pre":                      fill("<pre>", "\r\n"),
+		"frames":                                  fill("<frameset>", "<frameset><frame>"),
+		"forms":                                   fill("", "<form></form>"),
+		"buttons":                                 fill("", "<button>x"),
+		"lists":                                   fill("", "<ul><li>"),
+		"nobr":                                    fill("", "<nobr>"),
+		"ruby":                                    fill("<ruby>", "<rb>x<rt>y"),
+		"isindex":                                 fill("", "<image><isindex>"),
+		"doctypes":                                fill("", "<!doctype html SYSTEM \"x\">"),
+		"unfinished tags":                         fill("", "<a "),
+		"less than":                               fill("", "<"),
 	}
 }
 
@@ -138,8 +150,8 @@ func hostile(size int) map[string]string {
 // taken out of it is found, or refused. How long that takes on a machine is what BenchmarkHostile says.
 func TestHostilePages(t *testing.T) {
 	for name, body := range hostile(64 << 10) {
-		weighed := weigh([]byte(body))
-		if weighed > MaxNodes {
+		weighed, err := weigh([]byte(body))
+		if err != nil || weighed > MaxNodes {
 			continue // it is refused
 		}
 		root, err := html.ParseWithOptions(strings.NewReader(body), html.ParseOptionEnableScripting(false))
@@ -161,6 +173,72 @@ func count(root *html.Node) int {
 	return n - 3
 }
 
+// A page of random tags, nested and with attributes, is never more than it was taken for.
+func TestRandomPages(t *testing.T) {
+	names := strings.Fields("a a b b i font nobr div p table tr td caption select option button form h1 li svg svg math mi mtext foreignobject desc title style script " +
+		"template textarea noscript frameset html body br input object applet marquee rt rb iframe noembed xmp annotation-xml image center path g span u code")
+	random := rand.New(rand.NewPCG(1, 2))
+	attributes := func() string {
+		return strings.Repeat(" a=1", random.IntN(2)*random.IntN(3)) + []string{"", "", "", " x", " y='</xmp>'", ` q="`, "/", " b c d e f g h i j k l m n o", ` z="</style>" c d e f g`}[random.IntN(9)]
+	}
+	tag := func() string {
+		name := names[random.IntN(len(names))]
+		switch random.IntN(11) {
+		case 0, 1, 2, 3:
+			return "</" + name + ">"
+		case 4:
+			return "x"
+		case 5:
+			return []string{"<!--c-->", "<![CDATA[<b>]]>", "<![CDATA[", "]]>", "<!--", "-->", `"`, "<![CDATA[><x q='"}[random.IntN(8)]
+		case 6:
+			return "<" + name + "/>"
+		}
+		return "<" + name + attributes() + ">"
+	}
+	run := func(most int) (text string) {
+		for range random.IntN(most) {
+			text += tag()
+		}
+		return text
+	}
+	for range 6000 {
+		body := run(14) + strings.Repeat(run(9), 40) + strings.Repeat(run(5), 40)
+		weighed, err := weigh([]byte(body))
+		if err != nil || weighed > MaxNodes {
+			continue
+		}
+		root, err := html.ParseWithOptions(strings.NewReader(body), html.ParseOptionEnableScripting(false))
+		if err != nil {
+			continue
+		}
+		if n := count(root); n > weighed {
+			t.Fatalf("%q: it has %d nodes and attributes, and was taken for %d", body, n, weighed)
+		}
+	}
+}
+
+// What the bounds are for: a page of two megabytes takes little memory, or is refused.
+func TestMemoryIsLimited(t *testing.T) {
+	for name, body := range hostile(2 << 20) {
+		if !strings.Contains(name, "attributes") && !strings.Contains(name, "hidden") {
+			continue
+		}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		p, err := Parse(t.Context(), []byte(body), "text/html", at(t, "http://a.example/"))
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if took := int64(after.HeapAlloc) - int64(before.HeapAlloc); took > 100<<20 {
+			t.Errorf("%s: it takes %d MB", name, took>>20)
+		}
+		if err != nil && !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		runtime.KeepAlive(p)
+	}
+}
+
 // FuzzWeigh: what a page becomes is never more than it was taken for.
 func FuzzWeigh(f *testing.F) {
 	for _, body := range hostile(600) {
@@ -169,9 +247,12 @@ func FuzzWeigh(f *testing.F) {
 	f.Add("<!doctype html PUBLIC 'a' 'b'>")
 	f.Add("<p><b><i></p><p>x<table><td><b></table><svg><style><b></style></svg>")
 	f.Fuzz(func(t *testing.T, body string) {
-		weighed := weigh([]byte(body))
-		root, err := html.ParseWithOptions(strings.NewReader(body), html.ParseOptionEnableScripting(false))
+		weighed, err := weigh([]byte(body))
 		if err != nil || weighed > MaxNodes {
+			return
+		}
+		root, err := html.ParseWithOptions(strings.NewReader(body), html.ParseOptionEnableScripting(false))
+		if err != nil {
 			return
 		}
 		if n := count(root); n > weighed {
@@ -208,16 +289,15 @@ func FuzzPage(f *testing.F) {
 func TestUsualPages(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("<!doctype html><html><head><title>t</title><style>a{}</style><script>x = '<b>'</script></head><body>")
-	for i := range 4000 {
+	for i := range 2500 {
 		fmt.Fprintf(&b, `<svg><path d="M0"/><style>p{}</style></svg><li class="x"><a href="p%d.html"><code>f%d</code></a> (<em>in <b>m</b></em>)<ul><li>x<li>y</ul></li><p>open<font color=red>`, i, i)
 		if i%2 == 0 {
 			b.WriteString("</font>")
 		}
 	}
-	if n := weigh([]byte(b.String())); n > MaxNodes {
-		t.Errorf("a list of 4,000 entries with loose ends weighs %d", n)
+	if n, err := weigh([]byte(b.String())); n > MaxNodes || err != nil {
+		t.Errorf("a list of 2,500 entries with loose ends weighs %d, %v", n, err)
 	}
-	t.Log(b.Len(), weigh([]byte(b.String())))
 }
 
 func TestTimeIsLimited(t *testing.T) {

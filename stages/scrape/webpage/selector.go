@@ -3,6 +3,7 @@ package webpage
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -54,7 +55,7 @@ func parse(text string) ([]chain, error) {
 	}
 	// As a whole first: its errors are about what stands there.
 	if _, err := cascadia.ParseGroup(text); err != nil {
-		return nil, fmt.Errorf("%q is no CSS selector: %w", text, err)
+		return nil, fmt.Errorf("%q is no CSS selector: %w%s", text, err, instead(text))
 	}
 	var group []chain
 	for _, part := range split(text, ",") {
@@ -65,6 +66,23 @@ func parse(text string) ([]chain, error) {
 		group = append(group, c)
 	}
 	return group, nil
+}
+
+// notCSS are what other tools write behind a selector to say what is to be taken.
+var notCSS = regexp.MustCompile(`^(.+?)(?:\s*::attr\(\s*["']?([\w:.-]+)["']?\s*\)|\s*/?@([\w:.-]+)|(\s*(?:::text|/?\btext\(\))))$`)
+
+// instead says what to write in place of what is no selector, where that is known.
+func instead(text string) string {
+	m := notCSS.FindStringSubmatch(text)
+	switch {
+	case strings.HasPrefix(strings.TrimLeft(text, blanks+"("), "/"):
+		return "; it looks like XPath, and selectors are CSS: write div > a"
+	case m == nil:
+		return ""
+	case m[4] != "":
+		return fmt.Sprintf("; the text is what is taken by itself: write %s, and attr beside css for an attribute", m[1])
+	}
+	return fmt.Sprintf("; an attribute is taken by attr: write {css: '%s', attr: %s}", m[1], m[2]+m[3])
 }
 
 func parseChain(text string) (chain, error) {

@@ -109,6 +109,21 @@ func TestSelectsWithinAnElement(t *testing.T) {
 	}
 }
 
+// What other tools write behind a selector is refused with what to write in place of it.
+func TestSelectorsOfOtherTools(t *testing.T) {
+	for text, want := range map[string]string{
+		"h1::text": "write h1, and attr", "div > h1 ::text": "write div > h1, and attr", "a::attr(href)": "write {css: 'a', attr: href}", "ul a::attr('data-x')": "write {css: 'ul a', attr: data-x}",
+		"a@href": "write {css: 'a', attr: href}", "a/@href": "write {css: 'a', attr: href}", "//h1": "XPath", "h1/text()": "write h1, and attr", "a >> b": "",
+	} {
+		var s Selector
+		err := s.UnmarshalText([]byte(text))
+		if err == nil || !strings.Contains(err.Error(), want) || want == "" && strings.Contains(err.Error(), "write") {
+			t.Errorf("%s: %v, want %s", text, err, want)
+		}
+	}
+	css(t, `a[title="x@href"], [t="::text"]`) // which are none of these
+}
+
 func FuzzSelector(f *testing.F) {
 	for _, s := range []string{"a > b", `[k="]"]`, `a\,b`, "a:has(> b), c ~ d", `\31 a`, `"`, "(", "a[b='\\'"} {
 		f.Add(s)

@@ -132,7 +132,7 @@ func (b *breaker) failure(f *failure, at time.Duration) (changed, counts bool) {
 	if b.set.Off {
 		return false, true
 	}
-	own, sign := b.suspects.failed(f, at)
+	own, sign := b.suspects.failed(f, b.state != closed, at)
 	switch {
 	case f.tries:
 		b.trying = false

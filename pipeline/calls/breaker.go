@@ -38,6 +38,7 @@ const parts = 10
 // whatever the state: see suspects. When such a call tries the host it leaves the circuit open all the same.
 type breaker struct {
 	set    BreakerSettings
+	random func() float64
 	state  state
 	period uint64 // grows with each change of state
 	until  time.Duration
@@ -131,7 +132,7 @@ func (b *breaker) failure(f *failure, at time.Duration) (changed, counts bool) {
 	if b.set.Off {
 		return false, true
 	}
-	own, sign := b.suspects.failed(f, at)
+	own, sign := b.suspects.failed(f, b.state != closed, at)
 	switch {
 	case f.tries:
 		b.trying = false
@@ -185,6 +186,10 @@ func (b *breaker) givesUp(at time.Duration) (in time.Duration, ok bool) {
 	return max(b.answer+b.set.GiveUp-at, 0), true
 }
 
+// jitter is by how much the times for which a circuit is open differ, so that steps do not keep step with one
+// another, or with a host that comes and goes.
+const jitter = 0.2
+
 func (b *breaker) open(at time.Duration) (changed bool) {
 	if b.state == closed {
 		b.answer = at
@@ -196,7 +201,8 @@ func (b *breaker) open(at time.Duration) (changed bool) {
 		}
 	}
 	b.times++
-	b.until = at + min(d, max(b.set.MaxOpen, b.set.Open))
+	longest := time.Duration(float64(max(b.set.MaxOpen, b.set.Open)) / (1 + jitter))
+	b.until = at + time.Duration(float64(min(d, longest))*(1-jitter+2*jitter*b.random()))
 	return b.change(open)
 }
 

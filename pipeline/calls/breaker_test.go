@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -63,7 +64,7 @@ func TestABreakerOpensForTwiceAsLongEachTimeAndClosesWithAnAnswer(t *testing.T) 
 		if counted := fail(t, g, 20); counted != 19 {
 			t.Errorf("%d of 20 failures count, want all but the one that opens the circuit", counted)
 		}
-		for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
+		for _, want := range []time.Duration{1, 2, 4, 8, 16, 25, 25} {
 			if g.openCircuits() != 1 {
 				t.Fatal("the circuit is not open")
 			}
@@ -249,4 +250,29 @@ func TestSettingsOfABreakerThatAreNotGivenHaveDefaults(t *testing.T) {
 	if got, want := (BreakerSettings{}).complete(), DefaultBreaker(); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
+}
+
+// Circuits that open together do not try their host at the same time, and none waits longer than it may.
+func TestBreakersDoNotKeepStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		random := rand.New(rand.NewSource(1))
+		for times, want := range []time.Duration{1, 2, 4, 8, 16, 25, 25} {
+			want *= time.Second
+			var least, most, sum time.Duration
+			const steps = 1000
+			for range steps {
+				b := breaker{set: DefaultBreaker(), state: closed, random: random.Float64, times: times}
+				b.open(0)
+				if least == 0 || b.until < least {
+					least = b.until
+				}
+				most = max(most, b.until)
+				sum += b.until
+			}
+			mean := float64(sum/steps) / float64(want)
+			if least < want*8/10 || least > want*82/100 || most > want*12/10 || most < want*118/100 || mean < 0.98 || mean > 1.02 {
+				t.Errorf("open for %v to %v, %.2f of %v in the mean", least, most, mean, want)
+			}
+		}
+	})
 }

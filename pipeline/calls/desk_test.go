@@ -207,6 +207,7 @@ func newCalls(t *testing.T, change func(*Settings)) *Calls[string] {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.gates.random = func() float64 { return 0.5 } // no jitter
 	return c
 }
 

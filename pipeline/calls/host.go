@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,7 @@ import (
 type gates struct {
 	env    Env
 	shared *Shared
+	random func() float64
 	hosts  table[host]
 	fill   func(*row[host])
 	events atomic.Pointer[event.Emitter]
@@ -28,7 +30,7 @@ func newGates(env Env) (*gates, error) {
 	}
 	env.Settings.Breaker = env.Settings.Breaker.complete()
 	s.start()
-	g := &gates{env: env, shared: s}
+	g := &gates{env: env, shared: s, random: rand.Float64}
 	g.fill = g.newHost
 	g.hosts.most = mostHosts
 	g.hosts.idle, g.hosts.gone = g.idle, g.gone
@@ -115,7 +117,7 @@ func (g *gates) newHost(r *row[host]) {
 	} else {
 		h.pause = never
 	}
-	h.breaker = breaker{set: s.Breaker, state: closed}
+	h.breaker = breaker{set: s.Breaker, state: closed, random: g.random}
 	h.budget = newBudget(float64(s.RetryBudget))
 }
 

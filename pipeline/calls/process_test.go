@@ -227,6 +227,7 @@ func TestALimiterHasABreakerWhenItIsAskedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer l.Close()
+		l.gates.random = func() float64 { return 0.5 }
 		var log bytes.Buffer
 		l.Attach(event.New(&log, event.Options{}).Step("post"))
 		began := time.Now()

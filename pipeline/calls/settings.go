@@ -23,7 +23,7 @@ type BreakerSettings struct {
 	Failures settings.Share `yaml:"failures" min:"1%" doc:"share of the calls within the window that fail before the host is left alone"`
 	Calls    int            `yaml:"calls" min:"1" max:"1000000" doc:"fewest calls within the window for that; fewer are enough when nothing else comes from the host for a while; so many failures in a row do it too"`
 	Window   time.Duration  `yaml:"window" min:"100ms" max:"1h" doc:"over which calls are counted"`
-	Open     time.Duration  `yaml:"open" min:"1ms" max:"1h" doc:"how long the host is left alone before one call tries it; doubles with each that fails"`
+	Open     time.Duration  `yaml:"open" min:"1ms" max:"1h" doc:"how long the host is left alone before one call tries it; doubles with each that fails; a fifth less or more at random"`
 	MaxOpen  time.Duration  `yaml:"max_open" min:"1ms" max:"24h" doc:"longest time between such calls"`
 	GiveUp   time.Duration  `yaml:"give_up" min:"1s" max:"8760h" doc:"how long a host that is left alone may give no answer before its records are rejected, until it does; default: for ever, and 10m where hosts come from records"`
 }

@@ -45,7 +45,8 @@ const (
 // lock of the host guards them.
 //
 // Of two things one is known. A host that has given a plain answer of failure, like 500, is there, and one
-// record alone is no reason to leave it alone: from its second failure on it is the record's. And a host
+// record alone is no reason to leave it alone: from its second failure on it is the record's, unless several fail so and
+// the host is left alone for it. And a host
 // that has answered a call which began after the record had failed is there for others. That cannot be
 // seen where a call takes long to fail: by then the window may be full of answered records, and nobody
 // else is left to ask. So it is enough that calls were answered which began long after that attempt
@@ -72,8 +73,8 @@ func (s *suspects) answered(began, at time.Duration) {
 }
 
 // failed says of a failure whether it is an attempt of the record whatever the state of the circuit, and
-// whether it is a sign that the host is gone.
-func (s *suspects) failed(f *failure, at time.Duration) (own, sign bool) {
+// whether it is a sign that the host is gone. left: the host is left alone.
+func (s *suspects) failed(f *failure, left bool, at time.Duration) (own, sign bool) {
 	if s.suspect(f) {
 		s.strong++
 		return true, false
@@ -92,8 +93,9 @@ func (s *suspects) failed(f *failure, at time.Duration) (own, sign bool) {
 		return false, !s.slow(f, at)
 	case s.strong >= s.records, s.weakly(f) && (s.records == 1 || f.uncounted >= patience):
 		return true, false
-	case !f.out && !f.late && s.records < fewFailures:
-		return true, false
+	case !f.out && !f.late:
+		several := s.records >= fewFailures
+		return !several || !left || f.uncounted >= patience, several
 	}
 	return false, !s.slow(f, at)
 }

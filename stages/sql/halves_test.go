@@ -105,3 +105,38 @@ func TestBadValueFailsAlone(t *testing.T) {
 		}
 	}
 }
+
+// A query for several that takes too long, or is ended for that from here, says nothing of any of them: each is to be
+// asked for again. One alone is its own.
+func TestTooLongForSeveral(t *testing.T) {
+	late, cancel := context.WithCancelCause(t.Context())
+	cancel(errLate)
+	for name, tt := range map[string]struct {
+		ctx   context.Context
+		n     int
+		err   error
+		again int
+	}{
+		"several":         {t.Context(), 8, errors.New("too long"), 8},
+		"one":             {t.Context(), 1, errors.New("too long"), 0},
+		"ended from here": {late, 8, context.Canceled, 8},
+	} {
+		st := &Stage{dialect: &fussy{bad: "(0)", err: tt.err}, settings: Default()}
+		var looks []*look
+		for i := range tt.n {
+			looks = append(looks, askFor(fmt.Sprintf("(%d)", i)))
+			looks[i].settings = &st.settings
+		}
+		once, again := st.ask(tt.ctx, looks), 0
+		for _, l := range looks {
+			if l.again {
+				again++
+			} else if l.err == nil {
+				t.Errorf("%s: %s has no error", name, l.args[0])
+			}
+		}
+		if again != tt.again || once {
+			t.Errorf("%s: %d to be asked for again, once %v", name, again, once)
+		}
+	}
+}

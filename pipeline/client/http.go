@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -387,35 +386,4 @@ func readMost(src io.Reader, size, most int64) ([]byte, error) {
 			b = append(b, 0)[:len(b)]
 		}
 	}
-}
-
-// value is that of a field whose name has the form of http.Header.
-func value(h http.Header, name string) string {
-	if lines := h[name]; len(lines) > 0 {
-		return lines[0]
-	}
-	return ""
-}
-
-// CheckHeader refuses a header that would change the request's structure.
-func CheckHeader(name, value string) error {
-	if name == "" {
-		return errors.New("a header has no name")
-	}
-	for i := 0; i < len(name); i++ {
-		c := name[i]
-		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0) {
-			return fmt.Errorf("the header name %s holds a character that HTTP does not allow", strconv.Quote(name))
-		}
-	}
-	switch http.CanonicalHeaderKey(name) {
-	case "Content-Length", "Transfer-Encoding", "Connection", "Trailer", "Upgrade", "Te", "Accept-Encoding":
-		return fmt.Errorf("the header %s is set by the client itself", name)
-	}
-	for i := 0; i < len(value); i++ {
-		if c := value[i]; c < ' ' && c != '\t' || c == 0x7f {
-			return fmt.Errorf("the value of the header %s holds a line break or another control character", name)
-		}
-	}
-	return nil
 }

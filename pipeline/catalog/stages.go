@@ -166,9 +166,8 @@ deadline: 10s`,
 workers: 10`,
 			Settings: settingsOf(scrape.Defaults),
 			AnyHost:  func(any) bool { return true },
-			Warn: func(settings any, p *config.Pipeline) []config.Warning {
-				s := settings.(*scrape.Settings)
-				return append(warnHeldUp(s, p), warnCutName(s)...)
+			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
+				return warnCutName(settings.(*scrape.Settings))
 			},
 			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
 				return scrape.New(s, env.Calls)

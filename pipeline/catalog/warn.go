@@ -52,22 +52,6 @@ func warnNoRows(s *stages.LookupSettings) []config.Warning {
 		Suggestion: "put rows into the file; while the pipeline runs they count within 2 s"}}
 }
 
-// warnHeldUp warns of a scraper whose records lead to any number of hosts, and wait for each of them
-// without end: that one of them is down for good is only a matter of time, and then no record leaves
-// the step any more.
-func warnHeldUp(s *scrape.Settings, p *config.Pipeline) []config.Warning {
-	if !s.ManyHosts() {
-		return nil
-	}
-	for i := range p.Stages {
-		if st := &p.Stages[i]; st.Settings == any(s) && (st.MaxWait > 0 || st.Calls.Breaker.Off) {
-			return nil
-		}
-	}
-	return []config.Warning{{Field: "hosts", Text: "a host that is down for good holds up the records of all others: the breaker waits for it without end",
-		Suggestion: "write how long a record may be held back, max_wait: 1h, beside scrape; rates make records wait too"}}
-}
-
 // warnCutName warns of a crawler whose name is not the one that a robots.txt would have to give.
 func warnCutName(s *scrape.Settings) []config.Warning {
 	product, cut := s.CutName()

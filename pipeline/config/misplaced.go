@@ -150,8 +150,11 @@ func (d *decoder) takeOne(n *node) {
 	if n.null || n.isName() || isBool(n.raw) {
 		return
 	}
-	d.takeText(n.text)
-	d.takeText(n.raw)
+	for _, text := range []string{n.text, n.raw} {
+		if len(text) >= leastKey { // of a shorter one the place is enough
+			d.takeText(text)
+		}
+	}
 }
 
 // hideAll hides each scalar within n in lines that are quoted; messages do not quote them.

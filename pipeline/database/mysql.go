@@ -15,7 +15,7 @@ import (
 
 // MySQL reads the dsn of a MySQL or MariaDB: a URL, or the driver's own form. The error does not quote it.
 func MySQL(dsn settings.Secret, files client.TLS) (c *mysql.Config, err error) {
-	invalid := errors.New("the address is not valid: write mysql://user:password@host:port/database")
+	invalid := errors.New("the address is not valid: write mysql://user:password@host:port/database, with @ : / ? # % of a password as %40 %3A %2F %3F %23 %25")
 	defer func() {
 		if recover() != nil { // the driver panics at a setting that it no longer has
 			c, err = nil, invalid
@@ -24,7 +24,7 @@ func MySQL(dsn settings.Secret, files client.TLS) (c *mysql.Config, err error) {
 	text := dsn.Reveal()
 	if scheme, _, ok := strings.Cut(text, "://"); ok && (scheme == "mysql" || scheme == "mariadb") {
 		u, err := url.Parse(text)
-		if err != nil || u.Hostname() == "" || u.Opaque != "" || u.Fragment != "" || strings.Contains(u.User.Username(), ":") {
+		if err != nil || !urlIsClear(text) || u.Hostname() == "" || u.Opaque != "" || u.Fragment != "" || strings.Contains(u.User.Username(), ":") {
 			return nil, invalid
 		}
 		port := u.Port()

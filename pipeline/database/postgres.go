@@ -18,9 +18,21 @@ import (
 // Postgres reads the dsn of a PostgreSQL. The error does not quote it. Dates come as ISO 8601, text is UTF-8,
 // and a statement that is given up ends on the server too.
 func Postgres(dsn settings.Secret) (*pgx.ConnConfig, error) {
-	c, err := pgx.ParseConfig(dsn.Reveal())
+	invalid := errors.New("the address is not valid: write postgres://user:password@host:port/database, with @ : / ? # % of a password as %40 %3A %2F %3F %23 %25")
+	text := dsn.Reveal()
+	if strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://") {
+		if !urlIsClear(text) {
+			return nil, invalid
+		}
+	}
+	c, err := pgx.ParseConfig(text)
 	if err != nil {
-		return nil, errors.New("the address is not valid: write postgres://user:password@host:port/database")
+		return nil, invalid
+	}
+	for name := range c.RuntimeParams { // "CRET host", of a password with a space that has no quotes
+		if strings.Trim(strings.ToLower(name), "abcdefghijklmnopqrstuvwxyz0123456789_.") != "" {
+			return nil, invalid
+		}
 	}
 	if c.RuntimeParams["application_name"] == "" {
 		c.RuntimeParams["application_name"] = "penstock"

@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/tidwall/gjson"
@@ -23,6 +24,8 @@ func bind(t *Type, v gjson.Result, depth int) (text, wrong string) {
 		return v.Raw, ""
 	case t.OID == pgtype.ByteaOID && v.Type == gjson.String:
 		return bindBytes(v.String())
+	case v.Type == gjson.String && t.OID == pgtype.TimestampOID:
+		return withoutZone(v.String()), ""
 	case v.Type == gjson.String:
 		return v.String(), ""
 	case t.Kind == Array && v.IsArray():
@@ -35,6 +38,20 @@ func bind(t *Type, v gjson.Result, depth int) (text, wrong string) {
 		return "", kind(v)
 	}
 	return v.Raw, ""
+}
+
+// zones are the forms of a time that says its zone.
+var zones = []string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05Z07", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04:05Z0700"}
+
+// withoutZone gives a time for a timestamp without a zone, which is taken as UTC: the server would read the time of
+// day alone, wherever it is.
+func withoutZone(text string) string {
+	for _, layout := range zones {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC().Format("2006-01-02 15:04:05.999999999")
+		}
+	}
+	return text
 }
 
 // MaxDimensions is PostgreSQL's own limit of an array.

@@ -3,8 +3,10 @@
 package sqlsink
 
 import (
+	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -87,5 +89,63 @@ func TestMariaDeletesByType(t *testing.T) {
 		if err := p.sink("f", upsertBy("k"), "k", "meta.key", "v", "v").Ping(t.Context()); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// Whatever a trigger or a partition says of one row rejects that record, holds no other, and stands in no log.
+func TestMariaPoison(t *testing.T) {
+	p := mariaPlace(t)
+	p.exec("CREATE TABLE f (id int PRIMARY KEY, v varchar(99))", `CREATE TRIGGER odd BEFORE INSERT ON f FOR EACH ROW BEGIN
+		IF NEW.v LIKE 'A%' THEN SIGNAL SQLSTATE 'HY000' SET MESSAGE_TEXT = NEW.v; END IF;
+		IF NEW.v LIKE 'B%' THEN SIGNAL SQLSTATE '08S01' SET MESSAGE_TEXT = NEW.v; END IF;
+		IF NEW.v LIKE 'C%' THEN SIGNAL SQLSTATE '42000' SET MESSAGE_TEXT = NEW.v, MYSQL_ERRNO = 5555; END IF;
+		END`)
+	k := p.sink("f", upsertBy("id"), "id", "id", "v", "v")
+	for _, how := range []string{"A", "B", "C"} {
+		p.exec("DELETE FROM f")
+		err := k.Write(t.Context(), records(`{"id":1,"v":"good"}`, fmt.Sprintf(`{"id":3,"v":"%s canary"}`, how), `{"id":4,"v":"good"}`))
+		isOutcome(t, err, "1 sql")
+		p.wants("SELECT count(*) FROM f", "2")
+		var detail pipeline.Detailer
+		if !errors.As(err, &detail) || !strings.Contains(detail.Detail(), "canary") {
+			t.Errorf("%s: no detail: %v", how, err)
+		}
+	}
+	p.exec("CREATE TABLE g (id int PRIMARY KEY) PARTITION BY RANGE (id) (PARTITION a VALUES LESS THAN (100))")
+	k = p.sink("g", upsertBy("id"), "id", "id")
+	isOutcome(t, k.Write(t.Context(), records(`{"id":1}`, `{"id":100}`, `{"id":2}`)), "1 sql")
+	isOutcome(t, k.Write(t.Context(), records(`{"id":100}`)), "0 sql")
+}
+
+// With another unique index and no column by which it shows, the sink says so at the start.
+func TestMariaOtherIndexes(t *testing.T) {
+	p := mariaPlace(t)
+	p.exec("CREATE TABLE f (id int, u int, UNIQUE (id), UNIQUE (u))", "CREATE TABLE g (n int AUTO_INCREMENT PRIMARY KEY, id int, u int, UNIQUE (id))", "CREATE TABLE h (id int PRIMARY KEY, u int, UNIQUE (u, id))")
+	err := p.sink("f", upsertBy("id"), "id", "id", "u", "u").Ping(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "another unique index") {
+		t.Error(err)
+	}
+	for _, table := range []string{"g", "h"} {
+		if err := p.sink(table, upsertBy("id"), "id", "id", "u", "u").Ping(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A connection to a server that only reads is not used again.
+func TestMariaLeavesReaders(t *testing.T) {
+	p := mariaPlace(t)
+	p.exec("CREATE TABLE f (id int)", "DROP USER IF EXISTS reader@'%'", "CREATE USER reader@'%'", "GRANT ALL ON sinktest.* TO reader@'%'")
+	t.Cleanup(func() { p.exec("SET GLOBAL read_only = 0", "DROP USER reader@'%'") })
+	k := p.sink("f", func(s *Settings) { s.DSN = settings.Secret(strings.Replace(s.DSN.Reveal(), "root@", "reader@", 1)) }, "id", "id")
+	isOutcome(t, k.Write(t.Context(), records(`{"id":1}`)), "")
+	const of = "SELECT id FROM information_schema.processlist WHERE user = 'reader'"
+	before := p.rows(of)
+	p.exec("SET GLOBAL read_only = 1")
+	isOutcome(t, k.Write(t.Context(), records(`{"id":2}`)), "0 ?")
+	p.exec("SET GLOBAL read_only = 0")
+	isOutcome(t, k.Write(t.Context(), records(`{"id":2}`)), "")
+	if after := p.rows(of); len(before) == 0 || slices.Contains(after, before[0]) {
+		t.Errorf("connections %v, then %v", before, after)
 	}
 }

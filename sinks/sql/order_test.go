@@ -95,12 +95,14 @@ func equalKeys(t *testing.T, p *place) {
 // An errorOf makes one row fail with an error that says nothing of rows.
 type errorOf struct {
 	dialect
-	bad func(*row) bool
+	bad        func(*row) bool
+	statements int
 }
 
 var errOdd = errors.New("odd")
 
 func (d *errorOf) write(ctx context.Context, db *dbsql.DB, t *table, rows []*row) error {
+	d.statements++
 	for _, r := range rows {
 		if d.bad(r) {
 			return errOdd
@@ -131,6 +133,24 @@ func poisonRow(t *testing.T, p *place) {
 	p.wants("SELECT count(*) FROM f", "18")
 	odd.bad = func(*row) bool { return true }
 	isOutcome(t, k.Write(t.Context(), recs[:3]), "0 ?, 1 ?, 2 ?")
+	// That is found out with a few statements at every other attempt.
+	var many []*pipeline.Record
+	for i := range 500 {
+		many = append(many, record(i, fmt.Sprint(i), `{"v":1}`))
+	}
+	for _, atMost := range []int{40, 1000, 40} {
+		odd.statements = 0
+		if err := k.Write(t.Context(), many); strings.Count(outcome(t, err), "?") != 500 || odd.statements > atMost {
+			t.Errorf("%d statements: %v", odd.statements, err)
+		}
+	}
+	odd.bad = func(r *row) bool { return r.index < 100 }
+	if got := outcome(t, k.Write(t.Context(), many)); strings.Count(got, "sql") != 100 || strings.Contains(got, "?") {
+		t.Errorf("%d are rejected", strings.Count(got, "sql"))
+	}
+	odd.bad = func(*row) bool { return false }
+	isOutcome(t, k.Write(t.Context(), many[:20]), "")
+	p.exec("DELETE FROM f WHERE id IN (7, 19) OR id > 19")
 	if p.driver == "sqlite" {
 		return // one transaction takes both
 	}

@@ -73,12 +73,14 @@ const (
 	columnsOfTable = `SELECT a.attname, a.atttypid,
 pg_catalog.format_type(b.oid, CASE WHEN b.typcategory IN ('N', 'D', 'T') THEN greatest(a.atttypmod, b.modifier) ELSE -1 END), pg_catalog.format_type(a.atttypid, a.atttypmod),
 a.attgenerated <> '' OR a.attidentity = 'a', a.atttypmod < 0 AND b.modifier < 0 AND coalesce(c.collisdeterministic, true),
-CASE WHEN c.oid IS NOT NULL AND c.oid <> b.typcollation THEN ' COLLATE ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.collname) ELSE '' END
+CASE WHEN c.oid IS NOT NULL AND c.oid <> b.typcollation THEN ' COLLATE ' || pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.collname) ELSE '' END,
+a.attidentity <> '' OR coalesce(pg_catalog.pg_get_expr(v.adbin, v.adrelid) ~ '^(nextval|gen_random_uuid|([a-z_]+\.)?uuid_generate_v[14])\(', false)
 FROM pg_catalog.pg_attribute a
 CROSS JOIN LATERAL (WITH RECURSIVE d(oid, base, modifier) AS (
   SELECT t.oid, t.typbasetype, t.typtypmod FROM pg_catalog.pg_type t WHERE t.oid = a.atttypid
   UNION ALL SELECT t.oid, t.typbasetype, greatest(t.typtypmod, d.modifier) FROM d JOIN pg_catalog.pg_type t ON t.oid = d.base
 ) SELECT d.oid, d.modifier, t.typcategory, t.typcollation FROM d JOIN pg_catalog.pg_type t ON t.oid = d.oid WHERE d.base = 0) b
+LEFT JOIN pg_catalog.pg_attrdef v ON v.adrelid = a.attrelid AND v.adnum = a.attnum
 LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace
 WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped`
 	uniqueOfTable = `SELECT i.indexrelid, a.attname FROM pg_catalog.pg_index i
@@ -108,7 +110,7 @@ func (d *postgres) describe(ctx context.Context, db *dbsql.DB) (*description, er
 			return err
 		}
 		for i, row := range answer.Rows {
-			c := &column{name: string(row[0]), typ: string(row[3]), made: string(row[4]) == "t", cast: string(row[2]) + string(row[6]), pg: types[oids[i]]}
+			c := &column{name: string(row[0]), typ: string(row[3]), made: string(row[4]) == "t", cast: string(row[2]) + string(row[6]), pg: types[oids[i]], counts: string(row[7]) == "t"}
 			switch base := c.pg.Resolve(); {
 			case base.Numeric == database.WholeNumber:
 				c.exact = true
@@ -159,13 +161,6 @@ func (d *postgres) bind(c *column, v gjson.Result) (value any, wrong string) {
 			return nil, noMoment
 		}
 		return t.Format("2006-01-02 15:04:05.999Z07:00"), ""
-	case v.Type == gjson.String && base.OID == pgtype.TimestampOID:
-		// The server reads the time of day alone, wherever it is.
-		for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05Z07", "2006-01-02T15:04:05Z07", "2006-01-02 15:04:05Z0700", "2006-01-02T15:04:05Z0700"} {
-			if t, err := time.Parse(layout, v.String()); err == nil {
-				return t.UTC().Format("2006-01-02 15:04:05.999999999"), ""
-			}
-		}
 	case v.Type == gjson.String && base.Numeric == database.WholeNumber:
 		text, ok := wholeText(v.String())
 		if !ok {

@@ -62,7 +62,7 @@ func (d *postgres) classify(err error) (about about, text string, known bool) {
 	case !is(pgOfNow):
 		about = aboutAny
 	}
-	if !is(pgSpeaksOfNames) || e.Where != "" || ofValue && e.Code[:2] == "42" && e.Code != "42P10" {
+	if !is(pgSpeaksOfNames) || e.Where != "" || ofValue && e.Code[:2] == "42" && e.Code != "42P10" && e.Code != "42501" {
 		return about, "the database refuses the statement (" + database.SQLState(e.Code) + named + ")", true
 	}
 	return about, fmt.Sprintf("%s (SQLSTATE %s)", e.Message, e.Code), true

@@ -16,13 +16,13 @@ import (
 // Settings are the settings of the sql sink.
 type Settings struct {
 	Driver      string                     `yaml:"driver" doc:"kind of database; mysql and mariadb are the same" enum:"postgres|mysql|mariadb|sqlite" required:"true"`
-	Path        settings.Path              `yaml:"path" doc:"database file of sqlite, which must be there"`
-	DSN         settings.Secret            `yaml:"dsn" doc:"address of the others: postgres://user:password@host:port/database, mysql://user:password@host:port/database"`
+	Path        settings.Path              `yaml:"path" doc:"database file of sqlite, which must be there. It gets a write-ahead log (journal_mode=WAL) and keeps it: files ending in -wal and -shm lie beside it while it is open"`
+	DSN         settings.Secret            `yaml:"dsn" doc:"address of the others: postgres://user:password@host:port/database, mysql://user:password@host:port/database, whose texts go as utf8mb4"`
 	TLS         client.TLS                 `yaml:"tls" doc:"of mysql: how the server is checked, and who this side is. Without it the connection is encrypted where the server can, and the server not checked, unless dsn has ?tls=true; postgres has sslmode and sslrootcert in dsn"`
 	Table       string                     `yaml:"table" doc:"table to write to, with its schema or without: public.flights; capitals count" required:"true"`
 	Columns     settings.Fields[expr.Expr] `yaml:"columns" value:"true" doc:"columns by name, each an expression. Any value goes into a kind of text as JSON, a whole number into a time as milliseconds since 1970, like meta.time, a text into bytes as base64, a list into an array of postgres; a value that its column cannot hold rejects the record. A column that is left out has its default" required:"true" min:"1" max:"1000"`
 	Mode        string                     `yaml:"mode" doc:"insert: every record is a new row; upsert: the row of its key is replaced, or made; ignore: a row that is there already stays as it is" enum:"insert|upsert|ignore"`
-	Key         []string                   `yaml:"key" doc:"columns that make a row, for upsert and ignore; a unique index on exactly these must be there. Of mysql any unique index of the table counts"`
+	Key         []string                   `yaml:"key" doc:"columns that make a row, for upsert and ignore; a unique index on exactly these must be there. A row that is there by another unique index rejects the record. With on_tombstone: delete, mysql takes no float in it"`
 	Update      []string                   `yaml:"update" doc:"columns that upsert replaces in a row that is there. Default: all but key"`
 	Newer       string                     `yaml:"newer" doc:"column that says which row is newer, as a version or a time does: upsert replaces a row by one whose value is not smaller, and leaves it alone else. Against what comes late: a statement that a frozen server carries out when it goes on"`
 	OnTombstone string                     `yaml:"on_tombstone" doc:"what becomes of a record without a value: reject; delete: with upsert its row is deleted, so the columns of key must have values of it, like meta.key" enum:"reject|delete"`

@@ -50,6 +50,8 @@ type Sink struct {
 	asked  time.Time // when the database was asked for it last
 	closed bool
 
+	// none says that all rows of a write have failed alone, and none has passed since: the next finds it out with a few.
+	none atomic.Bool
 	most atomic.Int64 // rows of a statement, since one has not ended in time; 0: as many as there are
 }
 

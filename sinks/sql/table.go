@@ -37,17 +37,17 @@ type description struct {
 
 // A column is one of a table, as its dialect needs it.
 type column struct {
-	name  string
-	typ   string // as the database calls it
-	made  bool   // the database makes its values, and takes none
-	exact bool   // equal to the database only when bind gives the same
-	folds bool   // a text, or a UUID: equal to the database only when fold gives the same, or cannot tell
+	name   string
+	typ    string // as the database calls it
+	made   bool   // the database makes its values, and takes none
+	counts bool   // left out, it has a value that no other row has
+	exact  bool   // equal to the database only when bind gives the same
+	folds  bool   // a text, or a UUID: equal to the database only when fold gives the same, or cannot tell
 
 	// Of MySQL:
 	full     string // the type with its lengths
 	digits   string // of a second
 	always   bool   // it is never null
-	counts   bool   // the server counts it up
 	compares bool   // it is of the key
 
 	pg   *database.Type
@@ -78,7 +78,7 @@ func (k *Sink) describe(ctx context.Context) (*table, error) {
 			return nil, wrong("the database makes the values of the column %q by itself: leave it out of columns", name)
 		}
 		t.columns = append(t.columns, c)
-		t.known += fmt.Sprintf("%q %q %q %q %v\n", c.typ, c.cast, c.full, c.digits, c.pg)
+		t.known += fmt.Sprintf("%q %q %q %q\n", c.typ, c.cast, c.full, c.digits)
 		if slices.Contains(k.settings.Key, name) {
 			t.key = append(t.key, i)
 			c.compares = true
@@ -110,13 +110,14 @@ func (k *Sink) otherIndexes(t *table, d *description, key []string) error {
 		if !slices.ContainsFunc(key, func(name string) bool { return !slices.Contains(u, name) }) {
 			continue // rows that are one by it are one by the key
 		}
-		others++
-		// What the database counts up by itself is in no row's way.
-		if !slices.ContainsFunc(u, func(name string) bool {
+		// What the database makes up by itself is in no row's way.
+		if slices.ContainsFunc(u, func(name string) bool {
 			return d.columns[name] != nil && d.columns[name].counts && !slices.Contains(k.names, name)
 		}) {
-			t.others = true
+			continue
 		}
+		others++
+		t.others = true
 	}
 	t.ordered = others > 0 || d.itself
 	mysql := k.settings.Driver == "mysql" || k.settings.Driver == "mariadb"

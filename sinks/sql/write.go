@@ -35,6 +35,7 @@ type write struct {
 
 	suspects []suspect
 	passed   [2]bool // rows have been stored; and deleted
+	short    bool    // a few that failed were enough; the next write tries all again, or a few bad ones would stop it for good
 }
 
 // A suspect is a row that has failed alone, with an error that may be about it or about all rows.
@@ -42,6 +43,9 @@ type suspect struct {
 	row *row
 	err error
 }
+
+// few is how many rows that fail alone tell that it is as it was at the write before.
+const few = 8
 
 func (r *row) kind() int {
 	if r.remove {
@@ -193,6 +197,7 @@ func (w *write) judge(rejected func(*row, error)) {
 			rejected(s.row, w.sink.atFault(s.err))
 		} else {
 			w.sink.forget()
+			w.sink.none.Store(w.passed == [2]bool{} && !w.short)
 			w.later(s.row, s.err)
 		}
 	}
@@ -292,6 +297,7 @@ func (w *write) part(ctx context.Context, rows []*row, held error, rejected func
 	most := k.most.Load()
 	switch {
 	case err == nil:
+		k.none.Store(false)
 		w.passed[rows[0].kind()] = true
 		if w.table.mixed {
 			w.passed[1-rows[0].kind()] = true
@@ -314,6 +320,8 @@ func (w *write) part(ctx context.Context, rows []*row, held error, rejected func
 	case of == aboutAny && len(rows) == 1:
 		w.suspects = append(w.suspects, suspect{rows[0], err})
 		return nil
+	case of == aboutAny && k.none.Load() && len(w.suspects) >= few && w.passed == [2]bool{}:
+		w.short = true
 	case of == aboutRow, of == aboutAny:
 		half := len(rows) / 2
 		return w.part(ctx, rows[half:], w.part(ctx, rows[:half], nil, rejected), rejected)

@@ -159,12 +159,6 @@ func (s *Settings) CutName() (product string, cut bool) {
 	return product, rest != "" && !strings.ContainsAny(rest[:1], "/ \t(;,")
 }
 
-// ManyHosts says whether a record may choose among hosts that the file does not name one by one.
-func (s *Settings) ManyHosts() bool {
-	chosen, _ := s.URL.GivesHost()
-	return chosen && slices.ContainsFunc(s.Hosts, func(p client.HostPattern) bool { return strings.HasPrefix(p.String(), "*") })
-}
-
 // static gives scheme and host of url, when they stand in the file.
 func (s *Settings) static() (base *url.URL, ok bool) {
 	if chosen, _ := s.URL.GivesHost(); chosen {

@@ -23,7 +23,7 @@ type slow struct {
 	ended  []string // that were cancelled
 }
 
-func (s *slow) ask(ctx context.Context, looks []*look) {
+func (s *slow) ask(ctx context.Context, looks []*look) (once bool) {
 	var names []string
 	for _, l := range looks {
 		names = append(names, string(l.args[0]))
@@ -42,6 +42,7 @@ func (s *slow) ask(ctx context.Context, looks []*look) {
 		l.result = result{rows: 1, json: l.args[0]}
 		l.err = ctx.Err()
 	}
+	return true
 }
 
 func askFor(text string) *look {
@@ -182,11 +183,11 @@ func TestPanicInAQuery(t *testing.T) {
 	for name, fail := range map[string]func(){"panic": func() { panic("boom") }, "goexit": runtime.Goexit} {
 		synctest.Test(t, func(t *testing.T) {
 			var s slow
-			b := batches{take: upTo(64), max: 1, ask: func(ctx context.Context, looks []*look) {
-				s.ask(ctx, looks)
-				if len(looks) > 1 {
+			b := batches{take: upTo(64), max: 1, ask: func(ctx context.Context, looks []*look) bool {
+				if s.ask(ctx, looks); len(looks) > 1 {
 					fail()
 				}
+				return true
 			}}
 			var wg sync.WaitGroup
 			var failed atomic.Int64

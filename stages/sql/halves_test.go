@@ -41,6 +41,16 @@ func (d *fussy) ask(_ context.Context, _ *dbsql.DB, looks []*look) error {
 	return nil
 }
 
+func (d *fussy) fault(err error) fault {
+	switch err.Error() {
+	case "the connection was lost":
+		return ofAll
+	case "too long":
+		return ofTime
+	}
+	return ofOne
+}
+
 func (d *fussy) classify(err error) (permanent bool, text string, known bool) {
 	return errors.As(err, new(badValue)), "", true
 }
@@ -61,9 +71,11 @@ func TestBadValueFailsAlone(t *testing.T) {
 		"two":            {8, "(0)(7)", badValue{}, 11, 2},
 		"all":            {4, "(0)(1)(2)(3)", badValue{}, 7, 4},
 		"not together":   {4, "(0)(1)", errNotTogether, 5, 2},
-		"not permanent":  {64, "(17)", transient, 1, 64},
+		"of all":         {64, "(17)", transient, 1, 64},
+		"of no class":    {64, "(17)", errors.New("UX001"), 13, 1},
+		"too long alone": {1, "(0)", errors.New("too long"), 1, 1},
 		"given up":       {64, "(17)", badValue{}, 1, 64},
-		"reject of ours": {2, "(1)", pipeline.Reject("sql", errors.New("x")), 1, 2},
+		"reject of ours": {2, "(1)", pipeline.Reject("sql", errors.New("x")), 3, 1},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -90,6 +102,41 @@ func TestBadValueFailsAlone(t *testing.T) {
 		}
 		if fails != tt.fails || d.asked != tt.asked {
 			t.Errorf("%s: %d failed after %d queries, want %d after %d", name, fails, d.asked, tt.fails, tt.asked)
+		}
+	}
+}
+
+// A query for several that takes too long, or is ended for that from here, says nothing of any of them: each is to be
+// asked for again. One alone is its own.
+func TestTooLongForSeveral(t *testing.T) {
+	late, cancel := context.WithCancelCause(t.Context())
+	cancel(errLate)
+	for name, tt := range map[string]struct {
+		ctx   context.Context
+		n     int
+		err   error
+		again int
+	}{
+		"several":         {t.Context(), 8, errors.New("too long"), 8},
+		"one":             {t.Context(), 1, errors.New("too long"), 0},
+		"ended from here": {late, 8, context.Canceled, 8},
+	} {
+		st := &Stage{dialect: &fussy{bad: "(0)", err: tt.err}, settings: Default()}
+		var looks []*look
+		for i := range tt.n {
+			looks = append(looks, askFor(fmt.Sprintf("(%d)", i)))
+			looks[i].settings = &st.settings
+		}
+		once, again := st.ask(tt.ctx, looks), 0
+		for _, l := range looks {
+			if l.again {
+				again++
+			} else if l.err == nil {
+				t.Errorf("%s: %s has no error", name, l.args[0])
+			}
+		}
+		if again != tt.again || once {
+			t.Errorf("%s: %d to be asked for again, once %v", name, again, once)
 		}
 	}
 }

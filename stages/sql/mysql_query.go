@@ -112,7 +112,7 @@ func (d *mySQL) statement(ctx context.Context, conn *database.MySQLConn, n int) 
 func (d *mySQL) refused(err error) bool {
 	var e *mysql.MySQLError
 	permanent, _, _ := d.classify(err)
-	return permanent && errors.As(err, &e)
+	return (permanent || d.ofQuery(err)) && errors.As(err, &e)
 }
 
 // ask uses the driver itself: a statement belongs to a connection.

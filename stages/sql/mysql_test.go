@@ -19,8 +19,9 @@ func TestMySQLErrorsQuoteNoBoundValue(t *testing.T) {
 	}{
 		{&boundError{err: &mysql.MySQLError{Number: 1292, SQLState: [5]byte{'2', '2', '0', '0', '7'}, Message: "Incorrect value 'canary'"}}, true, false},
 		{&boundError{err: &mysql.MySQLError{Number: 1105, SQLState: [5]byte{'H', 'Y', '0', '0', '0'}, Message: "XPATH syntax error: 'canary'"}}, false, false},
-		{&boundError{err: &mysql.MySQLError{Number: 1146, SQLState: [5]byte{'4', '2', 'S', '0', '2'}, Message: "Table 'canary' doesn't exist"}}, true, true},
-		{&boundError{err: &mysql.MySQLError{Number: 1213, SQLState: [5]byte{'4', '0', '0', '0', '1'}, Message: "Deadlock canary"}}, false, true},
+		{&boundError{err: &mysql.MySQLError{Number: 1146, SQLState: [5]byte{'4', '2', 'S', '0', '2'}, Message: "Table 'canary' doesn't exist"}}, false, false},
+		{&boundError{err: &mysql.MySQLError{Number: 1644, SQLState: [5]byte{'4', '5', '0', '0', '0'}, Message: "no canary"}}, false, false},
+		{&boundError{err: &mysql.MySQLError{Number: 1213, SQLState: [5]byte{'4', '0', '0', '0', '1'}, Message: "Deadlock canary"}}, false, false},
 		{&mysql.MySQLError{Number: 1064, SQLState: [5]byte{'4', '2', '0', '0', '0'}, Message: "syntax near 'canary'"}, true, true}, // of the file's query
 		{&mysql.MySQLError{Number: 1040, SQLState: [5]byte{'0', '8', '0', '0', '4'}, Message: "Too many connections canary"}, false, true},
 		{&mysql.MySQLError{Number: 1203, SQLState: [5]byte{'4', '2', '0', '0', '0'}, Message: "canary has too many"}, false, true},
@@ -32,6 +33,22 @@ func TestMySQLErrorsQuoteNoBoundValue(t *testing.T) {
 		if permanent != c.permanent || strings.Contains(text, "canary") != c.shown || text == "" {
 			t.Errorf("%v: permanent %v, %s", c.err, permanent, text)
 		}
+	}
+}
+
+// What is of the query, of the server or of the time is of no value.
+func TestMySQLFaults(t *testing.T) {
+	d := &mySQL{}
+	for number, want := range map[uint16]fault{1146: ofAll, 1054: ofAll, 1142: ofAll, 1040: ofAll, 1927: ofAll, 1969: ofTime, 3024: ofTime, 4078: ofOne, 1292: ofOne, 1644: ofOne, 1205: ofOne} {
+		if got := d.fault(&boundError{err: &mysql.MySQLError{Number: number, SQLState: [5]byte{'H', 'Y', '0', '0', '0'}}}); got != want {
+			t.Errorf("%d: %v, want %v", number, got, want)
+		}
+	}
+	if got := d.fault(&boundError{err: mysql.ErrInvalidConn}); got != ofAll {
+		t.Errorf("a lost connection: %v", got)
+	}
+	if got := d.fault(&boundError{err: mysql.ErrPktTooLarge}); got != ofOne {
+		t.Errorf("too large: %v", got)
 	}
 }
 

@@ -28,6 +28,20 @@ type postgres struct {
 	types map[uint32]*database.Type
 }
 
+// readOnly has connections only read. Where the address says what a server has to be (target_session_attrs), they do
+// when it has been found: before, every server would say that it only reads.
+func readOnly(c *pgx.ConnConfig) {
+	const setting = "default_transaction_read_only"
+	database.TakeParam(c.RuntimeParams, setting)
+	if c.ValidateConnect == nil {
+		c.RuntimeParams[setting] = "on"
+		return
+	}
+	c.AfterConnect = func(ctx context.Context, conn *pgconn.PgConn) error {
+		return conn.Exec(ctx, "SET "+setting+" = on").Close()
+	}
+}
+
 func (d *postgres) open(limits client.SQLLimits) (*dbsql.DB, error) {
 	return client.OpenSQL(stdlib.GetConnector(*d.config), limits), nil
 }
@@ -156,10 +170,14 @@ func (d *postgres) check(ctx context.Context, db *dbsql.DB) error {
 		if err != nil {
 			return err
 		}
-		names := make([]string, len(st.Fields))
-		for i, f := range st.Fields {
-			names[i] = f.Name
-		}
-		return checkNames(names)
+		return checkNames(fieldNames(st.Fields))
 	})
+}
+
+func fieldNames(fields []pgconn.FieldDescription) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.Name
+	}
+	return names
 }

@@ -47,14 +47,18 @@ func (d *postgres) planned(ctx context.Context, conn *pgx.Conn) (plan *pgPlan, f
 	}
 	d.mu.Unlock()
 	if text := d.together(plan.params, fmt.Sprint("LIMIT ", d.limit)); text != "" {
+		names := fieldNames(st.Fields)
 		// The server says whether the query may stand there: one whose aggregate is over a
 		// parameter alone may not, or one that the user may not read.
-		_, err := conn.Prepare(ctx, "", text)
+		st, err := conn.Prepare(ctx, "", text)
 		var refused *pgconn.PgError
 		switch {
 		case err == nil:
-			plan.together = text
-		case !d.permanent(err) && !(errors.As(err, &refused) && refused.Code == "0A000"): // a feature that it does not have
+			// The name of a column that has none may come from the parameter.
+			if slices.Equal(fieldNames(st.Fields)[1:], names) {
+				plan.together = text
+			}
+		case !d.permanent(err) && !d.ofQuery(err) && !(errors.As(err, &refused) && refused.Code == "0A000"): // a feature that it does not have
 			return nil, true, err
 		}
 	}

@@ -122,8 +122,8 @@ func TestPostgresErrors(t *testing.T) {
 	exec(t, conn, "DROP TABLE IF EXISTS e", "CREATE TABLE e (i int)")
 	for query, permanent := range map[string]bool{
 		"SELECT 1 FROM e WHERE i = $1":                                                          true,  // 22P02: canary is no number
-		"SELECT 1 FROM nope WHERE $1::text = 'x'":                                               true,  // 42P01
-		"SELECT nope FROM e WHERE $1::text = 'x'":                                               true,  // 42703
+		"SELECT 1 FROM nope WHERE $1::text = 'x'":                                               false, // 42P01
+		"SELECT nope FROM e WHERE $1::text = 'x'":                                               false, // 42703
 		"WITH x AS (INSERT INTO e VALUES (1) RETURNING i) SELECT i FROM x WHERE $1::text = 'x'": true,  // 25006
 		"SELECT 1/0 WHERE $1::text <> ''":                                                       true,  // 22012
 		"SELECT pg_terminate_backend(pg_backend_pid()) WHERE $1::text <> ''":                    false, // 57P01

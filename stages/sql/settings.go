@@ -21,7 +21,7 @@ type Settings struct {
 	MaxRows  int                `yaml:"max_rows" doc:"most rows with rows: all; more reject the record" min:"1"`
 	MaxBytes settings.Size      `yaml:"max_bytes" doc:"largest result as JSON; a larger one rejects the record" min:"1B" max:"1GiB"`
 	MaxConns int                `yaml:"max_conns" doc:"most connections of this step, and most queries at once; with more workers than that the look-ups of the others go together in the next query" min:"1"`
-	Batch    int                `yaml:"batch" doc:"most look-ups that one query asks for, of those that wait while all connections are busy; 1: each has a query of its own. Of mysql 64 is the most; sqlite is always asked for one" min:"1" max:"1000"`
+	Batch    int                `yaml:"batch" doc:"most look-ups that one query asks for, of those that wait while all connections are busy; it is for fewer, or one, where that would take long. 1: each has a query of its own. Of mysql 64 is the most; sqlite is always asked for one" min:"1" max:"1000"`
 }
 
 // Default gives the settings of an sql stage before a file is read.

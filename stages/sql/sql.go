@@ -62,6 +62,10 @@ type dialect interface {
 	// check has the database check the query and its columns, without values.
 	check(ctx context.Context, db *dbsql.DB) error
 	classify(err error) (permanent bool, text string, known bool)
+	// fault says what an error of a query for several is of.
+	fault(err error) fault
+	// ofQuery says that an error is of the query and what is in the database, whatever the values are.
+	ofQuery(err error) bool
 	// busy says that the database has no room for a connection now, or is starting.
 	busy(err error) bool
 	close() error
@@ -69,6 +73,15 @@ type dialect interface {
 	// that of the call; 0: err is another.
 	connectTimeout(err error) time.Duration
 }
+
+// A fault is what an error of a query for several look-ups is of.
+type fault uint8
+
+const (
+	ofOne  fault = iota // of one of them, perhaps: a value
+	ofAll               // of the connection, the server, or the query, whatever the values are
+	ofTime              // of how long the query has taken, which is longer for several
+)
 
 var errNotTogether = errors.New("the query cannot be asked for several at once")
 
@@ -98,7 +111,7 @@ func New(s Settings, env calls.Env) (*Stage, error) {
 		if err != nil {
 			return nil, err
 		}
-		config.RuntimeParams["default_transaction_read_only"] = "on"
+		readOnly(config)
 		st.dialect = &postgres{config: config, query: query, limit: limit}
 	case "mysql", "mariadb":
 		if st.dialect, err = newMySQL(s, query, limit); err != nil {
@@ -106,7 +119,8 @@ func New(s Settings, env calls.Env) (*Stage, error) {
 		}
 	}
 	conns := min(s.MaxConns, max(env.Workers, 1))
-	st.batches = batches{max: conns, ask: st.ask, take: func(n int) int { return st.dialect.take(min(n, s.Batch)) }}
+	st.batches = batches{max: conns, ask: st.ask, take: func(n int) int { return st.dialect.take(min(n, s.Batch)) },
+		pace: new(pace), apart: env.Settings.Share != nil && !*env.Settings.Share}
 	if st.calls, err = calls.New[result](env); err != nil {
 		return nil, err
 	}
@@ -175,19 +189,25 @@ func (s *Stage) use(rec *pipeline.Record, res result) error {
 }
 
 // ask asks for all looks, and sets the result or the err of each. Where one of them makes the query
-// fail for all, that one is looked for by halves, so that only its record fails.
-func (s *Stage) ask(ctx context.Context, looks []*look) {
+// fail for all, that one is looked for by halves, so that only its record fails. Where the query for all
+// takes too long, each is to be asked for again. once says that one query has answered all.
+func (s *Stage) ask(ctx context.Context, looks []*look) (once bool) {
 	err := s.dialect.ask(ctx, s.db, looks)
-	if err != nil && len(looks) > 1 && ctx.Err() == nil {
-		permanent, _, _ := s.dialect.classify(err)
-		var refused *client.Error // the query's columns, say
-		if half := len(looks) / 2; errors.Is(err, errNotTogether) || permanent || errors.As(err, &refused) {
+	if err != nil && len(looks) > 1 {
+		switch half := len(looks) / 2; {
+		case errors.Is(context.Cause(ctx), errLate), ctx.Err() == nil && s.dialect.fault(err) == ofTime:
+			for _, l := range looks {
+				l.reset()
+				l.again = true
+			}
+			return false
+		case ctx.Err() == nil && s.ofOne(err):
 			for _, l := range looks {
 				l.reset()
 			}
 			s.ask(ctx, looks[:half])
 			s.ask(ctx, looks[half:])
-			return
+			return false
 		}
 	}
 	for _, l := range looks {
@@ -196,6 +216,13 @@ func (s *Stage) ask(ctx context.Context, looks []*look) {
 		}
 		l.finish()
 	}
+	return err == nil
+}
+
+// ofOne says whether an error of a query for several may be of one of them.
+func (s *Stage) ofOne(err error) bool {
+	_, permanent := pipeline.IsPermanent(err)
+	return permanent || errors.Is(err, errNotTogether) || errors.As(err, new(*client.Error)) || s.dialect.fault(err) == ofOne
 }
 
 func (s *Stage) what() string { return "querying " + s.dialect.where() }
@@ -268,6 +295,8 @@ func (s *Stage) queryError(ctx context.Context, err error) error {
 		return &busyError{client.NewError(client.TypeSQL, s.what()+": "+text, err)}
 	case !known:
 		return client.NewError(client.TypeNetwork, s.what()+": "+text, err)
+	case s.dialect.ofQuery(err):
+		return &outOfServiceError{client.NewError(client.TypeSQL, s.what()+": "+text, err)}
 	case permanent:
 		return pipeline.Reject(client.TypeSQL, client.NewError(client.TypeSQL, s.what()+": "+text, err))
 	}
@@ -280,6 +309,13 @@ type busyError struct{ err *client.Error }
 func (e *busyError) Error() string    { return e.err.Error() }
 func (e *busyError) Unwrap() error    { return e.err }
 func (e *busyError) AsksToWait() bool { return true }
+
+// An outOfServiceError has all steps leave the database alone until what the query asks for is there again.
+type outOfServiceError struct{ err *client.Error }
+
+func (e *outOfServiceError) Error() string      { return e.err.Error() }
+func (e *outOfServiceError) Unwrap() error      { return e.err }
+func (e *outOfServiceError) OutOfService() bool { return true }
 
 // Ping implements pipeline.Pinger: it connects and has the database check the query.
 func (s *Stage) Ping(ctx context.Context) error {

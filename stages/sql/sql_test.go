@@ -5,6 +5,7 @@ import (
 	dbsql "database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-sql-driver/mysql"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"go.uber.org/goleak"
 
@@ -231,20 +233,35 @@ func TestErrorsQuoteNoBoundValue(t *testing.T) {
 			t.Errorf("%s: %v", query, err)
 		}
 	}
-	p := &postgres{}
+	p, named, pasted := &postgres{query: &scanner{}}, &postgres{query: &scanner{text: "SELECT a FROM canary"}}, &postgres{query: &scanner{}, config: &pgx.ConnConfig{DefaultQueryExecMode: pgx.QueryExecModeSimpleProtocol}}
 	for _, c := range []struct {
-		err   error
-		shown bool
+		d                *postgres
+		err              error
+		permanent, shown bool
+		fault            fault
 	}{
-		{&boundError{err: &pgconn.PgError{Code: "42601", Message: `syntax error in tsquery: "x canary"`}}, false},
-		{&boundError{err: &pgconn.PgError{Code: "42P01", Message: `relation "canary" does not exist`}}, false},
-		{&boundError{err: &pgconn.PgError{Code: "42P01", Position: 15, Message: `relation "canary" does not exist`}}, true},
-		{&boundError{err: &pgconn.PgError{Code: "42501", Message: `permission denied for table canary`}}, true},
-		{&pgconn.PgError{Code: "42P18", Message: `no type for canary`}, true}, // nothing is bound when Ping prepares
+		{p, &boundError{err: &pgconn.PgError{Code: "42601", Message: `syntax error in tsquery: "x canary"`}}, true, false, ofOne},
+		{p, &boundError{err: &pgconn.PgError{Code: "42P01", Message: `relation "canary" does not exist`}}, true, false, ofOne},
+		{p, &boundError{err: &pgconn.PgError{Code: "42P01", Position: 15, Message: `relation "canary" does not exist`}}, false, true, ofAll},
+		{pasted, &boundError{err: &pgconn.PgError{Code: "42P01", Position: 15, Message: `relation "canary" does not exist`}}, false, false, ofOne},
+		{p, &boundError{err: &pgconn.PgError{Code: "42P01", InternalQuery: "SELECT 1 FROM canary", Where: "PL/pgSQL function canary", Message: `relation "canary" does not exist`}}, false, false, ofAll},
+		{p, &boundError{err: &pgconn.PgError{Code: "42601", InternalQuery: "canary", Where: "PL/pgSQL function canary", Message: `syntax error at "canary"`}}, true, false, ofOne},
+		{p, &boundError{err: &pgconn.PgError{Code: "42501", Message: `permission denied for schema canary`}}, false, false, ofAll},
+		{named, &boundError{err: &pgconn.PgError{Code: "42501", Message: `permission denied for table canary`}}, false, true, ofAll},
+		{p, &pgconn.PgError{Code: "42P18", Message: `no type for canary`}, false, true, ofAll}, // nothing is bound when Ping prepares
+		{p, &boundError{err: &pgconn.PgError{Code: "UX001", Where: "PL/pgSQL function", Message: `no canary`}}, false, false, ofOne},
+		{p, &boundError{err: &pgconn.PgError{Code: "57014", Where: "PL/pgSQL function", Message: `no canary`}}, false, false, ofTime},
+		{p, &boundError{err: &pgconn.PgError{Code: "3F000", Message: `schema "canary" does not exist`}}, true, false, ofOne},
+		{p, &boundError{err: &pgconn.PgError{Code: "XX000", Message: `hstore canary`}}, false, false, ofOne},
+		{p, &boundError{err: &pgconn.PgError{Code: "57014", Message: `canary: statement timeout`}}, false, true, ofTime},
+		{p, &boundError{err: &pgconn.PgError{Code: "53200", Message: `out of memory, canary`}}, false, true, ofAll},
+		{p, &boundError{err: &pgconn.PgError{Code: "53400", Message: `temporary file, canary`}}, false, true, ofOne},
+		{p, &boundError{err: io.EOF}, false, false, ofAll},
+		{p, &argumentError{0, "text", "int4"}, true, false, ofOne},
 	} {
-		permanent, text, known := p.classify(c.err)
-		if !permanent || !known || strings.Contains(text, "canary") != c.shown {
-			t.Errorf("%v: %s", c.err, text)
+		permanent, text, _ := c.d.classify(c.err)
+		if permanent != c.permanent || strings.Contains(text, "canary") != c.shown || c.d.fault(c.err) != c.fault {
+			t.Errorf("%v: permanent %v, fault %v, %s", c.err, permanent, c.d.fault(c.err), text)
 		}
 	}
 }

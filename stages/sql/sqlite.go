@@ -149,6 +149,8 @@ func (d *sqlite) check(ctx context.Context, db *dbsql.DB) error {
 
 func (d *sqlite) connectTimeout(error) time.Duration { return 0 }
 func (d *sqlite) busy(error) bool                    { return false }
+func (d *sqlite) fault(error) fault                  { return ofAll }
+func (d *sqlite) ofQuery(error) bool                 { return false }
 
 func (d *sqlite) classify(err error) (permanent bool, text string, known bool) {
 	var e *sqlitedriver.Error

@@ -37,6 +37,7 @@ type look struct {
 
 	result result
 	err    error
+	again  bool // it has to be asked for again, alone
 }
 
 // size is about how much the parameters take.

@@ -34,6 +34,7 @@ type scale struct {
 	inside   int               // open elements within them that may hold HTML
 	mixed    bool              // one of those holds elements: where svg and math end is not known
 	attrs    int               // of html and body, which are merged
+	framed   bool              // there may be a frameset in place of the body
 }
 
 type openTag struct {
@@ -68,6 +69,11 @@ func weigh(text []byte) (int, error) {
 			if raw = rawText(a); a == atom.Noscript {
 				z.NextIsNotRawText()
 			}
+			if s.framed && a == atom.Noscript { // its text is one there
+				s.doubtful(text[begin:])
+				return s.nodes, nil
+			}
+			s.framed = s.framed || a == atom.Frameset
 			if !s.start(name, a, z, more, typ == html.SelfClosingTagToken) {
 				return 0, tooLarge("a tag has more than %d attributes", MaxAttributes)
 			}
@@ -226,6 +232,9 @@ func (s *scale) add(key uint64, a atom.Atom, n, weight int) {
 func (s *scale) parted() int { return 32 * max(min(s.heaviest, s.again), 1) }
 
 func (s *scale) end(name uint64, a atom.Atom) {
+	if a == atom.P {
+		s.nodes++ // the one that it seems to end may have ended before: then it is an element itself
+	}
 	if top := len(s.open) - 1; top >= 0 && s.open[top].name == name {
 		t := s.open[top]
 		s.pop()
@@ -244,11 +253,13 @@ func (s *scale) end(name uint64, a atom.Atom) {
 		s.nodes += s.parted()
 		return
 	}
-	// The end of svg ends it with all that stands in it, but for what HTML in it holds open.
-	closes := (a == atom.Svg || a == atom.Math) && !s.mixed
+	// The end of svg ends the innermost, but for what HTML in it holds open. Whether svg and math
+	// within that end too is not known: an element of HTML may have ended the outer one before.
+	foreign := (a == atom.Svg || a == atom.Math) && !s.mixed
 	for s.have[name] > 0 {
-		if s.pop().foreign && closes {
+		if t := s.pop(); foreign && t.name == name {
 			s.foreign--
+			return
 		}
 	}
 }

@@ -132,7 +132,7 @@ var admitChecks = []stageCheck{
 				before := see(rec)
 				call.Leave(pipeline.CallResult{})
 				if what := see(rec).differs(before); what != "" {
-					return fmt.Errorf("Leave has edited the %s of the record", what)
+					return fmt.Errorf("the record is edited by Leave: its %s", what)
 				}
 			}
 			return c.work(ctx, new(slab).record(at(100), nil, c.Hit(100))).good()

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/net/idna"
 )
@@ -33,7 +34,14 @@ type streamHost struct {
 	dialing *streamDial   // nil: none
 	users   int           // calls that look for a stream
 	changed chan struct{} // holds one element when a stream may be free; whoever takes one and finds one passes it on
+	again   bool          // a timer is set that wakes one call
 }
+
+// lookAgain is how long a free stream may lie unseen. net/http tells of a stream that has become
+// free by comparing with the count it saw last, and does not look while it is telling: a stream that
+// ends while another one begins is not told of. Without a second look the calls that wait stay where
+// they are, and with nothing in flight any more nothing would ever wake them.
+const lookAgain = 10 * time.Millisecond
 
 // A streamDial is a connection in the making.
 type streamDial struct {
@@ -137,6 +145,15 @@ func (s *streams) reserve(ctx context.Context, scheme, address string) (*http.Cl
 			go s.connect(scheme, address, key, host)
 		}
 		dial := host.dialing
+		if !host.again {
+			host.again = true
+			time.AfterFunc(lookAgain, func() {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				host.again = false
+				host.wake()
+			})
+		}
 		s.mu.Unlock()
 		var done chan struct{}
 		if dial != nil {
@@ -207,8 +224,11 @@ func (s *streams) learn(scheme, address string, conn *http.ClientConn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if host := s.hosts[scheme+"://"+address]; host != nil {
+		// In this order: a stream that ends in between makes the sum too large, which Reserve sees to,
+		// and not too small.
+		inFlight := conn.InFlight()
 		if n := conn.Available(); n > 0 { // none: it is full, or about to end
-			host.limit = n + conn.InFlight()
+			host.limit = n + inFlight
 		}
 	}
 }

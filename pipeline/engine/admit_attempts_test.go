@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 // What does not count costs no attempt, no backoff and no time of the deadline, is undone, and puts
@@ -104,7 +105,7 @@ func TestAnAnswerCountsInAnyCase(t *testing.T) {
 		}); err != nil {
 			t.Fatal(err)
 		}
-		if got := out.offsets(0); len(got) != 1 || got[0] != 2 || len(dead.all()) != 1 || dead.all()[0].headers[headerReason] != "http_404" {
+		if got := out.offsets(0); len(got) != 1 || got[0] != 2 || len(dead.all()) != 1 || dead.all()[0].headers[deadletter.Reason] != "http_404" {
 			t.Errorf("out %v, dead letters %v", got, dead.all())
 		}
 	})
@@ -209,7 +210,7 @@ func TestAPanicIsOfOneRecord(t *testing.T) {
 				if err != nil {
 					t.Fatal(how, where, err)
 				}
-				if o, l := len(out.all()), dead.all(); o != 90 || len(l) != 10 || l[0].headers[headerReason] != pipeline.ReasonPanic {
+				if o, l := len(out.all()), dead.all(); o != 90 || len(l) != 10 || l[0].headers[deadletter.Reason] != pipeline.ReasonPanic {
 					t.Errorf("%s in %s: %d came out, dead letters %v", how, where, o, l)
 				}
 				if n := len(p.steps[0].(*waitStep).win.gates); n != 0 {

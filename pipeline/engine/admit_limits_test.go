@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 // max_wait rejects at the moment when it is over and not before, though all slots are at work, and
@@ -48,8 +49,8 @@ func TestMaxWaitRejectsWhenItIsOver(t *testing.T) {
 				t.Errorf("%s after %s", s.Position, took)
 			}
 			h := s.headers
-			if h[headerReason] != pipeline.ReasonMaxWait || h[headerAttempts] != "0" ||
-				!strings.Contains(h[headerError], "held back by circuit of api.example for longer than max_wait (1m0s)") {
+			if h[deadletter.Reason] != pipeline.ReasonMaxWait || h[deadletter.Attempts] != "0" ||
+				!strings.Contains(h[deadletter.Error], "held back by circuit of api.example for longer than max_wait (1m0s)") {
 				t.Errorf("%s: %v", s.Position, h)
 			}
 		}
@@ -91,7 +92,7 @@ func TestMaxWaitIsASum(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := dead.all()
-		if len(got) != 1 || got[0].headers[headerAttempts] != "2" || got[0].headers[headerReason] != pipeline.ReasonMaxWait {
+		if len(got) != 1 || got[0].headers[deadletter.Attempts] != "2" || got[0].headers[deadletter.Reason] != pipeline.ReasonMaxWait {
 			t.Fatalf("dead letters: %v", got)
 		}
 		if took := got[0].at.Sub(began); took < time.Minute || took > time.Minute+time.Second {
@@ -166,7 +167,7 @@ func TestTheDeadlineStandsStill(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := dead.all()
-		if len(got) != 1 || got[0].headers[headerReason] != pipeline.ReasonDeadline || got[0].headers[headerAttempts] != "4" {
+		if len(got) != 1 || got[0].headers[deadletter.Reason] != pipeline.ReasonDeadline || got[0].headers[deadletter.Attempts] != "4" {
 			t.Fatalf("dead letters: %v", got)
 		}
 		if took := got[0].at.Sub(began); took < 4*time.Hour+10*time.Second-time.Second || took > 4*time.Hour+11*time.Second {

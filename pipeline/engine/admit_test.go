@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 // asks is a step whose stage is a desk.
@@ -233,7 +234,7 @@ func TestAdmitEndsARecord(t *testing.T) {
 		}
 		want := map[int64][2]string{2: {"no_url", "1"}, 3: {pipeline.ReasonAttempts, "3"}, 4: {pipeline.ReasonPermanent, "1"}, 5: {pipeline.ReasonPermanent, "1"}}
 		for _, s := range dead.all() {
-			if got := [2]string{s.headers[headerReason], s.headers[headerAttempts]}; got != want[s.Offset] {
+			if got := [2]string{s.headers[deadletter.Reason], s.headers[deadletter.Attempts]}; got != want[s.Offset] {
 				t.Errorf("offset %d: %v, want %v", s.Offset, got, want[s.Offset])
 			}
 			delete(want, s.Offset)

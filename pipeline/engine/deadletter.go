@@ -5,23 +5,7 @@ import (
 	"strconv"
 
 	"github.com/penstockio/penstock/pipeline"
-)
-
-// The headers of a dead letter, behind those that the record came with. They are a
-// public format.
-const (
-	headerPipeline  = "penstock-pipeline"
-	headerStep      = "penstock-step"      // the step or sink that rejected it
-	headerReason    = "penstock-reason"    // see the Reason constants
-	headerError     = "penstock-error"     // the message, at most 1 KiB
-	headerDetail    = "penstock-detail"    // what the server said that refused it, which may quote the record; missing when it said nothing
-	headerAttempts  = "penstock-attempts"  // how often it was tried
-	headerTopic     = "penstock-topic"     // where it was read
-	headerPartition = "penstock-partition" //
-	headerOffset    = "penstock-offset"    //
-	headerTime      = "penstock-time"      // when it was rejected, RFC 3339 with ms, UTC
-	headerTimestamp = "penstock-timestamp" // the record's own time as it came, in ms since 1970; not there when it had none
-	headerFailures  = "penstock-failures"  // parts of a split that failed, when more than one
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 // maxError is the most bytes of an error message in a dead letter.
@@ -41,26 +25,26 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	headers := make([]pipeline.Header, 0, len(came)+12)
 	headers = append(headers, came...)
 	add := func(name, value string) { headers = append(headers, pipeline.Header{Name: name, Value: []byte(value)}) }
-	add(headerPipeline, p.opts.Name)
-	add(headerStep, why.step)
-	add(headerReason, why.reason)
-	add(headerError, clip(textOf(why.err.Error), maxError))
+	add(deadletter.Pipeline, p.opts.Name)
+	add(deadletter.Step, why.step)
+	add(deadletter.Reason, why.reason)
+	add(deadletter.Error, clip(textOf(why.err.Error), maxError))
 	var detailer pipeline.Detailer
 	if errors.As(why.err, &detailer) {
 		if detail := textOf(detailer.Detail); detail != "" {
-			add(headerDetail, clip(detail, maxError))
+			add(deadletter.Detail, clip(detail, maxError))
 		}
 	}
-	add(headerAttempts, strconv.Itoa(why.attempts))
-	add(headerTopic, r.Topic)
-	add(headerPartition, strconv.Itoa(int(r.Partition)))
-	add(headerOffset, strconv.FormatInt(r.Offset, 10))
-	add(headerTime, why.at.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
+	add(deadletter.Attempts, strconv.Itoa(why.attempts))
+	add(deadletter.Topic, r.Topic)
+	add(deadletter.Partition, strconv.Itoa(int(r.Partition)))
+	add(deadletter.Offset, strconv.FormatInt(r.Offset, 10))
+	add(deadletter.Time, why.at.UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 	if came := r.OriginalTime(); came != pipeline.NoTime {
-		add(headerTimestamp, strconv.FormatInt(came, 10))
+		add(deadletter.Timestamp, strconv.FormatInt(came, 10))
 	}
 	if why.parts > 1 {
-		add(headerFailures, strconv.Itoa(why.parts))
+		add(deadletter.Failures, strconv.Itoa(why.parts))
 	}
 	d := item{new(pipeline.Record), &track{piece: it.piece, origin: &it, split: of, dead: true}}
 	d.rec.Init(r.Position, key, value, headers, why.at.UnixMilli())

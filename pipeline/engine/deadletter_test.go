@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 // A detailed error knows what the server said.
@@ -48,7 +49,7 @@ func TestTheFormatOfDeadLetters(t *testing.T) {
 			switch {
 			case h.Name != want[i].Name:
 				t.Errorf("header %d is %s, want %s", i, h.Name, want[i].Name)
-			case h.Name == headerError:
+			case h.Name == deadletter.Error:
 				if s := string(h.Value); len(s) > 1024 || len(s) < 1000 || !strings.HasSuffix(s, "é") {
 					t.Errorf("an error of %d bytes", len(s))
 				}

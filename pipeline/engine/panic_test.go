@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 func goexit() { runtime.Goexit() }
@@ -88,7 +89,7 @@ func TestPanicsInComponents(t *testing.T) {
 					}
 				}
 				for _, d := range dead.all() {
-					if d.headers[headerReason] != pipeline.ReasonPanic || d.headers[headerStep] != name {
+					if d.headers[deadletter.Reason] != pipeline.ReasonPanic || d.headers[deadletter.Step] != name {
 						t.Fatalf("%s in %s: %v", how, where, d.headers)
 					}
 				}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 const (
@@ -174,7 +175,7 @@ func poisonRun(t *testing.T, o Options, out *collect, where string) {
 		t.Errorf("arrived up to %d, and %d dead letters", n, len(letters))
 	}
 	for _, l := range letters {
-		if l.Offset%poisonEvery != 3 || l.headers[headerAttempts] != "1" || l.headers[headerStep] != where {
+		if l.Offset%poisonEvery != 3 || l.headers[deadletter.Attempts] != "1" || l.headers[deadletter.Step] != where {
 			t.Fatalf("a dead letter of %v: %v", l.Position, l.headers)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 func TestReasonsOfRejection(t *testing.T) {
@@ -59,8 +60,8 @@ func TestReasonsOfRejection(t *testing.T) {
 				t.Fatalf("%s: %d dead letters", c.name, len(got))
 			}
 			h := got[0].headers
-			if h[headerReason] != c.reason || h[headerAttempts] != c.tries {
-				t.Errorf("%s: reason %s after %s attempts, want %s after %s", c.name, h[headerReason], h[headerAttempts], c.reason, c.tries)
+			if h[deadletter.Reason] != c.reason || h[deadletter.Attempts] != c.tries {
+				t.Errorf("%s: reason %s after %s attempts, want %s after %s", c.name, h[deadletter.Reason], h[deadletter.Attempts], c.reason, c.tries)
 			}
 			if took := got[0].at.Sub(began); took < c.after || took > c.after+21*time.Second {
 				t.Errorf("%s: after %s, want %s", c.name, took, c.after)
@@ -120,7 +121,7 @@ func TestAnAttemptIsUndone(t *testing.T) {
 			t.Errorf("%d attempts gave %+v", len(came), got)
 		}
 		letters := dead.all()
-		if len(letters) != 1 || letters[0].value != `{"lane":0,"n":1}` || letters[0].headers["h"] != "" || letters[0].headers[headerTimestamp] != "1" {
+		if len(letters) != 1 || letters[0].value != `{"lane":0,"n":1}` || letters[0].headers["h"] != "" || letters[0].headers[deadletter.Timestamp] != "1" {
 			t.Errorf("dead letters: %+v", letters)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 // A sink writes at once when nothing is on its way for the lane, and collects while
@@ -101,7 +102,7 @@ func TestPartialFailure(t *testing.T) {
 			}
 			seen[o], last[o%2] = true, o
 		}
-		if len(seen) != 99 || len(dead.all()) != 1 || dead.all()[0].headers[headerStep] != "out" {
+		if len(seen) != 99 || len(dead.all()) != 1 || dead.all()[0].headers[deadletter.Step] != "out" {
 			t.Errorf("%d stored, dead letters %v", len(seen), dead.all())
 		}
 		if c := p.Snapshot().Sinks[0].Counts; c.Rejected != 1 || c.Out != 99 || c.Retries < 2 {
@@ -168,7 +169,7 @@ func TestAttemptsOfASinkAreAChoice(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := len(dead.all()); n != 10 || dead.all()[0].headers[headerReason] != pipeline.ReasonAttempts {
+		if n := len(dead.all()); n != 10 || dead.all()[0].headers[deadletter.Reason] != pipeline.ReasonAttempts {
 			t.Errorf("%d dead letters: %v", n, dead.all())
 		}
 		if len(out.all()) != 20 {
@@ -203,7 +204,7 @@ func TestABadRecordIsFound(t *testing.T) {
 			if how != "permanent" {
 				want = pipeline.ReasonPanic
 			}
-			if fmt.Sprint(ds) != "[37 38]" || dead.all()[0].headers[headerReason] != want {
+			if fmt.Sprint(ds) != "[37 38]" || dead.all()[0].headers[deadletter.Reason] != want {
 				t.Errorf("%s: dead letters %v", how, dead.all())
 			}
 		})
@@ -259,7 +260,7 @@ func TestSeveralSinks(t *testing.T) {
 		}
 		letters := map[int64]string{}
 		for _, d := range dead.all() {
-			letters[d.Offset] += d.headers[headerStep] + " " + d.headers[headerReason] + ";"
+			letters[d.Offset] += d.headers[deadletter.Step] + " " + d.headers[deadletter.Reason] + ";"
 		}
 		if len(letters) != 2 || letters[30] != "some permanent;" || letters[50] != "some expression;" {
 			t.Errorf("%v", letters)

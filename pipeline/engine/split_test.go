@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
 // fan emits n parts, with values of their own.
@@ -118,11 +119,11 @@ func TestFailedParts(t *testing.T) {
 			h := one.headers
 			switch one.Offset {
 			case 5:
-				if one.value != `{"lane":0,"n":5}` || h[headerFailures] != "3" || h[headerError] != "checking: part 2" || h[headerStep] != "check" || h[headerReason] != "too_old" {
+				if one.value != `{"lane":0,"n":5}` || h[deadletter.Failures] != "3" || h[deadletter.Error] != "checking: part 2" || h[deadletter.Step] != "check" || h[deadletter.Reason] != "too_old" {
 					t.Errorf("%+v", one)
 				}
 			case 13:
-				if _, ok := h[headerFailures]; ok {
+				if _, ok := h[deadletter.Failures]; ok {
 					t.Errorf("%+v", one)
 				}
 			default:

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package deadletter is the format of dead letters: the headers that say why a record was rejected,
+// where it was read and how often it was tried.
+//
+// The engine writes them, whoever wants to look at rejected records, or to try them again, reads
+// them here. The format is public: docs/public.md lists the headers, and how they may change.
+package deadletter
+
+import (
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// Prefix is how all headers begin that penstock itself writes.
+const Prefix = "penstock-"
+
+// The headers of a dead letter, behind those that the record came with.
+const (
+	Pipeline  = "penstock-pipeline"
+	Step      = "penstock-step"      // the step or sink that rejected it
+	Reason    = "penstock-reason"    // see the Reason constants of package pipeline
+	Error     = "penstock-error"     // the message, at most 1 KiB; no value of the record
+	Detail    = "penstock-detail"    // what the server said that refused it, which may quote the record; missing when it said nothing
+	Attempts  = "penstock-attempts"  // how often it was tried, in all its lives
+	Topic     = "penstock-topic"     // where it was read
+	Partition = "penstock-partition" //
+	Offset    = "penstock-offset"    //
+	Time      = "penstock-time"      // when it was rejected, RFC 3339 with ms, UTC
+	Timestamp = "penstock-timestamp" // the record's own time as it came, in ms since 1970; missing when it had none
+	Failures  = "penstock-failures"  // parts of a split that failed, when more than one
+
+	// Value is the record's value as the step got it, when the steps before had changed it: with it
+	// the record can go on at that step. It is missing when it would be longer than MaxValue, and of
+	// records that were split.
+	Value = "penstock-value"
+	// Redacted is what was taken out before the letter was written: "fields", "headers", "key",
+	// "value", with commas. Such a record can be looked at, and is not itself any more.
+	Redacted = "penstock-redacted"
+	// Replays is how often the record had been replayed from the dead letters when it was rejected;
+	// missing: never.
+	Replays = "penstock-replays"
+)
+
+// Replayed is the one header that a record keeps on its way back from the dead letters: how often it
+// has been replayed, and how often it had been tried by then, as "2 10". The engine takes it off when
+// it reads the record, before any step, expression or sink can see it, and counts on from there when
+// the record is rejected again. One that cannot be read is taken off, too, and counts as none.
+const Replayed = "penstock-replayed"
+
+// MaxValue is how many bytes Value has at most. A letter has to fit where its record fitted: a topic
+// that takes 1 MiB refuses one that holds two such values, and a dead letter that cannot be written
+// stops the pipeline.
+const MaxValue = 64 << 10
+
+// IsHeader says whether a header is one that Without takes off.
+func IsHeader(name string) bool { return strings.HasPrefix(name, Prefix) }
+
+// Without gives the headers that the record came with: those of penstock left out. The slice is new,
+// the values are the same.
+func Without(headers []pipeline.Header) []pipeline.Header {
+	kept := make([]pipeline.Header, 0, len(headers))
+	for _, h := range headers {
+		if !IsHeader(h.Name) {
+			kept = append(kept, h)
+		}
+	}
+	return kept
+}

@@ -46,7 +46,7 @@ func (s *sink) snapshot(now time.Time) SinkSnapshot {
 	s.mu.Unlock()
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
-	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
+	out.Counts, out.Write, out.ErrorsByType = s.meter.counts, s.meter.lat.latest(1000), s.meter.errorCounts()
 	return out
 }
 

@@ -63,7 +63,8 @@ type StepSnapshot struct {
 	Latency              Latency       // of calls; in a step that does not wait of a chunk's time, divided by its records
 	OldestInFlight       time.Duration // how long a record, or a chunk, has been worked on, at most, but for what limits held it back
 	Report               pipeline.Report
-	fullest              float64 // how full the queue was at most in the last interval
+	ErrorsByType         []ErrorCount // failed attempts by type, sorted by it; nil: none
+	fullest              float64      // how full the queue was at most in the last interval
 }
 
 // fill is how full the queue is, from 0 to 1.
@@ -82,6 +83,17 @@ type SinkSnapshot struct {
 	BatchRecords Latency // numbers of records a Write, not times
 	Write        Latency // of Writes
 	Report       pipeline.Report
+	ErrorsByType []ErrorCount // failed attempts by type, sorted by it; nil: none
+}
+
+// An ErrorCount is the failed attempts of one type in a step or sink since the start, with the
+// last example. A step or sink has 21 types at most: what is of a further one is counted as _other.
+type ErrorCount struct {
+	Type     string
+	Total    int64
+	Message  string            // an example, at most a second older than the last such error; without values of records
+	Position pipeline.Position // the record that it was about
+	At       time.Time         // and when
 }
 
 // An InFlight is one record without an outcome: where it is and what it waits for.

@@ -156,5 +156,6 @@ func (s *stepCore) snap(now time.Time) StepSnapshot {
 	out.Counts = s.meter.counts
 	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
 	out.Latency, out.fullest = s.meter.lat.latest(1000), s.meter.lastFill
+	out.ErrorsByType = s.meter.errorCounts()
 	return out
 }

@@ -21,7 +21,8 @@ type Figure[S any] struct {
 	Metric Metric // in Prometheus; without a name: it is not there
 
 	// Value is an int64, float64, string, bool or time.Time; nil: not known. It is also nil for
-	// a figure that the answer leaves out when it is 0 or empty: the event then says 0.
+	// a figure that the answer leaves out when it is 0 or empty: the event then says 0. One that is a
+	// metric alone may also be a Histogram, or a []ErrorCount.
 	Value func(s *S) any
 	// has says, of a count that is nil while it is 0, whether what S is of could count any: its
 	// metric is then there from the start, as a rate needs. nil: it could not.
@@ -214,6 +215,8 @@ var StepFigures = join(
 		{Event: "oldest_inflight_ms", Admin: "oldest_inflight_ms",
 			Metric: gauge("step_oldest_inflight_seconds", "How long a record, or a chunk, has been worked on, at most.").inMs(),
 			Value:  func(s *StepSnapshot) any { return s.OldestInFlight.Milliseconds() }},
+		{Metric: counterBy("step_errors_by_type_total", "error_type", "Attempts in the step that failed, by the type of their error."),
+			Value: func(s *StepSnapshot) any { return s.ErrorsByType }},
 		{During: "cache_hits", Admin: "cache_hits_total",
 			Metric: counter("step_cache_hits_total", "Answers that were known."), has: (*StepSnapshot).asks,
 			Value: func(s *StepSnapshot) any { return positive(s.Report.CacheHits) }},
@@ -252,6 +255,8 @@ var SinkFigures = join(
 			Value: func(s *SinkSnapshot) any { return s.BatchSizes }},
 		{Metric: durations("sink_write_duration_seconds", "How long writes took."),
 			Value: func(s *SinkSnapshot) any { return s.Writes }},
+		{Metric: counterBy("sink_errors_by_type_total", "error_type", "Attempts in the sink that failed, by the type of their error."),
+			Value: func(s *SinkSnapshot) any { return s.ErrorsByType }},
 		{Admin: "cache_hits_total", Value: func(s *SinkSnapshot) any { return positive(s.Report.CacheHits) }},
 		{Admin: "cache_misses_total", Value: func(s *SinkSnapshot) any { return positive(s.Report.CacheMisses) }},
 	},

@@ -3,8 +3,6 @@ package engine
 import (
 	"sync"
 	"time"
-
-	"github.com/penstockio/penstock/pipeline"
 )
 
 // increments is what is added to counters at once, for many records.
@@ -120,12 +118,4 @@ func (m *meter) rotate(unit, fill float64) {
 	m.lat.rotate(unit)
 	m.lastFill, m.fill = max(m.fill, fill), fill
 	m.mu.Unlock()
-}
-
-// An errorCount counts the errors of one type in a step or sink, with a sample.
-type errorCount struct {
-	count   int64             // since the last event
-	total   int64             // since the start
-	message string            // of the first one since the last event,
-	at      pipeline.Position // and the record that it was about
 }

@@ -34,6 +34,11 @@ var levels = []string{"ok", "low", "high"}
 func counter(name, help string) Metric { return Metric{Name: name, Help: help, Kind: MetricCounter} }
 func gauge(name, help string) Metric   { return Metric{Name: name, Help: help, Kind: MetricGauge} }
 
+// counterBy is the metric of what is counted by a text.
+func counterBy(name, label, help string) Metric {
+	return Metric{Name: name, Help: help, Kind: MetricCounter, Label: label}
+}
+
 func histogram(name, help string) Metric {
 	return Metric{Name: name, Help: help, Kind: MetricHistogram}
 }

@@ -47,6 +47,7 @@ func (s *sink) snapshot(now time.Time) SinkSnapshot {
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
 	out.Counts, out.Write, out.Writes = s.meter.counts, s.meter.lat.latest(1000), s.meter.lat.all()
+	out.ErrorsByType = s.meter.errorCounts()
 	return out
 }
 

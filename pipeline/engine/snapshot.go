@@ -68,8 +68,9 @@ type StepSnapshot struct {
 	Durations            Histogram     // what Latency is of, in microseconds, since the start
 	OldestInFlight       time.Duration // how long a record, or a chunk, has been worked on, at most, but for what limits held it back
 	Report               pipeline.Report
-	reports              bool    // its stage is a pipeline.Reporter
-	fullest              float64 // how full the queue was at most in the last interval
+	ErrorsByType         []ErrorCount // failed attempts by type, sorted by it; nil: none
+	reports              bool         // its stage is a pipeline.Reporter
+	fullest              float64      // how full the queue was at most in the last interval
 }
 
 // fill is how full the queue is, from 0 to 1.
@@ -90,6 +91,17 @@ type SinkSnapshot struct {
 	Write        Latency   // of Writes
 	Writes       Histogram // the same in microseconds, since the start
 	Report       pipeline.Report
+	ErrorsByType []ErrorCount // failed attempts by type, sorted by it; nil: none
+}
+
+// An ErrorCount is the failed attempts of one type in a step or sink since the start, with the
+// last example. A step or sink has 21 types at most: what is of a further one is counted as _other.
+type ErrorCount struct {
+	Type     string
+	Total    int64
+	Message  string            // an example, at most a second older than the last such error; without values of records
+	Position pipeline.Position // the record that it was about
+	At       time.Time         // and when
 }
 
 // An InFlight is one record without an outcome: where it is and what it waits for.

@@ -157,5 +157,6 @@ func (s *stepCore) snap(now time.Time) StepSnapshot {
 	out.Counts = s.meter.counts
 	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
 	out.Latency, out.Durations, out.fullest = s.meter.lat.latest(1000), s.meter.lat.all(), s.meter.lastFill
+	out.ErrorsByType = s.meter.errorCounts()
 	return out
 }

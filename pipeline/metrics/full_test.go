@@ -23,8 +23,11 @@ func full() engine.Snapshot {
 	report := func() pipeline.Report {
 		return pipeline.Report{CacheHits: n(), CacheMisses: n(), CacheStale: n(), CallsJoined: n(), OpenCircuits: n()}
 	}
+	failed := func() []engine.ErrorCount {
+		return []engine.ErrorCount{{Type: "network", Total: n()}, {Type: "_other", Total: n()}}
+	}
 	sink := func(name string) engine.SinkSnapshot {
-		return engine.SinkSnapshot{Name: name, Kind: "file", Counts: counts(), Batches: n(), BatchSizes: values(), Writes: values(), Report: report()}
+		return engine.SinkSnapshot{Name: name, Kind: "file", Counts: counts(), Batches: n(), BatchSizes: values(), Writes: values(), Report: report(), ErrorsByType: failed()}
 	}
 	dead := sink("dead_letter")
 	return engine.Snapshot{
@@ -34,7 +37,7 @@ func full() engine.Snapshot {
 		Steps: []engine.StepSnapshot{{
 			Name: "s", Kind: "http", Index: int(n()), Counts: counts(), Workers: int(n()), QueueLen: int(n()), QueueCap: int(n()),
 			HeldBack: int(n()), WindowLen: int(n()), WindowCap: int(n()), Throttled: int(n()), ThrottleWait: ms(), Busy: ms(), Idle: ms(), Blocked: ms(),
-			Durations: values(), OldestInFlight: ms(), Report: report(),
+			Durations: values(), OldestInFlight: ms(), Report: report(), ErrorsByType: failed(),
 		}},
 		Sinks: []engine.SinkSnapshot{sink("k")},
 		Source: pipeline.Report{Connected: true, Generation: n(), Partitions: []pipeline.PartitionReport{{

@@ -158,6 +158,10 @@ func (f family[S]) collect(ch chan<- prometheus.Metric, value any, labels []stri
 	case nil:
 	case engine.Histogram:
 		ch <- newHistogram(f.desc, perOne(m), v, labels)
+	case []engine.ErrorCount:
+		for _, e := range v {
+			ch <- constant(f.desc, kind, float64(e.Total), with(labels, e.Type))
+		}
 	case string:
 		f.texts(ch, v, labels)
 	default:

@@ -58,3 +58,21 @@ func Files(kinds ...FileKind) []File {
 	}
 	return files
 }
+
+// ForService gives the files for a log whose service_name is another one: the alerts for Loki watch it, and the
+// pages on Loki open with it. The slice is new.
+func ForService(files []File, service string) []File {
+	files = slices.Clone(files)
+	for i, f := range files {
+		text := string(f.Data)
+		switch f.Kind {
+		case LokiAlerts:
+			text = strings.ReplaceAll(text, `service_name="`+DefaultService+`"`, `service_name="`+service+`"`)
+		case LokiPages:
+			text = strings.ReplaceAll(text, `"text": "`+DefaultService+`",`, `"text": "`+service+`",`)
+			text = strings.ReplaceAll(text, `"value": "`+DefaultService+`"`, `"value": "`+service+`"`)
+		}
+		files[i].Data = []byte(text)
+	}
+	return files
+}

@@ -31,6 +31,9 @@ const (
 	CauseLimit       Cause = "limit"        // another limit
 )
 
+// commitPlace is where a record is that waits for the commit alone.
+const commitPlace = "commit"
+
 // A Hold says what keeps the mark of a lane where it is: which record, and what that one waits for.
 // It quotes nothing of records but their positions.
 type Hold struct {
@@ -88,6 +91,9 @@ func (h Hold) waits() string {
 	switch h.Cause {
 	case CauseCall:
 		if h.Attempts == 1 {
+			if h.For != "" {
+				since += " (" + h.For + ")"
+			}
 			return "has been worked on for " + since
 		}
 		return "attempt " + h.attempt() + " has been under way for " + since + h.failed("; the one before failed with ")
@@ -96,10 +102,12 @@ func (h Hold) waits() string {
 	case CauseSink, CauseDeadLetter:
 		return h.write(since)
 	case CauseCommit:
-		text := "is done and has waited " + since + " for the commit"
-		return text + h.failed("; attempt "+h.attempt()+" fails with ")
+		return "is done and has waited " + since + " for the commit" + h.failed("; attempt "+h.attempt()+" fails with ")
 	}
 	text := "has waited " + since + " for " + cmp.Or(h.For, causeTexts[h.Cause])
+	if h.Where == commitPlace {
+		return "is done and " + text
+	}
 	if h.Attempt > 0 && h.ErrorType != "" {
 		text += "; attempt " + h.attempt() + h.failed(" failed with ")
 	}

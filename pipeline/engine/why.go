@@ -156,7 +156,7 @@ func (c *committer) hold(l *lane, now time.Time) (h Hold, ok bool) {
 	topic, partition := l.coordinates()
 	h = Hold{
 		Lane: l.name, Position: pipeline.Position{Topic: topic, Partition: int32(partition), Offset: l.committed},
-		Where: "commit", State: stateNames[stateQueued], Cause: CauseCommit, Since: now.Sub(l.dirtyAt), Attempt: int(c.fails.Load()),
+		Where: commitPlace, State: stateNames[stateQueued], Cause: CauseCommit, Since: now.Sub(l.dirtyAt), Attempt: int(c.fails.Load()),
 		Behind: next - l.committed - 1,
 	}
 	h.Root, h.Age = h.Position, h.Since

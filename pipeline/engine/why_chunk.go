@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -54,8 +55,8 @@ func (p *Pipeline) seekChunks(f *search, now time.Time) {
 	}
 }
 
-// noteWork notes, and gives, the record at work in a chunk of a step that computes. A worker may be up to 15 records
-// further than the chunk's cursor says (cpuWorker.mask). The chunk is locked.
+// noteWork notes, and gives, the record at work in a chunk of a step that computes. Where the cursor of the chunk stands at a
+// multiple of cursorEvery, the worker may be further. The chunk is locked.
 func (f *search) noteWork(p *Pipeline, c *chunk, step int, now time.Time) Hold {
 	i := int(c.cursor.Load())
 	if i >= len(c.recs) {
@@ -64,6 +65,9 @@ func (f *search) noteWork(p *Pipeline, c *chunk, step int, now time.Time) Hold {
 	h := p.steps[step].core().here()
 	h.Lane, h.Root, h.State, h.Cause, h.Attempt, h.Attempts = c.lane.name, c.recs[i].rec.Position, stateNames[stateRunning], CauseCall, 1, 1
 	h.Since = now.Sub(p.phase.began) - time.Duration(c.taken.Load())
+	if i%cursorEvery == 0 && i+1 < len(c.recs) {
+		h.For = fmt.Sprintf("it or one of the %d records behind it", min(cursorEvery-1, len(c.recs)-1-i))
+	}
 	if h.Since > f.work[step].Since || f.work[step].State == "" {
 		f.work[step] = h
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline/engine/internal/reorder"
@@ -126,19 +127,15 @@ func (s *waitStep) busyWith(now time.Time) string {
 			}
 		}
 	}
-	workers := fmt.Sprintf("one of the %d workers", s.conf.Workers)
+	workers, who := fmt.Sprintf("one of the %d workers", s.conf.Workers), "; the longest at work has had "
 	if s.conf.Workers == 1 {
-		workers = "the one worker"
+		workers, who = "the one worker", ", which has had "
 	}
 	if longest == nil {
 		return workers
 	}
-	return workers + ", of which " + inHand(s.describe(longest, now))
-}
-
-// inHand says in the middle of a sentence what a place is at.
-func inHand(h Hold) string {
-	text := "the longest has had " + h.Root.String() + " for " + span(h.Since)
+	h := s.describe(longest, now)
+	text := workers + who + h.Root.String() + " for " + span(h.Since)
 	if h.Host != "" {
 		text += ", a call to " + h.Host
 	}
@@ -156,11 +153,14 @@ func (s *waitStep) fullOf(now time.Time) string {
 			}
 		}
 	}
-	place := fmt.Sprintf("one of the %d places of the window", s.win.size)
-	if oldest == nil {
-		return place
+	place := "the one place of the window, in"
+	if w := s.win.size; w > 1 {
+		place = fmt.Sprintf("one of the %d places of the window, in", w)
 	}
-	return place + ", of which " + s.describe(oldest, now).Root.String() + " has been in one for longest"
+	if oldest == nil {
+		return strings.TrimSuffix(place, ", in")
+	}
+	return place + " which " + s.describe(oldest, now).Root.String() + " has been for longest"
 }
 
 // seek adds nothing: all records of such a step stand in chunks, which the pipeline goes through by itself.

@@ -125,6 +125,8 @@ var flagWords = map[string]map[string][]string{
 	"check":  {"as": inputForms},
 	"graph":  {"format": {"text", "mermaid", "dot", "svg"}},
 	"test":   {"format": {"pretty", "json", "junit"}},
+	"fmt":    {"level": {"debug", "info", "warn", "error"}},
+	"schema": {"event": eventNames()},
 	"replay": {"as": inputForms, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
 }
 

@@ -123,6 +123,7 @@ func completeWords(words ...string) cobra.CompletionFunc {
 var flagWords = map[string]map[string][]string{
 	"eval":   {"as": inputForms},
 	"check":  {"as": inputForms},
+	"export": {"kind": exportKinds()},
 	"graph":  {"format": {"text", "mermaid", "dot", "svg"}},
 	"test":   {"format": {"pretty", "json", "junit"}},
 	"replay": {"as": inputForms, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},

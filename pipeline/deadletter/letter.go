@@ -83,7 +83,7 @@ func Read(rec *pipeline.Record, at pipeline.Position) (*Letter, error) {
 // Again gives the one header that says on the way back how often the record has been replayed, this
 // time counted, and how often it was tried.
 func (l *Letter) Again() pipeline.Header {
-	return pipeline.Header{Name: Replayed, Value: fmt.Appendf(nil, "%d %d", l.Replays+1, l.Attempts)}
+	return pipeline.Header{Name: Replayed, Value: []byte(History{Replays: l.Replays + 1, Attempts: l.Attempts}.String())}
 }
 
 // reader reads the headers of one letter, and remembers what is wrong first.

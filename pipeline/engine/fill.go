@@ -282,6 +282,9 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	for i := range n {
 		it := item{&b.recs[at+i], &b.tracks[at+i]}
 		*it.track = track{piece: pc, index: uint8(index + i)}
+		if len(it.rec.Headers()) > 0 {
+			it.takeHistory()
+		}
 		it.measure()
 		f.c.recs = append(f.c.recs, it)
 	}

@@ -42,11 +42,12 @@ func (s *sink) holdup(now time.Time) (h holdup) {
 func (s *sink) snapshot(now time.Time) SinkSnapshot {
 	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
 	s.mu.Lock()
-	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
+	out.Batches, out.BatchRecords, out.BatchSizes = s.batches, s.sizes.latest(1), s.sizes.all()
 	s.mu.Unlock()
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
-	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
+	out.Counts, out.Write, out.Writes = s.meter.counts, s.meter.lat.latest(1000), s.meter.lat.all()
+	out.ErrorsByType = s.meter.errorCounts()
 	return out
 }
 

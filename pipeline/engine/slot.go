@@ -105,6 +105,7 @@ func (sl *slot) attempt(now time.Time) error {
 			c.saved = records.NewSavepoint()
 		}
 		c.saved.Save(c.rec.rec)
+		c.kept = true
 	}
 	sl.limit = limit.Sub(now)
 	if c.attempts == 1 && s.undoer != nil {
@@ -141,7 +142,7 @@ func (sl *slot) end(err error) {
 	s.outstanding.Add(-1)
 	now := time.Now()
 	reason, wait := s.another(c, err, now)
-	sl.settle(err, reason, wait, now, true, true)
+	sl.settle(err, reason, wait, now, c.kept, true)
 }
 
 // settle does what follows from an attempt: reason and wait are of another. kept says that saved is how
@@ -157,6 +158,9 @@ func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Ti
 		}
 	case j.verdict == fail:
 		c.rec.fail = j.fail
+		if kept { // its dead letter has its value as it came to the step
+			c.saved.Restore(c.rec.rec)
+		}
 	}
 	if j.verdict == pass {
 		sl.grow(&j, &t, err == nil)

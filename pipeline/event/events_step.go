@@ -15,6 +15,23 @@ type PipelineStopped struct {
 	ErrorMessage    string `json:"error_message" max:"512"`
 }
 
+// PipelinePaused is pipeline.paused: no step begins with another record for a while, since too
+// many of the last records were rejected.
+type PipelinePaused struct {
+	Reason   string `json:"reason" required:"true" enum:"dead_letter_budget"`
+	Rejected int64  `json:"rejected"`
+	Of       int64  `json:"of"`
+	PauseMs  int64  `json:"pause_ms"`
+}
+
+// PipelineResumed is pipeline.resumed: the pause is over. Rejected and Of are those that led to it.
+type PipelineResumed struct {
+	Reason   string `json:"reason" required:"true" enum:"dead_letter_budget"`
+	Rejected int64  `json:"rejected"`
+	Of       int64  `json:"of"`
+	PauseMs  int64  `json:"pause_ms"`
+}
+
 // RecordRejected is record.rejected: a record was rejected; limited.
 type RecordRejected struct {
 	Step         string `json:"step" required:"true"`

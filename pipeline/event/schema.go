@@ -90,7 +90,7 @@ func (p *plan) schema() object {
 		}
 	}
 	return object{
-		"type": "object", "description": p.def.When, "properties": props, "required": required,
+		"type": "object", "description": p.def.When, "x-since": p.def.since(), "properties": props, "required": required,
 		"additionalProperties": false,
 	}
 }
@@ -132,7 +132,11 @@ takes lines again (` + "`queue_full`, `write_failed`" + `). Counters stay exact.
 func anchor(name string) string { return strings.ReplaceAll(name, ".", "") }
 
 func (p *plan) reference(b *bytes.Buffer) {
-	fmt.Fprintf(b, "\n### %s\n\n%s. Level %s.\n\n| Key | Type | Meaning |\n|---|---|---|\n", p.def.Name, capital(p.def.When), p.def.Level)
+	fmt.Fprintf(b, "\n### %s\n\n%s. Level %s.", p.def.Name, capital(p.def.When), p.def.Level)
+	if p.def.Since != "" {
+		b.WriteString(" Since schema " + p.def.Since + ".")
+	}
+	b.WriteString("\n\n| Key | Type | Meaning |\n|---|---|---|\n")
 	for i := range p.fields {
 		f := &p.fields[i]
 		kind := typeNames[f.kind]
@@ -141,6 +145,9 @@ func (p *plan) reference(b *bytes.Buffer) {
 		}
 		if !f.always() {
 			kind += ", optional"
+		}
+		if f.since != p.def.since() {
+			kind += ", since " + f.since
 		}
 		meaning := meanings[f.key]
 		if f.enum != nil {

@@ -125,7 +125,7 @@ func (r *Record) Tombstone() bool { return r.value == nil }
 func (r *Record) Value() []byte {
 	if r.Edited() {
 		out := make([]byte, 0, len(r.value)+r.growth())
-		r.SetValue(r.splice(out))
+		r.put(r.splice(out))
 	}
 	return r.value
 }
@@ -163,6 +163,12 @@ func (r *Record) Size() int {
 
 // SetValue replaces the value and forgets all edits. It keeps b.
 func (r *Record) SetValue(b []byte) {
+	r.put(b)
+	r.extras.changing = true
+}
+
+// put replaces the bytes of the value, edits put in or forgotten.
+func (r *Record) put(b []byte) {
 	x := r.own()
 	if !x.hasValue {
 		x.hasValue, x.value = true, r.value

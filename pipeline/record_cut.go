@@ -164,7 +164,7 @@ func (r *Record) keep(x *extras, i int, name string, have *field) {
 		i = len(x.edits)
 		x.add(edit{name: name, text: have.text, came: true, at: int32(have.at), alone: have.alone})
 	}
-	x.edits[i].cut, r.touched = true, true
+	x.edits[i].cut, r.touched, x.changing = true, true, true
 	at := len(x.cuts)
 	x.cuts = x.cuts[:at+1]
 	x.cuts[at].edit = int32(i)

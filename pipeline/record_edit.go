@@ -37,7 +37,7 @@ func (r *Record) SetRaw(name string, text []byte) error {
 		return err
 	}
 	x := r.own()
-	r.touched = true
+	r.touched, x.changing = true, true
 	if i := editOf(x.edits, name); i >= 0 {
 		x.replace(i, text)
 		return nil
@@ -54,7 +54,7 @@ func (r *Record) Remove(name string) error {
 		return err
 	}
 	x := r.own()
-	r.touched = true
+	r.touched, x.changing = true, true
 	if i := editOf(x.edits, name); i >= 0 {
 		x.replace(i, nil)
 	} else if _, _, there := r.find(x, name); there {

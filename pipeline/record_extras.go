@@ -14,6 +14,8 @@ type extras struct {
 	written  int        // bytes that AppendValue gave last, edits applied; 0: it was not called
 	room     []byte     // memory for texts that are set; its length is what is in use
 	owed     int64      // bytes of the extras that have not been charged yet
+	changing bool       // the value was changed since the record has left a step (Grown)
+	changed  bool       // and before that
 	spread   int        // bytes that paths to many places have added, see maxSpread
 	index    fieldIndex // where the first fields stand, when the record's state is object
 }
@@ -131,6 +133,7 @@ func (x *extras) forget() {
 		x.original = original{}
 	}
 	x.edits, x.cuts, x.room, x.written, x.spread = x.edits[:0], x.cuts[:0], x.room[:0], 0, 0
+	x.changing, x.changed = false, false
 }
 
 const (

@@ -14,7 +14,9 @@ func init() { inside.Of = &forEngine }
 var forEngine = inside.Records[Record]{
 	TouchedAt:    unsafe.Offsetof(Record{}.touched),
 	Grown:        (*Record).grown,
+	Left:         (*Record).left,
 	Sent:         sentOf,
+	TakeOff:      (*Record).takeOff,
 	CopyTo:       (*Record).copyTo,
 	CameFrom:     (*Record).cameFrom,
 	Clear:        (*Record).clear,
@@ -55,7 +57,41 @@ func leave(r *Record) inside.Extras {
 // grown is inside.Records.Grown. From here on the record is not touched, and owes nothing.
 func (r *Record) grown() (added, growing, owed int64) {
 	r.touched = false
+	if r.live {
+		x := r.own()
+		x.changed, x.changing = x.changed || x.changing, false
+	}
 	return r.added(), int64(r.growth()), r.owes()
+}
+
+// left is inside.Records.Left.
+func (r *Record) left() (value []byte, ok bool) {
+	if x := r.extras; !r.live || !x.changed || x.changing {
+		return nil, false
+	}
+	return r.Value(), true
+}
+
+// takeOff is inside.Records.TakeOff. The other headers go into a slice of their own: those of the
+// record may be the source's.
+func (r *Record) takeOff(name string) (value []byte, ok bool) {
+	for i := range r.headers {
+		if r.headers[i].Name != name {
+			continue
+		}
+		kept := append([]Header(nil), r.headers[:i]...)
+		value, ok = r.headers[i].Value, true
+		for _, h := range r.headers[i+1:] {
+			if h.Name == name {
+				value = h.Value
+				continue
+			}
+			kept = append(kept, h)
+		}
+		r.headers = kept[:len(kept):len(kept)]
+		return value, ok
+	}
+	return nil, false
 }
 
 // owes gives the bytes of the record's extras that have not been charged, and counts them as

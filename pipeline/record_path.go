@@ -211,7 +211,7 @@ func (r *Record) setBelow(path jsontext.Path, text []byte) error {
 func (r *Record) setWithin(c *cut, path jsontext.Path, text []byte) bool {
 	if len(path) == 0 {
 		c.text = text
-		r.touched = true
+		r.touched, r.extras.changing = true, true
 		return true
 	}
 	if len(c.text) > manyBytes {
@@ -219,7 +219,7 @@ func (r *Record) setWithin(c *cut, path jsontext.Path, text []byte) bool {
 	}
 	is, err := jsontext.Set(r.memory(len(c.text)+sizeOf(path)+len(text)), c.text, path, text)
 	if err == nil {
-		c.text, r.touched = is, true
+		c.text, r.touched, r.extras.changing = is, true, true
 	}
 	return err == nil
 }

@@ -8,6 +8,7 @@
 package deadletter
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -32,8 +33,8 @@ const (
 	Failures  = "penstock-failures"  // parts of a split that failed, when more than one
 
 	// Value is the record's value as the step got it, when the steps before had changed it: with it
-	// the record can go on at that step. It is missing when it would be longer than MaxValue, and of
-	// records that were split.
+	// the record can go on at that step. It is missing when it would be longer than MaxValue, of
+	// records that were split, and when the step had begun to change it before it failed.
 	Value = "penstock-value"
 	// Redacted is what was taken out before the letter was written: "fields", "headers", "key",
 	// "value", with commas. Such a record can be looked at, and is not itself any more.
@@ -48,6 +49,26 @@ const (
 // it reads the record, before any step, expression or sink can see it, and counts on from there when
 // the record is rejected again. One that cannot be read is taken off, too, and counts as none.
 const Replayed = "penstock-replayed"
+
+// A History is what Replayed says of a record.
+type History struct {
+	Replays  int // how often it has been replayed
+	Attempts int // how often it had been tried by then
+}
+
+// ReadHistory reads the value of Replayed. One that cannot be read gives none.
+func ReadHistory(value []byte) History {
+	first, second, _ := strings.Cut(string(value), " ")
+	replays, err := strconv.ParseUint(first, 10, 31)
+	attempts, err2 := strconv.ParseUint(second, 10, 31)
+	if err != nil || err2 != nil {
+		return History{}
+	}
+	return History{int(replays), int(attempts)}
+}
+
+// String gives the value of Replayed.
+func (h History) String() string { return strconv.Itoa(h.Replays) + " " + strconv.Itoa(h.Attempts) }
 
 // MaxValue is how many bytes Value has at most. A letter has to fit where its record fitted: a topic
 // that takes 1 MiB refuses one that holds two such values, and a dead letter that cannot be written

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"errors"
 	"strconv"
 
@@ -10,6 +11,22 @@ import (
 
 // maxError is the most bytes of an error message in a dead letter.
 const maxError = 1 << 10
+
+// takeHistory takes off a record that has just been made what says that it comes from the dead
+// letters, and remembers it. Few records do, and each lives on with its piece, so it is kept there:
+// another field would make every track a cache line longer.
+func (it item) takeHistory() {
+	value, ok := records.TakeOff(it.rec, deadletter.Replayed)
+	if !ok {
+		return
+	}
+	if h := deadletter.ReadHistory(value); h != (deadletter.History{}) {
+		if it.piece.replayed == nil {
+			it.piece.replayed = map[uint8]deadletter.History{}
+		}
+		it.piece.replayed[it.index] = h
+	}
+}
 
 // letter makes the dead letter of a record of the source: its key, value, headers
 // and position as they came, and why it was rejected. of is its splitGroup when it was
@@ -22,7 +39,8 @@ const maxError = 1 << 10
 func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	r := it.rec
 	key, value, came := r.Original()
-	headers := make([]pipeline.Header, 0, len(came)+12)
+	past := it.piece.replayed[it.index]
+	headers := make([]pipeline.Header, 0, len(came)+14)
 	headers = append(headers, came...)
 	add := func(name, value string) { headers = append(headers, pipeline.Header{Name: name, Value: []byte(value)}) }
 	add(deadletter.Pipeline, p.opts.Name)
@@ -35,7 +53,10 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 			add(deadletter.Detail, clip(detail, maxError))
 		}
 	}
-	add(deadletter.Attempts, strconv.Itoa(why.attempts))
+	add(deadletter.Attempts, strconv.Itoa(past.Attempts+why.attempts))
+	if past.Replays > 0 {
+		add(deadletter.Replays, strconv.Itoa(past.Replays))
+	}
 	add(deadletter.Topic, r.Topic)
 	add(deadletter.Partition, strconv.Itoa(int(r.Partition)))
 	add(deadletter.Offset, strconv.FormatInt(r.Offset, 10))
@@ -46,11 +67,19 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	if why.parts > 1 {
 		add(deadletter.Failures, strconv.Itoa(why.parts))
 	}
+	if of == nil {
+		if v, ok := records.Left(r); ok && len(v) <= deadletter.MaxValue && !same(v, value) {
+			headers = append(headers, pipeline.Header{Name: deadletter.Value, Value: v})
+		}
+	}
 	d := item{new(pipeline.Record), &track{piece: it.piece, origin: &it, split: of, dead: true}}
 	d.rec.Init(r.Position, key, value, headers, why.at.UnixMilli())
 	d.measure()
 	return d
 }
+
+// same says whether two values are equal; null and empty are not.
+func same(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }
 
 // clip cuts a text to at most n bytes, at a character.
 func clip(s string, n int) string {

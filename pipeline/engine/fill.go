@@ -268,6 +268,7 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	l, in := f.lane, f.in
 	if f.c == nil {
 		f.c = f.p.pool.make(l)
+		f.c.at(0, stateQueued) // for those who look from outside: it is sent later
 	}
 	pc := f.pc
 	if pc == nil {
@@ -282,6 +283,9 @@ func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	for i := range n {
 		it := item{&b.recs[at+i], &b.tracks[at+i]}
 		*it.track = track{piece: pc, index: uint8(index + i)}
+		if len(it.rec.Headers()) > 0 {
+			it.takeHistory()
+		}
 		it.measure()
 		f.c.recs = append(f.c.recs, it)
 	}

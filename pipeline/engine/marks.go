@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 	"github.com/penstockio/penstock/pipeline/engine/internal/ring"
 )
 
@@ -23,7 +24,8 @@ type piece struct {
 	time       int64      // the time of its first record, in milliseconds since 1970, or NoTime
 	ring.Entry
 
-	lane *lane
+	lane     *lane
+	replayed map[uint8]deadletter.History // of those of its records that come from the dead letters, by their places; nil: of none
 }
 
 // advance moves the mark past what is done. The lane's lock is held.
@@ -80,7 +82,7 @@ func (l *lane) piece(in *laneBatch, read time.Time) *piece {
 	}
 	pc.Reset()
 	pc.oneByOne, pc.intact, pc.blocks, pc.begin, pc.end = false, false, 0, nil, nil
-	pc.from, pc.read, pc.time, pc.lane = in, read, pipeline.NoTime, l
+	pc.from, pc.read, pc.time, pc.lane, pc.replayed = in, read, pipeline.NoTime, l, nil
 	return pc
 }
 

@@ -28,6 +28,15 @@ type Records[R any] struct {
 	// memory of its extras that no call has given before: the caller charges it.
 	Grown func(*R) (added, growth, owed int64)
 
+	// Left gives the value as the steps have left it that the record has passed. It gives false when
+	// none of them has changed it, and when it was changed since: a stage that fails may do that
+	// first, and what it has come from is not kept. A step is passed when Grown is called.
+	Left func(*R) (value []byte, ok bool)
+
+	// TakeOff takes all headers of a name off a record that was just made, so that nobody has seen
+	// them: its original is without them too. It gives the value of the last one; false: there is none.
+	TakeOff func(r *R, name string) (value []byte, ok bool)
+
 	// Sent is how many bytes the keys and values of records had that a sink was given last. It
 	// takes them all at once, like WithExtras: a call of a function value for each record of a
 	// large write is not free.

@@ -167,7 +167,7 @@ func TestAHistogramIsOfTheWholeRun(t *testing.T) {
 	}
 	d.value(-5, 2) // counts as 0
 	values = append(values, 0, 0)
-	h := d.all()
+	h := d.sample().histogram()
 	if h.Count != int64(len(values)) || h.Sum != sum {
 		t.Fatalf("count %d and sum %d of %d values of %d", h.Count, h.Sum, len(values), sum)
 	}

@@ -97,6 +97,7 @@ func New(o Options) (*Server, error) {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
 	s := &Server{options: o}
+	check := secretfiles.CheckToken
 	if path, ok := strings.CutPrefix(o.Listen, "unix:"); ok {
 		if path == "" {
 			return nil, errors.New("making the admin endpoint: listen names no socket: write unix:/run/penstock/admin.sock")
@@ -107,19 +108,15 @@ func New(o Options) (*Server, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making the admin endpoint: listen takes host:port or unix:/path, not %q", o.Listen)
 		}
+		if !loopback(host) {
+			check = secretfiles.CheckLongToken
+		}
 		if !loopback(host) && (o.TLS == nil || o.Token == "" && o.TokenFile == "") {
 			return nil, fmt.Errorf("making the admin endpoint: %s is reachable from other machines: that needs TLS and a token", o.Listen)
 		}
 	}
-	if o.Token != "" || o.TokenFile != "" {
-		var err error
-		s.token, err = secretfiles.Open(secretfiles.Options{
-			Literal: o.Token, File: o.TokenFile, What: "the token of admin.token_file", Token: true, Every: tokenEvery,
-			Check: secretfiles.CheckToken, Warn: o.Warn,
-		})
-		if err != nil {
-			return nil, err
-		}
+	if err := s.readToken(check); err != nil {
+		return nil, err
 	}
 	s.places = newPlaces(mostConnections)
 	s.http = &http.Server{
@@ -133,6 +130,23 @@ func New(o Options) (*Server, error) {
 		ConnContext:       placeOf,
 	}
 	return s, nil
+}
+
+// readToken reads the token, if there is one.
+func (s *Server) readToken(check func(string) error) (err error) {
+	o := &s.options
+	switch {
+	case o.Token == "" && o.TokenFile == "":
+		return nil
+	case o.TokenFile == "":
+		if err := check(o.Token.Reveal()); err != nil {
+			return fmt.Errorf("making the admin endpoint: the token is none: %w", err)
+		}
+	}
+	s.token, err = secretfiles.Open(secretfiles.Options{
+		Literal: o.Token, File: o.TokenFile, What: "the token of admin.token_file", Token: true, Every: tokenEvery, Check: check, Warn: o.Warn,
+	})
+	return err
 }
 
 // loopback says whether only this machine can reach host. Of names it trusts localhost alone:

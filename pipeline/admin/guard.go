@@ -15,7 +15,7 @@ import (
 func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
 	switch {
 	case !s.addressed(r.Host):
-		refuse(w, http.StatusMisdirectedRequest, "the request is addressed to another host")
+		refuse(w, http.StatusMisdirectedRequest, "the request is addressed to another host: admin.hosts has the names that it may be addressed to")
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")

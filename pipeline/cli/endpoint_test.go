@@ -5,6 +5,7 @@ package cli
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -109,6 +110,11 @@ func TestStatusOfAGuardedEndpoint(t *testing.T) {
 		if code != tt.code || out != "" || !strings.Contains(errs, tt.want) || strings.Contains(errs, "canary") {
 			t.Errorf("%s: %d, want %d\n%s%s", name, code, tt.code, out, errs)
 		}
+	}
+	old := &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
+	if conn, err := tls.Dial("tcp", "127.0.0.1:"+port, old); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 was taken")
 	}
 	// Both are renewed while the process runs; it looks at the token once in a second.
 	if _, err := kafkatest.MakeCerts(filepath.Join(dir, "tls")); err != nil {

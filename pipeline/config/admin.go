@@ -14,7 +14,7 @@ import (
 type Admin struct {
 	Listen    string          `yaml:"listen" required:"true" doc:"host:port, as 127.0.0.1:9600, or unix:/path; what other machines reach needs tls and a token"`
 	TLS       *AdminTLS       `yaml:"tls" doc:"the certificate that the endpoint shows; requests have to come over TLS 1.2 or later then"`
-	Token     settings.Secret `yaml:"token" doc:"has to come with every request but those for /livez and /readyz, as Authorization: Bearer"`
+	Token     settings.Secret `yaml:"token" doc:"has to come with every request but those for /livez and /readyz, as Authorization: Bearer; 16 characters at least when other machines reach the endpoint"`
 	TokenFile settings.Path   `yaml:"token_file" doc:"file that holds the token; read again when it changes"`
 	Hosts     []string        `yaml:"hosts" commas:"true" doc:"names that requests may be addressed to, beside localhost, the host of listen and plain addresses: one, or several"`
 	Pprof     bool            `yaml:"pprof" doc:"answer /debug/pprof/ too: profiles of the process, which cost it time while they are taken"`
@@ -38,9 +38,11 @@ func (d *decoder) admin(p *Pipeline) {
 	if p.Admin == nil {
 		return
 	}
-	d.adminToken(p.Admin)
 	d.adminHosts(p.Admin)
 	n := d.places["admin.listen"]
+	host, port, err := net.SplitHostPort(p.Admin.Listen)
+	socket := strings.HasPrefix(p.Admin.Listen, "unix:")
+	d.adminToken(p.Admin, err == nil && !socket && !loopback(host))
 	if n == nil || n.kind != scalarNode || n.null {
 		return
 	}
@@ -53,7 +55,6 @@ func (d *decoder) admin(p *Pipeline) {
 		}
 		return
 	}
-	host, port, err := net.SplitHostPort(p.Admin.Listen)
 	if err != nil || port == "" {
 		d.errorAt(n, fmt.Sprintf("admin.listen takes host:port or unix:/path, not %s", n.shown()), "write 127.0.0.1:9600")
 		return
@@ -78,7 +79,8 @@ func (d *decoder) admin(p *Pipeline) {
 	}
 }
 
-func (d *decoder) adminToken(a *Admin) {
+// adminToken checks the token. shared says that other machines can reach the endpoint.
+func (d *decoder) adminToken(a *Admin, shared bool) {
 	if n := d.places["admin.token_file"]; n != nil && a.TokenFile != "" && a.Token != "" {
 		d.errorAt(n, "admin has token and token_file", "give one of them")
 	}
@@ -86,8 +88,12 @@ func (d *decoder) adminToken(a *Admin) {
 	if n == nil || n.kind != scalarNode || n.null {
 		return
 	}
-	if err := secretfiles.CheckToken(a.Token.Reveal()); err != nil {
-		d.errorAt(n, "admin.token is no token: "+err.Error(), "`openssl rand -hex 24` makes one")
+	check := secretfiles.CheckToken
+	if shared {
+		check = secretfiles.CheckLongToken
+	}
+	if err := check(a.Token.Reveal()); err != nil {
+		d.errorAt(n, "admin.token is none: "+err.Error(), "")
 	}
 }
 

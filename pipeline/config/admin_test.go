@@ -12,12 +12,12 @@ import (
 func TestAdminOfSeveralFiles(t *testing.T) {
 	dir := put(t, map[string]string{
 		"a.yaml": named("a") + "admin: {listen: 0.0.0.0:9600, hosts: [x.example, y.example]}\n",
-		"b.yaml": named("b") + "admin: {listen: 0.0.0.0:9600, hosts: \"x.example, y.example\", token: canary-canary, tls: {cert: c.pem, key: k.pem}}\n",
-		"c.yaml": named("c") + "admin: {listen: 0.0.0.0:9600, hosts: [x.example], token: canary-other}\n",
+		"b.yaml": named("b") + "admin: {listen: 0.0.0.0:9600, hosts: \"x.example, y.example\", token: canary-canary-canary, tls: {cert: c.pem, key: k.pem}}\n",
+		"c.yaml": named("c") + "admin: {listen: 0.0.0.0:9600, hosts: [x.example], token: canary-canary-other}\n",
 	})
 	set := mustLoad(t, loader(), filepath.Join(dir, "a.yaml"), filepath.Join(dir, "b.yaml"))
 	a := set.Process.Admin
-	if a.Token.Reveal() != "canary-canary" || fmt.Sprint(a.Hosts) != "[x.example y.example]" || string(a.TLS.Cert) != filepath.Join(dir, "c.pem") {
+	if a.Token.Reveal() != "canary-canary-canary" || fmt.Sprint(a.Hosts) != "[x.example y.example]" || string(a.TLS.Cert) != filepath.Join(dir, "c.pem") {
 		t.Errorf("%+v", a)
 	}
 	for _, p := range set.Pipelines {

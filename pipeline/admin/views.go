@@ -79,6 +79,9 @@ func errorsOf(all []engine.Snapshot) any {
 		for _, si := range s.Sinks {
 			add(si.Name, si.ErrorsByType)
 		}
+		if s.DeadLetter != nil {
+			add(s.DeadLetter.Name, s.DeadLetter.ErrorsByType)
+		}
 		return out
 	})
 }

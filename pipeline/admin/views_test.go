@@ -27,6 +27,7 @@ func TestViews(t *testing.T) {
 				Steps: []engine.StepSnapshot{{Name: "ask", ErrorsByType: []engine.ErrorCount{
 					{Type: "http_503", Total: 7, Message: "calling: 503", Position: pipeline.Position{Topic: "t", Partition: 1, Offset: 4}, At: at}}}},
 				Sinks: []engine.SinkSnapshot{{Name: "out", ErrorsByType: []engine.ErrorCount{{Type: "timeout", Total: 1}}}},
+				DeadLetter: &engine.SinkSnapshot{Name: "dead_letter", ErrorsByType: []engine.ErrorCount{{Type: "disk", Total: 2}}},
 			},
 		}
 	}
@@ -40,7 +41,8 @@ func TestViews(t *testing.T) {
 			`{"pipeline":"p","connected":true,"generation":3,"partitions":[{"topic":"t","partition":1,"offset_committed":5,"offset_fetched":9,"offset_hwm":12,"lag":7,"lag_held":2}]}]}`,
 		"/api/v1/errors": `{"pipelines":[{"pipeline":"idle","errors":[]},{"pipeline":"p","errors":[` +
 			`{"step":"ask","error_type":"http_503","count_total":7,"sample_message":"calling: 503","sample_topic":"t","sample_partition":1,"sample_offset":4,"sample_time":"2026-11-20T01:02:03.004Z"},` +
-			`{"step":"out","error_type":"timeout","count_total":1,"sample_message":"","sample_topic":"","sample_partition":0,"sample_offset":0,"sample_time":""}]}]}`,
+			`{"step":"out","error_type":"timeout","count_total":1,"sample_message":"","sample_topic":"","sample_partition":0,"sample_offset":0,"sample_time":""},` +
+			`{"step":"dead_letter","error_type":"disk","count_total":2,"sample_message":"","sample_topic":"","sample_partition":0,"sample_offset":0,"sample_time":""}]}]}`,
 		"/api/v1/config": `{"pipelines":[{"pipeline":"p","file":"p.yaml","config_hash":"0123456789ab","yaml":"pipeline: p\n"}]}`,
 	} {
 		if status, body, _ := ask(t, c, "GET", "http://"+s.Addr()+path, nil); status != 200 || body != want {

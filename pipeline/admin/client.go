@@ -25,8 +25,8 @@ const (
 
 // ClientOptions say which endpoint a Client asks.
 type ClientOptions struct {
-	// Address is host:port, https://host:port, or unix: and the path of a socket. host:port is asked without
-	// TLS unless TLS is set.
+	// Address is host:port, http:// or https:// and that, or unix: and the path of a socket. TLS is used with
+	// https, and when TLS is set.
 	Address string
 	// Token comes with every request. It is not sent to another machine without TLS.
 	Token settings.Secret
@@ -61,7 +61,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		c.base = "http://localhost"
 		return c, nil
 	}
-	hostport, secure := strings.CutPrefix(o.Address, "https://")
+	hostport, secure := strings.CutPrefix(strings.TrimPrefix(o.Address, "http://"), "https://")
 	host, port, err := net.SplitHostPort(strings.TrimSuffix(hostport, "/"))
 	if err != nil || host == "" || port == "" || strings.ContainsAny(host+port, "/@ ") {
 		return nil, fmt.Errorf("reaching the admin endpoint: the address is host:port, https://host:port or unix:/path, not %q", o.Address)

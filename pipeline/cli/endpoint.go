@@ -32,7 +32,7 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 	live := func() error { return errors.Join(p.failed.error(), p.checkProgress()) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
-		Listen: set.Process.Admin.Listen, Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts,
+		Listen: set.Process.Admin.Listen, Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
 		Holds: p.holds, InFlight: p.inFlight,
 		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
 	})

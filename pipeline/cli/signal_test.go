@@ -273,7 +273,8 @@ func TestEndpoint(t *testing.T) {
 	h := startHolding(t)
 	r := startRun(t, h, "1h")
 	r.read(`"event_name":"process.ready"`)
-	for path, want := range map[string]string{"/livez": "", "/readyz": "", "/version": `"service": ?"penstock"`, "/api/v1/stats": `"in_?flight": ?3`} {
+	for path, want := range map[string]string{"/livez": "", "/readyz": "", "/version": `"service": ?"penstock"`, "/api/v1/stats": `"in_?flight": ?3`,
+		"/metrics": `penstock_pipeline_inflight_records\{pipeline="p"\} 3`} {
 		status, body := r.get(path)
 		if ok, err := regexp.MatchString(want, body); status != http.StatusOK || err != nil || !ok {
 			t.Errorf("%s: %d %s", path, status, body)

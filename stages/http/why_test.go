@@ -347,6 +347,7 @@ func TestWhyOtherLimits(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				x := table{workers: 4, wait: patient, calls: tt.calls}
+				x.wait.Retry = engine.Retry{Attempts: 1000, Backoff: time.Second, MaxBackoff: time.Second}
 				x.settings = func(s *Settings) { s.URL = template(t, tt.url) }
 				x.options = func(o *engine.Options) { // a lane each, so that there is a hold of each
 					var lanes [][]string

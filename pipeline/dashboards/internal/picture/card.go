@@ -149,7 +149,7 @@ func tableOf(p *dashboards.Panel, answers []Answer) sheet {
 				continue
 			}
 			key := ""
-			for _, l := range slices.Sorted(maps.Keys(s.Labels)) {
+			for _, l := range slices.SortedFunc(maps.Keys(s.Labels), func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b)) }) {
 				key += l + "=" + s.Labels[l] + "\n"
 				if !slices.Contains(t.labels, l) {
 					t.labels = append(t.labels, l)
@@ -169,6 +169,14 @@ func tableOf(p *dashboards.Panel, answers []Answer) sheet {
 		}
 	}
 	return t
+}
+
+// rank puts first what is larger: a pipeline has topics, a topic partitions.
+func rank(label string) int {
+	if i := slices.Index([]string{"pipeline", "topic", "partition"}, label); i >= 0 {
+		return i
+	}
+	return 3
 }
 
 func (c *card) table() {

@@ -96,7 +96,7 @@ func (c *card) line(f frame, s Series, colour string) {
 }
 
 // legendWidth is how much room a name needs.
-func legendWidth(name string) int { return 22 + len([]rune(name))*6 }
+func legendWidth(name string) int { return 22 + len([]rune(name))*7 }
 
 const maxLegendRows = 3
 

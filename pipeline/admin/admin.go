@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package admin is the HTTP endpoint of a process: its health, its version and its
-// figures. It only reads; what it shows comes from functions of whoever runs the
-// pipelines.
+// Package admin is the HTTP endpoint of a process, and the client that asks it: its health,
+// its version and its figures. It only reads; what it shows comes from functions of whoever
+// runs the pipelines.
 package admin
 
 import (
@@ -47,7 +47,10 @@ type Options struct {
 	Live      func() error // nil: what runs makes progress. See Watch
 	Ready     func() error // nil: everything is connected
 	Snapshots func() []engine.Snapshot
-	Log       func() event.QueueCounts // of the log; nil: not shown
+	Holds     func() []PipelineHolds    // answers /api/v1/why; nil: there is no such path
+	InFlight  func() []PipelineInFlight // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
+	Log       func() event.QueueCounts  // of the log; nil: not shown
+	Metrics   http.Handler              // answers /metrics; nil: there is no such path
 }
 
 // A Version is what /version answers.
@@ -89,7 +92,7 @@ func New(o Options) (*Server, error) {
 		}
 	}
 	s.http = &http.Server{
-		Handler:           s.guard(s.routes()),
+		Handler:           s.routes(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      30 * time.Second,
@@ -178,37 +181,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-func (s *Server) routes() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/livez", s.health(s.options.Live))
-	mux.HandleFunc("/readyz", s.health(s.options.Ready))
-	mux.HandleFunc("/version", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.options.Version) })
-	mux.HandleFunc("/api/v1/stats", func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, http.StatusOK, s.stats())
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		refuse(w, http.StatusNotFound, "there is /livez, /readyz, /version and /api/v1/stats")
-	})
-	return mux
-}
-
 // guard refuses what must not reach a handler.
-func (s *Server) guard(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch {
-		case !s.addressed(r.Host):
-			refuse(w, http.StatusMisdirectedRequest, "the request is addressed to another host")
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")
-		case !s.authorized(r) && r.URL.Path != "/livez" && r.URL.Path != "/readyz":
-			w.Header().Set("WWW-Authenticate", "Bearer")
-			refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
-		default:
-			r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
-			next.ServeHTTP(w, r)
-		}
-	})
+func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
+	switch {
+	case !s.addressed(r.Host):
+		refuse(w, http.StatusMisdirectedRequest, "the request is addressed to another host")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")
+	case !to.open && !s.authorized(r):
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
+	default:
+		r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
+		to.handler.ServeHTTP(w, r)
+	}
 }
 
 // addressed says whether a Host header is one of this server's.

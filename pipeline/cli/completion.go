@@ -123,8 +123,11 @@ func completeWords(words ...string) cobra.CompletionFunc {
 var flagWords = map[string]map[string][]string{
 	"eval":   {"as": inputForms},
 	"check":  {"as": inputForms},
+	"export": {"kind": exportKinds()},
 	"graph":  {"format": {"text", "mermaid", "dot", "svg"}},
 	"test":   {"format": {"pretty", "json", "junit"}},
+	"fmt":    {"level": {"debug", "info", "warn", "error"}},
+	"schema": {"event": eventNames()},
 	"replay": {"as": inputForms, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/penstockio/penstock/pipeline/secretfiles"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -94,7 +95,7 @@ func (a *Auth) Validate() error {
 		p.Check("basic", oneSecret("password", b.Password, b.PasswordFile, nil))
 	}
 	if b := a.Bearer; b != nil {
-		p.Check("bearer", oneSecret("token", b.Token, b.TokenFile, checkToken))
+		p.Check("bearer", oneSecret("token", b.Token, b.TokenFile, secretfiles.CheckToken))
 	}
 	if h := a.Header; h != nil {
 		p.Check("header.name", CheckHeader(h.Name, ""))
@@ -132,21 +133,6 @@ func checkValue(text string) error {
 	return nil
 }
 
-// checkToken refuses what is no token alone, without showing it.
-func checkToken(text string) error {
-	switch {
-	case text == "":
-		return errors.New("it is empty")
-	case checkValue(text) != nil:
-		return checkValue(text)
-	case len(text) > len("bearer ") && strings.EqualFold(text[:len("bearer ")], "bearer "):
-		return errors.New("it begins with Bearer, which is put before it by itself: leave that out")
-	case strings.ContainsAny(text, " \t\ufeff"):
-		return errors.New("it holds a blank, and a token has none")
-	}
-	return nil
-}
-
 // credentials are what a request shows of who this side is. They are safe for concurrent use.
 type credentials interface {
 	// name gives the header that takes the value.
@@ -164,36 +150,45 @@ type credentials interface {
 // A fixed credential is made of a secret alone.
 type fixed struct {
 	header string
-	secret *secret
+	secret *secretfiles.Secret
 	make   func(secret string) string
 }
 
 func (f *fixed) name() string                          { return f.header }
-func (f *fixed) value(context.Context) (string, error) { return f.make(f.secret.text()), nil }
-func (f *fixed) secrets() []string                     { return []string{f.secret.text()} }
+func (f *fixed) value(context.Context) (string, error) { return f.make(f.secret.Text()), nil }
+func (f *fixed) secrets() []string                     { return []string{f.secret.Text()} }
 func (f *fixed) close()                                {}
 
 // refused looks at the file at once: keys are renewed on both sides at about the same time.
-func (f *fixed) refused(used string) bool { return f.make(f.secret.look()) != used }
+func (f *fixed) refused(used string) bool { return f.make(f.secret.Look()) != used }
 
 // open reads the files. h is the client whose calls are to show what they hold.
 func (a *Auth) open(h *HTTP) (credentials, error) {
 	if err := a.Validate(); err != nil {
 		return nil, err
 	}
-	warn := h.options.Warn
+	open := func(o secretfiles.Options) (*secretfiles.Secret, error) {
+		o.Every, o.Warn = checkFilesEvery, h.options.Warn
+		return secretfiles.Open(o)
+	}
 	f := &fixed{header: "Authorization"}
 	var err error
 	switch {
 	case a.Basic != nil:
-		f.secret, err = openSecret(a.Basic.Password, a.Basic.PasswordFile, "the password of auth.basic.password_file", nil, warn)
+		f.secret, err = open(secretfiles.Options{
+			Literal: a.Basic.Password, File: a.Basic.PasswordFile, What: "the password of auth.basic.password_file",
+		})
 		user := a.Basic.Username
 		f.make = func(s string) string { return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+s)) }
 	case a.Bearer != nil:
-		f.secret, err = openToken(a.Bearer.Token, a.Bearer.TokenFile, "the token of auth.bearer.token_file", checkToken, warn)
+		f.secret, err = open(secretfiles.Options{
+			Literal: a.Bearer.Token, File: a.Bearer.TokenFile, What: "the token of auth.bearer.token_file", Token: true, Check: secretfiles.CheckToken,
+		})
 		f.make = func(s string) string { return "Bearer " + s }
 	case a.Header != nil:
-		f.secret, err = openSecret(a.Header.Value, a.Header.ValueFile, "the value of auth.header.value_file", checkValue, warn)
+		f.secret, err = open(secretfiles.Options{
+			Literal: a.Header.Value, File: a.Header.ValueFile, What: "the value of auth.header.value_file", Check: checkValue,
+		})
 		f.header, f.make = a.Header.Name, func(s string) string { return s }
 	default:
 		return openTokens(a.OAuth2, h)

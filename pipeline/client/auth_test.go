@@ -153,11 +153,7 @@ func TestSecretFilesAreReadAgain(t *testing.T) {
 			t.Errorf("%s: %v, %+v after %d calls", what, err, a, calls.Load())
 		}
 	}
-	later := func() {
-		file.mu.Lock()
-		file.looked = file.looked.Add(-checkFilesEvery)
-		file.mu.Unlock()
-	}
+	later := file.Expire
 	call("as it was", 200, 1)
 	write("two")
 	call("before the next look", 200, 1)

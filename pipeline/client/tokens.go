@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/secretfiles"
 	"golang.org/x/oauth2"
 	"golang.org/x/oauth2/clientcredentials"
 )
@@ -27,7 +28,7 @@ const (
 // server of tokens that hangs costs a call the time that the call has, and no more.
 type tokens struct {
 	settings *OAuth2Auth
-	secret   *secret
+	secret   *secretfiles.Secret
 	client   *http.Client
 	what     string // for messages
 	stop     context.CancelFunc
@@ -52,7 +53,10 @@ type tokenFlight struct {
 // openTokens reads the file of the secret. The tokens come through a client with the TLS settings
 // and the proxy of h.
 func openTokens(a *OAuth2Auth, h *HTTP) (*tokens, error) {
-	s, err := openSecret(a.ClientSecret, a.ClientSecretFile, "the secret of auth.oauth2.client_secret_file", nil, h.options.Warn)
+	s, err := secretfiles.Open(secretfiles.Options{
+		Literal: a.ClientSecret, File: a.ClientSecretFile, What: "the secret of auth.oauth2.client_secret_file",
+		Every: checkFilesEvery, Warn: h.options.Warn,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +73,7 @@ func openTokens(a *OAuth2Auth, h *HTTP) (*tokens, error) {
 	return newTokens(a, s, tokenTransport{own}, "getting a token from "+target(u)), nil
 }
 
-func newTokens(a *OAuth2Auth, s *secret, transport http.RoundTripper, what string) *tokens {
+func newTokens(a *OAuth2Auth, s *secretfiles.Secret, transport http.RoundTripper, what string) *tokens {
 	t := &tokens{settings: a, secret: s, what: what}
 	t.client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error {
 		return http.ErrUseLastResponse // the secret is for this server
@@ -92,7 +96,7 @@ func (t tokenTransport) CloseIdleConnections() { t.Close() }
 func (t *tokens) name() string { return "Authorization" }
 
 func (t *tokens) secrets() []string {
-	all := []string{t.secret.text()}
+	all := []string{t.secret.Text()}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.token != nil {
@@ -177,7 +181,7 @@ func renewFrom(began, end time.Time) time.Time {
 
 // currentConfig gives the library's settings with the secret as it is now.
 func (t *tokens) currentConfig() *clientcredentials.Config {
-	secret := t.secret.text()
+	secret := t.secret.Text()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.config == nil || t.config.ClientSecret != secret {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/penstockio/penstock/pipeline/secretfiles"
 )
 
 // A tokenServer answers requests for tokens without a network.
@@ -45,7 +47,11 @@ func token(n int64) string {
 
 func fakeTokens(t *testing.T, do func(n int64, r *http.Request) (int, string)) (*tokens, *tokenServer) {
 	s := &tokenServer{do: do}
-	tk := newTokens(&OAuth2Auth{TokenURL: "https://id.test/token", ClientID: "me", ClientSecret: canary}, &secret{last: canary}, s, "getting a token from https://id.test")
+	secret, err := secretfiles.Open(secretfiles.Options{Literal: canary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tk := newTokens(&OAuth2Auth{TokenURL: "https://id.test/token", ClientID: "me", ClientSecret: canary}, secret, s, "getting a token from https://id.test")
 	t.Cleanup(tk.close)
 	return tk, s
 }
@@ -319,9 +325,7 @@ func TestOAuth2(t *testing.T) {
 		t.Fatal(err)
 	}
 	tk := h.auth.(*tokens)
-	tk.secret.mu.Lock()
-	tk.secret.looked = time.Time{}
-	tk.secret.mu.Unlock()
+	tk.secret.Expire()
 	tk.mu.Lock()
 	tk.renewed = time.Time{}
 	tk.mu.Unlock()

@@ -3,10 +3,6 @@ package engine
 import (
 	"sync"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
-
-	"github.com/penstockio/penstock/pipeline"
 )
 
 // increments is what is added to counters at once, for many records.
@@ -29,6 +25,7 @@ type meter struct {
 	handing        shift                  // the workers that hand a chunk over now
 	fill, lastFill float64                // how full the queue was at most in this interval, and in the last one
 	errors         map[string]*errorCount // by the type of error
+	most           [4]time.Duration       // what risen has given last
 }
 
 // enter books records that come in.
@@ -64,6 +61,18 @@ func (m *meter) times(now time.Time, workers int) (busy, idle, blocked time.Dura
 	busy = m.busy + m.working.spent(d)
 	blocked = m.blocked + m.handing.spent(d)
 	return busy, max(time.Duration(workers)*d-busy-blocked, 0), blocked
+}
+
+// risen keeps the times of a step from falling from one snapshot to the next: they count what a
+// worker is at now for what it most likely is, and what it was is known when it is done. A count
+// that falls is taken for a start from 0.
+func (m *meter) risen(s *StepSnapshot) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, t := range []*time.Duration{&s.Busy, &s.Idle, &s.Blocked, &s.ThrottleWait} {
+		*t = max(*t, m.most[i])
+		m.most[i] = *t
+	}
 }
 
 // filled notes how full the queue is.
@@ -115,85 +124,6 @@ func (m *meter) read() Counts {
 	return m.counts
 }
 
-// A distribution holds the latencies, or sizes, of the current interval, and the percentiles of
-// the last one.
-type distribution struct {
-	now     *hdrhistogram.Histogram // of the current interval; nil: no value has come yet
-	before  *hdrhistogram.Histogram // of all intervals that have ended; nil: it is not kept
-	last    Latency                 // of the last interval
-	rotated bool                    // an interval has ended
-}
-
-// keepAll has the distribution keep the values of all intervals, not of the current one alone.
-func (f *distribution) keepAll() { f.before = newHistogram() }
-
-func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 2) }
-
-// A RunLatency holds the latencies of whole runs, of one pipeline or of several: their
-// percentiles cannot be made from those of the intervals. The zero value is ready to use.
-type RunLatency struct{ all *hdrhistogram.Histogram }
-
-// Figures gives the percentiles in milliseconds; Count is 0 when there are none.
-func (r RunLatency) Figures() Latency {
-	f := distribution{now: r.all}
-	return f.summary(1000)
-}
-
-// Add adds those of another pipeline.
-func (r *RunLatency) Add(o RunLatency) {
-	if r.all == nil {
-		r.all = newHistogram()
-	}
-	if o.all != nil {
-		r.all.Merge(o.all)
-	}
-}
-
-// longest is the longest duration that is counted, in microseconds, a day: longer ones count as
-// that.
-const longest = int64(24 * time.Hour / time.Microsecond)
-
-func (f *distribution) add(d time.Duration, n int64) { f.value(int64(d/time.Microsecond), n) }
-
-func (f *distribution) value(v, n int64) {
-	if f.now == nil {
-		f.now = newHistogram()
-	}
-	_ = f.now.RecordValues(min(max(v, 0), longest), n) // cannot be out of range
-}
-
-// add adds n times a duration, and value n times a value. Durations are kept in microseconds.
-func (f *distribution) summary(unit float64) Latency {
-	if f.now == nil || f.now.TotalCount() == 0 {
-		return Latency{}
-	}
-	at := func(q float64) float64 { return float64(f.now.ValueAtQuantile(q)) / unit }
-	return Latency{
-		Count: f.now.TotalCount(), P50: at(50), P95: at(95), P99: at(99),
-		Max: float64(f.now.Max()) / unit,
-	}
-}
-
-// rotate ends the interval.
-func (f *distribution) rotate(unit float64) {
-	f.last, f.rotated = f.summary(unit), true
-	if f.now != nil {
-		if f.before != nil {
-			f.before.Merge(f.now)
-		}
-		f.now.Reset()
-	}
-}
-
-// latest gives the percentiles of the last interval, or of the first one while it lasts, divided
-// by unit: 1000 makes milliseconds of microseconds.
-func (f *distribution) latest(unit float64) Latency {
-	if !f.rotated {
-		return f.summary(unit)
-	}
-	return f.last
-}
-
 // rotate ends the interval of a meter. fill is how full the queue is now: it is the least
 // that the interval that begins has seen, also when nothing moves in it.
 func (m *meter) rotate(unit, fill float64) {
@@ -201,12 +131,4 @@ func (m *meter) rotate(unit, fill float64) {
 	m.lat.rotate(unit)
 	m.lastFill, m.fill = max(m.fill, fill), fill
 	m.mu.Unlock()
-}
-
-// An errorCount counts the errors of one type in a step or sink, with a sample.
-type errorCount struct {
-	count   int64             // since the last event
-	total   int64             // since the start
-	message string            // of the first one since the last event,
-	at      pipeline.Position // and the record that it was about
 }

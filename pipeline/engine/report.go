@@ -22,7 +22,6 @@ import (
 const (
 	maxMessage = 512
 	maxSample  = 256
-	maxTypes   = 20 // error types of a step, further ones are counted as _other
 )
 
 // textOf asks an error of a component for its text: its Error, or its Detail. The method may
@@ -64,6 +63,16 @@ func errorType(err error) string {
 	return event.Other
 }
 
+// An errorText is what events and Why say of an error.
+type errorText struct{ kind, message string }
+
+func says(err error) errorText {
+	if err == nil {
+		return errorText{}
+	}
+	return errorText{errorType(err), clip(textOf(err.Error), maxMessage)}
+}
+
 // fromFile says whether an error that looks like one of a network comes from the
 // system without one: a full disk has the same methods.
 func fromFile(n net.Error) bool {
@@ -71,31 +80,6 @@ func fromFile(n net.Error) bool {
 	return ok && !slices.Contains([]syscall.Errno{
 		syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.ECONNABORTED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EPIPE,
 	}, code)
-}
-
-// failed counts a failed attempt by its type.
-func (m *meter) failed(at pipeline.Position, err error) {
-	kind := errorType(err)
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.errors == nil {
-		m.errors = map[string]*errorCount{}
-	}
-	c := m.errors[kind]
-	if c == nil {
-		if len(m.errors) >= maxTypes {
-			kind = event.Other
-		}
-		if c = m.errors[kind]; c == nil {
-			c = &errorCount{}
-			m.errors[kind] = c
-		}
-	}
-	if c.count == 0 {
-		c.message, c.at = clip(textOf(err.Error), maxSample), at
-	}
-	c.count++
-	c.total++
 }
 
 // rejected reports a record that is on its way to the dead letters.

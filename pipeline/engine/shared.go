@@ -60,7 +60,6 @@ func (p *shared) init(o Options) {
 	p.read.init(p.work.ctx)
 	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
 	p.moved = make(chan struct{}, 1)
-	p.meter.lat.keepAll()
 	for _, conf := range o.Steps {
 		p.undoes = p.undoes || undoerOf(conf) != nil
 	}

@@ -29,9 +29,7 @@ func (s *sink) holdup(now time.Time) (h holdup) {
 		q.mu.Lock()
 		if !q.stuck.IsZero() && len(q.batch) > 0 {
 			if age := q.age(now); age > h.age {
-				h = holdup{
-					age: age, at: q.batch[0].rec.Position, lane: q.l.name, attempt: q.fails + 1, err: q.lastErr,
-				}
+				h = holdup{age, q.describe(q.batch[0], "", now)}
 			}
 		}
 		q.mu.Unlock()
@@ -42,11 +40,12 @@ func (s *sink) holdup(now time.Time) (h holdup) {
 func (s *sink) snapshot(now time.Time) SinkSnapshot {
 	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
 	s.mu.Lock()
-	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
+	out.Batches, out.BatchRecords, out.BatchSizes = s.batches, s.sizes.latest(1), s.sizes.all()
 	s.mu.Unlock()
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
-	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
+	out.Counts, out.Write, out.Writes = s.meter.counts, s.meter.lat.latest(1000), s.meter.lat.all()
+	out.ErrorsByType = s.meter.errorCounts()
 	return out
 }
 

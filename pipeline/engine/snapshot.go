@@ -38,6 +38,7 @@ type Snapshot struct {
 	BytesIn         int64         // of the records that were read
 	BytesOut        int64         // of the records that sinks have stored
 	Latency         Latency       // of records, from when they were made to their outcome
+	Durations       Histogram     // of the same records, in microseconds, since the start
 	CommitAgeMax    time.Duration // how long a record has been there, or done, without being committed, at most
 	OldestInFlight  time.Duration // how long a record has been there without an outcome, at most
 	Backpressure    string        // ok, low, high
@@ -45,10 +46,13 @@ type Snapshot struct {
 	Steps           []StepSnapshot
 	Sinks           []SinkSnapshot
 	Source          pipeline.Report
-	DeadLetterCount int64 // dead letters that are durable
+	DeadLetterCount int64         // dead letters that are durable
+	DeadLetter      *SinkSnapshot // the sink of dead letters, which is not in Sinks; nil: there is none
 }
 
 // A StepSnapshot is the state of one step.
+//
+// Reason for its size: it has all figures of a step, which are shown as one flat object.
 type StepSnapshot struct {
 	Name, Kind string
 	Index      int
@@ -61,9 +65,12 @@ type StepSnapshot struct {
 	ThrottleWait         time.Duration // for how long limits held records back, all together, since the start
 	Busy, Idle, Blocked  time.Duration // summed over workers, since the start
 	Latency              Latency       // of calls; in a step that does not wait of a chunk's time, divided by its records
+	Durations            Histogram     // what Latency is of, in microseconds, since the start
 	OldestInFlight       time.Duration // how long a record, or a chunk, has been worked on, at most, but for what limits held it back
 	Report               pipeline.Report
-	fullest              float64 // how full the queue was at most in the last interval
+	ErrorsByType         []ErrorCount // failed attempts by type, sorted by it; nil: none
+	reports              bool         // its stage is a pipeline.Reporter
+	fullest              float64      // how full the queue was at most in the last interval
 }
 
 // fill is how full the queue is, from 0 to 1.
@@ -78,10 +85,23 @@ func (s StepSnapshot) fill() float64 {
 type SinkSnapshot struct {
 	Name, Kind string
 	Counts
-	Batches      int64   // Writes that have returned
-	BatchRecords Latency // numbers of records a Write, not times
-	Write        Latency // of Writes
+	Batches      int64     // Writes that have returned
+	BatchRecords Latency   // numbers of records a Write, not times
+	BatchSizes   Histogram // the same since the start
+	Write        Latency   // of Writes
+	Writes       Histogram // the same in microseconds, since the start
 	Report       pipeline.Report
+	ErrorsByType []ErrorCount // failed attempts by type, sorted by it; nil: none
+}
+
+// An ErrorCount is the failed attempts of one type in a step or sink since the start, with the
+// last example. A step or sink has 21 types at most: what is of a further one is counted as _other.
+type ErrorCount struct {
+	Type     string
+	Total    int64
+	Message  string            // an example, at most a second older than the last such error; without values of records
+	Position pipeline.Position // the record that it was about
+	At       time.Time         // and when
 }
 
 // An InFlight is one record without an outcome: where it is and what it waits for.

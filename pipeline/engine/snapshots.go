@@ -13,7 +13,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 	}
 	p.phase.show(&s)
 	p.meter.mu.Lock()
-	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
+	s.Counts, s.Latency, s.Durations = p.meter.counts, p.meter.lat.latest(1000), p.meter.lat.all()
 	p.meter.mu.Unlock()
 	p.budget.mu.Lock()
 	if !p.use.ended {
@@ -27,6 +27,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 	}
 	for _, st := range p.steps {
 		one := st.snapshot(now)
+		st.core().meter.risen(&one)
 		s.Errors += one.Errors
 		s.Retries += one.Retries
 		s.Steps = append(s.Steps, one)
@@ -41,7 +42,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		one := p.dead.snapshot(now)
 		s.Errors += one.Errors
 		s.Retries += one.Retries
-		s.DeadLetterCount = one.Out
+		s.DeadLetterCount, s.DeadLetter = one.Out, &one
 	}
 	s.Backpressure, s.Bottleneck = p.stats.pressure()
 	return s
@@ -82,8 +83,8 @@ func (p *Pipeline) InFlight() []InFlight {
 // may be called at any time.
 func (p *Pipeline) Latency() (r RunLatency) {
 	p.meter.mu.Lock()
-	defer p.meter.mu.Unlock()
-	r.Add(RunLatency{p.meter.lat.before})
-	r.Add(RunLatency{p.meter.lat.now})
+	all := p.meter.lat.all()
+	p.meter.mu.Unlock()
+	r.count(all)
 	return r
 }

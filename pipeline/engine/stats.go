@@ -25,9 +25,8 @@ type stats struct {
 	bottleneck string        // Snapshot.Bottleneck
 
 	// The loop alone has these.
-	before   Snapshot     // of the last events: the next ones say what has come since
-	beforeAt time.Time    // when it was taken
-	letters  SinkSnapshot // the same of the sink of dead letters, which is in no Snapshot
+	before   Snapshot  // of the last events: the next ones say what has come since
+	beforeAt time.Time // when it was taken
 }
 
 func (s *stats) init(p *shared, c *chain, snapshot func() Snapshot) {
@@ -189,11 +188,13 @@ func (s *stats) emit() {
 		p.events.Emit(sinkStats(si, old, interval), "")
 		s.errorStats(si.Name, &s.chain.sinks[i].meter)
 	}
-	if dead := s.chain.dead; dead != nil {
-		one := dead.snapshot(now)
-		p.events.Emit(sinkStats(one, s.letters, interval), "")
-		s.letters = one
-		s.errorStats(one.Name, &dead.meter)
+	if one := snap.DeadLetter; one != nil {
+		var old SinkSnapshot
+		if was.DeadLetter != nil {
+			old = *was.DeadLetter
+		}
+		p.events.Emit(sinkStats(*one, old, interval), "")
+		s.errorStats(one.Name, &s.chain.dead.meter)
 	}
 }
 

@@ -44,6 +44,7 @@ type judgement struct {
 	restore bool     // with pass: the record goes on as it came to the step (OnErrorPass)
 	anew    bool     // with again: at once, as the attempt does not count
 	fail    *failure // with fail
+	err     error    // with again: of the attempt
 }
 
 // judge decides what an error of a record's attempt means for a step, counts it and reports
@@ -146,15 +147,17 @@ func (s *stepCore) snap(now time.Time) StepSnapshot {
 		Name: s.conf.Name, Kind: s.conf.Kind, Index: s.index, Workers: s.conf.Workers,
 		QueueLen: len(s.in.ch), QueueCap: cap(s.in.ch),
 	}
-	if s.conf.Stage != nil {
-		out.Report = s.p.reportOf(s.conf.Stage)
-	} else {
-		out.Report = s.p.reportOf(s.conf.Splitter)
+	component := any(s.conf.Stage)
+	if s.conf.Stage == nil {
+		component = s.conf.Splitter
 	}
+	_, out.reports = component.(pipeline.Reporter)
+	out.Report = s.p.reportOf(component)
 	s.meter.mu.Lock()
 	defer s.meter.mu.Unlock()
 	out.Counts = s.meter.counts
 	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
-	out.Latency, out.fullest = s.meter.lat.latest(1000), s.meter.lastFill
+	out.Latency, out.Durations, out.fullest = s.meter.lat.latest(1000), s.meter.lat.all(), s.meter.lastFill
+	out.ErrorsByType = s.meter.errorCounts()
 	return out
 }

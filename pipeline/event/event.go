@@ -22,7 +22,7 @@ import (
 )
 
 // SchemaVersion is stamped on every line.
-const SchemaVersion = "1.0"
+const SchemaVersion = "1.1"
 
 // Free is the event_name of a line for people, which is no event of the contract.
 const Free = "log"
@@ -47,6 +47,7 @@ type Definition struct {
 	When    string
 	Says    string // the message when none is given; "": made from the figures
 	Limited bool   // passes the keyed limiter
+	Since   string // the schema that brought the event; "": 1.0
 	Struct  any
 }
 

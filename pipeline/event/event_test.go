@@ -105,7 +105,7 @@ func TestEmptyFieldsAreLeftOut(t *testing.T) {
 	e := New(&b, fixed(Options{}))
 	e.Step("weather").Emit(RecordRejected{Reason: "attempts", Partition: 3, Offset: 7}, "")
 	got := b.String()
-	want := `{"timestamp":"2026-11-20T11:00:15.005Z","level":"warn","event_name":"record.rejected","schema_version":"1.0",` +
+	want := `{"timestamp":"2026-11-20T11:00:15.005Z","level":"warn","event_name":"record.rejected","schema_version":"1.1",` +
 		`"service_name":"penstock","service_instance_id":"host-1","message":"record rejected",` +
 		`"step":"weather","reason":"attempts","error_type":"_other","attempt":0}` + "\n"
 	if got != want {

@@ -22,7 +22,7 @@ type SourcePartitionStats struct {
 // Reason for its size: it is one line of the log, which is flat: a field for each figure.
 type PipelineStats struct {
 	IntervalMs       int64   `json:"interval_ms"`
-	State            string  `json:"state" required:"true" enum:"starting,running,draining,stopped"`
+	State            string  `json:"state" required:"true" enum:"starting,running,paused,draining,stopped"`
 	RecordsIn        int64   `json:"records_in"`
 	RecordsOut       int64   `json:"records_out"`
 	Created          int64   `json:"created"`
@@ -101,14 +101,14 @@ type StepStats struct {
 	LatMaxMs          float64 `json:"lat_max_ms"`
 	WindowLen         int64   `json:"window_len" unknown:"-1"`
 	WindowCap         int64   `json:"window_cap" unknown:"-1"`
-	Throttled         int64   `json:"throttled"`
-	ThrottleWaitMs    int64   `json:"throttle_wait_ms"`
+	Throttled         int64   `json:"throttled" since:"1.1"`
+	ThrottleWaitMs    int64   `json:"throttle_wait_ms" since:"1.1"`
 	OldestInflightMs  int64   `json:"oldest_inflight_ms"`
 	CacheHits         int64   `json:"cache_hits"`
 	CacheMisses       int64   `json:"cache_misses"`
-	CacheStale        int64   `json:"cache_stale"`
-	CallsJoined       int64   `json:"calls_joined"`
-	CircuitsOpen      int64   `json:"circuits_open"`
+	CacheStale        int64   `json:"cache_stale" since:"1.1"`
+	CallsJoined       int64   `json:"calls_joined" since:"1.1"`
+	CircuitsOpen      int64   `json:"circuits_open" since:"1.1"`
 }
 
 // SinkStats is sink.stats: every stats interval and once at the end, each sink.

@@ -15,6 +15,23 @@ type PipelineStopped struct {
 	ErrorMessage    string `json:"error_message" max:"512"`
 }
 
+// PipelinePaused is pipeline.paused: no step begins with another record for a while, since too
+// many of the last records were rejected.
+type PipelinePaused struct {
+	Reason   string `json:"reason" required:"true" enum:"dead_letter_budget"`
+	Rejected int64  `json:"rejected"`
+	Of       int64  `json:"of"`
+	PauseMs  int64  `json:"pause_ms"`
+}
+
+// PipelineResumed is pipeline.resumed: the pause is over. Rejected and Of are those that led to it.
+type PipelineResumed struct {
+	Reason   string `json:"reason" required:"true" enum:"dead_letter_budget"`
+	Rejected int64  `json:"rejected"`
+	Of       int64  `json:"of"`
+	PauseMs  int64  `json:"pause_ms"`
+}
+
 // RecordRejected is record.rejected: a record was rejected; limited.
 type RecordRejected struct {
 	Step         string `json:"step" required:"true"`
@@ -39,6 +56,9 @@ type StepStalled struct {
 	Offset           int64  `json:"offset" with:"topic"`
 	Attempt          int64  `json:"attempt"`
 	Holder           string `json:"holder"`
+	Target           string `json:"target" since:"1.1"`
+	Cause            string `json:"cause" enum:"slot,call,retry,rate,breaker,host,retry_budget,equal_call,turn,queue,sink,dead_letter,commit,transaction,limit" since:"1.1"`
+	Attempts         int64  `json:"attempts" unknown:"0" since:"1.1"`
 }
 
 // StepRecovered is step.recovered: it goes on.
@@ -65,6 +85,9 @@ type SinkStalled struct {
 	Holder           string `json:"holder"`
 	ErrorType        string `json:"error_type"`
 	ErrorMessage     string `json:"error_message" max:"512"`
+	Target           string `json:"target" since:"1.1"`
+	Cause            string `json:"cause" enum:"slot,call,retry,rate,breaker,host,retry_budget,equal_call,turn,queue,sink,dead_letter,commit,transaction,limit" since:"1.1"`
+	Attempts         int64  `json:"attempts" unknown:"0" since:"1.1"`
 }
 
 // SinkRecovered is sink.recovered: it goes on.

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -22,6 +23,9 @@ type field struct {
 	token    bool // error_type and reason: names from small sets
 	fill     bool // step or sink: filled in by the emitter
 }
+
+// since gives the schema that brought the event.
+func (d *Definition) since() string { return cmp.Or(d.Since, "1.0") }
 
 // A plan is how to write one kind of event.
 type plan struct {
@@ -55,7 +59,7 @@ func makePlan(def *Definition) *plan {
 			index: i, key: key, lead: `,"` + key + `":`, kind: sf.Type.Kind(), with: -1, max: maxString,
 			required: sf.Tag.Get("required") == "true",
 			unknown:  sf.Tag.Get("unknown") != "",
-			since:    "1.0",
+			since:    def.since(),
 			token:    key == "error_type" || key == "reason",
 			fill:     key == "step" || key == "sink",
 		}

@@ -1,6 +1,6 @@
 package event
 
-// The events of schema 1.0: their structs are in the files events_*.go, the list of them is
+// The events of schema 1: their structs are in the files events_*.go, the list of them is
 // here. A struct is one event, its comment says when it is emitted, its json tags are the
 // keys. An int64 is always written, a string when it is not empty, a float64 when it is a
 // number. Further tags:
@@ -10,7 +10,7 @@ package event
 //   - max: the most bytes of a string, cut at a whole character
 //   - with: written only when that other field of the event is
 //   - unknown: the value that stands for not known; the key is then left out
-//   - since: the schema that brought the field; none: 1.0
+//   - since: the schema that brought the field; none: the schema that brought the event
 
 // Registry lists every event, in the order of the reference page.
 var Registry = []Definition{
@@ -30,6 +30,8 @@ var Registry = []Definition{
 	{Name: "source.corrupt", Level: Error, When: "a batch that cannot be read", Says: "a batch cannot be read", Struct: SourceCorrupt{}},
 	{Name: "pipeline.stats", Level: Info, When: "every stats interval and once at the end", Struct: PipelineStats{}},
 	{Name: "pipeline.stopped", Level: Info, When: "one of several pipelines of the process has ended", Says: "pipeline stopped", Struct: PipelineStopped{}},
+	{Name: "pipeline.paused", Level: Warn, When: "no step begins with another record for pause_ms: more of the last records were rejected than the file allows", Says: "paused", Since: "1.1", Struct: PipelinePaused{}},
+	{Name: "pipeline.resumed", Level: Info, When: "the pause is over, or ended early by a stop", Says: "resumed", Since: "1.1", Struct: PipelineResumed{}},
 	{Name: "step.stats", Level: Info, When: "every stats interval and once at the end, each step", Struct: StepStats{}},
 	{Name: "sink.stats", Level: Info, When: "every stats interval and once at the end, each sink", Struct: SinkStats{}},
 	{Name: "error.stats", Level: Warn, When: "every stats interval, each step or sink and error type that had errors; 20 types at most, the rest as _other", Struct: ErrorStats{}},
@@ -39,7 +41,7 @@ var Registry = []Definition{
 	{Name: "sink.stalled", Level: Error, When: "a write makes no progress", Says: "a write makes no progress", Struct: SinkStalled{}},
 	{Name: "sink.recovered", Level: Info, When: "the write that stalled goes on", Says: "writes succeed again", Struct: SinkRecovered{}},
 	{Name: "backpressure.changed", Level: Info, When: "a step's queue fills or empties", Says: "queue changed", Struct: BackpressureChanged{}},
-	{Name: "circuit.changed", Level: Warn, When: "a host is left alone because it fails (open), one call tries it (half_open), or it is called again (closed)", Says: "circuit changed", Struct: CircuitChanged{}},
+	{Name: "circuit.changed", Level: Warn, When: "a host is left alone because it fails (open), one call tries it (half_open), or it is called again (closed)", Says: "circuit changed", Since: "1.1", Struct: CircuitChanged{}},
 	{Name: "commit.failed", Level: Error, When: "marks could not be committed, or not within 10 s; they are tried again; limited", Says: "commit failed; it is tried again", Limited: true, Struct: CommitFailed{}},
 	{Name: "transaction.aborted", Level: Error, When: "a transaction was given up; limited", Says: "transaction aborted", Limited: true, Struct: TransactionAborted{}},
 	{Name: "panic.recovered", Level: Error, When: "a stage or sink panicked; limited", Says: "recovered from a panic", Limited: true, Struct: PanicRecovered{}},

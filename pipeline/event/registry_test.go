@@ -2,14 +2,9 @@ package event
 
 import (
 	"bytes"
-	"encoding/json"
-	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
-	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -131,108 +126,5 @@ func TestGoldenLinesFitTheSchema(t *testing.T) {
 	}
 	if seen < len(Registry) {
 		t.Errorf("%d lines for %d events", seen, len(Registry))
-	}
-}
-
-// released is the schema that the last release promised.
-const released = "testdata/schema-1.0.json"
-
-var release = flag.Bool("release", false, "promise the present schema: a release does that")
-
-func TestTheReleasedSchemaIsKept(t *testing.T) {
-	if *release {
-		if err := os.WriteFile(released, Schema(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	old, err := os.ReadFile(released)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, p := range incompatible(t, old, Schema()) {
-		t.Error(p)
-	}
-}
-
-type eventSchema struct {
-	Properties map[string]struct {
-		Type  any   `json:"type"`
-		Const any   `json:"const"`
-		Enum  []any `json:"enum"`
-		Unit  any   `json:"x-unit"`
-	} `json:"properties"`
-	Required []string `json:"required"`
-}
-
-// incompatible names what of the old schema the new one breaks: additions are
-// allowed, and nothing else.
-func incompatible(t *testing.T, old, now []byte) (problems []string) {
-	t.Helper()
-	var a, b struct {
-		Defs map[string]eventSchema `json:"$defs"`
-	}
-	for _, x := range []struct {
-		text []byte
-		into any
-	}{{old, &a}, {now, &b}} {
-		if err := json.Unmarshal(x.text, x.into); err != nil {
-			t.Fatal(err)
-		}
-	}
-	fail := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	for name, was := range a.Defs {
-		is, ok := b.Defs[name]
-		if !ok {
-			fail("%s is gone", name)
-			continue
-		}
-		for key, f := range was.Properties {
-			g, ok := is.Properties[key]
-			switch {
-			case !ok:
-				fail("%s.%s is gone", name, key)
-			case !reflect.DeepEqual(f.Type, g.Type):
-				fail("%s.%s was a %v and is a %v", name, key, f.Type, g.Type)
-			case !reflect.DeepEqual(f.Unit, g.Unit):
-				fail("%s.%s was in %v and is in %v", name, key, f.Unit, g.Unit)
-			case key != "schema_version" && !reflect.DeepEqual(f.Const, g.Const):
-				fail("%s.%s was %v and is %v", name, key, f.Const, g.Const)
-			}
-			if f.Enum == nil && g.Enum != nil {
-				fail("%s.%s has become an enum", name, key)
-			}
-			for _, v := range f.Enum {
-				if g.Enum != nil && !slices.Contains(g.Enum, v) {
-					fail("%s.%s can no longer be %v", name, key, v)
-				}
-			}
-		}
-		for _, key := range was.Required {
-			if !slices.Contains(is.Required, key) {
-				fail("%s.%s was always there and no longer is", name, key)
-			}
-		}
-	}
-	return problems
-}
-
-func TestBreakingTheSchemaIsSeen(t *testing.T) {
-	now := string(Schema())
-	for _, c := range []struct{ from, to, want string }{
-		{`"step.stats": {`, `"stage.stats": {`, "step.stats is gone"},
-		{`"busy_ratio": {`, `"busy": {`, "busy_ratio is gone"},
-		{`"const": "warn"`, `"const": "info"`, "was warn and is info"},
-		{`"queue_full"`, `"queue-full"`, "can no longer be queue_full"},
-	} {
-		changed := strings.Replace(now, c.from, c.to, 1)
-		if changed == now {
-			t.Errorf("%s is not in the schema", c.from)
-		}
-		if got := strings.Join(incompatible(t, []byte(now), []byte(changed)), "; "); !strings.Contains(got, c.want) {
-			t.Errorf("%s to %s: got %q, want %q", c.from, c.to, got, c.want)
-		}
-	}
-	if p := incompatible(t, []byte(now), []byte(now)); len(p) > 0 {
-		t.Errorf("against itself: %v", p)
 	}
 }

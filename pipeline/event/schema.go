@@ -30,13 +30,36 @@ func Schema() []byte {
 		defs[p.def.Name] = p.schema()
 		anyOf = append(anyOf, object{"$ref": "#/$defs/" + p.def.Name})
 	}
-	b, err := json.MarshalIndent(object{
-		"$schema": "https://json-schema.org/draft/2020-12/schema",
+	return indented(object{
+		"$schema": draft,
 		"$id":     "https://penstock.io/schema/log-" + SchemaVersion + ".json",
 		"title":   "penstock log lines, schema " + SchemaVersion,
 		"oneOf":   anyOf,
 		"$defs":   defs,
-	}, "", "  ")
+	})
+}
+
+// EventSchema gives the JSON Schema of the lines of one event, or of [Free]. ok is false when there is no
+// such event.
+func EventSchema(name string) (schema []byte, ok bool) {
+	var s object
+	switch p := planNames[name]; {
+	case p != nil:
+		s = p.schema()
+	case name == Free:
+		s = freeSchema()
+	default:
+		return nil, false
+	}
+	s["$schema"] = draft
+	s["title"] = name + ", schema " + SchemaVersion
+	return indented(s), true
+}
+
+const draft = "https://json-schema.org/draft/2020-12/schema"
+
+func indented(s object) []byte {
+	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		panic(err) // maps of strings cannot fail to encode
 	}
@@ -90,7 +113,7 @@ func (p *plan) schema() object {
 		}
 	}
 	return object{
-		"type": "object", "description": p.def.When, "properties": props, "required": required,
+		"type": "object", "description": p.def.When, "x-since": p.def.since(), "properties": props, "required": required,
 		"additionalProperties": false,
 	}
 }
@@ -132,7 +155,11 @@ takes lines again (` + "`queue_full`, `write_failed`" + `). Counters stay exact.
 func anchor(name string) string { return strings.ReplaceAll(name, ".", "") }
 
 func (p *plan) reference(b *bytes.Buffer) {
-	fmt.Fprintf(b, "\n### %s\n\n%s. Level %s.\n\n| Key | Type | Meaning |\n|---|---|---|\n", p.def.Name, capital(p.def.When), p.def.Level)
+	fmt.Fprintf(b, "\n### %s\n\n%s. Level %s.", p.def.Name, capital(p.def.When), p.def.Level)
+	if p.def.Since != "" {
+		b.WriteString(" Since schema " + p.def.Since + ".")
+	}
+	b.WriteString("\n\n| Key | Type | Meaning |\n|---|---|---|\n")
 	for i := range p.fields {
 		f := &p.fields[i]
 		kind := typeNames[f.kind]
@@ -141,6 +168,9 @@ func (p *plan) reference(b *bytes.Buffer) {
 		}
 		if !f.always() {
 			kind += ", optional"
+		}
+		if f.since != p.def.since() {
+			kind += ", since " + f.since
 		}
 		meaning := meanings[f.key]
 		if f.enum != nil {

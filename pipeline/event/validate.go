@@ -113,9 +113,7 @@ func (l *checked) check() (name string) {
 		}
 	}
 	level := l.text("level")
-	if v := l.text("schema_version"); v != SchemaVersion {
-		l.fail("schema_version is %q, not %q", v, SchemaVersion)
-	}
+	version := l.version()
 	l.text("service_name")
 	l.text("service_instance_id")
 	l.text("message")
@@ -147,15 +145,44 @@ func (l *checked) check() (name string) {
 	if level != string(p.def.Level) {
 		l.fail("level is %q, the contract says %q", level, p.def.Level)
 	}
-	l.fields(p)
+	l.fields(p, version)
 	l.balance()
 	l.ratios()
 	slices.SortFunc(l.errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return name
 }
 
-// fields compares the keys of the line with those of its event.
-func (l *checked) fields(p *plan) {
+// version gives the minor part of the line's schema. Lines of older ones within this major part are
+// read; a newer one may have what this Registry does not.
+func (l *checked) version() (minor int) {
+	s := l.text("schema_version")
+	if s == "" {
+		return schemaMinor
+	}
+	minor, ok := minorOf(s)
+	switch {
+	case !ok:
+		l.fail("schema_version is %q, not %q", s, SchemaVersion)
+	case minor > schemaMinor:
+		l.fail("schema_version is %q, newer than %q: check it with a penstock of the version that wrote it", s, SchemaVersion)
+	}
+	return minor
+}
+
+var schemaMinor, _ = minorOf(SchemaVersion)
+
+// minorOf gives the minor part of a version of this major part of the schema.
+func minorOf(version string) (int, bool) {
+	s, ok := strings.CutPrefix(version, "1.")
+	if !ok || !integer.MatchString(s) {
+		return 0, false
+	}
+	n, err := strconv.Atoi(s)
+	return n, err == nil && n >= 0
+}
+
+// fields compares the keys of the line with those that its event has in the version of the line.
+func (l *checked) fields(p *plan, version int) {
 	for key := range l.values {
 		if p.keys[key] == nil && !envelopeKeys[key] {
 			l.fail("the event has no key %s", key)
@@ -164,10 +191,14 @@ func (l *checked) fields(p *plan) {
 	for i := range p.fields {
 		f := &p.fields[i]
 		v, there := l.values[f.key]
+		since, _ := minorOf(f.since)
+		switch {
+		case there && since > version:
+			l.fail("%s came with schema %s", f.key, f.since)
+		case !there && f.always() && since <= version:
+			l.fail("%s is missing", f.key)
+		}
 		if !there {
-			if f.always() {
-				l.fail("%s is missing", f.key)
-			}
 			continue
 		}
 		if why := f.wrong(v); why != "" {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-const goodStats = `{"timestamp":"2026-11-20T11:00:15.005Z","level":"info","event_name":"replay.progress","schema_version":"1.0",` +
+const goodStats = `{"timestamp":"2026-11-20T11:00:15.005Z","level":"info","event_name":"replay.progress","schema_version":"1.1",` +
 	`"service_name":"penstock","service_instance_id":"h-1","message":"m","fixture":"f","records_done":1,"rate_in":1.000}`
 
 func TestValidate(t *testing.T) {
@@ -31,7 +31,10 @@ func TestValidate(t *testing.T) {
 		{`"info"`, `"warn"`, "the contract says"},
 		{`11:00:15.005Z`, `11:00:15Z`, "RFC 3339"},
 		{`11:00:15.005Z`, `11:00:15.005+01:00`, "RFC 3339"},
-		{`"1.0"`, `"2.0"`, "schema_version"},
+		{`"1.1"`, `"2.0"`, "schema_version"},
+		{`"1.1"`, `"1.01"`, "schema_version"},
+		{`"1.1"`, `"1.-1"`, "schema_version"},
+		{`"1.1"`, `"1.99"`, "newer than"},
 		{`}`, `} x`, "follows the object"},
 		{`}`, ``, "does not end"},
 		{`{`, `[`, "no JSON object"},
@@ -41,6 +44,22 @@ func TestValidate(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: got %v, want %q", bad, err, c.want)
 		}
+	}
+}
+
+// TestValidateReadsOlderLines: within the major part of the schema, a line is held to the version that it names.
+func TestValidateReadsOlderLines(t *testing.T) {
+	if err := Validate([]byte(strings.Replace(goodStats, `"1.1"`, `"1.0"`, 1))); err != nil {
+		t.Error(err)
+	}
+	var b strings.Builder
+	New(&b, Options{}).Emit(PipelinePaused{Reason: "dead_letter_budget", Rejected: 101, Of: 1000, PauseMs: 60000}, "")
+	if err := Validate([]byte(b.String())); err != nil {
+		t.Error(err)
+	}
+	err := Validate([]byte(strings.Replace(b.String(), `"1.1"`, `"1.0"`, 1)))
+	if err == nil || !strings.Contains(err.Error(), "rejected came with schema 1.1") {
+		t.Errorf("an event of 1.1 in a line of 1.0: %v", err)
 	}
 }
 

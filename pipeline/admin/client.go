@@ -1,0 +1,168 @@
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+const (
+	clientPatience = 10 * time.Second // of one request, its answer included
+	largestAnswer  = 64 << 20         // bytes: some 200,000 records in flight
+)
+
+// ClientOptions say which endpoint a Client asks.
+type ClientOptions struct {
+	// Address is host:port, https://host:port, or unix: and the path of a socket. host:port is asked without
+	// TLS unless TLS is set.
+	Address string
+	// Token comes with every request. It is not sent to another machine without TLS.
+	Token settings.Secret
+	TLS   *tls.Config // whom to trust; nil: the authorities of the system
+}
+
+// A Client asks the endpoint of a running process. It is safe for concurrent use, and keeps no
+// connection between two requests.
+type Client struct {
+	address, base string
+	token         settings.Secret
+	http          *http.Client
+}
+
+// NewClient checks the options, and connects to nothing yet.
+func NewClient(o ClientOptions) (*Client, error) {
+	c := &Client{address: o.Address, token: o.Token}
+	transport := &http.Transport{ // no proxy: the token is for the endpoint alone
+		DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10, TLSHandshakeTimeout: clientPatience, ForceAttemptHTTP2: false,
+	}
+	c.http = &http.Client{
+		Transport:     transport, // Get bounds its time
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	if path, ok := strings.CutPrefix(o.Address, "unix:"); ok {
+		if path == "" {
+			return nil, errors.New("reaching the admin endpoint: the address names no socket: write unix:/run/penstock/admin.sock")
+		}
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		}
+		c.base = "http://localhost"
+		return c, nil
+	}
+	hostport, secure := strings.CutPrefix(o.Address, "https://")
+	host, port, err := net.SplitHostPort(strings.TrimSuffix(hostport, "/"))
+	if err != nil || host == "" || port == "" || strings.ContainsAny(host+port, "/@ ") {
+		return nil, fmt.Errorf("reaching the admin endpoint: the address is host:port, https://host:port or unix:/path, not %q", o.Address)
+	}
+	scheme := "http://"
+	if secure || o.TLS != nil {
+		scheme = "https://"
+		config := &tls.Config{}
+		if o.TLS != nil {
+			config = o.TLS.Clone()
+		}
+		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
+		transport.TLSClientConfig = config
+	} else if o.Token != "" && !loopback(host) {
+		return nil, fmt.Errorf("reaching the admin endpoint: the token would go to %s in the clear: write https://%s", hostport, hostport)
+	}
+	c.base = scheme + net.JoinHostPort(host, port)
+	return c, nil
+}
+
+// An AnswerError is what an endpoint has answered in place of what was asked for.
+type AnswerError struct {
+	Address, Path string
+	Status        int    // of HTTP
+	Why           string // what the endpoint says about it, or what to do
+}
+
+func (e *AnswerError) Error() string {
+	return fmt.Sprintf("asking the admin endpoint at %s for %s: %d %s: %s", e.Address, e.Path, e.Status, http.StatusText(e.Status), e.Why)
+}
+
+// Get asks for a path, with its query if it has one, and reads the JSON of the answer into into. It blocks until the
+// answer is there, 10 seconds at most. An answer above 64 MiB is an error. The error is a *pipeline.EnvironmentError
+// when the endpoint cannot be reached, and an *AnswerError when it refuses. /livez and /readyz answer with 503 and
+// their reason when they fail: that is read into into too, and the error is an AnswerError as well.
+func (c *Client) Get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, clientPatience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
+	if err != nil {
+		return fmt.Errorf("asking the admin endpoint at %s for %s: %w", c.address, path, err)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token.Reveal())
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return c.unreachable(path, err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer+1))
+	switch {
+	case err != nil:
+		return c.unreachable(path, err)
+	case len(body) > largestAnswer:
+		return fmt.Errorf("asking the admin endpoint at %s for %s: the answer is larger than %d MiB", c.address, path, largestAnswer>>20)
+	case resp.StatusCode != http.StatusOK:
+		return c.refused(path, resp.StatusCode, body, into)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("asking the admin endpoint at %s for %s: the answer is not that of a penstock of this version: %w", c.address, path, err)
+	}
+	return nil
+}
+
+// unreachable makes the error of a request that had no answer. It says what to do.
+func (c *Client) unreachable(path string, err error) error {
+	hint := ""
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		hint = "; nothing listens there: the process has to run, with the section admin: {listen: " +
+			strings.TrimPrefix(c.address, "https://") + "} in its file"
+	case errors.Is(err, syscall.EACCES):
+		hint = "; only the user of the process, and root, may connect to its socket"
+	case errors.As(err, &unknown):
+		hint = "; give the authority that has signed its certificate"
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op
+	}
+	return &pipeline.EnvironmentError{Err: fmt.Errorf("asking the admin endpoint at %s for %s: %w%s", c.address, path, err, hint)}
+}
+
+// refused makes the error of an answer with a status of its own.
+func (c *Client) refused(path string, status int, body []byte, into any) error {
+	e := &AnswerError{Address: c.address, Path: path, Status: status}
+	var said struct{ Error, Reason string }
+	if json.Unmarshal(body, &said) == nil {
+		e.Why = said.Error + said.Reason
+	}
+	switch {
+	case status == http.StatusUnauthorized:
+		e.Why = "it wants the token of its file, admin.token or what stands in admin.token_file, and got another or none"
+	case status == http.StatusServiceUnavailable:
+		_ = json.Unmarshal(body, into) // what it cannot hold it leaves out
+	case strings.Contains(string(body), "HTTP request to an HTTPS server"):
+		e.Why = "it speaks TLS: write https:// in front of its address"
+	case e.Why == "":
+		e.Why = "what listens there is not a penstock of this version"
+	}
+	return e
+}

@@ -1,0 +1,66 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+)
+
+// A route is one path of the endpoint. Each is in the table of routes, and nowhere else: the
+// guard, the answer to an unknown path and the tests go by it.
+type route struct {
+	path    string
+	open    bool         // it is answered without the token, and gives no reasons then
+	handler http.Handler // nil: the options do not provide it, and the path is unknown
+}
+
+// table is all paths that there may be.
+func (s *Server) table() []route {
+	o := &s.options
+	return []route{
+		{path: "/livez", open: true, handler: s.health(o.Live)},
+		{path: "/readyz", open: true, handler: s.health(o.Ready)},
+		{path: "/version", handler: shows(func(*http.Request) (any, error) { return o.Version, nil })},
+		{path: "/metrics", handler: o.Metrics},
+		{path: "/api/v1/stats", handler: shows(func(*http.Request) (any, error) { return s.stats(), nil })},
+		{path: "/api/v1/why", handler: s.why()},
+		{path: "/api/v1/inflight", handler: s.inFlight()},
+	}
+}
+
+// shows makes the handler of a path that answers with JSON. An error is one of the request: a
+// parameter that cannot be read.
+func shows(what func(*http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := what(r)
+		if err != nil {
+			refuse(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, body)
+	})
+}
+
+// routes gives the handler of all paths that are there. A path that ends with / stands for all below it.
+func (s *Server) routes() http.Handler {
+	var (
+		there []route
+		paths []string
+	)
+	for _, r := range s.table() {
+		if r.handler != nil {
+			there, paths = append(there, r), append(paths, r.path)
+		}
+	}
+	last := len(paths) - 1
+	known := "there is " + strings.Join(paths[:last], ", ") + " and " + paths[last]
+	none := route{handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, known) })}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := none
+		for _, one := range there {
+			if one.path == r.URL.Path || strings.HasSuffix(one.path, "/") && strings.HasPrefix(r.URL.Path, one.path) {
+				to = one
+			}
+		}
+		s.guard(w, r, to)
+	})
+}

@@ -1,0 +1,95 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/itchyny/gojq"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// made are the keys that jq's own functions give: to_entries, capture, group_by with to_entries.
+var made = []string{"key", "value", "name"}
+
+var eventName = regexp.MustCompile(`^[a-z]+(\.[a-z_]+)+$`)
+
+// CheckJQ holds what a jq program names against a contract: a text that looks like the name of an event is
+// one, and a key that it reads is a key of some event, or one that the program itself gives to an object.
+func CheckJQ(program string, registry []event.Definition) error {
+	parsed, err := gojq.Parse(program)
+	if err != nil {
+		return fmt.Errorf("parsing the jq program: %w", err)
+	}
+	c := contract{events: map[string]map[string]event.Field{}}
+	known := slices.Clone(made)
+	for i := range registry {
+		c.events[registry[i].Name] = c.keys(&registry[i])
+		known = add(known, slices.Collect(maps.Keys(c.events[registry[i].Name]))...)
+	}
+	var read, texts []string
+	walk(reflect.ValueOf(parsed), func(v any) {
+		switch x := v.(type) {
+		case *gojq.Index:
+			read = add(read, x.Name)
+			if x.Str != nil && x.Str.Queries == nil {
+				read = add(read, x.Str.Str)
+			}
+			if q := x.Start; q != nil && !x.IsSlice && q.Term != nil && q.Term.Str != nil && q.Term.Str.Queries == nil {
+				read = add(read, q.Term.Str.Str)
+			}
+		case *gojq.PatternObject:
+			read = add(read, strings.TrimPrefix(x.Key, "$"))
+		case *gojq.ObjectKeyVal:
+			key := x.Key
+			if x.KeyString != nil && x.KeyString.Queries == nil {
+				key = x.KeyString.Str
+			}
+			if x.Val != nil || strings.HasPrefix(key, "$") {
+				known = add(known, strings.TrimPrefix(key, "$"))
+			} else {
+				read = add(read, key) // {step} is {step: .step}
+			}
+		case *gojq.String:
+			if x.Queries == nil {
+				texts = add(texts, x.Str)
+			}
+		}
+	})
+	for _, s := range texts {
+		if eventName.MatchString(s) && c.events[s] == nil {
+			c.fail("there is no event %s", s)
+		}
+	}
+	for _, key := range read {
+		if key != "" && !slices.Contains(known, key) {
+			c.fail("no event has a key %s", key)
+		}
+	}
+	return errors.Join(c.errs...)
+}
+
+// walk calls f for every pointer to a struct within v.
+func walk(v reflect.Value, f func(any)) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if v.IsNil() {
+			return
+		}
+		f(v.Interface())
+		walk(v.Elem(), f)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			walk(v.Field(i), f)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			walk(v.Index(i), f)
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package dashboards
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// LokiRules gives the alerts for Loki's ruler. They are about the service `penstock`; a ruler has no
+// variables, so another name is put in its place when the file is exported.
+func LokiRules() []RuleGroup {
+	alerts := slices.Concat(lokiSilence(), lokiDelay(), lokiFailures(), lokiChanges())
+	for i := range alerts {
+		alerts[i].Expr = ruled(alerts[i].Expr)
+	}
+	return []RuleGroup{{Store: Loki, Name: "penstock", Interval: time.Minute, Alerts: alerts}}
+}
+
+// ruled makes a panel's query one of a ruler, which fills in nothing.
+func ruled(expr string) string {
+	return strings.NewReplacer(`service_name=~"$service"`, `service_name="`+DefaultService+`"`, ` | pipeline=~"$pipeline"`, "").Replace(expr)
+}
+
+// DefaultService is the service_name of a log, and the label of its stream, unless it is set.
+const DefaultService = "penstock"
+
+func counted(event, rng string, by ...string) string {
+	return ask{event: event, over: count, rng: rng, by: by}.logql()
+}
+
+func lokiSilence() []Alert {
+	out, lag := total("pipeline.stats", "records_out", "5m", "pipeline"), partition("lag", recent, "sum", "pipeline")
+	flight := present("pipeline.stats", "inflight", recent, "pipeline")
+	return []Alert{
+		{
+			Name: "PenstockSilent", Severity: Page, For: time.Minute,
+			Expr:    "absent_over_time(" + streams("pipeline.stats") + " [2m])",
+			Summary: "No penstock has written figures for two minutes.",
+			Runbook: "Every pipeline writes pipeline.stats every 15 s. Either no daemon runs, or its log does not arrive. Look at process.stopped, then at whoever ships the log.",
+		},
+		{
+			Name: "PenstockStalled", Severity: Page, For: 5 * time.Minute,
+			Expr:    out.logql() + " == 0\nand\n" + lag.logql() + " > 0\nand\n" + flight.logql() + " > 0",
+			Summary: "Pipeline {{ $labels.pipeline }} has work and delivers nothing.",
+			Runbook: "`penstock why` names the record, the step and the host that each partition waits for; step.stalled and sink.stalled in the log say the same.",
+		},
+		{
+			Name: "PenstockRecordHeld", Severity: Page,
+			Expr: ask{event: "pipeline.stats", field: "oldest_inflight_ms", over: last, rng: recent, each: []string{instance}, by: []string{"pipeline"}}.logql() +
+				" > 300000",
+			Summary: "A record of pipeline {{ $labels.pipeline }} has been under way for more than five minutes.",
+			Runbook: "Its partition is not committed beyond it. `penstock why` names it, and what it waits for.",
+		},
+		{
+			Name: "PenstockCrashLoop", Severity: Page,
+			Expr:    counted("process.started", "15m", "config_path") + " > 3",
+			Summary: "penstock has started {{ $value }} times within 15 minutes.",
+			Runbook: "process.stopped says why each one ended; a process that was killed leaves no such line: look for the memory limit.",
+		},
+	}
+}
+
+func lokiDelay() []Alert {
+	lag := partition("lag", recent, "sum", "pipeline")
+	before := lag
+	before.offset = "15m"
+	age := partition("lag_age_ms", recent, "max", "pipeline")
+	return []Alert{
+		{
+			Name: "PenstockLagGrowing", Severity: Page, For: 15 * time.Minute,
+			Expr:    age.logql() + " > 300000\nand\n" + lag.logql() + "\n>\n" + before.logql(),
+			Summary: "Pipeline {{ $labels.pipeline }} is more than five minutes behind, and falls further behind.",
+			Runbook: "The page on the source says whether all partitions are behind or one; that on steps, which step is the limit.",
+		},
+		{
+			Name: "PenstockCommitStuck", Severity: Page, For: 5 * time.Minute,
+			Expr:    partition("commit_age_ms", recent, "max", partitionBy...).logql() + " > 60000\nand\n" + partition("uncommitted", recent, "max", partitionBy...).logql() + " > 0",
+			Summary: "Pipeline {{ $labels.pipeline }} has not committed partition {{ $labels.partition }} of {{ $labels.topic }} for a minute.",
+			Runbook: "Commits are made every second. `penstock why` says whether a record holds the partition, or the commit itself fails (commit.failed).",
+		},
+		{
+			Name: "PenstockBackpressure", Severity: Ticket, For: 30 * time.Minute,
+			Expr: ask{event: "pipeline.stats", over: count, rng: "5m", where: []string{"backpressure", "high"}, has: []string{"bottleneck_step"},
+				by: []string{"pipeline", "bottleneck_step"}}.logql() + " > 10",
+			Summary: "Step {{ $labels.bottleneck_step }} of pipeline {{ $labels.pipeline }} is the limit, for half an hour.",
+			Runbook: "It keeps up only as long as the topic is not fuller than now. Give the step more workers, or make what it calls faster.",
+		},
+	}
+}
+
+func lokiFailures() []Alert {
+	errors, in := total("pipeline.stats", "errors", "10m", "pipeline"), total("pipeline.stats", "records_in", "10m", "pipeline")
+	return []Alert{
+		{
+			Name: "PenstockErrorsHigh", Severity: Ticket, For: 10 * time.Minute,
+			Expr:    "(" + errors.logql() + "\n/\n" + in.logql() + ") > 0.05",
+			Summary: "More than one attempt in twenty of pipeline {{ $labels.pipeline }} fails.",
+			Runbook: "The page on errors says which step and what kind. Attempts that are tried again and succeed count too.",
+		},
+		{
+			Name: "PenstockErrorsVeryHigh", Severity: Page, For: 10 * time.Minute,
+			Expr:    "(" + errors.logql() + "\n/\n" + in.logql() + ") > 0.5",
+			Summary: "More than half of the attempts of pipeline {{ $labels.pipeline }} fail.",
+			Runbook: "Most likely somebody who is called is down. The page on errors says who.",
+		},
+		{
+			Name: "PenstockRejected", Severity: Ticket,
+			Expr:    total("pipeline.stats", "rejected", "10m", "pipeline").logql() + " > 0",
+			Summary: "Pipeline {{ $labels.pipeline }} has rejected {{ $value }} records within ten minutes.",
+			Runbook: "They stand in its dead letters, with the reason. Mend what is wrong, and replay them.",
+		},
+		{
+			Name: "PenstockBreakerOpen", Severity: Page, For: 5 * time.Minute,
+			Expr:    present("step.stats", "circuits_open", recent, "pipeline", "step").logql() + " > 0",
+			Summary: "Step {{ $labels.step }} of pipeline {{ $labels.pipeline }} leaves {{ $value }} hosts alone, since they fail.",
+			Runbook: "circuit.changed names the host. Records wait for it; none is lost.",
+		},
+		{
+			Name: "PenstockOffsetsMissing", Severity: Page,
+			Expr:    counted("source.gap", "10m", "pipeline", "topic", "reason"),
+			Summary: "Offsets of {{ $labels.topic }} do not exist any more: {{ $labels.reason }}.",
+			Runbook: "The topic's retention was faster than the pipeline, or the topic was made anew. The line source.gap has the offsets.",
+		},
+		{
+			Name: "PenstockPanic", Severity: Ticket,
+			Expr:    counted("panic.recovered", "10m", "pipeline", "step"),
+			Summary: "Step {{ $labels.step }} of pipeline {{ $labels.pipeline }} has panicked.",
+			Runbook: "A bug in a stage or sink. The record was rejected, and the others go on.",
+		},
+	}
+}
+
+func lokiChanges() []Alert {
+	lost := ask{event: "log.suppressed", field: "count", over: sum, rng: "10m", by: []string{"reason"}}
+	full, failed := lost, lost
+	full.where, failed.where = []string{"reason", "queue_full"}, []string{"reason", "write_failed"}
+	return []Alert{
+		{
+			Name: "PenstockRebalances", Severity: Ticket,
+			Expr:    counted("source.revoked", "10m", "pipeline", "consumer_group") + " > 3",
+			Summary: "Partitions of group {{ $labels.consumer_group }} were revoked {{ $value }} times within ten minutes.",
+			Runbook: "Members come and go: look for restarts, and for sessions that time out.",
+		},
+		{
+			Name: "PenstockConfigRejected", Severity: Ticket,
+			Expr:    counted("config.rejected", "10m", "trigger"),
+			Summary: "A configuration with errors was refused.",
+			Runbook: "The line config.rejected has the first error and its place. `penstock check FILE` has all of them.",
+		},
+		{
+			Name: "PenstockLogLost", Severity: Ticket,
+			Expr:    full.logql() + " > 0\nor\n" + failed.logql() + " > 0",
+			Summary: "{{ $value }} lines of the log were not written: {{ $labels.reason }}.",
+			Runbook: "Whoever reads the log is too slow, or its disk is full. Dashboards on the log have holes; the pipeline goes on.",
+		},
+	}
+}

@@ -28,11 +28,12 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 		}
 	}
 	watch := admin.NewWatch(0)
-	p.checkProgress = func() error { return watch.Check(p.snapshots(), p.inFlightOf) }
+	p.checkProgress = func() error { return watch.Check(p.snapshots(), p.holdsOf) }
 	live := func() error { return errors.Join(p.failed.error(), p.checkProgress()) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
-		Listen: set.Process.Admin.Listen, Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts,
+		Listen: set.Process.Admin.Listen, Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
+		Holds: p.holds, InFlight: p.inFlight,
 		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
 	})
 	if err != nil {
@@ -63,15 +64,6 @@ func (p *process) snapshots() (all []engine.Snapshot) {
 		all = append(all, m.runner.Snapshot())
 	}
 	return all
-}
-
-func (p *process) inFlightOf(name string) []engine.InFlight {
-	for _, m := range p.pipelines {
-		if m.name == name {
-			return m.runner.InFlight()
-		}
-	}
-	return nil
 }
 
 // readiness is what /readyz answers.

@@ -81,7 +81,7 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/admin"}, own: contract("pipeline/engine", "pipeline/event", "pipeline/tlsfiles", "pipeline/secretfiles")},
 	{packages: []string{"pipeline/deadletter"}, own: contract("pipeline/fixture", "pipeline/expr", "pipeline/event"), others: []string{}},
 	{packages: []string{"pipeline/metrics"}, own: contract("pipeline/engine", "pipeline/event"), others: []string{"github.com/prometheus/client_golang", "github.com/prometheus/client_model"}},
-	{packages: []string{"pipeline/dashboards"}, own: []string{"pipeline/event", "pipeline/metrics"}},
+	{packages: []string{"pipeline/dashboards"}, own: []string{"pipeline/event", "pipeline/metrics", "pipeline/dashboards"}},
 	{packages: []string{"pipeline/tlsfiles"}, others: []string{}},
 	{packages: []string{"pipeline/secretfiles"}, own: contract(), others: []string{}},
 	{packages: []string{"pipeline/kafka"}, own: []string{"pipeline/event", "pipeline/tlsfiles", "pipeline/kafka/recordbatch"}, others: []string{kafkaGo}},

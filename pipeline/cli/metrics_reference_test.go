@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline/metrics"
+)
+
+// TestMetricsReference keeps the page of metrics current: -update rewrites it.
+func TestMetricsReference(t *testing.T) {
+	path := filepath.Join(repo, "docs", "reference", "metrics.md")
+	want := metricsReference()
+	if *updateCases {
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not current: go test ./pipeline/cli -run MetricsReference -update", path)
+	}
+}
+
+const metricsHead = `# Metrics
+
+Generated from the table of figures; ` + "`go test ./pipeline/cli -run MetricsReference -update`" + ` rewrites it.
+
+` + "`/metrics`" + ` of the endpoint that ` + "`admin`" + ` of a pipeline file opens answers Prometheus. The figures are those of the stats events and
+of ` + "`/api/v1/stats`" + `: all three are made from one table, and of one moment they say the same.
+
+- Units are seconds, bytes, and records. What ends in ` + "`_total`" + ` counts from the start of the process and never falls. What is not known
+  has no series: a 0 is a figure.
+- Times are kept in whole milliseconds. Percentages and rates are left to the query: ` + "`rate(penstock_step_busy_seconds_total[5m])`" + ` divided
+  by ` + "`penstock_step_workers`" + ` is the share of the time that a step was at work.
+- A histogram counts from the start, so those of several processes can be added. Each has classic buckets, and native ones of 8 for each
+  doubling for a Prometheus that takes those in (` + "`scrape_native_histograms: true`" + `). A value may count for a bucket although it is above
+  the bucket's bound by less than 0.8 %; sums and counts are exact.
+- The sink of dead letters is among the sinks, under its name.
+- A pipeline that has failed, or never started because something was missing, still has its state. Names of partitions are only
+  there while they are assigned.
+- ` + "`go_` and `process_`" + ` beside these are of the Go runtime and of the operating system: memory, goroutines, CPU, open files.
+`
+
+// metricLevels are the beginnings of names, and what they are of.
+var metricLevels = []struct{ prefix, heading string }{
+	{"penstock_pipeline_", "Pipelines"},
+	{"penstock_source_", "Sources"},
+	{"penstock_partition_", "Partitions"},
+	{"penstock_step_", "Steps"},
+	{"penstock_sink_", "Sinks"},
+	{"penstock_", "The process"},
+}
+
+// metricsReference writes the page from the table.
+func metricsReference() []byte {
+	var b bytes.Buffer
+	b.WriteString(metricsHead)
+	left := metrics.Names()
+	for _, l := range metricLevels {
+		fmt.Fprintf(&b, "\n## %s\n\n| Metric | Type | Labels | Meaning |\n|---|---|---|---|\n", l.heading)
+		var others []metrics.Name
+		for _, n := range left {
+			if !strings.HasPrefix(n.Name, l.prefix) {
+				others = append(others, n)
+				continue
+			}
+			labels := ""
+			if len(n.Labels) > 0 {
+				labels = "`" + strings.Join(n.Labels, "`, `") + "`"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", n.Name, n.Type, labels, n.Help)
+		}
+		left = others
+	}
+	return b.Bytes()
+}

@@ -66,6 +66,15 @@ type Joiner interface {
 	Joins() bool
 }
 
+// A Hosted says with whom it has to do, for those who ask what holds a record up. It is a Call, or a
+// Sink. A Call may say for them too which limit Waits names, by a method Cause() string: rate, breaker,
+// host, retry_budget or equal_call.
+type Hosted interface {
+	// Host is whom a Call is for, or where a Sink writes to, as in messages: "api.example". "": it is
+	// not known. It blocks for nothing and nobody; that of a Sink may come at any time, from any goroutine.
+	Host() string
+}
+
 // A Yielder is a Call that keeps something for itself while it waits, like its turn at a rate.
 type Yielder interface {
 	Call

@@ -5,9 +5,8 @@
 //
 // A [Source] hands over batches of one [Lane] each: records that stay in order. A [Stage] or a
 // [Splitter] works on one record, many at a time. A [Sink] stores records, serially per lane.
-// Authors of stages and sinks see no acknowledgements, no channels and no offsets, and a source
-// is told what to commit: package engine does the rest, and has the promises exactly, by labels
-// like (I5).
+// All else, as acknowledgements and offsets, is package engine's, which has the promises exactly,
+// by labels like (I5).
 //
 // A record ends in exactly one of four ways: delivered (every sink that wants it has it),
 // filtered (on purpose), rejected (it failed for good and its dead letter is durable), or

@@ -54,8 +54,10 @@ type Options struct {
 	Live      func() error // nil: what runs makes progress. See Watch
 	Ready     func() error // nil: everything is connected
 	Snapshots func() []engine.Snapshot
-	Log       func() event.QueueCounts // of the log; nil: not shown
-	Metrics   http.Handler             // answers /metrics; nil: there is no such path
+	Holds     func() []PipelineHolds    // answers /api/v1/why; nil: there is no such path
+	InFlight  func() []PipelineInFlight // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
+	Log       func() event.QueueCounts  // of the log; nil: not shown
+	Metrics   http.Handler              // answers /metrics; nil: there is no such path
 	// Files gives the effective settings, secrets masked; nil: there is no /api/v1/config.
 	Files func() ([]File, error)
 	Pprof bool        // answer /debug/pprof/ too

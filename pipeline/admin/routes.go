@@ -25,6 +25,8 @@ func (s *Server) table() []route {
 		{path: "/version", handler: shows(func(*http.Request) (any, error) { return o.Version, nil })},
 		{path: "/metrics", handler: o.Metrics},
 		{path: "/api/v1/stats", handler: shows(func(*http.Request) (any, error) { return s.stats(), nil })},
+		{path: "/api/v1/why", handler: s.why()},
+		{path: "/api/v1/inflight", handler: s.inFlight()},
 		{path: "/api/v1/partitions", handler: shows(func(*http.Request) (any, error) { return partitionsOf(o.Snapshots()), nil })},
 		{path: "/api/v1/errors", handler: shows(func(*http.Request) (any, error) { return errorsOf(o.Snapshots()), nil })},
 		{path: "/api/v1/config", handler: s.config()},

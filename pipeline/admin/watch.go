@@ -1,12 +1,10 @@
 package admin
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"log"
-	"slices"
 	"sync"
 	"time"
 
@@ -37,13 +35,13 @@ func NewWatch(after time.Duration) *Watch {
 }
 
 // Check looks at all pipelines of the process. The error names each that has stood
-// still for too long, with the record that holds its mark. inFlight is asked about
+// still for too long, with the record that has held a mark for longest. holds is asked about
 // those alone, and may be nil.
 //
 // A standstill is measured from the first look at it: call Check at regular intervals,
 // or it is seen late. It is never seen too early: what is finished or without work
 // at one look starts it anew.
-func (w *Watch) Check(all []engine.Snapshot, inFlight func(pipeline string) []engine.InFlight) error {
+func (w *Watch) Check(all []engine.Snapshot, holds func(pipeline string) []engine.Hold) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	seen := make(map[string]standstill, len(all))
@@ -60,11 +58,11 @@ func (w *Watch) Check(all []engine.Snapshot, inFlight func(pipeline string) []en
 		}
 		seen[s.Pipeline] = now
 		if still := s.At.Sub(now.from); still >= w.after {
-			var records []engine.InFlight
-			if inFlight != nil {
-				records = inFlight(s.Pipeline)
+			var longest []engine.Hold
+			if holds != nil {
+				longest = holds(s.Pipeline)
 			}
-			errs = append(errs, standstillError(s, lag, still, records))
+			errs = append(errs, standstillError(s, lag, still, longest))
 		}
 	}
 	w.standstills = seen
@@ -92,40 +90,14 @@ func workOf(s *engine.Snapshot) (lag int64, work bool) {
 	return lag, work || s.InFlight > 0
 }
 
-// standstillError says which pipeline stands still, and at which record.
-func standstillError(s *engine.Snapshot, lag int64, still time.Duration, records []engine.InFlight) error {
+// standstillError says which pipeline stands still, and at which record: the first of those that hold
+// marks.
+func standstillError(s *engine.Snapshot, lag int64, still time.Duration, holds []engine.Hold) error {
 	text := fmt.Sprintf("pipeline %s: nothing finished for %v, %d in flight, lag %d", s.Pipeline, still.Round(time.Second), s.InFlight, lag)
-	r, ok := oldestHolder(records)
-	if !ok {
+	if len(holds) == 0 {
 		return errors.New(text)
 	}
-	held := ""
-	if r.Held > 0 {
-		held = fmt.Sprintf(" (%s, %v)", cmp.Or(r.For, "a limit"), r.Held.Round(time.Second))
-	}
-	return fmt.Errorf("%s; %v holds the mark: %s%s in %s, attempt %d, for %v", text, r.Position, r.State, held, r.Where, r.Attempt,
-		r.Age.Round(time.Second))
-}
-
-// oldestHolder gives the record that has held a mark for longest: of the first record of each
-// lane the oldest.
-func oldestHolder(records []engine.InFlight) (engine.InFlight, bool) {
-	first := map[string]engine.InFlight{}
-	for _, r := range records {
-		if f, ok := first[r.Lane]; !ok || r.Offset < f.Offset {
-			first[r.Lane] = r
-		}
-	}
-	var all []engine.InFlight
-	for _, r := range first {
-		all = append(all, r)
-	}
-	if len(all) == 0 {
-		return engine.InFlight{}, false
-	}
-	return slices.MaxFunc(all, func(a, b engine.InFlight) int {
-		return cmp.Or(cmp.Compare(a.Age, b.Age), cmp.Compare(b.Lane, a.Lane))
-	}), true
+	return fmt.Errorf("%s; %v", text, holds[0])
 }
 
 // discardLog drops what net/http logs about callers that misbehave.

@@ -76,37 +76,34 @@ func TestWatchKnowsWhatIsNoWork(t *testing.T) {
 
 func TestWatchNamesTheRecord(t *testing.T) {
 	w := NewWatch(time.Minute)
-	at := func(lane string, offset int64, age time.Duration, attempt int) engine.InFlight {
-		return engine.InFlight{Position: pipeline.Position{Topic: "flights", Partition: 3, Offset: offset}, Lane: lane, Where: "weather",
-			State: "running", Attempt: attempt, Age: age}
+	at := pipeline.Position{Topic: "flights", Partition: 3, Offset: 5}
+	held := engine.Hold{
+		Lane: "flights/3", Position: at, Root: at, Where: "weather", Host: "api.example", State: "throttled", Cause: engine.CauseBreaker,
+		For: "circuit of api.example", Since: 7 * time.Minute, Attempt: 2, Attempts: 5, ErrorType: "http_5xx", Age: 8 * time.Minute, Behind: 12,
 	}
-	// 7 is the oldest of all, but behind 5 in its lane; the other lane's first is younger.
-	inFlight := func(name string) []engine.InFlight {
+	younger := held
+	younger.Partition, younger.Age = 4, time.Minute
+	holds := func(name string) []engine.Hold {
 		if name != "p" {
 			t.Errorf("asked about %s, which stands by no means still", name)
 		}
-		return []engine.InFlight{at("flights/3", 7, 9*time.Minute, 1), at("flights/3", 5, 8*time.Minute, 2), at("flights/4", 1, time.Minute, 3)}
+		return []engine.Hold{held, younger}
 	}
 	both := func(d time.Duration, finished int64) []engine.Snapshot {
 		other := look{at: d, finished: finished, lag: 3}.snapshot()
 		other.Pipeline = "other"
 		return []engine.Snapshot{look{at: d, lag: 9, inFlight: 3}.snapshot(), other}
 	}
-	if err := w.Check(both(0, 1), inFlight); err != nil {
+	if err := w.Check(both(0, 1), holds); err != nil {
 		t.Fatal(err)
 	}
-	err := w.Check(both(8*time.Minute, 2), inFlight)
-	want := "pipeline p: nothing finished for 8m0s, 3 in flight, lag 12; flights/3@5 holds the mark: running in weather, attempt 2, for 8m0s"
+	err := w.Check(both(8*time.Minute, 2), holds)
+	want := "pipeline p: nothing finished for 8m0s, 3 in flight, lag 12; flights/3@5: weather, host api.example: " +
+		"has waited 7 min 0 s for circuit of api.example; attempt 2 of 5 failed with http_5xx; 12 records behind it"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want\n%s", err, want)
 	}
-	throttled := at("flights/3", 5, 8*time.Minute, 2)
-	throttled.State, throttled.For, throttled.Held = "throttled", "circuit of api.example", 7*time.Minute
-	err = w.Check(both(8*time.Minute, 2), func(string) []engine.InFlight { return []engine.InFlight{throttled} })
-	if want := "throttled (circuit of api.example, 7m0s) in weather, attempt 2, for 8m0s"; err == nil || !strings.HasSuffix(err.Error(), want) {
-		t.Errorf("%v, want\n%s", err, want)
-	}
-	if err := w.Check(both(9*time.Minute, 3), func(string) []engine.InFlight { return nil }); err == nil || strings.Contains(err.Error(), "mark") {
+	if err := w.Check(both(9*time.Minute, 3), func(string) []engine.Hold { return nil }); err == nil || strings.Contains(err.Error(), "behind it") {
 		t.Error(err)
 	}
 }

@@ -126,6 +126,8 @@ var flagWords = map[string]map[string][]string{
 	"export": {"kind": exportKinds()},
 	"graph":  {"format": {"text", "mermaid", "dot", "svg"}},
 	"test":   {"format": {"pretty", "json", "junit"}},
+	"fmt":    {"level": {"debug", "info", "warn", "error"}},
+	"schema": {"event": eventNames()},
 	"replay": {"as": inputForms, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
 }
 

@@ -38,6 +38,7 @@ type neverStarted struct {
 func (n *neverStarted) Run(context.Context) error   { return n.err }
 func (n *neverStarted) Abort()                      {}
 func (n *neverStarted) InFlight() []engine.InFlight { return nil }
+func (n *neverStarted) Why() []engine.Hold          { return nil }
 func (n *neverStarted) Latency() engine.RunLatency  { return engine.RunLatency{} }
 func (n *neverStarted) Snapshot() engine.Snapshot {
 	return engine.Snapshot{Pipeline: n.name, State: "failed", Err: n.err, At: time.Now(), Backpressure: "ok"}

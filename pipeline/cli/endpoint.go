@@ -31,12 +31,12 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.tls"), err)}
 	}
 	watch := admin.NewWatch(0)
-	p.checkProgress = func() error { return watch.Check(p.snapshots(), p.inFlightOf) }
+	p.checkProgress = func() error { return watch.Check(p.snapshots(), p.holdsOf) }
 	live := func() error { return errors.Join(p.failed.error(), p.checkProgress()) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
 		Listen: a.Listen, TLS: secure, Token: a.Token, TokenFile: a.TokenFile, Hosts: a.Hosts, Pprof: a.Pprof, Warn: warn,
-		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
+		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set), Holds: p.holds, InFlight: p.inFlight,
 		Files:   func() ([]admin.File, error) { return shownFiles(set) },
 		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
 	})
@@ -110,15 +110,6 @@ func (p *process) snapshots() (all []engine.Snapshot) {
 		all = append(all, m.runner.Snapshot())
 	}
 	return all
-}
-
-func (p *process) inFlightOf(name string) []engine.InFlight {
-	for _, m := range p.pipelines {
-		if m.name == name {
-			return m.runner.InFlight()
-		}
-	}
-	return nil
 }
 
 // readiness is what /readyz answers.

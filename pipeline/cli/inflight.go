@@ -9,15 +9,40 @@ import (
 	"github.com/penstockio/penstock/pipeline/engine"
 )
 
-// mostDumped bounds the lines of one dump of one pipeline.
+// mostDumped bounds the lines of one dump of one pipeline, of each kind.
 const mostDumped = 200
 
-// dumpInFlight writes one free line for each record in flight, oldest first, those of one age
-// in the order of their lane, without keys and values. Somebody asked for it, so the lines are
-// written at any level but disabled.
-func dumpInFlight(m *managedPipeline) {
-	all := m.runner.InFlight()
+// dump writes what holds the marks of a pipeline, and its records in flight: free lines without keys and
+// values. Somebody asked for it, so the lines are written at any level but disabled.
+func dump(m *managedPipeline) {
 	log := m.events.Log().Level(zerolog.InfoLevel)
+	dumpHolds(log, m.runner.Why())
+	dumpInFlight(log, m.runner.InFlight())
+}
+
+// dumpHolds writes one line for each lane with records that are not committed, those that have waited longest first.
+func dumpHolds(log zerolog.Logger, all []engine.Hold) {
+	for i, h := range all {
+		if i == mostDumped {
+			log.Info().Int("lanes", len(all)-i).Msg("and as many more")
+			return
+		}
+		line := log.Info().Str("topic", h.Topic).Int32("partition", h.Partition).Int64("offset", h.Offset).
+			Str("lane", h.Lane).Str("step", h.Where).Str("state", h.State).Str("cause", string(h.Cause)).Int("attempt", h.Attempt).
+			Int64("since_ms", h.Since.Milliseconds()).Int64("age_ms", h.Age.Milliseconds()).Int64("behind", h.Behind)
+		if h.Host != "" {
+			line = line.Str("target", h.Host)
+		}
+		if h.ErrorType != "" {
+			line = line.Str("error_type", h.ErrorType)
+		}
+		line.Msg(h.String())
+	}
+}
+
+// dumpInFlight writes one line for each record in flight, oldest first, those of one age in the order of their
+// lane.
+func dumpInFlight(log zerolog.Logger, all []engine.InFlight) {
 	log.Info().Int("inflight", len(all)).Msg("records in flight, oldest first")
 	slices.SortStableFunc(all, func(a, b engine.InFlight) int {
 		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))

@@ -124,6 +124,7 @@ func (f *fakeRunner) connected(yes bool) {
 	f.state.Source.Connected = yes
 }
 
+func (f *fakeRunner) Why() []engine.Hold         { return nil }
 func (f *fakeRunner) Latency() engine.RunLatency { return engine.RunLatency{} }
 func (f *fakeRunner) InFlight() []engine.InFlight {
 	var all []engine.InFlight

@@ -343,6 +343,12 @@ func TestSignals(t *testing.T) {
 		r.signal(syscall.SIGHUP)
 		r.read("reloading does not exist yet")
 		r.signal(syscall.SIGUSR1)
+		line := r.read(`"cause":"call"`)
+		for _, want := range []string{`"lane":"input.jsonl"`, `"offset":7,`, `"step":"http"`, `"attempt":1`, `"target":"127.0.0.1`, "flights/3@7: http, host 127.0.0.1", "2 records behind it"} {
+			if !strings.Contains(line, want) {
+				t.Errorf("what holds the mark lacks %s: %s", want, line)
+			}
+		}
 		for _, want := range []string{"7", "8", "9"} {
 			line := r.read(`"message":"in flight","topic":"flights","partition":3,"offset":`)
 			if !strings.Contains(line, `"offset":`+want+",") || !strings.Contains(line, `"step":"http"`) || strings.Contains(line, `"o"`) {

@@ -45,7 +45,7 @@ func (p *process) handle(s os.Signal, cancel func()) {
 			go func() {
 				defer p.dumping.Store(false)
 				for _, m := range p.pipelines {
-					dumpInFlight(m)
+					dump(m)
 				}
 			}()
 		}

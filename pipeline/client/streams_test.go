@@ -36,7 +36,9 @@ func TestStreamsOfManyServers(t *testing.T) {
 			}
 		}
 	}
-	if n := s.connections.Load(); n != 2*servers {
+	// Which of the idle ones goes is left to chance: a server that is still remembered in the second
+	// round needs no new connection.
+	if n := s.connections.Load(); n < 2*servers-(4*slots+1) || n > 2*servers {
 		t.Errorf("%d connections to %d servers in two rounds", n, servers)
 	}
 	h.Close()

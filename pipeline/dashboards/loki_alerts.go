@@ -29,7 +29,7 @@ func counted(event, rng string, by ...string) string {
 }
 
 func lokiSilence() []Alert {
-	out, lag := total("pipeline.stats", "records_out", "5m", "pipeline"), present("pipeline.stats", "lag_sum", recent, "pipeline")
+	out, lag := total("pipeline.stats", "records_out", "5m", "pipeline"), partition("lag", recent, "sum", "pipeline")
 	flight := present("pipeline.stats", "inflight", recent, "pipeline")
 	return []Alert{
 		{
@@ -61,11 +61,10 @@ func lokiSilence() []Alert {
 }
 
 func lokiDelay() []Alert {
-	lag := present("pipeline.stats", "lag_sum", recent, "pipeline")
+	lag := partition("lag", recent, "sum", "pipeline")
 	before := lag
 	before.offset = "15m"
 	age := partition("lag_age_ms", recent, "max", "pipeline")
-	by := []string{"topic", "partition"}
 	return []Alert{
 		{
 			Name: "PenstockLagGrowing", Severity: Page, For: 15 * time.Minute,
@@ -75,8 +74,8 @@ func lokiDelay() []Alert {
 		},
 		{
 			Name: "PenstockCommitStuck", Severity: Page, For: 5 * time.Minute,
-			Expr:    partition("commit_age_ms", recent, "max", by...).logql() + " > 60000\nand\n" + partition("uncommitted", recent, "max", by...).logql() + " > 0",
-			Summary: "Partition {{ $labels.partition }} of {{ $labels.topic }} has not been committed for a minute.",
+			Expr:    partition("commit_age_ms", recent, "max", partitionBy...).logql() + " > 60000\nand\n" + partition("uncommitted", recent, "max", partitionBy...).logql() + " > 0",
+			Summary: "Pipeline {{ $labels.pipeline }} has not committed partition {{ $labels.partition }} of {{ $labels.topic }} for a minute.",
 			Runbook: "Commits are made every second. `penstock why` says whether a record holds the partition, or the commit itself fails (commit.failed).",
 		},
 		{

@@ -38,7 +38,7 @@ func overviewTiles() []Panel {
 		{
 			Title: "Lag", Kind: Stat, Unit: Count,
 			Description: "Records in the topics that are not committed. Falls when the pipeline is fast enough; the page on the source has it by partition and in seconds.",
-			Queries:     []Query{present("pipeline.stats", "lag_sum", recent, "pipeline").to("pipeline")},
+			Queries:     []Query{partition("lag", recent, "sum", "pipeline").to("pipeline")},
 			Thresholds:  []Threshold{{10_000, Look}, {100_000, Bad}},
 		},
 		{
@@ -112,7 +112,7 @@ func overviewDelay() []Panel {
 		{
 			Title: "Lag", Kind: Lines, Unit: Count, Width: 6,
 			Description: "Records that are not committed, in all partitions together.",
-			Queries:     []Query{present("pipeline.stats", "lag_sum", interval, "pipeline").to("pipeline")},
+			Queries:     []Query{partition("lag", recent, "sum", "pipeline").to("pipeline")},
 		},
 		{
 			Title: "Oldest", Kind: Lines, Unit: Milliseconds, Width: 6,

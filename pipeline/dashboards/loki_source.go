@@ -16,7 +16,11 @@ func lokiSource() Dashboard {
 	}
 }
 
-// partition is the newest value of a figure of each partition. Whoever owned it then, it is one value.
+// partitionBy are the labels of a partition: several pipelines may read one topic.
+var partitionBy = []string{"pipeline", "topic", "partition"}
+
+// partition is the newest value of a figure of each partition: one value, whoever owned it then. What each
+// copy says of all its partitions together cannot be added up, since one that has gone said it a moment ago, too.
 func partition(field, rng, fold string, by ...string) ask {
 	a := ask{event: "source.partition.stats", field: field, over: last, rng: rng, fold: fold, by: by}
 	for _, key := range []string{"topic", "partition"} {
@@ -37,12 +41,12 @@ func sourceLag() []Panel {
 		{
 			Title: "Lag of partitions", Kind: Lines, Unit: Count, Width: 8,
 			Description: "One line far above the others: that partition hangs, or its keys are uneven. `penstock why` says what it waits for.",
-			Queries:     []Query{partition("lag", recent, "max", "topic", "partition").to("topic", "partition")},
+			Queries:     []Query{partition("lag", recent, "max", partitionBy...).to(partitionBy...)},
 		},
 		{
 			Title: "Lag in time", Kind: Lines, Unit: Milliseconds, Width: 8,
 			Description: "How old the oldest record is that is not committed. This is what users feel: ten thousand records may be a second or a day.",
-			Queries:     []Query{partition("lag_age_ms", recent, "max", "topic", "partition").to("topic", "partition")},
+			Queries:     []Query{partition("lag_age_ms", recent, "max", partitionBy...).to(partitionBy...)},
 		},
 	}
 }
@@ -52,12 +56,12 @@ func sourceCommits() []Panel {
 		{
 			Title: "Since the last commit", Kind: Lines, Unit: Milliseconds, Width: 8,
 			Description: "By partition. It rises while there is nothing to commit, too: look at what is not committed beside it.",
-			Queries:     []Query{partition("commit_age_ms", recent, "max", "topic", "partition").to("topic", "partition")},
+			Queries:     []Query{partition("commit_age_ms", recent, "max", partitionBy...).to(partitionBy...)},
 		},
 		{
 			Title: "Not committed", Kind: Lines, Unit: Count, Width: 8,
 			Description: "Records read whose offsets are not committed. After a crash these are read again.",
-			Queries:     []Query{partition("uncommitted", recent, "max", "topic", "partition").to("topic", "partition")},
+			Queries:     []Query{partition("uncommitted", recent, "max", partitionBy...).to(partitionBy...)},
 		},
 		{
 			Title: "Commits that failed", Kind: Lines, Unit: Count, Width: 8,
@@ -92,21 +96,21 @@ func sourceGroup() []Panel {
 		{
 			Title: "Brokers that do not answer", Kind: Lines, Unit: Count,
 			Description: "By broker and kind of error, once until it answers again.",
-			Queries:     []Query{ask{event: "source.disconnected", over: count, rng: interval, by: []string{"broker", "error_type"}}.to("broker", "error_type")},
+			Queries:     []Query{ask{event: "source.disconnected", over: count, rng: interval, by: []string{"pipeline", "broker", "error_type"}}.to("pipeline", "broker", "error_type")},
 		},
 		{
 			Title: "Gaps and corrupt batches", Kind: Lines, Unit: Count,
 			Description: "Offsets that should be there and are not, and batches that cannot be read. Each is data that may be lost: look at the line.",
 			Queries: []Query{
-				ask{event: "source.gap", over: count, rng: interval, by: []string{"topic", "reason"}}.named("gap in {{topic}}: {{reason}}"),
-				ask{event: "source.corrupt", over: count, rng: interval, by: []string{"topic", "reason"}}.named("corrupt in {{topic}}: {{reason}}"),
+				ask{event: "source.gap", over: count, rng: interval, by: []string{"pipeline", "topic", "reason"}}.named("{{pipeline}} gap in {{topic}}: {{reason}}"),
+				ask{event: "source.corrupt", over: count, rng: interval, by: []string{"pipeline", "topic", "reason"}}.named("{{pipeline}} corrupt batch in {{topic}}: {{reason}}"),
 			},
 		},
 	}
 }
 
 func sourceTable() Panel {
-	by := []string{"topic", "partition"}
+	by := partitionBy
 	return Panel{
 		Title: "Partitions now", Kind: Table, Unit: Text, Width: 24,
 		Description: "The newest figures of each partition.",

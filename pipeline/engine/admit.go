@@ -35,11 +35,12 @@ type admission struct {
 	attempting bool          // the attempt has begun
 	further    bool          // and entry is not its first call
 	kept       bool          // saved is how the record came
+	host       string        // whom entry is for; "": it has not said. It changes under the window's lock
 
 	heldSince time.Time     // since when it waits to be let in; zero: it does not
 	held      time.Duration // how long limits held it back at earlier gates
 	joined    time.Duration // gate.shut, as it was when the call came to the gate
-	heldBy    string        // of one that is refused: what held it back
+	heldBy    heldFor       // of one that is refused: what held it back
 	limit     *time.Timer   // refuses it; nil: none was needed yet
 	took      time.Duration // of the last call
 
@@ -69,10 +70,14 @@ func (sl *slot) admit() {
 // enter asks for the entrance of a call. It gives false when the slot is free again.
 func (sl *slot) enter() (in bool) {
 	c := sl.c
+	sl.host = ""
+	if hosted, ok := c.entry.(pipeline.Hosted); ok {
+		sl.host = hosted.Host()
+	}
 	switch {
 	case sl.yields:
 		sl.yields = false
-		sl.throttle(0, c.gate.joins, c.gate.waits)
+		sl.throttle(0, c.gate.held)
 		return false
 	case c.gate == nil:
 		key := c.entry.Gate()
@@ -90,8 +95,7 @@ func (sl *slot) enter() (in bool) {
 		}
 		switch key := c.entry.Gate(); key {
 		case c.gate.key:
-			joiner, joins := c.entry.(pipeline.Joiner)
-			sl.throttle(wait, joins && joiner.Joins(), c.entry.Waits())
+			sl.throttle(wait, heldBy(c.entry))
 			return false
 		case nil:
 			return sl.letIn()
@@ -118,6 +122,7 @@ func (sl *slot) goTo(key any) (asks bool) {
 		return false
 	}
 	now := time.Now()
+	c.host = sl.host
 	if c.gate != nil {
 		c.gate.mayBeOpen(now)
 		s.leaveGate(c, now)
@@ -140,9 +145,9 @@ func (sl *slot) goTo(key any) (asks bool) {
 // gone says whether nobody wants a record any more. The window is locked.
 func (s *waitStep) gone(c *call) bool { return c.wl.Dropped() || s.win.givenUp }
 
-// throttle frees the slot of a call that was not let in. wait and waits are what the call has said,
-// joins says that no limit holds it back, but an equal call that is under way.
-func (sl *slot) throttle(wait time.Duration, joins bool, waits string) {
+// throttle frees the slot of a call that was not let in. wait is what the call has said, and by what it
+// waits for.
+func (sl *slot) throttle(wait time.Duration, by heldFor) {
 	c, s, w := sl.c, sl.s, &sl.s.win
 	w.mu.Lock()
 	now := time.Now()
@@ -154,10 +159,10 @@ func (sl *slot) throttle(wait time.Duration, joins bool, waits string) {
 		return
 	case s.conf.Wait.MaxWait > 0 && c.heldFor(now) >= s.conf.Wait.MaxWait:
 		w.mu.Unlock()
-		sl.conclude(s.heldTooLong(waits), true)
+		sl.conclude(s.heldTooLong(by.waits), true)
 		return
 	}
-	c.gate.waits, c.gate.joins = waits, joins
+	c.gate.held, c.host = by, sl.host
 	if c.gate.hasBefore(c) {
 		if y, ok := c.entry.(pipeline.Yielder); ok {
 			w.mu.Unlock()
@@ -199,7 +204,7 @@ func (sl *slot) letIn() (in bool) {
 		s.leaveGate(c, now)
 	}
 	c.letOn(now)
-	c.started = now
+	c.started, c.host = now, sl.host
 	if !c.attempting {
 		w.Begin(&c.Place)
 		c.begin(now, s.conf.Wait.Deadline)
@@ -374,7 +379,7 @@ func (sl *slot) refuse() bool {
 	w.mu.Unlock()
 	sl.c = c
 	sl.s.outstanding.Add(1)
-	sl.conclude(sl.s.heldTooLong(c.heldBy), true)
+	sl.conclude(sl.s.heldTooLong(c.heldBy.waits), true)
 	return true
 }
 

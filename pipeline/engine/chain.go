@@ -97,6 +97,7 @@ type stepper interface {
 	holdup(now time.Time) holdup
 	fullness() float64 // how full its queue is, from 0 to 1
 	inFlight(now time.Time, add func(InFlight))
+	seek(now time.Time, f *search)
 }
 
 // handBackLane hands back what has been made records of a lane and has not begun.

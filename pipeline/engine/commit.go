@@ -39,6 +39,8 @@ type committer struct {
 	busy  chan struct{} // a lock, of capacity one: full while the source is called
 	fails atomic.Int64  // how many commits have failed in a row
 
+	lastErr atomic.Pointer[errorText] // of the last of these; nil: the last one has not failed
+
 	ctx    context.Context    // of the committer's calls
 	cancel context.CancelFunc // of ctx
 }
@@ -141,7 +143,7 @@ func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
 		cancel()
 		err := fmt.Errorf("waiting for the commit before it: %w", late.Err())
 		if !all { // many lanes that end may wait here at once: the committer alone reports it
-			p.commitFailed(marks[0], err, int(c.fails.Add(1)))
+			c.failed(marks[0], err)
 		}
 		return &lateError{err}
 	}
@@ -160,6 +162,7 @@ func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
 		err := guarded(func() error { return p.opts.Source.Commit(late, slices.Clone(marks)) })
 		if err == nil {
 			c.fails.Store(0)
+			c.lastErr.Store(nil)
 			saved(marks)
 		}
 		cancel()
@@ -171,11 +174,18 @@ func (c *committer) commit(ctx context.Context, lanes []*lane, all bool) error {
 	if err == nil {
 		return nil
 	}
-	p.commitFailed(marks[0], err, int(c.fails.Add(1)))
+	c.failed(marks[0], err)
 	if errors.Is(late.Err(), context.DeadlineExceeded) {
 		err = &lateError{err}
 	}
 	return err
+}
+
+// failed notes, and reports, a commit that will be tried again.
+func (c *committer) failed(first pipeline.Mark, err error) {
+	said := says(err)
+	c.lastErr.Store(&said)
+	c.p.commitFailed(first, err, int(c.fails.Add(1)))
 }
 
 // A lateError is the error of a commit that took too long: the next try may succeed.

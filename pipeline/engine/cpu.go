@@ -112,7 +112,8 @@ func (s *cpuStep) holdup(now time.Time) (h holdup) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if i := int(c.cursor.Load()); age > h.age && i < len(c.recs) && c.lane != nil {
-			h = holdup{age: age, at: c.recs[i].rec.Position, lane: c.lane.name, attempt: 1}
+			h = holdup{age, s.here()}
+			h.Lane, h.Position, h.Cause, h.Since, h.Attempt, h.Attempts = c.lane.name, c.recs[i].rec.Position, CauseCall, age, 1, 1
 		}
 	})
 	return h

@@ -258,6 +258,9 @@ func (w *cpuWorker) giveUp(o outcome) {
 	w.t.abandoned += w.entered
 }
 
+// cursorEvery is how many records of a quick step a worker may be further than the cursor of its chunk, and one.
+const cursorEvery = 16
+
 // end books the chunk and brings it to the turnstile, which sends it on when its turn comes.
 func (w *cpuWorker) end() {
 	s, c := w.s, w.c
@@ -281,9 +284,9 @@ func (w *cpuWorker) end() {
 	m.add(w.t, w.entered)
 	m.mu.Unlock()
 	w.t = increments{}
-	// Every 16th record stores the cursor. Where a record takes more than a microsecond every one
+	// One record of cursorEvery stores the cursor. Where a record takes more than a microsecond every one
 	// does: that costs nothing beside it, and holdup then names the very record.
-	w.mask = 15
+	w.mask = cursorEvery - 1
 	if spent > time.Duration(len(c.recs))*time.Microsecond {
 		w.mask = 0
 	}

@@ -94,7 +94,7 @@ var PipelineFigures = join(
 			Metric: counter("pipeline_dead_letters_total", "Dead letters that are durable."),
 			Value:  func(s *Snapshot) any { return s.DeadLetterCount }},
 		{Admin: "source.connected",
-			Metric: gauge("source_connected", "1 while the source reaches its servers, else 0."),
+			Metric: gauge("source_connected", "1 while the group is joined, or the files are open, else 0."),
 			Value:  func(s *Snapshot) any { return s.Source.Connected }},
 		{Admin: "source.generation",
 			Metric: gauge("source_generation", "The generation of the consumer group; missing while there is none."),
@@ -123,7 +123,7 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 		Metric: gauge("partition_committed_offset", "The offset that is committed: everything before it has an outcome."),
 		Value:  func(p *PartitionSnapshot) any { return known(p.Committed) }},
 	{Event: "offset_fetched", Admin: "offset_fetched",
-		Metric: gauge("partition_fetched_offset", "The offset behind the last record that was fetched."),
+		Metric: gauge("partition_fetched_offset", "The next offset to fetch."),
 		Value:  func(p *PartitionSnapshot) any { return known(p.Fetched) }},
 	{Event: "offset_hwm", Admin: "offset_hwm",
 		Metric: gauge("partition_high_watermark_offset", "The end of the partition, as the broker said it last."),
@@ -132,10 +132,10 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 		Metric: gauge("partition_lag_records", "Records between what is committed and the end of the partition."),
 		Value:  func(p *PartitionSnapshot) any { return known(p.Lag()) }},
 	{Event: "lag_held", Admin: "lag_held",
-		Metric: gauge("partition_lag_held_records", "Records of the lag that were fetched and wait as bytes."),
+		Metric: gauge("partition_lag_held_records", "Records of the lag that open transactions hold back from a reader of committed records."),
 		Value:  func(p *PartitionSnapshot) any { return p.Held }},
 	{Event: "lag_age_ms",
-		Metric: gauge("partition_lag_seconds", "How old the first record that is not committed is, by its own time; 0 without one.").inMs(),
+		Metric: gauge("partition_lag_seconds", "How old the first record is that is not committed, by its own time; 0 when there is none.").inMs(),
 		Value: func(p *PartitionSnapshot) any {
 			if age := p.LagAge(p.At); age >= 0 {
 				return age.Milliseconds()

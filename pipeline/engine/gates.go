@@ -38,8 +38,7 @@ type gate struct {
 	asker *call             // the one that asks: it is asked for, due, or throttled
 	queue fifo.Queue[*call] // those behind it, by ticket. A call may have left it: then it is no longer throttled here
 	woken bool              // something has changed since the asker began to ask
-	waits string            // what for, as the last one that was not let in has said
-	joins bool              // and that this is no limit
+	held  heldFor           // what for, as the last one that was not let in has said
 
 	// For max_wait. The gate is shut from when its asker is not let in until that may have changed.
 	// While the asker then waits for a slot, it is no limit that holds back those behind it.
@@ -48,6 +47,31 @@ type gate struct {
 
 	timer *time.Timer // of the asker; nil: none was needed yet
 	wake  func()      // has the asker ask again
+}
+
+// A heldFor is what a call waits for that was not let in.
+type heldFor struct {
+	waits string // as Waits has said
+	cause Cause
+	joins bool // this is no limit, but an equal call that is under way
+}
+
+// heldBy asks a call that was not let in what it waits for.
+func heldBy(c pipeline.Call) heldFor {
+	by := heldFor{waits: c.Waits(), cause: CauseLimit}
+	if j, ok := c.(pipeline.Joiner); ok {
+		by.joins = j.Joins()
+	}
+	if c, ok := c.(interface{ Cause() string }); ok {
+		switch cause := Cause(c.Cause()); cause {
+		case CauseRate, CauseBreaker, CauseHost, CauseRetryBudget, CauseEqualCall:
+			by.cause = cause
+		}
+	}
+	if by.joins {
+		by.cause = CauseEqualCall
+	}
+	return by
 }
 
 // A gateSet is the gates of a step, and what else a window has for calls that are not let in. Guarded
@@ -166,7 +190,7 @@ func (s *waitStep) leaveGate(c *call, now time.Time) {
 		return
 	}
 	delete(w.gates, g.key)
-	g.key, g.waits, g.joins, g.shut, g.shutSince = nil, "", false, 0, time.Time{}
+	g.key, g.held, g.shut, g.shutSince = nil, heldFor{}, 0, time.Time{}
 	if len(w.spareGates) < spareGates {
 		w.spareGates = append(w.spareGates, g)
 	}
@@ -189,7 +213,7 @@ func (s *waitStep) hold(c *call, wait time.Duration, now time.Time) {
 		w.Due(&c.Place)
 		return
 	}
-	if g.shutSince.IsZero() && !g.joins {
+	if g.shutSince.IsZero() && !g.held.joins {
 		g.shutSince = now
 	}
 	switch {
@@ -289,7 +313,7 @@ func (s *waitStep) overdue(c *call) {
 		return
 	}
 	s.tick(now)
-	c.heldBy, c.timed = c.gate.waits, true
+	c.heldBy, c.timed = c.gate.held, true
 	w.Refuse(&c.Place)
 	s.leaveGate(c, now)
 	w.refused.Push(c)

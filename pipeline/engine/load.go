@@ -1,10 +1,6 @@
 package engine
 
-import (
-	"time"
-
-	"github.com/penstockio/penstock/pipeline"
-)
+import "time"
 
 // This file is what a place, a step or a sink, says of itself to those who look from outside.
 
@@ -16,12 +12,9 @@ type load struct {
 	heldTime time.Duration // while it held lanes back, each counted as its share of all lanes
 }
 
-// A holdup is the record that a place has had longest without progress. Its zero value says
-// that there is none.
+// A holdup is the record that a place has had longest without progress, and for how long. Its zero
+// value says that there is none.
 type holdup struct {
-	age     time.Duration // for how long
-	at      pipeline.Position
-	lane    string
-	attempt int
-	err     error // of the attempt before; nil: there was none, or it has not returned
+	age time.Duration
+	Hold
 }

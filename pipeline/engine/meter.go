@@ -25,6 +25,7 @@ type meter struct {
 	handing        shift                  // the workers that hand a chunk over now
 	fill, lastFill float64                // how full the queue was at most in this interval, and in the last one
 	errors         map[string]*errorCount // by the type of error
+	most           [4]time.Duration       // what risen has given last
 }
 
 // enter books records that come in.
@@ -60,6 +61,18 @@ func (m *meter) times(now time.Time, workers int) (busy, idle, blocked time.Dura
 	busy = m.busy + m.working.spent(d)
 	blocked = m.blocked + m.handing.spent(d)
 	return busy, max(time.Duration(workers)*d-busy-blocked, 0), blocked
+}
+
+// risen keeps the times of a step from falling from one snapshot to the next: they count what a
+// worker is at now for what it most likely is, and what it was is known when it is done. A count
+// that falls is taken for a start from 0.
+func (m *meter) risen(s *StepSnapshot) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for i, t := range []*time.Duration{&s.Busy, &s.Idle, &s.Blocked, &s.ThrottleWait} {
+		*t = max(*t, m.most[i])
+		m.most[i] = *t
+	}
 }
 
 // filled notes how full the queue is.

@@ -28,6 +28,7 @@ type Runner interface {
 	Abort()
 	Snapshot() Snapshot
 	InFlight() []InFlight
+	Why() []Hold
 	Latency() RunLatency
 }
 

@@ -357,6 +357,7 @@ func (w *world) run() {
 			case <-time.After(every):
 				balanced(w.t, p)
 				p.InFlight()
+				w.holds(p)
 			}
 		}
 	})

@@ -63,6 +63,16 @@ func errorType(err error) string {
 	return event.Other
 }
 
+// An errorText is what events and Why say of an error.
+type errorText struct{ kind, message string }
+
+func says(err error) errorText {
+	if err == nil {
+		return errorText{}
+	}
+	return errorText{errorType(err), clip(textOf(err.Error), maxMessage)}
+}
+
 // fromFile says whether an error that looks like one of a network comes from the
 // system without one: a full disk has the same methods.
 func fromFile(n net.Error) bool {

@@ -29,9 +29,7 @@ func (s *sink) holdup(now time.Time) (h holdup) {
 		q.mu.Lock()
 		if !q.stuck.IsZero() && len(q.batch) > 0 {
 			if age := q.age(now); age > h.age {
-				h = holdup{
-					age: age, at: q.batch[0].rec.Position, lane: q.l.name, attempt: q.fails + 1, err: q.lastErr,
-				}
+				h = holdup{age, q.describe(q.batch[0], "", now)}
 			}
 		}
 		q.mu.Unlock()

@@ -21,7 +21,8 @@ type slot struct {
 	begun  bool          // Do has begun, and the call has not been left
 	next   pipeline.Call // that Do has given; nil: none, or it is the call's by now
 	panic  *pipeline.PanicError
-	yields bool // the call does not ask now: one that was picked before it has come to its gate
+	host   string // of the call that asks, as it has said; "": it has not
+	yields bool   // the call does not ask now: one that was picked before it has come to its gate
 }
 
 // work runs one attempt; false when there will be no further call.
@@ -166,7 +167,7 @@ func (sl *slot) settle(err error, reason string, wait time.Duration, now time.Ti
 		sl.grow(&j, &t, err == nil)
 	}
 	if j.verdict == again {
-		c.err = err
+		j.err = err
 		if c.failedAt.IsZero() {
 			c.failedAt, c.failedFrom = now, c.started
 		}
@@ -232,6 +233,9 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	}
 	parts, spent, called := c.parts, now.Sub(c.began), !c.began.IsZero() // c may be another record's soon
 	gone := wl.Dropped() || w.givenUp
+	if j.verdict == again {
+		c.err, c.since = j.err, now
+	}
 	switch {
 	case gone:
 		if left == 0 { // it would have gone on, or been tried again
@@ -272,7 +276,9 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 
 // due puts a call whose wait is over ahead of the new ones.
 func (s *waitStep) due(c *call) {
+	now := time.Now()
 	s.win.mu.Lock()
+	c.since = now
 	s.win.Due(&c.Place)
 	s.win.mu.Unlock()
 }

@@ -27,6 +27,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 	}
 	for _, st := range p.steps {
 		one := st.snapshot(now)
+		st.core().meter.risen(&one)
 		s.Errors += one.Errors
 		s.Retries += one.Retries
 		s.Steps = append(s.Steps, one)

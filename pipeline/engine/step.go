@@ -44,6 +44,7 @@ type judgement struct {
 	restore bool     // with pass: the record goes on as it came to the step (OnErrorPass)
 	anew    bool     // with again: at once, as the attempt does not count
 	fail    *failure // with fail
+	err     error    // with again: of the attempt
 }
 
 // judge decides what an error of a record's attempt means for a step, counts it and reports

@@ -83,9 +83,9 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 			}
 			f := one(wl.lane, c.at, callStates[c.State()], c.attempts, c.piece)
 			if !c.heldSince.IsZero() { // also while it asks again
-				f.State, f.Held, f.For = callStates[reorder.Throttled], now.Sub(c.heldSince), c.heldBy
+				f.State, f.Held, f.For = callStates[reorder.Throttled], now.Sub(c.heldSince), c.heldBy.waits
 				if c.gate != nil {
-					f.For = c.gate.waits
+					f.For = c.gate.held.waits
 				}
 			}
 			add(f)
@@ -116,15 +116,19 @@ func (s *waitStep) holdup(now time.Time) (h holdup) {
 	w := &s.win
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	var longest *call
 	for _, wl := range w.lanes {
 		for c := range wl.All() {
 			if c.State() == reorder.Answered || !c.heldSince.IsZero() {
 				continue
 			}
 			if age := c.age(now); age > h.age {
-				h = holdup{age: age, at: c.at, lane: wl.lane.name, attempt: c.attempts}
+				h.age, longest = age, c
 			}
 		}
+	}
+	if longest != nil {
+		h.Hold = s.describe(longest, now)
 	}
 	return h
 }

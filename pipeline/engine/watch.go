@@ -143,33 +143,35 @@ func (p *shared) stalled(pl *watched, h holdup) {
 	ms := h.age.Milliseconds()
 	if !pl.sink {
 		p.events.Emit(event.StepStalled{
-			Step: pl.name, StalledMs: ms, OldestInflightMs: ms, Topic: h.at.Topic,
-			Partition: int64(h.at.Partition), Offset: h.at.Offset, Attempt: int64(h.attempt), Holder: h.lane,
-		}, fmt.Sprintf("%s makes no progress: %s has been there for %s", pl.name, h.at, h.age.Round(time.Millisecond)))
+			Step: pl.name, StalledMs: ms, OldestInflightMs: ms, Topic: h.Topic,
+			Partition: int64(h.Partition), Offset: h.Offset, Attempt: int64(h.Attempt), Holder: h.Lane,
+			Target: h.Host, Cause: string(h.Cause), Attempts: int64(h.Attempts),
+		}, fmt.Sprintf("%s makes no progress: %s has been there for %s; %s", pl.name, h.Position, h.age.Round(time.Millisecond), h.Why()))
 		return
 	}
 	e := event.SinkStalled{
-		Sink: pl.name, StalledMs: ms, OldestInflightMs: ms, Topic: h.at.Topic,
-		Partition: int64(h.at.Partition), Offset: h.at.Offset, Attempt: int64(h.attempt), Holder: h.lane,
+		Sink: pl.name, StalledMs: ms, OldestInflightMs: ms, Topic: h.Topic,
+		Partition: int64(h.Partition), Offset: h.Offset, Attempt: int64(h.Attempt), Holder: h.Lane,
 		ErrorType: "timeout", ErrorMessage: "the write has not returned",
+		Target: h.Host, Cause: string(h.Cause), Attempts: int64(h.Attempts),
 	}
-	if h.err != nil {
-		e.ErrorType, e.ErrorMessage = errorType(h.err), clip(textOf(h.err.Error), maxMessage)
+	if h.ErrorType != "" {
+		e.ErrorType, e.ErrorMessage = h.ErrorType, h.ErrorMessage
 	}
-	p.events.Emit(e, fmt.Sprintf("%s stores nothing of %s since %s: %s", pl.name, h.lane, h.age.Round(time.Millisecond), e.ErrorMessage))
+	p.events.Emit(e, fmt.Sprintf("%s stores nothing of %s since %s: %s; %s", pl.name, h.Lane, h.age.Round(time.Millisecond), e.ErrorMessage, h.Why()))
 }
 
 func (p *shared) recovered(pl *watched, h holdup) {
 	ms, oldest, l := pl.last.Milliseconds(), h.age.Milliseconds(), pl.reported
 	if !pl.sink {
 		p.events.Emit(event.StepRecovered{
-			Step: pl.name, StalledMs: ms, OldestInflightMs: oldest, Topic: l.at.Topic,
-			Partition: int64(l.at.Partition), Offset: l.at.Offset, Attempt: int64(l.attempt), Holder: l.lane,
+			Step: pl.name, StalledMs: ms, OldestInflightMs: oldest, Topic: l.Topic,
+			Partition: int64(l.Partition), Offset: l.Offset, Attempt: int64(l.Attempt), Holder: l.Lane,
 		}, "")
 		return
 	}
 	p.events.Emit(event.SinkRecovered{
-		Sink: pl.name, StalledMs: ms, OldestInflightMs: oldest, Topic: l.at.Topic,
-		Partition: int64(l.at.Partition), Offset: l.at.Offset, Attempt: int64(l.attempt), Holder: l.lane,
+		Sink: pl.name, StalledMs: ms, OldestInflightMs: oldest, Topic: l.Topic,
+		Partition: int64(l.Partition), Offset: l.Offset, Attempt: int64(l.Attempt), Holder: l.Lane,
 	}, "")
 }

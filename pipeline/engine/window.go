@@ -26,7 +26,8 @@ type call struct {
 	began    time.Time // the first attempt
 	started  time.Time // the attempt at work
 	deadline time.Time
-	err      error // of the attempt before
+	err      error     // of the attempt before; it changes under the window's lock
+	since    time.Time // since when it waits for another attempt, or for a slot for that
 	timer    *time.Timer
 	timed    bool                              // a timer was started with it and may still fire: it is not used again
 	saved    inside.Savepoint[pipeline.Record] // nil: never asked for

@@ -56,6 +56,9 @@ type StepStalled struct {
 	Offset           int64  `json:"offset" with:"topic"`
 	Attempt          int64  `json:"attempt"`
 	Holder           string `json:"holder"`
+	Target           string `json:"target" since:"1.1"`
+	Cause            string `json:"cause" enum:"slot,call,retry,rate,breaker,host,retry_budget,equal_call,turn,queue,sink,dead_letter,commit,transaction,limit" since:"1.1"`
+	Attempts         int64  `json:"attempts" unknown:"0" since:"1.1"`
 }
 
 // StepRecovered is step.recovered: it goes on.
@@ -82,6 +85,9 @@ type SinkStalled struct {
 	Holder           string `json:"holder"`
 	ErrorType        string `json:"error_type"`
 	ErrorMessage     string `json:"error_message" max:"512"`
+	Target           string `json:"target" since:"1.1"`
+	Cause            string `json:"cause" enum:"slot,call,retry,rate,breaker,host,retry_budget,equal_call,turn,queue,sink,dead_letter,commit,transaction,limit" since:"1.1"`
+	Attempts         int64  `json:"attempts" unknown:"0" since:"1.1"`
 }
 
 // SinkRecovered is sink.recovered: it goes on.

@@ -4,6 +4,7 @@ import "strings"
 
 // meanings says what each key means: the same in every event that has it.
 var meanings = map[string]string{
+	"cause":               "what it waits for: slot (a free worker), call (under way), retry (its next attempt), rate, breaker, host (has asked to wait, or is full), retry_budget, equal_call, turn (an earlier record), queue, sink (a write), dead_letter, commit, transaction, limit (another)",
 	"timestamp":           "when the line was written: RFC 3339, milliseconds, UTC",
 	"level":               "fixed per event",
 	"event_name":          "which event this is; `log` for a line for people",
@@ -23,6 +24,7 @@ var meanings = map[string]string{
 	"batches":              "writes",
 	"blocked_ratio":        "share of the workers' time spent waiting to hand over downstream",
 	"bottleneck_step":      "the most downstream step that is busy while the one before it is blocked",
+	"attempts":             "the most attempts that there may be; absent: without end",
 	"broker":               "host and port",
 	"busy_ratio":           "share of the workers' time spent inside the stage",
 	"bytes_in":             "bytes of values read",
@@ -137,7 +139,7 @@ var meanings = map[string]string{
 	"step_kind":            "what the stage is: `filter`, `http`",
 	"suppressed_event":     "event whose lines were not written; `log` for lines for people",
 	"suppressed_level":     "level of these lines",
-	"target":               "who is called: a host, or what a stage calls so",
+	"target":               "who is called, or written to: a host, or what a stage calls so",
 	"throttle_wait_ms":     "how long limits held records back, all together, in this interval",
 	"throttled":            "records whose call limits do not let begin, now: a rate, a breaker, a full host",
 	"topic":                "topic of the record; file name of a fixture",

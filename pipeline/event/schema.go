@@ -30,13 +30,36 @@ func Schema() []byte {
 		defs[p.def.Name] = p.schema()
 		anyOf = append(anyOf, object{"$ref": "#/$defs/" + p.def.Name})
 	}
-	b, err := json.MarshalIndent(object{
-		"$schema": "https://json-schema.org/draft/2020-12/schema",
+	return indented(object{
+		"$schema": draft,
 		"$id":     "https://penstock.io/schema/log-" + SchemaVersion + ".json",
 		"title":   "penstock log lines, schema " + SchemaVersion,
 		"oneOf":   anyOf,
 		"$defs":   defs,
-	}, "", "  ")
+	})
+}
+
+// EventSchema gives the JSON Schema of the lines of one event, or of [Free]. ok is false when there is no
+// such event.
+func EventSchema(name string) (schema []byte, ok bool) {
+	var s object
+	switch p := planNames[name]; {
+	case p != nil:
+		s = p.schema()
+	case name == Free:
+		s = freeSchema()
+	default:
+		return nil, false
+	}
+	s["$schema"] = draft
+	s["title"] = name + ", schema " + SchemaVersion
+	return indented(s), true
+}
+
+const draft = "https://json-schema.org/draft/2020-12/schema"
+
+func indented(s object) []byte {
+	b, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		panic(err) // maps of strings cannot fail to encode
 	}

@@ -109,7 +109,7 @@ func New(s Settings, src pipeline.Source) (*Sink, error) {
 		return nil, err
 	}
 	k := &Sink{settings: s, topics: map[string]*topicState{}, missing: map[string]missingTopic{}, tries: map[string]int{}, refreshed: time.Now()}
-	config, err := s.config(src, k.warnFiles)
+	config, err := s.KafkaConfig(src, k.warnFiles)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,9 @@ func New(s Settings, src pipeline.Source) (*Sink, error) {
 	return k, nil
 }
 
-func (s *Settings) config(src pipeline.Source, warn func(error)) (kafka.Config, error) {
+// KafkaConfig says how the cluster is reached: that of brokers, or else that of src, which must then
+// be a Source. warn is told, from any goroutine, that files of tls or sasl have become unusable.
+func (s *Settings) KafkaConfig(src pipeline.Source, warn func(error)) (kafka.Config, error) {
 	if len(s.Brokers) == 0 {
 		if from, ok := src.(Source); ok {
 			return from.KafkaConfig(), nil

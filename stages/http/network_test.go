@@ -152,6 +152,7 @@ type table struct {
 	value    func(i int) string // of a record; nil: as run says
 	workers  int
 	wait     engine.Wait
+	options  func(*engine.Options) // of the pipeline
 
 	out, dead pipelinetest.Memory
 	log       lines
@@ -160,6 +161,15 @@ type table struct {
 // run has n records pass: {"id": 0, "host": "a.example"} and so on, in turn for each of hosts. It
 // must be called in a bubble.
 func (x *table) run(t *testing.T, n int, hosts ...string) {
+	t.Helper()
+	if err := x.pipeline(t, n, hosts...).Run(t.Context()); err != nil {
+		t.Errorf("the pipeline ended with %v", err)
+	}
+	x.close()
+}
+
+// pipeline makes the one that run runs.
+func (x *table) pipeline(t *testing.T, n int, hosts ...string) *engine.Pipeline {
 	t.Helper()
 	s := Defaults()
 	s.URL, s.Into = template(t, "http://{host}/{id}"), "got"
@@ -192,19 +202,20 @@ func (x *table) run(t *testing.T, n int, hosts ...string) {
 		}
 		values = append(values, fmt.Sprintf(`{"id":%d,"host":%q}`, i, hosts[i%len(hosts)]))
 	}
-	p, err := engine.New(engine.Options{
+	o := engine.Options{
 		Name: "pipe", Source: pipelinetest.NewValues(values...), Events: event.New(&x.log, event.Options{}),
 		Steps:      []engine.Step{{Name: "step", Kind: "http", Stage: stage, Workers: workers, Wait: &x.wait}},
 		Sinks:      []engine.Output{{Name: "out", Sink: &x.out}},
 		DeadLetter: engine.DeadLetter{Sink: &x.dead},
-	})
+	}
+	if x.options != nil {
+		x.options(&o)
+	}
+	p, err := engine.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Run(t.Context()); err != nil {
-		t.Errorf("the pipeline ended with %v", err)
-	}
-	x.close()
+	return p
 }
 
 // all checks that every record came out, in order, with its own answer.

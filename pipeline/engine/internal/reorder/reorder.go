@@ -225,6 +225,25 @@ func (l *Lane[T]) All() iter.Seq[T] {
 	}
 }
 
+// Ahead gives what a call waits for that waits for its turn: the first that is to be called before it, or
+// released. It gives false when that is nothing but itself.
+func (w *Window[T]) Ahead(p *Place[T]) (first T, ok bool) {
+	l := p.lane
+	var q *fifo.Queue[*Place[T]]
+	switch {
+	case p.state == Parked:
+		q = l.serial[w.series(p)]
+	case p.state == Answered && w.conf.Order == OrderLane:
+		q = &l.order
+	case p.state == Answered && w.conf.Order == OrderKey:
+		q = l.keys[p.key]
+	}
+	if q == nil || q.Len() == 0 || q.Peek() == p {
+		return first, false
+	}
+	return q.Peek().of, true
+}
+
 // A Place is the place of a thing in the window, and how far its call is. It is part of what
 // the owner has of the call.
 type Place[T any] struct {
@@ -236,6 +255,9 @@ type Place[T any] struct {
 	state    State
 	rejected bool
 }
+
+// Number is the number that the place was set with.
+func (p *Place[T]) Number() uint64 { return p.number }
 
 // Set makes it the place of a thing that is about to be admitted. number grows from thing to
 // thing within a lane, from 1. key is looked at for [OrderKey] and [SerialKey] alone. A

@@ -161,6 +161,24 @@ func (e *Entry) prefix() (next int64, ok bool) {
 	return 0, false
 }
 
+// Undone gives the index of the first record that is not noted as done, and its offset; -1: the offset is not
+// known. One that was lost is not noted either. It is for an entry of which records are left.
+func (e *Entry) Undone() (index int, offset int64) {
+	for _, word := range e.done {
+		ones := bits.TrailingZeros64(^word)
+		if index += ones; ones < 64 {
+			break
+		}
+	}
+	switch {
+	case e.gaps && index < len(e.at):
+		return index, e.at[index]
+	case e.first >= 0:
+		return index, e.first + int64(index)
+	}
+	return index, -1
+}
+
 // A Ring holds the entries that the mark has not passed, in order, each with what its owner
 // keeps for it.
 type Ring[T any] struct {

@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// This file answers why the mark of a lane stands where it does.
+//
+// What it guarantees. Nothing is noted for the answer while records move: who asks pays. Locks are taken one
+// after the other, for moments, and no component is called under one but an error for its text. So the answer
+// may be asked for while a stage, a sink or a source hangs.
+//
+// How. The ring of marks knows the first record of each lane without an outcome, by its number. All places are
+// looked through for these records: the chunks under way, the windows, the queues of the sinks. In a
+// place that keeps order the record of the least number stands in front, so that this is quick. A record that is found nowhere has
+// moved on between two looks; then all is done again.
+
+// Why says for each lane with records that are not committed what keeps its mark from moving, those that have
+// waited longest first. It may be called at any time, also while a stage or a sink hangs.
+func (p *Pipeline) Why() []Hold {
+	var all []Hold
+	var f *search
+	for range whyLooks {
+		now := time.Now()
+		f = newSearch(&p.chain)
+		all = all[:0]
+		for _, l := range p.lanes.all() {
+			if h, ok := p.commits.hold(l, now); ok {
+				all = append(all, h)
+			} else if w := l.wanted(now); w != nil {
+				f.lanes[l] = w
+			}
+		}
+		p.seek(f, now)
+		if !f.missing() {
+			break
+		}
+	}
+	for l, w := range f.lanes {
+		all = append(all, w.hold(l))
+	}
+	slices.SortFunc(all, func(a, b Hold) int {
+		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane))
+	})
+	return all
+}
+
+// whyLooks is how often all is looked through for records that move on meanwhile.
+const whyLooks = 3
+
+// A search is for the records that hold the marks of lanes.
+type search struct {
+	chain *chain
+	lanes map[*lane]*wanted
+	work  []Hold // of each step that computes: the record at work in the chunk that it has had longest; no State: none
+}
+
+func newSearch(c *chain) *search {
+	return &search{chain: c, lanes: map[*lane]*wanted{}, work: make([]Hold, len(c.steps))}
+}
+
+// A wanted is the record that holds the mark of a lane.
+type wanted struct {
+	number uint64
+	at     pipeline.Position // as the ring knows it
+	behind int64
+	age    time.Duration
+
+	best Hold // what it has been found to wait for
+	seen bool
+}
+
+// wanted gives the record that holds the lane's mark; nil: there is none.
+func (l *lane) wanted(now time.Time) *wanted {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.frozen {
+		return nil
+	}
+	var w *wanted
+	for pc := range l.ring.All() {
+		if w != nil {
+			w.behind += int64(pc.Size())
+			continue
+		}
+		if pc.Left() == 0 {
+			continue
+		}
+		index, offset := pc.Undone()
+		topic, partition := l.coordinates()
+		w = &wanted{number: pc.Seq()<<8 | uint64(index) + 1, age: now.Sub(pc.read), behind: int64(pc.Size() - index - 1)}
+		w.at = pipeline.Position{Topic: topic, Partition: int32(partition), Offset: offset}
+	}
+	return w
+}
+
+// found says what the record waits for at one place. It may be at several: with a copy in each of two sinks,
+// as the parts of a split. What waits for no other says more than what does, and else what has waited longer.
+func (w *wanted) found(at pipeline.Position, h Hold) {
+	h.Position = at
+	w.at = at
+	if w.seen {
+		if turns := h.turns(); turns != w.best.turns() {
+			if turns {
+				return
+			}
+		} else if h.Since <= w.best.Since {
+			return
+		}
+	}
+	w.best, w.seen = h, true
+}
+
+// turns says whether the record waits for others only.
+func (h Hold) turns() bool { return h.Cause == CauseTurn || h.Cause == CauseQueue }
+
+// hold completes what has been found. A record that is nowhere is on its way from one place to another, as
+// those are that the sinks are being asked about.
+func (w *wanted) hold(l *lane) Hold {
+	if !w.seen {
+		w.best = Hold{Position: w.at, Root: w.at, Where: sinksName, State: stateNames[stateQueued], Cause: CauseQueue, Since: w.age}
+	}
+	h := w.best
+	h.Lane, h.Age, h.Behind = l.name, w.age, w.behind
+	return h
+}
+
+// sinksName is where records are that have passed all steps.
+const sinksName = "sinks"
+
+func (f *search) missing() bool {
+	for _, w := range f.lanes {
+		if !w.seen {
+			return true
+		}
+	}
+	return false
+}
+
+// hold says that the commit holds the mark: what waits for it is done for longer than the first record without an
+// outcome has been there.
+func (c *committer) hold(l *lane, now time.Time) (h Hold, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	next, unsaved := l.unsavedMark()
+	if !unsaved || l.dirtyAt.IsZero() {
+		return h, false
+	}
+	if pc, ok := l.ring.Oldest(); ok && !l.frozen && pc.read.Before(l.dirtyAt) {
+		return h, false
+	}
+	topic, partition := l.coordinates()
+	h = Hold{
+		Lane: l.name, Position: pipeline.Position{Topic: topic, Partition: int32(partition), Offset: l.committed},
+		Where: commitPlace, State: stateNames[stateQueued], Cause: CauseCommit, Since: now.Sub(l.dirtyAt), Attempt: int(c.fails.Load()),
+		Behind: next - l.committed - 1,
+	}
+	h.Root, h.Age = h.Position, h.Since
+	for pc := range l.ring.All() {
+		h.Behind += int64(pc.Size())
+	}
+	if len(c.busy) > 0 {
+		h.State = "committing"
+		h.Attempt++
+	}
+	if e := c.lastErr.Load(); e != nil {
+		h.ErrorType, h.ErrorMessage = e.kind, e.message
+	}
+	if c.txn != nil {
+		h.Cause = CauseTransaction
+	}
+	return h, true
+}
+
+// seek looks through all places.
+func (p *Pipeline) seek(f *search, now time.Time) {
+	p.seekChunks(f, now)
+	for _, s := range p.steps {
+		s.seek(now, f)
+	}
+	for _, s := range p.allSinks() {
+		s.seek(now, f)
+	}
+}

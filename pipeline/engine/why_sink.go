@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// This file is what sinks say of the records that hold marks.
+
+// seek looks for the records that are searched for among those of the sink. Of a dead letter it is the record
+// that it stands for.
+func (s *sink) seek(now time.Time, f *search) {
+	host := s.host()
+	for _, q := range s.allQueues() {
+		wanted := f.lanes[q.l]
+		if wanted == nil {
+			continue
+		}
+		q.mu.Lock()
+		for _, it := range q.batch {
+			if it.stands().number() == wanted.number {
+				wanted.found(it.rec.Position, q.describe(it, host, now))
+			}
+		}
+		for _, it := range q.queue[q.head:] {
+			if it.stands().number() == wanted.number {
+				wanted.found(it.rec.Position, q.describeQueued(it, host, now))
+			}
+		}
+		q.mu.Unlock()
+	}
+}
+
+// stands gives the record that one stands for as a copy, or as a dead letter.
+func (it item) stands() item {
+	if it.origin != nil {
+		return *it.origin
+	}
+	return it
+}
+
+// host asks the sink where it writes to.
+func (s *sink) host() (host string) {
+	h, ok := s.conf.Sink.(pipeline.Hosted)
+	if !ok {
+		return ""
+	}
+	defer func() { _ = recover() }() // it is asked for a word in a message: that a sink cannot say it ends nothing
+	return h.Host()
+}
+
+// describe says how the Writes of a record fare. The queue is locked.
+func (q *sinkQueue) describe(it item, host string, now time.Time) Hold {
+	s := q.s
+	h := Hold{
+		Lane: q.l.name, Position: it.rec.Position, Root: it.rec.Position, Where: s.conf.Name, Kind: s.conf.Kind, Host: host,
+		State: "retrying", Cause: CauseSink, Attempt: q.fails, Attempts: s.conf.Retry.Attempts, Age: now.Sub(it.piece.read),
+	}
+	if s.letters {
+		h.Cause, h.Attempts = CauseDeadLetter, 0
+	}
+	last := says(q.lastErr)
+	h.ErrorType, h.ErrorMessage = last.kind, last.message
+	h.Since = h.Age
+	if !q.stuck.IsZero() {
+		h.Since = q.age(now)
+	}
+	if q.call {
+		h.State = "writing"
+		h.Attempt++
+		if _, held := q.clock.stoodStill(now); held > 0 {
+			h.State, h.Since, h.Cause = "throttled", held, CauseLimit
+		}
+	}
+	return h
+}
+
+// describeQueued says what a record waits for that no Write has had. The queue is locked.
+func (q *sinkQueue) describeQueued(it item, host string, now time.Time) Hold {
+	if len(q.batch) > 0 {
+		return q.describe(q.batch[0], host, now)
+	}
+	h := q.describe(it, host, now)
+	h.State, h.Attempt, h.Since = "queued", 0, h.Age
+	switch {
+	case q.s.txn != nil && !q.running:
+		h.Cause = CauseTransaction
+	case q.linger:
+		h.Cause, h.For = CauseQueue, "more records for its write"
+	default:
+		h.Cause = CauseQueue
+	}
+	return h
+}

@@ -1,0 +1,313 @@
+package httpstage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/calls"
+	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+// Eight ways in which a partition is held up. Of each, Why names the record, the step, the host, the cause and the
+// attempt, and an event of a stall names them too.
+
+// hold has n records on their way through the table, and gives what Why says of their one lane as soon as it is
+// what is waited for.
+func (x *table) hold(t *testing.T, n int, until func(h engine.Hold) bool, hosts ...string) (found engine.Hold) {
+	t.Helper()
+	p := x.pipeline(t, n, hosts...)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	ok := false
+	for range 120_000 { // of two minutes
+		time.Sleep(time.Millisecond)
+		synctest.Wait()
+		if all := p.Why(); len(all) == 1 && until(all[0]) {
+			found, ok = all[0], true
+			break
+		}
+	}
+	if !ok {
+		t.Errorf("it does not come to that: %v", p.Why())
+	}
+	cancel()
+	p.Abort()
+	<-ended
+	x.close()
+	time.Sleep(time.Minute) // servers end what they are at
+	return found
+}
+
+// check compares what is fixed of a hold with what it is to be, and the line for people.
+func check(t *testing.T, got, want engine.Hold, line string) {
+	t.Helper()
+	if want.Root == (pipeline.Position{}) {
+		want.Root = want.Position
+	}
+	want.Since, want.Age, want.Behind, want.ErrorMessage = got.Since, got.Age, got.Behind, got.ErrorMessage
+	if got != want {
+		t.Errorf("Why says\n%+v, want\n%+v", got, want)
+	}
+	since := fmt.Sprintf("%.1f s", got.Since.Truncate(100*time.Millisecond).Seconds())
+	if got.Since < time.Second {
+		since = fmt.Sprintf("%d ms", got.Since.Milliseconds())
+	}
+	line = strings.Replace(line, "SINCE", since, 1) // where it is drawn how long that is
+	if got := got.String(); got != line {
+		t.Errorf("in a line %q, want %q", got, line)
+	}
+}
+
+// at is the position of a record of the table.
+func at(offset int64) pipeline.Position { return pipeline.Position{Topic: "values", Offset: offset} }
+
+// patient is of a step whose records have time for all their attempts.
+var patient = engine.Wait{Timeout: time.Minute, Deadline: time.Hour, Retry: engine.Retry{Attempts: 5, Backoff: 30 * time.Second, MaxBackoff: 30 * time.Second}}
+
+// isSeventh says whether a request is for record 7.
+func isSeventh(r *http.Request) bool { return r.URL.Path == "/7" }
+
+// slowly takes its time, unless nobody waits any more.
+func slowly(r *http.Request, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.Context().Done():
+	}
+}
+
+func TestWhyASlowServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{wait: patient}
+		x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) {
+			if isSeventh(r) {
+				slowly(r, 30*time.Second)
+			}
+			well(w, r)
+		})
+		h := x.hold(t, 100, func(h engine.Hold) bool { return h.Since >= 5*time.Second }, "api.example")
+		check(t, h, engine.Hold{
+			Lane: "values/0", Position: at(7), Where: "step", Kind: "http", Host: "api.example", State: "running",
+			Cause: engine.CauseCall, Attempt: 1, Attempts: 5,
+		}, "values/0@7: step, host api.example: attempt 1 of 5 has been under way for 5.0 s; 92 records behind it")
+	})
+}
+
+func TestWhyADeadServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{wait: patient, calls: func(e *calls.Env) { e.Settings.Breaker.Off = true }}
+		h := x.serve("api.example", func(http.ResponseWriter, *http.Request, int, time.Duration) {})
+		h.down = func(time.Duration) bool { return true }
+		got := x.hold(t, 100, func(h engine.Hold) bool {
+			return h.Cause == engine.CauseRetry && h.Attempt == 2
+		}, "api.example")
+		check(t, got, engine.Hold{
+			Lane: "values/0", Position: at(0), Where: "step", Kind: "http", Host: "api.example", State: "retrying",
+			Cause: engine.CauseRetry, Attempt: 2, Attempts: 5, ErrorType: "network",
+		}, "values/0@0: step, host api.example: attempt 2 of 5 fails with network (calling GET http://api.example: dial: connection refused); has waited SINCE for its next attempt; 99 records behind it")
+	})
+}
+
+func TestWhyARate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{wait: patient, calls: func(e *calls.Env) {
+			e.Shared = calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 1, Per: 10 * time.Second}, Burst: 1, Per: "host"}})
+			e.Settings.Limit = []string{"api"}
+		}}
+		x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+		h := x.hold(t, 100, func(h engine.Hold) bool { return h.Position == at(2) && h.Since >= 15*time.Second }, "api.example")
+		check(t, h, engine.Hold{
+			Lane: "values/0", Position: at(2), Where: "step", Kind: "http", Host: "api.example", State: "throttled",
+			Cause: engine.CauseRate, For: "rate api of api.example", Attempts: 5,
+		}, "values/0@2: step, host api.example: has waited 15.0 s for rate api of api.example; 97 records behind it")
+	})
+}
+
+func TestWhyABreaker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{wait: patient}
+		x.serve("api.example", func(w http.ResponseWriter, _ *http.Request, _ int, _ time.Duration) {
+			time.Sleep(5 * time.Millisecond)
+			w.WriteHeader(http.StatusServiceUnavailable)
+		})
+		h := x.hold(t, 100, func(h engine.Hold) bool { return h.Cause == engine.CauseBreaker && h.Since >= time.Second }, "api.example")
+		attempt := h.Attempt
+		if attempt < 1 || attempt > 4 {
+			t.Errorf("attempt %d", attempt)
+		}
+		check(t, h, engine.Hold{
+			Lane: "values/0", Position: at(0), Where: "step", Kind: "http", Host: "api.example", State: "throttled",
+			Cause: engine.CauseBreaker, For: "circuit of api.example", Attempt: attempt, Attempts: 5, ErrorType: "http_5xx",
+		}, fmt.Sprintf("values/0@0: step, host api.example: has waited 1.0 s for circuit of api.example; attempt %d of 5 failed with http_5xx (calling GET http://api.example: answered status 503); 99 records behind it", attempt))
+	})
+}
+
+func TestWhyAPoisonRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{wait: patient}
+		x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) {
+			if isSeventh(r) {
+				w.WriteHeader(http.StatusInternalServerError)
+				return
+			}
+			well(w, r)
+		})
+		h := x.hold(t, 100, func(h engine.Hold) bool {
+			return h.Cause == engine.CauseRetry && h.Attempt == 3
+		}, "api.example")
+		check(t, h, engine.Hold{
+			Lane: "values/0", Position: at(7), Where: "step", Kind: "http", Host: "api.example", State: "retrying",
+			Cause: engine.CauseRetry, Attempt: 3, Attempts: 5, ErrorType: "http_5xx",
+		}, "values/0@7: step, host api.example: attempt 3 of 5 fails with http_5xx (calling GET http://api.example: answered status 500); has waited SINCE for its next attempt; 92 records behind it")
+	})
+}
+
+// bad is a sink that stores nothing.
+type bad struct {
+	pipelinetest.Memory
+	err error // nil: its Writes hang until their time is over
+}
+
+func (b *bad) Write(ctx context.Context, _ []*pipeline.Record) error {
+	if b.err != nil {
+		return b.err
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (*bad) Host() string { return "store.example" }
+
+func TestWhyAStalledSink(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err     error
+		attempt int
+		state   string
+		kind    string
+		line    string
+	}{
+		"hangs": {nil, 1, "writing", "", "values/0@0: out, host store.example: a write has been under way for 5.0 s; 99 records behind it"},
+		"fails": {errors.New("storing: no space left"), 3, "retrying", "_other",
+			"values/0@0: out, host store.example: attempt 3 of a write fails with _other (storing: no space left); no progress for SINCE; 99 records behind it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := table{wait: patient, options: func(o *engine.Options) {
+					o.Sinks[0] = engine.Output{Name: "out", Kind: "memory", Sink: &bad{err: tt.err}, Retry: engine.Retry{Backoff: time.Minute, MaxBackoff: time.Minute}}
+				}}
+				x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+				attempt := tt.attempt
+				h := x.hold(t, 100, func(h engine.Hold) bool {
+					if tt.err != nil && h.Since >= 5*time.Second { // how many it takes is drawn
+						attempt = h.Attempt
+					}
+					return h.Since >= 5*time.Second && (tt.err == nil || h.State == tt.state)
+				}, "api.example")
+				if tt.err != nil {
+					tt.line = strings.Replace(tt.line, "attempt 3", fmt.Sprintf("attempt %d", attempt), 1)
+				}
+				check(t, h, engine.Hold{
+					Lane: "values/0", Position: at(0), Where: "out", Kind: "memory", Host: "store.example", State: tt.state,
+					Cause: engine.CauseSink, Attempt: attempt, ErrorType: tt.kind,
+				}, tt.line)
+			})
+		})
+	}
+}
+
+// deaf is a source that commits nothing.
+type deaf struct{ *pipelinetest.Values }
+
+func (deaf) Commit(ctx context.Context, _ []pipeline.Mark) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestWhyASlowCommit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{wait: patient, options: func(o *engine.Options) {
+			o.Source = deaf{o.Source.(*pipelinetest.Values)}
+			o.Drain = time.Hour
+		}}
+		x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+		h := x.hold(t, 100, func(h engine.Hold) bool { return h.Since >= 25*time.Second }, "api.example")
+		check(t, h, engine.Hold{
+			Lane: "values/0", Position: at(0), Where: "commit", State: "committing", Cause: engine.CauseCommit,
+			Attempt: h.Attempt, ErrorType: "timeout",
+		}, fmt.Sprintf("values/0@0: commit: is done and has waited 25.0 s for the commit; attempt %d fails with timeout (context deadline exceeded); 99 records behind it", h.Attempt))
+		if h.Attempt < 2 || h.Attempt > 3 {
+			t.Errorf("attempt %d after 25 s of commits that take 10 s each", h.Attempt)
+		}
+	})
+}
+
+// The records of one key follow one another: those behind the slow one wait for their turn, and it is the slow one
+// that is named.
+func TestWhyOneSlowKey(t *testing.T) {
+	for name, order := range map[string]engine.Order{"order of keys": engine.OrderKey, "order of the partition": engine.OrderPartition} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				wait := patient
+				wait.Serial = engine.SerialKey
+				x := table{wait: wait, options: func(o *engine.Options) {
+					o.Order = order
+					o.Key = func(rec *pipeline.Record) ([]byte, error) {
+						if rec.Offset%5 == 2 {
+							return []byte("slow"), nil
+						}
+						return fmt.Append(nil, rec.Offset), nil
+					}
+				}}
+				x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) {
+					if r.URL.Path == "/7" {
+						slowly(r, 30*time.Second)
+					}
+					well(w, r)
+				})
+				h := x.hold(t, 100, func(h engine.Hold) bool { return h.Since >= 5*time.Second }, "api.example")
+				check(t, h, engine.Hold{
+					Lane: "values/0", Position: at(7), Where: "step", Kind: "http", Host: "api.example", State: "running",
+					Cause: engine.CauseCall, Attempt: 1, Attempts: 5,
+				}, "values/0@7: step, host api.example: attempt 1 of 5 has been under way for 5.0 s; 92 records behind it")
+			})
+		})
+	}
+}
+
+// The event of a stall names what Why does.
+func TestWhyStandsInTheEventsOfAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{wait: patient}
+		x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) {
+			if isSeventh(r) {
+				slowly(r, 50*time.Second)
+			}
+			well(w, r)
+		})
+		x.hold(t, 100, func(h engine.Hold) bool { return h.Since >= 40*time.Second }, "api.example")
+		all := x.log.events("step.stalled")
+		if len(all) != 1 {
+			t.Fatalf("%d events", len(all))
+		}
+		e := all[0]
+		for key, want := range map[string]string{
+			"step": "step", "target": "api.example", "cause": "call", "attempt": "1", "attempts": "5", "offset": "7", "topic": "values",
+		} {
+			if got := e.Get(key).String(); got != want {
+				t.Errorf("%s is %q, want %q", key, got, want)
+			}
+		}
+		if got := e.Get("message").String(); !strings.Contains(got, "values/0@7") || !strings.Contains(got, "host api.example: attempt 1 of 5") {
+			t.Errorf("the message is %q", got)
+		}
+	})
+}

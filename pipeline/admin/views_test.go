@@ -26,7 +26,7 @@ func TestViews(t *testing.T) {
 					{Topic: "t", Partition: 1, Committed: 5, Fetched: 9, HighWatermark: 12, Held: 2}}},
 				Steps: []engine.StepSnapshot{{Name: "ask", ErrorsByType: []engine.ErrorCount{
 					{Type: "http_503", Total: 7, Message: "calling: 503", Position: pipeline.Position{Topic: "t", Partition: 1, Offset: 4}, At: at}}}},
-				Sinks: []engine.SinkSnapshot{{Name: "out", ErrorsByType: []engine.ErrorCount{{Type: "timeout", Total: 1}}}},
+				Sinks:      []engine.SinkSnapshot{{Name: "out", ErrorsByType: []engine.ErrorCount{{Type: "timeout", Total: 1}}}},
 				DeadLetter: &engine.SinkSnapshot{Name: "dead_letter", ErrorsByType: []engine.ErrorCount{{Type: "disk", Total: 2}}},
 			},
 		}

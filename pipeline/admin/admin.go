@@ -209,6 +209,9 @@ func listenUnix(path string) (net.Listener, error) {
 		}
 	}
 	l, err := net.Listen("unix", path)
+	if errors.Is(err, syscall.EINVAL) {
+		return nil, fmt.Errorf("its path has %d bytes, and the system takes some 100: choose a shorter one", len(path))
+	}
 	if err != nil {
 		return nil, err
 	}

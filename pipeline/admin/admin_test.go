@@ -325,6 +325,14 @@ func TestUnixSocket(t *testing.T) {
 	if _, err := os.Stat(file); err != nil {
 		t.Error("the file is gone")
 	}
+	o.Listen = "unix:" + filepath.Join(dir, strings.Repeat("x", 200))
+	fifth, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fifth.Start(); !errors.As(err, &env) || !strings.Contains(err.Error(), "choose a shorter one") {
+		t.Error(err)
+	}
 }
 
 func TestLargeHeadersAndBodies(t *testing.T) {

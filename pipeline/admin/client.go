@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -159,6 +160,7 @@ func (c *Client) refused(path string, status int, body []byte, into any) error {
 		e.Why = "it wants the token of its file, admin.token or what stands in admin.token_file, and got another or none"
 	case status == http.StatusServiceUnavailable:
 		_ = json.Unmarshal(body, into) // what it cannot hold it leaves out
+		e.Why = cmp.Or(e.Why, "it gives no reason")
 	case strings.Contains(string(body), "HTTP request to an HTTPS server"):
 		e.Why = "it speaks TLS: write https:// in front of its address"
 	case e.Why == "":

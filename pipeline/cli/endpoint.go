@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -21,6 +22,18 @@ const checkProgressEvery = 10 * time.Second
 // serve starts the administration endpoint of the process, when a file asks for one.
 // The error has the place of the setting.
 func (p *process) serve(set *config.Set) (*admin.Server, error) {
+	s, err := p.newEndpoint(set)
+	if s == nil || err != nil {
+		return nil, err
+	}
+	if err := s.Start(); err != nil {
+		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.listen"), err)}
+	}
+	return s, nil
+}
+
+// newEndpoint makes the endpoint, with its token and its certificate; nil: no file asks for one.
+func (p *process) newEndpoint(set *config.Set) (*admin.Server, error) {
 	a := set.Process.Admin
 	if a == nil {
 		return nil, nil
@@ -48,18 +61,20 @@ func (p *process) serve(set *config.Set) (*admin.Server, error) {
 	case err != nil:
 		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", settingPlace(set, "admin.listen"), err)}
 	}
-	if err := s.Start(); err != nil {
-		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.listen"), err)}
-	}
 	return s, nil
 }
 
-// settingPlace gives where a setting of the process stands: in the last file that has it.
+// settingPlace gives where a setting of the process stands: in one of its files, or in none, and then
+// where it would stand.
 func settingPlace(set *config.Set, path string) string {
-	place := set.Pipelines[0].File
+	place, around := set.Pipelines[0].File, path[:strings.LastIndexByte(path, '.')]
 	for _, file := range set.Pipelines {
-		if at := file.Place(path); at != file.File {
+		switch at := file.Place(path); at {
+		case file.File:
+		case file.Place(around):
 			place = at
+		default:
+			return at
 		}
 	}
 	return place

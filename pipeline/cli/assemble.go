@@ -43,6 +43,8 @@ type standIns struct {
 	// deadLetterTime replaces the clock in dead letters.
 	deadLetterTime func(*pipeline.Record) time.Time
 	stdout         io.Writer
+	// change is given the options of each pipeline before anything is made of them.
+	change func(*engine.Options)
 }
 
 // assemble builds the components of a file. What was built is closed again when
@@ -58,6 +60,9 @@ func assemble(p *config.Pipeline, events *event.Emitter, budget *engine.Budget, 
 		return nil, &exitError{code, err}
 	}
 	o.DeadLetterTime = in.deadLetterTime
+	if in.change != nil {
+		in.change(&o)
+	}
 	return &assembled{file: p, options: o}, nil
 }
 

@@ -148,6 +148,7 @@ func replayFile(ctx context.Context, g *globals, f *replayFlags, screen *screen,
 	if r.source, err = replay.New(settings, options); err != nil {
 		return usagef("replaying: %w", err)
 	}
+	r.progress = r.source.Progress
 	return endedWith(r.run(ctx, signals, out))
 }
 
@@ -191,6 +192,8 @@ type replaying struct {
 	screen *screen
 	source *replay.Source
 	names  []string
+
+	progress func() (done, expected int64)
 }
 
 func (r *replaying) run(ctx context.Context, signals <-chan os.Signal, out io.Writer) int {
@@ -272,7 +275,7 @@ func (r *replaying) report(ctx context.Context, done chan<- struct{}) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			records, expected := r.source.Progress()
+			records, expected := r.progress()
 			rate := float64(records-before) / now.Sub(last).Seconds()
 			last, before = now, records
 			ev := event.ReplayProgress{Fixture: r.fixture(), RecordsDone: records, RecordsExpected: expected, RateIn: rate, EtaMs: -1}
@@ -287,7 +290,7 @@ func (r *replaying) report(ctx context.Context, done chan<- struct{}) {
 }
 
 func (r *replaying) finished(took time.Duration) {
-	records, expected := r.source.Progress()
+	records, expected := r.progress()
 	r.events.Emit(event.ReplayFinished{
 		Fixture: r.fixture(), RecordsDone: records, RecordsExpected: expected,
 		RateIn: float64(records) / took.Seconds(), DurationMs: took.Milliseconds(),

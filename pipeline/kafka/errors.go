@@ -56,6 +56,7 @@ const (
 	KafkaStorageError          Error = 56
 	SASLAuthenticationFailed   Error = 58
 	UnknownProducerID          Error = 59
+	GroupIDNotFound            Error = 69
 	FencedLeaderEpoch          Error = 74
 	UnknownLeaderEpoch         Error = 75
 	UnsupportedCompression     Error = 76
@@ -143,7 +144,7 @@ var errorTexts = map[Error]errorText{
 	66:                         {"DELEGATION_TOKEN_EXPIRED", "the delegation token has expired"},
 	67:                         {"INVALID_PRINCIPAL_TYPE", "this kind of user is not supported"},
 	68:                         {"NON_EMPTY_GROUP", "the group has members"},
-	69:                         {"GROUP_ID_NOT_FOUND", "the group does not exist, or is used by another protocol"},
+	GroupIDNotFound:            {"GROUP_ID_NOT_FOUND", "the group does not exist, or is used by another protocol"},
 	70:                         {"FETCH_SESSION_ID_NOT_FOUND", "the fetch session is gone"},
 	71:                         {"INVALID_FETCH_SESSION_EPOCH", "the fetch session has moved on"},
 	72:                         {"LISTENER_NOT_FOUND", "the leader has no listener of this name"},

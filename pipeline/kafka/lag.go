@@ -187,7 +187,7 @@ func (c *Client) committedOffsets(ctx context.Context, group string, tps []Topic
 				failed = fmt.Errorf("%v: %w", tp, err)
 			}
 			r.tags()
-			found[tp] = storedLineage{max(offset, -1), parseLineage(text)}
+			found[tp] = storedLineage{max(offset, -1), text, parseLineage(text)}
 		}
 		r.tags()
 	}

@@ -16,6 +16,7 @@ type Lineage struct {
 // A storedLineage is what stands beside a group's offset.
 type storedLineage struct {
 	offset int64
+	text   string // as it stands there, whoever wrote it
 	Lineage
 }
 
@@ -80,7 +81,7 @@ func (m *member) lineageText(tp TopicPartition, offset int64, term int) string {
 func (m *member) noteLineage(tp TopicPartition, offset int64, text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.stored[tp] = storedLineage{offset, parseLineage(text)}
+	m.stored[tp] = storedLineage{offset, text, parseLineage(text)}
 }
 
 func (m *member) StoredLineage(tp TopicPartition, offset int64) Lineage {

@@ -1,0 +1,379 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/settings"
+	"github.com/penstockio/penstock/pipeline/source/kafka/lettertopic"
+	"github.com/penstockio/penstock/pipeline/source/letters"
+	kafkasink "github.com/penstockio/penstock/sinks/kafka"
+)
+
+// redriveFlags are the flags of dead-letter replay.
+type redriveFlags struct {
+	letterFlags
+	to, rate      string
+	dryRun, again bool
+	maxReplays    int
+	redacted      bool
+}
+
+func newDeadLetterReplay(g *globals) *cobra.Command {
+	f := &redriveFlags{}
+	cmd := &cobra.Command{
+		Use:   "replay FILE",
+		Short: "Send rejected records through again",
+		Long: fmt.Sprintf(`Send the records of dead letters through the pipeline of FILE again, in the order in which they were rejected, and so in order per key.
+
+With --to start they go back to the topic they were read from, into the same partition, with key, value, headers and time as they came and the
+header penstock-replayed, and the running daemon takes them from there. A pipeline that reads no topic runs in this
+process, from its first step. With --to step the pipeline runs in this process, and each record goes on at the step or sink that rejected
+it, with the value that it had there; steps before are passed over, sinks are written to. A record is refused where
+its letter does not have that value, or where steps before change key, headers or time.
+
+What was replayed is remembered: in the offsets of the consumer group NAME.dead-letter, or in FILE.position beside a file of dead letters, letter
+by letter, so that with filters the others stay to be replayed. A second replay changes nothing. One that was killed goes on where
+it was, and may send what was under way a second time: %d letters with --to start, %d with --to step, at most. --again does not look at what
+was replayed. The letters themselves stay where they are.
+
+Exits 0 when all letters that the flags choose were replayed, 4 when some were refused or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
+		Example: `  penstock dead-letter replay late-flights.yaml --dry-run
+  penstock dead-letter replay late-flights.yaml --reason attempts --rate 100/s
+  penstock dead-letter replay late-flights.yaml --to step --step weather --since 2h`,
+		Args: takes(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			screen := newScreen(g.err)
+			return withLogQueue(screen, func(log *event.Queue) error {
+				return redriveFile(cmd.Context(), g, f, screen, log, args[0])
+			})
+		},
+	}
+	f.add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&f.to, "to", "start", "where records go on: start, or step (the one that rejected them)")
+	flags.StringVar(&f.rate, "rate", "", "so many letters in a time at most, like 100/s")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would go where, and send nothing")
+	flags.BoolVar(&f.again, "again", false, "letters that were replayed already, too")
+	flags.IntVar(&f.maxReplays, "max-replays", 3, "refuse records that have been replayed so often")
+	flags.BoolVar(&f.redacted, "redacted", false, "records, too, of which parts were taken out before the letter was written")
+	return cmd
+}
+
+const (
+	// How many batches may be under way whose letters are not remembered as replayed. To a topic one
+	// is enough; in a process slow calls must not hold up all others.
+	aheadToTopics  = 1
+	aheadInProcess = 16
+
+	// redriveCommit is how soon what was replayed is remembered.
+	redriveCommit = 20 * time.Millisecond
+)
+
+// A redrive is one replay of dead letters.
+type redrive struct {
+	*letterBox
+	flags    *redriveFlags
+	chooser  *letterChooser
+	options  letters.Options
+	toTopics bool
+	signals  <-chan os.Signal
+}
+
+// check gives what the flags say, or what is wrong with them.
+func (f *redriveFlags) check() (*deadletter.Filter, settings.Rate, error) {
+	var rate settings.Rate
+	if f.to != "start" && f.to != "step" {
+		return nil, rate, usagef("--to %s: it is start or step", f.to)
+	}
+	if f.maxReplays < 1 {
+		return nil, rate, usagef("--max-replays %d: it is a number from 1 on", f.maxReplays)
+	}
+	if f.rate != "" {
+		if err := rate.UnmarshalText([]byte(f.rate)); err != nil {
+			return nil, rate, usagef("--rate %s: %w", f.rate, err)
+		}
+	}
+	filter, err := f.filter(time.Now())
+	return filter, rate, err
+}
+
+func redriveFile(ctx context.Context, g *globals, f *redriveFlags, screen *screen, log *event.Queue, file string) error {
+	filter, rate, err := f.check()
+	if err != nil {
+		return err
+	}
+	signals := catchSignals()
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	if set == nil || err != nil {
+		return err
+	}
+	defer events.Close()
+	box, err := letterBoxOf(set, file, f.from)
+	if err != nil {
+		return err
+	}
+	r := &redrive{letterBox: box, flags: f, signals: signals, toTopics: f.to == "start" && box.source != nil}
+	r.chooser = &letterChooser{
+		box: box, filter: filter, maxReplays: f.maxReplays, redacted: f.redacted,
+		refused: map[string]int64{}, chosen: map[string]int64{},
+	}
+	stopped, err := interrupted(ctx, signals, true, time.Second, r.prepare)
+	if stopped || err != nil {
+		return errors.Join(err, box.log.Close())
+	}
+	r.options = letters.Options{
+		Log: box.log, Choose: r.chooser.choose, Ahead: aheadInProcess, Again: f.again, Limit: f.limit, Rate: rate,
+	}
+	if r.toTopics {
+		r.options.Ahead = aheadToTopics
+	}
+	if f.dryRun {
+		_, err := interrupted(ctx, signals, true, time.Second, func(ctx context.Context) error { return r.dryRun(ctx, g.out) })
+		return errors.Join(err, box.log.Close())
+	}
+	return endedWith(r.run(ctx, g, events, screen))
+}
+
+// prepare finds out where letters can go.
+func (r *redrive) prepare(ctx context.Context) error {
+	if err := r.log.Ping(ctx); err != nil {
+		return err
+	}
+	switch {
+	case r.flags.to == "step":
+		r.chooser.place = r.toStep
+		return nil
+	case !r.toTopics:
+		r.chooser.place = toFirst
+		return nil
+	}
+	topics := r.source.KafkaTopics()
+	if _, ok := r.log.(*lettertopic.Topic); ok && slices.Contains(topics, r.log.Name()) {
+		return usagef("%s: the pipeline reads topic %s, which holds its dead letters: replayed, they would be read as records", r.file.Place("source.kafka"), r.log.Name())
+	}
+	partitions, err := partitionsOf(ctx, r.source.KafkaConfig(), topics)
+	if err != nil {
+		return &pipeline.EnvironmentError{Err: fmt.Errorf("%s: %w", r.file.Place("source.kafka"), err)}
+	}
+	r.chooser.place = r.letterBox.toTopics(partitions)
+	return nil
+}
+
+// partitionsOf gives how many partitions topics have.
+func partitionsOf(ctx context.Context, config kafka.Config, topics []string) (map[string]int32, error) {
+	client, err := kafka.NewClient(config)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	if err := client.Check(ctx, topics...); err != nil {
+		return nil, err
+	}
+	found := map[string]int32{}
+	for _, topic := range topics {
+		if found[topic], err = client.Partitions(ctx, topic); err != nil {
+			return nil, fmt.Errorf("looking at topic %s: %w", topic, err)
+		}
+	}
+	return found, nil
+}
+
+// dryRun looks at the letters as a replay would, and says what it would do.
+func (r *redrive) dryRun(ctx context.Context, w io.Writer) error {
+	done, err := r.log.Load(ctx)
+	if err != nil {
+		return err
+	}
+	already, chosen := int64(0), int64(0)
+	err = letters.Each(ctx, r.log, func(rec *pipeline.Record, at pipeline.Position) error {
+		if !r.flags.again && done.Has(at) {
+			already++
+			return nil
+		}
+		if r.flags.limit > 0 && chosen == r.flags.limit {
+			return io.EOF
+		}
+		choice, err := r.chooser.choose(rec, at)
+		if err == nil && choice.Verdict == letters.Replay {
+			chosen++
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s would go %s\n", counted(int(chosen), "letter"), r.where())
+	printCounts(w, r.chooser.chosen)
+	fmt.Fprintf(w, "%d were replayed already\n", already)
+	r.chooser.printLeft(w)
+	return nil
+}
+
+// where says where letters go.
+func (r *redrive) where() string {
+	switch {
+	case r.toTopics:
+		return "back to the topics they were read from"
+	case r.flags.to == "step":
+		return "on at the steps and sinks that rejected them, in this process"
+	}
+	return "through the pipeline from its first step, in this process"
+}
+
+// printLeft says which letters are left, and why.
+func (c *letterChooser) printLeft(w io.Writer) {
+	if n := c.refusals(); n > 0 {
+		fmt.Fprintf(w, "%d refused\n", n)
+		printCounts(w, c.refused)
+	}
+	for _, left := range []struct {
+		n    int64
+		what string
+	}{
+		{c.unasked, "that the flags do not choose"},
+		{c.count.foreign, "of other pipelines"},
+		{c.count.none, "that are no dead letters"},
+	} {
+		if left.n > 0 {
+			fmt.Fprintf(w, "%d left %s\n", left.n, left.what)
+		}
+	}
+	if c.count.failed > 0 {
+		fmt.Fprintf(w, "%d for which --where failed, the last: %v\n", c.count.failed, c.count.example)
+	}
+}
+
+// run replays, and gives the exit code.
+func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, screen *screen) int {
+	p := &process{events: events, drain: r.set.Process.Limits.Drain, signals: r.signals, started: time.Now(), terminal: true}
+	source := letters.New(r.options)
+	set, in, err := r.assembly(g, source)
+	if err != nil {
+		_ = r.log.Close()
+		return p.neverRan(err, nil)
+	}
+	announce(events, set)
+	logProblems(events, set.Warnings)
+	all, err := p.prepare(ctx, set, in)
+	if err != nil || p.signal != nil {
+		discardAll(all)
+		return p.neverRan(err, all)
+	}
+	p.expect = func() error { return r.expect(source, p.pipelines[0].runner.Snapshot()) }
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	shown := &replaying{events: events, screen: screen, names: []string{r.log.Name()}, progress: source.Progress}
+	reported := make(chan struct{})
+	go shown.report(ctx, reported)
+	p.atEnd = func() {
+		cancel()
+		<-reported
+		shown.finished(time.Since(p.started))
+	}
+	code := p.run(ctx)
+	r.summarize(g.out, source, p.pipelines[0].runner.Snapshot())
+	return code
+}
+
+// assembly gives the pipeline that letters go through: that of the file, or one that brings them to
+// their topics.
+func (r *redrive) assembly(g *globals, source *letters.Source) (*config.Set, standIns, error) {
+	target := func(pos pipeline.Position) (letterTarget, bool) {
+		t, ok := source.Target(pos)
+		if !ok {
+			return letterTarget{}, false
+		}
+		return t.(letterTarget), true
+	}
+	in := standIns{source: r.standIn(source), change: func(o *engine.Options) {
+		o.CommitEvery = redriveCommit
+		if r.toTopics {
+			o.Steps = []engine.Step{{Name: "dead-letter", Kind: "dead-letter", Stage: again(target)}}
+			return
+		}
+		beginWithin(o, target)
+	}}
+	if !r.toTopics {
+		return r.set, in, nil
+	}
+	kind := g.kinds.Find(config.SinkSection, "kafka")
+	s := kafkasink.Defaults()
+	s.Partitioner = "source"
+	if err := s.Topic.UnmarshalText([]byte("{meta.topic}")); err != nil {
+		return nil, in, err
+	}
+	back := *r.file
+	back.Stages, back.DeadLetter, back.Order = nil, nil, config.Order{}
+	back.Sinks = []config.Sink{{SinkSettings: config.SinkSettings{Name: "start"}, Component: config.Component{Kind: kind, Settings: &s}}}
+	set := *r.set
+	set.Pipelines = []*config.Pipeline{&back}
+	return &set, in, nil
+}
+
+// standIn gives what stands in for the source of the file: sinks without brokers of their own go to
+// the cluster that the file reads from.
+func (r *redrive) standIn(source *letters.Source) pipeline.Source {
+	if r.source == nil {
+		return source
+	}
+	return sameCluster{source, r.source}
+}
+
+type sameCluster struct {
+	*letters.Source
+	file kafkasink.Source
+}
+
+// KafkaConfig implements kafkasink.Source.
+func (s sameCluster) KafkaConfig() kafka.Config { return s.file.KafkaConfig() }
+
+// again puts the header on a record that says how often it was replayed: the engine has taken it
+// off, as from every record that it reads.
+func again(of targetOf) pipeline.Stage {
+	return pipeline.StageFunc(func(_ context.Context, rec *pipeline.Record) error {
+		t, ok := of(rec.Position)
+		if !ok {
+			return pipeline.Fatal(fmt.Errorf("replaying %v: nothing is known of its letter", rec.Position))
+		}
+		rec.SetHeaders(append(deadletter.Without(rec.Headers()), t.letter.Again()))
+		return nil
+	})
+}
+
+// expect says what was not as it should be though nothing failed.
+func (r *redrive) expect(source *letters.Source, s engine.Snapshot) error {
+	refused := r.chooser.refusals()
+	if refused == 0 && s.Rejected == 0 {
+		return nil
+	}
+	return &exitError{exitExpectation, fmt.Errorf("replaying dead letters: %d of %d were refused, %d rejected again", refused, refused+source.Chosen(), s.Rejected)}
+}
+
+// summarize says what was replayed.
+func (r *redrive) summarize(w io.Writer, source *letters.Source, s engine.Snapshot) {
+	replayed, chosen := source.Replayed(), source.Chosen()
+	fmt.Fprintf(w, "%d of %s replayed %s\n", replayed, counted(int(chosen), "letter"), r.where())
+	printCounts(w, r.chooser.chosen)
+	if replayed < chosen {
+		fmt.Fprintf(w, "%d may have been sent, and are not remembered: the next replay sends them again\n", chosen-replayed)
+	}
+	if !r.toTopics {
+		fmt.Fprintf(w, "%d delivered, %d filtered, %d rejected again\n", s.Out, s.Filtered, s.Rejected)
+	}
+	r.chooser.printLeft(w)
+	fmt.Fprintf(w, "what was replayed stands in %s\n", r.log.PositionName())
+}

@@ -1,0 +1,119 @@
+package deadletter
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+func letterRecord(headers ...string) *pipeline.Record {
+	var all []pipeline.Header
+	for i := 0; i < len(headers); i += 2 {
+		all = append(all, pipeline.Header{Name: headers[i], Value: []byte(headers[i+1])})
+	}
+	rec := new(pipeline.Record)
+	rec.Init(pipeline.Position{Topic: "dead", Partition: 1, Offset: 9}, []byte("k"), []byte(`{"a":1}`), all, 5)
+	return rec
+}
+
+var wholeLetter = []string{
+	"trace", "t-1", Pipeline, "late", Step, "weather", Reason, "attempts", Error, "calling: no answer", Detail, "server says",
+	Attempts, "10", Topic, "flights", Partition, "3", Offset, "4711", Time, "2026-11-30T10:00:00.250Z", Timestamp, "1700000000123",
+	Failures, "2", Value, `{"a":2}`, Redacted, "fields,key", Replays, "1",
+}
+
+func TestReadLetter(t *testing.T) {
+	at := pipeline.Position{Topic: "dead", Partition: 1, Offset: 9}
+	l, err := Read(letterRecord(wholeLetter...), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (pipeline.Position{Topic: "flights", Partition: 3, Offset: 4711}); l.Record.Position != want || l.At != at {
+		t.Errorf("record at %v, letter at %v", l.Record.Position, l.At)
+	}
+	if string(l.Record.Key()) != "k" || string(l.Record.Value()) != `{"a":1}` || l.Record.Time != 1700000000123 {
+		t.Errorf("key %q, value %q, time %d", l.Record.Key(), l.Record.Value(), l.Record.Time)
+	}
+	if h := l.Record.Headers(); len(h) != 1 || h[0].Name != "trace" {
+		t.Errorf("headers %v", h)
+	}
+	if l.Pipeline != "late" || l.Step != "weather" || l.Reason != "attempts" || l.Error != "calling: no answer" || l.Detail != "server says" ||
+		l.Attempts != 10 || l.Replays != 1 || l.Failures != 2 || !l.Changed || string(l.StepValue) != `{"a":2}` ||
+		!reflect.DeepEqual(l.Redacted, []string{"fields", "key"}) || !l.Time.Equal(time.UnixMilli(1796032800250)) {
+		t.Errorf("read %+v", l)
+	}
+	if h := l.Again(); h.Name != Replayed || string(h.Value) != "2 10" {
+		t.Errorf("the header of the way back: %s %s", h.Name, h.Value)
+	}
+}
+
+// TestReadLetterOfSeveralLives takes the headers of the last rejection.
+func TestReadLetterOfSeveralLives(t *testing.T) {
+	twice := append([]string{Step, "old", Reason, "old", Timestamp, "1"}, wholeLetter...)
+	l, err := Read(letterRecord(twice...), pipeline.Position{})
+	if err != nil || l.Step != "weather" || l.Reason != "attempts" {
+		t.Errorf("got %+v, %v", l, err)
+	}
+}
+
+func TestReadNoLetter(t *testing.T) {
+	for _, name := range []string{Pipeline, Step, Reason, Topic, Partition, Offset} {
+		var left []string
+		for i := 0; i < len(wholeLetter); i += 2 {
+			if wholeLetter[i] != name {
+				left = append(left, wholeLetter[i], wholeLetter[i+1])
+			}
+		}
+		_, err := Read(letterRecord(left...), pipeline.Position{Topic: "dead"})
+		var format *FormatError
+		if !errors.As(err, &format) || format.Header != name {
+			t.Errorf("without %s: %v", name, err)
+		}
+	}
+	for _, name := range []string{Attempts, Partition, Offset, Time, Timestamp, Failures, Replays} {
+		_, err := Read(letterRecord(append(wholeLetter, name, "canary")...), pipeline.Position{})
+		var format *FormatError
+		if !errors.As(err, &format) || format.Header != name || strings.Contains(err.Error(), "canary") {
+			t.Errorf("with a bad %s: %v", name, err)
+		}
+	}
+}
+
+func TestFilter(t *testing.T) {
+	l, err := Read(letterRecord(wholeLetter...), pipeline.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Time
+	field := func(rec *pipeline.Record) (bool, error) {
+		text, err := rec.Field("a")
+		return string(text) == "1" && rec.Topic == "flights", err
+	}
+	failing := func(*pipeline.Record) (bool, error) { return false, errors.New("no") }
+	for _, c := range []struct {
+		name   string
+		filter Filter
+		want   bool
+	}{
+		{"all", Filter{}, true},
+		{"reason", Filter{Reasons: []string{"x", "attempts"}}, true},
+		{"another reason", Filter{Reasons: []string{"permanent"}}, false},
+		{"step", Filter{Steps: []string{"weather"}}, true},
+		{"another step", Filter{Steps: []string{"map"}}, false},
+		{"since then", Filter{Since: at}, true},
+		{"since later", Filter{Since: at.Add(time.Millisecond)}, false},
+		{"until later", Filter{Until: at.Add(time.Millisecond)}, true},
+		{"until then", Filter{Until: at}, false},
+		{"where", Filter{Where: field}, true},
+		{"where fails", Filter{Where: failing}, false},
+	} {
+		got, err := c.filter.Match(l)
+		if got != c.want || (err != nil) != (c.name == "where fails") || c.filter.Narrow() != (c.name != "all") {
+			t.Errorf("%s: %v, %v, narrow %v", c.name, got, err, c.filter.Narrow())
+		}
+	}
+}

@@ -1,0 +1,157 @@
+package lettertopic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/recordbatch"
+)
+
+const (
+	fetchBytes = 1 << 20
+	fetchWait  = 500 * time.Millisecond
+	firstPause = 20 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// A cursor reads one partition up to an end.
+type cursor struct {
+	client    *kafka.Client
+	tp        kafka.TopicPartition
+	next, end int64
+	decoder   recordbatch.Decoder
+	open      recordbatch.Decompressor
+	size      int32 // of a fetch
+
+	batches []recordbatch.Batch // that were fetched, and not opened yet
+	current recordbatch.Batch
+	reading bool
+	ready   *pipeline.Record
+}
+
+// fill sees to it that the next record is ready; io.EOF: there is none before the end.
+func (c *cursor) fill(ctx context.Context) error {
+	for c.ready == nil {
+		if c.reading {
+			if c.read() {
+				continue
+			}
+			if err := c.current.Err(); err != nil {
+				return err
+			}
+			c.reading = false
+		}
+		if len(c.batches) > 0 {
+			c.current, c.batches = c.batches[0], c.batches[1:]
+			if err := c.open.Open(&c.current); err != nil {
+				return err
+			}
+			c.reading = true
+			continue
+		}
+		if c.next >= c.end {
+			return io.EOF
+		}
+		if err := c.fetch(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// read makes the next record of a batch ready. It says whether there was one; what is behind the
+// end is none.
+func (c *cursor) read() bool {
+	var r recordbatch.Record
+	if !c.current.Next(&r) || r.Offset >= c.end {
+		return false
+	}
+	var headers []pipeline.Header
+	if !c.current.EachHeader(&r, func(name, value []byte) {
+		headers = append(headers, pipeline.Header{Name: string(name), Value: value})
+	}) {
+		return false
+	}
+	at := r.Time
+	if at < 0 {
+		at = pipeline.NoTime
+	}
+	c.ready = new(pipeline.Record)
+	c.ready.Init(pipeline.Position{Topic: c.tp.Topic, Partition: c.tp.Partition, Offset: r.Offset}, r.Key, r.Value, headers, at)
+	return true
+}
+
+// fetch asks the leader for what comes next, as often as it takes.
+func (c *cursor) fetch(ctx context.Context) error {
+	for try := 0; ; try++ {
+		got, err := c.fetchOnce(ctx)
+		if got || err != nil && !kafka.Temporary(err) || ctx.Err() != nil {
+			return errors.Join(err, ctx.Err())
+		}
+		if err != nil {
+			c.client.Invalidate(c.tp)
+		}
+		pause := time.NewTimer(min(firstPause<<min(try, 6), lastPause))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// fetchOnce says whether it has come further.
+func (c *cursor) fetchOnce(ctx context.Context) (bool, error) {
+	leader, epoch, err := c.client.Leader(ctx, c.tp)
+	if err != nil {
+		return false, err
+	}
+	req := &kafka.FetchRequest{Broker: leader, MaxWait: fetchWait, MinBytes: 1, MaxBytes: c.size, Committed: true,
+		Partitions: []kafka.FetchPartition{{TopicPartition: c.tp, Offset: c.next, LeaderEpoch: epoch, MaxBytes: c.size}}}
+	var answer kafka.FetchAnswer
+	if err := c.client.Fetch(ctx, req, nil, &answer); err != nil {
+		return false, err
+	}
+	if len(answer.Partitions) == 0 {
+		return false, nil
+	}
+	p := answer.Partitions[0]
+	if errors.Is(p.Err, kafka.OffsetOutOfRange) {
+		return c.skipGone(ctx)
+	}
+	if p.Err != nil {
+		return false, p.Err
+	}
+	res, err := c.decoder.Decode(p.Set, c.next, p.Aborted, func(b *recordbatch.Batch) bool {
+		c.batches = append(c.batches, *b)
+		return true
+	})
+	if err != nil {
+		return false, err
+	}
+	if res.Need > int(c.size) {
+		c.size = int32(res.Need)
+	}
+	moved := res.Next > c.next
+	c.next = res.Next
+	return moved, nil
+}
+
+// skipGone goes on where the log begins now: letters have been deleted meanwhile.
+func (c *cursor) skipGone(ctx context.Context) (bool, error) {
+	starts, err := c.client.ListOffsets(ctx, map[kafka.TopicPartition]int64{c.tp: kafka.Earliest}, true)
+	if err != nil {
+		return false, err
+	}
+	if starts[c.tp] <= c.next {
+		return false, fmt.Errorf("the log does not have offset %d, which is not before its start: %w", c.next, kafka.OffsetOutOfRange)
+	}
+	c.next = starts[c.tp]
+	return true, nil
+}

@@ -1,0 +1,451 @@
+package letters
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/time/rate"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+// A Verdict says what becomes of a record of the dead letters.
+type Verdict uint8
+
+const (
+	// Replay sends it back.
+	Replay Verdict = iota
+	// Leave leaves it where it is: a later replay may send it back.
+	Leave
+	// Pass says that it never concerns a replay of this pipeline: it counts as done.
+	Pass
+)
+
+// A Choice is what was decided about one letter.
+type Choice struct {
+	Verdict Verdict
+	// Letter is what is sent back; its Record goes on as it is. Only with Replay.
+	Letter *deadletter.Letter
+	// Target is the caller's, for Source.Target.
+	Target any
+}
+
+// Options are what a Source is made of. Log, Choose and Ahead are required.
+type Options struct {
+	Log Log
+	// Choose decides about each record of the log that is not done with. It is called by one
+	// goroutine. An error ends the source.
+	Choose func(rec *pipeline.Record, at pipeline.Position) (Choice, error)
+	// Ahead is how many batches are handed over at most of which the source does not know that they
+	// are done: what a replay that is killed sends again.
+	Ahead int
+	// Again has those looked at, too, that are done.
+	Again bool
+	// Limit is how many letters are sent back at most; 0: all.
+	Limit int64
+	// Rate is how many are handed over in a time at most; zero: as fast as they are taken.
+	Rate settings.Rate
+}
+
+// BatchRecords is how many letters a batch holds at most.
+const BatchRecords = 256
+
+const (
+	batchBytes       = 256 << 10
+	batchLooked      = 4096 // records that a batch says of that they were looked at
+	batchesPerSecond = 10   // with a rate: letters are handed over in so many portions
+)
+
+// A Source gives the records of dead letters, at the positions they were read from, as one lane. It
+// ends where the log ended when it was opened. What is committed is stored with the log.
+//
+// Two letters of one record are never under way at once: the second waits until the first has its
+// outcome.
+type Source struct {
+	o       Options
+	feed    pipeline.Feed
+	limiter *rate.Limiter // nil: none
+	most    int           // letters of a batch
+	lane    pipeline.Lane
+	next    int64 // of the lane: how many records of the log were looked at, from 1
+	pending *entry
+	ended   error    // what the log has ended with
+	planned Progress // done when all that was handed over is
+
+	wake chan struct{} // capacity 1: a batch is free or committed
+
+	mu      sync.Mutex
+	under   map[pipeline.Position]*flight // what is under way
+	batches []handed                      // that are not committed
+	done    Progress                      // committed
+	sent    Progress                      // of done, what this source has sent
+	failed  error                         // of a commit, for good
+
+	counts
+}
+
+// counts are what others ask for while a source runs.
+type counts struct {
+	chosen, replayed, left atomic.Int64
+	open                   atomic.Bool
+}
+
+// An entry is a record of the log with what was decided about it.
+type entry struct {
+	at     pipeline.Position
+	choice Choice
+}
+
+// A flight is a letter under way.
+type flight struct{ target any }
+
+// handed is a batch that was handed over.
+type handed struct {
+	next     int64 // of the lane, behind it
+	done     []pipeline.Position
+	replayed int64
+}
+
+// New makes a source. It opens nothing.
+func New(o Options) *Source {
+	s := &Source{o: o, wake: make(chan struct{}, 1), under: map[pipeline.Position]*flight{}, next: 1, sent: Progress{}}
+	s.most = BatchRecords
+	if o.Rate.N > 0 {
+		s.most = int(min(max(o.Rate.PerSecond()/batchesPerSecond, 1), BatchRecords))
+		s.limiter = rate.NewLimiter(rate.Limit(o.Rate.PerSecond()), s.most)
+	}
+	return s
+}
+
+// Ping implements pipeline.Pinger.
+func (s *Source) Ping(ctx context.Context) error { return s.o.Log.Ping(ctx) }
+
+// Open implements pipeline.Source: it goes to the first letter that was not replayed. That progress
+// can be stored is tried before anything is sent.
+func (s *Source) Open(ctx context.Context, f pipeline.Feed) error {
+	done, err := s.o.Log.Load(ctx)
+	if err != nil {
+		return err
+	}
+	s.feed, s.done = f, done
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	return s.o.Log.Save(ctx, s.done)
+}
+
+// begin goes to the first letter that is to be looked at, and opens a lane.
+func (s *Source) begin(ctx context.Context) error {
+	s.mu.Lock()
+	from := s.done.clone()
+	if s.o.Again {
+		from = s.sent.clone()
+	}
+	s.batches, s.under = nil, map[pipeline.Position]*flight{}
+	s.mu.Unlock()
+	s.pending, s.ended = nil, nil
+	s.chosen.Store(s.replayed.Load())
+	if err := s.o.Log.Open(ctx, from); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for partition, d := range from { // what is gone
+		s.done.Of(partition).Add(0, d.First(0))
+	}
+	s.planned = s.done.clone()
+	s.mu.Unlock()
+	lane, _, err := s.feed.Lane(ctx, s.o.Log.Name(), s.next)
+	s.mu.Lock()
+	s.lane = lane
+	s.mu.Unlock()
+	s.open.Store(err == nil)
+	return err
+}
+
+// Read implements pipeline.Source. What ends it other than the end of the log ends it when all that
+// was handed over is stored.
+func (s *Source) Read(ctx context.Context) (*pipeline.Batch, error) {
+	for {
+		b, err := s.read(ctx)
+		if !errors.Is(err, errLaneEnded) {
+			return b, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := s.begin(ctx); err != nil { // what is not stored is sent again
+			return nil, err
+		}
+	}
+}
+
+func (s *Source) read(ctx context.Context) (*pipeline.Batch, error) {
+	if err := s.waitForRoom(ctx, s.o.Ahead); err != nil {
+		return nil, err
+	}
+	b := &building{s: s, flights: map[pipeline.Position]*flight{}}
+	for s.ended == nil && !b.full() {
+		more, err := s.readInto(ctx, b)
+		if ctx.Err() != nil {
+			return nil, ctx.Err() // what was looked at is looked at again by a later run
+		}
+		if errors.Is(err, errLaneEnded) {
+			return nil, err
+		}
+		if s.ended = err; !more {
+			break
+		}
+	}
+	if b.looked > 0 {
+		return b.batch(), nil
+	}
+	if s.ended != io.EOF {
+		if err := s.waitForRoom(ctx, 1); err != nil {
+			return nil, err
+		}
+	}
+	return nil, s.ended
+}
+
+// readInto takes the next letter into a batch. It says whether another may follow.
+func (s *Source) readInto(ctx context.Context, b *building) (more bool, err error) {
+	e, err := s.nextEntry(ctx)
+	if err != nil {
+		return false, err
+	}
+	if e.choice.Verdict == Replay {
+		if s.isUnderWay(e.choice.Letter.Record.Position) {
+			s.pending = e
+			if len(b.records) > 0 {
+				return false, nil
+			}
+			return true, s.waitForChange(ctx)
+		}
+		if s.limiter != nil {
+			if err := s.limiter.Wait(ctx); err != nil {
+				return false, err
+			}
+		}
+	}
+	return true, b.add(e)
+}
+
+// nextEntry gives the next record that is not done with, and what was decided.
+func (s *Source) nextEntry(ctx context.Context) (*entry, error) {
+	if e := s.pending; e != nil {
+		s.pending = nil
+		return e, nil
+	}
+	for {
+		if s.o.Limit > 0 && s.chosen.Load() >= s.o.Limit {
+			return nil, io.EOF
+		}
+		rec, at, err := s.o.Log.Next(ctx)
+		s.left.Store(s.o.Log.Left())
+		if err != nil {
+			return nil, err
+		}
+		if s.isDone(at) {
+			continue
+		}
+		choice, err := s.o.Choose(rec, at)
+		if err != nil {
+			return nil, err
+		}
+		if choice.Verdict == Replay {
+			s.chosen.Add(1)
+		}
+		return &entry{at, choice}, nil
+	}
+}
+
+func (s *Source) isDone(at pipeline.Position) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.o.Again && s.done.Has(at) || s.sent.Has(at)
+}
+
+func (s *Source) isUnderWay(pos pipeline.Position) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.under[pos] != nil
+}
+
+// Target gives what was decided about the letter whose record is under way at a position.
+func (s *Source) Target(pos pipeline.Position) (target any, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f := s.under[pos]
+	if f == nil {
+		return nil, false
+	}
+	return f.target, true
+}
+
+// waitForRoom waits until fewer than ahead batches are not stored.
+func (s *Source) waitForRoom(ctx context.Context, ahead int) error {
+	for {
+		s.mu.Lock()
+		free, err := len(s.batches) < ahead, s.failed
+		s.mu.Unlock()
+		select {
+		case <-s.lane.Ended():
+			return errors.Join(ctx.Err(), errLaneEnded)
+		default:
+		}
+		if free || err != nil {
+			return err
+		}
+		if err := s.waitForChange(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *Source) waitForChange(ctx context.Context) error {
+	select {
+	case <-s.wake:
+		return nil
+	case <-s.lane.Ended():
+		return errors.Join(ctx.Err(), errLaneEnded)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+var errLaneEnded = errors.New("replaying dead letters: the pipeline has ended the lane")
+
+func (s *Source) changed() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Commit implements pipeline.Source: it stores what was replayed.
+func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
+	s.mu.Lock()
+	done, n, replayed := s.done.clone(), 0, int64(0)
+	for _, m := range marks {
+		if m.Lane != s.lane { // its letters are sent again
+			continue
+		}
+		for n < len(s.batches) && s.batches[n].next <= m.Next {
+			for _, at := range s.batches[n].done {
+				done.add(at)
+			}
+			replayed += s.batches[n].replayed
+			n++
+		}
+	}
+	lane, saved := s.lane, s.batches[:n]
+	s.mu.Unlock()
+	err := s.o.Log.Save(ctx, done)
+	s.mu.Lock()
+	if err == nil {
+		for _, b := range saved {
+			for _, at := range b.done {
+				s.sent.add(at)
+			}
+		}
+		s.done = done
+		s.replayed.Add(replayed)
+		if s.lane == lane { // else they were given up meanwhile, and are sent again
+			s.batches = s.batches[n:]
+		}
+	} else if errors.Is(err, ErrTaken) {
+		s.failed = err
+	}
+	s.mu.Unlock()
+	s.changed()
+	return err
+}
+
+// Close implements pipeline.Source.
+func (s *Source) Close(context.Context) error {
+	s.open.Store(false)
+	return s.o.Log.Close()
+}
+
+// Report implements pipeline.Reporter.
+func (s *Source) Report() pipeline.Report { return pipeline.Report{Connected: s.open.Load()} }
+
+// Chosen is how many letters were chosen to be sent back.
+func (s *Source) Chosen() int64 { return s.chosen.Load() }
+
+// Replayed says of how many letters it is stored that they were sent back.
+func (s *Source) Replayed() int64 { return s.replayed.Load() }
+
+// Progress gives how many letters were sent back, and how many there are at most.
+func (s *Source) Progress() (done, expected int64) {
+	done = s.replayed.Load()
+	return done, s.chosen.Load() + s.left.Load()
+}
+
+// A building is a batch that is being put together.
+type building struct {
+	s       *Source
+	records []pipeline.Record
+	size    int64
+	looked  int64
+	done    []pipeline.Position
+	flights map[pipeline.Position]*flight
+}
+
+func (b *building) full() bool {
+	return len(b.records) >= b.s.most || b.size >= batchBytes || b.looked >= batchLooked
+}
+
+// add takes an entry in. An error says that it could not be remembered, and then it is not in.
+func (b *building) add(e *entry) error {
+	if e.choice.Verdict != Leave {
+		b.s.planned.add(e.at)
+		if err := b.s.o.Log.Fits(b.s.planned); err != nil {
+			return err
+		}
+		b.done = append(b.done, e.at)
+	}
+	b.looked++
+	if e.choice.Verdict == Replay {
+		rec := e.choice.Letter.Record
+		b.records = append(b.records, rec)
+		b.size += int64(rec.Size())
+		f := &flight{e.choice.Target}
+		b.flights[rec.Position] = f
+		b.s.mu.Lock()
+		b.s.under[rec.Position] = f
+		b.s.mu.Unlock()
+	}
+	return nil
+}
+
+// batch hands the batch over.
+func (b *building) batch() *pipeline.Batch {
+	s := b.s
+	s.next += b.looked
+	s.mu.Lock()
+	s.batches = append(s.batches, handed{s.next, b.done, int64(len(b.records))})
+	s.mu.Unlock()
+	out := &pipeline.Batch{Lane: s.lane, Next: s.next, Opaque: true}
+	flights := b.flights
+	if len(b.records) > 0 {
+		out.Fill = pipeline.Records(b.records)
+		out.Size = b.size
+		out.Free = func() {
+			s.mu.Lock()
+			for pos, f := range flights {
+				if s.under[pos] == f { // else it is sent again
+					delete(s.under, pos)
+				}
+			}
+			s.mu.Unlock()
+			s.changed()
+		}
+	}
+	return out
+}

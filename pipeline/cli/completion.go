@@ -294,7 +294,7 @@ func (g *globals) topSettings(args []string) []config.Setting {
 		case "limits":
 			nameRates(s.Inner, p)
 		case "dead_letter":
-			s.Inner = append(g.kindSettings(config.SinkSection), config.OutputSettingList(nil)...)
+			s.Inner = append(g.kindSettings(config.SinkSection), config.DeadLetterSettingList(nil)...)
 		case "stages":
 			s.Inner = []config.Setting{{Name: "0", Doc: "the first; a step may be named too", Inner: append(g.kindSettings(config.StageSection), config.StepSettings(nil)...)}}
 			if p != nil {

@@ -49,7 +49,8 @@ func (p *process) newEndpoint(set *config.Set) (*admin.Server, error) {
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
 		Listen: a.Listen, TLS: secure, Token: a.Token, TokenFile: a.TokenFile, Hosts: a.Hosts, Pprof: a.Pprof, Warn: warn,
-		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set), Holds: p.holds, InFlight: p.inFlight,
+		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
+		Holds: p.holds, InFlight: p.inFlight,
 		Files:   func() ([]admin.File, error) { return shownFiles(set) },
 		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
 	})

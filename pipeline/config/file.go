@@ -7,6 +7,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/redact"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -161,8 +162,14 @@ type Batch struct {
 
 // A DeadLetter is the sink of rejected records.
 type DeadLetter struct {
-	OutputSettings
+	DeadLetterSettings
 	Component
+}
+
+// DeadLetterSettings stand beside the sink of rejected records.
+type DeadLetterSettings struct {
+	OutputSettings `yaml:",inline"`
+	Redact         *redact.Settings `yaml:"redact" doc:"what is taken out of each dead letter: its fields are those of the record as it came; without it a letter has all of the record, also what a redact step has taken out"`
 }
 
 func defaultPipeline() *Pipeline {

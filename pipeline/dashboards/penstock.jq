@@ -31,3 +31,6 @@ def max_by(keys): folded(keys) | map({labels, value: (.values | max)});
 # One answer by another, where both have the same labels and the other is not 0.
 def ratio(f; g): f as $of | g as $by
   | [$of[] as $a | $by[] | select(.labels == $a.labels and .value != 0) | {labels, value: ($a.value / .value)}];
+
+# Lines as a panel shows them: when, how bad, and some of their keys.
+def shown(keys): map(. as $line | {timestamp, level, message: (keys | map($line[.]) | map(select(. != null) | tostring) | join(" "))});

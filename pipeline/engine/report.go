@@ -87,7 +87,10 @@ func (p *shared) rejected(f *failure, rec *pipeline.Record) {
 	if p.events == nil {
 		return
 	}
-	key, _, _ := rec.Original()
+	var key []byte
+	if !p.opts.DeadLetter.RedactsKey {
+		key, _, _ = rec.Original()
+	}
 	p.events.Emit(event.RecordRejected{
 		Step: f.step, Reason: f.reason, ErrorType: errorType(f.err),
 		ErrorMessage: clip(textOf(f.err.Error), maxMessage), Attempt: int64(f.attempts),

@@ -17,7 +17,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
-func redact(t *testing.T, edit func(*RedactSettings)) *Redact {
+func newRedact(t *testing.T, edit func(*RedactSettings)) *Redact {
 	t.Helper()
 	s := DefaultRedact()
 	edit(&s)
@@ -26,7 +26,7 @@ func redact(t *testing.T, edit func(*RedactSettings)) *Redact {
 }
 
 func TestRedactFields(t *testing.T) {
-	mask := redact(t, func(s *RedactSettings) {
+	mask := newRedact(t, func(s *RedactSettings) {
 		s.Fields = []settings.FieldPath{"email", "card.number", "people.*.phone", `dotted\.name`, "tags"}
 	})
 	processes(t, mask, []row{
@@ -48,14 +48,14 @@ func TestRedactFields(t *testing.T) {
 		{`{"card":` + strings.Repeat(`[`, 2000) + strings.Repeat(`]`, 2000) + `}`, "rejected: invalid_json"},
 		{"tombstone", "tombstone"},
 	})
-	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = []settings.FieldPath{"a.b", "c"}, HowRemove }), []row{
+	processes(t, newRedact(t, func(s *RedactSettings) { s.Fields, s.How = []settings.FieldPath{"a.b", "c"}, HowRemove }), []row{
 		{`{"a":{"b":1,"d":2},"c":3,"e":4}`, `{"a":{"d":2},"e":4}`},
 		{`{"c":3,"a":{"b":1}}`, `{"a":{}}`},
 		{` { "a" : [ {"b" : 1 , "d": 2} ] , "z" : 1.0e5 } `, ` { "a" : [ {"d": 2} ] , "z" : 1.0e5 } `},
 		{"{\n  \"c\" : 1 ,\n  \"c\" : 2\n}", "{\n  \n}"},
 	})
 	// Only the key is redacted: the value may be anything.
-	processes(t, redact(t, func(s *RedactSettings) { s.Key = true }), []row{{`no JSON`, `no JSON`}})
+	processes(t, newRedact(t, func(s *RedactSettings) { s.Key = true }), []row{{`no JSON`, `no JSON`}})
 }
 
 // Elements can be named, and are reached without being named.
@@ -90,18 +90,18 @@ func TestRedactElements(t *testing.T) {
 		{paths{`a\[0\]`}, []row{{`{"a[0]":1,"a":[2]}`, `{"a[0]":"***","a":[2]}`}}},
 		{paths{"a[0]", "a.b", "a"}, []row{{`{"a":[{"b":1}]}`, `{"a":"***"}`}}},
 	} {
-		processes(t, redact(t, func(s *RedactSettings) { s.Fields = c.fields }), c.rows)
+		processes(t, newRedact(t, func(s *RedactSettings) { s.Fields = c.fields }), c.rows)
 	}
-	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = paths{"a[0]", "b[*].c", "d[*]"}, HowRemove }), []row{
+	processes(t, newRedact(t, func(s *RedactSettings) { s.Fields, s.How = paths{"a[0]", "b[*].c", "d[*]"}, HowRemove }), []row{
 		{`{"a":[1,2,3],"b":[{"c":1},{"c":2,"e":3}],"d":[1,2]}`, `{"a":[2,3],"b":[{},{"e":3}],"d":[]}`},
 		{`{"a":[1],"d":7}`, `{"a":[]}`},
 	})
-	processes(t, redact(t, func(s *RedactSettings) { s.Fields, s.How = paths{"[*]"}, HowRemove }), []row{{`[1, 2]`, `[]`}, {`{"a":1}`, `[]`}})
+	processes(t, newRedact(t, func(s *RedactSettings) { s.Fields, s.How = paths{"[*]"}, HowRemove }), []row{{`[1, 2]`, `[]`}, {`{"a":1}`, `[]`}})
 }
 
 func TestRedactHash(t *testing.T) {
 	hash := func(secret string) *Redact {
-		return redact(t, func(s *RedactSettings) {
+		return newRedact(t, func(s *RedactSettings) {
 			s.Fields, s.Key, s.How, s.Secret = []settings.FieldPath{"a", "b"}, true, HowHash, settings.Secret(secret)
 		})
 	}
@@ -150,7 +150,7 @@ func TestRedactKeyAndHeaders(t *testing.T) {
 	} {
 		var rec pipeline.Record
 		rec.Init(pipeline.Position{}, []byte("secret"), nil, headers, 0)
-		r := redact(t, func(s *RedactSettings) { s.Key, s.Headers, s.How = true, []settings.HeaderName{"authorization"}, how })
+		r := newRedact(t, func(s *RedactSettings) { s.Key, s.Headers, s.How = true, []settings.HeaderName{"authorization"}, how })
 		if err := r.Process(t.Context(), &rec); err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +193,7 @@ func TestRedactSettings(t *testing.T) {
 // Whatever the value looks like, nothing of a redacted name stays, and the rest is the
 // same JSON.
 func TestRedactLeavesNothing(t *testing.T) {
-	r := redact(t, func(s *RedactSettings) { s.Fields = []settings.FieldPath{"*.secret", "secret", "*.*.secret"} })
+	r := newRedact(t, func(s *RedactSettings) { s.Fields = []settings.FieldPath{"*.secret", "secret", "*.*.secret"} })
 	rapid.Check(t, func(t *rapid.T) {
 		var tree func(depth int) any
 		tree = func(depth int) any {
@@ -375,7 +375,7 @@ func TestRedactRemovesAsMapDoes(t *testing.T) {
 
 // What is put in place may be longer than what stood there, and not without end.
 func TestRedactHasABound(t *testing.T) {
-	processes(t, redact(t, func(s *RedactSettings) {
+	processes(t, newRedact(t, func(s *RedactSettings) {
 		s.Fields, s.Mask = []settings.FieldPath{"a[*]"}, strings.Repeat("x", 2<<20)
 	}), []row{{`{"a":[` + strings.Repeat("1,", 9) + `1]}`, "rejected: too_large"}})
 }

@@ -11,6 +11,7 @@ import (
 // Bounds of what is validated. Numbers are compared as fractions: one of few bytes could ask for
 // more memory than the machine has.
 const (
+	deepest     = 1000 // bounds the recursion
 	maxDigits   = 1000
 	maxExponent = 1000
 )

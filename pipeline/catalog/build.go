@@ -12,6 +12,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/redact"
 )
 
 // DeadLetterName is the name under which the dead letter sink stands in logs.
@@ -100,6 +101,9 @@ func (b *builder) options() (engine.Options, error) {
 		o.DeadLetter = engine.DeadLetter{
 			Name: out.Name, Kind: out.Kind, Sink: out.Sink, MaxRecords: out.MaxRecords, MaxBytes: out.MaxBytes,
 			Linger: out.Linger, Timeout: out.Timeout, Retry: out.Retry,
+		}
+		if err == nil && d.Redact != nil {
+			err = b.redactLetters(&o.DeadLetter, *d.Redact)
 		}
 		return o, err
 	}
@@ -191,6 +195,16 @@ func (b *builder) output(path, name string, c config.Component, s config.OutputS
 	}
 	out.Sink = sink
 	return out, nil
+}
+
+// redactLetters has dead letters redacted.
+func (b *builder) redactLetters(d *engine.DeadLetter, s redact.Settings) error {
+	r, err := redact.New(s)
+	if err != nil {
+		return fmt.Errorf("%s: redacting dead letters: %w", b.p.Place("dead_letter.redact"), err)
+	}
+	d.Redact, d.RedactsKey = r.Letter, r.RedactsKey()
+	return nil
 }
 
 // Close closes the components of options that no pipeline has taken over.

@@ -67,7 +67,7 @@ func stageKinds() config.Kinds {
 		},
 		{
 			Section: config.StageSection, Name: "redact",
-			Doc:      "takes values out of fields, headers and the key; dead letters still hold a record as it came",
+			Doc:      "takes values out of fields, headers and the key; dead letters hold a record as it came, unless dead_letter has a redact too",
 			Example:  "redact: {fields: [passenger.email, card.number], headers: [authorization]}",
 			Settings: settingsOf(stages.DefaultRedact),
 			Build: build(func(s stages.RedactSettings, _ config.Env) (*stages.Redact, error) {

@@ -146,6 +146,8 @@ func pipelineFileReference() []byte {
 	b.WriteString("\nWhat holds calls back, and what shows it, is in [Operations](../operations.md#being-polite-rates-breakers-caches).\n")
 	heading("Beside a sink", "What may stand beside the component in an item of `sinks`, and, `name` and `when` excepted, in `dead_letter`.")
 	settingTable(&b, config.OutputSettingList(nil))
+	b.WriteString("\nIn `dead_letter` also:\n\n")
+	settingTable(&b, beyond(config.OutputSettingList(nil), config.DeadLetterSettingList(nil)))
 	b.WriteString(depthReference)
 	b.WriteString(includeReference)
 	for _, section := range []config.Section{config.SourceSection, config.StageSection, config.SinkSection} {
@@ -160,12 +162,17 @@ func pipelineFileReference() []byte {
 }
 
 // added lists what stands beside a step of kind more, and not beside one of kind less.
-func added(less, more *config.Kind) (list []config.Setting) {
+func added(less, more *config.Kind) []config.Setting {
+	return beyond(config.StepSettings(less), config.StepSettings(more))
+}
+
+// beyond gives the settings of the second list that the first does not have.
+func beyond(less, more []config.Setting) (list []config.Setting) {
 	common := map[string]bool{}
-	for _, s := range config.StepSettings(less) {
+	for _, s := range less {
 		common[s.Name] = true
 	}
-	for _, s := range config.StepSettings(more) {
+	for _, s := range more {
 		if !common[s.Name] {
 			list = append(list, s)
 		}

@@ -34,7 +34,7 @@ func (s *Sink) decodeNode(d *decoder, n *node, path string) bool {
 
 func (s *DeadLetter) decodeNode(d *decoder, n *node, path string) bool {
 	s.OutputSettings = defaultOutput(d.sinkKind(n))
-	return d.item(n, path, item{SinkSection, "dead_letter", reflect.ValueOf(&s.OutputSettings).Elem(), &s.Component})
+	return d.item(n, path, item{SinkSection, "dead_letter", reflect.ValueOf(&s.DeadLetterSettings).Elem(), &s.Component})
 }
 
 // sinkKind finds the kind of the sink in an item; nil: none is named. It is needed before the

@@ -7,6 +7,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/expr"
+	"github.com/penstockio/penstock/pipeline/redact"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -51,7 +52,7 @@ func (p *Pipeline) Place(path string) string {
 // Process holds the settings that all pipelines of a process share.
 type Process struct {
 	Limits Limits `yaml:"limits" doc:"what the process may hold at once, and how long it may go on when asked to stop"`
-	Admin  *Admin `yaml:"admin" doc:"the HTTP endpoint for health, state and control; without it nothing listens"`
+	Admin  *Admin `yaml:"admin" doc:"the HTTP endpoint for health and figures; without it nothing listens"`
 	Log    Log    `yaml:"log" doc:"log lines and events"`
 }
 
@@ -62,11 +63,6 @@ type Limits struct {
 	Drain         time.Duration `yaml:"drain" min:"1ms" max:"1h" doc:"how long work in flight may go on after a stop or a revoked partition"`
 
 	Rates map[string]calls.RateSettings `yaml:"rates" max:"1000" doc:"how fast calls may come, by a name that steps and sinks of all pipelines of the process give under limit"`
-}
-
-// Admin is the endpoint of a process.
-type Admin struct {
-	Listen string `yaml:"listen" required:"true" doc:"address on this machine, like 127.0.0.1:9600, or unix:/path"`
 }
 
 // Log says what is logged.
@@ -166,8 +162,14 @@ type Batch struct {
 
 // A DeadLetter is the sink of rejected records.
 type DeadLetter struct {
-	OutputSettings
+	DeadLetterSettings
 	Component
+}
+
+// DeadLetterSettings stand beside the sink of rejected records.
+type DeadLetterSettings struct {
+	OutputSettings `yaml:",inline"`
+	Redact         *redact.Settings `yaml:"redact" doc:"what is taken out of each dead letter: its fields are those of the record as it came; without it a letter has all of the record, also what a redact step has taken out"`
 }
 
 func defaultPipeline() *Pipeline {

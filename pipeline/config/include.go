@@ -39,7 +39,7 @@ var itemShapes = map[reflect.Type]itemShape{
 	reflect.TypeFor[Component]():  {section: SourceSection},
 	reflect.TypeFor[Stage]():      {StageSection, reflect.TypeFor[StageSettings](), true},
 	reflect.TypeFor[Sink]():       {SinkSection, reflect.TypeFor[SinkSettings](), true},
-	reflect.TypeFor[DeadLetter](): {section: SinkSection, common: reflect.TypeFor[OutputSettings]()},
+	reflect.TypeFor[DeadLetter](): {section: SinkSection, common: reflect.TypeFor[DeadLetterSettings]()},
 }
 
 var (

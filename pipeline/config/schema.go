@@ -149,7 +149,7 @@ func (b *schemaBuilder) value(v reflect.Value, t tags) object {
 	case Sink:
 		return b.items("sink", SinkSection, b.beside(SinkSettings{OutputSettings: defaultOutput(nil)}))
 	case DeadLetter:
-		return b.oneComponent(SinkSection, b.beside(defaultOutput(nil)), true)
+		return b.oneComponent(SinkSection, b.beside(DeadLetterSettings{OutputSettings: defaultOutput(nil)}), true)
 	case Order:
 		props := includeKeys(blockFile)
 		props["key"] = ref("expression")

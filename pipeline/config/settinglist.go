@@ -42,6 +42,11 @@ func OutputSettingList(k *Kind) []Setting {
 	return without(settingList(reflect.ValueOf(SinkSettings{OutputSettings: defaultOutput(k)})), k)
 }
 
+// DeadLetterSettingList lists what may stand in dead_letter beside a sink of kind k; nil: beside any.
+func DeadLetterSettingList(k *Kind) []Setting {
+	return without(settingList(reflect.ValueOf(DeadLetterSettings{OutputSettings: defaultOutput(k)})), k)
+}
+
 // without leaves out what has no meaning beside a component of kind k.
 func without(list []Setting, k *Kind) []Setting {
 	if k == nil {

@@ -66,7 +66,7 @@ func (s *yamlWriter) bytes() ([]byte, error) {
 	s.add(root, "sinks", "sinks", s.sequence(len(p.Sinks), func(i int) *yaml.Node { return s.sink(i) }))
 	if p.DeadLetter != nil {
 		n := s.component(p.DeadLetter.Component, "dead_letter")
-		s.fields(n, reflect.ValueOf(p.DeadLetter.OutputSettings), "dead_letter", nil)
+		s.fields(n, reflect.ValueOf(p.DeadLetter.DeadLetterSettings), "dead_letter", nil)
 		s.add(root, "dead_letter", "dead_letter", n)
 	}
 	s.fields(root, reflect.ValueOf(p.Process), "", nil)

@@ -23,7 +23,7 @@ const (
 	Step      = "penstock-step"      // the step or sink that rejected it
 	Reason    = "penstock-reason"    // see the Reason constants of package pipeline
 	Error     = "penstock-error"     // the message, at most 1 KiB; no value of the record
-	Detail    = "penstock-detail"    // what the server said that refused it, which may quote the record; missing when it said nothing
+	Detail    = "penstock-detail"    // what the server said that refused it, which may quote the record; missing when it said nothing, and where letters are redacted
 	Attempts  = "penstock-attempts"  // how often it was tried, in all its lives
 	Topic     = "penstock-topic"     // where it was read
 	Partition = "penstock-partition" //
@@ -34,7 +34,8 @@ const (
 
 	// Value is the record's value as the step got it, when the steps before had changed it: with it
 	// the record can go on at that step. It is missing when it would be longer than MaxValue, of
-	// records that were split, and when the step had begun to change it before it failed.
+	// records that were split, when the step had begun to change it before it failed, and when what
+	// is to be redacted may be in it.
 	Value = "penstock-value"
 	// Redacted is what was taken out before the letter was written: "fields", "headers", "key",
 	// "value", with commas. Such a record can be looked at, and is not itself any more.
@@ -69,6 +70,24 @@ func ReadHistory(value []byte) History {
 
 // String gives the value of Replayed.
 func (h History) String() string { return strconv.Itoa(h.Replays) + " " + strconv.Itoa(h.Attempts) }
+
+// Contents are what of a record goes into its dead letter. Whoever redacts them puts other slices in
+// place of those that are there, which are the record's.
+type Contents struct {
+	Key, Value []byte
+	Headers    []pipeline.Header // its own
+	Got        []byte            // what stands in the header Value,
+	HasGot     bool              // if there is one
+	Redacted   []string          // what was taken out, as the header Redacted names it
+}
+
+// What may stand in the header Redacted, in this order.
+const (
+	RedactedFields  = "fields"
+	RedactedHeaders = "headers"
+	RedactedKey     = "key"
+	RedactedValue   = "value" // it could not be redacted, and was left out as a whole
+)
 
 // MaxValue is how many bytes Value has at most. A letter has to fit where its record fitted: a topic
 // that takes 1 MiB refuses one that holds two such values, and a dead letter that cannot be written

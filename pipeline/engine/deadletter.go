@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/deadletter"
@@ -37,18 +38,51 @@ func (it item) takeHistory() {
 // is. A dead letter that kept it would be refused like the record, and the pipeline,
 // which never drops one, would stop there at every start.
 func (p *shared) letter(it item, why *failure, of *splitGroup) item {
-	r := it.rec
-	key, value, came := r.Original()
-	past := it.piece.replayed[it.index]
-	headers := make([]pipeline.Header, 0, len(came)+14)
-	headers = append(headers, came...)
+	c := p.contents(it.rec, of)
+	headers := make([]pipeline.Header, 0, len(c.Headers)+15)
+	headers = append(headers, c.Headers...)
+	headers = p.appendReasons(headers, it, why)
+	if c.HasGot {
+		headers = append(headers, pipeline.Header{Name: deadletter.Value, Value: c.Got})
+	}
+	if len(c.Redacted) > 0 {
+		headers = append(headers, pipeline.Header{Name: deadletter.Redacted, Value: []byte(strings.Join(c.Redacted, ","))})
+	}
+	d := item{new(pipeline.Record), &track{piece: it.piece, origin: &it, split: of, dead: true}}
+	d.rec.Init(it.rec.Position, c.Key, c.Value, headers, why.at.UnixMilli())
+	d.measure()
+	return d
+}
+
+// contents gives what of a record goes into its dead letter.
+func (p *shared) contents(r *pipeline.Record, of *splitGroup) deadletter.Contents {
+	var c deadletter.Contents
+	c.Key, c.Value, c.Headers = r.Original()
+	if of == nil {
+		c.Got, c.HasGot = records.Left(r)
+		c.HasGot = c.HasGot && !same(c.Got, c.Value)
+	}
+	if redact := p.opts.DeadLetter.Redact; redact != nil {
+		// In a goroutine of its own: it may panic, and the lane is locked.
+		if guarded(func() error { redact(&c); return nil }) != nil {
+			c = deadletter.Contents{Redacted: []string{deadletter.RedactedHeaders, deadletter.RedactedKey, deadletter.RedactedValue}}
+		}
+	}
+	c.HasGot = c.HasGot && len(c.Got) <= deadletter.MaxValue
+	return c
+}
+
+// appendReasons appends the headers that say why a record was rejected, where it was read and how
+// often it was tried.
+func (p *shared) appendReasons(headers []pipeline.Header, it item, why *failure) []pipeline.Header {
+	r, past := it.rec, it.piece.replayed[it.index]
 	add := func(name, value string) { headers = append(headers, pipeline.Header{Name: name, Value: []byte(value)}) }
 	add(deadletter.Pipeline, p.opts.Name)
 	add(deadletter.Step, why.step)
 	add(deadletter.Reason, why.reason)
 	add(deadletter.Error, clip(textOf(why.err.Error), maxError))
 	var detailer pipeline.Detailer
-	if errors.As(why.err, &detailer) {
+	if p.opts.DeadLetter.Redact == nil && errors.As(why.err, &detailer) {
 		if detail := textOf(detailer.Detail); detail != "" {
 			add(deadletter.Detail, clip(detail, maxError))
 		}
@@ -67,15 +101,7 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 	if why.parts > 1 {
 		add(deadletter.Failures, strconv.Itoa(why.parts))
 	}
-	if of == nil {
-		if v, ok := records.Left(r); ok && len(v) <= deadletter.MaxValue && !same(v, value) {
-			headers = append(headers, pipeline.Header{Name: deadletter.Value, Value: v})
-		}
-	}
-	d := item{new(pipeline.Record), &track{piece: it.piece, origin: &it, split: of, dead: true}}
-	d.rec.Init(r.Position, key, value, headers, why.at.UnixMilli())
-	d.measure()
-	return d
+	return headers
 }
 
 // same says whether two values are equal; null and empty are not.

@@ -1,0 +1,173 @@
+package redact
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/jsontext"
+)
+
+// This file redacts dead letters.
+//
+// What it guarantees. Nothing that stands in a redacted field, in a redacted header or in the key of
+// a record is left in its letter, as far as what is redacted can be told: a value that cannot be read
+// is left out as a whole.
+//
+// How. The value as it came is redacted by its fields. The value as the step got it may have a
+// redacted text under another name, where a step has put it. So it is redacted too, and then left
+// out if any text that was taken out of the record, or of itself, still stands in it.
+//
+// Not found is what a step has made of such a text, as a hash or a part of it: its field has to be
+// named as well.
+
+// Letter redacts what is to go into a dead letter.
+func (r *Redactor) Letter(c *deadletter.Contents) {
+	var t taken
+	if r.root != nil && c.Value != nil {
+		switch value, err := r.value(c.Value, &t); {
+		case err != nil:
+			c.Value, c.Redacted = nil, append(c.Redacted, deadletter.RedactedValue)
+		case !bytes.Equal(value, c.Value):
+			c.Value, c.Redacted = value, append(c.Redacted, deadletter.RedactedFields)
+		}
+	}
+	unreadable := len(c.Redacted) > 0 && c.Redacted[0] == deadletter.RedactedValue
+	if unreadable { // it comes last
+		c.Redacted = c.Redacted[:0]
+	}
+	if r.Redacts(c.Headers) {
+		for _, h := range c.Headers {
+			if r.redactsHeader(h) {
+				t.add(string(h.Value))
+			}
+		}
+		c.Headers, c.Redacted = r.Headers(c.Headers), append(c.Redacted, deadletter.RedactedHeaders)
+	}
+	if r.s.Key && c.Key != nil {
+		t.add(string(c.Key))
+		c.Key, c.Redacted = r.Key(c.Key), append(c.Redacted, deadletter.RedactedKey)
+	}
+	if unreadable {
+		c.Redacted = append(c.Redacted, deadletter.RedactedValue)
+	}
+	if c.HasGot {
+		c.Got, c.HasGot = r.got(c.Got, unreadable, &t)
+	}
+}
+
+// value gives a value with its fields redacted, and notes what was taken out.
+func (r *Redactor) value(value []byte, t *taken) ([]byte, error) {
+	var rec pipeline.Record
+	rec.Init(pipeline.Position{}, nil, value, nil, pipeline.NoTime)
+	err := r.fields(&rec, t.json)
+	return rec.Value(), err
+}
+
+// got gives the value as the step got it, redacted; false: it has to be left out.
+func (r *Redactor) got(value []byte, unreadable bool, t *taken) ([]byte, bool) {
+	if value == nil {
+		return nil, true
+	}
+	if unreadable || len(value) > deadletter.MaxValue { // nobody knows which texts of it came out of redacted fields
+		return nil, false
+	}
+	if r.root != nil {
+		var err error
+		if value, err = r.value(value, t); err != nil {
+			return nil, false
+		}
+	}
+	return value, !t.in(value)
+}
+
+// taken are the texts that were taken out of a record.
+type taken struct {
+	texts []string
+	size  int
+	many  bool // there are more, or longer ones, than are looked for
+}
+
+const (
+	maxTaken = 256     // texts
+	maxBytes = 4 << 10 // of all of them
+)
+
+func (t *taken) add(text string) {
+	if text == "" || t.many {
+		return
+	}
+	if t.size += len(text); len(t.texts) >= maxTaken || t.size > maxBytes {
+		t.many = true
+		return
+	}
+	t.texts = append(t.texts, text)
+}
+
+// json adds what stands in a JSON text. True, false and null tell next to nothing, and stand
+// everywhere.
+func (t *taken) json(text []byte) {
+	if len(text) > maxBytes {
+		t.many = true
+		return
+	}
+	whole := scalars(text, 0, func(s string, name bool) bool {
+		if !name && s != "true" && s != "false" {
+			t.add(s)
+		}
+		return !t.many
+	})
+	t.many = t.many || !whole
+}
+
+// in says whether one of the texts stands in a value, or may.
+func (t *taken) in(value []byte) bool {
+	if t.many {
+		return true
+	}
+	has := func(s string) bool {
+		for _, text := range t.texts {
+			if strings.Contains(s, text) {
+				return true
+			}
+		}
+		return false
+	}
+	if len(t.texts) == 0 {
+		return false
+	}
+	if has(string(value)) {
+		return true
+	}
+	if !jsontext.Valid(value) || jsontext.TooDeep(value) {
+		return false // it is a text, and was looked through
+	}
+	return !scalars(value[jsontext.Space(value, 0):], 0, func(s string, _ bool) bool { return !has(s) })
+}
+
+// scalars yields the strings, as their characters, and the other scalars of a JSON text, and the
+// names of members, until yield returns false. It gives false then, and where the text is nested
+// too deep to be gone through.
+func scalars(text []byte, depth int, yield func(s string, name bool) bool) (more bool) {
+	if depth > deepest {
+		return false
+	}
+	more = true
+	switch text[0] {
+	case '{':
+		jsontext.Members(text, func(name, value []byte) bool {
+			more = yield(jsontext.Unquote(name), true) && scalars(value, depth+1, yield)
+			return more
+		})
+	case '[':
+		jsontext.Elements(text, func(element []byte) bool {
+			more = scalars(element, depth+1, yield)
+			return more
+		})
+	case 'n':
+	default:
+		more = yield(plain(text), false)
+	}
+	return more
+}

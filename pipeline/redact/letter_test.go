@@ -1,0 +1,135 @@
+package redact
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+func redactor(t interface{ Fatal(...any) }, how How) *Redactor {
+	s := Defaults()
+	s.Fields, s.Headers, s.Key, s.How = []settings.FieldPath{"card", "people.phone"}, []settings.HeaderName{"authorization"}, true, how
+	if how == HowHash {
+		s.Secret = "sixteen bytes or more"
+	}
+	r, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestLetter(t *testing.T) {
+	header := func(name, value string) pipeline.Header {
+		return pipeline.Header{Name: name, Value: []byte(value)}
+	}
+	const none = "-"
+	for name, c := range map[string]struct {
+		key, value, got string // none: there is none
+		headers         []pipeline.Header
+		wantKey         string
+		wantValue       string
+		wantGot         string
+		redacted        string
+	}{
+		"nothing of it there":       {key: none, value: `{"a":1}`, got: `{"a":2}`, wantKey: none, wantValue: `{"a":1}`, wantGot: `{"a":2}`},
+		"a field":                   {key: none, value: `{"card":"1234","a":1}`, got: none, wantKey: none, wantValue: `{"card":"***","a":1}`, wantGot: none, redacted: "fields"},
+		"a field that is null":      {key: none, value: `{"card":null}`, got: none, wantKey: none, wantValue: `{"card":null}`, wantGot: none},
+		"in both":                   {key: none, value: `{"card":"1234"}`, got: `{"card":"1234","b":2}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: `{"card":"***","b":2}`, redacted: "fields"},
+		"copied by a step":          {key: none, value: `{"card":"1234"}`, got: `{"copy":"1234"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"part of another text":      {key: none, value: `{"card":"1234"}`, got: `{"url":"/c/1234/x"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"with other escapes":        {key: none, value: `{"card":"a/é"}`, got: `{"copy":"x a\/\u00e9"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"as the name of a field":    {key: none, value: `{"card":"1234"}`, got: `{"1234":{}}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"a number":                  {key: none, value: `{"card":1234}`, got: `{"copy":"1234"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"within an object":          {key: none, value: `{"card":{"no":["1234"]}}`, got: `{"copy":["1234"]}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"true and false":            {key: none, value: `{"card":true}`, got: `{"ok":true}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: `{"ok":true}`, redacted: "fields"},
+		"set by a step":             {key: none, value: `{"no":"1234"}`, got: `{"card":"1234","no":"1234"}`, wantKey: none, wantValue: `{"no":"1234"}`, wantGot: none},
+		"in arrays":                 {key: none, value: `{"people":[{"phone":"5"},{"phone":"6"}]}`, got: none, wantKey: none, wantValue: `{"people":[{"phone":"***"},{"phone":"***"}]}`, wantGot: none, redacted: "fields"},
+		"no JSON":                   {key: none, value: `{"card":"1234"`, got: `{"a":1}`, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
+		"no object":                 {key: none, value: `"1234"`, got: none, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
+		"empty":                     {key: none, value: ``, got: none, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
+		"a tombstone":               {key: none, value: none, got: `{"card":"1"}`, wantKey: none, wantValue: none, wantGot: `{"card":"***"}`},
+		"a text by then":            {key: none, value: `{"card":"1234"}`, got: `card=1`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"the key":                   {key: "1234", value: `{"a":1}`, got: `{"a":2}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: `{"a":2}`, redacted: "key"},
+		"the key, copied":           {key: "1234", value: `{"a":1}`, got: `{"a":1,"k":"1234"}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: none, redacted: "key"},
+		"an empty key":              {key: "", value: `{"a":1}`, got: `{"a":2}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: `{"a":2}`, redacted: "key"},
+		"a header":                  {key: none, value: `{}`, got: `{"a":2}`, headers: []pipeline.Header{header("a", "b"), header("Authorization", "1234")}, wantKey: none, wantValue: `{}`, wantGot: `{"a":2}`, redacted: "headers"},
+		"a header, copied":          {key: none, value: `{}`, got: `{"a":"1234"}`, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: none, wantValue: `{}`, wantGot: none, redacted: "headers"},
+		"everything":                {key: "k", value: `{"card":"1234"}`, got: none, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: "***", wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields,headers,key"},
+		"everything, no JSON":       {key: "k", value: `card=1234`, got: none, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: "***", wantValue: none, wantGot: none, redacted: "headers,key,value"},
+		"too much to be looked for": {key: none, value: `{"card":"` + strings.Repeat("1", maxBytes) + `"}`, got: `{"a":2}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"too deep to be gone through": {key: none, value: `{"card":"1234"}`, got: `{"a":` + strings.Repeat("[", 2*deepest) + strings.Repeat("]", 2*deepest) + `}`,
+			wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"too long to be looked through": {key: none, value: `{"card":"1234"}`, got: `{"a":"` + strings.Repeat("x", deadletter.MaxValue) + `"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bytesOf := func(s string) []byte {
+				if s == none {
+					return nil
+				}
+				return append(make([]byte, 0, len(s)), s...)
+			}
+			is := deadletter.Contents{Key: bytesOf(c.key), Value: bytesOf(c.value), Headers: c.headers, Got: bytesOf(c.got), HasGot: c.got != none}
+			redactor(t, HowMask).Letter(&is)
+			text := func(b []byte, there bool) string {
+				if !there {
+					return none
+				}
+				return string(b)
+			}
+			if got := text(is.Key, is.Key != nil); got != c.wantKey {
+				t.Errorf("key %q, want %q", got, c.wantKey)
+			}
+			if got := text(is.Value, is.Value != nil); got != c.wantValue {
+				t.Errorf("value %q, want %q", got, c.wantValue)
+			}
+			if got := text(is.Got, is.HasGot); got != c.wantGot {
+				t.Errorf("as the step got it: %q, want %q", got, c.wantGot)
+			}
+			if got := strings.Join(is.Redacted, ","); got != c.redacted {
+				t.Errorf("redacted %q, want %q", got, c.redacted)
+			}
+			if len(c.headers) > 0 && (string(c.headers[len(c.headers)-1].Value) != "1234" || string(is.Headers[len(is.Headers)-1].Value) != "***") {
+				t.Errorf("headers %q, of %q", is.Headers, c.headers)
+			}
+		})
+	}
+}
+
+// Whatever a record holds, and whatever a step makes of it: what stood in a redacted place is in no
+// part of its letter.
+func TestNothingOfItIsLeft(t *testing.T) {
+	const canary = "C4N4RY"
+	rapid.Check(t, func(t *rapid.T) {
+		r := redactor(t, rapid.SampledFrom([]How{HowMask, HowHash, HowRemove}).Draw(t, "how"))
+		secret := canary + rapid.StringN(0, 8, 20).Draw(t, "secret")
+		hidden := string(jsontext.AppendString(nil, secret))
+		wrap := rapid.SampledFrom([]string{`X`, `[X]`, `{"a":X}`, `[1,{"b":[X,null]}]`, ` [ X , true ] `})
+		field := strings.ReplaceAll(wrap.Draw(t, "wrapped"), "X", hidden)
+		value := rapid.SampledFrom([]string{`{"card":F}`, `[{"card":F}]`, `{"x":1,"people":[{"phone":F},{"phone":2}]}`, `{"people":{"phone":F}`, `F`[:0] + `"` + canary + `"`, `{"card":1,"card":F}`}).Draw(t, "value")
+		got := rapid.SampledFrom([]string{`{"copy":F}`, `F`, `{"card":F,"again":H}`, `{"text":H}`, `{"k":K}`, `{"a":1}`, `X=F`, `{"card":F,"b":1}`}).Draw(t, "got")
+		fill := strings.NewReplacer("F", field, "H", hidden, "K", hidden)
+		is := deadletter.Contents{
+			Key: []byte(secret), Value: []byte(fill.Replace(value)), Got: []byte(fill.Replace(got)), HasGot: rapid.Bool().Draw(t, "changed"),
+			Headers: []pipeline.Header{{Name: "AUTHORIZATION", Value: []byte(secret)}, {Name: "x", Value: []byte("y")}},
+		}
+		r.Letter(&is)
+		all := [][]byte{is.Key, is.Value}
+		if is.HasGot {
+			all = append(all, is.Got)
+		}
+		for _, h := range is.Headers {
+			all = append(all, h.Value)
+		}
+		if i := slices.IndexFunc(all, func(b []byte) bool { return strings.Contains(string(b), canary) }); i >= 0 {
+			t.Fatalf("%s", all[i])
+		}
+	})
+}

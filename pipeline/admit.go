@@ -66,12 +66,13 @@ type Joiner interface {
 	Joins() bool
 }
 
-// A Hosted says with whom it has to do, for those who ask what holds a record up. It is a Call, or a
-// Sink. A Call may say for them too which limit Waits names, by a method Cause() string: rate, breaker,
+// A Hosted says with whom it has to do, for those who ask what holds a record up. It is a Call, a
+// Sink or a Source. A Call may say for them too which limit Waits names, by a method Cause() string: rate, breaker,
 // host, retry_budget or equal_call.
 type Hosted interface {
-	// Host is whom a Call is for, or where a Sink writes to, as in messages: "api.example". "": it is
-	// not known. It blocks for nothing and nobody; that of a Sink may come at any time, from any goroutine.
+	// Host is whom a Call is for, where a Sink writes to, or where a Source reads and commits, as in
+	// messages: "api.example". "": it is not known. It does not block; but for that of a Call it may
+	// come at any time, from any goroutine.
 	Host() string
 }
 

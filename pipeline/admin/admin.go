@@ -7,16 +7,13 @@ package admin
 
 import (
 	"context"
-	"crypto/subtle"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -25,7 +22,13 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/secretfiles"
 	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+const (
+	tokenEvery      = time.Second // the least between two looks at the file of the token
+	mostConnections = 64          // some probes, some scrapers, and people
 )
 
 // Options are the settings of a Server. The functions may be called at any time
@@ -34,10 +37,14 @@ type Options struct {
 	// Listen is host:port, or unix: and the path of a socket. A host that is not a
 	// loopback address needs TLS and Token.
 	Listen string
-	// Token, when set, must come as Authorization: Bearer with every request but /livez
-	// and /readyz, which give no reasons without it.
-	Token settings.Secret
-	TLS   *tls.Config
+	// A token must come as Authorization: Bearer with every request but /livez and /readyz,
+	// which give no reasons without it. It is Token, or what stands in the file TokenFile,
+	// which is read again when it changes.
+	Token     settings.Secret
+	TokenFile settings.Path
+	// TLS has the certificate to show; GetConfigForClient, if it is set, has to want
+	// TLS 1.2 at least.
+	TLS *tls.Config
 	// Hosts are names that a request may be addressed to, beside localhost, the host of
 	// Listen and plain addresses. A page in a browser that has its name resolve to this
 	// machine is refused.
@@ -51,6 +58,10 @@ type Options struct {
 	InFlight  func() []PipelineInFlight // answers /api/v1/inflight; nil: there is no such path. The lists are the server's
 	Log       func() event.QueueCounts  // of the log; nil: not shown
 	Metrics   http.Handler              // answers /metrics; nil: there is no such path
+	// Files gives the effective settings, secrets masked; nil: there is no /api/v1/config.
+	Files func() ([]File, error)
+	Pprof bool        // answer /debug/pprof/ too
+	Warn  func(error) // is told once when TokenFile cannot be used any more; may be nil
 }
 
 // A Version is what /version answers.
@@ -62,21 +73,33 @@ type Version struct {
 	ConfigHash string `json:"config_hash"`
 }
 
+// A File is the effective settings of one pipeline, as /api/v1/config shows them.
+type File struct {
+	Pipeline string `json:"pipeline"`
+	File     string `json:"file"`
+	Hash     string `json:"config_hash"`
+	YAML     string `json:"yaml"` // a pipeline file that means the same, secrets as ***
+}
+
 // A Server is the endpoint. Its methods are for one goroutine, Addr for any.
 type Server struct {
 	options  Options
+	token    *secretfiles.Secret // nil: none is needed
+	places   *places
 	http     *http.Server
 	listener net.Listener
 	socket   string // path of the unix socket, "": none
 	done     sync.WaitGroup
 }
 
-// New checks the options and listens to nothing yet.
+// New checks the options, reads the token, and listens to nothing yet. The error is an
+// EnvironmentError when the token cannot be read.
 func New(o Options) (*Server, error) {
 	if o.Live == nil || o.Ready == nil || o.Snapshots == nil {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
 	s := &Server{options: o}
+	check := secretfiles.CheckToken
 	if path, ok := strings.CutPrefix(o.Listen, "unix:"); ok {
 		if path == "" {
 			return nil, errors.New("making the admin endpoint: listen names no socket: write unix:/run/penstock/admin.sock")
@@ -87,10 +110,17 @@ func New(o Options) (*Server, error) {
 		if err != nil {
 			return nil, fmt.Errorf("making the admin endpoint: listen takes host:port or unix:/path, not %q", o.Listen)
 		}
-		if !loopback(host) && (o.TLS == nil || o.Token == "") {
+		if !loopback(host) {
+			check = secretfiles.CheckLongToken
+		}
+		if !loopback(host) && (o.TLS == nil || o.Token == "" && o.TokenFile == "") {
 			return nil, fmt.Errorf("making the admin endpoint: %s is reachable from other machines: that needs TLS and a token", o.Listen)
 		}
 	}
+	if err := s.readToken(check); err != nil {
+		return nil, err
+	}
+	s.places = newPlaces(mostConnections)
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -99,8 +129,26 @@ func New(o Options) (*Server, error) {
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          discardLog(),
+		ConnContext:       placeOf,
 	}
 	return s, nil
+}
+
+// readToken reads the token, if there is one.
+func (s *Server) readToken(check func(string) error) (err error) {
+	o := &s.options
+	switch {
+	case o.Token == "" && o.TokenFile == "":
+		return nil
+	case o.TokenFile == "":
+		if err := check(o.Token.Reveal()); err != nil {
+			return fmt.Errorf("making the admin endpoint: the token is none: %w", err)
+		}
+	}
+	s.token, err = secretfiles.Open(secretfiles.Options{
+		Literal: o.Token, File: o.TokenFile, What: "the token of admin.token_file", Token: true, Every: tokenEvery, Check: check, Warn: o.Warn,
+	})
+	return err
 }
 
 // loopback says whether only this machine can reach host. Of names it trusts localhost alone:
@@ -131,14 +179,18 @@ func (s *Server) Start() error {
 		}
 		return fail(err)
 	}
-	l := s.listener
+	s.serve(s.listener)
+	return nil
+}
+
+func (s *Server) serve(l net.Listener) {
+	l = s.places.listener(l)
 	if s.options.TLS != nil {
 		c := s.options.TLS.Clone()
 		c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
 		l = tls.NewListener(l, c)
 	}
 	s.done.Go(func() { _ = s.http.Serve(l) }) // ends with Shutdown, and with nothing else
-	return nil
 }
 
 // listenUnix takes the place of a socket that nobody listens on. Only the user of the
@@ -157,6 +209,9 @@ func listenUnix(path string) (net.Listener, error) {
 		}
 	}
 	l, err := net.Listen("unix", path)
+	if errors.Is(err, syscall.EINVAL) {
+		return nil, fmt.Errorf("its path has %d bytes, and the system takes some 100: choose a shorter one", len(path))
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -179,85 +234,4 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.done.Wait()
 	return err
-}
-
-// guard refuses what must not reach a handler.
-func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
-	switch {
-	case !s.addressed(r.Host):
-		refuse(w, http.StatusMisdirectedRequest, "the request is addressed to another host")
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		w.Header().Set("Allow", "GET, HEAD")
-		refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")
-	case !to.open && !s.authorized(r):
-		w.Header().Set("WWW-Authenticate", "Bearer")
-		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
-	default:
-		r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
-		to.handler.ServeHTTP(w, r)
-	}
-}
-
-// addressed says whether a Host header is one of this server's.
-func (s *Server) addressed(hostport string) bool {
-	if s.socket != "" {
-		return true // no browser gets here
-	}
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = strings.Trim(hostport, "[]")
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
-		return true
-	}
-	own, _, _ := net.SplitHostPort(s.options.Listen)
-	return host != "" && (host == strings.ToLower(own) || slices.ContainsFunc(s.options.Hosts, func(h string) bool {
-		return host == strings.ToLower(h)
-	}))
-}
-
-// authorized says whether the request carries the token, if there is one.
-func (s *Server) authorized(r *http.Request) bool {
-	if s.options.Token == "" {
-		return true
-	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return ok && subtle.ConstantTimeCompare([]byte(token), []byte(s.options.Token.Reveal())) == 1
-}
-
-func (s *Server) health(check func() error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		body := struct {
-			Status string `json:"status"`
-			Reason string `json:"reason,omitempty"`
-		}{Status: "ok"}
-		status := http.StatusOK
-		if err := check(); err != nil {
-			status, body.Status = http.StatusServiceUnavailable, "failing"
-			if s.authorized(r) {
-				body.Reason = err.Error()
-			}
-		}
-		answer(w, status, body)
-	}
-}
-
-func refuse(w http.ResponseWriter, status int, why string) {
-	answer(w, status, struct {
-		Error string `json:"error"`
-	}{why})
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	text, err := json.Marshal(body)
-	if err != nil {
-		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer has no JSON form"}`)
-	}
-	h := w.Header()
-	h.Set("Content-Type", "application/json")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // the caller may have gone
 }

@@ -179,7 +179,7 @@ func TestOffLoopbackNeedsTLSAndToken(t *testing.T) {
 		if _, err := New(o); (err == nil) != local {
 			t.Errorf("%s: %v", listen, err)
 		}
-		o.Token = "canary"
+		o.Token = "canary-canary-canary"
 		if _, err := New(o); (err == nil) != local || err != nil && strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s with a token alone: %v", listen, err)
 		}
@@ -234,11 +234,15 @@ func TestTLS(t *testing.T) {
 		t.Error(status)
 	}
 	old := trust.Clone()
-	old.MaxVersion = tls.VersionTLS11
-	conn, err := tls.Dial("tcp", s.Addr(), old)
-	if err == nil {
-		conn.Close()
-		t.Error("TLS 1.1 was taken")
+	for version, want := range map[uint16]bool{tls.VersionTLS11: false, tls.VersionTLS12: true, tls.VersionTLS13: true} {
+		old.MinVersion, old.MaxVersion = tls.VersionTLS10, version
+		conn, err := tls.Dial("tcp", s.Addr(), old)
+		if err == nil {
+			conn.Close()
+		}
+		if (err == nil) != want {
+			t.Errorf("%s: %v", tls.VersionName(version), err)
+		}
 	}
 }
 
@@ -320,6 +324,14 @@ func TestUnixSocket(t *testing.T) {
 	}
 	if _, err := os.Stat(file); err != nil {
 		t.Error("the file is gone")
+	}
+	o.Listen = "unix:" + filepath.Join(dir, strings.Repeat("x", 200))
+	fifth, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := fifth.Start(); !errors.As(err, &env) || !strings.Contains(err.Error(), "choose a shorter one") {
+		t.Error(err)
 	}
 }
 

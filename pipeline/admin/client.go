@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -25,8 +26,8 @@ const (
 
 // ClientOptions say which endpoint a Client asks.
 type ClientOptions struct {
-	// Address is host:port, https://host:port, or unix: and the path of a socket. host:port is asked without
-	// TLS unless TLS is set.
+	// Address is host:port, http:// or https:// and that, or unix: and the path of a socket. TLS is used with
+	// https, and when TLS is set.
 	Address string
 	// Token comes with every request. It is not sent to another machine without TLS.
 	Token settings.Secret
@@ -61,7 +62,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		c.base = "http://localhost"
 		return c, nil
 	}
-	hostport, secure := strings.CutPrefix(o.Address, "https://")
+	hostport, secure := strings.CutPrefix(strings.TrimPrefix(o.Address, "http://"), "https://")
 	host, port, err := net.SplitHostPort(strings.TrimSuffix(hostport, "/"))
 	if err != nil || host == "" || port == "" || strings.ContainsAny(host+port, "/@ ") {
 		return nil, fmt.Errorf("reaching the admin endpoint: the address is host:port, https://host:port or unix:/path, not %q", o.Address)
@@ -159,6 +160,7 @@ func (c *Client) refused(path string, status int, body []byte, into any) error {
 		e.Why = "it wants the token of its file, admin.token or what stands in admin.token_file, and got another or none"
 	case status == http.StatusServiceUnavailable:
 		_ = json.Unmarshal(body, into) // what it cannot hold it leaves out
+		e.Why = cmp.Or(e.Why, "it gives no reason")
 	case strings.Contains(string(body), "HTTP request to an HTTPS server"):
 		e.Why = "it speaks TLS: write https:// in front of its address"
 	case e.Why == "":

@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
+
+	"github.com/penstockio/penstock/pipeline/event"
 )
 
 // A route is one path of the endpoint. Each is in the table of routes, and nowhere else: the
@@ -24,6 +27,11 @@ func (s *Server) table() []route {
 		{path: "/api/v1/stats", handler: shows(func(*http.Request) (any, error) { return s.stats(), nil })},
 		{path: "/api/v1/why", handler: s.why()},
 		{path: "/api/v1/inflight", handler: s.inFlight()},
+		{path: "/api/v1/partitions", handler: shows(func(*http.Request) (any, error) { return partitionsOf(o.Snapshots()), nil })},
+		{path: "/api/v1/errors", handler: shows(func(*http.Request) (any, error) { return errorsOf(o.Snapshots()), nil })},
+		{path: "/api/v1/config", handler: s.config()},
+		{path: "/api/v1/events", handler: shows(func(*http.Request) (any, error) { return json.RawMessage(event.Schema()), nil })},
+		{path: "/debug/pprof/", handler: s.profiles()},
 	}
 }
 

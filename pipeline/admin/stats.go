@@ -47,11 +47,7 @@ func statsOf(all []engine.Snapshot) statsJSON {
 func pipelineOf(s *engine.Snapshot) *object {
 	p := objectOf(engine.PipelineFigures, s)
 	if len(s.Source.Partitions) > 0 { // absent: there are none, or the source has no such thing
-		partitions := make([]*object, 0, len(s.Source.Partitions))
-		for _, r := range s.Source.Partitions {
-			partitions = append(partitions, objectOf(engine.PartitionFigures, &engine.PartitionSnapshot{PartitionReport: r, At: s.At}))
-		}
-		p.set("source.partitions", partitions)
+		p.set("source.partitions", partitionObjects(s))
 	}
 	steps, sinks := make([]*object, 0, len(s.Steps)), make([]*object, 0, len(s.Sinks))
 	for i := range s.Steps {

@@ -83,7 +83,7 @@ time there, and uuid() and random() come from its position.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.connect, "connect", false, "probe brokers, databases and servers too")
+	flags.BoolVar(&f.connect, "connect", false, "probe brokers, databases and servers too, and read what the admin endpoint needs")
 	flags.DurationVar(&f.timeout, "connect-timeout", f.timeout, "how long --connect waits for all of them")
 	flags.BoolVar(&f.strict, "strict", false, "exit 2 when there are warnings, too")
 	flags.BoolVar(&f.asJSON, "json", false, "print one JSON object")
@@ -170,6 +170,11 @@ func buildAll(ctx context.Context, set *config.Set, connect bool, timeout time.D
 		}
 		if err := catalog.Close(context.WithoutCancel(ctx), o); err != nil {
 			errs = append(errs, err)
+		}
+	}
+	if connect {
+		if _, err := new(process).newEndpoint(set); err != nil { // nothing listens: its files are read
+			errs = append(errs, &pipeline.EnvironmentError{Err: errors.Unwrap(err)})
 		}
 	}
 	return errors.Join(errs...)

@@ -128,7 +128,8 @@ var flagWords = map[string]map[string][]string{
 	"test":   {"format": {"pretty", "json", "junit"}},
 	"fmt":    {"level": {"debug", "info", "warn", "error"}},
 	"schema": {"event": eventNames()},
-	"replay": {"as": inputForms, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
+	"ls":     {"by": letterGroups},
+	"replay": {"to": {"start", "step"}, "as": inputForms, "speed": {"max", "1x", "10x"}, "clock": {"record", "wall"}, "fail-on": {"dead_letter", "error"}},
 }
 
 // completeUntil offers the steps of the file among the arguments, or of --file.
@@ -154,6 +155,7 @@ func (g *globals) completeAll(root *cobra.Command) error {
 	flags := map[string]cobra.CompletionFunc{
 		"set": g.completeSet, "log-level": completeWords("debug", "info", "warn", "error", "disabled"), "log-format": completeWords("auto", "json", "console"),
 		"until": g.completeUntil, "before": g.completeUntil, "key": completeExpression, "file": files,
+		"step": g.completeUntil, "where": completeExpression,
 	}
 	register := func(c *cobra.Command, flag string, f cobra.CompletionFunc) error {
 		if _, ok := c.GetFlagCompletionFunc(flag); ok || c.LocalNonPersistentFlags().Lookup(flag) == nil && c.PersistentFlags().Lookup(flag) == nil {

@@ -57,6 +57,11 @@ func (f *letterFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.until, "until", "", "letters before this time")
 	flags.StringVar(&f.where, "where", "", "letters for whose record, as it came, this expression holds; meta is where it was read")
 	flags.Int64Var(&f.limit, "limit", 0, "so many letters at most")
+	for _, flag := range []string{"since", "until"} { // elsewhere until is a step
+		if err := cmd.RegisterFlagCompletionFunc(flag, cobra.NoFileCompletions); err != nil {
+			panic(err) // a flag that is not there: no command line brings that about
+		}
+	}
 }
 
 // filter gives what the flags choose, now.

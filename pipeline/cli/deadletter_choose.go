@@ -20,7 +20,7 @@ const (
 	refusedReplays   = "max_replays"         // it has been replayed so often
 	refusedTopic     = "other_topic"         // the pipeline does not read the topic it came from
 	refusedPartition = "no_partition"        // the topic has no such partition any more
-	refusedStep      = "unknown_step"        // the file has no such step or sink, or one of each
+	refusedStep      = "unknown_step"        // the file has no such step or sink
 	refusedValue     = "no_step_value"       // steps before may have changed the value, and the letter does not have it
 	refusedRest      = "key_headers_or_time" // steps before change what a letter does not have
 )
@@ -133,11 +133,9 @@ func toFirst(*deadletter.Letter) (letterTarget, string) { return letterTarget{},
 func (b *letterBox) toStep(l *deadletter.Letter) (letterTarget, string) {
 	stages, sinks := b.file.Stages, b.file.Sinks
 	step := slices.IndexFunc(stages, func(s config.Stage) bool { return s.Name == l.Step })
-	sink := slices.ContainsFunc(sinks, func(s config.Sink) bool { return s.Name == l.Step })
+	sink := slices.ContainsFunc(sinks, func(s config.Sink) bool { return s.Name == l.Step }) // names of steps and sinks differ
 	t := letterTarget{step: step}
 	switch {
-	case step >= 0 && sink:
-		return t, refusedStep
 	case sink:
 		t.step, t.sink = len(stages), l.Step
 	case step < 0 && l.Step == "key": // it was rejected before any step: order.key failed

@@ -23,6 +23,9 @@ type listFlags struct {
 	waiting bool
 }
 
+// letterGroups are what --by takes.
+var letterGroups = []string{"reason", "step", "hour"}
+
 func newDeadLetterList(g *globals) *cobra.Command {
 	f := &listFlags{}
 	cmd := &cobra.Command{
@@ -89,7 +92,7 @@ type letterGroup struct {
 }
 
 func listLetters(ctx context.Context, g *globals, f *listFlags, file string) error {
-	if f.by != "" && !slices.Contains([]string{"reason", "step", "hour"}, f.by) {
+	if f.by != "" && !slices.Contains(letterGroups, f.by) {
 		return usagef("--by %s: it is reason, step or hour", f.by)
 	}
 	filter, err := f.filter(time.Now())

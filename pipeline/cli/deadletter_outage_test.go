@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -24,6 +25,7 @@ type outage struct {
 	t       *testing.T
 	address string
 	server  *http.Server
+	fail    atomic.Bool // it answers, and says that it cannot
 }
 
 // newOutage gives a server that is up.
@@ -42,6 +44,10 @@ func (o *outage) up() {
 	}
 	o.address = l.Addr().String()
 	o.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if o.fail.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		fmt.Fprintf(w, `{"seen":%q}`, r.URL.Path)
 	})}

@@ -106,11 +106,16 @@ func (p *process) emitStopped(m *managedPipeline, left int) {
 	if !m.ended {
 		err = p.hungError()
 	}
-	s, _ := withinSecond(m.runner.Snapshot)
+	type whole struct {
+		engine.Snapshot
+		latency engine.RunLatency
+	}
+	s, _ := withinSecond(func() whole { return whole{m.runner.Snapshot(), m.runner.Latency()} })
 	ev := event.PipelineStopped{
 		Reason: p.stopReason(err), UptimeMs: time.Since(p.started).Milliseconds(), RecordsInTotal: s.In, RecordsOutTotal: s.Out,
-		FilteredTotal: s.Filtered, RejectedTotal: s.Rejected, Abandoned: s.Abandoned,
+		CreatedTotal: s.Created, FilteredTotal: s.Filtered, RejectedTotal: s.Rejected, Abandoned: s.Abandoned,
 	}
+	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = percentiles(s.latency)
 	words := ""
 	if err != nil {
 		ev.ErrorMessage = cause(err)

@@ -2,13 +2,17 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/tlsfiles"
 )
 
 // checkProgressEvery is how often progress is checked when nobody asks /livez: a standstill
@@ -18,31 +22,89 @@ const checkProgressEvery = 10 * time.Second
 // serve starts the administration endpoint of the process, when a file asks for one.
 // The error has the place of the setting.
 func (p *process) serve(set *config.Set) (*admin.Server, error) {
-	if set.Process.Admin == nil {
+	s, err := p.newEndpoint(set)
+	if s == nil || err != nil {
+		return nil, err
+	}
+	if err := s.Start(); err != nil {
+		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.listen"), err)}
+	}
+	return s, nil
+}
+
+// newEndpoint makes the endpoint, with its token and its certificate; nil: no file asks for one.
+func (p *process) newEndpoint(set *config.Set) (*admin.Server, error) {
+	a := set.Process.Admin
+	if a == nil {
 		return nil, nil
 	}
-	place := set.Pipelines[0].File
-	for _, file := range set.Pipelines {
-		if at := file.Place("admin.listen"); at != file.File {
-			place = at
-		}
+	warn := func(err error) { p.events.Log().Warn().Msg(err.Error()) }
+	secure, err := serverTLS(a.TLS, warn)
+	if err != nil {
+		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.tls"), err)}
 	}
 	watch := admin.NewWatch(0)
 	p.checkProgress = func() error { return watch.Check(p.snapshots(), p.holdsOf) }
 	live := func() error { return errors.Join(p.failed.error(), p.checkProgress()) }
 	b := buildInfo()
 	s, err := admin.New(admin.Options{
-		Listen: set.Process.Admin.Listen, Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
+		Listen: a.Listen, TLS: secure, Token: a.Token, TokenFile: a.TokenFile, Hosts: a.Hosts, Pprof: a.Pprof, Warn: warn,
+		Live: live, Ready: p.readiness, Snapshots: p.snapshots, Log: p.log.Counts, Metrics: p.metrics(set),
 		Holds: p.holds, InFlight: p.inFlight,
+		Files:   func() ([]admin.File, error) { return shownFiles(set) },
 		Version: admin.Version{Service: "penstock", Version: b.Version, Revision: b.Revision, Go: b.Go, ConfigHash: set.Hash},
 	})
-	if err != nil {
-		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", place, err)}
-	}
-	if err := s.Start(); err != nil {
-		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", place, err)}
+	var env *pipeline.EnvironmentError
+	switch {
+	case errors.As(err, &env):
+		return nil, &exitError{exitEnvironment, fmt.Errorf("%s: %w", settingPlace(set, "admin.token_file"), err)}
+	case err != nil:
+		return nil, &exitError{exitUsage, fmt.Errorf("%s: %w", settingPlace(set, "admin.listen"), err)}
 	}
 	return s, nil
+}
+
+// settingPlace gives where a setting of the process stands: in one of its files, or in none, and then
+// where it would stand.
+func settingPlace(set *config.Set, path string) string {
+	place, around := set.Pipelines[0].File, path[:strings.LastIndexByte(path, '.')]
+	for _, file := range set.Pipelines {
+		switch at := file.Place(path); at {
+		case file.File:
+		case file.Place(around):
+			place = at
+		default:
+			return at
+		}
+	}
+	return place
+}
+
+// serverTLS gives the settings that show the certificate of a file, read again when it changes; nil: none.
+func serverTLS(t *config.AdminTLS, warn func(error)) (*tls.Config, error) {
+	if t == nil {
+		return nil, nil
+	}
+	files, err := tlsfiles.Open(tlsfiles.Paths{Cert: string(t.Cert), Key: string(t.Key)}, &tls.Config{MinVersion: tls.VersionTLS12}, warn)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return files.Config(), nil },
+	}, nil
+}
+
+// shownFiles gives the effective settings of all pipelines, as config show has them.
+func shownFiles(set *config.Set) (all []admin.File, err error) {
+	for _, p := range set.Pipelines {
+		text, err := p.Show()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, admin.File{Pipeline: p.Name, File: p.File, Hash: p.Hash, YAML: string(text)})
+	}
+	return all, nil
 }
 
 // shutDownPatience is how long a request under way may take at the end: answers are made in

@@ -140,6 +140,12 @@ func TestOnePipelineFails(t *testing.T) {
 					!regexp.MustCompile(`"pipeline":"goes-on","state":"(running|draining)"`).MatchString(body) {
 					t.Errorf("/api/v1/stats: %d %s", status, body)
 				}
+				status, body = f.get("/metrics")
+				if status != http.StatusOK || !strings.Contains(body, `penstock_pipeline_state{pipeline="`+name+`",state="failed"} 1`) ||
+					!strings.Contains(body, `penstock_pipeline_state{pipeline="`+name+`",state="running"} 0`) ||
+					!regexp.MustCompile(`penstock_pipeline_state{pipeline="goes-on",state="(running|draining)"} 1`).MatchString(body) {
+					t.Errorf("/metrics: %d %s", status, body)
+				}
 				if how == "SIGTERM" {
 					f.signal(syscall.SIGTERM)
 					f.read(`"event_name":"process.stopping"`)

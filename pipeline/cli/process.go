@@ -173,7 +173,7 @@ func (p *process) stopped() int {
 	ev := event.ProcessStopped{
 		ExitCode: int64(code), Reason: p.exitReason(code),
 		UptimeMs: time.Since(p.started).Milliseconds(), DrainMs: time.Since(p.stopping).Milliseconds(),
-		RecordsInTotal: t.In, RecordsOutTotal: t.Out, FilteredTotal: t.Filtered, RejectedTotal: t.Rejected,
+		RecordsInTotal: t.In, RecordsOutTotal: t.Out, CreatedTotal: t.Created, FilteredTotal: t.Filtered, RejectedTotal: t.Rejected,
 		Abandoned: t.Abandoned, FailedPipelines: p.failed.names(p.pipelines),
 	}
 	ev.E2EP50Ms, ev.E2EP95Ms, ev.E2EP99Ms, ev.E2EMaxMs = p.latency()
@@ -200,14 +200,18 @@ func askAll[T any](members []*managedPipeline, what func(engine.Runner) T) []T {
 	return all
 }
 
-// latency gives the percentiles of the whole run over all pipelines, in milliseconds; NaN
-// when no record has had an outcome.
+// latency gives the percentiles of the whole run over all pipelines, as percentiles does.
 func (p *process) latency() (p50, p95, p99, most float64) {
 	var sum engine.RunLatency
 	for _, l := range askAll(p.pipelines, engine.Runner.Latency) {
 		sum.Add(l)
 	}
-	f := sum.Figures()
+	return percentiles(sum)
+}
+
+// percentiles gives those of a whole run, in milliseconds; NaN when no record has had an outcome.
+func percentiles(l engine.RunLatency) (p50, p95, p99, most float64) {
+	f := l.Figures()
 	if f.Count == 0 {
 		return math.NaN(), math.NaN(), math.NaN(), math.NaN()
 	}
@@ -219,6 +223,7 @@ func (p *process) totals() (sum engine.Counts) {
 	for _, s := range askAll(p.pipelines, engine.Runner.Snapshot) {
 		sum.In += s.In
 		sum.Out += s.Out
+		sum.Created += s.Created
 		sum.Filtered += s.Filtered
 		sum.Rejected += s.Rejected
 		sum.Abandoned += s.Abandoned

@@ -2,8 +2,6 @@ package config
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -227,30 +225,6 @@ func (d *decoder) delivery(p *Pipeline) {
 		if s.Kind != nil && !s.Kind.Transactions {
 			d.errorAt(d.where(fmt.Sprintf("sinks[%d].%s", i, s.Kind.Name)), fmt.Sprintf("the sink %s cannot give exactly_once", s.Kind.Name), "write delivery: at_least_once")
 		}
-	}
-}
-
-// admin checks that the endpoint can be reached from this machine alone: it has no TLS and
-// no token.
-func (d *decoder) admin(p *Pipeline) {
-	n := d.places["admin.listen"]
-	if n == nil || n.kind != scalarNode || n.null || p.Admin == nil {
-		return
-	}
-	if path, ok := strings.CutPrefix(p.Admin.Listen, "unix:"); ok {
-		if path == "" {
-			d.errorAt(n, "admin.listen names no socket", "write unix:/run/penstock/admin.sock")
-		}
-		return
-	}
-	host, port, err := net.SplitHostPort(p.Admin.Listen)
-	if err != nil || port == "" {
-		d.errorAt(n, fmt.Sprintf("admin.listen takes host:port or unix:/path, not %s", n.shown()), "write 127.0.0.1:9600")
-		return
-	}
-	addr, err := netip.ParseAddr(host)
-	if host != "localhost" && (err != nil || !addr.IsLoopback()) {
-		d.errorAt(n, "admin.listen is reachable from other machines, and the endpoint has no TLS and no token", "write 127.0.0.1:"+port+", or unix:/path")
 	}
 }
 

@@ -52,7 +52,7 @@ func (p *Pipeline) Place(path string) string {
 // Process holds the settings that all pipelines of a process share.
 type Process struct {
 	Limits Limits `yaml:"limits" doc:"what the process may hold at once, and how long it may go on when asked to stop"`
-	Admin  *Admin `yaml:"admin" doc:"the HTTP endpoint for health, state and control; without it nothing listens"`
+	Admin  *Admin `yaml:"admin" doc:"the HTTP endpoint for health and figures; without it nothing listens"`
 	Log    Log    `yaml:"log" doc:"log lines and events"`
 }
 
@@ -63,11 +63,6 @@ type Limits struct {
 	Drain         time.Duration `yaml:"drain" min:"1ms" max:"1h" doc:"how long work in flight may go on after a stop or a revoked partition"`
 
 	Rates map[string]calls.RateSettings `yaml:"rates" max:"1000" doc:"how fast calls may come, by a name that steps and sinks of all pipelines of the process give under limit"`
-}
-
-// Admin is the endpoint of a process.
-type Admin struct {
-	Listen string `yaml:"listen" required:"true" doc:"address on this machine, like 127.0.0.1:9600, or unix:/path"`
 }
 
 // Log says what is logged.

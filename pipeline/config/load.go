@@ -264,7 +264,7 @@ func mergeProcess(decoders []*decoder, pipelines []*Pipeline) (merged Process, f
 		d := decoders[i]
 		eachSetting(reflect.ValueOf(&p.Process).Elem(), reflect.ValueOf(&merged).Elem(), "", func(path string, have, into reflect.Value) {
 			n := d.places[path]
-			if n == nil || n.kind != scalarNode {
+			if n == nil || n.kind != scalarNode && n.kind != sequenceNode {
 				return
 			}
 			before, ok := first[path]
@@ -273,7 +273,7 @@ func mergeProcess(decoders []*decoder, pipelines []*Pipeline) (merged Process, f
 				into.Set(have)
 				return
 			}
-			if before != have.Interface() {
+			if !reflect.DeepEqual(before, have.Interface()) {
 				d.contradicts(n, path, have.Interface(), before, from[path])
 			}
 		})

@@ -459,7 +459,7 @@ func TestHash(t *testing.T) {
 
 // What show prints is a pipeline file that means the same.
 func TestShow(t *testing.T) {
-	for _, name := range []string{"whole", "minimal", "expressions", "anchors", "unix", "http-statuses"} {
+	for _, name := range []string{"whole", "minimal", "expressions", "anchors", "unix", "admin", "http-statuses"} {
 		p := mustLoad(t, loader(), filepath.Join(testdata, name+".good.yaml")).Pipelines[0]
 		shown, err := p.Show()
 		if err != nil {

@@ -90,7 +90,7 @@ func options(d Dashboard, p *Panel) object {
 			"enableLogDetails": true, "sortOrder": "Descending", "dedupStrategy": "none"}
 	}
 	return object{
-		"legend":  object{"displayMode": "list", "placement": "bottom", "showLegend": true, "calcs": []string{}},
+		"legend":  object{"displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": []string{"max"}, "sortBy": "Max", "sortDesc": true},
 		"tooltip": object{"mode": "multi", "sort": "desc"},
 	}
 }

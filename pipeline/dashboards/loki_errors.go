@@ -13,31 +13,16 @@ func lokiErrors() Dashboard {
 				{
 					Title: "Errors with an example", Kind: Log, Width: 12,
 					Description: "One line for each step, kind of error and interval: how often, and one record that had it.",
-					Queries:     []Query{logLines("error.stats")},
+					Queries:     []Query{logLines(words{"pipeline", "message"}, "error.stats")},
 				},
 				{
 					Title: "Rejected records", Kind: Log, Width: 12,
 					Description: "Where each was read, and why it was given up. Limited: the dead letters have all of them.",
-					Queries:     []Query{logLines("record.rejected", "panic.recovered", "commit.failed", "transaction.aborted")},
+					Queries:     []Query{logLines(words{"pipeline", "message", "error_message"}, "record.rejected", "panic.recovered", "commit.failed", "transaction.aborted")},
 				},
 			}},
 		},
 	}
-}
-
-// logLines gives the lines of some events.
-func logLines(events ...string) Query {
-	names, tests := events[0], `.event_name == "`+events[0]+`"`
-	for _, e := range events[1:] {
-		names += "|" + e
-		tests += ` or .event_name == "` + e + `"`
-	}
-	q := Query{Expr: streams(names), JQ: "within($range) | map(select(" + tests + "))"}
-	if len(events) > 1 {
-		q.Expr = "{service_name=~\"$service\"} |~ `\"event_name\":\"(" + names + ")\"`"
-	}
-	q.Expr += ` | json pipeline="pipeline" | pipeline=~"$pipeline"`
-	return q
 }
 
 func errorTotals() []Panel {

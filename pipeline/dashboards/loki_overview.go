@@ -15,8 +15,8 @@ func lokiOverview() Dashboard {
 				Title: "Warnings and errors", Kind: Log, Width: 24,
 				Description: "All lines of level warn and above. Those that repeat are held back, which log.suppressed counts; figures stay exact.",
 				Queries: []Query{{
-					Expr: "{service_name=~\"$service\"} |~ `\"level\":\"(warn|error|fatal)\"`",
-					JQ:   `within($range) | map(select(.level == "warn" or .level == "error" or .level == "fatal"))`,
+					Expr: "{service_name=~\"$service\"} |~ `\"level\":\"(warn|error|fatal)\"`" + words{"pipeline", "message"}.logql(),
+					JQ:   `within($range) | map(select(.level == "warn" or .level == "error" or .level == "fatal"))` + words{"pipeline", "message"}.jq(),
 				}},
 			}}},
 		},

@@ -30,7 +30,7 @@ func lokiSinks() Dashboard {
 				{
 					Title: "What stalled", Kind: Log, Width: 16,
 					Description: "Each line names the record, the attempt and the last error.",
-					Queries:     []Query{logLines("sink.stalled", "sink.recovered")},
+					Queries:     []Query{logLines(words{"pipeline", "message", "error_type"}, "sink.stalled", "sink.recovered")},
 				},
 			}},
 		},

@@ -136,7 +136,7 @@ func stepStalled() []Panel {
 		{
 			Title: "What stalled", Kind: Log, Width: 16,
 			Description: "Each line names the record and what it waits for.",
-			Queries:     []Query{logLines("step.stalled", "step.recovered", "circuit.changed", "backpressure.changed")},
+			Queries:     []Query{logLines(words{"pipeline", "step", "message", "target", "state", "error_type"}, "step.stalled", "step.recovered", "circuit.changed", "backpressure.changed")},
 		},
 	}
 }

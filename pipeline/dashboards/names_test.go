@@ -87,18 +87,27 @@ func TestARenameIsFound(t *testing.T) {
 		}
 	}
 	for _, k := range keys {
-		if len(checkNames(changed(k.event, k.key, func(f *reflect.StructField) {
+		renamed := event.Registry
+		rename := func(f *reflect.StructField) {
 			f.Tag = reflect.StructTag(strings.Replace(string(f.Tag), `json:"`+k.key+`"`, `json:"`+k.key+`_new"`, 1))
-		}), k.event, k.key)) == 0 {
+		}
+		if len(checkNames(changed(renamed, k.event, k.key, rename), k.event, k.key)) > 0 {
+			continue
+		}
+		// A panel that shows lines of several events may show a key that only some of them have.
+		for i := range event.Registry {
+			renamed = changed(renamed, event.Registry[i].Name, k.key, rename)
+		}
+		if len(checkNames(renamed, k.event, k.key)) == 0 {
 			t.Errorf("nobody notices that %s of %s has another name", k.key, k.event)
 		}
 	}
-	if len(checkNames(changed("pipeline.stats", "backpressure", func(f *reflect.StructField) {
+	if len(checkNames(changed(event.Registry, "pipeline.stats", "backpressure", func(f *reflect.StructField) {
 		f.Tag = reflect.StructTag(strings.Replace(string(f.Tag), "ok,low,high", "ok,some,much", 1))
 	}), "pipeline.stats", "backpressure")) == 0 {
 		t.Error("nobody notices that backpressure has other values")
 	}
-	if len(checkNames(changed("step.stats", "records_out", func(f *reflect.StructField) { f.Type = reflect.TypeFor[string]() }), "step.stats")) == 0 {
+	if len(checkNames(changed(event.Registry, "step.stats", "records_out", func(f *reflect.StructField) { f.Type = reflect.TypeFor[string]() }), "step.stats")) == 0 {
 		t.Error("nobody notices that records_out is a text")
 	}
 }
@@ -135,9 +144,9 @@ func used(t *testing.T) (events []string, keys []usedKey) {
 	return events, keys
 }
 
-// changed gives the contract with one key of one event changed.
-func changed(name, key string, change func(*reflect.StructField)) []event.Definition {
-	registry := slices.Clone(event.Registry)
+// changed gives a contract with one key of one event changed.
+func changed(registry []event.Definition, name, key string, change func(*reflect.StructField)) []event.Definition {
+	registry = slices.Clone(registry)
 	for i := range registry {
 		if registry[i].Name != name {
 			continue

@@ -20,6 +20,7 @@ def series(keys; f): map(select(f != null)) | group_by(labels_of(keys)) | map({l
 def sum_over(keys; f): series(keys; f) | map({labels, value: (.values | add)});
 def rate_over($seconds; keys; f): series(keys; f) | map({labels, value: ((.values | add) / $seconds)});
 def max_over(keys; f): series(keys; f) | map({labels, value: (.values | max)});
+def first_over(keys; f): series(keys; f) | map({labels, value: .values[0]});
 def last_over(keys; f): series(keys; f) | map({labels, value: .values[-1]});
 def count_over(keys): series(keys; 1) | map({labels, value: (.values | length)});
 
@@ -31,3 +32,6 @@ def max_by(keys): folded(keys) | map({labels, value: (.values | max)});
 # One answer by another, where both have the same labels and the other is not 0.
 def ratio(f; g): f as $of | g as $by
   | [$of[] as $a | $by[] | select(.labels == $a.labels and .value != 0) | {labels, value: ($a.value / .value)}];
+
+# Lines as a panel shows them: when, how bad, and some of their keys.
+def shown(keys): map(. as $line | {timestamp, level, message: (keys | map($line[.]) | map(select(. != null) | tostring) | join(" "))});

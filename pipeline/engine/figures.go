@@ -158,6 +158,9 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 			}
 			return max(p.At.Sub(p.CommittedAt).Milliseconds(), 0)
 		}},
+	{Event: "paused", Admin: "paused",
+		Metric: gauge("partition_paused", "1 while no more of the partition is read, since too much of it waits at a step or a sink, else 0."),
+		Value:  func(p *PartitionSnapshot) any { return p.Paused }},
 }
 
 // StepFigures are those of step.stats, and of a step in /api/v1/stats.
@@ -210,7 +213,7 @@ var StepFigures = join(
 	},
 	percentileFigures("lat_ms", func(s *StepSnapshot) Latency { return s.Latency }, "lat_p50_ms", "lat_p95_ms", "lat_p99_ms", "lat_max_ms"),
 	[]Figure[StepSnapshot]{
-		{Metric: durations("step_duration_seconds", "How long calls took; in a step that does not wait the time of a chunk, divided by its records."),
+		{Metric: durations("step_duration_seconds", "How long records took, from their first attempt to the end of the last, without what limits held them back; in a step that does not wait the time of a chunk, divided by its records."),
 			Value: func(s *StepSnapshot) any { return s.Durations }},
 		{Event: "oldest_inflight_ms", Admin: "oldest_inflight_ms",
 			Metric: gauge("step_oldest_inflight_seconds", "How long a record, or a chunk, has been worked on, at most.").inMs(),

@@ -20,24 +20,34 @@ import (
 // out that nobody kept it: what was shown stays.
 func TestTimesOfAStepNeverFall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := meter{began: time.Now()}
-		show := func() (s StepSnapshot) {
-			s.Busy, s.Idle, s.Blocked = m.times(time.Now(), 2)
-			m.risen(&s)
-			return s
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		p, done := start(t, ctx, Options{
+			Name: "p", Source: &memory{lanes: 1, records: 1, endless: true}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
+			Steps: []Step{{Name: "map", Kind: "map", Workers: 2, Stage: does(func(context.Context, *pipeline.Record) error { return nil })}},
+		})
+		synctest.Wait()
+		m := &p.steps[0].core().meter
+		hand := func(what func(time.Duration)) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			what(time.Since(m.began))
 		}
-		m.handing.enter(0)
+		hand(m.handing.enter)
+		at := time.Since(m.began)
 		time.Sleep(time.Second)
-		first := show()
-		m.handing.leave(0)
-		second := show()
-		if first.Blocked != time.Second || second.Blocked != time.Second || first.Idle != time.Second || second.Idle != 2*time.Second {
+		first := p.Snapshot().Steps[0]
+		hand(func(time.Duration) { m.handing.leave(at) })
+		second := p.Snapshot().Steps[0]
+		if first.Blocked != time.Second || second.Blocked != time.Second || second.Idle != first.Idle+time.Second {
 			t.Errorf("first %+v, then %+v", first, second)
 		}
-		time.Sleep(time.Second)
-		if third := show(); third.Idle != 4*time.Second || third.Blocked != time.Second {
-			t.Errorf("at last %+v", third)
+		hand(func(now time.Duration) { m.working.enter(now - 5*time.Second) }) // it was at work all the time
+		if third := p.Snapshot().Steps[0]; third.Idle != second.Idle || third.Busy != 5*time.Second {
+			t.Errorf("second %+v, then %+v", second, third)
 		}
+		cancel()
+		<-done
 	})
 }
 

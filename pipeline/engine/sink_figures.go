@@ -34,6 +34,9 @@ func (s *sink) holdup(now time.Time) (h holdup) {
 		}
 		q.mu.Unlock()
 	}
+	if h.age > 0 {
+		h.Host = hostOf(s.conf.Sink)
+	}
 	return h
 }
 

@@ -30,6 +30,7 @@ func (p *Pipeline) Why() []Hold {
 		all = all[:0]
 		for _, l := range p.lanes.all() {
 			if h, ok := p.commits.hold(l, now); ok {
+				h.Host = hostOf(p.opts.Source)
 				all = append(all, h)
 			} else if w := l.wanted(now); w != nil {
 				f.lanes[l] = w

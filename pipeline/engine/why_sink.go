@@ -11,7 +11,7 @@ import (
 // seek looks for the records that are searched for among those of the sink. Of a dead letter it is the record
 // that it stands for.
 func (s *sink) seek(now time.Time, f *search) {
-	host := s.host()
+	host := hostOf(s.conf.Sink)
 	for _, q := range s.allQueues() {
 		wanted := f.lanes[q.l]
 		if wanted == nil {
@@ -40,13 +40,13 @@ func (it item) stands() item {
 	return it
 }
 
-// host asks the sink where it writes to.
-func (s *sink) host() (host string) {
-	h, ok := s.conf.Sink.(pipeline.Hosted)
+// hostOf asks a sink or source for its host.
+func hostOf(component any) (host string) {
+	h, ok := component.(pipeline.Hosted)
 	if !ok {
 		return ""
 	}
-	defer func() { _ = recover() }() // it is asked for a word in a message: that a sink cannot say it ends nothing
+	defer func() { _ = recover() }() // it is asked for a word in a message: that it cannot say it ends nothing
 	return h.Host()
 }
 

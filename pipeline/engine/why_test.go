@@ -147,7 +147,7 @@ func TestWhyNamesWhereverRecordsStand(t *testing.T) {
 			Options{Source: one(), Transactor: &hung{ledger{t: t, next: map[string]int64{}}}},
 			[]string{"t/0@0: commit: is done and has waited 5.0 s for the transaction; 19 records behind it"}, CauseTransaction,
 		},
-		"nothing": {Options{Source: &memory{lanes: 1, endless: true}}, nil, ""},
+		"nothing":          {Options{Source: &memory{lanes: 1, endless: true}}, nil, ""},
 		"all is committed": {Options{Source: one()}, nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,14 +5,19 @@ package event
 
 // PipelineStopped is pipeline.stopped: one of several pipelines of the process has ended.
 type PipelineStopped struct {
-	Reason          string `json:"reason" required:"true" enum:"completed,stopping,drain_timeout,failed,environment,forced"`
-	UptimeMs        int64  `json:"uptime_ms"`
-	RecordsInTotal  int64  `json:"records_in_total"`
-	RecordsOutTotal int64  `json:"records_out_total"`
-	FilteredTotal   int64  `json:"filtered_total"`
-	RejectedTotal   int64  `json:"rejected_total"`
-	Abandoned       int64  `json:"abandoned"`
-	ErrorMessage    string `json:"error_message" max:"512"`
+	Reason          string  `json:"reason" required:"true" enum:"completed,stopping,drain_timeout,failed,environment,forced"`
+	UptimeMs        int64   `json:"uptime_ms"`
+	RecordsInTotal  int64   `json:"records_in_total"`
+	RecordsOutTotal int64   `json:"records_out_total"`
+	FilteredTotal   int64   `json:"filtered_total"`
+	RejectedTotal   int64   `json:"rejected_total"`
+	Abandoned       int64   `json:"abandoned"`
+	CreatedTotal    int64   `json:"created_total" since:"1.1"`
+	E2EP50Ms        float64 `json:"e2e_p50_ms" since:"1.1"`
+	E2EP95Ms        float64 `json:"e2e_p95_ms" since:"1.1"`
+	E2EP99Ms        float64 `json:"e2e_p99_ms" since:"1.1"`
+	E2EMaxMs        float64 `json:"e2e_max_ms" since:"1.1"`
+	ErrorMessage    string  `json:"error_message" max:"512"`
 }
 
 // PipelinePaused is pipeline.paused: no step begins with another record for a while, since too

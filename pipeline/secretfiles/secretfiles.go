@@ -134,3 +134,17 @@ func CheckToken(text string) error {
 	}
 	return nil
 }
+
+// leastToken is how many characters a token has that other machines may guess at.
+const leastToken = 16
+
+// CheckLongToken is CheckToken for a token that other machines may guess at.
+func CheckLongToken(text string) error {
+	if err := CheckToken(text); err != nil {
+		return err
+	}
+	if len(text) < leastToken {
+		return fmt.Errorf("it has fewer than %d characters, and other machines may guess at it: `openssl rand -hex 24` makes one", leastToken)
+	}
+	return nil
+}

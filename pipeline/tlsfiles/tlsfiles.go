@@ -111,7 +111,7 @@ func (f *Files) parse(raw [3][]byte) (*tls.Config, error) {
 	if f.paths.Cert != "" {
 		pair, err := tls.X509KeyPair(raw[1], raw[2])
 		if err != nil {
-			return nil, fmt.Errorf("reading the client certificate of tls.cert and tls.key, %s and %s: %w", f.paths.Cert, f.paths.Key, err)
+			return nil, fmt.Errorf("reading the certificate of tls.cert and tls.key, %s and %s: %w", f.paths.Cert, f.paths.Key, err)
 		}
 		c.Certificates = []tls.Certificate{pair}
 	}

@@ -171,6 +171,11 @@ type Sink struct {
 	unknown map[laneID]request // by partition, the request that must be sent again as it was
 }
 
+var _ pipeline.Hosted = (*Sink)(nil)
+
+// Host implements pipeline.Hosted.
+func (h *Sink) Host() string { return h.host }
+
 // Attach implements pipeline.Attacher.
 func (h *Sink) Attach(e *event.Emitter) {
 	h.emit = e

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,6 +88,7 @@ type Sink struct {
 	client   *kafka.Client
 	producer *kafka.Producer
 	source   Source // nil: the source is another
+	host     string // the brokers that the settings name
 	log      *event.Emitter
 	account  func(bytes int64) // nil: nobody counts
 	work     sync.WaitGroup
@@ -124,6 +126,7 @@ func New(s Settings, src pipeline.Source) (*Sink, error) {
 	k.client = c
 	k.producer = kafka.NewProducer(c, kafka.ProducerConfig{Codec: codec, FailMissing: !s.Topic.Static(), Account: k.countBytes})
 	k.source, _ = src.(Source)
+	k.host = strings.Join(config.Brokers, ",")
 	k.ctx, k.cancel = context.WithCancel(context.Background())
 	return k, nil
 }
@@ -143,6 +146,11 @@ func (s *Settings) KafkaConfig(src pipeline.Source, warn func(error)) (kafka.Con
 func (s *Settings) connection() connect.Settings {
 	return connect.Settings{Brokers: s.Brokers, TLS: s.TLS, SASL: s.SASL}
 }
+
+var _ pipeline.Hosted = (*Sink)(nil)
+
+// Host implements pipeline.Hosted: the brokers that the settings name.
+func (k *Sink) Host() string { return k.host }
 
 // Attach implements pipeline.Attacher.
 func (k *Sink) Attach(e *event.Emitter) { k.log = e }

@@ -127,6 +127,11 @@ func New(s Settings, env calls.Env) (*Sink, error) {
 	return k, nil
 }
 
+var _ pipeline.Hosted = (*Sink)(nil)
+
+// Host implements pipeline.Hosted.
+func (k *Sink) Host() string { return k.dialect.host() }
+
 // Attach implements pipeline.Attacher.
 func (k *Sink) Attach(e *event.Emitter) { k.limiter.Attach(e) }
 

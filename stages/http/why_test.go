@@ -311,3 +311,76 @@ func TestWhyStandsInTheEventsOfAStall(t *testing.T) {
 		}
 	})
 }
+
+// What else the calls of a step may wait for.
+func TestWhyOtherLimits(t *testing.T) {
+	sleepy := func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) {
+		slowly(r, 30*time.Second)
+		well(w, r)
+	}
+	for name, tt := range map[string]struct {
+		calls func(*calls.Env)
+		url   string
+		serve func(w http.ResponseWriter, r *http.Request, number int, at time.Duration)
+		cause engine.Cause
+		waits string // for
+		again bool   // it is tried again
+	}{
+		"its places are full": {
+			func(e *calls.Env) { e.Settings.MaxPerHost = 1 }, "http://{host}/{id}", sleepy, engine.CauseHost, "a place at api.example", false,
+		},
+		"it has asked to wait": {nil, "http://{host}/{id}", func(w http.ResponseWriter, _ *http.Request, _ int, _ time.Duration) {
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(http.StatusTooManyRequests)
+		}, engine.CauseHost, "api.example, which has asked to wait", false},
+		"an equal call": {nil, "http://{host}/same", sleepy, engine.CauseEqualCall, "an equal call to api.example", false},
+		"the retry budget": {
+			func(e *calls.Env) { e.Settings.RetryBudget, e.Settings.Breaker.Off = 0.01, true }, "http://{host}/{id}",
+			func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) {
+				if r.URL.Path == "/0" {
+					slowly(r, 30*time.Second)
+				}
+				w.WriteHeader(http.StatusBadGateway)
+			}, engine.CauseRetryBudget, "the retry budget of api.example", true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := table{workers: 4, wait: patient, calls: tt.calls}
+				x.wait.Retry = engine.Retry{Attempts: 1000, Backoff: time.Second, MaxBackoff: time.Second}
+				x.settings = func(s *Settings) { s.URL = template(t, tt.url) }
+				x.options = func(o *engine.Options) { // a lane each, so that there is a hold of each
+					var lanes [][]string
+					for i := range 20 {
+						lanes = append(lanes, []string{fmt.Sprintf(`{"id":%d,"host":"api.example"}`, i)})
+					}
+					o.Source = pipelinetest.NewLanes(lanes...)
+				}
+				x.serve("api.example", tt.serve)
+				p := x.pipeline(t, 1, "api.example")
+				ended := make(chan error, 1)
+				go func() { ended <- p.Run(t.Context()) }()
+				var held engine.Hold
+				for range 60_000 {
+					time.Sleep(time.Millisecond)
+					synctest.Wait()
+					for _, h := range p.Why() {
+						if h.Cause == tt.cause {
+							held = h
+						}
+					}
+					if held.Cause == tt.cause {
+						break
+					}
+				}
+				if held.For != tt.waits || held.Host != "api.example" || held.State != "throttled" || held.Attempt > 0 != tt.again || held.Where != "step" {
+					t.Errorf("it is held by %v, want %s", held, tt.waits)
+				}
+				p.Abort()
+				<-ended
+				x.close()
+				time.Sleep(time.Minute)
+			})
+		})
+	}
+}

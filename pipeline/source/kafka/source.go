@@ -15,6 +15,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -139,6 +140,11 @@ func (k *Source) Group() string { return k.s.Group }
 
 // Settings gives the settings with all defaults filled in.
 func (k *Source) Settings() Settings { return k.s }
+
+var _ pipeline.Hosted = (*Source)(nil)
+
+// Host implements pipeline.Hosted: the brokers that the settings name.
+func (k *Source) Host() string { return strings.Join(k.config.Brokers, ",") }
 
 // KafkaConfig says how the cluster is reached, for a sink that writes to it.
 func (k *Source) KafkaConfig() kafka.Config { return k.config }

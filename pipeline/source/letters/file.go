@@ -65,15 +65,18 @@ func (f *File) Open(ctx context.Context, _ Progress) error {
 	if err := f.Ping(ctx); err != nil {
 		return err
 	}
-	file, err := os.Open(f.path)
-	if err != nil {
-		return &pipeline.EnvironmentError{Err: err}
+	if f.file == nil {
+		file, err := os.Open(f.path)
+		if err != nil {
+			return &pipeline.EnvironmentError{Err: err}
+		}
+		f.file = file
+		if f.size, err = wholeLines(file); err != nil {
+			return fmt.Errorf("reading dead letters: %w", err)
+		}
 	}
-	f.file, f.read, f.line = file, 0, 0
-	if f.size, err = wholeLines(file); err != nil {
-		return fmt.Errorf("reading dead letters: %w", err)
-	}
-	f.r = fixture.NewReader(io.NewSectionReader(file, 0, f.size), f.Name())
+	f.read, f.line = 0, 0
+	f.r = fixture.NewReader(io.NewSectionReader(f.file, 0, f.size), f.Name())
 	return nil
 }
 

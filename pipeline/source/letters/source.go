@@ -11,7 +11,6 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/deadletter"
-	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -69,10 +68,10 @@ const (
 // outcome.
 type Source struct {
 	o       Options
+	feed    pipeline.Feed
 	limiter *rate.Limiter // nil: none
 	most    int           // letters of a batch
 	lane    pipeline.Lane
-	emit    *event.Emitter
 	next    int64 // of the lane: how many records of the log were looked at, from 1
 	pending *entry
 	ended   error    // what the log has ended with
@@ -84,8 +83,14 @@ type Source struct {
 	under   map[pipeline.Position]*flight // what is under way
 	batches []handed                      // that are not committed
 	done    Progress                      // committed
+	sent    Progress                      // of done, what this source has sent
 	failed  error                         // of a commit, for good
 
+	counts
+}
+
+// counts are what others ask for while a source runs.
+type counts struct {
 	chosen, replayed, left atomic.Int64
 	open                   atomic.Bool
 }
@@ -108,7 +113,7 @@ type handed struct {
 
 // New makes a source. It opens nothing.
 func New(o Options) *Source {
-	s := &Source{o: o, wake: make(chan struct{}, 1), under: map[pipeline.Position]*flight{}, next: 1}
+	s := &Source{o: o, wake: make(chan struct{}, 1), under: map[pipeline.Position]*flight{}, next: 1, sent: Progress{}}
 	s.most = BatchRecords
 	if o.Rate.N > 0 {
 		s.most = int(min(max(o.Rate.PerSecond()/batchesPerSecond, 1), BatchRecords))
@@ -117,37 +122,47 @@ func New(o Options) *Source {
 	return s
 }
 
-// Attach implements pipeline.Attacher.
-func (s *Source) Attach(e *event.Emitter) { s.emit = e }
-
 // Ping implements pipeline.Pinger.
 func (s *Source) Ping(ctx context.Context) error { return s.o.Log.Ping(ctx) }
 
-// Open implements pipeline.Source: it goes to the first letter that was not replayed. That progress can be stored is
-// tried before anything is sent.
+// Open implements pipeline.Source: it goes to the first letter that was not replayed. That progress
+// can be stored is tried before anything is sent.
 func (s *Source) Open(ctx context.Context, f pipeline.Feed) error {
 	done, err := s.o.Log.Load(ctx)
 	if err != nil {
 		return err
 	}
-	from := done.clone()
-	if s.o.Again {
-		from = Progress{}
+	s.feed, s.done = f, done
+	if err := s.begin(ctx); err != nil {
+		return err
 	}
+	return s.o.Log.Save(ctx, s.done)
+}
+
+// begin goes to the first letter that is to be looked at, and opens a lane.
+func (s *Source) begin(ctx context.Context) error {
+	s.mu.Lock()
+	from := s.done.clone()
+	if s.o.Again {
+		from = s.sent.clone()
+	}
+	s.batches, s.under = nil, map[pipeline.Position]*flight{}
+	s.mu.Unlock()
+	s.pending, s.ended = nil, nil
+	s.chosen.Store(s.replayed.Load())
 	if err := s.o.Log.Open(ctx, from); err != nil {
 		return err
 	}
-	for partition, d := range from { // what is gone
-		done.Of(partition).Add(0, d.First(0))
-	}
-	if err := s.o.Log.Save(ctx, done); err != nil {
-		return err
-	}
 	s.mu.Lock()
-	s.done = done
+	for partition, d := range from { // what is gone
+		s.done.Of(partition).Add(0, d.First(0))
+	}
+	s.planned = s.done.clone()
 	s.mu.Unlock()
-	s.planned = done.clone()
-	s.lane, _, err = f.Lane(ctx, s.o.Log.Name(), s.next)
+	lane, _, err := s.feed.Lane(ctx, s.o.Log.Name(), s.next)
+	s.mu.Lock()
+	s.lane = lane
+	s.mu.Unlock()
 	s.open.Store(err == nil)
 	return err
 }
@@ -155,14 +170,32 @@ func (s *Source) Open(ctx context.Context, f pipeline.Feed) error {
 // Read implements pipeline.Source. What ends it other than the end of the log ends it when all that
 // was handed over is stored.
 func (s *Source) Read(ctx context.Context) (*pipeline.Batch, error) {
+	for {
+		b, err := s.read(ctx)
+		if !errors.Is(err, errLaneEnded) {
+			return b, err
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if err := s.begin(ctx); err != nil { // what is not stored is sent again
+			return nil, err
+		}
+	}
+}
+
+func (s *Source) read(ctx context.Context) (*pipeline.Batch, error) {
 	if err := s.waitForRoom(ctx, s.o.Ahead); err != nil {
 		return nil, err
 	}
-	b := &building{s: s}
+	b := &building{s: s, flights: map[pipeline.Position]*flight{}}
 	for s.ended == nil && !b.full() {
 		more, err := s.readInto(ctx, b)
 		if ctx.Err() != nil {
 			return nil, ctx.Err() // what was looked at is looked at again by a later run
+		}
+		if errors.Is(err, errLaneEnded) {
+			return nil, err
 		}
 		if s.ended = err; !more {
 			break
@@ -217,7 +250,7 @@ func (s *Source) nextEntry(ctx context.Context) (*entry, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !s.o.Again && s.isDone(at) {
+		if s.isDone(at) {
 			continue
 		}
 		choice, err := s.o.Choose(rec, at)
@@ -234,7 +267,7 @@ func (s *Source) nextEntry(ctx context.Context) (*entry, error) {
 func (s *Source) isDone(at pipeline.Position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.done.Has(at)
+	return !s.o.Again && s.done.Has(at) || s.sent.Has(at)
 }
 
 func (s *Source) isUnderWay(pos pipeline.Position) bool {
@@ -260,6 +293,11 @@ func (s *Source) waitForRoom(ctx context.Context, ahead int) error {
 		s.mu.Lock()
 		free, err := len(s.batches) < ahead, s.failed
 		s.mu.Unlock()
+		select {
+		case <-s.lane.Ended():
+			return errors.Join(ctx.Err(), errLaneEnded)
+		default:
+		}
 		if free || err != nil {
 			return err
 		}
@@ -294,6 +332,9 @@ func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 	s.mu.Lock()
 	done, n, replayed := s.done.clone(), 0, int64(0)
 	for _, m := range marks {
+		if m.Lane != s.lane { // its letters are sent again
+			continue
+		}
 		for n < len(s.batches) && s.batches[n].next <= m.Next {
 			for _, at := range s.batches[n].done {
 				done.add(at)
@@ -302,12 +343,21 @@ func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 			n++
 		}
 	}
+	lane, saved := s.lane, s.batches[:n]
 	s.mu.Unlock()
 	err := s.o.Log.Save(ctx, done)
 	s.mu.Lock()
 	if err == nil {
-		s.batches, s.done = s.batches[n:], done
+		for _, b := range saved {
+			for _, at := range b.done {
+				s.sent.add(at)
+			}
+		}
+		s.done = done
 		s.replayed.Add(replayed)
+		if s.lane == lane { // else they were given up meanwhile, and are sent again
+			s.batches = s.batches[n:]
+		}
 	} else if errors.Is(err, ErrTaken) {
 		s.failed = err
 	}
@@ -344,7 +394,7 @@ type building struct {
 	size    int64
 	looked  int64
 	done    []pipeline.Position
-	flights []pipeline.Position
+	flights map[pipeline.Position]*flight
 }
 
 func (b *building) full() bool {
@@ -364,10 +414,11 @@ func (b *building) add(e *entry) error {
 	if e.choice.Verdict == Replay {
 		rec := e.choice.Letter.Record
 		b.records = append(b.records, rec)
-		b.flights = append(b.flights, rec.Position)
 		b.size += int64(rec.Size())
+		f := &flight{e.choice.Target}
+		b.flights[rec.Position] = f
 		b.s.mu.Lock()
-		b.s.under[rec.Position] = &flight{e.choice.Target}
+		b.s.under[rec.Position] = f
 		b.s.mu.Unlock()
 	}
 	return nil
@@ -387,8 +438,10 @@ func (b *building) batch() *pipeline.Batch {
 		out.Size = b.size
 		out.Free = func() {
 			s.mu.Lock()
-			for _, pos := range flights {
-				delete(s.under, pos)
+			for pos, f := range flights {
+				if s.under[pos] == f { // else it is sent again
+					delete(s.under, pos)
+				}
 			}
 			s.mu.Unlock()
 			s.changed()

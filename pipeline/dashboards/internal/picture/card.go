@@ -2,12 +2,12 @@ package picture
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"html"
 	"maps"
 	"math"
 	"slices"
-	"sort"
 
 	"github.com/penstockio/penstock/pipeline/dashboards"
 )
@@ -65,7 +65,7 @@ func (c *card) draw() {
 	}
 }
 
-// series gives those of all queries that have a point, by name.
+// series gives those of all queries that have a point, the highest first, as the legends of the pages have them.
 func (c *card) series() (all []Series) {
 	for _, a := range c.answers {
 		for _, s := range a.Series {
@@ -75,16 +75,23 @@ func (c *card) series() (all []Series) {
 		}
 	}
 	if c.panel.Kind != dashboards.Table {
-		sort.SliceStable(all, func(i, j int) bool { return all[i].Name < all[j].Name })
+		slices.SortStableFunc(all, func(a, b Series) int { return cmp.Or(cmp.Compare(highest(b), highest(a)), cmp.Compare(a.Name, b.Name)) })
 	}
 	return all
+}
+
+func highest(s Series) (most float64) {
+	for _, p := range s.Points {
+		most = max(most, p.Value)
+	}
+	return most
 }
 
 func (c *card) stats(series []Series) {
 	width := (c.w - gap) / len(series)
 	for i, s := range series {
 		v := s.Points[len(s.Points)-1].Value
-		size := min(30, width*10/(6*max(4, len(figure(v, c.panel.Unit)))))
+		size := min(30, (width-8)*100/(62*max(4, len(figure(v, c.panel.Unit)))))
 		middle := c.x + gap/2 + i*width + width/2
 		text(c.out, middle, c.y+62, size, c.colour(v), "middle", "bold", figure(v, c.panel.Unit))
 		text(c.out, middle, c.y+84, 12, pale, "middle", "normal", clip(s.Name, width-4, 12))
@@ -142,7 +149,7 @@ func tableOf(p *dashboards.Panel, answers []Answer) sheet {
 				continue
 			}
 			key := ""
-			for _, l := range slices.Sorted(maps.Keys(s.Labels)) {
+			for _, l := range slices.SortedFunc(maps.Keys(s.Labels), func(a, b string) int { return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a, b)) }) {
 				key += l + "=" + s.Labels[l] + "\n"
 				if !slices.Contains(t.labels, l) {
 					t.labels = append(t.labels, l)
@@ -164,6 +171,14 @@ func tableOf(p *dashboards.Panel, answers []Answer) sheet {
 	return t
 }
 
+// rank puts first what is larger: a pipeline has topics, a topic partitions.
+func rank(label string) int {
+	if i := slices.Index([]string{"pipeline", "topic", "partition"}, label); i >= 0 {
+		return i
+	}
+	return 3
+}
+
 func (c *card) table() {
 	t := tableOf(c.panel, c.answers)
 	columns := len(t.labels) + len(t.heads)
@@ -173,7 +188,7 @@ func (c *card) table() {
 		if end {
 			x, anchor = x+width-gap, "end"
 		}
-		text(c.out, x, c.y+cardHead+14+20*row, 12, colour, anchor, weight, clip(s, width-4, 12))
+		text(c.out, x, c.y+cardHead+14+20*row, 12, colour, anchor, weight, clip(s, width-10, 12))
 	}
 	for i, l := range t.labels {
 		cell(i, 0, false, pale, "normal", l)
@@ -224,7 +239,7 @@ func mono(b *bytes.Buffer, x, y int, colour, s string) {
 // clip cuts a text to about so many pixels.
 func clip(s string, width, size int) string {
 	letters := []rune(s)
-	most := max(3, width*100/(size*53)) // a letter is about half as wide as high
+	most := max(3, width*100/(size*58)) // a letter is a little more than half as wide as high
 	if len(letters) <= most {
 		return s
 	}

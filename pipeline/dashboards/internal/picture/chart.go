@@ -38,7 +38,7 @@ func (c *card) chart(series []Series) {
 				f.most = max(f.most, p.Value)
 			}
 		}
-		f.most = roundUp(f.most)
+		f.most = roundUp(f.most, c.panel.Unit)
 	}
 	for i := range 5 {
 		v := f.most * float64(i) / 4
@@ -48,9 +48,10 @@ func (c *card) chart(series []Series) {
 			text(c.out, f.left-6, int(y)+4, 11, pale, "end", "normal", figure(v, c.panel.Unit))
 		}
 	}
-	for i := range 5 {
-		at := f.span.To.Sub(f.span.From).Seconds() * float64(i) / 4
-		text(c.out, f.left+f.w*i/4, f.top+f.h+14, 11, pale, []string{"start", "middle", "middle", "middle", "end"}[i], "normal", figure(at, dashboards.Seconds))
+	whole := f.span.To.Sub(f.span.From).Seconds()
+	apart := rounded(whole/float64(max(2, f.w/60)), 1, 2, 5)
+	for at := 0.0; at <= whole; at += apart {
+		text(c.out, f.left+int(float64(f.w)*at/whole), f.top+f.h+14, 11, pale, "middle", "normal", figure(at, dashboards.Seconds))
 	}
 	for i, s := range series {
 		c.line(f, s, palette[i%len(palette)])
@@ -95,7 +96,7 @@ func (c *card) line(f frame, s Series, colour string) {
 }
 
 // legendWidth is how much room a name needs.
-func legendWidth(name string) int { return 22 + len([]rune(name))*6 }
+func legendWidth(name string) int { return 22 + len([]rune(name))*7 }
 
 const maxLegendRows = 3
 
@@ -128,13 +129,22 @@ func (c *card) legend(series []Series, y, line int) {
 	}
 }
 
-// roundUp gives the end of a scale: 1, 2 or 5 times a power of ten. Of nothing it is 1.
-func roundUp(v float64) float64 {
+// roundUp gives the end of a scale: a round figure, not much above v. Of nothing it is 1.
+func roundUp(v float64, u dashboards.Unit) float64 {
 	if v <= 0 {
 		return 1
 	}
+	base := 1.0
+	for (u == dashboards.Bytes || u == dashboards.BytesPerSec) && v/base >= 1024 {
+		base *= 1024
+	}
+	return rounded(v/base, 1, 2, 3, 4, 5, 6, 8) * base
+}
+
+// rounded gives the next of these times a power of ten.
+func rounded(v float64, steps ...float64) float64 {
 	power := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, times := range []float64{1, 2, 5} {
+	for _, times := range steps {
 		if v <= times*power {
 			return times * power
 		}
@@ -148,7 +158,7 @@ func figure(v float64, u dashboards.Unit) string {
 	case dashboards.Ratio:
 		return short(v*100) + " %"
 	case dashboards.Milliseconds:
-		if v >= 10_000 {
+		if v >= 1000 {
 			return short(v/1000) + " s"
 		}
 		return short(v) + " ms"

@@ -71,7 +71,7 @@ func TestAPageHasItsTextsAndFigures(t *testing.T) {
 		panel dashboards.Panel
 		want  []string
 	}{
-		{dashboards.Panel{Title: "T", Kind: dashboards.Stat, Unit: dashboards.Milliseconds}, []string{"A <page>", "of & all", "Row", "T", "1536 ms", "a <b>"}},
+		{dashboards.Panel{Title: "T", Kind: dashboards.Stat, Unit: dashboards.Milliseconds}, []string{"A <page>", "of & all", "Row", "T", "1.54 s", "a <b>"}},
 		{dashboards.Panel{Title: "T", Kind: dashboards.Bars, Unit: dashboards.Bytes}, []string{"T", "1.5 KiB", "a <b>"}},
 		{dashboards.Panel{Title: "T", Kind: dashboards.Lines, Unit: dashboards.PerSecond}, []string{"T", "a <b>", "2000/s", "1000/s", "10 s"}},
 		{dashboards.Panel{Title: "T", Kind: dashboards.Table, Unit: dashboards.Text}, []string{"T", "step", "Column", "weather", "1536"}},

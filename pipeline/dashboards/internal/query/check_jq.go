@@ -17,6 +17,9 @@ import (
 // made are the keys that jq's own functions give: to_entries, capture, group_by with to_entries.
 var made = []string{"key", "value", "name"}
 
+// assignments give an object a key that it need not have had.
+var assignments = []gojq.Operator{gojq.OpAssign, gojq.OpModify, gojq.OpUpdateAdd, gojq.OpUpdateSub, gojq.OpUpdateMul, gojq.OpUpdateDiv, gojq.OpUpdateAlt}
+
 var eventName = regexp.MustCompile(`^[a-z]+(\.[a-z_]+)+$`)
 
 // CheckJQ holds what a jq program names against a contract: a text that looks like the name of an event is
@@ -42,6 +45,14 @@ func CheckJQ(program string, registry []event.Definition) error {
 			}
 			if q := x.Start; q != nil && !x.IsSlice && q.Term != nil && q.Term.Str != nil && q.Term.Str.Queries == nil {
 				read = add(read, q.Term.Str.Str)
+			}
+		case *gojq.Query:
+			if x.Left != nil && slices.Contains(assignments, x.Op) {
+				walk(reflect.ValueOf(x.Left), func(v any) {
+					if i, ok := v.(*gojq.Index); ok {
+						known = add(known, i.Name) // .ratio = … gives the object one
+					}
+				})
 			}
 		case *gojq.PatternObject:
 			read = add(read, strings.TrimPrefix(x.Key, "$"))

@@ -51,8 +51,9 @@ func TestCheckJQ(t *testing.T) {
 	for program, want := range map[string]string{
 		`select(.event_name == "step.stats") | {step, p99: .lat_p99_ms, "of it": 1} | .p99, ."of it"`:                            "",
 		`[inputs | select(.event_name == "error.stats")] | group_by(.error_type) | map({key: .[0].error_type, n: 1}) | .[0].key`: "",
-		`select(.event_name == "stage.stats")`:    "there is no event stage.stats",
-		`select(.event_name == "step.stats").lat`: "no event has a key lat",
+		`.per_second = .records_in / 60 | .per_second`:                                                                           "",
+		`select(.event_name == "stage.stats")`:                                                                                   "there is no event stage.stats",
+		`select(.event_name == "step.stats").lat`:                                                                                "no event has a key lat",
 		`{stage}`:                              "no event has a key stage",
 		`.["stage"]`:                           "no event has a key stage",
 		`if .step then .stage else empty end`:  "no event has a key stage",

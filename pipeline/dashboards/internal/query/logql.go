@@ -67,6 +67,18 @@ func (r *reader) want(k kind, what string) token {
 	return t
 }
 
+// reserved are words of LogQL that no label may have as its name, although a key of a line may.
+var reserved = []string{"on", "ignoring", "group_left", "group_right", "or", "and", "unless", "by", "without", "bool", "offset",
+	"unwrap", "json", "regexp", "logfmt", "pattern", "unpack", "label_format", "line_format", "decolorize", "drop", "keep"}
+
+func (r *reader) label() token {
+	t := r.want(word, "a label")
+	if slices.Contains(reserved, t.text) {
+		r.failAt(t, "%s is a word of LogQL: give the label another name, as in | json at=\"%s\"", t, t.text)
+	}
+	return t
+}
+
 func (r *reader) fail(format string, args ...any) { r.failAt(r.peek(), format, args...) }
 
 func (r *reader) failAt(t token, format string, args ...any) {
@@ -98,7 +110,7 @@ func (r *reader) outside() {
 // names reads names with commas between them, up to what closes the list.
 func (r *reader) names(closing string) (names []string) {
 	for r.err == nil && !r.take(closing) {
-		names = append(names, r.want(word, "a label").text)
+		names = append(names, r.label().text)
 		if !r.take(",") && r.peek().text != closing {
 			r.fail("%s stands in a list of labels", r.peek())
 		}
@@ -111,7 +123,7 @@ func (r *reader) selection() {
 	s := Selection{}
 	r.made, r.bare = nil, false
 	for r.err == nil && !r.take("}") {
-		s.Labels = add(s.Labels, r.want(word, "a label").text)
+		s.Labels = add(s.Labels, r.label().text)
 		if t := r.next(); !slices.Contains([]string{"=", "!=", "=~", "!~"}, t.text) {
 			r.failAt(t, "%s stands where =, !=, =~ or !~ belongs", t)
 		}

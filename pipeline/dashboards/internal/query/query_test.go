@@ -54,6 +54,8 @@ func TestReadRefuses(t *testing.T) {
 		`{a="b"} |= "out of memory"`:                                    "names no key",
 		`{a="b"} |~ "\"event_name\":\"(step|sink).stalled\""`:           "write them out",
 		`{a="b"} | json event_name="event_name" | event_name=~"step.+"`: "write them out",
+		`{a="b"} | json offset="offset"`:                                "a word of LogQL: give the label another name",
+		`sum by (offset) (rate({a="b"} [5m]))`:                          "a word of LogQL",
 		`{a="b"} | logfmt`:                                              "the lines are JSON",
 		`{a="b"} | json v="n" | unwrap`:                                 "the end stands where a label belongs",
 		`{a="b"} | json v=n`:                                            "a key belongs",

@@ -37,8 +37,8 @@ func (r *reader) stage(s *Selection) {
 		r.labelFormat(s)
 	case t.text == "drop" || t.text == "keep":
 		r.next()
-		for r.use(s, r.want(word, "a label")); r.take(","); {
-			r.use(s, r.want(word, "a label"))
+		for r.use(s, r.label()); r.take(","); {
+			r.use(s, r.label())
 		}
 	case t.text == "decolorize":
 		r.next()
@@ -49,12 +49,12 @@ func (r *reader) stage(s *Selection) {
 
 // json reads `json a="b", c`, or json alone.
 func (r *reader) json(s *Selection) {
-	if r.peek().kind != word || slices.Contains([]string{"or", "and", "unless", "offset"}, r.peek().text) {
+	if r.peek().kind != word {
 		r.bare = true
 		return
 	}
 	for r.err == nil {
-		label := r.want(word, "a label")
+		label := r.label()
 		key := label
 		if r.take("=") {
 			key = r.want(text, "a key")
@@ -68,9 +68,9 @@ func (r *reader) json(s *Selection) {
 
 // unwrap reads a label, or a function of one.
 func (r *reader) unwrap(s *Selection) {
-	t := r.want(word, "a label")
+	t := r.label()
 	if r.take("(") {
-		t = r.want(word, "a label")
+		t = r.label()
 		if !r.take(")") {
 			r.fail("%s stands where ) belongs", r.peek())
 		}
@@ -114,7 +114,7 @@ func (r *reader) template(s *Selection, t token) {
 // labelFormat reads a=b, or a="template".
 func (r *reader) labelFormat(s *Selection) {
 	for r.err == nil {
-		label := r.want(word, "a label")
+		label := r.label()
 		if !r.take("=") {
 			r.fail("%s stands where = belongs", r.peek())
 		}
@@ -154,7 +154,7 @@ func (r *reader) labelFilter(s *Selection) {
 }
 
 func (r *reader) comparison(s *Selection) {
-	label := r.want(word, "a label, or a stage that is known here,")
+	label := r.label()
 	op := r.next()
 	if !slices.Contains(comparisons, op.text) {
 		r.failAt(op, "%s stands where a comparison of %s belongs", op, label)

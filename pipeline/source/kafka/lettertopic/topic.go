@@ -30,7 +30,9 @@ type Topic struct {
 	name   string
 	group  string
 	parts  []*cursor
+	ends   map[kafka.TopicPartition]int64                // as Open has seen them first
 	saved  map[kafka.TopicPartition]kafka.StoredPosition // as loaded or saved last
+	tried  bool                                          // something was stored: it is known that it can be
 }
 
 // New makes the log of a topic. It has the client for itself, and closes it.
@@ -96,11 +98,14 @@ func (t *Topic) Open(ctx context.Context, done letters.Progress) error {
 		return err
 	}
 	t.closeCursors()
+	if t.ends == nil {
+		t.ends = ends
+	}
 	for _, tp := range tps {
 		d := done.Of(tp.Partition)
 		d.Add(0, starts[tp])
 		t.parts = append(t.parts, &cursor{
-			client: t.client, tp: tp, next: d.First(0), end: ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes,
+			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes,
 		})
 	}
 	return nil
@@ -205,7 +210,8 @@ func (t *Topic) Fits(done letters.Progress) error {
 	return nil
 }
 
-// Save implements letters.Log. It stores what has changed.
+// Save implements letters.Log. It stores what has changed, and everything the first time: whether it
+// may is known then.
 func (t *Topic) Save(ctx context.Context, done letters.Progress) error {
 	stored, id, err := t.stored(ctx)
 	if err != nil {
@@ -219,7 +225,7 @@ func (t *Topic) Save(ctx context.Context, done letters.Progress) error {
 	change := map[kafka.TopicPartition]kafka.StoredPosition{}
 	for partition, d := range done {
 		tp, offset := kafka.TopicPartition{Topic: t.name, Partition: partition}, d.First(0)
-		if s := (kafka.StoredPosition{Offset: offset, Text: t.text(id, d, offset)}); s != t.saved[tp] {
+		if s := (kafka.StoredPosition{Offset: offset, Text: t.text(id, d, offset)}); s != t.saved[tp] || !t.tried {
 			change[tp] = s
 		}
 	}
@@ -230,6 +236,7 @@ func (t *Topic) Save(ctx context.Context, done letters.Progress) error {
 	if err != nil {
 		return t.saveDoubt(ctx, change, err)
 	}
+	t.tried = true
 	for tp, s := range change {
 		t.saved[tp] = s
 	}

@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// guard refuses what must not reach a handler.
+func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
+	switch {
+	case !s.addressed(r.Host):
+		refuse(w, http.StatusMisdirectedRequest, "the request is addressed to another host: admin.hosts has the names that it may be addressed to")
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		w.Header().Set("Allow", "GET, HEAD")
+		refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")
+	case !to.open && !s.authorized(r):
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
+	default:
+		r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
+		defer enter(r)()
+		to.handler.ServeHTTP(w, r)
+	}
+}
+
+// addressed says whether a Host header is one of this server's.
+func (s *Server) addressed(hostport string) bool {
+	if s.socket != "" {
+		return true // no browser gets here
+	}
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = strings.Trim(hostport, "[]")
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
+		return true
+	}
+	own, _, _ := net.SplitHostPort(s.options.Listen)
+	return host != "" && (host == strings.ToLower(own) || slices.ContainsFunc(s.options.Hosts, func(h string) bool {
+		return host == strings.ToLower(h)
+	}))
+}
+
+// authorized says whether the request carries the token, if there is one. How long that takes
+// says nothing about it, its length included.
+func (s *Server) authorized(r *http.Request) bool {
+	if s.token == nil {
+		return true
+	}
+	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.token.Text()))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
+}
+
+func (s *Server) health(check func() error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body := struct {
+			Status string `json:"status"`
+			Reason string `json:"reason,omitempty"`
+		}{Status: "ok"}
+		status := http.StatusOK
+		if err := check(); err != nil {
+			status, body.Status = http.StatusServiceUnavailable, "failing"
+			if s.authorized(r) {
+				body.Reason = err.Error()
+			}
+		}
+		answer(w, status, body)
+	}
+}
+
+func refuse(w http.ResponseWriter, status int, why string) {
+	answer(w, status, struct {
+		Error string `json:"error"`
+	}{why})
+}
+
+func answer(w http.ResponseWriter, status int, body any) {
+	text, err := json.Marshal(body)
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer has no JSON form"}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(text, '\n')) // the caller may have gone
+}

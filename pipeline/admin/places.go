@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Places bound the connections of the endpoint. When all are taken a new connection takes that of
+// the one that has been without a request for longest: who opens many and says nothing, or says it slowly, keeps
+// nobody else out. A request that is being answered keeps its place; when all are, the new connection is closed.
+type places struct {
+	most int
+
+	mu  sync.Mutex
+	all map[*place]bool
+}
+
+// A place is one connection.
+type place struct {
+	net.Conn
+	of *places
+
+	// Under the lock of the places:
+	serving bool      // a request is being answered
+	since   time.Time // when it came, or its last request was answered
+}
+
+func newPlaces(most int) *places { return &places{most: most, all: map[*place]bool{}} }
+
+// listener gives l with its connections in places.
+func (p *places) listener(l net.Listener) net.Listener { return placeListener{l, p} }
+
+type placeListener struct {
+	net.Listener
+	places *places
+}
+
+func (l placeListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.places.take(conn), nil
+}
+
+// take gives the connection a place, and closes another one when there are too many.
+func (p *places) take(conn net.Conn) *place {
+	c := &place{Conn: conn, of: p, since: time.Now()}
+	var out *place
+	p.mu.Lock()
+	if len(p.all) >= p.most {
+		out = c
+		for one := range p.all {
+			if !one.serving && one.since.Before(out.since) {
+				out = one
+			}
+		}
+		delete(p.all, out)
+	}
+	if out != c {
+		p.all[c] = true
+	}
+	p.mu.Unlock()
+	if out != nil {
+		_ = out.Conn.Close() // the server sees it when it reads, and closes the place
+	}
+	return c
+}
+
+// Close implements net.Conn.
+func (c *place) Close() error {
+	c.of.mu.Lock()
+	delete(c.of.all, c)
+	c.of.mu.Unlock()
+	return c.Conn.Close()
+}
+
+type placeKey struct{}
+
+// placeOf keeps the place of a connection in the context of its requests.
+func placeOf(ctx context.Context, conn net.Conn) context.Context {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	return context.WithValue(ctx, placeKey{}, conn)
+}
+
+// enter notes that a request is being answered until the function that it gives is called.
+func enter(r *http.Request) (leave func()) {
+	c, ok := r.Context().Value(placeKey{}).(*place)
+	if !ok {
+		return func() {}
+	}
+	set := func(serving bool) {
+		c.of.mu.Lock()
+		c.serving, c.since = serving, time.Now()
+		c.of.mu.Unlock()
+	}
+	set(true)
+	return func() { set(false) }
+}

@@ -1,0 +1,50 @@
+package admin
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestProfilesAreOff unless they are allowed, and then neither the command line nor a trace is
+// there, and each needs the token.
+func TestProfilesAreOff(t *testing.T) {
+	o := healthy()
+	o.Token = "canary"
+	paths := map[string]int{
+		"/debug/pprof/": 200, "/debug/pprof/goroutine?debug=1": 200, "/debug/pprof/heap": 200, "/debug/pprof/nope": 404,
+		"/debug/pprof/cmdline": 404, "/debug/pprof/symbol": 404, "/debug/pprof/trace": 404, "/debug/pprof": 404, "/debug/vars": 404,
+		"/debug/pprof/profile?seconds=301": 400, "/debug/pprof/heap?seconds=0": 400, "/debug/pprof/heap?seconds=-1": 400, "/debug/pprof/heap?seconds=NaN": 400,
+		"/debug/pprof/heap?seconds=1e99": 400, "/debug/pprof/profile?seconds=x": 400, "/debug/pprof/profile?seconds=0.5": 400, "/debug/pprof/profile?seconds=1": 200,
+	}
+	c := client(t, &http.Transport{})
+	with := func(r *http.Request) { r.Header.Set("Authorization", "Bearer canary") }
+	closed := start(t, o)
+	o.Pprof = true
+	open := start(t, o)
+	for path, want := range paths {
+		if status, body, _ := ask(t, c, "GET", "http://"+closed.Addr()+path, with); status != 404 || strings.Contains(body, "pprof") {
+			t.Errorf("%s, closed: %d %s", path, status, body)
+		}
+		if status, body, _ := ask(t, c, "GET", "http://"+open.Addr()+path, with); status != want {
+			t.Errorf("%s, open: %d, want %d: %.200s", path, status, want, body)
+		}
+		if status, _, _ := ask(t, c, "GET", "http://"+open.Addr()+path, nil); status != 401 {
+			t.Errorf("%s, open, without the token: %d", path, status)
+		}
+	}
+}
+
+// TestLongProfiles: a profile may take longer than the time-outs of the server for reading and writing.
+func TestLongProfiles(t *testing.T) {
+	o := healthy()
+	o.Pprof = true
+	inMemory(t, o, func(t *testing.T, s *Server, l *memoryListener) {
+		began := time.Now()
+		status, body := l.get(t, "/debug/pprof/allocs?seconds=120")
+		if status != 200 || !strings.HasPrefix(body, "\x1f\x8b") || time.Since(began) < 2*time.Minute {
+			t.Errorf("%d after %v, %d bytes: %.100q", status, time.Since(began), len(body), body)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline/secretfiles"
+	"github.com/penstockio/penstock/pipeline/settings"
+)
+
+// Admin is the endpoint of a process.
+type Admin struct {
+	Listen    string          `yaml:"listen" required:"true" doc:"host:port, as 127.0.0.1:9600, or unix:/path; what other machines reach needs tls and a token"`
+	TLS       *AdminTLS       `yaml:"tls" doc:"the certificate that the endpoint shows; requests have to come over TLS 1.2 or later then"`
+	Token     settings.Secret `yaml:"token" doc:"has to come with every request but those for /livez and /readyz, as Authorization: Bearer; 16 characters at least when other machines reach the endpoint"`
+	TokenFile settings.Path   `yaml:"token_file" doc:"file that holds the token; read again when it changes"`
+	Hosts     []string        `yaml:"hosts" commas:"true" doc:"names that requests may be addressed to, beside localhost, the host of listen and plain addresses: one, or several"`
+	Pprof     bool            `yaml:"pprof" doc:"answer /debug/pprof/ too: profiles of the process, which cost it time while they are taken"`
+}
+
+// AdminTLS is the certificate of the endpoint.
+type AdminTLS struct {
+	Cert settings.Path `yaml:"cert" required:"true" doc:"PEM file of the certificate, with those between it and the authority; read again when it changes"`
+	Key  settings.Path `yaml:"key" required:"true" doc:"PEM file of its key; read again when it changes"`
+}
+
+// loopback says whether only this machine can reach a host. Of names it trusts localhost alone: what
+// another one resolves to may change.
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.IsLoopback()
+}
+
+// admin checks the endpoint. What other machines can reach has to have TLS and a token.
+func (d *decoder) admin(p *Pipeline) {
+	if p.Admin == nil {
+		return
+	}
+	d.adminHosts(p.Admin)
+	n := d.places["admin.listen"]
+	host, port, err := net.SplitHostPort(p.Admin.Listen)
+	socket := strings.HasPrefix(p.Admin.Listen, "unix:")
+	d.adminToken(p.Admin, err == nil && !socket && !loopback(host))
+	if n == nil || n.kind != scalarNode || n.null {
+		return
+	}
+	if path, ok := strings.CutPrefix(p.Admin.Listen, "unix:"); ok {
+		if path == "" {
+			d.errorAt(n, "admin.listen names no socket", "write unix:/run/penstock/admin.sock")
+		}
+		if at := d.places["admin.tls"]; at != nil {
+			d.errorAt(at, "admin.tls stands beside a unix socket", "remove tls: only the user of the process, and root, can connect to the socket")
+		}
+		return
+	}
+	if err != nil || port == "" {
+		d.errorAt(n, fmt.Sprintf("admin.listen takes host:port or unix:/path, not %s", n.shown()), "write 127.0.0.1:9600")
+		return
+	}
+	if loopback(host) {
+		return
+	}
+	missing := ""
+	tls := p.Admin.TLS != nil || d.given("admin.tls") // what is wrong there has been said
+	token := p.Admin.Token != "" || p.Admin.TokenFile != "" || d.given("admin.token") || d.given("admin.token_file")
+	switch {
+	case !tls && !token:
+		missing = "no TLS and no token"
+	case !tls:
+		missing = "no TLS"
+	case !token:
+		missing = "no token"
+	}
+	if missing != "" && !d.damaged {
+		d.errorAt(n, "admin.listen is reachable from other machines, and the endpoint has "+missing,
+			"write 127.0.0.1:"+port+", or unix:/path; or give it tls: {cert: …, key: …} and token_file: …")
+	}
+}
+
+// adminToken checks the token. shared says that other machines can reach the endpoint.
+func (d *decoder) adminToken(a *Admin, shared bool) {
+	if n := d.places["admin.token_file"]; n != nil && a.TokenFile != "" && a.Token != "" {
+		d.errorAt(n, "admin has token and token_file", "give one of them")
+	}
+	n := d.places["admin.token"]
+	if n == nil || n.kind != scalarNode || n.null {
+		return
+	}
+	check := secretfiles.CheckToken
+	if shared {
+		check = secretfiles.CheckLongToken
+	}
+	if err := check(a.Token.Reveal()); err != nil {
+		d.errorAt(n, "admin.token is none: "+err.Error(), "")
+	}
+}
+
+func (d *decoder) adminHosts(a *Admin) {
+	n := d.places["admin.hosts"]
+	if n == nil {
+		return
+	}
+	for _, host := range a.Hosts {
+		if host == "" || strings.ContainsAny(host, ":/ @") {
+			d.errorAt(n, fmt.Sprintf("admin.hosts takes names, not %q", host), "write the name alone, without https:// and without a port")
+			return
+		}
+	}
+}

@@ -12,6 +12,9 @@ func (p *Pipeline) Snapshot() Snapshot {
 		Source: p.sourceFigures(),
 	}
 	p.phase.show(&s)
+	if p.rejects.pausing() {
+		s.State = "paused"
+	}
 	p.meter.mu.Lock()
 	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
 	durations := p.meter.lat.sample()

@@ -63,7 +63,7 @@ func lokiSilence() []Alert {
 func lokiDelay() []Alert {
 	lag := partition("lag", recent, "sum", "pipeline")
 	before := lag
-	before.offset = "15m"
+	before.over, before.rng = first, "15m"
 	age := partition("lag_age_ms", recent, "max", "pipeline")
 	return []Alert{
 		{

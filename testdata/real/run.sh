@@ -28,6 +28,16 @@ need openssl openssl
 major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
 [ "${major:-0}" -ge 17 ] || { echo "make test-real needs Java 17 or later, found ${major:-none}" >&2; exit 1; }
 
+# The grammar of LogQL that Grafana uses.
+need node nodejs
+need npm npm
+export PENSTOCK_LEZER_LOGQL=${XDG_CACHE_HOME:-$HOME/.cache}/penstock/logql
+if ! cmp -s $here/logql/package-lock.json "$PENSTOCK_LEZER_LOGQL/package-lock.json" || ! [ -d "$PENSTOCK_LEZER_LOGQL/node_modules" ]; then
+  mkdir -p "$PENSTOCK_LEZER_LOGQL"
+  cp $here/logql/package.json $here/logql/package-lock.json "$PENSTOCK_LEZER_LOGQL"
+  npm ci --prefix "$PENSTOCK_LEZER_LOGQL" --ignore-scripts --no-audit --no-fund --silent
+fi
+
 libs=${PENSTOCK_KAFKA_LIBS:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock/kafka-4.1.0}
 if ! ls "$libs"/kafka_2.13-4.1.0.jar >/dev/null 2>&1; then
   mkdir -p "$libs"

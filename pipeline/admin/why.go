@@ -14,8 +14,11 @@ import (
 
 // PipelineHolds are what keeps the marks of a pipeline where they are.
 type PipelineHolds struct {
-	Pipeline string
-	Holds    []engine.Hold
+	Pipeline     string
+	State        string // as in a Snapshot
+	Err          error  // with which the pipeline has ended; nil: it has not, or well
+	Disconnected bool   // its source is not connected
+	Holds        []engine.Hold
 }
 
 // PipelineInFlight are the records of a pipeline without an outcome.
@@ -32,8 +35,11 @@ type Why struct {
 // A PipelineWhy says for each lane of a pipeline with records that are not committed what keeps its mark from
 // moving, those that have waited longest first.
 type PipelineWhy struct {
-	Pipeline string `json:"pipeline"`
-	Holds    []Hold `json:"holds"`
+	Pipeline     string `json:"pipeline"`
+	State        string `json:"state"`
+	Error        string `json:"error,omitempty"`        // with which it has ended
+	Disconnected bool   `json:"disconnected,omitempty"` // nothing is read: the source is not connected
+	Holds        []Hold `json:"holds"`
 }
 
 // A Hold is an engine.Hold, as the answer has it. What is not known is left out.
@@ -86,7 +92,10 @@ func (s *Server) why() http.Handler {
 			if only["pipeline"] != "" && only["pipeline"] != p.Pipeline {
 				continue
 			}
-			one := PipelineWhy{Pipeline: p.Pipeline, Holds: []Hold{}}
+			one := PipelineWhy{Pipeline: p.Pipeline, State: p.State, Disconnected: p.Disconnected, Holds: []Hold{}}
+			if p.Err != nil {
+				one.Error = p.Err.Error()
+			}
 			for _, h := range p.Holds {
 				one.Holds = append(one.Holds, holdOf(h))
 			}

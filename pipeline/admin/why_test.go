@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -19,12 +20,12 @@ func stuck() Options {
 			return pipeline.Position{Topic: "orders", Partition: 3, Offset: offset}
 		}
 		return []PipelineHolds{
-			{"orders", []engine.Hold{{
+			{Pipeline: "orders", State: "running", Holds: []engine.Hold{{
 				Lane: "orders/3", Position: at(4712), Root: at(4711), Where: "weather", Kind: "http", Host: "api.example", State: "retrying",
 				Cause: engine.CauseRetry, Since: 4200 * time.Millisecond, Attempt: 3, Attempts: 5, ErrorType: "http_5xx",
 				ErrorMessage: "answered status 503", Age: 9 * time.Second, Behind: 812,
 			}}},
-			{"idle", nil},
+			{Pipeline: "idle", State: "failed", Err: errors.New("no such topic"), Disconnected: true},
 		}
 	}
 	o.InFlight = func() []PipelineInFlight {
@@ -47,9 +48,10 @@ func TestWhyAnswers(t *testing.T) {
 		`"host":"api.example","state":"retrying","cause":"retry","since_ms":4200,"attempt":3,"attempts":5,"error_type":"http_5xx",` +
 		`"error_message":"answered status 503","age_ms":9000,"behind":812,"says":"orders/3@4712 waits for orders/3@4711: weather, host api.example: ` +
 		`attempt 3 of 5 fails with http_5xx (answered status 503); has waited 4.2 s for its next attempt; 812 records behind it"}`
+	const idle = `{"pipeline":"idle","state":"failed","error":"no such topic","disconnected":true,"holds":[]}`
 	for path, want := range map[string]string{
-		"/api/v1/why":                                    `{"pipelines":[{"pipeline":"orders","holds":[` + hold + `]},{"pipeline":"idle","holds":[]}]}`,
-		"/api/v1/why?pipeline=idle":                      `{"pipelines":[{"pipeline":"idle","holds":[]}]}`,
+		"/api/v1/why":                                    `{"pipelines":[{"pipeline":"orders","state":"running","holds":[` + hold + `]},` + idle + `]}`,
+		"/api/v1/why?pipeline=idle":                      `{"pipelines":[` + idle + `]}`,
 		"/api/v1/why?pipeline=none":                      `{"pipelines":[]}`,
 		"/api/v1/why?older_than=1s":                      `{"error":"there is no parameter \"older_than\" here: there is pipeline"}`,
 		"/api/v1/inflight?older_than=soon":               `{"error":"older_than is a time like 30s, not \"soon\""}`,

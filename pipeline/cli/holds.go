@@ -20,7 +20,10 @@ func (p *process) holdsOf(name string) []engine.Hold {
 // holds gives what keeps the marks of all pipelines where they are.
 func (p *process) holds() (all []admin.PipelineHolds) {
 	for _, m := range p.pipelines {
-		all = append(all, admin.PipelineHolds{Pipeline: m.name, Holds: m.runner.Why()})
+		s := m.runner.Snapshot()
+		all = append(all, admin.PipelineHolds{
+			Pipeline: m.name, State: s.State, Err: s.Err, Disconnected: m.reports && !s.Source.Connected, Holds: m.runner.Why(),
+		})
 	}
 	return all
 }

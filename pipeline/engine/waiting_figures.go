@@ -82,6 +82,7 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 				continue // it has its outcome
 			}
 			f := one(wl.lane, c.at, callStates[c.State()], c.attempts, c.piece)
+			f.For = s.ahead(c)
 			if !c.heldSince.IsZero() { // also while it asks again
 				f.State, f.Held, f.For = callStates[reorder.Throttled], now.Sub(c.heldSince), c.heldBy.waits
 				if c.gate != nil {

@@ -37,15 +37,7 @@ func (s *waitStep) seekWindow(now time.Time, f *search) map[*wanted]Hold {
 			if c.Number() != wanted.number || c.State() == reorder.Answered && c.result != pass && c.result != fail {
 				continue // it is another one, or has its outcome
 			}
-			root := c
-			for range maxChain {
-				first, ok := w.Ahead(&root.Place)
-				if !ok {
-					break
-				}
-				root = first
-			}
-			wanted.found(c.at, s.describe(root, now))
+			wanted.found(c.at, s.describe(c, now)) // no other record is before it; at most another part of its own
 		}
 		for _, r := range wl.out.Rest() {
 			if r.rec.number() != wanted.number {
@@ -58,9 +50,6 @@ func (s *waitStep) seekWindow(now time.Time, f *search) map[*wanted]Hold {
 	}
 	return released
 }
-
-// maxChain bounds how far a record is followed to those that it waits for.
-const maxChain = 8
 
 // describe says what a call in the window waits for. The window is locked.
 func (s *waitStep) describe(c *call, now time.Time) Hold {
@@ -89,7 +78,7 @@ func (s *waitStep) describe(c *call, now time.Time) Hold {
 	case state == reorder.Retrying:
 		h.Cause = CauseRetry
 	case state == reorder.Parked || state == reorder.Answered:
-		h.Cause = CauseTurn
+		h.Cause, h.For = CauseTurn, s.ahead(c)
 	default:
 		h.Cause, h.For = CauseSlot, s.busyWith(now)
 	}
@@ -98,6 +87,14 @@ func (s *waitStep) describe(c *call, now time.Time) Hold {
 		h.Since = now.Sub(since)
 	}
 	return h
+}
+
+// ahead names the record whose turn comes before that of a call, "" when that is none. The window is locked.
+func (s *waitStep) ahead(c *call) string {
+	if first, ok := s.win.Ahead(&c.Place); ok {
+		return first.at.String()
+	}
+	return ""
 }
 
 // waitsInFront says what a record of a lane in front of the window waits for.

@@ -156,6 +156,7 @@ type table struct {
 
 	out, dead pipelinetest.Memory
 	log       lines
+	inFlight  func() []engine.InFlight // of the pipeline that runs
 }
 
 // run has n records pass: {"id": 0, "host": "a.example"} and so on, in turn for each of hosts. It

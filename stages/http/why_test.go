@@ -25,6 +25,7 @@ import (
 func (x *table) hold(t *testing.T, n int, until func(h engine.Hold) bool, hosts ...string) (found engine.Hold) {
 	t.Helper()
 	p := x.pipeline(t, n, hosts...)
+	x.inFlight = p.InFlight
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
@@ -273,7 +274,21 @@ func TestWhyOneSlowKey(t *testing.T) {
 					}
 					well(w, r)
 				})
-				h := x.hold(t, 100, func(h engine.Hold) bool { return h.Since >= 5*time.Second }, "api.example")
+				behind := 0
+				h := x.hold(t, 100, func(h engine.Hold) bool {
+					if h.Since < 5*time.Second {
+						return false
+					}
+					for _, r := range x.inFlight() {
+						if r.Offset%5 == 2 && r.Offset > 7 && r.State == "waiting for its turn" && r.For == "values/0@7" {
+							behind++
+						}
+					}
+					return true
+				}, "api.example")
+				if behind != 18 {
+					t.Errorf("%d records of the key say that they wait for the slow one, want 18", behind)
+				}
 				check(t, h, engine.Hold{
 					Lane: "values/0", Position: at(7), Where: "step", Kind: "http", Host: "api.example", State: "running",
 					Cause: engine.CauseCall, Attempt: 1, Attempts: 5,

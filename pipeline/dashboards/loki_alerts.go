@@ -110,6 +110,12 @@ func lokiFailures() []Alert {
 			Runbook: "They stand in its dead letters, with the reason. Mend what is wrong, and replay them.",
 		},
 		{
+			Name: "PenstockPaused", Severity: Page,
+			Expr:    counted("pipeline.paused", "10m", "pipeline", "reason"),
+			Summary: "Pipeline {{ $labels.pipeline }} pauses: {{ $labels.reason }}.",
+			Runbook: "More of the last records were rejected than its file allows. This is an outage, and not a bad record: look at what rejects them before the pause ends.",
+		},
+		{
 			Name: "PenstockBreakerOpen", Severity: Page, For: 5 * time.Minute,
 			Expr:    present("step.stats", "circuits_open", recent, "pipeline", "step").logql() + " > 0",
 			Summary: "Step {{ $labels.step }} of pipeline {{ $labels.pipeline }} leaves {{ $value }} hosts alone, since they fail.",

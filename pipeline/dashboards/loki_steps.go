@@ -127,9 +127,9 @@ func stepStalled() []Panel {
 	return []Panel{
 		{
 			Title: "Stalls", Kind: Lines, Unit: Count, Width: 8,
-			Description: "Times that a record made no progress in a step, and went on.",
+			Description: "Times that a record made no progress in a step, by what it waited for, and that it went on.",
 			Queries: []Query{
-				ask{event: "step.stalled", over: count, rng: interval, by: []string{"pipeline", "step"}}.named("{{pipeline}} {{step}} stalled"),
+				ask{event: "step.stalled", over: count, rng: interval, by: []string{"pipeline", "step", "cause"}}.named("{{pipeline}} {{step}} stalled: {{cause}}"),
 				ask{event: "step.recovered", over: count, rng: interval, by: []string{"pipeline", "step"}}.named("{{pipeline}} {{step}} went on"),
 			},
 		},

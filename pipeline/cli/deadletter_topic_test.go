@@ -202,7 +202,7 @@ func TestReplayOfWhatTheTopicRefuses(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	noise := make([]byte, 5000) // which no codec makes smaller
+	noise := make([]byte, 5000)                    // which no codec makes smaller
 	_, _ = rand.NewChaCha8([32]byte{}).Read(noise) // it never fails
 	for i := range 20 {
 		rec := &kgo.Record{Value: fmt.Append(nil, i)}

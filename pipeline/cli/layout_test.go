@@ -240,6 +240,7 @@ var fileRules = []struct {
 	}},
 	{module + "/pipeline/internal/cputime", func(string) bool { return false }}, // for benchmarks
 	{module + "/sinks/internal/sinktest", func(string) bool { return false }},   // for tests
+	{"github.com/prometheus/prometheus", func(string) bool { return false }},    // its parser is for tests
 	{franz, func(f string) bool { return isDevFile(f) || strings.HasPrefix(f, "pipeline/kafka/kafkatest/") }},
 }
 

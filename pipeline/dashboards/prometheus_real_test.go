@@ -62,12 +62,12 @@ func TestPrometheusAnswers(t *testing.T) {
 	}
 	promtoolReads(t, page, "check", "metrics")
 	for name, p := range stores {
-		t.Run(name, func(t *testing.T) { p.checkRules(t) })
+		t.Run("rules, "+name, func(t *testing.T) { p.checkRules(t) })
 	}
 	out, dead := run.count("out"), run.count("dead")
 	events := run.end()
 	for name, p := range stores {
-		t.Run(name, func(t *testing.T) {
+		t.Run("answers, "+name, func(t *testing.T) {
 			p.checkPanels(t, begin, end)
 			p.checkTotals(t, events, end, float64(run.fed), out, dead)
 		})

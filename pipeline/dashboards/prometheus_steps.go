@@ -182,8 +182,8 @@ func promStepsCaches() []Panel {
 			Title: "Old answers and shared calls", Kind: Lines, Unit: PerSecond,
 			Description: "Answers given although they were too old, because there was no new one, and records that shared the call of another one.",
 			Queries: []Query{
-				promSteps("{{step}} old ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_cache_stale_total{}[])) > 0`),
-				promSteps("{{step}} shared ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_calls_joined_total{}[])) > 0`),
+				promSteps("{{step}} old ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_cache_stale_total{}[]))`),
+				promSteps("{{step}} shared ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_calls_joined_total{}[]))`),
 			},
 		},
 	}

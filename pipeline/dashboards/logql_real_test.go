@@ -8,15 +8,27 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
 
 // TestGrafanaReadsLogQL: the grammar of Grafana's own editor reads each query of pages and alerts, with the variables
-// filled in as Grafana does it.
+// filled in as Grafana does it, and those of docs/queries.md.
 func TestGrafanaReadsLogQL(t *testing.T) {
 	fill := strings.NewReplacer("$service", "penstock", "$pipeline", ".*", "$__interval", "15s", "$__range", "3600s")
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "queries.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	all := questions()
+	inPages := len(all)
+	for _, m := range regexp.MustCompile("(?s)```logql\n(.*?)```").FindAllSubmatch(page, -1) {
+		all = append(all, question{where: "docs/queries.md", logql: string(m[1])})
+	}
+	if inPages == 0 || len(all) == inPages {
+		t.Fatalf("%d queries, %d of them of docs/queries.md", len(all), len(all)-inPages)
+	}
 	var queries []string
 	for _, q := range all {
 		queries = append(queries, fill.Replace(q.logql))

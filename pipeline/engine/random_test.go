@@ -135,7 +135,27 @@ func (w *world) build() {
 		})
 	}
 	w.dead = &collect{write: w.deadFaults()}
-	w.o.DeadLetter = DeadLetter{Sink: w.dead, Timeout: time.Second}
+	w.o.DeadLetter = DeadLetter{Sink: w.dead, Timeout: time.Second, Budget: budgetOf(w.seed)}
+}
+
+// budgetOf gives a budget of rejections to half of the runs. Most of these pause.
+func budgetOf(seed uint64) (b RejectionBudget) {
+	r := rand.New(rand.NewPCG(seed, 3))
+	if r.IntN(2) == 0 {
+		return b
+	}
+	b.Of = 2 + r.IntN(200)
+	b.Rejected = 1 + r.IntN(b.Of-1)
+	if r.IntN(4) > 0 {
+		b.Pause = time.Duration(1+r.IntN(3000)) * time.Millisecond
+	}
+	return b
+}
+
+// spent says whether a run may have ended because its budget was spent.
+func (w *world) spent(p *Pipeline) bool {
+	b := w.o.DeadLetter.Budget
+	return b.Rejected > 0 && b.Pause == 0 && p.rejects.spent
 }
 
 func (w *world) step(i int) Step {
@@ -401,7 +421,7 @@ func (w *world) run() {
 	w.check(p, err, ended)
 	var abandoned *AbandonedError
 	switch {
-	case err == nil:
+	case err == nil, w.spent(p):
 	case errors.As(err, &abandoned) && (w.cancels || w.hang && w.ends && abandoned.Abandoned == 0):
 	default:
 		w.t.Errorf("Run after %s: %v", took, err)

@@ -16,7 +16,7 @@ import (
 // What it guarantees. With a budget that stops, no record is rejected beyond it: the one that would be stops the
 // pipeline instead, and is read again. With one that pauses, the record that goes beyond it is rejected, and
 // then nothing begins until the pause is over: no attempt in a step, no key, no condition, no Write but of dead letters. What
-// is under way goes on, and may be rejected too. A stop and a revocation hand back what has not begun, end the pause then, and none begins
+// is under way goes on, and may be rejected too: an attempt, a Write, and the conditions of a chunk. A stop and a revocation hand back what has not begun, end the pause then, and none begins
 // while they last: what is left in flight has to be finished. Marks, order and outcomes are as without a pause (I1, I5).
 //
 // How. A rejection counts when it is decided, in whatever order: so it can still be refused. Other records
@@ -191,6 +191,28 @@ func (r *rejections) atWork(now time.Time, age time.Duration) time.Duration {
 		return age
 	}
 	return min(age, now.Sub(r.over))
+}
+
+// holds says of the records that hold marks that a pause does, where nothing of them is under way.
+func (r *rejections) holds(all []Hold) {
+	if !r.pausing() {
+		return
+	}
+	r.mu.Lock()
+	since := time.Since(r.began)
+	r.mu.Unlock()
+	for i := range all {
+		h := &all[i]
+		switch h.State {
+		case stateNames[stateRunning], "writing", "committing":
+			continue
+		}
+		switch h.Cause {
+		case CauseDeadLetter, CauseCommit, CauseTransaction:
+		default:
+			h.Cause, h.For, h.Since = CauseLimit, "the end of the pause, as the budget of dead letters is spent", since
+		}
+	}
 }
 
 // outcomeRuns are the last outcomes of records, rejected or not, as runs of equal ones. The zero value has

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
@@ -16,6 +17,7 @@ type router struct {
 	in    *pipe
 	crew  *crew.Crew
 	ended chan struct{} // closed when every record has been through
+	asks  bool          // some sink has a condition, which may fail
 	plain bool          // there is one sink, and it takes every record
 
 	c     *chunk   // at work; nil: none
@@ -32,6 +34,7 @@ func newRouter(p *shared, sinks []*sink, in *pipe) *router {
 	return &router{
 		p: p, sinks: sinks, in: in, crew: crew.New(), ended: make(chan struct{}),
 		plain: len(sinks) == 1 && sinks[0].conf.When == nil,
+		asks:  slices.ContainsFunc(sinks, func(s *sink) bool { return s.conf.When != nil }),
 		lists: make([][]item, len(sinks)),
 	}
 }
@@ -46,6 +49,9 @@ func (r *router) work() bool {
 		c, ok := r.in.receive()
 		if !ok {
 			return false
+		}
+		if r.asks && r.p.rejects.pausing() { // before it is taken: those who look from outside see the chunk
+			r.p.rejects.wait(c.lane.stepsCtx)
 		}
 		r.c, r.recs, r.i = c, c.take(), 0
 	}
@@ -91,9 +97,6 @@ func (r *router) route(it item) {
 	r.wants = r.wants[:0]
 	for i, s := range r.sinks {
 		if s.conf.When != nil {
-			if p.rejects.pausing() {
-				p.rejects.wait(it.piece.lane.stepsCtx)
-			}
 			r.asked = i
 			yes, err := s.conf.When(it.rec)
 			if err != nil {

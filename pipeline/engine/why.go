@@ -44,6 +44,7 @@ func (p *Pipeline) Why() []Hold {
 	for l, w := range f.lanes {
 		all = append(all, w.hold(l))
 	}
+	p.rejects.holds(all)
 	slices.SortFunc(all, func(a, b Hold) int {
 		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane))
 	})

@@ -3,7 +3,7 @@ GO ?= go
 PACKAGES ?= ./...
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check test-real chaos chaos-seeds workloads memory scrape-docs bench build
+.PHONY: help demo test check test-real chaos chaos-seeds workloads memory observed scrape-docs bench build
 
 help: ## print this help
 	@while IFS= read -r line; do case $$line in [a-z]*": ## "*) printf '  make %-11s %s\n' "$${line%%:*}" "$${line#*## }";; esac; done <Makefile
@@ -18,12 +18,12 @@ check: ## format, vet, builds for other systems, staticcheck, tidiness, licences
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
-	$(GO) vet -tags real,chaos,workload ./...
+	$(GO) vet -tags real,chaos,workload,loki ./...
 	for system in darwin windows; do GOOS=$$system $(GO) build ./... || exit 1; done
 	$(GO) tool staticcheck -checks "$$(grep -v '^\(#\|$$\)' .ci/staticcheck | paste -sd' ' | tr ' ' ',')" ./...
 	.ci/race $(GO) $(PACKAGES)
 
-test-real: ## the Kafka, PostgreSQL and MariaDB tests against the real ones, installed and started here (Java 17, Maven)
+test-real: ## the Kafka, PostgreSQL, MariaDB and Prometheus tests against the real ones, installed and started here (Java 17, Maven)
 	testdata/real/run.sh $(GO)
 
 chaos: ## real brokers, frozen and killed, moving leaders, daemons that come, go and die, a hanging sink, 1,000,000 rows through 50 kills (not in make test; 35 minutes)
@@ -40,6 +40,10 @@ workloads: ## W1 to W4 on a real broker beside a loop by hand (40 minutes, a qui
 memory: ## peak memory of the daemon under 64, 128 and 256 MiB, 90 cells; fails above (50 minutes; CELLS=w1,slow-4KB BUDGETS=64,128 PROFILE=dir)
 	testdata/real/run.sh $(GO) real,workload -v -timeout 180m -run 'TestMemory$$' ./pipeline/cli -args \
 		$(if $(CELLS),-memory.cells=$(CELLS)) $(if $(BUDGETS),-memory.budgets=$(BUDGETS)) $(if $(PROFILE),-workload.profile=$(abspath $(PROFILE)))
+
+observed: ## what a daemon that is scraped takes when idle (below 1 % of a core), and what events and metrics cost W1 (below 1 %); 30 minutes, a quiet machine (ROUNDS=n RECORDS=n IDLE=3m)
+	testdata/real/run.sh $(GO) real,workload -v -timeout 120m -run 'TestAnIdleDaemonThatIsScraped|TestWhatEventsAndMetricsCost' ./pipeline/cli -args \
+		$(if $(ROUNDS),-observed.rounds=$(ROUNDS)) $(if $(RECORDS),-workload.records=$(RECORDS)) $(if $(IDLE),-observed.idle=$(IDLE))
 
 scrape-docs: ## the scraper over Debian's python3-doc behind nginx on loopback, judged by nginx's log (nginx, python3-doc; a minute)
 	$(GO) test -count=1 -tags real,workload -v -timeout 10m -run TestScrapeOfDocs ./stages/scrape

@@ -347,6 +347,7 @@ type PartitionReport struct {
 	Held          int64     // records before it that open transactions hold back from a committed reader
 	Oldest        time.Time // of the first record that is not committed, if known; the engine fills in what a source leaves out
 	CommittedAt   time.Time
+	Paused        bool // no more of it is read for now, since too much of it waits at a step or a sink; the engine says it
 }
 
 // Lag is the number of records from the committed offset to the high watermark, those

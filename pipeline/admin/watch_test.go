@@ -44,6 +44,7 @@ func TestWatch(t *testing.T) {
 		"idle, then a burst": {{at: 0}, {at: time.Hour, lag: 5}, {at: time.Hour + 4*m, lag: 5}, {at: time.Hour + 5*m, lag: 5, want: true}},
 		"starting":           {{at: 0, lag: 9, state: "starting"}, {at: time.Hour, lag: 9, state: "starting"}},
 		"draining":           {{at: 0, lag: 9}, {at: time.Hour, lag: 9, state: "draining"}},
+		"paused":             {{at: 0, lag: 9}, {at: time.Hour, lag: 9, state: "paused"}, {at: time.Hour + m, lag: 9}, {at: time.Hour + 5*m, lag: 9}, {at: time.Hour + 6*m, lag: 9, want: true}},
 		"seldom looked at":   {{at: 0, finished: 1, lag: 9}, {at: time.Hour, finished: 1, lag: 9, want: true}},
 	} {
 		w := NewWatch(0)

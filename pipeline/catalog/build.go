@@ -102,6 +102,12 @@ func (b *builder) options() (engine.Options, error) {
 			Name: out.Name, Kind: out.Kind, Sink: out.Sink, MaxRecords: out.MaxRecords, MaxBytes: out.MaxBytes,
 			Linger: out.Linger, Timeout: out.Timeout, Retry: out.Retry,
 		}
+		if s := d.Budget; s != nil {
+			o.DeadLetter.Budget = engine.RejectionBudget{Rejected: s.Rejected, Of: s.Of}
+			if s.Then == "pause" {
+				o.DeadLetter.Budget.Pause = s.Pause
+			}
+		}
 		if err == nil && d.Redact != nil {
 			err = b.redactLetters(&o.DeadLetter, *d.Redact)
 		}

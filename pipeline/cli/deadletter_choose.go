@@ -66,7 +66,7 @@ func (c *letterChooser) choose(rec *pipeline.Record, at pipeline.Position) (lett
 		c.refused[why]++
 		return letters.Choice{Verdict: letters.Leave}, nil
 	}
-	c.chosen[l.Step+" ("+l.Reason+")"]++
+	c.chosen[stepAndReason(l)]++
 	// The engine takes the header off, and counts on from it; on the way back to a topic it is put on
 	// behind the engine (again).
 	key, value, headers := l.Record.Original()
@@ -84,6 +84,18 @@ func (c *letterChooser) judge(l *deadletter.Letter) (letterTarget, string) {
 		return letterTarget{}, refusedReplays
 	}
 	return c.place(l)
+}
+
+func stepAndReason(l *deadletter.Letter) string { return l.Step + " (" + l.Reason + ")" }
+
+// turnedDown notes that a letter that was sent back was not taken.
+func (c *letterChooser) turnedDown(l *deadletter.Letter, reason string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.refused[reason]++
+	if c.chosen[stepAndReason(l)]--; c.chosen[stepAndReason(l)] == 0 {
+		delete(c.chosen, stepAndReason(l))
+	}
 }
 
 // refusals gives how many letters were refused.

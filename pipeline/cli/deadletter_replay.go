@@ -303,6 +303,9 @@ func (r *redrive) assembly(g *globals, source *letters.Source) (*config.Set, sta
 		o.CommitEvery = redriveCommit
 		if r.toTopics {
 			o.Steps = []engine.Step{{Name: "dead-letter", Kind: "dead-letter", Stage: again(target)}}
+			if sink, ok := o.Sinks[0].Sink.(*kafkasink.Sink); ok {
+				o.Sinks[0].Sink = &returning{sink, source, r.chooser, target}
+			}
 			return
 		}
 		beginWithin(o, target)
@@ -322,36 +325,6 @@ func (r *redrive) assembly(g *globals, source *letters.Source) (*config.Set, sta
 	set := *r.set
 	set.Pipelines = []*config.Pipeline{&back}
 	return &set, in, nil
-}
-
-// standIn gives what stands in for the source of the file: sinks without brokers of their own go to
-// the cluster that the file reads from.
-func (r *redrive) standIn(source *letters.Source) pipeline.Source {
-	if r.source == nil {
-		return source
-	}
-	return sameCluster{source, r.source}
-}
-
-type sameCluster struct {
-	*letters.Source
-	file kafkasink.Source
-}
-
-// KafkaConfig implements kafkasink.Source.
-func (s sameCluster) KafkaConfig() kafka.Config { return s.file.KafkaConfig() }
-
-// again puts the header on a record that says how often it was replayed: the engine has taken it
-// off, as from every record that it reads.
-func again(of targetOf) pipeline.Stage {
-	return pipeline.StageFunc(func(_ context.Context, rec *pipeline.Record) error {
-		t, ok := of(rec.Position)
-		if !ok {
-			return pipeline.Fatal(fmt.Errorf("replaying %v: nothing is known of its letter", rec.Position))
-		}
-		rec.SetHeaders(append(deadletter.Without(rec.Headers()), t.letter.Again()))
-		return nil
-	})
 }
 
 // expect says what was not as it should be though nothing failed.

@@ -33,7 +33,7 @@ func (f *endpointFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.ca, "ca", "", "PEM file of the authorities to trust; default: those of the system, and the file's own certificate")
 }
 
-// An endpoint is what a command asks, with whom its answers come from: files, or an address.
+// An endpoint is the running process that a command asks.
 type endpoint struct{ client *admin.Client }
 
 // open makes the client for a process that runs pipeline files, or of an address. Nothing is connected to yet.

@@ -111,33 +111,17 @@ type lagLine struct {
 }
 
 func showLag(ctx context.Context, w io.Writer, groups []*lagGroup, watch bool, every time.Duration, asJSON bool) error {
-	for {
+	return repeated(ctx, w, watch, !asJSON, every, func(ctx context.Context) error {
 		var lines []lagLine
 		for _, l := range groups {
 			found, err := l.ask(ctx)
 			if err != nil {
-				if watch && ctx.Err() != nil {
-					return nil
-				}
 				return &pipeline.EnvironmentError{Err: fmt.Errorf("%s: %w", l.place, err)}
 			}
 			lines = append(lines, found...)
 		}
-		if err := printLag(w, lines, asJSON); err != nil {
-			return err
-		}
-		if !watch {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(every):
-		}
-		if !asJSON {
-			fmt.Fprintln(w)
-		}
-	}
+		return printLag(w, lines, asJSON)
+	})
 }
 
 func (l *lagGroup) ask(ctx context.Context) ([]lagLine, error) {

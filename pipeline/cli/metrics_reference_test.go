@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -27,6 +28,39 @@ func TestMetricsReference(t *testing.T) {
 	}
 	if !bytes.Equal(got, want) {
 		t.Errorf("%s is not current: go test ./pipeline/cli -run MetricsReference -update", path)
+	}
+}
+
+// metricName is a name of ours in a text, with what a recording rule has around it. One that ends in _ is
+// the beginning of some.
+var metricName = regexp.MustCompile(`[a-z_:]*penstock_[a-z_]+[a-z0-9_:]*`)
+
+// TestMetricsInTheDocumentsExist: each metric that a page names is one that there is.
+func TestMetricsInTheDocumentsExist(t *testing.T) {
+	known := map[string]bool{}
+	for _, n := range metrics.Names() {
+		for _, s := range n.Series() {
+			known[s] = true
+		}
+	}
+	named := 0
+	for _, page := range documents(t) {
+		text, err := os.ReadFile(filepath.Join(repo, page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range metricName.FindAllString(string(text), -1) {
+			if strings.Contains(name, ":") {
+				continue // a recording rule's, which pipeline/dashboards makes
+			}
+			named++
+			if !known[name] && !strings.HasSuffix(name, "_") {
+				t.Errorf("%s names %s, which is no metric", page, name)
+			}
+		}
+	}
+	if named < 80 {
+		t.Errorf("the pages name %d metrics", named)
 	}
 }
 

@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"os/signal"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -16,36 +19,64 @@ import (
 
 func newStatus(g *globals) *cobra.Command {
 	var (
-		where  endpointFlags
-		asJSON bool
+		where         endpointFlags
+		asJSON, watch bool
+		every         time.Duration
 	)
 	cmd := &cobra.Command{
 		Use:   "status [FILE|DIR...]",
 		Short: "Show how the pipelines of a running process do",
 		Long: `Show for each pipeline of a running process its state, how many records it has read, passed on, filtered and rejected since
-its start, how many it reads in a second on average, what is in flight, how far behind it is, and which step or sink holds it up.
+its start, how many it reads in a second, what is in flight, how far behind it is, and which step or sink holds it up. The rate is the
+average since the start, and with --watch that since the last look.
 The process is asked over its admin endpoint: that of the file, or of --addr; without either ` + defaultEndpoint + `.`,
 		Example: `  penstock status late-flights.yaml
   penstock status --addr unix:/run/penstock/admin.sock --json`,
 		Args: takes(0, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if every <= 0 {
+				return usagef("--every %v: it is a time like 2s", every)
+			}
 			e, err := where.open(g, args)
 			if err != nil {
 				return err
 			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			v := &statusView{endpoint: e, w: g.out}
+			show := v.show
 			if asJSON {
-				var all json.RawMessage
-				if err := e.get(cmd.Context(), "/api/v1/stats", &all); err != nil {
-					return err
-				}
-				return onlyError(fmt.Fprintf(g.out, "%s\n", all))
+				show = v.showJSON
 			}
-			return e.showStatus(cmd.Context(), g.out)
+			return repeated(ctx, g.out, watch, !asJSON, every, show)
 		},
 	}
 	where.add(cmd)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer of /api/v1/stats as it comes")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "the answer of /api/v1/stats as it comes, in one line")
+	cmd.Flags().BoolVar(&watch, "watch", false, "show it again and again until interrupted")
+	cmd.Flags().DurationVar(&every, "every", 2*time.Second, "interval of --watch")
 	return cmd
+}
+
+// repeated calls show once, or with watch again and again until ctx ends, with an empty line between two when they are apart.
+func repeated(ctx context.Context, w io.Writer, watch, apart bool, every time.Duration, show func(context.Context) error) error {
+	for {
+		err := show(ctx)
+		switch {
+		case watch && ctx.Err() != nil:
+			return nil
+		case err != nil || !watch:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(every):
+		}
+		if apart {
+			fmt.Fprintln(w)
+		}
+	}
 }
 
 // A statusAnswer is what status reads of /api/v1/stats.
@@ -74,51 +105,78 @@ type pipelineStatus struct {
 	} `json:"source"`
 }
 
-// showStatus prints a table, and beneath it what is wrong.
-func (e *endpoint) showStatus(ctx context.Context, w io.Writer) error {
-	var all statusAnswer
-	if err := e.get(ctx, "/api/v1/stats", &all); err != nil {
+// A statusView prints what a process says of itself, and remembers it for the next time.
+type statusView struct {
+	*endpoint
+	w      io.Writer
+	before map[string]pipelineStatus
+}
+
+func (v *statusView) showJSON(ctx context.Context) error {
+	var all json.RawMessage
+	if err := v.get(ctx, "/api/v1/stats", &all); err != nil {
 		return err
 	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "PIPELINE\tSTATE\tUP\tIN\tPER SECOND\tOUT\tFILTERED\tREJECTED\tIN FLIGHT\tLAG\tBOTTLENECK\t")
-	for _, p := range all.Pipelines {
-		lag := "-"
-		if p.Source.Lag != nil {
-			lag = fmt.Sprint(*p.Source.Lag)
-		}
-		up, rate := p.pace()
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t\n",
-			p.Pipeline, p.State, up, p.In, rate, p.Out, p.Filtered, p.Rejected, p.InFlight, lag, p.bottleneck())
+	return onlyError(fmt.Fprintf(v.w, "%s\n", all))
+}
+
+// show prints a table, and beneath it what is wrong.
+func (v *statusView) show(ctx context.Context) error {
+	var all statusAnswer
+	if err := v.get(ctx, "/api/v1/stats", &all); err != nil {
+		return err
 	}
-	err := t.Flush()
+	err := v.printTable(all.Pipelines)
 	for _, p := range all.Pipelines {
 		if p.Error != "" {
-			err = errors.Join(err, onlyError(fmt.Fprintf(w, "%s: %s\n", p.Pipeline, p.Error)))
+			err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s: %s\n", p.Pipeline, p.Error)))
 		}
 	}
 	for _, probe := range []struct{ path, not string }{{"/livez", "not live"}, {"/readyz", "not ready"}} {
-		why, probed := e.probe(ctx, probe.path)
+		why, probed := v.probe(ctx, probe.path)
 		if err = errors.Join(err, probed); why != "" {
-			err = errors.Join(err, onlyError(fmt.Fprintf(w, "%s: %s\n", probe.not, why)))
+			err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s: %s\n", probe.not, why)))
 		}
 	}
 	if n := all.Log.Dropped; n > 0 {
-		err = errors.Join(err, onlyError(fmt.Fprintf(w, "%s of the log dropped, since nobody took them\n", counted(int(n), "line"))))
+		err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s of the log dropped, since nobody took them\n", counted(int(n), "line"))))
 	}
 	return err
 }
 
-// pace gives how long the pipeline has run, and how many records it has read in a second.
-func (p *pipelineStatus) pace() (up, rate string) {
+func (v *statusView) printTable(all []pipelineStatus) error {
+	now := map[string]pipelineStatus{}
+	t := tabwriter.NewWriter(v.w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "PIPELINE\tSTATE\tUP\tIN\tPER SECOND\tOUT\tFILTERED\tREJECTED\tIN FLIGHT\tLAG\tBOTTLENECK\t")
+	for _, p := range all {
+		now[p.Pipeline] = p
+		lag := "-"
+		if p.Source.Lag != nil {
+			lag = fmt.Sprint(*p.Source.Lag)
+		}
+		up, rate := p.pace(v.before[p.Pipeline])
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t\n",
+			p.Pipeline, p.State, up, p.In, rate, p.Out, p.Filtered, p.Rejected, p.InFlight, lag, p.bottleneck())
+	}
+	v.before = now
+	return t.Flush()
+}
+
+// pace gives how long the pipeline has run, and how many records it has read in a second since before,
+// or since its start when before is none of this run.
+func (p *pipelineStatus) pace(before pipelineStatus) (up, rate string) {
 	if p.Started.IsZero() {
 		return "-", "-"
 	}
-	d := p.Timestamp.Sub(p.Started)
-	if d <= 0 {
-		return "0s", "-"
+	from, in := p.Started, p.In
+	if before.Started.Equal(p.Started) {
+		from, in = before.Timestamp, p.In-before.In
 	}
-	return d.Round(time.Second).String(), fmt.Sprintf("%.1f", float64(p.In)/d.Seconds())
+	rate = "-"
+	if d := p.Timestamp.Sub(from); d > 0 {
+		rate = fmt.Sprintf("%.1f", float64(in)/d.Seconds())
+	}
+	return max(p.Timestamp.Sub(p.Started), 0).Round(time.Second).String(), rate
 }
 
 func (p *pipelineStatus) bottleneck() string {

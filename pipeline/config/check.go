@@ -36,6 +36,7 @@ func (d *decoder) check(p *Pipeline) {
 	}
 	if p.DeadLetter != nil {
 		d.output(p, &p.DeadLetter.OutputSettings, p.DeadLetter.Kind, "dead_letter")
+		d.letterBudget(p.DeadLetter.Budget)
 	}
 	d.delivery(p)
 	d.admin(p)
@@ -186,6 +187,20 @@ func (d *decoder) output(p *Pipeline, o *OutputSettings, k *Kind, path string) {
 	}
 	if d.given(path+".batch.linger") && o.Batch.Linger >= p.Limits.Drain {
 		d.errorAt(d.at(path+".batch.linger"), fmt.Sprintf("a linger of %v is not below the drain budget of %v", o.Batch.Linger, p.Limits.Drain), "records would be abandoned at every stop")
+	}
+}
+
+// letterBudget checks what the budget of dead letters says together.
+func (d *decoder) letterBudget(b *LetterBudget) {
+	if b == nil {
+		return
+	}
+	if then := d.places["dead_letter.budget.then"]; (then == nil || then.text == "stop") && d.given("dead_letter.budget.pause") {
+		d.errorAt(d.at("dead_letter.budget.pause"), "a budget that stops the pipeline has no pause", "write then: pause, or remove the line")
+	}
+	if b.Rejected >= b.Of {
+		d.warn(d.at("dead_letter.budget.rejected"), fmt.Sprintf("no more than %d of the last %d records can be rejected: the budget is never spent", b.Of, b.Of),
+			fmt.Sprintf("write fewer than of, as in rejected: %d", max(b.Of/10, 1)))
 	}
 }
 

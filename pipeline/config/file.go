@@ -170,6 +170,20 @@ type DeadLetter struct {
 type DeadLetterSettings struct {
 	OutputSettings `yaml:",inline"`
 	Redact         *redact.Settings `yaml:"redact" doc:"what is taken out of each dead letter: its fields are those of the record as it came; without it a letter has all of the record, also what a redact step has taken out"`
+	Budget         *LetterBudget    `yaml:"budget" doc:"how many of the last records may be rejected before the pipeline stops or pauses: it tells a bad record from an outage; without it any number may"`
+}
+
+// A LetterBudget is the setting budget of dead_letter.
+type LetterBudget struct {
+	Rejected int           `yaml:"rejected" required:"true" min:"1" doc:"most of the last records with an outcome that may be rejected; parts of a split count like records"`
+	Of       int           `yaml:"of" min:"1" max:"100000" doc:"how many of the last records are looked at"`
+	Then     string        `yaml:"then" enum:"stop|pause" doc:"what happens when there would be more. stop: the pipeline ends with an error (exit code 1) before that record, which is read again; pause: that record is rejected, and then nothing is begun for a while, and the counts begin anew"`
+	Pause    time.Duration `yaml:"pause" min:"1s" max:"24h" doc:"of then: pause, how long"`
+}
+
+// SetDefaults implements the defaults of settings that stand within others.
+func (b *LetterBudget) SetDefaults() {
+	*b = LetterBudget{Of: engine.DefaultBudgetOf, Then: "stop", Pause: time.Minute}
 }
 
 func defaultPipeline() *Pipeline {

@@ -27,7 +27,7 @@ type ask struct {
 	over   over
 	rng    string   // time range: interval, whole, or a duration
 	offset string   // how long before; "": now
-	each   []string // labels of a series beside by, when over is last: what has a present state of its own
+	each   []string // labels of a series beside by, when over is first or last: what has a present state of its own
 	fold   string   // what becomes of these series: sum or max; needed with each
 	by     []string // labels of the answer
 }
@@ -39,6 +39,7 @@ const (
 	sum   over = "sum"
 	rate  over = "rate" // sum, by second
 	most  over = "max"
+	first over = "first"
 	last  over = "last"
 	count over = "count"
 )
@@ -101,9 +102,6 @@ func (a ask) logql() string {
 	}
 	b.WriteString(` | __error__=""`) // what cannot be read would make the whole answer an error
 	b.WriteString(" [" + a.rng + "]")
-	if a.offset != "" {
-		b.WriteString(" offset " + a.offset)
-	}
 	return a.aggregate(b.String())
 }
 
@@ -125,7 +123,7 @@ func (a ask) aggregate(lines string) string {
 		return "max " + by + " (max_over_time(" + lines + "))"
 	}
 	inner := slices.Concat(a.by, a.each)
-	return a.foldName() + " " + by + " (last_over_time(" + lines + ") by (" + strings.Join(inner, ", ") + "))"
+	return a.foldName() + " " + by + " (" + string(a.over) + "_over_time(" + lines + ") by (" + strings.Join(inner, ", ") + "))"
 }
 
 func (a ask) foldName() string {
@@ -151,9 +149,9 @@ func (a ask) jq() string {
 		b.WriteString(" | count_over(" + by + ")")
 	case rate:
 		b.WriteString(" | rate_over(" + jqRange(a.rng) + "; " + by + "; ." + a.field + ")")
-	case last:
+	case first, last:
 		inner := jqKeys(slices.Concat(a.by, a.each))
-		b.WriteString(" | last_over(" + inner + "; ." + a.field + ") | " + a.foldName() + "_by(" + by + ")")
+		b.WriteString(" | " + string(a.over) + "_over(" + inner + "; ." + a.field + ") | " + a.foldName() + "_by(" + by + ")")
 	default:
 		b.WriteString(" | " + string(a.over) + "_over(" + by + "; ." + a.field + ")")
 	}

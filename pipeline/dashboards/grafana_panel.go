@@ -104,6 +104,9 @@ func transformations(p *Panel) []object {
 	for i, q := range p.Queries {
 		names["Value #"+refID(i)] = q.Name // so Grafana names the figures of one of several queries
 	}
+	if len(p.Queries) == 1 {
+		names = object{"Value": p.Queries[0].Name}
+	}
 	return []object{
 		{"id": "merge", "options": object{}},
 		{"id": "organize", "options": object{"excludeByName": object{"Time": true}, "indexByName": object{}, "renameByName": names}},

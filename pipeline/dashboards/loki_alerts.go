@@ -63,7 +63,7 @@ func lokiSilence() []Alert {
 func lokiDelay() []Alert {
 	lag := partition("lag", recent, "sum", "pipeline")
 	before := lag
-	before.offset = "15m"
+	before.over, before.rng = first, "15m"
 	age := partition("lag_age_ms", recent, "max", "pipeline")
 	return []Alert{
 		{
@@ -108,6 +108,12 @@ func lokiFailures() []Alert {
 			Expr:    total("pipeline.stats", "rejected", "10m", "pipeline").logql() + " > 0",
 			Summary: "Pipeline {{ $labels.pipeline }} has rejected {{ $value }} records within ten minutes.",
 			Runbook: "They stand in its dead letters, with the reason. Mend what is wrong, and replay them.",
+		},
+		{
+			Name: "PenstockPaused", Severity: Page,
+			Expr:    counted("pipeline.paused", "10m", "pipeline", "reason"),
+			Summary: "Pipeline {{ $labels.pipeline }} pauses: {{ $labels.reason }}.",
+			Runbook: "More of the last records were rejected than its file allows. This is an outage, and not a bad record: look at what rejects them before the pause ends.",
 		},
 		{
 			Name: "PenstockBreakerOpen", Severity: Page, For: 5 * time.Minute,

@@ -84,6 +84,15 @@ func errorAround() []Panel {
 			Thresholds:  []Threshold{{1, Bad}},
 		},
 		{
+			Title: "Pauses", Kind: Lines, Unit: Count,
+			Description: "Times that a pipeline paused since too many records were rejected, and went on: somebody it needs is down, or a version of something is wrong.",
+			Queries: []Query{
+				ask{event: "pipeline.paused", over: count, rng: interval, by: []string{"pipeline", "reason"}}.named("{{pipeline}} paused: {{reason}}"),
+				ask{event: "pipeline.resumed", over: count, rng: interval, by: []string{"pipeline", "reason"}}.named("{{pipeline}} went on: {{reason}}"),
+			},
+			Thresholds: []Threshold{{1, Bad}},
+		},
+		{
 			Title: "Configuration refused", Kind: Lines, Unit: Count,
 			Description: "Files with errors. The process goes on with what it had, or does not start.",
 			Queries:     []Query{ask{event: "config.rejected", over: count, rng: interval, by: []string{"trigger"}}.to("trigger")},

@@ -21,11 +21,11 @@ func stepTable() Panel {
 	worst := func(field string) ask { return ask{event: "step.stats", field: field, over: most, rng: whole, by: by} }
 	return Panel{
 		Title: "Over the time range", Kind: Table, Unit: Text, Width: 24,
-		Description: "What went through each step. In and made together are out, filtered, rejected, abandoned, and what is still in the step.",
+		Description: "What went through each step. In and made together are out, filtered, rejected, abandoned, and what is still in the step. The last three columns are the worst interval.",
 		Queries: []Query{
 			of("records_in").named("In"), of("records_out").named("Out"), of("created").named("Made"), of("filtered").named("Filtered"),
 			of("rejected").named("Rejected"), of("errors").named("Errors"), of("retries").named("Retries"),
-			worst("lat_p99_ms").named("p99 at worst, ms"), worst("busy_ratio").named("Busy at most"), worst("blocked_ratio").named("Blocked at most"),
+			worst("lat_p99_ms").named("p99, ms"), worst("busy_ratio").named("Busy"), worst("blocked_ratio").named("Blocked"),
 		},
 	}
 }
@@ -127,15 +127,15 @@ func stepStalled() []Panel {
 	return []Panel{
 		{
 			Title: "Stalls", Kind: Lines, Unit: Count, Width: 8,
-			Description: "Times that a record made no progress in a step, and went on.",
+			Description: "Times that a record made no progress in a step, by what it waited for, and that it went on.",
 			Queries: []Query{
-				ask{event: "step.stalled", over: count, rng: interval, by: []string{"pipeline", "step"}}.named("{{pipeline}} {{step}} stalled"),
+				ask{event: "step.stalled", over: count, rng: interval, by: []string{"pipeline", "step", "cause"}}.named("{{pipeline}} {{step}} stalled: {{cause}}"),
 				ask{event: "step.recovered", over: count, rng: interval, by: []string{"pipeline", "step"}}.named("{{pipeline}} {{step}} went on"),
 			},
 		},
 		{
-			Title: "What stalled", Kind: Log, Width: 16,
-			Description: "Each line names the record and what it waits for.",
+			Title: "Stalls, breakers and queues", Kind: Log, Width: 16,
+			Description: "Lines about a record that stalled, a host that is left alone, and a queue that fills.",
 			Queries:     []Query{logLines(words{"pipeline", "step", "message", "target", "state", "error_type"}, "step.stalled", "step.recovered", "circuit.changed", "backpressure.changed")},
 		},
 	}

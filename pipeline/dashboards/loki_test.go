@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http"
@@ -247,23 +248,29 @@ func (l *loki) sameFigures(where string, got map[string]float64, want picture.An
 	return n
 }
 
+// sameLines compares lines with their times. Of two that look the same at the same time, as of two copies, Loki gives
+// one.
 func (l *loki) sameLines(where string, got lokiAnswer, want picture.Answer) (n int) {
-	left := map[string]int{}
+	key := func(ns int64, text string) string {
+		return strconv.FormatInt(ns/1e6, 10) + " " + strings.Join(strings.Fields(text), " ")
+	}
+	wanted, there := map[string]bool{}, map[string]bool{}
 	for _, line := range want.Lines {
-		left[strings.Join(strings.Fields(line.Message), " ")]++
+		wanted[key(line.At.UnixNano(), line.Message)] = true
 	}
 	for _, s := range got.Data.Result {
 		for _, v := range s.Values {
-			n++
-			left[strings.Join(strings.Fields(v[1].(string)), " ")]--
+			ns, err := strconv.ParseInt(v[0].(string), 10, 64)
+			if err != nil {
+				l.t.Fatal(err)
+			}
+			there[key(ns, v[1].(string))] = true
 		}
 	}
-	for text, more := range left {
-		if more != 0 {
-			l.t.Errorf("%s: %d times more in jq than in Loki: %s", where, more, text)
-		}
+	if !maps.Equal(wanted, there) {
+		l.t.Errorf("%s: jq and Loki have other lines: %d and %d", where, len(wanted), len(there))
 	}
-	return n
+	return len(there)
 }
 
 // alerts asks what each alert says during the run, and wants those that the run has cause for, and no others.

@@ -241,7 +241,7 @@ func (r *run) lastTotals(t *testing.T, event, field string, labels []string) map
 
 // silent are the panels and queries of which the run had nothing to show.
 var silent = []string{
-	"Commits that failed", "Brokers that do not answer", "Gaps and corrupt batches", "Stalls", "Panics", "Configuration refused",
+	"Commits that failed", "Brokers that do not answer", "Gaps and corrupt batches", "Stalls", "Panics", "Pauses", "Configuration refused",
 	"sinks / What stalled", "Bottleneck", "Lines of the log not written", "Not written to the log", // the last three: it may, and it may not
 }
 

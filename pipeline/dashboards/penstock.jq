@@ -20,6 +20,7 @@ def series(keys; f): map(select(f != null)) | group_by(labels_of(keys)) | map({l
 def sum_over(keys; f): series(keys; f) | map({labels, value: (.values | add)});
 def rate_over($seconds; keys; f): series(keys; f) | map({labels, value: ((.values | add) / $seconds)});
 def max_over(keys; f): series(keys; f) | map({labels, value: (.values | max)});
+def first_over(keys; f): series(keys; f) | map({labels, value: .values[0]});
 def last_over(keys; f): series(keys; f) | map({labels, value: .values[-1]});
 def count_over(keys): series(keys; 1) | map({labels, value: (.values | length)});
 

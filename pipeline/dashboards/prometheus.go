@@ -70,12 +70,12 @@ func promQuantile(q float64, histogram, by string) string {
 	return fmt.Sprintf("histogram_quantile(%v, sum by (%s) (rate(%s{}[]))) or histogram_quantile(%v, sum by (%s) (rate(%s_bucket{}[])))", q, by, histogram, q, classic, histogram)
 }
 
-// promQuantiles are queries for the middle, the slow and the slowest of a histogram.
-func promQuantiles(histogram, by, name string) (all []Query) {
-	for _, q := range []float64{0.5, 0.95, 0.99} {
-		all = append(all, Query{Name: strings.TrimSpace(fmt.Sprintf("%s p%v", name, q*100)), Expr: promQuantile(q, histogram, by)})
+// promQuantiles are queries for the middle and the slowest of a histogram, for each of what the name says.
+func promQuantiles(histogram, by, name string) []Query {
+	return []Query{
+		{Name: strings.ReplaceAll(name, "pN", "p50"), Expr: promQuantile(0.5, histogram, by)},
+		{Name: strings.ReplaceAll(name, "pN", "p99"), Expr: promQuantile(0.99, histogram, by)},
 	}
-	return all
 }
 
 // promColumns are the queries of a table: a heading and its expression by turns.

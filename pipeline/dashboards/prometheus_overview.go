@@ -21,12 +21,12 @@ func prometheusOverview() Dashboard {
 func promOverviewNow() []Panel {
 	return []Panel{
 		{
-			Title: "Pipelines", Kind: Stat, Unit: Count,
+			Title: "Pipelines", Kind: Stat, Unit: Count, Width: 3,
 			Description: "How many pipelines are in which state. One that has failed stays here until its process is started again.",
 			Queries:     []Query{{Name: "{{state}}", Expr: `sum by (state) (penstock_pipeline_state{}) > 0`}},
 		},
 		{
-			Title: "Records a second", Kind: Stat, Unit: PerSecond,
+			Title: "Records a second", Kind: Stat, Unit: PerSecond, Width: 5,
 			Description: "Read from the source, and stored by every sink.",
 			Queries: []Query{
 				{Name: "in", Expr: `sum(rate(penstock_pipeline_records_in_total{}[]))`},
@@ -34,28 +34,28 @@ func promOverviewNow() []Panel {
 			},
 		},
 		{
-			Title: "Behind", Kind: Stat, Unit: Count, Thresholds: promFrom(100_000, 1_000_000),
+			Title: "Behind", Kind: Stat, Unit: Count, Width: 3, Thresholds: promFrom(100_000, 1_000_000),
 			Description: "Records of the source that are not committed. What matters is whether it falls, and how old the oldest of them is.",
 			Queries:     []Query{{Name: "records", Expr: `sum(penstock_pipeline_lag_records{})`}},
 		},
 		{
-			Title: "Behind by", Kind: Stat, Unit: Seconds, Thresholds: promFrom(60, 600),
+			Title: "Behind by", Kind: Stat, Unit: Seconds, Width: 3, Thresholds: promFrom(60, 600),
 			Description: "The age of the oldest record that is not committed.",
 			Queries:     []Query{{Name: "time", Expr: `max(penstock_partition_lag_seconds{})`}},
 		},
 		{
-			Title: "Slowest records", Kind: Stat, Unit: Seconds, Thresholds: promFrom(5, 60),
+			Title: "Slowest records", Kind: Stat, Unit: Seconds, Width: 3, Thresholds: promFrom(5, 60),
 			Description: "99 of 100 records have their outcome within this time, counted from when they were taken in.",
 			Queries:     []Query{{Name: "p99", Expr: promQuantile(0.99, "penstock_pipeline_duration_seconds", "")}},
 		},
 		{
-			Title: "Failed attempts a record", Kind: Stat, Unit: Ratio, Thresholds: promFrom(0.05, 0.5),
+			Title: "Errors a record", Kind: Stat, Unit: Ratio, Width: 3, Thresholds: promFrom(0.05, 0.5),
 			Description: "Attempts that failed, for each record that came in. A record that succeeds at the second attempt counts here, and is not lost.",
 			Queries: []Query{{Name: "errors", Expr: promShare(
 				`sum(rate(penstock_pipeline_errors_total{}[]))`, `sum(rate(penstock_pipeline_records_in_total{}[]))`)}},
 		},
 		{
-			Title: "Rejected", Kind: Stat, Unit: Count, Thresholds: promFrom(1, 1000),
+			Title: "Rejected", Kind: Stat, Unit: Count, Width: 4, Thresholds: promFrom(1, 1000),
 			Description: "Records of the page's time range that a step or a sink gave up. Each is a dead letter, where the file says where they go.",
 			Queries: []Query{
 				{Name: "rejected", Expr: `sum(increase(penstock_pipeline_records_rejected_total{}[$__range]))`},
@@ -101,7 +101,7 @@ func promOverviewTime() []Panel {
 		{
 			Title: "Time of a record", Kind: Lines, Unit: Seconds,
 			Description: "From when a record was taken in to its outcome, over all replicas.",
-			Queries:     promQuantiles("penstock_pipeline_duration_seconds", "pipeline", "{{pipeline}}"),
+			Queries:     promQuantiles("penstock_pipeline_duration_seconds", "pipeline", "{{pipeline}} pN"),
 		},
 		{
 			Title: "Behind", Kind: Lines, Unit: Count,
@@ -136,19 +136,19 @@ func promOverviewSaturation() []Panel {
 		{
 			Title: "Back pressure", Kind: States, Unit: Text,
 			Description: "Whether the source has to wait for the rest: hardly (ok), at times (low), most of the time (high).",
-			Queries:     []Query{{Name: "{{pipeline}} {{level}}", Expr: `max by (pipeline, level) (penstock_pipeline_backpressure{} == 1)`}},
+			Queries:     []Query{{Name: "{{level}} ({{pipeline}})", Expr: `max by (pipeline, level) (penstock_pipeline_backpressure{} == 1)`}},
 		},
 		{
 			Title: "Bottleneck", Kind: States, Unit: Text,
 			Description: "The step or sink that is busy while what stands before it waits. More workers or replicas help there and nowhere else.",
-			Queries:     []Query{{Name: "{{pipeline}} {{step}}", Expr: `max by (pipeline, step) (penstock_pipeline_bottleneck{} == 1)`}},
+			Queries:     []Query{{Name: "{{step}} ({{pipeline}})", Expr: `max by (pipeline, step) (penstock_pipeline_bottleneck{} == 1)`}},
 		},
 	}
 }
 
 func promOverviewTotals() []Panel {
 	return []Panel{{
-		Title: "Records since the start", Kind: Table, Unit: Count,
+		Title: "Records since the start", Kind: Table, Unit: Text,
 		Description: "Exact counts of the processes that run now. In and created are always delivered, filtered, rejected, abandoned and under way together.",
 		Queries: promColumns(
 			"In", `sum by (pipeline) (penstock_pipeline_records_in_total{})`,

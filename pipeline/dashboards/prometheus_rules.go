@@ -60,7 +60,7 @@ func promRuled(expr string) string {
 func promProcessAlerts() []Alert {
 	return []Alert{
 		{
-			Name: "PenstockAbsent", For: 5 * time.Minute, Severity: Page,
+			Name: "PenstockSilent", For: 5 * time.Minute, Severity: Page,
 			Expr:    `absent(penstock_build_info)`,
 			Summary: "No penstock process is scraped at all.",
 			Runbook: "Nothing has answered for five minutes. Either no process runs, or Prometheus finds none: look at its targets, then at `admin:` in the pipeline file.",
@@ -78,13 +78,19 @@ func promProcessAlerts() []Alert {
 			Runbook: "It does nothing until its process is started again; other pipelines of the process go on. `penstock status` has the error.",
 		},
 		{
+			Name: "PenstockPipelinePaused", Severity: Page,
+			Expr:    `max_over_time(penstock_pipeline_state{state="paused"}[10m]) == 1`,
+			Summary: "Pipeline {{ $labels.pipeline }} on {{ $labels.instance }} pauses: too many of its records are rejected.",
+			Runbook: "The budget of `dead_letter:` is used up, which is an outage and no single bad record. `penstock dead-letter ls FILE --by reason` says what fails. It goes on by itself after the pause, and pauses again while it fails.",
+		},
+		{
 			Name: "PenstockCrashLoop", Severity: Page,
 			Expr:    `changes(process_start_time_seconds[15m]) > 3 and on (job, instance) penstock_build_info`,
-			Summary: "{{ $labels.instance }} has been started {{ $value }} times in 15 minutes.",
+			Summary: "{{ $labels.instance }} has been started again {{ $value }} times in 15 minutes.",
 			Runbook: "Read how it ended: the last line of each run, process.stopped, has the reason and the exit code.",
 		},
 		{
-			Name: "PenstockLogLinesLost", Severity: Ticket,
+			Name: "PenstockLogLost", Severity: Ticket,
 			Expr:    `increase(penstock_log_lines_dropped_total[10m]) > 0`,
 			Summary: "{{ $labels.instance }} drops log lines.",
 			Runbook: "What reads the log is too slow, and records do not wait for it. Dashboards on the log are short of these lines; metrics are not. Give the collector more room or raise the intervals under `log:`.",
@@ -103,9 +109,16 @@ func promProgressAlerts() []Alert {
 		{
 			Name: "PenstockStalled", For: 5 * time.Minute, Severity: Page,
 			Expr: `penstock_pipeline_inflight_records > 0
-				and on (job, instance, pipeline) rate(penstock_pipeline_records_out_total[5m]) + rate(penstock_pipeline_records_filtered_total[5m]) + rate(penstock_pipeline_records_rejected_total[5m]) == 0`,
+				and on (job, instance, pipeline) rate(penstock_pipeline_records_out_total[5m]) + rate(penstock_pipeline_records_filtered_total[5m]) + rate(penstock_pipeline_records_rejected_total[5m]) == 0
+				unless on (job, instance, pipeline) max_over_time(penstock_pipeline_state{state="paused"}[10m]) == 1`,
 			Summary: "Pipeline {{ $labels.pipeline }} on {{ $labels.instance }} has {{ $value }} records under way and finishes none.",
 			Runbook: "Ask `penstock why`: it names the record, the step or sink, the host, the attempt and what it waits for.",
+		},
+		{
+			Name: "PenstockRecordHeld", For: 2 * time.Minute, Severity: Page,
+			Expr:    `penstock_pipeline_oldest_inflight_seconds > 300`,
+			Summary: "A record of pipeline {{ $labels.pipeline }} on {{ $labels.instance }} has been under way for {{ $value | humanizeDuration }}.",
+			Runbook: "The rest may go on, but for what comes behind it in its partition. `penstock why` names the record, the step or sink, the host, the attempt and what it waits for.",
 		},
 		{
 			Name: "PenstockLagGrowing", For: 15 * time.Minute, Severity: Page,
@@ -121,7 +134,7 @@ func promProgressAlerts() []Alert {
 			Runbook: "What is not committed is done again after a restart. `penstock why` says whether one slow record holds it up or the commit itself fails; for the latter look for commit.failed in the log.",
 		},
 		{
-			Name: "PenstockRebalanceStorm", Severity: Ticket,
+			Name: "PenstockRebalances", Severity: Ticket,
 			Expr:    `max by (job, pipeline) (changes(penstock_source_generation[10m])) > 3`,
 			Summary: "The partitions of {{ $labels.pipeline }} were given out {{ $value }} times in ten minutes.",
 			Runbook: "Members come and go: a roll-out, processes that are killed for their memory, an autoscaler that is too eager, or a network that loses heartbeats. Each time everybody stops.",
@@ -140,13 +153,13 @@ func promErrorAlerts() []Alert {
 	ratio := `job_pipeline:penstock_pipeline_errors:ratio_rate5m`
 	return []Alert{
 		{
-			Name: "PenstockErrors", For: 10 * time.Minute, Severity: Ticket,
+			Name: "PenstockErrorsHigh", For: 10 * time.Minute, Severity: Ticket,
 			Expr:    ratio + ` > 0.05`,
 			Summary: "{{ $labels.pipeline }} has {{ $value | humanizePercentage }} as many failed attempts as records.",
 			Runbook: "Failed attempts are tried again: look at the page of errors for the type and the step, and whether records are rejected too.",
 		},
 		{
-			Name: "PenstockErrorsMany", For: 10 * time.Minute, Severity: Page,
+			Name: "PenstockErrorsVeryHigh", For: 10 * time.Minute, Severity: Page,
 			Expr:    ratio + ` > 0.5`,
 			Summary: "{{ $labels.pipeline }} has {{ $value | humanizePercentage }} as many failed attempts as records.",
 			Runbook: "An outage of somebody who is asked or written to. `penstock why` names the host. Records that are rejected meanwhile are dead letters: replay them when it is over.",

@@ -17,7 +17,7 @@ func prometheusSinks() Dashboard {
 
 func promSinksTable() []Panel {
 	return []Panel{{
-		Title: "Sinks since the start", Kind: Table, Unit: Count,
+		Title: "Sinks since the start", Kind: Table, Unit: Text,
 		Description: "Exact counts of the processes that run now.",
 		Queries: promColumns(
 			"In", `sum by (pipeline, sink, kind) (penstock_sink_records_in_total{})`,
@@ -37,17 +37,17 @@ func promSinksTraffic() []Panel {
 		{
 			Title: "Records stored", Kind: Lines, Unit: PerSecond,
 			Description: "Records that are durable where they belong, a second.",
-			Queries:     []Query{{Name: "{{pipeline}} {{sink}}", Expr: `sum by (pipeline, sink) (rate(penstock_sink_records_out_total{}[]))`}},
+			Queries:     []Query{{Name: "{{sink}} ({{pipeline}})", Expr: `sum by (pipeline, sink) (rate(penstock_sink_records_out_total{}[]))`}},
 		},
 		{
 			Title: "Writes", Kind: Lines, Unit: PerSecond,
 			Description: "Each is one request, or one fsync.",
-			Queries:     []Query{{Name: "{{pipeline}} {{sink}}", Expr: `sum by (pipeline, sink) (rate(penstock_sink_batches_total{}[]))`}},
+			Queries:     []Query{{Name: "{{sink}} ({{pipeline}})", Expr: `sum by (pipeline, sink) (rate(penstock_sink_batches_total{}[]))`}},
 		},
 		{
 			Title: "Records under way", Kind: Lines, Unit: Count,
 			Description: "Handed to the sink and not stored yet. Where it rises and the writes do not, the sink is the bottleneck.",
-			Queries:     []Query{{Name: "{{pipeline}} {{sink}}", Expr: `sum by (pipeline, sink) (penstock_sink_inflight_records{})`}},
+			Queries:     []Query{{Name: "{{sink}} ({{pipeline}})", Expr: `sum by (pipeline, sink) (penstock_sink_inflight_records{})`}},
 		},
 	}
 }
@@ -57,12 +57,12 @@ func promSinksWrites() []Panel {
 		{
 			Title: "Time of a write", Kind: Lines, Unit: Seconds,
 			Description: "From when a batch is handed over to when it is durable, with its retries.",
-			Queries:     promQuantiles("penstock_sink_write_duration_seconds", "pipeline, sink", "{{pipeline}} {{sink}}"),
+			Queries:     promQuantiles("penstock_sink_write_duration_seconds", "pipeline, sink", "{{sink}} pN ({{pipeline}})"),
 		},
 		{
 			Title: "Records a write", Kind: Lines, Unit: Count,
 			Description: "Small ones under load mean that records come one at a time; large ones are cheap and late.",
-			Queries:     promQuantiles("penstock_sink_batch_records", "pipeline, sink", "{{pipeline}} {{sink}}"),
+			Queries:     promQuantiles("penstock_sink_batch_records", "pipeline, sink", "{{sink}} pN ({{pipeline}})"),
 		},
 	}
 }
@@ -73,19 +73,19 @@ func promSinksTrouble() []Panel {
 			Title: "Failed attempts and retries", Kind: Lines, Unit: PerSecond,
 			Description: "A write that fails is tried again, and what comes behind it in its lane waits.",
 			Queries: []Query{
-				{Name: "{{pipeline}} {{sink}} failed", Expr: `sum by (pipeline, sink) (rate(penstock_sink_errors_total{}[])) > 0`},
-				{Name: "{{pipeline}} {{sink}} retries", Expr: `sum by (pipeline, sink) (rate(penstock_sink_retries_total{}[])) > 0`},
+				{Name: "{{sink}} failed ({{pipeline}})", Expr: `sum by (pipeline, sink) (rate(penstock_sink_errors_total{}[])) > 0`},
+				{Name: "{{sink}} retries ({{pipeline}})", Expr: `sum by (pipeline, sink) (rate(penstock_sink_retries_total{}[])) > 0`},
 			},
 		},
 		{
 			Title: "Errors by type", Kind: Bars, Unit: Count,
 			Description: "Since the start.",
-			Queries:     []Query{{Name: "{{pipeline}} {{sink}} {{error_type}}", Expr: `sum by (pipeline, sink, error_type) (penstock_sink_errors_by_type_total{})`}},
+			Queries:     []Query{{Name: "{{sink}} {{error_type}} ({{pipeline}})", Expr: `sum by (pipeline, sink, error_type) (penstock_sink_errors_by_type_total{})`}},
 		},
 		{
 			Title: "Rejected", Kind: Lines, Unit: PerSecond,
 			Description: "Records that a sink does not take, whatever is tried.",
-			Queries:     []Query{{Name: "{{pipeline}} {{sink}}", Expr: `sum by (pipeline, sink) (rate(penstock_sink_records_rejected_total{}[]))`}},
+			Queries:     []Query{{Name: "{{sink}} ({{pipeline}})", Expr: `sum by (pipeline, sink) (rate(penstock_sink_records_rejected_total{}[]))`}},
 		},
 	}
 }

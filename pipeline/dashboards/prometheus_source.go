@@ -60,12 +60,12 @@ func promSourceLag() []Panel {
 		{
 			Title: "Records behind, by partition", Kind: Lines, Unit: Count,
 			Description: "One line far above the rest is a partition with a slow record or too many records of one key.",
-			Queries:     []Query{{Name: "{{topic}}/{{partition}}", Expr: `sum by (topic, partition) (penstock_partition_lag_records{})`}},
+			Queries:     []Query{{Name: "{{topic}}/{{partition}} ({{pipeline}})", Expr: `sum by (pipeline, topic, partition) (penstock_partition_lag_records{})`}},
 		},
 		{
 			Title: "Time behind, by partition", Kind: Lines, Unit: Seconds,
 			Description: "The age of the oldest record that is not committed. A line that rises by a second a second stands still.",
-			Queries:     []Query{{Name: "{{topic}}/{{partition}}", Expr: `max by (topic, partition) (penstock_partition_lag_seconds{})`}},
+			Queries:     []Query{{Name: "{{topic}}/{{partition}} ({{pipeline}})", Expr: `max by (pipeline, topic, partition) (penstock_partition_lag_seconds{})`}},
 		},
 	}
 }
@@ -76,19 +76,19 @@ func promSourceProgress() []Panel {
 			Title: "Produced and committed", Kind: Lines, Unit: PerSecond,
 			Description: "How fast the end of the topic moves, and how fast the commits do. The space between them is the lag's growth.",
 			Queries: []Query{
-				{Name: "{{topic}} produced", Expr: `sum by (topic) (deriv(penstock_partition_high_watermark_offset{}[]))`},
-				{Name: "{{topic}} committed", Expr: `sum by (topic) (deriv(penstock_partition_committed_offset{}[]))`},
+				{Name: "{{topic}} produced ({{pipeline}})", Expr: `sum by (pipeline, topic) (deriv(penstock_partition_high_watermark_offset{}[]))`},
+				{Name: "{{topic}} committed ({{pipeline}})", Expr: `sum by (pipeline, topic) (deriv(penstock_partition_committed_offset{}[]))`},
 			},
 		},
 		{
 			Title: "Fetched and not committed", Kind: Lines, Unit: Count,
 			Description: "What would be read again if the process died now.",
-			Queries:     []Query{{Name: "{{topic}}/{{partition}}", Expr: `sum by (topic, partition) (penstock_partition_uncommitted_records{})`}},
+			Queries:     []Query{{Name: "{{topic}}/{{partition}} ({{pipeline}})", Expr: `sum by (pipeline, topic, partition) (penstock_partition_uncommitted_records{})`}},
 		},
 		{
 			Title: "Since the last commit", Kind: Lines, Unit: Seconds,
 			Description: "Of a partition without new records it rises, and means nothing.",
-			Queries:     []Query{{Name: "{{topic}}/{{partition}}", Expr: `max by (topic, partition) (penstock_partition_commit_age_seconds{})`}},
+			Queries:     []Query{{Name: "{{topic}}/{{partition}} ({{pipeline}})", Expr: `max by (pipeline, topic, partition) (penstock_partition_commit_age_seconds{})`}},
 		},
 	}
 }
@@ -98,7 +98,7 @@ func promSourceGroup() []Panel {
 		{
 			Title: "Partitions, by replica", Kind: Lines, Unit: Count, Stacked: true,
 			Description: "How the partitions are given out.",
-			Queries:     []Query{{Name: "{{pipeline}} {{instance}}", Expr: `sum by (pipeline, instance) (penstock_source_partitions{})`}},
+			Queries:     []Query{{Name: "{{instance}} ({{pipeline}})", Expr: `sum by (pipeline, instance) (penstock_source_partitions{})`}},
 		},
 		{
 			Title: "Generation", Kind: Lines, Unit: Count,
@@ -110,15 +110,15 @@ func promSourceGroup() []Panel {
 
 func promSourcePartitions() []Panel {
 	return []Panel{{
-		Title: "Partitions", Kind: Table, Unit: Count,
+		Title: "Partitions", Kind: Table, Unit: Text,
 		Description: "Offsets as they are now.",
 		Queries: promColumns(
-			"Committed", `max by (topic, partition) (penstock_partition_committed_offset{})`,
-			"Fetched", `max by (topic, partition) (penstock_partition_fetched_offset{})`,
-			"End", `max by (topic, partition) (penstock_partition_high_watermark_offset{})`,
-			"Behind", `sum by (topic, partition) (penstock_partition_lag_records{})`,
-			"Held", `sum by (topic, partition) (penstock_partition_lag_held_records{})`,
-			"Behind by (s)", `max by (topic, partition) (penstock_partition_lag_seconds{})`,
+			"Committed", `max by (pipeline, topic, partition) (penstock_partition_committed_offset{})`,
+			"Fetched", `max by (pipeline, topic, partition) (penstock_partition_fetched_offset{})`,
+			"End", `max by (pipeline, topic, partition) (penstock_partition_high_watermark_offset{})`,
+			"Behind", `sum by (pipeline, topic, partition) (penstock_partition_lag_records{})`,
+			"Held", `sum by (pipeline, topic, partition) (penstock_partition_lag_held_records{})`,
+			"Behind by (s)", `max by (pipeline, topic, partition) (penstock_partition_lag_seconds{})`,
 		),
 	}}
 }

@@ -17,7 +17,8 @@ func prometheusSteps() Dashboard {
 			{Title: "Traffic", Panels: promStepsTraffic()},
 			{Title: "Calls", Panels: promStepsCalls()},
 			{Title: "Queues", Panels: promStepsQueues()},
-			{Title: "Limits and caches", Panels: promStepsLimits()},
+			{Title: "Limits", Panels: promStepsLimits()},
+			{Title: "Caches", Panels: promStepsCaches()},
 		},
 	}
 }
@@ -37,7 +38,7 @@ func promAllSteps(all []Query) []Query {
 
 func promStepsTable() []Panel {
 	return []Panel{{
-		Title: "Steps since the start", Kind: Table, Unit: Count,
+		Title: "Steps since the start", Kind: Table, Unit: Text,
 		Description: "Exact counts of the processes that run now.",
 		Queries: promAllSteps(promColumns(
 			"In", `sum by (pipeline, step, kind) (penstock_step_records_in_total{})`,
@@ -58,7 +59,7 @@ func promStepsShares() []Panel {
 	panel := func(title, which, says string) Panel {
 		return Panel{
 			Title: title, Kind: Lines, Unit: Ratio, Max: 1, Description: says,
-			Queries: []Query{promSteps("{{pipeline}} {{step}}", promShareOfTime(which, "pipeline, step"))},
+			Queries: []Query{promSteps("{{step}} ({{pipeline}})", promShareOfTime(which, "pipeline, step"))},
 		}
 	}
 	return []Panel{
@@ -82,19 +83,19 @@ func promStepsTraffic() []Panel {
 		{
 			Title: "Records in", Kind: Lines, Unit: PerSecond,
 			Description: "What each step takes in a second.",
-			Queries:     []Query{promSteps("{{pipeline}} {{step}}", `sum by (pipeline, step) (rate(penstock_step_records_in_total{}[]))`)},
+			Queries:     []Query{promSteps("{{step}} ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_records_in_total{}[]))`)},
 		},
 		{
 			Title: "Records out", Kind: Lines, Unit: PerSecond,
 			Description: "What each step hands over a second.",
-			Queries:     []Query{promSteps("{{pipeline}} {{step}}", `sum by (pipeline, step) (rate(penstock_step_records_out_total{}[]))`)},
+			Queries:     []Query{promSteps("{{step}} ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_records_out_total{}[]))`)},
 		},
 		{
 			Title: "Filtered and rejected", Kind: Lines, Unit: PerSecond,
 			Description: "What goes no further: filtered because the file says so, rejected because something is wrong.",
 			Queries: []Query{
-				promSteps("{{pipeline}} {{step}} filtered", `sum by (pipeline, step) (rate(penstock_step_records_filtered_total{}[])) > 0`),
-				promSteps("{{pipeline}} {{step}} rejected", `sum by (pipeline, step) (rate(penstock_step_records_rejected_total{}[])) > 0`),
+				promSteps("{{step}} filtered ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_records_filtered_total{}[])) > 0`),
+				promSteps("{{step}} rejected ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_records_rejected_total{}[])) > 0`),
 			},
 		},
 	}
@@ -105,20 +106,20 @@ func promStepsCalls() []Panel {
 		{
 			Title: "Time of a call", Kind: Lines, Unit: Seconds,
 			Description: "Of steps that wait for somebody: one attempt. Of the others: the time for a record.",
-			Queries:     promAllSteps(promQuantiles("penstock_step_duration_seconds", "pipeline, step", "{{pipeline}} {{step}}")),
+			Queries:     promAllSteps(promQuantiles("penstock_step_duration_seconds", "pipeline, step", "{{step}} pN ({{pipeline}})")),
 		},
 		{
 			Title: "Failed attempts and retries", Kind: Lines, Unit: PerSecond,
 			Description: "A retry is an attempt after the first. Many of both and few rejected records: the other side has a bad time, and nothing is lost.",
 			Queries: []Query{
-				promSteps("{{pipeline}} {{step}} failed", `sum by (pipeline, step) (rate(penstock_step_errors_total{}[])) > 0`),
-				promSteps("{{pipeline}} {{step}} retries", `sum by (pipeline, step) (rate(penstock_step_retries_total{}[])) > 0`),
+				promSteps("{{step}} failed ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_errors_total{}[])) > 0`),
+				promSteps("{{step}} retries ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_retries_total{}[])) > 0`),
 			},
 		},
 		{
 			Title: "Oldest under way", Kind: Lines, Unit: Seconds,
 			Description: "How long the record that has been worked on for longest has been. `penstock why` names it, its host and its attempt.",
-			Queries:     []Query{promSteps("{{pipeline}} {{step}}", `max by (pipeline, step) (penstock_step_oldest_inflight_seconds{})`)},
+			Queries:     []Query{promSteps("{{step}} ({{pipeline}})", `max by (pipeline, step) (penstock_step_oldest_inflight_seconds{})`)},
 		},
 	}
 }
@@ -128,21 +129,21 @@ func promStepsQueues() []Panel {
 		{
 			Title: "Queue", Kind: Lines, Unit: Ratio, Max: 1,
 			Description: "How full the queue in front of each step is. The last full one stands before the bottleneck.",
-			Queries: []Query{promSteps("{{pipeline}} {{step}}", promShare(
+			Queries: []Query{promSteps("{{step}} ({{pipeline}})", promShare(
 				`sum by (pipeline, step) (penstock_step_queue_length{})`, `sum by (pipeline, step) (penstock_step_queue_capacity{})`))},
 		},
 		{
 			Title: "Window", Kind: Lines, Unit: Ratio, Max: 1,
 			Description: "Of steps that wait: how many of the places for records that were let in and are not released are taken. Full for long: one slow record holds up those behind it.",
-			Queries: []Query{promSteps("{{pipeline}} {{step}}", promShare(
+			Queries: []Query{promSteps("{{step}} ({{pipeline}})", promShare(
 				`sum by (pipeline, step) (penstock_step_window_length{})`, `sum by (pipeline, step) (penstock_step_window_capacity{})`))},
 		},
 		{
 			Title: "Records under way", Kind: Lines, Unit: Count,
 			Description: "In the step, and held back in front of it.",
 			Queries: []Query{
-				promSteps("{{pipeline}} {{step}}", `sum by (pipeline, step) (penstock_step_inflight_records{})`),
-				promSteps("{{pipeline}} {{step}} held back", `sum by (pipeline, step) (penstock_step_held_back_records{})`),
+				promSteps("{{step}} ({{pipeline}})", `sum by (pipeline, step) (penstock_step_inflight_records{})`),
+				promSteps("{{step}} held back ({{pipeline}})", `sum by (pipeline, step) (penstock_step_held_back_records{})`),
 			},
 		},
 	}
@@ -153,22 +154,27 @@ func promStepsLimits() []Panel {
 		{
 			Title: "Held by limits", Kind: Lines, Unit: Count,
 			Description: "Records whose call a rate, a host's places, a pause or an open breaker does not let begin.",
-			Queries:     []Query{promSteps("{{pipeline}} {{step}}", `sum by (pipeline, step) (penstock_step_throttled_records{})`)},
+			Queries:     []Query{promSteps("{{step}} ({{pipeline}})", `sum by (pipeline, step) (penstock_step_throttled_records{})`)},
 		},
 		{
 			Title: "Time held by limits", Kind: Lines, Unit: Count,
 			Description: "Seconds that records waited for limits, a second: how many did at a time, on average.",
-			Queries:     []Query{promSteps("{{pipeline}} {{step}}", `sum by (pipeline, step) (rate(penstock_step_throttle_wait_seconds_total{}[]))`)},
+			Queries:     []Query{promSteps("{{step}} ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_throttle_wait_seconds_total{}[]))`)},
 		},
 		{
 			Title: "Open breakers", Kind: Lines, Unit: Count,
 			Description: "Hosts that are not asked because they do not answer.",
-			Queries:     []Query{promSteps("{{pipeline}} {{step}}", `sum by (pipeline, step) (penstock_step_circuits_open{})`)},
+			Queries:     []Query{promSteps("{{step}} ({{pipeline}})", `sum by (pipeline, step) (penstock_step_circuits_open{})`)},
 		},
+	}
+}
+
+func promStepsCaches() []Panel {
+	return []Panel{
 		{
 			Title: "Answered from the cache", Kind: Lines, Unit: Ratio, Max: 1,
 			Description: "The share of questions whose answer was kept from before.",
-			Queries: []Query{promSteps("{{pipeline}} {{step}}", promShare(
+			Queries: []Query{promSteps("{{step}} ({{pipeline}})", promShare(
 				`sum by (pipeline, step) (rate(penstock_step_cache_hits_total{}[]))`,
 				`sum by (pipeline, step) (rate(penstock_step_cache_hits_total{}[])) + sum by (pipeline, step) (rate(penstock_step_cache_misses_total{}[]))`))},
 		},
@@ -176,8 +182,8 @@ func promStepsLimits() []Panel {
 			Title: "Old answers and shared calls", Kind: Lines, Unit: PerSecond,
 			Description: "Answers given although they were too old, because there was no new one, and records that shared the call of another one.",
 			Queries: []Query{
-				promSteps("{{pipeline}} {{step}} old", `sum by (pipeline, step) (rate(penstock_step_cache_stale_total{}[])) > 0`),
-				promSteps("{{pipeline}} {{step}} shared", `sum by (pipeline, step) (rate(penstock_step_calls_joined_total{}[])) > 0`),
+				promSteps("{{step}} old ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_cache_stale_total{}[])) > 0`),
+				promSteps("{{step}} shared ({{pipeline}})", `sum by (pipeline, step) (rate(penstock_step_calls_joined_total{}[])) > 0`),
 			},
 		},
 	}

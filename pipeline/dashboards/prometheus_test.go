@@ -3,9 +3,13 @@ package dashboards_test
 import (
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/penstockio/penstock/pipeline/dashboards"
 	"github.com/penstockio/penstock/pipeline/engine"
@@ -199,6 +203,38 @@ func promText() string {
 		}
 	}
 	return b.String()
+}
+
+// TestEveryAlertIsTried: the tests of the rules, which promtool runs in make test-real, let each alert fire.
+func TestEveryAlertIsTried(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "alerts-prometheus.test.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Tests []struct {
+			Alerts []struct {
+				Name  string `yaml:"alertname"`
+				Fires []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		}
+	}
+	if err := yaml.Unmarshal(text, &file); err != nil {
+		t.Fatal(err)
+	}
+	fires := map[string]bool{}
+	for _, test := range file.Tests {
+		for _, a := range test.Alerts {
+			fires[a.Name] = fires[a.Name] || len(a.Fires) > 0
+		}
+	}
+	for _, g := range dashboards.PrometheusRules() {
+		for i := range g.Alerts {
+			if !fires[g.Alerts[i].Name] {
+				t.Errorf("nothing in testdata lets %s fire", g.Alerts[i].Name)
+			}
+		}
+	}
 }
 
 // What the check of expressions finds.

@@ -252,7 +252,7 @@ func (c *promCheck) call(e *parser.Call) promShape {
 		s.labels["le"] = false
 	case "absent":
 		s.labels = map[string]bool{}
-	case "last_over_time":
+	case "last_over_time", "max_over_time":
 	default:
 		c.fault("%s has a function that this check does not know", e)
 	}

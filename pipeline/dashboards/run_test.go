@@ -27,9 +27,14 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
+// A broker runs the tests beside a broker, when they were built for a real one.
+type broker struct{ m *testing.M }
+
+func (b broker) Run() int { return kafkatest.RunMain(b.m) }
+
 // TestMain makes this test binary, under the name penstock, the daemon itself.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"penstock": func() { os.Exit(cli.Main()) }})
+	testscript.Main(broker{m}, map[string]func(){"penstock": func() { os.Exit(cli.Main()) }})
 }
 
 // A run is what two copies of a daemon with two pipelines did, over a broker and a server in which

@@ -69,6 +69,13 @@ func (c *chain) forgetLane(l *lane) {
 	}
 }
 
+// resumed has the steps go on after a pause.
+func (c *chain) resumed() {
+	for _, s := range c.steps {
+		s.resumed()
+	}
+}
+
 // seal ends the counting of steps and sinks: calls that come back later change nothing.
 func (c *chain) seal() {
 	for _, s := range c.steps {
@@ -92,6 +99,7 @@ type stepper interface {
 	start()
 	forgetLane(l *lane)
 	stopEarly()
+	resumed() // a pause is over
 	snapshot(now time.Time) StepSnapshot
 	load(now time.Time) load
 	holdup(now time.Time) holdup

@@ -53,6 +53,7 @@ func (s *cpuStep) workerEnded() {
 
 func (s *cpuStep) forgetLane(*lane) {}
 func (s *cpuStep) stopEarly()       { s.queue.Wake() }
+func (s *cpuStep) resumed()         {} // its workers wait by themselves
 
 // send sends a chunk to the next step. The turnstile calls it, in the order of the chunks.
 // Nothing is sent when the chunk is empty, and several chunks are when a split has made it too

@@ -76,6 +76,10 @@ func (w *cpuWorker) begin(c *chunk) {
 func (w *cpuWorker) run() {
 	c, s := w.c, w.s
 	recs := c.recs
+	rejects := s.p.rejects
+	if rejects.pausing() {
+		w.rest()
+	}
 	if w.i == 0 && (s.p.phase.stopsEarly.Load() || c.lane.isFrozen()) {
 		w.giveUp(abandoned)
 		return
@@ -89,6 +93,9 @@ func (w *cpuWorker) run() {
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
 			c.cursor.Store(int32(w.i))
+		}
+		if rejects != nil && rejects.on.Load() {
+			w.rest()
 		}
 		it := recs[w.i]
 		if slow {
@@ -113,6 +120,21 @@ func (w *cpuWorker) run() {
 			w.out = append(w.out, it)
 		}
 	}
+}
+
+// rest waits until the pause is over. The worker is idle in it.
+func (w *cpuWorker) rest() {
+	m, now := &w.s.meter, time.Now()
+	m.mu.Lock()
+	m.busy += now.Sub(w.since)
+	m.working.leave(w.since.Sub(m.began))
+	m.mu.Unlock()
+	w.s.p.rejects.wait(w.c.lane.stepsCtx)
+	w.since = time.Now()
+	w.c.taken.Store(int64(w.since.Sub(w.s.p.phase.began)))
+	m.mu.Lock()
+	m.working.enter(w.since.Sub(m.began))
+	m.mu.Unlock()
 }
 
 // slowly works on a record where more is to be done than to call a stage: it came as a

@@ -34,6 +34,8 @@ const (
 	DefaultWriteTimeout   = 10 * time.Second
 	DefaultSinkMaxBackoff = 30 * time.Second
 
+	DefaultBudgetOf = 1000 // records of which a RejectionBudget speaks
+
 	DefaultBackoff = 100 * time.Millisecond // of steps and sinks
 )
 
@@ -69,6 +71,7 @@ func (o *Options) defaults() {
 		sinks[i].defaults()
 	}
 	o.Steps, o.Sinks = steps, sinks
+	or(&o.DeadLetter.Budget.Of, DefaultBudgetOf)
 	or(&o.DeadLetter.Name, "dead_letter")
 }
 

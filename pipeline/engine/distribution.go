@@ -69,7 +69,7 @@ func (f *distribution) summary(unit float64) Latency {
 func (f *distribution) rotate(unit float64) {
 	f.last, f.rotated = f.summary(unit), true
 	if f.last.Count > 0 {
-		f.ended = f.all()
+		f.ended = f.sample().histogram()
 		f.now.Reset()
 	}
 }
@@ -83,16 +83,34 @@ func (f *distribution) latest(unit float64) Latency {
 	return f.last
 }
 
-// all gives the values since the start. Without a new one it costs nothing.
-func (f *distribution) all() Histogram {
-	if f.now == nil || f.now.TotalCount() == 0 {
-		return f.ended
+// A sample is a distribution at one moment. It is taken under the lock of the distribution, and made a
+// Histogram without it: a snapshot holds up nobody for longer than a copy takes.
+type sample struct {
+	ended Histogram
+	now   []int64 // counts of the current interval, by places; nil: none
+	count int64
+	sum   int64
+}
+
+// read takes a sample. Without a value in the current interval it costs nothing.
+func (f *distribution) sample() sample {
+	r := sample{ended: f.ended}
+	if f.now != nil && f.now.TotalCount() > 0 {
+		r.now, r.count, r.sum = f.now.Export().Counts, f.ended.Count+f.now.TotalCount(), f.sum
+	}
+	return r
+}
+
+// histogram gives the values since the start.
+func (r sample) histogram() Histogram {
+	if r.now == nil {
+		return r.ended
 	}
 	at := places()
-	out := Histogram{Count: f.ended.Count + f.now.TotalCount(), Sum: f.sum}
-	out.Bars = make([]Bar, 0, len(f.ended.Bars)+64)
-	before := f.ended.Bars
-	for i, n := range f.now.Export().Counts {
+	out := Histogram{Count: r.count, Sum: r.sum}
+	out.Bars = make([]Bar, 0, len(r.ended.Bars)+64)
+	before := r.ended.Bars
+	for i, n := range r.now {
 		if n == 0 {
 			continue
 		}

@@ -158,6 +158,9 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 			}
 			return max(p.At.Sub(p.CommittedAt).Milliseconds(), 0)
 		}},
+	{Event: "paused", Admin: "paused",
+		Metric: gauge("partition_paused", "1 while no more of the partition is read, since too much of it waits at a step or a sink, else 0."),
+		Value:  func(p *PartitionSnapshot) any { return p.Paused }},
 }
 
 // StepFigures are those of step.stats, and of a step in /api/v1/stats.

@@ -347,6 +347,9 @@ func (f *filler) send() {
 // Records without a key share one.
 func (f *filler) hash(c *chunk) {
 	for ; f.hashed < len(c.recs); f.hashed++ {
+		if f.p.rejects.pausing() {
+			f.p.rejects.wait(c.lane.stepsCtx)
+		}
 		it := c.recs[f.hashed]
 		key := it.rec.Key()
 		if of := f.p.opts.Key; of != nil {
@@ -368,6 +371,6 @@ func (f *filler) hash(c *chunk) {
 
 // unkeyed rejects a record whose key cannot be computed, in its place.
 func (f *filler) unkeyed(c *chunk, it item, reason string, err error) {
-	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1)
+	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1, false)
 	c.failed++
 }

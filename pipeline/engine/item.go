@@ -57,6 +57,7 @@ type failure struct {
 	part     int32 // the number of the part that failed, 0 when the record was not split
 	parts    int   // how many parts of the record failed
 	stop     bool  // the pipeline stops because of it: OnErrorStop, or there are no dead letters
+	spent    error // why it stops, when the budget of rejections does; nil: it does not
 	at       time.Time
 }
 
@@ -97,6 +98,9 @@ func (it item) copyForSink() item {
 
 // fatal gives the error with which the failure of a record stops the pipeline.
 func (f *failure) fatal(rec *pipeline.Record) error {
+	if f.spent != nil {
+		return fmt.Errorf("%w: %s: %s: %w", f.spent, f.step, rec.Position, f.err)
+	}
 	return fmt.Errorf("%s: %s: %w", f.step, rec.Position, f.err)
 }
 

@@ -165,14 +165,17 @@ func (l *lane) release() {
 func (l *lane) Ended() <-chan struct{} { return l.ended }
 
 func (l *lane) End(ctx context.Context) (pipeline.EndReport, error) {
-	return l.end(ctx, !l.p.opts.readsOnce())
+	defer l.p.rejects.suspend()()
+	return l.end(ctx, !l.p.opts.readsOnce(), l.p.rejects.resume)
 }
 
-func (l *lane) Finish(ctx context.Context) (pipeline.EndReport, error) { return l.end(ctx, false) }
+func (l *lane) Finish(ctx context.Context) (pipeline.EndReport, error) {
+	return l.end(ctx, false, func() {})
+}
 
 // end is End and Finish. With shut what has not begun is handed back; else all of it is
-// finished. The report is what the lane's counts have changed by in between.
-func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
+// finished. goOn is called when that is done. The report is what the lane's counts have changed by in between.
+func (l *lane) end(ctx context.Context, shut bool, goOn func()) (pipeline.EndReport, error) {
 	l.mu.Lock()
 	if l.fenced {
 		l.mu.Unlock()
@@ -192,6 +195,7 @@ func (l *lane) end(ctx context.Context, shut bool) (pipeline.EndReport, error) {
 			l.p.hooks.handBack(l)
 		}
 	}
+	goOn()
 	l.p.wake()
 
 	var err error

@@ -26,7 +26,7 @@ const (
 )
 
 // States are what Snapshot.State may be.
-var States = []string{"starting", "running", "draining", "stopped", "failed"}
+var States = []string{"starting", "running", "paused", "draining", "stopped", "failed"}
 
 // levels are what Snapshot.Backpressure may be.
 var levels = []string{"ok", "low", "high"}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -167,7 +168,7 @@ func TestAHistogramIsOfTheWholeRun(t *testing.T) {
 	}
 	d.value(-5, 2) // counts as 0
 	values = append(values, 0, 0)
-	h := d.all()
+	h := d.sample().histogram()
 	if h.Count != int64(len(values)) || h.Sum != sum {
 		t.Fatalf("count %d and sum %d of %d values of %d", h.Count, h.Sum, len(values), sum)
 	}
@@ -192,6 +193,27 @@ func TestAHistogramIsOfTheWholeRun(t *testing.T) {
 	d.value(0, 1)
 	if h.Bars[0].Count != before {
 		t.Error("a histogram that was given has changed")
+	}
+}
+
+// TestTextsAreThoseOfTheEvents: what a text of an event may be has a series, so that a rule finds a 0
+// where it is something else. An event says nothing of a pipeline that has failed.
+func TestTextsAreThoseOfTheEvents(t *testing.T) {
+	found := 0
+	keys := eventKeys[reflect.TypeFor[event.PipelineStats]()]
+	for _, f := range PipelineFigures {
+		if len(f.Metric.Values) == 0 {
+			continue
+		}
+		found++
+		want := strings.Split(reflect.TypeFor[event.PipelineStats]().Field(keys[f.Event]).Tag.Get("enum"), ",")
+		have := slices.DeleteFunc(slices.Clone(f.Metric.Values), func(v string) bool { return v == "failed" })
+		if !slices.Equal(have, want) {
+			t.Errorf("%s has series for %v, the event says %v", f.Metric.Name, have, want)
+		}
+	}
+	if found != 2 {
+		t.Errorf("%d figures are texts with known values", found)
 	}
 }
 

@@ -109,6 +109,10 @@ type DeadLetter struct {
 	Timeout    time.Duration
 	Retry      Retry
 
+	// Budget stops or pauses the pipeline when too many of its last records are rejected. The zero
+	// value: it goes on, however many are.
+	Budget RejectionBudget
+
 	// Redact takes out of each dead letter what must not be stored, before it goes to the sink. It is
 	// called for one letter of a lane at a time, under a lock, and has to return at once. Letters
 	// have no penstock-detail then, which may quote the record. A letter that it panics about goes
@@ -117,6 +121,16 @@ type DeadLetter struct {
 	// RedactsKey says that Redact takes out the key: events do not name it by its hash then, by
 	// which a key of few possible values is found.
 	RedactsKey bool
+}
+
+// A RejectionBudget is how many of the last records with an outcome may be rejected. It tells a bad
+// record from an outage. The parts of a split count like records.
+type RejectionBudget struct {
+	Rejected int // most of the last Of; 0: any number
+	Of       int // 0: 1,000
+	// Pause is how long nothing begins once more were rejected. Then the counts begin anew. 0: the
+	// pipeline stops with an error before the record that would be one too many, which is read again.
+	Pause time.Duration
 }
 
 // output gives the same as an Output, for the engine to treat it like any other sink.

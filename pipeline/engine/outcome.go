@@ -258,6 +258,16 @@ func (l *lane) reject(rec item, why *failure) {
 	l.settle(&c)
 }
 
+// isRejected says whether a record is on its way to the dead letters, because of another sink.
+func (l *lane) isRejected(rec item) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if rec.origin != nil {
+		return rec.origin.hasLetter
+	}
+	return rec.hasLetter
+}
+
 // adopt puts the parts of a split into a splitGroup: a new one, or that of the record when it
 // is a part itself. It gives false when there are no parts: then the record is still the
 // caller's.
@@ -301,6 +311,7 @@ func (m *meter) outcomes(c *settlement) {
 func (l *lane) settle(c *settlement) {
 	if c.booked > 0 {
 		l.p.meter.outcomes(c)
+		l.p.rejects.passed(c.t.out + c.t.filtered)
 	}
 	l.advance(c)
 	if c.moved && l.dirtyAt.IsZero() {

@@ -51,6 +51,7 @@ func New(o Options) (*Pipeline, error) {
 		sendLetter:    func(l *lane, d item) { p.dead.enqueue(l, []item{d}) },
 		laneAbandoned: func(l *lane) { p.txn.abandoned(l) },
 		commitLast:    func(ctx context.Context, l *lane) error { return p.commits.last(ctx, l) },
+		resumed:       p.resumed,
 		forgetLane:    p.forgetLane,
 	}
 	p.use.lookAgain = p.hooks.lookAgain

@@ -157,23 +157,28 @@ func (p *shared) sourceFigures() pipeline.Report {
 		return r
 	}
 	r.Partitions = slices.Clone(r.Partitions) // the source may keep its own
-	oldest := map[string]int64{}
+	type state struct {
+		oldest time.Time
+		paused bool
+	}
+	lanes := map[string]state{} // one that ends may have the name of one that has begun
 	for _, l := range p.lanes.all() {
+		s := lanes[l.name]
 		if t := l.oldest(); t != pipeline.NoTime {
-			oldest[l.name] = t
+			s.oldest = time.UnixMilli(t)
 		}
+		s.paused = s.paused || l.holds.Load() > 0
+		lanes[l.name] = s
 	}
 	for i := range r.Partitions {
 		part := &r.Partitions[i]
-		if !part.Oldest.IsZero() {
-			continue
-		}
-		t, ok := oldest[part.Topic] // a lane has the name of a file,
+		s, ok := lanes[part.Topic] // a lane has the name of a file,
 		if !ok {
-			t, ok = oldest[part.Topic+"/"+strconv.Itoa(int(part.Partition))] // or of a partition
+			s = lanes[part.Topic+"/"+strconv.Itoa(int(part.Partition))] // or of a partition
 		}
-		if ok {
-			part.Oldest = time.UnixMilli(t)
+		part.Paused = s.paused
+		if part.Oldest.IsZero() {
+			part.Oldest = s.oldest
 		}
 	}
 	return r
@@ -196,11 +201,17 @@ func (p *shared) reportOf(component any) (report pipeline.Report) {
 	return r.Report()
 }
 
-// failure makes the reason for which a record is rejected, and reports it (I9).
-func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int) *failure {
+// failure makes the reason for which a record is rejected, and reports it (I9). again says that it was
+// rejected before, by another sink.
+func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int, again bool) *failure {
 	f := &failure{
 		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
 		stop: on == OnErrorStop || p.opts.DeadLetter.Sink == nil, at: p.opts.DeadLetterTime(rec),
+	}
+	if !f.stop && !again {
+		if f.spent = p.rejects.spend(); f.spent != nil {
+			f.stop = true
+		}
 	}
 	if !f.stop {
 		p.rejected(f, rec)

@@ -58,3 +58,48 @@ func TestAFailingRecordIsReportedOnce(t *testing.T) {
 		}
 	})
 }
+
+// A twoPartitions source reports those of its two lanes.
+type twoPartitions struct{ memory }
+
+func (s *twoPartitions) Report() pipeline.Report {
+	return pipeline.Report{Connected: true, Partitions: []pipeline.PartitionReport{
+		{Topic: "t", Partition: 0, Committed: -1, Fetched: -1, HighWatermark: -1},
+		{Topic: "t", Partition: 1, Committed: -1, Fetched: -1, HighWatermark: -1},
+	}}
+}
+
+// A partition of which too much waits is paused, and no other is.
+func TestAPartitionThatIsHeldBackIsPaused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		log := &lines{}
+		out := &collect{write: func(_ context.Context, recs []*pipeline.Record) error {
+			if recs[0].Partition == 1 {
+				<-gate
+			}
+			return nil
+		}}
+		p, done := start(t, t.Context(), Options{
+			Source: &twoPartitions{memory{lanes: 2, records: 500}}, Events: log.emitter(t),
+			Sinks: []Output{{Name: "out", Sink: out, MaxRecords: 10}}, PartitionStatsEvery: time.Second,
+		})
+		time.Sleep(1500 * time.Millisecond)
+		synctest.Wait()
+		states := p.Snapshot().Source.Partitions
+		if states[0].Paused || !states[1].Paused {
+			t.Errorf("paused: %v and %v", states[0].Paused, states[1].Paused)
+		}
+		close(gate)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		paused := map[string]bool{}
+		for _, m := range log.named("source.partition.stats") {
+			paused[fmt.Sprint(m["partition"], m["paused"])] = true
+		}
+		if want := map[string]bool{"0 false": true, "1 true": true, "1 false": true}; fmt.Sprint(paused) != fmt.Sprint(want) {
+			t.Errorf("in the log: %v, want %v", paused, want)
+		}
+	})
+}

@@ -91,6 +91,9 @@ func (r *router) route(it item) {
 	r.wants = r.wants[:0]
 	for i, s := range r.sinks {
 		if s.conf.When != nil {
+			if p.rejects.pausing() {
+				p.rejects.wait(it.piece.lane.stepsCtx)
+			}
 			r.asked = i
 			yes, err := s.conf.When(it.rec)
 			if err != nil {
@@ -148,7 +151,7 @@ func (r *router) unclear(it item, sink int, err error) {
 	s.meter.enter(1)
 	s.meter.failed(it.rec.Position, err)
 	s.meter.count(t, 1)
-	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1))
+	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, false))
 }
 
 // reject sends a failed record to the dead letters, or stops the pipeline. It comes here, where

@@ -124,13 +124,16 @@ type ending struct {
 func (p *Pipeline) stopReading() {
 	if p.opts.readsOnce() {
 		p.read.stop()
+		p.rejects.end()
 		return
 	}
+	p.rejects.forbid()
 	p.discardUnread()
 	p.spawn(func() {
 		for _, l := range p.lanes.all() {
 			p.handBackLane(l)
 		}
+		p.rejects.resume()
 	})
 }
 
@@ -178,6 +181,7 @@ func (p *Pipeline) await(ctx context.Context, allDone <-chan struct{}) ending {
 			p.phase.set("draining")
 		case <-broken:
 			broken = nil
+			p.rejects.end()
 			drain()
 		}
 	}
@@ -189,6 +193,7 @@ func (p *Pipeline) finish(e ending, allDone <-chan struct{}) error {
 	if e.by.IsZero() {
 		e.by = time.Now().Add(p.opts.Drain)
 	}
+	p.rejects.end()
 	p.lanes.close()
 	lost, running := int64(0), 0
 	if !e.complete {
@@ -327,6 +332,7 @@ func (p *Pipeline) closeAll(d time.Duration) error {
 // tearDown ends what is left of a run in which the engine panicked: reading, work and commits.
 // No component is closed, as nobody knows which calls are under way.
 func (p *Pipeline) tearDown() {
+	p.rejects.end()
 	p.lanes.close()
 	if !p.work.isOver() {
 		_ = p.abandonAll()

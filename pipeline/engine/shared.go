@@ -29,6 +29,8 @@ type shared struct {
 	lanes laneSet
 	pool  pool // of chunks and blocks
 
+	rejects *rejections // the budget of rejections; nil: there is none
+
 	meter    meter        // of the records of the whole pipeline
 	bytesIn  atomic.Int64 // of the records that have been made
 	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
@@ -48,6 +50,7 @@ type hooks struct {
 	sendLetter    func(*lane, item)                  // a dead letter is on its way
 	laneAbandoned func(*lane)                        // what an open transaction has written of the lane may not be committed
 	commitLast    func(context.Context, *lane) error // has the lane's mark committed for the last time
+	resumed       func()                             // steps go on after a pause
 	forgetLane    func(*lane)                        // steps and sinks drop what they keep of the lane
 }
 
@@ -60,6 +63,7 @@ func (p *shared) init(o Options) {
 	p.read.init(p.work.ctx)
 	p.pool.init(func(bytes int64) { p.budget.account(&p.use, bytes) })
 	p.moved = make(chan struct{}, 1)
+	p.rejects = newRejections(p)
 	for _, conf := range o.Steps {
 		p.undoes = p.undoes || undoerOf(conf) != nil
 	}
@@ -72,11 +76,13 @@ func (p *shared) stop(err error) {
 	if !p.phase.fail(err) {
 		return
 	}
+	p.rejects.forbid()
 	p.discardUnread()
 	for _, l := range p.lanes.all() { // others may end meanwhile
 		l.cancelCalls()
 	}
 	p.hooks.stopEarly()
+	p.rejects.resume()
 }
 
 // discardUnread ends reading. Batches that wait are given back unread: they are read again by

@@ -43,12 +43,15 @@ func (s *sink) holdup(now time.Time) (h holdup) {
 func (s *sink) snapshot(now time.Time) SinkSnapshot {
 	out := SinkSnapshot{Name: s.conf.Name, Kind: s.conf.Kind, Report: s.p.reportOf(s.conf.Sink)}
 	s.mu.Lock()
-	out.Batches, out.BatchRecords, out.BatchSizes = s.batches, s.sizes.latest(1), s.sizes.all()
+	out.Batches, out.BatchRecords = s.batches, s.sizes.latest(1)
+	sizes := s.sizes.sample()
 	s.mu.Unlock()
 	s.meter.mu.Lock()
-	defer s.meter.mu.Unlock()
-	out.Counts, out.Write, out.Writes = s.meter.counts, s.meter.lat.latest(1000), s.meter.lat.all()
+	out.Counts, out.Write = s.meter.counts, s.meter.lat.latest(1000)
 	out.ErrorsByType = s.meter.errorCounts()
+	writes := s.meter.lat.sample()
+	s.meter.mu.Unlock()
+	out.BatchSizes, out.Writes = sizes.histogram(), writes.histogram()
 	return out
 }
 

@@ -38,8 +38,10 @@ func (sl *slot) work() bool {
 		if w.givenUp {
 			break
 		}
-		if c, _ = w.Pick(); c != nil {
-			break
+		if !s.p.rejects.pausing() {
+			if c, _ = w.Pick(); c != nil {
+				break
+			}
 		}
 		if w.done() {
 			break
@@ -54,6 +56,7 @@ func (sl *slot) work() bool {
 	}
 	now := time.Now()
 	s.tick(now)
+	c.passOver(s.p.rejects.paused())
 	if s.admitter != nil {
 		w.Ask(&c.Place)
 		if c.ticket == 0 {

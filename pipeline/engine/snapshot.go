@@ -29,7 +29,7 @@ type Latency struct {
 // under one lock.
 type Snapshot struct {
 	Pipeline string
-	State    string // starting, running, draining, stopped, failed
+	State    string // one of States
 	Err      error  // what Run has returned
 	Started  time.Time
 	At       time.Time

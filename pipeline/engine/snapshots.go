@@ -12,9 +12,14 @@ func (p *Pipeline) Snapshot() Snapshot {
 		Source: p.sourceFigures(),
 	}
 	p.phase.show(&s)
+	if p.rejects.pausing() {
+		s.State = "paused"
+	}
 	p.meter.mu.Lock()
-	s.Counts, s.Latency, s.Durations = p.meter.counts, p.meter.lat.latest(1000), p.meter.lat.all()
+	s.Counts, s.Latency = p.meter.counts, p.meter.lat.latest(1000)
+	durations := p.meter.lat.sample()
 	p.meter.mu.Unlock()
+	s.Durations = durations.histogram()
 	p.budget.mu.Lock()
 	if !p.use.ended {
 		s.InFlightBytes = p.use.bytes
@@ -83,8 +88,8 @@ func (p *Pipeline) InFlight() []InFlight {
 // may be called at any time.
 func (p *Pipeline) Latency() (r RunLatency) {
 	p.meter.mu.Lock()
-	all := p.meter.lat.all()
+	all := p.meter.lat.sample()
 	p.meter.mu.Unlock()
-	r.count(all)
+	r.count(all.histogram())
 	return r
 }

@@ -87,7 +87,7 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 		return judgement{verdict: pass, restore: true}
 	}
 	t.rejected++
-	return judgement{verdict: fail, fail: s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts)}
+	return judgement{verdict: fail, fail: s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts, false)}
 }
 
 // failed counts an error by its type.
@@ -154,10 +154,12 @@ func (s *stepCore) snap(now time.Time) StepSnapshot {
 	_, out.reports = component.(pipeline.Reporter)
 	out.Report = s.p.reportOf(component)
 	s.meter.mu.Lock()
-	defer s.meter.mu.Unlock()
 	out.Counts = s.meter.counts
 	out.Busy, out.Idle, out.Blocked = s.meter.times(now, s.conf.Workers)
-	out.Latency, out.Durations, out.fullest = s.meter.lat.latest(1000), s.meter.lat.all(), s.meter.lastFill
+	out.Latency, out.fullest = s.meter.lat.latest(1000), s.meter.lastFill
 	out.ErrorsByType = s.meter.errorCounts()
+	durations := s.meter.lat.sample()
+	s.meter.mu.Unlock()
+	out.Durations = durations.histogram()
 	return out
 }

@@ -275,6 +275,15 @@ func (s *waitStep) clearPending(wl *waitLane, from uint64) (recs []item, waited 
 	return recs, waited, counted
 }
 
+// resumed has the workers look again after a pause.
+func (s *waitStep) resumed() {
+	w := &s.win
+	w.mu.Lock()
+	w.work.Broadcast()
+	w.refusal.Broadcast()
+	w.mu.Unlock()
+}
+
 // stopEarly gives up everything, because the pipeline stops.
 func (s *waitStep) stopEarly() {
 	w := &s.win

@@ -100,8 +100,14 @@ func (w *watch) loop() {
 
 // round looks at every place once.
 func (w *watch) round(now time.Time, busy bool) {
+	if w.p.rejects.pausing() {
+		return
+	}
 	for _, pl := range w.places {
 		h := pl.look(now)
+		if !pl.stalled {
+			h.age = w.p.rejects.atWork(now, h.age)
+		}
 		switch {
 		case !pl.stalled && h.age >= w.p.opts.StalledAfter:
 			pl.stalled, pl.reported = true, h

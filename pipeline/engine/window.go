@@ -26,8 +26,9 @@ type call struct {
 	began    time.Time // the first attempt
 	started  time.Time // the attempt at work
 	deadline time.Time
-	err      error     // of the attempt before; it changes under the window's lock
-	since    time.Time // since when it waits for another attempt, or for a slot for that
+	paused   time.Duration // how long pauses had taken when it was picked last
+	err      error         // of the attempt before; it changes under the window's lock
+	since    time.Time     // since when it waits for another attempt, or for a slot for that
 	timer    *time.Timer
 	timed    bool                              // a timer was started with it and may still fire: it is not used again
 	saved    inside.Savepoint[pipeline.Record] // nil: never asked for
@@ -36,6 +37,15 @@ type call struct {
 	parts  []item // what goes on in its place, when the step splits
 
 	admission
+}
+
+// passOver moves the deadline of a call that has begun by what pauses took since it was picked last: nothing
+// of it could go on in them. What limits held back is moved when it is let on (letOn).
+func (c *call) passOver(paused time.Duration) {
+	if c.attempts > 0 && c.heldSince.IsZero() {
+		c.deadline = c.deadline.Add(paused - c.paused)
+	}
+	c.paused = paused
 }
 
 // callStates are the states of calls as those see them who look from outside.

@@ -63,6 +63,10 @@ func (w *writer) work() bool {
 		w.giveUp()
 		return true
 	}
+	if q.s.p.rejects.pausing() && !q.s.letters && q.s.txn == nil {
+		q.s.p.rejects.wait(q.l.writesCtx)
+		return true
+	}
 	if w.wait > 0 {
 		pause(q.l.writesCtx, w.wait)
 		w.wait = 0
@@ -330,7 +334,7 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 		s.p.stop(err)
 		return
 	}
-	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries)
+	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries, l.isRejected(rec))
 	if f.stop {
 		err = f.fatal(rec.rec) // while the record is still there
 		w.abandon(rec)

@@ -98,7 +98,7 @@ func appendConsole(b []byte, now time.Time, level, pipeline, message string, det
 
 	paint(dim, now.Local().Format("15:04:05.000"))
 	b = append(b, ' ')
-	paint(levelColors[level], pad(strings.ToUpper(level), 5))
+	paint(levelColors[level], pad(strings.ToUpper(oneLine(level)), 5))
 	b = append(b, ' ')
 	if pipeline != "" {
 		paint(bold, oneLine(pipeline))

@@ -116,6 +116,29 @@ func TestEmptyFieldsAreLeftOut(t *testing.T) {
 	}
 }
 
+// TestWhatIsNotKnownIsLeftOut: the tag says which value means that.
+func TestWhatIsNotKnownIsLeftOut(t *testing.T) {
+	for _, c := range []struct {
+		ev   any
+		key  string
+		want bool
+	}{
+		{PipelineStats{State: "running", LagSum: -1}, "lag_sum", false},
+		{PipelineStats{State: "running", LagSum: 0}, "lag_sum", true},
+		{StepStalled{Step: "s", Attempts: 0}, "attempts", false},
+		{StepStalled{Step: "s", Attempts: 1}, "attempts", true},
+	} {
+		var b bytes.Buffer
+		New(&b, fixed(Options{})).Emit(c.ev, "words")
+		if got := strings.Contains(b.String(), `"`+c.key+`":`); got != c.want {
+			t.Errorf("%s", b.String())
+		}
+		if err := Validate(b.Bytes()); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestWhatIsNotANumberIsLeftOut(t *testing.T) {
 	var b bytes.Buffer
 	New(&b, fixed(Options{})).Emit(&PipelineStats{

@@ -40,10 +40,10 @@ type ProcessStopped struct {
 	DrainMs         int64   `json:"drain_ms"`
 	RecordsInTotal  int64   `json:"records_in_total"`
 	RecordsOutTotal int64   `json:"records_out_total"`
-	CreatedTotal    int64   `json:"created_total" since:"1.1"`
 	FilteredTotal   int64   `json:"filtered_total"`
 	RejectedTotal   int64   `json:"rejected_total"`
 	Abandoned       int64   `json:"abandoned"`
+	CreatedTotal    int64   `json:"created_total" since:"1.1"`
 	E2EP50Ms        float64 `json:"e2e_p50_ms"`
 	E2EP95Ms        float64 `json:"e2e_p95_ms"`
 	E2EP99Ms        float64 `json:"e2e_p99_ms"`

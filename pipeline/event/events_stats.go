@@ -15,6 +15,7 @@ type SourcePartitionStats struct {
 	LagAgeMs        int64  `json:"lag_age_ms" unknown:"-1"`
 	Uncommitted     int64  `json:"uncommitted" unknown:"-1"`
 	CommitAgeMs     int64  `json:"commit_age_ms" unknown:"-1"`
+	Paused          bool   `json:"paused" since:"1.1"`
 }
 
 // PipelineStats is pipeline.stats: every stats interval and once at the end.

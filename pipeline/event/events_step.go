@@ -9,10 +9,10 @@ type PipelineStopped struct {
 	UptimeMs        int64   `json:"uptime_ms"`
 	RecordsInTotal  int64   `json:"records_in_total"`
 	RecordsOutTotal int64   `json:"records_out_total"`
-	CreatedTotal    int64   `json:"created_total" since:"1.1"`
 	FilteredTotal   int64   `json:"filtered_total"`
 	RejectedTotal   int64   `json:"rejected_total"`
 	Abandoned       int64   `json:"abandoned"`
+	CreatedTotal    int64   `json:"created_total" since:"1.1"`
 	E2EP50Ms        float64 `json:"e2e_p50_ms" since:"1.1"`
 	E2EP95Ms        float64 `json:"e2e_p95_ms" since:"1.1"`
 	E2EP99Ms        float64 `json:"e2e_p99_ms" since:"1.1"`

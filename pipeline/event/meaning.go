@@ -102,6 +102,7 @@ var meanings = map[string]string{
 	"partition":            "partition of the topic",
 	"partition_list":       "partitions by topic: `orders:0-3,7`",
 	"partitions":           "number of partitions",
+	"paused":               "whether no more of it is read for now, since too much of it waits at a step or a sink",
 	"pause_ms":             "how long the pause lasts; of pipeline.resumed: how long it lasted",
 	"pipelines":            "number of pipelines in the process",
 	"policy":               "what was done about it",

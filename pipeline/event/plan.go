@@ -19,6 +19,7 @@ type field struct {
 	max      int
 	with     int // index of the field that this one needs, -1: none
 	unknown  bool
+	none     int64 // this, and what is below it, is not known
 	since    string
 	token    bool // error_type and reason: names from small sets
 	fill     bool // step or sink: filled in by the emitter
@@ -58,13 +59,16 @@ func makePlan(def *Definition) *plan {
 		f := field{
 			index: i, key: key, lead: `,"` + key + `":`, kind: sf.Type.Kind(), with: -1, max: maxString,
 			required: sf.Tag.Get("required") == "true",
-			unknown:  sf.Tag.Get("unknown") != "",
 			since:    def.since(),
 			token:    key == "error_type" || key == "reason",
 			fill:     key == "step" || key == "sink",
 		}
 		if s := sf.Tag.Get("enum"); s != "" {
 			f.enum = strings.Split(s, ",")
+		}
+		if s := sf.Tag.Get("unknown"); s != "" {
+			f.unknown = true
+			f.none, _ = strconv.ParseInt(s, 10, 64)
 		}
 		if s := sf.Tag.Get("max"); s != "" {
 			f.max, _ = strconv.Atoi(s)
@@ -130,7 +134,7 @@ func (f *field) skip(v reflect.Value) bool {
 	if f.with >= 0 && v.Field(f.with).String() == "" {
 		return true
 	}
-	return f.unknown && v.Field(f.index).Int() < 0
+	return f.unknown && v.Field(f.index).Int() <= f.none
 }
 
 // append appends the fields of v, each with a comma before it.

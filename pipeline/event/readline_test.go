@@ -54,3 +54,19 @@ func TestReadLineTakesWhatOthersAdd(t *testing.T) {
 		}
 	}
 }
+
+// FuzzReadLine: whatever a file holds, what is shown is one line, and moves no cursor.
+func FuzzReadLine(f *testing.F) {
+	f.Add([]byte(goodStats))
+	f.Add([]byte(`{"timestamp":"2026-11-20T12:00:15Z","level":"\u001b[31m","event_name":"log","pipeline":"a\nb","message":"\u202e","k\u0007":[1,{"a":-0.0}],"e":1e400}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		l, err := ReadLine(line)
+		shown := Printable(string(line)) + "\n"
+		if err == nil {
+			shown = string(l.Console(false))
+		}
+		if strings.ContainsFunc(strings.TrimSuffix(shown, "\n"), isControl) {
+			t.Errorf("%q is shown as %q", line, shown)
+		}
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -141,10 +142,18 @@ func asked(t *testing.T, o Options, header http.Header) *http.Response {
 func TestTextAndProtobufSayTheSame(t *testing.T) {
 	o := everything().options
 	text := asked(t, o, http.Header{"Accept": {"text/plain"}})
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	families, err := parser.TextToMetricFamilies(text.Body)
+	page, err := io.ReadAll(text.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	problems, err := promlint.New(bytes.NewReader(page)).Lint()
+	if err != nil || len(problems) > 0 {
+		t.Errorf("the linter of Prometheus: %v %v", problems, err)
 	}
 	binary := asked(t, o, http.Header{
 		"Accept":          {"application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"},
@@ -220,7 +229,7 @@ func TestLabelsThatAreNoText(t *testing.T) {
 
 // A pipeline that never started has its state, and no figures that are not known.
 func TestAPipelineThatNeverStarted(t *testing.T) {
-	s := engine.Snapshot{Pipeline: "lost", State: "failed", Backpressure: "ok"}
+	s := engine.Snapshot{Pipeline: "lost", State: "failed"}
 	body, err := io.ReadAll(asked(t, Options{Snapshots: func() []engine.Snapshot { return []engine.Snapshot{s} }}, nil).Body)
 	if err != nil {
 		t.Fatal(err)
@@ -230,7 +239,7 @@ func TestAPipelineThatNeverStarted(t *testing.T) {
 		`penstock_pipeline_state{pipeline="lost",state="failed"} 1`:      true,
 		`penstock_pipeline_state{pipeline="lost",state="running"} 0`:     true,
 		`penstock_pipeline_records_in_total{pipeline="lost"} 0`:          true,
-		`penstock_pipeline_backpressure{pipeline="lost",level="ok"}`:     false,
+		`penstock_pipeline_backpressure{level="",pipeline="lost"}`:       false,
 		`penstock_pipeline_start_time_seconds{pipeline="lost"}`:          false,
 		`penstock_pipeline_lag_records{pipeline="lost"}`:                 false,
 		`penstock_source_generation{pipeline="lost"}`:                    false,

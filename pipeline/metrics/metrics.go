@@ -169,7 +169,8 @@ func (f family[S]) collect(ch chan<- prometheus.Metric, value any, labels []stri
 	}
 }
 
-// texts gives a series for each text that the figure may be, 1 for the one that it is.
+// texts gives a series for each text that the figure may be, 1 for the one that it is. An empty text is
+// none.
 func (f family[S]) texts(ch chan<- prometheus.Metric, is string, labels []string) {
 	known := false
 	for _, v := range f.figure.Metric.Values {
@@ -179,7 +180,7 @@ func (f family[S]) texts(ch chan<- prometheus.Metric, is string, labels []string
 		}
 		ch <- constant(f.desc, prometheus.GaugeValue, one, with(labels, v))
 	}
-	if !known {
+	if !known && is != "" {
 		ch <- constant(f.desc, prometheus.GaugeValue, 1, with(labels, is))
 	}
 }

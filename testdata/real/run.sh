@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # run.sh [GO [TAGS [PACKAGES and flags of go test]]]
 # Runs the tests with the build tag `real`: against Apache Kafka's own jars, fetched with Maven and started by the
-# tests, and against a PostgreSQL and a MariaDB started here. Installs what is missing where it may (Debian, root); else says so
-# and fails. It never passes by skipping.
+# tests, against a PostgreSQL and a MariaDB started here, and with Debian's Prometheus, which the tests start. Installs what is
+# missing where it may (Debian, root); else says so and fails. It never passes by skipping.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 go=${1:-go}
 tags=${2:-real}
 packages=("${@:3}")
-[ $# -gt 2 ] || packages=(./pipeline/kafka/... ./pipeline/source/... ./sinks/... ./stages/... ./pipeline/cli/... ./cmd/...)
+[ $# -gt 2 ] || packages=(./pipeline/kafka/... ./pipeline/source/... ./pipeline/dashboards/... ./sinks/... ./stages/... ./pipeline/cli/... ./cmd/...)
 here=testdata/real
 
 need() { # need COMMAND PACKAGE...
@@ -27,6 +27,29 @@ need mariadbd mariadb-server
 need openssl openssl
 major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
 [ "${major:-0}" -ge 17 ] || { echo "make test-real needs Java 17 or later, found ${major:-none}" >&2; exit 1; }
+
+# Prometheus is unpacked and not installed: the package starts a server that listens on every address of the machine.
+if ! command -v prometheus >/dev/null || ! command -v promtool >/dev/null; then
+  unpacked=${XDG_CACHE_HOME:-$HOME/.cache}/penstock/prometheus
+  if ! [ -x "$unpacked/usr/bin/prometheus" ] || ! [ -x "$unpacked/usr/bin/promtool" ]; then
+    mkdir -p "$unpacked"
+    [ "$(id -u)" != 0 ] || apt-get update -qq || true
+    (cd "$unpacked" && apt-get -o APT::Sandbox::User=root download -qq prometheus && dpkg-deb -x prometheus_*.deb . && rm prometheus_*.deb) ||
+      { echo "make test-real needs prometheus and promtool: install prometheus" >&2; exit 1; }
+  fi
+  PATH=$PATH:$unpacked/usr/bin
+fi
+export PENSTOCK_PROMETHEUS=$(command -v prometheus) PENSTOCK_PROMTOOL=$(command -v promtool)
+
+# The grammar of LogQL that Grafana uses.
+need node nodejs
+need npm npm
+export PENSTOCK_LEZER_LOGQL=${XDG_CACHE_HOME:-$HOME/.cache}/penstock/logql
+if ! cmp -s $here/logql/package-lock.json "$PENSTOCK_LEZER_LOGQL/package-lock.json" || ! [ -d "$PENSTOCK_LEZER_LOGQL/node_modules" ]; then
+  mkdir -p "$PENSTOCK_LEZER_LOGQL"
+  cp $here/logql/package.json $here/logql/package-lock.json "$PENSTOCK_LEZER_LOGQL"
+  npm ci --prefix "$PENSTOCK_LEZER_LOGQL" --ignore-scripts --no-audit --no-fund --silent
+fi
 
 libs=${PENSTOCK_KAFKA_LIBS:-${XDG_CACHE_HOME:-$HOME/.cache}/penstock/kafka-4.1.0}
 if ! ls "$libs"/kafka_2.13-4.1.0.jar >/dev/null 2>&1; then

@@ -84,6 +84,7 @@ type Source struct {
 	batches []handed                      // that are not committed
 	done    Progress                      // committed
 	sent    Progress                      // of done, what this source has sent
+	kept    Progress                      // what was handed over, and is not done all the same
 	failed  error                         // of a commit, for good
 
 	counts
@@ -102,7 +103,10 @@ type entry struct {
 }
 
 // A flight is a letter under way.
-type flight struct{ target any }
+type flight struct {
+	at     pipeline.Position // of the letter
+	target any
+}
 
 // handed is a batch that was handed over.
 type handed struct {
@@ -113,7 +117,7 @@ type handed struct {
 
 // New makes a source. It opens nothing.
 func New(o Options) *Source {
-	s := &Source{o: o, wake: make(chan struct{}, 1), under: map[pipeline.Position]*flight{}, next: 1, sent: Progress{}}
+	s := &Source{o: o, wake: make(chan struct{}, 1), under: map[pipeline.Position]*flight{}, next: 1, sent: Progress{}, kept: Progress{}}
 	s.most = BatchRecords
 	if o.Rate.N > 0 {
 		s.most = int(min(max(o.Rate.PerSecond()/batchesPerSecond, 1), BatchRecords))
@@ -287,6 +291,17 @@ func (s *Source) Target(pos pipeline.Position) (target any, ok bool) {
 	return f.target, true
 }
 
+// Keep says that the letter whose record is under way at a position went nowhere: it stays to be
+// replayed, and does not count as chosen. It is for the Write of a sink.
+func (s *Source) Keep(pos pipeline.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.under[pos]; f != nil && !s.kept.Has(f.at) {
+		s.kept.add(f.at)
+		s.chosen.Add(-1)
+	}
+}
+
 // waitForRoom waits until fewer than ahead batches are not stored.
 func (s *Source) waitForRoom(ctx context.Context, ahead int) error {
 	for {
@@ -336,10 +351,14 @@ func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 			continue
 		}
 		for n < len(s.batches) && s.batches[n].next <= m.Next {
+			replayed += s.batches[n].replayed
 			for _, at := range s.batches[n].done {
+				if s.kept.Has(at) {
+					replayed--
+					continue
+				}
 				done.add(at)
 			}
-			replayed += s.batches[n].replayed
 			n++
 		}
 	}
@@ -415,7 +434,7 @@ func (b *building) add(e *entry) error {
 		rec := e.choice.Letter.Record
 		b.records = append(b.records, rec)
 		b.size += int64(rec.Size())
-		f := &flight{e.choice.Target}
+		f := &flight{e.at, e.choice.Target}
 		b.flights[rec.Position] = f
 		b.s.mu.Lock()
 		b.s.under[rec.Position] = f

@@ -48,11 +48,7 @@ func CheckJQ(program string, registry []event.Definition) error {
 			}
 		case *gojq.Query:
 			if x.Left != nil && slices.Contains(assignments, x.Op) {
-				walk(reflect.ValueOf(x.Left), func(v any) {
-					if i, ok := v.(*gojq.Index); ok {
-						known = add(known, i.Name) // .ratio = … gives the object one
-					}
-				})
+				known = add(known, keysIn(x.Left)...) // .ratio = … gives the object one
 			}
 		case *gojq.PatternObject:
 			read = add(read, strings.TrimPrefix(x.Key, "$"))
@@ -61,10 +57,13 @@ func CheckJQ(program string, registry []event.Definition) error {
 			if x.KeyString != nil && x.KeyString.Queries == nil {
 				key = x.KeyString.Str
 			}
-			if x.Val != nil || strings.HasPrefix(key, "$") {
-				known = add(known, strings.TrimPrefix(key, "$"))
-			} else {
+			switch {
+			case strings.HasPrefix(key, "$"):
+				known = add(known, key[1:])
+			case x.Val == nil:
 				read = add(read, key) // {step} is {step: .step}
+			case !slices.Contains(keysIn(x.Val), key): // {step: .step} makes nothing that was not there
+				known = add(known, key)
 			}
 		case *gojq.String:
 			if x.Queries == nil {
@@ -83,6 +82,16 @@ func CheckJQ(program string, registry []event.Definition) error {
 		}
 	}
 	return errors.Join(c.errs...)
+}
+
+// keysIn gives the keys that a part of a program reads.
+func keysIn(q *gojq.Query) (keys []string) {
+	walk(reflect.ValueOf(q), func(v any) {
+		if i, ok := v.(*gojq.Index); ok {
+			keys = add(keys, i.Name)
+		}
+	})
+	return keys
 }
 
 // walk calls f for every pointer to a struct within v.

@@ -54,11 +54,12 @@ func TestCheckJQ(t *testing.T) {
 		`.per_second = .records_in / 60 | .per_second`:                                                                           "",
 		`select(.event_name == "stage.stats")`:                                                                                   "there is no event stage.stats",
 		`select(.event_name == "step.stats").lat`:                                                                                "no event has a key lat",
-		`{stage}`:                              "no event has a key stage",
-		`.["stage"]`:                           "no event has a key stage",
-		`if .step then .stage else empty end`:  "no event has a key stage",
-		`reduce inputs as {$stage} (0; . + 1)`: "no event has a key stage",
-		`.a |`:                                 "parsing the jq program",
+		`{step: .step, stage: .[0].stage}`:                                                                                       "no event has a key stage",
+		`{stage}`:                                                                                                                "no event has a key stage",
+		`.["stage"]`:                                                                                                             "no event has a key stage",
+		`if .step then .stage else empty end`:                                                                                    "no event has a key stage",
+		`reduce inputs as {$stage} (0; . + 1)`:                                                                                   "no event has a key stage",
+		`.a |`:                                                                                                                   "parsing the jq program",
 	} {
 		err := CheckJQ(program, event.Registry)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

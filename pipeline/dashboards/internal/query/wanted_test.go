@@ -78,8 +78,8 @@ var wanted = map[string]expectation{
 {"pipeline":"orders","step":"weather","error_type":"http_5xx","count":%d}
 {"pipeline":"orders","step":"priced","error_type":"expression","count":%d,"example":"setting \"price\": evaluating amount * 2: * on a string and a number"}`,
 		partitions*unknown, partitions*flaky, partitions*odd)},
-	"What makes no progress now?": {lines: `{"pipeline":"rare","where":"stuck","topic":"late","partition":1,"offset":4,"attempt":3}
-{"pipeline":"rare","where":"out","error_type":"timeout"}`},
+	"What makes no progress now?": {lines: `{"pipeline":"rare","where":"stuck","topic":"late","partition":1,"offset":4,"attempt":3,"attempts":5,"target":"api.example","cause":"retry"}
+{"pipeline":"rare","where":"out","error_type":"timeout","cause":"sink","attempts":null}`},
 	"Which hosts are left alone?": {lines: `{"pipeline":"rare","step":"stuck","target":"api.example","opened":2,"now":"open"}
 {"pipeline":"rare","step":"stuck","target":"b.example","opened":1,"now":"closed"}`},
 	"Is a pipeline paused, since too much was rejected?": {lines: `{"pipeline":"rare","pauses":2,"now":true}`},

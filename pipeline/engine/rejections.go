@@ -1,0 +1,236 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// This file tells a bad record from an outage: it counts how many of the last records were rejected, and
+// stops or pauses the pipeline when these are more than its budget allows.
+//
+// What it guarantees. With a budget that stops, no record is rejected beyond it: the one that would be stops the
+// pipeline instead, and is read again. With one that pauses, the record that goes beyond it is rejected, and
+// then nothing begins until the pause is over: no attempt in a step, no key, no condition, no Write but of dead letters. What
+// is under way goes on, and may be rejected too. A stop and a revocation hand back what has not begun, end the pause then, and none begins
+// while they last: what is left in flight has to be finished. Marks, order and outcomes are as without a pause (I1, I5).
+//
+// How. A rejection counts when it is decided, in whatever order: so it can still be refused. Other records
+// count at their outcome. While no budget is set none of this exists. Whoever begins something asks one flag.
+//
+// Writes of an open transaction are not held up: it would run out of time.
+
+// A rejections is the state of a pipeline's budget of rejections.
+type rejections struct {
+	p    *shared
+	conf RejectionBudget
+
+	on    atomic.Bool  // a pause is on
+	total atomic.Int64 // how long the pauses that are over took, all together
+
+	mu        sync.Mutex
+	last      outcomeRuns
+	spent     bool          // a record was refused to be rejected: so are all others
+	suspended int           // lanes that are being ended: no pause begins
+	ended     bool          // no pause begins any more
+	resumed   chan struct{} // closed when the pause ends; nil: there is none
+	timer     *time.Timer   // ends it
+	began     time.Time     // when it began,
+	rejected  int           // so many of
+	of        int           // so many records were rejected by then
+	over      time.Time     // when the last one ended
+}
+
+func newRejections(p *shared) *rejections {
+	if p.opts.DeadLetter.Sink == nil || p.opts.DeadLetter.Budget.Rejected <= 0 {
+		return nil
+	}
+	return &rejections{p: p, conf: p.opts.DeadLetter.Budget}
+}
+
+// passed counts records with another outcome than rejected.
+func (r *rejections) passed(n int64) {
+	if r == nil || n <= 0 {
+		return
+	}
+	r.mu.Lock()
+	r.last.add(int(min(n, int64(r.conf.Of))), false, r.conf.Of)
+	r.mu.Unlock()
+}
+
+// spend counts a record that is to be rejected. An error says that it must not be.
+func (r *rejections) spend() error {
+	if r == nil {
+		return nil
+	}
+	r.mu.Lock()
+	if r.conf.Pause <= 0 && (r.spent || r.last.rejected >= r.conf.Rejected && !r.last.drops(r.conf.Of)) {
+		r.spent = true
+		rejected, of := r.last.rejected, r.last.total
+		r.mu.Unlock()
+		return fmt.Errorf("the budget of dead letters is spent: %d of the last %d records were rejected, and dead_letter.budget allows no more: mend the cause and start again, the record is read again", rejected, of)
+	}
+	r.last.add(1, true, r.conf.Of)
+	begin := r.conf.Pause > 0 && r.last.rejected > r.conf.Rejected && r.resumed == nil && r.suspended == 0 && !r.ended
+	if begin {
+		r.resumed, r.began, r.rejected, r.of = make(chan struct{}), time.Now(), r.last.rejected, r.last.total
+		r.on.Store(true)
+		r.timer = time.AfterFunc(r.conf.Pause, func() { r.p.contained(r.resume) })
+	}
+	rejected, of := r.last.rejected, r.last.total
+	r.mu.Unlock()
+	if begin && r.p.events != nil {
+		r.p.events.Emit(event.PipelinePaused{
+			Reason: pauseReason, Rejected: int64(rejected), Of: int64(of), PauseMs: r.conf.Pause.Milliseconds(),
+		}, "")
+	}
+	return nil
+}
+
+const pauseReason = "dead_letter_budget"
+
+// resume ends a pause, if there is one. The counts begin anew.
+func (r *rejections) resume() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	if r.resumed == nil {
+		r.mu.Unlock()
+		return
+	}
+	now := time.Now()
+	took := now.Sub(r.began)
+	rejected, of := r.rejected, r.of
+	r.timer.Stop()
+	r.total.Add(int64(took))
+	r.over, r.last = now, outcomeRuns{}
+	r.on.Store(false)
+	close(r.resumed)
+	r.resumed = nil
+	r.mu.Unlock()
+	r.p.hooks.resumed()
+	if r.p.events != nil {
+		r.p.events.Emit(event.PipelineResumed{
+			Reason: pauseReason, Rejected: int64(rejected), Of: int64(of), PauseMs: took.Milliseconds(),
+		}, "")
+	}
+}
+
+// forbid has no pause begin any more: the pipeline stops. The one that is on goes on.
+func (r *rejections) forbid() {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	r.ended = true
+	r.mu.Unlock()
+}
+
+// end ends the pause, and forbids every later one.
+func (r *rejections) end() {
+	r.forbid()
+	r.resume()
+}
+
+// suspend has no pause begin until the function that it gives is called: a lane is given up.
+func (r *rejections) suspend() (over func()) {
+	if r == nil {
+		return func() {}
+	}
+	add := func(n int) {
+		r.mu.Lock()
+		r.suspended += n
+		r.mu.Unlock()
+	}
+	add(1)
+	return func() { add(-1) }
+}
+
+// pausing says whether a pause is on.
+func (r *rejections) pausing() bool { return r != nil && r.on.Load() }
+
+// wait waits until no pause is on, ctx ends, or records are not worked on any more.
+func (r *rejections) wait(ctx context.Context) {
+	r.mu.Lock()
+	resumed := r.resumed
+	r.mu.Unlock()
+	if resumed == nil {
+		return
+	}
+	select {
+	case <-resumed:
+	case <-ctx.Done():
+	case <-r.p.work.over:
+	}
+}
+
+// paused gives how long pauses took that are over, all together.
+func (r *rejections) paused() time.Duration {
+	if r == nil {
+		return 0
+	}
+	return time.Duration(r.total.Load())
+}
+
+// atWork bounds how long something may be said to make no progress: it made none in a pause.
+func (r *rejections) atWork(now time.Time, age time.Duration) time.Duration {
+	if r == nil {
+		return age
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.resumed != nil:
+		return 0
+	case r.over.IsZero():
+		return age
+	}
+	return min(age, now.Sub(r.over))
+}
+
+// outcomeRuns are the last outcomes of records, rejected or not, as runs of equal ones. The zero value has
+// none.
+type outcomeRuns struct {
+	runs            []outcomeRun // from the oldest on
+	total, rejected int
+}
+
+type outcomeRun struct {
+	n        int
+	rejected bool
+}
+
+// add adds n outcomes, at most of, and drops the oldest beyond of.
+func (o *outcomeRuns) add(n int, rejected bool, of int) {
+	if k := len(o.runs); k > 0 && o.runs[k-1].rejected == rejected {
+		o.runs[k-1].n += n
+	} else {
+		o.runs = append(o.runs, outcomeRun{n, rejected})
+	}
+	o.total += n
+	if rejected {
+		o.rejected += n
+	}
+	for o.total > of {
+		first := &o.runs[0]
+		d := min(first.n, o.total-of)
+		first.n -= d
+		o.total -= d
+		if first.rejected {
+			o.rejected -= d
+		}
+		if first.n == 0 {
+			o.runs = o.runs[1:] // append moves what is left when there is no more room behind it
+		}
+	}
+}
+
+// drops says whether one more outcome drops a rejected one.
+func (o *outcomeRuns) drops(of int) bool {
+	return o.total >= of && len(o.runs) > 0 && o.runs[0].rejected
+}

@@ -735,6 +735,13 @@ func (m *model) checkLane(l *modelLane) {
 		if th.place.State() != th.state {
 			m.rt.Fatalf("%d is in state %d, want %d", of, th.place.State(), th.state)
 		}
+		ahead, ok := m.w.Ahead(th.place)
+		if waits := th.state == Parked || th.state == Answered; ok != waits {
+			m.rt.Fatalf("%d, in state %d, waits for another: %v", of, th.state, ok)
+		}
+		if ok && (m.things[ahead].number >= th.number || m.things[ahead].lane != l || m.things[ahead].out || m.things[ahead].gone) {
+			m.rt.Fatalf("%d waits for %d", of, ahead)
+		}
 		if th.state == Answered && m.before(of) < 0 {
 			m.rt.Fatalf("%d has its turn and is not released", of)
 		}

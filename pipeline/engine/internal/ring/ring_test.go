@@ -163,6 +163,16 @@ func TestRingModel(t *testing.T) {
 			if oldest, _ := r.Oldest(); oldest != pending {
 				rt.Fatalf("the oldest entry is another one")
 			}
+			if pending != nil {
+				first := slices.Min(append(pending.lost[:len(pending.lost):len(pending.lost)], pending.pending...))
+				offset := int64(-1)
+				if pending.exact {
+					offset = pending.at[first]
+				}
+				if i, o := pending.Undone(); i != first || o != offset {
+					rt.Fatalf("the first record that is not done is %d at %d, want %d at %d", i, o, first, offset)
+				}
+			}
 		}
 	})
 }

@@ -54,7 +54,7 @@ func outageSteps(o *outage) map[string][]Step {
 // admitting makes an Admitter of a stage: every call is let in at once.
 type admitting struct{ pipeline.Stage }
 
-func (a admitting) Admit(*pipeline.Record, int) (pipeline.Call, error) { return letIn{a.Stage}, nil }
+func (a admitting) Admit(*pipeline.Record, int) (pipeline.Call, error) { return letIn(a), nil }
 
 type letIn struct{ pipeline.Stage }
 

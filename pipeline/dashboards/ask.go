@@ -20,16 +20,15 @@ const recent = "2m"
 // An ask is a question to the log, which is put in LogQL and in jq: a figure of an event, what becomes of
 // its values within a time range, and of the series that come of it.
 type ask struct {
-	event  string
-	field  string   // whose values are taken; "": the lines are counted
-	where  []string // labels and the values that they have to have: name, value, name, value …
-	has    []string // labels that a line has to have
-	over   over
-	rng    string   // time range: interval, whole, or a duration
-	offset string   // how long before; "": now
-	each   []string // labels of a series beside by, when over is first or last: what has a present state of its own
-	fold   string   // what becomes of these series: sum or max; needed with each
-	by     []string // labels of the answer
+	event string
+	field string   // whose values are taken; "": the lines are counted
+	where []string // labels and the values that they have to have: name, value, name, value …
+	has   []string // labels that a line has to have
+	over  over
+	rng   string   // time range: interval, whole, or a duration
+	each  []string // labels of a series beside by, when over is first or last: what has a present state of its own
+	fold  string   // what becomes of these series: sum or max; needed with each
+	by    []string // labels of the answer
 }
 
 // An over is what becomes of the values of a series within a time range.

@@ -98,7 +98,7 @@ func errorAround() []Panel {
 			Queries:     []Query{ask{event: "config.rejected", over: count, rng: interval, by: []string{"trigger"}}.to("trigger")},
 		},
 		{
-			Title: "Not written to the log", Kind: Lines, Unit: Count,
+			Title: "Not written to the log", Kind: Lines, Unit: Count, Width: 8,
 			Description: "Lines that repeated. The counts on this page have them.",
 			Queries:     []Query{total("log.suppressed", "count", interval, "suppressed_event", "reason").to("suppressed_event", "reason")},
 		},

@@ -69,7 +69,7 @@ Exits 0 when all letters that the flags choose were replayed, 4 when some were r
 	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would go where, and send nothing")
 	flags.BoolVar(&f.again, "again", false, "letters that were replayed already, too")
 	flags.IntVar(&f.maxReplays, "max-replays", 3, "refuse records that have been replayed so often")
-	flags.BoolVar(&f.redacted, "redacted", false, "records, too, of which parts were taken out before the letter was written")
+	flags.BoolVar(&f.redacted, "redacted", false, "records, too, of which parts were taken out before the letter was written; never one whose whole value was")
 	return cmd
 }
 

@@ -1,0 +1,77 @@
+//go:build unix
+
+package cli
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+)
+
+// A sentBack is a pipeline of which nothing runs, and the topics that its letters go from and to.
+type sentBack struct {
+	t                    *testing.T
+	c                    *kafkatest.Cluster
+	in, dead, name, file string
+	letters              int64
+}
+
+// newSentBack writes the file. behind is what stands in it behind the source.
+func newSentBack(t *testing.T, behind string) *sentBack {
+	c := kafkatest.Start(t)
+	s := &sentBack{t: t, c: c, in: c.Topic(t, 1), dead: c.Topic(t, 1), name: strings.ToLower(c.Group(t)), file: filepath.Join(t.TempDir(), "sent.yaml")}
+	text := fmt.Sprintf("pipeline: %s\nsource:\n  kafka: {brokers: [%s], topics: [%s]}\n%sdead_letter:\n  kafka: {topic: %s}\nlog: {format: json, stats_every: 1s}\n",
+		s.name, c.Addrs()[0], s.in, behind, s.dead)
+	if err := os.WriteFile(s.file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// letter writes a letter of a pipeline with more headers, as name and value in turn.
+func (s *sentBack) letter(pipeline, step string, value []byte, more ...string) {
+	s.letters++
+	rec := &kgo.Record{Key: []byte("k"), Value: value}
+	all := append([]string{deadletter.Pipeline, pipeline, deadletter.Step, step, deadletter.Reason, "permanent", deadletter.Topic, s.in,
+		deadletter.Partition, "0", deadletter.Offset, fmt.Sprint(s.letters)}, more...)
+	for i := 0; i < len(all); i += 2 {
+		rec.Headers = append(rec.Headers, kgo.RecordHeader{Key: all[i], Value: []byte(all[i+1])})
+	}
+	s.c.Produce(s.t, s.dead, rec)
+}
+
+// replay replays and gives what standard output and the log have.
+func (s *sentBack) replay(want int, flags ...string) (out, log string) {
+	s.t.Helper()
+	code, out, log := penstock(s.t, append([]string{"dead-letter", "replay", s.file}, flags...)...)
+	if code != want {
+		s.t.Fatalf("replay %v ended with %d, not %d\n%s%s", flags, code, want, out, log)
+	}
+	return out, log
+}
+
+// TestReplayMakesNoTombstones has letters whose value was taken out as a whole: they never go back,
+// since a record without a value deletes its key. One that was a tombstone as it came does.
+func TestReplayMakesNoTombstones(t *testing.T) {
+	s := newSentBack(t, "stages:\n  - filter: 'true'\n    name: s\nsinks:\n  - stdout: {}\n")
+	s.letter(s.name, "s", nil, deadletter.Redacted, "value")
+	s.letter(s.name, "s", nil, deadletter.Redacted, "headers,key,value")
+	s.letter(s.name, "s", nil, deadletter.Redacted, "headers")
+	for _, flags := range [][]string{{"--redacted", "--dry-run"}, {"--redacted", "--to", "step", "--dry-run"}, {"--redacted"}} {
+		code, out, log := penstock(t, append([]string{"dead-letter", "replay", s.file}, flags...)...)
+		if code == exitUsage || !strings.HasPrefix(out, "1 ") || !strings.Contains(out, "2 refused\n  2        value_redacted\n") {
+			t.Errorf("%v: exit code %d\n%s%s", flags, code, out, log)
+		}
+	}
+	sent := s.c.Consume(t, s.in)
+	if len(sent) != 1 || sent[0].Value != nil || header(sent[0], deadletter.Replayed) != "1 1" {
+		t.Errorf("%d records went back: %v", len(sent), sent)
+	}
+}

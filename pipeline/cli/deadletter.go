@@ -135,7 +135,7 @@ func letterBoxOf(set *config.Set, file, from string) (b *letterBox, err error) {
 }
 
 // group is the consumer group that holds what was replayed.
-func (b *letterBox) group() string { return b.file.Name + ".dead-letter" }
+func (b *letterBox) group() string { return replayName(b.file.Name) }
 
 func (b *letterBox) findLog(from string) (letters.Log, error) {
 	d := b.file.DeadLetter

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/source/letters"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
@@ -30,6 +32,17 @@ type sameCluster struct {
 
 // KafkaConfig implements kafkasink.Source.
 func (s sameCluster) KafkaConfig() kafka.Config { return s.file.KafkaConfig() }
+
+// notADaemon keeps the log of a replay apart from that of the daemon: both may be shipped to one
+// place. Its pipeline has a name of its own there; and what dashboards and alerts take for the life
+// and the figures of a daemon is left out, for replay.progress and replay.finished count the letters.
+func notADaemon(o *event.Options) {
+	o.Rename = replayName
+	o.Skip = func(name string) bool { return strings.HasPrefix(name, "process.") || strings.HasSuffix(name, ".stats") }
+}
+
+// replayName is the name by which replays of a pipeline's dead letters are known.
+func replayName(pipeline string) string { return pipeline + ".dead-letter" }
 
 // again puts the header on a record that says how often it was replayed: the engine has taken it
 // off, as from every record that it reads.

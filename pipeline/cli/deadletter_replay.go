@@ -117,7 +117,7 @@ func redriveFile(ctx context.Context, g *globals, f *redriveFlags, screen *scree
 		return err
 	}
 	signals := catchSignals()
-	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true, notADaemon)
 	if set == nil || err != nil {
 		return err
 	}
@@ -266,7 +266,6 @@ func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, sc
 		_ = r.log.Close()
 		return p.neverRan(err, nil)
 	}
-	announce(events, set)
 	logProblems(events, set.Warnings)
 	all, err := p.prepare(ctx, set, in)
 	if err != nil || p.signal != nil {
@@ -276,7 +275,7 @@ func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, sc
 	p.expect = func() error { return r.expect(source, p.pipelines[0].runner.Snapshot()) }
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	shown := &replaying{events: events, screen: screen, names: []string{r.log.Name()}, progress: source.Progress}
+	shown := &replaying{events: events.Pipeline(r.file.Name), screen: screen, names: []string{r.log.Name()}, progress: source.Progress}
 	reported := make(chan struct{})
 	go shown.report(ctx, reported)
 	p.atEnd = func() {

@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -73,5 +75,41 @@ func TestReplayMakesNoTombstones(t *testing.T) {
 	sent := s.c.Consume(t, s.in)
 	if len(sent) != 1 || sent[0].Value != nil || header(sent[0], deadletter.Replayed) != "1 1" {
 		t.Errorf("%d records went back: %v", len(sent), sent)
+	}
+}
+
+// TestReplayIsNoDaemonInTheLog has the log of a replay say nothing that dashboards and alerts take
+// for the daemon's: no start, no end, no figures, and never its pipeline. Letters that are rejected
+// again still name the pipeline.
+func TestReplayIsNoDaemonInTheLog(t *testing.T) {
+	s := newSentBack(t, "admin: {listen: 127.0.0.1:0}\nstages:\n  - filter: n + 1 > 0\n    name: s\nsinks:\n  - stdout: {}\n")
+	s.letter(s.name, "s", []byte(`{"n":"text"}`))
+	for _, c := range []struct {
+		code  int
+		flags []string
+		lines []string
+	}{
+		{exitDone, nil, []string{"replay.finished"}},
+		{exitExpectation, []string{"--again", "--to", "step"}, []string{"record.rejected", "replay.finished"}},
+	} {
+		_, log := s.replay(c.code, c.flags...)
+		seen := map[string]bool{}
+		for line := range strings.Lines(log) {
+			name := gjson.Get(line, "event_name").String()
+			seen[name] = true
+			if pipeline := gjson.Get(line, "pipeline"); strings.HasPrefix(name, "process.") || strings.HasSuffix(name, ".stats") ||
+				pipeline.Exists() && pipeline.String() != s.name+".dead-letter" || name != event.Free && !pipeline.Exists() {
+				t.Errorf("%v: the log has %s", c.flags, line)
+			}
+		}
+		for _, want := range c.lines {
+			if !seen[want] {
+				t.Errorf("%v: the log has no %s\n%s", c.flags, want, log)
+			}
+		}
+	}
+	letters := s.c.Consume(t, s.dead)
+	if len(letters) != 2 || header(letters[1], deadletter.Pipeline) != s.name {
+		t.Errorf("%d letters, the last of %q", len(letters), header(letters[len(letters)-1], deadletter.Pipeline))
 	}
 }

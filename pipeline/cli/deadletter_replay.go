@@ -40,9 +40,10 @@ func newDeadLetterReplay(g *globals) *cobra.Command {
 		Long: fmt.Sprintf(`Send the records of dead letters through the pipeline of FILE again, in the order in which they were rejected, and so in order per key.
 
 With --to start they go back to the topic they were read from, into the same partition, with key, value, headers and time as they came and the
-header penstock-replayed, and the running daemon takes them from there. A pipeline that reads no topic runs in this
+header penstock-replayed, and the running daemon takes them from there. So does everybody else who reads the topic: other pipelines and consumers
+get these records again, and so do those sinks of this pipeline that have had them when another had rejected them. A pipeline that reads no topic runs in this
 process, from its first step. With --to step the pipeline runs in this process, and each record goes on at the step or sink that rejected
-it, with the value that it had there; steps before are passed over, sinks are written to. A record is refused where
+it, with the value that it had there: steps before are passed over, sinks are written to, and nobody else gets it again. A record is refused where
 its letter does not have that value, or where steps before change key, headers or time.
 
 What was replayed is remembered: in the offsets of the consumer group NAME.dead-letter, or in FILE.position beside a file of dead letters, letter
@@ -218,6 +219,7 @@ func (r *redrive) dryRun(ctx context.Context, w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%s would go %s\n", counted(int(chosen), "letter"), r.where())
 	printCounts(w, r.chooser.chosen)
+	r.warn(w)
 	fmt.Fprintf(w, "%d were replayed already\n", already)
 	r.chooser.printLeft(w)
 	return nil
@@ -340,6 +342,7 @@ func (r *redrive) summarize(w io.Writer, source *letters.Source, s engine.Snapsh
 	replayed, chosen := source.Replayed(), source.Chosen()
 	fmt.Fprintf(w, "%d of %s replayed %s\n", replayed, counted(int(chosen), "letter"), r.where())
 	printCounts(w, r.chooser.chosen)
+	r.warn(w)
 	if replayed < chosen {
 		fmt.Fprintf(w, "%d may have been sent, and are not remembered: the next replay sends them again\n", chosen-replayed)
 	}

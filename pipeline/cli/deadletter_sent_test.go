@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tidwall/gjson"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -111,5 +112,34 @@ func TestReplayIsNoDaemonInTheLog(t *testing.T) {
 	letters := s.c.Consume(t, s.dead)
 	if len(letters) != 2 || header(letters[1], deadletter.Pipeline) != s.name {
 		t.Errorf("%d letters, the last of %q", len(letters), header(letters[len(letters)-1], deadletter.Pipeline))
+	}
+}
+
+// TestReplaySaysWhoGetsRecordsAgain has a dry run and a replay say whether others than what rejected
+// the records get them a second time: who else reads the topic, and the sinks that have had them.
+func TestReplaySaysWhoGetsRecordsAgain(t *testing.T) {
+	const readers, sinks = "every other reader of the topic gets them again; --to step", "1 of them were rejected by a sink: the other sinks get them again; --to step"
+	one, two := "sinks:\n  - stdout: {}\n    name: a\n", "sinks:\n  - stdout: {}\n    name: a\n  - stdout: {}\n    name: b\n"
+	for _, c := range []struct {
+		file            string
+		flags           []string
+		readers, others bool
+	}{
+		{two, nil, true, true},
+		{one, nil, true, false},
+		{two, []string{"--step", "s"}, true, false},
+		{two, []string{"--to", "step"}, false, false},
+		{two, []string{"--until", "2000-01-01T00:00:00Z"}, false, false},
+	} {
+		s := newSentBack(t, "stages:\n  - filter: 'true'\n    name: s\n"+c.file)
+		now := time.Now().UTC().Format(time.RFC3339)
+		s.letter(s.name, "s", []byte(`{}`), deadletter.Time, now)
+		s.letter(s.name, "a", []byte(`{}`), deadletter.Time, now)
+		for _, flags := range [][]string{append(c.flags, "--dry-run"), c.flags} {
+			out, _ := s.replay(exitDone, flags...)
+			if strings.Contains(out, readers) != c.readers || strings.Contains(out, sinks) != c.others {
+				t.Errorf("%v says\n%s", flags, out)
+			}
+		}
 	}
 }

@@ -143,3 +143,23 @@ func TestReplaySaysWhoGetsRecordsAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestDryRunCountsItsOwnLetters has letters of two pipelines in a topic: of those that were replayed a
+// dry run counts the pipeline's alone.
+func TestDryRunCountsItsOwnLetters(t *testing.T) {
+	s := newSentBack(t, "sinks:\n  - stdout: {}\n")
+	for i := range 14 {
+		of := s.name
+		if i%2 == 1 || i < 2 {
+			of = "another"
+		}
+		s.letter(of, "s", []byte(`{}`))
+	}
+	if out, _ := s.replay(exitDone); !strings.HasPrefix(out, "6 of 6 letters replayed") {
+		t.Fatal(out)
+	}
+	s.letter(s.name, "s", []byte(`{}`))
+	if out, _ := s.replay(exitDone, "--dry-run"); !strings.HasPrefix(out, "1 letter would go") || !strings.Contains(out, "\n6 were replayed already\n") {
+		t.Errorf("the dry run says\n%s", out)
+	}
+}

@@ -155,7 +155,7 @@ func (g *globals) completeAll(root *cobra.Command) error {
 	flags := map[string]cobra.CompletionFunc{
 		"set": g.completeSet, "log-level": completeWords("debug", "info", "warn", "error", "disabled"), "log-format": completeWords("auto", "json", "console"),
 		"until": g.completeUntil, "before": g.completeUntil, "key": completeExpression, "file": files,
-		"step": g.completeUntil, "where": completeExpression,
+		"step": g.completeRejecter, "reason": completeReasons, "where": completeExpression,
 	}
 	register := func(c *cobra.Command, flag string, f cobra.CompletionFunc) error {
 		if _, ok := c.GetFlagCompletionFunc(flag); ok || c.LocalNonPersistentFlags().Lookup(flag) == nil && c.PersistentFlags().Lookup(flag) == nil {

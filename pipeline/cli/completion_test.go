@@ -62,6 +62,8 @@ func TestCompletion(t *testing.T) {
 		{[]string{"check", file, "--set", "stages.weather.http.redirects="}, "stages.weather.http.redirects=any_host stages.weather.http.redirects=same_host", noFiles}, {[]string{"run", "--set", "limits.dr"}, "limits.drain=", noSpace}, {[]string{"run", "--set", "nothing.x."}, "", noSpace}, {[]string{"run", "--set", "nothing="}, "", noFiles},
 		{[]string{"check", file, "--set", "limits.rates."}, "limits.rates.api.", noSpace}, {[]string{"check", file, "--set", "limits.rates.api."}, "limits.rates.api.burst= limits.rates.api.per= limits.rates.api.rate=", noSpace},
 		{[]string{"check", "--set", "limits.rates."}, "", noSpace}, {[]string{"check", file, "--set", "stages.weather.b"}, "stages.weather.breaker.", noSpace}, {[]string{"check", file, "--set", "stages.weather.breaker="}, "stages.weather.breaker=off", noFiles},
+		{[]string{"dead-letter", "ls", file, "--step", ""}, "filter stdout weather", noFiles}, {[]string{"dead-letter", "replay", file, "--step", "w"}, "weather", noFiles}, {[]string{"dead-letter", "show", "--step", ""}, "", noFiles},
+		{[]string{"dead-letter", "replay", file, "--reason", "http_4"}, "http_429 http_4xx", noFiles}, {[]string{"dead-letter", "ls", "--reason", ""}, "attempts egress too_large …", noFiles},
 		{[]string{"run", "--set", "sinks.0.kafka.partitioner=m"}, "sinks.0.kafka.partitioner=murmur2", noFiles},
 	} {
 		got, directive := offered(t, c.args...)

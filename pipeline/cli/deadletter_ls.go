@@ -107,6 +107,9 @@ func listLetters(ctx context.Context, g *globals, f *listFlags, file string) err
 	if err := box.log.Ping(ctx); err != nil {
 		return err
 	}
+	if err := box.checkNames(ctx, &f.letterFlags); err != nil {
+		return err
+	}
 	done, err := box.log.Load(ctx)
 	if err != nil {
 		return err

@@ -51,7 +51,7 @@ by letter, so that with filters the others stay to be replayed. A second replay 
 it was, and may send what was under way a second time: %d letters with --to start, %d with --to step, at most. --again does not look at what
 was replayed. The letters themselves stay where they are.
 
-Exits 0 when all letters that the flags choose were replayed, 4 when some were refused or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
+Exits 0 when all letters that the flags choose were replayed, 4 when some were refused (would be, with --dry-run) or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
 		Example: `  penstock dead-letter replay late-flights.yaml --dry-run
   penstock dead-letter replay late-flights.yaml --reason attempts --rate 100/s
   penstock dead-letter replay late-flights.yaml --to step --step weather --since 2h`,
@@ -154,6 +154,9 @@ func (r *redrive) prepare(ctx context.Context) error {
 	if err := r.log.Ping(ctx); err != nil {
 		return err
 	}
+	if err := r.checkNames(ctx, &r.flags.letterFlags); err != nil {
+		return err
+	}
 	switch {
 	case r.flags.to == "step":
 		r.chooser.place = r.toStep
@@ -224,6 +227,9 @@ func (r *redrive) dryRun(ctx context.Context, w io.Writer) error {
 	r.warn(w)
 	fmt.Fprintf(w, "%d were replayed already\n", already)
 	r.chooser.printLeft(w)
+	if refused := r.chooser.refusals(); refused > 0 { // as the replay would end
+		return &exitError{exitExpectation, fmt.Errorf("replaying dead letters: %d of %d would be refused", refused, refused+chosen)}
+	}
 	return nil
 }
 

@@ -163,3 +163,44 @@ func TestDryRunCountsItsOwnLetters(t *testing.T) {
 		t.Errorf("the dry run says\n%s", out)
 	}
 }
+
+// TestMisspeltNamesOfLetters has a step and a reason misspelt: that is no choice of nothing. What the file does not
+// know and a letter has is right: a step that is gone, a reason of a stage of one's own.
+func TestMisspeltNamesOfLetters(t *testing.T) {
+	s := newSentBack(t, "stages:\n  - filter: 'true'\n    name: weather\nsinks:\n  - stdout: {}\n    name: done\n")
+	s.letter(s.name, "gone", []byte(`{}`), deadletter.Reason, "of_my_own")
+	s.letter("another", "theirs", []byte(`{}`))
+	for _, command := range []string{"ls", "show", "replay --dry-run", "replay"} {
+		for _, c := range []struct{ flags, says string }{
+			{"--step wether", "has no such step or sink, and no dead letter names it; did you mean weather?"},
+			{"--step gone,theirs", "--step theirs: " + s.file + " has no such step or sink, and no dead letter names it; it has weather, done"},
+			{"--reason atempts", "there is no such reason, and no dead letter gives it; did you mean attempts?"},
+			{"--reason xyz", "--by reason shows those that they give"},
+		} {
+			args := append(append([]string{"dead-letter"}, strings.Fields(command)...), s.file)
+			code, out, log := penstock(t, append(args, strings.Fields(c.flags)...)...)
+			if code != exitUsage || !strings.Contains(log, c.says) || out != "" {
+				t.Errorf("%s %s ended with %d\n%s%s", command, c.flags, code, out, log)
+			}
+		}
+	}
+	for _, flags := range []string{"--step gone", "--reason of_my_own", "--step gone,weather,done --reason attempts,of_my_own"} {
+		if code, out, log := penstock(t, append([]string{"dead-letter", "ls", s.file}, strings.Fields(flags)...)...); code != exitDone || strings.Count(out, "gone") != 1 {
+			t.Errorf("%s ended with %d\n%s%s", flags, code, out, log)
+		}
+	}
+	if out, _ := s.replay(exitDone, "--step", "weather"); !strings.HasPrefix(out, "0 of 0 letters") {
+		t.Errorf("a step that rejected nothing: %s", out)
+	}
+}
+
+// TestDryRunEndsAsTheReplayWould has a letter that is refused: both end with the same code.
+func TestDryRunEndsAsTheReplayWould(t *testing.T) {
+	s := newSentBack(t, "sinks:\n  - stdout: {}\n")
+	s.letter(s.name, "s", []byte(`{}`), deadletter.Redacted, "key")
+	for _, flags := range [][]string{{"--dry-run"}, nil} {
+		if out, _ := s.replay(exitExpectation, flags...); !strings.Contains(out, "1 refused\n  1        redacted\n") {
+			t.Errorf("%v says\n%s", flags, out)
+		}
+	}
+}

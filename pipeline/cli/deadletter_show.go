@@ -81,6 +81,9 @@ func showLetters(ctx context.Context, g *globals, f *letterFlags, asJSON bool, f
 	if err := box.log.Ping(ctx); err != nil {
 		return err
 	}
+	if err := box.checkNames(ctx, f); err != nil {
+		return err
+	}
 	done, err := box.log.Load(ctx)
 	if err != nil {
 		return err

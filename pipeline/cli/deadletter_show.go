@@ -29,7 +29,7 @@ func newDeadLetterShow(g *globals) *cobra.Command {
 		Long: `Show dead letters of the pipeline of FILE whole, their values too: the record as it came, why it was rejected, and its value as the step got
 it where the steps before had changed that. POSITION is the first column of dead-letter ls, or where the record was read, as
 logs have it: topic/partition@offset; of a file the line alone will do. Without it the first letter that the flags choose is shown, or as many as --limit says.`,
-		Example: `  penstock dead-letter show late-flights.yaml late-dead/0@15
+		Example: `  penstock dead-letter show late-flights.yaml 15
   penstock dead-letter show late-flights.yaml flights/3@4711`,
 		Args: takes(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -61,12 +61,12 @@ var wanted = map[string]expectation{
 	"Which step takes long?":                        {that: slowest},
 	"Which step is the bottleneck?":                 {that: busiest},
 	"What do limits hold back?":                     {that: heldBack},
-	"How many records behind are we?":               {lines: fmt.Sprintf(`{"pipeline":"orders","topic":"TOPIC","partitions":%d,"lag":0}
+	"How many records behind are we?": {lines: fmt.Sprintf(`{"pipeline":"orders","topic":"TOPIC","partitions":%d,"lag":0}
 {"pipeline":"rare","topic":"late","partitions":2,"lag":10,"worst":0}
 {"pipeline":"rarer","topic":"late","partitions":2,"lag":120,"worst":1}`, partitions)},
-	"How far behind in time?":                       {that: oldest},
-	"Do commits get through?":                       {that: committing},
-	"Does the broker answer?":                       {that: brokers},
+	"How far behind in time?": {that: oldest},
+	"Do commits get through?": {that: committing},
+	"Does the broker answer?": {that: brokers},
 	"Were records skipped, or gone before they were read?": {lines: `{"topic":"late","partition":1,"from":5,"to":9,"reason":"deleted","policy":"earliest"}
 {"topic":"late","partition":0,"from":2,"to":3,"reason":"crc","policy":"skip"}`},
 	"Who took partitions, and who lost them?": {lines: `{"instance":"FIRST","event":"source.assigned","partitions":"TOPIC:0-3"}

@@ -201,7 +201,9 @@ func (r *redrive) dryRun(ctx context.Context, w io.Writer) error {
 	already, chosen := int64(0), int64(0)
 	err = letters.Each(ctx, r.log, func(rec *pipeline.Record, at pipeline.Position) error {
 		if !r.flags.again && done.Has(at) {
-			already++
+			if l, err := deadletter.Read(rec, at); err == nil && l.Pipeline == r.file.Name { // to a replay what is not its own is done, too
+				already++
+			}
 			return nil
 		}
 		if r.flags.limit > 0 && chosen == r.flags.limit {

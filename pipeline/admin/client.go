@@ -131,10 +131,7 @@ func (c *Client) Get(ctx context.Context, path string, into any) error {
 // unreachable makes the error of a request that had no answer. It says what to do.
 func (c *Client) unreachable(path string, err error) error {
 	hint := ""
-	var (
-		unknown x509.UnknownAuthorityError
-		name    x509.HostnameError
-	)
+	var unknown x509.UnknownAuthorityError
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		hint = "; nothing listens there: the process has to run, with the section admin: {listen: " +
@@ -143,10 +140,6 @@ func (c *Client) unreachable(path string, err error) error {
 		hint = "; only the user of the process, and root, may connect to its socket"
 	case errors.As(err, &unknown):
 		hint = "; give the authority that has signed its certificate"
-	case errors.As(err, &name) && len(name.Certificate.DNSNames) > 0:
-		hint = "; ask by a name that its certificate has: https://" + name.Certificate.DNSNames[0] + ":PORT, which has to lead there, or name its pipeline file in place of the address"
-	case errors.As(err, &name):
-		hint = "; make a certificate that has the name or address by which it is asked, or name its pipeline file in place of the address"
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {

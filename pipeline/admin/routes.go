@@ -2,7 +2,6 @@ package admin
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -37,16 +36,12 @@ func (s *Server) table() []route {
 }
 
 // shows makes the handler of a path that answers with JSON. An error is one of the request: a
-// parameter that cannot be read, or an unknownError.
+// parameter that cannot be read.
 func shows(what func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := what(r)
 		if err != nil {
-			status := http.StatusBadRequest
-			if errors.As(err, new(unknownError)) {
-				status = http.StatusNotFound
-			}
-			refuse(w, status, err.Error())
+			refuse(w, http.StatusBadRequest, err.Error())
 			return
 		}
 		answer(w, http.StatusOK, body)

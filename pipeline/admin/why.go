@@ -88,11 +88,7 @@ func (s *Server) why() http.Handler {
 			return nil, err
 		}
 		out := Why{Pipelines: []PipelineWhy{}}
-		holds := s.options.Holds()
-		if err := known(only["pipeline"], holds, func(p PipelineHolds) string { return p.Pipeline }); err != nil {
-			return nil, err
-		}
-		for _, p := range holds {
+		for _, p := range s.options.Holds() {
 			if only["pipeline"] != "" && only["pipeline"] != p.Pipeline {
 				continue
 			}
@@ -152,11 +148,7 @@ func (s *Server) inFlight() http.Handler {
 			return nil, fmt.Errorf("limit is a number from 1 on, not %q", asked["limit"])
 		}
 		out := []inFlightJSON{}
-		flights := s.options.InFlight()
-		if err := known(asked["pipeline"], flights, func(p PipelineInFlight) string { return p.Pipeline }); err != nil {
-			return nil, err
-		}
-		for _, p := range flights {
+		for _, p := range s.options.InFlight() {
 			if asked["pipeline"] == "" || asked["pipeline"] == p.Pipeline {
 				out = append(out, inFlightOf(p, older, most))
 			}
@@ -199,21 +191,4 @@ func parameters(r *http.Request, known ...string) (map[string]string, error) {
 		got[name] = values[0]
 	}
 	return got, nil
-}
-
-// An unknownError is a request about a pipeline that does not run here.
-type unknownError string
-
-func (e unknownError) Error() string { return string(e) }
-
-// known gives an error when a pipeline is asked for that is none of all; "" asks for all.
-func known[T any](name string, all []T, nameOf func(T) string) error {
-	names := make([]string, len(all))
-	for i, p := range all {
-		names[i] = nameOf(p)
-	}
-	if name == "" || slices.Contains(names, name) {
-		return nil
-	}
-	return unknownError(fmt.Sprintf("there is no pipeline %q here: there is %s", name, cmp.Or(strings.Join(names, ", "), "none yet")))
 }

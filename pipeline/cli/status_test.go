@@ -91,3 +91,19 @@ gone: no broker
 		t.Errorf("%d %s\n%s\nwant\n%s", code, errs.String(), out.String(), want)
 	}
 }
+
+// TestAnotherServiceIsNoEmptyProcess: who asks a port on which something else answers is told so.
+func TestAnotherServiceIsNoEmptyProcess(t *testing.T) {
+	for _, body := range []string{`{}`, `{"status":"ok"}`, `[]`, `<html>`} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+		for _, args := range [][]string{{"why"}, {"why", "--json"}, {"status"}, {"status", "--json"}} {
+			var out, errs bytes.Buffer
+			args = append(args, "--addr", server.Listener.Addr().String())
+			code := execute(t.Context(), args, streams{strings.NewReader(""), &out, &errs}, catalog.Kinds())
+			if code != exitEnvironment || out.Len() > 0 || !strings.Contains(errs.String(), "what listens there is not penstock") {
+				t.Errorf("%s: %v: %d\n%s%s", body, args, code, out.String(), errs.String())
+			}
+		}
+		server.Close()
+	}
+}

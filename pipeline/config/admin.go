@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline/secretfiles"
@@ -12,7 +13,7 @@ import (
 
 // Admin is the endpoint of a process.
 type Admin struct {
-	Listen    string          `yaml:"listen" required:"true" doc:"host:port, as 127.0.0.1:9600, or unix:/path; what other machines reach needs tls and a token"`
+	Listen    string          `yaml:"listen" required:"true" doc:"host:port, as 127.0.0.1:9600, or unix:/path, relative to the file; what other machines reach needs tls and a token"`
 	TLS       *AdminTLS       `yaml:"tls" doc:"the certificate that the endpoint shows; requests have to come over TLS 1.2 or later then"`
 	Token     settings.Secret `yaml:"token" doc:"has to come with every request but those for /livez and /readyz, as Authorization: Bearer; 16 characters at least when other machines reach the endpoint"`
 	TokenFile settings.Path   `yaml:"token_file" doc:"file that holds the token; read again when it changes"`
@@ -49,6 +50,8 @@ func (d *decoder) admin(p *Pipeline) {
 	if path, ok := strings.CutPrefix(p.Admin.Listen, "unix:"); ok {
 		if path == "" {
 			d.errorAt(n, "admin.listen names no socket", "write unix:/run/penstock/admin.sock")
+		} else if !filepath.IsAbs(path) {
+			p.Admin.Listen = "unix:" + filepath.Join(n.folder(d.dir), path)
 		}
 		if at := d.places["admin.tls"]; at != nil {
 			d.errorAt(at, "admin.tls stands beside a unix socket", "remove tls: only the user of the process, and root, can connect to the socket")

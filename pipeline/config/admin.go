@@ -50,8 +50,6 @@ func (d *decoder) admin(p *Pipeline) {
 	if path, ok := strings.CutPrefix(p.Admin.Listen, "unix:"); ok {
 		if path == "" {
 			d.errorAt(n, "admin.listen names no socket", "write unix:/run/penstock/admin.sock")
-		} else if !filepath.IsAbs(path) {
-			p.Admin.Listen = "unix:" + filepath.Join(n.folder(d.dir), path)
 		}
 		if at := d.places["admin.tls"]; at != nil {
 			d.errorAt(at, "admin.tls stands beside a unix socket", "remove tls: only the user of the process, and root, can connect to the socket")
@@ -79,6 +77,17 @@ func (d *decoder) admin(p *Pipeline) {
 	if missing != "" && !d.damaged {
 		d.errorAt(n, "admin.listen is reachable from other machines, and the endpoint has "+missing,
 			"write 127.0.0.1:"+port+", or unix:/path; or give it tls: {cert: …, key: …} and token_file: …")
+	}
+}
+
+// adminSocket makes the path of the socket absolute: it is relative to its file. This comes before several files are compared.
+func (d *decoder) adminSocket(a *Admin) {
+	n := d.places["admin.listen"]
+	if a == nil || n == nil {
+		return
+	}
+	if path, ok := strings.CutPrefix(a.Listen, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
+		a.Listen = "unix:" + filepath.Join(n.folder(d.dir), path)
 	}
 }
 

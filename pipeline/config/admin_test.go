@@ -63,6 +63,10 @@ func TestAdminSocketIsBesideTheFile(t *testing.T) {
 			hashes[set.Hash] = true
 		}
 	}
+	one, other := put(t, map[string]string{"a.yaml": named("a") + "admin: {listen: 'unix:s'}\n"}), put(t, map[string]string{"b.yaml": named("b") + "admin: {listen: 'unix:s'}\n"})
+	if _, err := loader().Load(filepath.Join(one, "a.yaml"), filepath.Join(other, "b.yaml")); err == nil || !strings.Contains(err.Error(), "admin.listen belongs to the process") {
+		t.Errorf("two sockets of one process: %v", err)
+	}
 	if len(hashes) != 3 {
 		t.Errorf("three files in two folders have %d hashes", len(hashes))
 	}

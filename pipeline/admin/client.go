@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -163,7 +164,10 @@ func (c *Client) foreign(path string, err error) error {
 // unreachable makes the error of a request that had no answer. It says what to do.
 func (c *Client) unreachable(ctx context.Context, path string, err error) error {
 	hint := ""
-	var unknown x509.UnknownAuthorityError
+	var (
+		unknown x509.UnknownAuthorityError
+		named   x509.HostnameError
+	)
 	switch {
 	case context.Cause(ctx) == errNoAnswer:
 		err = errNoAnswer
@@ -177,12 +181,26 @@ func (c *Client) unreachable(ctx context.Context, path string, err error) error 
 		hint = "; only the user of the process, and root, may connect to its socket"
 	case errors.As(err, &unknown):
 		hint = "; give the authority that has signed its certificate"
+	case errors.As(err, &named):
+		hint = "; its certificate is for another name: " + otherName(named.Certificate)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op
 	}
 	return &pipeline.EnvironmentError{Err: fmt.Errorf("asking the admin endpoint at %s for %s: %w%s", c.address, path, err, hint)}
+}
+
+// otherName says which address a certificate can be asked by.
+func otherName(c *x509.Certificate) string {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "it has none; give it subjectAltName=IP:127.0.0.1, say"
+	}
+	return "ask by one that it has (" + strings.Join(names, ", ") + "), or give it this one as a subjectAltName"
 }
 
 // refused makes the error of an answer with a status of its own.

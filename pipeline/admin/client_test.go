@@ -68,6 +68,13 @@ func trustOf(s *httptest.Server) *tls.Config {
 	return s.Client().Transport.(*http.Transport).TLSClientConfig
 }
 
+// authorityOf trusts the certificate of a server, under the names that it has.
+func authorityOf(s *httptest.Server) *tls.Config {
+	c := trustOf(s).Clone()
+	c.ServerName = ""
+	return c
+}
+
 // TestClientSaysWhatToDo: each error names the endpoint, the path and what helps, and no token.
 func TestClientSaysWhatToDo(t *testing.T) {
 	o := healthy()
@@ -101,6 +108,7 @@ func TestClientSaysWhatToDo(t *testing.T) {
 		"not ready":     {ClientOptions{Address: s.Addr(), Token: "canary"}, "/readyz", false, 503, "connecting"},
 		"TLS":           {ClientOptions{Address: pair.Listener.Addr().String()}, "/version", false, 400, "https://"},
 		"no authority":  {ClientOptions{Address: pair.URL}, "/version", true, 0, "authority that has signed"},
+		"another name":  {ClientOptions{Address: "https://" + strings.Replace(pair.Listener.Addr().String(), "127.0.0.1", "localhost", 1), TLS: authorityOf(pair)}, "/version", true, 0, "ask by one that it has (example.com, *.example.com, 127.0.0.1, ::1)"},
 		"another":       {ClientOptions{Address: plain("hello", 200)}, "/version", true, 0, "is not penstock"},
 		"another's {}":  {ClientOptions{Address: plain("{}", 200)}, "/api/v1/why?pipeline=a", true, 0, "is not penstock"},
 		"another's []":  {ClientOptions{Address: plain("[]", 200)}, "/api/v1/stats", true, 0, "is not penstock"},

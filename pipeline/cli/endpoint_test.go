@@ -240,6 +240,7 @@ func TestStatusSaysWhatToDo(t *testing.T) {
 	}{
 		"nothing listens": {[]string{"--addr", "127.0.0.1:" + freePort(t)}, exitEnvironment, "admin: {listen: 127.0.0.1:"},
 		"no section":      {[]string{plain}, exitUsage, "write admin: {listen: 127.0.0.1:9600}"},
+		"in another file": {[]string{plain}, exitUsage, "of a process that runs several files name also the one that has it, or give --addr"},
 		"a bad file":      {[]string{bad}, exitUsage, "--addr without the file"},
 		"a bad address":   {[]string{"--addr", "9600"}, exitUsage, "host:port"},
 		"in the clear":    {[]string{"--addr", "10.0.0.1:9600", "--token-file", token}, exitUsage, "in the clear"},

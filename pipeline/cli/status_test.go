@@ -3,10 +3,13 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -105,5 +108,24 @@ func TestAnotherServiceIsNoEmptyProcess(t *testing.T) {
 			}
 		}
 		server.Close()
+	}
+}
+
+// TestCertificateOfAnotherName: who asks by a name that the certificate has not is told which it has, and what else helps.
+func TestCertificateOfAnotherName(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), []string{"why", "--addr", address, "--ca", ca}, streams{strings.NewReader(""), &out, &errs}, catalog.Kinds())
+	for _, want := range []string{"ask by one that it has (example.com, ", "of the pipeline file, given beside --addr"} {
+		if code != exitEnvironment || out.Len() > 0 || !strings.Contains(errs.String(), want) {
+			t.Errorf("%d\n%s%s", code, out.String(), errs.String())
+		}
 	}
 }

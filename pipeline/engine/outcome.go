@@ -311,7 +311,8 @@ func (m *meter) outcomes(c *settlement) {
 func (l *lane) settle(c *settlement) {
 	if c.booked > 0 {
 		l.p.meter.outcomes(c)
-		l.p.rejects.passed(c.t.out + c.t.filtered)
+		l.p.rejects.passed(atSteps, c.t.filtered)
+		l.p.rejects.passed(atSinks, c.t.out+c.t.filtered)
 	}
 	l.advance(c)
 	if c.moved && l.dirtyAt.IsZero() {

@@ -19,8 +19,13 @@ import (
 // is under way goes on, and may be rejected too: an attempt, a Write, and the conditions of a chunk. A stop and a revocation hand back what has not begun, end the pause then, and none begins
 // while they last: what is left in flight has to be finished. Marks, order and outcomes are as without a pause (I1, I5).
 //
-// How. A rejection counts when it is decided, in whatever order: so it can still be refused. Other records
-// count at their outcome. While no budget is set none of this exists. Whoever begins something asks one flag.
+// How. A rejection counts when it is decided, in whatever order: so it can still be refused. Beside it count the
+// records that passed the same point, of which there are two, each with its own last records: the steps with the keys and
+// conditions, and the sinks. So records that wait for a sink that lags do not turn the few bad ones among them into
+// an outage. The budget bounds both points together. While no budget is set none of this exists. Whoever begins
+// something asks one flag.
+//
+// Not chosen. One list for both: a record that a sink refuses would stand in it as passed, too, and hide itself.
 //
 // Writes of an open transaction are not held up: it would run out of time.
 
@@ -33,7 +38,7 @@ type rejections struct {
 	total atomic.Int64 // how long the pauses that are over took, all together
 
 	mu        sync.Mutex
-	last      outcomeRuns
+	last      [points]outcomeRuns
 	spent     bool          // a record was refused to be rejected: so are all others
 	suspended int           // lanes that are being ended: no pause begins
 	ended     bool          // no pause begins any more
@@ -52,36 +57,54 @@ func newRejections(p *shared) *rejections {
 	return &rejections{p: p, conf: p.opts.DeadLetter.Budget}
 }
 
-// passed counts records with another outcome than rejected.
-func (r *rejections) passed(n int64) {
+// A point is where records are rejected or pass.
+type point uint8
+
+const (
+	atSteps point = iota // up to the queues of the sinks
+	atSinks
+	points
+)
+
+// passed counts records that are not rejected at a point.
+func (r *rejections) passed(at point, n int64) {
 	if r == nil || n <= 0 {
 		return
 	}
 	r.mu.Lock()
-	r.last.add(int(min(n, int64(r.conf.Of))), false, r.conf.Of)
+	r.last[at].add(int(min(n, int64(r.conf.Of))), false, r.conf.Of)
 	r.mu.Unlock()
 }
 
-// spend counts a record that is to be rejected. An error says that it must not be.
-func (r *rejections) spend() error {
+// counts gives how many of the last records were rejected, at all points together, and of how many.
+func (r *rejections) counts() (rejected, of int) {
+	for i := range r.last {
+		rejected += r.last[i].rejected
+		of = max(of, r.last[i].total)
+	}
+	return rejected, max(rejected, of)
+}
+
+// spend counts a record that is to be rejected at a point. An error says that it must not be.
+func (r *rejections) spend(at point) error {
 	if r == nil {
 		return nil
 	}
 	r.mu.Lock()
-	if r.conf.Pause <= 0 && (r.spent || r.last.rejected >= r.conf.Rejected && !r.last.drops(r.conf.Of)) {
+	rejected, of := r.counts()
+	if r.conf.Pause <= 0 && (r.spent || rejected >= r.conf.Rejected && !r.last[at].drops(r.conf.Of)) {
 		r.spent = true
-		rejected, of := r.last.rejected, r.last.total
 		r.mu.Unlock()
 		return fmt.Errorf("the budget of dead letters is spent: %d of the last %d records were rejected, and dead_letter.budget allows no more: mend the cause and start again, the record is read again", rejected, of)
 	}
-	r.last.add(1, true, r.conf.Of)
-	begin := r.conf.Pause > 0 && r.last.rejected > r.conf.Rejected && r.resumed == nil && r.suspended == 0 && !r.ended
+	r.last[at].add(1, true, r.conf.Of)
+	rejected, of = r.counts()
+	begin := r.conf.Pause > 0 && rejected > r.conf.Rejected && r.resumed == nil && r.suspended == 0 && !r.ended
 	if begin {
-		r.resumed, r.began, r.rejected, r.of = make(chan struct{}), time.Now(), r.last.rejected, r.last.total
+		r.resumed, r.began, r.rejected, r.of = make(chan struct{}), time.Now(), rejected, of
 		r.on.Store(true)
 		r.timer = time.AfterFunc(r.conf.Pause, func() { r.p.contained(r.resume) })
 	}
-	rejected, of := r.last.rejected, r.last.total
 	r.mu.Unlock()
 	if begin && r.p.events != nil {
 		r.p.events.Emit(event.PipelinePaused{
@@ -108,7 +131,7 @@ func (r *rejections) resume() {
 	rejected, of := r.rejected, r.of
 	r.timer.Stop()
 	r.total.Add(int64(took))
-	r.over, r.last = now, outcomeRuns{}
+	r.over, r.last = now, [points]outcomeRuns{}
 	r.on.Store(false)
 	close(r.resumed)
 	r.resumed = nil
@@ -215,7 +238,7 @@ func (r *rejections) holds(all []Hold) {
 	}
 }
 
-// outcomeRuns are the last outcomes of records, rejected or not, as runs of equal ones. The zero value has
+// outcomeRuns are the last records that came to a point, rejected there or not, as runs of equal ones. The zero value has
 // none.
 type outcomeRuns struct {
 	runs            []outcomeRun // from the oldest on

@@ -402,6 +402,72 @@ func TestSinksSpendTheBudget(t *testing.T) {
 	})
 }
 
+// A sink that lags leaves records without an outcome. That is no outage: a few bad records among many that have passed the
+// steps spend no budget, however many lanes wait for the sink.
+func TestASinkThatLagsSpendsNoBudget(t *testing.T) {
+	for _, every := range []int64{50, 500} {
+		t.Run(fmt.Sprint(every), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const lanes, n = 64, 4000
+				began := time.Now()
+				dead, out := &collect{}, &collect{write: func(context.Context, []*pipeline.Record) error {
+					if d := time.Minute - time.Since(began); d > 0 {
+						return pipeline.RetryAfter(d, errors.New("storing: not now"))
+					}
+					return nil
+				}}
+				ctx, cancel := context.WithCancel(t.Context())
+				p, done := start(t, ctx, Options{
+					Source: &memory{lanes: lanes, records: n, batch: 500, endless: true}, Sinks: []Output{{Name: "out", Sink: out}},
+					DeadLetter: DeadLetter{Sink: dead, Budget: RejectionBudget{Rejected: 100, Of: 1000}},
+					Steps: []Step{{Name: "check", Workers: 2, Stage: does(func(_ context.Context, r *pipeline.Record) error {
+						if r.Offset%every == every-1 {
+							return errors.New("checking: bad")
+						}
+						return nil
+					})}},
+				})
+				time.Sleep(30 * time.Second)
+				if s := p.Snapshot(); s.State != "running" || s.Counts.Out != 0 || s.Counts.Rejected < 101 {
+					t.Errorf("while the sink stands: %s, %+v", s.State, s.Counts)
+				}
+				time.Sleep(time.Hour)
+				cancel()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if want := int(lanes * n / every); len(dead.all()) != want || len(out.all()) != lanes*n-want {
+					t.Errorf("%d letters, %d delivered", len(dead.all()), len(out.all()))
+				}
+			})
+		})
+	}
+}
+
+// Sinks that refuse records and steps that do spend one budget: it bounds both together, and what has passed the steps
+// does not hide what a sink refuses.
+func TestStepsAndSinksSpendOneBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := &collect{}
+		refuse := func(_ context.Context, recs []*pipeline.Record) error {
+			return pipeline.Permanent(errors.New("storing: no"))
+		}
+		_, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 1000, batch: 100}, Sinks: []Output{{Name: "out", Sink: &collect{write: refuse}}},
+			DeadLetter: DeadLetter{Sink: dead, Budget: RejectionBudget{Rejected: 900, Of: 1000}},
+			Steps: []Step{{Name: "check", Stage: does(func(_ context.Context, r *pipeline.Record) error {
+				if r.Offset%4 == 0 {
+					return errors.New("checking: bad")
+				}
+				return nil
+			})}},
+		})
+		if err == nil || !strings.Contains(err.Error(), "is spent: 900 of the last") || len(dead.all()) > 900 {
+			t.Errorf("%v, %d letters", err, len(dead.all()))
+		}
+	})
+}
+
 // Records whose key cannot be computed, and those on which the condition of a sink fails, spend it, too.
 func TestKeysAndConditionsSpendTheBudget(t *testing.T) {
 	fails := errors.New("evaluating: no")

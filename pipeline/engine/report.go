@@ -203,13 +203,13 @@ func (p *shared) reportOf(component any) (report pipeline.Report) {
 
 // failure makes the reason for which a record is rejected, and reports it (I9). again says that it was
 // rejected before, by another sink.
-func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int, again bool) *failure {
+func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int, at point, again bool) *failure {
 	f := &failure{
 		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
 		stop: on == OnErrorStop || p.opts.DeadLetter.Sink == nil, at: p.opts.DeadLetterTime(rec),
 	}
 	if !f.stop && !again {
-		if f.spent = p.rejects.spend(); f.spent != nil {
+		if f.spent = p.rejects.spend(at); f.spent != nil {
 			f.stop = true
 		}
 	}

@@ -48,6 +48,9 @@ type rejections struct {
 	rejected  int           // so many of
 	of        int           // so many records were rejected by then
 	over      time.Time     // when the last one ended
+	news      []any         // events that are not emitted yet
+
+	telling sync.Mutex // held while news are emitted, in their order; taken before mu
 }
 
 func newRejections(p *shared) *rejections {
@@ -85,33 +88,48 @@ func (r *rejections) counts() (rejected, of int) {
 	return rejected, max(rejected, of)
 }
 
-// spend counts a record that is to be rejected at a point. An error says that it must not be.
+// spendAtSteps is spend for what the engine rejects before the sinks.
+func (r *rejections) spendAtSteps() error { return r.spend(atSteps) }
+
+// spend counts a record that is to be rejected at a point. An error says that it must not be. It may be called under the
+// lock of a lane; the caller calls tell when it holds none.
 func (r *rejections) spend(at point) error {
-	if r == nil {
-		return nil
-	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	rejected, of := r.counts()
 	if r.conf.Pause <= 0 && (r.spent || rejected >= r.conf.Rejected && !r.last[at].drops(r.conf.Of)) {
 		r.spent = true
-		r.mu.Unlock()
 		return fmt.Errorf("the budget of dead letters is spent: %d of the last %d records were rejected, and dead_letter.budget allows no more: mend the cause and start again, the record is read again", rejected, of)
 	}
 	r.last[at].add(1, true, r.conf.Of)
 	rejected, of = r.counts()
-	begin := r.conf.Pause > 0 && rejected > r.conf.Rejected && r.resumed == nil && r.suspended == 0 && !r.ended
-	if begin {
+	if r.conf.Pause > 0 && rejected > r.conf.Rejected && r.resumed == nil && r.suspended == 0 && !r.ended {
 		r.resumed, r.began, r.rejected, r.of = make(chan struct{}), time.Now(), rejected, of
 		r.on.Store(true)
 		r.timer = time.AfterFunc(r.conf.Pause, func() { r.p.contained(r.resume) })
-	}
-	r.mu.Unlock()
-	if begin && r.p.events != nil {
-		r.p.events.Emit(event.PipelinePaused{
+		r.news = append(r.news, event.PipelinePaused{
 			Reason: pauseReason, Rejected: int64(rejected), Of: int64(of), PauseMs: r.conf.Pause.Milliseconds(),
-		}, "")
+		})
 	}
 	return nil
+}
+
+// tell emits what there is to say of pauses. One that begins in a step may be ended by a stop at the same moment: whoever
+// emits first emits both, in their order.
+func (r *rejections) tell() {
+	next := func() (ev any) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.news) > 0 {
+			ev, r.news = r.news[0], r.news[1:]
+		}
+		return ev
+	}
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	for ev := next(); ev != nil; ev = next() {
+		r.p.events.Emit(ev, "")
+	}
 }
 
 const pauseReason = "dead_letter_budget"
@@ -128,20 +146,18 @@ func (r *rejections) resume() {
 	}
 	now := time.Now()
 	took := now.Sub(r.began)
-	rejected, of := r.rejected, r.of
 	r.timer.Stop()
 	r.total.Add(int64(took))
 	r.over, r.last = now, [points]outcomeRuns{}
 	r.on.Store(false)
 	close(r.resumed)
 	r.resumed = nil
+	r.news = append(r.news, event.PipelineResumed{
+		Reason: pauseReason, Rejected: int64(r.rejected), Of: int64(r.of), PauseMs: took.Milliseconds(),
+	})
 	r.mu.Unlock()
 	r.p.hooks.resumed()
-	if r.p.events != nil {
-		r.p.events.Emit(event.PipelineResumed{
-			Reason: pauseReason, Rejected: int64(rejected), Of: int64(of), PauseMs: took.Milliseconds(),
-		}, "")
-	}
+	r.tell()
 }
 
 // forbid has no pause begin any more: the pipeline stops. The one that is on goes on.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -466,6 +467,64 @@ func TestStepsAndSinksSpendOneBudget(t *testing.T) {
 			t.Errorf("%v, %d letters", err, len(dead.all()))
 		}
 	})
+}
+
+// A record that two sinks refuse at the same moment counts once: with a budget of one it is rejected, and nothing stops.
+func TestTwoSinksThatRefuseAtOnceSpendOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var both sync.WaitGroup // each sink's writer is about to count before one of them does
+		both.Add(2)
+		refuse := func(context.Context, []*pipeline.Record) error { return pipeline.Permanent(errors.New("storing: no")) }
+		dead := &collect{}
+		p, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 1}, Sinks: []Output{{Name: "a", Sink: &collect{write: refuse}}, {Name: "b", Sink: &collect{write: refuse}}},
+			DeadLetter: DeadLetter{Sink: dead, Budget: RejectionBudget{Rejected: 1, Of: 10}},
+			DeadLetterTime: func(*pipeline.Record) time.Time {
+				both.Done()
+				both.Wait()
+				return time.Now()
+			},
+		})
+		if err != nil || len(dead.all()) != 1 || p.Snapshot().Counts.Rejected != 1 {
+			t.Fatalf("%v, %d letters, %+v", err, len(dead.all()), p.Snapshot().Counts)
+		}
+	})
+}
+
+// A pause that is ended as it begins is told of before its end is.
+func TestAPauseIsToldOfBeforeItsEnd(t *testing.T) {
+	const n = 20_000
+	log := &lines{}
+	var r *rejections
+	p := &shared{events: log.emitter(t)}
+	p.hooks.resumed = func() {}
+	r = &rejections{p: p, conf: RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}}
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for range n {
+				_ = r.spend(atSteps)
+				r.tell()
+			}
+		})
+		all.Go(func() {
+			for range n {
+				r.resume()
+			}
+		})
+	}
+	all.Wait()
+	r.resume()
+	paused := false
+	for _, l := range log.all() {
+		if begins := l["event_name"] == "pipeline.paused"; begins == paused {
+			t.Fatalf("%v, and before that the same", l["event_name"])
+		}
+		paused = !paused
+	}
+	if paused || len(log.all()) == 0 {
+		t.Errorf("%d lines; paused at the end: %t", len(log.all()), paused)
+	}
 }
 
 // Records whose key cannot be computed, and those on which the condition of a sink fails, spend it, too.

@@ -160,7 +160,7 @@ func (r *router) unclear(it item, sink int, err error) {
 	s.meter.enter(1)
 	s.meter.failed(it.rec.Position, err)
 	s.meter.count(t, 1)
-	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, atSteps, false))
+	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, r.p.rejects.spendAtSteps))
 }
 
 // reject sends a failed record to the dead letters, or stops the pipeline. It comes here, where

@@ -193,6 +193,17 @@ func (r *rejections) suspend() (over func()) {
 // pausing says whether a pause is on.
 func (r *rejections) pausing() bool { return r != nil && r.on.Load() }
 
+// shown says whether the state of the pipeline is that it pauses. While it stops it is not, although a pause may last
+// until everything is handed back: that it stops says more.
+func (r *rejections) shown() bool {
+	if !r.pausing() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resumed != nil && !r.ended
+}
+
 // wait waits until no pause is on, ctx ends, or records are not worked on any more.
 func (r *rejections) wait(ctx context.Context) {
 	r.mu.Lock()

@@ -491,6 +491,53 @@ func TestTwoSinksThatRefuseAtOnceSpendOne(t *testing.T) {
 	})
 }
 
+// A hesitant stage takes its time to hear that records come to nothing.
+type hesitant struct {
+	pipeline.Stage
+	until chan struct{}
+}
+
+func (h hesitant) Undone(pipeline.Position, int32) { <-h.until }
+
+// A pipeline that stops in a pause says so, also before the pause has ended: what is handed back ends first.
+func TestAStopIsShownInAPause(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop func(*Pipeline, context.CancelFunc)
+		last string
+	}{
+		"told to": {func(_ *Pipeline, cancel context.CancelFunc) { cancel() }, "stopped"},
+		"a fault": {func(p *Pipeline, _ context.CancelFunc) { p.stop(errors.New("asking: no")) }, "failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				o := &outage{from: 0}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				opts := pausing(o, "one attempt", &memory{lanes: 1, records: 1000, endless: true}, &collect{}, &collect{}, &log)
+				until := make(chan struct{})
+				opts.Steps = append([]Step{{Name: "remembers", Kind: "test", Stage: hesitant{edits("a", "1").Stage, until}}}, opts.Steps...)
+				opts.DeadLetter.Budget.Pause = 24 * time.Hour
+				p, done := start(t, ctx, opts)
+				time.Sleep(time.Hour)
+				if s := p.Snapshot(); s.State != "paused" {
+					t.Fatalf("state %s", s.State)
+				}
+				go c.stop(p, cancel)
+				time.Sleep(time.Second)
+				if s := p.Snapshot(); s.State != "draining" || !p.rejects.pausing() {
+					t.Errorf("state %s; a pause is on: %t", s.State, p.rejects.pausing())
+				}
+				close(until)
+				<-done
+				if s := p.Snapshot(); s.State != c.last {
+					t.Errorf("state %s at the end", s.State)
+				}
+			})
+		})
+	}
+}
+
 // A pause that is ended as it begins is told of before its end is.
 func TestAPauseIsToldOfBeforeItsEnd(t *testing.T) {
 	const n = 20_000

@@ -123,8 +123,8 @@ type DeadLetter struct {
 	RedactsKey bool
 }
 
-// A RejectionBudget is how many of the last records with an outcome may be rejected. It tells a bad
-// record from an outage. The parts of a split count like records.
+// A RejectionBudget is how many of the last records may be rejected: of the last that came through the steps and the
+// last that came to the sinks, together. It tells a bad record from an outage. The parts of a split count like records.
 type RejectionBudget struct {
 	Rejected int // most of the last Of; 0: any number
 	Of       int // 0: 1,000

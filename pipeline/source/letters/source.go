@@ -377,7 +377,7 @@ func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 		if s.lane == lane { // else they were given up meanwhile, and are sent again
 			s.batches = s.batches[n:]
 		}
-	} else if errors.Is(err, ErrTaken) {
+	} else if errors.Is(err, ErrTaken) || errors.Is(err, ErrBegunAnew) {
 		s.failed = err
 	}
 	s.mu.Unlock()

@@ -160,6 +160,28 @@ func TestTopicRemembers(t *testing.T) {
 	}
 }
 
+// TestTopicMadeAnewWhileItIsRead: nothing of the new one counts as replayed.
+func TestTopicMadeAnewWhileItIsRead(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	topic, group, ctx := c.Topic(t, 1), c.Group(t), within(t)
+	log := topicLog(t, c, topic, group)
+	done, err := log.Load(ctx)
+	if err == nil {
+		err = log.Save(ctx, done)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done.Of(0).Add(0, 3)
+	c.Recreate(t, topic, 1)
+	if err := log.Save(ctx, done); !errors.Is(err, letters.ErrBegunAnew) {
+		t.Errorf("storing it: %v", err)
+	}
+	if got, err := topicLog(t, c, topic, group).Load(ctx); err != nil || got.Has(pipeline.Position{}) {
+		t.Errorf("of the new topic are done %v, %v", got.Of(0).Lines(), err)
+	}
+}
+
 // TestTopicHoldsSoMuch refuses what no group's offset holds, and stores what Fits lets pass.
 func TestTopicHoldsSoMuch(t *testing.T) {
 	c := kafkatest.Start(t)

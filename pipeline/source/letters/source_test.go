@@ -341,7 +341,7 @@ func TestFileBegunAnew(t *testing.T) {
 		}
 	}
 	var env *pipeline.EnvironmentError
-	if err := NewFile(name + "x", "late").Ping(t.Context()); !errors.As(err, &env) {
+	if err := NewFile(name+"x", "late").Ping(t.Context()); !errors.As(err, &env) {
 		t.Errorf("no file: %v", err)
 	}
 	if err := NewFile(t.TempDir(), "late").Ping(t.Context()); !errors.As(err, &env) {

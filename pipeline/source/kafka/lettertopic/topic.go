@@ -212,7 +212,8 @@ func (t *Topic) Fits(done letters.Progress) error {
 }
 
 // Save implements letters.Log. It stores what has changed, and everything the first time: whether it
-// may is known then.
+// may is known then. What it stores is under the id of the topic that was loaded, whatever has its name
+// now.
 func (t *Topic) Save(ctx context.Context, done letters.Progress) error {
 	stored, id, err := t.stored(ctx)
 	if err != nil {

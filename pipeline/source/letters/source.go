@@ -80,6 +80,7 @@ type Source struct {
 	wake chan struct{} // capacity 1: a batch is free or committed
 
 	mu      sync.Mutex
+	begun   int                           // how often it was begun: what is of a lane before is given up
 	under   map[pipeline.Position]*flight // what is under way
 	batches []handed                      // that are not committed
 	done    Progress                      // committed
@@ -150,6 +151,7 @@ func (s *Source) begin(ctx context.Context) error {
 	if s.o.Again {
 		from = s.sent.clone()
 	}
+	s.begun++
 	s.batches, s.under = nil, map[pipeline.Position]*flight{}
 	s.mu.Unlock()
 	s.pending, s.ended = nil, nil
@@ -362,7 +364,7 @@ func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 			n++
 		}
 	}
-	lane, saved := s.lane, s.batches[:n]
+	begun, saved := s.begun, s.batches[:n]
 	s.mu.Unlock()
 	err := s.o.Log.Save(ctx, done)
 	s.mu.Lock()
@@ -374,8 +376,10 @@ func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 		}
 		s.done = done
 		s.replayed.Add(replayed)
-		if s.lane == lane { // else they were given up meanwhile, and are sent again
+		if s.begun == begun {
 			s.batches = s.batches[n:]
+		} else { // they were given up meanwhile, and do not count as chosen any more
+			s.chosen.Add(replayed)
 		}
 	} else if errors.Is(err, ErrTaken) || errors.Is(err, ErrBegunAnew) {
 		s.failed = err

@@ -50,7 +50,7 @@ func (b *building) full() bool {
 func (b *building) add(e *entry) error {
 	if e.choice.Verdict != Leave {
 		b.s.planned.add(e.at)
-		if err := b.s.o.Log.Fits(b.s.planned); err != nil {
+		if err := b.s.o.Log.Fits(e.at.Partition, b.s.planned.Of(e.at.Partition)); err != nil {
 			return err
 		}
 		b.done = append(b.done, e.at)

@@ -18,7 +18,7 @@ type heldLog struct {
 
 func (l *heldLog) Name() string                                { return "held" }
 func (l *heldLog) Left() int64                                 { return 0 }
-func (l *heldLog) Fits(Progress) error                         { return nil }
+func (l *heldLog) Fits(int32, *Done) error                     { return nil }
 func (l *heldLog) Load(context.Context) (Progress, error)      { return Progress{}, nil }
 func (l *heldLog) Open(_ context.Context, done Progress) error { return hold(&l.opens, l.opening) }
 func (l *heldLog) Save(context.Context, Progress) error        { return hold(&l.saves, l.saving) }

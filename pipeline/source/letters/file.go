@@ -201,7 +201,7 @@ func (f *File) ifSame(p filePosition, done Progress) (Progress, error) {
 }
 
 // Fits implements Log.
-func (f *File) Fits(Progress) error { return nil }
+func (f *File) Fits(int32, *Done) error { return nil }
 
 // Save implements Log. It writes a file beside the position file, syncs it, and puts it in its place.
 // What it stores is about the file that was opened, whatever has its name now.

@@ -80,8 +80,9 @@ type Log interface {
 	// Save stores it durably. The error is ErrTaken when what is stored is not what this Log has
 	// loaded or saved last, and ErrBegunAnew when the log is not the one that was loaded.
 	Save(ctx context.Context, done Progress) error
-	// Fits gives an error when Save could not store it.
-	Fits(done Progress) error
+	// Fits gives an error when Save could not store what is done of a partition. It is asked with each
+	// letter.
+	Fits(partition int32, done *Done) error
 	// PositionName is what people call the place where progress is stored.
 	PositionName() string
 	// Close releases what it holds.

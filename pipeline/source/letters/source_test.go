@@ -293,8 +293,8 @@ type forgetful struct {
 	most int
 }
 
-func (f forgetful) Fits(done Progress) error {
-	if len(done.Of(0).Lines()) > f.most {
+func (f forgetful) Fits(_ int32, done *Done) error {
+	if len(done.Lines()) > f.most {
 		return &ScatteredError{"dead/0"}
 	}
 	return nil

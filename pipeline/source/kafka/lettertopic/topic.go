@@ -202,11 +202,9 @@ func (t *Topic) stored(ctx context.Context) (map[kafka.TopicPartition]kafka.Stor
 }
 
 // Fits implements letters.Log.
-func (t *Topic) Fits(done letters.Progress) error {
-	for partition, d := range done {
-		if n := len(d.Gaps(d.First(0))); n > maxText-len(topicMark)-len(doneMark)-32 {
-			return &letters.ScatteredError{Partition: fmt.Sprintf("%s/%d", t.name, partition)}
-		}
+func (t *Topic) Fits(partition int32, done *letters.Done) error {
+	if done.GapsLen(done.First(0)) > maxText-len(topicMark)-len(doneMark)-32 {
+		return &letters.ScatteredError{Partition: fmt.Sprintf("%s/%d", t.name, partition)}
 	}
 	return nil
 }

@@ -205,13 +205,16 @@ func TestTopicHoldsSoMuch(t *testing.T) {
 	for ; n < 5000; n++ {
 		next := letters.Progress{0: fits.Of(0).Clone()}
 		next.Of(0).Add(2*n+1, 2*n+2)
-		if err := log.Fits(next); errors.As(err, &scattered) {
+		if err := log.Fits(0, next.Of(0)); errors.As(err, &scattered) {
 			break
 		}
 		fits = next
 	}
 	if scattered == nil || n < 1000 || n > 2000 {
 		t.Errorf("%d single letters fit", n)
+	}
+	if n := testing.AllocsPerRun(10, func() { _ = log.Fits(0, fits.Of(0)) }); n > 0 {
+		t.Errorf("to be asked with each letter, it takes %v allocations", n)
 	}
 	if err := log.Save(ctx, fits); err != nil {
 		t.Fatalf("%d letters fit, and are not stored: %v", n, err)

@@ -83,6 +83,28 @@ func TestReadNoLetter(t *testing.T) {
 	}
 }
 
+// TestReadLetterChecksNumbers: one that is cut to the bits of its field would send a record into another
+// partition, and a negative count would be none on the way back, so that no loop ever ends.
+func TestReadLetterChecksNumbers(t *testing.T) {
+	for _, c := range [][2]string{
+		{Partition, "4294967297"}, {Partition, "-1"}, {Offset, "-1"}, {Offset, "9223372036854775808"}, {Attempts, "-7"},
+		{Attempts, "4294967297"}, {Replays, "-1"}, {Replays, "2147483648"}, {Failures, "-1"},
+	} {
+		_, err := Read(letterRecord(append(wholeLetter, c[0], c[1])...), pipeline.Position{})
+		var format *FormatError
+		if !errors.As(err, &format) || format.Header != c[0] || !strings.Contains(err.Error(), "from 0 to ") {
+			t.Errorf("%s: %s: %v", c[0], c[1], err)
+		}
+	}
+	l, err := Read(letterRecord(append(wholeLetter, Replays, "2147483647")...), pipeline.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := ReadHistory(l.Again().Value); h.Replays != 2147483647 {
+		t.Errorf("so often replayed, the way back says %+v", h)
+	}
+}
+
 func TestFilter(t *testing.T) {
 	l, err := Read(letterRecord(wholeLetter...), pipeline.Position{})
 	if err != nil {

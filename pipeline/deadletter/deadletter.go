@@ -78,6 +78,7 @@ type Contents struct {
 	Headers    []pipeline.Header // its own
 	Got        []byte            // what stands in the header Value,
 	HasGot     bool              // if there is one
+	Error      string            // what stands in the header Error; it is cut to its length afterwards
 	Redacted   []string          // what was taken out, as the header Redacted names it
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/config"
-	"github.com/penstockio/penstock/pipeline/deadletter"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/source/letters"
@@ -75,14 +74,14 @@ func (c *letterChooser) sending(sinks []config.Sink) (all, ofSinks int64) {
 }
 
 // again puts the header on a record that says how often it was replayed: the engine has taken it
-// off, as from every record that it reads.
+// off, as from every record that it reads. The other headers are those that the record came with.
 func again(of targetOf) pipeline.Stage {
 	return pipeline.StageFunc(func(_ context.Context, rec *pipeline.Record) error {
 		t, ok := of(rec.Position)
 		if !ok {
 			return pipeline.Fatal(fmt.Errorf("replaying %v: nothing is known of its letter", rec.Position))
 		}
-		rec.SetHeaders(append(deadletter.Without(rec.Headers()), t.letter.Again()))
+		rec.SetHeaders(append(slices.Clone(rec.Headers()), t.letter.Again()))
 		return nil
 	})
 }

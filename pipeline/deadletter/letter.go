@@ -16,7 +16,7 @@ type Letter struct {
 	// At is where the letter itself stands: topic, partition and offset, or file, 0 and line.
 	At pipeline.Position
 	// Record is the record as it came: at the position it was read from, with its own time and
-	// headers, those of penstock left out. It shares the bytes of what was read.
+	// headers, those of this letter left out. It shares the bytes of what was read.
 	Record pipeline.Record
 
 	Pipeline, Step, Reason string
@@ -52,10 +52,9 @@ func (e *FormatError) Unwrap() error { return e.Err }
 func Read(rec *pipeline.Record, at pipeline.Position) (*Letter, error) {
 	l := &Letter{At: at}
 	r := reader{at: at, found: map[string][]byte{}}
-	for _, h := range rec.Headers() {
-		if IsHeader(h.Name) {
-			r.found[h.Name] = h.Value // those of the last rejection stand behind all others
-		}
+	came, own := Split(rec.Headers())
+	for _, h := range own {
+		r.found[h.Name] = h.Value
 	}
 	l.Pipeline, l.Step, l.Reason = r.text(Pipeline, true), r.text(Step, true), r.text(Reason, true)
 	l.Error, l.Detail = r.text(Error, false), r.text(Detail, false)
@@ -64,7 +63,7 @@ func Read(rec *pipeline.Record, at pipeline.Position) (*Letter, error) {
 	r.need(Partition)
 	r.need(Offset)
 	pos.Partition, pos.Offset = int32(r.count(Partition, 0)), r.number(Offset, 0, 0, math.MaxInt64)
-	came := r.number(Timestamp, pipeline.NoTime, math.MinInt64, math.MaxInt64)
+	stamp := r.number(Timestamp, pipeline.NoTime, math.MinInt64, math.MaxInt64)
 	if text := r.text(Time, false); text != "" {
 		var err error
 		if l.Time, err = time.Parse(time.RFC3339, text); err != nil {
@@ -78,7 +77,7 @@ func Read(rec *pipeline.Record, at pipeline.Position) (*Letter, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	l.Record.Init(pos, rec.Key(), rec.Value(), Without(rec.Headers()), came)
+	l.Record.Init(pos, rec.Key(), rec.Value(), came, stamp)
 	return l, nil
 }
 

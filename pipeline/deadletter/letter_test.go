@@ -3,6 +3,7 @@ package deadletter
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,12 +52,28 @@ func TestReadLetter(t *testing.T) {
 	}
 }
 
-// TestReadLetterOfSeveralLives takes the headers of the last rejection.
-func TestReadLetterOfSeveralLives(t *testing.T) {
-	twice := append([]string{Step, "old", Reason, "old", Timestamp, "1"}, wholeLetter...)
-	l, err := Read(letterRecord(twice...), pipeline.Position{})
-	if err != nil || l.Step != "weather" || l.Reason != "attempts" {
-		t.Errorf("got %+v, %v", l, err)
+// The letter of a record that was a letter itself says what its own headers say, and nothing of those
+// that the record came with, which stay the record's.
+func TestReadLetterOfALetter(t *testing.T) {
+	short := []string{Pipeline, "second", Step, "store", Reason, "sql", Topic, "dead", Partition, "0", Offset, "7"}
+	came := append([]string{"penstock-mine", "keep"}, wholeLetter...)
+	l, err := Read(letterRecord(append(came, short...)...), pipeline.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Pipeline != "second" || l.Step != "store" || l.Reason != "sql" || l.Record.Topic != "dead" || l.Record.Offset != 7 {
+		t.Errorf("read %+v", l)
+	}
+	if l.Changed || l.StepValue != nil || l.Redacted != nil || l.Error != "" || l.Detail != "" || l.Failures != 0 || l.Replays != 0 ||
+		l.Attempts != 1 || !l.Time.IsZero() || l.Record.Time != pipeline.NoTime {
+		t.Errorf("read what is the record's own: %+v", l)
+	}
+	var kept []string
+	for _, h := range l.Record.Headers() {
+		kept = append(kept, h.Name, string(h.Value))
+	}
+	if !slices.Equal(kept, came) {
+		t.Errorf("the record's own headers are %q, want %q", kept, came)
 	}
 }
 

@@ -57,7 +57,7 @@ type Hold struct {
 	ErrorMessage string
 
 	Age    time.Duration // since Position was made a record; in Where commit since it was done
-	Behind int64         // records of the lane behind Position that its mark cannot pass either; in Where commit counted by offsets
+	Behind int64         // records of the lane behind Position that its mark cannot pass either; counted by offsets in Where commit, and of a lane none of whose records is under way
 }
 
 // String says it in one line.

@@ -167,6 +167,35 @@ func TestWhyNamesWhereverRecordsStand(t *testing.T) {
 	}
 }
 
+// TestWhyNamesLanesWithoutRecords: when a step is stuck no records are made of most lanes; each of them has a hold all the same, with
+// the least budget of records too, of which every lane gets one.
+func TestWhyNamesLanesWithoutRecords(t *testing.T) {
+	const lanes = 40
+	for name, budget := range map[string]*Budget{"enough": NewBudget(0, 0), "the least": NewBudget(1, 0)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, all := whatHolds(t, Options{
+					Source: &memory{lanes: lanes, records: 20, batch: 20, endless: true}, Budget: budget,
+					Steps: []Step{{Name: "parse", Stage: hangsOn(0, 0), Workers: 1}}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
+				}, 5*time.Second+time.Millisecond)
+				held := map[string]bool{}
+				for _, h := range all {
+					held[h.Lane] = true
+					if h.Lane == "t/0" {
+						continue
+					}
+					if want := "parse: has waited 5.0 s for parse, which has had t/0@0 for 5.0 s"; h.Why() != want || h.Cause != CauseQueue || h.Root != h.Position || h.Offset != 0 {
+						t.Errorf("%s: %+v", h, h)
+					}
+				}
+				if len(held) != lanes || len(all) != lanes {
+					t.Errorf("%d of %d lanes have a hold, %d in all", len(held), lanes, len(all))
+				}
+			})
+		})
+	}
+}
+
 // hung is a Transactor that does not commit.
 type hung struct{ ledger }
 

@@ -20,8 +20,8 @@ import (
 // moved on between two looks; then all is done again. A lane whose batches wait, and none of whose records is under way, is held
 // by the first of them: the step that all lanes go to first takes no more.
 
-// Why says for each lane with records that are not committed what keeps its mark from moving, those that have
-// waited longest first. It may be called at any time, also while a stage or a sink hangs.
+// Why says for each lane with records that are not committed what keeps its mark from moving, those whose
+// records have been there longest first. It may be called at any time, also while a stage or a sink hangs.
 func (p *Pipeline) Why() []Hold {
 	var all []Hold
 	var f *search

@@ -33,7 +33,7 @@ type Why struct {
 }
 
 // A PipelineWhy says for each lane of a pipeline with records that are not committed what keeps its mark from
-// moving, those that have waited longest first.
+// moving, those whose records have been there longest first.
 type PipelineWhy struct {
 	Pipeline     string `json:"pipeline"`
 	State        string `json:"state"`

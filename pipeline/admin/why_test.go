@@ -46,7 +46,7 @@ func TestWhyAnswers(t *testing.T) {
 	c := client(t, &http.Transport{})
 	const hold = `{"lane":"orders/3","topic":"orders","partition":3,"offset":4712,"waits_for":"orders/3@4711","where":"weather","kind":"http",` +
 		`"host":"api.example","state":"retrying","cause":"retry","since_ms":4200,"attempt":3,"attempts":5,"error_type":"http_5xx",` +
-		`"error_message":"answered status 503","age_ms":9000,"behind":812,"says":"orders/3@4712 waits for orders/3@4711: weather, host api.example: ` +
+		`"error_message":"answered status 503","age_ms":9000,"behind":812,"says":"orders/3@4712 (in flight for 9.0 s) waits for orders/3@4711: weather, host api.example: ` +
 		`attempt 3 of 5 fails with http_5xx (answered status 503); has waited 4.2 s for its next attempt; 812 records behind it"}`
 	const idle = `{"pipeline":"idle","state":"failed","error":"no such topic","disconnected":true,"holds":[]}`
 	for path, want := range map[string]string{

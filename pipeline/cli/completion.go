@@ -114,6 +114,16 @@ func firstOffers(f cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
+// oneOffer offers what f does for the first argument, and nothing for those behind it.
+func oneOffer(f cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return f(cmd, args, typed)
+	}
+}
+
 // completeWords offers the values of a flag that takes one of a few.
 func completeWords(words ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
@@ -195,7 +205,9 @@ func argumentsOf(c *cobra.Command, files cobra.CompletionFunc) cobra.CompletionF
 		return firstOffers(files)
 	case strings.HasPrefix(what, "EXPR"):
 		return firstOffers(completeExpression)
-	case strings.HasPrefix(what, "FILE"), strings.HasPrefix(what, "[FILE]"):
+	case what == "FILE", strings.HasPrefix(what, "FILE [") && !strings.Contains(what, "..."):
+		return oneOffer(files)
+	case strings.HasPrefix(what, "FILE"), strings.HasPrefix(what, "[FILE]"), strings.HasPrefix(what, "[FILE|"):
 		return files
 	case what == "":
 		return cobra.NoFileCompletions

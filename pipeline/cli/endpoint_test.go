@@ -226,6 +226,30 @@ log: {format: json}
 	}
 }
 
+// TestFirstFilesCanBeAsked: the file that init writes and that of README.md have an endpoint, which status and why ask.
+func TestFirstFilesCanBeAsked(t *testing.T) {
+	dir := t.TempDir()
+	begun, shown := filepath.Join(dir, "begun.yaml"), filepath.Join(dir, "shown.yaml")
+	page, err := os.ReadFile(filepath.Join(repo, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(page), "```yaml\npipeline: late-flights\n")
+	text, _, closed := strings.Cut(text, "```")
+	if !ok || !closed {
+		t.Fatal("README.md has no pipeline file")
+	}
+	writeFile(t, shown, "pipeline: late-flights\n"+text)
+	if code, _, errs := command(t, "init", begun); code != exitDone {
+		t.Fatal(errs)
+	}
+	for _, file := range []string{begun, shown} {
+		if o, err := endpointOf(globalsFor(t), []string{file}); err != nil || o.Address != defaultEndpoint {
+			t.Errorf("%s: %v, asks %q", file, err, o.Address)
+		}
+	}
+}
+
 // TestStatusSaysWhatToDo when nothing can be asked.
 func TestStatusSaysWhatToDo(t *testing.T) {
 	dir := t.TempDir()

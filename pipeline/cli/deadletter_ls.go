@@ -93,25 +93,11 @@ func listLetters(ctx context.Context, g *globals, f *listFlags, file string) err
 	if f.by != "" && !slices.Contains(letterGroups, f.by) {
 		return usagef("--by %s: it is reason, step or hour", f.by)
 	}
-	filter, err := f.filter(time.Now())
-	if err != nil {
-		return err
-	}
-	box, err := openLetters(g, file, f.from)
+	box, filter, done, err := openChosen(ctx, g, &f.letterFlags, file)
 	if err != nil {
 		return err
 	}
 	defer box.log.Close()
-	if err := box.log.Ping(ctx); err != nil {
-		return err
-	}
-	if err := box.checkNames(ctx, &f.letterFlags); err != nil {
-		return err
-	}
-	done, err := box.log.Load(ctx)
-	if err != nil {
-		return err
-	}
 	p := &letterPrinter{w: g.out, flags: f, groups: map[string]*letterGroup{}}
 	limit := f.limit
 	if f.waiting {

@@ -68,25 +68,11 @@ func showLetters(ctx context.Context, g *globals, f *letterFlags, asJSON bool, f
 	if err := checkPosition(position); err != nil {
 		return err
 	}
-	filter, err := f.filter(time.Now())
-	if err != nil {
-		return err
-	}
-	box, err := openLetters(g, file, f.from)
+	box, filter, done, err := openChosen(ctx, g, f, file)
 	if err != nil {
 		return err
 	}
 	defer box.log.Close()
-	if err := box.log.Ping(ctx); err != nil {
-		return err
-	}
-	if err := box.checkNames(ctx, f); err != nil {
-		return err
-	}
-	done, err := box.log.Load(ctx)
-	if err != nil {
-		return err
-	}
 	limit := f.limit
 	if limit == 0 && position == "" {
 		limit = 1

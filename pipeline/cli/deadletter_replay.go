@@ -205,10 +205,13 @@ func (r *redrive) dryRun(ctx context.Context, w io.Writer) error {
 	already, chosen := int64(0), int64(0)
 	err = letters.Each(ctx, r.log, func(rec *pipeline.Record, at pipeline.Position) error {
 		if !r.flags.again && done.Has(at) {
-			if l, err := deadletter.Read(rec, at); err == nil && l.Pipeline == r.file.Name { // to a replay what is not its own is done, too
+			l, err := deadletter.Read(rec, at) // to a replay what is not its own is done, too
+			if err == nil && l.Pipeline == r.file.Name {
 				already++
+				return nil
 			}
-			return nil
+			_, err = r.chooser.choose(rec, at) // which counts it
+			return err
 		}
 		if r.flags.limit > 0 && chosen == r.flags.limit {
 			return io.EOF

@@ -26,13 +26,14 @@ var eventPages = []string{
 // otherNames stand in the pages and look like names of the log or of a pipeline file, and are neither.
 var otherNames = []string{
 	"connections.max.reauth.ms", "max.message.bytes", "transaction.timeout.ms", // settings of Kafka
-	"tls_config", "scrape_native_histograms", // of Prometheus
+	"tls_config", "scrape_native_histograms", "job_name", // of Prometheus
 	"dropped_total", "written_total", // in log of /api/v1/stats
 	"not_kafka",                     // an error_type of brokers
 	"last_seen",                     // a key that a program of queries.md makes
 	"pipeline_extracted",            // Loki's name for a key that is a label too
 	"penstock.log",                  // a file
 	"default_transaction_read_only", // of PostgreSQL
+	"auth_enabled",                  // of Loki
 }
 
 // gaps are the reasons of source.gap.

@@ -141,7 +141,7 @@ func (b *letterBox) findLog(from string) (letters.Log, error) {
 	d := b.file.DeadLetter
 	switch {
 	case from != "":
-		return letters.NewFile(from), nil
+		return letters.NewFile(from, b.file.Name), nil
 	case d == nil:
 		return nil, usagef("%s has no dead_letter, so there are no dead letters; name a file with --from", b.file.File)
 	}
@@ -173,7 +173,7 @@ func (b *letterBox) findLog(from string) (letters.Log, error) {
 		case s.As == "value":
 			return nil, wrong("the dead letters are values alone (as: value), which do not say why")
 		}
-		return letters.NewFile(s.Path.String()), nil
+		return letters.NewFile(s.Path.String(), b.file.Name), nil
 	}
 	return nil, wrong("dead letters that go to %s cannot be read back", d.Kind.Name)
 }

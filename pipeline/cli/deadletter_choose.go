@@ -123,7 +123,7 @@ func printCounts(w io.Writer, counts map[string]int64) {
 		return 1
 	})
 	for _, name := range names {
-		fmt.Fprintf(w, "  %-8d %s\n", counts[name], name)
+		fmt.Fprintf(w, "  %-8d %s\n", counts[name], visible(name))
 	}
 }
 

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -166,21 +164,12 @@ func (p *letterPrinter) add(l *deadletter.Letter, replayed bool) error {
 	if replayed {
 		state = "yes"
 	}
-	fmt.Fprintf(p.table, "%v\t%s\t%s\t%s\t%d\t%s\t%v\t%s\n", l.At, letterTime(l), l.Step, l.Reason, l.Attempts, state, l.Record.Position, onOneLine(l.Error))
+	fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", inACell(l.At.String()), letterTime(l), inACell(l.Step), inACell(l.Reason), l.Attempts, state,
+		inACell(l.Record.Position.String()), inACell(l.Error))
 	if p.lines%tableBlock == 0 {
 		return p.table.Flush()
 	}
 	return nil
-}
-
-// onOneLine gives a text without control characters, for a table.
-func onOneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 func (p *letterPrinter) count(l *deadletter.Letter) {
@@ -239,7 +228,7 @@ func (p *letterPrinter) end() error {
 	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "LETTERS\t%s\tFIRST\tLAST\n", map[string]string{"reason": "REASON", "step": "STEP", "hour": "HOUR"}[p.flags.by])
 	for _, c := range all {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", c.Count, c.Value, c.First, c.Last)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", c.Count, inACell(c.Value), c.First, c.Last)
 	}
 	return t.Flush()
 }

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/deadletter"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/source/letters"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
@@ -32,14 +32,14 @@ type sameCluster struct {
 func (s sameCluster) KafkaConfig() kafka.Config { return s.file.KafkaConfig() }
 
 // again puts the header on a record that says how often it was replayed: the engine has taken it
-// off, as from every record that it reads.
+// off, as from every record that it reads. The other headers are those that the record came with.
 func again(of targetOf) pipeline.Stage {
 	return pipeline.StageFunc(func(_ context.Context, rec *pipeline.Record) error {
 		t, ok := of(rec.Position)
 		if !ok {
 			return pipeline.Fatal(fmt.Errorf("replaying %v: nothing is known of its letter", rec.Position))
 		}
-		rec.SetHeaders(append(deadletter.Without(rec.Headers()), t.letter.Again()))
+		rec.SetHeaders(append(slices.Clone(rec.Headers()), t.letter.Again()))
 		return nil
 	})
 }

@@ -46,7 +46,7 @@ process, from its first step. With --to step the pipeline runs in this process, 
 it, with the value that it had there: steps before are passed over, sinks are written to, and nobody else gets it again. A record is refused where
 its letter does not have that value, or where steps before change key, headers or time.
 
-What was replayed is remembered: in the offsets of the consumer group NAME.dead-letter, or in FILE.position beside a file of dead letters, letter
+What was replayed is remembered: in the offsets of the consumer group NAME.dead-letter, or in FILE.NAME.position beside a file of dead letters, letter
 by letter, so that with filters the others stay to be replayed. A second replay changes nothing. One that was killed goes on where
 it was, and may send what was under way a second time: %d letters with --to start, %d with --to step, at most. --again does not look at what
 was replayed. The letters themselves stay where they are.

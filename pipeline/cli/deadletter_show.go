@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -147,7 +146,7 @@ func showLetter(w io.Writer, l *deadletter.Letter, replayed, another bool) error
 	}
 	line := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "%-12s%s\n", name, text)
+			fmt.Fprintf(&b, "%-12s%s\n", name, visible(text))
 		}
 	}
 	line("letter", l.At.String())
@@ -184,20 +183,4 @@ func showLetter(w io.Writer, l *deadletter.Letter, replayed, another bool) error
 		line("at the step", printable(l.StepValue))
 	}
 	return onlyError(io.WriteString(w, b.String()))
-}
-
-// printable is text for people: what would disturb a terminal is quoted; nil is null.
-func printable(b []byte) string {
-	if b == nil {
-		return "null (no value at all)"
-	}
-	if !utf8.Valid(b) || len(b) == 0 {
-		return strconv.Quote(string(b))
-	}
-	for _, r := range string(b) {
-		if !strconv.IsPrint(r) && r != '\t' {
-			return strconv.Quote(string(b))
-		}
-	}
-	return string(b)
 }

@@ -53,11 +53,11 @@ The process is asked over its admin endpoint: that of the file, or of --addr; wi
 // showWhy prints a line for each pipeline, and beneath it one for each partition.
 func showWhy(w io.Writer, all admin.Why) error {
 	for _, p := range all.Pipelines {
-		if _, err := fmt.Fprintf(w, "%s: %s\n", p.Pipeline, whyState(p)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", visible(p.Pipeline), onLines(whyState(p))); err != nil {
 			return err
 		}
 		for _, h := range p.Holds {
-			if _, err := fmt.Fprintf(w, "  %s\n", h.Says); err != nil {
+			if _, err := fmt.Fprintf(w, "  %s\n", visible(h.Says)); err != nil {
 				return err
 			}
 		}

@@ -334,7 +334,7 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 		s.p.stop(err)
 		return
 	}
-	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries, l.isRejected(rec))
+	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries, func() error { return l.spend(rec) })
 	if f.stop {
 		err = f.fatal(rec.rec) // while the record is still there
 		w.abandon(rec)

@@ -273,6 +273,9 @@ func (c *letterChooser) printLeft(w io.Writer) {
 // run replays, and gives the exit code.
 func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, screen *screen) int {
 	p := &process{events: events, drain: r.set.Process.Limits.Drain, signals: r.signals, started: time.Now(), terminal: true}
+	if t, ok := r.log.(*lettertopic.Topic); ok {
+		t.Watch(outages{events})
+	}
 	source := letters.New(r.options)
 	set, in, err := r.assembly(g, source)
 	if err != nil {

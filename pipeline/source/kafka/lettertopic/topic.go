@@ -27,6 +27,7 @@ const maxText = 4000
 // behind it that were.
 type Topic struct {
 	client *kafka.Client
+	watch  Watcher
 	name   string
 	group  string
 	parts  []*cursor
@@ -38,8 +39,23 @@ type Topic struct {
 
 // New makes the log of a topic. It has the client for itself, and closes it.
 func New(client *kafka.Client, name, group string) *Topic {
-	return &Topic{client: client, name: name, group: group}
+	return &Topic{client: client, name: name, group: group, watch: nobody{}}
 }
+
+// A Watcher is told of brokers that give nothing, once when that begins and once when it is over; by
+// the goroutine that calls Next, which it must not hold up.
+type Watcher interface {
+	Failed(broker string, err error)
+	Answered(broker string, down time.Duration)
+}
+
+type nobody struct{}
+
+func (nobody) Failed(string, error)           {}
+func (nobody) Answered(string, time.Duration) {}
+
+// Watch has w told from the next Open on.
+func (t *Topic) Watch(w Watcher) { t.watch = w }
 
 // Name implements letters.Log.
 func (t *Topic) Name() string { return t.name }
@@ -106,7 +122,7 @@ func (t *Topic) Open(ctx context.Context, done letters.Progress) error {
 		d := done.Of(tp.Partition)
 		d.Add(0, starts[tp])
 		t.parts = append(t.parts, &cursor{
-			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes,
+			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes, watch: t.watch,
 		})
 	}
 	return nil

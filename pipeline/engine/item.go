@@ -58,7 +58,7 @@ type failure struct {
 	part     int32 // the number of the part that failed, 0 when the record was not split
 	parts    int   // how many parts of the record failed
 	stop     bool  // the pipeline stops because of it: OnErrorStop, or there are no dead letters
-	spent    error // why it stops, when the budget of rejections does; nil: it does not
+	spent    error // why it stops, when the budget of rejections does, or errHalted; nil: it does not
 	at       time.Time
 }
 

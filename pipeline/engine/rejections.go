@@ -17,7 +17,7 @@ import (
 // pipeline instead, and is read again. With one that pauses, the record that goes beyond it is rejected, and
 // then nothing begins until the pause is over: no attempt in a step, no key, no condition, no Write but of dead letters. What
 // is under way goes on, and may be rejected too: an attempt, a Write, and the conditions of a chunk. A stop and a revocation hand back what has not begun, end the pause then, and none begins
-// while they last: what is left in flight has to be finished. Marks, order and outcomes are as without a pause (I1, I5).
+// while they last. What is left in flight is finished, but for a stop in a pause: there it is abandoned (halt.go). Marks, order and outcomes are as without a pause (I1, I5).
 //
 // How. A rejection counts when it is decided, in whatever order: so it can still be refused. Beside it count the
 // records that passed the same point, of which there are two, each with its own last records: the steps with the keys and

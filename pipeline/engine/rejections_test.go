@@ -248,8 +248,8 @@ func TestOnePoisonRecordInAThousand(t *testing.T) {
 	}
 }
 
-// A stop in a pause ends it at once: what has not begun is handed back, what has is finished, and the process does not wait for
-// the pause.
+// A stop in a pause ends it at once, and nothing more is rejected: what has not begun is handed back, what has is
+// abandoned, and the process does not wait for the pause.
 func TestAStopEndsAPause(t *testing.T) {
 	for name := range outageSteps(&outage{}) {
 		t.Run(name, func(t *testing.T) {
@@ -265,13 +265,22 @@ func TestAStopEndsAPause(t *testing.T) {
 				if s := p.Snapshot(); s.State != "paused" {
 					t.Fatalf("state %s", s.State)
 				}
-				began := time.Now()
+				began, letters, asked := time.Now(), len(dead.all()), o.asked.Load()
 				cancel()
 				if err := <-done; err != nil {
 					t.Fatal(err)
 				}
-				if took := time.Since(began); took > 15*time.Second {
+				if took := time.Since(began); took > 0 {
 					t.Errorf("the stop took %s", took)
+				}
+				if n := len(dead.all()); n != letters {
+					t.Errorf("the stop rejected %d records", n-letters)
+				}
+				if n := o.asked.Load(); name != "computes" && n != asked {
+					t.Errorf("the stop asked %d times", n-asked)
+				}
+				if c := p.Snapshot().Counts; c.Abandoned == 0 || c.InFlight != 0 || int(c.Rejected) != letters {
+					t.Errorf("%d letters, %+v", letters, c)
 				}
 				balanced(t, p)
 				for lane := range int32(2) {

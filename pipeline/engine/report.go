@@ -208,6 +208,9 @@ func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason s
 		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
 		stop: on == OnErrorStop || p.opts.DeadLetter.Sink == nil, at: p.opts.DeadLetterTime(rec),
 	}
+	if !f.stop && p.phase.halted.Load() {
+		f.stop, f.spent = true, errHalted
+	}
 	if !f.stop && p.rejects != nil {
 		f.spent = spend()
 		f.stop = f.spent != nil

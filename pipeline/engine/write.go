@@ -295,6 +295,10 @@ func (w *writer) limit() int {
 // later has what is left of the batch tried again after a while.
 func (w *writer) later(err error) {
 	q := w.q
+	if w.halts() {
+		w.giveUp()
+		return
+	}
 	r := q.s.conf.Retry
 	w.wait = max(r.pause(q.fails), pipeline.RetryHint(err), 1)
 	q.s.meter.count(increments{retries: 1}, 0)

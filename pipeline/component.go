@@ -2,7 +2,6 @@ package pipeline
 
 import (
 	"context"
-	"time"
 
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -316,77 +315,4 @@ type Attacher interface {
 // down. What it still holds when it is closed counts as given back.
 type Accounter interface {
 	Account(add func(bytes int64))
-}
-
-// A Reporter adds figures to the snapshots of its step, sink or source. Report may
-// be called at any time between creation and the end of the process.
-type Reporter interface {
-	Report() Report
-}
-
-// A Report is what a component knows of itself. A zero field is left out.
-type Report struct {
-	CacheHits, CacheMisses int64 // since the start; a miss is a call that was made
-	CacheStale             int64 // of the hits, with an answer that was out of date
-	CallsJoined            int64 // calls that were not made because an equal one was under way
-	OpenCircuits           int64 // hosts that are left alone now because they fail
-	Partitions             []PartitionReport
-	Generation             int64 // of a group member
-	Connected              bool  // of a source: the group is joined and its cluster answers, or the files are open
-}
-
-// A PartitionReport is the state of one partition that a source reads. Offsets
-// that are not known are -1.
-type PartitionReport struct {
-	Topic         string
-	Partition     int32
-	Generation    int64
-	Committed     int64     // the last committed offset
-	Fetched       int64     // the next offset to fetch
-	HighWatermark int64     // the end of what all replicas have
-	Held          int64     // records before it that open transactions hold back from a committed reader
-	Oldest        time.Time // of the first record that is not committed, if known; the engine fills in what a source leaves out
-	CommittedAt   time.Time
-	Paused        bool // no more of it is read for now, since too much of it waits at a step or a sink; the engine says it
-}
-
-// Lag is the number of records from the committed offset to the high watermark, those
-// that open transactions hold back included; while nothing has been committed, from
-// the next to fetch. -1: not known.
-func (p PartitionReport) Lag() int64 {
-	from := p.Committed
-	if from < 0 {
-		from = p.Fetched
-	}
-	if p.HighWatermark < 0 || from < 0 {
-		return -1
-	}
-	return max(p.HighWatermark-from, 0)
-}
-
-// LagAge is how old the first record is that is not committed, by its own time: 0 when there
-// is none, -1 when that is not known.
-func (p PartitionReport) LagAge(now time.Time) time.Duration {
-	switch {
-	case p.Committed >= 0 && p.Lag() == 0: // without a commit Lag counts what is not read yet
-		return 0
-	case p.Oldest.IsZero():
-		return -1
-	}
-	return max(now.Sub(p.Oldest), 0)
-}
-
-// Lag sums what is known of the lag of the partitions, and gives the largest. -1: of no
-// partition is it known. A member of a group that has no partitions lags by 0.
-func (r Report) Lag() (sum, most int64) {
-	if len(r.Partitions) == 0 && r.Connected {
-		return 0, 0
-	}
-	sum, most = -1, -1
-	for _, p := range r.Partitions {
-		if l := p.Lag(); l >= 0 {
-			sum, most = max(sum, 0)+l, max(most, l)
-		}
-	}
-	return sum, most
 }

@@ -81,7 +81,7 @@ func TestWhatIsNotKnownIsLeftOut(t *testing.T) {
 		"a partition": {partitionOf(partition),
 			"lag_held partition paused topic"},
 		"a partition at its start": {partitionOf(known),
-			"lag lag_held offset_committed offset_fetched offset_hwm partition paused topic"},
+			"lag lag_age_ms lag_held offset_committed offset_fetched offset_hwm partition paused topic uncommitted"},
 		"nothing committed": {partitionOf(pipeline.PartitionReport{Committed: -1, Fetched: 2, HighWatermark: 5}),
 			"lag lag_held offset_fetched offset_hwm partition paused topic"},
 		"a step without a cache": {reportOf(pipeline.Report{}), ""},

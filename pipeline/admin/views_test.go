@@ -38,7 +38,7 @@ func TestViews(t *testing.T) {
 	c := client(t, &http.Transport{})
 	for path, want := range map[string]string{
 		"/api/v1/partitions": `{"pipelines":[{"pipeline":"idle","connected":false,"partitions":[]},` +
-			`{"pipeline":"p","connected":true,"generation":3,"partitions":[{"topic":"t","partition":1,"offset_committed":5,"offset_fetched":9,"offset_hwm":12,"lag":7,"lag_held":2,"paused":false}]}]}`,
+			`{"pipeline":"p","connected":true,"generation":3,"partitions":[{"topic":"t","partition":1,"offset_committed":5,"offset_fetched":9,"offset_hwm":12,"lag":7,"lag_held":2,"uncommitted":4,"paused":false}]}]}`,
 		"/api/v1/errors": `{"pipelines":[{"pipeline":"idle","errors":[]},{"pipeline":"p","errors":[` +
 			`{"step":"ask","error_type":"http_503","count_total":7,"sample_message":"calling: 503","sample_topic":"t","sample_partition":1,"sample_offset":4,"sample_time":"2026-11-20T01:02:03.004Z"},` +
 			`{"step":"out","error_type":"timeout","count_total":1,"sample_message":"","sample_topic":"","sample_partition":0,"sample_offset":0,"sample_time":""},` +

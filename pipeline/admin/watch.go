@@ -80,12 +80,7 @@ func workOf(s *engine.Snapshot) (lag int64, work bool) {
 		read := max(p.Fetched, p.Committed)
 		end := p.HighWatermark - p.Held // what open transactions hold back nobody can work on
 		work = work || read >= 0 && end > read
-		if p.Committed >= 0 {
-			read = p.Committed
-		}
-		if read >= 0 {
-			lag += max(end-read, 0)
-		}
+		lag += max(p.Lag()-p.Held, 0)
 	}
 	return lag, work || s.InFlight > 0
 }

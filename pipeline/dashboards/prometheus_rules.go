@@ -98,25 +98,29 @@ func promProcessAlerts() []Alert {
 	}
 }
 
+// promUnlessPaused leaves out pipelines that pause: what is under way is held on purpose, and an
+// alert of its own says so. It goes on being old for a while after the pause.
+const promUnlessPaused = `unless on (job, instance, pipeline) max_over_time(penstock_pipeline_state{state="paused"}[10m]) == 1`
+
 func promProgressAlerts() []Alert {
 	return []Alert{
 		{
 			Name: "PenstockSourceDisconnected", For: 5 * time.Minute, Severity: Page,
-			Expr:    `penstock_source_connected == 0`,
+			Expr: `penstock_source_connected == 0
+				unless on (job, instance, pipeline) penstock_pipeline_state{state=~"stopped|failed"} == 1`,
 			Summary: "Pipeline {{ $labels.pipeline }} on {{ $labels.instance }} has no connection to its source.",
 			Runbook: "Look at the brokers, then at names, ports and passwords: `penstock check --connect FILE` tries them.",
 		},
 		{
 			Name: "PenstockStalled", For: 5 * time.Minute, Severity: Page,
 			Expr: `penstock_pipeline_inflight_records > 0
-				and on (job, instance, pipeline) rate(penstock_pipeline_records_out_total[5m]) + rate(penstock_pipeline_records_filtered_total[5m]) + rate(penstock_pipeline_records_rejected_total[5m]) == 0
-				unless on (job, instance, pipeline) max_over_time(penstock_pipeline_state{state="paused"}[10m]) == 1`,
+				and on (job, instance, pipeline) rate(penstock_pipeline_records_out_total[5m]) + rate(penstock_pipeline_records_filtered_total[5m]) + rate(penstock_pipeline_records_rejected_total[5m]) == 0 ` + promUnlessPaused,
 			Summary: "Pipeline {{ $labels.pipeline }} on {{ $labels.instance }} has {{ $value }} records under way and finishes none.",
 			Runbook: "Ask `penstock why`: it names the record, the step or sink, the host, the attempt and what it waits for.",
 		},
 		{
 			Name: "PenstockRecordHeld", For: 2 * time.Minute, Severity: Page,
-			Expr:    `penstock_pipeline_oldest_inflight_seconds > 300`,
+			Expr:    `penstock_pipeline_oldest_inflight_seconds > 300 ` + promUnlessPaused,
 			Summary: "A record of pipeline {{ $labels.pipeline }} on {{ $labels.instance }} has been under way for {{ $value | humanizeDuration }}.",
 			Runbook: "The rest may go on, but for what comes behind it in its partition. `penstock why` names the record, the step or sink, the host, the attempt and what it waits for.",
 		},
@@ -129,7 +133,7 @@ func promProgressAlerts() []Alert {
 		},
 		{
 			Name: "PenstockCommitStuck", For: 5 * time.Minute, Severity: Page,
-			Expr:    `penstock_pipeline_commit_age_seconds > 120`,
+			Expr:    `penstock_pipeline_commit_age_seconds > 120 ` + promUnlessPaused,
 			Summary: "Pipeline {{ $labels.pipeline }} on {{ $labels.instance }} has not committed a record for {{ $value | humanizeDuration }}.",
 			Runbook: "What is not committed is done again after a restart. `penstock why` says whether one slow record holds it up or the commit itself fails; for the latter look for commit.failed in the log.",
 		},

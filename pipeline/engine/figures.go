@@ -129,12 +129,12 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 		Metric: gauge("partition_high_watermark_offset", "The end of the partition, as the broker said it last."),
 		Value:  func(p *PartitionSnapshot) any { return known(p.HighWatermark) }},
 	{Event: "lag", Admin: "lag",
-		Metric: gauge("partition_lag_records", "Records between what is committed and the end of the partition."),
+		Metric: gauge("partition_lag_records", "Records between what is committed, or where reading began when nothing is, and the end of the partition."),
 		Value:  func(p *PartitionSnapshot) any { return known(p.Lag()) }},
 	{Event: "lag_held", Admin: "lag_held",
 		Metric: gauge("partition_lag_held_records", "Records of the lag that open transactions hold back from a reader of committed records."),
 		Value:  func(p *PartitionSnapshot) any { return p.Held }},
-	{Event: "lag_age_ms",
+	{Event: "lag_age_ms", Admin: "lag_age_ms",
 		Metric: gauge("partition_lag_seconds", "How old the first record is that is not committed, by its own time; 0 when there is none.").inMs(),
 		Value: func(p *PartitionSnapshot) any {
 			if age := p.LagAge(p.At); age >= 0 {
@@ -142,21 +142,16 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 			}
 			return nil
 		}},
-	{Event: "uncommitted",
+	{Event: "uncommitted", Admin: "uncommitted",
 		Metric: gauge("partition_uncommitted_records", "Records that were fetched and are not committed."),
+		Value:  func(p *PartitionSnapshot) any { return known(p.Uncommitted()) }},
+	{Event: "commit_age_ms", Admin: "commit_age_ms",
+		Metric: gauge("partition_commit_age_seconds", "How long ago the partition was committed last; before this process has done that, how long it has read it.").inMs(),
 		Value: func(p *PartitionSnapshot) any {
-			if p.Fetched < 0 || p.Committed < 0 {
-				return nil
+			if age := p.CommitAge(p.At); age >= 0 {
+				return age.Milliseconds()
 			}
-			return max(p.Fetched-p.Committed, 0)
-		}},
-	{Event: "commit_age_ms",
-		Metric: gauge("partition_commit_age_seconds", "How long ago the partition was committed last.").inMs(),
-		Value: func(p *PartitionSnapshot) any {
-			if p.CommittedAt.IsZero() {
-				return nil
-			}
-			return max(p.At.Sub(p.CommittedAt).Milliseconds(), 0)
+			return nil
 		}},
 	{Event: "paused", Admin: "paused",
 		Metric: gauge("partition_paused", "1 while no more of the partition is read, since too much of it waits at a step or a sink, else 0."),

@@ -36,7 +36,7 @@ var meanings = map[string]string{
 	"changed_steps":        "names of the steps that a reload changed, with commas",
 	"circuits_open":        "hosts that are left alone because they fail, now",
 	"commit_age_max_ms":    "time since the last commit of the partition that has waited longest",
-	"commit_age_ms":        "time since the partition's last commit",
+	"commit_age_ms":        "time since the partition's last commit; before this process has made one, since it began to read the partition",
 	"config_hash":          "12 hex digits over the configuration without its secrets",
 	"config_hash_prev":     "hash of the configuration before this one",
 	"config_path":          "files that were loaded, with commas",

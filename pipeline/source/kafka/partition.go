@@ -63,6 +63,8 @@ type partition struct {
 	committed, fetched, highWatermark atomic.Int64 // for reports; bounds and doubts look at them too
 	inTransactions                    atomic.Int64 // records in front of it that wait for the end of transactions
 	committedAt                       atomic.Int64 // nanoseconds since 1970; 0: never
+	began                             atomic.Int64 // the offset at which reading began; -1: it has not
+	beganAt                           atomic.Int64 // nanoseconds since 1970; 0: never
 
 	unreached bool // the last poll for it had no answer; guarded by Source.mu
 
@@ -78,6 +80,7 @@ func (k *Source) newPartition(tp kafka.TopicPartition, term int) *partition {
 	k.stop.begin(tp)
 	p.bound.Store(-1)
 	p.committed.Store(-1)
+	p.began.Store(-1)
 	p.fetched.Store(-1)
 	p.highWatermark.Store(-1)
 	return p

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 
@@ -72,12 +73,19 @@ type logInput struct {
 	prefix bool     // leave out what stands before the first brace
 }
 
-// maxLogLine is the longest line that is read. Those of penstock are below 64 KiB; a shipper may add to them.
+// A logLine is a line without its end. The text is valid until the function that gets it returns.
+type logLine struct {
+	file string
+	n    int
+	text []byte
+	long bool // it is longer than maxLogLine, and the text is its beginning
+}
+
+// maxLogLine is the longest line that is read whole. Those of penstock are below 64 KiB; a shipper may add to them.
 const maxLogLine = 4 << 20
 
-// each calls f for every line, without its end, with the name of its file and its number. Lines that are
-// empty are left out. The bytes are valid until f returns.
-func (l logInput) each(g *globals, f func(file string, n int, line []byte) error) error {
+// each calls f for every line, with the name of its file and its number. Lines that are empty are left out.
+func (l logInput) each(g *globals, f func(logLine) error) error {
 	files := l.files
 	if len(files) == 0 {
 		if isTerminal(g.in) {
@@ -93,7 +101,7 @@ func (l logInput) each(g *globals, f func(file string, n int, line []byte) error
 	return nil
 }
 
-func (l logInput) eachOf(g *globals, name string, f func(file string, n int, line []byte) error) error {
+func (l logInput) eachOf(g *globals, name string, f func(logLine) error) error {
 	in, title := g.in, name
 	if name == "-" {
 		title = standardInput
@@ -108,29 +116,42 @@ func (l logInput) eachOf(g *globals, name string, f func(file string, n int, lin
 		defer file.Close()
 		in = file
 	}
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxLogLine)
-	n := 0
-	for lines.Scan() {
-		n++
-		line := bytes.TrimSpace(lines.Bytes())
+	lines := bufio.NewReaderSize(in, 64<<10)
+	for n := 1; ; n++ {
+		line, long, err := readLine(lines)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return &exitError{exitEnvironment, fmt.Errorf("reading a log: %w", err)}
+		}
+		line = bytes.TrimSpace(line)
 		if at := bytes.IndexByte(line, '{'); l.prefix && at > 0 {
 			line = line[at:]
 		}
 		if len(line) == 0 {
 			continue
 		}
-		if err := f(title, n, line); err != nil {
+		if err := f(logLine{title, n, line, long}); err != nil {
 			return err
 		}
 	}
-	switch err := lines.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		return &exitError{exitExpectation, fmt.Errorf("%s:%d: the line is longer than %d MiB: it is none of a log", title, n+1, maxLogLine>>20)}
-	case err != nil:
-		return &exitError{exitEnvironment, fmt.Errorf("reading a log: %w", err)}
+}
+
+// readLine gives the next line, of one that is too long its first maxLogLine bytes. io.EOF: there is none.
+func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
+	for {
+		part, err := r.ReadSlice('\n')
+		room := maxLogLine - len(line)
+		long = long || len(part) > room
+		line = append(line, part[:min(len(part), room)]...)
+		switch {
+		case err == nil, err == io.EOF && len(line) > 0:
+			return line, long, nil
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return nil, false, err
+		}
 	}
-	return nil
 }
 
 const standardInput = "standard input"
@@ -165,17 +186,17 @@ func validateLog(g *globals, l logInput) error {
 	out := printer{w: buffer}
 	lines, wrong := 0, 0
 	hint := ""
-	err := l.each(g, func(file string, n int, line []byte) error {
+	err := l.each(g, func(line logLine) error {
 		lines++
-		err := event.Validate(line)
+		err := judgeLine(line)
 		if err == nil {
 			return nil
 		}
 		if wrong++; wrong <= mostProblems {
-			out.line("%s:%d: %s", file, n, event.Printable(err.Error()))
+			out.line("%s:%d: %s", line.file, line.n, event.Printable(err.Error()))
 		}
 		if hint == "" {
-			hint = inAnotherForm(line)
+			hint = inAnotherForm(line.text)
 		}
 		return out.err
 	})
@@ -192,6 +213,14 @@ func validateLog(g *globals, l logInput) error {
 	}
 	_, err = fmt.Fprintf(g.err, "%s right\n", areLines(lines))
 	return err
+}
+
+// judgeLine says what is wrong with a line.
+func judgeLine(line logLine) error {
+	if line.long {
+		return fmt.Errorf("the line is longer than %d MiB: it is none of penstock", maxLogLine>>20)
+	}
+	return event.Validate(line.text)
 }
 
 func areLines(n int) string {

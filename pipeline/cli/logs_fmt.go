@@ -35,7 +35,8 @@ stands in a line of its own where it changes. Without a FILE, or with -, standar
 
   kubectl logs -f deploy/orders | penstock logs fmt --no-stats
 
-A line that is none of a log, as what a runtime says before it ends, is shown as it is, whatever the flags.`,
+A line that is none of a log, as what a runtime says before it ends, is shown as it is, whatever the flags; of one above 4 MiB
+its beginning.`,
 		Args: takes(0, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			l.files = args
@@ -59,11 +60,13 @@ func formatLog(g *globals, l logInput, v logView) error {
 	buffer := bufio.NewWriter(g.out)
 	out := printer{w: buffer}
 	day := ""
-	err := l.each(g, func(file string, _ int, text []byte) error {
-		line, err := event.ReadLine(text)
+	err := l.each(g, func(raw logLine) error {
+		line, err := event.ReadLine(raw.text)
 		switch today := line.Time.Local().Format(time.DateOnly); {
+		case raw.long:
+			out.line("%s... (longer than %d MiB: the rest of the line is left out)", event.Printable(string(raw.text)), maxLogLine>>20)
 		case err != nil:
-			out.line("%s", event.Printable(string(text)))
+			out.line("%s", event.Printable(string(raw.text)))
 		case !v.shows(&line):
 			return nil
 		case today != day:
@@ -73,7 +76,7 @@ func formatLog(g *globals, l logInput, v logView) error {
 		default:
 			out.line("%s", bytes.TrimSuffix(line.Console(color), []byte("\n")))
 		}
-		if file == standardInput && out.err == nil {
+		if raw.file == standardInput && out.err == nil {
 			return buffer.Flush() // somebody may wait for each line of it
 		}
 		return out.err

@@ -170,7 +170,9 @@ func promErrorAlerts() []Alert {
 		},
 		{
 			Name: "PenstockRejected", Severity: Ticket,
-			Expr:    `sum by (job, pipeline) (increase(penstock_pipeline_records_rejected_total[10m])) > 0`,
+			// Of a process that is new, all that it has rejected counts: increase does not see what was before the first scrape.
+			Expr: `sum by (job, pipeline) ((penstock_pipeline_records_rejected_total unless penstock_pipeline_records_rejected_total offset 10m)
+				or increase(penstock_pipeline_records_rejected_total[10m])) > 0`,
 			Summary: "{{ $value | humanize }} records of {{ $labels.pipeline }} were rejected in ten minutes.",
 			Runbook: "They are given up and the rest goes on. `penstock dead-letter ls FILE --by reason` says why, `show` has a record whole, `replay` gives it another chance.",
 		},

@@ -23,7 +23,7 @@ type SourcePartitionStats struct {
 // Reason for its size: it is one line of the log, which is flat: a field for each figure.
 type PipelineStats struct {
 	IntervalMs       int64   `json:"interval_ms"`
-	State            string  `json:"state" required:"true" enum:"starting,running,paused,draining,stopped"`
+	State            string  `json:"state" required:"true" enum:"starting,running,paused@1.1,draining,stopped"`
 	RecordsIn        int64   `json:"records_in"`
 	RecordsOut       int64   `json:"records_out"`
 	Created          int64   `json:"created"`

@@ -16,6 +16,7 @@ type field struct {
 	kind     reflect.Kind
 	required bool
 	enum     []string
+	later    map[string]string // values of enum that came after the key, with their schema
 	max      int
 	with     int // index of the field that this one needs, -1: none
 	unknown  bool
@@ -65,6 +66,15 @@ func makePlan(def *Definition) *plan {
 		}
 		if s := sf.Tag.Get("enum"); s != "" {
 			f.enum = strings.Split(s, ",")
+			for i, v := range f.enum {
+				if value, since, ok := strings.Cut(v, "@"); ok {
+					f.enum[i] = value
+					if f.later == nil {
+						f.later = map[string]string{}
+					}
+					f.later[value] = since
+				}
+			}
 		}
 		if s := sf.Tag.Get("unknown"); s != "" {
 			f.unknown = true

@@ -6,7 +6,7 @@ package event
 // number. Further tags:
 //
 //   - required: the key is always there; an empty error_type is written as _other
-//   - enum: the values that a string may have
+//   - enum: the values that a string may have; one that came after the key names its schema, as in paused@1.1
 //   - max: the most bytes of a string, cut at a whole character
 //   - with: written only when that other field of the event is
 //   - unknown: the value that stands for not known; the key is then left out

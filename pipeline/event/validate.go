@@ -210,6 +210,10 @@ func (l *checked) fields(p *plan, version int) {
 		if !there {
 			continue
 		}
+		s, _ := v.(string)
+		if came, ok := minorOf(f.later[s]); ok && came > version {
+			l.fail("%s %q came with schema %s", f.key, s, f.later[s])
+		}
 		if why := f.wrong(v); why != "" {
 			l.fail("%s %s", f.key, why)
 		}

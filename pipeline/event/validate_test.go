@@ -48,6 +48,19 @@ func TestValidate(t *testing.T) {
 	}
 }
 
+// TestValidateKnowsSinceWhenAValueIs: a value that came after its key is none in a line of an older version.
+func TestValidateKnowsSinceWhenAValueIs(t *testing.T) {
+	var b strings.Builder
+	New(&b, Options{}).Emit(PipelineStats{State: "paused"}, "")
+	if err := Validate([]byte(b.String())); err != nil {
+		t.Errorf("%v: %s", err, b.String())
+	}
+	err := Validate([]byte(strings.Replace(b.String(), `"1.1"`, `"1.0"`, 1)))
+	if err == nil || !strings.Contains(err.Error(), `state "paused" came with schema 1.1`) {
+		t.Errorf("as a line of 1.0: %v", err)
+	}
+}
+
 // TestValidateReadsOlderLines: within the major part of the schema, a line is held to the version that it names.
 func TestValidateReadsOlderLines(t *testing.T) {
 	if err := Validate([]byte(strings.Replace(goodStats, `"1.1"`, `"1.0"`, 1))); err != nil {

@@ -29,6 +29,7 @@ import (
 const (
 	tokenEvery      = time.Second // the least between two looks at the file of the token
 	mostConnections = 64          // some probes, some scrapers, and people
+	probePlaces     = 8           // of them for /livez and /readyz alone
 )
 
 // Options are the settings of a Server. The functions may be called at any time
@@ -120,7 +121,7 @@ func New(o Options) (*Server, error) {
 	if err := s.readToken(check); err != nil {
 		return nil, err
 	}
-	s.places = newPlaces(mostConnections)
+	s.places = newPlaces(mostConnections, probePlaces)
 	s.http = &http.Server{
 		Handler:           s.routes(),
 		ReadHeaderTimeout: 5 * time.Second,

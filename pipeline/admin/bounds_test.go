@@ -254,7 +254,7 @@ func TestManyConnections(t *testing.T) {
 
 // TestAllPlacesServe: when each place has a request under way, a new connection is closed.
 func TestAllPlacesServe(t *testing.T) {
-	p := newPlaces(2)
+	p := newPlaces(2, 0)
 	take := func() (*place, net.Conn) {
 		here, there := net.Pipe()
 		t.Cleanup(func() { _ = here.Close() })
@@ -266,8 +266,9 @@ func TestAllPlacesServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	leave := enter(r)
-	defer enter(r.WithContext(placeOf(context.Background(), two)))()
+	leave, _ := enter(r, false)
+	other, _ := enter(r.WithContext(placeOf(context.Background(), two)), false)
+	defer other()
 	if _, here := take(); !isClosed(here) {
 		t.Error("a third connection was taken beside two requests")
 	}

@@ -23,8 +23,13 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
 	default:
+		leave, ok := enter(r, to.open)
+		if !ok {
+			busy(w, "too many requests are being answered")
+			return
+		}
+		defer leave()
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
-		defer enter(r)()
 		to.handler.ServeHTTP(w, r)
 	}
 }
@@ -82,15 +87,26 @@ func refuse(w http.ResponseWriter, status int, why string) {
 	}{why})
 }
 
+// busy refuses what may be asked again in a moment.
+func busy(w http.ResponseWriter, why string) {
+	w.Header().Set("Retry-After", "1")
+	refuse(w, http.StatusServiceUnavailable, why+": ask again later")
+}
+
 func answer(w http.ResponseWriter, status int, body any) {
 	text, err := json.Marshal(body)
 	if err != nil {
 		status, text = http.StatusInternalServerError, []byte(`{"error":"the answer has no JSON form"}`)
 	}
+	begin(w, status)
+	_, _ = w.Write(append(text, '\n')) // the caller may have gone
+}
+
+// begin writes the head of an answer in JSON.
+func begin(w http.ResponseWriter, status int) {
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(text, '\n')) // the caller may have gone
 }

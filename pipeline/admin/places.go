@@ -11,12 +11,15 @@ import (
 
 // Places bound the connections of the endpoint. When all are taken a new connection takes that of
 // the one that has been without a request for longest: who opens many and says nothing, or says it slowly, keeps
-// nobody else out. A request that is being answered keeps its place; when all are, the new connection is closed.
+// nobody else out. A request that is being answered keeps its place. Some places are kept for probes: other requests are
+// refused when only those are left, so that answers that nobody reads do not keep /livez and /readyz from being asked.
 type places struct {
 	most int
+	kept int // of them for probes
 
-	mu  sync.Mutex
-	all map[*place]bool
+	mu   sync.Mutex
+	all  map[*place]bool
+	busy int // requests under way that are no probes
 }
 
 // A place is one connection.
@@ -29,7 +32,9 @@ type place struct {
 	since   time.Time // when it came, or its last request was answered
 }
 
-func newPlaces(most int) *places { return &places{most: most, all: map[*place]bool{}} }
+func newPlaces(most, kept int) *places {
+	return &places{most: most, kept: kept, all: map[*place]bool{}}
+}
 
 // listener gives l with its connections in places.
 func (p *places) listener(l net.Listener) net.Listener { return placeListener{l, p} }
@@ -89,17 +94,28 @@ func placeOf(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, placeKey{}, conn)
 }
 
-// enter notes that a request is being answered until the function that it gives is called.
-func enter(r *http.Request) (leave func()) {
-	c, ok := r.Context().Value(placeKey{}).(*place)
-	if !ok {
-		return func() {}
+// enter notes that a request is being answered until the function that it gives is called. It gives false when too
+// many are: then the request is to be refused.
+func enter(r *http.Request, probe bool) (leave func(), ok bool) {
+	c, isPlace := r.Context().Value(placeKey{}).(*place)
+	if !isPlace {
+		return func() {}, true
 	}
-	set := func(serving bool) {
-		c.of.mu.Lock()
-		c.serving, c.since = serving, time.Now()
-		c.of.mu.Unlock()
+	p, n := c.of, 1
+	if probe {
+		n = 0
 	}
-	set(true)
-	return func() { set(false) }
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.busy+n > p.most-p.kept && !probe {
+		return nil, false
+	}
+	p.busy += n
+	c.serving, c.since = true, time.Now()
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.busy -= n
+		c.serving, c.since = false, time.Now()
+	}, true
 }

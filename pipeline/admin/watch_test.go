@@ -99,7 +99,7 @@ func TestWatchNamesTheRecord(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := w.Check(both(8*time.Minute, 2), holds)
-	want := "pipeline p: nothing finished for 8m0s, 3 in flight, lag 12; flights/3@5: weather, host api.example: " +
+	want := "pipeline p: nothing finished for 8m0s, 3 in flight, lag 12; flights/3@5 (in flight for 8 min 0 s): weather, host api.example: " +
 		"has waited 7 min 0 s for circuit of api.example; attempt 2 of 5 failed with http_5xx; 12 records behind it"
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want\n%s", err, want)

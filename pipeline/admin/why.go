@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"bufio"
 	"cmp"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -107,14 +110,6 @@ func (s *Server) why() http.Handler {
 	})
 }
 
-// An inFlightJSON is a pipeline in the answer of /api/v1/inflight.
-type inFlightJSON struct {
-	Pipeline string           `json:"pipeline"`
-	InFlight int              `json:"inflight"` // all of them
-	Records  []recordInFlight `json:"records"`  // those that were asked for, oldest first
-	LeftOff  int              `json:"left_off,omitempty"`
-}
-
 type recordInFlight struct {
 	Lane      string `json:"lane"`
 	Topic     string `json:"topic"`
@@ -128,57 +123,100 @@ type recordInFlight struct {
 	AgeMs     int64  `json:"age_ms"`
 }
 
-// inFlightMost is how many records of a pipeline an answer has when the request does not say.
-const inFlightMost = 1000
+const (
+	inFlightUsual = 1000   // records of a pipeline in an answer when the request does not say
+	inFlightMost  = 10_000 // that a request may ask for
+)
 
-// inFlight answers /api/v1/inflight.
+// inFlight answers /api/v1/inflight, one request at a time: each has a list of everything in flight, and may
+// be read slowly.
 func (s *Server) inFlight() http.Handler {
 	if s.options.InFlight == nil {
 		return nil
 	}
-	return shows(func(r *http.Request) (any, error) {
-		asked, err := parameters(r, "pipeline", "older_than", "limit")
+	turn := make(chan struct{}, 1)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, older, most, err := inFlightAsked(r)
 		if err != nil {
-			return nil, err
+			refuse(w, http.StatusBadRequest, err.Error())
+			return
 		}
-		older, err := time.ParseDuration(cmp.Or(asked["older_than"], "0"))
-		if err != nil || older < 0 {
-			return nil, fmt.Errorf("older_than is a time like 30s, not %q", asked["older_than"])
+		select {
+		case turn <- struct{}{}:
+			defer func() { <-turn }()
+		default:
+			busy(w, "another such request is being answered")
+			return
 		}
-		most, err := strconv.Atoi(cmp.Or(asked["limit"], strconv.Itoa(inFlightMost)))
-		if err != nil || most < 1 {
-			return nil, fmt.Errorf("limit is a number from 1 on, not %q", asked["limit"])
-		}
-		out := []inFlightJSON{}
+		all := s.options.InFlight()
 		var names []string
-		for _, p := range s.options.InFlight() {
+		for _, p := range all {
 			names = append(names, p.Pipeline)
-			if name, one := asked["pipeline"]; !one || name == p.Pipeline {
-				out = append(out, inFlightOf(p, older, most))
-			}
 		}
-		return struct {
-			Pipelines []inFlightJSON `json:"pipelines"`
-		}{out}, unknownPipeline(asked, names)
+		if err := unknownPipeline(asked, names); err != nil {
+			refuse(w, http.StatusNotFound, err.Error())
+			return
+		}
+		begin(w, http.StatusOK)
+		writeInFlight(w, all, asked["pipeline"], older, most)
 	})
 }
 
-func inFlightOf(p PipelineInFlight, older time.Duration, most int) inFlightJSON {
-	out := inFlightJSON{Pipeline: p.Pipeline, InFlight: len(p.Records), Records: []recordInFlight{}}
-	records := slices.DeleteFunc(p.Records, func(r engine.InFlight) bool { return r.Age < older })
-	slices.SortFunc(records, func(a, b engine.InFlight) int {
-		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))
-	})
-	if len(records) > most {
-		records, out.LeftOff = records[:most], len(records)-most
+// inFlightAsked reads the parameters of a request for what is in flight.
+func inFlightAsked(r *http.Request) (asked map[string]string, older time.Duration, most int, err error) {
+	asked, err = parameters(r, "pipeline", "older_than", "limit")
+	if err != nil {
+		return nil, 0, 0, err
 	}
-	for _, r := range records {
-		out.Records = append(out.Records, recordInFlight{
-			Lane: r.Lane, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Where: r.Where, State: r.State,
-			For: r.For, HeldMs: r.Held.Milliseconds(), Attempt: r.Attempt, AgeMs: r.Age.Milliseconds(),
+	older, err = time.ParseDuration(cmp.Or(asked["older_than"], "0"))
+	if err != nil || older < 0 {
+		return nil, 0, 0, fmt.Errorf("older_than is a time like 30s, not %q", asked["older_than"])
+	}
+	most, err = strconv.Atoi(cmp.Or(asked["limit"], strconv.Itoa(inFlightUsual)))
+	if err != nil || most < 1 || most > inFlightMost {
+		return nil, 0, 0, fmt.Errorf("limit is a number from 1 to %d, not %q", inFlightMost, asked["limit"])
+	}
+	return asked, older, most, nil
+}
+
+// writeInFlight writes the answer record by record, so that it is never in memory as a whole: a list of
+// pipelines, each with the number of all its records in flight, those that were asked for, oldest first, and how many
+// were left off. It ends early when the caller has gone.
+func writeInFlight(w io.Writer, all []PipelineInFlight, only string, older time.Duration, most int) {
+	out := bufio.NewWriter(w)
+	between := ""
+	_, _ = out.WriteString(`{"pipelines":[`)
+	for _, p := range all {
+		if only != "" && only != p.Pipeline {
+			continue
+		}
+		name, _ := json.Marshal(p.Pipeline) // a text always has a form
+		_, _ = fmt.Fprintf(out, `%s{"pipeline":%s,"inflight":%d,"records":[`, between, name, len(p.Records))
+		between = ","
+		records := slices.DeleteFunc(p.Records, func(r engine.InFlight) bool { return r.Age < older })
+		slices.SortFunc(records, func(a, b engine.InFlight) int {
+			return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))
 		})
+		for i, r := range records[:min(most, len(records))] {
+			if i > 0 {
+				_ = out.WriteByte(',')
+			}
+			text, _ := json.Marshal(recordInFlight{
+				Lane: r.Lane, Topic: r.Topic, Partition: r.Partition, Offset: r.Offset, Where: r.Where, State: r.State,
+				For: r.For, HeldMs: r.Held.Milliseconds(), Attempt: r.Attempt, AgeMs: r.Age.Milliseconds(),
+			})
+			if _, err := out.Write(text); err != nil {
+				return
+			}
+		}
+		_ = out.WriteByte(']')
+		if left := len(records) - most; left > 0 {
+			_, _ = fmt.Fprintf(out, `,"left_off":%d`, left)
+		}
+		_ = out.WriteByte('}')
 	}
-	return out
+	_, _ = out.WriteString("]}\n")
+	_ = out.Flush()
 }
 
 // A notFoundError is of a request for something that is not there.

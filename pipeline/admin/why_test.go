@@ -54,7 +54,8 @@ func TestWhyAnswers(t *testing.T) {
 		"/api/v1/why?pipeline=idle":                      `{"pipelines":[` + idle + `]}`,
 		"/api/v1/why?older_than=1s":                      `{"error":"there is no parameter \"older_than\" here: there is pipeline"}`,
 		"/api/v1/inflight?older_than=soon":               `{"error":"older_than is a time like 30s, not \"soon\""}`,
-		"/api/v1/inflight?limit=0":                       `{"error":"limit is a number from 1 on, not \"0\""}`,
+		"/api/v1/inflight?limit=0":                       `{"error":"limit is a number from 1 to 10000, not \"0\""}`,
+		"/api/v1/inflight?limit=10001":                   `{"error":"limit is a number from 1 to 10000, not \"10001\""}`,
 		"/api/v1/inflight?limit=1&limit=2":               `{"error":"the parameter limit comes twice"}`,
 		"/api/v1/inflight?older_than=9s&pipeline=orders": `{"pipelines":[{"pipeline":"orders","inflight":5,"records":[]}]}`,
 	} {
@@ -86,7 +87,13 @@ func TestInFlightAnswers(t *testing.T) {
 		"?older_than=1500ms&limit=2": "4 3, 1 left off",
 	} {
 		_, body, _ := ask(t, c, "GET", "http://"+s.Addr()+"/api/v1/inflight"+query, nil)
-		var got struct{ Pipelines []inFlightJSON }
+		var got struct {
+			Pipelines []struct {
+				InFlight int
+				Records  []recordInFlight
+				LeftOff  int `json:"left_off"`
+			}
+		}
 		if err := json.Unmarshal([]byte(body), &got); err != nil || len(got.Pipelines) != 2 {
 			t.Fatal(err, body)
 		}

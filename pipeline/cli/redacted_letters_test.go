@@ -289,7 +289,7 @@ func TestNoCanaryInLettersOfKafka(t *testing.T) {
 	}
 }
 
-// A host that is made of a redacted field is masked in the letter. Logs name hosts: check warns of it.
+// A host that is made of a redacted field is masked in the letter. Logs name hosts, as the manual says.
 func TestNoCanaryInHostsOfLetters(t *testing.T) {
 	for _, url := range []string{"http://{card}.example/x", "{'http://' + card + '.example'}"} {
 		dir, _ := runWay(t, wayOut{stages: fmt.Sprintf("http: {url: %q, into: x, hosts: ['*.other.example']}", url)}, "", "file: {path: dead.jsonl}"+redacting)

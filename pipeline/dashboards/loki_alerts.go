@@ -29,7 +29,11 @@ func counted(event, rng string, by ...string) string {
 }
 
 func lokiSilence() []Alert {
-	out, lag := total("pipeline.stats", "records_out", "5m", "pipeline"), partition("lag", recent, "sum", "pipeline")
+	var done []string // what has found its outcome; a pipeline that filters everything has not stalled
+	for _, outcome := range []string{"records_out", "filtered", "rejected"} {
+		done = append(done, total("pipeline.stats", outcome, "5m", "pipeline").logql())
+	}
+	lag := partition("lag", recent, "sum", "pipeline")
 	flight := present("pipeline.stats", "inflight", recent, "pipeline")
 	return []Alert{
 		{
@@ -40,8 +44,8 @@ func lokiSilence() []Alert {
 		},
 		{
 			Name: "PenstockStalled", Severity: Page, For: 5 * time.Minute,
-			Expr:    out.logql() + " == 0\nand\n" + lag.logql() + " > 0\nand\n" + flight.logql() + " > 0",
-			Summary: "Pipeline {{ $labels.pipeline }} has work and delivers nothing.",
+			Expr:    "(" + strings.Join(done, "\n+\n") + ") == 0\nand\n" + lag.logql() + " > 0\nand\n" + flight.logql() + " > 0",
+			Summary: "Pipeline {{ $labels.pipeline }} has work and finishes nothing.",
 			Runbook: "`penstock why` names the record, the step and the host that each partition waits for; step.stalled and sink.stalled in the log say the same.",
 		},
 		{
@@ -106,6 +110,9 @@ func lokiFailures() []Alert {
 	// While nothing is read, behind a host that is down, there are failures and no records to divide by: that is more than any share.
 	failing := "(" + errors.logql() + "\n/\n" + in.logql() + ")"
 	without := "\nor\n(" + errors.logql() + " > 0\nand\n" + in.logql() + " == 0)"
+	open := present("step.stats", "circuits_open", recent, "pipeline", "step")
+	open.fold = "max" // copies leave the same hosts alone
+	paused := ask{event: "pipeline.stats", over: count, rng: recent, where: []string{"state", "paused"}, by: []string{"pipeline"}}
 	return []Alert{
 		{
 			Name: "PenstockErrorsHigh", Severity: Ticket, For: 10 * time.Minute,
@@ -127,13 +134,13 @@ func lokiFailures() []Alert {
 		},
 		{
 			Name: "PenstockPaused", Severity: Page,
-			Expr:    counted("pipeline.paused", "10m", "pipeline", "reason"),
-			Summary: "Pipeline {{ $labels.pipeline }} pauses: {{ $labels.reason }}.",
+			Expr:    counted("pipeline.paused", "10m", "pipeline") + "\nor\n" + paused.logql(), // a pause may be longer than that
+			Summary: "Pipeline {{ $labels.pipeline }} pauses: too many of its records are rejected.",
 			Runbook: "More of the last records were rejected than its file allows. This is an outage, and not a bad record: look at what rejects them before the pause ends.",
 		},
 		{
 			Name: "PenstockBreakerOpen", Severity: Page, For: 5 * time.Minute,
-			Expr:    present("step.stats", "circuits_open", recent, "pipeline", "step").logql() + " > 0",
+			Expr:    open.logql() + " > 0",
 			Summary: "Step {{ $labels.step }} of pipeline {{ $labels.pipeline }} leaves {{ $value }} hosts alone, since they fail.",
 			Runbook: "circuit.changed names the host. Records wait for it; none is lost.",
 		},

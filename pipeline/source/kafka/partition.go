@@ -64,8 +64,6 @@ type partition struct {
 	inTransactions                    atomic.Int64 // records in front of it that wait for the end of transactions
 	committedAt                       atomic.Int64 // nanoseconds since 1970; 0: never
 
-	unreached bool // the last poll for it had no answer; guarded by Source.mu
-
 	mu    sync.Mutex
 	state state
 	term  int // of the assignment, or from a gap in the log on

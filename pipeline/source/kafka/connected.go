@@ -7,21 +7,13 @@ import "github.com/penstockio/penstock/pipeline/kafka"
 // partition goes by its own polls, not by those of a broker: a new leader that answers for it ends the
 // matter, and a lane that is full needs no broker. The caller holds k.mu.
 func (k *Source) connected() bool {
-	if !k.joined {
-		return false
-	}
-	for _, p := range k.parts {
-		if p.unreached {
-			return false
-		}
-	}
-	return k.group.Silent() < k.s.Session/2
+	return k.joined && len(k.unreached) == 0 && k.group.Silent() < k.s.Session/2
 }
 
 // noteReached notes that the broker that leads partitions answers. The caller holds k.mu.
 func (k *Source) noteReached(parts []*partition) {
 	for _, p := range parts {
-		p.unreached = false
+		delete(k.unreached, p)
 	}
 }
 
@@ -29,7 +21,7 @@ func (k *Source) noteReached(parts []*partition) {
 func (k *Source) noteUnreached(polled []kafka.FetchPartition) {
 	for _, f := range polled {
 		if p := k.parts[f.TopicPartition]; p != nil {
-			p.unreached = true
+			k.unreached[p] = true
 		}
 	}
 }

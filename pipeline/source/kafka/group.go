@@ -96,6 +96,7 @@ func (k *Source) unregister(tps []kafka.TopicPartition) []*partition {
 		if p := k.parts[tp]; p != nil {
 			taken = append(taken, p)
 			delete(k.parts, tp)
+			delete(k.unreached, p)
 		}
 	}
 	return taken

@@ -16,7 +16,7 @@ type Report struct {
 	OpenCircuits           int64 // hosts that are left alone now because they fail
 	Partitions             []PartitionReport
 	Generation             int64 // of a group member
-	Connected              bool  // of a source: the group is joined, or the files are open
+	Connected              bool  // of a source: the group is joined and its cluster answers, or the files are open
 }
 
 // A PartitionReport is the state of one partition that a source reads. Offsets

@@ -194,7 +194,7 @@ func (s *Server) serve(l net.Listener) {
 }
 
 // listenUnix takes the place of a socket that nobody listens on. Only the user of the
-// process may connect.
+// process, and root, can ever connect.
 func listenUnix(path string) (net.Listener, error) {
 	if st, err := os.Lstat(path); err == nil {
 		if st.Mode()&os.ModeSocket == 0 {
@@ -208,17 +208,11 @@ func listenUnix(path string) (net.Listener, error) {
 			return nil, err
 		}
 	}
-	l, err := net.Listen("unix", path)
+	l, err := listenPrivate(path)
 	if errors.Is(err, syscall.EINVAL) {
 		return nil, fmt.Errorf("its path has %d bytes, and the system takes some 100: choose a shorter one", len(path))
 	}
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
+	return l, err
 }
 
 // Addr gives where the server listens, after Start: host:port, with the port that the

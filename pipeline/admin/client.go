@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -96,10 +97,10 @@ func (e *AnswerError) Error() string {
 
 // Get asks for a path, with its query if it has one, and reads the JSON of the answer into into. It blocks until the
 // answer is there, 10 seconds at most. An answer above 64 MiB is an error. The error is a *pipeline.EnvironmentError
-// when the endpoint cannot be reached, and an *AnswerError when it refuses. /livez and /readyz answer with 503 and
-// their reason when they fail: that is read into into too, and the error is an AnswerError as well.
+// when the endpoint cannot be reached, or when what listens there is not penstock, and an *AnswerError when it refuses. /livez and
+// /readyz answer with 503 and their reason when they fail: that is read into into too, and the error is an AnswerError as well.
 func (c *Client) Get(ctx context.Context, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, clientPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, clientPatience, errNoAnswer)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
 	if err != nil {
@@ -110,29 +111,69 @@ func (c *Client) Get(ctx context.Context, path string, into any) error {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return c.unreachable(path, err)
+		return c.unreachable(ctx, path, err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, largestAnswer+1))
 	switch {
 	case err != nil:
-		return c.unreachable(path, err)
+		return c.unreachable(ctx, path, err)
 	case len(body) > largestAnswer:
 		return fmt.Errorf("asking the admin endpoint at %s for %s: the answer is larger than %d MiB", c.address, path, largestAnswer>>20)
 	case resp.StatusCode != http.StatusOK:
 		return c.refused(path, resp.StatusCode, body, into)
 	}
+	if !isOurs(path, body) {
+		return c.foreign(path, errors.New("the answer is none of penstock's"))
+	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return fmt.Errorf("asking the admin endpoint at %s for %s: the answer is not that of a penstock of this version: %w", c.address, path, err)
+		return c.foreign(path, err)
 	}
 	return nil
 }
 
+// errNoAnswer ends a request that has waited long enough.
+var errNoAnswer = fmt.Errorf("no answer within %v", clientPatience)
+
+// answerKeys are what the answers of some paths always have. Any other service may answer with an object too, which would
+// be read as a process without pipelines.
+var answerKeys = map[string]string{
+	"/livez": "status", "/readyz": "status", "/version": "config_hash",
+	"/api/v1/stats": "pipelines", "/api/v1/why": "pipelines", "/api/v1/inflight": "pipelines",
+	"/api/v1/partitions": "pipelines", "/api/v1/errors": "pipelines",
+}
+
+// isOurs says whether body may be the answer for path of an endpoint.
+func isOurs(path string, body []byte) bool {
+	path, _, _ = strings.Cut(path, "?")
+	key, known := answerKeys[path]
+	if !known {
+		return true
+	}
+	var all map[string]json.RawMessage
+	return json.Unmarshal(body, &all) == nil && all[key] != nil
+}
+
+// foreign makes the error of an answer that is not one of an endpoint of penstock.
+func (c *Client) foreign(path string, err error) error {
+	return &pipeline.EnvironmentError{Err: fmt.Errorf(
+		"asking the admin endpoint at %s for %s: %w: what listens there is not penstock, or not of this version: give the address of the process's admin.listen",
+		c.address, path, err)}
+}
+
 // unreachable makes the error of a request that had no answer. It says what to do.
-func (c *Client) unreachable(path string, err error) error {
+func (c *Client) unreachable(ctx context.Context, path string, err error) error {
 	hint := ""
-	var unknown x509.UnknownAuthorityError
+	var (
+		unknown x509.UnknownAuthorityError
+		named   x509.HostnameError
+	)
 	switch {
+	case context.Cause(ctx) == errNoAnswer:
+		err = errNoAnswer
+		hint = ": either the process hangs, or what listens there does not speak HTTP, as a broker of Kafka does not: see which port admin.listen has"
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), strings.Contains(err.Error(), "malformed HTTP response"):
+		hint = "; what listens there does not speak HTTP: see which port admin.listen has"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
 		hint = "; nothing listens there: the process has to run, with the section admin: {listen: " +
 			strings.TrimPrefix(c.address, "https://") + "} in its file"
@@ -140,12 +181,26 @@ func (c *Client) unreachable(path string, err error) error {
 		hint = "; only the user of the process, and root, may connect to its socket"
 	case errors.As(err, &unknown):
 		hint = "; give the authority that has signed its certificate"
+	case errors.As(err, &named):
+		hint = "; its certificate is for another name: " + otherName(named.Certificate)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
 		err = op
 	}
 	return &pipeline.EnvironmentError{Err: fmt.Errorf("asking the admin endpoint at %s for %s: %w%s", c.address, path, err, hint)}
+}
+
+// otherName says which address a certificate can be asked by.
+func otherName(c *x509.Certificate) string {
+	names := slices.Clone(c.DNSNames)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "it has none; give it subjectAltName=IP:127.0.0.1, say"
+	}
+	return "ask by one that it has (" + strings.Join(names, ", ") + "), or give it this one as a subjectAltName"
 }
 
 // refused makes the error of an answer with a status of its own.
@@ -164,7 +219,7 @@ func (c *Client) refused(path string, status int, body []byte, into any) error {
 	case strings.Contains(string(body), "HTTP request to an HTTPS server"):
 		e.Why = "it speaks TLS: write https:// in front of its address"
 	case e.Why == "":
-		e.Why = "what listens there is not a penstock of this version"
+		return c.foreign(path, fmt.Errorf("%d %s", status, http.StatusText(status)))
 	}
 	return e
 }

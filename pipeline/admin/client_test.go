@@ -1,8 +1,11 @@
 package admin
 
 import (
+	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -63,6 +68,13 @@ func trustOf(s *httptest.Server) *tls.Config {
 	return s.Client().Transport.(*http.Transport).TLSClientConfig
 }
 
+// authorityOf trusts the certificate of a server, under the names that it has.
+func authorityOf(s *httptest.Server) *tls.Config {
+	c := trustOf(s).Clone()
+	c.ServerName = ""
+	return c
+}
+
 // TestClientSaysWhatToDo: each error names the endpoint, the path and what helps, and no token.
 func TestClientSaysWhatToDo(t *testing.T) {
 	o := healthy()
@@ -96,9 +108,14 @@ func TestClientSaysWhatToDo(t *testing.T) {
 		"not ready":     {ClientOptions{Address: s.Addr(), Token: "canary"}, "/readyz", false, 503, "connecting"},
 		"TLS":           {ClientOptions{Address: pair.Listener.Addr().String()}, "/version", false, 400, "https://"},
 		"no authority":  {ClientOptions{Address: pair.URL}, "/version", true, 0, "authority that has signed"},
-		"another":       {ClientOptions{Address: plain("hello", 200)}, "/version", false, 0, "not that of a penstock"},
-		"another's 500": {ClientOptions{Address: plain("hello", 500)}, "/version", false, 500, "not a penstock"},
-		"a redirect":    {ClientOptions{Address: plain("", 302)}, "/version", false, 302, "not a penstock"},
+		"another name":  {ClientOptions{Address: "https://" + strings.Replace(pair.Listener.Addr().String(), "127.0.0.1", "localhost", 1), TLS: authorityOf(pair)}, "/version", true, 0, "ask by one that it has (example.com, *.example.com, 127.0.0.1, ::1)"},
+		"another":       {ClientOptions{Address: plain("hello", 200)}, "/version", true, 0, "is not penstock"},
+		"another's {}":  {ClientOptions{Address: plain("{}", 200)}, "/api/v1/why?pipeline=a", true, 0, "is not penstock"},
+		"another's []":  {ClientOptions{Address: plain("[]", 200)}, "/api/v1/stats", true, 0, "is not penstock"},
+		"another's 500": {ClientOptions{Address: plain("hello", 500)}, "/version", true, 0, "500 Internal Server Error: what listens there is not penstock"},
+		"a redirect":    {ClientOptions{Address: plain("", 302)}, "/version", true, 0, "302 Found: what listens there is not penstock"},
+		"no HTTP":       {ClientOptions{Address: speaks(t, "\x00\x00\x00\x00")}, "/version", true, 0, "does not speak HTTP"},
+		"hangs up":      {ClientOptions{Address: speaks(t, "")}, "/version", true, 0, "does not speak HTTP"},
 	} {
 		var into struct{ Status string }
 		err := ofClient(t, tt.options).Get(t.Context(), tt.path, &into)
@@ -111,6 +128,62 @@ func TestClientSaysWhatToDo(t *testing.T) {
 		}
 		if name == "not ready" && into.Status != "failing" {
 			t.Errorf("%s: what is said of it was not read: %v", name, into)
+		}
+	}
+}
+
+// speaks gives the address of somebody who reads a line, says some bytes and hangs up.
+func speaks(t *testing.T, bytes string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = http.ReadRequest(bufio.NewReader(conn))
+			_, _ = io.WriteString(conn, bytes)
+			_ = conn.Close()
+		}
+	}()
+	return l.Addr().String()
+}
+
+// TestClientOfASilentPort: who takes the connection and answers nothing, as a broker does, is given up, and the error says what
+// may be wrong. That the caller has ended it says nothing of the kind.
+func TestClientOfASilentPort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := ofClient(t, ClientOptions{Address: "127.0.0.1:9092"})
+		c.http.Transport.(*http.Transport).DialContext = func(context.Context, string, string) (net.Conn, error) {
+			here, there := net.Pipe()
+			go func() { _, _ = io.Copy(io.Discard, there) }()
+			return here, nil
+		}
+		var into any
+		err := c.Get(t.Context(), "/api/v1/why", &into)
+		var env *pipeline.EnvironmentError
+		if !errors.As(err, &env) || !strings.Contains(err.Error(), "no answer within 10s") || !strings.Contains(err.Error(), "does not speak HTTP") {
+			t.Error(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Get(ctx, "/api/v1/why", &into); !errors.Is(err, context.DeadlineExceeded) || strings.Contains(err.Error(), "HTTP") {
+			t.Error(err)
+		}
+	})
+}
+
+// TestAnswersHaveTheirKeys: what the client takes for the mark of an answer is in each answer.
+func TestAnswersHaveTheirKeys(t *testing.T) {
+	s := start(t, stuck())
+	c := client(t, &http.Transport{})
+	for path := range answerKeys {
+		if _, body, _ := ask(t, c, "GET", "http://"+s.Addr()+path, nil); !isOurs(path, []byte(body)) {
+			t.Errorf("%s answers %s", path, body)
 		}
 	}
 }

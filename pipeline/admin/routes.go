@@ -2,6 +2,7 @@ package admin
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -36,11 +37,16 @@ func (s *Server) table() []route {
 }
 
 // shows makes the handler of a path that answers with JSON. An error is one of the request: a
-// parameter that cannot be read.
+// parameter that cannot be read, or names what is not there.
 func shows(what func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := what(r)
-		if err != nil {
+		var missing notFoundError
+		switch {
+		case errors.As(err, &missing):
+			refuse(w, http.StatusNotFound, err.Error())
+			return
+		case err != nil:
 			refuse(w, http.StatusBadRequest, err.Error())
 			return
 		}

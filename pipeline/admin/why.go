@@ -33,7 +33,7 @@ type Why struct {
 }
 
 // A PipelineWhy says for each lane of a pipeline with records that are not committed what keeps its mark from
-// moving, those that have waited longest first.
+// moving, those whose records have been there longest first.
 type PipelineWhy struct {
 	Pipeline     string `json:"pipeline"`
 	State        string `json:"state"`
@@ -88,8 +88,10 @@ func (s *Server) why() http.Handler {
 			return nil, err
 		}
 		out := Why{Pipelines: []PipelineWhy{}}
+		var names []string
 		for _, p := range s.options.Holds() {
-			if only["pipeline"] != "" && only["pipeline"] != p.Pipeline {
+			names = append(names, p.Pipeline)
+			if name, one := only["pipeline"]; one && name != p.Pipeline {
 				continue
 			}
 			one := PipelineWhy{Pipeline: p.Pipeline, State: p.State, Disconnected: p.Disconnected, Holds: []Hold{}}
@@ -101,7 +103,7 @@ func (s *Server) why() http.Handler {
 			}
 			out.Pipelines = append(out.Pipelines, one)
 		}
-		return out, nil
+		return out, unknownPipeline(only, names)
 	})
 }
 
@@ -148,14 +150,16 @@ func (s *Server) inFlight() http.Handler {
 			return nil, fmt.Errorf("limit is a number from 1 on, not %q", asked["limit"])
 		}
 		out := []inFlightJSON{}
+		var names []string
 		for _, p := range s.options.InFlight() {
-			if asked["pipeline"] == "" || asked["pipeline"] == p.Pipeline {
+			names = append(names, p.Pipeline)
+			if name, one := asked["pipeline"]; !one || name == p.Pipeline {
 				out = append(out, inFlightOf(p, older, most))
 			}
 		}
 		return struct {
 			Pipelines []inFlightJSON `json:"pipelines"`
-		}{out}, nil
+		}{out}, unknownPipeline(asked, names)
 	})
 }
 
@@ -175,6 +179,19 @@ func inFlightOf(p PipelineInFlight, older time.Duration, most int) inFlightJSON 
 		})
 	}
 	return out
+}
+
+// A notFoundError is of a request for something that is not there.
+type notFoundError struct{ error }
+
+// unknownPipeline is the error of a request for a pipeline that the process does not run, whatever names it has. An empty list
+// would say that nothing waits.
+func unknownPipeline(asked map[string]string, names []string) error {
+	name, one := asked["pipeline"]
+	if !one || slices.Contains(names, name) {
+		return nil
+	}
+	return notFoundError{fmt.Errorf("there is no pipeline %q here: there is %s", name, strings.Join(names, ", "))}
 }
 
 // parameters reads those of a request, each at most once. One that is not known is an error: a request that misspells

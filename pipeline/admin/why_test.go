@@ -46,13 +46,12 @@ func TestWhyAnswers(t *testing.T) {
 	c := client(t, &http.Transport{})
 	const hold = `{"lane":"orders/3","topic":"orders","partition":3,"offset":4712,"waits_for":"orders/3@4711","where":"weather","kind":"http",` +
 		`"host":"api.example","state":"retrying","cause":"retry","since_ms":4200,"attempt":3,"attempts":5,"error_type":"http_5xx",` +
-		`"error_message":"answered status 503","age_ms":9000,"behind":812,"says":"orders/3@4712 waits for orders/3@4711: weather, host api.example: ` +
+		`"error_message":"answered status 503","age_ms":9000,"behind":812,"says":"orders/3@4712 (in flight for 9.0 s) waits for orders/3@4711: weather, host api.example: ` +
 		`attempt 3 of 5 fails with http_5xx (answered status 503); has waited 4.2 s for its next attempt; 812 records behind it"}`
 	const idle = `{"pipeline":"idle","state":"failed","error":"no such topic","disconnected":true,"holds":[]}`
 	for path, want := range map[string]string{
 		"/api/v1/why":                                    `{"pipelines":[{"pipeline":"orders","state":"running","holds":[` + hold + `]},` + idle + `]}`,
 		"/api/v1/why?pipeline=idle":                      `{"pipelines":[` + idle + `]}`,
-		"/api/v1/why?pipeline=none":                      `{"pipelines":[]}`,
 		"/api/v1/why?older_than=1s":                      `{"error":"there is no parameter \"older_than\" here: there is pipeline"}`,
 		"/api/v1/inflight?older_than=soon":               `{"error":"older_than is a time like 30s, not \"soon\""}`,
 		"/api/v1/inflight?limit=0":                       `{"error":"limit is a number from 1 on, not \"0\""}`,
@@ -61,6 +60,18 @@ func TestWhyAnswers(t *testing.T) {
 	} {
 		if _, body, _ := ask(t, c, "GET", "http://"+s.Addr()+path, nil); body != want {
 			t.Errorf("%s answers\n%s, want\n%s", path, body, want)
+		}
+	}
+}
+
+// TestNoSuchPipeline: a name that is misspelt is not answered as a pipeline in which nothing waits.
+func TestNoSuchPipeline(t *testing.T) {
+	s := start(t, stuck())
+	c := client(t, &http.Transport{})
+	for path, name := range map[string]string{"/api/v1/why?pipeline=nope": "nope", "/api/v1/inflight?limit=1&pipeline=nope": "nope", "/api/v1/why?pipeline=": ""} {
+		want := `{"error":"there is no pipeline \"` + name + `\" here: there is orders, idle"}`
+		if status, body, _ := ask(t, c, "GET", "http://"+s.Addr()+path, nil); status != 404 || body != want {
+			t.Errorf("%s: %d %s, want 404 %s", path, status, body, want)
 		}
 	}
 }

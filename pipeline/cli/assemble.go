@@ -150,13 +150,17 @@ func pingAll(ctx context.Context, all []*assembled) []error {
 }
 
 // newEvents makes the emitter of a process. w is standard error, or what stands before
-// it.
-func newEvents(g *globals, w io.Writer, l config.Log) (*event.Emitter, error) {
+// it; changes are to its options.
+func newEvents(g *globals, w io.Writer, l config.Log, changes ...func(*event.Options)) (*event.Emitter, error) {
 	lowest, err := zerolog.ParseLevel(l.Level)
 	if err != nil {
 		return nil, usagef("log level %s: %w", l.Level, err)
 	}
 	file, _ := g.err.(*os.File)
 	console, color := event.ConsoleFor(l.Format, file)
-	return event.New(w, event.Options{Log: lowest, EventsOff: !l.Events, Console: console, Color: color}), nil
+	o := event.Options{Log: lowest, EventsOff: !l.Events, Console: console, Color: color}
+	for _, change := range changes {
+		change(&o)
+	}
+	return event.New(w, o), nil
 }

@@ -114,6 +114,16 @@ func firstOffers(f cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
+// oneOffer offers what f does for the first argument, and nothing for those behind it.
+func oneOffer(f cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return f(cmd, args, typed)
+	}
+}
+
 // completeWords offers the values of a flag that takes one of a few.
 func completeWords(words ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
@@ -155,7 +165,7 @@ func (g *globals) completeAll(root *cobra.Command) error {
 	flags := map[string]cobra.CompletionFunc{
 		"set": g.completeSet, "log-level": completeWords("debug", "info", "warn", "error", "disabled"), "log-format": completeWords("auto", "json", "console"),
 		"until": g.completeUntil, "before": g.completeUntil, "key": completeExpression, "file": files,
-		"step": g.completeUntil, "where": completeExpression,
+		"step": g.completeRejecter, "reason": completeReasons, "where": completeExpression,
 	}
 	register := func(c *cobra.Command, flag string, f cobra.CompletionFunc) error {
 		if _, ok := c.GetFlagCompletionFunc(flag); ok || c.LocalNonPersistentFlags().Lookup(flag) == nil && c.PersistentFlags().Lookup(flag) == nil {
@@ -195,7 +205,9 @@ func argumentsOf(c *cobra.Command, files cobra.CompletionFunc) cobra.CompletionF
 		return firstOffers(files)
 	case strings.HasPrefix(what, "EXPR"):
 		return firstOffers(completeExpression)
-	case strings.HasPrefix(what, "FILE"), strings.HasPrefix(what, "[FILE]"):
+	case what == "FILE", strings.HasPrefix(what, "FILE [") && !strings.Contains(what, "..."):
+		return oneOffer(files)
+	case strings.HasPrefix(what, "FILE"), strings.HasPrefix(what, "[FILE]"), strings.HasPrefix(what, "[FILE|"):
 		return files
 	case what == "":
 		return cobra.NoFileCompletions

@@ -54,6 +54,7 @@ written over. Without a folder, the names of the files are listed; of a kind tha
 	}
 	cmd.Flags().StringVar(&kind, "kind", kind, strings.Join(exportKinds(), ", "))
 	cmd.Flags().StringVarP(&folder, "output", "o", folder, "write into this `folder`")
+	_ = cmd.MarkFlagDirname("output") // shells offer folders; it fails without such a flag alone
 	cmd.Flags().StringVar(&service, "service", service, "service_name of the log that the alerts for Loki watch, when it is another")
 	return cmd
 }

@@ -120,6 +120,30 @@ func openLetters(g *globals, file, from string) (*letterBox, error) {
 	return letterBoxOf(set, file, from)
 }
 
+// openChosen opens the dead letters of a file for looking at those that flags choose, and says which were
+// replayed. The caller closes the log when there is no error.
+func openChosen(ctx context.Context, g *globals, f *letterFlags, file string) (*letterBox, *deadletter.Filter, letters.Progress, error) {
+	filter, err := f.filter(time.Now())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	box, err := openLetters(g, file, f.from)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	var done letters.Progress
+	if err = box.log.Ping(ctx); err == nil {
+		err = box.checkNames(ctx, f)
+	}
+	if err == nil {
+		done, err = box.log.Load(ctx)
+	}
+	if err != nil {
+		return nil, nil, nil, errors.Join(err, box.log.Close())
+	}
+	return box, filter, done, nil
+}
+
 func letterBoxOf(set *config.Set, file, from string) (b *letterBox, err error) {
 	if len(set.Pipelines) != 1 {
 		return nil, usagef("reading dead letters: %s holds %d pipelines; name the file of one", file, len(set.Pipelines))
@@ -135,13 +159,13 @@ func letterBoxOf(set *config.Set, file, from string) (b *letterBox, err error) {
 }
 
 // group is the consumer group that holds what was replayed.
-func (b *letterBox) group() string { return b.file.Name + ".dead-letter" }
+func (b *letterBox) group() string { return replayName(b.file.Name) }
 
 func (b *letterBox) findLog(from string) (letters.Log, error) {
 	d := b.file.DeadLetter
 	switch {
 	case from != "":
-		return letters.NewFile(from), nil
+		return letters.NewFile(from, b.file.Name), nil
 	case d == nil:
 		return nil, usagef("%s has no dead_letter, so there are no dead letters; name a file with --from", b.file.File)
 	}
@@ -173,7 +197,7 @@ func (b *letterBox) findLog(from string) (letters.Log, error) {
 		case s.As == "value":
 			return nil, wrong("the dead letters are values alone (as: value), which do not say why")
 		}
-		return letters.NewFile(s.Path.String()), nil
+		return letters.NewFile(s.Path.String(), b.file.Name), nil
 	}
 	return nil, wrong("dead letters that go to %s cannot be read back", d.Kind.Name)
 }

@@ -17,6 +17,7 @@ import (
 // Why a letter is refused that the flags choose. They are the words of the summary.
 const (
 	refusedRedacted  = "redacted"            // parts of the record were taken out
+	refusedNoValue   = "value_redacted"      // the whole value was taken out: sent back, the record would be a tombstone
 	refusedReplays   = "max_replays"         // it has been replayed so often
 	refusedTopic     = "other_topic"         // the pipeline does not read the topic it came from
 	refusedPartition = "no_partition"        // the topic has no such partition any more
@@ -78,6 +79,8 @@ func (c *letterChooser) choose(rec *pipeline.Record, at pipeline.Position) (lett
 // judge says where a letter goes on, or why it does not.
 func (c *letterChooser) judge(l *deadletter.Letter) (letterTarget, string) {
 	switch {
+	case slices.Contains(l.Redacted, deadletter.RedactedValue): // whatever --redacted says
+		return letterTarget{}, refusedNoValue
 	case l.Redacted != nil && !c.redacted:
 		return letterTarget{}, refusedRedacted
 	case l.Replays >= c.maxReplays:
@@ -120,7 +123,7 @@ func printCounts(w io.Writer, counts map[string]int64) {
 		return 1
 	})
 	for _, name := range names {
-		fmt.Fprintf(w, "  %-8d %s\n", counts[name], name)
+		fmt.Fprintf(w, "  %-8d %s\n", counts[name], visible(name))
 	}
 }
 

@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"text/tabwriter"
 	"time"
-	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -95,22 +93,11 @@ func listLetters(ctx context.Context, g *globals, f *listFlags, file string) err
 	if f.by != "" && !slices.Contains(letterGroups, f.by) {
 		return usagef("--by %s: it is reason, step or hour", f.by)
 	}
-	filter, err := f.filter(time.Now())
-	if err != nil {
-		return err
-	}
-	box, err := openLetters(g, file, f.from)
+	box, filter, done, err := openChosen(ctx, g, &f.letterFlags, file)
 	if err != nil {
 		return err
 	}
 	defer box.log.Close()
-	if err := box.log.Ping(ctx); err != nil {
-		return err
-	}
-	done, err := box.log.Load(ctx)
-	if err != nil {
-		return err
-	}
 	p := &letterPrinter{w: g.out, flags: f, groups: map[string]*letterGroup{}}
 	limit := f.limit
 	if f.waiting {
@@ -163,21 +150,12 @@ func (p *letterPrinter) add(l *deadletter.Letter, replayed bool) error {
 	if replayed {
 		state = "yes"
 	}
-	fmt.Fprintf(p.table, "%v\t%s\t%s\t%s\t%d\t%s\t%v\t%s\n", l.At, letterTime(l), l.Step, l.Reason, l.Attempts, state, l.Record.Position, onOneLine(l.Error))
+	fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", inACell(l.At.String()), letterTime(l), inACell(l.Step), inACell(l.Reason), l.Attempts, state,
+		inACell(l.Record.Position.String()), inACell(l.Error))
 	if p.lines%tableBlock == 0 {
 		return p.table.Flush()
 	}
 	return nil
-}
-
-// onOneLine gives a text without control characters, for a table.
-func onOneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 func (p *letterPrinter) count(l *deadletter.Letter) {
@@ -236,7 +214,7 @@ func (p *letterPrinter) end() error {
 	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "LETTERS\t%s\tFIRST\tLAST\n", map[string]string{"reason": "REASON", "step": "STEP", "hour": "HOUR"}[p.flags.by])
 	for _, c := range all {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", c.Count, c.Value, c.First, c.Last)
+		fmt.Fprintf(t, "%d\t%s\t%s\t%s\n", c.Count, inACell(c.Value), c.First, c.Last)
 	}
 	return t.Flush()
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/source/letters"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
@@ -31,15 +33,32 @@ type sameCluster struct {
 // KafkaConfig implements kafkasink.Source.
 func (s sameCluster) KafkaConfig() kafka.Config { return s.file.KafkaConfig() }
 
+// outages writes the log's lines about brokers that give no letters.
+type outages struct{ events *event.Emitter }
+
+// Failed implements lettertopic.Watcher.
+func (o outages) Failed(broker string, err error) {
+	kind, ok := event.TypeOf(err)
+	if !ok {
+		kind = "unknown"
+	}
+	o.events.Emit(event.SourceDisconnected{Broker: broker, ErrorType: kind, ErrorMessage: err.Error()}, "")
+}
+
+// Answered implements lettertopic.Watcher.
+func (o outages) Answered(broker string, down time.Duration) {
+	o.events.Emit(event.SourceConnected{Broker: broker, DownMs: down.Milliseconds()}, "")
+}
+
 // again puts the header on a record that says how often it was replayed: the engine has taken it
-// off, as from every record that it reads.
+// off, as from every record that it reads. The other headers are those that the record came with.
 func again(of targetOf) pipeline.Stage {
 	return pipeline.StageFunc(func(_ context.Context, rec *pipeline.Record) error {
 		t, ok := of(rec.Position)
 		if !ok {
 			return pipeline.Fatal(fmt.Errorf("replaying %v: nothing is known of its letter", rec.Position))
 		}
-		rec.SetHeaders(append(deadletter.Without(rec.Headers()), t.letter.Again()))
+		rec.SetHeaders(append(slices.Clone(rec.Headers()), t.letter.Again()))
 		return nil
 	})
 }

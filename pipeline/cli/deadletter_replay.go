@@ -40,17 +40,18 @@ func newDeadLetterReplay(g *globals) *cobra.Command {
 		Long: fmt.Sprintf(`Send the records of dead letters through the pipeline of FILE again, in the order in which they were rejected, and so in order per key.
 
 With --to start they go back to the topic they were read from, into the same partition, with key, value, headers and time as they came and the
-header penstock-replayed, and the running daemon takes them from there. A pipeline that reads no topic runs in this
+header penstock-replayed, and the running daemon takes them from there. So does everybody else who reads the topic: other pipelines and consumers
+get these records again, and so do those sinks of this pipeline that have had them when another had rejected them. A pipeline that reads no topic runs in this
 process, from its first step. With --to step the pipeline runs in this process, and each record goes on at the step or sink that rejected
-it, with the value that it had there; steps before are passed over, sinks are written to. A record is refused where
+it, with the value that it had there: steps before are passed over, sinks are written to, and nobody else gets it again. A record is refused where
 its letter does not have that value, or where steps before change key, headers or time.
 
-What was replayed is remembered: in the offsets of the consumer group NAME.dead-letter, or in FILE.position beside a file of dead letters, letter
+What was replayed is remembered: in the offsets of the consumer group NAME.dead-letter, or in FILE.NAME.position beside a file of dead letters, letter
 by letter, so that with filters the others stay to be replayed. A second replay changes nothing. One that was killed goes on where
 it was, and may send what was under way a second time: %d letters with --to start, %d with --to step, at most. --again does not look at what
 was replayed. The letters themselves stay where they are.
 
-Exits 0 when all letters that the flags choose were replayed, 4 when some were refused or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
+Exits 0 when all letters that the flags choose were replayed, 4 when some were refused (would be, with --dry-run) or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
 		Example: `  penstock dead-letter replay late-flights.yaml --dry-run
   penstock dead-letter replay late-flights.yaml --reason attempts --rate 100/s
   penstock dead-letter replay late-flights.yaml --to step --step weather --since 2h`,
@@ -69,7 +70,7 @@ Exits 0 when all letters that the flags choose were replayed, 4 when some were r
 	flags.BoolVar(&f.dryRun, "dry-run", false, "say what would go where, and send nothing")
 	flags.BoolVar(&f.again, "again", false, "letters that were replayed already, too")
 	flags.IntVar(&f.maxReplays, "max-replays", 3, "refuse records that have been replayed so often")
-	flags.BoolVar(&f.redacted, "redacted", false, "records, too, of which parts were taken out before the letter was written")
+	flags.BoolVar(&f.redacted, "redacted", false, "records, too, of which parts were taken out before the letter was written; never one whose whole value was")
 	return cmd
 }
 
@@ -117,7 +118,7 @@ func redriveFile(ctx context.Context, g *globals, f *redriveFlags, screen *scree
 		return err
 	}
 	signals := catchSignals()
-	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true, notADaemon)
 	if set == nil || err != nil {
 		return err
 	}
@@ -151,6 +152,9 @@ func redriveFile(ctx context.Context, g *globals, f *redriveFlags, screen *scree
 // prepare finds out where letters can go.
 func (r *redrive) prepare(ctx context.Context) error {
 	if err := r.log.Ping(ctx); err != nil {
+		return err
+	}
+	if err := r.checkNames(ctx, &r.flags.letterFlags); err != nil {
 		return err
 	}
 	switch {
@@ -201,8 +205,13 @@ func (r *redrive) dryRun(ctx context.Context, w io.Writer) error {
 	already, chosen := int64(0), int64(0)
 	err = letters.Each(ctx, r.log, func(rec *pipeline.Record, at pipeline.Position) error {
 		if !r.flags.again && done.Has(at) {
-			already++
-			return nil
+			l, err := deadletter.Read(rec, at) // to a replay what is not its own is done, too
+			if err == nil && l.Pipeline == r.file.Name {
+				already++
+				return nil
+			}
+			_, err = r.chooser.choose(rec, at) // which counts it
+			return err
 		}
 		if r.flags.limit > 0 && chosen == r.flags.limit {
 			return io.EOF
@@ -218,8 +227,12 @@ func (r *redrive) dryRun(ctx context.Context, w io.Writer) error {
 	}
 	fmt.Fprintf(w, "%s would go %s\n", counted(int(chosen), "letter"), r.where())
 	printCounts(w, r.chooser.chosen)
+	r.warn(w)
 	fmt.Fprintf(w, "%d were replayed already\n", already)
 	r.chooser.printLeft(w)
+	if refused := r.chooser.refusals(); refused > 0 { // as the replay would end
+		return &exitError{exitExpectation, fmt.Errorf("replaying dead letters: %d of %d would be refused", refused, refused+chosen)}
+	}
 	return nil
 }
 
@@ -260,13 +273,15 @@ func (c *letterChooser) printLeft(w io.Writer) {
 // run replays, and gives the exit code.
 func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, screen *screen) int {
 	p := &process{events: events, drain: r.set.Process.Limits.Drain, signals: r.signals, started: time.Now(), terminal: true}
+	if t, ok := r.log.(*lettertopic.Topic); ok {
+		t.Watch(outages{events})
+	}
 	source := letters.New(r.options)
 	set, in, err := r.assembly(g, source)
 	if err != nil {
 		_ = r.log.Close()
 		return p.neverRan(err, nil)
 	}
-	announce(events, set)
 	logProblems(events, set.Warnings)
 	all, err := p.prepare(ctx, set, in)
 	if err != nil || p.signal != nil {
@@ -276,7 +291,7 @@ func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, sc
 	p.expect = func() error { return r.expect(source, p.pipelines[0].runner.Snapshot()) }
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	shown := &replaying{events: events, screen: screen, names: []string{r.log.Name()}, progress: source.Progress}
+	shown := &replaying{events: events.Pipeline(r.file.Name), screen: screen, names: []string{r.log.Name()}, progress: source.Progress}
 	reported := make(chan struct{})
 	go shown.report(ctx, reported)
 	p.atEnd = func() {
@@ -341,6 +356,7 @@ func (r *redrive) summarize(w io.Writer, source *letters.Source, s engine.Snapsh
 	replayed, chosen := source.Replayed(), source.Chosen()
 	fmt.Fprintf(w, "%d of %s replayed %s\n", replayed, counted(int(chosen), "letter"), r.where())
 	printCounts(w, r.chooser.chosen)
+	r.warn(w)
 	if replayed < chosen {
 		fmt.Fprintf(w, "%d may have been sent, and are not remembered: the next replay sends them again\n", chosen-replayed)
 	}

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +28,7 @@ func newDeadLetterShow(g *globals) *cobra.Command {
 		Long: `Show dead letters of the pipeline of FILE whole, their values too: the record as it came, why it was rejected, and its value as the step got
 it where the steps before had changed that. POSITION is the first column of dead-letter ls, or where the record was read, as
 logs have it: topic/partition@offset; of a file the line alone will do. Without it the first letter that the flags choose is shown, or as many as --limit says.`,
-		Example: `  penstock dead-letter show late-flights.yaml late-dead/0@15
+		Example: `  penstock dead-letter show late-flights.yaml 15
   penstock dead-letter show late-flights.yaml flights/3@4711`,
 		Args: takes(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -69,22 +68,11 @@ func showLetters(ctx context.Context, g *globals, f *letterFlags, asJSON bool, f
 	if err := checkPosition(position); err != nil {
 		return err
 	}
-	filter, err := f.filter(time.Now())
-	if err != nil {
-		return err
-	}
-	box, err := openLetters(g, file, f.from)
+	box, filter, done, err := openChosen(ctx, g, f, file)
 	if err != nil {
 		return err
 	}
 	defer box.log.Close()
-	if err := box.log.Ping(ctx); err != nil {
-		return err
-	}
-	done, err := box.log.Load(ctx)
-	if err != nil {
-		return err
-	}
 	limit := f.limit
 	if limit == 0 && position == "" {
 		limit = 1
@@ -144,7 +132,7 @@ func showLetter(w io.Writer, l *deadletter.Letter, replayed, another bool) error
 	}
 	line := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "%-12s%s\n", name, text)
+			fmt.Fprintf(&b, "%-12s%s\n", name, visible(text))
 		}
 	}
 	line("letter", l.At.String())
@@ -181,20 +169,4 @@ func showLetter(w io.Writer, l *deadletter.Letter, replayed, another bool) error
 		line("at the step", printable(l.StepValue))
 	}
 	return onlyError(io.WriteString(w, b.String()))
-}
-
-// printable is text for people: what would disturb a terminal is quoted; nil is null.
-func printable(b []byte) string {
-	if b == nil {
-		return "null (no value at all)"
-	}
-	if !utf8.Valid(b) || len(b) == 0 {
-		return strconv.Quote(string(b))
-	}
-	for _, r := range string(b) {
-		if !strconv.IsPrint(r) && r != '\t' {
-			return strconv.Quote(string(b))
-		}
-	}
-	return string(b)
 }

@@ -210,6 +210,7 @@ dead_letter:
 		{deadletter.Letter{Replays: 2}, ""},
 		{deadletter.Letter{Replays: 3}, refusedReplays},
 		{deadletter.Letter{Redacted: []string{"key"}}, refusedRedacted},
+		{deadletter.Letter{Redacted: []string{"key", "value"}}, refusedNoValue},
 	} {
 		if _, got := chooser.judge(&c.l); got != c.want {
 			t.Errorf("%+v: refused %q", c.l, got)

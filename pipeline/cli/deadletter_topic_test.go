@@ -118,7 +118,8 @@ log: {format: json}
 		{Value: []byte("no json"), Partition: 2, Timestamp: at},
 		{Key: []byte{}, Value: []byte{}, Partition: 1, Timestamp: at.Add(time.Second)},
 		{Key: []byte{0, 0xff}, Value: []byte{0xfe, 0, '\n'}, Partition: 0, Timestamp: at.Add(time.Hour),
-			Headers: []kgo.RecordHeader{{Key: "null"}, {Key: "empty", Value: []byte{}}, {Key: "twice", Value: []byte("1")}, {Key: "twice", Value: []byte{0xff}}}},
+			Headers: []kgo.RecordHeader{{Key: "null"}, {Key: "empty", Value: []byte{}}, {Key: "twice", Value: []byte("1")}, {Key: "twice", Value: []byte{0xff}},
+				{Key: "penstock-mine", Value: []byte("keep")}, {Key: deadletter.Pipeline, Value: []byte("another")}, {Key: deadletter.Value, Value: []byte("old")}}},
 		{Key: []byte("k"), Value: bytes.Repeat([]byte("long "), 40_000), Partition: 2, Timestamp: at},
 	}
 	c.Produce(t, in, odd...)

@@ -40,9 +40,14 @@ func newDev(g *globals) *cobra.Command {
 		Short: "Run a pipeline with everything on this machine: an embedded broker, its topics, fixtures",
 		Long: `Run a pipeline as the daemon does, against a broker inside this process: the topics of its Kafka source and
 sinks are made, fixtures are loaded, logs are for people. Nothing that the file says of brokers, TLS or SASL is used.
-The broker keeps everything in memory and goes with the process.`,
-		Example: "  penstock dev late-flights.yaml --load flights=flights.jsonl --as value --key origin --keep",
-		Args:    takes(1, 1),
+The broker keeps everything in memory and goes with the process.
+
+Other commands, like lag and dead-letter, ask the brokers that the file names. While dev runs, in another terminal, they find its broker when
+--port gives it the port that the file has (--port 9092 for 127.0.0.1:9092), or with --set source.kafka.brokers=[ADDRESS], the
+address that the log tells.`,
+		Example: `  penstock dev late-flights.yaml --load flights=flights.jsonl --as value --key origin --keep
+  penstock dev late-flights.yaml --load flights=flights.jsonl --as value --port 9092   # and elsewhere: penstock lag late-flights.yaml`,
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if g.logFormat == "" {
 				g.logFormat = "console"
@@ -89,9 +94,9 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 		return &pipeline.EnvironmentError{Err: err}
 	}
 	defer withinSecond(func() struct{} { broker.Close(); return struct{}{} }) // it goes with the process
-	var read []string
+	var read, own []string
 	if s, ok := p.Source.Settings.(*kafkasource.Settings); ok {
-		read = s.Topics
+		read, own = s.Topics, s.Brokers
 	}
 	topics, open := redirect(p, broker.Addrs())
 	for _, l := range d.loads {
@@ -112,7 +117,7 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 		}
 	}
 	addr := broker.Addrs()[0]
-	events.Log().Info().Msgf("embedded broker on %s with topics %s, %d partitions each", addr, strings.Join(topics, ", "), d.partitions)
+	events.Log().Info().Msgf("embedded broker on %s with topics %s, %d partitions each%s", addr, strings.Join(topics, ", "), d.partitions, othersFind(addr, own))
 	if len(open) > 0 {
 		events.Log().Warn().Msgf("the topics of %s depend on the record and are not made: name them with --load, or make them with another client", strings.Join(open, ", "))
 	}
@@ -127,6 +132,14 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 		untilSignal(ctx, signals, daemon.signalAt)
 	}
 	return endedWith(code)
+}
+
+// othersFind says how other commands find a broker that a file with brokers of its own does not name.
+func othersFind(addr string, own []string) string {
+	if len(own) == 0 || slices.Contains(own, addr) {
+		return ""
+	}
+	return "; penstock lag and penstock dead-letter find it with --set source.kafka.brokers=[" + addr + "]"
 }
 
 // loadDrain is the drain budget of loading a fixture.

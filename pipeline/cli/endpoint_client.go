@@ -82,6 +82,9 @@ func (e *endpoint) get(ctx context.Context, path string, into any) error {
 	if errors.As(err, &answer) && answer.Status == 401 {
 		return &exitError{exitEnvironment, fmt.Errorf("%w; --token-file gives one", err)}
 	}
+	if named := (x509.HostnameError{}); errors.As(err, &named) {
+		return &exitError{exitEnvironment, fmt.Errorf("%w; of the pipeline file, given beside --addr, the certificate is taken under its own name", err)}
+	}
 	return err
 }
 
@@ -99,7 +102,8 @@ func endpointOf(g *globals, files []string) (o admin.ClientOptions, err error) {
 	}
 	a := set.Process.Admin
 	if a == nil {
-		return o, usagef("%s: the file has no admin section, so nothing listens: write admin: {listen: %s} and start it again", set.Pipelines[0].File, defaultEndpoint)
+		return o, usagef("%s: the file has no admin section, so by it nothing listens: write admin: {listen: %s} and start it again; "+
+			"of a process that runs several files name also the one that has it, or give --addr", set.Pipelines[0].File, defaultEndpoint)
 	}
 	o.Address, o.Token = a.Listen, a.Token
 	if a.TokenFile != "" {

@@ -187,6 +187,69 @@ func TestStatus(t *testing.T) {
 	f.end()
 }
 
+// TestSocketBesideTheFile: a relative path of a socket is one beside the file for the process and for who asks it, whatever
+// folder each works in.
+func TestSocketBesideTheFile(t *testing.T) {
+	dir, err := os.MkdirTemp("", "a") // short: a socket's path has 108 bytes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	file := filepath.Join(dir, "p.yaml")
+	h := startHolding(t)
+	writeFile(t, filepath.Join(dir, "input.jsonl"), `{"payload":"{\"o\":\"a\"}"}`+"\n")
+	writeFile(t, file, fmt.Sprintf(`pipeline: p
+source:
+  replay: {files: [input.jsonl]}
+stages:
+  - http: {url: "%s/{o}", into: weather}
+    timeout: 10m
+    deadline: 10m
+sinks:
+  - stdout: {}
+admin: {listen: "unix:s"}
+log: {format: json}
+`, h.URL))
+	r := startDaemon(t, file)
+	r.read(`"event_name":"process.ready"`)
+	<-h.asked
+	if _, err := os.Stat(filepath.Join(dir, "s")); err != nil {
+		t.Error(err)
+	}
+	t.Chdir(t.TempDir())
+	if code, out, errs := command(t, "status", file); code != exitDone || !strings.Contains(out, "PIPELINE") {
+		t.Errorf("%d\n%s%s", code, out, errs)
+	}
+	close(h.answer)
+	if code := r.end(); code != exitDone {
+		t.Errorf("exit code %d\n%s", code, r.log.String())
+	}
+}
+
+// TestFirstFilesCanBeAsked: the file that init writes and that of README.md have an endpoint, which status and why ask.
+func TestFirstFilesCanBeAsked(t *testing.T) {
+	dir := t.TempDir()
+	begun, shown := filepath.Join(dir, "begun.yaml"), filepath.Join(dir, "shown.yaml")
+	page, err := os.ReadFile(filepath.Join(repo, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := strings.Cut(string(page), "```yaml\npipeline: late-flights\n")
+	text, _, closed := strings.Cut(text, "```")
+	if !ok || !closed {
+		t.Fatal("README.md has no pipeline file")
+	}
+	writeFile(t, shown, "pipeline: late-flights\n"+text)
+	if code, _, errs := command(t, "init", begun); code != exitDone {
+		t.Fatal(errs)
+	}
+	for _, file := range []string{begun, shown} {
+		if o, err := endpointOf(globalsFor(t), []string{file}); err != nil || o.Address != defaultEndpoint {
+			t.Errorf("%s: %v, asks %q", file, err, o.Address)
+		}
+	}
+}
+
 // TestStatusSaysWhatToDo when nothing can be asked.
 func TestStatusSaysWhatToDo(t *testing.T) {
 	dir := t.TempDir()
@@ -201,6 +264,7 @@ func TestStatusSaysWhatToDo(t *testing.T) {
 	}{
 		"nothing listens": {[]string{"--addr", "127.0.0.1:" + freePort(t)}, exitEnvironment, "admin: {listen: 127.0.0.1:"},
 		"no section":      {[]string{plain}, exitUsage, "write admin: {listen: 127.0.0.1:9600}"},
+		"in another file": {[]string{plain}, exitUsage, "of a process that runs several files name also the one that has it, or give --addr"},
 		"a bad file":      {[]string{bad}, exitUsage, "--addr without the file"},
 		"a bad address":   {[]string{"--addr", "9600"}, exitUsage, "host:port"},
 		"in the clear":    {[]string{"--addr", "10.0.0.1:9600", "--token-file", token}, exitUsage, "in the clear"},

@@ -20,7 +20,7 @@ func dump(m *managedPipeline) {
 	dumpInFlight(log, m.runner.InFlight())
 }
 
-// dumpHolds writes one line for each lane with records that are not committed, those that have waited longest first.
+// dumpHolds writes one line for each lane with records that are not committed, those whose records have been there longest first.
 func dumpHolds(log zerolog.Logger, all []engine.Hold) {
 	for i, h := range all {
 		if i == mostDumped {

@@ -55,6 +55,7 @@ func TestALogWithoutLineEndsIsRefused(t *testing.T) {
 		{strings.Repeat("x", 2*maxLogLine) + "\n" + oneLogLine, exitExpectation, "1 of 2 lines are wrong"},
 		{strings.TrimSuffix(oneLogLine, "\n"), exitDone, "1 line is right"},
 		{strings.ReplaceAll(oneLogLine, "\n", "\r\n"), exitDone, "1 line is right"},
+		{strings.Replace(oneLogLine, `"h-1"`, `"NaN","x":null`, 1), exitExpectation, "1 of 1 line is wrong"}, // it has two faults
 		{strings.Repeat("no line\n", mostProblems+5), exitExpectation, "105 of 105 lines are wrong"},
 	} {
 		var out, errs bytes.Buffer
@@ -64,6 +65,9 @@ func TestALogWithoutLineEndsIsRefused(t *testing.T) {
 		}
 		if n := strings.Count(out.String(), "\n"); n > mostProblems+1 || strings.HasPrefix(c.in, "no line") && !strings.HasSuffix(out.String(), "and 5 more\n") {
 			t.Errorf("%d lines: %s", n, out.String())
+		}
+		if strings.Contains(out.String(), `\n`) {
+			t.Errorf("an end of line within a line: %s", out.String())
 		}
 	}
 }

@@ -82,7 +82,8 @@ of ` + "`/api/v1/stats`" + `: all three are made from one table, and of one mome
 - Times are kept in whole milliseconds. Percentages and rates are left to the query: ` + "`rate(penstock_step_busy_seconds_total[5m])`" + ` divided
   by ` + "`penstock_step_workers`" + ` is the share of the time that a step was at work.
 - A histogram counts from the start, so those of several processes can be added. Each has classic buckets, and native ones of 8 for each
-  doubling for a Prometheus that takes those in (` + "`scrape_native_histograms: true`" + `). A value may count for a bucket although it is above
+  doubling for a Prometheus that takes those in (older versions with ` + "`--enable-feature=native-histograms`" + `, newer ones with
+  ` + "`scrape_native_histograms: true`" + `, which the older refuse). A value may count for a bucket although it is above
   the bucket's bound by less than 0.8 %; sums and counts are exact.
 - The sink of dead letters is among the sinks, under its name.
 - A pipeline that has failed, or never started because something was missing, still has its state. Names of partitions are only

@@ -202,13 +202,13 @@ rewrites it. Stages of your own may give others.
 |---|---|
 `
 
-// TestReasonsReference keeps the page of reasons current, and complete.
+// TestReasonsReference keeps the page of reasons, and the list that commands have of them, current and complete.
 func TestReasonsReference(t *testing.T) {
 	s := readReasons(t)
 	for _, place := range s.loose {
 		t.Errorf("%s: a reason that is no constant: the page of reasons cannot name it", place)
 	}
-	var page bytes.Buffer
+	var page, list bytes.Buffer
 	page.WriteString(reasonsHead)
 	all := s.sentences(t)
 	for _, reason := range slices.Sorted(maps.Keys(all)) {
@@ -216,18 +216,20 @@ func TestReasonsReference(t *testing.T) {
 			t.Errorf("the reason %s has no sentence: write it beside its constant", reason)
 		}
 		fmt.Fprintf(&page, "| `%s` | %s |\n", reason, strings.Join(all[reason], "; "))
+		fmt.Fprintf(&list, "%s\t%s\n", reason, strings.Join(all[reason], "; "))
 	}
 	if len(all) < 20 {
 		t.Errorf("found only %d reasons", len(all))
 	}
-	path := filepath.Join(repo, "docs", "reference", "reasons.md")
-	if *updateCases {
-		if err := os.WriteFile(path, page.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
+	for path, want := range map[string][]byte{filepath.Join(repo, "docs", "reference", "reasons.md"): page.Bytes(), "reasons.txt": list.Bytes()} {
+		if *updateCases {
+			if err := os.WriteFile(path, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			continue
 		}
-		return
-	}
-	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, page.Bytes()) {
-		t.Errorf("%s is not current: go test ./pipeline/cli -run ReasonsReference -update (%v)", path, err)
+		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s is not current: go test ./pipeline/cli -run ReasonsReference -update (%v)", path, err)
+		}
 	}
 }

@@ -289,6 +289,18 @@ func TestNoCanaryInLettersOfKafka(t *testing.T) {
 	}
 }
 
+// A host that is made of a redacted field is masked in the letter. Logs name hosts: check warns of it.
+func TestNoCanaryInHostsOfLetters(t *testing.T) {
+	for _, url := range []string{"http://{card}.example/x", "{'http://' + card + '.example'}"} {
+		dir, _ := runWay(t, wayOut{stages: fmt.Sprintf("http: {url: %q, into: x, hosts: ['*.other.example']}", url)}, "", "file: {path: dead.jsonl}"+redacting)
+		letters, err := os.ReadFile(filepath.Join(dir, "dead.jsonl"))
+		if err != nil || !bytes.Contains(letters, []byte(`"penstock-reason","egress"`)) || !bytes.Contains(letters, []byte(".example may not be called")) {
+			t.Fatalf("%v: %s", err, letters)
+		}
+		clean(t, "the letter", letters)
+	}
+}
+
 // Without redact the canaries are found: what looks for them works.
 func TestCanariesWithoutRedact(t *testing.T) {
 	dir, _ := runWay(t, wayOut{stages: `split: card`}, "", "file: {path: dead.jsonl}")

@@ -261,8 +261,13 @@ func TestPipelineFilesInTheDocumentsAreRight(t *testing.T) {
 				t.Fatal(err)
 			}
 			loader := config.Loader{Kinds: catalog.Kinds()}
-			if _, err := loader.Load(name); err != nil {
+			set, err := loader.Load(name)
+			if err != nil {
 				t.Errorf("%s shows a file that is not right: %v", page, err)
+				continue
+			}
+			if p := set.Pipelines[0]; p.DeadLetter != nil && len(p.Stages) == 0 {
+				t.Errorf("%s shows dead letters of a file that has no stage which could reject a record", page)
 			}
 		}
 	}

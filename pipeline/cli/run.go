@@ -112,8 +112,8 @@ func endedWith(code int) error {
 
 // loadDaemon loads files and reports all that is wrong with them. From then on what libraries log is of
 // the daemon's log. It gives no set and no error
-// when a signal came first: a file may be a pipe that nobody writes to.
-func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []string, signals <-chan os.Signal, terminal bool) (*config.Set, *event.Emitter, error) {
+// when a signal came first: a file may be a pipe that nobody writes to. changes are to the options of the log.
+func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []string, signals <-chan os.Signal, terminal bool, changes ...func(*event.Options)) (*config.Set, *event.Emitter, error) {
 	var loaded *config.Set
 	stopped, err := interrupted(ctx, signals, terminal, 0, func(context.Context) (err error) {
 		loaded, err = g.load(files)
@@ -126,7 +126,7 @@ func loadDaemon(ctx context.Context, g *globals, log *event.Queue, files []strin
 	if err != nil {
 		return nil, nil, rejectConfig(g, log, err)
 	}
-	events, err := newEvents(g, log, set.Process.Log)
+	events, err := newEvents(g, log, set.Process.Log, changes...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -129,13 +129,13 @@ func (v *statusView) show(ctx context.Context) error {
 	err := v.printTable(all.Pipelines)
 	for _, p := range all.Pipelines {
 		if p.Error != "" {
-			err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s: %s\n", p.Pipeline, p.Error)))
+			err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s: %s\n", visible(p.Pipeline), onLines(p.Error))))
 		}
 	}
 	for _, probe := range []struct{ path, not string }{{"/livez", "not live"}, {"/readyz", "not ready"}} {
 		why, probed := v.probe(ctx, probe.path)
 		if err = errors.Join(err, probed); why != "" {
-			err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s: %s\n", probe.not, why)))
+			err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s: %s\n", probe.not, onLines(why))))
 		}
 	}
 	if n := all.Log.Dropped; n > 0 {

@@ -3,10 +3,13 @@ package cli
 import (
 	"bytes"
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -89,5 +92,40 @@ gone: no broker
 `
 	if code != exitDone || out.String() != want {
 		t.Errorf("%d %s\n%s\nwant\n%s", code, errs.String(), out.String(), want)
+	}
+}
+
+// TestAnotherServiceIsNoEmptyProcess: who asks a port on which something else answers is told so.
+func TestAnotherServiceIsNoEmptyProcess(t *testing.T) {
+	for _, body := range []string{`{}`, `{"status":"ok"}`, `[]`, `<html>`} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, body) }))
+		for _, args := range [][]string{{"why"}, {"why", "--json"}, {"status"}, {"status", "--json"}} {
+			var out, errs bytes.Buffer
+			args = append(args, "--addr", server.Listener.Addr().String())
+			code := execute(t.Context(), args, streams{strings.NewReader(""), &out, &errs}, catalog.Kinds())
+			if code != exitEnvironment || out.Len() > 0 || !strings.Contains(errs.String(), "what listens there is not penstock") {
+				t.Errorf("%s: %v: %d\n%s%s", body, args, code, out.String(), errs.String())
+			}
+		}
+		server.Close()
+	}
+}
+
+// TestCertificateOfAnotherName: who asks by a name that the certificate has not is told which it has, and what else helps.
+func TestCertificateOfAnotherName(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(ca, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	address := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), []string{"why", "--addr", address, "--ca", ca}, streams{strings.NewReader(""), &out, &errs}, catalog.Kinds())
+	for _, want := range []string{"ask by one that it has (example.com, ", "of the pipeline file, given beside --addr"} {
+		if code != exitEnvironment || out.Len() > 0 || !strings.Contains(errs.String(), want) {
+			t.Errorf("%d\n%s%s", code, out.String(), errs.String())
+		}
 	}
 }

@@ -20,7 +20,8 @@ func newWhy(g *globals) *cobra.Command {
 		Short: "Say what each partition of a running process waits for",
 		Long: `Say for each partition with records that are not committed which record keeps it from going on, the step or sink that it is at,
 the host that is called, what it waits for and since when, how often it was tried, with which error, and how many records stand
-behind it. The partition that has waited longest comes first. What waits for its commit alone is there too: a line of less than
+behind it. The partition whose record has been in flight longest comes first; how long that is stands behind the record, where it is another
+time than that of what it waits for now. What waits for its commit alone is there too: a line of less than
 a second is the usual state of a pipeline that runs.
 The process is asked over its admin endpoint: that of the file, or of --addr; without either ` + defaultEndpoint + `.`,
 		Example: `  penstock why late-flights.yaml
@@ -53,11 +54,11 @@ The process is asked over its admin endpoint: that of the file, or of --addr; wi
 // showWhy prints a line for each pipeline, and beneath it one for each partition.
 func showWhy(w io.Writer, all admin.Why) error {
 	for _, p := range all.Pipelines {
-		if _, err := fmt.Fprintf(w, "%s: %s\n", p.Pipeline, whyState(p)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s: %s\n", visible(p.Pipeline), onLines(whyState(p))); err != nil {
 			return err
 		}
 		for _, h := range p.Holds {
-			if _, err := fmt.Fprintf(w, "  %s\n", h.Says); err != nil {
+			if _, err := fmt.Fprintf(w, "  %s\n", visible(h.Says)); err != nil {
 				return err
 			}
 		}
@@ -80,6 +81,6 @@ func whyState(p admin.PipelineWhy) string {
 	case 1:
 		return text + "; 1 partition waits"
 	default:
-		return fmt.Sprintf("%s; %d partitions wait, that which has waited longest first", text, n)
+		return fmt.Sprintf("%s; %d partitions wait, that whose record has been in flight longest first", text, n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline/secretfiles"
@@ -12,7 +13,7 @@ import (
 
 // Admin is the endpoint of a process.
 type Admin struct {
-	Listen    string          `yaml:"listen" required:"true" doc:"host:port, as 127.0.0.1:9600, or unix:/path; what other machines reach needs tls and a token"`
+	Listen    string          `yaml:"listen" required:"true" doc:"host:port, as 127.0.0.1:9600, or unix:/path, relative to the file; what other machines reach needs tls and a token"`
 	TLS       *AdminTLS       `yaml:"tls" doc:"the certificate that the endpoint shows; requests have to come over TLS 1.2 or later then"`
 	Token     settings.Secret `yaml:"token" doc:"has to come with every request but those for /livez and /readyz, as Authorization: Bearer; 16 characters at least when other machines reach the endpoint"`
 	TokenFile settings.Path   `yaml:"token_file" doc:"file that holds the token; read again when it changes"`
@@ -76,6 +77,17 @@ func (d *decoder) admin(p *Pipeline) {
 	if missing != "" && !d.damaged {
 		d.errorAt(n, "admin.listen is reachable from other machines, and the endpoint has "+missing,
 			"write 127.0.0.1:"+port+", or unix:/path; or give it tls: {cert: …, key: …} and token_file: …")
+	}
+}
+
+// adminSocket makes the path of the socket absolute: it is relative to its file. This comes before several files are compared.
+func (d *decoder) adminSocket(a *Admin) {
+	n := d.places["admin.listen"]
+	if a == nil || n == nil {
+		return
+	}
+	if path, ok := strings.CutPrefix(a.Listen, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
+		a.Listen = "unix:" + filepath.Join(n.folder(d.dir), path)
 	}
 }
 

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,5 +31,43 @@ func TestAdminOfSeveralFiles(t *testing.T) {
 c.yaml:6:58: admin.token belongs to the process: it is *** here and *** in b.yaml:6`
 	if got := found(dir, err); got != want {
 		t.Errorf("found\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestAdminSocketIsBesideTheFile: the path of the socket is relative to the file in which it stands, as every other one; the hash
+// does not depend on where that is.
+func TestAdminSocketIsBesideTheFile(t *testing.T) {
+	hashes := map[string]bool{}
+	for range 2 {
+		dir := put(t, map[string]string{
+			"a.yaml": named("a") + "admin: {listen: 'unix:run/s'}\n",
+			"b.yaml": named("b") + "admin: {listen: 'unix:/run/s'}\n",
+			"c.yaml": named("c") + "admin: {include: below/admin.yaml}\n",
+		})
+		if err := os.Mkdir(filepath.Join(dir, "below"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "below", "admin.yaml"), []byte("listen: unix:s\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for file, want := range map[string]string{
+			"a.yaml": "unix:" + filepath.Join(dir, "run", "s"), "b.yaml": "unix:/run/s", "c.yaml": "unix:" + filepath.Join(dir, "below", "s"),
+		} {
+			set := mustLoad(t, loader(), filepath.Join(dir, file))
+			if got := set.Process.Admin.Listen; got != want {
+				t.Errorf("%s listens on %s, want %s", file, got, want)
+			}
+			if shown, err := set.Pipelines[0].Show(); err != nil || !strings.Contains(string(shown), "listen: "+want) {
+				t.Errorf("%s: %v, shown:\n%s", file, err, shown)
+			}
+			hashes[set.Hash] = true
+		}
+	}
+	one, other := put(t, map[string]string{"a.yaml": named("a") + "admin: {listen: 'unix:s'}\n"}), put(t, map[string]string{"b.yaml": named("b") + "admin: {listen: 'unix:s'}\n"})
+	if _, err := loader().Load(filepath.Join(one, "a.yaml"), filepath.Join(other, "b.yaml")); err == nil || !strings.Contains(err.Error(), "admin.listen belongs to the process") {
+		t.Errorf("two sockets of one process: %v", err)
+	}
+	if len(hashes) != 3 {
+		t.Errorf("three files in two folders have %d hashes", len(hashes))
 	}
 }

@@ -198,10 +198,14 @@ func (d *decoder) letterBudget(b *LetterBudget) {
 	if then := d.places["dead_letter.budget.then"]; (then == nil || then.text == "stop") && d.given("dead_letter.budget.pause") {
 		d.errorAt(d.at("dead_letter.budget.pause"), "a budget that stops the pipeline has no pause", "write then: pause, or remove the line")
 	}
-	if b.Rejected >= b.Of {
-		d.warn(d.at("dead_letter.budget.rejected"), fmt.Sprintf("no more than %d of the last %d records can be rejected: the budget is never spent", b.Of, b.Of),
-			fmt.Sprintf("write fewer than of, as in rejected: %d", max(b.Of/10, 1)))
+	if b.Rejected < b.Of || b.Of < 1 { // an of below 1 has an error of its own
+		return
 	}
+	suggestion := fmt.Sprintf("write fewer than of, as in rejected: %d", max(b.Of/10, 1))
+	if b.Of == 1 { // there is nothing fewer that may be written
+		suggestion = "write a larger of, as in of: 2"
+	}
+	d.warn(d.at("dead_letter.budget.rejected"), fmt.Sprintf("no more than %d of the last %d records can be rejected: the budget is never spent", b.Of, b.Of), suggestion)
 }
 
 func (d *decoder) warn(n *node, text, suggestion string) {

@@ -162,6 +162,7 @@ func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *
 		return d, nil
 	}
 	d.structure(root, reflect.ValueOf(p).Elem(), "", container{what: "a pipeline file"})
+	d.adminSocket(p.Admin)
 	d.places[""] = root
 	return d, p
 }

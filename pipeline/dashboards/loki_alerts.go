@@ -57,11 +57,24 @@ func lokiSilence() []Alert {
 		},
 		{
 			Name: "PenstockCrashLoop", Severity: Page,
-			Expr:    counted("process.started", "15m", "config_path") + " > 3",
-			Summary: "penstock has started {{ $value }} times within 15 minutes.",
-			Runbook: "process.stopped says why each one ended; a process that was killed leaves no such line: look for the memory limit.",
+			Expr:    crashes("15m") + " > 3",
+			Summary: "penstock with {{ $labels.config_path }} has crashed {{ $value }} times within 15 minutes.",
+			Runbook: "A start counts that did not end with exit code 0 and does not run. process.stopped says why each one ended; a process that was killed leaves no such line: look for the memory limit.",
 		},
 	}
+}
+
+// crashes counts, by file, the starts that did not end well and do not run: of each process the starts, without its ends
+// with exit code 0, and without one while it writes. So neither a roll-out nor a job that runs often counts, and a restart does
+// where the process keeps its id, as within a pod, and where it does not. None are negative, of which a clean
+// end a moment ago would make one.
+func crashes(rng string) string {
+	starts := counted("process.started", rng, instance)
+	ended := ask{event: "process.stopped", over: count, rng: rng, where: []string{"exit_code", "0"}, by: []string{instance}}.logql()
+	alive := "count by (" + instance + ") (" + counted("pipeline.stats", recent, instance) + "\nor\n" + counted("process.started", recent, instance) + ")"
+	none := "\nor\n" + starts + " * 0"
+	return "sum by (config_path) ((" + counted("process.started", rng, "config_path", instance) +
+		"\n- on (" + instance + ") group_left ()\n((" + ended + none + ")\n+\n(" + alive + none + "))) > 0)"
 }
 
 func lokiDelay() []Alert {
@@ -97,17 +110,20 @@ func lokiFailures() []Alert {
 	open := present("step.stats", "circuits_open", recent, "pipeline", "step")
 	open.fold = "max" // copies leave the same hosts alone
 	paused := ask{event: "pipeline.stats", over: count, rng: recent, where: []string{"state", "paused"}, by: []string{"pipeline"}}
+	// While nothing is read, behind a host that is down, there are failures and no records to divide by: that is more than any share.
+	failing := "(" + errors.logql() + "\n/\n" + in.logql() + ")"
+	without := "\nor\n(" + errors.logql() + " > 0\nand\n" + in.logql() + " == 0)"
 	return []Alert{
 		{
 			Name: "PenstockErrorsHigh", Severity: Ticket, For: 10 * time.Minute,
-			Expr:    "(" + errors.logql() + "\n/\n" + in.logql() + ") > 0.05",
-			Summary: "More than one attempt in twenty of pipeline {{ $labels.pipeline }} fails.",
+			Expr:    failing + " > 0.05" + without,
+			Summary: "Pipeline {{ $labels.pipeline }} has more than one failed attempt for each twenty records.",
 			Runbook: "The page on errors says which step and what kind. Attempts that are tried again and succeed count too.",
 		},
 		{
 			Name: "PenstockErrorsVeryHigh", Severity: Page, For: 10 * time.Minute,
-			Expr:    "(" + errors.logql() + "\n/\n" + in.logql() + ") > 0.5",
-			Summary: "More than half of the attempts of pipeline {{ $labels.pipeline }} fail.",
+			Expr:    failing + " > 0.5" + without,
+			Summary: "Pipeline {{ $labels.pipeline }} has more than half as many failed attempts as records.",
 			Runbook: "Most likely somebody who is called is down. The page on errors says who.",
 		},
 		{

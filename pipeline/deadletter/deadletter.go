@@ -19,7 +19,7 @@ const Prefix = "penstock-"
 
 // The headers of a dead letter, behind those that the record came with.
 const (
-	Pipeline  = "penstock-pipeline"
+	Pipeline  = "penstock-pipeline"  // the pipeline that rejected it; the first of them
 	Step      = "penstock-step"      // the step or sink that rejected it
 	Reason    = "penstock-reason"    // see the Reason constants of package pipeline
 	Error     = "penstock-error"     // the message, at most 1 KiB; no value of the record
@@ -78,6 +78,7 @@ type Contents struct {
 	Headers    []pipeline.Header // its own
 	Got        []byte            // what stands in the header Value,
 	HasGot     bool              // if there is one
+	Error      string            // what stands in the header Error; it is cut to its length afterwards
 	Redacted   []string          // what was taken out, as the header Redacted names it
 }
 
@@ -94,17 +95,37 @@ const (
 // stops the pipeline.
 const MaxValue = 64 << 10
 
-// IsHeader says whether a header is one that Without takes off.
+// IsHeader says whether a header has a name as penstock's own have. Whether it is the letter's own is
+// told by where it stands, see Split.
 func IsHeader(name string) bool { return strings.HasPrefix(name, Prefix) }
 
-// Without gives the headers that the record came with: those of penstock left out. The slice is new,
-// the values are the same.
-func Without(headers []pipeline.Header) []pipeline.Header {
-	kept := make([]pipeline.Header, 0, len(headers))
-	for _, h := range headers {
-		if !IsHeader(h.Name) {
-			kept = append(kept, h)
+// Split tells the headers that a record came with from the letter's own. These begin with the last
+// Pipeline, which is written first of them. What stands in front of it is the record's, whatever its
+// name: the record may have been a dead letter of another pipeline. What somebody has put behind is
+// the record's where its name is none of penstock's. Replayed is the record's nowhere. Both slices are
+// new, the values are the same. own is empty when the record is no dead letter.
+func Split(headers []pipeline.Header) (came, own []pipeline.Header) {
+	first := len(headers)
+	for i, h := range headers {
+		if h.Name == Pipeline {
+			first = i
 		}
 	}
-	return kept
+	came = make([]pipeline.Header, 0, len(headers))
+	for i, h := range headers {
+		switch {
+		case h.Name == Replayed:
+		case i >= first && IsHeader(h.Name):
+			own = append(own, h)
+		default:
+			came = append(came, h)
+		}
+	}
+	return came, own
+}
+
+// Without gives the headers that the record came with, as Split does.
+func Without(headers []pipeline.Header) []pipeline.Header {
+	came, _ := Split(headers)
+	return came
 }

@@ -23,19 +23,26 @@ func TestHistory(t *testing.T) {
 	}
 }
 
-// Without leaves what the record came with, and its list alone.
+// Without leaves what the record came with, and its list alone. The letter's own headers begin with the
+// last penstock-pipeline: what is in front of it is the record's, whatever it is called.
 func TestWithout(t *testing.T) {
 	header := func(name string) pipeline.Header { return pipeline.Header{Name: name, Value: []byte(name)} }
-	all := []pipeline.Header{header("a"), header(Reason), header("b"), header(Replayed), header("Penstock-x"), header("penstock")}
+	all := []pipeline.Header{header("a"), header(Pipeline), header(Reason), header("penstock-mine"), header("b"), header(Replayed),
+		header(Pipeline), header(Reason), header("behind"), header("Penstock-x"), header("penstock-later"), header("penstock")}
+	names := func(headers []pipeline.Header) (names []string) {
+		for _, h := range headers {
+			names = append(names, h.Name)
+		}
+		return names
+	}
 	got := Without(all)
-	names := make([]string, 0, len(got))
-	for _, h := range got {
-		names = append(names, h.Name)
+	if want := []string{"a", Pipeline, Reason, "penstock-mine", "b", "behind", "Penstock-x", "penstock"}; !slices.Equal(names(got), want) {
+		t.Errorf("%v, want %v", names(got), want)
 	}
-	if want := []string{"a", "b", "Penstock-x", "penstock"}; !slices.Equal(names, want) {
-		t.Errorf("%v, want %v", names, want)
-	}
-	if got[1].Name = "c"; all[2].Name != "b" {
+	if got[0].Name = "c"; all[0].Name != "a" {
 		t.Error("the list that was given has changed")
+	}
+	if got := names(Without([]pipeline.Header{header("penstock-mine"), header(Replayed), header("a")})); !slices.Equal(got, []string{"penstock-mine", "a"}) {
+		t.Errorf("of a record that is no letter stays %v", got)
 	}
 }

@@ -1,7 +1,9 @@
 package deadletter
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +16,7 @@ type Letter struct {
 	// At is where the letter itself stands: topic, partition and offset, or file, 0 and line.
 	At pipeline.Position
 	// Record is the record as it came: at the position it was read from, with its own time and
-	// headers, those of penstock left out. It shares the bytes of what was read.
+	// headers, those of this letter left out. It shares the bytes of what was read.
 	Record pipeline.Record
 
 	Pipeline, Step, Reason string
@@ -50,19 +52,18 @@ func (e *FormatError) Unwrap() error { return e.Err }
 func Read(rec *pipeline.Record, at pipeline.Position) (*Letter, error) {
 	l := &Letter{At: at}
 	r := reader{at: at, found: map[string][]byte{}}
-	for _, h := range rec.Headers() {
-		if IsHeader(h.Name) {
-			r.found[h.Name] = h.Value // those of the last rejection stand behind all others
-		}
+	came, own := Split(rec.Headers())
+	for _, h := range own {
+		r.found[h.Name] = h.Value
 	}
 	l.Pipeline, l.Step, l.Reason = r.text(Pipeline, true), r.text(Step, true), r.text(Reason, true)
 	l.Error, l.Detail = r.text(Error, false), r.text(Detail, false)
-	l.Attempts, l.Replays, l.Failures = int(r.number(Attempts, 1)), int(r.number(Replays, 0)), int(r.number(Failures, 0))
+	l.Attempts, l.Replays, l.Failures = int(r.count(Attempts, 1)), int(r.count(Replays, 0)), int(r.count(Failures, 0))
 	pos := pipeline.Position{Topic: r.text(Topic, true)}
 	r.need(Partition)
 	r.need(Offset)
-	pos.Partition, pos.Offset = int32(r.number(Partition, 0)), r.number(Offset, 0)
-	came := r.number(Timestamp, pipeline.NoTime)
+	pos.Partition, pos.Offset = int32(r.count(Partition, 0)), r.number(Offset, 0, 0, math.MaxInt64)
+	stamp := r.number(Timestamp, pipeline.NoTime, math.MinInt64, math.MaxInt64)
 	if text := r.text(Time, false); text != "" {
 		var err error
 		if l.Time, err = time.Parse(time.RFC3339, text); err != nil {
@@ -76,14 +77,14 @@ func Read(rec *pipeline.Record, at pipeline.Position) (*Letter, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	l.Record.Init(pos, rec.Key(), rec.Value(), Without(rec.Headers()), came)
+	l.Record.Init(pos, rec.Key(), rec.Value(), came, stamp)
 	return l, nil
 }
 
 // Again gives the one header that says on the way back how often the record has been replayed, this
 // time counted, and how often it was tried.
 func (l *Letter) Again() pipeline.Header {
-	return pipeline.Header{Name: Replayed, Value: []byte(History{Replays: l.Replays + 1, Attempts: l.Attempts}.String())}
+	return pipeline.Header{Name: Replayed, Value: []byte(History{Replays: min(l.Replays, math.MaxInt32-1) + 1, Attempts: l.Attempts}.String())}
 }
 
 // reader reads the headers of one letter, and remembers what is wrong first.
@@ -112,14 +113,24 @@ func (r *reader) text(name string, needed bool) string {
 	return string(r.found[name])
 }
 
-func (r *reader) number(name string, missing int64) int64 {
+// count reads a number of things, which is one of 31 bits.
+func (r *reader) count(name string, missing int64) int64 {
+	return r.number(name, missing, 0, math.MaxInt32)
+}
+
+func (r *reader) number(name string, missing, least, most int64) int64 {
 	text, ok := r.found[name]
 	if !ok {
 		return missing
 	}
 	n, err := strconv.ParseInt(string(text), 10, 64)
-	if err != nil {
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
 		r.fail(name, "it is no whole number")
+	case err != nil || n < least || n > most:
+		r.fail(name, fmt.Sprintf("it is no whole number from %d to %d", least, most))
+	default:
+		return n
 	}
-	return n
+	return missing
 }

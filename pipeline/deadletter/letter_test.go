@@ -3,6 +3,7 @@ package deadletter
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,12 +52,28 @@ func TestReadLetter(t *testing.T) {
 	}
 }
 
-// TestReadLetterOfSeveralLives takes the headers of the last rejection.
-func TestReadLetterOfSeveralLives(t *testing.T) {
-	twice := append([]string{Step, "old", Reason, "old", Timestamp, "1"}, wholeLetter...)
-	l, err := Read(letterRecord(twice...), pipeline.Position{})
-	if err != nil || l.Step != "weather" || l.Reason != "attempts" {
-		t.Errorf("got %+v, %v", l, err)
+// The letter of a record that was a letter itself says what its own headers say, and nothing of those
+// that the record came with, which stay the record's.
+func TestReadLetterOfALetter(t *testing.T) {
+	short := []string{Pipeline, "second", Step, "store", Reason, "sql", Topic, "dead", Partition, "0", Offset, "7"}
+	came := append([]string{"penstock-mine", "keep"}, wholeLetter...)
+	l, err := Read(letterRecord(append(came, short...)...), pipeline.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Pipeline != "second" || l.Step != "store" || l.Reason != "sql" || l.Record.Topic != "dead" || l.Record.Offset != 7 {
+		t.Errorf("read %+v", l)
+	}
+	if l.Changed || l.StepValue != nil || l.Redacted != nil || l.Error != "" || l.Detail != "" || l.Failures != 0 || l.Replays != 0 ||
+		l.Attempts != 1 || !l.Time.IsZero() || l.Record.Time != pipeline.NoTime {
+		t.Errorf("read what is the record's own: %+v", l)
+	}
+	var kept []string
+	for _, h := range l.Record.Headers() {
+		kept = append(kept, h.Name, string(h.Value))
+	}
+	if !slices.Equal(kept, came) {
+		t.Errorf("the record's own headers are %q, want %q", kept, came)
 	}
 }
 
@@ -80,6 +97,28 @@ func TestReadNoLetter(t *testing.T) {
 		if !errors.As(err, &format) || format.Header != name || strings.Contains(err.Error(), "canary") {
 			t.Errorf("with a bad %s: %v", name, err)
 		}
+	}
+}
+
+// TestReadLetterChecksNumbers: one that is cut to the bits of its field would send a record into another
+// partition, and a negative count would be none on the way back, so that no loop ever ends.
+func TestReadLetterChecksNumbers(t *testing.T) {
+	for _, c := range [][2]string{
+		{Partition, "4294967297"}, {Partition, "-1"}, {Offset, "-1"}, {Offset, "9223372036854775808"}, {Attempts, "-7"},
+		{Attempts, "4294967297"}, {Replays, "-1"}, {Replays, "2147483648"}, {Failures, "-1"},
+	} {
+		_, err := Read(letterRecord(append(wholeLetter, c[0], c[1])...), pipeline.Position{})
+		var format *FormatError
+		if !errors.As(err, &format) || format.Header != c[0] || !strings.Contains(err.Error(), "from 0 to ") {
+			t.Errorf("%s: %s: %v", c[0], c[1], err)
+		}
+	}
+	l, err := Read(letterRecord(append(wholeLetter, Replays, "2147483647")...), pipeline.Position{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := ReadHistory(l.Again().Value); h.Replays != 2147483647 {
+		t.Errorf("so often replayed, the way back says %+v", h)
 	}
 }
 

@@ -177,7 +177,7 @@ func TestAStopWhileACallAsks(t *testing.T) {
 			Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}}, Steps: []Step{asks(d, 4, Wait{})},
 		})
 		time.Sleep(time.Second)
-		if n := p.Snapshot().Steps[0].Throttled; n < 60 {
+		if n := p.Snapshot().Steps[0].Throttled; n < 30 { // of one lane, when its records were all picked first
 			t.Fatalf("%d throttled", n)
 		}
 		began := time.Now()

@@ -40,6 +40,7 @@ type laneBatch struct {
 	owed   bool       // it came without a charge: what its records weigh is charged as they are made
 	next   *laneBatch // the next one of a list that is given back together
 	marks  ring.Batch // its range of offsets
+	came   time.Time  // when the source handed it over
 }
 
 // release gives back what a batch holds. None of its records is in use.

@@ -38,10 +38,10 @@ func (it item) takeHistory() {
 // is. A dead letter that kept it would be refused like the record, and the pipeline,
 // which never drops one, would stop there at every start.
 func (p *shared) letter(it item, why *failure, of *splitGroup) item {
-	c := p.contents(it.rec, of)
+	c := p.contents(it.rec, why, of)
 	headers := make([]pipeline.Header, 0, len(c.Headers)+15)
 	headers = append(headers, c.Headers...)
-	headers = p.appendReasons(headers, it, why)
+	headers = p.appendReasons(headers, it, why, c.Error)
 	if c.HasGot {
 		headers = append(headers, pipeline.Header{Name: deadletter.Value, Value: c.Got})
 	}
@@ -55,9 +55,10 @@ func (p *shared) letter(it item, why *failure, of *splitGroup) item {
 }
 
 // contents gives what of a record goes into its dead letter.
-func (p *shared) contents(r *pipeline.Record, of *splitGroup) deadletter.Contents {
+func (p *shared) contents(r *pipeline.Record, why *failure, of *splitGroup) deadletter.Contents {
 	var c deadletter.Contents
 	c.Key, c.Value, c.Headers = r.Original()
+	c.Error = textOf(why.err.Error)
 	if of == nil {
 		c.Got, c.HasGot = records.Left(r)
 		c.HasGot = c.HasGot && !same(c.Got, c.Value)
@@ -65,7 +66,7 @@ func (p *shared) contents(r *pipeline.Record, of *splitGroup) deadletter.Content
 	if redact := p.opts.DeadLetter.Redact; redact != nil {
 		// In a goroutine of its own: it may panic, and the lane is locked.
 		if guarded(func() error { redact(&c); return nil }) != nil {
-			c = deadletter.Contents{Redacted: []string{deadletter.RedactedHeaders, deadletter.RedactedKey, deadletter.RedactedValue}}
+			c = deadletter.Contents{Error: "redacting the letter panicked, and the message is left out", Redacted: []string{deadletter.RedactedHeaders, deadletter.RedactedKey, deadletter.RedactedValue}}
 		}
 	}
 	c.HasGot = c.HasGot && len(c.Got) <= deadletter.MaxValue
@@ -73,14 +74,14 @@ func (p *shared) contents(r *pipeline.Record, of *splitGroup) deadletter.Content
 }
 
 // appendReasons appends the headers that say why a record was rejected, where it was read and how
-// often it was tried.
-func (p *shared) appendReasons(headers []pipeline.Header, it item, why *failure) []pipeline.Header {
+// often it was tried. The message is that of why, redacted.
+func (p *shared) appendReasons(headers []pipeline.Header, it item, why *failure, message string) []pipeline.Header {
 	r, past := it.rec, it.piece.replayed[it.index]
 	add := func(name, value string) { headers = append(headers, pipeline.Header{Name: name, Value: []byte(value)}) }
 	add(deadletter.Pipeline, p.opts.Name)
 	add(deadletter.Step, why.step)
 	add(deadletter.Reason, why.reason)
-	add(deadletter.Error, clip(textOf(why.err.Error), maxError))
+	add(deadletter.Error, clip(message, maxError))
 	var detailer pipeline.Detailer
 	if p.opts.DeadLetter.Redact == nil && errors.As(why.err, &detailer) {
 		if detail := textOf(detailer.Detail); detail != "" {

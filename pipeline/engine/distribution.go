@@ -92,7 +92,7 @@ type sample struct {
 	sum   int64
 }
 
-// read takes a sample. Without a value in the current interval it costs nothing.
+// sample takes a sample. Without a value in the current interval it costs nothing.
 func (f *distribution) sample() sample {
 	r := sample{ended: f.ended}
 	if f.now != nil && f.now.TotalCount() > 0 {

@@ -94,7 +94,7 @@ var PipelineFigures = join(
 			Metric: counter("pipeline_dead_letters_total", "Dead letters that are durable."),
 			Value:  func(s *Snapshot) any { return s.DeadLetterCount }},
 		{Admin: "source.connected",
-			Metric: gauge("source_connected", "1 while the group is joined, or the files are open, else 0."),
+			Metric: gauge("source_connected", "1 while the group is joined and its cluster answers, or the files are open, else 0."),
 			Value:  func(s *Snapshot) any { return s.Source.Connected }},
 		{Admin: "source.generation",
 			Metric: gauge("source_generation", "The generation of the consumer group; missing while there is none."),

@@ -209,3 +209,36 @@ func TestSharesOfWorkInProgress(t *testing.T) {
 		}
 	})
 }
+
+// A snapshot may be taken before the run begins, as a scrape does while the source connects: no time is booked
+// before the steps have started.
+func TestASnapshotBeforeTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ok := does(func(context.Context, *pipeline.Record) error { return nil })
+		p := mustNew(t, Options{
+			Source: &memory{lanes: 1, records: 100, batch: 10, endless: true},
+			Steps:  []Step{{Name: "computes", Stage: ok, Workers: 2}, {Name: "waits", Stage: ok, Workers: 3, Wait: &Wait{}}},
+			Sinks:  []Output{{Name: "out", Sink: &collect{}}},
+		})
+		idle := func(want time.Duration) {
+			t.Helper()
+			for i, s := range p.Snapshot().Steps {
+				if workers := time.Duration(2 + i); s.Idle != workers*want || s.Busy != 0 || s.Blocked != 0 {
+					t.Errorf("%s: busy %s, idle %s, blocked %s; want %s idle", s.Name, s.Busy, s.Idle, s.Blocked, workers*want)
+				}
+			}
+		}
+		idle(0)
+		time.Sleep(time.Hour)
+		idle(0)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- p.Run(ctx) }()
+		time.Sleep(time.Minute)
+		idle(time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

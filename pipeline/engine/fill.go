@@ -371,6 +371,6 @@ func (f *filler) hash(c *chunk) {
 
 // unkeyed rejects a record whose key cannot be computed, in its place.
 func (f *filler) unkeyed(c *chunk, it item, reason string, err error) {
-	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1, false)
+	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1, f.p.rejects.spendAtSteps)
 	c.failed++
 }

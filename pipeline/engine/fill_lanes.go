@@ -2,6 +2,7 @@ package engine
 
 import (
 	"errors"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 )
@@ -25,7 +26,7 @@ func (f *filler) accept(b *pipeline.Batch) error {
 	l.mu.Lock()
 	in := l.newBatch()
 	l.mu.Unlock()
-	*in = laneBatch{batch: b, charge: c, opens: b.Opens, open: true}
+	*in = laneBatch{batch: b, charge: c, opens: b.Opens, open: true, came: time.Now()}
 	if in.charge == nil && b.Fill != nil {
 		p.budget.open(l, &in.own)
 		in.charge, in.owed = &in.own, true

@@ -57,13 +57,17 @@ type Hold struct {
 	ErrorMessage string
 
 	Age    time.Duration // since Position was made a record; in Where commit since it was done
-	Behind int64         // records of the lane behind Position that its mark cannot pass either; in Where commit counted by offsets
+	Behind int64         // records of the lane behind Position that its mark cannot pass either; counted by offsets in Where commit, and of a lane none of whose records is under way
 }
 
-// String says it in one line.
+// String says it in one line. How long the record has been there comes first, where that is another time than how long it has been
+// waiting for what it waits for now: with each attempt, and each look at a host that fails, that one begins anew.
 func (h Hold) String() string {
 	var b strings.Builder
 	b.WriteString(h.Position.String())
+	if h.Age-h.Since >= time.Second {
+		fmt.Fprintf(&b, " (in flight for %s)", span(h.Age))
+	}
 	if h.Root != h.Position {
 		fmt.Fprintf(&b, " waits for %s", h.Root)
 	}

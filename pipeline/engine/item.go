@@ -27,7 +27,7 @@ type item struct {
 }
 
 // A track is what the engine remembers of a record on its way. It is written by the
-// record's owner (I2); refs, hasLetter, lost and split are guarded by the lane.
+// record's owner (I2); refs, hasLetter, abandoned, counted and split are guarded by the lane.
 type track struct {
 	piece     *piece      // the entry of the ring of marks that the record belongs to
 	fail      *failure    // why it was rejected, nil when it was not: it travels on in its place until the router
@@ -42,6 +42,7 @@ type track struct {
 	hasLetter bool        // its dead letter is under way or written
 	abandoned bool        // a sink that wants it has abandoned it: it cannot be delivered any more
 	refs      int16       // how many sinks still have it, dead letters included; 0 while that was one at most
+	counted   bool        // a sink refuses it, and the budget of rejections knows
 }
 
 // number is where the record stands in its lane: a number from 1 on that grows from record to
@@ -57,7 +58,7 @@ type failure struct {
 	part     int32 // the number of the part that failed, 0 when the record was not split
 	parts    int   // how many parts of the record failed
 	stop     bool  // the pipeline stops because of it: OnErrorStop, or there are no dead letters
-	spent    error // why it stops, when the budget of rejections does; nil: it does not
+	spent    error // why it stops, when the budget of rejections does, or errHalted; nil: it does not
 	at       time.Time
 }
 

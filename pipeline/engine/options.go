@@ -116,15 +116,15 @@ type DeadLetter struct {
 	// Redact takes out of each dead letter what must not be stored, before it goes to the sink. It is
 	// called for one letter of a lane at a time, under a lock, and has to return at once. Letters
 	// have no penstock-detail then, which may quote the record. A letter that it panics about goes
-	// without key, value and headers of its own. nil: letters are as their records came.
+	// without key, value, headers of its own and message. nil: letters are as their records came.
 	Redact func(*deadletter.Contents)
 	// RedactsKey says that Redact takes out the key: events do not name it by its hash then, by
 	// which a key of few possible values is found.
 	RedactsKey bool
 }
 
-// A RejectionBudget is how many of the last records with an outcome may be rejected. It tells a bad
-// record from an outage. The parts of a split count like records.
+// A RejectionBudget is how many of the last records may be rejected: of the last that came through the steps and the
+// last that came to the sinks, together. It tells a bad record from an outage. The parts of a split count like records.
 type RejectionBudget struct {
 	Rejected int // most of the last Of; 0: any number
 	Of       int // 0: 1,000

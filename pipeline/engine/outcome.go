@@ -258,14 +258,20 @@ func (l *lane) reject(rec item, why *failure) {
 	l.settle(&c)
 }
 
-// isRejected says whether a record is on its way to the dead letters, because of another sink.
-func (l *lane) isRejected(rec item) bool {
+// spend counts a record that a sink refuses in the budget of rejections, unless it counts already as another sink
+// refuses it. Both are one step: two sinks may refuse it at once. An error says that it must not be rejected.
+func (l *lane) spend(rec item) error {
+	if rec.origin != nil {
+		rec = *rec.origin
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if rec.origin != nil {
-		return rec.origin.hasLetter
+	if rec.counted {
+		return nil
 	}
-	return rec.hasLetter
+	err := l.p.rejects.spend(atSinks)
+	rec.counted = err == nil
+	return err
 }
 
 // adopt puts the parts of a split into a splitGroup: a new one, or that of the record when it
@@ -311,7 +317,8 @@ func (m *meter) outcomes(c *settlement) {
 func (l *lane) settle(c *settlement) {
 	if c.booked > 0 {
 		l.p.meter.outcomes(c)
-		l.p.rejects.passed(c.t.out + c.t.filtered)
+		l.p.rejects.passed(atSteps, c.t.filtered)
+		l.p.rejects.passed(atSinks, c.t.out+c.t.filtered)
 	}
 	l.advance(c)
 	if c.moved && l.dirtyAt.IsZero() {

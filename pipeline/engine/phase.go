@@ -16,7 +16,8 @@ type phase struct {
 	began time.Time
 
 	ran        atomic.Bool   // Run has been called
-	stopsEarly atomic.Bool   // err is set: steps abandon what they have
+	stopsEarly atomic.Bool   // err is set, or halted: steps abandon what they have
+	halted     atomic.Bool   // nothing more is rejected (halt.go)
 	failed     chan struct{} // closed when err is set
 	aborted    chan struct{} // closed by Abort
 	abort      sync.Once     // closes it
@@ -57,6 +58,12 @@ func (f *phase) fail(err error) bool {
 		f.stopsEarly.Store(true)
 	}
 	return first
+}
+
+// halt has steps abandon what they have, and nothing more rejected.
+func (f *phase) halt() {
+	f.halted.Store(true)
+	f.stopsEarly.Store(true)
 }
 
 // why gives the reason for which the pipeline stops early, nil when there is none.

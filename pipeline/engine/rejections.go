@@ -17,10 +17,15 @@ import (
 // pipeline instead, and is read again. With one that pauses, the record that goes beyond it is rejected, and
 // then nothing begins until the pause is over: no attempt in a step, no key, no condition, no Write but of dead letters. What
 // is under way goes on, and may be rejected too: an attempt, a Write, and the conditions of a chunk. A stop and a revocation hand back what has not begun, end the pause then, and none begins
-// while they last: what is left in flight has to be finished. Marks, order and outcomes are as without a pause (I1, I5).
+// while they last. What is left in flight is finished, but for a stop in a pause: there it is abandoned (halt.go). Marks, order and outcomes are as without a pause (I1, I5).
 //
-// How. A rejection counts when it is decided, in whatever order: so it can still be refused. Other records
-// count at their outcome. While no budget is set none of this exists. Whoever begins something asks one flag.
+// How. A rejection counts when it is decided, in whatever order: so it can still be refused. Beside it count the
+// records that passed the same point, of which there are two, each with its own last records: the steps with the keys and
+// conditions, and the sinks. So records that wait for a sink that lags do not turn the few bad ones among them into
+// an outage. The budget bounds both points together. While no budget is set none of this exists. Whoever begins
+// something asks one flag.
+//
+// Not chosen. One list for both: a record that a sink refuses would stand in it as passed, too, and hide itself.
 //
 // Writes of an open transaction are not held up: it would run out of time.
 
@@ -33,7 +38,7 @@ type rejections struct {
 	total atomic.Int64 // how long the pauses that are over took, all together
 
 	mu        sync.Mutex
-	last      outcomeRuns
+	last      [points]outcomeRuns
 	spent     bool          // a record was refused to be rejected: so are all others
 	suspended int           // lanes that are being ended: no pause begins
 	ended     bool          // no pause begins any more
@@ -43,6 +48,9 @@ type rejections struct {
 	rejected  int           // so many of
 	of        int           // so many records were rejected by then
 	over      time.Time     // when the last one ended
+	news      []any         // events that are not emitted yet
+
+	telling sync.Mutex // held while news are emitted, in their order; taken before mu
 }
 
 func newRejections(p *shared) *rejections {
@@ -52,43 +60,76 @@ func newRejections(p *shared) *rejections {
 	return &rejections{p: p, conf: p.opts.DeadLetter.Budget}
 }
 
-// passed counts records with another outcome than rejected.
-func (r *rejections) passed(n int64) {
+// A point is where records are rejected or pass.
+type point uint8
+
+const (
+	atSteps point = iota // up to the queues of the sinks
+	atSinks
+	points
+)
+
+// passed counts records that are not rejected at a point.
+func (r *rejections) passed(at point, n int64) {
 	if r == nil || n <= 0 {
 		return
 	}
 	r.mu.Lock()
-	r.last.add(int(min(n, int64(r.conf.Of))), false, r.conf.Of)
+	r.last[at].add(int(min(n, int64(r.conf.Of))), false, r.conf.Of)
 	r.mu.Unlock()
 }
 
-// spend counts a record that is to be rejected. An error says that it must not be.
-func (r *rejections) spend() error {
-	if r == nil {
-		return nil
+// counts gives how many of the last records were rejected, at all points together, and of how many.
+func (r *rejections) counts() (rejected, of int) {
+	for i := range r.last {
+		rejected += r.last[i].rejected
+		of = max(of, r.last[i].total)
 	}
+	return rejected, max(rejected, of)
+}
+
+// spendAtSteps is spend for what the engine rejects before the sinks.
+func (r *rejections) spendAtSteps() error { return r.spend(atSteps) }
+
+// spend counts a record that is to be rejected at a point. An error says that it must not be. It may be called under the
+// lock of a lane; the caller calls tell when it holds none.
+func (r *rejections) spend(at point) error {
 	r.mu.Lock()
-	if r.conf.Pause <= 0 && (r.spent || r.last.rejected >= r.conf.Rejected && !r.last.drops(r.conf.Of)) {
+	defer r.mu.Unlock()
+	rejected, of := r.counts()
+	if r.conf.Pause <= 0 && (r.spent || rejected >= r.conf.Rejected && !r.last[at].drops(r.conf.Of)) {
 		r.spent = true
-		rejected, of := r.last.rejected, r.last.total
-		r.mu.Unlock()
 		return fmt.Errorf("the budget of dead letters is spent: %d of the last %d records were rejected, and dead_letter.budget allows no more: mend the cause and start again, the record is read again", rejected, of)
 	}
-	r.last.add(1, true, r.conf.Of)
-	begin := r.conf.Pause > 0 && r.last.rejected > r.conf.Rejected && r.resumed == nil && r.suspended == 0 && !r.ended
-	if begin {
-		r.resumed, r.began, r.rejected, r.of = make(chan struct{}), time.Now(), r.last.rejected, r.last.total
+	r.last[at].add(1, true, r.conf.Of)
+	rejected, of = r.counts()
+	if r.conf.Pause > 0 && rejected > r.conf.Rejected && r.resumed == nil && r.suspended == 0 && !r.ended {
+		r.resumed, r.began, r.rejected, r.of = make(chan struct{}), time.Now(), rejected, of
 		r.on.Store(true)
 		r.timer = time.AfterFunc(r.conf.Pause, func() { r.p.contained(r.resume) })
-	}
-	rejected, of := r.last.rejected, r.last.total
-	r.mu.Unlock()
-	if begin && r.p.events != nil {
-		r.p.events.Emit(event.PipelinePaused{
+		r.news = append(r.news, event.PipelinePaused{
 			Reason: pauseReason, Rejected: int64(rejected), Of: int64(of), PauseMs: r.conf.Pause.Milliseconds(),
-		}, "")
+		})
 	}
 	return nil
+}
+
+// tell emits what there is to say of pauses. One that begins in a step may be ended by a stop at the same moment: whoever
+// emits first emits both, in their order.
+func (r *rejections) tell() {
+	next := func() (ev any) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if len(r.news) > 0 {
+			ev, r.news = r.news[0], r.news[1:]
+		}
+		return ev
+	}
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	for ev := next(); ev != nil; ev = next() {
+		r.p.events.Emit(ev, "")
+	}
 }
 
 const pauseReason = "dead_letter_budget"
@@ -105,20 +146,18 @@ func (r *rejections) resume() {
 	}
 	now := time.Now()
 	took := now.Sub(r.began)
-	rejected, of := r.rejected, r.of
 	r.timer.Stop()
 	r.total.Add(int64(took))
-	r.over, r.last = now, outcomeRuns{}
+	r.over, r.last = now, [points]outcomeRuns{}
 	r.on.Store(false)
 	close(r.resumed)
 	r.resumed = nil
+	r.news = append(r.news, event.PipelineResumed{
+		Reason: pauseReason, Rejected: int64(r.rejected), Of: int64(r.of), PauseMs: took.Milliseconds(),
+	})
 	r.mu.Unlock()
 	r.p.hooks.resumed()
-	if r.p.events != nil {
-		r.p.events.Emit(event.PipelineResumed{
-			Reason: pauseReason, Rejected: int64(rejected), Of: int64(of), PauseMs: took.Milliseconds(),
-		}, "")
-	}
+	r.tell()
 }
 
 // forbid has no pause begin any more: the pipeline stops. The one that is on goes on.
@@ -153,6 +192,17 @@ func (r *rejections) suspend() (over func()) {
 
 // pausing says whether a pause is on.
 func (r *rejections) pausing() bool { return r != nil && r.on.Load() }
+
+// shown says whether the state of the pipeline is that it pauses. While it stops it is not, although a pause may last
+// until everything is handed back: that it stops says more.
+func (r *rejections) shown() bool {
+	if !r.pausing() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.resumed != nil && !r.ended
+}
 
 // wait waits until no pause is on, ctx ends, or records are not worked on any more.
 func (r *rejections) wait(ctx context.Context) {
@@ -215,7 +265,7 @@ func (r *rejections) holds(all []Hold) {
 	}
 }
 
-// outcomeRuns are the last outcomes of records, rejected or not, as runs of equal ones. The zero value has
+// outcomeRuns are the last records that came to a point, rejected there or not, as runs of equal ones. The zero value has
 // none.
 type outcomeRuns struct {
 	runs            []outcomeRun // from the oldest on

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -247,8 +248,8 @@ func TestOnePoisonRecordInAThousand(t *testing.T) {
 	}
 }
 
-// A stop in a pause ends it at once: what has not begun is handed back, what has is finished, and the process does not wait for
-// the pause.
+// A stop in a pause ends it at once, and nothing more is rejected: what has not begun is handed back, what has is
+// abandoned, and the process does not wait for the pause.
 func TestAStopEndsAPause(t *testing.T) {
 	for name := range outageSteps(&outage{}) {
 		t.Run(name, func(t *testing.T) {
@@ -264,13 +265,22 @@ func TestAStopEndsAPause(t *testing.T) {
 				if s := p.Snapshot(); s.State != "paused" {
 					t.Fatalf("state %s", s.State)
 				}
-				began := time.Now()
+				began, letters, asked := time.Now(), len(dead.all()), o.asked.Load()
 				cancel()
 				if err := <-done; err != nil {
 					t.Fatal(err)
 				}
-				if took := time.Since(began); took > 15*time.Second {
+				if took := time.Since(began); took > 0 {
 					t.Errorf("the stop took %s", took)
+				}
+				if n := len(dead.all()); n != letters {
+					t.Errorf("the stop rejected %d records", n-letters)
+				}
+				if n := o.asked.Load(); name != "computes" && n != asked {
+					t.Errorf("the stop asked %d times", n-asked)
+				}
+				if c := p.Snapshot().Counts; c.Abandoned == 0 || c.InFlight != 0 || int(c.Rejected) != letters {
+					t.Errorf("%d letters, %+v", letters, c)
 				}
 				balanced(t, p)
 				for lane := range int32(2) {
@@ -400,6 +410,177 @@ func TestSinksSpendTheBudget(t *testing.T) {
 			balanced(t, p)
 		})
 	})
+}
+
+// A sink that lags leaves records without an outcome. That is no outage: a few bad records among many that have passed the
+// steps spend no budget, however many lanes wait for the sink.
+func TestASinkThatLagsSpendsNoBudget(t *testing.T) {
+	for _, every := range []int64{50, 500} {
+		t.Run(fmt.Sprint(every), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const lanes, n = 64, 4000
+				began := time.Now()
+				dead, out := &collect{}, &collect{write: func(context.Context, []*pipeline.Record) error {
+					if d := time.Minute - time.Since(began); d > 0 {
+						return pipeline.RetryAfter(d, errors.New("storing: not now"))
+					}
+					return nil
+				}}
+				ctx, cancel := context.WithCancel(t.Context())
+				p, done := start(t, ctx, Options{
+					Source: &memory{lanes: lanes, records: n, batch: 500, endless: true}, Sinks: []Output{{Name: "out", Sink: out}},
+					DeadLetter: DeadLetter{Sink: dead, Budget: RejectionBudget{Rejected: 100, Of: 1000}},
+					Steps: []Step{{Name: "check", Workers: 2, Stage: does(func(_ context.Context, r *pipeline.Record) error {
+						if r.Offset%every == every-1 {
+							return errors.New("checking: bad")
+						}
+						return nil
+					})}},
+				})
+				time.Sleep(30 * time.Second)
+				if s := p.Snapshot(); s.State != "running" || s.Counts.Out != 0 || s.Counts.Rejected < 101 {
+					t.Errorf("while the sink stands: %s, %+v", s.State, s.Counts)
+				}
+				time.Sleep(time.Hour)
+				cancel()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+				if want := int(lanes * n / every); len(dead.all()) != want || len(out.all()) != lanes*n-want {
+					t.Errorf("%d letters, %d delivered", len(dead.all()), len(out.all()))
+				}
+			})
+		})
+	}
+}
+
+// Sinks that refuse records and steps that do spend one budget: it bounds both together, and what has passed the steps
+// does not hide what a sink refuses.
+func TestStepsAndSinksSpendOneBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := &collect{}
+		refuse := func(_ context.Context, recs []*pipeline.Record) error {
+			return pipeline.Permanent(errors.New("storing: no"))
+		}
+		_, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 1000, batch: 100}, Sinks: []Output{{Name: "out", Sink: &collect{write: refuse}}},
+			DeadLetter: DeadLetter{Sink: dead, Budget: RejectionBudget{Rejected: 900, Of: 1000}},
+			Steps: []Step{{Name: "check", Stage: does(func(_ context.Context, r *pipeline.Record) error {
+				if r.Offset%4 == 0 {
+					return errors.New("checking: bad")
+				}
+				return nil
+			})}},
+		})
+		if err == nil || !strings.Contains(err.Error(), "is spent: 900 of the last") || len(dead.all()) > 900 {
+			t.Errorf("%v, %d letters", err, len(dead.all()))
+		}
+	})
+}
+
+// A record that two sinks refuse at the same moment counts once: with a budget of one it is rejected, and nothing stops.
+func TestTwoSinksThatRefuseAtOnceSpendOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var both sync.WaitGroup // each sink's writer is about to count before one of them does
+		both.Add(2)
+		refuse := func(context.Context, []*pipeline.Record) error { return pipeline.Permanent(errors.New("storing: no")) }
+		dead := &collect{}
+		p, err := run(t, Options{
+			Source: &memory{lanes: 1, records: 1}, Sinks: []Output{{Name: "a", Sink: &collect{write: refuse}}, {Name: "b", Sink: &collect{write: refuse}}},
+			DeadLetter: DeadLetter{Sink: dead, Budget: RejectionBudget{Rejected: 1, Of: 10}},
+			DeadLetterTime: func(*pipeline.Record) time.Time {
+				both.Done()
+				both.Wait()
+				return time.Now()
+			},
+		})
+		if err != nil || len(dead.all()) != 1 || p.Snapshot().Counts.Rejected != 1 {
+			t.Fatalf("%v, %d letters, %+v", err, len(dead.all()), p.Snapshot().Counts)
+		}
+	})
+}
+
+// A hesitant stage takes its time to hear that records come to nothing.
+type hesitant struct {
+	pipeline.Stage
+	until chan struct{}
+}
+
+func (h hesitant) Undone(pipeline.Position, int32) { <-h.until }
+
+// A pipeline that stops in a pause says so, also before the pause has ended: what is handed back ends first.
+func TestAStopIsShownInAPause(t *testing.T) {
+	for name, c := range map[string]struct {
+		stop func(*Pipeline, context.CancelFunc)
+		last string
+	}{
+		"told to": {func(_ *Pipeline, cancel context.CancelFunc) { cancel() }, "stopped"},
+		"a fault": {func(p *Pipeline, _ context.CancelFunc) { p.stop(errors.New("asking: no")) }, "failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				o := &outage{from: 0}
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				opts := pausing(o, "one attempt", &memory{lanes: 1, records: 1000, endless: true}, &collect{}, &collect{}, &log)
+				until := make(chan struct{})
+				opts.Steps = append([]Step{{Name: "remembers", Kind: "test", Stage: hesitant{edits("a", "1").Stage, until}}}, opts.Steps...)
+				opts.DeadLetter.Budget.Pause = 24 * time.Hour
+				p, done := start(t, ctx, opts)
+				time.Sleep(time.Hour)
+				if s := p.Snapshot(); s.State != "paused" {
+					t.Fatalf("state %s", s.State)
+				}
+				go c.stop(p, cancel)
+				time.Sleep(time.Second)
+				if s := p.Snapshot(); s.State != "draining" || !p.rejects.pausing() {
+					t.Errorf("state %s; a pause is on: %t", s.State, p.rejects.pausing())
+				}
+				close(until)
+				<-done
+				if s := p.Snapshot(); s.State != c.last {
+					t.Errorf("state %s at the end", s.State)
+				}
+			})
+		})
+	}
+}
+
+// A pause that is ended as it begins is told of before its end is.
+func TestAPauseIsToldOfBeforeItsEnd(t *testing.T) {
+	const n = 20_000
+	log := &lines{}
+	var r *rejections
+	p := &shared{events: log.emitter(t)}
+	p.hooks.resumed = func() {}
+	r = &rejections{p: p, conf: RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}}
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			for range n {
+				_ = r.spend(atSteps)
+				r.tell()
+			}
+		})
+		all.Go(func() {
+			for range n {
+				r.resume()
+			}
+		})
+	}
+	all.Wait()
+	r.resume()
+	paused := false
+	for _, l := range log.all() {
+		if begins := l["event_name"] == "pipeline.paused"; begins == paused {
+			t.Fatalf("%v, and before that the same", l["event_name"])
+		}
+		paused = !paused
+	}
+	if paused || len(log.all()) == 0 {
+		t.Errorf("%d lines; paused at the end: %t", len(log.all()), paused)
+	}
 }
 
 // Records whose key cannot be computed, and those on which the condition of a sink fails, spend it, too.

@@ -201,17 +201,20 @@ func (p *shared) reportOf(component any) (report pipeline.Report) {
 	return r.Report()
 }
 
-// failure makes the reason for which a record is rejected, and reports it (I9). again says that it was
-// rejected before, by another sink.
-func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int, again bool) *failure {
+// failure makes the reason for which a record is rejected, and reports it (I9). spend counts it in the budget of
+// rejections, which exists then.
+func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int, spend func() error) *failure {
 	f := &failure{
 		step: step, reason: reason, err: err, attempts: attempts, part: rec.Part, parts: 1,
 		stop: on == OnErrorStop || p.opts.DeadLetter.Sink == nil, at: p.opts.DeadLetterTime(rec),
 	}
-	if !f.stop && !again {
-		if f.spent = p.rejects.spend(); f.spent != nil {
-			f.stop = true
-		}
+	if !f.stop && p.phase.halted.Load() {
+		f.stop, f.spent = true, errHalted
+	}
+	if !f.stop && p.rejects != nil {
+		f.spent = spend()
+		f.stop = f.spent != nil
+		p.rejects.tell()
 	}
 	if !f.stop {
 		p.rejected(f, rec)

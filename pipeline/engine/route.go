@@ -28,6 +28,8 @@ type router struct {
 	lists [][]item // for each sink, records of the chunk that it gets
 	none  []item   // records of the chunk that no sink wants
 	lost  []item   // records of the chunk that are abandoned
+
+	through int64 // how many records of the chunk some sink gets
 }
 
 func newRouter(p *shared, sinks []*sink, in *pipe) *router {
@@ -60,6 +62,7 @@ func (r *router) work() bool {
 	case r.i == 0 && (r.p.phase.stopsEarly.Load() || l.isFrozen()):
 		l.finish(r.recs, abandoned)
 	case r.plain && r.c.failed == 0:
+		r.p.rejects.passed(atSteps, int64(len(r.recs)))
 		r.sinks[0].enqueue(l, r.recs)
 	default:
 		for ; r.i < len(r.recs); r.i++ {
@@ -109,6 +112,9 @@ func (r *router) route(it item) {
 		}
 		r.wants = append(r.wants, i)
 	}
+	if len(r.wants) > 0 {
+		r.through++
+	}
 	switch len(r.wants) {
 	case 0:
 		r.none = append(r.none, it)
@@ -154,7 +160,7 @@ func (r *router) unclear(it item, sink int, err error) {
 	s.meter.enter(1)
 	s.meter.failed(it.rec.Position, err)
 	s.meter.count(t, 1)
-	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, false))
+	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, r.p.rejects.spendAtSteps))
 }
 
 // reject sends a failed record to the dead letters, or stops the pipeline. It comes here, where
@@ -172,6 +178,8 @@ func (r *router) reject(it item, why *failure) {
 // flush hands the lists to the sinks.
 func (r *router) flush() {
 	l := r.c.lane
+	r.p.rejects.passed(atSteps, r.through)
+	r.through = 0
 	for i, list := range r.lists {
 		if len(list) > 0 {
 			r.sinks[i].enqueue(l, list)

@@ -15,7 +15,8 @@ import (
 //
 // When ctx ends, what has not begun is handed back: what waits unread, and what the
 // first waiting step has not begun, unless the source is a [pipeline.ReadOncer] (I7). It counts as
-// abandoned, and is read again.
+// abandoned, and is read again. So does what has begun when the budget of rejections has the
+// pipeline paused then.
 //
 // It gives nil when the source or ctx has ended and everything that was begun has its
 // outcome; *AbandonedError when the drain budget was spent first, or Abort was
@@ -118,7 +119,8 @@ type ending struct {
 }
 
 // stopReading ends reading because Run is told to stop. What waits unread, and what no
-// waiting step has begun, is handed back if it can be read again (I7). That goes on in another
+// waiting step has begun, is handed back if it can be read again (I7). In a pause what has begun is
+// abandoned then (halt.go). That goes on in another
 // goroutine: records that are handed back come to nothing, and the Undoer that is told of it
 // may hang.
 func (p *Pipeline) stopReading() {
@@ -128,10 +130,18 @@ func (p *Pipeline) stopReading() {
 		return
 	}
 	p.rejects.forbid()
+	halt := p.rejects.pausing()
+	if halt {
+		p.phase.halt()
+	}
 	p.discardUnread()
 	p.spawn(func() {
 		for _, l := range p.lanes.all() {
 			p.handBackLane(l)
+		}
+		if halt {
+			p.halt()
+			return
 		}
 		p.rejects.resume()
 	})

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync/atomic"
@@ -71,9 +72,10 @@ func (p *shared) init(o Options) {
 }
 
 // stop ends the pipeline early because of err: reading stops, steps abandon what they
-// have, and sinks finish what they hold within the drain budget. The first error counts.
+// have, and sinks finish what they hold within the drain budget. The first error counts. errHalted is
+// none: the pipeline stops already.
 func (p *shared) stop(err error) {
-	if !p.phase.fail(err) {
+	if errors.Is(err, errHalted) || !p.phase.fail(err) {
 		return
 	}
 	p.rejects.forbid()

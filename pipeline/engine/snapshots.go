@@ -12,7 +12,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		Source: p.sourceFigures(),
 	}
 	p.phase.show(&s)
-	if p.rejects.pausing() {
+	if p.rejects.shown() {
 		s.State = "paused"
 	}
 	p.meter.mu.Lock()

@@ -20,7 +20,7 @@ type waitStep struct {
 
 	// Slots in each state, for the share of busy, idle and blocked. Guarded by the
 	// window.
-	since    time.Time
+	since    time.Time        // up to when it is booked; zero: the step has not started
 	spent    [3]time.Duration // running, idle, blocked
 	heldTime time.Duration    // while lanes were held back, in share of the lanes
 
@@ -39,7 +39,9 @@ func newWaitStep(core *stepCore) *waitStep {
 }
 
 func (s *waitStep) start() {
+	s.win.mu.Lock()
 	s.since = time.Now()
+	s.win.mu.Unlock()
 	(&crew.Worker{Crew: s.crew, Work: s.receive, Panicked: onPanic(s.panicked), Ended: s.inputEnded}).Start()
 	(&crew.Worker{Crew: s.crew, Work: s.send, Panicked: onPanic(s.panicked), Ended: s.out.close}).Start() // I3
 	for range s.conf.Workers {

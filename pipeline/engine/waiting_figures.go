@@ -9,8 +9,12 @@ import (
 
 // This file is what a waiting step counts of itself, and says to those who look from outside.
 
-// tick books the time since the last change for the state the slots were in.
+// tick books the time since the last change for the state the slots were in. Before the start there is
+// nothing to book: a snapshot may be taken while the source connects.
 func (s *waitStep) tick(now time.Time) {
+	if s.since.IsZero() {
+		return
+	}
 	d := now.Sub(s.since)
 	s.since = now
 	n := s.win.Counts()

@@ -10,17 +10,18 @@ import (
 
 // This file answers why the mark of a lane stands where it does.
 //
-// What it guarantees. Nothing is noted for the answer while records move: who asks pays. Locks are taken one
+// What it guarantees. Nothing is noted for the answer while records move, but when a batch came: who asks pays. Locks are taken one
 // after the other, for moments, and no component is called under one but an error for its text. So the answer
 // may be asked for while a stage, a sink or a source hangs.
 //
 // How. The ring of marks knows the first record of each lane without an outcome, by its number. All places are
 // looked through for these records: the chunks under way, the windows, the queues of the sinks. In a
 // place that keeps order the record of the least number stands in front, so that this is quick. A record that is found nowhere has
-// moved on between two looks; then all is done again.
+// moved on between two looks; then all is done again. A lane whose batches wait, and none of whose records is under way, is held
+// by the first of them: the step that all lanes go to first takes no more.
 
-// Why says for each lane with records that are not committed what keeps its mark from moving, those that have
-// waited longest first. It may be called at any time, also while a stage or a sink hangs.
+// Why says for each lane with records that are not committed what keeps its mark from moving, those whose
+// records have been there longest first. It may be called at any time, also while a stage or a sink hangs.
 func (p *Pipeline) Why() []Hold {
 	var all []Hold
 	var f *search
@@ -28,15 +29,19 @@ func (p *Pipeline) Why() []Hold {
 		now := time.Now()
 		f = newSearch(&p.chain)
 		all = all[:0]
+		var unmade []Hold
 		for _, l := range p.lanes.all() {
 			if h, ok := p.commits.hold(l, now); ok {
 				h.Host = hostOf(p.opts.Source)
 				all = append(all, h)
 			} else if w := l.wanted(now); w != nil {
 				f.lanes[l] = w
+			} else if h, ok := l.unmade(now); ok {
+				unmade = append(unmade, h)
 			}
 		}
 		p.seek(f, now)
+		all = append(all, p.inFront(f, unmade, now)...)
 		if !f.missing() {
 			break
 		}
@@ -98,6 +103,34 @@ func (l *lane) wanted(now time.Time) *wanted {
 		w.at = pipeline.Position{Topic: topic, Partition: int32(partition), Offset: offset}
 	}
 	return w
+}
+
+// unmade says that batches of the lane wait, and no record of it is under way.
+func (l *lane) unmade(now time.Time) (h Hold, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.shut || l.inFlight > 0 || l.waiting.Len() == 0 {
+		return h, false
+	}
+	in := l.waiting.Peek()
+	topic, partition := l.coordinates()
+	h.Lane, h.Age = l.name, now.Sub(in.came)
+	h.Position = pipeline.Position{Topic: topic, Partition: int32(partition), Offset: in.marks.Next()}
+	h.Behind = max(l.read-h.Offset-1, 0)
+	return h, true
+}
+
+// inFront completes the holds of batches: they stand in front of the first step, and of the sinks where there is none.
+func (p *Pipeline) inFront(f *search, all []Hold, now time.Time) []Hold {
+	for i := range all {
+		h := &all[i]
+		h.Root, h.Where, h.State, h.Cause, h.Since = h.Position, sinksName, stateNames[stateQueued], CauseQueue, h.Age
+		if len(p.steps) > 0 {
+			first := p.steps[0].core().here()
+			h.Where, h.Kind, h.For = first.Where, first.Kind, f.occupied(0, now)
+		}
+	}
+	return all
 }
 
 // found says what the record waits for at one place. It may be at several: with a copy in each of two sinks,

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +162,60 @@ func TestWhyNamesWhereverRecordsStand(t *testing.T) {
 				}
 				if len(all) > 0 && all[len(all)-1].Cause != tt.cause {
 					t.Errorf("the cause is %s, want %s", all[len(all)-1].Cause, tt.cause)
+				}
+			})
+		})
+	}
+}
+
+// TestWhySaysBothTimes: the lanes come by how long their records have been there, and a line whose attempt has just begun says that
+// time too, so that the order is that of what the lines say.
+func TestWhySaysBothTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		stage := does(func(ctx context.Context, r *pipeline.Record) error {
+			if r.Partition == 1 {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			pause(ctx, 4*time.Second)
+			return errors.New("not now")
+		})
+		wait := patiently(64)
+		wait.Retry.Backoff = time.Millisecond
+		lines, _ := whatHolds(t, Options{
+			Source: &memory{lanes: 2, records: 1, batch: 1, endless: true}, Steps: []Step{{Name: "ask", Workers: 4, Stage: stage, Wait: wait}},
+			Sinks: []Output{{Name: "out", Sink: &collect{}}},
+		}, 6*time.Second)
+		if len(lines) != 2 || !strings.HasPrefix(lines[0], "t/0@0 (in flight for 6.0 s): ask: attempt 2 of 5 has been under way for 1.9 s; the one before failed with _other (not now)") ||
+			lines[1] != "t/1@0: ask: attempt 1 of 5 has been under way for 6.0 s" {
+			t.Errorf("%q", lines)
+		}
+	})
+}
+
+// TestWhyNamesLanesWithoutRecords: when a step is stuck no records are made of most lanes; each of them has a hold all the same, with
+// the least budget of records too, of which every lane gets one.
+func TestWhyNamesLanesWithoutRecords(t *testing.T) {
+	const lanes = 40
+	for name, budget := range map[string]*Budget{"enough": NewBudget(0, 0), "the least": NewBudget(1, 0)} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, all := whatHolds(t, Options{
+					Source: &memory{lanes: lanes, records: 20, batch: 20, endless: true}, Budget: budget,
+					Steps: []Step{{Name: "parse", Stage: hangsOn(0, 0), Workers: 1}}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
+				}, 5*time.Second+time.Millisecond)
+				held := map[string]bool{}
+				for _, h := range all {
+					held[h.Lane] = true
+					if h.Lane == "t/0" {
+						continue
+					}
+					if want := "parse: has waited 5.0 s for parse, which has had t/0@0 for 5.0 s"; h.Why() != want || h.Cause != CauseQueue || h.Root != h.Position || h.Offset != 0 {
+						t.Errorf("%s: %+v", h, h)
+					}
+				}
+				if len(held) != lanes || len(all) != lanes {
+					t.Errorf("%d of %d lanes have a hold, %d in all", len(held), lanes, len(all))
 				}
 			})
 		})

@@ -295,6 +295,10 @@ func (w *writer) limit() int {
 // later has what is left of the batch tried again after a while.
 func (w *writer) later(err error) {
 	q := w.q
+	if w.halts() {
+		w.giveUp()
+		return
+	}
 	r := q.s.conf.Retry
 	w.wait = max(r.pause(q.fails), pipeline.RetryHint(err), 1)
 	q.s.meter.count(increments{retries: 1}, 0)
@@ -334,7 +338,7 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 		s.p.stop(err)
 		return
 	}
-	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries, l.isRejected(rec))
+	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries, func() error { return l.spend(rec) })
 	if f.stop {
 		err = f.fatal(rec.rec) // while the record is still there
 		w.abandon(rec)

@@ -18,7 +18,7 @@ func TestConsole(t *testing.T) {
 	e.Emit(ProcessStarted{ServiceVersion: "1.0", ConfigPath: "a b.yaml", Pipelines: 1}, "")
 	p.Emit(PipelineStats{State: "running", RecordsInTotal: 10000, RateIn: 1222.84, RecordsOutTotal: 2293, FilteredTotal: 7707, E2EP99Ms: 402.77, LagSum: 12}, "")
 	p.Emit(StepStats{Step: "weather", StepKind: "http", RecordsInTotal: 7, RecordsOutTotal: 7, QueueLen: 1, QueueCap: 4, BusyRatio: 0.94, LatP99Ms: 0.4}, "")
-	p.Emit(SinkStats{Sink: "out", SinkKind: "file", RecordsInTotal: 7, RecordsOutTotal: 6, RejectedTotal: 1, Batches: 3, WriteP99Ms: 12400}, "")
+	p.Emit(SinkStats{Sink: "out", SinkKind: "file", IntervalMs: 15000, RecordsInTotal: 7, RecordsOutTotal: 6, RejectedTotal: 1, Batches: 3, WriteP99Ms: 12400}, "")
 	p.Emit(ErrorStats{Step: "weather", ErrorType: "timeout", Count: 2, CountTotal: 9, SampleMessage: "calling"}, "")
 	p.Emit(RecordRejected{Step: "weather", Reason: "attempts", ErrorType: "http_503", Topic: "f", Partition: 0, Offset: 7}, "")
 	p.Log().Warn().Str("path", "/a b").Int("n", 0).Msg("two\nlines \x1b[31m")

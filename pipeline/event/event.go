@@ -59,6 +59,10 @@ type Options struct {
 	Log zerolog.Level
 	// EventsOff leaves the events out and keeps the free lines.
 	EventsOff bool
+	// Skip says by its name that an event is left out; nil: none is.
+	Skip func(name string) bool
+	// Rename gives what events and free lines call a pipeline; nil: what it is called.
+	Rename func(pipeline string) string
 	// Console writes lines for people instead of JSON. Color adds colour to them.
 	Console, Color bool
 	// Now gives the time of a line. nil: time.Now.
@@ -124,10 +128,13 @@ func (o *output) emitter(pipeline, step string) *Emitter {
 	return e
 }
 
-// Pipeline gives an emitter that stamps the pipeline.
+// Pipeline gives an emitter that stamps the pipeline, under the name that the options give it.
 func (e *Emitter) Pipeline(name string) *Emitter {
 	if e == nil {
 		return nil
+	}
+	if rename := e.out.opts.Rename; rename != nil {
+		name = rename(name)
 	}
 	return e.out.emitter(name, e.step)
 }
@@ -150,7 +157,7 @@ func (e *Emitter) Emit(ev any, message string) {
 		return
 	}
 	p, v := planOf(ev)
-	if e.out.opts.EventsOff {
+	if o := &e.out.opts; o.EventsOff || o.Skip != nil && o.Skip(p.def.Name) {
 		return
 	}
 	if p.def.Limited {

@@ -306,3 +306,25 @@ func BenchmarkEmit(b *testing.B) {
 		e.Emit(ev, "words")
 	}
 }
+
+// TestSkipAndRename: what is skipped is in no log, and a pipeline has one name, the new one, on all lines,
+// also on that of what the limiter held back.
+func TestSkipAndRename(t *testing.T) {
+	var b bytes.Buffer
+	e := New(&b, fixed(Options{
+		Skip:   func(name string) bool { return strings.HasPrefix(name, "process.") },
+		Rename: func(pipeline string) string { return pipeline + ".dead-letter" },
+	}))
+	e.Emit(ProcessReady{}, "")
+	p := e.Pipeline("a").Step("s")
+	for range 100 {
+		p.Emit(RecordRejected{Reason: "permanent"}, "")
+	}
+	p.Log().Info().Msg("free")
+	e.Close()
+	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
+	named := strings.Count(b.String(), `"pipeline":"a.dead-letter"`)
+	if len(lines) < 3 || named != len(lines) || strings.Contains(b.String(), "process.") || !strings.Contains(b.String(), `"event_name":"log.suppressed"`) {
+		t.Errorf("%d of %d lines have the name:\n%s", named, len(lines), b.String())
+	}
+}

@@ -91,7 +91,7 @@ var meanings = map[string]string{
 	"lat_p99_ms":           "time of a record in the step, 99th percentile of this interval",
 	"member_id":            "Kafka's name for this member of the group",
 	"mismatches":           "records that differ from what was expected",
-	"of":                   "how many of the last records with an outcome were looked at",
+	"of":                   "how many of the last records were looked at",
 	"offset":               "offset of the record; line of a fixture",
 	"offset_committed":     "the next offset to read after a restart; absent: not known",
 	"offset_fetched":       "the next offset to fetch; absent: not known",

@@ -30,9 +30,18 @@ func Validate(line []byte) error {
 	l := checked{values: pairs}
 	name := l.check()
 	if len(l.errs) > 0 {
-		return fmt.Errorf("validating an event %q: %w", name, errors.Join(l.errs...))
+		return fmt.Errorf("validating an event %q: %s", name, inOneLine(l.errs))
 	}
 	return nil
+}
+
+// inOneLine puts errors one behind the other: who prints them by line gives each line one.
+func inOneLine(errs []error) string {
+	all := make([]string, len(errs))
+	for i, err := range errs {
+		all[i] = err.Error()
+	}
+	return strings.Join(all, "; ")
 }
 
 // ValidateAll checks every line of a log. The error names the first bad line.
@@ -139,7 +148,7 @@ func (l *checked) check() (name string) {
 	}
 	p := planNames[name]
 	if p == nil {
-		l.fail("the Registry has no such event")
+		l.fail("there is no such event")
 		return name
 	}
 	if level != string(p.def.Level) {

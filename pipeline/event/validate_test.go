@@ -13,8 +13,9 @@ func TestValidate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ from, to, want string }{
-		{`"replay.progress"`, `"replay.progressed"`, "no such event"},
+		{`"replay.progress"`, `"replay.progressed"`, "there is no such event"},
 		{`"fixture"`, `"fixtures"`, "no key fixtures"},
+		{`"fixture":"f","records_done":1`, `"fixtures":"f"`, `validating an event "replay.progress": records_done is missing; the event has no key fixtures`}, // of two faults one line
 		{`"records_done":1,`, ``, "records_done is missing"},
 		{`"records_done":1`, `"records_done":1.5`, "records_done is no integer"},
 		{`"records_done":1`, `"records_done":"1"`, "records_done is no integer"},

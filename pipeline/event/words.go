@@ -21,8 +21,8 @@ func (p *plan) message(v reflect.Value, step string) string {
 			ev.RecordsInTotal, rate(ev.RateIn), ev.RecordsOutTotal, outcomes(ev.CreatedTotal, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal),
 			ev.QueueLen, ev.QueueCap, 100*ev.BusyRatio, 100*ev.BlockedRatio, p99(ev.LatP99Ms))
 	case SinkStats:
-		return fmt.Sprintf("%s: %d in, %d out%s, %d writes%s", cmp.Or(ev.Sink, step), ev.RecordsInTotal, ev.RecordsOutTotal,
-			outcomes(0, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal), ev.Batches, p99(ev.WriteP99Ms))
+		return fmt.Sprintf("%s: %d in, %d out%s; in %s %d writes%s", cmp.Or(ev.Sink, step), ev.RecordsInTotal, ev.RecordsOutTotal,
+			outcomes(0, ev.FilteredTotal, ev.RejectedTotal, ev.AbandonedTotal), ms(float64(ev.IntervalMs)), ev.Batches, p99(ev.WriteP99Ms))
 	case ErrorStats:
 		return fmt.Sprintf("%s: %d errors %s, %d in total: %s", cmp.Or(ev.Step, step), ev.Count, token(ev.ErrorType), ev.CountTotal, ev.SampleMessage)
 	case SourcePartitionStats:

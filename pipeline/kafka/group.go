@@ -76,6 +76,11 @@ type Group interface {
 	// were stored. It gives false when the term has ended.
 	Renew(tp TopicPartition, term int) (int, bool)
 
+	// Silent says for how long the coordinator has not answered: since the first of the requests
+	// that failed without an answer. 0: the last one was answered. One under way does not count
+	// yet; heartbeats wait for half a session at most.
+	Silent() time.Duration
+
 	// Life counts how often everything was lost.
 	Life() int
 
@@ -149,6 +154,7 @@ type member struct {
 	absent     map[string]int        // looks in a row at which a topic was unknown
 	topics     map[string]topicState // what the assignment is based on; of the leader alone
 	left       chan struct{}         // closed when Leave has told the group
+	silent     time.Time             // when the first of the requests was sent that failed without an answer; zero: none
 }
 
 // topicState is what is compared to notice that a topic has changed.
@@ -194,6 +200,15 @@ func (m *member) Life() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.life
+}
+
+func (m *member) Silent() time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.silent.IsZero() {
+		return 0
+	}
+	return time.Since(m.silent)
 }
 
 func (m *member) Released(tps []TopicPartition) {

@@ -21,6 +21,21 @@ func comparePartitions(a, b TopicPartition) int {
 // ask sends a request to the group's coordinator. A coordinator that does not answer
 // is looked for anew next time.
 func (m *member) ask(ctx context.Context, patience time.Duration, x *exchange) (*reader, error) {
+	sent := time.Now()
+	r, err := m.exchange(ctx, patience, x)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case err == nil:
+		m.silent = time.Time{}
+	case m.silent.IsZero() && ctx.Err() == nil: // else it is the caller who has given up
+		m.silent = sent
+	}
+	return r, err
+}
+
+// exchange is ask, of which nothing is noted.
+func (m *member) exchange(ctx context.Context, patience time.Duration, x *exchange) (*reader, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	node, err := m.client.Coordinator(ctx, m.config.Group)

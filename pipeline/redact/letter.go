@@ -2,6 +2,7 @@ package redact
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -18,6 +19,11 @@ import (
 // How. The value as it came is redacted by its fields. The value as the step got it may have a
 // redacted text under another name, where a step has put it. So it is redacted too, and then left
 // out if any text that was taken out of the record, or of itself, still stands in it.
+//
+// A record that was a dead letter before has headers of that one. An old penstock-value goes the way of
+// the value as the step got it. An old penstock-detail is left out, as a new one is: nobody
+// knows what it quotes. In a message each text that was taken out is masked: hosts are named in
+// messages, and may be made of fields.
 //
 // Not found is what a step has made of such a text, as a hash or a part of it: its field has to be
 // named as well.
@@ -37,16 +43,24 @@ func (r *Redactor) Letter(c *deadletter.Contents) {
 	if unreadable { // it comes last
 		c.Redacted = c.Redacted[:0]
 	}
-	if r.Redacts(c.Headers) {
+	inHeaders := r.Redacts(c.Headers)
+	if inHeaders {
 		for _, h := range c.Headers {
 			if r.redactsHeader(h) {
 				t.add(string(h.Value))
 			}
 		}
-		c.Headers, c.Redacted = r.Headers(c.Headers), append(c.Redacted, deadletter.RedactedHeaders)
+		c.Headers = r.Headers(c.Headers)
 	}
-	if r.s.Key && c.Key != nil {
+	hasKey := r.s.Key && c.Key != nil
+	if hasKey {
 		t.add(string(c.Key))
+	}
+	var ofOld bool
+	if c.Headers, ofOld = r.old(c.Headers, unreadable, &t); inHeaders || ofOld {
+		c.Redacted = append(c.Redacted, deadletter.RedactedHeaders)
+	}
+	if hasKey {
 		c.Key, c.Redacted = r.Key(c.Key), append(c.Redacted, deadletter.RedactedKey)
 	}
 	if unreadable {
@@ -55,6 +69,39 @@ func (r *Redactor) Letter(c *deadletter.Contents) {
 	if c.HasGot {
 		c.Got, c.HasGot = r.got(c.Got, unreadable, &t)
 	}
+	c.Error = t.masked(c.Error)
+}
+
+// old redacts the headers that the record has of a dead letter that it was before, and says whether any
+// has changed.
+func (r *Redactor) old(headers []pipeline.Header, unreadable bool, t *taken) (kept []pipeline.Header, changed bool) {
+	if !slices.ContainsFunc(headers, func(h pipeline.Header) bool { return deadletter.IsHeader(h.Name) }) {
+		return headers, false
+	}
+	kept = make([]pipeline.Header, 0, len(headers))
+	for _, h := range headers {
+		stays := true
+		was := h.Value
+		switch h.Name {
+		case deadletter.Value:
+			h.Value, stays = r.got(h.Value, unreadable, t)
+		case deadletter.Detail:
+			stays = false
+		}
+		changed = changed || !stays || !bytes.Equal(h.Value, was)
+		if stays {
+			kept = append(kept, h)
+		}
+	}
+	for i, h := range kept { // last: by now all is known that was taken out
+		if h.Name != deadletter.Error {
+			continue
+		}
+		if text := t.masked(string(h.Value)); text != string(h.Value) {
+			kept[i].Value, changed = []byte(text), true
+		}
+	}
+	return kept, changed
 }
 
 // value gives a value with its fields redacted, and notes what was taken out.
@@ -70,7 +117,7 @@ func (r *Redactor) got(value []byte, unreadable bool, t *taken) ([]byte, bool) {
 	if value == nil {
 		return nil, true
 	}
-	if unreadable || len(value) > deadletter.MaxValue { // nobody knows which texts of it came out of redacted fields
+	if len(value) > deadletter.MaxValue {
 		return nil, false
 	}
 	if r.root != nil {
@@ -79,7 +126,10 @@ func (r *Redactor) got(value []byte, unreadable bool, t *taken) ([]byte, bool) {
 			return nil, false
 		}
 	}
-	return value, !t.in(value)
+	if unreadable || t.in(value) { // of an unreadable one nobody knows which texts came out of redacted fields
+		return nil, false
+	}
+	return value, true
 }
 
 // taken are the texts that were taken out of a record.

@@ -1,6 +1,7 @@
 package redact
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -98,6 +99,88 @@ func TestLetter(t *testing.T) {
 			}
 			if len(c.headers) > 0 && (string(c.headers[len(c.headers)-1].Value) != "1234" || string(is.Headers[len(is.Headers)-1].Value) != "***") {
 				t.Errorf("headers %q, of %q", is.Headers, c.headers)
+			}
+		})
+	}
+}
+
+// What a record brings of a dead letter that it was before is redacted as this letter is; the other old
+// headers stay.
+func TestLetterOfALetter(t *testing.T) {
+	header := func(name, value string) pipeline.Header {
+		return pipeline.Header{Name: name, Value: []byte(value)}
+	}
+	for name, c := range map[string]struct {
+		value     string
+		old, want []pipeline.Header
+		redacted  string
+	}{
+		"nothing of it there": {
+			value: `{"a":1}`,
+			old:   []pipeline.Header{header(deadletter.Pipeline, "first"), header(deadletter.Value, `{"a":2}`), header(deadletter.Error, "asking: no")},
+			want:  []pipeline.Header{header(deadletter.Pipeline, "first"), header(deadletter.Value, `{"a":2}`), header(deadletter.Error, "asking: no")},
+		},
+		"a field in the old value": {
+			value: `{"card":"1234"}`,
+			old:   []pipeline.Header{header("penstock-mine", "keep"), header(deadletter.Value, `{"card":"1234","b":2}`)},
+			want:  []pipeline.Header{header("penstock-mine", "keep"), header(deadletter.Value, `{"card":"***","b":2}`)}, redacted: "fields,headers",
+		},
+		"copied in the old value": {
+			value: `{"card":"1234"}`, old: []pipeline.Header{header(deadletter.Value, `{"copy":"1234"}`), header("b", "c")},
+			want: []pipeline.Header{header("b", "c")}, redacted: "fields,headers",
+		},
+		"what a server said": {
+			value: `{"a":1}`, old: []pipeline.Header{header(deadletter.Detail, "you sent 1234"), header("b", "c")},
+			want: []pipeline.Header{header("b", "c")}, redacted: "headers",
+		},
+		"an old message": {
+			value: `{"card":"Shop-7"}`, old: []pipeline.Header{header(deadletter.Error, "calling shop-7.test: no answer")},
+			want: []pipeline.Header{header(deadletter.Error, "calling ***.test: no answer")}, redacted: "fields,headers",
+		},
+		"an old message about the old value": {
+			value: `{"a":1}`, old: []pipeline.Header{header(deadletter.Error, "calling shop-7.test: no answer"), header(deadletter.Value, `{"card":"shop-7"}`)},
+			want: []pipeline.Header{header(deadletter.Error, "calling ***.test: no answer"), header(deadletter.Value, `{"card":"***"}`)}, redacted: "headers",
+		},
+		"an old value without a readable one": {
+			value: `{"card":`, old: []pipeline.Header{header(deadletter.Value, `{"a":1}`), header(deadletter.Step, "x")},
+			want: []pipeline.Header{header(deadletter.Step, "x")}, redacted: "headers,value",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := fmt.Sprintf("%s", c.old)
+			is := deadletter.Contents{Value: []byte(c.value), Headers: c.old}
+			redactor(t, HowMask).Letter(&is)
+			if got, want := fmt.Sprintf("%s", is.Headers), fmt.Sprintf("%s", c.want); got != want {
+				t.Errorf("headers %s, want %s", got, want)
+			}
+			if got := strings.Join(is.Redacted, ","); got != c.redacted {
+				t.Errorf("redacted %q, want %q", got, c.redacted)
+			}
+			if fmt.Sprintf("%s", c.old) != before {
+				t.Error("the record's own list has changed")
+			}
+		})
+	}
+}
+
+// A message names hosts, which may come out of a redacted field in several forms.
+func TestMessage(t *testing.T) {
+	many := `{"card":[` + strings.Repeat("1234567,", maxTaken) + `1]}`
+	for name, c := range map[string]struct{ value, message, want string }{
+		"nothing taken":        {`{"a":1}`, "asking: status 404", "asking: status 404"},
+		"not there":            {`{"card":"shop"}`, "asking: status 404", "asking: status 404"},
+		"part of a host":       {`{"card":"FldShop"}`, "the host fldshop.test may not be called: fldshop.test", "the host ***.test may not be called: ***.test"},
+		"a whole address":      {`{"card":"https://Shop.example:8443/x?y=1"}`, "calling shop.example:8443: no answer", "calling ***:8443: no answer"},
+		"host and port":        {`{"card":"shop.example:8443"}`, "the host shop.example may not be called", "the host *** may not be called"},
+		"other letters":        {`{"card":"müller.example"}`, "calling xn--mller-kva.example: no answer", leftOut},
+		"one within another":   {`{"card":["shop","my-shop-7"]}`, "calling my-shop-7.test", "calling ***.test"},
+		"more than looked for": {many, "calling shop.test: no answer", leftOut},
+		"a value that is none": {`{"card":`, "reading JSON: it ends too early", "reading JSON: it ends too early"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			is := deadletter.Contents{Value: []byte(c.value), Error: c.message}
+			if redactor(t, HowMask).Letter(&is); is.Error != c.want {
+				t.Errorf("the message is %q, want %q", is.Error, c.want)
 			}
 		})
 	}

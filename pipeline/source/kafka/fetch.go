@@ -74,7 +74,7 @@ func (l *fetchLoop) run() {
 		}
 		err := l.k.client.Fetch(ctx, &l.req, l.alloc, &l.answer)
 		interrupted := ctx.Err() != nil
-		l.pollEnded()
+		l.pollEnded(err == nil)
 		cancel()
 		if n := l.deliver(); n > 0 && n < leastFetch {
 			// Yield now: once the next poll has been made up, the engine would wait longer for a
@@ -150,11 +150,15 @@ func (l *fetchLoop) remove(p *partition) {
 	}
 }
 
-// pollEnded notes that there is no poll to interrupt any more.
-func (l *fetchLoop) pollEnded() {
+// pollEnded notes that there is no poll to interrupt any more, and when it was answered that the
+// broker of these partitions is reached.
+func (l *fetchLoop) pollEnded(answered bool) {
 	l.k.mu.Lock()
 	defer l.k.mu.Unlock()
 	l.interrupt = nil
+	if answered {
+		l.k.noteReached(l.parts)
+	}
 }
 
 // plan fills in the request: every partition whose lane has room, with bytes taken
@@ -337,6 +341,7 @@ func (l *fetchLoop) noteFailure(err error) {
 	}
 	l.failures++
 	l.k.mu.Lock()
+	l.k.noteUnreached(l.req.Partitions)
 	for _, p := range l.parts {
 		l.k.client.Invalidate(p.tp)
 	}

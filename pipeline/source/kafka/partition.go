@@ -66,6 +66,8 @@ type partition struct {
 	began                             atomic.Int64 // the offset at which reading began; -1: it has not
 	beganAt                           atomic.Int64 // nanoseconds since 1970; 0: never
 
+	unreached bool // the last poll for it had no answer; guarded by Source.mu
+
 	mu    sync.Mutex
 	state state
 	term  int // of the assignment, or from a gap in the log on

@@ -344,7 +344,7 @@ func (k *Source) Close(ctx context.Context) error {
 func (k *Source) Report() pipeline.Report {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	r := pipeline.Report{Generation: k.generation, Connected: k.joined}
+	r := pipeline.Report{Generation: k.generation, Connected: k.connected()}
 	for _, p := range k.parts {
 		report := pipeline.PartitionReport{
 			Topic: p.tp.Topic, Partition: p.tp.Partition, Generation: k.generation,

@@ -73,6 +73,20 @@ func (d *Done) Gaps(from int64) string {
 	return base64.RawURLEncoding.EncodeToString(d.appendGaps(nil, from))
 }
 
+// GapsLen is how long Gaps would be. It is asked for with each letter.
+func (d *Done) GapsLen(from int64) int {
+	var room [2 * binary.MaxVarintLen64]byte
+	n := 0
+	for _, s := range d.spans {
+		if s.To <= from {
+			continue
+		}
+		n += binary.PutUvarint(room[:], uint64(s.From-from)) + binary.PutUvarint(room[:], uint64(s.To-s.From))
+		from = s.To
+	}
+	return base64.RawURLEncoding.EncodedLen(n)
+}
+
 // AddGaps is the reverse of Gaps.
 func (d *Done) AddGaps(text string, from int64) error {
 	b, err := base64.RawURLEncoding.DecodeString(text)

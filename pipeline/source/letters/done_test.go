@@ -27,6 +27,9 @@ func TestDoneAgainstModel(t *testing.T) {
 		if got := d.First(0); got != first {
 			t.Fatalf("the first that is not done is %d, not %d: %v", got, first, d.Lines())
 		}
+		if got, want := d.GapsLen(first), len(d.Gaps(first)); got != want {
+			t.Fatalf("its text is %d long, not %d: %v", want, got, d.Lines())
+		}
 		var gaps, lines Done
 		gaps.Add(0, first)
 		if err := gaps.AddGaps(d.Gaps(first), first); err != nil {

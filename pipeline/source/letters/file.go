@@ -18,27 +18,30 @@ import (
 	"github.com/penstockio/penstock/pipeline/fixture"
 )
 
-// A File is a file of fixture lines. Its position stands in a file beside it, FILE.position, which
-// says by the first line which file it is about: one that was moved away, and begun anew under its
-// name, begins with nothing done.
+// A File is a file of fixture lines. Its position stands in a file beside it, FILE.READER.position: to
+// each reader the letters of others are done. It says by the first line which file it is about: one that
+// was moved away, and begun anew under its name, begins with nothing done.
 type File struct {
-	path  string
-	file  *os.File
-	r     *fixture.Reader
-	size  int64  // of its whole lines when it was opened
-	read  int64  // bytes
-	line  int64  // of the last record
-	saved []byte // the text of the position file as it was loaded or saved last; nil: there was none
+	path     string
+	reader   string
+	file     *os.File // from the first use on, so that all is about one file
+	identity string   // of file when it was opened
+	size     int64    // of its whole lines then
+	r        *fixture.Reader
+	read     int64  // bytes
+	line     int64  // of the last record
+	saved    []byte // the text of the position file as it was loaded or saved last; nil: there was none
 }
 
-// NewFile makes the log of a file. It opens nothing.
-func NewFile(path string) *File { return &File{path: path} }
+// NewFile makes the log of a file, for the pipeline that reads it: each has its own position. It opens
+// nothing.
+func NewFile(path, reader string) *File { return &File{path: path, reader: reader} }
 
 // Name implements Log.
 func (f *File) Name() string { return filepath.Base(f.path) }
 
 // PositionName implements Log.
-func (f *File) PositionName() string { return f.path + ".position" }
+func (f *File) PositionName() string { return f.path + "." + f.reader + ".position" }
 
 // Ping implements Log.
 func (f *File) Ping(context.Context) error {
@@ -65,18 +68,31 @@ func (f *File) Open(ctx context.Context, _ Progress) error {
 	if err := f.Ping(ctx); err != nil {
 		return err
 	}
-	if f.file == nil {
-		file, err := os.Open(f.path)
-		if err != nil {
-			return &pipeline.EnvironmentError{Err: err}
-		}
-		f.file = file
-		if f.size, err = wholeLines(file); err != nil {
-			return fmt.Errorf("reading dead letters: %w", err)
-		}
+	if err := f.open(); err != nil {
+		return &pipeline.EnvironmentError{Err: fmt.Errorf("reading dead letters: %w", err)}
 	}
 	f.read, f.line = 0, 0
 	f.r = fixture.NewReader(io.NewSectionReader(f.file, 0, f.size), f.Name())
+	return nil
+}
+
+// open opens the file, once, and looks which one it is and where it ends.
+func (f *File) open() error {
+	if f.file != nil {
+		return nil
+	}
+	file, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	f.size, err = wholeLines(file)
+	if err == nil {
+		f.identity, err = identity(file)
+	}
+	if err != nil {
+		return errors.Join(err, file.Close())
+	}
+	f.file = file
 	return nil
 }
 
@@ -135,14 +151,9 @@ type filePosition struct {
 	Replayed  []string `json:"replayed"`   // lines: 1-1000, 1003
 }
 
-// identity is the hash of the first line; "": there is none yet.
-func (f *File) identity() (string, error) {
-	file, err := os.Open(f.path)
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	line, err := bufio.NewReader(io.LimitReader(file, fixture.MaxLine)).ReadBytes('\n')
+// identity is the hash of the first line of a file; "": there is none yet.
+func identity(file *os.File) (string, error) {
+	line, err := bufio.NewReader(io.NewSectionReader(file, 0, fixture.MaxLine)).ReadBytes('\n')
 	if err == io.EOF {
 		return "", nil
 	}
@@ -177,22 +188,23 @@ func (f *File) Load(context.Context) (Progress, error) {
 
 // ifSame gives what was done when the position is about this file.
 func (f *File) ifSame(p filePosition, done Progress) (Progress, error) {
-	is, err := f.identity()
+	err := f.open()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Progress{}, nil
 	case err != nil:
 		return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("reading dead letters: %w", err)}
-	case is != p.FirstLine:
+	case f.identity != p.FirstLine:
 		return Progress{}, nil
 	}
 	return done, nil
 }
 
 // Fits implements Log.
-func (f *File) Fits(Progress) error { return nil }
+func (f *File) Fits(int32, *Done) error { return nil }
 
 // Save implements Log. It writes a file beside the position file, syncs it, and puts it in its place.
+// What it stores is about the file that was opened, whatever has its name now.
 func (f *File) Save(_ context.Context, done Progress) error {
 	name := f.PositionName()
 	now, err := os.ReadFile(name)
@@ -202,11 +214,17 @@ func (f *File) Save(_ context.Context, done Progress) error {
 	if !bytes.Equal(now, f.saved) {
 		return ErrTaken
 	}
-	is, err := f.identity()
+	if err := f.open(); err != nil {
+		return fmt.Errorf("storing what was replayed: %w", err)
+	}
+	is, err := identity(f.file)
 	if err != nil {
 		return fmt.Errorf("storing what was replayed: %w", err)
 	}
-	text, err := json.Marshal(filePosition{is, done.Of(0).Lines()})
+	if is != f.identity && f.identity != "" { // cut, and begun anew in its place, while it was read
+		return ErrBegunAnew
+	}
+	text, err := json.Marshal(filePosition{f.identity, done.Of(0).Lines()})
 	if err != nil {
 		return err
 	}

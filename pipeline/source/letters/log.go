@@ -47,6 +47,10 @@ func (p Progress) clone() Progress {
 // ErrTaken says that somebody else has stored progress since it was loaded.
 var ErrTaken = errors.New("another replay of these dead letters is under way, or its position was changed by hand: it has moved since this replay read it")
 
+// ErrBegunAnew says that the log is another one than the one that was read. What was replayed of that
+// last is not remembered, so that nothing of the new one counts as replayed.
+var ErrBegunAnew = errors.New("these dead letters were deleted and begun anew while they were replayed; replay again, for those that have come since")
+
 // A ScatteredError says that what was replayed cannot be remembered: it is scattered over too many
 // letters that were not.
 type ScatteredError struct{ Partition string }
@@ -74,10 +78,11 @@ type Log interface {
 	// Load gives what was stored. It is empty for another log of the same name.
 	Load(ctx context.Context) (Progress, error)
 	// Save stores it durably. The error is ErrTaken when what is stored is not what this Log has
-	// loaded or saved last.
+	// loaded or saved last, and ErrBegunAnew when the log is not the one that was loaded.
 	Save(ctx context.Context, done Progress) error
-	// Fits gives an error when Save could not store it.
-	Fits(done Progress) error
+	// Fits gives an error when Save could not store what is done of a partition. It is asked with each
+	// letter.
+	Fits(partition int32, done *Done) error
 	// PositionName is what people call the place where progress is stored.
 	PositionName() string
 	// Close releases what it holds.

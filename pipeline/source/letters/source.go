@@ -52,15 +52,6 @@ type Options struct {
 	Rate settings.Rate
 }
 
-// BatchRecords is how many letters a batch holds at most.
-const BatchRecords = 256
-
-const (
-	batchBytes       = 256 << 10
-	batchLooked      = 4096 // records that a batch says of that they were looked at
-	batchesPerSecond = 10   // with a rate: letters are handed over in so many portions
-)
-
 // A Source gives the records of dead letters, at the positions they were read from, as one lane. It
 // ends where the log ended when it was opened. What is committed is stored with the log.
 //
@@ -80,6 +71,7 @@ type Source struct {
 	wake chan struct{} // capacity 1: a batch is free or committed
 
 	mu      sync.Mutex
+	begun   int                           // how often it was begun: what is of a lane before is given up
 	under   map[pipeline.Position]*flight // what is under way
 	batches []handed                      // that are not committed
 	done    Progress                      // committed
@@ -94,25 +86,6 @@ type Source struct {
 type counts struct {
 	chosen, replayed, left atomic.Int64
 	open                   atomic.Bool
-}
-
-// An entry is a record of the log with what was decided about it.
-type entry struct {
-	at     pipeline.Position
-	choice Choice
-}
-
-// A flight is a letter under way.
-type flight struct {
-	at     pipeline.Position // of the letter
-	target any
-}
-
-// handed is a batch that was handed over.
-type handed struct {
-	next     int64 // of the lane, behind it
-	done     []pipeline.Position
-	replayed int64
 }
 
 // New makes a source. It opens nothing.
@@ -150,6 +123,7 @@ func (s *Source) begin(ctx context.Context) error {
 	if s.o.Again {
 		from = s.sent.clone()
 	}
+	s.begun++
 	s.batches, s.under = nil, map[pipeline.Position]*flight{}
 	s.mu.Unlock()
 	s.pending, s.ended = nil, nil
@@ -342,49 +316,6 @@ func (s *Source) changed() {
 	}
 }
 
-// Commit implements pipeline.Source: it stores what was replayed.
-func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
-	s.mu.Lock()
-	done, n, replayed := s.done.clone(), 0, int64(0)
-	for _, m := range marks {
-		if m.Lane != s.lane { // its letters are sent again
-			continue
-		}
-		for n < len(s.batches) && s.batches[n].next <= m.Next {
-			replayed += s.batches[n].replayed
-			for _, at := range s.batches[n].done {
-				if s.kept.Has(at) {
-					replayed--
-					continue
-				}
-				done.add(at)
-			}
-			n++
-		}
-	}
-	lane, saved := s.lane, s.batches[:n]
-	s.mu.Unlock()
-	err := s.o.Log.Save(ctx, done)
-	s.mu.Lock()
-	if err == nil {
-		for _, b := range saved {
-			for _, at := range b.done {
-				s.sent.add(at)
-			}
-		}
-		s.done = done
-		s.replayed.Add(replayed)
-		if s.lane == lane { // else they were given up meanwhile, and are sent again
-			s.batches = s.batches[n:]
-		}
-	} else if errors.Is(err, ErrTaken) {
-		s.failed = err
-	}
-	s.mu.Unlock()
-	s.changed()
-	return err
-}
-
 // Close implements pipeline.Source.
 func (s *Source) Close(context.Context) error {
 	s.open.Store(false)
@@ -404,67 +335,4 @@ func (s *Source) Replayed() int64 { return s.replayed.Load() }
 func (s *Source) Progress() (done, expected int64) {
 	done = s.replayed.Load()
 	return done, s.chosen.Load() + s.left.Load()
-}
-
-// A building is a batch that is being put together.
-type building struct {
-	s       *Source
-	records []pipeline.Record
-	size    int64
-	looked  int64
-	done    []pipeline.Position
-	flights map[pipeline.Position]*flight
-}
-
-func (b *building) full() bool {
-	return len(b.records) >= b.s.most || b.size >= batchBytes || b.looked >= batchLooked
-}
-
-// add takes an entry in. An error says that it could not be remembered, and then it is not in.
-func (b *building) add(e *entry) error {
-	if e.choice.Verdict != Leave {
-		b.s.planned.add(e.at)
-		if err := b.s.o.Log.Fits(b.s.planned); err != nil {
-			return err
-		}
-		b.done = append(b.done, e.at)
-	}
-	b.looked++
-	if e.choice.Verdict == Replay {
-		rec := e.choice.Letter.Record
-		b.records = append(b.records, rec)
-		b.size += int64(rec.Size())
-		f := &flight{e.at, e.choice.Target}
-		b.flights[rec.Position] = f
-		b.s.mu.Lock()
-		b.s.under[rec.Position] = f
-		b.s.mu.Unlock()
-	}
-	return nil
-}
-
-// batch hands the batch over.
-func (b *building) batch() *pipeline.Batch {
-	s := b.s
-	s.next += b.looked
-	s.mu.Lock()
-	s.batches = append(s.batches, handed{s.next, b.done, int64(len(b.records))})
-	s.mu.Unlock()
-	out := &pipeline.Batch{Lane: s.lane, Next: s.next, Opaque: true}
-	flights := b.flights
-	if len(b.records) > 0 {
-		out.Fill = pipeline.Records(b.records)
-		out.Size = b.size
-		out.Free = func() {
-			s.mu.Lock()
-			for pos, f := range flights {
-				if s.under[pos] == f { // else it is sent again
-					delete(s.under, pos)
-				}
-			}
-			s.mu.Unlock()
-			s.changed()
-		}
-	}
-	return out
 }

@@ -83,7 +83,7 @@ func TestSourceConforms(t *testing.T) {
 		name := letterFile(t, lines...)
 		return pipelinetest.SourceUnderTest{
 			New: func() (pipeline.Source, error) {
-				return New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 4}), nil
+				return New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 4}), nil
 			},
 			Lanes:   map[string][]string{"dead.jsonl": want},
 			Resumes: true,
@@ -106,7 +106,7 @@ func TestSourceSendsOnce(t *testing.T) {
 		if err := errors.Join(err, f.Close()); err != nil {
 			t.Fatal(err)
 		}
-		s, m := New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 1}), new(pipelinetest.Memory)
+		s, m := New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 1}), new(pipelinetest.Memory)
 		if err := run(t.Context(), t, s, m); err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func TestSourceSendsOnce(t *testing.T) {
 			t.Errorf("%d came, %d were chosen, %d replayed, not %d", got, s.Chosen(), s.Replayed(), c.want)
 		}
 	}
-	if text, err := os.ReadFile(name + ".position"); err != nil || !bytes.Contains(text, []byte(`"replayed":["1-602"]`)) {
+	if text, err := os.ReadFile(name + ".late.position"); err != nil || !bytes.Contains(text, []byte(`"replayed":["1-602"]`)) {
 		t.Errorf("the position is %s, %v", text, err)
 	}
 }
@@ -133,7 +133,7 @@ func TestSourceRemembersEachLetter(t *testing.T) {
 		"2 5 8 11 14 17 20 23 26 29",
 		"0 1 3 4 6 7 9 10 12 13 15 16 18 19 21 22 24 25 27 28",
 	} {
-		s, m := New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 1}), new(pipelinetest.Memory)
+		s, m := New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 1}), new(pipelinetest.Memory)
 		if i == 0 {
 			s.o.Choose = third
 		}
@@ -141,7 +141,7 @@ func TestSourceRemembersEachLetter(t *testing.T) {
 			t.Errorf("run %d: %v, came %s", i, err, values(m))
 		}
 	}
-	s, m := New(Options{Log: NewFile(name), Choose: third, Ahead: 1, Again: true, Limit: 2}), new(pipelinetest.Memory)
+	s, m := New(Options{Log: NewFile(name, "late"), Choose: third, Ahead: 1, Again: true, Limit: 2}), new(pipelinetest.Memory)
 	if err := run(t.Context(), t, s, m); err != nil || values(m) != "2 5" {
 		t.Errorf("again: %v, came %s", err, values(m))
 	}
@@ -166,11 +166,11 @@ func TestSourceRepeatsOneBatch(t *testing.T) {
 			}
 			return nil
 		})
-		if err := run(t.Context(), t, New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 1}), sink); !errors.Is(err, killed) {
+		if err := run(t.Context(), t, New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 1}), sink); !errors.Is(err, killed) {
 			t.Fatal(err)
 		}
 		n = -all
-		s := New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 1})
+		s := New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 1})
 		if err := run(t.Context(), t, s, sink); err != nil {
 			t.Fatal(err)
 		}
@@ -197,7 +197,7 @@ func TestSourceOneRecordAtATime(t *testing.T) {
 	for i := range 20 {
 		lines = append(lines, letterLine(7, fmt.Sprint(i)), letterLine(int64(100+i), "x"))
 	}
-	s := New(Options{Log: NewFile(letterFile(t, lines...)), Ahead: 8})
+	s := New(Options{Log: NewFile(letterFile(t, lines...), "late"), Ahead: 8})
 	s.o.Choose = func(rec *pipeline.Record, at pipeline.Position) (Choice, error) {
 		c, err := chooseAll(rec, at)
 		c.Target = at.Offset
@@ -243,7 +243,7 @@ func TestSourceRate(t *testing.T) {
 			if err := rate.UnmarshalText([]byte(text)); err != nil {
 				t.Fatal(err)
 			}
-			s := New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 1, Rate: rate, Again: true})
+			s := New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 1, Rate: rate, Again: true})
 			began, n := time.Now(), 0
 			sink := sinkFunc(func(recs []*pipeline.Record) error {
 				n += len(recs)
@@ -268,7 +268,7 @@ func TestSourceIsTaken(t *testing.T) {
 	n := 0
 	sink := sinkFunc(func(recs []*pipeline.Record) error {
 		if n++; n == 1 {
-			other := NewFile(name)
+			other := NewFile(name, "late")
 			done, err := other.Load(t.Context())
 			if err == nil {
 				done.Of(0).Add(500, 510)
@@ -278,7 +278,7 @@ func TestSourceIsTaken(t *testing.T) {
 		}
 		return nil
 	})
-	s := New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 1})
+	s := New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 1})
 	if err := run(t.Context(), t, s, sink); !errors.Is(err, ErrTaken) || s.Replayed() != 0 {
 		t.Errorf("it ended with %v, %d replayed", err, s.Replayed())
 	}
@@ -293,8 +293,8 @@ type forgetful struct {
 	most int
 }
 
-func (f forgetful) Fits(done Progress) error {
-	if len(done.Of(0).Lines()) > f.most {
+func (f forgetful) Fits(_ int32, done *Done) error {
+	if len(done.Lines()) > f.most {
 		return &ScatteredError{"dead/0"}
 	}
 	return nil
@@ -310,7 +310,7 @@ func TestSourceSendsWhatCanBeRemembered(t *testing.T) {
 		}
 		return c, err
 	}
-	s, m := New(Options{Log: forgetful{NewFile(name), 4}, Choose: second, Ahead: 1}), new(pipelinetest.Memory)
+	s, m := New(Options{Log: forgetful{NewFile(name, "late"), 4}, Choose: second, Ahead: 1}), new(pipelinetest.Memory)
 	err := run(t.Context(), t, s, m)
 	var scattered *ScatteredError
 	if !errors.As(err, &scattered) || values(m) != "0 2 4 6" || s.Replayed() != 4 {
@@ -323,28 +323,28 @@ func TestSourceSendsWhatCanBeRemembered(t *testing.T) {
 func TestFileBegunAnew(t *testing.T) {
 	name := letterFile(t, numbered(5)...)
 	m := new(pipelinetest.Memory)
-	if err := run(t.Context(), t, New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 1}), m); err != nil {
+	if err := run(t.Context(), t, New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 1}), m); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(name, []byte(letterLine(9, "9")), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := run(t.Context(), t, New(Options{Log: NewFile(name), Choose: chooseAll, Ahead: 1}), m); err != nil || values(m) != "0 1 2 3 4 9" {
+	if err := run(t.Context(), t, New(Options{Log: NewFile(name, "late"), Choose: chooseAll, Ahead: 1}), m); err != nil || values(m) != "0 1 2 3 4 9" {
 		t.Errorf("%v, came %s", err, values(m))
 	}
 	for _, text := range []string{"", "{", `{"first_line":"","replayed":["x"]}`} {
-		if err := os.WriteFile(name+".position", []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(name+".late.position", []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := NewFile(name).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "remove it to begin anew") {
+		if _, err := NewFile(name, "late").Load(t.Context()); err == nil || !strings.Contains(err.Error(), "remove it to begin anew") {
 			t.Errorf("position %q: %v", text, err)
 		}
 	}
 	var env *pipeline.EnvironmentError
-	if err := NewFile(name + "x").Ping(t.Context()); !errors.As(err, &env) {
+	if err := NewFile(name+"x", "late").Ping(t.Context()); !errors.As(err, &env) {
 		t.Errorf("no file: %v", err)
 	}
-	if err := NewFile(t.TempDir()).Ping(t.Context()); !errors.As(err, &env) {
+	if err := NewFile(t.TempDir(), "late").Ping(t.Context()); !errors.As(err, &env) {
 		t.Errorf("a folder: %v", err)
 	}
 }

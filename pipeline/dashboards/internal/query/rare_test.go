@@ -20,6 +20,7 @@ func rare(t *testing.T) []byte {
 	}
 	process := emitter("rare-1")
 	e := process.Pipeline("rare")
+	rarer := process.Pipeline("rarer") // reads the topic of rare, and is further behind
 	process.Emit(event.ProcessStarted{ServiceVersion: "1.2.3", Pipelines: 1}, "")
 	for range 2 {
 		process.Emit(event.ConfigApplied{ConfigHash: "aaaaaaaaaaaa", Trigger: "start"}, "")
@@ -48,12 +49,16 @@ func rare(t *testing.T) []byte {
 		event.PipelinePaused{Reason: "dead_letter_budget", Rejected: 101, Of: 1000, PauseMs: 60000},
 		event.PipelineResumed{Reason: "dead_letter_budget", Rejected: 101, Of: 1000, PauseMs: 60000},
 		event.PipelinePaused{Reason: "dead_letter_budget", Rejected: 101, Of: 1000, PauseMs: 60000},
-		event.PipelineStats{IntervalMs: 15000, State: "paused", Backpressure: "high", BottleneckStep: "stuck", LagSum: -1, LagMax: -1,
+		event.PipelineStats{IntervalMs: 15000, State: "paused", Backpressure: "high", BottleneckStep: "stuck", LagSum: -1, LagMax: -1, CommitAgeMaxMs: 45000,
 			E2EP50Ms: math.NaN(), E2EP95Ms: math.NaN(), E2EP99Ms: math.NaN(), E2EMaxMs: math.NaN(), HeapBytes: 5 << 20, Goroutines: 9},
 		event.StepStats{Step: "stuck", StepKind: "http", IntervalMs: 15000, BusyRatio: 0.75, IdleRatio: 0.25, ThrottleWaitMs: 1500, Throttled: 7, WindowLen: -1, WindowCap: -1,
 			LatP50Ms: 900, LatP95Ms: 900, LatP99Ms: 900, LatMaxMs: 900},
 	} {
 		e.Emit(ev, "")
+	}
+	for p, lag := range []int64{20, 100} {
+		rarer.Emit(event.SourcePartitionStats{Topic: "late", Partition: int64(p), Lag: lag, LagAgeMs: int64(p) * 60000,
+			OffsetCommitted: -1, OffsetFetched: -1, OffsetHWM: -1, Uncommitted: -1, CommitAgeMs: -1}, "")
 	}
 	process.Emit(event.LogSuppressed{SuppressedEvent: "step.stats", SuppressedLevel: "info", Reason: "queue_full", Count: 7}, "")
 

@@ -114,6 +114,7 @@ stages:
   - name: weather
     http: {url: "%s/{id}", into: weather}
     retry: {attempts: 3, backoff: 1ms, budget: 100%%}
+    breaker: off # how many failures come close together is left to chance
     workers: 8
 sinks:
   - name: out

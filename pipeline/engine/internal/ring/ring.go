@@ -57,6 +57,9 @@ func NewBatch(start, end int64, opaque bool) Batch {
 // end. That takes an entry of its own, without records.
 func (b *Batch) HasTail() bool { return b.opaque || b.last+1 != b.end }
 
+// Next gives the offset from which on no record of the batch has been made.
+func (b *Batch) Next() int64 { return b.last + 1 }
+
 // An Entry is a run of records of one batch. Its owner embeds it in what it keeps for the run.
 type Entry struct {
 	// What is looked at when all records are done at once stands first: it is then in the same

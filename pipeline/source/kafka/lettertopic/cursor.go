@@ -1,6 +1,7 @@
 package lettertopic
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ type cursor struct {
 	decoder   recordbatch.Decoder
 	open      recordbatch.Decompressor
 	size      int32 // of a fetch
+	watch     Watcher
+	outage    outage
 
 	batches []recordbatch.Batch // that were fetched, and not opened yet
 	current recordbatch.Batch
@@ -86,6 +89,28 @@ func (c *cursor) read() bool {
 	return true
 }
 
+// An outage is a time in which the leader gives nothing.
+type outage struct {
+	broker string // that was asked last; "": none yet, for no leader is known
+	since  time.Time
+}
+
+// noteFailure tells of an outage when it begins.
+func (c *cursor) noteFailure(err error) {
+	if o := &c.outage; o.since.IsZero() {
+		o.since = time.Now()
+		c.watch.Failed(cmp.Or(o.broker, "unknown"), fmt.Errorf("reading dead letters from %v: %w", c.tp, err))
+	}
+}
+
+// noteAnswer tells that an outage is over.
+func (c *cursor) noteAnswer() {
+	if o := &c.outage; !o.since.IsZero() {
+		c.watch.Answered(o.broker, time.Since(o.since))
+		o.since = time.Time{}
+	}
+}
+
 // fetch asks the leader for what comes next, as often as it takes.
 func (c *cursor) fetch(ctx context.Context) error {
 	for try := 0; ; try++ {
@@ -94,6 +119,7 @@ func (c *cursor) fetch(ctx context.Context) error {
 			return errors.Join(err, ctx.Err())
 		}
 		if err != nil {
+			c.noteFailure(err)
 			c.client.Invalidate(c.tp)
 		}
 		pause := time.NewTimer(min(firstPause<<min(try, 6), lastPause))
@@ -112,6 +138,7 @@ func (c *cursor) fetchOnce(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	c.outage.broker = c.client.Address(leader)
 	req := &kafka.FetchRequest{Broker: leader, MaxWait: fetchWait, MinBytes: 1, MaxBytes: c.size, Committed: true,
 		Partitions: []kafka.FetchPartition{{TopicPartition: c.tp, Offset: c.next, LeaderEpoch: epoch, MaxBytes: c.size}}}
 	var answer kafka.FetchAnswer
@@ -128,6 +155,7 @@ func (c *cursor) fetchOnce(ctx context.Context) (bool, error) {
 	if p.Err != nil {
 		return false, p.Err
 	}
+	c.noteAnswer()
 	res, err := c.decoder.Decode(p.Set, c.next, p.Aborted, func(b *recordbatch.Batch) bool {
 		c.batches = append(c.batches, *b)
 		return true

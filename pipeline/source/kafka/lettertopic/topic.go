@@ -27,18 +27,35 @@ const maxText = 4000
 // behind it that were.
 type Topic struct {
 	client *kafka.Client
+	watch  Watcher
 	name   string
 	group  string
 	parts  []*cursor
 	ends   map[kafka.TopicPartition]int64                // as Open has seen them first
 	saved  map[kafka.TopicPartition]kafka.StoredPosition // as loaded or saved last
+	id     kafka.TopicID                                 // when it was loaded
 	tried  bool                                          // something was stored: it is known that it can be
 }
 
 // New makes the log of a topic. It has the client for itself, and closes it.
 func New(client *kafka.Client, name, group string) *Topic {
-	return &Topic{client: client, name: name, group: group}
+	return &Topic{client: client, name: name, group: group, watch: nobody{}}
 }
+
+// A Watcher is told of brokers that give nothing, once when that begins and once when it is over; by
+// the goroutine that calls Next, which it must not hold up.
+type Watcher interface {
+	Failed(broker string, err error)
+	Answered(broker string, down time.Duration)
+}
+
+type nobody struct{}
+
+func (nobody) Failed(string, error)           {}
+func (nobody) Answered(string, time.Duration) {}
+
+// Watch has w told from the next Open on.
+func (t *Topic) Watch(w Watcher) { t.watch = w }
 
 // Name implements letters.Log.
 func (t *Topic) Name() string { return t.name }
@@ -105,7 +122,7 @@ func (t *Topic) Open(ctx context.Context, done letters.Progress) error {
 		d := done.Of(tp.Partition)
 		d.Add(0, starts[tp])
 		t.parts = append(t.parts, &cursor{
-			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes,
+			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes, watch: t.watch,
 		})
 	}
 	return nil
@@ -147,8 +164,8 @@ const (
 )
 
 // text is what stands beside an offset.
-func (t *Topic) text(id kafka.TopicID, d *letters.Done, offset int64) string {
-	text := topicMark + id.String()
+func (t *Topic) text(d *letters.Done, offset int64) string {
+	text := topicMark + t.id.String()
 	if gaps := d.Gaps(offset); gaps != "" {
 		text += " " + doneMark + gaps
 	}
@@ -161,7 +178,7 @@ func (t *Topic) Load(ctx context.Context) (letters.Progress, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.saved = stored
+	t.saved, t.id = stored, id
 	done := letters.Progress{}
 	for tp, s := range stored {
 		if s.Offset < 0 {
@@ -201,21 +218,23 @@ func (t *Topic) stored(ctx context.Context) (map[kafka.TopicPartition]kafka.Stor
 }
 
 // Fits implements letters.Log.
-func (t *Topic) Fits(done letters.Progress) error {
-	for partition, d := range done {
-		if n := len(d.Gaps(d.First(0))); n > maxText-len(topicMark)-len(doneMark)-32 {
-			return &letters.ScatteredError{Partition: fmt.Sprintf("%s/%d", t.name, partition)}
-		}
+func (t *Topic) Fits(partition int32, done *letters.Done) error {
+	if done.GapsLen(done.First(0)) > maxText-len(topicMark)-len(doneMark)-32 {
+		return &letters.ScatteredError{Partition: fmt.Sprintf("%s/%d", t.name, partition)}
 	}
 	return nil
 }
 
 // Save implements letters.Log. It stores what has changed, and everything the first time: whether it
-// may is known then.
+// may is known then. What it stores is under the id of the topic that was loaded, whatever has its name
+// now.
 func (t *Topic) Save(ctx context.Context, done letters.Progress) error {
 	stored, id, err := t.stored(ctx)
 	if err != nil {
 		return err
+	}
+	if id != t.id {
+		return letters.ErrBegunAnew
 	}
 	for tp, s := range stored {
 		if was, ok := t.saved[tp]; ok && was != s {
@@ -225,7 +244,7 @@ func (t *Topic) Save(ctx context.Context, done letters.Progress) error {
 	change := map[kafka.TopicPartition]kafka.StoredPosition{}
 	for partition, d := range done {
 		tp, offset := kafka.TopicPartition{Topic: t.name, Partition: partition}, d.First(0)
-		if s := (kafka.StoredPosition{Offset: offset, Text: t.text(id, d, offset)}); s != t.saved[tp] || !t.tried {
+		if s := (kafka.StoredPosition{Offset: offset, Text: t.text(d, offset)}); s != t.saved[tp] || !t.tried {
 			change[tp] = s
 		}
 	}

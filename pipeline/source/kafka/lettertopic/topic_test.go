@@ -160,6 +160,37 @@ func TestTopicRemembers(t *testing.T) {
 	}
 }
 
+// TestTopicMadeAnewWhileItIsRead: nothing of the new one counts as replayed.
+func TestTopicMadeAnewWhileItIsRead(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	topic, group, ctx := c.Topic(t, 1), c.Group(t), within(t)
+	log := topicLog(t, c, topic, group)
+	done, err := log.Load(ctx)
+	if err == nil {
+		err = log.Save(ctx, done)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	done.Of(0).Add(0, 3)
+	was := log.id
+	c.Recreate(t, topic, 1)
+	for now := was; now == was; { // the client believes a new id when it has heard it again
+		if err := log.client.Refresh(ctx, topic); err != nil {
+			t.Fatal(err)
+		}
+		if now, err = log.client.TopicID(ctx, topic); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := log.Save(ctx, done); !errors.Is(err, letters.ErrBegunAnew) {
+		t.Errorf("storing it: %v", err)
+	}
+	if got, err := topicLog(t, c, topic, group).Load(ctx); err != nil || got.Has(pipeline.Position{}) {
+		t.Errorf("of the new topic are done %v, %v", got.Of(0).Lines(), err)
+	}
+}
+
 // TestTopicHoldsSoMuch refuses what no group's offset holds, and stores what Fits lets pass.
 func TestTopicHoldsSoMuch(t *testing.T) {
 	c := kafkatest.Start(t)
@@ -174,13 +205,16 @@ func TestTopicHoldsSoMuch(t *testing.T) {
 	for ; n < 5000; n++ {
 		next := letters.Progress{0: fits.Of(0).Clone()}
 		next.Of(0).Add(2*n+1, 2*n+2)
-		if err := log.Fits(next); errors.As(err, &scattered) {
+		if err := log.Fits(0, next.Of(0)); errors.As(err, &scattered) {
 			break
 		}
 		fits = next
 	}
 	if scattered == nil || n < 1000 || n > 2000 {
 		t.Errorf("%d single letters fit", n)
+	}
+	if n := testing.AllocsPerRun(10, func() { _ = log.Fits(0, fits.Of(0)) }); n > 0 {
+		t.Errorf("to be asked with each letter, it takes %v allocations", n)
 	}
 	if err := log.Save(ctx, fits); err != nil {
 		t.Fatalf("%d letters fit, and are not stored: %v", n, err)

@@ -1,0 +1,58 @@
+package lettertopic
+
+import (
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
+	"github.com/penstockio/penstock/pipeline/source/letters"
+)
+
+type told struct {
+	failed   []string
+	answered int
+}
+
+func (o *told) Failed(_ string, err error)     { o.failed = append(o.failed, err.Error()) }
+func (o *told) Answered(string, time.Duration) { o.answered++ }
+
+// TestTopicTellsOfOutages has a leader refuse some fetches: that is told once, and that it is over.
+func TestTopicTellsOfOutages(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	topic, ctx := c.Topic(t, 1), within(t)
+	c.Produce(t, topic, &kgo.Record{Value: []byte("a")})
+	var refused atomic.Int32
+	c.Fake().ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+		c.Fake().KeepControl()
+		req := kreq.(*kmsg.FetchRequest)
+		if len(req.Topics) != 1 || refused.Add(1) > 3 {
+			return nil, nil, false
+		}
+		resp := req.ResponseKind().(*kmsg.FetchResponse)
+		p := kmsg.NewFetchResponseTopicPartition()
+		p.ErrorCode = int16(kafka.NotLeaderOrFollower)
+		answer := kmsg.NewFetchResponseTopic()
+		answer.Topic, answer.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
+		answer.Partitions = append(answer.Partitions, p)
+		resp.Topics = append(resp.Topics, answer)
+		return resp, nil, true
+	})
+	log := topicLog(t, c, topic, c.Group(t))
+	told := new(told)
+	log.Watch(told)
+	if err := log.Open(ctx, letters.Progress{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(rest(ctx, t, log), " "); got != "0@0:a" {
+		t.Errorf("came %s", got)
+	}
+	if told.answered != 1 || len(told.failed) != 1 || !strings.Contains(told.failed[0], topic+"/0") {
+		t.Errorf("told of %q, and %d times that it is over", told.failed, told.answered)
+	}
+}

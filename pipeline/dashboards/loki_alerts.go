@@ -107,12 +107,12 @@ func lokiDelay() []Alert {
 
 func lokiFailures() []Alert {
 	errors, in := total("pipeline.stats", "errors", "10m", "pipeline"), total("pipeline.stats", "records_in", "10m", "pipeline")
-	// While nothing is read, behind a host that is down, there are failures and no records to divide by: that is more than any share.
-	failing := "(" + errors.logql() + "\n/\n" + in.logql() + ")"
-	without := "\nor\n(" + errors.logql() + " > 0\nand\n" + in.logql() + " == 0)"
 	open := present("step.stats", "circuits_open", recent, "pipeline", "step")
 	open.fold = "max" // copies leave the same hosts alone
 	paused := ask{event: "pipeline.stats", over: count, rng: recent, where: []string{"state", "paused"}, by: []string{"pipeline"}}
+	// While nothing is read, behind a host that is down, there are failures and no records to divide by: that is more than any share.
+	failing := "(" + errors.logql() + "\n/\n" + in.logql() + ")"
+	without := "\nor\n(" + errors.logql() + " > 0\nand\n" + in.logql() + " == 0)"
 	return []Alert{
 		{
 			Name: "PenstockErrorsHigh", Severity: Ticket, For: 10 * time.Minute,

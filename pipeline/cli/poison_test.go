@@ -307,7 +307,8 @@ func checkLetters(t *testing.T, topic string, sent []*kgo.Record, got []letter) 
 		for _, h := range l.headers {
 			names = append(names, h.Name)
 		}
-		if g := strings.Join(names, " "); g != "trace none penstock-pipeline penstock-step penstock-reason penstock-error penstock-attempts penstock-topic penstock-partition penstock-offset penstock-time penstock-timestamp" {
+		// The value as the step got it is there where the steps before had changed it.
+		if g := strings.TrimSuffix(strings.Join(names, " "), " penstock-value"); g != "trace none penstock-pipeline penstock-step penstock-reason penstock-error penstock-attempts penstock-topic penstock-partition penstock-offset penstock-time penstock-timestamp" {
 			t.Errorf("%s: the headers are %s", at, g)
 			continue
 		}

@@ -64,6 +64,9 @@ func check(t *testing.T, got, want engine.Hold, line string) {
 		since = fmt.Sprintf("%d ms", got.Since.Milliseconds())
 	}
 	line = strings.Replace(line, "SINCE", since, 1) // where it is drawn how long that is
+	if got.Age-got.Since >= time.Second {           // it has been there for longer than in this state
+		line = strings.Replace(line, ": ", fmt.Sprintf(" (in flight for %.1f s): ", got.Age.Truncate(100*time.Millisecond).Seconds()), 1)
+	}
 	if got := got.String(); got != line {
 		t.Errorf("in a line %q, want %q", got, line)
 	}

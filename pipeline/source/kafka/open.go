@@ -196,8 +196,8 @@ func (k *Source) open(p *partition, at int64) error {
 	}
 	p.epochs.begin(p.id, from, stored.Epoch)
 	p.epochs.noteTopic(p.termNow(), p.id)
-	p.began.Store(from)
-	p.beganAt.Store(time.Now().UnixNano())
+	p.began.offset.Store(from)
+	p.began.at.Store(time.Now().UnixNano())
 	p.fetched.Store(from)
 	p.mu.Lock()
 	p.lane = lane

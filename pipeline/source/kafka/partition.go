@@ -60,16 +60,26 @@ type partition struct {
 	quit        chan struct{} // closed when the partition is given up
 	bound       atomic.Int64  // stop in front of this offset; -1: never
 
-	committed, fetched, highWatermark atomic.Int64 // for reports; bounds and doubts look at them too
-	inTransactions                    atomic.Int64 // records in front of it that wait for the end of transactions
-	committedAt                       atomic.Int64 // nanoseconds since 1970; 0: never
-	began                             atomic.Int64 // the offset at which reading began; -1: it has not
-	beganAt                           atomic.Int64 // nanoseconds since 1970; 0: never
+	reported
 
 	mu    sync.Mutex
 	state state
 	term  int // of the assignment, or from a gap in the log on
 	lane  pipeline.Lane
+}
+
+// reported is what reports say of a partition.
+type reported struct {
+	committed, fetched, highWatermark atomic.Int64 // bounds and doubts look at them too
+	inTransactions                    atomic.Int64 // records in front of it that wait for the end of transactions
+	committedAt                       atomic.Int64 // nanoseconds since 1970; 0: never
+	began                             beginning
+}
+
+// A beginning is where and when reading of a partition began.
+type beginning struct {
+	offset atomic.Int64 // -1: it has not
+	at     atomic.Int64 // nanoseconds since 1970; 0: never
 }
 
 // newPartition makes a partition without a lane.
@@ -78,7 +88,7 @@ func (k *Source) newPartition(tp kafka.TopicPartition, term int) *partition {
 	k.stop.begin(tp)
 	p.bound.Store(-1)
 	p.committed.Store(-1)
-	p.began.Store(-1)
+	p.began.offset.Store(-1)
 	p.fetched.Store(-1)
 	p.highWatermark.Store(-1)
 	return p

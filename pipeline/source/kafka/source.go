@@ -355,8 +355,8 @@ func (k *Source) Report() pipeline.Report {
 		if at := p.committedAt.Load(); at != 0 {
 			report.CommittedAt = time.Unix(0, at)
 		}
-		if at := p.beganAt.Load(); at != 0 {
-			report.BeganAt, report.Read = time.Unix(0, at), max(report.Fetched-p.began.Load(), 0)
+		if at := p.began.at.Load(); at != 0 {
+			report.BeganAt, report.Read = time.Unix(0, at), max(report.Fetched-p.began.offset.Load(), 0)
 		}
 		r.Partitions = append(r.Partitions, report)
 	}

@@ -25,7 +25,7 @@ var eventPages = []string{
 
 // otherNames stand in the pages and look like names of the log or of a pipeline file, and are neither.
 var otherNames = []string{
-	"connections.max.reauth.ms", "max.message.bytes", "transaction.timeout.ms", // settings of Kafka
+	"connections.max.reauth.ms", "max.message.bytes", "offsets.retention.minutes", "retention.ms", "transaction.timeout.ms", // settings of Kafka
 	"tls_config", "scrape_native_histograms", "job_name", // of Prometheus
 	"dropped_total", "written_total", // in log of /api/v1/stats
 	"not_kafka",                     // an error_type of brokers

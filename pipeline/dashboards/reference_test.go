@@ -44,7 +44,7 @@ Generated from the data in ` + "`pipeline/dashboards`" + `; ` + "`go test ./pipe
 					if q.Name != "" {
 						fmt.Fprintf(&b, "\n`%s`\n", q.Name)
 					}
-					fmt.Fprintf(&b, "\n```\n%s\n```\n\n```jq\n%s\n```\n", q.Expr, q.JQ)
+					fmt.Fprintf(&b, "\n```logql\n%s\n```\n\n```jq\n%s\n```\n", q.Expr, q.JQ)
 				}
 			}
 		}

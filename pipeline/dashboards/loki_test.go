@@ -197,6 +197,16 @@ func TestLokiAnswersAsJQ(t *testing.T) {
 	l.alertsAsAnswered(r.log, a.span.To)
 }
 
+// TestLokiAlertsAsAnswered compares the alerts over logs in which they have something to say.
+func TestLokiAlertsAsAnswered(t *testing.T) {
+	for _, log := range []func(time.Time) []byte{crashes, quiet} {
+		now := time.Now().UTC().Truncate(time.Second)
+		l := startLoki(t)
+		l.push(log(now))
+		l.alertsAsAnswered(log(now), now)
+	}
+}
+
 // alertsAsAnswered: what make test computes of the alerts is what Loki does.
 func (l *loki) alertsAsAnswered(log []byte, at time.Time) {
 	stored, err := query.ReadLog(log, map[string]string{"service_name": "penstock"})

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,30 @@ func TestProfilesAreOff(t *testing.T) {
 		}
 		if status, _, _ := ask(t, c, "GET", "http://"+open.Addr()+path, nil); status != 401 {
 			t.Errorf("%s, open, without the token: %d", path, status)
+		}
+	}
+}
+
+// TestEachProfileOfThePageIsThere: the page leads to nothing that is not answered.
+func TestEachProfileOfThePageIsThere(t *testing.T) {
+	o := healthy()
+	o.Pprof = true
+	s := start(t, o)
+	c, base := client(t, &http.Transport{}), "http://"+s.Addr()+"/debug/pprof/"
+	status, page, h := ask(t, c, "GET", base, nil)
+	if status != 200 || !strings.HasPrefix(h.Get("Content-Type"), "text/html") {
+		t.Fatalf("%d %v\n%s", status, h, page)
+	}
+	links := regexp.MustCompile(`href=["']?([^"'> ]+)`).FindAllStringSubmatch(page, -1)
+	for _, want := range []string{"heap", "goroutine", "profile", "mutex"} {
+		if !strings.Contains(page, ">"+want+"</a>") {
+			t.Errorf("no %s on\n%s", want, page)
+		}
+	}
+	for _, link := range links {
+		status, body, _ := ask(t, c, "GET", base+strings.Replace(link[1], "seconds=30", "seconds=1", 1), nil)
+		if status != 200 {
+			t.Errorf("%s: %d %.200s", link[1], status, body)
 		}
 	}
 }

@@ -29,6 +29,9 @@ func (s *Server) profiles() http.Handler {
 				return
 			}
 		}
+		// Package pprof takes its parameters out of a body too, whose seconds nobody has bounded.
+		r.Body = http.NoBody
+		r.Header.Del("Content-Type")
 		w.Header().Set("Cache-Control", "no-store")
 		switch name := strings.TrimPrefix(r.URL.Path, "/debug/pprof/"); name {
 		case "":

@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"bufio"
+	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strings"
@@ -70,6 +73,28 @@ func TestLongProfiles(t *testing.T) {
 		status, body := l.get(t, "/debug/pprof/allocs?seconds=120")
 		if status != 200 || !strings.HasPrefix(body, "\x1f\x8b") || time.Since(began) < 2*time.Minute {
 			t.Errorf("%d after %v, %d bytes: %.100q", status, time.Since(began), len(body), body)
+		}
+	})
+}
+
+// TestTheBodyIsNoParameter: how long a profile takes stands in the address alone, where it is bounded; what a body says is not read.
+func TestTheBodyIsNoParameter(t *testing.T) {
+	o := healthy()
+	o.Pprof = true
+	inMemory(t, o, func(t *testing.T, s *Server, l *memoryListener) {
+		body := "--b\r\nContent-Disposition: form-data; name=\"seconds\"\r\n\r\n100000\r\n--b--\r\n"
+		for _, path := range []string{"/debug/pprof/allocs", "/debug/pprof/allocs?seconds=2"} {
+			conn := l.dial(t)
+			go fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+			began := time.Now()
+			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != 200 || time.Since(began) > 3*time.Second {
+				t.Errorf("%s: %d after %v, %v", path, resp.StatusCode, time.Since(began), err)
+			}
+			_ = resp.Body.Close()
 		}
 	})
 }

@@ -20,7 +20,7 @@ func TestTerminalIsLeftAlone(t *testing.T) {
 	list := func(by string) func(*strings.Builder) error {
 		return func(b *strings.Builder) error {
 			p := &letterPrinter{w: b, flags: &listFlags{by: by}, groups: map[string]*letterGroup{}}
-			if err := p.add(l, false); err != nil {
+			if err := p.add(l, new(bool)); err != nil {
 				return err
 			}
 			return p.end()
@@ -32,7 +32,7 @@ func TestTerminalIsLeftAlone(t *testing.T) {
 		print func(*strings.Builder) error
 		want  []string
 	}{
-		{"show", func(b *strings.Builder) error { return showLetter(b, l, false, false) },
+		{"show", func(b *strings.Builder) error { return showLetter(b, l, new(bool), false) },
 			[]string{"step", "reason", "error", "detail", "redacted", "topic", "key", "value", "header", "dead"}},
 		{"ls", list(""), []string{"step", "reason", "error", "topic", "dead"}},
 		{"ls --by step", list("step"), []string{"step"}},

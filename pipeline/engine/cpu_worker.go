@@ -30,7 +30,7 @@ type cpuWorker struct {
 	grownBy *laneBatch                        // the batch whose charge they are added to
 	before  inside.Savepoint[pipeline.Record] // the record as it came, for OnErrorPass
 	parts   partCollector                     // of a splitter
-	mask    int                               // the cursor is stored at records whose index has none of these bits
+	mask    int                               // the cursor is stored at records whose index has none of these bits: 0, or cursorEvery-1
 	emit    func(*pipeline.Record)            // parts.emit, made once
 	left    []inside.Extras                   // extras of filtered records, for the next records that need some
 
@@ -69,6 +69,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	w.c, w.i, w.moved, w.out, w.fate = c, 0, false, c.spare[:0], abandoned
 	w.known = tally{}
 	c.taken.Store(int64(now.Sub(s.p.phase.began)))
+	c.cursor.Store(cursorAt(0, w.mask != 0))
 	c.at(s.index, stateRunning)
 	w.entered = int64(len(c.recs) - c.failed)
 	s.outstanding.Add(1)
@@ -99,10 +100,11 @@ func (w *cpuWorker) run() {
 		return
 	}
 	ctx := c.lane.stepsCtx
+	coarse := w.mask != 0
 	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
-			c.cursor.Store(int32(w.i))
+			c.cursor.Store(cursorAt(w.i, coarse))
 		}
 		if rejects != nil && rejects.on.Load() {
 			w.rest()
@@ -135,6 +137,8 @@ func (w *cpuWorker) run() {
 // rest waits until the pause is over. The worker is idle in it.
 func (w *cpuWorker) rest() {
 	m, now := &w.s.meter, time.Now()
+	w.c.cursor.Store(cursorAt(w.i, w.mask != 0))
+	w.c.at(w.s.index, stateResting)
 	m.mu.Lock()
 	m.busy += now.Sub(w.since)
 	m.working.leave(w.since.Sub(m.began))
@@ -142,6 +146,7 @@ func (w *cpuWorker) rest() {
 	w.s.p.rejects.wait(w.c.lane.stepsCtx)
 	w.since = time.Now()
 	w.c.taken.Store(int64(w.since.Sub(w.s.p.phase.began)))
+	w.c.at(w.s.index, stateRunning)
 	m.mu.Lock()
 	m.working.enter(w.since.Sub(m.began))
 	m.mu.Unlock()
@@ -306,9 +311,6 @@ func (w *cpuWorker) giveUp(o outcome) {
 	w.t.abandoned += w.entered
 }
 
-// cursorEvery is how many records of a quick step a worker may be further than the cursor of its chunk, and one.
-const cursorEvery = 16
-
 // end books the chunk and brings it to the turnstile, which sends it on when its turn comes.
 func (w *cpuWorker) end() {
 	s, c := w.s, w.c
@@ -334,7 +336,7 @@ func (w *cpuWorker) end() {
 	m.mu.Unlock()
 	w.t = increments{}
 	// One record of cursorEvery stores the cursor. Where a record takes more than a microsecond every one
-	// does: that costs nothing beside it, and holdup then names the very record.
+	// does: that costs nothing beside it, and the very record is known then (sight.go).
 	w.mask = cursorEvery - 1
 	if spent > time.Duration(len(c.recs))*time.Microsecond {
 		w.mask = 0

@@ -261,13 +261,16 @@ func (r *rejections) atWork(now time.Time, age time.Duration) time.Duration {
 	return min(age, now.Sub(r.over))
 }
 
+// endOfPause is what a record waits for that a pause holds up.
+const endOfPause = "the end of the pause, as the budget of dead letters is spent"
+
 // holds says of the records that hold marks that a pause does, where nothing of them is under way.
 func (r *rejections) holds(all []Hold) {
 	if !r.pausing() {
 		return
 	}
 	r.mu.Lock()
-	since := time.Since(r.began)
+	since, until := time.Since(r.began), r.began.Add(r.conf.Pause)
 	r.mu.Unlock()
 	for i := range all {
 		h := &all[i]
@@ -275,10 +278,13 @@ func (r *rejections) holds(all []Hold) {
 		case stateNames[stateRunning], "writing", "committing":
 			continue
 		}
+		if h.Cause == CauseSink && r.p.opts.Transactor != nil { // Writes of a transaction are not held up
+			continue
+		}
 		switch h.Cause {
 		case CauseDeadLetter, CauseCommit, CauseTransaction:
 		default:
-			h.Cause, h.For, h.Since = CauseLimit, "the end of the pause, as the budget of dead letters is spent", since
+			h.State, h.Cause, h.For, h.Since, h.Until = statePaused, CauseLimit, endOfPause, since, until
 		}
 	}
 }

@@ -160,8 +160,12 @@ func TestABudgetPauses(t *testing.T) {
 					if s := p.Snapshot(); s.State != "paused" || letters > (at+1)*most {
 						t.Errorf("state %s, %d letters in pause %d", s.State, letters, at)
 					}
-					if all := p.Why(); len(all) != 1 || name != "computes" && (all[0].Cause != CauseLimit || !strings.Contains(all[0].String(), "for the end of the pause")) {
-						t.Errorf("Why says %v", all)
+					all := p.Why()
+					if len(all) != 1 || all[0].State != "paused" || all[0].Cause != CauseLimit || !strings.Contains(all[0].String(), "for the end of the pause, as the budget of dead letters is spent, until ") {
+						t.Fatalf("Why says %v", all)
+					}
+					if left := time.Until(all[0].Until); all[0].Since+left != time.Minute || all[0].Since < 40*time.Second {
+						t.Errorf("the pause of a minute is on for %s, and for another %s", all[0].Since, left)
 					}
 					time.Sleep(5 * time.Second)
 					if o.asked.Load() != asked || len(dead.all()) != letters {

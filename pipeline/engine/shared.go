@@ -36,8 +36,9 @@ type shared struct {
 	bytesIn  atomic.Int64 // of the records that have been made
 	bytesOut atomic.Int64 // of the records that sinks have stored, dead letters left out
 
-	undoes         bool // some step is an Undoer
-	keepsLaneOrder bool // records reach the one sink in the order of their lane
+	undoes         bool        // some step is an Undoer
+	follows        atomic.Bool // some batch wants to hear of each of its records
+	keepsLaneOrder bool        // records reach the one sink in the order of their lane
 	hooks          hooks
 }
 

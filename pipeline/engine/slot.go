@@ -22,6 +22,7 @@ type slot struct {
 	next   pipeline.Call // that Do has given; nil: none, or it is the call's by now
 	panic  *pipeline.PanicError
 	host   string // of the call that asks, as it has said; "": it has not
+	leads  any    // likewise: admission.leads
 	yields bool   // the call does not ask now: one that was picked before it has come to its gate
 }
 

@@ -34,7 +34,16 @@ type cpuWorker struct {
 	emit    func(*pipeline.Record)            // parts.emit, made once
 	left    []inside.Extras                   // extras of filtered records, for the next records that need some
 
+	known tally // what the budget of rejections knows of the chunk
+
 	since time.Time // when the chunk was taken
+}
+
+// A tally is what the budget of rejections knows of the records of a chunk.
+type tally struct {
+	told     int   // of how many records it knows,
+	filtered int64 // how many of them were filtered,
+	skipped  int   // and how many since then do not count as passed
 }
 
 // work takes one chunk through the step, or goes on with a chunk behind a record that
@@ -58,6 +67,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	w.since = now
 	fill := s.fullness()
 	w.c, w.i, w.moved, w.out, w.fate = c, 0, false, c.spare[:0], abandoned
+	w.known = tally{}
 	c.taken.Store(int64(now.Sub(s.p.phase.began)))
 	c.cursor.Store(cursorAt(0, w.mask != 0))
 	c.at(s.index, stateRunning)
@@ -146,6 +156,7 @@ func (w *cpuWorker) rest() {
 func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	s := w.s
 	if it.fail != nil {
+		w.known.skipped++
 		w.keep(it)
 		return
 	}
@@ -183,6 +194,7 @@ func (w *cpuWorker) take(it item, err error) {
 		return
 	}
 	if err != nil {
+		w.tell()
 		j := w.s.judge(it.rec, err, 1, pipeline.ReasonPermanent, w.c.lane.stepsCtx.Err() != nil, &w.t)
 		switch j.verdict {
 		case drop:
@@ -190,10 +202,12 @@ func (w *cpuWorker) take(it item, err error) {
 			w.dropped = append(w.dropped, it)
 			return
 		case giveUp:
+			w.known.skipped++
 			w.remove()
 			w.lost = append(w.lost, it)
 			return
 		case fail:
+			w.known.skipped++
 			it.fail = j.fail
 			w.failed++
 			w.keep(it)
@@ -222,6 +236,17 @@ func (w *cpuWorker) filter(it item) {
 		if x := records.Leave(it.rec); x != nil {
 			w.left = append(w.left, x)
 		}
+	}
+}
+
+// tell has the budget of rejections know of the records before the one at the cursor that passed: a record is rejected only when those count
+// that came before it.
+func (w *cpuWorker) tell() {
+	if r := w.s.p.rejects; r != nil {
+		k := w.known
+		filtered := w.t.filtered - k.filtered
+		r.passed(w.s.p.atStep(w.s.index), int64(w.i-k.told-k.skipped)-filtered, filtered)
+		w.known = tally{told: w.i, filtered: w.t.filtered}
 	}
 }
 
@@ -281,6 +306,7 @@ func (w *cpuWorker) giveUp(o outcome) {
 	w.fate = o
 	w.lost = append(w.lost, w.c.recs...)
 	w.i, w.moved, w.c.failed = len(w.c.recs), true, 0
+	w.known.skipped = len(w.c.recs)
 	w.t.abandoned += w.entered
 }
 
@@ -288,6 +314,7 @@ func (w *cpuWorker) giveUp(o outcome) {
 func (w *cpuWorker) end() {
 	s, c := w.s, w.c
 	w.charge()
+	w.tell()
 	now := time.Now()
 	spent := now.Sub(w.since)
 	s.outstanding.Add(-1)

@@ -270,6 +270,12 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	l := wl.lane
 	switch {
 	case j.verdict == drop:
+		s.p.rejects.passed(s.p.atStep(s.index), 0, 1)
+	case j.verdict == pass && !gone:
+		s.p.rejects.passed(s.p.atStep(s.index), 1, 0)
+	}
+	switch {
+	case j.verdict == drop:
 		l.finishAt([]item{rec}, filtered, now)
 	case j.verdict == giveUp, gone && parts == nil:
 		l.finishAt([]item{rec}, abandoned, now)

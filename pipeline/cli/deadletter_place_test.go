@@ -294,6 +294,28 @@ func TestReplayOfAFileThatHasLostLines(t *testing.T) {
 	}
 }
 
+// TestReplayOfAFileThatWasMovedAway has a file rotated with its position: what is left of it is replayed under its new name, and
+// the new file begins with nothing done.
+func TestReplayOfAFileThatWasMovedAway(t *testing.T) {
+	a := newFirstHeld(t)
+	close(a.release)
+	f := newLetterFile(t, a.URL, 5)
+	f.run(exitDone, "replay", "--limit", "3")
+	old := filepath.Join(f.dir, "dead.jsonl.1")
+	for from, to := range map[string]string{f.dead: old, f.dead + ".late.position": old + ".late.position"} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.add(1)
+	if out, _ := f.run(exitDone, "replay", "--from", old); !strings.Contains(out, "2 of 2 letters replayed") {
+		t.Errorf("of the old file:\n%s", out)
+	}
+	if out, _ := f.run(exitDone, "replay"); !strings.Contains(out, "1 of 1 letter replayed") {
+		t.Errorf("of the new file:\n%s", out)
+	}
+}
+
 // looksUnsure looks at letters of which it is not known whether they were replayed.
 func (f *letterFile) looksUnsure(says string, letters int) {
 	f.t.Helper()

@@ -24,6 +24,8 @@ const (
 	// patience is how long the number of one that lives may stand still: without an answer of its broker it cannot
 	// store another.
 	patience = 6 * time.Second
+	// storeFor is how long one number may take: whoever waits to store what was replayed waits for it.
+	storeFor = 2 * time.Second
 	// longestHost leaves room in the text for what was replayed.
 	longestHost = 30
 )
@@ -167,7 +169,7 @@ func (t *Topic) keep(ctx context.Context) (stop func()) {
 
 // beatOnce stores the next number.
 func (t *Topic) beatOnce(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, t.patience)
+	ctx, cancel := context.WithTimeout(ctx, storeFor)
 	defer cancel()
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -200,7 +202,7 @@ func (t *Topic) giveUp() error {
 	}
 	t.stop()
 	t.stop = nil
-	ctx, cancel := context.WithTimeout(context.Background(), t.patience)
+	ctx, cancel := context.WithTimeout(context.Background(), storeFor)
 	defer cancel()
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -57,7 +57,9 @@ type Call interface {
 	Leave(r CallResult) (counts bool)
 }
 
-// A Joiner is a Call that may have to wait for what is no limit.
+// A Joiner is a Call that may have to wait for what is no limit. A Call whose answer is for others too may say by a method Leads() any
+// what these give as their Gate while they wait for it, nil where there can be none: who asks what holds one of them up is then told what the
+// call waits for that it waits for.
 type Joiner interface {
 	Call
 
@@ -130,4 +132,20 @@ func StopClock(ctx context.Context) (resume func()) {
 		return c.StopClock()
 	}
 	return func() {}
+}
+
+// A Waiting is what an attempt waits for while its clock stands still.
+type Waiting struct {
+	Cause string    // rate, breaker, host or retry_budget, as of a Call (Hosted); "": another limit
+	What  string    // that for people, as of Waits of a Call: "rate api of api.example"
+	Host  string    // with whom it has to do; "": it is not known
+	Until time.Time // when it is asked for again; zero: that is not known
+}
+
+// WaitsFor says what an attempt waits for whose clock StopClock has stopped, for those who ask what holds a record up. It holds until the clock
+// goes on, or it is said anew. It blocks for nobody; without such a clock it does nothing.
+func WaitsFor(ctx context.Context, w Waiting) {
+	if c, ok := ctx.Value(inside.Clock{}).(interface{ WaitsFor(Waiting) }); ok {
+		c.WaitsFor(w)
+	}
 }

@@ -154,6 +154,16 @@ type Mark struct {
 // are not its lines: then the mark moves behind the batch as a whole. Else they ascend,
 // below Next. What is done of such a batch when it is handed back at a stop is repeated.
 //
+// Sending and Ended, when not nil, tell of each record by itself, by where it was read: a mark says only that
+// all before it have ended. Sending comes before a sink is given the record, one of its parts or its dead letter: from
+// here on somebody may have it, whatever becomes of it. It may come again. Ended says that the record has ended for
+// good, with all its parts and in all sinks. err is nil when it was delivered, [Filtered], or an error of which
+// [IsPermanent] holds when it was rejected and its dead letter is durable. Ended comes at most once for a record, before
+// Free; not for one that is abandoned or handed back, nor when the lane is over. Of a lane that was given up it
+// still comes for what a sink says to have stored, though no mark passes that. Both are called by many goroutines;
+// they return soon, and do not call the engine. With a Transactor they are not called: what a sink has taken is not
+// durable then.
+//
 // Free, when not nil, is called once, when the last record of the batch has its
 // outcome, or when the batch is given up unread: every byte that its records point to
 // may be used again. It must not block.
@@ -165,7 +175,10 @@ type Batch struct {
 	Size   int64
 	Opens  int64
 	Opaque bool
-	Free   func()
+
+	Sending func(pos Position)
+	Ended   func(pos Position, err error)
+	Free    func()
 }
 
 // Records gives the Fill of a batch whose records are there already.

@@ -58,6 +58,21 @@ func Enter(ctx context.Context, call pipeline.Call) error {
 	return ctx.Err()
 }
 
+// waiting says what a call waits for that was not let in.
+func waiting(call pipeline.Call, wait time.Duration) pipeline.Waiting {
+	w := pipeline.Waiting{What: call.Waits()}
+	if c, ok := call.(interface{ Cause() string }); ok {
+		w.Cause = c.Cause()
+	}
+	if h, ok := call.(pipeline.Hosted); ok {
+		w.Host = h.Host()
+	}
+	if wait > 0 {
+		w.Until = time.Now().Add(wait)
+	}
+	return w
+}
+
 // enterAt waits until a call is let in, or goes to another gate, or ctx ends.
 func enterAt(ctx context.Context, call pipeline.Call, gate any) (in bool, err error) {
 	var resume func()
@@ -82,6 +97,7 @@ func enterAt(ctx context.Context, call pipeline.Call, gate any) (in bool, err er
 			resume = pipeline.StopClock(ctx)
 			defer resume()
 		}
+		pipeline.WaitsFor(ctx, waiting(call, wait))
 		var after <-chan time.Time
 		var t *time.Timer
 		if wait > 0 {

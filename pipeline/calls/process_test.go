@@ -15,6 +15,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/internal/inside"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // scripted is a call whose Enter gives what it is told to, one after another.
@@ -52,7 +53,12 @@ func (s *scripted) Leave(r pipeline.CallResult) bool {
 func letIn(func()) (time.Duration, bool)      { return 0, true }
 func forASecond(func()) (time.Duration, bool) { return time.Second, false }
 
-type clock struct{ stopped, resumed int }
+type clock struct {
+	stopped, resumed int
+	waits            []pipeline.Waiting
+}
+
+func (c *clock) WaitsFor(w pipeline.Waiting) { c.waits = append(c.waits, w) }
 
 func (c *clock) StopClock() func() {
 	c.stopped++
@@ -319,6 +325,48 @@ func TestALimitedStageIsHeldByItsLimits(t *testing.T) {
 		wg.Wait()
 		if most.Load() != 3 || n.Load() != 12 || time.Since(began) != 4*time.Second {
 			t.Errorf("%d at once, %d calls in %v", most.Load(), n.Load(), time.Since(began))
+		}
+	})
+}
+
+// What waits for its entrance without an engine says what for, each time that it has asked in vain: a sink's rate, and then its host, which has asked
+// to wait meanwhile.
+func TestEnterSaysWhatItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &clock{}
+		ctx := context.WithValue(t.Context(), inside.Clock{}, c)
+		limits, err := NewLimiter(Env{
+			Shared:   NewShared(map[string]RateSettings{"api": {Rate: settings.Rate{N: 1, Per: time.Minute}, Burst: 1, Per: perHost}}),
+			Settings: Settings{Limit: []string{"api"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer limits.Close()
+		began := time.Now()
+		call := func(err error) error {
+			return limits.Do(ctx, "api.example", func(context.Context) error { return err })
+		}
+		if err := call(nil); err != nil || c.waits != nil {
+			t.Fatalf("the first waits for %v, %v", c.waits, err)
+		}
+		if err := call(pipeline.RetryAfter(2*time.Minute, refusal{})); err == nil {
+			t.Error("it is not refused")
+		}
+		if err := call(nil); err != nil {
+			t.Error(err)
+		}
+		want := []pipeline.Waiting{
+			{Cause: "rate", What: "rate api of api.example", Host: "api.example", Until: began.Add(time.Minute)},
+			{Cause: "host", What: asked, Host: "api.example", Until: began.Add(3 * time.Minute)},
+		}
+		for i, w := range c.waits {
+			if i >= len(want) || w.Cause != want[i].Cause || w.What != want[i].What || w.Host != want[i].Host || w.Until.Sub(want[i].Until).Abs() > time.Millisecond {
+				t.Errorf("it waits for %+v", w)
+			}
+		}
+		if len(c.waits) != len(want) {
+			t.Errorf("it waits for %v", c.waits)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"time"
@@ -47,11 +46,12 @@ it, with the value that it had there: steps before are passed over, sinks are wr
 its letter does not have that value, or where steps before change key, headers or time.
 
 What was replayed is remembered: in the offsets of the consumer group NAME.dead-letter, or in FILE.NAME.position beside a file of dead letters, letter
-by letter, so that with filters the others stay to be replayed. A second replay changes nothing. One that was killed goes on where
-it was, and may send what was under way a second time: %d letters with --to start, %d with --to step, at most. --again does not look at what
-was replayed. The letters themselves stay where they are.
+by letter, so that with filters the others stay to be replayed. A second replay changes nothing. One that a signal or an error has ended goes on
+where it was. One that was killed may send what was under way a second time: %d letters with --to start, %d with --to step, at most. --again does
+not look at what was replayed. The letters themselves stay where they are.
 
-Exits 0 when all letters that the flags choose were replayed, 4 when some were refused (would be, with --dry-run) or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
+Exits 0 when all letters that the flags choose were replayed, and when a signal has ended it cleanly: the last line then says how many are left.
+Exits 4 when some were refused (would be, with --dry-run) or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
 		Example: `  penstock dead-letter replay late-flights.yaml --dry-run
   penstock dead-letter replay late-flights.yaml --reason attempts --rate 100/s
   penstock dead-letter replay late-flights.yaml --to step --step weather --since 2h`,
@@ -211,29 +211,6 @@ func (r *redrive) where() string {
 	return "through the pipeline from its first step, in this process"
 }
 
-// printLeft says which letters are left, and why.
-func (c *letterChooser) printLeft(w io.Writer) {
-	if n := c.refusals(); n > 0 {
-		fmt.Fprintf(w, "%d refused\n", n)
-		printCounts(w, c.refused)
-	}
-	for _, left := range []struct {
-		n    int64
-		what string
-	}{
-		{c.unasked, "that the flags do not choose"},
-		{c.count.foreign, "of other pipelines"},
-		{c.count.none, "that are no dead letters"},
-	} {
-		if left.n > 0 {
-			fmt.Fprintf(w, "%d left %s\n", left.n, left.what)
-		}
-	}
-	if c.count.failed > 0 {
-		fmt.Fprintf(w, "%d for which --where failed, the last: %v\n", c.count.failed, c.count.example)
-	}
-}
-
 // run replays, and gives the exit code.
 func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, screen *screen) int {
 	p := &process{events: events, drain: r.set.Process.Limits.Drain, signals: r.signals, started: time.Now(), terminal: true}
@@ -252,7 +229,7 @@ func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, sc
 		discardAll(all)
 		return p.neverRan(err, all)
 	}
-	p.expect = func() error { return r.expect(source, p.pipelines[0].runner.Snapshot()) }
+	p.expect = func() error { return r.expect(source.Tally()) }
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	shown := &replaying{events: events.Pipeline(r.file.Name), screen: screen, names: []string{r.log.Name()}, progress: source.Progress}
@@ -264,7 +241,7 @@ func (r *redrive) run(ctx context.Context, g *globals, events *event.Emitter, sc
 		shown.finished(time.Since(p.started))
 	}
 	code := p.run(ctx)
-	r.summarize(g.out, source, p.pipelines[0].runner.Snapshot())
+	r.summarize(g.out, source.Tally(), p.pipelines[0].runner.Snapshot(), p.pipelines[0].err)
 	return code
 }
 
@@ -304,29 +281,4 @@ func (r *redrive) assembly(g *globals, source *letters.Source) (*config.Set, sta
 	set := *r.set
 	set.Pipelines = []*config.Pipeline{&back}
 	return &set, in, nil
-}
-
-// expect says what was not as it should be though nothing failed.
-func (r *redrive) expect(source *letters.Source, s engine.Snapshot) error {
-	refused := r.chooser.refusals()
-	if refused == 0 && s.Rejected == 0 {
-		return nil
-	}
-	return &exitError{exitExpectation, fmt.Errorf("replaying dead letters: %d of %d were refused, %d rejected again", refused, refused+source.Chosen(), s.Rejected)}
-}
-
-// summarize says what was replayed.
-func (r *redrive) summarize(w io.Writer, source *letters.Source, s engine.Snapshot) {
-	replayed, chosen := source.Replayed(), source.Chosen()
-	fmt.Fprintf(w, "%d of %s replayed %s\n", replayed, counted(int(chosen), "letter"), r.where())
-	printCounts(w, r.chooser.chosen)
-	r.warn(w)
-	if replayed < chosen {
-		fmt.Fprintf(w, "%d may have been sent, and are not remembered: the next replay sends them again\n", chosen-replayed)
-	}
-	if !r.toTopics {
-		fmt.Fprintf(w, "%d delivered, %d filtered, %d rejected again\n", s.Out, s.Filtered, s.Rejected)
-	}
-	r.chooser.printLeft(w)
-	fmt.Fprintf(w, "what was replayed stands in %s\n", r.log.PositionName())
 }

@@ -7,10 +7,12 @@ import (
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/source/letters"
 )
 
-// This file has what a replay says of itself: in the log, and of who gets records again.
+// This file has what a replay says of itself: in the log, of who gets records again, and at its end.
 
 // notADaemon keeps the log of a replay apart from that of the daemon: both may be shipped to one
 // place. Its pipeline has a name of its own there; and what dashboards and alerts take for the life
@@ -27,25 +29,131 @@ func replayName(pipeline string) string { return pipeline + ".dead-letter" }
 
 // warn says who gets records again that has had them: with --to start not only what rejected them does.
 func (r *redrive) warn(w io.Writer) {
-	all, ofSinks := r.chooser.sending(r.file.Sinks)
+	if r.flags.to != "start" {
+		return
+	}
+	sinks, behind := sinksAndBehindSplit(r.file)
+	all, ofSinks, ofParts := r.chooser.sending(sinks, behind)
 	if r.toTopics && all > 0 {
 		fmt.Fprintln(w, "every other reader of the topic gets them again; --to step goes on in this pipeline alone")
 	}
-	if r.flags.to == "start" && ofSinks > 0 && len(r.file.Sinks) > 1 {
+	if ofSinks > 0 && len(sinks) > 1 {
 		fmt.Fprintf(w, "%d of them were rejected by a sink: the other sinks get them again; --to step goes on at that sink alone\n", ofSinks)
+	}
+	if ofParts > 0 {
+		fmt.Fprintf(w, "%d of them were rejected behind a split: those of its parts that were delivered are delivered again\n", ofParts)
 	}
 }
 
-// sending gives how many letters are replayed, and how many of them sinks rejected.
-func (c *letterChooser) sending(sinks []config.Sink) (all, ofSinks int64) {
+// sinksAndBehindSplit gives the names of a pipeline's sinks, and of all steps and sinks behind its first split.
+func sinksAndBehindSplit(p *config.Pipeline) (sinks, behind []string) {
+	for _, s := range p.Sinks {
+		sinks = append(sinks, s.Name)
+	}
+	split := slices.IndexFunc(p.Stages, func(s config.Stage) bool { return s.Kind.Name == "split" })
+	if split < 0 {
+		return sinks, nil
+	}
+	for _, s := range p.Stages[split+1:] {
+		behind = append(behind, s.Name)
+	}
+	return sinks, append(behind, sinks...)
+}
+
+// sending gives how many letters are replayed, and how many of them sinks rejected, and steps and sinks behind a split.
+func (c *letterChooser) sending(sinks, behind []string) (all, ofSinks, ofParts int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for name, n := range c.chosen {
 		all += n
 		step, _, _ := strings.Cut(name, " (")
-		if slices.ContainsFunc(sinks, func(s config.Sink) bool { return s.Name == step }) {
+		if slices.Contains(sinks, step) {
 			ofSinks += n
 		}
+		if slices.Contains(behind, step) {
+			ofParts += n
+		}
 	}
-	return all, ofSinks
+	return all, ofSinks, ofParts
+}
+
+// printLeft says which letters are left, and why.
+func (c *letterChooser) printLeft(w io.Writer) {
+	if n := c.refusals(); n > 0 {
+		fmt.Fprintf(w, "%d refused\n", n)
+		printCounts(w, c.refused)
+	}
+	for _, left := range []struct {
+		n    int64
+		what string
+	}{
+		{c.unasked, "that the flags do not choose"},
+		{c.count.foreign, "of other pipelines"},
+		{c.count.none, "that are no dead letters"},
+	} {
+		if left.n > 0 {
+			fmt.Fprintf(w, "%d left %s\n", left.n, left.what)
+		}
+	}
+	if c.count.failed > 0 {
+		fmt.Fprintf(w, "%d for which --where failed, the last: %v\n", c.count.failed, c.count.example)
+	}
+}
+
+// expect says what was not as it should be though nothing failed.
+func (r *redrive) expect(t letters.Tally) error {
+	refused := r.chooser.refusals()
+	if refused == 0 && t.Rejected == 0 {
+		return nil
+	}
+	return &exitError{exitExpectation, fmt.Errorf("replaying dead letters: %d of %d were refused, %d rejected again", refused, refused+t.Chosen, t.Rejected)}
+}
+
+// summarize says what became of the letters that were chosen; the pipeline has counted their parts, and has ended with
+// an error, or without.
+func (r *redrive) summarize(w io.Writer, t letters.Tally, s engine.Snapshot, ended error) {
+	fmt.Fprintf(w, "%d of %s replayed %s\n", t.Stored, counted(int(t.Chosen), "letter"), r.where())
+	printCounts(w, r.chooser.chosen)
+	r.warn(w)
+	notSent := t.Chosen - t.Ended()
+	if !r.toTopics {
+		fmt.Fprintf(w, "%d delivered, %d filtered, %d rejected again", t.Delivered, t.Filtered, t.Rejected)
+		if notSent > 0 {
+			fmt.Fprintf(w, ", %d not sent", notSent)
+		}
+		fmt.Fprintln(w)
+		if s.Created > 0 { // one letter may have parts that are delivered and parts that are rejected
+			fmt.Fprintf(w, "counted by parts: %d delivered, %d filtered, %d rejected\n", s.Out, s.Filtered, s.Rejected)
+		}
+	}
+	if t.Doubtful > 0 {
+		fmt.Fprintf(w, "at most %d of those not sent may have arrived: a sink was given them, and has not said that it has them; the next replay sends them again\n", t.Doubtful)
+	}
+	if n := t.Ended() - t.Stored; n > 0 {
+		fmt.Fprintf(w, "%d were sent and are not remembered: the next replay sends them again\n", n)
+	}
+	r.chooser.printLeft(w)
+	fmt.Fprintf(w, "what was replayed stands in %s\n", r.log.PositionName())
+	if !t.Complete {
+		fmt.Fprintf(w, "ended before all were sent: %d sent, %s; %s\n", t.Ended(), leftOver(notSent, t.Unseen), r.goOn(ended))
+	}
+}
+
+// leftOver says how many letters are left: those that were chosen, and at most so many that nobody has looked at.
+func leftOver(chosen, unseen int64) string {
+	if unseen > 0 {
+		return fmt.Sprintf("%d left and up to %d that were not looked at", chosen, unseen)
+	}
+	return fmt.Sprintf("%d left", chosen)
+}
+
+// goOn says how the letters that are left are sent.
+func (r *redrive) goOn(ended error) string {
+	switch {
+	case r.flags.again:
+		return "--again begins with the first one again"
+	case ended != nil:
+		return "mend what has ended it, and the same command goes on there"
+	}
+	return "the same command goes on there"
 }

@@ -99,6 +99,9 @@ func (l *lane) enqueue(in *laneBatch) bool {
 	if l.ending {
 		return false
 	}
+	if l.p.opts.Transactor == nil && (in.batch.Sending != nil || in.batch.Ended != nil) {
+		l.p.follows.Store(true)
+	}
 	in.marks = ring.NewBatch(l.read, in.batch.Next, in.batch.Opaque)
 	l.read = in.batch.Next
 	l.waiting.Push(in)

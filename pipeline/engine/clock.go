@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
 
@@ -27,6 +28,7 @@ type clock struct {
 	stops    int                  // how many have stopped it and not let it go on
 	since    time.Time            // when the first of them did
 	stood    time.Duration        // how long it stood still before
+	waits    pipeline.Waiting     // for what it stands still, as far as that was said
 	after    map[*func()]struct{} // AfterFunc
 }
 
@@ -87,11 +89,28 @@ func (c *clock) resume() {
 		return
 	}
 	now := time.Now()
+	c.waits = pipeline.Waiting{}
 	c.stood += now.Sub(c.since)
 	c.deadline = now.Add(c.left)
 	if c.err == nil {
 		c.timer.Reset(c.left)
 	}
+}
+
+// WaitsFor notes for what the time stands still.
+func (c *clock) WaitsFor(w pipeline.Waiting) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stops > 0 {
+		c.waits = w
+	}
+}
+
+// waitsFor is for what the time stands still; zero: that was not said, or it goes.
+func (c *clock) waitsFor() pipeline.Waiting {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waits
 }
 
 // stoodStill is how long the clock has stood still in all, and for how long it does now; 0: it goes.

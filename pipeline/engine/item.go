@@ -113,6 +113,7 @@ type splitGroup struct {
 	failed    int      // how many parts were rejected
 	abandoned bool     // a part was abandoned
 	returned  bool     // a part was handed back, and so all are
+	delivered bool     // a part was delivered
 	fail      *failure // of the rejected part with the lowest number; nil: none was rejected
 	parts     []int32  // how many parts each step has numbered; written by whoever sends behind that step
 }

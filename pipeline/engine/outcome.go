@@ -13,8 +13,8 @@ import "time"
 // How. Whoever is done with records calls finish, for all of them at once. Under one hold of the
 // lane's lock the records are taken off their pieces, the outcomes counted and the mark moved;
 // what follows from that is collected in a settlement and done after the lock is given up: places
-// and bytes given back, dead letters sent, Undoers told. Records that leave with all that is left
-// of their piece are one step of arithmetic, however many they are; others of one piece are taken
+// and bytes given back, dead letters sent, Undoers told, and batches that follow
+// their records. Records that leave with all that is left of their piece are one step of arithmetic, however many they are; others of one piece are taken
 // together, with a bit for each; only those with parts, copies or dead letters are looked at one
 // by one.
 //
@@ -54,7 +54,9 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 	l.mu.Lock()
 	if l.p.undoes && (o.stopsMark() || l.frozen) { // an outcome that counts for nothing is none
 		for _, rec := range recs {
-			c.undo(rec)
+			if o.stopsMark() || !l.follows(rec.piece) {
+				c.undo(rec)
+			}
 		}
 	}
 	for i := 0; i < len(recs); {
@@ -147,6 +149,9 @@ func (l *lane) count(o outcome, n int64, read time.Time, c *settlement) {
 // piece notes which of its records are done unless they are the last ones that are left; it is
 // lost when one of them is without an outcome.
 func (l *lane) passed(pc *piece, recs []item, o outcome, c *settlement) {
+	if l.follows(pc) && !o.stopsMark() {
+		c.follow(pc.from.batch, recs, o)
+	}
 	switch {
 	case o.stopsMark():
 		pc.intact = o == returned && (pc.intact || !pc.Blocked())
@@ -204,6 +209,7 @@ func (l *lane) finishOne(rec item, o outcome, c *settlement) {
 		}
 		g.abandoned = g.abandoned || o == abandoned
 		g.returned = g.returned || o == returned
+		g.delivered = g.delivered || o == delivered
 		g.left--
 		l.splitDone(g, c)
 	}
@@ -215,12 +221,14 @@ func (l *lane) splitDone(g *splitGroup, c *settlement) {
 	switch {
 	case g.left > 0:
 	case g.failed == 0 || l.frozen:
-		o := delivered
+		o := filtered
 		switch {
-		case g.abandoned:
+		case g.abandoned || g.failed > 0: // of a lane that is given up no letter is sent
 			o = abandoned
 		case g.returned:
 			o = returned
+		case g.delivered:
+			o = delivered
 		}
 		l.passed(g.record.piece, []item{g.record}, o, c)
 	default:
@@ -240,7 +248,11 @@ func (l *lane) reject(rec item, why *failure) {
 	if r.origin != nil {
 		r = *r.origin
 	}
-	if !r.hasLetter && !l.frozen {
+	switch {
+	case r.hasLetter:
+	case l.frozen: // no letter is sent
+		r.abandoned = true
+	default:
 		r.hasLetter = true
 		r.piece.oneByOne = true
 		if g := r.split; g != nil {
@@ -269,7 +281,7 @@ func (l *lane) spend(rec item) error {
 	if rec.counted {
 		return nil
 	}
-	err := l.p.rejects.spend(atSinks)
+	err := l.p.rejects.spend(l.p.atSinks())
 	rec.counted = err == nil
 	return err
 }
@@ -317,8 +329,7 @@ func (m *meter) outcomes(c *settlement) {
 func (l *lane) settle(c *settlement) {
 	if c.booked > 0 {
 		l.p.meter.outcomes(c)
-		l.p.rejects.passed(atSteps, c.t.filtered)
-		l.p.rejects.passed(atSinks, c.t.out+c.t.filtered)
+		l.p.rejects.passed(l.p.atSinks(), c.t.out, 0)
 	}
 	l.advance(c)
 	if c.moved && l.dirtyAt.IsZero() {
@@ -326,6 +337,9 @@ func (l *lane) settle(c *settlement) {
 	}
 	l.tellIdle()
 	l.mu.Unlock()
+	if len(c.ended) > 0 { // before their batch is freed
+		l.p.tellEnded(c.ended)
+	}
 	if len(c.undone) > 0 { // first: a record that is sent again from its dead letter must not be known still
 		l.p.tell(c.undone)
 	}

@@ -16,6 +16,7 @@ type settlement struct {
 	letters []item     // dead letters to be sent
 	sources int64      // records of the source that are done: their places go back to the budget
 	undone  []undoing  // calls of Undone that are due
+	ended   []followed // records that their batches are to be told of
 	moved   bool       // the mark has moved
 	booked  int64      // outcomes that count
 

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/reorder"
 )
 
 // This file is what sinks say of the records that hold marks.
@@ -66,14 +68,28 @@ func (q *sinkQueue) describe(it item, host string, now time.Time) Hold {
 	if !q.stuck.IsZero() {
 		h.Since = q.age(now)
 	}
-	if q.call {
+	switch {
+	case q.call:
 		h.State = "writing"
 		h.Attempt++
 		if _, held := q.clock.stoodStill(now); held > 0 {
-			h.State, h.Since, h.Cause = "throttled", held, CauseLimit
+			h.limited(q.clock.waitsFor(), held, now)
+			h.Attempt-- // it has not been sent
 		}
+	case now.Before(q.askedUntil):
+		who := cmp.Or(host, "the sink")
+		h.limited(pipeline.Waiting{Cause: string(CauseHost), What: who + ", which has asked to wait", Until: q.askedUntil}, now.Sub(q.asked), now)
 	}
 	return h
+}
+
+// limited has a limit be what holds a write up.
+func (h *Hold) limited(by pipeline.Waiting, since time.Duration, now time.Time) {
+	h.State, h.Cause, h.For, h.Since = callStates[reorder.Throttled], limitCause(by.Cause), by.What, since
+	h.Host = cmp.Or(by.Host, h.Host)
+	if by.Until.After(now) {
+		h.Until = by.Until
+	}
 }
 
 // describeQueued says what a record waits for that no Write has had. The queue is locked.

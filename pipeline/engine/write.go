@@ -89,6 +89,7 @@ func (w *writer) work() bool {
 	}
 	q.mu.Unlock()
 	q.s.began(now)
+	q.s.p.sending(w.batch[:w.next])
 	w.call = true
 	err := q.s.conf.Sink.Write(w.clock, w.list())
 	w.end(NoAnswer(err, q.s.conf.Timeout))
@@ -207,7 +208,7 @@ func (w *writer) end(err error) {
 	}
 	s.done(now, w.next, took)
 	if q.l.isFrozen() { // its result counts for nothing (I8)
-		w.giveUp()
+		w.tooLate(err)
 		return
 	}
 	if err == nil {
@@ -221,25 +222,6 @@ func (w *writer) end(err error) {
 		return
 	}
 	w.failedWhole(err)
-}
-
-// isPanic says whether err comes from a panic, or from the end of a goroutine.
-func isPanic(err error) bool {
-	var p *pipeline.PanicError
-	return errors.As(err, &p)
-}
-
-// obeysContract says whether a *WriteError obeys the contract of Write for n records. One that does not
-// says nothing that can be relied on: then none of the records counts as stored.
-func obeysContract(e *pipeline.WriteError, n int) bool {
-	last := -1
-	for _, f := range e.Failed {
-		if f.Index <= last || f.Index >= n || f.Err == nil {
-			return false
-		}
-		last = f.Index
-	}
-	return len(e.Failed) > 0
 }
 
 // failedWhole handles an error that says that none of the records is durable.
@@ -299,13 +281,8 @@ func (w *writer) later(err error) {
 		w.giveUp()
 		return
 	}
-	r := q.s.conf.Retry
-	w.wait = max(r.pause(q.fails), pipeline.RetryHint(err), 1)
+	w.wait = q.again(err, w.ended)
 	q.s.meter.count(increments{retries: 1}, 0)
-	q.mu.Lock()
-	q.fails++
-	q.lastErr = err
-	q.mu.Unlock()
 }
 
 // stored books records as durable.

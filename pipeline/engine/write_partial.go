@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -12,6 +13,25 @@ type refusal struct {
 	reason string
 	err    error
 	tries  int
+}
+
+// isPanic says whether err comes from a panic, or from the end of a goroutine.
+func isPanic(err error) bool {
+	var p *pipeline.PanicError
+	return errors.As(err, &p)
+}
+
+// obeysContract says whether a *WriteError obeys the contract of Write for n records. One that does not
+// says nothing that can be relied on: then none of the records counts as stored.
+func obeysContract(e *pipeline.WriteError, n int) bool {
+	last := -1
+	for _, f := range e.Failed {
+		if f.Index <= last || f.Index >= n || f.Err == nil {
+			return false
+		}
+		last = f.Index
+	}
+	return len(e.Failed) > 0
 }
 
 // failedPartly handles an error that names the records that are not durable. They alone
@@ -109,4 +129,23 @@ func (w *writer) divide(e *pipeline.WriteError) (refused []refusal, kept int, ag
 	w.batch, w.tries = w.batch[:n], w.tries[:n]
 	w.q.batch = w.batch
 	return refused, kept, again
+}
+
+// tooLate ends a Write of a lane that was given up meanwhile. What the sink has stored it tells the batches that follow
+// their records; no mark passes it.
+func (w *writer) tooLate(err error) {
+	var partial *pipeline.WriteError
+	switch {
+	case !w.q.s.p.follows.Load():
+	case err == nil:
+		w.stored(w.advance(w.next))
+	case errors.As(err, &partial) && obeysContract(partial, w.next) && !isPanic(err):
+		refused, _, _ := w.divide(partial)
+		for _, r := range refused {
+			w.abandon(r.rec)
+		}
+		w.show()
+		w.stored(w.ok)
+	}
+	w.giveUp()
 }

@@ -23,13 +23,14 @@ type entry struct {
 type flight struct {
 	at     pipeline.Position // of the letter
 	target any
+	ended  bool // the source was told how
 }
 
 // handed is a batch that was handed over.
 type handed struct {
-	next     int64 // of the lane, behind it
-	done     []pipeline.Position
-	replayed int64
+	next   int64               // of the lane, behind it
+	sent   []pipeline.Position // the letters in it
+	passed []pipeline.Position // what is done with without being sent
 }
 
 // A building is a batch that is being put together.
@@ -38,7 +39,8 @@ type building struct {
 	records []pipeline.Record
 	size    int64
 	looked  int64
-	done    []pipeline.Position
+	sent    []pipeline.Position
+	passed  []pipeline.Position
 	flights map[pipeline.Position]*flight
 }
 
@@ -53,14 +55,17 @@ func (b *building) add(e *entry) error {
 		if err := b.s.o.Log.Fits(e.at.Partition, b.s.planned.Of(e.at.Partition)); err != nil {
 			return err
 		}
-		b.done = append(b.done, e.at)
 	}
 	b.looked++
-	if e.choice.Verdict == Replay {
+	switch e.choice.Verdict {
+	case Pass:
+		b.passed = append(b.passed, e.at)
+	case Replay:
+		b.sent = append(b.sent, e.at)
 		rec := e.choice.Letter.Record
 		b.records = append(b.records, rec)
 		b.size += int64(rec.Size())
-		f := &flight{e.at, e.choice.Target}
+		f := &flight{at: e.at, target: e.choice.Target}
 		b.flights[rec.Position] = f
 		b.s.mu.Lock()
 		b.s.under[rec.Position] = f
@@ -74,13 +79,15 @@ func (b *building) batch() *pipeline.Batch {
 	s := b.s
 	s.next += b.looked
 	s.mu.Lock()
-	s.batches = append(s.batches, handed{s.next, b.done, int64(len(b.records))})
+	s.batches = append(s.batches, handed{s.next, b.sent, b.passed})
 	s.mu.Unlock()
 	out := &pipeline.Batch{Lane: s.lane, Next: s.next, Opaque: true}
 	flights := b.flights
 	if len(b.records) > 0 {
 		out.Fill = pipeline.Records(b.records)
 		out.Size = b.size
+		out.Sending = func(pos pipeline.Position) { s.sending(flights[pos]) }
+		out.Ended = func(pos pipeline.Position, err error) { s.end(flights[pos], err) }
 		out.Free = func() {
 			s.mu.Lock()
 			for pos, f := range flights {

@@ -74,23 +74,35 @@ type Source struct {
 	begun   int                           // how often it was begun: what is of a lane before is given up
 	under   map[pipeline.Position]*flight // what is under way
 	batches []handed                      // that are not committed
-	done    Progress                      // committed
-	sent    Progress                      // of done, what this source has sent
-	kept    Progress                      // what was handed over, and is not done all the same
+	done    Progress                      // stored
 	failed  error                         // of a commit, for good
+	outcomes
 
 	counts
+}
+
+// outcomes are what became of the letters that this source has handed over. They are guarded by the source.
+type outcomes struct {
+	sent     Progress                       // done with: they have ended, or were passed by and are stored
+	fresh    Progress                       // of sent, what has ended and is not stored
+	kept     Progress                       // what went nowhere, and is not done with
+	doubtful map[pipeline.Position]struct{} // what a sink was given, and has not ended
+	over     int64                          // how many have ended
+
+	delivered, filtered, rejected int64 // how many have ended so
 }
 
 // counts are what others ask for while a source runs.
 type counts struct {
 	chosen, replayed, left atomic.Int64
 	open                   atomic.Bool
+	atEnd                  atomic.Bool // all that is to be looked at was
 }
 
 // New makes a source. It opens nothing.
 func New(o Options) *Source {
-	s := &Source{o: o, wake: make(chan struct{}, 1), under: map[pipeline.Position]*flight{}, next: 1, sent: Progress{}, kept: Progress{}}
+	s := &Source{o: o, wake: make(chan struct{}, 1), under: map[pipeline.Position]*flight{}, next: 1}
+	s.outcomes = outcomes{sent: Progress{}, fresh: Progress{}, kept: Progress{}, doubtful: map[pipeline.Position]struct{}{}}
 	s.most = BatchRecords
 	if o.Rate.N > 0 {
 		s.most = int(min(max(o.Rate.PerSecond()/batchesPerSecond, 1), BatchRecords))
@@ -123,23 +135,26 @@ func (s *Source) Open(ctx context.Context, f pipeline.Feed) error {
 // begin goes to the first letter that is to be looked at, and opens a lane.
 func (s *Source) begin(ctx context.Context) error {
 	s.mu.Lock()
-	from := s.done.clone()
-	if s.o.Again {
-		from = s.sent.clone()
+	from := s.sent.clone()
+	if !s.o.Again {
+		from.addAll(s.done)
 	}
 	s.begun++
 	s.batches, s.under = nil, map[pipeline.Position]*flight{}
+	s.chosen.Store(s.over)
 	s.mu.Unlock()
 	s.pending, s.ended = nil, nil
-	s.chosen.Store(s.replayed.Load())
+	s.atEnd.Store(false)
 	if err := s.o.Log.Open(ctx, from); err != nil {
 		return err
 	}
+	s.left.Store(s.o.Log.Left())
 	s.mu.Lock()
 	for partition, d := range from { // what is gone
 		s.done.Of(partition).Add(0, d.First(0))
 	}
 	s.planned = s.done.clone()
+	s.planned.addAll(s.sent)
 	s.mu.Unlock()
 	lane, _, err := s.feed.Lane(ctx, s.o.Log.Name(), s.next)
 	s.mu.Lock()
@@ -183,6 +198,7 @@ func (s *Source) read(ctx context.Context) (*pipeline.Batch, error) {
 			break
 		}
 	}
+	s.atEnd.Store(s.ended == io.EOF)
 	if b.looked > 0 {
 		return b.batch(), nil
 	}
@@ -276,6 +292,7 @@ func (s *Source) Keep(pos pipeline.Position) {
 	defer s.mu.Unlock()
 	if f := s.under[pos]; f != nil && !s.kept.Has(f.at) {
 		s.kept.add(f.at)
+		delete(s.doubtful, f.at)
 		s.chosen.Add(-1)
 	}
 }
@@ -320,10 +337,11 @@ func (s *Source) changed() {
 	}
 }
 
-// Close implements pipeline.Source.
-func (s *Source) Close(context.Context) error {
+// Close implements pipeline.Source. It stores what has ended since the last commit, so that what ended the pipeline makes
+// no difference to what is remembered.
+func (s *Source) Close(ctx context.Context) error {
 	s.open.Store(false)
-	return s.o.Log.Close()
+	return errors.Join(s.storeLast(ctx), s.o.Log.Close())
 }
 
 // Report implements pipeline.Reporter.

@@ -147,9 +147,9 @@ func TestSourceRemembersEachLetter(t *testing.T) {
 	}
 }
 
-// TestSourceRepeatsOneBatch kills a replay at each of many places: what it sends again when it goes
-// on is one batch at most.
-func TestSourceRepeatsOneBatch(t *testing.T) {
+// TestSourceRepeatsNothing ends a replay with an error at each of many places: when it goes on it sends
+// the others alone.
+func TestSourceRepeatsNothing(t *testing.T) {
 	const all = 1000
 	for at := 1; at <= all; at += 97 {
 		name := letterFile(t, numbered(all)...)
@@ -159,7 +159,7 @@ func TestSourceRepeatsOneBatch(t *testing.T) {
 		sink := sinkFunc(func(recs []*pipeline.Record) error {
 			for i, rec := range recs {
 				if n == at {
-					return &pipeline.WriteError{Failed: []pipeline.Failure{{Index: i, Err: pipeline.Fatal(killed)}}}
+					return notFrom(i, len(recs), killed)
 				}
 				n++
 				came[string(rec.Value())]++
@@ -180,8 +180,8 @@ func TestSourceRepeatsOneBatch(t *testing.T) {
 				t.Fatalf("one came %d times", times)
 			}
 		}
-		if len(came) != all || twice > BatchRecords || s.Chosen() < int64(all-at) {
-			t.Errorf("killed at %d: %d came, %d of them twice", at, len(came), twice)
+		if len(came) != all || twice > 0 || s.Chosen() != int64(all-at) {
+			t.Errorf("killed at %d: %d came, %d of them twice, %d were chosen then", at, len(came), twice, s.Chosen())
 		}
 	}
 }

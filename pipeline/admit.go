@@ -127,25 +127,13 @@ func NextCall(err error) (call Call, ok bool) {
 // StopClock has the time of an attempt stand still until resume is called: of the Write of a Sink
 // that waits for a rate, say, and makes no call meanwhile. ctx is what the attempt was given, or
 // made of it; one that has no such clock goes on as it is. resume may be called more than once.
-func StopClock(ctx context.Context) (resume func()) {
-	if c, ok := ctx.Value(inside.Clock{}).(interface{ StopClock() (resume func()) }); ok {
-		return c.StopClock()
+//
+// by is the Call that is not let in, if it is one: who asks what holds a record up is told what it waits for. It is asked for that here and now,
+// by its Waits, by Cause and Host (Hosted), and by a method Until() time.Time, if it has that: when it is asked again. When it waits for
+// something else, stop the clock again before it goes on.
+func StopClock(ctx context.Context, by ...Call) (resume func()) {
+	if c, ok := ctx.Value(inside.Clock{}).(interface{ StopClock(...Call) (resume func()) }); ok {
+		return c.StopClock(by...)
 	}
 	return func() {}
-}
-
-// A Waiting is what an attempt waits for while its clock stands still.
-type Waiting struct {
-	Cause string    // rate, breaker, host or retry_budget, as of a Call (Hosted); "": another limit
-	What  string    // that for people, as of Waits of a Call: "rate api of api.example"
-	Host  string    // with whom it has to do; "": it is not known
-	Until time.Time // when it is asked for again; zero: that is not known
-}
-
-// WaitsFor says what an attempt waits for whose clock StopClock has stopped, for those who ask what holds a record up. It holds until the clock
-// goes on, or it is said anew. It blocks for nobody; without such a clock it does nothing.
-func WaitsFor(ctx context.Context, w Waiting) {
-	if c, ok := ctx.Value(inside.Clock{}).(interface{ WaitsFor(Waiting) }); ok {
-		c.WaitsFor(w)
-	}
 }

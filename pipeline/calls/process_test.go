@@ -55,12 +55,20 @@ func forASecond(func()) (time.Duration, bool) { return time.Second, false }
 
 type clock struct {
 	stopped, resumed int
-	waits            []pipeline.Waiting
+	went             bool // between two stops
+	waits            []waiting
 }
 
-func (c *clock) WaitsFor(w pipeline.Waiting) { c.waits = append(c.waits, w) }
+// A waiting is for what a clock stands still.
+type waiting struct {
+	cause, what, host string
+	until             time.Time
+}
 
-func (c *clock) StopClock() func() {
+func (c *clock) StopClock(by ...pipeline.Call) func() {
+	r := by[0].(refused)
+	c.waits = append(c.waits, waiting{r.Cause(), r.Waits(), r.Host(), r.Until()})
+	c.went = c.went || c.stopped > 0 && c.resumed == c.stopped
 	c.stopped++
 	return func() { c.resumed++ }
 }
@@ -94,8 +102,8 @@ func TestEnterWaitsAsLongAsItIsToldToOrUntilItIsWoken(t *testing.T) {
 				if d := time.Since(began); d != c.takes || call.asked != c.asks {
 					t.Errorf("asked %d times in %v, want %d in %v", call.asked, d, c.asks, c.takes)
 				}
-				if waited := c.asks > 1; (clock.stopped == 1) != waited || (clock.resumed > 0) != waited {
-					t.Errorf("the clock was stopped %d times and resumed %d times", clock.stopped, clock.resumed)
+				if waited := c.asks > 1; (clock.stopped > 0) != waited || clock.resumed != clock.stopped || clock.went {
+					t.Errorf("the clock was stopped %d times and resumed %d times, and went in between: %v", clock.stopped, clock.resumed, clock.went)
 				}
 			})
 		})
@@ -117,7 +125,7 @@ func TestEnterEndsWithItsContext(t *testing.T) {
 				if let := call.asked == 1 && after > 0; err == nil && !let || err != nil && !errors.Is(err, context.Canceled) {
 					t.Errorf("Enter: %v", err)
 				}
-				if clock.stopped > 0 && clock.resumed == 0 {
+				if clock.resumed != clock.stopped {
 					t.Error("the clock still stands")
 				}
 				cancel()
@@ -356,17 +364,18 @@ func TestEnterSaysWhatItWaitsFor(t *testing.T) {
 		if err := call(nil); err != nil {
 			t.Error(err)
 		}
-		want := []pipeline.Waiting{
-			{Cause: "rate", What: "rate api of api.example", Host: "api.example", Until: began.Add(time.Minute)},
-			{Cause: "host", What: asked, Host: "api.example", Until: began.Add(3 * time.Minute)},
-		}
-		for i, w := range c.waits {
-			if i >= len(want) || w.Cause != want[i].Cause || w.What != want[i].What || w.Host != want[i].Host || w.Until.Sub(want[i].Until).Abs() > time.Millisecond {
-				t.Errorf("it waits for %+v", w)
-			}
+		want := []waiting{
+			{"rate", "rate api of api.example", "api.example", began.Add(time.Minute)},
+			{"host", asked, "api.example", began.Add(3 * time.Minute)},
 		}
 		if len(c.waits) != len(want) {
-			t.Errorf("it waits for %v", c.waits)
+			t.Fatalf("it waits for %v", c.waits)
+		}
+		for i, w := range c.waits {
+			late := w.until.Sub(want[i].until)
+			if w.until = want[i].until; w != want[i] || late < 0 || late > time.Millisecond {
+				t.Errorf("it waits for %+v, want %+v", w, want[i])
+			}
 		}
 	})
 }

@@ -38,6 +38,13 @@ func TestTerminalIsLeftAlone(t *testing.T) {
 		{"ls --by step", list("step"), []string{"step"}},
 		{"counts", func(b *strings.Builder) error { printCounts(b, map[string]int64{stepAndReason(l): 1}); return nil }, []string{"step", "reason"}},
 		{"why", func(b *strings.Builder) error { return showWhy(b, why) }, []string{"error", "says"}},
+		{"status", func(b *strings.Builder) error {
+			return (&statusView{w: b}).printTable([]pipelineStatus{{Pipeline: "late" + bad, State: "running" + bad, Bottleneck: "ask" + bad}})
+		}, []string{"late", "running", "ask"}},
+		{"refused", func(b *strings.Builder) error {
+			printError(b, &admin.AnswerError{Address: "127.0.0.1:1", Path: "/api/v1/stats", Status: 500, Why: "refused" + bad})
+			return nil
+		}, []string{"refused"}},
 	} {
 		var b strings.Builder
 		if err := c.print(&b); err != nil {

@@ -100,11 +100,10 @@ func (w *cpuWorker) run() {
 		return
 	}
 	ctx := c.lane.stepsCtx
-	coarse := w.mask != 0
 	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
-			c.cursor.Store(cursorAt(w.i, coarse))
+			c.cursor.Store(cursorAt(w.i, w.mask != 0))
 		}
 		if rejects != nil && rejects.on.Load() {
 			w.rest()

@@ -66,6 +66,9 @@ func heldBy(c pipeline.Call) heldFor {
 	if c, ok := c.(interface{ Cause() string }); ok {
 		by.cause = limitCause(c.Cause())
 	}
+	if c, ok := c.(interface{ Until() time.Time }); ok {
+		by.until = c.Until()
+	}
 	if by.joins {
 		by.cause = CauseEqualCall
 	}

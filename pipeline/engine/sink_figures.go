@@ -66,7 +66,8 @@ func (s *sink) inFlight(now time.Time, add func(InFlight)) {
 		if q.call {
 			state = "writing"
 			if _, held = q.clock.stoodStill(now); held > 0 {
-				state, waits = "throttled", q.clock.waitsFor().What
+				by, _ := q.clock.waitsFor()
+				state, waits = "throttled", by.waits
 			}
 		}
 		for _, rec := range q.batch {

@@ -73,22 +73,23 @@ func (q *sinkQueue) describe(it item, host string, now time.Time) Hold {
 		h.State = "writing"
 		h.Attempt++
 		if _, held := q.clock.stoodStill(now); held > 0 {
-			h.limited(q.clock.waitsFor(), held, now)
+			by, of := q.clock.waitsFor()
+			h.limited(by, of, held, now)
 			h.Attempt-- // it has not been sent
 		}
 	case now.Before(q.askedUntil):
 		who := cmp.Or(host, "the sink")
-		h.limited(pipeline.Waiting{Cause: string(CauseHost), What: who + ", which has asked to wait", Until: q.askedUntil}, now.Sub(q.asked), now)
+		h.limited(heldFor{cause: CauseHost, waits: who + ", which has asked to wait", until: q.askedUntil}, host, now.Sub(q.asked), now)
 	}
 	return h
 }
 
 // limited has a limit be what holds a write up.
-func (h *Hold) limited(by pipeline.Waiting, since time.Duration, now time.Time) {
-	h.State, h.Cause, h.For, h.Since = callStates[reorder.Throttled], limitCause(by.Cause), by.What, since
-	h.Host = cmp.Or(by.Host, h.Host)
-	if by.Until.After(now) {
-		h.Until = by.Until
+func (h *Hold) limited(by heldFor, host string, since time.Duration, now time.Time) {
+	h.State, h.Cause, h.For, h.Since = callStates[reorder.Throttled], cmp.Or(by.cause, CauseLimit), by.waits, since
+	h.Host = cmp.Or(host, h.Host)
+	if by.until.After(now) {
+		h.Until = by.until
 	}
 }
 

@@ -57,7 +57,9 @@ type Call interface {
 	Leave(r CallResult) (counts bool)
 }
 
-// A Joiner is a Call that may have to wait for what is no limit.
+// A Joiner is a Call that may have to wait for what is no limit. A Call whose answer is for others too may say by a method Leads() any
+// what these give as their Gate while they wait for it, nil where there can be none: who asks what holds one of them up is then told what the
+// call waits for that it waits for.
 type Joiner interface {
 	Call
 
@@ -125,9 +127,13 @@ func NextCall(err error) (call Call, ok bool) {
 // StopClock has the time of an attempt stand still until resume is called: of the Write of a Sink
 // that waits for a rate, say, and makes no call meanwhile. ctx is what the attempt was given, or
 // made of it; one that has no such clock goes on as it is. resume may be called more than once.
-func StopClock(ctx context.Context) (resume func()) {
-	if c, ok := ctx.Value(inside.Clock{}).(interface{ StopClock() (resume func()) }); ok {
-		return c.StopClock()
+//
+// by is the Call that is not let in, if it is one: who asks what holds a record up is told what it waits for. It is asked for that here and now,
+// by its Waits, by Cause and Host (Hosted), and by a method Until() time.Time, if it has that: when it is asked again. When it waits for
+// something else, stop the clock again before it goes on.
+func StopClock(ctx context.Context, by ...Call) (resume func()) {
+	if c, ok := ctx.Value(inside.Clock{}).(interface{ StopClock(...Call) (resume func()) }); ok {
+		return c.StopClock(by...)
 	}
 	return func() {}
 }

@@ -12,9 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +20,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/internal/listen"
 	"github.com/penstockio/penstock/pipeline/secretfiles"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -36,7 +35,8 @@ const (
 // between Start and the return of Shutdown, from several goroutines.
 type Options struct {
 	// Listen is host:port, or unix: and the path of a socket. A host that is not a
-	// loopback address needs TLS and Token.
+	// loopback address needs TLS and Token. An abstract socket is refused: it has no mode, and every user of the
+	// machine may connect to it.
 	Listen string
 	// A token must come as Authorization: Bearer with every request but /livez and /readyz,
 	// which give no reasons without it. It is Token, or what stands in the file TokenFile,
@@ -85,11 +85,11 @@ type File struct {
 // A Server is the endpoint. Its methods are for one goroutine, Addr for any.
 type Server struct {
 	options  Options
+	at       listen.Address
 	token    *secretfiles.Secret // nil: none is needed
 	places   *places
 	http     *http.Server
 	listener net.Listener
-	socket   string // path of the unix socket, "": none
 	done     sync.WaitGroup
 }
 
@@ -99,22 +99,15 @@ func New(o Options) (*Server, error) {
 	if o.Live == nil || o.Ready == nil || o.Snapshots == nil {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
-	s := &Server{options: o}
+	at, err := listen.Parse(o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("making the admin endpoint: listen %w (it is %q)", err, o.Listen)
+	}
+	s := &Server{options: o, at: at}
 	check := secretfiles.CheckToken
-	if path, ok := strings.CutPrefix(o.Listen, "unix:"); ok {
-		if path == "" {
-			return nil, errors.New("making the admin endpoint: listen names no socket: write unix:/run/penstock/admin.sock")
-		}
-		s.socket = path
-	} else {
-		host, _, err := net.SplitHostPort(o.Listen)
-		if err != nil {
-			return nil, fmt.Errorf("making the admin endpoint: listen takes host:port or unix:/path, not %q", o.Listen)
-		}
-		if !loopback(host) {
-			check = secretfiles.CheckLongToken
-		}
-		if !loopback(host) && (o.TLS == nil || o.Token == "" && o.TokenFile == "") {
+	if !at.Local() {
+		check = secretfiles.CheckLongToken
+		if o.TLS == nil || o.Token == "" && o.TokenFile == "" {
 			return nil, fmt.Errorf("making the admin endpoint: %s is reachable from other machines: that needs TLS and a token", o.Listen)
 		}
 	}
@@ -131,6 +124,8 @@ func New(o Options) (*Server, error) {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          discardLog(),
 		ConnContext:       placeOf,
+		// Whatever comes has to pass the guard, also OPTIONS *.
+		DisableGeneralOptionsHandler: true,
 	}
 	return s, nil
 }
@@ -152,13 +147,6 @@ func (s *Server) readToken(check func(string) error) (err error) {
 	return err
 }
 
-// loopback says whether only this machine can reach host. Of names it trusts localhost alone:
-// what another one resolves to may change.
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
-}
-
 // Start listens, and serves until Shutdown. An error is an EnvironmentError: the port is
 // taken, or must not be used.
 func (s *Server) Start() error {
@@ -166,22 +154,30 @@ func (s *Server) Start() error {
 		return &pipeline.EnvironmentError{Err: fmt.Errorf("listening on %s for the admin endpoint: %w", s.options.Listen, err)}
 	}
 	var err error
-	if s.socket != "" {
-		s.listener, err = listenUnix(s.socket)
+	if s.at.Socket != "" {
+		s.listener, err = listenUnix(s.at.Socket)
 	} else {
 		s.listener, err = net.Listen("tcp", s.options.Listen)
 	}
 	if err != nil {
-		var sys *os.SyscallError
 		if errors.Is(err, syscall.EADDRINUSE) {
 			err = errors.New("it is in use: stop what listens there, or choose another")
-		} else if errors.As(err, &sys) {
-			err = sys
+		} else if _, ok := err.(*net.OpError); ok { // which has the address once more
+			err = systemError(err)
 		}
 		return fail(err)
 	}
 	s.serve(s.listener)
 	return nil
+}
+
+// systemError gives what the system says, without what stands around it.
+func systemError(err error) error {
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		return sys
+	}
+	return err
 }
 
 func (s *Server) serve(l net.Listener) {
@@ -201,12 +197,19 @@ func listenUnix(path string) (net.Listener, error) {
 		if st.Mode()&os.ModeSocket == 0 {
 			return nil, errors.New("a file is there that is no socket")
 		}
-		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
+		// Nobody listens where a connection is refused, and nowhere else: one whose queue is full, or one of
+		// another type, as those for logs are, belongs to somebody.
+		c, err := net.DialTimeout("unix", path, time.Second)
+		switch {
+		case err == nil:
 			_ = c.Close()
 			return nil, syscall.EADDRINUSE
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, err
+		case errors.Is(err, syscall.ECONNREFUSED):
+			if err := os.Remove(path); err != nil {
+				return nil, err
+			}
+		case !errors.Is(err, os.ErrNotExist):
+			return nil, fmt.Errorf("a socket is there that somebody may use: %w: remove it when nobody does", systemError(err))
 		}
 	}
 	l, err := listenPrivate(path)

@@ -167,6 +167,37 @@ func TestHostIsChecked(t *testing.T) {
 	}
 }
 
+// TestProbesWithoutAHost: a probe that speaks HTTP/1.0 says no host, and is answered; what has a name in another way is refused as
+// a browser is, and what is for no path passes the guard too.
+func TestProbesWithoutAHost(t *testing.T) {
+	s := start(t, healthy())
+	for request, want := range map[string]string{
+		"GET /livez HTTP/1.0\r\n\r\n":                               "HTTP/1.0 200 ",
+		"GET /livez HTTP/1.1\r\nHost:\r\n\r\n":                      "HTTP/1.1 200 ",
+		"GET /livez HTTP/1.0\r\nHost: evil.example\r\n\r\n":         "HTTP/1.0 421 ",
+		"GET http://evil.example/livez HTTP/1.0\r\n\r\n":            "HTTP/1.0 421 ",
+		"GET http://evil.example/livez HTTP/1.1\r\nHost:\r\n\r\n":   "HTTP/1.1 421 ",
+		"GET /livez HTTP/1.1\r\n\r\n":                               "HTTP/1.1 400 ",
+		"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: x\r\n\r\n": "HTTP/1.1 400 ",
+		"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n":             "HTTP/1.1 405 ",
+		"OPTIONS * HTTP/1.1\r\nHost: evil.example\r\n\r\n":          "HTTP/1.1 421 ",
+	} {
+		conn, err := net.Dial("tcp", s.Addr())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		got := make([]byte, len(want))
+		if _, err = io.WriteString(conn, request); err == nil {
+			_, err = io.ReadFull(conn, got)
+		}
+		if string(got) != want || err != nil {
+			t.Errorf("%q: %q %v", request, got, err)
+		}
+		_ = conn.Close()
+	}
+}
+
 func TestOffLoopbackNeedsTLSAndToken(t *testing.T) {
 	config := &tls.Config{}
 	for listen, local := range map[string]bool{
@@ -192,7 +223,7 @@ func TestOffLoopbackNeedsTLSAndToken(t *testing.T) {
 			t.Errorf("%s with TLS alone: %v", listen, err)
 		}
 	}
-	for _, listen := range []string{"", "9600", "unix:", "127.0.0.1"} {
+	for _, listen := range []string{"", "9600", "unix:", "unix:@abstract", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:http"} {
 		o := healthy()
 		o.Listen = listen
 		if _, err := New(o); err == nil {
@@ -210,7 +241,10 @@ func TestToken(t *testing.T) {
 	o.Live = func() error { return errors.New("t/3@7 holds the mark") }
 	s := start(t, o)
 	c := client(t, &http.Transport{})
-	for auth, want := range map[string]int{"": 401, "Bearer secret": 200, "Bearer secre": 401, "bearer secret": 401, "secret": 401, "Bearer ": 401} {
+	for auth, want := range map[string]int{
+		"": 401, "Bearer secret": 200, "bearer secret": 200, "BEARER secret": 200, "Bearer  secret": 200,
+		"Bearer secre": 401, "secret": 401, "Bearer ": 401, "Bearersecret": 401, "Bearer\tsecret": 401, "Basic secret": 401, " secret": 401,
+	} {
 		status, body, _ := ask(t, c, "GET", "http://"+s.Addr()+"/api/v1/stats", func(r *http.Request) { r.Header.Set("Authorization", auth) })
 		if status != want || strings.Contains(body, "secret") {
 			t.Errorf("%q: %d %s, want %d", auth, status, body, want)

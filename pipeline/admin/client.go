@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/internal/listen"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -53,20 +54,23 @@ func NewClient(o ClientOptions) (*Client, error) {
 		Transport:     transport, // Get bounds its time
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	if path, ok := strings.CutPrefix(o.Address, "unix:"); ok {
-		if path == "" {
-			return nil, errors.New("reaching the admin endpoint: the address names no socket: write unix:/run/penstock/admin.sock")
-		}
+	hostport, secure := o.Address, false
+	if !strings.HasPrefix(hostport, "unix:") {
+		hostport, secure = strings.CutPrefix(strings.TrimPrefix(hostport, "http://"), "https://")
+		hostport = strings.TrimSuffix(hostport, "/")
+	}
+	at, err := listen.Parse(hostport)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reaching the admin endpoint: the address %w (it is host:port, https://host:port or unix:/path, and not %q)", err, o.Address)
+	case at.Socket != "":
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+			return (&net.Dialer{}).DialContext(ctx, "unix", at.Socket)
 		}
 		c.base = "http://localhost"
 		return c, nil
-	}
-	hostport, secure := strings.CutPrefix(strings.TrimPrefix(o.Address, "http://"), "https://")
-	host, port, err := net.SplitHostPort(strings.TrimSuffix(hostport, "/"))
-	if err != nil || host == "" || port == "" || strings.ContainsAny(host+port, "/@ ") {
-		return nil, fmt.Errorf("reaching the admin endpoint: the address is host:port, https://host:port or unix:/path, not %q", o.Address)
+	case at.Host == "":
+		return nil, fmt.Errorf("reaching the admin endpoint: the address %q names no host: write 127.0.0.1:%s", o.Address, at.Port)
 	}
 	scheme := "http://"
 	if secure || o.TLS != nil {
@@ -77,10 +81,10 @@ func NewClient(o ClientOptions) (*Client, error) {
 		}
 		config.MinVersion = max(config.MinVersion, tls.VersionTLS12)
 		transport.TLSClientConfig = config
-	} else if o.Token != "" && !loopback(host) {
+	} else if o.Token != "" && !at.Local() {
 		return nil, fmt.Errorf("reaching the admin endpoint: the token would go to %s in the clear: write https://%s", hostport, hostport)
 	}
-	c.base = scheme + net.JoinHostPort(host, port)
+	c.base = scheme + net.JoinHostPort(at.Host, at.Port)
 	return c, nil
 }
 

@@ -34,10 +34,11 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
 	}
 }
 
-// addressed says whether a Host header is one of this server's.
+// addressed says whether a Host header is one of this server's. One that is not there is none of a browser, which always sends the name that
+// it has resolved; probes that speak HTTP/1.0 send none.
 func (s *Server) addressed(hostport string) bool {
-	if s.socket != "" {
-		return true // no browser gets here
+	if s.at.Socket != "" || hostport == "" {
+		return true
 	}
 	host, _, err := net.SplitHostPort(hostport)
 	if err != nil {
@@ -47,8 +48,7 @@ func (s *Server) addressed(hostport string) bool {
 	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
 		return true
 	}
-	own, _, _ := net.SplitHostPort(s.options.Listen)
-	return host != "" && (host == strings.ToLower(own) || slices.ContainsFunc(s.options.Hosts, func(h string) bool {
+	return host != "" && (host == strings.ToLower(s.at.Host) || slices.ContainsFunc(s.options.Hosts, func(h string) bool {
 		return host == strings.ToLower(h)
 	}))
 }
@@ -59,7 +59,9 @@ func (s *Server) authorized(r *http.Request) bool {
 	if s.token == nil {
 		return true
 	}
-	token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	ok = ok && strings.EqualFold(scheme, "Bearer") // RFC 9110, 11.1
+	token = strings.TrimLeft(token, " ")
 	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.token.Text()))
 	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
 }

@@ -10,8 +10,8 @@ import (
 )
 
 // Places bound the connections of the endpoint. When all are taken a new connection takes that of
-// the one that has been without a request for longest: who opens many and says nothing, or says it slowly, keeps
-// nobody else out. A request that is being answered keeps its place. Some places are kept for probes: other requests are
+// the one that has been without a request for longest, among those of the machine that has most: who opens many and says nothing, or says it slowly, keeps
+// nobody else out, also when he opens them faster than others shake hands. A request that is being answered keeps its place. Some places are kept for probes: other requests are
 // refused when only those are left, so that answers that nobody reads do not keep /livez and /readyz from being asked.
 type places struct {
 	most int
@@ -25,7 +25,8 @@ type places struct {
 // A place is one connection.
 type place struct {
 	net.Conn
-	of *places
+	of   *places
+	from string // the machine of the caller; "": this one, or not known
 
 	// Under the lock of the places:
 	serving bool      // a request is being answered
@@ -54,16 +55,11 @@ func (l placeListener) Accept() (net.Conn, error) {
 
 // take gives the connection a place, and closes another one when there are too many.
 func (p *places) take(conn net.Conn) *place {
-	c := &place{Conn: conn, of: p, since: time.Now()}
+	c := &place{Conn: conn, of: p, from: machineOf(conn), since: time.Now()}
 	var out *place
 	p.mu.Lock()
 	if len(p.all) >= p.most {
-		out = c
-		for one := range p.all {
-			if !one.serving && one.since.Before(out.since) {
-				out = one
-			}
-		}
+		out = p.longest(c)
 		delete(p.all, out)
 	}
 	if out != c {
@@ -74,6 +70,37 @@ func (p *places) take(conn net.Conn) *place {
 		_ = out.Conn.Close() // the server sees it when it reads, and closes the place
 	}
 	return c
+}
+
+// longest gives the connection that has been without a request for longest, among those of the machine that has most of them, c
+// itself included.
+func (p *places) longest(c *place) *place {
+	idle := map[string]int{c.from: 1}
+	for one := range p.all {
+		if !one.serving {
+			idle[one.from]++
+		}
+	}
+	out := c
+	for one := range p.all {
+		n, most := idle[one.from], idle[out.from]
+		if !one.serving && (n > most || n == most && one.since.Before(out.since)) {
+			out = one
+		}
+	}
+	return out
+}
+
+// machineOf gives the address of the caller's machine.
+func machineOf(conn net.Conn) string {
+	at, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok || at.IP.IsLoopback() {
+		return ""
+	}
+	if ip := at.IP.To4(); ip != nil {
+		return string(ip)
+	}
+	return string(at.IP[:min(8, len(at.IP))]) // a machine may have all addresses of its network
 }
 
 // Close implements net.Conn.

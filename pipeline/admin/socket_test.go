@@ -7,8 +7,11 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/penstockio/penstock/pipeline"
 )
 
 // TestNobodyElseEverConnects: whatever the umask is, nobody can connect to the socket while it has the mode that the umask
@@ -67,5 +70,89 @@ func TestSocketGoesWithItsListener(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+// TestSomebodysSocketStays: only where nobody listens is a socket taken over. One whose queue is full, one that takes datagrams, and
+// what a link leads to belong to somebody.
+func TestSomebodysSocketStays(t *testing.T) {
+	dir, err := os.MkdirTemp("", "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	at := func(name string) string { return filepath.Join(dir, name) }
+
+	logs, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: at("logs"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer logs.Close()
+	busy, err := bindPrivate(at("busy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	if err := syscall.Listen(int(busy.Fd()), 0); err != nil {
+		t.Fatal(err)
+	}
+	full := false
+	for range 100 {
+		c, err := net.Dial("unix", at("busy"))
+		if err != nil {
+			full = true
+			break
+		}
+		defer c.Close()
+	}
+	if !full {
+		t.Skip("the queue of a socket is never full here")
+	}
+	live, err := listenPrivate(at("live"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer live.Close()
+	if err := os.Symlink(at("live"), at("link")); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"logs": "somebody may use", "busy": "somebody may use", "live": "it is in use", "link": "no socket"} {
+		before, err := os.Lstat(at(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := healthy()
+		o.Listen = "unix:" + at(name)
+		s, err := New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var env *pipeline.EnvironmentError
+		if err := s.Start(); !errors.As(err, &env) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), at(name)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if after, err := os.Lstat(at(name)); err != nil || !os.SameFile(before, after) {
+			t.Errorf("%s is not there any more: %v", name, err)
+		}
+	}
+}
+
+// TestALinkIsNotFollowed: the mode of a socket is given to a socket, not to what somebody has put in its place meanwhile.
+func TestALinkIsNotFollowed(t *testing.T) {
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "file"), filepath.Join(dir, "link")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{file, link} {
+		if err := makePrivate(path); err == nil {
+			t.Errorf("%s was taken for a socket", path)
+		}
+	}
+	if st, err := os.Stat(file); err != nil || st.Mode().Perm() != 0o644 {
+		t.Errorf("%v %v", st, err)
 	}
 }

@@ -42,13 +42,29 @@ func bindPrivate(path string) (boundSocket, error) {
 		return boundSocket{}, os.NewSyscallError("socket", err)
 	}
 	s := boundSocket{os.NewFile(uintptr(fd), path)}
+	_ = syscall.Fchmod(fd, 0o600) // with which Linux makes the socket; another system takes the umask's alone
 	if err := syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}); err != nil {
 		return boundSocket{}, errors.Join(os.NewSyscallError("bind", err), s.Close())
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return boundSocket{}, errors.Join(err, os.Remove(path), s.Close())
+	if err := makePrivate(path); err != nil { // what stands there now need not be ours: it stays
+		return boundSocket{}, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// makePrivate gives the socket at path its mode, where it has not been made with it. Who may write into the folder may have put something
+// else in its place: that is left as it is, and where a link leads to too.
+func makePrivate(path string) error {
+	st, err := os.Lstat(path)
+	switch {
+	case err != nil:
+		return err
+	case st.Mode()&os.ModeSocket == 0:
+		return errors.New("what stands there now is no socket")
+	case st.Mode().Perm() == 0o600:
+		return nil
+	}
+	return os.Chmod(path, 0o600)
 }
 
 func (s boundSocket) listen() (*net.UnixListener, error) {

@@ -46,19 +46,25 @@ type PipelineWhy struct {
 }
 
 // A Hold is an engine.Hold, as the answer has it. What is not known is left out.
+//
+// Reason for its size: what is known of a record has a key each.
 type Hold struct {
 	Lane         string `json:"lane"` // topic/partition, or a file
 	Topic        string `json:"topic"`
 	Partition    int32  `json:"partition"`
-	Offset       int64  `json:"offset"`              // of the record that holds the mark
-	WaitsFor     string `json:"waits_for,omitempty"` // the record that it waits for, as topic/partition@offset; what follows is that one's
-	Where        string `json:"where"`               // the step or sink; commit: it is done
+	Offset       int64  `json:"offset"`               // of the record that holds the mark
+	WaitsFor     string `json:"waits_for,omitempty"`  // the record that it waits for, as topic/partition@offset; what follows is that one's
+	EqualCall    bool   `json:"equal_call,omitempty"` // it waits for that one because their calls are equal
+	Where        string `json:"where"`                // the step or sink; commit: it is done
 	Kind         string `json:"kind,omitempty"`
 	Host         string `json:"host,omitempty"`
 	State        string `json:"state"`
 	Cause        string `json:"cause"`
 	For          string `json:"for,omitempty"`
-	SinceMs      int64  `json:"since_ms"`
+	SinceMs      int64  `json:"since_ms"`           // where batch is there, the least that it is
+	Until        string `json:"until,omitempty"`    // when a limit lets it ask again, RFC 3339, UTC
+	Batch        int    `json:"batch,omitempty"`    // how many records a worker took at once, where it is not known since when it has this one
+	BatchMs      int64  `json:"batch_ms,omitempty"` // and how long ago
 	Attempt      int    `json:"attempt"`            // begun, the one under way included
 	Attempts     int    `json:"attempts,omitempty"` // the most; 0: without end
 	ErrorType    string `json:"error_type,omitempty"`
@@ -74,8 +80,12 @@ func holdOf(h engine.Hold) Hold {
 		State: h.State, Cause: string(h.Cause), For: h.For, SinceMs: h.Since.Milliseconds(), Attempt: h.Attempt, Attempts: h.Attempts,
 		ErrorType: h.ErrorType, ErrorMessage: h.ErrorMessage, AgeMs: h.Age.Milliseconds(), Behind: h.Behind, Says: h.String(),
 	}
+	out.EqualCall, out.Batch, out.BatchMs = h.Joins, h.Batch, h.BatchSince.Milliseconds()
 	if h.Root != h.Position {
 		out.WaitsFor = h.Root.String()
+	}
+	if !h.Until.IsZero() {
+		out.Until = h.Until.UTC().Format(time.RFC3339)
 	}
 	return out
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
-const asked = "api.example, which has asked to wait"
+const asked = "api.example, which has asked to wait (http_429)"
 
 // 5xx with Retry-After is both: the host is left alone, and it fails.
 func TestARefusalIsNoFailureAndAFailureThatAsksToWaitIsOne(t *testing.T) {

@@ -26,6 +26,14 @@ func (a *asking[A]) Host() string { return a.q.Host }
 // Cause says which limit holds the call back.
 func (a *asking[A]) Cause() string { return a.passage.cause() }
 
+// Leads says what those wait at that wait for the answer of the call (pipeline.Joiner).
+func (a *asking[A]) Leads() any {
+	if a.flight == nil {
+		return nil
+	}
+	return a.flight
+}
+
 // Host implements pipeline.Hosted. It is that of the call which it waits for.
 func (j *joining[A]) Host() string { return j.q.Host }
 
@@ -35,6 +43,14 @@ func (j *joining[A]) Cause() string {
 		return c.Cause()
 	}
 	return causeOfJoining
+}
+
+// Leads is that of the call in its place.
+func (j *joining[A]) Leads() any {
+	if l, ok := j.instead.(interface{ Leads() any }); ok {
+		return l.Leads()
+	}
+	return nil
 }
 
 // Host implements pipeline.Hosted.

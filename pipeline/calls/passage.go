@@ -158,7 +158,7 @@ func (t *passage) waits() string {
 	defer h.mu.Unlock()
 	switch t.reason {
 	case forPause:
-		return h.name + ", which has asked to wait"
+		return h.name + ", which has asked to wait" + h.peer.value.saidHow()
 	case forCircuit:
 		return "circuit of " + h.name
 	case forBudget:
@@ -287,7 +287,11 @@ func (h *host) back(t *passage, r pipeline.CallResult, a account, at time.Durati
 	counts = true
 	f := newFailure(t, &r, &a, h.gates.shared.began, began)
 	if a.waits {
-		counts = !p.pause(began, at, a.pause, t.tries) || h.breaker.suspects.refused(&f)
+		paused := p.pause(began, at, a.pause, t.tries)
+		if paused {
+			p.note(a.kind)
+		}
+		counts = !paused || h.breaker.suspects.refused(&f)
 	}
 	if t.proves {
 		h.proving = false
@@ -338,6 +342,7 @@ type account struct {
 	out     bool // it is out of service, says the failure
 	late    bool // it did not answer in time
 	pause   time.Duration
+	kind    string // the type of the error by which it has asked to wait; "": it has none
 }
 
 func judge(r pipeline.CallResult) (a account) {
@@ -360,7 +365,10 @@ func judge(r pipeline.CallResult) (a account) {
 	var asks interface{ AsksToWait() bool }
 	refused := errors.As(err, &asks) && asks.AsksToWait()
 	a.pause = pipeline.RetryHint(err)
-	if a.waits = refused || a.pause > 0; refused {
+	if a.waits = refused || a.pause > 0; a.waits {
+		a.kind, _ = event.TypeOf(err)
+	}
+	if refused {
 		return a
 	}
 	reason, permanent := pipeline.IsPermanent(err)

@@ -1,6 +1,7 @@
 package calls
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -33,7 +34,11 @@ func TestAHostThatAsksToWaitIsLeftAloneByTheWholeProcess(t *testing.T) {
 				t.Error("the attempt counts")
 			}
 			for _, g := range []*gates{one, two} {
-				call, wait := held(t, g, asked, nil)
+				waits := asked
+				if !errors.As(c.err, new(refusal)) { // an error without a type says no more
+					waits = "api.example, which has asked to wait"
+				}
+				call, wait := held(t, g, waits, nil)
 				if wait != c.want || !call.shut() {
 					t.Errorf("left alone for %v, want %v", wait, c.want)
 				}

@@ -58,9 +58,35 @@ func Enter(ctx context.Context, call pipeline.Call) error {
 	return ctx.Err()
 }
 
+// A refused is a call that was not let in, and when it asks again.
+type refused struct {
+	pipeline.Call
+	until time.Time // zero: that is not known
+}
+
+// Host implements pipeline.Hosted.
+func (r refused) Host() string {
+	if h, ok := r.Call.(pipeline.Hosted); ok {
+		return h.Host()
+	}
+	return ""
+}
+
+// Cause says which limit holds the call back.
+func (r refused) Cause() string {
+	if c, ok := r.Call.(interface{ Cause() string }); ok {
+		return c.Cause()
+	}
+	return ""
+}
+
+// Until says when it asks again.
+func (r refused) Until() time.Time { return r.until }
+
 // enterAt waits until a call is let in, or goes to another gate, or ctx ends.
 func enterAt(ctx context.Context, call pipeline.Call, gate any) (in bool, err error) {
-	var resume func()
+	resume := func() {}
+	defer func() { resume() }()
 	wake := make(chan struct{}, 1)
 	for {
 		wait, ok := call.Enter(func() {
@@ -70,18 +96,18 @@ func enterAt(ctx context.Context, call pipeline.Call, gate any) (in bool, err er
 			}
 		})
 		if ok {
-			if resume != nil {
-				resume()
-			}
 			return true, ctx.Err()
 		}
 		if call.Gate() != gate {
 			return false, ctx.Err()
 		}
-		if resume == nil {
-			resume = pipeline.StopClock(ctx)
-			defer resume()
+		by := refused{Call: call}
+		if wait > 0 {
+			by.until = time.Now().Add(wait)
 		}
+		before := resume
+		resume = pipeline.StopClock(ctx, by)
+		before()
 		var after <-chan time.Time
 		var t *time.Timer
 		if wait > 0 {

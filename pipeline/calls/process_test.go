@@ -15,6 +15,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/internal/inside"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 // scripted is a call whose Enter gives what it is told to, one after another.
@@ -52,9 +53,22 @@ func (s *scripted) Leave(r pipeline.CallResult) bool {
 func letIn(func()) (time.Duration, bool)      { return 0, true }
 func forASecond(func()) (time.Duration, bool) { return time.Second, false }
 
-type clock struct{ stopped, resumed int }
+type clock struct {
+	stopped, resumed int
+	went             bool // between two stops
+	waits            []waiting
+}
 
-func (c *clock) StopClock() func() {
+// A waiting is for what a clock stands still.
+type waiting struct {
+	cause, what, host string
+	until             time.Time
+}
+
+func (c *clock) StopClock(by ...pipeline.Call) func() {
+	r := by[0].(refused)
+	c.waits = append(c.waits, waiting{r.Cause(), r.Waits(), r.Host(), r.Until()})
+	c.went = c.went || c.stopped > 0 && c.resumed == c.stopped
 	c.stopped++
 	return func() { c.resumed++ }
 }
@@ -88,8 +102,8 @@ func TestEnterWaitsAsLongAsItIsToldToOrUntilItIsWoken(t *testing.T) {
 				if d := time.Since(began); d != c.takes || call.asked != c.asks {
 					t.Errorf("asked %d times in %v, want %d in %v", call.asked, d, c.asks, c.takes)
 				}
-				if waited := c.asks > 1; (clock.stopped == 1) != waited || (clock.resumed > 0) != waited {
-					t.Errorf("the clock was stopped %d times and resumed %d times", clock.stopped, clock.resumed)
+				if waited := c.asks > 1; (clock.stopped > 0) != waited || clock.resumed != clock.stopped || clock.went {
+					t.Errorf("the clock was stopped %d times and resumed %d times, and went in between: %v", clock.stopped, clock.resumed, clock.went)
 				}
 			})
 		})
@@ -111,7 +125,7 @@ func TestEnterEndsWithItsContext(t *testing.T) {
 				if let := call.asked == 1 && after > 0; err == nil && !let || err != nil && !errors.Is(err, context.Canceled) {
 					t.Errorf("Enter: %v", err)
 				}
-				if clock.stopped > 0 && clock.resumed == 0 {
+				if clock.resumed != clock.stopped {
 					t.Error("the clock still stands")
 				}
 				cancel()
@@ -319,6 +333,49 @@ func TestALimitedStageIsHeldByItsLimits(t *testing.T) {
 		wg.Wait()
 		if most.Load() != 3 || n.Load() != 12 || time.Since(began) != 4*time.Second {
 			t.Errorf("%d at once, %d calls in %v", most.Load(), n.Load(), time.Since(began))
+		}
+	})
+}
+
+// What waits for its entrance without an engine says what for, each time that it has asked in vain: a sink's rate, and then its host, which has asked
+// to wait meanwhile.
+func TestEnterSaysWhatItWaitsFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &clock{}
+		ctx := context.WithValue(t.Context(), inside.Clock{}, c)
+		limits, err := NewLimiter(Env{
+			Shared:   NewShared(map[string]RateSettings{"api": {Rate: settings.Rate{N: 1, Per: time.Minute}, Burst: 1, Per: perHost}}),
+			Settings: Settings{Limit: []string{"api"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer limits.Close()
+		began := time.Now()
+		call := func(err error) error {
+			return limits.Do(ctx, "api.example", func(context.Context) error { return err })
+		}
+		if err := call(nil); err != nil || c.waits != nil {
+			t.Fatalf("the first waits for %v, %v", c.waits, err)
+		}
+		if err := call(pipeline.RetryAfter(2*time.Minute, refusal{})); err == nil {
+			t.Error("it is not refused")
+		}
+		if err := call(nil); err != nil {
+			t.Error(err)
+		}
+		want := []waiting{
+			{"rate", "rate api of api.example", "api.example", began.Add(time.Minute)},
+			{"host", asked, "api.example", began.Add(3 * time.Minute)},
+		}
+		if len(c.waits) != len(want) {
+			t.Fatalf("it waits for %v", c.waits)
+		}
+		for i, w := range c.waits {
+			late := w.until.Sub(want[i].until)
+			if w.until = want[i].until; w != want[i] || late < 0 || late > time.Millisecond {
+				t.Errorf("it waits for %+v, want %+v", w, want[i])
+			}
 		}
 	})
 }

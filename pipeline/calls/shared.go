@@ -97,6 +97,7 @@ type peer struct {
 	mu   sync.Mutex
 	set  time.Duration // when paused was last set
 	next time.Duration // the shortest that the last pause could be, 0 behind an answer
+	how  string        // the type of the error by which it has asked to wait last; "": it had none
 
 	// Guarded by Shared.mu:
 	rates  []*bucket // those per host, as far as a step has named them
@@ -164,6 +165,23 @@ func (p *peer) pause(began, at, d time.Duration, sure bool) (paused bool) {
 		p.paused.Store(int64(until))
 	}
 	return true
+}
+
+// note notes by what kind of error the host has asked to wait.
+func (p *peer) note(kind string) {
+	p.mu.Lock()
+	p.how = kind
+	p.mu.Unlock()
+}
+
+// saidHow is that in a message: " (http_429)".
+func (p *peer) saidHow() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.how == "" {
+		return ""
+	}
+	return " (" + p.how + ")"
 }
 
 // answered forgets how long the last pause was: a call that began after it was set has been

@@ -143,9 +143,10 @@ deadline: 10s`,
 				}
 				return nil
 			},
-			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
+			Warn: func(settings any, p *config.Pipeline) []config.Warning {
 				s := settings.(*httpstage.Settings)
-				return append(warnNoBody(s), warnSecretParts(s.SecretHeaders, "write what the record holds under headers, which take parts")...)
+				all := append(warnNoBody(s), warnSecretParts(s.SecretHeaders, "write what the record holds under headers, which take parts")...)
+				return append(all, warnRedactedHost(s, &s.URL, p)...)
 			},
 			Build: build(func(s httpstage.Settings, env config.Env) (*httpstage.Stage, error) {
 				return httpstage.New(s, env.Pipeline+"/"+env.Name, env.Calls)
@@ -166,8 +167,9 @@ deadline: 10s`,
 workers: 10`,
 			Settings: settingsOf(scrape.Defaults),
 			AnyHost:  func(any) bool { return true },
-			Warn: func(settings any, _ *config.Pipeline) []config.Warning {
-				return warnCutName(settings.(*scrape.Settings))
+			Warn: func(settings any, p *config.Pipeline) []config.Warning {
+				s := settings.(*scrape.Settings)
+				return append(warnCutName(s), warnRedactedHost(s, &s.URL, p)...)
 			},
 			Build: build(func(s scrape.Settings, env config.Env) (*scrape.Stage, error) {
 				return scrape.New(s, env.Calls)

@@ -124,6 +124,22 @@ func oneOffer(f cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
+// lastOffers offers what f does for the last of several words with commas between, but for those in front of it.
+func lastOffers(f cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		at := strings.LastIndexByte(typed, ',') + 1
+		offers, directive := f(cmd, args, typed[at:])
+		before := strings.Split(typed[:at], ",")
+		var all []string
+		for _, o := range offers {
+			if !slices.Contains(before, nameOf(o)) {
+				all = append(all, typed[:at]+o)
+			}
+		}
+		return all, directive
+	}
+}
+
 // completeWords offers the values of a flag that takes one of a few.
 func completeWords(words ...string) cobra.CompletionFunc {
 	return cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
@@ -165,7 +181,8 @@ func (g *globals) completeAll(root *cobra.Command) error {
 	flags := map[string]cobra.CompletionFunc{
 		"set": g.completeSet, "log-level": completeWords("debug", "info", "warn", "error", "disabled"), "log-format": completeWords("auto", "json", "console"),
 		"until": g.completeUntil, "before": g.completeUntil, "key": completeExpression, "file": files,
-		"step": g.completeRejecter, "reason": completeReasons, "where": completeExpression,
+		"step": lastOffers(g.completeRejecter), "reason": lastOffers(completeReasons), "where": completeExpression,
+		"limit": cobra.NoFileCompletions, "rate": cobra.NoFileCompletions, "max-replays": cobra.NoFileCompletions, "pipeline": cobra.NoFileCompletions,
 	}
 	register := func(c *cobra.Command, flag string, f cobra.CompletionFunc) error {
 		if _, ok := c.GetFlagCompletionFunc(flag); ok || c.LocalNonPersistentFlags().Lookup(flag) == nil && c.PersistentFlags().Lookup(flag) == nil {

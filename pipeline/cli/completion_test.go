@@ -66,6 +66,11 @@ func TestCompletion(t *testing.T) {
 		{[]string{"check", "--set", "limits.rates."}, "", noSpace}, {[]string{"check", file, "--set", "stages.weather.b"}, "stages.weather.breaker.", noSpace}, {[]string{"check", file, "--set", "stages.weather.breaker="}, "stages.weather.breaker=off", noFiles},
 		{[]string{"dead-letter", "ls", file, "--step", ""}, "filter stdout weather", noFiles}, {[]string{"dead-letter", "replay", file, "--step", "w"}, "weather", noFiles}, {[]string{"dead-letter", "show", "--step", ""}, "", noFiles},
 		{[]string{"dead-letter", "replay", file, "--reason", "http_4"}, "http_429 http_4xx", noFiles}, {[]string{"dead-letter", "ls", "--reason", ""}, "attempts egress too_large …", noFiles},
+		{[]string{"dead-letter", "ls", ""}, "yaml yml", byEnding}, {[]string{"dead-letter", "show", ""}, "yaml yml", byEnding}, {[]string{"dead-letter", "replay", ""}, "yaml yml", byEnding}, {[]string{"dead-letter", "replay", file, ""}, "", noFiles},
+		{[]string{"dead-letter", "ls", file, "--step", "weather,"}, "weather,filter weather,stdout", noFiles}, {[]string{"dead-letter", "replay", file, "--step", "weather,s"}, "weather,stdout", noFiles},
+		{[]string{"dead-letter", "show", file, "--reason", "http_429,http_4"}, "http_429,http_4xx", noFiles}, {[]string{"dead-letter", "replay", file, "--to", ""}, "start step", noFiles}, {[]string{"dead-letter", "ls", "--by", ""}, "reason step hour", noFiles},
+		{[]string{"dead-letter", "ls", "--from", ""}, "", anyFile}, {[]string{"dead-letter", "ls", "--limit", ""}, "", noFiles}, {[]string{"dead-letter", "replay", "--rate", ""}, "", noFiles}, {[]string{"dead-letter", "replay", "--max-replays", ""}, "", noFiles},
+		{[]string{"logs", "fmt", "a.log", ""}, "", anyFile}, {[]string{"logs", "validate", "a.log", ""}, "", anyFile}, {[]string{"logs", "fmt", "--pipeline", ""}, "", noFiles},
 		{[]string{"run", "--set", "sinks.0.kafka.partitioner=m"}, "sinks.0.kafka.partitioner=murmur2", noFiles},
 	} {
 		got, directive := offered(t, c.args...)

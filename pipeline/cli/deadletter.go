@@ -109,6 +109,8 @@ type letterBox struct {
 	log  letters.Log
 	// source is that of the file when it reads from Kafka. It is not opened.
 	source *kafkasource.Source
+	// unsure says why it is not known what was replayed; nil: it is.
+	unsure error
 }
 
 // openLetters finds the dead letters of a file. The caller closes the log.
@@ -138,10 +140,32 @@ func openChosen(ctx context.Context, g *globals, f *letterFlags, file string) (*
 	if err == nil {
 		done, err = box.log.Load(ctx)
 	}
+	var changed *letters.ChangedError
+	if errors.As(err, &changed) { // the letters can be looked at all the same
+		box.unsure, err = changed, nil
+	}
 	if err != nil {
 		return nil, nil, nil, errors.Join(err, box.log.Close())
 	}
 	return box, filter, done, nil
+}
+
+// state says whether a letter was replayed; nil: it is not known.
+func (b *letterBox) state(l *deadletter.Letter, done letters.Progress) *bool {
+	if b.unsure != nil {
+		return nil
+	}
+	has := done.Has(l.At)
+	return &has
+}
+
+// torn says that the last line of a file of letters is only a part; "": it is whole, or was not reached.
+func (b *letterBox) torn() string {
+	f, ok := b.log.(*letters.File)
+	if !ok || f.Torn() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s:%d: the line has no end, and is left out: it is being written, or a crash has cut it off; the pipeline mends it when it next opens the file", f.Name(), f.Torn())
 }
 
 func letterBoxOf(set *config.Set, file, from string) (b *letterBox, err error) {
@@ -245,8 +269,11 @@ func (b *letterBox) each(ctx context.Context, filter *deadletter.Filter, limit i
 	return n, err
 }
 
-// report says what was left out without having been asked for.
-func (n *letterCount) report(g *globals) {
+// report says what was left out without having been asked for, and what is not known.
+func (b *letterBox) report(g *globals, n letterCount) {
+	if b.unsure != nil {
+		fmt.Fprintf(g.err, "which letters were replayed is not known: %v\n", b.unsure)
+	}
 	if n.foreign > 0 {
 		fmt.Fprintf(g.err, "%s of other pipelines left out\n", counted(int(n.foreign), "letter"))
 	}
@@ -255,6 +282,9 @@ func (n *letterCount) report(g *globals) {
 	}
 	if n.failed > 0 {
 		fmt.Fprintf(g.err, "--where failed on %s, which it does not choose, the last time: %v\n", counted(int(n.failed), "record"), n.example)
+	}
+	if torn := b.torn(); torn != "" {
+		fmt.Fprintln(g.err, torn)
 	}
 }
 

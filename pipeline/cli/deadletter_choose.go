@@ -96,6 +96,11 @@ func (c *letterChooser) turnedDown(l *deadletter.Letter, reason string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.refused[reason]++
+	c.unchoose(l)
+}
+
+// unchoose takes back that a letter was chosen. The caller has c.mu, or nobody else has c.
+func (c *letterChooser) unchoose(l *deadletter.Letter) {
 	if c.chosen[stepAndReason(l)]--; c.chosen[stepAndReason(l)] == 0 {
 		delete(c.chosen, stepAndReason(l))
 	}

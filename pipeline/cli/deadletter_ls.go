@@ -56,7 +56,7 @@ type listedLetter struct {
 	Reason    string   `json:"reason"`
 	Attempts  int      `json:"attempts"`
 	Replays   int      `json:"replays"`
-	Replayed  bool     `json:"replayed"`
+	Replayed  *bool    `json:"replayed,omitempty"` // missing: it is not known
 	Topic     string   `json:"topic"`
 	Partition int32    `json:"partition"`
 	Offset    int64    `json:"offset"`
@@ -64,7 +64,7 @@ type listedLetter struct {
 	Error     string   `json:"error,omitempty"`
 }
 
-func listedOf(l *deadletter.Letter, replayed bool) listedLetter {
+func listedOf(l *deadletter.Letter, replayed *bool) listedLetter {
 	at := l.Record.Position
 	return listedLetter{
 		Letter: l.At.String(), Time: letterTime(l), Step: l.Step, Reason: l.Reason, Attempts: l.Attempts, Replays: l.Replays,
@@ -98,19 +98,22 @@ func listLetters(ctx context.Context, g *globals, f *listFlags, file string) err
 		return err
 	}
 	defer box.log.Close()
+	if f.waiting && box.unsure != nil {
+		return box.unsure
+	}
 	p := &letterPrinter{w: g.out, flags: f, groups: map[string]*letterGroup{}}
 	limit := f.limit
 	if f.waiting {
 		limit = 0 // of those that wait
 	}
-	n, err := box.each(ctx, filter, limit, func(l *deadletter.Letter) error { return p.add(l, done.Has(l.At)) })
+	n, err := box.each(ctx, filter, limit, func(l *deadletter.Letter) error { return p.add(l, box.state(l, done)) })
 	if err != nil {
 		return err
 	}
 	if err := p.end(); err != nil {
 		return err
 	}
-	n.report(g)
+	box.report(g, n)
 	return nil
 }
 
@@ -127,8 +130,8 @@ type letterPrinter struct {
 // the last is read.
 const tableBlock = 500
 
-func (p *letterPrinter) add(l *deadletter.Letter, replayed bool) error {
-	if p.flags.waiting && replayed {
+func (p *letterPrinter) add(l *deadletter.Letter, replayed *bool) error {
+	if p.flags.waiting && *replayed {
 		return nil
 	}
 	if p.flags.limit > 0 && p.lines == p.flags.limit {
@@ -146,9 +149,13 @@ func (p *letterPrinter) add(l *deadletter.Letter, replayed bool) error {
 		p.table = tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(p.table, "LETTER\tREJECTED\tSTEP\tREASON\tATTEMPTS\tREPLAYED\tRECORD\tERROR")
 	}
-	state := "-"
-	if replayed {
+	state := "?"
+	switch {
+	case replayed == nil:
+	case *replayed:
 		state = "yes"
+	default:
+		state = "-"
 	}
 	fmt.Fprintf(p.table, "%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", inACell(l.At.String()), letterTime(l), inACell(l.Step), inACell(l.Reason), l.Attempts, state,
 		inACell(l.Record.Position.String()), inACell(l.Error))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"time"
@@ -144,10 +143,14 @@ func redriveFile(ctx context.Context, g *globals, f *redriveFlags, screen *scree
 		r.options.Ahead = aheadToTopics
 	}
 	if f.dryRun {
-		_, err := interrupted(ctx, signals, true, time.Second, func(ctx context.Context) error { return r.dryRun(ctx, g.out) })
+		_, err := interrupted(ctx, signals, true, time.Second, func(ctx context.Context) error { return r.dryRun(ctx, g.out, screen) })
 		return errors.Join(err, box.log.Close())
 	}
-	return endedWith(r.run(ctx, g, events, screen))
+	code := r.run(ctx, g, events, screen)
+	if torn := box.torn(); torn != "" {
+		fmt.Fprintln(g.out, torn)
+	}
+	return endedWith(code)
 }
 
 // prepare finds out where letters can go.
@@ -195,46 +198,6 @@ func partitionsOf(ctx context.Context, config kafka.Config, topics []string) (ma
 		}
 	}
 	return found, nil
-}
-
-// dryRun looks at the letters as a replay would, and says what it would do.
-func (r *redrive) dryRun(ctx context.Context, w io.Writer) error {
-	done, err := r.log.Load(ctx)
-	if err != nil {
-		return err
-	}
-	already, chosen := int64(0), int64(0)
-	err = letters.Each(ctx, r.log, func(rec *pipeline.Record, at pipeline.Position) error {
-		if !r.flags.again && done.Has(at) {
-			l, err := deadletter.Read(rec, at) // to a replay what is not its own is done, too
-			if err == nil && l.Pipeline == r.file.Name {
-				already++
-				return nil
-			}
-			_, err = r.chooser.choose(rec, at) // which counts it
-			return err
-		}
-		if r.flags.limit > 0 && chosen == r.flags.limit {
-			return io.EOF
-		}
-		choice, err := r.chooser.choose(rec, at)
-		if err == nil && choice.Verdict == letters.Replay {
-			chosen++
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "%s would go %s\n", counted(int(chosen), "letter"), r.where())
-	printCounts(w, r.chooser.chosen)
-	r.warn(w)
-	fmt.Fprintf(w, "%d were replayed already\n", already)
-	r.chooser.printLeft(w)
-	if refused := r.chooser.refusals(); refused > 0 { // as the replay would end
-		return &exitError{exitExpectation, fmt.Errorf("replaying dead letters: %d of %d would be refused", refused, refused+chosen)}
-	}
-	return nil
 }
 
 // where says where letters go.

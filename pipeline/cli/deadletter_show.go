@@ -87,14 +87,14 @@ func showLetters(ctx context.Context, g *globals, f *letterFlags, asJSON bool, f
 		}
 		shown++
 		if asJSON {
-			return showJSON(g.out, l, done.Has(l.At))
+			return showJSON(g.out, l, box.state(l, done))
 		}
-		return showLetter(g.out, l, done.Has(l.At), shown > 1)
+		return showLetter(g.out, l, box.state(l, done), shown > 1)
 	})
 	if err != nil {
 		return err
 	}
-	n.report(g)
+	box.report(g, n)
 	switch {
 	case shown > 0:
 		return nil
@@ -114,7 +114,7 @@ type shownLetter struct {
 	StepValue json.RawMessage `json:"step_value,omitempty"` // a fixture line with the value as the step got it
 }
 
-func showJSON(w io.Writer, l *deadletter.Letter, replayed bool) error {
+func showJSON(w io.Writer, l *deadletter.Letter, replayed *bool) error {
 	s := shownLetter{listedLetter: listedOf(l, replayed), Pipeline: l.Pipeline, Detail: l.Detail, Failures: l.Failures}
 	s.Record = fixture.Append(nil, &l.Record, "")
 	if l.Changed {
@@ -125,7 +125,7 @@ func showJSON(w io.Writer, l *deadletter.Letter, replayed bool) error {
 	return writeJSONLine(w, s)
 }
 
-func showLetter(w io.Writer, l *deadletter.Letter, replayed, another bool) error {
+func showLetter(w io.Writer, l *deadletter.Letter, replayed *bool, another bool) error {
 	var b strings.Builder
 	if another {
 		b.WriteByte('\n')
@@ -146,7 +146,10 @@ func showLetter(w io.Writer, l *deadletter.Letter, replayed, another bool) error
 	if l.Replays > 0 {
 		tried += ", replayed " + counted(l.Replays, "time") + " before"
 	}
-	if replayed {
+	switch {
+	case replayed == nil:
+		tried += "; whether this letter was sent back is not known"
+	case *replayed:
 		tried += "; this letter was sent back"
 	}
 	line("tried", tried)

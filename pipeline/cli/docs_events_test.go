@@ -26,7 +26,7 @@ var eventPages = []string{
 // otherNames stand in the pages and look like names of the log or of a pipeline file, and are neither.
 var otherNames = []string{
 	"connections.max.reauth.ms", "max.message.bytes", "offsets.retention.minutes", "retention.ms", "transaction.timeout.ms", // settings of Kafka
-	"tls_config", "scrape_native_histograms", "job_name", // of Prometheus
+	"tls_config", "scrape_native_histograms", "job_name", "relabel_configs", // of Prometheus
 	"dropped_total", "written_total", // in log of /api/v1/stats
 	"not_kafka",                     // an error_type of brokers
 	"last_seen",                     // a key that a program of queries.md makes
@@ -41,12 +41,15 @@ var gaps = []string{kafka.GapDeleted, kafka.GapBeyond, kafka.GapRecreated, "log_
 
 var (
 	inBackticks = regexp.MustCompile("`[^`\n]+`")
-	fenced      = regexp.MustCompile("(?ms)^```.*?^```")
+	fenced      = regexp.MustCompile("(?ms)^ *```.*?^ *```")
 	plainName   = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 	likeName    = regexp.MustCompile(`^[a-z][a-z0-9]*(?:[._][a-z0-9]+)+$`)
 	fileName    = regexp.MustCompile(`\.(?:md|ya?ml|jsonl?|go|jq|pem|log|txt)$`)
 	joined      = regexp.MustCompile(`^(?:,? and |,? or |, | \(| \| | )$`)
-	belongsTo   = regexp.MustCompile(`^ (?:of|in) $`)
+	// An event in a text of a program, or behind a flag.
+	eventInFence = regexp.MustCompile(`"(?:process|config|pipeline|source|step|sink|record|error|circuit|backpressure|commit|transaction|panic|log|replay)\.[a-z_.]+"`)
+	snakeCase    = regexp.MustCompile(`\b[a-z][a-z0-9]*(?:_[a-z0-9]+)+\b`)
+	belongsTo    = regexp.MustCompile(`^ (?:of|in) $`)
 )
 
 // A contractOfPages is what names in the pages may be.
@@ -143,8 +146,32 @@ func (c *contractOfPages) has(ev, name string) bool {
 // A naming is a key that a page says an event has.
 type naming struct{ event, key string }
 
+// inFences gives what is wrong in the blocks of code of a page: names of events in all of them, and in what a terminal shows words
+// that look like keys, values and reasons. Queries are held against the contract as programs (pipeline/dashboards).
+func (c *contractOfPages) inFences(page, text string) (problems []string, named int) {
+	for _, block := range fenced.FindAllString(text, -1) {
+		lang, _, _ := strings.Cut(strings.TrimLeft(block, " `"), "\n")
+		for _, name := range eventInFence.FindAllString(block, -1) {
+			name = strings.Trim(name, `"`)
+			if named++; c.keys[name] == nil && !fileName.MatchString(name) {
+				problems = append(problems, page+": "+name+" in a block of code is no event")
+			}
+		}
+		if lang != "" && lang != "text" || strings.Contains(block, "jq ") {
+			continue
+		}
+		for _, name := range snakeCase.FindAllString(block, -1) {
+			if named++; !c.known(name) {
+				problems = append(problems, page+": "+name+" in a block of code is no key, value, reason or setting")
+			}
+		}
+	}
+	return problems, named
+}
+
 // check holds a page against the contract. It gives what is wrong, and what the page names.
 func (c *contractOfPages) check(page, text string) (problems []string, events []string, namings []naming, loose []string) {
+	problems, _ = c.inFences(page, text)
 	text = fenced.ReplaceAllString(text, "")
 	fail := func(format string, args ...any) {
 		problems = append(problems, page+": "+fmt.Sprintf(format, args...))
@@ -197,16 +224,18 @@ func readPage(t *testing.T, page string) string {
 // looks like a name of the log or of a pipeline file is one.
 func TestEventsInTheDocumentsExist(t *testing.T) {
 	c := newContractOfPages(t, event.Registry)
-	events, namings, loose := 0, 0, 0
+	events, namings, loose, inCode := 0, 0, 0, 0
 	for _, page := range eventPages {
+		_, named := c.inFences(page, readPage(t, page))
+		inCode += named
 		problems, e, n, l := c.check(page, readPage(t, page))
 		for _, p := range problems {
 			t.Error(p)
 		}
 		events, namings, loose = events+len(e), namings+len(n), loose+len(l)
 	}
-	t.Logf("%d events, %d keys beside them, %d other names", events, namings, loose)
-	if events < 50 || namings < 30 || loose < 60 {
+	t.Logf("%d events, %d keys beside them, %d other names, %d names in blocks of code", events, namings, loose, inCode)
+	if events < 50 || namings < 30 || loose < 60 || inCode < 50 {
 		t.Error("the pages name fewer than they should")
 	}
 }
@@ -270,7 +299,8 @@ func TestARenameFailsTheDocuments(t *testing.T) {
 	}
 	t.Logf("%d renames", n)
 	for _, wrong := range []string{"`lag_agee_ms`", "`step.stats` `throttledd`", "`step.stats` (`throttled`, `errorz`)", "`returnedd` of `source.revoked`",
-		"`sink.stalledd`", "`source.gap`, `deletedd`", "`pipeline.stopped` `reason` | `failedd`"} {
+		"`sink.stalledd`", "`source.gap`, `deletedd`", "`pipeline.stopped` `reason` | `failedd`",
+		"```sh\ngrep '\"sink.stalledd\"' penstock.log\n```", "```\norders: weather fails with http_5yy\n```"} {
 		if problems, _, _, _ := c.check("page.md", wrong); len(problems) != 1 {
 			t.Errorf("%s: %v", wrong, problems)
 		}

@@ -22,6 +22,7 @@ type managedPipeline struct {
 	runner  engine.Runner
 	events  *event.Emitter // stamps the pipeline
 	reports bool           // its source says whether it is connected
+	link    connection     // of its source, if it does
 	locate  func(error) string
 
 	ended bool

@@ -16,6 +16,7 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/config"
+	"github.com/penstockio/penstock/pipeline/internal/listen"
 	"github.com/penstockio/penstock/pipeline/secretfiles"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -111,17 +112,18 @@ func endpointOf(g *globals, files []string) (o admin.ClientOptions, err error) {
 			return o, fmt.Errorf("%s: %w", settingPlace(set, "admin.token_file"), err)
 		}
 	}
-	host, port, err := net.SplitHostPort(a.Listen)
-	if err != nil { // a socket
-		return o, nil
+	at, err := listen.Parse(a.Listen) // which has been checked
+	if err != nil || at.Socket != "" {
+		return o, err
 	}
+	host := at.Host
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 		if ip != nil && ip.To4() == nil {
 			host = "::1"
 		}
 	}
-	o.Address = net.JoinHostPort(host, port)
+	o.Address = net.JoinHostPort(host, at.Port)
 	if a.TLS != nil {
 		o.TLS = trustIn(string(a.TLS.Cert), host)
 	}

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -102,20 +100,11 @@ func (l logInput) each(g *globals, f func(logLine) error) error {
 }
 
 func (l logInput) eachOf(g *globals, name string, f func(logLine) error) error {
-	in, title := g.in, name
-	if name == "-" {
-		title = standardInput
-	} else {
-		file, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return &exitError{exitEnvironment, fmt.Errorf("reading a log: there is no %s", name)}
-		}
-		if err != nil {
-			return &exitError{exitEnvironment, fmt.Errorf("reading a log: %w", err)}
-		}
-		defer file.Close()
-		in = file
+	in, title, err := openInput(g.in, name, "reading a log")
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	lines := bufio.NewReaderSize(in, 64<<10)
 	for n := 1; ; n++ {
 		line, long, err := readLine(lines)
@@ -153,8 +142,6 @@ func readLine(r *bufio.Reader) (line []byte, long bool, err error) {
 		}
 	}
 }
-
-const standardInput = "standard input"
 
 const prefixHelp = "leave out what stands in front of a line's first {: what a shipper or a container runtime put there"
 

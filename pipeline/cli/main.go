@@ -135,7 +135,7 @@ func printError(w io.Writer, err error) {
 				fmt.Fprint(w, "penstock: "+unmade.Detail())
 				continue
 			}
-			fmt.Fprintf(w, "penstock: %v\n", e)
+			fmt.Fprintf(w, "penstock: %s\n", onLines(e.Error())) // which may quote what a server says
 		}
 	}
 }

@@ -77,17 +77,17 @@ Generated from the table of figures; ` + "`go test ./pipeline/cli -run MetricsRe
 ` + "`/metrics`" + ` of the endpoint that ` + "`admin`" + ` of a pipeline file opens answers Prometheus. The figures are those of the stats events and
 of ` + "`/api/v1/stats`" + `: all three are made from one table, and of one moment they say the same.
 
-- Units are seconds, bytes, and records. What ends in ` + "`_total`" + ` counts from the start of the process and never falls. What is not known
-  has no series: a 0 is a figure.
-- Times are kept in whole milliseconds. Percentages and rates are left to the query: ` + "`rate(penstock_step_busy_seconds_total[5m])`" + ` divided
-  by ` + "`penstock_step_workers`" + ` is the share of the time that a step was at work.
-- A histogram counts from the start, so those of several processes can be added. Each has classic buckets, and native ones of 8 for each
-  doubling for a Prometheus that takes those in (older versions with ` + "`--enable-feature=native-histograms`" + `, newer ones with
-  ` + "`scrape_native_histograms: true`" + `, which the older refuse). A value may count for a bucket although it is above
-  the bucket's bound by less than 0.8 %; sums and counts are exact.
-- The sink of dead letters is among the sinks, under its name.
-- A pipeline that has failed, or never started because something was missing, still has its state. Names of partitions are only
-  there while they are assigned.
+- Units are seconds, bytes and records. A name that ends in ` + "`_total`" + ` is a counter from the start of the process, which never falls.
+- What is not known has no series. A 0 means that the figure is known and is 0.
+- There are no percentages and rates: the query makes them. The share of the time that a step is at work is ` + "`rate(penstock_step_busy_seconds_total[5m])`" + ` divided by
+  ` + "`penstock_step_workers`" + `.
+- Times are kept in whole milliseconds.
+- Histograms count from the start, so those of several processes can be added. Each has classic buckets. It has native ones too, 8 for each doubling, for a Prometheus that
+  takes those in: older versions with ` + "`--enable-feature=native-histograms`" + `, newer ones with ` + "`scrape_native_histograms: true`" + `, a setting that the older
+  ones refuse. Sums and counts are exact. A value that is above the bound of a bucket by less than 0.8 % may count for that bucket.
+- The sink of the dead letters is among the sinks, under its name.
+- A pipeline has its state also when it has failed, and when it never started because something was missing. A partition has series only while it is assigned to the
+  process.
 - ` + "`go_` and `process_`" + ` beside these are of the Go runtime and of the operating system: memory, goroutines, CPU, open files.
 `
 

@@ -283,7 +283,7 @@ func (p *process) unready() string {
 		switch {
 		case s.State == "starting":
 			return "starting"
-		case (s.State == "running" || s.State == "paused") && m.reports && !s.Source.Connected:
+		case (s.State == "running" || s.State == "paused") && m.reports && m.link.away(s.Source.Connected, time.Now()):
 			return "not_connected"
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/admin"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
 )
@@ -122,6 +123,13 @@ func (f *fakeRunner) connected(yes bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state.Source.Connected = yes
+}
+
+// finish has n more records finished.
+func (f *fakeRunner) finish(n int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.Out += n
 }
 
 func (f *fakeRunner) Why() []engine.Hold         { return nil }
@@ -435,22 +443,55 @@ func TestAnExpectationThatIsNotMetIsFour(t *testing.T) {
 	})
 }
 
+// TestReadiness: a source is to be connected once, and may be away for connectGrace from then on, as it is when a connection was cut.
 func TestReadiness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(&fakeRunner{})
 		f.connected(false)
 		s := supervise(f)
-		time.Sleep(10 * time.Second)
-		if got := s.log.events(t); got != "" {
-			t.Errorf("before it is connected: %s", got)
+		time.Sleep(20 * time.Second)
+		if got, err := s.log.events(t), s.readiness(); got != "" || err == nil || err.Error() != "not_connected" {
+			t.Errorf("before it is connected: %s, %v", got, err)
 		}
 		for range 2 {
 			f.connected(true)
 			time.Sleep(10 * time.Second)
 			f.connected(false)
-			time.Sleep(10 * time.Second)
+			time.Sleep(20 * time.Second)
+			if err := s.readiness(); err == nil || err.Error() != "not_connected" {
+				t.Errorf("away for twenty seconds: %v", err)
+			}
 		}
 		if got := s.log.events(t); got != "process.ready process.unready process.ready process.unready" {
+			t.Errorf("got %s", got)
+		}
+		s.signals <- syscall.SIGTERM
+		s.end()
+	})
+}
+
+// TestACutConnectionIsNoReason: a source that comes back as soon as it tries again, however often, leaves the process ready, and alive.
+func TestACutConnectionIsNoReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(&fakeRunner{})
+		watch := admin.NewWatch(0)
+		s := superviseAs(func(p *process) {
+			p.checkProgress = func() error { return watch.Check(p.snapshots(), p.holdsOf) }
+		}, f)
+		time.Sleep(time.Second)
+		for cut := range 100 {
+			f.connected(false)
+			for range 8 {
+				time.Sleep(time.Second)
+				if err := errors.Join(s.readiness(), s.checkProgress()); err != nil {
+					t.Errorf("after cut %d: %v", cut, err)
+				}
+			}
+			f.connected(true)
+			f.finish(1)
+			time.Sleep(2 * time.Second)
+		}
+		if got := s.log.events(t); got != "process.ready" {
 			t.Errorf("got %s", got)
 		}
 		s.signals <- syscall.SIGTERM

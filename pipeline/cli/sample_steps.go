@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -65,21 +63,12 @@ func (f inputForm) eachRecord(in io.Reader, files []string, yield func(rec *pipe
 	return nil
 }
 
-func (f inputForm) eachOf(in io.Reader, name string, key *expr.Expr, yield func(rec *pipeline.Record) error) error {
-	title := name
-	if name == "-" {
-		title = "standard input"
-	} else {
-		file, err := os.Open(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			return &exitError{exitEnvironment, fmt.Errorf("reading records: there is no %s", name)}
-		}
-		if err != nil {
-			return &exitError{exitEnvironment, fmt.Errorf("reading records: %w", err)}
-		}
-		defer file.Close()
-		in = file
+func (f inputForm) eachOf(from io.Reader, name string, key *expr.Expr, yield func(rec *pipeline.Record) error) error {
+	in, title, err := openInput(from, name, "reading records")
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	topic := filepath.Base(name) // as that of a replay
 	r := fixture.NewReader(in, topic)
 	if f.as == "value" {

@@ -156,7 +156,7 @@ func (v *statusView) printTable(all []pipelineStatus) error {
 		}
 		up, rate := p.pace(v.before[p.Pipeline])
 		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%s\t%d\t%d\t%d\t%d\t%s\t%s\t\n",
-			p.Pipeline, p.State, up, p.In, rate, p.Out, p.Filtered, p.Rejected, p.InFlight, lag, p.bottleneck())
+			inACell(p.Pipeline), inACell(p.State), up, p.In, rate, p.Out, p.Filtered, p.Rejected, p.InFlight, lag, inACell(p.bottleneck()))
 	}
 	v.before = now
 	return t.Flush()

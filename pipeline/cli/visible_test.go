@@ -20,7 +20,7 @@ func TestTerminalIsLeftAlone(t *testing.T) {
 	list := func(by string) func(*strings.Builder) error {
 		return func(b *strings.Builder) error {
 			p := &letterPrinter{w: b, flags: &listFlags{by: by}, groups: map[string]*letterGroup{}}
-			if err := p.add(l, false); err != nil {
+			if err := p.add(l, new(bool)); err != nil {
 				return err
 			}
 			return p.end()
@@ -32,12 +32,19 @@ func TestTerminalIsLeftAlone(t *testing.T) {
 		print func(*strings.Builder) error
 		want  []string
 	}{
-		{"show", func(b *strings.Builder) error { return showLetter(b, l, false, false) },
+		{"show", func(b *strings.Builder) error { return showLetter(b, l, new(bool), false) },
 			[]string{"step", "reason", "error", "detail", "redacted", "topic", "key", "value", "header", "dead"}},
 		{"ls", list(""), []string{"step", "reason", "error", "topic", "dead"}},
 		{"ls --by step", list("step"), []string{"step"}},
 		{"counts", func(b *strings.Builder) error { printCounts(b, map[string]int64{stepAndReason(l): 1}); return nil }, []string{"step", "reason"}},
 		{"why", func(b *strings.Builder) error { return showWhy(b, why) }, []string{"error", "says"}},
+		{"status", func(b *strings.Builder) error {
+			return (&statusView{w: b}).printTable([]pipelineStatus{{Pipeline: "late" + bad, State: "running" + bad, Bottleneck: "ask" + bad}})
+		}, []string{"late", "running", "ask"}},
+		{"refused", func(b *strings.Builder) error {
+			printError(b, &admin.AnswerError{Address: "127.0.0.1:1", Path: "/api/v1/stats", Status: 500, Why: "refused" + bad})
+			return nil
+		}, []string{"refused"}},
 	} {
 		var b strings.Builder
 		if err := c.print(&b); err != nil {

@@ -22,7 +22,7 @@ func newWhy(g *globals) *cobra.Command {
 the host that is called, what it waits for and since when, how often it was tried, with which error, and how many records stand
 behind it. The partition whose record has been in flight longest comes first; how long that is stands behind the record, where it is another
 time than that of what it waits for now. What waits for its commit alone is there too: a line of less than
-a second is the usual state of a pipeline that runs.
+a second is the usual state of a pipeline that runs. A commit that fails or is late has a line beside that of its partition's record.
 The process is asked over its admin endpoint: that of the file, or of --addr; without either ` + defaultEndpoint + `.`,
 		Example: `  penstock why late-flights.yaml
   penstock why --addr unix:/run/penstock/admin.sock --json`,
@@ -75,7 +75,11 @@ func whyState(p admin.PipelineWhy) string {
 	if p.Disconnected && p.State != "failed" && p.State != "stopped" {
 		text += ", and nothing is read: the source is not connected"
 	}
-	switch n := len(p.Holds); n {
+	lanes := map[string]bool{} // one may have two lines: of its commit, and of the record behind that
+	for _, h := range p.Holds {
+		lanes[h.Lane] = true
+	}
+	switch n := len(lanes); n {
 	case 0:
 		return text + "; no record waits"
 	case 1:

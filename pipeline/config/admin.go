@@ -1,12 +1,13 @@
 package config
 
 import (
+	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"path/filepath"
 	"strings"
 
+	"github.com/penstockio/penstock/pipeline/internal/listen"
 	"github.com/penstockio/penstock/pipeline/secretfiles"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
@@ -27,11 +28,12 @@ type AdminTLS struct {
 	Key  settings.Path `yaml:"key" required:"true" doc:"PEM file of its key; read again when it changes"`
 }
 
-// loopback says whether only this machine can reach a host. Of names it trusts localhost alone: what
-// another one resolves to may change.
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
+// isEndpoint says whether a text is an address that somebody means to listen at, and nothing else: a socket, or the number of a machine
+// with a port.
+func isEndpoint(text string) bool {
+	at, err := listen.Parse(text)
+	_, noIP := netip.ParseAddr(at.Host)
+	return err == nil && (at.Local() || at.Host == "" || noIP == nil)
 }
 
 // admin checks the endpoint. What other machines can reach has to have TLS and a token.
@@ -41,26 +43,23 @@ func (d *decoder) admin(p *Pipeline) {
 	}
 	d.adminHosts(p.Admin)
 	n := d.places["admin.listen"]
-	host, port, err := net.SplitHostPort(p.Admin.Listen)
-	socket := strings.HasPrefix(p.Admin.Listen, "unix:")
-	d.adminToken(p.Admin, err == nil && !socket && !loopback(host))
+	at, err := listen.Parse(p.Admin.Listen)
+	d.adminToken(p.Admin, err == nil && !at.Local())
 	if n == nil || n.kind != scalarNode || n.null {
 		return
 	}
-	if path, ok := strings.CutPrefix(p.Admin.Listen, "unix:"); ok {
-		if path == "" {
-			d.errorAt(n, "admin.listen names no socket", "write unix:/run/penstock/admin.sock")
+	if tls := d.places["admin.tls"]; tls != nil && strings.HasPrefix(p.Admin.Listen, "unix:") {
+		d.errorAt(tls, "admin.tls stands beside a unix socket", "remove tls: only the user of the process, and root, can connect to the socket")
+	}
+	if wrong := (*listen.Error)(nil); errors.As(err, &wrong) {
+		text := n.conceal("admin.listen " + wrong.Text)
+		if wrong.Form {
+			text += ", not " + n.shown()
 		}
-		if at := d.places["admin.tls"]; at != nil {
-			d.errorAt(at, "admin.tls stands beside a unix socket", "remove tls: only the user of the process, and root, can connect to the socket")
-		}
+		d.errorAt(n, text, n.conceal(wrong.Suggestion))
 		return
 	}
-	if err != nil || port == "" {
-		d.errorAt(n, fmt.Sprintf("admin.listen takes host:port or unix:/path, not %s", n.shown()), "write 127.0.0.1:9600")
-		return
-	}
-	if loopback(host) {
+	if at.Local() {
 		return
 	}
 	missing := ""
@@ -76,18 +75,19 @@ func (d *decoder) admin(p *Pipeline) {
 	}
 	if missing != "" && !d.damaged {
 		d.errorAt(n, "admin.listen is reachable from other machines, and the endpoint has "+missing,
-			"write 127.0.0.1:"+port+", or unix:/path; or give it tls: {cert: …, key: …} and token_file: …")
+			"write 127.0.0.1:"+at.Port+", or unix:/path; or give it tls: {cert: …, key: …} and token_file: …")
 	}
 }
 
-// adminSocket makes the path of the socket absolute: it is relative to its file. This comes before several files are compared.
+// adminSocket makes the path of the socket absolute: it is relative to its file. This comes before several files are compared. An
+// abstract socket has no path, and is refused for that.
 func (d *decoder) adminSocket(a *Admin) {
 	n := d.places["admin.listen"]
 	if a == nil || n == nil {
 		return
 	}
-	if path, ok := strings.CutPrefix(a.Listen, "unix:"); ok && path != "" && !filepath.IsAbs(path) {
-		a.Listen = "unix:" + filepath.Join(n.folder(d.dir), path)
+	if at, err := listen.Parse(a.Listen); err == nil && at.Socket != "" && !filepath.IsAbs(at.Socket) {
+		a.Listen = "unix:" + filepath.Join(n.folder(d.dir), at.Socket)
 	}
 }
 

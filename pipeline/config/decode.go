@@ -166,7 +166,7 @@ func longForm(n *node, what string, fields []field) string {
 	}
 	if len(must) == 1 && n.kind == scalarNode && !n.null && !n.hidden() {
 		_, err := time.ParseDuration(n.text)
-		fits := must[0].typ == durationType && err == nil || must[0].typ == rateType && new(settings.Rate).UnmarshalText([]byte(n.text)) == nil
+		fits := must[0].name == "listen" && isEndpoint(n.text) || must[0].typ == durationType && err == nil || must[0].typ == rateType && new(settings.Rate).UnmarshalText([]byte(n.text)) == nil
 		if fits {
 			return "write " + what + ": {" + must[0].name + ": " + n.text + "}"
 		}

@@ -175,9 +175,9 @@ type DeadLetterSettings struct {
 
 // A LetterBudget is the setting budget of dead_letter.
 type LetterBudget struct {
-	Rejected int           `yaml:"rejected" required:"true" min:"1" doc:"most of the last records that may be rejected, of those through the steps and those at the sinks together; parts of a split count like records"`
+	Rejected int           `yaml:"rejected" required:"true" min:"1" doc:"most of the last records that may be rejected; each step and the sinks have last records of their own, and what was rejected of these counts together; parts of a split count like records"`
 	Of       int           `yaml:"of" min:"1" max:"100000" doc:"how many of the last records are looked at"`
-	Then     string        `yaml:"then" enum:"stop|pause" doc:"what happens when there would be more. stop: the pipeline ends with an error (exit code 1) before that record, which is read again; pause: that record is rejected, and then nothing is begun for a while, and the counts begin anew"`
+	Then     string        `yaml:"then" enum:"stop|pause" doc:"what happens when there would be more. stop: the pipeline ends with an error (exit code 1) before that record, which is read again; pause: that record is rejected, and then nothing is begun for a while, and the counts begin anew. When the process is told to stop no more than the budget is rejected either: what is left is read again"`
 	Pause    time.Duration `yaml:"pause" min:"1s" max:"24h" doc:"of then: pause, how long"`
 }
 

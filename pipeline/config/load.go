@@ -125,8 +125,8 @@ func inFolder(dir string) []string {
 
 var globEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`)
 
-// read decodes one file. The pipeline is nil when there was nothing to decode.
-func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *Pipeline) {
+// open reads the text of a file. The node is nil when there is nothing to decode, which has been reported.
+func (l *Loader) open(name string, order int) (*decoder, *node) {
 	dir, err := filepath.Abs(filepath.Dir(name))
 	if err != nil {
 		dir = filepath.Dir(name)
@@ -143,10 +143,16 @@ func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *
 		r.reportFile(fmt.Sprintf("reading the file: %v", unwrapPath(err)), "")
 		return d, nil
 	}
-	root := r.parse(text)
+	return d, r.parse(text)
+}
+
+// read decodes one file. The pipeline is nil when there was nothing to decode.
+func (l *Loader) read(name string, order int, overrides *overrides) (*decoder, *Pipeline) {
+	d, root := l.open(name, order)
 	if root == nil {
 		return d, nil
 	}
+	r, dir := d.reading, d.dir
 	newIncludes(r).expand(root, reflect.TypeFor[Pipeline]())
 	d.noteMisplaced(root, reflect.TypeFor[Pipeline](), false) // lines show what overrides take the place of
 	overrides.apply(r, root)

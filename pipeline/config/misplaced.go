@@ -21,7 +21,7 @@ func (d *decoder) noteMisplaced(n *node, t reflect.Type, nested bool) {
 		return
 	}
 	if n.kind == brokenNode {
-		n.hideRest()
+		d.hideBroken(n, t)
 		return
 	}
 	if t == secretType {
@@ -115,7 +115,7 @@ func (d *decoder) noteScalar(n *node, t reflect.Type) {
 	if _, isItem := itemShapes[t]; isItem || t.Kind() != reflect.Struct || shortField(t) != nil {
 		return
 	}
-	if findField(fieldsOf(t), n.text) == nil {
+	if findField(fieldsOf(t), n.text) == nil && !(t == reflect.TypeFor[Admin]() && isEndpoint(n.raw)) {
 		d.hideAll(n)
 	}
 }

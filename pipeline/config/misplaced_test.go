@@ -103,3 +103,56 @@ func TestMisplacedSettingsShow(t *testing.T) {
 		}
 	}
 }
+
+// TestBrokenLinesShowTheMistake: of a line that YAML cannot read what is sure to be no secret stays readable, up to the first text that
+// may be one.
+func TestBrokenLinesShowTheMistake(t *testing.T) {
+	for line, readable := range map[string]string{ // the beginning of the line
+		`admin: {listen: 127.0.0.1:9600, pprof: [}`:                                    `admin: {listen: 127.0.0.1:9600, pprof: [}`,
+		`admin: {listen: 127.0.0.1:9600, pprof: true`:                                  `admin: {listen: 127.0.0.1:9600, pprof: true`,
+		`admin: {listen: "127.0.0.1:9600", hosts: [a.example, b.example], pprof: [`:    `admin: {listen: "127.0.0.1:9600", hosts: [a.example, b.example], pprof: [`,
+		`admin: {listen: 127.0.0.1:9600, tls: {cert: c.pem, key: k.pem}, x: [}`:        `admin: {listen: 127.0.0.1:9600, tls: {cert: c.pem, key: k.pem}, `,
+		`admin: {listen: 127.0.0.1:9600, token: HUNTER, pprof: [}`:                     `admin: {listen: 127.0.0.1:9600, token: `,
+		`admin: {listen: 127.0.0.1:9600, tokn: HUNTER, pprof: [}`:                      `admin: {listen: 127.0.0.1:9600, `,
+		`admin: {listen: 127.0.0.1:9600 tokn: HUNTER, pprof: [}`:                       `admin: {listen: 127.0.0.1:9600`,
+		`admin: {listen: "127.0.0.1:9600, tokn: HUNTER, pprof: [}`:                     `admin: {listen: `,
+		`admin: {listen: "127.0.0.1:9600, tokn: HUNTER", pprof: [}`:                    `admin: {listen: `,
+		`admin: {tls: {cert: c.pem, tokn: HUNTER}, pprof: [}`:                          `admin: {tls: {cert: c.pem, `,
+		`admin: {HUNTER, pprof: [}`:                                                    `admin: {`,
+		`admin: [HUNTER`:                                                               `admin: `,
+		`source: {kafka: {brokers: [b:1], topics: [a], sasl: {password: HUNTER}, x: [`: `source: {kafka: {brokers: [b:1], topics: [a], sasl: {password: `,
+		`source: {kafka: {brokers: [b:1], topics: [a], start: [`:                       `source: {kafka: {brokers: [b:1], topics: [a], start: [`,
+		`sinks: [{http: {url: "http://h/", auth: {bearer: {token: HUNTER}}, x: [`:      `sinks: [{http: {url: "http://h/", auth: {bearer: {token: `,
+		`sinks: [{name: out, http: {url: "http://h/", auth: {bearer: HUNTER}, x: [`:    `sinks: [{name: out, http: {url: "http://h/", auth: {bearer: `,
+	} {
+		dir := put(t, map[string]string{"a.yaml": "pipeline: p\n" + line + "\n"})
+		_, err := loader().Load(filepath.Join(dir, "a.yaml"))
+		got := detail(err)
+		want := readable + strings.Repeat("*", len(line)-len(readable))
+		if !strings.Contains(got, "    2 | "+want+"\n") || strings.Contains(got, "HUNTER") {
+			t.Errorf("%s\nshows\n%s\nwant %s", line, got, want)
+		}
+	}
+	// What looks like a password is hidden, whatever it stands in.
+	dir := put(t, map[string]string{"a.yaml": "pipeline: p\nsinks: [{http: {url: \"http://u:HUNTER@h/\", as: [\n"})
+	_, err := loader().Load(filepath.Join(dir, "a.yaml"))
+	if got := detail(err); strings.Contains(got, "HUNTER") || !strings.Contains(got, `sinks: [{http: {url: "http://u:******@h/", as: [`) {
+		t.Error(got)
+	}
+}
+
+// TestAnAddressInPlaceOfAdmin: an address is no secret, and the message says where it belongs; anything else that stands there may be
+// a token.
+func TestAnAddressInPlaceOfAdmin(t *testing.T) {
+	for text, shown := range map[string]bool{
+		"127.0.0.1:9600": true, "unix:/run/s": true, ":9600": true, "localhost:9600": true, "'[::1]:9600'": true,
+		"HUNTER": false, "hunter:12345": false, "hunter.example:9600": false, "127.0.0.1:HUNTER": false,
+	} {
+		dir := put(t, map[string]string{"a.yaml": named("a") + "admin: " + text + "\n"})
+		_, err := loader().Load(filepath.Join(dir, "a.yaml"))
+		got := detail(err)
+		if strings.Contains(got, "admin: "+text+"\n") != shown || strings.Contains(got, "write admin: {listen: "+strings.Trim(text, "'")+"}") != shown || !shown && strings.Contains(strings.ToLower(got), "hunter") {
+			t.Errorf("%s shows\n%s", text, got)
+		}
+	}
+}

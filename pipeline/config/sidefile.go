@@ -1,10 +1,6 @@
 package config
 
-import (
-	"os"
-	"path/filepath"
-	"reflect"
-)
+import "reflect"
 
 // A SideFile is a YAML file beside pipeline files, such as the case.yaml of a case, after it has
 // been read: it knows where its values stand.
@@ -16,20 +12,8 @@ type SideFile struct {
 // settings; what names the struct in messages, as "a case" does. Variables are put in as in a
 // pipeline file; Set does not count. The error is an *InvalidError with everything found.
 func (l *Loader) LoadBeside(name, what string, into any) (*SideFile, error) {
-	dir, err := filepath.Abs(filepath.Dir(name))
-	if err != nil {
-		dir = filepath.Dir(name)
-	}
-	env := l.Env
-	if env == nil {
-		env = os.LookupEnv
-	}
-	text, err := readLimited(name)
-	r := newReading(name, 0, text, &variables{env: env, dir: dir}, l.Kinds)
-	d := &decoder{reading: r, dir: dir, places: map[string]*node{}, keys: map[string]*node{}, bad: map[string]bool{}}
-	if err != nil {
-		r.reportFile("reading the file: "+unwrapPath(err).Error(), "")
-	} else if root := r.parse(text); root != nil {
+	d, root := l.open(name, 0)
+	if root != nil {
 		d.noteMisplaced(root, reflect.TypeOf(into), false)
 		d.structure(root, reflect.ValueOf(into).Elem(), "", container{what: what})
 		d.places[""] = root

@@ -28,55 +28,6 @@ func counted(event, rng string, by ...string) string {
 	return ask{event: event, over: count, rng: rng, by: by}.logql()
 }
 
-func lokiSilence() []Alert {
-	var done []string // what has found its outcome; a pipeline that filters everything has not stalled
-	for _, outcome := range []string{"records_out", "filtered", "rejected"} {
-		done = append(done, total("pipeline.stats", outcome, "5m", "pipeline").logql())
-	}
-	lag := partition("lag", recent, "sum", "pipeline")
-	flight := present("pipeline.stats", "inflight", recent, "pipeline")
-	return []Alert{
-		{
-			Name: "PenstockSilent", Severity: Page, For: time.Minute,
-			Expr:    "absent_over_time(" + streams("pipeline.stats") + " [2m])",
-			Summary: "No penstock has written figures for two minutes.",
-			Runbook: "Every pipeline writes pipeline.stats every 15 s. Either no daemon runs, or its log does not arrive. Look at process.stopped, then at whoever ships the log.",
-		},
-		{
-			Name: "PenstockStalled", Severity: Page, For: 5 * time.Minute,
-			Expr:    "(" + strings.Join(done, "\n+\n") + ") == 0\nand\n" + lag.logql() + " > 0\nand\n" + flight.logql() + " > 0",
-			Summary: "Pipeline {{ $labels.pipeline }} has work and finishes nothing.",
-			Runbook: "`penstock why` names the record, the step and the host that each partition waits for; step.stalled and sink.stalled in the log say the same.",
-		},
-		{
-			Name: "PenstockRecordHeld", Severity: Page,
-			Expr: ask{event: "pipeline.stats", field: "oldest_inflight_ms", over: last, rng: recent, each: []string{instance}, by: []string{"pipeline"}}.logql() +
-				" > 300000",
-			Summary: "A record of pipeline {{ $labels.pipeline }} has been under way for more than five minutes.",
-			Runbook: "Its partition is not committed beyond it. `penstock why` names it, and what it waits for.",
-		},
-		{
-			Name: "PenstockCrashLoop", Severity: Page,
-			Expr:    crashes("15m") + " > 3",
-			Summary: "penstock with {{ $labels.config_path }} has crashed {{ $value }} times within 15 minutes.",
-			Runbook: "A start counts that did not end with exit code 0 and does not run. process.stopped says why each one ended; a process that was killed leaves no such line: look for the memory limit.",
-		},
-	}
-}
-
-// crashes counts, by file, the starts that did not end well and do not run: of each process the starts, without its ends
-// with exit code 0, and without one while it writes. So neither a roll-out nor a job that runs often counts, and a restart does
-// where the process keeps its id, as within a pod, and where it does not. None are negative, of which a clean
-// end a moment ago would make one.
-func crashes(rng string) string {
-	starts := counted("process.started", rng, instance)
-	ended := ask{event: "process.stopped", over: count, rng: rng, where: []string{"exit_code", "0"}, by: []string{instance}}.logql()
-	alive := "count by (" + instance + ") (" + counted("pipeline.stats", recent, instance) + "\nor\n" + counted("process.started", recent, instance) + ")"
-	none := "\nor\n" + starts + " * 0"
-	return "sum by (config_path) ((" + counted("process.started", rng, "config_path", instance) +
-		"\n- on (" + instance + ") group_left ()\n((" + ended + none + ")\n+\n(" + alive + none + "))) > 0)"
-}
-
 func lokiDelay() []Alert {
 	lag := partition("lag", recent, "sum", "pipeline")
 	before := lag
@@ -97,16 +48,26 @@ func lokiDelay() []Alert {
 		},
 		{
 			Name: "PenstockBackpressure", Severity: Ticket, For: 30 * time.Minute,
-			Expr: ask{event: "pipeline.stats", over: count, rng: "5m", where: []string{"backpressure", "high"}, has: []string{"bottleneck_step"},
-				by: []string{"pipeline", "bottleneck_step"}}.logql() + " > 10",
+			Expr:    limits("5m") + " > 0.5",
 			Summary: "Step {{ $labels.bottleneck_step }} of pipeline {{ $labels.pipeline }} is the limit, for half an hour.",
 			Runbook: "It keeps up only as long as the topic is not fuller than now. Give the step more workers, or make what it calls faster.",
 		},
 	}
 }
 
+// limits gives, by step, in what share of its intervals a copy was full because of it: that of the copy in which
+// it is the largest. A number of intervals would be another share for each log.stats_every and number of copies.
+func limits(rng string) string {
+	all := counted("pipeline.stats", rng, "pipeline", instance)
+	full := ask{event: "pipeline.stats", over: count, rng: rng, where: []string{"backpressure", "high"}, has: []string{"bottleneck_step"},
+		by: []string{"pipeline", "bottleneck_step", instance}}
+	return "max by (pipeline, bottleneck_step) (" + full.logql() + "\n/ on (pipeline, " + instance + ") group_left ()\n" + all + ")"
+}
+
 func lokiFailures() []Alert {
-	errors, in := total("pipeline.stats", "errors", "10m", "pipeline"), total("pipeline.stats", "records_in", "10m", "pipeline")
+	// A range shorter than the ten minutes of the alerts: one failed attempt of a pipeline that reads next to nothing is
+	// forgotten before they are over.
+	errors, in := total("pipeline.stats", "errors", "5m", "pipeline"), total("pipeline.stats", "records_in", "5m", "pipeline")
 	open := present("step.stats", "circuits_open", recent, "pipeline", "step")
 	open.fold = "max" // copies leave the same hosts alone
 	paused := ask{event: "pipeline.stats", over: count, rng: recent, where: []string{"state", "paused"}, by: []string{"pipeline"}}
@@ -166,7 +127,8 @@ func lokiChanges() []Alert {
 	return []Alert{
 		{
 			Name: "PenstockRebalances", Severity: Ticket,
-			Expr:    counted("source.revoked", "10m", "pipeline", "consumer_group") + " > 3",
+			// In one rebalance many copies may lose partitions: its generations are counted, and not their lines.
+			Expr:    "count by (pipeline, consumer_group) (" + counted("source.revoked", "10m", "pipeline", "consumer_group", "generation") + ") > 3",
 			Summary: "Partitions of group {{ $labels.consumer_group }} were revoked {{ $value }} times within ten minutes.",
 			Runbook: "Members come and go: look for restarts, and for sessions that time out.",
 		},

@@ -64,7 +64,7 @@ func errorKinds() []Panel {
 		},
 		{
 			Title: "Why records were rejected", Kind: Lines, Unit: Count, Width: 8, Stacked: true,
-			Description: "Lines of rejected records by reason: a sample when there are many, as such lines are limited.",
+			Description: "Lines about rejected records, by reason. When there are many this is a sample, since such lines are limited.",
 			Queries:     []Query{ask{event: "record.rejected", over: count, rng: interval, by: []string{"pipeline", "reason"}}.to("pipeline", "reason")},
 		},
 	}
@@ -85,7 +85,7 @@ func errorAround() []Panel {
 		},
 		{
 			Title: "Pauses", Kind: Lines, Unit: Count,
-			Description: "Times that a pipeline paused since too many records were rejected, and went on: somebody it needs is down, or a version of something is wrong.",
+			Description: "How often a pipeline paused since too many records were rejected, and how often it went on. Somebody whom it needs is down, or has a wrong version.",
 			Queries: []Query{
 				ask{event: "pipeline.paused", over: count, rng: interval, by: []string{"pipeline", "reason"}}.named("{{pipeline}} paused: {{reason}}"),
 				ask{event: "pipeline.resumed", over: count, rng: interval, by: []string{"pipeline", "reason"}}.named("{{pipeline}} went on: {{reason}}"),
@@ -99,7 +99,7 @@ func errorAround() []Panel {
 		},
 		{
 			Title: "Not written to the log", Kind: Lines, Unit: Count, Width: 8,
-			Description: "Lines that repeated. The counts on this page have them.",
+			Description: "Lines that were held back because they repeat. The counts on this page include them.",
 			Queries:     []Query{total("log.suppressed", "count", interval, "suppressed_event", "reason").to("suppressed_event", "reason")},
 		},
 	}

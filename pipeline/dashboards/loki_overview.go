@@ -129,17 +129,17 @@ func overviewLoad() []Panel {
 	return []Panel{
 		{
 			Title: "State", Kind: Lines, Unit: Count, Width: 6,
-			Description: "How many lines of figures said which state, by interval.",
+			Description: "The state of each pipeline. Each copy says it once in an interval, and the picture counts what they say.",
 			Queries:     []Query{ask{event: "pipeline.stats", over: count, rng: interval, by: []string{"pipeline", "state"}}.to("pipeline", "state")},
 		},
 		{
 			Title: "Back pressure", Kind: Lines, Unit: Count, Width: 6,
-			Description: "How much of the time the source could not hand over: up to 0.1 ok, up to 0.5 low, else high. Lines of figures that said so, by interval.",
+			Description: "Whether the source has to wait for the steps: up to a tenth of an interval is ok, up to half of it low, more is high. The picture counts what the copies say.",
 			Queries:     []Query{ask{event: "pipeline.stats", over: count, rng: interval, by: []string{"pipeline", "backpressure"}}.to("pipeline", "backpressure")},
 		},
 		{
 			Title: "Bottleneck", Kind: Bars, Unit: Count, Width: 6,
-			Description: "The step that was busy while the one before it was blocked: in how many lines of figures. More of its workers, or a faster server, is what helps.",
+			Description: "The step that was busy while the one before it was blocked. The picture counts in how many intervals. What helps is more workers for it, or a faster server.",
 			Queries: []Query{ask{event: "pipeline.stats", over: count, rng: whole, has: []string{"bottleneck_step"},
 				by: []string{"pipeline", "bottleneck_step"}}.to("pipeline", "bottleneck_step")},
 		},

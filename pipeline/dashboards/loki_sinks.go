@@ -10,7 +10,7 @@ func lokiSinks() Dashboard {
 		Rows: []Row{
 			{Title: "All sinks", Panels: []Panel{{
 				Title: "Over the time range", Kind: Table, Unit: Text, Width: 24,
-				Description: "What went into each sink. In is out, filtered, rejected, abandoned, and what is still being written.",
+				Description: "What went into each sink. What came in is what was stored, filtered, rejected or abandoned, and what is still being written.",
 				Queries: []Query{
 					of("records_in").named("In"), of("records_out").named("Out"), of("filtered").named("Filtered"), of("rejected").named("Rejected"),
 					of("abandoned").named("Abandoned"), of("errors").named("Errors"), of("retries").named("Retries"), of("batches").named("Writes"),
@@ -21,7 +21,7 @@ func lokiSinks() Dashboard {
 			{Title: "Stalled", Panels: []Panel{
 				{
 					Title: "Stalls", Kind: Lines, Unit: Count, Width: 8,
-					Description: "Times that a write made no progress, and went on.",
+					Description: "How often a write made no progress, and how often it went on.",
 					Queries: []Query{
 						ask{event: "sink.stalled", over: count, rng: interval, by: by}.named("{{pipeline}} {{sink}} stalled"),
 						ask{event: "sink.recovered", over: count, rng: interval, by: by}.named("{{pipeline}} {{sink}} went on"),
@@ -41,7 +41,7 @@ func sinkTraffic(by []string) []Panel {
 	return []Panel{
 		{
 			Title: "Records taken", Kind: Lines, Unit: PerSecond,
-			Description: "Durable, by sink.",
+			Description: "Records that are stored, by sink.",
 			Queries:     []Query{perSecond("sink.stats", "records_out", by...).to(by...)},
 		},
 		{
@@ -69,7 +69,7 @@ func sinkWrites(by []string) []Panel {
 	return []Panel{
 		{
 			Title: "Time of a write", Kind: Lines, Unit: Milliseconds, Width: 8,
-			Description: "Of each interval, in the worst copy.",
+			Description: "How long writes took: percentiles of each interval, and of several copies the worst.",
 			Queries: []Query{
 				highest("sink.stats", "write_p50_ms", by...).named("{{pipeline}} {{sink}} p50"),
 				highest("sink.stats", "write_p99_ms", by...).named("{{pipeline}} {{sink}} p99"),
@@ -77,7 +77,7 @@ func sinkWrites(by []string) []Panel {
 		},
 		{
 			Title: "Records of a write", Kind: Lines, Unit: Count, Width: 8,
-			Description: "Many records a write is cheap. Few, and a busy sink: let it wait a little longer for more.",
+			Description: "Writes of many records are cheap. When they have few and the sink is busy, let it wait a little longer for more.",
 			Queries: []Query{
 				highest("sink.stats", "batch_records_p50", by...).named("{{pipeline}} {{sink}} median"),
 				highest("sink.stats", "batch_records_max", by...).named("{{pipeline}} {{sink}} most"),

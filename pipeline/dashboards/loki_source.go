@@ -40,7 +40,7 @@ func sourceLag() []Panel {
 		},
 		{
 			Title: "Lag of partitions", Kind: Lines, Unit: Count, Width: 8,
-			Description: "One line far above the others: that partition hangs, or its keys are uneven. `penstock why` says what it waits for.",
+			Description: "A partition far above the others hangs, or too many records have its keys. `penstock why` says what it waits for.",
 			Queries:     []Query{partition("lag", recent, "max", partitionBy...).to(partitionBy...)},
 		},
 		{
@@ -55,7 +55,7 @@ func sourceCommits() []Panel {
 	return []Panel{
 		{
 			Title: "Since the last commit", Kind: Lines, Unit: Milliseconds, Width: 8,
-			Description: "By partition. It rises while there is nothing to commit, too: look at what is not committed beside it.",
+			Description: "How long ago each partition was committed last. It rises also while there is nothing to commit, so look at what is not committed beside it.",
 			Queries:     []Query{partition("commit_age_ms", recent, "max", partitionBy...).to(partitionBy...)},
 		},
 		{
@@ -78,7 +78,7 @@ func sourceGroup() []Panel {
 	return []Panel{
 		{
 			Title: "Rebalances", Kind: Lines, Unit: Count,
-			Description: "Times that partitions came and went. More than one or two at a deployment: members lose their session, or are restarted.",
+			Description: "How often partitions came and went. More than one or two at a deployment mean that members lose their session, or are restarted.",
 			Queries: []Query{
 				ask{event: "source.assigned", over: count, rng: interval, by: []string{"pipeline", "consumer_group"}}.named("{{pipeline}} assigned"),
 				ask{event: "source.revoked", over: count, rng: interval, by: []string{"pipeline", "consumer_group"}}.named("{{pipeline}} revoked"),
@@ -95,7 +95,7 @@ func sourceGroup() []Panel {
 		},
 		{
 			Title: "Brokers that do not answer", Kind: Lines, Unit: Count,
-			Description: "By broker and kind of error, once until it answers again.",
+			Description: "How often a broker did not answer, by kind of error. Until it answers again each kind counts once.",
 			Queries:     []Query{ask{event: "source.disconnected", over: count, rng: interval, by: []string{"pipeline", "broker", "error_type"}}.to("pipeline", "broker", "error_type")},
 		},
 		{

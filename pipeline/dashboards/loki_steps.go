@@ -21,7 +21,7 @@ func stepTable() Panel {
 	worst := func(field string) ask { return ask{event: "step.stats", field: field, over: most, rng: whole, by: by} }
 	return Panel{
 		Title: "Over the time range", Kind: Table, Unit: Text, Width: 24,
-		Description: "What went through each step. In and made together are out, filtered, rejected, abandoned, and what is still in the step. The last three columns are the worst interval.",
+		Description: "What went through each step. What came in and was made is what went out, was filtered, rejected or abandoned, and what is still in the step. The last three columns are those of the worst interval.",
 		Queries: []Query{
 			of("records_in").named("In"), of("records_out").named("Out"), of("created").named("Made"), of("filtered").named("Filtered"),
 			of("rejected").named("Rejected"), of("errors").named("Errors"), of("retries").named("Retries"),
@@ -78,7 +78,7 @@ func stepLoad() []Panel {
 		},
 		{
 			Title: "Oldest record", Kind: Lines, Unit: Milliseconds,
-			Description: "How long the record has been in the step that came first. A line that only rises is one that hangs.",
+			Description: "How long the oldest record has been in the step. A line that only rises is a record that hangs.",
 			Queries:     []Query{highest("step.stats", "oldest_inflight_ms", "pipeline", "step").to("pipeline", "step")},
 		},
 	}
@@ -88,7 +88,7 @@ func stepCalls() []Panel {
 	return []Panel{
 		{
 			Title: "Window", Kind: Lines, Unit: Count, Width: 5,
-			Description: "Records admitted and not yet released in order, and how many there may be. Full, and few calls at work: one slow answer holds the others.",
+			Description: "Records that the step has taken and has not passed on in order yet, and how many these may be. When it is full and few calls are at work, one slow answer holds up the others.",
 			Queries: []Query{
 				present("step.stats", "window_len", interval, "pipeline", "step").to("pipeline", "step"),
 				present("step.stats", "window_cap", interval, "pipeline", "step").named("{{pipeline}} {{step}} at most"),
@@ -96,17 +96,17 @@ func stepCalls() []Panel {
 		},
 		{
 			Title: "Held back", Kind: Lines, Unit: Count, Width: 5,
-			Description: "Records whose call may not begin now: a rate, a breaker, a full host.",
+			Description: "Records whose call may not begin now, because of a rate, a breaker or a full host.",
 			Queries:     []Query{present("step.stats", "throttled", interval, "pipeline", "step").to("pipeline", "step")},
 		},
 		{
 			Title: "Time held back", Kind: Lines, Unit: Milliseconds, Width: 5,
-			Description: "All records together, in each interval.",
+			Description: "How long limits held records back in an interval, added up over all records.",
 			Queries:     []Query{total("step.stats", "throttle_wait_ms", interval, "pipeline", "step").to("pipeline", "step")},
 		},
 		{
 			Title: "Answers that needed no call", Kind: Lines, Unit: Count, Width: 5,
-			Description: "From the cache, of these out of date, and from a call that was under way for an equal record.",
+			Description: "Answers from the cache, those of them that were out of date, and answers of a call that was under way for an equal record.",
 			Queries: []Query{
 				total("step.stats", "cache_hits", interval, "pipeline", "step").named("{{pipeline}} {{step}} known"),
 				total("step.stats", "cache_stale", interval, "pipeline", "step").named("{{pipeline}} {{step}} out of date"),
@@ -127,7 +127,7 @@ func stepStalled() []Panel {
 	return []Panel{
 		{
 			Title: "Stalls", Kind: Lines, Unit: Count, Width: 8,
-			Description: "Times that a record made no progress in a step, by what it waited for, and that it went on.",
+			Description: "How often a record made no progress in a step, by what it waited for, and how often it went on.",
 			Queries: []Query{
 				ask{event: "step.stalled", over: count, rng: interval, by: []string{"pipeline", "step", "cause"}}.named("{{pipeline}} {{step}} stalled: {{cause}}"),
 				ask{event: "step.recovered", over: count, rng: interval, by: []string{"pipeline", "step"}}.named("{{pipeline}} {{step}} went on"),

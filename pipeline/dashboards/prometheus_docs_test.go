@@ -16,7 +16,7 @@ import (
 // there is one for an endpoint with TLS and a token.
 func TestScrapeConfigurationsInTheDocuments(t *testing.T) {
 	known := []string{"job_name", "static_configs", "scheme", "tls_config", "authorization"}
-	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	blocks := regexp.MustCompile("(?s)```yaml\n(.*?)\n *```")
 	for _, page := range []string{"operations.md", "dashboards-prometheus.md"} {
 		text, err := os.ReadFile("../../docs/" + page)
 		if err != nil {

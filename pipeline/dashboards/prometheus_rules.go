@@ -67,9 +67,11 @@ func promProcessAlerts() []Alert {
 		},
 		{
 			Name: "PenstockDown", For: 2 * time.Minute, Severity: Page,
-			Expr:    `up == 0 and on (job, instance) last_over_time(penstock_build_info[1h])`,
-			Summary: "{{ $labels.instance }} no longer answers.",
-			Runbook: "It answered within the last hour and cannot be scraped now. Has the process ended? The last lines of its log say why, and the exit code whether it was the file (2), the environment (3) or the run (1).",
+			// What a process was asked for, and with which exit code it ended, no metric can say: it is gone by then. What can be
+			// known is in which state it was scraped last. Of what ends between two scrapes a label of the target has to say that it may.
+			Expr:    `up{runs!="once"} == 0 and on (job, instance) last_over_time(penstock_pipeline_state{state!~"draining|stopped"}[1h]) == 1`,
+			Summary: "{{ $labels.instance }} no longer answers, and was at work when it did.",
+			Runbook: "It answered within the last hour and cannot be scraped now. Has the process ended? The last lines of its log say why, and the exit code whether it was the file (2), the environment (3) or the run (1). Was it stopped on purpose, or has it done what it had to do? Then silence the alert for this instance; a target of such runs gets the label runs: once.",
 		},
 		{
 			Name: "PenstockPipelineFailed", For: time.Minute, Severity: Page,
@@ -153,19 +155,26 @@ func promProgressAlerts() []Alert {
 	}
 }
 
+// promShareOfErrors is the recorded share of failed attempts, and infinite where there are some and no records: the
+// recorded one has no answer there, and behind a host that is down nothing may be read for as long as it is.
+const promShareOfErrors = `(job_pipeline:penstock_pipeline_errors:ratio_rate5m or
+	(sum by (job, pipeline) (rate(penstock_pipeline_errors_total[5m])) > 0) / (sum by (job, pipeline) (rate(penstock_pipeline_records_in_total[5m])) == 0))`
+
+// promErrorsSummary says what the share is.
+const promErrorsSummary = `{{ $labels.pipeline }} has {{ if gt $value 1e9 }}failed attempts and reads nothing{{ else }}{{ $value | humanizePercentage }} as many failed attempts as records{{ end }}.`
+
 func promErrorAlerts() []Alert {
-	ratio := `job_pipeline:penstock_pipeline_errors:ratio_rate5m`
 	return []Alert{
 		{
 			Name: "PenstockErrorsHigh", For: 10 * time.Minute, Severity: Ticket,
-			Expr:    ratio + ` > 0.05`,
-			Summary: "{{ $labels.pipeline }} has {{ $value | humanizePercentage }} as many failed attempts as records.",
+			Expr:    promShareOfErrors + ` > 0.05`,
+			Summary: promErrorsSummary,
 			Runbook: "Failed attempts are tried again: look at the page of errors for the type and the step, and whether records are rejected too.",
 		},
 		{
 			Name: "PenstockErrorsVeryHigh", For: 10 * time.Minute, Severity: Page,
-			Expr:    ratio + ` > 0.5`,
-			Summary: "{{ $labels.pipeline }} has {{ $value | humanizePercentage }} as many failed attempts as records.",
+			Expr:    promShareOfErrors + ` > 0.5`,
+			Summary: promErrorsSummary,
 			Runbook: "An outage of somebody who is asked or written to. `penstock why` names the host. Records that are rejected meanwhile are dead letters: replay them when it is over.",
 		},
 		{

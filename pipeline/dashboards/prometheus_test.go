@@ -26,7 +26,7 @@ func metricsThere() promNames {
 		}
 	}
 	all := promNames{
-		"up":                            {kind: "gauge"},
+		"up":                            {kind: "gauge", labels: map[string][]string{"runs": nil}}, // which the documents tell of
 		"process_cpu_seconds_total":     {kind: "counter"},
 		"process_resident_memory_bytes": {kind: "gauge"},
 		"process_start_time_seconds":    {kind: "gauge"},

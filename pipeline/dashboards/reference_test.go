@@ -31,9 +31,15 @@ func reference() []byte {
 	var b bytes.Buffer
 	b.WriteString(`# What the pages on the log ask
 
-Generated from the data in ` + "`pipeline/dashboards`" + `; ` + "`go test ./pipeline/dashboards -run Reference -update`" + ` rewrites it. Of each
-[panel](../dashboards.md) the question is first in LogQL, as Grafana puts it to Loki, and then in jq, in the words of
-` + "`pipeline/dashboards/penstock.jq`" + `, over a log without Loki.
+Generated from the data in ` + "`pipeline/dashboards`" + `; ` + "`go test ./pipeline/dashboards -run Reference -update`" + ` rewrites it.
+
+This is each panel of the [pages on Loki](../dashboards.md): its row and its title, what it shows, and its queries. Above a query stands how the panel names its lines, in
+which ` + "`{{pipeline}}`" + ` is the value of that label. The query is there twice:
+
+- in LogQL, as Grafana puts it to Loki. Grafana fills in ` + "`$service` and `$pipeline`" + ` from the head of the page, ` + "`$__interval`" + ` as the time between two
+  points of a picture, and ` + "`$__range`" + ` as the time range of the page.
+- in jq, for a log in a file. The functions are those of ` + "`pipeline/dashboards/penstock.jq`" + `, and [dashboards.md](../dashboards.md#without-loki) has a
+  command to try.
 `)
 	for _, d := range OnLoki() {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", d.Title, d.Description)
@@ -44,7 +50,7 @@ Generated from the data in ` + "`pipeline/dashboards`" + `; ` + "`go test ./pipe
 					if q.Name != "" {
 						fmt.Fprintf(&b, "\n`%s`\n", q.Name)
 					}
-					fmt.Fprintf(&b, "\n```\n%s\n```\n\n```jq\n%s\n```\n", q.Expr, q.JQ)
+					fmt.Fprintf(&b, "\n```logql\n%s\n```\n\n```jq\n%s\n```\n", q.Expr, q.JQ)
 				}
 			}
 		}

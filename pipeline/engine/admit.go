@@ -36,6 +36,7 @@ type admission struct {
 	further    bool          // and entry is not its first call
 	kept       bool          // saved is how the record came
 	host       string        // whom entry is for; "": it has not said. It changes under the window's lock
+	leads      any           // the gate at which equal calls wait for the answer of entry; nil: none. Likewise
 
 	heldSince time.Time     // since when it waits to be let in; zero: it does not
 	held      time.Duration // how long limits held it back at earlier gates
@@ -70,10 +71,7 @@ func (sl *slot) admit() {
 // enter asks for the entrance of a call. It gives false when the slot is free again.
 func (sl *slot) enter() (in bool) {
 	c := sl.c
-	sl.host = ""
-	if hosted, ok := c.entry.(pipeline.Hosted); ok {
-		sl.host = hosted.Host()
-	}
+	sl.hear()
 	switch {
 	case sl.yields:
 		sl.yields = false
@@ -93,7 +91,9 @@ func (sl *slot) enter() (in bool) {
 		if ok {
 			return sl.letIn()
 		}
-		switch key := c.entry.Gate(); key {
+		key := c.entry.Gate()
+		sl.hear() // it may have become another
+		switch key {
 		case c.gate.key:
 			sl.throttle(wait, heldBy(c.entry))
 			return false
@@ -122,7 +122,7 @@ func (sl *slot) goTo(key any) (asks bool) {
 		return false
 	}
 	now := time.Now()
-	c.host = sl.host
+	c.host, c.leads = sl.host, sl.leads
 	if c.gate != nil {
 		c.gate.mayBeOpen(now)
 		s.leaveGate(c, now)
@@ -162,7 +162,10 @@ func (sl *slot) throttle(wait time.Duration, by heldFor) {
 		sl.conclude(s.heldTooLong(by.waits), true)
 		return
 	}
-	c.gate.held, c.host = by, sl.host
+	if wait > 0 {
+		by.until = now.Add(wait)
+	}
+	c.gate.held, c.host, c.leads = by, sl.host, sl.leads
 	if c.gate.hasBefore(c) {
 		if y, ok := c.entry.(pipeline.Yielder); ok {
 			w.mu.Unlock()
@@ -204,7 +207,7 @@ func (sl *slot) letIn() (in bool) {
 		s.leaveGate(c, now)
 	}
 	c.letOn(now)
-	c.started, c.host = now, sl.host
+	c.started, c.host, c.leads = now, sl.host, sl.leads
 	if !c.attempting {
 		w.Begin(&c.Place)
 		c.begin(now, s.conf.Wait.Deadline)

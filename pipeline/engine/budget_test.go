@@ -26,7 +26,7 @@ func sharer(t *testing.T, b *Budget, lanes int) []*lane {
 	return out
 }
 
-// try takes bytes if that is possible at once.
+// try takes bytes if that is possible at once. It belongs into a bubble: by a real clock the millisecond may be over before Take is called.
 func try(t *testing.T, l *lane, bytes int64) *charge {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
@@ -109,26 +109,28 @@ func TestBudgetOfRecords(t *testing.T) {
 // A lane that has records waits for the bytes that more of them take; one that has none
 // does not.
 func TestBudgetOfWhatRecordsAreMadeInto(t *testing.T) {
-	b := NewBudget(0, 1000)
-	l := sharer(t, b, 2)
-	told := 0
-	l[0].use.lookAgain = func() { told++ }
-	held := try(t, l[0], 600)
-	if b.reserve(l[0], 5, 500) != 1 || b.reserve(l[1], 5, 500) != 1 {
-		t.Error("a lane with no record waits, or gets more than it needs")
-	}
-	if b.reserve(l[0], 5, 500) != 0 || b.reserve(l[0], 5, 400) != 5 || b.hasFree(l[0], 500) || !b.hasFree(l[0], 400) {
-		t.Error("400 bytes are left")
-	}
-	held.Resize(501)
-	if told != 0 {
-		t.Error("told of too little room")
-	}
-	held.Resize(500)
-	if told != 1 || b.reserve(l[1], 5, 500) != 5 {
-		t.Errorf("told %d times that there is room", told)
-	}
-	held.Release()
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(0, 1000)
+		l := sharer(t, b, 2)
+		told := 0
+		l[0].use.lookAgain = func() { told++ }
+		held := try(t, l[0], 600)
+		if b.reserve(l[0], 5, 500) != 1 || b.reserve(l[1], 5, 500) != 1 {
+			t.Error("a lane with no record waits, or gets more than it needs")
+		}
+		if b.reserve(l[0], 5, 500) != 0 || b.reserve(l[0], 5, 400) != 5 || b.hasFree(l[0], 500) || !b.hasFree(l[0], 400) {
+			t.Error("400 bytes are left")
+		}
+		held.Resize(501)
+		if told != 0 {
+			t.Error("told of too little room")
+		}
+		held.Resize(500)
+		if told != 1 || b.reserve(l[1], 5, 500) != 5 {
+			t.Errorf("told %d times that there is room", told)
+		}
+		held.Release()
+	})
 }
 
 // A waiter is served as soon as there is room, in turn, and the source is told.

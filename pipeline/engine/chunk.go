@@ -41,7 +41,9 @@ type chunk struct {
 	from  int    // a waiting step takes records one by one: the first that it has not taken
 	spare []item // the room for the next recs
 
-	cursor      atomic.Int32  // index of the record at work, or of one a few records before it
+	seen sight // where those who look have seen its worker
+
+	cursor      atomic.Int32  // which record is at work: see cursorAt
 	whereabouts atomic.Uint32 // where it is: the index of a step, and a state, as at has put them together
 	prev, next  *chunk        // in the pool's list of chunks under way
 }
@@ -51,9 +53,13 @@ const (
 	stateQueued uint32 = iota
 	stateRunning
 	stateTurn
+	stateResting // its worker waits for the end of a pause
 )
 
-var stateNames = [...]string{"queued", "running", "waiting for its turn"}
+var stateNames = [...]string{"queued", "running", "waiting for its turn", statePaused}
+
+// statePaused is the state of what a pause of the pipeline holds up.
+const statePaused = "paused"
 
 // at says where the chunk is, for those who look from outside.
 func (c *chunk) at(step int, state uint32) { c.whereabouts.Store(uint32(step)<<8 | state) }

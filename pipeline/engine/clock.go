@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/internal/inside"
 )
 
@@ -27,6 +28,8 @@ type clock struct {
 	stops    int                  // how many have stopped it and not let it go on
 	since    time.Time            // when the first of them did
 	stood    time.Duration        // how long it stood still before
+	waits    heldFor              // for what it stands still, as far as that was said
+	host     string               // likewise: with whom that has to do
 	after    map[*func()]struct{} // AfterFunc
 }
 
@@ -67,10 +70,19 @@ func (c *clock) end(err error) {
 	c.after = nil
 }
 
-// StopClock has the time stand still until all who have stopped it let it go on.
-func (c *clock) StopClock() (resume func()) {
+// StopClock has the time stand still until all who have stopped it let it go on. It is for the last of them that it stands still.
+func (c *clock) StopClock(calls ...pipeline.Call) (resume func()) {
+	var by heldFor
+	var host string
+	for _, call := range calls {
+		by = heldBy(call)
+		if h, ok := call.(pipeline.Hosted); ok {
+			host = h.Host()
+		}
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.waits, c.host = by, host
 	if c.stops == 0 {
 		c.since = time.Now()
 		c.left = c.deadline.Sub(c.since)
@@ -87,11 +99,19 @@ func (c *clock) resume() {
 		return
 	}
 	now := time.Now()
+	c.waits, c.host = heldFor{}, ""
 	c.stood += now.Sub(c.since)
 	c.deadline = now.Add(c.left)
 	if c.err == nil {
 		c.timer.Reset(c.left)
 	}
+}
+
+// waitsFor is for what the time stands still, and with whom that has to do; zero: that was not said, or it goes.
+func (c *clock) waitsFor() (by heldFor, host string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waits, c.host
 }
 
 // stoodStill is how long the clock has stood still in all, and for how long it does now; 0: it goes.

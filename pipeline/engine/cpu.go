@@ -101,20 +101,20 @@ func (s *cpuStep) load(now time.Time) load {
 	return load{busy: busy, all: busy + idle + blocked, blocked: blocked}
 }
 
-// holdup finds the record that a worker has had longest. A worker may be up to 15 records
-// further than its chunk's cursor says (cpuWorker.mask).
+// holdup finds the record that a worker has had in hand longest: not the chunk, which is at work for long too when each of its records
+// takes its time.
 func (s *cpuStep) holdup(now time.Time) (h holdup) {
 	s.p.pool.each(func(c *chunk) {
-		place := c.whereabouts.Load()
-		if int(place>>8) != s.index || place&0xff != stateRunning {
+		if place := c.whereabouts.Load(); int(place>>8) != s.index || place&0xff != stateRunning {
 			return
 		}
-		age := now.Sub(s.p.phase.began) - time.Duration(c.taken.Load())
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if i := int(c.cursor.Load()); age > h.age && i < len(c.recs) && c.lane != nil {
-			h = holdup{age, s.here()}
-			h.Lane, h.Position, h.Cause, h.Since, h.Attempt, h.Attempts = c.lane.name, c.recs[i].rec.Position, CauseCall, age, 1, 1
+		if c.lane == nil {
+			return
+		}
+		if hand, ok := c.look(s.p.phase.began, now); ok && hand.since > h.age {
+			h = holdup{hand.since, s.hold(c, hand)}
 		}
 	})
 	return h
@@ -123,7 +123,8 @@ func (s *cpuStep) holdup(now time.Time) (h holdup) {
 func (s *cpuStep) snapshot(now time.Time) StepSnapshot {
 	out := s.snap(now)
 	s.p.pool.each(func(c *chunk) {
-		if place := c.whereabouts.Load(); int(place>>8) == s.index && place&0xff == stateRunning {
+		place := c.whereabouts.Load()
+		if state := place & 0xff; int(place>>8) == s.index && (state == stateRunning || state == stateResting) {
 			age := now.Sub(s.p.phase.began) - time.Duration(c.taken.Load())
 			out.OldestInFlight = max(out.OldestInFlight, age)
 		}

@@ -30,11 +30,20 @@ type cpuWorker struct {
 	grownBy *laneBatch                        // the batch whose charge they are added to
 	before  inside.Savepoint[pipeline.Record] // the record as it came, for OnErrorPass
 	parts   partCollector                     // of a splitter
-	mask    int                               // the cursor is stored at records whose index has none of these bits
+	mask    int                               // the cursor is stored at records whose index has none of these bits: 0, or cursorEvery-1
 	emit    func(*pipeline.Record)            // parts.emit, made once
 	left    []inside.Extras                   // extras of filtered records, for the next records that need some
 
+	known tally // what the budget of rejections knows of the chunk
+
 	since time.Time // when the chunk was taken
+}
+
+// A tally is what the budget of rejections knows of the records of a chunk.
+type tally struct {
+	told     int   // of how many records it knows,
+	filtered int64 // how many of them were filtered,
+	skipped  int   // and how many since then do not count as passed
 }
 
 // work takes one chunk through the step, or goes on with a chunk behind a record that
@@ -58,7 +67,9 @@ func (w *cpuWorker) begin(c *chunk) {
 	w.since = now
 	fill := s.fullness()
 	w.c, w.i, w.moved, w.out, w.fate = c, 0, false, c.spare[:0], abandoned
+	w.known = tally{}
 	c.taken.Store(int64(now.Sub(s.p.phase.began)))
+	c.cursor.Store(cursorAt(0, w.mask != 0))
 	c.at(s.index, stateRunning)
 	w.entered = int64(len(c.recs) - c.failed)
 	s.outstanding.Add(1)
@@ -92,7 +103,7 @@ func (w *cpuWorker) run() {
 	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
 	for ; w.i < len(recs); w.i++ {
 		if w.i&w.mask == 0 {
-			c.cursor.Store(int32(w.i))
+			c.cursor.Store(cursorAt(w.i, w.mask != 0))
 		}
 		if rejects != nil && rejects.on.Load() {
 			w.rest()
@@ -125,6 +136,8 @@ func (w *cpuWorker) run() {
 // rest waits until the pause is over. The worker is idle in it.
 func (w *cpuWorker) rest() {
 	m, now := &w.s.meter, time.Now()
+	w.c.cursor.Store(cursorAt(w.i, w.mask != 0))
+	w.c.at(w.s.index, stateResting)
 	m.mu.Lock()
 	m.busy += now.Sub(w.since)
 	m.working.leave(w.since.Sub(m.began))
@@ -132,6 +145,7 @@ func (w *cpuWorker) rest() {
 	w.s.p.rejects.wait(w.c.lane.stepsCtx)
 	w.since = time.Now()
 	w.c.taken.Store(int64(w.since.Sub(w.s.p.phase.began)))
+	w.c.at(w.s.index, stateRunning)
 	m.mu.Lock()
 	m.working.enter(w.since.Sub(m.began))
 	m.mu.Unlock()
@@ -142,6 +156,7 @@ func (w *cpuWorker) rest() {
 func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	s := w.s
 	if it.fail != nil {
+		w.known.skipped++
 		w.keep(it)
 		return
 	}
@@ -179,6 +194,7 @@ func (w *cpuWorker) take(it item, err error) {
 		return
 	}
 	if err != nil {
+		w.tell()
 		j := w.s.judge(it.rec, err, 1, pipeline.ReasonPermanent, w.c.lane.stepsCtx.Err() != nil, &w.t)
 		switch j.verdict {
 		case drop:
@@ -186,10 +202,12 @@ func (w *cpuWorker) take(it item, err error) {
 			w.dropped = append(w.dropped, it)
 			return
 		case giveUp:
+			w.known.skipped++
 			w.remove()
 			w.lost = append(w.lost, it)
 			return
 		case fail:
+			w.known.skipped++
 			it.fail = j.fail
 			w.failed++
 			w.keep(it)
@@ -218,6 +236,17 @@ func (w *cpuWorker) filter(it item) {
 		if x := records.Leave(it.rec); x != nil {
 			w.left = append(w.left, x)
 		}
+	}
+}
+
+// tell has the budget of rejections know of the records before the one at the cursor that passed: a record is rejected only when those count
+// that came before it.
+func (w *cpuWorker) tell() {
+	if r := w.s.p.rejects; r != nil {
+		k := w.known
+		filtered := w.t.filtered - k.filtered
+		r.passed(w.s.p.atStep(w.s.index), int64(w.i-k.told-k.skipped)-filtered, filtered)
+		w.known = tally{told: w.i, filtered: w.t.filtered}
 	}
 }
 
@@ -277,16 +306,15 @@ func (w *cpuWorker) giveUp(o outcome) {
 	w.fate = o
 	w.lost = append(w.lost, w.c.recs...)
 	w.i, w.moved, w.c.failed = len(w.c.recs), true, 0
+	w.known.skipped = len(w.c.recs)
 	w.t.abandoned += w.entered
 }
-
-// cursorEvery is how many records of a quick step a worker may be further than the cursor of its chunk, and one.
-const cursorEvery = 16
 
 // end books the chunk and brings it to the turnstile, which sends it on when its turn comes.
 func (w *cpuWorker) end() {
 	s, c := w.s, w.c
 	w.charge()
+	w.tell()
 	now := time.Now()
 	spent := now.Sub(w.since)
 	s.outstanding.Add(-1)
@@ -307,7 +335,7 @@ func (w *cpuWorker) end() {
 	m.mu.Unlock()
 	w.t = increments{}
 	// One record of cursorEvery stores the cursor. Where a record takes more than a microsecond every one
-	// does: that costs nothing beside it, and holdup then names the very record.
+	// does: that costs nothing beside it, and the very record is known then (sight.go).
 	w.mask = cursorEvery - 1
 	if spent > time.Duration(len(c.recs))*time.Microsecond {
 		w.mask = 0

@@ -44,6 +44,7 @@ type filler struct {
 
 	ready  []*chunk // chunks that are made, and not sent yet
 	hashed int      // how many records of the first of them have their key's hash
+	told   int      // of how many of these the budget of rejections knows
 
 	// What is made at the moment.
 	lane     *lane
@@ -335,7 +336,7 @@ func (f *filler) send() {
 	}
 	n := copy(f.ready, f.ready[1:])
 	f.ready[n] = nil
-	f.ready, f.hashed = f.ready[:n], 0
+	f.ready, f.hashed, f.told = f.ready[:n], 0, 0
 	waited, ok := f.out.send(c)
 	p.read.blocked.Add(int64(waited))
 	if !ok {
@@ -367,10 +368,19 @@ func (f *filler) hash(c *chunk) {
 			it.key = maphash.Bytes(f.seed, key)
 		}
 	}
+	f.tell()
+}
+
+// tell has the budget of rejections know of the records with a key before the one at work.
+func (f *filler) tell() {
+	f.p.rejects.passed(atKeys, int64(f.hashed-f.told), 0)
+	f.told = f.hashed
 }
 
 // unkeyed rejects a record whose key cannot be computed, in its place.
 func (f *filler) unkeyed(c *chunk, it item, reason string, err error) {
-	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1, f.p.rejects.spendAtSteps)
+	f.tell()
+	f.told++
+	it.fail = f.p.failure("key", OnErrorDeadLetter, it.rec, reason, err, 1, func() error { return f.p.rejects.spend(atKeys) })
 	c.failed++
 }

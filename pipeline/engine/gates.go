@@ -53,7 +53,8 @@ type gate struct {
 type heldFor struct {
 	waits string // as Waits has said
 	cause Cause
-	joins bool // this is no limit, but an equal call that is under way
+	joins bool      // this is no limit, but an equal call that is under way
+	until time.Time // when it asks again, if nothing changes before; zero: that is not known
 }
 
 // heldBy asks a call that was not let in what it waits for.
@@ -63,15 +64,35 @@ func heldBy(c pipeline.Call) heldFor {
 		by.joins = j.Joins()
 	}
 	if c, ok := c.(interface{ Cause() string }); ok {
-		switch cause := Cause(c.Cause()); cause {
-		case CauseRate, CauseBreaker, CauseHost, CauseRetryBudget, CauseEqualCall:
-			by.cause = cause
-		}
+		by.cause = limitCause(c.Cause())
+	}
+	if c, ok := c.(interface{ Until() time.Time }); ok {
+		by.until = c.Until()
 	}
 	if by.joins {
 		by.cause = CauseEqualCall
 	}
 	return by
+}
+
+// limitCause gives the cause of a limit in the words of pipeline.Hosted: CauseLimit, where it is none of these.
+func limitCause(word string) Cause {
+	switch cause := Cause(word); cause {
+	case CauseRate, CauseBreaker, CauseHost, CauseRetryBudget, CauseEqualCall:
+		return cause
+	}
+	return CauseLimit
+}
+
+// hear asks the call at hand what it says of itself, for those who look from outside.
+func (sl *slot) hear() {
+	sl.host, sl.leads = "", nil
+	if hosted, ok := sl.c.entry.(pipeline.Hosted); ok {
+		sl.host = hosted.Host()
+	}
+	if l, ok := sl.c.entry.(interface{ Leads() any }); ok {
+		sl.leads = l.Leads()
+	}
 }
 
 // A gateSet is the gates of a step, and what else a window has for calls that are not let in. Guarded

@@ -2,19 +2,21 @@ package engine
 
 import "errors"
 
-// This file ends a pipeline that is told to stop while its budget of rejections has it paused.
+// This file ends a pipeline that is told to stop while its budget of rejections has it paused, or that spends this budget
+// while it stops.
 //
 // What it guarantees. Nothing more is rejected: to try what has begun to its end would fill the dead letters with the
 // outage that the pause is about. What has not begun is handed back (I7). What has begun, and what would be rejected, is
 // abandoned: no mark passes it, and it is read again. What sinks hold is written. The pipeline has not failed.
 //
 // How. As when an error stops the pipeline early (shared.stop), without an error. Whoever would reject a record
-// is told to stop the pipeline with errHalted, and abandons the record on the way.
+// is told to stop the pipeline with errHalted, and abandons the record on the way. Where no pause is on at the stop, the first
+// who is told so halts the pipeline.
 //
 // A source that cannot be read again is not halted: its records are finished, or they would be lost.
 
 // errHalted is why a record is not rejected any more.
-var errHalted = errors.New("the pipeline was told to stop in a pause: nothing more is rejected, the record is read again")
+var errHalted = errors.New("the pipeline stops, and its budget of dead letters is spent: nothing more is rejected, the record is read again")
 
 // halt ends the pause. What has not begun has been handed back before.
 func (p *shared) halt() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -98,6 +99,96 @@ func TestAStopInAPauseFinishesWhatIsReadOnce(t *testing.T) {
 		p, _, letters := halted(t, Options{Source: &once{memory: memory{lanes: 1, records: 300, endless: true}}, Sinks: []Output{{Name: "out", Kind: "test", Sink: &collect{}}}, Steps: outageSteps(o)["retries"]}, dead)
 		if c := p.Snapshot().Counts; len(dead.all()) <= letters || c.Abandoned != 0 || c.In != c.Rejected {
 			t.Errorf("%d letters, %d before, %+v", len(dead.all()), letters, c)
+		}
+	})
+}
+
+// A stop while no pause is on rejects no more than the budget: what has begun then and fails is abandoned once the budget is
+// spent, or the pipeline ends with its error, and the next run has each record once, when the server is mended.
+func TestAStopInAnOutageKeepsToTheBudget(t *testing.T) {
+	fails := does(func(ctx context.Context, _ *pipeline.Record) error {
+		pause(ctx, 2*time.Second) // the stop comes meanwhile
+		return errors.New("asking: the server is down")
+	})
+	refuses := func(ctx context.Context, recs []*pipeline.Record) error {
+		pause(ctx, 2*time.Second)
+		e := &pipeline.WriteError{}
+		for i := range recs {
+			e.Failed = append(e.Failed, pipeline.Failure{Index: i, Err: pipeline.Permanent(errors.New("storing: no"))})
+		}
+		return e
+	}
+	for budget, conf := range map[string]RejectionBudget{
+		"pauses": {Rejected: 20, Of: 100, Pause: 24 * time.Hour}, "stops": {Rejected: 20, Of: 100},
+	} {
+		for name, c := range map[string]struct {
+			steps []Step
+			write func(context.Context, []*pipeline.Record) error
+		}{
+			"step":    {steps: []Step{{Name: "ask", Kind: "test", Stage: fails, Workers: 64, Wait: &Wait{Retry: Retry{Attempts: 1}}}}},
+			"retries": {steps: []Step{{Name: "ask", Kind: "test", Stage: fails, Workers: 64, Wait: &Wait{Retry: Retry{Attempts: 3, Backoff: time.Second}}}}},
+			"sink":    {write: refuses},
+		} {
+			t.Run(name+" "+budget, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					const n = 1000
+					var log bytes.Buffer
+					src, out, dead := &memory{lanes: 1, records: n, endless: true}, &collect{write: c.write}, &collect{}
+					ctx, cancel := context.WithCancel(t.Context())
+					defer cancel()
+					p, done := start(t, ctx, Options{
+						Source: src, Steps: c.steps, Sinks: []Output{{Name: "out", Kind: "test", Sink: out, MaxRecords: 200}}, Events: event.New(&log, event.Options{}),
+						DeadLetter: DeadLetter{Sink: dead, Kind: "test", Budget: conf},
+					})
+					time.Sleep(time.Second)
+					if s := p.Snapshot(); s.State != "running" || s.Rejected != 0 || s.InFlight == 0 {
+						t.Fatalf("before the stop: %s, %+v", s.State, s.Counts)
+					}
+					cancel()
+					if err := <-done; (err == nil) != (conf.Pause > 0) || err != nil && !strings.Contains(err.Error(), "the budget of dead letters is spent: 20 of the last") {
+						t.Errorf("it ended with %v", err)
+					}
+					s, letters, mark := p.Snapshot(), len(dead.all()), src.mark(0)
+					if letters > 20 || mark != int64(letters) || s.Abandoned == 0 || s.Out != 0 {
+						t.Errorf("%d letters, mark %d, %+v", letters, mark, s.Counts)
+					}
+					balanced(t, p)
+					pauses(t, log.String(), 0)
+					out.write = nil
+					again := Options{
+						Source: &memory{lanes: 1, records: n, from: map[string]int64{"t/0": mark}}, Sinks: []Output{{Name: "out", Kind: "test", Sink: out}},
+						DeadLetter: DeadLetter{Sink: dead, Kind: "test", Budget: conf},
+					}
+					if _, err := run(t, again); err != nil {
+						t.Fatal(err)
+					}
+					allOnce(t, n, out, dead)
+				})
+			})
+		}
+	}
+}
+
+// Of a source that cannot be read again all is finished at such a stop: it would be lost.
+func TestAStopInAnOutageFinishesWhatIsReadOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead := &collect{}
+		ctx, cancel := context.WithCancel(t.Context())
+		p, done := start(t, ctx, Options{
+			Source: &once{memory: memory{lanes: 1, records: 100, endless: true}}, Sinks: []Output{{Name: "out", Kind: "test", Sink: &collect{}}},
+			Steps: []Step{{Name: "ask", Kind: "test", Workers: 64, Wait: &Wait{Retry: Retry{Attempts: 1}}, Stage: does(func(ctx context.Context, _ *pipeline.Record) error {
+				pause(ctx, 2*time.Second)
+				return errors.New("asking: the server is down")
+			})}},
+			DeadLetter: DeadLetter{Sink: dead, Kind: "test", Budget: RejectionBudget{Rejected: 20, Of: 100, Pause: 24 * time.Hour}},
+		})
+		time.Sleep(time.Second)
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if c := p.Snapshot().Counts; len(dead.all()) != 100 || c.Abandoned != 0 {
+			t.Errorf("%d letters, %+v", len(dead.all()), c)
 		}
 	})
 }

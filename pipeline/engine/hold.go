@@ -48,8 +48,17 @@ type Hold struct {
 	Host  string // that is called, or written to; "": none, or it is not known
 	State string // as of an InFlight, or committing
 	Cause Cause
-	For   string        // what that is, for people: "rate api of api.example"; "": Cause says it all
-	Since time.Duration // how long it has been waiting for that; of a write that is tried again, how long there has been no progress
+	For   string // what that is, for people: "rate api of api.example"; "": Cause says it all
+	// Since is how long it has been waiting for that; of a write that is tried again, how long there has been no progress; where Batch
+	// is not 0, how long it has been seen to be at work, which is the least that it has been.
+	Since time.Duration
+	Until time.Time // when a limit lets it ask again; zero: not known, or there is none
+	Joins bool      // Position waits for Root because the call for that one is equal to its own
+
+	// Batch is, of a record at work in a step that computes, how many records its worker took at once, and BatchSince how long ago, where it
+	// is not known since when the worker has this one. 0: it is, or it is no such record.
+	Batch      int
+	BatchSince time.Duration
 
 	Attempt      int    // how many attempts have begun, the one under way included
 	Attempts     int    // the most that there may be; 0: without end
@@ -69,7 +78,11 @@ func (h Hold) String() string {
 		fmt.Fprintf(&b, " (in flight for %s)", span(h.Age))
 	}
 	if h.Root != h.Position {
-		fmt.Fprintf(&b, " waits for %s", h.Root)
+		b.WriteString(" waits for ")
+		if h.Joins {
+			b.WriteString("the equal call of ")
+		}
+		b.WriteString(h.Root.String())
 	}
 	fmt.Fprintf(&b, ": %s", h.Why())
 	switch {
@@ -95,10 +108,7 @@ func (h Hold) waits() string {
 	switch h.Cause {
 	case CauseCall:
 		if h.Attempts == 1 {
-			if h.For != "" {
-				since += " (" + h.For + ")"
-			}
-			return "has been worked on for " + since
+			return h.inWork()
 		}
 		return "attempt " + h.attempt() + " has been under way for " + since + h.failed("; the one before failed with ")
 	case CauseRetry:
@@ -109,11 +119,17 @@ func (h Hold) waits() string {
 		return "is done and has waited " + since + " for the commit" + h.failed("; attempt "+h.attempt()+" fails with ")
 	}
 	text := "has waited " + since + " for " + cmp.Or(h.For, causeTexts[h.Cause])
-	if h.Where == commitPlace {
-		return "is done and " + text
+	if !h.Until.IsZero() {
+		text += ", until " + h.Until.UTC().Format(time.TimeOnly) + "Z"
 	}
-	if h.Attempt > 0 && h.ErrorType != "" {
+	switch {
+	case h.Where == commitPlace:
+		return "is done and " + text
+	case h.ErrorType == "":
+	case h.Attempt > 0:
 		text += "; attempt " + h.attempt() + h.failed(" failed with ")
+	default: // the host has asked to wait, or is left alone: that is no attempt
+		text += h.failed("; the call before failed with ") + ", which does not count as an attempt"
 	}
 	return text
 }

@@ -123,13 +123,15 @@ type DeadLetter struct {
 	RedactsKey bool
 }
 
-// A RejectionBudget is how many of the last records may be rejected: of the last that came through the steps and the
-// last that came to the sinks, together. It tells a bad record from an outage. The parts of a split count like records.
+// A RejectionBudget is how many of the last records may be rejected. Each step, the keys, the conditions of the sinks and the sinks have last
+// records of their own, and what was rejected of these counts together. It tells a bad record from an outage. The parts of a split count
+// like records.
 type RejectionBudget struct {
 	Rejected int // most of the last Of; 0: any number
 	Of       int // 0: 1,000
 	// Pause is how long nothing begins once more were rejected. Then the counts begin anew. 0: the
-	// pipeline stops with an error before the record that would be one too many, which is read again.
+	// pipeline stops with an error before the record that would be one too many, which is read again. While Run
+	// ends because its ctx has, none begins: the record that would be one too many is abandoned with what is in flight.
 	Pause time.Duration
 }
 

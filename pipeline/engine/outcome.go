@@ -281,7 +281,7 @@ func (l *lane) spend(rec item) error {
 	if rec.counted {
 		return nil
 	}
-	err := l.p.rejects.spend(atSinks)
+	err := l.p.rejects.spend(l.p.atSinks())
 	rec.counted = err == nil
 	return err
 }
@@ -329,8 +329,7 @@ func (m *meter) outcomes(c *settlement) {
 func (l *lane) settle(c *settlement) {
 	if c.booked > 0 {
 		l.p.meter.outcomes(c)
-		l.p.rejects.passed(atSteps, c.t.filtered)
-		l.p.rejects.passed(atSinks, c.t.out+c.t.filtered)
+		l.p.rejects.passed(l.p.atSinks(), c.t.out, 0)
 	}
 	l.advance(c)
 	if c.moved && l.dirtyAt.IsZero() {

@@ -60,10 +60,10 @@ func (f *phase) fail(err error) bool {
 	return first
 }
 
-// halt has steps abandon what they have, and nothing more rejected.
-func (f *phase) halt() {
-	f.halted.Store(true)
+// halt has steps abandon what they have, and nothing more rejected. It gives false when that is so already.
+func (f *phase) halt() bool {
 	f.stopsEarly.Store(true)
+	return f.halted.CompareAndSwap(false, true)
 }
 
 // why gives the reason for which the pipeline stops early, nil when there is none.

@@ -17,15 +17,18 @@ import (
 // pipeline instead, and is read again. With one that pauses, the record that goes beyond it is rejected, and
 // then nothing begins until the pause is over: no attempt in a step, no key, no condition, no Write but of dead letters. What
 // is under way goes on, and may be rejected too: an attempt, a Write, and the conditions of a chunk. A stop and a revocation hand back what has not begun, end the pause then, and none begins
-// while they last. What is left in flight is finished, but for a stop in a pause: there it is abandoned (halt.go). Marks, order and outcomes are as without a pause (I1, I5).
+// while they last. What is left in flight is finished, but for a stop in a pause, and one in which the budget is spent: there it is
+// abandoned (halt.go). Marks, order and outcomes are as without a pause (I1, I5).
 //
 // How. A rejection counts when it is decided, in whatever order: so it can still be refused. Beside it count the
-// records that passed the same point, of which there are two, each with its own last records: the steps with the keys and
-// conditions, and the sinks. So records that wait for a sink that lags do not turn the few bad ones among them into
-// an outage. The budget bounds both points together. While no budget is set none of this exists. Whoever begins
+// records that passed the same point, as soon as that is decided: each step, the keys, the conditions and the sinks have
+// their own last records. So records that wait for a slow step or for a sink that lags do not turn the few bad ones among them into
+// an outage. The budget bounds all points together. While no budget is set none of this exists. Whoever begins
 // something asks one flag.
 //
-// Not chosen. One list for both: a record that a sink refuses would stand in it as passed, too, and hide itself.
+// Not chosen. One list for all: a record that a sink refuses would stand in it as passed, too, and hide itself. One for
+// all steps: a quick step that rejects one record in a hundred may be thousands ahead of a slow one, which lets
+// as many through only later.
 //
 // Writes of an open transaction are not held up: it would run out of time.
 
@@ -38,7 +41,7 @@ type rejections struct {
 	total atomic.Int64 // how long the pauses that are over took, all together
 
 	mu        sync.Mutex
-	last      [points]outcomeRuns
+	last      []outcomeRuns // of each point
 	spent     bool          // a record was refused to be rejected: so are all others
 	suspended int           // lanes that are being ended: no pause begins
 	ended     bool          // no pause begins any more
@@ -57,26 +60,39 @@ func newRejections(p *shared) *rejections {
 	if p.opts.DeadLetter.Sink == nil || p.opts.DeadLetter.Budget.Rejected <= 0 {
 		return nil
 	}
-	return &rejections{p: p, conf: p.opts.DeadLetter.Budget}
+	return rejectionsAt(p, p.opts.DeadLetter.Budget, len(p.opts.Steps))
 }
 
-// A point is where records are rejected or pass.
-type point uint8
+func rejectionsAt(p *shared, conf RejectionBudget, steps int) *rejections {
+	return &rejections{p: p, conf: conf, last: make([]outcomeRuns, steps+3)}
+}
 
-const (
-	atSteps point = iota // up to the queues of the sinks
-	atSinks
-	points
-)
+// A point is where records are rejected or pass: where their keys are computed, each step, the conditions of the sinks, and
+// the sinks, in this order.
+type point int
 
-// passed counts records that are not rejected at a point.
-func (r *rejections) passed(at point, n int64) {
-	if r == nil || n <= 0 {
+const atKeys point = 0
+
+func (p *shared) atStep(index int) point { return point(index) + 1 }
+func (p *shared) atConditions() point    { return p.atStep(len(p.opts.Steps)) }
+func (p *shared) atSinks() point         { return p.atConditions() + 1 }
+
+// passed counts records that are not rejected at a point: those that go on, and those that are filtered there, which come to
+// none of the later points and count as passed at each of them.
+func (r *rejections) passed(at point, through, filtered int64) {
+	if r == nil || through+filtered <= 0 {
 		return
 	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pass(at, through+filtered)
+	for later := int(at) + 1; later < len(r.last) && filtered > 0; later++ {
+		r.pass(point(later), filtered)
+	}
+}
+
+func (r *rejections) pass(at point, n int64) {
 	r.last[at].add(int(min(n, int64(r.conf.Of))), false, r.conf.Of)
-	r.mu.Unlock()
 }
 
 // counts gives how many of the last records were rejected, at all points together, and of how many.
@@ -88,17 +104,18 @@ func (r *rejections) counts() (rejected, of int) {
 	return rejected, max(rejected, of)
 }
 
-// spendAtSteps is spend for what the engine rejects before the sinks.
-func (r *rejections) spendAtSteps() error { return r.spend(atSteps) }
-
-// spend counts a record that is to be rejected at a point. An error says that it must not be. It may be called under the
-// lock of a lane; the caller calls tell when it holds none.
+// spend counts a record that is to be rejected at a point. An error says that it must not be: errHalted when a pause would begin,
+// and the pipeline stops. It may be called under the lock of a lane; the caller calls tell when it holds none.
 func (r *rejections) spend(at point) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	rejected, of := r.counts()
-	if r.conf.Pause <= 0 && (r.spent || rejected >= r.conf.Rejected && !r.last[at].drops(r.conf.Of)) {
+	refuses := r.conf.Pause <= 0 || r.ended && !r.p.opts.readsOnce()
+	if refuses && (r.spent || rejected >= r.conf.Rejected && !r.last[at].drops(r.conf.Of)) {
 		r.spent = true
+		if r.conf.Pause > 0 {
+			return errHalted
+		}
 		return fmt.Errorf("the budget of dead letters is spent: %d of the last %d records were rejected, and dead_letter.budget allows no more: mend the cause and start again, the record is read again", rejected, of)
 	}
 	r.last[at].add(1, true, r.conf.Of)
@@ -148,7 +165,8 @@ func (r *rejections) resume() {
 	took := now.Sub(r.began)
 	r.timer.Stop()
 	r.total.Add(int64(took))
-	r.over, r.last = now, [points]outcomeRuns{}
+	r.over = now
+	clear(r.last)
 	r.on.Store(false)
 	close(r.resumed)
 	r.resumed = nil
@@ -243,13 +261,16 @@ func (r *rejections) atWork(now time.Time, age time.Duration) time.Duration {
 	return min(age, now.Sub(r.over))
 }
 
+// endOfPause is what a record waits for that a pause holds up.
+const endOfPause = "the end of the pause, as the budget of dead letters is spent"
+
 // holds says of the records that hold marks that a pause does, where nothing of them is under way.
 func (r *rejections) holds(all []Hold) {
 	if !r.pausing() {
 		return
 	}
 	r.mu.Lock()
-	since := time.Since(r.began)
+	since, until := time.Since(r.began), r.began.Add(r.conf.Pause)
 	r.mu.Unlock()
 	for i := range all {
 		h := &all[i]
@@ -257,10 +278,13 @@ func (r *rejections) holds(all []Hold) {
 		case stateNames[stateRunning], "writing", "committing":
 			continue
 		}
+		if h.Cause == CauseSink && r.p.opts.Transactor != nil { // Writes of a transaction are not held up
+			continue
+		}
 		switch h.Cause {
 		case CauseDeadLetter, CauseCommit, CauseTransaction:
 		default:
-			h.Cause, h.For, h.Since = CauseLimit, "the end of the pause, as the budget of dead letters is spent", since
+			h.State, h.Cause, h.For, h.Since, h.Until = statePaused, CauseLimit, endOfPause, since, until
 		}
 	}
 }

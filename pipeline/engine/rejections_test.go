@@ -160,8 +160,12 @@ func TestABudgetPauses(t *testing.T) {
 					if s := p.Snapshot(); s.State != "paused" || letters > (at+1)*most {
 						t.Errorf("state %s, %d letters in pause %d", s.State, letters, at)
 					}
-					if all := p.Why(); len(all) != 1 || name != "computes" && (all[0].Cause != CauseLimit || !strings.Contains(all[0].String(), "for the end of the pause")) {
-						t.Errorf("Why says %v", all)
+					all := p.Why()
+					if len(all) != 1 || all[0].State != "paused" || all[0].Cause != CauseLimit || !strings.Contains(all[0].String(), "for the end of the pause, as the budget of dead letters is spent, until ") {
+						t.Fatalf("Why says %v", all)
+					}
+					if left := time.Until(all[0].Until); all[0].Since+left != time.Minute || all[0].Since < 40*time.Second {
+						t.Errorf("the pause of a minute is on for %s, and for another %s", all[0].Since, left)
 					}
 					time.Sleep(5 * time.Second)
 					if o.asked.Load() != asked || len(dead.all()) != letters {
@@ -454,6 +458,52 @@ func TestASinkThatLagsSpendsNoBudget(t *testing.T) {
 	}
 }
 
+// A quick step that rejects the few bad ones among many is far ahead of a slow one, which lets them through only later. That is
+// no outage. What it rejects counts among the records that it has seen, whatever it is, and in whatever order they come.
+func TestAQuickStepAheadOfASlowOneSpendsNoBudget(t *testing.T) {
+	bad := does(func(_ context.Context, r *pipeline.Record) error {
+		if r.Offset%100 == 99 {
+			return pipeline.Permanent(errors.New("checking: bad"))
+		}
+		return nil
+	})
+	drops := does(func(_ context.Context, r *pipeline.Record) error {
+		if r.Offset%100 != 99 {
+			return pipeline.Filtered
+		}
+		return errors.New("checking: bad")
+	})
+	slow := Step{Name: "ask", Kind: "test", Workers: 4, Wait: &Wait{Window: 4096}, Stage: does(func(ctx context.Context, r *pipeline.Record) error { pause(ctx, 10*time.Millisecond); return nil })}
+	lags := func(ctx context.Context, _ []*pipeline.Record) error { pause(ctx, time.Minute); return nil }
+	key := func(r *pipeline.Record) ([]byte, error) {
+		if r.Offset%100 == 99 {
+			return nil, errors.New("evaluating: no")
+		}
+		return []byte("k"), nil
+	}
+	for name, o := range map[string]Options{
+		"computes":   {Steps: []Step{{Name: "check", Kind: "test", Stage: bad, Workers: 4}, slow}},
+		"filters":    {Steps: []Step{{Name: "check", Kind: "test", Stage: drops, Workers: 4}, slow}},
+		"waits":      {Steps: []Step{{Name: "check", Kind: "test", Stage: bad, Workers: 8, Wait: &Wait{}}, slow}},
+		"keys":       {Order: OrderKey, Key: key, Steps: []Step{slow}},
+		"conditions": {Sinks: []Output{{Name: "out", Kind: "test", Sink: &collect{write: lags}, When: func(r *pipeline.Record) (bool, error) { _, err := key(r); return true, err }}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const n = 10_000
+				dead := &collect{}
+				o.Source, o.DeadLetter = &memory{lanes: 1, records: n, batch: 500}, DeadLetter{Sink: dead, Kind: "test", Budget: RejectionBudget{Rejected: 20, Of: 1000}}
+				if o.Sinks == nil {
+					o.Sinks = []Output{{Name: "out", Kind: "test", Sink: &collect{}}}
+				}
+				if _, err := run(t, o); err != nil || len(dead.all()) != n/100 {
+					t.Errorf("%v, %d letters", err, len(dead.all()))
+				}
+			})
+		})
+	}
+}
+
 // Sinks that refuse records and steps that do spend one budget: it bounds both together, and what has passed the steps
 // does not hide what a sink refuses.
 func TestStepsAndSinksSpendOneBudget(t *testing.T) {
@@ -554,12 +604,12 @@ func TestAPauseIsToldOfBeforeItsEnd(t *testing.T) {
 	var r *rejections
 	p := &shared{events: log.emitter(t)}
 	p.hooks.resumed = func() {}
-	r = &rejections{p: p, conf: RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}}
+	r = rejectionsAt(p, RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}, 1)
 	var all sync.WaitGroup
 	for range 2 {
 		all.Go(func() {
 			for range n {
-				_ = r.spend(atSteps)
+				_ = r.spend(p.atStep(0))
 				r.tell()
 			}
 		})

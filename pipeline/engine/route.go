@@ -29,7 +29,8 @@ type router struct {
 	none  []item   // records of the chunk that no sink wants
 	lost  []item   // records of the chunk that are abandoned
 
-	through int64 // how many records of the chunk some sink gets
+	through  int64 // how many records of the chunk some sink gets, of which the budget of rejections does not know
+	unwanted int   // of how many of none it knows
 }
 
 func newRouter(p *shared, sinks []*sink, in *pipe) *router {
@@ -62,7 +63,7 @@ func (r *router) work() bool {
 	case r.i == 0 && (r.p.phase.stopsEarly.Load() || l.isFrozen()):
 		l.finish(r.recs, abandoned)
 	case r.plain && r.c.failed == 0:
-		r.p.rejects.passed(atSteps, int64(len(r.recs)))
+		r.p.rejects.passed(r.p.atConditions(), int64(len(r.recs)), 0)
 		r.sinks[0].enqueue(l, r.recs)
 	default:
 		for ; r.i < len(r.recs); r.i++ {
@@ -160,7 +161,8 @@ func (r *router) unclear(it item, sink int, err error) {
 	s.meter.enter(1)
 	s.meter.failed(it.rec.Position, err)
 	s.meter.count(t, 1)
-	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, r.p.rejects.spendAtSteps))
+	r.tell()
+	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, func() error { return r.p.rejects.spend(r.p.atConditions()) }))
 }
 
 // reject sends a failed record to the dead letters, or stops the pipeline. It comes here, where
@@ -175,11 +177,17 @@ func (r *router) reject(it item, why *failure) {
 	it.piece.lane.reject(it, why)
 }
 
+// tell has the budget of rejections know of the records that passed.
+func (r *router) tell() {
+	r.p.rejects.passed(r.p.atConditions(), r.through, int64(len(r.none)-r.unwanted))
+	r.through, r.unwanted = 0, len(r.none)
+}
+
 // flush hands the lists to the sinks.
 func (r *router) flush() {
 	l := r.c.lane
-	r.p.rejects.passed(atSteps, r.through)
-	r.through = 0
+	r.tell()
+	r.unwanted = 0
 	for i, list := range r.lists {
 		if len(list) > 0 {
 			r.sinks[i].enqueue(l, list)

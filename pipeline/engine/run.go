@@ -16,7 +16,7 @@ import (
 // When ctx ends, what has not begun is handed back: what waits unread, and what the
 // first waiting step has not begun, unless the source is a [pipeline.ReadOncer] (I7). It counts as
 // abandoned, and is read again. So does what has begun when the budget of rejections has the
-// pipeline paused then.
+// pipeline paused then, or is spent while it drains.
 //
 // It gives nil when the source or ctx has ended and everything that was begun has its
 // outcome; *AbandonedError when the drain budget was spent first, or Abort was

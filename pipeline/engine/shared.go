@@ -74,9 +74,16 @@ func (p *shared) init(o Options) {
 
 // stop ends the pipeline early because of err: reading stops, steps abandon what they
 // have, and sinks finish what they hold within the drain budget. The first error counts. errHalted is
-// none: the pipeline stops already.
+// none: the pipeline stops already, and is halted.
 func (p *shared) stop(err error) {
-	if errors.Is(err, errHalted) || !p.phase.fail(err) {
+	if errors.Is(err, errHalted) {
+		if p.phase.halt() {
+			p.discardUnread()
+			p.halt()
+		}
+		return
+	}
+	if !p.phase.fail(err) {
 		return
 	}
 	p.rejects.forbid()

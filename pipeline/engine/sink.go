@@ -105,6 +105,9 @@ type atWork struct {
 	call    bool          // a Write is under way
 	clock   *clock        // of that Write; nil: there is none
 	stood   time.Duration // how long the clocks of earlier Writes since then stood still
+
+	// Since when, and until when, no Write begins because the last that failed has said so (pipeline.RetryAfter).
+	asked, askedUntil time.Time
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
@@ -206,6 +209,19 @@ func (q *sinkQueue) next(into []item) ([]item, bool) {
 		q.s.countHeld(-1)
 	}
 	return into, len(into) > 0
+}
+
+// again notes that a Write has failed that is to be tried again, and gives after which wait.
+func (q *sinkQueue) again(err error, ended time.Time) (wait time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	own, hint := q.s.conf.Retry.pause(q.fails), pipeline.RetryHint(err)
+	if hint > own {
+		q.asked, q.askedUntil = ended, ended.Add(hint)
+	}
+	q.fails++
+	q.lastErr = err
+	return max(own, hint, 1)
 }
 
 // drop empties the queue and gives the records that were in it.

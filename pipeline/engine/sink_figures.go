@@ -25,17 +25,15 @@ func (q *sinkQueue) age(now time.Time) time.Duration {
 
 // holdup finds the record that has waited longest for a Write of it to succeed.
 func (s *sink) holdup(now time.Time) (h holdup) {
+	host := hostOf(s.conf.Sink)
 	for _, q := range s.allQueues() {
 		q.mu.Lock()
 		if !q.stuck.IsZero() && len(q.batch) > 0 {
 			if age := q.age(now); age > h.age {
-				h = holdup{age, q.describe(q.batch[0], "", now)}
+				h = holdup{age, q.describe(q.batch[0], host, now)}
 			}
 		}
 		q.mu.Unlock()
-	}
-	if h.age > 0 {
-		h.Host = hostOf(s.conf.Sink)
 	}
 	return h
 }
@@ -58,23 +56,24 @@ func (s *sink) snapshot(now time.Time) SinkSnapshot {
 func (s *sink) inFlight(now time.Time, add func(InFlight)) {
 	for _, q := range s.allQueues() {
 		q.mu.Lock()
-		state, held := "retrying", time.Duration(0)
+		state, waits, held := "retrying", "", time.Duration(0)
 		one := func(rec item, state string, attempt int) {
 			add(InFlight{
-				Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state, Held: held,
+				Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state, For: waits, Held: held,
 				Attempt: attempt, Age: now.Sub(rec.piece.read),
 			})
 		}
 		if q.call {
 			state = "writing"
 			if _, held = q.clock.stoodStill(now); held > 0 {
-				state = "throttled"
+				by, _ := q.clock.waitsFor()
+				state, waits = "throttled", by.waits
 			}
 		}
 		for _, rec := range q.batch {
 			one(rec, state, q.fails+1)
 		}
-		held = 0
+		waits, held = "", 0
 		for _, rec := range q.queue[q.head:] {
 			one(rec, "queued", 0)
 		}

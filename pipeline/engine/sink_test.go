@@ -149,6 +149,9 @@ func TestASinkIsRetriedWithoutEnd(t *testing.T) {
 		if len(up) != 1 || len(well) != 1 || up[0]["error_type"] != "_other" || up[0]["holder"] != "t/0" || up[0]["error_message"] != down.Error() {
 			t.Errorf("stalled %v, recovered %v", up, well)
 		}
+		if text, _ := up[0]["message"].(string); strings.Count(text, down.Error()) != 1 || !strings.Contains(text, "out stores nothing of t/0 since 30s: t/0@0; out: attempt ") {
+			t.Errorf("the message is %q", text)
+		}
 	})
 }
 

@@ -22,6 +22,7 @@ type slot struct {
 	next   pipeline.Call // that Do has given; nil: none, or it is the call's by now
 	panic  *pipeline.PanicError
 	host   string // of the call that asks, as it has said; "": it has not
+	leads  any    // likewise: admission.leads
 	yields bool   // the call does not ask now: one that was picked before it has come to its gate
 }
 
@@ -267,6 +268,12 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	}
 	s.meter.mu.Unlock()
 	l := wl.lane
+	switch {
+	case j.verdict == drop:
+		s.p.rejects.passed(s.p.atStep(s.index), 0, 1)
+	case j.verdict == pass && !gone:
+		s.p.rejects.passed(s.p.atStep(s.index), 1, 0)
+	}
 	switch {
 	case j.verdict == drop:
 		l.finishAt([]item{rec}, filtered, now)

@@ -87,7 +87,7 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 		return judgement{verdict: pass, restore: true}
 	}
 	t.rejected++
-	return judgement{verdict: fail, fail: s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts, s.p.rejects.spendAtSteps)}
+	return judgement{verdict: fail, fail: s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts, func() error { return s.p.rejects.spend(s.p.atStep(s.index)) })}
 }
 
 // failed counts an error by its type.

@@ -131,6 +131,16 @@ func (t *transactions) mayWrite(rec item) bool {
 	return false
 }
 
+// isClosed says whether nothing may be written now, as a transaction begins or is committed. A nil one holds up nothing.
+func (t *transactions) isClosed() bool {
+	if t == nil {
+		return true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state == txnClosed
+}
+
 // took notes that a writer has taken a batch, which it will write in this transaction. The lock
 // is held.
 func (t *transactions) took(recs []item) {

@@ -164,7 +164,7 @@ func (p *shared) stalled(pl *watched, h holdup) {
 	if h.ErrorType != "" {
 		e.ErrorType, e.ErrorMessage = h.ErrorType, h.ErrorMessage
 	}
-	p.events.Emit(e, fmt.Sprintf("%s stores nothing of %s since %s: %s; %s", pl.name, h.Lane, h.age.Round(time.Millisecond), e.ErrorMessage, h.Why()))
+	p.events.Emit(e, fmt.Sprintf("%s stores nothing of %s since %s: %s; %s", pl.name, h.Lane, h.age.Round(time.Millisecond), h.Position, h.Why()))
 }
 
 func (p *shared) recovered(pl *watched, h holdup) {

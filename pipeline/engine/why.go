@@ -31,10 +31,15 @@ func (p *Pipeline) Why() []Hold {
 		all = all[:0]
 		var unmade []Hold
 		for _, l := range p.lanes.all() {
-			if h, ok := p.commits.hold(l, now); ok {
+			h, ok, alone := p.commits.hold(l, now)
+			if ok {
 				h.Host = hostOf(p.opts.Source)
 				all = append(all, h)
-			} else if w := l.wanted(now); w != nil {
+			}
+			if alone {
+				continue
+			}
+			if w := l.wanted(now); w != nil {
 				f.lanes[l] = w
 			} else if h, ok := l.unmade(now); ok {
 				unmade = append(unmade, h)
@@ -63,11 +68,17 @@ const whyLooks = 3
 type search struct {
 	chain *chain
 	lanes map[*lane]*wanted
-	work  []Hold // of each step that computes: the record at work in the chunk that it has had longest; no State: none
+	work  []longWork // of each step that computes: the record at work in the chunk that it has had longest; no State: none
+}
+
+// A longWork is a record at work in a step that computes, and for how long its chunk has been.
+type longWork struct {
+	Hold
+	taken time.Duration
 }
 
 func newSearch(c *chain) *search {
-	return &search{chain: c, lanes: map[*lane]*wanted{}, work: make([]Hold, len(c.steps))}
+	return &search{chain: c, lanes: map[*lane]*wanted{}, work: make([]longWork, len(c.steps))}
 }
 
 // A wanted is the record that holds the mark of a lane.
@@ -174,41 +185,6 @@ func (f *search) missing() bool {
 		}
 	}
 	return false
-}
-
-// hold says that the commit holds the mark: what waits for it is done for longer than the first record without an
-// outcome has been there.
-func (c *committer) hold(l *lane, now time.Time) (h Hold, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	next, unsaved := l.unsavedMark()
-	if !unsaved || l.dirtyAt.IsZero() {
-		return h, false
-	}
-	if pc, ok := l.ring.Oldest(); ok && !l.frozen && pc.read.Before(l.dirtyAt) {
-		return h, false
-	}
-	topic, partition := l.coordinates()
-	h = Hold{
-		Lane: l.name, Position: pipeline.Position{Topic: topic, Partition: int32(partition), Offset: l.committed},
-		Where: commitPlace, State: stateNames[stateQueued], Cause: CauseCommit, Since: now.Sub(l.dirtyAt), Attempt: int(c.fails.Load()),
-		Behind: next - l.committed - 1,
-	}
-	h.Root, h.Age = h.Position, h.Since
-	for pc := range l.ring.All() {
-		h.Behind += int64(pc.Size())
-	}
-	if len(c.busy) > 0 {
-		h.State = "committing"
-		h.Attempt++
-	}
-	if e := c.lastErr.Load(); e != nil {
-		h.ErrorType, h.ErrorMessage = e.kind, e.message
-	}
-	if c.txn != nil {
-		h.Cause = CauseTransaction
-	}
-	return h, true
 }
 
 // seek looks through all places.

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -55,21 +54,15 @@ func (p *Pipeline) seekChunks(f *search, now time.Time) {
 	}
 }
 
-// noteWork notes, and gives, the record at work in a chunk of a step that computes. Where the cursor of the chunk stands at a
-// multiple of cursorEvery, the worker may be further. The chunk is locked.
+// noteWork notes, and gives, the record at work in a chunk of a step that computes. The chunk is locked.
 func (f *search) noteWork(p *Pipeline, c *chunk, step int, now time.Time) Hold {
-	i := int(c.cursor.Load())
-	if i >= len(c.recs) {
+	hand, ok := c.look(p.phase.began, now)
+	if !ok {
 		return Hold{}
 	}
-	h := p.steps[step].core().here()
-	h.Lane, h.Root, h.State, h.Cause, h.Attempt, h.Attempts = c.lane.name, c.recs[i].rec.Position, stateNames[stateRunning], CauseCall, 1, 1
-	h.Since = now.Sub(p.phase.began) - time.Duration(c.taken.Load())
-	if i%cursorEvery == 0 && i+1 < len(c.recs) {
-		h.For = fmt.Sprintf("it or one of the %d records behind it", min(cursorEvery-1, len(c.recs)-1-i))
-	}
-	if h.Since > f.work[step].Since || f.work[step].State == "" {
-		f.work[step] = h
+	h := p.steps[step].core().hold(c, hand)
+	if w := &f.work[step]; hand.taken > w.taken || w.State == "" {
+		*w = longWork{h, hand.taken}
 	}
 	return h
 }
@@ -86,9 +79,11 @@ func (f *search) inChunk(p *Pipeline, q inChunk, now time.Time) Hold {
 	case q.work.State != "":
 		return q.work
 	case q.state == stateTurn && f.work[q.step].State != "":
-		return f.work[q.step]
+		return f.work[q.step].Hold
 	case q.state == stateTurn:
 		h.For = f.occupied(q.step+1, now)
+	case q.state == stateResting:
+		h.Cause, h.For = CauseLimit, endOfPause // since when is added by rejections.holds
 	default:
 		if wait, ok := s.(*waitStep); ok {
 			h.Cause, h.For = wait.waitsInFront(q.l, now)
@@ -111,7 +106,7 @@ func (f *search) occupied(step int, now time.Time) string {
 			return name
 		}
 		if h := f.work[step]; h.State != "" {
-			return name + ", which has had " + h.Root.String() + " for " + span(h.Since)
+			return name + ", " + h.has()
 		}
 	}
 	return ""

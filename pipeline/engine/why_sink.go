@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine/internal/reorder"
 )
 
 // This file is what sinks say of the records that hold marks.
@@ -66,14 +68,29 @@ func (q *sinkQueue) describe(it item, host string, now time.Time) Hold {
 	if !q.stuck.IsZero() {
 		h.Since = q.age(now)
 	}
-	if q.call {
+	switch {
+	case q.call:
 		h.State = "writing"
 		h.Attempt++
 		if _, held := q.clock.stoodStill(now); held > 0 {
-			h.State, h.Since, h.Cause = "throttled", held, CauseLimit
+			by, of := q.clock.waitsFor()
+			h.limited(by, of, held, now)
+			h.Attempt-- // it has not been sent
 		}
+	case now.Before(q.askedUntil):
+		who := cmp.Or(host, "the sink")
+		h.limited(heldFor{cause: CauseHost, waits: who + ", which has asked to wait", until: q.askedUntil}, host, now.Sub(q.asked), now)
 	}
 	return h
+}
+
+// limited has a limit be what holds a write up.
+func (h *Hold) limited(by heldFor, host string, since time.Duration, now time.Time) {
+	h.State, h.Cause, h.For, h.Since = callStates[reorder.Throttled], cmp.Or(by.cause, CauseLimit), by.waits, since
+	h.Host = cmp.Or(host, h.Host)
+	if by.until.After(now) {
+		h.Until = by.until
+	}
 }
 
 // describeQueued says what a record waits for that no Write has had. The queue is locked.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -25,6 +26,7 @@ func (s *waitStep) seek(now time.Time, f *search) {
 // seekWindow gives those that have been released and wait to be sent on.
 func (s *waitStep) seekWindow(now time.Time, f *search) map[*wanted]Hold {
 	released := map[*wanted]Hold{}
+	var leaders map[any]*call // made when it is needed
 	w := &s.win
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -37,7 +39,14 @@ func (s *waitStep) seekWindow(now time.Time, f *search) map[*wanted]Hold {
 			if c.Number() != wanted.number || c.State() == reorder.Answered && c.result != pass && c.result != fail {
 				continue // it is another one, or has its outcome
 			}
-			wanted.found(c.at, s.describe(c, now)) // no other record is before it; at most another part of its own
+			h := s.describe(c, now)
+			if h.Cause == CauseEqualCall && c.gate != nil {
+				if leaders == nil {
+					leaders = s.leaders()
+				}
+				h = s.follow(h, leaders[c.gate.key], now)
+			}
+			wanted.found(c.at, h) // no other record is before it; at most another part of its own
 		}
 		for _, r := range wl.out.Rest() {
 			if r.rec.number() != wanted.number {
@@ -49,6 +58,33 @@ func (s *waitStep) seekWindow(now time.Time, f *search) map[*wanted]Hold {
 		}
 	}
 	return released
+}
+
+// leaders gives the calls that others wait for, by the gates at which these do. The window is locked.
+func (s *waitStep) leaders() map[any]*call {
+	all := map[any]*call{}
+	for _, wl := range s.win.lanes {
+		for c := range wl.All() {
+			switch c.State() {
+			case reorder.Answered, reorder.Parked, reorder.Abandoned: // it has its answer, or has not asked
+				continue
+			}
+			if c.leads != nil {
+				all[c.leads] = c
+			}
+		}
+	}
+	return all
+}
+
+// follow gives what the call waits for that a call waits for, which is equal to it; nil: that is not known. The window is locked.
+func (s *waitStep) follow(h Hold, lead *call, now time.Time) Hold {
+	if lead == nil {
+		return h
+	}
+	of := s.describe(lead, now)
+	of.Joins = true
+	return of
 }
 
 // describe says what a call in the window waits for. The window is locked.
@@ -69,9 +105,9 @@ func (s *waitStep) describe(c *call, now time.Time) Hold {
 		if c.gate != nil {
 			by = c.gate.held
 		}
-		h.State, h.Cause, h.For, since = callStates[reorder.Throttled], by.cause, by.waits, c.heldSince
-		if h.Cause == "" {
-			h.Cause = CauseLimit
+		h.State, h.Cause, h.For, since = callStates[reorder.Throttled], cmp.Or(by.cause, CauseLimit), by.waits, c.heldSince
+		if by.until.After(now) {
+			h.Until = by.until
 		}
 	case state == reorder.Running:
 		h.Cause, since = CauseCall, c.started

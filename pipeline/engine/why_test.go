@@ -65,15 +65,15 @@ func TestWhyNamesWhereverRecordsStand(t *testing.T) {
 		"at work, and in front of a step that computes": {
 			Options{Source: two(), Steps: []Step{{Name: "parse", Stage: hangsOn(0, 5), Workers: 1}}},
 			[]string{
-				"t/0@0 waits for t/0@5: parse: has been worked on for 5.0 s; 19 records behind it",
-				"t/1@0: parse: has waited 5.0 s for parse, which has had t/0@5 for 5.0 s; 19 records behind it",
+				"t/0@0 (in flight for 5.0 s) waits for t/0@5: parse: is at work; its worker took it with 19 others 5.0 s ago; 19 records behind it",
+				"t/1@0: parse: has waited 5.0 s for parse, which took t/0@5 with 19 others 5.0 s ago; 19 records behind it",
 			}, CauseQueue,
 		},
 		"in a chunk that waits for its turn": {
 			Options{Source: two(), Steps: []Step{{Name: "parse", Stage: hangsOn(0, 0), Workers: 2}}},
 			[]string{
-				"t/0@0: parse: has been worked on for 5.0 s (it or one of the 15 records behind it); 19 records behind it",
-				"t/1@0 waits for t/0@0: parse: has been worked on for 5.0 s (it or one of the 15 records behind it); 19 records behind it",
+				"t/0@0: parse: has been worked on for 5.0 s; 19 records behind it",
+				"t/1@0 waits for t/0@0: parse: has been worked on for 5.0 s; 19 records behind it",
 			}, CauseCall,
 		},
 		"in front of a step whose slots are taken": {

@@ -281,13 +281,8 @@ func (w *writer) later(err error) {
 		w.giveUp()
 		return
 	}
-	r := q.s.conf.Retry
-	w.wait = max(r.pause(q.fails), pipeline.RetryHint(err), 1)
+	w.wait = q.again(err, w.ended)
 	q.s.meter.count(increments{retries: 1}, 0)
-	q.mu.Lock()
-	q.fails++
-	q.lastErr = err
-	q.mu.Unlock()
 }
 
 // stored books records as durable.

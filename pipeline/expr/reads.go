@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/conf"
@@ -58,6 +59,26 @@ func (t *Template) Parts() []Part {
 	var parts []Part
 	for _, p := range t.pieces {
 		if p.part != nil {
+			parts = append(parts, Part{p.part, p.offset})
+		}
+	}
+	return parts
+}
+
+// HostParts gives the expressions of a URL that give its host, or a part of it: one with which the template begins may give the URL
+// as a whole, and then those that follow it up to the path may be of the host too.
+func (t *Template) HostParts() []Part {
+	var parts []Part
+	open := len(t.pieces) > 0 && t.pieces[0].part != nil
+	for _, p := range t.pieces {
+		switch {
+		case p.part == nil:
+			_, behind, found := strings.Cut(p.static, "://")
+			if !found {
+				behind = p.static
+			}
+			open = open && !strings.ContainsAny(behind, "/?#")
+		case open || p.inHost:
 			parts = append(parts, Part{p.part, p.offset})
 		}
 	}

@@ -7,12 +7,12 @@ package secretfiles
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/internal/smallfile"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -39,7 +39,8 @@ type Secret struct {
 	failed bool // since it was last good
 }
 
-// Open reads the secret. The error is an EnvironmentError that names the file.
+// Open reads the secret. The file may be a pipe, which is read to its end, and not again. The error is an EnvironmentError that
+// names the file.
 func Open(o Options) (*Secret, error) {
 	s := &Secret{o: o, last: o.Literal.Reveal(), looked: time.Now()}
 	if o.File == "" {
@@ -49,15 +50,15 @@ func Open(o Options) (*Secret, error) {
 		return s, nil
 	}
 	var err error
-	if s.last, err = s.read(); err != nil {
+	if s.last, err = s.read(smallfile.ReadOnce); err != nil {
 		return nil, &pipeline.EnvironmentError{Err: err}
 	}
 	return s, nil
 }
 
 // read gives what the file holds, without the end of its line and a byte order mark.
-func (s *Secret) read() (string, error) {
-	raw, err := os.ReadFile(string(s.o.File))
+func (s *Secret) read(file func(name string) ([]byte, error)) (string, error) {
+	raw, err := file(string(s.o.File))
 	if err != nil {
 		return "", fmt.Errorf("reading %s: %w", s.o.What, err)
 	}
@@ -103,7 +104,7 @@ func (s *Secret) Look() string {
 	var problem error
 	if s.o.File != "" {
 		s.looked = time.Now()
-		text, err := s.read()
+		text, err := s.read(smallfile.Read)
 		if err != nil && !s.failed {
 			problem = err
 		}

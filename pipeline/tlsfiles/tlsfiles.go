@@ -10,8 +10,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
+
+	"github.com/penstockio/penstock/pipeline/internal/smallfile"
 )
 
 // Paths name the files, all of PEM. "": none.
@@ -40,7 +41,7 @@ func Open(p Paths, base *tls.Config, warn func(error)) (*Files, error) {
 		return nil, errors.New("setting up TLS: cert and key need each other; give both or none")
 	}
 	f := &Files{paths: p, base: base, warn: warn}
-	raw, err := f.read()
+	raw, err := f.read(smallfile.ReadOnce)
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +65,7 @@ func (f *Files) Config() *tls.Config {
 }
 
 func (f *Files) reload() (_ *tls.Config, problem error) {
-	raw, err := f.read()
+	raw, err := f.read(smallfile.Read)
 	same := true
 	for i := range raw {
 		same = same && bytes.Equal(raw[i], f.raw[i])
@@ -86,14 +87,14 @@ func (f *Files) reload() (_ *tls.Config, problem error) {
 	return f.config, nil
 }
 
-func (f *Files) read() (raw [3][]byte, err error) {
+func (f *Files) read(one func(name string) ([]byte, error)) (raw [3][]byte, err error) {
 	for i, file := range []struct{ path, what string }{
 		{f.paths.CA, "the authorities of tls.ca"}, {f.paths.Cert, "the certificate of tls.cert"}, {f.paths.Key, "the key of tls.key"},
 	} {
 		if file.path == "" {
 			continue
 		}
-		if raw[i], err = os.ReadFile(file.path); err != nil {
+		if raw[i], err = one(file.path); err != nil {
 			return raw, fmt.Errorf("reading %s: %w", file.what, err)
 		}
 	}

@@ -55,7 +55,7 @@ func check(t *testing.T, got, want engine.Hold, line string) {
 	if want.Root == (pipeline.Position{}) {
 		want.Root = want.Position
 	}
-	want.Since, want.Age, want.Behind, want.ErrorMessage = got.Since, got.Age, got.Behind, got.ErrorMessage
+	want.Since, want.Age, want.Behind, want.ErrorMessage, want.Until = got.Since, got.Age, got.Behind, got.ErrorMessage, got.Until
 	if got != want {
 		t.Errorf("Why says\n%+v, want\n%+v", got, want)
 	}
@@ -64,7 +64,8 @@ func check(t *testing.T, got, want engine.Hold, line string) {
 		since = fmt.Sprintf("%d ms", got.Since.Milliseconds())
 	}
 	line = strings.Replace(line, "SINCE", since, 1) // where it is drawn how long that is
-	if got.Age-got.Since >= time.Second {           // it has been there for longer than in this state
+	line = strings.Replace(line, "UNTIL", "until "+got.Until.UTC().Format(time.TimeOnly)+"Z", 1)
+	if got.Age-got.Since >= time.Second { // it has been there for longer than in this state
 		line = strings.Replace(line, ": ", fmt.Sprintf(" (in flight for %.1f s): ", got.Age.Truncate(100*time.Millisecond).Seconds()), 1)
 	}
 	if got := got.String(); got != line {
@@ -132,7 +133,7 @@ func TestWhyARate(t *testing.T) {
 		check(t, h, engine.Hold{
 			Lane: "values/0", Position: at(2), Where: "step", Kind: "http", Host: "api.example", State: "throttled",
 			Cause: engine.CauseRate, For: "rate api of api.example", Attempts: 5,
-		}, "values/0@2: step, host api.example: has waited 15.0 s for rate api of api.example; 97 records behind it")
+		}, "values/0@2: step, host api.example: has waited 15.0 s for rate api of api.example, UNTIL; 97 records behind it")
 	})
 }
 
@@ -151,7 +152,7 @@ func TestWhyABreaker(t *testing.T) {
 		check(t, h, engine.Hold{
 			Lane: "values/0", Position: at(0), Where: "step", Kind: "http", Host: "api.example", State: "throttled",
 			Cause: engine.CauseBreaker, For: "circuit of api.example", Attempt: attempt, Attempts: 5, ErrorType: "http_5xx",
-		}, fmt.Sprintf("values/0@0: step, host api.example: has waited 1.0 s for circuit of api.example; attempt %d of 5 failed with http_5xx (calling GET http://api.example: answered status 503); 99 records behind it", attempt))
+		}, fmt.Sprintf("values/0@0: step, host api.example: has waited 1.0 s for circuit of api.example, UNTIL; attempt %d of 5 failed with http_5xx (calling GET http://api.example: answered status 503); 99 records behind it", attempt))
 	})
 }
 
@@ -350,8 +351,7 @@ func TestWhyOtherLimits(t *testing.T) {
 		"it has asked to wait": {nil, "http://{host}/{id}", func(w http.ResponseWriter, _ *http.Request, _ int, _ time.Duration) {
 			w.Header().Set("Retry-After", "60")
 			w.WriteHeader(http.StatusTooManyRequests)
-		}, engine.CauseHost, "api.example, which has asked to wait", false},
-		"an equal call": {nil, "http://{host}/same", sleepy, engine.CauseEqualCall, "an equal call to api.example", false},
+		}, engine.CauseHost, "api.example, which has asked to wait (http_429)", false},
 		"the retry budget": {
 			func(e *calls.Env) { e.Settings.RetryBudget, e.Settings.Breaker.Off = 0.01, true }, "http://{host}/{id}",
 			func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) {
@@ -398,6 +398,175 @@ func TestWhyOtherLimits(t *testing.T) {
 				<-ended
 				x.close()
 				time.Sleep(time.Minute)
+			})
+		})
+	}
+}
+
+// lanes gives the pipeline of a table whose records have a lane each, so that there is a hold of each.
+func (x *table) lanes(t *testing.T, n int, url string) *engine.Pipeline {
+	t.Helper()
+	x.settings = func(s *Settings) { s.URL = template(t, url) }
+	x.options = func(o *engine.Options) {
+		var lanes [][]string
+		for i := range n {
+			lanes = append(lanes, []string{fmt.Sprintf(`{"id":%d,"host":"api.example"}`, i)})
+		}
+		o.Source = pipelinetest.NewLanes(lanes...)
+	}
+	return x.pipeline(t, 1, "api.example")
+}
+
+// holds runs the pipeline, and gives what Why says after a while.
+func (x *table) holds(t *testing.T, p *engine.Pipeline, after time.Duration) []engine.Hold {
+	t.Helper()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(t.Context()) }()
+	time.Sleep(after)
+	synctest.Wait()
+	all := p.Why()
+	p.Abort()
+	<-ended
+	x.close()
+	time.Sleep(time.Minute)
+	return all
+}
+
+// A record that waits for the answer to an equal call is told what that one waits for, be it the server or a limit.
+func TestWhyAnEqualCall(t *testing.T) {
+	const n = 20
+	for name, tt := range map[string]struct {
+		shared *calls.Shared
+		cause  engine.Cause
+		waits  string
+		says   string
+	}{
+		"under way": {nil, engine.CauseCall, "", "attempt 1 of 5 has been under way for 5.5 s"},
+		"held back": {calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 1, Per: time.Hour}, Burst: 1, Per: "host"}}),
+			engine.CauseRate, "rate api of api.example", " s for rate api of api.example, until "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				x := table{workers: 4, wait: patient}
+				path := "http://{host}/same"
+				if tt.shared != nil {
+					x.workers = 1 // the first record comes first
+					x.calls = func(e *calls.Env) { e.Shared, e.Settings.Limit = tt.shared, []string{"api"} }
+					path = `http://{host}/{id == 0 ? "first" : "same"}` // which takes what there is of the rate
+				}
+				x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) {
+					if r.URL.Path == "/same" {
+						slowly(r, 30*time.Second)
+					}
+					well(w, r)
+				})
+				lead, joined := pipeline.Position{}, 0
+				all := x.holds(t, x.lanes(t, n, path), 5*time.Second+500*time.Millisecond)
+				for _, h := range all {
+					if h.Where == "commit" {
+						continue
+					}
+					if h.Cause != tt.cause || h.For != tt.waits || h.Host != "api.example" || h.Joins != (h.Root != h.Position) || !strings.Contains(h.Why(), tt.says) {
+						t.Errorf("%v: %+v", h, h)
+					}
+					if lead == (pipeline.Position{}) {
+						lead = h.Root
+					}
+					if h.Joins {
+						joined++
+						if want := h.Position.String() + " waits for the equal call of " + lead.String() + ": step, host api.example: "; h.Root != lead || !strings.HasPrefix(h.String(), want) {
+							t.Errorf("%v, want %s…", h, want)
+						}
+					}
+				}
+				if want := len(all) - 1; joined != want || want < n-2 {
+					t.Errorf("%d of %d holds wait for the equal call: %v", joined, len(all), all)
+				}
+			})
+		})
+	}
+}
+
+// Of a host that has asked to wait each line says how it has, and until when: that of the record which was told so, and those behind it.
+func TestWhyAHostThatHasAskedToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := table{workers: 1, wait: patient}
+		x.serve("api.example", func(w http.ResponseWriter, _ *http.Request, _ int, _ time.Duration) {
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(http.StatusTooManyRequests)
+		})
+		p := x.lanes(t, 4, "http://{host}/{id}")
+		began := time.Now()
+		told := 0
+		for _, h := range x.holds(t, p, 5*time.Second) {
+			until := h.Until.Sub(began)
+			line := "step, host api.example: has waited " + map[bool]string{true: "4.9 s", false: "5.0 s"}[h.Since < 5*time.Second] +
+				" for api.example, which has asked to wait (http_429), until " + h.Until.UTC().Format(time.TimeOnly) + "Z"
+			if h.ErrorType != "" {
+				told++
+				line += "; the call before failed with http_429 (calling GET http://api.example: answered status 429), which does not count as an attempt"
+			}
+			if h.Cause != engine.CauseHost || until < time.Minute || until > 61*time.Second || h.Why() != line {
+				t.Errorf("%v until %v, want %s", h, until, line)
+			}
+		}
+		if told != 1 {
+			t.Errorf("%d were told to wait", told)
+		}
+	})
+}
+
+// keeps is a sink that keeps to limits and is told to wait, as those are that send over HTTP.
+type keeps struct {
+	pipelinetest.Memory
+	limits *calls.Limiter
+	err    error
+}
+
+func (k *keeps) Write(ctx context.Context, recs []*pipeline.Record) error {
+	return k.limits.Do(ctx, k.Host(), func(context.Context) error {
+		if k.err != nil {
+			return k.err
+		}
+		return k.Memory.Write(ctx, recs)
+	})
+}
+
+func (*keeps) Host() string { return "store.example" }
+
+func TestWhyASinkThatIsHeldBack(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err   error
+		cause engine.Cause
+		kind  string
+		tries int
+		line  string
+	}{
+		"by its rate": {nil, engine.CauseRate, "", 0,
+			"values/0@1: out, host store.example: has waited 5.0 s for rate api of store.example, UNTIL; 98 records behind it"},
+		"by its host": {pipeline.RetryAfter(time.Minute, errors.New("storing: come back later")), engine.CauseHost, "_other", 1,
+			"values/0@0: out, host store.example: has waited 5.0 s for store.example, which has asked to wait, UNTIL; attempt 1 failed with _other (storing: come back later); 99 records behind it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits, err := calls.NewLimiter(calls.Env{
+					Shared:   calls.NewShared(map[string]calls.RateSettings{"api": {Rate: settings.Rate{N: 1, Per: time.Hour}, Burst: 1, Per: "host"}}),
+					Settings: calls.Settings{Limit: []string{"api"}},
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer limits.Close()
+				x := table{wait: patient, options: func(o *engine.Options) {
+					o.Sinks[0] = engine.Output{Name: "out", Kind: "memory", Sink: &keeps{limits: limits, err: tt.err}, MaxRecords: 1, Retry: engine.Retry{Backoff: time.Second}}
+				}}
+				x.serve("api.example", func(w http.ResponseWriter, r *http.Request, _ int, _ time.Duration) { well(w, r) })
+				h := x.hold(t, 100, func(h engine.Hold) bool { return h.Cause == tt.cause && h.Since >= 5*time.Second }, "api.example")
+				waits := map[engine.Cause]string{engine.CauseRate: "rate api of store.example", engine.CauseHost: "store.example, which has asked to wait"}[tt.cause]
+				check(t, h, engine.Hold{
+					Lane: "values/0", Position: h.Position, Where: "out", Kind: "memory", Host: "store.example", State: "throttled",
+					Cause: tt.cause, For: waits, Attempt: tt.tries, ErrorType: tt.kind,
+				}, tt.line)
 			})
 		})
 	}

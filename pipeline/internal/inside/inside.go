@@ -90,5 +90,5 @@ type Savepoint[R any] interface {
 }
 
 // Clock is the key under which the context of an attempt holds what stops the time of the attempt:
-// a value with the method StopClock() (resume func()).
+// a value with the method StopClock(by ...pipeline.Call) (resume func()).
 type Clock struct{}

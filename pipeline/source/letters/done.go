@@ -48,6 +48,14 @@ func (d *Done) First(from int64) int64 {
 	return from
 }
 
+// last gives the last offset in the set; 0: none.
+func (d *Done) last() int64 {
+	if len(d.spans) == 0 {
+		return 0
+	}
+	return d.spans[len(d.spans)-1].To - 1
+}
+
 // Clone gives a copy.
 func (d *Done) Clone() *Done { return &Done{slices.Clone(d.spans)} }
 

@@ -1,12 +1,8 @@
 package letters
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +16,8 @@ import (
 
 // A File is a file of fixture lines. Its position stands in a file beside it, FILE.READER.position: to
 // each reader the letters of others are done. It says by the first line which file it is about: one that
-// was moved away, and begun anew under its name, begins with nothing done.
+// was moved away, and begun anew under its name, begins with nothing done. By the last line that was done it
+// says that the lines in front of it still have their numbers.
 type File struct {
 	path     string
 	reader   string
@@ -30,7 +27,11 @@ type File struct {
 	r        *fixture.Reader
 	read     int64  // bytes
 	line     int64  // of the last record
+	rest     bool   // behind these is a line without an end
+	torn     int64  // the number of that, when it was met; 0: none
 	saved    []byte // the text of the position file as it was loaded or saved last; nil: there was none
+	last     lastLine
+	lock     *lock // from the first Save on
 }
 
 // NewFile makes the log of a file, for the pipeline that reads it: each has its own position. It opens
@@ -85,7 +86,7 @@ func (f *File) open() error {
 	if err != nil {
 		return err
 	}
-	f.size, err = wholeLines(file)
+	f.size, f.rest, err = wholeLines(file)
 	if err == nil {
 		f.identity, err = identity(file)
 	}
@@ -96,26 +97,31 @@ func (f *File) open() error {
 	return nil
 }
 
-// wholeLines gives where the last line that has an end ends.
-func wholeLines(file *os.File) (int64, error) {
+// wholeLines gives where the last line that has an end ends, and whether there is something behind it.
+func wholeLines(file *os.File) (int64, bool, error) {
 	info, err := file.Stat()
 	if err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	block := make([]byte, 64<<10)
 	for end := info.Size(); end > 0; {
 		from := max(end-int64(len(block)), 0)
 		part := block[:end-from]
 		if _, err := file.ReadAt(part, from); err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		if i := bytes.LastIndexByte(part, '\n'); i >= 0 {
-			return from + int64(i) + 1, nil
+			last := from + int64(i) + 1
+			return last, last < info.Size(), nil
 		}
 		end = from
 	}
-	return 0, nil
+	return 0, info.Size() > 0, nil
 }
+
+// Torn gives the number of the last line when that has no end, and is left out for it; 0: there is none, or the end
+// was not reached.
+func (f *File) Torn() int64 { return f.torn }
 
 // Next implements Log.
 func (f *File) Next(ctx context.Context) (*pipeline.Record, pipeline.Position, error) {
@@ -126,11 +132,17 @@ func (f *File) Next(ctx context.Context) (*pipeline.Record, pipeline.Position, e
 	rec := new(pipeline.Record)
 	line, err := f.r.Next(rec)
 	at.Offset = line
-	if err != nil && err != io.EOF {
-		err = fmt.Errorf("reading dead letters: %w", err)
-	}
-	if err != nil {
+	var wrong *fixture.Error
+	switch {
+	case err == io.EOF:
+		if f.rest {
+			f.torn = line
+		}
 		return nil, at, err
+	case errors.As(err, &wrong):
+		return nil, at, fmt.Errorf("reading dead letters: %w; what stands behind it is not reached: mend the line, or take it out", err)
+	case err != nil:
+		return nil, at, fmt.Errorf("reading dead letters: %w", err)
 	}
 	f.read += f.r.Bytes() + 1
 	f.line = line
@@ -145,125 +157,14 @@ func (f *File) Left() int64 {
 	return max((f.size-f.read)/max(f.read/f.line, 1), 0)
 }
 
-// A filePosition is what stands in the position file.
-type filePosition struct {
-	FirstLine string   `json:"first_line"` // its SHA-256: which file this is about
-	Replayed  []string `json:"replayed"`   // lines: 1-1000, 1003
-}
-
-// identity is the hash of the first line of a file; "": there is none yet.
-func identity(file *os.File) (string, error) {
-	line, err := bufio.NewReader(io.NewSectionReader(file, 0, fixture.MaxLine)).ReadBytes('\n')
-	if err == io.EOF {
-		return "", nil
-	}
-	if err != nil {
-		return "", err
-	}
-	sum := sha256.Sum256(line)
-	return hex.EncodeToString(sum[:]), nil
-}
-
-// Load implements Log.
-func (f *File) Load(context.Context) (Progress, error) {
-	text, err := os.ReadFile(f.PositionName())
-	if errors.Is(err, fs.ErrNotExist) {
-		f.saved = nil
-		return Progress{}, nil
-	}
-	if err != nil {
-		return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("reading what was replayed: %w", err)}
-	}
-	f.saved = text
-	var p filePosition
-	done := Progress{}
-	if err := json.Unmarshal(text, &p); err == nil {
-		err = done.Of(0).addLines(p.Replayed)
-		if err == nil {
-			return f.ifSame(p, done)
-		}
-	}
-	return nil, fmt.Errorf("reading what was replayed: %s is not what a replay has written; remove it to begin anew, or put it right", f.PositionName())
-}
-
-// ifSame gives what was done when the position is about this file.
-func (f *File) ifSame(p filePosition, done Progress) (Progress, error) {
-	err := f.open()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return Progress{}, nil
-	case err != nil:
-		return nil, &pipeline.EnvironmentError{Err: fmt.Errorf("reading dead letters: %w", err)}
-	case f.identity != p.FirstLine:
-		return Progress{}, nil
-	}
-	return done, nil
-}
-
-// Fits implements Log.
-func (f *File) Fits(int32, *Done) error { return nil }
-
-// Save implements Log. It writes a file beside the position file, syncs it, and puts it in its place.
-// What it stores is about the file that was opened, whatever has its name now.
-func (f *File) Save(_ context.Context, done Progress) error {
-	name := f.PositionName()
-	now, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("storing what was replayed: %w", err)
-	}
-	if !bytes.Equal(now, f.saved) {
-		return ErrTaken
-	}
-	if err := f.open(); err != nil {
-		return fmt.Errorf("storing what was replayed: %w", err)
-	}
-	is, err := identity(f.file)
-	if err != nil {
-		return fmt.Errorf("storing what was replayed: %w", err)
-	}
-	if is != f.identity && f.identity != "" { // cut, and begun anew in its place, while it was read
-		return ErrBegunAnew
-	}
-	text, err := json.Marshal(filePosition{f.identity, done.Of(0).Lines()})
-	if err != nil {
-		return err
-	}
-	text = append(text, '\n')
-	if err := replaceFile(name, text); err != nil {
-		return fmt.Errorf("storing what was replayed: %w", err)
-	}
-	f.saved = text
-	return nil
-}
-
-// replaceFile puts a text in the place of a file, whole or not at all, and on disk.
-func replaceFile(name string, text []byte) error {
-	folder := filepath.Dir(name)
-	t, err := os.CreateTemp(folder, filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = t.Write(text)
-	err = errors.Join(err, t.Sync(), t.Close())
-	if err == nil {
-		err = os.Rename(t.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(t.Name())
-		return err
-	}
-	dir, err := os.Open(folder)
-	if err != nil {
-		return err
-	}
-	_ = dir.Sync() // not every system can; the file itself is whole
-	return dir.Close()
-}
-
 // Close implements Log.
 func (f *File) Close() error {
-	if f.file == nil {
-		return nil
+	var err error
+	if f.lock != nil {
+		err, f.lock = f.lock.release(), nil
 	}
-	return f.file.Close()
+	if f.file != nil {
+		err = errors.Join(err, f.file.Close())
+	}
+	return err
 }

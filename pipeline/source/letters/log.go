@@ -49,7 +49,7 @@ var ErrTaken = errors.New("another replay of these dead letters is under way, or
 
 // ErrBegunAnew says that the log is another one than the one that was read. What was replayed of that
 // last is not remembered, so that nothing of the new one counts as replayed.
-var ErrBegunAnew = errors.New("these dead letters were deleted and begun anew while they were replayed; replay again, for those that have come since")
+var ErrBegunAnew = errors.New("these dead letters were deleted and begun anew, or changed by hand, while they were replayed: what was sent last is not remembered; replay again, for those that have come since")
 
 // A ScatteredError says that what was replayed cannot be remembered: it is scattered over too many
 // letters that were not.
@@ -75,9 +75,11 @@ type Log interface {
 	Next(ctx context.Context) (*pipeline.Record, pipeline.Position, error)
 	// Left is at most how many letters are still to come, those that are done included.
 	Left() int64
-	// Load gives what was stored. It is empty for another log of the same name.
+	// Load gives what was stored. It is empty for another log of the same name. A *ChangedError says that the
+	// log is the same and has lost letters since, so that nothing is known.
 	Load(ctx context.Context) (Progress, error)
-	// Save stores it durably. The error is ErrTaken when what is stored is not what this Log has
+	// Save stores it durably. The first Save takes the log for this process until Close: the error is a *HeldError
+	// when another has it. It is ErrTaken when what is stored is not what this Log has
 	// loaded or saved last, and ErrBegunAnew when the log is not the one that was loaded.
 	Save(ctx context.Context, done Progress) error
 	// Fits gives an error when Save could not store what is done of a partition. It is asked with each

@@ -118,6 +118,10 @@ func (s *Source) Ping(ctx context.Context) error { return s.o.Log.Ping(ctx) }
 // can be stored is tried before anything is sent.
 func (s *Source) Open(ctx context.Context, f pipeline.Feed) error {
 	done, err := s.o.Log.Load(ctx)
+	var changed *ChangedError
+	if errors.As(err, &changed) && s.o.Again { // what is known of the letters does not matter
+		done, err = Progress{}, nil
+	}
 	if err != nil {
 		return err
 	}

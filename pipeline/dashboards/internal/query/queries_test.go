@@ -8,15 +8,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline/dashboards/internal/query"
 )
 
 // An answered run is a log with what is known of the runs that wrote it.
 type answered struct {
-	log   []byte
+	log   *query.Log
 	lines []map[string]any
 	names *strings.Replacer // of TOPIC, FIRST and SECOND in what is wanted
+	found []map[string]any  // the answers of jq to the present question
 }
 
 // TestQueries asks every question of the page of queries. Its jq is run over the log of a real run, with lines
@@ -28,7 +30,11 @@ func TestQueries(t *testing.T) {
 	}
 	log, topic := aRun(t)
 	log = append(log, rare(t)...)
-	r := &answered{log: log, lines: objects(t, log)}
+	stored, err := query.ReadLog(log, map[string]string{streamLabels: "penstock"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &answered{log: stored, lines: objects(t, log)}
 	var instances []string
 	for _, l := range r.of("process.started", "") {
 		instances = append(instances, l["service_instance_id"].(string))
@@ -50,6 +56,7 @@ func TestQueries(t *testing.T) {
 				t.Fatalf("nothing is known of what the answer should be: %v", answers)
 			}
 			r.compare(t, want, answers)
+			r.inLogQL(t, q, want)
 		})
 	}
 	for title := range wanted {
@@ -108,6 +115,7 @@ func (r *answered) compare(t *testing.T, want expectation, answers []any) {
 	if want.that != nil {
 		want.that(t, r, got)
 	}
+	r.found = got
 	if want.lines == "" {
 		return
 	}
@@ -122,6 +130,44 @@ func (r *answered) compare(t *testing.T, want expectation, answers []any) {
 	}
 	for _, g := range left {
 		t.Errorf("nobody wants the answer %v", g)
+	}
+}
+
+// inLogQL asks the question in LogQL too: it can be answered, and where that is said of it the answer is that of jq.
+func (r *answered) inLogQL(t *testing.T, q question, want expectation) {
+	t.Helper()
+	if strings.HasPrefix(q.logql, "{") {
+		lines, err := r.log.Lines(q.logql)
+		if err != nil {
+			t.Error(err)
+		}
+		if want.sameLines != nil {
+			want.sameLines(t, r.found, lines)
+		}
+		return
+	}
+	last, err := time.Parse(time.RFC3339Nano, r.lines[len(r.lines)-1]["timestamp"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples, err := r.log.Answer(q.logql, last)
+	if err != nil {
+		t.Error(err)
+	}
+	if want.sameFigure == "" {
+		return
+	}
+	for _, s := range samples {
+		as := map[string]any{want.sameFigure: s.Value}
+		for k, v := range s.Labels {
+			as[k] = v
+		}
+		if i := slices.IndexFunc(r.found, func(g map[string]any) bool { return holds(g, as) }); i < 0 {
+			t.Errorf("LogQL answers %v, and jq does not", as)
+		}
+	}
+	if len(samples) != len(r.found) {
+		t.Errorf("LogQL has %d answers, jq %d", len(samples), len(r.found))
 	}
 }
 

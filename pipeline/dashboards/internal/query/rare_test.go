@@ -62,6 +62,18 @@ func rare(t *testing.T) []byte {
 	}
 	process.Emit(event.LogSuppressed{SuppressedEvent: "step.stats", SuppressedLevel: "info", Reason: "queue_full", Count: 7}, "")
 
+	// A pod keeps its name over restarts. The log begins with an end in it; later it is killed, does not find its broker, and runs.
+	pod := emitter("pod-1")
+	unknown := math.NaN()
+	ends := func(code int64, reason string) {
+		pod.Emit(event.ProcessStopped{ExitCode: code, Reason: reason, E2EP50Ms: unknown, E2EP95Ms: unknown, E2EP99Ms: unknown, E2EMaxMs: unknown}, "")
+	}
+	ends(0, "signal")
+	pod.Emit(event.ProcessStarted{ServiceVersion: "1.2.5"}, "")
+	pod.Emit(event.ProcessStarted{ServiceVersion: "1.2.6"}, "")
+	ends(3, "environment")
+	pod.Emit(event.ProcessStarted{ServiceVersion: "1.2.7"}, "")
+
 	failed := emitter("rare-2")
 	failed.Emit(event.ProcessStarted{ServiceVersion: "1.2.4"}, "")
 	failed.Pipeline("rare").Emit(event.PipelineStopped{Reason: "environment", ErrorMessage: "no broker", E2EP50Ms: math.NaN(), E2EP95Ms: math.NaN(), E2EP99Ms: math.NaN(), E2EMaxMs: math.NaN()}, "")

@@ -101,11 +101,12 @@ func (r *reader) use(s *Selection, t token) *Key {
 
 var inTemplate = regexp.MustCompile(`\.([A-Za-z_][A-Za-z0-9_]*)`)
 var action = regexp.MustCompile(`\{\{(.*?)\}\}`)
+var quoted = regexp.MustCompile(`"(\\.|[^"\\])*"`)
 
 // template reads which labels a template shows.
 func (r *reader) template(s *Selection, t token) {
 	for _, a := range action.FindAllStringSubmatch(t.text, -1) {
-		for _, m := range inTemplate.FindAllStringSubmatch(a[1], -1) {
+		for _, m := range inTemplate.FindAllStringSubmatch(quoted.ReplaceAllString(a[1], `""`), -1) {
 			r.use(s, token{kind: word, text: m[1], at: t.at})
 		}
 	}
@@ -134,26 +135,46 @@ func (r *reader) labelFormat(s *Selection) {
 
 var comparisons = []string{"=", "!=", "=~", "!~", "==", ">", ">=", "<", "<="}
 
-// labelFilter reads comparisons of labels with and, or, commas and parentheses.
+// labelFilter reads comparisons of labels with and, or, commas and parentheses. A line passes with a part of
+// an or, so that it needs only what each part compares.
 func (r *reader) labelFilter(s *Selection) {
-	for depth := 0; r.err == nil; {
-		for r.take("(") {
-			depth++
-		}
-		r.comparison(s)
-		for depth > 0 && r.take(")") {
-			depth--
-		}
-		if !r.take("and") && !r.take("or") && !r.take(",") {
-			if depth > 0 {
-				r.fail("%s stands where ) belongs", r.peek())
-			}
-			return
+	for _, label := range r.anyOf(s) {
+		if k := s.label(label); k != nil {
+			k.Needed = true
 		}
 	}
 }
 
-func (r *reader) comparison(s *Selection) {
+// anyOf gives the labels that each of its parts needs.
+func (r *reader) anyOf(s *Selection) (needed []string) {
+	needed = r.allOf(s)
+	for r.err == nil && r.take("or") {
+		other := r.allOf(s)
+		needed = slices.DeleteFunc(needed, func(l string) bool { return !slices.Contains(other, l) })
+	}
+	return needed
+}
+
+// allOf gives the labels that one of its parts needs: and binds more than or.
+func (r *reader) allOf(s *Selection) (needed []string) {
+	for r.err == nil {
+		if r.take("(") {
+			needed = append(needed, r.anyOf(s)...)
+			if !r.take(")") {
+				r.fail("%s stands where ) belongs", r.peek())
+			}
+		} else if label, needs := r.comparison(s); needs {
+			needed = append(needed, label)
+		}
+		if !r.take("and") && !r.take(",") {
+			break
+		}
+	}
+	return needed
+}
+
+// comparison reads one, and says whether lines without the label are lost.
+func (r *reader) comparison(s *Selection) (name string, needs bool) {
 	label := r.label()
 	op := r.next()
 	if !slices.Contains(comparisons, op.text) {
@@ -171,16 +192,16 @@ func (r *reader) comparison(s *Selection) {
 		r.take(")")
 	}
 	k := r.use(s, label)
-	if k == nil {
-		return
-	}
 	empty := to.kind == text && to.text == ""
-	k.Needed = k.Needed || op.text[0] != '!' && !empty
+	name, needs = label.text, op.text != "" && op.text[0] != '!' && !empty
+	if k == nil {
+		return name, needs
+	}
 	if to.kind == number {
 		k.Number = true
 	}
 	if to.kind != text || empty || strings.Contains(to.text, "$") {
-		return
+		return name, needs
 	}
 	values := []string{to.text}
 	if strings.HasSuffix(op.text, "~") {
@@ -190,4 +211,5 @@ func (r *reader) comparison(s *Selection) {
 	if k.Name == "event_name" && op.text[0] == '=' {
 		r.events(s, to, values)
 	}
+	return name, needs
 }

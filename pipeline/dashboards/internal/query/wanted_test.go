@@ -3,6 +3,8 @@ package query_test
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 )
 
@@ -11,6 +13,9 @@ import (
 type expectation struct {
 	lines string
 	that  func(t *testing.T, r *answered, answers []map[string]any)
+	// What LogQL answers is the same: sameFigure is the key in which jq has the figure, and sameLines compares lines.
+	sameFigure string
+	sameLines  func(t *testing.T, answers []map[string]any, lines []string)
 }
 
 const (
@@ -77,7 +82,7 @@ var wanted = map[string]expectation{
 	"What share of the records fails?": {lines: fmt.Sprintf(`{"pipeline":"orders","in":%d,"errors":%d,"rejected":%d,"error_ratio":%v,"rejected_ratio":%v}
 {"pipeline":"invoices","in":%d,"errors":0,"rejected":0,"error_ratio":0,"rejected_ratio":0}`, in, failed, rejected, float64(failed)/in, float64(rejected)/in, invoices)},
 	"What is rejected, and why?": {lines: fmt.Sprintf(`{"pipeline":"orders","step":"priced","error_type":"expression","reason":"expression","records":%d}
-{"pipeline":"orders","step":"weather","error_type":"http_4xx","reason":"no_match","records":%d}`, partitions*odd, partitions*unknown)},
+{"pipeline":"orders","step":"weather","error_type":"http_4xx","reason":"no_match","records":%d}`, partitions*odd, partitions*unknown), sameFigure: "records"},
 	"Which records?": {that: coordinates},
 	"Which errors come how often?": {lines: fmt.Sprintf(`{"pipeline":"orders","step":"weather","error_type":"http_4xx","count":%d}
 {"pipeline":"orders","step":"weather","error_type":"http_5xx","count":%d}
@@ -92,8 +97,13 @@ var wanted = map[string]expectation{
 	"Who started, and how did each end?": {lines: `{"instance":"FIRST","exit_code":0,"reason":"completed"}
 {"instance":"SECOND","exit_code":0,"reason":"completed"}
 {"instance":"rare-1","version":"1.2.3","ended":null,"exit_code":null}
-{"instance":"rare-2","version":"1.2.4","exit_code":1,"reason":"failed","error_message":"1 of 2 pipelines failed"}`},
+{"instance":"rare-2","version":"1.2.4","exit_code":1,"reason":"failed","error_message":"1 of 2 pipelines failed"}
+{"instance":"pod-1","started":null,"exit_code":0,"reason":"signal"}
+{"instance":"pod-1","version":"1.2.5","ended":null,"exit_code":null}
+{"instance":"pod-1","version":"1.2.6","exit_code":3,"reason":"environment"}
+{"instance":"pod-1","version":"1.2.7","ended":null}`, sameLines: startsAndEnds},
 	"What did it fail with?": {lines: `{"pipeline":"rare","reason":"environment","error_message":"no broker"}
+{"pipeline":null,"reason":"environment"}
 {"pipeline":null,"reason":"failed","error_message":"1 of 2 pipelines failed"}`},
 	"Did the configuration change?": {lines: `{"config_hash":"aaaaaaaaaaaa","times":2}
 {"times":1}
@@ -136,7 +146,7 @@ func wholeRun(t *testing.T, r *answered, answers []map[string]any) {
 			of[name] = a
 		}
 	}
-	if len(answers) != 6 || len(of) != 3 {
+	if len(answers) != 8 || len(of) != 3 {
 		t.Fatalf("%v", answers)
 	}
 	orders, invoiced, all := of["orders"], of["invoices"], of[""]
@@ -255,6 +265,25 @@ func brokers(t *testing.T, _ *answered, answers []map[string]any) {
 	}
 	if found["a:9092"] != "2 true" || found["b:9092"] != "1 false" || len(found) != 3 {
 		t.Errorf("%v", answers)
+	}
+}
+
+// startsAndEnds: each line of LogQL is a start or an end of jq, and there are no others.
+func startsAndEnds(t *testing.T, answers []map[string]any, lines []string) {
+	var want []string
+	text := func(v any) string { return strings.TrimSuffix(fmt.Sprint(v), "<nil>") }
+	for _, a := range answers {
+		if a["started"] != nil {
+			want = append(want, fmt.Sprintf("%s %s process.started %s  ", a["instance"], a["started"], text(a["version"])))
+		}
+		if a["ended"] != nil {
+			want = append(want, fmt.Sprintf("%s %s process.stopped %s %v %s", a["instance"], a["ended"], a["reason"], a["exit_code"], text(a["error_message"])))
+		}
+	}
+	slices.Sort(want)
+	slices.Sort(lines)
+	if !slices.Equal(want, lines) {
+		t.Errorf("LogQL:\n%s\njq:\n%s", strings.Join(lines, "\n"), strings.Join(want, "\n"))
 	}
 }
 

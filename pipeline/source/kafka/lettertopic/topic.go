@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -35,11 +36,18 @@ type Topic struct {
 	saved  map[kafka.TopicPartition]kafka.StoredPosition // as loaded or saved last
 	id     kafka.TopicID                                 // when it was loaded
 	tried  bool                                          // something was stored: it is known that it can be
+
+	beatEvery, patience time.Duration
+
+	mu     sync.Mutex // held while something is stored
+	holder holder     // this replay, from the first Save on
+	beat   int        // the number beside it
+	stop   func()     // ends keep
 }
 
 // New makes the log of a topic. It has the client for itself, and closes it.
 func New(client *kafka.Client, name, group string) *Topic {
-	return &Topic{client: client, name: name, group: group, watch: nobody{}}
+	return &Topic{client: client, name: name, group: group, watch: nobody{}, beatEvery: beatEvery, patience: patience}
 }
 
 // A Watcher is told of brokers that give nothing, once when that begins and once when it is over; by
@@ -164,10 +172,13 @@ const (
 )
 
 // text is what stands beside an offset.
-func (t *Topic) text(d *letters.Done, offset int64) string {
+func (t *Topic) text(tp kafka.TopicPartition, d *letters.Done, offset int64) string {
 	text := topicMark + t.id.String()
 	if gaps := d.Gaps(offset); gaps != "" {
 		text += " " + doneMark + gaps
+	}
+	if tp == t.first() {
+		text = withField(text, t.holder.field(t.beat))
 	}
 	return text
 }
@@ -229,6 +240,27 @@ func (t *Topic) Fits(partition int32, done *letters.Done) error {
 // may is known then. What it stores is under the id of the topic that was loaded, whatever has its name
 // now.
 func (t *Topic) Save(ctx context.Context, done letters.Progress) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stop != nil {
+		return t.save(ctx, done)
+	}
+	if err := t.take(ctx); err != nil {
+		return err
+	}
+	t.holder = newHolder()
+	err := t.save(ctx, done)
+	if err == nil {
+		err = t.confirm(ctx)
+	}
+	if err == nil {
+		t.stop = t.keep(ctx)
+	}
+	return err
+}
+
+// save stores what has changed, with who replays.
+func (t *Topic) save(ctx context.Context, done letters.Progress) error {
 	stored, id, err := t.stored(ctx)
 	if err != nil {
 		return err
@@ -237,16 +269,26 @@ func (t *Topic) Save(ctx context.Context, done letters.Progress) error {
 		return letters.ErrBegunAnew
 	}
 	for tp, s := range stored {
-		if was, ok := t.saved[tp]; ok && was != s {
+		if tp == t.first() && t.stop != nil { // the number beside it may be one of which it was not heard that it was stored
+			if !t.isHeld(stored) {
+				return letters.ErrTaken
+			}
+		} else if was, ok := t.saved[tp]; ok && was != s {
 			return letters.ErrTaken
 		}
 	}
 	change := map[kafka.TopicPartition]kafka.StoredPosition{}
-	for partition, d := range done {
-		tp, offset := kafka.TopicPartition{Topic: t.name, Partition: partition}, d.First(0)
-		if s := (kafka.StoredPosition{Offset: offset, Text: t.text(d, offset)}); s != t.saved[tp] || !t.tried {
+	note := func(tp kafka.TopicPartition, d *letters.Done) {
+		offset := d.First(0)
+		if s := (kafka.StoredPosition{Offset: offset, Text: t.text(tp, d, offset)}); s != t.saved[tp] || !t.tried {
 			change[tp] = s
 		}
+	}
+	if done[t.first().Partition] == nil {
+		note(t.first(), new(letters.Done)) // it says who replays, whatever is done of it
+	}
+	for partition, d := range done {
+		note(kafka.TopicPartition{Topic: t.name, Partition: partition}, d)
 	}
 	err = t.client.StorePositions(ctx, t.group, change)
 	if errors.Is(err, kafka.ErrGroupInUse) {
@@ -289,5 +331,6 @@ func (t *Topic) closeCursors() {
 // Close implements letters.Log.
 func (t *Topic) Close() error {
 	t.closeCursors()
+	_ = t.giveUp() // the next one finds out by itself that nobody is there
 	return t.client.Close()
 }

@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
+	"github.com/penstockio/penstock/pipeline/source/letters"
+)
+
+// This file has the dry run of a replay.
+
+// A rehearsal is a dry run: it looks at the letters as a replay would.
+type rehearsal struct {
+	*redrive
+	done    letters.Progress
+	planned letters.Progress // done, and what would be
+	already int64
+	chosen  int64
+	limited bool  // --limit ended it
+	full    error // what would end the replay: what it does could not be remembered
+
+	read, left atomic.Int64 // records of the log
+}
+
+// dryRun looks at the letters as a replay would, and says what it would do.
+func (r *redrive) dryRun(ctx context.Context, w io.Writer, screen *screen) error {
+	done, err := r.log.Load(ctx)
+	var changed *letters.ChangedError
+	if errors.As(err, &changed) && r.flags.again { // as for the replay
+		done, err = letters.Progress{}, nil
+	}
+	if err != nil {
+		return err
+	}
+	d := &rehearsal{redrive: r, done: done, planned: letters.Progress{}}
+	for partition, of := range done {
+		d.planned[partition] = of.Clone()
+	}
+	if err := d.readAll(ctx, screen); err != nil {
+		return err
+	}
+	return d.say(w)
+}
+
+// readAll reads the log, and shows on a terminal how far it has come: it may take as long as a replay that sends little.
+func (d *rehearsal) readAll(ctx context.Context, screen *screen) error {
+	watched, stop := context.WithCancel(ctx)
+	shown := make(chan struct{})
+	if screen.terminal {
+		progress := func() (read, expected int64) {
+			read = d.read.Load()
+			return read, read + d.left.Load()
+		}
+		go (&replaying{screen: screen, names: []string{d.log.Name()}, progress: progress}).report(watched, shown)
+	} else {
+		close(shown)
+	}
+	err := letters.Each(ctx, d.log, d.look)
+	stop()
+	<-shown
+	return err
+}
+
+// look takes one record of the log.
+func (d *rehearsal) look(rec *pipeline.Record, at pipeline.Position) error {
+	if d.flags.limit > 0 && d.chosen == d.flags.limit {
+		d.limited = true
+		return io.EOF
+	}
+	d.read.Add(1)
+	d.left.Store(d.log.Left())
+	if !d.flags.again && d.done.Has(at) {
+		l, err := deadletter.Read(rec, at) // to a replay what is not its own is done, too
+		if err == nil && l.Pipeline == d.file.Name {
+			d.already++
+			return nil
+		}
+		_, err = d.chooser.choose(rec, at) // which counts it
+		return err
+	}
+	choice, err := d.chooser.choose(rec, at)
+	if err != nil || choice.Verdict == letters.Leave {
+		return err
+	}
+	of := d.planned.Of(at.Partition)
+	of.Add(at.Offset, at.Offset+1)
+	if d.full = d.log.Fits(at.Partition, of); d.full != nil {
+		if choice.Verdict == letters.Replay {
+			d.chooser.unchoose(choice.Letter)
+		}
+		return io.EOF
+	}
+	if choice.Verdict == letters.Replay {
+		d.chosen++
+	}
+	return nil
+}
+
+// say says what the replay would do, and gives the error that it would end with.
+func (d *rehearsal) say(w io.Writer) error {
+	fmt.Fprintf(w, "%s would go %s\n", counted(int(d.chosen), "letter"), d.where())
+	printCounts(w, d.chooser.chosen)
+	d.warn(w)
+	fmt.Fprintf(w, "%d were replayed already\n", d.already)
+	d.chooser.printLeft(w)
+	if torn := d.torn(); torn != "" {
+		fmt.Fprintln(w, torn)
+	}
+	behind := ""
+	if d.limited || d.full != nil {
+		behind = ", not to the end"
+	}
+	fmt.Fprintf(w, "%s of %s read%s\n", counted(int(d.read.Load()), "record"), d.log.Name(), behind)
+	if d.full != nil {
+		return fmt.Errorf("replaying dead letters: the replay would end here: %w", d.full)
+	}
+	if refused := d.chooser.refusals(); refused > 0 {
+		return &exitError{exitExpectation, fmt.Errorf("replaying dead letters: %d of %d would be refused", refused, refused+d.chosen)}
+	}
+	return nil
+}

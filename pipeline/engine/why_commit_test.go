@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// deaf is a source whose Commit takes as long as it may.
+type deaf struct {
+	*memory
+	takes time.Duration // 0: it hangs
+}
+
+func (d deaf) Commit(ctx context.Context, marks []pipeline.Mark) error {
+	if d.takes > 0 {
+		pause(ctx, d.takes)
+		return d.memory.Commit(ctx, marks)
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A commit that hangs or fails is named although an older record waits: the mark stands where it was committed last, before that
+// record. One that is in time is not.
+func TestWhyNamesACommitBesideAnOlderRecord(t *testing.T) {
+	records := func(commit func([]pipeline.Mark) error) *memory {
+		return &memory{lanes: 1, records: 20, batch: 5, endless: true, commit: commit}
+	}
+	const record = "t/0@10: ask: attempt 1 of 5 has been under way for 5.0 s; 9 records behind it"
+	for name, tt := range map[string]struct {
+		options Options
+		want    []string
+	}{
+		"hangs": {Options{Source: deaf{records(nil), 0}}, []string{
+			record, "t/0@0: commit: is done and has waited 4.0 s for the commit; 19 records behind it",
+		}},
+		"is refused": {Options{Source: records(func([]pipeline.Mark) error { return errors.New("not now") })}, []string{
+			record, "t/0@0: commit: is done and has waited 4.0 s for the commit; attempt 4 fails with _other (not now); 19 records behind it",
+		}},
+		"a transaction hangs": {Options{Source: records(nil), Transactor: &hung{ledger{t: t, next: map[string]int64{}}}}, []string{
+			record, "t/0@0: commit: is done and has waited 4.0 s for the transaction; 19 records behind it",
+		}},
+		"takes a while": {Options{Source: deaf{records(nil), 900 * time.Millisecond}}, []string{record}},
+		"is done":       {Options{Source: records(nil)}, []string{record}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := tt.options
+				o.Sinks = []Output{{Name: "out", Sink: &collect{}}}
+				o.Steps = []Step{{Name: "ask", Workers: 64, Wait: patiently(64), Stage: takesAndHangs(time.Second, 10)}}
+				got, all := whatHolds(t, o, 5*time.Second+time.Millisecond)
+				if !slices.Equal(got, tt.want) {
+					t.Errorf("Why says\n%q, want\n%q", got, tt.want)
+				}
+				for _, h := range all {
+					if h.Lane != "t/0" || h.Root != h.Position {
+						t.Errorf("%+v", h)
+					}
+				}
+			})
+		})
+	}
+}

@@ -100,5 +100,6 @@ done
 mariadb --no-defaults --protocol=socket --socket="$work/maria/s" -u root -e 'CREATE DATABASE penstock_test' || { cat "$work/maria.log" >&2; exit 1; }
 export PENSTOCK_TEST_MARIADB="mysql://root@127.0.0.1:$port/?charset=utf8mb4" PENSTOCK_TEST_MARIADB_CA="$work/maria/ca.pem"
 
+# Without cgo, as `make test` and the vet of `make check` build, so that nothing is compiled once more; vet is theirs.
 # One package after another: each starts a broker of its own.
-"$go" test -tags "$tags" -count=1 -p 1 -timeout 30m "${packages[@]}"
+CGO_ENABLED=0 "$go" test -vet=off -tags "$tags" -count=1 -p 1 -timeout 30m "${packages[@]}"

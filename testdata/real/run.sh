@@ -8,7 +8,9 @@ cd "$(dirname "$0")/../.."
 go=${1:-go}
 tags=${2:-real}
 packages=("${@:3}")
-[ $# -gt 2 ] || packages=(./pipeline/kafka/... ./pipeline/source/... ./pipeline/dashboards/... ./sinks/... ./stages/... ./pipeline/cli/... ./cmd/...)
+# By default those with tests that meet a real server: the others do what `make test` has them do. Of the tests of one
+# that are not built for a real server alone, kafkatest.RunMain runs those that may meet a broker.
+[ $# -gt 2 ] || mapfile -t packages < <(grep -rlE --include='*_test.go' '^//go:build real$|kafkatest\.Start\(' pipeline sinks stages cmd | sed 's|^|./|; s|/[^/]*$||' | sort -u)
 here=testdata/real
 
 need() { # need COMMAND PACKAGE...

@@ -38,6 +38,17 @@ func newSentBack(t *testing.T, behind string) *sentBack {
 	return s
 }
 
+// replaceInFile puts a name in the place of another.
+func (s *sentBack) replaceInFile(was, is string) {
+	text, err := os.ReadFile(s.file)
+	if err == nil {
+		err = os.WriteFile(s.file, []byte(strings.ReplaceAll(string(text), was, is)), 0o644)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
 // letter writes a letter of a pipeline with more headers, as name and value in turn.
 func (s *sentBack) letter(pipeline, step string, value []byte, more ...string) {
 	s.letters++

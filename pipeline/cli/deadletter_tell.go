@@ -139,10 +139,10 @@ func (r *redrive) summarize(w io.Writer, t letters.Tally, s engine.Snapshot, end
 	}
 }
 
-// leftOver says how many letters are left: those that were chosen, and at most so many that nobody has looked at.
+// leftOver says how many letters are left: those that were chosen, and about so many that nobody has looked at.
 func leftOver(chosen, unseen int64) string {
 	if unseen > 0 {
-		return fmt.Sprintf("%d left and up to %d that were not looked at", chosen, unseen)
+		return fmt.Sprintf("%d left, and about %d more were not looked at", chosen, unseen)
 	}
 	return fmt.Sprintf("%d left", chosen)
 }

@@ -33,9 +33,11 @@ func letterRecord(at pipeline.Position, offset int64, value string) *pipeline.Re
 type memoryLog struct {
 	n, next int64
 	runs    int
+	broken  int64 // the letter that it cannot read; 0: it can read all
 
 	mu    sync.Mutex
 	saved Progress
+	fails error // of each Save
 }
 
 func (l *memoryLog) Name() string                         { return "dead" }
@@ -49,6 +51,9 @@ func (l *memoryLog) Next(context.Context) (*pipeline.Record, pipeline.Position, 
 	at := pipeline.Position{Topic: "dead", Offset: l.next}
 	if l.next == l.n {
 		return nil, at, io.EOF
+	}
+	if l.next == l.broken && l.broken > 0 {
+		return nil, at, errors.New("reading: it is torn")
 	}
 	l.next++
 	return letterRecord(at, at.Offset, fmt.Sprint(at.Offset)), at, nil
@@ -65,8 +70,10 @@ func (l *memoryLog) stored() Progress {
 func (l *memoryLog) Save(_ context.Context, done Progress) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.saved = done.clone()
-	return nil
+	if l.fails == nil {
+		l.saved = done.clone()
+	}
+	return l.fails
 }
 
 func (l *memoryLog) Fits(_ int32, done *Done) error {
@@ -98,8 +105,15 @@ func (c *came) most() (most, n int) {
 	return most, len(c.times)
 }
 
-// broken is what ends a replay beside a signal: a budget of rejections, and an error of the sink at its nth record. 0: nothing.
-type broken struct{ budget, at int }
+// broken is what ends a replay beside a signal: a budget of rejections, which may pause it, and an error of the sink at its nth
+// record, or of the log. 0: nothing.
+type broken struct {
+	budget, at int
+	read       int64
+	pause      time.Duration
+}
+
+func (b broken) fails() bool { return b.pause == 0 && b != broken{} }
 
 // through takes letters through a step that takes random times, rejects some letters, and drops others, into a
 // sink. What is delivered or rejected for good is noted.
@@ -139,7 +153,7 @@ func through(ctx context.Context, t *testing.T, s *Source, c *came, b broken, dr
 		Name: "p", Source: s, CommitEvery: 20 * time.Millisecond, Drain: 10 * time.Second,
 		Steps:      []engine.Step{{Name: "ask", Kind: "ask", Stage: ask, Workers: 16, Wait: &engine.Wait{}}},
 		Sinks:      []engine.Output{{Name: "out", Kind: "out", Sink: out}},
-		DeadLetter: engine.DeadLetter{Sink: dead, Budget: engine.RejectionBudget{Rejected: b.budget, Of: 1000}},
+		DeadLetter: engine.DeadLetter{Sink: dead, Budget: engine.RejectionBudget{Rejected: b.budget, Of: 1000, Pause: b.pause}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -156,8 +170,8 @@ func notFrom(i, n int, err error) error {
 	return e
 }
 
-// TestWhateverEndsAReplayNothingComesTwice ends replays at random moments, by a signal, by the budget of rejections and by a sink that
-// fails for good. What was delivered or rejected by then, each letter by itself, is not sent again; the rest is.
+// TestWhateverEndsAReplayNothingComesTwice ends replays at random moments: by a signal, also in a pause, by the budget of rejections, by a
+// sink that fails for good, and by letters that cannot be read. What was delivered or rejected by then, each letter by itself, is not sent again; the rest is.
 func TestWhateverEndsAReplayNothingComesTwice(t *testing.T) {
 	const all = 700
 	stopped := 0
@@ -166,21 +180,28 @@ func TestWhateverEndsAReplayNothingComesTwice(t *testing.T) {
 			l, c := &memoryLog{n: all, saved: Progress{}}, &came{times: map[string]int{}}
 			ctx, cancel := context.WithCancel(t.Context())
 			var b broken
-			switch round % 4 {
+			switch round % 6 {
 			case 0:
 				b.budget = 1 + rand.IntN(80)
 			case 1:
 				b.at = 1 + rand.IntN(500)
+			case 2:
+				b.read = 1 + rand.Int64N(650)
+				l.broken = b.read
+			case 3:
+				b.budget, b.pause = 1+rand.IntN(60), time.Minute
+				fallthrough
 			default:
 				time.AfterFunc(time.Duration(rand.IntN(220_000))*time.Microsecond, cancel)
 			}
 			err := through(ctx, t, New(Options{Log: l, Choose: chooseAll, Ahead: 1 + 15*rand.IntN(2)}), c, b, false)
-			if (err != nil) != (b != broken{}) {
+			if (err != nil) != b.fails() {
 				t.Fatalf("round %d, %+v: the first run ended with %v", round, b, err)
 			}
 			if _, n := c.most(); 0 < n && n < all {
 				stopped++
 			}
+			l.broken = 0
 			if err := through(t.Context(), t, New(Options{Log: l, Choose: chooseAll, Ahead: 16}), c, broken{}, false); err != nil {
 				t.Fatal(err)
 			}
@@ -262,6 +283,25 @@ func TestStoresWhatFits(t *testing.T) {
 	}
 	if got := strings.Join(l.saved.Of(0).Lines(), " "); got != "0 3-7 9" || s.Replayed() != 6 {
 		t.Errorf("with what came between stored is %s, %d replayed", got, s.Replayed())
+	}
+}
+
+// TestWhatCannotBeStoredIsTold has nothing stored: the source says so when it is closed, and counts the letters.
+func TestWhatCannotBeStoredIsTold(t *testing.T) {
+	l := &memoryLog{n: 20, fails: errors.New("storing: the disk is full")}
+	s := New(Options{Log: l})
+	for offset := range int64(4) {
+		s.noteEnd(pipeline.Position{Offset: offset})
+	}
+	if err := s.Commit(t.Context(), nil); !errors.Is(err, l.fails) {
+		t.Errorf("the commit gave %v", err)
+	}
+	if err := s.Close(t.Context()); !errors.Is(err, l.fails) || s.Replayed() != 0 || l.saved != nil {
+		t.Errorf("closing gave %v; %d are stored", err, s.Replayed())
+	}
+	l.fails = nil
+	if err := s.Close(t.Context()); err != nil || s.Replayed() != 4 || strings.Join(l.saved.Of(0).Lines(), " ") != "0-3" {
+		t.Errorf("closing then gave %v; %d are stored: %v", err, s.Replayed(), l.saved.Of(0).Lines())
 	}
 }
 

@@ -19,7 +19,7 @@ type Tally struct {
 	Stored int64
 	// Doubtful is how many of those that have not ended a sink was given. It may have them.
 	Doubtful int64
-	// Unseen is how many there are at most that were not looked at: some may be done with, and some not be chosen.
+	// Unseen is about how many were not looked at: some may be done with, and some not be chosen.
 	Unseen int64
 	// Complete says that none was left to be looked at, and that all that were chosen have ended.
 	Complete bool

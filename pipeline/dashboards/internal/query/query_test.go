@@ -79,6 +79,12 @@ func TestCheck(t *testing.T) {
 		{`{service_name="s"} | json event_name="event_name", state="state" | event_name="circuit.changed", state="open"`, ""},
 		{`{service_name="s"} |= "\"event_name\":\"process.stopped\"" | json exit="exit_code" | exit!="0"`, ""},
 		{`{service_name="s"} |~ "\"event_name\":\"(step.stalled|sink.stalled)\"" | json step="step", sink="sink"`, ""},
+		// One part of an or is enough, and a text within a template is no label.
+		{`{service_name="s"} |~ "\"event_name\":\"(record.rejected|log.suppressed)\"" | json e="event_name", of="suppressed_event" | e="record.rejected" or of="record.rejected"`, ""},
+		{`{service_name="s"} |~ "\"event_name\":\"(record.rejected|log.suppressed)\"" | json e="event_name", of="suppressed_event" | e="record.rejected" and of="record.rejected"`,
+			"the event record.rejected has no key suppressed_event"},
+		{"{service_name=\"s\"} |= `\"event_name\":\"record.rejected\"` | json e=\"event_name\" | label_format n=`{{ if eq .e \"record.rejected\" }}1{{ end }}`", ""},
+		{"{service_name=\"s\"} |= `\"event_name\":\"record.rejected\"` | json e=\"event_name\" | label_format n=`{{ if eq .of \"record.rejected\" }}1{{ end }}`", "of is neither a label"},
 		{strings.Replace(p99, "step.stats", "stage.stats", 1), "there is no event stage.stats"},
 		{strings.Replace(p99, "lat_p99_ms", "lat_p99", 1), "the event step.stats has no key lat_p99"},
 		{strings.Replace(p99, "lat_p99_ms", "step_kind", 1), "the key step_kind of step.stats is a string, not a number"},

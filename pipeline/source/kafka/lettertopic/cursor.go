@@ -24,7 +24,8 @@ const (
 type cursor struct {
 	client    *kafka.Client
 	tp        kafka.TopicPartition
-	next, end int64
+	next, end int64 // what is fetched next, and where it ends
+	from      int64 // of what was fetched and is not given yet
 	decoder   recordbatch.Decoder
 	open      recordbatch.Decompressor
 	size      int32 // of a fetch
@@ -35,6 +36,22 @@ type cursor struct {
 	current recordbatch.Batch
 	reading bool
 	ready   *pipeline.Record
+}
+
+// left is at most how many records are still to be given.
+func (c *cursor) left() int64 {
+	from := c.next
+	if c.ready != nil || c.reading || len(c.batches) > 0 {
+		from = c.from
+	}
+	return max(c.end-from, 0)
+}
+
+// give gives the record that is ready.
+func (c *cursor) give() *pipeline.Record {
+	rec := c.ready
+	c.ready, c.from = nil, rec.Offset+1
+	return rec
 }
 
 // fill sees to it that the next record is ready; io.EOF: there is none before the end.
@@ -167,7 +184,7 @@ func (c *cursor) fetchOnce(ctx context.Context) (bool, error) {
 		c.size = int32(res.Need)
 	}
 	moved := res.Next > c.next
-	c.next = res.Next
+	c.from, c.next = c.next, res.Next
 	return moved, nil
 }
 

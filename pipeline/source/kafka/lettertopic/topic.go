@@ -153,15 +153,14 @@ func (t *Topic) Next(ctx context.Context) (*pipeline.Record, pipeline.Position, 
 	if oldest == nil {
 		return nil, pipeline.Position{}, io.EOF
 	}
-	rec := oldest.ready
-	oldest.ready = nil
+	rec := oldest.give()
 	return rec, rec.Position, nil
 }
 
 // Left implements letters.Log.
 func (t *Topic) Left() (n int64) {
 	for _, c := range t.parts {
-		n += max(c.end-c.next, 0)
+		n += c.left()
 	}
 	return n
 }

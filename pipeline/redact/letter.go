@@ -31,17 +31,15 @@ import (
 // Letter redacts what is to go into a dead letter.
 func (r *Redactor) Letter(c *deadletter.Contents) {
 	var t taken
+	unreadable := false
 	if r.root != nil && c.Value != nil {
 		switch value, err := r.value(c.Value, &t); {
 		case err != nil:
-			c.Value, c.Redacted = nil, append(c.Redacted, deadletter.RedactedValue)
+			c.Value, unreadable = nil, true
+			t.many = t.many || err == errNotUTF8 || err == errTooDeep || err == errTooMuch // steps may have read its fields all the same
 		case !bytes.Equal(value, c.Value):
 			c.Value, c.Redacted = value, append(c.Redacted, deadletter.RedactedFields)
 		}
-	}
-	unreadable := len(c.Redacted) > 0 && c.Redacted[0] == deadletter.RedactedValue
-	if unreadable { // it comes last
-		c.Redacted = c.Redacted[:0]
 	}
 	inHeaders := r.Redacts(c.Headers)
 	if inHeaders {

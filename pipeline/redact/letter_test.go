@@ -176,6 +176,8 @@ func TestMessage(t *testing.T) {
 		"one within another":   {`{"card":["shop","my-shop-7"]}`, "calling my-shop-7.test", "calling ***.test"},
 		"more than looked for": {many, "calling shop.test: no answer", leftOut},
 		"a value that is none": {`{"card":`, "reading JSON: it ends too early", "reading JSON: it ends too early"},
+		"not in UTF-8":         {`{"card":"shop","x":"` + "\xff" + `"}`, "calling shop.test: no answer", leftOut},
+		"too deep":             {`{"card":"shop","people":` + strings.Repeat("[", deepest+2) + strings.Repeat("]", deepest+2) + `}`, "calling shop.test: no answer", leftOut},
 	} {
 		t.Run(name, func(t *testing.T) {
 			is := deadletter.Contents{Value: []byte(c.value), Error: c.message}

@@ -96,7 +96,7 @@ func (c *letterChooser) printLeft(w io.Writer) {
 		}
 	}
 	if c.count.failed > 0 {
-		fmt.Fprintf(w, "%d for which --where failed, the last: %v\n", c.count.failed, c.count.example)
+		fmt.Fprintf(w, "%d for which --where failed, the last: %v\n", c.count.failed, c.count.failure)
 	}
 }
 

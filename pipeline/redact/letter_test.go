@@ -104,6 +104,20 @@ func TestLetter(t *testing.T) {
 	}
 }
 
+// A value that is nested deeper than JSON is read here may have the key in other letters than those that were looked for.
+func TestLetterThatIsTooDeep(t *testing.T) {
+	s := Defaults()
+	s.Key = true
+	r, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := deadletter.Contents{Key: []byte("1234"), Value: []byte("x"), Got: []byte(strings.Repeat("[", 10_001) + `"\u0031\u0032\u0033\u0034"` + strings.Repeat("]", 10_001)), HasGot: true}
+	if r.Letter(&is); is.HasGot {
+		t.Error("the value as the step got it is there")
+	}
+}
+
 // What a record brings of a dead letter that it was before is redacted as this letter is; the other old
 // headers stay.
 func TestLetterOfALetter(t *testing.T) {

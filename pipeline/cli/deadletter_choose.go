@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -120,13 +121,7 @@ func (c *letterChooser) refusals() (n int64) {
 // printCounts writes counts by name, the largest first.
 func printCounts(w io.Writer, counts map[string]int64) {
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		if counts[a] != counts[b] {
-			return int(counts[b] - counts[a])
-		}
-		if a < b {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
 	})
 	for _, name := range names {
 		fmt.Fprintf(w, "  %-8d %s\n", counts[name], visible(name))

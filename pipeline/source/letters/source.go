@@ -41,10 +41,10 @@ type Options struct {
 	// Choose decides about each record of the log that is not done with. It is called by one
 	// goroutine. An error ends the source.
 	Choose func(rec *pipeline.Record, at pipeline.Position) (Choice, error)
-	// Ahead is how many batches are handed over at most of which the source does not know that they
-	// are done: what a replay that is killed sends again.
+	// Ahead is how many batches may be handed over and not stored as done: what a replay that is killed
+	// sends again.
 	Ahead int
-	// Again has those looked at, too, that are done.
+	// Again has letters looked at that are done with, too.
 	Again bool
 	// Limit is how many letters are sent back at most; 0: all.
 	Limit int64

@@ -39,7 +39,7 @@ type Topic struct {
 
 	beatEvery, patience time.Duration
 
-	mu     sync.Mutex // held while something is stored
+	mu     sync.Mutex // held while something is stored; guards saved and id, too
 	holder holder     // this replay, from the first Save on
 	beat   int        // the number beside it
 	stop   func()     // ends keep
@@ -188,7 +188,9 @@ func (t *Topic) Load(ctx context.Context) (letters.Progress, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
 	t.saved, t.id = stored, id
+	t.mu.Unlock()
 	done := letters.Progress{}
 	for tp, s := range stored {
 		if s.Offset < 0 {

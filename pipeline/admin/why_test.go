@@ -121,3 +121,35 @@ func TestWhyIsNotThereWithoutFunctions(t *testing.T) {
 		}
 	}
 }
+
+// What is known of some records alone has keys where it is: until when a limit holds, that a call is equal to another, and with how many a record
+// came to a worker.
+func TestWhyAnswersWhatElseIsKnown(t *testing.T) {
+	o := healthy()
+	at := pipeline.Position{Topic: "orders", Offset: 7}
+	other := pipeline.Position{Topic: "orders", Partition: 1, Offset: 9}
+	o.Holds = func() []PipelineHolds {
+		return []PipelineHolds{{Pipeline: "orders", State: "running", Holds: []engine.Hold{
+			{
+				Lane: "orders/0", Position: at, Root: other, Joins: true, Where: "ask", State: "throttled", Cause: engine.CauseRate, For: "rate api",
+				Since: time.Second, Age: time.Second, Until: time.Date(2026, 11, 20, 12, 0, 5, 0, time.FixedZone("", 3600)),
+			},
+			{
+				Lane: "orders/1", Position: other, Root: other, Where: "parse", State: "running", Cause: engine.CauseCall, Attempt: 1, Attempts: 1,
+				Since: 4 * time.Second, Age: 4 * time.Second, Batch: 256, BatchSince: 5 * time.Second,
+			},
+		}}}
+	}
+	s := start(t, o)
+	_, body, _ := ask(t, client(t, &http.Transport{}), "GET", "http://"+s.Addr()+"/api/v1/why", nil)
+	for _, want := range []string{
+		`"waits_for":"orders/1@9","equal_call":true,"where":"ask","state":"throttled","cause":"rate","for":"rate api","since_ms":1000,"until":"2026-11-20T11:00:05Z","attempt":0,`,
+		`"says":"orders/0@7 waits for the equal call of orders/1@9: ask: has waited 1.0 s for rate api, until 11:00:05Z"`,
+		`"where":"parse","state":"running","cause":"call","since_ms":4000,"batch":256,"batch_ms":5000,"attempt":1,"attempts":1,`,
+		`"says":"orders/1@9: parse: has been worked on for at least 4.0 s; its worker took it with 255 others 5.0 s ago"`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("there is no %s in\n%s", want, body)
+		}
+	}
+}

@@ -36,6 +36,7 @@ func (l *load) limit() int {
 }
 
 func TestAnAdaptiveLimitSettlesAtWhatTheHostCanDo(t *testing.T) {
+	oneGoroutine(t)
 	const base = 20 * time.Millisecond
 	for name, service := range services {
 		uneven := name == "exp" || name == "tail" // few calls at once say little then
@@ -85,6 +86,7 @@ func TestTheFixedLimitOfTheSameLoadWaits(t *testing.T) {
 }
 
 func TestAnAdaptiveLimitFollowsTheHost(t *testing.T) {
+	oneGoroutine(t)
 	for name, change := range map[string]func(*load, *time.Duration){
 		"slower":         func(_ *load, d *time.Duration) { *d = 80 * time.Millisecond },
 		"fewer at once":  func(l *load, _ *time.Duration) { l.server.capacity = 4 },
@@ -120,6 +122,7 @@ func TestAnAdaptiveLimitFollowsTheHost(t *testing.T) {
 
 // One slow answer at the head of the step holds back all others: more calls at once gain nothing.
 func TestAnAdaptiveLimitGrowsOnlyWhileRecordsAreReleased(t *testing.T) {
+	oneGoroutine(t)
 	synctest.Test(t, func(t *testing.T) {
 		frozen := true
 		l := newLoad(t, 200, 64, adaptiveSettings(), func() time.Duration { return 20 * time.Millisecond })
@@ -144,6 +147,7 @@ func (refusal) AsksToWait() bool  { return true }
 func (refusal) ErrorType() string { return "http_429" }
 
 func TestAnAdaptiveLimitShrinksWhenTheHostSaysThatItIsTooMuch(t *testing.T) {
+	oneGoroutine(t)
 	synctest.Test(t, func(t *testing.T) {
 		l := newLoad(t, 200, 64, adaptiveSettings(), func() time.Duration { return 20 * time.Millisecond })
 		refused := 0
@@ -167,6 +171,7 @@ func TestAnAdaptiveLimitShrinksWhenTheHostSaysThatItIsTooMuch(t *testing.T) {
 
 // While a host does not answer the limit is 1 in the end. It is back soon, for slow hosts too.
 func TestAnAdaptiveLimitIsBackSoonAfterAnOutage(t *testing.T) {
+	oneGoroutine(t)
 	for _, service := range []time.Duration{20 * time.Millisecond, time.Second} {
 		for seed := range int64(3) {
 			synctest.Test(t, func(t *testing.T) {
@@ -204,6 +209,7 @@ func TestAnAdaptiveLimitIsBackSoonAfterAnOutage(t *testing.T) {
 }
 
 func TestAnAdaptiveLimitStaysWithinItsBounds(t *testing.T) {
+	oneGoroutine(t)
 	for _, most := range []int{1, 2, 10} {
 		synctest.Test(t, func(t *testing.T) {
 			s := adaptiveSettings()

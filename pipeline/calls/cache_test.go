@@ -254,6 +254,7 @@ func TestWhatIsUsedStays(t *testing.T) {
 // TestHits has 100,000 keys come as those of this world do, with room for a hundredth and for a tenth
 // of them: a cache that goes by what was used last has 50.7 % and 73.8 % of hits.
 func TestHits(t *testing.T) {
+	oneGoroutine(t)
 	const keys, warm, requests = 100_000, 150_000, 300_000
 	names := make([]string, keys)
 	for i := range names {

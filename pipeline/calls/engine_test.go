@@ -181,13 +181,16 @@ func (noConnection) OutOfService() bool { return true }
 
 // Many records need a second call, or a third. Their window fills with them, and goes on.
 func TestTheRetryBudgetDoesNotStopAStepThatGetsItsAnswers(t *testing.T) {
+	records := 20000
+	if testing.Short() {
+		records = 2000
+	}
 	for _, c := range []struct {
 		share, times int // of ten records; how often their call fails
 	}{{1, 1}, {3, 1}, {2, 2}, {10, 1}} {
 		synctest.Test(t, func(t *testing.T) {
 			s := calls.Defaults()
 			s.Breaker.Off = true
-			const records = 20000
 			var mu sync.Mutex
 			failed := map[string]int{}
 			requests := 0

@@ -85,6 +85,10 @@ func TestRepeatedCallsThatAreAnsweredTakeNothingFromTheBudget(t *testing.T) {
 // Repeated calls that fail again are a share of all, and beyond that take no more than the share of the places.
 // Others go on as if there were none.
 func TestRepeatedCallsThatFailAreNoMoreThanAShare(t *testing.T) {
+	calls := int64(10000) // that one goroutine can make one after another
+	if testing.Short() {
+		calls = 1000
+	}
 	for _, share := range []settings.Share{0, 0.2, 0.5, 1} {
 		t.Run(share.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -96,7 +100,7 @@ func TestRepeatedCallsThatFailAreNoMoreThanAShare(t *testing.T) {
 				g := mustGates(t, Env{Settings: s})
 				var first, again, running, most atomic.Int64
 				var wg sync.WaitGroup
-				until := time.Now().Add(100 * time.Second)
+				until := time.Now().Add(time.Duration(calls) * 10 * time.Millisecond)
 				call := func(attempt int, n *atomic.Int64, err error) {
 					c := &way{passage: g.of("api.example"), attempt: attempt}
 					if e := Enter(t.Context(), c); e != nil {
@@ -133,8 +137,8 @@ func TestRepeatedCallsThatFailAreNoMoreThanAShare(t *testing.T) {
 				if share < 1 && most.Load() > owed+paid || most.Load() < owed && share < 1 {
 					t.Errorf("%d repeated calls at once, %d of them without credit", most.Load(), owed)
 				}
-				if share <= 0.2 && first.Load() != others*10000 {
-					t.Errorf("%d first attempts, want %d: they do not wait for the budget", first.Load(), others*10000)
+				if share <= 0.2 && first.Load() != others*calls {
+					t.Errorf("%d first attempts, want %d: they do not wait for the budget", first.Load(), others*calls)
 				}
 			})
 		})
@@ -254,6 +258,7 @@ func TestPlacesGoToThoseWhoHaveWaitedLongest(t *testing.T) {
 }
 
 func TestHostsAreForgottenWhenThereAreTooManyAndNothingIsLost(t *testing.T) {
+	oneGoroutine(t)
 	synctest.Test(t, func(t *testing.T) {
 		shared := NewShared(map[string]RateSettings{"api": perSecond(1, 1, "host")})
 		g := mustGates(t, Env{Shared: shared, Settings: limitedTo("api")})
@@ -314,6 +319,7 @@ func TestHostsAreForgottenWhenThereAreTooManyAndNothingIsLost(t *testing.T) {
 
 // Hosts whose rate has no token yet are not forgotten: they would be called again too early.
 func TestARateIsNotForgottenBeforeItIsFull(t *testing.T) {
+	oneGoroutine(t)
 	synctest.Test(t, func(t *testing.T) {
 		slow := perSecond(1, 1, "host")
 		slow.Rate.Per = time.Hour

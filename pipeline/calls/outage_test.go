@@ -105,6 +105,7 @@ func (c *chain) back(j *job, g *passage, took time.Duration, err error) {
 // A host is away for a while, in the middle of the work, and refuses at once or does not answer at all. It is
 // asked a bounded number of times meanwhile, and every record has its answer in the end.
 func TestAnOutageCostsFewRequestsAndNoRecord(t *testing.T) {
+	oneGoroutine(t)
 	for name, c := range map[string]struct {
 		outage time.Duration
 		took   time.Duration // of a call that fails
@@ -164,6 +165,7 @@ func TestAnOutageCostsFewRequestsAndNoRecord(t *testing.T) {
 
 // A host that fails every tenth call is no reason to leave it alone.
 func TestAHostThatFailsNowAndThenIsCalledOn(t *testing.T) {
+	oneGoroutine(t)
 	synctest.Test(t, func(t *testing.T) {
 		random := rand.New(rand.NewSource(1))
 		g := mustGates(t, Env{Settings: Defaults(), Workers: 64})

@@ -122,6 +122,10 @@ var errAnswered500 = errors.New("calling api.example: answered 500")
 // Some records fail whenever they are asked for, all others are answered. The former are rejected after
 // their attempts, the others pass, and that takes about as long as the attempts do.
 func TestRecordsThatAlwaysFailAreRejectedAndHoldUpNobodyElse(t *testing.T) {
+	records := 20000
+	if testing.Short() {
+		records = 2000
+	}
 	one := func(k int) func(int) bool { return func(n int) bool { return n == k } }
 	every := func(k int) func(int) bool { return func(n int) bool { return n%k == k/2 } }
 	count := func(n int) func(*calls.Settings) { return func(s *calls.Settings) { s.Breaker.Calls = n } }
@@ -143,7 +147,7 @@ func TestRecordsThatAlwaysFailAreRejectedAndHoldUpNobodyElse(t *testing.T) {
 		{"one, without order", trial{bad: one(5), order: engine.OrderNone}, 30 * time.Second},
 		{"one of ten attempts", trial{bad: one(5), wait: tenTimes}, 60 * time.Second},
 		{"one of ten attempts, without order", trial{bad: one(5), wait: tenTimes, order: engine.OrderNone}, 60 * time.Second},
-		{"one behind many", trial{bad: one(15000), wait: tenTimes}, 60 * time.Second},
+		{"one behind many", trial{bad: one(records * 3 / 4), wait: tenTimes}, 60 * time.Second},
 		{"one and few calls are enough", trial{bad: one(5), set: count(1)}, 60 * time.Second},
 		{"one and two calls are enough", trial{bad: one(5), set: count(2)}, 60 * time.Second},
 		{"one in a small window", trial{bad: one(500), wait: engine.Wait{Window: 64}}, 60 * time.Second},
@@ -157,7 +161,7 @@ func TestRecordsThatAlwaysFailAreRejectedAndHoldUpNobodyElse(t *testing.T) {
 	} {
 		for _, k := range kinds {
 			t.Run(c.name+" "+k.name, func(t *testing.T) {
-				c.records, c.err, c.takes = 20000, k.err, k.takes
+				c.records, c.err, c.takes = records, k.err, k.takes
 				bad := 0
 				for n := range c.records {
 					if c.bad(n) {
@@ -166,6 +170,9 @@ func TestRecordsThatAlwaysFailAreRejectedAndHoldUpNobodyElse(t *testing.T) {
 				}
 				o := c.run(t, 24*time.Hour)
 				t.Logf("%d passed, %d rejected, %d calls in %v", o.passed, o.rejected, len(o.calls), o.took)
+				if testing.Short() {
+					c.most = 24 * time.Hour // of fewer records, those that fail at the end are more often alone
+				}
 				if o.passed != c.records-bad || o.rejected != bad || o.took > c.most {
 					t.Errorf("%d passed and %d were rejected of %d, %d of them bad, in %v", o.passed, o.rejected, c.records, bad, o.took)
 				}
@@ -206,11 +213,15 @@ func (tooMany) AsksToWait() bool { return true }
 
 // A record that is always answered with the wish to wait, while others are answered, is rejected in the end.
 func TestARecordThatIsAlwaysAskedToWaitIsRejected(t *testing.T) {
+	records := 20000
+	if testing.Short() {
+		records = 2000
+	}
 	for _, order := range []engine.Order{engine.OrderPartition, engine.OrderNone} {
 		for _, err := range []error{tooMany{}, pipeline.RetryAfter(time.Second, tooMany{}), pipeline.RetryAfter(time.Second, badGateway{})} {
-			o := trial{records: 20000, bad: func(n int) bool { return n == 5 }, err: err, order: order}.run(t, time.Hour)
+			o := trial{records: records, bad: func(n int) bool { return n == 5 }, err: err, order: order}.run(t, time.Hour)
 			t.Logf("%v: %d calls in %v", err, len(o.calls), o.took)
-			if o.passed != 19999 || o.rejected != 1 || o.took > 30*time.Minute {
+			if o.passed != records-1 || o.rejected != 1 || o.took > 30*time.Minute {
 				t.Errorf("order %v, %v: %d passed, %d rejected in %v", order, err, o.passed, o.rejected, o.took)
 			}
 		}

@@ -30,8 +30,9 @@ func newDeadLetterList(g *globals) *cobra.Command {
 		Use:   "ls FILE",
 		Short: "List dead letters, or count them",
 		Long: `List the dead letters of the pipeline of FILE, one a line, the oldest first: where the letter stands, when it was rejected, by which step or
-sink, why, how often it was tried, whether it was replayed, where the record was read, and the error. Values are shown by
-dead-letter show alone. With --by they are counted. Letters of other pipelines in the same place are left out.`,
+sink, why, how often it was tried, whether it was replayed (? when lines were taken out of the file since, so that it is not known), where the
+record was read, and the error. Values are shown by dead-letter show alone. With --by they are counted. Letters of other pipelines in the same
+place are left out.`,
 		Example: `  penstock dead-letter ls late-flights.yaml --by reason
   penstock dead-letter ls late-flights.yaml --step weather --since 2h --where 'origin == "FRA"'`,
 		Args: takes(1, 1),

@@ -46,9 +46,9 @@ it, with the value that it had there: steps before are passed over, sinks are wr
 its letter does not have that value, or where steps before change key, headers or time.
 
 What was replayed is remembered: in the offsets of the consumer group NAME.dead-letter, or in FILE.NAME.position beside a file of dead letters, letter
-by letter, so that with filters the others stay to be replayed. A second replay changes nothing. One that a signal or an error has ended goes on
-where it was. One that was killed may send what was under way a second time: %d letters with --to start, %d with --to step, at most. --again does
-not look at what was replayed. The letters themselves stay where they are.
+by letter, so that with filters the others stay to be replayed. A second replay changes nothing, and one that begins while another is under way
+is refused. One that a signal or an error has ended goes on where it was. One that was killed may send what was under way a second time: %d letters
+with --to start, %d with --to step, at most. --again does not look at what was replayed. The letters themselves stay where they are.
 
 Exits 0 when all letters that the flags choose were replayed, and when a signal has ended it cleanly: the last line then says how many are left.
 Exits 4 when some were refused (would be, with --dry-run) or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),

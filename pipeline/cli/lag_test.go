@@ -25,7 +25,6 @@ func penstock(t *testing.T, args ...string) (code int, out, log string) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "penstock", args...)
-	cmd.Env = append(os.Environ(), "GORACE="+quickRace)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	err := cmd.Run()

@@ -73,7 +73,7 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/redact"}, own: contract("pipeline/deadletter"), others: []string{}},
 	{packages: []string{"stages"}, own: contract("pipeline/redact", "pipeline/calls", "pipeline/textformat", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/database", "pipeline/event")},
 	{packages: []string{"sinks"}, own: contract("pipeline/calls", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/database", "pipeline/event", "sinks/lines")},
-	{packages: []string{"pipeline/config"}, own: contract("pipeline/redact", "pipeline/calls", "pipeline/engine", "pipeline/expr", "pipeline/secretfiles", "pipeline/internal/listen")},
+	{packages: []string{"pipeline/config"}, own: contract("pipeline/redact", "pipeline/calls", "pipeline/engine", "pipeline/expr", "pipeline/secretfiles", "pipeline/internal/listen", "pipeline/internal/smallfile")},
 	{packages: []string{"pipeline/database"}, own: []string{"pipeline/settings", "pipeline/jsontext", "pipeline/client"}},
 	{packages: []string{"pipeline/client"}, own: contract("pipeline/event", "pipeline/tlsfiles", "pipeline/secretfiles")},
 	{packages: []string{"pipeline/expr"}, own: contract("pipeline/event", "pipeline/textformat")},

@@ -18,9 +18,6 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
-// quickRace keeps a process under the race detector from sleeping a second at its end.
-const quickRace = "atexit_sleep_ms=0"
-
 // A broker runs the tests beside a broker, when they were built for a real one.
 type broker struct{ m *testing.M }
 
@@ -40,8 +37,10 @@ func (b broker) Run() int {
 var lockedUp = goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kfake.(*Cluster).continueSleptControl")
 
 // TestMain makes this test binary, under the name penstock, the command itself: for
-// scripts, and for tests that start a process.
+// scripts, and for tests that start a process. Under the race detector such a process would
+// sleep a second at its end.
 func TestMain(m *testing.M) {
+	_ = os.Setenv("GORACE", strings.TrimSpace(os.Getenv("GORACE")+" atexit_sleep_ms=0"))
 	testscript.Main(broker{m}, map[string]func(){"penstock": func() { os.Exit(Main()) }})
 }
 
@@ -65,7 +64,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("FLIGHTS", flights)
-			e.Setenv("GORACE", quickRace)
+			e.Setenv("GORACE", os.Getenv("GORACE")) // a script has an environment of its own
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"exits": exitsCommand, "logs": logsCommand, "holdport": holdportCommand},

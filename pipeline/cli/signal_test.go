@@ -133,7 +133,6 @@ func startCommand(t *testing.T, stdout, stderr *os.File, args ...string) *runnin
 func startCommandOn(t *testing.T, stdin, stdout, stderr *os.File, args ...string) *running {
 	t.Helper()
 	r := &running{t: t, command: exec.Command("penstock", args...), dumped: make(chan struct{})}
-	r.command.Env = append(os.Environ(), "GORACE="+quickRace)
 	if stdin != nil {
 		r.command.Stdin = stdin
 	}

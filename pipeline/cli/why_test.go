@@ -63,3 +63,15 @@ func TestWhySaysWhatToDo(t *testing.T) {
 		t.Errorf("why: %d\n%s%s", code, out, errs)
 	}
 }
+
+// TestWhyCountsPartitions: one that has a line of its commit too is one.
+func TestWhyCountsPartitions(t *testing.T) {
+	p := admin.PipelineWhy{State: "running", Holds: []admin.Hold{{Lane: "flights/3", Where: "http"}, {Lane: "flights/3", Where: "commit"}}}
+	if got := whyState(p); got != "running; 1 partition waits" {
+		t.Errorf("it says %q", got)
+	}
+	p.Holds = append(p.Holds, admin.Hold{Lane: "flights/4"})
+	if got := whyState(p); got != "running; 2 partitions wait, that whose record has been in flight longest first" {
+		t.Errorf("it says %q", got)
+	}
+}

@@ -2,11 +2,12 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/penstockio/penstock/pipeline/internal/smallfile"
 )
 
 // maxSecret bounds what ${file:…} reads.
@@ -142,19 +143,12 @@ func (v *variables) readFile(p piece, name string) (_ piece, problem, suggestion
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(v.dir, name)
 	}
-	info, err := os.Stat(name)
+	b, err := smallfile.Read(name)
 	switch {
 	case err != nil:
 		return p, fmt.Sprintf("reading %s: %v", p.name, unwrapPath(err)), ""
-	case !info.Mode().IsRegular():
-		return p, fmt.Sprintf("reading %s: it is no plain file", p.name), ""
-	case info.Size() > maxSecret:
+	case len(b) > maxSecret:
 		return p, fmt.Sprintf("reading %s: the file is larger than %d KiB", p.name, maxSecret>>10), ""
-	}
-	b, err := os.ReadFile(name)
-	switch {
-	case err != nil:
-		return p, fmt.Sprintf("reading %s: %v", p.name, unwrapPath(err)), ""
 	case !utf8.Valid(b):
 		return p, fmt.Sprintf("reading %s: it is no valid UTF-8", p.name), ""
 	}

@@ -192,3 +192,50 @@ func TestAStopInAnOutageFinishesWhatIsReadOnce(t *testing.T) {
 		}
 	})
 }
+
+// A failing memory cannot be read any more from one moment on.
+type failing struct {
+	memory
+	fails chan struct{} // closed at that moment
+}
+
+func (f *failing) Read(ctx context.Context) (*pipeline.Batch, error) {
+	within, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		select {
+		case <-f.fails:
+			cancel()
+		case <-within.Done():
+		}
+	}()
+	b, err := f.memory.Read(within)
+	if err != nil && ctx.Err() == nil {
+		return nil, errors.New("reading: the disk is gone")
+	}
+	return b, err
+}
+
+// A source that fails in an outage has what it has given finished, within the budget: a pipeline that ends begins no pause.
+func TestASourceThatFailsInAnOutageKeepsToTheBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, dead := &failing{memory: memory{lanes: 1, records: 1000, endless: true}, fails: make(chan struct{})}, &collect{}
+		p, done := start(t, t.Context(), Options{
+			Source: src, Sinks: []Output{{Name: "out", Kind: "test", Sink: &collect{}}},
+			Steps: []Step{{Name: "ask", Kind: "test", Workers: 64, Wait: &Wait{Retry: Retry{Attempts: 1}}, Stage: does(func(ctx context.Context, _ *pipeline.Record) error {
+				pause(ctx, 2*time.Second)
+				return errors.New("asking: the server is down")
+			})}},
+			DeadLetter: DeadLetter{Sink: dead, Kind: "test", Budget: RejectionBudget{Rejected: 20, Of: 100, Pause: 24 * time.Hour}},
+		})
+		time.Sleep(time.Second)
+		close(src.fails)
+		if err := <-done; err == nil || !strings.Contains(err.Error(), "the disk is gone") {
+			t.Errorf("it ended with %v", err)
+		}
+		if n := len(dead.all()); n > 20 || src.mark(0) != int64(n) || p.Snapshot().Abandoned == 0 {
+			t.Errorf("%d letters, mark %d, %+v", n, src.mark(0), p.Snapshot().Counts)
+		}
+		balanced(t, p)
+	})
+}

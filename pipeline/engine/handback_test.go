@@ -126,9 +126,13 @@ func (s *waitingMemory) Process(ctx context.Context, r *pipeline.Record) error {
 // Whatever has not begun when the pipeline stops, or a lane is given up, is handed back at
 // once; nothing of it was written, and after a restart each record has come once.
 func TestAStopHandsBack(t *testing.T) {
+	moments := []time.Duration{0, 333 * time.Millisecond, 1001 * time.Millisecond}
+	if testing.Short() {
+		moments = moments[1:2]
+	}
 	for name, h := range handings {
 		for _, how := range []string{"stop", "end"} {
-			for _, after := range []time.Duration{0, 333 * time.Millisecond, 1001 * time.Millisecond} {
+			for _, after := range moments {
 				t.Run(fmt.Sprint(name, ", ", how, " after ", after), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) { h.test(t, how, after) })
 				})

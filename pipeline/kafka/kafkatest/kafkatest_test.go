@@ -7,7 +7,11 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+type cluster struct{ m *testing.M }
+
+func (c cluster) Run() int { return RunMain(c.m) }
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(cluster{m}) }
 
 func TestRefereeReadsWhatItWrote(t *testing.T) {
 	c := Start(t)

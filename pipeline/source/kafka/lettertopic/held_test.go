@@ -1,6 +1,7 @@
 package lettertopic
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -76,6 +77,11 @@ func TestTopicHeldByOneThatWasKilled(t *testing.T) {
 	}
 	stop := killed.stop
 	stop() // it stores nothing any more
+	short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	if err := log().Save(short, done); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("one that is stopped while it waits: %v", err)
+	}
 	next := log()
 	next.patience = 5 * next.beatEvery
 	if err := next.Save(ctx, done); err != nil {

@@ -104,7 +104,7 @@ func (d *rehearsal) look(rec *pipeline.Record, at pipeline.Position) error {
 // say says what the replay would do, and gives the error that it would end with.
 func (d *rehearsal) say(w io.Writer) error {
 	fmt.Fprintf(w, "%s would go %s\n", counted(int(d.chosen), "letter"), d.where())
-	printCounts(w, d.chooser.chosen)
+	d.chooser.printChosen(w)
 	d.warn(w)
 	fmt.Fprintf(w, "%d were replayed already\n", d.already)
 	d.chooser.printLeft(w)

@@ -18,6 +18,9 @@ const (
 	fetchWait  = 500 * time.Millisecond
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
+
+	// shortFor is how long a leader may say that the log ends before it ended: a new one hears of the end a moment later.
+	shortFor = 30 * time.Second
 )
 
 // A cursor reads one partition up to an end.
@@ -31,6 +34,8 @@ type cursor struct {
 	size      int32 // of a fetch
 	watch     Watcher
 	outage    outage
+	patience  time.Duration // with a log that ends too early
+	short     time.Time     // since when it does; zero: it does not
 
 	batches []recordbatch.Batch // that were fetched, and not opened yet
 	current recordbatch.Batch
@@ -183,9 +188,25 @@ func (c *cursor) fetchOnce(ctx context.Context) (bool, error) {
 	if res.Need > int(c.size) {
 		c.size = int32(res.Need)
 	}
-	moved := res.Next > c.next
-	c.from, c.next = c.next, res.Next
-	return moved, nil
+	if res.Next > c.next {
+		c.from, c.next, c.short = c.next, res.Next, time.Time{}
+		return true, nil
+	}
+	return false, c.noteEnd(p.HighWatermark)
+}
+
+// noteEnd notes where the log ends when there is nothing more in it. Up to the end that was seen first there should be: where
+// a leader has lost it, what is waited for may never come.
+func (c *cursor) noteEnd(end int64) error {
+	switch {
+	case end < 0 || end >= c.end:
+		c.short = time.Time{}
+	case c.short.IsZero():
+		c.short = time.Now()
+	case time.Since(c.short) >= c.patience:
+		return fmt.Errorf("the log ends at offset %d now, and ended at %d when it was opened: what was behind is lost with the broker that had it; begin again", end, c.end)
+	}
+	return nil
 }
 
 // skipGone goes on where the log begins now: letters have been deleted meanwhile.

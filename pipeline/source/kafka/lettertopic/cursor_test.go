@@ -56,3 +56,21 @@ func TestTopicTellsOfOutages(t *testing.T) {
 		t.Errorf("told of %q, and %d times that it is over", told.failed, told.answered)
 	}
 }
+
+// TestTopicThatLostItsEnd reads up to an end that the log does not have any more, as after the loss of a leader that alone had it.
+func TestTopicThatLostItsEnd(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	topic, ctx := c.Topic(t, 1), within(t)
+	c.Produce(t, topic, &kgo.Record{Value: []byte("a")})
+	log := topicLog(t, c, topic, c.Group(t))
+	if err := log.Open(ctx, letters.Progress{}); err != nil {
+		t.Fatal(err)
+	}
+	log.parts[0].end, log.parts[0].patience = 3, time.Millisecond
+	if _, _, err := log.Next(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, at, err := log.Next(ctx); err == nil || !strings.Contains(err.Error(), topic+"/0: the log ends at offset 1") {
+		t.Errorf("at %v: %v", at, err)
+	}
+}

@@ -130,7 +130,8 @@ func (t *Topic) Open(ctx context.Context, done letters.Progress) error {
 		d := done.Of(tp.Partition)
 		d.Add(0, starts[tp])
 		t.parts = append(t.parts, &cursor{
-			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes, watch: t.watch,
+			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes,
+			watch: t.watch, patience: shortFor,
 		})
 	}
 	return nil

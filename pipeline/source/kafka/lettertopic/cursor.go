@@ -36,6 +36,7 @@ type cursor struct {
 	outage    outage
 	patience  time.Duration // with a log that ends too early
 	short     time.Time     // since when it does; zero: it does not
+	muted     mutes
 
 	batches []recordbatch.Batch // that were fetched, and not opened yet
 	current recordbatch.Batch
@@ -144,13 +145,27 @@ func (c *cursor) fetch(ctx context.Context) error {
 			c.noteFailure(err)
 			c.client.Invalidate(c.tp)
 		}
-		pause := time.NewTimer(min(firstPause<<min(try, 6), lastPause))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return ctx.Err()
+		if err := sleep(ctx, min(firstPause<<min(try, 6), lastPause)); err != nil {
+			return err
 		}
+	}
+}
+
+// mutes says until when brokers answer no fetch, as their quotas have it. The cursors of a topic share it.
+type mutes map[int32]time.Time
+
+// sleep waits so long, or until ctx ends: then it gives an error.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -161,11 +176,17 @@ func (c *cursor) fetchOnce(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	c.outage.broker = c.client.Address(leader)
+	if err := sleep(ctx, time.Until(c.muted[leader])); err != nil {
+		return false, err
+	}
 	req := &kafka.FetchRequest{Broker: leader, MaxWait: fetchWait, MinBytes: 1, MaxBytes: c.size, Committed: true,
 		Partitions: []kafka.FetchPartition{{TopicPartition: c.tp, Offset: c.next, LeaderEpoch: epoch, MaxBytes: c.size}}}
 	var answer kafka.FetchAnswer
 	if err := c.client.Fetch(ctx, req, nil, &answer); err != nil {
 		return false, err
+	}
+	if answer.Throttle > 0 {
+		c.muted[leader] = time.Now().Add(answer.Throttle)
 	}
 	if len(answer.Partitions) == 0 {
 		return false, nil

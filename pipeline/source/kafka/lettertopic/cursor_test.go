@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -73,4 +74,41 @@ func TestTopicThatLostItsEnd(t *testing.T) {
 	if _, at, err := log.Next(ctx); err == nil || !strings.Contains(err.Error(), topic+"/0: the log ends at offset 1") {
 		t.Errorf("at %v: %v", at, err)
 	}
+}
+
+// TestTopicKeepsToQuotas has a broker say that it answers nothing for a minute. Nobody is told of an outage.
+func TestTopicKeepsToQuotas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := kafkatest.StartFake(t, kafkatest.Virtual())
+		topic, ctx := c.Topic(t, 2), t.Context()
+		c.Produce(t, topic, &kgo.Record{Partition: 0, Value: []byte("a")}, &kgo.Record{Partition: 1, Value: []byte("b")})
+		var until time.Time
+		early := 0
+		c.Fake().ControlKey(int16(kmsg.Fetch), func(kreq kmsg.Request) (kmsg.Response, error, bool) {
+			c.Fake().KeepControl()
+			if time.Now().Before(until) {
+				early++
+			}
+			if !until.IsZero() {
+				return nil, nil, false
+			}
+			until = time.Now().Add(time.Minute)
+			resp := kreq.ResponseKind().(*kmsg.FetchResponse)
+			resp.ThrottleMillis = 60_000
+			return resp, nil, true
+		})
+		client, err := kafka.NewClient(kafka.Config{Brokers: c.Addrs(), Dial: c.Dial})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log, told := New(client, topic, c.Group(t)), new(told)
+		defer log.Close()
+		log.Watch(told)
+		if err := log.Open(ctx, letters.Progress{}); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(rest(ctx, t, log)); got != 2 || until.IsZero() || early > 0 || len(told.failed) > 0 {
+			t.Errorf("%d came, %d fetches too early, told of %q", got, early, told.failed)
+		}
+	})
 }

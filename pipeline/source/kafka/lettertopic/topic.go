@@ -126,12 +126,13 @@ func (t *Topic) Open(ctx context.Context, done letters.Progress) error {
 	if t.ends == nil {
 		t.ends = ends
 	}
+	muted := mutes{}
 	for _, tp := range tps {
 		d := done.Of(tp.Partition)
 		d.Add(0, starts[tp])
 		t.parts = append(t.parts, &cursor{
 			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes,
-			watch: t.watch, patience: shortFor,
+			watch: t.watch, patience: shortFor, muted: muted,
 		})
 	}
 	return nil

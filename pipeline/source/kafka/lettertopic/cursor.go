@@ -19,7 +19,8 @@ const (
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
 
-	// shortFor is how long a leader may say that the log ends before it ended: a new one hears of the end a moment later.
+	// shortFor is how long a leader may say that the log ends earlier than when it was opened: a new leader may learn
+	// only after a moment where it ends.
 	shortFor = 30 * time.Second
 )
 
@@ -27,14 +28,14 @@ const (
 type cursor struct {
 	client    *kafka.Client
 	tp        kafka.TopicPartition
-	next, end int64 // what is fetched next, and where it ends
-	from      int64 // of what was fetched and is not given yet
+	next, end int64 // the offset that is fetched next, and the one behind the last
+	from      int64 // the first that was fetched and is not given yet
 	decoder   recordbatch.Decoder
 	open      recordbatch.Decompressor
 	size      int32 // of a fetch
 	watch     Watcher
 	outage    outage
-	patience  time.Duration // with a log that ends too early
+	patience  time.Duration // with a log that ends before end
 	short     time.Time     // since when it does; zero: it does not
 	muted     mutes
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/deadletter"
@@ -25,6 +26,15 @@ type rehearsal struct {
 	full    error // what would end the replay: what it does could not be remembered
 
 	read, left atomic.Int64 // records of the log
+}
+
+// rehearse is a dry run that a signal may end.
+func (r *redrive) rehearse(ctx context.Context, w io.Writer, screen *screen) error {
+	stopped, err := interrupted(ctx, r.signals, true, time.Second, func(ctx context.Context) error { return r.dryRun(ctx, w, screen) })
+	if stopped {
+		fmt.Fprintln(w, "stopped before all was read: what the replay would do is not known")
+	}
+	return err
 }
 
 // dryRun looks at the letters as a replay would, and says what it would do.

@@ -30,8 +30,13 @@ type rehearsal struct {
 
 // rehearse is a dry run that a signal may end.
 func (r *redrive) rehearse(ctx context.Context, w io.Writer, screen *screen) error {
-	stopped, err := interrupted(ctx, r.signals, true, time.Second, func(ctx context.Context) error { return r.dryRun(ctx, w, screen) })
-	if stopped {
+	var whole atomic.Bool // it came to its end, though a signal came as well
+	stopped, err := interrupted(ctx, r.signals, true, time.Second, func(ctx context.Context) error {
+		err := r.dryRun(ctx, w, screen)
+		whole.Store(!errors.Is(err, context.Canceled))
+		return err
+	})
+	if stopped && !whole.Load() {
 		fmt.Fprintln(w, "stopped before all was read: what the replay would do is not known")
 	}
 	return err

@@ -68,7 +68,7 @@ func (s *sink) inFlight(now time.Time, add func(InFlight)) {
 			h := q.describe(q.batch[0], host, now) // the others wait for the same
 			for _, rec := range q.batch {
 				f := one(rec)
-				if f.State, f.Attempt = h.State, q.fails+1; h.State == callStates[reorder.Throttled] {
+				if f.State, f.Attempt = h.State, h.Attempt; h.State == callStates[reorder.Throttled] {
 					f.For, f.Held = h.For, h.Since
 				}
 				add(f)

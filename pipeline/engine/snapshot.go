@@ -112,6 +112,6 @@ type InFlight struct {
 	State   string        // queued, throttled, running, retrying, waiting for its turn, writing; paused in the hands of a worker that waits for the end of a pause
 	For     string        // of one that is throttled: what it waits for, "rate api of api.example"; of one that waits for its turn in a window: the record before it; "": not known
 	Held    time.Duration // and for how long it has; 0: it is not
-	Attempt int           // the one at work or the next, from 1; 0: it waits in a queue
+	Attempt int           // how many attempts have begun in Where, the one at work included; 0: none has, or it has been through them
 	Age     time.Duration // since it was made
 }

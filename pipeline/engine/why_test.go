@@ -23,6 +23,11 @@ func whatHolds(t *testing.T, o Options, after time.Duration) (lines []string, al
 	all = p.Why()
 	for _, h := range all {
 		lines = append(lines, h.String())
+		for _, f := range p.InFlight() { // which says the same of it
+			if f.Position == h.Root && f.Where == h.Where && f.State == h.State && f.Attempt != h.Attempt {
+				t.Errorf("%s: attempt %d, in what is in flight %d", h, h.Attempt, f.Attempt)
+			}
+		}
 	}
 	cancel()
 	p.Abort()

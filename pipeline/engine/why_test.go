@@ -227,6 +227,17 @@ func TestWhyNamesLanesWithoutRecords(t *testing.T) {
 	}
 }
 
+// TestAChunkIsNotWhereItWas: who looks at a chunk before it is sent for the first time sees nothing of its use before.
+func TestAChunkIsNotWhereItWas(t *testing.T) {
+	var pl pool
+	pl.init(nil)
+	c := pl.make(&lane{}, 2, stateTurn)
+	pl.drop(c)
+	if again := pl.make(&lane{}, 1, stateQueued); again != c || again.whereabouts.Load() != 1<<8|stateQueued {
+		t.Errorf("it is used again: %t, at %#x", again == c, again.whereabouts.Load())
+	}
+}
+
 // hung is a Transactor that does not commit.
 type hung struct{ ledger }
 

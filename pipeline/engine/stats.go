@@ -18,7 +18,7 @@ type stats struct {
 	quit, ended chan struct{} // closed to end the loop, and when it has ended
 
 	mu         sync.Mutex
-	rotated    time.Time     // when the interval before ended
+	rotated    time.Time     // when the last interval ended
 	loads      []load        // of the steps, and then of the sinks, at that moment
 	readBlock  time.Duration // reading.blocked at that moment
 	pressureIs string        // Snapshot.Backpressure

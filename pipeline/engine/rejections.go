@@ -269,8 +269,11 @@ func (r *rejections) holds(all []Hold) {
 		return
 	}
 	r.mu.Lock()
-	since, until := time.Since(r.began), r.began.Add(r.conf.Pause)
+	on, since, until := r.resumed != nil, time.Since(r.began), r.began.Add(r.conf.Pause)
 	r.mu.Unlock()
+	if !on { // it has ended meanwhile
+		return
+	}
 	for i := range all {
 		h := &all[i]
 		switch h.State {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -114,4 +115,10 @@ type InFlight struct {
 	Held    time.Duration // and for how long it has; 0: it is not
 	Attempt int           // how many attempts have begun in Where, the one at work included; 0: none has, or it has been through them
 	Age     time.Duration // since it was made
+}
+
+// OldestFirst is the order in which people are shown records in flight, for slices.SortFunc: by age, and those of one age as they stand
+// in their lane.
+func OldestFirst(a, b InFlight) int {
+	return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))
 }

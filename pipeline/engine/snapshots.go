@@ -53,8 +53,8 @@ func (p *Pipeline) Snapshot() Snapshot {
 	return s
 }
 
-// InFlight lists the records without an outcome: where each is and what it waits
-// for. It may be called at any time, also while a stage or a sink hangs.
+// InFlight lists the records without an outcome, in no order: where each is and what it waits for. It may be called at any time, also
+// while a stage or a sink hangs. The list is the caller's.
 func (p *Pipeline) InFlight() []InFlight {
 	now := time.Now()
 	var list []InFlight

@@ -14,12 +14,12 @@ demo: ## 10,000 real flights through an embedded broker, checked (KEEP=1 leaves 
 test: ## every test that needs nothing but Go
 	CGO_ENABLED=0 $(GO) test $(PACKAGES)
 
-check: ## format, vet, builds for other systems, staticcheck, tidiness, licences, and the tests under the race detector (a C compiler)
+check: ## format, vet, types on other systems, staticcheck, tidiness, licences, and the tests under the race detector (a C compiler)
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) mod tidy -diff
 	CGO_ENABLED=0 $(GO) vet ./...
 	CGO_ENABLED=0 $(GO) vet -tags real,chaos,workload,loki ./...
-	for system in darwin windows; do GOOS=$$system $(GO) build ./... || exit 1; done
+	CGO_ENABLED=0 $(GO) run ./.ci/types darwin windows
 	CGO_ENABLED=0 $(GO) tool staticcheck -checks "$$(grep -v '^\(#\|$$\)' .ci/staticcheck | paste -sd' ' | tr ' ' ',')" ./...
 	.ci/race $(GO) $(PACKAGES)
 

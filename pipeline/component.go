@@ -152,7 +152,8 @@ type Mark struct {
 //
 // Opaque says that the offsets of its records are not the lane's, as those of a recording
 // are not its lines: then the mark moves behind the batch as a whole. Else they ascend,
-// below Next. What is done of such a batch when it is handed back at a stop is repeated.
+// below Next. What is done of such a batch when it is handed back at a stop is repeated,
+// unless the source goes by Ended.
 //
 // Sending and Ended, when not nil, tell of each record by itself, by where it was read: a mark says only that
 // all before it have ended. Sending comes before a sink is given the record, one of its parts or its dead letter: from

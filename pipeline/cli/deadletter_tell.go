@@ -134,7 +134,7 @@ func (r *redrive) summarize(w io.Writer, t letters.Tally, s engine.Snapshot, end
 	}
 	r.chooser.printLeft(w)
 	fmt.Fprintf(w, "what was replayed stands in %s\n", r.log.PositionName())
-	if !t.Complete {
+	if begun := t.Chosen > 0 || t.Unseen > 0; !t.Complete && (begun || ended == nil) { // else the error says all there is to say
 		fmt.Fprintf(w, "ended before all were sent: %d sent, %s; %s\n", t.Ended(), leftOver(notSent, t.Unseen), r.goOn(ended))
 	}
 }

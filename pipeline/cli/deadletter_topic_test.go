@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,9 @@ import (
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 	"github.com/penstockio/penstock/pipeline/source/letters"
 )
+
+// endsOnTheWay is the last line of a replay that a signal has ended.
+var endsOnTheWay = regexp.MustCompile(`\nended before all were sent: [1-9]\d* sent, \d+ left(, and about \d+ more were not looked at)?; the same command goes on there\n$`)
 
 // TestReplayThatEnds ends a replay midway, by SIGTERM and by SIGKILL, and starts another: each
 // letter is sent back, after SIGTERM once, after SIGKILL no more than a batch of them twice.
@@ -41,6 +45,9 @@ func TestReplayThatEnds(t *testing.T) {
 			first.follow("\x00") // to the end of its log
 			if code := first.end(); how == syscall.SIGTERM && code != exitDone {
 				t.Fatalf("exit code %d after SIGTERM\n%s", code, first.log.String())
+			}
+			if said := string(first.stdout); how == syscall.SIGTERM && !endsOnTheWay.MatchString(said) {
+				t.Errorf("after SIGTERM the replay says\n%s", said)
 			}
 			r.replay(exitDone)
 			times := map[string]int{}

@@ -267,6 +267,7 @@ func renamed(registry []event.Definition, ev, key string) []event.Definition {
 // TestARenameFailsTheDocuments renames, one at a time, each event that the pages name, each key that stands beside its event, and in
 // all events each key that stands alone: the page is wrong then, and says where. So is a misspelt name.
 func TestARenameFailsTheDocuments(t *testing.T) {
+	oneGoroutine(t)
 	c := newContractOfPages(t, event.Registry)
 	n := 0
 	for _, page := range eventPages {

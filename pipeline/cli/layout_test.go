@@ -142,6 +142,7 @@ func wrongImport(pkg, imp string) string {
 func under(imp, root string) bool { return imp == root || strings.HasPrefix(imp, root+"/") }
 
 func TestImportDirection(t *testing.T) {
+	oneGoroutine(t)
 	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Standard", "./...")
 	cmd.Dir = repo
 	cmd.Stderr = os.Stderr
@@ -249,6 +250,7 @@ func isDevFile(f string) bool {
 }
 
 func TestImportsOfFiles(t *testing.T) {
+	oneGoroutine(t)
 	for file := range goFiles(t) {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
@@ -319,6 +321,7 @@ func TestTopLevel(t *testing.T) {
 // TestEveryPackageIsInTheTable: docs/architecture.md says of each package what it is for. Parts of
 // the engine, stages and sinks stand there together, as a folder.
 func TestEveryPackageIsInTheTable(t *testing.T) {
+	oneGoroutine(t)
 	text, err := os.ReadFile("../../docs/architecture.md")
 	if err != nil {
 		t.Fatal(err)
@@ -347,6 +350,7 @@ func TestEveryPackageIsInTheTable(t *testing.T) {
 
 // TestTheContractFitsOnAPage: who opens the library sees it whole.
 func TestTheContractFitsOnAPage(t *testing.T) {
+	oneGoroutine(t)
 	text, err := exec.Command("go", "doc", "-C", "../..", "./pipeline").CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, text)
@@ -358,6 +362,7 @@ func TestTheContractFitsOnAPage(t *testing.T) {
 
 // TestPackagesNameTheirLicence: the file with the package's comment begins with it.
 func TestPackagesNameTheirLicence(t *testing.T) {
+	oneGoroutine(t)
 	comment := regexp.MustCompile(`(?m)^// (Package|Command) [a-z]`)
 	err := filepath.WalkDir(repo, func(at string, d fs.DirEntry, err error) error {
 		switch {

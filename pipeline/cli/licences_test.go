@@ -143,6 +143,7 @@ func licenceFolders(t *testing.T) map[string]map[string]bool {
 }
 
 func TestLicencesOfWhatIsLinked(t *testing.T) {
+	oneGoroutine(t)
 	modules := licenceFolders(t)
 	for _, module := range slices.Sorted(maps.Keys(modules)) {
 		found := 0
@@ -177,6 +178,7 @@ func TestLicencesOfWhatIsLinked(t *testing.T) {
 }
 
 func TestLicencesAreRecognised(t *testing.T) {
+	oneGoroutine(t)
 	const mit = "MIT License\n\nPermission is hereby granted, free of charge, to any person obtaining a copy\n" +
 		"of this software and associated documentation files\n\nThe above copyright notice and this\npermission notice shall be included in all copies or substantial portions of the Software.\n"
 	const bsd = "Redistribution and use in source and binary forms, with or without\n// modification, are permitted provided that\n" +

@@ -44,6 +44,16 @@ func TestMain(m *testing.M) {
 	testscript.Main(broker{m}, map[string]func(){"penstock": func() { os.Exit(Main()) }})
 }
 
+// oneGoroutine leaves out a long test of documents or of what the go command says, or another in
+// which nothing of penstock is concurrent, when tests are to be short, as under the race detector:
+// that finds nothing there.
+func oneGoroutine(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("nothing in it is concurrent")
+	}
+}
+
 // TestScripts runs testdata/script/*.txtar. Beside testscript's own commands there are
 //
 //	exits CODE PROGRAM ARG...   run a program, which must end with this exit code

@@ -14,6 +14,7 @@ import (
 // daemon knows the stage in all its commands. The module is testdata/module; its go.mod is
 // made here, as it names this folder.
 func TestAModuleOfOnesOwn(t *testing.T) {
+	oneGoroutine(t)
 	root, err := filepath.Abs(repo)
 	if err != nil {
 		t.Fatal(err)

@@ -156,6 +156,7 @@ func TestBatchHearsWhatNoMarkSays(t *testing.T) {
 				})}},
 			})
 			time.Sleep(time.Second)
+			synctest.Wait()
 			for n := range int64(20) {
 				if got := len(src.ended[n]); got != 1 && n != 2 || n == 2 && got > 0 {
 					t.Errorf("while record 2 hangs, %d was told of %d times", n, got)

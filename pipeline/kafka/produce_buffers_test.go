@@ -79,8 +79,12 @@ func messagesOf(topic string, lane, partitions int32, n, size int) []Message {
 // What a producer holds is told when it is made: it is never less than what is there, and
 // it is bounded when nothing is under way, whatever was.
 func TestWhatAProducerHoldsIsCounted(t *testing.T) {
+	sizes := []int{200, 4 << 10, 100 << 10, 3 << 20}
+	if testing.Short() { // the race detector is slow in compressors
+		sizes = sizes[:2]
+	}
 	for codec := recordbatch.CodecNone; codec <= recordbatch.CodecZstd; codec++ {
-		for _, size := range []int{200, 4 << 10, 100 << 10, 3 << 20} {
+		for _, size := range sizes {
 			t.Run(fmt.Sprintf("%v/%d", codec, size), func(t *testing.T) {
 				c := kafkatest.StartFake(t)
 				topic := c.Topic(t, 4, "max.message.bytes=10000000")
@@ -207,6 +211,9 @@ func TestKeptBuffersAreBounded(t *testing.T) {
 
 // What compressors are said to hold is what they do.
 func TestWeightOfCompressors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nothing in it is concurrent")
+	}
 	src := messagesOf("t", 1, 1, 1, 2<<20)[0].Value
 	dst := make([]byte, 0, 2*len(src))
 	for codec := recordbatch.CodecGzip; codec <= recordbatch.CodecZstd; codec++ {

@@ -133,7 +133,6 @@ func mentioned(file *ast.File, n ast.Node) (names []string, leads bool) {
 			names, leads = append(names, more...), leads || leadsToo
 			return false
 		case *ast.Ident:
-			//lint:ignore SA1019 of a file alone, which says enough
 			if n.Obj == nil || file.Scope.Lookup(n.Name) == n.Obj { // no local one
 				names = append(names, n.Name)
 			}

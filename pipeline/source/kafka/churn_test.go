@@ -19,7 +19,11 @@ import (
 // their way, some past the time that a request has: in the end nothing is missing, and
 // what is committed is the end.
 func TestKafkaCommitsSettleUnderChurn(t *testing.T) {
-	for seed := range uint64(12) {
+	seeds := uint64(12)
+	if testing.Short() {
+		seeds = 3
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			virtually(t, func(t *testing.T, k *kafkatest.Cluster, o Options) { churn(t, k, o, seed) })
 		})

@@ -53,7 +53,8 @@ type Options struct {
 }
 
 // A Source gives the records of dead letters, at the positions they were read from, as one lane. It
-// ends where the log ended when it was opened. What is committed is stored with the log.
+// ends where the log ended when it was opened. Which letters have ended, by delivery, by being filtered or by a new
+// dead letter, is stored with the log: at each commit, and when the source is closed.
 //
 // Two letters of one record are never under way at once: the second waits until the first has its
 // outcome.

@@ -23,7 +23,8 @@ var assignments = []gojq.Operator{gojq.OpAssign, gojq.OpModify, gojq.OpUpdateAdd
 var eventName = regexp.MustCompile(`^[a-z]+(\.[a-z_]+)+$`)
 
 // CheckJQ holds what a jq program names against a contract: a text that looks like the name of an event is
-// one, and a key that it reads is a key of some event, or one that the program itself gives to an object.
+// one, and a key that it reads is a key of some event, or one that the program itself gives to an object. And it holds the program against jq 1.6,
+// which stable systems still have: newer ones, and the parser here, take more.
 func CheckJQ(program string, registry []event.Definition) error {
 	parsed, err := gojq.Parse(program)
 	if err != nil {
@@ -38,6 +39,14 @@ func CheckJQ(program string, registry []event.Definition) error {
 	var read, texts []string
 	walk(reflect.ValueOf(parsed), func(v any) {
 		switch x := v.(type) {
+		case *gojq.Term:
+			if (x.Reduce != nil || x.Foreach != nil || x.If != nil) && len(x.SuffixList) > 0 {
+				c.fail("jq 1.6 takes nothing behind reduce, foreach or if: put %s in parentheses", x)
+			}
+		case *gojq.If:
+			if x.Else == nil {
+				c.fail("jq 1.6 has no if without else: %s", x)
+			}
 		case *gojq.Index:
 			read = add(read, x.Name)
 			if x.Str != nil && x.Str.Queries == nil {

@@ -27,8 +27,7 @@ type cpuWorker struct {
 	entered int64                             // records of the chunk that had not been rejected when it came
 	came    int                               // records before the cursor that had
 	t       increments                        // what is counted at the end of the chunk
-	grown   int64                             // bytes by which records of grownBy have grown, not charged yet
-	grownBy *laneBatch                        // the batch whose charge they are added to
+	growth                                    // not charged yet
 	before  inside.Savepoint[pipeline.Record] // the record as it came, for OnErrorPass
 	parts   partCollector                     // of a splitter
 	mask    int                               // the cursor is stored at records whose index has none of these bits: 0, or cursorEvery-1
@@ -38,6 +37,12 @@ type cpuWorker struct {
 	known tally // what the budget of rejections knows of the chunk
 
 	since time.Time // when the chunk was taken
+}
+
+// A growth is the bytes by which records of one batch have grown.
+type growth struct {
+	grown   int64
+	grownBy *laneBatch // whose charge they are added to
 }
 
 // A tally is what the budget of rejections knows of the records of a chunk.

@@ -38,15 +38,8 @@ func CheckJQ(program string, registry []event.Definition) error {
 	}
 	var read, texts []string
 	walk(reflect.ValueOf(parsed), func(v any) {
+		c.old(v)
 		switch x := v.(type) {
-		case *gojq.Term:
-			if (x.Reduce != nil || x.Foreach != nil || x.If != nil) && len(x.SuffixList) > 0 {
-				c.fail("jq 1.6 takes nothing behind reduce, foreach or if: put %s in parentheses", x)
-			}
-		case *gojq.If:
-			if x.Else == nil {
-				c.fail("jq 1.6 has no if without else: %s", x)
-			}
 		case *gojq.Index:
 			read = add(read, x.Name)
 			if x.Str != nil && x.Str.Queries == nil {
@@ -91,6 +84,20 @@ func CheckJQ(program string, registry []event.Definition) error {
 		}
 	}
 	return errors.Join(c.errs...)
+}
+
+// old notes what jq 1.6 does not take of a part of a program.
+func (c *contract) old(part any) {
+	switch x := part.(type) {
+	case *gojq.Term:
+		if (x.Reduce != nil || x.Foreach != nil || x.If != nil) && len(x.SuffixList) > 0 {
+			c.fail("jq 1.6 takes nothing behind reduce, foreach or if: put %s in parentheses", x)
+		}
+	case *gojq.If:
+		if x.Else == nil {
+			c.fail("jq 1.6 has no if without else: %s", x)
+		}
+	}
 }
 
 // keysIn gives the keys that a part of a program reads.

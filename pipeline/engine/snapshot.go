@@ -43,6 +43,7 @@ type Snapshot struct {
 	OldestInFlight  time.Duration // how long a record has been there without an outcome, at most
 	Backpressure    string        // ok, low, high
 	Bottleneck      string        // name of a step or sink, or ""
+	Stalled         []Hold        // of each step and sink that has stalled the record that it has had longest; nil: none
 	Steps           []StepSnapshot
 	Sinks           []SinkSnapshot
 	Source          pipeline.Report

@@ -66,7 +66,7 @@ type Hold struct {
 	Cause        string `json:"cause"`
 	For          string `json:"for,omitempty"`
 	SinceMs      int64  `json:"since_ms"`           // where batch is there, the least that it is
-	Until        string `json:"until,omitempty"`    // when a limit lets it ask again, RFC 3339, UTC
+	Until        string `json:"until,omitempty"`    // when a limit lets it ask again, or a write that failed is tried again; RFC 3339, UTC
 	Batch        int    `json:"batch,omitempty"`    // how many records a worker took at once, where it is not known since when it has this one
 	BatchMs      int64  `json:"batch_ms,omitempty"` // and how long ago
 	Attempt      int    `json:"attempt"`            // begun, the one under way included

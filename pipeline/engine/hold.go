@@ -52,7 +52,7 @@ type Hold struct {
 	// Since is how long it has been waiting for that; of a write that is tried again, how long there has been no progress; where Batch
 	// is not 0, how long it has been seen to be at work, which is the least that it has been.
 	Since time.Duration
-	Until time.Time // when a limit lets it ask again; zero: not known, or there is none
+	Until time.Time // when a limit lets it ask again, or a write that failed is tried again; zero: not known, or neither
 	Joins bool      // Position waits for Root because the call for that one is equal to its own
 
 	// Batch is, of a record at work in a step that computes, how many records its worker took at once, and BatchSince how long ago, where it
@@ -141,7 +141,11 @@ func (h Hold) write(since string) string {
 	}
 	switch {
 	case h.ErrorType != "":
-		return "attempt " + h.attempt() + " of " + what + h.failed(" fails with ") + "; no progress for " + since
+		text := "attempt " + h.attempt() + " of " + what + h.failed(" fails with ") + "; no progress for " + since
+		if !h.Until.IsZero() {
+			text += "; is tried again at " + h.Until.UTC().Format(time.TimeOnly) + "Z"
+		}
+		return text
 	case h.Attempt == 0:
 		return "has waited " + since + " for " + what
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,69 @@ func TestSnapshotNamesWhatIsStalled(t *testing.T) {
 		}
 		if got := p.Snapshot().Stalled; got != nil {
 			t.Errorf("in the end it names %v", got)
+		}
+	})
+}
+
+// While a write that failed waits for its next attempt, it is said when that comes; while one is under way there is no such time.
+func TestWhySaysWhenAWriteIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var tries []time.Time
+		out := &collect{write: func(context.Context, []*pipeline.Record) error {
+			tries = append(tries, time.Now())
+			time.Sleep(time.Second)
+			if time.Since(began) < 5*time.Minute {
+				return errors.New("writing: down")
+			}
+			return nil
+		}}
+		p, done := start(t, t.Context(), Options{
+			Source: &memory{lanes: 1, records: 3}, Sinks: []Output{{Name: "out", Sink: out, Retry: Retry{MaxBackoff: 20 * time.Second}}},
+		})
+		told := map[int]time.Time{} // by how many attempts there were
+		for range 600 {
+			time.Sleep(500 * time.Millisecond)
+			synctest.Wait()
+			holds := p.Why()
+			if len(holds) == 0 {
+				continue
+			}
+			h := holds[0]
+			if writing := h.State == "writing"; writing != h.Until.IsZero() || writing == strings.Contains(h.Why(), "; is tried again at ") {
+				t.Fatalf("%+v says %s", h, h.Why())
+			}
+			if !h.Until.IsZero() {
+				told[len(tries)] = h.Until
+			}
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if len(told) < 5 {
+			t.Errorf("it was told of %d attempts", len(told))
+		}
+		for after, at := range told {
+			if after >= len(tries) || !tries[after].Equal(at) {
+				t.Errorf("after %d of %d attempts the next was to come at %v", after, len(tries), at)
+			}
+		}
+	})
+}
+
+// A run that gives up records says what held them.
+func TestAbandonedSaysWhatHeldThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		out := &collect{write: func(context.Context, []*pipeline.Record) error { return errors.New("writing: connection refused") }}
+		_, done := start(t, ctx, Options{Source: &memory{lanes: 2, records: 1000}, Sinks: []Output{{Name: "out", Sink: out}}, Drain: 5 * time.Second})
+		time.Sleep(10 * time.Second)
+		cancel()
+		err := <-done
+		var abandoned *AbandonedError
+		if !errors.As(err, &abandoned) || !strings.HasPrefix(abandoned.Holder, "out: attempt ") ||
+			!strings.Contains(err.Error(), "; held longest by out: attempt ") || !strings.Contains(err.Error(), " fails with _other (writing: connection refused)") {
+			t.Errorf("it ends with %v", err)
 		}
 	})
 }

@@ -27,6 +27,8 @@ type Latency struct {
 
 // A Snapshot is the state of a pipeline at one moment. Each Counts in it is taken
 // under one lock.
+//
+// Reason for its size: it has all figures of a pipeline, which are shown as one object.
 type Snapshot struct {
 	Pipeline string
 	State    string // one of States

@@ -209,7 +209,7 @@ var codeRows = map[Error]codeRow{
 	},
 	// Kafka before 2.5, for a sequence other than 0 of a producer that it knows nothing
 	// of: that may have expired with the batch in the log.
-	UnknownProducerID:        {produce: before(NewID, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
+	UnknownProducerID: {produce: before(NewID, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
 	GroupIDNotFound: {
 		group: Ruling{Does: Rejoin, Why: "the group is gone, and with it everything, also the member id; a join without an id stops the pipeline: the group is used by another protocol"},
 	},

@@ -18,6 +18,10 @@ type Report struct {
 	Partitions             []PartitionReport
 	Generation             int64 // of a group member
 	Connected              bool  // of a source: the group is joined and its cluster answers, or the files are open
+	// Away says, of a source that is not Connected, what does not answer, and with which error, without secrets and
+	// values of records. "": it is connected, or not known.
+	Away      string
+	AwaySince time.Time // when that was seen first; zero with Away ""
 }
 
 // A PartitionReport is the state of one partition that a source reads. Offsets

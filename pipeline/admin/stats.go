@@ -49,6 +49,13 @@ func pipelineOf(s *engine.Snapshot) *object {
 	if len(s.Source.Partitions) > 0 { // absent: there are none, or the source has no such thing
 		p.set("source.partitions", partitionObjects(s))
 	}
+	if len(s.Stalled) > 0 {
+		stalled := make([]Hold, 0, len(s.Stalled))
+		for _, h := range s.Stalled {
+			stalled = append(stalled, holdOf(h))
+		}
+		p.set("stalled", stalled)
+	}
 	steps, sinks := make([]*object, 0, len(s.Steps)), make([]*object, 0, len(s.Sinks))
 	for i := range s.Steps {
 		steps = append(steps, objectOf(engine.StepFigures, &s.Steps[i]))

@@ -74,6 +74,7 @@ func TestWhatIsNotKnownIsLeftOut(t *testing.T) {
 		"percentiles without values": {percentilesOf(engine.Latency{Count: 1, P50: math.NaN(), P95: math.Inf(1), P99: 1}), "count max p99"},
 		"no partitions yet":          {sourceOf(pipeline.Report{}), "connected"},
 		"a member without any":       {sourceOf(pipeline.Report{Connected: true}), "connected lag_max lag_sum"},
+		"a source that is away":      {sourceOf(pipeline.Report{Away: "broker b:9092: refused", AwaySince: time.Now()}), "away away_since connected"},
 		"of no partition": {sourceOf(pipeline.Report{Connected: true, Partitions: []pipeline.PartitionReport{partition}}),
 			"connected partitions"},
 		"of one of two": {sourceOf(pipeline.Report{Connected: true, Partitions: []pipeline.PartitionReport{partition, known}}),
@@ -109,5 +110,24 @@ func TestAPipelineThatHasNotStarted(t *testing.T) {
 	}
 	if !strings.Contains(string(text), `"steps":[],"sinks":[]`) {
 		t.Errorf("%s", text)
+	}
+}
+
+// TestStalledPlacesAreNamed: in the form of /api/v1/why; without any there is no such member.
+func TestStalledPlacesAreNamed(t *testing.T) {
+	s := engine.Snapshot{Pipeline: "p", State: "running", At: time.Now()}
+	s.Stalled = []engine.Hold{{Lane: "t/0", Where: "out", State: "retrying", Cause: engine.CauseSink, Attempt: 9, ErrorType: "timeout", Since: time.Minute}}
+	for _, want := range []bool{true, false} {
+		text, err := json.Marshal(statsOf([]engine.Snapshot{s}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		says := `attempt 9 of a write fails with timeout; no progress for 1 min 0 s"}],"steps"`
+		if got := strings.Contains(string(text), `"stalled":[{"lane":"t/0",`) && strings.Contains(string(text), says); got != want {
+			t.Errorf("named: %t, want %t: %s", got, want, text)
+		}
+		if s.Stalled = nil; !want && strings.Contains(string(text), "stalled") {
+			t.Errorf("%s", text)
+		}
 	}
 }

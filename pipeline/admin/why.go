@@ -21,6 +21,8 @@ type PipelineHolds struct {
 	State        string // as in a Snapshot
 	Err          error  // with which the pipeline has ended; nil: it has not, or well
 	Disconnected bool   // its source is not connected
+	Away         string // why, as in a pipeline.Report; "": not known
+	AwaySince    time.Time
 	Holds        []engine.Hold
 }
 
@@ -42,6 +44,8 @@ type PipelineWhy struct {
 	State        string `json:"state"`
 	Error        string `json:"error,omitempty"`        // with which it has ended
 	Disconnected bool   `json:"disconnected,omitempty"` // nothing is read: the source is not connected
+	Away         string `json:"away,omitempty"`         // what does not answer, and its error
+	AwaySince    string `json:"away_since,omitempty"`   // RFC 3339, milliseconds, UTC
 	Holds        []Hold `json:"holds"`
 }
 
@@ -62,7 +66,7 @@ type Hold struct {
 	Cause        string `json:"cause"`
 	For          string `json:"for,omitempty"`
 	SinceMs      int64  `json:"since_ms"`           // where batch is there, the least that it is
-	Until        string `json:"until,omitempty"`    // when a limit lets it ask again, RFC 3339, UTC
+	Until        string `json:"until,omitempty"`    // when a limit lets it ask again, or a write that failed is tried again; RFC 3339, UTC
 	Batch        int    `json:"batch,omitempty"`    // how many records a worker took at once, where it is not known since when it has this one
 	BatchMs      int64  `json:"batch_ms,omitempty"` // and how long ago
 	Attempt      int    `json:"attempt"`            // begun, the one under way included
@@ -108,6 +112,9 @@ func (s *Server) why() http.Handler {
 				continue
 			}
 			one := PipelineWhy{Pipeline: p.Pipeline, State: p.State, Disconnected: p.Disconnected, Holds: []Hold{}}
+			if p.Disconnected {
+				one.Away, one.AwaySince = p.Away, stamp(p.AwaySince)
+			}
 			if p.Err != nil {
 				one.Error = p.Err.Error()
 			}

@@ -27,7 +27,8 @@ func stuck() Options {
 				Cause: engine.CauseRetry, Since: 4200 * time.Millisecond, Attempt: 3, Attempts: 5, ErrorType: "http_5xx",
 				ErrorMessage: "answered status 503", Age: 9 * time.Second, Behind: 812,
 			}}},
-			{Pipeline: "idle", State: "failed", Err: errors.New("no such topic"), Disconnected: true},
+			{Pipeline: "idle", State: "failed", Err: errors.New("no such topic"), Disconnected: true,
+				Away: "broker b:9092: refused", AwaySince: time.Date(2026, 11, 20, 1, 3, 40, 0, time.UTC)},
 		}
 	}
 	o.InFlight = func() []PipelineInFlight {
@@ -50,7 +51,7 @@ func TestWhyAnswers(t *testing.T) {
 		`"host":"api.example","state":"retrying","cause":"retry","since_ms":4200,"attempt":3,"attempts":5,"error_type":"http_5xx",` +
 		`"error_message":"answered status 503","age_ms":9000,"behind":812,"says":"orders/3@4712 (in flight for 9.0 s) waits for orders/3@4711: weather, host api.example: ` +
 		`attempt 3 of 5 fails with http_5xx (answered status 503); has waited 4.2 s for its next attempt; 812 records behind it"}`
-	const idle = `{"pipeline":"idle","state":"failed","error":"no such topic","disconnected":true,"holds":[]}`
+	const idle = `{"pipeline":"idle","state":"failed","error":"no such topic","disconnected":true,"away":"broker b:9092: refused","away_since":"2026-11-20T01:03:40.000Z","holds":[]}`
 	for path, want := range map[string]string{
 		"/api/v1/why":                                    `{"pipelines":[{"pipeline":"orders","state":"running","holds":[` + hold + `]},` + idle + `]}`,
 		"/api/v1/why?pipeline=idle":                      `{"pipelines":[` + idle + `]}`,

@@ -31,7 +31,8 @@ const pingLimit = 13 * time.Second
 type assembled struct {
 	file    *config.Pipeline
 	options engine.Options
-	err     error // what it needs of its environment and does not get, with its place; it cannot start
+	err     error   // what it needs of its environment and does not get, with its place; it cannot start
+	more    []error // what else it does not get
 }
 
 // standIns are used in place of what the file says. The zero value stands in for
@@ -143,7 +144,8 @@ func pingAll(ctx context.Context, all []*assembled) []error {
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil && all[i].err == nil {
-			errs[i] = &exitError{exitEnvironment, flatten(err)[0]}
+			missing := flatten(err)
+			errs[i], all[i].more = &exitError{exitEnvironment, missing[0]}, missing[1:]
 		}
 	}
 	return errs

@@ -22,7 +22,8 @@ func (p *process) holds() (all []admin.PipelineHolds) {
 	for _, m := range p.pipelines {
 		s := m.runner.Snapshot()
 		all = append(all, admin.PipelineHolds{
-			Pipeline: m.name, State: s.State, Err: s.Err, Disconnected: m.reports && !s.Source.Connected, Holds: m.runner.Why(),
+			Pipeline: m.name, State: s.State, Err: s.Err, Disconnected: m.reports && !s.Source.Connected,
+			Away: s.Source.Away, AwaySince: s.Source.AwaySince, Holds: m.runner.Why(),
 		})
 	}
 	return all

@@ -196,7 +196,7 @@ const reasonsHead = `# Reasons of rejected records
 
 A record that will never pass is rejected, for one of these reasons: in the header ` + "`penstock-reason`" + ` of its dead letter, in
 ` + "`reason`" + ` of ` + "`record.rejected`" + `, and in counters. Generated from the code; ` + "`go test ./pipeline/cli -run ReasonsReference -update`" + `
-rewrites it. Stages of your own may give others.
+rewrites it. Stages of your own may give others. Errors that are tried again have [types](#types-of-errors) too.
 
 | Reason | The record is rejected because |
 |---|---|
@@ -218,6 +218,7 @@ func TestReasonsReference(t *testing.T) {
 		fmt.Fprintf(&page, "| `%s` | %s |\n", reason, strings.Join(all[reason], "; "))
 		fmt.Fprintf(&list, "%s\t%s\n", reason, strings.Join(all[reason], "; "))
 	}
+	writeErrorTypes(&page)
 	if len(all) < 20 {
 		t.Errorf("found only %d reasons", len(all))
 	}

@@ -246,6 +246,10 @@ func everyReason(t *testing.T, seen map[string]bool) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	page, _, divided := bytes.Cut(page, []byte("\n## Types of errors\n")) // behind it stand types that are no reasons
+	if !divided {
+		t.Fatal("the page of reasons has no section of types")
+	}
 	rows := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` ").FindAllSubmatch(page, -1)
 	if len(rows) < 20 {
 		t.Fatalf("only %d reasons", len(rows))

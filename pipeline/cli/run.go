@@ -258,6 +258,9 @@ func (p *process) prepare(ctx context.Context, set *config.Set, in standIns) ([]
 	}
 	for i, err := range probed {
 		built[i].err = err
+		for _, also := range built[i].more { // the first is the error that the pipeline ends with
+			p.events.Log().Error().Msg(also.Error())
+		}
 	}
 	if err := p.missing(built); err != nil {
 		return built, err

@@ -28,7 +28,8 @@ func newStatus(g *globals) *cobra.Command {
 		Short: "Show how the pipelines of a running process do",
 		Long: `Show for each pipeline of a running process its state, how many records it has read, passed on, filtered and rejected since
 its start, how many it reads in a second, what is in flight, how far behind it is, and which step or sink holds it up. The rate is the
-average since the start, and with --watch that since the last look.
+average since the start, and with --watch that since the last look. Beneath stands what is wrong: the error with which a pipeline has ended,
+a source that is not connected, and each step or sink that makes no progress, with its oldest record and the last error.
 The process is asked over its admin endpoint: that of the file, or of --addr; without either ` + defaultEndpoint + `.`,
 		Example: `  penstock status late-flights.yaml
   penstock status --addr unix:/run/penstock/admin.sock --json`,
@@ -100,8 +101,13 @@ type pipelineStatus struct {
 	InFlight     int64     `json:"inflight"`
 	Backpressure string    `json:"backpressure"`
 	Bottleneck   string    `json:"bottleneck_step"`
-	Source       struct {
-		Lag *int64 `json:"lag_sum"` // nil: not known, or the source has none
+	Stalled      []struct {
+		Says string `json:"says"`
+	} `json:"stalled"`
+	Source struct {
+		Lag       *int64 `json:"lag_sum"` // nil: not known, or the source has none
+		Away      string `json:"away"`    // what does not answer; "": it is connected, or not known
+		AwaySince string `json:"away_since"`
 	} `json:"source"`
 }
 
@@ -127,9 +133,10 @@ func (v *statusView) show(ctx context.Context) error {
 		return err
 	}
 	err := v.printTable(all.Pipelines)
-	for _, p := range all.Pipelines {
-		if p.Error != "" {
-			err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s: %s\n", visible(p.Pipeline), onLines(p.Error))))
+	for i := range all.Pipelines {
+		p := &all.Pipelines[i]
+		for _, wrong := range p.wrong() {
+			err = errors.Join(err, onlyError(fmt.Fprintf(v.w, "%s: %s\n", visible(p.Pipeline), onLines(wrong))))
 		}
 	}
 	for _, probe := range []struct{ path, not string }{{"/livez", "not live"}, {"/readyz", "not ready"}} {
@@ -177,6 +184,21 @@ func (p *pipelineStatus) pace(before pipelineStatus) (up, rate string) {
 		rate = fmt.Sprintf("%.1f", float64(in)/d.Seconds())
 	}
 	return max(p.Timestamp.Sub(p.Started), 0).Round(time.Second).String(), rate
+}
+
+// wrong says what is wrong with a pipeline: with which error it has ended; else what its source does not hear from, and
+// which steps and sinks make no progress.
+func (p *pipelineStatus) wrong() (lines []string) {
+	if p.Error != "" {
+		return []string{p.Error}
+	}
+	if p.State != "stopped" && p.Source.Away != "" {
+		lines = append(lines, "the source is not connected"+whyAway(p.Source.Away, p.Source.AwaySince))
+	}
+	for _, s := range p.Stalled {
+		lines = append(lines, "stalled: "+s.Says)
+	}
+	return lines
 }
 
 func (p *pipelineStatus) bottleneck() string {

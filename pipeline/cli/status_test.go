@@ -77,7 +77,8 @@ func TestStatusTable(t *testing.T) {
 		}
 		fmt.Fprint(w, `{"pipelines":[
 			{"pipeline":"orders","state":"running","started":"2026-11-20T01:02:03.000Z","timestamp":"2026-11-20T01:03:43.000Z","records_in_total":1000,
-			 "records_out_total":900,"filtered_total":50,"rejected_total":7,"inflight":43,"backpressure":"high","bottleneck_step":"weather","source":{"connected":true,"lag_sum":812}},
+			 "records_out_total":900,"filtered_total":50,"rejected_total":7,"inflight":43,"backpressure":"high","bottleneck_step":"weather","source":{"connected":false,"lag_sum":812,"away":"asking broker a:9092: connection refused","away_since":"2026-11-20T01:03:40.000Z"},
+			 "stalled":[{"where":"dead_letter","says":"orders/3@9: dead_letter: attempt 9 of the write of its dead letter fails with no_space (writing x: no space left on device); no progress for 4 min 2 s"}]},
 			{"pipeline":"gone","state":"failed","error":"no broker","timestamp":"2026-11-20T01:03:43.000Z","source":{"connected":false}}],
 			"log":{"written_total":9,"dropped_total":1}}`)
 	}))
@@ -87,6 +88,8 @@ func TestStatusTable(t *testing.T) {
 	want := `  PIPELINE    STATE     UP    IN  PER SECOND  OUT  FILTERED  REJECTED  IN FLIGHT  LAG      BOTTLENECK
     orders  running  1m40s  1000        10.0  900        50         7         43  812  weather (high)
       gone   failed      -     0           -    0         0         0          0    -               -
+orders: the source is not connected since 2026-11-20 01:03:40Z (asking broker a:9092: connection refused)
+orders: stalled: orders/3@9: dead_letter: attempt 9 of the write of its dead letter fails with no_space (writing x: no space left on device); no progress for 4 min 2 s
 gone: no broker
 1 line of the log dropped, since nobody took them
 `

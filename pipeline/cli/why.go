@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -73,7 +74,7 @@ func whyState(p admin.PipelineWhy) string {
 		text += ", " + p.Error
 	}
 	if p.Disconnected && p.State != "failed" && p.State != "stopped" {
-		text += ", and nothing is read: the source is not connected"
+		text += ", and nothing is read: the source is not connected" + whyAway(p.Away, p.AwaySince)
 	}
 	lanes := map[string]bool{} // one may have two lines: of its commit, and of the record behind that
 	for _, h := range p.Holds {
@@ -87,4 +88,15 @@ func whyState(p admin.PipelineWhy) string {
 	default:
 		return fmt.Sprintf("%s; %d partitions wait, that whose record has been in flight longest first", text, n)
 	}
+}
+
+// whyAway says since when a source is not connected, and what does not answer; "": not known.
+func whyAway(away, since string) string {
+	if away == "" {
+		return ""
+	}
+	if at, err := time.Parse(time.RFC3339, since); err == nil {
+		return fmt.Sprintf(" since %sZ (%s)", at.UTC().Format(time.DateTime), away)
+	}
+	return " (" + away + ")"
 }

@@ -75,3 +75,18 @@ func TestWhyCountsPartitions(t *testing.T) {
 		t.Errorf("it says %q", got)
 	}
 }
+
+// TestWhyNamesWhatIsAway: who does not answer, and since when, stands behind a source that is not connected.
+func TestWhyNamesWhatIsAway(t *testing.T) {
+	p := admin.PipelineWhy{
+		State: "running", Disconnected: true, Away: "asking broker 127.0.0.1:9092: connection refused", AwaySince: "2026-11-20T01:03:40.250Z",
+	}
+	const want = "running, and nothing is read: the source is not connected since 2026-11-20 01:03:40Z (asking broker 127.0.0.1:9092: connection refused); no record waits"
+	if got := whyState(p); got != want {
+		t.Errorf("it says %q", got)
+	}
+	p.Away, p.AwaySince = "", ""
+	if got := whyState(p); got != "running, and nothing is read: the source is not connected; no record waits" {
+		t.Errorf("it says %q", got)
+	}
+}

@@ -16,10 +16,16 @@ type AbandonedError struct {
 	Abandoned int  // records without an outcome
 	Running   int  // calls that had not returned when Run did
 	Forced    bool // by Abort
+	// Holder says what held the record that had been in flight longest: the step or sink, and its last error, as a Hold does.
+	// "": not known.
+	Holder string
 }
 
 func (e *AbandonedError) Error() string {
 	s := fmt.Sprintf("abandoned %d records in flight; they are uncommitted and will be read again", e.Abandoned)
+	if e.Holder != "" {
+		s += "; held longest by " + e.Holder
+	}
 	if e.Running > 0 {
 		s += fmt.Sprintf("; %d calls had not returned", e.Running)
 	}

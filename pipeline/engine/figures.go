@@ -96,6 +96,13 @@ var PipelineFigures = join(
 		{Admin: "source.connected",
 			Metric: gauge("source_connected", "1 while the group is joined and its cluster answers, or the files are open, else 0."),
 			Value:  func(s *Snapshot) any { return s.Source.Connected }},
+		{Admin: "source.away", Value: func(s *Snapshot) any { return text(s.Source.Away) }},
+		{Admin: "source.away_since", Value: func(s *Snapshot) any {
+			if s.Source.AwaySince.IsZero() {
+				return nil
+			}
+			return s.Source.AwaySince
+		}},
 		{Admin: "source.generation",
 			Metric: gauge("source_generation", "The generation of the consumer group; missing while there is none."),
 			Value:  func(s *Snapshot) any { return positive(s.Source.Generation) }},

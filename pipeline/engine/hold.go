@@ -52,7 +52,7 @@ type Hold struct {
 	// Since is how long it has been waiting for that. Of a write that is tried again it is how long there has been no progress; where
 	// Batch is not 0, how long it has been seen to be at work: it may have been for longer.
 	Since time.Duration
-	Until time.Time // when a limit lets it ask again; zero: not known, or there is none
+	Until time.Time // when a limit lets it ask again, or a write that failed is tried again; zero: not known, or neither
 	Joins bool      // Position waits for Root because the call for that one is equal to its own
 
 	// Batch is of a record at work in a step that computes, where it is not known since when its worker has been at it: how many records
@@ -143,7 +143,11 @@ func (h Hold) write(since string) string {
 	}
 	switch {
 	case h.ErrorType != "":
-		return "attempt " + h.attempt() + " of " + what + h.failed(" fails with ") + "; no progress for " + since
+		text := "attempt " + h.attempt() + " of " + what + h.failed(" fails with ") + "; no progress for " + since
+		if !h.Until.IsZero() {
+			text += "; is tried again at " + h.Until.UTC().Format(time.TimeOnly) + "Z"
+		}
+		return text
 	case h.Attempt == 0:
 		return "has waited " + since + " for " + what
 	}

@@ -223,6 +223,7 @@ func TestTextsAreThoseOfTheEvents(t *testing.T) {
 // notMetrics are the figures that have no metric, and why.
 var notMetrics = map[string]string{
 	"pipeline": "a label", "step": "a label", "step_kind": "a label", "sink": "a label", "sink_kind": "a label", "topic": "a label", "partition": "a label",
+	"source.away": "text", "source.away_since": "stands beside the text; source_connected says that it is away",
 	"error": "text", "timestamp": "Prometheus has its own", "step_index": "says nothing in figures",
 	"generation": "of the group: source_generation", "source.lag_max": "the largest of partition_lag_records",
 	"queue_fill_max_ratio": "of an interval", "created_total of sink": "a sink makes none",

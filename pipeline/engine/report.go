@@ -52,6 +52,8 @@ func errorType(err error) string {
 		return "timeout"
 	case errors.Is(err, context.Canceled):
 		return "canceled"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "no_space"
 	case errors.As(err, &n) && n.Timeout():
 		return "timeout"
 	case n != nil && !fromFile(n):

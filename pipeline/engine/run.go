@@ -205,8 +205,9 @@ func (p *Pipeline) finish(e ending, allDone <-chan struct{}) error {
 	}
 	p.rejects.end()
 	p.lanes.close()
-	lost, running := int64(0), 0
+	lost, running, holder := int64(0), 0, ""
 	if !e.complete {
+		holder = p.holder()
 		lost = p.abandonAll()
 	}
 	running = p.awaitWorkers(e)
@@ -250,11 +251,26 @@ func (p *Pipeline) finish(e ending, allDone <-chan struct{}) error {
 	case readErr != nil:
 		return readErr
 	case lost > 0 || running > 0 || e.forced:
-		return &AbandonedError{Abandoned: int(lost), Running: running, Forced: e.forced}
+		return &AbandonedError{Abandoned: int(lost), Running: running, Forced: e.forced, Holder: holder}
 	case commitErr != nil:
 		return fmt.Errorf("committing for the last time: %w", commitErr)
 	}
 	return closeErr
+}
+
+// holder says what holds the record that has been in flight longest; "": nothing is in flight. What only waits for others, or for
+// its commit, says less than what those wait for.
+func (p *Pipeline) holder() string {
+	holds := p.Why()
+	for _, h := range holds {
+		if h.Where != commitPlace && !h.turns() {
+			return h.Why()
+		}
+	}
+	if len(holds) == 0 {
+		return ""
+	}
+	return holds[0].Why()
 }
 
 // abandonAll gives up what is in flight and says how many records that was.

@@ -108,6 +108,7 @@ type atWork struct {
 
 	// Since when, and until when, no Write begins because the last that failed has said so (pipeline.RetryAfter).
 	asked, askedUntil time.Time
+	retryAt           time.Time // when the Write that failed last is tried again
 }
 
 // enqueue adds records of a lane, in order. It does not wait.
@@ -221,7 +222,9 @@ func (q *sinkQueue) again(err error, ended time.Time) (wait time.Duration) {
 	}
 	q.fails++
 	q.lastErr = err
-	return max(own, hint, 1)
+	wait = max(own, hint, 1)
+	q.retryAt = ended.Add(wait)
+	return wait
 }
 
 // drop empties the queue and gives the records that were in it.

@@ -28,6 +28,8 @@ type Latency struct {
 
 // A Snapshot is the state of a pipeline at one moment. Each Counts in it is taken
 // under one lock.
+//
+// Reason for its size: it has all figures of a pipeline, which are shown as one object.
 type Snapshot struct {
 	Pipeline string
 	State    string // one of States
@@ -44,6 +46,7 @@ type Snapshot struct {
 	OldestInFlight  time.Duration // how long a record has been there without an outcome, at most
 	Backpressure    string        // ok, low, high
 	Bottleneck      string        // name of a step or sink, or ""
+	Stalled         []Hold        // of each step and sink that has stalled the record that it has had longest; nil: none
 	Steps           []StepSnapshot
 	Sinks           []SinkSnapshot
 	Source          pipeline.Report

@@ -49,6 +49,7 @@ func (p *Pipeline) Snapshot() Snapshot {
 		s.Retries += one.Retries
 		s.DeadLetterCount, s.DeadLetter = one.Out, &one
 	}
+	s.Stalled = p.stalledNow(now)
 	s.Backpressure, s.Bottleneck = p.stats.pressure()
 	return s
 }

@@ -400,13 +400,14 @@ func (typed) ErrorType() string { return "http_5xx" }
 
 func TestErrorTypes(t *testing.T) {
 	for _, err := range []error{
-		fmt.Errorf("writing: %w", syscall.ENOSPC), &fs.PathError{Op: "open", Err: syscall.EACCES},
+		&fs.PathError{Op: "open", Err: syscall.EACCES}, fmt.Errorf("writing: %w", syscall.EROFS),
 	} {
 		if got := errorType(err); got != "_other" {
 			t.Errorf("%v: %s", err, got)
 		}
 	}
 	for want, err := range map[string]error{
+		"no_space": fmt.Errorf("writing: %w", &fs.PathError{Op: "write", Err: syscall.ENOSPC}),
 		"network":  fmt.Errorf("asking: %w", &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}),
 		"file":     pipeline.Reject("file", fmt.Errorf("naming: %w", syscall.ENAMETOOLONG)),
 		"http_5xx": fmt.Errorf("asking: %w", typed{errors.New("x")}),

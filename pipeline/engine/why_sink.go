@@ -80,6 +80,8 @@ func (q *sinkQueue) describe(it item, host string, now time.Time) Hold {
 	case now.Before(q.askedUntil):
 		who := cmp.Or(host, "the sink")
 		h.limited(heldFor{cause: CauseHost, waits: who + ", which has asked to wait", until: q.askedUntil}, host, now.Sub(q.asked), now)
+	case q.lastErr != nil && q.retryAt.After(now):
+		h.Until = q.retryAt
 	}
 	return h
 }

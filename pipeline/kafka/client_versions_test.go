@@ -151,7 +151,7 @@ func TestBrokersOfSeveralReleases(t *testing.T) {
 		if at, err = c.Coordinator(deadline(t), name); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := c.CommittedOffsets(deadline(t), name, []TopicPartition{{topic, 0}}); err != nil && !errors.Is(err, groupIDNotFound) {
+		if _, err := c.CommittedOffsets(deadline(t), name, []TopicPartition{{topic, 0}}); err != nil && !errors.Is(err, GroupIDNotFound) {
 			t.Fatal(err)
 		}
 	}

@@ -209,8 +209,10 @@ var codeRows = map[Error]codeRow{
 	},
 	// Kafka before 2.5, for a sequence other than 0 of a producer that it knows nothing
 	// of: that may have expired with the batch in the log.
-	UnknownProducerID:        {produce: before(NewID, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
-	groupIDNotFound:          {group: Ruling{Does: Stop, Why: "the group is used by another protocol"}},
+	UnknownProducerID: {produce: before(NewID, "the producer is forgotten, by its records' age or with its log; says nothing of the batch")},
+	GroupIDNotFound: {
+		group: Ruling{Does: Rejoin, Why: "the group is gone, and with it everything, also the member id; a join without an id stops the pipeline: the group is used by another protocol"},
+	},
 	fetchSessionNotFound:     {fetch: noSessions},
 	invalidFetchSessionEpoch: {fetch: noSessions},
 	fetchSessionTopicID:      {fetch: noSessions},

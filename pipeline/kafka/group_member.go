@@ -100,9 +100,12 @@ func (m *member) react(err error) (code Error, does Action, _ error) {
 	switch {
 	case err != nil && m.ctx.Err() != nil:
 		return code, Stop, errLeft
+	case code == GroupIDNotFound && !m.named():
+		// A join without an id makes a group that is not there. Refused, the group is there and of another kind.
+		return code, Stop, m.otherProtocol(err)
 	case does == Stop:
 		return code, does, m.explain(code, err)
-	case does == Rejoin && code == UnknownMemberID:
+	case does == Rejoin && (code == UnknownMemberID || code == GroupIDNotFound):
 		m.lose(true)
 	case does == Rejoin && code == IllegalGeneration:
 		m.lose(false)
@@ -110,12 +113,17 @@ func (m *member) react(err error) (code Error, does Action, _ error) {
 	return code, does, err
 }
 
-const groupIDNotFound Error = 69
+// named says whether the group has given the member an id.
+func (m *member) named() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.id != ""
+}
 
 // explain says what to do about an error that ends the member.
 func (m *member) explain(code Error, err error) error {
 	switch code {
-	case InconsistentGroupProtocol, groupIDNotFound:
+	case InconsistentGroupProtocol:
 		return m.otherProtocol(err)
 	case FencedInstanceID:
 		return fmt.Errorf("another member uses the instance id %q; give each member one of its own: %w", m.config.Instance, err)

@@ -557,6 +557,48 @@ func TestRefusalsEndTheMember(t *testing.T) {
 	}
 }
 
+// A broker that was restarted and has kept no groups says that there is none, to a heartbeat and to a sync.
+func TestMemberJoinsAGroupThatIsGoneAnew(t *testing.T) {
+	for _, key := range []kmsg.Key{kmsg.Heartbeat, kmsg.SyncGroup, kmsg.JoinGroup} {
+		t.Run(key.Name(), func(t *testing.T) {
+			c := kafkatest.StartFake(t)
+			config := quick(c, t, c.Topic(t, 2))
+			a := follow(t, c, config, false)
+			a.untilServing(2)
+			keys := []kmsg.Key{key}
+			if key != kmsg.Heartbeat { // which is what has it join again
+				keys = append(keys, kmsg.Heartbeat)
+			}
+			for _, k := range keys {
+				err := kerr.GroupIDNotFound
+				if k != key {
+					err = kerr.RebalanceInProgress
+				}
+				c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{k}, Group: config.Group, Err: err})
+			}
+			a.until("it is lost and assigned again", func() bool { return a.err != nil || a.lost == 2 && len(a.serving) == 2 })
+			if a.err != nil {
+				t.Fatalf("stopped with %v", a.err)
+			}
+			if a.Life() != 1 {
+				t.Errorf("life %d", a.Life())
+			}
+		})
+	}
+}
+
+// A join without a member id makes a group that is not there: refused, it is a group of another kind.
+func TestGroupOfAnotherKindEndsTheMember(t *testing.T) {
+	c := kafkatest.StartFake(t)
+	config := quick(c, t, c.Topic(t, 1))
+	c.Fake().Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.JoinGroup}, Group: config.Group, Err: kerr.GroupIDNotFound, Count: -1})
+	a := follow(t, c, config, false)
+	a.until("it has stopped", func() bool { return a.err != nil })
+	if !errors.Is(a.err, GroupIDNotFound) || !strings.Contains(a.err.Error(), "members of another protocol") {
+		t.Errorf("stopped with %v", a.err)
+	}
+}
+
 func TestLeaveDoesNotWaitForAJoin(t *testing.T) {
 	c := kafkatest.StartFake(t)
 	config := quick(c, t, c.Topic(t, 2))

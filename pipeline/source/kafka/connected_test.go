@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -126,10 +127,17 @@ func TestDeadBrokerIsNoConnection(t *testing.T) {
 					}
 					time.Sleep(time.Second)
 				}
+				away := r.k.Report()
+				if says := away.Away; !strings.Contains(says, c.Addrs()[0]) && !strings.Contains(says, "the coordinator of group "+s.Group) {
+					t.Errorf("it does not say who is gone: %q", says)
+				}
+				if since := time.Since(away.AwaySince); since < 50*time.Second || since > 2*time.Minute {
+					t.Errorf("away for %v", since)
+				}
 				way.mend()
 				time.Sleep(30 * time.Second)
-				if !r.k.Report().Connected {
-					t.Error("it is not connected, and the broker is back")
+				if r := r.k.Report(); !r.Connected || r.Away != "" || !r.AwaySince.IsZero() {
+					t.Errorf("the broker is back: %t, %q since %v", r.Connected, r.Away, r.AwaySince)
 				}
 				release()
 				cancel()

@@ -341,7 +341,7 @@ func (l *fetchLoop) noteFailure(err error) {
 	}
 	l.failures++
 	l.k.mu.Lock()
-	l.k.noteUnreached(l.req.Partitions)
+	l.k.noteUnreached(l.req.Partitions, l.k.client.Address(l.broker), err)
 	for _, p := range l.parts {
 		l.k.client.Invalidate(p.tp)
 	}

@@ -75,7 +75,7 @@ type Source struct {
 	generation       int64
 	memberID         string
 	parts            map[kafka.TopicPartition]*partition
-	unreached        map[*partition]bool // the last poll for it had no answer
+	unreached        map[*partition]absence // the last poll for it had no answer
 	loops            map[int32]*fetchLoop
 	lanes            map[pipeline.Lane]knownLane // that may still be committed
 	starts           map[string]*topicStart
@@ -112,7 +112,7 @@ func New(s Settings, o Options) (*Source, error) {
 	s.Topics = slices.Clone(s.Topics)
 	k := &Source{
 		s: s, o: o, out: make(chan queuedBatch, queueSize),
-		parts: map[kafka.TopicPartition]*partition{}, loops: map[int32]*fetchLoop{}, unreached: map[*partition]bool{},
+		parts: map[kafka.TopicPartition]*partition{}, loops: map[int32]*fetchLoop{}, unreached: map[*partition]absence{},
 		lanes: map[pipeline.Lane]knownLane{}, starts: map[string]*topicStart{}, epochs: map[kafka.TopicPartition]*epochs{},
 	}
 	var err error
@@ -346,6 +346,7 @@ func (k *Source) Report() pipeline.Report {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	r := pipeline.Report{Generation: k.generation, Connected: k.connected()}
+	k.away(&r)
 	for _, p := range k.parts {
 		report := pipeline.PartitionReport{
 			Topic: p.tp.Topic, Partition: p.tp.Partition, Generation: k.generation,

@@ -135,7 +135,7 @@ func (s *waitStep) send() bool {
 		w.mu.Unlock()
 		return true
 	}
-	c := s.p.pool.make(wl.lane)
+	c := s.p.pool.make(wl.lane, s.index+1, stateQueued)
 	var t increments
 	places, left := 0, int64(0)
 	weight := int64(0)

@@ -99,8 +99,8 @@ func (t *taken) in(value []byte) bool {
 		return false
 	}
 	w := newWanted(t.texts)
-	if !jsontext.Valid(value) || jsontext.TooDeep(value) { // it is a text
-		return w.stands(string(value))
+	if !jsontext.Valid(value) { // it is a text, or nobody can tell
+		return jsontext.TooDeep(value) || w.stands(string(value))
 	}
 	if w.in(string(value)) {
 		return true

@@ -96,6 +96,7 @@ type outcomes struct {
 type counts struct {
 	chosen, replayed, left atomic.Int64
 	open                   atomic.Bool
+	opened                 atomic.Bool // at any time
 	atEnd                  atomic.Bool // all that is to be looked at was
 }
 
@@ -129,7 +130,11 @@ func (s *Source) Open(ctx context.Context, f pipeline.Feed) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	return s.o.Log.Save(ctx, s.done)
+	if err := s.o.Log.Save(ctx, s.done); err != nil {
+		return err
+	}
+	s.opened.Store(true)
+	return nil
 }
 
 // begin goes to the first letter that is to be looked at, and opens a lane.

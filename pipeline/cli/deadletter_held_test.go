@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tidwall/gjson"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"github.com/penstockio/penstock/pipeline/deadletter"
@@ -46,6 +47,19 @@ func TestSecondReplayOfATopic(t *testing.T) {
 	<-read
 	if code := first.end(); code != exitDone {
 		t.Errorf("the first ended with %d\n%s", code, first.log.String())
+	}
+	told := 0
+	for line := range strings.Lines(first.log.String()) {
+		if gjson.Get(line, "event_name").String() != "replay.progress" {
+			continue
+		}
+		told++
+		if n := gjson.Get(line, "records_expected").Int(); n < all-1 || n > all+1 { // one may be counted just then
+			t.Errorf("with a rate it expects %d: %s", n, line)
+		}
+	}
+	if told == 0 {
+		t.Error("it has not said how far it is")
 	}
 	if n := len(s.c.Consume(t, s.in)); n != all {
 		t.Errorf("%d records went back, not %d", n, all)

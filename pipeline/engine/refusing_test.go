@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +16,7 @@ import (
 // of partition 1 they take longer.
 type decliner struct {
 	slow  time.Duration
-	calls int
+	calls atomic.Int64
 }
 
 func (r *decliner) write(ctx context.Context, recs []*pipeline.Record) error {
@@ -29,7 +30,7 @@ func (r *decliner) write(ctx context.Context, recs []*pipeline.Record) error {
 			e.Failed = append(e.Failed, pipeline.Failure{Index: i, Err: ctx.Err()})
 			continue
 		}
-		r.calls++
+		r.calls.Add(1)
 		e.Failed = append(e.Failed, pipeline.Failure{Index: i, Err: pipeline.Permanent(errors.New("storing: no"))})
 	}
 	return e
@@ -39,9 +40,10 @@ func (r *decliner) write(ctx context.Context, recs []*pipeline.Record) error {
 // takes long is ended, and what waits to be tried again is given up. All of that is read again. Another sink gets what is its.
 func TestASinkThatSpendsTheBudgetIsLeftAlone(t *testing.T) {
 	for name, c := range map[string]struct {
-		lanes, most int
-		slow        time.Duration // a call of the second lane
-		fails       error         // what Write says in the second lane; nil: it refuses
+		lanes int
+		most  int64
+		slow  time.Duration // a call of the second lane
+		fails error         // what Write says in the second lane; nil: it refuses
 	}{
 		"a full queue":                 {lanes: 1, most: 40},
 		"a long write of another lane": {lanes: 2, most: 40 + 4, slow: time.Second},
@@ -68,8 +70,8 @@ func TestASinkThatSpendsTheBudgetIsLeftAlone(t *testing.T) {
 				if err == nil || !strings.Contains(err.Error(), "the budget of dead letters is spent: 30 of the last 30 records at the sinks were rejected, and") || !strings.Contains(err.Error(), "out: t/0@30: storing: no") {
 					t.Errorf("it ended with %v", err)
 				}
-				if n := len(dead.all()); r.calls > c.most || n != 30 || took > 5*time.Second {
-					t.Errorf("%d calls, at most %d wanted, %d letters, in %s", r.calls, c.most, n, took)
+				if n := len(dead.all()); r.calls.Load() > c.most || n != 30 || took > 5*time.Second {
+					t.Errorf("%d calls, at most %d wanted, %d letters, in %s", r.calls.Load(), c.most, n, took)
 				}
 				if n := len(other.all()); n < 40 || p.Snapshot().Abandoned == 0 || src.mark(0) != 30 {
 					t.Errorf("the other sink has %d, %d abandoned, mark %d", n, p.Snapshot().Abandoned, src.mark(0))
@@ -88,8 +90,8 @@ func TestASinkThatSpendsTheBudgetGetsWhatIsReadOnce(t *testing.T) {
 			Source: &once{memory: memory{lanes: 1, records: 100}}, Sinks: []Output{{Name: "out", Kind: "test", MaxRecords: 10, Sink: &collect{write: r.write}}},
 			DeadLetter: DeadLetter{Sink: dead, Kind: "test", Budget: RejectionBudget{Rejected: 30, Of: 1000}},
 		})
-		if err == nil || len(dead.all()) != 30 || r.calls != 100 {
-			t.Errorf("%v, %d letters, %d calls", err, len(dead.all()), r.calls)
+		if err == nil || len(dead.all()) != 30 || r.calls.Load() != 100 {
+			t.Errorf("%v, %d letters, %d calls", err, len(dead.all()), r.calls.Load())
 		}
 	})
 }

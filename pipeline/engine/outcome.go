@@ -332,7 +332,7 @@ func (l *lane) settle(c *settlement) {
 		l.p.rejects.passed(l.p.atSinks(), c.t.out, 0)
 	}
 	l.advance(c)
-	if c.moved && l.dirtyAt.IsZero() {
+	if l.dirtyAt.IsZero() && (c.moved || l.ring.Committable() > l.committed) { // it moves within a piece too
 		l.dirtyAt = c.now
 	}
 	l.tellIdle()

@@ -31,10 +31,8 @@ type waitStep struct {
 func newWaitStep(core *stepCore) *waitStep {
 	s := &waitStep{stepCore: core}
 	p := core.p
-	s.win.init(&p.lanes, &p.pool, p.opts.Order, core.conf.Workers, core.conf.Wait)
-	if a, ok := core.conf.Stage.(pipeline.Admitter); ok {
-		s.admitter, s.win.gates = a, map[any]*gate{}
-	}
+	s.admitter, _ = core.conf.Stage.(pipeline.Admitter)
+	s.win.init(&p.lanes, &p.pool, p.opts.Order, core.conf.Workers, core.conf.Wait, s.admitter != nil)
 	return s
 }
 

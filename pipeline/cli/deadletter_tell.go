@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -127,8 +128,12 @@ func (r *redrive) expect(t letters.Tally) error {
 }
 
 // summarize says what became of the letters that were chosen; the pipeline has counted their parts, and has ended with
-// an error, or without.
+// an error, or without. It says what is known, and nothing else.
 func (r *redrive) summarize(w io.Writer, t letters.Tally, s engine.Snapshot, ended error) {
+	if !t.Opened {
+		fmt.Fprintln(w, "no letter was looked at, and none was sent")
+		return
+	}
 	fmt.Fprintf(w, "%d of %s replayed %s\n", t.Stored, counted(int(t.Chosen), "letter"), r.where())
 	r.chooser.printChosen(w)
 	r.warn(w)
@@ -152,23 +157,39 @@ func (r *redrive) summarize(w io.Writer, t letters.Tally, s engine.Snapshot, end
 	r.chooser.printLeft(w)
 	fmt.Fprintf(w, "what was replayed stands in %s\n", r.log.PositionName())
 	if begun := t.Chosen > 0 || t.Unseen > 0; !t.Complete && (begun || ended == nil) { // else the error says all there is to say
-		fmt.Fprintf(w, "ended before all were sent: %d sent, %s; %s\n", t.Ended(), leftOver(notSent, t.Unseen), r.goOn(ended))
+		fmt.Fprintf(w, "ended before all were sent: %d sent, %s; %s\n", t.Ended(), leftOver(t, ended), r.goOn(ended))
 	}
 }
 
 // leftOver says how many letters are left: those that were chosen, and about so many that nobody has looked at.
-func leftOver(chosen, unseen int64) string {
-	if unseen > 0 {
-		return fmt.Sprintf("%d left, and about %d more were not looked at", chosen, unseen)
+func leftOver(t letters.Tally, ended error) string {
+	n := t.Chosen - t.Ended()
+	switch {
+	case changedMeanwhile(ended):
+		return "how many are left is not known: the dead letters, or what was replayed of them, were changed meanwhile"
+	case t.Seen:
+		return fmt.Sprintf("%d left", n)
+	case t.Unseen > 0:
+		return fmt.Sprintf("%d left, and about %d more were not looked at", n, t.Unseen)
 	}
-	return fmt.Sprintf("%d left", chosen)
+	return fmt.Sprintf("%d left of those that were looked at, and how many were not is not known", n)
+}
+
+// changedMeanwhile says whether a replay has ended because somebody else has changed what it worked on.
+func changedMeanwhile(ended error) bool {
+	return errors.Is(ended, letters.ErrTaken) || errors.Is(ended, letters.ErrBegunAnew)
 }
 
 // goOn says how the letters that are left are sent.
 func (r *redrive) goOn(ended error) string {
+	var scattered *letters.ScatteredError
 	switch {
+	case errors.As(ended, &scattered):
+		return "the same command ends there again, until those between the replayed ones are replayed too, or moved away"
 	case r.flags.again:
 		return "--again begins with the first one again"
+	case changedMeanwhile(ended):
+		return "the same command sends what is not remembered"
 	case ended != nil:
 		return "mend what has ended it, and the same command goes on there"
 	}

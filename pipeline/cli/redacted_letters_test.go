@@ -105,7 +105,19 @@ var waysOut = []wayOut{
 	{sinks: "when: card + 1 > 0\n    stdout: {}", reason: "expression"},
 	{stages: `format: {as: text, field: lines}`, sinks: "stdout: {}", value: `{"card":"C4N4RY","lines":"a\nC4N4RY"}`, reason: "not_one_line"},
 	{order: "{key: card + 1}", reason: "expression"},
+	{stages: "map: {set: {c: card}, remove: [card]}\n  - filter: c + 1 > 0", value: `{"card":{"C4N4RY":null,"C4N4RYb":true}}`, reason: "expression"},
+	{stages: "map: {set: {c: keys(card)}, remove: [card]}\n  - filter: c + 1 > 0", value: `{"card":{"C4N4RY":null,"C4N4RYb":true}}`, reason: "expression"},
+	{stages: "map: {set: {c: card}, remove: [card]}\n  - filter: c + 1 > 0", value: `{"card":[[{"C4N4RY":{}}]]}`, reason: "expression"},
+	{stages: "map: {set: {c: toJSON(card), d: urlEncode(card), e: htmlEscape(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
+	{stages: "map: {set: {c: toJSON(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
+	{stages: "map: {set: {c: urlEncode(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
+	{stages: "map: {set: {c: htmlEscape(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
+	{stages: "map: {set: {c: toJSON(toJSON($env))}, remove: [card]}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
+	{stages: "map: {set: {c: lower(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
 }
+
+// canaryForms has a text that looks another in each of the forms that a step may give it.
+const canaryForms = `{"card":"a \"C4N4RY\" \\ <b>\u00e9&"}`
 
 // echo answers with the request as it came: in the status line's text, headers and body. The path
 // begins with the status.

@@ -21,7 +21,8 @@ import (
 // How. A mark that moves wakes the committer, which waits for the rest of an interval and then
 // commits what has moved in all lanes. A lane that ends does not wait for that: it commits its
 // own mark, and those of the lanes that end with it. A call gets its time; when that is over it
-// counts as failed, is reported, and the marks are tried again.
+// counts as failed, is reported, and the marks are tried again. Where the interval is shorter than a
+// second, each failure doubles it up to that: who cannot store is not helped by being asked at once.
 //
 // Why a call that does not return is not waited for. The end of a lane, and of a run, has a
 // time of its own. The call is left in a goroutine and keeps the place of the one call: a second
@@ -63,6 +64,18 @@ func (c *committer) init(p *shared, txn *transactions) {
 	c.busy = make(chan struct{}, 1)
 }
 
+// mostInterval is how long an interval gets by commits that fail. A longer one stays as it is.
+const mostInterval = time.Second
+
+// interval is how long the committer waits for the next commit.
+func (c *committer) interval() time.Duration {
+	every := c.p.opts.CommitEvery
+	if every >= mostInterval {
+		return every
+	}
+	return min(every<<min(c.fails.Load(), 20), mostInterval) // less than a second: it does not overflow
+}
+
 // loop commits once in an interval while there is something to commit. It arms
 // no timer otherwise.
 func (c *committer) loop() {
@@ -77,7 +90,7 @@ func (c *committer) loop() {
 		if !p.dirty() {
 			continue
 		}
-		t := time.NewTimer(p.opts.CommitEvery)
+		t := time.NewTimer(c.interval())
 		select {
 		case <-t.C:
 		case <-c.stop:

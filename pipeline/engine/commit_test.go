@@ -92,6 +92,47 @@ func (h *hanging) Commit(ctx context.Context, marks []pipeline.Mark) error {
 	return h.memory.Commit(ctx, marks)
 }
 
+// Commits that fail are tried less and less often, down to once a second, however short the interval is: a disk that is full
+// does not get better by it. One that succeeds brings the interval back.
+func TestCommitsThatFailAreTriedLessOften(t *testing.T) {
+	for _, every := range []time.Duration{20 * time.Millisecond, 5 * time.Second} {
+		t.Run(every.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var tries atomic.Int64
+				var works atomic.Bool
+				src := &memory{lanes: 1, records: 1_000_000, batch: 20, gap: 10 * time.Millisecond, endless: true}
+				src.commit = func([]pipeline.Mark) error {
+					tries.Add(1)
+					if works.Load() {
+						return nil
+					}
+					return errors.New("storing: no space left on device")
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				_, done := start(t, ctx, Options{Source: src, Sinks: []Output{{Name: "out", Sink: &collect{}}}, CommitEvery: every})
+				within := func(d time.Duration, least, most int64) {
+					t.Helper()
+					before := tries.Load()
+					time.Sleep(d)
+					if n := tries.Load() - before; n < least || n > most {
+						t.Errorf("%d commits within %s, not %d to %d", n, d, least, most)
+					}
+				}
+				interval := max(every, time.Second)
+				within(time.Minute, int64(time.Minute/interval)-1, int64(time.Minute/interval)+8)
+				within(time.Minute, int64(time.Minute/interval)-1, int64(time.Minute/interval))
+				works.Store(true)
+				time.Sleep(interval)
+				within(time.Minute, int64(time.Minute/every)*8/10, int64(time.Minute/every)+1)
+				cancel()
+				if err := <-done; err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
+}
+
 // Lanes that end together share a commit; one whose mark is refused fails alone.
 func TestLanesThatEndTogetherShareACommit(t *testing.T) {
 	for _, refused := range []bool{false, true} {

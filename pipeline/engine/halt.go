@@ -6,7 +6,8 @@ import "errors"
 //
 // What it guarantees. Nothing more is rejected: to try what has begun to its end would fill the dead letters with the
 // outage that the pause is about. What has not begun is handed back (I7). What has begun, and what would be rejected, is
-// abandoned: no mark passes it, and it is read again. What sinks hold is written. The pipeline has not failed.
+// abandoned: no mark passes it, and it is read again. What sinks hold is written, but by one that would reject more (refusing.go).
+// The pipeline has not failed.
 //
 // How. As when an error stops the pipeline early (shared.stop), without an error. Whoever would reject a record
 // is told to stop the pipeline with errHalted, and abandons the record on the way. Where no pause is on at the stop, the first

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,13 +96,49 @@ func (r *rejections) pass(at point, n int64) {
 	r.last[at].add(int(min(n, int64(r.conf.Of))), false, r.conf.Of)
 }
 
-// counts gives how many of the last records were rejected, at all points together, and of how many.
+// counts gives how many of the last records were rejected, at all points together, and of how many: the most that came to
+// one of the points where records were rejected. What passed the others says nothing about these.
 func (r *rejections) counts() (rejected, of int) {
 	for i := range r.last {
-		rejected += r.last[i].rejected
-		of = max(of, r.last[i].total)
+		if o := &r.last[i]; o.rejected > 0 {
+			rejected += o.rejected
+			of = max(of, o.total)
+		}
 	}
 	return rejected, max(rejected, of)
+}
+
+// spentWhere says which of the last records were rejected, by point.
+func (r *rejections) spentWhere() string {
+	rejected, of := r.counts()
+	var at []string
+	for i := range r.last {
+		if o := &r.last[i]; o.rejected > 0 {
+			at = append(at, fmt.Sprintf("%d of the last %d records %s", o.rejected, o.total, r.p.pointName(point(i))))
+		}
+	}
+	switch len(at) {
+	case 0:
+		return fmt.Sprintf("%d of the last %d records were rejected", rejected, of) // the budget allows none
+	case 1:
+		return fmt.Sprintf("%s were rejected", at[0])
+	}
+	return fmt.Sprintf("%d of the last records were rejected (%s)", rejected, strings.Join(at, ", "))
+}
+
+// pointName says where a point is.
+func (p *shared) pointName(at point) string {
+	switch {
+	case at == atKeys:
+		return "where keys are computed"
+	case at < p.atConditions():
+		return "at step " + p.opts.Steps[at-1].Name
+	case at == p.atConditions():
+		return "at the conditions of the sinks"
+	case len(p.opts.Sinks) == 1:
+		return "at sink " + p.opts.Sinks[0].Name
+	}
+	return "at the sinks"
 }
 
 // spend counts a record that is to be rejected at a point. An error says that it must not be: errHalted when a pause would begin,
@@ -109,17 +146,17 @@ func (r *rejections) counts() (rejected, of int) {
 func (r *rejections) spend(at point) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	rejected, of := r.counts()
+	rejected, _ := r.counts()
 	refuses := r.conf.Pause <= 0 || r.ended && !r.p.opts.readsOnce()
 	if refuses && (r.spent || rejected >= r.conf.Rejected && !r.last[at].drops(r.conf.Of)) {
 		r.spent = true
 		if r.conf.Pause > 0 {
 			return errHalted
 		}
-		return fmt.Errorf("the budget of dead letters is spent: %d of the last %d records were rejected, and dead_letter.budget allows no more: mend the cause and start again, the record is read again", rejected, of)
+		return fmt.Errorf("the budget of dead letters is spent: %s, and dead_letter.budget allows no more: mend the cause and start again, the record is read again", r.spentWhere())
 	}
 	r.last[at].add(1, true, r.conf.Of)
-	rejected, of = r.counts()
+	rejected, of := r.counts()
 	if r.conf.Pause > 0 && rejected > r.conf.Rejected && r.resumed == nil && r.suspended == 0 && !r.ended {
 		r.resumed, r.began, r.rejected, r.of = make(chan struct{}), time.Now(), rejected, of
 		r.on.Store(true)

@@ -522,7 +522,7 @@ func TestStepsAndSinksSpendOneBudget(t *testing.T) {
 				return nil
 			})}},
 		})
-		if err == nil || !strings.Contains(err.Error(), "is spent: 900 of the last") || len(dead.all()) > 900 {
+		if err == nil || !strings.Contains(err.Error(), "is spent: 900 of the last records were rejected (") || !strings.Contains(err.Error(), " records at step check, ") || !strings.Contains(err.Error(), " records at sink out), and") || len(dead.all()) > 900 {
 			t.Errorf("%v, %d letters", err, len(dead.all()))
 		}
 	})

@@ -42,6 +42,7 @@ type sink struct {
 	events      *event.Emitter
 	meter       meter
 	outstanding atomic.Int32 // Writes that have not returned
+	alone       leftAlone
 
 	mu        sync.Mutex
 	queues    map[*lane]*sinkQueue
@@ -55,10 +56,12 @@ type sink struct {
 }
 
 func newSink(p *shared, txn *transactions, conf Output) *sink {
-	return &sink{
+	s := &sink{
 		p: p, txn: txn, conf: conf, crew: crew.New(), events: p.events.Step(conf.Name),
 		queues: map[*lane]*sinkQueue{},
 	}
+	s.alone.init()
+	return s
 }
 
 // A lane is held back when more than highHalves halves of a full write wait in its queue, and let

@@ -59,7 +59,7 @@ func (w *writer) work() bool {
 	if len(w.batch) == 0 && !w.begin() {
 		return false
 	}
-	if q.l.isFrozen() {
+	if q.l.isFrozen() || q.s.alone.is() {
 		w.giveUp()
 		return true
 	}
@@ -68,8 +68,7 @@ func (w *writer) work() bool {
 		return true
 	}
 	if w.wait > 0 {
-		pause(q.l.writesCtx, w.wait)
-		w.wait = 0
+		w.rest()
 		return true
 	}
 	now := time.Now()
@@ -216,6 +215,10 @@ func (w *writer) end(err error) {
 		w.next = min(2*w.next, len(w.batch))
 		return
 	}
+	if s.alone.cut.Load() {
+		w.cutOff(err)
+		return
+	}
 	var partial *pipeline.WriteError
 	if errors.As(err, &partial) && obeysContract(partial, w.next) && !isPanic(err) {
 		w.failedPartly(partial)
@@ -316,6 +319,9 @@ func (w *writer) reject(rec item, reason string, err error, tries int) {
 	}
 	f := s.p.failure(s.conf.Name, OnErrorDeadLetter, rec.rec, reason, err, tries, func() error { return l.spend(rec) })
 	if f.stop {
+		if f.spent != nil {
+			s.leaveAlone()
+		}
 		err = f.fatal(rec.rec) // while the record is still there
 		w.abandon(rec)
 		s.p.stop(err)

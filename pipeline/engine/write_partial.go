@@ -130,18 +130,13 @@ func (w *writer) divide(e *pipeline.WriteError) (refused []refusal, kept int, ag
 // tooLate ends a Write of a lane that was given up meanwhile. What the sink has stored it tells the batches that follow
 // their records; no mark passes it.
 func (w *writer) tooLate(err error) {
-	var partial *pipeline.WriteError
 	switch {
 	case !w.q.s.p.follows.Load():
+		w.giveUp()
 	case err == nil:
 		w.stored(w.advance(w.next))
-	case errors.As(err, &partial) && obeysContract(partial, w.next) && !isPanic(err):
-		refused, _, _ := w.divide(partial)
-		for _, r := range refused {
-			w.abandon(r.rec)
-		}
-		w.show()
-		w.stored(w.ok)
+		w.giveUp()
+	default:
+		w.cutOff(err)
 	}
-	w.giveUp()
 }

@@ -3,11 +3,9 @@ package redact
 import (
 	"bytes"
 	"slices"
-	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/deadletter"
-	"github.com/penstockio/penstock/pipeline/jsontext"
 )
 
 // This file redacts dead letters.
@@ -19,15 +17,17 @@ import (
 //
 // How. The value as it came is redacted by its fields. The value as the step got it may have a
 // redacted text under another name, where a step has put it. So it is redacted too, and then left
-// out if any text that was taken out of the record, or of itself, still stands in it.
+// out if any text that was taken out of the record, or of itself, still stands in it (search.go).
+// The names in a redacted object are such texts, too: objects have accounts and addresses for names.
+// Those that the letter shows anyway, as names elsewhere in the value, hide nothing.
 //
 // A record that was a dead letter before has headers of that one. An old penstock-value goes the way of
 // the value as the step got it. An old penstock-detail is left out, as a new one is: nobody
 // knows what it quotes. In a message each text that was taken out is masked: hosts are named in
 // messages, and may be made of fields.
 //
-// Not found is what a step has made of such a text, as a hash or a part of it: its field has to be
-// named as well.
+// Not found is what a step has made of such a text, as a hash, a part of it or something computed: its
+// field has to be named as well.
 
 // Letter redacts what is to go into a dead letter.
 func (r *Redactor) Letter(c *deadletter.Contents) {
@@ -41,6 +41,7 @@ func (r *Redactor) Letter(c *deadletter.Contents) {
 		case !bytes.Equal(value, c.Value):
 			c.Value, c.Redacted = value, append(c.Redacted, deadletter.RedactedFields)
 		}
+		t.shows(c.Value)
 	}
 	inHeaders := r.Redacts(c.Headers)
 	if inHeaders {
@@ -129,94 +130,4 @@ func (r *Redactor) got(value []byte, unreadable bool, t *taken) ([]byte, bool) {
 		return nil, false
 	}
 	return value, true
-}
-
-// taken are the texts that were taken out of a record.
-type taken struct {
-	texts []string
-	size  int
-	many  bool // there are more, or longer ones, than are looked for
-}
-
-const (
-	maxTaken = 256     // texts
-	maxBytes = 4 << 10 // of all of them
-)
-
-func (t *taken) add(text string) {
-	if text == "" || t.many {
-		return
-	}
-	if t.size += len(text); len(t.texts) >= maxTaken || t.size > maxBytes {
-		t.many = true
-		return
-	}
-	t.texts = append(t.texts, text)
-}
-
-// json adds what stands in a JSON text. True, false and null tell next to nothing, and stand
-// everywhere.
-func (t *taken) json(text []byte) {
-	if len(text) > maxBytes {
-		t.many = true
-		return
-	}
-	whole := scalars(text, 0, func(s string, name bool) bool {
-		if !name && s != "true" && s != "false" {
-			t.add(s)
-		}
-		return !t.many
-	})
-	t.many = t.many || !whole
-}
-
-// in says whether one of the texts stands in a value, or may.
-func (t *taken) in(value []byte) bool {
-	if t.many {
-		return true
-	}
-	has := func(s string) bool {
-		for _, text := range t.texts {
-			if strings.Contains(s, text) {
-				return true
-			}
-		}
-		return false
-	}
-	if len(t.texts) == 0 {
-		return false
-	}
-	if has(string(value)) {
-		return true
-	}
-	if !jsontext.Valid(value) {
-		return jsontext.TooDeep(value) // else it is a text, and was looked through
-	}
-	return !scalars(value[jsontext.Space(value, 0):], 0, func(s string, _ bool) bool { return !has(s) })
-}
-
-// scalars yields the strings, as their characters, and the other scalars of a JSON text, and the
-// names of members, until yield returns false. It gives false then, and where the text is nested
-// too deep to be gone through.
-func scalars(text []byte, depth int, yield func(s string, name bool) bool) (more bool) {
-	if depth > deepest {
-		return false
-	}
-	more = true
-	switch text[0] {
-	case '{':
-		jsontext.Members(text, func(name, value []byte) bool {
-			more = yield(jsontext.Unquote(name), true) && scalars(value, depth+1, yield)
-			return more
-		})
-	case '[':
-		jsontext.Elements(text, func(element []byte) bool {
-			more = scalars(element, depth+1, yield)
-			return more
-		})
-	case 'n':
-	default:
-		more = yield(plain(text), false)
-	}
-	return more
 }

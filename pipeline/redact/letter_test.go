@@ -1,8 +1,12 @@
 package redact
 
 import (
+	"encoding/base64"
 	"fmt"
+	"html"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,32 +44,39 @@ func TestLetter(t *testing.T) {
 		wantGot         string
 		redacted        string
 	}{
-		"nothing of it there":       {key: none, value: `{"a":1}`, got: `{"a":2}`, wantKey: none, wantValue: `{"a":1}`, wantGot: `{"a":2}`},
-		"a field":                   {key: none, value: `{"card":"1234","a":1}`, got: none, wantKey: none, wantValue: `{"card":"***","a":1}`, wantGot: none, redacted: "fields"},
-		"a field that is null":      {key: none, value: `{"card":null}`, got: none, wantKey: none, wantValue: `{"card":null}`, wantGot: none},
-		"in both":                   {key: none, value: `{"card":"1234"}`, got: `{"card":"1234","b":2}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: `{"card":"***","b":2}`, redacted: "fields"},
-		"copied by a step":          {key: none, value: `{"card":"1234"}`, got: `{"copy":"1234"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
-		"part of another text":      {key: none, value: `{"card":"1234"}`, got: `{"url":"/c/1234/x"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
-		"with other escapes":        {key: none, value: `{"card":"a/é"}`, got: `{"copy":"x a\/\u00e9"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
-		"as the name of a field":    {key: none, value: `{"card":"1234"}`, got: `{"1234":{}}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
-		"a number":                  {key: none, value: `{"card":1234}`, got: `{"copy":"1234"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
-		"within an object":          {key: none, value: `{"card":{"no":["1234"]}}`, got: `{"copy":["1234"]}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
-		"true and false":            {key: none, value: `{"card":true}`, got: `{"ok":true}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: `{"ok":true}`, redacted: "fields"},
-		"set by a step":             {key: none, value: `{"no":"1234"}`, got: `{"card":"1234","no":"1234"}`, wantKey: none, wantValue: `{"no":"1234"}`, wantGot: none},
-		"in arrays":                 {key: none, value: `{"people":[{"phone":"5"},{"phone":"6"}]}`, got: none, wantKey: none, wantValue: `{"people":[{"phone":"***"},{"phone":"***"}]}`, wantGot: none, redacted: "fields"},
-		"no JSON":                   {key: none, value: `{"card":"1234"`, got: `{"a":1}`, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
-		"no object":                 {key: none, value: `"1234"`, got: none, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
-		"empty":                     {key: none, value: ``, got: none, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
-		"a tombstone":               {key: none, value: none, got: `{"card":"1"}`, wantKey: none, wantValue: none, wantGot: `{"card":"***"}`},
-		"a text by then":            {key: none, value: `{"card":"1234"}`, got: `card=1`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
-		"the key":                   {key: "1234", value: `{"a":1}`, got: `{"a":2}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: `{"a":2}`, redacted: "key"},
-		"the key, copied":           {key: "1234", value: `{"a":1}`, got: `{"a":1,"k":"1234"}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: none, redacted: "key"},
-		"an empty key":              {key: "", value: `{"a":1}`, got: `{"a":2}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: `{"a":2}`, redacted: "key"},
-		"a header":                  {key: none, value: `{}`, got: `{"a":2}`, headers: []pipeline.Header{header("a", "b"), header("Authorization", "1234")}, wantKey: none, wantValue: `{}`, wantGot: `{"a":2}`, redacted: "headers"},
-		"a header, copied":          {key: none, value: `{}`, got: `{"a":"1234"}`, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: none, wantValue: `{}`, wantGot: none, redacted: "headers"},
-		"everything":                {key: "k", value: `{"card":"1234"}`, got: none, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: "***", wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields,headers,key"},
-		"everything, no JSON":       {key: "k", value: `card=1234`, got: none, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: "***", wantValue: none, wantGot: none, redacted: "headers,key,value"},
-		"too much to be looked for": {key: none, value: `{"card":"` + strings.Repeat("1", maxBytes) + `"}`, got: `{"a":2}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"nothing of it there":        {key: none, value: `{"a":1}`, got: `{"a":2}`, wantKey: none, wantValue: `{"a":1}`, wantGot: `{"a":2}`},
+		"a field":                    {key: none, value: `{"card":"1234","a":1}`, got: none, wantKey: none, wantValue: `{"card":"***","a":1}`, wantGot: none, redacted: "fields"},
+		"a field that is null":       {key: none, value: `{"card":null}`, got: none, wantKey: none, wantValue: `{"card":null}`, wantGot: none},
+		"in both":                    {key: none, value: `{"card":"1234"}`, got: `{"card":"1234","b":2}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: `{"card":"***","b":2}`, redacted: "fields"},
+		"copied by a step":           {key: none, value: `{"card":"1234"}`, got: `{"copy":"1234"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"part of another text":       {key: none, value: `{"card":"1234"}`, got: `{"url":"/c/1234/x"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"with other escapes":         {key: none, value: `{"card":"a/é"}`, got: `{"copy":"x a\/\u00e9"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"as the name of a field":     {key: none, value: `{"card":"1234"}`, got: `{"1234":{}}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"a number":                   {key: none, value: `{"card":1234}`, got: `{"copy":"1234"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"within an object":           {key: none, value: `{"card":{"no":["1234"]}}`, got: `{"copy":["1234"]}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"true and false":             {key: none, value: `{"card":true}`, got: `{"ok":true}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: `{"ok":true}`, redacted: "fields"},
+		"set by a step":              {key: none, value: `{"no":"1234"}`, got: `{"card":"1234","no":"1234"}`, wantKey: none, wantValue: `{"no":"1234"}`, wantGot: none},
+		"the names in an object":     {key: none, value: `{"card":{"ann@x":null,"b@x":true}}`, got: `{"c":{"ann@x":null}}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"the names as a list":        {key: none, value: `{"card":[[{"ann@x":{}}]]}`, got: `{"c":["ann@x"]}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"names that stand elsewhere": {key: none, value: `{"o":{"no":1},"card":{"no":"1234"}}`, got: `{"no":5}`, wantKey: none, wantValue: `{"o":{"no":1},"card":"***"}`, wantGot: `{"no":5}`, redacted: "fields"},
+		"a name elsewhere, a text":   {key: none, value: `{"1234":1,"card":{"no":"1234"}}`, got: `{"a":"1234"}`, wantKey: none, wantValue: `{"1234":1,"card":"***"}`, wantGot: none, redacted: "fields"},
+		"names that a step has put":  {key: none, value: `{"a":1}`, got: `{"card":{"ann@x":1},"b":["ann@x"]}`, wantKey: none, wantValue: `{"a":1}`, wantGot: none},
+		"in lower case":              {key: none, value: `{"card":"Ann@X"}`, got: `{"c":"see ann@x"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"in pieces of no use":        {key: none, value: `{"card":"1234"}`, got: `{"c":"%zz%4 \\ux &amp; a+b YWI="}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: `{"c":"%zz%4 \\ux &amp; a+b YWI="}`, redacted: "fields"},
+		"in arrays":                  {key: none, value: `{"people":[{"phone":"5"},{"phone":"6"}]}`, got: none, wantKey: none, wantValue: `{"people":[{"phone":"***"},{"phone":"***"}]}`, wantGot: none, redacted: "fields"},
+		"no JSON":                    {key: none, value: `{"card":"1234"`, got: `{"a":1}`, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
+		"no object":                  {key: none, value: `"1234"`, got: none, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
+		"empty":                      {key: none, value: ``, got: none, wantKey: none, wantValue: none, wantGot: none, redacted: "value"},
+		"a tombstone":                {key: none, value: none, got: `{"card":"1"}`, wantKey: none, wantValue: none, wantGot: `{"card":"***"}`},
+		"a text by then":             {key: none, value: `{"card":"1234"}`, got: `card=1`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
+		"the key":                    {key: "1234", value: `{"a":1}`, got: `{"a":2}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: `{"a":2}`, redacted: "key"},
+		"the key, copied":            {key: "1234", value: `{"a":1}`, got: `{"a":1,"k":"1234"}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: none, redacted: "key"},
+		"an empty key":               {key: "", value: `{"a":1}`, got: `{"a":2}`, wantKey: "***", wantValue: `{"a":1}`, wantGot: `{"a":2}`, redacted: "key"},
+		"a header":                   {key: none, value: `{}`, got: `{"a":2}`, headers: []pipeline.Header{header("a", "b"), header("Authorization", "1234")}, wantKey: none, wantValue: `{}`, wantGot: `{"a":2}`, redacted: "headers"},
+		"a header, copied":           {key: none, value: `{}`, got: `{"a":"1234"}`, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: none, wantValue: `{}`, wantGot: none, redacted: "headers"},
+		"everything":                 {key: "k", value: `{"card":"1234"}`, got: none, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: "***", wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields,headers,key"},
+		"everything, no JSON":        {key: "k", value: `card=1234`, got: none, headers: []pipeline.Header{header("authorization", "1234")}, wantKey: "***", wantValue: none, wantGot: none, redacted: "headers,key,value"},
+		"too much to be looked for":  {key: none, value: `{"card":"` + strings.Repeat("1", maxBytes) + `"}`, got: `{"a":2}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
 		"too deep to be gone through": {key: none, value: `{"card":"1234"}`, got: `{"a":` + strings.Repeat("[", 2*deepest) + strings.Repeat("]", 2*deepest) + `}`,
 			wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
 		"too long to be looked through": {key: none, value: `{"card":"1234"}`, got: `{"a":"` + strings.Repeat("x", deadletter.MaxValue) + `"}`, wantKey: none, wantValue: `{"card":"***"}`, wantGot: none, redacted: "fields"},
@@ -101,6 +112,39 @@ func TestLetter(t *testing.T) {
 				t.Errorf("headers %q, of %q", is.Headers, c.headers)
 			}
 		})
+	}
+}
+
+// A text is found in the forms that a step may give the whole of it, one after the other, and as a text
+// that is no JSON.
+func TestFormsOfAText(t *testing.T) {
+	const secret = "a \"b\" <ü> \\ +%41&amp;\n𝄞/"
+	asJSON := func(s string) string { return string(jsontext.AppendString(nil, s)) }
+	ascii := func(s string) string {
+		q := strconv.QuoteToASCII(s)
+		return strings.ReplaceAll(q, `\U0001d11e`, `\ud834\udd1e`)
+	}
+	forms := map[string]func(string) string{
+		"itself": func(s string) string { return s }, "JSON": asJSON, "JSON in ASCII": ascii, "query": url.QueryEscape, "path": url.PathEscape, "HTML": html.EscapeString,
+		"Base64":      func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) },
+		"URL Base64":  func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) },
+		"upper case":  strings.ToUpper,
+		"escapes all": func(s string) string { return "%" + strings.ReplaceAll(fmt.Sprintf("% X", s), " ", "%") },
+	}
+	for first, one := range forms {
+		for second, two := range forms {
+			if first == "upper case" && second != "itself" || second == "upper case" && first != "itself" {
+				continue // of another form it is a hash of a kind
+			}
+			text := two(one(secret))
+			for _, got := range []string{`{"c":` + asJSON(text) + `}`, `{` + asJSON(text) + `:1}`, text} {
+				is := deadletter.Contents{Value: []byte(`{"card":` + asJSON(secret) + `}`), Got: []byte(got), HasGot: true}
+				redactor(t, HowMask).Letter(&is)
+				if is.HasGot {
+					t.Errorf("%s of %s is left in: %s", second, first, is.Got)
+				}
+			}
+		}
 	}
 }
 

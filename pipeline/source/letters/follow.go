@@ -21,7 +21,11 @@ type Tally struct {
 	Doubtful int64
 	// Unseen is about how many were not looked at: some may be done with, and some not be chosen.
 	Unseen int64
-	// Complete says that none was left to be looked at, and that all that were chosen have ended.
+	// Opened says that the dead letters were opened, and are this source's to send back: without it there is nothing to count.
+	Opened bool
+	// Seen says that none was left to be looked at.
+	Seen bool
+	// Complete says so, and that all that were chosen have ended.
 	Complete bool
 }
 
@@ -39,7 +43,8 @@ func (s *Source) Tally() Tally {
 	if s.o.Limit > 0 {
 		t.Unseen = min(t.Unseen, s.o.Limit-t.Chosen)
 	}
-	t.Complete = s.atEnd.Load() && s.over == t.Chosen
+	t.Opened, t.Seen = s.opened.Load(), s.atEnd.Load()
+	t.Complete = t.Seen && s.over == t.Chosen
 	return t
 }
 

@@ -96,6 +96,8 @@ type outcomes struct {
 type counts struct {
 	chosen, replayed, left atomic.Int64
 	open                   atomic.Bool
+	opened                 atomic.Bool // at any time
+	passedOver             atomic.Bool // a letter was looked at and is not to be sent
 	atEnd                  atomic.Bool // all that is to be looked at was
 }
 
@@ -129,7 +131,11 @@ func (s *Source) Open(ctx context.Context, f pipeline.Feed) error {
 	if err := s.begin(ctx); err != nil {
 		return err
 	}
-	return s.o.Log.Save(ctx, s.done)
+	if err := s.o.Log.Save(ctx, s.done); err != nil {
+		return err
+	}
+	s.opened.Store(true)
+	return nil
 }
 
 // begin goes to the first letter that is to be looked at, and opens a lane.
@@ -249,6 +255,7 @@ func (s *Source) nextEntry(ctx context.Context) (*entry, error) {
 			return nil, err
 		}
 		if s.isDone(at) {
+			s.passedOver.Store(true)
 			continue
 		}
 		choice, err := s.o.Choose(rec, at)
@@ -257,6 +264,8 @@ func (s *Source) nextEntry(ctx context.Context) (*entry, error) {
 		}
 		if choice.Verdict == Replay {
 			s.chosen.Add(1)
+		} else {
+			s.passedOver.Store(true)
 		}
 		return &entry{at, choice}, nil
 	}
@@ -353,8 +362,19 @@ func (s *Source) Chosen() int64 { return s.chosen.Load() }
 // Replayed says of how many letters it is stored that they were sent back.
 func (s *Source) Replayed() int64 { return s.replayed.Load() }
 
-// Progress gives how many letters were sent back, and how many there are at most.
+// Progress gives how many letters were sent back, and how many there are to be, -1 when that is not known: once a letter
+// was passed over, nobody knows how many of the others are, until all were looked at.
 func (s *Source) Progress() (done, expected int64) {
-	done = s.replayed.Load()
-	return done, s.chosen.Load() + s.left.Load()
+	done, expected = s.replayed.Load(), s.chosen.Load()
+	if s.atEnd.Load() {
+		return done, expected
+	}
+	left := s.left.Load()
+	if s.passedOver.Load() || expected+left == 0 {
+		return done, -1
+	}
+	if expected += left; s.o.Limit > 0 {
+		expected = min(expected, s.o.Limit)
+	}
+	return done, expected
 }

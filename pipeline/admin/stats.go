@@ -27,8 +27,8 @@ type logJSON struct {
 	Waiting int64 `json:"waiting"`
 }
 
-func (s *Server) stats() statsJSON {
-	out := statsOf(s.options.Snapshots())
+func (s *Server) stats(all []engine.Snapshot) any {
+	out := statsOf(all)
 	if s.options.Log != nil {
 		c := s.options.Log()
 		out.Log = &logJSON{Written: c.Written, Dropped: c.Dropped, Waiting: c.Waiting}

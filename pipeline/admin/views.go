@@ -22,6 +22,29 @@ func eachPipeline[T any](all []engine.Snapshot, of func(*engine.Snapshot) T) ofP
 	return out
 }
 
+// figures makes the handler of a path that answers with a view of the snapshots: of all, or of the pipeline that the request names.
+func (s *Server) figures(view func([]engine.Snapshot) any) http.Handler {
+	return shows(func(r *http.Request) (any, error) {
+		only, err := parameters(r, "pipeline")
+		if err != nil {
+			return nil, err
+		}
+		all := s.options.Snapshots()
+		shown := make([]engine.Snapshot, 0, len(all))
+		var names []string
+		for i := range all {
+			names = append(names, all[i].Pipeline)
+			if name, one := only["pipeline"]; !one || name == all[i].Pipeline {
+				shown = append(shown, all[i])
+			}
+		}
+		if err := unknownPipeline(only, names); err != nil {
+			return nil, err
+		}
+		return view(shown), nil
+	})
+}
+
 // partitionsJSON is a pipeline in the answer of /api/v1/partitions.
 type partitionsJSON struct {
 	Pipeline   string    `json:"pipeline"`

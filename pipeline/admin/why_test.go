@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tidwall/gjson"
+
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 )
@@ -150,6 +152,42 @@ func TestWhyAnswersWhatElseIsKnown(t *testing.T) {
 	} {
 		if !strings.Contains(body, want) {
 			t.Errorf("there is no %s in\n%s", want, body)
+		}
+	}
+}
+
+// TestFiguresOfOnePipeline: the paths that show figures take the same parameters as those that show records, and refuse what these refuse.
+func TestFiguresOfOnePipeline(t *testing.T) {
+	o := healthy()
+	o.Snapshots = func() []engine.Snapshot { return []engine.Snapshot{{Pipeline: "one"}, {Pipeline: "two"}} }
+	s := start(t, o)
+	c := client(t, &http.Transport{})
+	names := func(body string) (all []string) {
+		for _, p := range gjson.Get(body, "pipelines.#.pipeline").Array() {
+			all = append(all, p.String())
+		}
+		return all
+	}
+	for _, path := range []string{"/api/v1/stats", "/api/v1/errors", "/api/v1/partitions"} {
+		for query, want := range map[string]string{
+			"": "one two", "?pipeline=two": "two", "?pipeline=one": "one",
+		} {
+			if status, body, _ := ask(t, c, "GET", "http://"+s.Addr()+path+query, nil); status != 200 || strings.Join(names(body), " ") != want {
+				t.Errorf("%s%s: %d %s, want %s", path, query, status, body, want)
+			}
+		}
+		for query, want := range map[string]struct {
+			status int
+			body   string
+		}{
+			"?x=1":                       {400, `{"error":"there is no parameter \"x\" here: there is pipeline"}`},
+			"?pipeline=nope":             {404, `{"error":"there is no pipeline \"nope\" here: there is one, two"}`},
+			"?pipeline=":                 {404, `{"error":"there is no pipeline \"\" here: there is one, two"}`},
+			"?pipeline=one&pipeline=two": {400, `{"error":"the parameter pipeline comes twice"}`},
+		} {
+			if status, body, _ := ask(t, c, "GET", "http://"+s.Addr()+path+query, nil); status != want.status || body != want.body {
+				t.Errorf("%s%s: %d %s, want %d %s", path, query, status, body, want.status, want.body)
+			}
 		}
 	}
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -35,18 +37,23 @@ func (f *endpointFlags) add(cmd *cobra.Command) {
 }
 
 // An endpoint is the running process that a command asks.
-type endpoint struct{ client *admin.Client }
+type endpoint struct {
+	client  *admin.Client
+	address string
+	named   []string // the pipelines of the files that were named; empty: none were
+}
 
 // open makes the client for a process that runs pipeline files, or of an address. Nothing is connected to yet.
 func (f *endpointFlags) open(g *globals, files []string) (*endpoint, error) {
 	o := admin.ClientOptions{Address: f.addr}
+	var named []string
 	switch {
 	case len(files) > 0:
-		of, err := endpointOf(g, files)
+		of, names, err := endpointOf(g, files)
 		if err != nil {
 			return nil, err
 		}
-		if o = of; f.addr != "" {
+		if o, named = of, names; f.addr != "" {
 			o.Address = f.addr
 		}
 	case f.addr == "":
@@ -73,7 +80,37 @@ func (f *endpointFlags) open(g *globals, files []string) (*endpoint, error) {
 	if err != nil {
 		return nil, usagef("%w", err)
 	}
-	return &endpoint{client}, nil
+	return &endpoint{client, o.Address, named}, nil
+}
+
+// ofPipelines is get for an answer about each pipeline. A process that runs none of the files that were named has the address of theirs: what it
+// answers is not what was asked for.
+func (e *endpoint) ofPipelines(ctx context.Context, path string, into any) error {
+	var all json.RawMessage
+	if err := e.get(ctx, path, &all); err != nil {
+		return err
+	}
+	var there struct {
+		Pipelines []struct {
+			Pipeline string `json:"pipeline"`
+		} `json:"pipelines"`
+	}
+	if err := json.Unmarshal(all, &there); err != nil {
+		return fmt.Errorf("reading the answer of %s at %s: %w", path, e.address, err)
+	}
+	running := make([]string, 0, len(there.Pipelines))
+	for _, p := range there.Pipelines {
+		running = append(running, visible(p.Pipeline))
+	}
+	if len(e.named) > 0 && !slices.ContainsFunc(e.named, func(name string) bool { return slices.Contains(running, visible(name)) }) {
+		what := "another pipeline: " + strings.Join(running, ", ")
+		if len(running) == 0 {
+			what = "no pipeline"
+		}
+		return &exitError{exitEnvironment, fmt.Errorf("the process that listens at %s runs %s; named was %s: start that, or give its --addr",
+			e.address, what, strings.Join(e.named, ", "))}
+	}
+	return json.Unmarshal(all, into)
 }
 
 // get asks for a path. An error that is not one of the environment is one of what was asked for.
@@ -90,31 +127,34 @@ func (e *endpoint) get(ctx context.Context, path string, into any) error {
 }
 
 // endpointOf finds the endpoint of a process that runs pipeline files: its address, its token, and
-// the certificate that it shows.
-func endpointOf(g *globals, files []string) (o admin.ClientOptions, err error) {
+// the certificate that it shows; and the names of the pipelines.
+func endpointOf(g *globals, files []string) (o admin.ClientOptions, named []string, err error) {
 	set, err := g.load(files)
 	var invalid *config.InvalidError
 	switch {
 	case errors.As(err, &invalid):
 		printProblems(g.err, invalid.Problems)
-		return o, usagef("the file does not say where to ask: mend it, or give --addr without the file")
+		return o, nil, usagef("the file does not say where to ask: mend it, or give --addr without the file")
 	case err != nil:
-		return o, err
+		return o, nil, err
+	}
+	for _, p := range set.Pipelines {
+		named = append(named, p.Name)
 	}
 	a := set.Process.Admin
 	if a == nil {
-		return o, usagef("%s: the file has no admin section, so by it nothing listens: write admin: {listen: %s} and start it again; "+
+		return o, nil, usagef("%s: the file has no admin section, so by it nothing listens: write admin: {listen: %s} and start it again; "+
 			"of a process that runs several files name also the one that has it, or give --addr", set.Pipelines[0].File, defaultEndpoint)
 	}
 	o.Address, o.Token = a.Listen, a.Token
 	if a.TokenFile != "" {
 		if o.Token, err = readToken(a.TokenFile, "the token of admin.token_file"); err != nil {
-			return o, fmt.Errorf("%s: %w", settingPlace(set, "admin.token_file"), err)
+			return o, nil, fmt.Errorf("%s: %w", settingPlace(set, "admin.token_file"), err)
 		}
 	}
 	at, err := listen.Parse(a.Listen) // which has been checked
 	if err != nil || at.Socket != "" {
-		return o, err
+		return o, named, err
 	}
 	host := at.Host
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
@@ -127,7 +167,7 @@ func endpointOf(g *globals, files []string) (o admin.ClientOptions, err error) {
 	if a.TLS != nil {
 		o.TLS = trustIn(string(a.TLS.Cert), host)
 	}
-	return o, nil
+	return o, named, nil
 }
 
 func readToken(path settings.Path, what string) (settings.Secret, error) {

@@ -114,7 +114,7 @@ type statusView struct {
 
 func (v *statusView) showJSON(ctx context.Context) error {
 	var all json.RawMessage
-	if err := v.get(ctx, "/api/v1/stats", &all); err != nil {
+	if err := v.ofPipelines(ctx, "/api/v1/stats", &all); err != nil {
 		return err
 	}
 	return onlyError(fmt.Fprintf(v.w, "%s\n", all))
@@ -123,7 +123,7 @@ func (v *statusView) showJSON(ctx context.Context) error {
 // show prints a table, and beneath it what is wrong.
 func (v *statusView) show(ctx context.Context) error {
 	var all statusAnswer
-	if err := v.get(ctx, "/api/v1/stats", &all); err != nil {
+	if err := v.ofPipelines(ctx, "/api/v1/stats", &all); err != nil {
 		return err
 	}
 	err := v.printTable(all.Pipelines)

@@ -34,13 +34,13 @@ The process is asked over its admin endpoint: that of the file, or of --addr; wi
 			}
 			if asJSON {
 				var all json.RawMessage
-				if err := e.get(cmd.Context(), "/api/v1/why", &all); err != nil {
+				if err := e.ofPipelines(cmd.Context(), "/api/v1/why", &all); err != nil {
 					return err
 				}
 				return onlyError(fmt.Fprintf(g.out, "%s\n", all))
 			}
 			var all admin.Why
-			if err := e.get(cmd.Context(), "/api/v1/why", &all); err != nil {
+			if err := e.ofPipelines(cmd.Context(), "/api/v1/why", &all); err != nil {
 				return err
 			}
 			return showWhy(g.out, all)

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/penstockio/penstock/pipeline/internal/listen"
 	"github.com/penstockio/penstock/pipeline/secretfiles"
@@ -59,6 +60,10 @@ func (d *decoder) admin(p *Pipeline) {
 		d.errorAt(n, text, n.conceal(wrong.Suggestion))
 		return
 	}
+	if len(at.Socket) > maxSocket {
+		d.errorAt(n, fmt.Sprintf("admin.listen names a socket whose path has %d bytes, more than the system takes", len(at.Socket)),
+			"choose a path of at most 100 bytes; one that is relative begins at the folder of the file")
+	}
 	if at.Local() {
 		return
 	}
@@ -78,6 +83,9 @@ func (d *decoder) admin(p *Pipeline) {
 			"write 127.0.0.1:"+at.Port+", or unix:/path; or give it tls: {cert: …, key: …} and token_file: …")
 	}
 }
+
+// maxSocket is how many bytes the system takes of the path of a socket: 107 on Linux, 103 on macOS.
+const maxSocket = len(syscall.RawSockaddrUnix{}.Path) - 1
 
 // adminSocket makes the path of the socket absolute: it is relative to its file. This comes before several files are compared. An
 // abstract socket has no path, and is refused for that.

@@ -1,7 +1,9 @@
 package config_test
 
 import (
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,5 +71,26 @@ func TestAdminSocketIsBesideTheFile(t *testing.T) {
 	}
 	if len(hashes) != 3 {
 		t.Errorf("three files in two folders have %d hashes", len(hashes))
+	}
+}
+
+// TestAdminSocketFits: a file may name the paths that the system takes, and no longer one.
+func TestAdminSocketFits(t *testing.T) {
+	fits := 0
+	for n := 95; n < 120; n++ {
+		folder := "/none-of-these"
+		path := folder + "/" + strings.Repeat("x", n-len(folder)-1)
+		_, err := net.Listen("unix", path) // no such folder, or no such path
+		taken := errors.Is(err, os.ErrNotExist)
+		dir := put(t, map[string]string{"a.yaml": named("a") + "admin: {listen: 'unix:" + path + "'}\n"})
+		if _, err := loader().Load(filepath.Join(dir, "a.yaml")); (err == nil) != taken {
+			t.Errorf("%d bytes, which the system takes: %t; %v", len(path), taken, err)
+		}
+		if taken {
+			fits++
+		}
+	}
+	if fits == 0 || fits == 25 {
+		t.Errorf("%d of 25 paths fit", fits)
 	}
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline/engine/internal/crew"
@@ -15,8 +16,16 @@ type cpuStep struct {
 	queue   *turnstile.Turnstile[chunk] // lets chunks out behind the workers, in order
 	workers []*cpuWorker
 
+	last atomic.Uint64 // the number of the last chunk of which a record was rejected here
+
 	mu    sync.Mutex
 	alive int // workers that have not ended
+}
+
+// rejectedIn notes that a record of a chunk was rejected.
+func (s *cpuStep) rejectedIn(seq uint64) {
+	for last := s.last.Load(); last < seq && !s.last.CompareAndSwap(last, seq); last = s.last.Load() {
+	}
 }
 
 func newCPUStep(core *stepCore) *cpuStep {

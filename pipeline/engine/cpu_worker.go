@@ -25,9 +25,9 @@ type cpuWorker struct {
 	fate    outcome                           // abandoned, or returned when the chunk is behind the cut
 	failed  int                               // records that were rejected here and travel on in their places
 	entered int64                             // records of the chunk that had not been rejected when it came
+	came    int                               // records before the cursor that had
 	t       increments                        // what is counted at the end of the chunk
-	grown   int64                             // bytes by which records of grownBy have grown, not charged yet
-	grownBy *laneBatch                        // the batch whose charge they are added to
+	growth                                    // not charged yet
 	before  inside.Savepoint[pipeline.Record] // the record as it came, for OnErrorPass
 	parts   partCollector                     // of a splitter
 	mask    int                               // the cursor is stored at records whose index has none of these bits: 0, or cursorEvery-1
@@ -37,6 +37,12 @@ type cpuWorker struct {
 	known tally // what the budget of rejections knows of the chunk
 
 	since time.Time // when the chunk was taken
+}
+
+// A growth is the bytes by which records of one batch have grown.
+type growth struct {
+	grown   int64
+	grownBy *laneBatch // whose charge they are added to
 }
 
 // A tally is what the budget of rejections knows of the records of a chunk.
@@ -66,7 +72,7 @@ func (w *cpuWorker) begin(c *chunk) {
 	now := time.Now()
 	w.since = now
 	fill := s.fullness()
-	w.c, w.i, w.moved, w.out, w.fate = c, 0, false, c.spare[:0], abandoned
+	w.c, w.i, w.came, w.moved, w.out, w.fate = c, 0, 0, false, c.spare[:0], abandoned
 	w.known = tally{}
 	c.taken.Store(int64(now.Sub(s.p.phase.began)))
 	c.cursor.Store(cursorAt(0, w.mask != 0))
@@ -83,21 +89,25 @@ func (w *cpuWorker) begin(c *chunk) {
 	m.mu.Unlock()
 }
 
-// run is the loop over the records. It may be left by a panic, and entered again.
+// run works on the records of the chunk, and waits for the end of each pause. It may be left by a panic, and entered again.
 func (w *cpuWorker) run() {
+	for w.stretch() {
+		w.rest()
+	}
+}
+
+// stretch is the loop over the records. It ends with the last one, or where a pause holds up the next one.
+func (w *cpuWorker) stretch() (paused bool) {
 	c, s := w.c, w.s
 	recs := c.recs
 	rejects := s.p.rejects
-	if rejects.pausing() {
-		w.rest()
-	}
 	if w.i == 0 && (s.p.phase.stopsEarly.Load() || c.lane.isFrozen()) {
 		w.giveUp(abandoned)
-		return
+		return false
 	}
 	if w.i == 0 && c.behindCut() {
 		w.giveUp(returned)
-		return
+		return false
 	}
 	ctx := c.lane.stepsCtx
 	slow := s.conf.OnError == OnErrorPass || s.conf.Splitter != nil || s.undoer != nil || c.failed > 0
@@ -105,8 +115,8 @@ func (w *cpuWorker) run() {
 		if w.i&w.mask == 0 {
 			c.cursor.Store(cursorAt(w.i, w.mask != 0))
 		}
-		if rejects != nil && rejects.on.Load() {
-			w.rest()
+		if rejects != nil && rejects.on.Load() && recs[w.i].fail == nil && w.rests() {
+			return true
 		}
 		it := recs[w.i]
 		if slow {
@@ -131,24 +141,7 @@ func (w *cpuWorker) run() {
 			w.out = append(w.out, it)
 		}
 	}
-}
-
-// rest waits until the pause is over. The worker is idle in it.
-func (w *cpuWorker) rest() {
-	m, now := &w.s.meter, time.Now()
-	w.c.cursor.Store(cursorAt(w.i, w.mask != 0))
-	w.c.at(w.s.index, stateResting)
-	m.mu.Lock()
-	m.busy += now.Sub(w.since)
-	m.working.leave(w.since.Sub(m.began))
-	m.mu.Unlock()
-	w.s.p.rejects.wait(w.c.lane.stepsCtx)
-	w.since = time.Now()
-	w.c.taken.Store(int64(w.since.Sub(w.s.p.phase.began)))
-	w.c.at(w.s.index, stateRunning)
-	m.mu.Lock()
-	m.working.enter(w.since.Sub(m.began))
-	m.mu.Unlock()
+	return false
 }
 
 // slowly works on a record where more is to be done than to call a stage: it came as a
@@ -156,6 +149,7 @@ func (w *cpuWorker) rest() {
 func (w *cpuWorker) slowly(ctx context.Context, it item) {
 	s := w.s
 	if it.fail != nil {
+		w.came++
 		w.known.skipped++
 		w.keep(it)
 		return
@@ -210,7 +204,11 @@ func (w *cpuWorker) take(it item, err error) {
 			w.known.skipped++
 			it.fail = j.fail
 			w.failed++
+			w.s.rejectedIn(w.c.seq)
 			w.keep(it)
+			if it.fail.stop {
+				w.endWith()
+			}
 			return
 		}
 		if j.restore {
@@ -299,67 +297,4 @@ func (w *cpuWorker) charge() {
 		w.grownBy.charge.grow(w.grown)
 	}
 	w.grownBy, w.grown = nil, 0
-}
-
-// giveUp ends all records of the chunk with an outcome that is none.
-func (w *cpuWorker) giveUp(o outcome) {
-	w.fate = o
-	w.lost = append(w.lost, w.c.recs...)
-	w.i, w.moved, w.c.failed = len(w.c.recs), true, 0
-	w.known.skipped = len(w.c.recs)
-	w.t.abandoned += w.entered
-}
-
-// end books the chunk and brings it to the turnstile, which sends it on when its turn comes.
-func (w *cpuWorker) end() {
-	s, c := w.s, w.c
-	w.charge()
-	w.tell()
-	now := time.Now()
-	spent := now.Sub(w.since)
-	s.outstanding.Add(-1)
-	gone := len(c.recs)
-	if w.moved {
-		gone = len(w.out)
-	}
-	w.t.out = int64(gone - c.failed - w.failed)
-	m := &s.meter
-	m.mu.Lock()
-	m.busy += spent
-	m.working.leave(w.since.Sub(m.began))
-	m.handing.enter(now.Sub(m.began))
-	if w.entered > 0 {
-		m.lat.add(spent/time.Duration(w.entered), w.entered)
-	}
-	m.add(w.t, w.entered)
-	m.mu.Unlock()
-	w.t = increments{}
-	// One record of cursorEvery stores the cursor. Where a record takes more than a microsecond every one
-	// does: that costs nothing beside it, and the very record is known then (sight.go).
-	w.mask = cursorEvery - 1
-	if spent > time.Duration(len(c.recs))*time.Microsecond {
-		w.mask = 0
-	}
-
-	if w.moved {
-		c.set(w.out)
-	}
-	c.failed += w.failed
-	w.failed, w.c, w.out = 0, nil, nil
-	c.at(s.index, stateTurn)
-	c.lane.finishAt(w.dropped, filtered, now)
-	c.lane.finishAt(w.lost, w.fate, now)
-	clear(w.dropped)
-	clear(w.lost)
-	w.dropped, w.lost = w.dropped[:0], w.lost[:0]
-
-	waited, ok := s.queue.Put(c.seq, c)
-	if !ok {
-		s.p.abandonChunk(c)
-	}
-	m.mu.Lock()
-	if m.handing.leave(now.Sub(m.began)); waited {
-		m.blocked += time.Since(now)
-	}
-	m.mu.Unlock()
 }

@@ -60,6 +60,7 @@ type failure struct {
 	stop     bool  // the pipeline stops because of it: OnErrorStop, or there are no dead letters
 	spent    error // why it stops, when the budget of rejections does, or errHalted; nil: it does not
 	at       time.Time
+	meter    *meter // of the step that counts the record as in flight until its letter is sent, or it is abandoned; nil: no step does
 }
 
 // placeSize is what a record costs in memory beside its bytes: its place, its track, and

@@ -50,6 +50,11 @@ func (l *lane) finishAt(recs []item, o outcome, now time.Time) {
 		now = time.Now()
 	}
 	last := recs[len(recs)-1].piece
+	if o.stopsMark() {
+		for _, rec := range recs {
+			rec.fail.ends(increments{abandoned: 1})
+		}
+	}
 	c := settlement{now: now}
 	l.mu.Lock()
 	if l.p.undoes && (o.stopsMark() || l.frozen) { // an outcome that counts for nothing is none
@@ -237,12 +242,27 @@ func (l *lane) splitDone(g *splitGroup, c *settlement) {
 	}
 }
 
+// ends counts the record in its step, which has it in flight until it is sent to the dead letters or abandoned: what was to be
+// rejected behind a record that ends the pipeline is read again with it, and was not rejected.
+func (f *failure) ends(t increments) {
+	if f != nil && f.meter != nil {
+		f.meter.count(t, 1)
+	}
+}
+
 // reject begins the end of a record that failed for good, in a step or in one of its sinks: its
-// dead letter is sent, once, and the caller is done with the record. Of a part it only notes
+// dead letter is sent, once, the rejection is reported (I9), and the caller is done with the record. Of a part it only notes
 // the failure: the dead letter comes when all parts have ended (splitDone).
 func (l *lane) reject(rec item, why *failure) {
 	c := settlement{now: time.Now()}
+	t := increments{rejected: 1}
 	l.mu.Lock()
+	if l.frozen {
+		t = increments{abandoned: 1}
+	} else {
+		c.report = l.p.rejection(why, rec.rec)
+	}
+	why.ends(t)
 	c.undo(rec)
 	r := rec
 	if r.origin != nil {
@@ -337,6 +357,9 @@ func (l *lane) settle(c *settlement) {
 	}
 	l.tellIdle()
 	l.mu.Unlock()
+	if c.report != nil { // before the letter is sent
+		c.report()
+	}
 	if len(c.ended) > 0 { // before their batch is freed
 		l.p.tellEnded(c.ended)
 	}

@@ -17,7 +17,8 @@ import (
 // What it guarantees. With a budget that stops, no record is rejected beyond it: the one that would be stops the
 // pipeline instead, and is read again. With one that pauses, the record that goes beyond it is rejected, and
 // then nothing begins until the pause is over: no attempt in a step, no key, no condition, no Write but of dead letters. What
-// is under way goes on, and may be rejected too: an attempt, a Write, and the conditions of a chunk. A stop or a revocation hands back
+// is under way goes on, and may be rejected too: an attempt, a Write, the conditions of a chunk, and in a step that computes the chunks before
+// a record that it has rejected, until one of theirs is (cpuWorker.rests). A stop or a revocation hands back
 // what has not begun, and then ends the pause; no other begins while it lasts. What is left in flight is finished. Only a stop in a
 // pause, and one in which the budget is spent, abandon it (halt.go). Marks, order and outcomes are as without a pause (I1, I5).
 //
@@ -195,6 +196,7 @@ func (r *rejections) resume() {
 	r.mu.Lock()
 	if r.resumed == nil {
 		r.mu.Unlock()
+		r.tell() // somebody else may be ending it: whoever ends a run has it told before
 		return
 	}
 	now := time.Now()

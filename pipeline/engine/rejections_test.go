@@ -633,6 +633,28 @@ func TestAPauseIsToldOfBeforeItsEnd(t *testing.T) {
 	}
 }
 
+// A run that ends while somebody else ends its pause has the end told before it is over itself.
+func TestTheEndOfAPauseIsToldBeforeTheRunIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &lines{}
+		p := &shared{events: log.emitter(t)}
+		waking := make(chan struct{})
+		p.hooks.resumed = func() { <-waking }
+		r := rejectionsAt(p, RejectionBudget{Rejected: 0, Of: 10, Pause: time.Hour}, 1)
+		if err := r.spend(p.atStep(0)); err != nil {
+			t.Fatal(err)
+		}
+		r.tell()
+		go r.resume()
+		synctest.Wait()
+		r.end()
+		if all := log.all(); len(all) != 2 || all[1]["event_name"] != "pipeline.resumed" {
+			t.Errorf("%v", all)
+		}
+		close(waking)
+	})
+}
+
 // Records whose key cannot be computed, and those on which the condition of a sink fails, spend it, too.
 func TestKeysAndConditionsSpendTheBudget(t *testing.T) {
 	fails := errors.New("evaluating: no")

@@ -82,21 +82,23 @@ func fromFile(n net.Error) bool {
 	}, code)
 }
 
-// rejected reports a record that is on its way to the dead letters.
-func (p *shared) rejected(f *failure, rec *pipeline.Record) {
+// rejection makes what reports a record that is rejected; nil: nobody listens. It looks at the record, what it gives does not.
+func (p *shared) rejection(f *failure, rec *pipeline.Record) (report func()) {
 	if p.events == nil {
-		return
+		return nil
 	}
 	var key []byte
 	if !p.opts.DeadLetter.RedactsKey {
 		key, _, _ = rec.Original()
 	}
-	p.events.Emit(event.RecordRejected{
+	ev := event.RecordRejected{
 		Step: f.step, Reason: f.reason, ErrorType: errorType(f.err),
 		ErrorMessage: clip(textOf(f.err.Error), maxMessage), Attempt: int64(f.attempts),
 		Topic: rec.Topic, Partition: int64(rec.Partition), Offset: rec.Offset,
 		KeyHash: keyHash(key), DeadLetter: p.opts.DeadLetter.Name,
-	}, fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason))
+	}
+	text := fmt.Sprintf("%s rejects %s: %s", f.step, rec.Position, f.reason)
+	return func() { p.events.Emit(ev, text) }
 }
 
 // keyHash names a key without showing it.
@@ -201,7 +203,7 @@ func (p *shared) reportOf(component any) (report pipeline.Report) {
 	return r.Report()
 }
 
-// failure makes the reason for which a record is rejected, and reports it (I9). spend counts it in the budget of
+// failure makes the reason for which a record is rejected. spend counts it in the budget of
 // rejections, which exists then.
 func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason string, err error, attempts int, spend func() error) *failure {
 	f := &failure{
@@ -215,9 +217,6 @@ func (p *shared) failure(step string, on OnError, rec *pipeline.Record, reason s
 		f.spent = spend()
 		f.stop = f.spent != nil
 		p.rejects.tell()
-	}
-	if !f.stop {
-		p.rejected(f, rec)
 	}
 	return f
 }

@@ -53,7 +53,7 @@ func (r *router) work() bool {
 		if !ok {
 			return false
 		}
-		if r.asks && r.p.rejects.pausing() { // before it is taken: those who look from outside see the chunk
+		if r.asks && c.failed < len(c.recs) && r.p.rejects.pausing() { // before it is taken: those who look from outside see the chunk
 			r.p.rejects.wait(c.lane.stepsCtx)
 		}
 		r.c, r.recs, r.i = c, c.take(), 0
@@ -139,12 +139,10 @@ func (r *router) route(it item) {
 // wants it. The sink counts it as one that came in and was rejected.
 func (r *router) unclear(it item, sink int, err error) {
 	s := r.sinks[sink]
-	var t increments
 	if pipeline.IsFatal(err) {
-		t.abandoned = 1
 		s.meter.enter(1)
 		s.meter.failed(it.rec.Position, err)
-		s.meter.count(t, 1)
+		s.meter.count(increments{abandoned: 1}, 1)
 		r.lost = append(r.lost, it)
 		r.p.stop(fmt.Errorf("%s: %s: %w", s.conf.Name, it.rec.Position, err))
 		return
@@ -157,12 +155,12 @@ func (r *router) unclear(it item, sink int, err error) {
 	if errors.As(err, &pe) {
 		r.p.panicked(s.conf.Name, it.rec, pe)
 	}
-	t.rejected = 1
 	s.meter.enter(1)
 	s.meter.failed(it.rec.Position, err)
-	s.meter.count(t, 1)
 	r.tell()
-	r.reject(it, r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, func() error { return r.p.rejects.spend(r.p.atConditions()) }))
+	it.fail = r.p.failure(s.conf.Name, OnErrorDeadLetter, it.rec, reason, err, 1, func() error { return r.p.rejects.spend(r.p.atConditions()) })
+	it.fail.meter = &s.meter
+	r.reject(it, it.fail)
 }
 
 // reject sends a failed record to the dead letters, or stops the pipeline. It comes here, where

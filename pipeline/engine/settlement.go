@@ -14,6 +14,7 @@ type settlement struct {
 	blocks  *block     // blocks without a record under way, linked by next
 	heavy   bool       // some of these blocks are heavy (heavyBlock)
 	letters []item     // dead letters to be sent
+	report  func()     // reports a rejection; nil: there is none to report
 	sources int64      // records of the source that are done: their places go back to the budget
 	undone  []undoing  // calls of Undone that are due
 	ended   []followed // records that their batches are to be told of

@@ -219,7 +219,7 @@ func (sl *slot) grow(j *judgement, t *increments, answered bool) {
 // book writes down the result of an attempt, and what follows from it.
 func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait time.Duration) {
 	rec, wl, w := c.rec, c.wl, &s.win
-	left := t.filtered + t.rejected + t.abandoned // of this record, released or not
+	left := t.filtered + t.abandoned // of this record, released or not
 
 	w.mu.Lock()
 	s.tick(now)
@@ -234,7 +234,7 @@ func (s *waitStep) book(c *call, j judgement, t increments, now time.Time, wait 
 	}
 	switch {
 	case gone:
-		if left == 0 { // it would have gone on, or been tried again
+		if left == 0 && j.verdict != fail { // it would have gone on, or been tried again
 			t.abandoned, left = 1, 1
 		}
 		w.Abandon(&c.Place)

@@ -47,8 +47,8 @@ type judgement struct {
 	err     error    // with again: of the attempt
 }
 
-// judge decides what an error of a record's attempt means for a step, counts it and reports
-// it (I9). reason is why there can be no other attempt, "" when there can be one. laneEnded
+// judge decides what an error of a record's attempt means for a step, and counts it. A record that is to be rejected stays in flight
+// here, as it may still be abandoned on its way to the dead letters (failure.ends). reason is why there can be no other attempt, "" when there can be one. laneEnded
 // says that the calls of the lane have been cancelled: an error that is not permanent then most
 // likely says so, and is not counted.
 func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason string, laneEnded bool, t *increments) judgement {
@@ -84,8 +84,9 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 	if s.conf.OnError == OnErrorPass {
 		return judgement{verdict: pass, restore: true}
 	}
-	t.rejected++
-	return judgement{verdict: fail, fail: s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts, func() error { return s.p.rejects.spend(s.p.atStep(s.index)) })}
+	f := s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts, func() error { return s.p.rejects.spend(s.p.atStep(s.index)) })
+	f.meter = &s.meter
+	return judgement{verdict: fail, fail: f}
 }
 
 // A partCollector collects the parts that a splitter makes of a record.

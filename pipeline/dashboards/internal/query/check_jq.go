@@ -23,7 +23,8 @@ var assignments = []gojq.Operator{gojq.OpAssign, gojq.OpModify, gojq.OpUpdateAdd
 var eventName = regexp.MustCompile(`^[a-z]+(\.[a-z_]+)+$`)
 
 // CheckJQ holds what a jq program names against a contract: a text that looks like the name of an event is
-// one, and a key that it reads is a key of some event, or one that the program itself gives to an object.
+// one, and a key that it reads is a key of some event, or one that the program itself gives to an object. And it holds the program against jq 1.6,
+// which stable systems still have: newer ones, and the parser here, take more.
 func CheckJQ(program string, registry []event.Definition) error {
 	parsed, err := gojq.Parse(program)
 	if err != nil {
@@ -37,6 +38,7 @@ func CheckJQ(program string, registry []event.Definition) error {
 	}
 	var read, texts []string
 	walk(reflect.ValueOf(parsed), func(v any) {
+		c.old(v)
 		switch x := v.(type) {
 		case *gojq.Index:
 			read = add(read, x.Name)
@@ -82,6 +84,20 @@ func CheckJQ(program string, registry []event.Definition) error {
 		}
 	}
 	return errors.Join(c.errs...)
+}
+
+// old notes what jq 1.6 does not take of a part of a program.
+func (c *contract) old(part any) {
+	switch x := part.(type) {
+	case *gojq.Term:
+		if (x.Reduce != nil || x.Foreach != nil || x.If != nil) && len(x.SuffixList) > 0 {
+			c.fail("jq 1.6 takes nothing behind reduce, foreach or if: put %s in parentheses", x)
+		}
+	case *gojq.If:
+		if x.Else == nil {
+			c.fail("jq 1.6 has no if without else: %s", x)
+		}
+	}
 }
 
 // keysIn gives the keys that a part of a program reads.

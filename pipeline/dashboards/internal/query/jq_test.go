@@ -60,6 +60,11 @@ func TestCheckJQ(t *testing.T) {
 		`if .step then .stage else empty end`:                                                                                    "no event has a key stage",
 		`reduce inputs as {$stage} (0; . + 1)`:                                                                                   "no event has a key stage",
 		`.a |`:                                                                                                                   "parsing the jq program",
+		`(reduce .[] as $x ([]; . + [$x]))[] | if .step then 1 else 2 end`:                                                       "",
+		`reduce .[] as $x ([]; . + [$x])[]`:                                                                                      "jq 1.6 takes nothing behind reduce",
+		`foreach .[] as $x (0; . + 1).step`:                                                                                      "jq 1.6 takes nothing behind reduce",
+		`if .step then . else . end | .step, if . then . else . end.step`:                                                        "jq 1.6 takes nothing behind reduce",
+		`if .step then 1 end`:                                                                                                    "jq 1.6 has no if without else",
 	} {
 		err := CheckJQ(program, event.Registry)
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {

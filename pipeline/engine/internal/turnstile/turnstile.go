@@ -3,7 +3,8 @@
 // Package turnstile restores the order of what several workers bring.
 //
 // Workers take things in order from one channel, each works on its own as long as that
-// takes, and Put lets the things out in the order in which they were taken.
+// takes, and Put lets the things out in the order in which they were taken. Of a thing that takes long
+// PutPart lets out what is done.
 package turnstile
 
 import "sync"
@@ -22,6 +23,7 @@ type Turnstile[T any] struct {
 	mu    sync.Mutex
 	room  sync.Cond // a place has become free, or over is closed
 	ring  []*T      // things that wait for an earlier one, each at its number modulo the size
+	parts [][]*T    // the same of parts that were brought before; nil: no part was ever brought
 	next  uint64    // the number of the thing that is let out next
 	baton bool      // some worker lets out
 }
@@ -39,10 +41,16 @@ func New[T any](size int, over <-chan struct{}, pass func(*T) (waited bool)) *Tu
 	return q
 }
 
-// Put brings the thing with a number. It blocks while there is no room for it. waited says
+// Put brings the thing with a number, or the last part of it. It blocks while there is no room for it. waited says
 // whether it, or a pass that it has called, had to wait. It fails when there is no room and over
 // is closed: the thing is then still the caller's.
-func (q *Turnstile[T]) Put(seq uint64, v *T) (waited, ok bool) {
+func (q *Turnstile[T]) Put(seq uint64, v *T) (waited, ok bool) { return q.put(seq, v, true) }
+
+// PutPart brings a part of the thing with a number, which goes out in the place of the thing: before the parts that are brought
+// later, the last of them by Put. It blocks and fails as Put does.
+func (q *Turnstile[T]) PutPart(seq uint64, v *T) (waited, ok bool) { return q.put(seq, v, false) }
+
+func (q *Turnstile[T]) put(seq uint64, v *T, last bool) (waited, ok bool) {
 	size := uint64(len(q.ring))
 	q.mu.Lock()
 	for seq-q.next >= size && !q.isOver() {
@@ -53,19 +61,24 @@ func (q *Turnstile[T]) Put(seq uint64, v *T) (waited, ok bool) {
 		q.mu.Unlock()
 		return true, false
 	}
-	q.ring[seq%size] = v
+	if last {
+		q.ring[seq%size] = v
+	} else {
+		if q.parts == nil {
+			q.parts = make([][]*T, size)
+		}
+		q.parts[seq%size] = append(q.parts[seq%size], v)
+	}
 	if q.baton {
 		q.mu.Unlock()
 		return waited, true
 	}
 	q.baton = true
 	for {
-		v := q.ring[q.next%size]
+		v := q.take()
 		if v == nil {
 			break
 		}
-		q.ring[q.next%size] = nil
-		q.next++
 		q.mu.Unlock()
 		if q.pass(v) {
 			waited = true
@@ -76,6 +89,22 @@ func (q *Turnstile[T]) Put(seq uint64, v *T) (waited, ok bool) {
 	q.baton = false
 	q.mu.Unlock()
 	return waited, true
+}
+
+// take gives what is to be let out next; nil: it is not there yet. The lock is held.
+func (q *Turnstile[T]) take() *T {
+	at := q.next % uint64(len(q.ring))
+	if q.parts != nil && len(q.parts[at]) > 0 {
+		v := q.parts[at][0]
+		q.parts[at] = q.parts[at][1:]
+		return v
+	}
+	v := q.ring[at]
+	if v != nil {
+		q.ring[at] = nil
+		q.next++
+	}
+	return v
 }
 
 // Wake has those who wait for room look at over.

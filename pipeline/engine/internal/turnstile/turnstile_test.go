@@ -15,7 +15,8 @@ import (
 // bring it to a turnstile that takes a while to let it out.
 type trial struct {
 	workers, size int
-	work, pass    []time.Duration // of each thing
+	work, pass    []time.Duration // of each thing, or part of it
+	parts         []int           // of each thing, how many are brought before the last
 	giveUp        time.Duration   // when the turnstile is given up; 0: never
 }
 
@@ -27,6 +28,7 @@ func drawTrial(rt *rapid.T, gaveUp bool) trial {
 		size:    rapid.IntRange(1, 12).Draw(rt, "size"),
 		work:    rapid.SliceOfN(while, n, n).Draw(rt, "work"),
 		pass:    rapid.SliceOfN(while, n, n).Draw(rt, "pass"),
+		parts:   rapid.SliceOfN(rapid.SampledFrom([]int{0, 0, 0, 1, 3}), n, n).Draw(rt, "parts"),
 	}
 	if gaveUp {
 		tr.giveUp = time.Duration(rapid.IntRange(1, 200).Draw(rt, "given up at")) * time.Millisecond
@@ -36,15 +38,17 @@ func drawTrial(rt *rapid.T, gaveUp bool) trial {
 
 // A result is what came of a trial.
 type result struct {
-	out, lost []int  // in the order in which they were let out, or not
+	begun     []int  // things of which the first part was let out, in that order
+	out, lost []int  // the same of the last part, or not
 	wrong     string // what must not be
 }
 
 // run makes the trial, in virtual time.
 func (tr trial) run(t *testing.T) (res result) {
 	synctest.Test(t, func(*testing.T) {
-		type thing struct{ n int }
-		var mu sync.Mutex // guards the rest
+		type thing struct{ n, part int }
+		went := make([]int, len(tr.work)) // how many parts of each thing were let out
+		var mu sync.Mutex                 // guards the rest
 		passing, wrong := 0, func(format string, args ...any) { res.wrong = fmt.Sprintf(format, args...) }
 		gone := make(chan struct{})
 		q := New(tr.size, gone, func(v *thing) bool {
@@ -52,7 +56,15 @@ func (tr trial) run(t *testing.T) (res result) {
 			if passing++; passing > 1 {
 				wrong("two let out at a time")
 			}
-			res.out = append(res.out, v.n)
+			if v.part != went[v.n] {
+				wrong("part %d of %d was let out behind %d of its parts", v.part, v.n, went[v.n])
+			}
+			if went[v.n]++; v.part == 0 {
+				res.begun = append(res.begun, v.n)
+			}
+			if v.part == tr.parts[v.n] {
+				res.out = append(res.out, v.n)
+			}
 			mu.Unlock()
 			time.Sleep(tr.pass[v.n])
 			mu.Lock()
@@ -65,9 +77,16 @@ func (tr trial) run(t *testing.T) (res result) {
 		for range tr.workers {
 			all.Go(func() {
 				for n := range in {
+					ok := true
+					for part := 0; ok && part < tr.parts[n]; part++ {
+						time.Sleep(tr.work[n])
+						_, ok = q.PutPart(uint64(n), &thing{n, part})
+					}
 					time.Sleep(tr.work[n])
-					began := time.Now()
-					waited, ok := q.Put(uint64(n), &thing{n})
+					began, waited := time.Now(), false
+					if ok {
+						waited, ok = q.Put(uint64(n), &thing{n, tr.parts[n]})
+					}
 					mu.Lock()
 					if took := time.Since(began); ok && waited != (took > 0) && !(waited && took == 0) {
 						wrong("%d took %s, and Put says %v", n, took, waited)
@@ -106,8 +125,8 @@ func TestOrderModel(t *testing.T) {
 			rt.Fatal(res.wrong)
 		case len(res.lost) > 0:
 			rt.Fatalf("%v were not let out", res.lost)
-		case len(res.out) != len(tr.work) || !slices.IsSorted(res.out):
-			rt.Fatalf("%d things went in, and out came %v", len(tr.work), res.out)
+		case len(res.out) != len(tr.work) || !slices.IsSorted(res.out) || !slices.Equal(res.out, res.begun):
+			rt.Fatalf("%d things went in, and out came %v, begun as %v", len(tr.work), res.out, res.begun)
 		}
 	})
 }

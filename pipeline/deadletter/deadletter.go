@@ -8,6 +8,7 @@
 package deadletter
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -37,6 +38,9 @@ const (
 	// records that were split, when the step had begun to change it before it failed, and when what
 	// is to be redacted may be in it.
 	Value = "penstock-value"
+	// Key is the key that the record came with, redacted as that is, where the sink of the letters gives them another;
+	// null where the record had none. Missing: it is the letter's own.
+	Key = "penstock-key"
 	// Redacted is what was taken out before the letter was written: "fields", "headers", "key",
 	// "value", with commas. Such a record can be looked at, and is not itself any more.
 	Redacted = "penstock-redacted"
@@ -67,6 +71,10 @@ func ReadHistory(value []byte) History {
 	}
 	return History{int(replays), int(attempts)}
 }
+
+// Tried gives how often a record has been tried when it was n times since it was replayed: no more than a letter may say.
+// Anybody can write the header of a record, and a letter with a larger count could not be read.
+func (h History) Tried(n int) int { return h.Attempts + min(n, math.MaxInt32-h.Attempts) }
 
 // String gives the value of Replayed.
 func (h History) String() string { return strconv.Itoa(h.Replays) + " " + strconv.Itoa(h.Attempts) }

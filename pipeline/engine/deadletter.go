@@ -88,7 +88,7 @@ func (p *shared) appendReasons(headers []pipeline.Header, it item, why *failure,
 			add(deadletter.Detail, clip(detail, maxError))
 		}
 	}
-	add(deadletter.Attempts, strconv.Itoa(past.Attempts+why.attempts))
+	add(deadletter.Attempts, strconv.Itoa(past.Tried(why.attempts)))
 	if past.Replays > 0 {
 		add(deadletter.Replays, strconv.Itoa(past.Replays))
 	}

@@ -2,8 +2,9 @@ package pipeline
 
 import "time"
 
-// A Reporter adds figures to the snapshots of its step, sink or source. Report may
-// be called at any time between creation and the end of the process.
+// A Reporter adds figures to the snapshots of its step, sink or source. Report may be called at any time between creation and the
+// end of the process, from several goroutines at once, and beside all other methods. It does not wait, neither for a call nor for a
+// lock that is held during one: the stats events, the metrics and the health of the process wait for it.
 type Reporter interface {
 	Report() Report
 }

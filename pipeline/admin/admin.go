@@ -10,6 +10,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -122,7 +124,7 @@ func New(o Options) (*Server, error) {
 		WriteTimeout:      30 * time.Second,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          discardLog(),
+		ErrorLog:          log.New(io.Discard, "", 0), // it is about callers that misbehave
 		ConnContext:       placeOf,
 		// Whatever comes has to pass the guard, also OPTIONS *.
 		DisableGeneralOptionsHandler: true,

@@ -36,7 +36,7 @@ func full() engine.Snapshot {
 	report := func() pipeline.Report {
 		return pipeline.Report{CacheHits: n(), CacheMisses: n(), CacheStale: n(), CallsJoined: n(), OpenCircuits: n()}
 	}
-	return engine.Snapshot{
+	s := engine.Snapshot{
 		Pipeline: "p", State: "running", Err: errors.New("it <failed>"), Started: at, At: at.Add(time.Hour), Counts: counts(),
 		InFlightBytes: n(), BytesIn: n(), BytesOut: n(), Latency: latency(), CommitAgeMax: ms(), OldestInFlight: ms(),
 		Backpressure: "low", Bottleneck: "s", DeadLetterCount: n(),
@@ -53,6 +53,8 @@ func full() engine.Snapshot {
 			Oldest: at.Add(time.Minute), CommittedAt: at.Add(2 * time.Minute),
 		}}},
 	}
+	s.DeadLetter = &engine.SinkSnapshot{Name: "dead", Kind: "file", Counts: counts(), Batches: n(), BatchRecords: latency(), Write: latency()}
+	return s
 }
 
 // TestStatsKeepTheirForm: the names of the members, their order, and what each says.

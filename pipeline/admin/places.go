@@ -9,10 +9,11 @@ import (
 	"time"
 )
 
-// Places bound the connections of the endpoint. When all are taken a new connection takes that of
-// the one that has been without a request for longest, among those of the machine that has most: who opens many and says nothing, or says it slowly, keeps
-// nobody else out, also when he opens them faster than others shake hands. A request that is being answered keeps its place. Some places are kept for probes: other requests are
-// refused when only those are left, so that answers that nobody reads do not keep /livez and /readyz from being asked.
+// Places bound the connections of the endpoint. When all are taken a new connection takes the place of the one that has been without
+// a request for longest, among those of the machine that has most of them. So who opens many and says nothing, or says it slowly,
+// keeps nobody else out, also when he opens them faster than others shake hands. A request that is being answered keeps its place.
+// Some places are kept for probes: other requests are refused when only those are left, so that answers that nobody reads do not
+// keep /livez and /readyz from being asked.
 type places struct {
 	most int
 	kept int // of them for probes

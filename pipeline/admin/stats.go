@@ -58,6 +58,9 @@ func pipelineOf(s *engine.Snapshot) *object {
 	}
 	p.set("steps", steps)
 	p.set("sinks", sinks)
+	if s.DeadLetter != nil {
+		p.set("dead_letter", objectOf(engine.SinkFigures, s.DeadLetter))
+	}
 	return p
 }
 

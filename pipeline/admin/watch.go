@@ -3,8 +3,6 @@ package admin
 import (
 	"errors"
 	"fmt"
-	"io"
-	"log"
 	"sync"
 	"time"
 
@@ -94,6 +92,3 @@ func standstillError(s *engine.Snapshot, lag int64, still time.Duration, holds [
 	}
 	return fmt.Errorf("%s; %v", text, holds[0])
 }
-
-// discardLog drops what net/http logs about callers that misbehave.
-func discardLog() *log.Logger { return log.New(io.Discard, "", 0) }

@@ -204,9 +204,7 @@ func writeInFlight(w io.Writer, all []PipelineInFlight, only string, older time.
 		_, _ = fmt.Fprintf(out, `%s{"pipeline":%s,"inflight":%d,"records":[`, between, name, len(p.Records))
 		between = ","
 		records := slices.DeleteFunc(p.Records, func(r engine.InFlight) bool { return r.Age < older })
-		slices.SortFunc(records, func(a, b engine.InFlight) int {
-			return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))
-		})
+		slices.SortStableFunc(records, engine.OldestFirst)
 		for i, r := range records[:min(most, len(records))] {
 			if i > 0 {
 				_ = out.WriteByte(',')

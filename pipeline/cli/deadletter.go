@@ -231,8 +231,9 @@ type letterCount struct {
 	chosen  int64
 	foreign int64 // of another pipeline
 	none    int64 // no letter
+	notOne  error // why the last of these is none
 	failed  int64 // --where failed
-	example error // of none or failed
+	failure error // the last one of --where
 }
 
 // errEnough ends a reading: the limit is reached.
@@ -243,7 +244,7 @@ func (b *letterBox) each(ctx context.Context, filter *deadletter.Filter, limit i
 	err = letters.Each(ctx, b.log, func(rec *pipeline.Record, at pipeline.Position) error {
 		l, err := deadletter.Read(rec, at)
 		if err != nil {
-			n.none, n.example = n.none+1, err
+			n.none, n.notOne = n.none+1, err
 			return nil
 		}
 		if l.Pipeline != b.file.Name {
@@ -252,7 +253,7 @@ func (b *letterBox) each(ctx context.Context, filter *deadletter.Filter, limit i
 		}
 		ok, err := filter.Match(l)
 		if err != nil {
-			n.failed, n.example = n.failed+1, err
+			n.failed, n.failure = n.failed+1, err
 		}
 		if !ok {
 			return nil
@@ -278,10 +279,10 @@ func (b *letterBox) report(g *globals, n letterCount) {
 		fmt.Fprintf(g.err, "%s of other pipelines left out\n", counted(int(n.foreign), "letter"))
 	}
 	if n.none > 0 {
-		fmt.Fprintf(g.err, "%s left out for being no dead letter, the last: %v\n", counted(int(n.none), "record"), n.example)
+		fmt.Fprintf(g.err, "%s left out for being no dead letter, the last: %v\n", counted(int(n.none), "record"), n.notOne)
 	}
 	if n.failed > 0 {
-		fmt.Fprintf(g.err, "--where failed on %s, which it does not choose, the last time: %v\n", counted(int(n.failed), "record"), n.example)
+		fmt.Fprintf(g.err, "--where failed on %s, which it does not choose, the last time: %v\n", counted(int(n.failed), "record"), n.failure)
 	}
 	if torn := b.torn(); torn != "" {
 		fmt.Fprintln(g.err, torn)

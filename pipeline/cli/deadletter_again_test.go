@@ -21,15 +21,15 @@ import (
 	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
-// A slowServer answers each request within a few milliseconds, counts them, and says when so many have come.
-type slowServer struct {
+// A steadyServer answers each request within a few milliseconds, counts them, and says when so many have come.
+type steadyServer struct {
 	*httptest.Server
 	asked, until atomic.Int64
 	reached      chan struct{}
 }
 
-func newSlowServer(t *testing.T) *slowServer {
-	s := &slowServer{reached: make(chan struct{}, 1)}
+func newSteadyServer(t *testing.T) *steadyServer {
+	s := &steadyServer{reached: make(chan struct{}, 1)}
 	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		time.Sleep(time.Duration(rand.IntN(3)) * time.Millisecond)
 		if s.asked.Add(1) == s.until.Load() {
@@ -43,7 +43,7 @@ func newSlowServer(t *testing.T) *slowServer {
 }
 
 // stopReplay starts a replay and stops it after some of the requests that it makes, at most n.
-func (s *slowServer) stopReplay(t *testing.T, file string, how syscall.Signal, n int64) {
+func (s *steadyServer) stopReplay(t *testing.T, file string, how syscall.Signal, n int64) {
 	t.Helper()
 	s.until.Store(s.asked.Load() + 1 + rand.Int64N(n))
 	r := startCommand(t, nil, nil, "dead-letter", "replay", file, "--to", "step")
@@ -64,7 +64,7 @@ func (s *slowServer) stopReplay(t *testing.T, file string, how syscall.Signal, n
 // each letter was called for once, and delivered once.
 func TestReplayStoppedAgainAndAgain(t *testing.T) {
 	const stops, all = 6, 1500
-	server := newSlowServer(t)
+	server := newSteadyServer(t)
 	s := newSentBack(t, "stages:\n  - http: {url: \""+server.URL+"/{n}\", into: answer}\n    name: ask\n    workers: 16\nsinks:\n  - kafka: {topic: OUT}\n")
 	out := s.c.Topic(t, 2)
 	s.replaceInFile("OUT", out)
@@ -100,7 +100,7 @@ func TestReplayStoppedAgainAndAgain(t *testing.T) {
 // the replay was begun.
 func TestReplayKilledAgainAndAgain(t *testing.T) {
 	const kills, all = 6, 1500
-	server, dir := newSlowServer(t), t.TempDir()
+	server, dir := newSteadyServer(t), t.TempDir()
 	var dead strings.Builder
 	for n := range all {
 		fmt.Fprintf(&dead, `{"topic":"t","partition":0,"offset":%d,"headers":["penstock-pipeline","kills","penstock-step","ask","penstock-reason","attempts",`+

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -24,6 +25,7 @@ const (
 	refusedStep      = "unknown_step"        // the file has no such step or sink
 	refusedValue     = "no_step_value"       // steps before may have changed the value, and the letter does not have it
 	refusedRest      = "key_headers_or_time" // steps before change what a letter does not have
+	refusedSteps     = "no_step_before"      // the letter has the value as steps before made it, and the file has none that gives it
 )
 
 // A letterChooser decides about letters, and counts.
@@ -47,7 +49,7 @@ func (c *letterChooser) choose(rec *pipeline.Record, at pipeline.Position) (lett
 	defer c.mu.Unlock()
 	l, err := deadletter.Read(rec, at)
 	if err != nil {
-		c.count.none, c.count.example = c.count.none+1, err
+		c.count.none, c.count.notOne = c.count.none+1, err
 		return letters.Choice{Verdict: letters.Pass}, nil
 	}
 	if l.Pipeline != c.box.file.Name {
@@ -56,7 +58,7 @@ func (c *letterChooser) choose(rec *pipeline.Record, at pipeline.Position) (lett
 	}
 	ok, err := c.filter.Match(l)
 	if err != nil {
-		c.count.failed, c.count.example = c.count.failed+1, err
+		c.count.failed, c.count.failure = c.count.failed+1, err
 	}
 	if !ok {
 		c.unasked++
@@ -126,13 +128,7 @@ func (c *letterChooser) refusals() (n int64) {
 // printCounts writes counts by name, the largest first.
 func printCounts(w io.Writer, counts map[string]int64) {
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		if counts[a] != counts[b] {
-			return int(counts[b] - counts[a])
-		}
-		if a < b {
-			return -1
-		}
-		return 1
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
 	})
 	for _, name := range names {
 		fmt.Fprintf(w, "  %-8d %s\n", counts[name], visible(name))
@@ -170,8 +166,14 @@ func (b *letterBox) toStep(l *deadletter.Letter) (letterTarget, string) {
 	case step < 0:
 		return t, refusedStep
 	}
+	if t.step == 0 && l.Changed { // the file has changed since
+		return t, refusedSteps
+	}
 	value := false
 	for i := range stages[:t.step] {
+		if stages[i].Kind.Name == "split" { // it is not passed over, and nothing is known of how a record was behind it
+			return t, refusedValue
+		}
 		v, rest := changes(&stages[i])
 		if rest {
 			return t, refusedRest

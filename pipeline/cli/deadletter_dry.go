@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync/atomic"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/deadletter"
@@ -29,6 +30,20 @@ type rehearsal struct {
 	lateOrMore bool
 
 	read, left atomic.Int64 // records of the log
+}
+
+// rehearse is a dry run that a signal may end.
+func (r *redrive) rehearse(ctx context.Context, w io.Writer, screen *screen) error {
+	var whole atomic.Bool // it came to its end, though a signal came as well
+	stopped, err := interrupted(ctx, r.signals, true, time.Second, func(ctx context.Context) error {
+		err := r.dryRun(ctx, w, screen)
+		whole.Store(!errors.Is(err, context.Canceled))
+		return err
+	})
+	if stopped && !whole.Load() {
+		fmt.Fprintln(w, "stopped before all was read: what the replay would do is not known")
+	}
+	return err
 }
 
 // dryRun looks at the letters as a replay would, and says what it would do.
@@ -135,7 +150,7 @@ func (d *rehearsal) take() bool {
 // say says what the replay would do, and gives the error that it would end with.
 func (d *rehearsal) say(w io.Writer) error {
 	fmt.Fprintf(w, "%s would go %s\n", counted(int(d.chosen), "letter"), d.where())
-	printCounts(w, d.chooser.chosen)
+	d.chooser.printChosen(w)
 	d.warn(w)
 	printLate(w, d.late, d.lateOrMore, "would go")
 	fmt.Fprintf(w, "%d were replayed already\n", d.already)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -26,11 +27,15 @@ func (l *slowLog) Fits(int32, *letters.Done) error                        { retu
 func (l *slowLog) Load(context.Context) (letters.Progress, error)         { return letters.Progress{}, nil }
 func (l *slowLog) Open(_ context.Context, _ letters.Progress) (err error) { return nil }
 
-func (l *slowLog) Next(context.Context) (*pipeline.Record, pipeline.Position, error) {
+func (l *slowLog) Next(ctx context.Context) (*pipeline.Record, pipeline.Position, error) {
 	if l.read == 10 {
 		return nil, pipeline.Position{}, io.EOF
 	}
-	time.Sleep(700 * time.Millisecond)
+	select {
+	case <-time.After(700 * time.Millisecond):
+	case <-ctx.Done():
+		return nil, pipeline.Position{}, ctx.Err()
+	}
 	l.read++
 	return new(pipeline.Record), pipeline.Position{Topic: "slow", Offset: l.read}, nil
 }
@@ -56,4 +61,23 @@ func TestDryRunShowsHowFarItIs(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDryRunThatIsStopped: what nobody has read to its end, nobody can say anything of, and that is said.
+func TestDryRunThatIsStopped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		signals := make(chan os.Signal, 1)
+		box := &letterBox{log: new(slowLog), file: new(config.Pipeline)}
+		r := &redrive{letterBox: box, flags: new(redriveFlags), signals: signals, chooser: &letterChooser{
+			box: box, filter: new(deadletter.Filter), refused: map[string]int64{}, chosen: map[string]int64{},
+		}}
+		time.AfterFunc(2*time.Second, func() { signals <- os.Interrupt })
+		if err := r.rehearse(t.Context(), &out, new(screen)); err != nil {
+			t.Error(err)
+		}
+		if want := "stopped before all was read: what the replay would do is not known\n"; out.String() != want {
+			t.Errorf("it says %q, not %q", out.String(), want)
+		}
+	})
 }

@@ -49,3 +49,29 @@ dead_letter:
 		}
 	}
 }
+
+// TestLettersThatCannotBeJudged: what is said of a record that is no letter is not said of one on which --where failed.
+func TestLettersThatCannotBeJudged(t *testing.T) {
+	dir := t.TempDir()
+	file, from := filepath.Join(dir, "p.yaml"), filepath.Join(dir, "some.jsonl")
+	headers := `["penstock-pipeline","p","penstock-step","s","penstock-reason","r","penstock-topic","t","penstock-partition","0","penstock-offset","7"]`
+	for name, text := range map[string]string{
+		file: "pipeline: p\nsource:\n  replay: {files: [in.jsonl]}\nsinks:\n  - file: {path: out.jsonl}\n",
+		from: `{"topic":"t","headers":` + headers + `,"payload_json":{"a":"x"}}` + "\n" + `{"topic":"t","payload_json":{"a":1}}` + "\n",
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, args := range [][]string{{"ls", file}, {"replay", file, "--dry-run"}} {
+		_, out, log := penstock(t, append(append([]string{"dead-letter"}, args...), "--from", from, "--where", "a > 1")...)
+		for line := range strings.Lines(out + log) {
+			if strings.Contains(line, "--where failed") && (!strings.Contains(line, "the last") || strings.Contains(line, "penstock-pipeline")) {
+				t.Errorf("%s says %s", args[0], line)
+			}
+		}
+		if !strings.Contains(out+log, "--where failed") {
+			t.Errorf("%s says\n%s%s", args[0], out, log)
+		}
+	}
+}

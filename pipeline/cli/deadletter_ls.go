@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -203,13 +204,10 @@ func (p *letterPrinter) end() error {
 		all = append(all, c)
 	}
 	slices.SortFunc(all, func(a, b *letterGroup) int {
-		switch {
-		case p.flags.by != "hour" && a.Count != b.Count:
-			return int(b.Count - a.Count)
-		case a.Value < b.Value:
-			return -1
+		if p.flags.by == "hour" {
+			return cmp.Compare(a.Value, b.Value)
 		}
-		return 1
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Value, b.Value))
 	})
 	if p.flags.asJSON {
 		for _, c := range all {

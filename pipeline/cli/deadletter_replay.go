@@ -146,8 +146,7 @@ func redriveFile(ctx context.Context, g *globals, f *redriveFlags, screen *scree
 		r.options.Ahead = aheadToTopics
 	}
 	if f.dryRun {
-		_, err := interrupted(ctx, signals, true, time.Second, func(ctx context.Context) error { return r.dryRun(ctx, g.out, screen) })
-		return errors.Join(err, box.log.Close())
+		return errors.Join(r.rehearse(ctx, g.out, screen), box.log.Close())
 	}
 	code := r.run(ctx, g, events, screen)
 	if torn := box.torn(); torn != "" {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/catalog"
+	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/deadletter"
 )
 
@@ -190,6 +191,7 @@ dead_letter:
 		{"split", true, 0, "", refusedRest},
 		{"out", true, 0, "", refusedRest},
 		{"gone", true, 0, "", refusedStep},
+		{"filter", true, 0, "", refusedSteps},
 	} {
 		l := &deadletter.Letter{Step: c.step, Changed: c.changed}
 		got, refused := box.toStep(l)
@@ -197,9 +199,14 @@ dead_letter:
 			t.Errorf("%s, value there %v: goes to %d %s, refused %q", c.step, c.changed, got.step, got.sink, refused)
 		}
 	}
-	box.file.Stages = box.file.Stages[:4]
+	stages := box.file.Stages
+	box.file.Stages = stages[:4]
 	if got, refused := box.toStep(&deadletter.Letter{Step: "out", Changed: true}); refused != "" || got.step != 4 || got.sink != "out" {
 		t.Errorf("of a sink: %+v, %q", got, refused)
+	}
+	box.file.Stages = []config.Stage{stages[5], stages[2]} // since the letter was written a split was put in front
+	if _, refused := box.toStep(&deadletter.Letter{Step: "value", Changed: true}); refused != refusedValue {
+		t.Errorf("behind a split: refused %q", refused)
 	}
 
 	chooser := &letterChooser{box: box, maxReplays: 3, place: toFirst}

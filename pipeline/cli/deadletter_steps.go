@@ -61,14 +61,13 @@ type skipping struct {
 	of    targetOf
 }
 
-// passes says whether a record is to pass. The step before the one where it begins gives it the
-// value that it had there.
+// passes says whether a record is to pass.
 func (s *skipping) passes(rec *pipeline.Record) bool {
 	t, ok := s.of(rec.Position)
 	return ok && s.index < t.step
 }
 
-// arrive gives a record that passes the value that it had where it begins, if that is the next step.
+// arrive gives a record that passes the last step in front of the one where it begins the value that it had there.
 func (s *skipping) arrive(rec *pipeline.Record) {
 	if t, ok := s.of(rec.Position); ok && s.index == t.step-1 && t.letter.Changed {
 		rec.SetValue(t.letter.StepValue)

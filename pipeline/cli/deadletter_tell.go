@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -77,26 +78,42 @@ func (c *letterChooser) sending(sinks, behind []string) (all, ofSinks, ofParts i
 	return all, ofSinks, ofParts
 }
 
+// printChosen writes how many letters were chosen, by step and reason. A sink that was given up may still turn some
+// down, here and in printLeft: what is written is what was known when the call began.
+func (c *letterChooser) printChosen(w io.Writer) {
+	c.mu.Lock()
+	chosen := maps.Clone(c.chosen)
+	c.mu.Unlock()
+	printCounts(w, chosen)
+}
+
 // printLeft says which letters are left, and why.
 func (c *letterChooser) printLeft(w io.Writer) {
-	if n := c.refusals(); n > 0 {
+	c.mu.Lock()
+	refused, count, unasked := maps.Clone(c.refused), c.count, c.unasked
+	c.mu.Unlock()
+	n := int64(0)
+	for _, some := range refused {
+		n += some
+	}
+	if n > 0 {
 		fmt.Fprintf(w, "%d refused\n", n)
-		printCounts(w, c.refused)
+		printCounts(w, refused)
 	}
 	for _, left := range []struct {
 		n    int64
 		what string
 	}{
-		{c.unasked, "that the flags do not choose"},
-		{c.count.foreign, "of other pipelines"},
-		{c.count.none, "that are no dead letters"},
+		{unasked, "that the flags do not choose"},
+		{count.foreign, "of other pipelines"},
+		{count.none, "that are no dead letters"},
 	} {
 		if left.n > 0 {
 			fmt.Fprintf(w, "%d left %s\n", left.n, left.what)
 		}
 	}
-	if c.count.failed > 0 {
-		fmt.Fprintf(w, "%d for which --where failed, the last: %v\n", c.count.failed, c.count.example)
+	if count.failed > 0 {
+		fmt.Fprintf(w, "%d for which --where failed, the last: %v\n", count.failed, count.failure)
 	}
 }
 
@@ -113,7 +130,7 @@ func (r *redrive) expect(t letters.Tally) error {
 // an error, or without.
 func (r *redrive) summarize(w io.Writer, t letters.Tally, s engine.Snapshot, ended error) {
 	fmt.Fprintf(w, "%d of %s replayed %s\n", t.Stored, counted(int(t.Chosen), "letter"), r.where())
-	printCounts(w, r.chooser.chosen)
+	r.chooser.printChosen(w)
 	r.warn(w)
 	notSent := t.Chosen - t.Ended()
 	if !r.toTopics {

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/rs/zerolog"
@@ -44,9 +43,7 @@ func dumpHolds(log zerolog.Logger, all []engine.Hold) {
 // lane.
 func dumpInFlight(log zerolog.Logger, all []engine.InFlight) {
 	log.Info().Int("inflight", len(all)).Msg("records in flight, oldest first")
-	slices.SortStableFunc(all, func(a, b engine.InFlight) int {
-		return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))
-	})
+	slices.SortStableFunc(all, engine.OldestFirst)
 	for i, r := range all {
 		if i == mostDumped {
 			log.Info().Int("inflight", len(all)-i).Msg("and as many more")

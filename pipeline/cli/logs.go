@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -75,8 +76,8 @@ type logInput struct {
 type logLine struct {
 	file string
 	n    int
-	text []byte
-	long bool // it is longer than maxLogLine, and the text is its beginning
+	text []byte // without white space at its end
+	long bool   // it is longer than maxLogLine, and the text is its beginning
 }
 
 // maxLogLine is the longest line that is read whole. Those of penstock are below 64 KiB; a shipper may add to them.
@@ -114,7 +115,7 @@ func (l logInput) eachOf(g *globals, name string, f func(logLine) error) error {
 		if err != nil {
 			return &exitError{exitEnvironment, fmt.Errorf("reading a log: %w", err)}
 		}
-		line = bytes.TrimSpace(line)
+		line = bytes.TrimRightFunc(line, unicode.IsSpace)
 		if at := bytes.IndexByte(line, '{'); l.prefix && at > 0 {
 			line = line[at:]
 		}

@@ -35,7 +35,7 @@ stands in a line of its own where it changes. Without a FILE, or with -, standar
 
   kubectl logs -f deploy/orders | penstock logs fmt --no-stats
 
-A line that is none of a log, as what a runtime says before it ends, is shown as it is, whatever the flags; of one above 4 MiB
+A line that is none of a log, as what a runtime says before it ends, is shown as it is, whatever the flags; of one above 4 KiB
 its beginning.`,
 		Args: takes(0, -1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -64,9 +64,9 @@ func formatLog(g *globals, l logInput, v logView) error {
 		line, err := event.ReadLine(raw.text)
 		switch today := line.Time.Local().Format(time.DateOnly); {
 		case raw.long:
-			out.line("%s... (longer than %d MiB: the rest of the line is left out)", event.Printable(string(raw.text)), maxLogLine>>20)
+			out.line("%s... (longer than %d MiB: the rest of the line is left out)", indented(raw.text), maxLogLine>>20)
 		case err != nil:
-			out.line("%s", event.Printable(string(raw.text)))
+			out.line("%s", indented(raw.text))
 		case !v.shows(&line):
 			return nil
 		case today != day:
@@ -82,6 +82,12 @@ func formatLog(g *globals, l logInput, v logView) error {
 		return out.err
 	})
 	return cmp.Or(err, buffer.Flush())
+}
+
+// indented gives a text that may be shown on a terminal, behind the blanks and tabs that it begins with: a stack trace is read by them.
+func indented(line []byte) string {
+	text := bytes.TrimLeft(line, " \t")
+	return string(line[:len(line)-len(text)]) + event.Printable(string(text))
 }
 
 func (v logView) shows(l *event.Line) bool {

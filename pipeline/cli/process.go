@@ -238,6 +238,7 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 	defer close(done)
 	every := readyEvery
 	lastCheck := time.Now()
+	progress, readiness := question[error]{of: p.checkProgress}, question[string]{of: p.unready}
 	for {
 		timer := time.NewTimer(every)
 		select {
@@ -247,10 +248,10 @@ func (p *process) watch(ctx context.Context, done chan<- struct{}) {
 		case <-timer.C:
 		}
 		if p.checkProgress != nil && time.Since(lastCheck) >= checkProgressEvery {
-			_, _ = withinSecond(p.checkProgress) // so that a standstill is known before somebody asks
+			_, _ = progress.ask() // so that a standstill is known before somebody asks
 			lastCheck = time.Now()
 		}
-		why, ok := withinSecond(p.unready)
+		why, ok := readiness.ask()
 		if !ok || ctx.Err() != nil || p.draining.Load() {
 			continue
 		}
@@ -292,12 +293,34 @@ func (p *process) unready() string {
 
 // withinSecond calls f, and after a second no longer waits for it: ok is false then.
 func withinSecond[T any](f func() T) (v T, ok bool) {
-	c := make(chan T, 1)
-	go func() { c <- f() }()
+	q := question[T]{of: f}
+	return q.ask()
+}
+
+// A question is a function that is called again and again, and may hang: of is not called before the last call has returned, since
+// each that hangs keeps a goroutine.
+type question[T any] struct {
+	of     func() T
+	answer chan T // of the call that has not been heard yet; nil: there is none
+}
+
+// ask calls the function, or waits on for the call that is under way, a second at most: ok is false then.
+func (q *question[T]) ask() (v T, ok bool) {
+	select {
+	case <-q.answer: // it has come meanwhile, and may be out of date
+		q.answer = nil
+	default:
+	}
+	if q.answer == nil {
+		c := make(chan T, 1)
+		q.answer = c
+		go func() { c <- q.of() }()
+	}
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {
-	case v = <-c:
+	case v = <-q.answer:
+		q.answer = nil
 		return v, true
 	case <-timer.C:
 		return v, false

@@ -78,6 +78,9 @@ type fakeRunner struct {
 
 	mu    sync.Mutex
 	state engine.Snapshot
+
+	asked int // how many calls of Snapshot have not returned,
+	most  int // and at most
 }
 
 func newFake(f *fakeRunner) *fakeRunner {
@@ -111,11 +114,16 @@ func (f *fakeRunner) Run(ctx context.Context) error {
 func (f *fakeRunner) Abort() { f.once.Do(func() { close(f.aborted) }) }
 
 func (f *fakeRunner) Snapshot() engine.Snapshot {
+	f.mu.Lock()
+	f.asked++
+	f.most = max(f.most, f.asked)
+	f.mu.Unlock()
 	if f.slowSnapshot {
 		time.Sleep(time.Minute)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.asked--
 	return f.state
 }
 
@@ -440,6 +448,30 @@ func TestAnExpectationThatIsNotMetIsFour(t *testing.T) {
 		if last := s.last(t); last["reason"] != "expectation" {
 			t.Errorf("last line: %v", last)
 		}
+	})
+}
+
+// TestWhatHangsIsNotAskedAgain: a component that does not say how it is has one goroutine wait for it, for each thing that the
+// process looks at, and not one more each second.
+func TestWhatHangsIsNotAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(&fakeRunner{slowSnapshot: true})
+		s := superviseAs(func(p *process) { p.checkProgress = func() error { p.snapshots(); return nil } }, f)
+		time.Sleep(time.Hour)
+		f.mu.Lock()
+		most := f.most
+		f.mu.Unlock()
+		if most != 2 {
+			t.Errorf("%d calls at once, want one of readiness and one of progress", most)
+		}
+		if !s.process.ready.Load() {
+			t.Error("what answers late is not heard")
+		}
+		s.signals <- syscall.SIGTERM
+		if code, _ := s.end(); code != exitDone {
+			t.Errorf("exit code %d", code)
+		}
+		time.Sleep(time.Minute) // what was asked last returns
 	})
 }
 

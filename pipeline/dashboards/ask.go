@@ -27,7 +27,7 @@ type ask struct {
 	over  over
 	rng   string   // time range: interval, whole, or a duration
 	each  []string // labels of a series beside by, when over is first or last: what has a present state of its own
-	fold  string   // what becomes of these series: sum or max; needed with each
+	fold  string   // what becomes of these series: sum, or max, which is also what "" says
 	by    []string // labels of the answer
 }
 

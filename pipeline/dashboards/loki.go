@@ -6,7 +6,7 @@ func OnLoki() []Dashboard {
 	for i := range all {
 		all[i].Store = Loki
 		all[i].Variables = []Variable{
-			{Name: "service", Label: "Service", Values: "label_values(service_name)", Default: "penstock"},
+			{Name: "service", Label: "Service", Values: "label_values(service_name)", Default: DefaultService},
 			{Name: "pipeline", Label: "Pipeline (regular expression)", Default: ".*"},
 		}
 		all[i].Annotations = []Annotation{

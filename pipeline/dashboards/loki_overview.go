@@ -88,7 +88,7 @@ func overviewTraffic() []Panel {
 		},
 		{
 			Title: "Bytes", Kind: Lines, Unit: BytesPerSec, Width: 6,
-			Description: "Values read, and values handed to sinks.",
+			Description: "Of the records that were read, and of those that sinks have stored.",
 			Queries: []Query{
 				perSecond("pipeline.stats", "bytes_in", "pipeline").named("{{pipeline}} in"),
 				perSecond("pipeline.stats", "bytes_out", "pipeline").named("{{pipeline}} out"),

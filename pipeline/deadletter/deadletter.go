@@ -3,19 +3,18 @@
 // Package deadletter is the format of dead letters: the headers that say why a record was rejected,
 // where it was read and how often it was tried.
 //
-// The engine writes them, whoever wants to look at rejected records, or to try them again, reads
-// them here. The format is public: docs/public.md lists the headers, and how they may change.
+// The engine writes them. Whoever wants to look at rejected records, or to try them again, reads them
+// with Read. The format is public: docs/public.md lists the headers, and how they may change.
 package deadletter
 
 import (
-	"math"
 	"strconv"
 	"strings"
 
 	"github.com/penstockio/penstock/pipeline"
 )
 
-// Prefix is how all headers begin that penstock itself writes.
+// Prefix begins the name of each header that penstock itself writes.
 const Prefix = "penstock-"
 
 // The headers of a dead letter, behind those that the record came with.
@@ -72,22 +71,18 @@ func ReadHistory(value []byte) History {
 	return History{int(replays), int(attempts)}
 }
 
-// Tried gives how often a record has been tried when it was n times since it was replayed: no more than a letter may say.
-// Anybody can write the header of a record, and a letter with a larger count could not be read.
-func (h History) Tried(n int) int { return h.Attempts + min(n, math.MaxInt32-h.Attempts) }
-
 // String gives the value of Replayed.
 func (h History) String() string { return strconv.Itoa(h.Replays) + " " + strconv.Itoa(h.Attempts) }
 
-// Contents are what of a record goes into its dead letter. Whoever redacts them puts other slices in
-// place of those that are there, which are the record's.
+// Contents are the parts of a record that go into its dead letter, and the message about it. The slices
+// are the record's: whoever redacts them puts others in their place, and changes no byte of these.
 type Contents struct {
-	Key, Value []byte
-	Headers    []pipeline.Header // its own
-	Got        []byte            // what stands in the header Value,
-	HasGot     bool              // if there is one
-	Error      string            // what stands in the header Error; it is cut to its length afterwards
-	Redacted   []string          // what was taken out, as the header Redacted names it
+	Key, Value []byte            // as they came
+	Headers    []pipeline.Header // those that the record came with
+	Got        []byte            // for the header Value: the value as the step got it, nil for a tombstone
+	HasGot     bool              // the letter has the header Value
+	Error      string            // for the header Error; it is cut to its length afterwards
+	Redacted   []string          // for the header Redacted: what was taken out
 }
 
 // What may stand in the header Redacted, in this order.

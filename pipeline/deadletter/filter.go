@@ -20,7 +20,7 @@ func (f *Filter) Narrow() bool {
 	return len(f.Reasons) > 0 || len(f.Steps) > 0 || !f.Since.IsZero() || !f.Until.IsZero() || f.Where != nil
 }
 
-// Match says whether the filter chooses a letter. An error is that of Where, which then does not.
+// Match says whether the filter chooses a letter. An error is that of Where: such a letter is not chosen.
 func (f *Filter) Match(l *Letter) (bool, error) {
 	switch {
 	case len(f.Reasons) > 0 && !slices.Contains(f.Reasons, l.Reason),
@@ -31,6 +31,6 @@ func (f *Filter) Match(l *Letter) (bool, error) {
 	case f.Where == nil:
 		return true, nil
 	}
-	rec := l.Record.Clone() // reading a field remembers where it is
-	return f.Where(rec)
+	ok, err := f.Where(l.Record.Clone()) // reading a field remembers where it is
+	return ok && err == nil, err
 }

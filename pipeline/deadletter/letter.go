@@ -28,7 +28,7 @@ type Letter struct {
 	Redacted               []string // what was taken out; nil: nothing
 
 	// Changed says that StepValue is there: the value as the step got it, nil for a tombstone.
-	// Without, the steps before had changed nothing, or it was too long, or the record was split.
+	// Without it the steps before had changed nothing, or the letter could not have it: see Value.
 	Changed   bool
 	StepValue []byte
 }

@@ -160,7 +160,7 @@ func TestFilter(t *testing.T) {
 		text, err := rec.Field("a")
 		return string(text) == "1" && rec.Topic == "flights", err
 	}
-	failing := func(*pipeline.Record) (bool, error) { return false, errors.New("no") }
+	failing := func(*pipeline.Record) (bool, error) { return true, errors.New("no") }
 	for _, c := range []struct {
 		name   string
 		filter Filter

@@ -122,16 +122,16 @@ func (sl *slot) goTo(key any) (asks bool) {
 		return false
 	}
 	now := time.Now()
+	s.tick(now)
 	c.host, c.leads = sl.host, sl.leads
 	if c.gate != nil {
-		c.gate.mayBeOpen(now)
+		w.mayBeOpen(c.gate, now)
 		s.leaveGate(c, now)
 	}
 	if s.join(c, key, now) {
 		w.mu.Unlock()
 		return true
 	}
-	s.tick(now)
 	s.hold(c, 0, now)
 	wl, cut := c.wl, s.mayCutLower(c)
 	sl.done()
@@ -203,7 +203,7 @@ func (sl *slot) letIn() (in bool) {
 		return false
 	}
 	if c.gate != nil {
-		c.gate.mayBeOpen(now)
+		w.mayBeOpen(c.gate, now)
 		s.leaveGate(c, now)
 	}
 	c.letOn(now)

@@ -199,8 +199,8 @@ func (pl *pool) tidy() {
 	}
 }
 
-// make gives an empty chunk of a lane.
-func (pl *pool) make(l *lane) *chunk {
+// make gives an empty chunk of a lane, which those who look from outside find where step and state say.
+func (pl *pool) make(l *lane, step int, state uint32) *chunk {
 	pl.mu.Lock()
 	var c *chunk
 	if n := len(pl.free); n > 0 {
@@ -209,6 +209,7 @@ func (pl *pool) make(l *lane) *chunk {
 		c = &chunk{recs: make([]item, 0, chunkRecords), spare: make([]item, 0, chunkRecords)}
 	}
 	c.lane = l
+	c.at(step, state)
 	c.prev, c.next = pl.head.prev, &pl.head
 	c.prev.next, c.next.prev = c, c
 	pl.mu.Unlock()

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,12 +26,16 @@ type clock struct {
 	timer    *time.Timer
 	deadline time.Time            // while it goes
 	left     time.Duration        // while it stands still
-	stops    int                  // how many have stopped it and not let it go on
-	since    time.Time            // when the first of them did
+	stops    []*clockStop         // of those who have stopped it and not let it go on, in the order in which they did
+	since    time.Time            // since when it has stood still, while it does
 	stood    time.Duration        // how long it stood still before
-	waits    heldFor              // for what it stands still, as far as that was said
-	host     string               // likewise: with whom that has to do
 	after    map[*func()]struct{} // AfterFunc
+}
+
+// A clockStop says for what a clock stands still, and with whom that has to do, as far as that was said.
+type clockStop struct {
+	by   heldFor
+	host string
 }
 
 // newClock starts one. The caller ends it.
@@ -46,7 +51,7 @@ func newClock(parent context.Context, timeout time.Duration) *clock {
 // late ends the clock when its time is over. The timer may have fired just when it was stopped.
 func (c *clock) late() {
 	c.mu.Lock()
-	over := c.stops == 0 && !time.Now().Before(c.deadline)
+	over := len(c.stops) == 0 && !time.Now().Before(c.deadline)
 	c.mu.Unlock()
 	if over {
 		c.end(context.DeadlineExceeded)
@@ -70,36 +75,34 @@ func (c *clock) end(err error) {
 	c.after = nil
 }
 
-// StopClock has the time stand still until all who have stopped it let it go on. It is for the last of them that it stands still.
+// StopClock has the time stand still until all who have stopped it let it go on.
 func (c *clock) StopClock(calls ...pipeline.Call) (resume func()) {
-	var by heldFor
-	var host string
+	one := new(clockStop)
 	for _, call := range calls {
-		by = heldBy(call)
+		one.by = heldBy(call)
 		if h, ok := call.(pipeline.Hosted); ok {
-			host = h.Host()
+			one.host = h.Host()
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waits, c.host = by, host
-	if c.stops == 0 {
+	if len(c.stops) == 0 {
 		c.since = time.Now()
 		c.left = c.deadline.Sub(c.since)
 		c.timer.Stop()
 	}
-	c.stops++
-	return sync.OnceFunc(c.resume)
+	c.stops = append(c.stops, one)
+	return sync.OnceFunc(func() { c.resume(one) })
 }
 
-func (c *clock) resume() {
+func (c *clock) resume(one *clockStop) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stops--; c.stops > 0 {
+	i := slices.Index(c.stops, one)
+	if c.stops = slices.Delete(c.stops, i, i+1); len(c.stops) > 0 {
 		return
 	}
 	now := time.Now()
-	c.waits, c.host = heldFor{}, ""
 	c.stood += now.Sub(c.since)
 	c.deadline = now.Add(c.left)
 	if c.err == nil {
@@ -107,18 +110,22 @@ func (c *clock) resume() {
 	}
 }
 
-// waitsFor is for what the time stands still, and with whom that has to do; zero: that was not said, or it goes.
+// waitsFor is for what the time stands still, of who stopped it last and has not let it go on, and with whom that has to do;
+// zero: that was not said, or it goes.
 func (c *clock) waitsFor() (by heldFor, host string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.waits, c.host
+	if n := len(c.stops); n > 0 {
+		return c.stops[n-1].by, c.stops[n-1].host
+	}
+	return heldFor{}, ""
 }
 
 // stoodStill is how long the clock has stood still in all, and for how long it does now; 0: it goes.
 func (c *clock) stoodStill(now time.Time) (all, since time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stops > 0 {
+	if len(c.stops) > 0 {
 		since = now.Sub(c.since)
 	}
 	return c.stood + since, since
@@ -128,7 +135,7 @@ func (c *clock) stoodStill(now time.Time) (all, since time.Duration) {
 func (c *clock) Deadline() (deadline time.Time, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stops > 0 {
+	if len(c.stops) > 0 {
 		return time.Time{}, false
 	}
 	return c.deadline, true

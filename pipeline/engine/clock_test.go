@@ -162,3 +162,43 @@ func TestAClockIsAContext(t *testing.T) {
 		}
 	})
 }
+
+// A saying is a call that says what it waits for, and with whom that has to do.
+type saying struct {
+	pipeline.Call
+	what, host string
+}
+
+func (s saying) Waits() string { return s.what }
+func (s saying) Host() string  { return s.host }
+
+// Of several calls of a Write that wait for limits the clock names one that still does, the last of them: not one that went on
+// before the others.
+func TestAClockNamesWhoStillStopsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock(t.Context(), time.Second)
+		defer c.end(context.Canceled)
+		says := func(want, host string) {
+			if by, of := c.waitsFor(); by.waits != want || of != host {
+				t.Errorf("it stands still for %q of %q, want %q of %q", by.waits, of, want, host)
+			}
+		}
+		first := c.StopClock(saying{what: "rate", host: "a.example"})
+		second := c.StopClock(saying{what: "circuit", host: "b.example"})
+		third := c.StopClock()
+		says("", "") // that was not said
+		third()
+		says("circuit", "b.example")
+		first()
+		says("circuit", "b.example")
+		again := c.StopClock(saying{what: "rate", host: "a.example"})
+		second()
+		second()
+		says("rate", "a.example")
+		again()
+		says("", "")
+		if _, still := c.stoodStill(time.Now()); still != 0 {
+			t.Error("it stands still")
+		}
+	})
+}

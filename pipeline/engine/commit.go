@@ -113,8 +113,11 @@ func (l *lane) saved(next int64, now time.Time) {
 	defer l.mu.Unlock()
 	l.committed = max(l.committed, next)
 	l.dirtyAt, l.firstTime = time.Time{}, pipeline.NoTime
-	if l.ring.Passed() > l.committed { // it moved while the source was called
-		l.dirtyAt = now
+	if l.ring.Committable() <= l.committed {
+		return
+	}
+	l.dirtyAt = now // it moved while the source was called
+	if l.ring.Passed() > l.committed {
 		// Which piece moved it first is not kept. The last one stands for it until the next
 		// commit: younger by at most what the call took.
 		l.firstTime = l.lastTime

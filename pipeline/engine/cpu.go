@@ -68,7 +68,7 @@ func (s *cpuStep) send(c *chunk) (waited bool) {
 		s.number(c.recs)
 	}
 	for len(c.recs) > chunkRecords {
-		head := p.pool.make(c.lane)
+		head := p.pool.make(c.lane, s.index, stateTurn)
 		c.mu.Lock()
 		head.recs = append(head.recs, c.recs[:chunkRecords]...)
 		c.recs = c.recs[chunkRecords:]

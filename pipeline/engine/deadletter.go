@@ -3,6 +3,7 @@ package engine
 import (
 	"bytes"
 	"errors"
+	"math"
 	"strconv"
 	"strings"
 
@@ -88,7 +89,7 @@ func (p *shared) appendReasons(headers []pipeline.Header, it item, why *failure,
 			add(deadletter.Detail, clip(detail, maxError))
 		}
 	}
-	add(deadletter.Attempts, strconv.Itoa(past.Tried(why.attempts)))
+	add(deadletter.Attempts, strconv.Itoa(min(past.Attempts, math.MaxInt32-why.attempts)+why.attempts)) // a larger one could not be read back
 	if past.Replays > 0 {
 		add(deadletter.Replays, strconv.Itoa(past.Replays))
 	}

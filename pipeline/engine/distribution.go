@@ -28,8 +28,7 @@ type Histogram struct {
 // they are less than 0.8 % apart, and none is above a day of microseconds.
 type Bar struct{ From, To, Count int64 }
 
-// longest is the longest duration that is counted, in microseconds, a day: longer ones count as
-// that.
+// longest is the longest duration that is told apart, in microseconds: a day. What takes longer counts as a day.
 const longest = int64(24 * time.Hour / time.Microsecond)
 
 func newHistogram() *hdrhistogram.Histogram { return hdrhistogram.New(1, longest, 2) }

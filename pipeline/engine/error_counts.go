@@ -16,18 +16,21 @@ const (
 
 // An errorCount counts the errors of one type in a step or sink, with an example.
 type errorCount struct {
-	count   int64             // since the last event
 	total   int64             // since the start
 	message string            // of the example,
 	at      pipeline.Position // the record that it was about,
 	when    time.Time         // and when it was taken
 }
 
-// failed counts a failed attempt by its type.
+// failed counts a failed attempt, in all and by its type: under one lock, so that the types add up to Counts.Errors.
 func (m *meter) failed(at pipeline.Position, err error) {
 	kind, now := errorType(err), time.Now()
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.sealed {
+		return
+	}
+	m.counts.Errors++
 	if m.errors == nil {
 		m.errors = map[string]*errorCount{}
 	}
@@ -41,10 +44,9 @@ func (m *meter) failed(at pipeline.Position, err error) {
 			m.errors[kind] = c
 		}
 	}
-	if c.count == 0 || now.Sub(c.when) >= exampleEvery {
+	if c.total == 0 || now.Sub(c.when) >= exampleEvery {
 		c.message, c.at, c.when = clip(textOf(err.Error), maxSample), at, now
 	}
-	c.count++
 	c.total++
 }
 

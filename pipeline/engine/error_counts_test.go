@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/event"
 )
 
 // A typedError names its type, as those of components do.
@@ -90,6 +92,97 @@ func TestExamplesOfErrors(t *testing.T) {
 			case e.Type == "_other" && e.Total != maxTypes+1:
 				t.Errorf("%+v, want the rest", e)
 			}
+		}
+	})
+}
+
+// TestErrorsAndTheirTypesAreOneSum: an attempt that failed is in the count of errors and in that of its type at the same
+// time, also while the rest of its chunk is at work, and when it ends after the counting.
+func TestErrorsAndTheirTypesAreOneSum(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hung := make(chan struct{})
+		p, done := start(t, t.Context(), Options{
+			Source: &memory{lanes: 1, records: 10},
+			Steps: []Step{{Name: "parse", Workers: 1, Stage: does(func(_ context.Context, r *pipeline.Record) error {
+				if r.Offset < 3 {
+					return typedError{"bad", "parsing: bad"}
+				}
+				<-hung
+				return nil
+			})}},
+			Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Sink: &collect{}},
+		})
+		synctest.Wait()
+		agree := func(when string) {
+			s := p.Snapshot()
+			if one := s.Steps[0]; len(one.ErrorsByType) != 1 || one.ErrorsByType[0].Total != 3 || one.Errors != 3 || s.Errors != 3 {
+				t.Errorf("%s: %d errors, of all steps %d, by type %+v", when, one.Errors, s.Errors, one.ErrorsByType)
+			}
+		}
+		agree("at work")
+		close(hung)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		p.steps[0].core().meter.failed(pipeline.Position{}, typedError{"bad", "parsing: too late"})
+		agree("after the end")
+	})
+}
+
+// A failsBetween is a log that has one more attempt of a step fail when the stats of the step have been written.
+type failsBetween struct {
+	lines
+	fail func()
+}
+
+func (f *failsBetween) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(`"event_name":"step.stats"`)) {
+		f.fail()
+	}
+	return f.lines.Write(b)
+}
+
+// TestErrorStatsAreOfTheMomentOfTheOthers: what fails between the events of an interval is in those of the next one: so the
+// counts of error.stats add up to those of step.stats. They come in the order of their types.
+func TestErrorStatsAreOfTheMomentOfTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &failsBetween{}
+		events := event.New(log, event.Options{Service: "test", Instance: "test"})
+		defer events.Close()
+		kinds := []string{"c", "a", "b"}
+		p := mustNew(t, Options{
+			Source: &memory{lanes: 1, records: 10, endless: true}, Events: events, StatsEvery: time.Second,
+			Steps: []Step{{Name: "parse", Stage: does(func(_ context.Context, r *pipeline.Record) error {
+				if int(r.Offset) < len(kinds) {
+					return typedError{kinds[r.Offset], "parsing: bad"}
+				}
+				return nil
+			})}},
+			Sinks: []Output{{Name: "out", Sink: &collect{}}}, DeadLetter: DeadLetter{Sink: &collect{}},
+		})
+		log.fail = func() { p.steps[0].core().meter.failed(pipeline.Position{}, typedError{"a", "parsing: bad"}) }
+		ctx, cancel := context.WithTimeout(t.Context(), 3500*time.Millisecond)
+		defer cancel()
+		if err := p.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+		got, errs, totals := "", 0.0, map[string]float64{}
+		for _, e := range log.all() {
+			switch e["event_name"] {
+			case "step.stats":
+				errs = e["errors_total"].(float64)
+				got += fmt.Sprintf("; %v:", e["errors"])
+			case "error.stats":
+				totals[e["error_type"].(string)] = e["count_total"].(float64)
+				got += fmt.Sprintf(" %v %v", e["error_type"], e["count"])
+			case "sink.stats": // those of the step are there
+				if sum := totals["a"] + totals["b"] + totals["c"]; sum != errs {
+					t.Errorf("%v errors, by type %v", errs, totals)
+				}
+			}
+		}
+		if want := "; 3: a 1 b 1 c 1; 1: a 1; 1: a 1; 1: a 1"; got != want {
+			t.Errorf("%s, want %s", got, want)
 		}
 	})
 }

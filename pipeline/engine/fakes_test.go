@@ -371,6 +371,11 @@ func balanced(t testing.TB, p *Pipeline) {
 	for _, si := range s.Sinks {
 		check("sink "+si.Name, si.Counts)
 	}
+	for _, st := range p.steps {
+		if st, ok := st.(*waitStep); ok {
+			st.win.gatesAddUp(t)
+		}
+	}
 }
 
 // ascending checks that offsets are 0, 1, 2, … n-1.

@@ -268,8 +268,7 @@ func (f *filler) fits(recs []pipeline.Record) (n int, weight int64) {
 func (f *filler) publish(b *block, at, n int, weight int64) bool {
 	l, in := f.lane, f.in
 	if f.c == nil {
-		f.c = f.p.pool.make(l)
-		f.c.at(0, stateQueued) // for those who look from outside: it is sent later
+		f.c = f.p.pool.make(l, 0, stateQueued)
 	}
 	pc := f.pc
 	if pc == nil {

@@ -38,7 +38,8 @@ type gate struct {
 	asker *call             // the one that asks: it is asked for, due, or throttled
 	queue fifo.Queue[*call] // those behind it, by ticket. A call may have left it: then it is no longer throttled here
 	woken bool              // something has changed since the asker began to ask
-	held  heldFor           // what for, as the last one that was not let in has said
+	opening
+	held heldFor // what for, as the last one that was not let in has said
 
 	// For max_wait. The gate is shut from when its asker is not let in until that may have changed.
 	// While the asker then waits for a slot, it is no limit that holds back those behind it.
@@ -100,6 +101,8 @@ func (sl *slot) hear() {
 type gateSet struct {
 	gates      map[any]*gate // at which calls wait or ask; nil: the stage is no Admitter
 	spareGates []*gate
+	undecided  int               // calls that wait behind an asker, at gates that may be open
+	passedBy   bool              // somebody has admitted nothing for them
 	tickets    uint64            // that were given
 	refused    fifo.Queue[*call] // throttled for too long, and not ended yet
 	refusal    sync.Cond         // who ends them waits for one
@@ -116,7 +119,7 @@ func (s *waitStep) join(c *call, key any, now time.Time) (asks bool) {
 	g := w.gates[key]
 	if g != nil {
 		c.gate, c.joined = g, g.shutFor(now)
-		g.insert(c)
+		w.insert(g, c)
 		return false
 	}
 	if n := len(w.spareGates); n > 0 {
@@ -125,14 +128,15 @@ func (s *waitStep) join(c *call, key any, now time.Time) (asks bool) {
 		g = &gate{}
 		g.wake = func() { s.wake(g) }
 	}
-	g.key, g.asker = key, c
+	g.key, g.asker, g.opening = key, c, opening{}
 	c.gate, c.joined = g, 0
 	w.gates[key] = g
 	return true
 }
 
 // insert puts a call into the queue, in which most come in order.
-func (g *gate) insert(c *call) {
+func (w *window) insert(g *gate, c *call) {
+	w.behind(g, 1)
 	g.queue.Push(c)
 	q := g.queue.Rest()
 	last := len(q) - 1
@@ -170,12 +174,11 @@ func (s *waitStep) stepBack(c *call, now time.Time) {
 		s.hold(c, 0, now)
 		return
 	}
-	next := g.queue.Pop()
-	g.asker, g.woken = next, false
-	g.insert(c)
+	w.promote(g)
+	w.insert(g, c)
 	s.hold(c, 0, now)
-	g.mayBeOpen(now)
-	w.Due(&next.Place)
+	w.mayBeOpen(g, now)
+	w.Due(&g.asker.Place)
 }
 
 // shutFor is how long the gate has been shut in all.
@@ -186,9 +189,6 @@ func (g *gate) shutFor(now time.Time) time.Duration {
 	return g.shut + now.Sub(g.shutSince)
 }
 
-// mayBeOpen says that the gate may have opened.
-func (g *gate) mayBeOpen(now time.Time) { g.shut, g.shutSince = g.shutFor(now), time.Time{} }
-
 // leaveGate takes a call from its gate, if it is at one. If it was the asker, the next one asks.
 func (s *waitStep) leaveGate(c *call, now time.Time) {
 	w, g := &s.win, c.gate
@@ -198,20 +198,20 @@ func (s *waitStep) leaveGate(c *call, now time.Time) {
 	c.held += g.shutFor(now) - c.joined
 	c.gate = nil
 	if g.asker != c {
+		w.behind(g, -1)
 		return
 	}
 	g.asker, g.woken = nil, false
 	if g.timer != nil {
 		g.timer.Stop()
 	}
-	if next := g.first(); next != nil {
-		g.queue.Pop()
-		g.asker = next
-		w.Due(&next.Place)
+	if g.first() != nil {
+		w.promote(g)
+		w.Due(&g.asker.Place)
 		return
 	}
 	delete(w.gates, g.key)
-	g.key, g.held, g.shut, g.shutSince = nil, heldFor{}, 0, time.Time{}
+	g.key, g.held, g.shut, g.shutSince = nil, heldFor{}, 0, time.Time{} // opening stays: of a lane that ends others may leave behind it
 	if len(w.spareGates) < spareGates {
 		w.spareGates = append(w.spareGates, g)
 	}
@@ -230,10 +230,11 @@ func (s *waitStep) hold(c *call, wait time.Duration, now time.Time) {
 		return
 	}
 	if g.woken {
-		g.mayBeOpen(now)
+		w.mayBeOpen(g, now)
 		w.Due(&c.Place)
 		return
 	}
+	w.isShut(g)
 	if g.shutSince.IsZero() && !g.held.joins {
 		g.shutSince = now
 	}
@@ -260,7 +261,7 @@ func (s *waitStep) wake(g *gate) {
 		if g.timer != nil {
 			g.timer.Stop()
 		}
-		g.mayBeOpen(now)
+		w.mayBeOpen(g, now)
 		w.Due(&c.Place)
 	default: // it is due, and has not begun to ask, or it asks now
 		g.woken = true

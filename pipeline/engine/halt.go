@@ -2,8 +2,7 @@ package engine
 
 import "errors"
 
-// This file ends a pipeline that is told to stop while its budget of rejections has it paused, or that spends this budget
-// while it stops.
+// This file ends a pipeline that is told to stop during a pause, or whose budget of rejections is spent while it stops.
 //
 // What it guarantees. Nothing more is rejected: to try what has begun to its end would fill the dead letters with the
 // outage that the pause is about. What has not begun is handed back (I7). What has begun, and what would be rejected, is

@@ -49,14 +49,14 @@ type Hold struct {
 	State string // as of an InFlight, or committing
 	Cause Cause
 	For   string // what that is, for people: "rate api of api.example"; "": Cause says it all
-	// Since is how long it has been waiting for that; of a write that is tried again, how long there has been no progress; where Batch
-	// is not 0, how long it has been seen to be at work, which is the least that it has been.
+	// Since is how long it has been waiting for that. Of a write that is tried again it is how long there has been no progress; where
+	// Batch is not 0, how long it has been seen to be at work: it may have been for longer.
 	Since time.Duration
 	Until time.Time // when a limit lets it ask again; zero: not known, or there is none
 	Joins bool      // Position waits for Root because the call for that one is equal to its own
 
-	// Batch is, of a record at work in a step that computes, how many records its worker took at once, and BatchSince how long ago, where it
-	// is not known since when the worker has this one. 0: it is, or it is no such record.
+	// Batch is of a record at work in a step that computes, where it is not known since when its worker has been at it: how many records
+	// the worker took at once. BatchSince is how long ago that was. 0: it is known, or it is no such record.
 	Batch      int
 	BatchSince time.Duration
 
@@ -65,12 +65,14 @@ type Hold struct {
 	ErrorType    string // of the last attempt that failed; "": none has
 	ErrorMessage string
 
-	Age    time.Duration // since Position was made a record; in Where commit since it was done
-	Behind int64         // records of the lane behind Position that its mark cannot pass either; counted by offsets in Where commit, and of a lane none of whose records is under way
+	Age time.Duration // since Position was made a record; in Where commit since it was done
+	// Behind is how many records of the lane stand behind Position, so that its mark cannot pass them either. In Where commit, and of a
+	// lane without a record under way, they are counted by offsets: gaps count as records.
+	Behind int64
 }
 
-// String says it in one line. How long the record has been there comes first, where that is another time than how long it has been
-// waiting for what it waits for now: with each attempt, and each look at a host that fails, that one begins anew.
+// String says it in one line. How long the record has been in flight comes first, where it is a second more than it has waited for
+// what it waits for now: that time begins anew with each attempt, and with each look at a host that fails.
 func (h Hold) String() string {
 	var b strings.Builder
 	b.WriteString(h.Position.String())

@@ -8,7 +8,7 @@ import (
 // increments is what is added to counters at once, for many records.
 type increments struct {
 	out, created, filtered, rejected, abandoned int64
-	errors, retries                             int64
+	retries                                     int64
 }
 
 // A meter holds the counters of a step, of a sink or of the pipeline. One lock
@@ -101,7 +101,6 @@ func (m *meter) add(t increments, left int64) {
 	c.Filtered += t.filtered
 	c.Rejected += t.rejected
 	c.Abandoned += t.abandoned
-	c.Errors += t.errors
 	c.Retries += t.retries
 	c.InFlight -= left
 }

@@ -13,10 +13,10 @@ import "time"
 // How. Whoever is done with records calls finish, for all of them at once. Under one hold of the
 // lane's lock the records are taken off their pieces, the outcomes counted and the mark moved;
 // what follows from that is collected in a settlement and done after the lock is given up: places
-// and bytes given back, dead letters sent, Undoers told, and batches that follow
-// their records. Records that leave with all that is left of their piece are one step of arithmetic, however many they are; others of one piece are taken
-// together, with a bit for each; only those with parts, copies or dead letters are looked at one
-// by one.
+// and bytes given back, dead letters sent, Undoers told, and batches that follow their records.
+// Records that leave with all that is left of their piece are one step of arithmetic, however many
+// they are; others of one piece are taken together, with a bit for each; only those with parts,
+// copies or dead letters are looked at one by one.
 //
 // Dropped. Slices for what a call of finish frees, in place of linked lists: to clear a slice that a
 // large write has grown costs more than the outcomes of a small write (BenchmarkP15). Reading the
@@ -332,7 +332,7 @@ func (l *lane) settle(c *settlement) {
 		l.p.rejects.passed(l.p.atSinks(), c.t.out, 0)
 	}
 	l.advance(c)
-	if c.moved && l.dirtyAt.IsZero() {
+	if l.dirtyAt.IsZero() && (c.moved || l.ring.Committable() > l.committed) { // it moves within a piece too
 		l.dirtyAt = c.now
 	}
 	l.tellIdle()

@@ -16,15 +16,14 @@ import (
 // What it guarantees. With a budget that stops, no record is rejected beyond it: the one that would be stops the
 // pipeline instead, and is read again. With one that pauses, the record that goes beyond it is rejected, and
 // then nothing begins until the pause is over: no attempt in a step, no key, no condition, no Write but of dead letters. What
-// is under way goes on, and may be rejected too: an attempt, a Write, and the conditions of a chunk. A stop and a revocation hand back what has not begun, end the pause then, and none begins
-// while they last. What is left in flight is finished, but for a stop in a pause, and one in which the budget is spent: there it is
-// abandoned (halt.go). Marks, order and outcomes are as without a pause (I1, I5).
+// is under way goes on, and may be rejected too: an attempt, a Write, and the conditions of a chunk. A stop or a revocation hands back
+// what has not begun, and then ends the pause; no other begins while it lasts. What is left in flight is finished. Only a stop in a
+// pause, and one in which the budget is spent, abandon it (halt.go). Marks, order and outcomes are as without a pause (I1, I5).
 //
-// How. A rejection counts when it is decided, in whatever order: so it can still be refused. Beside it count the
-// records that passed the same point, as soon as that is decided: each step, the keys, the conditions and the sinks have
-// their own last records. So records that wait for a slow step or for a sink that lags do not turn the few bad ones among them into
-// an outage. The budget bounds all points together. While no budget is set none of this exists. Whoever begins
-// something asks one flag.
+// How. A rejection counts when it is decided, in whatever order: so it can still be refused. Records that pass the same point count
+// beside it, as soon as that is decided: the keys, each step, the conditions and the sinks have lists of last records of their own.
+// So records that wait for a slow step, or for a sink that lags, do not turn the few bad ones among them into an outage. The
+// budget bounds all points together. While no budget is set none of this exists. Whoever begins something asks one flag.
 //
 // Not chosen. One list for all: a record that a sink refuses would stand in it as passed, too, and hide itself. One for
 // all steps: a quick step that rejects one record in a hundred may be thousands ahead of a slow one, which lets
@@ -47,10 +46,10 @@ type rejections struct {
 	ended     bool          // no pause begins any more
 	resumed   chan struct{} // closed when the pause ends; nil: there is none
 	timer     *time.Timer   // ends it
-	began     time.Time     // when it began,
-	rejected  int           // so many of
-	of        int           // so many records were rejected by then
-	over      time.Time     // when the last one ended
+	began     time.Time     // when it began
+	rejected  int           // how many records had been rejected then,
+	of        int           // of how many
+	over      time.Time     // when the last pause ended
 	news      []any         // events that are not emitted yet
 
 	telling sync.Mutex // held while news are emitted, in their order; taken before mu
@@ -270,8 +269,11 @@ func (r *rejections) holds(all []Hold) {
 		return
 	}
 	r.mu.Lock()
-	since, until := time.Since(r.began), r.began.Add(r.conf.Pause)
+	on, since, until := r.resumed != nil, time.Since(r.began), r.began.Add(r.conf.Pause)
 	r.mu.Unlock()
+	if !on { // it has ended meanwhile
+		return
+	}
 	for i := range all {
 		h := &all[i]
 		switch h.State {

@@ -688,3 +688,13 @@ func TestOutcomeRuns(t *testing.T) {
 		}
 	})
 }
+
+// TestAPauseThatEndsHoldsNothing: who has seen a pause, and comes to ask about it when it is over, is told nothing of it.
+func TestAPauseThatEndsHoldsNothing(t *testing.T) {
+	r := rejectionsAt(&shared{}, RejectionBudget{Rejected: 1, Of: 10, Pause: time.Minute}, 1)
+	r.on.Store(true) // as it was seen to be, before the lock was free
+	all := []Hold{{State: stateNames[stateQueued], Cause: CauseQueue}}
+	if r.holds(all); all[0].State != stateNames[stateQueued] || all[0].Cause != CauseQueue {
+		t.Errorf("it is held by %s: %s", all[0].Cause, all[0].For)
+	}
+}

@@ -141,7 +141,7 @@ func (r *router) unclear(it item, sink int, err error) {
 	s := r.sinks[sink]
 	var t increments
 	if pipeline.IsFatal(err) {
-		t.errors, t.abandoned = 1, 1
+		t.abandoned = 1
 		s.meter.enter(1)
 		s.meter.failed(it.rec.Position, err)
 		s.meter.count(t, 1)
@@ -157,7 +157,7 @@ func (r *router) unclear(it item, sink int, err error) {
 	if errors.As(err, &pe) {
 		r.p.panicked(s.conf.Name, it.rec, pe)
 	}
-	t.errors, t.rejected = 1, 1
+	t.rejected = 1
 	s.meter.enter(1)
 	s.meter.failed(it.rec.Position, err)
 	s.meter.count(t, 1)

@@ -259,6 +259,7 @@ func (p *Pipeline) finish(e ending, allDone <-chan struct{}) error {
 
 // abandonAll gives up what is in flight and says how many records that was.
 func (p *Pipeline) abandonAll() (lost int64) {
+	p.watch.givenUp.Store(true)
 	p.discardUnread()
 	for _, l := range p.lanes.all() {
 		lost += l.abandon(false)

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/engine/internal/reorder"
+)
 
 // This file is what a sink says of itself to those who look from outside.
 
@@ -54,28 +58,24 @@ func (s *sink) snapshot(now time.Time) SinkSnapshot {
 }
 
 func (s *sink) inFlight(now time.Time, add func(InFlight)) {
+	host := hostOf(s.conf.Sink)
 	for _, q := range s.allQueues() {
 		q.mu.Lock()
-		state, waits, held := "retrying", "", time.Duration(0)
-		one := func(rec item, state string, attempt int) {
-			add(InFlight{
-				Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: state, For: waits, Held: held,
-				Attempt: attempt, Age: now.Sub(rec.piece.read),
-			})
+		one := func(rec item) InFlight {
+			return InFlight{Position: rec.rec.Position, Lane: q.l.name, Where: s.conf.Name, State: stateNames[stateQueued], Age: now.Sub(rec.piece.read)}
 		}
-		if q.call {
-			state = "writing"
-			if _, held = q.clock.stoodStill(now); held > 0 {
-				by, _ := q.clock.waitsFor()
-				state, waits = "throttled", by.waits
+		if len(q.batch) > 0 {
+			h := q.describe(q.batch[0], host, now) // the others wait for the same
+			for _, rec := range q.batch {
+				f := one(rec)
+				if f.State, f.Attempt = h.State, h.Attempt; h.State == callStates[reorder.Throttled] {
+					f.For, f.Held = h.For, h.Since
+				}
+				add(f)
 			}
 		}
-		for _, rec := range q.batch {
-			one(rec, state, q.fails+1)
-		}
-		waits, held = "", 0
 		for _, rec := range q.queue[q.head:] {
-			one(rec, "queued", 0)
+			add(one(rec))
 		}
 		q.mu.Unlock()
 	}

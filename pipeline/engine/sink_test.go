@@ -372,3 +372,40 @@ func TestAFailureOfARecordSaysHowLongTheTimeWas(t *testing.T) {
 		}
 	}
 }
+
+// hosted is a sink that names its host.
+type hosted struct{ collect }
+
+func (*hosted) Host() string { return "store.example" }
+
+// TestInFlightSaysThatAHostHasAskedToWait: a record whose write waits as long as its host has asked for is held back by that, in the
+// list of what is in flight as in the answer of Why.
+func TestInFlightSaysThatAHostHasAskedToWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		p, done := start(t, ctx, Options{
+			Source: &memory{lanes: 1, records: 3, batch: 3, endless: true},
+			Sinks: []Output{{Name: "out", MaxRecords: 2, Sink: &hosted{collect{write: func(context.Context, []*pipeline.Record) error {
+				return pipeline.RetryAfter(time.Hour, errors.New("storing: busy"))
+			}}}}},
+		})
+		time.Sleep(5 * time.Second)
+		held := p.Why()
+		if len(held) != 1 || held[0].Cause != CauseHost || held[0].Since != 5*time.Second {
+			t.Fatalf("%v: the test is wrong", held)
+		}
+		for _, r := range p.InFlight() {
+			want := InFlight{Position: r.Position, Lane: "t/0", Where: "out", State: "queued", Age: 5 * time.Second}
+			if r.Offset < 2 {
+				want.State, want.For, want.Held, want.Attempt = held[0].State, held[0].For, held[0].Since, 1
+			}
+			if r != want {
+				t.Errorf("%s: %s for %q, held for %s, attempt %d; want %s for %q, held for %s, attempt %d",
+					r.Position, r.State, r.For, r.Held, r.Attempt, want.State, want.For, want.Held, want.Attempt)
+			}
+		}
+		cancel()
+		p.Abort()
+		<-done
+	})
+}

@@ -59,15 +59,7 @@ func (sl *slot) work() bool {
 	s.tick(now)
 	c.passOver(s.p.rejects.paused())
 	if s.admitter != nil {
-		w.Ask(&c.Place)
-		if c.ticket == 0 {
-			w.tickets++
-			c.ticket = w.tickets
-		}
-		if sl.yields = false; c.gate != nil {
-			c.gate.woken = false // from here on a wake may be for what this asker is told
-			sl.yields = c.gate.hasBefore(c)
-		}
+		sl.yields = w.ask(c)
 		w.mu.Unlock()
 		sl.c = c
 		s.outstanding.Add(1)

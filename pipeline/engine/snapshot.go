@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline"
@@ -112,6 +113,12 @@ type InFlight struct {
 	State   string        // queued, throttled, running, retrying, waiting for its turn, writing; paused in the hands of a worker that waits for the end of a pause
 	For     string        // of one that is throttled: what it waits for, "rate api of api.example"; of one that waits for its turn in a window: the record before it; "": not known
 	Held    time.Duration // and for how long it has; 0: it is not
-	Attempt int           // the one at work or the next, from 1; 0: it waits in a queue
+	Attempt int           // how many attempts have begun in Where, the one at work included; 0: none has, or it has been through them
 	Age     time.Duration // since it was made
+}
+
+// OldestFirst is the order in which people are shown records in flight, for slices.SortFunc: by age, and those of one age as they stand
+// in their lane.
+func OldestFirst(a, b InFlight) int {
+	return cmp.Or(cmp.Compare(b.Age, a.Age), cmp.Compare(a.Lane, b.Lane), cmp.Compare(a.Offset, b.Offset))
 }

@@ -53,8 +53,8 @@ func (p *Pipeline) Snapshot() Snapshot {
 	return s
 }
 
-// InFlight lists the records without an outcome: where each is and what it waits
-// for. It may be called at any time, also while a stage or a sink hangs.
+// InFlight lists the records without an outcome, in no order: where each is and what it waits for. It may be called at any time, also
+// while a stage or a sink hangs. The list is the caller's.
 func (p *Pipeline) InFlight() []InFlight {
 	now := time.Now()
 	var list []InFlight
@@ -63,14 +63,18 @@ func (p *Pipeline) InFlight() []InFlight {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		place := c.whereabouts.Load()
-		where, state := int(place>>8), stateNames[place&0xff]
+		where, state := int(place>>8), place&0xff
+		attempt := 0
+		if state == stateRunning || state == stateResting {
+			attempt = 1
+		}
 		name := "sinks"
 		if where < len(p.steps) {
 			name = p.steps[where].core().conf.Name
 		}
 		for _, rec := range c.recs[c.from:] {
 			add(InFlight{
-				Position: rec.rec.Position, Lane: c.lane.name, Where: name, State: state, Attempt: 1,
+				Position: rec.rec.Position, Lane: c.lane.name, Where: name, State: stateNames[state], Attempt: attempt,
 				Age: now.Sub(rec.piece.read),
 			})
 		}

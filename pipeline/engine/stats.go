@@ -18,7 +18,7 @@ type stats struct {
 	quit, ended chan struct{} // closed to end the loop, and when it has ended
 
 	mu         sync.Mutex
-	rotated    time.Time     // when the interval before ended
+	rotated    time.Time     // when the last interval ended
 	loads      []load        // of the steps, and then of the sinks, at that moment
 	readBlock  time.Duration // reading.blocked at that moment
 	pressureIs string        // Snapshot.Backpressure
@@ -176,9 +176,8 @@ func (s *stats) emit() {
 		if i < len(was.Steps) {
 			old = was.Steps[i]
 		}
-		m := &s.chain.steps[i].core().meter
 		p.events.Emit(stepStats(st, old, interval), "")
-		s.errorStats(st.Name, m)
+		s.errorStats(st.Name, st.ErrorsByType, old.ErrorsByType)
 	}
 	for i, si := range snap.Sinks {
 		var old SinkSnapshot
@@ -186,7 +185,7 @@ func (s *stats) emit() {
 			old = was.Sinks[i]
 		}
 		p.events.Emit(sinkStats(si, old, interval), "")
-		s.errorStats(si.Name, &s.chain.sinks[i].meter)
+		s.errorStats(si.Name, si.ErrorsByType, old.ErrorsByType)
 	}
 	if one := snap.DeadLetter; one != nil {
 		var old SinkSnapshot
@@ -194,26 +193,26 @@ func (s *stats) emit() {
 			old = *was.DeadLetter
 		}
 		p.events.Emit(sinkStats(*one, old, interval), "")
-		s.errorStats(one.Name, &s.chain.dead.meter)
+		s.errorStats(one.Name, one.ErrorsByType, old.ErrorsByType)
 	}
 }
 
-// errorStats emits which errors a step or sink had in the interval, by their types.
-func (s *stats) errorStats(name string, m *meter) {
-	m.mu.Lock()
-	var out []event.ErrorStats
-	for kind, c := range m.errors {
-		if c.count > 0 {
-			out = append(out, event.ErrorStats{
-				Step: name, ErrorType: kind, Count: c.count, CountTotal: c.total,
-				SampleMessage: c.message, SampleTopic: c.at.Topic,
-				SamplePartition: int64(c.at.Partition), SampleOffset: c.at.Offset,
-			})
-			c.count = 0
-		}
+// errorStats emits which errors a step or sink had in the interval, by their types. All types that were there at its beginning
+// are there at its end.
+func (s *stats) errorStats(name string, now, was []ErrorCount) {
+	before := make(map[string]int64, len(was))
+	for _, e := range was {
+		before[e.Type] = e.Total
 	}
-	m.mu.Unlock()
-	for _, e := range out {
-		s.p.events.Emit(e, "")
+	for _, e := range now {
+		n := e.Total - before[e.Type]
+		if n == 0 {
+			continue
+		}
+		s.p.events.Emit(event.ErrorStats{
+			Step: name, ErrorType: e.Type, Count: n, CountTotal: e.Total,
+			SampleMessage: e.Message, SampleTopic: e.Position.Topic,
+			SamplePartition: int64(e.Position.Partition), SampleOffset: e.Position.Offset,
+		}, "")
 	}
 }

@@ -59,9 +59,8 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 		t.filtered++
 		return judgement{verdict: drop}
 	case pipeline.IsFatal(err):
-		t.errors++
 		t.abandoned++
-		s.failed(rec, err)
+		s.meter.failed(rec.Position, err)
 		s.p.stop(fmt.Errorf("%s: %s: %w", s.conf.Name, rec.Position, err))
 		return judgement{verdict: giveUp}
 	}
@@ -70,8 +69,7 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 		t.abandoned++
 		return judgement{verdict: giveUp}
 	}
-	t.errors++
-	s.failed(rec, err)
+	s.meter.failed(rec.Position, err)
 	var p *pipeline.PanicError
 	if errors.As(err, &p) {
 		s.p.panicked(s.conf.Name, rec, p)
@@ -89,9 +87,6 @@ func (s *stepCore) judge(rec *pipeline.Record, err error, attempts int, reason s
 	t.rejected++
 	return judgement{verdict: fail, fail: s.p.failure(s.conf.Name, s.conf.OnError, rec, reason, err, attempts, func() error { return s.p.rejects.spend(s.p.atStep(s.index)) })}
 }
-
-// failed counts an error by its type.
-func (s *stepCore) failed(rec *pipeline.Record, err error) { s.meter.failed(rec.Position, err) }
 
 // A partCollector collects the parts that a splitter makes of a record.
 type partCollector struct {

@@ -31,10 +31,8 @@ type waitStep struct {
 func newWaitStep(core *stepCore) *waitStep {
 	s := &waitStep{stepCore: core}
 	p := core.p
-	s.win.init(&p.lanes, &p.pool, p.opts.Order, core.conf.Workers, core.conf.Wait)
-	if a, ok := core.conf.Stage.(pipeline.Admitter); ok {
-		s.admitter, s.win.gates = a, map[any]*gate{}
-	}
+	s.admitter, _ = core.conf.Stage.(pipeline.Admitter)
+	s.win.init(&p.lanes, &p.pool, p.opts.Order, core.conf.Workers, core.conf.Wait, s.admitter != nil)
 	return s
 }
 
@@ -135,7 +133,7 @@ func (s *waitStep) send() bool {
 		w.mu.Unlock()
 		return true
 	}
-	c := s.p.pool.make(wl.lane)
+	c := s.p.pool.make(wl.lane, s.index+1, stateQueued)
 	var t increments
 	places, left := 0, int64(0)
 	weight := int64(0)

@@ -23,9 +23,9 @@ func (s *waitStep) tick(now time.Time) {
 	}
 	s.spent[0] += d * time.Duration(n.Running)
 	free := d * time.Duration(s.conf.Workers-n.Running)
-	if n.Throttled > 0 {
-		s.throttled += d * time.Duration(n.Throttled)
-		limited := d * time.Duration(s.limitedSlots(n))
+	if held := n.Throttled - s.win.undecided; held > 0 {
+		s.throttled += d * time.Duration(held)
+		limited := d * time.Duration(s.limitedSlots(n, held))
 		s.limited += limited
 		s.spent[1] += limited
 		free -= limited
@@ -37,15 +37,15 @@ func (s *waitStep) tick(now time.Time) {
 	}
 }
 
-// limitedSlots is how many slots are free because limits hold records back: as many as it holds
+// limitedSlots is how many slots are free because limits hold records back: as many as they hold
 // back, and all when the window is full of those and of the ones that wait behind them. When most of
 // a full window is on its way out, it is what is behind the step that holds it up.
-func (s *waitStep) limitedSlots(n reorder.Counts) int {
+func (s *waitStep) limitedSlots(n reorder.Counts, held int) int {
 	free := s.conf.Workers - n.Running
 	if n.Taken >= s.win.size && 2*s.win.leaving < n.Taken {
 		return free
 	}
-	return min(free, n.Throttled)
+	return min(free, held)
 }
 
 func (s *waitStep) snapshot(now time.Time) StepSnapshot {
@@ -62,6 +62,11 @@ func (s *waitStep) snapshot(now time.Time) StepSnapshot {
 	out.HeldBack = n.Waiting - out.QueueLen
 	out.WindowLen, out.WindowCap = n.Taken, w.size
 	out.Throttled, out.ThrottleWait = n.Throttled, s.throttled
+	for _, g := range w.gates {
+		if w.needsSlot(g) {
+			out.Throttled -= g.waiting
+		}
+	}
 	for _, wl := range w.lanes {
 		for c := range wl.All() {
 			out.OldestInFlight = max(out.OldestInFlight, c.age(now))
@@ -87,7 +92,11 @@ func (s *waitStep) inFlight(now time.Time, add func(InFlight)) {
 			}
 			f := one(wl.lane, c.at, callStates[c.State()], c.attempts, c.piece)
 			f.For = s.ahead(c)
-			if !c.heldSince.IsZero() { // also while it asks again
+			switch {
+			case c.heldSince.IsZero():
+			case w.needsSlot(c.gate):
+				f.State = callStates[reorder.Due]
+			default: // also while it asks again
 				f.State, f.Held, f.For = callStates[reorder.Throttled], now.Sub(c.heldSince), c.heldBy.waits
 				if c.gate != nil {
 					f.For = c.gate.held.waits

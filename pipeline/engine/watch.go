@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline/event"
@@ -16,6 +17,7 @@ type watch struct {
 	active      chan struct{} // receives when records come in
 	quit, ended chan struct{} // closed to end the loop, and when it has ended
 	places      []*watched
+	givenUp     atomic.Bool // what was in flight was given up: that it is gone is no recovery
 }
 
 // A watched is what the watch knows of a step or sink.
@@ -62,7 +64,7 @@ func (w *watch) stop() {
 	close(w.quit)
 	<-w.ended
 	if w.p.events != nil {
-		w.round(time.Now(), false) // nothing is in flight now: what was stalled has recovered
+		w.round(time.Now(), false) // nothing is in flight now: what was stalled has recovered, or was given up
 	}
 }
 
@@ -114,7 +116,9 @@ func (w *watch) round(now time.Time, busy bool) {
 			w.p.stalled(pl, h)
 		case pl.stalled && h.age < w.p.opts.StalledAfter:
 			pl.stalled = false
-			w.p.recovered(pl, h)
+			if !w.givenUp.Load() {
+				w.p.recovered(pl, h)
+			}
 		}
 		pl.last = h.age
 		if pl.fill != nil {

@@ -10,15 +10,14 @@ import (
 
 // This file answers why the mark of a lane stands where it does.
 //
-// What it guarantees. Nothing is noted for the answer while records move, but when a batch came: who asks pays. Locks are taken one
-// after the other, for moments, and no component is called under one but an error for its text. So the answer
-// may be asked for while a stage, a sink or a source hangs.
+// What it guarantees. Who asks pays: while records move nothing is noted for the answer but when each batch came. Locks are held
+// for moments, and no component is called under one, but for the text of an error. So the answer may be asked for while a stage, a
+// sink or a source hangs.
 //
-// How. The ring of marks knows the first record of each lane without an outcome, by its number. All places are
-// looked through for these records: the chunks under way, the windows, the queues of the sinks. In a
-// place that keeps order the record of the least number stands in front, so that this is quick. A record that is found nowhere has
-// moved on between two looks; then all is done again. A lane whose batches wait, and none of whose records is under way, is held
-// by the first of them: the step that all lanes go to first takes no more.
+// How. The ring of marks knows the first record of each lane without an outcome, by its number. All places are looked through for
+// these records: the chunks under way, the windows, the queues of the sinks. In a place that keeps the order of the lane this record
+// stands in front, so that the look is short. A record that is found nowhere has moved on between two looks: then all is done again.
+// A lane that has batches waiting and no record under way is held by the first of its batches: the first step takes no more.
 
 // Why says for each lane with records that are not committed what keeps its mark from moving, those whose
 // records have been there longest first. It may be called at any time, also while a stage or a sink hangs.
@@ -61,7 +60,7 @@ func (p *Pipeline) Why() []Hold {
 	return all
 }
 
-// whyLooks is how often all is looked through for records that move on meanwhile.
+// whyLooks is how often all places are looked through, at most, while records move on.
 const whyLooks = 3
 
 // A search is for the records that hold the marks of lanes.
@@ -131,7 +130,7 @@ func (l *lane) unmade(now time.Time) (h Hold, ok bool) {
 	return h, true
 }
 
-// inFront completes the holds of batches: they stand in front of the first step, and of the sinks where there is none.
+// inFront completes the holds of batches: they stand in front of the first step, or of the sinks where there is no step.
 func (p *Pipeline) inFront(f *search, all []Hold, now time.Time) []Hold {
 	for i := range all {
 		h := &all[i]
@@ -144,8 +143,8 @@ func (p *Pipeline) inFront(f *search, all []Hold, now time.Time) []Hold {
 	return all
 }
 
-// found says what the record waits for at one place. It may be at several: with a copy in each of two sinks,
-// as the parts of a split. What waits for no other says more than what does, and else what has waited longer.
+// found says what the record waits for at one place. It may be at several: as a copy in each of two sinks, or as the parts of a
+// split. The place where it waits for no other record says most; of equal ones that where it has waited longest.
 func (w *wanted) found(at pipeline.Position, h Hold) {
 	h.Position = at
 	w.at = at
@@ -161,7 +160,7 @@ func (w *wanted) found(at pipeline.Position, h Hold) {
 	w.best, w.seen = h, true
 }
 
-// turns says whether the record waits for others only.
+// turns says whether the record only waits for others.
 func (h Hold) turns() bool { return h.Cause == CauseTurn || h.Cause == CauseQueue }
 
 // hold completes what has been found. A record that is nowhere is on its way from one place to another, as

@@ -18,7 +18,7 @@ func (c *committer) hold(l *lane, now time.Time) (h Hold, ok, alone bool) {
 	late := c.isLate()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	next, unsaved := l.unsavedMark()
+	_, unsaved := l.unsavedMark()
 	if !unsaved || l.dirtyAt.IsZero() {
 		return h, false, false
 	}
@@ -31,7 +31,7 @@ func (c *committer) hold(l *lane, now time.Time) (h Hold, ok, alone bool) {
 	h = Hold{
 		Lane: l.name, Position: pipeline.Position{Topic: topic, Partition: int32(partition), Offset: l.committed},
 		Where: commitPlace, State: stateNames[stateQueued], Cause: CauseCommit, Since: now.Sub(l.dirtyAt), Attempt: int(c.fails.Load()),
-		Behind: next - l.committed - 1,
+		Behind: l.ring.Passed() - l.committed - 1, // less than none, where the commit stands within the first piece
 	}
 	h.Root, h.Age = h.Position, h.Since
 	for pc := range l.ring.All() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +63,48 @@ func TestWhyNamesACommitBesideAnOlderRecord(t *testing.T) {
 					if h.Lane != "t/0" || h.Root != h.Position {
 						t.Errorf("%+v", h)
 					}
+				}
+			})
+		})
+	}
+}
+
+// So it is when the mark stands within its first piece, and goes on there: what is earned is committed from there too.
+func TestWhyNamesACommitWithinAPiece(t *testing.T) {
+	for name, tt := range map[string]struct {
+		takes time.Duration
+		after time.Duration
+		want  []string
+	}{
+		"hangs":      {0, 5 * time.Second, []string{"t/0@0: commit: is done and has waited 4.0 s for the commit; 19 records behind it"}},
+		"is slow":    {8 * time.Second, 14 * time.Second, []string{"t/0@1: commit: is done and has waited 4.0 s for the commit; 18 records behind it"}},
+		"comes late": {100 * time.Millisecond, 5 * time.Second, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				stage := does(func(ctx context.Context, r *pipeline.Record) error {
+					switch r.Offset {
+					case 0:
+						pause(ctx, time.Second)
+					case 10:
+						<-ctx.Done()
+					default: // while the first commit is under way, if that takes long
+						pause(ctx, 3*time.Second)
+					}
+					return ctx.Err()
+				})
+				got, _ := whatHolds(t, Options{
+					Source: deaf{&memory{lanes: 1, records: 20, batch: 20, endless: true}, tt.takes}, CommitEvery: time.Second,
+					Sinks: []Output{{Name: "out", Sink: &collect{}}}, Steps: []Step{{Name: "ask", Workers: 64, Wait: patiently(64), Stage: stage}},
+				}, tt.after+time.Millisecond)
+				var commits []string
+				for _, line := range got {
+					if strings.Contains(line, ": commit: ") {
+						commits = append(commits, line)
+					}
+				}
+				if !slices.Equal(commits, tt.want) {
+					t.Errorf("Why says\n%q, want a commit\n%q", got, tt.want)
 				}
 			})
 		})

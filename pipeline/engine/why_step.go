@@ -100,6 +100,11 @@ func (s *waitStep) describe(c *call, now time.Time) Hold {
 	h.Age = now.Sub(c.piece.read)
 	since := c.since
 	switch state := c.State(); {
+	case !c.heldSince.IsZero() && s.win.needsSlot(c.gate):
+		h.State, h.Cause, h.For, since = callStates[reorder.Due], CauseSlot, s.busyWith(now), c.heldSince
+		if c.gate.opened.After(since) {
+			since = c.gate.opened
+		}
 	case !c.heldSince.IsZero(): // also while it asks again
 		by := c.heldBy
 		if c.gate != nil {

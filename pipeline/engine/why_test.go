@@ -23,6 +23,11 @@ func whatHolds(t *testing.T, o Options, after time.Duration) (lines []string, al
 	all = p.Why()
 	for _, h := range all {
 		lines = append(lines, h.String())
+		for _, f := range p.InFlight() { // which says the same of it
+			if f.Position == h.Root && f.Where == h.Where && f.State == h.State && f.Attempt != h.Attempt {
+				t.Errorf("%s: attempt %d, in what is in flight %d", h, h.Attempt, f.Attempt)
+			}
+		}
 	}
 	cancel()
 	p.Abort()
@@ -219,6 +224,17 @@ func TestWhyNamesLanesWithoutRecords(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestAChunkIsNotWhereItWas: who looks at a chunk before it is sent for the first time sees nothing of its use before.
+func TestAChunkIsNotWhereItWas(t *testing.T) {
+	var pl pool
+	pl.init(nil)
+	c := pl.make(&lane{}, 2, stateTurn)
+	pl.drop(c)
+	if again := pl.make(&lane{}, 1, stateQueued); again != c || again.whereabouts.Load() != 1<<8 {
+		t.Errorf("it is used again: %t, at %#x", again == c, again.whereabouts.Load())
 	}
 }
 

@@ -83,6 +83,7 @@ type released struct {
 // admitted in order and not yet released, and those to be sent on (I1, I4).
 type window struct {
 	size, backlog int // most places, and records that wait to be admitted (I4)
+	slots         int
 	pool          *pool
 	first         *window // of the first step that waits; nil: this is it
 
@@ -103,14 +104,18 @@ type window struct {
 	givenUp bool // the pipeline is given up
 }
 
-func (w *window) init(lanes *laneSet, pool *pool, order Order, workers int, conf *Wait) {
-	w.size = conf.Window
+func (w *window) init(lanes *laneSet, pool *pool, order Order, workers int, conf *Wait, gates bool) {
+	var crowded func() bool
+	if gates {
+		w.gates, crowded = map[any]*gate{}, w.crowded
+	}
+	w.size, w.slots = conf.Window, workers
 	w.backlog = min(max(w.size, chunkRecords), max(8*workers, 2*chunkRecords))
 	w.Window = reorder.New(reorder.Config[*call]{
 		Size: w.size, Backlog: w.backlog, Slots: workers,
 		Order: orders[order], Serial: serials[conf.Serial],
 		Several: func() bool { return lanes.count() > 1 },
-		Wake:    w.wakeWorkers, Release: w.release,
+		Wake:    w.wakeWorkers, Release: w.release, Crowded: crowded,
 	})
 	w.pool = pool
 	w.lanes = map[*lane]*waitLane{}

@@ -228,7 +228,6 @@ func (w *writer) end(err error) {
 func (w *writer) failedWhole(err error) {
 	s, first := w.q.s, w.batch[0]
 	s.meter.failed(first.rec.Position, err)
-	s.meter.count(increments{errors: 1}, 0)
 	if pipeline.IsFatal(err) {
 		w.fatal(first.rec.Position, err)
 		return

@@ -56,7 +56,6 @@ func (w *writer) failedPartly(e *pipeline.WriteError) {
 			w.abandon(r.rec)
 		}
 		m.failed(at, end)
-		m.count(increments{errors: 1}, 0)
 		w.show()
 		w.stored(w.ok)
 		w.fatal(at, end)
@@ -65,12 +64,9 @@ func (w *writer) failedPartly(e *pipeline.WriteError) {
 	for _, r := range refused {
 		m.failed(r.rec.rec.Position, r.err)
 	}
-	t := increments{errors: int64(len(refused))}
 	if again != nil && kept > 0 {
-		t.errors++
 		m.failed(w.batch[0].rec.Position, again)
 	}
-	m.count(t, 0)
 	moved := len(w.ok)+len(refused) > 0
 	if moved {
 		w.progress()

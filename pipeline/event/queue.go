@@ -355,7 +355,7 @@ func (q *Queue) report(now bool) bool {
 	var all []drop
 	q.mu.Lock()
 	o := q.output
-	if len(q.lost) > 0 && (now || q.counts.Waiting == 0 || time.Since(q.reportedAt) >= limitWindow) {
+	if len(q.lost) > 0 && o != nil && (now || q.counts.Waiting == 0 || time.Since(q.reportedAt) >= limitWindow) {
 		for key, count := range q.lost {
 			all = append(all, drop{key, count})
 		}
@@ -363,9 +363,6 @@ func (q *Queue) report(now bool) bool {
 		q.reportedAt = time.Now()
 	}
 	q.mu.Unlock()
-	if o == nil {
-		return true
-	}
 	slices.SortFunc(all, func(a, b drop) int {
 		return cmp.Or(cmp.Compare(a.event, b.event), cmp.Compare(a.level, b.level), cmp.Compare(a.reason, b.reason))
 	})

@@ -519,6 +519,24 @@ func TestALineLargerThanTheQueue(t *testing.T) {
 	})
 }
 
+// TestWhatIsDroppedBeforeAnEmitterIsReported: what is dropped while nobody can write the report is in the first one.
+func TestWhatIsDroppedBeforeAnEmitterIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &fakeWriter{do: func(p []byte) (int, error) { return len(p), nil }}
+		q := NewQueue(w)
+		_, _ = q.Write(bytes.Repeat([]byte("x"), queueBytes))
+		synctest.Wait()
+		New(q, Options{}).Log().Info().Msg("here")
+		synctest.Wait()
+		if all := readLines(t, w.out.take()); len(all) != 2 || all[0].Message != "here" || all[1].Count != 1 || all[1].Reason != reasonFull {
+			t.Errorf("%+v", all)
+		}
+		if err := q.Close(time.Second); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestReportsForPeople: in the form that the log has.
 func TestReportsForPeople(t *testing.T) {
 	for want, o := range map[string]Options{

@@ -110,5 +110,6 @@ func (l *Line) Console(color bool) []byte {
 	return appendConsole(nil, l.Time, l.Level, l.Pipeline, l.Message, l.details, color)
 }
 
-// Printable keeps a text that is no line of a log, and that goes to a terminal, from moving its cursor.
+// Printable keeps a text that is no line of a log, and that goes to a terminal, from moving its cursor: control characters are
+// written as Go writes them in a string. It cuts a text above 4 KiB.
 func Printable(text string) string { return oneLine(text) }

@@ -6,6 +6,7 @@
 package metrics
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -127,7 +128,7 @@ func (c *Collector) pipeline(ch chan<- prometheus.Metric, s *engine.Snapshot) {
 	collect(ch, c.pipelines, s, s.Pipeline)
 	for _, r := range s.Source.Partitions {
 		p := engine.PartitionSnapshot{PartitionReport: r, At: s.At}
-		collect(ch, c.partitions, &p, s.Pipeline, r.Topic, itoa(r.Partition))
+		collect(ch, c.partitions, &p, s.Pipeline, r.Topic, strconv.Itoa(int(r.Partition)))
 	}
 	for i := range s.Steps {
 		collect(ch, c.steps, &s.Steps[i], s.Pipeline, s.Steps[i].Name, s.Steps[i].Kind)

@@ -1,11 +1,6 @@
 package metrics
 
-import (
-	"slices"
-	"strconv"
-
-	"github.com/penstockio/penstock/pipeline/engine"
-)
+import "github.com/penstockio/penstock/pipeline/engine"
 
 // A Name is a metric that there may be.
 type Name struct {
@@ -32,8 +27,7 @@ func Names() []Name {
 	all = append(all, namesOf(engine.PartitionFigures, partitionLabels)...)
 	all = append(all, namesOf(engine.StepFigures, stepLabels)...)
 	all = append(all, namesOf(engine.SinkFigures, sinkLabels)...)
-	all = append(all, processNames...)
-	return slices.Clone(all)
+	return append(all, processNames...)
 }
 
 func namesOf[S any](figures []engine.Figure[S], labels []string) (all []Name) {
@@ -53,5 +47,3 @@ func (n Name) Series() []string {
 	}
 	return []string{n.Name, n.Name + "_bucket", n.Name + "_sum", n.Name + "_count"}
 }
-
-func itoa(n int32) string { return strconv.Itoa(int(n)) }

@@ -12,9 +12,10 @@ import (
 
 // This file redacts dead letters.
 //
-// What it guarantees. Nothing that stands in a redacted field, in a redacted header or in the key of
-// a record is left in its letter, as far as what is redacted can be told: a value that cannot be read
-// is left out as a whole.
+// What it guarantees. Redacted fields, redacted headers and a redacted key are not in the letter as they
+// came, and what stood there is not in what the letter has beside the record: the value as the step got it,
+// and messages. A value that cannot be redacted is left out as a whole. The same text in a field or header of
+// the record that is not named stays: it is a place of its own, and has to be named as well.
 //
 // How. The value as it came is redacted by its fields. The value as the step got it may have a
 // redacted text under another name, where a step has put it. So it is redacted too, and then left
@@ -31,17 +32,15 @@ import (
 // Letter redacts what is to go into a dead letter.
 func (r *Redactor) Letter(c *deadletter.Contents) {
 	var t taken
+	unreadable := false
 	if r.root != nil && c.Value != nil {
 		switch value, err := r.value(c.Value, &t); {
 		case err != nil:
-			c.Value, c.Redacted = nil, append(c.Redacted, deadletter.RedactedValue)
+			c.Value, unreadable = nil, true
+			t.many = t.many || err == errNotUTF8 || err == errTooDeep || err == errTooMuch // steps may have read its fields all the same
 		case !bytes.Equal(value, c.Value):
 			c.Value, c.Redacted = value, append(c.Redacted, deadletter.RedactedFields)
 		}
-	}
-	unreadable := len(c.Redacted) > 0 && c.Redacted[0] == deadletter.RedactedValue
-	if unreadable { // it comes last
-		c.Redacted = c.Redacted[:0]
 	}
 	inHeaders := r.Redacts(c.Headers)
 	if inHeaders {
@@ -197,8 +196,8 @@ func (t *taken) in(value []byte) bool {
 	if has(string(value)) {
 		return true
 	}
-	if !jsontext.Valid(value) || jsontext.TooDeep(value) {
-		return false // it is a text, and was looked through
+	if !jsontext.Valid(value) {
+		return jsontext.TooDeep(value) // else it is a text, and was looked through
 	}
 	return !scalars(value[jsontext.Space(value, 0):], 0, func(s string, _ bool) bool { return !has(s) })
 }

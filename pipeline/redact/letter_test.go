@@ -104,6 +104,20 @@ func TestLetter(t *testing.T) {
 	}
 }
 
+// A value that is nested deeper than JSON is read here may have the key in other letters than those that were looked for.
+func TestLetterThatIsTooDeep(t *testing.T) {
+	s := Defaults()
+	s.Key = true
+	r, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := deadletter.Contents{Key: []byte("1234"), Value: []byte("x"), Got: []byte(strings.Repeat("[", 10_001) + `"\u0031\u0032\u0033\u0034"` + strings.Repeat("]", 10_001)), HasGot: true}
+	if r.Letter(&is); is.HasGot {
+		t.Error("the value as the step got it is there")
+	}
+}
+
 // What a record brings of a dead letter that it was before is redacted as this letter is; the other old
 // headers stay.
 func TestLetterOfALetter(t *testing.T) {
@@ -179,11 +193,16 @@ func TestMessage(t *testing.T) {
 		"not there":            {`{"card":"shop"}`, "asking: status 404", "asking: status 404"},
 		"part of a host":       {`{"card":"FldShop"}`, "the host fldshop.test may not be called: fldshop.test", "the host ***.test may not be called: ***.test"},
 		"a whole address":      {`{"card":"https://Shop.example:8443/x?y=1"}`, "calling shop.example:8443: no answer", "calling ***:8443: no answer"},
+		"host and path":        {`{"card":"Shop.example/x?y=1"}`, "calling shop.example: no answer", "calling ***: no answer"},
+		"host, port and path":  {`{"card":"shop.example:8443/x"}`, "the host shop.example may not be called", "the host *** may not be called"},
+		"user and host":        {`{"card":"me:pw@shop.example"}`, "calling shop.example: no answer", "calling ***: no answer"},
 		"host and port":        {`{"card":"shop.example:8443"}`, "the host shop.example may not be called", "the host *** may not be called"},
 		"other letters":        {`{"card":"müller.example"}`, "calling xn--mller-kva.example: no answer", leftOut},
 		"one within another":   {`{"card":["shop","my-shop-7"]}`, "calling my-shop-7.test", "calling ***.test"},
 		"more than looked for": {many, "calling shop.test: no answer", leftOut},
 		"a value that is none": {`{"card":`, "reading JSON: it ends too early", "reading JSON: it ends too early"},
+		"not in UTF-8":         {`{"card":"shop","x":"` + "\xff" + `"}`, "calling shop.test: no answer", leftOut},
+		"too deep":             {`{"card":"shop","people":` + strings.Repeat("[", deepest+2) + strings.Repeat("]", deepest+2) + `}`, "calling shop.test: no answer", leftOut},
 	} {
 		t.Run(name, func(t *testing.T) {
 			is := deadletter.Contents{Value: []byte(c.value), Error: c.message}

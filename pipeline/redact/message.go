@@ -55,8 +55,10 @@ func (t *taken) masked(message string) string {
 // hostForms gives a text and the hosts that may be named when it is used in an address.
 func hostForms(text string) []string {
 	forms := []string{text}
-	if u, err := url.Parse(text); err == nil && u.Hostname() != "" {
-		forms = append(forms, u.Hostname())
+	for _, address := range [...]string{text, "//" + text} { // a whole one, or one whose scheme the file writes
+		if u, err := url.Parse(address); err == nil && u.Hostname() != "" {
+			forms = append(forms, u.Hostname())
+		}
 	}
 	if host, _, err := net.SplitHostPort(text); err == nil && host != "" {
 		forms = append(forms, host)

@@ -24,12 +24,13 @@ type flight struct {
 	at     pipeline.Position // of the letter
 	target any
 	ended  bool // the source was told how
+	kept   bool // it went nowhere, and is not done with
 }
 
 // handed is a batch that was handed over.
 type handed struct {
 	next   int64               // of the lane, behind it
-	sent   []pipeline.Position // the letters in it
+	sent   []*flight           // the letters in it
 	passed []pipeline.Position // what is done with without being sent
 }
 
@@ -39,7 +40,7 @@ type building struct {
 	records []pipeline.Record
 	size    int64
 	looked  int64
-	sent    []pipeline.Position
+	sent    []*flight
 	passed  []pipeline.Position
 	flights map[pipeline.Position]*flight
 }
@@ -61,12 +62,11 @@ func (b *building) add(e *entry) error {
 	case Pass:
 		b.passed = append(b.passed, e.at)
 	case Replay:
-		b.sent = append(b.sent, e.at)
 		rec := e.choice.Letter.Record
 		b.records = append(b.records, rec)
 		b.size += int64(rec.Size())
 		f := &flight{at: e.at, target: e.choice.Target}
-		b.flights[rec.Position] = f
+		b.sent, b.flights[rec.Position] = append(b.sent, f), f
 		b.s.mu.Lock()
 		b.s.under[rec.Position] = f
 		b.s.mu.Unlock()

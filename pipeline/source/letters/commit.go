@@ -24,8 +24,8 @@ func (s *Source) Commit(ctx context.Context, marks []pipeline.Mark) error {
 			continue
 		}
 		for ; n < len(s.batches) && s.batches[n].next <= m.Next; n++ {
-			for _, at := range s.batches[n].sent {
-				s.noteEnd(at)
+			for _, f := range s.batches[n].sent {
+				s.noteEnd(f)
 			}
 			passed = append(passed, s.batches[n].passed...)
 		}

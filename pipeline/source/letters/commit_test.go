@@ -92,3 +92,35 @@ func TestCommitOfALaneThatIsGivenUp(t *testing.T) {
 		}
 	})
 }
+
+// TestKeepOfALaneThatIsGivenUp has a sink turn a letter down, and the pipeline give up its lane. The next lane brings the
+// letter again, and its end counts, and is stored.
+func TestKeepOfALaneThatIsGivenUp(t *testing.T) {
+	l := &memoryLog{n: 1, saved: Progress{}}
+	s, feed := New(Options{Log: l, Ahead: 1, Choose: chooseAll}), new(laneFeed)
+	if err := s.Open(t.Context(), feed); err != nil {
+		t.Fatal(err)
+	}
+	first, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pos := pipeline.Position{Topic: "flights"}
+	s.Keep(pos)
+	close(feed.lanes[0].ended)
+	second, err := s.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Ended(pos, nil) // late: it is the sink's answer to what was turned down
+	if got := s.Tally(); got.Chosen != 1 || got.Ended() != 0 {
+		t.Errorf("sent again: %+v", got)
+	}
+	second.Ended(pos, nil)
+	if err := s.Commit(t.Context(), []pipeline.Mark{{Lane: feed.lanes[1], Next: second.Next}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Tally(); got.Chosen != 1 || got.Delivered != 1 || got.Stored != 1 || !l.stored().Has(pipeline.Position{}) {
+		t.Errorf("at its end: %+v, stored %v", got, l.stored().Of(0).Lines())
+	}
+}

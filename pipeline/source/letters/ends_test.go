@@ -271,7 +271,7 @@ func TestStoresWhatFits(t *testing.T) {
 	s.done = Progress{}
 	s.done.Of(0).Add(0, 1)
 	for _, offset := range []int64{9, 3, 7, 5} {
-		s.noteEnd(pipeline.Position{Offset: offset})
+		s.noteEnd(&flight{at: pipeline.Position{Offset: offset}})
 	}
 	if err := s.Close(t.Context()); err != nil {
 		t.Fatal(err)
@@ -279,8 +279,8 @@ func TestStoresWhatFits(t *testing.T) {
 	if got := strings.Join(l.saved.Of(0).Lines(), " "); got != "0 3 5" || s.Replayed() != 2 {
 		t.Errorf("stored is %s, %d replayed", got, s.Replayed())
 	}
-	s.noteEnd(pipeline.Position{Offset: 4})
-	s.noteEnd(pipeline.Position{Offset: 6})
+	s.noteEnd(&flight{at: pipeline.Position{Offset: 4}})
+	s.noteEnd(&flight{at: pipeline.Position{Offset: 6}})
 	if err := s.Commit(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func TestWhatCannotBeStoredIsTold(t *testing.T) {
 	l := &memoryLog{n: 20, fails: errors.New("storing: the disk is full")}
 	s := New(Options{Log: l})
 	for offset := range int64(4) {
-		s.noteEnd(pipeline.Position{Offset: offset})
+		s.noteEnd(&flight{at: pipeline.Position{Offset: offset}})
 	}
 	if err := s.Commit(t.Context(), nil); !errors.Is(err, l.fails) {
 		t.Errorf("the commit gave %v", err)

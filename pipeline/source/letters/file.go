@@ -135,6 +135,7 @@ func (f *File) Next(ctx context.Context) (*pipeline.Record, pipeline.Position, e
 	var wrong *fixture.Error
 	switch {
 	case err == io.EOF:
+		f.read = f.size // the blank lines, too
 		if f.rest {
 			f.torn = line
 		}

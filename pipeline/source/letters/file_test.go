@@ -111,3 +111,15 @@ func TestFileOfSeveralPipelines(t *testing.T) {
 		}
 	}
 }
+
+// TestFileAtItsEnd: nothing is left there, whatever stands between the letters.
+func TestFileAtItsEnd(t *testing.T) {
+	f := NewFile(letterFile(t, strings.Join(numbered(3), strings.Repeat("\n", 500)), strings.Repeat("\n", 500)), "late")
+	err := Each(t.Context(), f, func(*pipeline.Record, pipeline.Position) error { return nil })
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if n := f.Left(); n != 0 {
+		t.Errorf("%d are left", n)
+	}
+}

@@ -62,7 +62,7 @@ func (s *Source) sending(f *flight) {
 func (s *Source) end(f *flight, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f == nil || s.kept.Has(f.at) { // nil: a stage has changed where the record was read
+	if f == nil || f.kept { // nil: a stage has changed where the record was read
 		return
 	}
 	f.ended = true
@@ -74,17 +74,17 @@ func (s *Source) end(f *flight, err error) {
 	default:
 		s.rejected++
 	}
-	s.noteEnd(f.at)
+	s.noteEnd(f)
 }
 
 // noteEnd notes that a letter has ended: it is to be stored, and not to be sent again. It does nothing for one that
 // is kept, or has been noted. The lock is held.
-func (s *Source) noteEnd(at pipeline.Position) {
-	if s.kept.Has(at) || s.sent.Has(at) {
+func (s *Source) noteEnd(f *flight) {
+	if f.kept || s.sent.Has(f.at) {
 		return
 	}
-	s.sent.add(at)
-	s.fresh.add(at)
+	s.sent.add(f.at)
+	s.fresh.add(f.at)
 	s.over++
-	delete(s.doubtful, at)
+	delete(s.doubtful, f.at)
 }

@@ -67,8 +67,8 @@ type Log interface {
 	// Ping says whether it can be read. The error is one of the environment.
 	Ping(ctx context.Context) error
 	// Open looks where the log ends now, and goes to the first letter that is not in done. It may
-	// leave out those that are. What is gone from the log counts as done from here on. Opened again,
-	// it still ends where it did.
+	// leave out those that are. It adds to done what is gone from the log. Opened again, it still ends
+	// where it did.
 	Open(ctx context.Context, done Progress) error
 	// Next gives the next record and where it stands, in bytes that stay; io.EOF at the end that
 	// Open has seen. Records of several partitions come in the order of their times.

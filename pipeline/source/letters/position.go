@@ -198,7 +198,7 @@ func (f *File) changed(p filePosition) (bool, error) {
 		return f.contains(p.LastLine.Hash)
 	}
 	hash, err := f.hashAt(p.LastLine.At)
-	return hash != p.LastLine.Hash, err
+	return hash == "" || hash != p.LastLine.Hash, err
 }
 
 // Fits implements Log.

@@ -46,6 +46,7 @@ func TestPositionOfAnOlderForm(t *testing.T) {
 		{strings.Replace(p, "1-3", "2", 1), "2"},
 		{strings.Replace(p[:from]+p[to:], "1-3", "1-7", 1), "changed at 7"},
 		{strings.Replace(p, "1-3", "1-7", 1), "changed at 7"},
+		{p[:from] + `"last_line":{"line":1,"at":999999,"sha256":""},` + strings.Replace(p[to:], "1-3", "1-5", 1), "changed at 1"},
 	} {
 		if err := os.WriteFile(name+".late.position", []byte(c.text), 0o600); err != nil {
 			t.Fatal(err)

@@ -41,10 +41,10 @@ type Options struct {
 	// Choose decides about each record of the log that is not done with. It is called by one
 	// goroutine. An error ends the source.
 	Choose func(rec *pipeline.Record, at pipeline.Position) (Choice, error)
-	// Ahead is how many batches are handed over at most of which the source does not know that they
-	// are done: what a replay that is killed sends again.
+	// Ahead is how many batches may be handed over and not stored as done: what a replay that is killed
+	// sends again.
 	Ahead int
-	// Again has those looked at, too, that are done.
+	// Again has letters looked at that are done with, too.
 	Again bool
 	// ByPartition keeps the order of all records of a partition; else that of the records of each key.
 	ByPartition bool
@@ -94,7 +94,6 @@ type Source struct {
 type outcomes struct {
 	sent     Progress                       // done with: they have ended, or were passed by and are stored
 	fresh    Progress                       // of sent, what has ended and is not stored
-	kept     Progress                       // what went nowhere, and is not done with
 	doubtful map[pipeline.Position]struct{} // what a sink was given, and has not ended
 	over     int64                          // how many have ended
 
@@ -111,7 +110,7 @@ type counts struct {
 // New makes a source. It opens nothing.
 func New(o Options) *Source {
 	s := &Source{o: o, wake: make(chan struct{}, 1), under: map[pipeline.Position]*flight{}, next: 1}
-	s.outcomes = outcomes{sent: Progress{}, fresh: Progress{}, kept: Progress{}, doubtful: map[pipeline.Position]struct{}{}}
+	s.outcomes = outcomes{sent: Progress{}, fresh: Progress{}, doubtful: map[pipeline.Position]struct{}{}}
 	s.most = BatchRecords
 	if o.Rate.N > 0 {
 		s.most = int(min(max(o.Rate.PerSecond()/batchesPerSecond, 1), BatchRecords))
@@ -272,8 +271,8 @@ func (s *Source) Target(pos pipeline.Position) (target any, ok bool) {
 func (s *Source) Keep(pos pipeline.Position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.under[pos]; f != nil && !s.kept.Has(f.at) {
-		s.kept.add(f.at)
+	if f := s.under[pos]; f != nil && !f.kept {
+		f.kept = true
 		delete(s.doubtful, f.at)
 		s.chosen.Add(-1)
 	}

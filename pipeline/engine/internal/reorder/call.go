@@ -17,7 +17,7 @@ func (w *Window[T]) Pick() (of T, ok bool) {
 			p = w.retries.Pop()
 		case w.next.Len() > 0:
 			p = w.next.Pop()
-		case w.counts.Taken < w.conf.Size:
+		case w.counts.Taken < w.conf.Size && (w.conf.Crowded == nil || !w.conf.Crowded()):
 			l := w.pickLane()
 			if l == nil {
 				return of, false

@@ -105,6 +105,11 @@ type Config[T any] struct {
 	// of the others: while one is alone, nothing is kept free for others.
 	Several func() bool
 
+	// Crowded says that nothing is to be admitted for now, since what has its place already is about
+	// to need the slots that are free. Whoever found nothing for that in [Window.Pick] is woken by the owner
+	// when it is over. nil: it never is.
+	Crowded func() bool
+
 	// Wake says that up to n more calls may begin: as many of those who found none in
 	// [Window.Pick] should look again. It is not called for those who have just ended a call
 	// and look again anyway. Places and slots that a lane leaves to others when it is

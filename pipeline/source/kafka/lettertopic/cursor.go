@@ -18,23 +18,47 @@ const (
 	fetchWait  = 500 * time.Millisecond
 	firstPause = 20 * time.Millisecond
 	lastPause  = time.Second
+
+	// shortFor is how long a leader may say that the log ends earlier than when it was opened: a new leader may learn
+	// only after a moment where it ends.
+	shortFor = 30 * time.Second
 )
 
 // A cursor reads one partition up to an end.
 type cursor struct {
 	client    *kafka.Client
 	tp        kafka.TopicPartition
-	next, end int64
+	next, end int64 // the offset that is fetched next, and the one behind the last
+	from      int64 // the first that was fetched and is not given yet
 	decoder   recordbatch.Decoder
 	open      recordbatch.Decompressor
 	size      int32 // of a fetch
 	watch     Watcher
 	outage    outage
+	patience  time.Duration // with a log that ends before end
+	short     time.Time     // since when it does; zero: it does not
+	muted     mutes
 
 	batches []recordbatch.Batch // that were fetched, and not opened yet
 	current recordbatch.Batch
 	reading bool
 	ready   *pipeline.Record
+}
+
+// left is at most how many records are still to be given.
+func (c *cursor) left() int64 {
+	from := c.next
+	if c.ready != nil || c.reading || len(c.batches) > 0 {
+		from = c.from
+	}
+	return max(c.end-from, 0)
+}
+
+// give gives the record that is ready.
+func (c *cursor) give() *pipeline.Record {
+	rec := c.ready
+	c.ready, c.from = nil, rec.Offset+1
+	return rec
 }
 
 // fill sees to it that the next record is ready; io.EOF: there is none before the end.
@@ -122,13 +146,27 @@ func (c *cursor) fetch(ctx context.Context) error {
 			c.noteFailure(err)
 			c.client.Invalidate(c.tp)
 		}
-		pause := time.NewTimer(min(firstPause<<min(try, 6), lastPause))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return ctx.Err()
+		if err := sleep(ctx, min(firstPause<<min(try, 6), lastPause)); err != nil {
+			return err
 		}
+	}
+}
+
+// mutes says until when brokers answer no fetch, as their quotas have it. The cursors of a topic share it.
+type mutes map[int32]time.Time
+
+// sleep waits so long, or until ctx ends: then it gives an error.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -139,11 +177,17 @@ func (c *cursor) fetchOnce(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	c.outage.broker = c.client.Address(leader)
+	if err := sleep(ctx, time.Until(c.muted[leader])); err != nil {
+		return false, err
+	}
 	req := &kafka.FetchRequest{Broker: leader, MaxWait: fetchWait, MinBytes: 1, MaxBytes: c.size, Committed: true,
 		Partitions: []kafka.FetchPartition{{TopicPartition: c.tp, Offset: c.next, LeaderEpoch: epoch, MaxBytes: c.size}}}
 	var answer kafka.FetchAnswer
 	if err := c.client.Fetch(ctx, req, nil, &answer); err != nil {
 		return false, err
+	}
+	if answer.Throttle > 0 {
+		c.muted[leader] = time.Now().Add(answer.Throttle)
 	}
 	if len(answer.Partitions) == 0 {
 		return false, nil
@@ -166,9 +210,25 @@ func (c *cursor) fetchOnce(ctx context.Context) (bool, error) {
 	if res.Need > int(c.size) {
 		c.size = int32(res.Need)
 	}
-	moved := res.Next > c.next
-	c.next = res.Next
-	return moved, nil
+	if res.Next > c.next {
+		c.from, c.next, c.short = c.next, res.Next, time.Time{}
+		return true, nil
+	}
+	return false, c.noteEnd(p.HighWatermark)
+}
+
+// noteEnd notes where the log ends when there is nothing more in it. Up to the end that was seen first there should be: where
+// a leader has lost it, what is waited for may never come.
+func (c *cursor) noteEnd(end int64) error {
+	switch {
+	case end < 0 || end >= c.end:
+		c.short = time.Time{}
+	case c.short.IsZero():
+		c.short = time.Now()
+	case time.Since(c.short) >= c.patience:
+		return fmt.Errorf("the log ends at offset %d now, and ended at %d when it was opened: what was behind is lost with the broker that had it; begin again", end, c.end)
+	}
+	return nil
 }
 
 // skipGone goes on where the log begins now: letters have been deleted meanwhile.

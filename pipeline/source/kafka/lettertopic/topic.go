@@ -39,7 +39,7 @@ type Topic struct {
 
 	beatEvery, patience time.Duration
 
-	mu     sync.Mutex // held while something is stored
+	mu     sync.Mutex // held while something is stored; guards saved and id, too
 	holder holder     // this replay, from the first Save on
 	beat   int        // the number beside it
 	stop   func()     // ends keep
@@ -126,11 +126,13 @@ func (t *Topic) Open(ctx context.Context, done letters.Progress) error {
 	if t.ends == nil {
 		t.ends = ends
 	}
+	muted := mutes{}
 	for _, tp := range tps {
 		d := done.Of(tp.Partition)
 		d.Add(0, starts[tp])
 		t.parts = append(t.parts, &cursor{
-			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes, watch: t.watch,
+			client: t.client, tp: tp, next: d.First(0), end: t.ends[tp], decoder: recordbatch.Decoder{Committed: true}, size: fetchBytes,
+			watch: t.watch, patience: shortFor, muted: muted,
 		})
 	}
 	return nil
@@ -153,15 +155,14 @@ func (t *Topic) Next(ctx context.Context) (*pipeline.Record, pipeline.Position, 
 	if oldest == nil {
 		return nil, pipeline.Position{}, io.EOF
 	}
-	rec := oldest.ready
-	oldest.ready = nil
+	rec := oldest.give()
 	return rec, rec.Position, nil
 }
 
 // Left implements letters.Log.
 func (t *Topic) Left() (n int64) {
 	for _, c := range t.parts {
-		n += max(c.end-c.next, 0)
+		n += c.left()
 	}
 	return n
 }
@@ -189,7 +190,9 @@ func (t *Topic) Load(ctx context.Context) (letters.Progress, error) {
 	if err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
 	t.saved, t.id = stored, id
+	t.mu.Unlock()
 	done := letters.Progress{}
 	for tp, s := range stored {
 		if s.Offset < 0 {

@@ -75,6 +75,17 @@ func TestTopicReadsToItsEnd(t *testing.T) {
 		t.Errorf("%d are left", n)
 	}
 	c.Produce(t, topic, rec(2, 0, "late"))
+	for left := int64(4); left > 0; left-- { // all were fetched by the first call
+		if _, at, err := log.Next(ctx); err != nil || log.Left() != left {
+			t.Fatalf("behind %v (%v) %d are left, not %d", at, err, log.Left(), left)
+		}
+	}
+	if got := strings.Join(rest(ctx, t, log), " "); got != "1@2:e" {
+		t.Errorf("came at last %s", got)
+	}
+	if err := log.Open(ctx, letters.Progress{}); err != nil {
+		t.Fatal(err)
+	}
 	if got := strings.Join(rest(ctx, t, log), " "); got != "0@0:a 1@0:b 1@1:c 0@1:d 1@2:e" {
 		t.Errorf("came %s", got)
 	}

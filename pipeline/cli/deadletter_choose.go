@@ -101,6 +101,13 @@ func (c *letterChooser) turnedDown(l *deadletter.Letter, reason string) {
 	c.unchoose(l)
 }
 
+// unchosen takes back that a letter was chosen that --limit leaves out.
+func (c *letterChooser) unchosen(l *deadletter.Letter) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unchoose(l)
+}
+
 // unchoose takes back that a letter was chosen. The caller has c.mu, or nobody else has c.
 func (c *letterChooser) unchoose(l *deadletter.Letter) {
 	if c.chosen[stepAndReason(l)]--; c.chosen[stepAndReason(l)] == 0 {

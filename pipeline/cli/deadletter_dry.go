@@ -22,8 +22,12 @@ type rehearsal struct {
 	planned letters.Progress // done, and what would be
 	already int64
 	chosen  int64
-	limited bool  // --limit ended it
+	short   bool  // it ended before the log did
 	full    error // what would end the replay: what it does could not be remembered
+	window  letters.Window
+
+	late       int64 // letters behind a later record of their key
+	lateOrMore bool
 
 	read, left atomic.Int64 // records of the log
 }
@@ -75,7 +79,19 @@ func (d *rehearsal) readAll(ctx context.Context, screen *screen) error {
 	} else {
 		close(shown)
 	}
+	d.window.ByPartition = d.options.ByPartition
 	err := letters.Each(ctx, d.log, d.look)
+	for err == nil && d.take() {
+	}
+	for { // what is left would not be sent
+		_, choice, ok := d.window.Next(nil)
+		if !ok {
+			break
+		}
+		if choice.Verdict == letters.Replay {
+			d.chooser.unchoose(choice.Letter)
+		}
+	}
 	stop()
 	<-shown
 	return err
@@ -83,10 +99,6 @@ func (d *rehearsal) readAll(ctx context.Context, screen *screen) error {
 
 // look takes one record of the log.
 func (d *rehearsal) look(rec *pipeline.Record, at pipeline.Position) error {
-	if d.flags.limit > 0 && d.chosen == d.flags.limit {
-		d.limited = true
-		return io.EOF
-	}
 	d.read.Add(1)
 	d.left.Store(d.log.Left())
 	if !d.flags.again && d.done.Has(at) {
@@ -102,18 +114,37 @@ func (d *rehearsal) look(rec *pipeline.Record, at pipeline.Position) error {
 	if err != nil || choice.Verdict == letters.Leave {
 		return err
 	}
+	for d.window.Add(at, choice); d.window.Full(); {
+		if !d.take() {
+			d.short = true
+			return io.EOF
+		}
+	}
+	return nil
+}
+
+// take takes the next letter that would be sent, or passed by. It says whether another could be.
+func (d *rehearsal) take() bool {
+	if d.full != nil || d.flags.limit > 0 && d.chosen == d.flags.limit {
+		return false
+	}
+	at, choice, ok := d.window.Next(func(at pipeline.Position) bool { return letters.FitsAhead(d.log, d.planned, at) })
+	if !ok {
+		return false
+	}
+	d.late, d.lateOrMore = d.window.Late()
 	of := d.planned.Of(at.Partition)
 	of.Add(at.Offset, at.Offset+1)
 	if d.full = d.log.Fits(at.Partition, of); d.full != nil {
 		if choice.Verdict == letters.Replay {
 			d.chooser.unchoose(choice.Letter)
 		}
-		return io.EOF
+		return false
 	}
 	if choice.Verdict == letters.Replay {
 		d.chosen++
 	}
-	return nil
+	return true
 }
 
 // say says what the replay would do, and gives the error that it would end with.
@@ -121,13 +152,14 @@ func (d *rehearsal) say(w io.Writer) error {
 	fmt.Fprintf(w, "%s would go %s\n", counted(int(d.chosen), "letter"), d.where())
 	d.chooser.printChosen(w)
 	d.warn(w)
+	printLate(w, d.late, d.lateOrMore, "would go")
 	fmt.Fprintf(w, "%d were replayed already\n", d.already)
 	d.chooser.printLeft(w)
 	if torn := d.torn(); torn != "" {
 		fmt.Fprintln(w, torn)
 	}
 	behind := ""
-	if d.limited || d.full != nil {
+	if d.short {
 		behind = ", not to the end"
 	}
 	fmt.Fprintf(w, "%s of %s read%s\n", counted(int(d.read.Load()), "record"), d.log.Name(), behind)

@@ -351,7 +351,7 @@ func TestDryRunSaysWhatItHasRead(t *testing.T) {
 		want  []string
 	}{
 		{[]string{"--reason", "permanent"}, []string{"2 letters would go", "1 were replayed already\n", "27 left that the flags do not choose\n", "30 records of dead.jsonl read\n"}},
-		{[]string{"--reason", "permanent", "--limit", "1"}, []string{"1 letter would go", "1 were replayed already\n", "14 records of dead.jsonl read, not to the end\n"}},
+		{[]string{"--reason", "permanent", "--limit", "1"}, []string{"1 letter would go", "1 were replayed already\n", "27 left that the flags do not choose\n", "30 records of dead.jsonl read\n"}},
 		{nil, []string{"29 letters would go", "1 were replayed already\n", "30 records of dead.jsonl read\n"}},
 		{[]string{"--again"}, []string{"30 letters would go", "0 were replayed already\n", "30 records of dead.jsonl read\n"}},
 	} {

@@ -36,7 +36,9 @@ func newDeadLetterReplay(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replay FILE",
 		Short: "Send rejected records through again",
-		Long: fmt.Sprintf(`Send the records of dead letters through the pipeline of FILE again, in the order in which they were rejected, and so in order per key.
+		Long: fmt.Sprintf(`Send the records of dead letters through the pipeline of FILE again. Those of a key go in the order in which they were read, also where they were
+rejected in another: a replay looks ahead by %d letters or %d MiB, whichever is less. It says how many stood further apart, and so come behind a later record of
+their key. With order.key in FILE it is the order of all records of a partition. What earlier replays have sent does not count.
 
 With --to start they go back to the topic they were read from, into the same partition, with key, value, headers and time as they came and the
 header penstock-replayed, and the running daemon takes them from there. So does everybody else who reads the topic: other pipelines and consumers
@@ -51,7 +53,7 @@ is refused. One that a signal or an error has ended goes on where it was. One th
 with --to start, %d with --to step, at most. --again does not look at what was replayed. The letters themselves stay where they are.
 
 Exits 0 when all letters that the flags choose were replayed, and when a signal has ended it cleanly: the last line then says how many are left.
-Exits 4 when some were refused (would be, with --dry-run) or were rejected again.`, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
+Exits 4 when some were refused (would be, with --dry-run) or were rejected again.`, letters.WindowRecords, letters.WindowBytes>>20, aheadToTopics*letters.BatchRecords, aheadInProcess*letters.BatchRecords),
 		Example: `  penstock dead-letter replay late-flights.yaml --dry-run
   penstock dead-letter replay late-flights.yaml --reason attempts --rate 100/s
   penstock dead-letter replay late-flights.yaml --to step --step weather --since 2h`,
@@ -138,6 +140,7 @@ func redriveFile(ctx context.Context, g *globals, f *redriveFlags, screen *scree
 	}
 	r.options = letters.Options{
 		Log: box.log, Choose: r.chooser.choose, Ahead: aheadInProcess, Again: f.again, Limit: f.limit, Rate: rate,
+		ByPartition: box.file.Order.Key != nil, Unchosen: r.chooser.unchosen,
 	}
 	if r.toTopics {
 		r.options.Ahead = aheadToTopics

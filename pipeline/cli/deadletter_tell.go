@@ -148,6 +148,7 @@ func (r *redrive) summarize(w io.Writer, t letters.Tally, s engine.Snapshot, end
 			fmt.Fprintf(w, "counted by parts: %d delivered, %d filtered, %d rejected\n", s.Out, s.Filtered, s.Rejected)
 		}
 	}
+	printLate(w, t.Late, t.LateOrMore, "were sent")
 	if t.Doubtful > 0 {
 		fmt.Fprintf(w, "at most %d of those not sent may have arrived: a sink was given them, and has not said that it has them; the next replay sends them again\n", t.Doubtful)
 	}
@@ -159,6 +160,19 @@ func (r *redrive) summarize(w io.Writer, t letters.Tally, s engine.Snapshot, end
 	if begun := t.Chosen > 0 || t.Unseen > 0; !t.Complete && (begun || ended == nil) { // else the error says all there is to say
 		fmt.Fprintf(w, "ended before all were sent: %d sent, %s; %s\n", t.Ended(), leftOver(t, ended), r.goOn(ended))
 	}
+}
+
+// printLate says how many letters come behind a record of their key that was read later.
+func printLate(w io.Writer, n int64, atLeast bool, sent string) {
+	if n == 0 && !atLeast {
+		return
+	}
+	least := ""
+	if atLeast {
+		least = "at least "
+	}
+	fmt.Fprintf(w, "%s%d %s behind a later record of their key: their letters stand more than %d letters or %d MiB behind, or what was replayed would be too scattered to be remembered\n",
+		least, n, sent, letters.WindowRecords, letters.WindowBytes>>20)
 }
 
 // leftOver says how many letters are left: those that were chosen, and about so many that nobody has looked at.

@@ -101,8 +101,15 @@ func TestReplayInThisProcess(t *testing.T) {
 }
 
 // TestReplayKeepsEveryByte sends back records that are no JSON, without keys, with headers of
-// nothing, of another time: they are in the topic again as they were, in the same partition, with one header more.
+// nothing, of another time: they are in the topic again as they were, in the same partition, with one header more. So they are where
+// the letters have keys of their own.
 func TestReplayKeepsEveryByte(t *testing.T) {
+	for _, key := range []string{"", ", key: string(meta.offset)"} {
+		t.Run(key, func(t *testing.T) { replayKeepsEveryByte(t, key) })
+	}
+}
+
+func replayKeepsEveryByte(t *testing.T, key string) {
 	c := kafkatest.Start(t)
 	in, dead, name := c.Topic(t, 3), c.Topic(t, 2), strings.ToLower(c.Group(t))
 	file := filepath.Join(t.TempDir(), "odd.yaml")
@@ -114,9 +121,9 @@ stages:
 sinks:
   - stdout: {}
 dead_letter:
-  kafka: {topic: %s}
+  kafka: {topic: %s%s}
 log: {format: json}
-`, name, c.Addrs()[0], in, dead)
+`, name, c.Addrs()[0], in, dead, key)
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -282,14 +282,15 @@ var waysOutOfKafka = []wayOut{
 	{stages: `map: {set: {x: 1}}`, value: `{"card":"C4N4RY"`, reason: "invalid_json"},
 }
 
-// The same holds for letters that stand in a topic.
+// The same holds for letters that stand in a topic, also where they have keys of their own and a header for that of the record.
 func TestNoCanaryInLettersOfKafka(t *testing.T) {
 	c, server := kafkatest.Start(t), echo(t)
 	for i, w := range waysOutOfKafka {
 		t.Run(fmt.Sprintf("%d-%s", i, w.reason), func(t *testing.T) {
 			topic, broker := c.Topic(t, 1), c.Addrs()[0]
 			w.sinks = strings.ReplaceAll(w.sinks, "BROKER", broker)
-			_, log := runWay(t, w, server, fmt.Sprintf("kafka: {topic: %s, brokers: [%q]}", topic, broker)+redacting)
+			key := []string{"", ", key: string(meta.offset)"}[i%2]
+			_, log := runWay(t, w, server, fmt.Sprintf("kafka: {topic: %s, brokers: [%q]%s}", topic, broker, key)+redacting)
 			letters := c.ConsumeN(t, topic, 1)
 			var text bytes.Buffer
 			fmt.Fprintf(&text, "key %s\nvalue %s\n", letters[0].Key, letters[0].Value)
@@ -298,6 +299,9 @@ func TestNoCanaryInLettersOfKafka(t *testing.T) {
 			}
 			if !strings.Contains(text.String(), "penstock-reason: "+w.reason+"\n") || !strings.Contains(text.String(), "penstock-redacted: ") {
 				t.Errorf("not rejected with %s, or not redacted:\n%s", w.reason, text.String())
+			}
+			if has := strings.Contains(text.String(), "penstock-key: ***\n"); has != (key != "") {
+				t.Errorf("with %q the letter is\n%s", key, text.String())
 			}
 			clean(t, "the letter", text.Bytes())
 			clean(t, "the log", log)

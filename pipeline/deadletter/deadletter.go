@@ -37,6 +37,9 @@ const (
 	// records that were split, when the step had begun to change it before it failed, and when what
 	// is to be redacted may be in it.
 	Value = "penstock-value"
+	// Key is the key that the record came with, redacted as that is, where the sink of the letters gives them another;
+	// null where the record had none. Missing: it is the letter's own.
+	Key = "penstock-key"
 	// Redacted is what was taken out before the letter was written: "fields", "headers", "key",
 	// "value", with commas. Such a record can be looked at, and is not itself any more.
 	Redacted = "penstock-redacted"

@@ -15,7 +15,7 @@ import (
 type Letter struct {
 	// At is where the letter itself stands: topic, partition and offset, or file, 0 and line.
 	At pipeline.Position
-	// Record is the record as it came: at the position it was read from, with its own time and
+	// Record is the record as it came: at the position it was read from, with its own key, time and
 	// headers, those of this letter left out. It shares the bytes of what was read.
 	Record pipeline.Record
 
@@ -77,7 +77,11 @@ func Read(rec *pipeline.Record, at pipeline.Position) (*Letter, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	l.Record.Init(pos, rec.Key(), rec.Value(), came, stamp)
+	key := rec.Key()
+	if other, ok := r.found[Key]; ok {
+		key = other
+	}
+	l.Record.Init(pos, key, rec.Value(), came, stamp)
 	return l, nil
 }
 

@@ -77,6 +77,34 @@ func TestReadLetterOfALetter(t *testing.T) {
 	}
 }
 
+// The key that a record came with is that of its header, where the sink has given the letter another: null and empty are
+// told apart. What stands in front of the letter's own headers is the record's, and says nothing.
+func TestReadLetterWithAnotherKey(t *testing.T) {
+	for _, c := range []struct {
+		front, own []pipeline.Header
+		want       []byte
+	}{
+		{want: []byte("k")},
+		{own: []pipeline.Header{{Name: Key, Value: []byte("came")}}, want: []byte("came")},
+		{own: []pipeline.Header{{Name: Key, Value: []byte{}}}, want: []byte{}},
+		{own: []pipeline.Header{{Name: Key}}},
+		{front: []pipeline.Header{{Name: Key, Value: []byte("forged")}}, want: []byte("k")},
+	} {
+		rec := letterRecord(wholeLetter...)
+		rec.Init(rec.Position, rec.Key(), rec.Value(), slices.Concat(c.front, rec.Headers(), c.own), rec.Time)
+		l, err := Read(rec, pipeline.Position{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if key := l.Record.Key(); string(key) != string(c.want) || (key == nil) != (c.want == nil) {
+			t.Errorf("with %q: key %q, null %v", c.own, key, key == nil)
+		}
+		if n := len(l.Record.Headers()); n != 1+len(c.front) {
+			t.Errorf("with %q: the record came with %d headers", c.own, n)
+		}
+	}
+}
+
 func TestReadNoLetter(t *testing.T) {
 	for _, name := range []string{Pipeline, Step, Reason, Topic, Partition, Offset} {
 		var left []string

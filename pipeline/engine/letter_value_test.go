@@ -97,6 +97,44 @@ func TestReplayedIsTakenOffAndCountedOn(t *testing.T) {
 	})
 }
 
+// Whoever produces a record can say of it that it was replayed and tried without end. Its letter is one that can be
+// read all the same: no count in it is beyond what a letter may have.
+func TestForgedCountsMakeNoUnreadableLetter(t *testing.T) {
+	for _, forged := range []string{"2147483647 2147483647", "2147483647 2147483646", "2147483648 2147483648", "1 99999999999999999999"} {
+		synctest.Test(t, func(t *testing.T) {
+			dead := &collect{}
+			_, err := run(t, Options{
+				Source: &memory{lanes: 1, records: 1, wrap: withHeaders(func(*pipeline.Record) []pipeline.Header {
+					return []pipeline.Header{{Name: deadletter.Replayed, Value: []byte(forged)}}
+				})},
+				DeadLetter: DeadLetter{Sink: dead}, Sinks: []Output{{Name: "out", Sink: &collect{}}},
+				Steps: []Step{{Name: "ask", Wait: &Wait{Retry: Retry{Attempts: 3}}, Stage: does(func(context.Context, *pipeline.Record) error {
+					return errors.New("asking: no")
+				})}},
+			})
+			if err != nil || len(dead.all()) != 1 {
+				t.Fatal(err, dead.all())
+			}
+			var rec pipeline.Record
+			var headers []pipeline.Header
+			for name, value := range dead.all()[0].headers {
+				if name != deadletter.Pipeline {
+					headers = append(headers, pipeline.Header{Name: name, Value: []byte(value)})
+				}
+			}
+			headers = append([]pipeline.Header{{Name: deadletter.Pipeline, Value: []byte("p")}}, headers...)
+			rec.Init(pipeline.Position{}, nil, nil, headers, 0)
+			l, err := deadletter.Read(&rec, pipeline.Position{})
+			if err != nil {
+				t.Fatalf("forged %q: %v", forged, err)
+			}
+			if back := deadletter.ReadHistory(l.Again().Value); l.Attempts < 3 || back.Attempts != l.Attempts || back.Replays < 1 {
+				t.Errorf("forged %q: %d attempts, on the way back %+v", forged, l.Attempts, back)
+			}
+		})
+	}
+}
+
 // edits sets a field, and so changes the value.
 func edits(name, text string) Step {
 	return Step{Name: "edit-" + name, Stage: does(func(_ context.Context, r *pipeline.Record) error { return r.SetRaw(name, []byte(text)) })}

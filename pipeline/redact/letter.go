@@ -22,7 +22,7 @@ import (
 // Those that the letter shows anyway, as names elsewhere in the value, hide nothing.
 //
 // A record that was a dead letter before has headers of that one. An old penstock-value goes the way of
-// the value as the step got it. An old penstock-detail is left out, as a new one is: nobody
+// the value as the step got it, an old penstock-key that of the key. An old penstock-detail is left out, as a new one is: nobody
 // knows what it quotes. In a message each text that was taken out is masked: hosts are named in
 // messages, and may be made of fields.
 //
@@ -78,6 +78,11 @@ func (r *Redactor) old(headers []pipeline.Header, unreadable bool, t *taken) (ke
 	if !slices.ContainsFunc(headers, func(h pipeline.Header) bool { return deadletter.IsHeader(h.Name) }) {
 		return headers, false
 	}
+	for _, h := range headers { // first: it may stand in what comes before it
+		if r.s.Key && h.Name == deadletter.Key {
+			t.add(string(h.Value))
+		}
+	}
 	kept = make([]pipeline.Header, 0, len(headers))
 	for _, h := range headers {
 		stays := true
@@ -85,6 +90,8 @@ func (r *Redactor) old(headers []pipeline.Header, unreadable bool, t *taken) (ke
 		switch h.Name {
 		case deadletter.Value:
 			h.Value, stays = r.got(h.Value, unreadable, t)
+		case deadletter.Key:
+			h.Value = r.Key(h.Value)
 		case deadletter.Detail:
 			stays = false
 		}

@@ -199,6 +199,14 @@ func TestLetterOfALetter(t *testing.T) {
 			value: `{"a":1}`, old: []pipeline.Header{header(deadletter.Error, "calling shop-7.test: no answer"), header(deadletter.Value, `{"card":"shop-7"}`)},
 			want: []pipeline.Header{header(deadletter.Error, "calling ***.test: no answer"), header(deadletter.Value, `{"card":"***"}`)}, redacted: "headers",
 		},
+		"an old key": {
+			value: `{"a":1}`, old: []pipeline.Header{header(deadletter.Key, "shop-7"), header(deadletter.Value, `{"copy":"shop-7"}`), header(deadletter.Error, "calling shop-7.test: no")},
+			want: []pipeline.Header{header(deadletter.Key, "***"), header(deadletter.Error, "calling ***.test: no")}, redacted: "headers",
+		},
+		"an old key behind what it stands in": {
+			value: `{"a":1}`, old: []pipeline.Header{header(deadletter.Value, `{"copy":"shop-7"}`), header(deadletter.Key, "shop-7")},
+			want: []pipeline.Header{header(deadletter.Key, "***")}, redacted: "headers",
+		},
 		"an old value without a readable one": {
 			value: `{"card":`, old: []pipeline.Header{header(deadletter.Value, `{"a":1}`), header(deadletter.Step, "x")},
 			want: []pipeline.Header{header(deadletter.Step, "x")}, redacted: "headers,value",

@@ -1,6 +1,7 @@
 package kafkasink
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -174,12 +175,22 @@ func (k *Sink) message(ctx context.Context, m *kafka.Message, rec *pipeline.Reco
 	default:
 		m.Partition = kafka.PartitionForKey(m.Key, partitions)
 	}
-	if headers := rec.Headers(); len(headers) > 0 {
-		from := len(b.headers)
-		for _, h := range headers {
-			b.headers = append(b.headers, recordbatch.Header(h))
-		}
+	headers, from := rec.Headers(), len(b.headers)
+	for _, h := range headers {
+		b.headers = append(b.headers, recordbatch.Header(h))
+	}
+	if came := rec.Key(); k.settings.DeadLetters && !sameKey(came, m.Key) {
+		b.headers = append(b.headers, recordbatch.Header{Name: keyHeader, Value: came}) // else the record could not go back as it was
+	}
+	if len(b.headers) > from {
 		m.Headers = b.headers[from:len(b.headers):len(b.headers)]
 	}
 	return nil
 }
+
+// keyHeader is deadletter.Key. Sinks do not know what dead letters are made of, but for this: they alone know that a
+// letter gets another key.
+const keyHeader = "penstock-key"
+
+// sameKey says whether two keys are equal; null and empty are not.
+func sameKey(a, b []byte) bool { return (a == nil) == (b == nil) && bytes.Equal(a, b) }

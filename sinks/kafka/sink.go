@@ -24,7 +24,7 @@ import (
 // Settings are the settings of a Kafka sink.
 type Settings struct {
 	Topic       expr.Template `yaml:"topic" required:"true" doc:"topic to write to; it must exist. A record that names one which is not there after about a second of asking is rejected (unknown_topic), and so is one that names a topic to which this user may not write and this process never did (topic_denied); a fixed topic is waited for"`
-	Key         *expr.Expr    `yaml:"key" doc:"expression that gives the key; without it the record's own key is kept, and that of a dead letter from which it cannot be made"`
+	Key         *expr.Expr    `yaml:"key" doc:"expression that gives the key; without it the record's own key is kept, and that of a dead letter from which it cannot be made. A dead letter that gets another has the record's in penstock-key"`
 	Partitioner string        `yaml:"partitioner" enum:"murmur2|source" doc:"murmur2: by the key, as Java's clients do, and in runs of 1,000 records where there is none; source: the partition that the record came from"`
 	Compression string        `yaml:"compression" enum:"lz4|none|gzip|snappy|zstd" doc:"codec of the batches"`
 	Brokers     []string      `yaml:"brokers" commas:"true" doc:"addresses, host:port (without a port, 9092), when the cluster is not the source's"`

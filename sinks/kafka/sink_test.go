@@ -15,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/deadletter"
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/kafka"
 	"github.com/penstockio/penstock/pipeline/kafka/connect"
@@ -194,6 +195,46 @@ func TestKafkaKeyOfADeadLetter(t *testing.T) {
 	}
 	if got := strings.Join(keys, " "); got != "a a l m n" {
 		t.Errorf("keys %s", got)
+	}
+}
+
+// A dead letter whose key is another one than the record's says which the record's was: without, it could never be sent
+// back into its place among the records of its key. One that keeps its key says nothing, and neither do other records.
+func TestKafkaDeadLetterSaysTheKeyThatItCameWith(t *testing.T) {
+	c := kafkatest.Start(t)
+	for _, dead := range []bool{true, false} {
+		topic := c.Topic(t, 1)
+		s := topicSettings(t, c, topic)
+		s.DeadLetters, s.Key = dead, new(expr.Expr)
+		if err := s.Key.UnmarshalText([]byte(`string(meta.offset)`)); err != nil {
+			t.Fatal(err)
+		}
+		var recs []*pipeline.Record
+		for i, key := range [][]byte{[]byte("k"), nil, {}, []byte("3")} {
+			rec := new(pipeline.Record)
+			rec.Init(pipeline.Position{Topic: "in", Offset: int64(i)}, key, []byte("{}"), []pipeline.Header{{Name: deadletter.Key, Value: []byte("its own")}, {Name: "penstock-pipeline", Value: []byte("p")}}, 5)
+			recs = append(recs, rec)
+		}
+		if err := newSink(t, s).Write(t.Context(), recs); err != nil {
+			t.Fatal(err)
+		}
+		got := c.Consume(t, topic)
+		for i, want := range [][]byte{{'k'}, nil, {}, nil} {
+			headers := got[i].Headers
+			if string(got[i].Key) != fmt.Sprint(i) {
+				t.Errorf("letter %d has key %q", i, got[i].Key)
+			}
+			if !dead || i == 3 {
+				if len(headers) != 2 {
+					t.Errorf("dead letters %v: record %d has headers %v", dead, i, headers)
+				}
+				continue
+			}
+			last := headers[len(headers)-1]
+			if len(headers) != 3 || last.Key != deadletter.Key || string(last.Value) != string(recs[i].Key()) || (last.Value == nil) != (want == nil) {
+				t.Errorf("letter %d has headers %v", i, headers)
+			}
+		}
 	}
 }
 

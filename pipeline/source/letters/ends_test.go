@@ -34,6 +34,7 @@ type memoryLog struct {
 	n, next int64
 	runs    int
 	broken  int64 // the letter that it cannot read; 0: it can read all
+	step    int64 // from each letter's record to the next one's, modulo n; 0: 1
 
 	mu    sync.Mutex
 	saved Progress
@@ -56,7 +57,8 @@ func (l *memoryLog) Next(context.Context) (*pipeline.Record, pipeline.Position, 
 		return nil, at, errors.New("reading: it is torn")
 	}
 	l.next++
-	return letterRecord(at, at.Offset, fmt.Sprint(at.Offset)), at, nil
+	offset := at.Offset * max(l.step, 1) % l.n
+	return letterRecord(at, offset, fmt.Sprint(offset)), at, nil
 }
 
 func (l *memoryLog) Load(context.Context) (Progress, error) { return l.stored(), nil }
@@ -177,7 +179,7 @@ func TestWhateverEndsAReplayNothingComesTwice(t *testing.T) {
 	stopped := 0
 	for round := range 100 {
 		synctest.Test(t, func(t *testing.T) {
-			l, c := &memoryLog{n: all, saved: Progress{}}, &came{times: map[string]int{}}
+			l, c := &memoryLog{n: all, saved: Progress{}, step: []int64{1, 37, 351}[rand.IntN(3)]}, &came{times: map[string]int{}}
 			ctx, cancel := context.WithCancel(t.Context())
 			var b broken
 			switch round % 6 {
@@ -223,7 +225,8 @@ func TestKilledReplayLosesNothing(t *testing.T) {
 	killed := 0
 	for range 20 {
 		synctest.Test(t, func(t *testing.T) {
-			l, c := &memoryLog{n: all, saved: Progress{}}, &came{times: map[string]int{}}
+			step := []int64{1, 37, 351}[rand.IntN(3)] // in order, and not
+			l, c := &memoryLog{n: all, saved: Progress{}, step: step}, &came{times: map[string]int{}}
 			ahead := 1 + rand.IntN(2)
 			later := &came{times: map[string]int{}}
 			var stored Progress
@@ -240,7 +243,7 @@ func TestKilledReplayLosesNothing(t *testing.T) {
 				return
 			}
 			killed++
-			if err := through(t.Context(), t, New(Options{Log: &memoryLog{n: all, saved: stored}, Choose: chooseAll, Ahead: 16}), later, broken{}, true); err != nil {
+			if err := through(t.Context(), t, New(Options{Log: &memoryLog{n: all, saved: stored, step: step}, Choose: chooseAll, Ahead: 16}), later, broken{}, true); err != nil {
 				t.Fatal(err)
 			}
 			twice := 0

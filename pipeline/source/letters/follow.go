@@ -19,6 +19,10 @@ type Tally struct {
 	Stored int64
 	// Doubtful is how many of those that have not ended a sink was given. It may have them.
 	Doubtful int64
+	// Late is how many were given to the pipeline behind a record of their key that was read later, and LateOrMore
+	// that there may be more (see Window).
+	Late       int64
+	LateOrMore bool
 	// Unseen is about how many were not looked at: some may be done with, and some not be chosen.
 	Unseen int64
 	// Opened says that the dead letters were opened, and are this source's to send back: without it there is nothing to count.
@@ -38,9 +42,11 @@ func (s *Source) Tally() Tally {
 	defer s.mu.Unlock()
 	t := Tally{
 		Chosen: s.chosen.Load(), Stored: s.replayed.Load(), Doubtful: int64(len(s.doubtful)), Unseen: s.left.Load(),
+		Late: s.late.Load(), LateOrMore: s.unsure.Load(),
 		Delivered: s.delivered, Filtered: s.filtered, Rejected: s.rejected,
 	}
 	if s.o.Limit > 0 {
+		t.Chosen = min(t.Chosen, s.o.Limit) // while it looks ahead it has more
 		t.Unseen = min(t.Unseen, s.o.Limit-t.Chosen)
 	}
 	t.Opened, t.Seen = s.opened.Load(), s.atEnd.Load()

@@ -46,6 +46,11 @@ type Options struct {
 	Ahead int
 	// Again has letters looked at that are done with, too.
 	Again bool
+	// ByPartition keeps the order of all records of a partition; else that of the records of each key.
+	ByPartition bool
+	// Unchosen is told of each letter that was chosen and is not sent, because Limit others are; nil: nobody is. It is
+	// called by the goroutine that calls Choose, or Close.
+	Unchosen func(*deadletter.Letter)
 	// Limit is how many letters are sent back at most; 0: all.
 	Limit int64
 	// Rate is how many are handed over in a time at most; zero: as fast as they are taken.
@@ -55,6 +60,8 @@ type Options struct {
 // A Source gives the records of dead letters, at the positions they were read from, as one lane. It
 // ends where the log ended when it was opened. Which letters have ended, by delivery, by being filtered or by a new
 // dead letter, is stored with the log: at each commit, and when the source is closed.
+//
+// It looks ahead as a Window does, and sends the letters of a key in the order in which their records were read.
 //
 // Two letters of one record are never under way at once: the second waits until the first has its
 // outcome.
@@ -66,7 +73,8 @@ type Source struct {
 	lane    pipeline.Lane
 	next    int64 // of the lane: how many records of the log were looked at, from 1
 	pending *entry
-	ended   error    // what the log has ended with
+	ahead
+	ended   error    // what the source has ended with
 	planned Progress // done when all that was handed over is
 
 	wake chan struct{} // capacity 1: a batch is free or committed
@@ -149,7 +157,9 @@ func (s *Source) begin(ctx context.Context) error {
 	s.batches, s.under = nil, map[pipeline.Position]*flight{}
 	s.chosen.Store(s.over)
 	s.mu.Unlock()
-	s.pending, s.ended = nil, nil
+	s.pending, s.atLog, s.ended = nil, nil, nil
+	s.window.ByPartition = s.o.ByPartition
+	s.counted(func() { s.window.drop() })
 	s.atEnd.Store(false)
 	if err := s.o.Log.Open(ctx, from); err != nil {
 		return err
@@ -239,38 +249,6 @@ func (s *Source) readInto(ctx context.Context, b *building) (more bool, err erro
 	return true, b.add(e)
 }
 
-// nextEntry gives the next record that is not done with, and what was decided.
-func (s *Source) nextEntry(ctx context.Context) (*entry, error) {
-	if e := s.pending; e != nil {
-		s.pending = nil
-		return e, nil
-	}
-	for {
-		if s.o.Limit > 0 && s.chosen.Load() >= s.o.Limit {
-			return nil, io.EOF
-		}
-		rec, at, err := s.o.Log.Next(ctx)
-		s.left.Store(s.o.Log.Left())
-		if err != nil {
-			return nil, err
-		}
-		if s.isDone(at) {
-			s.passedOver.Store(true)
-			continue
-		}
-		choice, err := s.o.Choose(rec, at)
-		if err != nil {
-			return nil, err
-		}
-		if choice.Verdict == Replay {
-			s.chosen.Add(1)
-		} else {
-			s.passedOver.Store(true)
-		}
-		return &entry{at, choice}, nil
-	}
-}
-
 func (s *Source) isDone(at pipeline.Position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -350,6 +328,8 @@ func (s *Source) changed() {
 // no difference to what is remembered.
 func (s *Source) Close(ctx context.Context) error {
 	s.open.Store(false)
+	s.keepToLimit()
+	s.counted(func() { s.window.drop() })
 	return errors.Join(s.storeLast(ctx), s.o.Log.Close())
 }
 

@@ -139,7 +139,7 @@ func (t *Topic) Open(ctx context.Context, done letters.Progress) error {
 }
 
 // Next implements letters.Log: of the partitions' next records it gives the oldest. A letter's time is that
-// of the rejection, so what was rejected first is replayed first, in whatever partition it is.
+// of the rejection, so what was rejected first is read first, in whatever partition it is, but for letters of one millisecond.
 func (t *Topic) Next(ctx context.Context) (*pipeline.Record, pipeline.Position, error) {
 	var oldest *cursor
 	for _, c := range t.parts {

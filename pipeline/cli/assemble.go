@@ -130,7 +130,7 @@ func (a *assembled) locate(err error) string {
 
 // pingAll pings all components of the pipelines that can start, at once. It gives an error
 // or nil for each of all, with its place. Of one pipeline it is the first in the order of the
-// file: what does not answer is often one server, and several errors would repeat that.
+// file, and the others are kept in more.
 func pingAll(ctx context.Context, all []*assembled) []error {
 	ctx, cancel := context.WithTimeout(ctx, pingLimit)
 	defer cancel()
@@ -144,11 +144,26 @@ func pingAll(ctx context.Context, all []*assembled) []error {
 	wg.Wait()
 	for i, err := range errs {
 		if err != nil && all[i].err == nil {
-			missing := flatten(err)
+			missing := once(flatten(err))
 			errs[i], all[i].more = &exitError{exitEnvironment, missing[0]}, missing[1:]
 		}
 	}
 	return errs
+}
+
+// once gives the errors of probes but for those that say the same of another place: what does not answer is often one server,
+// which several components ask.
+func once(all []error) []error {
+	said := map[string]bool{}
+	return slices.DeleteFunc(all, func(err error) bool {
+		cause := err
+		if behind := errors.Unwrap(err); behind != nil { // the place, and what stands there
+			cause = behind
+		}
+		known := said[cause.Error()]
+		said[cause.Error()] = true
+		return known
+	})
 }
 
 // newEvents makes the emitter of a process. w is standard error, or what stands before

@@ -64,6 +64,7 @@ func check(t *testing.T, got, want engine.Hold, line string) {
 		since = fmt.Sprintf("%d ms", got.Since.Milliseconds())
 	}
 	line = strings.Replace(line, "SINCE", since, 1) // where it is drawn how long that is
+	line = strings.Replace(line, "AGAIN", got.Until.UTC().Format(time.TimeOnly)+"Z", 1)
 	line = strings.Replace(line, "UNTIL", "until "+got.Until.UTC().Format(time.TimeOnly)+"Z", 1)
 	if got.Age-got.Since >= time.Second { // it has been there for longer than in this state
 		line = strings.Replace(line, ": ", fmt.Sprintf(" (in flight for %.1f s): ", got.Age.Truncate(100*time.Millisecond).Seconds()), 1)
@@ -202,7 +203,7 @@ func TestWhyAStalledSink(t *testing.T) {
 	}{
 		"hangs": {nil, 1, "writing", "", "values/0@0: out, host store.example: a write has been under way for 5.0 s; 99 records behind it"},
 		"fails": {errors.New("storing: no space left"), 3, "retrying", "_other",
-			"values/0@0: out, host store.example: attempt 3 of a write fails with _other (storing: no space left); no progress for SINCE; 99 records behind it"},
+			"values/0@0: out, host store.example: attempt 3 of a write fails with _other (storing: no space left); no progress for SINCE; is tried again at AGAIN; 99 records behind it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

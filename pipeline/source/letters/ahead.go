@@ -17,6 +17,7 @@ type ahead struct {
 	account func(bytes int64) // nil: nobody counts
 	late    atomic.Int64      // as the window has counted; others ask for it
 	unsure  atomic.Bool       // late is the least
+	seen    atomic.Bool       // all of the log was looked at, though not all of it may be sent
 }
 
 // nextEntry gives what comes next of what is not done with, and what was decided.
@@ -33,6 +34,9 @@ func (s *Source) nextEntry(ctx context.Context) (*entry, error) {
 		left, err := s.look(ctx)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
+		}
+		if err == io.EOF {
+			s.seen.Store(true)
 		}
 		if s.atLog = err; left != nil {
 			return left, nil

@@ -49,7 +49,7 @@ func (s *Source) Tally() Tally {
 		t.Chosen = min(t.Chosen, s.o.Limit) // while it looks ahead it has more
 		t.Unseen = min(t.Unseen, s.o.Limit-t.Chosen)
 	}
-	t.Opened, t.Seen = s.opened.Load(), s.atEnd.Load()
+	t.Opened, t.Seen = s.opened.Load(), s.atEnd.Load() || s.seen.Load()
 	t.Complete = t.Seen && s.over == t.Chosen
 	return t
 }

@@ -158,6 +158,7 @@ func (s *Source) begin(ctx context.Context) error {
 	s.chosen.Store(s.over)
 	s.mu.Unlock()
 	s.pending, s.atLog, s.ended = nil, nil, nil
+	s.seen.Store(false)
 	s.window.ByPartition = s.o.ByPartition
 	s.counted(func() { s.window.drop() })
 	s.atEnd.Store(false)

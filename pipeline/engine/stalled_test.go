@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,9 +65,17 @@ func TestSnapshotNamesWhatIsStalled(t *testing.T) {
 func TestWhySaysWhenAWriteIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
+		var mu sync.Mutex
 		var tries []time.Time
+		tried := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(tries)
+		}
 		out := &collect{write: func(context.Context, []*pipeline.Record) error {
+			mu.Lock()
 			tries = append(tries, time.Now())
+			mu.Unlock()
 			time.Sleep(time.Second)
 			if time.Since(began) < 5*time.Minute {
 				return errors.New("writing: down")
@@ -89,7 +98,7 @@ func TestWhySaysWhenAWriteIsTriedAgain(t *testing.T) {
 				t.Fatalf("%+v says %s", h, h.Why())
 			}
 			if !h.Until.IsZero() {
-				told[len(tries)] = h.Until
+				told[tried()] = h.Until
 			}
 		}
 		if err := <-done; err != nil {

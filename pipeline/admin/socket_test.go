@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -106,6 +107,9 @@ func TestSomebodysSocketStays(t *testing.T) {
 		defer c.Close()
 	}
 	if !full {
+		if runtime.GOOS == "linux" {
+			t.Fatal("100 connections do not fill a queue of none")
+		}
 		t.Skip("the queue of a socket is never full here")
 	}
 	live, err := listenPrivate(at("live"))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -61,6 +62,9 @@ func TestAPipeIsReadOnce(t *testing.T) {
 	defer r.Close()
 	name := fmt.Sprintf("/dev/fd/%d", r.Fd())
 	if _, err := os.Stat(name); err != nil {
+		if runtime.GOOS == "linux" {
+			t.Fatal(err)
+		}
 		t.Skip("there is no /dev/fd")
 	}
 	go func() {

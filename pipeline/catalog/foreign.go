@@ -95,3 +95,17 @@ var hintsOfScrape = map[string]string{
 	"robots_txt": "write robots: obey, which is the default, or robots: ignore", "obey_robots": "write robots: obey, which is the default, or robots: ignore",
 	"delay": "write limit: NAME beside scrape, and the rate under limits.rates; Crawl-delay of robots.txt is kept by itself", "follow": "redirects are followed, links are not: send them where records are read from",
 }
+
+const (
+	writeRedis   = "write redis: {address: 127.0.0.1:6379, command: get, key: \"user:{id}\", into: user}"
+	writeAddress = "write address: 127.0.0.1:6379; username, password, db and tls are settings of their own"
+)
+
+var foreignRedis = map[string]string{"valkey": writeRedis, "redis_get": writeRedis, "keydb": writeRedis}
+
+var hintsOfRedis = map[string]string{
+	"": writeRedis, "url": writeAddress, "uri": writeAddress, "host": writeAddress, "port": writeAddress, "addr": writeAddress, "server": writeAddress, "dsn": writeAddress,
+	"addresses": "of a cluster or of sentinels nothing is known here: " + writeAddress, "kind": "of a cluster or of sentinels nothing is known here: " + writeAddress,
+	"master": "of a cluster or of sentinels nothing is known here: " + writeAddress, "database": "write db: 0", "user": "write username: penstock", "args_mapping": "write key: \"user:{id}\"",
+	"operator": "write command: get, mget, hget or hgetall", "target": "write into: user", "pool_size": "write max_conns: 4",
+}

@@ -99,6 +99,8 @@ var waysOut = []wayOut{
 	{stages: "scrape: {url: 'SERVER/404/{card}', into: x, select: {t: title}, agent: 'x-bot (+https://x.example/)'}", reason: "no_match"},
 	{stages: "sql: {driver: sqlite, path: db.sqlite, query: 'SELECT json(?) AS c', args: [card], into: x}", reason: "sql"},
 	{stages: "redis: {address: REDIS, key: 'k:{card}', into: x}", reason: "redis"},
+	{sinks: "redis: {address: REDIS, command: set, key: 'k:{card}'}", reason: "redis"},
+	{sinks: "redis: {address: REDIS, command: set, key: k, value: card}", reason: "redis"},
 	{sinks: "sql: {driver: sqlite, path: db.sqlite, table: t, columns: {id: card}}", reason: "sql"},
 	{sinks: "sql: {driver: sqlite, path: db.sqlite, table: t, columns: {id: card + 1}}", reason: "expression"},
 	{sinks: "http: {url: 'SERVER/422/{card}', format: single}", reason: "http_4xx"},
@@ -159,11 +161,23 @@ func echo(t *testing.T) string {
 // echoOfRedis is a Redis that refuses every command for what it holds, and quotes it.
 func echoOfRedis(t *testing.T) string {
 	m := miniredis.RunT(t)
+	var sent []string // within a transaction
 	m.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
-		if cmd == "GET" || cmd == "SET" {
+		switch cmd {
+		case "GET":
 			c.WriteError("WRONGTYPE you sent " + strings.Join(args, " "))
+		case "SET":
+			sent = append(sent, strings.Join(args, " "))
+			c.WriteInline("QUEUED")
+		case "EXEC":
+			c.WriteLen(len(sent))
+			for _, text := range sent {
+				c.WriteError("WRONGTYPE you sent " + text)
+			}
+		default:
+			return false
 		}
-		return cmd == "GET" || cmd == "SET"
+		return true
 	})
 	return m.Addr()
 }

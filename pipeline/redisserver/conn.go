@@ -91,3 +91,16 @@ func (c *conn) Close() error {
 	}
 	return c.Conn.Close()
 }
+
+// abort closes the connection, and what was sent and has not arrived is not sent any more: a network that comes back would
+// have the server carry it out behind what is sent over another connection meanwhile.
+func (c *conn) abort() {
+	raw := c.Conn
+	if t, ok := raw.(interface{ NetConn() net.Conn }); ok {
+		raw = t.NetConn()
+	}
+	if t, ok := raw.(*net.TCPConn); ok {
+		_ = t.SetLinger(0) // of a connection that is closed already it says so
+	}
+	_ = c.Close()
+}

@@ -50,6 +50,7 @@ var codes = map[string]meaning{
 	"MISCONF":     {text: "the server cannot save its data to disk, and takes no writes until it can"},
 	"BUSY":        {text: "the server is busy with a script", busy: true},
 	"UNKILLABLE":  {text: "the server is busy with a script", busy: true},
+	"EXECABORT":   {text: "the server has not begun the transaction"},
 	"OOM":         {text: "the server has no memory left for writes (maxmemory)", busy: true},
 }
 
@@ -93,9 +94,21 @@ func Said(err error) string {
 	return said.Error()
 }
 
+// reasons are what the server says of a transaction that it has not begun, for what it says of a command otherwise.
+var reasons = []struct{ holds, code string }{
+	{"'maxmemory'", "OOM"}, {"read only replica", "READONLY"}, {"persist to disk", "MISCONF"}, {"enough good replicas", "NOREPLICAS"},
+}
+
 // mean gives what an error of the server says.
 func mean(err error) (code string, m meaning) {
 	code = Code(err)
+	if code == "EXECABORT" {
+		for _, r := range reasons {
+			if strings.Contains(Said(err), r.holds) {
+				return r.code, codes[r.code]
+			}
+		}
+	}
 	if m, ok := codes[code]; ok {
 		return code, m
 	}
@@ -109,6 +122,21 @@ func mean(err error) (code string, m meaning) {
 		return "WRONGTYPE", codes["WRONGTYPE"]
 	}
 	return code, meaning{about: AboutAny, text: "the server refuses the command"}
+}
+
+// Of says what an error of a command is about. nil is about nothing, which is AboutNow.
+func Of(err error) About {
+	if Code(err) == "" {
+		return AboutNow
+	}
+	_, m := mean(err)
+	return m.about
+}
+
+// Meaning says what an error of the server means, in words that quote nothing.
+func Meaning(err error) string {
+	code, m := mean(err)
+	return m.text + " (" + code + ")"
 }
 
 // Explain says what an error of a command is about, and gives one that quotes no value of a record, for what

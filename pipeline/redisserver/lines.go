@@ -84,8 +84,8 @@ func (v *Server) Do(ctx context.Context, answers int64, f func(ctx context.Conte
 			return err
 		}
 		err = l.do(ctx, answers, f)
-		if l.conn.isClosed() {
-			_ = l.client.Close() // the connection is closed already
+		if l.conn.isClosed() || errors.As(err, new(*spoiled)) {
+			_ = l.client.Close()
 		} else {
 			v.give(l)
 		}
@@ -206,7 +206,7 @@ func (l *line) do(ctx context.Context, answers int64, f func(context.Context, *g
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(over)
-		_ = l.conn.Close()
+		l.conn.abort()
 	})
 	err := f(ctx, l.client)
 	if !stop() {
@@ -225,6 +225,20 @@ var (
 	errGone         = errors.New("the connection is gone")
 	errConnectLimit = fmt.Errorf("no connection within %v", connectLimit)
 )
+
+// Spoiled marks an error of a connection from which answers may still come that nobody waits for: Do closes it. nil
+// stays nil.
+func Spoiled(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &spoiled{err}
+}
+
+type spoiled struct{ err error }
+
+func (e *spoiled) Error() string { return e.err.Error() }
+func (e *spoiled) Unwrap() error { return e.err }
 
 // A dialError is one of a connection that was not made.
 type dialError struct{ err error }

@@ -140,7 +140,7 @@ func trouble(s *redistest.Server, c *goredis.Client, over <-chan struct{}) {
 func TestRealTroubles(t *testing.T) {
 	s := redistest.Start(t)
 	c := library(t, s.Addr)
-	const each = 20_000
+	const each = 10_000
 	for _, command := range []string{"xadd", "set", "hset"} {
 		t.Run(command, func(t *testing.T) {
 			key := command + ":{lane}"

@@ -58,5 +58,16 @@ func sourceKinds() config.Kinds {
 				return replay.New(s, replay.Options{})
 			}),
 		},
+		{
+			Section: config.SourceSection, Name: "stdin",
+			Doc:       "reads standard input, each line as it comes, and ends with it",
+			Example:   "stdin: {as: value, key: origin}",
+			Settings:  settingsOf(replay.StdinDefaults),
+			Guarantee: "finite; what a pipe has given cannot be read again",
+			Once:      func(any) (what, field string) { return "standard input", "" },
+			Build: build(func(s replay.Stdin, _ config.Env) (*replay.Source, error) {
+				return replay.New(s.Replay(), replay.Options{})
+			}),
+		},
 	}
 }

@@ -52,7 +52,7 @@ func contract(more ...string) []string {
 var importRules = []importRule{
 	{packages: []string{"cmd/*", "pipeline/cli"}, own: []string{"*"}},
 	{packages: []string{"pipeline/kafka/kafkatest"}, own: contract("pipeline/event", "pipeline/kafka")},
-	{packages: []string{"pipeline/internal/inside", "pipeline/internal/cputime", "pipeline/internal/listen", "pipeline/internal/smallfile", "pipeline/jsontext"}, own: []string{}, others: []string{}},
+	{packages: []string{"pipeline/internal/inside", "pipeline/internal/cputime", "pipeline/internal/listen", "pipeline/internal/smallfile", "pipeline/internal/keptfile", "pipeline/jsontext"}, own: []string{}, others: []string{}},
 	{packages: []string{"pipeline/settings"}, own: []string{"pipeline/jsontext"}, others: []string{}},
 	{packages: []string{"pipeline/engine/internal"}, own: []string{"pipeline/engine/internal"}, others: []string{conc}},
 	{packages: []string{"pipeline/engine"}, own: contract("pipeline/event", "pipeline/deadletter", "pipeline/internal/inside"),
@@ -63,7 +63,8 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/source/kafka/lettertopic"}, own: contract("pipeline/source/letters", "pipeline/kafka", "pipeline/kafka/recordbatch"), others: []string{}},
 	{packages: []string{"pipeline/source/kafka"}, own: contract("pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch")},
 	{packages: []string{"pipeline/source/replay"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture")},
-	{packages: []string{"pipeline/source/letters"}, own: contract("pipeline/deadletter", "pipeline/fixture"), others: []string{"golang.org/x/time/rate"}},
+	{packages: []string{"pipeline/source/letters"}, own: contract("pipeline/deadletter", "pipeline/fixture", "pipeline/internal/keptfile"), others: []string{"golang.org/x/time/rate"}},
+	{packages: []string{"pipeline/source/tail"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture", "pipeline/internal/keptfile"), others: []string{}},
 	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch")},
 	{packages: []string{"sinks/lines"}, own: contract("pipeline/fixture")},
 	{packages: []string{"pipeline/textformat"}, own: []string{"pipeline/jsontext"}, others: []string{"github.com/klauspost/compress", "github.com/pierrec/lz4/v4", "golang.org/x/text"}},

@@ -95,3 +95,10 @@ var hintsOfScrape = map[string]string{
 	"robots_txt": "write robots: obey, which is the default, or robots: ignore", "obey_robots": "write robots: obey, which is the default, or robots: ignore",
 	"delay": "write limit: NAME beside scrape, and the rate under limits.rates; Crawl-delay of robots.txt is kept by itself", "follow": "redirects are followed, links are not: send them where records are read from",
 }
+
+const writeScript = "write script: | and below it def process(record):, in Starlark, a small Python"
+
+var foreignScripts = map[string]string{
+	"python": writeScript, "starlark": writeScript, "javascript": writeScript, "js": writeScript, "lua": writeScript, "code": writeScript, "function": writeScript,
+	"processor": writeScript,
+}

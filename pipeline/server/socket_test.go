@@ -1,6 +1,6 @@
 //go:build unix
 
-package admin
+package server
 
 import (
 	"errors"
@@ -125,9 +125,7 @@ func TestSomebodysSocketStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := healthy()
-		o.Listen = "unix:" + at(name)
-		s, err := New(o)
+		s, err := New(Options{Settings: Settings{Listen: "unix:" + at(name)}, What: "the test"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package admin
+package server
 
 import (
 	"context"
@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Places bound the connections of the endpoint. When all are taken a new connection takes the place of the one that has been without
+// Places bound the connections of a server. When all are taken a new connection takes the place of the one that has been without
 // a request for longest, among those of the machine that has most of them. So who opens many and says nothing, or says it slowly,
 // keeps nobody else out, also when he opens them faster than others shake hands. A request that is being answered keeps its place.
 // Some places are kept for probes: other requests are refused when only those are left, so that answers that nobody reads do not
@@ -19,6 +19,7 @@ type places struct {
 	kept int // of them for probes
 
 	mu   sync.Mutex
+	last int64 // number of the latest connection
 	all  map[*place]bool
 	busy int // requests under way that are no probes
 }
@@ -26,8 +27,9 @@ type places struct {
 // A place is one connection.
 type place struct {
 	net.Conn
-	of   *places
-	from string // the machine of the caller; "": this one, or not known
+	of     *places
+	number int64
+	from   string // the machine of the caller; "": this one, or not known
 
 	// Under the lock of the places:
 	serving bool      // a request is being answered
@@ -59,6 +61,8 @@ func (p *places) take(conn net.Conn) *place {
 	c := &place{Conn: conn, of: p, from: machineOf(conn), since: time.Now()}
 	var out *place
 	p.mu.Lock()
+	p.last++
+	c.number = p.last
 	if len(p.all) >= p.most {
 		out = p.longest(c)
 		delete(p.all, out)
@@ -122,9 +126,19 @@ func placeOf(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, placeKey{}, conn)
 }
 
-// enter notes that a request is being answered until the function that it gives is called. It gives false when too
-// many are: then the request is to be refused.
-func enter(r *http.Request, probe bool) (leave func(), ok bool) {
+// Connection gives the number of the connection that a request came over: 1, 2, 3 … as they were accepted. 0: it came over none of a
+// Server.
+func Connection(r *http.Request) int64 {
+	if c, ok := r.Context().Value(placeKey{}).(*place); ok {
+		return c.number
+	}
+	return 0
+}
+
+// Enter notes that a request is being answered until leave is called: its connection keeps its place so long. Every handler calls it, or its
+// callers may lose their connections to others in the midst of an answer. ok is false when too many are being answered: then the
+// request is to be refused. probe marks those for which Options.Kept places are kept.
+func Enter(r *http.Request, probe bool) (leave func(), ok bool) {
 	c, isPlace := r.Context().Value(placeKey{}).(*place)
 	if !isPlace {
 		return func() {}, true

@@ -6,6 +6,7 @@ import (
 	httpstage "github.com/penstockio/penstock/stages/http"
 	"github.com/penstockio/penstock/stages/redis"
 	"github.com/penstockio/penstock/stages/scrape"
+	"github.com/penstockio/penstock/stages/script"
 	"github.com/penstockio/penstock/stages/sql"
 )
 
@@ -123,6 +124,23 @@ func stageKinds() config.Kinds {
 			},
 			Build: build(func(s stages.LookupSettings, _ config.Env) (*stages.Lookup, error) {
 				return stages.NewLookup(s)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "script", Short: "code", Waits: true, Computes: true, Foreign: foreignScripts,
+			Doc: "calls a function in Starlark, a small Python, with each record; the function sees the record alone, and its steps and memory are bounded",
+			Example: `script: |
+  def process(record):
+      if record.get("cancelled"):
+          filter()
+      minutes = record["delay"] // 60
+      record["late"] = "%dh%d" % (minutes // 60, minutes % 60)`,
+			Settings: settingsOf(script.Defaults),
+			Check: func(settings any, _ *config.Pipeline) error {
+				return settings.(*script.Settings).Check()
+			},
+			Build: build(func(s script.Settings, _ config.Env) (*script.Stage, error) {
+				return script.New(s)
 			}),
 		},
 		{

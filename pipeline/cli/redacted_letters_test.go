@@ -101,6 +101,16 @@ var waysOut = []wayOut{
 	{stages: "redis: {address: REDIS, key: 'k:{card}', into: x}", reason: "redis"},
 	{sinks: "redis: {address: REDIS, command: set, key: 'k:{card}'}", reason: "redis"},
 	{sinks: "redis: {address: REDIS, command: set, key: k, value: card}", reason: "redis"},
+	{stages: script(`reject("it is", record["card"])`), reason: "script_rejected"},
+	{stages: script(`fail(record.value, record.key, record.headers)`), reason: "script_failed"},
+	{stages: script(`{}[record["card"]]`), reason: "script_failed"},
+	{stages: script(`getattr(record, record["card"])`), reason: "script_failed"},
+	{stages: script(`dict(**{record["card"]: 1, "a": int(record["card"])})`), reason: "script_failed"},
+	{stages: script(`{record["card"]: 1, record["card"]: 2}`), reason: "script_failed"},
+	{stages: script(`(lambda a: a)(**{record["card"]: 1})`), reason: "script_failed"},
+	{stages: script(`record["card"] * (1 << 30)`), reason: "script_memory"},
+	{stages: script(`[x for x in range(1 << 30) if record["card"] == str(x)]`), reason: "script_steps"},
+	{stages: script(`sorted(range(1 << 20), key = lambda x: [record["card"]])`, "steps: 100000000000", "memory: 64GiB") + "\n    timeout: 20ms", reason: "script_timeout"},
 	{sinks: "sql: {driver: sqlite, path: db.sqlite, table: t, columns: {id: card}}", reason: "sql"},
 	{sinks: "sql: {driver: sqlite, path: db.sqlite, table: t, columns: {id: card + 1}}", reason: "expression"},
 	{sinks: "http: {url: 'SERVER/422/{card}', format: single}", reason: "http_4xx"},
@@ -120,6 +130,11 @@ var waysOut = []wayOut{
 	{stages: "map: {set: {c: htmlEscape(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
 	{stages: "map: {set: {c: toJSON(toJSON($env))}, remove: [card]}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
 	{stages: "map: {set: {c: lower(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
+}
+
+// script is a step whose function does that. more are further settings.
+func script(does string, more ...string) string {
+	return fmt.Sprintf("script: {%s}", strings.Join(append(more, fmt.Sprintf("code: %q", "def process(record):\n  "+does)), ", "))
 }
 
 // canaryForms has a text that looks another in each of the forms that a step may give it.

@@ -110,6 +110,10 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 		return nil, c.invalid(err)
 	}
 	file := loaded.Pipelines[0]
+	processes, err := c.recordProcesses(file)
+	if err != nil {
+		return nil, err
+	}
 	name, as, err := c.input()
 	if err != nil {
 		return nil, err
@@ -147,6 +151,7 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	for _, request := range c.answers.unanswered() {
 		r.problems = append(r.problems, "the pipeline asked for "+request+", for which answers/http.jsonl has no answer")
 	}
+	r.problems = append(r.problems, unansweredBy(processes)...)
 	return file, nil
 }
 

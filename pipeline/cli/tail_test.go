@@ -108,6 +108,10 @@ log: {format: json}
 		r.end()
 	}
 	r := startDaemon(t, file)
+	r.read(`"event_name":"process.ready"`)
+	if code, _, log := penstock(t, "run", file); code != exitEnvironment || !strings.Contains(log, fmt.Sprintf("another pipeline follows files with it (process %d on ", r.command.Process.Pid)) {
+		t.Errorf("a second daemon ended with %d\n%s", code, log)
+	}
 	close(w.stop)
 	<-w.done
 	places, seen := map[int64]string{}, 0

@@ -117,6 +117,14 @@ func ofWindow(s *StepSnapshot, n int) any {
 	return int64(n)
 }
 
+// ofServer gives a figure of a sink that clients connect to: others have none.
+func ofServer(s *SinkSnapshot, n int64) any {
+	if !s.Report.Serves {
+		return nil
+	}
+	return n
+}
+
 // known gives n, or nil for a number below 0, which stands for not known.
 func known(n int64) any {
 	if n < 0 {

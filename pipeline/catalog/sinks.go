@@ -14,8 +14,8 @@ import (
 	filesink "github.com/penstockio/penstock/sinks/file"
 	httpsink "github.com/penstockio/penstock/sinks/http"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
+	redissink "github.com/penstockio/penstock/sinks/redis"
 	sqlsink "github.com/penstockio/penstock/sinks/sql"
-	websocketsink "github.com/penstockio/penstock/sinks/websocket"
 )
 
 // fixtureIfDead gives the form of a sink's lines. Dead letters are fixture lines unless the file
@@ -160,23 +160,23 @@ func sinkKinds() config.Kinds {
 			}),
 		},
 		{
-			Section: config.SinkSection, Name: "websocket",
-			Doc: "shows records live to any number of clients, over WebSockets and as server-sent events; each may filter, and ask for the last ones",
-			Example: `websocket:
-  listen: 127.0.0.1:8089
-  catch_up: 1000`,
-			Settings: settingsOf(websocketsink.Defaults),
-			Guarantee: "shown to those who watch at that moment, and kept for those who catch up, as long as the process runs; order of each lane kept at each client; " +
-				"a client that is too slow is dropped and told so",
-			Check: func(given any, p *config.Pipeline) error {
-				if p.DeadLetter != nil && p.DeadLetter.Settings == given {
-					return errors.New("dead letters have to outlive the process, and a websocket only shows them: write file or kafka, and a second sink to watch with")
+			Section: config.SinkSection, Name: "redis", Calls: true, Hints: hintsOfRedisSink, Foreign: foreignRedisSink,
+			Doc: "stores records in Redis or Valkey: as values, hashes, entries of streams, or messages on channels; those of a write in one transaction",
+			Example: `redis:
+  address: 127.0.0.1:6379
+  command: set
+  key: "user:{id}"
+  ttl: 24h`,
+			Settings: settingsOf(redissink.Defaults),
+			Guarantee: "carried out by the server, which may lose what its own settings do not have it save; of set and hset what is sent again changes nothing, of xadd with id: position it is there once, " +
+				"else it may be there twice when an answer was lost; of publish only for those who listen; order of each lane kept within a key",
+			Build: build(func(s redissink.Settings, env config.Env) (*redissink.Sink, error) {
+				if s.Command != "hset" && s.Value.IsZero() && len(s.Fields) == 0 {
+					s.As = fixtureIfDead(s.As, env)
 				}
-				return nil
-			},
-			Build: build(func(s websocketsink.Settings, _ config.Env) (*websocketsink.Sink, error) {
-				return websocketsink.New(s)
+				return redissink.New(s, env.Calls)
 			}),
 		},
+		websocketKind(),
 	}
 }

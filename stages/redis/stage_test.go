@@ -159,6 +159,35 @@ func TestWhatIsThereIsPutIn(t *testing.T) {
 	}
 }
 
+// TestAConnectionThatIsNotMade: a log-in or a database that is refused finds nothing, which is not that there is nothing.
+func TestAConnectionThatIsNotMade(t *testing.T) {
+	for want, change := range map[string]func(*Settings){
+		"the server refuses the log-in: mend username, password or password_file (WRONGPASS)":                 func(s *Settings) { s.Server.Password = "wrong" },
+		"the server wants a log-in: give password or password_file, and username where it has users (NOAUTH)": nil,
+		"the server has no database of this number: mend db (ERR)":                                            func(s *Settings) { s.Server.Password, s.Server.DB = "right", 7 },
+	} {
+		m := filled(t)
+		m.RequireAuth("right")
+		m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+			if cmd == "SELECT" {
+				c.WriteError("ERR DB index is out of range")
+			}
+			return cmd == "SELECT"
+		})
+		for _, command := range []string{"get", "hgetall"} {
+			st := stage(t, m.Addr(), func(s *Settings) {
+				if s.Command = command; change != nil {
+					change(s)
+				}
+			})
+			want := "! transient: reading from redis " + st.server.Host() + " (" + command + "): " + want
+			if got := field(t, st, `{"id":"none"}`); got != want {
+				t.Errorf("got %s\nwant %s", got, want)
+			}
+		}
+	}
+}
+
 func TestATombstonePassesWithoutALookUp(t *testing.T) {
 	st := stage(t, "127.0.0.1:1", nil)
 	var rec pipeline.Record

@@ -45,7 +45,6 @@ type file struct {
 	pause   time.Duration
 	again   bool      // there is more to do at once
 	blocked bool      // it waits for room
-	away    time.Time // since when its path leads elsewhere; zero: it does not
 	lost    bool      // nothing leads to it any more
 	grew    time.Time // when something came last
 	ends    bool      // its lane is being finished
@@ -54,11 +53,12 @@ type file struct {
 	progress
 }
 
-// progress is what others than the reader look at. It is guarded by the source.
+// progress is what others than the reader look at. It is guarded by the source, also where the reader writes it.
 type progress struct {
-	begun            bool  // something was read
-	recorded         bool  // its number is in the position on disk, so that its records always have the same positions
-	from             int64 // where reading began
+	away             time.Time // since when no pattern finds it; zero: one does. It is written by the reader alone
+	begun            bool      // something was read
+	recorded         bool      // its number is in the position on disk, so that its records always have the same positions
+	from             int64     // where reading began
 	committed        int64
 	fetched          int64
 	end              int64 // of the file, or of its last whole line when all others were read

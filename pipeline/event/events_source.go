@@ -38,7 +38,7 @@ type SourceDisconnected struct {
 	ErrorMessage string `json:"error_message" max:"512"`
 }
 
-// SourceGap is source.gap: offsets that were committed or expected do not exist.
+// SourceGap is source.gap: offsets that were committed or expected do not exist, or bytes of a file.
 type SourceGap struct {
 	Topic      string `json:"topic" required:"true"`
 	Partition  int64  `json:"partition"`
@@ -48,7 +48,7 @@ type SourceGap struct {
 	Policy     string `json:"policy"`
 }
 
-// SourceCorrupt is source.corrupt: a batch that cannot be read.
+// SourceCorrupt is source.corrupt: a batch, or lines of a file, that cannot be read.
 type SourceCorrupt struct {
 	Topic      string `json:"topic" required:"true"`
 	Partition  int64  `json:"partition"`

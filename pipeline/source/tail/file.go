@@ -39,6 +39,7 @@ type file struct {
 	known    int64 // the size with which what was read last was seen to stand in it
 	bound    int64 // read no further; -1: as far as it goes
 	least    int64 // what the next read has to bring, for a line that is longer than the last one
+	half     int64 // of a line whose end has not come: looked through up to here; 0: none is
 	long     int64 // of a line that is skipped: looked through up to here; 0: none is
 
 	due     time.Time // when to look next
@@ -132,7 +133,7 @@ func (f *file) moveTo(h io.ReaderAt, offset int64) error {
 	if _, err := h.ReadAt(tail, offset-int64(len(tail))); err != nil && len(tail) > 0 {
 		return err
 	}
-	f.head, f.tail, f.offset, f.long, f.least, f.looked = head, tail, offset, 0, 0, false
+	f.head, f.tail, f.offset, f.long, f.half, f.least, f.looked = head, tail, offset, 0, 0, 0, false
 	return nil
 }
 

@@ -9,6 +9,7 @@ import (
 	httpsource "github.com/penstockio/penstock/pipeline/source/http"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	"github.com/penstockio/penstock/pipeline/source/replay"
+	"github.com/penstockio/penstock/pipeline/source/tail"
 )
 
 // checkKafkaSource refuses a rebalance timeout that ends before a revoked partition can be
@@ -22,6 +23,9 @@ func checkKafkaSource(given any, p *config.Pipeline) error {
 	return nil
 }
 
+// sourceKinds is the part of the table with the sources.
+//
+// Reason for its size: it is a table, with an entry for each kind.
 func sourceKinds() config.Kinds {
 	return config.Kinds{
 		{
@@ -67,6 +71,27 @@ func sourceKinds() config.Kinds {
 			},
 			Build: build(func(s replay.Settings, _ config.Env) (*replay.Source, error) {
 				return replay.New(s, replay.Options{})
+			}),
+		},
+		{
+			Section: config.SourceSection, Name: "stdin",
+			Doc:       "reads standard input, each line as it comes, and ends with it",
+			Example:   "stdin: {as: value, key: origin}",
+			Settings:  settingsOf(replay.StdinDefaults),
+			Guarantee: "finite; what a pipe has given cannot be read again",
+			Once:      func(any) (what, field string) { return "standard input", "" },
+			Build: build(func(s replay.Stdin, _ config.Env) (*replay.Source, error) {
+				return replay.New(s.Replay(), replay.Options{})
+			}),
+		},
+		{
+			Section: config.SourceSection, Name: "tail",
+			Doc:       "follows files as they grow, are rotated and come anew",
+			Example:   "tail: {files: [/var/log/app/*.log], position: app.position}",
+			Settings:  settingsOf(tail.Defaults),
+			Guarantee: "at least once; a commit stores on disk how far each file was read; what a file loses before it was read is reported",
+			Build: build(func(s tail.Settings, env config.Env) (*tail.Source, error) {
+				return tail.New(s, tail.Options{Pipeline: env.Pipeline})
 			}),
 		},
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -139,7 +140,9 @@ func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
 // waiting checks a waiting step and fills in its defaults.
 func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	if s.Workers == 0 {
-		s.Workers = engine.DefaultWaitWorkers
+		if s.Workers = engine.DefaultWaitWorkers; s.Kind.Computes {
+			s.Workers = runtime.GOMAXPROCS(0)
+		}
 	}
 	switch {
 	case s.Window == 0:
@@ -161,6 +164,10 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	}
 	if s.Deadline > p.Limits.Drain {
 		d.warn(d.at(path+".deadline"), fmt.Sprintf("the deadline %v is above the drain budget of %v: records may be abandoned at a stop", s.Deadline, p.Limits.Drain), "they are read again at the next start; see limits.drain")
+	}
+	if s.Kind.Computes {
+		s.Retry, s.Calls = StepRetry{Retry: Retry{Attempts: 1}}, calls.Settings{}
+		return
 	}
 	d.retry(s.Retry.Retry, path)
 	d.calls(p, s, path)

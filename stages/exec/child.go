@@ -25,11 +25,12 @@ type child struct {
 	asked    map[uint64]*question
 	given    map[uint64]bool // records that were given up, and may still be answered
 	answered int64
+	over     bool  // its process has ended
 	out      bool  // it has left the pool
 	cause    error // why
 	own      bool  // the record that it had last it had alone, so what it writes is of that
 
-	noise  tail
+	noise  noise
 	broken chan error    // what is wrong with its input or output
 	left   chan struct{} // closed when it has left the pool
 }
@@ -59,7 +60,12 @@ func (c *child) ask(ctx context.Context, id uint64, line []byte) (verdict, error
 	q := &question{answer: make(chan reply, 1)}
 	p := c.pool
 	p.mu.Lock()
-	if c.out {
+	select {
+	case <-c.proc.ended():
+		c.over = true
+	default:
+	}
+	if c.out || c.over {
 		p.mu.Unlock()
 		return verdict{}, errGone
 	}
@@ -90,6 +96,9 @@ func (c *child) giveUp(ctx context.Context, id uint64) error {
 	delete(c.asked, id)
 	c.given[id] = true
 	c.closing = true
+	if p.reserved == c {
+		p.reserved = nil
+	}
 	idle, detail := len(c.asked) == 0, c.detail()
 	p.mu.Unlock()
 	var err error = newError(late, detail, "no answer within the timeout of the step; the process is ended")
@@ -139,7 +148,7 @@ func (c *child) live() {
 	reading.Go(c.read)
 	reading.Go(c.listen)
 	var tooLate <-chan time.Time
-	if !c.ready {
+	if c.unready() {
 		t := time.NewTimer(c.pool.set.StartTimeout)
 		defer t.Stop()
 		tooLate = t.C
@@ -197,6 +206,9 @@ func (c *child) end(reading *sync.WaitGroup) {
 	default:
 		c.stop()
 	}
+	p.mu.Lock()
+	c.over, c.closing = true, true
+	p.mu.Unlock()
 	c.proc.settle()
 	reading.Wait() // what it has written is read: answers count, and the last lines say why it has ended
 	p.mu.Lock()

@@ -74,7 +74,11 @@ func (c *child) ask(ctx context.Context, id uint64, line []byte) (verdict, error
 		c.noise.forget()
 	}
 	p.mu.Unlock()
-	c.lines <- line // as many as there are places, so it does not wait
+	select {
+	case c.lines <- line: // as many as there are places; it waits only for who answers without having read
+	case <-c.left:
+	case <-ctx.Done():
+	}
 	select {
 	case r := <-q.answer:
 		return r.verdict, r.err
@@ -247,12 +251,15 @@ func (c *child) stop() {
 	<-c.proc.ended()
 }
 
-// write writes lines to the process.
+// write writes lines to the process: those that wait at once.
 func (c *child) write() {
 	in := c.proc.stdin()
 	for {
 		select {
 		case line := <-c.lines:
+			for len(c.lines) > 0 && len(line) < mostWritten {
+				line = append(line, <-c.lines...)
+			}
 			if _, err := in.Write(line); err != nil {
 				c.broken <- newError(died, "", "it has closed its input")
 				return
@@ -262,6 +269,9 @@ func (c *child) write() {
 		}
 	}
 }
+
+// mostWritten is how many bytes are enough for one write.
+const mostWritten = 64 << 10
 
 var errTooLong = errors.New("line too long")
 

@@ -28,7 +28,7 @@ func through(t testing.TB, s Settings, timeout time.Duration, events *event.Emit
 	p, err := engine.New(engine.Options{
 		Name: "p", Source: pipelinetest.NewValues(values...), Order: engine.OrderPartition, Events: events,
 		Steps: []engine.Step{{Name: "enrich", Kind: "exec", Stage: st, Workers: s.Slots(), Wait: &engine.Wait{
-			Window: 64 * s.Slots(), Timeout: timeout, Deadline: time.Minute, Retry: engine.Retry{Attempts: 2, Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond},
+			Window: max(64*s.Slots(), 4096), Timeout: timeout, Deadline: time.Minute, Retry: engine.Retry{Attempts: 2, Backoff: time.Millisecond, MaxBackoff: 10 * time.Millisecond},
 		}}},
 		Sinks:      []engine.Output{{Name: "out", Kind: "memory", Sink: out}},
 		DeadLetter: engine.DeadLetter{Name: "dead_letter", Kind: "memory", Sink: dead},

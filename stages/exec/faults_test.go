@@ -196,6 +196,21 @@ func (p *pool) only(t *testing.T) (proc process) {
 	return proc
 }
 
+// A process that answers without having read costs the record no more than its time.
+func TestAnswersUnread(t *testing.T) {
+	s := testSettings(t, "")
+	s.Command, s.As = []string{"sh", "-c", "while :; do echo 1; sleep 0.01; done"}, "value"
+	s.StopTimeout = 50 * time.Millisecond
+	st := testStage(t, s)
+	defer st.Close()
+	large := `{"x":"` + strings.Repeat("x", 1<<16) + `"}` // nobody reads it, so the pipe is full
+	for range 10 {
+		if _, err := tried(t, st, large, 2*time.Second); err != nil && typeOf(err) == "" {
+			t.Error(err)
+		}
+	}
+}
+
 // Many records, among them some that do the worst, of which each comes to what is its own.
 func TestManyRecords(t *testing.T) {
 	for _, inFlight := range []int{1, 5} {

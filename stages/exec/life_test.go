@@ -250,6 +250,25 @@ func TestPing(t *testing.T) {
 	}
 }
 
+// One that takes longer to load than somebody waits for it is no error.
+func TestPingOfASlowStart(t *testing.T) {
+	s := testSettings(t, "never ready")
+	s.Ready, s.StartTimeout, s.StopTimeout = true, long, 50*time.Millisecond
+	st := testStage(t, s)
+	defer st.Close()
+	st.pool.only(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := st.Ping(ctx); err != nil {
+		t.Error(err)
+	}
+	given, giveUp := context.WithCancel(t.Context())
+	giveUp()
+	if err := st.Ping(given); !errors.Is(err, context.Canceled) {
+		t.Errorf("given up: %v", err)
+	}
+}
+
 // Processes that do not come to be ready cost no record an attempt, and are started less and less often.
 func TestNeverReady(t *testing.T) {
 	s := testSettings(t, "broken")

@@ -79,6 +79,9 @@ func (c *testChild) run(mode string) {
 			c.write([]byte(strings.TrimSpace(string(line))))
 			continue
 		}
+		if mode == "work" {
+			time.Sleep(4 * time.Millisecond)
+		}
 		c.answer(line)
 	}
 	if mode == "stubborn" {

@@ -9,28 +9,18 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
-	"io"
-	"log"
-	"net"
 	"net/http"
-	"os"
-	"sync"
-	"syscall"
 	"time"
 
-	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 	"github.com/penstockio/penstock/pipeline/event"
-	"github.com/penstockio/penstock/pipeline/internal/listen"
-	"github.com/penstockio/penstock/pipeline/secretfiles"
+	"github.com/penstockio/penstock/pipeline/server"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 const (
-	tokenEvery      = time.Second // the least between two looks at the file of the token
-	mostConnections = 64          // some probes, some scrapers, and people
-	probePlaces     = 8           // of them for /livez and /readyz alone
+	mostConnections = 64 // some probes, some scrapers, and people
+	probePlaces     = 8  // of them for /livez and /readyz alone
 )
 
 // Options are the settings of a Server. The functions may be called at any time
@@ -86,13 +76,8 @@ type File struct {
 
 // A Server is the endpoint. Its methods are for one goroutine, Addr for any.
 type Server struct {
-	options  Options
-	at       listen.Address
-	token    *secretfiles.Secret // nil: none is needed
-	places   *places
-	http     *http.Server
-	listener net.Listener
-	done     sync.WaitGroup
+	options Options
+	server  *server.Server
 }
 
 // New checks the options, reads the token, and listens to nothing yet. The error is an
@@ -101,137 +86,27 @@ func New(o Options) (*Server, error) {
 	if o.Live == nil || o.Ready == nil || o.Snapshots == nil {
 		return nil, errors.New("making the admin endpoint: Live, Ready and Snapshots are needed")
 	}
-	at, err := listen.Parse(o.Listen)
+	s := &Server{options: o}
+	var err error
+	s.server, err = server.New(server.Options{
+		Settings: server.Settings{Listen: o.Listen, Token: o.Token, TokenFile: o.TokenFile, Hosts: o.Hosts, MaxConnections: mostConnections},
+		What:     "the admin endpoint", Prefix: "admin.", Config: o.TLS, Handler: s.routes(), Kept: probePlaces, Warn: o.Warn,
+		Read: 10 * time.Second, Write: 30 * time.Second, Idle: 60 * time.Second,
+	})
 	if err != nil {
-		return nil, fmt.Errorf("making the admin endpoint: listen %w (it is %q)", err, o.Listen)
-	}
-	s := &Server{options: o, at: at}
-	check := secretfiles.CheckToken
-	if !at.Local() {
-		check = secretfiles.CheckLongToken
-		if o.TLS == nil || o.Token == "" && o.TokenFile == "" {
-			return nil, fmt.Errorf("making the admin endpoint: %s is reachable from other machines: that needs TLS and a token", o.Listen)
-		}
-	}
-	if err := s.readToken(check); err != nil {
 		return nil, err
-	}
-	s.places = newPlaces(mostConnections, probePlaces)
-	s.http = &http.Server{
-		Handler:           s.routes(),
-		ReadHeaderTimeout: 5 * time.Second,
-		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      30 * time.Second,
-		IdleTimeout:       60 * time.Second,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          log.New(io.Discard, "", 0), // it is about callers that misbehave
-		ConnContext:       placeOf,
-		// Whatever comes has to pass the guard, also OPTIONS *.
-		DisableGeneralOptionsHandler: true,
 	}
 	return s, nil
 }
 
-// readToken reads the token, if there is one.
-func (s *Server) readToken(check func(string) error) (err error) {
-	o := &s.options
-	switch {
-	case o.Token == "" && o.TokenFile == "":
-		return nil
-	case o.TokenFile == "":
-		if err := check(o.Token.Reveal()); err != nil {
-			return fmt.Errorf("making the admin endpoint: the token is none: %w", err)
-		}
-	}
-	s.token, err = secretfiles.Open(secretfiles.Options{
-		Literal: o.Token, File: o.TokenFile, What: "the token of admin.token_file", Token: true, Every: tokenEvery, Check: check, Warn: o.Warn,
-	})
-	return err
-}
-
 // Start listens, and serves until Shutdown. An error is an EnvironmentError: the port is
 // taken, or must not be used.
-func (s *Server) Start() error {
-	fail := func(err error) error {
-		return &pipeline.EnvironmentError{Err: fmt.Errorf("listening on %s for the admin endpoint: %w", s.options.Listen, err)}
-	}
-	var err error
-	if s.at.Socket != "" {
-		s.listener, err = listenUnix(s.at.Socket)
-	} else {
-		s.listener, err = net.Listen("tcp", s.options.Listen)
-	}
-	if err != nil {
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = errors.New("it is in use: stop what listens there, or choose another")
-		} else if _, ok := err.(*net.OpError); ok { // which has the address once more
-			err = systemError(err)
-		}
-		return fail(err)
-	}
-	s.serve(s.listener)
-	return nil
-}
-
-// systemError gives what the system says, without what stands around it.
-func systemError(err error) error {
-	var sys *os.SyscallError
-	if errors.As(err, &sys) {
-		return sys
-	}
-	return err
-}
-
-func (s *Server) serve(l net.Listener) {
-	l = s.places.listener(l)
-	if s.options.TLS != nil {
-		c := s.options.TLS.Clone()
-		c.MinVersion = max(c.MinVersion, tls.VersionTLS12)
-		l = tls.NewListener(l, c)
-	}
-	s.done.Go(func() { _ = s.http.Serve(l) }) // ends with Shutdown, and with nothing else
-}
-
-// listenUnix takes the place of a socket that nobody listens on. Only the user of the
-// process, and root, can ever connect.
-func listenUnix(path string) (net.Listener, error) {
-	if st, err := os.Lstat(path); err == nil {
-		if st.Mode()&os.ModeSocket == 0 {
-			return nil, errors.New("a file is there that is no socket")
-		}
-		// Nobody listens where a connection is refused, and nowhere else: one whose queue is full, or one of
-		// another type, as those for logs are, belongs to somebody.
-		c, err := net.DialTimeout("unix", path, time.Second)
-		switch {
-		case err == nil:
-			_ = c.Close()
-			return nil, syscall.EADDRINUSE
-		case errors.Is(err, syscall.ECONNREFUSED):
-			if err := os.Remove(path); err != nil {
-				return nil, err
-			}
-		case !errors.Is(err, os.ErrNotExist):
-			return nil, fmt.Errorf("a socket is there that somebody may use: %w: remove it when nobody does", systemError(err))
-		}
-	}
-	l, err := listenPrivate(path)
-	if errors.Is(err, syscall.EINVAL) {
-		return nil, fmt.Errorf("its path has %d bytes, and the system takes some 100: choose a shorter one", len(path))
-	}
-	return l, err
-}
+func (s *Server) Start() error { return s.server.Start() }
 
 // Addr gives where the server listens, after Start: host:port, with the port that the
 // system has chosen for 0, or the path of the socket.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+func (s *Server) Addr() string { return s.server.Addr() }
 
 // Shutdown ends the server: requests under way may finish until ctx ends. It may be
 // called without Start.
-func (s *Server) Shutdown(ctx context.Context) error {
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, s.http.Close())
-	}
-	s.done.Wait()
-	return err
-}
+func (s *Server) Shutdown(ctx context.Context) error { return s.server.Shutdown(ctx) }

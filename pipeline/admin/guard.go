@@ -1,29 +1,25 @@
 package admin
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
-	"net"
 	"net/http"
-	"net/netip"
-	"slices"
-	"strings"
+
+	"github.com/penstockio/penstock/pipeline/server"
 )
 
 // guard refuses what must not reach a handler.
 func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
 	switch {
-	case !s.addressed(r.Host):
+	case !s.server.Addressed(r):
 		refuse(w, http.StatusMisdirectedRequest, "the request is addressed to another host: admin.hosts has the names that it may be addressed to")
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		refuse(w, http.StatusMethodNotAllowed, "nothing can be changed here: GET alone")
-	case !to.open && !s.authorized(r):
+	case !to.open && !s.server.Authorized(r):
 		w.Header().Set("WWW-Authenticate", "Bearer")
 		refuse(w, http.StatusUnauthorized, "the token is missing or wrong")
 	default:
-		leave, ok := enter(r, to.open)
+		leave, ok := server.Enter(r, to.open)
 		if !ok {
 			busy(w, "too many requests are being answered")
 			return
@@ -32,38 +28,6 @@ func (s *Server) guard(w http.ResponseWriter, r *http.Request, to route) {
 		r.Body = http.MaxBytesReader(w, r.Body, 1<<10)
 		to.handler.ServeHTTP(w, r)
 	}
-}
-
-// addressed says whether a Host header is one of this server's. One that is not there is none of a browser, which always sends the name that
-// it has resolved; probes that speak HTTP/1.0 send none.
-func (s *Server) addressed(hostport string) bool {
-	if s.at.Socket != "" || hostport == "" {
-		return true
-	}
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = strings.Trim(hostport, "[]")
-	}
-	host = strings.ToLower(strings.TrimSuffix(host, "."))
-	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
-		return true
-	}
-	return host != "" && (host == strings.ToLower(s.at.Host) || slices.ContainsFunc(s.options.Hosts, func(h string) bool {
-		return host == strings.ToLower(h)
-	}))
-}
-
-// authorized says whether the request carries the token, if there is one. How long that takes
-// says nothing about it, its length included.
-func (s *Server) authorized(r *http.Request) bool {
-	if s.token == nil {
-		return true
-	}
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	ok = ok && strings.EqualFold(scheme, "Bearer") // RFC 9110, 11.1
-	token = strings.TrimLeft(token, " ")
-	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.token.Text()))
-	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
 }
 
 func (s *Server) health(check func() error) http.HandlerFunc {
@@ -75,7 +39,7 @@ func (s *Server) health(check func() error) http.HandlerFunc {
 		status := http.StatusOK
 		if err := check(); err != nil {
 			status, body.Status = http.StatusServiceUnavailable, "failing"
-			if s.authorized(r) {
+			if s.server.Authorized(r) {
 				body.Reason = err.Error()
 			}
 		}

@@ -45,24 +45,24 @@ func TestTokenFile(t *testing.T) {
 			t.Helper()
 			for token, want := range map[string]bool{good: true, bad: false, "": false} {
 				r := &http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}}
-				if s.authorized(r) != want {
+				if s.server.Authorized(r) != want {
 					t.Errorf("%s: %s was taken: %v", what, token, !want)
 				}
 			}
 		}
 		takes("at first", "canary-one", "canary-two")
 		write("canary-two\n")
-		time.Sleep(tokenEvery)
+		time.Sleep(time.Second)
 		takes("renewed", "canary-two", "canary-one")
 		for _, bad := range []string{"", "canary three", "\x00canary"} {
 			write(bad)
-			time.Sleep(tokenEvery)
+			time.Sleep(time.Second)
 			takes("while it is bad", "canary-two", bad)
 		}
 		if err := os.Remove(path); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(tokenEvery)
+		time.Sleep(time.Second)
 		takes("gone", "canary-two", "canary-one")
 		if len(warnings) != 1 || strings.Contains(warnings[0], "canary") || !strings.Contains(warnings[0], "admin.token_file") {
 			t.Errorf("warnings: %q", warnings)

@@ -6,8 +6,10 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/settings"
+	httpsource "github.com/penstockio/penstock/pipeline/source/http"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	"github.com/penstockio/penstock/pipeline/source/replay"
+	"github.com/penstockio/penstock/pipeline/source/tail"
 )
 
 // checkKafkaSource refuses a rebalance timeout that ends before a revoked partition can be
@@ -43,6 +45,16 @@ func sourceKinds() config.Kinds {
 			}),
 		},
 		{
+			Section: config.SourceSection, Name: "http",
+			Doc:       "takes records that are posted to it, and answers when they are durable at the sinks",
+			Example:   "http: {listen: 127.0.0.1:8080, path: /orders, key: id, idempotency: {file: keys.jsonl}}",
+			Settings:  settingsOf(httpsource.Defaults),
+			Guarantee: "a request is answered 200 when its records are delivered, filtered or in the dead letters; nobody can read one again, so a stop finishes what was taken",
+			Build: build(func(s httpsource.Settings, env config.Env) (*httpsource.Source, error) {
+				return httpsource.New(s, env.Pipeline)
+			}),
+		},
+		{
 			Section: config.SourceSection, Name: "replay",
 			Doc:       "reads fixture files or standard input, one after another, and ends",
 			Example:   "replay: {files: [flights.jsonl], as: value, key: origin}",
@@ -56,6 +68,27 @@ func sourceKinds() config.Kinds {
 			},
 			Build: build(func(s replay.Settings, _ config.Env) (*replay.Source, error) {
 				return replay.New(s, replay.Options{})
+			}),
+		},
+		{
+			Section: config.SourceSection, Name: "stdin",
+			Doc:       "reads standard input, each line as it comes, and ends with it",
+			Example:   "stdin: {as: value, key: origin}",
+			Settings:  settingsOf(replay.StdinDefaults),
+			Guarantee: "finite; what a pipe has given cannot be read again",
+			Once:      func(any) (what, field string) { return "standard input", "" },
+			Build: build(func(s replay.Stdin, _ config.Env) (*replay.Source, error) {
+				return replay.New(s.Replay(), replay.Options{})
+			}),
+		},
+		{
+			Section: config.SourceSection, Name: "tail",
+			Doc:       "follows files as they grow, are rotated and come anew",
+			Example:   "tail: {files: [/var/log/app/*.log], position: app.position}",
+			Settings:  settingsOf(tail.Defaults),
+			Guarantee: "at least once; a commit stores on disk how far each file was read; what a file loses before it was read is reported",
+			Build: build(func(s tail.Settings, env config.Env) (*tail.Source, error) {
+				return tail.New(s, tail.Options{Pipeline: env.Pipeline})
 			}),
 		},
 	}

@@ -39,6 +39,7 @@ type testCase struct {
 	pipeline string           // its pipeline file
 
 	answers *answerServer
+	redis   *redisServer
 	mu      sync.Mutex
 	got     map[string][]pipeline.Record // by sink
 }
@@ -83,6 +84,10 @@ func (c *testCase) runUnpacked(ctx context.Context, set []string, update bool, r
 		return err
 	}
 	defer c.answers.close()
+	if c.redis, err = serveRedis(c.file(redisFile)); err != nil {
+		return err
+	}
+	defer c.redis.close()
 	if err := c.readSettings(); err != nil {
 		return err
 	}
@@ -155,6 +160,9 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	for _, request := range c.answers.unanswered() {
 		r.problems = append(r.problems, "the pipeline asked for "+request+", for which answers/http.jsonl has no answer")
 	}
+	if c.redis.missing() {
+		r.problems = append(r.problems, "the pipeline looked keys up in Redis, and there is no answers/redis.jsonl that says what they hold")
+	}
 	r.problems = append(r.problems, unansweredBy(processes)...)
 	return file, nil
 }
@@ -184,10 +192,10 @@ func (k *recordingSink) Write(_ context.Context, recs []*pipeline.Record) error 
 	for _, rec := range recs {
 		var headers []pipeline.Header
 		for _, h := range rec.Headers() {
-			headers = append(headers, pipeline.Header{Name: h.Name, Value: k.c.answers.hideAddress(bytes.Clone(h.Value))})
+			headers = append(headers, pipeline.Header{Name: h.Name, Value: k.c.hideAddresses(bytes.Clone(h.Value))})
 		}
 		var copied pipeline.Record
-		copied.Init(rec.Position, bytes.Clone(rec.Key()), k.c.answers.hideAddress(bytes.Clone(rec.Value())), headers, rec.Time)
+		copied.Init(rec.Position, bytes.Clone(rec.Key()), k.c.hideAddresses(bytes.Clone(rec.Value())), headers, rec.Time)
 		copied.Part = rec.Part
 		k.c.got[k.name] = append(k.c.got[k.name], copied)
 	}
@@ -206,4 +214,9 @@ func sinkNames(p *config.Pipeline) (names []string) {
 		names = append(names, catalog.DeadLetterName)
 	}
 	return names
+}
+
+// hideAddresses puts names in place of addresses that are others in each run.
+func (c *testCase) hideAddresses(text []byte) []byte {
+	return c.redis.hideAddress(c.answers.hideAddress(text))
 }

@@ -191,19 +191,20 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 // checkStandardInput refuses a second reader of standard input: of the loads and the pipeline
 // only one can have it.
 func (d *devSession) checkStandardInput(p *config.Pipeline) error {
-	all := &replay.Settings{}
-	if s, ok := p.Source.Settings.(*replay.Settings); ok {
-		all.Files = slices.Clone(s.Files)
+	taken := false
+	if k := p.Source.Kind; k != nil && k.Once != nil {
+		what, _ := k.Once(p.Source.Settings)
+		taken = what == "standard input"
 	}
 	for _, l := range d.loads {
 		_, file, _ := strings.Cut(l, "=")
 		if input := (&replay.Settings{Files: []settings.Path{settings.Path(file)}}); input.StandardInput() == "" {
 			continue
 		}
-		if all.StandardInput() != "" {
+		if taken {
 			return usagef("--load %s: standard input is read already: it can be read once", l)
 		}
-		all.Files = append(all.Files, settings.Path(file))
+		taken = true
 	}
 	return nil
 }

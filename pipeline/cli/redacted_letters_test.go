@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -95,6 +98,19 @@ var waysOut = []wayOut{
 	{stages: "scrape: {url: 'SERVER/private/{card}', into: x, select: {t: title}, agent: 'x-bot (+https://x.example/)', on_forbidden: reject}", reason: "robots"},
 	{stages: "scrape: {url: 'SERVER/404/{card}', into: x, select: {t: title}, agent: 'x-bot (+https://x.example/)'}", reason: "no_match"},
 	{stages: "sql: {driver: sqlite, path: db.sqlite, query: 'SELECT json(?) AS c', args: [card], into: x}", reason: "sql"},
+	{stages: "redis: {address: REDIS, key: 'k:{card}', into: x}", reason: "redis"},
+	{sinks: "redis: {address: REDIS, command: set, key: 'k:{card}'}", reason: "redis"},
+	{sinks: "redis: {address: REDIS, command: set, key: k, value: card}", reason: "redis"},
+	{stages: script(`reject("it is", record["card"])`), reason: "script_rejected"},
+	{stages: script(`fail(record.value, record.key, record.headers)`), reason: "script_failed"},
+	{stages: script(`{}[record["card"]]`), reason: "script_failed"},
+	{stages: script(`getattr(record, record["card"])`), reason: "script_failed"},
+	{stages: script(`dict(**{record["card"]: 1, "a": int(record["card"])})`), reason: "script_failed"},
+	{stages: script(`{record["card"]: 1, record["card"]: 2}`), reason: "script_failed"},
+	{stages: script(`(lambda a: a)(**{record["card"]: 1})`), reason: "script_failed"},
+	{stages: script(`record["card"] * (1 << 30)`), reason: "script_memory"},
+	{stages: script(`[x for x in range(1 << 30) if record["card"] == str(x)]`), reason: "script_steps"},
+	{stages: script(`sorted(range(1 << 20), key = lambda x: [record["card"]])`, "steps: 100000000000", "memory: 64GiB") + "\n    timeout: 20ms", reason: "script_timeout"},
 	{stages: "exec: {command: [sh, child.sh, reject], into: x}", reason: "child_rejected"},
 	{stages: "exec: {command: [sh, child.sh, retry], into: x}\n    retry: {attempts: 2, backoff: 1ms}", reason: "attempts"},
 	{stages: "exec: {command: [sh, child.sh, junk], into: x}\n    retry: {attempts: 1}", reason: "attempts"},
@@ -120,6 +136,11 @@ var waysOut = []wayOut{
 	{stages: "map: {set: {c: htmlEscape(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
 	{stages: "map: {set: {c: toJSON(toJSON($env))}, remove: [card]}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
 	{stages: "map: {set: {c: lower(card)}}\n  - filter: c - 1 > 0", value: canaryForms, reason: "expression"},
+}
+
+// script is a step whose function does that. more are further settings.
+func script(does string, more ...string) string {
+	return fmt.Sprintf("script: {%s}", strings.Join(append(more, fmt.Sprintf("code: %q", "def process(record):\n  "+does)), ", "))
 }
 
 // canaryForms has a text that looks another in each of the forms that a step may give it.
@@ -171,6 +192,30 @@ func echo(t *testing.T) string {
 	return s.URL
 }
 
+// echoOfRedis is a Redis that refuses every command for what it holds, and quotes it.
+func echoOfRedis(t *testing.T) string {
+	m := miniredis.RunT(t)
+	var sent []string // within a transaction
+	m.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		switch cmd {
+		case "GET":
+			c.WriteError("WRONGTYPE you sent " + strings.Join(args, " "))
+		case "SET":
+			sent = append(sent, strings.Join(args, " "))
+			c.WriteInline("QUEUED")
+		case "EXEC":
+			c.WriteLen(len(sent))
+			for _, text := range sent {
+				c.WriteError("WRONGTYPE you sent " + text)
+			}
+		default:
+			return false
+		}
+		return true
+	})
+	return m.Addr()
+}
+
 // redacting is the block of the file that redacts letters.
 const redacting = "\n  redact: {fields: [card, people.phone, number, long, many, lines, target], headers: [authorization], key: true}"
 
@@ -178,7 +223,7 @@ const redacting = "\n  redact: {fields: [card, people.phone, number, long, many,
 var planted = regexp.MustCompile(`(?i)c4n4ry|424242424242|fffffff`)
 
 // runWay runs a pipeline whose one record is rejected to the sink that dead says, and gives its log.
-func runWay(t *testing.T, w wayOut, server, dead string) (dir string, log []byte) {
+func runWay(t *testing.T, w wayOut, url, dead string) (dir string, log []byte) {
 	dir = t.TempDir()
 	put := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -220,7 +265,11 @@ func runWay(t *testing.T, w wayOut, server, dead string) (dir string, log []byte
 		sink = "file: {path: delivered.jsonl}"
 	}
 	fmt.Fprintf(&b, "sinks:\n  - %s\ndead_letter:\n  %s\nlog: {format: json, level: debug, stats_every: 100ms}\n", sink, dead)
-	put("p.yaml", strings.ReplaceAll(b.String(), "SERVER", server))
+	text := strings.ReplaceAll(b.String(), "SERVER", url)
+	if strings.Contains(text, "REDIS") {
+		text = strings.ReplaceAll(text, "REDIS", echoOfRedis(t))
+	}
+	put("p.yaml", text)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	c := exec.CommandContext(ctx, "penstock", "run", "p.yaml")

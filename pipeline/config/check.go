@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -160,6 +161,10 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	if s.Deadline > p.Limits.Drain {
 		d.warn(d.at(path+".deadline"), fmt.Sprintf("the deadline %v is above the drain budget of %v: records may be abandoned at a stop", s.Deadline, p.Limits.Drain), "they are read again at the next start; see limits.drain")
 	}
+	if s.Kind.Computes {
+		s.Retry, s.Calls = StepRetry{Retry: Retry{Attempts: 1}}, calls.Settings{}
+		return
+	}
 	d.retry(s.Retry.Retry, path)
 	d.calls(p, s, path)
 }
@@ -167,6 +172,9 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 // slots fills in and checks how many workers a waiting step has.
 func (d *decoder) slots(s *Stage, path string) {
 	most := engine.DefaultWaitWorkers
+	if s.Kind.Computes {
+		most = runtime.GOMAXPROCS(0)
+	}
 	if s.Kind.Slots != nil && s.Settings != nil {
 		most = s.Kind.Slots(s.Settings)
 		if s.Workers != 0 && s.Workers < most {

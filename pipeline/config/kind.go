@@ -84,6 +84,10 @@ type Kind struct {
 	// Waits marks stages that wait for somebody else; retry, timeout, deadline, window, serial and
 	// what holds calls back, like limit and breaker, are allowed in these alone.
 	Waits bool
+	// Computes is of a stage that waits for nobody but its own long computing, and keeps a processor
+	// busy meanwhile: its step has as many workers as the process has processors when the file does
+	// not say, makes one attempt, and calls nobody whom a limit could be for.
+	Computes bool
 	// PerHost is of a stage that waits how many calls at once go to one host when the file does not
 	// say. 0: as many as there are workers.
 	PerHost int
@@ -128,7 +132,8 @@ type Kind struct {
 	// reads, of a sink those it writes. nil: none.
 	Channels func(settings any, p *Pipeline) []Channel
 	// Once says of a source what it takes that a process has one of, like its standard
-	// input, and the field that names it; "" for nothing. nil: nothing ever.
+	// input, and the field that names it, "" when the source itself does; what is "" for nothing.
+	// nil: nothing ever.
 	Once func(settings any) (what, field string)
 	// Build makes the component from checked settings: a pipeline.Source,
 	// pipeline.Stage, pipeline.Splitter or pipeline.Sink. It connects to nothing.

@@ -17,7 +17,8 @@ import (
 
 // Paths name the files, all of PEM. "": none.
 type Paths struct {
-	CA        string // authorities to trust in place of the system's
+	CA        string // authorities of servers to trust in place of the system's
+	ClientCA  string // authorities of the callers of a server
 	Cert, Key string // the certificate that this side shows, and its key; both or none
 }
 
@@ -28,7 +29,7 @@ type Files struct {
 	warn  func(error)
 
 	mu     sync.Mutex
-	raw    [3][]byte // content that config is made of
+	raw    [4][]byte // content that config is made of
 	config *tls.Config
 	failed bool // since the files were last good
 }
@@ -87,9 +88,10 @@ func (f *Files) reload() (_ *tls.Config, problem error) {
 	return f.config, nil
 }
 
-func (f *Files) read(one func(name string) ([]byte, error)) (raw [3][]byte, err error) {
+func (f *Files) read(one func(name string) ([]byte, error)) (raw [4][]byte, err error) {
 	for i, file := range []struct{ path, what string }{
-		{f.paths.CA, "the authorities of tls.ca"}, {f.paths.Cert, "the certificate of tls.cert"}, {f.paths.Key, "the key of tls.key"},
+		{f.paths.CA, "the authorities of tls.ca"}, {f.paths.ClientCA, "the authorities of tls.client_ca"},
+		{f.paths.Cert, "the certificate of tls.cert"}, {f.paths.Key, "the key of tls.key"},
 	} {
 		if file.path == "" {
 			continue
@@ -101,7 +103,7 @@ func (f *Files) read(one func(name string) ([]byte, error)) (raw [3][]byte, err 
 	return raw, nil
 }
 
-func (f *Files) parse(raw [3][]byte) (*tls.Config, error) {
+func (f *Files) parse(raw [4][]byte) (*tls.Config, error) {
 	c := f.base.Clone()
 	if f.paths.CA != "" {
 		c.RootCAs = x509.NewCertPool()
@@ -109,8 +111,14 @@ func (f *Files) parse(raw [3][]byte) (*tls.Config, error) {
 			return nil, fmt.Errorf("reading the authorities of tls.ca: %s holds no PEM certificate", f.paths.CA)
 		}
 	}
+	if f.paths.ClientCA != "" {
+		c.ClientCAs = x509.NewCertPool()
+		if !c.ClientCAs.AppendCertsFromPEM(raw[1]) {
+			return nil, fmt.Errorf("reading the authorities of tls.client_ca: %s holds no PEM certificate", f.paths.ClientCA)
+		}
+	}
 	if f.paths.Cert != "" {
-		pair, err := tls.X509KeyPair(raw[1], raw[2])
+		pair, err := tls.X509KeyPair(raw[2], raw[3])
 		if err != nil {
 			return nil, fmt.Errorf("reading the certificate of tls.cert and tls.key, %s and %s: %w", f.paths.Cert, f.paths.Key, err)
 		}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// A Refusal says why a request is not for the handler.
+type Refusal struct {
+	Status int
+	Header http.Header // to answer with; may be nil
+	Text   string      // what is wrong and what to do, without what the request holds
+}
+
+// Check refuses a request that is addressed to somebody else, comes from a page of another site, or shows no token where one is
+// needed, in that order. nil: it may go on.
+func (s *Server) Check(r *http.Request) *Refusal {
+	switch {
+	case !s.Addressed(r):
+		return &Refusal{Status: http.StatusMisdirectedRequest,
+			Text: "the request is addressed to another host: " + s.options.Prefix + "hosts has the names that it may be addressed to"}
+	case !s.FromHere(r):
+		return &Refusal{Status: http.StatusForbidden,
+			Text: "the request comes from a page of another site: " + s.options.Prefix + "origins has those whose pages may call"}
+	case !s.Authorized(r):
+		return &Refusal{Status: http.StatusUnauthorized, Header: http.Header{"Www-Authenticate": {"Bearer"}}, Text: "the token is missing or wrong"}
+	}
+	return nil
+}
+
+// Addressed says whether the Host header is one of this server's: localhost, the host it listens on, a plain address or one of
+// Hosts. One that is not there is none of a browser, which always sends the name that
+// it has resolved; probes that speak HTTP/1.0 send none.
+func (s *Server) Addressed(r *http.Request) bool {
+	if s.at.Socket != "" || r.Host == "" {
+		return true
+	}
+	host, _, err := net.SplitHostPort(r.Host)
+	if err != nil {
+		host = strings.Trim(r.Host, "[]")
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(host); err == nil || host == "localhost" {
+		return true
+	}
+	return host != "" && (host == strings.ToLower(s.at.Host) || slices.ContainsFunc(s.options.Hosts, func(h string) bool {
+		return host == strings.ToLower(h)
+	}))
+}
+
+// FromHere says whether a request comes from no page, from one of this server, or from one of Origins. A browser says of
+// each request that a page makes to another site where the page is from, and of each that is no GET or HEAD.
+func (s *Server) FromHere(r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	if origin == "" || slices.Contains(s.options.Origins, "*") {
+		return true
+	}
+	if slices.ContainsFunc(s.options.Origins, func(o string) bool { return strings.EqualFold(o, origin) }) {
+		return true
+	}
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
+	u, err := url.Parse(origin)
+	return err == nil && u.Scheme == scheme && r.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// Authorized says whether the request carries the token, if there is one. How long that takes
+// says nothing about it, its length included.
+func (s *Server) Authorized(r *http.Request) bool {
+	if s.token == nil {
+		return true
+	}
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	ok = ok && strings.EqualFold(scheme, "Bearer") // RFC 9110, 11.1
+	token = strings.TrimLeft(token, " ")
+	if !ok && s.options.Token != nil {
+		token = s.options.Token(r)
+		ok = token != ""
+	}
+	got, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(s.token.Text()))
+	return subtle.ConstantTimeCompare(got[:], want[:]) == 1 && ok
+}

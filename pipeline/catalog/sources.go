@@ -8,6 +8,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/settings"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	"github.com/penstockio/penstock/pipeline/source/replay"
+	"github.com/penstockio/penstock/pipeline/source/tail"
 )
 
 // checkKafkaSource refuses a rebalance timeout that ends before a revoked partition can be
@@ -56,6 +57,27 @@ func sourceKinds() config.Kinds {
 			},
 			Build: build(func(s replay.Settings, _ config.Env) (*replay.Source, error) {
 				return replay.New(s, replay.Options{})
+			}),
+		},
+		{
+			Section: config.SourceSection, Name: "stdin",
+			Doc:       "reads standard input, each line as it comes, and ends with it",
+			Example:   "stdin: {as: value, key: origin}",
+			Settings:  settingsOf(replay.StdinDefaults),
+			Guarantee: "finite; what a pipe has given cannot be read again",
+			Once:      func(any) (what, field string) { return "standard input", "" },
+			Build: build(func(s replay.Stdin, _ config.Env) (*replay.Source, error) {
+				return replay.New(s.Replay(), replay.Options{})
+			}),
+		},
+		{
+			Section: config.SourceSection, Name: "tail",
+			Doc:       "follows files as they grow, are rotated and come anew",
+			Example:   "tail: {files: [/var/log/app/*.log], position: app.position}",
+			Settings:  settingsOf(tail.Defaults),
+			Guarantee: "at least once; a commit stores on disk how far each file was read; what a file loses before it was read is reported",
+			Build: build(func(s tail.Settings, env config.Env) (*tail.Source, error) {
+				return tail.New(s, tail.Options{Pipeline: env.Pipeline})
 			}),
 		},
 	}

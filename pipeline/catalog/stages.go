@@ -4,6 +4,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
 	httpstage "github.com/penstockio/penstock/stages/http"
+	"github.com/penstockio/penstock/stages/redis"
 	"github.com/penstockio/penstock/stages/scrape"
 	"github.com/penstockio/penstock/stages/sql"
 )
@@ -188,6 +189,21 @@ workers: 8`,
 			Settings: settingsOf(sql.Default),
 			Build: build(func(s sql.Settings, env config.Env) (*sql.Stage, error) {
 				return sql.New(s, env.Calls)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "redis", Waits: true, Answers: true, Hints: hintsOfRedis, Foreign: foreignRedis,
+			Doc: "looks a record up in Redis or Valkey and puts what is there into a field; look-ups that wait at the same moment go together",
+			Example: `redis:
+  address: 127.0.0.1:6379
+  command: get
+  key: "user:{id}"
+  into: user
+workers: 64
+timeout: 500ms`,
+			Settings: settingsOf(redis.Default),
+			Build: build(func(s redis.Settings, env config.Env) (*redis.Stage, error) {
+				return redis.New(s, env.Calls)
 			}),
 		},
 	}

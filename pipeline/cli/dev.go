@@ -223,10 +223,11 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 // checkStandardInput refuses a second reader of standard input: of the loads and the pipelines
 // only one can have it.
 func (d *devSession) checkStandardInput(pipelines []*config.Pipeline) error {
-	all := &replay.Settings{}
+	taken := false
 	for _, p := range pipelines {
-		if s, ok := p.Source.Settings.(*replay.Settings); ok {
-			all.Files = append(all.Files, s.Files...)
+		if k := p.Source.Kind; k != nil && k.Once != nil {
+			what, _ := k.Once(p.Source.Settings)
+			taken = taken || what == "standard input"
 		}
 	}
 	for _, l := range d.loads {
@@ -234,10 +235,10 @@ func (d *devSession) checkStandardInput(pipelines []*config.Pipeline) error {
 		if input := (&replay.Settings{Files: []settings.Path{settings.Path(file)}}); input.StandardInput() == "" {
 			continue
 		}
-		if all.StandardInput() != "" {
+		if taken {
 			return usagef("--load %s: standard input is read already: it can be read once", l)
 		}
-		all.Files = append(all.Files, settings.Path(file))
+		taken = true
 	}
 	return nil
 }

@@ -16,6 +16,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
+
 	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
 
@@ -95,6 +98,9 @@ var waysOut = []wayOut{
 	{stages: "scrape: {url: 'SERVER/private/{card}', into: x, select: {t: title}, agent: 'x-bot (+https://x.example/)', on_forbidden: reject}", reason: "robots"},
 	{stages: "scrape: {url: 'SERVER/404/{card}', into: x, select: {t: title}, agent: 'x-bot (+https://x.example/)'}", reason: "no_match"},
 	{stages: "sql: {driver: sqlite, path: db.sqlite, query: 'SELECT json(?) AS c', args: [card], into: x}", reason: "sql"},
+	{stages: "redis: {address: REDIS, key: 'k:{card}', into: x}", reason: "redis"},
+	{sinks: "redis: {address: REDIS, command: set, key: 'k:{card}'}", reason: "redis"},
+	{sinks: "redis: {address: REDIS, command: set, key: k, value: card}", reason: "redis"},
 	{sinks: "sql: {driver: sqlite, path: db.sqlite, table: t, columns: {id: card}}", reason: "sql"},
 	{sinks: "sql: {driver: sqlite, path: db.sqlite, table: t, columns: {id: card + 1}}", reason: "expression"},
 	{sinks: "http: {url: 'SERVER/422/{card}', format: single}", reason: "http_4xx"},
@@ -152,6 +158,30 @@ func echo(t *testing.T) string {
 	return s.URL
 }
 
+// echoOfRedis is a Redis that refuses every command for what it holds, and quotes it.
+func echoOfRedis(t *testing.T) string {
+	m := miniredis.RunT(t)
+	var sent []string // within a transaction
+	m.Server().SetPreHook(func(c *server.Peer, cmd string, args ...string) bool {
+		switch cmd {
+		case "GET":
+			c.WriteError("WRONGTYPE you sent " + strings.Join(args, " "))
+		case "SET":
+			sent = append(sent, strings.Join(args, " "))
+			c.WriteInline("QUEUED")
+		case "EXEC":
+			c.WriteLen(len(sent))
+			for _, text := range sent {
+				c.WriteError("WRONGTYPE you sent " + text)
+			}
+		default:
+			return false
+		}
+		return true
+	})
+	return m.Addr()
+}
+
 // redacting is the block of the file that redacts letters.
 const redacting = "\n  redact: {fields: [card, people.phone, number, long, many, lines, target], headers: [authorization], key: true}"
 
@@ -159,7 +189,7 @@ const redacting = "\n  redact: {fields: [card, people.phone, number, long, many,
 var planted = regexp.MustCompile(`(?i)c4n4ry|424242424242|fffffff`)
 
 // runWay runs a pipeline whose one record is rejected to the sink that dead says, and gives its log.
-func runWay(t *testing.T, w wayOut, server, dead string) (dir string, log []byte) {
+func runWay(t *testing.T, w wayOut, url, dead string) (dir string, log []byte) {
 	dir = t.TempDir()
 	put := func(name, text string) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -200,7 +230,11 @@ func runWay(t *testing.T, w wayOut, server, dead string) (dir string, log []byte
 		sink = "file: {path: delivered.jsonl}"
 	}
 	fmt.Fprintf(&b, "sinks:\n  - %s\ndead_letter:\n  %s\nlog: {format: json, level: debug, stats_every: 100ms}\n", sink, dead)
-	put("p.yaml", strings.ReplaceAll(b.String(), "SERVER", server))
+	text := strings.ReplaceAll(b.String(), "SERVER", url)
+	if strings.Contains(text, "REDIS") {
+		text = strings.ReplaceAll(text, "REDIS", echoOfRedis(t))
+	}
+	put("p.yaml", text)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	c := exec.CommandContext(ctx, "penstock", "run", "p.yaml")

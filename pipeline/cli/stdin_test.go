@@ -13,13 +13,16 @@ import (
 	"testing"
 )
 
-// streamFile writes a pipeline that reads the files and prints values. Its drain budget is
-// an hour: a test of a stop that spends it does not end.
-func streamFile(t *testing.T, replay string) (dir, file string) {
+// streamFile writes a pipeline that reads the files, or has a source of another name, and prints
+// values. Its drain budget is an hour: a test of a stop that spends it does not end.
+func streamFile(t *testing.T, source string) (dir, file string) {
 	t.Helper()
+	if strings.HasPrefix(source, "{") {
+		source = "replay: " + source
+	}
 	dir = t.TempDir()
 	file = filepath.Join(dir, "p.yaml")
-	text := "pipeline: p\nsource:\n  replay: " + replay + "\nstages:\n  - filter: delay >= 15\nsinks:\n  - stdout: {}\n" +
+	text := "pipeline: p\nsource:\n  " + source + "\nstages:\n  - filter: delay >= 15\nsinks:\n  - stdout: {}\n" +
 		"limits: {drain: 1h}\nlog: {format: json}\n"
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
@@ -69,6 +72,8 @@ func TestStandardInput(t *testing.T) {
 		"behind another file":            {replay: `{files: [first.jsonl, "-"], as: value}`},
 		"a FIFO":                         {replay: `{files: [fifo], as: value}`, fifo: true},
 		"a FIFO behind another file":     {replay: `{files: [first.jsonl, fifo], as: value}`, fifo: true},
+		"the source of its name":         {replay: `stdin: {}`},
+		"the same with a key":            {replay: `stdin: {as: value, key: delay}`},
 		"a keyed value":                  {replay: `{files: ["-"], as: value, key: delay}`},
 		"replay":                         {replay: `{files: [first.jsonl]}`, args: []string{"--as", "value", "--values", "-"}},
 		"replay at the speed of records": {replay: `{files: [first.jsonl]}`, args: []string{"--as", "value", "--values", "--speed", "1x", "-"}},
@@ -131,6 +136,8 @@ func TestStandardInputEnds(t *testing.T) {
 	for name, c := range map[string]struct{ replay, text, want string }{
 		"values":               {`{files: ["-"], as: value}`, "{\"delay\":20}\r\n\n{\"delay\":30}", "{\"delay\":20}\n{\"delay\":30}\n"},
 		"fixtures":             {`{files: ["-"]}`, `{"payload":"{\"delay\":20}"}` + "\n" + `{"payload_json":{"delay":30}}`, "{\"delay\":20}\n{\"delay\":30}\n"},
+		"as stdin":             {`stdin: {}`, "{\"delay\":20}\n{\"delay\":30}", "{\"delay\":20}\n{\"delay\":30}\n"},
+		"fixtures as stdin":    {`stdin: {as: fixture}`, `{"payload":"{\"delay\":20}"}` + "\n", "{\"delay\":20}\n"},
 		"before another file":  {`{files: ["-", first.jsonl], as: value}`, `{"delay":20}`, "{\"delay\":20}\n{\"delay\":99}\n"},
 		"nothing":              {`{files: ["-"], as: value}`, "", ""},
 		"a line of a megabyte": {`{files: ["-"], as: value}`, `{"delay":20,"x":"` + strings.Repeat("x", 1<<20) + `"}`, `{"delay":20,"x":"` + strings.Repeat("x", 1<<20) + "\"}\n"},

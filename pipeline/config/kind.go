@@ -125,7 +125,8 @@ type Kind struct {
 	// reads, of a sink those it writes. nil: none.
 	Channels func(settings any, p *Pipeline) []Channel
 	// Once says of a source what it takes that a process has one of, like its standard
-	// input, and the field that names it; "" for nothing. nil: nothing ever.
+	// input, and the field that names it, "" when the source itself does; what is "" for nothing.
+	// nil: nothing ever.
 	Once func(settings any) (what, field string)
 	// Build makes the component from checked settings: a pipeline.Source,
 	// pipeline.Stage, pipeline.Splitter or pipeline.Sink. It connects to nothing.

@@ -221,7 +221,11 @@ func (d *decoder) takenOnce(p *Pipeline, taken map[string]*node) {
 	if what == "" {
 		return
 	}
-	n := d.at("source." + k.Name + "." + field)
+	place := "source." + k.Name
+	if field != "" {
+		place += "." + field
+	}
+	n := d.at(place)
 	if first := taken[what]; first != nil {
 		d.errorAt(n, fmt.Sprintf("a second pipeline that reads %s; the first is %s:%d", what, first.src.name, first.line),
 			"a process has one: what comes would go to either; run them as two processes, or read a file")

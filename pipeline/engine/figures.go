@@ -109,7 +109,7 @@ var PipelineFigures = join(
 		{Metric: gauge("source_partitions", "Partitions that are assigned to this process."),
 			Value: func(s *Snapshot) any { return int64(len(s.Source.Partitions)) }},
 		{Event: "lag_sum", Admin: "source.lag_sum",
-			Metric: gauge("pipeline_lag_records", "Records between what is committed and the end of the partitions, of all that are known."),
+			Metric: gauge("pipeline_lag_records", "Records between what is committed and the end of the partitions, of all that are known; of files that are followed, bytes."),
 			Value: func(s *Snapshot) any {
 				sum, _ := s.Source.Lag()
 				return known(sum)
@@ -136,7 +136,7 @@ var PartitionFigures = []Figure[PartitionSnapshot]{
 		Metric: gauge("partition_high_watermark_offset", "The end of the partition, as the broker said it last."),
 		Value:  func(p *PartitionSnapshot) any { return known(p.HighWatermark) }},
 	{Event: "lag", Admin: "lag",
-		Metric: gauge("partition_lag_records", "Records between what is committed, or where reading began when nothing is, and the end of the partition."),
+		Metric: gauge("partition_lag_records", "Records between what is committed, or where reading began when nothing is, and the end of the partition; of a file that is followed, bytes."),
 		Value:  func(p *PartitionSnapshot) any { return known(p.Lag()) }},
 	{Event: "lag_held", Admin: "lag_held",
 		Metric: gauge("partition_lag_held_records", "Records of the lag that open transactions hold back from a reader of committed records."),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/fixture"
+	"github.com/penstockio/penstock/pipeline/internal/keptfile"
 )
 
 // A File is a file of fixture lines. Its position stands in a file beside it, FILE.READER.position: to
@@ -31,7 +32,7 @@ type File struct {
 	torn     int64  // the number of that, when it was met; 0: none
 	saved    []byte // the text of the position file as it was loaded or saved last; nil: there was none
 	last     lastLine
-	lock     *lock // from the first Save on
+	lock     *keptfile.Lock // from the first Save on
 }
 
 // NewFile makes the log of a file, for the pipeline that reads it: each has its own position. It opens
@@ -162,7 +163,7 @@ func (f *File) Left() int64 {
 func (f *File) Close() error {
 	var err error
 	if f.lock != nil {
-		err, f.lock = f.lock.release(), nil
+		err, f.lock = f.lock.Release(), nil
 	}
 	if f.file != nil {
 		err = errors.Join(err, f.file.Close())

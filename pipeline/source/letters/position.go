@@ -13,10 +13,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/fixture"
+	"github.com/penstockio/penstock/pipeline/internal/keptfile"
 )
 
 // This file is about the position of a File: what was replayed of it, and whether that is still about the
@@ -228,12 +228,29 @@ func (f *File) Save(_ context.Context, done Progress) error {
 		return err
 	}
 	text = append(text, '\n')
-	if err := replaceFile(f.PositionName(), text); err != nil {
+	if err := keptfile.Replace(f.PositionName(), text); err != nil {
 		return fmt.Errorf("storing what was replayed: %w", err)
 	}
 	f.saved = text
 	return nil
 }
+
+// A HeldError says that another replay has the dead letters for itself, and who that is.
+type HeldError struct {
+	Log    string // the name of the log
+	Holder string // who has it; "": it does not say
+}
+
+func (e *HeldError) Error() string {
+	who := e.Holder
+	if who == "" {
+		who = "it does not say who it is"
+	}
+	return fmt.Sprintf("another replay of the dead letters in %s is under way (%s): this one sends nothing; start it again when the other has ended", e.Log, who)
+}
+
+// Unwrap gives ErrTaken.
+func (e *HeldError) Unwrap() error { return ErrTaken }
 
 // take sees to it that nobody else replays these letters until the file is closed.
 func (f *File) take() error {
@@ -241,10 +258,10 @@ func (f *File) take() error {
 		return nil
 	}
 	name := f.PositionName() + ".lock"
-	h, err := takeLock(name)
+	h, err := keptfile.Take(name)
 	switch {
-	case errors.Is(err, errHeld):
-		return &HeldError{Log: f.Name(), Holder: holderOf(name)}
+	case errors.Is(err, keptfile.ErrHeld):
+		return &HeldError{Log: f.Name(), Holder: keptfile.Holder(name)}
 	case err != nil:
 		return fmt.Errorf("keeping other replays from the dead letters: %w", err)
 	}
@@ -290,28 +307,4 @@ func (f *File) describe(p *filePosition, line int64) error {
 		p.LastLine = &last
 	}
 	return nil
-}
-
-// replaceFile puts a text in the place of a file, whole or not at all, and on disk. What it writes beside it has always
-// the same name: what a process leaves there that is killed, the next one takes.
-func replaceFile(name string, text []byte) error {
-	t, err := os.OpenFile(name+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = t.Write(text)
-	err = errors.Join(err, t.Sync(), t.Close())
-	if err == nil {
-		err = os.Rename(t.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(t.Name()) // the error to report is another
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	_ = dir.Sync() // not every system can; the file itself is whole
-	return dir.Close()
 }

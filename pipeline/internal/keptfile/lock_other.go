@@ -1,14 +1,14 @@
 //go:build !windows && (!unix || aix || solaris)
 
-package letters
+package keptfile
 
 import (
 	"errors"
 	"os"
 )
 
-// openLocked opens a file, and makes it if there is none. There are no locks here that a crash gives up: a second
-// replay is told by the position, when one of the two stores it.
+// openLocked opens a file, and makes it if there is none. There are no locks here that a crash gives up, so that it keeps
+// nobody away.
 func openLocked(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
 }

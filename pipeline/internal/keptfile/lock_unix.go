@@ -1,6 +1,6 @@
 //go:build unix && !aix && !solaris
 
-package letters
+package keptfile
 
 import (
 	"errors"
@@ -17,9 +17,9 @@ func openLocked(name string) (*os.File, error) {
 		}
 		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(errHeld, file.Close())
+			return nil, errors.Join(ErrHeld, file.Close())
 		}
-		if err != nil && !errors.Is(err, errors.ErrUnsupported) { // a file system without locks: the position itself tells, later
+		if err != nil && !errors.Is(err, errors.ErrUnsupported) { // a file system without locks keeps nobody away
 			return nil, errors.Join(&os.PathError{Op: "locking", Path: name, Err: err}, file.Close())
 		}
 		if sameFile(file, name) {

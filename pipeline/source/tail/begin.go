@@ -1,0 +1,198 @@
+package tail
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline"
+)
+
+// This file is about where reading begins: the files of the position are found again, wherever they are by now.
+
+// begin takes the position, finds the files again, and stores where it begins.
+func (t *Source) begin() error {
+	if err := t.takePosition(); err != nil {
+		return err
+	}
+	p, first, err := t.load()
+	if err != nil {
+		return err
+	}
+	t.next = p.Next
+	now := time.Now()
+	found := t.glob()
+	for _, s := range p.Files {
+		t.resume(s, found, now)
+	}
+	for _, at := range found {
+		if t.byID(at.id) != nil {
+			continue
+		}
+		f := t.add(at)
+		if first && t.s.From == "end" {
+			if err := t.beginAtEnd(f); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return &pipeline.EnvironmentError{Err: fmt.Errorf("looking for the end of %s: %w", f.path, err)}
+			}
+		}
+	}
+	if t.s.Stop == "end" {
+		for _, f := range t.files {
+			info, err := os.Stat(f.path)
+			if err == nil {
+				f.bound = info.Size()
+			}
+		}
+	}
+	t.nextScan = now.Add(t.s.Scan)
+	if err := t.save(); err != nil {
+		return &pipeline.EnvironmentError{Err: err}
+	}
+	return nil
+}
+
+// resume follows a file of the position on. One that has other content by now is another file.
+func (t *Source) resume(s storedFile, found []foundFile, now time.Time) {
+	at, away := t.find(s, found)
+	if at.path == "" {
+		t.tellGone(s)
+		return
+	}
+	if away && at.path == filepath.FromSlash(s.Name) { // the files that are followed are others by now; this may be one of them again
+		t.others = append(t.others, s)
+		return
+	}
+	f := &file{id: at.id, name: s.Name, number: s.Number, path: at.path, bound: -1}
+	h, err := openShared(at.path)
+	if err != nil { // it is looked at again; what stands in it is compared then
+		t.events.Log().Warn().Err(err).Msg("a file that is followed cannot be opened now")
+		f.offset = s.Offset
+	} else {
+		defer h.Close() // nothing was written
+		size, err := h.Seek(0, io.SeekEnd)
+		if err != nil || size < s.Offset || !s.holds(h) || f.goOn(h, s.Offset) != nil {
+			if away {
+				t.tellGone(s)
+				return
+			}
+			t.events.Log().Warn().Str("path", at.path).Int64("offset", s.Offset).
+				Msg("a file was cut or written anew while nobody followed it: it is read from its start, and what stood behind this offset before was not read")
+			return // begin adds it as a new one
+		}
+	}
+	f.from, f.committed, f.fetched, f.end = f.offset, f.offset, f.offset, f.offset
+	f.kept, f.headSum, f.headN = s.Check, s.Head, s.HeadBytes
+	if away {
+		f.away, f.grew = now, now
+	}
+	t.mu.Lock()
+	t.files = append(t.files, f)
+	t.mu.Unlock()
+}
+
+func (t *Source) tellGone(s storedFile) {
+	t.events.Log().Warn().Str("path", s.Path).Int64("offset", s.Offset).
+		Msg("a file that was followed is gone: what stood in it behind this offset was not read")
+}
+
+// find looks for a file of the position: among those that are to be followed, and else in the folder where it was, under
+// whatever name. away says that it is none of those that are to be followed.
+func (t *Source) find(s storedFile, found []foundFile) (at foundFile, away bool) {
+	for _, f := range found {
+		if f.id == s.identity || f.id.Path != "" && f.id.Path == s.Path {
+			return f, false
+		}
+	}
+	for _, f := range found { // numbers of devices may change when a system starts
+		if f.path == s.Path && f.id.Inode == s.Inode {
+			return f, false
+		}
+	}
+	return t.findIn(filepath.Dir(s.Path), s.identity), true
+}
+
+// findIn looks for a file in a folder, under whatever name.
+func (t *Source) findIn(dir string, id identity) foundFile {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return foundFile{}
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() || isCompressed(e.Name()) {
+			continue
+		}
+		at, ok := lookAt(filepath.Join(dir, e.Name()))
+		if ok && at.id == id {
+			return at
+		}
+	}
+	return foundFile{}
+}
+
+// beginAtEnd has a file read from its last line end on.
+func (t *Source) beginAtEnd(f *file) error {
+	h, err := openShared(f.path)
+	if err != nil {
+		return err
+	}
+	defer h.Close() // nothing was written
+	info, err := h.Stat()
+	if err != nil {
+		return err
+	}
+	end, err := lastLineEnd(h, info.Size())
+	if err != nil {
+		return err
+	}
+	if err := f.moveTo(h, end); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.from, f.committed, f.fetched, f.end = end, end, end, end
+	f.keep(f.checkNow())
+	return nil
+}
+
+// lastLineEnd gives the byte behind the last line end in front of a byte; 0: there is none.
+func lastLineEnd(h io.ReaderAt, size int64) (int64, error) {
+	block := make([]byte, 64<<10)
+	for at := size; at > 0; {
+		n := min(at, int64(len(block)))
+		at -= n
+		if _, err := h.ReadAt(block[:n], at); err != nil {
+			return 0, err
+		}
+		if i := bytes.LastIndexByte(block[:n], '\n'); i >= 0 {
+			return at + int64(i) + 1, nil
+		}
+	}
+	return 0, nil
+}
+
+// add follows a new file from its start.
+func (t *Source) add(at foundFile) *file {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.others = slices.DeleteFunc(t.others, func(s storedFile) bool { return s.identity == at.id })
+	f := &file{id: at.id, name: filepath.ToSlash(at.path), number: t.next, path: at.path, bound: -1}
+	t.next++
+	t.files = append(t.files, f)
+	return f
+}
+
+// byID gives the file of an identity that is followed, or nil.
+func (t *Source) byID(id identity) *file {
+	for _, f := range t.files {
+		if f.id == id {
+			return f
+		}
+	}
+	return nil
+}

@@ -1,0 +1,185 @@
+package tail
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// This file finds files: those that come, and where those went that are followed.
+
+// A foundFile is a file that is there under a path.
+type foundFile struct {
+	path string
+	id   identity
+	size int64
+}
+
+// lookAt looks at what stands under a path; ok: it is a plain file.
+func lookAt(path string) (at foundFile, ok bool) {
+	info, err := os.Stat(path)
+	if err != nil || !info.Mode().IsRegular() {
+		return foundFile{}, false
+	}
+	id, err := fileID(path, info)
+	return foundFile{path: path, id: id, size: info.Size()}, err == nil
+}
+
+// compressed are the endings of names of files that hold no lines any more.
+var compressed = []string{".gz", ".bz2", ".xz", ".zst", ".lz4", ".lzma", ".lzo", ".br", ".zip", ".7z", ".tgz", ".z"}
+
+func isCompressed(name string) bool {
+	return slices.Contains(compressed, strings.ToLower(filepath.Ext(name)))
+}
+
+// glob gives the files that are to be followed now, each once.
+func (t *Source) glob() (found []foundFile) {
+	seen := map[identity]bool{}
+	for _, pattern := range t.s.Files {
+		paths, _ := filepath.Glob(string(pattern)) // Validate has seen the pattern; what cannot be listed has no files
+		for _, path := range paths {
+			if isCompressed(path) || t.excluded(filepath.Base(path)) || t.isOwn(path) {
+				continue
+			}
+			at, ok := lookAt(path)
+			if !ok || seen[at.id] { // under another name it is the same
+				continue
+			}
+			seen[at.id] = true
+			found = append(found, at)
+		}
+	}
+	return found
+}
+
+func (t *Source) excluded(name string) bool {
+	return slices.ContainsFunc(t.s.Exclude, func(pattern string) bool {
+		is, _ := filepath.Match(pattern, name) // Validate has seen it
+		return is
+	})
+}
+
+// isOwn says whether a path is that of the position, or of what is written beside it.
+func (t *Source) isOwn(path string) bool {
+	rest, ok := strings.CutPrefix(path, string(t.s.Position))
+	return ok && (rest == "" || rest == ".lock" || rest == ".new")
+}
+
+// scan looks for files that have come, were renamed, or are gone.
+func (t *Source) scan(now time.Time) {
+	t.nextScan = now.Add(t.s.Scan)
+	found := t.glob()
+	where := make(map[identity]string, len(found))
+	for _, at := range found {
+		where[at.id] = at.path
+	}
+	known := make(map[identity]bool, len(t.files))
+	for _, f := range t.files {
+		known[f.id] = true
+		if path, ok := where[f.id]; ok {
+			t.setPath(f, path)
+			f.away, f.lost = time.Time{}, false
+			continue
+		}
+		t.goneFrom(f, now)
+	}
+	come := 0
+	for _, at := range found {
+		if !known[at.id] && t.s.Stop == "never" {
+			f := t.add(at)
+			come++
+			t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Msg("following a file that has come")
+		}
+	}
+	if come > 0 || slices.ContainsFunc(t.files, func(f *file) bool { return !t.isRecorded(f) }) {
+		t.storeNew()
+	}
+}
+
+// setPath notes where a file is.
+func (t *Source) setPath(f *file, path string) {
+	if f.path == path {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.path = path
+}
+
+// goneFrom sees to a file that is none of those that are to be followed any more: it was renamed or deleted.
+func (t *Source) goneFrom(f *file, now time.Time) {
+	if f.away.IsZero() {
+		f.away = now
+		f.due = now
+		t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Str("linger", t.s.Linger.String()).
+			Msg("a file was renamed or deleted: it is followed on until nothing comes")
+	}
+	f.lost = false
+	if f.h != nil {
+		return
+	}
+	at := t.findIn(filepath.Dir(f.path), f.id)
+	if f.lost = at.path == ""; !f.lost {
+		t.setPath(f, at.path)
+	}
+}
+
+// storeNew stores the files that have come, so that they may be read. When that fails it is tried again at the next scan.
+func (t *Source) storeNew() {
+	if err := t.save(); err != nil {
+		t.tellOnce("storing", err, "files that have come are not read before it is stored that they are followed; it is tried again")
+	} else {
+		delete(t.told, "storing")
+	}
+}
+
+// tellOnce logs a trouble that may pass, once until it has.
+func (t *Source) tellOnce(what string, err error, message string) {
+	if !t.told[what] {
+		t.told[what] = true
+		t.events.Log().Warn().Err(err).Msg(message)
+	}
+}
+
+// beginAnew has a file read from its start as another one: what it held is not there any more. What was seen of it, up to
+// a size, and not read is lost.
+func (t *Source) beginAnew(f *file, seen int64, now time.Time) {
+	if seen > f.offset {
+		t.gap(f, seen, "cut")
+	} else {
+		t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Msg("a file was cut or written anew in its place: it is read from its start")
+	}
+	fresh := &file{id: f.id, name: f.name, path: f.path, h: f.h, used: f.used, bound: -1, away: f.away, grew: now}
+	if t.s.Stop == "end" {
+		fresh.bound = 0
+	}
+	f.h = nil
+	t.mu.Lock()
+	fresh.number = t.next
+	t.next++
+	t.files[slices.Index(t.files, f)] = fresh
+	t.mu.Unlock()
+	if f.lane != nil {
+		t.finish(f)
+		t.dead = append(t.dead, f)
+	}
+	t.storeNew()
+}
+
+// gap tells of bytes that were seen and cannot be read any more.
+func (t *Source) gap(f *file, to int64, reason string) {
+	t.emit(event.SourceGap{
+		Topic: f.name, Partition: int64(f.number), OffsetFrom: f.offset, OffsetTo: to, Reason: reason, Policy: "skip",
+	})
+}
+
+// emit emits an event, when there is an emitter.
+func (t *Source) emit(e any) {
+	if t.events != nil {
+		t.events.Emit(e, "")
+	}
+}

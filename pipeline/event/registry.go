@@ -25,6 +25,7 @@ var Registry = []Definition{
 	{Name: "source.revoked", Level: Info, When: "partitions went", Says: "partitions revoked", Struct: SourceRevoked{}},
 	{Name: "source.connected", Level: Info, When: "the broker answers again", Says: "broker connected", Struct: SourceConnected{}},
 	{Name: "source.disconnected", Level: Warn, When: "the broker does not answer; once for each kind of error until it does", Says: "broker does not answer", Struct: SourceDisconnected{}},
+	{Name: "source.listening", Level: Info, When: "a source that is called listens", Says: "listening", Since: "1.1", Struct: SourceListening{}},
 	{Name: "source.partition.stats", Level: Info, When: "every 60 s, each partition", Says: "partition", Struct: SourcePartitionStats{}},
 	{Name: "source.gap", Level: Error, When: "offsets that were committed or expected do not exist", Says: "offsets are missing", Struct: SourceGap{}},
 	{Name: "source.corrupt", Level: Error, When: "a batch that cannot be read", Says: "a batch cannot be read", Struct: SourceCorrupt{}},

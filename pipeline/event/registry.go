@@ -43,6 +43,8 @@ var Registry = []Definition{
 	{Name: "sink.recovered", Level: Info, When: "the write that stalled goes on", Says: "writes succeed again", Struct: SinkRecovered{}},
 	{Name: "backpressure.changed", Level: Info, When: "a step's queue fills or empties", Says: "queue changed", Struct: BackpressureChanged{}},
 	{Name: "circuit.changed", Level: Warn, When: "a host is left alone because it fails (open), one call tries it (half_open), or it is called again (closed)", Says: "circuit changed", Since: "1.1", Struct: CircuitChanged{}},
+	{Name: "child.ended", Level: Warn, When: "a child process of a step has ended though nobody wanted it to, or none could be started; another is started; limited", Says: "child process ended", Limited: true, Since: "1.1", Struct: ChildEnded{}},
+	{Name: "child.line", Level: Info, When: "a child process of a step has written a line to standard error, and the file says that it is logged; limited", Says: "child process", Limited: true, Since: "1.1", Struct: ChildLine{}},
 	{Name: "client.dropped", Level: Info, When: "a client that watches a sink was disconnected, as it was too slow or did not answer; limited", Says: "a client was disconnected", Limited: true, Since: "1.1", Struct: ClientDropped{}},
 	{Name: "commit.failed", Level: Error, When: "marks could not be committed, or not within 10 s; they are tried again; limited", Says: "commit failed; it is tried again", Limited: true, Struct: CommitFailed{}},
 	{Name: "transaction.aborted", Level: Error, When: "a transaction was given up; limited", Says: "transaction aborted", Limited: true, Struct: TransactionAborted{}},

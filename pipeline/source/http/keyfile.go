@@ -24,8 +24,8 @@ import (
 //
 // How. Those who append while another is at the disk wait and are written together.
 type keyFile struct {
-	name  string
-	lines func() [][]byte // all that has to be in the file
+	name string
+	keep keeper
 
 	mu      sync.Mutex
 	idle    *sync.Cond
@@ -35,7 +35,13 @@ type keyFile struct {
 	pending [][]byte
 	waiting []chan error
 	writing bool
-	closed  bool
+	closed  bool // or not open yet
+}
+
+// A keeper has what has to be in a file.
+type keeper interface {
+	lines() [][]byte
+	count() int // of them
 }
 
 const (
@@ -59,8 +65,8 @@ func lineOf(e *entry) []byte {
 	return append(b, '\n')
 }
 
-func newKeyFile(name string, lines func() [][]byte) *keyFile {
-	f := &keyFile{name: name, lines: lines}
+func newKeyFile(name string, k keeper) *keyFile {
+	f := &keyFile{name: name, keep: k, closed: true}
 	f.idle = sync.NewCond(&f.mu)
 	return f
 }
@@ -105,6 +111,9 @@ func (f *keyFile) open(each func(*entry)) error {
 		f.file = nil
 		return f.wrong(err)
 	}
+	f.mu.Lock()
+	f.closed = false
+	f.mu.Unlock()
 	return nil
 }
 
@@ -146,7 +155,7 @@ func (f *keyFile) read(file *os.File, each func(*entry)) error {
 // append has a line on disk when it returns without an error.
 func (f *keyFile) append(line []byte) error {
 	f.mu.Lock()
-	if f.closed || f.file == nil {
+	if f.closed {
 		f.mu.Unlock()
 		return fmt.Errorf("storing an Idempotency-Key: %w", os.ErrClosed)
 	}
@@ -183,7 +192,7 @@ func (f *keyFile) write() {
 
 // writeLines is for one caller at a time.
 func (f *keyFile) writeLines(lines [][]byte) error {
-	if f.written > fewLines && f.written > 2*len(f.lines()) || f.torn {
+	if f.written > fewLines && f.written > 2*f.keep.count() || f.torn {
 		if err := f.rewrite(); err != nil {
 			return err
 		}
@@ -199,7 +208,7 @@ func (f *keyFile) writeLines(lines [][]byte) error {
 
 // rewrite writes the file anew.
 func (f *keyFile) rewrite() error {
-	lines := f.lines()
+	lines := f.keep.lines()
 	fresh, err := os.OpenFile(f.name+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err

@@ -41,7 +41,7 @@ const perKey = 320
 func newMemory(i Idempotency) *memory {
 	m := &memory{keep: i.Keep, size: i.Size, account: func(int64) {}, entries: map[string]*entry{}}
 	if i.File != "" {
-		m.file = newKeyFile(string(i.File), m.lines)
+		m.file = newKeyFile(string(i.File), m)
 	}
 	return m
 }
@@ -143,6 +143,13 @@ func (m *memory) tidy() {
 		}
 		m.account(-int64(len(e.key)) - perKey)
 	}
+}
+
+// count says how many lines there would be.
+func (m *memory) count() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.done)
 }
 
 // lines gives the lines of all keys that were answered, for a file that is written anew.

@@ -211,8 +211,11 @@ func (s *Source) Commit(_ context.Context, marks []pipeline.Mark) error {
 	return nil
 }
 
-// lastAnswers is how long the answers that are on their way may take when the source is closed.
-const lastAnswers = 2 * time.Second
+// How long a source that is closed waits for requests that are under way, and then for connections that have none.
+const (
+	lastAnswers = 2 * time.Second
+	lastWords   = 200 * time.Millisecond
+)
 
 // Close implements pipeline.Source: requests whose records have no outcome are answered, then the listener is closed.
 func (s *Source) Close(ctx context.Context) error {
@@ -221,17 +224,35 @@ func (s *Source) Close(ctx context.Context) error {
 		s.open.Store(false)
 		s.stop()
 		close(s.closed)
+		answered := make(chan struct{})
+		go func() {
+			s.work.end()
+			close(answered)
+		}()
+		last, cancel := context.WithTimeout(ctx, lastAnswers)
+		defer cancel()
+		select {
+		case <-answered:
+		case <-last.Done(): // somebody is still sending a request
+		}
 		if s.server != nil {
-			ctx, cancel := context.WithTimeout(ctx, lastAnswers)
-			_ = s.server.Shutdown(ctx) // who has not said anything by then is told nothing
+			silent, cancel := context.WithTimeout(ctx, lastWords)
+			_ = s.server.Shutdown(silent) // who has not said anything by then is told nothing
 			cancel()
 		}
-		s.work.end()
+		<-answered
 		if s.memory != nil {
 			err = s.memory.close()
 		}
 	})
 	return err
+}
+
+// Account implements pipeline.Accounter: keys that are remembered stand in memory.
+func (s *Source) Account(add func(bytes int64)) {
+	if s.memory != nil {
+		s.memory.account = add
+	}
 }
 
 // Report implements pipeline.Reporter. The end of a lane is what was taken: its lag are the records without an outcome.

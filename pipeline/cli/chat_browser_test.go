@@ -4,6 +4,7 @@ package cli
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +41,23 @@ func TestChat(t *testing.T) {
 	}
 	b.complained(ada, grace, linus)
 	c.once(107)
+	twiceInTheTopic(c, ada, grace)
+}
+
+// twiceInTheTopic: what a process that was killed has left in the topic twice is shown once.
+func twiceInTheTopic(c *chatRoom, ada, grace *person) {
+	for _, text := range []string{"left twice", "left twice", "left behind it"} {
+		body := fmt.Sprintf(`{"id":%q,"room":"general","name":"Linus","text":%q}`, text, text)
+		if r := c.ask("POST", c.post+"/messages", body, "Content-Type", "application/json"); r.StatusCode != http.StatusOK {
+			c.t.Fatalf("posting: %s", r.Status)
+		}
+	}
+	for _, p := range []*person{ada, grace} {
+		p.sees("left behind it")
+		if shown := p.shown(); !slices.Equal(shown[len(shown)-2:], []string{"left twice", "left behind it"}) || slices.Contains(shown[:len(shown)-2], "left twice") {
+			c.t.Errorf("%s sees %q", p.name, shown[len(shown)-4:])
+		}
+	}
 }
 
 // talkInRooms: what is said in a room is shown there alone.

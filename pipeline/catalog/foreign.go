@@ -95,3 +95,39 @@ var hintsOfScrape = map[string]string{
 	"robots_txt": "write robots: obey, which is the default, or robots: ignore", "obey_robots": "write robots: obey, which is the default, or robots: ignore",
 	"delay": "write limit: NAME beside scrape, and the rate under limits.rates; Crawl-delay of robots.txt is kept by itself", "follow": "redirects are followed, links are not: send them where records are read from",
 }
+
+const writeScript = "write script: | and below it def process(record):, in Starlark, a small Python"
+
+var foreignScripts = map[string]string{
+	"python": writeScript, "starlark": writeScript, "javascript": writeScript, "js": writeScript, "lua": writeScript, "code": writeScript, "function": writeScript,
+	"processor": writeScript,
+}
+
+const (
+	writeRedis   = "write redis: {address: 127.0.0.1:6379, command: get, key: \"user:{id}\", into: user}"
+	writeAddress = "write address: 127.0.0.1:6379; username, password, db and tls are settings of their own"
+)
+
+var foreignRedis = map[string]string{"valkey": writeRedis, "redis_get": writeRedis, "keydb": writeRedis}
+
+var hintsOfRedis = map[string]string{
+	"": writeRedis, "url": writeAddress, "uri": writeAddress, "host": writeAddress, "port": writeAddress, "addr": writeAddress, "server": writeAddress, "dsn": writeAddress,
+	"addresses": "of a cluster or of sentinels nothing is known here: " + writeAddress, "kind": "of a cluster or of sentinels nothing is known here: " + writeAddress,
+	"master": "of a cluster or of sentinels nothing is known here: " + writeAddress, "database": "write db: 0", "user": "write username: penstock", "args_mapping": "write key: \"user:{id}\"",
+	"operator": "write command: get, mget, hget or hgetall", "target": "write into: user", "pool_size": "write max_conns: 4",
+}
+
+const writeRedisSink = "write redis: {address: 127.0.0.1:6379, command: set, key: \"user:{id}\"}, or command: hset, xadd or publish"
+
+var foreignRedisSink = map[string]string{
+	"valkey": writeRedisSink, "redis_streams": "write redis: {command: xadd, key: events, …}", "redis_pubsub": "write redis: {command: publish, key: events, …}",
+	"redis_hash": "write redis: {command: hset, key: \"user:{id}\", …}", "redis_list": "lists are none of the commands: write redis: {command: xadd, …}, a stream",
+}
+
+var hintsOfRedisSink = map[string]string{
+	"": writeRedisSink, "url": writeAddress, "uri": writeAddress, "host": writeAddress, "port": writeAddress, "addr": writeAddress, "server": writeAddress, "dsn": writeAddress,
+	"addresses": "of a cluster or of sentinels nothing is known here: " + writeAddress, "kind": "of a cluster or of sentinels nothing is known here: " + writeAddress,
+	"master": "of a cluster or of sentinels nothing is known here: " + writeAddress, "database": "write db: 0", "user": "write username: penstock",
+	"stream": "write command: xadd and key: events", "channel": "write command: publish and key: events", "expire": "write ttl: 1h", "expiration": "write ttl: 1h",
+	"body_key": "write fields: {body: $env}", "max_length": "write maxlen: 100000", "max_in_flight": "beside redis: workers: 4", "pool_size": "write max_conns: 4",
+}

@@ -14,6 +14,7 @@ import (
 	filesink "github.com/penstockio/penstock/sinks/file"
 	httpsink "github.com/penstockio/penstock/sinks/http"
 	kafkasink "github.com/penstockio/penstock/sinks/kafka"
+	redissink "github.com/penstockio/penstock/sinks/redis"
 	sqlsink "github.com/penstockio/penstock/sinks/sql"
 )
 
@@ -158,5 +159,24 @@ func sinkKinds() config.Kinds {
 				return sqlsink.New(s, env.Calls)
 			}),
 		},
+		{
+			Section: config.SinkSection, Name: "redis", Calls: true, Hints: hintsOfRedisSink, Foreign: foreignRedisSink,
+			Doc: "stores records in Redis or Valkey: as values, hashes, entries of streams, or messages on channels; those of a write in one transaction",
+			Example: `redis:
+  address: 127.0.0.1:6379
+  command: set
+  key: "user:{id}"
+  ttl: 24h`,
+			Settings: settingsOf(redissink.Defaults),
+			Guarantee: "carried out by the server, which may lose what its own settings do not have it save; of set and hset what is sent again changes nothing, of xadd with id: position it is there once, " +
+				"else it may be there twice when an answer was lost; of publish only for those who listen; order of each lane kept within a key",
+			Build: build(func(s redissink.Settings, env config.Env) (*redissink.Sink, error) {
+				if s.Command != "hset" && s.Value.IsZero() && len(s.Fields) == 0 {
+					s.As = fixtureIfDead(s.As, env)
+				}
+				return redissink.New(s, env.Calls)
+			}),
+		},
+		websocketKind(),
 	}
 }

@@ -30,6 +30,7 @@ const (
 	TypeAuth      = "auth"       // no token could be got for the call
 	TypeRequest   = "request"    // the request cannot be made from this record
 	TypeSQL       = "sql"        // the database refused the statement or its values
+	TypeRedis     = "redis"      // the Redis server refused the command: the key holds another type, say
 	Type3xx       = "http_3xx"   // a server answered with a status below 400 that is no success
 	Type4xx       = "http_4xx"   // a server answered with a status from 400 to 499 that is not tried again
 	Type429       = "http_429"   // a server answered 429, and retry_status leaves that out

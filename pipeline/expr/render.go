@@ -111,6 +111,16 @@ func (t *Template) Text(rec *pipeline.Record) (string, error) {
 	return string(out), err
 }
 
+// Filled renders plain text, as Text does, in which every part has a value: an empty or missing one is an
+// error.
+func (t *Template) Filled(rec *pipeline.Record) (string, error) {
+	out, err := t.render(rec, func(m *machine, dst []byte, _ piece, v value) ([]byte, error) {
+		text, err := present(m, v)
+		return append(dst, text...), err
+	})
+	return string(out), err
+}
+
 // present gives the plain form of a part that must not be empty. It is not to be changed.
 func present(m *machine, v value) (text []byte, err error) {
 	switch v.kind {

@@ -21,6 +21,7 @@ func mustTemplate(t testing.TB, text string) *Template {
 func TestTemplate(t *testing.T) {
 	text := func(tpl *Template, r *pipeline.Record) (string, error) { return tpl.Text(r) }
 	path := func(tpl *Template, r *pipeline.Record) (string, error) { return tpl.Path(r) }
+	filled := func(tpl *Template, r *pipeline.Record) (string, error) { return tpl.Filled(r) }
 	url := func(tpl *Template, r *pipeline.Record) (string, error) { return tpl.URL(r) }
 	doc := func(tpl *Template, r *pipeline.Record) (string, error) { b, err := tpl.JSON(r); return string(b), err }
 	const value = `{"origin":"DTW","evil":"../a/b\\c\u0000","dot":".x","dots":"..","n":1.10,"id":9007199254740993,"empty":"","q":"a\"b\nc","sp":"a b&c=d/é","nil":null,"o":{"k":1.0},"tpl":"{origin}","t":true,` +
@@ -34,6 +35,7 @@ func TestTemplate(t *testing.T) {
 		{"text", text, `plain`, `plain`}, {"text", text, ``, ``}, {"text", text, `{{{origin}}}`, `{DTW}`}, {"text", text, `{{}}`, `{}`}, {"text", text, `a{nil}b{empty}c`, `abc`}, {"text", text, `{n} {id} {o} {t}`, `1.10 9007199254740993 {"k":1.0} true`},
 		{"text", text, `{"}"}{'{'}{"\"}"}`, `}{"}`}, {"text", text, `{{a: origin}.a}`, "!"}, {"text", text, `{ {a: origin}.a }`, `DTW`}, {"text", text, `{origin + "-" + string(n)}`, `DTW-1.10`},
 		{"text", text, `{tpl}`, `{origin}`}, {"text", text, `{q}`, "a\"b\nc"}, {"text", text, "{`}`}", `}`}, {"text", text, `{n + origin}`, "!+ on a number and a string"},
+		{"filled", filled, `a:{q}:{n}`, "a:a\"b\nc:1.10"}, {"filled", filled, `a:{empty}`, "!the value is empty"}, {"filled", filled, `a:{nil}`, "!the value is missing"}, {"filled", filled, `{dots}`, `..`},
 		{"path", path, `out/{origin}.jsonl`, `out/DTW.jsonl`}, {"path", path, `{evil}`, `%2E.%2Fa%2Fb%5Cc%00`}, {"path", path, `out/{dot}`, `out/%2Ex`}, {"path", path, `{dots}`, `%2E.`}, {"path", path, `{empty}`, "!the value is empty"}, {"path", path, `{nil}`, "!the value is missing"}, {"path", path, `{missing}`, "!the value is missing"}, {"path", path, `a/{n}`, `a/1.10`}, {"path", path, `{tpl}`, `{origin}`},
 		{"url", url, `http://h/{origin}?q={sp}`, `http://h/DTW?q=a%20b%26c%3Dd%2F%C3%A9`}, {"url", url, `http://h/{dots}`, "!path of the URL"}, {"url", url, `http://h/?q={dots}`, `http://h/?q=..`}, {"url", url, `{empty}`, "!the value is empty"}, {"url", url, `{missing}`, "!the value is missing"}, {"url", url, `{dot}`, `.x`},
 		{"url", url, `http://h/a/../{dot}`, `http://h/a/../.x`}, {"url", url, `http://h/.{one}`, "!path of the URL"}, {"url", url, `http://h/{one}{one}?x`, "!path of the URL"}, {"url", url, `http://h/{one}x`, `http://h/.x`},

@@ -115,6 +115,10 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 		return nil, c.invalid(err)
 	}
 	file := loaded.Pipelines[0]
+	processes, err := c.recordProcesses(file)
+	if err != nil {
+		return nil, err
+	}
 	name, as, err := c.input()
 	if err != nil {
 		return nil, err
@@ -130,6 +134,10 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 		err = firstMissing(all)
 	}
 	if err != nil {
+		return nil, err
+	}
+	if err := startProcesses(ctx, all[0]); err != nil {
+		all[0].discard()
 		return nil, err
 	}
 	p := &process{events: events, drain: file.Limits.Drain, started: time.Now()}
@@ -155,6 +163,7 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	if c.redis.missing() {
 		r.problems = append(r.problems, "the pipeline looked keys up in Redis, and there is no answers/redis.jsonl that says what they hold")
 	}
+	r.problems = append(r.problems, unansweredBy(processes)...)
 	return file, nil
 }
 

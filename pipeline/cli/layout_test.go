@@ -74,6 +74,8 @@ var importRules = []importRule{
 	{packages: []string{"stages/scrape/webpage"}, own: []string{"pipeline/jsontext"}, others: []string{"github.com/andybalholm/cascadia", "golang.org/x/net/html"}},
 	{packages: []string{"pipeline/redact"}, own: contract("pipeline/deadletter"), others: []string{}},
 	{packages: []string{"stages"}, own: contract("pipeline/redact", "pipeline/calls", "pipeline/textformat", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/database", "pipeline/redisserver", "pipeline/event")},
+	{packages: []string{"sinks/websocket"}, own: contract("pipeline/expr", "pipeline/event", "pipeline/fixture", "pipeline/server"),
+		others: []string{"github.com/coder/websocket", "golang.org/x/net/html"}},
 	{packages: []string{"sinks"}, own: contract("pipeline/calls", "pipeline/expr", "pipeline/fixture", "pipeline/client", "pipeline/database", "pipeline/redisserver", "pipeline/event", "sinks/lines")},
 	{packages: []string{"pipeline/config"}, own: contract("pipeline/redact", "pipeline/calls", "pipeline/engine", "pipeline/expr", "pipeline/secretfiles", "pipeline/internal/listen", "pipeline/internal/smallfile")},
 	{packages: []string{"pipeline/database"}, own: []string{"pipeline/settings", "pipeline/jsontext", "pipeline/client"}},

@@ -21,7 +21,7 @@ func full() engine.Snapshot {
 		return engine.Histogram{Count: 3, Sum: 7, Bars: []engine.Bar{{From: 1, To: 1, Count: 1}, {From: 3, To: 3, Count: 2}}}
 	}
 	report := func() pipeline.Report {
-		return pipeline.Report{CacheHits: n(), CacheMisses: n(), CacheStale: n(), CallsJoined: n(), OpenCircuits: n()}
+		return pipeline.Report{CacheHits: n(), CacheMisses: n(), CacheStale: n(), CallsJoined: n(), OpenCircuits: n(), Serves: true, Clients: n(), ClientsDropped: n()}
 	}
 	failed := func() []engine.ErrorCount {
 		return []engine.ErrorCount{{Type: "network", Total: n()}, {Type: "_other", Total: n()}}

@@ -16,6 +16,7 @@ import (
 const (
 	chunkBytes = 256 << 10             // of a file that are read at a time
 	leastRead  = 4 << 10               // room below which reading is not worth while
+	restAfter  = 5 * time.Minute       // without anything new, before a file's lane is given up
 	takeWait   = 20 * time.Millisecond // for bytes of the budget that others have taken first
 )
 
@@ -57,6 +58,13 @@ func (t *Source) isRecorded(f *file) bool {
 	return f.recorded
 }
 
+// isDone says whether all that was handed over has its outcome, on disk.
+func (t *Source) isDone(f *file) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return f.committed >= f.fetched
+}
+
 // noteEnd notes for the report where a file ends.
 func (t *Source) noteEnd(f *file, end int64) {
 	t.mu.Lock()
@@ -93,14 +101,19 @@ func (t *Source) giveUp(f *file) {
 		t.mu.Unlock()
 	}
 	if f.size > f.offset {
-		t.gap(f, f.size, "gone")
+		t.gap(f, f.size, GapGone)
 	}
 	t.finish(f)
 }
 
 // atEnd sees to a file of which nothing more has come: one that was renamed or deleted ends after a while, and with it
-// a last line without an end.
+// a last line without an end. Another one rests, so that old files that are let lie take no more than a look.
 func (t *Source) atEnd(ctx context.Context, f *file, now time.Time) (*pipeline.Batch, error) {
+	if f.away.IsZero() && f.lane != nil && now.Sub(f.grew) >= max(restAfter, t.s.Linger) && t.isDone(f) {
+		f.rests = true
+		t.finish(f)
+		return nil, nil
+	}
 	since := f.away
 	if f.grew.After(since) {
 		since = f.grew
@@ -141,6 +154,11 @@ func (t *Source) read(ctx context.Context, f *file, now time.Time, last bool) (*
 		f.looked = true
 		return nil, nil
 	}
+	if !last && t.stillHalf(f, end) {
+		f.looked = true
+		t.noteEnd(f, f.offset)
+		return nil, nil
+	}
 	data, charge, err := t.take(ctx, f, end)
 	if data == nil || err != nil {
 		return nil, err
@@ -161,8 +179,32 @@ func (t *Source) read(ctx context.Context, f *file, now time.Time, last bool) (*
 		charge.Release()
 		return t.noLineEnd(f, int64(len(data)), atEnd)
 	}
-	f.least = 0
+	f.least, f.half = 0, 0
 	return t.handOver(f, data[:whole], charge), nil
+}
+
+// stillHalf says whether the end of a line that was begun has not come either with what came last. So a line that is written
+// in many pieces is read once, and not anew with each.
+func (t *Source) stillHalf(f *file, end int64) bool {
+	if f.half <= f.offset || end-f.offset >= int64(t.s.MaxLine)+2 {
+		return false
+	}
+	for f.half < end {
+		block := t.scratch(end - f.half)
+		if _, err := f.h.ReadAt(block, f.half); err != nil || bytes.IndexByte(block, '\n') >= 0 {
+			return false
+		}
+		f.half += int64(len(block))
+	}
+	return true
+}
+
+// scratch gives room for what is looked through and not kept.
+func (t *Source) scratch(n int64) []byte {
+	if t.block == nil {
+		t.block = make([]byte, 64<<10)
+	}
+	return t.block[:min(n, int64(len(t.block)))]
 }
 
 // noLineEnd sees to a line of which the end was not read with it.
@@ -176,6 +218,7 @@ func (t *Source) noLineEnd(f *file, n int64, atEnd bool) (*pipeline.Batch, error
 		return t.skipLong(f, f.size)
 	case atEnd: // it waits for the rest
 		f.looked = true
+		f.half = f.offset + n
 		t.noteEnd(f, f.offset)
 		return nil, nil
 	}
@@ -212,6 +255,7 @@ func (t *Source) take(ctx context.Context, f *file, end int64) ([]byte, pipeline
 		t.tellOnce(f.path, err, "a file cannot be read now; it is tried again")
 		return nil, nil, nil
 	}
+	t.taken += n
 	charge.Resize(int64(len(data)))
 	return data, charge, nil
 }

@@ -106,7 +106,7 @@ func (s *Sink) live(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it has been answered
 	}
-	s.watch(line.listen(s.ctx), line, wants, from) // nothing ends the request's context any more
+	s.watch(line.listen(), line, wants, from)
 }
 
 // wishOf reads what the client asks for. A name that is not known is an error: a filter with a letter missing would show everything.

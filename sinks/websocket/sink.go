@@ -38,9 +38,7 @@ type Sink struct {
 
 	pace
 	audience
-	closing chan struct{}   // closed when what is there is the last
-	ctx     context.Context // of the connections, until all of them are closed
-	end     context.CancelFunc
+	closing chan struct{} // closed when what is there is the last
 }
 
 // A pace is how those who write, and the keeper, wait.
@@ -78,7 +76,6 @@ func New(s Settings) (*Sink, error) {
 		pace:     pace{turn: make(chan struct{}, 1), progress: make(chan struct{}, 1), look: make(chan struct{}, 1)},
 		audience: audience{clients: map[*client]bool{}}, closing: make(chan struct{}),
 	}
-	w.ctx, w.end = context.WithCancel(context.Background())
 	var err error
 	if s.Page != "" {
 		if w.page, err = readPage(string(s.Page), s.PageCalls); err != nil {
@@ -189,7 +186,6 @@ func (s *Sink) Close(ctx context.Context) error {
 	defer cut.Stop()
 	err := s.server.Shutdown(ctx)
 	s.serving.Wait() // not for long: each is cut
-	s.end()
 	if s.shelf != nil {
 		s.shelf.clear()
 	}

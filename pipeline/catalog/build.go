@@ -167,7 +167,7 @@ func (b *builder) step(path string, s *config.Stage) (engine.Step, error) {
 		step.Stage = c
 	case pipeline.Stage:
 		step.Stage = c
-		if !s.Kind.Waits {
+		if !s.Kind.Waits || s.Kind.Computes {
 			break
 		}
 		limited, err := calls.Limited(c, s.Name, env)

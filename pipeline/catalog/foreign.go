@@ -96,6 +96,13 @@ var hintsOfScrape = map[string]string{
 	"delay": "write limit: NAME beside scrape, and the rate under limits.rates; Crawl-delay of robots.txt is kept by itself", "follow": "redirects are followed, links are not: send them where records are read from",
 }
 
+const writeScript = "write script: | and below it def process(record):, in Starlark, a small Python"
+
+var foreignScripts = map[string]string{
+	"python": writeScript, "starlark": writeScript, "javascript": writeScript, "js": writeScript, "lua": writeScript, "code": writeScript, "function": writeScript,
+	"processor": writeScript,
+}
+
 const (
 	writeRedis   = "write redis: {address: 127.0.0.1:6379, command: get, key: \"user:{id}\", into: user}"
 	writeAddress = "write address: 127.0.0.1:6379; username, password, db and tls are settings of their own"

@@ -3,9 +3,11 @@ package catalog
 import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
+	execstage "github.com/penstockio/penstock/stages/exec"
 	httpstage "github.com/penstockio/penstock/stages/http"
 	"github.com/penstockio/penstock/stages/redis"
 	"github.com/penstockio/penstock/stages/scrape"
+	"github.com/penstockio/penstock/stages/script"
 	"github.com/penstockio/penstock/stages/sql"
 )
 
@@ -126,6 +128,23 @@ func stageKinds() config.Kinds {
 			}),
 		},
 		{
+			Section: config.StageSection, Name: "script", Short: "code", Waits: true, Computes: true, Foreign: foreignScripts,
+			Doc: "calls a function in Starlark, a small Python, with each record; the function sees the record alone, and its steps and memory are bounded",
+			Example: `script: |
+  def process(record):
+      if record.get("cancelled"):
+          filter()
+      minutes = record["delay"] // 60
+      record["late"] = "%dh%d" % (minutes // 60, minutes % 60)`,
+			Settings: settingsOf(script.Defaults),
+			Check: func(settings any, _ *config.Pipeline) error {
+				return settings.(*script.Settings).Check()
+			},
+			Build: build(func(s script.Settings, _ config.Env) (*script.Stage, error) {
+				return script.New(s)
+			}),
+		},
+		{
 			Section: config.StageSection, Name: "http", Waits: true, Answers: true, Foreign: foreignHTTP, Hints: hintsOfHTTP, Freshness: true,
 			Doc: "calls a server for each record and puts the answer into its fields",
 			Example: `http:
@@ -204,6 +223,25 @@ timeout: 500ms`,
 			Settings: settingsOf(redis.Default),
 			Build: build(func(s redis.Settings, env config.Env) (*redis.Stage, error) {
 				return redis.New(s, env.Calls)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "exec", Waits: true,
+			Doc: "has long-running child processes in any language work on records: each takes a line and gives a line, as the page of the protocol says; " +
+				"one that ends, hangs or writes what is no answer costs its record an attempt, and is started again",
+			Example: `exec:
+  command: [python3, enrich.py]
+  processes: 4
+  memory: 512MiB
+  into: enriched
+timeout: 5s`,
+			Settings: settingsOf(execstage.Default),
+			Slots:    func(settings any) int { return settings.(*execstage.Settings).Slots() },
+			Check: func(settings any, p *config.Pipeline) error {
+				return settings.(*execstage.Settings).CheckFiles(p.Dir)
+			},
+			Build: build(func(s execstage.Settings, env config.Env) (*execstage.Stage, error) {
+				return execstage.New(s, execstage.Place{Pipeline: env.Pipeline, Step: env.Name, Dir: env.Dir, Calls: env.Calls})
 			}),
 		},
 	}

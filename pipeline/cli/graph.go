@@ -175,7 +175,7 @@ func guarantees(p *config.Pipeline) []string {
 		list = append(list, "source "+p.Source.Kind.Name+": "+g)
 	}
 	for _, s := range p.Stages {
-		if s.Kind.Waits {
+		if s.Kind.Waits && !s.Kind.Computes {
 			list = append(list, "step "+s.Name+": "+callOrder(s.Serial)+"; a call may be repeated")
 		}
 	}

@@ -149,7 +149,7 @@ func (s *sampler) mentionsOfSink(i int) []config.Mention {
 func (s *sampler) step(ctx context.Context, i int, records []*pipeline.Record) []*pipeline.Record {
 	stage := &s.file.Stages[i]
 	mentions, said := s.mentionsOfStep(i), len(s.problems)
-	r := sampledStep{Name: stage.Name, Kind: stage.Kind.Name, Called: !stage.Kind.Waits, In: len(records), Rejected: map[string]int{}, Errors: map[string]string{}}
+	r := sampledStep{Name: stage.Name, Kind: stage.Kind.Name, Called: !stage.Kind.Waits || stage.Kind.Computes, In: len(records), Rejected: map[string]int{}, Errors: map[string]string{}}
 	r.sampledPart, r.DependsOn = s.judge(mentions, records)
 	if r.DependsOn == "" {
 		r.DependsOn = s.unknownBehind

@@ -16,6 +16,8 @@ import (
 var (
 	// waitingOnly are the settings that only a waiting step can have.
 	waitingOnly = []string{"window", "timeout", "deadline", "max_wait", "serial", "retry", "limit", "max_per_host", "adaptive", "breaker"}
+	// callingOnly are those of them that only a step which calls somebody can have.
+	callingOnly = []string{"max_wait", "retry", "limit", "max_per_host", "adaptive", "breaker"}
 	// answersOnly are those of a step that can keep answers.
 	answersOnly = []string{"cache", "share"}
 	// callsOnly are those of a sink that keeps to rates.
@@ -29,6 +31,9 @@ func (k *Kind) never() []string {
 	case StageSection:
 		if !k.Waits {
 			names = append(names, waitingOnly...)
+		}
+		if k.Waits && k.Computes {
+			names = append(names, callingOnly...)
 		}
 		if !k.Waits || !k.Answers {
 			names = append(names, answersOnly...)
@@ -53,6 +58,8 @@ func (d *decoder) noMeaning(k *Kind, path string) {
 			why, others = "it makes no calls that keep to a rate", d.kindsThat("sinks that do", func(k *Kind) bool { return k.Calls })
 		case !k.Waits:
 			why, others = "it waits for nobody and makes one attempt", d.kindsThat("steps that wait", func(k *Kind) bool { return k.Waits })
+		case k.Computes && slices.Contains(callingOnly, name):
+			why, others = "it calls nobody and makes one attempt", d.kindsThat("steps that call", func(k *Kind) bool { return k.Waits && !k.Computes })
 		default:
 			why, others = "it keeps no answers", d.kindsThat("steps that do", func(k *Kind) bool { return k.Answers })
 		}

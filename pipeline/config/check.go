@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -138,9 +139,7 @@ func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
 
 // waiting checks a waiting step and fills in its defaults.
 func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
-	if s.Workers == 0 {
-		s.Workers = engine.DefaultWaitWorkers
-	}
+	d.slots(s, path)
 	switch {
 	case s.Window == 0:
 		s.Window = engine.DefaultWindowFactor * s.Workers
@@ -162,8 +161,29 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	if s.Deadline > p.Limits.Drain {
 		d.warn(d.at(path+".deadline"), fmt.Sprintf("the deadline %v is above the drain budget of %v: records may be abandoned at a stop", s.Deadline, p.Limits.Drain), "they are read again at the next start; see limits.drain")
 	}
+	if s.Kind.Computes {
+		s.Retry, s.Calls = StepRetry{Retry: Retry{Attempts: 1}}, calls.Settings{}
+		return
+	}
 	d.retry(s.Retry.Retry, path)
 	d.calls(p, s, path)
+}
+
+// slots fills in and checks how many workers a waiting step has.
+func (d *decoder) slots(s *Stage, path string) {
+	most := engine.DefaultWaitWorkers
+	if s.Kind.Computes {
+		most = runtime.GOMAXPROCS(0)
+	}
+	if s.Kind.Slots != nil && s.Settings != nil {
+		most = s.Kind.Slots(s.Settings)
+		if s.Workers != 0 && s.Workers < most {
+			d.warn(d.at(path+".workers"), fmt.Sprintf("the step makes %d calls at once at most, and %s could have %d", s.Workers, s.Kind.Name, most), "remove workers, or write as many")
+		}
+	}
+	if s.Workers == 0 {
+		s.Workers = most
+	}
 }
 
 func (d *decoder) retry(r Retry, path string) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/settings"
 )
 
@@ -344,6 +345,10 @@ func (d *decoder) reportErrors(err error, path string, wrong map[string]bool) bo
 			return false
 		}
 		n = d.at(join(path, at.Field))
+		if within := (*expr.Error)(nil); errors.As(err, &within) && d.given(join(path, at.Field)) {
+			d.report(d.placed(SeverityError, n, label(path)+": "+at.Field, within))
+			return false
+		}
 	} else if len(wrong) > 0 {
 		return false
 	}

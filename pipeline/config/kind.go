@@ -84,9 +84,16 @@ type Kind struct {
 	// Waits marks stages that wait for somebody else; retry, timeout, deadline, window, serial and
 	// what holds calls back, like limit and breaker, are allowed in these alone.
 	Waits bool
+	// Computes is of a stage that waits for nobody but its own long computing, and keeps a processor
+	// busy meanwhile: its step has as many workers as the process has processors when the file does
+	// not say, makes one attempt, and calls nobody whom a limit could be for.
+	Computes bool
 	// PerHost is of a stage that waits how many calls at once go to one host when the file does not
 	// say. 0: as many as there are workers.
 	PerHost int
+	// Slots says of the settings of a stage that waits how many calls it can make at once: that many workers the
+	// step has when the file does not say, and more are of no use. nil: as many as there are workers.
+	Slots func(settings any) int
 	// AnyHost says of the settings of a stage that waits whether whom it calls comes from records:
 	// breaker.give_up is calls.DefaultGiveUp then when the file does not say. nil: never.
 	AnyHost func(settings any) bool

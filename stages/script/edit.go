@@ -1,0 +1,197 @@
+package script
+
+import (
+	"strings"
+
+	"go.starlark.net/starlark"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/jsontext"
+)
+
+// This file puts what a script has done into the record, when it has returned.
+
+// An edit is a value to set, or to remove when text is nil.
+type edit struct {
+	path jsontext.Path
+	text []byte
+}
+
+// An outcome is what becomes of the record: everything that can fail is done before the record is touched.
+type outcome struct {
+	edits     []edit
+	value     []byte // the new value; nil: edits
+	tombstone bool
+	key       []byte
+	setKey    bool
+	time      int64
+	setTime   bool
+}
+
+// outcome works out what the script has made of the record. result is what it has returned.
+func (r *record) outcome(result starlark.Value) (o outcome, err error) {
+	if r.key != nil {
+		o.setKey = true
+		if o.key, err = r.toBytes("record.key", r.key); err != nil {
+			return o, err
+		}
+	}
+	if r.time != nil {
+		if o.setTime, o.time = true, pipeline.NoTime; r.time != starlark.None {
+			o.time, _ = r.time.(starlark.Int).Int64()
+		}
+	}
+	switch {
+	case result != starlark.None && result != r:
+		err = r.become(&o, result)
+	case r.whole != nil && r.text == nil:
+		err = r.become(&o, r.whole)
+	case r.whole != nil:
+		if r.edited || r.run.Changed() {
+			err = r.become(&o, r.whole)
+		}
+	default:
+		err = r.editFields(&o)
+	}
+	return o, err
+}
+
+// become makes v the value.
+func (r *record) become(o *outcome, v starlark.Value) (err error) {
+	switch c := v.(type) {
+	case tombstoneValue:
+		o.tombstone = true
+		return nil
+	case starlark.Bytes:
+		o.value = append([]byte{}, c...)
+		return r.run.Take(int64(len(c)))
+	case *record:
+		return nil
+	}
+	if r.text != nil && v == r.whole {
+		if d, ok := v.(*starlark.Dict); ok && r.text[0] == '{' {
+			return r.editObject(o, nil, r.text, d)
+		}
+		var same bool
+		if o.value, same, err = r.run.AppendLike(nil, r.text, v); same {
+			o.value = nil
+		}
+		return err
+	}
+	o.value, err = r.run.AppendJSON(nil, v)
+	return err
+}
+
+func (r *record) editFields(o *outcome) error {
+	for i := range r.fields {
+		f := &r.fields[i]
+		path := jsontext.Path{{Kind: jsontext.Named, Name: f.name}}
+		switch {
+		case f.set && f.value == nil:
+			if f.text != nil {
+				o.edits = append(o.edits, edit{path: path})
+			}
+		case f.set && f.text == nil:
+			text, err := r.run.AppendJSON(nil, f.value)
+			if err != nil {
+				return err
+			}
+			o.edits = append(o.edits, edit{path, text})
+		case f.value != nil && (f.set || r.run.Changed()):
+			if err := r.editValue(o, path, f.text, f.value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// editValue sets what path leads to, and where text stands, to v, unless it is that already.
+func (r *record) editValue(o *outcome, path jsontext.Path, text []byte, v starlark.Value) error {
+	if d, ok := v.(*starlark.Dict); ok && text[0] == '{' {
+		return r.editObject(o, path, text, d)
+	}
+	is, same, err := r.run.AppendLike(nil, text, v)
+	if err == nil && !same {
+		o.edits = append(o.edits, edit{path, is})
+	}
+	return err
+}
+
+// editObject sets, within the object that path leads to, what is different in d.
+func (r *record) editObject(o *outcome, path jsontext.Path, text []byte, d *starlark.Dict) (err error) {
+	seen := map[string]bool{}
+	below := func(name string) jsontext.Path {
+		return append(path[:len(path):len(path)], jsontext.Step{Kind: jsontext.Named, Name: strings.Clone(name)})
+	}
+	jsontext.Members(text, func(quoted, value []byte) bool {
+		name := jsontext.Unquote(quoted)
+		if seen[name] {
+			return true
+		}
+		seen[name] = true
+		v, there, _ := d.Get(starlark.String(name))
+		if there {
+			err = r.editValue(o, below(name), value, v)
+		} else {
+			o.edits = append(o.edits, edit{path: below(name)})
+		}
+		return err == nil && r.mayEdit(o, &err)
+	})
+	for k, v := range d.Entries() {
+		if err != nil {
+			return err
+		}
+		name, ok := starlark.AsString(k)
+		if !ok {
+			_, err = r.run.AppendJSON(nil, d) // which says so
+			return err
+		}
+		if !seen[name] {
+			var text []byte
+			text, err = r.run.AppendJSON(nil, v)
+			o.edits = append(o.edits, edit{below(name), text})
+		}
+	}
+	return err
+}
+
+// mayEdit counts a member that was looked at.
+func (r *record) mayEdit(_ *outcome, err *error) bool {
+	if *err = r.run.Take(64); *err == nil {
+		*err = r.run.Work(1)
+	}
+	return *err == nil
+}
+
+// apply puts the outcome into the record.
+func (r *record) apply(o *outcome) error {
+	rec := r.rec
+	for _, e := range o.edits {
+		var err error
+		if e.text == nil {
+			err = rec.RemoveAt(e.path)
+		} else {
+			err = rec.SetRawAt(e.path, e.text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.tombstone:
+		rec.SetValue(nil)
+	case o.value != nil:
+		rec.SetValue(o.value)
+	}
+	if o.setKey {
+		rec.SetKey(o.key)
+	}
+	if o.setTime {
+		rec.SetTime(o.time)
+	}
+	if r.head {
+		rec.SetHeaders(r.headers)
+	}
+	return nil
+}

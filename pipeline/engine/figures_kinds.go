@@ -118,14 +118,6 @@ func ofWindow(s *StepSnapshot, n int) any {
 	return int64(n)
 }
 
-// ofServer gives a figure of a sink that clients connect to: others have none.
-func ofServer(s *SinkSnapshot, n int64) any {
-	if !s.Report.Serves {
-		return nil
-	}
-	return n
-}
-
 // countsBy gives counts, sorted by what they are counted by. nil: nothing is counted.
 func countsBy(counts map[string]int64) any {
 	if counts == nil {
@@ -137,6 +129,14 @@ func countsBy(counts map[string]int64) any {
 	}
 	slices.SortFunc(all, func(a, b ErrorCount) int { return cmp.Compare(a.Type, b.Type) })
 	return all
+}
+
+// ofServer gives a figure of a sink that clients connect to: others have none.
+func ofServer(s *SinkSnapshot, n int64) any {
+	if !s.Report.Serves {
+		return nil
+	}
+	return n
 }
 
 // known gives n, or nil for a number below 0, which stands for not known.

@@ -124,15 +124,6 @@ type CircuitChanged struct {
 	ErrorCount int64  `json:"error_count"`
 }
 
-// ClientDropped is client.dropped: a client that watches a sink was disconnected, as it was too slow or did not answer; limited.
-type ClientDropped struct {
-	Sink       string `json:"sink" required:"true"`
-	ClientAddr string `json:"client_addr"`
-	Reason     string `json:"reason" required:"true" enum:"too_slow,no_answer"`
-	Sent       int64  `json:"sent"`
-	Behind     int64  `json:"behind"`
-}
-
 // ChildEnded is child.ended: a child process of a step has ended though nobody wanted it to, or none could be
 // started; limited.
 type ChildEnded struct {
@@ -149,6 +140,15 @@ type ChildLine struct {
 	Step     string `json:"step" required:"true"`
 	ChildPid int64  `json:"child_pid" unknown:"0"`
 	Line     string `json:"line" max:"512"`
+}
+
+// ClientDropped is client.dropped: a client that watches a sink was disconnected, as it was too slow or did not answer; limited.
+type ClientDropped struct {
+	Sink       string `json:"sink" required:"true"`
+	ClientAddr string `json:"client_addr"`
+	Reason     string `json:"reason" required:"true" enum:"too_slow,no_answer"`
+	Sent       int64  `json:"sent"`
+	Behind     int64  `json:"behind"`
 }
 
 // PanicRecovered is panic.recovered: a stage or sink panicked; limited.

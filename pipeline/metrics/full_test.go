@@ -40,7 +40,7 @@ func full() engine.Snapshot {
 			Durations: values(), OldestInFlight: ms(), Report: report(), ErrorsByType: failed(),
 		}},
 		Sinks: []engine.SinkSnapshot{sink("k")},
-		Source: pipeline.Report{Connected: true, Generation: n(), Partitions: []pipeline.PartitionReport{{
+		Source: pipeline.Report{Connected: true, Generation: n(), Answers: map[string]int64{"200": n()}, Refusals: map[string]int64{"rate": n()}, RequestsWaiting: n(), Partitions: []pipeline.PartitionReport{{
 			Topic: "t", Partition: 3, Generation: n(), Committed: n(), Fetched: n(), HighWatermark: n(), Held: n(),
 			Oldest: at.Add(time.Minute), CommittedAt: at.Add(2 * time.Minute),
 		}}},

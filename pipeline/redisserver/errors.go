@@ -171,10 +171,12 @@ func transport(ctx context.Context, what string, err error) error {
 	var header tls.RecordHeaderError
 	var alert tls.AlertError
 	var slow net.Error
+	// The deadline of the socket is that of ctx, which may be noticed a little later.
+	late := errors.As(err, &slow) && slow.Timeout() && !errors.As(err, &dial)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return client.NewError(client.TypeCanceled, what+": given up", context.Canceled)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded), late:
 		return client.NewError(client.TypeTimeout, what+": "+context.DeadlineExceeded.Error(), context.DeadlineExceeded)
 	case errors.Is(err, ErrTooLarge):
 		return client.NewError(client.TypeTooLarge, what+": "+ErrTooLarge.Error(), err)

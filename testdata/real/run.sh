@@ -46,6 +46,7 @@ export PENSTOCK_PROMETHEUS=$(command -v prometheus) PENSTOCK_PROMTOOL=$(command 
 
 # The grammar of LogQL that Grafana uses.
 need node nodejs
+need python3 python3
 need npm npm
 export PENSTOCK_LEZER_LOGQL=${XDG_CACHE_HOME:-$HOME/.cache}/penstock/logql
 if ! cmp -s $here/logql/package-lock.json "$PENSTOCK_LEZER_LOGQL/package-lock.json" || ! [ -d "$PENSTOCK_LEZER_LOGQL/node_modules" ]; then

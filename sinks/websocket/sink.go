@@ -84,13 +84,16 @@ func New(s Settings) (*Sink, error) {
 	}
 	w.server, err = server.New(server.Options{
 		Settings: s.Settings, What: "the websocket sink", Handler: w.handler(), Token: tokenOf,
-		Kept: min(keptConnections, s.MaxConnections/2), Idle: time.Minute, Warn: w.warn,
+		Kept: min(keptConnections, s.MaxConnections/2), Idle: time.Minute, Write: answerTimeout, Warn: w.warn,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return w, nil
 }
+
+// answerTimeout is how long a page, or a refusal, may take; events have times of their own.
+const answerTimeout = 30 * time.Second
 
 // keptConnections is how many are kept for telling those who are one too many.
 const keptConnections = 16

@@ -182,7 +182,7 @@ func transport(ctx context.Context, what string, err error) error {
 		return client.NewError(client.TypeTooLarge, what+": "+ErrTooLarge.Error(), err)
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &verify), errors.As(err, &header), errors.As(err, &alert):
 		return client.NewError(client.TypeTLS, what+": "+err.Error(), err)
-	case errors.Is(err, errConnectLimit), errors.As(err, &slow) && slow.Timeout():
+	case errors.As(err, new(*limitError)), errors.As(err, &slow) && slow.Timeout():
 		return client.NewError(client.TypeTimeout, what+": "+err.Error(), err)
 	case errors.As(err, &dial):
 		return client.NewError(client.TypeNetwork, what+": "+err.Error(), err)

@@ -97,9 +97,10 @@ func (c *client) isDropped() bool {
 	}
 }
 
-// behind says whether the client is further behind than it may be, given where the newest message is.
+// behind says whether the client is further behind than it may be, given where the newest message was a moment ago: it may have got newer
+// ones since.
 func (c *client) behind(next uint64, before int64) bool {
-	return next-c.next.Load() > c.most.Load() || before-c.before.Load() > c.bytes.Load()
+	return int64(next-c.next.Load()) > int64(c.most.Load()) || before-c.before.Load() > c.bytes.Load()
 }
 
 // allow says how far the client may be behind: as far as the queue is long, and by what was there before it came.

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline/server"
 )
@@ -76,6 +77,7 @@ func (s *Sink) live(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "records are watched with GET")
 		return
 	case r.ContentLength != 0:
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(controlTimeout)) // nobody waits for the body
 		refuse(w, http.StatusBadRequest, "the request has a body: leave it out")
 		return
 	case !socket && !strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
@@ -106,7 +108,7 @@ func (s *Sink) live(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it has been answered
 	}
-	s.watch(line.listen(s.ctx), line, wants, from) // nothing ends the request's context any more
+	s.watch(line.listen(), line, wants, from)
 }
 
 // wishOf reads what the client asks for. A name that is not known is an error: a filter with a letter missing would show everything.

@@ -22,6 +22,10 @@ type Report struct {
 	// values of records. "": it is connected, or not known.
 	Away      string
 	AwaySince time.Time // when that was seen first; zero with Away ""
+	// Of a source that others call: its answers since the start by status, like "200"; how many of these were refusals, by their
+	// reason; and how many requests wait now for the outcome of their records. Answers is nil where nobody calls.
+	Answers, Refusals map[string]int64
+	RequestsWaiting   int64
 }
 
 // A PartitionReport is the state of one partition that a source reads. Offsets

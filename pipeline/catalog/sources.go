@@ -6,6 +6,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/settings"
+	httpsource "github.com/penstockio/penstock/pipeline/source/http"
 	kafkasource "github.com/penstockio/penstock/pipeline/source/kafka"
 	"github.com/penstockio/penstock/pipeline/source/replay"
 	"github.com/penstockio/penstock/pipeline/source/tail"
@@ -41,6 +42,16 @@ func sourceKinds() config.Kinds {
 			},
 			Build: build(func(s kafkasource.Settings, env config.Env) (*kafkasource.Source, error) {
 				return kafkasource.New(s, kafkasource.Options{Pipeline: env.Pipeline, Drain: time.Duration(env.Drain)})
+			}),
+		},
+		{
+			Section: config.SourceSection, Name: "http",
+			Doc:       "takes records that are posted to it, and answers when they are durable at the sinks",
+			Example:   "http: {listen: 127.0.0.1:8080, path: /orders, key: id, idempotency: {file: keys.jsonl}}",
+			Settings:  settingsOf(httpsource.Defaults),
+			Guarantee: "a request is answered 200 when its records are delivered, filtered or in the dead letters; nobody can read one again, so a stop finishes what was taken",
+			Build: build(func(s httpsource.Settings, env config.Env) (*httpsource.Source, error) {
+				return httpsource.New(s, env.Pipeline)
 			}),
 		},
 		{

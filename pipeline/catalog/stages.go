@@ -3,6 +3,7 @@ package catalog
 import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/stages"
+	execstage "github.com/penstockio/penstock/stages/exec"
 	httpstage "github.com/penstockio/penstock/stages/http"
 	"github.com/penstockio/penstock/stages/redis"
 	"github.com/penstockio/penstock/stages/scrape"
@@ -222,6 +223,25 @@ timeout: 500ms`,
 			Settings: settingsOf(redis.Default),
 			Build: build(func(s redis.Settings, env config.Env) (*redis.Stage, error) {
 				return redis.New(s, env.Calls)
+			}),
+		},
+		{
+			Section: config.StageSection, Name: "exec", Waits: true,
+			Doc: "has long-running child processes in any language work on records: each takes a line and gives a line, as the page of the protocol says; " +
+				"one that ends, hangs or writes what is no answer costs its record an attempt, and is started again",
+			Example: `exec:
+  command: [python3, enrich.py]
+  processes: 4
+  memory: 512MiB
+  into: enriched
+timeout: 5s`,
+			Settings: settingsOf(execstage.Default),
+			Slots:    func(settings any) int { return settings.(*execstage.Settings).Slots() },
+			Check: func(settings any, p *config.Pipeline) error {
+				return settings.(*execstage.Settings).CheckFiles(p.Dir)
+			},
+			Build: build(func(s execstage.Settings, env config.Env) (*execstage.Stage, error) {
+				return execstage.New(s, execstage.Place{Pipeline: env.Pipeline, Step: env.Name, Dir: env.Dir, Calls: env.Calls})
 			}),
 		},
 	}

@@ -18,6 +18,7 @@ const (
 	inputLines   = "input.jsonl"  // fixture lines
 	inputValues  = "input.values" // one value a line
 	answersFile  = "answers/http.jsonl"
+	redisFile    = "answers/redis.jsonl"
 	wantDir      = "want"
 	archiveEnd   = ".txtar"
 )
@@ -101,7 +102,7 @@ func partsOf(names []string) (p caseParts) {
 			p.input = name
 		case name == pipelineFile, name == settingsFile:
 			p.pipeline = name
-		case name == answersFile, strings.HasPrefix(name, "want/") && (ending == wantLines || ending == wantValues):
+		case name == answersFile, name == redisFile, name == execAnswersFile, strings.HasPrefix(name, "want/") && (ending == wantLines || ending == wantValues):
 			p.other = name
 		case strings.Contains(name, "/"):
 		case ending == wantValues, near("input", wantLines, wantValues):
@@ -155,7 +156,7 @@ func (p caseParts) hint() string {
 // silence. An input alone is meant as one; a pipeline alone may be there for others.
 func halfCase(dir string) error {
 	var names []string
-	for _, pattern := range []string{"*", "want/*", answersFile} {
+	for _, pattern := range []string{"*", "want/*", answersFile, redisFile, execAnswersFile} {
 		files, err := fs.Glob(os.DirFS(dir), pattern)
 		if err != nil {
 			return err

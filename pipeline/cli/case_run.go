@@ -39,6 +39,7 @@ type testCase struct {
 	pipeline string           // its pipeline file
 
 	answers *answerServer
+	redis   *redisServer
 	mu      sync.Mutex
 	got     map[string][]pipeline.Record // by sink
 }
@@ -83,6 +84,10 @@ func (c *testCase) runUnpacked(ctx context.Context, set []string, update bool, r
 		return err
 	}
 	defer c.answers.close()
+	if c.redis, err = serveRedis(c.file(redisFile)); err != nil {
+		return err
+	}
+	defer c.redis.close()
 	if err := c.readSettings(); err != nil {
 		return err
 	}
@@ -110,6 +115,10 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 		return nil, c.invalid(err)
 	}
 	file := loaded.Pipelines[0]
+	processes, err := c.recordProcesses(file)
+	if err != nil {
+		return nil, err
+	}
 	name, as, err := c.input()
 	if err != nil {
 		return nil, err
@@ -147,6 +156,10 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	for _, request := range c.answers.unanswered() {
 		r.problems = append(r.problems, "the pipeline asked for "+request+", for which answers/http.jsonl has no answer")
 	}
+	if c.redis.missing() {
+		r.problems = append(r.problems, "the pipeline looked keys up in Redis, and there is no answers/redis.jsonl that says what they hold")
+	}
+	r.problems = append(r.problems, unansweredBy(processes)...)
 	return file, nil
 }
 
@@ -175,10 +188,10 @@ func (k *recordingSink) Write(_ context.Context, recs []*pipeline.Record) error 
 	for _, rec := range recs {
 		var headers []pipeline.Header
 		for _, h := range rec.Headers() {
-			headers = append(headers, pipeline.Header{Name: h.Name, Value: k.c.answers.hideAddress(bytes.Clone(h.Value))})
+			headers = append(headers, pipeline.Header{Name: h.Name, Value: k.c.hideAddresses(bytes.Clone(h.Value))})
 		}
 		var copied pipeline.Record
-		copied.Init(rec.Position, bytes.Clone(rec.Key()), k.c.answers.hideAddress(bytes.Clone(rec.Value())), headers, rec.Time)
+		copied.Init(rec.Position, bytes.Clone(rec.Key()), k.c.hideAddresses(bytes.Clone(rec.Value())), headers, rec.Time)
 		copied.Part = rec.Part
 		k.c.got[k.name] = append(k.c.got[k.name], copied)
 	}
@@ -197,4 +210,9 @@ func sinkNames(p *config.Pipeline) (names []string) {
 		names = append(names, catalog.DeadLetterName)
 	}
 	return names
+}
+
+// hideAddresses puts names in place of addresses that are others in each run.
+func (c *testCase) hideAddresses(text []byte) []byte {
+	return c.redis.hideAddress(c.answers.hideAddress(text))
 }

@@ -100,13 +100,15 @@ func (c *testCase) invalid(err error) error {
 	return errors.New(strings.TrimRight(b.String(), "\n"))
 }
 
-// env gives a case's variables: HTTP and HTTP_HOST, those that it sets, and those of the process.
+// env gives a case's variables: HTTP, HTTP_HOST and REDIS, those that it sets, and those of the process.
 func (c *testCase) env(name string) (string, bool) {
 	switch name {
 	case "HTTP":
 		return c.answers.base, true
 	case "HTTP_HOST":
 		return strings.TrimPrefix(c.answers.base, "http://"), true
+	case "REDIS":
+		return c.redis.address, true
 	}
 	if v, ok := c.settings.Env[name]; ok {
 		return v, true

@@ -63,6 +63,7 @@ var importRules = []importRule{
 	{packages: []string{"pipeline/source/kafka/lettertopic"}, own: contract("pipeline/source/letters", "pipeline/kafka", "pipeline/kafka/recordbatch"), others: []string{}},
 	{packages: []string{"pipeline/source/kafka"}, own: contract("pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch")},
 	{packages: []string{"pipeline/source/replay"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture")},
+	{packages: []string{"pipeline/source/http"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/server", "pipeline/textformat"), others: []string{"github.com/klauspost/compress"}},
 	{packages: []string{"pipeline/source/letters"}, own: contract("pipeline/deadletter", "pipeline/fixture", "pipeline/internal/keptfile"), others: []string{"golang.org/x/time/rate"}},
 	{packages: []string{"pipeline/source/tail"}, own: contract("pipeline/event", "pipeline/expr", "pipeline/fixture", "pipeline/internal/keptfile"), others: []string{}},
 	{packages: []string{"sinks/kafka"}, own: contract("pipeline/expr", "pipeline/client", "pipeline/event", "pipeline/kafka", "pipeline/kafka/connect", "pipeline/kafka/recordbatch")},

@@ -111,6 +111,12 @@ var waysOut = []wayOut{
 	{stages: script(`record["card"] * (1 << 30)`), reason: "script_memory"},
 	{stages: script(`[x for x in range(1 << 30) if record["card"] == str(x)]`), reason: "script_steps"},
 	{stages: script(`sorted(range(1 << 20), key = lambda x: [record["card"]])`, "steps: 100000000000", "memory: 64GiB") + "\n    timeout: 20ms", reason: "script_timeout"},
+	{stages: "exec: {command: [sh, child.sh, reject], into: x}", reason: "child_rejected"},
+	{stages: "exec: {command: [sh, child.sh, retry], into: x}\n    retry: {attempts: 2, backoff: 1ms}", reason: "attempts"},
+	{stages: "exec: {command: [sh, child.sh, junk], into: x}\n    retry: {attempts: 1}", reason: "attempts"},
+	{stages: "exec: {command: [sh, child.sh, die], into: x}\n    retry: {attempts: 1}", reason: "attempts"},
+	{stages: "exec: {command: [sh, child.sh, hang], into: x}\n    timeout: 50ms\n    retry: {attempts: 1}", reason: "attempts"},
+	{stages: "exec: {command: [cat], as: value}", value: `{"card":"C4N4RY"`, reason: "invalid_json"},
 	{sinks: "sql: {driver: sqlite, path: db.sqlite, table: t, columns: {id: card}}", reason: "sql"},
 	{sinks: "sql: {driver: sqlite, path: db.sqlite, table: t, columns: {id: card + 1}}", reason: "expression"},
 	{sinks: "http: {url: 'SERVER/422/{card}', format: single}", reason: "http_4xx"},
@@ -139,6 +145,19 @@ func script(does string, more ...string) string {
 
 // canaryForms has a text that looks another in each of the forms that a step may give it.
 const canaryForms = `{"card":"a \"C4N4RY\" \\ <b>\u00e9&"}`
+
+// childScript is a child process that says what it was asked, to its standard error too.
+const childScript = `while read -r line; do
+  echo "asked about $line" >&2
+  id=${line#'{"id":'}
+  case $1 in
+  junk) echo "$line and more" ;;
+  die) exit 3 ;;
+  hang) sleep 100 ;;
+  *) printf '{"id":%s,"%s":"C4N4RY","message":"C4N4RY-field"}\n' "${id%%,*}" "$1" ;;
+  esac
+done
+`
 
 // echo answers with the request as it came: in the status line's text, headers and body. The path
 // begins with the status.
@@ -217,6 +236,7 @@ func runWay(t *testing.T, w wayOut, url, dead string) (dir string, log []byte) {
 		value = strings.ReplaceAll(canaryRecord, "LONG", long)
 	}
 	put("in.jsonl", fmt.Sprintf(`{"topic":"orders","partition":3,"offset":4711,"key":"C4N4RY-key","headers":["authorization","C4N4RY-header","x","y"],"payload":%q}`+"\n", value))
+	put("child.sh", childScript)
 	put("table.csv", "id,name\na,b\n")
 	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "db.sqlite"))
 	if err != nil {

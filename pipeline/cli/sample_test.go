@@ -102,7 +102,7 @@ func sampleOf(t *testing.T, file string, f sampleFlags) (*sample, config.Problem
 		if value, ok := os.LookupEnv(name); ok {
 			return value, true
 		}
-		return map[string]string{"HTTP": "http://127.0.0.1:1", "HTTP_HOST": "127.0.0.1:1", "WEATHER": "127.0.0.1:1", "BROKERS": "127.0.0.1:1", "OUT": t.TempDir()}[name], true
+		return map[string]string{"HTTP": "http://127.0.0.1:1", "HTTP_HOST": "127.0.0.1:1", "REDIS": "127.0.0.1:1", "WEATHER": "127.0.0.1:1", "BROKERS": "127.0.0.1:1", "OUT": t.TempDir()}[name], true
 	}}
 	set, err := loader.Load(file)
 	if err != nil {

@@ -27,6 +27,8 @@ func newTest(g *globals) *cobra.Command {
   want/SINK.jsonl      what each sink gets, and want/dead_letter.jsonl; or SINK.values, one value a line
   answers/http.jsonl   for steps that call a server: answers, served on loopback at ${HTTP}, one object a line with
                        method, url, status, headers, body
+  answers/redis.jsonl  for steps that look up in Redis: what a server on loopback at ${REDIS} holds, one object a line with
+                       key and value, or key and hash
   case.yaml            pipeline: FILE (in place of a pipeline.yaml here), set: [PATH=VALUE], env: {NAME: VALUE},
                        compare: bytes or json (by meaning), key: EXPR (of input.values)
 

@@ -99,7 +99,7 @@ func whole(text string) string {
 // TestNothingDoubtfulStandsInTheRepository: what a warning says must not be true of what
 // we show, test and recommend.
 func TestNothingDoubtfulStandsInTheRepository(t *testing.T) {
-	known := map[string]string{"HTTP": "http://127.0.0.1:1", "HTTP_HOST": "127.0.0.1:1", "BROKERS": "127.0.0.1:9092", "WEATHER": "127.0.0.1:1"}
+	known := map[string]string{"HTTP": "http://127.0.0.1:1", "HTTP_HOST": "127.0.0.1:1", "REDIS": "127.0.0.1:1", "BROKERS": "127.0.0.1:9092", "WEATHER": "127.0.0.1:1"}
 	type shout struct { // the stage of testdata/module, which the README shows too
 		Field string `yaml:"field" doc:"a field"`
 	}

@@ -139,11 +139,7 @@ func (d *decoder) stage(p *Pipeline, s *Stage, path string) {
 
 // waiting checks a waiting step and fills in its defaults.
 func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
-	if s.Workers == 0 {
-		if s.Workers = engine.DefaultWaitWorkers; s.Kind.Computes {
-			s.Workers = runtime.GOMAXPROCS(0)
-		}
-	}
+	d.slots(s, path)
 	switch {
 	case s.Window == 0:
 		s.Window = engine.DefaultWindowFactor * s.Workers
@@ -171,6 +167,23 @@ func (d *decoder) waiting(p *Pipeline, s *Stage, path string) {
 	}
 	d.retry(s.Retry.Retry, path)
 	d.calls(p, s, path)
+}
+
+// slots fills in and checks how many workers a waiting step has.
+func (d *decoder) slots(s *Stage, path string) {
+	most := engine.DefaultWaitWorkers
+	if s.Kind.Computes {
+		most = runtime.GOMAXPROCS(0)
+	}
+	if s.Kind.Slots != nil && s.Settings != nil {
+		most = s.Kind.Slots(s.Settings)
+		if s.Workers != 0 && s.Workers < most {
+			d.warn(d.at(path+".workers"), fmt.Sprintf("the step makes %d calls at once at most, and %s could have %d", s.Workers, s.Kind.Name, most), "remove workers, or write as many")
+		}
+	}
+	if s.Workers == 0 {
+		s.Workers = most
+	}
 }
 
 func (d *decoder) retry(r Retry, path string) {

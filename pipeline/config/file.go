@@ -105,7 +105,7 @@ type Stage struct {
 // StageSettings stand beside the name of a stage.
 type StageSettings struct {
 	Name     string         `yaml:"name" doc:"name of the step in logs and dead letters; default: the kind, or kind-2, …"`
-	Workers  int            `yaml:"workers" min:"1" max:"65536" doc:"size of the step's pool; default: GOMAXPROCS, or 64 in a step that waits for others"`
+	Workers  int            `yaml:"workers" min:"1" max:"65536" doc:"size of the step's pool; default: GOMAXPROCS, in a step that waits for others 64, or as many calls as it can make"`
 	Window   int            `yaml:"window" min:"1" max:"4194304" doc:"records admitted and not yet released; default: 64 x workers"`
 	Timeout  time.Duration  `yaml:"timeout" min:"1ms" doc:"of one attempt"`
 	Deadline time.Duration  `yaml:"deadline" min:"1ms" doc:"of a record in this step, retries included; it begins with the first attempt and stands still while the record is held back"`

@@ -106,6 +106,18 @@ var PipelineFigures = join(
 		{Admin: "source.generation",
 			Metric: gauge("source_generation", "The generation of the consumer group; missing while there is none."),
 			Value:  func(s *Snapshot) any { return positive(s.Source.Generation) }},
+		{Metric: counterBy("source_requests_total", "status", "Requests that the source has answered, by the status; 499: the caller had left."),
+			Value: func(s *Snapshot) any { return countsBy(s.Source.Answers) }},
+		{Metric: counterBy("source_requests_refused_total", "reason", "Requests that the source has refused, or whose records have no outcome that it knows, by the reason."),
+			Value: func(s *Snapshot) any { return countsBy(s.Source.Refusals) }},
+		{Admin: "source.requests_waiting",
+			Metric: gauge("source_requests_waiting", "Requests that wait for the outcome of their records; missing where nobody calls the source."),
+			Value: func(s *Snapshot) any {
+				if s.Source.Answers == nil {
+					return nil
+				}
+				return s.Source.RequestsWaiting
+			}},
 		{Metric: gauge("source_partitions", "Partitions that are assigned to this process."),
 			Value: func(s *Snapshot) any { return int64(len(s.Source.Partitions)) }},
 		{Event: "lag_sum", Admin: "source.lag_sum",

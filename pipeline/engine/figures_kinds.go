@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -115,6 +116,19 @@ func ofWindow(s *StepSnapshot, n int) any {
 		return nil
 	}
 	return int64(n)
+}
+
+// countsBy gives counts, sorted by what they are counted by. nil: nothing is counted.
+func countsBy(counts map[string]int64) any {
+	if counts == nil {
+		return nil
+	}
+	var all []ErrorCount
+	for by, n := range counts {
+		all = append(all, ErrorCount{Type: by, Total: n})
+	}
+	slices.SortFunc(all, func(a, b ErrorCount) int { return cmp.Compare(a.Type, b.Type) })
+	return all
 }
 
 // known gives n, or nil for a number below 0, which stands for not known.

@@ -38,6 +38,12 @@ type SourceDisconnected struct {
 	ErrorMessage string `json:"error_message" max:"512"`
 }
 
+// SourceListening is source.listening: a source that is called listens.
+type SourceListening struct {
+	ListensAt   string `json:"listens_at" required:"true"`
+	RequestPath string `json:"request_path"`
+}
+
 // SourceGap is source.gap: offsets that were committed or expected do not exist.
 type SourceGap struct {
 	Topic      string `json:"topic" required:"true"`

@@ -124,6 +124,24 @@ type CircuitChanged struct {
 	ErrorCount int64  `json:"error_count"`
 }
 
+// ChildEnded is child.ended: a child process of a step has ended though nobody wanted it to, or none could be
+// started; limited.
+type ChildEnded struct {
+	Step         string `json:"step" required:"true"`
+	ErrorType    string `json:"error_type" required:"true"`
+	ErrorMessage string `json:"error_message" max:"512"`
+	ChildPid     int64  `json:"child_pid" unknown:"0"`
+	RanMs        int64  `json:"ran_ms"`
+	Answered     int64  `json:"answered"`
+}
+
+// ChildLine is child.line: a child process of a step has written a line to standard error; limited.
+type ChildLine struct {
+	Step     string `json:"step" required:"true"`
+	ChildPid int64  `json:"child_pid" unknown:"0"`
+	Line     string `json:"line" max:"512"`
+}
+
 // PanicRecovered is panic.recovered: a stage or sink panicked; limited.
 type PanicRecovered struct {
 	Step         string `json:"step" required:"true"`

@@ -164,12 +164,17 @@ func (v *Server) dial(ctx context.Context) (*line, error) {
 		return nil, &dialError{err}
 	}
 	l := &line{conn: &conn{Conn: raw}}
+	ready := func(context.Context, *goredis.Conn) error {
+		l.ready = true
+		return nil
+	}
 	l.client = goredis.NewClient(&goredis.Options{
 		Network: network, Addr: v.settings.Address, DB: v.settings.DB,
 		Dialer: func(context.Context, string, string) (net.Conn, error) { return l.conn.once() },
 		CredentialsProviderContext: func(context.Context) (string, string, error) {
 			return v.settings.Username, v.password.Text(), nil
 		},
+		OnConnect: ready,
 		// What is tried again is up to the engine. The deadlines of a call are those of its context.
 		MaxRetries: -1, ContextTimeoutEnabled: true, ReadTimeout: -1, WriteTimeout: -1,
 		// One connection, handed out once. There is room for more in the pool because it goes on dialing in the
@@ -198,6 +203,7 @@ func (v *Server) handshake(ctx context.Context, raw net.Conn) (net.Conn, error) 
 type line struct {
 	client *goredis.Client
 	conn   *conn
+	ready  bool // it has logged in, and has its database
 	used   time.Time
 }
 
@@ -212,11 +218,25 @@ func (l *line) do(ctx context.Context, answers int64, f func(context.Context, *g
 	if !stop() {
 		<-over
 	}
-	if err == nil || !l.conn.tooLarge() {
-		return err
+	switch {
+	case err == nil:
+		return nil
+	case !l.ready:
+		return &notSent{err}
+	case l.conn.tooLarge():
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
 	}
-	return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	return err
 }
+
+// NotSent says that err comes of making the connection, of the log-in or of the choice of the database: no command of the caller
+// was sent. The library does not set such an error on each command of a pipeline, all of which look answered then.
+func NotSent(err error) bool { return errors.As(err, new(*notSent)) || errors.As(err, new(*dialError)) }
+
+type notSent struct{ err error }
+
+func (e *notSent) Error() string { return e.err.Error() }
+func (e *notSent) Unwrap() error { return e.err }
 
 var (
 	// ErrTooLarge says that the answers are more than Do was to read.

@@ -511,3 +511,39 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// TestAConnectionThatIsNotMade: a log-in or a database that is refused stores nothing, and says so of every record.
+func TestAConnectionThatIsNotMade(t *testing.T) {
+	for text, tt := range map[string]struct {
+		begin  func(*miniredis.Miniredis)
+		change func(*Settings)
+	}{
+		"no database of this number": {change: func(s *Settings) { s.Server.DB = 7 }, begin: func(m *miniredis.Miniredis) {
+			m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+				if cmd == "SELECT" {
+					c.WriteError("ERR DB index is out of range")
+				}
+				return cmd == "SELECT"
+			})
+		}},
+		"the server refuses the log-in": {change: func(s *Settings) { s.Server.Password = "wrong" }, begin: func(m *miniredis.Miniredis) { m.RequireAuth("right") }},
+		"the server wants a log-in":     {begin: func(m *miniredis.Miniredis) { m.RequireAuth("right") }},
+		"connection refused":            {begin: func(m *miniredis.Miniredis) { m.Close() }},
+	} {
+		t.Run(text, func(t *testing.T) {
+			m := miniredis.RunT(t)
+			k := sink(t, m.Addr(), "set", "k:{id}", tt.change)
+			tt.begin(m)
+			err := k.Write(t.Context(), records(`{"id":1}`, `{"id":2}`))
+			if failed := sinktest.Failures(t, err); !maps.Equal(failed, map[int]string{0: "", 1: ""}) {
+				t.Errorf("failed: %v", failed)
+			}
+			if err == nil || !strings.Contains(err.Error(), text) || strings.Contains(err.Error(), "wrong") {
+				t.Errorf("%v", err)
+			}
+			if keys := m.DB(7).Keys(); len(keys) > 0 || len(m.DB(0).Keys()) > 0 {
+				t.Errorf("stored: %v %v", keys, m.DB(0).Keys())
+			}
+		})
+	}
+}

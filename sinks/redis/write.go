@@ -113,8 +113,8 @@ func (k *Sink) transaction(ctx context.Context, list []*command) (answers []erro
 		_, err := pipe.Exec(ctx)
 		answers = make([]error, len(list))
 		for i, cmd := range cmds {
-			if answers[i] = cmd.Err(); errors.Is(answers[i], goredis.Nil) {
-				answers[i] = nil
+			if answers[i] = cmd.Err(); answers[i] == nil && cmd.Val() == nil {
+				answers[i] = errNoAnswer // each of the commands is answered by something
 			}
 		}
 		if err != nil && !carriedOut(answers) {
@@ -123,8 +123,13 @@ func (k *Sink) transaction(ctx context.Context, list []*command) (answers []erro
 		}
 		return err
 	})
+	if redisserver.NotSent(err) {
+		answers = nil
+	}
 	return answers, err
 }
+
+var errNoAnswer = errors.New("the command has no answer")
 
 // aborted is the code of the commands of a transaction that the server has not begun.
 const aborted = "EXECABORT"

@@ -36,7 +36,7 @@ func (s *Stage) ask(ctx context.Context, looks []*look) {
 		s.ask(ctx, looks[half:])
 		return
 	}
-	answered := err == nil || redisserver.Said(err) != "" // then each has an answer, or an error of its own
+	answered := err == nil || redisserver.Said(err) != "" && !redisserver.NotSent(err) // then each has an answer, or an error of its own
 	for i, l := range looks {
 		if l.err = err; answered {
 			l.err = read[i](l)

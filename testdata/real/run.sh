@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # run.sh [GO [TAGS [PACKAGES and flags of go test]]]
 # Runs the tests with the build tag `real`: against Apache Kafka's own jars, fetched with Maven and started by the
-# tests, against a PostgreSQL and a MariaDB started here, and with Debian's Prometheus, which the tests start. Installs what is
+# tests, against a PostgreSQL and a MariaDB started here, and with Debian's Redis and Prometheus, which the tests start. Installs what is
 # missing where it may (Debian, root); else says so and fails. It never passes by skipping.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -27,6 +27,7 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || need initdb postgresql
 PATH=$PATH:/usr/sbin # mariadbd is there, which not every user has in PATH
 need mariadbd mariadb-server
 need openssl openssl
+need redis-server redis-server
 major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
 [ "${major:-0}" -ge 17 ] || { echo "make test-real needs Java 17 or later, found ${major:-none}" >&2; exit 1; }
 

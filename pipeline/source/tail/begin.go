@@ -28,6 +28,7 @@ func (t *Source) begin() error {
 	t.next = p.Next
 	now := time.Now()
 	found := t.glob()
+	t.tellEmpty(found)
 	for _, s := range p.Files {
 		t.resume(s, found, now)
 	}
@@ -94,6 +95,18 @@ func (t *Source) resume(s storedFile, found []foundFile, now time.Time) {
 	t.mu.Lock()
 	t.files = append(t.files, f)
 	t.mu.Unlock()
+}
+
+// tellEmpty tells which patterns have no file yet: one that was mistyped never has.
+func (t *Source) tellEmpty(found []foundFile) {
+	for _, pattern := range t.s.Files {
+		if !slices.ContainsFunc(found, func(f foundFile) bool {
+			is, _ := filepath.Match(string(pattern), f.path) // Validate has seen it
+			return is
+		}) {
+			t.events.Log().Info().Str("pattern", string(pattern)).Msg("no file of this pattern is there yet: it is followed when it comes")
+		}
+	}
 }
 
 func (t *Source) tellGone(s storedFile) {

@@ -49,6 +49,7 @@ type file struct {
 	lost    bool      // nothing leads to it any more
 	grew    time.Time // when something came last
 	ends    bool      // its lane is being finished
+	rests   bool      // because nothing has come for long: it is followed on without one
 
 	progress
 }

@@ -16,6 +16,7 @@ import (
 const (
 	chunkBytes = 256 << 10             // of a file that are read at a time
 	leastRead  = 4 << 10               // room below which reading is not worth while
+	restAfter  = 5 * time.Minute       // without anything new, before a file's lane is given up
 	takeWait   = 20 * time.Millisecond // for bytes of the budget that others have taken first
 )
 
@@ -55,6 +56,13 @@ func (t *Source) isRecorded(f *file) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return f.recorded
+}
+
+// isDone says whether all that was handed over has its outcome, on disk.
+func (t *Source) isDone(f *file) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return f.committed >= f.fetched
 }
 
 // noteEnd notes for the report where a file ends.
@@ -99,8 +107,13 @@ func (t *Source) giveUp(f *file) {
 }
 
 // atEnd sees to a file of which nothing more has come: one that was renamed or deleted ends after a while, and with it
-// a last line without an end.
+// a last line without an end. Another one rests, so that old files that are let lie take no more than a look.
 func (t *Source) atEnd(ctx context.Context, f *file, now time.Time) (*pipeline.Batch, error) {
+	if f.away.IsZero() && f.lane != nil && now.Sub(f.grew) >= max(restAfter, t.s.Linger) && t.isDone(f) {
+		f.rests = true
+		t.finish(f)
+		return nil, nil
+	}
 	since := f.away
 	if f.grew.After(since) {
 		since = f.grew

@@ -196,7 +196,13 @@ func (t *Source) removeFinished() (removed bool) {
 		case !f.finished:
 			return false
 		case !f.wholly && !f.lost:
-			f.finished, f.ends, f.looked = false, false, false
+			f.finished, f.ends, f.rests, f.looked = false, false, false, false
+			return false
+		case f.rests && !f.lost:
+			delete(t.lanes, f.lane)
+			t.closeFile(f)
+			f.lane, f.begun, f.beganAt = nil, false, time.Time{}
+			f.finished, f.ends, f.rests = false, false, false
 			return false
 		}
 		removed = true

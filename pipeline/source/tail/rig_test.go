@@ -23,14 +23,15 @@ import (
 // A rig is a folder with logs, and a pipeline that follows them. Time is that of a bubble.
 type rig struct {
 	*testing.T
-	dir  string
-	s    Settings
-	log  lockedBuffer
-	sink *pipelinetest.Memory
-	step pipeline.Stage // a step that waits; nil: there is none
-	src  *Source
-	end  context.CancelFunc
-	done chan error
+	dir     string
+	s       Settings
+	log     lockedBuffer
+	sink    *pipelinetest.Memory
+	step    pipeline.Stage // a step that waits; nil: there is none
+	records int            // of the budget; 0: its default
+	src     *Source
+	end     context.CancelFunc
+	done    chan error
 }
 
 type lockedBuffer struct {
@@ -95,7 +96,7 @@ func (r *rig) start() {
 	r.must(err)
 	events := event.New(&r.log, event.Options{}).Pipeline("p")
 	o := engine.Options{
-		Name: "p", Source: src, Events: events, CommitEvery: 100 * time.Millisecond,
+		Name: "p", Source: src, Events: events, CommitEvery: 100 * time.Millisecond, Budget: engine.NewBudget(r.records, 0),
 		Sinks: []engine.Output{{Name: "m", Kind: "memory", Sink: r.sink}},
 	}
 	if r.step != nil {

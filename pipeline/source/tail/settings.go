@@ -3,6 +3,7 @@ package tail
 import (
 	"fmt"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/penstockio/penstock/pipeline/expr"
@@ -67,6 +68,9 @@ func (s *Settings) Validate() error {
 	for i, f := range s.Files {
 		if _, err := filepath.Match(string(f), ""); err != nil {
 			p.Add(fmt.Sprintf("files[%d]", i), "%q is no pattern: * and ? stand for characters of one name, [a-z] for one of these; write \\[ for a [ that is meant", f)
+		}
+		if strings.Contains(string(f), "**") {
+			p.Add(fmt.Sprintf("files[%d]", i), "%q: a * stands for one name alone; write a pattern for each depth of folders", f)
 		}
 		if f != "" && f == s.Position {
 			p.Add(fmt.Sprintf("files[%d]", i), "it is the file of the position, too")

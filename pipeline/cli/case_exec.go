@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/penstockio/penstock/pipeline/config"
+	execstage "github.com/penstockio/penstock/stages/exec"
+)
+
+// execAnswersFile says what the processes of exec steps answer. Without it they are started.
+const execAnswersFile = "answers/exec.jsonl"
+
+// recordProcesses has the exec steps of a pipeline answered by the case's file, where it has one, and gives
+// what knows the questions that were not in it.
+func (c *testCase) recordProcesses(p *config.Pipeline) (*execstage.Recorded, error) {
+	file := c.file(execAnswersFile)
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading answers: %w", err)
+	}
+	recorded, err := execstage.ReadRecorded(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading answers: %s:%w", file, err)
+	}
+	for i := range p.Stages {
+		if s, ok := p.Stages[i].Settings.(*execstage.Settings); ok {
+			s.Recorded = recorded
+		}
+	}
+	return recorded, nil
+}
+
+// unansweredBy gives what is wrong when processes were asked for what the file does not have.
+func unansweredBy(recorded *execstage.Recorded) (problems []string) {
+	if recorded == nil {
+		return nil
+	}
+	for _, question := range recorded.Unanswered() {
+		step, value, _ := strings.Cut(question, " ")
+		problems = append(problems, fmt.Sprintf("the process of %s was asked about %s, for which %s has no answer", step, value, execAnswersFile))
+	}
+	return problems
+}

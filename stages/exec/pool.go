@@ -1,0 +1,279 @@
+package execstage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/penstockio/penstock/pipeline/event"
+)
+
+// How long it is until a process is started again when those before it have ended without an answer.
+const (
+	firstBackoff = 100 * time.Millisecond
+	mostBackoff  = 10 * time.Second
+)
+
+// pingTime is how long a process has to live to be taken for one that works, where it does not say that it is
+// ready. What cannot load ends sooner.
+const pingTime = 300 * time.Millisecond
+
+var (
+	errStopped = errors.New("asking a child process: the step has ended")
+	errNever   = errors.New("asking a child process: none")
+)
+
+// A pool is the processes of a step. They are started when a record comes and none is free, and started again
+// when they end, at once where they have answered anything.
+type pool struct {
+	set    *Settings
+	start  func() (process, error)
+	events func() *event.Emitter
+	life   sync.WaitGroup // of children
+
+	mu       sync.Mutex
+	children []*child
+	starting int
+	leaving  int    // have left, and not ended
+	reserved *child // for the next record that is to be alone
+	fails    int    // starts, one behind another, that came to nothing
+	next     time.Time
+	failure  error // of the last
+	closed   bool
+	wakes    []func()
+}
+
+// take gives a place at a child. Else wait is when to ask again, 0 when that is not known, and wake is called
+// when something has changed. It gives no child, and ok, when the pool is closed.
+func (p *pool) take(alone bool, wake func()) (c *child, wait time.Duration, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, 0, true
+	}
+	if c = p.free(alone); c != nil {
+		c.taken++
+		c.alone = alone
+		return c, 0, true
+	}
+	p.wakes = append(p.wakes, wake)
+	return nil, p.startMissing(), false
+}
+
+// free gives the child that takes the next record, or nil. A record that is to be alone has one kept free for it.
+func (p *pool) free(alone bool) (best *child) {
+	for _, c := range p.children {
+		if c.ready && !c.closing && !c.alone && c != p.reserved && c.taken < p.set.InFlight && (best == nil || c.taken < best.taken) {
+			best = c
+		}
+	}
+	if !alone {
+		return best
+	}
+	switch {
+	case p.reserved == nil && best != nil:
+		p.reserved = best
+	case p.reserved == nil:
+		for _, c := range p.children { // all are full
+			if c.ready && !c.closing && !c.alone {
+				p.reserved = c
+				break
+			}
+		}
+	}
+	if c := p.reserved; c != nil && c.taken == 0 {
+		p.reserved = nil
+		return c
+	}
+	return nil
+}
+
+// back gives a place back. c is nil when there was none; alone says that it was, or would have been, one alone.
+func (p *pool) back(c *child, alone bool) {
+	p.mu.Lock()
+	if c != nil {
+		c.taken--
+		c.alone = false
+	} else if alone {
+		p.reserved = nil // whoever comes next keeps one free again
+	}
+	wakes := p.changed()
+	p.mu.Unlock()
+	wake(wakes)
+}
+
+// changed gives those who are to ask again. The lock is held.
+func (p *pool) changed() (wakes []func()) {
+	wakes, p.wakes = p.wakes, nil
+	return wakes
+}
+
+func wake(wakes []func()) {
+	for _, w := range wakes {
+		w()
+	}
+}
+
+// startMissing starts the processes that are not there, and gives how long it is until that may be tried. The
+// lock is held. Those that are ending hold memory too, so there are never more than twice as many as there may be.
+func (p *pool) startMissing() (wait time.Duration) {
+	n := min(p.set.Processes-len(p.children)-p.starting, 2*p.set.Processes-len(p.children)-p.starting-p.leaving)
+	if n <= 0 {
+		return 0
+	}
+	if wait = time.Until(p.next); wait > 0 {
+		return wait
+	}
+	for range n {
+		p.starting++
+		p.life.Add(1)
+		go p.startOne()
+	}
+	return 0
+}
+
+// startOne starts a process and lives for it.
+func (p *pool) startOne() {
+	proc, err := p.start()
+	p.mu.Lock()
+	p.starting--
+	if err != nil {
+		p.failed(err)
+		wakes := p.changed()
+		p.mu.Unlock()
+		wake(wakes)
+		p.life.Done()
+		p.emit(event.ChildEnded{ErrorType: newError(unready, "", "").ErrorType(), ErrorMessage: "starting a child process: " + err.Error()})
+		return
+	}
+	c := newChild(p, proc)
+	closed := p.closed
+	p.children = append(p.children, c)
+	wakes := p.changed()
+	p.mu.Unlock()
+	if closed {
+		c.leave(errStopped)
+	}
+	wake(wakes)
+	c.live()
+}
+
+// failed notes a process that came to nothing. The lock is held.
+func (p *pool) failed(err error) {
+	backoff := min(firstBackoff<<min(p.fails, 10), mostBackoff)
+	p.fails++
+	p.next, p.failure = time.Now().Add(backoff), err
+}
+
+// isReady lets a child have records.
+func (p *pool) isReady(c *child) {
+	p.mu.Lock()
+	c.ready = true
+	wakes := p.changed()
+	p.mu.Unlock()
+	wake(wakes)
+}
+
+// without takes a child out, and gives those to wake. The lock is held.
+func (p *pool) without(c *child) (wakes []func()) {
+	for i, other := range p.children {
+		if other == c {
+			p.children = append(p.children[:i], p.children[i+1:]...)
+			break
+		}
+	}
+	if p.reserved == c {
+		p.reserved = nil
+	}
+	p.leaving++
+	if c.answered == 0 && c.cause != errStopped {
+		p.failed(c.cause)
+	}
+	return p.changed()
+}
+
+// ended notes that a child that has left is gone.
+func (p *pool) ended(c *child) {
+	p.mu.Lock()
+	p.leaving--
+	cause, answered := c.cause, c.answered
+	wakes := p.changed()
+	p.mu.Unlock()
+	wake(wakes)
+	if cause == errStopped {
+		return
+	}
+	typ, _ := event.TypeOf(cause)
+	p.emit(event.ChildEnded{
+		ErrorType: typ, ErrorMessage: cause.Error(), ChildPid: int64(c.proc.pid()),
+		RanMs: time.Since(c.began).Milliseconds(), Answered: answered,
+	})
+}
+
+func (p *pool) emit(ev any) { p.events().Emit(ev, "") }
+
+// ping starts a process, if none is there, and waits until it is seen to work. It stays, for the first records.
+func (p *pool) ping(ctx context.Context) error {
+	p.mu.Lock()
+	began := time.Now()
+	if len(p.children)+p.starting == 0 && !p.closed {
+		p.starting++
+		p.life.Add(1)
+		go p.startOne()
+	}
+	p.mu.Unlock()
+	for {
+		changed := make(chan struct{}, 1)
+		p.mu.Lock()
+		c, err, starting := p.works(began)
+		p.wakes = append(p.wakes, func() { changed <- struct{}{} })
+		p.mu.Unlock()
+		if c != nil || err != nil {
+			return err
+		}
+		again := time.NewTimer(pingTime)
+		select {
+		case <-changed:
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			if starting {
+				return fmt.Errorf("starting a child process: %w", ctx.Err())
+			}
+			return fmt.Errorf("starting a child process: it was not ready in time: %w", ctx.Err())
+		}
+		again.Stop()
+	}
+}
+
+// works gives a child that is seen to work, or why there is none. The lock is held.
+func (p *pool) works(since time.Time) (c *child, err error, starting bool) {
+	for _, c := range p.children {
+		if c.ready && (p.set.Ready || c.answered > 0 || time.Since(c.began) >= pingTime) {
+			return c, nil, false
+		}
+	}
+	if len(p.children) > 0 || p.starting > 0 {
+		return nil, nil, p.starting > 0
+	}
+	if p.closed || p.failure == nil {
+		return nil, errNever, false
+	}
+	return nil, p.failure, false
+}
+
+// close ends all processes and waits for that.
+func (p *pool) close() {
+	p.mu.Lock()
+	p.closed = true
+	children := append([]*child(nil), p.children...)
+	wakes := p.changed()
+	p.mu.Unlock()
+	wake(wakes)
+	for _, c := range children {
+		c.leave(errStopped)
+	}
+	p.life.Wait()
+}

@@ -60,7 +60,7 @@ func compile(s *Settings) (*compiled, error) {
 		return nil, &settings.FieldError{Field: "function", Err: err}
 	}
 	if !takesOne(function) {
-		return nil, &settings.FieldError{Field: "function", Err: fmt.Errorf("%s is called with the record alone: write def %s(record):", s.Function, s.Function)}
+		return nil, &settings.FieldError{Field: "function", Err: fmt.Errorf("%s is called with the record alone: write def %s(record)", s.Function, s.Function)}
 	}
 	return &compiled{name, program, function, limits}, nil
 }

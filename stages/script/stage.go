@@ -113,7 +113,7 @@ func (e *scriptError) Detail() string { return e.detail }
 
 // explain makes an error of what a call gave.
 func (c *compiled) explain(err error) *scriptError {
-	what, where, detail := err.Error(), "", ""
+	var what, where, detail string
 	var e *bounded.Error
 	if errors.As(err, &e) {
 		what, detail = e.What, e.Quoted

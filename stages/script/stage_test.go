@@ -249,7 +249,7 @@ func TestContextEndsAScript(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	for _, c := range []struct{ code, field, want string }{
 		{"def process(record)\n  pass", "code", "got newline, want ':'"},
-		{"def other(record): pass", "function", "the script has no function process: it needs def process(record):"},
+		{"def other(record): pass", "function", "the script has no function process: it needs a def process(record)"},
 		{"process = 3", "function", "process is a int in the script, and no function"},
 		{"def process(): pass", "function", "process is called with the record alone"},
 		{"def process(a, b): pass", "function", "process is called with the record alone"},

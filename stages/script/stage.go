@@ -62,8 +62,15 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	r := s.records.Get().(*record)
 	run := r.run
 	run.Begin(ctx)
-	defer run.End()
 	r.begin(rec)
+	returned := false
+	defer func() {
+		run.End()
+		if returned { // what a panic leaves behind is not used again
+			r.begin(nil)
+			s.records.Put(r)
+		}
+	}()
 	result, err := run.Call(s.script.function, r)
 	var o outcome
 	if err == nil {
@@ -74,8 +81,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	} else {
 		err = r.apply(&o)
 	}
-	r.begin(nil)
-	s.records.Put(r) // not behind a panic
+	returned = true
 	return err
 }
 

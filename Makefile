@@ -18,12 +18,12 @@ check: ## format, vet, types on other systems, staticcheck, tidiness, licences, 
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) mod tidy -diff
 	CGO_ENABLED=0 $(GO) vet ./...
-	CGO_ENABLED=0 $(GO) vet -tags real,chaos,workload,loki ./...
+	CGO_ENABLED=0 $(GO) vet -tags real,chaos,workload,loki,browser ./...
 	CGO_ENABLED=0 $(GO) run ./.ci/types darwin windows
 	CGO_ENABLED=0 $(GO) tool staticcheck -checks "$$(grep -v '^\(#\|$$\)' .ci/staticcheck | paste -sd' ' | tr ' ' ',')" ./...
 	.ci/race $(GO) $(PACKAGES)
 
-test-real: ## the Kafka, PostgreSQL, MariaDB, Redis and Prometheus tests against the real ones, installed and started here (Java 17, Maven)
+test-real: ## the Kafka, PostgreSQL, MariaDB, Redis and Prometheus tests against the real ones, and the chat in Chromium, installed and started here (Java 17, Maven)
 	testdata/real/run.sh $(GO)
 
 chaos: ## real brokers, frozen and killed, moving leaders, daemons that come, go and die, a hanging sink, 1,000,000 rows through 50 kills (not in make test; 35 minutes)

@@ -316,6 +316,12 @@ type Pinger interface {
 	Ping(ctx context.Context) error
 }
 
+// An Opener is a Sink that has to be there before the first record: one that others connect to. Open comes once, behind Attach and Account and
+// before the source is opened. An error ends the pipeline; ctx ends when the pipeline is told to stop.
+type Opener interface {
+	Open(ctx context.Context) error
+}
+
 // An Attacher emits events of its own. Attach comes once, before use; the emitter
 // already stamps the pipeline and the step or sink.
 type Attacher interface {

@@ -10,5 +10,5 @@
 //
 // A record ends in exactly one of four ways: delivered (every sink that wants it has it),
 // filtered (on purpose), rejected (it failed for good and its dead letter is durable), or
-// abandoned (the pipeline stopped, or its lane ended, before it was done; it is read again).
+// abandoned (the pipeline or its lane ended; it is read again).
 package pipeline

@@ -15,6 +15,9 @@ type Report struct {
 	CacheStale             int64 // of the hits, with an answer that was out of date
 	CallsJoined            int64 // calls that were not made because an equal one was under way
 	OpenCircuits           int64 // hosts that are left alone now because they fail
+	Serves                 bool  // of a sink: clients connect to it, and the next two say how many
+	Clients                int64 // that are connected now
+	ClientsDropped         int64 // since the start, because they were too slow, or did not answer
 	Partitions             []PartitionReport
 	Generation             int64 // of a group member
 	Connected              bool  // of a source: the group is joined and its cluster answers, or the files are open

@@ -88,6 +88,21 @@ var hintsOfHTTP = map[string]string{
 
 const writeSelector = "write select: {title: title, links: {css: 'a[href]', attr: href, all: true}}"
 
+const (
+	writeExec    = "write exec: {command: [python3, enrich.py], into: enriched}"
+	writeCommand = "write command: [python3, enrich.py]: the program, and each argument by itself"
+)
+
+var foreignExec = map[string]string{"subprocess": writeExec, "command": writeExec, "python": writeExec, "shell": writeExec, "process": writeExec}
+
+var hintsOfExec = map[string]string{
+	"": writeExec, "cmd": writeCommand, "args": writeCommand, "name": writeCommand, "program": writeCommand, "script": writeCommand, "shell": "there is none: " + writeCommand,
+	"cwd": "write dir: scripts", "working_directory": "write dir: scripts", "environment": "write env: {NAME: value}", "variables": "write env: {NAME: value}",
+	"workers": "write processes: 4", "replicas": "write processes: 4", "max_buffer": "write max_line: 1MiB", "max_bytes": "write max_line: 1MiB",
+	"timeout": "timeout stands beside exec, as that of every step that waits", "memory_limit": "write memory: 512MiB", "codec": "write as: record, or as: value",
+	"field": "write into: enriched", "target": "write into: enriched",
+}
+
 var hintsOfScrape = map[string]string{
 	"selector": writeSelector, "selectors": writeSelector, "css": writeSelector, "xpath": "selectors are CSS: " + writeSelector, "fields": writeSelector,
 	"select": writeSelector, "user_agent": "write agent: \"acme-docs/1.0 (+https://acme.example/bot; bots@acme.example)\"",

@@ -177,5 +177,6 @@ func sinkKinds() config.Kinds {
 				return redissink.New(s, env.Calls)
 			}),
 		},
+		websocketKind(),
 	}
 }

@@ -226,7 +226,7 @@ timeout: 500ms`,
 			}),
 		},
 		{
-			Section: config.StageSection, Name: "exec", Waits: true,
+			Section: config.StageSection, Name: "exec", Waits: true, Hints: hintsOfExec, Foreign: foreignExec,
 			Doc: "has long-running child processes in any language work on records: each takes a line and gives a line, as the page of the protocol says; " +
 				"one that ends, hangs or writes what is no answer costs its record an attempt, and is started again",
 			Example: `exec:

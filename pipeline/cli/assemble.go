@@ -118,14 +118,31 @@ func (a *assembled) managed(events *event.Emitter) (*managedPipeline, error) {
 	return &managedPipeline{name: a.file.Name, runner: runner, events: a.options.Events, reports: reports, locate: a.locate}, nil
 }
 
-// locate puts a place before an error of Run: that of the source when the environment
+// locate puts a place before an error of Run: that of the sink that could not be opened, that of the source when the environment
 // refused it, else the file.
 func (a *assembled) locate(err error) string {
+	var open *engine.OpenError
+	if errors.As(err, &open) {
+		return a.placeOfSink(open.Sink) + ": " + err.Error()
+	}
 	var env *pipeline.EnvironmentError
 	if errors.As(err, &env) {
 		return a.file.Place("source."+a.file.Source.Kind.Name) + ": " + err.Error()
 	}
 	return a.file.File + ": " + err.Error()
+}
+
+// placeOfSink gives where a sink stands in the file, by its name.
+func (a *assembled) placeOfSink(name string) string {
+	for i, s := range a.file.Sinks {
+		if s.Name == name {
+			return a.file.Place(fmt.Sprintf("sinks[%d].%s", i, s.Kind.Name))
+		}
+	}
+	if d := a.file.DeadLetter; d != nil && name == catalog.DeadLetterName {
+		return a.file.Place("dead_letter." + d.Kind.Name)
+	}
+	return a.file.File
 }
 
 // pingAll pings all components of the pipelines that can start, at once. It gives an error

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
@@ -33,6 +34,23 @@ func (c *testCase) recordProcesses(p *config.Pipeline) (*execstage.Recorded, err
 		}
 	}
 	return recorded, nil
+}
+
+// startProcesses starts a process of each exec step whose answers are not recorded: where it does not start, the
+// records of the case would wait for it, and nothing would say why.
+func startProcesses(ctx context.Context, a *assembled) error {
+	ctx, cancel := context.WithTimeout(ctx, pingLimit)
+	defer cancel()
+	for i, step := range a.options.Steps {
+		s, ok := step.Stage.(*execstage.Stage)
+		if !ok || a.file.Stages[i].Settings.(*execstage.Settings).Recorded != nil {
+			continue
+		}
+		if err := s.Ping(ctx); err != nil {
+			return fmt.Errorf("%s: step %s: %w; with %s nothing is started", a.file.Place(fmt.Sprintf("stages[%d].exec", i)), step.Name, err, execAnswersFile)
+		}
+	}
+	return nil
 }
 
 // unansweredBy gives what is wrong when processes were asked for what the file does not have.

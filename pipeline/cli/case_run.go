@@ -136,6 +136,10 @@ func (c *testCase) execute(ctx context.Context, set []string, r *caseResult) (*c
 	if err != nil {
 		return nil, err
 	}
+	if err := startProcesses(ctx, all[0]); err != nil {
+		all[0].discard()
+		return nil, err
+	}
 	p := &process{events: events, drain: file.Limits.Drain, started: time.Now()}
 	if err := p.addPipelines(all); err != nil {
 		all[0].discard()

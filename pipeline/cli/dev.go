@@ -36,23 +36,23 @@ type devSession struct {
 func newDev(g *globals) *cobra.Command {
 	var d devSession
 	cmd := &cobra.Command{
-		Use:   "dev FILE",
-		Short: "Run a pipeline with everything on this machine: an embedded broker, its topics, fixtures",
-		Long: `Run a pipeline as the daemon does, against a broker inside this process: the topics of its Kafka source and
-sinks are made, fixtures are loaded, logs are for people. Nothing that the file says of brokers, TLS or SASL is used.
+		Use:   "dev FILE|DIR...",
+		Short: "Run pipelines with everything on this machine: an embedded broker, its topics, fixtures",
+		Long: `Run pipelines as the daemon does, against a broker inside this process, which is one for all of them: the topics of their
+Kafka sources and sinks are made, fixtures are loaded, logs are for people. Nothing that the files say of brokers, TLS or SASL is used.
 The broker keeps everything in memory and goes with the process.
 
-Other commands, like lag and dead-letter, ask the brokers that the file names. While dev runs, in another terminal, they find its broker when
+Other commands, like lag and dead-letter, ask the brokers that a file names. While dev runs, in another terminal, they find its broker when
 --port gives it the port that the file has (--port 9092 for 127.0.0.1:9092), or with --set source.kafka.brokers=[ADDRESS], the
 address that the log tells.`,
 		Example: `  penstock dev late-flights.yaml --load flights=flights.jsonl --as value --key origin --keep
   penstock dev late-flights.yaml --load flights=flights.jsonl --as value --port 9092   # and elsewhere: penstock lag late-flights.yaml`,
-		Args: takes(1, 1),
+		Args: takes(1, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if g.logFormat == "" {
 				g.logFormat = "console"
 			}
-			return d.run(cmd.Context(), g, args[0])
+			return d.run(cmd.Context(), g, args)
 		},
 	}
 	f := cmd.Flags()
@@ -65,28 +65,24 @@ address that the log tells.`,
 	return cmd
 }
 
-func (d *devSession) run(ctx context.Context, g *globals, file string) error {
+func (d *devSession) run(ctx context.Context, g *globals, files []string) error {
 	if d.partitions < 1 {
 		return usagef("--partitions %d: a topic has at least one", d.partitions)
 	}
 	if d.port < 0 || d.port > 65535 {
 		return usagef("--port %d: it is a number up to 65535; 0 takes a free one", d.port)
 	}
-	return withLogQueue(g.err, func(log *event.Queue) error { return d.runFile(ctx, g, log, file) })
+	return withLogQueue(g.err, func(log *event.Queue) error { return d.runFiles(ctx, g, log, files) })
 }
 
-func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, file string) error {
+func (d *devSession) runFiles(ctx context.Context, g *globals, log *event.Queue, files []string) error {
 	signals := catchSignals()
-	set, events, err := loadDaemon(ctx, g, log, []string{file}, signals, true)
+	set, events, err := loadDaemon(ctx, g, log, files, signals, true)
 	if set == nil || err != nil {
 		return err
 	}
 	defer events.Close()
-	if len(set.Pipelines) != 1 {
-		return usagef("%s holds %d pipelines; name the file of one", file, len(set.Pipelines))
-	}
-	p := set.Pipelines[0]
-	if err := d.checkStandardInput(p); err != nil {
+	if err := d.checkStandardInput(set.Pipelines); err != nil {
 		return err
 	}
 	broker, err := kafkatest.Embedded(kafkatest.Settings{Port: d.port})
@@ -94,22 +90,17 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 		return &pipeline.EnvironmentError{Err: err}
 	}
 	defer withinSecond(func() struct{} { broker.Close(); return struct{}{} }) // it goes with the process
-	var read, own []string
-	if s, ok := p.Source.Settings.(*kafkasource.Settings); ok {
-		read, own = s.Topics, s.Brokers
-	}
-	topics, open := redirect(p, broker.Addrs())
+	use := redirectAll(set.Pipelines, broker.Addrs())
+	topics := use.topics
 	for _, l := range d.loads {
 		topic, _, ok := strings.Cut(l, "=")
 		if !ok || topic == "" {
 			return usagef("--load %s: write topic=file", l)
 		}
-		if !slices.Contains(read, topic) {
-			events.Log().Warn().Msgf("--load %s: nothing reads the topic %s: the source of %s %s", l, topic, file, describeTopics(read))
+		if !slices.Contains(use.read, topic) {
+			events.Log().Warn().Msgf("--load %s: nothing reads the topic %s: %s", l, topic, describeTopics(set.Pipelines, use.read))
 		}
-		if !slices.Contains(topics, topic) {
-			topics = append(topics, topic)
-		}
+		topics = withTopics(topics, topic)
 	}
 	for _, t := range topics {
 		if err := broker.CreateTopic(t, d.partitions); err != nil {
@@ -117,9 +108,9 @@ func (d *devSession) runFile(ctx context.Context, g *globals, log *event.Queue, 
 		}
 	}
 	addr := broker.Addrs()[0]
-	events.Log().Info().Msgf("embedded broker on %s with topics %s, %d partitions each%s", addr, strings.Join(topics, ", "), d.partitions, othersFind(addr, own))
-	if len(open) > 0 {
-		events.Log().Warn().Msgf("the topics of %s depend on the record and are not made: name them with --load, or make them with another client", strings.Join(open, ", "))
+	events.Log().Info().Msgf("embedded broker on %s with topics %s, %d partitions each%s", addr, strings.Join(topics, ", "), d.partitions, othersFind(addr, use.own))
+	if len(use.open) > 0 {
+		events.Log().Warn().Msgf("the topics of %s depend on the record and are not made: name them with --load, or make them with another client", strings.Join(use.open, ", "))
 	}
 	if stopped, err := interrupted(ctx, signals, true, loadDrain+abortAfter, func(ctx context.Context) error { return d.load(ctx, events, broker.Addrs()) }); err != nil || stopped {
 		return err
@@ -145,27 +136,68 @@ func othersFind(addr string, own []string) string {
 // loadDrain is the drain budget of loading a fixture.
 const loadDrain = 5 * time.Second
 
-// describeTopics says what a source reads, for people.
-func describeTopics(topics []string) string {
-	if len(topics) == 0 {
-		return "is not Kafka"
+// describeTopics says what pipelines read, for people.
+func describeTopics(all []*config.Pipeline, read []string) string {
+	who := "the source of " + all[0].File
+	if len(all) > 1 {
+		who = "what the sources read of Kafka"
 	}
-	return "reads " + strings.Join(topics, ", ")
+	switch {
+	case len(read) > 0 && len(all) > 1:
+		return who + " is " + strings.Join(read, ", ")
+	case len(read) > 0:
+		return who + " reads " + strings.Join(read, ", ")
+	case len(all) > 1:
+		return "none of the sources is Kafka"
+	}
+	return who + " is not Kafka"
+}
+
+// A kafkaUse is what pipelines say of Kafka.
+type kafkaUse struct {
+	read   []string // topics that sources read
+	topics []string // all that are named
+	open   []string // sinks whose topics depend on the record
+	own    []string // brokers of a source
+}
+
+// redirectAll points the Kafka components of pipelines at other brokers.
+func redirectAll(all []*config.Pipeline, addrs []string) (use kafkaUse) {
+	for _, p := range all {
+		if s, ok := p.Source.Settings.(*kafkasource.Settings); ok {
+			if len(s.Brokers) > 0 && !slices.Contains(addrs, s.Brokers[0]) {
+				use.own = s.Brokers
+			}
+			use.read = withTopics(use.read, s.Topics...)
+		}
+		topics, open := redirect(p, addrs)
+		use.topics = withTopics(use.topics, topics...)
+		for _, sink := range open {
+			if len(all) > 1 {
+				sink = p.Name + "." + sink
+			}
+			use.open = append(use.open, sink)
+		}
+	}
+	return use
+}
+
+// withTopics gives topics and more of them, each once.
+func withTopics(topics []string, more ...string) []string {
+	for _, t := range more {
+		if !slices.Contains(topics, t) {
+			topics = append(topics, t)
+		}
+	}
+	return topics
 }
 
 // redirect points the Kafka components of a pipeline at other brokers. It gives the
 // topics that they name, and the names of the sinks whose topics depend on the record.
 func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
-	add := func(names ...string) {
-		for _, n := range names {
-			if !slices.Contains(topics, n) {
-				topics = append(topics, n)
-			}
-		}
-	}
 	if s, ok := p.Source.Settings.(*kafkasource.Settings); ok {
 		s.Brokers, s.TLS, s.SASL = addrs, nil, nil
-		add(s.Topics...)
+		topics = withTopics(topics, s.Topics...)
 	}
 	all := p.Sinks
 	if p.DeadLetter != nil {
@@ -180,7 +212,7 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 			s.Brokers, s.TLS, s.SASL = addrs, nil, nil
 		}
 		if s.Topic.Static() {
-			add(s.Topic.String())
+			topics = withTopics(topics, s.Topic.String())
 		} else {
 			open = append(open, sink.Name)
 		}
@@ -188,13 +220,15 @@ func redirect(p *config.Pipeline, addrs []string) (topics, open []string) {
 	return topics, open
 }
 
-// checkStandardInput refuses a second reader of standard input: of the loads and the pipeline
+// checkStandardInput refuses a second reader of standard input: of the loads and the pipelines
 // only one can have it.
-func (d *devSession) checkStandardInput(p *config.Pipeline) error {
+func (d *devSession) checkStandardInput(pipelines []*config.Pipeline) error {
 	taken := false
-	if k := p.Source.Kind; k != nil && k.Once != nil {
-		what, _ := k.Once(p.Source.Settings)
-		taken = what == "standard input"
+	for _, p := range pipelines {
+		if k := p.Source.Kind; k != nil && k.Once != nil {
+			what, _ := k.Once(p.Source.Settings)
+			taken = taken || what == "standard input"
+		}
 	}
 	for _, l := range d.loads {
 		_, file, _ := strings.Cut(l, "=")

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"os"
@@ -56,5 +57,37 @@ func TestOthersFindTheBrokerOfDev(t *testing.T) {
 				t.Errorf("exit code %d\n%s", code, r.log.String())
 			}
 		})
+	}
+}
+
+// TestDevMovesAllPipelines: several pipelines of dev meet at its one broker.
+func TestDevMovesAllPipelines(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	first := write("first.yaml", "pipeline: first\nsource:\n  kafka: {brokers: ['127.0.0.1:1'], topics: [in]}\nsinks:\n  - kafka: {topic: between}\n")
+	second := write("second.yaml", "pipeline: second\nsource:\n  kafka: {brokers: ['127.0.0.1:1'], topics: [between]}\nsinks:\n  - stdout: {}\n")
+	input := write("input.jsonl", `{"n":1}`+"\n")
+	r := startCommand(t, nil, nil, "dev", first, second, "--load", "in="+input, "--load", "other="+input, "--as", "value", "--log-format", "json")
+	if line, err := bufio.NewReader(r.out).ReadString('\n'); err != nil || line != `{"n":1}`+"\n" {
+		t.Errorf("standard output has %q, %v", line, err)
+	}
+	r.signal(syscall.SIGTERM)
+	if code := r.end(); code != exitDone {
+		t.Errorf("exit code %d\n%s", code, r.log.String())
+	}
+	for _, want := range []string{
+		"with topics in, between, other, 4 partitions each",
+		"nothing reads the topic other: what the sources read of Kafka is in, between",
+	} {
+		if !strings.Contains(r.log.String(), want) {
+			t.Errorf("the log does not say %q:\n%s", want, r.log.String())
+		}
 	}
 }

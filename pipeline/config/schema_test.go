@@ -211,7 +211,7 @@ func TestSchemaTellsTheDefaultBatchOfEachSink(t *testing.T) {
 			}
 			got[kind.Get("required.0").String()] = kind.Get(records).Int()
 		}
-		if want := map[string]int64{"kafka": 5000, "stdout": 1000, "file": 1000, "http": 1000, "sql": 5000, "redis": 1000}; !maps.Equal(got, want) {
+		if want := map[string]int64{"kafka": 5000, "stdout": 1000, "file": 1000, "http": 1000, "sql": 5000, "redis": 1000, "websocket": 1000}; !maps.Equal(got, want) {
 			t.Errorf("%s: %v, want %v", at, got, want)
 		}
 	}

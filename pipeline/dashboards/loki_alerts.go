@@ -109,7 +109,7 @@ func lokiFailures() []Alert {
 			Name: "PenstockOffsetsMissing", Severity: Page,
 			Expr:    counted("source.gap", "10m", "pipeline", "topic", "reason"),
 			Summary: "Offsets of {{ $labels.topic }} do not exist any more: {{ $labels.reason }}.",
-			Runbook: "The topic's retention was faster than the pipeline, or the topic was made anew. The line source.gap has the offsets.",
+			Runbook: "The topic's retention was faster than the pipeline, or the topic was made anew; a file that is followed was cut or deleted before it was read. The line source.gap has the offsets.",
 		},
 		{
 			Name: "PenstockPanic", Severity: Ticket,

@@ -32,6 +32,15 @@ func (e *AbandonedError) Error() string {
 	return s
 }
 
+// An OpenError is returned by Run when a sink could not be opened (pipeline.Opener).
+type OpenError struct {
+	Sink string // its name
+	Err  error
+}
+
+func (e *OpenError) Error() string { return "opening sink " + e.Sink + ": " + textOf(e.Err.Error) }
+func (e *OpenError) Unwrap() error { return e.Err }
+
 // A tooLateError is the error of a call whose time ran out. It says how long that was, which the
 // error of a context does not.
 type tooLateError struct {

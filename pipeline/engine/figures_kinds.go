@@ -131,6 +131,14 @@ func countsBy(counts map[string]int64) any {
 	return all
 }
 
+// ofServer gives a figure of a sink that clients connect to: others have none.
+func ofServer(s *SinkSnapshot, n int64) any {
+	if !s.Report.Serves {
+		return nil
+	}
+	return n
+}
+
 // known gives n, or nil for a number below 0, which stands for not known.
 func known(n int64) any {
 	if n < 0 {

@@ -79,3 +79,17 @@ func (p *Pipeline) attach() error {
 	}
 	return nil
 }
+
+// openSinks opens the sinks that others connect to.
+func (p *Pipeline) openSinks(ctx context.Context) error {
+	for _, s := range p.allSinks() {
+		o, ok := s.conf.Sink.(pipeline.Opener)
+		if !ok {
+			continue
+		}
+		if err := guarded(func() error { return o.Open(ctx) }); err != nil {
+			return &OpenError{s.conf.Name, err}
+		}
+	}
+	return nil
+}

@@ -23,7 +23,7 @@ import (
 // called; and else the error that stopped the pipeline. It never waits past the
 // budget for a call that ignores its ctx; such a component is not closed. What a component is
 // asked without a ctx has to return at once: Attach, Account, LaneEnded and the Free of a batch are
-// waited for.
+// waited for, and so is the Open of a sink.
 func (p *Pipeline) Run(ctx context.Context) error {
 	if !p.phase.ran.CompareAndSwap(false, true) {
 		return errors.New("running the pipeline: it has run before")
@@ -47,6 +47,9 @@ func (p *Pipeline) runContained(ctx context.Context) (err error) {
 	}()
 	p.phase.begin(time.Now())
 	by, err := time.Now().Add(p.opts.Drain), guarded(p.attach)
+	if err == nil {
+		err = p.openSinks(ctx)
+	}
 	if err == nil {
 		by, err = p.openSource(ctx)
 	}

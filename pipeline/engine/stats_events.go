@@ -47,9 +47,12 @@ func eventOf[E, S any](figures []Figure[S], now, was *S, interval time.Duration)
 			set(f.Event, f.Value(now))
 		}
 		if f.During != "" {
-			n, _ := f.Value(now).(int64)
-			before, _ := f.Value(was).(int64)
-			set(f.During, n-before)
+			v := f.Value(now)
+			if n, ok := v.(int64); ok {
+				before, _ := f.Value(was).(int64)
+				v = n - before
+			}
+			set(f.During, v)
 		}
 	}
 	return e

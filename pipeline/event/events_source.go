@@ -44,7 +44,7 @@ type SourceListening struct {
 	RequestPath string `json:"request_path"`
 }
 
-// SourceGap is source.gap: offsets that were committed or expected do not exist.
+// SourceGap is source.gap: offsets that were committed or expected do not exist, or bytes of a file.
 type SourceGap struct {
 	Topic      string `json:"topic" required:"true"`
 	Partition  int64  `json:"partition"`
@@ -54,7 +54,7 @@ type SourceGap struct {
 	Policy     string `json:"policy"`
 }
 
-// SourceCorrupt is source.corrupt: a batch that cannot be read.
+// SourceCorrupt is source.corrupt: a batch, or lines of a file, that cannot be read.
 type SourceCorrupt struct {
 	Topic      string `json:"topic" required:"true"`
 	Partition  int64  `json:"partition"`

@@ -139,6 +139,8 @@ type SinkStats struct {
 	WriteP50Ms      float64 `json:"write_p50_ms"`
 	WriteP99Ms      float64 `json:"write_p99_ms"`
 	Retries         int64   `json:"retries"`
+	Clients         int64   `json:"clients" unknown:"-1" since:"1.1"`
+	ClientsDropped  int64   `json:"clients_dropped" unknown:"-1" since:"1.1"`
 }
 
 // ErrorStats is error.stats: every stats interval, each step or sink and error type that had errors

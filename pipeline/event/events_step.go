@@ -142,6 +142,15 @@ type ChildLine struct {
 	Line     string `json:"line" max:"512"`
 }
 
+// ClientDropped is client.dropped: a client that watches a sink was disconnected, as it was too slow or did not answer; limited.
+type ClientDropped struct {
+	Sink       string `json:"sink" required:"true"`
+	ClientAddr string `json:"client_addr"`
+	Reason     string `json:"reason" required:"true" enum:"too_slow,no_answer"`
+	Sent       int64  `json:"sent"`
+	Behind     int64  `json:"behind"`
+}
+
 // PanicRecovered is panic.recovered: a stage or sink panicked; limited.
 type PanicRecovered struct {
 	Step         string `json:"step" required:"true"`

@@ -41,6 +41,7 @@ type Expr struct {
 	conceal func(text string) string // nil: nothing is to be hidden
 	prog    *program
 	repeat  *repetition
+	spent   int // steps with which each evaluation begins: what Limit has taken away
 }
 
 // UnmarshalText compiles. The error is an *Error, which carries the column within
@@ -239,9 +240,13 @@ func (e *Expr) start(rec *pipeline.Record) (*machine, error) {
 	}
 	m := machines.Get().(*machine)
 	m.reset(rec, e.prog.vars)
-	m.repeat = e.repeat
+	m.repeat, m.steps = e.repeat, e.spent
 	return m, nil
 }
+
+// Limit lowers how many steps one evaluation may take, from 1,000,000, for an expression that comes from somebody who is not to take much time.
+// It must not be called while e is in use.
+func (e *Expr) Limit(steps int) { e.spent = max(maxSteps-steps, 0) }
 
 // end ends an evaluation: what went wrong, a panic too, becomes an error of the record.
 func (e *Expr) end(m *machine, err *error) {

@@ -21,7 +21,7 @@ func full() engine.Snapshot {
 		return engine.Histogram{Count: 3, Sum: 7, Bars: []engine.Bar{{From: 1, To: 1, Count: 1}, {From: 3, To: 3, Count: 2}}}
 	}
 	report := func() pipeline.Report {
-		return pipeline.Report{CacheHits: n(), CacheMisses: n(), CacheStale: n(), CallsJoined: n(), OpenCircuits: n()}
+		return pipeline.Report{CacheHits: n(), CacheMisses: n(), CacheStale: n(), CallsJoined: n(), OpenCircuits: n(), Serves: true, Clients: n(), ClientsDropped: n()}
 	}
 	failed := func() []engine.ErrorCount {
 		return []engine.ErrorCount{{Type: "network", Total: n()}, {Type: "_other", Total: n()}}
@@ -40,7 +40,7 @@ func full() engine.Snapshot {
 			Durations: values(), OldestInFlight: ms(), Report: report(), ErrorsByType: failed(),
 		}},
 		Sinks: []engine.SinkSnapshot{sink("k")},
-		Source: pipeline.Report{Connected: true, Generation: n(), Partitions: []pipeline.PartitionReport{{
+		Source: pipeline.Report{Connected: true, Generation: n(), Answers: map[string]int64{"200": n()}, Refusals: map[string]int64{"rate": n()}, RequestsWaiting: n(), Partitions: []pipeline.PartitionReport{{
 			Topic: "t", Partition: 3, Generation: n(), Committed: n(), Fetched: n(), HighWatermark: n(), Held: n(),
 			Oldest: at.Add(time.Minute), CommittedAt: at.Add(2 * time.Minute),
 		}}},

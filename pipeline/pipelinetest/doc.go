@@ -55,9 +55,15 @@ func run[T any](t *testing.T, rows []check[T], fresh func(t *testing.T) T) {
 }
 
 // attach does to a component what the engine does before its first use.
-func attach(component any) {
+func attach(t *testing.T, component any) {
+	t.Helper()
 	if a, ok := component.(pipeline.Attacher); ok {
 		a.Attach(event.New(io.Discard, event.Options{}))
+	}
+	if o, ok := component.(pipeline.Opener); ok {
+		if err := o.Open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if r, ok := component.(pipeline.Reporter); ok {
 		_ = r.Report() // allowed at any time

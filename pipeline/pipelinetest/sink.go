@@ -42,7 +42,7 @@ func Sink(t *testing.T, fresh func(t *testing.T) SinkUnderTest) {
 	t.Helper()
 	run(t, sinkChecks, func(t *testing.T) SinkUnderTest {
 		c := fresh(t)
-		attach(c.Sink)
+		attach(t, c.Sink)
 		return c
 	})
 }
@@ -155,7 +155,7 @@ var sinkChecks = []check[SinkUnderTest]{
 		func(ctx context.Context, c SinkUnderTest) error {
 			ender, ok := c.Sink.(pipeline.LaneEnder)
 			if !ok {
-				return nil
+				return c.close(ctx)
 			}
 			const lanes, batches, size = 4, 6, 5
 			errs := make([]error, lanes)

@@ -68,7 +68,7 @@ func Stage(t *testing.T, fresh func(t *testing.T) StageUnderTest) {
 func prepared(t *testing.T, fresh func(t *testing.T) StageUnderTest) func() StageUnderTest {
 	return func() StageUnderTest {
 		c := fresh(t)
-		attach(c.component())
+		attach(t, c.component())
 		t.Cleanup(func() {
 			if closer, ok := c.component().(io.Closer); ok {
 				if err := within("Close", closer.Close); err != nil {

@@ -171,16 +171,18 @@ func transport(ctx context.Context, what string, err error) error {
 	var header tls.RecordHeaderError
 	var alert tls.AlertError
 	var slow net.Error
+	// The deadline of the socket is that of ctx, which may be noticed a little later.
+	late := errors.As(err, &slow) && slow.Timeout() && !errors.As(err, &dial)
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return client.NewError(client.TypeCanceled, what+": given up", context.Canceled)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded), errors.Is(err, context.DeadlineExceeded), late:
 		return client.NewError(client.TypeTimeout, what+": "+context.DeadlineExceeded.Error(), context.DeadlineExceeded)
 	case errors.Is(err, ErrTooLarge):
 		return client.NewError(client.TypeTooLarge, what+": "+ErrTooLarge.Error(), err)
 	case errors.As(err, &unknown), errors.As(err, &host), errors.As(err, &verify), errors.As(err, &header), errors.As(err, &alert):
 		return client.NewError(client.TypeTLS, what+": "+err.Error(), err)
-	case errors.Is(err, errConnectLimit), errors.As(err, &slow) && slow.Timeout():
+	case errors.As(err, new(*limitError)), errors.As(err, &slow) && slow.Timeout():
 		return client.NewError(client.TypeTimeout, what+": "+err.Error(), err)
 	case errors.As(err, &dial):
 		return client.NewError(client.TypeNetwork, what+": "+err.Error(), err)

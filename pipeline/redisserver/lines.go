@@ -33,6 +33,8 @@ type Server struct {
 	password *secretfiles.Secret
 	tls      *tlsfiles.Files // nil: none
 
+	limit time.Duration // of a connection and its TLS handshake
+
 	turns chan struct{} // one for each connection that there may be
 
 	mu     sync.Mutex
@@ -45,10 +47,10 @@ var silence = sync.OnceFunc(logging.Disable)
 
 // New makes a server for at most conns connections; it connects when it is first used. warn is called when a
 // file of the settings can no longer be used, once until it can. An error is an EnvironmentError that
-// names a file.
+// names a file. It turns off what the library logs by itself, for the whole process. The caller closes the server.
 func New(s Settings, conns int, warn func(error)) (*Server, error) {
 	silence()
-	v := &Server{settings: s, turns: make(chan struct{}, max(min(conns, s.MaxConns), 1))}
+	v := &Server{settings: s, limit: connectLimit, turns: make(chan struct{}, max(min(conns, s.MaxConns), 1))}
 	var err error
 	if v.password, err = s.secret(warn); err != nil {
 		return nil, err
@@ -147,19 +149,21 @@ func (v *Server) Close() {
 
 // dial connects, and makes the client of the connection.
 func (v *Server) dial(ctx context.Context) (*line, error) {
-	limited, cancel := context.WithTimeout(ctx, connectLimit)
+	limited, cancel := context.WithTimeout(ctx, v.limit)
 	defer cancel()
 	network := "tcp"
 	if isSocket(v.settings.Address) {
 		network = "unix"
 	}
 	raw, err := new(net.Dialer).DialContext(limited, network, v.settings.Address)
+	late := &limitError{v.limit, ""}
 	if err == nil && v.tls != nil {
+		late.tls = "; the connection is there, and nobody answers with TLS: has the server TLS at this port?"
 		raw, err = v.handshake(limited, raw)
 	}
 	if err != nil {
 		if ctx.Err() == nil && limited.Err() != nil {
-			err = errConnectLimit
+			err = late
 		}
 		return nil, &dialError{err}
 	}
@@ -242,9 +246,16 @@ var (
 	// ErrTooLarge says that the answers are more than Do was to read.
 	ErrTooLarge = errors.New("the answer is larger than is read")
 
-	errGone         = errors.New("the connection is gone")
-	errConnectLimit = fmt.Errorf("no connection within %v", connectLimit)
+	errGone = errors.New("the connection is gone")
 )
+
+// A limitError is one of a connection that has taken too long.
+type limitError struct {
+	limit time.Duration
+	tls   string // what is to be said of the handshake
+}
+
+func (e *limitError) Error() string { return fmt.Sprintf("no connection within %v%s", e.limit, e.tls) }
 
 // Spoiled marks an error of a connection from which answers may still come that nobody waits for: Do closes it. nil
 // stays nil.

@@ -157,6 +157,24 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestAServerWithoutTLS: who speaks TLS to it is told what to look at, and not that the network is down.
+func TestAServerWithoutTLS(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // says nothing, as a Redis that waits for the rest of a command
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	v := newServer(t, Settings{Address: l.Addr().String(), TLS: &client.TLS{}}, 1)
+	v.limit = 20 * time.Millisecond
+	_, err = get(t.Context(), v, "a")
+	_, err = Explain(t.Context(), "reading", err)
+	e := new(client.Error)
+	want := "reading: no connection within 20ms; the connection is there, and nobody answers with TLS: has the server TLS at this port?"
+	if !errors.As(err, &e) || e.Type != client.TypeTimeout || err.Error() != want {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestAPasswordThatIsRenewed: the next connection logs in with what the file holds then.
 func TestAPasswordThatIsRenewed(t *testing.T) {
 	m := miniredis.RunT(t)

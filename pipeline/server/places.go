@@ -116,6 +116,10 @@ func (c *place) Close() error {
 	return c.Conn.Close()
 }
 
+// NetConn gives the connection itself, as that of a tls.Conn does: for who has taken it over and hands many buffers to the system at once, which
+// net.Buffers does for a connection of package net alone.
+func (c *place) NetConn() net.Conn { return c.Conn }
+
 type placeKey struct{}
 
 // placeOf keeps the place of a connection in the context of its requests.

@@ -1,7 +1,6 @@
 package redissink
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +19,6 @@ import (
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/expr"
-	"github.com/penstockio/penstock/pipeline/pipelinetest"
 	"github.com/penstockio/penstock/pipeline/settings"
 	"github.com/penstockio/penstock/sinks/internal/sinktest"
 )
@@ -347,109 +345,6 @@ func TestWhatIsHeldBack(t *testing.T) {
 	}
 }
 
-// TestConforms holds the sink to its contract, with each command that keeps what it stores.
-func TestConforms(t *testing.T) {
-	all := func(r *refusing) func() func() {
-		return func() func() {
-			r.refuses(func(cmd string, _ []string) string {
-				if slices.Contains([]string{"SET", "HSET", "EVAL", "XADD"}, cmd) {
-					return "LOADING Redis is loading the dataset in memory"
-				}
-				return ""
-			})
-			return func() { r.refuses(nil) }
-		}
-	}
-	for name, tt := range map[string]struct {
-		command, key string
-		change       func(*Settings)
-		reject       string
-		atLeastOnce  bool
-	}{
-		"set":           {command: "set", key: "k:{lane}:{n}", reject: `{"lane":[]}`},
-		"hset":          {command: "hset", key: "k:{lane}:{n}", reject: `[]`},
-		"hset with ttl": {command: "hset", key: "k:{lane}:{n}", reject: `{}`, change: func(s *Settings) { s.TTL = time.Hour }},
-		"xadd":          {command: "xadd", key: "s:{lane}", reject: `{"x":1}`, atLeastOnce: true},
-		// Not id: position, which needs what the kit does not do: offsets that ascend.
-	} {
-		t.Run(name, func(t *testing.T) {
-			pipelinetest.Sink(t, func(t *testing.T) pipelinetest.SinkUnderTest {
-				r := newRefusing(t)
-				c := library(t, r.Addr())
-				s := Defaults()
-				s.Server.Address, s.Command, s.Key = r.Addr(), tt.command, template(t, tt.key)
-				if tt.change != nil {
-					tt.change(&s)
-				}
-				k, err := New(s, calls.Env{Workers: 4})
-				if err != nil {
-					t.Fatal(err)
-				}
-				u := pipelinetest.SinkUnderTest{
-					Sink: k, Stored: func() ([][]byte, error) { return stored(t, c) }, Fail: all(r), AtLeastOnce: tt.atLeastOnce,
-					Hang: func() (<-chan struct{}, func()) { return hang(r) },
-				}
-				if tt.reject != "" {
-					u.Reject = []byte(tt.reject)
-				}
-				return u
-			})
-		})
-	}
-}
-
-// stored gives all values that the server holds: by key, and of a stream in its order.
-func stored(t testing.TB, c *goredis.Client) (values [][]byte, err error) {
-	ctx := t.Context()
-	keys, err := c.Keys(ctx, "*").Result()
-	for _, key := range keys {
-		switch c.Type(ctx, key).Val() {
-		case "string":
-			values = append(values, []byte(c.Get(ctx, key).Val()))
-		case "hash":
-			var b bytes.Buffer
-			for name, v := range c.HGetAll(ctx, key).Val() {
-				if name == "pad" {
-					continue
-				}
-				fmt.Fprintf(&b, `,"%s":%s`, name, v)
-			}
-			values = append(values, []byte("{"+strings.TrimPrefix(b.String(), ",")+"}"))
-		case "stream":
-			for _, m := range c.XRange(ctx, key, "-", "+").Val() {
-				values = append(values, []byte(m.Values["value"].(string)))
-			}
-		}
-	}
-	slices.SortStableFunc(values, func(a, b []byte) int { return number(a) - number(b) })
-	return values, err
-}
-
-// number gives the n of a value, by which those that stand at keys of their own have an order.
-func number(value []byte) (n int) {
-	if i := bytes.Index(value, []byte(`"n":`)); i >= 0 {
-		_, _ = fmt.Sscanf(string(value[i+4:]), "%d", &n)
-	}
-	return n
-}
-
-// hang has the server answer nothing until restore is called.
-func hang(r *refusing) (stuck <-chan struct{}, restore func()) {
-	first, open := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	r.refuses(func(cmd string, _ []string) string {
-		if cmd == "SET" || cmd == "HSET" || cmd == "EVAL" || cmd == "XADD" {
-			once.Do(func() { close(first) })
-			<-open
-		}
-		return ""
-	})
-	return first, func() {
-		close(open)
-		r.refuses(nil)
-	}
-}
-
 // TestAMessageIsSent: a subscriber gets the messages of a channel in their order.
 func TestAMessageIsSent(t *testing.T) {
 	m := miniredis.RunT(t)
@@ -468,47 +363,6 @@ func TestAMessageIsSent(t *testing.T) {
 	}
 	if err := <-over; err != nil {
 		t.Error(err)
-	}
-}
-
-func TestSettings(t *testing.T) {
-	good := func() Settings {
-		s := Defaults()
-		s.Server.Address, s.Command, s.Key = "127.0.0.1:6379", "set", template(t, "k:{id}")
-		return s
-	}
-	for want, change := range map[string]func(*Settings){
-		"": func(*Settings) {},
-		"command: \"get\" is none: write set, hset, xadd or publish": func(s *Settings) { s.Command = "get" },
-		"key: name the key, the stream or the channel: user:{id}":    func(s *Settings) { s.Key = expr.Template{} },
-		"value: hset has none: it is of set and publish":             func(s *Settings) { s.Command, s.Value = "hset", expression(t, "a") },
-		"fields: set has none: it is of hset and xadd":               func(s *Settings) { s.Fields = fields(t, "a", "a") },
-		"fields: a field has a name alone: write a dot in it as a\\.b": func(s *Settings) {
-			s.Command, s.Fields = "hset", fields(t, "a.b", "a")
-		},
-		"ttl: publish has none: it is of set and hset":                          func(s *Settings) { s.Command, s.TTL = "publish", time.Hour },
-		"ttl: it must be at least 1ms":                                          func(s *Settings) { s.TTL = 1 },
-		"maxlen: set has none: it is of xadd":                                   func(s *Settings) { s.MaxLen = 1 },
-		"id: set has none: it is of xadd":                                       func(s *Settings) { s.ID, s.Key = "position", template(t, "{meta.topic}{meta.partition}") },
-		"id: \"now\" is neither auto nor position":                              func(s *Settings) { s.ID = "now" },
-		"on_tombstone: xadd has none: it is of set and hset":                    func(s *Settings) { s.Command, s.OnTombstone = "xadd", "delete" },
-		"on_tombstone: \"drop\" is none: write reject or delete":                func(s *Settings) { s.OnTombstone = "drop" },
-		"as: \"json\" is neither value nor fixture":                             func(s *Settings) { s.As = "json" },
-		"as: value says what is stored: leave one of the two out":               func(s *Settings) { s.As, s.Value = "fixture", expression(t, "a") },
-		"as: a hash has fields: write them under fields, or write command: set": func(s *Settings) { s.Command, s.As = "hset", "fixture" },
-		"key: id: position needs a stream for each partition, or entries of one would stand in the way of another's: write {meta.topic} and {meta.partition} into key": func(s *Settings) {
-			s.Command, s.ID, s.Key = "xadd", "position", template(t, "s:{meta.partition}")
-		},
-	} {
-		s := good()
-		change(&s)
-		got := ""
-		if err := s.Validate(); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
 	}
 }
 

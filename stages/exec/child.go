@@ -25,11 +25,12 @@ type child struct {
 	asked    map[uint64]*question
 	given    map[uint64]bool // records that were given up, and may still be answered
 	answered int64
+	over     bool  // its process has ended
 	out      bool  // it has left the pool
 	cause    error // why
 	own      bool  // the record that it had last it had alone, so what it writes is of that
 
-	noise  tail
+	noise  noise
 	broken chan error    // what is wrong with its input or output
 	left   chan struct{} // closed when it has left the pool
 }
@@ -59,7 +60,12 @@ func (c *child) ask(ctx context.Context, id uint64, line []byte) (verdict, error
 	q := &question{answer: make(chan reply, 1)}
 	p := c.pool
 	p.mu.Lock()
-	if c.out {
+	select {
+	case <-c.proc.ended():
+		c.over = true
+	default:
+	}
+	if c.out || c.over {
 		p.mu.Unlock()
 		return verdict{}, errGone
 	}
@@ -68,7 +74,11 @@ func (c *child) ask(ctx context.Context, id uint64, line []byte) (verdict, error
 		c.noise.forget()
 	}
 	p.mu.Unlock()
-	c.lines <- line // as many as there are places, so it does not wait
+	select {
+	case c.lines <- line: // as many as there are places; it waits only for who answers without having read
+	case <-c.left:
+	case <-ctx.Done():
+	}
 	select {
 	case r := <-q.answer:
 		return r.verdict, r.err
@@ -90,6 +100,9 @@ func (c *child) giveUp(ctx context.Context, id uint64) error {
 	delete(c.asked, id)
 	c.given[id] = true
 	c.closing = true
+	if p.reserved == c {
+		p.reserved = nil
+	}
 	idle, detail := len(c.asked) == 0, c.detail()
 	p.mu.Unlock()
 	var err error = newError(late, detail, "no answer within the timeout of the step; the process is ended")
@@ -139,7 +152,7 @@ func (c *child) live() {
 	reading.Go(c.read)
 	reading.Go(c.listen)
 	var tooLate <-chan time.Time
-	if !c.ready {
+	if c.unready() {
 		t := time.NewTimer(c.pool.set.StartTimeout)
 		defer t.Stop()
 		tooLate = t.C
@@ -197,6 +210,9 @@ func (c *child) end(reading *sync.WaitGroup) {
 	default:
 		c.stop()
 	}
+	p.mu.Lock()
+	c.over, c.closing = true, true
+	p.mu.Unlock()
 	c.proc.settle()
 	reading.Wait() // what it has written is read: answers count, and the last lines say why it has ended
 	p.mu.Lock()
@@ -235,12 +251,15 @@ func (c *child) stop() {
 	<-c.proc.ended()
 }
 
-// write writes lines to the process.
+// write writes lines to the process: those that wait at once.
 func (c *child) write() {
 	in := c.proc.stdin()
 	for {
 		select {
 		case line := <-c.lines:
+			for len(c.lines) > 0 && len(line) < mostWritten {
+				line = append(line, <-c.lines...)
+			}
 			if _, err := in.Write(line); err != nil {
 				c.broken <- newError(died, "", "it has closed its input")
 				return
@@ -250,6 +269,9 @@ func (c *child) write() {
 		}
 	}
 }
+
+// mostWritten is how many bytes are enough for one write.
+const mostWritten = 64 << 10
 
 var errTooLong = errors.New("line too long")
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 package execstage
 
 import (
@@ -16,7 +18,7 @@ import (
 func testSettings(t testing.TB, mode string) Settings {
 	s := Default()
 	s.Command = []string{os.Args[0]}
-	s.Env = map[string]settings.Secret{asChild: settings.Secret(mode), "TEST_DIR": settings.Secret(t.TempDir())}
+	s.Env = map[string]settings.Secret{asChild: settings.Secret(mode), "TEST_DIR": settings.Secret(t.TempDir()), "GORACE": "atexit_sleep_ms=0"}
 	s.Into = "got"
 	return s
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package execstage
 
 import (
@@ -23,6 +25,8 @@ func TestMain(m *testing.M) {
 	switch mode := os.Getenv(asChild); mode {
 	case "":
 		goleak.VerifyTestMain(m)
+	case "parent":
+		runAsParent()
 	case "sleep": // a child of a child
 		time.Sleep(time.Hour)
 	default:
@@ -58,6 +62,8 @@ func (c *testChild) run(mode string) {
 		time.Sleep(time.Hour)
 	case "other version":
 		c.write([]byte(`{"ready":99}`))
+	case "deaf":
+		time.Sleep(time.Hour)
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
 	case "forks":
@@ -72,6 +78,9 @@ func (c *testChild) run(mode string) {
 		if mode == "values" {
 			c.write([]byte(strings.TrimSpace(string(line))))
 			continue
+		}
+		if mode == "work" {
+			time.Sleep(4 * time.Millisecond)
 		}
 		c.answer(line)
 	}

@@ -1,42 +1,50 @@
 package execstage
 
 import (
-	"bytes"
 	"strings"
 	"sync"
 )
 
-// mostNoise is how much of what a process writes to standard error is kept.
-const mostNoise = 1 << 10
+// mostNoise is how much of the beginning, and of the end, of what a process writes to standard error is kept.
+// Python says at the end what was wrong, Go at the beginning.
+const mostNoise = 500
 
-// A tail keeps the end of what was written to it.
-type tail struct {
-	mu   sync.Mutex
-	kept []byte
+// A noise keeps the beginning and the end of what was written.
+type noise struct {
+	mu        sync.Mutex
+	head, end []byte
+	cut       bool // there was more between them
 }
 
-func (t *tail) add(text []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(text) > mostNoise {
-		text = text[len(text)-mostNoise:]
+func (n *noise) add(text []byte) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if room := mostNoise - len(n.head); room > 0 {
+		room = min(room, len(text))
+		n.head, text = append(n.head, text[:room]...), text[room:]
 	}
-	if over := len(t.kept) + len(text) - mostNoise; over > 0 {
-		t.kept = append(t.kept[:0], t.kept[over:]...)
+	if over := len(n.end) + len(text) - mostNoise; over > 0 {
+		n.cut = true
+		n.end = n.end[:copy(n.end, n.end[min(over, len(n.end)):])]
+		text = text[max(len(text)-mostNoise, 0):]
 	}
-	t.kept = append(t.kept, text...)
+	n.end = append(n.end, text...)
 }
 
-func (t *tail) forget() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.kept = t.kept[:0]
+func (n *noise) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.head, n.end, n.cut = n.head[:0], n.end[:0], false
 }
 
-func (t *tail) text() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return strings.ToValidUTF8(string(bytes.TrimSpace(t.kept)), "?")
+func (n *noise) text() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	between := ""
+	if n.cut {
+		between = " … "
+	}
+	return strings.ToValidUTF8(strings.TrimSpace(string(n.head)+between+string(n.end)), "?")
 }
 
 // lastLine gives the last line of a text.

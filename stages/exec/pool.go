@@ -217,7 +217,6 @@ func (p *pool) emit(ev any) { p.events().Emit(ev, "") }
 // ping starts a process, if none is there, and waits until it is seen to work. It stays, for the first records.
 func (p *pool) ping(ctx context.Context) error {
 	p.mu.Lock()
-	began := time.Now()
 	if len(p.children)+p.starting == 0 && !p.closed {
 		p.starting++
 		p.life.Add(1)
@@ -227,7 +226,7 @@ func (p *pool) ping(ctx context.Context) error {
 	for {
 		changed := make(chan struct{}, 1)
 		p.mu.Lock()
-		c, err, starting := p.works(began)
+		c, loading, err := p.works()
 		p.wakes = append(p.wakes, func() { changed <- struct{}{} })
 		p.mu.Unlock()
 		if c != nil || err != nil {
@@ -239,29 +238,33 @@ func (p *pool) ping(ctx context.Context) error {
 		case <-again.C:
 		case <-ctx.Done():
 			again.Stop()
-			if starting {
-				return fmt.Errorf("starting a child process: %w", ctx.Err())
+			if loading && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				return nil // it may take longer than the caller waits: records wait for it
 			}
-			return fmt.Errorf("starting a child process: it was not ready in time: %w", ctx.Err())
+			return fmt.Errorf("starting a child process: %w", ctx.Err())
 		}
 		again.Stop()
 	}
 }
 
-// works gives a child that is seen to work, or why there is none. The lock is held.
-func (p *pool) works(since time.Time) (c *child, err error, starting bool) {
+// works gives a child that is seen to work, or why there is none; loading says that one lives and is not ready. The
+// lock is held.
+func (p *pool) works() (working *child, loading bool, err error) {
 	for _, c := range p.children {
-		if c.ready && (p.set.Ready || c.answered > 0 || time.Since(c.began) >= pingTime) {
-			return c, nil, false
+		switch {
+		case !c.ready:
+			loading = true
+		case p.set.Ready, c.answered > 0, time.Since(c.began) >= pingTime:
+			return c, false, nil
 		}
 	}
-	if len(p.children) > 0 || p.starting > 0 {
-		return nil, nil, p.starting > 0
+	switch {
+	case len(p.children) > 0 || p.starting > 0:
+		return nil, loading, nil
+	case p.closed || p.failure == nil:
+		return nil, false, errNever
 	}
-	if p.closed || p.failure == nil {
-		return nil, errNever, false
-	}
-	return nil, p.failure, false
+	return nil, false, p.failure
 }
 
 // close ends all processes and waits for that.

@@ -20,8 +20,6 @@ import (
 	"github.com/penstockio/penstock/pipeline/calls"
 	"github.com/penstockio/penstock/pipeline/client"
 	"github.com/penstockio/penstock/pipeline/expr"
-	"github.com/penstockio/penstock/pipeline/pipelinetest"
-	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -157,6 +155,35 @@ func TestWhatIsThereIsPutIn(t *testing.T) {
 		got := strings.ReplaceAll(field(t, st, c.value), m.Addr(), "ADDRESS")
 		if strings.TrimSpace(got) != c.want {
 			t.Errorf("%s of %s:\n got %s\nwant %s", st.settings.Command, c.value, got, c.want)
+		}
+	}
+}
+
+// TestAConnectionThatIsNotMade: a log-in or a database that is refused finds nothing, which is not that there is nothing.
+func TestAConnectionThatIsNotMade(t *testing.T) {
+	for want, change := range map[string]func(*Settings){
+		"the server refuses the log-in: mend username, password or password_file (WRONGPASS)":                 func(s *Settings) { s.Server.Password = "wrong" },
+		"the server wants a log-in: give password or password_file, and username where it has users (NOAUTH)": nil,
+		"the server has no database of this number: mend db (ERR)":                                            func(s *Settings) { s.Server.Password, s.Server.DB = "right", 7 },
+	} {
+		m := filled(t)
+		m.RequireAuth("right")
+		m.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+			if cmd == "SELECT" {
+				c.WriteError("ERR DB index is out of range")
+			}
+			return cmd == "SELECT"
+		})
+		for _, command := range []string{"get", "hgetall"} {
+			st := stage(t, m.Addr(), func(s *Settings) {
+				if s.Command = command; change != nil {
+					change(s)
+				}
+			})
+			want := "! transient: reading from redis " + st.server.Host() + " (" + command + "): " + want
+			if got := field(t, st, `{"id":"none"}`); got != want {
+				t.Errorf("got %s\nwant %s", got, want)
+			}
 		}
 	}
 }
@@ -348,99 +375,6 @@ func TestErrorsSayWhomTheyAreOf(t *testing.T) {
 		got := "! " + kind + ": " + strings.TrimPrefix(fmt.Sprint(err), "reading from redis "+m.Addr()+" (get): ")
 		if got != want || strings.Contains(got, "secret") {
 			t.Errorf("%s:\n got %s\nwant %s", text, got, want)
-		}
-	}
-}
-
-func TestConforms(t *testing.T) {
-	for command, change := range map[string]func(*Settings){
-		"get": nil,
-		"hgetall": func(s *Settings) {
-			s.Command, s.Key = "hgetall", template(t, "h:{n}")
-		},
-	} {
-		t.Run(command, func(t *testing.T) {
-			pipelinetest.Stage(t, func(t *testing.T) pipelinetest.StageUnderTest {
-				m := miniredis.RunT(t)
-				for n := range 100 {
-					if err := m.Set(fmt.Sprintf("k:%d", n), fmt.Sprint(n)); err != nil {
-						t.Fatal(err)
-					}
-					m.HSet(fmt.Sprintf("h:%d", n), "n", fmt.Sprint(n))
-				}
-				s := Default()
-				s.Server.Address, s.Into, s.Key, s.OnMiss = m.Addr(), "got", template(t, "k:{n}"), client.MissReject
-				if change != nil {
-					change(&s)
-				}
-				st, err := New(s, env(8))
-				if err != nil {
-					t.Fatal(err)
-				}
-				return pipelinetest.StageUnderTest{
-					Stage:  st,
-					Hit:    func(n int) []byte { return fmt.Appendf(nil, `{"n":%d,"got":"before"}`, n%100) },
-					Reject: []byte(`{"n":1000}`),
-					Hang:   func() (<-chan struct{}, func()) { return hang(m) },
-				}
-			})
-		})
-	}
-}
-
-// hang has the server answer nothing until restore is called.
-func hang(m *miniredis.Miniredis) (stuck <-chan struct{}, restore func()) {
-	first, open := make(chan struct{}), make(chan struct{})
-	var once sync.Once
-	m.Server().SetPreHook(func(*server.Peer, string, ...string) bool {
-		once.Do(func() { close(first) })
-		<-open
-		return false
-	})
-	return first, func() {
-		close(open)
-		m.Server().SetPreHook(nil)
-	}
-}
-
-func TestSettings(t *testing.T) {
-	good := func() Settings {
-		s := Default()
-		s.Server.Address, s.Key, s.Into = "127.0.0.1:6379", template(t, "k:{id}"), "got"
-		return s
-	}
-	for want, change := range map[string]func(*Settings){
-		"": func(*Settings) {},
-		"address: name the server: write host:port, 127.0.0.1:6379, or the path of a socket": func(s *Settings) { s.Server.Address = "" },
-		"address: it is no URL: write host:port, 127.0.0.1:6379, or the path of a socket; log-in, database and TLS have settings of their own: username, password, db, tls": func(s *Settings) {
-			s.Server.Address = "redis://:secret@host:6379"
-		},
-		"address: write host:port, 127.0.0.1:6379, or the path of a socket":         func(s *Settings) { s.Server.Address = "host" },
-		"address: the port is none: write a number from 1 to 65535":                 func(s *Settings) { s.Server.Address = "host:redis" },
-		"password: give one of password and password_file":                          func(s *Settings) { s.Server.Password, s.Server.PasswordFile = "a", "b" },
-		"username: it needs password or password_file":                              func(s *Settings) { s.Server.Username = "a" },
-		"tls: a socket of this machine has no TLS: leave it out":                    func(s *Settings) { s.Server.Address, s.Server.TLS = "/run/redis.sock", &client.TLS{} },
-		"command: \"del\" is none: write get, mget, hget or hgetall":                func(s *Settings) { s.Command = "del" },
-		"key: mget has keys: write it there, or write command: get":                 func(s *Settings) { s.Command, s.Keys = "mget", []expr.Template{s.Key} },
-		"keys: these are for mget: write key, or command: mget":                     func(s *Settings) { s.Keys = []expr.Template{s.Key} },
-		"key: name the key to look up: user:{id}":                                   func(s *Settings) { s.Key = expr.Template{} },
-		"field: hget needs the field of the hash; all of them are command: hgetall": func(s *Settings) { s.Command = "hget" },
-		"field: get has none: write command: hget, or leave it out":                 func(s *Settings) { s.Field = s.Key },
-		"into: name the field that takes what was found":                            func(s *Settings) { s.Into = "" },
-		"as: \"xml\" is none: write json, text or base64":                           func(s *Settings) { s.As = "xml" },
-		"max_bytes: 1GiB is out of range: write a size from 1B to 512MiB":           func(s *Settings) { s.MaxBytes = settings.Size(1 << 30) },
-		"batch: 0 is out of range: write 1 to 1000":                                 func(s *Settings) { s.Batch = 0 },
-		"max_conns: it must be at least 1":                                          func(s *Settings) { s.Server.MaxConns = 0 },
-		"db: it must not be below 0":                                                func(s *Settings) { s.Server.DB = -1 },
-	} {
-		s := good()
-		change(&s)
-		got := ""
-		if err := s.Validate(); err != nil {
-			got = err.Error()
-		}
-		if got != want {
-			t.Errorf("got %q, want %q", got, want)
 		}
 	}
 }

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # run.sh [GO [TAGS [PACKAGES and flags of go test]]]
 # Runs the tests with the build tag `real`: against Apache Kafka's own jars, fetched with Maven and started by the
-# tests, against a PostgreSQL and a MariaDB started here, and with Debian's Redis and Prometheus, which the tests start. Installs what is
-# missing where it may (Debian, root); else says so and fails. It never passes by skipping.
+# tests, against a PostgreSQL and a MariaDB started here, and with Debian's Redis and Prometheus, which the tests start; with the tag
+# `browser` also those in Chromium. Installs what is missing where it may (Debian, root); else says so and fails. It never passes by skipping.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 go=${1:-go}
-tags=${2:-real}
+tags=${2:-real,browser}
 packages=("${@:3}")
 # By default those with tests that meet a real server: the others do what `make test` has them do. Of the tests of one
 # that are not built for a real server alone, kafkatest.RunMain runs those that may meet a broker.
@@ -28,6 +28,7 @@ PATH=$PATH:/usr/sbin # mariadbd is there, which not every user has in PATH
 need mariadbd mariadb-server
 need openssl openssl
 need redis-server redis-server
+case ,$tags, in *,browser,*) need chromium chromium ;; esac
 major=$(java -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')
 [ "${major:-0}" -ge 17 ] || { echo "make test-real needs Java 17 or later, found ${major:-none}" >&2; exit 1; }
 
@@ -46,6 +47,7 @@ export PENSTOCK_PROMETHEUS=$(command -v prometheus) PENSTOCK_PROMTOOL=$(command 
 
 # The grammar of LogQL that Grafana uses.
 need node nodejs
+need python3 python3
 need npm npm
 export PENSTOCK_LEZER_LOGQL=${XDG_CACHE_HOME:-$HOME/.cache}/penstock/logql
 if ! cmp -s $here/logql/package-lock.json "$PENSTOCK_LEZER_LOGQL/package-lock.json" || ! [ -d "$PENSTOCK_LEZER_LOGQL/node_modules" ]; then

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -72,20 +71,8 @@ func (s *Server) answers() bool {
 	return n > 0 && err == nil
 }
 
-// Freeze stops the server where it is, as a machine does that is suspended, until Resume.
-func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
-
-// Resume has a frozen server go on.
-func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
-
 // Kill ends the server at once.
 func (s *Server) Kill() {
 	_ = s.process.Process.Kill() // one that has ended is as good
 	_ = s.process.Wait()
-}
-
-func (s *Server) signal(sig syscall.Signal) {
-	if err := s.process.Process.Signal(sig); err != nil {
-		s.t.Fatal(err)
-	}
 }

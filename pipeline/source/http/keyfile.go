@@ -10,10 +10,10 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/internal/keptfile"
 )
 
 // A keyFile holds Idempotency-Keys over a restart: one line of JSON for each, behind a first line that says what the file is.
@@ -29,9 +29,10 @@ type keyFile struct {
 
 	mu      sync.Mutex
 	idle    *sync.Cond
-	file    *os.File
-	written int  // lines in the file
-	torn    bool // a write has failed, and may have left a part of a line
+	lock    *keptfile.Lock
+	file    *os.File // nil: it could not be opened again, and is torn
+	written int      // lines in the file
+	torn    bool     // a write has failed, and may have left a part of a line
 	pending [][]byte
 	waiting []chan error
 	writing bool
@@ -72,6 +73,9 @@ func newKeyFile(name string, k keeper) *keyFile {
 }
 
 func (f *keyFile) wrong(err error) error {
+	if e, ok := errors.AsType[*pipeline.EnvironmentError](err); ok {
+		return e
+	}
 	return &pipeline.EnvironmentError{Err: fmt.Errorf("opening the Idempotency-Keys of the http source: %w", err)}
 }
 
@@ -92,24 +96,22 @@ func (f *keyFile) ping() error {
 }
 
 // open reads the file, or makes it, and writes it anew without what has become old.
-func (f *keyFile) open(each func(*entry)) error {
-	file, err := os.OpenFile(f.name, os.O_RDWR|os.O_CREATE, 0o600)
+func (f *keyFile) open(each func(*entry)) (err error) {
+	if f.lock, err = keptfile.Take(f.name + ".lock"); err != nil {
+		if errors.Is(err, keptfile.ErrHeld) {
+			err = fmt.Errorf("%s: another has it (%s): stop that, or name another file", f.name, keptfile.Holder(f.name+".lock"))
+		}
+		return f.wrong(err)
+	}
+	file, err := os.OpenFile(f.name, os.O_RDONLY|os.O_CREATE, 0o600)
+	if err == nil {
+		err = errors.Join(f.read(file, each), file.Close())
+	}
+	if err == nil {
+		err = f.rewrite()
+	}
 	if err != nil {
-		return f.wrong(err)
-	}
-	if err := lock(file); err != nil {
-		_ = file.Close() // nothing was written
-		return f.wrong(fmt.Errorf("%s: another process or pipeline has it: stop that, or name another file", f.name))
-	}
-	if err := f.read(file, each); err != nil {
-		_ = file.Close() // nothing was written
-		return err
-	}
-	f.file = file
-	if err := f.rewrite(); err != nil {
-		_ = file.Close() // the next one reads it
-		f.file = nil
-		return f.wrong(err)
+		return errors.Join(f.wrong(err), f.lock.Release())
 	}
 	f.mu.Lock()
 	f.closed = false
@@ -206,70 +208,36 @@ func (f *keyFile) writeLines(lines [][]byte) error {
 	return err
 }
 
-// rewrite writes the file anew.
+// rewrite writes the file anew. It is closed meanwhile: some systems replace no file that is open.
 func (f *keyFile) rewrite() error {
 	lines := f.keep.lines()
-	fresh, err := os.OpenFile(f.name+".new", os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
+	if f.file != nil {
+		_ = f.file.Close() // all that counts has been synced
+		f.file = nil
 	}
-	out := bufio.NewWriter(fresh)
-	_, err = out.WriteString(keyFileHead)
-	for _, line := range lines {
-		if err == nil {
-			_, err = out.Write(line)
-		}
-	}
+	err := keptfile.Replace(f.name, append([]byte(keyFileHead), bytes.Join(lines, nil)...))
 	if err == nil {
-		err = errors.Join(out.Flush(), fresh.Sync(), lock(fresh))
+		f.file, err = os.OpenFile(f.name, os.O_WRONLY|os.O_APPEND, 0o600)
 	}
-	if err == nil {
-		err = f.replace(fresh)
-	}
-	if err != nil {
-		return errors.Join(err, fresh.Close(), os.Remove(fresh.Name()))
-	}
-	f.written, f.torn = len(lines), false
-	return nil
-}
-
-// replace puts the fresh file in the place of the one that is there.
-func (f *keyFile) replace(fresh *os.File) error {
-	old := f.file
-	if runtime.GOOS == "windows" { // a file that is open keeps its name there
-		_ = old.Close() // all of it has been synced
-	}
-	if err := os.Rename(fresh.Name(), f.name); err != nil {
-		return err
-	}
-	f.file = fresh
-	_ = old.Close() // all of it has been synced
-	return syncFolder(filepath.Dir(f.name))
-}
-
-func syncFolder(name string) error {
-	if runtime.GOOS == "windows" { // it cannot be opened there
-		return nil
-	}
-	d, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	f.written, f.torn = len(lines), err != nil
+	return err
 }
 
 // close waits for what is being written.
 func (f *keyFile) close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.closed {
+		return nil
+	}
 	f.closed = true
 	for f.writing {
 		f.idle.Wait()
 	}
-	if f.file == nil {
-		return nil
+	err := f.lock.Release()
+	if f.file != nil {
+		err = errors.Join(f.file.Close(), err)
+		f.file = nil
 	}
-	err := f.file.Close()
-	f.file = nil
 	return err
 }

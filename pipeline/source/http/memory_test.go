@@ -161,7 +161,7 @@ func TestTheKeyFileIsOfOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	var env *pipeline.EnvironmentError
-	if err := newKeyFile(file, newMemory(Idempotency{})).open(nil); !errors.As(err, &env) || !strings.Contains(err.Error(), file+": another process or pipeline has it") {
+	if err := newKeyFile(file, newMemory(Idempotency{})).open(nil); !errors.As(err, &env) || !strings.Contains(err.Error(), file+": another has it (process ") {
 		t.Errorf("a second one: %v", err)
 	}
 	if err := f.close(); err != nil {
@@ -241,8 +241,8 @@ func TestAKeyThatCannotBeStored(t *testing.T) {
 	f.file, f.name = broken, filepath.Join(t.TempDir(), "none", "keys.jsonl")
 	r.post("1", "Idempotency-Key", "a").want(t, 503, `"key_file"`, `"maybe"`)
 	r.post("1", "Idempotency-Key", "a").want(t, 503, `"key_file"`)
-	f.file, f.name = whole, file
-	_ = broken.Close()
+	_ = whole.Close()
+	f.name = file
 	r.post("1", "Idempotency-Key", "a").want(t, 200)
 	if got := r.values(); len(got) != 1 {
 		t.Errorf("stored %q", got)

@@ -65,7 +65,7 @@ func (t *Source) resume(s storedFile, found []foundFile, now time.Time) {
 		t.tellGone(s)
 		return
 	}
-	if away && at.path == filepath.FromSlash(s.Name) { // the files that are followed are others by now; this may be one of them again
+	if away && !s.Away && at.path == s.Path { // the files that are followed are others by now; this may be one of them again
 		t.others = append(t.others, s)
 		return
 	}
@@ -101,7 +101,7 @@ func (t *Source) resume(s storedFile, found []foundFile, now time.Time) {
 func (t *Source) tellEmpty(found []foundFile) {
 	for _, pattern := range t.s.Files {
 		if !slices.ContainsFunc(found, func(f foundFile) bool {
-			is, _ := filepath.Match(string(pattern), f.path) // Validate has seen it
+			is, _ := filepath.Match(string(pattern), f.name) // Validate has seen it
 			return is
 		}) {
 			t.events.Log().Info().Str("pattern", string(pattern)).Msg("no file of this pattern is there yet: it is followed when it comes")
@@ -194,7 +194,7 @@ func (t *Source) add(at foundFile) *file {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.others = slices.DeleteFunc(t.others, func(s storedFile) bool { return s.identity == at.id })
-	f := &file{id: at.id, name: filepath.ToSlash(at.path), number: t.next, path: at.path, bound: -1}
+	f := &file{id: at.id, name: filepath.ToSlash(at.name), number: t.next, path: at.path, bound: -1}
 	t.next++
 	t.files = append(t.files, f)
 	return f

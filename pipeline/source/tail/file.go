@@ -39,13 +39,13 @@ type file struct {
 	known    int64 // the size with which what was read last was seen to stand in it
 	bound    int64 // read no further; -1: as far as it goes
 	least    int64 // what the next read has to bring, for a line that is longer than the last one
+	half     int64 // of a line whose end has not come: looked through up to here; 0: none is
 	long     int64 // of a line that is skipped: looked through up to here; 0: none is
 
 	due     time.Time // when to look next
 	pause   time.Duration
 	again   bool      // there is more to do at once
 	blocked bool      // it waits for room
-	away    time.Time // since when its path leads elsewhere; zero: it does not
 	lost    bool      // nothing leads to it any more
 	grew    time.Time // when something came last
 	ends    bool      // its lane is being finished
@@ -54,11 +54,12 @@ type file struct {
 	progress
 }
 
-// progress is what others than the reader look at. It is guarded by the source.
+// progress is what others than the reader look at. It is guarded by the source, also where the reader writes it.
 type progress struct {
-	begun            bool  // something was read
-	recorded         bool  // its number is in the position on disk, so that its records always have the same positions
-	from             int64 // where reading began
+	away             time.Time // since when no pattern finds it; zero: one does. It is written by the reader alone
+	begun            bool      // something was read
+	recorded         bool      // its number is in the position on disk, so that its records always have the same positions
+	from             int64     // where reading began
 	committed        int64
 	fetched          int64
 	end              int64 // of the file, or of its last whole line when all others were read
@@ -132,7 +133,7 @@ func (f *file) moveTo(h io.ReaderAt, offset int64) error {
 	if _, err := h.ReadAt(tail, offset-int64(len(tail))); err != nil && len(tail) > 0 {
 		return err
 	}
-	f.head, f.tail, f.offset, f.long, f.least, f.looked = head, tail, offset, 0, 0, false
+	f.head, f.tail, f.offset, f.long, f.half, f.least, f.looked = head, tail, offset, 0, 0, 0, false
 	return nil
 }
 

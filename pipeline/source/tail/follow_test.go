@@ -252,3 +252,50 @@ func keyed(t *testing.T, text string) *expr.Expr {
 	}
 	return &key
 }
+
+// TestLinks: where a name is a symbolic link, as for the logs of containers, what it leads to is renamed in its own folder.
+func TestLinks(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.must(os.MkdirAll(r.at("pods/7"), 0o700))
+		r.s.MaxOpen = 1
+		r.add("other.log", "0\n")
+		r.add("pods/7/0", "1\n")
+		r.must(os.Symlink(r.at("pods/7/0"), r.at("web.log")))
+		r.start()
+		r.rename("pods/7/0", "pods/7/0.old")
+		r.add("pods/7/0.old", "2\n")
+		r.add("pods/7/0", "3\n")
+		r.pass(5 * time.Second)
+		r.came("other.log/0@0 0", "web.log/1@0 1", "web.log/1@2 2", "web.log/2@0 3")
+		r.stop()
+		r.add("pods/7/0.old", "4\n")
+		r.add("pods/7/0", "5\n")
+		r.rename("pods/7/0", "pods/7/0.older")
+		r.add("pods/7/0", "6\n")
+		r.start()
+		r.came("other.log/0@0 0", "web.log/1@0 1", "web.log/1@2 2", "web.log/1@4 4", "web.log/2@0 3", "web.log/2@2 5", "web.log/3@0 6")
+		r.must(os.Remove(r.at("web.log")))
+		r.add("pods/7/0", "7\n")
+		r.pass(time.Minute)
+		r.came("other.log/0@0 0", "web.log/1@0 1", "web.log/1@2 2", "web.log/1@4 4", "web.log/2@0 3", "web.log/2@2 5", "web.log/3@0 6", "web.log/3@2 7")
+	})
+}
+
+// TestLineInPieces: a line that is written in many pieces is read once when its end has come.
+func TestLineInPieces(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.add("a.log", "1\n")
+		r.start()
+		for range 500 {
+			r.add("a.log", strings.Repeat("x", 1999)+"\r")
+			r.pass(20 * time.Millisecond)
+		}
+		taken := r.src.taken
+		r.add("a.log", "\n2\n")
+		r.pass(time.Second)
+		r.came("a.log/0@0 1", "a.log/0@2 "+strings.Repeat(strings.Repeat("x", 1999)+"\r", 499)+strings.Repeat("x", 1999), "a.log/0@1000003 2")
+		if taken > 10_000 {
+			r.Errorf("%d bytes were taken for a line without an end", taken)
+		}
+	})
+}

@@ -144,25 +144,22 @@ func (s *skipped) tell(t *Source) {
 	s.reason = ""
 }
 
-const (
-	skipBlock = 64 << 10
-	skipTurn  = 64 // blocks that are looked through before it is another file's turn
-)
+const skipTurn = 64 // blocks that are looked through before it is another file's turn
 
 // skipLong looks for the end of a line that is too long, without keeping it.
 func (t *Source) skipLong(f *file, end int64) (*pipeline.Batch, error) {
-	block := make([]byte, skipBlock)
 	for range skipTurn {
-		n := min(int64(len(block)), end-f.long)
-		if n <= 0 {
+		block := t.scratch(max(end-f.long, 0))
+		n := int64(len(block))
+		if n == 0 {
 			f.looked = true
 			t.noteEnd(f, f.offset)
 			return nil, nil
 		}
-		if _, err := f.h.ReadAt(block[:n], f.long); err != nil {
+		if _, err := f.h.ReadAt(block, f.long); err != nil {
 			return nil, nil // it was cut since it was looked at
 		}
-		i := bytes.IndexByte(block[:n], '\n')
+		i := bytes.IndexByte(block, '\n')
 		if i < 0 {
 			f.long += n
 			continue

@@ -101,7 +101,7 @@ func (t *Source) giveUp(f *file) {
 		t.mu.Unlock()
 	}
 	if f.size > f.offset {
-		t.gap(f, f.size, "gone")
+		t.gap(f, f.size, GapGone)
 	}
 	t.finish(f)
 }
@@ -154,6 +154,11 @@ func (t *Source) read(ctx context.Context, f *file, now time.Time, last bool) (*
 		f.looked = true
 		return nil, nil
 	}
+	if !last && t.stillHalf(f, end) {
+		f.looked = true
+		t.noteEnd(f, f.offset)
+		return nil, nil
+	}
 	data, charge, err := t.take(ctx, f, end)
 	if data == nil || err != nil {
 		return nil, err
@@ -174,8 +179,32 @@ func (t *Source) read(ctx context.Context, f *file, now time.Time, last bool) (*
 		charge.Release()
 		return t.noLineEnd(f, int64(len(data)), atEnd)
 	}
-	f.least = 0
+	f.least, f.half = 0, 0
 	return t.handOver(f, data[:whole], charge), nil
+}
+
+// stillHalf says whether the end of a line that was begun has not come either with what came last. So a line that is written
+// in many pieces is read once, and not anew with each.
+func (t *Source) stillHalf(f *file, end int64) bool {
+	if f.half <= f.offset || end-f.offset >= int64(t.s.MaxLine)+2 {
+		return false
+	}
+	for f.half < end {
+		block := t.scratch(end - f.half)
+		if _, err := f.h.ReadAt(block, f.half); err != nil || bytes.IndexByte(block, '\n') >= 0 {
+			return false
+		}
+		f.half += int64(len(block))
+	}
+	return true
+}
+
+// scratch gives room for what is looked through and not kept.
+func (t *Source) scratch(n int64) []byte {
+	if t.block == nil {
+		t.block = make([]byte, 64<<10)
+	}
+	return t.block[:min(n, int64(len(t.block)))]
 }
 
 // noLineEnd sees to a line of which the end was not read with it.
@@ -189,6 +218,7 @@ func (t *Source) noLineEnd(f *file, n int64, atEnd bool) (*pipeline.Batch, error
 		return t.skipLong(f, f.size)
 	case atEnd: // it waits for the rest
 		f.looked = true
+		f.half = f.offset + n
 		t.noteEnd(f, f.offset)
 		return nil, nil
 	}
@@ -225,6 +255,7 @@ func (t *Source) take(ctx context.Context, f *file, end int64) ([]byte, pipeline
 		t.tellOnce(f.path, err, "a file cannot be read now; it is tried again")
 		return nil, nil, nil
 	}
+	t.taken += n
 	charge.Resize(int64(len(data)))
 	return data, charge, nil
 }

@@ -30,7 +30,8 @@ type storedPosition struct {
 type storedFile struct {
 	Name   string `json:"name"` // the topic of its records
 	Number int32  `json:"number"`
-	Path   string `json:"path"` // where it was last
+	Path   string `json:"path"`           // where it was last
+	Away   bool   `json:"away,omitempty"` // it was renamed or deleted, to where no pattern finds it
 	identity
 	Offset    int64  `json:"offset"` // all lines in front of it have their outcome
 	HeadBytes int    `json:"head_bytes"`
@@ -95,7 +96,7 @@ func (t *Source) save() error {
 	for _, f := range t.files {
 		all = append(all, f)
 		p.Files = append(p.Files, storedFile{
-			Name: f.name, Number: f.number, Path: f.path, identity: f.id, Offset: f.committed,
+			Name: f.name, Number: f.number, Path: f.path, Away: !f.away.IsZero(), identity: f.id, Offset: f.committed,
 			HeadBytes: f.headN, Head: f.headSum, Check: f.kept,
 		})
 	}

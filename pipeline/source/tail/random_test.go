@@ -83,6 +83,15 @@ func (w *writer) rotate(follows bool) {
 	w.open()
 }
 
+// cut empties the file in place, as copytruncate does, when all that stands in it has been read.
+func (w *writer) cut() {
+	if w.r.end == nil || w.rest != "" || w.r.step != nil {
+		return
+	}
+	w.r.pass(time.Second)
+	w.r.must(os.Truncate(w.r.at(w.name+".log"), 0))
+}
+
 // settle ends what was begun in files that were renamed.
 func (w *writer) settle() {
 	for _, o := range w.old {
@@ -92,7 +101,7 @@ func (w *writer) settle() {
 	w.old = nil
 }
 
-// TestRandom writes, rotates, stops and crashes at random: after stops alone every line comes once and in order within its
+// TestRandom writes, rotates, cuts, stops and crashes at random: after stops alone every line comes once and in order within its
 // file; after crashes none is lost, and none is torn.
 func TestRandom(t *testing.T) {
 	runs := 12
@@ -137,8 +146,10 @@ func random(r *rig, rnd *rand.Rand, crashes bool) {
 			w.line()
 		case k < 14:
 			w.rotate(follows)
-		case k < 15:
+		case k == 14 && rnd.IntN(2) == 0:
 			w.settle()
+		case k == 14:
+			w.cut()
 		case r.end == nil:
 			r.start()
 		case k < 17 && crashes:

@@ -157,7 +157,7 @@ func (t *Source) openLane(ctx context.Context, f *file) error {
 // finish ends the lane of a file of which nothing more comes, when all that was handed over has its outcome.
 func (t *Source) finish(f *file) {
 	f.ends = true
-	lane := f.lane
+	lane, path := f.lane, f.path
 	if lane == nil {
 		t.mu.Lock()
 		f.finished, f.wholly = true, true
@@ -171,7 +171,7 @@ func (t *Source) finish(f *file) {
 		stays := !f.wholly && t.ctx.Err() == nil
 		t.mu.Unlock()
 		if err != nil && stays {
-			t.events.Log().Warn().Err(err).Str("path", f.path).Msg("the last commit of a file that is not followed any more has failed")
+			t.events.Log().Warn().Err(err).Str("path", path).Msg("the last commit of a file that is not followed any more has failed")
 		}
 		select {
 		case t.wake <- struct{}{}:

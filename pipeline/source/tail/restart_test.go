@@ -232,3 +232,63 @@ func TestCrashInTheMiddle(t *testing.T) {
 		}
 	})
 }
+
+// TestAnotherOfTheSameLength: a file that was written anew is known by its beginning, and by what stood where it was read to.
+func TestAnotherOfTheSameLength(t *testing.T) {
+	text := func(mark string, at int) string {
+		lines := strings.Split(strings.Repeat(strings.Repeat("x", 99)+" ", 60), " ")
+		lines[at] = mark + lines[at]
+		return strings.Join(lines, "\n")
+	}
+	for name, at := range map[string]int{"another beginning": 0, "another end": 59} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(r *rig) {
+				r.add("a.log", text("old", at))
+				r.start()
+				r.stop()
+				r.must(os.WriteFile(r.at("a.log"), []byte(text("new", at)), 0o600))
+				r.start()
+				if got := r.lines(); len(got) != 120 || !strings.HasPrefix(got[60+at], fmt.Sprintf("a.log/1@%d new", 100*at)) {
+					r.Errorf("there came\n%s", strings.Join(got, "\n"))
+				}
+			})
+		})
+	}
+}
+
+// TestLaneEndedAtTheEnd: the engine ends the lane of a file whose end was handed over: what is not done is read again.
+func TestLaneEndedAtTheEnd(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.s.Linger = time.Second
+		r.step = slowly(time.Second)
+		var want []string
+		for i := range 30 {
+			r.add("a.log", fmt.Sprintf("%02d\n", i))
+			want = append(want, fmt.Sprintf("a.log/0@%d %02d", 3*i, i))
+		}
+		r.start()
+		r.rename("a.log", "a.old")
+		r.pass(4 * time.Second)
+		f := r.src.files[0]
+		if !f.ends {
+			r.Fatal("it has not ended yet")
+		}
+		ended, end := context.WithCancel(r.Context())
+		end()
+		report, err := f.lane.End(ended)
+		if err != nil || report.Abandoned == 0 {
+			r.Fatalf("%+v, %v", report, err)
+		}
+		r.pass(time.Minute)
+		got := r.lines()
+		n := len(got) - len(want) // what was under way comes again
+		slices.Sort(got)
+		slices.Sort(want)
+		if got = slices.Compact(got); n < 1 || n > report.Abandoned || !slices.Equal(got, want) {
+			r.Errorf("there came, and %d again\n%s", n, strings.Join(got, "\n"))
+		}
+		if n := len(r.position().Files); n != 0 {
+			r.Errorf("%d files in the position", n)
+		}
+	})
+}

@@ -12,21 +12,33 @@ import (
 
 // This file finds files: those that come, and where those went that are followed.
 
-// A foundFile is a file that is there under a path.
+// A foundFile is a file that is there.
 type foundFile struct {
-	path string
+	name string // what it was found under
+	path string // where it is: the same, but for a symbolic link
 	id   identity
-	size int64
 }
 
-// lookAt looks at what stands under a path; ok: it is a plain file.
-func lookAt(path string) (at foundFile, ok bool) {
-	info, err := os.Stat(path)
-	if err != nil || !info.Mode().IsRegular() {
+// lookAt looks at what stands under a path; ok: it is a plain file, or a link to one.
+func lookAt(name string) (at foundFile, ok bool) {
+	info, err := os.Lstat(name)
+	if err != nil {
 		return foundFile{}, false
 	}
-	id, err := fileID(path, info)
-	return foundFile{path: path, id: id, size: info.Size()}, err == nil
+	at = foundFile{name: name, path: name}
+	if info.Mode().Type() == os.ModeSymlink { // a rotation renames what it leads to, in the folder of that
+		if at.path, err = filepath.EvalSymlinks(name); err != nil {
+			return foundFile{}, false
+		}
+		if info, err = os.Stat(at.path); err != nil {
+			return foundFile{}, false
+		}
+	}
+	if !info.Mode().IsRegular() {
+		return foundFile{}, false
+	}
+	at.id, err = fileID(at.path, info)
+	return at, err == nil
 }
 
 // compressed are the endings of names of files that hold no lines any more.
@@ -82,7 +94,8 @@ func (t *Source) scan(now time.Time) {
 		known[f.id] = true
 		if path, ok := where[f.id]; ok {
 			t.setPath(f, path)
-			f.away, f.lost = time.Time{}, false
+			t.setAway(f, time.Time{})
+			f.lost = false
 			continue
 		}
 		t.goneFrom(f, now)
@@ -110,10 +123,17 @@ func (t *Source) setPath(f *file, path string) {
 	f.path = path
 }
 
+// setAway notes since when no pattern finds a file.
+func (t *Source) setAway(f *file, since time.Time) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.away = since
+}
+
 // goneFrom sees to a file that is none of those that are to be followed any more: it was renamed or deleted.
 func (t *Source) goneFrom(f *file, now time.Time) {
 	if f.away.IsZero() {
-		f.away = now
+		t.setAway(f, now)
 		f.due = now
 		t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Str("linger", t.s.Linger.String()).
 			Msg("a file was renamed or deleted: it is followed on until nothing comes")
@@ -149,11 +169,12 @@ func (t *Source) tellOnce(what string, err error, message string) {
 // a size, and not read is lost.
 func (t *Source) beginAnew(f *file, seen int64, now time.Time) {
 	if seen > f.offset {
-		t.gap(f, seen, "cut")
+		t.gap(f, seen, GapCut)
 	} else {
 		t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Msg("a file was cut or written anew in its place: it is read from its start")
 	}
-	fresh := &file{id: f.id, name: f.name, path: f.path, h: f.h, used: f.used, bound: -1, away: f.away, grew: now}
+	fresh := &file{id: f.id, name: f.name, path: f.path, h: f.h, used: f.used, bound: -1, grew: now}
+	fresh.away = f.away
 	if t.s.Stop == "end" {
 		fresh.bound = 0
 	}
@@ -169,6 +190,12 @@ func (t *Source) beginAnew(f *file, seen int64, now time.Time) {
 	}
 	t.storeNew()
 }
+
+// Reasons of source.gap.
+const (
+	GapCut  = "cut"  // the file was cut, or written anew in its place
+	GapGone = "gone" // it was deleted while it was not open
+)
 
 // gap tells of bytes that were seen and cannot be read any more.
 func (t *Source) gap(f *file, to int64, reason string) {

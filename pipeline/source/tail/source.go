@@ -53,6 +53,8 @@ type Source struct {
 	uses     uint64 // of open files
 	widest   int64  // the most room that a lane has had
 	told     map[string]bool
+	block    []byte  // for what is looked through
+	taken    int64   // bytes that were read from files to hand them over
 	dead     []*file // their lanes are finished, and nothing of them can be read again
 
 	saving sync.Mutex // held while the position is written

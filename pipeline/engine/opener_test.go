@@ -1,0 +1,77 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/engine"
+	"github.com/penstockio/penstock/pipeline/event"
+	"github.com/penstockio/penstock/pipeline/pipelinetest"
+)
+
+// A listening sink notes what it is asked, in order.
+type listening struct {
+	pipeline.Sink
+	asked []string
+	err   error
+}
+
+func (l *listening) Attach(*event.Emitter)       { l.asked = append(l.asked, "attach") }
+func (l *listening) Account(func(int64))         { l.asked = append(l.asked, "account") }
+func (l *listening) Open(context.Context) error  { l.asked = append(l.asked, "open"); return l.err }
+func (l *listening) Close(context.Context) error { l.asked = append(l.asked, "close"); return nil }
+func (l *listening) Write(_ context.Context, recs []*pipeline.Record) error {
+	l.asked = append(l.asked, "write")
+	return nil
+}
+
+// A noting source notes that it is opened.
+type noting struct {
+	pipeline.Source
+	opened func()
+}
+
+func (n noting) Open(ctx context.Context, f pipeline.Feed) error {
+	n.opened()
+	return n.Source.Open(ctx, f)
+}
+
+// TestASinkIsOpenedBeforeTheSource: an Opener is there before the first record, and what it does not get ends the pipeline.
+func TestASinkIsOpenedBeforeTheSource(t *testing.T) {
+	refused := &pipeline.EnvironmentError{Err: errors.New("the port is in use")}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{nil, "attach account open source write close"},
+		{refused, "attach account open close"},
+	} {
+		l := &listening{err: c.err}
+		p, err := engine.New(engine.Options{
+			Name: "p", Source: noting{pipelinetest.NewValues("in", `{"n":1}`), func() { l.asked = append(l.asked, "source") }},
+			Sinks: []engine.Output{{Name: "live", Sink: l}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = p.Run(t.Context())
+		if got := strings.Join(slices.Compact(l.asked), " "); got != c.want {
+			t.Errorf("asked: %s; want %s", got, c.want)
+		}
+		var open *engine.OpenError
+		var env *pipeline.EnvironmentError
+		if c.err == nil {
+			if err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		if !errors.As(err, &open) || open.Sink != "live" || !errors.As(err, &env) || err.Error() != "opening sink live: the port is in use" {
+			t.Errorf("Run gives %v", err)
+		}
+	}
+}

@@ -48,6 +48,9 @@ func (s *Sink) handler() http.Handler {
 			return
 		}
 		defer leave()
+		if r.ContentLength != 0 { // nobody wants the body, and the server would wait for it
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(controlTimeout))
+		}
 		switch {
 		case r.URL.Path == s.settings.Path:
 			s.live(w, r)
@@ -77,7 +80,6 @@ func (s *Sink) live(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "records are watched with GET")
 		return
 	case r.ContentLength != 0:
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(controlTimeout)) // nobody waits for the body
 		refuse(w, http.StatusBadRequest, "the request has a body: leave it out")
 		return
 	case !socket && !strings.Contains(r.Header.Get("Accept"), "text/event-stream"):

@@ -15,6 +15,7 @@ import (
 	"github.com/penstockio/penstock/pipeline/config"
 	"github.com/penstockio/penstock/pipeline/event"
 	"github.com/penstockio/penstock/pipeline/kafka"
+	"github.com/penstockio/penstock/pipeline/source/tail"
 )
 
 // eventPages are the pages that tell operators about events and their keys in words. Those of queries are held against the contract
@@ -37,7 +38,7 @@ var otherNames = []string{
 }
 
 // gaps are the reasons of source.gap.
-var gaps = []string{kafka.GapDeleted, kafka.GapBeyond, kafka.GapRecreated, "log_cut", "topic_deleted"}
+var gaps = []string{kafka.GapDeleted, kafka.GapBeyond, kafka.GapRecreated, "log_cut", "topic_deleted", tail.GapCut, tail.GapGone}
 
 var (
 	inBackticks = regexp.MustCompile("`[^`\n]+`")

@@ -309,3 +309,25 @@ func TestConcurrent(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestLimit: an expression whose limit is lower fails earlier, whichever way it is evaluated, and others are as they were.
+func TestLimit(t *testing.T) {
+	rec := record(`{"a":[` + strings.Repeat("1,", 999) + `1],"n":3}`)
+	for _, text := range []string{`count(a, # == 1) == 1000`, `n == 3`} {
+		var c Condition
+		if err := c.UnmarshalText([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		for steps, ok := range map[int]bool{100: text == `n == 3`, 100_000: true, 10_000_000: true} {
+			c := c
+			c.Limit(steps)
+			got, err := c.Condition(rec)
+			if got != ok || (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "too many steps") {
+				t.Errorf("%s with %d steps: %v, %v", text, steps, got, err)
+			}
+		}
+		if got, err := c.Condition(rec); !got || err != nil {
+			t.Errorf("%s: %v, %v", text, got, err)
+		}
+	}
+}

@@ -16,8 +16,8 @@ var errNoAnswer = errors.New("no answer to a ping")
 const (
 	sendCount = 256      // most messages that are sent with one call of the system
 	sendBytes = 64 << 10 // about the most bytes of these
-	// clientSize is about what a client takes: its goroutines, and the buffers of its connection.
-	clientSize = 24 << 10
+	// clientSize is about what a client takes: its goroutines, and the buffers of its connection. Of 1,000 each had 31 KB of heap and 12 KB of stacks.
+	clientSize = 44 << 10
 )
 
 // A grace is how long a client that is to go has.
@@ -97,9 +97,10 @@ func (c *client) isDropped() bool {
 	}
 }
 
-// behind says whether the client is further behind than it may be, given where the newest message is.
+// behind says whether the client is further behind than it may be, given where the newest message was a moment ago: it may have got newer
+// ones since.
 func (c *client) behind(next uint64, before int64) bool {
-	return next-c.next.Load() > c.most.Load() || before-c.before.Load() > c.bytes.Load()
+	return int64(next-c.next.Load()) > int64(c.most.Load()) || before-c.before.Load() > c.bytes.Load()
 }
 
 // allow says how far the client may be behind: as far as the queue is long, and by what was there before it came.

@@ -33,6 +33,9 @@ func readPage(file string, calls []string) (*page, error) {
 	fail := func(err error) error {
 		return &pipeline.EnvironmentError{Err: fmt.Errorf("reading the page %s: %w", file, err)}
 	}
+	if st, err := os.Stat(file); err == nil && !st.Mode().IsRegular() { // a pipe would be waited for
+		return nil, fail(errors.New("it is no plain file"))
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, fail(withoutPath(err))

@@ -90,7 +90,7 @@ func TestPageThatCannotBeRead(t *testing.T) {
 	if err := os.WriteFile(big, make([]byte, maxPage+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for file, want := range map[string]string{filepath.Join(dir, "none.html"): "no such file", big: "4 MiB", dir: "directory"} {
+	for file, want := range map[string]string{filepath.Join(dir, "none.html"): "no such file", big: "4 MiB", dir: "no plain file"} {
 		_, err := New(settingsOf(func(s *Settings) { s.Page = settings.Path(file) }))
 		if err == nil || !strings.Contains(err.Error(), "reading the page "+file) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", file, err)

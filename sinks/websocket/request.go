@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/penstockio/penstock/pipeline/server"
 )
@@ -47,6 +48,9 @@ func (s *Sink) handler() http.Handler {
 			return
 		}
 		defer leave()
+		if r.ContentLength != 0 { // nobody wants the body, and the server would wait for it
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(controlTimeout))
+		}
 		switch {
 		case r.URL.Path == s.settings.Path:
 			s.live(w, r)
@@ -106,7 +110,7 @@ func (s *Sink) live(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // it has been answered
 	}
-	s.watch(line.listen(s.ctx), line, wants, from) // nothing ends the request's context any more
+	s.watch(line.listen(), line, wants, from)
 }
 
 // wishOf reads what the client asks for. A name that is not known is an error: a filter with a letter missing would show everything.

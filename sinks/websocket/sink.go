@@ -38,9 +38,7 @@ type Sink struct {
 
 	pace
 	audience
-	closing chan struct{}   // closed when what is there is the last
-	ctx     context.Context // of the connections, until all of them are closed
-	end     context.CancelFunc
+	closing chan struct{} // closed when what is there is the last
 }
 
 // A pace is how those who write, and the keeper, wait.
@@ -78,7 +76,6 @@ func New(s Settings) (*Sink, error) {
 		pace:     pace{turn: make(chan struct{}, 1), progress: make(chan struct{}, 1), look: make(chan struct{}, 1)},
 		audience: audience{clients: map[*client]bool{}}, closing: make(chan struct{}),
 	}
-	w.ctx, w.end = context.WithCancel(context.Background())
 	var err error
 	if s.Page != "" {
 		if w.page, err = readPage(string(s.Page), s.PageCalls); err != nil {
@@ -87,13 +84,16 @@ func New(s Settings) (*Sink, error) {
 	}
 	w.server, err = server.New(server.Options{
 		Settings: s.Settings, What: "the websocket sink", Handler: w.handler(), Token: tokenOf,
-		Kept: min(keptConnections, s.MaxConnections/2), Idle: time.Minute, Warn: w.warn,
+		Kept: min(keptConnections, s.MaxConnections/2), Idle: time.Minute, Write: answerTimeout, Warn: w.warn,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return w, nil
 }
+
+// answerTimeout is how long a page, or a refusal, may take; events have times of their own.
+const answerTimeout = 30 * time.Second
 
 // keptConnections is how many are kept for telling those who are one too many.
 const keptConnections = 16
@@ -189,7 +189,6 @@ func (s *Sink) Close(ctx context.Context) error {
 	defer cut.Stop()
 	err := s.server.Shutdown(ctx)
 	s.serving.Wait() // not for long: each is cut
-	s.end()
 	if s.shelf != nil {
 		s.shelf.clear()
 	}

@@ -19,6 +19,7 @@ const (
 	// maxControl is how many bytes of such frames may wait behind a message that is being sent: a client that pings and does not read gets no further
 	// answers.
 	maxControl = 1024
+	mostPings  = 10 // of a client in a second
 )
 
 // A socket is the connection of a WebSocket.
@@ -32,21 +33,29 @@ type socket struct {
 	asked atomic.Bool   // a ping has not been answered yet
 	parts [][]byte
 	grace grace
-	spoke atomic.Bool // the client has sent a message
+	spoke atomic.Bool // the client has sent a message, or too many pings
+	pings int         // that have come since began; of the goroutine that reads
+	began time.Time
+	there context.Context // until the client is gone
+	leave context.CancelFunc
 }
 
 // accept shakes hands. When it fails the request has been answered.
 func (s *Sink) accept(w http.ResponseWriter, r *http.Request) (*socket, error) {
 	h := &hijacker{ResponseWriter: w}
+	line := &socket{write: s.settings.timeout(), grace: s.grace}
 	conn, err := websocket.Accept(h, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // the server has looked at Origin
 		Subprotocols:       []string{protocolName},
 		CompressionMode:    websocket.CompressionDisabled,
+		OnPingReceived:     func(context.Context, []byte) bool { return line.pinged(time.Now()) },
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &socket{conn: conn, wire: h.wire, write: s.settings.timeout(), grace: s.grace}, nil
+	line.conn, line.wire = conn, h.wire
+	line.there, line.leave = context.WithCancel(context.Background())
+	return line, nil
 }
 
 // A hijacker gives the library a wire in place of the connection.
@@ -66,16 +75,28 @@ func (h *hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 // listen reads until the client has gone, or sends a message, which is for nobody: then the context ends. The library answers pings, and a close,
-// meanwhile.
-func (s *socket) listen(ctx context.Context) context.Context {
-	ctx, gone := context.WithCancel(ctx)
+// meanwhile. It ends with the connection.
+func (s *socket) listen() context.Context {
 	go func() {
-		defer gone()
-		if _, _, err := s.conn.Reader(ctx); err == nil {
+		defer s.leave()
+		if _, _, err := s.conn.Reader(context.Background()); err == nil { // a context that ends would cut the connection
 			s.spoke.Store(true)
 		}
 	}()
-	return ctx
+	return s.there
+}
+
+// pinged says whether a ping is answered. Who sends more than a few a second is disconnected.
+func (s *socket) pinged(now time.Time) bool {
+	if now.Sub(s.began) > time.Second {
+		s.began, s.pings = now, 0
+	}
+	if s.pings++; s.pings <= mostPings {
+		return true
+	}
+	s.spoke.Store(true)
+	s.leave()
+	return false
 }
 
 // send implements line.
@@ -122,7 +143,7 @@ func (s *socket) end(f farewell) {
 			_ = s.conn.CloseNow()
 			return
 		}
-		status, f.text = websocket.StatusPolicyViolation, "clients send no messages: records are watched here"
+		status, f.text = websocket.StatusPolicyViolation, "clients send nothing but a few pings: records are watched here"
 	case goneTooSlow:
 		status = statusTooSlow
 		if s.wire.frames(s.grace.drop, [][]byte{textFrame(notice("dropped", f.text))}) != nil {

@@ -1,6 +1,7 @@
 package websocketsink
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
@@ -213,6 +214,23 @@ func TestClientsSendNothing(t *testing.T) {
 	var closed websocket.CloseError
 	if !errors.As(err, &closed) || closed.Code != websocket.StatusPolicyViolation {
 		t.Errorf("the connection ends with %v", err)
+	}
+	clients(t, s, 0)
+}
+
+// TestManyPings: a client that does little but ping is disconnected.
+func TestManyPings(t *testing.T) {
+	s := opened(t, nil)
+	conn := raw(t, s, "")
+	clients(t, s, 1)
+	ping := []byte{0x89, 0x80, 0, 0, 0, 0} // with an empty mask
+	for range 100 {
+		if _, err := conn.Write(ping); err != nil {
+			break // it has been disconnected
+		}
+	}
+	if text := drain(conn); !bytes.Contains(text, []byte("nothing but a few pings")) || bytes.Count(text, []byte{0x8a, 0}) > mostPings {
+		t.Errorf("it ends with %q", text)
 	}
 	clients(t, s, 0)
 }

@@ -2,6 +2,7 @@ package websocketsink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,6 +16,9 @@ const (
 
 // Write implements pipeline.Sink. It never fails for a record; with slow: wait some may not be on the shelf when ctx ends.
 func (s *Sink) Write(ctx context.Context, recs []*pipeline.Record) error {
+	if s.shelf == nil {
+		return pipeline.Fatal(errors.New("writing to clients: the sink has not been opened"))
+	}
 	for done := 0; done < len(recs); {
 		all := s.messages(recs[done:])
 		n, err := s.push(ctx, all)

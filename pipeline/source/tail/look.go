@@ -101,7 +101,7 @@ func (t *Source) giveUp(f *file) {
 		t.mu.Unlock()
 	}
 	if f.size > f.offset {
-		t.gap(f, f.size, "gone")
+		t.gap(f, f.size, GapGone)
 	}
 	t.finish(f)
 }

@@ -169,7 +169,7 @@ func (t *Source) tellOnce(what string, err error, message string) {
 // a size, and not read is lost.
 func (t *Source) beginAnew(f *file, seen int64, now time.Time) {
 	if seen > f.offset {
-		t.gap(f, seen, "cut")
+		t.gap(f, seen, GapCut)
 	} else {
 		t.events.Log().Info().Str("path", f.path).Int32("partition", f.number).Msg("a file was cut or written anew in its place: it is read from its start")
 	}
@@ -190,6 +190,12 @@ func (t *Source) beginAnew(f *file, seen int64, now time.Time) {
 	}
 	t.storeNew()
 }
+
+// Reasons of source.gap.
+const (
+	GapCut  = "cut"  // the file was cut, or written anew in its place
+	GapGone = "gone" // it was deleted while it was not open
+)
 
 // gap tells of bytes that were seen and cannot be read any more.
 func (t *Source) gap(f *file, to int64, reason string) {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // TestChat has people talk in docs/examples/chat, in a real browser.
@@ -31,6 +33,7 @@ func TestChat(t *testing.T) {
 	}
 	talkInRooms(t, ada, grace)
 	loseAnswers(t, ada, grace)
+	refusePosts(ada, grace)
 	restartChat(c, ada, grace)
 	sayHTML(t, ada, grace)
 	keysAlone(t, grace)
@@ -40,7 +43,7 @@ func TestChat(t *testing.T) {
 		drawChat(t, b, c)
 	}
 	b.complained(ada, grace, linus)
-	c.once(107)
+	c.once(110)
 	twiceInTheTopic(c, ada, grace)
 }
 
@@ -86,11 +89,34 @@ func loseAnswers(t *testing.T, ada, grace *person) {
 	ada.sees("said once")
 }
 
+// refusePosts: what is refused for now is posted again, and what is refused for good is there to be looked at.
+func refusePosts(ada, grace *person) {
+	ada.isAnswered(`new Response('{}', { status: 429, headers: { 'Retry-After': '1' } })`)
+	ada.say("held back")
+	grace.sees("held back")
+
+	for _, button := range []string{"Remove", "Try again"} {
+		ada.isAnswered(`new Response('{"detail":"the body is wrong"}', { status: 400 })`)
+		ada.say("refused")
+		ada.waitFor(`document.querySelector('.failed .note')?.textContent.startsWith('Not sent: the body is wrong')`)
+		ada.run(fmt.Sprintf(`[...document.querySelectorAll('.failed button')].find(b => b.textContent === '%s').click(); undefined`, button))
+		ada.waitFor(`document.querySelector('.failed') === null`)
+	}
+	grace.sees("refused")
+	ada.say("behind it")
+	grace.sees("behind it")
+	if shown := grace.shown(); !slices.Equal(shown[len(shown)-3:], []string{"held back", "refused", "behind it"}) {
+		grace.t.Errorf("Grace sees %q", shown[len(shown)-4:])
+	}
+}
+
 // restartChat: what is said while one of the processes is away is shown when it is back.
 func restartChat(c *chatRoom, ada, grace *person) {
 	c.stop("post")
 	ada.say("said to nobody")
 	ada.waitFor(`document.querySelector('.pending .note')?.textContent.startsWith('Not sent yet')`)
+	ada.do(chromedp.Reload())
+	ada.waitFor(`document.querySelector('#state.live') && document.querySelector('.pending .text')?.textContent === 'said to nobody'`)
 	c.start("post")
 	grace.sees("said to nobody")
 	ada.sees("said to nobody")

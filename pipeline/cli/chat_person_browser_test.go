@@ -232,6 +232,18 @@ func (p *person) losesAnswers(n int) {
 	} undefined`, n))
 }
 
+// isAnswered has the next post of the page answered in place of the server.
+func (p *person) isAnswered(answer string) {
+	p.t.Helper()
+	p.run(`{
+		const real = fetch;
+		fetch = async () => {
+			fetch = real;
+			return ` + answer + `;
+		};
+	} undefined`)
+}
+
 // window gives the page a window of this size and theme.
 func (p *person) window(width, height int64, theme string) {
 	p.t.Helper()

@@ -24,7 +24,7 @@ var errorTypes = map[string]string{
 	"_other":         "none of these: the message says more. Of `error.stats` and the counters also what a step or sink has beyond its first 20 types",
 	"auth":           "no token could be got for the call",
 	"authentication": "the broker refuses the log-in",
-	"child_died":     "the process of an exec step ended, or was ended since it hung, grew or wrote what is no answer",
+	"child_died":     "the process of an exec step ended before it had answered: by itself, by a signal, or for want of memory",
 	"child_retry":    "the process of an exec step asked for another attempt",
 	"child_unready":  "no process of an exec step could be started, or none was ready in time",
 	"canceled":       "the pipeline gave the call up, as when it stops",

@@ -4,100 +4,10 @@ package cli
 
 import (
 	"fmt"
-	"net/http"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
-
-	"github.com/tidwall/gjson"
-
-	"github.com/penstockio/penstock/pipeline/kafka/kafkatest"
 )
-
-// A chatRoom is the example docs/examples/chat at a broker: two processes, of which one takes what is posted and the other shows it.
-type chatRoom struct {
-	t          *testing.T
-	dir        string
-	cluster    *kafkatest.Cluster
-	topic      string
-	post, live string // addresses
-	log        *os.File
-	running    map[string]*running
-}
-
-// openChat starts the example as it stands in docs, at ports of its own.
-func openChat(t *testing.T) *chatRoom {
-	t.Helper()
-	c := &chatRoom{t: t, dir: t.TempDir(), cluster: kafkatest.Start(t), post: "127.0.0.1:" + freePort(t), live: "127.0.0.1:" + freePort(t), running: map[string]*running{}}
-	c.topic = c.cluster.Topic(t, 4)
-	var err error
-	if c.log, err = os.Create(filepath.Join(c.dir, "log")); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			text, _ := os.ReadFile(c.log.Name())
-			for line := range strings.Lines(string(text)) {
-				if level := gjson.Get(line, "level").String(); level != "info" {
-					t.Log(line)
-				}
-			}
-		}
-		_ = c.log.Close()
-	})
-	for name, more := range map[string][]string{
-		"post.yaml": {"topic: chat}", "topic: " + c.topic + "}"},
-		"show.yaml": {"topics: [chat]", "topics: [" + c.topic + "]"},
-		"chat.html": {"<title>Chat", "<title>Chat"},
-	} {
-		text, err := os.ReadFile(filepath.Join(repo, "docs", "examples", "chat", name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !strings.Contains(string(text), more[0]) {
-			t.Fatalf("%s does not have %q", name, more[0])
-		}
-		changed := strings.NewReplacer(more[0], more[1], "127.0.0.1:8090", c.post, "127.0.0.1:8089", c.live).Replace(string(text))
-		if err := os.WriteFile(filepath.Join(c.dir, name), []byte(changed), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("BROKERS", c.cluster.Addrs()[0])
-	t.Setenv("COPY", c.cluster.Group(t))
-	c.start("post")
-	c.start("show")
-	return c
-}
-
-// start runs one of the two, and waits until it answers.
-func (c *chatRoom) start(name string) {
-	c.t.Helper()
-	address := map[string]string{"post": c.post, "show": c.live}[name]
-	c.running[name] = startCommand(c.t, nil, c.log, "run", filepath.Join(c.dir, name+".yaml"), "--log-format", "json", "--log-level", "warn")
-	for until := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
-		r, err := http.Get("http://" + address + "/") //nolint:noctx
-		if err == nil {
-			_ = r.Body.Close()
-			return
-		}
-		if time.Now().After(until) {
-			c.t.Fatalf("%s does not answer: %v", name, err)
-		}
-	}
-}
-
-// stop ends one of the two as an operator does.
-func (c *chatRoom) stop(name string) {
-	c.t.Helper()
-	c.running[name].signal(syscall.SIGTERM)
-	if code := c.running[name].end(); code != exitDone {
-		c.t.Errorf("%s ended with %d", name, code)
-	}
-}
 
 // TestChat has people talk in docs/examples/chat, in a real browser.
 func TestChat(t *testing.T) {
@@ -122,12 +32,14 @@ func TestChat(t *testing.T) {
 	loseAnswers(t, ada, grace)
 	restartChat(c, ada, grace)
 	sayHTML(t, ada, grace)
+	keysAlone(t, grace)
+	grace.readable("a room")
 	narrowWindows(t, ada, grace)
 	if *chatPicture {
 		drawChat(t, b, c)
 	}
 	b.complained(ada, grace, linus)
-	c.once()
+	c.once(107)
 }
 
 // talkInRooms: what is said in a room is shown there alone.
@@ -167,6 +79,7 @@ func restartChat(c *chatRoom, ada, grace *person) {
 
 	c.stop("show")
 	ada.waitFor(`document.querySelector('#state.off') !== null`)
+	ada.readable("without a connection")
 	ada.say("said in the dark")
 	ada.waitFor(`document.querySelector('.pending .note')?.textContent === 'Sent'`)
 	c.start("show")
@@ -201,23 +114,6 @@ func narrowWindows(t *testing.T, ada, grace *person) {
 			t.Errorf("in a window of %d, what is said is too wide by %d", width, n)
 		}
 		ada.waitFor(`log.scrollHeight - log.scrollTop - log.clientHeight < 2`) // the end is shown, as before
-	}
-}
-
-// once looks into the topic: each message stands there once, whatever was tried again.
-func (c *chatRoom) once() {
-	c.t.Helper()
-	ids := map[string]int{}
-	for _, r := range c.cluster.Consume(c.t, c.topic) {
-		ids[gjson.GetBytes(r.Value, "id").String()]++
-	}
-	for id, n := range ids {
-		if n != 1 {
-			c.t.Errorf("message %s stands in the topic %d times", id, n)
-		}
-	}
-	if len(ids) < 107 {
-		c.t.Errorf("%d messages are in the topic", len(ids))
 	}
 }
 

@@ -142,10 +142,16 @@ func (p *person) waitFor(script string) {
 	}
 }
 
-// types presses the keys of a text.
+// types presses the keys of a text; a long one is put in at once, as by pasting.
 func (p *person) types(text string) {
 	p.t.Helper()
-	p.do(chromedp.KeyEvent(text))
+	if len(text) <= 20 {
+		p.do(chromedp.KeyEvent(text))
+		return
+	}
+	if _, err := chromedp.Call(p.ctx, input.InsertText, input.InsertTextParams{Text: text}); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // enterKey presses Enter as a keyboard does: where the page takes the key, nothing is typed.

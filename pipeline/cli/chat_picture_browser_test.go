@@ -44,7 +44,7 @@ func drawChat(t *testing.T, b *browser, c *chatRoom) {
 	ada.types("See you in #help")
 	var both []image.Image
 	for i, p := range people[:2] {
-		p.window(680, 500, []string{"light", "dark"}[i])
+		p.window(680, 524, []string{"light", "dark"}[i])
 		p.waitFor(`log.scrollHeight - log.scrollTop - log.clientHeight < 2`)
 		raw, err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot())
 		if err != nil {

@@ -223,5 +223,8 @@ func (p *posters) judge(c *kafkatest.Cluster, topic string, killed map[int64]boo
 // TestPostsWhileTheDaemonIsStopped: what was answered is in the topic, once, over stops; over a kill -9 what had no answer may come twice.
 func TestPostsWhileTheDaemonIsStopped(t *testing.T) {
 	p := &posters{t: t, clients: 50, each: 100}
+	if testing.Short() {
+		p.each = 40
+	}
 	p.through(kafkatest.Start(t), syscall.SIGTERM, syscall.SIGTERM, syscall.SIGKILL)
 }

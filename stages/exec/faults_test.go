@@ -205,7 +205,8 @@ func TestAnswersUnread(t *testing.T) {
 	defer st.Close()
 	large := `{"x":"` + strings.Repeat("x", 1<<16) + `"}` // nobody reads it, so the pipe is full
 	for range 10 {
-		if _, err := tried(t, st, large, 2*time.Second); err != nil && typeOf(err) == "" {
+		// It returns: that it had to wait for another process is well.
+		if _, err := tried(t, st, large, 2*time.Second); err != nil && typeOf(err) == "" && !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
 	}

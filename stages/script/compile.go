@@ -18,6 +18,9 @@ type compiled struct {
 	limits   bounded.Limits
 }
 
+// topLevel are the bounds of the top level of a script, whatever those of a call are: check runs it too, and ends soon.
+var topLevel = bounded.Limits{Steps: 10_000_000, Memory: 64 << 20}
+
 // compile reads and compiles the script. Errors are settings.FieldErrors.
 func compile(s *Settings) (*compiled, error) {
 	text, name, err := s.source()
@@ -29,7 +32,7 @@ func compile(s *Settings) (*compiled, error) {
 		field = "file"
 	}
 	limits := bounded.Limits{Steps: s.Steps, Memory: int64(s.Memory)}
-	program, err := bounded.Compile("script", text, names(), limits)
+	program, err := bounded.Compile("script", text, names(), topLevel)
 	var wrong *bounded.CodeError
 	var ran *bounded.Error
 	switch {
@@ -57,7 +60,7 @@ func compile(s *Settings) (*compiled, error) {
 		return nil, &settings.FieldError{Field: "function", Err: err}
 	}
 	if !takesOne(function) {
-		return nil, &settings.FieldError{Field: "function", Err: fmt.Errorf("%s is called with the record alone: write def %s(record):", s.Function, s.Function)}
+		return nil, &settings.FieldError{Field: "function", Err: fmt.Errorf("%s is called with the record alone: write def %s(record)", s.Function, s.Function)}
 	}
 	return &compiled{name, program, function, limits}, nil
 }

@@ -7,13 +7,15 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/jsontext"
+	"github.com/penstockio/penstock/stages/script/bounded"
 )
 
 // This file puts what a script has done into the record, when it has returned.
 
 // An edit is a value to set, or to remove when text is nil.
 type edit struct {
-	path jsontext.Path
+	name string        // of a field at the top
+	path jsontext.Path // nil: name says it
 	text []byte
 }
 
@@ -30,6 +32,8 @@ type outcome struct {
 
 // outcome works out what the script has made of the record. result is what it has returned.
 func (r *record) outcome(result starlark.Value) (o outcome, err error) {
+	o.edits = r.edits
+	defer func() { r.edits = o.edits }()
 	if r.key != nil {
 		o.setKey = true
 		if o.key, err = r.toBytes("record.key", r.key); err != nil {
@@ -78,27 +82,26 @@ func (r *record) become(o *outcome, v starlark.Value) (err error) {
 		}
 		return err
 	}
-	o.value, err = r.run.AppendJSON(nil, v)
+	o.value, err = r.json(v)
 	return err
 }
 
 func (r *record) editFields(o *outcome) error {
 	for i := range r.fields {
 		f := &r.fields[i]
-		path := jsontext.Path{{Kind: jsontext.Named, Name: f.name}}
 		switch {
 		case f.set && f.value == nil:
 			if f.text != nil {
-				o.edits = append(o.edits, edit{path: path})
+				o.edits = append(o.edits, edit{name: f.name})
 			}
 		case f.set && f.text == nil:
-			text, err := r.run.AppendJSON(nil, f.value)
+			text, err := r.json(f.value)
 			if err != nil {
 				return err
 			}
-			o.edits = append(o.edits, edit{path, text})
+			o.edits = append(o.edits, edit{name: f.name, text: text})
 		case f.value != nil && (f.set || r.run.Changed()):
-			if err := r.editValue(o, path, f.text, f.value); err != nil {
+			if err := r.editValue(o, nil, f.name, f.text, f.value); err != nil {
 				return err
 			}
 		}
@@ -106,37 +109,58 @@ func (r *record) editFields(o *outcome) error {
 	return nil
 }
 
-// editValue sets what path leads to, and where text stands, to v, unless it is that already.
-func (r *record) editValue(o *outcome, path jsontext.Path, text []byte, v starlark.Value) error {
-	if d, ok := v.(*starlark.Dict); ok && text[0] == '{' {
-		return r.editObject(o, path, text, d)
+// editValue sets the member of that name, within what path leads to, to v, unless it is that already. text is what stands there.
+func (r *record) editValue(o *outcome, path jsontext.Path, name string, text []byte, v starlark.Value) error {
+	if bounded.Same(text, v) {
+		return nil
 	}
-	is, same, err := r.run.AppendLike(nil, text, v)
+	if d, ok := v.(*starlark.Dict); ok && text[0] == '{' {
+		return r.editObject(o, below(path, name), text, d)
+	}
+	is, same, err := r.run.AppendLike(r.scratch[:0], text, v)
 	if err == nil && !same {
-		o.edits = append(o.edits, edit{path, is})
+		o.edits = append(o.edits, editOf(path, name, r.keep(is)))
 	}
 	return err
 }
 
+// editOf is an edit of the member of that name within what path leads to.
+func editOf(path jsontext.Path, name string, text []byte) edit {
+	if len(path) == 0 {
+		return edit{name: name, text: text}
+	}
+	return edit{path: below(path, name), text: text}
+}
+
+func below(path jsontext.Path, name string) jsontext.Path {
+	return append(path[:len(path):len(path)], jsontext.Step{Kind: jsontext.Named, Name: name})
+}
+
 // editObject sets, within the object that path leads to, what is different in d.
 func (r *record) editObject(o *outcome, path jsontext.Path, text []byte, d *starlark.Dict) (err error) {
-	seen := map[string]bool{}
-	below := func(name string) jsontext.Path {
-		return append(path[:len(path):len(path)], jsontext.Step{Kind: jsontext.Named, Name: strings.Clone(name)})
+	if err := r.run.Work(int64(len(text)) >> 6); err != nil {
+		return err
 	}
+	seen := map[string]bool{}
 	jsontext.Members(text, func(quoted, value []byte) bool {
-		name := jsontext.Unquote(quoted)
+		name := strings.Clone(jsontext.Unquote(quoted)) // it stays in the path
 		if seen[name] {
 			return true
 		}
 		seen[name] = true
 		v, there, _ := d.Get(starlark.String(name))
 		if there {
-			err = r.editValue(o, below(name), value, v)
+			err = r.editValue(o, path, name, value, v)
 		} else {
-			o.edits = append(o.edits, edit{path: below(name)})
+			o.edits = append(o.edits, editOf(path, name, nil))
 		}
-		return err == nil && r.mayEdit(o, &err)
+		if err == nil {
+			err = r.run.Take(64)
+		}
+		if err == nil {
+			err = r.run.Work(1)
+		}
+		return err == nil
 	})
 	for k, v := range d.Entries() {
 		if err != nil {
@@ -144,24 +168,16 @@ func (r *record) editObject(o *outcome, path jsontext.Path, text []byte, d *star
 		}
 		name, ok := starlark.AsString(k)
 		if !ok {
-			_, err = r.run.AppendJSON(nil, d) // which says so
+			_, err = r.json(d) // which says so
 			return err
 		}
 		if !seen[name] {
 			var text []byte
-			text, err = r.run.AppendJSON(nil, v)
-			o.edits = append(o.edits, edit{below(name), text})
+			text, err = r.json(v)
+			o.edits = append(o.edits, editOf(path, name, text))
 		}
 	}
 	return err
-}
-
-// mayEdit counts a member that was looked at.
-func (r *record) mayEdit(_ *outcome, err *error) bool {
-	if *err = r.run.Take(64); *err == nil {
-		*err = r.run.Work(1)
-	}
-	return *err == nil
 }
 
 // apply puts the outcome into the record.
@@ -169,9 +185,14 @@ func (r *record) apply(o *outcome) error {
 	rec := r.rec
 	for _, e := range o.edits {
 		var err error
-		if e.text == nil {
+		switch {
+		case e.path == nil && e.text == nil:
+			err = rec.Remove(e.name)
+		case e.path == nil:
+			err = rec.SetRaw(e.name, e.text)
+		case e.text == nil:
 			err = rec.RemoveAt(e.path)
-		} else {
+		default:
 			err = rec.SetRawAt(e.path, e.text)
 		}
 		if err != nil {

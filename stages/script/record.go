@@ -23,7 +23,36 @@ type record struct {
 	time    starlark.Value // likewise
 	headers []pipeline.Header
 	head    bool // headers are set
+
+	scratch []byte // for texts that are written
+	edits   []edit // memory for those of an outcome
 }
+
+// begin makes r the record of a further call. The memory of the last one is used again: no script can keep a record.
+func (r *record) begin(rec *pipeline.Record) {
+	clear(r.fields)
+	clear(r.edits)
+	*r = record{run: r.run, rec: rec, fields: r.fields[:0], edits: r.edits[:0], scratch: r.scratch}
+}
+
+// json writes a value.
+func (r *record) json(v starlark.Value) ([]byte, error) {
+	text, err := r.run.AppendJSON(r.scratch[:0], v)
+	return r.keep(text), err
+}
+
+// keep gives a text that was written into scratch as one that stays with the record.
+func (r *record) keep(text []byte) []byte {
+	if len(text) > fewBytes {
+		r.scratch = nil
+		return text
+	}
+	r.scratch = text
+	return append(r.rec.Room(len(text)), text...)
+}
+
+// fewBytes is up to where a text is copied into the record's own memory.
+const fewBytes = 1 << 10
 
 // A field is one at the top of the value.
 type field struct {

@@ -26,9 +26,9 @@ const (
 //
 // A call ends with its context, within some ten thousand steps. Calls run at the same time, each with bounds of its own.
 type Stage struct {
-	script *compiled
-	runs   sync.Pool
-	tell   atomic.Pointer[func(bytes int64)]
+	script  *compiled
+	records sync.Pool
+	tell    atomic.Pointer[func(bytes int64)]
 }
 
 // New makes a Stage. It reads the script's file, and compiles it.
@@ -41,7 +41,7 @@ func New(s Settings) (*Stage, error) {
 		return nil, err
 	}
 	stage := &Stage{script: c}
-	stage.runs.New = func() any { return bounded.NewRun(c.limits, stage.account) }
+	stage.records.New = func() any { return &record{run: bounded.NewRun(c.limits, stage.account)} }
 	return stage, nil
 }
 
@@ -59,10 +59,18 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	if rec.Tombstone() {
 		return nil
 	}
-	run := s.runs.Get().(*bounded.Run)
+	r := s.records.Get().(*record)
+	run := r.run
 	run.Begin(ctx)
-	defer run.End()
-	r := &record{run: run, rec: rec}
+	r.begin(rec)
+	returned := false
+	defer func() {
+		run.End()
+		if returned { // what a panic leaves behind is not used again
+			r.begin(nil)
+			s.records.Put(r)
+		}
+	}()
 	result, err := run.Call(s.script.function, r)
 	var o outcome
 	if err == nil {
@@ -73,7 +81,7 @@ func (s *Stage) Process(ctx context.Context, rec *pipeline.Record) error {
 	} else {
 		err = r.apply(&o)
 	}
-	s.runs.Put(run) // not behind a panic
+	returned = true
 	return err
 }
 
@@ -111,7 +119,7 @@ func (e *scriptError) Detail() string { return e.detail }
 
 // explain makes an error of what a call gave.
 func (c *compiled) explain(err error) *scriptError {
-	what, where, detail := err.Error(), "", ""
+	var what, where, detail string
 	var e *bounded.Error
 	if errors.As(err, &e) {
 		what, detail = e.What, e.Quoted

@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"go.uber.org/goleak"
 
 	"github.com/penstockio/penstock/pipeline"
+	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/pipelinetest"
+	"github.com/penstockio/penstock/pipeline/settings"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -238,5 +242,91 @@ func TestContextEndsAScript(t *testing.T) {
 	rec := value(`{}`)
 	if got := came(rec, stage(t, "def process(record): return 1").Process(t.Context(), rec)); got != "1" {
 		t.Errorf("the next: %s", got)
+	}
+}
+
+// TestMistakes: a script that cannot be is refused before the first record, at its place.
+func TestMistakes(t *testing.T) {
+	for _, c := range []struct{ code, field, want string }{
+		{"def process(record)\n  pass", "code", "got newline, want ':'"},
+		{"def other(record): pass", "function", "the script has no function process: it needs a def process(record)"},
+		{"process = 3", "function", "process is a int in the script, and no function"},
+		{"def process(): pass", "function", "process is called with the record alone"},
+		{"def process(a, b): pass", "function", "process is called with the record alone"},
+		{"def process(a, *, b): pass", "function", "process is called with the record alone"},
+		{"def process(a): print(a)", "code", "undefined: print"},
+		{"def process(a): open(a)", "code", "undefined: open"},
+		{"load('x', 'y')\ndef process(a): pass", "code", "load is not there"},
+		{"x = 1 // 0\ndef process(a): pass", "code", "running the top level of the script: floored division by zero"},
+		{"while True: pass\ndef process(a): pass", "code", "it takes more steps than it may"},
+		{"x = 'a' * 1000000000\ndef process(a): pass", "code", "it takes more memory than it may"},
+		{"l = []\nl.append(l)\ndef process(a): pass", "code", "a value is nested deeper than 1000, or holds itself"},
+		{"def process(a):\n  reject('x'", "code", "got newline, want ','"},
+		{"def process(a): return [1 for a[0] in [2]]", "code", "cannot be the variable of a comprehension"},
+		{"x = 1\nx = 2\ndef process(a): pass", "code", "cannot reassign global x"},
+	} {
+		s := Defaults()
+		s.Code = Code(c.code)
+		_, err := New(s)
+		var at *settings.FieldError
+		if !errors.As(err, &at) || at.Field != c.field || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.code, err)
+		}
+	}
+	for _, good := range []string{"def process(a, b=1): pass", "def process(*a): pass", "def process(a, *b, **c): pass", "process = lambda r: None", "def process(a, *, b=1): pass"} {
+		if err := stage(t, good).Process(t.Context(), value(`{}`)); err != nil {
+			t.Errorf("%s: %v", good, err)
+		}
+	}
+}
+
+// TestPlaces: a mistake is placed at its byte, whatever stands before it.
+func TestPlaces(t *testing.T) {
+	for code, want := range map[string]int{"x = ": 5, "a = 1\nb = c": 11, "# äö\nb = 'äö' + c": 21, "\tx": 2} {
+		var c Code
+		var at *expr.Error
+		if err := c.UnmarshalText([]byte(code)); !errors.As(err, &at) || at.Column != want {
+			t.Errorf("%q: %v at byte %d, want %d", code, err, at.Column, want)
+		}
+	}
+}
+
+// TestOfAFile: a script may stand in a file, which errors name.
+func TestOfAFile(t *testing.T) {
+	put := func(text string) settings.Path {
+		name := filepath.Join(t.TempDir(), "price.star")
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return settings.Path(name)
+	}
+	s := Defaults()
+	s.File, s.Function = put("def price(record):\n  return record['x']\n"), "price"
+	made, err := New(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := made.Process(t.Context(), value(`{}`)); err == nil || err.Error() != `running the script: key "x" not in record (price.star: in price at line 2, column 16)` {
+		t.Error(err)
+	}
+	for _, c := range []struct {
+		file settings.Path
+		want string
+	}{
+		{put("def price(record)"), "file: price.star:1:18: got end of file, want ':'"},
+		{put("def price(record): return y"), "file: price.star:1:27: undefined: y"},
+		{put(strings.Repeat("#", 300<<10)), "file: reading price.star: it has more than 256 KiB"},
+		{settings.Path(t.TempDir()), "it is no plain file"},
+		{"/none/price.star", "file: reading price.star: no such file or directory"},
+	} {
+		s.File = c.file
+		if _, err := New(s); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%v, want %s", err, c.want)
+		}
+	}
+	for _, wrong := range []Settings{{}, {Code: "x", File: "y"}, {Code: "x", Function: "f"}} {
+		if err := wrong.Validate(); err == nil {
+			t.Errorf("%+v is taken", wrong)
+		}
 	}
 }

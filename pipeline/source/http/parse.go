@@ -63,7 +63,7 @@ func (s *Source) parse(form string, body []byte) ([][]byte, *refusal) {
 	}
 	var values [][]byte
 	tooMany := false
-	jsontext.Elements(body, func(element []byte) bool {
+	jsontext.Elements(body[i:], func(element []byte) bool {
 		tooMany = len(values) == s.settings.MaxRecords
 		if !tooMany {
 			values = append(values, element)

@@ -29,7 +29,8 @@ type post struct {
 	sent                      atomic.Bool  // a sink was given one of them
 	ended, filtered, rejected atomic.Int64 // how many have an outcome, and which
 	once                      sync.Once
-	done                      chan struct{} // closed when the pipeline is done with all
+	taken                     chan struct{} // closed when the pipeline has all
+	done                      chan struct{} // closed when the pipeline is done with all, or does not take them
 }
 
 // batch takes the post into the pipeline. nil: its lane has ended meanwhile, nothing of it is taken.
@@ -50,6 +51,7 @@ func (p *post) batch() *pipeline.Batch {
 		p.settle()
 		return nil
 	}
+	close(p.taken)
 	p.first = l.next
 	l.next += int64(len(p.values))
 	return &pipeline.Batch{

@@ -136,16 +136,22 @@ func (s *Source) receive(w http.ResponseWriter, r *http.Request, form string) (*
 	if no != nil {
 		return nil, nil, no
 	}
-	p := &post{line: l, lane: lane, charge: charge, topic: s.settings.Topic, time: time.Now().UnixMilli(), done: make(chan struct{})}
+	whole := false
+	defer func() {
+		if !whole { // also when what reads it panics
+			charge.Release()
+		}
+	}()
+	p := &post{line: l, lane: lane, charge: charge, topic: s.settings.Topic, time: time.Now().UnixMilli(), taken: make(chan struct{}), done: make(chan struct{})}
 	p.headers = s.keptHeaders(r)
 	if p.values, no = s.parse(form, body); no == nil {
 		charge.Add(int64(len(p.values)) * perRecord)
 		no = s.describe(p)
 	}
 	if no != nil {
-		charge.Release()
 		return nil, nil, no
 	}
+	whole = true
 	return p, body, nil
 }
 
@@ -156,8 +162,19 @@ func (s *Source) pass(r *http.Request, p *post, e *entry) (result, *refusal) {
 		s.memory.forget(e)
 		return result{}, no
 	}
-	if s.settings.Answer == Accepted {
-		return s.remember(e, result{At: p.time, Accepted: true, Records: len(p.values)})
+	if s.settings.Answer == Accepted && len(p.values) > 0 {
+		select {
+		case <-p.taken:
+			return s.remember(e, result{At: p.time, Accepted: true, Records: len(p.values)})
+		case <-s.closed:
+		case <-p.done: // its lane has ended meanwhile, or the records were very quick
+			select {
+			case <-p.taken:
+				return s.remember(e, result{At: p.time, Accepted: true, Records: len(p.values)})
+			default:
+			}
+		}
+		return s.settled(p, e)
 	}
 	defer s.figures.wait()()
 	within := time.NewTimer(s.settings.AnswerWithin)

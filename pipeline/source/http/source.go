@@ -198,15 +198,16 @@ func (s *Source) ReadsOnce() bool { return true }
 
 // Commit implements pipeline.Source. There is nothing to store: a request is answered by what becomes of its records.
 func (s *Source) Commit(_ context.Context, marks []pipeline.Mark) error {
-	now := time.Now()
+	now, next := time.Now(), make(map[pipeline.Lane]int64, len(marks))
 	for _, m := range marks {
-		for _, l := range s.lines {
-			l.mu.Lock()
-			if l.lane == m.Lane {
-				l.committed, l.committedAt = m.Next, now
-			}
-			l.mu.Unlock()
+		next[m.Lane] = m.Next
+	}
+	for _, l := range s.lines {
+		l.mu.Lock()
+		if n, ok := next[l.lane]; ok {
+			l.committed, l.committedAt = n, now
 		}
+		l.mu.Unlock()
 	}
 	return nil
 }

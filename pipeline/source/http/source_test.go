@@ -173,6 +173,7 @@ func TestForms(t *testing.T) {
 	}{
 		"a value":               {"application/json", "", ` {"a": 1.0} ` + "\n", []string{`{"a": 1.0}`}},
 		"an array":              {"application/json; charset=utf-8", "", `[{"a":1}, [2] ,"x",null]`, []string{`{"a":1}`, `[2]`, `"x"`, `null`}},
+		"white space before it": {"application/json", "", "\r\n [1, 2]\n", []string{"1", "2"}},
 		"an empty array":        {"application/json", "", `[]`, nil},
 		"a type of JSON":        {"application/cloudevents+json", "", `{"id":"1"}`, []string{`{"id":"1"}`}},
 		"lines":                 {"application/x-ndjson", "", "{\"a\":1}\r\n\n 2 \n[3]", []string{`{"a":1}`, "2", "[3]"}},

@@ -119,9 +119,11 @@ func TestRejectedRecordsAreAnswered(t *testing.T) {
 	r.post(`[1,2]`).want(t, 200, `{"records":2,"rejected":1}`)
 }
 
-// TestAStopAnswersEverybody: what was taken is finished and answered, what comes meanwhile is refused, and then nobody listens.
+// TestAStopAnswersEverybody: what was taken is finished and answered, also what no step has begun; what comes meanwhile is refused, and then
+// nobody listens.
 func TestAStopAnswersEverybody(t *testing.T) {
 	r := newRig(t, nil)
+	r.budget = engine.NewBudget(5, 1<<20) // so that most of what was taken waits
 	r.drain = time.Minute
 	g := r.gated()
 	r.start()

@@ -137,6 +137,26 @@ var attacks = map[string]string{
 	"dir":                    "l = []\nwhile True:\n  l.append(dir(x))",
 	"getattr":                "l = []\nwhile True:\n  l.append(getattr(x, 'join')([x, x]))",
 	"sort by key":            "return sorted([x] * 1000, key=lambda y: [y] * 100000)",
+	"list plus nothing":      "l = list(range(10000))\nm = []\nwhile True:\n  m.append(l + [])",
+	"tuple plus nothing":     "l = tuple(range(10000))\nm = []\nwhile True:\n  m.append(l + ())",
+	"list times one":         "l = list(range(10000))\nm = []\nwhile True:\n  m.append(l * 1)",
+	"print elems":            "e = (x * 1000).elems()\nl = []\nwhile True:\n  l.append(str(e))",
+	"print codepoints":       "e = (x * 1000).codepoints()\nl = []\nwhile True:\n  l.append('%r' % e)",
+	"print bytes elems":      "e = bytes(x * 1000).elems()\nl = []\nwhile True:\n  l.append([str(e)])",
+	"percent of floats":      "f = '%f' * 1000\nt = (1e308,) * 1000\nl = []\nwhile True:\n  l.append(f % t)",
+	"strip":                  "return ('a' * 4000000).strip('ä' * 1000000 + 'a')",
+	"many beginnings":        "s = x * 1000\nreturn s.startswith((s + 'b', s + 'c') * 100000)",
+	"one text in a set":      "s = x * 2000\nreturn set([s] * 200000)",
+	"one text in a dict":     "s = x * 2000\nreturn dict([(s, 1)] * 20000)",
+	"update by one text":     "s = x * 2000\nd = {}\nd.update([(s, 1)] * 20000)",
+	"one text into a set":    "s = x * 2000\nd = set()\nd.update([s] * 200000)",
+	"one tuple in a set":     "s = tuple(range(10000))\nreturn set([s] * 200000)",
+	"text among texts":       "s, t = x * 1000 + 'a', x * 1000 + 'b'\nreturn s in [t] * 200000",
+	"index of a text":        "s, t = x * 1000 + 'a', x * 1000 + 'b'\nreturn ([t] * 200000).index(s)",
+	"hash of a text":         "s = x * 5000\nwhile True:\n  hash(s)",
+	"compare bytes":          "s, t = bytes(x * 1000 + 'a'), bytes(x * 1000 + 'b')\nwhile True:\n  s == t",
+	"format into nothing":    "l = [0] * 100000\nwhile True:\n  ''.format(l)",
+	"decode what is deep":    "s = '[' * 900 + json.encode('a' * 100000) + ']' * 900\nwhile True:\n  json.decode(s)",
 	"many variables":         "l = []\nfor i in range(100000000):\n  l += [(i, i, [i])]",
 }
 
@@ -156,7 +176,10 @@ func attack(t *testing.T, body string, limits Limits) (*Run, starlark.Callable) 
 
 // TestAttacks: none gets more memory than it may, none goes on for longer than its steps, and each ends with an error.
 func TestAttacks(t *testing.T) {
-	limits := Limits{Steps: 1_000_000, Memory: 8 << 20}
+	if testing.Short() {
+		t.Skip("it measures memory, and nothing in it is concurrent")
+	}
+	limits := Limits{Steps: 200_000, Memory: 16 << 20}
 	for name, body := range attacks {
 		t.Run(name, func(t *testing.T) {
 			r, f := attack(t, body, limits)

@@ -51,7 +51,7 @@ func visible() starlark.StringDict {
 		"all":       ofEach(0),
 		"any":       ofEach(0),
 		"bytes":     func(r *Run, args starlark.Tuple) error { return r.ofFirst(args, 4) },
-		"dict":      ofEach(bytesEntry),
+		"dict":      hashing(true),
 		"dir":       func(r *Run, _ starlark.Tuple) error { return r.both(4 << 10) },
 		"enumerate": ofEach(4 * bytesElement),
 		"hash":      func(r *Run, args starlark.Tuple) error { return r.ofFirst(args, 0) },
@@ -59,7 +59,7 @@ func visible() starlark.StringDict {
 		"list":      ofEach(bytesElement + bytesSlot),
 		"repr":      printed,
 		"reversed":  ofEach(bytesElement + bytesSlot),
-		"set":       ofEach(bytesEntry),
+		"set":       hashing(false),
 		"str":       printed,
 		"tuple":     ofEach(bytesElement + bytesSlot),
 		"zip":       zipped,
@@ -99,6 +99,16 @@ func ofEach(bytes int64) func(r *Run, args starlark.Tuple) error {
 	}
 }
 
+// hashing counts what makes a set or a dict of an iterable.
+func hashing(pairs bool) func(r *Run, args starlark.Tuple) error {
+	return func(r *Run, args starlark.Tuple) error {
+		if err := ofEach(bytesEntry)(r, args); err != nil || len(args) == 0 {
+			return err
+		}
+		return r.hashed(args[0], pairs)
+	}
+}
+
 // ofFirst counts so many bytes for each of the first argument, if it is a text or a list.
 func (r *Run) ofFirst(args starlark.Tuple, each int64) error {
 	if len(args) == 0 {
@@ -114,6 +124,9 @@ func (r *Run) ofFirst(args starlark.Tuple, each int64) error {
 	if n > r.limits.Memory {
 		r.stopped = ErrMemory
 		return ErrMemory
+	}
+	if err := r.Work(n >> 6); err != nil {
+		return err
 	}
 	return r.both(bytesSmall + n*each)
 }
@@ -194,11 +207,15 @@ func sorted(r *Run, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Valu
 		order[i] = i
 	}
 	var failed error
+	compared := 0
 	less := syntax.LT
 	if reverse {
 		less = syntax.GT
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
+		if compared++; compared%often == 0 && failed == nil {
+			failed = r.ctx.Err()
+		}
 		if failed != nil {
 			return 0
 		}
@@ -212,7 +229,7 @@ func sorted(r *Run, args starlark.Tuple, kwargs []starlark.Tuple) (starlark.Valu
 		return 0
 	})
 	if failed != nil {
-		return nil, failed
+		return nil, r.ended(failed)
 	}
 	out := make([]starlark.Value, n)
 	for i, at := range order {

@@ -72,8 +72,16 @@ func (r *Run) fromJSON(text []byte, depth int) (starlark.Value, error) {
 	return numberOf(string(text)), nil
 }
 
+// container counts what it takes to go through the text of an object or an array, which is done for each that it stands in too.
+func (r *Run) container(text []byte, bytes int64) error {
+	if err := r.Work(int64(len(text)) >> 6); err != nil {
+		return err
+	}
+	return r.Take(bytes)
+}
+
 func (r *Run) fromObject(text []byte, depth int) (starlark.Value, error) {
-	if err := r.Take(bytesDict); err != nil {
+	if err := r.container(text, bytesDict); err != nil {
 		return nil, err
 	}
 	d, err := new(starlark.Dict), error(nil)
@@ -98,7 +106,7 @@ func (r *Run) fromObject(text []byte, depth int) (starlark.Value, error) {
 }
 
 func (r *Run) fromArray(text []byte, depth int) (starlark.Value, error) {
-	if err := r.Take(bytesList); err != nil {
+	if err := r.container(text, bytesList); err != nil {
 		return nil, err
 	}
 	var all []starlark.Value

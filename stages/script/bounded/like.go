@@ -73,6 +73,9 @@ func (r *Run) objectLike(out, text []byte, d *starlark.Dict, depth int) (_ []byt
 	if err := r.elements(int64(d.Len()), bytesSlot); err != nil {
 		return out, false, err
 	}
+	if err := r.container(text, int64(len(text))); err != nil {
+		return out, false, err
+	}
 	same = true
 	seen := map[starlark.String]bool{}
 	out = append(out, '{')
@@ -119,6 +122,9 @@ func (r *Run) objectLike(out, text []byte, d *starlark.Dict, depth int) (_ []byt
 
 func (r *Run) arrayLike(out, text []byte, l *starlark.List, depth int) (_ []byte, same bool, err error) {
 	if err := r.elements(int64(l.Len()), bytesSlot); err != nil {
+		return out, false, err
+	}
+	if err := r.container(text, int64(len(text))); err != nil {
 		return out, false, err
 	}
 	same = true

@@ -147,6 +147,16 @@ func (r *Run) textMethod(name, x string, args starlark.Tuple, kwargs []starlark.
 		return r.format(x, int64(strings.Count(x, "{")), args, kwargs)
 	case "split", "rsplit", "splitlines":
 		return r.elements(pieces(name, x, args), bytesSlot+bytesSlot)
+	case "strip", "lstrip", "rstrip":
+		if set, ok := textArg(args, 0); ok && len(set) > 64 { // each character is looked for in it
+			return r.Work(int64(len(x)>>3) * int64(len(set)>>3))
+		}
+	case "startswith", "endswith":
+		if len(args) > 0 {
+			if t, ok := args[0].(starlark.Tuple); ok {
+				return r.Work(int64(len(t)) * (1 + int64(len(x))>>6))
+			}
+		}
 	case "partition", "rpartition":
 		return r.Take(3 * bytesSmall)
 	}
@@ -221,8 +231,8 @@ func (r *Run) listMethod(name string, x *starlark.List, args starlark.Tuple) err
 		return r.elements(n, each(args[0])+bytesSlot)
 	case "index", "remove":
 		r.changed = r.changed || name == "remove"
-		if err := r.Work(int64(x.Len())); err != nil || len(args) == 0 || scalar(args[0]) {
-			return err
+		if len(args) == 0 {
+			return nil
 		}
 		return r.among(args[0], x)
 	case "pop":
@@ -262,6 +272,9 @@ func (r *Run) dictMethod(name string, x *starlark.Dict, args starlark.Tuple, kwa
 				return err
 			}
 			n += of
+			if err := r.hashed(args[0], true); err != nil {
+				return err
+			}
 		}
 		return r.elements(n, bytesEntry)
 	}
@@ -289,6 +302,12 @@ func (r *Run) setMethod(name string, x *starlark.Set, args starlark.Tuple) error
 			return err
 		}
 		n += of
+		if err := r.hashed(a, false); err != nil {
+			return err
+		}
+	}
+	if err := r.hashed(x, false); err != nil {
+		return err
 	}
 	return r.elements(n+4, bytesEntry)
 }

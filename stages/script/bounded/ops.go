@@ -101,9 +101,6 @@ func (r *Run) in(x, y starlark.Value) error {
 	case starlark.Bytes:
 		return r.Work(int64(len(y)) >> 6)
 	case *starlark.List, starlark.Tuple:
-		if err := r.Work(int64(starlark.Len(y)) + 1); err != nil || scalar(x) {
-			return err
-		}
 		return r.among(x, y.(starlark.Indexable))
 	}
 	return r.key(x)
@@ -111,6 +108,9 @@ func (r *Run) in(x, y starlark.Value) error {
 
 // among counts what it takes to compare x with each element of y.
 func (r *Run) among(x starlark.Value, y starlark.Indexable) error {
+	if scalar(x) {
+		return r.Work(int64(y.Len()) * (1 + bytesOf(x)>>6))
+	}
 	for i := range y.Len() {
 		if err := r.compare(x, y.Index(i)); err != nil {
 			return err
@@ -137,7 +137,7 @@ func (r *Run) binary(op syntax.Token, x, y starlark.Value) (starlark.Value, erro
 			err = r.both(int64(len(x)) + int64(len(y)) + bytesSmall)
 		}
 	case *starlark.List, starlark.Tuple:
-		if n := starlark.Len(y); n > 0 && op == syntax.PLUS {
+		if n := starlark.Len(y); n >= 0 && op == syntax.PLUS {
 			err = r.elements(int64(starlark.Len(x))+int64(n), bytesSlot)
 		}
 	case *starlark.Dict, *starlark.Set:
@@ -223,21 +223,23 @@ func (r *Run) ofText(op syntax.Token, x string, y starlark.Value) error {
 
 // format counts a text in which there are places for the arguments. Each may stand in all of them.
 func (r *Run) format(text string, places int64, args starlark.Tuple, kwargs []starlark.Tuple) error {
-	largest := int64(0)
-	most := min(r.left(), r.stepsLeft()*64)
+	largest, all := int64(0), int64(0)
 	for _, v := range args {
-		w, err := weight(v, most)
+		w, err := r.weight(v)
 		if err != nil {
 			return err
 		}
-		largest = max(largest, w)
+		largest, all = max(largest, w), all+w
 	}
 	for _, kv := range kwargs {
-		w, err := weight(kv[1], most)
+		w, err := r.weight(kv[1])
 		if err != nil {
 			return err
 		}
-		largest = max(largest, w)
+		largest, all = max(largest, w), all+w
+	}
+	if err := r.Work(all >> 6); err != nil {
+		return err
 	}
 	if places > 0 && largest > r.left()/places {
 		r.stopped = ErrMemory

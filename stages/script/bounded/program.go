@@ -65,7 +65,7 @@ func (p *Program) Function(name string) (*starlark.Function, error) {
 	case *starlark.Function:
 		return v, nil
 	case nil:
-		return nil, fmt.Errorf("the script has no function %s: it needs def %s(record):", name, name)
+		return nil, fmt.Errorf("the script has no function %s: it needs a def %s(record)", name, name)
 	default:
 		return nil, fmt.Errorf("%s is a %s in the script, and no function", name, v.Type())
 	}

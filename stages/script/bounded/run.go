@@ -136,12 +136,17 @@ func (r *Run) Work(n int64) error {
 	}
 	r.thread.Steps += uint64(n)
 	if n >= often { // the interpreter looks only when it has done a step
-		if err := r.ctx.Err(); err != nil {
-			r.stopped = err
-			return err
-		}
+		return r.ended(r.ctx.Err())
 	}
 	return nil
+}
+
+// ended notes that the run ends since its context has, if that is what the error says, which it gives.
+func (r *Run) ended(err error) error {
+	if err != nil && err == r.ctx.Err() {
+		r.stopped = err
+	}
+	return err
 }
 
 // both counts bytes and what it takes to write them.

@@ -2,6 +2,7 @@ package bounded
 
 import (
 	"math"
+	"strings"
 
 	"go.starlark.net/starlark"
 )
@@ -15,6 +16,23 @@ func weight(v starlark.Value, most int64) (int64, error) {
 	err := w.add(v, 0)
 	return most - w.left, err
 }
+
+// weight is that of a value which is about to be printed. One that is more than the run has left ends it.
+func (r *Run) weight(v starlark.Value) (int64, error) {
+	most := min(r.left(), r.stepsLeft()*64)
+	w, err := weight(v, most)
+	if err == nil && w > most {
+		r.stopped = ErrMemory
+		if most < r.left() {
+			r.stopped = ErrSteps
+		}
+		err = r.stopped
+	}
+	return w, err
+}
+
+// bytesWalked is what a list, a tuple or a dict weighs beside what is in it: to walk through many small ones takes longer than to print them.
+const bytesWalked = 32
 
 type weigher struct {
 	left   int64
@@ -46,14 +64,34 @@ func (w *weigher) add(v starlark.Value, depth int) error {
 		return w.entries(v, depth)
 	case *starlark.Set:
 		return w.members(v, depth)
+	case starlark.Float:
+		w.left -= 340 // as %f
+	case Decimal:
+		w.left -= int64(len(v)) + 2
 	default:
 		w.left -= 64
+		w.ofText(v)
 	}
 	return nil
 }
 
+// ofText weighs what s.elems() and the like give: they are printed with all of their text.
+func (w *weigher) ofText(v starlark.Value) {
+	if !strings.Contains(v.Type(), ".") { // string.elems
+		return
+	}
+	n := int64(starlark.Len(v))
+	if it := starlark.Iterate(v); n < 0 && it != nil {
+		defer it.Done()
+		var x starlark.Value
+		for n = 0; n <= w.left && it.Next(&x); n++ {
+		}
+	}
+	w.left -= 16 * max(0, n) // \U0001f600 of four bytes
+}
+
 func (w *weigher) all(n, depth int, at func(int) starlark.Value) error {
-	w.left -= 8
+	w.left -= bytesWalked
 	for i := 0; i < n && w.left >= 0; i++ {
 		w.left -= 2
 		if err := w.add(at(i), depth+1); err != nil {
@@ -64,7 +102,7 @@ func (w *weigher) all(n, depth int, at func(int) starlark.Value) error {
 }
 
 func (w *weigher) entries(d *starlark.Dict, depth int) error {
-	w.left -= 8
+	w.left -= bytesWalked
 	if w.tuples {
 		return nil
 	}
@@ -84,7 +122,7 @@ func (w *weigher) entries(d *starlark.Dict, depth int) error {
 }
 
 func (w *weigher) members(s *starlark.Set, depth int) error {
-	w.left -= 8
+	w.left -= bytesWalked
 	if w.tuples {
 		return nil
 	}
@@ -109,22 +147,34 @@ func scalar(v starlark.Value) bool {
 	return true
 }
 
+// bytesOf is how many bytes a text has that is compared or hashed; 0 for what is no text.
+func bytesOf(v starlark.Value) int64 {
+	switch v := v.(type) {
+	case starlark.String:
+		return int64(len(v))
+	case starlark.Bytes:
+		return int64(len(v))
+	case Decimal:
+		return int64(len(v))
+	}
+	return 0
+}
+
 // compare counts what it takes to compare two values: no more than the smaller of the two.
 func (r *Run) compare(x, y starlark.Value) error {
 	if scalar(x) || scalar(y) {
-		if s, ok := x.(starlark.String); ok {
-			return r.Work(int64(len(s)) >> 6)
-		}
-		return nil
+		return r.Work(bytesOf(x) >> 6)
 	}
 	most := r.stepsLeft() * 16
 	w, err := weight(x, most)
 	if err != nil || w > most {
-		other, err2 := weight(y, most)
-		if err2 != nil {
-			return err2
+		if w, err = weight(y, most); err != nil {
+			return err
 		}
-		w = other
+		if w > most {
+			r.stopped = ErrSteps
+			return ErrSteps
+		}
 	}
 	return r.Work(w >> 4)
 }
@@ -136,7 +186,7 @@ func (r *Run) print(v starlark.Value) (int64, error) {
 	if s, ok := v.(starlark.String); ok { // as most are
 		return 4*int64(len(s)) + 2, r.both(4*int64(len(s)) + 2)
 	}
-	w, err := weight(v, min(r.left(), r.stepsLeft()*64))
+	w, err := r.weight(v)
 	if err != nil {
 		return 0, err
 	}
@@ -161,6 +211,10 @@ func (r *Run) tuple(t starlark.Tuple) error {
 	if err := w.add(t, 0); err != nil {
 		return err
 	}
+	if w.left < 0 {
+		r.stopped = ErrMemory
+		return ErrMemory
+	}
 	return r.Work((most - w.left) >> 6)
 }
 
@@ -173,11 +227,41 @@ func (r *Run) key(v starlark.Value) error {
 		}
 		return r.both(4 * int64(len(v))) // an error may quote it
 	case starlark.Tuple, starlark.Bytes:
-		w, err := weight(v, min(r.left(), r.stepsLeft()*64))
+		w, err := r.weight(v)
 		if err != nil {
 			return err
 		}
 		return r.both(w)
+	}
+	return nil
+}
+
+// hashed counts what it takes to hash each element of an iterable, or with pairs the first of each.
+func (r *Run) hashed(v starlark.Value, pairs bool) error {
+	it := starlark.Iterate(v)
+	if it == nil {
+		return nil // the error is that of whoever wants the elements
+	}
+	defer it.Done()
+	if _, ok := v.(*starlark.Dict); ok {
+		pairs = false
+	}
+	var x starlark.Value
+	for it.Next(&x) {
+		if pair, ok := x.(starlark.Indexable); ok && pairs && pair.Len() > 0 {
+			x = pair.Index(0)
+		}
+		n := int64(1)
+		if t, ok := x.(starlark.Tuple); ok {
+			w, err := r.weight(t)
+			if err != nil {
+				return err
+			}
+			n += w >> 6
+		}
+		if err := r.Work(n + bytesOf(x)>>6); err != nil {
+			return err
+		}
 	}
 	return nil
 }

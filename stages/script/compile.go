@@ -7,7 +7,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/stages/script/bounded"
+	"github.com/penstockio/penstock/stages/script/internal/bounded"
 )
 
 // A compiled script is ready to be called by several goroutines.

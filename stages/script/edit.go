@@ -7,7 +7,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/jsontext"
-	"github.com/penstockio/penstock/stages/script/bounded"
+	"github.com/penstockio/penstock/stages/script/internal/bounded"
 )
 
 // This file puts what a script has done into the record, when it has returned.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/jsontext"
-	"github.com/penstockio/penstock/stages/script/bounded"
+	"github.com/penstockio/penstock/stages/script/internal/bounded"
 )
 
 // A record is what a script sees of a pipeline.Record: a dict of its fields, read when they are asked for, with what is beside the value as

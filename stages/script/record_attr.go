@@ -4,7 +4,7 @@ import (
 	"go.starlark.net/starlark"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/stages/script/bounded"
+	"github.com/penstockio/penstock/stages/script/internal/bounded"
 )
 
 // This file has what stands behind a dot: record.key, record.get("name").

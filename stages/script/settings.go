@@ -10,7 +10,7 @@ import (
 
 	"github.com/penstockio/penstock/pipeline/expr"
 	"github.com/penstockio/penstock/pipeline/settings"
-	"github.com/penstockio/penstock/stages/script/bounded"
+	"github.com/penstockio/penstock/stages/script/internal/bounded"
 )
 
 // Settings are the settings of a Stage.

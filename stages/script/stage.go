@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/penstockio/penstock/pipeline"
-	"github.com/penstockio/penstock/stages/script/bounded"
+	"github.com/penstockio/penstock/stages/script/internal/bounded"
 )
 
 // Reasons for which a Stage rejects a record.

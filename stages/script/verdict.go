@@ -3,7 +3,7 @@ package script
 import (
 	"go.starlark.net/starlark"
 
-	"github.com/penstockio/penstock/stages/script/bounded"
+	"github.com/penstockio/penstock/stages/script/internal/bounded"
 )
 
 // This file has the functions by which a script says what becomes of its record.

@@ -45,6 +45,8 @@ func TestChat(t *testing.T) {
 	b.complained(ada, grace, linus)
 	c.once(110)
 	twiceInTheTopic(c, ada, grace)
+	c.stop("post")
+	c.stop("show") // while pages watch
 }
 
 // twiceInTheTopic: what a process that was killed has left in the topic twice is shown once.

@@ -200,6 +200,8 @@ func (s *Source) pass(r *http.Request, p *post, e *entry) (result, *refusal) {
 				}
 				_, _ = s.settled(p, e)
 			}()
+		} else { // the source is closed, so that what is known now is all
+			_, _ = s.settled(p, e)
 		}
 	}
 	return result{}, no

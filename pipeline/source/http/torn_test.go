@@ -2,15 +2,19 @@ package http
 
 import (
 	"bufio"
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/penstockio/penstock/pipeline"
 	"github.com/penstockio/penstock/pipeline/engine"
 )
 
@@ -109,3 +113,34 @@ func TestWaitingForRoomIsNoSlowBody(t *testing.T) {
 	all.Release()
 	soon(t, got).want(t, 202)
 }
+
+// TestAKeyOfACallerThatLeavesAtTheEnd: what became of its records is remembered also when the source is being closed at that moment.
+func TestAKeyOfACallerThatLeavesAtTheEnd(t *testing.T) {
+	s := Defaults()
+	s.Listen, s.Idempotency = "127.0.0.1:0", &Idempotency{Keep: time.Hour, Size: 1000}
+	src, err := New(s, "orders")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done, _ := src.work.begin()
+	close(src.closed)
+	src.work.ended = true
+	left, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i := range 100 { // which of several ends is seen first is left to chance
+		e, _ := src.memory.begin(fmt.Sprint(i), [32]byte{})
+		p := &post{charge: freeCharge{}, taken: make(chan struct{}), done: make(chan struct{})}
+		_, _ = src.pass(httptest.NewRequest("POST", "/records", nil).WithContext(left), p, e)
+		select {
+		case <-e.ended:
+		default:
+			t.Fatal("nobody remembers what became of the records")
+		}
+	}
+	done()
+}
+
+// A freeCharge holds nothing.
+type freeCharge struct{ pipeline.Charge }
+
+func (freeCharge) Release() {}

@@ -139,7 +139,10 @@ func (s *Source) decompressed(r *http.Request, raw io.Reader) (in io.Reader, ext
 		defer cancel()
 		defer context.AfterFunc(s.stopping, cancel)()
 		d, err := s.zstd.get(ctx)
-		if err != nil {
+		switch {
+		case err != nil && s.stopping.Err() != nil:
+			return nil, 0, nil, stops()
+		case err != nil:
 			return nil, 0, nil, s.noRoom()
 		}
 		if err := d.Reset(raw); err != nil {

@@ -4,9 +4,12 @@ package cli
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/chromedp/chromedp"
 )
 
 // TestChat has people talk in docs/examples/chat, in a real browser.
@@ -30,6 +33,7 @@ func TestChat(t *testing.T) {
 	}
 	talkInRooms(t, ada, grace)
 	loseAnswers(t, ada, grace)
+	refusePosts(ada, grace)
 	restartChat(c, ada, grace)
 	sayHTML(t, ada, grace)
 	keysAlone(t, grace)
@@ -39,7 +43,26 @@ func TestChat(t *testing.T) {
 		drawChat(t, b, c)
 	}
 	b.complained(ada, grace, linus)
-	c.once(107)
+	c.once(110)
+	twiceInTheTopic(c, ada, grace)
+	c.stop("post")
+	c.stop("show") // while pages watch
+}
+
+// twiceInTheTopic: what a process that was killed has left in the topic twice is shown once.
+func twiceInTheTopic(c *chatRoom, ada, grace *person) {
+	for _, text := range []string{"left twice", "left twice", "left behind it"} {
+		body := fmt.Sprintf(`{"id":%q,"room":"general","name":"Linus","text":%q}`, text, text)
+		if r := c.ask("POST", c.post+"/messages", body, "Content-Type", "application/json"); r.StatusCode != http.StatusOK {
+			c.t.Fatalf("posting: %s", r.Status)
+		}
+	}
+	for _, p := range []*person{ada, grace} {
+		p.sees("left behind it")
+		if shown := p.shown(); !slices.Equal(shown[len(shown)-2:], []string{"left twice", "left behind it"}) || slices.Contains(shown[:len(shown)-2], "left twice") {
+			c.t.Errorf("%s sees %q", p.name, shown[len(shown)-4:])
+		}
+	}
 }
 
 // talkInRooms: what is said in a room is shown there alone.
@@ -68,11 +91,34 @@ func loseAnswers(t *testing.T, ada, grace *person) {
 	ada.sees("said once")
 }
 
+// refusePosts: what is refused for now is posted again, and what is refused for good is there to be looked at.
+func refusePosts(ada, grace *person) {
+	ada.isAnswered(`new Response('{}', { status: 429, headers: { 'Retry-After': '1' } })`)
+	ada.say("held back")
+	grace.sees("held back")
+
+	for _, button := range []string{"Remove", "Try again"} {
+		ada.isAnswered(`new Response('{"detail":"the body is wrong"}', { status: 400 })`)
+		ada.say("refused")
+		ada.waitFor(`document.querySelector('.failed .note')?.textContent.startsWith('Not sent: the body is wrong')`)
+		ada.run(fmt.Sprintf(`[...document.querySelectorAll('.failed button')].find(b => b.textContent === '%s').click(); undefined`, button))
+		ada.waitFor(`document.querySelector('.failed') === null`)
+	}
+	grace.sees("refused")
+	ada.say("behind it")
+	grace.sees("behind it")
+	if shown := grace.shown(); !slices.Equal(shown[len(shown)-3:], []string{"held back", "refused", "behind it"}) {
+		grace.t.Errorf("Grace sees %q", shown[len(shown)-4:])
+	}
+}
+
 // restartChat: what is said while one of the processes is away is shown when it is back.
 func restartChat(c *chatRoom, ada, grace *person) {
 	c.stop("post")
 	ada.say("said to nobody")
 	ada.waitFor(`document.querySelector('.pending .note')?.textContent.startsWith('Not sent yet')`)
+	ada.do(chromedp.Reload())
+	ada.waitFor(`document.querySelector('#state.live') && document.querySelector('.pending .text')?.textContent === 'said to nobody'`)
 	c.start("post")
 	grace.sees("said to nobody")
 	ada.sees("said to nobody")

@@ -12,7 +12,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/input"
+	keyboard "github.com/chromedp/cdproto/input"
 	"github.com/chromedp/chromedp"
 )
 
@@ -149,7 +149,7 @@ func (p *person) types(text string) {
 		p.do(chromedp.KeyEvent(text))
 		return
 	}
-	if _, err := chromedp.Call(p.ctx, input.InsertText, input.InsertTextParams{Text: text}); err != nil {
+	if _, err := chromedp.Call(p.ctx, keyboard.InsertText, keyboard.InsertTextParams{Text: text}); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -157,12 +157,12 @@ func (p *person) types(text string) {
 // enterKey presses Enter as a keyboard does: where the page takes the key, nothing is typed.
 func (p *person) enterKey() {
 	p.t.Helper()
-	for _, kind := range []input.DispatchKeyEventType{input.DispatchKeyEventTypeKeyDown, input.DispatchKeyEventTypeKeyUp} {
-		key := input.DispatchKeyEventParams{Type: kind, Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13}
-		if kind == input.DispatchKeyEventTypeKeyDown {
+	for _, kind := range []keyboard.DispatchKeyEventType{keyboard.DispatchKeyEventTypeKeyDown, keyboard.DispatchKeyEventTypeKeyUp} {
+		key := keyboard.DispatchKeyEventParams{Type: kind, Key: "Enter", Code: "Enter", WindowsVirtualKeyCode: 13}
+		if kind == keyboard.DispatchKeyEventTypeKeyDown {
 			key.Text = "\r"
 		}
-		if _, err := chromedp.Call(p.ctx, input.DispatchKeyEvent, key); err != nil {
+		if _, err := chromedp.Call(p.ctx, keyboard.DispatchKeyEvent, key); err != nil {
 			p.t.Fatal(err)
 		}
 	}
@@ -230,6 +230,18 @@ func (p *person) losesAnswers(n int) {
 			return answer;
 		};
 	} undefined`, n))
+}
+
+// isAnswered has the next post of the page answered in place of the server.
+func (p *person) isAnswered(answer string) {
+	p.t.Helper()
+	p.run(`{
+		const real = fetch;
+		fetch = async () => {
+			fetch = real;
+			return ` + answer + `;
+		};
+	} undefined`)
 }
 
 // window gives the page a window of this size and theme.

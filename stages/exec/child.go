@@ -17,6 +17,7 @@ type child struct {
 	proc  process
 	lines chan []byte // for its input; it never holds more than the process may have records
 	began time.Time
+	round int // of its start
 
 	ready    bool
 	closing  bool // it gets no more records: one of those that it had was not answered in time
@@ -374,10 +375,13 @@ func (c *child) hearValue(line []byte) error {
 
 // heardFrom notes an answer to a record that is waited for. The lock is held.
 func (c *child) heardFrom(waited bool) {
-	if waited {
-		c.answered++
+	if !waited {
+		return
+	}
+	if c.answered == 0 { // it was started since others came to nothing, or with them
 		c.pool.fails, c.pool.next = 0, time.Time{}
 	}
+	c.answered++
 }
 
 // junk is the error of a line that is no answer.

@@ -13,7 +13,7 @@ import (
 // fewStarts is a pool of so many processes, of which so many can be started. starts counts what is tried.
 func fewStarts(t *testing.T, processes, good int) (p *pool, starts *int) {
 	t.Helper()
-	r, err := ReadRecorded([]byte(`{"value":1,"answer":{"value":2}}`))
+	r, err := ReadRecorded([]byte(`{"value":1,"answer":{"value":2}}`), func(string) bool { return false })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func fewStarts(t *testing.T, processes, good int) (p *pool, starts *int) {
 		if *starts++; *starts > good {
 			return nil, errors.New("it does not begin")
 		}
-		return r.start("enrich"), nil
+		return r.start("enrich", asRecord), nil
 	}
 	return p, starts
 }

@@ -91,6 +91,10 @@ func (v *Server) Do(ctx context.Context, answers int64, f func(ctx context.Conte
 		if err != nil {
 			return err
 		}
+		if !fresh && l.conn.isOver() {
+			_ = l.client.Close()
+			continue
+		}
 		err = l.do(ctx, answers, f)
 		if l.conn.isClosed() || errors.As(err, new(*spoiled)) {
 			_ = l.client.Close()
